@@ -1,0 +1,65 @@
+//! Batches of records: the currency that every stage accepts.
+
+use bytes::Bytes;
+
+/// Whole NDJSON lines: each record is one line, and each line ends with `\n`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    lines: Bytes,
+    records: u64,
+}
+
+impl Batch {
+    /// A batch of `records` lines; `lines` is empty or ends with a newline.
+    pub fn new(lines: Bytes, records: u64) -> Self {
+        debug_assert!(lines.is_empty() || lines.ends_with(b"\n"), "a batch ends with its last record's newline");
+        Self { lines, records }
+    }
+
+    /// The lines, newlines included.
+    pub fn lines(&self) -> &Bytes {
+        &self.lines
+    }
+
+    /// How many records there are.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// The batch without its first `count` records.
+    pub fn skip(mut self, count: u64) -> Self {
+        for _ in 0..count.min(self.records) {
+            let end = self.lines.iter().position(|byte| *byte == b'\n').map_or(self.lines.len(), |at| at + 1);
+            let _first = self.lines.split_to(end);
+            self.records -= 1;
+        }
+        self
+    }
+
+    /// The batch's first `count` records.
+    pub fn take(mut self, count: u64) -> Self {
+        let rest = self.clone().skip(count);
+        self.lines.truncate(self.lines.len() - rest.lines.len());
+        self.records -= rest.records;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn skip_and_take_share_a_batch() {
+        let batch = Batch::new(Bytes::from_static(b"1\n22\n333\n"), 3);
+        assert_eq!(batch.clone().skip(1), Batch::new(Bytes::from_static(b"22\n333\n"), 2));
+        assert_eq!(batch.clone().take(1), Batch::new(Bytes::from_static(b"1\n"), 1));
+        assert!(batch.clone().skip(9).is_empty());
+        assert_eq!(batch.clone().take(9), batch);
+    }
+}

@@ -1,0 +1,190 @@
+//! What unpage was told to do: TOML as written → all mistakes at once → [`Config`], in which only valid values exist.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method};
+use serde_json::Value;
+use url::Url;
+
+use crate::pagination::{Pagination, Path};
+
+/// A whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The query parameter by which a client that can't set `Accept` asks for a stream; stripped before the upstream.
+    pub format_param: String,
+    /// What unpage knows how to walk; at least one.
+    pub collections: Vec<Arc<Collection>>,
+}
+
+/// One upstream resource whose pages unpage walks.
+#[derive(Clone, Debug)]
+pub struct Collection {
+    /// The client's request path: literal segments, `{name}` for one segment, `{*name}` for the rest.
+    pub path: String,
+    /// The method of the pages' requests.
+    pub method: Method,
+    /// The JSON body of the pages' requests, where the client sends none.
+    pub body: Option<Value>,
+    /// Replaces the request's path at the upstream; may hold the `{name}` segments of `path` and of `path:NAME` parameters.
+    pub upstream_path: Option<String>,
+    /// Who answers.
+    pub upstream: Arc<Upstream>,
+    /// How the pages are walked.
+    pub pagination: Arc<Pagination>,
+    /// unpage's own caps: reaching one breaks the stream.
+    pub caps: Caps,
+}
+
+/// unpage's own caps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// The most bytes of one page; default 64 MiB.
+    pub page_bytes: u64,
+    /// The most bytes of one record; default 16 MiB.
+    pub record_bytes: u64,
+    /// The most pages of one crawl; default 1,000,000.
+    pub pages: u64,
+    /// The most pages without a record in a row; default 100.
+    pub empty_pages: u64,
+}
+
+/// The paginated API.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Scheme, host, port and, where the API does not stand at the root, a path prefix without a trailing slash.
+    pub url: Url,
+    /// Other origins that the API's next links may name; they are rewritten to `url`'s origin.
+    pub aliases: Vec<Url>,
+    /// What unpage adds to prove who it is.
+    pub credentials: Credentials,
+    /// The `Accept` of the pages' requests; default `application/json`.
+    pub accept: HeaderValue,
+    /// Header fields added to every request.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// A PEM file of certificate authorities that are trusted beside the platform's.
+    pub ca: Option<PathBuf>,
+    /// The HTTP version.
+    pub http: HttpVersion,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// When to ask again.
+    pub retry: Retry,
+}
+
+/// What unpage adds to a request to prove who it is; the client's own credentials are passed on in any case but the one
+/// that the same field is configured.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// Only what the client sends.
+    Passed,
+    /// A header field: `Authorization: Bearer …`, `Authorization: Basic …`, or one of the API's own.
+    Header(HeaderName, HeaderValue),
+    /// A query parameter.
+    Query(String, Secret),
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+/// The HTTP version that an upstream is spoken to in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// HTTP/2 where TLS negotiates it (ALPN), else HTTP/1.1.
+    Auto,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2, over plain TCP with prior knowledge.
+    Http2,
+}
+
+/// How long to wait for what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a connection, TLS included; default 10 s.
+    pub connect: Duration,
+    /// From the request to the head of the response; default 60 s.
+    pub head: Duration,
+    /// Between two pieces of a page's body; default 30 s.
+    pub idle: Duration,
+}
+
+/// When to ask again: connect errors, timeouts, cut bodies, 408, 429, 5xx, and `statuses`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retry {
+    /// How often one page is asked for at most, the first time included; 1 … 100, default 5.
+    pub attempts: u32,
+    /// The first wait, doubled each time and jittered; default 200 ms.
+    pub base: Duration,
+    /// The longest wait, `Retry-After` included: an upstream that demands more gets its stream broken; default 5 min.
+    pub cap: Duration,
+    /// Statuses that are retried beside 408, 429 and 5xx.
+    pub statuses: Vec<u16>,
+    /// Where an error's JSON body says how long to wait, and the unit of that number.
+    pub wait: Option<(Path, Duration)>,
+}
+
+impl Secret {
+    /// Keeps a text from being shown.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Upstream {
+    /// An upstream with every default.
+    pub fn at(url: Url) -> Self {
+        Self {
+            url,
+            aliases: Vec::new(),
+            credentials: Credentials::Passed,
+            accept: HeaderValue::from_static("application/json"),
+            headers: Vec::new(),
+            ca: None,
+            http: HttpVersion::Auto,
+            timeouts: Timeouts::default(),
+            retry: Retry::default(),
+        }
+    }
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Self { page_bytes: 64 << 20, record_bytes: 16 << 20, pages: 1_000_000, empty_pages: 100 }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(10), head: Duration::from_secs(60), idle: Duration::from_secs(30) }
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: 5,
+            base: Duration::from_millis(200),
+            cap: Duration::from_secs(300),
+            statuses: Vec::new(),
+            wait: None,
+        }
+    }
+}

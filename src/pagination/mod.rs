@@ -1,0 +1,274 @@
+//! How a collection's pages are addressed, and how its end is proven: the pure heart of unpage. No IO, no clock, no tasks.
+
+pub mod detect;
+pub mod path;
+pub mod request;
+pub mod wrong;
+
+use http::{HeaderName, StatusCode};
+use serde_json::Value;
+
+pub use path::Path;
+pub use request::{PageRequest, Param};
+pub use wrong::{Blame, Wrong};
+
+/// How one collection's pages are addressed, read and ended; made only by `config`, by the command line and by [`detect`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pagination {
+    /// What addresses the next page.
+    pub style: Style,
+    /// Where a page keeps its records.
+    pub records: Records,
+    /// What identifies a record, where it has such a thing.
+    pub key: Option<Path>,
+    /// How a page's size is asked for.
+    pub page_size: Option<PageSize>,
+    /// The upstream's own "there is more" flag.
+    pub more: Option<More>,
+    /// What ends the collection, where it is not the style's default.
+    pub end: End,
+    /// How many records the collection has, as the upstream says.
+    pub total: Option<Source>,
+    /// How many pages the collection has, as the upstream says.
+    pub total_pages: Option<Source>,
+    /// Depths at which the upstream stops answering truthfully.
+    pub limits: Limits,
+    /// What in a page of status 200 means that it failed or is partial.
+    pub error: Option<Path>,
+}
+
+/// What addresses the next page.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Style {
+    /// One page is all there is.
+    Single,
+    /// To be recognised from the first page, and verified on the second.
+    Auto,
+    /// `Link` header (RFC 8288) with relation `rel`, followed while its attribute has the value, where one is given.
+    LinkHeader { rel: String, attribute: Option<(String, String)> },
+    /// A URL in the page or in a header field; the first of `next` that is present.
+    NextUrl { next: Vec<Source>, base: Base },
+    /// Opaque tokens that the answer hands out and the next request hands back.
+    Cursor(Cursor),
+    /// A page number that grows by one.
+    Page { param: Param, start: u64, template: Option<Template> },
+    /// A record number that grows by what came.
+    Offset { param: Param, start: u64, step: Advance, template: Option<Template> },
+    /// The last record's key.
+    Keyset { key: Vec<Path>, param: Param, encode: Encode, overlap: Overlap },
+    /// The `Range` header field with a unit of the upstream's own (RFC 9110 §14).
+    Range { unit: String, size: u64 },
+}
+
+/// Tokens from one page to the next.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cursor {
+    /// Each token's source and destination; the end is reached when none of them is there.
+    pub tokens: Vec<Token>,
+    /// An object whose members are merged into the first request's query (MediaWiki's `continue`).
+    pub merge: Option<Path>,
+    /// Values that mean "no token", beside absent, `null`, `false` and the empty string, object or array.
+    pub end_values: Vec<Value>,
+    /// What a token means that is the same as the one that was just sent.
+    pub same_token: SameToken,
+    /// A value that the token is written into.
+    pub template: Option<Template>,
+}
+
+/// One token's way from an answer into the next request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Token {
+    /// Where it comes from; the first that is present.
+    pub next: Vec<Source>,
+    /// Where it goes.
+    pub param: Param,
+    /// The query parameter to take it from, where `next` is a URL.
+    pub from_url_param: Option<String>,
+}
+
+/// Where a value stands in an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// In the page.
+    Body(Path),
+    /// In a header field.
+    Header(HeaderName),
+    /// In an array of link objects, the one with this relation; its `method`, `body` and `merge` are honoured.
+    Links { path: Path, rel: String },
+}
+
+/// What a relative next URL is resolved against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// The request that the page answered (RFC 3986 §5).
+    Request,
+    /// A URL of the upstream, as configured: an API's root.
+    Url(url::Url),
+}
+
+/// How far an offset advances.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Advance {
+    /// By the records that came.
+    Returned,
+    /// By the page size that was asked for.
+    PageSize,
+    /// By a number in the page.
+    Body(Path),
+}
+
+/// How a keyset token is written into a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encode {
+    /// Its text.
+    Plain,
+    /// As JSON (CouchDB's `startkey`).
+    Json,
+}
+
+/// Whether a keyset page starts with the record that its token named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlap {
+    /// It starts after it.
+    None,
+    /// It starts with it, so that the record is read twice and emitted once.
+    First,
+}
+
+/// What a token means that repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameToken {
+    /// A cycle: the stream breaks.
+    Error,
+    /// The upstream's way to say that there is no more (CloudWatch, Okta).
+    End,
+}
+
+/// A value with `{offset}`, `{limit}`, `{page}`, `{cursor}`, `{end_offset}` (offset + limit) or `{NAME}`, the parameter's
+/// own value in the first request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template(pub String);
+
+/// Where a page keeps its records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Records {
+    /// The first of these that is there holds them.
+    pub paths: Vec<Path>,
+    /// Whether they are an array's elements or an object's values.
+    pub shape: RecordsShape,
+    /// Whether they may be missing.
+    pub presence: Presence,
+}
+
+/// What holds the records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordsShape {
+    /// An array.
+    Elements,
+    /// An object keyed by id.
+    Values,
+}
+
+/// Whether a page without a record array is an empty page or a mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// A mistake.
+    Required,
+    /// An empty page.
+    Optional,
+}
+
+/// How a page's size is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageSize {
+    /// Where the size goes, unless a template holds it.
+    pub param: Option<Param>,
+    /// Records per page; at most `max`.
+    pub value: Option<u64>,
+    /// The most that the upstream gives.
+    pub max: Option<u64>,
+}
+
+/// The upstream's flag that more pages follow: while the value at `path` equals `while_`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct More {
+    /// Where the flag stands.
+    pub path: Path,
+    /// What it is while there is more.
+    pub while_: Value,
+}
+
+/// What ends a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// What the style says: no next address for links and tokens, an empty page past the last for numbers and keys.
+    Style,
+    /// No next address.
+    NoNext,
+    /// A page without records.
+    EmptyPage,
+    /// A page with fewer records than were asked for; unsafe where the upstream caps or filters.
+    ShortPage,
+    /// An error status past the last page.
+    Status(StatusCode),
+}
+
+/// Depths beyond which the upstream doesn't answer; reaching one is an error, never an end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest offset that may be asked for.
+    pub max_offset: Option<u64>,
+    /// The most pages.
+    pub max_pages: Option<u64>,
+    /// The most records.
+    pub max_results: Option<u64>,
+}
+
+impl Pagination {
+    /// A pagination of this style with nothing else said about it.
+    pub fn of(style: Style, records: Records) -> Self {
+        Self {
+            style,
+            records,
+            key: None,
+            page_size: None,
+            more: None,
+            end: End::Style,
+            total: None,
+            total_pages: None,
+            limits: Limits::default(),
+            error: None,
+        }
+    }
+}
+
+impl Records {
+    /// An array at one path, which must be there.
+    pub fn at(path: Path) -> Self {
+        Self { paths: vec![path], shape: RecordsShape::Elements, presence: Presence::Required }
+    }
+}
+
+impl PageSize {
+    /// The size that is asked for: the configured one, else the most that the upstream gives.
+    pub fn asked(&self) -> Option<u64> {
+        self.value.or(self.max)
+    }
+}
+
+impl Style {
+    /// The style's name in a configuration.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Single => "none",
+            Self::Auto => "auto",
+            Self::LinkHeader { .. } => "link_header",
+            Self::NextUrl { .. } => "next_url",
+            Self::Cursor(_) => "cursor",
+            Self::Page { .. } => "page",
+            Self::Offset { .. } => "offset",
+            Self::Keyset { .. } => "keyset",
+            Self::Range { .. } => "range",
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! One page's request as data, and the places in it that a token or a number can be put into.
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde_json::Value;
+use url::Url;
+
+use super::{Encode, Path};
+
+/// Everything but RFC 3986's unreserved characters: names and values are taken literally and encoded once.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Where in a request a token or number goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Param {
+    /// `NAME`: a query parameter.
+    Query(String),
+    /// `body:PATH`: a value in the JSON body.
+    Body(Path),
+    /// `form:NAME`: a field of the form body.
+    Form(String),
+    /// `header:NAME`: a header field.
+    Header(HeaderName),
+    /// `path:NAME`: the `{NAME}` segment of the upstream path.
+    Path(String),
+}
+
+/// What a page's request carries.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RequestBody {
+    /// `application/json`.
+    Json(Value),
+    /// `application/x-www-form-urlencoded`.
+    Form(Vec<(String, String)>),
+    /// Anything else, passed on as it came.
+    Other(Bytes),
+}
+
+/// One page's request. Its headers are those that belong to the collection and its caller; what belongs to the connection
+/// (`Host`, `Accept`, credentials) is added by `upstream`.
+#[derive(Clone, Debug)]
+pub struct PageRequest {
+    pub method: Method,
+    pub url: Url,
+    pub headers: HeaderMap,
+    pub body: Option<RequestBody>,
+}
+
+/// Why a value can't be put where the configuration says.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadPlace {
+    #[error("the value is an object or array, and {0} takes text")]
+    NotText(Param),
+    #[error("the request's body is not {1}, so {0} has no place in it")]
+    OtherBody(Param, &'static str),
+    #[error("step `{1}` of {0} meets a value that is neither object nor array")]
+    Blocked(Param, String),
+    #[error("the value has characters that a header field can't carry, for {0}")]
+    NotHeader(Param),
+    #[error("the upstream path has no segment for {0}")]
+    NoSegment(Param),
+}
+
+impl PageRequest {
+    /// A plain GET.
+    pub fn get(url: Url) -> Self {
+        Self { method: Method::GET, url, headers: HeaderMap::new(), body: None }
+    }
+
+    /// Puts a value where `param` says, in the place of one that stands there.
+    pub fn set(&mut self, param: &Param, value: &Value, encode: Encode) -> Result<(), BadPlace> {
+        let text = || match (value, encode) {
+            (_, Encode::Json) => Ok(value.to_string()),
+            (Value::String(text), Encode::Plain) => Ok(text.clone()),
+            (Value::Number(_) | Value::Bool(_), Encode::Plain) => Ok(value.to_string()),
+            _ => Err(BadPlace::NotText(param.clone())),
+        };
+        match param {
+            Param::Query(name) => set_query(&mut self.url, name, &text()?),
+            Param::Header(name) => {
+                let value = HeaderValue::from_str(&text()?).map_err(|_| BadPlace::NotHeader(param.clone()))?;
+                self.headers.insert(name.clone(), value);
+            }
+            Param::Path(name) => {
+                let segment = format!("%7B{}%7D", utf8_percent_encode(name, RESERVED));
+                if !self.url.path().contains(&segment) {
+                    return Err(BadPlace::NoSegment(param.clone()));
+                }
+                let path = self.url.path().replace(&segment, &utf8_percent_encode(&text()?, RESERVED).to_string());
+                self.url.set_path(&path);
+            }
+            Param::Body(path) => match self.body.get_or_insert_with(|| RequestBody::Json(Value::Null)) {
+                RequestBody::Json(body) => {
+                    path.put(body, value.clone()).map_err(|step| BadPlace::Blocked(param.clone(), step))?;
+                }
+                _ => return Err(BadPlace::OtherBody(param.clone(), "JSON")),
+            },
+            Param::Form(name) => match self.body.get_or_insert_with(|| RequestBody::Form(Vec::new())) {
+                RequestBody::Form(fields) => {
+                    let text = text()?;
+                    match fields.iter_mut().find(|(field, _)| field == name) {
+                        Some((_, old)) => *old = text,
+                        None => fields.push((name.clone(), text)),
+                    }
+                }
+                _ => return Err(BadPlace::OtherBody(param.clone(), "a form")),
+            },
+        }
+        Ok(())
+    }
+
+    /// The text that stands where `param` says.
+    pub fn value_at(&self, param: &Param) -> Option<String> {
+        match (param, &self.body) {
+            (Param::Query(name), _) => query_value(&self.url, name),
+            (Param::Header(name), _) => self.headers.get(name)?.to_str().ok().map(ToOwned::to_owned),
+            (Param::Body(path), Some(RequestBody::Json(body))) => match path.of_value(body)? {
+                Value::String(text) => Some(text.clone()),
+                other => Some(other.to_string()),
+            },
+            (Param::Form(name), Some(RequestBody::Form(fields))) => {
+                fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone())
+            }
+            _ => None,
+        }
+    }
+
+    /// A hash that tells requests apart: what a cycle would repeat.
+    pub fn identity(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.method.as_str(), self.url.as_str()).hash(&mut hasher);
+        for (name, value) in &self.headers {
+            (name.as_str(), value.as_bytes()).hash(&mut hasher);
+        }
+        self.body.as_ref().map(RequestBody::to_bytes).hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+impl RequestBody {
+    /// The bytes on the wire.
+    pub fn to_bytes(&self) -> Bytes {
+        match self {
+            Self::Json(value) => Bytes::from(value.to_string()),
+            Self::Form(fields) => {
+                Bytes::from(url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish())
+            }
+            Self::Other(bytes) => bytes.clone(),
+        }
+    }
+
+    /// The media type that the request must name, where the body's kind decides it.
+    pub fn media_type(&self) -> Option<&'static str> {
+        match self {
+            Self::Json(_) => Some("application/json"),
+            Self::Form(_) => Some("application/x-www-form-urlencoded"),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+/// Sets one query parameter and leaves every other byte of the query as it was.
+pub fn set_query(url: &mut Url, name: &str, value: &str) {
+    let pair = format!("{}={}", utf8_percent_encode(name, RESERVED), utf8_percent_encode(value, RESERVED));
+    let mut replaced = false;
+    let mut pairs = Vec::new();
+    for old in url.query().unwrap_or_default().split('&').filter(|old| !old.is_empty()) {
+        if decoded_name(old) != name {
+            pairs.push(old.to_owned());
+        } else if !replaced {
+            pairs.push(pair.clone());
+            replaced = true;
+        }
+    }
+    if !replaced {
+        pairs.push(pair);
+    }
+    url.set_query(Some(&pairs.join("&")));
+}
+
+/// Takes one query parameter out and leaves every other byte of the query as it was.
+pub fn remove_query(url: &mut Url, name: &str) {
+    let kept: Vec<_> = url.query().unwrap_or_default().split('&').filter(|pair| decoded_name(pair) != name).collect();
+    let kept = kept.join("&");
+    url.set_query(Some(kept.as_str()).filter(|query| !query.is_empty()));
+}
+
+/// The first value of a query parameter, decoded.
+pub fn query_value(url: &Url, name: &str) -> Option<String> {
+    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
+fn decoded_name(pair: &str) -> String {
+    let name = pair.split('=').next().unwrap_or_default().replace('+', " ");
+    percent_decode_str(&name).decode_utf8_lossy().into_owned()
+}
+
+/// A URL as it may be shown: the values of its query can be secrets, so only their names are.
+#[derive(Debug)]
+pub struct Shown<'a>(pub &'a Url);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (before_path, path) = (&self.0[..url::Position::BeforePath], self.0.path());
+        match before_path.rsplit_once('@') {
+            Some((_, host)) => write!(f, "{}://{host}{path}", self.0.scheme())?,
+            None => write!(f, "{before_path}{path}")?,
+        }
+        for (at, (name, _)) in self.0.query_pairs().enumerate() {
+            write!(f, "{}{name}=…", if at == 0 { '?' } else { '&' })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Param {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Query(name) => write!(f, "`{name}`"),
+            Self::Body(path) => write!(f, "`body:{path}`"),
+            Self::Form(name) => write!(f, "`form:{name}`"),
+            Self::Header(name) => write!(f, "`header:{name}`"),
+            Self::Path(name) => write!(f, "`path:{name}`"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn request(url: &str) -> PageRequest {
+        PageRequest::get(Url::parse(url).unwrap())
+    }
+
+    #[test]
+    fn names_are_literal_and_encoded_once() {
+        let mut page = request("http://a/x?q=a%2Cb+c&page%5Bafter%5D=old&z");
+        page.set(&Param::Query("page[after]".into()), &json!("a/b c&d"), Encode::Plain).unwrap();
+        page.set(&Param::Query("$skip".into()), &json!(100), Encode::Plain).unwrap();
+        assert_eq!(page.url.query(), Some("q=a%2Cb+c&page%5Bafter%5D=a%2Fb%20c%26d&z&%24skip=100"));
+        remove_query(&mut page.url, "q");
+        assert_eq!(page.url.query(), Some("page%5Bafter%5D=a%2Fb%20c%26d&z&%24skip=100"));
+    }
+
+    #[test]
+    fn tokens_keep_their_json_type_in_a_body() {
+        let mut page = request("http://a/x");
+        let token: Value = serde_json::from_str("[12345678901234567890123, \"a\", 1.50]").unwrap();
+        page.set(&Param::Body("search_after".parse().unwrap()), &token, Encode::Plain).unwrap();
+        let body = page.body.unwrap().to_bytes();
+        assert_eq!(body, "{\"search_after\":[12345678901234567890123,\"a\",1.50]}");
+    }
+
+    #[test]
+    fn a_place_that_does_not_exist_is_an_error() {
+        let mut page = request("http://a/%7Bday%7D/x");
+        page.set(&Param::Path("day".into()), &json!("2024/01"), Encode::Plain).unwrap();
+        assert_eq!(page.url.path(), "/2024%2F01/x");
+        assert!(page.set(&Param::Path("month".into()), &json!(1), Encode::Plain).is_err());
+        assert!(page.set(&Param::Query("a".into()), &json!({}), Encode::Plain).is_err());
+        page.set(&Param::Query("a".into()), &json!(["k"]), Encode::Json).unwrap();
+        assert_eq!(page.url.query(), Some("a=%5B%22k%22%5D"));
+    }
+
+    #[test]
+    fn shown_urls_keep_no_secret() {
+        let page = request("https://user:pass@a.example:8443/x?api_key=hunter2&limit=5");
+        assert_eq!(Shown(&page.url).to_string(), "https://a.example:8443/x?api_key=…&limit=…");
+    }
+}
