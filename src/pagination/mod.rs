@@ -1,6 +1,7 @@
 //! How a collection's pages are addressed, and how its end is proven: the pure heart of unpage. No IO, no clock, no tasks.
 
 pub mod detect;
+pub mod link;
 pub mod path;
 pub mod request;
 pub mod wrong;
@@ -27,6 +28,8 @@ pub struct Pagination {
     pub more: Option<More>,
     /// What ends the collection, where it is not the style's default.
     pub end: End,
+    /// What a token or link means that is the same as the one that was just sent.
+    pub same_token: SameToken,
     /// How many records the collection has, as the upstream says.
     pub total: Option<Source>,
     /// How many pages the collection has, as the upstream says.
@@ -69,8 +72,6 @@ pub struct Cursor {
     pub merge: Option<Path>,
     /// Values that mean "no token", beside absent, `null`, `false` and the empty string, object or array.
     pub end_values: Vec<Value>,
-    /// What a token means that is the same as the one that was just sent.
-    pub same_token: SameToken,
     /// A value that the token is written into.
     pub template: Option<Template>,
 }
@@ -135,10 +136,10 @@ pub enum Overlap {
     First,
 }
 
-/// What a token means that repeats.
+/// What a token or link means that is the same as the one that was just sent; any longer cycle is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameToken {
-    /// A cycle: the stream breaks.
+    /// A cycle.
     Error,
     /// The upstream's way to say that there is no more (CloudWatch, Okta).
     End,
@@ -234,6 +235,7 @@ impl Pagination {
             page_size: None,
             more: None,
             end: End::Style,
+            same_token: SameToken::Error,
             total: None,
             total_pages: None,
             limits: Limits::default(),
