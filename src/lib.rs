@@ -2,4 +2,5 @@
 
 pub mod batch;
 pub mod config;
+pub mod demo;
 pub mod pagination;

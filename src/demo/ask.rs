@@ -1,0 +1,168 @@
+//! A question to the legacy API: its parameters, wherever they stand, and the window of orders that they ask for.
+
+use http::uri::Authority;
+use http::{HeaderMap, Method, Uri, header};
+use serde_json::{Map, Value};
+use url::form_urlencoded;
+
+use super::Legacy;
+use super::answer::Refusal;
+use super::orders::Order;
+use super::token;
+
+/// One request, its parameters read.
+#[derive(Debug)]
+pub(super) struct Ask<'a> {
+    pub(super) legacy: &'a Legacy,
+    pub(super) headers: &'a HeaderMap,
+    uri: &'a Uri,
+    params: Params,
+}
+
+/// Where the parameters stand.
+#[derive(Debug)]
+enum Params {
+    /// In the query, all of them texts.
+    Query(Vec<(String, String)>),
+    /// In a JSON object, where a number is not a text.
+    Json(Map<String, Value>),
+}
+
+/// The orders `skip + 1 ..= end` of `total`; `skip` ≤ `end` ≤ `total`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Window {
+    pub(super) skip: u64,
+    pub(super) end: u64,
+    pub(super) total: u64,
+}
+
+/// A window that was asked for by its page number.
+#[derive(Debug)]
+pub(super) struct Numbered {
+    pub(super) window: Window,
+    pub(super) page: u64,
+    pub(super) size: u64,
+    /// How many pages there are; an empty collection has one.
+    pub(super) pages: u64,
+}
+
+impl<'a> Ask<'a> {
+    /// Reads the parameters: a POST's are the members of its JSON body.
+    pub(super) fn read(
+        legacy: &'a Legacy,
+        method: &Method,
+        uri: &'a Uri,
+        headers: &'a HeaderMap,
+        body: &[u8],
+    ) -> Result<Self, Refusal> {
+        let params = if method != Method::POST {
+            let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+            Params::Query(pairs.into_owned().collect())
+        } else if body.is_empty() {
+            Params::Json(Map::new())
+        } else {
+            let members = serde_json::from_slice(body);
+            Params::Json(members.map_err(|error| Refusal::bad(format!("the body must be a JSON object: {error}")))?)
+        };
+        Ok(Self { legacy, headers, uri, params })
+    }
+
+    /// The same request, its parameters being the members of one of them.
+    pub(super) fn inside(&self, name: &str) -> Result<Self, Refusal> {
+        let members = self.param(name, "an object", |_| None, Value::as_object)?.cloned();
+        Ok(Self { params: Params::Json(members.unwrap_or_default()), ..*self })
+    }
+
+    /// A parameter that is a text.
+    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Refusal> {
+        self.param(name, "a text", Some, Value::as_str)
+    }
+
+    /// A parameter that is a number.
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
+        self.param(name, "a whole number", |text| text.parse().ok(), Value::as_u64)
+    }
+
+    fn param<'s, T>(
+        &'s self,
+        name: &str,
+        kind: &str,
+        of_text: impl Fn(&'s str) -> Option<T>,
+        of_json: impl Fn(&'s Value) -> Option<T>,
+    ) -> Result<Option<T>, Refusal> {
+        let (value, sent) = match &self.params {
+            Params::Query(pairs) => match pairs.iter().find(|(found, _)| found == name) {
+                Some((_, text)) => (of_text(text), text.clone()),
+                None => return Ok(None),
+            },
+            Params::Json(members) => match members.get(name).filter(|value| !value.is_null()) {
+                Some(json) => (of_json(json), json.to_string()),
+                None => return Ok(None),
+            },
+        };
+        value.map(Some).ok_or_else(|| Refusal::bad(format!("`{name}` must be {kind}: {sent}")))
+    }
+
+    /// A page size: the default where none is sent, and never more than the most that is given, without a word about it.
+    pub(super) fn size(&self, name: &str) -> Result<u64, Refusal> {
+        match self.number(name)? {
+            Some(0) => Err(Refusal::bad(format!("`{name}` must be at least 1"))),
+            size => Ok(size.unwrap_or(self.legacy.default_page).min(self.legacy.max_page).max(1)),
+        }
+    }
+
+    /// `size` orders, or as many as there are, after the first `skip`.
+    pub(super) fn window(&self, skip: u64, size: u64) -> Window {
+        let total = self.legacy.records;
+        let skip = skip.min(total);
+        Window { skip, end: skip.saturating_add(size).min(total), total }
+    }
+
+    /// The window of a page number and a page size; pages count from 1.
+    pub(super) fn numbered(&self, page: &str, size: &str) -> Result<Numbered, Refusal> {
+        let (number, size) = (self.number(page)?.unwrap_or(1), self.size(size)?);
+        let before = number.checked_sub(1).ok_or_else(|| Refusal::bad(format!("`{page}` counts from 1")))?;
+        let window = self.window(before.saturating_mul(size), size);
+        Ok(Numbered { window, page: number, size, pages: window.total.div_ceil(size).max(1) })
+    }
+
+    /// The window after a token.
+    pub(super) fn after(&self, name: &str, size: &str) -> Result<Window, Refusal> {
+        let skip = match self.text(name)? {
+            Some(text) => token::read(text)
+                .filter(|number| *number <= self.legacy.records)
+                .ok_or_else(|| Refusal::bad(format!("`{name}` is not a token of this collection's: {text}")))?,
+            None => 0,
+        };
+        Ok(self.window(skip, self.size(size)?))
+    }
+
+    /// Scheme and authority as the client wrote them: what absolute links begin with.
+    pub(super) fn origin(&self) -> String {
+        let host = || self.headers.get(header::HOST)?.to_str().ok()?.parse::<Authority>().ok();
+        let authority = self.uri.authority().cloned().or_else(host);
+        let authority = authority.unwrap_or_else(|| Authority::from_static("localhost"));
+        format!("{}://{authority}", self.uri.scheme_str().unwrap_or("http"))
+    }
+
+    /// Path and query of this request with some parameters changed and the rest kept.
+    pub(super) fn with(&self, changed: &[(&str, String)]) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if let Params::Query(pairs) = &self.params {
+            query.extend_pairs(pairs.iter().filter(|(name, _)| !changed.iter().any(|(new, _)| new == name)));
+        }
+        format!("{}?{}", self.uri.path(), query.extend_pairs(changed).finish())
+    }
+}
+
+impl Window {
+    /// The orders in it.
+    pub(super) fn orders(&self) -> impl Iterator<Item = Order> + use<> {
+        (self.skip + 1..=self.end).map(Order)
+    }
+
+    /// The token of the next page, unless this is the last.
+    pub(super) fn next(&self) -> Option<String> {
+        (self.end < self.total).then(|| token::write(self.end))
+    }
+}

@@ -1,0 +1,87 @@
+//! Pages that hand out the address of the next one: absolute or relative, in the body or in a header field.
+
+use http::{HeaderName, StatusCode, header};
+use serde_json::json;
+
+use super::answer::{Answer, ORDERS, Refusal};
+use super::ask::Ask;
+
+/// As GitHub and GitLab: no link to where the client is, and no `Link` at all when one page is the whole.
+pub(super) fn link(ask: &Ask<'_>) -> Result<Answer, Refusal> {
+    let at = ask.numbered("page", "per_page")?;
+    let mut targets = Vec::new();
+    if at.page > 1 {
+        targets.extend([("first", 1), ("prev", (at.page - 1).min(at.pages))]);
+    }
+    if at.page < at.pages {
+        targets.extend([("next", at.page + 1), ("last", at.pages)]);
+    }
+    let total = at.window.total.to_string();
+    let answer = Answer::page(at.window, json!(ORDERS)).header(HeaderName::from_static("x-total-count"), &total);
+    if targets.is_empty() {
+        return Ok(answer);
+    }
+    let origin = ask.origin();
+    let links: Vec<_> = targets
+        .into_iter()
+        .map(|(rel, page)| format!("<{origin}{}>; rel=\"{rel}\"", ask.with(&[("page", page.to_string())])))
+        .collect();
+    Ok(answer.header(header::LINK, &links.join(", ")))
+}
+
+/// As Django REST framework: a page past the last is not found.
+pub(super) fn next_url(ask: &Ask<'_>) -> Result<Answer, Refusal> {
+    let at = ask.numbered("page", "page_size")?;
+    if at.page > at.pages {
+        return Err(Refusal::new(StatusCode::NOT_FOUND, format!("there are only {} pages: {}", at.pages, at.page)));
+    }
+    let to = |page: u64| format!("{}{}", ask.origin(), ask.with(&[("page", page.to_string())]));
+    let envelope = json!({
+        "count": at.window.total,
+        "next": (at.page < at.pages).then(|| to(at.page + 1)),
+        "previous": (at.page > 1).then(|| to(at.page - 1)),
+        "results": ORDERS,
+    });
+    Ok(Answer::page(at.window, envelope))
+}
+
+/// As JSON:API: brackets in the parameters' names, links without an origin.
+pub(super) fn relative(ask: &Ask<'_>) -> Result<Answer, Refusal> {
+    let at = ask.numbered("page[number]", "page[size]")?;
+    let to = |page: u64| ask.with(&[("page[number]", page.to_string())]);
+    let links = json!({
+        "first": to(1),
+        "last": to(at.pages),
+        "prev": (at.page > 1).then(|| to((at.page - 1).min(at.pages))),
+        "next": (at.page < at.pages).then(|| to(at.page + 1)),
+    });
+    Ok(Answer::page(at.window, json!({ "data": ORDERS, "links": links, "meta": { "total": at.window.total } })))
+}
+
+/// As OData 4: a link relative to the request, absent from the last page, after the orders, under a name with a dot in it.
+pub(super) fn odata(ask: &Ask<'_>) -> Result<Answer, Refusal> {
+    let window = ask.after("$skiptoken", "$maxpagesize")?;
+    let mut envelope = json!({
+        "@odata.context": format!("{}/odata/$metadata#orders", ask.origin()),
+        "@odata.count": window.total,
+        "value": ORDERS,
+    });
+    if let Some(next) = window.next() {
+        let link = ask.with(&[("$skiptoken", next)]);
+        envelope["@odata.nextLink"] = json!(link.trim_start_matches("/odata/"));
+    }
+    Ok(Answer::page(window, envelope))
+}
+
+/// As Kinto: the whole address in a header field of its own.
+pub(super) fn header(ask: &Ask<'_>) -> Result<Answer, Refusal> {
+    let window = ask.after("_token", "_limit")?;
+    let answer = Answer::page(window, json!({ "data": ORDERS }));
+    Ok(match window.next() {
+        Some(next) => {
+            let link = format!("{}{}", ask.origin(), ask.with(&[("_token", next)]));
+            answer.header(HeaderName::from_static("next-page"), &link)
+        }
+        None => answer,
+    })
+}

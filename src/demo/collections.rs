@@ -1,0 +1,200 @@
+//! The table of what the legacy API has: each path with its answer, and with the configuration that walks it.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::answer::{Answer, Refusal};
+use super::ask::Ask;
+use super::{by_link, by_number, by_token};
+
+/// One path of the legacy API.
+#[derive(Debug)]
+pub(super) struct Collection {
+    pub(super) path: &'static str,
+    pub(super) method: Method,
+    /// How the API says where the next page is.
+    pub(super) about: &'static str,
+    pub(super) answer: fn(&Ask<'_>) -> Result<Answer, Refusal>,
+    /// The lines of a `[[collection]]` beside `path`, `upstream`, `method` and `key`.
+    pub(super) walk: &'static str,
+}
+
+/// What lists the rest.
+pub(super) static INDEX: Collection =
+    Collection { path: "/", method: Method::GET, about: "this list", answer: index, walk: "" };
+
+/// The orders, once per pagination type.
+pub(super) static COLLECTIONS: [Collection; 14] = [
+    Collection {
+        path: "/link/orders",
+        method: Method::GET,
+        about: "a bare array, Link header (RFC 8288)",
+        answer: by_link::link,
+        walk: r#"
+records = "$"
+page_size = { param = "per_page", max = 1000 }
+pagination = { type = "link_header" }
+total = "header:X-Total-Count"
+"#,
+    },
+    Collection {
+        path: "/next_url/orders",
+        method: Method::GET,
+        about: "absolute next URL in the body",
+        answer: by_link::next_url,
+        walk: r#"
+records = "results"
+page_size = { param = "page_size", max = 1000 }
+pagination = { type = "next_url", next = "next" }
+total = "count"
+"#,
+    },
+    Collection {
+        path: "/relative/orders",
+        method: Method::GET,
+        about: "next URL without an origin (JSON:API)",
+        answer: by_link::relative,
+        walk: r#"
+records = "data"
+page_size = { param = "page[size]", max = 1000 }
+pagination = { type = "next_url", next = "links.next" }
+total = "meta.total"
+"#,
+    },
+    Collection {
+        path: "/odata/orders",
+        method: Method::GET,
+        about: "next URL relative to the request (OData)",
+        answer: by_link::odata,
+        walk: r#"
+records = "value"
+page_size = { param = "$maxpagesize", max = 1000 }
+pagination = { type = "next_url", next = '["@odata.nextLink"]' }
+total = '["@odata.count"]'
+"#,
+    },
+    Collection {
+        path: "/header/orders",
+        method: Method::GET,
+        about: "next URL in the Next-Page header field",
+        answer: by_link::header,
+        walk: r#"
+records = "data"
+page_size = { param = "_limit", max = 1000 }
+pagination = { type = "next_url", next = "header:Next-Page" }
+"#,
+    },
+    Collection {
+        path: "/cursor/orders",
+        method: Method::GET,
+        about: "opaque token, null at the end",
+        answer: by_token::cursor,
+        walk: r#"
+records = "data"
+page_size = { param = "limit", max = 1000 }
+pagination = { type = "cursor", next = "meta.next_cursor", param = "cursor" }
+"#,
+    },
+    Collection {
+        path: "/values/orders",
+        method: Method::GET,
+        about: "an object keyed by id, token empty at the end",
+        answer: by_token::values,
+        walk: r#"
+records = { path = "orders", as = "values" }
+page_size = { param = "limit", max = 1000 }
+pagination = { type = "cursor", next = "next_cursor", param = "cursor" }
+"#,
+    },
+    Collection {
+        path: "/search/orders",
+        method: Method::POST,
+        about: "token into the JSON body, absent at the end",
+        answer: by_token::search,
+        walk: r#"
+records = "results"
+page_size = { param = "body:limit", max = 1000 }
+pagination = { type = "cursor", next = "paging.next.after", param = "body:after" }
+total = "total"
+"#,
+    },
+    Collection {
+        path: "/graphql",
+        method: Method::POST,
+        about: "a connection's cursor into the variables (GraphQL)",
+        answer: by_token::graphql,
+        walk: r#"
+body = { query = "query ($first: Int, $after: String) { orders(first: $first, after: $after) { totalCount edges { node { id } } pageInfo { endCursor hasNextPage } } }" }
+records = "data.orders.edges[*].node"
+page_size = { param = "body:variables.first", max = 1000 }
+pagination = { type = "cursor", next = "data.orders.pageInfo.endCursor", param = "body:variables.after", more = { path = "data.orders.pageInfo.hasNextPage", while = true } }
+total = "data.orders.totalCount"
+error_path = "errors"
+"#,
+    },
+    Collection {
+        path: "/keyset/orders",
+        method: Method::GET,
+        about: "the last record's id, has_more (Stripe)",
+        answer: by_token::keyset,
+        walk: r#"
+records = "data"
+page_size = { param = "limit", max = 1000 }
+pagination = { type = "keyset", key = "id", param = "starting_after", more = { path = "has_more", while = true } }
+"#,
+    },
+    Collection {
+        path: "/page/orders",
+        method: Method::GET,
+        about: "page number, total",
+        answer: by_number::page,
+        walk: r#"
+records = "items"
+page_size = { param = "size", max = 1000 }
+pagination = { type = "page", param = "page", start = 1 }
+total = "total"
+total_pages = "pages"
+"#,
+    },
+    Collection {
+        path: "/offset/orders",
+        method: Method::GET,
+        about: "offset and limit, total",
+        answer: by_number::offset,
+        walk: r#"
+records = "items"
+page_size = { param = "limit", max = 1000 }
+pagination = { type = "offset", param = "offset" }
+total = "total"
+"#,
+    },
+    Collection {
+        path: "/range/orders",
+        method: Method::GET,
+        about: "Range and Content-Range of unit items",
+        answer: by_number::range,
+        walk: r#"
+records = "$"
+pagination = { type = "range", unit = "items", size = 1000 }
+"#,
+    },
+    Collection {
+        path: "/none/orders",
+        method: Method::GET,
+        about: "one page, cut at 1,000 records",
+        answer: by_number::none,
+        walk: r#"
+records = "orders"
+pagination = { type = "none" }
+total = "total"
+"#,
+    },
+];
+
+fn index(ask: &Ask<'_>) -> Result<Answer, Refusal> {
+    let entry = |collection: &Collection| -> Value {
+        json!({ "path": collection.path, "method": collection.method.as_str(), "about": collection.about })
+    };
+    let collections: Vec<_> = COLLECTIONS.iter().map(entry).collect();
+    Ok(Answer::without_orders(json!({ "orders": ask.legacy.records, "collections": collections })))
+}

@@ -1,0 +1,80 @@
+//! The legacy API as a pure function from a request to its response.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode, Uri, header};
+use mediatype::names::{_STAR, APPLICATION, JSON, Q};
+use mediatype::{MediaTypeList, Name, ReadParams};
+
+use super::answer::{Answer, Refusal};
+use super::ask::Ask;
+use super::collections::{COLLECTIONS, INDEX};
+
+/// The legacy API: one collection of made-up orders under every pagination type.
+#[derive(Debug)]
+pub struct Legacy {
+    /// How many orders there are.
+    pub records: u64,
+    /// How many orders a page has where the client doesn't say; at least 1.
+    pub default_page: u64,
+    /// The most orders that a page has, whatever the client says; at least 1.
+    pub max_page: u64,
+    asked: AtomicU64,
+}
+
+impl Legacy {
+    /// The most orders on a page, unless it is changed.
+    pub const MAX_PAGE: u64 = 1_000;
+
+    /// An API of so many orders, in pages of 100 or as many up to 1,000 as are asked for.
+    pub fn of(records: u64) -> Self {
+        Self { records, default_page: 100, max_page: Self::MAX_PAGE, asked: AtomicU64::new(0) }
+    }
+
+    /// How many requests [`serve`](super::serve) has passed on to this API.
+    pub fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count(&self) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The response to a request; the same for the same request, always.
+    pub fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Response<Bytes> {
+        self.routed(method, uri, headers, body).unwrap_or_else(Answer::from).into_response()
+    }
+
+    fn routed(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Answer, Refusal> {
+        let collection = COLLECTIONS.iter().chain([&INDEX]).find(|collection| collection.path == uri.path());
+        let Some(collection) = collection else {
+            let message = format!("no such path; GET / lists those there are: {}", uri.path());
+            return Err(Refusal::new(StatusCode::NOT_FOUND, message));
+        };
+        if *method != collection.method {
+            let message = format!("only {} is allowed here: {method}", collection.method);
+            let answer = Answer::from(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message));
+            return Ok(answer.header(header::ALLOW, collection.method.as_str()));
+        }
+        if !admits_json(headers) {
+            return Err(Refusal::new(StatusCode::NOT_ACCEPTABLE, "`Accept` must admit application/json"));
+        }
+        (collection.answer)(&Ask::read(self, method, uri, headers, body)?)
+    }
+}
+
+/// The media ranges that speak of JSON, the most specific last.
+const ADMITTING: [(Name<'static>, Name<'static>); 3] = [(_STAR, _STAR), (APPLICATION, _STAR), (APPLICATION, JSON)];
+
+/// Whether a client takes JSON, by the most specific range in its `Accept` that speaks of it (RFC 9110 §12.5.1).
+fn admits_json(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(header::ACCEPT).into_iter().filter_map(|line| line.to_str().ok());
+    let ranges = lines.flat_map(MediaTypeList::new).flatten();
+    let most_specific = ranges.filter_map(|range| {
+        let specificity = ADMITTING.iter().position(|known| *known == (range.ty, range.subty))?;
+        let weight = range.get_param(Q);
+        Some((specificity, weight.is_none_or(|weight| weight.as_str().parse().is_ok_and(|weight: f32| weight > 0.0))))
+    });
+    most_specific.max().map_or(!headers.contains_key(header::ACCEPT), |(_, admitted)| admitted)
+}
