@@ -28,7 +28,7 @@ enum Params {
     Json(Map<String, Value>),
 }
 
-/// The orders `skip + 1 ..= end` of `total`; `skip` ≤ `end` ≤ `total`.
+/// The orders after the first `skip`, up to and with number `end`, of `total`; `skip` ≤ `end` ≤ `total`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Window {
     pub(super) skip: u64,
@@ -103,11 +103,11 @@ impl<'a> Ask<'a> {
         value.map(Some).ok_or_else(|| Refusal::bad(format!("`{name}` must be {kind}: {sent}")))
     }
 
-    /// A page size: the default where none is sent, and never more than the most that is given, without a word about it.
+    /// A page size: what [`Legacy::page_size`] makes of the one that is sent.
     pub(super) fn size(&self, name: &str) -> Result<u64, Refusal> {
         match self.number(name)? {
             Some(0) => Err(Refusal::bad(format!("`{name}` must be at least 1"))),
-            size => Ok(size.unwrap_or(self.legacy.default_page).min(self.legacy.max_page).max(1)),
+            size => Ok(self.legacy.page_size(size)),
         }
     }
 
@@ -146,7 +146,7 @@ impl<'a> Ask<'a> {
     }
 
     /// Path and query of this request with some parameters changed and the rest kept.
-    pub(super) fn with(&self, changed: &[(&str, String)]) -> String {
+    pub(super) fn path_with(&self, changed: &[(&str, String)]) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         if let Params::Query(pairs) = &self.params {
             query.extend_pairs(pairs.iter().filter(|(name, _)| !changed.iter().any(|(new, _)| new == name)));
@@ -158,7 +158,7 @@ impl<'a> Ask<'a> {
 impl Window {
     /// The orders in it.
     pub(super) fn orders(&self) -> impl Iterator<Item = Order> + use<> {
-        (self.skip + 1..=self.end).map(Order)
+        (self.skip..self.end).map(|before| Order(before + 1))
     }
 
     /// The token of the next page, unless this is the last.

@@ -24,7 +24,7 @@ pub(super) fn link(ask: &Ask<'_>) -> Result<Answer, Refusal> {
     let origin = ask.origin();
     let links: Vec<_> = targets
         .into_iter()
-        .map(|(rel, page)| format!("<{origin}{}>; rel=\"{rel}\"", ask.with(&[("page", page.to_string())])))
+        .map(|(rel, page)| format!("<{origin}{}>; rel=\"{rel}\"", ask.path_with(&[("page", page.to_string())])))
         .collect();
     Ok(answer.header(header::LINK, &links.join(", ")))
 }
@@ -35,7 +35,7 @@ pub(super) fn next_url(ask: &Ask<'_>) -> Result<Answer, Refusal> {
     if at.page > at.pages {
         return Err(Refusal::new(StatusCode::NOT_FOUND, format!("there are only {} pages: {}", at.pages, at.page)));
     }
-    let to = |page: u64| format!("{}{}", ask.origin(), ask.with(&[("page", page.to_string())]));
+    let to = |page: u64| format!("{}{}", ask.origin(), ask.path_with(&[("page", page.to_string())]));
     let envelope = json!({
         "count": at.window.total,
         "next": (at.page < at.pages).then(|| to(at.page + 1)),
@@ -48,7 +48,7 @@ pub(super) fn next_url(ask: &Ask<'_>) -> Result<Answer, Refusal> {
 /// As JSON:API: brackets in the parameters' names, links without an origin.
 pub(super) fn relative(ask: &Ask<'_>) -> Result<Answer, Refusal> {
     let at = ask.numbered("page[number]", "page[size]")?;
-    let to = |page: u64| ask.with(&[("page[number]", page.to_string())]);
+    let to = |page: u64| ask.path_with(&[("page[number]", page.to_string())]);
     let links = json!({
         "first": to(1),
         "last": to(at.pages),
@@ -67,7 +67,7 @@ pub(super) fn odata(ask: &Ask<'_>) -> Result<Answer, Refusal> {
         "value": ORDERS,
     });
     if let Some(next) = window.next() {
-        let link = ask.with(&[("$skiptoken", next)]);
+        let link = ask.path_with(&[("$skiptoken", next)]);
         envelope["@odata.nextLink"] = json!(link.trim_start_matches("/odata/"));
     }
     Ok(Answer::page(window, envelope))
@@ -79,7 +79,7 @@ pub(super) fn header(ask: &Ask<'_>) -> Result<Answer, Refusal> {
     let answer = Answer::page(window, json!({ "data": ORDERS }));
     Ok(match window.next() {
         Some(next) => {
-            let link = format!("{}{}", ask.origin(), ask.with(&[("_token", next)]));
+            let link = format!("{}{}", ask.origin(), ask.path_with(&[("_token", next)]));
             answer.header(HeaderName::from_static("next-page"), &link)
         }
         None => answer,

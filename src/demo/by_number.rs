@@ -37,8 +37,8 @@ pub(super) fn range(ask: &Ask<'_>) -> Result<Answer, Refusal> {
             ));
             return Ok(answer.header(header::CONTENT_RANGE, &format!("items */{}", ask.legacy.records)));
         }
-        Some((first, size)) => ask.window(first, size.min(ask.legacy.max_page)),
-        None => ask.window(0, ask.legacy.default_page),
+        Some((first, size)) => ask.window(first, ask.legacy.page_size(Some(size))),
+        None => ask.window(0, ask.legacy.page_size(None)),
     };
     let answer = Answer::page(window, json!(ORDERS)).header(header::ACCEPT_RANGES, "items");
     Ok(match window {

@@ -16,9 +16,9 @@ use super::collections::{COLLECTIONS, INDEX};
 pub struct Legacy {
     /// How many orders there are.
     pub records: u64,
-    /// How many orders a page has where the client doesn't say; at least 1.
+    /// How many orders a page has where the client doesn't say; 0 counts as 1.
     pub default_page: u64,
-    /// The most orders that a page has, whatever the client says; at least 1.
+    /// The most orders that a page has, whatever the client says; 0 counts as 1.
     pub max_page: u64,
     asked: AtomicU64,
 }
@@ -35,6 +35,11 @@ impl Legacy {
     /// How many requests [`serve`](super::serve) has passed on to this API.
     pub fn asked(&self) -> u64 {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// How many orders a page has, given what the client asks for: never more than the most, without a word about it.
+    pub(super) fn page_size(&self, asked: Option<u64>) -> u64 {
+        asked.unwrap_or(self.default_page).min(self.max_page).max(1)
     }
 
     pub(super) fn count(&self) {

@@ -98,33 +98,49 @@ async fn slowly(
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
     use std::time::Instant;
 
-    use http_body_util::Empty;
-    use hyper_util::client::legacy::Client;
+    use http::{Method, Version};
+    use hyper_util::client::legacy::{Client, connect::HttpConnector};
     use tokio::sync::oneshot;
+    use tokio::task::JoinHandle;
 
     use super::*;
     use crate::demo::Order;
 
-    #[tokio::test]
-    async fn answers_late_over_both_versions_and_stops_when_told() {
+    const LATENCY: Duration = Duration::from_millis(20);
+
+    struct Served {
+        legacy: Arc<Legacy>,
+        address: SocketAddr,
+        stop: oneshot::Sender<()>,
+        server: JoinHandle<()>,
+    }
+
+    async fn served() -> Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let legacy = Arc::new(Legacy::of(2));
-        let latency = Duration::from_millis(20);
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { stopped.await.unwrap_or_default() };
-        let server = tokio::spawn(serve(listener, Arc::clone(&legacy), latency, shutdown));
+        let server = tokio::spawn(serve(listener, Arc::clone(&legacy), LATENCY, shutdown));
+        Served { legacy, address, stop, server }
+    }
 
-        for (client, version) in [
-            (Client::builder(TokioExecutor::new()).build_http(), http::Version::HTTP_11),
-            (Client::builder(TokioExecutor::new()).http2_only(true).build_http(), http::Version::HTTP_2),
-        ] {
+    fn client() -> Client<HttpConnector, Full<Bytes>> {
+        Client::builder(TokioExecutor::new()).build_http()
+    }
+
+    #[tokio::test]
+    async fn answers_late_over_both_versions() {
+        let Served { legacy, address, stop: _stop, .. } = served().await;
+        let http2 = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        for (client, version) in [(client(), Version::HTTP_11), (http2, Version::HTTP_2)] {
             let begun = Instant::now();
             let uri = format!("http://{address}/next_url/orders?page_size=1").parse().unwrap();
-            let response: Response<Incoming> = Client::<_, Empty<Bytes>>::get(&client, uri).await.unwrap();
-            assert!(begun.elapsed() >= latency);
+            let response = client.get(uri).await.unwrap();
+            assert!(begun.elapsed() >= LATENCY);
             assert_eq!((response.status(), response.version()), (StatusCode::OK, version));
             let body = response.into_body().collect().await.unwrap().to_bytes();
             let next = format!("http://{address}/next_url/orders?page_size=1&page=2");
@@ -132,9 +148,28 @@ mod tests {
             assert_eq!(body, page);
         }
         assert_eq!(legacy.asked(), 2);
+    }
 
+    #[tokio::test]
+    async fn what_is_under_way_is_answered_before_the_stop() {
+        let Served { legacy, address, stop, server } = served().await;
+        let uri = format!("http://{address}/link/orders").parse().unwrap();
+        let asked = tokio::spawn(client().get(uri));
+        while legacy.asked() == 0 {
+            tokio::task::yield_now().await;
+        }
         stop.send(()).unwrap();
+        assert_eq!(asked.await.unwrap().unwrap().status(), StatusCode::OK);
         server.await.unwrap();
         assert!(TcpStream::connect(address).await.is_err(), "the listener is closed");
+    }
+
+    #[tokio::test]
+    async fn a_body_without_an_end_is_refused() {
+        let Served { address, stop: _stop, .. } = served().await;
+        let body = Full::from(vec![b' '; MAX_BODY + 1]);
+        let request = Request::builder().method(Method::POST).uri(format!("http://{address}/search/orders")).body(body);
+        let response = client().request(request.unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
     }
 }

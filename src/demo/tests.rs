@@ -180,6 +180,27 @@ fn links_name_the_host_that_was_asked_and_keep_what_else_was_asked_for() {
 }
 
 #[test]
+fn extremes_are_answered() {
+    let mut endless = Client { legacy: Legacy::of(u64::MAX), size: 0 };
+    (endless.legacy.default_page, endless.legacy.max_page) = (0, 0);
+    let last = format!("/offset/orders?offset={}", u64::MAX - 1);
+    assert_eq!(endless.get(&last).orders(&["items"]), [Order(u64::MAX).to_string()]);
+    assert_eq!(endless.get(&format!("/offset/orders?offset={}", u64::MAX)).value("/items"), json!([]));
+    for collection in &COLLECTIONS {
+        for host in ["", "a b", "<orders>", "[::1", "\u{fc}"] {
+            let host = HeaderValue::from_bytes(host.as_bytes()).unwrap();
+            let headers = HeaderMap::from_iter([(header::HOST, host)]);
+            let uri = Uri::from_static(collection.path);
+            let response = endless.legacy.answer(&collection.method, &uri, &headers, br#"{"query":"q"}"#);
+            let body: Value = serde_json::from_slice(response.body()).unwrap();
+            assert!(response.status().is_success(), "{} {body}", collection.path);
+            let next = body.get("next").and_then(Value::as_str);
+            assert!(next.is_none_or(|next| next.starts_with("http://localhost/")), "{next:?}");
+        }
+    }
+}
+
+#[test]
 fn past_the_end() {
     let client = Client { legacy: Legacy::of(250), size: 0 };
     assert_eq!(client.get("/link/orders?page=9").body(), "[]");
