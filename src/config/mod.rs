@@ -1,5 +1,18 @@
 //! What unpage was told to do: TOML as written → all mistakes at once → [`Config`], in which only valid values exist.
 
+mod collection;
+mod keys;
+mod lint;
+mod mistake;
+mod node;
+mod option;
+mod pagination;
+mod read;
+mod secrets;
+mod upstream;
+mod value;
+mod written;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,6 +22,10 @@ use http::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
 use url::Url;
 
+pub use self::mistake::{Mistake, Mistakes, Place};
+pub use self::option::Options;
+pub use self::secrets::{Machine, Secrets};
+pub use self::written::written;
 use crate::pagination::{Pagination, Path};
 
 /// A whole configuration.
@@ -25,7 +42,8 @@ pub struct Config {
 /// One upstream resource whose pages unpage walks.
 #[derive(Clone, Debug)]
 pub struct Collection {
-    /// The client's request path: literal segments, `{name}` for one segment, `{*name}` for the rest.
+    /// The client's request path: literal segments, `{name}` for one segment, `{*name}` for the rest, which may be
+    /// empty. [`Config::routes`] matches it.
     pub path: String,
     /// The method of the pages' requests.
     pub method: Method,

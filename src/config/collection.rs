@@ -1,0 +1,148 @@
+//! One `[[collection]]`: where it is served, who answers, and how its pages are walked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use http::Method;
+
+use super::lint::{self, Facts};
+use super::node::{Node, Table};
+use super::secrets::Secrets;
+use super::upstream::{self, MANNERS};
+use super::value::{self, choice, one_of};
+use super::{Caps, Collection, Upstream, keys};
+use crate::pagination::{Base, Pagination, Param, Style};
+
+/// The `[upstream.NAME]` tables; `None` for one that was wrong.
+pub(super) type Upstreams<'a> = BTreeMap<&'a str, Option<Arc<Upstream>>>;
+
+/// Reads one collection; `None` if something was wrong that has no default.
+pub(super) fn read(node: &Node<'_>, upstreams: &Upstreams<'_>, secrets: &dyn Secrets) -> Option<Collection> {
+    let table = node.table(&keys::COLLECTION)?;
+    let path = table.must("path", "write the path that clients ask for: path = \"/v1/orders\"", path);
+    let upstream = upstream_of(&table, upstreams, secrets);
+    let method = table.or("method", Method::GET, |node| choice(node, &[("GET", Method::GET), ("POST", Method::POST)]));
+    let body = table.maybe("body", value::body);
+    let upstream_path = table.maybe("upstream_path", upstream_path);
+    let caps = table.or("caps", Caps::default(), caps);
+    let pagination = super::pagination::read(&table);
+    if let Some(pagination) = &pagination {
+        let retried = upstream.as_deref().map_or(&[][..], |upstream| &upstream.retry.statuses);
+        lint::check(&table, &Facts { pagination, method: &method, body: body.as_ref(), retried });
+        check_segments(&table, path.as_deref(), upstream_path.as_deref(), pagination);
+        if let (Some(upstream), Style::NextUrl { base: Base::Url(base), .. }) = (&upstream, &pagination.style) {
+            let known = std::iter::once(&upstream.url).chain(&upstream.aliases);
+            if !known.into_iter().any(|url| url.origin() == base.origin()) {
+                let what = format!("{base} is another server than the upstream");
+                table.refuse_at::<()>("pagination.base", what, "name its origin in the upstream's aliases too");
+            }
+        }
+    }
+    Some(Collection {
+        path: path?,
+        method,
+        body,
+        upstream_path,
+        upstream: upstream?,
+        pagination: Arc::new(pagination?),
+        caps,
+    })
+}
+
+/// An upstream of the collection's own, or one of those that have a name.
+fn upstream_of(table: &Table<'_>, upstreams: &Upstreams<'_>, secrets: &dyn Secrets) -> Option<Arc<Upstream>> {
+    let hint = "write the API's URL, or the NAME of an [upstream.NAME]";
+    let node = table.must("upstream", hint, |node| Some(node.clone()))?;
+    let text = node.text()?;
+    if text.contains("://") {
+        return upstream::read(table, value::url(&node), "upstream_aliases", secrets).map(Arc::new);
+    }
+    for key in MANNERS.iter().chain(&["upstream_aliases"]) {
+        if table.get(key).is_some() {
+            let there = key.strip_prefix("upstream_").unwrap_or(key);
+            let hint = format!("write {there} in [upstream.{text}]: all collections of one upstream are asked alike");
+            table.refuse_at::<()>(key, "the upstream is a shared one", hint);
+        }
+    }
+    match upstreams.get(text) {
+        Some(upstream) => upstream.clone(),
+        None if upstreams.is_empty() => node.refuse(
+            format!("neither a URL nor an upstream's name: {text:?}"),
+            "write \"https://…\", or add [upstream.NAME]",
+        ),
+        None => node.refuse(format!("unknown upstream {text:?}"), one_of(text, upstreams.keys().copied())),
+    }
+}
+
+fn path(node: &Node<'_>) -> Option<String> {
+    let path = absolute(node)?;
+    // The router is the judge of its own syntax; whether two collections are in each other's way is asked later.
+    match matchit::Router::new().insert(path, ()) {
+        Ok(()) => Some(path.to_owned()),
+        Err(error) => node.refuse(
+            format!("not a path that can be matched: {}", error.to_string().to_lowercase()),
+            "write {name} for one segment, {*name} for the rest at the end, {{ and }} for braces",
+        ),
+    }
+}
+
+fn upstream_path(node: &Node<'_>) -> Option<String> {
+    absolute(node).map(ToOwned::to_owned)
+}
+
+fn absolute<'a>(node: &Node<'a>) -> Option<&'a str> {
+    let path = node.text()?;
+    if path.contains(['?', '#']) || path.contains(char::is_whitespace) {
+        return node.refuse(format!("more than a path: {path:?}"), "the query is the client's; leave it out");
+    }
+    if path.starts_with('/') { Some(path) } else { node.refuse(format!("relative: {path:?}"), "start it with /") }
+}
+
+/// Holds the `{segments}` of the two paths and the `path:NAME` parameters against each other.
+fn check_segments(table: &Table<'_>, path: Option<&str>, upstream_path: Option<&str>, pagination: &Pagination) {
+    let Some(path) = path else { return };
+    let given = segments(path);
+    let filled: BTreeSet<_> = pagination.params().into_iter().filter_map(segment_of).collect();
+    let asked = upstream_path.map_or_else(|| given.clone(), segments);
+    for name in asked.difference(&given).filter(|name| !filled.contains(*name)) {
+        let what = format!("nothing fills {{{name}}}");
+        table.refuse_at::<()>("upstream_path", what, "name the segment in path, or fill it with param = \"path:NAME\"");
+    }
+    for name in filled {
+        if !asked.contains(name) {
+            let what = format!("the upstream's path has no segment {{{name}}}");
+            let hint = format!("write upstream_path = \"/…/{{{name}}}\"");
+            table.refuse_at::<()>("pagination.param", what, hint);
+        } else if !given.contains(name) && !matches!(pagination.style, Style::Page { .. } | Style::Offset { .. }) {
+            let what = format!("the first request has no token for {{{name}}} yet");
+            let hint = format!(
+                "name the segment in path too, so that the client says where to begin: path = \"/…/{{{name}}}\""
+            );
+            table.refuse_at::<()>("pagination.param", what, hint);
+        }
+    }
+}
+
+fn segment_of(param: &Param) -> Option<&str> {
+    match param {
+        Param::Path(name) => Some(name),
+        _ => None,
+    }
+}
+
+/// The names in a path's braces; `{{` is a brace of the path itself.
+fn segments(path: &str) -> BTreeSet<&str> {
+    let names = path.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0.trim_start_matches('*')));
+    names.filter(|name| !name.is_empty()).collect()
+}
+
+fn caps(node: &Node<'_>) -> Option<Caps> {
+    let table = node.table(&keys::CAPS)?;
+    let default = Caps::default();
+    Some(Caps {
+        page_bytes: table.or("page", default.page_bytes, value::size),
+        record_bytes: table.or("record", default.record_bytes, value::size),
+        pages: table.or("pages", default.pages, |node| node.number(1)),
+        empty_pages: table.or("empty_pages", default.empty_pages, |node| node.number(1)),
+    })
+}

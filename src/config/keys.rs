@@ -1,0 +1,149 @@
+//! Every key that a configuration may have, table by table; what an unknown key was probably meant to be.
+
+/// One kind of table.
+#[derive(Debug)]
+pub(super) struct Level {
+    /// How a reader of a message finds it.
+    pub(super) name: &'static str,
+    /// What it may hold.
+    pub(super) keys: &'static [&'static str],
+}
+
+pub(super) static TOP: Level =
+    Level { name: "the top of the file", keys: &["listen", "format_param", "collection", "upstream"] };
+
+pub(super) static COLLECTION: Level = Level {
+    name: "[[collection]]",
+    keys: &[
+        "path",
+        "upstream",
+        "upstream_path",
+        "upstream_aliases",
+        "credentials",
+        "accept",
+        "headers",
+        "ca",
+        "http",
+        "timeouts",
+        "retry",
+        "method",
+        "body",
+        "records",
+        "records_optional",
+        "key",
+        "page_size",
+        "pagination",
+        "total",
+        "total_pages",
+        "limits",
+        "error_path",
+        "caps",
+        "allow",
+    ],
+};
+
+pub(super) static UPSTREAM: Level = Level {
+    name: "[upstream.NAME]",
+    keys: &["url", "aliases", "credentials", "accept", "headers", "ca", "http", "timeouts", "retry"],
+};
+
+pub(super) static CREDENTIALS: Level = Level { name: "credentials", keys: &["bearer", "basic", "header", "query"] };
+pub(super) static BASIC: Level = Level { name: "credentials.basic", keys: &["user", "password"] };
+pub(super) static NAMED: Level = Level { name: "credentials.header and .query", keys: &["name", "value"] };
+pub(super) static SECRET: Level = Level { name: "a secret", keys: &["env", "file"] };
+pub(super) static TIMEOUTS: Level = Level { name: "timeouts", keys: &["connect", "head", "idle"] };
+pub(super) static RETRY: Level = Level { name: "retry", keys: &["attempts", "base", "cap", "statuses", "wait"] };
+pub(super) static WAIT: Level = Level { name: "retry.wait", keys: &["path", "unit"] };
+pub(super) static RECORDS: Level = Level { name: "records", keys: &["path", "as"] };
+pub(super) static PAGE_SIZE: Level = Level { name: "page_size", keys: &["param", "value", "max"] };
+pub(super) static LIMITS: Level = Level { name: "limits", keys: &["max_offset", "max_pages", "max_results"] };
+pub(super) static CAPS: Level = Level { name: "caps", keys: &["page", "record", "pages", "empty_pages"] };
+pub(super) static MORE: Level = Level { name: "pagination.more", keys: &["path", "while"] };
+pub(super) static END: Level = Level { name: "pagination.end", keys: &["status"] };
+pub(super) static LINKS: Level = Level { name: "a link lookup", keys: &["links", "rel"] };
+pub(super) static TOKEN: Level = Level { name: "pagination.tokens", keys: &["next", "param", "from_url_param"] };
+
+/// The pagination types and what each of them takes.
+pub(super) static STYLES: [Level; 9] = [
+    Level { name: "link_header", keys: &["type", "rel", "link_attr", "more", "end"] },
+    Level { name: "next_url", keys: &["type", "next", "base", "more", "end"] },
+    Level {
+        name: "cursor",
+        keys: &[
+            "type",
+            "next",
+            "param",
+            "from_url_param",
+            "tokens",
+            "merge",
+            "end_values",
+            "same_token",
+            "template",
+            "more",
+            "end",
+        ],
+    },
+    Level { name: "page", keys: &["type", "param", "start", "template", "more", "end"] },
+    Level { name: "offset", keys: &["type", "param", "start", "step", "template", "more", "end"] },
+    Level { name: "keyset", keys: &["type", "key", "param", "encode", "overlap", "more", "end"] },
+    Level { name: "range", keys: &["type", "unit", "size", "more", "end"] },
+    Level { name: "none", keys: &["type", "more"] },
+    Level { name: "auto", keys: &["type"] },
+];
+
+/// The tables beside the pagination types.
+pub(super) static LEVELS: [&Level; 18] = [
+    &TOP,
+    &COLLECTION,
+    &UPSTREAM,
+    &CREDENTIALS,
+    &BASIC,
+    &NAMED,
+    &SECRET,
+    &TIMEOUTS,
+    &RETRY,
+    &WAIT,
+    &RECORDS,
+    &PAGE_SIZE,
+    &LIMITS,
+    &CAPS,
+    &MORE,
+    &END,
+    &LINKS,
+    &TOKEN,
+];
+
+/// What to say about a key that `level` does not have.
+pub(super) fn hint(key: &str, level: &Level) -> String {
+    let all = || level.keys.join(", ");
+    if let Some(near) = nearest(key, level.keys.iter().copied()) {
+        return format!("did you mean {near:?}?");
+    }
+    let styles: Vec<_> = STYLES.iter().filter(|style| style.keys.contains(&key)).map(|style| style.name).collect();
+    let in_style = STYLES.iter().any(|style| std::ptr::eq(style, level));
+    if in_style && !styles.is_empty() {
+        return format!("{key} belongs to type {}; known for type {}: {}", styles.join(", "), level.name, all());
+    }
+    if in_style && COLLECTION.keys.contains(&key) {
+        return format!("{key} belongs beside pagination, in [[collection]]");
+    }
+    if !styles.is_empty() && std::ptr::eq(level, &COLLECTION) {
+        return format!("{key} belongs inside pagination = {{ … }}, of type {}", styles.join(", "));
+    }
+    match LEVELS.iter().find(|other| other.keys.contains(&key)) {
+        Some(other) => format!("{key} belongs in {}", other.name),
+        None => format!("known here: {}", all()),
+    }
+}
+
+/// The candidate that a word was probably meant to be.
+pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // A word of one or two letters is near to every other.
+    let length = word.chars().count();
+    let bound = if length > 2 { (length / 3).max(1) } else { 0 };
+    candidates
+        .map(|candidate| (strsim::osa_distance(word, candidate), candidate))
+        .filter(|(distance, _)| *distance <= bound)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,62 @@
+//! Ends that the pagination type can't have.
+
+use super::{Exception, Facts, Rule, Said};
+use crate::pagination::{End, Style};
+
+pub(super) static RULES: &[Rule] = &[
+    Rule {
+        name: "no-next-of-numbers",
+        exception: Exception::Never,
+        about: &["pagination.end"],
+        check: |facts| {
+            let style = &facts.pagination.style;
+            let numbers =
+                matches!(style, Style::Page { .. } | Style::Offset { .. } | Style::Keyset { .. } | Style::Range { .. });
+            (numbers && facts.pagination.end == End::NoNext).then(|| Said {
+                at: "pagination.end",
+                what: format!("type {} always has a next address, so its absence can't be the end", style.name()),
+                hint: "leave end out (an empty page past the last one), or say what flag or total ends it",
+            })
+        },
+    },
+    Rule {
+        name: "guess-beside-next",
+        exception: Exception::Never,
+        about: &["pagination.end"],
+        check: |facts| {
+            let style = &facts.pagination.style;
+            let pointed = matches!(style, Style::LinkHeader { .. } | Style::NextUrl { .. } | Style::Cursor(_));
+            let (guess, hint) = match facts.pagination.end {
+                End::ShortPage => {
+                    ("a short page", "leave end out: a filtered page may be short, and its next page isn't")
+                }
+                End::Status(_) => ("an error status", "leave end out: a next address that fails is a failure"),
+                End::Style | End::NoNext | End::EmptyPage => return None,
+            };
+            pointed.then(|| Said {
+                at: "pagination.end",
+                what: format!(
+                    "type {} is told by the upstream what comes next, and {guess} is no such word",
+                    style.name()
+                ),
+                hint,
+            })
+        },
+    },
+    Rule {
+        name: "end-is-retried",
+        exception: Exception::Never,
+        about: &["pagination.end", "retry.statuses"],
+        check: end_is_retried,
+    },
+];
+
+fn end_is_retried(facts: &Facts<'_>) -> Option<Said> {
+    let End::Status(status) = facts.pagination.end else { return None };
+    let by_default = matches!(status.as_u16(), 408 | 429) || status.is_server_error();
+    (by_default || facts.retried.contains(&status.as_u16())).then(|| Said {
+        at: "pagination.end",
+        what: format!("status {} is retried, so it can't be the end as well", status.as_u16()),
+        hint: "take it out of retry.statuses; 408, 429 and 5xx are always failures",
+    })
+}

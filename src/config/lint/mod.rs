@@ -1,0 +1,94 @@
+//! Contradictions: configurations that each key allows and that lose or repeat records all the same.
+//!
+//! Each rule has a name. Where an API can really be as odd as that, `allow = ["name"]` in its `[[collection]]` lifts the
+//! rule; the others can't work under any API.
+
+mod ends;
+mod parameters;
+mod sizes;
+
+use http::Method;
+use serde_json::Value;
+
+use super::node::{Node, Table};
+use super::value::one_of;
+use crate::pagination::Pagination;
+
+/// What the rules look at.
+pub(super) struct Facts<'a> {
+    pub(super) pagination: &'a Pagination,
+    pub(super) method: &'a Method,
+    pub(super) body: Option<&'a Value>,
+    /// The statuses that are retried beside 408, 429 and 5xx.
+    pub(super) retried: &'a [u16],
+}
+
+/// Whether a rule can be lifted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Exception {
+    Possible,
+    Never,
+}
+
+/// One contradiction.
+struct Rule {
+    name: &'static str,
+    exception: Exception,
+    /// The keys that it looks at: where one of them is wrong in itself, the rule has nothing to say.
+    about: &'static [&'static str],
+    check: fn(&Facts<'_>) -> Option<Said>,
+}
+
+/// What a rule says.
+struct Said {
+    at: &'static str,
+    what: String,
+    hint: &'static str,
+}
+
+/// Notes every contradiction in a collection, but for those that its `allow` names.
+pub(super) fn check(table: &Table<'_>, facts: &Facts<'_>) {
+    let allowed = table.maybe("allow", |node| node.each(allowed_rule)).unwrap_or_default();
+    for rule in rules() {
+        let unsure = |key: &&str| table.notes.wrong_at(&table.path_of(key));
+        if allowed.contains(&rule.name) || rule.about.iter().any(unsure) {
+            continue;
+        }
+        if let Some(Said { at, what, hint }) = (rule.check)(facts) {
+            let lift = match rule.exception {
+                Exception::Possible => {
+                    format!("; where the API really is so, write allow = [{:?}] in its [[collection]]", rule.name)
+                }
+                Exception::Never => String::new(),
+            };
+            table.refuse_at::<()>(at, format!("{what} ({})", rule.name), format!("{hint}{lift}"));
+        }
+    }
+}
+
+/// The rules that this pagination breaks and that can be lifted.
+pub(super) fn to_allow(pagination: &Pagination) -> Vec<&'static str> {
+    let method = if pagination.puts_into_body() { &Method::POST } else { &Method::GET };
+    let facts = Facts { pagination, method, body: None, retried: &[] };
+    let broken = rules().filter(|rule| rule.exception == Exception::Possible && (rule.check)(&facts).is_some());
+    broken.map(|rule| rule.name).collect()
+}
+
+fn rules() -> impl Iterator<Item = &'static Rule> {
+    parameters::RULES.iter().chain(ends::RULES).chain(sizes::RULES)
+}
+
+fn allowed_rule(node: &Node<'_>) -> Option<&'static str> {
+    let name = node.text()?;
+    match rules().find(|rule| rule.name == name) {
+        Some(Rule { name, exception: Exception::Possible, .. }) => Some(name),
+        Some(_) => {
+            node.refuse(format!("{name:?} can't be lifted"), "no API works that way: mend what the rule is about")
+        }
+        None => {
+            let names = rules().filter(|rule| rule.exception == Exception::Possible).map(|rule| rule.name);
+            let names: Vec<_> = names.collect();
+            node.refuse(format!("unknown rule {name:?}"), one_of(name, names.into_iter()))
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Parameters that can't carry what the pagination type puts into them.
+
+use super::{Exception, Facts, Rule, Said};
+use crate::pagination::{Encode, Pagination, Param, Style, Template};
+
+pub(super) static RULES: &[Rule] = &[
+    Rule {
+        name: "offset-in-page",
+        exception: Exception::Possible,
+        about: &["pagination.param"],
+        check: |facts| match &facts.pagination.style {
+            Style::Page { param, .. } if sounds_like_offset(param) => Some(Said {
+                at: "pagination.param",
+                what: format!("{param} sounds like a record number, and type page advances it by 1"),
+                hint: "write type = \"offset\"",
+            }),
+            _ => None,
+        },
+    },
+    Rule {
+        name: "page-in-offset",
+        exception: Exception::Possible,
+        about: &["pagination.param"],
+        check: |facts| match &facts.pagination.style {
+            Style::Offset { param, .. } if sounds_like_page(param) => Some(Said {
+                at: "pagination.param",
+                what: format!(
+                    "{param} sounds like a page number, and type offset advances it by the records that came"
+                ),
+                hint: "write type = \"page\"",
+            }),
+            _ => None,
+        },
+    },
+    Rule {
+        name: "token-is-size",
+        exception: Exception::Never,
+        about: &["pagination", "page_size"],
+        check: token_is_size,
+    },
+    Rule {
+        name: "body-under-get",
+        exception: Exception::Possible,
+        about: &["pagination", "page_size", "method", "body"],
+        check: body_under_get,
+    },
+    Rule {
+        name: "form-and-json",
+        exception: Exception::Never,
+        about: &["pagination", "page_size", "body"],
+        check: form_and_json,
+    },
+    Rule {
+        name: "keys-as-text",
+        exception: Exception::Never,
+        about: &["pagination"],
+        check: |facts| match &facts.pagination.style {
+            Style::Keyset { key, param, encode: Encode::Plain, .. }
+                if key.len() > 1 && !matches!(param, Param::Body(_)) =>
+            {
+                Some(Said {
+                    at: "pagination.key",
+                    what: format!("several keys make an array, and {param} takes text"),
+                    hint: "write encode = \"json\", or put it into the body: param = \"body:PATH\"",
+                })
+            }
+            _ => None,
+        },
+    },
+    Rule { name: "template", exception: Exception::Never, about: &["pagination"], check: template },
+];
+
+impl Pagination {
+    /// Where the tokens or numbers go.
+    pub(in crate::config) fn params(&self) -> Vec<&Param> {
+        match &self.style {
+            Style::Cursor(cursor) => cursor.tokens.iter().map(|token| &token.param).collect(),
+            Style::Page { param, .. } | Style::Offset { param, .. } | Style::Keyset { param, .. } => vec![param],
+            Style::Single | Style::Auto | Style::LinkHeader { .. } | Style::NextUrl { .. } | Style::Range { .. } => {
+                Vec::new()
+            }
+        }
+    }
+
+    /// The value that the token or number is written into.
+    pub(in crate::config) fn template(&self) -> Option<&Template> {
+        match &self.style {
+            Style::Cursor(cursor) => cursor.template.as_ref(),
+            Style::Page { template, .. } | Style::Offset { template, .. } => template.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether something is put into the requests' body.
+    pub(in crate::config) fn puts_into_body(&self) -> bool {
+        let size = self.page_size.as_ref().and_then(|size| size.param.as_ref());
+        self.params().into_iter().chain(size).any(|param| matches!(param, Param::Body(_) | Param::Form(_)))
+    }
+}
+
+fn token_is_size(facts: &Facts<'_>) -> Option<Said> {
+    let size = facts.pagination.page_size.as_ref()?.param.as_ref()?;
+    facts.pagination.params().contains(&size).then(|| Said {
+        at: "page_size.param",
+        what: format!("{size} is also where the pagination goes, and one of them would overwrite the other"),
+        hint: "leave out page_size.param, and write {limit} into the template where one value holds both",
+    })
+}
+
+fn body_under_get(facts: &Facts<'_>) -> Option<Said> {
+    let written = facts.pagination.puts_into_body() || facts.body.is_some();
+    (written && facts.method == http::Method::GET).then(|| Said {
+        at: if facts.body.is_some() { "body" } else { "pagination.param" },
+        what: "a GET request has no body, and most servers don't look at one".to_owned(),
+        hint: "write method = \"POST\", or use a query parameter",
+    })
+}
+
+fn form_and_json(facts: &Facts<'_>) -> Option<Said> {
+    let size = facts.pagination.page_size.as_ref().and_then(|size| size.param.as_ref());
+    let params: Vec<_> = facts.pagination.params().into_iter().chain(size).collect();
+    let form = params.iter().any(|param| matches!(param, Param::Form(_)));
+    let json = facts.body.is_some() || params.iter().any(|param| matches!(param, Param::Body(_)));
+    (form && json).then(|| Said {
+        at: if facts.body.is_some() { "body" } else { "pagination.param" },
+        what: "one request can't have both a form and a JSON body".to_owned(),
+        hint: "write all of them as form:NAME or all as body:PATH; fixed fields of a form come from the client",
+    })
+}
+
+fn template(facts: &Facts<'_>) -> Option<Said> {
+    let Template(text) = facts.pagination.template()?;
+    let params = facts.pagination.params();
+    let refuse = |what: String, hint| Some(Said { at: "pagination.template", what, hint });
+    let [param] = params.as_slice() else {
+        return refuse("a template holds one token, and there is not exactly one".to_owned(), "leave it out");
+    };
+    let own = param.own_name();
+    let moving: &[&str] = match facts.pagination.style {
+        Style::Page { .. } => &["page"],
+        Style::Offset { .. } => &["offset", "end_offset"],
+        _ => &["cursor"],
+    };
+    let used = placeholders(text);
+    if let Some(unknown) = used.iter().find(|name| **name != own && **name != "limit" && !moving.contains(name)) {
+        return refuse(
+            format!("unknown placeholder {{{unknown}}}"),
+            "known: {page} for type page; {offset} and {end_offset} for offset; {cursor} for cursor; {limit}; and the \
+             parameter's own name for its value in the client's request",
+        );
+    }
+    if !used.iter().any(|name| moving.contains(name)) {
+        return refuse(
+            format!("nothing in it moves: {text:?} has no {{{}}}", moving[0]),
+            "write the placeholder that changes from page to page into it",
+        );
+    }
+    let sized = used.iter().any(|name| matches!(*name, "limit" | "end_offset"));
+    let unknown = facts.pagination.page_size.as_ref().and_then(crate::pagination::PageSize::asked).is_none();
+    if sized && unknown {
+        return refuse("it needs a page size, and there is none".to_owned(), "write page_size = { value = 100 }");
+    }
+    None
+}
+
+/// The names in braces; GraphQL's and JSON's own braces enclose more than a name.
+fn placeholders(text: &str) -> Vec<&str> {
+    let name =
+        |inner: &&str| inner.chars().all(|c| c.is_alphanumeric() || "_.-$[]\"@".contains(c)) && !inner.is_empty();
+    text.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(inner, _)| inner)).filter(name).collect()
+}
+
+fn sounds_like_offset(param: &Param) -> bool {
+    let name = plain(param);
+    ["offset", "skip", "startat", "startindex", "startposition", "startrow", "firstresult"]
+        .iter()
+        .any(|word| name.ends_with(word))
+        || matches!(name.as_str(), "start" | "from" | "first")
+}
+
+fn sounds_like_page(param: &Param) -> bool {
+    let name = plain(param);
+    ["page", "pagenumber", "pagenum", "pageno", "pagenr", "pageindex"].iter().any(|word| name.ends_with(word))
+        && !name.ends_with("perpage")
+        || matches!(name.as_str(), "p" | "pg")
+}
+
+/// A parameter's name without the punctuation and case that APIs vary: `page[number]` → `pagenumber`.
+fn plain(param: &Param) -> String {
+    param.own_name().chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}

@@ -1,0 +1,94 @@
+//! Pagination from the command line: the same words as in a file, read by the same rules.
+
+use http::Method;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::keys::COLLECTION;
+use super::lint::{self, Facts};
+use super::mistake::{Mistake, Mistakes};
+use super::node::{Notes, Table};
+use crate::pagination::Pagination;
+
+/// What the options say; each is a key of `[[collection]]` with `_` for `-`. A value is text, or TOML's `{ … }`.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `--pagination`: a type's name, or `{ type = "cursor", … }`; `auto` where it is missing.
+    pub pagination: Option<String>,
+    /// `--records`: a path, or `{ path = …, as = "values" }`.
+    pub records: Option<String>,
+    /// `--key`: a path.
+    pub key: Option<String>,
+    /// `--page-size`: `limit=100`, `limit`, or `{ param = …, value = …, max = … }`.
+    pub page_size: Option<String>,
+    /// `--total`: a path or `header:NAME`.
+    pub total: Option<String>,
+    /// The method of the pages' requests.
+    pub method: Method,
+}
+
+impl Options {
+    /// The pagination that the options make together.
+    pub fn pagination(&self) -> Result<Pagination, Mistakes> {
+        let texts = [
+            ("pagination", &self.pagination),
+            ("records", &self.records),
+            ("key", &self.key),
+            ("page_size", &self.page_size),
+            ("total", &self.total),
+        ];
+        let mut entries = DeTable::new();
+        let mut broken = Vec::new();
+        for (key, text) in texts {
+            match text.as_deref().map(|text| value(key, text)).transpose() {
+                Ok(None) => {}
+                Ok(Some(value)) => drop(entries.insert(Spanned::new(0..0, key.into()), Spanned::new(0..0, value))),
+                Err(what) => broken.push(Mistake { at: option(key), place: None, what, hint: String::new() }),
+            }
+        }
+        let notes = Notes::on("");
+        let table = Table::top(&notes, &entries, &COLLECTION);
+        let pagination = super::pagination::read(&table);
+        if let Some(pagination) = &pagination {
+            lint::check(&table, &Facts { pagination, method: &self.method, body: None, retried: &[] });
+        }
+        if broken.is_empty() {
+            let noted = notes.into_list().into_iter();
+            broken = noted.map(|mistake| Mistake { at: option(&mistake.at), place: None, ..mistake }).collect();
+        }
+        match pagination {
+            Some(pagination) if broken.is_empty() => Ok(pagination),
+            _ => Err(Mistakes { name: String::new(), list: broken }),
+        }
+    }
+}
+
+/// An option's text as the value of its key.
+fn value<'a>(key: &str, text: &'a str) -> Result<DeValue<'a>, String> {
+    if text.trim_start().starts_with('{') {
+        let parsed = DeValue::parse(text).map_err(|error| error.message().replace('\n', "; "))?;
+        return Ok(parsed.into_inner());
+    }
+    if key != "page_size" {
+        return Ok(DeValue::String(text.into()));
+    }
+    let mut table = DeTable::new();
+    let mut put =
+        |key: &'static str, value| drop(table.insert(Spanned::new(0..0, key.into()), Spanned::new(0..0, value)));
+    match text.rsplit_once('=') {
+        None => put("param", DeValue::String(text.into())),
+        Some((param, number)) => {
+            put("param", DeValue::String(param.into()));
+            // The number goes through TOML, so that one rule says what a number is.
+            let number = DeValue::parse(number).map_err(|_| format!("not a number: {number:?}; write limit=100"))?;
+            put("value", number.into_inner());
+        }
+    }
+    Ok(DeValue::Table(table))
+}
+
+/// `page_size.param` → `--page-size.param`.
+fn option(at: &str) -> String {
+    let (key, rest) = at.split_at(at.find('.').unwrap_or(at.len()));
+    format!("--{}{rest}", key.replace('_', "-"))
+}

@@ -1,0 +1,204 @@
+//! From a file's text to a [`Config`]: parse, walk, and hold the parts against each other.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::de::DeTable;
+
+use super::collection::{self, Upstreams};
+use super::mistake::Mistakes;
+use super::node::{Node, Notes, Table};
+use super::secrets::{Machine, Secrets};
+use super::{Caps, Collection, Config, Upstream, keys, upstream, value};
+use crate::pagination::{Pagination, Records, Style};
+
+impl Config {
+    /// Reads a file and the secrets that it names.
+    pub fn load(path: &Path) -> Result<Self, Mistakes> {
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::read(&text, &name, &Machine),
+            Err(error) => Err(Mistakes::one(&name, "", error.to_string(), "name a readable file of UTF-8 text")),
+        }
+    }
+
+    /// Reads a text; `name` is what its mistakes call it.
+    pub fn read(text: &str, name: &str, secrets: &dyn Secrets) -> Result<Self, Mistakes> {
+        let notes = Notes::on(text);
+        let (entries, broken) = DeTable::parse_recoverable(text);
+        for error in &broken {
+            let span = error.span().unwrap_or(0..0);
+            let mut what = error.message().replace('\n', "; ");
+            // Only a key is repeated: what else is broken may hold a secret.
+            if let ("duplicate key", Some(key)) = (what.as_str(), text.get(span.clone())) {
+                what = format!("duplicate key: {key}");
+            }
+            notes.note("", span.start, what, String::new());
+        }
+        // What a recovering parser makes of a broken text would only be blamed for more.
+        let config =
+            if broken.is_empty() { top(&Table::top(&notes, entries.get_ref(), &keys::TOP), secrets) } else { None };
+        let list = notes.into_list();
+        match config {
+            Some(config) if list.is_empty() => Ok(config),
+            _ => Err(Mistakes { name: name.to_owned(), list }),
+        }
+    }
+
+    /// One collection of everything that an upstream has, its pagination to be recognised.
+    pub fn transparent(listen: SocketAddr, upstream: &str) -> Result<Self, Mistakes> {
+        let mut url = value::base_url(upstream).map_err(|(what, hint)| Mistakes::one("", "--upstream", what, hint))?;
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
+        let found_later = Records { paths: Vec::new(), ..Records::at(crate::pagination::Path::root()) };
+        let collection = Collection {
+            path: "/{*rest}".to_owned(),
+            method: http::Method::GET,
+            body: None,
+            upstream_path: None,
+            upstream: Arc::new(Upstream::at(url)),
+            pagination: Arc::new(Pagination::of(Style::Auto, found_later)),
+            caps: Caps::default(),
+        };
+        Ok(Self { listen, format_param: default_format_param(), collections: vec![Arc::new(collection)] })
+    }
+
+    /// The collection of each path. `{*rest}` also matches nothing: `/{*rest}` serves `/` too, where no other does.
+    pub fn routes(&self) -> matchit::Router<Arc<Collection>> {
+        let mut router = matchit::Router::new();
+        for collection in &self.collections {
+            router.insert(&collection.path, collection.clone()).expect("`read` refuses paths that conflict");
+        }
+        for collection in &self.collections {
+            if let Some(parent) = bare_parent(&collection.path) {
+                // A collection that has this path itself goes first.
+                let _taken = router.insert(parent, collection.clone());
+            }
+        }
+        router
+    }
+}
+
+/// What `{*rest}` leaves when it matches nothing.
+fn bare_parent(path: &str) -> Option<&str> {
+    let (parent, _) = path.split_once("{*")?;
+    parent.ends_with('/').then_some(parent)
+}
+
+fn top(table: &Table<'_>, secrets: &dyn Secrets) -> Option<Config> {
+    let listen = table.or("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)), listen);
+    let format_param = table.or("format_param", default_format_param(), |node| node.text().map(ToOwned::to_owned));
+    let named = table.maybe("upstream", Node::named).unwrap_or_default();
+    let upstreams: Upstreams<'_> = named.iter().map(|(name, node)| (*name, shared(name, node, secrets))).collect();
+    let hint = "write at least one [[collection]] with path, upstream, records and pagination";
+    let nodes = table.must("collection", hint, |node| {
+        if node.value.is_table() {
+            return node.refuse("one table where a list of them belongs", "write [[collection]] with two brackets");
+        }
+        node.list()
+    })?;
+    let collections: Vec<_> = nodes.iter().map(|node| collection::read(node, &upstreams, secrets)).collect();
+    let mut router = matchit::Router::new();
+    for (node, collection) in nodes.iter().zip(&collections) {
+        let Some(Collection { path, .. }) = collection else { continue };
+        if let Err(matchit::InsertError::Conflict { with }) = router.insert(path, ()) {
+            let place = node.member("path").unwrap_or_else(|| node.clone());
+            place.refuse::<()>(
+                format!("{path} is already served by the collection of {with}"),
+                "give one of them another path; upstream_path says what the upstream is asked for",
+            );
+        }
+    }
+    let collections = collections.into_iter().map(|collection| collection.map(Arc::new)).collect::<Option<_>>()?;
+    Some(Config { listen, format_param, collections })
+}
+
+fn shared(name: &str, node: &Node<'_>, secrets: &dyn Secrets) -> Option<Arc<Upstream>> {
+    if name.contains("://") {
+        return node.refuse("a name that looks like a URL", "write [upstream.NAME] with url = \"https://…\" in it");
+    }
+    let table = node.table(&keys::UPSTREAM)?;
+    let url = table.must("url", "write url = \"https://api.example.com\"", value::url);
+    upstream::read(&table, url, "aliases", secrets).map(Arc::new)
+}
+
+fn listen(node: &Node<'_>) -> Option<SocketAddr> {
+    let text = node.text()?;
+    match text.parse() {
+        Ok(address) => Some(address),
+        Err(_) => node.refuse(
+            format!("not an address and port: {text:?}"),
+            "write listen = \"127.0.0.1:8080\", or \"0.0.0.0:8080\" for every interface",
+        ),
+    }
+}
+
+fn default_format_param() -> String {
+    "_format".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Anything;
+
+    impl Secrets for Anything {
+        fn env(&self, name: &str) -> Result<String, String> {
+            Ok(name.to_owned())
+        }
+
+        fn file(&self, path: &Path) -> Result<String, String> {
+            Ok(path.display().to_string())
+        }
+    }
+
+    /// `config/unpage.toml` is the reference: it loads, and there is no key that it doesn't show.
+    #[test]
+    fn the_annotated_file_shows_every_key() {
+        let text = include_str!("../../config/unpage.toml");
+        if let Err(mistakes) = Config::read(text, "config/unpage.toml", &Anything) {
+            panic!("{mistakes}");
+        }
+        let notes = Notes::on(text);
+        let entries = DeTable::parse(text).unwrap();
+        assert!(top(&Table::top(&notes, entries.get_ref(), &keys::TOP), &Anything).is_some());
+        let met = notes.met.into_inner();
+        let levels = keys::LEVELS.into_iter().chain(&keys::STYLES);
+        let known: Vec<_> = levels.flat_map(|level| level.keys.iter().map(|key| (level.name, *key))).collect();
+        assert!(known.len() > 100, "{} keys", known.len());
+        let missing: Vec<_> = known.iter().filter(|key| !met.contains(key)).collect();
+        assert!(missing.is_empty(), "config/unpage.toml does not show {missing:?}");
+    }
+
+    #[test]
+    fn the_rest_may_be_empty() {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let config = Config::transparent(listen, "http://127.0.0.1:1/api/").unwrap();
+        assert_eq!(config.collections[0].upstream.url.as_str(), "http://127.0.0.1:1/api");
+        let routes = config.routes();
+        for path in ["/", "/a", "/a/b"] {
+            assert_eq!(routes.at(path).unwrap().value.path, "/{*rest}", "{path}");
+        }
+        let mistakes = Config::transparent(listen, "http://a:b@c").unwrap_err().to_string();
+        assert!(mistakes.starts_with("--upstream: a user or password in a URL"), "{mistakes}");
+    }
+
+    #[test]
+    fn a_path_of_its_own_goes_before_the_empty_rest() {
+        let collection = |path: &str| {
+            format!(
+                "[[collection]]\npath = \"{path}\"\nupstream = \"http://a\"\nrecords = \"$\"\npagination = \"none\"\n"
+            )
+        };
+        let text = collection("/a/{*rest}") + &collection("/a/") + &collection("/{*rest}");
+        let config = Config::read(&text, "", &Anything).unwrap();
+        let routes = config.routes();
+        let served = |path: &str| routes.at(path).unwrap().value.path.as_str();
+        assert_eq!(
+            [served("/a/"), served("/a/b"), served("/a"), served("/")],
+            ["/a/", "/a/{*rest}", "/{*rest}", "/{*rest}"]
+        );
+    }
+}

@@ -1,0 +1,126 @@
+//! Credentials, and where their secrets come from: never from the file itself.
+
+use std::path::Path;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::header::{AUTHORIZATION, HeaderValue};
+
+use super::keys;
+use super::node::{Node, Table};
+use super::value;
+use super::{Credentials, Secret};
+
+const HINT: &str = "write { env = \"NAME\" } or { file = \"PATH\" }";
+
+/// Where secrets are kept; `Err` says why one can't be had.
+pub trait Secrets {
+    /// The value of an environment variable.
+    fn env(&self, name: &str) -> Result<String, String>;
+    /// The content of a file.
+    fn file(&self, path: &Path) -> Result<String, String>;
+}
+
+/// The process's environment and the machine's files.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine;
+
+impl Secrets for Machine {
+    fn env(&self, name: &str) -> Result<String, String> {
+        std::env::var(name).map_err(|error| error.to_string())
+    }
+
+    fn file(&self, path: &Path) -> Result<String, String> {
+        std::fs::read_to_string(path).map_err(|error| error.to_string())
+    }
+}
+
+/// Reads `credentials = { … }`.
+pub(super) fn credentials(node: &Node<'_>, secrets: &dyn Secrets) -> Option<Credentials> {
+    if node.value.is_str() {
+        return node.refuse("a secret does not stand in this file", format!("{HINT} inside {{ bearer = … }}"));
+    }
+    let table = node.table(&keys::CREDENTIALS)?;
+    let kinds: Vec<_> = keys::CREDENTIALS.keys.iter().filter_map(|key| Some((*key, table.get(key)?))).collect();
+    let [(kind, node)] = kinds.as_slice() else {
+        let what = if kinds.is_empty() { "no kind of credentials" } else { "several kinds of credentials" };
+        return node.refuse(what, "write one of bearer, basic, header, query");
+    };
+    match *kind {
+        "bearer" => {
+            let token = secret(node, secrets)?;
+            Some(Credentials::Header(AUTHORIZATION, sensitive(node, &format!("Bearer {}", token.expose()))?))
+        }
+        "basic" => basic(node, secrets),
+        "header" => {
+            let (name, value) = named(node, secrets, value::header_name)?;
+            let value = sensitive(node, value.expose())?;
+            Some(Credentials::Header(name, value))
+        }
+        _ => {
+            let (name, value) = named(node, secrets, |node| node.text().map(ToOwned::to_owned))?;
+            Some(Credentials::Query(name, value))
+        }
+    }
+}
+
+fn basic(node: &Node<'_>, secrets: &dyn Secrets) -> Option<Credentials> {
+    let table = node.table(&keys::BASIC)?;
+    let user = table.must("user", "write user = \"…\" (it may be empty)", |node| match node.any_text()? {
+        user if user.contains(':') => node.refuse("a user name has no colon (RFC 7617)", "split it at the colon"),
+        user => Some(user),
+    });
+    let password = secret_of(&table, "password", secrets);
+    let pair = format!("{}:{}", user?, password?.expose());
+    Some(Credentials::Header(AUTHORIZATION, sensitive(node, &format!("Basic {}", BASE64_STANDARD.encode(pair)))?))
+}
+
+fn named<'a, N>(
+    node: &Node<'a>,
+    secrets: &dyn Secrets,
+    name: impl FnOnce(&Node<'a>) -> Option<N>,
+) -> Option<(N, Secret)> {
+    let table = node.table(&keys::NAMED)?;
+    let name = table.must("name", "write name = \"…\"", name);
+    let value = secret_of(&table, "value", secrets);
+    Some((name?, value?))
+}
+
+fn secret_of(table: &Table<'_>, key: &str, secrets: &dyn Secrets) -> Option<Secret> {
+    table.must(key, HINT, |node| secret(node, secrets))
+}
+
+fn secret(node: &Node<'_>, secrets: &dyn Secrets) -> Option<Secret> {
+    if node.value.is_str() {
+        return node.refuse("a secret does not stand in this file", HINT);
+    }
+    let table = node.table(&keys::SECRET)?;
+    let (from, text) = match (table.get("env"), table.get("file")) {
+        (Some(env), None) => {
+            let name = env.text()?;
+            (format!("environment variable {name}"), secrets.env(name))
+        }
+        (None, Some(file)) => {
+            let path = file.text()?;
+            (format!("file {path}"), secrets.file(Path::new(path)))
+        }
+        _ => return node.refuse("a secret comes from exactly one place", HINT),
+    };
+    match text.as_deref().map(|text| text.trim_end_matches(['\r', '\n'])) {
+        Ok("") => node.refuse(format!("{from} is empty"), "put the secret there"),
+        Ok(text) => Some(Secret::new(text.to_owned())),
+        Err(why) => node.refuse(format!("{from}: {why}"), "it is read when unpage starts; put the secret there"),
+    }
+}
+
+fn sensitive(node: &Node<'_>, text: &str) -> Option<HeaderValue> {
+    match HeaderValue::from_str(text) {
+        Ok(mut value) => {
+            value.set_sensitive(true);
+            Some(value)
+        }
+        Err(_) => {
+            node.refuse("a header field can't carry this secret", "look for line breaks or control characters in it")
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! A pagination as a configuration would write it.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::lint;
+use crate::pagination::{
+    Advance, Base, Cursor, Encode, End, More, Overlap, PageSize, Pagination, Param, Path, Presence, Records,
+    RecordsShape, SameToken, Source, Style, Template, Token,
+};
+
+/// The keys of a `[[collection]]` that make this pagination, one a line; reading them makes it again.
+pub fn written(pagination: &Pagination) -> String {
+    let Pagination { style, records, key, page_size, more, end, total, total_pages, limits, error } = pagination;
+    let mut lines = Inline::default();
+    if pagination.puts_into_body() {
+        lines.put("method", text("POST"));
+    }
+    if !records.paths.is_empty() {
+        lines.put("records", records_value(records));
+    }
+    if records.presence == Presence::Optional {
+        lines.put("records_optional", "true");
+    }
+    lines.maybe("key", key.as_ref().map(path));
+    lines.maybe("page_size", page_size.as_ref().map(page_size_value));
+    lines.put("pagination", style_value(style, more.as_ref(), *end));
+    lines.maybe("total", total.as_ref().map(source));
+    lines.maybe("total_pages", total_pages.as_ref().map(source));
+    let mut table = Inline::default();
+    table.maybe("max_offset", limits.max_offset);
+    table.maybe("max_pages", limits.max_pages);
+    table.maybe("max_results", limits.max_results);
+    if !table.0.is_empty() {
+        lines.put("limits", table.table());
+    }
+    lines.maybe("error_path", error.as_ref().map(path));
+    let allow = lint::to_allow(pagination);
+    if !allow.is_empty() {
+        lines.put("allow", list(&allow, |name| text(name)));
+    }
+    lines.0.join("\n") + "\n"
+}
+
+/// `key = value` pairs in the order in which they were put.
+#[derive(Default)]
+struct Inline(Vec<String>);
+
+impl Inline {
+    fn put(&mut self, key: &str, value: impl std::fmt::Display) {
+        self.0.push(format!("{key} = {value}"));
+    }
+
+    fn maybe(&mut self, key: &str, value: Option<impl std::fmt::Display>) {
+        if let Some(value) = value {
+            self.put(key, value);
+        }
+    }
+
+    fn table(&self) -> String {
+        format!("{{ {} }}", self.0.join(", "))
+    }
+}
+
+fn style_value(style: &Style, more: Option<&More>, end: End) -> String {
+    let mut table = Inline::default();
+    table.put("type", text(style.name()));
+    match style {
+        Style::Single | Style::Auto => {}
+        Style::LinkHeader { rel, attribute } => {
+            table.put("rel", text(rel));
+            table.maybe(
+                "link_attr",
+                attribute.as_ref().map(|(name, value)| format!("{{ {} = {} }}", text(name), text(value))),
+            );
+        }
+        Style::NextUrl { next, base } => {
+            table.put("next", one_or_list(next, source));
+            match base {
+                Base::Request => {}
+                Base::Url(url) => table.put("base", text(url.as_str())),
+            }
+        }
+        Style::Cursor(cursor) => cursor_into(&mut table, cursor),
+        Style::Page { param, start, template } => {
+            table.put("param", param_value(param));
+            table.put("start", start);
+            table.maybe("template", template.as_ref().map(template_value));
+        }
+        Style::Offset { param, start, step, template } => {
+            table.put("param", param_value(param));
+            table.put("start", start);
+            match step {
+                Advance::Returned => {}
+                Advance::PageSize => table.put("step", text("page_size")),
+                Advance::Body(at) => table.put("step", step_path(at)),
+            }
+            table.maybe("template", template.as_ref().map(template_value));
+        }
+        Style::Keyset { key, param, encode, overlap } => {
+            table.put("key", one_or_list(key, path));
+            table.put("param", param_value(param));
+            table.maybe("encode", (*encode == Encode::Json).then(|| text("json")));
+            table.maybe("overlap", (*overlap == Overlap::First).then_some(1));
+        }
+        Style::Range { unit, size } => {
+            table.put("unit", text(unit));
+            table.put("size", size);
+        }
+    }
+    if let Some(More { path: at, while_ }) = more {
+        table.put("more", format!("{{ path = {}, while = {} }}", path(at), json(while_)));
+    }
+    match end {
+        End::Style => {}
+        End::NoNext => table.put("end", text("no_next")),
+        End::EmptyPage => table.put("end", text("empty_page")),
+        End::ShortPage => table.put("end", text("short_page")),
+        End::Status(status) => table.put("end", format!("{{ status = {} }}", status.as_u16())),
+    }
+    table.table()
+}
+
+fn cursor_into(table: &mut Inline, cursor: &Cursor) {
+    match cursor.tokens.as_slice() {
+        [] => {}
+        [token] => token_into(table, token),
+        tokens => table.put(
+            "tokens",
+            list(tokens, |token| {
+                let mut table = Inline::default();
+                token_into(&mut table, token);
+                table.table()
+            }),
+        ),
+    }
+    table.maybe("merge", cursor.merge.as_ref().map(path));
+    if !cursor.end_values.is_empty() {
+        table.put("end_values", list(&cursor.end_values, json));
+    }
+    table.maybe("same_token", (cursor.same_token == SameToken::End).then(|| text("end")));
+    table.maybe("template", cursor.template.as_ref().map(template_value));
+}
+
+fn token_into(table: &mut Inline, Token { next, param, from_url_param }: &Token) {
+    table.put("next", one_or_list(next, source));
+    table.put("param", param_value(param));
+    table.maybe("from_url_param", from_url_param.as_deref().map(text));
+}
+
+fn records_value(records: &Records) -> String {
+    let paths = one_or_list(&records.paths, path);
+    match records.shape {
+        RecordsShape::Elements => paths,
+        RecordsShape::Values => format!("{{ path = {paths}, as = \"values\" }}"),
+    }
+}
+
+fn page_size_value(PageSize { param, value, max }: &PageSize) -> String {
+    let mut table = Inline::default();
+    table.maybe("param", param.as_ref().map(param_value));
+    table.maybe("value", *value);
+    table.maybe("max", *max);
+    table.table()
+}
+
+fn source(source: &Source) -> String {
+    match source {
+        Source::Body(at) => path(at),
+        Source::Header(name) => text(&format!("header:{name}")),
+        Source::Links { path: at, rel } => format!("{{ links = {}, rel = {} }}", path(at), text(rel)),
+    }
+}
+
+fn param_value(param: &Param) -> String {
+    let name = param.own_name();
+    match param {
+        Param::Query(_) => text(&name),
+        Param::Body(_) => text(&format!("body:{name}")),
+        Param::Form(_) => text(&format!("form:{name}")),
+        Param::Header(_) => text(&format!("header:{name}")),
+        Param::Path(_) => text(&format!("path:{name}")),
+    }
+}
+
+fn template_value(Template(template): &Template) -> String {
+    text(template)
+}
+
+/// A step's path, told apart from the words that a step may also be.
+fn step_path(at: &Path) -> String {
+    match at.to_string().as_str() {
+        word @ ("returned" | "page_size") => text(&format!("$.{word}")),
+        at => text(at),
+    }
+}
+
+fn path(path: &Path) -> String {
+    text(&path.to_string())
+}
+
+fn one_or_list<T>(all: &[T], write: impl Fn(&T) -> String) -> String {
+    match all {
+        [one] => write(one),
+        all => list(all, write),
+    }
+}
+
+fn list<T>(all: &[T], write: impl Fn(&T) -> String) -> String {
+    format!("[{}]", all.iter().map(write).collect::<Vec<_>>().join(", "))
+}
+
+fn json(value: &Value) -> String {
+    match value {
+        Value::String(value) => text(value),
+        Value::Array(values) => list(values, json),
+        Value::Object(members) => {
+            let members: Vec<_> =
+                members.iter().map(|(name, value)| format!("{} = {}", text(name), json(value))).collect();
+            format!("{{ {} }}", members.join(", "))
+        }
+        // TOML has no null: no value of a pagination is one, because absent and null are always read alike.
+        Value::Null => text(""),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
+}
+
+/// A basic string of one line, as JSON has it but for DEL, which TOML wants escaped too.
+fn text(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => write!(quoted, "\\u{:04X}", u32::from(c)).expect("writing to a String never fails"),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}

@@ -1,0 +1,372 @@
+//! Configuration files that load, and those that don't, with every word that unpage says about them.
+
+#![allow(clippy::unwrap_used, reason = "clippy.toml allows it in tests, and means their helpers too")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::{HeaderName, Method, StatusCode};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use unpage::config::{Config, Credentials, HttpVersion, Options, Secrets, written};
+use unpage::pagination::path::Segment;
+use unpage::pagination::{
+    self, Advance, Base, Cursor, Encode, End, Limits, More, Overlap, PageSize, Pagination, Param, Presence, Records,
+    RecordsShape, SameToken, Source, Style, Template, Token,
+};
+
+/// Secrets that need neither an environment nor a disk.
+struct Known;
+
+impl Secrets for Known {
+    fn env(&self, name: &str) -> Result<String, String> {
+        match name {
+            "EMPTY" => Ok("\n".to_owned()),
+            "BROKEN" => Ok("two\nlines".to_owned()),
+            "NOT_SET" => Err("not set".to_owned()),
+            name => Ok(format!("value of {name}")),
+        }
+    }
+
+    fn file(&self, path: &Path) -> Result<String, String> {
+        match path.to_str() {
+            Some("/nowhere") => Err("no such file".to_owned()),
+            _ => Ok(format!("content of {}\n", path.display())),
+        }
+    }
+}
+
+fn data(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/config").join(folder);
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    files
+}
+
+fn name(file: &Path) -> &str {
+    file.file_name().unwrap().to_str().unwrap()
+}
+
+fn read(text: &str) -> Result<Config, String> {
+    Config::read(text, "unpage.toml", &Known).map_err(|mistakes| mistakes.to_string())
+}
+
+/// Each `bad/NAME.toml` is refused with exactly the words of `bad/NAME.txt`; `UPDATE_GOLDEN=1` writes them anew.
+#[test]
+fn every_mistake_is_told_at_once() {
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let files = data("bad");
+    assert!(files.len() >= 25, "{} files", files.len());
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let told = Config::read(&text, name(&file), &Known).expect_err(name(&file)).to_string() + "\n";
+        assert!(!told.contains("hunter2"), "{} tells a secret", file.display());
+        let golden = file.with_extension("txt");
+        if update {
+            fs::write(&golden, &told).unwrap();
+        }
+        assert_eq!(told, fs::read_to_string(&golden).unwrap_or_default(), "{}", file.display());
+    }
+}
+
+/// The examples load, and what is written of them reads back.
+#[test]
+fn good_files_load_and_read_back() {
+    let mut count = 0;
+    let annotated = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/unpage.toml");
+    for file in data("good").into_iter().chain([annotated]) {
+        let text = fs::read_to_string(&file).unwrap();
+        let config = read(&text).unwrap_or_else(|mistakes| panic!("{}: {mistakes}", file.display()));
+        for collection in &config.collections {
+            let again = read_back(&collection.pagination).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+            assert_eq!(again, *collection.pagination, "{}", written(&collection.pagination));
+            count += 1;
+        }
+    }
+    assert!(count >= 16 + 13, "{count} collections");
+}
+
+fn read_back(pagination: &Pagination) -> Result<Pagination, String> {
+    let segment = match &pagination.style {
+        Style::Cursor(cursor) => cursor.tokens.iter().find_map(|token| segment_of(&token.param)),
+        Style::Page { param, .. } | Style::Offset { param, .. } | Style::Keyset { param, .. } => segment_of(param),
+        _ => None,
+    };
+    let path = segment.map_or_else(|| "/x".to_owned(), |name| format!("/x/{{{name}}}"));
+    let text = format!("[[collection]]\npath = {path:?}\nupstream = \"http://a\"\n{}", written(pagination));
+    let config = read(&text).map_err(|mistakes| format!("{mistakes}\n{text}"))?;
+    Ok((*config.collections[0].pagination).clone())
+}
+
+fn segment_of(param: &Param) -> Option<&str> {
+    match param {
+        Param::Path(name) => Some(name),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_file_says_what_its_words_say() {
+    let config = read(
+        r#"
+listen = "0.0.0.0:80"
+format_param = "as"
+[upstream.a]
+url = "https://api.example.com/v2/"
+aliases = ["https://public.example.com/"]
+headers = { X-Version = "1" }
+http = "2"
+timeouts = { idle = "1m 30s" }
+retry = { attempts = 2, wait = { path = "retry_after_ms", unit = "1ms" } }
+credentials = { basic = { user = "u", password = { file = "p" } } }
+[[collection]]
+path = "/a"
+upstream = "a"
+method = "POST"
+body = '{"a": null}'
+records = "data"
+caps = { page = "1MiB" }
+pagination = { type = "cursor", next = "next", param = "body:after" }
+[[collection]]
+path = "/b"
+upstream = "a"
+"#,
+    )
+    .unwrap();
+    let [a, b] = config.collections.as_slice() else { panic!("{} collections", config.collections.len()) };
+    assert_eq!((config.listen.port(), config.format_param.as_str()), (80, "as"));
+    assert!(std::sync::Arc::ptr_eq(&a.upstream, &b.upstream), "one name is one upstream");
+    assert_eq!(a.upstream.url.as_str(), "https://api.example.com/v2");
+    assert_eq!(a.upstream.http, HttpVersion::Http2);
+    assert_eq!(a.upstream.timeouts.idle, Duration::from_secs(90));
+    assert_eq!(a.upstream.retry.wait.as_ref().unwrap().1, Duration::from_millis(1));
+    let Credentials::Header(name, value) = &a.upstream.credentials else { panic!("{:?}", a.upstream.credentials) };
+    assert_eq!((name.as_str(), value.as_bytes()), ("authorization", &b"Basic dTpjb250ZW50IG9mIHA="[..]));
+    assert!(!format!("{config:?}").contains("dTpjb250"), "a secret is never shown");
+    assert_eq!((a.method.clone(), a.body.clone()), (Method::POST, Some(json!({"a": null}))));
+    assert_eq!((a.caps.page_bytes, a.caps.record_bytes), (1 << 20, 16 << 20));
+    assert_eq!(b.pagination.style, Style::Auto);
+    assert!(b.pagination.records.paths.is_empty(), "to be found");
+}
+
+#[test]
+fn load_reads_a_file_and_its_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "s3cret\n").unwrap();
+    let file = folder.path().join("unpage.toml");
+    let text = format!(
+        "[[collection]]\npath = \"/a\"\nupstream = \"http://a\"\ncredentials = {{ query = {{ name = \"key\", value = {{ file = {:?} }} }} }}\n",
+        secret.display()
+    );
+    fs::write(&file, text).unwrap();
+    let config = Config::load(&file).unwrap();
+    let Credentials::Query(name, value) = &config.collections[0].upstream.credentials else { panic!() };
+    assert_eq!((name.as_str(), value.expose()), ("key", "s3cret"));
+    let missing = Config::load(&folder.path().join("absent.toml")).unwrap_err().to_string();
+    assert!(missing.contains("absent.toml: ") && missing.contains("hint: name a readable file"), "{missing}");
+}
+
+#[test]
+fn the_command_line_speaks_the_files_language() {
+    let text = |text: &str| Some(text.to_owned());
+    let options = Options {
+        pagination: text(
+            "{ type = \"cursor\", next = \"next_cursor\", param = \"cursor\", more = { path = \"more\" } }",
+        ),
+        records: text("[\"the.data\"]"),
+        key: text("id"),
+        page_size: text("limit=100"),
+        total: text("header:X-Total-Count"),
+        ..Options::default()
+    };
+    let pagination = options.pagination().unwrap();
+    assert_eq!(
+        written(&pagination),
+        r#"records = "[\"the.data\"]"
+key = "id"
+page_size = { param = "limit", value = 100 }
+pagination = { type = "cursor", next = "next_cursor", param = "cursor", more = { path = "more", while = true } }
+total = "header:x-total-count"
+"#
+    );
+    let auto = Options::default().pagination().unwrap();
+    assert_eq!((auto.style, auto.records.paths.len()), (Style::Auto, 0));
+    let sized = Options { page_size: text("$top"), ..Options::default() }.pagination().unwrap().page_size.unwrap();
+    assert_eq!((sized.param, sized.value), (Some(Param::Query("$top".into())), None));
+}
+
+#[test]
+fn the_command_line_is_told_its_options() {
+    let told = |pagination: &str, page_size: Option<&str>, records: Option<&str>| {
+        let options = Options {
+            pagination: Some(pagination.to_owned()),
+            page_size: page_size.map(ToOwned::to_owned),
+            records: records.map(ToOwned::to_owned),
+            ..Options::default()
+        };
+        options.pagination().unwrap_err().to_string()
+    };
+    let types = "one of link_header, next_url, cursor, page, offset, keyset, range, none, auto";
+    let records = "--records: missing\n    hint: say where a page keeps its records: records = \"data\", or \"$\" where the \
+                   page itself is the array";
+    assert_eq!(
+        told("cursors", None, Some("a")),
+        format!("--pagination: unknown type \"cursors\"\n    hint: {types}; did you mean \"cursor\"?")
+    );
+    assert_eq!(told("link_header", None, None), records);
+    assert_eq!(
+        told("{ type = \"page\", param = \"offset\", strat = 1 }", Some("limit=0"), None),
+        format!(
+            "--pagination.strat: unknown key \"strat\"\n    hint: did you mean \"start\"?\n{records}\n\
+             --page-size.value: out of range: 0\n    hint: write a whole number from 1 on\n\
+             --pagination.param: `offset` sounds like a record number, and type page advances it by 1 (offset-in-page)\n    \
+             hint: write type = \"offset\"; where the API really is so, write allow = [\"offset-in-page\"] in its \
+             [[collection]]"
+        )
+    );
+    let broken = told("{ type = \"page\"", Some("limit=ten"), None);
+    assert!(broken.starts_with("--pagination: ") && broken.contains("\n--page-size: "), "{broken}");
+    let body = told("{ type = \"cursor\", next = \"a\", param = \"body:a\" }", None, Some("$"));
+    assert!(body.contains("(body-under-get)"), "{body}");
+}
+
+fn name_of() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z]{1,8}", "[a-zA-Z$@_. \"\\\\\u{7f}\u{1}é-]{1,8}"].prop_filter("kind", |name| !name.contains(':'))
+}
+
+fn path() -> impl Strategy<Value = pagination::Path> {
+    let segment = prop_oneof![
+        4 => name_of().prop_map(Segment::Name),
+        1 => (0..9_usize).prop_map(Segment::Index),
+        1 => (1..9_usize).prop_map(Segment::FromEnd),
+    ];
+    prop::collection::vec(segment, 0..4).prop_map(pagination::Path::of)
+}
+
+fn header() -> impl Strategy<Value = HeaderName> {
+    "x-[a-z]{1,8}".prop_map(|name| name.parse().unwrap())
+}
+
+fn source() -> impl Strategy<Value = Source> {
+    prop_oneof![
+        3 => path().prop_map(Source::Body),
+        1 => header().prop_map(Source::Header),
+        1 => (path(), name_of()).prop_map(|(path, rel)| Source::Links { path, rel }),
+    ]
+}
+
+fn param() -> impl Strategy<Value = Param> {
+    prop_oneof![
+        4 => name_of().prop_map(Param::Query),
+        1 => name_of().prop_map(|name| Param::Body(pagination::Path::of(vec![Segment::Name(name)]))),
+        1 => header().prop_map(Param::Header),
+        1 => "[a-z]{1,8}".prop_map(Param::Path),
+    ]
+}
+
+fn sources() -> impl Strategy<Value = Vec<Source>> {
+    prop::collection::vec(source(), 1..3)
+}
+
+fn token() -> impl Strategy<Value = Token> {
+    (sources(), param(), prop::option::of(name_of())).prop_map(|(next, param, from_url_param)| Token {
+        next,
+        param,
+        from_url_param,
+    })
+}
+
+fn template(moving: &'static str) -> impl Strategy<Value = Option<Template>> {
+    prop::option::of(name_of().prop_map(move |text| Template(format!("{text} {{{moving}}} {text}"))))
+}
+
+fn cursor() -> impl Strategy<Value = Style> {
+    let merge = prop::option::of(path());
+    let end_values = prop::collection::vec(prop_oneof![Just(json!("null")), Just(json!(-1)), Just(json!(["a"]))], 0..3);
+    let same = prop_oneof![Just(SameToken::Error), Just(SameToken::End)];
+    (prop::collection::vec(token(), 1..3), merge, end_values, same, template("cursor")).prop_map(
+        |(tokens, merge, end_values, same_token, template)| {
+            let template = template.filter(|_| tokens.len() == 1);
+            Style::Cursor(Cursor { tokens, merge, end_values, same_token, template })
+        },
+    )
+}
+
+fn style() -> impl Strategy<Value = Style> {
+    let attribute = prop::option::of((name_of(), name_of()));
+    let base = prop_oneof![Just(Base::Request), Just(Base::Url("http://a/v1/".parse().unwrap()))];
+    let step = prop_oneof![Just(Advance::Returned), Just(Advance::PageSize), path().prop_map(Advance::Body)];
+    let encode = prop_oneof![Just(Encode::Plain), Just(Encode::Json)];
+    let overlap = prop_oneof![Just(Overlap::None), Just(Overlap::First)];
+    prop_oneof![
+        Just(Style::Single),
+        (name_of(), attribute).prop_map(|(rel, attribute)| Style::LinkHeader { rel, attribute }),
+        (sources(), base).prop_map(|(next, base)| Style::NextUrl { next, base }),
+        cursor(),
+        (param(), 0..3_u64, template("page")).prop_map(|(param, start, template)| Style::Page {
+            param,
+            start,
+            template
+        }),
+        (param(), 0..3_u64, step, template("offset")).prop_map(|(param, start, step, template)| Style::Offset {
+            param,
+            start,
+            step,
+            template
+        }),
+        (prop::collection::vec(path(), 1..3), param(), encode, overlap)
+            .prop_map(|(key, param, encode, overlap)| Style::Keyset { key, param, encode, overlap }),
+        (name_of(), 1..999_u64).prop_map(|(unit, size)| Style::Range { unit, size }),
+    ]
+}
+
+fn pagination() -> impl Strategy<Value = Pagination> {
+    let shape = prop_oneof![Just(RecordsShape::Elements), Just(RecordsShape::Values)];
+    let presence = prop_oneof![Just(Presence::Required), Just(Presence::Optional)];
+    let records = (prop::collection::vec(path(), 1..3), shape, presence).prop_map(|(paths, shape, presence)| Records {
+        paths,
+        shape,
+        presence,
+    });
+    let size = (param(), prop::option::of(1..100_u64), prop::option::of(100..999_u64))
+        .prop_map(|(param, value, max)| PageSize { param: Some(param), value, max });
+    let flag = prop_oneof![Just(json!(false)), Just(json!("yes")), Just(json!({"a b": [1, 2.5, true]}))];
+    let more = (path(), flag).prop_map(|(path, while_): (_, Value)| More { path, while_ });
+    let odd = vec![End::NoNext, End::EmptyPage, End::ShortPage, End::Status(StatusCode::NOT_FOUND)];
+    let ends = prop_oneof![2 => Just(End::Style), 1 => prop::sample::select(odd)];
+    let limits = (prop::option::of(1..9_u64), prop::option::of(1..9_u64)).prop_map(|(max_pages, max_results)| Limits {
+        max_offset: None,
+        max_pages,
+        max_results,
+    });
+    let total = prop_oneof![path().prop_map(Source::Body), header().prop_map(Source::Header)];
+    let parts = (records, prop::option::of(path()), prop::option::of(size), prop::option::of(more));
+    let rest = (ends, prop::option::of(total), limits, prop::option::of(path()));
+    (style(), parts, rest).prop_map(|(style, (records, key, page_size, more), (end, total, limits, error))| {
+        Pagination { style, records, key, page_size, more, end, total, total_pages: None, limits, error }
+    })
+}
+
+proptest! {
+    /// Whatever isn't a contradiction reads back as it was written.
+    #[test]
+    fn what_is_written_reads_back(pagination in pagination()) {
+        match read_back(&pagination) {
+            Ok(again) => prop_assert_eq!(again, pagination),
+            // Contradictions name their rule, and `end` is no key of type none.
+            Err(told) => prop_assert!(
+                told.split("[[collection]]").next().unwrap_or_default().lines().filter(|line| line.starts_with("unpage.toml"))
+                    .all(|line| line.ends_with(')') || line.ends_with("unknown key \"end\"") || line.ends_with("would replace the whole body")),
+                "{}", told
+            ),
+        }
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "(\\PC|\n){0,200}") {
+        drop(read(&text));
+    }
+}
