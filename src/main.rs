@@ -1,3 +1,7 @@
 //! The command line of unpage.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    unpage::cli::run()
+}

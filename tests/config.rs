@@ -286,11 +286,10 @@ fn template(moving: &'static str) -> impl Strategy<Value = Option<Template>> {
 fn cursor() -> impl Strategy<Value = Style> {
     let merge = prop::option::of(path());
     let end_values = prop::collection::vec(prop_oneof![Just(json!("null")), Just(json!(-1)), Just(json!(["a"]))], 0..3);
-    let same = prop_oneof![Just(SameToken::Error), Just(SameToken::End)];
-    (prop::collection::vec(token(), 1..3), merge, end_values, same, template("cursor")).prop_map(
-        |(tokens, merge, end_values, same_token, template)| {
+    (prop::collection::vec(token(), 1..3), merge, end_values, template("cursor")).prop_map(
+        |(tokens, merge, end_values, template)| {
             let template = template.filter(|_| tokens.len() == 1);
-            Style::Cursor(Cursor { tokens, merge, end_values, same_token, template })
+            Style::Cursor(Cursor { tokens, merge, end_values, template })
         },
     )
 }
@@ -344,9 +343,12 @@ fn pagination() -> impl Strategy<Value = Pagination> {
     });
     let total = prop_oneof![path().prop_map(Source::Body), header().prop_map(Source::Header)];
     let parts = (records, prop::option::of(path()), prop::option::of(size), prop::option::of(more));
-    let rest = (ends, prop::option::of(total), limits, prop::option::of(path()));
-    (style(), parts, rest).prop_map(|(style, (records, key, page_size, more), (end, total, limits, error))| {
-        Pagination { style, records, key, page_size, more, end, total, total_pages: None, limits, error }
+    let same = prop_oneof![Just(SameToken::Error), Just(SameToken::End)];
+    let rest = (ends, prop::option::of(total), limits, prop::option::of(path()), same);
+    (style(), parts, rest).prop_map(|(style, (records, key, page_size, more), (end, total, limits, error, same))| {
+        let points = matches!(style, Style::LinkHeader { .. } | Style::NextUrl { .. } | Style::Cursor(_));
+        let same_token = if points { same } else { SameToken::Error };
+        Pagination { style, records, key, page_size, more, end, same_token, total, total_pages: None, limits, error }
     })
 }
 

@@ -65,8 +65,8 @@ pub(super) static TOKEN: Level = Level { name: "pagination.tokens", keys: &["nex
 
 /// The pagination types and what each of them takes.
 pub(super) static STYLES: [Level; 9] = [
-    Level { name: "link_header", keys: &["type", "rel", "link_attr", "more", "end"] },
-    Level { name: "next_url", keys: &["type", "next", "base", "more", "end"] },
+    Level { name: "link_header", keys: &["type", "rel", "link_attr", "same_token", "more", "end"] },
+    Level { name: "next_url", keys: &["type", "next", "base", "same_token", "more", "end"] },
     Level {
         name: "cursor",
         keys: &[

@@ -23,7 +23,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<Pagination> {
     let key = table.maybe("key", value::path);
     let styled = match table.get("pagination") {
         Some(node) => styled(&node, key.as_ref()),
-        None => Some(Styled { style: Style::Auto, more: None, end: End::Style }),
+        None => Some(Styled { style: Style::Auto, more: None, end: End::Style, same_token: SameToken::Error }),
     };
     let found_later = table.get("pagination").is_none_or(|node| {
         let named = node.member("type").unwrap_or(node);
@@ -41,10 +41,10 @@ pub(super) fn read(table: &Table<'_>) -> Option<Pagination> {
     let total_pages = table.maybe("total_pages", value::source);
     let limits = table.maybe("limits", limits).unwrap_or_default();
     let error = table.maybe("error_path", value::path);
-    let Styled { style, more, end } = styled?;
+    let Styled { style, more, end, same_token } = styled?;
     let to_be_found = Records { paths: Vec::new(), ..Records::at(Path::root()) };
     let records = Records { presence, ..records.unwrap_or(to_be_found) };
-    Some(Pagination { style, records, key, page_size, more, end, total, total_pages, limits, error })
+    Some(Pagination { style, records, key, page_size, more, end, same_token, total, total_pages, limits, error })
 }
 
 /// What the `pagination` key says.
@@ -52,6 +52,7 @@ struct Styled {
     style: Style,
     more: Option<More>,
     end: End,
+    same_token: SameToken,
 }
 
 fn styled(node: &Node<'_>, key: Option<&Path>) -> Option<Styled> {
@@ -77,7 +78,10 @@ fn styled(node: &Node<'_>, key: Option<&Path>) -> Option<Styled> {
     let style = style(level.name, &table, key);
     let more = table.maybe("more", more);
     let end = table.or("end", End::Style, end);
-    Some(Styled { style: style?, more, end })
+    let same_token = table.or("same_token", SameToken::Error, |node| {
+        choice(node, &[("error", SameToken::Error), ("end", SameToken::End)])
+    });
+    Some(Styled { style: style?, more, end, same_token })
 }
 
 fn style(name: &str, table: &Table<'_>, key: Option<&Path>) -> Option<Style> {
@@ -117,9 +121,6 @@ fn cursor(table: &Table<'_>) -> Option<Cursor> {
     let merge = table.maybe("merge", value::path);
     let end_values =
         table.maybe("end_values", |node| node.list()?.iter().map(value::json).collect()).unwrap_or_default();
-    let same_token = table.or("same_token", SameToken::Error, |node| {
-        choice(node, &[("error", SameToken::Error), ("end", SameToken::End)])
-    });
     let template = table.maybe("template", template);
     let tokens = match (table.get("tokens"), table.get("next")) {
         (Some(tokens), None) => {
@@ -137,7 +138,7 @@ fn cursor(table: &Table<'_>) -> Option<Cursor> {
         (None, _) => vec![token(table)],
     };
     let tokens = tokens.into_iter().collect::<Option<_>>()?;
-    Some(Cursor { tokens, merge, end_values, same_token, template })
+    Some(Cursor { tokens, merge, end_values, template })
 }
 
 fn token(table: &Table<'_>) -> Option<Token> {

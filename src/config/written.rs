@@ -12,7 +12,7 @@ use crate::pagination::{
 
 /// The keys of a `[[collection]]` that make this pagination, one a line; reading them makes it again.
 pub fn written(pagination: &Pagination) -> String {
-    let Pagination { style, records, key, page_size, more, end, total, total_pages, limits, error } = pagination;
+    let Pagination { records, key, page_size, total, total_pages, limits, error, .. } = pagination;
     let mut lines = Inline::default();
     if pagination.puts_into_body() {
         lines.put("method", text("POST"));
@@ -25,7 +25,7 @@ pub fn written(pagination: &Pagination) -> String {
     }
     lines.maybe("key", key.as_ref().map(path));
     lines.maybe("page_size", page_size.as_ref().map(page_size_value));
-    lines.put("pagination", style_value(style, more.as_ref(), *end));
+    lines.put("pagination", style_value(pagination));
     lines.maybe("total", total.as_ref().map(source));
     lines.maybe("total_pages", total_pages.as_ref().map(source));
     let mut table = Inline::default();
@@ -63,7 +63,8 @@ impl Inline {
     }
 }
 
-fn style_value(style: &Style, more: Option<&More>, end: End) -> String {
+fn style_value(pagination: &Pagination) -> String {
+    let Pagination { style, more, end, same_token, .. } = pagination;
     let mut table = Inline::default();
     table.put("type", text(style.name()));
     match style {
@@ -109,6 +110,7 @@ fn style_value(style: &Style, more: Option<&More>, end: End) -> String {
             table.put("size", size);
         }
     }
+    table.maybe("same_token", (*same_token == SameToken::End).then(|| text("end")));
     if let Some(More { path: at, while_ }) = more {
         table.put("more", format!("{{ path = {}, while = {} }}", path(at), json(while_)));
     }
@@ -139,7 +141,6 @@ fn cursor_into(table: &mut Inline, cursor: &Cursor) {
     if !cursor.end_values.is_empty() {
         table.put("end_values", list(&cursor.end_values, json));
     }
-    table.maybe("same_token", (cursor.same_token == SameToken::End).then(|| text("end")));
     table.maybe("template", cursor.template.as_ref().map(template_value));
 }
 

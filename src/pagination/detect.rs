@@ -27,3 +27,13 @@ pub struct Candidate {
 pub fn detect(_request: &PageRequest, _headers: &HeaderMap, _page: &Value) -> Detection {
     Detection { candidates: Vec::new(), seen: Vec::new() }
 }
+
+/// All arrays of a page.
+pub fn arrays(_page: &Value) -> Vec<(super::Path, usize)> {
+    Vec::new()
+}
+
+/// A live pointer.
+pub fn live_pointer(_headers: &HeaderMap, _page: &Value) -> Option<String> {
+    None
+}

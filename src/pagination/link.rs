@@ -189,13 +189,19 @@ mod tests {
             (&[" , ,\t"], &[]),
             (&["</a?page=2>; rel=\"next\""], &[link("/a?page=2", &[("rel", "next")])]),
             (&["</a>;rel=next,</b>;rel=last"], &[link("/a", &[("rel", "next")]), link("/b", &[("rel", "last")])]),
-            (&["</a>; rel=prev", "</b> ; REL = next"], &[link("/a", &[("rel", "prev")]), link("/b", &[("rel", "next")])]),
+            (
+                &["</a>; rel=prev", "</b> ; REL = next"],
+                &[link("/a", &[("rel", "prev")]), link("/b", &[("rel", "next")])],
+            ),
             (&["</a,b;c=\"d\">; rel=\"x;y,z\", "], &[link("/a,b;c=\"d\"", &[("rel", "x;y,z")])]),
             (&["<a>; title=\"say \\\"hi\\\"\"; rel=next;"], &[link("a", &[("title", "say \"hi\""), ("rel", "next")])]),
             (&["<a>; crossorigin; rel=next"], &[link("a", &[("crossorigin", ""), ("rel", "next")])]),
             (&["<>; rel=self"], &[link("", &[("rel", "self")])]),
             (&["<https://a/>; rel=https://api.w.org/"], &[link("https://a/", &[("rel", "https://api.w.org/")])]),
-            (&["<a>; title*=UTF-8''n%c3%a4; rel=\"next\""], &[link("a", &[("title*", "UTF-8''n%c3%a4"), ("rel", "next")])]),
+            (
+                &["<a>; title*=UTF-8''n%c3%a4; rel=\"next\""],
+                &[link("a", &[("title*", "UTF-8''n%c3%a4"), ("rel", "next")])],
+            ),
         ];
         for (values, expected) in cases {
             assert_eq!(read(values).as_deref(), Ok(*expected), "{values:?}");

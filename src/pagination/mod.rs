@@ -2,8 +2,12 @@
 
 pub mod detect;
 pub mod link;
+pub mod page;
 pub mod path;
+pub mod plan;
 pub mod request;
+pub mod retry;
+pub mod split;
 pub mod wrong;
 
 use http::{HeaderName, StatusCode};
@@ -271,6 +275,19 @@ impl Style {
             Self::Offset { .. } => "offset",
             Self::Keyset { .. } => "keyset",
             Self::Range { .. } => "range",
+        }
+    }
+
+    /// The parameters that name a page; one with a template also holds what the collection itself is asked with.
+    pub fn params(&self) -> Vec<&Param> {
+        match self {
+            Self::Page { param, template: None, .. }
+            | Self::Offset { param, template: None, .. }
+            | Self::Keyset { param, .. } => vec![param],
+            Self::Cursor(cursor) if cursor.template.is_none() => {
+                cursor.tokens.iter().map(|token| &token.param).collect()
+            }
+            _ => Vec::new(),
         }
     }
 }

@@ -74,9 +74,8 @@ impl PageRequest {
     /// Puts a value where `param` says, in the place of one that stands there.
     pub fn set(&mut self, param: &Param, value: &Value, encode: Encode) -> Result<(), BadPlace> {
         let text = || match (value, encode) {
-            (_, Encode::Json) => Ok(value.to_string()),
             (Value::String(text), Encode::Plain) => Ok(text.clone()),
-            (Value::Number(_) | Value::Bool(_), Encode::Plain) => Ok(value.to_string()),
+            (_, Encode::Json) | (Value::Number(_) | Value::Bool(_), Encode::Plain) => Ok(value.to_string()),
             _ => Err(BadPlace::NotText(param.clone())),
         };
         match param {
@@ -142,6 +141,23 @@ impl PageRequest {
 }
 
 impl RequestBody {
+    /// A body that came with this `Content-Type`; JSON where nothing else is said, none where it is empty.
+    pub fn read(content_type: Option<&HeaderValue>, body: Bytes) -> Result<Option<Self>, serde_json::Error> {
+        if body.is_empty() {
+            return Ok(None);
+        }
+        let essence = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let essence = essence.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let is_json = essence.is_empty() || essence.ends_with("json") || essence.starts_with("application/x-amz-json");
+        Ok(Some(match essence.as_str() {
+            "application/x-www-form-urlencoded" => {
+                Self::Form(url::form_urlencoded::parse(&body).into_owned().collect())
+            }
+            _ if is_json => Self::Json(serde_json::from_slice(&body)?),
+            _ => Self::Other(body),
+        }))
+    }
+
     /// The bytes on the wire.
     pub fn to_bytes(&self) -> Bytes {
         match self {

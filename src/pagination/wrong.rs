@@ -1,15 +1,183 @@
 //! What can be wrong with a page, its address or its end: whose fault it is, and what to do.
 
+use http::StatusCode;
+
+use super::request::BadPlace;
+use super::{Param, Path};
+use crate::upstream::guard::BadAddress;
+
 /// Who has to do something about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
+    /// The paginated API.
     Upstream,
+    /// Whoever wrote the collection's configuration.
     Configuration,
-    Client,
-    Unpage,
+    /// Nobody is to blame: what is known does not prove that the collection is complete.
+    Unproven,
 }
+
+/// Why a page can't become records, or why the crawl can't go on from it or end with it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Wrong {
-    #[error("x")]
-    X,
+    #[error("the page is empty where JSON was expected")]
+    EmptyPage,
+    #[error("the page isn't JSON: {what}; it starts with `{start}`")]
+    NotJson { what: String, start: String },
+    #[error("the page isn't UTF-8 at byte {0}")]
+    NotUtf8(usize),
+    #[error("the page is nested more than {0} deep")]
+    TooDeep(usize),
+    #[error("the page is larger than {0} bytes")]
+    PageTooLarge(u64),
+    #[error("record {index} is larger than {limit} bytes")]
+    RecordTooLarge { index: usize, limit: u64 },
+    #[error("the page came with content coding `{0}`, which was not asked for")]
+    Coded(String),
+    #[error("no record array at {paths}; the page has {arrays}")]
+    NoRecords { paths: String, arrays: String },
+    #[error("record {index} has nothing at `{path}`")]
+    NoInner { index: usize, path: Path },
+    #[error("`{0}` stands in the page more than once")]
+    Duplicate(Path),
+    #[error("the page says that it failed or is partial: `{path}` is {value}")]
+    ErrorInPage { path: Path, value: String },
+    #[error("the page repeats the records of page {0}")]
+    Repeat(u64),
+    #[error("the next address is that of page {0}")]
+    AddressRepeats(u64),
+    #[error("the next token is the one that was just sent")]
+    TokenRepeats,
+    #[error("the next address can't be read from {source_name}: {found}")]
+    BadPointer { source_name: String, found: String },
+    #[error(transparent)]
+    BadLink(#[from] super::link::BadLink),
+    #[error(transparent)]
+    BadAddress(#[from] BadAddress),
+    #[error("`{path}` says that there is more, but the page has no next address")]
+    MoreWithoutNext { path: Path },
+    #[error("the collection is configured as one page, but {0}")]
+    MoreThanOnePage(String),
+    #[error("the page has nothing at {configured}, but {live}")]
+    PointerElsewhere { configured: String, live: String },
+    #[error("{records} records came, and the upstream's total is {total}")]
+    TotalDisagrees { records: u64, total: u64 },
+    #[error("the upstream's total shrank from {before} to {after}")]
+    TotalShrank { before: u64, after: u64 },
+    #[error("more records follow after the upstream's total of {0}")]
+    TotalLied(u64),
+    #[error("{pages} pages came, and the upstream says {total_pages}")]
+    PagesDisagree { pages: u64, total_pages: u64 },
+    #[error("{source_name} should be a whole number: {found}")]
+    NotANumber { source_name: String, found: String },
+    #[error("the last record has nothing at `{0}`")]
+    NoKey(Path),
+    #[error("the last record's key is the one that was just sent")]
+    KeyRepeats,
+    #[error("the answer to a range request: {0}")]
+    BadRange(String),
+    #[error("the collection goes on beyond {name} = {value}")]
+    Limit { name: &'static str, value: u64 },
+    #[error("{0} pages without a record came in a row")]
+    EmptyPages(u64),
+    #[error("the upstream answered {status}")]
+    Status { status: StatusCode, excerpt: String },
+    #[error("the next value can't be put into the request")]
+    BadPlace(#[from] BadPlace),
+    #[error("the parameter {0} should be a whole number in the request")]
+    BadStart(Param),
+    #[error("the pagination was not recognised: {}", .0.join("; "))]
+    Unrecognised(Vec<String>),
+}
+
+impl Wrong {
+    /// Who has to do something about it.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::NoInner { .. }
+            | Self::MoreThanOnePage(_)
+            | Self::PointerElsewhere { .. }
+            | Self::NoKey(_)
+            | Self::BadPlace(_)
+            | Self::BadStart(_) => Blame::Configuration,
+            Self::TotalDisagrees { .. }
+            | Self::TotalShrank { .. }
+            | Self::TotalLied(_)
+            | Self::PagesDisagree { .. }
+            | Self::MoreWithoutNext { .. }
+            | Self::Unrecognised(_)
+            | Self::Limit { .. } => Blame::Unproven,
+            _ => Blame::Upstream,
+        }
+    }
+
+    /// Whether the same request may be answered better a moment later.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::EmptyPage | Self::NotJson { .. } | Self::NotUtf8(_))
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::EmptyPage | Self::NotJson { .. } | Self::NotUtf8(_) => {
+                "ask the upstream for the same URL with `Accept: application/json` and look at what comes; an HTML page is often a login or an error page"
+            }
+            Self::TooDeep(_) => "the upstream's page is not one that unpage reads",
+            Self::PageTooLarge(_) => "ask for smaller pages (page_size), or raise caps.page",
+            Self::RecordTooLarge { .. } => "raise caps.record",
+            Self::Coded(_) => "the upstream must answer `Accept-Encoding: identity` without a content coding",
+            Self::NoRecords { .. } => {
+                "set `records` to the array that holds them; if the page may leave it out when there are none, set records_optional = true"
+            }
+            Self::NoInner { .. } => "correct what stands after [*] in `records`",
+            Self::Duplicate(_) => "the upstream's page is ambiguous; report it there",
+            Self::ErrorInPage { .. } => "the upstream reported this under status 200; see its documentation",
+            Self::Repeat(_) | Self::AddressRepeats(_) | Self::TokenRepeats | Self::KeyRepeats => {
+                "the upstream ignores the parameter or walks in a circle: check `pagination` (param, key, type); where an unchanged token means the end, set same_token = \"end\""
+            }
+            Self::BadPointer { .. } => "check `next` in `pagination`",
+            Self::BadLink(_) => "report it to the upstream, or use another style of pagination",
+            Self::BadAddress(_) => {
+                "if the upstream is also known by that origin, add it to upstream_aliases; otherwise the link must not be followed"
+            }
+            Self::MoreWithoutNext { .. } => "check `next` and `more` in `pagination`",
+            Self::MoreThanOnePage(_) => "set `pagination` to the style that the upstream uses",
+            Self::PointerElsewhere { .. } => "correct `next` in `pagination`",
+            Self::TotalDisagrees { .. } | Self::PagesDisagree { .. } | Self::TotalLied(_) => {
+                "records were added or removed while the pages were read, or the number isn't the collection's size: in that case take it out of `total` / `total_pages`"
+            }
+            Self::TotalShrank { .. } => {
+                "records were removed while the pages were read, and numbered pages then skip others: read again, or use a cursor or key if the upstream has one"
+            }
+            Self::NotANumber { .. } => "correct or take out the path in the configuration",
+            Self::NoKey(_) => "correct `key` in `pagination`",
+            Self::BadRange(_) => "check `unit` in `pagination`",
+            Self::Limit { .. } => {
+                "this is a cap, not the end: narrow the request with the upstream's own filters, or raise the cap if it is unpage's"
+            }
+            Self::EmptyPages(_) => "raise caps.empty_pages if this is normal for the upstream",
+            Self::Status { status, .. } => status_hint(*status),
+            Self::BadPlace(_) | Self::BadStart(_) => "correct `param` in `pagination`",
+            Self::Unrecognised(_) => {
+                "set `records` and `pagination` for it (a [[collection]], or --records and --pagination); `none` says that one page is all there is"
+            }
+        }
+    }
+}
+
+fn status_hint(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        301..=308 => "redirects are not followed: use the address it points to (upstream, upstream_path)",
+        401 | 403 => "send the credentials that the upstream asks for, or configure `credentials`",
+        404 | 410 => {
+            "check the path; if this status is how the upstream says that a page lies past the last, set end = { status = 404 }"
+        }
+        406 => "set `accept` to a media type that the upstream offers",
+        408 | 429 | 500..=599 => {
+            "the upstream kept failing while it was asked again: try later, or raise retry.attempts"
+        }
+        _ => {
+            "see the upstream's documentation for this status; if it marks the page past the last, set end = { status = … }"
+        }
+    }
 }

@@ -1,0 +1,27 @@
+//! `unpage check FILE`.
+
+use std::path::PathBuf;
+
+use super::Exit;
+use crate::config::Config;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The configuration file
+    file: PathBuf,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Exit {
+    match Config::load(&arguments.file) {
+        Ok(config) => {
+            let count = config.collections.len();
+            let plural = if count == 1 { "" } else { "s" };
+            eprintln!("{}: ok, {count} collection{plural}", arguments.file.display());
+            Exit::Complete
+        }
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            Exit::Usage
+        }
+    }
+}

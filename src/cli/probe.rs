@@ -1,0 +1,35 @@
+//! `unpage probe`: what `auto` finds, as a configuration.
+
+use std::io::Write;
+
+use super::Exit;
+use super::target::Target;
+use crate::config::written;
+use crate::telemetry;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    target: Target,
+}
+
+pub(super) async fn run(arguments: Arguments) -> Exit {
+    telemetry::init("warn");
+    let crawl = match arguments.target.crawl() {
+        Ok(crawl) => crawl,
+        Err(what) => {
+            eprintln!("error: {what}");
+            return Exit::Usage;
+        }
+    };
+    match crawl.open().await {
+        Ok(opened) => match writeln!(std::io::stdout(), "{}", written(opened.pagination()).trim_end()) {
+            Ok(()) => Exit::Complete,
+            Err(_) => Exit::Output,
+        },
+        Err(failure) => {
+            eprintln!("error: {failure}\nfault: {}\nhint: {}", failure.fault.name(), failure.hint);
+            Exit::not_opened(&failure)
+        }
+    }
+}

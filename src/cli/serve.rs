@@ -1,0 +1,91 @@
+//! `unpage serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+
+use super::Exit;
+use crate::config::{Config, Mistakes};
+use crate::gateway::Gateway;
+use crate::{server, telemetry};
+
+#[derive(Debug, clap::Args)]
+#[group(id = "source", required = true, multiple = false, args = ["config", "upstream"])]
+pub(super) struct Arguments {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Stand in front of this API without a configuration; pagination is recognised
+    #[arg(long, value_name = "URL")]
+    upstream: Option<String>,
+    /// Where to listen; overrides the configuration [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+}
+
+pub(super) async fn run(arguments: Arguments) -> Exit {
+    telemetry::init("info");
+    let mut config = match configuration(&arguments) {
+        Ok(config) => config,
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            return Exit::Usage;
+        }
+    };
+    config.listen = arguments.listen.unwrap_or(config.listen);
+    let gateway = match Gateway::new(&config, TaskTracker::new()) {
+        Ok(gateway) => gateway,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Exit::Usage;
+        }
+    };
+    let listener = match TcpListener::bind(config.listen).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            eprintln!(
+                "error: can't listen on {}: {error}\nhint: set `listen`, or --listen, to a free address",
+                config.listen
+            );
+            return Exit::Usage;
+        }
+    };
+    announce(&listener);
+    server::serve(listener, gateway, stopped()).await;
+    Exit::Complete
+}
+
+/// The address, last on its line, for whoever asked for port 0.
+pub(super) fn announce(listener: &TcpListener) {
+    match listener.local_addr() {
+        Ok(address) => tracing::info!("listening on http://{address}"),
+        Err(error) => tracing::warn!("listening, at an address that can't be read: {error}"),
+    }
+}
+
+/// Resolves on SIGINT or SIGTERM.
+pub(super) async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        Err(error) => {
+            tracing::warn!("SIGTERM can't be caught: {error}");
+            drop(tokio::signal::ctrl_c().await);
+        }
+    }
+}
+
+fn configuration(arguments: &Arguments) -> Result<Config, Mistakes> {
+    match (&arguments.config, &arguments.upstream) {
+        (Some(file), _) => Config::load(file),
+        (None, upstream) => {
+            let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
+            Config::transparent(listen, upstream.as_deref().unwrap_or_default())
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A URL and how to walk it, as `fetch` and `probe` are told on the command line.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use url::Url;
+
+use crate::config::{Caps, Options, Upstream};
+use crate::crawl::Crawl;
+use crate::pagination::PageRequest;
+use crate::pagination::request::RequestBody;
+use crate::upstream::Client;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Target {
+    /// The collection's URL, with the query that belongs to it
+    url: Url,
+    /// A type name or an inline table as in a configuration file: '{ type = "cursor", next = "next_cursor", param = "cursor" }'
+    #[arg(long, value_name = "TYPE|TABLE")]
+    pagination: Option<String>,
+    /// Where a page keeps its records: a JSONPath, `$` for the page itself
+    #[arg(long, value_name = "PATH")]
+    records: Option<String>,
+    /// What identifies a record
+    #[arg(long, value_name = "PATH")]
+    key: Option<String>,
+    /// The page size's parameter and value
+    #[arg(long, value_name = "NAME=NUMBER")]
+    page_size: Option<String>,
+    /// Where the upstream says how many records there are: a path or header:NAME
+    #[arg(long, value_name = "PATH")]
+    total: Option<String>,
+    /// GET or POST [default: GET, or POST with --data]
+    #[arg(long, value_name = "METHOD")]
+    method: Option<Method>,
+    /// The body of every page's request; JSON unless a Content-Type says otherwise; @FILE reads it from a file
+    #[arg(long, short, value_name = "TEXT")]
+    data: Option<String>,
+    /// A header field of every page's request
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// A PEM file of certificate authorities that are trusted beside the platform's
+    #[arg(long, value_name = "FILE")]
+    cacert: Option<PathBuf>,
+}
+
+impl Target {
+    /// The crawl that the arguments describe, or what is wrong with them.
+    pub(super) fn crawl(self) -> Result<Crawl, String> {
+        let method = self.method.clone().unwrap_or(if self.data.is_some() { Method::POST } else { Method::GET });
+        let mut headers = self.fields()?;
+        let mut upstream = Upstream::at(origin(&self.url)?);
+        if let Some(accept) = headers.remove(header::ACCEPT) {
+            upstream.accept = accept;
+        }
+        upstream.ca = self.cacert.clone();
+        let body = self.body(&headers)?;
+        let options = Options {
+            pagination: self.pagination,
+            records: self.records,
+            key: self.key,
+            page_size: self.page_size,
+            total: self.total,
+            method: method.clone(),
+        };
+        let pagination = options.pagination().map_err(|mistakes| mistakes.to_string())?;
+        let mut url = self.url;
+        url.set_fragment(None);
+        Ok(Crawl {
+            client: Client::new(Arc::new(upstream)).map_err(|error| error.to_string())?,
+            pagination: Arc::new(pagination),
+            caps: Caps::default(),
+            first: PageRequest { method, url, headers, body },
+        })
+    }
+
+    fn fields(&self) -> Result<HeaderMap, String> {
+        let mut headers = HeaderMap::new();
+        for field in &self.headers {
+            let bad = || format!("--header: not `Name: value`: {field:?}");
+            let (name, value) = field.split_once(':').ok_or_else(bad)?;
+            let name: HeaderName = name.trim().parse().map_err(|_| bad())?;
+            headers.append(name, HeaderValue::from_str(value.trim()).map_err(|_| bad())?);
+        }
+        Ok(headers)
+    }
+
+    fn body(&self, headers: &HeaderMap) -> Result<Option<RequestBody>, String> {
+        let Some(data) = &self.data else { return Ok(None) };
+        let text = match data.strip_prefix('@') {
+            Some(file) => std::fs::read_to_string(file).map_err(|error| format!("--data: {file}: {error}"))?,
+            None => data.clone(),
+        };
+        RequestBody::read(headers.get(header::CONTENT_TYPE), text.into())
+            .map_err(|error| format!("--data: not JSON: {error}; name another media type with -H 'Content-Type: …'"))
+    }
+}
+
+/// The place where everything of the upstream's must stay.
+fn origin(url: &Url) -> Result<Url, String> {
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err(format!("not an http or https URL: {url}"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("the URL carries a user name or password: send them with -H 'Authorization: …'".to_owned());
+    }
+    let mut origin = url.clone();
+    origin.set_path("");
+    origin.set_query(None);
+    origin.set_fragment(None);
+    Ok(origin)
+}

@@ -1,0 +1,85 @@
+//! `auto`: the first page says what the pagination may be, and the second one proves or refutes it.
+
+use std::sync::Arc;
+
+use crate::pagination::page::{Head, Page};
+use crate::pagination::plan::Step;
+use crate::pagination::split::{Shape, Splitter};
+use crate::pagination::{Pagination, Presence, Records, RecordsShape, Style, Wrong, detect};
+use crate::snapshot::{Failure, Fault};
+
+use super::fetch::{self, Answer};
+use super::{Crawl, Opened};
+
+/// Fetches the first page, and the second one as each candidate would, until one of them holds.
+pub(super) async fn open(crawl: Crawl) -> Result<Opened, Failure> {
+    let (head, page) = first_page(&crawl).await?;
+    let json = serde_json::from_slice(&page.raw).unwrap_or_default();
+    let detection = detect::detect(&crawl.first, &head.headers, &json);
+    let mut notes = detection.seen;
+    for candidate in detection.candidates {
+        let pagination = Arc::new(configured(&crawl.pagination, candidate.pagination));
+        match attempt(&crawl, Arc::clone(&pagination), &head, &page).await {
+            Ok(opened) => {
+                tracing::info!(
+                    "recognised {} ({}):\n{}",
+                    pagination.style.name(),
+                    candidate.why,
+                    crate::config::written(&pagination)
+                );
+                return Ok(opened);
+            }
+            Err(failure) => {
+                tracing::debug!("{} was not it: {failure}", candidate.why);
+                notes.push(format!("tried {} ({}): {}", pagination.style.name(), candidate.why, failure.message));
+            }
+        }
+    }
+    let wrong = Wrong::Unrecognised(notes);
+    let failure = fetch::wrong_page(&wrong, &crawl.first.url);
+    Err(Failure { fault: Fault::Unproven, ..failure })
+}
+
+/// The first page, of which nothing is known yet.
+async fn first_page(crawl: &Crawl) -> Result<(Head, Page), Failure> {
+    let unknown = Records { paths: Vec::new(), shape: RecordsShape::Elements, presence: Presence::Optional };
+    let shape = Arc::new(Shape::of(&Pagination::of(Style::Single, unknown), &crawl.caps));
+    match fetch::page(&crawl.client, &crawl.first, &shape).await? {
+        Answer::Page(head, page) => Ok((head, page)),
+        Answer::Refused(head, body) => {
+            let excerpt = String::from_utf8_lossy(&body).chars().take(80).collect();
+            let failure = fetch::wrong_page(&Wrong::Status { status: head.status, excerpt }, &head.url);
+            let message = format!("page 1 of {}", failure.message);
+            Err(Failure { message, headers: fetch::kept_headers(&head), ..failure })
+        }
+    }
+}
+
+/// What the configuration says beside `auto` holds for every candidate.
+fn configured(said: &Pagination, found: Pagination) -> Pagination {
+    let mut both = found;
+    if !said.records.paths.is_empty() {
+        both.records = said.records.clone();
+    }
+    both.key = said.key.clone().or(both.key);
+    both.total = said.total.clone().or(both.total);
+    both.total_pages = said.total_pages.clone().or(both.total_pages);
+    both.error = said.error.clone().or(both.error);
+    both.limits = said.limits.clone();
+    both
+}
+
+/// Walks the first two pages as the candidate would.
+async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Head, page: &Page) -> Result<Opened, Failure> {
+    let mut opened = crawl.walk(pagination, crawl.first.clone())?;
+    // The page is there already: this only tells the plan that it was asked for.
+    let Step::Fetch(_) = opened.plan.step() else { return Ok(opened) };
+    let mut splitter = Splitter::new(Arc::clone(&opened.shape));
+    let first = splitter.feed(&page.raw).and_then(|_| splitter.finish());
+    let first = first.map_err(|wrong| fetch::wrong_page(&wrong, &head.url))?;
+    let batch = opened.take(head, first)?;
+    opened.ready.push_back(batch);
+    let second = opened.next().await?;
+    opened.ready.extend(second);
+    Ok(opened)
+}

@@ -1,0 +1,35 @@
+//! Everything that doesn't ask for a stream: the upstream's own answer, untouched.
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::BodyExt;
+
+use super::headers::strip_hop_by_hop;
+use super::problem;
+use super::route::Route;
+use crate::response::{self, Body, BoxError};
+
+/// Passes the request on and its answer back.
+pub(super) async fn answer<B>(route: &Route, head: Parts, body: B, format_param: &str) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let url = route.upstream_url(&head.uri, format_param);
+    let mut request = Request::new(body.map_err(Into::into).boxed_unsync());
+    *request.method_mut() = head.method;
+    *request.headers_mut() = head.headers;
+    strip_hop_by_hop(request.headers_mut());
+    request.headers_mut().append(header::VIA, HeaderValue::from_static("1.1 unpage"));
+    match route.client().send(&url, request).await {
+        Ok(answer) => {
+            let (mut head, body) = answer.into_parts();
+            strip_hop_by_hop(&mut head.headers);
+            head.headers.append(header::VIA, HeaderValue::from_static("1.1 unpage"));
+            head.version = http::Version::HTTP_11;
+            Response::from_parts(head, response::passed(body))
+        }
+        Err(error) => problem::unreachable(&error),
+    }
+}

@@ -1,0 +1,91 @@
+//! Every failure before the first byte as problem details (RFC 9457): what happened, whose fault it is, what to do.
+
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::json;
+
+use crate::request::BadAsk;
+use crate::response::{Body, full};
+use crate::snapshot::{Failure, Fault};
+use crate::upstream::Error;
+
+/// A crawl that could not start; the upstream's own status is passed through.
+pub(super) fn failed(failure: &Failure) -> Response<Body> {
+    let status = match failure.fault {
+        Fault::Refused(status) => status,
+        Fault::Unreachable | Fault::Upstream | Fault::Unproven => StatusCode::BAD_GATEWAY,
+        Fault::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        Fault::Configuration => StatusCode::INTERNAL_SERVER_ERROR,
+        Fault::Stopped => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    // A redirect or another status without an error's meaning would be acted on as if it were unpage's own.
+    let status = if status.is_client_error() || status.is_server_error() { status } else { StatusCode::BAD_GATEWAY };
+    tracing::warn!("{failure}; {}", failure.hint);
+    let mut response = report(status, failure.fault.name(), &failure.message, &failure.hint);
+    for (name, value) in &failure.headers {
+        response.headers_mut().insert(name.clone(), value.clone());
+    }
+    response
+}
+
+/// A request that is passed on, and no answer.
+pub(super) fn unreachable(error: &Error) -> Response<Body> {
+    tracing::warn!("{error}");
+    let status = match error {
+        Error::Timeout(..) => StatusCode::GATEWAY_TIMEOUT,
+        Error::Connect(..) | Error::Broken(..) => StatusCode::BAD_GATEWAY,
+    };
+    report(status, "upstream", &error.to_string(), "check that the upstream is running and that its address is right")
+}
+
+/// A wish that can't be granted.
+pub(super) fn bad_ask(bad: &BadAsk) -> Response<Body> {
+    let (status, hint) = match bad {
+        BadAsk::Format { .. } => (StatusCode::NOT_ACCEPTABLE, "known formats are `ndjson` and `jsonl`"),
+        BadAsk::Http10 => {
+            (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "use HTTP/1.1 or HTTP/2; in nginx: proxy_http_version 1.1")
+        }
+        BadAsk::Partial(_) => (StatusCode::PRECONDITION_FAILED, "ask for the whole stream, without that field"),
+    };
+    report(status, "client", &bad.to_string(), hint)
+}
+
+/// A path that no collection has.
+pub(super) fn no_collection(path: &str) -> Response<Body> {
+    let message = format!("no collection is configured at {path}");
+    report(
+        StatusCode::NOT_FOUND,
+        "client",
+        &message,
+        "add a [[collection]] with this path, or one with path = \"/{*rest}\"",
+    )
+}
+
+/// A request body that is too large to be repeated, or that broke off.
+pub(super) fn request_body(limit: usize) -> Response<Body> {
+    let message = format!("the request's body broke off or is larger than {limit} bytes");
+    report(StatusCode::PAYLOAD_TOO_LARGE, "client", &message, "it is sent again with every page, so it must be small")
+}
+
+/// A request body that says that it is JSON.
+pub(super) fn not_json(error: &serde_json::Error) -> Response<Body> {
+    let message = format!("the request's body isn't JSON: {error}");
+    report(StatusCode::BAD_REQUEST, "client", &message, "send JSON, or name its media type in Content-Type")
+}
+
+fn report(status: StatusCode, fault: &str, detail: &str, hint: &str) -> Response<Body> {
+    let title = status.canonical_reason().unwrap_or("Error");
+    let details = json!({
+        "type": "about:blank",
+        "title": title,
+        "status": status.as_u16(),
+        "detail": detail,
+        "fault": fault,
+        "hint": hint,
+    });
+    let mut response = Response::new(full(format!("{details:#}\n")));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

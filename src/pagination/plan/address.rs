@@ -1,0 +1,299 @@
+//! Where a page says that the next one is: links, URLs, tokens, and the numbers and keys that are computed from it.
+
+use http::{HeaderValue, Method, header};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::tally::{excerpt, number};
+use crate::pagination::link::links;
+use crate::pagination::page::{Head, Page};
+use crate::pagination::request::RequestBody;
+use crate::pagination::{
+    Advance, Base, Cursor, Encode, PageRequest, PageSize, Pagination, Param, Source, Style, Template, Token, Wrong,
+};
+use crate::upstream::guard::Guard;
+
+/// Everything that the next address is made from.
+pub(super) struct Addresses<'a> {
+    pub(super) pagination: &'a Pagination,
+    pub(super) guard: &'a Guard,
+    /// The first request, which every computed address starts from.
+    pub(super) first: &'a PageRequest,
+    /// The number that the page was asked with.
+    pub(super) position: u64,
+}
+
+/// A computed address, and the number in it.
+pub(super) struct Computed {
+    pub(super) request: PageRequest,
+    pub(super) position: u64,
+}
+
+impl Addresses<'_> {
+    /// The address that the page hands out, for the styles in which pages point to each other.
+    pub(super) fn pointed(&self, head: &Head, page: &Page) -> Result<Option<PageRequest>, Wrong> {
+        match &self.pagination.style {
+            Style::LinkHeader { rel, attribute } => self.link_header(rel, attribute.as_ref(), head),
+            Style::NextUrl { next, base } => self.next_url(next, base, head, page),
+            Style::Cursor(cursor) => self.cursor(cursor, head, page),
+            _ => Ok(None),
+        }
+    }
+
+    fn link_header(
+        &self,
+        rel: &str,
+        attribute: Option<&(String, String)>,
+        head: &Head,
+    ) -> Result<Option<PageRequest>, Wrong> {
+        let links = links(&head.headers)?;
+        let next = links.iter().find(|link| link.has_rel(rel));
+        let live = |link: &&crate::pagination::link::Link| {
+            attribute.is_none_or(|(name, value)| link.param(name) == Some(value.as_str()))
+        };
+        next.filter(live).map(|link| self.at(&head.url, &link.target)).transpose()
+    }
+
+    fn next_url(&self, next: &[Source], base: &Base, head: &Head, page: &Page) -> Result<Option<PageRequest>, Wrong> {
+        let base = match base {
+            Base::Request => &head.url,
+            Base::Url(url) => url,
+        };
+        let Some((source, value)) = first_live(next, head, page, &[]) else { return Ok(None) };
+        match (source, value) {
+            (Source::Links { .. }, Value::Object(link)) => self.link_object(&link, base).map(Some),
+            (_, Value::String(link)) => self.at(base, &link).map(Some),
+            (source, other) => Err(bad_pointer(source, &other)),
+        }
+    }
+
+    /// A link that is a whole request, as STAC's: `href`, and perhaps `method`, `body` and `merge`.
+    fn link_object(&self, link: &serde_json::Map<String, Value>, base: &Url) -> Result<PageRequest, Wrong> {
+        let text = |name: &str| link.get(name).and_then(Value::as_str);
+        let mut request = self.at(base, text("href").unwrap_or_default())?;
+        if let Some(method) = text("method") {
+            request.method = match method.to_ascii_uppercase().as_str() {
+                "GET" => Method::GET,
+                "POST" => Method::POST,
+                other => {
+                    return Err(Wrong::BadPointer {
+                        source_name: "the link's method".to_owned(),
+                        found: excerpt(other),
+                    });
+                }
+            };
+        }
+        if request.method == Method::GET {
+            request.body = None;
+        }
+        if let Some(body) = link.get("body") {
+            let merged = match (&self.first.body, link.get("merge"), body) {
+                (Some(RequestBody::Json(Value::Object(first))), Some(Value::Bool(true)), Value::Object(more)) => {
+                    let mut both = first.clone();
+                    both.extend(more.clone());
+                    Value::Object(both)
+                }
+                _ => body.clone(),
+            };
+            request.body = Some(RequestBody::Json(merged));
+        }
+        Ok(request)
+    }
+
+    fn at(&self, base: &Url, link: &str) -> Result<PageRequest, Wrong> {
+        Ok(PageRequest { url: self.guard.resolve(base, link)?, ..self.first.clone() })
+    }
+
+    fn cursor(&self, cursor: &Cursor, head: &Head, page: &Page) -> Result<Option<PageRequest>, Wrong> {
+        let mut next = self.first.clone();
+        let mut found = false;
+        for token in &cursor.tokens {
+            if let Some(value) = token_value(token, cursor, head, page)? {
+                let value = match &cursor.template {
+                    Some(template) => json!(self.filled(template, &token.param, &[("cursor", text_of(&value))])),
+                    None => value,
+                };
+                next.set(&token.param, &value, Encode::Plain)?;
+                found = true;
+            }
+        }
+        if let Some(path) = &cursor.merge {
+            match page.field(path) {
+                Some(Value::Object(members)) => {
+                    for (name, value) in members {
+                        next.set(&Param::Query(name.clone()), value, Encode::Plain)?;
+                        found = true;
+                    }
+                }
+                None | Some(Value::Null) => {}
+                Some(other) => return Err(bad_pointer(&Source::Body(path.clone()), other)),
+            }
+        }
+        Ok(found.then_some(next))
+    }
+
+    /// The address that follows from the page's number or last key; none where one page is all there is.
+    pub(super) fn computed(&self, head: &Head, page: &Page) -> Result<Option<Computed>, Wrong> {
+        let asked = self.pagination.page_size.as_ref().and_then(PageSize::asked);
+        match &self.pagination.style {
+            Style::Page { param, template, .. } => {
+                let position = self.position + 1;
+                self.numbered(param, template.as_ref(), position, "page").map(Some)
+            }
+            Style::Offset { param, step, template, .. } => {
+                let step = match step {
+                    Advance::Returned => page.records(),
+                    Advance::PageSize => asked.unwrap_or_else(|| page.records()),
+                    Advance::Body(path) => {
+                        let source = Source::Body(path.clone());
+                        number(&source, head, page)?.filter(|step| *step > 0).ok_or_else(|| Wrong::NotANumber {
+                            source_name: source.to_string(),
+                            found: "nothing to advance by".to_owned(),
+                        })?
+                    }
+                };
+                self.numbered(param, template.as_ref(), self.position + step, "offset").map(Some)
+            }
+            Style::Keyset { key, param, encode, .. } => {
+                let mut values = Vec::new();
+                let last = page.edges.as_ref().map(|edges| edges.last.as_slice()).unwrap_or_default();
+                for (path, value) in key.iter().zip(last) {
+                    values.push(value.clone().ok_or_else(|| Wrong::NoKey(path.clone()))?);
+                }
+                let value = if values.len() == 1 { values.remove(0) } else { Value::Array(values) };
+                let mut request = self.first.clone();
+                request.set(param, &value, *encode)?;
+                Ok(Some(Computed { request, position: 0 }))
+            }
+            Style::Range { unit, size } => {
+                let position = self.position + page.records();
+                let mut request = self.first.clone();
+                request.headers.insert(header::RANGE, range(unit, position, *size)?);
+                Ok(Some(Computed { request, position }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The first request with a number in it.
+    pub(super) fn numbered(
+        &self,
+        param: &Param,
+        template: Option<&Template>,
+        position: u64,
+        name: &str,
+    ) -> Result<Computed, Wrong> {
+        let mut request = self.first.clone();
+        let limit = self.pagination.page_size.as_ref().and_then(PageSize::asked).unwrap_or(0);
+        let value = match template {
+            Some(template) => {
+                let end = (position + limit).to_string();
+                json!(self.filled(template, param, &[(name, position.to_string()), ("end_offset", end)]))
+            }
+            None => json!(position),
+        };
+        request.set(param, &value, Encode::Plain)?;
+        Ok(Computed { request, position })
+    }
+
+    fn filled(&self, Template(template): &Template, param: &Param, values: &[(&str, String)]) -> String {
+        let mut text = template.clone();
+        if let Some(limit) = self.pagination.page_size.as_ref().and_then(PageSize::asked) {
+            text = text.replace("{limit}", &limit.to_string());
+        }
+        for (name, value) in values {
+            text = text.replace(&format!("{{{name}}}"), value);
+        }
+        let own = match param {
+            Param::Query(name) | Param::Form(name) | Param::Path(name) => name.clone(),
+            Param::Header(name) => name.to_string(),
+            Param::Body(path) => path.to_string(),
+        };
+        text.replace(&format!("{{{own}}}"), &self.first.value_at(param).unwrap_or_default())
+    }
+}
+
+/// The value of a `Range` header field: `size` records from `start` (RFC 9110 §14.1.1).
+pub(super) fn range(unit: &str, start: u64, size: u64) -> Result<HeaderValue, Wrong> {
+    let last = start + size.max(1) - 1;
+    HeaderValue::from_str(&format!("{unit}={start}-{last}"))
+        .map_err(|_| Wrong::BadRange(format!("the unit `{unit}` is not a token")))
+}
+
+fn token_value(token: &Token, cursor: &Cursor, head: &Head, page: &Page) -> Result<Option<Value>, Wrong> {
+    let Some((source, value)) = first_live(&token.next, head, page, &cursor.end_values) else { return Ok(None) };
+    let value = match (source, value) {
+        (Source::Links { .. }, Value::Object(link)) => link.get("href").cloned().unwrap_or_default(),
+        (_, value) => value,
+    };
+    let Some(name) = &token.from_url_param else { return Ok(Some(value)) };
+    let text = value.as_str().ok_or_else(|| bad_pointer(source, &value))?;
+    let query = text.split_once('?').map_or(text, |(_, query)| query);
+    let query = query.split('#').next().unwrap_or_default();
+    let found = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
+    match found {
+        Some((_, value)) => Ok(Some(json!(value))),
+        None => Err(Wrong::BadPointer {
+            source_name: source.to_string(),
+            found: format!("a URL without the parameter `{name}`"),
+        }),
+    }
+}
+
+/// The first source that holds something that is not a way to say "none".
+fn first_live<'s>(sources: &'s [Source], head: &Head, page: &Page, ends: &[Value]) -> Option<(&'s Source, Value)> {
+    sources.iter().find_map(|source| {
+        let value = match source {
+            Source::Body(path) => page.field(path)?.clone(),
+            Source::Header(name) => json!(String::from_utf8_lossy(head.headers.get(name)?.as_bytes()).trim()),
+            Source::Links { path, rel } => {
+                page.field(path)?.as_array()?.iter().find(|link| has_rel(link, rel))?.clone()
+            }
+        };
+        (!says_none(&value) && !ends.contains(&value)).then_some((source, value))
+    })
+}
+
+fn has_rel(link: &Value, rel: &str) -> bool {
+    let of = |name: &str| link.get(name).and_then(Value::as_str);
+    // RFC 8288 says `rel`; FHIR and Atom-like feeds say `relation`.
+    of("rel").or_else(|| of("relation")).is_some_and(|found| found.eq_ignore_ascii_case(rel))
+}
+
+/// `null`, `false`, and the empty string, object and array: every upstream has its own way to say "no next".
+pub(super) fn says_none(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(array) => array.is_empty(),
+        Value::Object(object) => object.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
+    }
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+}
+
+/// The value itself may be a secret, so only its kind is told.
+fn bad_pointer(source: &Source, found: &Value) -> Wrong {
+    let kind = match found {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    };
+    Wrong::BadPointer { source_name: source.to_string(), found: kind.to_owned() }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Body(path) => write!(f, "`{path}`"),
+            Self::Header(name) => write!(f, "the header field `{name}`"),
+            Self::Links { path, rel } => write!(f, "the link `{rel}` in `{path}`"),
+        }
+    }
+}

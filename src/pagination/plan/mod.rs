@@ -1,0 +1,78 @@
+//! What a crawl does next: a pure state machine that is fed answers and asks for pages until the end is proven.
+//!
+//! ```text
+//!             step() ⇒ Fetch            arrived() ⇒ Emit
+//!   Ask ───────────────────────▶ Asked ───────────────────▶ Ask     (a next address)
+//!                                  │  └───────────────────▶ Done    (the end is proven)
+//!                                  └── refused() ─────────▶ Done    (a status that is the end)
+//! ```
+//! Whatever is neither a next address nor a proven end is a [`Wrong`], and the crawl breaks.
+
+mod address;
+mod follow;
+mod tally;
+
+use std::fmt;
+
+use http::StatusCode;
+
+use super::PageRequest;
+
+pub use follow::Follow;
+
+/// What the crawl has to do.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Ask for this page and report what came.
+    Fetch(Box<PageRequest>),
+    /// Nothing more: the collection is complete.
+    Done(Proof),
+}
+
+/// What to do with the records of a page that arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emit {
+    /// Emit them, but for the first `skip`, which an earlier page held.
+    From { skip: u64 },
+    /// Emit none: the page was only asked for to confirm the end.
+    Nothing,
+}
+
+/// How the end of a collection is known (RFC 9110 has no word for it; each upstream has its own).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The upstream gave no next link, URL or token.
+    NoNext,
+    /// The upstream's flag says that nothing follows.
+    Flag,
+    /// As many records came as the upstream says there are.
+    Total(u64),
+    /// As many pages came as the upstream says there are.
+    TotalPages(u64),
+    /// The page past the last was empty.
+    EmptyPage,
+    /// The last page was short, which this collection says is the end.
+    ShortPage,
+    /// The upstream answered the page past the last with the status that means so.
+    Status(StatusCode),
+    /// The upstream repeated the token, which this collection says is the end.
+    SameToken,
+    /// The collection is one page.
+    SinglePage,
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoNext => f.write_str("no next address"),
+            Self::Flag => f.write_str("the upstream's flag"),
+            Self::Total(total) => write!(f, "the upstream's total of {total}"),
+            Self::TotalPages(pages) => write!(f, "the upstream's number of pages, {pages}"),
+            Self::EmptyPage => f.write_str("an empty page past the last"),
+            Self::ShortPage => f.write_str("a short page, as configured"),
+            Self::Status(status) => write!(f, "status {} past the last page, as configured", status.as_u16()),
+            Self::SameToken => f.write_str("an unchanged token, as configured"),
+            Self::SinglePage => f.write_str("one page, as configured"),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What a crawl has seen so far: the counts that an end is proven against, and what must not come twice.
+
+use std::collections::HashMap;
+
+use crate::pagination::page::{Head, Page};
+use crate::pagination::{Source, Wrong};
+
+/// The running counts of one crawl.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Pages that came.
+    pub(super) pages: u64,
+    /// Records that came, each once.
+    pub(super) records: u64,
+    /// Pages without a record that came in a row.
+    pub(super) empty_pages: u64,
+    /// The most records on one page before the current one.
+    pub(super) longest: u64,
+    /// The upstream's total, as last said by a page with records.
+    pub(super) total: Option<u64>,
+    /// The upstream's number of pages, as last said by a page with records.
+    pub(super) total_pages: Option<u64>,
+    /// Each page's digest and each request's identity → the page's number.
+    digests: HashMap<u64, u64>,
+    requests: HashMap<u64, u64>,
+}
+
+impl Tally {
+    /// Notes a request; `Err` is the page that the same request has asked for before.
+    pub(super) fn asked(&mut self, identity: u64) -> Result<(), u64> {
+        let page = self.pages + 1;
+        match self.requests.insert(identity, page) {
+            Some(earlier) => Err(earlier),
+            None => Ok(()),
+        }
+    }
+
+    /// The earlier page that held the same records.
+    pub(super) fn repeated(&self, page: &Page) -> Option<u64> {
+        self.digests.get(&page.digest).copied().filter(|_| page.records() > 0)
+    }
+
+    /// Counts a page of which `new` records are emitted.
+    pub(super) fn count(&mut self, page: &Page, new: u64) {
+        self.pages += 1;
+        self.records += new;
+        self.empty_pages = if new == 0 { self.empty_pages + 1 } else { 0 };
+        if page.records() > 0 {
+            self.digests.insert(page.digest, self.pages);
+        }
+    }
+
+    /// Reads the upstream's totals; past the end, where some upstreams make them up, they are not read.
+    pub(super) fn read_totals(
+        &mut self,
+        total: Option<&Source>,
+        total_pages: Option<&Source>,
+        head: &Head,
+        page: &Page,
+    ) -> Result<Shrunk, Wrong> {
+        let mut shrunk = Shrunk::No;
+        if page.records() > 0 || self.pages == 0 {
+            if let Some(new) = total.map(|source| number(source, head, page)).transpose()?.flatten() {
+                if let Some(before) = self.total.filter(|before| new < *before) {
+                    shrunk = Shrunk::From(before);
+                }
+                self.total = Some(new);
+            }
+            if let Some(new) = total_pages.map(|source| number(source, head, page)).transpose()?.flatten() {
+                self.total_pages = Some(new);
+            }
+        }
+        Ok(shrunk)
+    }
+}
+
+/// Whether the total is smaller than on an earlier page.
+pub(super) enum Shrunk {
+    No,
+    From(u64),
+}
+
+/// A whole number in an answer, also where it is spelled as a string; absent and `null` are none.
+pub(super) fn number(source: &Source, head: &Head, page: &Page) -> Result<Option<u64>, Wrong> {
+    let text = match source {
+        Source::Body(path) | Source::Links { path, .. } => match page.field(path) {
+            None | Some(serde_json::Value::Null) => return Ok(None),
+            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        },
+        Source::Header(name) => match head.headers.get(name) {
+            None => return Ok(None),
+            Some(value) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
+        },
+    };
+    let whole = text.trim().parse().ok().or_else(|| {
+        // `1e3` and `1000.0` are whole numbers too in JSON.
+        let float: f64 = text.trim().parse().ok()?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and in range")]
+        (float.fract() == 0.0 && (0.0..9.0e15).contains(&float)).then_some(float as u64)
+    });
+    whole.map(Some).ok_or_else(|| Wrong::NotANumber { source_name: source.to_string(), found: excerpt(&text) })
+}
+
+/// The start of a text that came from outside, fit for one line of a message.
+pub(super) fn excerpt(text: &str) -> String {
+    let mut short: String = text.chars().take(80).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}

@@ -1,0 +1,553 @@
+//! Splits a page into its records, byte for byte, and picks the values at the configured paths.
+//!
+//! Bytes go in as they arrive, records come out. A record keeps its own bytes (numbers, key order, escapes, duplicate keys)
+//! but for line breaks: in JSON a raw one stands only between tokens, so it becomes a space and the record one line.
+//! This splitter reads a page to its end before the first record leaves: every check holds for the whole page.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::hash::{DefaultHasher, Hasher};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::page::{Edges, Page};
+use super::path::Segment;
+use super::{Pagination, Path, Presence, Records, RecordsShape, Source, Style, Wrong, detect};
+use crate::batch::Batch;
+use crate::config::Caps;
+
+/// The deepest nesting that is read.
+pub const MAX_DEPTH: usize = 128;
+
+/// What to take from each page of a collection.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    records: Records,
+    fields: Vec<Path>,
+    key: Option<Path>,
+    order: Vec<Path>,
+    caps: Caps,
+}
+
+/// One page on its way.
+#[derive(Debug)]
+pub struct Splitter {
+    shape: Arc<Shape>,
+    page: BytesMut,
+}
+
+impl Shape {
+    /// What this pagination needs of a page.
+    pub fn of(pagination: &Pagination, caps: &Caps) -> Self {
+        let mut fields: Vec<Path> = Vec::new();
+        let mut want = |path: &Path| {
+            if !fields.contains(path) {
+                fields.push(path.clone());
+            }
+        };
+        for source in pagination.pointers().into_iter().chain(&pagination.total).chain(&pagination.total_pages) {
+            match source {
+                Source::Body(path) | Source::Links { path, .. } => want(path),
+                Source::Header(_) => {}
+            }
+        }
+        pagination.more.iter().for_each(|more| want(&more.path));
+        pagination.error.iter().for_each(&mut want);
+        let order = match &pagination.style {
+            Style::Keyset { key, .. } => key.clone(),
+            Style::Offset { step: super::Advance::Body(path), .. } => {
+                want(path);
+                Vec::new()
+            }
+            Style::Cursor(cursor) => {
+                cursor.merge.iter().for_each(want);
+                Vec::new()
+            }
+            _ => Vec::new(),
+        };
+        Self { records: pagination.records.clone(), fields, key: pagination.key.clone(), order, caps: caps.clone() }
+    }
+}
+
+impl Splitter {
+    /// A splitter for one page.
+    pub fn new(shape: Arc<Shape>) -> Self {
+        Self { shape, page: BytesMut::new() }
+    }
+
+    /// Takes the next bytes of the page, however it was cut, and gives the records that ended in them.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Batch, Wrong> {
+        if (self.page.len() + bytes.len()) as u64 > self.shape.caps.page_bytes {
+            return Err(Wrong::PageTooLarge(self.shape.caps.page_bytes));
+        }
+        self.page.extend_from_slice(bytes);
+        Ok(Batch::default())
+    }
+
+    /// The page is whole: the rest of its records, and what stood around them.
+    pub fn finish(self) -> Result<Page, Wrong> {
+        let raw = self.page.freeze();
+        let text = text_of(&raw)?;
+        check_depth(text.as_bytes())?;
+        let shape = &self.shape;
+        let mut wanted: Vec<&Path> = shape.fields.iter().collect();
+        let arrays: Vec<Path> = shape.records.paths.iter().map(|path| path.split_at_each().0).collect();
+        wanted.extend(&arrays);
+        let found = pick(text, &wanted)?;
+        let (fields, holders) = found.split_at(shape.fields.len());
+        let records = records_of(&shape.records, holders, text)?;
+        let (batch, digest) = lines_of(&records, shape)?;
+        let fields = shape.fields.iter().zip(fields).filter_map(|(path, raw)| Some((path.clone(), value_of((*raw)?))));
+        let edges = edges_of(&records, &shape.order);
+        Ok(Page { batch, digest, fields: fields.collect(), edges, raw: raw.clone() })
+    }
+}
+
+impl Pagination {
+    /// Every place in an answer that a next address or token is read from.
+    pub(super) fn pointers(&self) -> Vec<&Source> {
+        match &self.style {
+            Style::NextUrl { next, .. } => next.iter().collect(),
+            Style::Cursor(cursor) => cursor.tokens.iter().flat_map(|token| &token.next).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn text_of(raw: &Bytes) -> Result<&str, Wrong> {
+    let text = std::str::from_utf8(raw).map_err(|error| Wrong::NotUtf8(error.valid_up_to()))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim_ascii().is_empty() { Err(Wrong::EmptyPage) } else { Ok(text) }
+}
+
+/// serde_json's raw values have no depth limit of their own.
+fn check_depth(text: &[u8]) -> Result<(), Wrong> {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Err(Wrong::TooDeep(MAX_DEPTH));
+                }
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The records themselves: the first configured place that holds some.
+fn records_of<'a>(
+    wanted: &Records,
+    holders: &[Option<&'a RawValue>],
+    text: &'a str,
+) -> Result<Vec<&'a RawValue>, Wrong> {
+    let opening = match wanted.shape {
+        RecordsShape::Elements => '[',
+        RecordsShape::Values => '{',
+    };
+    for (path, holder) in wanted.paths.iter().zip(holders) {
+        let Some(raw) = holder.filter(|raw| raw.get().starts_with(opening)) else { continue };
+        let elements = match wanted.shape {
+            RecordsShape::Elements => parse::<Vec<&RawValue>>(raw.get())?,
+            RecordsShape::Values => parse::<Members<'_>>(raw.get())?.0,
+        };
+        return match path.split_at_each().1 {
+            Some(inner) if !inner.is_root() => inside(elements, &inner),
+            _ => Ok(elements),
+        };
+    }
+    // Go's encoders write `null` for an empty list.
+    let is_null = |holder: &Option<&RawValue>| holder.is_some_and(|raw| raw.get() == "null");
+    if holders.iter().any(is_null) || wanted.presence == Presence::Optional && holders.iter().all(Option::is_none) {
+        return Ok(Vec::new());
+    }
+    let paths: Vec<_> = wanted.paths.iter().map(|path| format!("`{path}`")).collect();
+    Err(Wrong::NoRecords { paths: paths.join(", "), arrays: arrays_of(text) })
+}
+
+/// What stands at `inner` in each element: a record, or an array of records.
+fn inside<'a>(elements: Vec<&'a RawValue>, inner: &Path) -> Result<Vec<&'a RawValue>, Wrong> {
+    let mut records = Vec::with_capacity(elements.len());
+    for (index, element) in elements.into_iter().enumerate() {
+        match pick(element.get(), &[inner])?[0] {
+            Some(raw) if raw.get().starts_with('[') => records.extend(parse::<Vec<&RawValue>>(raw.get())?),
+            Some(raw) => records.push(raw),
+            None => return Err(Wrong::NoInner { index, path: inner.clone() }),
+        }
+    }
+    Ok(records)
+}
+
+fn lines_of(records: &[&RawValue], shape: &Shape) -> Result<(Batch, u64), Wrong> {
+    let size = records.iter().map(|record| record.get().len() + 1).sum();
+    let mut lines = Vec::with_capacity(size);
+    let mut hasher = DefaultHasher::new();
+    for (index, record) in records.iter().enumerate() {
+        let bytes = record.get().as_bytes();
+        if bytes.len() as u64 > shape.caps.record_bytes {
+            return Err(Wrong::RecordTooLarge { index, limit: shape.caps.record_bytes });
+        }
+        let key = match &shape.key {
+            Some(key) => pick(record.get(), &[key])?[0].map(RawValue::get),
+            None => None,
+        };
+        hasher.write(key.map_or(bytes, str::as_bytes));
+        hasher.write_u8(b'\n');
+        lines.extend(bytes.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+        lines.push(b'\n');
+    }
+    Ok((Batch::new(Bytes::from(lines), records.len() as u64), hasher.finish()))
+}
+
+fn edges_of(records: &[&RawValue], order: &[Path]) -> Option<Edges> {
+    let (first, last) = (records.first()?, records.last()?);
+    if order.is_empty() {
+        return None;
+    }
+    let values = |record: &RawValue| -> Vec<Option<Value>> {
+        let record = value_of(record);
+        order.iter().map(|path| path.of_value(&record).cloned()).collect()
+    };
+    Some(Edges { first: values(first), last: values(last) })
+}
+
+fn arrays_of(text: &str) -> String {
+    let page: Value = serde_json::from_str(text).unwrap_or_default();
+    let arrays: Vec<_> =
+        detect::arrays(&page).iter().map(|(path, length)| format!("an array of {length} at `{path}`")).collect();
+    if arrays.is_empty() { "no array at all".to_owned() } else { arrays.join(", ") }
+}
+
+/// A raw value is valid JSON already; what `Value` can't hold (a lone surrogate) reads as `null`.
+fn value_of(raw: &RawValue) -> Value {
+    serde_json::from_str(raw.get()).unwrap_or_default()
+}
+
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Wrong> {
+    serde_json::from_str(text).map_err(|error| not_json(text, &error))
+}
+
+fn not_json(text: &str, error: &serde_json::Error) -> Wrong {
+    let start = text.trim_start().chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    Wrong::NotJson { what: error.to_string(), start }
+}
+
+/// The raw values at `paths`, in one walk over the text, which is checked to be JSON as a whole.
+fn pick<'a>(text: &'a str, paths: &[&Path]) -> Result<Vec<Option<&'a RawValue>>, Wrong> {
+    let mut tree = Tree::default();
+    for (slot, path) in paths.iter().enumerate() {
+        tree.add(path.segments(), slot);
+    }
+    let mut found = Found { values: vec![None; paths.len()], twice: None };
+    let mut json = serde_json::Deserializer::from_str(text);
+    let walked = Walk { tree: &tree, found: &mut found }.deserialize(&mut json).and_then(|()| json.end());
+    walked.map_err(|error| not_json(text, &error))?;
+    match found.twice {
+        Some(slot) => Err(Wrong::Duplicate(paths[slot].clone())),
+        None => Ok(found.values),
+    }
+}
+
+/// The wanted paths, joined where they start alike.
+#[derive(Debug, Default)]
+struct Tree {
+    slots: Vec<usize>,
+    below: Vec<(Segment, Tree)>,
+}
+
+struct Found<'a> {
+    values: Vec<Option<&'a RawValue>>,
+    twice: Option<usize>,
+}
+
+/// A walk down the wanted branches of one value; the rest is checked and skipped.
+struct Walk<'t, 'f, 'de> {
+    tree: &'t Tree,
+    found: &'f mut Found<'de>,
+}
+
+impl Tree {
+    fn add(&mut self, segments: &[Segment], slot: usize) {
+        let Some((first, rest)) = segments.split_first() else {
+            self.slots.push(slot);
+            return;
+        };
+        if !self.below.iter().any(|(segment, _)| segment == first) {
+            self.below.push((first.clone(), Self::default()));
+        }
+        for (_, tree) in self.below.iter_mut().filter(|(segment, _)| segment == first) {
+            tree.add(rest, slot);
+        }
+    }
+
+    fn member(&self, name: &str) -> Option<&Self> {
+        self.below.iter().find_map(|(segment, tree)| match segment {
+            Segment::Name(wanted) if wanted == name => Some(tree),
+            _ => None,
+        })
+    }
+
+    fn has_indexes(&self) -> bool {
+        self.below.iter().any(|(segment, _)| !matches!(segment, Segment::Name(_)))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Walk<'_, '_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        if self.tree.slots.is_empty() && !self.tree.has_indexes() {
+            return json.deserialize_any(self);
+        }
+        let raw = <&RawValue>::deserialize(json)?;
+        for slot in &self.tree.slots {
+            if self.found.values[*slot].replace(raw).is_some() {
+                self.found.twice = Some(*slot);
+            }
+        }
+        self.descend(raw).map_err(serde::de::Error::custom)
+    }
+}
+
+impl<'de> Walk<'_, '_, 'de> {
+    /// Goes on inside a value whose own text is wanted, or whose elements are counted from an end.
+    fn descend(self, raw: &'de RawValue) -> Result<(), serde_json::Error> {
+        match raw.get().as_bytes().first() {
+            Some(b'{') if !self.tree.below.is_empty() => {
+                serde_json::Deserializer::from_str(raw.get()).deserialize_map(self)
+            }
+            Some(b'[') if self.tree.has_indexes() => {
+                let elements: Vec<&'de RawValue> = serde_json::from_str(raw.get())?;
+                for (segment, tree) in &self.tree.below {
+                    let at = match segment {
+                        Segment::Index(index) => Some(*index),
+                        Segment::FromEnd(back) => elements.len().checked_sub(*back),
+                        Segment::Name(_) | Segment::Each => None,
+                    };
+                    if let Some(element) = at.and_then(|at| elements.get(at)) {
+                        let mut json = serde_json::Deserializer::from_str(element.get());
+                        Walk { tree, found: &mut *self.found }.deserialize(&mut json)?;
+                    }
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_, '_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(Name(name)) = members.next_key()? {
+            match self.tree.member(&name) {
+                Some(tree) => members.next_value_seed(Walk { tree, found: &mut *self.found })?,
+                None => {
+                    members.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        while elements.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+/// A member's name, borrowed where it has no escapes.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The values of an object, in its order.
+struct Members<'a>(Vec<&'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Vec<&'de RawValue>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+                let mut values = Vec::new();
+                while let Some((IgnoredAny, value)) = members.next_entry()? {
+                    values.push(value);
+                }
+                Ok(values)
+            }
+        }
+        json.deserialize_map(Collect).map(Members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(records: &str, text: &str) -> Result<Page, Wrong> {
+        let mut pagination = Pagination::of(Style::Single, Records::at(records.parse().unwrap()));
+        pagination.total = Some(Source::Body("meta.total".parse().unwrap()));
+        split_with(&pagination, text)
+    }
+
+    fn split_with(pagination: &Pagination, text: &str) -> Result<Page, Wrong> {
+        let mut splitter = Splitter::new(Arc::new(Shape::of(pagination, &Caps::default())));
+        for chunk in text.as_bytes().chunks(7) {
+            splitter.feed(chunk)?;
+        }
+        splitter.finish()
+    }
+
+    fn lines(records: &str, text: &str) -> String {
+        let page = split(records, text).unwrap();
+        String::from_utf8(page.batch.lines().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn records_keep_their_bytes() {
+        let record = r#"{"n":12345678901234567890123,"p":12.50,"a":1,"a":2,"s":"\u00e9\\\"é\u2028 ","e":1E400}"#;
+        assert_eq!(
+            lines("data", &format!("{{\"data\":[{record}, 1,\"x\",null]}}")),
+            format!("{record}\n1\n\"x\"\nnull\n")
+        );
+        assert_eq!(lines("$", &format!("\u{feff}[{record}]")), format!("{record}\n"));
+    }
+
+    #[test]
+    fn a_record_is_one_line() {
+        assert_eq!(lines("$", "[\r\n {\r\n  \"a\": [1,\n2]\n}\n]\n"), "{    \"a\": [1, 2] }\n");
+    }
+
+    #[test]
+    fn finds_records_where_they_are_wrapped() {
+        let text =
+            r#"{"data":{"edges":[{"node":{"id":1}},{"node":{"id":2}}]},"lists":[{"d":[1,2]},{"d":[]},{"d":[3]}]}"#;
+        assert_eq!(lines("data.edges[*].node", text), "{\"id\":1}\n{\"id\":2}\n");
+        assert_eq!(lines("lists[*].d", text), "1\n2\n3\n");
+        assert_eq!(lines("lists[-1].d", text), "3\n");
+        assert_eq!(lines("lists[0].d[*]", text), "1\n2\n");
+    }
+
+    #[test]
+    fn finds_the_values_of_an_object() {
+        let mut pagination = Pagination::of(Style::Single, Records::at("list".parse().unwrap()));
+        pagination.records.shape = RecordsShape::Values;
+        let page = split_with(&pagination, r#"{"list":{"7":{"a":1},"5":{"a":2}}}"#).unwrap();
+        assert_eq!(page.batch.lines(), "{\"a\":1}\n{\"a\":2}\n");
+    }
+
+    #[test]
+    fn the_first_place_that_exists_holds_the_records() {
+        let mut pagination = Pagination::of(Style::Single, Records::at(Path::root()));
+        pagination.records.paths.push("items".parse().unwrap());
+        assert_eq!(split_with(&pagination, r#"{"items":[1]}"#).unwrap().records(), 1);
+        assert_eq!(split_with(&pagination, "[1,2]").unwrap().records(), 2);
+        assert_eq!(split_with(&pagination, r#"{"items":null}"#).unwrap().records(), 0);
+    }
+
+    #[test]
+    fn fields_are_found_before_and_after_the_records() {
+        for text in [r#"{"meta":{"total":5},"data":[1]}"#, r#"{"data":[1],"x":[{}],"meta":{"y":"","total":5}}"#] {
+            let page = split("data", text).unwrap();
+            assert_eq!(page.field(&"meta.total".parse().unwrap()), Some(&Value::from(5)));
+        }
+    }
+
+    #[test]
+    fn a_missing_array_names_those_that_are_there() {
+        let error = split("data", r#"{"items":[1,2],"meta":{"x":[]}}"#).unwrap_err();
+        let text = error.to_string();
+        assert_eq!(text, "no record array at `data`; the page has an array of 2 at `items`, an array of 0 at `meta.x`");
+        assert!(split("data", "12").is_err());
+    }
+
+    #[test]
+    fn an_optional_array_may_be_missing_but_not_be_something_else() {
+        let mut pagination = Pagination::of(Style::Single, Records::at("data".parse().unwrap()));
+        pagination.records.presence = Presence::Optional;
+        assert_eq!(split_with(&pagination, "{}").unwrap().records(), 0);
+        assert!(split_with(&pagination, r#"{"data":"no"}"#).is_err());
+    }
+
+    #[test]
+    fn refuses_what_is_not_one_json_text() {
+        let deep = format!("[{}{}]", "[".repeat(128), "]".repeat(128));
+        for text in [
+            "",
+            " \n",
+            "<html>",
+            "[1,2",
+            "[1]]",
+            "[1] [2]",
+            "[\"a\nb\"]",
+            "[01]",
+            "{\"meta\":{\"total\":1},\"meta\":{\"total\":2}}",
+            &deep,
+        ] {
+            assert!(split("$", text).is_err(), "{text}");
+        }
+        let mut splitter = Splitter::new(Arc::new(Shape::of(
+            &Pagination::of(Style::Single, Records::at(Path::root())),
+            &Caps::default(),
+        )));
+        splitter.feed(b"[\"\xff\"]").unwrap();
+        assert!(matches!(splitter.finish(), Err(Wrong::NotUtf8(2))));
+    }
+
+    #[test]
+    fn sizes_are_capped() {
+        let caps = Caps { page_bytes: 20, record_bytes: 5, ..Caps::default() };
+        let pagination = Pagination::of(Style::Single, Records::at(Path::root()));
+        let shape = Arc::new(Shape::of(&pagination, &caps));
+        let mut splitter = Splitter::new(Arc::clone(&shape));
+        splitter.feed(b"[1,123456]").unwrap();
+        assert!(matches!(splitter.finish(), Err(Wrong::RecordTooLarge { index: 1, limit: 5 })));
+        let mut splitter = Splitter::new(shape);
+        splitter.feed(&[b' '; 20]).unwrap();
+        assert!(matches!(splitter.feed(b" "), Err(Wrong::PageTooLarge(20))));
+    }
+
+    #[test]
+    fn a_page_is_known_by_its_keys() {
+        let mut pagination = Pagination::of(Style::Single, Records::at(Path::root()));
+        let digest = |pagination: &Pagination, text: &str| split_with(pagination, text).unwrap().digest;
+        assert_ne!(digest(&pagination, r#"[{"id":1,"age":1}]"#), digest(&pagination, r#"[{"id":1,"age":2}]"#));
+        pagination.key = Some("id".parse().unwrap());
+        assert_eq!(digest(&pagination, r#"[{"id":1,"age":1}]"#), digest(&pagination, r#"[{"id":1,"age":2}]"#));
+        assert_ne!(digest(&pagination, r#"[{"id":1,"age":1}]"#), digest(&pagination, r#"[{"id":2,"age":1}]"#));
+    }
+}

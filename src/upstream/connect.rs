@@ -1,0 +1,69 @@
+//! Connections to the upstream: TCP without delay, TLS with the platform's certificate authorities and the configured ones.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::config::{HttpVersion, Upstream};
+
+/// What connections are made with.
+pub(super) type Connector = HttpsConnector<HttpConnector>;
+
+/// Why the certificate authorities can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BadTrust {
+    #[error("the certificate authorities in {path} can't be read: {what}")]
+    File { path: PathBuf, what: String },
+    #[error("TLS can't be set up: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// The connector for one upstream.
+pub(super) fn connector(upstream: &Upstream) -> Result<Connector, BadTrust> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(trusted(upstream)?)
+        .with_no_client_auth();
+    let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
+    tcp.enforce_http(false);
+    tcp.set_connect_timeout(Some(upstream.timeouts.connect));
+    let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+    Ok(match upstream.http {
+        HttpVersion::Auto => builder.enable_all_versions().wrap_connector(tcp),
+        HttpVersion::Http1 => builder.enable_http1().wrap_connector(tcp),
+        HttpVersion::Http2 => builder.enable_http2().wrap_connector(tcp),
+    })
+}
+
+/// The platform's authorities are only read for a TLS upstream: a minimal container has none.
+fn trusted(upstream: &Upstream) -> Result<RootCertStore, BadTrust> {
+    let mut roots = RootCertStore::empty();
+    if upstream.url.scheme() == "https" {
+        let platform = rustls_native_certs::load_native_certs();
+        for error in &platform.errors {
+            tracing::warn!("a certificate authority of the platform can't be read: {error}");
+        }
+        roots.add_parsable_certificates(platform.certs);
+    }
+    if let Some(path) = &upstream.ca {
+        let bad = |what: String| BadTrust::File { path: path.clone(), what };
+        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| bad(error.to_string()))?;
+        let mut count = 0;
+        for certificate in certificates {
+            let certificate = certificate.map_err(|error| bad(error.to_string()))?;
+            roots.add(certificate).map_err(|error| bad(error.to_string()))?;
+            count += 1;
+        }
+        if count == 0 {
+            return Err(bad("no certificate in it".to_owned()));
+        }
+    }
+    Ok(roots)
+}

@@ -1,0 +1,108 @@
+//! Where a link of the upstream's may lead: to the configured origin or one of its aliases, and nowhere else.
+//!
+//! Links are parsed by the WHATWG rules first and compared part by part after (`127.1`, `\\evil` and `@host` are what they
+//! parse to), and a link that is refused breaks the stream: to ignore it would be a silent end.
+
+use url::{Origin, Url};
+
+/// The origins that links may name, and the one that they are sent to.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    upstream: Url,
+    aliases: Vec<Origin>,
+}
+
+/// Why a link is not followed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadAddress {
+    #[error("the next link isn't a URL: {0}")]
+    NotAUrl(url::ParseError),
+    #[error("the next link leads to {link}, outside {upstream}")]
+    Elsewhere { link: String, upstream: String },
+    #[error("the next link carries a user name or password, for {0}")]
+    Userinfo(String),
+}
+
+impl Guard {
+    /// Lets through what leads to `upstream` or, rewritten to it, to one of `aliases`.
+    pub fn new(upstream: &Url, aliases: &[Url]) -> Self {
+        Self { upstream: upstream.clone(), aliases: aliases.iter().map(Url::origin).collect() }
+    }
+
+    /// The address that `link`, found in the answer to `base`, leads to.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that joins a link")]
+    pub fn resolve(&self, base: &Url, link: &str) -> Result<Url, BadAddress> {
+        let mut url = base.join(link.trim()).map_err(BadAddress::NotAUrl)?;
+        let origin = url.origin();
+        let host = || origin.ascii_serialization();
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(BadAddress::Userinfo(host()));
+        }
+        if origin != self.upstream.origin() {
+            if !origin.is_tuple() || !self.aliases.contains(&origin) {
+                return Err(BadAddress::Elsewhere {
+                    link: host(),
+                    upstream: self.upstream.origin().ascii_serialization(),
+                });
+            }
+            let (path, query) = (url.path().to_owned(), url.query().map(ToOwned::to_owned));
+            url = self.upstream.clone();
+            url.set_path(&path);
+            url.set_query(query.as_deref());
+        }
+        url.set_fragment(None);
+        Ok(url)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(link: &str) -> Result<String, BadAddress> {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let guard = Guard::new(&url("http://127.0.0.1:8000/base"), &[url("https://public.example")]);
+        guard.resolve(&url("http://127.0.0.1:8000/base/items?page=1"), link).map(Into::into)
+    }
+
+    #[test]
+    fn follows_the_upstream_and_its_aliases() {
+        let cases = [
+            ("?page=2", "http://127.0.0.1:8000/base/items?page=2"),
+            ("/x?page=2#top", "http://127.0.0.1:8000/x?page=2"),
+            ("items?page=2", "http://127.0.0.1:8000/base/items?page=2"),
+            ("http://127.0.0.1:8000/y", "http://127.0.0.1:8000/y"),
+            ("http://127.1:8000/y", "http://127.0.0.1:8000/y"),
+            ("https://public.example/v2?a=%2F", "http://127.0.0.1:8000/v2?a=%2F"),
+        ];
+        for (link, address) in cases {
+            assert_eq!(resolve(link).as_deref(), Ok(address), "{link}");
+        }
+    }
+
+    #[test]
+    fn refuses_every_other_origin() {
+        let cases = [
+            "http://127.0.0.1:8001/x",
+            "https://127.0.0.1:8000/x",
+            "http://127.0.0.1/x",
+            "//evil.example/x",
+            "\\\\evil.example/x",
+            "/\\evil.example/x",
+            "http://127.0.0.1:8000@evil.example/x",
+            "http://user:pw@127.0.0.1:8000/x",
+            "http://public.example/x",
+            "https://public.example.evil/x",
+            "http://2130706434:8000/x",
+            "http://0x7f000002:8000/",
+            "file:///etc/passwd",
+            "data:,x",
+            "javascript:0",
+            "http://",
+            "ht\ttp://evil.example/",
+        ];
+        for link in cases {
+            assert!(resolve(link).is_err(), "{link} leads to {:?}", resolve(link));
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The only door to the network: one client per upstream, with its connections, credentials and time limits.
+
+mod auth;
+mod connect;
+pub mod guard;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, header};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
+use url::Url;
+
+use crate::config::{self, HttpVersion};
+
+pub use connect::BadTrust;
+
+/// A body on its way to the upstream.
+pub type RequestBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+/// The door to one upstream; clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: legacy::Client<connect::Connector, RequestBody>,
+    upstream: Arc<config::Upstream>,
+}
+
+/// Why no answer came.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("no connection to {0}: {1}")]
+    Connect(String, String),
+    #[error("{0} did not answer within {1}")]
+    Timeout(String, humantime::Duration),
+    #[error("the connection to {0} broke: {1}")]
+    Broken(String, String),
+}
+
+impl Client {
+    /// A client for this upstream; the certificate authorities are read now.
+    pub fn new(upstream: Arc<config::Upstream>) -> Result<Self, BadTrust> {
+        let connector = connect::connector(&upstream)?;
+        let mut builder = legacy::Client::builder(hyper_util::rt::TokioExecutor::new());
+        builder.pool_timer(hyper_util::rt::TokioTimer::new());
+        builder.pool_idle_timeout(Duration::from_secs(60));
+        // hyper's read buffer grows to 400 KiB a connection if it may; 64 KiB costs no throughput.
+        builder.http1_max_buf_size(64 * 1024);
+        if upstream.http == HttpVersion::Http2 {
+            builder.http2_only(true);
+        }
+        Ok(Self { http: builder.build(connector), upstream })
+    }
+
+    /// Who answers.
+    pub fn upstream(&self) -> &Arc<config::Upstream> {
+        &self.upstream
+    }
+
+    /// Sends a request to the upstream that `url` leads to, and waits for the head of its answer.
+    ///
+    /// What belongs to the connection (`Host`, hop-by-hop fields) is not taken from the request.
+    pub async fn send(&self, url: &Url, mut request: Request<RequestBody>) -> Result<Response<Incoming>, Error> {
+        let mut url = url.clone();
+        auth::prove(&self.upstream, &mut url, request.headers_mut());
+        request.headers_mut().remove(header::HOST);
+        let origin = || self.upstream.url.origin().ascii_serialization();
+        *request.uri_mut() =
+            url.as_str().parse().map_err(|error: http::uri::InvalidUri| Error::Broken(origin(), error.to_string()))?;
+        *request.version_mut() = http::Version::HTTP_11;
+        let limit = self.upstream.timeouts.connect.saturating_add(self.upstream.timeouts.head);
+        match tokio::time::timeout(limit, self.http.request(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) if error.is_connect() => Err(Error::Connect(origin(), root_cause(&error))),
+            Ok(Err(error)) => Err(Error::Broken(origin(), root_cause(&error))),
+            Err(_) => Err(Error::Timeout(origin(), self.upstream.timeouts.head.into())),
+        }
+    }
+
+    /// The next piece of an answer's body, within the idle limit; none at its whole end.
+    pub async fn piece(&self, body: &mut Incoming) -> Result<Option<Bytes>, Error> {
+        let origin = || self.upstream.url.origin().ascii_serialization();
+        loop {
+            match tokio::time::timeout(self.upstream.timeouts.idle, body.frame()).await {
+                Err(_) => return Err(Error::Timeout(origin(), self.upstream.timeouts.idle.into())),
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(error))) => return Err(Error::Broken(origin(), root_cause(&error))),
+                Ok(Some(Ok(frame))) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The innermost error says what happened; those around it only where.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
