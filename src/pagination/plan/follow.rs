@@ -115,7 +115,9 @@ impl Follow {
             State::Asked(_, aim) => aim,
             State::Ask(..) | State::Done(_) => Aim::Records,
         };
-        if let Some(earlier) = self.tally.repeated(page) {
+        let skip = self.overlapping(page);
+        let new = page.records() - skip;
+        if let Some(earlier) = self.tally.repeated(page).filter(|_| new > 0) {
             return match aim {
                 // Asked ⇒ Done: an upstream that clamps page numbers gives the last page once more.
                 Aim::Confirm(proof) if earlier == self.tally.pages => self.finish(proof).map(|()| Emit::Nothing),
@@ -130,8 +132,6 @@ impl Follow {
                 _ => Wrong::TotalLied(self.tally.records),
             });
         }
-        let skip = self.overlapping(page);
-        let new = page.records() - skip;
         let totals = (self.pagination.total.as_ref(), self.pagination.total_pages.as_ref());
         let shrunk = self.tally.read_totals(totals.0, totals.1, head, page)?;
         if let Shrunk::From(before) = shrunk

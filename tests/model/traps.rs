@@ -1,0 +1,443 @@
+// Included into `tests/model.rs`: it shares that file's server and crawl.
+
+#[test]
+fn the_server_clamps_the_page_size() {
+    let mut asked = Vec::new();
+    let server = Server { records: 250, clamp: 100, empty: vec![], past: Past::Empty, total: Total::None, pointer: Pointer::Null };
+    let pagination = sized(offset(), 500);
+    let crawled = crawl(&pagination, |request| {
+        asked.push(query_value(&request.url, "offset").unwrap());
+        server.answer(&pagination.style, request)
+    });
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (250, Proof::EmptyPage));
+    assert_eq!(asked, ["0", "100", "200", "250"]);
+}
+
+#[test]
+fn a_short_page_is_not_the_end() {
+    let pages = vec![json!({"data": data(0..10)}), json!({"data": data(10..13)}), json!({"data": data(13..20)}), json!({"data": []})];
+    let crawled = crawl(&sized(offset(), 10), answers(pages));
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (20, Proof::EmptyPage));
+}
+
+#[test]
+fn a_short_page_is_the_end_only_where_that_is_configured() {
+    let mut pagination = sized(offset(), 10);
+    pagination.end = End::ShortPage;
+    let crawled = crawl(&pagination, answers(vec![json!({"data": data(0..10)}), json!({"data": data(10..13)})]));
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (13, Proof::ShortPage));
+}
+
+#[test]
+fn a_deep_paging_cap_is_an_error_and_no_end() {
+    for (name, limits) in [
+        ("max_offset", unpage::pagination::Limits { max_offset: Some(20), ..Default::default() }),
+        ("max_pages", unpage::pagination::Limits { max_pages: Some(2), ..Default::default() }),
+        ("max_results", unpage::pagination::Limits { max_results: Some(20), ..Default::default() }),
+    ] {
+        let mut pagination = sized(offset(), 10);
+        pagination.limits = limits;
+        let server = Server { records: 500, clamp: 10, empty: vec![], past: Past::Empty, total: Total::None, pointer: Pointer::Null };
+        let crawled = crawl(&pagination, |request| server.answer(&pagination.style, request));
+        assert!(matches!(crawled.end, Err(Wrong::Limit { name: found, .. }) if found == name), "{name}: {:?}", crawled.end);
+    }
+}
+
+#[test]
+fn an_upstream_that_caps_with_a_status_is_an_error_and_no_end() {
+    let pagination = sized(page(), 10);
+    let server = Server { records: 500, clamp: 10, empty: vec![], past: Past::Empty, total: Total::None, pointer: Pointer::Null };
+    let crawled = crawl(&pagination, |request| match query_value(&request.url, "page").as_deref() {
+        Some("6") => Answer { status: 400, headers: vec![], body: json!({"error": "only 50 results"}) },
+        _ => server.answer(&pagination.style, request),
+    });
+    assert!(matches!(crawled.end, Err(Wrong::Status { status: StatusCode::BAD_REQUEST, .. })), "{:?}", crawled.end);
+}
+
+#[test]
+fn a_total_that_vanishes_is_no_longer_needed() {
+    let mut pagination = offset();
+    pagination.total = Some(Source::Body(path("total")));
+    let pages = vec![json!({"data": data(0..2), "total": 5}), json!({"data": data(2..4)}), json!({"data": data(4..5)}), json!({"data": []})];
+    let crawled = crawl(&pagination, answers(pages));
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (5, Proof::Total(5)));
+}
+
+#[test]
+fn a_next_link_that_is_always_there_ends_by_its_attribute() {
+    let pagination = of(Style::LinkHeader { rel: "next".into(), attribute: Some(("results".into(), "true".into())) });
+    let mut page = 0;
+    let crawled = crawl(&pagination, |_| {
+        page += 1;
+        let link = format!("<{ORIGIN}/list?cursor={page}>; rel=\"next\"; results=\"{}\"", page < 3);
+        Answer { status: 200, headers: vec![("link", link)], body: json!({"data": data(page * 10..page * 10 + 2)}) }
+    });
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (6, Proof::NoNext));
+}
+
+#[test]
+fn a_next_link_to_itself_is_an_error_unless_configured_as_the_end() {
+    let link = || ("link", format!("<{ORIGIN}/list>; rel=\"next\""));
+    let answer = |_: &PageRequest| Answer { status: 200, headers: vec![link()], body: json!({"data": data(0..2)}) };
+    let mut pagination = of(Style::LinkHeader { rel: "next".into(), attribute: None });
+    assert!(matches!(crawl(&pagination, answer).end, Err(Wrong::TokenRepeats)));
+    pagination.same_token = unpage::pagination::SameToken::End;
+    let crawled = crawl(&pagination, answer);
+    assert_eq!((crawled.ids, crawled.end.unwrap()), (vec![0, 1], Proof::SameToken));
+}
+
+#[test]
+fn end_marks_of_every_kind_are_ends() {
+    let mut pagination = of(cursor());
+    let Style::Cursor(cursor) = &mut pagination.style else { unreachable!() };
+    cursor.end_values = vec![json!("null"), json!("inf"), json!(-1)];
+    for mark in [json!(null), json!(""), json!(false), json!([]), json!({}), json!("null"), json!("inf"), json!(-1)] {
+        let pages = vec![json!({"data": data(0..2), "next": "b"}), json!({"data": data(2..4), "next": mark})];
+        let crawled = crawl(&pagination, answers(pages));
+        assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (4, Proof::NoNext), "{mark}");
+    }
+    let done = More { path: path("done"), while_: json!(false) };
+    let pagination = Pagination { more: Some(done), ..of(super::cursor()) };
+    let pages = vec![json!({"data": data(0..2), "next": "b", "done": false}), json!({"data": data(2..4), "next": "c", "done": true})];
+    assert_eq!(crawl(&pagination, answers(pages)).end.unwrap(), Proof::Flag);
+}
+
+#[test]
+fn falsy_tokens_are_tokens() {
+    for token in [json!(0), json!("0"), json!("None"), json!("false")] {
+        let pages = vec![json!({"data": data(0..2), "next": token}), json!({"data": data(2..4)})];
+        let crawled = crawl(&of(cursor()), answers(pages));
+        assert_eq!(crawled.ids.len(), 4, "{token}");
+    }
+}
+
+#[test]
+fn a_cursor_on_the_last_page_too_ends_with_an_empty_page_where_configured() {
+    let mut pagination = of(cursor());
+    pagination.end = End::EmptyPage;
+    let pages = vec![json!({"data": data(0..2), "next": "b"}), json!({"data": [], "next": "c"})];
+    assert_eq!(crawl(&pagination, answers(pages)).end.unwrap(), Proof::EmptyPage);
+}
+
+#[test]
+fn an_empty_page_with_a_token_is_not_the_end() {
+    let pages = vec![json!({"data": data(0..2), "next": "b"}), json!({"data": [], "next": "c"}), json!({"data": data(2..3), "next": null})];
+    let crawled = crawl(&of(cursor()), answers(pages));
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (3, Proof::NoNext));
+}
+
+#[test]
+fn a_token_may_be_called_offset_or_page() {
+    let token = Token { next: vec![Source::Body(path("offset"))], param: query("offset"), from_url_param: None };
+    let pagination = of(Style::Cursor(Cursor { tokens: vec![token], merge: None, end_values: vec![], template: None }));
+    let pages = vec![json!({"data": data(0..2), "offset": "itrX/rec9"}), json!({"data": data(2..3)})];
+    assert_eq!(crawl(&pagination, answers(pages)).ids.len(), 3);
+}
+
+#[test]
+fn an_expired_token_is_an_error() {
+    let mut pages = 0;
+    let crawled = crawl(&of(cursor()), |_| {
+        pages += 1;
+        match pages {
+            1 => Answer { status: 200, headers: vec![], body: json!({"data": data(0..2), "next": "b"}) },
+            _ => Answer { status: 410, headers: vec![], body: json!({"reason": "Expired"}) },
+        }
+    });
+    assert!(matches!(crawled.end, Err(Wrong::Status { status: StatusCode::GONE, .. })));
+}
+
+#[test]
+fn an_error_with_status_200_is_an_error() {
+    let mut pagination = of(cursor());
+    pagination.error = Some(path("error"));
+    let pages = vec![json!({"data": data(0..2), "next": "b"}), json!({"data": [], "error": "ratelimited"})];
+    assert!(matches!(crawl(&pagination, answers(pages)).end, Err(Wrong::ErrorInPage { .. })));
+    let pages = vec![json!({"data": data(0..2), "next": "b"}), json!({"ok": false})];
+    assert!(matches!(crawl(&of(cursor()), answers(pages)).end, Err(Wrong::NoRecords { .. })));
+}
+
+#[test]
+fn partial_results_with_status_200_are_errors() {
+    for (name, partial) in [("incomplete_results", json!(true)), ("timed_out", json!(true)), ("errors", json!([{"message": "x"}])), ("truncated", json!(true))] {
+        let mut pagination = of(cursor());
+        pagination.error = Some(path(name));
+        let crawled = crawl(&pagination, answers(vec![json!({"data": data(0..2), name: partial})]));
+        assert!(matches!(crawled.end, Err(Wrong::ErrorInPage { .. })), "{name}");
+        let whole = json!({"data": data(0..2), name: false});
+        assert!(crawl(&pagination, answers(vec![whole])).end.is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn search_after_keeps_its_mixed_types() {
+    let pagination = of(Style::Keyset {
+        key: vec![path("sort")],
+        param: Param::Body(path("search_after")),
+        encode: Encode::Plain,
+        overlap: Overlap::None,
+    });
+    let mut bodies = Vec::new();
+    let crawled = crawl(&pagination, |request| {
+        bodies.push(request.body.as_ref().map(RequestBody::to_bytes));
+        let data = match bodies.len() {
+            1 => json!([{"id": 1, "sort": [1700000000000_u64, "b", 1.5, null]}]),
+            _ => json!([]),
+        };
+        Answer { status: 200, headers: vec![], body: json!({"data": data}) }
+    });
+    assert_eq!(crawled.end.unwrap(), Proof::EmptyPage);
+    assert_eq!(bodies[1].as_deref(), Some(&br#"{"search_after":[1700000000000,"b",1.5,null]}"#[..]));
+}
+
+#[test]
+fn wrapped_and_keyed_records_are_records() {
+    let mut pagination = of(Style::Single);
+    pagination.records = Records::at(path("list[*].customer"));
+    let crawled = crawl(&pagination, answers(vec![json!({"list": [{"customer": {"id": 1}}, {"customer": {"id": 2}}]})]));
+    assert_eq!(crawled.ids, [1, 2]);
+    pagination.records = Records::at(path("list"));
+    pagination.records.shape = unpage::pagination::RecordsShape::Values;
+    let crawled = crawl(&pagination, answers(vec![json!({"list": {"x": {"id": 7}, "a": {"id": 3}}})]));
+    assert_eq!(crawled.ids, [7, 3]);
+}
+
+#[test]
+fn an_error_status_on_page_k_is_not_the_end() {
+    for status in [404, 409, 500] {
+        let mut pages = 0;
+        let crawled = crawl(&page(), |_| {
+            pages += 1;
+            match pages {
+                1 | 2 => Answer { status: 200, headers: vec![], body: json!({"data": data(pages * 10..pages * 10 + 5)}) },
+                _ => Answer { status, headers: vec![], body: json!({}) },
+            }
+        });
+        assert!(matches!(crawled.end, Err(Wrong::Status { .. })), "{status}");
+    }
+}
+
+#[test]
+fn an_error_status_is_the_end_only_where_that_is_configured() {
+    let mut pagination = page();
+    pagination.end = End::Status(StatusCode::NOT_FOUND);
+    let server = Server { records: 20, clamp: 10, empty: vec![], past: Past::NotFound, total: Total::None, pointer: Pointer::Null };
+    let crawled = crawl(&pagination, |request| server.answer(&pagination.style, request));
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (20, Proof::Status(StatusCode::NOT_FOUND)));
+    let first = crawl(&pagination, |_| Answer { status: 404, headers: vec![], body: json!({}) });
+    assert!(matches!(first.end, Err(Wrong::Status { .. })), "a first page that is missing is no end");
+}
+
+#[test]
+fn a_next_link_to_another_origin_is_an_error() {
+    let link = ("link", "<https://evil.example/list?page=2>; rel=\"next\"".to_owned());
+    let pagination = of(Style::LinkHeader { rel: "next".into(), attribute: None });
+    let crawled = crawl(&pagination, |_| Answer { status: 200, headers: vec![link.clone()], body: json!({"data": data(0..2)}) });
+    assert!(matches!(crawled.end, Err(Wrong::BadAddress(_))));
+}
+
+#[test]
+fn a_cycle_of_tokens_is_an_error_however_long() {
+    for length in 1..6 {
+        let mut asked = 0;
+        let crawled = crawl(&of(cursor()), |_| {
+            asked += 1;
+            let next = format!("t{}", asked % length);
+            Answer { status: 200, headers: vec![], body: json!({"data": data(asked * 10..asked * 10 + 2), "next": next}) }
+        });
+        assert!(matches!(crawled.end, Err(Wrong::AddressRepeats(_) | Wrong::TokenRepeats)), "{length}: {:?}", crawled.end);
+    }
+}
+
+#[test]
+fn a_page_that_repeats_an_earlier_one_is_an_error_under_any_address() {
+    let mut asked = 0;
+    let crawled = crawl(&of(cursor()), |_| {
+        asked += 1;
+        Answer { status: 200, headers: vec![], body: json!({"data": data(0..2), "next": format!("nonce{asked}")}) }
+    });
+    assert!(matches!(crawled.end, Err(Wrong::Repeat(1))));
+}
+
+#[test]
+fn an_ignored_page_parameter_is_an_error() {
+    for pagination in [page(), offset()] {
+        let crawled = crawl(&pagination, |_| Answer { status: 200, headers: vec![], body: json!({"data": data(0..5)}) });
+        assert!(matches!(crawled.end, Err(Wrong::Repeat(1))));
+    }
+}
+
+#[test]
+fn an_endless_row_of_empty_pages_is_an_error() {
+    let mut asked = 0;
+    let crawled = crawl(&of(cursor()), |_| {
+        asked += 1;
+        Answer { status: 200, headers: vec![], body: json!({"data": [], "next": format!("t{asked}")}) }
+    });
+    assert!(matches!(crawled.end, Err(Wrong::EmptyPages(21))));
+}
+
+#[test]
+fn an_endless_cursor_ends_at_unpages_own_cap() {
+    let mut asked = 0;
+    let crawled = crawl(&of(cursor()), |_| {
+        asked += 1;
+        Answer { status: 200, headers: vec![], body: json!({"data": [record(asked)], "next": format!("t{asked}")}) }
+    });
+    assert!(matches!(crawled.end, Err(Wrong::Limit { name: "caps.pages", value: 10_000 })));
+}
+
+#[test]
+fn fewer_records_than_the_total_are_not_the_end() {
+    let mut pagination = of(cursor());
+    pagination.total = Some(Source::Body(path("total")));
+    let pages = vec![json!({"data": data(0..2), "total": 5, "next": "b"}), json!({"data": [], "total": 5})];
+    assert!(matches!(crawl(&pagination, answers(pages)).end, Err(Wrong::TotalDisagrees { records: 2, total: 5 })));
+}
+
+#[test]
+fn a_total_that_is_the_size_of_one_page_is_found_out() {
+    let mut pagination = offset();
+    pagination.total = Some(Source::Body(path("count")));
+    let pages = vec![json!({"data": data(0..5), "count": 5}), json!({"data": data(5..10), "count": 5})];
+    assert!(matches!(crawl(&pagination, answers(pages)).end, Err(Wrong::TotalLied(5))));
+}
+
+#[test]
+fn a_total_that_shrinks_under_numbered_pages_is_an_error() {
+    let mut pagination = page();
+    pagination.total = Some(Source::Body(path("total")));
+    let pages = vec![json!({"data": data(0..5), "total": 12}), json!({"data": data(6..11), "total": 11})];
+    assert!(matches!(crawl(&pagination, answers(pages)).end, Err(Wrong::TotalShrank { before: 12, after: 11 })));
+}
+
+#[test]
+fn totals_past_the_end_are_not_believed() {
+    let mut pagination = offset();
+    pagination.total = Some(Source::Body(path("total")));
+    let pages = vec![json!({"data": data(0..5), "total": 10}), json!({"data": data(5..10), "total": 10}), json!({"data": [], "total": 800})];
+    let crawled = crawl(&pagination, answers(pages));
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (10, Proof::Total(10)));
+}
+
+#[test]
+fn totals_spelled_oddly_are_read_or_refused() {
+    for (total, good) in [(json!("5"), true), (json!(5.0), true), (json!(null), true), (json!(-1), false), (json!("many"), false), (json!([5]), false)] {
+        let mut pagination = of(cursor());
+        pagination.total = Some(Source::Body(path("total")));
+        let crawled = crawl(&pagination, answers(vec![json!({"data": data(0..5), "total": total, "next": null})]));
+        assert_eq!(crawled.end.is_ok(), good, "{total}: {:?}", crawled.end);
+    }
+}
+
+#[test]
+fn a_flag_that_says_more_without_a_next_address_is_an_error() {
+    let more = More { path: path("has_more"), while_: json!(true) };
+    let pagination = Pagination { more: Some(more), ..of(cursor()) };
+    let crawled = crawl(&pagination, answers(vec![json!({"data": data(0..2), "has_more": true})]));
+    assert!(matches!(crawled.end, Err(Wrong::MoreWithoutNext { .. })));
+}
+
+#[test]
+fn a_mistyped_next_path_is_found_out() {
+    let style = Style::NextUrl { next: vec![Source::Body(path("nextt"))], base: Base::Request };
+    let page = json!({"data": data(0..2), "next": format!("{ORIGIN}/list?cursor=2")});
+    let crawled = crawl(&of(style), answers(vec![page]));
+    assert!(matches!(crawled.end, Err(Wrong::PointerElsewhere { .. })), "{:?}", crawled.end);
+}
+
+#[test]
+fn one_page_with_a_next_link_is_not_one_page() {
+    let link = ("link", format!("<{ORIGIN}/list?page=2>; rel=\"next\""));
+    let crawled = crawl(&of(Style::Single), |_| Answer { status: 200, headers: vec![link.clone()], body: json!({"data": data(0..2)}) });
+    assert!(matches!(crawled.end, Err(Wrong::MoreThanOnePage(_))));
+}
+
+#[test]
+fn a_link_header_that_cannot_be_read_is_not_an_end() {
+    let link = ("link", format!("<{ORIGIN}/list?page=2; rel=\"next\""));
+    let pagination = of(Style::LinkHeader { rel: "next".into(), attribute: None });
+    let crawled = crawl(&pagination, |_| Answer { status: 200, headers: vec![link.clone()], body: json!({"data": data(0..2)}) });
+    assert!(matches!(crawled.end, Err(Wrong::BadLink(_))));
+}
+
+#[test]
+fn an_empty_link_header_is_an_end() {
+    let pagination = of(Style::LinkHeader { rel: "next".into(), attribute: None });
+    let crawled = crawl(&pagination, |_| Answer { status: 200, headers: vec![("link", String::new())], body: json!({"data": []}) });
+    assert_eq!(crawled.end.unwrap(), Proof::NoNext);
+}
+
+#[test]
+fn a_key_that_is_missing_from_the_last_record_is_an_error() {
+    let style = Style::Keyset { key: vec![path("id")], param: query("after"), encode: Encode::Plain, overlap: Overlap::None };
+    let crawled = crawl(&of(style), answers(vec![json!({"data": [{"id": 1}, {"name": "x"}]})]));
+    assert!(matches!(crawled.end, Err(Wrong::NoKey(_))));
+}
+
+#[test]
+fn links_that_are_requests_are_honoured() {
+    let style = Style::NextUrl { next: vec![Source::Links { path: path("links"), rel: "next".into() }], base: Base::Request };
+    let mut asked = Vec::new();
+    let crawled = crawl(&of(style), |request| {
+        asked.push((request.method.clone(), request.body.as_ref().map(RequestBody::to_bytes)));
+        let links = match asked.len() {
+            1 => json!([{"rel": "self", "href": "/list"}, {"rel": "next", "href": "/search", "method": "POST", "body": {"token": "t2"}, "merge": false}]),
+            _ => json!([{"rel": "self", "href": "/search"}]),
+        };
+        let from = asked.len() as u64 * 10;
+        Answer { status: 200, headers: vec![], body: json!({"data": data(from..from + 2), "links": links}) }
+    });
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (4, Proof::NoNext));
+    assert_eq!(asked[1].0, http::Method::POST);
+    assert_eq!(asked[1].1.as_deref(), Some(&br#"{"token":"t2"}"#[..]));
+}
+
+#[test]
+fn mediawiki_continue_is_merged_into_the_first_query() {
+    let merge = Some(path("continue"));
+    let pagination = of(Style::Cursor(Cursor { tokens: vec![], merge, end_values: vec![], template: None }));
+    let mut asked = Vec::new();
+    let crawled = crawl(&pagination, |request| {
+        asked.push(request.url.query().unwrap_or_default().to_owned());
+        let body = match asked.len() {
+            1 => json!({"data": data(0..2), "continue": {"apcontinue": "B c", "continue": "-||"}}),
+            _ => json!({"data": data(2..3), "batchcomplete": true}),
+        };
+        Answer { status: 200, headers: vec![], body }
+    });
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (3, Proof::NoNext));
+    assert_eq!(asked[1], "apcontinue=B%20c&continue=-%7C%7C");
+}
+
+#[test]
+fn a_token_is_taken_out_of_a_url() {
+    let token = Token { next: vec![Source::Body(path("next"))], param: query("skiptoken"), from_url_param: Some("$skiptoken".into()) };
+    let pagination = of(Style::Cursor(Cursor { tokens: vec![token], merge: None, end_values: vec![], template: None }));
+    let mut asked = Vec::new();
+    let crawled = crawl(&pagination, |request| {
+        asked.push(request.url.query().unwrap_or_default().to_owned());
+        let body = match asked.len() {
+            1 => json!({"data": data(0..2), "next": "https://elsewhere.example/x?$top=5&$skiptoken=a%2Fb"}),
+            _ => json!({"data": data(2..3)}),
+        };
+        Answer { status: 200, headers: vec![], body }
+    });
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (3, Proof::NoNext));
+    assert_eq!(asked[1], "skiptoken=a%2Fb");
+}
+
+#[test]
+fn an_offset_inside_a_query_language_fills_its_template() {
+    let template = unpage::pagination::Template("SELECT * STARTPOSITION {offset} MAXRESULTS {limit}".into());
+    let mut pagination = of(Style::Offset { param: query("query"), start: 1, step: Advance::Returned, template: Some(template) });
+    pagination.page_size = Some(PageSize { param: None, value: Some(2), max: None });
+    let mut asked = Vec::new();
+    let crawled = crawl(&pagination, |request| {
+        asked.push(query_value(&request.url, "query").unwrap());
+        let data = if asked.len() == 1 { data(0..2) } else { json!([]) };
+        Answer { status: 200, headers: vec![], body: json!({"data": data}) }
+    });
+    assert!(crawled.end.is_ok());
+    assert_eq!(asked, ["SELECT * STARTPOSITION 1 MAXRESULTS 2", "SELECT * STARTPOSITION 3 MAXRESULTS 2"]);
+}
