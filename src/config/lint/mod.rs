@@ -49,20 +49,20 @@ struct Said {
 /// Notes every contradiction in a collection, but for those that its `allow` names.
 pub(super) fn check(table: &Table<'_>, facts: &Facts<'_>) {
     let allowed = table.maybe("allow", |node| node.each(allowed_rule)).unwrap_or_default();
-    for rule in rules() {
+    let judges = |rule: &&Rule| {
         let unsure = |key: &&str| table.notes.wrong_at(&table.path_of(key));
-        if allowed.contains(&rule.name) || rule.about.iter().any(unsure) {
-            continue;
-        }
-        if let Some(Said { at, what, hint }) = (rule.check)(facts) {
-            let lift = match rule.exception {
-                Exception::Possible => {
-                    format!("; where the API really is so, write allow = [{:?}] in its [[collection]]", rule.name)
-                }
-                Exception::Never => String::new(),
-            };
-            table.refuse_at::<()>(at, format!("{what} ({})", rule.name), format!("{hint}{lift}"));
-        }
+        !allowed.contains(&rule.name) && !rule.about.iter().any(unsure)
+    };
+    // All rules are asked before one of them is told, so that they don't silence each other.
+    let broken: Vec<_> = rules().filter(judges).filter_map(|rule| Some((rule, (rule.check)(facts)?))).collect();
+    for (rule, Said { at, what, hint }) in broken {
+        let lift = match rule.exception {
+            Exception::Possible => {
+                format!("; where the API really is so, write allow = [{:?}] in its [[collection]]", rule.name)
+            }
+            Exception::Never => String::new(),
+        };
+        table.refuse_at::<()>(at, format!("{what} ({})", rule.name), format!("{hint}{lift}"));
     }
 }
 
