@@ -1,0 +1,265 @@
+//! A first page with its request, read for everything but its pointers: sizes, totals, flags, parameters.
+
+use http::{HeaderMap, HeaderName};
+use serde_json::Value;
+
+use super::fields::{self, Field, digits};
+use super::{Candidate, names};
+use crate::pagination::link::Link;
+use crate::pagination::path::Segment;
+use crate::pagination::request::RequestBody;
+use crate::pagination::{More, PageRequest, Pagination, Param, Path, Records, Source, Style};
+
+/// Header fields that hold how many records, and how many pages, the collection has.
+const TOTAL_HEADERS: &[&str] =
+    &["x-total-count", "x-total", "x-wp-total", "x-pagination-total-count", "x-total-records"];
+const TOTAL_PAGES_HEADERS: &[&str] =
+    &["x-total-pages", "x-wp-totalpages", "x-pagination-page-count", "x-pagination-total-pages"];
+const PAGE_HEADERS: &[&str] = &["x-page", "x-current-page", "x-pagination-current-page"];
+/// How deep a request's JSON body is looked at.
+const BODY_DEPTH: usize = 4;
+
+/// The first page and its request.
+pub(super) struct Reading<'a> {
+    pub(super) request: &'a PageRequest,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) links: &'a [Link],
+    pub(super) fields: Vec<Field<'a>>,
+    pub(super) records: Path,
+    /// How many records the page holds.
+    pub(super) count: u64,
+    /// What the request asked for.
+    pub(super) asked: Vec<Asked>,
+    /// The query parameters of the URLs in the page and its head: how the API spells its own.
+    pub(super) linked: Vec<(String, String)>,
+}
+
+/// One parameter of the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) param: Param,
+    /// Its last name, where it stands inside a body.
+    pub(super) name: String,
+    pub(super) value: String,
+}
+
+/// Whether a name that means the total in some APIs and the size of the page in others may be read as the total.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counts {
+    Refused,
+    Allowed,
+}
+
+/// A number of the upstream's, and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Number {
+    pub(super) source: Source,
+    pub(super) name: String,
+    pub(super) shown: String,
+    pub(super) value: u64,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn of(
+        request: &'a PageRequest,
+        headers: &'a HeaderMap,
+        links: &'a [Link],
+        page: &'a Value,
+        records: Path,
+    ) -> Self {
+        let fields = fields::fields(page, Some(&records));
+        let count = records.split_at_each().0.of_value(page).and_then(Value::as_array).map_or(0, Vec::len);
+        let urls = fields.iter().filter_map(|field| field.value.as_str());
+        let linked = urls.chain(links.iter().map(|link| link.target.as_str())).flat_map(query_of).collect();
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        Self { request, headers, links, fields, records, count, asked: asked(request), linked }
+    }
+
+    /// A complete pagination of this style.
+    pub(super) fn candidate(&self, style: Style, counts: Counts, why: String) -> Candidate {
+        let mut pagination = Pagination::of(style, Records::at(self.records.clone()));
+        pagination.more = self.more();
+        pagination.total = self.total(counts).map(|total| total.source);
+        if matches!(pagination.style, Style::Page { .. }) {
+            pagination.total_pages = self.total_pages().map(|pages| pages.source);
+        }
+        Candidate { pagination, why }
+    }
+
+    pub(super) fn near(&self) -> impl Iterator<Item = &Field<'a>> {
+        self.fields.iter().filter(|field| field.is_near())
+    }
+
+    /// The upstream's flag that more pages follow; none where two of them disagree.
+    pub(super) fn more(&self) -> Option<More> {
+        let flags: Vec<_> = self
+            .near()
+            .filter_map(|field| Some((field, field.value.as_bool()?, names::more_while(field.name)?)))
+            .collect();
+        let (first, value, while_) = flags.first()?;
+        let agree = flags.iter().all(|(_, other, other_while)| (other == other_while) == (value == while_));
+        agree.then(|| More { path: first.path.clone(), while_: Value::Bool(*while_) })
+    }
+
+    /// What that flag says.
+    pub(super) fn says_more(&self) -> Option<bool> {
+        let more = self.more()?;
+        self.fields.iter().find(|field| field.path == more.path).map(|field| *field.value == more.while_)
+    }
+
+    /// How many records the collection has; none where two totals disagree, or where the page alone has more.
+    pub(super) fn total(&self, counts: Counts) -> Option<Number> {
+        let mut totals = self.numbers(names::is_total, TOTAL_HEADERS);
+        if totals.is_empty() && counts == Counts::Allowed {
+            let asked = self.size();
+            let beside_size = self.near().any(|field| is_size_field(field.name));
+            totals = self.numbers(names::is_count, &[]);
+            totals.retain(|total| total.value > self.count && Some(total.value) != asked);
+            totals.retain(|total| beside_size || names::plain(&total.name) != "size");
+        }
+        let first = totals.first()?.clone();
+        (first.value >= self.count && totals.iter().all(|total| total.value == first.value)).then_some(first)
+    }
+
+    /// How many pages the collection has.
+    pub(super) fn total_pages(&self) -> Option<Number> {
+        self.numbers(names::is_total_pages, TOTAL_PAGES_HEADERS).into_iter().next()
+    }
+
+    /// The number of this page, as the answer says it.
+    pub(super) fn page_number(&self) -> Option<Number> {
+        self.numbers(names::is_page, PAGE_HEADERS).into_iter().next().or_else(|| {
+            // Spring's `number` means the page only beside its `totalPages`.
+            let pages = self.numbers(|name| names::plain(name) == "totalpages", &[]);
+            self.numbers(|name| name == "number", &[]).into_iter().next().filter(|_| !pages.is_empty())
+        })
+    }
+
+    fn numbers(&self, is: impl Fn(&str) -> bool, headers: &[&'static str]) -> Vec<Number> {
+        let fields = self.near().filter(|field| is(field.name)).filter_map(|field| {
+            let source = Source::Body(field.path.clone());
+            Some(Number { source, name: field.name.to_owned(), shown: field.path.to_string(), value: field.number()? })
+        });
+        let headers = headers.iter().filter_map(|name| {
+            let value = digits(self.headers.get(*name)?.to_str().ok()?.trim())?;
+            let source = Source::Header(HeaderName::from_static(name));
+            Some(Number { source, name: (*name).to_owned(), shown: (*name).to_owned(), value })
+        });
+        fields.chain(headers).collect()
+    }
+
+    /// How many records a page holds when it is full, as the request or the answer says.
+    pub(super) fn size(&self) -> Option<u64> {
+        let asked = self.asked.iter().find(|asked| names::is_size(&asked.name)).and_then(|asked| digits(&asked.value));
+        asked.or_else(|| self.near().filter(|field| is_size_field(field.name)).find_map(Field::number))
+    }
+
+    /// The request's parameters that are page numbers.
+    pub(super) fn asked_pages(&self) -> impl Iterator<Item = (&Asked, u64)> {
+        let pages = self.asked.iter().filter(|asked| names::is_page(&asked.name));
+        pages.filter_map(|asked| Some((asked, digits(&asked.value)?)))
+    }
+
+    /// The request's parameters that are offsets: neither the start of a time range nor a time itself.
+    pub(super) fn asked_offsets(&self) -> impl Iterator<Item = (&Asked, u64)> {
+        let offsets = self.asked.iter().filter(|asked| names::is_offset(&asked.name));
+        let offsets = offsets.filter_map(|asked| Some((asked, digits(&asked.value)?)));
+        offsets.filter(|(asked, value)| {
+            let ends = names::range_end(&asked.name);
+            let is_range = self.asked.iter().any(|other| ends.contains(&names::plain(&other.name).as_str()));
+            !is_range && (*value < 100_000_000 || !names::is_common_word(&asked.name))
+        })
+    }
+
+    /// Why this page can't be the last one, whatever its pointers say.
+    pub(super) fn must_go_on(&self) -> Option<String> {
+        let at_start = self.asked_pages().all(|(_, page)| page <= 1) && self.asked_offsets().all(|(_, at)| at <= 1);
+        if self.says_more() == Some(true) {
+            return self.more().map(|more| format!("`{}` says that there is more", more.path));
+        }
+        if let Some(total) = self.total(Counts::Refused).filter(|total| at_start && total.value > self.count) {
+            return Some(format!("`{}` is {} and the page has {} records", total.shown, total.value, self.count));
+        }
+        let (current, pages) = (self.page_number(), self.total_pages());
+        let page = current.map(|page| page.value).or_else(|| self.asked_pages().next().map(|(_, page)| page));
+        let pages = pages.filter(|pages| pages.value > page.unwrap_or(1).max(1))?;
+        Some(format!("`{}` is {}", pages.shown, pages.value))
+    }
+
+    /// Whether the page's own number, or its total, says that it is the last.
+    pub(super) fn is_last_by_number(&self) -> bool {
+        let pages = self.page_number().zip(self.total_pages());
+        pages.is_some_and(|(page, pages)| page.value >= pages.value)
+            || self.total(Counts::Refused).is_some_and(|total| total.value == self.count)
+    }
+
+    /// Where a parameter of this name goes: where the request has one already, else where its parameters are.
+    pub(super) fn place(&self, name: &str) -> Param {
+        let plain = names::plain(name);
+        if let Some(asked) = self.asked.iter().find(|asked| names::plain(&asked.name) == plain) {
+            return asked.param.clone();
+        }
+        match &self.request.body {
+            Some(RequestBody::Form(_)) => Param::Form(name.to_owned()),
+            Some(RequestBody::Json(_)) => Param::Body(Path::of(vec![Segment::Name(name.to_owned())])),
+            None if self.request.method == http::Method::POST && self.request.url.query().is_none() => {
+                Param::Body(Path::of(vec![Segment::Name(name.to_owned())]))
+            }
+            _ => Param::Query(name.to_owned()),
+        }
+    }
+}
+
+/// A page size by a name that can't also be a count.
+fn is_size_field(name: &str) -> bool {
+    names::is_size(name)
+        && !matches!(names::plain(name).as_str(), "count" | "size" | "rows" | "length" | "first" | "top" | "take")
+}
+
+/// The query parameters of a text, if it is a URL.
+pub(super) fn query_of(text: &str) -> Vec<(String, String)> {
+    let query = text.split_once('?').map(|(_, query)| query.split('#').next().unwrap_or_default());
+    let is_url = text.starts_with("http") || text.starts_with('/') || text.starts_with('?');
+    let query = query.filter(|_| is_url).unwrap_or_default();
+    url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
+
+fn asked(request: &PageRequest) -> Vec<Asked> {
+    let query = request.url.query_pairs().map(|(name, value)| Asked {
+        param: Param::Query(name.clone().into_owned()),
+        name: name.into_owned(),
+        value: value.into_owned(),
+    });
+    let mut asked: Vec<_> = query.collect();
+    match &request.body {
+        Some(RequestBody::Form(fields)) => asked.extend(fields.iter().map(|(name, value)| Asked {
+            param: Param::Form(name.clone()),
+            name: name.clone(),
+            value: value.clone(),
+        })),
+        Some(RequestBody::Json(body)) => asked_in_body(body, &mut Vec::new(), &mut asked),
+        Some(RequestBody::Other(_)) | None => {}
+    }
+    asked
+}
+
+fn asked_in_body(value: &Value, path: &mut Vec<Segment>, asked: &mut Vec<Asked>) {
+    let Value::Object(members) = value else { return };
+    for (name, value) in members {
+        path.push(Segment::Name(name.clone()));
+        let text = match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+            Value::Null => Some(String::new()),
+            Value::Array(_) | Value::Object(_) => None,
+        };
+        match text {
+            Some(value) => {
+                asked.push(Asked { param: Param::Body(Path::of(path.clone())), name: name.clone(), value });
+            }
+            None if path.len() < BODY_DEPTH => asked_in_body(value, path, asked),
+            None => {}
+        }
+        path.pop();
+    }
+}

@@ -1,0 +1,117 @@
+//! Which of a page's arrays holds its records.
+
+use serde_json::Value;
+
+use super::names;
+use crate::pagination::path::Segment;
+use crate::pagination::{PageRequest, Path};
+
+const DEPTH: usize = 4;
+
+/// All arrays of a page that don't stand inside another array, with their lengths, outer ones first.
+pub fn arrays(page: &Value) -> Vec<(Path, usize)> {
+    found(page).into_iter().map(|array| (Path::of(array.path), array.elements.len())).collect()
+}
+
+/// The array that holds the records: the page itself, the only one that can be it, or the likeliest by its elements, its
+/// name and its depth. An object keyed by id is never guessed.
+pub fn records_path(request: &PageRequest, page: &Value) -> Option<Path> {
+    if page.is_array() {
+        return Some(Path::root());
+    }
+    let all = found(page);
+    let outside: Vec<_> = all.iter().filter(|array| !array.is_aside()).collect();
+    let array = match outside[..] {
+        // Some APIs keep the records themselves under `meta`; none keeps them under `links` or `errors`.
+        [] => match &all.iter().filter(|array| array.is_in_meta()).collect::<Vec<_>>()[..] {
+            [only] => only,
+            _ => return None,
+        },
+        [only] => only,
+        _ => {
+            let resource = request.url.path_segments()?.rev().find(|segment| !segment.is_empty()).unwrap_or_default();
+            let resource = names::plain(resource.strip_suffix(".json").unwrap_or(resource));
+            // The first of equals: `max_by_key` would give the last.
+            outside.iter().rev().max_by_key(|array| array.score(&resource))?
+        }
+    };
+    let mut path = array.path.clone();
+    if array.is_edges() {
+        path.extend([Segment::Each, Segment::Name("node".to_owned())]);
+    }
+    Some(Path::of(path))
+}
+
+struct Array<'a> {
+    path: Vec<Segment>,
+    elements: &'a [Value],
+}
+
+impl Array<'_> {
+    fn names(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.path.iter().filter_map(|segment| match segment {
+            Segment::Name(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    fn is_aside(&self) -> bool {
+        self.names().any(names::is_not_records)
+    }
+
+    fn is_in_meta(&self) -> bool {
+        self.names()
+            .all(|name| !names::is_not_records(name) || matches!(names::plain(name).as_str(), "meta" | "metadata"))
+            || self.path.len() == 1
+                && self.names().any(|name| matches!(names::plain(name).as_str(), "fields" | "messages"))
+    }
+
+    /// A GraphQL connection: each element wraps its record.
+    fn is_edges(&self) -> bool {
+        self.names().next_back() == Some("edges")
+            && !self.elements.is_empty()
+            && self.elements.iter().all(|edge| edge.get("node").is_some_and(Value::is_object))
+    }
+
+    fn score(&self, resource: &str) -> i64 {
+        let name = names::plain(self.names().next_back().unwrap_or_default());
+        let elements = match self.elements.first() {
+            Some(Value::Object(_)) => 30,
+            None => 12,
+            Some(_) => 0,
+        };
+        let named = i64::from(names::is_records(&name)) * 20;
+        let (resource, stem) = (stem(resource), stem(&name));
+        // `/custom-fields` answers with `fields`, `/campaigns` with `emailer_campaigns`.
+        let ends_alike = stem.len() > 2 && resource.len() > 2 && (resource.ends_with(stem) || stem.ends_with(resource));
+        let same = if ends_alike { 15 + 10 * i64::from(resource == stem) } else { 0 };
+        let depth = i64::try_from(self.path.len()).unwrap_or(i64::MAX);
+        elements + named + same - 5 * depth
+    }
+}
+
+/// Without the endings in which singular and plural differ: `category` and `categories`, `box` and `boxes`.
+fn stem(name: &str) -> &str {
+    name.trim_end_matches(['s', 'e', 'i', 'y'])
+}
+
+fn found(page: &Value) -> Vec<Array<'_>> {
+    let mut found = Vec::new();
+    let mut level = vec![(Vec::new(), page)];
+    for _ in 0..=DEPTH {
+        let mut below = Vec::new();
+        for (path, value) in level {
+            match value {
+                Value::Array(elements) => found.push(Array { path, elements }),
+                Value::Object(members) => below.extend(members.iter().map(|(name, value)| {
+                    let mut path: Vec<Segment> = path.clone();
+                    path.push(Segment::Name(name.clone()));
+                    (path, value)
+                })),
+                _ => {}
+            }
+        }
+        level = below;
+    }
+    found
+}
