@@ -1,5 +1,7 @@
 //! `auto` against recorded answers: how often the first candidate is right, wrong, or not there.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, which clippy knows only by their attribute")]
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use serde::Deserialize;
 use serde_json::{Value, json};

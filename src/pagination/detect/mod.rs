@@ -10,6 +10,8 @@ mod params;
 mod pointer;
 mod reading;
 mod records;
+#[cfg(test)]
+mod tests;
 
 use http::HeaderMap;
 use serde_json::Value;
@@ -77,6 +79,7 @@ pub fn detect(request: &PageRequest, headers: &HeaderMap, page: &Value) -> Detec
 /// The live pointer to a next page that an answer holds, whatever its pagination is configured to be, as a phrase. Names
 /// that are shared with request parameters don't count: what they hold may be the request's own.
 pub fn live_pointer(headers: &HeaderMap, page: &Value) -> Option<String> {
+    // A Link header that can't be read breaks the crawls that follow it; for all others it is no sign of anything.
     let links = links(headers).unwrap_or_default();
     if live_link(&links).is_some_and(|next| links.iter().all(|own| !own.has_rel("self") || own.target != next.target)) {
         return Some("a Link header with rel=next".to_owned());

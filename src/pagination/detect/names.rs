@@ -279,11 +279,6 @@ const NOT_RECORDS: &[&str] = &[
     "relatedobjects",
     "pagination",
     "paging",
-    "messages",
-    "notices",
-    "schema",
-    "fields",
-    "columns",
 ];
 const RECORDS: &[&str] = &[
     "data",

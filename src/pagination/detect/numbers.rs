@@ -8,6 +8,8 @@ use crate::pagination::{Advance, Param, Style};
 
 const PAGE_PARAMS: &[&str] = &["page", "page_number", "pageNumber", "_page", "page[number]"];
 const OFFSET_PARAMS: &[&str] = &["offset", "skip", "start", "page[offset]"];
+/// A collection that was asked for without a number begins at 0 or 1; any other number means something else.
+const FIRST: std::ops::RangeInclusive<u64> = 0..=1;
 /// How many parameters are tried for a number that the request did not carry.
 const GUESSES: usize = 4;
 
@@ -22,13 +24,15 @@ pub(super) fn candidates(reading: &Reading<'_>) -> Vec<Candidate> {
     }
     let has_total = reading.total(Counts::Refused).is_some();
     let current = reading.page_number().filter(|_| has_total || reading.total_pages().is_some());
-    if let Some(current) = current.filter(|_| reading.asked_pages().next().is_none()) {
+    if let Some(current) = current.filter(|page| FIRST.contains(&page.value) && reading.asked_pages().next().is_none())
+    {
         let why = format!("`{}` is the page's number; asked for as", current.shown);
         for param in params::for_number(reading, &current.name, names::is_page, PAGE_PARAMS, GUESSES) {
             found.push(page(reading, param, current.value, &why));
         }
     }
-    if let Some((field, start)) = offset_field(reading).filter(|_| reading.asked_offsets().next().is_none()) {
+    let own = offset_field(reading).filter(|(_, start)| FIRST.contains(start));
+    if let Some((field, start)) = own.filter(|_| reading.asked_offsets().next().is_none()) {
         let why = format!("`{}` is the page's offset; asked for as", field.path);
         for param in params::for_number(reading, field.name, names::is_offset, OFFSET_PARAMS, GUESSES) {
             found.push(offset(reading, param, start, &why));

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::fields::digits;
 use super::names;
 use super::pointer::{Holds, Pointer};
 use super::reading::Reading;
@@ -38,13 +39,12 @@ pub(super) fn for_token(reading: &Reading<'_>, pointer: &Pointer, most: usize) -
             guesses.push(reading.place(name));
         }
     }
-    let names = token_names(pointer, is_number, &reading.brackets());
-    let in_request = |name: &&String| reading.asked.iter().any(|asked| names::plain(&asked.name) == names::plain(name));
+    let names = token_names(pointer, is_number, &reading.family());
+    let in_request = |name: &&String| reading.asked_as(name).is_some();
     for name in names.iter().filter(in_request).chain(&names) {
         guesses.push(reading.place(name));
     }
-    guesses.0.truncate(most);
-    guesses.0
+    guesses.may_be_set(reading, most)
 }
 
 /// The likeliest parameters for a number whose field in the page is called `field`.
@@ -56,17 +56,16 @@ pub(super) fn for_number(
     most: usize,
 ) -> Vec<Param> {
     let mut guesses = Guesses::default();
-    let linked =
-        reading.linked.iter().filter(|(name, value)| is(name) && value.bytes().all(|byte| byte.is_ascii_digit()));
-    let brackets = reading.brackets();
-    let bracketed = common.iter().filter(|name| brackets.iter().any(|open| name.starts_with(open.as_str())));
+    let linked = reading.linked.iter().filter(|(name, value)| is(name) && digits(value).is_some());
+    let family = reading.family();
+    let spelled = ["number", "page", "offset", "skip"].iter().filter_map(|name| family.spelled(name));
+    let spelled: Vec<_> = spelled.filter(|name| is(name)).collect();
     let own = Some(field).filter(|name| is(name) && !names::plain(name).contains("current"));
-    for name in linked.map(|(name, _)| name.as_str()).chain(bracketed.copied()).chain(own).chain(common.iter().copied())
-    {
+    let shown = linked.map(|(name, _)| name.as_str()).chain(spelled.iter().map(String::as_str));
+    for name in shown.chain(own).chain(common.iter().copied()) {
         guesses.push(reading.place(name));
     }
-    guesses.0.truncate(most);
-    guesses.0
+    guesses.may_be_set(reading, most)
 }
 
 #[derive(Default)]
@@ -78,12 +77,34 @@ impl Guesses {
             self.0.push(param);
         }
     }
+
+    /// The first `most` that don't take the place of something else that the request asks for: `after=2024-01-01` is a
+    /// filter, and without it page 2 would be one of another collection.
+    fn may_be_set(self, reading: &Reading<'_>, most: usize) -> Vec<Param> {
+        let is_free = |param: &Param| {
+            reading.asked.iter().find(|asked| asked.param == *param).is_none_or(|asked| {
+                let is_token = ["cursor", "token", "marker", "continuation", "startingafter", "pageafter", "bookmark"];
+                let is_number = names::is_page(&asked.name) || names::is_offset(&asked.name);
+                asked.value.is_empty()
+                    || (is_number && digits(&asked.value).is_some())
+                    || is_token.iter().any(|word| names::plain(&asked.name).contains(word))
+            })
+        };
+        self.0.into_iter().filter(is_free).take(most).collect()
+    }
 }
 
-fn token_names(pointer: &Pointer, is_number: bool, brackets: &[String]) -> Vec<String> {
+fn token_names(pointer: &Pointer, is_number: bool, family: &Family) -> Vec<String> {
     let plain = names::plain(&pointer.name);
     let mut names = Vec::new();
-    names.extend(brackets.iter().filter(|_| !is_number).map(|open| format!("{open}after]")));
+    let own = without_next(&pointer.name).unwrap_or_else(|| pointer.name.clone());
+    let spelled = match (family, is_number) {
+        (Family::Plain, _) => vec![],
+        (Family::Prefix(_), _) => vec![own.as_str()],
+        (Family::Brackets(_), false) => vec!["after", "cursor"],
+        (Family::Brackets(_), true) => vec!["number", "offset"],
+    };
+    names.extend(spelled.into_iter().filter_map(|name| family.spelled(name)));
     let by_name = BY_NAME.iter().find(|(name, _)| *name == plain && !is_number);
     names.extend(by_name.iter().flat_map(|(_, names)| names.iter().map(|name| (*name).to_owned())));
     // `last_history_item_id` goes into `start_after_history_item_id`.
@@ -126,12 +147,32 @@ fn graphql_variable(reading: &Reading<'_>) -> Option<Param> {
 }
 
 impl Reading<'_> {
-    /// `page[` where the request has `page[size]`: parameters of one family are spelled alike (JSON:API).
-    fn brackets(&self) -> Vec<String> {
-        let sizes = self.asked.iter().filter(|asked| names::is_size(&asked.name));
-        let mut open: Vec<_> =
-            sizes.filter_map(|asked| asked.name.find('[').map(|at| asked.name[..=at].to_owned())).collect();
-        open.dedup();
-        open
+    /// How the request spells its page size: parameters of one family are spelled alike.
+    fn family(&self) -> Family {
+        let size = self.asked.iter().find(|asked| names::is_size(&asked.name)).map(|asked| asked.name.as_str());
+        match size.map(|name| (name, name.find('['))) {
+            Some((name, Some(at))) => Family::Brackets(name[..=at].to_owned()),
+            Some((name, None)) if name.starts_with(['_', '$']) => Family::Prefix(name[..1].to_owned()),
+            _ => Family::Plain,
+        }
+    }
+}
+
+enum Family {
+    Plain,
+    /// `page[` of `page[size]` (JSON:API).
+    Brackets(String),
+    /// `$` of `$top`, `_` of `_limit`.
+    Prefix(String),
+}
+
+impl Family {
+    /// A name as this family spells it, where the family is a special one.
+    fn spelled(&self, name: &str) -> Option<String> {
+        match self {
+            Self::Plain => None,
+            Self::Brackets(open) => Some(format!("{open}{name}]")),
+            Self::Prefix(prefix) => Some(format!("{prefix}{name}")),
+        }
     }
 }

@@ -85,12 +85,12 @@ pub(super) fn credible(reading: &Reading<'_>) -> Vec<Pointer> {
     let mut found = pointers(reading.headers, &reading.fields);
     found.retain(|pointer| !repeats(pointer, reading));
     let best = found.iter().map(|pointer| pointer.trust).min();
-    let full = reading.size() == Some(reading.count);
+    let short = reading.count == 0 || reading.size().is_some_and(|size| reading.count < size);
     found.retain(|pointer| match pointer.trust {
         Trust::NextPage | Trust::Next | Trust::Cursor => true,
         Trust::LastRecord => reading.more().is_some() && best >= Some(Trust::LastRecord),
-        // `cursor: null` on a full page may be the request's own missing cursor.
-        Trust::Echo => best == Some(Trust::Echo) && (pointer.is_live() || !full),
+        // `cursor: null` on a page that may be full may be the request's own missing cursor.
+        Trust::Echo => best == Some(Trust::Echo) && (pointer.is_live() || short),
     });
     found
 }
@@ -167,7 +167,12 @@ fn in_field(field: &Field<'_>) -> Option<Pointer> {
     if is_number && says.trust == Trust::Echo && names::plain(field.name) != "cursor" {
         return None;
     }
-    found(source, says.says, says.trust, holds(field.value, says.says)?)
+    let holds = holds(field.value, says.says)?;
+    // Far from the records, `null` may belong to anything.
+    if !field.is_near() && matches!(holds, Holds::End | Holds::EndText(_)) {
+        return None;
+    }
+    found(source, says.says, says.trust, holds)
 }
 
 /// What a value at a pointer's place means; `None` where it can't be a pointer, or where its meaning is open, as that of 0.

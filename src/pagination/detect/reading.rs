@@ -193,10 +193,15 @@ impl<'a> Reading<'a> {
             || self.total(Counts::Refused).is_some_and(|total| total.value == self.count)
     }
 
+    /// The request's parameter of this name, however it is spelled.
+    pub(super) fn asked_as(&self, name: &str) -> Option<&Asked> {
+        let plain = names::plain(name);
+        self.asked.iter().find(|asked| names::plain(&asked.name) == plain)
+    }
+
     /// Where a parameter of this name goes: where the request has one already, else where its parameters are.
     pub(super) fn place(&self, name: &str) -> Param {
-        let plain = names::plain(name);
-        if let Some(asked) = self.asked.iter().find(|asked| names::plain(&asked.name) == plain) {
+        if let Some(asked) = self.asked_as(name) {
             return asked.param.clone();
         }
         match &self.request.body {

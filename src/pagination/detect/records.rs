@@ -1,5 +1,7 @@
 //! Which of a page's arrays holds its records.
 
+use std::cmp::Reverse;
+
 use serde_json::Value;
 
 use super::names;
@@ -31,8 +33,16 @@ pub fn records_path(request: &PageRequest, page: &Value) -> Option<Path> {
         _ => {
             let resource = request.url.path_segments()?.rev().find(|segment| !segment.is_empty()).unwrap_or_default();
             let resource = names::plain(resource.strip_suffix(".json").unwrap_or(resource));
-            // The first of equals: `max_by_key` would give the last.
-            outside.iter().rev().max_by_key(|array| array.score(&resource))?
+            let mut likeliest: Vec<_> = outside.iter().map(|array| (array.score(&resource), *array)).collect();
+            likeliest.sort_by_key(|(score, _)| Reverse(*score));
+            match likeliest[..] {
+                // Nothing tells two arrays of objects apart: to stream the wrong one would be silent.
+                [(first, one), (second, other), ..] if first == second && one.has_objects() && other.has_objects() => {
+                    return None;
+                }
+                [(_, one), ..] => one,
+                [] => return None,
+            }
         }
     };
     let mut path = array.path.clone();
@@ -60,10 +70,12 @@ impl Array<'_> {
     }
 
     fn is_in_meta(&self) -> bool {
-        self.names()
-            .all(|name| !names::is_not_records(name) || matches!(names::plain(name).as_str(), "meta" | "metadata"))
-            || self.path.len() == 1
-                && self.names().any(|name| matches!(names::plain(name).as_str(), "fields" | "messages"))
+        let aside = self.names().filter(|name| names::is_not_records(name));
+        aside.map(names::plain).all(|name| matches!(name.as_str(), "meta" | "metadata"))
+    }
+
+    fn has_objects(&self) -> bool {
+        self.elements.first().is_some_and(Value::is_object)
     }
 
     /// A GraphQL connection: each element wraps its record.
