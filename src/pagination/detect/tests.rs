@@ -258,6 +258,7 @@ fn a_null_pointer_that_the_page_contradicts_ends_nothing() {
     assert!(detection.candidates.is_empty());
     assert!(detection.seen.last().unwrap().contains("doesn't end the collection"), "{:?}", detection.seen);
     assert_eq!(in_body("", &json!({"items": records(2), "next_cursor": null, "has_more": true})), [""; 0]);
+    assert_eq!(in_body("", &json!({"items": records(2), "owner": {"history": {"next_page": null}}})), [""; 0]);
     let pages = json!({"items": records(2), "next_page_url": null, "current_page": 1, "last_page": 3});
     assert_eq!(in_body("?page=1", &pages), ["page `page` from 1, total_pages last_page"]);
 }
@@ -274,6 +275,8 @@ fn a_null_that_may_be_the_request_s_own_missing_cursor_ends_nothing() {
 fn what_repeats_the_request_is_no_pointer() {
     let page = json!({"items": records(2), "cursor": "t0k3n", "next": "https://api.example.com/v1/items?cursor=t0k3n"});
     assert_eq!(in_body("?cursor=t0k3n", &page), [""; 0]);
+    let link = head(&[("link", "<https://api.example.com/v1/items?after=9>; rel=\"next\"")]);
+    assert_eq!(found(&get("?after=9"), &link, &records(2)), [""; 0]);
     // Beside a key that says "next", `cursor` is the page's own.
     let page = json!({"items": records(2), "cursor": "own", "next_cursor": null});
     assert_eq!(in_body("", &page), ["cursor next_cursor → `cursor`"]);
