@@ -89,12 +89,15 @@ fn good_files_load_and_read_back() {
 }
 
 fn read_back(pagination: &Pagination) -> Result<Pagination, String> {
-    let segment = match &pagination.style {
-        Style::Cursor(cursor) => cursor.tokens.iter().find_map(|token| segment_of(&token.param)),
-        Style::Page { param, .. } | Style::Offset { param, .. } | Style::Keyset { param, .. } => segment_of(param),
-        _ => None,
+    let params: Vec<&Param> = match &pagination.style {
+        Style::Cursor(cursor) => cursor.tokens.iter().map(|token| &token.param).collect(),
+        Style::Page { param, .. } | Style::Offset { param, .. } | Style::Keyset { param, .. } => vec![param],
+        _ => Vec::new(),
     };
-    let path = segment.map_or_else(|| "/x".to_owned(), |name| format!("/x/{{{name}}}"));
+    let mut segments: Vec<_> = params.into_iter().filter_map(segment_of).collect();
+    segments.dedup();
+    let path: String = segments.iter().map(|name| format!("/{{{name}}}")).collect();
+    let path = format!("/x{path}");
     let text = format!("[[collection]]\npath = {path:?}\nupstream = \"http://a\"\n{}", written(pagination));
     let config = read(&text).map_err(|mistakes| format!("{mistakes}\n{text}"))?;
     Ok((*config.collections[0].pagination).clone())

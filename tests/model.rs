@@ -4,6 +4,8 @@
 //! empty pages in the middle, leaves out or nulls its pointers, and answers past the end with an empty page, a status or the
 //! last page once more. A crawl must emit the list, each record once and in order, or break; it may never end with less.
 
+#![allow(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "clippy.toml allows it in tests, and means their helpers too")]
+
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -15,8 +17,8 @@ use unpage::pagination::plan::{Emit, Follow, Proof, Step};
 use unpage::pagination::request::{PageRequest, RequestBody, query_value};
 use unpage::pagination::split::{Shape, Splitter};
 use unpage::pagination::{
-    Advance, Base, Cursor, Encode, End, More, Overlap, PageSize, Pagination, Param, Path, Records, Source, Style, Token,
-    Wrong,
+    Advance, Base, Cursor, Encode, End, More, Overlap, PageSize, Pagination, Param, Path, Records, Source, Style,
+    Token, Wrong,
 };
 use unpage::upstream::guard::Guard;
 use url::Url;
@@ -125,7 +127,9 @@ impl Server {
         if from >= self.records && from > 0 {
             match self.past {
                 Past::Empty => {}
-                Past::NotFound => return Answer { status: 404, headers: Vec::new(), body: json!({"error": "no such page"}) },
+                Past::NotFound => {
+                    return Answer { status: 404, headers: Vec::new(), body: json!({"error": "no such page"}) };
+                }
                 Past::LastAgain => {
                     let last = self.records.saturating_sub(1) / size * size;
                     return Self::ok(self.page(self.slice(last, size), false, size));
@@ -239,7 +243,9 @@ fn crawl(pagination: &Pagination, mut answer: impl FnMut(&PageRequest) -> Answer
             Ok((Emit::From { skip }, page)) => {
                 let batch = page.batch.skip(skip);
                 let lines = std::str::from_utf8(batch.lines()).unwrap().lines();
-                crawled.ids.extend(lines.map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_u64().unwrap()));
+                crawled
+                    .ids
+                    .extend(lines.map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_u64().unwrap()));
             }
             Ok((Emit::Nothing, _)) => {}
             Err(wrong) => break Err(wrong),
@@ -311,7 +317,11 @@ fn server() -> impl Strategy<Value = Server> {
 }
 
 fn size() -> impl Strategy<Value = Option<PageSize>> {
-    prop::option::of((2..12_u64).prop_map(|value| PageSize { param: Some(query("limit")), value: Some(value), max: None }))
+    prop::option::of((2..12_u64).prop_map(|value| PageSize {
+        param: Some(query("limit")),
+        value: Some(value),
+        max: None,
+    }))
 }
 
 fn says(pagination: &mut Pagination, server: &Server) {

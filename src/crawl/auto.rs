@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::batch::Batch;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::Step;
 use crate::pagination::split::{Shape, Splitter};
@@ -29,6 +30,7 @@ pub(super) async fn open(crawl: Crawl) -> Result<Opened, Failure> {
                 );
                 return Ok(opened);
             }
+            Err(failure) if matches!(failure.fault, Fault::Unreachable | Fault::Timeout) => return Err(failure),
             Err(failure) => {
                 tracing::debug!("{} was not it: {failure}", candidate.why);
                 notes.push(format!("tried {} ({}): {}", pagination.style.name(), candidate.why, failure.message));
@@ -80,6 +82,11 @@ async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Head, page: 
     let batch = opened.take(head, first)?;
     opened.ready.push_back(batch);
     let second = opened.next().await?;
+    let is_guess = matches!(&opened.pagination.style, Style::Cursor(cursor) if !cursor.tokens.is_empty());
+    if is_guess && second.as_ref().is_some_and(Batch::is_empty) {
+        // A parameter of another meaning may be a filter that nothing passes: an empty page proves nothing for it.
+        return Err(Failure::new(Fault::Unproven, "the second page was empty", ""));
+    }
     opened.ready.extend(second);
     Ok(opened)
 }

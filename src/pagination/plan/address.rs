@@ -67,10 +67,10 @@ impl Addresses<'_> {
         }
     }
 
-    /// A link that is a whole request, as STAC's: `href`, and perhaps `method`, `body` and `merge`.
+    /// A link that is a whole request, as STAC's: `href` (FHIR says `url`), and perhaps `method`, `body` and `merge`.
     fn link_object(&self, link: &serde_json::Map<String, Value>, base: &Url) -> Result<PageRequest, Wrong> {
         let text = |name: &str| link.get(name).and_then(Value::as_str);
-        let mut request = self.at(base, text("href").unwrap_or_default())?;
+        let mut request = self.at(base, target_of(link).unwrap_or_default())?;
         if let Some(method) = text("method") {
             request.method = match method.to_ascii_uppercase().as_str() {
                 "GET" => Method::GET,
@@ -223,7 +223,7 @@ pub(super) fn range(unit: &str, start: u64, size: u64) -> Result<HeaderValue, Wr
 fn token_value(token: &Token, cursor: &Cursor, head: &Head, page: &Page) -> Result<Option<Value>, Wrong> {
     let Some((source, value)) = first_live(&token.next, head, page, &cursor.end_values) else { return Ok(None) };
     let value = match (source, value) {
-        (Source::Links { .. }, Value::Object(link)) => link.get("href").cloned().unwrap_or_default(),
+        (Source::Links { .. }, Value::Object(link)) => json!(target_of(&link)),
         (_, value) => value,
     };
     let Some(name) = &token.from_url_param else { return Ok(Some(value)) };
@@ -252,6 +252,10 @@ fn first_live<'s>(sources: &'s [Source], head: &Head, page: &Page, ends: &[Value
         };
         (!says_none(&value) && !ends.contains(&value)).then_some((source, value))
     })
+}
+
+fn target_of(link: &serde_json::Map<String, Value>) -> Option<&str> {
+    link.get("href").or_else(|| link.get("url"))?.as_str()
 }
 
 fn has_rel(link: &Value, rel: &str) -> bool {
