@@ -4,7 +4,11 @@
 //! empty pages in the middle, leaves out or nulls its pointers, and answers past the end with an empty page, a status or the
 //! last page once more. A crawl must emit the list, each record once and in order, or break; it may never end with less.
 
-#![allow(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "clippy.toml allows it in tests, and means their helpers too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "clippy.toml allows it in tests, and means their helpers too"
+)]
 
 use std::sync::Arc;
 

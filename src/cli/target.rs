@@ -8,8 +8,8 @@ use url::Url;
 
 use crate::config::{Caps, Options, Upstream};
 use crate::crawl::Crawl;
-use crate::pagination::PageRequest;
 use crate::pagination::request::RequestBody;
+use crate::pagination::{BodyKind, PageRequest};
 use crate::upstream::Client;
 
 #[derive(Debug, clap::Args)]
@@ -55,16 +55,16 @@ impl Target {
             upstream.accept = accept;
         }
         upstream.ca = self.cacert.clone();
-        let body = self.body(&headers)?;
         let options = Options {
-            pagination: self.pagination,
-            records: self.records,
-            key: self.key,
-            page_size: self.page_size,
-            total: self.total,
+            pagination: self.pagination.clone(),
+            records: self.records.clone(),
+            key: self.key.clone(),
+            page_size: self.page_size.clone(),
+            total: self.total.clone(),
             method: method.clone(),
         };
         let pagination = options.pagination().map_err(|mistakes| mistakes.to_string())?;
+        let body = self.body(&headers, pagination.body_kind())?;
         let mut url = self.url;
         url.set_fragment(None);
         Ok(Crawl {
@@ -86,13 +86,13 @@ impl Target {
         Ok(headers)
     }
 
-    fn body(&self, headers: &HeaderMap) -> Result<Option<RequestBody>, String> {
+    fn body(&self, headers: &HeaderMap, kind: BodyKind) -> Result<Option<RequestBody>, String> {
         let Some(data) = &self.data else { return Ok(None) };
         let text = match data.strip_prefix('@') {
             Some(file) => std::fs::read_to_string(file).map_err(|error| format!("--data: {file}: {error}"))?,
             None => data.clone(),
         };
-        RequestBody::read(headers.get(header::CONTENT_TYPE), text.into())
+        RequestBody::read(headers.get(header::CONTENT_TYPE), text.into(), kind)
             .map_err(|error| format!("--data: not JSON: {error}; name another media type with -H 'Content-Type: …'"))
     }
 }

@@ -102,7 +102,7 @@ fn absolute<'a>(node: &Node<'a>) -> Option<&'a str> {
 fn check_segments(table: &Table<'_>, path: Option<&str>, upstream_path: Option<&str>, pagination: &Pagination) {
     let Some(path) = path else { return };
     let given = segments(path);
-    let filled: BTreeSet<_> = pagination.params().into_iter().filter_map(segment_of).collect();
+    let filled: BTreeSet<_> = pagination.style.params().into_iter().filter_map(segment_of).collect();
     let asked = upstream_path.map_or_else(|| given.clone(), segments);
     for name in asked.difference(&given).filter(|name| !filled.contains(*name)) {
         let what = format!("nothing fills {{{name}}}");

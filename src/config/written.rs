@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::lint;
 use crate::pagination::{
-    Advance, Base, Cursor, Encode, End, More, Overlap, PageSize, Pagination, Param, Path, Presence, Records,
+    Advance, Base, BodyKind, Cursor, Encode, End, More, Overlap, PageSize, Pagination, Param, Path, Presence, Records,
     RecordsShape, SameToken, Source, Style, Template, Token,
 };
 
@@ -14,7 +14,7 @@ use crate::pagination::{
 pub fn written(pagination: &Pagination) -> String {
     let Pagination { records, key, page_size, total, total_pages, limits, error, .. } = pagination;
     let mut lines = Inline::default();
-    if pagination.puts_into_body() {
+    if pagination.body_kind() != BodyKind::Labelled {
         lines.put("method", text("POST"));
     }
     if !records.paths.is_empty() {

@@ -76,6 +76,7 @@ async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Head, page: 
     let mut opened = crawl.walk(pagination, crawl.first.clone())?;
     // The page is there already: this only tells the plan that it was asked for.
     let Step::Fetch(_) = opened.plan.step() else { return Ok(opened) };
+    opened.asked = 1;
     let mut splitter = Splitter::new(Arc::clone(&opened.shape));
     let first = splitter.feed(&page.raw).and_then(|_| splitter.finish());
     let first = first.map_err(|wrong| fetch::wrong_page(&wrong, &head.url))?;

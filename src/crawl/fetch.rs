@@ -91,9 +91,17 @@ fn request(client: &Client, page: &PageRequest) -> Request<crate::upstream::Requ
     headers.insert(header::ACCEPT, client.upstream().accept.clone());
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if let Some(media_type) = page.body.as_ref().and_then(crate::pagination::request::RequestBody::media_type) {
-        headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(media_type));
+        // A label of the same kind (a `+json` type, a charset) is kept.
+        let fits = |label: &HeaderValue| label.to_str().is_ok_and(|label| label.contains(kind_of(media_type)));
+        if !headers.get(header::CONTENT_TYPE).is_some_and(fits) {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        }
     }
     request
+}
+
+fn kind_of(media_type: &str) -> &str {
+    if media_type.ends_with("json") { "json" } else { media_type }
 }
 
 /// The start of a body that is only read to be told; that it breaks off changes nothing.

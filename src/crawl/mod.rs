@@ -43,6 +43,7 @@ pub struct Opened {
     shape: Arc<Shape>,
     pagination: Arc<Pagination>,
     ready: VecDeque<Batch>,
+    asked: u64,
     records: u64,
     url: Url,
 }
@@ -69,6 +70,7 @@ impl Crawl {
             shape: Arc::new(Shape::of(&pagination, &self.caps)),
             pagination,
             ready: VecDeque::new(),
+            asked: 0,
             records: 0,
             url,
         })
@@ -137,6 +139,7 @@ impl Opened {
     /// The next page's records; none when the end is proven.
     async fn next(&mut self) -> Result<Option<Batch>, Failure> {
         while let Step::Fetch(request) = self.plan.step() {
+            self.asked += 1;
             let answer = fetch::page(&self.client, &request, &self.shape).await;
             match answer.map_err(|failure| self.on_page(failure))? {
                 Answer::Page(head, page) => return self.take(&head, page).map(Some),
@@ -166,8 +169,7 @@ impl Opened {
 
     /// Says which page it was.
     fn on_page(&self, failure: Failure) -> Failure {
-        let page = self.plan.pages() + 1;
-        Failure { message: format!("page {page} of {}", failure.message), ..failure }
+        Failure { message: format!("page {} of {}", self.asked, failure.message), ..failure }
     }
 }
 

@@ -36,7 +36,11 @@ where
     let Ok(body) = Limited::new(body, MAX_REQUEST_BODY).collect().await else {
         return problem::request_body(MAX_REQUEST_BODY);
     };
-    let body = match RequestBody::read(head.headers.get(header::CONTENT_TYPE), body.to_bytes()) {
+    let body = match RequestBody::read(
+        head.headers.get(header::CONTENT_TYPE),
+        body.to_bytes(),
+        collection.pagination.body_kind(),
+    ) {
         Ok(body) => body.or_else(|| collection.body.clone().map(RequestBody::Json)),
         Err(error) => return problem::not_json(&error),
     };

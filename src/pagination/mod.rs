@@ -14,7 +14,7 @@ use http::{HeaderName, StatusCode};
 use serde_json::Value;
 
 pub use path::Path;
-pub use request::{PageRequest, Param};
+pub use request::{BodyKind, PageRequest, Param};
 pub use wrong::{Blame, Wrong};
 
 /// How one collection's pages are addressed, read and ended; made only by `config`, by the command line and by [`detect`].
@@ -248,6 +248,21 @@ impl Pagination {
     }
 }
 
+impl Pagination {
+    /// What the pages' requests must have as their body.
+    pub fn body_kind(&self) -> BodyKind {
+        let size = self.page_size.as_ref().and_then(|size| size.param.as_ref());
+        let puts = |wanted: fn(&Param) -> bool| self.style.params().into_iter().chain(size).any(wanted);
+        if puts(|param| matches!(param, Param::Body(_))) {
+            BodyKind::Json
+        } else if puts(|param| matches!(param, Param::Form(_))) {
+            BodyKind::Form
+        } else {
+            BodyKind::Labelled
+        }
+    }
+}
+
 impl Records {
     /// An array at one path, which must be there.
     pub fn at(path: Path) -> Self {
@@ -278,16 +293,24 @@ impl Style {
         }
     }
 
-    /// The parameters that name a page; one with a template also holds what the collection itself is asked with.
+    /// The parameters that something is put into from page to page.
     pub fn params(&self) -> Vec<&Param> {
         match self {
-            Self::Page { param, template: None, .. }
-            | Self::Offset { param, template: None, .. }
-            | Self::Keyset { param, .. } => vec![param],
-            Self::Cursor(cursor) if cursor.template.is_none() => {
-                cursor.tokens.iter().map(|token| &token.param).collect()
+            Self::Page { param, .. } | Self::Offset { param, .. } | Self::Keyset { param, .. } => vec![param],
+            Self::Cursor(cursor) => cursor.tokens.iter().map(|token| &token.param).collect(),
+            Self::Single | Self::Auto | Self::LinkHeader { .. } | Self::NextUrl { .. } | Self::Range { .. } => {
+                Vec::new()
             }
-            _ => Vec::new(),
+        }
+    }
+
+    /// The parameters that name a page and nothing else: one with a template also holds what the collection is asked with.
+    pub fn page_params(&self) -> Vec<&Param> {
+        match self {
+            Self::Page { template: Some(_), .. }
+            | Self::Offset { template: Some(_), .. }
+            | Self::Cursor(Cursor { template: Some(_), .. }) => Vec::new(),
+            style => style.params(),
         }
     }
 }

@@ -40,6 +40,17 @@ pub enum RequestBody {
     Other(Bytes),
 }
 
+/// What a request's body must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyKind {
+    /// JSON, because the pagination puts a value into it.
+    Json,
+    /// A form, because the pagination puts a value into it.
+    Form,
+    /// What its `Content-Type` says.
+    Labelled,
+}
+
 /// One page's request. Its headers are those that belong to the collection and its caller; what belongs to the connection
 /// (`Host`, `Accept`, credentials) is added by `upstream`.
 #[derive(Clone, Debug)]
@@ -141,20 +152,29 @@ impl PageRequest {
 }
 
 impl RequestBody {
-    /// A body that came with this `Content-Type`; JSON where nothing else is said, none where it is empty.
-    pub fn read(content_type: Option<&HeaderValue>, body: Bytes) -> Result<Option<Self>, serde_json::Error> {
+    /// A body that came with this `Content-Type`; none where it is empty.
+    ///
+    /// JSON where nothing else is said, and also where the pagination writes into a JSON body: `curl -d '{…}'` labels it a
+    /// form.
+    pub fn read(
+        content_type: Option<&HeaderValue>,
+        body: Bytes,
+        kind: BodyKind,
+    ) -> Result<Option<Self>, serde_json::Error> {
         if body.is_empty() {
             return Ok(None);
         }
         let essence = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
         let essence = essence.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let is_json = essence.is_empty() || essence.ends_with("json") || essence.starts_with("application/x-amz-json");
-        Ok(Some(match essence.as_str() {
-            "application/x-www-form-urlencoded" => {
-                Self::Form(url::form_urlencoded::parse(&body).into_owned().collect())
-            }
-            _ if is_json => Self::Json(serde_json::from_slice(&body)?),
-            _ => Self::Other(body),
+        let labelled = match essence.as_str() {
+            "application/x-www-form-urlencoded" => BodyKind::Form,
+            essence if essence.is_empty() || essence.ends_with("json") || essence.contains("-json-") => BodyKind::Json,
+            _ => BodyKind::Labelled,
+        };
+        Ok(Some(match if kind == BodyKind::Labelled { labelled } else { kind } {
+            BodyKind::Json => Self::Json(serde_json::from_slice(&body)?),
+            BodyKind::Form => Self::Form(url::form_urlencoded::parse(&body).into_owned().collect()),
+            BodyKind::Labelled => Self::Other(body),
         }))
     }
 

@@ -224,9 +224,10 @@ fn edges_of(records: &[&RawValue], order: &[Path]) -> Option<Edges> {
 
 fn arrays_of(text: &str) -> String {
     let page: Value = serde_json::from_str(text).unwrap_or_default();
-    let arrays: Vec<_> =
-        detect::arrays(&page).iter().map(|(path, length)| format!("an array of {length} at `{path}`")).collect();
-    if arrays.is_empty() { "no array at all".to_owned() } else { arrays.join(", ") }
+    match detect::seen_arrays(&page) {
+        seen if seen.is_empty() => "no array at all".to_owned(),
+        seen => format!("arrays with {seen}"),
+    }
 }
 
 /// A raw value is valid JSON already; what `Value` can't hold (a lone surrogate) reads as `null`.
@@ -491,7 +492,10 @@ mod tests {
     fn a_missing_array_names_those_that_are_there() {
         let error = split("data", r#"{"items":[1,2],"meta":{"x":[]}}"#).unwrap_err();
         let text = error.to_string();
-        assert_eq!(text, "no record array at `data`; the page has an array of 2 at `items`, an array of 0 at `meta.x`");
+        assert_eq!(
+            text,
+            "no record array at `data`; the page has arrays with 2 elements at `items`, 0 elements at `meta.x`"
+        );
         assert!(split("data", "12").is_err());
     }
 

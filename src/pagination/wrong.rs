@@ -144,7 +144,7 @@ impl Wrong {
             Self::MoreThanOnePage(_) => "set `pagination` to the style that the upstream uses",
             Self::PointerElsewhere { .. } => "correct `next` in `pagination`",
             Self::TotalDisagrees { .. } | Self::PagesDisagree { .. } | Self::TotalLied(_) => {
-                "records were added or removed while the pages were read, or the number isn't the collection's size: in that case take it out of `total` / `total_pages`"
+                "records were added or removed while the pages were read, or `pagination` ends too early, or the number isn't the collection's size: in that case take it out of `total` / `total_pages`"
             }
             Self::TotalShrank { .. } => {
                 "records were removed while the pages were read, and numbered pages then skip others: read again, or use a cursor or key if the upstream has one"

@@ -68,7 +68,7 @@ fn wanted(head: &Parts, format_param: &str) -> Result<Option<MediaType>, BadAsk>
 
 /// Who passes the collection's own page parameter wants that page.
 fn names_a_page(head: &Parts, collection: &Collection) -> bool {
-    let params = collection.pagination.style.params();
+    let params = collection.pagination.style.page_params();
     let query = head.uri.query().unwrap_or_default();
     form_urlencoded::parse(query.as_bytes())
         .any(|(name, _)| params.iter().any(|param| matches!(param, Param::Query(own) if *own == name)))

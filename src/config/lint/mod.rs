@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::node::{Node, Table};
 use super::value::one_of;
-use crate::pagination::Pagination;
+use crate::pagination::{BodyKind, Pagination};
 
 /// What the rules look at.
 pub(super) struct Facts<'a> {
@@ -68,7 +68,7 @@ pub(super) fn check(table: &Table<'_>, facts: &Facts<'_>) {
 
 /// The rules that this pagination breaks and that can be lifted.
 pub(super) fn to_allow(pagination: &Pagination) -> Vec<&'static str> {
-    let method = if pagination.puts_into_body() { &Method::POST } else { &Method::GET };
+    let method = if pagination.body_kind() != BodyKind::Labelled { &Method::POST } else { &Method::GET };
     let facts = Facts { pagination, method, body: None, retried: &[] };
     let broken = rules().filter(|rule| rule.exception == Exception::Possible && (rule.check)(&facts).is_some());
     broken.map(|rule| rule.name).collect()

@@ -1,7 +1,7 @@
 //! Parameters that can't carry what the pagination type puts into them.
 
 use super::{Exception, Facts, Rule, Said};
-use crate::pagination::{Encode, Pagination, Param, Style, Template};
+use crate::pagination::{BodyKind, Encode, Pagination, Param, Style, Template};
 
 pub(super) static RULES: &[Rule] = &[
     Rule {
@@ -71,17 +71,6 @@ pub(super) static RULES: &[Rule] = &[
 ];
 
 impl Pagination {
-    /// Where the tokens or numbers go.
-    pub(in crate::config) fn params(&self) -> Vec<&Param> {
-        match &self.style {
-            Style::Cursor(cursor) => cursor.tokens.iter().map(|token| &token.param).collect(),
-            Style::Page { param, .. } | Style::Offset { param, .. } | Style::Keyset { param, .. } => vec![param],
-            Style::Single | Style::Auto | Style::LinkHeader { .. } | Style::NextUrl { .. } | Style::Range { .. } => {
-                Vec::new()
-            }
-        }
-    }
-
     /// The value that the token or number is written into.
     pub(in crate::config) fn template(&self) -> Option<&Template> {
         match &self.style {
@@ -90,17 +79,11 @@ impl Pagination {
             _ => None,
         }
     }
-
-    /// Whether something is put into the requests' body.
-    pub(in crate::config) fn puts_into_body(&self) -> bool {
-        let size = self.page_size.as_ref().and_then(|size| size.param.as_ref());
-        self.params().into_iter().chain(size).any(|param| matches!(param, Param::Body(_) | Param::Form(_)))
-    }
 }
 
 fn token_is_size(facts: &Facts<'_>) -> Option<Said> {
     let size = facts.pagination.page_size.as_ref()?.param.as_ref()?;
-    facts.pagination.params().contains(&size).then(|| Said {
+    facts.pagination.style.params().contains(&size).then(|| Said {
         at: "page_size.param",
         what: format!("{size} is also where the pagination goes, and one of them would overwrite the other"),
         hint: "leave out page_size.param, and write {limit} into the template where one value holds both",
@@ -108,7 +91,7 @@ fn token_is_size(facts: &Facts<'_>) -> Option<Said> {
 }
 
 fn body_under_get(facts: &Facts<'_>) -> Option<Said> {
-    let written = facts.pagination.puts_into_body() || facts.body.is_some();
+    let written = facts.pagination.body_kind() != BodyKind::Labelled || facts.body.is_some();
     (written && facts.method == http::Method::GET).then(|| Said {
         at: if facts.body.is_some() { "body" } else { "pagination.param" },
         what: "a GET request has no body, and most servers don't look at one".to_owned(),
@@ -118,7 +101,7 @@ fn body_under_get(facts: &Facts<'_>) -> Option<Said> {
 
 fn form_and_json(facts: &Facts<'_>) -> Option<Said> {
     let size = facts.pagination.page_size.as_ref().and_then(|size| size.param.as_ref());
-    let params: Vec<_> = facts.pagination.params().into_iter().chain(size).collect();
+    let params: Vec<_> = facts.pagination.style.params().into_iter().chain(size).collect();
     let form = params.iter().any(|param| matches!(param, Param::Form(_)));
     let json = facts.body.is_some() || params.iter().any(|param| matches!(param, Param::Body(_)));
     (form && json).then(|| Said {
@@ -130,7 +113,7 @@ fn form_and_json(facts: &Facts<'_>) -> Option<Said> {
 
 fn template(facts: &Facts<'_>) -> Option<Said> {
     let Template(text) = facts.pagination.template()?;
-    let params = facts.pagination.params();
+    let params = facts.pagination.style.params();
     let refuse = |what: String, hint| Some(Said { at: "pagination.template", what, hint });
     let [param] = params.as_slice() else {
         return refuse("a template holds one token, and there is not exactly one".to_owned(), "leave it out");

@@ -54,7 +54,10 @@ pub fn detect(request: &PageRequest, headers: &HeaderMap, page: &Value) -> Detec
         seen.push(seen_links(&links));
     }
     let Some(records) = records_path(request, page) else {
-        seen.push(seen_arrays(page));
+        seen.push(match seen_arrays(page) {
+            arrays if arrays.is_empty() => "no array of records".to_owned(),
+            arrays => format!("no array that is surely the records: {arrays}"),
+        });
         return Detection { candidates: Vec::new(), seen };
     };
     let reading = Reading::of(request, headers, &links, page, records);
@@ -191,12 +194,16 @@ fn seen_links(links: &[Link]) -> String {
     }
 }
 
-fn seen_arrays(page: &Value) -> String {
-    let arrays: Vec<_> = arrays(page).iter().map(|(path, length)| format!("{length} at `{path}`")).collect();
-    match arrays[..] {
-        [] => "no array of records".to_owned(),
-        _ => format!("no array that is surely the records: {}", arrays.join(", ")),
+/// The first arrays of a page with their lengths, for a message; empty where there is none.
+pub fn seen_arrays(page: &Value) -> String {
+    const TOLD: usize = 6;
+    let arrays = arrays(page);
+    let mut told: Vec<_> =
+        arrays.iter().take(TOLD).map(|(path, length)| format!("{length} elements at `{path}`")).collect();
+    if arrays.len() > TOLD {
+        told.push(format!("{} more", arrays.len() - TOLD));
     }
+    told.join(", ")
 }
 
 fn seen_fields(reading: &Reading<'_>, pointers: &[Pointer], doubt: Option<&str>) -> Vec<String> {

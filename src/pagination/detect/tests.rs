@@ -427,7 +427,7 @@ fn the_record_array_is_found_by_its_shape_and_name() {
     assert_eq!(at("x", &json!({"1": {"id": 1}, "2": {"id": 2}})), None);
     assert_eq!(at("x", &json!({"errors": records(2)})), None);
     let seen = detect(&get(""), &HeaderMap::new(), &json!({"ones": records(2), "others": records(3)})).seen;
-    assert_eq!(seen[1], "no array that is surely the records: 2 at `ones`, 3 at `others`");
+    assert_eq!(seen[1], "no array that is surely the records: 2 elements at `ones`, 3 elements at `others`");
 }
 
 #[test]

@@ -353,7 +353,7 @@ impl Follow {
             }
             style => {
                 let given = |param: &Param| self.first.value_at(param).is_some_and(|text| !is_blank(&text));
-                if style.params().into_iter().any(given) {
+                if style.page_params().into_iter().any(given) {
                     self.position.start = Start::Midway;
                 }
                 Ok(Computed { request: self.first.clone(), position: 0 })
