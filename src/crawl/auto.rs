@@ -38,7 +38,7 @@ pub(super) async fn open(crawl: Crawl) -> Result<Opened, Failure> {
         }
     }
     let wrong = Wrong::Unrecognised(notes);
-    let failure = fetch::wrong_page(&wrong, &crawl.first.url);
+    let failure = fetch::wrong_page(&crawl.client, &wrong, &crawl.first.url);
     Err(Failure { fault: Fault::Unproven, ..failure })
 }
 
@@ -50,7 +50,7 @@ async fn first_page(crawl: &Crawl) -> Result<(Head, Page), Failure> {
         Answer::Page(head, page) => Ok((head, page)),
         Answer::Refused(head, body) => {
             let excerpt = String::from_utf8_lossy(&body).chars().take(80).collect();
-            let failure = fetch::wrong_page(&Wrong::Status { status: head.status, excerpt }, &head.url);
+            let failure = fetch::wrong_page(&crawl.client, &Wrong::Status { status: head.status, excerpt }, &head.url);
             let message = format!("page 1 of {}", failure.message);
             Err(Failure { message, headers: fetch::kept_headers(&head), ..failure })
         }
@@ -79,7 +79,7 @@ async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Head, page: 
     opened.asked = 1;
     let mut splitter = Splitter::new(Arc::clone(&opened.shape));
     let first = splitter.feed(&page.raw).and_then(|_| splitter.finish());
-    let first = first.map_err(|wrong| fetch::wrong_page(&wrong, &head.url))?;
+    let first = first.map_err(|wrong| fetch::wrong_page(&crawl.client, &wrong, &head.url))?;
     let batch = opened.take(head, first)?;
     opened.ready.push_back(batch);
     let second = opened.next().await?;

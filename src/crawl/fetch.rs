@@ -41,19 +41,19 @@ pub(super) async fn page(client: &Client, request: &PageRequest, shape: &Arc<Sha
     loop {
         let tried = attempt_once(client, request, shape).await;
         let outcome = match &tried {
-            Ok(Answer::Page(..)) => return tried.map_err(|trouble| failed(&trouble, request)),
+            Ok(Answer::Page(..)) => return tried.map_err(|trouble| failed(client, &trouble, request)),
             Ok(Answer::Refused(head, body)) => {
                 Outcome::Answered(head.status, demanded(policy, &head.headers, body, SystemTime::now()))
             }
             Err(Trouble::Page(wrong)) if !wrong.may_pass() => {
-                return tried.map_err(|trouble| failed(&trouble, request));
+                return tried.map_err(|trouble| failed(client, &trouble, request));
             }
             Err(_) => Outcome::Broken,
         };
         match decide(policy, &outcome, attempt, fastrand::f64()) {
-            Decision::GiveUp => return tried.map_err(|trouble| failed(&trouble, request)),
+            Decision::GiveUp => return tried.map_err(|trouble| failed(client, &trouble, request)),
             Decision::Again(after) => {
-                log_retry(&tried, request, attempt, after);
+                log_retry(client, &tried, request, attempt, after);
                 tokio::time::sleep(after).await;
                 attempt += 1;
             }
@@ -117,35 +117,35 @@ async fn start_of(client: &Client, body: &mut Incoming) -> Bytes {
     Bytes::from(start)
 }
 
-fn log_retry(tried: &Result<Answer, Trouble>, request: &PageRequest, attempt: u32, after: Duration) {
+fn log_retry(client: &Client, tried: &Result<Answer, Trouble>, request: &PageRequest, attempt: u32, after: Duration) {
     let what = match tried {
         Ok(Answer::Refused(head, _)) => format!("the upstream answered {}", head.status),
         Ok(Answer::Page(..)) => return,
-        Err(trouble) => trouble.to_string(),
+        Err(trouble) => client.redact(&request.url, &trouble.to_string()),
     };
     let after = humantime::Duration::from(Duration::from_millis(after.as_millis().try_into().unwrap_or(u64::MAX)));
     tracing::warn!("{}: {what}; attempt {attempt} failed, asking again in {after}", Shown(&request.url));
 }
 
-fn failed(trouble: &Trouble, request: &PageRequest) -> Failure {
+fn failed(client: &Client, trouble: &Trouble, request: &PageRequest) -> Failure {
     let hint = "check that the upstream is running and that its address is right, or raise the limit in `timeouts`";
     let message = |error: &Error| format!("{}: {error}", Shown(&request.url));
     match trouble {
         Trouble::Transport(error @ Error::Timeout(..)) => Failure::new(Fault::Timeout, message(error), hint),
         Trouble::Transport(error) => Failure::new(Fault::Unreachable, message(error), hint),
-        Trouble::Page(wrong) => wrong_page(wrong, &request.url),
+        Trouble::Page(wrong) => wrong_page(client, wrong, &request.url),
     }
 }
 
 /// A [`Wrong`] as the cause of a broken crawl.
-pub(super) fn wrong_page(wrong: &Wrong, url: &url::Url) -> Failure {
+pub(super) fn wrong_page(client: &Client, wrong: &Wrong, url: &url::Url) -> Failure {
     let fault = match (wrong, wrong.blame()) {
         (Wrong::Status { status, .. }, _) => Fault::Refused(*status),
         (_, Blame::Upstream) => Fault::Upstream,
         (_, Blame::Configuration) => Fault::Configuration,
         (_, Blame::Unproven) => Fault::Unproven,
     };
-    let mut message = format!("{}: {wrong}", Shown(url));
+    let mut message = wrong.to_string();
     let mut source = std::error::Error::source(wrong);
     while let Some(cause) = source {
         message = format!("{message}: {cause}");
@@ -156,7 +156,7 @@ pub(super) fn wrong_page(wrong: &Wrong, url: &url::Url) -> Failure {
     {
         message = format!("{message}, saying `{}`", excerpt.trim());
     }
-    Failure::new(fault, message, wrong.hint())
+    Failure::new(fault, format!("{}: {}", Shown(url), client.redact(url, &message)), wrong.hint())
 }
 
 /// What the client needs of a refusal's head to act on its status.

@@ -66,7 +66,7 @@ impl Crawl {
         let plan = Follow::new(Arc::clone(&pagination), self.caps.clone(), guard, first);
         Ok(Opened {
             client: self.client.clone(),
-            plan: plan.map_err(|wrong| fetch::wrong_page(&wrong, &url))?,
+            plan: plan.map_err(|wrong| fetch::wrong_page(&self.client, &wrong, &url))?,
             shape: Arc::new(Shape::of(&pagination, &self.caps)),
             pagination,
             ready: VecDeque::new(),
@@ -151,7 +151,7 @@ impl Opened {
 
     fn take(&mut self, head: &Head, page: Page) -> Result<Batch, Failure> {
         let emit = self.plan.arrived(head, &page);
-        let batch = match emit.map_err(|wrong| self.on_page(fetch::wrong_page(&wrong, &head.url)))? {
+        let batch = match emit.map_err(|wrong| self.on_page(fetch::wrong_page(&self.client, &wrong, &head.url)))? {
             Emit::From { skip } => page.batch.skip(skip),
             Emit::Nothing => Batch::default(),
         };
@@ -161,7 +161,7 @@ impl Opened {
 
     fn refuse(&mut self, head: &Head, body: &[u8]) -> Result<(), Failure> {
         self.plan.refused(head.status, &head.headers, body).map_err(|wrong| {
-            let mut failure = self.on_page(fetch::wrong_page(&wrong, &head.url));
+            let mut failure = self.on_page(fetch::wrong_page(&self.client, &wrong, &head.url));
             failure.headers = fetch::kept_headers(head);
             failure
         })

@@ -48,8 +48,9 @@ impl Gateway {
         B::Error: Into<BoxError>,
     {
         let (head, body) = request.into_parts();
-        let Some(route) = self.shared.routes.find(head.uri.path()) else {
-            return problem::no_collection(head.uri.path());
+        let route = match self.shared.routes.find(head.uri.path()) {
+            Ok(route) => route,
+            Err(no_route) => return problem::no_route(no_route, head.uri.path()),
         };
         let ask = Ask::read(&head, route.collection(), &self.shared.format_param);
         let mut response = match ask {

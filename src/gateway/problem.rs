@@ -3,6 +3,7 @@
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
+use super::route::NoRoute;
 use crate::request::BadAsk;
 use crate::response::{Body, full};
 use crate::snapshot::{Failure, Fault};
@@ -49,15 +50,21 @@ pub(super) fn bad_ask(bad: &BadAsk) -> Response<Body> {
     report(status, "client", &bad.to_string(), hint)
 }
 
-/// A path that no collection has.
-pub(super) fn no_collection(path: &str) -> Response<Body> {
-    let message = format!("no collection is configured at {path}");
-    report(
-        StatusCode::NOT_FOUND,
-        "client",
-        &message,
-        "add a [[collection]] with this path, or one with path = \"/{*rest}\"",
-    )
+/// A path that leads nowhere.
+pub(super) fn no_route(no_route: NoRoute, path: &str) -> Response<Body> {
+    let (status, message, hint) = match no_route {
+        NoRoute::Unknown => (
+            StatusCode::NOT_FOUND,
+            format!("no collection is configured at {path}"),
+            "add a [[collection]] with this path, or one with path = \"/{*rest}\"",
+        ),
+        NoRoute::Climbing => (
+            StatusCode::BAD_REQUEST,
+            format!("the path has dot segments: {path}"),
+            "ask for the path that they lead to",
+        ),
+    };
+    report(status, "client", &message, hint)
 }
 
 /// A request body that is too large to be repeated, or that broke off.

@@ -23,6 +23,15 @@ pub(super) struct Route {
     segments: Vec<(String, String)>,
 }
 
+/// Why a path leads nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoRoute {
+    /// No collection has it.
+    Unknown,
+    /// It has `.` or `..` segments, which a URL resolves: it would reach another path than the one that was matched.
+    Climbing,
+}
+
 impl Routes {
     pub(super) fn new(config: &Config) -> Result<Self, BadTrust> {
         let mut clients: Vec<(Arc<Upstream>, Client)> = Vec::new();
@@ -35,12 +44,16 @@ impl Routes {
         Ok(Self { router: config.routes(), clients })
     }
 
-    pub(super) fn find(&self, path: &str) -> Option<Route> {
-        let found = self.router.at(path).ok()?;
+    pub(super) fn find(&self, path: &str) -> Result<Route, NoRoute> {
+        if climbs(path) {
+            return Err(NoRoute::Climbing);
+        }
+        let found = self.router.at(path).map_err(|_| NoRoute::Unknown)?;
         let collection = Arc::clone(found.value);
-        let (_, client) = self.clients.iter().find(|(known, _)| Arc::ptr_eq(known, &collection.upstream))?;
+        let client = self.clients.iter().find(|(known, _)| Arc::ptr_eq(known, &collection.upstream));
+        let (_, client) = client.ok_or(NoRoute::Unknown)?;
         let segments = found.params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Some(Route { client: client.clone(), collection, segments })
+        Ok(Route { client: client.clone(), collection, segments })
     }
 }
 
@@ -69,5 +82,26 @@ impl Route {
             remove_query(&mut url, format_param);
         }
         url
+    }
+}
+
+/// Whether a path has dot segments by the WHATWG rules, which also take `%2e` for a dot and `\` for a slash.
+fn climbs(path: &str) -> bool {
+    let is_dots = |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+    path.contains('\\') || path.split('/').any(is_dots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::climbs;
+
+    #[test]
+    fn dot_segments_are_found_however_they_are_spelled() {
+        for path in ["/a/../b", "/..", "/a/.", "/a/%2E%2e/b", "/a/.%2e", "/a\\..\\b"] {
+            assert!(climbs(path), "{path}");
+        }
+        for path in ["/", "/a/b", "/a..b/...", "/.well-known/x", "/a/%2e%2e%2e"] {
+            assert!(!climbs(path), "{path}");
+        }
     }
 }

@@ -12,8 +12,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tower::Service;
 
-/// How long a client may take to send the head of a request.
-const HEAD_LIMIT: Duration = Duration::from_secs(10);
+/// How long a client may take to send the head of a request, the time between two requests included.
+const HEAD_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long responses that are under way may take to end after the signal to stop.
 const GRACE: Duration = Duration::from_secs(30);
@@ -48,11 +48,14 @@ where
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!("TCP_NODELAY: {error}");
         }
-        let connection =
-            builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service.clone())).into_owned();
-        let connection = open.watch(connection);
+        let (builder, service, watcher) = (builder.clone(), service.clone(), open.watcher());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            // hyper's limit starts with the first byte: one that never comes would hold the connection for ever.
+            if tokio::time::timeout(HEAD_LIMIT, stream.readable()).await.is_err() {
+                return;
+            }
+            let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+            if let Err(error) = watcher.watch(connection.into_owned()).await {
                 tracing::debug!("a connection ended: {error}");
             }
         });

@@ -80,6 +80,11 @@ impl Client {
         }
     }
 
+    /// A text of the upstream's that is to be shown or logged, without what unpage asked it with in confidence.
+    pub fn redact(&self, url: &Url, text: &str) -> String {
+        auth::redact(&self.upstream, url, text)
+    }
+
     /// The next piece of an answer's body, within the idle limit; none at its whole end.
     pub async fn piece(&self, body: &mut Incoming) -> Result<Option<Bytes>, Error> {
         let origin = || self.upstream.url.origin().ascii_serialization();
