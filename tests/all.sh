@@ -1,0 +1,154 @@
+#!/usr/bin/env bash
+# Installs what the tests need on a Debian-like machine that has Rust and Python 3, then runs all of them.
+#
+#   bash tests/all.sh
+#
+# The servers and clients that others wrote go into target/real, nothing else is installed but missing Debian packages.
+# The last line is `N passed, M failed`; the status is 0 only if every step and every test passed and none was skipped.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+installed=$PWD/target/real
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never} PYTHONDONTWRITEBYTECODE=1
+rust_log=$installed/rust-tests.log
+python_report=$installed/python-tests.xml
+failed_steps=()
+
+main() {
+  mkdir -p "$installed"
+  rm -f "$rust_log" "$python_report"
+
+  step "Debian packages" debian_packages || finish
+  step "Python packages" python_packages || finish
+  step "npm packages" npm_packages || finish
+
+  step "cargo fmt" cargo fmt --check
+  step "cargo clippy" cargo clippy --locked --all-targets -- -D warnings
+  step "cargo test" rust_tests
+  step "cargo doc" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+  step "cargo build --release" cargo build --locked --release || finish
+  step "pytest tests/real" python_tests
+  finish
+}
+
+# step NAME COMMAND…: runs one step, says how long it took, and remembers it if it failed.
+step() {
+  local name=$1 start=$SECONDS status=0
+  shift
+  echo "==> $name"
+  "$@" || status=$?
+  if [ $status -eq 0 ]; then
+    echo "    $name: ok, $((SECONDS - start)) s"
+  else
+    echo "    $name: FAILED with status $status, $((SECONDS - start)) s"
+    failed_steps+=("$name")
+  fi
+  return $status
+}
+
+debian_packages() {
+  local missing=()
+  need() { command -v "$1" >/dev/null || missing+=("${@:2}"); }
+  need curl curl ca-certificates
+  need jq jq
+  need cc build-essential
+  need node nodejs
+  need npm npm
+  need python3 python3 python3-venv
+  ! command -v python3 >/dev/null || python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+  if [ ${#missing[@]} -gt 0 ]; then
+    echo "    missing: ${missing[*]}"
+    as_root apt-get -qq update && as_root apt-get -qq install -y --no-install-recommends "${missing[@]}" || return
+  fi
+  command -v cargo >/dev/null || {
+    echo "    Rust is missing: install it with rustup, https://rustup.rs" >&2
+    return 1
+  }
+}
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    env DEBIAN_FRONTEND=noninteractive "$@"
+  else
+    sudo DEBIAN_FRONTEND=noninteractive "$@"
+  fi
+}
+
+python_packages() {
+  fresh python tests/real/requirements.txt tests/real/constraints.txt && return
+  rm -rf "$installed/venv"
+  python3 -m venv "$installed/venv" &&
+    "$installed/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+      --requirement tests/real/requirements.txt --constraint tests/real/constraints.txt &&
+    stamp python tests/real/requirements.txt tests/real/constraints.txt
+}
+
+npm_packages() {
+  fresh npm tests/real/package.json tests/real/package-lock.json && return
+  rm -rf "$installed/npm"
+  mkdir -p "$installed/npm" &&
+    cp tests/real/package.json tests/real/package-lock.json "$installed/npm" &&
+    npm --prefix "$installed/npm" ci --no-audit --no-fund --loglevel=error &&
+    stamp npm tests/real/package.json tests/real/package-lock.json
+}
+
+# fresh NAME FILE…: whether NAME was installed here from these very files, by this very interpreter.
+fresh() { [ "$(cat "$installed/$1.stamp" 2>/dev/null)" = "$(fingerprint "$@")" ]; }
+stamp() { fingerprint "$@" >"$installed/$1.stamp"; }
+fingerprint() {
+  echo "$installed"
+  if [ "$1" = python ]; then python3 --version; else node --version; fi
+  cat "${@:2}" | sha256sum
+}
+
+rust_tests() {
+  cargo test --locked --no-fail-fast 2>&1 | tee "$rust_log"
+}
+
+python_tests() {
+  UNPAGE=$CARGO_TARGET_DIR/release/unpage "$installed/venv/bin/python" -m pytest tests/real --junit-xml "$python_report"
+}
+
+# Adds up the tests, prints the sums and ends. A step that failed without a failed test counts as one failure.
+finish() {
+  local rust python passed failed skipped name
+  # The figures are: passed, failed, skipped.
+  rust=($(sed -nE 's/^test result: .* ([0-9]+) passed; ([0-9]+) failed; ([0-9]+) ignored.*/\1 \2 \3/p' "$rust_log" 2>/dev/null |
+    awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }'))
+  python=($(python3 - "$python_report" 2>/dev/null <<'PYTHON' || echo 0 0 0
+import sys, xml.etree.ElementTree as tree
+suite = tree.parse(sys.argv[1]).getroot().find("testsuite").attrib
+tests, failures, errors, skipped = (int(suite[name]) for name in ("tests", "failures", "errors", "skipped"))
+print(max(0, tests - failures - errors - skipped), failures + errors, skipped)
+PYTHON
+  ))
+  passed=$((rust[0] + python[0]))
+  failed=$((rust[1] + python[1]))
+  skipped=$((rust[2] + python[2]))
+
+  for name in "${failed_steps[@]}"; do
+    echo "failed: $name"
+    case $name in
+      "cargo test") [ "${rust[1]}" -gt 0 ] || failed=$((failed + 1)) ;;
+      "pytest tests/real") [ "${python[1]}" -gt 0 ] || failed=$((failed + 1)) ;;
+      *) failed=$((failed + 1)) ;;
+    esac
+  done
+  if [ $skipped -gt 0 ]; then
+    echo "failed: $skipped tests were skipped, and none may be"
+    failed=$((failed + skipped))
+  fi
+  if [ $failed -eq 0 ] && { [ "${rust[0]}" -eq 0 ] || [ "${python[0]}" -eq 0 ]; }; then
+    echo "failed: no test ran"
+    failed=1
+  fi
+  echo "total time: $SECONDS s"
+  echo "Rust tests passed ${rust[0]}"
+  echo "Python tests passed ${python[0]}"
+  echo "$passed passed, $failed failed"
+  [ $failed -eq 0 ]
+  exit
+}
+
+main "$@"

@@ -1,0 +1,139 @@
+"""Clients that stream into a file, and readers that read what a client left there."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import httpx
+import pandas
+import requests
+
+STREAM = "application/x-ndjson"
+FETCH = Path(__file__).resolve().parents[1] / "apps" / "fetch.mjs"
+SECONDS = 60
+
+
+@dataclass
+class Outcome:
+    """How a client says that it went: "whole", or the way in which it noticed that it wasn't."""
+
+    how: str
+    detail: str = ""
+
+
+class Running:
+    """A client that is a process, under way."""
+
+    def __init__(self, command: list[str], interpret: Callable[[int, str], Outcome]):
+        self.interpret = interpret
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+
+    def outcome(self) -> Outcome:
+        try:
+            _, stderr = self.process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        return self.interpret(self.process.returncode, stderr.decode(errors="replace"))
+
+
+def by_status(status: int, stderr: str) -> Outcome:
+    return Outcome("whole" if status == 0 else f"exit {status}", stderr)
+
+
+def curl(version: str) -> Callable[[str, Path], Running]:
+    """curl, unbuffered, in this version of HTTP."""
+
+    def start(url: str, file: Path) -> Running:
+        command = ["curl", "-q", "-sS", "-N", "--noproxy", "*", f"--{version}", "-H", f"Accept: {STREAM}"]
+        return Running([*command, "-o", str(file), url], by_status)
+
+    return start
+
+
+def node_fetch(url: str, file: Path) -> Running:
+    """Node's fetch."""
+    return Running([shutil.which("node") or "node", str(FETCH), url, str(file)], by_status)
+
+
+def with_requests(url: str, file: Path) -> Outcome:
+    with requests.Session() as session, file.open("wb") as out:
+        session.trust_env = False
+        try:
+            with session.get(url, headers={"Accept": STREAM}, stream=True, timeout=SECONDS) as answer:
+                answer.raise_for_status()
+                for piece in answer.iter_content(chunk_size=None):
+                    out.write(piece)
+        except requests.RequestException as error:
+            return Outcome(type(error).__name__, str(error))
+    return Outcome("whole")
+
+
+def with_httpx(**versions: bool) -> Callable[[str, Path], Outcome]:
+    def run(url: str, file: Path) -> Outcome:
+        with httpx.Client(trust_env=False, timeout=SECONDS, **versions) as client, file.open("wb") as out:
+            try:
+                with client.stream("GET", url, headers={"Accept": STREAM}) as answer:
+                    answer.raise_for_status()
+                    for piece in answer.iter_raw():
+                        out.write(piece)
+            except httpx.HTTPError as error:
+                return Outcome(type(error).__name__, str(error))
+        return Outcome("whole")
+
+    return run
+
+
+def awaited(start: Callable[[str, Path], Running]) -> Callable[[str, Path], Outcome]:
+    return lambda url, file: start(url, file).outcome()
+
+
+#: Every client, and how it must notice a stream that broke.
+CLIENTS: dict[str, tuple[Callable[[str, Path], Outcome], str]] = {
+    "curl-http1.1": (awaited(curl("http1.1")), "exit 18"),
+    "curl-http2-prior-knowledge": (awaited(curl("http2-prior-knowledge")), "exit 92"),
+    "requests": (with_requests, "ChunkedEncodingError"),
+    "httpx-http1": (with_httpx(), "RemoteProtocolError"),
+    "httpx-http2": (with_httpx(http1=False, http2=True), "RemoteProtocolError"),
+    "node-fetch": (awaited(node_fetch), "exit 18"),
+}
+
+
+def curl_into_jq(url: str) -> subprocess.CompletedProcess:
+    """What everyone types: the status is jq's alone, for a pipe forgets curl's."""
+    command = f"curl -q -sN --noproxy '*' -H 'Accept: {STREAM}' '{url}' | jq -c .id"
+    return subprocess.run(["bash", "-c", command], capture_output=True, timeout=SECONDS)
+
+
+def with_jq(file: Path) -> list[int]:
+    done = subprocess.run(["jq", "-c", ".id", str(file)], capture_output=True, timeout=SECONDS)
+    if done.returncode != 0:
+        raise ValueError(done.stderr.decode())
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def with_pandas(file: Path) -> list[int]:
+    return pandas.read_json(file, lines=True)["id"].tolist()
+
+
+def with_duckdb(function: str) -> Callable[[Path], list[int]]:
+    def read(file: Path) -> list[int]:
+        with duckdb.connect() as database:
+            return [row[0] for row in database.execute(f"select id from {function}('{file}')").fetchall()]
+
+    return read
+
+
+#: What reads a file of NDJSON, and the errors by which it refuses one.
+READERS: dict[str, tuple[Callable[[Path], list[int]], type[Exception]]] = {
+    "jq": (with_jq, ValueError),
+    "pandas": (with_pandas, ValueError),
+    "duckdb-read_json_auto": (with_duckdb("read_json_auto"), duckdb.Error),
+    "duckdb-read_ndjson": (with_duckdb("read_ndjson"), duckdb.Error),
+}

@@ -1,0 +1,60 @@
+"""The records that every upstream serves, the same in each run, and the SQLite file that three of the servers share."""
+
+import sqlite3
+from pathlib import Path
+
+# Prime, so that no page size divides it: every last page is a short one.
+COUNT = 1237
+
+CUSTOMERS = ("Ada", "Bo", "Çelik", "李", "O'Neil")
+
+
+def order(number: int) -> dict:
+    """One record, with what breaks careless readers: quotes, line breaks, other scripts, integers beyond a double."""
+    return {
+        "id": number,
+        "number": f"ord-{number:07d}",
+        "customer": CUSTOMERS[number % len(CUSTOMERS)],
+        "cents": number * 7919 % 100_000,
+        "note": f'order №{number} "urgent" \\ {{[\nsecond line',
+        "serial": 2**53 + 2 * number + 1,
+        "weight": number / 8,
+        # Seven orders share each instant: a cursor that knows nothing but the instant would lose some of them.
+        "placed": f"2024-01-01T{number // 7 // 60:02d}:{number // 7 % 60:02d}:00Z",
+    }
+
+
+def orders() -> list[dict]:
+    """All records, in the order of their ids."""
+    return [order(number) for number in range(1, COUNT + 1)]
+
+
+def safe_orders() -> list[dict]:
+    """All records without the integers that a JavaScript server can't keep; ids are text, as json-server wants them."""
+    return [{**{k: v for k, v in row.items() if k != "serial"}, "id": str(row["id"])} for row in orders()]
+
+
+def write_sqlite(path: Path) -> None:
+    """Makes the database: `orders` with a primary key, and `notes` without one."""
+    with sqlite3.connect(path) as db:
+        db.execute(
+            "create table orders (id integer primary key, number text not null, customer text not null,"
+            " cents integer not null, note text not null, serial integer not null, weight real not null,"
+            " placed text not null)"
+        )
+        db.executemany(
+            "insert into orders values (:id, :number, :customer, :cents, :note, :serial, :weight, :placed)", orders()
+        )
+        db.execute("create table notes (note text not null)")
+        db.executemany("insert into notes values (:note)", orders())
+    db.close()
+
+
+def rows(path: Path, query: str) -> list[dict]:
+    """What the database itself answers."""
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    db.row_factory = sqlite3.Row
+    try:
+        return [dict(row) for row in db.execute(query)]
+    finally:
+        db.close()

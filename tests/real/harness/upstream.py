@@ -1,0 +1,169 @@
+"""The real servers: each started on a free port over the same orders, with what it stored read from its own store."""
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from . import orders
+from .process import INSTALLED, Child, free_port, until
+
+APPS = Path(__file__).resolve().parents[1] / "apps"
+BIN = Path(sys.executable).parent
+
+
+@dataclass
+class Upstream:
+    """A running server."""
+
+    name: str
+    url: str
+    child: Child
+    #: What is in a store, by its name: read from the database or dumped by the process that holds it.
+    stored: Callable[[str], list[dict]]
+
+    @property
+    def logs(self) -> bool:
+        """Whether it says which requests came: json-server 1 doesn't."""
+        return self.name != "json-server-1"
+
+    def calls(self, path: str) -> int:
+        """How many requests for this path its access log holds."""
+        return len(re.findall(rf"\b(?:GET|POST) {re.escape(path)}[ ?]", self.child.said()))
+
+
+class Upstreams:
+    """All servers, each started when it is first asked for."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self.running: dict[str, Upstream] = {}
+        self.database = directory / "orders.db"
+        orders.write_sqlite(self.database)
+        self.json = directory / "orders.json"
+        self.json.write_text(json.dumps(orders.orders()))
+
+    def get(self, name: str) -> Upstream:
+        if name not in self.running:
+            self.running[name] = STARTERS[name](self)
+        return self.running[name]
+
+    def stop(self) -> None:
+        for upstream in self.running.values():
+            upstream.child.stop()
+
+    def start(self, name: str, ready: str, command: Callable[[int], list[str]], stored, **environment: str) -> Upstream:
+        """Starts a server and waits until it answers at the path `ready` with anything but a server error."""
+        port = free_port()
+        child = Child(command(port), self.directory / f"{name}.log", environment)
+        url = f"http://127.0.0.1:{port}"
+        try:
+            until(lambda: not child.running() or answers(url + ready), f"{name} to answer", seconds=60)
+            if not child.running():
+                raise ChildProcessError(f"{name} ended with status {child.process.returncode}")
+        except (TimeoutError, ChildProcessError) as error:
+            child.stop()
+            raise RuntimeError(f"{error}; it said:\n{child.said()}") from error
+        return Upstream(name, url, child, stored)
+
+    def query(self, table: str) -> list[dict]:
+        """A table of the shared database. A name with a space is a table and its order: `orders customer`."""
+        name, _, order = table.partition(" ")
+        columns = "rowid, *" if name == "notes" else "*"
+        return orders.rows(self.database, f"select {columns} from {name} order by {order or 'rowid'}")
+
+
+def answers(url: str) -> bool:
+    session = requests.Session()
+    session.trust_env = False
+    try:
+        return session.get(url, timeout=5).status_code < 500
+    except requests.RequestException:
+        return False
+
+
+def datasette(all: Upstreams) -> Upstream:
+    return all.start(
+        "datasette",
+        "/-/versions.json",
+        lambda port: [str(BIN / "datasette"), "serve", str(all.database), "-h", "127.0.0.1", "-p", str(port)],
+        all.query,
+    )
+
+
+def drf(all: Upstreams) -> Upstream:
+    return all.start(
+        "drf",
+        "/page/",
+        lambda port: [
+            *(str(BIN / "gunicorn"), "--bind", f"127.0.0.1:{port}", "--threads", "4", "--no-control-socket"),
+            *("--access-logfile", "-", "--chdir", str(APPS), "drf:application"),
+        ],
+        all.query,
+        ORDERS_SQLITE=str(all.database),
+    )
+
+
+def fastapi(all: Upstreams) -> Upstream:
+    return all.start(
+        "fastapi",
+        "/page",
+        lambda port: [
+            *(str(BIN / "uvicorn"), "--app-dir", str(APPS), "--host", "127.0.0.1", "--port", str(port)),
+            "fastapi_pages:app",
+        ],
+        all.query,
+        ORDERS_SQLITE=str(all.database),
+    )
+
+
+def json_server(version: int) -> Callable[[Upstreams], Upstream]:
+    def start(all: Upstreams) -> Upstream:
+        name = f"json-server-{version}"
+        database = all.directory / f"{name}.json"
+        database.write_text(json.dumps({"orders": orders.safe_orders()}))
+        package = INSTALLED / "npm" / "node_modules" / name
+        manifest = json.loads((package / "package.json").read_text())
+        entry = manifest["bin"] if isinstance(manifest["bin"], str) else manifest["bin"]["json-server"]
+        return all.start(
+            name,
+            "/orders?_page=1",
+            lambda port: [
+                *(shutil.which("node") or "node", str(package / entry), str(database)),
+                *("--host", "127.0.0.1", "--port", str(port)),
+            ],
+            lambda table: json.loads(database.read_text())[table],
+        )
+
+    return start
+
+
+def in_process(name: str, app: str, ready: str) -> Callable[[Upstreams], Upstream]:
+    """A server whose store is its own memory: the app fills it, dumps it and serves it."""
+
+    def start(all: Upstreams) -> Upstream:
+        dump = all.directory / f"{name}.json"
+        return all.start(
+            name,
+            ready,
+            lambda port: [sys.executable, str(APPS / app), str(port), str(all.json), str(dump)],
+            lambda _: json.loads(dump.read_text()),
+        )
+
+    return start
+
+
+STARTERS: dict[str, Callable[[Upstreams], Upstream]] = {
+    "datasette": datasette,
+    "drf": drf,
+    "fastapi": fastapi,
+    "json-server-0": json_server(0),
+    "json-server-1": json_server(1),
+    "kinto": in_process("kinto", "kinto_records.py", "/v1/"),
+    "dynamodb": in_process("dynamodb", "dynamodb.py", "/moto-api/"),
+}
