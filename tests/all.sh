@@ -6,7 +6,7 @@
 # The servers and clients that others wrote go into target/real, nothing else is installed but missing Debian packages.
 # The last line is `N passed, M failed`; the status is 0 only if every step and every test passed and none was skipped.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 installed=$PWD/target/real
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
@@ -114,15 +114,15 @@ python_tests() {
 finish() {
   local rust python passed failed skipped name
   # The figures are: passed, failed, skipped.
-  rust=($(sed -nE 's/^test result: .* ([0-9]+) passed; ([0-9]+) failed; ([0-9]+) ignored.*/\1 \2 \3/p' "$rust_log" 2>/dev/null |
-    awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }'))
-  python=($(python3 - "$python_report" 2>/dev/null <<'PYTHON' || echo 0 0 0
+  read -ra rust < <(sed -nE 's/^test result: .* ([0-9]+) passed; ([0-9]+) failed; ([0-9]+) ignored.*/\1 \2 \3/p' "$rust_log" 2>/dev/null |
+    awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }')
+  read -ra python < <(python3 - "$python_report" 2>/dev/null <<'PYTHON' || echo 0 0 0
 import sys, xml.etree.ElementTree as tree
 suite = tree.parse(sys.argv[1]).getroot().find("testsuite").attrib
 tests, failures, errors, skipped = (int(suite[name]) for name in ("tests", "failures", "errors", "skipped"))
 print(max(0, tests - failures - errors - skipped), failures + errors, skipped)
 PYTHON
-  ))
+  )
   passed=$((rust[0] + python[0]))
   failed=$((rust[1] + python[1]))
   skipped=$((rust[2] + python[2]))

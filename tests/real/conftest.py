@@ -1,11 +1,15 @@
 """Fixtures: the real servers, the proxy, and the scripted upstream that misbehaves on request."""
 
+import os
 from pathlib import Path
 
 import pytest
 from harness.proxy import Serve
 from harness.scripted import Scripted
 from harness.upstream import Upstreams
+
+# Everything here talks to this machine alone, whatever proxy the environment names.
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +22,7 @@ def upstreams(tmp_path_factory):
 
 @pytest.fixture
 def serve(tmp_path: Path):
-    """Starts `unpage serve` with the text of a configuration, or with the URL of an upstream whose pagination it must find."""
+    """Starts `unpage serve` with the text of a configuration, or for an upstream of unknown pagination."""
     running: list[Serve] = []
 
     def start(*, config: str | None = None, upstream: str | None = None, environment: dict[str, str] | None = None):

@@ -364,7 +364,7 @@ COLLECTIONS += [
         body='{"TableName":"orders"}',
         ordered=False,
         identity=lambda record: record["number"]["S"],
-        hopeless="a POST: where the token goes can't be guessed without harm",
+        hopeless="without a Limit the table comes in one page, and nothing in it says that there is no other",
     ),
     Collection(
         # The filter is applied after the limit: the first nine pages are empty and yet not the end.
@@ -382,6 +382,6 @@ COLLECTIONS += [
         shaped=lambda stored: [record for record in stored if int(record["id"]["N"]) > 950],
         ordered=False,
         identity=lambda record: record["number"]["S"],
-        hopeless="a POST: where the token goes can't be guessed without harm",
+        hopeless="a POST whose first pages are empty: nothing shows that a token arrived where it was put",
     ),
 ]

@@ -34,6 +34,9 @@ class Running:
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
 
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
     def outcome(self) -> Outcome:
         try:
             _, stderr = self.process.communicate(timeout=SECONDS)
@@ -51,7 +54,7 @@ def curl(version: str) -> Callable[[str, Path], Running]:
     """curl, unbuffered, in this version of HTTP."""
 
     def start(url: str, file: Path) -> Running:
-        command = ["curl", "-q", "-sS", "-N", "--noproxy", "*", f"--{version}", "-H", f"Accept: {STREAM}"]
+        command = ["curl", "-q", "-sS", "-N", f"--{version}", "-H", f"Accept: {STREAM}"]
         return Running([*command, "-o", str(file), url], by_status)
 
     return start
@@ -63,10 +66,9 @@ def node_fetch(url: str, file: Path) -> Running:
 
 
 def with_requests(url: str, file: Path) -> Outcome:
-    with requests.Session() as session, file.open("wb") as out:
-        session.trust_env = False
+    with file.open("wb") as out:
         try:
-            with session.get(url, headers={"Accept": STREAM}, stream=True, timeout=SECONDS) as answer:
+            with requests.get(url, headers={"Accept": STREAM}, stream=True, timeout=SECONDS) as answer:
                 answer.raise_for_status()
                 for piece in answer.iter_content(chunk_size=None):
                     out.write(piece)
@@ -77,7 +79,7 @@ def with_requests(url: str, file: Path) -> Outcome:
 
 def with_httpx(**versions: bool) -> Callable[[str, Path], Outcome]:
     def run(url: str, file: Path) -> Outcome:
-        with httpx.Client(trust_env=False, timeout=SECONDS, **versions) as client, file.open("wb") as out:
+        with httpx.Client(timeout=SECONDS, **versions) as client, file.open("wb") as out:
             try:
                 with client.stream("GET", url, headers={"Accept": STREAM}) as answer:
                     answer.raise_for_status()
@@ -107,7 +109,7 @@ CLIENTS: dict[str, tuple[Callable[[str, Path], Outcome], str]] = {
 
 def curl_into_jq(url: str) -> subprocess.CompletedProcess:
     """What everyone types: the status is jq's alone, for a pipe forgets curl's."""
-    command = f"curl -q -sN --noproxy '*' -H 'Accept: {STREAM}' '{url}' | jq -c .id"
+    command = f"curl -q -sN -H 'Accept: {STREAM}' '{url}' | jq -c .id"
     return subprocess.run(["bash", "-c", command], capture_output=True, timeout=SECONDS)
 
 

@@ -1,5 +1,6 @@
 """Child processes: started with their output in a file, waited for by a condition, and stopped by their own id."""
 
+import contextlib
 import os
 import random
 import signal
@@ -37,10 +38,8 @@ class Child:
         return self.process.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
-        except ProcessLookupError:
-            pass
 
     def kill(self) -> None:
         """kill -9, and waits until it is gone."""
@@ -67,8 +66,8 @@ def until(condition: Callable[[], object], what: str, seconds: float = 30):
 
 
 def free_port() -> int:
-    """A port that nobody listens on. It lies below the range that outgoing connections take theirs from, so that none of
-    them can have it before the server that it is for."""
+    """A port that nobody listens on, below the range that outgoing connections take theirs from: none of them can have
+    it before the server that it is for."""
     for port in random.sample(range(20_000, 32_000), 200):
         with socket.socket() as probe:
             try:

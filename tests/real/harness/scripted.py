@@ -1,4 +1,4 @@
-"""An upstream that keeps to a script: twenty pages of a hundred records behind a cursor, and one page that goes wrong."""
+"""An upstream that keeps to a script: twenty pages of a hundred records, and one page that goes wrong."""
 
 import enum
 import threading
