@@ -62,7 +62,7 @@ debian_packages() {
     as_root apt-get -qq update && as_root apt-get -qq install -y --no-install-recommends "${missing[@]}" || return
   fi
   command -v cargo >/dev/null || {
-    echo "    Rust is missing: install it with rustup, https://rustup.rs" >&2
+    echo "    Rust is missing: install it with rustup" >&2
     return 1
   }
 }

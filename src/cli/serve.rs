@@ -12,7 +12,7 @@ use crate::gateway::Gateway;
 use crate::{server, telemetry};
 
 #[derive(Debug, clap::Args)]
-#[group(id = "source", required = true, multiple = false, args = ["config", "upstream"])]
+#[command(group(clap::ArgGroup::new("source").required(true).args(["config", "upstream"])))]
 pub(super) struct Arguments {
     /// The configuration file
     #[arg(long, value_name = "FILE")]

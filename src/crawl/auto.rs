@@ -83,10 +83,11 @@ async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Head, page: 
     let batch = opened.take(head, first)?;
     opened.ready.push_back(batch);
     let second = opened.next().await?;
-    let is_guess = matches!(&opened.pagination.style, Style::Cursor(cursor) if !cursor.tokens.is_empty());
-    if is_guess && second.as_ref().is_some_and(Batch::is_empty) {
-        // A parameter of another meaning may be a filter that nothing passes: an empty page proves nothing for it.
-        return Err(Failure::new(Fault::Unproven, "the second page was empty", ""));
+    let is_pointed = opened.pagination.style.is_pointed();
+    if is_pointed && second.as_ref().is_some_and(Batch::is_empty) {
+        // A guessed parameter may be a filter that nothing passes, and a guessed array one that only the first page has:
+        // where pages point to each other, the second one has records, or it proves nothing.
+        return Err(Failure::new(Fault::Unproven, "the second page has no records there", ""));
     }
     opened.ready.extend(second);
     Ok(opened)

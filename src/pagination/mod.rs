@@ -293,6 +293,16 @@ impl Style {
         }
     }
 
+    /// Whether each page says where the next one is; otherwise that follows from its number or its last key.
+    pub fn is_pointed(&self) -> bool {
+        matches!(self, Self::LinkHeader { .. } | Self::NextUrl { .. } | Self::Cursor(_))
+    }
+
+    /// Whether pages are addressed by a number, which moves when records before it are added or removed.
+    pub fn is_numbered(&self) -> bool {
+        matches!(self, Self::Page { .. } | Self::Offset { .. } | Self::Range { .. })
+    }
+
     /// The parameters that something is put into from page to page.
     pub fn params(&self) -> Vec<&Param> {
         match self {

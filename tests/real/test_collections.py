@@ -60,6 +60,10 @@ def test_fetch_finds_out(collection: Collection, upstreams):
 def test_serve_refuses_what_it_can_not_prove(collection: Collection, upstreams, serve):
     proxy = serve(upstream=upstreams.get(collection.server).url)
     answer = stream(collection, proxy.url + collection.auto_address)
+    if collection.method == "POST":
+        # It may be a write: without a configuration it is passed on once, and what comes back is the upstream's own.
+        assert answer.headers["Content-Type"] != STREAM, collection.hopeless
+        return
     assert answer.status_code >= 400, collection.hopeless
     assert "pagination" in answer.text, "it must say what to configure"
 

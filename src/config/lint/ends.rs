@@ -25,7 +25,7 @@ pub(super) static RULES: &[Rule] = &[
         about: &["pagination.end"],
         check: |facts| {
             let style = &facts.pagination.style;
-            let pointed = matches!(style, Style::LinkHeader { .. } | Style::NextUrl { .. } | Style::Cursor(_));
+            let pointed = style.is_pointed();
             let (guess, hint) = match facts.pagination.end {
                 End::ShortPage => {
                     ("a short page", "leave end out: a filtered page may be short, and its next page isn't")

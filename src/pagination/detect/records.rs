@@ -89,6 +89,8 @@ impl Array<'_> {
         let name = names::plain(self.names().next_back().unwrap_or_default());
         let elements = match self.elements.first() {
             Some(Value::Object(_)) => 30,
+            // Rows without names, as tables have them.
+            Some(Value::Array(_)) => 15,
             None => 12,
             Some(_) => 0,
         };

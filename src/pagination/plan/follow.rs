@@ -135,7 +135,7 @@ impl Follow {
         let totals = (self.pagination.total.as_ref(), self.pagination.total_pages.as_ref());
         let shrunk = self.tally.read_totals(totals.0, totals.1, head, page)?;
         if let Shrunk::From(before) = shrunk
-            && matches!(self.pagination.style, Style::Page { .. } | Style::Offset { .. } | Style::Range { .. })
+            && self.pagination.style.is_numbered()
         {
             return Err(Wrong::TotalShrank { before, after: self.tally.total.unwrap_or_default() });
         }
@@ -170,7 +170,7 @@ impl Follow {
             return self.finish(proof);
         }
         let more = self.more(page);
-        if self.style_points() {
+        if self.pagination.style.is_pointed() {
             match (self.addresses().pointed(head, page)?, more) {
                 (Some(_), Some(false)) => self.finish(Proof::Flag),
                 (Some(_), _) if self.pagination.end == End::EmptyPage && new == 0 => self.finish(Proof::EmptyPage),
@@ -229,7 +229,7 @@ impl Follow {
             return Ok(None);
         }
         match (self.tally.total, self.tally.total_pages) {
-            (Some(total), _) if records > total && self.style_is_numbered() => {
+            (Some(total), _) if records > total && self.pagination.style.is_numbered() => {
                 Err(Wrong::TotalDisagrees { records, total })
             }
             (Some(total), _) if records == total => Ok(Some(Proof::Total(total))),
@@ -317,7 +317,7 @@ impl Follow {
         if self.position.start == Start::Beginning {
             if let Some(total) = total {
                 // Records that were deleted after they were read make a cursor's count larger than the last total.
-                let too_many = records > total && self.style_is_numbered();
+                let too_many = records > total && self.pagination.style.is_numbered();
                 if records < total || too_many {
                     return Err(Wrong::TotalDisagrees { records, total });
                 }
@@ -368,14 +368,6 @@ impl Follow {
             first: &self.first,
             position: self.position.number,
         }
-    }
-
-    fn style_points(&self) -> bool {
-        matches!(self.pagination.style, Style::LinkHeader { .. } | Style::NextUrl { .. } | Style::Cursor(_))
-    }
-
-    fn style_is_numbered(&self) -> bool {
-        matches!(self.pagination.style, Style::Page { .. } | Style::Offset { .. } | Style::Range { .. })
     }
 
     /// The upstream's flag, where it has one and the page holds it.

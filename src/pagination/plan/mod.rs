@@ -6,7 +6,7 @@
 //!                                  │  └───────────────────▶ Done    (the end is proven)
 //!                                  └── refused() ─────────▶ Done    (a status that is the end)
 //! ```
-//! Whatever is neither a next address nor a proven end is a [`Wrong`], and the crawl breaks.
+//! Whatever is neither a next address nor a proven end is a [`Wrong`](super::Wrong), and the crawl breaks.
 
 mod address;
 mod follow;
