@@ -1,0 +1,295 @@
+//! Everything that asks for no stream: the upstream's own answer, as if nobody stood between.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request};
+use http_body_util::Full;
+
+use super::client::{self, BOTH, Version};
+use super::proxy::{Proxy, collection};
+use super::upstream::{Asked, Framing, Reply, Upstream, answer};
+
+/// A collection whose page parameter is `page`, under every path.
+const PAGES: &str = "records = \"items\"\npagination = { type = \"page\", param = \"page\", start = 1 }";
+
+/// A proxy in front of an upstream that answers everything like this.
+async fn forwarding<S>(script: S) -> (Upstream, Proxy)
+where
+    S: Fn(&Asked) -> Reply + Send + Sync + 'static,
+{
+    let upstream = Upstream::scripted(1, move |asked, _| script(asked)).await;
+    let proxy = Proxy::start(&collection(&upstream.url(), PAGES)).await;
+    (upstream, proxy)
+}
+
+/// Header fields as sorted lines.
+fn fields(headers: &HeaderMap) -> Vec<String> {
+    let mut lines: Vec<_> =
+        headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+    lines.sort();
+    lines
+}
+
+fn empty(method: &str, target: &str) -> Request<Full<Bytes>> {
+    Request::builder().method(method).uri(target).body(Full::default()).unwrap()
+}
+
+#[tokio::test]
+async fn an_answer_is_passed_on_with_its_status_fields_and_body() {
+    let cases: [(u16, &[(&str, &str)], &str); 9] = [
+        (200, &[("content-type", "text/html; charset=utf-8")], "<p>é</p>"),
+        (200, &[("set-cookie", "a=1"), ("set-cookie", "b=2"), ("x-own", "1")], "{}"),
+        (201, &[("location", "/orders/7")], "made"),
+        (206, &[("content-range", "bytes 0-1/5")], "ab"),
+        (302, &[("location", "http://elsewhere.example/")], ""),
+        (304, &[("etag", "\"x\"")], ""),
+        (401, &[("www-authenticate", "Basic realm=\"orders\"")], "who?"),
+        (404, &[("content-type", "application/json")], "{\"error\":\"no such order\"}"),
+        (503, &[("retry-after", "7")], "later"),
+    ];
+    for (status, headers, body) in cases {
+        let (upstream, proxy) = forwarding(move |_| Reply::Whole(answer(status, headers, body))).await;
+        for version in BOTH {
+            let received = client::receive(version, proxy.address, client::get("/orders", "*/*")).await;
+            assert_eq!((received.head.status.as_u16(), received.whole()), (status, body), "{version:?}");
+            let mut expected: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            expected.extend(["vary: accept".to_owned(), "via: 1.1 unpage".to_owned()]);
+            if status != 304 {
+                expected.push(format!("content-length: {}", body.len()));
+            }
+            expected.sort();
+            let mut got = received.head.headers.clone();
+            got.remove("date");
+            assert_eq!(fields(&got), expected, "{status} {version:?}");
+        }
+        assert_eq!(upstream.asked().len(), 2, "asked once each");
+    }
+}
+
+#[tokio::test]
+async fn a_request_arrives_as_it_was_sent_but_for_the_connection() {
+    let (upstream, proxy) = forwarding(|_| Reply::json("{}")).await;
+    let request = "PATCH /orders/7 HTTP/1.1\r\nHost: public.example\r\nAccept: text/html\r\nAccept-Encoding: br\r\n\
+        Authorization: Bearer t\r\nCookie: a=1; b=2\r\nIf-Match: \"x\"\r\nRange: bytes=5-\r\nX-Own: 1\r\nX-Own: 2\r\n\
+        X-Forwarded-For: 10.0.0.1\r\nVia: 1.1 front\r\nUser-Agent: test\r\nContent-Type: text/plain\r\n\
+        Connection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nTE: trailers\r\nUpgrade: websocket\r\n\
+        Proxy-Authorization: Basic cDpw\r\nContent-Length: 5\r\n\r\nhello";
+    client::raw(proxy.address, request).await;
+    let asked = upstream.asked().remove(0);
+    assert_eq!((asked.method.as_str(), asked.target.as_str(), &asked.body[..]), ("PATCH", "/orders/7", &b"hello"[..]));
+    let mut expected = [
+        format!("host: {}", upstream.address),
+        "accept: text/html".to_owned(),
+        "accept-encoding: br".to_owned(),
+        "authorization: Bearer t".to_owned(),
+        "content-length: 5".to_owned(),
+        "content-type: text/plain".to_owned(),
+        "cookie: a=1; b=2".to_owned(),
+        "if-match: \"x\"".to_owned(),
+        "range: bytes=5-".to_owned(),
+        "user-agent: test".to_owned(),
+        "via: 1.1 front".to_owned(),
+        "via: 1.1 unpage".to_owned(),
+        "x-forwarded-for: 10.0.0.1".to_owned(),
+        "x-own: 1".to_owned(),
+        "x-own: 2".to_owned(),
+    ];
+    expected.sort();
+    assert_eq!(fields(&asked.headers), expected);
+}
+
+#[tokio::test]
+async fn an_http2_client_looks_like_any_other_to_an_http1_upstream() {
+    let (upstream, proxy) = forwarding(|_| Reply::json("{}")).await;
+    let request = Request::post("/orders?x=1").header("te", "trailers").header("user-agent", "test");
+    // RFC 9113 §8.2.3: cookies may come in crumbs, and must be one field again for HTTP/1.1.
+    let request = request.header("cookie", "a=1").header("cookie", "b=2").body(Full::from("hello")).unwrap();
+    let received = client::receive(Version::Http2, proxy.address, request).await;
+    assert_eq!(received.whole(), "{}");
+    let asked = upstream.asked().remove(0);
+    assert_eq!((asked.target.as_str(), &asked.body[..]), ("/orders?x=1", &b"hello"[..]));
+    let expected = [
+        "content-length: 5".to_owned(),
+        "cookie: a=1; b=2".to_owned(),
+        format!("host: {}", upstream.address),
+        "user-agent: test".to_owned(),
+        "via: 2 unpage".to_owned(),
+    ];
+    assert_eq!(fields(&asked.headers), expected);
+}
+
+#[tokio::test]
+async fn what_belongs_to_the_upstreams_connection_stays_there() {
+    let raw = "HTTP/1.1 200 OK\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nUpgrade: h2c\r\n\
+        Transfer-Encoding: chunked\r\nTrailer: X-T\r\nProxy-Authenticate: Basic\r\nX-Own: 1\r\nVary: Origin\r\n\r\n\
+        5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n";
+    let (_upstream, proxy) = forwarding(move |_| Reply::Raw(raw.into())).await;
+    for version in BOTH {
+        let mut received = client::receive(version, proxy.address, client::get("/", "*/*")).await;
+        assert_eq!(received.whole(), "hello");
+        received.head.headers.remove("date");
+        let framing = (version == Version::Http1).then(|| "transfer-encoding: chunked".to_owned());
+        let expected = ["vary: Origin", "vary: accept", "via: 1.1 unpage", "x-own: 1"].map(ToOwned::to_owned);
+        assert_eq!(fields(&received.head.headers), framing.into_iter().chain(expected).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn paths_and_queries_arrive_byte_for_byte() {
+    let (upstream, proxy) = forwarding(|_| Reply::json("{}")).await;
+    let cases = [
+        ("/", "/"),
+        ("/a//b/", "/a//b/"),
+        ("/a%2Fb/%e9/caf%C3%A9;v=1,2:@!$&()*+", "/a%2Fb/%e9/caf%C3%A9;v=1,2:@!$&()*+"),
+        ("/a?", "/a?"),
+        ("/a?b", "/a?b"),
+        ("/a?b=&=c&&d=1&d=2", "/a?b=&=c&&d=1&d=2"),
+        ("/a?b=%2f%2F+%20&page%5Bsize%5D=[1]", "/a?b=%2f%2F+%20&page%5Bsize%5D=[1]"),
+        ("/a?$filter=name eq".split(' ').next().unwrap(), "/a?$filter=name"),
+        ("/a?f=a'b'%27", "/a?f=a'b'%27"),
+        ("/a?q=;/?:@!$()*,-._~", "/a?q=;/?:@!$()*,-._~"),
+        ("/a?page=2&b=%2f&_format=ndjson&c&&d", "/a?page=2&b=%2f&c&&d"),
+        ("/a?_format=ndjson&page=2", "/a?page=2"),
+        ("/a?page=2&_forma%74=ndjson", "/a?page=2"),
+    ];
+    for version in BOTH {
+        for (sent, arrived) in cases {
+            client::receive(version, proxy.address, empty("GET", sent)).await;
+            assert_eq!(upstream.asked().last().unwrap().target, arrived, "{sent} over {version:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_path_never_leads_out_of_what_is_configured() {
+    let upstream = Upstream::scripted(1, |_, _| Reply::json("{}")).await;
+    let collections = [
+        format!("[[collection]]\npath = \"/files/{{*rest}}\"\nupstream = \"{}/api/v1\"\n{PAGES}\n", upstream.url()),
+        format!("[[collection]]\npath = \"/shops/{{shop}}/orders\"\nupstream = \"{}/api\"\n", upstream.url()),
+        format!("upstream_path = \"/v2/{{shop}}/list\"\n{PAGES}\n"),
+    ];
+    let proxy = Proxy::start(&collections.concat()).await;
+    for (target, arrived) in [
+        ("/files/a/b?x=1", "/api/v1/files/a/b?x=1"),
+        ("/files/", "/api/v1/files/"),
+        ("/files/..a/b..", "/api/v1/files/..a/b.."),
+        ("/shops/7%2F8/orders", "/api/v2/7%2F8/list"),
+    ] {
+        client::receive(Version::Http1, proxy.address, empty("GET", target)).await;
+        assert_eq!(upstream.asked().last().unwrap().target, arrived, "{target}");
+    }
+    upstream.forget();
+    for target in [
+        "/files/../secret",
+        "/files/%2e%2e/%2E./secret",
+        "/files/.%2e",
+        "/files/./a",
+        "/files/a/..",
+        "/files/..\\..\\secret",
+        "/files/a\\b",
+        "/shops/../orders",
+        "/shops/%2e%2E/orders",
+    ] {
+        for accept in ["*/*", "application/x-ndjson"] {
+            let request = format!("GET {target} HTTP/1.1\r\nHost: p\r\nAccept: {accept}\r\nConnection: close\r\n\r\n");
+            let received = String::from_utf8(client::raw(proxy.address, request).await).unwrap();
+            let refused = ["HTTP/1.1 400 ", "HTTP/1.1 404 "].iter().any(|status| received.starts_with(status));
+            assert!(refused, "{target}: {received}");
+        }
+    }
+    assert_eq!(upstream.asked().len(), 0);
+    client::receive(Version::Http1, proxy.address, empty("GET", "/files/")).await;
+}
+
+#[tokio::test]
+async fn who_names_a_page_gets_that_page() {
+    let upstream = Upstream::of(120).await;
+    let proxy = Proxy::before(&upstream).await;
+    for (target, accept) in [
+        ("/page/orders?page=2&size=3", "application/x-ndjson, */*;q=0.1"),
+        ("/page/orders?size=3&_format=ndjson&page=2", "*/*"),
+        ("/offset/orders?offset=3&limit=3", "application/x-ndjson, */*;q=0.1"),
+    ] {
+        for version in BOTH {
+            let received = client::receive(version, proxy.address, client::get(target, accept)).await;
+            let page: serde_json::Value = serde_json::from_str(received.whole()).unwrap();
+            assert_eq!(page["items"][0]["id"], "ord_000000004", "{target}");
+            assert_eq!(page["items"].as_array().unwrap().len(), 3);
+            assert_eq!(received.header("content-type"), Some("application/json"));
+        }
+    }
+    assert_eq!(upstream.asked().len(), 6);
+}
+
+#[tokio::test]
+async fn other_methods_than_the_collections_are_passed_on() {
+    let (upstream, proxy) = forwarding(|asked| Reply::json(asked.method.to_string())).await;
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "PURGE"] {
+        let mut request = client::stream("/orders");
+        *request.method_mut() = Method::from_bytes(method.as_bytes()).unwrap();
+        let received = client::receive(Version::Http1, proxy.address, request).await;
+        assert_eq!(received.whole(), method);
+        assert_eq!(upstream.asked().last().unwrap().header("accept"), Some("application/x-ndjson"));
+    }
+}
+
+#[tokio::test]
+async fn a_head_request_keeps_the_length_that_it_asks_for() {
+    let (upstream, proxy) = forwarding(|_| Reply::Whole(answer(200, &[("etag", "\"x\"")], "hello"))).await;
+    for version in BOTH {
+        let received = client::receive(version, proxy.address, empty("HEAD", "/orders")).await;
+        assert_eq!((received.whole(), received.header("content-length")), ("", Some("5")), "{version:?}");
+        assert_eq!(upstream.forget()[0].method, Method::HEAD);
+    }
+    client::receive(Version::Http1, proxy.address, empty("HEAD", "/orders")).await;
+}
+
+#[tokio::test]
+async fn large_bodies_pass_in_both_directions() {
+    let (_upstream, proxy) = forwarding(|asked| Reply::Whole(answer(200, &[], asked.body.clone()))).await;
+    let body: Bytes = (0..3_000_000_u32).map(|number| number.to_le_bytes()[0]).collect();
+    for version in BOTH {
+        let request = Request::put("/orders").body(Full::new(body.clone())).unwrap();
+        let received = client::receive(version, proxy.address, request).await;
+        assert!(received.broken.is_none() && received.body == body, "{} bytes", received.body.len());
+    }
+    let request = "POST / HTTP/1.1\r\nHost: p\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n\
+        5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
+    let received = String::from_utf8(client::raw(proxy.address, request).await).unwrap();
+    assert!(received.ends_with("\r\n\r\nhello world"), "{received}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_stays_cut() {
+    for framing in [Framing::Length, Framing::Chunked] {
+        let (_upstream, proxy) = forwarding(move |_| Reply::Cut(answer(200, &[], "hello world!"), framing)).await;
+        for version in BOTH {
+            let received = client::receive(version, proxy.address, client::get("/", "*/*")).await;
+            assert!(received.broken.is_some(), "{framing:?} {version:?}");
+            assert!(b"hello ".starts_with(&received.body[..]));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_may_have_had_an_effect_is_not_sent_twice() {
+    let (upstream, proxy) = forwarding(|asked| match asked.method {
+        Method::POST => Reply::Raw(Vec::new()),
+        _ => Reply::json("{}"),
+    })
+    .await;
+    // The first request leaves a connection to the upstream open, which the second one uses.
+    client::receive(Version::Http1, proxy.address, empty("GET", "/orders")).await;
+    let request = Request::post("/orders").body(Full::from("one order")).unwrap();
+    let received = client::receive(Version::Http1, proxy.address, request).await;
+    assert_eq!(received.head.status, 502);
+    assert_eq!(upstream.asked().iter().filter(|asked| asked.method == Method::POST).count(), 1);
+}
+
+#[tokio::test]
+async fn an_http10_client_is_answered_in_its_own_way() {
+    let (_upstream, proxy) = forwarding(|_| Reply::json("{}")).await;
+    let received = client::raw(proxy.address, "GET /orders HTTP/1.0\r\n\r\n").await;
+    let received = String::from_utf8(received).unwrap();
+    assert!(received.starts_with("HTTP/1.0 200 OK\r\n") && received.ends_with("\r\n\r\n{}"), "{received}");
+    assert!(!received.contains("chunked"), "{received}");
+}

@@ -1,0 +1,15 @@
+//! The proxy between two sockets: what a client gets, what the upstream is asked, and what the command line says.
+//!
+//! Three helpers: `upstream` (the demo's legacy API with a script of faults), `proxy` (in this process, or the real binary)
+//! and `client` (HTTP/1.1, HTTP/2, bare TCP). What they carry:
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "clippy.toml allows it in tests, and means their helpers too")]
+
+mod client;
+mod proxy;
+mod upstream;
+
+// Whole collections, byte for byte, in every pagination type; what the head of a stream says; raw records.
+mod streams;
+// Everything else: passed through, byte for byte, in both directions; paths that lead out.
+mod forward;

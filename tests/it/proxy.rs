@@ -1,0 +1,144 @@
+//! The proxy under test: in this process on a port of its own, or the real binary.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Output, Stdio};
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use unpage::config::{Config, Machine};
+use unpage::gateway::Gateway;
+
+use super::upstream::Upstream;
+
+/// Retries that cost no time; three attempts in all.
+pub(super) const RETRY: &str = "retry = { attempts = 3, base = \"1ms\", cap = \"2s\" }";
+
+/// A proxy in this process; it stops when it is dropped.
+pub(super) struct Proxy {
+    pub(super) address: SocketAddr,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// A proxy for this configuration.
+    pub(super) async fn start(toml: &str) -> Self {
+        let config = Config::read(toml, "the test's configuration", &Machine);
+        Self::of(&config.unwrap_or_else(|mistakes| panic!("{mistakes}\nin\n{toml}"))).await
+    }
+
+    /// A proxy for what is configured already.
+    pub(super) async fn of(config: &Config) -> Self {
+        let gateway = Gateway::new(config, TaskTracker::new()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(unpage::server::serve(listener, gateway, stop.clone().cancelled_owned()));
+        Self { address, stop, serving }
+    }
+
+    /// A proxy in front of every collection of the demo.
+    pub(super) async fn before(upstream: &Upstream) -> Self {
+        Self::start(&demo(upstream)).await
+    }
+
+    /// Stops accepting, and resolves when what was under way has ended.
+    pub(super) async fn stop(mut self) {
+        self.stop.cancel();
+        (&mut self.serving).await.unwrap();
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// The configuration of the demo's collections, with retries that cost no time.
+pub(super) fn demo(upstream: &Upstream) -> String {
+    unpage::demo::configuration(&upstream.url()).replace("\nmethod", &format!("\n{RETRY}\nmethod"))
+}
+
+/// One collection of `upstream` at `/orders`, with these lines more.
+pub(super) fn collection(upstream: &str, lines: &str) -> String {
+    let retry = if lines.contains("retry") { "" } else { RETRY };
+    format!("[[collection]]\npath = \"/{{*rest}}\"\nupstream = \"{upstream}\"\n{retry}\n{lines}\n")
+}
+
+/// What the binary does with these arguments, from its start to its end.
+pub(super) async fn run(arguments: &[&str]) -> Output {
+    let mut command = binary();
+    command.args(arguments).stdin(Stdio::null());
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+/// The binary, without what the environment of the tests would tell it.
+pub(super) fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unpage"));
+    command.env_remove("UNPAGE_LOG").env_remove("RUST_LOG").env("NO_COLOR", "1");
+    command
+}
+
+/// `unpage serve` as a process of its own; killed when it is dropped.
+pub(super) struct Process {
+    pub(super) address: SocketAddr,
+    child: Child,
+    stderr: BufReader<std::process::ChildStderr>,
+    said: String,
+}
+
+impl Process {
+    /// Starts the binary with a configuration file, and waits until it listens.
+    pub(super) fn serve(toml: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("unpage.toml");
+        std::fs::write(&file, toml).unwrap();
+        let mut command = binary();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(&file);
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut process = Self { address, child, stderr, said: String::new() };
+        let line = process.wait_for("listening on ");
+        process.address = line.rsplit_once("http://").unwrap().1.trim().parse().unwrap();
+        process
+    }
+
+    /// Reads what it says until a line has this in it.
+    pub(super) fn wait_for(&mut self, part: &str) -> String {
+        loop {
+            let mut line = String::new();
+            let read = self.stderr.read_line(&mut line).unwrap();
+            assert!(read > 0, "it ended before it said {part:?}:\n{}", self.said);
+            self.said.push_str(&line);
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    /// Sends a signal to it.
+    pub(super) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for its end: everything that it said, and its exit code.
+    pub(super) fn end(mut self) -> (String, Option<i32>) {
+        self.stderr.read_to_string(&mut self.said).unwrap();
+        let code = self.child.wait().unwrap().code();
+        (std::mem::take(&mut self.said), code)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

@@ -1,0 +1,253 @@
+//! Whole streams: every record of a collection once, byte for byte, and no page asked for twice.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use http::{Method, Request, header};
+use http_body_util::Full;
+use unpage::config::{Config, Machine};
+use unpage::demo::Order;
+
+use super::client::{self, BOTH, Received, Version};
+use super::proxy::{Proxy, collection, demo};
+use super::upstream::{Gate, Reply, Upstream, answer};
+
+/// The most orders on a page of the upstream's.
+const PAGE: u64 = 50;
+
+/// The first so many orders as NDJSON.
+pub(super) fn orders(count: u64) -> String {
+    (1..=count).map(|number| format!("{}\n", Order(number))).collect()
+}
+
+/// Asks for a collection of the demo's as a stream.
+pub(super) async fn ask(version: Version, proxy: &Proxy, method: &Method, path: &str) -> Received {
+    let request = Request::builder().method(method).uri(path).header(header::ACCEPT, "application/x-ndjson");
+    client::receive(version, proxy.address, request.body(Full::default()).unwrap()).await
+}
+
+/// Path and method of every collection of the demo's.
+pub(super) fn collections(upstream: &Upstream) -> Vec<(String, Method)> {
+    let config = Config::read(&demo(upstream), "the demo", &Machine).unwrap();
+    let collections: Vec<_> =
+        config.collections.iter().map(|collection| (collection.path.clone(), collection.method.clone())).collect();
+    assert_eq!(collections.len(), 14);
+    collections
+}
+
+/// How many requests a walk needs: one a page, and one more where only that proves the end.
+fn needed(path: &str, records: u64) -> u64 {
+    let pages = records.div_ceil(PAGE).max(1);
+    let counted = matches!(path, "/page/orders" | "/offset/orders");
+    // A count that agrees may be that of one page; a last page that is shorter than the others agrees with it.
+    let probed = counted && records > 0 && (pages == 1 || records.is_multiple_of(PAGE));
+    pages + u64::from(probed)
+}
+
+#[tokio::test]
+async fn every_collection_is_the_orders_byte_for_byte() {
+    let mut cases = 0;
+    for records in [0, 1, 100, 101, 2_500] {
+        let upstream = Upstream::of(records).await;
+        let proxy = Proxy::before(&upstream).await;
+        for (path, method) in collections(&upstream) {
+            if path == "/none/orders" && records > PAGE {
+                continue;
+            }
+            for version in BOTH {
+                let received = ask(version, &proxy, &method, &path).await;
+                let case = format!("{records} records of {path} over {version:?}");
+                assert_eq!(received.head.status, 200, "{case}: {}", String::from_utf8_lossy(&received.body));
+                assert!(received.whole() == orders(records), "{case}: {}", received.whole());
+                let asked = upstream.forget();
+                let pages: HashSet<_> = asked.iter().map(|asked| asked.page).collect();
+                assert_eq!((asked.len(), pages.len() as u64), (pages.len(), needed(&path, records)), "{case}");
+                cases += 1;
+            }
+        }
+        upstream_was_asked(&upstream, &proxy).await;
+    }
+    assert_eq!(cases, (5 * 14 - 3) * 2);
+}
+
+/// The records were taken out above; the helper wants to see one.
+async fn upstream_was_asked(upstream: &Upstream, proxy: &Proxy) {
+    client::receive(Version::Http1, proxy.address, client::get("/link/orders", "*/*")).await;
+    assert_eq!(upstream.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_single_page_that_is_not_the_whole_is_no_stream() {
+    let upstream = Upstream::of(PAGE + 1).await;
+    let proxy = Proxy::before(&upstream).await;
+    let received = ask(Version::Http1, &proxy, &Method::GET, "/none/orders").await;
+    assert_eq!(received.head.status, 502);
+    assert!(received.whole().contains("50 records came, and the upstream's total is 51"), "{}", received.whole());
+}
+
+#[tokio::test]
+async fn the_head_says_what_was_asked() {
+    let upstream = Upstream::of(3).await;
+    let proxy = Proxy::before(&upstream).await;
+    let cases = [
+        ("/link/orders", "application/x-ndjson", "application/x-ndjson"),
+        ("/link/orders", "application/ndjson", "application/ndjson"),
+        ("/link/orders", "application/jsonl", "application/jsonl"),
+        ("/link/orders", "text/html;q=0.1, application/jsonlines", "application/jsonlines"),
+        ("/link/orders?_format=ndjson", "*/*", "application/x-ndjson"),
+        ("/link/orders?_format=jsonl", "text/html", "application/jsonl"),
+        ("/link/orders?a=1&_format=ndjson&b=2", "application/json", "application/x-ndjson"),
+    ];
+    for version in BOTH {
+        for (target, accept, media_type) in cases {
+            let received = client::receive(version, proxy.address, client::get(target, accept)).await;
+            assert_eq!(received.whole(), orders(3), "{target} {accept}");
+            let fields = ["content-type", "vary", "accept-ranges", "cache-control", "x-accel-buffering", "via"];
+            let fields = fields.map(|name| received.header(name).unwrap_or_default());
+            assert_eq!(fields, [media_type, "accept", "none", "no-store", "no", "1.1 unpage"], "{target} {accept}");
+            assert!(received.header("content-length").is_none());
+        }
+    }
+    for asked in upstream.asked() {
+        assert!(!asked.target.contains("_format"), "{}", asked.target);
+    }
+}
+
+#[tokio::test]
+async fn a_head_request_costs_the_first_page_and_sends_no_body() {
+    let upstream = Upstream::of(2_500).await;
+    let proxy = Proxy::before(&upstream).await;
+    for version in BOTH {
+        let mut request = client::stream("/cursor/orders");
+        *request.method_mut() = Method::HEAD;
+        let received = client::receive(version, proxy.address, request).await;
+        assert_eq!((received.head.status.as_u16(), received.whole()), (200, ""));
+        assert_eq!(received.header("content-type"), Some("application/x-ndjson"));
+        assert_eq!(upstream.asked().len(), 1);
+        assert_eq!(upstream.forget()[0].method, Method::GET);
+    }
+    let request = "HEAD /cursor/orders HTTP/1.1\r\nHost: p\r\nAccept: application/x-ndjson\r\nConnection: close\r\n\r\n";
+    let received = String::from_utf8(client::raw(proxy.address, request).await).unwrap();
+    assert!(received.starts_with("HTTP/1.1 200 OK\r\n") && received.ends_with("\r\n\r\n"), "{received}");
+    assert_eq!(upstream.asked().len(), 1);
+}
+
+/// Records that any parser would change, each as it must come out.
+const SPELLINGS: [&str; 12] = [
+    r#"{"n":123456789012345678901234567890123456789}"#,
+    r#"{"n":1.0,"m":1e400,"z":-0,"e":1E+2,"f":0.10000000000000000001}"#,
+    r#"{"b":1,"a":2,"b":3,"":null}"#,
+    r#"{"s":"\u00e9\/\n\t\\\"\ud83d\ude9a","t":"é🚚"}"#,
+    r#"{"lone":"\ud83d"}"#,
+    r#"{"deep":[[[[{"a":[]}]]]],"text":"]}, {["}"#,
+    r#""a text""#,
+    "17",
+    "true",
+    "null",
+    "[]",
+    "{}",
+];
+
+#[tokio::test]
+async fn records_keep_their_own_bytes() {
+    let page = format!("{{\"data\":[{}]}}", SPELLINGS.join(","));
+    let upstream = Upstream::scripted(0, move |_, _| Reply::json(page.clone())).await;
+    let proxy = Proxy::start(&collection(&upstream.url(), "records = \"data\"\npagination = \"none\"")).await;
+    for version in BOTH {
+        let received = ask(version, &proxy, &Method::GET, "/").await;
+        assert_eq!(received.whole().lines().collect::<Vec<_>>(), SPELLINGS);
+    }
+}
+
+#[tokio::test]
+async fn a_pretty_page_becomes_one_line_a_record() {
+    let page = "\u{feff}\r\n[\r\n  {\n    \"id\": 1,\r\n\t\"tags\": [\n \"a\\nb\"\n]\n  }\n ,\n\n\n2\n,\"\u{2028}\"\r\n]\r\n";
+    let upstream = Upstream::scripted(0, move |_, _| Reply::json(page)).await;
+    let proxy = Proxy::start(&collection(&upstream.url(), "records = \"$\"\npagination = \"none\"")).await;
+    let received = ask(Version::Http1, &proxy, &Method::GET, "/").await;
+    let expected = "{     \"id\": 1,  \t\"tags\": [  \"a\\nb\" ]   }\n2\n\"\u{2028}\"\n";
+    assert_eq!(received.whole(), expected);
+}
+
+#[tokio::test]
+async fn a_page_may_come_in_any_pieces() {
+    let upstream = Upstream::scripted(60, |asked, answer| {
+        let mut raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n".to_vec();
+        let size = 1 + asked.page * 6;
+        for chunk in answer.body().chunks(size) {
+            raw.extend(format!("{:X};x=y\r\n", chunk.len()).bytes().chain(chunk.iter().copied()).chain(*b"\r\n"));
+        }
+        raw.extend(b"0\r\nX-Trailer: 1\r\n\r\n");
+        Reply::Raw(raw)
+    })
+    .await;
+    let proxy = Proxy::before(&upstream).await;
+    let received = ask(Version::Http1, &proxy, &Method::GET, "/cursor/orders").await;
+    assert_eq!(received.whole(), orders(60));
+    assert_eq!(upstream.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn records_leave_while_the_next_page_is_waited_for() {
+    for version in BOTH {
+        let gate = Gate::default();
+        let held = gate.clone();
+        let upstream = Upstream::scripted(120, move |asked, answer| match asked.page {
+            2 => held.before(Reply::Whole(answer)),
+            _ => Reply::Whole(answer),
+        })
+        .await;
+        let proxy = Proxy::before(&upstream).await;
+        let mut response = client::send(version, proxy.address, client::stream("/cursor/orders")).await;
+        gate.reached().await;
+        let first = client::lines(response.body_mut(), 49).await;
+        gate.open();
+        let rest = Received::read(response).await;
+        assert_eq!([first, rest.body.clone()].concat(), orders(120).as_bytes());
+        assert!(rest.broken.is_none());
+    }
+}
+
+#[tokio::test]
+async fn many_streams_share_one_connection() {
+    let upstream = Upstream::of(1_000).await;
+    let proxy = Proxy::before(&upstream).await;
+    let io = hyper_util::rt::TokioIo::new(tokio::net::TcpStream::connect(proxy.address).await.unwrap());
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (sender, connection) = hyper::client::conn::http2::handshake::<_, _, Full<Bytes>>(executor, io).await.unwrap();
+    tokio::spawn(connection);
+    let mut streams = tokio::task::JoinSet::new();
+    for (path, method) in collections(&upstream).into_iter().filter(|(path, _)| path != "/none/orders") {
+        let mut sender = sender.clone();
+        let url = format!("http://{}{path}", proxy.address);
+        let request = Request::builder().method(method).uri(url).header(header::ACCEPT, "application/ndjson");
+        streams.spawn(async move {
+            Received::read(sender.send_request(request.body(Full::default()).unwrap()).await.unwrap()).await
+        });
+    }
+    let received = streams.join_all().await;
+    assert_eq!(received.len(), 13);
+    for stream in received {
+        assert!(stream.whole() == orders(1_000));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_goes_on_after_a_whole_stream() {
+    let upstream = Upstream::of(60).await;
+    let proxy = Proxy::before(&upstream).await;
+    let one = "GET /cursor/orders HTTP/1.1\r\nHost: p\r\nAccept: application/x-ndjson\r\n\r\n";
+    let two = "GET /cursor/orders?_format=jsonl HTTP/1.1\r\nHost: p\r\nConnection: close\r\n\r\n";
+    let received = String::from_utf8(client::raw(proxy.address, format!("{one}{two}")).await).unwrap();
+    assert_eq!(received.matches("HTTP/1.1 200 OK\r\n").count(), 2, "{received}");
+    assert_eq!(received.matches("\r\n0\r\n\r\n").count(), 2, "{received}");
+}
+
+#[tokio::test]
+async fn an_answer_without_content_is_an_empty_page() {
+    let upstream = Upstream::scripted(0, |_, _| Reply::Whole(answer(204, &[], ""))).await;
+    let lines = "records = \"data\"\nrecords_optional = true\npagination = { type = \"cursor\", next = \"next\", param = \"after\" }";
+    let proxy = Proxy::start(&collection(&upstream.url(), lines)).await;
+    let received = ask(Version::Http1, &proxy, &Method::GET, "/orders").await;
+    assert_eq!((received.head.status.as_u16(), received.whole()), (200, ""));
+}
