@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, header};
+use http::{Request, Response, header};
 use http_body_util::BodyExt;
 
-use super::headers::strip_hop_by_hop;
+use super::headers::{join_cookies, strip_hop_by_hop, via};
 use super::problem;
 use super::route::Route;
 use crate::response::{self, Body, BoxError};
@@ -21,12 +21,13 @@ where
     *request.method_mut() = head.method;
     *request.headers_mut() = head.headers;
     strip_hop_by_hop(request.headers_mut());
-    request.headers_mut().append(header::VIA, HeaderValue::from_static("1.1 unpage"));
+    join_cookies(request.headers_mut());
+    request.headers_mut().append(header::VIA, via(head.version));
     match route.client().send(&url, request).await {
         Ok(answer) => {
             let (mut head, body) = answer.into_parts();
             strip_hop_by_hop(&mut head.headers);
-            head.headers.append(header::VIA, HeaderValue::from_static("1.1 unpage"));
+            head.headers.append(header::VIA, via(head.version));
             head.version = http::Version::HTTP_11;
             Response::from_parts(head, response::passed(body))
         }

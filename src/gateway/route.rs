@@ -5,7 +5,7 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::config::{Collection, Config, Upstream};
-use crate::pagination::request::remove_query;
+use crate::pagination::request::{query_value, remove_query};
 use crate::upstream::{BadTrust, Client};
 
 /// Every collection by its path, and a client for each upstream.
@@ -78,7 +78,7 @@ impl Route {
         };
         url.set_path(&format!("{prefix}{path}"));
         url.set_query(uri.query());
-        if uri.query().is_some() {
+        if query_value(&url, format_param).is_some() {
             remove_query(&mut url, format_param);
         }
         url

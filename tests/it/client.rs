@@ -39,7 +39,11 @@ pub(super) fn get(target: &str, accept: &str) -> Request<Full<Bytes>> {
 }
 
 /// Sends a request on a connection of its own, and gives the response when its head has come.
-pub(super) async fn send(version: Version, address: SocketAddr, mut request: Request<Full<Bytes>>) -> Response<Incoming> {
+pub(super) async fn send(
+    version: Version,
+    address: SocketAddr,
+    mut request: Request<Full<Bytes>>,
+) -> Response<Incoming> {
     let io = TokioIo::new(TcpStream::connect(address).await.unwrap());
     match version {
         Version::Http1 => {

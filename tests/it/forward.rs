@@ -144,8 +144,8 @@ async fn paths_and_queries_arrive_byte_for_byte() {
         ("/a?b", "/a?b"),
         ("/a?b=&=c&&d=1&d=2", "/a?b=&=c&&d=1&d=2"),
         ("/a?b=%2f%2F+%20&page%5Bsize%5D=[1]", "/a?b=%2f%2F+%20&page%5Bsize%5D=[1]"),
-        ("/a?$filter=name eq".split(' ').next().unwrap(), "/a?$filter=name"),
-        ("/a?f=a'b'%27", "/a?f=a'b'%27"),
+        // The one character that is spelled otherwise: WHATWG's URLs encode a quote in a query.
+        ("/a?$filter=name+eq+'x'", "/a?$filter=name+eq+%27x%27"),
         ("/a?q=;/?:@!$()*,-._~", "/a?q=;/?:@!$()*,-._~"),
         ("/a?page=2&b=%2f&_format=ndjson&c&&d", "/a?page=2&b=%2f&c&&d"),
         ("/a?_format=ndjson&page=2", "/a?page=2"),

@@ -126,7 +126,8 @@ async fn a_head_request_costs_the_first_page_and_sends_no_body() {
         assert_eq!(upstream.asked().len(), 1);
         assert_eq!(upstream.forget()[0].method, Method::GET);
     }
-    let request = "HEAD /cursor/orders HTTP/1.1\r\nHost: p\r\nAccept: application/x-ndjson\r\nConnection: close\r\n\r\n";
+    let request =
+        "HEAD /cursor/orders HTTP/1.1\r\nHost: p\r\nAccept: application/x-ndjson\r\nConnection: close\r\n\r\n";
     let received = String::from_utf8(client::raw(proxy.address, request).await).unwrap();
     assert!(received.starts_with("HTTP/1.1 200 OK\r\n") && received.ends_with("\r\n\r\n"), "{received}");
     assert_eq!(upstream.asked().len(), 1);
@@ -161,7 +162,8 @@ async fn records_keep_their_own_bytes() {
 
 #[tokio::test]
 async fn a_pretty_page_becomes_one_line_a_record() {
-    let page = "\u{feff}\r\n[\r\n  {\n    \"id\": 1,\r\n\t\"tags\": [\n \"a\\nb\"\n]\n  }\n ,\n\n\n2\n,\"\u{2028}\"\r\n]\r\n";
+    let page =
+        "\u{feff}\r\n[\r\n  {\n    \"id\": 1,\r\n\t\"tags\": [\n \"a\\nb\"\n]\n  }\n ,\n\n\n2\n,\"\u{2028}\"\r\n]\r\n";
     let upstream = Upstream::scripted(0, move |_, _| Reply::json(page)).await;
     let proxy = Proxy::start(&collection(&upstream.url(), "records = \"$\"\npagination = \"none\"")).await;
     let received = ask(Version::Http1, &proxy, &Method::GET, "/").await;

@@ -347,7 +347,11 @@ async fn read_request<S: AsyncRead + Unpin>(
     Ok(Some((method, target, headers, body.into())))
 }
 
-async fn read_until<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Vec<u8>, end: &[u8]) -> io::Result<Option<Vec<u8>>> {
+async fn read_until<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    buffer: &mut Vec<u8>,
+    end: &[u8],
+) -> io::Result<Option<Vec<u8>>> {
     loop {
         if let Some(at) = buffer.windows(end.len()).position(|window| window == end) {
             return Ok(Some(buffer.drain(..at + end.len()).collect()));
@@ -390,7 +394,9 @@ fn cut(response: &Response<Bytes>, framing: Framing) -> Vec<u8> {
     let (head, body) = (head_of(response), response.body());
     let half = &body[..body.len() / 2];
     match framing {
-        Framing::Length => [head.as_bytes(), format!("content-length: {}\r\n\r\n", body.len()).as_bytes(), half].concat(),
+        Framing::Length => {
+            [head.as_bytes(), format!("content-length: {}\r\n\r\n", body.len()).as_bytes(), half].concat()
+        }
         Framing::Chunked => {
             let size = format!("transfer-encoding: chunked\r\n\r\n{:x}\r\n", half.len());
             [head.as_bytes(), size.as_bytes(), half, b"\r\n"].concat()
