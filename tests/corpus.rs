@@ -123,7 +123,6 @@ fn not_expressible(record: &Value, needs: &[&str]) -> Option<&'static str> {
     let reasons = [
         ("decode:xml", "XML answers"),
         ("inject:body_xml", "an XML body"),
-        ("stop:repeat", "a link that repeats at the end"),
         ("stop:max_pages", "an end after a number of pages"),
         ("inject:end_offset", "two parameters that move together"),
         ("inject:url", "a number somewhere in the URL"),
@@ -288,6 +287,9 @@ impl Collection {
             let ends = ends.unwrap_or_else(|| ["last", "done"].iter().any(|word| flag.to_lowercase().ends_with(word)));
             format!("{{ path = {}, while = {} }}", quoted(&path(flag)), !ends)
         };
+        if stop["also"] == "next_equals_self" {
+            self.style("same_token", "\"end\"");
+        }
         match stop["rule"].as_str().unwrap_or_default() {
             "flag" => self.style("more", more(stop["path"].as_str().unwrap(), stop["stop"].as_bool())),
             "short_page" if pointed => self.note("a short page beside a token: the token ends it"),
