@@ -16,7 +16,14 @@ use super::{Crawl, Opened};
 pub(super) async fn open(crawl: Crawl) -> Result<Opened, Failure> {
     let (head, page) = first_page(&crawl).await?;
     let json = serde_json::from_slice(&page.raw).unwrap_or_default();
-    let detection = detect::detect(&crawl.first, &head.headers, &json);
+    let configured_records = crawl.pagination.records.paths.iter().find(|path| {
+        let holder = path.split_at_each().0;
+        holder.of_value(&json).is_some_and(|value| value.is_array() || value.is_object())
+    });
+    let detection = match configured_records {
+        Some(path) => detect::detect_around(&crawl.first, &head.headers, &json, path.clone()),
+        None => detect::detect(&crawl.first, &head.headers, &json),
+    };
     let mut notes = detection.seen;
     for candidate in detection.candidates {
         let pagination = Arc::new(configured(&crawl.pagination, candidate.pagination));

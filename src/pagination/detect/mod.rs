@@ -20,7 +20,7 @@ use self::pointer::{Holds, Pointer, is_same_url};
 use self::reading::{Counts, Reading, query_of};
 pub use self::records::{arrays, records_path};
 use super::link::{Link, links};
-use super::{Base, Cursor, PageRequest, Pagination, Source, Style, Token};
+use super::{Base, Cursor, PageRequest, Pagination, Path, Source, Style, Token};
 
 /// How many parameters are tried for the most trusted token, and for the one after it.
 const TOKEN_GUESSES: [usize; 2] = [8, 4];
@@ -45,21 +45,22 @@ pub struct Candidate {
 
 /// Reads the first page.
 pub fn detect(request: &PageRequest, headers: &HeaderMap, page: &Value) -> Detection {
-    let mut seen = Vec::new();
-    let links = links(headers).unwrap_or_else(|bad| {
-        seen.push(bad.to_string());
-        Vec::new()
-    });
-    if seen.is_empty() {
-        seen.push(seen_links(&links));
+    match records_path(request, page) {
+        Some(records) => detect_around(request, headers, page, records),
+        None => {
+            let arrays = match seen_arrays(page) {
+                arrays if arrays.is_empty() => "no array of records".to_owned(),
+                arrays => format!("no array that is surely the records: {arrays}"),
+            };
+            Detection { candidates: Vec::new(), seen: vec![read_links(headers).1, arrays] }
+        }
     }
-    let Some(records) = records_path(request, page) else {
-        seen.push(match seen_arrays(page) {
-            arrays if arrays.is_empty() => "no array of records".to_owned(),
-            arrays => format!("no array that is surely the records: {arrays}"),
-        });
-        return Detection { candidates: Vec::new(), seen };
-    };
+}
+
+/// Reads the first page, of which is known where the records stand.
+pub fn detect_around(request: &PageRequest, headers: &HeaderMap, page: &Value, records: Path) -> Detection {
+    let (links, seen) = read_links(headers);
+    let mut seen = vec![seen];
     let reading = Reading::of(request, headers, &links, page, records);
     seen.push(format!("an array of {} records at `{}`", reading.count, reading.records));
     let pointers = pointer::credible(&reading);
@@ -184,6 +185,17 @@ fn ended(reading: &Reading<'_>, pointer: &Pointer) -> Option<Candidate> {
         Style::NextUrl { next: vec![pointer.source.clone()], base: Base::Request }
     };
     Some(reading.candidate(style, Counts::Refused, format!("{}: the last page of its kind", pointer.phrase())))
+}
+
+/// The links of the header, and what to say of them.
+fn read_links(headers: &HeaderMap) -> (Vec<Link>, String) {
+    match links(headers) {
+        Ok(links) => {
+            let seen = seen_links(&links);
+            (links, seen)
+        }
+        Err(bad) => (Vec::new(), bad.to_string()),
+    }
 }
 
 fn seen_links(links: &[Link]) -> String {

@@ -32,7 +32,7 @@ pub struct Follow {
 #[derive(Debug)]
 enum State {
     Ask(Box<PageRequest>, Aim),
-    Asked(u64, Aim),
+    Asked(Box<PageRequest>, Aim),
     Done(Proof),
 }
 
@@ -87,13 +87,12 @@ impl Follow {
     /// What to do now.
     pub fn step(&mut self) -> Step {
         match &self.state {
-            // Ask ⇒ Asked
-            State::Ask(request, aim) => {
+            // Ask ⇒ Asked, and Asked ⇒ Asked: an answer that was never reported is asked for once more
+            State::Ask(request, aim) | State::Asked(request, aim) => {
                 let (request, aim) = (request.clone(), *aim);
-                self.state = State::Asked(request.identity(), aim);
+                self.state = State::Asked(request.clone(), aim);
                 Step::Fetch(request)
             }
-            State::Asked(..) => Step::Fetch(Box::new(self.first.clone())),
             State::Done(proof) => Step::Done(*proof),
         }
     }
@@ -296,8 +295,8 @@ impl Follow {
             return Err(Wrong::EmptyPages(empty_pages));
         }
         let identity = next.request.identity();
-        if let State::Asked(asked, _) = self.state
-            && asked == identity
+        if let State::Asked(asked, _) = &self.state
+            && asked.identity() == identity
         {
             return match (self.pagination.same_token, &self.pagination.style) {
                 (SameToken::End, _) => self.finish(Proof::SameToken),
