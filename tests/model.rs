@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use unpage::config::Caps;
+use unpage::pagination::guard::Guard;
 use unpage::pagination::page::Head;
 use unpage::pagination::plan::{Emit, Follow, Proof, Step};
 use unpage::pagination::request::{PageRequest, RequestBody, query_value};
@@ -24,7 +25,6 @@ use unpage::pagination::{
     Advance, Base, Cursor, Encode, End, More, Overlap, PageSize, Pagination, Param, Path, Records, Source, Style,
     Token, Wrong,
 };
-use unpage::upstream::guard::Guard;
 use url::Url;
 
 const ORIGIN: &str = "http://api.example";

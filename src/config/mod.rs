@@ -26,7 +26,9 @@ pub use self::mistake::{Mistake, Mistakes, Place};
 pub use self::option::Options;
 pub use self::secrets::{Machine, Secrets};
 pub use self::written::written;
-use crate::pagination::{Pagination, Path};
+pub use crate::pagination::Caps;
+use crate::pagination::Pagination;
+pub use crate::pagination::retry::Retry;
 
 /// A whole configuration.
 #[derive(Clone, Debug)]
@@ -57,19 +59,6 @@ pub struct Collection {
     pub pagination: Arc<Pagination>,
     /// unpage's own caps: reaching one breaks the stream.
     pub caps: Caps,
-}
-
-/// unpage's own caps.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caps {
-    /// The most bytes of one page; default 64 MiB.
-    pub page_bytes: u64,
-    /// The most bytes of one record; default 16 MiB.
-    pub record_bytes: u64,
-    /// The most pages of one crawl; default 1,000,000.
-    pub pages: u64,
-    /// The most pages without a record in a row; default 100.
-    pub empty_pages: u64,
 }
 
 /// The paginated API.
@@ -133,21 +122,6 @@ pub struct Timeouts {
     pub idle: Duration,
 }
 
-/// When to ask again: connect errors, timeouts, cut bodies, 408, 429, 5xx, and `statuses`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Retry {
-    /// How often one page is asked for at most, the first time included; 1 … 100, default 5.
-    pub attempts: u32,
-    /// The first wait, doubled each time and jittered; default 200 ms.
-    pub base: Duration,
-    /// The longest wait, `Retry-After` included: an upstream that demands more gets its stream broken; default 5 min.
-    pub cap: Duration,
-    /// Statuses that are retried beside 408, 429 and 5xx.
-    pub statuses: Vec<u16>,
-    /// Where an error's JSON body says how long to wait, and the unit of that number.
-    pub wait: Option<(Path, Duration)>,
-}
-
 impl Secret {
     /// Keeps a text from being shown.
     pub fn new(text: String) -> Self {
@@ -183,26 +157,8 @@ impl Upstream {
     }
 }
 
-impl Default for Caps {
-    fn default() -> Self {
-        Self { page_bytes: 64 << 20, record_bytes: 16 << 20, pages: 1_000_000, empty_pages: 100 }
-    }
-}
-
 impl Default for Timeouts {
     fn default() -> Self {
         Self { connect: Duration::from_secs(10), head: Duration::from_secs(60), idle: Duration::from_secs(30) }
-    }
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self {
-            attempts: 5,
-            base: Duration::from_millis(200),
-            cap: Duration::from_secs(300),
-            statuses: Vec::new(),
-            wait: None,
-        }
     }
 }

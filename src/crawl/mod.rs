@@ -10,13 +10,13 @@ use url::Url;
 
 use crate::batch::Batch;
 use crate::config::Caps;
+use crate::pagination::guard::Guard;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::{Emit, Follow, Proof, Step};
 use crate::pagination::split::Shape;
 use crate::pagination::{PageRequest, Pagination, Style};
 use crate::snapshot::{self, Failure, NoReader, Reader, Seal, Verdict, Writer};
 use crate::upstream::Client;
-use crate::upstream::guard::Guard;
 use fetch::Answer;
 
 /// How many bytes of records may wait for their reader.

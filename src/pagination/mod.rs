@@ -1,6 +1,7 @@
 //! How a collection's pages are addressed, and how its end is proven: the pure heart of unpage. No IO, no clock, no tasks.
 
 pub mod detect;
+pub mod guard;
 pub mod link;
 pub mod page;
 pub mod path;
@@ -229,6 +230,19 @@ pub struct Limits {
     pub max_results: Option<u64>,
 }
 
+/// unpage's own caps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// The most bytes of one page; default 64 MiB.
+    pub page_bytes: u64,
+    /// The most bytes of one record; default 16 MiB.
+    pub record_bytes: u64,
+    /// The most pages of one crawl; default 1,000,000.
+    pub pages: u64,
+    /// The most pages without a record in a row; default 100.
+    pub empty_pages: u64,
+}
+
 impl Pagination {
     /// A pagination of this style with nothing else said about it.
     pub fn of(style: Style, records: Records) -> Self {
@@ -267,6 +281,12 @@ impl Records {
     /// An array at one path, which must be there.
     pub fn at(path: Path) -> Self {
         Self { paths: vec![path], shape: RecordsShape::Elements, presence: Presence::Required }
+    }
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Self { page_bytes: 64 << 20, record_bytes: 16 << 20, pages: 1_000_000, empty_pages: 100 }
     }
 }
 

@@ -5,7 +5,22 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 
-use crate::config::Retry;
+use super::Path;
+
+/// When to ask again: connect errors, timeouts, cut bodies, 408, 429, 5xx, and `statuses`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retry {
+    /// How often one page is asked for at most, the first time included; 1 … 100, default 5.
+    pub attempts: u32,
+    /// The first wait, doubled each time and jittered; default 200 ms.
+    pub base: Duration,
+    /// The longest wait, `Retry-After` included: an upstream that demands more gets its stream broken; default 5 min.
+    pub cap: Duration,
+    /// Statuses that are retried beside 408, 429 and 5xx.
+    pub statuses: Vec<u16>,
+    /// Where an error's JSON body says how long to wait, and the unit of that number.
+    pub wait: Option<(Path, Duration)>,
+}
 
 /// What came of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +73,18 @@ pub fn demanded(policy: &Retry, headers: &HeaderMap, body: &[u8], now: SystemTim
         Duration::try_from_secs_f64(unit.as_secs_f64() * number).ok()
     });
     in_head.max(in_body)
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: 5,
+            base: Duration::from_millis(200),
+            cap: Duration::from_secs(300),
+            statuses: Vec::new(),
+            wait: None,
+        }
+    }
 }
 
 fn retried(policy: &Retry, status: StatusCode) -> bool {

@@ -17,9 +17,8 @@ use serde_json::value::RawValue;
 
 use super::page::{Edges, Page};
 use super::path::Segment;
-use super::{Pagination, Path, Presence, Records, RecordsShape, Source, Style, Wrong, detect};
+use super::{Caps, Pagination, Path, Presence, Records, RecordsShape, Source, Style, Wrong, detect};
 use crate::batch::Batch;
-use crate::config::Caps;
 
 /// The deepest nesting that is read.
 pub const MAX_DEPTH: usize = 128;

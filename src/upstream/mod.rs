@@ -2,7 +2,6 @@
 
 mod auth;
 mod connect;
-pub mod guard;
 
 use std::sync::Arc;
 use std::time::Duration;

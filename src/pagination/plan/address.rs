@@ -1,17 +1,18 @@
 //! Where a page says that the next one is: links, URLs, tokens, and the numbers and keys that are computed from it.
 
-use http::{HeaderValue, Method, header};
+use http::{Method, header};
 use serde_json::{Value, json};
 use url::Url;
 
+use super::range;
 use super::tally::{excerpt, number};
+use crate::pagination::guard::Guard;
 use crate::pagination::link::links;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::request::RequestBody;
 use crate::pagination::{
     Advance, Base, Cursor, Encode, PageRequest, PageSize, Pagination, Param, Source, Style, Template, Token, Wrong,
 };
-use crate::upstream::guard::Guard;
 
 /// Everything that the next address is made from.
 pub(super) struct Addresses<'a> {
@@ -137,7 +138,7 @@ impl Addresses<'_> {
         let asked = self.pagination.page_size.as_ref().and_then(PageSize::asked);
         match &self.pagination.style {
             Style::Page { param, template, .. } => {
-                let position = self.position + 1;
+                let position = self.position.saturating_add(1);
                 self.numbered(param, template.as_ref(), position, "page").map(Some)
             }
             Style::Offset { param, step, template, .. } => {
@@ -152,7 +153,7 @@ impl Addresses<'_> {
                         })?
                     }
                 };
-                self.numbered(param, template.as_ref(), self.position + step, "offset").map(Some)
+                self.numbered(param, template.as_ref(), self.position.saturating_add(step), "offset").map(Some)
             }
             Style::Keyset { key, param, encode, .. } => {
                 let mut values = Vec::new();
@@ -166,9 +167,9 @@ impl Addresses<'_> {
                 Ok(Some(Computed { request, position: 0 }))
             }
             Style::Range { unit, size } => {
-                let position = self.position + page.records();
+                let position = self.position.saturating_add(page.records());
                 let mut request = self.first.clone();
-                request.headers.insert(header::RANGE, range(unit, position, *size)?);
+                request.headers.insert(header::RANGE, range::wanted(unit, position, *size)?);
                 Ok(Some(Computed { request, position }))
             }
             _ => Ok(None),
@@ -187,7 +188,7 @@ impl Addresses<'_> {
         let limit = self.pagination.page_size.as_ref().and_then(PageSize::asked).unwrap_or(0);
         let value = match template {
             Some(template) => {
-                let end = (position + limit).to_string();
+                let end = position.saturating_add(limit).to_string();
                 json!(self.filled(template, param, &[(name, position.to_string()), ("end_offset", end)]))
             }
             None => json!(position),
@@ -211,13 +212,6 @@ impl Addresses<'_> {
         };
         text.replace(&format!("{{{own}}}"), &self.first.value_at(param).unwrap_or_default())
     }
-}
-
-/// The value of a `Range` header field: `size` records from `start` (RFC 9110 §14.1.1).
-pub(super) fn range(unit: &str, start: u64, size: u64) -> Result<HeaderValue, Wrong> {
-    let last = start + size.max(1) - 1;
-    HeaderValue::from_str(&format!("{unit}={start}-{last}"))
-        .map_err(|_| Wrong::BadRange(format!("the unit `{unit}` is not a token")))
 }
 
 fn token_value(token: &Token, cursor: &Cursor, head: &Head, page: &Page) -> Result<Option<Value>, Wrong> {

@@ -6,31 +6,32 @@ use std::sync::Arc;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::address::{Addresses, Computed, range};
+use super::address::{Addresses, Computed};
+use super::end::Came;
+use super::range;
 use super::tally::{Shrunk, Tally, excerpt};
 use super::{Emit, Proof, Step};
-use crate::config::Caps;
+use crate::pagination::guard::Guard;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::{
-    Encode, End, Overlap, PageRequest, PageSize, Pagination, Param, SameToken, Source, Style, Wrong, detect,
+    Caps, Encode, End, Overlap, PageRequest, PageSize, Pagination, Param, SameToken, Style, Wrong,
 };
-use crate::upstream::guard::Guard;
 
 /// One page at a time.
 #[derive(Debug)]
 pub struct Follow {
-    pagination: Arc<Pagination>,
+    pub(super) pagination: Arc<Pagination>,
     caps: Caps,
     guard: Guard,
     first: PageRequest,
-    state: State,
-    tally: Tally,
-    position: Position,
+    pub(super) state: State,
+    pub(super) tally: Tally,
+    pub(super) position: Position,
     last_key: Option<Vec<Option<Value>>>,
 }
 
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     Ask(Box<PageRequest>, Aim),
     Asked(Box<PageRequest>, Aim),
     Done(Proof),
@@ -38,7 +39,7 @@ enum State {
 
 /// What a page is asked for.
 #[derive(Clone, Copy, Debug)]
-enum Aim {
+pub(super) enum Aim {
     /// Its records.
     Records,
     /// To see that nothing follows a count that agrees already: a total alone may be the size of one page.
@@ -47,14 +48,14 @@ enum Aim {
 
 /// Where a numbered walk stands.
 #[derive(Clone, Copy, Debug)]
-struct Position {
-    number: u64,
-    start: Start,
+pub(super) struct Position {
+    pub(super) number: u64,
+    pub(super) start: Start,
 }
 
 /// Whether the walk starts where the collection does; otherwise its totals prove nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Start {
+pub(super) enum Start {
     Beginning,
     Midway,
 }
@@ -140,7 +141,7 @@ impl Follow {
         }
         let short = page.records() < self.tally.longest;
         self.tally.count(page, new);
-        self.advance(head, page, new, aim, short)?;
+        self.advance(head, page, Came { new, short }, aim)?;
         self.tally.longest = self.tally.longest.max(page.records());
         self.last_key = page.edges.as_ref().map(|edges| edges.last.clone()).or(self.last_key.take());
         Ok(Emit::From { skip })
@@ -154,7 +155,7 @@ impl Follow {
             (_, _, State::Asked(_, Aim::Confirm(proof))) if past_the_last => self.finish(*proof),
             (_, End::Status(end), _) if end == status && self.tally.pages > 0 => self.finish(Proof::Status(status)),
             (Style::Range { .. }, _, _) if status == StatusCode::RANGE_NOT_SATISFIABLE => {
-                let total = content_range(headers)?.and_then(|range| range.total);
+                let total = range::content_range(headers)?.and_then(|range| range.total);
                 let total = total.ok_or_else(|| Wrong::BadRange("416 without the collection's length".to_owned()))?;
                 self.tally.total = Some(total);
                 self.finish(Proof::Total(total))
@@ -163,118 +164,8 @@ impl Follow {
         }
     }
 
-    /// Where the page leads: Asked ⇒ Ask, or Asked ⇒ Done.
-    fn advance(&mut self, head: &Head, page: &Page, new: u64, aim: Aim, short: bool) -> Result<(), Wrong> {
-        if let Aim::Confirm(proof) = aim {
-            return self.finish(proof);
-        }
-        let more = self.more(page);
-        if self.pagination.style.is_pointed() {
-            match (self.addresses().pointed(head, page)?, more) {
-                (Some(_), Some(false)) => self.finish(Proof::Flag),
-                (Some(_), _) if self.pagination.end == End::EmptyPage && new == 0 => self.finish(Proof::EmptyPage),
-                (Some(next), _) => self.ask(Computed { request: next, position: 0 }, Aim::Records),
-                (None, Some(true)) => Err(self.more_without_next()),
-                (None, _) => {
-                    self.check_pointer_elsewhere(head, page)?;
-                    self.finish(if more == Some(false) { Proof::Flag } else { Proof::NoNext })
-                }
-            }
-        } else if matches!(self.pagination.style, Style::Range { .. }) {
-            self.advance_range(head, page)
-        } else {
-            self.advance_counted(head, page, new, more, short)
-        }
-    }
-
-    /// Numbers and keys: nothing in the page leads on, so what ends it must be proven.
-    fn advance_counted(
-        &mut self,
-        head: &Head,
-        page: &Page,
-        new: u64,
-        more: Option<bool>,
-        short: bool,
-    ) -> Result<(), Wrong> {
-        if more == Some(false) {
-            return self.finish(Proof::Flag);
-        }
-        // An empty page that says "more" goes on by its number; a key or offset could not advance.
-        if new == 0 && !(more == Some(true) && matches!(self.pagination.style, Style::Page { .. })) {
-            return match more {
-                Some(true) => Err(self.more_without_next()),
-                _ => self.finish(Proof::EmptyPage),
-            };
-        }
-        let asked = self.pagination.page_size.as_ref().and_then(PageSize::asked);
-        if self.pagination.end == End::ShortPage && asked.is_some_and(|size| page.records() < size) {
-            return self.finish(Proof::ShortPage);
-        }
-        let Some(next) = self.addresses().computed(head, page)? else {
-            return self.finish_single(head);
-        };
-        match self.agreeing(more)? {
-            // Two signals agree: the count, and a page shorter than those before it.
-            Some(proof) if short => self.finish(proof),
-            Some(proof) => self.ask(next, Aim::Confirm(proof)),
-            None => self.ask(next, Aim::Records),
-        }
-    }
-
-    /// The count that agrees with what the upstream says of itself, if one does.
-    fn agreeing(&self, more: Option<bool>) -> Result<Option<Proof>, Wrong> {
-        let Tally { pages, records, .. } = self.tally;
-        if more == Some(true) || self.position.start == Start::Midway {
-            return Ok(None);
-        }
-        match (self.tally.total, self.tally.total_pages) {
-            (Some(total), _) if records > total && self.pagination.style.is_numbered() => {
-                Err(Wrong::TotalDisagrees { records, total })
-            }
-            (Some(total), _) if records == total => Ok(Some(Proof::Total(total))),
-            (None, Some(total_pages)) if pages >= total_pages => Ok(Some(Proof::TotalPages(total_pages))),
-            _ => Ok(None),
-        }
-    }
-
-    fn advance_range(&mut self, head: &Head, page: &Page) -> Result<(), Wrong> {
-        if head.status == StatusCode::OK {
-            return match self.tally.pages {
-                // RFC 9110 §14.2: a server that ignores the range sends the whole.
-                1 => self.finish(Proof::SinglePage),
-                _ => Err(Wrong::BadRange("200 where earlier answers were 206".to_owned())),
-            };
-        }
-        let bad = |what: String| Wrong::BadRange(what);
-        let range = content_range(&head.headers)?.ok_or_else(|| bad("206 without Content-Range".to_owned()))?;
-        let (first, last) = range.span.ok_or_else(|| bad("206 without a range in Content-Range".to_owned()))?;
-        if first != self.position.number || (last + 1).saturating_sub(first) != page.records() {
-            return Err(bad(format!(
-                "{} records from {} where Content-Range says {first}-{last}",
-                page.records(),
-                self.position.number
-            )));
-        }
-        self.tally.total = range.total.or(self.tally.total);
-        match range.total {
-            Some(total) if last + 1 >= total => self.finish(Proof::Total(total)),
-            _ => match self.addresses().computed(head, page)? {
-                Some(next) => self.ask(next, Aim::Records),
-                None => self.finish(Proof::SinglePage),
-            },
-        }
-    }
-
-    fn finish_single(&mut self, head: &Head) -> Result<(), Wrong> {
-        let links = crate::pagination::link::links(&head.headers)?;
-        if links.iter().any(|link| link.has_rel("next")) {
-            return Err(Wrong::MoreThanOnePage("its answer has a Link header with rel=next".to_owned()));
-        }
-        self.finish(Proof::SinglePage)
-    }
-
     /// ⇒ Ask, unless a cap or a circle is in the way.
-    fn ask(&mut self, next: Computed, aim: Aim) -> Result<(), Wrong> {
+    pub(super) fn ask(&mut self, next: Computed, aim: Aim) -> Result<(), Wrong> {
         let Tally { pages, records, empty_pages, .. } = self.tally;
         let limits = &self.pagination.limits;
         let caps = [
@@ -310,25 +201,6 @@ impl Follow {
         Ok(())
     }
 
-    /// ⇒ Done, unless what came contradicts the upstream's own numbers.
-    fn finish(&mut self, proof: Proof) -> Result<(), Wrong> {
-        let Tally { pages, records, total, total_pages, .. } = self.tally;
-        if self.position.start == Start::Beginning {
-            if let Some(total) = total {
-                // Records that were deleted after they were read make a cursor's count larger than the last total.
-                let too_many = records > total && self.pagination.style.is_numbered();
-                if records < total || too_many {
-                    return Err(Wrong::TotalDisagrees { records, total });
-                }
-            }
-            if let Some(total_pages) = total_pages.filter(|total_pages| total.is_none() && pages < *total_pages) {
-                return Err(Wrong::PagesDisagree { pages, total_pages });
-            }
-        }
-        self.state = State::Done(proof);
-        Ok(())
-    }
-
     /// The first request, with the number that the style starts from.
     fn opening(&mut self) -> Result<Computed, Wrong> {
         let pagination = Arc::clone(&self.pagination);
@@ -347,7 +219,7 @@ impl Follow {
             }
             Style::Range { unit, size } => {
                 let mut request = self.first.clone();
-                request.headers.insert(header::RANGE, range(unit, 0, *size)?);
+                request.headers.insert(header::RANGE, range::wanted(unit, 0, *size)?);
                 Ok(Computed { request, position: 0 })
             }
             style => {
@@ -360,24 +232,13 @@ impl Follow {
         }
     }
 
-    fn addresses(&self) -> Addresses<'_> {
+    pub(super) fn addresses(&self) -> Addresses<'_> {
         Addresses {
             pagination: &self.pagination,
             guard: &self.guard,
             first: &self.first,
             position: self.position.number,
         }
-    }
-
-    /// The upstream's flag, where it has one and the page holds it.
-    fn more(&self, page: &Page) -> Option<bool> {
-        let more = self.pagination.more.as_ref()?;
-        page.field(&more.path).filter(|value| !value.is_null()).map(|value| *value == more.while_)
-    }
-
-    fn more_without_next(&self) -> Wrong {
-        let path = self.pagination.more.as_ref().map(|more| more.path.clone()).unwrap_or_default();
-        Wrong::MoreWithoutNext { path }
     }
 
     fn check_error(&self, page: &Page) -> Result<(), Wrong> {
@@ -398,56 +259,9 @@ impl Follow {
             _ => 0,
         }
     }
-
-    /// A first page without the configured pointer ends the collection, unless it plainly has another one.
-    fn check_pointer_elsewhere(&self, head: &Head, page: &Page) -> Result<(), Wrong> {
-        let by_attribute = matches!(self.pagination.style, Style::LinkHeader { attribute: Some(_), .. });
-        let sources = self.pagination.pointers();
-        let present = |source: &&Source| match source {
-            Source::Body(path) | Source::Links { path, .. } => page.field(path).is_some(),
-            Source::Header(name) => head.headers.contains_key(name),
-        };
-        if self.tally.pages > 1 || by_attribute || sources.iter().any(present) {
-            return Ok(());
-        }
-        let configured = match &self.pagination.style {
-            Style::LinkHeader { rel, .. } => format!("a Link header with rel={rel}"),
-            _ => sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-        };
-        let raw = serde_json::from_slice(&page.raw).unwrap_or_default();
-        match detect::live_pointer(&head.headers, &raw) {
-            Some(live) => Err(Wrong::PointerElsewhere { configured, live }),
-            None => Ok(()),
-        }
-    }
 }
 
 /// What stands in a request where a token will go, before there is one.
 fn is_blank(text: &str) -> bool {
     text.is_empty() || text == "null"
-}
-
-/// A `Content-Range` (RFC 9110 §14.4) of any unit.
-struct ContentRange {
-    span: Option<(u64, u64)>,
-    total: Option<u64>,
-}
-
-fn content_range(headers: &HeaderMap) -> Result<Option<ContentRange>, Wrong> {
-    let Some(value) = headers.get(header::CONTENT_RANGE) else { return Ok(None) };
-    let text = String::from_utf8_lossy(value.as_bytes());
-    let read = || {
-        let (_, range) = text.trim().split_once(' ')?;
-        let (span, total) = range.split_once('/')?;
-        let span = match span {
-            "*" => None,
-            span => {
-                let (first, last) = span.split_once('-')?;
-                Some((first.parse().ok()?, last.parse().ok()?))
-            }
-        };
-        let total = if total == "*" { None } else { Some(total.parse().ok()?) };
-        Some(ContentRange { span, total })
-    };
-    read().map(Some).ok_or_else(|| Wrong::BadRange(format!("Content-Range is `{}`", excerpt(&text))))
 }

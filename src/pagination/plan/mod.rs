@@ -9,7 +9,9 @@
 //! Whatever is neither a next address nor a proven end is a [`Wrong`](super::Wrong), and the crawl breaks.
 
 mod address;
+mod end;
 mod follow;
+mod range;
 mod tally;
 
 use std::fmt;
