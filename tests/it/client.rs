@@ -116,6 +116,12 @@ impl Received {
         Some(value)
     }
 
+    /// Whether an HTTP/1.1 body ended by the end of its connection, before its last chunk.
+    pub(super) fn cut(&self) -> bool {
+        let cause = self.broken.as_ref().and_then(|broken| broken.source()?.downcast_ref());
+        cause.is_some_and(|cause: &std::io::Error| cause.kind() == std::io::ErrorKind::UnexpectedEof)
+    }
+
     /// The code of the reset that ended an HTTP/2 stream.
     pub(super) fn reset(&self) -> Option<h2::Reason> {
         let error: &h2::Error = self.broken.as_ref()?.source()?.downcast_ref()?;

@@ -13,3 +13,5 @@ mod upstream;
 mod streams;
 // Everything else: passed through, byte for byte, in both directions; paths that lead out.
 mod forward;
+// Streams that break: every fault, cap and circle; clients that leave; a proxy that is stopped or killed.
+mod endings;
