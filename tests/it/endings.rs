@@ -310,7 +310,7 @@ async fn a_proxy_that_is_killed_leaves_a_cut_record() {
         let gate = Gate::default();
         let held = gate.clone();
         let upstream = broken(move |_, answer| held.before(Reply::Whole(answer))).await;
-        let process = Process::serve(&demo(&upstream));
+        let process = Process::serve(&demo(&upstream)).await;
         let mut response = client::send(version, process.address, client::stream("/cursor/orders")).await;
         let mut body = client::lines(response.body_mut(), 99).await;
         gate.reached().await;
@@ -328,15 +328,15 @@ async fn a_stream_under_way_ends_before_the_proxy_does() {
         let gate = Gate::default();
         let held = gate.clone();
         let upstream = broken(move |_, answer| held.before(Reply::Whole(answer))).await;
-        let mut process = Process::serve(&demo(&upstream));
+        let mut process = Process::serve(&demo(&upstream)).await;
         let response = client::send(version, process.address, client::stream("/cursor/orders")).await;
         gate.reached().await;
         process.signal(signal);
-        process.wait_for("stopping");
+        process.wait_for("stopping").await;
         assert!(tokio::net::TcpStream::connect(process.address).await.is_err(), "it still accepts");
         gate.open();
         assert!(Received::read(response).await.whole() == orders(200));
-        let (said, code) = process.end();
+        let (said, code) = process.end().await;
         assert_eq!(code, Some(0), "{said}");
     }
 }

@@ -15,3 +15,7 @@ mod streams;
 mod forward;
 // Streams that break: every fault, cap and circle; clients that leave; a proxy that is stopped or killed.
 mod endings;
+// Trouble that passes: retried, counted, and not to be seen in the stream.
+mod retries;
+// What the upstream is asked and told: fields, credentials, links, aliases; whom nobody connects to.
+mod manners;

@@ -1,10 +1,12 @@
 //! The proxy under test: in this process on a port of its own, or the real binary.
 
-use std::io::{BufRead, BufReader, Read};
+use std::ffi::OsStr;
 use std::net::SocketAddr;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpListener;
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -70,49 +72,46 @@ pub(super) fn collection(upstream: &str, lines: &str) -> String {
 }
 
 /// What the binary does with these arguments, from its start to its end.
-pub(super) async fn run(arguments: &[&str]) -> Output {
-    let mut command = binary();
-    command.args(arguments).stdin(Stdio::null());
-    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+pub(super) async fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
+    binary().args(arguments).output().await.unwrap()
 }
 
-/// The binary, without what the environment of the tests would tell it.
+/// The binary, without what the environment of the tests would tell it; killed when it is dropped.
 pub(super) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_unpage"));
-    command.env_remove("UNPAGE_LOG").env_remove("RUST_LOG").env("NO_COLOR", "1");
+    command.env_remove("UNPAGE_LOG").env("NO_COLOR", "1").stdin(Stdio::null()).kill_on_drop(true);
     command
 }
 
-/// `unpage serve` as a process of its own; killed when it is dropped.
+/// `unpage serve` as a process of its own.
 pub(super) struct Process {
     pub(super) address: SocketAddr,
     child: Child,
-    stderr: BufReader<std::process::ChildStderr>,
+    stderr: BufReader<ChildStderr>,
     said: String,
 }
 
 impl Process {
     /// Starts the binary with a configuration file, and waits until it listens.
-    pub(super) fn serve(toml: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("unpage.toml");
+    pub(super) async fn serve(toml: &str) -> Self {
+        let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&file, toml).unwrap();
         let mut command = binary();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(&file);
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(file.path());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut process = Self { address, child, stderr, said: String::new() };
-        let line = process.wait_for("listening on ");
+        let line = process.wait_for("listening on ").await;
         process.address = line.rsplit_once("http://").unwrap().1.trim().parse().unwrap();
         process
     }
 
     /// Reads what it says until a line has this in it.
-    pub(super) fn wait_for(&mut self, part: &str) -> String {
+    pub(super) async fn wait_for(&mut self, part: &str) -> String {
         loop {
             let mut line = String::new();
-            let read = self.stderr.read_line(&mut line).unwrap();
+            let read = self.stderr.read_line(&mut line).await.unwrap();
             assert!(read > 0, "it ended before it said {part:?}:\n{}", self.said);
             self.said.push_str(&line);
             if line.contains(part) {
@@ -123,22 +122,14 @@ impl Process {
 
     /// Sends a signal to it.
     pub(super) fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, signal).unwrap();
+        let pid = self.child.id().unwrap().try_into().unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
     /// Waits for its end: everything that it said, and its exit code.
-    pub(super) fn end(mut self) -> (String, Option<i32>) {
-        self.stderr.read_to_string(&mut self.said).unwrap();
-        let code = self.child.wait().unwrap().code();
-        (std::mem::take(&mut self.said), code)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already.
-        drop(self.child.kill());
-        drop(self.child.wait());
+    pub(super) async fn end(mut self) -> (String, Option<i32>) {
+        self.stderr.read_to_string(&mut self.said).await.unwrap();
+        let code = self.child.wait().await.unwrap().code();
+        (self.said, code)
     }
 }

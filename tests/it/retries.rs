@@ -1,0 +1,144 @@
+//! Trouble that passes: the stream is whole, each record comes once, and nothing is asked more often than it must be.
+
+use bytes::Bytes;
+use http::{Method, Response};
+
+use super::client::{self, BOTH, Version};
+use super::proxy::{Process, Proxy, collection, demo};
+use super::streams::{ask, orders};
+use super::upstream::{Asked, Framing, Reply, Upstream, answer, held};
+
+/// What an upstream may do once or twice; the answer is what it should have been.
+type Trouble = fn(Response<Bytes>) -> Reply;
+
+const PASSING: [(&str, Trouble); 17] = [
+    ("408", |_| Reply::status(408)),
+    ("429", |_| Reply::status(429)),
+    ("429 for no time", |_| Reply::Whole(answer(429, &[("retry-after", "0")], "slow down"))),
+    ("429 until yesterday", |_| Reply::Whole(answer(429, &[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")], ""))),
+    ("500", |_| Reply::status(500)),
+    ("502", |_| Reply::Whole(answer(502, &[("content-type", "text/html")], "<h1>Bad Gateway</h1>"))),
+    ("503", |_| Reply::status(503)),
+    ("504", |_| Reply::status(504)),
+    ("a closed connection", |_| Reply::Raw(Vec::new())),
+    ("a cut head", |_| Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-ty".to_vec())),
+    ("no HTTP at all", |_| Reply::Raw(b"220 ready\r\n".to_vec())),
+    ("a short body", |answer| Reply::Cut(answer, Framing::Length)),
+    ("a cut chunked body", |answer| Reply::Cut(answer, Framing::Chunked)),
+    ("a cut body that only its connection ends", |answer| Reply::Cut(answer, Framing::Close)),
+    ("JSON that a front cut", |answer| Reply::json(answer.body().slice(..answer.body().len() - 9))),
+    ("HTML with 200", |_| Reply::Whole(answer(200, &[("content-type", "text/html")], "<html>"))),
+    ("an empty body", |_| Reply::json("")),
+];
+
+/// How often each page was asked for, in the order of the pages.
+fn attempts(asked: &[Asked]) -> Vec<usize> {
+    let pages = asked.iter().map(|asked| asked.page).max().unwrap_or_default();
+    (1..=pages).map(|page| asked.iter().filter(|asked| asked.page == page).count()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_passes_leaves_no_trace_in_the_stream() {
+    let mut cases = tokio::task::JoinSet::new();
+    for (name, trouble) in PASSING {
+        cases.spawn(async move {
+            for (page, times, counts) in [(1, 2, [3, 1, 1, 1]), (3, 1, [1, 1, 2, 1]), (4, 2, [1, 1, 1, 3])] {
+                let upstream = Upstream::scripted(180, move |asked, answer| {
+                    if asked.page == page && asked.attempt <= times { trouble(answer) } else { Reply::Whole(answer) }
+                })
+                .await;
+                let proxy = Proxy::before(&upstream).await;
+                for (method, path) in [(Method::GET, "/cursor/orders"), (Method::POST, "/search/orders")] {
+                    let received = ask(Version::Http1, &proxy, &method, path).await;
+                    assert!(received.whole() == orders(180), "{name} on page {page} of {path}");
+                    assert_eq!(attempts(&upstream.asked()), counts, "{name} on page {page} of {path}");
+                    upstream.forget();
+                }
+                ask(Version::Http1, &proxy, &Method::GET, "/cursor/orders").await;
+            }
+        });
+    }
+    assert_eq!(cases.join_all().await.len(), PASSING.len());
+}
+
+#[tokio::test]
+async fn everything_may_fail_twice() {
+    let upstream = Upstream::scripted(500, |asked, answer| {
+        let (_, trouble) = PASSING[(asked.page * 5 + asked.attempt * 3) % PASSING.len()];
+        if asked.attempt < 3 { trouble(answer) } else { Reply::Whole(answer) }
+    })
+    .await;
+    let proxy = Proxy::before(&upstream).await;
+    for version in BOTH {
+        let received = ask(version, &proxy, &Method::GET, "/offset/orders").await;
+        assert!(received.whole() == orders(500), "{version:?}");
+        assert_eq!(attempts(&upstream.forget()), [3; 11]);
+    }
+    ask(Version::Http1, &proxy, &Method::GET, "/link/orders").await;
+}
+
+#[tokio::test]
+async fn what_will_not_pass_is_asked_once() {
+    for status in [400, 401, 403, 404, 410, 416, 422, 301, 304] {
+        let upstream = Upstream::scripted(0, move |_, _| Reply::status(status)).await;
+        let proxy = Proxy::before(&upstream).await;
+        ask(Version::Http1, &proxy, &Method::GET, "/cursor/orders").await;
+        assert_eq!(upstream.asked().len(), 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_pass_is_asked_as_often_as_configured() {
+    for (retry, status, headers, body, times) in [
+        ("attempts = 3, base = \"1ms\"", 503, None, "", 3),
+        ("attempts = 1", 503, None, "", 1),
+        ("attempts = 4, base = \"1ms\", statuses = [403]", 403, None, "", 4),
+        ("attempts = 4, base = \"1ms\", cap = \"1s\"", 429, Some(("retry-after", "2")), "", 1),
+        ("attempts = 4, base = \"1ms\", cap = \"1s\"", 503, Some(("retry-after", "0")), "", 4),
+        ("attempts = 4, base = \"1ms\", wait = { path = \"ms\", unit = \"1ms\" }", 429, None, "{\"ms\":1}", 4),
+        (
+            "attempts = 4, base = \"1ms\", cap = \"1s\", wait = { path = \"s\", unit = \"1s\" }",
+            429,
+            None,
+            "{\"s\":60}",
+            1,
+        ),
+    ] {
+        let upstream = Upstream::scripted(0, move |_, _| Reply::Whole(answer(status, headers.as_slice(), body))).await;
+        let lines = format!("retry = {{ {retry} }}\nrecords = \"data\"\npagination = \"none\"");
+        let proxy = Proxy::start(&collection(&upstream.url(), &lines)).await;
+        let received = ask(Version::Http1, &proxy, &Method::GET, "/orders").await;
+        assert_eq!((received.head.status.as_u16(), upstream.asked().len()), (status, times), "{retry}");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_comes_back_is_found() {
+    let port = held(([127, 0, 0, 1], 0).into());
+    let address = port.local_addr().unwrap();
+    let lines = "retry = { attempts = 100, base = \"20ms\", cap = \"50ms\" }\nrecords = \"$\"\npagination = \"none\"";
+    let mut process = Process::serve(&collection(&format!("http://{address}"), lines)).await;
+    let asking = tokio::spawn(client::receive(Version::Http1, process.address, client::stream("/orders")));
+    process.wait_for("attempt 2 failed").await;
+    let listener = held(address).listen(8).unwrap();
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let page = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n[1,2]";
+    tokio::io::AsyncWriteExt::write_all(&mut stream, page).await.unwrap();
+    assert_eq!(asking.await.unwrap().whole(), "1\n2\n");
+}
+
+#[tokio::test]
+async fn an_http2_upstream_that_resets_is_asked_again() {
+    let upstream = Upstream::scripted(120, |asked, answer| match asked.attempt {
+        1 => Reply::Cut(answer, Framing::Length),
+        _ => Reply::Whole(answer),
+    })
+    .await;
+    let proxy = Proxy::start(&demo(&upstream).replace("\nmethod", "\nhttp = \"2\"\nmethod")).await;
+    for version in BOTH {
+        let received = ask(version, &proxy, &Method::GET, "/link/orders").await;
+        assert!(received.whole() == orders(120));
+        assert_eq!(attempts(&upstream.forget()), [2, 2, 2]);
+    }
+    ask(Version::Http1, &proxy, &Method::GET, "/none/orders").await;
+}
