@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::config::{Caps, Options, Upstream};
 use crate::crawl::Crawl;
-use crate::pagination::request::RequestBody;
+use crate::pagination::request::{RequestBody, Shown};
 use crate::pagination::{BodyKind, PageRequest};
 use crate::upstream::Client;
 
@@ -78,7 +78,9 @@ impl Target {
     fn fields(&self) -> Result<HeaderMap, String> {
         let mut headers = HeaderMap::new();
         for field in &self.headers {
-            let bad = || format!("--header: not `Name: value`: {field:?}");
+            // The value may be a secret, and so may be whatever stands in its place.
+            let name = field.split([':', ' ']).next().unwrap_or_default();
+            let bad = || format!("--header: not `Name: value`: {name:?}…");
             let (name, value) = field.split_once(':').ok_or_else(bad)?;
             let name: HeaderName = name.trim().parse().map_err(|_| bad())?;
             headers.append(name, HeaderValue::from_str(value.trim()).map_err(|_| bad())?);
@@ -100,7 +102,7 @@ impl Target {
 /// The place where everything of the upstream's must stay.
 fn origin(url: &Url) -> Result<Url, String> {
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err(format!("not an http or https URL: {url}"));
+        return Err(format!("not an http or https URL: {}", Shown(url)));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("the URL carries a user name or password: send them with -H 'Authorization: …'".to_owned());
