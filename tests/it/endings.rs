@@ -381,7 +381,7 @@ async fn http10_gets_no_stream_that_only_its_connection_would_end() {
     let proxy = Proxy::before(&upstream).await;
     for request in [
         "GET /cursor/orders HTTP/1.0\r\nAccept: application/x-ndjson\r\n\r\n",
-        "GET /cursor/orders?_format=ndjson HTTP/1.0\r\nConnection: keep-alive\r\nHost: p\r\n\r\n",
+        "GET /cursor/orders?_format=ndjson HTTP/1.0\r\nHost: p\r\n\r\n",
     ] {
         let received = String::from_utf8(client::raw(proxy.address, request).await).unwrap();
         assert!(received.starts_with("HTTP/1.0 505 HTTP Version Not Supported\r\n"), "{received}");
