@@ -133,22 +133,27 @@ fn report(ended: &Ended, records: u64) -> Exit {
             Exit::Complete
         }
         Ended::Capped(most) => {
-            eprintln!("stopped: {most} records as --max-records says; this is not the whole collection");
+            eprintln!("stopped: {} as --max-records says; this is not the whole collection", counted(*most));
             Exit::Capped
         }
         Ended::Broken(failure) => {
             tell(failure);
-            eprintln!("broken: after {records} records; what was written is incomplete and its last record is cut");
+            let records = counted(records);
+            eprintln!("broken: after {records}; what was written is incomplete, and the last of it is held back");
             Exit::broken(failure)
         }
         // Whoever closed the pipe knows that they did.
         Ended::Unwritable(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Output,
         Ended::Unwritable(error) => {
             eprintln!("error: the output can't be written: {error}");
-            eprintln!("broken: after {records} records; what was written is incomplete");
+            eprintln!("broken: after {}; what was written is incomplete", counted(records));
             Exit::Output
         }
     }
+}
+
+fn counted(records: u64) -> String {
+    format!("{records} record{}", if records == 1 { "" } else { "s" })
 }
 
 fn tell(failure: &Failure) {

@@ -128,11 +128,10 @@ fn log_retry(client: &Client, tried: &Result<Answer, Trouble>, request: &PageReq
 }
 
 fn failed(client: &Client, trouble: &Trouble, request: &PageRequest) -> Failure {
-    let hint = "check that the upstream is running and that its address is right, or raise the limit in `timeouts`";
     let message = |error: &Error| format!("{}: {error}", Shown(&request.url));
     match trouble {
-        Trouble::Transport(error @ Error::Timeout(..)) => Failure::new(Fault::Timeout, message(error), hint),
-        Trouble::Transport(error) => Failure::new(Fault::Unreachable, message(error), hint),
+        Trouble::Transport(error @ Error::Timeout(..)) => Failure::new(Fault::Timeout, message(error), error.hint()),
+        Trouble::Transport(error) => Failure::new(Fault::Unreachable, message(error), error.hint()),
         Trouble::Page(wrong) => wrong_page(client, wrong, &request.url),
     }
 }

@@ -33,9 +33,9 @@ pub(super) fn unreachable(error: &Error) -> Response<Body> {
     tracing::warn!("{error}");
     let status = match error {
         Error::Timeout(..) => StatusCode::GATEWAY_TIMEOUT,
-        Error::Connect(..) | Error::Broken(..) => StatusCode::BAD_GATEWAY,
+        Error::Connect(..) | Error::Tls(..) | Error::Broken(..) => StatusCode::BAD_GATEWAY,
     };
-    report(status, "upstream", &error.to_string(), "check that the upstream is running and that its address is right")
+    report(status, "upstream", &error.to_string(), error.hint())
 }
 
 /// A wish that can't be granted.

@@ -174,7 +174,7 @@ fn status_hint(status: StatusCode) -> &'static str {
         }
         406 => "set `accept` to a media type that the upstream offers",
         408 | 429 | 500..=599 => {
-            "the upstream kept failing while it was asked again: try later, or raise retry.attempts"
+            "the upstream kept failing, or demands a longer wait than retry.cap: try later, or raise retry.attempts or retry.cap"
         }
         _ => {
             "see the upstream's documentation for this status; if it marks the page past the last, set end = { status = … }"

@@ -33,10 +33,30 @@ pub struct Client {
 pub enum Error {
     #[error("no connection to {0}: {1}")]
     Connect(String, String),
+    #[error("no TLS connection to {0}: {1}")]
+    Tls(String, rustls::Error),
     #[error("{0} did not answer within {1}")]
     Timeout(String, humantime::Duration),
     #[error("the connection to {0} broke: {1}")]
     Broken(String, String),
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Connect(..) => "check that the upstream is running and that its address is right",
+            Self::Tls(_, rustls::Error::InvalidMessage(_)) => {
+                "what answers there doesn't speak TLS: check the port, or write http:// if that is meant"
+            }
+            Self::Tls(_, rustls::Error::InvalidCertificate(_)) => {
+                "if its certificate comes from an authority of your own, name that in `ca` (fetch: --cacert); else don't trust it"
+            }
+            Self::Tls(..) => "check that the upstream's address is right and that it speaks TLS 1.2 or 1.3",
+            Self::Timeout(..) => "check that the upstream is well, or raise the limit in `timeouts`",
+            Self::Broken(..) => "the upstream, or something in front of it, cut the connection: its log may say why",
+        }
+    }
 }
 
 impl Client {
@@ -73,7 +93,10 @@ impl Client {
         let limit = self.upstream.timeouts.connect.saturating_add(self.upstream.timeouts.head);
         match tokio::time::timeout(limit, self.http.request(request)).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) if error.is_connect() => Err(Error::Connect(origin(), root_cause(&error))),
+            Ok(Err(error)) if error.is_connect() => Err(match tls_cause(&error) {
+                Some(tls) => Error::Tls(origin(), tls.clone()),
+                None => Error::Connect(origin(), root_cause(&error)),
+            }),
             Ok(Err(error)) => Err(Error::Broken(origin(), root_cause(&error))),
             Err(_) => Err(Error::Timeout(origin(), self.upstream.timeouts.head.into())),
         }
@@ -99,6 +122,18 @@ impl Client {
                 }
             }
         }
+    }
+}
+
+/// What TLS has against a connection.
+fn tls_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(tls) = error.downcast_ref() {
+        return Some(tls);
+    }
+    // The source of an `io::Error` is that of the error inside it, which itself is passed over.
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(inside) => tls_cause(inside),
+        None => tls_cause(error.source()?),
     }
 }
 
