@@ -19,3 +19,5 @@ mod endings;
 mod retries;
 // What the upstream is asked and told: fields, credentials, links, aliases; whom nobody connects to.
 mod manners;
+// Every failure in the words that its user reads, held in tests/data/messages.
+mod problems;

@@ -54,7 +54,6 @@ async fn what_passes_leaves_no_trace_in_the_stream() {
                     assert_eq!(attempts(&upstream.asked()), counts, "{name} on page {page} of {path}");
                     upstream.forget();
                 }
-                ask(Version::Http1, &proxy, &Method::GET, "/cursor/orders").await;
             }
         });
     }
@@ -74,7 +73,6 @@ async fn everything_may_fail_twice() {
         assert!(received.whole() == orders(500), "{version:?}");
         assert_eq!(attempts(&upstream.forget()), [3; 11]);
     }
-    ask(Version::Http1, &proxy, &Method::GET, "/link/orders").await;
 }
 
 #[tokio::test]
@@ -140,5 +138,4 @@ async fn an_http2_upstream_that_resets_is_asked_again() {
         assert!(received.whole() == orders(120));
         assert_eq!(attempts(&upstream.forget()), [2, 2, 2]);
     }
-    ask(Version::Http1, &proxy, &Method::GET, "/none/orders").await;
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -83,6 +84,7 @@ struct Shared {
     legacy: Legacy,
     script: Script,
     asked: Mutex<Vec<Asked>>,
+    ever_asked: AtomicBool,
     gone: CancellationToken,
 }
 
@@ -111,7 +113,13 @@ impl Upstream {
         let gone = CancellationToken::new();
         let mut legacy = Legacy::of(records);
         (legacy.max_page, legacy.default_page) = (50, 20);
-        let shared = Shared { legacy, script: Box::new(script), asked: Mutex::default(), gone };
+        let shared = Shared {
+            legacy,
+            script: Box::new(script),
+            asked: Mutex::default(),
+            ever_asked: AtomicBool::new(false),
+            gone,
+        };
         let shared = Arc::new(shared);
         let serving = tokio::spawn(serve(listener, Arc::clone(&shared), tls));
         Self { address, shared, serving, _port: port }
@@ -137,7 +145,7 @@ impl Drop for Upstream {
     fn drop(&mut self) {
         self.serving.abort();
         if !std::thread::panicking() {
-            assert!(!self.asked().is_empty(), "nobody asked the upstream anything");
+            assert!(self.shared.ever_asked.load(Ordering::Relaxed), "nobody asked the upstream anything");
         }
     }
 }
@@ -277,7 +285,9 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, shared: &Shared
     let mut buffer = Vec::new();
     loop {
         let read = shared.gone.run_until_cancelled(read_request(&mut stream, &mut buffer)).await;
-        let Some(Some((method, target, headers, body))) = read.transpose()? else { return Ok(()) };
+        let Some(Some((method, target, headers, body))) = read.transpose()? else {
+            return stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").await;
+        };
         let head_only = method == Method::HEAD;
         let mut reply = shared.reply(method, target, headers, body);
         while let Reply::Held(gate, then) = reply {
@@ -356,7 +366,8 @@ async fn read_until<S: AsyncRead + Unpin>(
         if let Some(at) = buffer.windows(end.len()).position(|window| window == end) {
             return Ok(Some(buffer.drain(..at + end.len()).collect()));
         }
-        if stream.read_buf(buffer).await? == 0 {
+        // A TLS handshake has no such end; servers refuse it as soon as they see what it is.
+        if stream.read_buf(buffer).await? == 0 || buffer.first() == Some(&0x16) {
             return Ok(None);
         }
     }
@@ -417,6 +428,7 @@ impl Shared {
         }
         asked.page = pages.get(&asked.identity()).copied().unwrap_or(pages.len() + 1);
         record.push(asked.clone());
+        self.ever_asked.store(true, Ordering::Relaxed);
         drop(record);
         (self.script)(&asked, answer)
     }
