@@ -21,3 +21,5 @@ mod retries;
 mod manners;
 // Every failure in the words that its user reads, held in tests/data/messages.
 mod problems;
+// The command line: output, exit codes, last lines, wrong arguments, closed pipes.
+mod fetch;

@@ -1,0 +1,411 @@
+//! The command line: what `fetch`, `probe`, `check` and `serve` write, say and exit with.
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+
+use super::client::{self, Version};
+use super::proxy::{Proxy, binary, demo, run};
+use super::streams::orders;
+use super::upstream::{Gate, Reply, Upstream, answer};
+
+const CURSOR: &str = "{ type = \"cursor\", next = \"meta.next_cursor\", param = \"cursor\" }";
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// Exit code, and the last line of stderr.
+fn end(output: &Output) -> (i32, &str) {
+    (output.status.code().unwrap(), text(&output.stderr).lines().last().unwrap_or_default())
+}
+
+fn file(name: &str, content: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(name);
+    std::fs::write(&file, content).unwrap();
+    let path = file.to_str().unwrap().to_owned();
+    (folder, path)
+}
+
+#[tokio::test]
+async fn every_pagination_can_be_told_on_the_command_line() {
+    let upstream = Upstream::of(120).await;
+    let body = "{\"query\": \"{ orders }\"}";
+    let cases: [(&str, &[&str], &str); 12] = [
+        ("/link/orders", &["--pagination", "link_header", "--records", "$"], "no next address"),
+        (
+            "/next_url/orders",
+            &["--pagination", "{ type = \"next_url\", next = \"next\" }", "--records", "results", "--total", "count"],
+            "no next address",
+        ),
+        (
+            "/odata/orders",
+            &["--pagination", "{ type = \"next_url\", next = '[\"@odata.nextLink\"]' }", "--records", "value"],
+            "no next address",
+        ),
+        (
+            "/header/orders",
+            &["--pagination", "{ type = \"next_url\", next = \"header:Next-Page\" }", "--records", "data"],
+            "no next address",
+        ),
+        (
+            "/cursor/orders",
+            &["--pagination", CURSOR, "--records", "data", "--page-size", "limit=50"],
+            "no next address",
+        ),
+        (
+            "/keyset/orders?limit=50",
+            &[
+                "--pagination",
+                "{ type = \"keyset\", param = \"starting_after\", more = { path = \"has_more\", while = true } }",
+                "--records",
+                "data",
+                "--key",
+                "id",
+            ],
+            "the upstream's flag",
+        ),
+        (
+            "/page/orders?size=50",
+            &["--pagination", "{ type = \"page\", param = \"page\", start = 1 }", "--records", "items"],
+            "an empty page past the last",
+        ),
+        (
+            "/page/orders?size=50",
+            &[
+                "--pagination",
+                "{ type = \"page\", param = \"page\", start = 1 }",
+                "--records",
+                "items",
+                "--total",
+                "total",
+            ],
+            "the upstream's total of 120",
+        ),
+        (
+            "/offset/orders",
+            &[
+                "--pagination",
+                "{ type = \"offset\", param = \"offset\" }",
+                "--records",
+                "items",
+                "--page-size",
+                "limit=50",
+            ],
+            "an empty page past the last",
+        ),
+        (
+            "/range/orders",
+            &["--pagination", "{ type = \"range\", unit = \"items\", size = 50 }", "--records", "$"],
+            "the upstream's total of 120",
+        ),
+        (
+            "/search/orders",
+            &[
+                "--pagination",
+                "{ type = \"cursor\", next = \"paging.next.after\", param = \"body:after\" }",
+                "--records",
+                "results",
+                "--method",
+                "POST",
+                "--page-size",
+                "body:limit=50",
+            ],
+            "no next address",
+        ),
+        (
+            "/graphql",
+            &[
+                "--pagination",
+                "{ type = \"cursor\", next = \"data.orders.pageInfo.endCursor\", param = \"body:variables.after\", more = { path = \"data.orders.pageInfo.hasNextPage\", while = true } }",
+                "--records",
+                "data.orders.edges[*].node",
+                "--data",
+                body,
+            ],
+            "the upstream's flag",
+        ),
+    ];
+    for (target, arguments, proof) in cases {
+        let url = format!("{}{target}", upstream.url());
+        let output = run(["fetch", &url].iter().chain(arguments)).await;
+        assert!(text(&output.stdout) == orders(120), "{target}: {}", text(&output.stderr));
+        let (code, said) = end(&output);
+        assert_eq!(code, 0);
+        assert!(
+            said.starts_with("complete: 120 records in ") && said.ends_with(&format!("end proven by {proof}")),
+            "{said}"
+        );
+        assert_eq!(text(&output.stderr).lines().count(), 1, "{}", text(&output.stderr));
+    }
+}
+
+#[tokio::test]
+async fn output_goes_to_a_file() {
+    let upstream = Upstream::of(70).await;
+    let (_folder, path) = file("orders.ndjson", "what was here before, and longer than nothing");
+    let url = format!("{}/cursor/orders", upstream.url());
+    let arguments = ["fetch", &url, "--records", "data", "--pagination", CURSOR, "--output"];
+    let output = run(arguments.iter().chain(&[path.as_str()])).await;
+    assert_eq!(end(&output), (0, "complete: 70 records in 4 pages; end proven by no next address"));
+    assert_eq!(text(&output.stdout), "");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), orders(70));
+    let output = run(arguments.iter().chain(&["/nowhere/orders.ndjson"])).await;
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("/nowhere/orders.ndjson: No such file or directory"));
+}
+
+#[tokio::test]
+async fn max_records_gives_so_many_whole_lines_and_says_that_there_are_more() {
+    let upstream = Upstream::of(60).await;
+    let url = format!("{}/cursor/orders", upstream.url());
+    // Pages of 20: within one, at an end of one, and at the end of all.
+    for (most, code, pages) in
+        [(0, 6, 1), (1, 6, 1), (19, 6, 1), (20, 6, 2), (21, 6, 2), (59, 6, 3), (60, 0, 3), (61, 0, 3)]
+    {
+        upstream.forget();
+        let number = most.to_string();
+        let output = run(["fetch", &url, "--records", "data", "--pagination", CURSOR, "--max-records", &number]).await;
+        assert_eq!(text(&output.stdout), orders(most.min(60)), "{most}");
+        let (exit, said) = end(&output);
+        assert_eq!(exit, code, "{most}: {said}");
+        let plural = if most == 1 { "" } else { "s" };
+        let expected = match code {
+            6 => format!("stopped: {most} record{plural} as --max-records says; this is not the whole collection"),
+            _ => "complete: 60 records in 3 pages; end proven by no next address".to_owned(),
+        };
+        assert_eq!(said, expected);
+        // It may have asked ahead, but not for everything.
+        assert!(upstream.asked().len() >= pages, "{most}");
+    }
+}
+
+#[tokio::test]
+async fn fields_body_and_method_go_with_every_page() {
+    let upstream = Upstream::of(40).await;
+    let (_folder, body) = file("body.json", "{\"q\": \"a b\", \"limit\": 20}");
+    let url = format!("{}/search/orders?v=1", upstream.url());
+    let pagination = "{ type = \"cursor\", next = \"paging.next.after\", param = \"body:after\" }";
+    let data = format!("@{body}");
+    let output = run([
+        "fetch",
+        &url,
+        "-H",
+        "X-Own: 1",
+        "-H",
+        "X-Own:2",
+        "--header",
+        "Accept: application/json;v=2",
+        "--data",
+        &data,
+        "--records",
+        "results",
+        "--pagination",
+        pagination,
+    ])
+    .await;
+    assert_eq!(text(&output.stdout), orders(40), "{}", text(&output.stderr));
+    let asked = upstream.asked();
+    assert_eq!(asked.len(), 2);
+    for asked in &asked {
+        assert_eq!((asked.method.as_str(), asked.target.as_str()), ("POST", "/search/orders?v=1"));
+        assert_eq!(asked.headers.get_all("x-own").iter().collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(asked.header("accept"), Some("application/json;v=2"));
+        assert_eq!(asked.header("content-type"), Some("application/json"));
+        assert!(text(&asked.body).starts_with("{\"q\":\"a b\",\"limit\":20"), "{}", text(&asked.body));
+    }
+}
+
+#[tokio::test]
+async fn each_end_has_a_code_of_its_own() {
+    let upstream = Upstream::scripted(120, |asked, answer| match (asked.target.as_str(), asked.page) {
+        ("/refused", _) => Reply::status(403),
+        ("/unproven", _) => Reply::json("{\"orders\":[1,2]}"),
+        (_, 3) => Reply::status(410),
+        _ => Reply::Whole(answer),
+    })
+    .await;
+    let url = |path: &str| format!("{}{path}", upstream.url());
+    let broken = ["--records", "data", "--pagination", CURSOR];
+    for (path, arguments, code, last) in [
+        ("/refused", &[][..], 3, "not started: no record was written"),
+        ("/unproven", &[], 5, "not started: no record was written"),
+        (
+            "/cursor/orders",
+            &broken,
+            4,
+            "broken: after 40 records; what was written is incomplete, and the last of it is held back",
+        ),
+    ] {
+        upstream.forget();
+        let output = run([&["fetch", url(path).as_str()][..], arguments].concat()).await;
+        assert_eq!(end(&output), (code, last), "{path}");
+        assert!(orders(40).starts_with(text(&output.stdout)) && !output.stdout.ends_with(b"\n"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_arguments_are_told_before_anything_is_asked() {
+    let there = "http://127.0.0.1:1/orders";
+    let cases: [(&[&str], &str); 13] = [
+        (&["fetch"], "<URL>"),
+        (&["fetch", "orders"], "relative URL without a base"),
+        (&["fetch", "ftp://a/"], "not an http or https URL"),
+        (&["fetch", "http://u:p@a/"], "user name or password"),
+        (&["fetch", there, "--pagination", "curser"], "cursor"),
+        (&["fetch", there, "--pagination", "{ type = \"cursor\" }"], "next"),
+        (&["fetch", there, "--pagination", "{ type = "], "--pagination"),
+        (&["fetch", there, "--records", "a[*].b[*]", "--pagination", "none"], "--records"),
+        (&["fetch", there, "--page-size", "limit=many"], "--page-size"),
+        (&["fetch", there, "-H", "X"], "--header"),
+        (&["fetch", there, "--data", "@/nowhere"], "/nowhere"),
+        (&["fetch", there, "--data", "{"], "--data: not JSON"),
+        (&["fetch", there, "--max-records", "-1"], "--max-records"),
+    ];
+    for (arguments, part) in cases {
+        let output = run(arguments).await;
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(part), "{arguments:?}: {}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), "");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_has_enough_is_no_accident() {
+    let upstream = Upstream::of(100_000).await;
+    let url = format!("{}/cursor/orders?limit=50", upstream.url());
+    let mut command = binary();
+    command.args(["fetch", &url, "--records", "data", "--pagination", CURSOR]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), orders(1).trim_end());
+    drop(lines);
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).await.unwrap();
+    assert_eq!((child.wait().await.unwrap().code(), said.as_str()), (Some(1), ""));
+    assert!(upstream.asked().len() < 2_000);
+}
+
+#[tokio::test]
+async fn records_are_written_as_they_come() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::scripted(40, move |asked, answer| match asked.page {
+        2 => held.before(Reply::Whole(answer)),
+        _ => Reply::Whole(answer),
+    })
+    .await;
+    let mut command = binary();
+    command.args(["fetch", &format!("{}/cursor/orders", upstream.url()), "--records", "data", "--pagination", CURSOR]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut written = String::new();
+    for _ in 0..19 {
+        stdout.read_line(&mut written).await.unwrap();
+    }
+    gate.open();
+    stdout.read_to_string(&mut written).await.unwrap();
+    assert_eq!(written, orders(40));
+    assert!(child.wait().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn check_tells_every_mistake_of_a_file_and_exits_with_2() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/config");
+    let good = data.join("good/worked-examples.toml");
+    let output = run([Path::new("check"), &good]).await;
+    // Its secrets are not in this environment.
+    let said = text(&output.stderr);
+    assert!(output.status.success() && said.contains("ok, ") || said.contains("environment"), "{said}");
+    for name in ["everything-at-once", "unknown-keys", "offset-in-page"] {
+        let expected = std::fs::read_to_string(data.join(format!("bad/{name}.txt"))).unwrap();
+        let (_folder, path) =
+            file("unpage.toml", &std::fs::read_to_string(data.join(format!("bad/{name}.toml"))).unwrap());
+        let output = run(["check", &path]).await;
+        let said = text(&output.stderr).replace(&path, &format!("{name}.toml"));
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        let mistakes = |text: &str| text.lines().filter(|line| line.contains(".toml:")).count();
+        assert!(mistakes(&said) > 0 && mistakes(&said) == mistakes(&expected), "{said}\n{expected}");
+    }
+    let output = run(["check", "/nowhere/unpage.toml"]).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("/nowhere/unpage.toml"), "{}", text(&output.stderr));
+}
+
+#[tokio::test]
+async fn serve_binds_nothing_with_a_bad_configuration() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = listener.local_addr().unwrap();
+    let one = "[[collection]]\npath = \"/\"\nupstream = \"http://a\"\nrecords = \"$\"\npagination = \"none\"\n";
+    let (_folder, bad) = file("unpage.toml", &format!("listen = \"{taken}\"\n{one}unknown = 1\n"));
+    let (_other, good) = file("unpage.toml", &format!("listen = \"{taken}\"\n{one}"));
+    // The address is taken: had it tried to listen, it would say so.
+    let output = run(["serve", "--config", &bad]).await;
+    let said = text(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("unknown") && !said.contains("listen on"), "{said}");
+    let output = run(["serve", "--config", &good]).await;
+    let said = text(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains(&format!("can't listen on {taken}")), "{said}");
+    for (arguments, part) in [
+        (&["serve"][..], "--config <FILE>|--upstream <URL>"),
+        (&["serve", "--config", "/nowhere.toml"], "/nowhere.toml"),
+        (&["serve", "--config", good.as_str(), "--upstream", "http://a"], "cannot be used with"),
+        (&["serve", "--upstream", "http://u:s3cr3t@a"], "--upstream"),
+    ] {
+        let output = run(arguments).await;
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(part) && !said.contains("s3cr3t"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_probe_prints_is_a_configuration() {
+    let upstream = Upstream::of(120).await;
+    for path in ["/link/orders", "/next_url/orders", "/cursor/orders", "/page/orders", "/offset/orders"] {
+        let output = run(["probe", &format!("{}{path}", upstream.url())]).await;
+        let (said, found) = (text(&output.stderr), text(&output.stdout));
+        assert_eq!((output.status.code(), said), (Some(0), ""), "{path}");
+        // Its lines are those that a [[collection]] has beside its path and its upstream.
+        let toml = format!("[[collection]]\npath = \"{path}\"\nupstream = \"{}\"\n{found}", upstream.url());
+        let proxy = Proxy::start(&toml).await;
+        let received = client::receive(Version::Http1, proxy.address, client::stream(path)).await;
+        assert!(received.whole() == orders(120), "{path}: {toml}");
+    }
+    let output = run(["probe", &format!("{}/nowhere", upstream.url())]).await;
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(3), ""));
+    assert!(text(&output.stderr).contains("404"), "{}", text(&output.stderr));
+}
+
+#[tokio::test]
+async fn fetch_through_the_proxy_is_the_proxys_upstream_again() {
+    // A page parameter makes the proxy pass pages on, so that unpage can walk what unpage forwards.
+    let upstream = Upstream::of(120).await;
+    let proxy = Proxy::start(&demo(&upstream)).await;
+    let url = format!("http://{}/page/orders?page=1", proxy.address);
+    let output =
+        run(["fetch", &url, "--records", "items", "--pagination", "{ type = \"page\", param = \"page\", start = 1 }"])
+            .await;
+    assert!(text(&output.stdout) == orders(120), "{}", text(&output.stderr));
+}
+
+#[tokio::test]
+async fn the_demo_shows_the_main_job_and_ends() {
+    let arguments = ["demo", "--once", "--records", "2500", "--latency", "1ms", "--listen", "127.0.0.1:0"];
+    let output = run(arguments).await;
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("streamed      2,500 records"), "{said}");
+    assert!(said.contains("requests      3 pages of up to 1000 records"), "{said}");
+}
+
+#[tokio::test]
+async fn an_empty_collection_is_complete() {
+    let upstream = Upstream::scripted(0, |_, _| Reply::Whole(answer(200, &[], "{\"data\":[],\"next\":null}"))).await;
+    let url = format!("{}/orders", upstream.url());
+    let pagination = "{ type = \"cursor\", next = \"next\", param = \"after\" }";
+    let output = run(["fetch", &url, "--records", "data", "--pagination", pagination]).await;
+    assert_eq!(end(&output), (0, "complete: 0 records in 1 page; end proven by no next address"));
+    assert_eq!(text(&output.stdout), "");
+}
