@@ -21,7 +21,7 @@ pub(super) struct Arguments {
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Stop after so many records; exits with 6 if there are more
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     max_records: Option<u64>,
     /// Say on stderr what is asked and found
     #[arg(long, short)]

@@ -60,8 +60,8 @@ pub(super) fn no_route(no_route: NoRoute, path: &str) -> Response<Body> {
         ),
         NoRoute::Climbing => (
             StatusCode::BAD_REQUEST,
-            format!("the path has dot segments: {path}"),
-            "ask for the path that they lead to",
+            format!("the path has dot segments or backslashes, which upstreams resolve: {path}"),
+            "send the path that is meant, without `.`, `..` and `\\`",
         ),
     };
     report(status, "client", &message, hint)
