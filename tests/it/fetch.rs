@@ -262,7 +262,7 @@ async fn wrong_arguments_are_told_before_anything_is_asked() {
         (&["fetch", there, "-H", "X"], "--header"),
         (&["fetch", there, "--data", "@/nowhere"], "/nowhere"),
         (&["fetch", there, "--data", "{"], "--data: not JSON"),
-        (&["fetch", there, "--max-records", "-1"], "--max-records"),
+        (&["fetch", there, "--max-records", "few"], "--max-records"),
     ];
     for (arguments, part) in cases {
         let output = run(arguments).await;

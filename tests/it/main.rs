@@ -23,3 +23,7 @@ mod manners;
 mod problems;
 // The command line: output, exit codes, last lines, wrong arguments, closed pipes.
 mod fetch;
+// An upstream that nobody has described: recognised, or refused.
+mod auto;
+// TLS to the upstream, with an authority of one's own and without.
+mod tls;

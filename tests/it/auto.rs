@@ -1,0 +1,100 @@
+//! `auto`: an upstream of which nothing is known, recognised on its first page and verified on its second.
+
+use unpage::config::Config;
+
+use super::client::{self, BOTH, Version};
+use super::proxy::{Proxy, run};
+use super::streams::orders;
+use super::upstream::{Reply, Upstream};
+
+/// The demo's collections whose first page says enough.
+const RECOGNISED: [&str; 8] = [
+    "/link/orders",
+    "/next_url/orders",
+    "/relative/orders",
+    "/odata/orders",
+    "/header/orders",
+    "/cursor/orders",
+    "/page/orders",
+    "/offset/orders",
+];
+
+/// A proxy in front of an upstream that nobody has described.
+async fn transparent(upstream: &Upstream) -> Proxy {
+    Proxy::of(&Config::transparent(([127, 0, 0, 1], 0).into(), &upstream.url()).unwrap()).await
+}
+
+#[tokio::test]
+async fn collections_are_recognised_and_come_whole() {
+    // Several pages, the last of them short; then the last of them full.
+    for records in [130, 120] {
+        let upstream = Upstream::of(records).await;
+        let proxy = transparent(&upstream).await;
+        let mut wrong = Vec::new();
+        for path in RECOGNISED {
+            for version in BOTH {
+                upstream.forget();
+                let received = client::receive(version, proxy.address, client::stream(path)).await;
+                if received.whole() != orders(records) {
+                    let start: String = received.whole().chars().take(400).collect();
+                    wrong.push(format!("{path}: {} {start}", received.head.status));
+                    continue;
+                }
+                assert!(upstream.asked().iter().all(|asked| asked.attempt == 1), "{path} asks for the same page twice");
+            }
+        }
+        assert!(wrong.is_empty(), "{records} records: {wrong:#?}");
+    }
+}
+
+#[tokio::test]
+async fn what_proves_nothing_is_refused_and_never_passed_off_as_whole() {
+    let upstream = Upstream::scripted(130, |asked, answer| match asked.target.split('?').next().unwrap() {
+        "/list" => Reply::json("[{\"id\":1},{\"id\":2}]"),
+        "/object" => Reply::json("{\"items\":[{\"id\":1},{\"id\":2}]}"),
+        "/ignored" => Reply::json("{\"items\":[{\"id\":1},{\"id\":2}],\"page\":1,\"total\":9}"),
+        "/one" => Reply::json("{\"id\":1}"),
+        _ => Reply::Whole(answer),
+    })
+    .await;
+    let proxy = transparent(&upstream).await;
+    for path in
+        ["/list", "/object", "/ignored", "/one", "/range/orders", "/none/orders", "/values/orders", "/keyset/orders"]
+    {
+        let received = client::receive(Version::Http1, proxy.address, client::stream(path)).await;
+        assert_eq!(received.head.status, 502, "{path}: {}", received.whole());
+        assert!(received.whole().contains("\"fault\": \"unproven\""), "{}", received.whole());
+        let output = run(["fetch", &format!("{}{path}", upstream.url())]).await;
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(5), 0), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_page_that_contradicts_is_no_end() {
+    // The same records again, whatever the cursor: the token was taken from the page, and means nothing to the upstream.
+    let upstream = Upstream::scripted(0, |_, _| Reply::json("{\"data\":[{\"id\":1}],\"next_cursor\":\"abc\"}")).await;
+    let proxy = transparent(&upstream).await;
+    let received = client::receive(Version::Http1, proxy.address, client::stream("/orders")).await;
+    assert_eq!(received.head.status, 502, "{}", received.whole());
+}
+
+#[tokio::test]
+async fn fetch_recognises_what_is_posted_too() {
+    let upstream = Upstream::of(130).await;
+    let output = run(["fetch", &format!("{}/search/orders", upstream.url()), "--data", "{}"]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.stdout == orders(130).into_bytes(), "{said}");
+    assert!(said.ends_with("end proven by no next address\n"), "{said}");
+}
+
+#[tokio::test]
+async fn everything_else_passes_an_unknown_upstream_untouched() {
+    let upstream = Upstream::of(130).await;
+    let proxy = transparent(&upstream).await;
+    for version in BOTH {
+        let received = client::receive(version, proxy.address, client::get("/page/orders?size=1", "*/*")).await;
+        assert!(received.whole().starts_with("{\"items\":[{\"id\":\"ord_000000001\""), "{}", received.whole());
+        let received = client::receive(version, proxy.address, client::get("/", "*/*")).await;
+        assert!(received.whole().contains("/link/orders"));
+    }
+}

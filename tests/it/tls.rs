@@ -1,0 +1,123 @@
+//! TLS to the upstream: a certificate authority of one's own, and what is said without it.
+
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::TlsAcceptor;
+
+use super::client::{self, BOTH, Version};
+use super::proxy::{Proxy, collection, run};
+use super::streams::orders;
+use super::upstream::{Framing, Reply, Upstream};
+
+const CURSOR: &str =
+    "records = \"data\"\npagination = { type = \"cursor\", next = \"meta.next_cursor\", param = \"cursor\" }";
+
+/// An upstream behind a certificate for `localhost`, and the file that names who signed it.
+async fn secured(protocols: &[&str]) -> (Upstream, tempfile::NamedTempFile) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = KeyPair::generate().unwrap();
+    let authority = params.self_signed(&authority_key).unwrap();
+    let issuer = Issuer::new(params, authority_key);
+    let key = KeyPair::generate().unwrap();
+    let names = ["localhost".to_owned()];
+    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+        )
+        .unwrap();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    // The second page is cut once, so that trouble inside TLS is seen to pass as well.
+    let script = |asked: &super::upstream::Asked, answer| match (asked.page, asked.attempt) {
+        (2, 1) => Reply::Cut(answer, Framing::Length),
+        _ => Reply::Whole(answer),
+    };
+    let upstream = Upstream::start(120, script, Some(TlsAcceptor::from(Arc::new(config)))).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), authority.pem()).unwrap();
+    (upstream, file)
+}
+
+#[tokio::test]
+async fn a_configured_authority_is_trusted_over_either_version() {
+    let cases: [(&[&str], &str); 5] = [
+        (&["h2", "http/1.1"], "auto"),
+        (&["http/1.1"], "auto"),
+        (&[], "auto"),
+        (&["h2", "http/1.1"], "1.1"),
+        (&["h2"], "2"),
+    ];
+    for (protocols, version) in cases {
+        let (upstream, ca) = secured(protocols).await;
+        let url = format!("https://localhost:{}", upstream.address.port());
+        let lines = format!("ca = \"{}\"\nhttp = \"{version}\"\n{CURSOR}", ca.path().display());
+        let proxy = Proxy::start(&collection(&url, &lines)).await;
+        for client in BOTH {
+            upstream.forget();
+            let received = client::receive(client, proxy.address, client::stream("/cursor/orders")).await;
+            assert!(received.whole() == orders(120), "{protocols:?} {version}: {}", received.whole());
+            assert_eq!(upstream.asked().len(), 7, "six pages of 20, and one of them twice");
+            let received = client::receive(client, proxy.address, client::get("/page/orders?size=1", "*/*")).await;
+            assert!(received.whole().contains("ord_000000001"));
+        }
+        let host = format!("localhost:{}", upstream.address.port());
+        assert!(upstream.asked().iter().all(|asked| asked.header("host") == Some(host.as_str())));
+    }
+}
+
+#[tokio::test]
+async fn fetch_trusts_the_authority_that_it_is_given() {
+    let (upstream, ca) = secured(&["h2", "http/1.1"]).await;
+    let url = format!("https://localhost:{}/cursor/orders", upstream.address.port());
+    let pagination = "{ type = \"cursor\", next = \"meta.next_cursor\", param = \"cursor\" }";
+    let file = ca.path().to_str().unwrap();
+    let output = run(["fetch", &url, "--cacert", file, "--records", "data", "--pagination", pagination]).await;
+    assert!(output.status.success() && output.stdout == orders(120).into_bytes());
+    // Without it, and with the right authority for another name.
+    let other = format!("https://127.0.0.1:{}/cursor/orders", upstream.address.port());
+    for (arguments, cause) in
+        [(vec!["fetch", &url], "UnknownIssuer"), (vec!["fetch", &other, "--cacert", file], "not valid for name")]
+    {
+        let output = run(arguments).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(said.contains(cause), "{said}");
+        assert!(said.contains("hint: ") && said.contains("--cacert"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_authority_is_refused_with_what_to_do() {
+    let (upstream, ca) = secured(&["h2", "http/1.1"]).await;
+    let url = format!("https://localhost:{}", upstream.address.port());
+    let proxy = Proxy::start(&collection(&url, CURSOR)).await;
+    for accept in ["application/x-ndjson", "*/*"] {
+        let received = client::receive(Version::Http1, proxy.address, client::get("/cursor/orders", accept)).await;
+        assert_eq!(received.head.status, 502);
+        let said = received.whole();
+        assert!(said.contains("invalid peer certificate: UnknownIssuer") && said.contains("`ca`"), "{said}");
+    }
+    assert_eq!(upstream.asked().len(), 0);
+    let trusting = Proxy::start(&collection(&url, &format!("ca = \"{}\"\n{CURSOR}", ca.path().display()))).await;
+    client::receive(Version::Http1, trusting.address, client::get("/", "*/*")).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_authority_stops_the_start() {
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    for path in [empty.path().to_str().unwrap(), "/nowhere/ca.pem"] {
+        let output = run(["fetch", "https://localhost:1/", "--cacert", path]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(path), "{said}");
+    }
+}
