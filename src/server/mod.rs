@@ -10,6 +10,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 /// How long a client may take to send the head of a request, the time between two requests included.
@@ -31,6 +32,7 @@ where
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT).max_buf_size(64 * 1024);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(100);
     let open = GracefulShutdown::new();
+    let stopping = CancellationToken::new();
     tokio::pin!(shutdown);
     loop {
         let stream = tokio::select! {
@@ -49,10 +51,17 @@ where
             tracing::debug!("TCP_NODELAY: {error}");
         }
         let (builder, service, watcher) = (builder.clone(), service.clone(), open.watcher());
+        let stopping = stopping.clone();
         tokio::spawn(async move {
-            // hyper's limit starts with the first byte: one that never comes would hold the connection for ever.
-            if tokio::time::timeout(HEAD_LIMIT, stream.readable()).await.is_err() {
-                return;
+            // hyper's limit starts with the first byte: one that never comes would hold the connection for ever, and the
+            // stop with it. `readable` would not do, since it may resolve without a byte.
+            let mut byte = [0];
+            tokio::select! {
+                first = tokio::time::timeout(HEAD_LIMIT, stream.peek(&mut byte)) => match first {
+                    Ok(Ok(1..)) => {}
+                    _ => return,
+                },
+                () = stopping.cancelled() => return,
             }
             let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
             if let Err(error) = watcher.watch(connection.into_owned()).await {
@@ -61,6 +70,7 @@ where
         });
     }
     drop(listener);
+    stopping.cancel();
     tracing::info!("stopping: waiting up to {} s for {} connections", GRACE.as_secs(), open.count());
     tokio::select! {
         () = open.shutdown() => {}
