@@ -1,8 +1,12 @@
 //! Broken streams: for every fault, what a client has is a strict prefix that ends inside a record, and the protocol says so.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Method, Response};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::client::{self, BOTH, Received, Version};
 use super::proxy::{Process, Proxy, collection, demo};
@@ -333,11 +337,40 @@ async fn a_stream_under_way_ends_before_the_proxy_does() {
         gate.reached().await;
         process.signal(signal);
         process.wait_for("stopping").await;
-        assert!(tokio::net::TcpStream::connect(process.address).await.is_err(), "it still accepts");
+        assert!(TcpStream::connect(process.address).await.is_err(), "it still accepts");
         gate.open();
         assert!(Received::read(response).await.whole() == orders(200));
         let (said, code) = process.end().await;
         assert_eq!(code, Some(0), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn connections_without_a_request_do_not_delay_the_stop() {
+    let upstream = Upstream::of(1).await;
+    let proxy = Proxy::before(&upstream).await;
+    let silent = TcpStream::connect(proxy.address).await.unwrap();
+    let mut idle = TcpStream::connect(proxy.address).await.unwrap();
+    idle.write_all(b"HEAD /link/orders HTTP/1.1\r\nHost: p\r\n\r\n").await.unwrap();
+    idle.read_u8().await.unwrap();
+    // The clock jumps as soon as nothing but a time limit is waited for: the shortest of the proxy's is longer than this.
+    tokio::time::pause();
+    tokio::time::timeout(Duration::from_secs(5), proxy.stop()).await.expect("the stop waits for who asks nothing");
+    drop((silent, idle));
+}
+
+#[tokio::test]
+async fn a_connection_without_a_whole_head_is_not_kept() {
+    let upstream = Upstream::of(1).await;
+    let proxy = Proxy::before(&upstream).await;
+    client::receive(Version::Http1, proxy.address, client::get("/link/orders", "*/*")).await;
+    tokio::time::pause();
+    for start in ["", "G", "GET / HTTP/1.1\r\nHost: p\r\n"] {
+        let mut socket = TcpStream::connect(proxy.address).await.unwrap();
+        socket.write_all(start.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(90), socket.read_to_end(&mut answer)).await;
+        ended.unwrap_or_else(|_| panic!("{start:?} is kept for ever")).unwrap();
     }
 }
 

@@ -35,7 +35,8 @@ fn empty(method: &str, target: &str) -> Request<Full<Bytes>> {
 
 #[tokio::test]
 async fn an_answer_is_passed_on_with_its_status_fields_and_body() {
-    let cases: [(u16, &[(&str, &str)], &str); 9] = [
+    type Case = (u16, &'static [(&'static str, &'static str)], &'static str);
+    let cases: [Case; 9] = [
         (200, &[("content-type", "text/html; charset=utf-8")], "<p>é</p>"),
         (200, &[("set-cookie", "a=1"), ("set-cookie", "b=2"), ("x-own", "1")], "{}"),
         (201, &[("location", "/orders/7")], "made"),

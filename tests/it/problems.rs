@@ -190,7 +190,7 @@ async fn said(url: &str, case: &Case) -> String {
         let (key, value) = line.split_once(" = ").unwrap();
         match key {
             "records" | "total" | "pagination" => {
-                arguments.extend([format!("--{key}"), value.trim_matches('"').to_owned()])
+                arguments.extend([format!("--{key}"), value.trim_matches('"').to_owned()]);
             }
             key => return format!("fetch has no option for `{key}`\n"),
         }
