@@ -1,6 +1,8 @@
 //! The rules of the house that a machine can hold, against the tables of ARCHITECTURE.md: who uses whom, what is pure, which
 //! words there are, why each dependency is there.
 
+#![allow(clippy::unwrap_used, reason = "clippy.toml allows it in tests, and means their helpers too")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
