@@ -1,4 +1,4 @@
-# unpage as a container without a shell, run by a user that isn't root.
+# unpage as a container that holds nothing but one static binary, run by a user that isn't root.
 #
 #   docker build -t unpage .
 #   docker run --rm -p 8080:8080 unpage serve --upstream https://api.example.com --listen 0.0.0.0:8080
@@ -7,17 +7,20 @@
 # There is no HEALTHCHECK: unpage has no address of its own yet, every path belongs to a collection, and asking one would
 # test the upstream.
 
-# Both stages are Debian 12, so that the binary meets the glibc that it was linked with.
-FROM rust:1.95-slim-bookworm AS build
+# Rust links statically where the C library is musl, so the binary needs no file of the image that built it.
+FROM rust:1.95-alpine AS build
+RUN apk add --no-cache musl-dev ca-certificates
 WORKDIR /unpage
 COPY Cargo.toml Cargo.lock ./
 COPY src src
 RUN cargo build --locked --release
 
-# cc: glibc, libgcc and the certificate authorities, and nothing else that could run.
-FROM gcr.io/distroless/cc-debian12:nonroot
-COPY --from=build /unpage/target/release/unpage /usr/local/bin/unpage
+FROM scratch
+# What unpage trusts beside the authorities named in `ca`.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /unpage/target/release/unpage /unpage
+USER 65532:65532
 EXPOSE 8080
 # unpage stops on SIGTERM by itself, so it needs no init.
-ENTRYPOINT ["/usr/local/bin/unpage"]
+ENTRYPOINT ["/unpage"]
 CMD ["serve", "--config", "/etc/unpage.toml", "--listen", "0.0.0.0:8080"]
