@@ -13,7 +13,9 @@ use super::fetch::{self, Answer};
 use super::{Crawl, Opened};
 
 /// Fetches the first page, and the second one as each candidate would, until one of them holds.
-pub(super) async fn open(crawl: Crawl) -> Result<Opened, Failure> {
+pub(super) async fn open(mut crawl: Crawl) -> Result<Opened, Failure> {
+    let sized = crawl.pagination.sized(crawl.first.clone());
+    crawl.first = sized.map_err(|bad| fetch::wrong_page(&crawl.client, &bad.into(), &crawl.first.url))?;
     let (head, page) = first_page(&crawl).await?;
     let json = serde_json::from_slice(&page.raw).unwrap_or_default();
     let configured_records = crawl.pagination.records.paths.iter().find(|path| {
@@ -70,6 +72,8 @@ fn configured(said: &Pagination, found: Pagination) -> Pagination {
     if !said.records.paths.is_empty() {
         both.records = said.records.clone();
     }
+    both.records.presence = said.records.presence;
+    both.page_size = said.page_size.clone();
     both.key = said.key.clone().or(both.key);
     both.total = said.total.clone().or(both.total);
     both.total_pages = said.total_pages.clone().or(both.total_pages);

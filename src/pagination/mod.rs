@@ -15,6 +15,7 @@ use http::{HeaderName, StatusCode};
 use serde_json::Value;
 
 pub use path::Path;
+use request::BadPlace;
 pub use request::{BodyKind, PageRequest, Param};
 pub use wrong::{Blame, Wrong};
 
@@ -263,6 +264,17 @@ impl Pagination {
 }
 
 impl Pagination {
+    /// The request with the page size in it, unless the client chose its own.
+    pub fn sized(&self, mut first: PageRequest) -> Result<PageRequest, BadPlace> {
+        if let Some(size) = &self.page_size
+            && let (Some(param), Some(records)) = (&size.param, size.asked())
+            && first.value_at(param).is_none()
+        {
+            first.set(param, &Value::from(records), Encode::Plain)?;
+        }
+        Ok(first)
+    }
+
     /// What the pages' requests must have as their body.
     pub fn body_kind(&self) -> BodyKind {
         let size = self.page_size.as_ref().and_then(|size| size.param.as_ref());

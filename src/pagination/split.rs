@@ -90,7 +90,10 @@ impl Splitter {
 
     /// The page is whole: the rest of its records, and what stood around them.
     pub fn finish(self) -> Result<Page, Wrong> {
-        let raw = self.page.freeze();
+        let mut raw = self.page.freeze();
+        if raw.starts_with(b"\xef\xbb\xbf") {
+            let _byte_order_mark = raw.split_to(3);
+        }
         let text = text_of(&raw)?;
         check_depth(text.as_bytes())?;
         let shape = &self.shape;
@@ -120,7 +123,6 @@ impl Pagination {
 
 fn text_of(raw: &Bytes) -> Result<&str, Wrong> {
     let text = std::str::from_utf8(raw).map_err(|error| Wrong::NotUtf8(error.valid_up_to()))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim_ascii().is_empty() { Err(Wrong::EmptyPage) } else { Ok(text) }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::address::{Addresses, Computed};
 use super::end::Came;
@@ -13,9 +13,7 @@ use super::tally::{Shrunk, Tally, excerpt};
 use super::{Emit, Proof, Step};
 use crate::pagination::guard::Guard;
 use crate::pagination::page::{Head, Page};
-use crate::pagination::{
-    Caps, Encode, End, Overlap, PageRequest, PageSize, Pagination, Param, SameToken, Style, Wrong,
-};
+use crate::pagination::{Caps, End, Overlap, PageRequest, Pagination, Param, SameToken, Style, Wrong};
 
 /// One page at a time.
 #[derive(Debug)]
@@ -63,13 +61,7 @@ pub(super) enum Start {
 impl Follow {
     /// A walk that starts with `first`, to which the page size and the first number are added.
     pub fn new(pagination: Arc<Pagination>, caps: Caps, guard: Guard, first: PageRequest) -> Result<Self, Wrong> {
-        let mut first = first;
-        if let Some(PageSize { param: Some(param), .. }) = &pagination.page_size
-            && let Some(size) = pagination.page_size.as_ref().and_then(PageSize::asked)
-            && first.value_at(param).is_none()
-        {
-            first.set(param, &json!(size), Encode::Plain)?;
-        }
+        let first = pagination.sized(first)?;
         let mut plan = Self {
             pagination,
             caps,
