@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{Method, Response};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use super::client::{self, BOTH, Version};
 use super::proxy::{Process, Proxy, collection, demo};
@@ -119,9 +120,15 @@ async fn an_upstream_that_comes_back_is_found() {
     let asking = tokio::spawn(client::receive(Version::Http1, process.address, client::stream("/orders")));
     process.wait_for("attempt 2 failed").await;
     let listener = held(address).listen(8).unwrap();
-    let (mut stream, _) = listener.accept().await.unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    while line != "\r\n" {
+        line.clear();
+        stream.read_line(&mut line).await.unwrap();
+    }
     let page = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n[1,2]";
-    tokio::io::AsyncWriteExt::write_all(&mut stream, page).await.unwrap();
+    stream.write_all(page).await.unwrap();
     assert_eq!(asking.await.unwrap().whole(), "1\n2\n");
 }
 
