@@ -103,7 +103,7 @@ fingerprint() {
 }
 
 rust_tests() {
-  cargo test --locked --no-fail-fast 2>&1 | tee "$rust_log"
+  timeout 1200 cargo test --locked --no-fail-fast 2>&1 | tee "$rust_log"
 }
 
 python_tests() {

@@ -197,8 +197,8 @@ total = "header:x-total-count"
     );
     let auto = Options::default().pagination().unwrap();
     assert_eq!((auto.style, auto.records.paths.len()), (Style::Auto, 0));
-    let sized = Options { page_size: text("$top"), ..Options::default() }.pagination().unwrap().page_size.unwrap();
-    assert_eq!((sized.param, sized.value), (Some(Param::Query("$top".into())), None));
+    let sized = Options { page_size: text("$top=50"), ..Options::default() }.pagination().unwrap().page_size.unwrap();
+    assert_eq!((sized.param, sized.value), (Some(Param::Query("$top".into())), Some(50)));
 }
 
 #[test]
@@ -334,6 +334,7 @@ fn pagination() -> impl Strategy<Value = Pagination> {
         presence,
     });
     let size = (param(), prop::option::of(1..100_u64), prop::option::of(100..999_u64))
+        .prop_filter("no size", |(_, value, max)| value.or(*max).is_some())
         .prop_map(|(param, value, max)| PageSize { param: Some(param), value, max });
     let flag = prop_oneof![Just(json!(false)), Just(json!("yes")), Just(json!({"a b": [1, 2.5, true]}))];
     let more = (path(), flag).prop_map(|(path, while_): (_, Value)| More { path, while_ });

@@ -274,7 +274,8 @@ impl Collection {
             table.extend(number.map(|number| format!("value = {number}")));
             table.extend(size["max"].as_u64().map(|max| format!("max = {max}")));
         }
-        if !table.is_empty() {
+        // A parameter whose size the source doesn't say is left to the upstream.
+        if table.iter().any(|entry| !entry.starts_with("param")) {
             self.key("page_size", format!("{{ {} }}", table.join(", ")));
         }
         asked

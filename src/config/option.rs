@@ -19,7 +19,7 @@ pub struct Options {
     pub records: Option<String>,
     /// `--key`: a path.
     pub key: Option<String>,
-    /// `--page-size`: `limit=100`, `limit`, or `{ param = …, value = …, max = … }`.
+    /// `--page-size`: `limit=100`, or `{ param = …, value = …, max = … }`.
     pub page_size: Option<String>,
     /// `--total`: a path or `header:NAME`.
     pub total: Option<String>,

@@ -246,11 +246,17 @@ fn records(node: &Node<'_>) -> Option<Records> {
 fn page_size(node: &Node<'_>) -> Option<PageSize> {
     let table = node.table(&keys::PAGE_SIZE)?;
     let number = |node: &Node<'_>| node.number(1);
-    Some(PageSize {
+    let size = PageSize {
         param: table.maybe("param", value::param),
         value: table.maybe("value", number),
         max: table.maybe("max", number),
-    })
+    };
+    match size.asked() {
+        None if table.get("value").is_none() && table.get("max").is_none() => {
+            node.refuse("asks for no size", "write value = 100, or max with the most that the upstream gives")
+        }
+        _ => Some(size),
+    }
 }
 
 fn limits(node: &Node<'_>) -> Option<Limits> {

@@ -70,7 +70,12 @@ pub(super) fn no_route(no_route: NoRoute, path: &str) -> Response<Body> {
 /// A request body that is too large to be repeated, or that broke off.
 pub(super) fn request_body(limit: usize) -> Response<Body> {
     let message = format!("the request's body broke off or is larger than {limit} bytes");
-    report(StatusCode::PAYLOAD_TOO_LARGE, "client", &message, "it is sent again with every page, so it must be small")
+    report(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "client",
+        &message,
+        "send it whole; it is sent again with every page, so it must be small",
+    )
 }
 
 /// A request body that says that it is JSON.

@@ -119,7 +119,8 @@ impl Wrong {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::EmptyPage | Self::NotJson { .. } | Self::NotUtf8(_) => {
+            Self::NotUtf8(_) => "JSON is UTF-8 (RFC 8259 §8.1): the upstream must send it so",
+            Self::EmptyPage | Self::NotJson { .. } => {
                 "ask the upstream for the same URL with `Accept: application/json` and look at what comes; an HTML page is often a login or an error page"
             }
             Self::TooDeep(_) => "the upstream's page is not one that unpage reads",

@@ -98,7 +98,7 @@ impl Client {
                 None => Error::Connect(origin(), root_cause(&error)),
             }),
             Ok(Err(error)) => Err(Error::Broken(origin(), root_cause(&error))),
-            Err(_) => Err(Error::Timeout(origin(), self.upstream.timeouts.head.into())),
+            Err(_) => Err(Error::Timeout(origin(), limit.into())),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::Value;
 
 use super::address::{Addresses, Computed};
@@ -152,7 +152,11 @@ impl Follow {
                 self.tally.total = Some(total);
                 self.finish(Proof::Total(total))
             }
-            _ => Err(Wrong::Status { status, excerpt: excerpt(&String::from_utf8_lossy(body)) }),
+            _ => {
+                let location = headers.get(header::LOCATION).filter(|_| status.is_redirection());
+                let said = location.map_or(body, HeaderValue::as_bytes);
+                Err(Wrong::Status { status, excerpt: excerpt(&String::from_utf8_lossy(said)) })
+            }
         }
     }
 
