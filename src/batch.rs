@@ -31,6 +31,11 @@ impl Batch {
         self.records == 0
     }
 
+    /// Each record's line, its newline included.
+    pub fn each(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        self.lines.split_inclusive(|byte| *byte == b'\n')
+    }
+
     /// The batch without its first `count` records.
     pub fn skip(mut self, count: u64) -> Self {
         for _ in 0..count.min(self.records) {

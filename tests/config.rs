@@ -351,6 +351,8 @@ fn pagination() -> impl Strategy<Value = Pagination> {
     let rest = (ends, prop::option::of(total), limits, prop::option::of(path()), same);
     (style(), parts, rest).prop_map(|(style, (records, key, page_size, more), (end, total, limits, error, same))| {
         let points = matches!(style, Style::LinkHeader { .. } | Style::NextUrl { .. } | Style::Cursor(_));
+        let ranged = matches!(style, Style::Range { .. });
+        let (more, end) = if ranged { (None, End::Style) } else { (more, end) };
         let same_token = if points { same } else { SameToken::Error };
         Pagination { style, records, key, page_size, more, end, same_token, total, total_pages: None, limits, error }
     })

@@ -86,7 +86,7 @@ pub(super) static STYLES: [Level; 9] = [
     Level { name: "page", keys: &["type", "param", "start", "template", "more", "end"] },
     Level { name: "offset", keys: &["type", "param", "start", "step", "template", "more", "end"] },
     Level { name: "keyset", keys: &["type", "key", "param", "encode", "overlap", "more", "end"] },
-    Level { name: "range", keys: &["type", "unit", "size", "more", "end"] },
+    Level { name: "range", keys: &["type", "unit", "size"] },
     Level { name: "none", keys: &["type", "more"] },
     Level { name: "auto", keys: &["type"] },
 ];

@@ -74,6 +74,12 @@ pub enum Wrong {
     NoKey(Path),
     #[error("the last record's key is the one that was just sent")]
     KeyRepeats,
+    #[error("the last record's key is shared by another record")]
+    KeyIsShared,
+    #[error("a record of page {0} stands in this page too: records were inserted before it while the pages were read")]
+    Moved(u64),
+    #[error("`{0}` is of another type than the value that it is compared with")]
+    BadFlag(Path),
     #[error("the answer to a range request: {0}")]
     BadRange(String),
     #[error("the collection goes on beyond {name} = {value}")]
@@ -98,11 +104,14 @@ impl Wrong {
             | Self::MoreThanOnePage(_)
             | Self::PointerElsewhere { .. }
             | Self::NoKey(_)
+            | Self::KeyIsShared
+            | Self::BadFlag(_)
             | Self::BadPlace(_)
             | Self::BadStart(_) => Blame::Configuration,
             Self::TotalDisagrees { .. }
             | Self::TotalShrank { .. }
             | Self::TotalLied(_)
+            | Self::Moved(_)
             | Self::PagesDisagree { .. }
             | Self::MoreWithoutNext { .. }
             | Self::Unrecognised(_)
@@ -152,6 +161,13 @@ impl Wrong {
             }
             Self::NotANumber { .. } => "correct or take out the path in the configuration",
             Self::NoKey(_) => "correct `key` in `pagination`",
+            Self::KeyIsShared => {
+                "a key that several records share loses or doubles them where a page ends between them: use one that is unique"
+            }
+            Self::Moved(_) => {
+                "numbered pages double and skip records when others are inserted: read again, or use a cursor or key, or an order in which new records come last"
+            }
+            Self::BadFlag(_) => "write `while` as the upstream writes the flag: true, 1 or \"true\"",
             Self::BadRange(_) => "check `unit` in `pagination`",
             Self::Limit { .. } => {
                 "this is a cap, not the end: narrow the request with the upstream's own filters, or raise the cap if it is unpage's"

@@ -441,3 +441,128 @@ fn an_offset_inside_a_query_language_fills_its_template() {
     assert!(crawled.end.is_ok());
     assert_eq!(asked, ["SELECT * STARTPOSITION 1 MAXRESULTS 2", "SELECT * STARTPOSITION 3 MAXRESULTS 2"]);
 }
+
+#[test]
+fn the_clients_own_page_size_is_the_one_that_counts() {
+    let serve = |request: &PageRequest| {
+        let number = |name: &str| query_value(&request.url, name).unwrap().parse::<u64>().unwrap();
+        let from = number("offset");
+        Answer { status: 200, headers: vec![], body: json!({"data": data(from.min(50)..(from + number("limit")).min(50))}) }
+    };
+    let mut short = sized(offset(), 100);
+    short.end = End::ShortPage;
+    let by_size = sized(of(Style::Offset { param: query("offset"), start: 0, step: Advance::PageSize, template: None }), 100);
+    for pagination in [short, by_size] {
+        let crawled = crawl_at("/list?limit=10", &pagination, serve);
+        assert!(crawled.end.is_ok());
+        assert_eq!(crawled.ids.len(), 50);
+    }
+    let crawled = crawl_at("/list?limit=few", &sized(offset(), 100), serve);
+    assert!(matches!(crawled.end, Err(Wrong::BadStart(_))));
+}
+
+#[test]
+fn a_range_under_status_200_is_not_the_whole() {
+    let pagination = of(Style::Range { unit: "items".into(), size: 10 });
+    let server = Server { records: 25, clamp: 10, empty: vec![], past: Past::Empty, total: Total::None, pointer: Pointer::Null };
+    let crawled = crawl(&pagination, |request| {
+        let answer = server.answer(&pagination.style, request);
+        if answer.status == 206 { Answer { status: 200, ..answer } } else { answer }
+    });
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (25, Proof::Total(25)));
+    let link = ("link", format!("<{ORIGIN}/list?page=2>; rel=\"next\""));
+    let crawled = crawl(&pagination, |_| Answer { status: 200, headers: vec![link.clone()], body: json!({"data": data(0..10)}) });
+    assert!(matches!(crawled.end, Err(Wrong::MoreThanOnePage(_))));
+}
+
+#[test]
+fn a_window_that_is_too_deep_confirms_no_total() {
+    let mut pagination = sized(offset(), 10);
+    pagination.total = Some(Source::Body(path("total")));
+    for status in [400, 422] {
+        let crawled = crawl(&pagination, |request| match query_value(&request.url, "offset").unwrap().parse::<u64>().unwrap() {
+            50.. => Answer { status, headers: vec![], body: json!({"error": "Result window is too large"}) },
+            from => Answer { status: 200, headers: vec![], body: json!({"data": data(from..from + 10), "total": 50}) },
+        });
+        assert!(matches!(crawled.end, Err(Wrong::Status { .. })), "{status}: {:?}", crawled.end);
+    }
+}
+
+#[test]
+fn an_ignored_parameter_beside_the_size_of_one_page_is_found_out() {
+    let mut pagination = page();
+    pagination.total = Some(Source::Body(path("count")));
+    let crawled = crawl(&pagination, |_| Answer { status: 200, headers: vec![], body: json!({"data": data(0..10), "count": 10}) });
+    assert!(matches!(crawled.end, Err(Wrong::Repeat(1))), "{:?}", crawled.end);
+}
+
+#[test]
+fn a_flag_of_another_type_is_an_error() {
+    let more = |while_: Value| Pagination { more: Some(More { path: path("more"), while_ }), ..of(cursor()) };
+    for flag in [json!("true"), json!(1), json!("Y")] {
+        let pages = vec![json!({"data": data(0..2), "next": "b", "more": flag})];
+        assert!(matches!(crawl(&more(json!(true)), answers(pages)).end, Err(Wrong::BadFlag(_))), "{flag}");
+    }
+    let pages = vec![json!({"data": data(0..2), "next": "b", "more": 1.0}), json!({"data": data(2..3), "more": 0})];
+    assert_eq!(crawl(&more(json!(1)), answers(pages)).ids.len(), 3);
+}
+
+#[test]
+fn an_empty_page_is_not_one_of_the_upstreams_pages() {
+    let mut pagination = page();
+    pagination.total_pages = Some(Source::Body(path("pages")));
+    let pages = vec![json!({"data": data(0..2), "pages": 3}), json!({"data": data(2..4), "pages": 3}), json!({"data": [], "pages": 3})];
+    assert!(matches!(crawl(&pagination, answers(pages)).end, Err(Wrong::PagesDisagree { pages: 2, total_pages: 3 })));
+}
+
+#[test]
+fn more_records_than_any_total_are_not_the_end() {
+    let mut pagination = of(cursor());
+    pagination.total = Some(Source::Body(path("total")));
+    let pages = vec![json!({"data": data(0..2), "total": 3, "next": "b"}), json!({"data": data(1..3), "total": 3, "next": null})];
+    assert!(matches!(crawl(&pagination, answers(pages)).end, Err(Wrong::TotalDisagrees { records: 4, total: 3 })));
+    let pages = vec![json!({"data": data(0..3), "total": 4, "next": "b"}), json!({"data": data(3..4), "total": 2, "next": null})];
+    assert!(crawl(&pagination, answers(pages)).end.is_ok(), "two of those that were read were deleted since");
+}
+
+#[test]
+fn an_overlapping_key_that_records_share_is_an_error() {
+    let style = Style::Keyset { key: vec![path("t")], param: query("since"), encode: Encode::Plain, overlap: Overlap::First };
+    let one = |id: u64, t: u64| json!({"id": id, "t": t});
+    let pages = vec![json!({"data": [one(1, 4), one(2, 5)]}), json!({"data": [one(3, 5), one(4, 6)]})];
+    let crawled = crawl(&of(style), answers(pages));
+    assert!(matches!(crawled.end, Err(Wrong::KeyIsShared)), "{:?}", crawled.end);
+}
+
+#[test]
+fn a_relation_may_be_an_array_or_one_of_several() {
+    let style = Style::NextUrl { next: vec![Source::Links { path: path("links"), rel: "next".into() }], base: Base::Request };
+    for rel in [json!(["next"]), json!("next last"), json!("NEXT")] {
+        let links = json!([{"rel": ["self"], "href": "/list"}, {"rel": rel, "href": "/list?page=2"}]);
+        let pages = vec![json!({"data": data(0..2), "links": links}), json!({"data": data(2..3), "links": []})];
+        assert_eq!(crawl(&of(style.clone()), answers(pages)).ids.len(), 3, "{rel}");
+    }
+}
+
+#[test]
+fn records_that_moved_into_the_next_page_are_an_error() {
+    let by_key = page();
+    let mut by_total = Pagination { key: None, ..page() };
+    by_total.total = Some(Source::Body(path("total")));
+    for pagination in [by_key, by_total] {
+        let pages = vec![json!({"data": data(1..3), "total": 3}), json!({"data": data(2..4), "total": 4})];
+        assert!(matches!(crawl(&pagination, answers(pages)).end, Err(Wrong::Moved(1))));
+    }
+}
+
+#[test]
+fn part_of_a_collection_is_not_one_page() {
+    let range = ("content-range", "0-1/500".to_owned());
+    let partial = |_: &PageRequest| Answer { status: 206, headers: vec![range.clone()], body: json!({"data": data(0..2)}) };
+    let crawled = crawl(&of(Style::Single), partial);
+    assert!(matches!(crawled.end, Err(Wrong::Status { status: StatusCode::PARTIAL_CONTENT, .. })));
+    let mut flagged = of(Style::Single);
+    flagged.more = Some(More { path: path("more"), while_: json!(true) });
+    let crawled = crawl(&flagged, answers(vec![json!({"data": data(0..2), "more": true})]));
+    assert!(matches!(crawled.end, Err(Wrong::MoreThanOnePage(_))));
+}

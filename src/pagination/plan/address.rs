@@ -11,7 +11,7 @@ use crate::pagination::link::links;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::request::RequestBody;
 use crate::pagination::{
-    Advance, Base, Cursor, Encode, PageRequest, PageSize, Pagination, Param, Source, Style, Template, Token, Wrong,
+    Advance, Base, Cursor, Encode, PageRequest, Pagination, Param, Source, Style, Template, Token, Wrong,
 };
 
 /// Everything that the next address is made from.
@@ -22,6 +22,8 @@ pub(super) struct Addresses<'a> {
     pub(super) first: &'a PageRequest,
     /// The number that the page was asked with.
     pub(super) position: u64,
+    /// How many records it was asked for.
+    pub(super) size: Option<u64>,
 }
 
 /// A computed address, and the number in it.
@@ -135,7 +137,6 @@ impl Addresses<'_> {
 
     /// The address that follows from the page's number or last key; none where one page is all there is.
     pub(super) fn computed(&self, head: &Head, page: &Page) -> Result<Option<Computed>, Wrong> {
-        let asked = self.pagination.page_size.as_ref().and_then(PageSize::asked);
         match &self.pagination.style {
             Style::Page { param, template, .. } => {
                 let position = self.position.saturating_add(1);
@@ -144,7 +145,7 @@ impl Addresses<'_> {
             Style::Offset { param, step, template, .. } => {
                 let step = match step {
                     Advance::Returned => page.records(),
-                    Advance::PageSize => asked.unwrap_or_else(|| page.records()),
+                    Advance::PageSize => self.size.unwrap_or_else(|| page.records()),
                     Advance::Body(path) => {
                         let source = Source::Body(path.clone());
                         number(&source, head, page)?.filter(|step| *step > 0).ok_or_else(|| Wrong::NotANumber {
@@ -185,7 +186,7 @@ impl Addresses<'_> {
         name: &str,
     ) -> Result<Computed, Wrong> {
         let mut request = self.first.clone();
-        let limit = self.pagination.page_size.as_ref().and_then(PageSize::asked).unwrap_or(0);
+        let limit = self.size.unwrap_or(0);
         let value = match template {
             Some(template) => {
                 let end = position.saturating_add(limit).to_string();
@@ -199,7 +200,7 @@ impl Addresses<'_> {
 
     fn filled(&self, Template(template): &Template, param: &Param, values: &[(&str, String)]) -> String {
         let mut text = template.clone();
-        if let Some(limit) = self.pagination.page_size.as_ref().and_then(PageSize::asked) {
+        if let Some(limit) = self.size {
             text = text.replace("{limit}", &limit.to_string());
         }
         for (name, value) in values {
@@ -253,9 +254,15 @@ fn target_of(link: &serde_json::Map<String, Value>) -> Option<&str> {
 }
 
 fn has_rel(link: &Value, rel: &str) -> bool {
-    let of = |name: &str| link.get(name).and_then(Value::as_str);
-    // RFC 8288 says `rel`; FHIR and Atom-like feeds say `relation`.
-    of("rel").or_else(|| of("relation")).is_some_and(|found| found.eq_ignore_ascii_case(rel))
+    let is = |found: &Value| {
+        found.as_str().is_some_and(|found| found.split_ascii_whitespace().any(|one| one.eq_ignore_ascii_case(rel)))
+    };
+    // RFC 8288 says `rel`; FHIR and Atom-like feeds say `relation`; Siren's is an array.
+    match link.get("rel").or_else(|| link.get("relation")) {
+        Some(Value::Array(several)) => several.iter().any(is),
+        Some(one) => is(one),
+        None => false,
+    }
 }
 
 /// `null`, `false`, and the empty string, object and array: every upstream has its own way to say "no next".

@@ -1,6 +1,7 @@
 //! Where a page leads: to the next one, or to an end that is proven.
 
 use http::StatusCode;
+use serde_json::Value;
 
 use super::Proof;
 use super::address::Computed;
@@ -8,7 +9,7 @@ use super::follow::{Aim, Follow, Start, State};
 use super::range::content_range;
 use super::tally::Tally;
 use crate::pagination::page::{Head, Page};
-use crate::pagination::{End, PageSize, Source, Style, Wrong, detect};
+use crate::pagination::{End, Source, Style, Wrong, detect};
 
 /// What the plan knows of a page beside its content.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +26,7 @@ impl Follow {
         if let Aim::Confirm(proof) = aim {
             return self.finish(proof);
         }
-        let more = self.more(page);
+        let more = self.more(page)?;
         if self.pagination.style.is_pointed() {
             match (self.addresses().pointed(head, page)?, more) {
                 (Some(_), Some(false)) => self.finish(Proof::Flag),
@@ -56,12 +57,11 @@ impl Follow {
                 _ => self.finish(Proof::EmptyPage),
             };
         }
-        let asked = self.pagination.page_size.as_ref().and_then(PageSize::asked);
-        if self.pagination.end == End::ShortPage && asked.is_some_and(|size| page.records() < size) {
+        if self.pagination.end == End::ShortPage && self.size.is_some_and(|size| page.records() < size) {
             return self.finish(Proof::ShortPage);
         }
         let Some(next) = self.addresses().computed(head, page)? else {
-            return self.finish_single(head);
+            return self.finish_single(head, page, more);
         };
         match self.agreeing(more)? {
             // Two signals agree: the count, and a page shorter than those before it.
@@ -73,7 +73,7 @@ impl Follow {
 
     /// The count that agrees with what the upstream says of itself, if one does.
     fn agreeing(&self, more: Option<bool>) -> Result<Option<Proof>, Wrong> {
-        let Tally { pages, records, .. } = self.tally;
+        let Tally { filled, records, .. } = self.tally;
         if more == Some(true) || self.position.start == Start::Midway {
             return Ok(None);
         }
@@ -82,22 +82,26 @@ impl Follow {
                 Err(Wrong::TotalDisagrees { records, total })
             }
             (Some(total), _) if records == total => Ok(Some(Proof::Total(total))),
-            (None, Some(total_pages)) if pages >= total_pages => Ok(Some(Proof::TotalPages(total_pages))),
+            (None, Some(total_pages)) if filled >= total_pages => Ok(Some(Proof::TotalPages(total_pages))),
             _ => Ok(None),
         }
     }
 
     fn advance_range(&mut self, head: &Head, page: &Page) -> Result<(), Wrong> {
-        if head.status == StatusCode::OK {
-            return match self.tally.pages {
-                // RFC 9110 §14.2: a server that ignores the range sends the whole.
-                1 => self.finish(Proof::SinglePage),
-                _ => Err(Wrong::BadRange("200 where earlier answers were 206".to_owned())),
-            };
-        }
         let bad = |what: String| Wrong::BadRange(what);
-        let range = content_range(&head.headers)?.ok_or_else(|| bad("206 without Content-Range".to_owned()))?;
-        let (first, last) = range.span.ok_or_else(|| bad("206 without a range in Content-Range".to_owned()))?;
+        let range = content_range(&head.headers)?;
+        let Some(range) = range else {
+            // RFC 9110 §14.2: a server that ignores the range sends the whole, with 200 and without Content-Range.
+            return match (head.status, self.tally.pages) {
+                (StatusCode::OK, 1) => self.finish_single(head, page, None),
+                (StatusCode::OK, _) => Err(bad("200 for the whole where earlier answers were ranges".to_owned())),
+                _ => Err(bad("206 without Content-Range".to_owned())),
+            };
+        };
+        if range.span.is_none() && page.records() == 0 {
+            return self.finish(Proof::EmptyPage);
+        }
+        let (first, last) = range.span.ok_or_else(|| bad("records without a range in Content-Range".to_owned()))?;
         if first != self.position.number || last - first + 1 != page.records() {
             return Err(bad(format!(
                 "{} records from {} where Content-Range says {first}-{last}",
@@ -115,27 +119,33 @@ impl Follow {
         }
     }
 
-    fn finish_single(&mut self, head: &Head) -> Result<(), Wrong> {
-        let links = crate::pagination::link::links(&head.headers)?;
-        if links.iter().any(|link| link.has_rel("next")) {
-            return Err(Wrong::MoreThanOnePage("its answer has a Link header with rel=next".to_owned()));
+    /// One page is all, unless its answer plainly says that there is more.
+    fn finish_single(&mut self, head: &Head, page: &Page, more: Option<bool>) -> Result<(), Wrong> {
+        let live = match more {
+            Some(true) => self.pagination.more.as_ref().map(|more| format!("`{}` says that there is more", more.path)),
+            _ => detect::live_pointer(&head.headers, &detect::outline(&page.raw)),
+        };
+        match live {
+            Some(live) => Err(Wrong::MoreThanOnePage(live)),
+            None => self.finish(Proof::SinglePage),
         }
-        self.finish(Proof::SinglePage)
     }
 
     /// ⇒ Done, unless what came contradicts the upstream's own numbers.
     pub(super) fn finish(&mut self, proof: Proof) -> Result<(), Wrong> {
-        let Tally { pages, records, total, total_pages, .. } = self.tally;
+        let Tally { filled, records, total, most, total_pages, .. } = self.tally;
         if self.position.start == Start::Beginning {
-            if let Some(total) = total {
-                // Records that were deleted after they were read make a cursor's count larger than the last total.
-                let too_many = records > total && self.pagination.style.is_numbered();
+            if let (Some(total), Some(most)) = (total, most) {
+                // Records that were deleted after they were read make a cursor's count larger than the last total, but
+                // not larger than every total.
+                let too_many = records > if self.pagination.style.is_numbered() { total } else { most };
                 if records < total || too_many {
                     return Err(Wrong::TotalDisagrees { records, total });
                 }
             }
-            if let Some(total_pages) = total_pages.filter(|total_pages| total.is_none() && pages < *total_pages) {
-                return Err(Wrong::PagesDisagree { pages, total_pages });
+            let empty = records == 0 && total_pages == Some(1);
+            if let Some(total_pages) = total_pages.filter(|total_pages| filled < *total_pages && !empty) {
+                return Err(Wrong::PagesDisagree { pages: filled, total_pages });
             }
         }
         self.state = State::Done(proof);
@@ -143,9 +153,16 @@ impl Follow {
     }
 
     /// The upstream's flag, where it has one and the page holds it.
-    fn more(&self, page: &Page) -> Option<bool> {
-        let more = self.pagination.more.as_ref()?;
-        page.field(&more.path).filter(|value| !value.is_null()).map(|value| *value == more.while_)
+    fn more(&self, page: &Page) -> Result<Option<bool>, Wrong> {
+        let Some(more) = &self.pagination.more else { return Ok(None) };
+        match (page.field(&more.path), &more.while_) {
+            (None | Some(Value::Null), _) => Ok(None),
+            (Some(Value::Bool(found)), Value::Bool(wanted)) => Ok(Some(found == wanted)),
+            (Some(Value::Number(found)), Value::Number(wanted)) => Ok(Some(found.as_f64() == wanted.as_f64())),
+            // "true" or 1 where true was expected may mean either.
+            (Some(_), Value::Bool(_) | Value::Number(_)) => Err(Wrong::BadFlag(more.path.clone())),
+            (Some(found), wanted) => Ok(Some(found == wanted)),
+        }
     }
 
     fn more_without_next(&self) -> Wrong {
@@ -168,8 +185,7 @@ impl Follow {
             Style::LinkHeader { rel, .. } => format!("a Link header with rel={rel}"),
             _ => sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         };
-        let raw = serde_json::from_slice(&page.raw).unwrap_or_default();
-        match detect::live_pointer(&head.headers, &raw) {
+        match detect::live_pointer(&head.headers, &detect::outline(&page.raw)) {
             Some(live) => Err(Wrong::PointerElsewhere { configured, live }),
             None => Ok(()),
         }

@@ -25,7 +25,16 @@ pub struct Follow {
     pub(super) state: State,
     pub(super) tally: Tally,
     pub(super) position: Position,
-    last_key: Option<Vec<Option<Value>>>,
+    /// How many records a page is asked for: the client's own number, else the configured one.
+    pub(super) size: Option<u64>,
+    last: Option<Last>,
+}
+
+/// The last record before the current page.
+#[derive(Debug)]
+struct Last {
+    line: Vec<u8>,
+    key: Option<Vec<Option<Value>>>,
 }
 
 #[derive(Debug)]
@@ -70,8 +79,10 @@ impl Follow {
             first,
             tally: Tally::default(),
             position: Position { number: 0, start: Start::Beginning },
-            last_key: None,
+            size: None,
+            last: None,
         };
+        plan.size = plan.asked_size()?;
         let opening = plan.opening()?;
         plan.ask(opening, Aim::Records)?;
         Ok(plan)
@@ -107,12 +118,18 @@ impl Follow {
             State::Asked(_, aim) => aim,
             State::Ask(..) | State::Done(_) => Aim::Records,
         };
-        let skip = self.overlapping(page);
+        if head.status == StatusCode::PARTIAL_CONTENT && !matches!(self.pagination.style, Style::Range { .. }) {
+            return Err(Wrong::Status { status: head.status, excerpt: String::new() });
+        }
+        let skip = self.overlapping(page)?;
         let new = page.records() - skip;
         if let Some(earlier) = self.tally.repeated(page).filter(|_| new > 0) {
             return match aim {
-                // Asked ⇒ Done: an upstream that clamps page numbers gives the last page once more.
-                Aim::Confirm(proof) if earlier == self.tally.pages => self.finish(proof).map(|()| Emit::Nothing),
+                // Asked ⇒ Done: an upstream that clamps page numbers gives the last page once more. Where only one page
+                // came before, it may as well be one that ignores the number.
+                Aim::Confirm(proof) if earlier == self.tally.pages && (earlier > 1 || self.counts_agree()) => {
+                    self.finish(proof).map(|()| Emit::Nothing)
+                }
                 _ => Err(Wrong::Repeat(earlier)),
             };
         }
@@ -124,6 +141,7 @@ impl Follow {
                 _ => Wrong::TotalLied(self.tally.records),
             });
         }
+        let before = self.tally.total;
         let totals = (self.pagination.total.as_ref(), self.pagination.total_pages.as_ref());
         let shrunk = self.tally.read_totals(totals.0, totals.1, head, page)?;
         if let Shrunk::From(before) = shrunk
@@ -131,17 +149,21 @@ impl Follow {
         {
             return Err(Wrong::TotalShrank { before, after: self.tally.total.unwrap_or_default() });
         }
+        self.check_moved(page, before)?;
         let short = page.records() < self.tally.longest;
         self.tally.count(page, new);
         self.advance(head, page, Came { new, short }, aim)?;
         self.tally.longest = self.tally.longest.max(page.records());
-        self.last_key = page.edges.as_ref().map(|edges| edges.last.clone()).or(self.last_key.take());
+        if let Some(line) = page.batch.each().next_back() {
+            self.last = Some(Last { line: line.to_vec(), key: page.edges.as_ref().map(|edges| edges.last.clone()) });
+        }
         Ok(Emit::From { skip })
     }
 
     /// The page that was asked for was refused; `Ok` where that is how the collection ends.
     pub fn refused(&mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<(), Wrong> {
-        let past_the_last = matches!(status.as_u16(), 400 | 404 | 410 | 416 | 422);
+        // 400 and 422 also mean that a parameter is unknown or that a window is too deep.
+        let past_the_last = matches!(status.as_u16(), 404 | 410 | 416);
         match (&self.pagination.style, self.pagination.end, &self.state) {
             // Asked ⇒ Done
             (_, _, State::Asked(_, Aim::Confirm(proof))) if past_the_last => self.finish(*proof),
@@ -234,6 +256,7 @@ impl Follow {
             guard: &self.guard,
             first: &self.first,
             position: self.position.number,
+            size: self.size,
         }
     }
 
@@ -248,11 +271,42 @@ impl Follow {
     }
 
     /// How many records at the page's start are the one that its key named.
-    fn overlapping(&self, page: &Page) -> u64 {
+    fn overlapping(&self, page: &Page) -> Result<u64, Wrong> {
         let overlaps = matches!(self.pagination.style, Style::Keyset { overlap: Overlap::First, .. });
-        match (&self.last_key, &page.edges) {
-            (Some(last), Some(edges)) if overlaps && edges.first == *last => 1,
-            _ => 0,
+        match (&self.last, &page.edges) {
+            (Some(Last { line, key: Some(key) }), Some(edges)) if overlaps && edges.first == *key => {
+                if page.batch.each().next() == Some(line) { Ok(1) } else { Err(Wrong::KeyIsShared) }
+            }
+            _ => Ok(0),
+        }
+    }
+
+    /// Records that were inserted before the current page push the last ones of the page before into it.
+    fn check_moved(&self, page: &Page, total_before: Option<u64>) -> Result<(), Wrong> {
+        let grew = self.tally.total > total_before && total_before.is_some();
+        // Without keys, equal records may be different ones.
+        if !self.pagination.style.is_numbered() || !(grew || self.pagination.key.is_some()) {
+            return Ok(());
+        }
+        match &self.last {
+            Some(last) if page.batch.each().any(|line| line == last.line) => Err(Wrong::Moved(self.tally.pages)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the upstream's total and its number of pages both say that this is all.
+    fn counts_agree(&self) -> bool {
+        self.tally.total == Some(self.tally.records) && self.tally.total_pages == Some(self.tally.filled)
+    }
+
+    fn asked_size(&self) -> Result<Option<u64>, Wrong> {
+        let Some(size) = &self.pagination.page_size else { return Ok(None) };
+        match size.param.as_ref().and_then(|param| Some((param, self.first.value_at(param)?))) {
+            Some((param, text)) => match text.trim().parse() {
+                Ok(number) => Ok(Some(number)),
+                Err(_) => Err(Wrong::BadStart(param.clone())),
+            },
+            None => Ok(size.asked()),
         }
     }
 }

@@ -10,6 +10,8 @@ use crate::pagination::{Source, Wrong};
 pub(super) struct Tally {
     /// Pages that came.
     pub(super) pages: u64,
+    /// Pages that came with records.
+    pub(super) filled: u64,
     /// Records that came, each once.
     pub(super) records: u64,
     /// Pages without a record that came in a row.
@@ -18,6 +20,8 @@ pub(super) struct Tally {
     pub(super) longest: u64,
     /// The upstream's total, as last said by a page with records.
     pub(super) total: Option<u64>,
+    /// The largest total that the upstream ever said.
+    pub(super) most: Option<u64>,
     /// The upstream's number of pages, as last said by a page with records.
     pub(super) total_pages: Option<u64>,
     /// Each page's digest and each request's identity → the page's number.
@@ -46,6 +50,7 @@ impl Tally {
         self.records += new;
         self.empty_pages = if new == 0 { self.empty_pages + 1 } else { 0 };
         if page.records() > 0 {
+            self.filled += 1;
             self.digests.insert(page.digest, self.pages);
         }
     }
@@ -65,6 +70,7 @@ impl Tally {
                     shrunk = Shrunk::From(before);
                 }
                 self.total = Some(new);
+                self.most = self.most.max(Some(new));
             }
             if let Some(new) = total_pages.map(|source| number(source, head, page)).transpose()?.flatten() {
                 self.total_pages = Some(new);
