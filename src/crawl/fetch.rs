@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
 
 use crate::pagination::page::{Head, Page};
 use crate::pagination::request::Shown;
@@ -14,7 +13,7 @@ use crate::pagination::retry::{Decision, Outcome, decide, demanded};
 use crate::pagination::split::{Shape, Splitter};
 use crate::pagination::{Blame, PageRequest, Wrong};
 use crate::snapshot::{Failure, Fault};
-use crate::upstream::{Client, Error};
+use crate::upstream::{AnswerBody, Client, Error};
 
 /// The most of an error answer's body that is read.
 const MAX_ERROR_BODY: usize = 64 * 1024;
@@ -24,7 +23,7 @@ const MAX_ERROR_BODY: usize = 64 * 1024;
 pub(super) enum Answer {
     /// A page.
     Page(Head, Page),
-    /// A status that isn't success, and the start of what came with it.
+    /// A status that brings no page, and the start of what came with it.
     Refused(Head, Bytes),
 }
 
@@ -65,7 +64,7 @@ async fn attempt_once(client: &Client, page: &PageRequest, shape: &Arc<Shape>) -
     let response = client.send(&page.url, request(client, page)).await.map_err(Trouble::Transport)?;
     let (parts, mut body) = response.into_parts();
     let head = Head { status: parts.status, headers: parts.headers, url: page.url.clone() };
-    if !head.status.is_success() {
+    if !holds_a_page(head.status) {
         return Ok(Answer::Refused(head, start_of(client, &mut body).await));
     }
     if let Some(coding) = head.headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
@@ -79,6 +78,11 @@ async fn attempt_once(client: &Client, page: &PageRequest, shape: &Arc<Shape>) -
         splitter.feed(&piece).map_err(Trouble::Page)?;
     }
     splitter.finish().map(|page| Answer::Page(head, page)).map_err(Trouble::Page)
+}
+
+/// Other successes, as 202 or 207, say that something was done or will be, and carry no page.
+fn holds_a_page(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 203 | 204 | 206)
 }
 
 fn request(client: &Client, page: &PageRequest) -> Request<crate::upstream::RequestBody> {
@@ -105,7 +109,7 @@ fn kind_of(media_type: &str) -> &str {
 }
 
 /// The start of a body that is only read to be told; that it breaks off changes nothing.
-async fn start_of(client: &Client, body: &mut Incoming) -> Bytes {
+async fn start_of(client: &Client, body: &mut AnswerBody) -> Bytes {
     let mut start = Vec::new();
     while start.len() < MAX_ERROR_BODY {
         match client.piece(body).await {

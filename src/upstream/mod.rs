@@ -1,6 +1,7 @@
 //! The only door to the network: one client per upstream, with its connections, credentials and time limits.
 
 mod auth;
+mod body;
 mod connect;
 
 use std::sync::Arc;
@@ -10,12 +11,12 @@ use bytes::Bytes;
 use http::{Request, Response, header};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
-use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use url::Url;
 
 use crate::config::{self, HttpVersion};
 
+pub use body::AnswerBody;
 pub use connect::BadTrust;
 
 /// A body on its way to the upstream.
@@ -82,7 +83,7 @@ impl Client {
     /// Sends a request to the upstream that `url` leads to, and waits for the head of its answer.
     ///
     /// What belongs to the connection (`Host`, hop-by-hop fields) is not taken from the request.
-    pub async fn send(&self, url: &Url, mut request: Request<RequestBody>) -> Result<Response<Incoming>, Error> {
+    pub async fn send(&self, url: &Url, mut request: Request<RequestBody>) -> Result<Response<AnswerBody>, Error> {
         let mut url = url.clone();
         auth::prove(&self.upstream, &mut url, request.headers_mut());
         request.headers_mut().remove(header::HOST);
@@ -92,7 +93,10 @@ impl Client {
         *request.version_mut() = http::Version::HTTP_11;
         let limit = self.upstream.timeouts.connect.saturating_add(self.upstream.timeouts.head);
         match tokio::time::timeout(limit, self.http.request(request)).await {
-            Ok(Ok(response)) => Ok(response),
+            Ok(Ok(response)) => {
+                let version = response.version();
+                Ok(response.map(|incoming| AnswerBody::new(incoming, version)))
+            }
             Ok(Err(error)) if error.is_connect() => Err(match tls_cause(&error) {
                 Some(tls) => Error::Tls(origin(), tls.clone()),
                 None => Error::Connect(origin(), root_cause(&error)),
@@ -108,13 +112,13 @@ impl Client {
     }
 
     /// The next piece of an answer's body, within the idle limit; none at its whole end.
-    pub async fn piece(&self, body: &mut Incoming) -> Result<Option<Bytes>, Error> {
+    pub async fn piece(&self, body: &mut AnswerBody) -> Result<Option<Bytes>, Error> {
         let origin = || self.upstream.url.origin().ascii_serialization();
         loop {
             match tokio::time::timeout(self.upstream.timeouts.idle, body.frame()).await {
                 Err(_) => return Err(Error::Timeout(origin(), self.upstream.timeouts.idle.into())),
                 Ok(None) => return Ok(None),
-                Ok(Some(Err(error))) => return Err(Error::Broken(origin(), root_cause(&error))),
+                Ok(Some(Err(error))) => return Err(Error::Broken(origin(), root_cause(error.as_ref()))),
                 Ok(Some(Ok(frame))) => {
                     if let Ok(data) = frame.into_data() {
                         return Ok(Some(data));
@@ -138,8 +142,8 @@ fn tls_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rus
 }
 
 /// The innermost error says what happened; those around it only where.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }

@@ -1,0 +1,55 @@
+//! The body of an upstream's answer, which ends where its protocol says so and nowhere else.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::Version;
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+
+/// An answer's body.
+///
+/// hyper takes an HTTP/2 stream that is reset with NO_ERROR for one that has ended; here it is whole if its last frame or
+/// all of its announced length has come, and broken otherwise.
+#[derive(Debug)]
+pub struct AnswerBody {
+    incoming: Incoming,
+    version: Version,
+}
+
+impl AnswerBody {
+    /// The body of an answer that came over this version of HTTP.
+    pub(super) fn new(incoming: Incoming, version: Version) -> Self {
+        Self { incoming, version }
+    }
+
+    fn is_whole(&self) -> bool {
+        use http_body::Body;
+        self.version != Version::HTTP_2 || self.incoming.is_end_stream() || self.incoming.size_hint().exact() == Some(0)
+    }
+}
+
+impl http_body::Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(match ready!(Pin::new(&mut self.incoming).poll_frame(context)) {
+            Some(frame) => Some(frame.map_err(Into::into)),
+            None if self.is_whole() => None,
+            None => Some(Err("the stream was reset before its end".into())),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
