@@ -12,6 +12,19 @@ use crate::pagination::request::{RequestBody, Shown};
 use crate::pagination::{BodyKind, PageRequest};
 use crate::upstream::Client;
 
+/// Fields that belong to a connection or a page, and are not the user's to set.
+const OWNED: [HeaderName; 9] = [
+    header::ACCEPT_ENCODING,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::HOST,
+    header::RANGE,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Target {
     /// The collection's URL, with the query that belongs to it
@@ -32,7 +45,7 @@ pub(super) struct Target {
     #[arg(long, value_name = "PATH")]
     total: Option<String>,
     /// GET or POST [default: GET, or POST with --data]
-    #[arg(long, value_name = "METHOD")]
+    #[arg(long, value_name = "METHOD", value_parser = method)]
     method: Option<Method>,
     /// The body of every page's request; JSON unless a Content-Type says otherwise; @FILE reads it from a file
     #[arg(long, short, value_name = "TEXT")]
@@ -83,6 +96,9 @@ impl Target {
             let bad = || format!("--header: not `Name: value`: {name:?}…");
             let (name, value) = field.split_once(':').ok_or_else(bad)?;
             let name: HeaderName = name.trim().parse().map_err(|_| bad())?;
+            if OWNED.contains(&name) {
+                return Err(format!("--header: {name} is set by unpage for each request: leave it out"));
+            }
             headers.append(name, HeaderValue::from_str(value.trim()).map_err(|_| bad())?);
         }
         Ok(headers)
@@ -97,6 +113,14 @@ impl Target {
         RequestBody::read(headers.get(header::CONTENT_TYPE), text.into(), kind)
             .map_err(|error| format!("--data: not JSON: {error}; name another media type with -H 'Content-Type: …'"))
     }
+}
+
+/// The methods that a collection can be walked with; any other may do something each time.
+fn method(word: &str) -> Result<Method, String> {
+    [Method::GET, Method::POST]
+        .into_iter()
+        .find(|method| method.as_str() == word)
+        .ok_or_else(|| format!("unknown method {word:?}: one of GET, POST"))
 }
 
 /// The place where everything of the upstream's must stay.

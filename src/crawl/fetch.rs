@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 
 use crate::pagination::page::{Head, Page};
@@ -50,7 +50,10 @@ pub(super) async fn page(client: &Client, request: &PageRequest, shape: &Arc<Sha
             Err(_) => Outcome::Broken,
         };
         match decide(policy, &outcome, attempt, fastrand::f64()) {
-            Decision::GiveUp => return tried.map_err(|trouble| failed(client, &trouble, request)),
+            Decision::GiveUp => {
+                let told = tried.map(|answer| redacted(client, answer, request));
+                return told.map_err(|trouble| failed(client, &trouble, request));
+            }
             Decision::Again(after) => {
                 log_retry(client, &tried, request, attempt, after);
                 tokio::time::sleep(after).await;
@@ -58,6 +61,20 @@ pub(super) async fn page(client: &Client, request: &PageRequest, shape: &Arc<Sha
             }
         }
     }
+}
+
+/// A refusal without what it repeats of the request in confidence: here, where it is still whole, since an excerpt may cut
+/// a secret and so hide it.
+fn redacted(client: &Client, answer: Answer, request: &PageRequest) -> Answer {
+    let Answer::Refused(mut head, body) = answer else { return answer };
+    let clean = |bytes: &[u8]| client.redact(&request.url, &request.headers, &String::from_utf8_lossy(bytes));
+    if let Some(location) = head.headers.get_mut(header::LOCATION)
+        && let Ok(clean) = HeaderValue::from_bytes(clean(location.as_bytes()).as_bytes())
+    {
+        *location = clean;
+    }
+    let body = Bytes::from(clean(&body));
+    Answer::Refused(head, body)
 }
 
 async fn attempt_once(client: &Client, page: &PageRequest, shape: &Arc<Shape>) -> Result<Answer, Trouble> {
@@ -125,7 +142,7 @@ fn log_retry(client: &Client, tried: &Result<Answer, Trouble>, request: &PageReq
     let what = match tried {
         Ok(Answer::Refused(head, _)) => format!("the upstream answered {}", head.status),
         Ok(Answer::Page(..)) => return,
-        Err(trouble) => client.redact(&request.url, &trouble.to_string()),
+        Err(trouble) => client.redact(&request.url, &request.headers, &trouble.to_string()),
     };
     let after = humantime::Duration::from(Duration::from_millis(after.as_millis().try_into().unwrap_or(u64::MAX)));
     tracing::warn!("{}: {what}; attempt {attempt} failed, asking again in {after}", Shown(&request.url));
@@ -136,12 +153,16 @@ fn failed(client: &Client, trouble: &Trouble, request: &PageRequest) -> Failure 
     match trouble {
         Trouble::Transport(error @ Error::Timeout(..)) => Failure::new(Fault::Timeout, message(error), error.hint()),
         Trouble::Transport(error) => Failure::new(Fault::Unreachable, message(error), error.hint()),
-        Trouble::Page(wrong) => wrong_page(client, wrong, &request.url),
+        Trouble::Page(wrong) => told(client, wrong, &request.url, &request.headers),
     }
 }
 
 /// A [`Wrong`] as the cause of a broken crawl.
 pub(super) fn wrong_page(client: &Client, wrong: &Wrong, url: &url::Url) -> Failure {
+    told(client, wrong, url, &HeaderMap::new())
+}
+
+fn told(client: &Client, wrong: &Wrong, url: &url::Url, headers: &HeaderMap) -> Failure {
     let fault = match (wrong, wrong.blame()) {
         (Wrong::Status { status, .. }, _) => Fault::Refused(*status),
         (_, Blame::Upstream) => Fault::Upstream,
@@ -159,7 +180,7 @@ pub(super) fn wrong_page(client: &Client, wrong: &Wrong, url: &url::Url) -> Fail
     {
         message = format!("{message}, saying `{}`", excerpt.trim());
     }
-    Failure::new(fault, format!("{}: {}", Shown(url), client.redact(url, &message)), wrong.hint())
+    Failure::new(fault, format!("{}: {}", Shown(url), client.redact(url, headers, &message)), wrong.hint())
 }
 
 /// What the client needs of a refusal's head to act on its status.

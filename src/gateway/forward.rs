@@ -23,7 +23,7 @@ where
     strip_hop_by_hop(request.headers_mut());
     join_cookies(request.headers_mut());
     request.headers_mut().append(header::VIA, via(head.version));
-    match route.client().send(&url, request).await {
+    match route.client().forward(&url, request).await {
         Ok(answer) => {
             let (mut head, body) = answer.into_parts();
             strip_hop_by_hop(&mut head.headers);

@@ -1,9 +1,12 @@
 //! Every failure before the first byte as problem details (RFC 9457): what happened, whose fault it is, what to do.
 
+use std::time::Duration;
+
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
 use super::route::NoRoute;
+use crate::pagination::BodyKind;
 use crate::request::BadAsk;
 use crate::response::{Body, full};
 use crate::snapshot::{Failure, Fault};
@@ -78,10 +81,25 @@ pub(super) fn request_body(limit: usize) -> Response<Body> {
     )
 }
 
-/// A request body that says that it is JSON.
-pub(super) fn not_json(error: &serde_json::Error) -> Response<Body> {
+/// A request body that doesn't come to its end.
+pub(super) fn slow_request_body(limit: Duration) -> Response<Body> {
+    let message = format!("the request's body did not come within {}", humantime::Duration::from(limit));
+    report(
+        StatusCode::REQUEST_TIMEOUT,
+        "client",
+        &message,
+        "send it whole, and check that Content-Length is its length",
+    )
+}
+
+/// A request body that should be JSON, because it says so or because of what the pages' requests must have.
+pub(super) fn not_json(error: &serde_json::Error, kind: BodyKind) -> Response<Body> {
     let message = format!("the request's body isn't JSON: {error}");
-    report(StatusCode::BAD_REQUEST, "client", &message, "send JSON, or name its media type in Content-Type")
+    let hint = match kind {
+        BodyKind::Json => "this collection puts its page parameter into a JSON body: send JSON",
+        BodyKind::Form | BodyKind::Labelled => "send JSON, or name its media type in Content-Type",
+    };
+    report(StatusCode::BAD_REQUEST, "client", &message, hint)
 }
 
 fn report(status: StatusCode, fault: &str, detail: &str, hint: &str) -> Response<Body> {

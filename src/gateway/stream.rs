@@ -1,23 +1,29 @@
 //! A stream: the crawl is opened, its head waits for the first page, and then the records flow.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
-use std::sync::Arc;
+use http_body_util::{BodyExt, Full, Limited};
 use tokio_util::task::TaskTracker;
 
+use super::forward;
 use super::headers::for_a_crawl;
 use super::problem;
 use super::route::Route;
 use crate::crawl::Crawl;
-use crate::pagination::PageRequest;
 use crate::pagination::request::RequestBody;
+use crate::pagination::{PageRequest, Style};
 use crate::request::MediaType;
 use crate::response::{self, Body, BoxError, StreamBody};
 
 /// The largest request body that is repeated with every page.
 const MAX_REQUEST_BODY: usize = 1 << 20;
+
+/// How long a request body that is repeated may take to come.
+const BODY_LIMIT: Duration = Duration::from_secs(30);
 
 /// Opens the crawl and answers with its records.
 pub(super) async fn answer<B>(
@@ -33,23 +39,25 @@ where
     B::Error: Into<BoxError>,
 {
     let collection = route.collection();
-    let Ok(body) = Limited::new(body, MAX_REQUEST_BODY).collect().await else {
-        return problem::request_body(MAX_REQUEST_BODY);
+    let body = match tokio::time::timeout(BODY_LIMIT, Limited::new(body, MAX_REQUEST_BODY).collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(_)) => return problem::request_body(MAX_REQUEST_BODY),
+        Err(_) => return problem::slow_request_body(BODY_LIMIT),
     };
-    let body = match RequestBody::read(
-        head.headers.get(header::CONTENT_TYPE),
-        body.to_bytes(),
-        collection.pagination.body_kind(),
-    ) {
-        Ok(body) => body.or_else(|| collection.body.clone().map(RequestBody::Json)),
-        Err(error) => return problem::not_json(&error),
-    };
-    let first = PageRequest {
+    let kind = collection.pagination.body_kind();
+    let mut first = PageRequest {
         method: collection.method.clone(),
         url: route.upstream_url(&head.uri, format_param),
         headers: for_a_crawl(&head.headers),
-        body,
+        body: match RequestBody::read(head.headers.get(header::CONTENT_TYPE), body.clone(), kind) {
+            Ok(read) => read,
+            Err(error) => return problem::not_json(&error, kind),
+        },
     };
+    if names_a_page(&first, &collection.pagination.style) {
+        return forward::answer(route, head, Full::new(body), format_param).await;
+    }
+    first.body = first.body.or_else(|| collection.body.clone().map(RequestBody::Json));
     let crawl = Crawl {
         client: route.client().clone(),
         pagination: Arc::clone(&collection.pagination),
@@ -68,6 +76,13 @@ where
         }
         Err(failure) => problem::failed(&failure),
     }
+}
+
+/// As [`Ask::read`](crate::request::Ask::read) says of the query: who passes the collection's own page parameter in another
+/// place wants that page, too.
+fn names_a_page(first: &PageRequest, style: &Style) -> bool {
+    let value = |param| first.value_at(param).filter(|value| !value.is_empty() && value != "null");
+    style.page_params().into_iter().any(|param| value(param).is_some())
 }
 
 fn success(media_type: MediaType, body: Body) -> Response<Body> {

@@ -66,7 +66,8 @@ fn wanted(head: &Parts, format_param: &str) -> Result<Option<MediaType>, BadAsk>
     }
 }
 
-/// Who passes the collection's own page parameter wants that page.
+/// Who passes the collection's own page parameter wants that page. Where the parameter stands in the body, that is only known
+/// when the body has been read: the gateway looks at it then, and forwards the request all the same.
 fn names_a_page(head: &Parts, collection: &Collection) -> bool {
     let params = collection.pagination.style.page_params();
     let query = head.uri.query().unwrap_or_default();

@@ -9,12 +9,18 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 /// How long a client may take to send the head of a request, the time between two requests included.
 const HEAD_LIMIT: Duration = Duration::from_secs(30);
+
+/// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say so.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// What an HTTP/2 client says first (RFC 9113 §3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How long responses that are under way may take to end after the signal to stop.
 const GRACE: Duration = Duration::from_secs(30);
@@ -30,7 +36,12 @@ where
 {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT).max_buf_size(64 * 1024);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(100);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(100)
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE);
     let open = GracefulShutdown::new();
     let stopping = CancellationToken::new();
     tokio::pin!(shutdown);
@@ -53,13 +64,10 @@ where
         let (builder, service, watcher) = (builder.clone(), service.clone(), open.watcher());
         let stopping = stopping.clone();
         tokio::spawn(async move {
-            // hyper's limit starts with the first byte: one that never comes would hold the connection for ever, and the
-            // stop with it. `readable` would not do, since it may resolve without a byte.
-            let mut byte = [0];
             tokio::select! {
-                first = tokio::time::timeout(HEAD_LIMIT, stream.peek(&mut byte)) => match first {
-                    Ok(Ok(1..)) => {}
-                    _ => return,
+                spoken = tokio::time::timeout(HEAD_LIMIT, version_told(&stream)) => match spoken {
+                    Ok(Ok(Told::Version)) => {}
+                    Ok(Ok(Told::Nothing) | Err(_)) | Err(_) => return,
                 },
                 () = stopping.cancelled() => return,
             }
@@ -75,5 +83,31 @@ where
     tokio::select! {
         () = open.shutdown() => {}
         () = tokio::time::sleep(GRACE) => tracing::warn!("connections that are still open are cut"),
+    }
+}
+
+/// What a client said before it was listened to.
+enum Told {
+    /// Enough to know its version of HTTP.
+    Version,
+    /// Not a byte, and no more will come.
+    Nothing,
+}
+
+/// Waits for the bytes that tell the version of HTTP, and leaves them where they are.
+///
+/// hyper's limits start behind them: a client that never sends them would hold the connection for ever, and the stop with it.
+async fn version_told(stream: &TcpStream) -> std::io::Result<Told> {
+    let mut start = [0; PREFACE.len()];
+    loop {
+        // `readable` would not do, since it may resolve without a byte.
+        match stream.peek(&mut start).await? {
+            0 => return Ok(Told::Nothing),
+            // Bytes that were peeked at are there at once the next time: only time brings more.
+            some if some < PREFACE.len() && PREFACE.starts_with(&start[..some]) => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            _ => return Ok(Told::Version),
+        }
     }
 }

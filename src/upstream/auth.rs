@@ -1,8 +1,7 @@
 //! Who unpage is to the upstream: configured credentials and header fields.
 
-use http::HeaderMap;
-use http::HeaderValue;
-use http::header::USER_AGENT;
+use http::header::{COOKIE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use crate::config::{Credentials, Upstream};
@@ -23,13 +22,17 @@ pub(super) fn prove(upstream: &Upstream, url: &mut Url, headers: &mut HeaderMap)
     headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(concat!("unpage/", env!("CARGO_PKG_VERSION"))));
 }
 
-/// A text that may repeat what was asked (an error page that shows its URL), without the secrets in it: the configured
-/// credentials, and the longer values of the query.
-pub(super) fn redact(upstream: &Upstream, url: &Url, text: &str) -> String {
+/// A text that may repeat what was asked (an error page that shows its request), without the secrets in it: the configured
+/// credentials, and the longer values of the query and of fields that prove who asks.
+pub(super) fn redact(upstream: &Upstream, url: &Url, headers: &HeaderMap, text: &str) -> String {
     const SHORTEST: usize = 8;
     let mut secrets: Vec<String> = url.query_pairs().map(|(_, value)| value.into_owned()).collect();
     secrets
         .extend(url.query().unwrap_or_default().split('&').filter_map(|pair| Some(pair.split_once('=')?.1.to_owned())));
+    let configured = upstream.headers.iter().map(|(name, value)| (name, value));
+    for (name, value) in headers.iter().chain(configured).filter(|(name, _)| proves_who(name)) {
+        secrets.extend(secrets_of(name, &String::from_utf8_lossy(value.as_bytes())));
+    }
     secrets.retain(|secret| secret.len() >= SHORTEST);
     match &upstream.credentials {
         Credentials::Passed => {}
@@ -41,6 +44,23 @@ pub(super) fn redact(upstream: &Upstream, url: &Url, text: &str) -> String {
     }
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     secrets.iter().filter(|secret| !secret.is_empty()).fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
+}
+
+/// Whether a field's value is a secret, as far as its name tells.
+fn proves_who(name: &HeaderName) -> bool {
+    ["auth", "cookie", "key", "token", "secret", "password", "session"].iter().any(|part| name.as_str().contains(part))
+}
+
+/// The parts of a field's value that may be repeated alone.
+fn secrets_of(name: &HeaderName, value: &str) -> Vec<String> {
+    let mut secrets = vec![value.to_owned()];
+    if *name == COOKIE {
+        let values = value.split(';').filter_map(|crumb| crumb.split_once('='));
+        secrets.extend(values.map(|(_, value)| value.trim().trim_matches('"').to_owned()));
+    } else if let Some((_, token)) = value.split_once(' ') {
+        secrets.push(token.trim().to_owned());
+    }
+    secrets
 }
 
 #[cfg(test)]
@@ -55,6 +75,24 @@ mod tests {
         upstream.credentials = Credentials::Query("key".to_owned(), Secret::new("k1".to_owned()));
         let url = Url::parse("http://a/x?token=abc%2Fdefgh&limit=100").unwrap();
         let text = "Cannot GET /x?token=abc%2Fdefgh&limit=100&key=k1 (abc/defgh)";
-        assert_eq!(redact(&upstream, &url, text), "Cannot GET /x?token=…&limit=100&key=… (…)");
+        assert_eq!(redact(&upstream, &url, &HeaderMap::new(), text), "Cannot GET /x?token=…&limit=100&key=… (…)");
+    }
+
+    #[test]
+    fn an_error_page_that_repeats_its_fields_tells_no_secret() {
+        let mut upstream = Upstream::at(Url::parse("http://a").unwrap());
+        upstream.headers.push((HeaderName::from_static("x-team-token"), HeaderValue::from_static("configured")));
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("authorization", "Bearer abcdefghij"),
+            ("cookie", "sid=0123456789; lang=de"),
+            ("x-api-key", "klmnopqrst"),
+            ("x-own", "not a secret"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        let text = "abcdefghij, 0123456789 in de, klmnopqrst, configured, not a secret";
+        let shown = redact(&upstream, &Url::parse("http://a").unwrap(), &headers, text);
+        assert_eq!(shown, "…, … in de, …, …, not a secret");
     }
 }

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, header};
+use http::{HeaderMap, Request, Response, header};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper_util::client::legacy;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::config::{self, HttpVersion};
@@ -80,45 +82,87 @@ impl Client {
         &self.upstream
     }
 
-    /// Sends a request to the upstream that `url` leads to, and waits for the head of its answer.
+    /// Sends a request of unpage's own to the upstream that `url` leads to, and waits for the head of its answer.
     ///
     /// What belongs to the connection (`Host`, hop-by-hop fields) is not taken from the request.
-    pub async fn send(&self, url: &Url, mut request: Request<RequestBody>) -> Result<Response<AnswerBody>, Error> {
-        let mut url = url.clone();
-        auth::prove(&self.upstream, &mut url, request.headers_mut());
-        request.headers_mut().remove(header::HOST);
-        let origin = || self.upstream.url.origin().ascii_serialization();
-        *request.uri_mut() =
-            url.as_str().parse().map_err(|error: http::uri::InvalidUri| Error::Broken(origin(), error.to_string()))?;
-        *request.version_mut() = http::Version::HTTP_11;
-        let limit = self.upstream.timeouts.connect.saturating_add(self.upstream.timeouts.head);
-        match tokio::time::timeout(limit, self.http.request(request)).await {
-            Ok(Ok(response)) => {
-                let version = response.version();
-                Ok(response.map(|incoming| AnswerBody::new(incoming, version)))
-            }
-            Ok(Err(error)) if error.is_connect() => Err(match tls_cause(&error) {
-                Some(tls) => Error::Tls(origin(), tls.clone()),
-                None => Error::Connect(origin(), root_cause(&error)),
-            }),
-            Ok(Err(error)) => Err(Error::Broken(origin(), root_cause(&error))),
-            Err(_) => Err(Error::Timeout(origin(), limit.into())),
+    pub async fn send(&self, url: &Url, request: Request<RequestBody>) -> Result<Response<AnswerBody>, Error> {
+        let limit = self.limit();
+        match tokio::time::timeout(limit, self.request(url, request)).await {
+            Ok(answered) => answered,
+            Err(_) => Err(Error::Timeout(self.origin(), limit.into())),
         }
     }
 
+    /// Sends a client's request in the same way; the time that its body takes is the client's own, so that the limit holds
+    /// from its end on.
+    pub async fn forward(&self, url: &Url, request: Request<RequestBody>) -> Result<Response<AnswerBody>, Error> {
+        if request.body().is_end_stream() {
+            return self.send(url, request).await;
+        }
+        let sent = CancellationToken::new();
+        let guard = sent.clone().drop_guard();
+        let request = request.map(|body| {
+            // hyper drops a body when it has sent it.
+            let guarded = body.map_frame(move |frame| {
+                let _held = &guard;
+                frame
+            });
+            guarded.boxed_unsync()
+        });
+        let limit = self.limit();
+        let waited = async {
+            sent.cancelled().await;
+            tokio::time::sleep(limit).await;
+        };
+        tokio::select! {
+            answered = self.request(url, request) => answered,
+            () = waited => Err(Error::Timeout(self.origin(), limit.into())),
+        }
+    }
+
+    async fn request(&self, url: &Url, mut request: Request<RequestBody>) -> Result<Response<AnswerBody>, Error> {
+        let mut url = url.clone();
+        auth::prove(&self.upstream, &mut url, request.headers_mut());
+        request.headers_mut().remove(header::HOST);
+        *request.uri_mut() = url
+            .as_str()
+            .parse()
+            .map_err(|error: http::uri::InvalidUri| Error::Broken(self.origin(), error.to_string()))?;
+        *request.version_mut() = http::Version::HTTP_11;
+        match self.http.request(request).await {
+            Ok(response) => {
+                let version = response.version();
+                Ok(response.map(|incoming| AnswerBody::new(incoming, version)))
+            }
+            Err(error) if error.is_connect() => Err(match tls_cause(&error) {
+                Some(tls) => Error::Tls(self.origin(), tls.clone()),
+                None => Error::Connect(self.origin(), root_cause(&error)),
+            }),
+            Err(error) => Err(Error::Broken(self.origin(), root_cause(&error))),
+        }
+    }
+
+    /// How long the head of an answer may take, from the connection on.
+    fn limit(&self) -> Duration {
+        self.upstream.timeouts.connect.saturating_add(self.upstream.timeouts.head)
+    }
+
+    fn origin(&self) -> String {
+        self.upstream.url.origin().ascii_serialization()
+    }
+
     /// A text of the upstream's that is to be shown or logged, without what unpage asked it with in confidence.
-    pub fn redact(&self, url: &Url, text: &str) -> String {
-        auth::redact(&self.upstream, url, text)
+    pub fn redact(&self, url: &Url, headers: &HeaderMap, text: &str) -> String {
+        auth::redact(&self.upstream, url, headers, text)
     }
 
     /// The next piece of an answer's body, within the idle limit; none at its whole end.
     pub async fn piece(&self, body: &mut AnswerBody) -> Result<Option<Bytes>, Error> {
-        let origin = || self.upstream.url.origin().ascii_serialization();
         loop {
             match tokio::time::timeout(self.upstream.timeouts.idle, body.frame()).await {
-                Err(_) => return Err(Error::Timeout(origin(), self.upstream.timeouts.idle.into())),
+                Err(_) => return Err(Error::Timeout(self.origin(), self.upstream.timeouts.idle.into())),
                 Ok(None) => return Ok(None),
-                Ok(Some(Err(error))) => return Err(Error::Broken(origin(), root_cause(error.as_ref()))),
+                Ok(Some(Err(error))) => return Err(Error::Broken(self.origin(), root_cause(error.as_ref()))),
                 Ok(Some(Ok(frame))) => {
                     if let Ok(data) = frame.into_data() {
                         return Ok(Some(data));
