@@ -101,11 +101,12 @@ impl Client {
         }
         let sent = CancellationToken::new();
         let guard = sent.clone().drop_guard();
+        // hyper drops a body when it has sent it. Its errors are only mapped so that it holds the guard: a mapped frame would
+        // lose the body's length.
         let request = request.map(|body| {
-            // hyper drops a body when it has sent it.
-            let guarded = body.map_frame(move |frame| {
+            let guarded = body.map_err(move |error| {
                 let _held = &guard;
-                frame
+                error
             });
             guarded.boxed_unsync()
         });

@@ -20,12 +20,17 @@ const BROKEN: usize = 3;
 type Fault = fn(&Asked, Response<Bytes>) -> Reply;
 
 /// Faults that are none of a pagination's own.
-const FAULTS: [(&str, Fault); 19] = [
+const FAULTS: [(&str, Fault); 20] = [
     ("500 for ever", |_, _| Reply::status(500)),
     ("503 for ever", |_, _| Reply::Whole(answer(503, &[("retry-after", "0")], "busy"))),
     ("429 that demands a week", |_, _| Reply::Whole(answer(429, &[("retry-after", "604800")], ""))),
     ("404", |_, _| Reply::status(404)),
     ("401", |_, _| Reply::status(401)),
+    ("a success that is no page", |_, answer| {
+        let (mut head, body) = answer.into_parts();
+        head.status = http::StatusCode::ACCEPTED;
+        Reply::Whole(Response::from_parts(head, body))
+    }),
     ("a redirect", |_, _| Reply::Whole(answer(302, &[("location", "/login")], ""))),
     ("a closed connection", |_, _| Reply::Raw(Vec::new())),
     ("a cut head", |_, _| Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-ty".to_vec())),

@@ -249,8 +249,11 @@ async fn each_end_has_a_code_of_its_own() {
 #[tokio::test]
 async fn wrong_arguments_are_told_before_anything_is_asked() {
     let there = "http://127.0.0.1:1/orders";
-    let cases: [(&[&str], &str); 13] = [
+    let cases: [(&[&str], &str); 16] = [
         (&["fetch"], "<URL>"),
+        (&["fetch", there, "--method", "DELETE"], "unknown method \"DELETE\": one of GET, POST"),
+        (&["fetch", there, "-H", "Host: a"], "host is set by unpage for each request"),
+        (&["fetch", there, "-H", "range: items=5-"], "range is set by unpage"),
         (&["fetch", "orders"], "relative URL without a base"),
         (&["fetch", "ftp://a/"], "not an http or https URL"),
         (&["fetch", "http://u:p@a/"], "user name or password"),

@@ -6,7 +6,10 @@ use http_body_util::Full;
 
 use super::client::{self, BOTH, Version};
 use super::proxy::{Proxy, collection};
-use super::upstream::{Asked, Framing, Reply, Upstream, answer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::upstream::{Asked, Framing, Gate, Reply, Upstream, answer, resetting};
 
 /// A collection whose page parameter is `page`, under every path.
 const PAGES: &str = "records = \"items\"\npagination = { type = \"page\", param = \"page\", start = 1 }";
@@ -291,4 +294,91 @@ async fn an_http10_client_is_answered_in_its_own_way() {
     let received = String::from_utf8(received).unwrap();
     assert!(received.starts_with("HTTP/1.0 200 OK\r\n") && received.ends_with("\r\n\r\n{}"), "{received}");
     assert!(!received.contains("chunked"), "{received}");
+}
+
+#[tokio::test]
+async fn a_reset_that_names_no_error_is_no_end() {
+    let address = resetting("[1,2]").await;
+    let lines = "http = \"2\"\nrecords = \"$\"\npagination = \"none\"";
+    let proxy = Proxy::start(&collection(&format!("http://{address}"), lines)).await;
+    for version in BOTH {
+        let forwarded = client::receive(version, proxy.address, client::get("/", "*/*")).await;
+        assert!(forwarded.broken.is_some() && forwarded.body == b"[1,2]", "{forwarded:?}");
+        let streamed = client::receive(version, proxy.address, client::stream("/")).await;
+        assert_eq!(streamed.head.status, 502, "{}", streamed.whole());
+        assert!(streamed.whole().contains("the stream was reset before its end"), "{}", streamed.whole());
+    }
+}
+
+#[tokio::test]
+async fn an_upload_may_take_longer_than_the_answers_head() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::scripted(1, move |asked, _| match asked.target.as_str() {
+        "/silent" => held.before(Reply::json("{}")),
+        _ => Reply::Whole(answer(200, &[], asked.body.clone())),
+    })
+    .await;
+    let limits = format!("timeouts = {{ connect = \"100ms\", head = \"100ms\" }}\n{PAGES}");
+    let proxy = Proxy::start(&collection(&upstream.url(), &limits)).await;
+    let post =
+        |target: &str| format!("POST {target} HTTP/1.1\r\nHost: p\r\nConnection: close\r\nContent-Length: 5\r\n\r\n");
+    let mut slow = TcpStream::connect(proxy.address).await.unwrap();
+    slow.write_all(format!("{}he", post("/orders")).as_bytes()).await.unwrap();
+    // From the end of its body on, an answer has as long as any other: this one takes the time that the first must outlive.
+    let silent = client::raw(proxy.address, format!("{}hello", post("/silent"))).await;
+    assert!(silent.starts_with(b"HTTP/1.1 504 "), "{}", String::from_utf8_lossy(&silent));
+    slow.write_all(b"llo").await.unwrap();
+    let mut received = String::new();
+    slow.read_to_string(&mut received).await.unwrap();
+    assert!(received.starts_with("HTTP/1.1 200 ") && received.ends_with("\r\n\r\nhello"), "{received}");
+}
+
+#[tokio::test]
+async fn who_names_a_page_in_a_body_gets_that_page() {
+    let upstream = Upstream::scripted(1, |asked, _| Reply::Whole(answer(200, &[], asked.body.clone()))).await;
+    for (param, media_type, page, first) in [
+        ("body:cursor", "application/json", "{ \"cursor\": \"40\" }", "{\"cursor\":null,\"data\":[]}"),
+        ("form:cursor", "application/x-www-form-urlencoded", "q=%41&cursor=40", "cursor="),
+    ] {
+        let lines = format!(
+            "method = \"POST\"\nrecords = {{ path = \"data\", optional = true }}\n\
+             pagination = {{ type = \"cursor\", next = \"next\", param = \"{param}\" }}"
+        );
+        let proxy = Proxy::start(&collection(&upstream.url(), &lines)).await;
+        for version in BOTH {
+            let ask = |body: &'static str| {
+                let request = Request::post("/orders").header("accept", "application/x-ndjson");
+                request.header("content-type", media_type).body(Full::from(body)).unwrap()
+            };
+            let forwarded = client::receive(version, proxy.address, ask(page)).await;
+            assert_eq!((forwarded.head.status.as_u16(), forwarded.whole()), (200, page));
+            let asked = upstream.forget().remove(0);
+            assert_eq!(asked.header("content-length"), Some(page.len().to_string().as_str()));
+            assert_eq!(asked.header("accept"), Some("application/x-ndjson"));
+            client::receive(version, proxy.address, ask(first)).await;
+            assert_eq!(upstream.forget()[0].header("accept"), Some("application/json"), "{param}: a crawl");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_come_to_its_version_is_let_go() {
+    let upstream = Upstream::of(1).await;
+    let proxy = Proxy::before(&upstream).await;
+    for start in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r"] {
+        assert_eq!(client::raw(proxy.address, start).await, b"", "{start:?}");
+    }
+    client::receive(Version::Http2, proxy.address, client::get("/none/orders", "*/*")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_to_its_end_is_not_waited_for() {
+    let upstream = Upstream::of(1).await;
+    let proxy = Proxy::before(&upstream).await;
+    let request = "POST /search/orders HTTP/1.1\r\nHost: p\r\nAccept: application/x-ndjson\r\nConnection: close\r\n\
+        Content-Length: 9\r\n\r\n{";
+    let received = String::from_utf8(client::raw(proxy.address, request).await).unwrap();
+    assert!(received.starts_with("HTTP/1.1 408 ") && received.contains("did not come within 30s"), "{received}");
+    client::receive(Version::Http1, upstream.address, client::get("/", "*/*")).await;
 }

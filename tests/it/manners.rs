@@ -307,6 +307,41 @@ async fn links_are_resolved_against_the_request_or_the_base() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_repeats_its_request_tells_no_secret_not_even_a_part_of_one() {
+    // The excerpt of a refusal ends within each of the secrets.
+    let token = "s3cr3t-0123456789-0123456789";
+    let target = format!("/orders?api_key={token}");
+    for lines in ["records = \"$\"\npagination = \"none\"", ""] {
+        for status in [403, 301] {
+            let upstream = Upstream::scripted(1, move |asked, _| {
+                let values =
+                    ["authorization", "cookie", "x-api-key"].map(|name| asked.header(name).unwrap_or_default());
+                let which = asked.header("x-which").unwrap().parse::<usize>().unwrap();
+                let secret = values.into_iter().chain([asked.target.as_str()]).nth(which).unwrap();
+                let body = format!("{}{secret}", "x".repeat(80 - secret.len() + 8));
+                Reply::Whole(answer(status, &[("location", &body)], body.clone()))
+            })
+            .await;
+            let proxy = Proxy::start(&collection(&upstream.url(), lines)).await;
+            for which in 0..4 {
+                let mut request = client::stream(&target);
+                for (name, value) in [
+                    ("authorization", format!("Bearer {token}")),
+                    ("cookie", format!("sid={token}")),
+                    ("x-api-key", token.to_owned()),
+                    ("x-which", which.to_string()),
+                ] {
+                    request.headers_mut().insert(name, value.parse().unwrap());
+                }
+                let received = client::receive(Version::Http1, proxy.address, request).await;
+                let said = received.whole();
+                assert!(said.contains("xxxx") && !said.contains("s3cr3t"), "{status} {which}: {said}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_http2_upstream_is_spoken_to_in_http2() {
     let upstream = Upstream::of(120).await;
     let proxy = Proxy::start(&demo(&upstream).replace("\nmethod", "\nhttp = \"2\"\nmethod")).await;

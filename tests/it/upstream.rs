@@ -441,3 +441,35 @@ impl Asked {
         (self.method.clone(), self.target.clone(), range, self.body.clone())
     }
 }
+
+/// An HTTP/2 upstream of one connection after the other that sends this much of each answer, and then resets its stream with
+/// NO_ERROR, as if nothing were missing.
+pub(super) async fn resetting(start: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(stream).await.unwrap();
+                let mut pings = connection.ping_pong().unwrap();
+                let mut pending = Vec::new();
+                loop {
+                    tokio::select! {
+                        accepted = connection.accept() => {
+                            let Some(Ok((_, mut respond))) = accepted else { return };
+                            let mut answer = respond.send_response(Response::new(()), false).unwrap();
+                            answer.send_data(Bytes::from_static(start.as_bytes()), false).unwrap();
+                            pending.push(answer);
+                            pings.send_ping(h2::Ping::opaque()).unwrap();
+                        }
+                        // What was sent before a ping that is answered has arrived.
+                        Ok(_) = std::future::poll_fn(|context| pings.poll_pong(context)) => {
+                            pending.drain(..).for_each(|mut answer| answer.send_reset(h2::Reason::NO_ERROR));
+                        }
+                    }
+                }
+            });
+        }
+    });
+    address
+}
