@@ -342,7 +342,7 @@ async fn who_names_a_page_in_a_body_gets_that_page() {
         ("form:cursor", "application/x-www-form-urlencoded", "q=%41&cursor=40", "cursor="),
     ] {
         let lines = format!(
-            "method = \"POST\"\nrecords = {{ path = \"data\", optional = true }}\n\
+            "method = \"POST\"\nrecords = \"data\"\n\
              pagination = {{ type = \"cursor\", next = \"next\", param = \"{param}\" }}"
         );
         let proxy = Proxy::start(&collection(&upstream.url(), &lines)).await;
@@ -367,7 +367,10 @@ async fn a_client_that_does_not_come_to_its_version_is_let_go() {
     let upstream = Upstream::of(1).await;
     let proxy = Proxy::before(&upstream).await;
     for start in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r"] {
-        assert_eq!(client::raw(proxy.address, start).await, b"", "{start:?}");
+        let mut socket = TcpStream::connect(proxy.address).await.unwrap();
+        socket.write_all(start.as_bytes()).await.unwrap();
+        // What nobody read makes the end a reset.
+        assert!(matches!(socket.read(&mut [0]).await, Ok(0) | Err(_)), "{start:?}");
     }
     client::receive(Version::Http2, proxy.address, client::get("/none/orders", "*/*")).await;
 }
