@@ -17,7 +17,7 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<Opened, Failure> {
     let sized = crawl.pagination.sized(crawl.first.clone());
     crawl.first = sized.map_err(|bad| fetch::wrong_page(&crawl.client, &bad.into(), &crawl.first.url))?;
     let (head, page) = first_page(&crawl).await?;
-    let json = serde_json::from_slice(&page.raw).unwrap_or_default();
+    let json = detect::outline(&page.raw);
     let configured_records = crawl.pagination.records.paths.iter().find(|path| {
         let holder = path.split_at_each().0;
         holder.of_value(&json).is_some_and(|value| value.is_array() || value.is_object())

@@ -104,9 +104,11 @@ impl Splitter {
         let (fields, holders) = found.split_at(shape.fields.len());
         let records = records_of(&shape.records, holders, text)?;
         let (batch, digest) = lines_of(&records, shape)?;
-        let fields = shape.fields.iter().zip(fields).filter_map(|(path, raw)| Some((path.clone(), value_of((*raw)?))));
-        let edges = edges_of(&records, &shape.order);
-        Ok(Page { batch, digest, fields: fields.collect(), edges, raw: raw.clone() })
+        let fields = shape.fields.iter().zip(fields).filter_map(|(path, raw)| raw.map(|raw| (path, raw)));
+        let fields =
+            fields.map(|(path, raw)| Ok((path.clone(), value_of(path, raw)?))).collect::<Result<_, Wrong>>()?;
+        let edges = edges_of(&records, &shape.order)?;
+        Ok(Page { batch, digest, fields, edges, raw: raw.clone() })
     }
 }
 
@@ -211,29 +213,27 @@ fn lines_of(records: &[&RawValue], shape: &Shape) -> Result<(Batch, u64), Wrong>
     Ok((Batch::new(Bytes::from(lines), records.len() as u64), hasher.finish()))
 }
 
-fn edges_of(records: &[&RawValue], order: &[Path]) -> Option<Edges> {
-    let (first, last) = (records.first()?, records.last()?);
-    if order.is_empty() {
-        return None;
-    }
-    let values = |record: &RawValue| -> Vec<Option<Value>> {
-        let record = value_of(record);
-        order.iter().map(|path| path.of_value(&record).cloned()).collect()
+fn edges_of(records: &[&RawValue], order: &[Path]) -> Result<Option<Edges>, Wrong> {
+    let (Some(first), Some(last), false) = (records.first(), records.last(), order.is_empty()) else { return Ok(None) };
+    let wanted: Vec<&Path> = order.iter().collect();
+    let values = |record: &RawValue| -> Result<Vec<Option<Value>>, Wrong> {
+        let found = pick(record.get(), &wanted)?;
+        order.iter().zip(found).map(|(path, raw)| raw.map(|raw| value_of(path, raw)).transpose()).collect()
     };
-    Some(Edges { first: values(first), last: values(last) })
+    Ok(Some(Edges { first: values(first)?, last: values(last)? }))
 }
 
 fn arrays_of(text: &str) -> String {
-    let page: Value = serde_json::from_str(text).unwrap_or_default();
-    match detect::seen_arrays(&page) {
+    match detect::seen_arrays(&detect::outline(text.as_bytes())) {
         seen if seen.is_empty() => "no array at all".to_owned(),
         seen => format!("arrays with {seen}"),
     }
 }
 
-/// A raw value is valid JSON already; what `Value` can't hold (a lone surrogate) reads as `null`.
-fn value_of(raw: &RawValue) -> Value {
-    serde_json::from_str(raw.get()).unwrap_or_default()
+/// A raw value is valid JSON already, and may still hold what no text can: a lone surrogate. Read as `null`, it would end
+/// the collection.
+fn value_of(path: &Path, raw: &RawValue) -> Result<Value, Wrong> {
+    serde_json::from_str(raw.get()).map_err(|error| Wrong::Unreadable { path: path.clone(), what: error.to_string() })
 }
 
 fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Wrong> {
@@ -487,6 +487,31 @@ mod tests {
             let page = split("data", text).unwrap();
             assert_eq!(page.field(&"meta.total".parse().unwrap()), Some(&Value::from(5)));
         }
+    }
+
+    #[test]
+    fn a_wanted_value_that_can_t_be_read_is_no_null() {
+        let text = r#"{"data":[{"id":1,"name":"\ud83d"}],"meta":{"total":"\ud83d"}}"#;
+        assert!(matches!(split("data", text), Err(Wrong::Unreadable { .. })));
+        assert_eq!(lines("data", &text.replace("total", "note")), "{\"id\":1,\"name\":\"\\ud83d\"}\n");
+    }
+
+    #[test]
+    fn a_key_is_read_from_its_own_bytes() {
+        let keyset = |key: &str| {
+            let style = Style::Keyset {
+                key: vec![key.parse().unwrap()],
+                param: crate::pagination::Param::Query("after".to_owned()),
+                encode: crate::pagination::Encode::Plain,
+                overlap: crate::pagination::Overlap::None,
+            };
+            let pagination = Pagination::of(style, Records::at(Path::root()));
+            split_with(&pagination, r#"[{"id":1,"name":"\ud83d"},{"id":2,"name":"\ud83d"}]"#)
+        };
+        let edges = keyset("id").unwrap().edges.unwrap();
+        assert_eq!((edges.first, edges.last), (vec![Some(Value::from(1))], vec![Some(Value::from(2))]));
+        assert_eq!(keyset("none").unwrap().edges.unwrap().last, [None]);
+        assert!(matches!(keyset("name"), Err(Wrong::Unreadable { .. })));
     }
 
     #[test]

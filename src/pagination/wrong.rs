@@ -40,6 +40,8 @@ pub enum Wrong {
     NoInner { index: usize, path: Path },
     #[error("`{0}` stands in the page more than once")]
     Duplicate(Path),
+    #[error("the value at `{path}` can't be read: {what}")]
+    Unreadable { path: Path, what: String },
     #[error("the page says that it failed or is partial: `{path}` is {value}")]
     ErrorInPage { path: Path, value: String },
     #[error("the page repeats the records of page {0}")]
@@ -141,6 +143,9 @@ impl Wrong {
             }
             Self::NoInner { .. } => "correct what stands after [*] in `records`",
             Self::Duplicate(_) => "the upstream's page is ambiguous; report it there",
+            Self::Unreadable { .. } => {
+                "the upstream cuts characters in two (a lone surrogate is no Unicode); report it there, or configure another value"
+            }
             Self::ErrorInPage { .. } => "the upstream reported this under status 200; see its documentation",
             Self::Repeat(_) | Self::AddressRepeats(_) | Self::TokenRepeats | Self::KeyRepeats => {
                 "the upstream ignores the parameter or walks in a circle: check `pagination` (param, key, type); where an unchanged token means the end, set same_token = \"end\""

@@ -6,6 +6,7 @@
 mod fields;
 mod names;
 mod numbers;
+mod outline;
 mod params;
 mod pointer;
 mod reading;
@@ -16,6 +17,7 @@ mod tests;
 use http::HeaderMap;
 use serde_json::Value;
 
+pub use self::outline::outline;
 use self::pointer::{Holds, Pointer, is_same_url};
 use self::reading::{Counts, Reading, query_of};
 pub use self::records::{arrays, records_path};
@@ -243,9 +245,4 @@ fn seen_fields(reading: &Reading<'_>, pointers: &[Pointer], doubt: Option<&str>)
         seen.push(format!("{doubt}, so that an empty pointer doesn't end the collection"));
     }
     seen
-}
-
-/// TEMP
-pub fn outline(page: &[u8]) -> Value {
-    serde_json::from_slice(page).unwrap_or_default()
 }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use serde_json::Value;
 
-use super::names;
+use super::{names, outline};
 use crate::pagination::path::Segment;
 use crate::pagination::{PageRequest, Path};
 
@@ -82,7 +82,7 @@ impl Array<'_> {
     fn is_edges(&self) -> bool {
         self.names().next_back() == Some("edges")
             && !self.elements.is_empty()
-            && self.elements.iter().all(|edge| edge.get("node").is_some_and(Value::is_object))
+            && self.elements.iter().take(outline::ELEMENTS).all(|edge| edge.get("node").is_some_and(Value::is_object))
     }
 
     fn score(&self, resource: &str) -> i64 {
