@@ -166,27 +166,49 @@ fn records_of<'a>(
             RecordsShape::Values => parse::<Members<'_>>(raw.get())?.0,
         };
         return match path.split_at_each().1 {
-            Some(inner) if !inner.is_root() => inside(elements, &inner),
+            Some(inner) if !inner.is_root() => inside(elements, &inner, wanted.presence),
             _ => Ok(elements),
         };
     }
     // Go's encoders write `null` for an empty list.
     let is_null = |holder: &Option<&RawValue>| holder.is_some_and(|raw| raw.get() == "null");
-    if holders.iter().any(is_null) || wanted.presence == Presence::Optional && holders.iter().all(Option::is_none) {
+    if holders.iter().any(is_null) {
+        return check_no_error(text).map(|()| Vec::new());
+    }
+    if wanted.presence == Presence::Optional && holders.iter().all(Option::is_none) {
         return Ok(Vec::new());
     }
     let paths: Vec<_> = wanted.paths.iter().map(|path| format!("`{path}`")).collect();
     Err(Wrong::NoRecords { paths: paths.join(", "), arrays: arrays_of(text) })
 }
 
+/// `null` records beside an error are the upstream's failure, as GraphQL writes it, and no empty page.
+fn check_no_error(text: &str) -> Result<(), Wrong> {
+    const EXCERPT: usize = 80;
+    let names = ["errors", "error"].map(|name| Path::of(vec![Segment::Name(name.to_owned())]));
+    let found = pick(text, &names.each_ref())?;
+    let is_empty = |raw: &&RawValue| {
+        let bare: String = raw.get().chars().filter(|c| !c.is_whitespace()).take(6).collect();
+        matches!(bare.as_str(), "null" | "false" | "\"\"" | "[]" | "{}" | "0")
+    };
+    match names.iter().zip(found).find_map(|(path, raw)| Some((path, raw.filter(|raw| !is_empty(raw))?))) {
+        Some((path, raw)) => Err(Wrong::ErrorInPage {
+            path: path.clone(),
+            value: raw.get().chars().take(EXCERPT).map(|c| if c.is_control() { ' ' } else { c }).collect(),
+        }),
+        None => Ok(()),
+    }
+}
+
 /// What stands at `inner` in each element: a record, or an array of records.
-fn inside<'a>(elements: Vec<&'a RawValue>, inner: &Path) -> Result<Vec<&'a RawValue>, Wrong> {
+fn inside<'a>(elements: Vec<&'a RawValue>, inner: &Path, presence: Presence) -> Result<Vec<&'a RawValue>, Wrong> {
     let mut records = Vec::with_capacity(elements.len());
     for (index, element) in elements.into_iter().enumerate() {
         match pick(element.get(), &[inner])?[0] {
             Some(raw) if raw.get().starts_with('[') => records.extend(parse::<Vec<&RawValue>>(raw.get())?),
-            Some(raw) => records.push(raw),
-            None => return Err(Wrong::NoInner { index, path: inner.clone() }),
+            Some(raw) if raw.get() == "null" && presence == Presence::Optional => {}
+            Some(raw) if raw.get() != "null" => records.push(raw),
+            Some(_) | None => return Err(Wrong::NoInner { index, path: inner.clone() }),
         }
     }
     Ok(records)
@@ -512,6 +534,25 @@ mod tests {
         assert_eq!((edges.first, edges.last), (vec![Some(Value::from(1))], vec![Some(Value::from(2))]));
         assert_eq!(keyset("none").unwrap().edges.unwrap().last, [None]);
         assert!(matches!(keyset("name"), Err(Wrong::Unreadable { .. })));
+    }
+
+    #[test]
+    fn null_records_beside_an_error_are_no_empty_page() {
+        for text in [r#"{"data":null,"errors":[{"message":"no"}]}"#, r#"{"error":"no","data":null}"#] {
+            assert!(matches!(split("data", text), Err(Wrong::ErrorInPage { .. })), "{text}");
+        }
+        for text in [r#"{"data":null}"#, r#"{"data":null,"errors":[ ],"error":null}"#, r#"{"data":null,"error":""}"#] {
+            assert_eq!(lines("data", text), "", "{text}");
+        }
+    }
+
+    #[test]
+    fn null_inside_an_element_is_no_record() {
+        let mut pagination = Pagination::of(Style::Single, Records::at("edges[*].node".parse().unwrap()));
+        let text = r#"{"edges":[{"node":{"id":1}},{"node":null}]}"#;
+        assert!(matches!(split_with(&pagination, text), Err(Wrong::NoInner { index: 1, .. })));
+        pagination.records.presence = Presence::Optional;
+        assert_eq!(split_with(&pagination, text).unwrap().batch.lines(), "{\"id\":1}\n");
     }
 
     #[test]

@@ -209,9 +209,17 @@ fn next_of_links(field: &Field<'_>) -> Option<String> {
     let of = |link: &Value, names: [&str; 2]| {
         names.iter().find_map(|name| link.get(name).and_then(Value::as_str)).map(ToOwned::to_owned)
     };
-    let next =
-        links.iter().find(|link| of(link, ["rel", "relation"]).is_some_and(|rel| rel.eq_ignore_ascii_case("next")));
+    let next = links.iter().find(|link| ["rel", "relation"].iter().any(|name| link.get(name).is_some_and(says_next)));
     next.and_then(|link| of(link, ["href", "url"])).filter(|url| !url.is_empty())
+}
+
+/// A relation is one word or several, or an array of them (Siren).
+fn says_next(rel: &Value) -> bool {
+    match rel {
+        Value::String(words) => words.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case("next")),
+        Value::Array(rels) => rels.iter().any(says_next),
+        _ => false,
+    }
 }
 
 fn is_flat(value: &Value) -> bool {

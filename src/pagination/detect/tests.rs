@@ -119,6 +119,8 @@ fn a_url_under_a_next_like_key_is_followed() {
             json!({"features": records(2), "links": [{"rel": "self", "href": "/x"}, {"rel": "next", "href": "/x?t=2"}]}),
             "links[rel=next]",
         ),
+        (json!({"entities": records(2), "links": [{"rel": ["next"], "href": "/x?t=2"}]}), "links[rel=next]"),
+        (json!({"items": records(2), "links": [{"rel": "last next", "href": "/x?t=2"}]}), "links[rel=next]"),
     ];
     for (page, path) in cases {
         assert_eq!(in_body("", &page)[0], format!("next_url {path}"), "{page}");
