@@ -141,7 +141,9 @@ impl Wrong {
             Self::NoRecords { .. } => {
                 "set `records` to the array that holds them; if the page may leave it out when there are none, set records_optional = true"
             }
-            Self::NoInner { .. } => "correct what stands after [*] in `records`",
+            Self::NoInner { .. } => {
+                "correct what stands after [*] in `records`; if it is null where there is no record, set records_optional = true"
+            }
             Self::Duplicate(_) => "the upstream's page is ambiguous; report it there",
             Self::Unreadable { .. } => {
                 "the upstream cuts characters in two (a lone surrogate is no Unicode); report it there, or configure another value"

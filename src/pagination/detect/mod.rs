@@ -47,8 +47,12 @@ pub struct Candidate {
 
 /// Reads the first page.
 pub fn detect(request: &PageRequest, headers: &HeaderMap, page: &Value) -> Detection {
-    match records_path(request, page) {
-        Some(records) => detect_around(request, headers, page, records),
+    let likeliest = records_path(request, page);
+    match likeliest.filter(|path| !records::is_one_of_several(request, page, path, records::Rivals::Filled)) {
+        Some(records) => {
+            let doubt = records::doubt(request, page, &records);
+            around(request, headers, page, records, doubt)
+        }
         None => {
             let arrays = match seen_arrays(page) {
                 arrays if arrays.is_empty() => "no array of records".to_owned(),
@@ -61,12 +65,17 @@ pub fn detect(request: &PageRequest, headers: &HeaderMap, page: &Value) -> Detec
 
 /// Reads the first page, of which is known where the records stand.
 pub fn detect_around(request: &PageRequest, headers: &HeaderMap, page: &Value, records: Path) -> Detection {
+    around(request, headers, page, records, None)
+}
+
+/// Reads the first page; `doubt` says why its records may be others than these.
+fn around(request: &PageRequest, headers: &HeaderMap, page: &Value, records: Path, doubt: Option<String>) -> Detection {
     let (links, seen) = read_links(headers);
     let mut seen = vec![seen];
     let reading = Reading::of(request, headers, &links, page, records);
     seen.push(format!("an array of {} records at `{}`", reading.count, reading.records));
     let pointers = pointer::credible(&reading);
-    let doubt = reading.must_go_on();
+    let doubt = reading.must_go_on().or(doubt);
     seen.extend(seen_fields(&reading, &pointers, doubt.as_deref()));
 
     let mut candidates = Vec::new();

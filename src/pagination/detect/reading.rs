@@ -177,13 +177,24 @@ impl<'a> Reading<'a> {
         if self.says_more() == Some(true) {
             return self.more().map(|more| format!("`{}` says that there is more", more.path));
         }
-        if let Some(total) = self.total(Counts::Refused).filter(|total| at_start && total.value > self.count) {
+        if let Some(total) = self.greater_count().filter(|_| at_start) {
             return Some(format!("`{}` is {} and the page has {} records", total.shown, total.value, self.count));
         }
         let (current, pages) = (self.page_number(), self.total_pages());
         let page = current.map(|page| page.value).or_else(|| self.asked_pages().next().map(|(_, page)| page));
         let pages = pages.filter(|pages| pages.value > page.unwrap_or(1).max(1))?;
         Some(format!("`{}` is {}", pages.shown, pages.value))
+    }
+
+    /// A total that is greater than the page; where there is none, also a count that may be one.
+    fn greater_count(&self) -> Option<Number> {
+        let mut totals = self.numbers(names::is_total, TOTAL_HEADERS);
+        if totals.is_empty() && self.says_more().is_none() {
+            let asked: Vec<_> = self.asked.iter().filter(|asked| names::is_size(&asked.name)).collect();
+            let is_asked = |count: &Number| asked.iter().any(|asked| digits(&asked.value) == Some(count.value));
+            totals.extend(self.numbers(names::is_count, &[]).into_iter().filter(|count| !is_asked(count)));
+        }
+        totals.into_iter().find(|total| total.value > self.count)
     }
 
     /// Whether the page's own number, or its total, says that it is the last.

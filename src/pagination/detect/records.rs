@@ -52,6 +52,41 @@ pub fn records_path(request: &PageRequest, page: &Value) -> Option<Path> {
     Some(Path::of(path))
 }
 
+/// Why the array that was found may be another one than the records, where the second page can't tell: a page that ends the
+/// collection must leave no doubt.
+pub(super) fn doubt(request: &PageRequest, page: &Value, records: &Path) -> Option<String> {
+    let path = records.split_at_each().0;
+    // An object with an id is a record itself, and the array a part of it.
+    let mut around = (0..path.segments().len()).map(|depth| Path::of(path.segments()[..depth].to_vec()));
+    let is_record = |object: &Value| object.get("id").is_some_and(|id| id.is_string() || id.is_number());
+    if let Some(owner) = around.find(|around| around.of_value(page).is_some_and(is_record)) {
+        return Some(format!("`{owner}` has an id, and `{path}` may be a part of it"));
+    }
+    is_one_of_several(request, page, records, Rivals::Any).then(|| format!("`{path}` may not be the records"))
+}
+
+/// Which arrays beside the one that was found are taken for possible records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rivals {
+    /// All of them.
+    Any,
+    /// Those that have elements.
+    Filled,
+}
+
+/// Whether others may be the records as well, and neither a usual name nor the request's path singles this one out.
+pub(super) fn is_one_of_several(request: &PageRequest, page: &Value, records: &Path, rivals: Rivals) -> bool {
+    let path = records.split_at_each().0;
+    let all = found(page);
+    let others = |array: &&Array<'_>| {
+        array.path != path.segments() && !array.is_aside() && (rivals == Rivals::Any || !array.elements.is_empty())
+    };
+    let others: Vec<_> = all.iter().filter(others).collect();
+    let Some(own) = all.iter().find(|array| array.path == path.segments()) else { return true };
+    let segments: Vec<_> = request.url.path_segments().into_iter().flatten().map(names::plain).collect();
+    !others.is_empty() && (!own.is_named(&segments) || others.iter().any(|other| other.is_named(&segments)))
+}
+
 struct Array<'a> {
     path: Vec<Segment>,
     elements: &'a [Value],
@@ -83,6 +118,13 @@ impl Array<'_> {
         self.names().next_back() == Some("edges")
             && !self.elements.is_empty()
             && self.elements.iter().take(outline::ELEMENTS).all(|edge| edge.get("node").is_some_and(Value::is_object))
+    }
+
+    /// Whether it is called what records are called, or what the request asked for.
+    fn is_named(&self, segments: &[String]) -> bool {
+        let name = names::plain(self.names().next_back().unwrap_or_default());
+        let asked = |segment: &String| stem(segment).len() > 2 && stem(segment) == stem(&name);
+        names::is_records(&name) || segments.iter().any(asked)
     }
 
     fn score(&self, resource: &str) -> i64 {

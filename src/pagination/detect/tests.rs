@@ -266,6 +266,65 @@ fn a_null_pointer_that_the_page_contradicts_ends_nothing() {
 }
 
 #[test]
+fn an_empty_pointer_ends_nothing_where_the_array_may_be_another() {
+    let at = |path: &str, page: &Value| {
+        let url = Url::parse(&format!("https://api.example.com/v1/{path}")).unwrap();
+        found(&PageRequest::get(url), &HeaderMap::new(), page)
+    };
+    for (path, page) in [
+        ("x", json!({"ids": [1, 2, 3, 4], "owners": [{"id": 7}], "next_cursor": null})),
+        ("x", json!({"fields": [{"name": "a"}], "tuples": [[1], [2]], "next": null})),
+        ("orders/open", json!({"orders": [], "customers": [{"id": 1}], "next": null})),
+        ("orders/5", json!({"id": 5, "lines": [{"n": 1}], "next": null})),
+        ("orders/5", json!({"order": {"id": "5", "lines": [{"n": 1}]}, "next": null})),
+        ("x", json!({"items": [{"id": 1}], "values": [{"id": 1}, {"id": 2}], "next": null})),
+    ] {
+        assert_eq!(at(path, &page), [""; 0], "{page}");
+    }
+    for (path, page) in [
+        ("x", json!({"anything": records(2), "errors": [], "next": null})),
+        ("x", json!({"items": records(2), "tags": ["x"], "next": null})),
+        ("orders/open", json!({"orders": records(2), "customers": [], "next": null})),
+        ("x", json!({"data": {"list": records(2)}, "next": null})),
+    ] {
+        assert_eq!(at(path, &page), ["next_url next"], "{page}");
+    }
+    let doubt = json!({"id": 5, "lines": records(1), "next": null});
+    let seen = detect(&get(""), &HeaderMap::new(), &doubt).seen;
+    assert!(seen.last().unwrap().contains("`$` has an id, and `lines` may be a part of it"), "{seen:?}");
+    // Whoever configured `records` has no doubt.
+    let known = detect_around(&get(""), &HeaderMap::new(), &doubt, "lines".parse().unwrap());
+    assert_eq!(known.candidates.len(), 1);
+}
+
+#[test]
+fn a_live_pointer_does_not_tell_which_of_several_arrays_it_belongs_to() {
+    let page = |other: &str| json!({"owners": records(2), other: [1, 2], "next_cursor": "t"});
+    assert_eq!(in_body("", &page("ids")), [""; 0]);
+    assert_eq!(in_body("", &page("errors"))[0], "cursor next_cursor → `cursor`");
+    let empty = json!({"owners": records(2), "tags": [], "next_cursor": "t"});
+    assert_eq!(in_body("", &empty)[0], "cursor next_cursor → `cursor`");
+    let seen = detect(&get(""), &HeaderMap::new(), &page("ids")).seen;
+    assert_eq!(seen[1], "no array that is surely the records: 2 elements at `owners`, 2 elements at `ids`");
+}
+
+#[test]
+fn a_count_that_is_greater_than_the_page_contradicts_an_empty_pointer() {
+    for name in ["count", "size", "total", "resultCount"] {
+        let page = json!({"items": records(2), "next": null, name: 100});
+        assert_eq!(in_body("", &page), [""; 0], "{name}");
+    }
+    let two = json!({"items": records(2), "next": null, "total": 100, "totalResults": 2});
+    assert_eq!(in_body("", &two), [""; 0]);
+    for page in [json!({"count": 2}), json!({"count": 50}), json!({"size": 50, "total": 2})] {
+        let mut page = page;
+        page["items"] = records(2);
+        page["next"] = Value::Null;
+        assert_eq!(in_body("?limit=50", &page).len(), 1, "{page}");
+    }
+}
+
+#[test]
 fn a_null_that_may_be_the_request_s_own_missing_cursor_ends_nothing() {
     let page = json!({"items": records(2), "cursor": null});
     assert_eq!(in_body("", &page), [""; 0]);
