@@ -91,9 +91,10 @@ async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Head, page: 
     let mut splitter = Splitter::new(Arc::clone(&opened.shape));
     let first = splitter.feed(&page.raw).and_then(|_| splitter.finish());
     let first = first.map_err(|wrong| fetch::wrong_page(&crawl.client, &wrong, &head.url))?;
+    let digest = first.digest;
     let batch = opened.take(head, first)?;
     opened.ready.push_back(batch);
-    let second = opened.next().await?;
+    let second = second_page(&mut opened, digest).await?;
     let is_pointed = opened.pagination.style.is_pointed();
     if is_pointed && second.as_ref().is_some_and(Batch::is_empty) {
         // A guessed parameter may be a filter that nothing passes, and a guessed array one that only the first page has:
@@ -102,4 +103,22 @@ async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Head, page: 
     }
     opened.ready.extend(second);
     Ok(opened)
+}
+
+/// The second page, which must be another one than the first, whatever ends the collection: an upstream that ignores a guessed
+/// parameter answers with its first page once more.
+async fn second_page(opened: &mut Opened, first: u64) -> Result<Option<Batch>, Failure> {
+    let Step::Fetch(request) = opened.plan.step() else { return Ok(None) };
+    opened.asked += 1;
+    let answer = fetch::page(&opened.client, &request, &opened.shape).await;
+    match answer.map_err(|failure| opened.on_page(failure))? {
+        Answer::Page(head, page) if page.records() > 0 && page.digest == first => {
+            Err(opened.on_page(fetch::wrong_page(&opened.client, &Wrong::Repeat(1), &head.url)))
+        }
+        Answer::Page(head, page) => opened.take(&head, page).map(Some),
+        Answer::Refused(head, body) => {
+            opened.refuse(&head, &body)?;
+            opened.next().await
+        }
+    }
 }
