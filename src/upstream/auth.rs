@@ -7,6 +7,9 @@ use url::Url;
 use crate::config::{Credentials, Upstream};
 use crate::pagination::request::set_query;
 
+/// Shorter values of the query and of fields are hardly secrets, and stand everywhere.
+const SHORTEST: usize = 8;
+
 /// Adds what is configured; a configured field replaces the client's own.
 pub(super) fn prove(upstream: &Upstream, url: &mut Url, headers: &mut HeaderMap) {
     match &upstream.credentials {
@@ -25,7 +28,6 @@ pub(super) fn prove(upstream: &Upstream, url: &mut Url, headers: &mut HeaderMap)
 /// A text that may repeat what was asked (an error page that shows its request), without the secrets in it: the configured
 /// credentials, and the longer values of the query and of fields that prove who asks.
 pub(super) fn redact(upstream: &Upstream, url: &Url, headers: &HeaderMap, text: &str) -> String {
-    const SHORTEST: usize = 8;
     let mut secrets: Vec<String> = url.query_pairs().map(|(_, value)| value.into_owned()).collect();
     secrets
         .extend(url.query().unwrap_or_default().split('&').filter_map(|pair| Some(pair.split_once('=')?.1.to_owned())));
@@ -43,7 +45,23 @@ pub(super) fn redact(upstream: &Upstream, url: &Url, headers: &HeaderMap, text: 
         Credentials::Query(_, secret) => secrets.push(secret.expose().to_owned()),
     }
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    secrets.iter().filter(|secret| !secret.is_empty()).fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
+    secrets.iter().filter(|secret| !secret.is_empty()).fold(text.to_owned(), |text, secret| without(&text, secret))
+}
+
+/// The text without this secret, and without a longer part of it that an excerpt ends with.
+fn without(text: &str, secret: &str) -> String {
+    let mut rest = text.replace(secret, "…");
+    let Some(start) = secret.get(..SHORTEST) else { return rest };
+    let mut clean = String::new();
+    while let Some(at) = rest.find(start) {
+        let same = rest[at..].chars().zip(secret.chars()).take_while(|(here, there)| here == there);
+        let end = at + same.map(|(here, _)| here.len_utf8()).sum::<usize>();
+        let is_cut = rest[end..].is_empty() || rest[end..].starts_with(['`', '…']);
+        clean.push_str(if is_cut { &rest[..at] } else { &rest[..end] });
+        clean.push_str(if is_cut { "…" } else { "" });
+        rest.drain(..end);
+    }
+    clean + &rest
 }
 
 /// Whether a field's value is a secret, as far as its name tells.
@@ -94,5 +112,17 @@ mod tests {
         let text = "abcdefghij, 0123456789 in de, klmnopqrst, configured, not a secret";
         let shown = redact(&upstream, &Url::parse("http://a").unwrap(), &headers, text);
         assert_eq!(shown, "…, … in de, …, …, not a secret");
+    }
+
+    #[test]
+    fn a_part_of_a_secret_at_the_end_of_an_excerpt_is_one_too() {
+        for (text, shown) in [
+            ("it starts with `key abcdefghij`", "it starts with `key …`"),
+            ("`abcdefghi…`", "`……`"),
+            ("abcdefgh", "…"),
+            ("abcdefghijé, abcdefghij é abcdefgabcdefghx `abcdefg`", "…, abcdefghij é abcdefgabcdefghx `abcdefg`"),
+        ] {
+            assert_eq!(without(text, "abcdefghijé"), shown);
+        }
     }
 }
