@@ -25,7 +25,8 @@ pub(super) fn content_range(headers: &HeaderMap) -> Result<Option<ContentRange>,
     let Some(value) = headers.get(header::CONTENT_RANGE) else { return Ok(None) };
     let text = String::from_utf8_lossy(value.as_bytes());
     let read = || {
-        let (_, range) = text.trim().split_once(' ')?;
+        // PostgREST leaves the unit out.
+        let range = text.trim().split_once(' ').map_or(text.trim(), |(_, range)| range);
         let (span, total) = range.split_once('/')?;
         let span = match span {
             "*" => None,
