@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
@@ -10,6 +11,9 @@ use super::Exit;
 use crate::config::{Config, Mistakes};
 use crate::gateway::Gateway;
 use crate::{server, telemetry};
+
+/// How long crawls may take to end once no connection is left.
+const LAST_CRAWLS: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("source").required(true).args(["config", "upstream"])))]
@@ -35,7 +39,8 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
         }
     };
     config.listen = arguments.listen.unwrap_or(config.listen);
-    let gateway = match Gateway::new(&config, TaskTracker::new()) {
+    let crawls = TaskTracker::new();
+    let gateway = match Gateway::new(&config, crawls.clone()) {
         Ok(gateway) => gateway,
         Err(error) => {
             eprintln!("error: {error}");
@@ -54,6 +59,11 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
     };
     announce(&listener);
     server::serve(listener, gateway, stopped()).await;
+    crawls.close();
+    // A crawl ends with its reader; the time limit is for those whose connection was cut by the server's own.
+    if tokio::time::timeout(LAST_CRAWLS, crawls.wait()).await.is_err() {
+        tracing::warn!("{} crawls are cut", crawls.len());
+    }
     Exit::Complete
 }
 

@@ -84,7 +84,7 @@ pub enum Wrong {
     BadFlag(Path),
     #[error("the answer to a range request: {0}")]
     BadRange(String),
-    #[error("the collection goes on beyond {name} = {value}")]
+    #[error("{name} = {value} is reached, and the end is not proven")]
     Limit { name: &'static str, value: u64 },
     #[error("{0} pages without a record came in a row")]
     EmptyPages(u64),

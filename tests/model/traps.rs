@@ -568,3 +568,13 @@ fn part_of_a_collection_is_not_one_page() {
     let crawled = crawl(&flagged, answers(vec![json!({"data": data(0..2), "more": true})]));
     assert!(matches!(crawled.end, Err(Wrong::MoreThanOnePage(_))));
 }
+
+#[test]
+fn an_overlapping_key_is_confirmed_by_its_own_record() {
+    let style = Style::Keyset { key: vec![path("id")], param: query("after"), encode: Encode::Plain, overlap: Overlap::First };
+    let mut pagination = of(style);
+    pagination.total = Some(Source::Body(path("total")));
+    let pages = vec![json!({"data": data(0..5), "total": 5}), json!({"data": data(4..5), "total": 5})];
+    let crawled = crawl(&pagination, answers(pages));
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (5, Proof::Total(5)));
+}

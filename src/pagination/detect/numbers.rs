@@ -16,10 +16,12 @@ const GUESSES: usize = 4;
 /// The candidates, those with the request's own parameter first: the upstream is known to take it.
 pub(super) fn candidates(reading: &Reading<'_>) -> Vec<Candidate> {
     let mut found = Vec::new();
-    for (asked, start) in reading.asked_pages() {
+    // Who asks for page 7 starts midway, and the plan must know it: the collection itself begins at its first number.
+    let first = |asked: u64, first: u64| if FIRST.contains(&asked) { asked } else { first };
+    for (asked, start) in reading.asked_pages().map(|(asked, number)| (asked, first(number, 1))) {
         found.push(page(reading, asked.param.clone(), start, "the request's own"));
     }
-    for (asked, start) in reading.asked_offsets() {
+    for (asked, start) in reading.asked_offsets().map(|(asked, number)| (asked, first(number, 0))) {
         found.push(offset(reading, asked.param.clone(), start, "the request's own"));
     }
     let has_total = reading.total(Counts::Refused).is_some();

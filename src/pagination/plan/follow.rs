@@ -134,7 +134,7 @@ impl Follow {
             };
         }
         if let Aim::Confirm(proof) = aim
-            && page.records() > 0
+            && new > 0
         {
             return Err(match proof {
                 Proof::TotalPages(total_pages) => Wrong::PagesDisagree { pages: self.tally.pages + 1, total_pages },
