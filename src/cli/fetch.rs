@@ -7,6 +7,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::Exit;
 use super::progress::Progress;
+use super::serve::stopped;
 use super::target::Target;
 use crate::batch::Batch;
 use crate::response::HoldBack;
@@ -33,6 +34,7 @@ enum Ended {
     Complete(Verdict),
     Capped(u64),
     Broken(Failure),
+    Interrupted,
     Unwritable(io::Error),
 }
 
@@ -64,7 +66,10 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
     let mut progress = Progress::new(opened.total());
     let (reader, rest) = opened.start();
     let crawling = tokio::spawn(rest);
-    let ended = copy(reader, &mut output, arguments.max_records, &mut progress).await;
+    let ended = tokio::select! {
+        ended = copy(reader, &mut output, arguments.max_records, &mut progress) => ended,
+        () = stopped() => Ended::Interrupted,
+    };
     progress.clear();
     crawling.abort();
     report(&ended, progress.records())
@@ -141,6 +146,10 @@ fn report(ended: &Ended, records: u64) -> Exit {
             let records = counted(records);
             eprintln!("broken: after {records}; what was written is incomplete, and the last of it is held back");
             Exit::broken(failure)
+        }
+        Ended::Interrupted => {
+            eprintln!("broken: interrupted after {}; what was written is incomplete", counted(records));
+            Exit::Broken
         }
         // Whoever closed the pipe knows that they did.
         Ended::Unwritable(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Output,

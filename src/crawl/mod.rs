@@ -83,6 +83,11 @@ impl Opened {
         &self.pagination
     }
 
+    /// Whether the request names a page behind the collection's beginning.
+    pub fn starts_midway(&self) -> bool {
+        self.plan.starts_midway()
+    }
+
     /// How many records the collection has, as the upstream says.
     pub fn total(&self) -> Option<u64> {
         self.plan.total()
@@ -107,7 +112,11 @@ impl Opened {
         let url = crate::pagination::request::Shown(&self.url);
         match ended {
             Ok(proof) => {
-                let verdict = Verdict { records: self.records, pages: self.plan.pages(), proof: proof.to_string() };
+                let mut proof = proof.to_string();
+                if self.plan.starts_midway() {
+                    proof.push_str("; it starts at the page that the request names");
+                }
+                let verdict = Verdict { records: self.records, pages: self.plan.pages(), proof };
                 tracing::info!("{url}: complete: {verdict} ({elapsed})");
                 writer.seal(Seal::Complete(verdict));
             }

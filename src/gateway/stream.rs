@@ -69,6 +69,11 @@ where
             drop(opened);
             success(media_type, response::empty())
         }
+        // What names a page is only known now, with `auto`: who asks for page 7 wants page 7.
+        Ok(opened) if opened.starts_midway() => {
+            drop(opened);
+            forward::answer(route, head, Full::new(body), format_param).await
+        }
         Ok(opened) => {
             let (reader, rest) = opened.start();
             tasks.spawn(rest);

@@ -103,6 +103,9 @@ impl Splitter {
         let found = pick(text, &wanted)?;
         let (fields, holders) = found.split_at(shape.fields.len());
         let records = records_of(&shape.records, holders, text)?;
+        if records.is_empty() {
+            check_no_error(text)?;
+        }
         let (batch, digest) = lines_of(&records, shape)?;
         let fields = shape.fields.iter().zip(fields).filter_map(|(path, raw)| raw.map(|raw| (path, raw)));
         let fields =
@@ -173,7 +176,7 @@ fn records_of<'a>(
     // Go's encoders write `null` for an empty list.
     let is_null = |holder: &Option<&RawValue>| holder.is_some_and(|raw| raw.get() == "null");
     if holders.iter().any(is_null) {
-        return check_no_error(text).map(|()| Vec::new());
+        return Ok(Vec::new());
     }
     if wanted.presence == Presence::Optional && holders.iter().all(Option::is_none) {
         return Ok(Vec::new());
@@ -182,7 +185,7 @@ fn records_of<'a>(
     Err(Wrong::NoRecords { paths: paths.join(", "), arrays: arrays_of(text) })
 }
 
-/// `null` records beside an error are the upstream's failure, as GraphQL writes it, and no empty page.
+/// No records beside an error are the upstream's failure under status 200, and no empty page.
 fn check_no_error(text: &str) -> Result<(), Wrong> {
     const EXCERPT: usize = 80;
     let names = ["errors", "error"].map(|name| Path::of(vec![Segment::Name(name.to_owned())]));
@@ -247,7 +250,7 @@ fn edges_of(records: &[&RawValue], order: &[Path]) -> Result<Option<Edges>, Wron
 
 fn arrays_of(text: &str) -> String {
     match detect::seen_arrays(&detect::outline(text.as_bytes())) {
-        seen if seen.is_empty() => "no array at all".to_owned(),
+        seen if seen.is_empty() => format!("no array at all, it starts with `{}`", start_of(text)),
         seen => format!("arrays with {seen}"),
     }
 }
@@ -263,8 +266,11 @@ fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Wrong> {
 }
 
 fn not_json(text: &str, error: &serde_json::Error) -> Wrong {
-    let start = text.trim_start().chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    Wrong::NotJson { what: error.to_string(), start }
+    Wrong::NotJson { what: error.to_string(), start: start_of(text) }
+}
+
+fn start_of(text: &str) -> String {
+    text.trim_start().chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// The raw values at `paths`, in one walk over the text, which is checked to be JSON as a whole.

@@ -82,6 +82,8 @@ pub enum Wrong {
     Moved(u64),
     #[error("`{0}` is of another type than the value that it is compared with")]
     BadFlag(Path),
+    #[error("no page had anything at `{0}`")]
+    NeverSeen(Path),
     #[error("the answer to a range request: {0}")]
     BadRange(String),
     #[error("{name} = {value} is reached, and the end is not proven")]
@@ -108,6 +110,7 @@ impl Wrong {
             | Self::NoKey(_)
             | Self::KeyIsShared
             | Self::BadFlag(_)
+            | Self::NeverSeen(_)
             | Self::BadPlace(_)
             | Self::BadStart(_) => Blame::Configuration,
             Self::TotalDisagrees { .. }
@@ -139,7 +142,7 @@ impl Wrong {
             Self::RecordTooLarge { .. } => "raise caps.record",
             Self::Coded(_) => "the upstream must answer `Accept-Encoding: identity` without a content coding",
             Self::NoRecords { .. } => {
-                "set `records` to the array that holds them; if the page may leave it out when there are none, set records_optional = true"
+                "set `records` to the array that holds them; if this is how the upstream reports an error under status 200, set error_path to where it stands; only if a page without records leaves the array out, set records_optional = true"
             }
             Self::NoInner { .. } => {
                 "correct what stands after [*] in `records`; if it is null where there is no record, set records_optional = true"
@@ -175,6 +178,7 @@ impl Wrong {
                 "numbered pages double and skip records when others are inserted: read again, or use a cursor or key, or an order in which new records come last"
             }
             Self::BadFlag(_) => "write `while` as the upstream writes the flag: true, 1 or \"true\"",
+            Self::NeverSeen(_) => "correct the path of `more` in `pagination`, or take it out",
             Self::BadRange(_) => "check `unit` in `pagination`",
             Self::Limit { .. } => {
                 "this is a cap, not the end: narrow the request with the upstream's own filters, or raise the cap if it is unpage's"

@@ -578,3 +578,25 @@ fn an_overlapping_key_is_confirmed_by_its_own_record() {
     let crawled = crawl(&pagination, answers(pages));
     assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (5, Proof::Total(5)));
 }
+
+#[test]
+fn a_short_first_page_is_no_end_because_the_upstream_may_cap_it() {
+    let server = Server { records: 50, clamp: 10, empty: vec![], past: Past::Empty, total: Total::None, pointer: Pointer::Null };
+    let mut pagination = sized(offset(), 1000);
+    pagination.end = End::ShortPage;
+    let crawled = crawl(&pagination, |request| server.answer(&pagination.style, request));
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (50, Proof::EmptyPage));
+}
+
+#[test]
+fn an_empty_page_beside_an_error_is_not_an_end() {
+    let pages = vec![json!({"data": data(0..2), "next": "b"}), json!({"data": [], "error": {"message": "quota exceeded"}, "next": null})];
+    assert!(matches!(crawl(&of(cursor()), answers(pages)).end, Err(Wrong::ErrorInPage { .. })));
+}
+
+#[test]
+fn a_flag_that_no_page_has_is_an_error() {
+    let pagination = Pagination { more: Some(More { path: path("hasmore"), while_: json!(true) }), ..of(cursor()) };
+    let pages = vec![json!({"data": data(0..2), "next": "b"}), json!({"data": data(2..4), "has_more": true, "next": null})];
+    assert!(matches!(crawl(&pagination, answers(pages)).end, Err(Wrong::NeverSeen(_))));
+}

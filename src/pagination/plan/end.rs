@@ -27,6 +27,7 @@ impl Follow {
             return self.finish(proof);
         }
         let more = self.more(page)?;
+        self.tally.flagged |= more.is_some();
         if self.pagination.style.is_pointed() {
             match (self.addresses().pointed(head, page)?, more) {
                 (Some(_), Some(false)) => self.finish(Proof::Flag),
@@ -57,7 +58,8 @@ impl Follow {
                 _ => self.finish(Proof::EmptyPage),
             };
         }
-        if self.pagination.end == End::ShortPage && self.size.is_some_and(|size| page.records() < size) {
+        // Shorter than a page before it, not than what was asked for: that may be more than the upstream ever gives.
+        if self.pagination.end == End::ShortPage && came.short {
             return self.finish(Proof::ShortPage);
         }
         let Some(next) = self.addresses().computed(head, page)? else {
@@ -147,6 +149,10 @@ impl Follow {
             if let Some(total_pages) = total_pages.filter(|total_pages| filled < *total_pages && !empty) {
                 return Err(Wrong::PagesDisagree { pages: filled, total_pages });
             }
+        }
+        // One page may leave the flag out where it is false; of several, those before the last have it.
+        if let Some(more) = self.pagination.more.as_ref().filter(|_| filled > 1 && !self.tally.flagged) {
+            return Err(Wrong::NeverSeen(more.path.clone()));
         }
         self.state = State::Done(proof);
         Ok(())

@@ -106,6 +106,11 @@ impl Follow {
         self.tally.pages
     }
 
+    /// Whether the first request names a page behind the collection's beginning.
+    pub fn starts_midway(&self) -> bool {
+        self.position.start == Start::Midway
+    }
+
     /// The upstream's own total, as far as it is known.
     pub fn total(&self) -> Option<u64> {
         self.tally.total

@@ -14,6 +14,8 @@ pub(super) struct Tally {
     pub(super) filled: u64,
     /// Records that came, each once.
     pub(super) records: u64,
+    /// Whether a page held the upstream's "more" flag.
+    pub(super) flagged: bool,
     /// Pages without a record that came in a row.
     pub(super) empty_pages: u64,
     /// The most records on one page before the current one.
