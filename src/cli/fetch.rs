@@ -14,7 +14,13 @@ use crate::response::HoldBack;
 use crate::snapshot::{Failure, Next, Reader, Verdict};
 use crate::telemetry;
 
+/// What `--help` ends with: scripts act on the code.
+const EXIT_CODES: &str = "Exit codes: 0 complete; 1 the output can't be written; 2 wrong arguments; 3 the first page was refused or is no page; \
+4 the stream broke or was interrupted; 5 the end is not proven, or the pagination was not recognised; 6 --max-records was reached. \
+After any code but 0 what was written is not the whole collection.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Arguments {
     #[command(flatten)]
     target: Target,
