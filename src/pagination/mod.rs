@@ -5,6 +5,7 @@ pub mod guard;
 pub mod link;
 pub mod page;
 pub mod path;
+mod pick;
 pub mod plan;
 pub mod request;
 pub mod retry;

@@ -1,0 +1,196 @@
+//! One walk over a JSON text that picks the raw values at some paths and checks the rest.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::path::Segment;
+use super::{Path, Wrong};
+
+/// A text as a type that borrows from it.
+pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Wrong> {
+    serde_json::from_str(text).map_err(|error| not_json(text, &error))
+}
+
+fn not_json(text: &str, error: &serde_json::Error) -> Wrong {
+    Wrong::NotJson { what: error.to_string(), start: start_of(text) }
+}
+
+/// The start of a page, for a message.
+pub(super) fn start_of(text: &str) -> String {
+    text.trim_start().chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// The raw values at `paths`, in one walk over the text, which is checked to be JSON as a whole.
+pub(super) fn pick<'a>(text: &'a str, paths: &[&Path]) -> Result<Vec<Option<&'a RawValue>>, Wrong> {
+    let mut tree = Tree::default();
+    for (slot, path) in paths.iter().enumerate() {
+        tree.add(path.segments(), slot);
+    }
+    let mut found = Found { values: vec![None; paths.len()], twice: None };
+    let mut json = serde_json::Deserializer::from_str(text);
+    let walked = Walk { tree: &tree, found: &mut found }.deserialize(&mut json).and_then(|()| json.end());
+    walked.map_err(|error| not_json(text, &error))?;
+    match found.twice {
+        Some(slot) => Err(Wrong::Duplicate(paths[slot].clone())),
+        None => Ok(found.values),
+    }
+}
+
+/// The wanted paths, joined where they start alike.
+#[derive(Debug, Default)]
+struct Tree {
+    slots: Vec<usize>,
+    below: Vec<(Segment, Tree)>,
+}
+
+struct Found<'a> {
+    values: Vec<Option<&'a RawValue>>,
+    twice: Option<usize>,
+}
+
+/// A walk down the wanted branches of one value; the rest is checked and skipped.
+struct Walk<'t, 'f, 'de> {
+    tree: &'t Tree,
+    found: &'f mut Found<'de>,
+}
+
+impl Tree {
+    fn add(&mut self, segments: &[Segment], slot: usize) {
+        let Some((first, rest)) = segments.split_first() else {
+            self.slots.push(slot);
+            return;
+        };
+        if !self.below.iter().any(|(segment, _)| segment == first) {
+            self.below.push((first.clone(), Self::default()));
+        }
+        for (_, tree) in self.below.iter_mut().filter(|(segment, _)| segment == first) {
+            tree.add(rest, slot);
+        }
+    }
+
+    fn member(&self, name: &str) -> Option<&Self> {
+        self.below.iter().find_map(|(segment, tree)| match segment {
+            Segment::Name(wanted) if wanted == name => Some(tree),
+            _ => None,
+        })
+    }
+
+    fn has_indexes(&self) -> bool {
+        self.below.iter().any(|(segment, _)| !matches!(segment, Segment::Name(_)))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Walk<'_, '_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        if self.tree.slots.is_empty() && !self.tree.has_indexes() {
+            return json.deserialize_any(self);
+        }
+        let raw = <&RawValue>::deserialize(json)?;
+        for slot in &self.tree.slots {
+            if self.found.values[*slot].replace(raw).is_some() {
+                self.found.twice = Some(*slot);
+            }
+        }
+        self.descend(raw).map_err(serde::de::Error::custom)
+    }
+}
+
+impl<'de> Walk<'_, '_, 'de> {
+    /// Goes on inside a value whose own text is wanted, or whose elements are counted from an end.
+    fn descend(self, raw: &'de RawValue) -> Result<(), serde_json::Error> {
+        match raw.get().as_bytes().first() {
+            Some(b'{') if !self.tree.below.is_empty() => {
+                serde_json::Deserializer::from_str(raw.get()).deserialize_map(self)
+            }
+            Some(b'[') if self.tree.has_indexes() => {
+                let elements: Vec<&'de RawValue> = serde_json::from_str(raw.get())?;
+                for (segment, tree) in &self.tree.below {
+                    let at = match segment {
+                        Segment::Index(index) => Some(*index),
+                        Segment::FromEnd(back) => elements.len().checked_sub(*back),
+                        Segment::Name(_) | Segment::Each => None,
+                    };
+                    if let Some(element) = at.and_then(|at| elements.get(at)) {
+                        let mut json = serde_json::Deserializer::from_str(element.get());
+                        Walk { tree, found: &mut *self.found }.deserialize(&mut json)?;
+                    }
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_, '_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(Name(name)) = members.next_key()? {
+            match self.tree.member(&name) {
+                Some(tree) => members.next_value_seed(Walk { tree, found: &mut *self.found })?,
+                None => {
+                    members.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        while elements.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+/// A member's name, borrowed where it has no escapes.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The values of an object, in its order.
+pub(super) struct Members<'a>(pub(super) Vec<&'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Vec<&'de RawValue>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+                let mut values = Vec::new();
+                while let Some((IgnoredAny, value)) = members.next_entry()? {
+                    values.push(value);
+                }
+                Ok(values)
+            }
+        }
+        json.deserialize_map(Collect).map(Members)
+    }
+}
