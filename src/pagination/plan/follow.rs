@@ -316,7 +316,7 @@ impl Follow {
     }
 }
 
-/// What stands in a request where a token will go, before there is one.
+/// What stands in a request where a token will go, before there is one; tokens that are page numbers begin at 0 or 1.
 fn is_blank(text: &str) -> bool {
-    text.is_empty() || text == "null"
+    matches!(text, "" | "null" | "0" | "1")
 }
