@@ -600,3 +600,16 @@ fn a_flag_that_no_page_has_is_an_error() {
     let pages = vec![json!({"data": data(0..2), "next": "b"}), json!({"data": data(2..4), "has_more": true, "next": null})];
     assert!(matches!(crawl(&pagination, answers(pages)).end, Err(Wrong::NeverSeen(_))));
 }
+
+#[test]
+fn a_token_of_1_is_midway_unless_it_is_a_page_number() {
+    for (name, proof) in [("_page", None), ("cursor", Some(Proof::NoNext))] {
+        let token = Token { next: vec![Source::Body(path("next"))], param: query(name), from_url_param: None };
+        let style = Style::Cursor(Cursor { tokens: vec![token], merge: None, end_values: vec![], template: None });
+        let mut pagination = of(style);
+        pagination.total = Some(Source::Body(path("total")));
+        let pages = vec![json!({"data": data(1..3), "total": 3})];
+        let crawled = crawl_at(&format!("/list?{name}=1"), &pagination, answers(pages));
+        assert_eq!(crawled.end.ok(), proof, "{name}: from the beginning the total counts, midway it doesn't");
+    }
+}

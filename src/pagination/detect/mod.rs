@@ -217,6 +217,11 @@ fn seen_links(links: &[Link]) -> String {
     }
 }
 
+/// Whether a parameter of this name takes a page's number, whatever puts it there.
+pub fn is_page_number(name: &str) -> bool {
+    names::is_page(name)
+}
+
 /// The first arrays of a page with their lengths, for a message; empty where there is none.
 pub fn seen_arrays(page: &Value) -> String {
     const TOLD: usize = 6;

@@ -11,6 +11,7 @@ use super::end::Came;
 use super::range;
 use super::tally::{Shrunk, Tally, excerpt};
 use super::{Emit, Proof, Step};
+use crate::pagination::detect;
 use crate::pagination::guard::Guard;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::{Caps, End, Overlap, PageRequest, Pagination, Param, SameToken, Style, Wrong};
@@ -246,7 +247,7 @@ impl Follow {
                 Ok(Computed { request, position: 0 })
             }
             style => {
-                let given = |param: &Param| self.first.value_at(param).is_some_and(|text| !is_blank(&text));
+                let given = |param: &Param| self.first.value_at(param).is_some_and(|text| !is_blank(param, &text));
                 if style.page_params().into_iter().any(given) {
                     self.position.start = Start::Midway;
                 }
@@ -316,7 +317,8 @@ impl Follow {
     }
 }
 
-/// What stands in a request where a token will go, before there is one; tokens that are page numbers begin at 0 or 1.
-fn is_blank(text: &str) -> bool {
-    matches!(text, "" | "null" | "0" | "1")
+/// What stands in a request where a token will go, before there is one; a token that is a page's number begins at 0 or 1.
+fn is_blank(param: &Param, text: &str) -> bool {
+    let counts_pages = matches!(param, Param::Query(name) if detect::is_page_number(name));
+    matches!(text, "" | "null") || counts_pages && matches!(text, "0" | "1")
 }
