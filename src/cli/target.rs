@@ -13,8 +13,7 @@ use crate::pagination::{BodyKind, PageRequest};
 use crate::upstream::Client;
 
 /// Fields that belong to a connection or a page, and are not the user's to set.
-const OWNED: [HeaderName; 9] = [
-    header::ACCEPT_ENCODING,
+const OWNED: [HeaderName; 8] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
     header::HOST,

@@ -13,7 +13,8 @@ use crate::pagination::retry::{Decision, Outcome, decide, demanded};
 use crate::pagination::split::{Shape, Splitter};
 use crate::pagination::{Blame, PageRequest, Wrong};
 use crate::snapshot::{Failure, Fault};
-use crate::upstream::{AnswerBody, Client, Error};
+use crate::upstream::coding::ACCEPTED;
+use crate::upstream::{Client, DecodedBody, Error};
 
 /// The most of an error answer's body that is read.
 const MAX_ERROR_BODY: usize = 64 * 1024;
@@ -44,7 +45,7 @@ pub(super) async fn page(client: &Client, request: &PageRequest, shape: &Arc<Sha
             Ok(Answer::Refused(head, body)) => {
                 Outcome::Answered(head.status, demanded(policy, &head.headers, body, SystemTime::now()))
             }
-            Err(Trouble::Page(wrong)) if !wrong.may_pass() => {
+            Err(trouble) if !trouble.may_pass() => {
                 return tried.map_err(|trouble| failed(client, &trouble, request));
             }
             Err(_) => Outcome::Broken,
@@ -79,13 +80,11 @@ fn redacted(client: &Client, answer: Answer, request: &PageRequest) -> Answer {
 
 async fn attempt_once(client: &Client, page: &PageRequest, shape: &Arc<Shape>) -> Result<Answer, Trouble> {
     let response = client.send(&page.url, request(client, page)).await.map_err(Trouble::Transport)?;
-    let (parts, mut body) = response.into_parts();
+    let (parts, body) = response.into_parts();
+    let mut body = DecodedBody::of(&parts.headers, body);
     let head = Head { status: parts.status, headers: parts.headers, url: page.url.clone() };
     if !holds_a_page(head.status) {
         return Ok(Answer::Refused(head, start_of(client, &mut body).await));
-    }
-    if let Some(coding) = head.headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
-        return Err(Trouble::Page(Wrong::Coded(String::from_utf8_lossy(coding.as_bytes()).into_owned())));
     }
     let mut splitter = Splitter::new(Arc::clone(shape));
     if head.status == StatusCode::NO_CONTENT {
@@ -110,7 +109,7 @@ fn request(client: &Client, page: &PageRequest) -> Request<crate::upstream::Requ
     let headers = request.headers_mut();
     headers.clone_from(&page.headers);
     headers.insert(header::ACCEPT, client.upstream().accept.clone());
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.entry(header::ACCEPT_ENCODING).or_insert(ACCEPTED);
     if let Some(media_type) = page.body.as_ref().and_then(crate::pagination::request::RequestBody::media_type) {
         // A label of the same kind (a `+json` type, a charset) is kept.
         let fits = |label: &HeaderValue| label.to_str().is_ok_and(|label| label.contains(kind_of(media_type)));
@@ -126,7 +125,7 @@ fn kind_of(media_type: &str) -> &str {
 }
 
 /// The start of a body that is only read to be told; that it breaks off changes nothing.
-async fn start_of(client: &Client, body: &mut AnswerBody) -> Bytes {
+async fn start_of(client: &Client, body: &mut DecodedBody) -> Bytes {
     let mut start = Vec::new();
     while start.len() < MAX_ERROR_BODY {
         match client.piece(body).await {
@@ -152,6 +151,7 @@ fn failed(client: &Client, trouble: &Trouble, request: &PageRequest) -> Failure 
     let message = |error: &Error| format!("{}: {error}", Shown(&request.url));
     match trouble {
         Trouble::Transport(error @ Error::Timeout(..)) => Failure::new(Fault::Timeout, message(error), error.hint()),
+        Trouble::Transport(error @ Error::Coding(_)) => Failure::new(Fault::Upstream, message(error), error.hint()),
         Trouble::Transport(error) => Failure::new(Fault::Unreachable, message(error), error.hint()),
         Trouble::Page(wrong) => told(client, wrong, &request.url, &request.headers),
     }
@@ -189,6 +189,16 @@ pub(super) fn kept_headers(head: &Head) -> Vec<(http::HeaderName, HeaderValue)> 
         .into_iter()
         .filter_map(|name| head.headers.get(&name).map(|value| (name, value.clone())))
         .collect()
+}
+
+impl Trouble {
+    /// Whether the same request may be answered better a moment later.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Transport(error) => error.may_pass(),
+            Self::Page(wrong) => wrong.may_pass(),
+        }
+    }
 }
 
 impl std::fmt::Display for Trouble {

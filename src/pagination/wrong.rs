@@ -32,8 +32,6 @@ pub enum Wrong {
     PageTooLarge(u64),
     #[error("record {index} is larger than {limit} bytes")]
     RecordTooLarge { index: usize, limit: u64 },
-    #[error("the page came with content coding `{0}`, which was not asked for")]
-    Coded(String),
     #[error("no record array at {paths}; the page has {arrays}")]
     NoRecords { paths: String, arrays: String },
     #[error("record {index} has nothing at `{path}`")]
@@ -140,7 +138,6 @@ impl Wrong {
             Self::TooDeep(_) => "the upstream's page is not one that unpage reads",
             Self::PageTooLarge(_) => "ask for smaller pages (page_size), or raise caps.page",
             Self::RecordTooLarge { .. } => "raise caps.record",
-            Self::Coded(_) => "the upstream must answer `Accept-Encoding: identity` without a content coding",
             Self::NoRecords { .. } => {
                 "set `records` to the array that holds them; if this is how the upstream reports an error under status 200, set error_path to where it stands; only if a page without records leaves the array out, set records_optional = true"
             }

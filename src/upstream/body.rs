@@ -4,9 +4,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::Version;
+use http::{HeaderMap, Version};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
+
+use super::coding::Decoder;
 
 /// An answer's body.
 ///
@@ -16,6 +18,22 @@ use hyper::body::Incoming;
 pub struct AnswerBody {
     incoming: Incoming,
     version: Version,
+}
+
+/// An answer's body on its way through the decoder of its content coding.
+#[derive(Debug)]
+pub struct DecodedBody {
+    pub(super) coded: AnswerBody,
+    pub(super) decoder: Decoder,
+    /// What has come and is not decoded yet.
+    pub(super) rest: Bytes,
+}
+
+impl DecodedBody {
+    /// The body that came with this head.
+    pub fn of(headers: &HeaderMap, body: AnswerBody) -> Self {
+        Self { coded: body, decoder: Decoder::of(headers), rest: Bytes::new() }
+    }
 }
 
 impl AnswerBody {

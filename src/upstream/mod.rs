@@ -2,6 +2,7 @@
 
 mod auth;
 mod body;
+pub mod coding;
 mod connect;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use url::Url;
 
 use crate::config::{self, HttpVersion};
 
-pub use body::AnswerBody;
+pub use body::{AnswerBody, DecodedBody};
 pub use connect::BadTrust;
 
 /// A body on its way to the upstream.
@@ -42,9 +43,19 @@ pub enum Error {
     Timeout(String, humantime::Duration),
     #[error("the connection to {0} broke: {1}")]
     Broken(String, String),
+    #[error(transparent)]
+    Coding(#[from] coding::BadCoding),
 }
 
 impl Error {
+    /// Whether the same request may be answered better a moment later.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Coding(bad) => bad.may_pass(),
+            Self::Connect(..) | Self::Tls(..) | Self::Timeout(..) | Self::Broken(..) => true,
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
@@ -58,6 +69,7 @@ impl Error {
             Self::Tls(..) => "check that the upstream's address is right and that it speaks TLS 1.2 or 1.3",
             Self::Timeout(..) => "check that the upstream is well, or raise the limit in `timeouts`",
             Self::Broken(..) => "the upstream, or something in front of it, cut the connection: its log may say why",
+            Self::Coding(bad) => bad.hint(),
         }
     }
 }
@@ -157,8 +169,23 @@ impl Client {
         auth::redact(&self.upstream, url, headers, text)
     }
 
-    /// The next piece of an answer's body, within the idle limit; none at its whole end.
-    pub async fn piece(&self, body: &mut AnswerBody) -> Result<Option<Bytes>, Error> {
+    /// The next piece of an answer's body, decoded, each part of it within the idle limit; none at its whole end.
+    pub async fn piece(&self, body: &mut DecodedBody) -> Result<Option<Bytes>, Error> {
+        loop {
+            if let Some(piece) = body.decoder.next(&mut body.rest)? {
+                // A small body may decode to many pieces, and none of them waits for the network.
+                tokio::task::coop::consume_budget().await;
+                return Ok(Some(piece));
+            }
+            let Some(coded) = self.coded_piece(&mut body.coded).await? else {
+                body.decoder.finish()?;
+                return Ok(None);
+            };
+            body.rest = coded;
+        }
+    }
+
+    async fn coded_piece(&self, body: &mut AnswerBody) -> Result<Option<Bytes>, Error> {
         loop {
             match tokio::time::timeout(self.upstream.timeouts.idle, body.frame()).await {
                 Err(_) => return Err(Error::Timeout(self.origin(), self.upstream.timeouts.idle.into())),

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::client::{self, BOTH, Received, Version};
+use super::codings::{gzip, labelled, zstd_bomb};
 use super::proxy::{Process, Proxy, collection, demo};
 use super::streams::{ask, collections, orders};
 use super::upstream::{Asked, Framing, Gate, Reply, Upstream, answer};
@@ -20,7 +21,7 @@ const BROKEN: usize = 3;
 type Fault = fn(&Asked, Response<Bytes>) -> Reply;
 
 /// Faults that are none of a pagination's own.
-const FAULTS: [(&str, Fault); 20] = [
+const FAULTS: [(&str, Fault); 23] = [
     ("500 for ever", |_, _| Reply::status(500)),
     ("503 for ever", |_, _| Reply::Whole(answer(503, &[("retry-after", "0")], "busy"))),
     ("429 that demands a week", |_, _| Reply::Whole(answer(429, &[("retry-after", "604800")], ""))),
@@ -43,11 +44,20 @@ const FAULTS: [(&str, Fault); 20] = [
     ("malformed JSON", |_, _| Reply::json("{\"data\": [{\"id\": 1}, {\"id\": ]}")),
     ("HTML with 200", |_, _| Reply::Whole(answer(200, &[("content-type", "text/html")], "<html>Log in</html>"))),
     ("an error with 200", |_, _| Reply::json("{\"error\": \"try later\"}")),
-    ("a coding that was not asked for", |_, mut answer| {
+    ("a body that is not in its coding", |_, mut answer| {
         answer.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
         Reply::Whole(answer)
     }),
     ("bytes that are no UTF-8", |_, _| Reply::json(&b"{\"data\": [\"\xff\"]}"[..])),
+    ("gzip without its end", |_, answer| {
+        let body = gzip(answer.body());
+        Reply::Whole(labelled(answer, "gzip", body[..body.len() - 1].to_vec()))
+    }),
+    ("gzip that goes on", |_, answer| {
+        let body = [gzip(answer.body()), gzip(b"")].concat();
+        Reply::Whole(labelled(answer, "gzip", body))
+    }),
+    ("a bomb", |_, answer| Reply::Whole(labelled(answer, "zstd", zstd_bomb()))),
 ];
 
 /// Time limits that make silence a fault within a test.

@@ -17,6 +17,8 @@ mod forward;
 mod endings;
 // Trouble that passes: retried, counted, and not to be seen in the stream.
 mod retries;
+// Content codings: asked for, decoded, refused, and left alone where answers are only passed on.
+mod codings;
 // What the upstream is asked and told: fields, credentials, links, aliases; whom nobody connects to.
 mod manners;
 // Every failure in the words that its user reads, held in tests/data/messages.

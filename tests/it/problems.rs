@@ -11,6 +11,7 @@ use http_body_util::Full;
 use serde_json::Value;
 
 use super::client::{self, Received, Version};
+use super::codings::{gzip, labelled, zstd_bomb};
 use super::proxy::{Proxy, RETRY, run};
 use super::upstream::{Asked, Reply, Upstream, answer, held};
 
@@ -34,7 +35,7 @@ const PAGE: &str =
 const NEXT_URL: &str = "records = \"results\"\npagination = { type = \"next_url\", next = \"next\" }";
 const AUTO: &str = "";
 
-const CASES: [Case; 30] = [
+const CASES: [Case; 34] = [
     case("malformed-json", "/cursor/orders", CURSOR, |_, _| Reply::json("{\"data\": [{\"id\": 1}, {\"id\": ]}")),
     case("html-with-200", "/cursor/orders", CURSOR, |_, _| {
         let page = "<!DOCTYPE html>\n<html><head><title>Log in</title></head><body>…</body></html>";
@@ -110,9 +111,22 @@ const CASES: [Case; 30] = [
     case("next-elsewhere", "/orders", NEXT_URL, |_, _| {
         Reply::json("{\"results\":[{\"id\":1}],\"links\":{\"next\":\"/orders?page=2\"}}")
     }),
-    case("gzip-not-asked-for", "/cursor/orders", CURSOR, |_, _| {
-        Reply::Whole(answer(200, &[("content-encoding", "gzip")], &b"\x1f\x8b\x08\x00"[..]))
+    case("coding-unknown", "/cursor/orders", CURSOR, |_, answer| {
+        Reply::Whole(labelled(answer, "gzip, br", &b"\x1f\x8b\x08\x00"[..]))
     }),
+    case("coding-cut", "/cursor/orders", CURSOR, |_, answer| {
+        let body = gzip(answer.body());
+        Reply::Whole(labelled(answer, "gzip", body[..body.len() - 8].to_vec()))
+    }),
+    case("coding-trailing", "/cursor/orders", CURSOR, |_, answer| {
+        let body = [gzip(answer.body()), vec![0; 8]].concat();
+        Reply::Whole(labelled(answer, "gzip", body))
+    }),
+    case("coding-mislabelled", "/cursor/orders", CURSOR, |_, answer| {
+        let body = answer.body().clone();
+        Reply::Whole(labelled(answer, "br", body))
+    }),
+    case("coding-bomb", "/cursor/orders", CURSOR, |_, answer| Reply::Whole(labelled(answer, "zstd", zstd_bomb()))),
     case(
         "one-page-of-many",
         "/none/orders",

@@ -5,6 +5,7 @@ use http::{Method, Response};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use super::client::{self, BOTH, Version};
+use super::codings::{gzip, labelled};
 use super::proxy::{Process, Proxy, collection, demo};
 use super::streams::{ask, orders};
 use super::upstream::{Asked, Framing, Reply, Upstream, answer, held};
@@ -12,7 +13,7 @@ use super::upstream::{Asked, Framing, Reply, Upstream, answer, held};
 /// What an upstream may do once or twice; the answer is what it should have been.
 type Trouble = fn(Response<Bytes>) -> Reply;
 
-const PASSING: [(&str, Trouble); 17] = [
+const PASSING: [(&str, Trouble); 20] = [
     ("408", |_| Reply::status(408)),
     ("429", |_| Reply::status(429)),
     ("429 for no time", |_| Reply::Whole(answer(429, &[("retry-after", "0")], "slow down"))),
@@ -30,6 +31,20 @@ const PASSING: [(&str, Trouble); 17] = [
     ("JSON that a front cut", |answer| Reply::json(answer.body().slice(..answer.body().len() - 9))),
     ("HTML with 200", |_| Reply::Whole(answer(200, &[("content-type", "text/html")], "<html>"))),
     ("an empty body", |_| Reply::json("")),
+    ("gzip that a front cut", |answer| {
+        let body = gzip(answer.body());
+        Reply::Whole(labelled(answer, "gzip", body[..body.len() - 1].to_vec()))
+    }),
+    ("gzip that goes on", |answer| {
+        let body = [gzip(answer.body()), gzip(b"")].concat();
+        Reply::Whole(labelled(answer, "gzip", body))
+    }),
+    ("gzip of other bytes", |answer| {
+        let mut body = gzip(answer.body());
+        let checksum_at = body.len() - 8;
+        body[checksum_at] ^= 1;
+        Reply::Whole(labelled(answer, "gzip", body))
+    }),
 ];
 
 /// How often each page was asked for, in the order of the pages.
