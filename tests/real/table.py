@@ -317,6 +317,17 @@ COLLECTIONS = [
         pagination='{ type = "next_url", next = "links.next" }',
         total="total",
     ),
+    *(
+        Collection(
+            name=f"coded-{coding}",
+            server="coded",
+            address=f"/{coding}/cursor?size=100",
+            pages=13,
+            records="items",
+            pagination='{ type = "cursor", next = "next_page", param = "cursor" }',
+        )
+        for coding in ("zstd", "brotli", "gzip")
+    ),
     Collection(
         # Newest change first, unless asked otherwise.
         name="kinto-next-page",

@@ -128,6 +128,32 @@ def test_without_the_wish_for_a_stream_the_page_is_the_servers_own(collection: C
     assert through.headers["Content-Type"] == directly.headers["Content-Type"]
 
 
+#: A collection of each server that codes its pages, and the coding.
+CODED = {
+    "coded-zstd": "zstd",
+    "coded-brotli": "br",
+    "coded-gzip": "gzip",
+    "drf-cursor": "gzip",
+    "json-server-0-link": "br",
+}
+
+
+@pytest.mark.parametrize(("name", "coding"), CODED.items())
+def test_what_unpage_asks_for_is_coded(name: str, coding: str, upstreams):
+    """So the tests above have shown that it decodes. A server that says what it sent has sent every page so."""
+    collection = named(name)
+    upstream = upstreams.get(collection.server)
+    asked = {"Accept": "application/json", "Accept-Encoding": "zstd, gzip, br, deflate"}
+    answer = requests.get(upstream.url + collection.auto_address, headers=asked, stream=True, timeout=30)
+    assert answer.headers["Content-Encoding"] == coding
+    sent = f"{collection.path} came in {coding}"
+    before = upstream.child.said().count(sent)
+    fetched = fetch(upstream.url + collection.address, *collection.options())
+    assert_complete(collection, upstream, fetched)
+    if collection.server == "coded":
+        assert upstream.child.said().count(sent) - before >= collection.pages
+
+
 def steady(page):
     """A page without what changes with each answer."""
     return {key: value for key, value in page.items() if key != "query_ms"} if isinstance(page, dict) else page

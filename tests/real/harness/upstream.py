@@ -107,17 +107,20 @@ def drf(all: Upstreams) -> Upstream:
     )
 
 
-def fastapi(all: Upstreams) -> Upstream:
-    return all.start(
-        "fastapi",
-        "/page",
-        lambda port: [
-            *(str(BIN / "uvicorn"), "--app-dir", str(APPS), "--host", "127.0.0.1", "--port", str(port)),
-            "fastapi_pages:app",
-        ],
-        all.query,
-        ORDERS_SQLITE=str(all.database),
-    )
+def uvicorn(name: str, app: str, ready: str) -> Callable[[Upstreams], Upstream]:
+    def start(all: Upstreams) -> Upstream:
+        return all.start(
+            name,
+            ready,
+            lambda port: [
+                *(str(BIN / "uvicorn"), "--app-dir", str(APPS), "--host", "127.0.0.1", "--port", str(port)),
+                app,
+            ],
+            all.query,
+            ORDERS_SQLITE=str(all.database),
+        )
+
+    return start
 
 
 def json_server(version: int) -> Callable[[Upstreams], Upstream]:
@@ -159,7 +162,8 @@ def in_process(name: str, app: str, ready: str) -> Callable[[Upstreams], Upstrea
 STARTERS: dict[str, Callable[[Upstreams], Upstream]] = {
     "datasette": datasette,
     "drf": drf,
-    "fastapi": fastapi,
+    "fastapi": uvicorn("fastapi", "fastapi_pages:app", "/page"),
+    "coded": uvicorn("coded", "coded_pages:app", "/zstd/page"),
     "json-server-0": json_server(0),
     "json-server-1": json_server(1),
     "kinto": in_process("kinto", "kinto_records.py", "/v1/"),
