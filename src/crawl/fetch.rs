@@ -151,7 +151,11 @@ fn failed(client: &Client, trouble: &Trouble, request: &PageRequest) -> Failure 
     let message = |error: &Error| format!("{}: {error}", Shown(&request.url));
     match trouble {
         Trouble::Transport(error @ Error::Timeout(..)) => Failure::new(Fault::Timeout, message(error), error.hint()),
-        Trouble::Transport(error @ Error::Coding(_)) => Failure::new(Fault::Upstream, message(error), error.hint()),
+        Trouble::Transport(error @ Error::Coding(_)) => {
+            // It may repeat a header field of the upstream's.
+            let message = client.redact(&request.url, &request.headers, &message(error));
+            Failure::new(Fault::Upstream, message, error.hint())
+        }
         Trouble::Transport(error) => Failure::new(Fault::Unreachable, message(error), error.hint()),
         Trouble::Page(wrong) => told(client, wrong, &request.url, &request.headers),
     }

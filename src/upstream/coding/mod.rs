@@ -15,8 +15,8 @@ use http::{HeaderMap, HeaderValue, header};
 
 use codec::Codec;
 
-/// What unpage asks for: zstd costs an upstream least to make; gzip's checksum is of the decoded bytes; br costs the most;
-/// deflate is spoken in two dialects. Without weights, which some servers can't read.
+/// What unpage asks for, the best first: zstd costs least on both sides, gzip has a checksum of the text, br costs most
+/// (decoded at 1.0, 0.7 and 0.5 GB/s), and deflate is spoken in two dialects. Without weights, which some servers can't read.
 pub const ACCEPTED: HeaderValue = HeaderValue::from_static("zstd, gzip, br, deflate");
 
 /// The largest piece that is given.
@@ -105,9 +105,9 @@ impl Decoder {
             (None, _) => Way::Plain,
             (Some(name), None) => match Coding::named(name) {
                 Some(coding) => Way::Coded(coding, Box::new(Codec::of(coding))),
-                None => Way::Unknown(name.to_owned()),
+                None => Way::Unknown(excerpt(name)),
             },
-            (Some(_), Some(_)) => Way::Unknown(joined),
+            (Some(_), Some(_)) => Way::Unknown(excerpt(&joined)),
         };
         Self { way, space: BytesMut::new(), state: State::Fresh, coded: 0, decoded: 0 }
     }
@@ -200,6 +200,11 @@ impl BadCoding {
             }
         }
     }
+}
+
+/// As much of a name as a message can bear.
+fn excerpt(name: &str) -> String {
+    name.chars().take(80).collect()
 }
 
 /// Neither a little that decodes to very much, nor very much that decodes to a little: either would cost work that no cap
