@@ -1,30 +1,64 @@
-//! One page, from its request to its records: asked for again where that may help, and given whole or not at all.
+//! One page, from its request to its records: handed out as it arrives, and asked for again where that may help.
 
-use std::sync::Arc;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 
-use crate::pagination::page::{Head, Page};
+use super::sent::{Changed, Sent};
+use crate::batch::Batch;
+use crate::pagination::page::{Fields, Head, Page};
 use crate::pagination::request::Shown;
 use crate::pagination::retry::{Decision, Outcome, decide, demanded};
 use crate::pagination::split::{Shape, Splitter};
-use crate::pagination::{Blame, PageRequest, Wrong};
+use crate::pagination::{Blame, Caps, PageRequest, Wrong};
 use crate::snapshot::{Failure, Fault};
 use crate::upstream::{AnswerBody, Client, Error};
 
 /// The most of an error answer's body that is read.
 const MAX_ERROR_BODY: usize = 64 * 1024;
 
-/// What came of asking for a page.
+/// How many bytes of a page are read before its records are handed out, where they don't pause before.
+const CHUNK: usize = 64 * 1024;
+
+/// What comes of asking for a page, in this order; the last three are an end.
 #[derive(Debug)]
-pub(super) enum Answer {
-    /// A page.
-    Page(Head, Page),
+pub(super) enum Event {
+    /// The head of a page, once for each attempt.
+    Begun(Arc<Head>),
+    /// Every value that has been read so far.
+    Fields(Fields),
+    /// Its next records, each once however many attempts it takes.
+    Records(Batch),
+    /// The page is whole.
+    Page(Page),
     /// A status that brings no page, and the start of what came with it.
-    Refused(Head, Bytes),
+    Refused(Box<Head>, Bytes),
+    /// It was given up.
+    Failed(Failure),
+}
+
+/// A page on its way: it moves when it is polled, and stops when it is dropped.
+pub(super) struct Fetch {
+    reading: Pin<Box<dyn Future<Output = Event> + Send>>,
+    slot: Slot,
+}
+
+/// Where the page's future leaves an event. Whoever polls takes it out before polling again, so one is enough.
+#[derive(Clone, Debug, Default)]
+struct Slot(Arc<Mutex<Option<Event>>>);
+
+/// What came of an attempt or of all of them: a page, or a refusal.
+#[derive(Debug)]
+pub(super) enum Answer<T> {
+    /// A page.
+    Page(T),
+    /// A status that brings no page, and the start of what came with it.
+    Refused(Box<Head>, Bytes),
 }
 
 /// What went wrong with one attempt.
@@ -33,39 +67,199 @@ enum Trouble {
     Page(Wrong),
 }
 
-/// Asks for a page until it is there, refused for good, or given up.
-pub(super) async fn page(client: &Client, request: &PageRequest, shape: &Arc<Shape>) -> Result<Answer, Failure> {
-    let policy = &client.upstream().retry;
-    let mut attempt = 1;
-    loop {
-        let tried = attempt_once(client, request, shape).await;
-        let outcome = match &tried {
-            Ok(Answer::Page(..)) => return tried.map_err(|trouble| failed(client, &trouble, request)),
-            Ok(Answer::Refused(head, body)) => {
-                Outcome::Answered(head.status, demanded(policy, &head.headers, body, SystemTime::now()))
+impl Fetch {
+    /// Asks for a page, when it is polled for the first time.
+    pub(super) fn new(client: Client, request: PageRequest, shape: Arc<Shape>) -> Self {
+        let slot = Slot::default();
+        let page = Reading { client, request, shape, slot: slot.clone(), sent: Sent::default() };
+        Self { reading: Box::pin(page.read()), slot }
+    }
+
+    /// The next event; none is to be asked for after an end.
+    pub(super) fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        match self.reading.as_mut().poll(context) {
+            Poll::Ready(event) => Poll::Ready(event),
+            Poll::Pending => self.slot.take().map_or(Poll::Pending, Poll::Ready),
+        }
+    }
+}
+
+impl Event {
+    /// Whether nothing follows it.
+    pub(super) fn is_end(&self) -> bool {
+        matches!(self, Self::Page(_) | Self::Refused(..) | Self::Failed(_))
+    }
+}
+
+impl Slot {
+    /// Leaves an event, and resolves when the page is polled again.
+    async fn leave(&self, event: Event) {
+        let mut left = Some(event);
+        std::future::poll_fn(|_| match left.take() {
+            Some(event) => {
+                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(event);
+                Poll::Pending
             }
-            Err(Trouble::Page(wrong)) if !wrong.may_pass() => {
-                return tried.map_err(|trouble| failed(client, &trouble, request));
-            }
-            Err(_) => Outcome::Broken,
-        };
-        match decide(policy, &outcome, attempt, fastrand::f64()) {
-            Decision::GiveUp => {
-                let told = tried.map(|answer| redacted(client, answer, request));
-                return told.map_err(|trouble| failed(client, &trouble, request));
-            }
-            Decision::Again(after) => {
-                log_retry(client, &tried, request, attempt, after);
-                tokio::time::sleep(after).await;
-                attempt += 1;
+            None => Poll::Ready(()),
+        })
+        .await;
+    }
+
+    fn take(&self) -> Option<Event> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// All attempts at one page.
+struct Reading {
+    client: Client,
+    request: PageRequest,
+    shape: Arc<Shape>,
+    slot: Slot,
+    sent: Sent,
+}
+
+impl Reading {
+    async fn read(mut self) -> Event {
+        let mut attempts = Attempts(0);
+        loop {
+            let tried = self.attempt().await;
+            match attempts.settle(&self.client, &self.request, tried).await {
+                None => {}
+                Some(Ok(Answer::Page(page))) => return Event::Page(page),
+                Some(Ok(Answer::Refused(head, body))) => return Event::Refused(head, body),
+                Some(Err(failure)) => return Event::Failed(failure),
             }
         }
+    }
+
+    async fn attempt(&mut self) -> Result<Answer<Page>, Trouble> {
+        let (head, mut body) = match ask(&self.client, &self.request).await? {
+            Answer::Page(answer) => answer,
+            Answer::Refused(head, body) => return Ok(Answer::Refused(head, body)),
+        };
+        let is_bodiless = head.status == StatusCode::NO_CONTENT;
+        self.slot.leave(Event::Begun(Arc::new(head))).await;
+        self.sent.again();
+        let mut splitter = Splitter::new(Arc::clone(&self.shape));
+        if is_bodiless {
+            splitter.feed(b"{}")?;
+        }
+        let (mut read, mut told) = (0, 0);
+        let client = self.client.clone();
+        loop {
+            let mut next = pin!(client.piece(&mut body));
+            let piece = match std::future::poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await {
+                Poll::Ready(piece) => piece,
+                Poll::Pending => {
+                    // Nothing is there: what has ended leaves now, and not with what comes next.
+                    self.hand_out(&mut splitter, &mut told).await?;
+                    read = 0;
+                    next.await
+                }
+            };
+            let Some(piece) = piece? else { break };
+            splitter.feed(&piece)?;
+            read += piece.len();
+            if read >= CHUNK {
+                self.hand_out(&mut splitter, &mut told).await?;
+                read = 0;
+            }
+        }
+        let mut page = splitter.finish()?;
+        page.batch = self.sent.pass_last(page.batch)?;
+        Ok(Answer::Page(page))
+    }
+
+    async fn hand_out(&mut self, splitter: &mut Splitter, told: &mut usize) -> Result<(), Trouble> {
+        if splitter.fields().len() > *told {
+            *told = splitter.fields().len();
+            self.slot.leave(Event::Fields(splitter.fields().clone())).await;
+        }
+        let batch = self.sent.pass(splitter.take())?;
+        if !batch.is_empty() {
+            self.slot.leave(Event::Records(batch)).await;
+        }
+        Ok(())
+    }
+}
+
+/// A page as it came, for whom nothing is known of it yet.
+pub(super) async fn whole(
+    client: &Client,
+    request: &PageRequest,
+    caps: &Caps,
+    shape: &Arc<Shape>,
+) -> Result<Answer<(Head, Bytes)>, Failure> {
+    let mut attempts = Attempts(0);
+    loop {
+        let tried = attempt_whole(client, request, caps, shape).await;
+        if let Some(settled) = attempts.settle(client, request, tried).await {
+            return settled;
+        }
+    }
+}
+
+async fn attempt_whole(
+    client: &Client,
+    request: &PageRequest,
+    caps: &Caps,
+    shape: &Arc<Shape>,
+) -> Result<Answer<(Head, Bytes)>, Trouble> {
+    let (head, mut body) = match ask(client, request).await? {
+        Answer::Page(answer) => answer,
+        Answer::Refused(head, body) => return Ok(Answer::Refused(head, body)),
+    };
+    let mut raw = BytesMut::from(if head.status == StatusCode::NO_CONTENT { "{}" } else { "" });
+    while let Some(piece) = client.piece(&mut body).await? {
+        if (raw.len() + piece.len()) as u64 > caps.page_bytes {
+            return Err(Wrong::PageTooLarge(caps.page_bytes).into());
+        }
+        raw.extend_from_slice(&piece);
+    }
+    let mut splitter = Splitter::new(Arc::clone(shape));
+    splitter.feed(&raw)?;
+    splitter.finish()?;
+    Ok(Answer::Page((head, raw.freeze())))
+}
+
+/// How often a page has been asked for.
+#[derive(Debug)]
+struct Attempts(u32);
+
+impl Attempts {
+    /// What came of them all, after one more; none if the page is to be asked for again, and the wait for that is over.
+    async fn settle<T>(
+        &mut self,
+        client: &Client,
+        request: &PageRequest,
+        tried: Result<Answer<T>, Trouble>,
+    ) -> Option<Result<Answer<T>, Failure>> {
+        self.0 += 1;
+        let policy = &client.upstream().retry;
+        let outcome = match &tried {
+            Ok(Answer::Page(_)) => None,
+            Err(Trouble::Page(wrong)) if !wrong.may_pass() => None,
+            Ok(Answer::Refused(head, body)) => {
+                Some(Outcome::Answered(head.status, demanded(policy, &head.headers, body, SystemTime::now())))
+            }
+            Err(_) => Some(Outcome::Broken),
+        };
+        let decision = outcome.map(|outcome| decide(policy, &outcome, self.0, fastrand::f64()));
+        let Some(Decision::Again(after)) = decision else {
+            let settled = tried.map(|answer| redacted(client, answer, request));
+            return Some(settled.map_err(|trouble| failed(client, &trouble, request)));
+        };
+        log_retry(client, &tried, request, self.0, after);
+        drop(tried);
+        tokio::time::sleep(after).await;
+        None
     }
 }
 
 /// A refusal without what it repeats of the request in confidence: here, where it is still whole, since an excerpt may cut
 /// a secret and so hide it.
-fn redacted(client: &Client, answer: Answer, request: &PageRequest) -> Answer {
+fn redacted<T>(client: &Client, answer: Answer<T>, request: &PageRequest) -> Answer<T> {
     let Answer::Refused(mut head, body) = answer else { return answer };
     let clean = |bytes: &[u8]| client.redact(&request.url, &request.headers, &String::from_utf8_lossy(bytes));
     if let Some(location) = head.headers.get_mut(header::LOCATION)
@@ -77,24 +271,18 @@ fn redacted(client: &Client, answer: Answer, request: &PageRequest) -> Answer {
     Answer::Refused(head, body)
 }
 
-async fn attempt_once(client: &Client, page: &PageRequest, shape: &Arc<Shape>) -> Result<Answer, Trouble> {
-    let response = client.send(&page.url, request(client, page)).await.map_err(Trouble::Transport)?;
+/// Asks once, and gives the head and the body of a page to be read.
+async fn ask(client: &Client, page: &PageRequest) -> Result<Answer<(Head, AnswerBody)>, Trouble> {
+    let response = client.send(&page.url, request(client, page)).await?;
     let (parts, mut body) = response.into_parts();
     let head = Head { status: parts.status, headers: parts.headers, url: page.url.clone() };
     if !holds_a_page(head.status) {
-        return Ok(Answer::Refused(head, start_of(client, &mut body).await));
+        return Ok(Answer::Refused(Box::new(head), start_of(client, &mut body).await));
     }
     if let Some(coding) = head.headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
         return Err(Trouble::Page(Wrong::Coded(String::from_utf8_lossy(coding.as_bytes()).into_owned())));
     }
-    let mut splitter = Splitter::new(Arc::clone(shape));
-    if head.status == StatusCode::NO_CONTENT {
-        splitter.feed(b"{}").map_err(Trouble::Page)?;
-    }
-    while let Some(piece) = client.piece(&mut body).await.map_err(Trouble::Transport)? {
-        splitter.feed(&piece).map_err(Trouble::Page)?;
-    }
-    splitter.finish().map(|page| Answer::Page(head, page)).map_err(Trouble::Page)
+    Ok(Answer::Page((head, body)))
 }
 
 /// Other successes, as 202 or 207, say that something was done or will be, and carry no page.
@@ -138,10 +326,16 @@ async fn start_of(client: &Client, body: &mut AnswerBody) -> Bytes {
     Bytes::from(start)
 }
 
-fn log_retry(client: &Client, tried: &Result<Answer, Trouble>, request: &PageRequest, attempt: u32, after: Duration) {
+fn log_retry<T>(
+    client: &Client,
+    tried: &Result<Answer<T>, Trouble>,
+    request: &PageRequest,
+    attempt: u32,
+    after: Duration,
+) {
     let what = match tried {
         Ok(Answer::Refused(head, _)) => format!("the upstream answered {}", head.status),
-        Ok(Answer::Page(..)) => return,
+        Ok(Answer::Page(_)) => return,
         Err(trouble) => client.redact(&request.url, &request.headers, &trouble.to_string()),
     };
     let after = humantime::Duration::from(Duration::from_millis(after.as_millis().try_into().unwrap_or(u64::MAX)));
@@ -189,6 +383,30 @@ pub(super) fn kept_headers(head: &Head) -> Vec<(http::HeaderName, HeaderValue)> 
         .into_iter()
         .filter_map(|name| head.headers.get(&name).map(|value| (name, value.clone())))
         .collect()
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Transport(error)
+    }
+}
+
+impl From<Wrong> for Trouble {
+    fn from(wrong: Wrong) -> Self {
+        Self::Page(wrong)
+    }
+}
+
+impl From<Changed> for Trouble {
+    fn from(Changed(records): Changed) -> Self {
+        Self::Page(Wrong::Changed(records))
+    }
+}
+
+impl std::fmt::Debug for Fetch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fetch").finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Display for Trouble {

@@ -1,26 +1,27 @@
-//! The plan that walks one page at a time: each answer is proven against the ones before it, and leads to the next or to
-//! the end.
+//! The plan that walks one page after the other: each answer is proven against the ones before it, and leads to the next or
+//! to the end.
 
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde_json::Value;
 
 use super::address::{Addresses, Computed};
 use super::end::Came;
+use super::gist::{Gist, Leave, Mark, first_line, holds, values_of};
 use super::range;
-use super::tally::{Shrunk, Tally, excerpt};
-use super::{Emit, Proof, Step};
+use super::tally::{Shrunk, Tally, excerpt, number};
+use super::{Proof, Step};
+use crate::batch::Batch;
 use crate::pagination::detect;
 use crate::pagination::guard::Guard;
-use crate::pagination::page::{Head, Page};
+use crate::pagination::page::{Fields, Head, Page};
 use crate::pagination::{Caps, End, Overlap, PageRequest, Pagination, Param, SameToken, Style, Wrong};
 
 /// One page at a time.
 #[derive(Debug)]
 pub struct Follow {
     pub(super) pagination: Arc<Pagination>,
-    caps: Caps,
+    pub(super) caps: Caps,
     guard: Guard,
     first: PageRequest,
     pub(super) state: State,
@@ -28,14 +29,11 @@ pub struct Follow {
     pub(super) position: Position,
     /// How many records a page is asked for: the client's own number, else the configured one.
     pub(super) size: Option<u64>,
-    last: Option<Last>,
-}
-
-/// The last record before the current page.
-#[derive(Debug)]
-struct Last {
-    line: Vec<u8>,
-    key: Option<Vec<Option<Value>>>,
+    mark: Mark,
+    /// The page that is arriving.
+    pub(super) page: Gist,
+    /// The last record before it.
+    last: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -72,6 +70,7 @@ impl Follow {
     /// A walk that starts with `first`, to which the page size and the first number are added.
     pub fn new(pagination: Arc<Pagination>, caps: Caps, guard: Guard, first: PageRequest) -> Result<Self, Wrong> {
         let first = pagination.sized(first)?;
+        let mark = Mark::of(pagination.key.as_ref());
         let mut plan = Self {
             pagination,
             caps,
@@ -81,6 +80,8 @@ impl Follow {
             tally: Tally::default(),
             position: Position { number: 0, start: Start::Beginning },
             size: None,
+            mark,
+            page: Gist::default(),
             last: None,
         };
         plan.size = plan.asked_size()?;
@@ -95,6 +96,7 @@ impl Follow {
             // Ask ⇒ Asked, and Asked ⇒ Asked: an answer that was never reported is asked for once more
             State::Ask(request, aim) | State::Asked(request, aim) => {
                 let (request, aim) = (request.clone(), *aim);
+                self.page = Gist::default();
                 self.state = State::Asked(request.clone(), aim);
                 Step::Fetch(request)
             }
@@ -117,24 +119,63 @@ impl Follow {
         self.tally.total
     }
 
-    /// The page that was asked for came: which of its records to emit, or why none of them can be trusted.
-    pub fn arrived(&mut self, head: &Head, page: &Page) -> Result<Emit, Wrong> {
-        self.check_error(page)?;
+    /// The total that a page tells that is still arriving.
+    pub fn total_in(&self, head: &Head, fields: &Fields) -> Option<u64> {
+        number(self.pagination.total.as_ref()?, head, fields).ok()?
+    }
+
+    /// A head came that brings a page, or why none of its records may leave. Said of each attempt.
+    pub fn begun(&self, head: &Head) -> Result<(), Wrong> {
+        if matches!(self.pagination.style, Style::Range { .. }) {
+            return self.check_range(head);
+        }
+        match head.status {
+            StatusCode::PARTIAL_CONTENT => Err(Wrong::Status { status: head.status, excerpt: String::new() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The next records of the page: which of them may leave now, or why no more of them can be trusted. Each is shown once.
+    pub fn records(&mut self, head: &Head, fields: &Fields, mut batch: Batch) -> Result<Batch, Wrong> {
+        self.check_error(fields)?;
+        if batch.is_empty() {
+            return Ok(batch);
+        }
+        let is_first = self.page.records == 0;
+        self.page.add(&batch, &self.mark)?;
+        if is_first {
+            self.page.skip = self.overlapping(&batch)?;
+            self.page.leave = self.leave();
+            if self.page.leave == Leave::Now {
+                self.check_total(head, fields)?;
+            }
+            batch = batch.skip(self.page.skip);
+        }
+        self.look_for_moved(&batch)?;
+        match self.page.leave {
+            Leave::Now => Ok(batch),
+            Leave::AtTheEnd => {
+                self.page.withheld.push(batch);
+                Ok(Batch::default())
+            }
+            Leave::Never => Ok(Batch::default()),
+        }
+    }
+
+    /// The page is whole: which of its last records, and of those that waited, may leave now.
+    pub fn arrived(&mut self, head: &Head, mut page: Page) -> Result<Batch, Wrong> {
+        let rest = self.records(head, &page.fields, std::mem::take(&mut page.batch))?;
         let aim = match self.state {
             State::Asked(_, aim) => aim,
             State::Ask(..) | State::Done(_) => Aim::Records,
         };
-        if head.status == StatusCode::PARTIAL_CONTENT && !matches!(self.pagination.style, Style::Range { .. }) {
-            return Err(Wrong::Status { status: head.status, excerpt: String::new() });
-        }
-        let skip = self.overlapping(page)?;
-        let new = page.records() - skip;
-        if let Some(earlier) = self.tally.repeated(page).filter(|_| new > 0) {
+        let (records, new) = (self.page.records, self.page.new_records());
+        if let Some(earlier) = self.repeats() {
             return match aim {
                 // Asked ⇒ Done: an upstream that clamps page numbers gives the last page once more. Where only one page
                 // came before, it may as well be one that ignores the number.
                 Aim::Confirm(proof) if earlier == self.tally.pages && (earlier > 1 || self.counts_agree()) => {
-                    self.finish(proof).map(|()| Emit::Nothing)
+                    self.finish(proof).map(|()| Batch::default())
                 }
                 _ => Err(Wrong::Repeat(earlier)),
             };
@@ -147,23 +188,20 @@ impl Follow {
                 _ => Wrong::TotalLied(self.tally.records),
             });
         }
-        let before = self.tally.total;
-        let totals = (self.pagination.total.as_ref(), self.pagination.total_pages.as_ref());
-        let shrunk = self.tally.read_totals(totals.0, totals.1, head, page)?;
-        if let Shrunk::From(before) = shrunk
-            && self.pagination.style.is_numbered()
-        {
-            return Err(Wrong::TotalShrank { before, after: self.tally.total.unwrap_or_default() });
+        self.read_totals(head, &page.fields)?;
+        let short = records < self.tally.longest;
+        self.tally.count(&self.page);
+        self.advance(Came { head, page: &page, records, new, short }, aim)?;
+        self.tally.longest = self.tally.longest.max(records);
+        if records > 0 {
+            self.last = Some(std::mem::take(&mut self.page.last));
         }
-        self.check_moved(page, before)?;
-        let short = page.records() < self.tally.longest;
-        self.tally.count(page, new);
-        self.advance(head, page, Came { new, short }, aim)?;
-        self.tally.longest = self.tally.longest.max(page.records());
-        if let Some(line) = page.batch.each().next_back() {
-            self.last = Some(Last { line: line.to_vec(), key: page.edges.as_ref().map(|edges| edges.last.clone()) });
-        }
-        Ok(Emit::From { skip })
+        Ok(self.page.released(rest))
+    }
+
+    /// The earlier page whose records the current one repeats, as far as it has come.
+    pub fn repeats(&self) -> Option<u64> {
+        self.tally.repeated(&self.page).filter(|_| self.page.new_records() > 0)
     }
 
     /// The page that was asked for was refused; `Ok` where that is how the collection ends.
@@ -263,12 +301,13 @@ impl Follow {
             first: &self.first,
             position: self.position.number,
             size: self.size,
+            page: &self.page,
         }
     }
 
-    fn check_error(&self, page: &Page) -> Result<(), Wrong> {
+    pub(super) fn check_error(&self, fields: &Fields) -> Result<(), Wrong> {
         let Some(path) = &self.pagination.error else { return Ok(()) };
-        match page.field(path) {
+        match fields.get(path) {
             Some(value) if !super::address::says_none(value) => {
                 Err(Wrong::ErrorInPage { path: path.clone(), value: excerpt(&value.to_string()) })
             }
@@ -277,27 +316,70 @@ impl Follow {
     }
 
     /// How many records at the page's start are the one that its key named.
-    fn overlapping(&self, page: &Page) -> Result<u64, Wrong> {
-        let overlaps = matches!(self.pagination.style, Style::Keyset { overlap: Overlap::First, .. });
-        match (&self.last, &page.edges) {
-            (Some(Last { line, key: Some(key) }), Some(edges)) if overlaps && edges.first == *key => {
-                if page.batch.each().next() == Some(line) { Ok(1) } else { Err(Wrong::KeyIsShared) }
-            }
-            _ => Ok(0),
+    fn overlapping(&self, batch: &Batch) -> Result<u64, Wrong> {
+        let (Style::Keyset { key, overlap: Overlap::First, .. }, Some(last)) = (&self.pagination.style, &self.last)
+        else {
+            return Ok(0);
+        };
+        let first = first_line(batch.lines());
+        if values_of(first, key)? != values_of(last, key)? {
+            return Ok(0);
+        }
+        if first.trim_ascii() == last.trim_ascii() { Ok(1) } else { Err(Wrong::KeyIsShared) }
+    }
+
+    /// When the page's records may leave, as its first one says.
+    fn leave(&self) -> Leave {
+        match self.state {
+            State::Asked(_, Aim::Confirm(_)) => Leave::Never,
+            _ if self.tally.started(self.page.start) => Leave::AtTheEnd,
+            _ => Leave::Now,
+        }
+    }
+
+    /// Whether the total, where it is known before the records, has shrunk.
+    fn check_total(&self, head: &Head, fields: &Fields) -> Result<(), Wrong> {
+        let (Some(source), Some(before)) = (&self.pagination.total, self.tally.total) else { return Ok(()) };
+        match number(source, head, fields)?.filter(|_| self.pagination.style.is_numbered()) {
+            Some(after) if after < before => Err(Wrong::TotalShrank { before, after }),
+            _ => Ok(()),
         }
     }
 
     /// Records that were inserted before the current page push the last ones of the page before into it.
-    fn check_moved(&self, page: &Page, total_before: Option<u64>) -> Result<(), Wrong> {
-        let grew = self.tally.total > total_before && total_before.is_some();
-        // Without keys, equal records may be different ones.
-        if !self.pagination.style.is_numbered() || !(grew || self.pagination.key.is_some()) {
+    fn look_for_moved(&mut self, batch: &Batch) -> Result<(), Wrong> {
+        // Without keys, equal records may be different ones: only a total that grew tells.
+        let may_tell = self.pagination.key.is_some() || self.pagination.total.is_some();
+        let Some(last) = self.last.as_ref().filter(|_| may_tell && self.pagination.style.is_numbered()) else {
+            return Ok(());
+        };
+        if self.page.moved || !holds(batch.lines(), last) {
             return Ok(());
         }
-        match &self.last {
-            Some(last) if page.batch.each().any(|line| line == last.line) => Err(Wrong::Moved(self.tally.pages)),
-            _ => Ok(()),
+        if self.pagination.key.is_some() && self.page.leave == Leave::Now {
+            return Err(Wrong::Moved(self.tally.pages));
         }
+        self.page.moved = true;
+        if self.page.leave == Leave::Now {
+            self.page.leave = Leave::AtTheEnd;
+        }
+        Ok(())
+    }
+
+    fn read_totals(&mut self, head: &Head, fields: &Fields) -> Result<(), Wrong> {
+        let before = self.tally.total;
+        let (total, total_pages) = (self.pagination.total.as_ref(), self.pagination.total_pages.as_ref());
+        let shrunk = self.tally.read_totals(total, total_pages, head, fields, self.page.records)?;
+        if let Shrunk::From(before) = shrunk
+            && self.pagination.style.is_numbered()
+        {
+            return Err(Wrong::TotalShrank { before, after: self.tally.total.unwrap_or_default() });
+        }
+        let grew = before.is_some() && self.tally.total > before;
+        if self.page.moved && (grew || self.pagination.key.is_some()) {
+            return Err(Wrong::Moved(self.tally.pages));
+        }
+        Ok(())
     }
 
     /// Whether the upstream's total and its number of pages both say that this is all.
