@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::fetch::{Event, Fetch};
+use super::arriving::{Event, Fetch};
 use crate::pagination::PageRequest;
 use crate::pagination::page::{Fields, Head};
 use crate::pagination::plan::{Follow, SoFar};

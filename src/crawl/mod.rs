@@ -1,5 +1,6 @@
 //! The one writer of a snapshot: asks the plan what to do, fetches, and appends, until the end is proven or the crawl breaks.
 
+mod arriving;
 mod auto;
 mod fetch;
 mod flight;
@@ -21,7 +22,7 @@ use crate::pagination::split::Shape;
 use crate::pagination::{PageRequest, Pagination, Style, Wrong};
 use crate::snapshot::{self, Failure, NoReader, Reader, Seal, Verdict, Writer};
 use crate::upstream::Client;
-use fetch::Event;
+use arriving::Event;
 use flight::Flight;
 
 /// How many pages are asked for at a time, the one that streams included. Where a body takes four times as long as its head,

@@ -1,8 +1,9 @@
 //! What of a page has been handed out: a further attempt at it must begin with the same bytes, which are not handed out again.
 
 use std::fmt;
+use std::hash::Hasher;
 
-use xxhash_rust::xxh3::Xxh3Default;
+use twox_hash::XxHash3_64;
 
 use crate::batch::Batch;
 
@@ -11,14 +12,14 @@ use crate::batch::Batch;
 pub(super) struct Sent {
     bytes: u64,
     records: u64,
-    hash: Xxh3Default,
+    hash: XxHash3_64,
     again: Option<Again>,
 }
 
 /// An attempt that has yet to repeat what an earlier one handed out.
 struct Again {
     left: u64,
-    hash: Xxh3Default,
+    hash: XxHash3_64,
 }
 
 /// The page is not the one that it was: so many of its records had left by then.
@@ -28,7 +29,7 @@ pub(super) struct Changed(pub(super) u64);
 impl Sent {
     /// Another attempt begins, from the page's start.
     pub(super) fn again(&mut self) {
-        let again = Again { left: self.bytes, hash: Xxh3Default::new() };
+        let again = Again { left: self.bytes, hash: XxHash3_64::new() };
         self.again = Some(again).filter(|again| again.left > 0);
     }
 
@@ -37,7 +38,7 @@ impl Sent {
         let batch = self.repeated(batch)?;
         self.bytes += batch.lines().len() as u64;
         self.records += batch.records();
-        self.hash.update(batch.lines());
+        self.hash.write(batch.lines());
         Ok(batch)
     }
 
@@ -51,14 +52,14 @@ impl Sent {
         let Some(again) = &mut self.again else { return Ok(batch) };
         let length = batch.lines().len() as u64;
         if length < again.left {
-            again.hash.update(batch.lines());
+            again.hash.write(batch.lines());
             again.left -= length;
             return Ok(Batch::default());
         }
         #[expect(clippy::cast_possible_truncation, reason = "no more than the batch's length, which is a usize")]
         let (old, new) = batch.lines().split_at(again.left as usize);
-        again.hash.update(old);
-        if !old.ends_with(b"\n") || again.hash.digest() != self.hash.digest() {
+        again.hash.write(old);
+        if !old.ends_with(b"\n") || again.hash.finish() != self.hash.finish() {
             return Err(Changed(self.records));
         }
         self.again = None;

@@ -6,16 +6,14 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::address::{Addresses, Computed};
-use super::end::Came;
-use super::gist::{Gist, Leave, Mark, first_line, holds, values_of};
+use super::gist::{Gist, Mark};
 use super::range;
-use super::tally::{Shrunk, Tally, excerpt, number};
+use super::tally::{Tally, excerpt, number};
 use super::{Proof, Step};
-use crate::batch::Batch;
 use crate::pagination::detect;
 use crate::pagination::guard::Guard;
-use crate::pagination::page::{Fields, Head, Page};
-use crate::pagination::{Caps, End, Overlap, PageRequest, Pagination, Param, SameToken, Style, Wrong};
+use crate::pagination::page::{Fields, Head};
+use crate::pagination::{Caps, End, PageRequest, Pagination, Param, SameToken, Style, Wrong};
 
 /// One page at a time.
 #[derive(Debug)]
@@ -29,11 +27,11 @@ pub struct Follow {
     pub(super) position: Position,
     /// How many records a page is asked for: the client's own number, else the configured one.
     pub(super) size: Option<u64>,
-    mark: Mark,
+    pub(super) mark: Mark,
     /// The page that is arriving.
     pub(super) page: Gist,
     /// The last record before it.
-    last: Option<Vec<u8>>,
+    pub(super) last: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -122,86 +120,6 @@ impl Follow {
     /// The total that a page tells that is still arriving.
     pub fn total_in(&self, head: &Head, fields: &Fields) -> Option<u64> {
         number(self.pagination.total.as_ref()?, head, fields).ok()?
-    }
-
-    /// A head came that brings a page, or why none of its records may leave. Said of each attempt.
-    pub fn begun(&self, head: &Head) -> Result<(), Wrong> {
-        if matches!(self.pagination.style, Style::Range { .. }) {
-            return self.check_range(head);
-        }
-        match head.status {
-            StatusCode::PARTIAL_CONTENT => Err(Wrong::Status { status: head.status, excerpt: String::new() }),
-            _ => Ok(()),
-        }
-    }
-
-    /// The next records of the page: which of them may leave now, or why no more of them can be trusted. Each is shown once.
-    pub fn records(&mut self, head: &Head, fields: &Fields, mut batch: Batch) -> Result<Batch, Wrong> {
-        self.check_error(fields)?;
-        if batch.is_empty() {
-            return Ok(batch);
-        }
-        let is_first = self.page.records == 0;
-        self.page.add(&batch, &self.mark)?;
-        if is_first {
-            self.page.skip = self.overlapping(&batch)?;
-            self.page.leave = self.leave();
-            if self.page.leave == Leave::Now {
-                self.check_total(head, fields)?;
-            }
-            batch = batch.skip(self.page.skip);
-        }
-        self.look_for_moved(&batch)?;
-        match self.page.leave {
-            Leave::Now => Ok(batch),
-            Leave::AtTheEnd => {
-                self.page.withheld.push(batch);
-                Ok(Batch::default())
-            }
-            Leave::Never => Ok(Batch::default()),
-        }
-    }
-
-    /// The page is whole: which of its last records, and of those that waited, may leave now.
-    pub fn arrived(&mut self, head: &Head, mut page: Page) -> Result<Batch, Wrong> {
-        let rest = self.records(head, &page.fields, std::mem::take(&mut page.batch))?;
-        let aim = match self.state {
-            State::Asked(_, aim) => aim,
-            State::Ask(..) | State::Done(_) => Aim::Records,
-        };
-        let (records, new) = (self.page.records, self.page.new_records());
-        if let Some(earlier) = self.repeats() {
-            return match aim {
-                // Asked ⇒ Done: an upstream that clamps page numbers gives the last page once more. Where only one page
-                // came before, it may as well be one that ignores the number.
-                Aim::Confirm(proof) if earlier == self.tally.pages && (earlier > 1 || self.counts_agree()) => {
-                    self.finish(proof).map(|()| Batch::default())
-                }
-                _ => Err(Wrong::Repeat(earlier)),
-            };
-        }
-        if let Aim::Confirm(proof) = aim
-            && new > 0
-        {
-            return Err(match proof {
-                Proof::TotalPages(total_pages) => Wrong::PagesDisagree { pages: self.tally.pages + 1, total_pages },
-                _ => Wrong::TotalLied(self.tally.records),
-            });
-        }
-        self.read_totals(head, &page.fields)?;
-        let short = records < self.tally.longest;
-        self.tally.count(&self.page);
-        self.advance(Came { head, page: &page, records, new, short }, aim)?;
-        self.tally.longest = self.tally.longest.max(records);
-        if records > 0 {
-            self.last = Some(std::mem::take(&mut self.page.last));
-        }
-        Ok(self.page.released(rest))
-    }
-
-    /// The earlier page whose records the current one repeats, as far as it has come.
-    pub fn repeats(&self) -> Option<u64> {
-        self.tally.repeated(&self.page).filter(|_| self.page.new_records() > 0)
     }
 
     /// The page that was asked for was refused; `Ok` where that is how the collection ends.
@@ -305,85 +223,8 @@ impl Follow {
         }
     }
 
-    pub(super) fn check_error(&self, fields: &Fields) -> Result<(), Wrong> {
-        let Some(path) = &self.pagination.error else { return Ok(()) };
-        match fields.get(path) {
-            Some(value) if !super::address::says_none(value) => {
-                Err(Wrong::ErrorInPage { path: path.clone(), value: excerpt(&value.to_string()) })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// How many records at the page's start are the one that its key named.
-    fn overlapping(&self, batch: &Batch) -> Result<u64, Wrong> {
-        let (Style::Keyset { key, overlap: Overlap::First, .. }, Some(last)) = (&self.pagination.style, &self.last)
-        else {
-            return Ok(0);
-        };
-        let first = first_line(batch.lines());
-        if values_of(first, key)? != values_of(last, key)? {
-            return Ok(0);
-        }
-        if first.trim_ascii() == last.trim_ascii() { Ok(1) } else { Err(Wrong::KeyIsShared) }
-    }
-
-    /// When the page's records may leave, as its first one says.
-    fn leave(&self) -> Leave {
-        match self.state {
-            State::Asked(_, Aim::Confirm(_)) => Leave::Never,
-            _ if self.tally.started(self.page.start) => Leave::AtTheEnd,
-            _ => Leave::Now,
-        }
-    }
-
-    /// Whether the total, where it is known before the records, has shrunk.
-    fn check_total(&self, head: &Head, fields: &Fields) -> Result<(), Wrong> {
-        let (Some(source), Some(before)) = (&self.pagination.total, self.tally.total) else { return Ok(()) };
-        match number(source, head, fields)?.filter(|_| self.pagination.style.is_numbered()) {
-            Some(after) if after < before => Err(Wrong::TotalShrank { before, after }),
-            _ => Ok(()),
-        }
-    }
-
-    /// Records that were inserted before the current page push the last ones of the page before into it.
-    fn look_for_moved(&mut self, batch: &Batch) -> Result<(), Wrong> {
-        // Without keys, equal records may be different ones: only a total that grew tells.
-        let may_tell = self.pagination.key.is_some() || self.pagination.total.is_some();
-        let Some(last) = self.last.as_ref().filter(|_| may_tell && self.pagination.style.is_numbered()) else {
-            return Ok(());
-        };
-        if self.page.moved || !holds(batch.lines(), last) {
-            return Ok(());
-        }
-        if self.pagination.key.is_some() && self.page.leave == Leave::Now {
-            return Err(Wrong::Moved(self.tally.pages));
-        }
-        self.page.moved = true;
-        if self.page.leave == Leave::Now {
-            self.page.leave = Leave::AtTheEnd;
-        }
-        Ok(())
-    }
-
-    fn read_totals(&mut self, head: &Head, fields: &Fields) -> Result<(), Wrong> {
-        let before = self.tally.total;
-        let (total, total_pages) = (self.pagination.total.as_ref(), self.pagination.total_pages.as_ref());
-        let shrunk = self.tally.read_totals(total, total_pages, head, fields, self.page.records)?;
-        if let Shrunk::From(before) = shrunk
-            && self.pagination.style.is_numbered()
-        {
-            return Err(Wrong::TotalShrank { before, after: self.tally.total.unwrap_or_default() });
-        }
-        let grew = before.is_some() && self.tally.total > before;
-        if self.page.moved && (grew || self.pagination.key.is_some()) {
-            return Err(Wrong::Moved(self.tally.pages));
-        }
-        Ok(())
-    }
-
     /// Whether the upstream's total and its number of pages both say that this is all.
-    fn counts_agree(&self) -> bool {
+    pub(super) fn counts_agree(&self) -> bool {
         self.tally.total == Some(self.tally.records) && self.tally.total_pages == Some(self.tally.filled)
     }
 

@@ -1,10 +1,11 @@
 //! What the plan keeps of the page that is arriving: enough to know it again, and to go on from its last record.
 
 use std::fmt;
+use std::hash::Hasher;
 
 use memchr::{memchr, memmem, memrchr};
 use serde_json::Value;
-use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
+use twox_hash::XxHash3_64;
 
 use crate::batch::Batch;
 use crate::pagination::pick::{Wanted, value_of};
@@ -27,7 +28,7 @@ pub(super) struct Gist {
     pub(super) start: u64,
     /// The line of its last record.
     pub(super) last: Vec<u8>,
-    hash: Xxh3Default,
+    hash: XxHash3_64,
 }
 
 /// When a page's records may leave.
@@ -59,10 +60,10 @@ impl Gist {
             self.start = mark.hash(first_line(lines))?;
         }
         match &mark.0 {
-            None => self.hash.update(lines),
+            None => self.hash.write(lines),
             Some(_) => {
                 for line in batch.each() {
-                    self.hash.update(&mark.hash(line)?.to_le_bytes());
+                    self.hash.write(&mark.hash(line)?.to_le_bytes());
                 }
             }
         }
@@ -74,7 +75,7 @@ impl Gist {
 
     /// What a page that repeats this one has in common with it.
     pub(super) fn digest(&self) -> u64 {
-        self.hash.digest()
+        self.hash.finish()
     }
 
     /// Everything that was withheld, and `rest`, as one batch.
@@ -96,10 +97,10 @@ impl Mark {
     }
 
     fn hash(&self, line: &[u8]) -> Result<u64, Wrong> {
-        let Some(wanted) = &self.0 else { return Ok(xxh3_64(line.trim_ascii())) };
+        let Some(wanted) = &self.0 else { return Ok(XxHash3_64::oneshot(line.trim_ascii())) };
         let mut key = [None];
         wanted.pick(text_of(line)?, &mut key)?;
-        Ok(xxh3_64(key[0].map_or(line.trim_ascii(), |key| key.get().as_bytes())))
+        Ok(XxHash3_64::oneshot(key[0].map_or(line.trim_ascii(), |key| key.get().as_bytes())))
     }
 }
 

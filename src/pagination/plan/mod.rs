@@ -11,6 +11,7 @@
 //! Whatever is neither a next address nor a proven end is a [`Wrong`](super::Wrong), and the crawl breaks.
 
 mod address;
+mod arrive;
 mod early;
 mod end;
 mod follow;
