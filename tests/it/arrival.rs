@@ -375,6 +375,31 @@ async fn a_page_that_has_changed_since_breaks_the_stream() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_gone_when_it_is_asked_again_is_no_end() {
+    for config in [
+        "pagination = { type = \"page\", param = \"after\", start = 1, end = { status = 404 } }",
+        "total = \"total\"\npagination = { type = \"page\", param = \"after\", start = 1 }",
+    ] {
+        let gate = Gate::default();
+        let held = gate.clone();
+        let upstream = Upstream::scripted(0, move |asked, _| match (number(&asked.target), asked.attempt) {
+            (1, _) => Reply::json(format!("{{\"total\":2,\"data\":[{}]}}", records(1..=2))),
+            (_, 1) => Part::answer("", PAGE.len(), [send(&PAGE[..30]), Part::Wait(held.clone())]),
+            _ => Reply::status(404),
+        })
+        .await;
+        let proxy = Proxy::start(&collection(&upstream.url(), &format!("records = \"data\"\n{config}"))).await;
+        let response = client::send(Version::Http1, proxy.address, client::stream("/")).await;
+        gate.reached().await;
+        settled(&proxy).await;
+        gate.open();
+        let received = Received::read(response).await;
+        assert_told(&received, Version::Http1, config);
+        assert!(lines(1..=4).as_bytes().starts_with(&received.body), "{config}");
+    }
+}
+
+#[tokio::test]
 async fn silence_in_the_middle_of_a_page_is_a_fault_that_passes() {
     let upstream = breaking(PAGE.len() - 5, PAGE, Gate::default()).await;
     let limits = format!("timeouts = {{ connect = \"5s\", head = \"5s\", idle = \"100ms\" }}\n{CURSOR}");

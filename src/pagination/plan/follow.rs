@@ -127,6 +127,8 @@ impl Follow {
         // 400 and 422 also mean that a parameter is unknown or that a window is too deep.
         let past_the_last = matches!(status.as_u16(), 404 | 410 | 416);
         match (&self.pagination.style, self.pagination.end, &self.state) {
+            // A page that had records a moment ago is not past the last.
+            _ if self.page.records > 0 => Err(refusal(status, headers, body)),
             // Asked ⇒ Done
             (_, _, State::Asked(_, Aim::Confirm(proof))) if past_the_last => self.finish(*proof),
             (_, End::Status(end), _) if end == status && self.tally.pages > 0 => self.finish(Proof::Status(status)),
@@ -136,11 +138,7 @@ impl Follow {
                 self.tally.total = Some(total);
                 self.finish(Proof::Total(total))
             }
-            _ => {
-                let location = headers.get(header::LOCATION).filter(|_| status.is_redirection());
-                let said = location.map_or(body, HeaderValue::as_bytes);
-                Err(Wrong::Status { status, excerpt: excerpt(&String::from_utf8_lossy(said)) })
-            }
+            _ => Err(refusal(status, headers, body)),
         }
     }
 
@@ -238,6 +236,12 @@ impl Follow {
             None => Ok(size.asked()),
         }
     }
+}
+
+fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Wrong {
+    let location = headers.get(header::LOCATION).filter(|_| status.is_redirection());
+    let said = location.map_or(body, HeaderValue::as_bytes);
+    Wrong::Status { status, excerpt: excerpt(&String::from_utf8_lossy(said)) }
 }
 
 /// What stands in a request where a token will go, before there is one; a token that is a page's number begins at 0 or 1.
