@@ -1,4 +1,4 @@
-//! A stream: the crawl is opened, its head waits for the first page, and then the records flow.
+//! A stream: the crawl is opened, its head waits for the first page or its first records, and then they flow.
 
 use std::sync::Arc;
 use std::time::Duration;
