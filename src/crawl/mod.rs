@@ -196,25 +196,27 @@ impl Opened {
     }
 
     fn take(&mut self, event: Event) -> Result<Turn, Failure> {
-        let first = self.flight.first().map(|(head, _)| Arc::clone(head));
-        match (event, first) {
-            (Event::Records(batch), Some(head)) => {
-                let (_, fields) = self.flight.first().expect("the page that gave records is in flight");
-                let batch = self.plan.records(&head, fields, batch).map_err(|wrong| self.wrong(&wrong, &head))?;
+        match event {
+            Event::Begun(head) => self.plan.begun(&head).map_err(|wrong| self.wrong(&wrong, &head))?,
+            // The flight has noted them.
+            Event::Fields(_) => {}
+            Event::Records(batch) => {
+                let (head, fields) = self.flight.first().expect("records come after their head");
+                let batch = self.plan.records(head, fields, batch).map_err(|wrong| self.wrong(&wrong, head))?;
                 self.emit(batch);
             }
-            (Event::Page(page), Some(head)) => {
+            Event::Page(page) => {
+                let (head, _) = self.flight.first().expect("a page comes after its head");
+                let head = Arc::clone(head);
                 self.flight.pass();
                 self.arrived(&head, page)?;
                 return Ok(Turn::Page);
             }
-            (Event::Refused(head, body), _) => {
+            Event::Refused(head, body) => {
                 self.flight.pass();
                 self.refuse(&head, &body)?;
             }
-            (Event::Failed(failure), _) => return Err(failure),
-            (Event::Begun(head), _) => self.plan.begun(&head).map_err(|wrong| self.wrong(&wrong, &head))?,
-            (Event::Fields(_) | Event::Records(_) | Event::Page(_), _) => {}
+            Event::Failed(failure) => return Err(failure),
         }
         Ok(Turn::Going)
     }

@@ -303,7 +303,7 @@ async fn a_page_that_repeats_an_earlier_one_gives_nothing_however_slowly_it_come
     assert_eq!(received.body, lines(1..=4).strip_suffix("}\n").unwrap().as_bytes());
 }
 
-/// The second of two pages, and the third of which nothing is said: it ends there.
+/// The second page of two.
 const PAGE: &str = "{\"data\":[{\"id\":3},{\"id\":4},{\"id\":5}]}";
 
 /// An upstream whose second page breaks off after `cut` bytes, when the gate is opened, and is `again` the next time.
