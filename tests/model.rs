@@ -15,10 +15,11 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use unpage::batch::Batch;
 use unpage::config::Caps;
 use unpage::pagination::guard::Guard;
 use unpage::pagination::page::Head;
-use unpage::pagination::plan::{Emit, Follow, Proof, Step};
+use unpage::pagination::plan::{Follow, Proof, SoFar, Step};
 use unpage::pagination::request::{PageRequest, RequestBody, query_value};
 use unpage::pagination::split::{Shape, Splitter};
 use unpage::pagination::{
@@ -208,7 +209,40 @@ impl Server {
 struct Crawled {
     ids: Vec<u64>,
     requests: u64,
+    /// How many next pages could have been asked for before a page was whole, and how many of those needn't have been.
+    early: u64,
+    wasted: u64,
     end: Result<Proof, Wrong>,
+}
+
+impl Crawled {
+    fn emit(&mut self, batch: &Batch) {
+        let lines = std::str::from_utf8(batch.lines()).unwrap().lines();
+        // A record without an id is one that its test wants refused, which may be only when it has left.
+        self.ids.extend(lines.filter_map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_u64()));
+    }
+
+    /// Shows the plan a page that comes in pieces of this size, and gives the request that it may be asked for early.
+    fn read(
+        &mut self,
+        plan: &mut Follow,
+        shape: &Arc<Shape>,
+        head: &Head,
+        body: &str,
+        size: usize,
+    ) -> Result<Option<PageRequest>, Wrong> {
+        plan.begun(head)?;
+        let (mut splitter, mut records, mut early) = (Splitter::new(Arc::clone(shape)), 0, None);
+        for piece in body.as_bytes().chunks(size) {
+            splitter.feed(piece)?;
+            let batch = splitter.take();
+            records += batch.records();
+            self.emit(&plan.records(head, splitter.fields(), batch)?);
+            early = early.or_else(|| plan.early(SoFar { head, fields: splitter.fields(), records, in_flight: 1 }));
+        }
+        self.emit(&plan.arrived(head, splitter.finish()?)?);
+        Ok(early)
+    }
 }
 
 fn crawl(pagination: &Pagination, answer: impl FnMut(&PageRequest) -> Answer) -> Crawled {
@@ -220,13 +254,20 @@ fn crawl_at(path: &str, pagination: &Pagination, mut answer: impl FnMut(&PageReq
     let shape = Arc::new(Shape::of(pagination, &caps));
     let guard = Guard::new(&Url::parse(ORIGIN).unwrap(), &[]);
     let first = PageRequest::get(Url::parse(&format!("{ORIGIN}{path}")).unwrap());
-    let mut crawled = Crawled { ids: Vec::new(), requests: 0, end: Ok(Proof::NoNext) };
+    let mut crawled = Crawled { ids: Vec::new(), requests: 0, early: 0, wasted: 0, end: Ok(Proof::NoNext) };
     let mut plan = match Follow::new(Arc::new(pagination.clone()), caps, guard, first) {
         Ok(plan) => plan,
         Err(wrong) => return Crawled { end: Err(wrong), ..crawled },
     };
+    let mut early: Option<PageRequest> = None;
     crawled.end = loop {
-        let request = match plan.step() {
+        let step = plan.step();
+        if let Some(early) = early.take() {
+            crawled.early += 1;
+            let is_used = matches!(&step, Step::Fetch(request) if request.identity() == early.identity());
+            crawled.wasted += u64::from(!is_used);
+        }
+        let request = match step {
             Step::Fetch(request) => request,
             Step::Done(proof) => break Ok(proof),
         };
@@ -244,18 +285,10 @@ fn crawl_at(path: &str, pagination: &Pagination, mut answer: impl FnMut(&PageReq
                 Err(wrong) => break Err(wrong),
             }
         }
-        let mut splitter = Splitter::new(Arc::clone(&shape));
-        let page = splitter.feed(body.as_bytes()).and_then(|_| splitter.finish());
-        let emitted = page.and_then(|page| plan.arrived(&head, &page).map(|emit| (emit, page)));
-        match emitted {
-            Ok((Emit::From { skip }, page)) => {
-                let batch = page.batch.skip(skip);
-                let lines = std::str::from_utf8(batch.lines()).unwrap().lines();
-                crawled
-                    .ids
-                    .extend(lines.map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_u64().unwrap()));
-            }
-            Ok((Emit::Nothing, _)) => {}
+        // Whole, in a few pieces, a record or two at a time, byte by byte.
+        let size = [usize::MAX, 100, 30, 1][crawled.requests as usize % 4];
+        match crawled.read(&mut plan, &shape, &head, &body, size) {
+            Ok(next) => early = next,
             Err(wrong) => break Err(wrong),
         }
     };
@@ -348,7 +381,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
-    fn pointers_lead_to_every_record(style in pointing(), server in server(), size in size(), with_more in any::<bool>()) {
+    fn pointers_lead_to_every_record(style in pointing(), server in server(), size in size(), with_more in any::<bool>(), data_last in any::<bool>()) {
         let mut pagination = of(style.clone());
         pagination.page_size = size;
         // Empty pages make the number of pages meaningless.
@@ -358,9 +391,20 @@ proptest! {
         if with_more {
             pagination.more = Some(More { path: path("has_more"), while_: json!(true) });
         }
-        let crawled = crawl(&pagination, |request| server.answer(&style, request));
+        let crawled = crawl(&pagination, |request| {
+            let mut answer = server.answer(&style, request);
+            if data_last {
+                let data = answer.body.as_object_mut().unwrap().shift_remove("data").unwrap();
+                answer.body["data"] = data;
+            }
+            answer
+        });
         prop_assert!(crawled.end.is_ok(), "{:?}", crawled.end);
         prop_assert_eq!(crawled.ids, all(&server));
+        prop_assert_eq!(crawled.wasted, 0);
+        // Every other page but the last leads on before it is whole: those that come in one piece can't.
+        let is_early = data_last || matches!(style, Style::LinkHeader { .. }) && !with_more;
+        prop_assert!(!is_early || crawled.early >= (crawled.requests - 1) * 3 / 4, "{} of {}", crawled.early, crawled.requests);
     }
 
     #[test]
@@ -374,6 +418,7 @@ proptest! {
         let crawled = crawl(&pagination, |request| server.answer(&style, request));
         let full = crawled.ids == all(&server);
         prop_assert!(full || crawled.end.is_err(), "ended with {} of {} by {:?}", crawled.ids.len(), server.records, crawled.end);
+        prop_assert!(all(&server).starts_with(&crawled.ids), "{:?}", crawled.ids);
         // Who repeats the last page past the end and says nothing of a total can't be proven; nor can a single page of it,
         // which is what a server gives that ignores the number.
         let asked = pagination.page_size.as_ref().and_then(PageSize::asked).unwrap_or(server.clamp);

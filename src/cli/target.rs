@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use url::Url;
 
 use crate::config::{Caps, Options, Upstream};
-use crate::crawl::Crawl;
+use crate::crawl::{Crawl, WIDTH};
 use crate::pagination::request::{RequestBody, Shown};
 use crate::pagination::{BodyKind, PageRequest};
 use crate::upstream::Client;
@@ -84,6 +84,7 @@ impl Target {
             pagination: Arc::new(pagination),
             caps: Caps::default(),
             first: PageRequest { method, url, headers, body },
+            width: WIDTH,
         })
     }
 

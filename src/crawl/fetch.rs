@@ -1,17 +1,17 @@
-//! One page, from its request to its records: asked for again where that may help, and given whole or not at all.
+//! One attempt at a page, from its request to the head of its answer, and whether there is to be another.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 
-use crate::pagination::page::{Head, Page};
+use crate::pagination::page::Head;
 use crate::pagination::request::Shown;
 use crate::pagination::retry::{Decision, Outcome, decide, demanded};
 use crate::pagination::split::{Shape, Splitter};
-use crate::pagination::{Blame, PageRequest, Wrong};
+use crate::pagination::{Blame, Caps, PageRequest, Wrong};
 use crate::snapshot::{Failure, Fault};
 use crate::upstream::coding::ACCEPTED;
 use crate::upstream::{Client, DecodedBody, Error};
@@ -19,54 +19,97 @@ use crate::upstream::{Client, DecodedBody, Error};
 /// The most of an error answer's body that is read.
 const MAX_ERROR_BODY: usize = 64 * 1024;
 
-/// What came of asking for a page.
+/// What came of an attempt or of all of them: a page, or a refusal.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum Answer<T> {
     /// A page.
-    Page(Head, Page),
+    Page(T),
     /// A status that brings no page, and the start of what came with it.
-    Refused(Head, Bytes),
+    Refused(Box<Head>, Bytes),
 }
 
 /// What went wrong with one attempt.
-enum Trouble {
+pub(super) enum Trouble {
     Transport(Error),
     Page(Wrong),
 }
 
-/// Asks for a page until it is there, refused for good, or given up.
-pub(super) async fn page(client: &Client, request: &PageRequest, shape: &Arc<Shape>) -> Result<Answer, Failure> {
-    let policy = &client.upstream().retry;
-    let mut attempt = 1;
+/// A page as it came, for whom nothing is known of it yet.
+pub(super) async fn whole(
+    client: &Client,
+    request: &PageRequest,
+    caps: &Caps,
+    shape: &Arc<Shape>,
+) -> Result<Answer<(Head, Bytes)>, Failure> {
+    let mut attempts = Attempts::default();
     loop {
-        let tried = attempt_once(client, request, shape).await;
-        let outcome = match &tried {
-            Ok(Answer::Page(..)) => return tried.map_err(|trouble| failed(client, &trouble, request)),
-            Ok(Answer::Refused(head, body)) => {
-                Outcome::Answered(head.status, demanded(policy, &head.headers, body, SystemTime::now()))
-            }
-            Err(trouble) if !trouble.may_pass() => {
-                return tried.map_err(|trouble| failed(client, &trouble, request));
-            }
-            Err(_) => Outcome::Broken,
-        };
-        match decide(policy, &outcome, attempt, fastrand::f64()) {
-            Decision::GiveUp => {
-                let told = tried.map(|answer| redacted(client, answer, request));
-                return told.map_err(|trouble| failed(client, &trouble, request));
-            }
-            Decision::Again(after) => {
-                log_retry(client, &tried, request, attempt, after);
-                tokio::time::sleep(after).await;
-                attempt += 1;
-            }
+        let tried = attempt_whole(client, request, caps, shape).await;
+        if let Some(settled) = attempts.settle(client, request, tried).await {
+            return settled;
         }
+    }
+}
+
+async fn attempt_whole(
+    client: &Client,
+    request: &PageRequest,
+    caps: &Caps,
+    shape: &Arc<Shape>,
+) -> Result<Answer<(Head, Bytes)>, Trouble> {
+    let (head, mut body) = match ask(client, request).await? {
+        Answer::Page(answer) => answer,
+        Answer::Refused(head, body) => return Ok(Answer::Refused(head, body)),
+    };
+    let mut raw = BytesMut::from(if head.status == StatusCode::NO_CONTENT { "{}" } else { "" });
+    while let Some(piece) = client.piece(&mut body).await? {
+        if (raw.len() + piece.len()) as u64 > caps.page_bytes {
+            return Err(Wrong::PageTooLarge(caps.page_bytes).into());
+        }
+        raw.extend_from_slice(&piece);
+    }
+    let mut splitter = Splitter::new(Arc::clone(shape));
+    splitter.feed(&raw)?;
+    splitter.finish()?;
+    Ok(Answer::Page((head, raw.freeze())))
+}
+
+/// How often a page has been asked for.
+#[derive(Debug, Default)]
+pub(super) struct Attempts(u32);
+
+impl Attempts {
+    /// What came of them all, after one more; none if the page is to be asked for again, and the wait for that is over.
+    pub(super) async fn settle<T>(
+        &mut self,
+        client: &Client,
+        request: &PageRequest,
+        tried: Result<Answer<T>, Trouble>,
+    ) -> Option<Result<Answer<T>, Failure>> {
+        self.0 += 1;
+        let policy = &client.upstream().retry;
+        let outcome = match &tried {
+            Ok(Answer::Page(_)) => None,
+            Err(trouble) if !trouble.may_pass() => None,
+            Ok(Answer::Refused(head, body)) => {
+                Some(Outcome::Answered(head.status, demanded(policy, &head.headers, body, SystemTime::now())))
+            }
+            Err(_) => Some(Outcome::Broken),
+        };
+        let decision = outcome.map(|outcome| decide(policy, &outcome, self.0, fastrand::f64()));
+        let Some(Decision::Again(after)) = decision else {
+            let settled = tried.map(|answer| redacted(client, answer, request));
+            return Some(settled.map_err(|trouble| failed(client, &trouble, request)));
+        };
+        log_retry(client, &tried, request, self.0, after);
+        drop(tried);
+        tokio::time::sleep(after).await;
+        None
     }
 }
 
 /// A refusal without what it repeats of the request in confidence: here, where it is still whole, since an excerpt may cut
 /// a secret and so hide it.
-fn redacted(client: &Client, answer: Answer, request: &PageRequest) -> Answer {
+fn redacted<T>(client: &Client, answer: Answer<T>, request: &PageRequest) -> Answer<T> {
     let Answer::Refused(mut head, body) = answer else { return answer };
     let clean = |bytes: &[u8]| client.redact(&request.url, &request.headers, &String::from_utf8_lossy(bytes));
     if let Some(location) = head.headers.get_mut(header::LOCATION)
@@ -78,22 +121,16 @@ fn redacted(client: &Client, answer: Answer, request: &PageRequest) -> Answer {
     Answer::Refused(head, body)
 }
 
-async fn attempt_once(client: &Client, page: &PageRequest, shape: &Arc<Shape>) -> Result<Answer, Trouble> {
-    let response = client.send(&page.url, request(client, page)).await.map_err(Trouble::Transport)?;
+/// Asks once, and gives the head and the body of a page to be read.
+pub(super) async fn ask(client: &Client, page: &PageRequest) -> Result<Answer<(Head, DecodedBody)>, Trouble> {
+    let response = client.send(&page.url, request(client, page)).await?;
     let (parts, body) = response.into_parts();
     let mut body = DecodedBody::of(&parts.headers, body);
     let head = Head { status: parts.status, headers: parts.headers, url: page.url.clone() };
     if !holds_a_page(head.status) {
-        return Ok(Answer::Refused(head, start_of(client, &mut body).await));
+        return Ok(Answer::Refused(Box::new(head), start_of(client, &mut body).await));
     }
-    let mut splitter = Splitter::new(Arc::clone(shape));
-    if head.status == StatusCode::NO_CONTENT {
-        splitter.feed(b"{}").map_err(Trouble::Page)?;
-    }
-    while let Some(piece) = client.piece(&mut body).await.map_err(Trouble::Transport)? {
-        splitter.feed(&piece).map_err(Trouble::Page)?;
-    }
-    splitter.finish().map(|page| Answer::Page(head, page)).map_err(Trouble::Page)
+    Ok(Answer::Page((head, body)))
 }
 
 /// Other successes, as 202 or 207, say that something was done or will be, and carry no page.
@@ -137,10 +174,16 @@ async fn start_of(client: &Client, body: &mut DecodedBody) -> Bytes {
     Bytes::from(start)
 }
 
-fn log_retry(client: &Client, tried: &Result<Answer, Trouble>, request: &PageRequest, attempt: u32, after: Duration) {
+fn log_retry<T>(
+    client: &Client,
+    tried: &Result<Answer<T>, Trouble>,
+    request: &PageRequest,
+    attempt: u32,
+    after: Duration,
+) {
     let what = match tried {
         Ok(Answer::Refused(head, _)) => format!("the upstream answered {}", head.status),
-        Ok(Answer::Page(..)) => return,
+        Ok(Answer::Page(_)) => return,
         Err(trouble) => client.redact(&request.url, &request.headers, &trouble.to_string()),
     };
     let after = humantime::Duration::from(Duration::from_millis(after.as_millis().try_into().unwrap_or(u64::MAX)));
@@ -197,11 +240,23 @@ pub(super) fn kept_headers(head: &Head) -> Vec<(http::HeaderName, HeaderValue)> 
 
 impl Trouble {
     /// Whether the same request may be answered better a moment later.
-    fn may_pass(&self) -> bool {
+    pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Transport(error) => error.may_pass(),
             Self::Page(wrong) => wrong.may_pass(),
         }
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Transport(error)
+    }
+}
+
+impl From<Wrong> for Trouble {
+    fn from(wrong: Wrong) -> Self {
+        Self::Page(wrong)
     }
 }
 

@@ -1,10 +1,15 @@
 //! The one writer of a snapshot: asks the plan what to do, fetches, and appends, until the end is proven or the crawl breaks.
 
+mod arriving;
 mod auto;
 mod fetch;
+mod flight;
+mod sent;
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::Duration;
 
 use url::Url;
 
@@ -12,15 +17,24 @@ use crate::batch::Batch;
 use crate::config::Caps;
 use crate::pagination::guard::Guard;
 use crate::pagination::page::{Head, Page};
-use crate::pagination::plan::{Emit, Follow, Proof, Step};
+use crate::pagination::plan::{Follow, Proof, Step};
 use crate::pagination::split::Shape;
-use crate::pagination::{PageRequest, Pagination, Style};
+use crate::pagination::{PageRequest, Pagination, Style, Wrong};
 use crate::snapshot::{self, Failure, NoReader, Reader, Seal, Verdict, Writer};
 use crate::upstream::Client;
-use fetch::Answer;
+use arriving::Event;
+use flight::Flight;
+
+/// How many pages are asked for at a time, the one that streams included. Where a body takes four times as long as its head,
+/// more gain nothing.
+pub const WIDTH: usize = 8;
 
 /// How many bytes of records may wait for their reader.
 const WINDOW: usize = 1 << 20;
+
+/// How long the first page may take to become whole once it has a record: most do, and of a page that turns out to be none a
+/// status says more than a broken stream. Nobody sees such a delay.
+const GRACE: Duration = Duration::from_millis(2);
 
 /// A collection to be crawled.
 #[derive(Clone, Debug)]
@@ -33,15 +47,18 @@ pub struct Crawl {
     pub caps: Caps,
     /// The first page's request, before page size and number are added.
     pub first: PageRequest,
+    /// How many pages may be in flight at a time; [`WIDTH`] where nothing speaks against it.
+    pub width: usize,
 }
 
-/// A crawl whose first page has come and been found good.
+/// A crawl whose first page is there, or its first records, and has been found good so far.
 #[derive(Debug)]
 pub struct Opened {
     client: Client,
     plan: Follow,
     shape: Arc<Shape>,
     pagination: Arc<Pagination>,
+    flight: Flight,
     ready: VecDeque<Batch>,
     asked: u64,
     records: u64,
@@ -49,14 +66,14 @@ pub struct Opened {
 }
 
 impl Crawl {
-    /// Fetches the first page, and with `auto` the second: until then every failure can still be told by a status.
+    /// Fetches the first page or the start of one that is slow, and with `auto` two whole ones: until then every failure can
+    /// still be told by a status.
     pub async fn open(self) -> Result<Opened, Failure> {
         if self.pagination.style == Style::Auto {
             return auto::open(self).await;
         }
         let mut opened = self.walk(Arc::clone(&self.pagination), self.first.clone())?;
-        let batch = opened.next().await?;
-        opened.ready.extend(batch);
+        opened.begin().await?;
         Ok(opened)
     }
 
@@ -64,10 +81,12 @@ impl Crawl {
         let url = first.url.clone();
         let guard = Guard::new(&self.client.upstream().url, &self.client.upstream().aliases);
         let plan = Follow::new(Arc::clone(&pagination), self.caps.clone(), guard, first);
+        let shape = Arc::new(Shape::of(&pagination, &self.caps));
         Ok(Opened {
             client: self.client.clone(),
             plan: plan.map_err(|wrong| fetch::wrong_page(&self.client, &wrong, &url))?,
-            shape: Arc::new(Shape::of(&pagination, &self.caps)),
+            flight: Flight::new(self.client.clone(), Arc::clone(&shape), self.width),
+            shape,
             pagination,
             ready: VecDeque::new(),
             asked: 0,
@@ -88,9 +107,10 @@ impl Opened {
         self.plan.starts_midway()
     }
 
-    /// How many records the collection has, as the upstream says.
+    /// How many records the collection has, as far as the upstream has said that yet.
     pub fn total(&self) -> Option<u64> {
-        self.plan.total()
+        let first = || self.flight.first().and_then(|(head, fields)| self.plan.total_in(head, fields));
+        self.plan.total().or_else(first)
     }
 
     /// Starts a snapshot and gives its reader and the rest of the crawl, which must be run for the reader to get anything.
@@ -106,7 +126,7 @@ impl Opened {
             ended = self.write(&mut writer) => ended,
             () = abandoned => Err(Ended::Abandoned),
         };
-        let elapsed = humantime::format_duration(std::time::Duration::from_millis(
+        let elapsed = humantime::format_duration(Duration::from_millis(
             started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
         ));
         let url = crate::pagination::request::Shown(&self.url);
@@ -135,51 +155,112 @@ impl Opened {
             while let Some(batch) = self.ready.pop_front() {
                 writer.append(batch).await?;
             }
-            match self.next().await? {
-                Some(batch) => self.ready.push_back(batch),
-                None => match self.plan.step() {
-                    Step::Done(proof) => return Ok(proof),
-                    Step::Fetch(_) => {}
-                },
+            if let Turn::Done(proof) = self.turn().await? {
+                return Ok(proof);
             }
         }
     }
 
-    /// The next page's records; none when the end is proven.
-    async fn next(&mut self) -> Result<Option<Batch>, Failure> {
-        while let Step::Fetch(request) = self.plan.step() {
-            self.asked += 1;
-            let answer = fetch::page(&self.client, &request, &self.shape).await;
-            match answer.map_err(|failure| self.on_page(failure))? {
-                Answer::Page(head, page) => return self.take(&head, page).map(Some),
-                Answer::Refused(head, body) => self.refuse(&head, &body)?,
+    /// Goes on until the first page is whole, or takes longer than its first records and a moment.
+    async fn begin(&mut self) -> Result<(), Failure> {
+        while self.ready.is_empty() {
+            if self.turn().await? != Turn::Going {
+                return Ok(());
             }
         }
-        Ok(None)
+        let grace = tokio::time::sleep(GRACE);
+        tokio::pin!(grace);
+        while self.ready.iter().map(|batch| batch.lines().len()).sum::<usize>() < WINDOW {
+            tokio::select! {
+                biased;
+                turn = self.turn() => if turn? != Turn::Going { return Ok(()) },
+                () = &mut grace => return Ok(()),
+            }
+        }
+        Ok(())
     }
 
-    fn take(&mut self, head: &Head, page: Page) -> Result<Batch, Failure> {
-        let emit = self.plan.arrived(head, &page);
-        let batch = match emit.map_err(|wrong| self.on_page(fetch::wrong_page(&self.client, &wrong, &head.url)))? {
-            Emit::From { skip } => page.batch.skip(skip),
-            Emit::Nothing => Batch::default(),
-        };
-        self.records += batch.records();
-        Ok(batch)
+    /// Waits for the next thing that happens. Nothing is lost where the wait is given up.
+    async fn turn(&mut self) -> Result<Turn, Failure> {
+        if !self.flight.is_under_way() {
+            match self.plan.step() {
+                Step::Done(proof) => return Ok(Turn::Done(proof)),
+                Step::Fetch(request) => {
+                    self.asked += 1;
+                    self.flight.ask(*request);
+                }
+            }
+        }
+        let event = poll_fn(|context| self.flight.poll_event(&self.plan, context)).await;
+        self.take(event).map_err(|failure| self.on_page(failure))
+    }
+
+    fn take(&mut self, event: Event) -> Result<Turn, Failure> {
+        match event {
+            Event::Begun(head) => self.plan.begun(&head).map_err(|wrong| self.wrong(&wrong, &head))?,
+            // The flight has noted them.
+            Event::Fields(_) => {}
+            Event::Records(batch) => {
+                let (head, fields) = self.flight.first().expect("records come after their head");
+                let batch = self.plan.records(head, fields, batch).map_err(|wrong| self.wrong(&wrong, head))?;
+                self.emit(batch);
+            }
+            Event::Page(page) => {
+                let (head, _) = self.flight.first().expect("a page comes after its head");
+                let head = Arc::clone(head);
+                self.flight.pass();
+                self.arrived(&head, page)?;
+                return Ok(Turn::Page);
+            }
+            Event::Refused(head, body) => {
+                self.flight.pass();
+                self.refuse(&head, &body)?;
+            }
+            Event::Failed(failure) => return Err(failure),
+        }
+        Ok(Turn::Going)
+    }
+
+    fn arrived(&mut self, head: &Head, page: Page) -> Result<(), Failure> {
+        let batch = self.plan.arrived(head, page).map_err(|wrong| self.wrong(&wrong, head))?;
+        self.emit(batch);
+        Ok(())
+    }
+
+    fn emit(&mut self, batch: Batch) {
+        if !batch.is_empty() {
+            self.records += batch.records();
+            self.ready.push_back(batch);
+        }
     }
 
     fn refuse(&mut self, head: &Head, body: &[u8]) -> Result<(), Failure> {
         self.plan.refused(head.status, &head.headers, body).map_err(|wrong| {
-            let mut failure = self.on_page(fetch::wrong_page(&self.client, &wrong, &head.url));
+            let mut failure = self.wrong(&wrong, head);
             failure.headers = fetch::kept_headers(head);
             failure
         })
+    }
+
+    fn wrong(&self, wrong: &Wrong, head: &Head) -> Failure {
+        fetch::wrong_page(&self.client, wrong, &head.url)
     }
 
     /// Says which page it was.
     fn on_page(&self, failure: Failure) -> Failure {
         Failure { message: format!("page {} of {}", self.asked, failure.message), ..failure }
     }
+}
+
+/// What has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// A page goes on, or one was refused as the plan had expected.
+    Going,
+    /// A page is whole, and good.
+    Page,
+    /// The end is proven.
+    Done(Proof),
 }
 
 /// Why the loop ended without a proof.

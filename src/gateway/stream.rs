@@ -1,4 +1,4 @@
-//! A stream: the crawl is opened, its head waits for the first page, and then the records flow.
+//! A stream: the crawl is opened, its head waits for the first page or its first records, and then they flow.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::forward;
 use super::headers::for_a_crawl;
 use super::problem;
 use super::route::Route;
-use crate::crawl::Crawl;
+use crate::crawl::{Crawl, WIDTH};
 use crate::pagination::request::RequestBody;
 use crate::pagination::{PageRequest, Style};
 use crate::request::MediaType;
@@ -63,6 +63,8 @@ where
         pagination: Arc::clone(&collection.pagination),
         caps: collection.caps.clone(),
         first,
+        // Who only wants a head needs no page but the first.
+        width: if head.method == Method::HEAD { 1 } else { WIDTH },
     };
     match crawl.open().await {
         Ok(opened) if head.method == Method::HEAD => {

@@ -19,36 +19,39 @@ pub struct Head {
     pub url: Url,
 }
 
-/// A whole page, split.
-#[derive(Clone, Debug)]
+/// What is left of a page when it is whole.
+#[derive(Clone, Debug, Default)]
 pub struct Page {
-    /// Its records.
+    /// Its last records: those that were not handed out while it arrived.
     pub batch: Batch,
-    /// A hash of its records' keys, or of their bytes where no key is configured: what a repeated page repeats.
-    pub digest: u64,
-    /// The values at the configured paths that are there, `null` included.
-    pub fields: Vec<(Path, Value)>,
-    /// The first and last record's values at the paths of a keyset key.
-    pub edges: Option<Edges>,
-    /// The page as it came.
-    pub raw: Bytes,
+    /// Its values at the configured paths.
+    pub fields: Fields,
+    /// What stands around its records, as JSON text; arrays may be shortened.
+    pub sketch: Bytes,
 }
 
-/// The keyset keys of a page's first and last record.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Edges {
-    pub first: Vec<Option<Value>>,
-    pub last: Vec<Option<Value>>,
-}
+/// The values at the configured paths that have been read so far, `null` included, in the order of their reading.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Fields(Vec<(Path, Value)>);
 
-impl Page {
-    /// How many records it holds.
-    pub fn records(&self) -> u64 {
-        self.batch.records()
+impl Fields {
+    /// Adds a value that has been read.
+    pub fn push(&mut self, path: Path, value: Value) {
+        self.0.push((path, value));
     }
 
     /// The value at a configured path.
-    pub fn field(&self, path: &Path) -> Option<&Value> {
-        self.fields.iter().find(|(field, _)| field == path).map(|(_, value)| value)
+    pub fn get(&self, path: &Path) -> Option<&Value> {
+        self.0.iter().find(|(field, _)| field == path).map(|(_, value)| value)
+    }
+
+    /// How many have been read.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none has been read.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }

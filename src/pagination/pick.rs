@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::path::Segment;
@@ -26,17 +27,37 @@ pub(super) fn start_of(text: &str) -> String {
 
 /// The raw values at `paths`, in one walk over the text, which is checked to be JSON as a whole.
 pub(super) fn pick<'a>(text: &'a str, paths: &[&Path]) -> Result<Vec<Option<&'a RawValue>>, Wrong> {
-    let mut tree = Tree::default();
-    for (slot, path) in paths.iter().enumerate() {
-        tree.add(path.segments(), slot);
+    let mut values = vec![None; paths.len()];
+    Wanted::at(paths).pick(text, &mut values)?;
+    Ok(values)
+}
+
+/// Paths that are picked from one text after the other.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    paths: Vec<Path>,
+    tree: Tree,
+}
+
+impl Wanted {
+    pub(super) fn at(paths: &[&Path]) -> Self {
+        let mut tree = Tree::default();
+        for (slot, path) in paths.iter().enumerate() {
+            tree.add(path.segments(), slot);
+        }
+        Self { paths: paths.iter().map(|path| (*path).clone()).collect(), tree }
     }
-    let mut found = Found { values: vec![None; paths.len()], twice: None };
-    let mut json = serde_json::Deserializer::from_str(text);
-    let walked = Walk { tree: &tree, found: &mut found }.deserialize(&mut json).and_then(|()| json.end());
-    walked.map_err(|error| not_json(text, &error))?;
-    match found.twice {
-        Some(slot) => Err(Wrong::Duplicate(paths[slot].clone())),
-        None => Ok(found.values),
+
+    /// Puts each path's raw value into its slot.
+    pub(super) fn pick<'a>(&self, text: &'a str, values: &mut [Option<&'a RawValue>]) -> Result<(), Wrong> {
+        let mut found = Found { values, twice: None };
+        let mut json = serde_json::Deserializer::from_str(text);
+        let walked = Walk { tree: &self.tree, found: &mut found }.deserialize(&mut json).and_then(|()| json.end());
+        walked.map_err(|error| not_json(text, &error))?;
+        match found.twice {
+            Some(slot) => Err(Wrong::Duplicate(self.paths[slot].clone())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -47,15 +68,15 @@ struct Tree {
     below: Vec<(Segment, Tree)>,
 }
 
-struct Found<'a> {
-    values: Vec<Option<&'a RawValue>>,
+struct Found<'v, 'a> {
+    values: &'v mut [Option<&'a RawValue>],
     twice: Option<usize>,
 }
 
 /// A walk down the wanted branches of one value; the rest is checked and skipped.
-struct Walk<'t, 'f, 'de> {
+struct Walk<'t, 'f, 'v, 'de> {
     tree: &'t Tree,
-    found: &'f mut Found<'de>,
+    found: &'f mut Found<'v, 'de>,
 }
 
 impl Tree {
@@ -84,7 +105,7 @@ impl Tree {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Walk<'_, '_, 'de> {
+impl<'de> DeserializeSeed<'de> for Walk<'_, '_, '_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
@@ -101,7 +122,7 @@ impl<'de> DeserializeSeed<'de> for Walk<'_, '_, 'de> {
     }
 }
 
-impl<'de> Walk<'_, '_, 'de> {
+impl<'de> Walk<'_, '_, '_, 'de> {
     /// Goes on inside a value whose own text is wanted, or whose elements are counted from an end.
     fn descend(self, raw: &'de RawValue) -> Result<(), serde_json::Error> {
         match raw.get().as_bytes().first() {
@@ -128,7 +149,7 @@ impl<'de> Walk<'_, '_, 'de> {
     }
 }
 
-impl<'de> Visitor<'de> for Walk<'_, '_, 'de> {
+impl<'de> Visitor<'de> for Walk<'_, '_, '_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -193,4 +214,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
         }
         json.deserialize_map(Collect).map(Members)
     }
+}
+
+/// A raw value is valid JSON already, and may still hold what no text can: a lone surrogate. Read as `null`, it would end
+/// the collection.
+pub(super) fn value_of(path: &Path, raw: &RawValue) -> Result<Value, Wrong> {
+    serde_json::from_str(raw.get()).map_err(|error| Wrong::Unreadable { path: path.clone(), what: error.to_string() })
 }

@@ -2,18 +2,15 @@
 //!
 //! Bytes go in as they arrive, records come out. A record keeps its own bytes (numbers, key order, escapes, duplicate keys)
 //! but for line breaks: in JSON a raw one stands only between tokens, so it becomes a space and the record one line.
-//! This splitter reads a page to its end before the first record leaves: every check holds for the whole page.
 
-use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::page::{Edges, Page};
+use super::page::{Fields, Page};
 use super::path::Segment;
-use super::pick::{Members, parse, pick, start_of};
+use super::pick::{Members, parse, pick, start_of, value_of};
 use super::{Caps, Pagination, Path, Presence, Records, RecordsShape, Source, Style, Wrong, detect};
 use crate::batch::Batch;
 
@@ -25,8 +22,6 @@ pub const MAX_DEPTH: usize = 128;
 pub struct Shape {
     records: Records,
     fields: Vec<Path>,
-    key: Option<Path>,
-    order: Vec<Path>,
     caps: Caps,
 }
 
@@ -35,6 +30,9 @@ pub struct Shape {
 pub struct Splitter {
     shape: Arc<Shape>,
     page: BytesMut,
+    taken: u64,
+    ready: Batch,
+    fields: Fields,
 }
 
 impl Shape {
@@ -54,35 +52,49 @@ impl Shape {
         }
         pagination.more.iter().for_each(|more| want(&more.path));
         pagination.error.iter().for_each(&mut want);
-        let order = match &pagination.style {
-            Style::Keyset { key, .. } => key.clone(),
-            Style::Offset { step: super::Advance::Body(path), .. } => {
-                want(path);
-                Vec::new()
-            }
-            Style::Cursor(cursor) => {
-                cursor.merge.iter().for_each(want);
-                Vec::new()
-            }
-            _ => Vec::new(),
-        };
-        Self { records: pagination.records.clone(), fields, key: pagination.key.clone(), order, caps: caps.clone() }
+        match &pagination.style {
+            Style::Offset { step: super::Advance::Body(path), .. } => want(path),
+            Style::Cursor(cursor) => cursor.merge.iter().for_each(want),
+            _ => {}
+        }
+        Self { records: pagination.records.clone(), fields, caps: caps.clone() }
+    }
+
+    /// The depth of the records' own array, where a page that has not ended can be read already.
+    fn depth(&self) -> Option<usize> {
+        match &self.records.paths[..] {
+            [path] => Some(path.split_at_each().0.segments().len() + 1),
+            _ => None,
+        }
     }
 }
 
 impl Splitter {
     /// A splitter for one page.
     pub fn new(shape: Arc<Shape>) -> Self {
-        Self { shape, page: BytesMut::new() }
+        Self { shape, page: BytesMut::new(), taken: 0, ready: Batch::default(), fields: Fields::default() }
     }
 
-    /// Takes the next bytes of the page, however it was cut, and gives the records that ended in them.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<Batch, Wrong> {
+    /// Takes the next bytes of the page, however it was cut.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Wrong> {
         if (self.page.len() + bytes.len()) as u64 > self.shape.caps.page_bytes {
             return Err(Wrong::PageTooLarge(self.shape.caps.page_bytes));
         }
         self.page.extend_from_slice(bytes);
-        Ok(Batch::default())
+        self.read_ahead();
+        Ok(())
+    }
+
+    /// The records that ended since the last take.
+    pub fn take(&mut self) -> Batch {
+        let batch = std::mem::take(&mut self.ready);
+        self.taken += batch.records();
+        batch
+    }
+
+    /// The values at the configured paths that have been read so far.
+    pub fn fields(&self) -> &Fields {
+        &self.fields
     }
 
     /// The page is whole: the rest of its records, and what stood around them.
@@ -93,23 +105,79 @@ impl Splitter {
         }
         let text = text_of(&raw)?;
         check_depth(text.as_bytes())?;
-        let shape = &self.shape;
-        let mut wanted: Vec<&Path> = shape.fields.iter().collect();
-        let arrays: Vec<Path> = shape.records.paths.iter().map(|path| path.split_at_each().0).collect();
-        wanted.extend(&arrays);
-        let found = pick(text, &wanted)?;
-        let (fields, holders) = found.split_at(shape.fields.len());
-        let records = records_of(&shape.records, holders, text)?;
-        if records.is_empty() {
-            check_no_error(text)?;
-        }
-        let (batch, digest) = lines_of(&records, shape)?;
-        let fields = shape.fields.iter().zip(fields).filter_map(|(path, raw)| raw.map(|raw| (path, raw)));
-        let fields =
-            fields.map(|(path, raw)| Ok((path.clone(), value_of(path, raw)?))).collect::<Result<_, Wrong>>()?;
-        let edges = edges_of(&records, &shape.order)?;
-        Ok(Page { batch, digest, fields, edges, raw: raw.clone() })
+        let (batch, fields) = read(&self.shape, text)?;
+        Ok(Page { batch: batch.skip(self.taken), fields, sketch: raw.clone() })
     }
+
+    /// Reads what has come as if its open brackets closed behind the last record that has ended.
+    fn read_ahead(&mut self) {
+        let page = self.page.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&self.page);
+        let Some(closed) = self.shape.depth().and_then(|depth| closed(page, depth)) else { return };
+        let Ok(text) = std::str::from_utf8(&closed) else { return };
+        if let Ok((batch, fields)) = read(&self.shape, text) {
+            self.ready = batch.skip(self.taken);
+            self.fields = fields;
+        }
+    }
+}
+
+/// The start of a page that can be read, with its open brackets closed: up to the last comma or bracket that stands at most so deep.
+fn closed(page: &[u8], depth: usize) -> Option<Vec<u8>> {
+    let (mut open, mut in_string, mut escaped) = (Vec::new(), false, false);
+    let mut cut = None;
+    for (at, byte) in page.iter().enumerate() {
+        let end = match byte {
+            _ if escaped => {
+                escaped = false;
+                continue;
+            }
+            b'\\' if in_string => {
+                escaped = true;
+                continue;
+            }
+            b'"' => {
+                in_string = !in_string;
+                continue;
+            }
+            _ if in_string => continue,
+            b'[' | b'{' => {
+                open.push(byte + 2);
+                at + 1
+            }
+            b']' | b'}' => {
+                open.pop();
+                at + 1
+            }
+            b',' => at,
+            _ => continue,
+        };
+        if open.len() <= depth {
+            cut = Some((end, open.clone()));
+        }
+    }
+    let (end, open) = cut?;
+    let mut text = page[..end].to_vec();
+    text.extend(open.into_iter().rev());
+    Some(text)
+}
+
+/// The records and the values at the configured paths.
+fn read(shape: &Shape, text: &str) -> Result<(Batch, Fields), Wrong> {
+    let mut wanted: Vec<&Path> = shape.fields.iter().collect();
+    let arrays: Vec<Path> = shape.records.paths.iter().map(|path| path.split_at_each().0).collect();
+    wanted.extend(&arrays);
+    let found = pick(text, &wanted)?;
+    let (values, holders) = found.split_at(shape.fields.len());
+    let records = records_of(&shape.records, holders, text)?;
+    if records.is_empty() {
+        check_no_error(text)?;
+    }
+    let batch = lines_of(&records, shape)?;
+    let mut fields = Fields::default();
+    for (path, raw) in shape.fields.iter().zip(values).filter_map(|(path, raw)| raw.map(|raw| (path, raw))) {
+        fields.push(path.clone(), value_of(path, raw)?);
+    }
+    Ok((batch, fields))
 }
 
 impl Pagination {
@@ -214,35 +282,18 @@ fn inside<'a>(elements: Vec<&'a RawValue>, inner: &Path, presence: Presence) -> 
     Ok(records)
 }
 
-fn lines_of(records: &[&RawValue], shape: &Shape) -> Result<(Batch, u64), Wrong> {
+fn lines_of(records: &[&RawValue], shape: &Shape) -> Result<Batch, Wrong> {
     let size = records.iter().map(|record| record.get().len() + 1).sum();
     let mut lines = Vec::with_capacity(size);
-    let mut hasher = DefaultHasher::new();
     for (index, record) in records.iter().enumerate() {
         let bytes = record.get().as_bytes();
         if bytes.len() as u64 > shape.caps.record_bytes {
             return Err(Wrong::RecordTooLarge { index, limit: shape.caps.record_bytes });
         }
-        let key = match &shape.key {
-            Some(key) => pick(record.get(), &[key])?[0].map(RawValue::get),
-            None => None,
-        };
-        hasher.write(key.map_or(bytes, str::as_bytes));
-        hasher.write_u8(b'\n');
         lines.extend(bytes.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
         lines.push(b'\n');
     }
-    Ok((Batch::new(Bytes::from(lines), records.len() as u64), hasher.finish()))
-}
-
-fn edges_of(records: &[&RawValue], order: &[Path]) -> Result<Option<Edges>, Wrong> {
-    let (Some(first), Some(last), false) = (records.first(), records.last(), order.is_empty()) else { return Ok(None) };
-    let wanted: Vec<&Path> = order.iter().collect();
-    let values = |record: &RawValue| -> Result<Vec<Option<Value>>, Wrong> {
-        let found = pick(record.get(), &wanted)?;
-        order.iter().zip(found).map(|(path, raw)| raw.map(|raw| value_of(path, raw)).transpose()).collect()
-    };
-    Ok(Some(Edges { first: values(first)?, last: values(last)? }))
+    Ok(Batch::new(Bytes::from(lines), records.len() as u64))
 }
 
 fn arrays_of(text: &str) -> String {
@@ -252,14 +303,10 @@ fn arrays_of(text: &str) -> String {
     }
 }
 
-/// A raw value is valid JSON already, and may still hold what no text can: a lone surrogate. Read as `null`, it would end
-/// the collection.
-fn value_of(path: &Path, raw: &RawValue) -> Result<Value, Wrong> {
-    serde_json::from_str(raw.get()).map_err(|error| Wrong::Unreadable { path: path.clone(), what: error.to_string() })
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn split(records: &str, text: &str) -> Result<Page, Wrong> {
@@ -318,16 +365,16 @@ mod tests {
     fn the_first_place_that_exists_holds_the_records() {
         let mut pagination = Pagination::of(Style::Single, Records::at(Path::root()));
         pagination.records.paths.push("items".parse().unwrap());
-        assert_eq!(split_with(&pagination, r#"{"items":[1]}"#).unwrap().records(), 1);
-        assert_eq!(split_with(&pagination, "[1,2]").unwrap().records(), 2);
-        assert_eq!(split_with(&pagination, r#"{"items":null}"#).unwrap().records(), 0);
+        assert_eq!(split_with(&pagination, r#"{"items":[1]}"#).unwrap().batch.records(), 1);
+        assert_eq!(split_with(&pagination, "[1,2]").unwrap().batch.records(), 2);
+        assert_eq!(split_with(&pagination, r#"{"items":null}"#).unwrap().batch.records(), 0);
     }
 
     #[test]
     fn fields_are_found_before_and_after_the_records() {
         for text in [r#"{"meta":{"total":5},"data":[1]}"#, r#"{"data":[1],"x":[{}],"meta":{"y":"","total":5}}"#] {
             let page = split("data", text).unwrap();
-            assert_eq!(page.field(&"meta.total".parse().unwrap()), Some(&Value::from(5)));
+            assert_eq!(page.fields.get(&"meta.total".parse().unwrap()), Some(&Value::from(5)));
         }
     }
 
@@ -336,24 +383,6 @@ mod tests {
         let text = r#"{"data":[{"id":1,"name":"\ud83d"}],"meta":{"total":"\ud83d"}}"#;
         assert!(matches!(split("data", text), Err(Wrong::Unreadable { .. })));
         assert_eq!(lines("data", &text.replace("total", "note")), "{\"id\":1,\"name\":\"\\ud83d\"}\n");
-    }
-
-    #[test]
-    fn a_key_is_read_from_its_own_bytes() {
-        let keyset = |key: &str| {
-            let style = Style::Keyset {
-                key: vec![key.parse().unwrap()],
-                param: crate::pagination::Param::Query("after".to_owned()),
-                encode: crate::pagination::Encode::Plain,
-                overlap: crate::pagination::Overlap::None,
-            };
-            let pagination = Pagination::of(style, Records::at(Path::root()));
-            split_with(&pagination, r#"[{"id":1,"name":"\ud83d"},{"id":2,"name":"\ud83d"}]"#)
-        };
-        let edges = keyset("id").unwrap().edges.unwrap();
-        assert_eq!((edges.first, edges.last), (vec![Some(Value::from(1))], vec![Some(Value::from(2))]));
-        assert_eq!(keyset("none").unwrap().edges.unwrap().last, [None]);
-        assert!(matches!(keyset("name"), Err(Wrong::Unreadable { .. })));
     }
 
     #[test]
@@ -390,7 +419,7 @@ mod tests {
     fn an_optional_array_may_be_missing_but_not_be_something_else() {
         let mut pagination = Pagination::of(Style::Single, Records::at("data".parse().unwrap()));
         pagination.records.presence = Presence::Optional;
-        assert_eq!(split_with(&pagination, "{}").unwrap().records(), 0);
+        assert_eq!(split_with(&pagination, "{}").unwrap().batch.records(), 0);
         assert!(split_with(&pagination, r#"{"data":"no"}"#).is_err());
     }
 
@@ -430,15 +459,5 @@ mod tests {
         let mut splitter = Splitter::new(shape);
         splitter.feed(&[b' '; 20]).unwrap();
         assert!(matches!(splitter.feed(b" "), Err(Wrong::PageTooLarge(20))));
-    }
-
-    #[test]
-    fn a_page_is_known_by_its_keys() {
-        let mut pagination = Pagination::of(Style::Single, Records::at(Path::root()));
-        let digest = |pagination: &Pagination, text: &str| split_with(pagination, text).unwrap().digest;
-        assert_ne!(digest(&pagination, r#"[{"id":1,"age":1}]"#), digest(&pagination, r#"[{"id":1,"age":2}]"#));
-        pagination.key = Some("id".parse().unwrap());
-        assert_eq!(digest(&pagination, r#"[{"id":1,"age":1}]"#), digest(&pagination, r#"[{"id":1,"age":2}]"#));
-        assert_ne!(digest(&pagination, r#"[{"id":1,"age":1}]"#), digest(&pagination, r#"[{"id":2,"age":1}]"#));
     }
 }

@@ -40,6 +40,8 @@ pub enum Wrong {
     Duplicate(Path),
     #[error("the value at `{path}` can't be read: {what}")]
     Unreadable { path: Path, what: String },
+    #[error("the page changed between two attempts, after {0} of its records were sent")]
+    Changed(u64),
     #[error("the page says that it failed or is partial: `{path}` is {value}")]
     ErrorInPage { path: Path, value: String },
     #[error("the page repeats the records of page {0}")]
@@ -115,6 +117,7 @@ impl Wrong {
             | Self::TotalShrank { .. }
             | Self::TotalLied(_)
             | Self::Moved(_)
+            | Self::Changed(_)
             | Self::PagesDisagree { .. }
             | Self::MoreWithoutNext { .. }
             | Self::Unrecognised(_)
@@ -173,6 +176,9 @@ impl Wrong {
             }
             Self::Moved(_) => {
                 "numbered pages double and skip records when others are inserted: read again, or use a cursor or key, or an order in which new records come last"
+            }
+            Self::Changed(_) => {
+                "the upstream broke off in the middle of the page, and gave another one when it was asked again: ask again, for smaller pages if that happens often"
             }
             Self::BadFlag(_) => "write `while` as the upstream writes the flag: true, 1 or \"true\"",
             Self::NeverSeen(_) => "correct the path of `more` in `pagination`, or take it out",

@@ -305,8 +305,14 @@ async fn a_reset_that_names_no_error_is_no_end() {
         let forwarded = client::receive(version, proxy.address, client::get("/", "*/*")).await;
         assert!(forwarded.broken.is_some() && forwarded.body == b"[1,2]", "{forwarded:?}");
         let streamed = client::receive(version, proxy.address, client::stream("/")).await;
-        assert_eq!(streamed.head.status, 502, "{}", streamed.whole());
-        assert!(streamed.whole().contains("the stream was reset before its end"), "{}", streamed.whole());
+        // A page that has begun may stream before its reset is noticed.
+        match streamed.head.status.as_u16() {
+            200 => assert!(streamed.broken.is_some() && b"1\n".starts_with(&streamed.body), "{streamed:?}"),
+            status => {
+                assert_eq!(status, 502);
+                assert!(streamed.whole().contains("the stream was reset before its end"), "{}", streamed.whole());
+            }
+        }
     }
 }
 

@@ -11,6 +11,8 @@ mod upstream;
 
 // Whole collections, byte for byte, in every pagination type; what the head of a stream says; raw records.
 mod streams;
+// Pages as they arrive: records that leave before their page is whole, the next page asked for early, pages that break off.
+mod arrival;
 // Everything else: passed through, byte for byte, in both directions; paths that lead out.
 mod forward;
 // Streams that break: every fault, cap and circle; clients that leave; a proxy that is stopped or killed.

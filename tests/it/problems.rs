@@ -74,7 +74,8 @@ const CASES: [Case; 34] = [
         _ => Reply::Whole(answer),
     }),
     case("cut-third-page", "/cursor/orders", CURSOR, |asked, answer| match asked.page {
-        3 => Reply::Cut(answer, super::upstream::Framing::Length),
+        // Before its first record: of those that came, none would be missing.
+        3 => Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"da".to_vec()),
         _ => Reply::Whole(answer),
     }),
     case("same-token-for-ever", "/cursor/orders", CURSOR, |asked, _| {

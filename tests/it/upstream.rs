@@ -58,6 +58,16 @@ pub(super) enum Reply {
     Held(Gate, Box<Reply>),
     /// This, and then nobody is there any more.
     Last(Response<Bytes>),
+    /// These one after the other, and then the connection is closed.
+    Parts(Vec<Part>),
+}
+
+/// A part of an answer on the wire.
+#[derive(Clone)]
+pub(super) enum Part {
+    Send(String),
+    /// Goes on when the gate is opened.
+    Wait(Gate),
 }
 
 /// How a body says where it ends.
@@ -181,6 +191,14 @@ impl Reply {
     /// A page of the test's own.
     pub(super) fn json(text: impl Into<Bytes>) -> Self {
         Self::Whole(answer(200, &[("content-type", "application/json")], text))
+    }
+}
+
+impl Part {
+    /// The parts of an answer: its head, and a body that is announced to be so long.
+    pub(super) fn answer(headers: &str, length: usize, body: impl IntoIterator<Item = Self>) -> Reply {
+        let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n");
+        Reply::Parts([Self::Send(head)].into_iter().chain(body).collect())
     }
 }
 
@@ -318,6 +336,24 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, shared: &Shared
             Reply::Stall(bytes) => {
                 stream.write_all(&bytes).await?;
                 stream.read_u8().await?;
+            }
+            Reply::Parts(parts) => {
+                for part in parts {
+                    match part {
+                        Part::Send(text) => stream.write_all(text.as_bytes()).await?,
+                        Part::Wait(gate) => {
+                            gate.reached.cancel();
+                            tokio::select! {
+                                () = gate.opened.cancelled() => {}
+                                _ = stream.read_u8() => {
+                                    gate.left.cancel();
+                                    return Ok(());
+                                }
+                            }
+                        }
+                    }
+                }
+                return stream.shutdown().await;
             }
             Reply::Held(..) => unreachable!("a held reply was waited for"),
         }

@@ -257,6 +257,7 @@ fn a_page_that_repeats_an_earlier_one_is_an_error_under_any_address() {
         Answer { status: 200, headers: vec![], body: json!({"data": data(0..2), "next": format!("nonce{asked}")}) }
     });
     assert!(matches!(crawled.end, Err(Wrong::Repeat(1))));
+    assert_eq!(crawled.ids, [0, 1]);
 }
 
 #[test]
@@ -264,7 +265,42 @@ fn an_ignored_page_parameter_is_an_error() {
     for pagination in [page(), offset()] {
         let crawled = crawl(&pagination, |_| Answer { status: 200, headers: vec![], body: json!({"data": data(0..5)}) });
         assert!(matches!(crawled.end, Err(Wrong::Repeat(1))));
+        assert_eq!(crawled.ids, [0, 1, 2, 3, 4]);
     }
+}
+
+#[test]
+fn pages_that_start_alike_and_go_on_differently_are_no_repeats() {
+    let sticky = |from: u64| json!({"data": [record(0), record(from), record(from + 1)]});
+    let mut pagination = page();
+    pagination.key = None;
+    let pages = vec![sticky(1), sticky(3), sticky(5), json!({"data": []})];
+    let crawled = crawl(&pagination, answers(pages));
+    assert_eq!((crawled.ids, crawled.end.unwrap()), (vec![0, 1, 2, 0, 3, 4, 0, 5, 6], Proof::EmptyPage));
+}
+
+#[test]
+fn a_total_that_shrinks_is_seen_before_its_page_leaves() {
+    let mut pagination = page();
+    pagination.total = Some(Source::Body(path("total")));
+    let pages = vec![json!({"total": 12, "data": data(0..5)}), json!({"total": 11, "data": data(6..11)})];
+    let crawled = crawl(&pagination, answers(pages));
+    assert!(matches!(crawled.end, Err(Wrong::TotalShrank { before: 12, after: 11 })));
+    assert_eq!(crawled.ids, [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_range_of_another_place_gives_nothing() {
+    let pagination = of(Style::Range { unit: "items".into(), size: 2 });
+    let mut asked = 0;
+    let crawled = crawl(&pagination, |_| {
+        asked += 1;
+        let range = ["items 0-1/6", "items 1-2/6"][asked - 1];
+        let ids = asked as u64 - 1;
+        Answer { status: 206, headers: vec![("content-range", range.to_owned())], body: json!({"data": data(ids..ids + 2)}) }
+    });
+    assert!(matches!(crawled.end, Err(Wrong::BadRange(_))));
+    assert_eq!(crawled.ids, [0, 1]);
 }
 
 #[test]
@@ -300,7 +336,9 @@ fn a_total_that_is_the_size_of_one_page_is_found_out() {
     let mut pagination = offset();
     pagination.total = Some(Source::Body(path("count")));
     let pages = vec![json!({"data": data(0..5), "count": 5}), json!({"data": data(5..10), "count": 5})];
-    assert!(matches!(crawl(&pagination, answers(pages)).end, Err(Wrong::TotalLied(5))));
+    let crawled = crawl(&pagination, answers(pages));
+    assert!(matches!(crawled.end, Err(Wrong::TotalLied(5))));
+    assert_eq!(crawled.ids, [0, 1, 2, 3, 4]);
 }
 
 #[test]
@@ -553,7 +591,9 @@ fn records_that_moved_into_the_next_page_are_an_error() {
     by_total.total = Some(Source::Body(path("total")));
     for pagination in [by_key, by_total] {
         let pages = vec![json!({"data": data(1..3), "total": 3}), json!({"data": data(2..4), "total": 4})];
-        assert!(matches!(crawl(&pagination, answers(pages)).end, Err(Wrong::Moved(1))));
+        let crawled = crawl(&pagination, answers(pages));
+        assert!(matches!(crawled.end, Err(Wrong::Moved(1))));
+        assert_eq!(crawled.ids, [1, 2], "the second page comes in pieces, and gives nothing that moved");
     }
 }
 

@@ -4,11 +4,12 @@ use http::{Method, header};
 use serde_json::{Value, json};
 use url::Url;
 
+use super::gist::{Gist, values_of};
 use super::range;
 use super::tally::{excerpt, number};
 use crate::pagination::guard::Guard;
 use crate::pagination::link::links;
-use crate::pagination::page::{Head, Page};
+use crate::pagination::page::{Fields, Head};
 use crate::pagination::request::RequestBody;
 use crate::pagination::{
     Advance, Base, Cursor, Encode, PageRequest, Pagination, Param, Source, Style, Template, Token, Wrong,
@@ -24,6 +25,8 @@ pub(super) struct Addresses<'a> {
     pub(super) position: u64,
     /// How many records it was asked for.
     pub(super) size: Option<u64>,
+    /// The page itself.
+    pub(super) page: &'a Gist,
 }
 
 /// A computed address, and the number in it.
@@ -34,11 +37,11 @@ pub(super) struct Computed {
 
 impl Addresses<'_> {
     /// The address that the page hands out, for the styles in which pages point to each other.
-    pub(super) fn pointed(&self, head: &Head, page: &Page) -> Result<Option<PageRequest>, Wrong> {
+    pub(super) fn pointed(&self, head: &Head, fields: &Fields) -> Result<Option<PageRequest>, Wrong> {
         match &self.pagination.style {
             Style::LinkHeader { rel, attribute } => self.link_header(rel, attribute.as_ref(), head),
-            Style::NextUrl { next, base } => self.next_url(next, base, head, page),
-            Style::Cursor(cursor) => self.cursor(cursor, head, page),
+            Style::NextUrl { next, base } => self.next_url(next, base, head, fields),
+            Style::Cursor(cursor) => self.cursor(cursor, head, fields),
             _ => Ok(None),
         }
     }
@@ -57,12 +60,18 @@ impl Addresses<'_> {
         next.filter(live).map(|link| self.at(&head.url, &link.target)).transpose()
     }
 
-    fn next_url(&self, next: &[Source], base: &Base, head: &Head, page: &Page) -> Result<Option<PageRequest>, Wrong> {
+    fn next_url(
+        &self,
+        next: &[Source],
+        base: &Base,
+        head: &Head,
+        fields: &Fields,
+    ) -> Result<Option<PageRequest>, Wrong> {
         let base = match base {
             Base::Request => &head.url,
             Base::Url(url) => url,
         };
-        let Some((source, value)) = first_live(next, head, page, &[]) else { return Ok(None) };
+        let Some((source, value)) = first_live(next, head, fields, &[]) else { return Ok(None) };
         match (source, value) {
             (Source::Links { .. }, Value::Object(link)) => self.link_object(&link, base).map(Some),
             (_, Value::String(link)) => self.at(base, &link).map(Some),
@@ -107,11 +116,11 @@ impl Addresses<'_> {
         Ok(PageRequest { url: self.guard.resolve(base, link)?, ..self.first.clone() })
     }
 
-    fn cursor(&self, cursor: &Cursor, head: &Head, page: &Page) -> Result<Option<PageRequest>, Wrong> {
+    fn cursor(&self, cursor: &Cursor, head: &Head, fields: &Fields) -> Result<Option<PageRequest>, Wrong> {
         let mut next = self.first.clone();
         let mut found = false;
         for token in &cursor.tokens {
-            if let Some(value) = token_value(token, cursor, head, page)? {
+            if let Some(value) = token_value(token, cursor, head, fields)? {
                 let value = match &cursor.template {
                     Some(template) => json!(self.filled(template, &token.param, &[("cursor", text_of(&value))])),
                     None => value,
@@ -121,7 +130,7 @@ impl Addresses<'_> {
             }
         }
         if let Some(path) = &cursor.merge {
-            match page.field(path) {
+            match fields.get(path) {
                 Some(Value::Object(members)) => {
                     for (name, value) in members {
                         next.set(&Param::Query(name.clone()), value, Encode::Plain)?;
@@ -136,7 +145,7 @@ impl Addresses<'_> {
     }
 
     /// The address that follows from the page's number or last key; none where one page is all there is.
-    pub(super) fn computed(&self, head: &Head, page: &Page) -> Result<Option<Computed>, Wrong> {
+    pub(super) fn computed(&self, head: &Head, fields: &Fields) -> Result<Option<Computed>, Wrong> {
         match &self.pagination.style {
             Style::Page { param, template, .. } => {
                 let position = self.position.saturating_add(1);
@@ -144,11 +153,11 @@ impl Addresses<'_> {
             }
             Style::Offset { param, step, template, .. } => {
                 let step = match step {
-                    Advance::Returned => page.records(),
-                    Advance::PageSize => self.size.unwrap_or_else(|| page.records()),
+                    Advance::Returned => self.page.records,
+                    Advance::PageSize => self.size.unwrap_or(self.page.records),
                     Advance::Body(path) => {
                         let source = Source::Body(path.clone());
-                        number(&source, head, page)?.filter(|step| *step > 0).ok_or_else(|| Wrong::NotANumber {
+                        number(&source, head, fields)?.filter(|step| *step > 0).ok_or_else(|| Wrong::NotANumber {
                             source_name: source.to_string(),
                             found: "nothing to advance by".to_owned(),
                         })?
@@ -158,9 +167,8 @@ impl Addresses<'_> {
             }
             Style::Keyset { key, param, encode, .. } => {
                 let mut values = Vec::new();
-                let last = page.edges.as_ref().map(|edges| edges.last.as_slice()).unwrap_or_default();
-                for (path, value) in key.iter().zip(last) {
-                    values.push(value.clone().ok_or_else(|| Wrong::NoKey(path.clone()))?);
+                for (path, value) in key.iter().zip(values_of(&self.page.last, key)?) {
+                    values.push(value.ok_or_else(|| Wrong::NoKey(path.clone()))?);
                 }
                 let value = if values.len() == 1 { values.remove(0) } else { Value::Array(values) };
                 let mut request = self.first.clone();
@@ -168,7 +176,7 @@ impl Addresses<'_> {
                 Ok(Some(Computed { request, position: 0 }))
             }
             Style::Range { unit, size } => {
-                let position = self.position.saturating_add(page.records());
+                let position = self.position.saturating_add(self.page.records);
                 let mut request = self.first.clone();
                 request.headers.insert(header::RANGE, range::wanted(unit, position, *size)?);
                 Ok(Some(Computed { request, position }))
@@ -215,8 +223,8 @@ impl Addresses<'_> {
     }
 }
 
-fn token_value(token: &Token, cursor: &Cursor, head: &Head, page: &Page) -> Result<Option<Value>, Wrong> {
-    let Some((source, value)) = first_live(&token.next, head, page, &cursor.end_values) else { return Ok(None) };
+fn token_value(token: &Token, cursor: &Cursor, head: &Head, fields: &Fields) -> Result<Option<Value>, Wrong> {
+    let Some((source, value)) = first_live(&token.next, head, fields, &cursor.end_values) else { return Ok(None) };
     let value = match (source, value) {
         (Source::Links { .. }, Value::Object(link)) => json!(target_of(&link)),
         (_, value) => value,
@@ -236,13 +244,18 @@ fn token_value(token: &Token, cursor: &Cursor, head: &Head, page: &Page) -> Resu
 }
 
 /// The first source that holds something that is not a way to say "none".
-fn first_live<'s>(sources: &'s [Source], head: &Head, page: &Page, ends: &[Value]) -> Option<(&'s Source, Value)> {
+pub(super) fn first_live<'s>(
+    sources: &'s [Source],
+    head: &Head,
+    fields: &Fields,
+    ends: &[Value],
+) -> Option<(&'s Source, Value)> {
     sources.iter().find_map(|source| {
         let value = match source {
-            Source::Body(path) => page.field(path)?.clone(),
+            Source::Body(path) => fields.get(path)?.clone(),
             Source::Header(name) => json!(String::from_utf8_lossy(head.headers.get(name)?.as_bytes()).trim()),
             Source::Links { path, rel } => {
-                page.field(path)?.as_array()?.iter().find(|link| has_rel(link, rel))?.clone()
+                fields.get(path)?.as_array()?.iter().find(|link| has_rel(link, rel))?.clone()
             }
         };
         (!says_none(&value) && !ends.contains(&value)).then_some((source, value))

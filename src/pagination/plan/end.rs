@@ -6,14 +6,19 @@ use serde_json::Value;
 use super::Proof;
 use super::address::Computed;
 use super::follow::{Aim, Follow, Start, State};
-use super::range::content_range;
+use super::range::{ContentRange, content_range};
 use super::tally::Tally;
-use crate::pagination::page::{Head, Page};
+use crate::pagination::page::{Fields, Head, Page};
 use crate::pagination::{End, Source, Style, Wrong, detect};
 
-/// What the plan knows of a page beside its content.
+/// A page that is whole.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Came {
+pub(super) struct Came<'a> {
+    pub(super) head: &'a Head,
+    /// What stood around its records.
+    pub(super) page: &'a Page,
+    /// How many records it holds.
+    pub(super) records: u64,
     /// How many of its records no page before had.
     pub(super) new: u64,
     /// Whether it is shorter than a page before it.
@@ -22,14 +27,15 @@ pub(super) struct Came {
 
 impl Follow {
     /// Where the page leads: Asked ⇒ Ask, or Asked ⇒ Done.
-    pub(super) fn advance(&mut self, head: &Head, page: &Page, came: Came, aim: Aim) -> Result<(), Wrong> {
+    pub(super) fn advance(&mut self, came: Came<'_>, aim: Aim) -> Result<(), Wrong> {
         if let Aim::Confirm(proof) = aim {
             return self.finish(proof);
         }
-        let more = self.more(page)?;
+        let Came { head, page, .. } = came;
+        let more = self.more(&page.fields)?;
         self.tally.flagged |= more.is_some();
         if self.pagination.style.is_pointed() {
-            match (self.addresses().pointed(head, page)?, more) {
+            match (self.addresses().pointed(head, &page.fields)?, more) {
                 (Some(_), Some(false)) => self.finish(Proof::Flag),
                 (Some(_), _) if self.pagination.end == End::EmptyPage && came.new == 0 => self.finish(Proof::EmptyPage),
                 (Some(next), _) => self.ask(Computed { request: next, position: 0 }, Aim::Records),
@@ -40,14 +46,14 @@ impl Follow {
                 }
             }
         } else if matches!(self.pagination.style, Style::Range { .. }) {
-            self.advance_range(head, page)
+            self.advance_range(came)
         } else {
-            self.advance_counted(head, page, came, more)
+            self.advance_counted(came, more)
         }
     }
 
     /// Numbers and keys: nothing in the page leads on, so what ends it must be proven.
-    fn advance_counted(&mut self, head: &Head, page: &Page, came: Came, more: Option<bool>) -> Result<(), Wrong> {
+    fn advance_counted(&mut self, came: Came<'_>, more: Option<bool>) -> Result<(), Wrong> {
         if more == Some(false) {
             return self.finish(Proof::Flag);
         }
@@ -62,8 +68,8 @@ impl Follow {
         if self.pagination.end == End::ShortPage && came.short {
             return self.finish(Proof::ShortPage);
         }
-        let Some(next) = self.addresses().computed(head, page)? else {
-            return self.finish_single(head, page, more);
+        let Some(next) = self.addresses().computed(came.head, &came.page.fields)? else {
+            return self.finish_single(came, more);
         };
         match self.agreeing(more)? {
             // Two signals agree: the count, and a page shorter than those before it.
@@ -89,32 +95,35 @@ impl Follow {
         }
     }
 
-    fn advance_range(&mut self, head: &Head, page: &Page) -> Result<(), Wrong> {
-        let bad = |what: String| Wrong::BadRange(what);
-        let range = content_range(&head.headers)?;
-        let Some(range) = range else {
+    /// What an answer's head says of its range is the one that was asked for: its records are none of another place.
+    pub(super) fn check_range(&self, head: &Head) -> Result<(), Wrong> {
+        let bad = |what: String| Err(Wrong::BadRange(what));
+        match content_range(&head.headers)? {
+            Some(ContentRange { span: Some((first, last)), .. }) if first != self.position.number => bad(format!(
+                "Content-Range says {first}-{last} where records from {} were asked for",
+                self.position.number
+            )),
             // RFC 9110 §14.2: a server that ignores the range sends the whole, with 200 and without Content-Range.
-            return match (head.status, self.tally.pages) {
-                (StatusCode::OK, 1) => self.finish_single(head, page, None),
-                (StatusCode::OK, _) => Err(bad("200 for the whole where earlier answers were ranges".to_owned())),
-                _ => Err(bad("206 without Content-Range".to_owned())),
-            };
-        };
-        if range.span.is_none() && page.records() == 0 {
+            None if head.status == StatusCode::PARTIAL_CONTENT => bad("206 without Content-Range".to_owned()),
+            None if self.tally.pages > 0 => bad("200 for the whole where earlier answers were ranges".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    fn advance_range(&mut self, came: Came<'_>) -> Result<(), Wrong> {
+        let bad = |what: String| Wrong::BadRange(what);
+        let Some(range) = content_range(&came.head.headers)? else { return self.finish_single(came, None) };
+        if range.span.is_none() && came.records == 0 {
             return self.finish(Proof::EmptyPage);
         }
         let (first, last) = range.span.ok_or_else(|| bad("records without a range in Content-Range".to_owned()))?;
-        if first != self.position.number || last - first + 1 != page.records() {
-            return Err(bad(format!(
-                "{} records from {} where Content-Range says {first}-{last}",
-                page.records(),
-                self.position.number
-            )));
+        if last - first + 1 != came.records {
+            return Err(bad(format!("{} records where Content-Range says {first}-{last}", came.records)));
         }
         self.tally.total = range.total.or(self.tally.total);
         match range.total {
             Some(total) if last + 1 >= total => self.finish(Proof::Total(total)),
-            _ => match self.addresses().computed(head, page)? {
+            _ => match self.addresses().computed(came.head, &came.page.fields)? {
                 Some(next) => self.ask(next, Aim::Records),
                 None => self.finish(Proof::SinglePage),
             },
@@ -122,10 +131,10 @@ impl Follow {
     }
 
     /// One page is all, unless its answer plainly says that there is more.
-    fn finish_single(&mut self, head: &Head, page: &Page, more: Option<bool>) -> Result<(), Wrong> {
+    fn finish_single(&mut self, came: Came<'_>, more: Option<bool>) -> Result<(), Wrong> {
         let live = match more {
             Some(true) => self.pagination.more.as_ref().map(|more| format!("`{}` says that there is more", more.path)),
-            _ => detect::live_pointer(&head.headers, &detect::outline(&page.raw)),
+            _ => detect::live_pointer(&came.head.headers, &detect::outline(&came.page.sketch)),
         };
         match live {
             Some(live) => Err(Wrong::MoreThanOnePage(live)),
@@ -159,9 +168,9 @@ impl Follow {
     }
 
     /// The upstream's flag, where it has one and the page holds it.
-    fn more(&self, page: &Page) -> Result<Option<bool>, Wrong> {
+    pub(super) fn more(&self, fields: &Fields) -> Result<Option<bool>, Wrong> {
         let Some(more) = &self.pagination.more else { return Ok(None) };
-        match (page.field(&more.path), &more.while_) {
+        match (fields.get(&more.path), &more.while_) {
             (None | Some(Value::Null), _) => Ok(None),
             (Some(Value::Bool(found)), Value::Bool(wanted)) => Ok(Some(found == wanted)),
             (Some(Value::Number(found)), Value::Number(wanted)) => Ok(Some(found.as_f64() == wanted.as_f64())),
@@ -181,7 +190,7 @@ impl Follow {
         let by_attribute = matches!(self.pagination.style, Style::LinkHeader { attribute: Some(_), .. });
         let sources = self.pagination.pointers();
         let present = |source: &&Source| match source {
-            Source::Body(path) | Source::Links { path, .. } => page.field(path).is_some(),
+            Source::Body(path) | Source::Links { path, .. } => page.fields.get(path).is_some(),
             Source::Header(name) => head.headers.contains_key(name),
         };
         if self.tally.pages > 1 || by_attribute || sources.iter().any(present) {
@@ -191,7 +200,7 @@ impl Follow {
             Style::LinkHeader { rel, .. } => format!("a Link header with rel={rel}"),
             _ => sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         };
-        match detect::live_pointer(&head.headers, &detect::outline(&page.raw)) {
+        match detect::live_pointer(&head.headers, &detect::outline(&page.sketch)) {
             Some(live) => Err(Wrong::PointerElsewhere { configured, live }),
             None => Ok(()),
         }

@@ -1,26 +1,25 @@
-//! The plan that walks one page at a time: each answer is proven against the ones before it, and leads to the next or to
-//! the end.
+//! The plan that walks one page after the other: each answer is proven against the ones before it, and leads to the next or
+//! to the end.
 
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde_json::Value;
 
 use super::address::{Addresses, Computed};
-use super::end::Came;
+use super::gist::{Gist, Mark};
 use super::range;
-use super::tally::{Shrunk, Tally, excerpt};
-use super::{Emit, Proof, Step};
+use super::tally::{Tally, excerpt, number};
+use super::{Proof, Step};
 use crate::pagination::detect;
 use crate::pagination::guard::Guard;
-use crate::pagination::page::{Head, Page};
-use crate::pagination::{Caps, End, Overlap, PageRequest, Pagination, Param, SameToken, Style, Wrong};
+use crate::pagination::page::{Fields, Head};
+use crate::pagination::{Caps, End, PageRequest, Pagination, Param, SameToken, Style, Wrong};
 
 /// One page at a time.
 #[derive(Debug)]
 pub struct Follow {
     pub(super) pagination: Arc<Pagination>,
-    caps: Caps,
+    pub(super) caps: Caps,
     guard: Guard,
     first: PageRequest,
     pub(super) state: State,
@@ -28,14 +27,11 @@ pub struct Follow {
     pub(super) position: Position,
     /// How many records a page is asked for: the client's own number, else the configured one.
     pub(super) size: Option<u64>,
-    last: Option<Last>,
-}
-
-/// The last record before the current page.
-#[derive(Debug)]
-struct Last {
-    line: Vec<u8>,
-    key: Option<Vec<Option<Value>>>,
+    pub(super) mark: Mark,
+    /// The page that is arriving.
+    pub(super) page: Gist,
+    /// The last record before it.
+    pub(super) last: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -72,6 +68,7 @@ impl Follow {
     /// A walk that starts with `first`, to which the page size and the first number are added.
     pub fn new(pagination: Arc<Pagination>, caps: Caps, guard: Guard, first: PageRequest) -> Result<Self, Wrong> {
         let first = pagination.sized(first)?;
+        let mark = Mark::of(pagination.key.as_ref());
         let mut plan = Self {
             pagination,
             caps,
@@ -81,6 +78,8 @@ impl Follow {
             tally: Tally::default(),
             position: Position { number: 0, start: Start::Beginning },
             size: None,
+            mark,
+            page: Gist::default(),
             last: None,
         };
         plan.size = plan.asked_size()?;
@@ -95,6 +94,7 @@ impl Follow {
             // Ask ⇒ Asked, and Asked ⇒ Asked: an answer that was never reported is asked for once more
             State::Ask(request, aim) | State::Asked(request, aim) => {
                 let (request, aim) = (request.clone(), *aim);
+                self.page = Gist::default();
                 self.state = State::Asked(request.clone(), aim);
                 Step::Fetch(request)
             }
@@ -117,53 +117,9 @@ impl Follow {
         self.tally.total
     }
 
-    /// The page that was asked for came: which of its records to emit, or why none of them can be trusted.
-    pub fn arrived(&mut self, head: &Head, page: &Page) -> Result<Emit, Wrong> {
-        self.check_error(page)?;
-        let aim = match self.state {
-            State::Asked(_, aim) => aim,
-            State::Ask(..) | State::Done(_) => Aim::Records,
-        };
-        if head.status == StatusCode::PARTIAL_CONTENT && !matches!(self.pagination.style, Style::Range { .. }) {
-            return Err(Wrong::Status { status: head.status, excerpt: String::new() });
-        }
-        let skip = self.overlapping(page)?;
-        let new = page.records() - skip;
-        if let Some(earlier) = self.tally.repeated(page).filter(|_| new > 0) {
-            return match aim {
-                // Asked ⇒ Done: an upstream that clamps page numbers gives the last page once more. Where only one page
-                // came before, it may as well be one that ignores the number.
-                Aim::Confirm(proof) if earlier == self.tally.pages && (earlier > 1 || self.counts_agree()) => {
-                    self.finish(proof).map(|()| Emit::Nothing)
-                }
-                _ => Err(Wrong::Repeat(earlier)),
-            };
-        }
-        if let Aim::Confirm(proof) = aim
-            && new > 0
-        {
-            return Err(match proof {
-                Proof::TotalPages(total_pages) => Wrong::PagesDisagree { pages: self.tally.pages + 1, total_pages },
-                _ => Wrong::TotalLied(self.tally.records),
-            });
-        }
-        let before = self.tally.total;
-        let totals = (self.pagination.total.as_ref(), self.pagination.total_pages.as_ref());
-        let shrunk = self.tally.read_totals(totals.0, totals.1, head, page)?;
-        if let Shrunk::From(before) = shrunk
-            && self.pagination.style.is_numbered()
-        {
-            return Err(Wrong::TotalShrank { before, after: self.tally.total.unwrap_or_default() });
-        }
-        self.check_moved(page, before)?;
-        let short = page.records() < self.tally.longest;
-        self.tally.count(page, new);
-        self.advance(head, page, Came { new, short }, aim)?;
-        self.tally.longest = self.tally.longest.max(page.records());
-        if let Some(line) = page.batch.each().next_back() {
-            self.last = Some(Last { line: line.to_vec(), key: page.edges.as_ref().map(|edges| edges.last.clone()) });
-        }
-        Ok(Emit::From { skip })
+    /// The total that a page tells that is still arriving.
+    pub fn total_in(&self, head: &Head, fields: &Fields) -> Option<u64> {
+        number(self.pagination.total.as_ref()?, head, fields).ok()?
     }
 
     /// The page that was asked for was refused; `Ok` where that is how the collection ends.
@@ -171,6 +127,8 @@ impl Follow {
         // 400 and 422 also mean that a parameter is unknown or that a window is too deep.
         let past_the_last = matches!(status.as_u16(), 404 | 410 | 416);
         match (&self.pagination.style, self.pagination.end, &self.state) {
+            // A page that had records a moment ago is not past the last.
+            _ if self.page.records > 0 => Err(refusal(status, headers, body)),
             // Asked ⇒ Done
             (_, _, State::Asked(_, Aim::Confirm(proof))) if past_the_last => self.finish(*proof),
             (_, End::Status(end), _) if end == status && self.tally.pages > 0 => self.finish(Proof::Status(status)),
@@ -180,11 +138,7 @@ impl Follow {
                 self.tally.total = Some(total);
                 self.finish(Proof::Total(total))
             }
-            _ => {
-                let location = headers.get(header::LOCATION).filter(|_| status.is_redirection());
-                let said = location.map_or(body, HeaderValue::as_bytes);
-                Err(Wrong::Status { status, excerpt: excerpt(&String::from_utf8_lossy(said)) })
-            }
+            _ => Err(refusal(status, headers, body)),
         }
     }
 
@@ -263,45 +217,12 @@ impl Follow {
             first: &self.first,
             position: self.position.number,
             size: self.size,
-        }
-    }
-
-    fn check_error(&self, page: &Page) -> Result<(), Wrong> {
-        let Some(path) = &self.pagination.error else { return Ok(()) };
-        match page.field(path) {
-            Some(value) if !super::address::says_none(value) => {
-                Err(Wrong::ErrorInPage { path: path.clone(), value: excerpt(&value.to_string()) })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// How many records at the page's start are the one that its key named.
-    fn overlapping(&self, page: &Page) -> Result<u64, Wrong> {
-        let overlaps = matches!(self.pagination.style, Style::Keyset { overlap: Overlap::First, .. });
-        match (&self.last, &page.edges) {
-            (Some(Last { line, key: Some(key) }), Some(edges)) if overlaps && edges.first == *key => {
-                if page.batch.each().next() == Some(line) { Ok(1) } else { Err(Wrong::KeyIsShared) }
-            }
-            _ => Ok(0),
-        }
-    }
-
-    /// Records that were inserted before the current page push the last ones of the page before into it.
-    fn check_moved(&self, page: &Page, total_before: Option<u64>) -> Result<(), Wrong> {
-        let grew = self.tally.total > total_before && total_before.is_some();
-        // Without keys, equal records may be different ones.
-        if !self.pagination.style.is_numbered() || !(grew || self.pagination.key.is_some()) {
-            return Ok(());
-        }
-        match &self.last {
-            Some(last) if page.batch.each().any(|line| line == last.line) => Err(Wrong::Moved(self.tally.pages)),
-            _ => Ok(()),
+            page: &self.page,
         }
     }
 
     /// Whether the upstream's total and its number of pages both say that this is all.
-    fn counts_agree(&self) -> bool {
+    pub(super) fn counts_agree(&self) -> bool {
         self.tally.total == Some(self.tally.records) && self.tally.total_pages == Some(self.tally.filled)
     }
 
@@ -315,6 +236,12 @@ impl Follow {
             None => Ok(size.asked()),
         }
     }
+}
+
+fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Wrong {
+    let location = headers.get(header::LOCATION).filter(|_| status.is_redirection());
+    let said = location.map_or(body, HeaderValue::as_bytes);
+    Wrong::Status { status, excerpt: excerpt(&String::from_utf8_lossy(said)) }
 }
 
 /// What stands in a request where a token will go, before there is one; a token that is a page's number begins at 0 or 1.

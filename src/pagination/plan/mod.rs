@@ -1,16 +1,21 @@
 //! What a crawl does next: a pure state machine that is fed answers and asks for pages until the end is proven.
 //!
 //! ```text
-//!             step() ⇒ Fetch            arrived() ⇒ Emit
-//!   Ask ───────────────────────▶ Asked ───────────────────▶ Ask     (a next address)
-//!                                  │  └───────────────────▶ Done    (the end is proven)
-//!                                  └── refused() ─────────▶ Done    (a status that is the end)
+//!        step() ⇒ Fetch      begun(), records() …      arrived()
+//!   Ask ─────────────────▶ Asked ──────────────────────────────▶ Ask     (a next address)
+//!                            │  └──────────────────────────────▶ Done    (the end is proven)
+//!                            └───── refused() ─────────────────▶ Done    (a status that is the end)
 //! ```
+//! A page's records pass through [`Follow::records`] while it arrives, and what may leave of them comes out at once; what the
+//! page's end could still prove to be doubled waits for it. [`Follow::early`] changes nothing.
 //! Whatever is neither a next address nor a proven end is a [`Wrong`](super::Wrong), and the crawl breaks.
 
 mod address;
+mod arrive;
+mod early;
 mod end;
 mod follow;
+mod gist;
 mod range;
 mod tally;
 
@@ -20,6 +25,7 @@ use http::StatusCode;
 
 use super::PageRequest;
 
+pub use early::SoFar;
 pub use follow::Follow;
 
 /// What the crawl has to do.
@@ -29,15 +35,6 @@ pub enum Step {
     Fetch(Box<PageRequest>),
     /// Nothing more: the collection is complete.
     Done(Proof),
-}
-
-/// What to do with the records of a page that arrived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Emit {
-    /// Emit them, but for the first `skip`, which an earlier page held.
-    From { skip: u64 },
-    /// Emit none: the page was only asked for to confirm the end.
-    Nothing,
 }
 
 /// How the end of a collection is known (RFC 9110 has no word for it; each upstream has its own).

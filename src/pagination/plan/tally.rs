@@ -1,8 +1,9 @@
 //! What a crawl has seen so far: the counts that an end is proven against, and what must not come twice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use crate::pagination::page::{Head, Page};
+use super::gist::Gist;
+use crate::pagination::page::{Fields, Head};
 use crate::pagination::{Source, Wrong};
 
 /// The running counts of one crawl.
@@ -28,6 +29,8 @@ pub(super) struct Tally {
     pub(super) total_pages: Option<u64>,
     /// Each page's digest and each request's identity → the page's number.
     digests: HashMap<u64, u64>,
+    /// What each page started with.
+    starts: HashSet<u64>,
     requests: HashMap<u64, u64>,
 }
 
@@ -41,19 +44,31 @@ impl Tally {
         }
     }
 
-    /// The earlier page that held the same records.
-    pub(super) fn repeated(&self, page: &Page) -> Option<u64> {
-        self.digests.get(&page.digest).copied().filter(|_| page.records() > 0)
+    /// Whether a request like this was asked.
+    pub(super) fn knows(&self, identity: u64) -> bool {
+        self.requests.contains_key(&identity)
     }
 
-    /// Counts a page of which `new` records are emitted.
-    pub(super) fn count(&mut self, page: &Page, new: u64) {
+    /// The earlier page that held the same records.
+    pub(super) fn repeated(&self, page: &Gist) -> Option<u64> {
+        self.digests.get(&page.digest()).copied().filter(|_| page.records > 0)
+    }
+
+    /// Whether an earlier page started so.
+    pub(super) fn started(&self, start: u64) -> bool {
+        self.starts.contains(&start)
+    }
+
+    /// Counts a page.
+    pub(super) fn count(&mut self, page: &Gist) {
+        let new = page.new_records();
         self.pages += 1;
         self.records += new;
         self.empty_pages = if new == 0 { self.empty_pages + 1 } else { 0 };
-        if page.records() > 0 {
+        if page.records > 0 {
             self.filled += 1;
-            self.digests.insert(page.digest, self.pages);
+            self.digests.insert(page.digest(), self.pages);
+            self.starts.insert(page.start);
         }
     }
 
@@ -63,18 +78,19 @@ impl Tally {
         total: Option<&Source>,
         total_pages: Option<&Source>,
         head: &Head,
-        page: &Page,
+        fields: &Fields,
+        records: u64,
     ) -> Result<Shrunk, Wrong> {
         let mut shrunk = Shrunk::No;
-        if page.records() > 0 || self.pages == 0 {
-            if let Some(new) = total.map(|source| number(source, head, page)).transpose()?.flatten() {
+        if records > 0 || self.pages == 0 {
+            if let Some(new) = total.map(|source| number(source, head, fields)).transpose()?.flatten() {
                 if let Some(before) = self.total.filter(|before| new < *before) {
                     shrunk = Shrunk::From(before);
                 }
                 self.total = Some(new);
                 self.most = self.most.max(Some(new));
             }
-            if let Some(new) = total_pages.map(|source| number(source, head, page)).transpose()?.flatten() {
+            if let Some(new) = total_pages.map(|source| number(source, head, fields)).transpose()?.flatten() {
                 self.total_pages = Some(new);
             }
         }
@@ -89,9 +105,9 @@ pub(super) enum Shrunk {
 }
 
 /// A whole number in an answer, also where it is spelled as a string; absent and `null` are none.
-pub(super) fn number(source: &Source, head: &Head, page: &Page) -> Result<Option<u64>, Wrong> {
+pub(super) fn number(source: &Source, head: &Head, fields: &Fields) -> Result<Option<u64>, Wrong> {
     let text = match source {
-        Source::Body(path) | Source::Links { path, .. } => match page.field(path) {
+        Source::Body(path) | Source::Links { path, .. } => match fields.get(path) {
             None | Some(serde_json::Value::Null) => return Ok(None),
             Some(serde_json::Value::String(text)) => text.clone(),
             Some(other) => other.to_string(),

@@ -1,0 +1,176 @@
+//! One page on its way: its records are handed out as they arrive, each once however many attempts that takes.
+
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::fetch::{Answer, Attempts, Trouble, ask};
+use super::sent::{Changed, Sent};
+use crate::batch::Batch;
+use crate::pagination::page::{Fields, Head, Page};
+use crate::pagination::split::{Shape, Splitter};
+use crate::pagination::{PageRequest, Wrong};
+use crate::snapshot::Failure;
+use crate::upstream::Client;
+
+/// How many bytes of a page are read before its records are handed out, where they don't pause before.
+const CHUNK: usize = 64 * 1024;
+
+/// What comes of asking for a page, in this order; the last three are an end.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// The head of a page, once for each attempt.
+    Begun(Arc<Head>),
+    /// Every value that has been read so far.
+    Fields(Fields),
+    /// Its next records, each once however many attempts it takes.
+    Records(Batch),
+    /// The page is whole.
+    Page(Page),
+    /// A status that brings no page, and the start of what came with it.
+    Refused(Box<Head>, Bytes),
+    /// It was given up.
+    Failed(Failure),
+}
+
+/// A page on its way: it moves when it is polled, and stops when it is dropped.
+pub(super) struct Fetch {
+    reading: Pin<Box<dyn Future<Output = Event> + Send>>,
+    slot: Slot,
+}
+
+/// Where the page's future leaves an event. Whoever polls takes it out before polling again, so one is enough.
+#[derive(Clone, Debug, Default)]
+struct Slot(Arc<Mutex<Option<Event>>>);
+
+impl Fetch {
+    /// Asks for a page, when it is polled for the first time.
+    pub(super) fn new(client: Client, request: PageRequest, shape: Arc<Shape>) -> Self {
+        let slot = Slot::default();
+        let page = Reading { client, request, shape, slot: slot.clone(), sent: Sent::default() };
+        Self { reading: Box::pin(page.read()), slot }
+    }
+
+    /// The next event; none is to be asked for after an end.
+    pub(super) fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        match self.reading.as_mut().poll(context) {
+            Poll::Ready(event) => Poll::Ready(event),
+            Poll::Pending => self.slot.take().map_or(Poll::Pending, Poll::Ready),
+        }
+    }
+}
+
+impl Event {
+    /// Whether nothing follows it.
+    pub(super) fn is_end(&self) -> bool {
+        matches!(self, Self::Page(_) | Self::Refused(..) | Self::Failed(_))
+    }
+}
+
+impl Slot {
+    /// Leaves an event, and resolves when the page is polled again.
+    async fn leave(&self, event: Event) {
+        let mut left = Some(event);
+        std::future::poll_fn(|_| match left.take() {
+            Some(event) => {
+                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(event);
+                Poll::Pending
+            }
+            None => Poll::Ready(()),
+        })
+        .await;
+    }
+
+    fn take(&self) -> Option<Event> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// All attempts at one page.
+struct Reading {
+    client: Client,
+    request: PageRequest,
+    shape: Arc<Shape>,
+    slot: Slot,
+    sent: Sent,
+}
+
+impl Reading {
+    async fn read(mut self) -> Event {
+        let mut attempts = Attempts::default();
+        loop {
+            let tried = self.attempt().await;
+            match attempts.settle(&self.client, &self.request, tried).await {
+                None => {}
+                Some(Ok(Answer::Page(page))) => return Event::Page(page),
+                Some(Ok(Answer::Refused(head, body))) => return Event::Refused(head, body),
+                Some(Err(failure)) => return Event::Failed(failure),
+            }
+        }
+    }
+
+    async fn attempt(&mut self) -> Result<Answer<Page>, Trouble> {
+        let (head, mut body) = match ask(&self.client, &self.request).await? {
+            Answer::Page(answer) => answer,
+            Answer::Refused(head, body) => return Ok(Answer::Refused(head, body)),
+        };
+        let is_bodiless = head.status == StatusCode::NO_CONTENT;
+        self.slot.leave(Event::Begun(Arc::new(head))).await;
+        self.sent.again();
+        let mut splitter = Splitter::new(Arc::clone(&self.shape));
+        if is_bodiless {
+            splitter.feed(b"{}")?;
+        }
+        let (mut read, mut told) = (0, 0);
+        let client = self.client.clone();
+        loop {
+            let mut next = pin!(client.piece(&mut body));
+            let piece = match std::future::poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await {
+                Poll::Ready(piece) => piece,
+                Poll::Pending => {
+                    // Nothing is there: what has ended leaves now, and not with what comes next.
+                    self.hand_out(&mut splitter, &mut told).await?;
+                    read = 0;
+                    next.await
+                }
+            };
+            let Some(piece) = piece? else { break };
+            splitter.feed(&piece)?;
+            read += piece.len();
+            if read >= CHUNK {
+                self.hand_out(&mut splitter, &mut told).await?;
+                read = 0;
+            }
+        }
+        let mut page = splitter.finish()?;
+        page.batch = self.sent.pass_last(page.batch)?;
+        Ok(Answer::Page(page))
+    }
+
+    async fn hand_out(&mut self, splitter: &mut Splitter, told: &mut usize) -> Result<(), Trouble> {
+        if splitter.fields().len() > *told {
+            *told = splitter.fields().len();
+            self.slot.leave(Event::Fields(splitter.fields().clone())).await;
+        }
+        let batch = self.sent.pass(splitter.take())?;
+        if !batch.is_empty() {
+            self.slot.leave(Event::Records(batch)).await;
+        }
+        Ok(())
+    }
+}
+
+impl From<Changed> for Trouble {
+    fn from(Changed(records): Changed) -> Self {
+        Self::Page(Wrong::Changed(records))
+    }
+}
+
+impl std::fmt::Debug for Fetch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fetch").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,169 @@
+//! What of a page has been handed out: a further attempt at it must begin with the same bytes, which are not handed out again.
+
+use std::fmt;
+use std::hash::Hasher;
+
+use twox_hash::XxHash3_64;
+
+use crate::batch::Batch;
+
+/// The lines of one page that have left, and how far the current attempt has repeated them.
+#[derive(Default)]
+pub(super) struct Sent {
+    bytes: u64,
+    records: u64,
+    hash: XxHash3_64,
+    again: Option<Again>,
+}
+
+/// An attempt that has yet to repeat what an earlier one handed out.
+struct Again {
+    left: u64,
+    hash: XxHash3_64,
+}
+
+/// The page is not the one that it was: so many of its records had left by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Changed(pub(super) u64);
+
+impl Sent {
+    /// Another attempt begins, from the page's start.
+    pub(super) fn again(&mut self) {
+        let again = Again { left: self.bytes, hash: XxHash3_64::new() };
+        self.again = Some(again).filter(|again| again.left > 0);
+    }
+
+    /// The attempt's next records without those that have left already. The rest counts as handed out.
+    pub(super) fn pass(&mut self, batch: Batch) -> Result<Batch, Changed> {
+        let batch = self.repeated(batch)?;
+        self.bytes += batch.lines().len() as u64;
+        self.records += batch.records();
+        self.hash.write(batch.lines());
+        Ok(batch)
+    }
+
+    /// The same for the attempt's last records, which have to be enough.
+    pub(super) fn pass_last(&mut self, batch: Batch) -> Result<Batch, Changed> {
+        let batch = self.repeated(batch)?;
+        if self.again.is_some() { Err(Changed(self.records)) } else { Ok(batch) }
+    }
+
+    fn repeated(&mut self, batch: Batch) -> Result<Batch, Changed> {
+        let Some(again) = &mut self.again else { return Ok(batch) };
+        let length = batch.lines().len() as u64;
+        if length < again.left {
+            again.hash.write(batch.lines());
+            again.left -= length;
+            return Ok(Batch::default());
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "no more than the batch's length, which is a usize")]
+        let (old, new) = batch.lines().split_at(again.left as usize);
+        again.hash.write(old);
+        if !old.ends_with(b"\n") || again.hash.finish() != self.hash.finish() {
+            return Err(Changed(self.records));
+        }
+        self.again = None;
+        let records = newlines(new);
+        Ok(Batch::new(batch.lines().slice_ref(new), records))
+    }
+}
+
+fn newlines(lines: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', lines).count() as u64
+}
+
+impl fmt::Debug for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sent").field("records", &self.records).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn batches(lines: &[String], cuts: &[usize]) -> Vec<Batch> {
+        let mut rest = lines;
+        let mut batches = Vec::new();
+        for cut in cuts {
+            let (now, later) = rest.split_at((*cut).min(rest.len()));
+            batches.push(Batch::new(Bytes::from(now.concat()), now.len() as u64));
+            rest = later;
+        }
+        batches.push(Batch::new(Bytes::from(rest.concat()), rest.len() as u64));
+        batches
+    }
+
+    /// Attempts that break off after some batches, and a last one that is whole; each may have another record changed.
+    type Attempt = (Vec<usize>, usize, Option<usize>);
+
+    fn attempt() -> impl Strategy<Value = Attempt> {
+        let changed = prop_oneof![4 => Just(None), 1 => (0..12_usize).prop_map(Some)];
+        (prop::collection::vec(0..4_usize, 0..6), 0..6_usize, changed)
+    }
+
+    proptest! {
+        /// What comes out is a prefix of the page as it was first seen, each record once; a change before what has left is told.
+        #[test]
+        fn no_record_leaves_twice_and_none_is_lost(
+            sizes in prop::collection::vec(0..9_usize, 0..12),
+            attempts in prop::collection::vec(attempt(), 1..5),
+        ) {
+            let lines: Vec<String> = sizes.iter().map(|size| format!("{}\n", "x".repeat(*size))).collect();
+            let (mut sent, mut out, mut records) = (Sent::default(), Vec::new(), 0);
+            let last = attempts.len() - 1;
+            for (number, (cuts, broken_after, changed)) in attempts.into_iter().enumerate() {
+                let mut page = lines.clone();
+                let changed = changed.filter(|at| *at < page.len());
+                if let Some(at) = changed {
+                    page[at] = format!("y{}", page[at]);
+                }
+                let had = records;
+                sent.again();
+                let mut batches = batches(&page, &cuts);
+                let end = batches.pop().unwrap_or_default();
+                let whole = number == last;
+                let given = if whole { batches.len() } else { broken_after.min(batches.len()) };
+                let mut told = None;
+                for batch in batches.into_iter().take(given) {
+                    match sent.pass(batch) {
+                        Ok(batch) => { records += batch.records(); out.extend_from_slice(batch.lines()); }
+                        Err(Changed(after)) => { told = Some(after); break; }
+                    }
+                }
+                if whole && told.is_none() {
+                    match sent.pass_last(end) {
+                        Ok(batch) => { records += batch.records(); out.extend_from_slice(batch.lines()); }
+                        Err(Changed(after)) => told = Some(after),
+                    }
+                }
+                let differs = changed.is_some_and(|at| (at as u64) < had);
+                if let Some(after) = told {
+                    prop_assert!(differs && after == had && records == had);
+                    return Ok(());
+                }
+                prop_assert!(!(whole && differs), "a changed page went through");
+                if changed.is_some() {
+                    // What follows compares with a page that has changed behind what had left: as good as another page.
+                    return Ok(());
+                }
+            }
+            prop_assert_eq!(records, lines.len() as u64);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), lines.concat());
+        }
+    }
+
+    #[test]
+    fn a_page_that_became_shorter_has_changed() {
+        let batch = |text: &'static str| Batch::new(Bytes::from_static(text.as_bytes()), text.lines().count() as u64);
+        for again in ["1\n", "", "1\n222\n", "1\n20\n", "12\n"] {
+            let mut sent = Sent::default();
+            sent.pass(batch("1\n2\n")).unwrap();
+            sent.again();
+            assert_eq!(sent.pass_last(batch(again)), Err(Changed(2)), "{again:?}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The next request before its page is whole: where what has been read of the page can't be overruled by what has not.
+
+use serde_json::Value;
+
+use super::follow::Follow;
+use crate::pagination::page::{Fields, Head};
+use crate::pagination::{End, PageRequest, Source, Style};
+
+/// What has come of a page that is still arriving.
+#[derive(Clone, Copy, Debug)]
+pub struct SoFar<'a> {
+    pub head: &'a Head,
+    pub fields: &'a Fields,
+    /// How many of its records.
+    pub records: u64,
+    /// How many pages have been asked for and are not whole, this one included.
+    pub in_flight: u64,
+}
+
+impl Follow {
+    /// The request that the page will most likely lead to. A hint: [`Follow::step`] decides, and what it asks for is this or
+    /// something else.
+    pub fn early(&self, page: SoFar<'_>) -> Option<PageRequest> {
+        let goes_on = match &self.pagination.more {
+            Some(more) => page.fields.get(&more.path).is_some() && self.more(page.fields).ok()? == Some(true),
+            None => true,
+        };
+        let may_be_last = self.pagination.end == End::EmptyPage && page.records == 0;
+        if !goes_on || may_be_last || self.may_be_capped(page.in_flight) || self.check_error(page.fields).is_err() {
+            return None;
+        }
+        let certain = match &self.pagination.style {
+            Style::LinkHeader { .. } => true,
+            Style::NextUrl { next, .. } => is_certain(next, &[], page),
+            Style::Cursor(cursor) => {
+                let merged = cursor.merge.as_ref().is_none_or(|path| page.fields.get(path).is_some());
+                merged && cursor.tokens.iter().all(|token| is_certain(&token.next, &cursor.end_values, page))
+            }
+            _ => false,
+        };
+        let next = certain.then(|| self.addresses().pointed(page.head, page.fields).ok()?).flatten()?;
+        (!self.tally.knows(next.identity())).then_some(next)
+    }
+
+    /// Whether a limit may be reached before the page after those in flight.
+    fn may_be_capped(&self, in_flight: u64) -> bool {
+        let asked = self.tally.pages + in_flight;
+        let limits = &self.pagination.limits;
+        limits.max_results.is_some() || limits.max_pages.is_some_and(|most| asked >= most) || asked >= self.caps.pages
+    }
+}
+
+/// Whether the first source that points somewhere is known: one before it that has not been read yet may do so, too.
+fn is_certain(sources: &[Source], ends: &[Value], page: SoFar<'_>) -> bool {
+    for source in sources {
+        let is_read = match source {
+            Source::Header(_) => true,
+            Source::Body(path) | Source::Links { path, .. } => page.fields.get(path).is_some(),
+        };
+        if !is_read {
+            return false;
+        }
+        if super::address::first_live(std::slice::from_ref(source), page.head, page.fields, ends).is_some() {
+            return true;
+        }
+    }
+    false
+}
