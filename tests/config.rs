@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use unpage::config::{Config, Credentials, HttpVersion, Options, Secrets, written};
 use unpage::pagination::path::Segment;
 use unpage::pagination::{
-    self, Advance, Base, Cursor, Encode, End, Limits, More, Overlap, PageSize, Pagination, Param, Presence, Records,
-    RecordsShape, SameToken, Source, Style, Template, Token,
+    self, Advance, Base, Cursor, Encode, Encoding, End, Limits, More, Overlap, PageSize, Pagination, Param, Presence,
+    Records, RecordsShape, SameToken, Source, Style, Template, Token, Validation, Whitespace,
 };
 
 /// Secrets that need neither an environment nor a disk.
@@ -328,11 +328,21 @@ fn style() -> impl Strategy<Value = Style> {
 fn pagination() -> impl Strategy<Value = Pagination> {
     let shape = prop_oneof![Just(RecordsShape::Elements), Just(RecordsShape::Values)];
     let presence = prop_oneof![Just(Presence::Required), Just(Presence::Optional)];
-    let records = (prop::collection::vec(path(), 1..3), shape, presence).prop_map(|(paths, shape, presence)| Records {
-        paths,
-        shape,
-        presence,
-    });
+    let text = (
+        prop_oneof![Just(Encoding::None), Just(Encoding::Base64)],
+        prop_oneof![Just(Validation::Structure), Just(Validation::Full)],
+        prop_oneof![Just(Whitespace::Kept), Just(Whitespace::Dropped)],
+    );
+    let records = (prop::collection::vec(path(), 1..3), shape, presence, text).prop_map(
+        |(paths, shape, presence, (encoding, validation, whitespace))| Records {
+            paths,
+            shape,
+            presence,
+            encoding,
+            validation,
+            whitespace,
+        },
+    );
     let size = (param(), prop::option::of(1..100_u64), prop::option::of(100..999_u64))
         .prop_filter("no size", |(_, value, max)| value.or(*max).is_some())
         .prop_map(|(param, value, max)| PageSize { param: Some(param), value, max });

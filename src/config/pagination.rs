@@ -8,8 +8,8 @@ use super::node::{Node, Table};
 use super::upstream;
 use super::value::{self, choice};
 use crate::pagination::{
-    Advance, Base, Cursor, Encode, End, Limits, More, Overlap, PageSize, Pagination, Param, Path, Presence, Records,
-    RecordsShape, SameToken, Source, Style, Template, Token,
+    Advance, Base, Cursor, Encode, Encoding, End, Limits, More, Overlap, PageSize, Pagination, Param, Path, Presence,
+    Records, RecordsShape, SameToken, Source, Style, Template, Token, Validation, Whitespace,
 };
 
 const PARAM: &str =
@@ -36,6 +36,12 @@ pub(super) fn read(table: &Table<'_>) -> Option<Pagination> {
     };
     let presence =
         if table.or("records_optional", false, Node::flag) { Presence::Optional } else { Presence::Required };
+    let encoding = table
+        .or("encoding", Encoding::None, |node| choice(node, &[("none", Encoding::None), ("base64", Encoding::Base64)]));
+    let validation = table.or("validate", Validation::Structure, |node| {
+        choice(node, &[("structure", Validation::Structure), ("full", Validation::Full)])
+    });
+    let whitespace = if table.or("compact", false, Node::flag) { Whitespace::Dropped } else { Whitespace::Kept };
     let page_size = table.maybe("page_size", page_size);
     let total = table.maybe("total", value::source);
     let total_pages = table.maybe("total_pages", value::source);
@@ -43,7 +49,8 @@ pub(super) fn read(table: &Table<'_>) -> Option<Pagination> {
     let error = table.maybe("error_path", value::path);
     let Styled { style, more, end, same_token } = styled?;
     let to_be_found = Records { paths: Vec::new(), ..Records::at(Path::root()) };
-    let records = Records { presence, ..records.unwrap_or(to_be_found) };
+    let records = records.unwrap_or(to_be_found);
+    let records = Records { presence, encoding, validation, whitespace, ..records };
     Some(Pagination { style, records, key, page_size, more, end, same_token, total, total_pages, limits, error })
 }
 
@@ -240,7 +247,7 @@ fn records(node: &Node<'_>) -> Option<Records> {
         choice(node, &[("elements", RecordsShape::Elements), ("values", RecordsShape::Values)])
     });
     let paths = table.must("path", RECORDS, paths)?;
-    Some(Records { paths, shape, presence: Presence::Required })
+    Some(Records { paths, shape, ..Records::at(Path::root()) })
 }
 
 fn page_size(node: &Node<'_>) -> Option<PageSize> {

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::lint;
 use crate::pagination::{
-    Advance, Base, BodyKind, Cursor, Encode, End, More, Overlap, PageSize, Pagination, Param, Path, Presence, Records,
-    RecordsShape, SameToken, Source, Style, Template, Token,
+    Advance, Base, BodyKind, Cursor, Encode, Encoding, End, More, Overlap, PageSize, Pagination, Param, Path, Presence,
+    Records, RecordsShape, SameToken, Source, Style, Template, Token, Validation, Whitespace,
 };
 
 /// The keys of a `[[collection]]` that make this pagination, one a line; reading them makes it again.
@@ -22,6 +22,15 @@ pub fn written(pagination: &Pagination) -> String {
     }
     if records.presence == Presence::Optional {
         lines.put("records_optional", "true");
+    }
+    if records.encoding == Encoding::Base64 {
+        lines.put("encoding", text("base64"));
+    }
+    if records.validation == Validation::Full {
+        lines.put("validate", text("full"));
+    }
+    if records.whitespace == Whitespace::Dropped {
+        lines.put("compact", "true");
     }
     lines.maybe("key", key.as_ref().map(path));
     lines.maybe("page_size", page_size.as_ref().map(page_size_value));

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::pagination::page::Head;
 use crate::pagination::plan::Step;
 use crate::pagination::split::{Shape, Splitter};
-use crate::pagination::{Pagination, Presence, Records, RecordsShape, Style, Wrong, detect};
+use crate::pagination::{Pagination, Path, Presence, Records, Style, Validation, Wrong, detect};
 use crate::snapshot::{Failure, Fault};
 
 use super::fetch::{self, Answer};
@@ -54,7 +54,12 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<Opened, Failure> {
 
 /// The first page, of which nothing is known yet.
 async fn first_page(crawl: &Crawl) -> Result<(Head, Bytes), Failure> {
-    let unknown = Records { paths: Vec::new(), shape: RecordsShape::Elements, presence: Presence::Optional };
+    let unknown = Records {
+        paths: Vec::new(),
+        presence: Presence::Optional,
+        validation: Validation::Full,
+        ..Records::at(Path::root())
+    };
     let shape = Arc::new(Shape::of(&Pagination::of(Style::Single, unknown), &crawl.caps));
     match fetch::whole(&crawl.client, &crawl.first, &crawl.caps, &shape).await? {
         Answer::Page(page) => Ok(page),
@@ -73,7 +78,8 @@ fn configured(said: &Pagination, found: Pagination) -> Pagination {
     if !said.records.paths.is_empty() {
         both.records = said.records.clone();
     }
-    both.records.presence = said.records.presence;
+    let Records { presence, encoding, validation, whitespace, .. } = said.records;
+    both.records = Records { presence, encoding, validation, whitespace, ..both.records };
     both.page_size = said.page_size.clone();
     both.key = said.key.clone().or(both.key);
     both.total = said.total.clone().or(both.total);

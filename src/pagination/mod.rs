@@ -166,6 +166,39 @@ pub struct Records {
     pub shape: RecordsShape,
     /// Whether they may be missing.
     pub presence: Presence,
+    /// How the text that holds them stands in the page.
+    pub encoding: Encoding,
+    /// How much of a page's grammar is checked.
+    pub validation: Validation,
+    /// What becomes of white space between a record's tokens.
+    pub whitespace: Whitespace,
+}
+
+/// How the text that holds the records stands in the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// As a part of the page.
+    None,
+    /// In a string, as base64 (RFC 4648 §4).
+    Base64,
+}
+
+/// How much of the grammar of JSON is checked in records, and in what nobody wants; all else is always checked in full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validation {
+    /// That it is UTF-8, that brackets and quotes match, and that no control character or empty element is there.
+    Structure,
+    /// All of it (RFC 8259).
+    Full,
+}
+
+/// What becomes of white space between a record's tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whitespace {
+    /// Line breaks become spaces.
+    Kept,
+    /// It is left out.
+    Dropped,
 }
 
 /// What holds the records.
@@ -293,7 +326,14 @@ impl Pagination {
 impl Records {
     /// An array at one path, which must be there.
     pub fn at(path: Path) -> Self {
-        Self { paths: vec![path], shape: RecordsShape::Elements, presence: Presence::Required }
+        Self {
+            paths: vec![path],
+            shape: RecordsShape::Elements,
+            presence: Presence::Required,
+            encoding: Encoding::None,
+            validation: Validation::Structure,
+            whitespace: Whitespace::Kept,
+        }
     }
 }
 

@@ -17,12 +17,8 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Wrong> {
 }
 
 fn not_json(text: &str, error: &serde_json::Error) -> Wrong {
-    Wrong::NotJson { what: error.to_string(), start: start_of(text) }
-}
-
-/// The start of a page, for a message.
-pub(super) fn start_of(text: &str) -> String {
-    text.trim_start().chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let start = text.trim_start().chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    Wrong::NotJson { at: error.column() as u64, what: error.to_string(), start }
 }
 
 /// The raw values at `paths`, in one walk over the text, which is checked to be JSON as a whole.
@@ -190,31 +186,6 @@ impl<'de> Visitor<'de> for Walk<'_, '_, '_, 'de> {
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// The values of an object, in its order.
-pub(super) struct Members<'a>(pub(super) Vec<&'a RawValue>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Vec<&'de RawValue>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-                let mut values = Vec::new();
-                while let Some((IgnoredAny, value)) = members.next_entry()? {
-                    values.push(value);
-                }
-                Ok(values)
-            }
-        }
-        json.deserialize_map(Collect).map(Members)
-    }
-}
 
 /// A raw value is valid JSON already, and may still hold what no text can: a lone surrogate. Read as `null`, it would end
 /// the collection.

@@ -22,16 +22,20 @@ pub enum Blame {
 pub enum Wrong {
     #[error("the page is empty where JSON was expected")]
     EmptyPage,
-    #[error("the page isn't JSON: {what}; it starts with `{start}`")]
-    NotJson { what: String, start: String },
+    #[error("the page isn't JSON at byte {at}: {what}; it starts with `{start}`")]
+    NotJson { at: u64, what: String, start: String },
     #[error("the page isn't UTF-8 at byte {0}")]
-    NotUtf8(usize),
+    NotUtf8(u64),
+    #[error("the records' text isn't base64 at byte {at} of the page: {what}")]
+    NotBase64 { at: u64, what: String },
     #[error("the page is nested more than {0} deep")]
     TooDeep(usize),
     #[error("the page is larger than {0} bytes")]
     PageTooLarge(u64),
     #[error("record {index} is larger than {limit} bytes")]
     RecordTooLarge { index: usize, limit: u64 },
+    #[error("the value at `{path}` is larger than {limit} bytes")]
+    FieldTooLarge { path: Path, limit: u64 },
     #[error("no record array at {paths}; the page has {arrays}")]
     NoRecords { paths: String, arrays: String },
     #[error("record {index} has nothing at `{path}`")]
@@ -128,7 +132,7 @@ impl Wrong {
 
     /// Whether the same request may be answered better a moment later.
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::EmptyPage | Self::NotJson { .. } | Self::NotUtf8(_))
+        matches!(self, Self::EmptyPage | Self::NotJson { .. } | Self::NotUtf8(_) | Self::NotBase64 { .. })
     }
 
     /// What to do about it.
@@ -138,9 +142,12 @@ impl Wrong {
             Self::EmptyPage | Self::NotJson { .. } => {
                 "ask the upstream for the same URL with `Accept: application/json` and look at what comes; an HTML page is often a login or an error page"
             }
+            Self::NotBase64 { .. } => {
+                "check `encoding` in the configuration: the records' place must hold base64 (RFC 4648 §4)"
+            }
             Self::TooDeep(_) => "the upstream's page is not one that unpage reads",
             Self::PageTooLarge(_) => "ask for smaller pages (page_size), or raise caps.page",
-            Self::RecordTooLarge { .. } => "raise caps.record",
+            Self::RecordTooLarge { .. } | Self::FieldTooLarge { .. } => "raise caps.record",
             Self::NoRecords { .. } => {
                 "set `records` to the array that holds them; if this is how the upstream reports an error under status 200, set error_path to where it stands; only if a page without records leaves the array out, set records_optional = true"
             }

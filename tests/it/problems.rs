@@ -116,8 +116,9 @@ const CASES: [Case; 34] = [
         Reply::Whole(labelled(answer, "gzip, br", &b"\x1f\x8b\x08\x00"[..]))
     }),
     case("coding-cut", "/cursor/orders", CURSOR, |_, answer| {
+        // Before the first record, which might have left by the time that the rest is missed.
         let body = gzip(answer.body());
-        Reply::Whole(labelled(answer, "gzip", body[..body.len() - 8].to_vec()))
+        Reply::Whole(labelled(answer, "gzip", body[..12].to_vec()))
     }),
     case("coding-trailing", "/cursor/orders", CURSOR, |_, answer| {
         let body = [gzip(answer.body()), vec![0; 8]].concat();

@@ -160,7 +160,7 @@ async fn a_pretty_page_becomes_one_line_a_record() {
     let upstream = Upstream::scripted(0, move |_, _| Reply::json(page)).await;
     let proxy = Proxy::start(&collection(&upstream.url(), "records = \"$\"\npagination = \"none\"")).await;
     let received = ask(Version::Http1, &proxy, &Method::GET, "/").await;
-    let expected = "{     \"id\": 1,  \t\"tags\": [  \"a\\nb\" ]   }\n2\n\"\u{2028}\"\n";
+    let expected = "{     \"id\": 1,   \"tags\": [  \"a\\nb\" ]   }\n2\n\"\u{2028}\"\n";
     assert_eq!(received.whole(), expected);
 }
 

@@ -133,7 +133,7 @@ fn last_line(lines: &[u8]) -> &[u8] {
 }
 
 fn text_of(line: &[u8]) -> Result<&str, Wrong> {
-    std::str::from_utf8(line).map_err(|error| Wrong::NotUtf8(error.valid_up_to()))
+    std::str::from_utf8(line).map_err(|error| Wrong::NotUtf8(error.valid_up_to() as u64))
 }
 
 impl fmt::Debug for Gist {

@@ -1,0 +1,140 @@
+//! What a page's walk has found: the values at the configured paths, and which of the places for records has them.
+
+use serde_json::value::RawValue;
+
+use crate::pagination::page::Fields;
+use crate::pagination::pick::{pick, value_of};
+use crate::pagination::{Path, Records, Wrong};
+
+#[derive(Debug)]
+pub(super) struct Found {
+    fields: Fields,
+    /// Top-level errors that are not empty.
+    errors: Vec<(Path, String)>,
+    holders: Vec<Holder>,
+    chosen: Option<usize>,
+}
+
+/// What stands at a path of the records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holder {
+    NotYet,
+    Null,
+    Records,
+    Other,
+}
+
+/// Whether a place's records are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    Yes,
+    /// In place of those that came before, from a path of lower rank.
+    Instead,
+    No,
+}
+
+/// The place was there before.
+#[derive(Debug)]
+pub(super) struct Twice;
+
+/// How the records of a whole page are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum There {
+    Yes,
+    Null,
+    /// Nothing stands at any of the paths.
+    Absent,
+    /// Something else stands there.
+    No,
+}
+
+impl Found {
+    pub(super) fn new(records: &Records) -> Self {
+        Self {
+            fields: Fields::default(),
+            errors: Vec::new(),
+            holders: vec![Holder::NotYet; records.paths.len()],
+            chosen: None,
+        }
+    }
+
+    pub(super) fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    pub(super) fn into_fields(self) -> Fields {
+        self.fields
+    }
+
+    /// The first top-level error of the page.
+    pub(super) fn first_error(&self) -> Option<&(Path, String)> {
+        self.errors.first()
+    }
+
+    /// Whether no path of a higher rank can turn up any more.
+    pub(super) fn is_sure(&self) -> bool {
+        let before = &self.holders[..self.chosen.unwrap_or(0)];
+        before.iter().all(|holder| *holder != Holder::NotYet)
+    }
+
+    /// The value at the records' path of this rank begins with `byte`.
+    pub(super) fn holder(&mut self, rank: usize, byte: u8, is_holder: bool) -> Result<Taken, Twice> {
+        let before = std::mem::replace(
+            &mut self.holders[rank],
+            match byte {
+                _ if is_holder => Holder::Records,
+                b'n' => Holder::Null,
+                _ => Holder::Other,
+            },
+        );
+        match self.chosen {
+            _ if before != Holder::NotYet => Err(Twice),
+            _ if !is_holder => Ok(Taken::No),
+            Some(chosen) if chosen < rank => Ok(Taken::No),
+            Some(_) => {
+                self.chosen = Some(rank);
+                Ok(Taken::Instead)
+            }
+            None => {
+                self.chosen = Some(rank);
+                Ok(Taken::Yes)
+            }
+        }
+    }
+
+    /// The value at `path` was read; `field` is that path or leads into it.
+    pub(super) fn field(&mut self, field: &Path, path: &Path, raw: &RawValue) -> Result<(), Wrong> {
+        let inside = Path::of(field.segments()[path.segments().len()..].to_vec());
+        let found = pick(raw.get(), &[&inside]).map_err(|wrong| match wrong {
+            Wrong::Duplicate(_) => Wrong::Duplicate(field.clone()),
+            other => other,
+        })?;
+        let Some(raw) = found[0] else { return Ok(()) };
+        if self.fields.get(field).is_some() {
+            return Err(Wrong::Duplicate(field.clone()));
+        }
+        self.fields.push(field.clone(), value_of(field, raw)?);
+        Ok(())
+    }
+
+    /// A value stands where upstreams say that they failed.
+    pub(super) fn error(&mut self, path: &Path, raw: &RawValue) {
+        const EXCERPT: usize = 80;
+        if !matches!(raw.get(), "null" | "false" | "\"\"" | "[]" | "{}" | "0") {
+            let excerpt = raw.get().chars().take(EXCERPT).map(|c| if c.is_control() { ' ' } else { c }).collect();
+            self.errors.push((path.clone(), excerpt));
+        }
+    }
+
+    /// How the records are there, now that the page is whole.
+    pub(super) fn records(&self) -> There {
+        let any = |wanted| self.holders.contains(&wanted);
+        match self.chosen {
+            Some(_) => There::Yes,
+            // Go's encoders write `null` for an empty list.
+            None if any(Holder::Null) => There::Null,
+            None if any(Holder::Other) => There::No,
+            None => There::Absent,
+        }
+    }
+}

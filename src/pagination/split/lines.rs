@@ -1,0 +1,274 @@
+//! The records of a page on their way out: each one a line, copied once.
+//!
+//! What is copied is whole runs of records, and the separators in them become newlines in place. Only where white space stands
+//! around a separator does a run end before it, so that the lines don't have it.
+
+use std::ops::Range;
+
+use bytes::BytesMut;
+
+use super::span::{VALUE, What};
+use crate::batch::Batch;
+use crate::pagination::{Whitespace, Wrong};
+
+/// How much room is added at a time: for what a socket gives at once, and what is left of the record before it.
+const ROOM: usize = 96 * 1024;
+
+/// Whether what is read is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    Records,
+    Nothing,
+}
+
+#[derive(Debug)]
+pub(super) struct Lines {
+    /// Whole lines, and what has come of the record after them.
+    bytes: BytesMut,
+    /// Where that record begins; whole ≤ bytes.len()
+    whole: usize,
+    /// Whole lines that were not taken.
+    lines: u64,
+    /// Lines that were taken.
+    taken: u64,
+    keep: Keep,
+    /// With [`Keep::Nothing`], whether anything has come of the current element.
+    is_begun: bool,
+    /// The last record became a line before its separator came.
+    is_early: bool,
+    whitespace: Whitespace,
+    record_bytes: u64,
+}
+
+/// A part of a text, and where its elements are separated.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part<'a> {
+    pub(super) text: &'a [u8],
+    /// The places of the separators in it.
+    pub(super) cuts: &'a [u16],
+    /// Whether there are tabs or line breaks in it.
+    pub(super) has_breaks: bool,
+}
+
+impl Lines {
+    pub(super) fn new(record_bytes: u64, whitespace: Whitespace) -> Self {
+        Self {
+            bytes: BytesMut::new(),
+            whole: 0,
+            lines: 0,
+            taken: 0,
+            keep: Keep::Records,
+            is_begun: false,
+            is_early: false,
+            whitespace,
+            record_bytes,
+        }
+    }
+
+    /// Says whether what comes now is records.
+    pub(super) fn keep(&mut self, keep: Keep) {
+        self.keep = keep;
+        (self.is_begun, self.is_early) = (false, false);
+    }
+
+    /// Adds a part with the separators in it; `Err` has its place in the part.
+    #[inline]
+    pub(super) fn add(&mut self, part: Part<'_>) -> Result<(), (usize, What)> {
+        if self.keep == Keep::Nothing {
+            return self.pass(part);
+        }
+        let text = part.text;
+        // The run that is copied next, the first separator in it, and where the current record begins.
+        let mut run = if self.is_between() { space_at(text, 0) } else { 0 };
+        let mut first = 0;
+        if self.is_early && run < text.len() {
+            if part.cuts.first().is_none_or(|cut| usize::from(*cut) != run) {
+                return Err((run, What::Expected(SEPARATOR)));
+            }
+            self.is_early = false;
+            run = space_at(text, run + 1);
+            first = 1;
+        }
+        let mut begin = run;
+        let mut held = self.bytes.len() - self.whole;
+        for (number, cut) in part.cuts.iter().enumerate().skip(first) {
+            let cut = usize::from(*cut);
+            let size = held + cut.saturating_sub(begin);
+            self.check_size(size, number - first).map_err(|wrong| (cut, What::Wrong(wrong)))?;
+            held = 0;
+            let after = cut + 1;
+            let is_tight = begin < cut
+                && !is_space(text[cut - 1])
+                && !text.get(after).is_some_and(|byte| is_space(*byte))
+                && self.whitespace == Whitespace::Kept;
+            if is_tight {
+                let opening = if size > cut - begin { self.bytes[self.whole] } else { text[begin] };
+                check_ends(opening, text[cut - 1]).map_err(|what| (cut - 1, what))?;
+                begin = after;
+                continue;
+            }
+            self.copy(part, run..cut.max(run), first..number);
+            self.end_line().map_err(|what| (cut, what))?;
+            run = space_at(text, after);
+            (first, begin) = (number + 1, run);
+        }
+        self.copy(part, run..text.len(), first..part.cuts.len());
+        let rest = self.bytes.len() - self.whole;
+        self.check_size(rest, 0).map_err(|wrong| (text.len(), What::Wrong(wrong)))
+    }
+
+    /// Adds a piece of a record without separators.
+    pub(super) fn add_plain(&mut self, text: &[u8]) {
+        self.bytes.extend_from_slice(text);
+    }
+
+    /// The last record has ended, and so have all; `Ok(false)` if there is none.
+    pub(super) fn end(&mut self) -> Result<bool, What> {
+        match self.keep {
+            Keep::Records if std::mem::take(&mut self.is_early) => Ok(true),
+            Keep::Records if self.bytes[self.whole..].trim_ascii().is_empty() => {
+                self.bytes.truncate(self.whole);
+                Ok(false)
+            }
+            Keep::Records => self.end_line().map(|()| true),
+            Keep::Nothing => Ok(std::mem::take(&mut self.is_begun)),
+        }
+    }
+
+    /// Nothing comes for now, and no bracket of the current record is open: if it is an array or object, it has ended.
+    pub(super) fn end_early(&mut self) -> Result<(), What> {
+        let record = self.bytes[self.whole..].trim_ascii_end();
+        if self.keep == Keep::Records && record.last().is_some_and(|last| matches!(last, b']' | b'}')) {
+            self.end_line()?;
+            self.is_early = true;
+        }
+        Ok(())
+    }
+
+    /// The whole lines.
+    pub(super) fn take(&mut self) -> Batch {
+        let lines = self.bytes.split_to(self.whole).freeze();
+        self.whole = 0;
+        self.taken += self.lines;
+        Batch::new(lines, std::mem::take(&mut self.lines))
+    }
+
+    /// Forgets the lines: they were not the records, or belong to another page. What was taken keeps its bytes.
+    pub(super) fn forget(&mut self) {
+        self.bytes.clear();
+        let bytes = std::mem::take(&mut self.bytes);
+        *self = Self { bytes, ..Self::new(self.record_bytes, self.whitespace) };
+    }
+
+    /// Nothing has come of a record.
+    fn is_between(&self) -> bool {
+        self.bytes.len() == self.whole
+    }
+
+    fn copy(&mut self, part: Part<'_>, run: Range<usize>, cuts: Range<usize>) {
+        let text = &part.text[run.clone()];
+        let place = self.bytes.len();
+        if self.bytes.capacity() - place < text.len() && !self.bytes.try_reclaim(text.len()) {
+            self.bytes.reserve(ROOM.max(text.len()));
+        }
+        self.bytes.extend_from_slice(text);
+        let copied = &mut self.bytes[place..];
+        if part.has_breaks {
+            // What is below a space and no flaw is white space.
+            copied.iter_mut().for_each(|byte| *byte = (*byte).max(b' '));
+        }
+        let cuts = &part.cuts[cuts];
+        for cut in cuts {
+            copied[usize::from(*cut) - run.start] = b'\n';
+        }
+        self.lines += cuts.len() as u64;
+        if let Some(last) = cuts.last() {
+            self.whole = place + usize::from(*last) - run.start + 1;
+        }
+    }
+
+    fn end_line(&mut self) -> Result<(), What> {
+        let record = &mut self.bytes[self.whole..];
+        let len = match self.whitespace {
+            Whitespace::Kept => record.trim_ascii_end().len(),
+            Whitespace::Dropped => drop_space(record),
+        };
+        self.bytes.truncate(self.whole + len);
+        match self.bytes[self.whole..] {
+            [] => return Err(What::Expected(VALUE)),
+            [opening, .., last] => check_ends(opening, last)?,
+            [_] => {}
+        }
+        self.bytes.extend_from_slice(b"\n");
+        self.whole = self.bytes.len();
+        self.lines += 1;
+        Ok(())
+    }
+
+    /// Passes over a part that nobody wants; its elements must be there all the same.
+    fn pass(&mut self, part: Part<'_>) -> Result<(), (usize, What)> {
+        let mut begin = 0;
+        for cut in part.cuts {
+            let cut = usize::from(*cut);
+            if !self.is_begun && space_at(part.text, begin) >= cut {
+                return Err((cut, What::Expected(VALUE)));
+            }
+            self.is_begun = false;
+            begin = cut + 1;
+        }
+        self.is_begun |= space_at(part.text, begin) < part.text.len();
+        Ok(())
+    }
+
+    /// Checks the size of the record after the whole lines and `others` more.
+    fn check_size(&self, size: usize, others: usize) -> Result<(), Wrong> {
+        if size as u64 > self.record_bytes {
+            let index = usize::try_from(self.taken + self.lines).unwrap_or(usize::MAX) + others;
+            return Err(Wrong::RecordTooLarge { index, limit: self.record_bytes });
+        }
+        Ok(())
+    }
+}
+
+/// What is expected behind an array or object.
+pub(super) const SEPARATOR: &str = "expected `,` or a closing bracket";
+
+/// Brackets match, so that a record which begins with one and ends with none, or the other way round, is two.
+#[inline(always)]
+fn check_ends(opening: u8, last: u8) -> Result<(), What> {
+    if matches!(opening, b'[' | b'{') == matches!(last, b']' | b'}') { Ok(()) } else { Err(What::Expected(SEPARATOR)) }
+}
+
+/// Where the white space at a place ends.
+#[inline(always)]
+fn space_at(text: &[u8], mut place: usize) -> usize {
+    while text.get(place).is_some_and(|byte| is_space(*byte)) {
+        place += 1;
+    }
+    place
+}
+
+#[inline(always)]
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+/// Moves what isn't white space outside strings to the front, and gives its length.
+fn drop_space(record: &mut [u8]) -> usize {
+    let (mut write, mut in_string, mut escaped) = (0, false, false);
+    for read in 0..record.len() {
+        let byte = record[read];
+        if in_string || byte != b' ' {
+            record[write] = byte;
+            write += 1;
+        }
+        if escaped {
+            escaped = false;
+        } else if byte == b'"' {
+            in_string = !in_string;
+        } else {
+            escaped = in_string && byte == b'\\';
+        }
+    }
+    write
+}

@@ -1,0 +1,310 @@
+//! Splits a page into its records, byte for byte, and picks the values at the configured paths, while the page arrives.
+//!
+//! Bytes go in however they were cut; records come out as they end, each a line, and values as they have been read. A record
+//! keeps its own bytes (numbers, key order, escapes, duplicate keys) but for line breaks and the space around it: in JSON a raw
+//! line break stands only between tokens, so it becomes a space and the record one line.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `walk.rs` | goes byte by byte through what stands around the records, to the wanted places (`tree.rs`) |
+//! | `span.rs` | goes through records, and what nobody wants, by their brackets alone |
+//! | `scan.rs`, `simd.rs` | make the masks that a span reads |
+//! | `grammar.rs` | checks the whole grammar over the same masks, where that is asked for |
+//! | `lines.rs` | turns the records into lines |
+
+mod encoded;
+mod found;
+mod grammar;
+mod lexeme;
+mod lines;
+mod scan;
+mod simd;
+mod sketch;
+mod span;
+mod tree;
+mod utf8;
+mod walk;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::BytesMut;
+use serde_json::value::RawValue;
+
+use super::page::{Fields, Page};
+use super::path::Segment;
+use super::pick::{pick, value_of};
+use super::{Caps, Pagination, Path, Presence, Records, Source, Style, Validation, Wrong, detect};
+use crate::batch::Batch;
+use found::There;
+use lines::Lines;
+use scan::{Detail, Scanner};
+use tree::{Tree, counts_from_end};
+use utf8::Utf8;
+use walk::{Output, Walker};
+
+pub use simd::Isa;
+
+/// The deepest nesting that is read.
+pub const MAX_DEPTH: usize = 128;
+
+/// As much of a page's start is kept for messages.
+const START: usize = 240;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What to take from each page of a collection.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    tree: Arc<Tree>,
+    /// Fields that hold the records, stand in them or are counted from an array's end: they are picked when the page is whole.
+    late: Vec<Path>,
+    caps: Caps,
+    isa: Isa,
+    pool: Arc<Pool>,
+}
+
+/// Buffers of pages that have ended, for those to come.
+#[derive(Debug, Default)]
+struct Pool(Mutex<Vec<Output>>);
+
+/// One page on its way.
+#[derive(Debug)]
+pub struct Splitter {
+    shape: Arc<Shape>,
+    walker: Walker,
+    output: Output,
+    utf8: Utf8,
+    /// Bytes that came.
+    read: u64,
+    start: Vec<u8>,
+    /// The whole page, where some of it can only be picked then.
+    raw: BytesMut,
+    taken: u64,
+}
+
+impl Shape {
+    /// What this pagination needs of a page.
+    pub fn of(pagination: &Pagination, caps: &Caps) -> Self {
+        let mut fields: Vec<Path> = Vec::new();
+        let mut want = |path: &Path| {
+            if !fields.contains(path) {
+                fields.push(path.clone());
+            }
+        };
+        for source in pagination.pointers().into_iter().chain(&pagination.total).chain(&pagination.total_pages) {
+            match source {
+                Source::Body(path) | Source::Links { path, .. } => want(path),
+                Source::Header(_) => {}
+            }
+        }
+        pagination.more.iter().for_each(|more| want(&more.path));
+        pagination.error.iter().for_each(&mut want);
+        match &pagination.style {
+            Style::Offset { step: super::Advance::Body(path), .. } => want(path),
+            Style::Cursor(cursor) => cursor.merge.iter().for_each(want),
+            _ => {}
+        }
+        Self::new(fields, &pagination.records, caps, Isa::best())
+    }
+
+    fn new(fields: Vec<Path>, records: &Records, caps: &Caps, isa: Isa) -> Self {
+        let (fields, late) = fields.into_iter().partition(|field| Tree::can_walk(field, records));
+        Self { tree: Arc::new(Tree::new(fields, records)), late, caps: caps.clone(), isa, pool: Arc::default() }
+    }
+
+    /// The same with these instructions.
+    pub fn with(self, isa: Isa) -> Self {
+        Self { isa, pool: Arc::default(), ..self }
+    }
+
+    /// Whether the page must be whole before its records can be told.
+    fn is_late(&self) -> bool {
+        self.tree.records.paths.iter().any(counts_from_end)
+    }
+}
+
+impl Pool {
+    /// As many are kept as pages arrive at once.
+    const MOST: usize = 8;
+
+    fn get(&self) -> Option<Output> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn put(&self, mut output: Output) {
+        output.lines.forget();
+        let mut outputs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if outputs.len() < Self::MOST {
+            outputs.push(output);
+        }
+    }
+}
+
+impl Splitter {
+    /// A splitter for one page.
+    pub fn new(shape: Arc<Shape>) -> Self {
+        let detail = match shape.tree.records.validation {
+            Validation::Structure => Detail::Structure,
+            Validation::Full => Detail::Grammar,
+        };
+        let walker = Walker::new(Arc::clone(&shape.tree), detail, shape.caps.record_bytes);
+        let output = shape.pool.get().unwrap_or_else(|| Output {
+            lines: Lines::new(shape.caps.record_bytes, shape.tree.records.whitespace),
+            scanner: Scanner::new(shape.isa),
+        });
+        let (start, raw) = (Vec::new(), BytesMut::new());
+        Self { shape, walker, output, utf8: Utf8::default(), read: 0, start, raw, taken: 0 }
+    }
+
+    /// Takes the next bytes of the page, however it was cut. After an error, nothing that came is to be trusted but what was
+    /// taken before.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Wrong> {
+        if self.read + bytes.len() as u64 > self.shape.caps.page_bytes {
+            return Err(Wrong::PageTooLarge(self.shape.caps.page_bytes));
+        }
+        let room = START.saturating_sub(self.start.len());
+        self.start.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let bytes = self.without_mark(bytes);
+        self.utf8.feed(bytes).map_err(Wrong::NotUtf8)?;
+        if !self.shape.late.is_empty() || self.shape.is_late() {
+            self.raw.extend_from_slice(bytes);
+        }
+        if self.shape.is_late() {
+            return Ok(());
+        }
+        self.walker.feed(bytes, &mut self.output).map_err(|wrong| self.starting(wrong))
+    }
+
+    /// The records that have ended since the last time.
+    pub fn take(&mut self) -> Batch {
+        if self.walker.is_sure() { self.lines() } else { Batch::default() }
+    }
+
+    /// The values at the configured paths that have been read.
+    pub fn fields(&self) -> &Fields {
+        self.walker.fields()
+    }
+
+    /// The page is whole: the rest of its records, and what stood around them.
+    pub fn finish(mut self) -> Result<Page, Wrong> {
+        self.utf8.finish().map_err(Wrong::NotUtf8)?;
+        if self.shape.is_late() {
+            return self.finish_late();
+        }
+        self.walker.end_of_text(&mut self.output).map_err(|wrong| self.starting(wrong))?;
+        let there = self.walker.records();
+        let batch = match there {
+            There::Yes => self.lines(),
+            There::Null | There::Absent | There::No => Batch::default(),
+        };
+        self.shape.pool.put(self.output);
+        let (found, sketch) = self.walker.finish();
+        let sketch = sketch.finish();
+        let records = &self.shape.tree.records;
+        let may_be_absent = there == There::Absent && records.presence == Presence::Optional;
+        if !matches!(there, There::Yes | There::Null) && !may_be_absent {
+            let paths: Vec<_> = records.paths.iter().map(|path| format!("`{path}`")).collect();
+            return Err(Wrong::NoRecords { paths: paths.join(", "), arrays: arrays_of(&sketch, &self.start) });
+        }
+        if let Some((path, value)) = found.first_error().filter(|_| self.taken == 0) {
+            // No records beside an error are the upstream's failure under status 200, and no empty page.
+            return Err(Wrong::ErrorInPage { path: path.clone(), value: value.clone() });
+        }
+        let mut fields = found.into_fields();
+        let late: Vec<&Path> = self.shape.late.iter().collect();
+        if !late.is_empty() {
+            let text = std::str::from_utf8(&self.raw).map_err(|error| Wrong::NotUtf8(error.valid_up_to() as u64))?;
+            for (path, raw) in late.iter().zip(pick(text, &late)?) {
+                if let Some(raw) = raw {
+                    fields.push((*path).clone(), value_of(path, raw)?);
+                }
+            }
+        }
+        Ok(Page { batch, fields, sketch })
+    }
+
+    fn lines(&mut self) -> Batch {
+        let batch = self.output.lines.take();
+        if self.taken == 0 {
+            self.walker.sketch().show(&batch);
+        }
+        self.taken += batch.records();
+        batch
+    }
+
+    /// Records whose place is counted from an array's end are found in a second walk, when that place is known.
+    fn finish_late(self) -> Result<Page, Wrong> {
+        let text = std::str::from_utf8(&self.raw).map_err(|error| Wrong::NotUtf8(error.valid_up_to() as u64))?;
+        let records = &self.shape.tree.records;
+        let paths = records.paths.iter().map(|path| counted(path, text)).collect::<Result<_, _>>()?;
+        let fields = self.shape.tree.fields.iter().chain(&self.shape.late).cloned().collect();
+        let shape = Shape::new(fields, &Records { paths, ..records.clone() }, &self.shape.caps, self.shape.isa);
+        let mut splitter = Self::new(Arc::new(shape));
+        splitter.feed(text.as_bytes())?;
+        splitter.finish()
+    }
+
+    /// The bytes without the byte order mark that a page may start with.
+    fn without_mark<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let before = usize::try_from(self.read).unwrap_or(usize::MAX);
+        self.read += bytes.len() as u64;
+        let mark = BYTE_ORDER_MARK.get(before..).unwrap_or_default();
+        let is_mark = self.start.starts_with(&BYTE_ORDER_MARK[..BYTE_ORDER_MARK.len().min(self.start.len())]);
+        if is_mark { &bytes[mark.len().min(bytes.len())..] } else { bytes }
+    }
+
+    /// The same with the start of the page, by which one sees what came instead of JSON.
+    fn starting(&self, wrong: Wrong) -> Wrong {
+        match wrong {
+            Wrong::NotJson { at, what, .. } => Wrong::NotJson { at, what, start: start_of(&self.start) },
+            other => other,
+        }
+    }
+}
+
+impl Pagination {
+    /// Every place in an answer that a next address or token is read from.
+    pub(super) fn pointers(&self) -> Vec<&Source> {
+        match &self.style {
+            Style::NextUrl { next, .. } => next.iter().collect(),
+            Style::Cursor(cursor) => cursor.tokens.iter().flat_map(|token| &token.next).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The path with each index from an array's end counted from its start.
+fn counted(path: &Path, text: &str) -> Result<Path, Wrong> {
+    let mut segments: Vec<Segment> = Vec::new();
+    for segment in path.segments() {
+        segments.push(match segment {
+            Segment::FromEnd(back) => {
+                let array = Path::of(segments.clone());
+                let elements = match pick(text, &[&array])?[0] {
+                    Some(raw) if raw.get().starts_with('[') => super::pick::parse::<Vec<&RawValue>>(raw.get())?.len(),
+                    _ => 0,
+                };
+                Segment::Index(elements.checked_sub(*back).unwrap_or(usize::MAX))
+            }
+            other => other.clone(),
+        });
+    }
+    Ok(Path::of(segments))
+}
+
+/// The start of a page, for a message.
+fn start_of(start: &[u8]) -> String {
+    let text = String::from_utf8_lossy(start);
+    text.trim_start().chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn arrays_of(sketch: &[u8], start: &[u8]) -> String {
+    match detect::seen_arrays(&detect::outline(sketch)) {
+        _ if sketch.is_empty() => "more around its records than is looked at".to_owned(),
+        seen if seen.is_empty() => format!("no array at all, it starts with `{}`", start_of(start)),
+        seen => format!("arrays with {seen}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! The masks of a block by the machine's own vector instructions; the only `unsafe` of the crate.
+//!
+//! Vectors are read from whole arrays of their size, so that no length can be wrong.
+#![expect(unsafe_code, reason = "vector loads, and calls of code that only some machines can run")]
+
+#[cfg(target_arch = "x86_64")]
+use std::arch::is_x86_feature_detected as has;
+use std::fmt;
+
+use super::scan::{BLOCK, Block, Carry, Classes, Classify, Detail, Portable, scan_with};
+
+/// How the masks are made. There is no way to one that this machine lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Isa(Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+}
+
+impl Isa {
+    /// The best one that this machine has.
+    pub fn best() -> Self {
+        Self::available().next().unwrap_or(Self(Kind::Portable))
+    }
+
+    /// All that this machine has, the best one first; the last one, on every machine, needs no special instructions.
+    pub fn available() -> impl Iterator<Item = Self> {
+        let mut kinds = vec![Kind::Portable];
+        #[cfg(target_arch = "aarch64")]
+        kinds.insert(0, Kind::Neon);
+        #[cfg(target_arch = "x86_64")]
+        if has!("avx2") && has!("pclmulqdq") && has!("bmi1") && has!("bmi2") {
+            kinds.insert(0, Kind::Avx2);
+            if has!("avx512bw") {
+                kinds.insert(0, Kind::Avx512);
+            }
+        }
+        kinds.into_iter().map(Self)
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => "AVX2",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => "AVX-512",
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => "NEON",
+        })
+    }
+}
+
+/// The masks of a text, into as many blocks as it has.
+pub(super) fn scan(isa: Isa, bytes: &[u8], carry: &mut Carry, detail: Detail, blocks: &mut [Block]) {
+    match isa.0 {
+        Kind::Portable => scan_with::<Portable>(bytes, carry, detail, blocks),
+        // SAFETY: an `Isa` of this kind is only made by `available`, which asked the machine for these instructions.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => unsafe { scan_avx2(bytes, carry, detail, blocks) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512 => unsafe { scan_avx512(bytes, carry, detail, blocks) },
+        #[cfg(target_arch = "aarch64")]
+        Kind::Neon => scan_with::<Neon>(bytes, carry, detail, blocks),
+    }
+}
+
+/// Runs code that works on masks with the machine's instructions for single bits.
+#[inline(always)]
+pub(super) fn on_masks<R>(isa: Isa, work: impl FnOnce() -> R) -> R {
+    match isa.0 {
+        Kind::Portable => work(),
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 | Kind::Avx512 => unsafe { with_bmi(work) },
+        #[cfg(target_arch = "aarch64")]
+        Kind::Neon => work(),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "bmi1,bmi2")]
+fn with_bmi<R>(work: impl FnOnce() -> R) -> R {
+    work()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,pclmulqdq,bmi1,bmi2")]
+fn scan_avx2(bytes: &[u8], carry: &mut Carry, detail: Detail, blocks: &mut [Block]) {
+    scan_with::<Avx2>(bytes, carry, detail, blocks);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,avx512f,avx512bw,pclmulqdq,bmi1,bmi2")]
+fn scan_avx512(bytes: &[u8], carry: &mut Carry, detail: Detail, blocks: &mut [Block]) {
+    scan_with::<Avx512>(bytes, carry, detail, blocks);
+}
+
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
+
+/// Only used inside `scan_avx2`.
+#[cfg(target_arch = "x86_64")]
+struct Avx2;
+
+#[cfg(target_arch = "x86_64")]
+impl Classify for Avx2 {
+    #[inline(always)]
+    fn classes(block: &[u8; BLOCK], detail: Detail) -> Classes {
+        let ([low, high], _) = block.as_chunks::<32>() else { return Classes::default() };
+        // SAFETY: each load is of 32 bytes, from an array of 32 bytes, and needs no alignment; all else is arithmetic. This runs
+        // only inside `scan_avx2`, where the machine has AVX2.
+        unsafe {
+            let a = _mm256_loadu_si256(low.as_ptr().cast());
+            let b = _mm256_loadu_si256(high.as_ptr().cast());
+            let mask = |(a, b): (__m256i, __m256i)| {
+                u64::from(_mm256_movemask_epi8(a).cast_unsigned())
+                    | u64::from(_mm256_movemask_epi8(b).cast_unsigned()) << 32
+            };
+            // Most blocks have no such byte, and one test of both halves is cheaper than two masks.
+            let mask_of_few = |(a, b): (__m256i, __m256i)| {
+                if _mm256_movemask_epi8(_mm256_or_si256(a, b)) == 0 { 0 } else { mask((a, b)) }
+            };
+            let is = |a: __m256i, b: __m256i, byte: u8| {
+                let byte = _mm256_set1_epi8(byte.cast_signed());
+                (_mm256_cmpeq_epi8(a, byte), _mm256_cmpeq_epi8(b, byte))
+            };
+            // `[` and `{`, and `]` and `}`, differ in this bit only.
+            let bit = _mm256_set1_epi8(0x20);
+            let (upper_a, upper_b) = (_mm256_or_si256(a, bit), _mm256_or_si256(b, bit));
+            let (opens, closes) = (is(upper_a, upper_b, b'{'), is(upper_a, upper_b, b'}'));
+            let last = _mm256_set1_epi8(0x1f);
+            let is_control = |v: __m256i| _mm256_cmpeq_epi8(_mm256_min_epu8(v, last), v);
+            let control = (is_control(a), is_control(b));
+            // The four white bytes differ in their lower halves, by which each finds itself.
+            let white = _mm256_broadcastsi128_si256(_mm_setr_epi8(32, 0, 0, 0, 0, 0, 0, 0, 0, 9, 10, 0, 0, 13, 0, 0));
+            let is_white = |v: __m256i| _mm256_cmpeq_epi8(_mm256_shuffle_epi8(white, v), v);
+            let mut classes = Classes {
+                quote: mask(is(a, b, b'"')),
+                backslash: mask_of_few(is(a, b, b'\\')),
+                bracket: mask((_mm256_or_si256(opens.0, closes.0), _mm256_or_si256(opens.1, closes.1))),
+                comma: mask(is(a, b, b',')),
+                control: mask_of_few(control),
+                ..Classes::default()
+            };
+            if classes.control != 0 {
+                let never = |control, v| _mm256_andnot_si256(is_white(v), control);
+                classes.never = mask_of_few((never(control.0, a), never(control.1, b)));
+            }
+            if detail == Detail::Grammar {
+                classes.colon = mask(is(a, b, b':'));
+                classes.space = mask((is_white(a), is_white(b)));
+            }
+            classes
+        }
+    }
+
+    #[inline(always)]
+    fn prefix_xor(mask: u64) -> u64 {
+        // SAFETY: as above, with PCLMULQDQ.
+        unsafe { carry_less_sum(mask) }
+    }
+}
+
+/// Only used inside `scan_avx512`.
+#[cfg(target_arch = "x86_64")]
+struct Avx512;
+
+#[cfg(target_arch = "x86_64")]
+impl Classify for Avx512 {
+    #[inline(always)]
+    fn classes(block: &[u8; BLOCK], detail: Detail) -> Classes {
+        // SAFETY: the load is of 64 bytes, from an array of 64 bytes, and needs no alignment; all else is arithmetic. This runs
+        // only inside `scan_avx512`, where the machine has AVX-512BW.
+        unsafe {
+            let bytes = _mm512_loadu_si512(block.as_ptr().cast());
+            let is = |bytes, byte: u8| _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(byte.cast_signed()));
+            // `[` and `{`, and `]` and `}`, differ in this bit only.
+            let bit = _mm512_set1_epi8(0x20);
+            let upper = _mm512_or_si512(bytes, bit);
+            let mut classes = Classes {
+                quote: is(bytes, b'"'),
+                backslash: is(bytes, b'\\'),
+                bracket: is(upper, b'{') | is(upper, b'}'),
+                comma: is(bytes, b','),
+                control: _mm512_cmplt_epu8_mask(bytes, bit),
+                ..Classes::default()
+            };
+            let breaks = || is(bytes, b'\t') | is(bytes, b'\n') | is(bytes, b'\r');
+            if classes.control != 0 {
+                classes.never = classes.control & !breaks();
+            }
+            if detail == Detail::Grammar {
+                classes.colon = is(bytes, b':');
+                classes.space = is(bytes, b' ') | breaks();
+            }
+            classes
+        }
+    }
+
+    #[inline(always)]
+    fn prefix_xor(mask: u64) -> u64 {
+        // SAFETY: as above, with PCLMULQDQ.
+        unsafe { carry_less_sum(mask) }
+    }
+}
+
+/// The carry-less product with all ones has in each bit the parity of the bits up to it.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "pclmulqdq")]
+fn carry_less_sum(mask: u64) -> u64 {
+    let product = _mm_clmulepi64_si128(_mm_set_epi64x(0, mask.cast_signed()), _mm_set1_epi8(-1), 0);
+    _mm_cvtsi128_si64(product).cast_unsigned()
+}
+
+/// AArch64 always has NEON.
+#[cfg(target_arch = "aarch64")]
+struct Neon;
+
+#[cfg(target_arch = "aarch64")]
+impl Classify for Neon {
+    #[inline(always)]
+    fn classes(block: &[u8; BLOCK], detail: Detail) -> Classes {
+        use std::arch::aarch64::*;
+        const BITS: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];
+        let ([q0, q1, q2, q3], _) = block.as_chunks::<16>() else { return Classes::default() };
+        // SAFETY: each load is of 16 bytes, from an array of 16 bytes, and needs no alignment; all else is arithmetic, and every
+        // AArch64 has NEON.
+        unsafe {
+            let v = [vld1q_u8(q0.as_ptr()), vld1q_u8(q1.as_ptr()), vld1q_u8(q2.as_ptr()), vld1q_u8(q3.as_ptr())];
+            let bits = vld1q_u8(BITS.as_ptr());
+            // Each byte keeps the bit of its place, and three rounds of adding neighbours bring eight of them into one byte.
+            let mask = |m: [uint8x16_t; 4]| {
+                let [a, b, c, d] = m.map(|m| vandq_u8(m, bits));
+                let sums = vpaddq_u8(vpaddq_u8(a, b), vpaddq_u8(c, d));
+                vgetq_lane_u64::<0>(vreinterpretq_u64_u8(vpaddq_u8(sums, sums)))
+            };
+            let is = |v: [uint8x16_t; 4], byte: u8| v.map(|v| vceqq_u8(v, vdupq_n_u8(byte)));
+            // `[` and `{`, and `]` and `}`, differ in this bit only.
+            let bit = vdupq_n_u8(0x20);
+            let upper = v.map(|v| vorrq_u8(v, bit));
+            let mut classes = Classes {
+                quote: mask(is(v, b'"')),
+                backslash: mask(is(v, b'\\')),
+                bracket: mask(is(upper, b'{')) | mask(is(upper, b'}')),
+                comma: mask(is(v, b',')),
+                control: mask(v.map(|v| vcltq_u8(v, bit))),
+                ..Classes::default()
+            };
+            let breaks = || mask(is(v, b'\t')) | mask(is(v, b'\n')) | mask(is(v, b'\r'));
+            if classes.control != 0 {
+                classes.never = classes.control & !breaks();
+            }
+            if detail == Detail::Grammar {
+                classes.colon = mask(is(v, b':'));
+                classes.space = mask(is(v, b' ')) | breaks();
+            }
+            classes
+        }
+    }
+
+    #[inline(always)]
+    fn prefix_xor(mask: u64) -> u64 {
+        Portable::prefix_xor(mask)
+    }
+}

@@ -1,0 +1,233 @@
+//! The inside of an array or object, found by its brackets alone: the fast way through records, and around what nobody wants.
+//!
+//! Between the brackets of an array, commas at its own depth are the separators of its elements. Where no bracket stands in a
+//! block, nothing in it needs to be looked at but those.
+
+use super::grammar::{Brackets, Grammar};
+use super::lines::{Lines, Part, SEPARATOR};
+use super::scan::{BLOCK, Block, Carry, Cuts, Detail, STEP, Scanner, below};
+use super::simd::on_masks;
+use crate::pagination::Wrong;
+
+/// What a span's elements are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// Records, at each comma of its own depth.
+    Elements,
+    /// The whole of it is one.
+    Whole,
+}
+
+#[derive(Debug)]
+pub(super) struct Span {
+    opening: u8,
+    carry: Carry,
+    stack: Stack,
+    /// The depth at which commas separate: that of the array, or none.
+    cut_at: usize,
+    /// Elements that ended, with [`Cut::Elements`].
+    elements: u64,
+    grammar: Option<Grammar>,
+}
+
+/// Which brackets are open, and of which type.
+#[derive(Debug)]
+struct Stack {
+    /// Bit n is set where the nth from the top is a brace.
+    braces: u128,
+    depth: usize,
+    most: usize,
+    /// The last byte that was no white space.
+    last: u8,
+}
+
+/// How far a piece went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fed {
+    /// All of it was inside.
+    More,
+    /// The closing bracket is the byte before this one.
+    Ended(usize),
+}
+
+/// What is wrong with a text, and how far into the piece.
+pub(super) struct Flaw {
+    pub(super) at: usize,
+    pub(super) what: What,
+}
+
+/// What is wrong.
+pub(super) enum What {
+    Expected(&'static str),
+    Wrong(Wrong),
+}
+
+impl Span {
+    /// The inside of what `opening` opens, in which at most `room` more brackets may be open at once.
+    pub(super) fn new(opening: u8, cut: Cut, room: usize, detail: Detail) -> Self {
+        Self {
+            opening,
+            carry: Carry::default(),
+            stack: Stack { braces: u128::from(opening == b'{'), depth: 1, most: room + 1, last: opening },
+            cut_at: if cut == Cut::Elements { 1 } else { 0 },
+            elements: 0,
+            grammar: (detail == Detail::Grammar).then(|| Grammar::after(opening)),
+        }
+    }
+
+    /// The bracket before it.
+    pub(super) fn opening(&self) -> u8 {
+        self.opening
+    }
+
+    /// Elements that ended.
+    pub(super) fn elements(&self) -> u64 {
+        self.elements
+    }
+
+    /// Reads the next piece into `lines`.
+    pub(super) fn feed(&mut self, piece: &[u8], scanner: &mut Scanner, lines: &mut Lines) -> Result<Fed, Flaw> {
+        let mut before = 0;
+        for step in piece.chunks(STEP) {
+            let ended = self.step(step, scanner, lines);
+            match ended.map_err(|flaw| Flaw { at: before + flaw.at, ..flaw })? {
+                Some(end) => return Ok(Fed::Ended(before + end + 1)),
+                None => before += step.len(),
+            }
+        }
+        if self.stack.depth == self.cut_at && !self.carry.is_in_string() {
+            lines.end_early().map_err(|what| Flaw { at: before, what })?;
+        }
+        Ok(Fed::More)
+    }
+
+    /// Reads at most [`STEP`] bytes, and gives the place of the bracket that ends the span.
+    fn step(&mut self, step: &[u8], scanner: &mut Scanner, lines: &mut Lines) -> Result<Option<usize>, Flaw> {
+        let isa = scanner.isa();
+        let detail = if self.grammar.is_some() { Detail::Grammar } else { Detail::Structure };
+        let (blocks, cuts) = scanner.scan(step, &mut self.carry, detail);
+        let ended = match &mut self.grammar {
+            None => {
+                on_masks(isa, || self.stack.follow::<false>(blocks, step, self.cut_at, cuts, &mut Grammar::default()))
+            }
+            Some(grammar) => on_masks(isa, || self.stack.follow::<true>(blocks, step, self.cut_at, cuts, grammar)),
+        }?;
+        let text = match ended {
+            Some(end) if self.cut_at == 0 => &step[..=end],
+            Some(end) => &step[..end],
+            None => step,
+        };
+        let part = Part { text, cuts: scanner.cuts(), has_breaks: self.carry.take_breaks() };
+        self.elements += part.cuts.len() as u64;
+        lines.add(part).map_err(|(at, what)| Flaw { at, what })?;
+        if let Some(at) = ended {
+            match lines.end().map_err(|what| Flaw { at, what })? {
+                true => self.elements += 1,
+                false if self.elements > 0 => return Err(Flaw { at, what: What::Expected(VALUE) }),
+                false => {}
+            }
+        }
+        Ok(ended)
+    }
+}
+
+impl Stack {
+    /// Follows the brackets of a text, notes the commas at depth `cut_at`, checks the grammar where that is to be done in
+    /// `FULL`, and gives the place of the bracket that closes the first one.
+    #[inline(always)]
+    fn follow<const FULL: bool>(
+        &mut self,
+        blocks: &[Block],
+        text: &[u8],
+        cut_at: usize,
+        cuts: &mut Cuts,
+        grammar: &mut Grammar,
+    ) -> Result<Option<usize>, Flaw> {
+        let Self { mut braces, mut depth, most, last } = *self;
+        for (block, (start, bytes)) in blocks.iter().zip((0..).step_by(BLOCK).zip(text.chunks(BLOCK))) {
+            if !FULL && block.bracket | block.bad == 0 {
+                if depth == cut_at {
+                    cuts.add(start, block.comma);
+                }
+                continue;
+            }
+            let flaw_at = block.bad.trailing_zeros() as usize;
+            let mut rest = block.bracket & below(flaw_at);
+            let mut commas = block.comma & below(flaw_at);
+            let mut seen = Brackets::default();
+            let mut end = None;
+            loop {
+                let bracket = rest & rest.wrapping_neg();
+                // Without a bracket, all that is left stands before it.
+                let before = bracket.wrapping_sub(1);
+                if braces & 1 == 1 {
+                    seen.members |= commas & before;
+                }
+                if depth == cut_at {
+                    cuts.add(start, commas & before);
+                }
+                if bracket == 0 {
+                    break;
+                }
+                commas &= !before;
+                rest ^= bracket;
+                let at = bracket.trailing_zeros() as usize;
+                // `[` is 0x5b, `]` 0x5d, `{` 0x7b and `}` 0x7d.
+                let (is_brace, is_open) = (bytes[at] & 0x20 != 0, bytes[at] & 0x04 == 0);
+                if is_open {
+                    if depth == cut_at && !matches!(before_space(text, start + at).unwrap_or(last), b',' | b':' | b'[')
+                    {
+                        return Err(Flaw { at: start + at, what: What::Expected(SEPARATOR) });
+                    }
+                    if depth == most {
+                        return Err(Flaw { at: start + at, what: What::Wrong(Wrong::TooDeep(super::MAX_DEPTH)) });
+                    }
+                    seen.open |= bracket;
+                    seen.braces |= if is_brace { bracket } else { 0 };
+                    braces = braces << 1 | u128::from(is_brace);
+                    depth += 1;
+                    continue;
+                }
+                if is_brace != (braces & 1 == 1) {
+                    let expected = if is_brace { "expected `]`" } else { "expected `}`" };
+                    return Err(Flaw { at: start + at, what: What::Expected(expected) });
+                }
+                braces >>= 1;
+                depth -= 1;
+                if depth == 0 {
+                    end = Some(at);
+                    break;
+                }
+            }
+            if FULL
+                && let Err((at, what)) = grammar.block(block, seen, &bytes[..end.map_or(bytes.len(), |at| at + 1)])
+                && at <= flaw_at
+            {
+                return Err(Flaw { at: start + at, what: What::Expected(what) });
+            }
+            if let Some(at) = end {
+                return Ok(Some(start + at));
+            }
+            if flaw_at < bytes.len() {
+                return Err(Flaw { at: start + flaw_at, what: bad_byte(bytes[flaw_at]) });
+            }
+        }
+        (self.braces, self.depth) = (braces, depth);
+        self.last = before_space(text, text.len()).unwrap_or(last);
+        Ok(None)
+    }
+}
+
+/// The last byte before a place that is no white space.
+#[inline(always)]
+fn before_space(text: &[u8], place: usize) -> Option<u8> {
+    text[..place].iter().rev().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).copied()
+}
+
+/// What is expected where an element is missing.
+pub(super) const VALUE: &str = "expected a value";
+
+/// What is wrong with a byte that the scan found bad.
+fn bad_byte(byte: u8) -> What {
+    What::Expected(if byte == b'\\' { "expected no backslash outside a string" } else { super::lexeme::CONTROL })
+}

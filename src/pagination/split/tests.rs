@@ -1,0 +1,442 @@
+//! The splitter against serde_json, however a page is cut and whichever instructions read it.
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::pagination::{Encoding, RecordsShape, Whitespace};
+
+fn split(records: &str, text: &str) -> Result<Page, Wrong> {
+    let mut pagination = Pagination::of(Style::Single, Records::at(records.parse().unwrap()));
+    pagination.total = Some(Source::Body("meta.total".parse().unwrap()));
+    split_with(&pagination, text)
+}
+
+fn split_with(pagination: &Pagination, text: &str) -> Result<Page, Wrong> {
+    split_by(&Arc::new(Shape::of(pagination, &Caps::default())), text.as_bytes(), 7)
+}
+
+/// The page with all its records, of which those that could were taken before its end.
+fn split_by(shape: &Arc<Shape>, text: &[u8], cut: usize) -> Result<Page, Wrong> {
+    let mut splitter = Splitter::new(Arc::clone(shape));
+    let mut batches = Vec::new();
+    for piece in text.chunks(cut) {
+        splitter.feed(piece)?;
+        batches.push(splitter.take());
+    }
+    let mut page = splitter.finish()?;
+    batches.push(page.batch);
+    let records = batches.iter().map(Batch::records).sum();
+    let lines: Vec<u8> = batches.iter().flat_map(|batch| batch.lines().to_vec()).collect();
+    page.batch = Batch::new(lines.into(), records);
+    Ok(page)
+}
+
+fn lines(records: &str, text: &str) -> String {
+    let page = split(records, text).unwrap();
+    String::from_utf8(page.batch.lines().to_vec()).unwrap()
+}
+
+#[test]
+fn records_keep_their_bytes() {
+    let record = r#"{"n":12345678901234567890123,"p":12.50,"a":1,"a":2,"s":"\u00e9\\\"é\u2028 ","e":1E400}"#;
+    assert_eq!(lines("data", &format!("{{\"data\":[{record}, 1,\"x\",null]}}")), format!("{record}\n1\n\"x\"\nnull\n"));
+    assert_eq!(lines("$", &format!("\u{feff}[{record}]")), format!("{record}\n"));
+}
+
+#[test]
+fn a_record_is_one_line() {
+    assert_eq!(lines("$", "[\r\n {\r\n  \"a\": [1,\n2]\n}\n]\n"), "{    \"a\": [1, 2] }\n");
+}
+
+#[test]
+fn finds_records_where_they_are_wrapped() {
+    let text = r#"{"data":{"edges":[{"node":{"id":1}},{"node":{"id":2}}]},"lists":[{"d":[1,2]},{"d":[]},{"d":[3]}]}"#;
+    assert_eq!(lines("data.edges[*].node", text), "{\"id\":1}\n{\"id\":2}\n");
+    assert_eq!(lines("lists[*].d", text), "1\n2\n3\n");
+    assert_eq!(lines("lists[-1].d", text), "3\n");
+    assert_eq!(lines("lists[0].d[*]", text), "1\n2\n");
+}
+
+#[test]
+fn finds_the_values_of_an_object() {
+    let mut pagination = Pagination::of(Style::Single, Records::at("list".parse().unwrap()));
+    pagination.records.shape = RecordsShape::Values;
+    let page = split_with(&pagination, r#"{"list":{"7":{"a":1},"5":{"a":2}}}"#).unwrap();
+    assert_eq!(page.batch.lines(), "{\"a\":1}\n{\"a\":2}\n");
+}
+
+#[test]
+fn the_first_place_that_exists_holds_the_records() {
+    let mut pagination = Pagination::of(Style::Single, Records::at(Path::root()));
+    pagination.records.paths.push("items".parse().unwrap());
+    assert_eq!(split_with(&pagination, r#"{"items":[1]}"#).unwrap().batch.records(), 1);
+    assert_eq!(split_with(&pagination, "[1,2]").unwrap().batch.records(), 2);
+    assert_eq!(split_with(&pagination, r#"{"items":null}"#).unwrap().batch.records(), 0);
+}
+
+#[test]
+fn fields_are_found_before_and_after_the_records() {
+    for text in [r#"{"meta":{"total":5},"data":[1]}"#, r#"{"data":[1],"x":[{}],"meta":{"y":"","total":5}}"#] {
+        let page = split("data", text).unwrap();
+        assert_eq!(page.fields.get(&"meta.total".parse().unwrap()), Some(&Value::from(5)));
+    }
+}
+
+#[test]
+fn a_wanted_value_that_can_t_be_read_is_no_null() {
+    let text = r#"{"data":[{"id":1,"name":"\ud83d"}],"meta":{"total":"\ud83d"}}"#;
+    assert!(matches!(split("data", text), Err(Wrong::Unreadable { .. })));
+    assert_eq!(lines("data", &text.replace("total", "note")), "{\"id\":1,\"name\":\"\\ud83d\"}\n");
+}
+
+#[test]
+fn null_records_beside_an_error_are_no_empty_page() {
+    for text in [r#"{"data":null,"errors":[{"message":"no"}]}"#, r#"{"error":"no","data":null}"#] {
+        assert!(matches!(split("data", text), Err(Wrong::ErrorInPage { .. })), "{text}");
+    }
+    for text in [r#"{"data":null}"#, r#"{"data":null,"errors":[ ],"error":null}"#, r#"{"data":null,"error":""}"#] {
+        assert_eq!(lines("data", text), "", "{text}");
+    }
+}
+
+#[test]
+fn null_inside_an_element_is_no_record() {
+    let mut pagination = Pagination::of(Style::Single, Records::at("edges[*].node".parse().unwrap()));
+    let text = r#"{"edges":[{"node":{"id":1}},{"node":null}]}"#;
+    assert!(matches!(split_with(&pagination, text), Err(Wrong::NoInner { index: 1, .. })));
+    pagination.records.presence = Presence::Optional;
+    assert_eq!(split_with(&pagination, text).unwrap().batch.lines(), "{\"id\":1}\n");
+}
+
+#[test]
+fn a_missing_array_names_those_that_are_there() {
+    let error = split("data", r#"{"items":[1,2],"meta":{"x":[]}}"#).unwrap_err();
+    let text = error.to_string();
+    assert_eq!(
+        text,
+        "no record array at `data`; the page has arrays with 2 elements at `items`, 0 elements at `meta.x`"
+    );
+    assert!(split("data", "12").is_err());
+}
+
+#[test]
+fn an_optional_array_may_be_missing_but_not_be_something_else() {
+    let mut pagination = Pagination::of(Style::Single, Records::at("data".parse().unwrap()));
+    pagination.records.presence = Presence::Optional;
+    assert_eq!(split_with(&pagination, "{}").unwrap().batch.records(), 0);
+    assert!(split_with(&pagination, r#"{"data":"no"}"#).is_err());
+}
+
+#[test]
+fn refuses_what_is_not_one_json_text() {
+    let deep = format!("[{}{}]", "[".repeat(128), "]".repeat(128));
+    for text in [
+        "",
+        " \n",
+        "<html>",
+        "[1,2",
+        "[1]]",
+        "[1] [2]",
+        "[\"a\nb\"]",
+        "{\"meta\":{\"total\":1},\"meta\":{\"total\":2}}",
+        &deep,
+    ] {
+        assert!(split("$", text).is_err(), "{text}");
+    }
+    let mut splitter =
+        Splitter::new(Arc::new(Shape::of(&Pagination::of(Style::Single, Records::at(Path::root())), &Caps::default())));
+    assert!(matches!(splitter.feed(b"[\"\xff\"]"), Err(Wrong::NotUtf8(2))));
+}
+
+#[test]
+fn sizes_are_capped() {
+    let caps = Caps { page_bytes: 20, record_bytes: 5, ..Caps::default() };
+    let pagination = Pagination::of(Style::Single, Records::at(Path::root()));
+    let shape = Arc::new(Shape::of(&pagination, &caps));
+    let mut splitter = Splitter::new(Arc::clone(&shape));
+    splitter.feed(b"[1,12345").unwrap();
+    assert!(matches!(splitter.feed(b"6"), Err(Wrong::RecordTooLarge { index: 1, limit: 5 })));
+    let mut splitter = Splitter::new(shape);
+    splitter.feed(&[b' '; 20]).unwrap();
+    assert!(matches!(splitter.feed(b" "), Err(Wrong::PageTooLarge(20))));
+}
+
+fn base64(records: &str, text: &str, escape: fn(String) -> String) -> String {
+    use base64::Engine;
+    let inside = base64::engine::general_purpose::STANDARD.encode(text);
+    format!("{{\"parameters\":[],\"{records}\":\"{}\",\"next\":\"n\"}}", escape(inside))
+}
+
+#[test]
+fn finds_records_in_base64_however_it_is_cut_and_written() {
+    let inside = r#"[{"ID":1,"s":"é😀>>>???"},{"ID":2},3]"#;
+    let expected = "{\"ID\":1,\"s\":\"é😀>>>???\"}\n{\"ID\":2}\n3\n";
+    let escapes: [fn(String) -> String; 4] = [
+        |text| text,
+        |text| text.replace('/', "\\/").replace('+', "\\u002B"),
+        |text| text.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect(),
+        |text| {
+            text.trim_end_matches('=')
+                .as_bytes()
+                .chunks(10)
+                .map(|line| format!("{}\\r\\n", String::from_utf8_lossy(line)))
+                .collect()
+        },
+    ];
+    let records = Records { encoding: Encoding::Base64, ..Records::at("data".parse().unwrap()) };
+    for escape in escapes {
+        let text = base64("data", inside, escape);
+        for shape in shapes(&records, &["next"]) {
+            for cut in 1..text.len() {
+                let page = split_by(&shape, text.as_bytes(), cut).unwrap();
+                assert_eq!(std::str::from_utf8(page.batch.lines()).unwrap(), expected);
+                assert_eq!(page.fields.get(&"next".parse().unwrap()), Some(&Value::from("n")));
+            }
+        }
+    }
+}
+
+#[test]
+fn base64_that_holds_no_records_is_an_error() {
+    let records = Records { encoding: Encoding::Base64, ..Records::at("data".parse().unwrap()) };
+    let pagination = of(records);
+    let told = |text: &str| split_with(&pagination, text).unwrap_err().to_string();
+    let encoded = |text: &str| told(&base64("data", text, |text| text));
+    assert!(told(r#"{"data":"W3si*SUQ"}"#).starts_with("the records' text isn't base64 at byte "));
+    assert!(told(r#"{"data":"W10=W10="}"#).starts_with("the records' text isn't base64 at byte "));
+    assert!(encoded("{}").starts_with("no record array at the root of the decoded text"));
+    assert!(encoded("[1,2").contains("(in the decoded text)"));
+    assert!(encoded("[1]]").contains("(in the decoded text)"));
+    assert!(encoded("").starts_with("the page is empty"));
+    assert!(told(r#"{"data":[1]}"#).starts_with("no record array at `data`"));
+    assert_eq!(split_with(&pagination, r#"{"data":null}"#).unwrap().batch.records(), 0);
+}
+
+#[test]
+fn records_leave_while_the_page_arrives() {
+    let text = br#"{"next":"n","data":[{"id":1},{"id":2},{"id":3}],"more":true}"#;
+    for shape in shapes(&Records::at("data".parse().unwrap()), &["next", "more"]) {
+        let mut splitter = Splitter::new(Arc::clone(&shape));
+        let mut seen = Vec::new();
+        for byte in text.chunks(1) {
+            splitter.feed(byte).unwrap();
+            seen.push((splitter.fields().len(), splitter.take().records()));
+        }
+        let at = |wanted: &[u8]| text.windows(wanted.len()).position(|window| window == wanted).unwrap();
+        assert_eq!(seen.iter().position(|(fields, _)| *fields == 1), Some(at(b",\"data")).map(|comma| comma - 1));
+        assert_eq!(seen.iter().position(|(fields, _)| *fields == 2), Some(text.len() - 1));
+        let left: Vec<_> = (0..seen.len()).filter(|place| seen[*place].1 > 0).collect();
+        // At the closing bracket, without waiting for what separates them.
+        assert_eq!(left, [b",{\"id\":2", b",{\"id\":3", b"],\"more\""].map(|after| at(after) - 1));
+        splitter.finish().unwrap();
+    }
+}
+
+#[test]
+fn a_place_of_higher_rank_that_comes_later_has_the_records() {
+    let mut records = Records::at("items".parse().unwrap());
+    records.paths.push("results".parse().unwrap());
+    let pagination = of(records);
+    let lines = |text: &str| {
+        let page = split_with(&pagination, text).unwrap();
+        String::from_utf8(page.batch.lines().to_vec()).unwrap()
+    };
+    assert_eq!(lines(r#"{"results":[1,2],"items":[3]}"#), "3\n");
+    assert_eq!(lines(r#"{"items":[3],"results":[1,2]}"#), "3\n");
+    assert_eq!(lines(r#"{"results":[1,2],"items":null}"#), "1\n2\n");
+    assert_eq!(lines(r#"{"results":[1,2]}"#), "1\n2\n");
+}
+
+#[test]
+fn values_in_and_around_the_records_are_found_when_the_page_is_whole() {
+    let mut pagination = of(Records::at("Contents".parse().unwrap()));
+    pagination.total = Some(Source::Body("Contents[-1].Key".parse().unwrap()));
+    pagination.error = Some(Path::root());
+    let page = split_with(&pagination, r#"{"Contents":[{"Key":1},{"Key":2}]}"#).unwrap();
+    assert_eq!(page.batch.lines(), "{\"Key\":1}\n{\"Key\":2}\n");
+    assert_eq!(page.fields.get(&"Contents[-1].Key".parse().unwrap()), Some(&Value::from(2)));
+    assert!(page.fields.get(&Path::root()).unwrap().is_object());
+}
+
+#[test]
+fn what_nobody_wants_is_checked_as_well() {
+    for (text, place) in [
+        (r#"{"x":[1,,2],"data":[]}"#, 8),
+        (r#"{"x":[1,],"data":[]}"#, 8),
+        (r#"{"x":[{"a":1]},"data":[]}"#, 12),
+        (r#"{"x":1 2,"data":[]}"#, 7),
+        (r#"{"data":[{"a":1} {"b":2}]}"#, 17),
+        (r#"{"data":[[1]2,3]}"#, 12),
+        (r#"{"data":[2[1]]}"#, 10),
+        (r#"{"data":[],"x":tru}"#, 18),
+        (r#"{"data":[],,}"#, 11),
+        ("{\"data\":[\"a\tb\"]}", 11),
+        (r#"{"data":[1,\"2"]}"#, 11),
+        (r#"{"data":[1"#, 10),
+    ] {
+        for cut in 1..text.len() {
+            for shape in shapes(&Records::at("data".parse().unwrap()), &[]) {
+                match split_by(&shape, text.as_bytes(), cut) {
+                    Err(Wrong::NotJson { at, .. }) => assert!((place..=place + 1).contains(&at), "{text}: {at}"),
+                    other => panic!("{text}: {other:?}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_nobody_wants_is_passed_over() {
+    let deep = r#"{"a":{"b":{"c":{"d":{"e":[1,{"f":[2]}],"g":"h"}}}}}"#;
+    let text = format!("{{\"x\":{deep},\"edges\":[{{\"y\":{deep},\"node\":{{\"id\":1}},\"z\":[{deep}]}}]}}");
+    for shape in shapes(&Records::at("edges[*].node".parse().unwrap()), &[]) {
+        for cut in 1..text.len() {
+            assert_eq!(split_by(&shape, text.as_bytes(), cut).unwrap().batch.lines(), "{\"id\":1}\n");
+        }
+    }
+}
+
+#[test]
+fn a_page_is_at_most_as_deep_as_is_said() {
+    let deep = |depth: usize| format!("{{\"data\":[{}{}]}}", "[".repeat(depth - 2), "]".repeat(depth - 2));
+    for shape in shapes(&Records::at("data".parse().unwrap()), &[]) {
+        assert_eq!(split_by(&shape, deep(MAX_DEPTH).as_bytes(), 9).unwrap().batch.records(), 1);
+        assert!(matches!(split_by(&shape, deep(MAX_DEPTH + 1).as_bytes(), 9), Err(Wrong::TooDeep(MAX_DEPTH))));
+    }
+}
+
+fn of(records: Records) -> Pagination {
+    Pagination::of(Style::Single, records)
+}
+
+/// A JSON text with white space anywhere, of any depth, and with what makes splitting hard.
+fn json() -> impl Strategy<Value = String> {
+    let space = || prop::sample::select(vec!["", "", "", " ", "\n", "\r\n  ", "\t"]);
+    let text = || {
+        prop::sample::select(vec![
+            "",
+            "a",
+            "\\\"",
+            "\\\\",
+            "{",
+            "}],[",
+            ",",
+            "\\u00e9",
+            "é😀",
+            "\\ud83d",
+            "\\n",
+            "a rather long text, longer than a block: 0123456789012345678901234567890123456789",
+        ])
+    };
+    let string = move || prop::collection::vec(text(), 0..4).prop_map(|parts| format!("\"{}\"", parts.concat()));
+    let scalar = prop_oneof![
+        prop::sample::select(vec![
+            "0",
+            "-1",
+            "12.50",
+            "1E400",
+            "12345678901234567890123",
+            "true",
+            "false",
+            "null",
+            "-0.0e-7"
+        ])
+        .prop_map(str::to_owned),
+        string(),
+    ];
+    let leaf = (space(), scalar, space()).prop_map(|(before, scalar, after)| format!("{before}{scalar}{after}"));
+    leaf.prop_recursive(5, 60, 6, move |inner| {
+        let pad = |text: String, (before, inside, after): (&str, &str, &str)| match text.as_str() {
+            "[]" | "{}" => format!("{before}{}{inside}{}{after}", &text[..1], &text[1..]),
+            _ => format!("{before}{text}{after}"),
+        };
+        let spaces = || (space(), space(), space());
+        let array = prop::collection::vec(inner.clone(), 0..6).prop_map(|elements| format!("[{}]", elements.join(",")));
+        let member =
+            (string(), space(), inner).prop_map(|(name, space, value)| format!("{space}{name}{space}:{value}"));
+        let object = prop::collection::vec(member, 0..6).prop_map(|members| format!("{{{}}}", members.join(",")));
+        prop_oneof![(array, spaces()), (object, spaces())].prop_map(move |(text, spaces)| pad(text, spaces))
+    })
+}
+
+/// Every way to read the same page.
+fn shapes(records: &Records, fields: &[&str]) -> Vec<Arc<Shape>> {
+    let fields: Vec<Path> = fields.iter().map(|field| field.parse().unwrap()).collect();
+    let mut shapes = Vec::new();
+    for isa in Isa::available() {
+        for validation in [Validation::Structure, Validation::Full] {
+            let records = Records { validation, ..records.clone() };
+            shapes.push(Arc::new(Shape::new(fields.clone(), &records, &Caps::default(), isa)));
+        }
+    }
+    assert!(shapes.len() > 1);
+    shapes
+}
+
+fn as_line(element: &RawValue) -> String {
+    element.get().replace(['\t', '\n', '\r'], " ") + "\n"
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn splits_as_serde_json_does(
+        elements in prop::collection::vec(json(), 0..12), before in json(), next in json(), after in json(), cut in 1..130_usize,
+    ) {
+        let text = format!("{{\"x\":{before},\"next\" : {next},\n\"d\\u0061ta\":[{}],\"y\":{{\"z\":{after}}}}}", elements.join(","));
+        let raw: Vec<&RawValue> = elements.iter().map(|element| serde_json::from_str(element).unwrap()).collect();
+        let expected: String = raw.iter().map(|element| as_line(element)).collect();
+        let readable = |text: &str| serde_json::from_str::<Value>(text);
+        for shape in shapes(&Records::at("data".parse().unwrap()), &["next", "y.z"]) {
+            let page = split_by(&shape, text.as_bytes(), cut);
+            let (Ok(next), Ok(after)) = (readable(&next), readable(&after)) else {
+                prop_assert!(matches!(page, Err(Wrong::Unreadable { .. })), "{:?}", page);
+                continue;
+            };
+            let page = page.unwrap();
+            prop_assert_eq!(std::str::from_utf8(page.batch.lines()).unwrap(), &expected);
+            prop_assert_eq!(page.batch.records(), raw.len() as u64);
+            prop_assert_eq!(page.fields.get(&"next".parse().unwrap()), Some(&next));
+            prop_assert_eq!(page.fields.get(&"y.z".parse().unwrap()), Some(&after));
+        }
+    }
+
+    #[test]
+    fn drops_space_as_serde_json_does(elements in prop::collection::vec(json(), 0..6), cut in 1..70_usize) {
+        let text = format!("[{}]", elements.join(","));
+        let records = Records { whitespace: Whitespace::Dropped, ..Records::at(Path::root()) };
+        let page = split_by(&shapes(&records, &[])[0], text.as_bytes(), cut).unwrap();
+        for (line, element) in page.batch.each().zip(&elements) {
+            let line = std::str::from_utf8(line).unwrap();
+            prop_assert!(!line.trim_end_matches('\n').contains('\n'));
+            let outside: String = line.split('"').step_by(2).collect();
+            prop_assert!(element.contains('\\') || !outside.trim_end().contains([' ', '\t']), "{}", line);
+            prop_assert_eq!(serde_json::from_str::<Value>(line).ok(), serde_json::from_str::<Value>(element).ok());
+        }
+    }
+
+    #[test]
+    fn the_whole_grammar_is_judged_as_serde_json_judges_it(
+        elements in prop::collection::vec(json(), 1..5),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(
+            b"[]{},:\"\\ \n\ttrue0-.eEu\x80\xc3\x00\x1f".to_vec()), any::<bool>()), 1..4),
+        cut in 1..130_usize,
+    ) {
+        let mut text = format!("[{}]", elements.join(",")).into_bytes();
+        for (at, byte, replace) in edits {
+            let at = at.index(text.len());
+            if replace { text[at] = byte } else { text.insert(at, byte) }
+        }
+        let is_json = std::str::from_utf8(&text).is_ok_and(|text| serde_json::from_str::<Vec<&RawValue>>(text).is_ok());
+        for shape in shapes(&Records::at(Path::root()), &[]) {
+            let page = split_by(&shape, &text, cut);
+            if shape.tree.records.validation == Validation::Full {
+                prop_assert_eq!(page.is_ok(), is_json, "{} {:?}", String::from_utf8_lossy(&text), page);
+            } else {
+                prop_assert!(page.is_ok() || !is_json, "{} {:?}", String::from_utf8_lossy(&text), page);
+            }
+        }
+    }
+}
