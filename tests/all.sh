@@ -28,6 +28,7 @@ main() {
   step "cargo test" rust_tests
   step "cargo doc" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
   step "cargo build --release" cargo build --locked --release || finish
+  step "bench check" bench_check
   step "pytest tests/real" python_tests
   finish
 }
@@ -104,6 +105,14 @@ fingerprint() {
 
 rust_tests() {
   timeout 1200 cargo test --locked --no-fail-fast 2>&1 | tee "$rust_log"
+}
+
+# The bench has dependencies of its own, so that `cargo test` leaves it alone.
+bench_check() {
+  cargo fmt --check --manifest-path bench/Cargo.toml &&
+    cargo clippy --locked --manifest-path bench/Cargo.toml --all-targets -- -D warnings &&
+    cargo test --locked --manifest-path bench/Cargo.toml --quiet --lib &&
+    cargo run --locked --manifest-path bench/Cargo.toml --quiet -- check
 }
 
 python_tests() {

@@ -1,0 +1,17 @@
+//! How fast unpage is, as ratios to what others reach in the same run.
+//!
+//! - [`corpora`]: the pages
+//! - [`approaches`]: every way from a page to lines
+//! - [`splitter`]: unpage's own, the one place that knows its interface
+//! - [`check`]: every approach comes to the expected lines
+//! - [`micro`]: all of them against each other
+//! - [`figure`]: what issue 3 asks for, and what was seen
+//! - [`spread`]: a median and how far it can be trusted
+
+pub mod approaches;
+pub mod check;
+pub mod corpora;
+pub mod figure;
+pub mod micro;
+pub mod splitter;
+pub mod spread;
