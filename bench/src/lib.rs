@@ -5,12 +5,14 @@
 //! - [`splitter`]: unpage's own, the one place that knows its interface
 //! - [`check`]: every approach comes to the expected lines
 //! - [`micro`]: all of them against each other
+//! - [`e2e`]: the whole way, between two sockets
 //! - [`figure`]: what issue 3 asks for, and what was seen
 //! - [`spread`]: a median and how far it can be trusted
 
 pub mod approaches;
 pub mod check;
 pub mod corpora;
+pub mod e2e;
 pub mod figure;
 pub mod micro;
 pub mod splitter;

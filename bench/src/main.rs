@@ -1,10 +1,16 @@
 //! The command line of the bench.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::{Context, anyhow};
 use clap::{Parser, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use unpage_bench::e2e::process::pin_to_first;
+use unpage_bench::e2e::{self, Effort, Setting};
 use unpage_bench::figure::{self, Figure};
 use unpage_bench::{check, micro};
 
@@ -20,8 +26,20 @@ struct Arguments {
     #[arg(long, global = true)]
     gate: bool,
     /// Where the results go as JSON
-    #[arg(long, global = true, default_value = "target/bench")]
+    #[arg(long, global = true, value_name = "DIR", default_value = "target/bench")]
     out: PathBuf,
+    /// The binary under test
+    #[arg(long, global = true, value_name = "FILE", default_value = "target/release/unpage")]
+    unpage: PathBuf,
+    /// nginx, if it is to be compared
+    #[arg(long, global = true, value_name = "FILE")]
+    nginx: Option<PathBuf>,
+    /// A Python with what peers/requirements.txt asks for, if the peers written in it are to be compared
+    #[arg(long, global = true, value_name = "FILE")]
+    python: Option<PathBuf>,
+    /// The folder of the peers' scripts
+    #[arg(long, global = true, value_name = "DIR", default_value = "bench/peers")]
+    scripts: PathBuf,
 }
 
 #[derive(Subcommand)]
@@ -30,45 +48,74 @@ enum Part {
     Check,
     /// The splitter and its rivals in one process
     Micro,
+    /// Processor time and throughput beside other proxies
+    Proxy,
+    /// Slow pages: asked for early, first record, to disk
+    Early,
+    /// Peak memory
+    Memory,
+    /// Processor time per record beside other ways to page
+    Peers,
+    /// A bare reverse proxy, which `proxy` and `memory` start
+    Passthrough {
+        #[arg(long)]
+        upstream: SocketAddr,
+    },
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    match run(Arguments::parse()) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    match arguments.part {
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let setting = Setting {
+        effort: if arguments.quick { Effort::Quick } else { Effort::Full },
+        unpage: arguments.unpage,
+        nginx: arguments.nginx,
+        python: arguments.python,
+        scripts: arguments.scripts,
+        out: arguments.out,
+    };
+    fs::create_dir_all(&setting.out)?;
+    let (part, (figures, details)) = match arguments.part {
         Part::Check => {
-            println!("{}", check::run()?);
-            Ok(ExitCode::SUCCESS)
+            println!("{}", checked()?);
+            return Ok(ExitCode::SUCCESS);
         }
-        Part::Micro => {
-            check::run()?;
-            let measured = micro::run(if arguments.quick { micro::Effort::QUICK } else { micro::Effort::FULL });
-            measured.print();
-            told(arguments, "micro", &measured.figures(), &measured.to_json())
+        Part::Passthrough { upstream } => {
+            Runtime::new()?.block_on(e2e::passthrough::run(upstream))?;
+            return Ok(ExitCode::SUCCESS);
         }
-    }
+        Part::Micro => ("micro", micro(setting.effort)?),
+        Part::Proxy => {
+            let pinning = pin_to_first()?;
+            ("proxy", Runtime::new()?.block_on(e2e::proxy::run(&setting, pinning))?)
+        }
+        Part::Early => ("early", Runtime::new()?.block_on(e2e::early::run(&setting))?),
+        Part::Memory => ("memory", Runtime::new()?.block_on(e2e::memory::run(&setting))?),
+        Part::Peers => ("peers", Runtime::new()?.block_on(e2e::peers::run(&setting))?),
+    };
+    figure::print(&figures);
+    let file = setting.out.join(format!("{part}.json"));
+    let text = serde_json::to_vec_pretty(&json!({ "figures": figures, "details": details }))?;
+    fs::write(&file, text).with_context(|| format!("{} can't be written", file.display()))?;
+    let holds = !arguments.gate || figure::hold(&figures);
+    Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Prints the figures, writes the file, and judges.
-fn told(
-    arguments: &Arguments,
-    part: &str,
-    figures: &[Figure],
-    details: &serde_json::Value,
-) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    figure::print(figures);
-    let file = Path::new(&arguments.out).join(format!("{part}.json"));
-    std::fs::create_dir_all(&arguments.out)?;
-    std::fs::write(&file, serde_json::to_vec_pretty(&json!({ "figures": figures, "details": details }))?)?;
-    eprintln!("written: {}", file.display());
-    let holds = !arguments.gate || figure::hold(figures);
-    Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+fn micro(effort: Effort) -> anyhow::Result<(Vec<Figure>, Value)> {
+    checked()?;
+    let measured = micro::run(effort.pick(micro::Scale::FULL, micro::Scale::QUICK));
+    measured.print();
+    Ok((measured.figures(), measured.to_json()))
+}
+
+fn checked() -> anyhow::Result<String> {
+    check::run().map_err(|what| anyhow!(what))
 }

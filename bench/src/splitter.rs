@@ -29,6 +29,15 @@ pub const CHUNKS: [usize; 3] = [1460, 16 << 10, 64 << 10];
 /// The levels that the splitter offers.
 pub const LEVELS: [Level; 1] = [Level::Full];
 
+impl Level {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Structural => "structural",
+            Self::Full => "full",
+        }
+    }
+}
+
 impl Variant {
     pub fn new(level: Level, chunk: usize) -> Self {
         let caps = Caps { page_bytes: 1 << 30, record_bytes: 1 << 30, ..Caps::default() };
@@ -42,11 +51,7 @@ impl Variant {
 
     /// The row's heading.
     pub fn name(&self) -> String {
-        let level = match self.level {
-            Level::Structural => "structural",
-            Level::Full => "full",
-        };
-        format!("unpage, {level}, {} B chunks", self.chunk)
+        format!("unpage, {}, {} B chunks", self.level.name(), self.chunk)
     }
 
     /// Splits a page, and gives its lines away as they come.

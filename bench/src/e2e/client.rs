@@ -1,0 +1,127 @@
+//! A client that takes bytes as fast as they come, or as fast as it may, and only counts them.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Duration, Instant};
+
+/// How many bodies a crawl lets arrive at once.
+const AHEAD: usize = 8;
+
+/// A body that was read to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Drained {
+    pub bytes: u64,
+    pub took: Duration,
+    /// When the first line was whole.
+    pub first_line: Option<Instant>,
+}
+
+/// How fast a client reads.
+#[derive(Clone, Copy, Debug)]
+pub enum Pace {
+    Free,
+    BytesPerSecond(f64),
+}
+
+/// When a crawl asks for the next page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// When the page before it is whole.
+    AtEnd,
+    /// When the head of the page before it has come.
+    AtHead,
+}
+
+/// Reads one response of NDJSON, which must be as long as it ought to be.
+pub async fn drain(address: SocketAddr, path: &str, pace: Pace, expected: u64) -> anyhow::Result<Drained> {
+    let start = Instant::now();
+    let mut response = connect(address).await?.send_request(request(path)?).await?;
+    ensure!(response.status() == StatusCode::OK, "{path} is answered with {}", response.status());
+    let (mut bytes, mut first_line) = (0, None);
+    while let Some(frame) = response.body_mut().frame().await {
+        let Ok(data) = frame.context("the stream broke")?.into_data() else { continue };
+        bytes += data.len() as u64;
+        if first_line.is_none() && data.contains(&b'\n') {
+            first_line = Some(Instant::now());
+        }
+        if let Pace::BytesPerSecond(rate) = pace {
+            tokio::time::sleep_until(start + Duration::from_secs_f64(bytes as f64 / rate)).await;
+        }
+    }
+    ensure!(bytes == expected, "{path} gave {bytes} bytes, not {expected}");
+    Ok(Drained { bytes, took: start.elapsed(), first_line })
+}
+
+/// Follows `Link` header fields from page to page, and throws the pages away.
+pub async fn crawl(address: SocketAddr, path: &str, turn: Turn) -> anyhow::Result<Duration> {
+    let start = Instant::now();
+    let ahead = std::sync::Arc::new(Semaphore::new(AHEAD));
+    let mut idle = Vec::new();
+    let mut bodies = JoinSet::new();
+    let mut next = Some(path.to_owned());
+    while let Some(path) = next {
+        let permit = std::sync::Arc::clone(&ahead).acquire_owned().await?;
+        while let Some(ended) = bodies.try_join_next() {
+            idle.push(ended??);
+        }
+        let mut sender: SendRequest<Empty<Bytes>> = match idle.pop() {
+            Some(sender) => sender,
+            None => connect(address).await?,
+        };
+        sender.ready().await?;
+        let response = sender.send_request(request(&path)?).await?;
+        next = link(response.headers())?;
+        let body = async move {
+            discard(response).await?;
+            drop(permit);
+            anyhow::Ok(sender)
+        };
+        match turn {
+            Turn::AtEnd => idle.push(body.await?),
+            Turn::AtHead => drop(bodies.spawn(body)),
+        }
+    }
+    while let Some(ended) = bodies.join_next().await {
+        ended??;
+    }
+    Ok(start.elapsed())
+}
+
+async fn discard(mut response: Response<Incoming>) -> anyhow::Result<()> {
+    while let Some(frame) = response.body_mut().frame().await {
+        frame?;
+    }
+    Ok(())
+}
+
+async fn connect(address: SocketAddr) -> anyhow::Result<SendRequest<Empty<Bytes>>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    // It ends with the sender, and what ends it otherwise the reader of the body sees.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+fn request(path: &str) -> anyhow::Result<Request<Empty<Bytes>>> {
+    let request = Request::get(path).header(header::HOST, "bench").header(header::ACCEPT, "application/x-ndjson");
+    Ok(request.body(Empty::new())?)
+}
+
+fn link(headers: &HeaderMap) -> anyhow::Result<Option<String>> {
+    let Some(link) = headers.get(header::LINK) else { return Ok(None) };
+    match link.to_str()?.split_once('>') {
+        Some((target, _)) => Ok(Some(target.trim_start_matches('<').to_owned())),
+        None => bail!("a link without a target"),
+    }
+}

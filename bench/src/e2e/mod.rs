@@ -1,0 +1,64 @@
+//! The whole way, between two sockets: an upstream, a proxy, a client.
+//!
+//! - [`page`]: pages that are sent without being built
+//! - [`upstream`]: serves them as an API does
+//! - [`client`]: fetches, and only counts
+//! - [`passthrough`]: the bare proxy that unpage is held against
+//! - [`proxies`]: unpage and the others, as processes
+//! - [`process`]: what a process has cost
+//! - [`proxy`], [`early`], [`memory`], [`peers`]: what is measured
+
+pub mod client;
+pub mod early;
+pub mod memory;
+pub mod page;
+pub mod passthrough;
+pub mod peers;
+pub mod process;
+pub mod proxies;
+pub mod proxy;
+pub mod upstream;
+
+use std::path::PathBuf;
+
+/// What every part needs to know.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Enough rounds for a median, or a look whether it runs.
+    pub effort: Effort,
+    /// The binary under test.
+    pub unpage: PathBuf,
+    /// nginx, where it is to be compared.
+    pub nginx: Option<PathBuf>,
+    /// A Python with what `peers/requirements.txt` asks for.
+    pub python: Option<PathBuf>,
+    /// The folder of the peers' scripts.
+    pub scripts: PathBuf,
+    /// Where results and scratch files go.
+    pub out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    Full,
+    Quick,
+}
+
+impl Effort {
+    /// One of two numbers.
+    pub fn pick<T>(self, full: T, quick: T) -> T {
+        match self {
+            Self::Full => full,
+            Self::Quick => quick,
+        }
+    }
+}
+
+/// The contenders of a round: every other round has them in reverse, so that a drift of the machine hits all of them.
+pub fn order<T: Clone>(contenders: &[T], round: usize) -> Vec<T> {
+    let mut order = contenders.to_vec();
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    order
+}

@@ -1,0 +1,121 @@
+//! What a proxy costs: processor time for each byte that leaves it, and how fast it is where the upstream is.
+
+use serde_json::{Value, json};
+
+use super::client::{Pace, drain};
+use super::page::Collection;
+use super::process::{Pinning, cpu_of};
+use super::proxies::{Buffers, Proxy};
+use super::upstream::{Dialect, Manner, STREAM, Sight, Upstream};
+use super::{Setting, order};
+use crate::corpora::Corpus;
+use crate::figure::{Figure, Goal};
+use crate::spread::{Spread, short};
+
+/// The page that the figures are for.
+const PAGE: usize = 45_000;
+
+/// One proxy with what it is asked for, and what was measured of it.
+struct Contender {
+    name: &'static str,
+    path: &'static str,
+    proxy: usize,
+    cpu_per_gb: Vec<f64>,
+    gb_per_s: Vec<f64>,
+    sight: Option<Sight>,
+}
+
+/// Measures, and gives the figures and everything that they were made of.
+pub async fn run(setting: &Setting, pinning: Pinning) -> anyhow::Result<(Vec<Figure>, Value)> {
+    let (pages, rounds) = setting.effort.pick((5_700, 9), (300, 3));
+    let upstream = Upstream::start(Collection::new(Corpus::Orders, pages, PAGE), Manner::AT_ONCE).await?;
+    let (proxies, mut contenders) = contenders(setting, &upstream, pinning).await?;
+    let expected = upstream.collection.output();
+    // The first round only warms connections and caches up.
+    for round in 0..=rounds {
+        eprintln!("proxy: round {round} of {rounds}, {} MB each", expected / 1_000_000);
+        for index in order(&(0..contenders.len()).collect::<Vec<_>>(), round) {
+            let contender = &mut contenders[index];
+            let proxy = &proxies[contender.proxy];
+            let before = cpu_of(proxy.pid)?;
+            upstream.sight();
+            let drained = drain(proxy.address, contender.path, Pace::Free, expected).await?;
+            let cpu = cpu_of(proxy.pid)?.saturating_sub(before);
+            if round > 0 {
+                let gigabytes = drained.bytes as f64 / 1e9;
+                contender.cpu_per_gb.push(cpu.as_secs_f64() / gigabytes);
+                contender.gb_per_s.push(gigabytes / drained.took.as_secs_f64());
+                contender.sight = Some(upstream.sight());
+            }
+        }
+    }
+    print(&contenders);
+    Ok((figures(&contenders, setting.nginx.is_some()), details(&contenders)))
+}
+
+async fn contenders(
+    setting: &Setting,
+    upstream: &Upstream,
+    pinning: Pinning,
+) -> anyhow::Result<(Vec<Proxy>, Vec<Contender>)> {
+    let contender =
+        |name, path, proxy| Contender { name, path, proxy, cpu_per_gb: Vec::new(), gb_per_s: Vec::new(), sight: None };
+    let address = upstream.address;
+    let mut proxies =
+        vec![Proxy::unpage(setting, address, pinning).await?, Proxy::passthrough(address, pinning).await?];
+    let mut contenders = vec![
+        contender("unpage", Dialect::Link.path(), 0),
+        contender("hyper pass-through", STREAM, 1),
+        contender("unpage again (A/A)", Dialect::Link.path(), 0),
+        contender("unpage, next before data", Dialect::Before.path(), 0),
+        contender("unpage, offset", Dialect::Offset.path(), 0),
+    ];
+    if let Some(nginx) = &setting.nginx {
+        proxies.push(Proxy::nginx(setting, nginx, Buffers::Tuned, address, pinning).await?);
+        proxies.push(Proxy::nginx(setting, nginx, Buffers::Default, address, pinning).await?);
+        contenders.push(contender("nginx, 16 buffers of 128 KiB, no file", STREAM, 2));
+        contenders.push(contender("nginx, default buffers", STREAM, 3));
+    }
+    Ok((proxies, contenders))
+}
+
+fn figures(contenders: &[Contender], nginx: bool) -> Vec<Figure> {
+    let of = |index: usize| &contenders[index];
+    let cpu = |one: usize, other: usize| Spread::of_ratios(&of(one).cpu_per_gb, &of(other).cpu_per_gb);
+    let sight = of(0).sight.map_or_else(String::new, |sight| {
+        format!("Link header, 45 KB pages, {} in flight on average, {} at most", short(sight.together), sight.most)
+    });
+    let throughput = Spread::of_ratios(&of(0).gb_per_s, &of(1).gb_per_s);
+    let mut figures = vec![
+        Figure::new("proxy CPU s/GB / hyper pass-through", Goal::AtMost(1.5, 1.0), cpu(0, 1), sight),
+        Figure::new("throughput / hyper pass-through, 0 ms", Goal::AtLeast(0.85, 1.2), throughput, ""),
+        Figure::new("proxy CPU s/GB, the same again (A/A)", Goal::None, cpu(2, 0), ""),
+    ];
+    if nginx {
+        figures.insert(1, Figure::new("proxy CPU s/GB / nginx, tuned buffers", Goal::AtMost(2.0, 1.0), cpu(0, 5), ""));
+        figures.insert(2, Figure::new("proxy CPU s/GB / nginx, default", Goal::AtMost(1.0, 0.5), cpu(0, 6), ""));
+    }
+    figures
+}
+
+fn print(contenders: &[Contender]) {
+    println!("\n| proxy | CPU s/GB | GB/s | in flight: mean, most |\n|---|---|---|---|");
+    for contender in contenders {
+        let (cpu, speed) = (Spread::of(contender.cpu_per_gb.clone()), Spread::of(contender.gb_per_s.clone()));
+        let seen =
+            contender.sight.map_or_else(String::new, |sight| format!("{}, {}", short(sight.together), sight.most));
+        println!("| {} | {cpu} | {speed} | {seen} |", contender.name);
+    }
+}
+
+fn details(contenders: &[Contender]) -> Value {
+    let row = |contender: &Contender| {
+        json!({
+            "proxy": contender.name,
+            "cpu_s_per_gb": contender.cpu_per_gb,
+            "gb_per_s": contender.gb_per_s,
+            "in_flight": contender.sight.map(|sight| sight.together),
+        })
+    };
+    contenders.iter().map(row).collect()
+}
