@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use simd_json::prelude::Writable;
 use sonic_rs::{JsonContainerTrait, JsonValueTrait};
 
-use crate::splitter::Variant;
+use crate::splitter::{CHUNKS, Variant};
 
 /// One way to treat a page.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ impl Approach {
             Self::SimdValue,
             Self::SimdTape,
         ];
-        all.extend(Variant::all().into_iter().map(Self::Unpage));
+        all.extend(Variant::all(&CHUNKS).into_iter().map(Self::Unpage));
         all
     }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::approaches::{Approach, Yield};
 use crate::corpora::{Corpus, expected, fingerprint};
-use crate::splitter::{LEVELS, Variant};
+use crate::splitter::Variant;
 
 /// Pieces that cut every token, and every block of a vectorised scan.
 const ODD_CHUNKS: [usize; 5] = [1, 7, 63, 64, 65];
@@ -12,8 +12,7 @@ const ODD_CHUNKS: [usize; 5] = [1, 7, 63, 64, 65];
 /// Checks everything on small corpora, and says what is wrong.
 pub fn run() -> Result<String, String> {
     let mut approaches = Approach::all();
-    let odd = LEVELS.into_iter().flat_map(|level| ODD_CHUNKS.map(|chunk| Variant::new(level, chunk)));
-    approaches.extend(odd.map(Approach::Unpage));
+    approaches.extend(Variant::all(&ODD_CHUNKS).into_iter().map(Approach::Unpage));
     let mut checked = 0;
     for corpus in Corpus::ALL {
         let found = fingerprint(corpus);

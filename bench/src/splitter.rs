@@ -20,6 +20,8 @@ pub enum Level {
 pub struct Variant {
     pub level: Level,
     pub chunk: usize,
+    /// The instructions that it is limited to.
+    instructions: &'static str,
     shape: Arc<Shape>,
 }
 
@@ -27,7 +29,10 @@ pub struct Variant {
 pub const CHUNKS: [usize; 3] = [1460, 16 << 10, 64 << 10];
 
 /// The levels that the splitter offers.
-pub const LEVELS: [Level; 1] = [Level::Full];
+const LEVELS: [Level; 1] = [Level::Full];
+
+/// The sets of instructions that it can be limited to on this machine; the last one is there on every machine.
+const INSTRUCTIONS: [&str; 1] = ["portable"];
 
 impl Level {
     pub fn name(self) -> &'static str {
@@ -39,19 +44,37 @@ impl Level {
 }
 
 impl Variant {
-    pub fn new(level: Level, chunk: usize) -> Self {
-        let caps = Caps { page_bytes: 1 << 30, record_bytes: 1 << 30, ..Caps::default() };
-        Self { level, chunk, shape: Arc::new(Shape::of(&pagination(), &caps)) }
+    /// Every level by every set of instructions, at chunks of these sizes.
+    pub fn all(chunks: &[usize]) -> Vec<Self> {
+        let mut all = Vec::new();
+        for level in LEVELS {
+            for instructions in INSTRUCTIONS {
+                let shape = Arc::new(Shape::of(&pagination(), &caps()));
+                let variant = |chunk: &usize| Self { level, chunk: *chunk, instructions, shape: Arc::clone(&shape) };
+                all.extend(chunks.iter().map(variant));
+            }
+        }
+        all
     }
 
-    /// Every level at every size of chunk.
-    pub fn all() -> Vec<Self> {
-        LEVELS.into_iter().flat_map(|level| CHUNKS.map(|chunk| Self::new(level, chunk))).collect()
+    /// The same at chunks of another size.
+    pub fn at(&self, chunk: usize) -> Self {
+        Self { chunk, ..self.clone() }
+    }
+
+    /// The heading of a figure.
+    pub fn way(&self) -> String {
+        format!("{}, {}", self.level.name(), self.instructions)
     }
 
     /// The row's heading.
     pub fn name(&self) -> String {
-        format!("unpage, {}, {} B chunks", self.level.name(), self.chunk)
+        format!("unpage, {}, {} B chunks", self.way(), self.chunk)
+    }
+
+    /// Whether machines that have better instructions never come here: no goal is set for it then.
+    pub fn is_fallback(&self) -> bool {
+        INSTRUCTIONS.len() > 1 && INSTRUCTIONS.last() == Some(&self.instructions)
     }
 
     /// Splits a page, and gives its lines away as they come.
@@ -64,6 +87,11 @@ impl Variant {
         let page = splitter.finish().expect("a generated page is good");
         lines(page.batch.lines());
     }
+}
+
+/// More than any page here has.
+fn caps() -> Caps {
+    Caps { page_bytes: 1 << 30, record_bytes: 1 << 30, ..Caps::default() }
 }
 
 /// The pages of every corpus: records at `data`, the next address behind them.
