@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use unpage::pagination::split::{Shape, Splitter};
-use unpage::pagination::{Base, Caps, Pagination, Path, Records, Source, Style};
+use unpage::pagination::split::{Isa, Shape, Splitter};
+use unpage::pagination::{Base, Caps, Pagination, Path, Records, Source, Style, Validation};
 
 /// How much of a page is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Variant {
     pub level: Level,
     pub chunk: usize,
     /// The instructions that it is limited to.
-    instructions: &'static str,
+    instructions: Isa,
     shape: Arc<Shape>,
 }
 
@@ -29,10 +29,7 @@ pub struct Variant {
 pub const CHUNKS: [usize; 3] = [1460, 16 << 10, 64 << 10];
 
 /// The levels that the splitter offers.
-const LEVELS: [Level; 1] = [Level::Full];
-
-/// The sets of instructions that it can be limited to on this machine; the last one is there on every machine.
-const INSTRUCTIONS: [&str; 1] = ["portable"];
+const LEVELS: [Level; 2] = [Level::Structural, Level::Full];
 
 impl Level {
     pub fn name(self) -> &'static str {
@@ -48,8 +45,8 @@ impl Variant {
     pub fn all(chunks: &[usize]) -> Vec<Self> {
         let mut all = Vec::new();
         for level in LEVELS {
-            for instructions in INSTRUCTIONS {
-                let shape = Arc::new(Shape::of(&pagination(), &caps()));
+            for instructions in Isa::available() {
+                let shape = Arc::new(Shape::of(&pagination(level), &caps()).with(instructions));
                 let variant = |chunk: &usize| Self { level, chunk: *chunk, instructions, shape: Arc::clone(&shape) };
                 all.extend(chunks.iter().map(variant));
             }
@@ -74,15 +71,15 @@ impl Variant {
 
     /// Whether machines that have better instructions never come here: no goal is set for it then.
     pub fn is_fallback(&self) -> bool {
-        INSTRUCTIONS.len() > 1 && INSTRUCTIONS.last() == Some(&self.instructions)
+        self.instructions != Isa::best() && Isa::available().last() == Some(self.instructions)
     }
 
     /// Splits a page, and gives its lines away as they come.
     pub fn split(&self, page: &[u8], mut lines: impl FnMut(&Bytes)) {
         let mut splitter = Splitter::new(Arc::clone(&self.shape));
         for chunk in page.chunks(self.chunk) {
-            let batch = splitter.feed(chunk).expect("a generated page is good");
-            lines(batch.lines());
+            splitter.feed(chunk).expect("a generated page is good");
+            lines(splitter.take().lines());
         }
         let page = splitter.finish().expect("a generated page is good");
         lines(page.batch.lines());
@@ -95,8 +92,13 @@ fn caps() -> Caps {
 }
 
 /// The pages of every corpus: records at `data`, the next address behind them.
-fn pagination() -> Pagination {
+fn pagination(level: Level) -> Pagination {
     let path = |text: &str| text.parse::<Path>().expect("a path");
     let next = vec![Source::Body(path("next"))];
-    Pagination::of(Style::NextUrl { next, base: Base::Request }, Records::at(path("data")))
+    let mut pagination = Pagination::of(Style::NextUrl { next, base: Base::Request }, Records::at(path("data")));
+    pagination.records.validation = match level {
+        Level::Structural => Validation::Structure,
+        Level::Full => Validation::Full,
+    };
+    pagination
 }
