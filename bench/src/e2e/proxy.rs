@@ -1,6 +1,8 @@
 //! What a proxy costs: processor time for each byte that leaves it, and how fast it is where the upstream is.
 
+use futures_util::future::try_join_all;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::client::{Pace, drain};
 use super::page::Collection;
@@ -15,11 +17,16 @@ use crate::spread::{Spread, short};
 /// The page that the figures are for.
 const PAGE: usize = 45_000;
 
+/// Streams that a proxy has under way at once. A crawl of an upstream that answers at once has one page in flight, since the
+/// next address comes with the page: as many streams have as many.
+const AT_ONCE: usize = 6;
+
 /// One proxy with what it is asked for, and what was measured of it.
 struct Contender {
     name: &'static str,
     path: &'static str,
     proxy: usize,
+    at_once: usize,
     cpu_per_gb: Vec<f64>,
     gb_per_s: Vec<f64>,
     sight: Option<Sight>,
@@ -27,24 +34,31 @@ struct Contender {
 
 /// Measures, and gives the figures and everything that they were made of.
 pub async fn run(setting: &Setting, pinning: Pinning) -> anyhow::Result<(Vec<Figure>, Value)> {
-    let (pages, rounds) = setting.effort.pick((5_700, 9), (300, 3));
+    let (pages, rounds) = setting.effort.pick((950, 9), (60, 3));
     let upstream = Upstream::start(Collection::new(Corpus::Orders, pages, PAGE), Manner::AT_ONCE).await?;
     let (proxies, mut contenders) = contenders(setting, &upstream, pinning).await?;
     let expected = upstream.collection.output();
+    let all = expected * AT_ONCE as u64;
     // The first round only warms connections and caches up.
     for round in 0..=rounds {
-        eprintln!("proxy: round {round} of {rounds}, {} MB each", expected / 1_000_000);
+        eprintln!("proxy: round {round} of {rounds}, {} MB each", all / 1_000_000);
         for index in order(&(0..contenders.len()).collect::<Vec<_>>(), round) {
             let contender = &mut contenders[index];
             let proxy = &proxies[contender.proxy];
             let before = cpu_of(proxy.pid)?;
             upstream.sight();
-            let drained = drain(proxy.address, contender.path, Pace::Free, expected).await?;
+            let start = Instant::now();
+            for _ in 0..AT_ONCE / contender.at_once {
+                let streams =
+                    (0..contender.at_once).map(|_| drain(proxy.address, contender.path, Pace::Free, expected));
+                try_join_all(streams).await?;
+            }
+            let took = start.elapsed();
             let cpu = cpu_of(proxy.pid)?.saturating_sub(before);
             if round > 0 {
-                let gigabytes = drained.bytes as f64 / 1e9;
+                let gigabytes = all as f64 / 1e9;
                 contender.cpu_per_gb.push(cpu.as_secs_f64() / gigabytes);
-                contender.gb_per_s.push(gigabytes / drained.took.as_secs_f64());
+                contender.gb_per_s.push(gigabytes / took.as_secs_f64());
                 contender.sight = Some(upstream.sight());
             }
         }
@@ -58,23 +72,32 @@ async fn contenders(
     upstream: &Upstream,
     pinning: Pinning,
 ) -> anyhow::Result<(Vec<Proxy>, Vec<Contender>)> {
-    let contender =
-        |name, path, proxy| Contender { name, path, proxy, cpu_per_gb: Vec::new(), gb_per_s: Vec::new(), sight: None };
+    let contender = |name, path, proxy, at_once| Contender {
+        name,
+        path,
+        proxy,
+        at_once,
+        cpu_per_gb: Vec::new(),
+        gb_per_s: Vec::new(),
+        sight: None,
+    };
     let address = upstream.address;
     let mut proxies =
         vec![Proxy::unpage(setting, address, pinning).await?, Proxy::passthrough(address, pinning).await?];
     let mut contenders = vec![
-        contender("unpage", Dialect::Link.path(), 0),
-        contender("hyper pass-through", STREAM, 1),
-        contender("unpage again (A/A)", Dialect::Link.path(), 0),
-        contender("unpage, next before data", Dialect::Before.path(), 0),
-        contender("unpage, offset", Dialect::Offset.path(), 0),
+        contender("unpage", Dialect::Link.path(), 0, AT_ONCE),
+        contender("hyper pass-through", STREAM, 1, AT_ONCE),
+        contender("unpage again (A/A)", Dialect::Link.path(), 0, AT_ONCE),
+        contender("unpage, next before data", Dialect::Before.path(), 0, AT_ONCE),
+        contender("unpage, offset", Dialect::Offset.path(), 0, AT_ONCE),
+        contender("unpage, one stream", Dialect::Link.path(), 0, 1),
+        contender("hyper pass-through, one stream", STREAM, 1, 1),
     ];
     if let Some(nginx) = &setting.nginx {
         proxies.push(Proxy::nginx(setting, nginx, Buffers::Tuned, address, pinning).await?);
         proxies.push(Proxy::nginx(setting, nginx, Buffers::Default, address, pinning).await?);
-        contenders.push(contender("nginx, 16 buffers of 128 KiB, no file", STREAM, 2));
-        contenders.push(contender("nginx, default buffers", STREAM, 3));
+        contenders.push(contender("nginx, 16 buffers of 128 KiB, no file", STREAM, 2, AT_ONCE));
+        contenders.push(contender("nginx, default buffers", STREAM, 3, AT_ONCE));
     }
     Ok((proxies, contenders))
 }
@@ -83,17 +106,22 @@ fn figures(contenders: &[Contender], nginx: bool) -> Vec<Figure> {
     let of = |index: usize| &contenders[index];
     let cpu = |one: usize, other: usize| Spread::of_ratios(&of(one).cpu_per_gb, &of(other).cpu_per_gb);
     let sight = of(0).sight.map_or_else(String::new, |sight| {
-        format!("Link header, 45 KB pages, {} in flight on average, {} at most", short(sight.together), sight.most)
+        format!(
+            "{AT_ONCE} streams, Link header, 45 KB pages, {} in flight on average, {} at most",
+            short(sight.together),
+            sight.most
+        )
     });
     let throughput = Spread::of_ratios(&of(0).gb_per_s, &of(1).gb_per_s);
     let mut figures = vec![
         Figure::new("proxy CPU s/GB / hyper pass-through", Goal::AtMost(1.5, 1.0), cpu(0, 1), sight),
         Figure::new("throughput / hyper pass-through, 0 ms", Goal::AtLeast(0.85, 1.2), throughput, ""),
         Figure::new("proxy CPU s/GB, the same again (A/A)", Goal::None, cpu(2, 0), ""),
+        Figure::new("proxy CPU s/GB / hyper pass-through, one stream", Goal::None, cpu(5, 6), "one page in flight"),
     ];
     if nginx {
-        figures.insert(1, Figure::new("proxy CPU s/GB / nginx, tuned buffers", Goal::AtMost(2.0, 1.0), cpu(0, 5), ""));
-        figures.insert(2, Figure::new("proxy CPU s/GB / nginx, default", Goal::AtMost(1.0, 0.5), cpu(0, 6), ""));
+        figures.insert(1, Figure::new("proxy CPU s/GB / nginx, tuned buffers", Goal::AtMost(2.0, 1.0), cpu(0, 7), ""));
+        figures.insert(2, Figure::new("proxy CPU s/GB / nginx, default", Goal::AtMost(1.0, 0.5), cpu(0, 8), ""));
     }
     figures
 }

@@ -14,6 +14,9 @@ use crate::pagination::{Whitespace, Wrong};
 /// How much room is added at a time: for what a socket gives at once, and what is left of the record before it.
 const ROOM: usize = 96 * 1024;
 
+/// A buffer that has grown beyond this for one large record is not kept for others.
+const LARGE: usize = 4 * ROOM;
+
 /// Whether what is read is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keep {
@@ -135,10 +138,9 @@ impl Lines {
         }
     }
 
-    /// Nothing comes for now, and no bracket of the current record is open: if it is an array or object, it has ended.
+    /// Nothing comes for now, and what came last was the bracket that ends the current record.
     pub(super) fn end_early(&mut self) -> Result<(), What> {
-        let record = self.bytes[self.whole..].trim_ascii_end();
-        if self.keep == Keep::Records && record.last().is_some_and(|last| matches!(last, b']' | b'}')) {
+        if self.keep == Keep::Records && !self.is_between() {
             self.end_line()?;
             self.is_early = true;
         }
@@ -156,7 +158,10 @@ impl Lines {
     /// Forgets the lines: they were not the records, or belong to another page. What was taken keeps its bytes.
     pub(super) fn forget(&mut self) {
         self.bytes.clear();
-        let bytes = std::mem::take(&mut self.bytes);
+        let mut bytes = std::mem::take(&mut self.bytes);
+        if bytes.capacity() > LARGE {
+            bytes = BytesMut::new();
+        }
         *self = Self { bytes, ..Self::new(self.record_bytes, self.whitespace) };
     }
 

@@ -95,7 +95,7 @@ impl Span {
                 None => before += step.len(),
             }
         }
-        if self.stack.depth == self.cut_at && !self.carry.is_in_string() {
+        if self.stack.depth == self.cut_at && matches!(self.stack.last, b']' | b'}') {
             lines.end_early().map_err(|what| Flaw { at: before, what })?;
         }
         Ok(Fed::More)
