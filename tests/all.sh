@@ -103,8 +103,9 @@ fingerprint() {
   cat "${@:2}" | sha256sum
 }
 
+# Those that are ignored elsewhere need what was installed here.
 rust_tests() {
-  timeout 1200 cargo test --locked --no-fail-fast 2>&1 | tee "$rust_log"
+  timeout 1200 cargo test --locked --no-fail-fast -- --include-ignored 2>&1 | tee "$rust_log"
 }
 
 # The bench has dependencies of its own, so that `cargo test` leaves it alone.
