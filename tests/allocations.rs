@@ -1,0 +1,132 @@
+//! A page allocates as often whether it has a thousand records or ten thousand, and however long it is: shown by counting.
+#![expect(unsafe_code, reason = "an allocator can't be counted without being one")]
+#![allow(clippy::unwrap_used, reason = "clippy.toml allows it in tests, and means their helpers too")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+
+use http::{HeaderMap, StatusCode};
+use unpage::batch::Batch;
+use unpage::config::Caps;
+use unpage::pagination::guard::Guard;
+use unpage::pagination::page::Head;
+use unpage::pagination::plan::{Follow, Step};
+use unpage::pagination::split::{Isa, Shape, Splitter};
+use unpage::pagination::{PageRequest, Pagination, Path, Records, Style, Validation};
+use url::Url;
+
+const PIECE: usize = 16 * 1024;
+
+/// The most allocations for a page; 18 were measured, most of them for what stands around its records.
+const MOST: u64 = 20;
+
+struct Counting;
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: everything is left to `System`; the count is a `Cell` without a destructor, which needs no allocation.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: what holds for this function's caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(place, layout) }
+    }
+
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: as above.
+        unsafe { System.realloc(place, layout, size) }
+    }
+}
+
+/// A page of this many records, each of about this many bytes.
+fn page(records: usize, size: usize, separator: &str) -> String {
+    let name = "x".repeat(size - 40);
+    let records: Vec<_> = (0..records)
+        .map(|id| format!("{{\"id\":{},\"tags\":[\"a\\\"b\",null],\"name\":\"{name}\"}}", 1_000_000 + id))
+        .collect();
+    format!("{{\"meta\":{{\"x\":[1]}},\"data\":[{}],\"more\":false}}", records.join(separator))
+}
+
+/// What stands between the bytes of a page and its records on their way.
+enum Behind {
+    Nothing,
+    Plan(Box<Follow>, Head),
+}
+
+impl Behind {
+    fn plan(pagination: &Pagination) -> Self {
+        let url = Url::parse("http://api.example/list").unwrap();
+        let guard = Guard::new(&url, &[]);
+        let first = PageRequest::get(url);
+        let mut plan = Follow::new(Arc::new(pagination.clone()), Caps::default(), guard, first).unwrap();
+        let Step::Fetch(request) = plan.step() else { unreachable!("a plan begins with a page") };
+        Self::Plan(Box::new(plan), Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url })
+    }
+
+    fn take(&mut self, splitter: &mut Splitter) -> Batch {
+        let batch = splitter.take();
+        match self {
+            Self::Nothing => batch,
+            Self::Plan(plan, head) => plan.records(head, splitter.fields(), batch).unwrap(),
+        }
+    }
+}
+
+/// How many allocations a page takes whose batches are dropped as they come.
+fn allocations(shape: &Arc<Shape>, mut behind: Behind, page: &str, records: usize) -> u64 {
+    let (before, mut came) = (ALLOCATIONS.get(), 0);
+    let mut splitter = Splitter::new(Arc::clone(shape));
+    for piece in page.as_bytes().chunks(PIECE) {
+        splitter.feed(piece).unwrap();
+        came += behind.take(&mut splitter).records();
+    }
+    came += splitter.finish().unwrap().batch.records();
+    let allocations = ALLOCATIONS.get() - before;
+    assert_eq!(came, records as u64);
+    allocations
+}
+
+#[test]
+fn no_record_costs_an_allocation() {
+    let mut counted = 0;
+    for (validation, key, separator) in [
+        (Validation::Structure, None, ","),
+        (Validation::Structure, Some("id"), ","),
+        (Validation::Structure, None, ",\n  "),
+        (Validation::Full, None, ","),
+        (Validation::Full, Some("id"), ",\n  "),
+    ] {
+        let records = Records { validation, ..Records::at("data".parse().unwrap()) };
+        let mut pagination = Pagination::of(Style::Single, records);
+        pagination.key = key.map(|key| key.parse::<Path>().unwrap());
+        for isa in Isa::available() {
+            let shape = Arc::new(Shape::of(&pagination, &Caps::default()).with(isa));
+            for behind in [|_: &Pagination| Behind::Nothing, Behind::plan] {
+                let count =
+                    |records, size| allocations(&shape, behind(&pagination), &page(records, size, separator), records);
+                // Later pages have the buffers of the first.
+                count(1_000, 100);
+                let counts = [(1_000, 100), (10_000, 100), (1_000, 1_000)].map(|(records, size)| count(records, size));
+                assert!(
+                    counts == [counts[0]; 3] && counts[0] <= MOST,
+                    "{counts:?} allocations for 1,000 and 10,000 records of 100 bytes and 1,000 of 1,000 bytes: \
+                     {validation:?} by {isa}, key {key:?}, between records {separator:?}"
+                );
+                counted += 1;
+            }
+        }
+    }
+    assert!(counted >= 10, "{counted} ways");
+}
