@@ -164,7 +164,12 @@ impl Splitter {
         }
         let room = START.saturating_sub(self.start.len());
         self.start.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        let bytes = self.without_mark(bytes);
+        let (begun, bytes) = self.without_mark(bytes);
+        self.feed_text(begun)?;
+        self.feed_text(bytes)
+    }
+
+    fn feed_text(&mut self, bytes: &[u8]) -> Result<(), Wrong> {
         self.utf8.feed(bytes).map_err(Wrong::NotUtf8)?;
         if !self.shape.late.is_empty() || self.shape.is_late() {
             self.raw.extend_from_slice(bytes);
@@ -244,13 +249,19 @@ impl Splitter {
         splitter.finish()
     }
 
-    /// The bytes without the byte order mark that a page may start with.
-    fn without_mark<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+    /// The bytes without the byte order mark that a page may start with, and before them those that were taken for its start and
+    /// weren't.
+    fn without_mark<'a>(&mut self, bytes: &'a [u8]) -> (&'static [u8], &'a [u8]) {
         let before = usize::try_from(self.read).unwrap_or(usize::MAX);
         self.read += bytes.len() as u64;
-        let mark = BYTE_ORDER_MARK.get(before..).unwrap_or_default();
-        let is_mark = self.start.starts_with(&BYTE_ORDER_MARK[..BYTE_ORDER_MARK.len().min(self.start.len())]);
-        if is_mark { &bytes[mark.len().min(bytes.len())..] } else { bytes }
+        let Some((begun, rest)) = BYTE_ORDER_MARK.split_at_checked(before) else { return (&[], bytes) };
+        if self.start.starts_with(&BYTE_ORDER_MARK[..BYTE_ORDER_MARK.len().min(self.start.len())]) {
+            (&[], &bytes[rest.len().min(bytes.len())..])
+        } else if self.start.starts_with(begun) {
+            (begun, bytes)
+        } else {
+            (&[], bytes)
+        }
     }
 
     /// The same with the start of the page, by which one sees what came instead of JSON.

@@ -306,6 +306,20 @@ fn a_page_is_at_most_as_deep_as_is_said() {
     }
 }
 
+#[test]
+fn half_a_byte_order_mark_is_no_mark() {
+    for shape in shapes(&Records::at(Path::root()), &[]) {
+        for cut in 1..6 {
+            assert_eq!(split_by(&shape, b"\xef\xbb\xbf[1]", cut).unwrap().batch.lines(), "1\n");
+            for text in
+                [&b"\xef\xbb[1]"[..], b"\xef[1]", b"\xef\xbb\xbe[1]", b"\xef\xbb", b"\xef\xbb\xbf\xef\xbb\xbf[1]"]
+            {
+                assert!(split_by(&shape, text, cut).is_err(), "{text:?}");
+            }
+        }
+    }
+}
+
 fn of(records: Records) -> Pagination {
     Pagination::of(Style::Single, records)
 }
