@@ -175,9 +175,12 @@ impl Stack {
                 // `[` is 0x5b, `]` 0x5d, `{` 0x7b and `}` 0x7d.
                 let (is_brace, is_open) = (bytes[at] & 0x20 != 0, bytes[at] & 0x04 == 0);
                 if is_open {
-                    if depth == cut_at && !matches!(before_space(text, start + at).unwrap_or(last), b',' | b':' | b'[')
-                    {
-                        return Err(Flaw { at: start + at, what: What::Expected(SEPARATOR) });
+                    if depth == cut_at {
+                        let before = before_space(text, start + at).unwrap_or(last);
+                        let is_value = if braces & 1 == 1 { before == b':' } else { matches!(before, b',' | b'[') };
+                        if !is_value {
+                            return Err(Flaw { at: start + at, what: What::Expected(SEPARATOR) });
+                        }
                     }
                     if depth == most {
                         return Err(Flaw { at: start + at, what: What::Wrong(Wrong::TooDeep(super::MAX_DEPTH)) });
