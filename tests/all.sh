@@ -26,6 +26,7 @@ main() {
   step "cargo fmt" cargo fmt --check
   step "cargo clippy" cargo clippy --locked --all-targets -- -D warnings
   step "cargo test" rust_tests
+  step "fuzz" fuzz
   step "cargo doc" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
   step "cargo build --release" cargo build --locked --release || finish
   step "bench check" bench_check
@@ -106,6 +107,49 @@ fingerprint() {
 # Those that are ignored elsewhere need what was installed here.
 rust_tests() {
   timeout 1200 cargo test --locked --no-fail-fast -- --include-ignored 2>&1 | tee "$rust_log"
+}
+
+# What reads an upstream's bytes is fuzzed for a minute each, the rest for some seconds; what was found before goes on.
+fuzz() {
+  cargo fmt --check --manifest-path fuzz/Cargo.toml && fuzz_build || return
+  fuzz_all 60 splitter coding && fuzz_all 5 path link && fuzz_all 5 config ending && fuzz_all 5 plan
+}
+
+# The flags are those of cargo-fuzz without a sanitizer; the target is named so that they aren't for what runs while building.
+fuzz_build() {
+  local sancov="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters"
+  sancov+=" -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares"
+  fuzz_host=$(rustc -vV | sed -n 's/^host: //p')
+  RUSTFLAGS="$sancov --cfg fuzzing -Ccodegen-units=1" timeout 1200 \
+    cargo build --locked --quiet --manifest-path fuzz/Cargo.toml --target "$fuzz_host" --target-dir "$CARGO_TARGET_DIR/fuzz"
+}
+
+# fuzz_all SECONDS TARGET…: all of them at once; fails if one of them does.
+fuzz_all() {
+  local seconds=$1 target pid status=0 running=()
+  for target in "${@:2}"; do
+    fuzz_one "$seconds" "$target" &
+    running+=($!)
+  done
+  for pid in "${running[@]}"; do
+    wait "$pid" || status=1
+  done
+  return $status
+}
+
+fuzz_one() {
+  local seconds=$1 target=$2 place=$CARGO_TARGET_DIR/fuzz seeds=()
+  local corpus=$place/corpus/$target log=$place/$target.log
+  mkdir -p "$corpus"
+  [ ! -d "fuzz/seeds/$target" ] || seeds=("fuzz/seeds/$target")
+  if RUST_BACKTRACE=0 timeout $((seconds + 60)) "$place/$fuzz_host/debug/$target" -max_total_time="$seconds" -timeout=10 \
+    -artifact_prefix="$place/$target-" "$corpus" "${seeds[@]}" >"$log" 2>&1; then
+    echo "    $target: $(tail -n 1 "$log")"
+  else
+    tail -n 40 "$log"
+    echo "    $target: FAILED; its input is beside $log"
+    return 1
+  fi
 }
 
 # The bench has dependencies of its own, so that `cargo test` leaves it alone.

@@ -13,7 +13,9 @@ fuzz_target!(|pages: &[u8]| {
         let Ok(records) = serde_json::from_slice::<Vec<&RawValue>>(page) else { continue };
         let lines: String = records.iter().map(|record| record.get().replace(['\n', '\r'], " ") + "\n").collect();
         all.extend_from_slice(lines.as_bytes());
-        hold.push(&Batch::new(Bytes::from(lines), records.len() as u64)).iter().for_each(|piece| sent.extend_from_slice(piece));
+        hold.push(&Batch::new(Bytes::from(lines), records.len() as u64))
+            .iter()
+            .for_each(|piece| sent.extend_from_slice(piece));
         let last = sent.split(|byte| *byte == b'\n').next_back().unwrap_or_default();
         assert!(all.starts_with(&sent) && (all.is_empty() || sent.len() < all.len()));
         assert!(last.is_empty() || serde_json::from_slice::<&RawValue>(last).is_err());

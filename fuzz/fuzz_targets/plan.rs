@@ -26,9 +26,12 @@ const STYLES: [&str; 8] = [
 fuzz_target!(|data: &[u8]| {
     let Some((style, pages)) = data.split_first() else { return };
     let style = STYLES[usize::from(*style) % STYLES.len()];
-    let text = format!("[[collection]]\npath = '/a'\nupstream = 'http://a'\nrecords = 'r'\ntotal = 'total'\npagination = {style}\n");
+    let text = format!(
+        "[[collection]]\npath = '/a'\nupstream = 'http://a'\nrecords = 'r'\ntotal = 'total'\npagination = {style}\n"
+    );
     let config = Config::read(&text, "", &Machine).expect("each style is valid");
-    let (pagination, url) = (Arc::clone(&config.collections[0].pagination), url::Url::parse("http://a/a").expect("a URL"));
+    let (pagination, url) =
+        (Arc::clone(&config.collections[0].pagination), url::Url::parse("http://a/a").expect("a URL"));
     let (shape, guard) = (Arc::new(Shape::of(&pagination, &Caps::default())), Guard::new(&url, &[]));
     let mut plan = Follow::new(pagination, Caps::default(), guard, PageRequest::get(url)).expect("a first request");
     for page in pages.split(|byte| *byte == 0xff) {

@@ -1,35 +1,184 @@
-//! The splitter against serde_json: both take the same pages, and both find the same records in them.
+//! The splitter against serde_json: pages of every kind, cut anywhere, at both levels, with every instruction set.
 #![no_main]
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use libfuzzer_sys::fuzz_target;
+use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use unpage::pagination::split::{Shape, Splitter};
-use unpage::pagination::{Caps, Pagination, Path, Records, Style};
+use unpage::pagination::split::{Isa, MAX_DEPTH, Shape, Splitter};
+use unpage::pagination::{Caps, Encoding, Pagination, Path, Records, Source, Style, Validation, Wrong};
+
+/// Where the records of a page stand.
+#[derive(Clone, Copy)]
+enum Place {
+    Root,
+    Wrapped,
+    Base64,
+    /// In a string that may be base64.
+    Text,
+}
+
+/// Every way to read pages of one kind, at one level.
+struct Reader {
+    validation: Validation,
+    shapes: Vec<Arc<Shape>>,
+}
+
+/// What a splitter makes of a page.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    /// Its lines, and the value of `next`.
+    Split(Vec<u8>, Value),
+    Refused,
+    /// It says that it failed: whether that is in the way of its records isn't what is tested here.
+    Error,
+}
+
+#[derive(Deserialize)]
+struct Wrapped<'a> {
+    #[serde(borrow)]
+    data: Vec<&'a RawValue>,
+    #[serde(default)]
+    next: Value,
+}
+
+static READERS: LazyLock<[(Place, [Reader; 2]); 4]> = LazyLock::new(|| {
+    [Place::Root, Place::Wrapped, Place::Base64, Place::Text]
+        .map(|place| (place, [Validation::Structure, Validation::Full].map(|validation| Reader::of(place, validation))))
+});
 
 fuzz_target!(|data: &[u8]| {
-    let Some((cut, page)) = data.split_first() else { return };
-    let shape = Shape::of(&Pagination::of(Style::Single, Records::at(Path::root())), &Caps::default());
-    let mut splitter = Splitter::new(Arc::new(shape));
-    page.chunks(usize::from(*cut) + 1).for_each(|piece| splitter.feed(piece).expect("smaller than the cap"));
-    let json = page.strip_prefix("\u{feff}".as_bytes()).unwrap_or(page);
-    match splitter.finish() {
-        Ok(split) if split.batch.records() > 0 => same(json, split.batch.lines()),
-        Ok(_) => assert!(std::str::from_utf8(page).is_ok() && serde_json::from_slice::<&RawValue>(json).is_ok()),
-        Err(wrong) => assert!(serde_json::from_slice::<Vec<Value>>(json).is_err(), "refused: {wrong}"),
+    let [place, seed, text @ ..] = data else { return };
+    let (place, levels) = &READERS[usize::from(*place) % READERS.len()];
+    let page = place.page(text);
+    let expected = place.judge(text, &page);
+    let [structure, full] = levels.each_ref().map(|reader| reader.read(&page, *seed));
+    if let Some(expected) = expected {
+        assert!(structure == expected || structure == Outcome::Error, "{structure:?}, expected {expected:?}");
+        assert!(full == expected || full == Outcome::Error, "{full:?}, expected {expected:?}");
+    }
+    if let Outcome::Split(..) = full {
+        assert!(is_json(if let Place::Base64 = place { text } else { &page }), "taken at the level `full`");
+        assert_eq!(structure, full);
     }
 });
 
-fn same(json: &[u8], lines: &[u8]) {
-    let elements: Vec<&RawValue> = serde_json::from_slice(json).expect("the splitter takes nothing that serde_json refuses");
-    let lines = std::str::from_utf8(lines).expect("records are UTF-8").strip_suffix('\n').expect("a line ends");
-    let lines: Vec<_> = lines.split('\n').collect();
-    assert_eq!(lines.len(), elements.len());
-    for (line, element) in lines.into_iter().zip(elements) {
-        assert_eq!(line, element.get().replace(['\n', '\r'], " "));
-        // `Value` can't hold a lone surrogate; what it refuses, it refuses on both sides.
-        assert_eq!(serde_json::from_str::<Value>(line).ok(), serde_json::from_str::<Value>(element.get()).ok());
+impl Place {
+    fn page(self, text: &[u8]) -> Vec<u8> {
+        let encoded = || STANDARD.encode(text).into_bytes();
+        match self {
+            Self::Root => text.to_vec(),
+            Self::Wrapped => {
+                let mut parts = text.splitn(3, |byte| *byte == 0xff);
+                let mut part = || parts.next().unwrap_or(b"0");
+                [b"{\"a\":", part(), b",\"data\":[", part(), b"],\"next\":", part(), b"}"].concat()
+            }
+            Self::Base64 => [b"{\"parameters\":[],\"data\":\"", encoded().as_slice(), b"\",\"next\":7}"].concat(),
+            Self::Text => [b"{\"data\":\"", text, b"\"}"].concat(),
+        }
     }
+
+    /// What must become of the page, where serde_json takes it.
+    fn judge(self, text: &[u8], page: &[u8]) -> Option<Outcome> {
+        let json = std::str::from_utf8(if let Self::Base64 = self { text } else { page }).ok()?;
+        let json = if let Self::Root = self { json.strip_prefix('\u{feff}').unwrap_or(json) } else { json };
+        let (records, next) = match self {
+            Self::Root => (serde_json::from_str::<Vec<&RawValue>>(json).ok()?, Value::Null),
+            Self::Base64 => (serde_json::from_str(json).ok()?, Value::from(7)),
+            Self::Wrapped => {
+                let Wrapped { data, next } = serde_json::from_str(json).ok()?;
+                (data, next)
+            }
+            Self::Text => return None,
+        };
+        let lines =
+            records.iter().map(|record| record.get().replace(['\t', '\n', '\r'], " ") + "\n").collect::<String>();
+        let is_deep = depth(json) > MAX_DEPTH;
+        Some(if is_deep { Outcome::Refused } else { Outcome::Split(lines.into_bytes(), next) })
+    }
+}
+
+impl Reader {
+    fn of(place: Place, validation: Validation) -> Self {
+        let path = if let Place::Root = place { Path::root() } else { "data".parse().expect("a path") };
+        let encoding = if let Place::Base64 | Place::Text = place { Encoding::Base64 } else { Encoding::None };
+        let mut pagination = Pagination::of(Style::Single, Records { validation, encoding, ..Records::at(path) });
+        pagination.total = match place {
+            Place::Root => None,
+            _ => Some(Source::Body("next".parse().expect("a path"))),
+        };
+        let shape = Shape::of(&pagination, &Caps::default());
+        Self { validation, shapes: Isa::available().map(|isa| Arc::new(shape.clone().with(isa))).collect() }
+    }
+
+    /// Reads the page whole, and cut somehow with every instruction set: all must agree.
+    fn read(&self, page: &[u8], seed: u8) -> Outcome {
+        let whole = self.split(&self.shapes[0], page, |len| len);
+        for shape in &self.shapes {
+            let mut random = fastrand::Rng::with_seed(seed.into());
+            let most = [1, 3, 16, 65, 130, 1024][usize::from(seed) % 6];
+            assert_eq!(self.split(shape, page, |len| random.usize(1..=most).min(len)), whole);
+        }
+        whole
+    }
+
+    fn split(&self, shape: &Arc<Shape>, mut page: &[u8], mut size: impl FnMut(usize) -> usize) -> Outcome {
+        let mut splitter = Splitter::new(Arc::clone(shape));
+        let mut lines = Vec::new();
+        while !page.is_empty() {
+            let (piece, rest) = page.split_at(size(page.len()));
+            if splitter.feed(piece).is_err() {
+                self.check_left(&lines);
+                return Outcome::Refused;
+            }
+            lines.extend_from_slice(splitter.take().lines());
+            page = rest;
+        }
+        match splitter.finish() {
+            Ok(page) => {
+                lines.extend_from_slice(page.batch.lines());
+                let next = page.fields.get(&"next".parse().expect("a path")).cloned();
+                Outcome::Split(lines, next.unwrap_or_default())
+            }
+            Err(Wrong::ErrorInPage { .. }) => Outcome::Error,
+            Err(_) => {
+                self.check_left(&lines);
+                Outcome::Refused
+            }
+        }
+    }
+
+    /// What has left before a page is refused is whole records.
+    fn check_left(&self, lines: &[u8]) {
+        let is_whole = |line: &[u8]| line.ends_with(b"\n") && is_json(line);
+        let all = lines.split_inclusive(|byte| *byte == b'\n');
+        assert!(self.validation == Validation::Structure || all.into_iter().all(is_whole));
+    }
+}
+
+fn is_json(text: &[u8]) -> bool {
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+    std::str::from_utf8(text)
+        .is_ok_and(|text| serde_json::from_str::<&RawValue>(text).is_ok() && depth(text) <= MAX_DEPTH)
+}
+
+/// How deep a JSON text is nested.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut most, mut in_string, mut escaped) = (0, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth -= 1,
+            _ => {}
+        }
+        most = most.max(depth);
+    }
+    most
 }
