@@ -32,13 +32,13 @@ pub enum Wrong {
     TooDeep(usize),
     #[error("the page is larger than {0} bytes")]
     PageTooLarge(u64),
-    #[error("record {index} is larger than {limit} bytes")]
+    #[error("record {} is larger than {limit} bytes", .index + 1)]
     RecordTooLarge { index: usize, limit: u64 },
     #[error("the value at `{path}` is larger than {limit} bytes")]
     FieldTooLarge { path: Path, limit: u64 },
     #[error("no record array at {paths}; the page has {arrays}")]
     NoRecords { paths: String, arrays: String },
-    #[error("record {index} has nothing at `{path}`")]
+    #[error("record {} has nothing at `{path}`", .index + 1)]
     NoInner { index: usize, path: Path },
     #[error("`{0}` stands in the page more than once")]
     Duplicate(Path),

@@ -6,6 +6,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::found::There;
 use super::lexeme::{InText, Text};
+use super::span::VALUE;
 use super::utf8::Utf8;
 use super::walk::{Output, Walker};
 use crate::pagination::Wrong;
@@ -78,6 +79,7 @@ impl Encoded {
             (Text::Plain, Text::Plain) => Some(u32::from(byte)),
             (Text::Escape, Text::Plain) => Some(match byte {
                 b'n' | b'r' | b't' => u32::from(b'\n'),
+                b'b' | b'f' => 0x08,
                 other => u32::from(other),
             }),
             (Text::Hex(left), after) => {
@@ -93,7 +95,11 @@ impl Encoded {
         if matches!(character, 0x09 | 0x0a | 0x0d | 0x20) {
             return Ok(());
         }
-        let byte = u8::try_from(character).map_err(|_| not_base64(place, "expected a base64 character"))?;
+        let byte = match u8::try_from(character) {
+            Ok(byte @ (b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' | b'=')) => byte,
+            Ok(b'-' | b'_') => return Err(not_base64(place, "this is base64url (RFC 4648 §5)")),
+            _ => return Err(not_base64(place, "expected a base64 character")),
+        };
         if self.is_padded && byte != b'=' {
             return Err(not_base64(place, "expected nothing after the padding"));
         }
@@ -106,16 +112,16 @@ impl Encoded {
     fn decode(&mut self, place: u64, output: &mut Output) -> Result<(), Wrong> {
         let len = BASE64
             .decode_slice(&self.characters, &mut self.decoded)
-            .map_err(|error| not_base64(place, &error.to_string().to_ascii_lowercase()))?;
+            .map_err(|_| not_base64(place, "what stands before isn't whole groups of four characters"))?;
         self.characters.clear();
         let decoded = &self.decoded[..len];
-        self.utf8.feed(decoded).map_err(Wrong::NotUtf8)?;
+        self.utf8.feed(decoded).map_err(not_utf8)?;
         self.walker.feed(decoded, output).map_err(inside)
     }
 
     /// The string is whole, and so must be the text in it.
     fn end(&mut self, output: &mut Output) -> Result<(), Wrong> {
-        self.utf8.finish().map_err(Wrong::NotUtf8)?;
+        self.utf8.finish().map_err(not_utf8)?;
         self.walker.end_of_text(output).map_err(inside)?;
         match self.walker.records() {
             There::Yes | There::Null => Ok(()),
@@ -125,6 +131,10 @@ impl Encoded {
             }
         }
     }
+}
+
+fn not_utf8(at: u64) -> Wrong {
+    inside(Wrong::NotJson { at, what: "expected UTF-8".to_owned(), start: String::new() })
 }
 
 fn not_base64(at: u64, what: &str) -> Wrong {
@@ -137,6 +147,7 @@ fn inside(wrong: Wrong) -> Wrong {
         Wrong::NotJson { at, what, start } => {
             Wrong::NotJson { at, what: format!("{what} (in the decoded text)"), start }
         }
+        Wrong::EmptyPage => inside(Wrong::NotJson { at: 0, what: VALUE.to_owned(), start: String::new() }),
         other => other,
     }
 }

@@ -93,3 +93,21 @@ impl Scalar {
         matches!(self, Self::Literal([]) | Self::Zero | Self::Digits | Self::Fraction | Self::Power)
     }
 }
+
+/// Whether this is one whole string, number or literal.
+pub(super) fn is_scalar(bytes: &[u8]) -> bool {
+    let Some((first, rest)) = bytes.split_first() else { return false };
+    if *first != b'"' {
+        let last = rest.iter().try_fold(Scalar::of(*first), |scalar, byte| scalar.map(|scalar| scalar.next(*byte)));
+        return last.flatten().is_some_and(Scalar::is_whole);
+    }
+    let mut text = Text::default();
+    for (place, byte) in rest.iter().enumerate() {
+        match text.next(*byte) {
+            Ok(InText::Goes(next)) => text = next,
+            Ok(InText::Ends) => return place + 1 == rest.len(),
+            Err(_) => return false,
+        }
+    }
+    false
+}

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use bytes::BytesMut;
 
+use super::lexeme;
 use super::span::{VALUE, What};
 use crate::batch::Batch;
 use crate::pagination::{Whitespace, Wrong};
@@ -51,6 +52,8 @@ pub(super) struct Part<'a> {
     pub(super) cuts: &'a [u16],
     /// Whether there are tabs or line breaks in it.
     pub(super) has_breaks: bool,
+    /// Whether it ends outside of all brackets and strings of the elements.
+    pub(super) is_outside: bool,
 }
 
 impl Lines {
@@ -81,6 +84,13 @@ impl Lines {
             return self.pass(part);
         }
         let text = part.text;
+        if part.is_outside && !self.is_between() && space_at(text, 0) == text.len() {
+            // Behind a number or string, one space stands for all: they don't fill the memory.
+            if !self.bytes.ends_with(b" ") {
+                self.bytes.extend_from_slice(b" ");
+            }
+            return Ok(());
+        }
         // The run that is copied next, the first separator in it, and where the current record begins.
         let mut run = if self.is_between() { space_at(text, 0) } else { 0 };
         let mut first = 0;
@@ -96,17 +106,16 @@ impl Lines {
         let mut held = self.bytes.len() - self.whole;
         for (number, cut) in part.cuts.iter().enumerate().skip(first) {
             let cut = usize::from(*cut);
-            let size = held + cut.saturating_sub(begin);
-            self.check_size(size, number - first).map_err(|wrong| (cut, What::Wrong(wrong)))?;
-            held = 0;
             let after = cut + 1;
-            let is_tight = begin < cut
+            let is_tight = held == 0
+                && begin < cut
                 && !is_space(text[cut - 1])
                 && !text.get(after).is_some_and(|byte| is_space(*byte))
                 && self.whitespace == Whitespace::Kept;
+            held = 0;
             if is_tight {
-                let opening = if size > cut - begin { self.bytes[self.whole] } else { text[begin] };
-                check_ends(opening, text[cut - 1]).map_err(|what| (cut - 1, what))?;
+                self.check_size(cut - begin, number - first).map_err(|wrong| (cut, What::Wrong(wrong)))?;
+                check_record(&text[begin..cut]).map_err(|what| (cut - 1, what))?;
                 begin = after;
                 continue;
             }
@@ -116,13 +125,16 @@ impl Lines {
             (first, begin) = (number + 1, run);
         }
         self.copy(part, run..text.len(), first..part.cuts.len());
-        let rest = self.bytes.len() - self.whole;
-        self.check_size(rest, 0).map_err(|wrong| (text.len(), What::Wrong(wrong)))
+        // Space at the end belongs to the record only if more of it comes.
+        let rest = text.len().saturating_sub(text.trim_ascii_end().len());
+        let size = (self.bytes.len() - self.whole).saturating_sub(rest);
+        self.check_size(size, 0).map_err(|wrong| (text.len(), What::Wrong(wrong)))
     }
 
     /// Adds a piece of a record without separators.
-    pub(super) fn add_plain(&mut self, text: &[u8]) {
+    pub(super) fn add_plain(&mut self, text: &[u8]) -> Result<(), Wrong> {
         self.bytes.extend_from_slice(text);
+        self.check_size(self.bytes.len() - self.whole, 0)
     }
 
     /// The last record has ended, and so have all; `Ok(false)` if there is none.
@@ -199,11 +211,11 @@ impl Lines {
             Whitespace::Dropped => drop_space(record),
         };
         self.bytes.truncate(self.whole + len);
-        match self.bytes[self.whole..] {
-            [] => return Err(What::Expected(VALUE)),
-            [opening, .., last] => check_ends(opening, last)?,
-            [_] => {}
+        if len == 0 {
+            return Err(What::Expected(VALUE));
         }
+        self.check_size(len, 0).map_err(What::Wrong)?;
+        check_record(&self.bytes[self.whole..])?;
         self.bytes.extend_from_slice(b"\n");
         self.whole = self.bytes.len();
         self.lines += 1;
@@ -238,10 +250,16 @@ impl Lines {
 /// What is expected behind an array or object.
 pub(super) const SEPARATOR: &str = "expected `,` or a closing bracket";
 
-/// Brackets match, so that a record which begins with one and ends with none, or the other way round, is two.
+/// Whether this is one record. Brackets match, so that a record which begins with one and ends with none, or the other way round,
+/// is two; and what has none is short enough to be read.
 #[inline(always)]
-fn check_ends(opening: u8, last: u8) -> Result<(), What> {
-    if matches!(opening, b'[' | b'{') == matches!(last, b']' | b'}') { Ok(()) } else { Err(What::Expected(SEPARATOR)) }
+fn check_record(record: &[u8]) -> Result<(), What> {
+    match record {
+        [b'[' | b'{', .., b']' | b'}'] => Ok(()),
+        [b'[' | b'{', ..] | [.., b']' | b'}'] => Err(What::Expected(SEPARATOR)),
+        scalar if lexeme::is_scalar(scalar) => Ok(()),
+        _ => Err(What::Expected("expected one whole string, number or literal")),
+    }
 }
 
 /// Where the white space at a place ends.

@@ -121,6 +121,11 @@ impl Scanner {
 }
 
 impl Carry {
+    /// Whether a string goes on.
+    pub(super) fn is_in_string(&self) -> bool {
+        self.string != 0
+    }
+
     /// Whether there was a control character since the last time.
     pub(super) fn take_breaks(&mut self) -> bool {
         std::mem::take(&mut self.has_breaks)

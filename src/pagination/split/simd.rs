@@ -38,7 +38,7 @@ impl Isa {
         #[cfg(target_arch = "x86_64")]
         if has!("avx2") && has!("pclmulqdq") && has!("bmi1") && has!("bmi2") {
             kinds.insert(0, Kind::Avx2);
-            if has!("avx512bw") {
+            if has!("avx512f") && has!("avx512bw") {
                 kinds.insert(0, Kind::Avx512);
             }
         }

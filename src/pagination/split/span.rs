@@ -28,6 +28,8 @@ pub(super) struct Span {
     /// Elements that ended, with [`Cut::Elements`].
     elements: u64,
     grammar: Option<Grammar>,
+    /// How many bytes are scanned next: few at first, since many spans are short.
+    step: usize,
 }
 
 /// Which brackets are open, and of which type.
@@ -72,6 +74,7 @@ impl Span {
             cut_at: if cut == Cut::Elements { 1 } else { 0 },
             elements: 0,
             grammar: (detail == Detail::Grammar).then(|| Grammar::after(opening)),
+            step: 2 * BLOCK,
         }
     }
 
@@ -88,14 +91,17 @@ impl Span {
     /// Reads the next piece into `lines`.
     pub(super) fn feed(&mut self, piece: &[u8], scanner: &mut Scanner, lines: &mut Lines) -> Result<Fed, Flaw> {
         let mut before = 0;
-        for step in piece.chunks(STEP) {
+        while before < piece.len() {
+            let step = &piece[before..piece.len().min(before + self.step)];
+            self.step = STEP.min(self.step * 2);
             let ended = self.step(step, scanner, lines);
             match ended.map_err(|flaw| Flaw { at: before + flaw.at, ..flaw })? {
                 Some(end) => return Ok(Fed::Ended(before + end + 1)),
                 None => before += step.len(),
             }
         }
-        if self.stack.depth == self.cut_at && matches!(self.stack.last, b']' | b'}') {
+        let is_outside = self.stack.depth == self.cut_at && !self.carry.is_in_string();
+        if is_outside && matches!(self.stack.last, b']' | b'}') {
             lines.end_early().map_err(|what| Flaw { at: before, what })?;
         }
         Ok(Fed::More)
@@ -117,7 +123,8 @@ impl Span {
             Some(end) => &step[..end],
             None => step,
         };
-        let part = Part { text, cuts: scanner.cuts(), has_breaks: self.carry.take_breaks() };
+        let is_outside = self.stack.depth == self.cut_at && !self.carry.is_in_string();
+        let part = Part { text, cuts: scanner.cuts(), has_breaks: self.carry.take_breaks(), is_outside };
         self.elements += part.cuts.len() as u64;
         lines.add(part).map_err(|(at, what)| Flaw { at, what })?;
         if let Some(at) = ended {

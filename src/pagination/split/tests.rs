@@ -208,7 +208,11 @@ fn base64_that_holds_no_records_is_an_error() {
     assert!(encoded("{}").starts_with("no record array at the root of the decoded text"));
     assert!(encoded("[1,2").contains("(in the decoded text)"));
     assert!(encoded("[1]]").contains("(in the decoded text)"));
-    assert!(encoded("").starts_with("the page is empty"));
+    assert!(encoded("").contains("expected a value (in the decoded text)"));
+    for character in ["\\b", "\\f", "\\u0000", "-", "é", "\\\"", "\\\\"] {
+        let text = format!("{{\"data\":\"W10{character}=\"}}");
+        assert!(told(&text).starts_with("the records' text isn't base64 at byte 1"), "{text}: {}", told(&text));
+    }
     assert!(told(r#"{"data":[1]}"#).starts_with("no record array at `data`"));
     assert_eq!(split_with(&pagination, r#"{"data":null}"#).unwrap().batch.records(), 0);
 }
@@ -423,6 +427,7 @@ proptest! {
         let text = format!("[{}]", elements.join(","));
         let records = Records { whitespace: Whitespace::Dropped, ..Records::at(Path::root()) };
         let page = split_by(&shapes(&records, &[])[0], text.as_bytes(), cut).unwrap();
+        prop_assert_eq!(page.batch.records(), elements.len() as u64);
         for (line, element) in page.batch.each().zip(&elements) {
             let line = std::str::from_utf8(line).unwrap();
             prop_assert!(!line.trim_end_matches('\n').contains('\n'));
@@ -451,6 +456,53 @@ proptest! {
                 prop_assert_eq!(page.is_ok(), is_json, "{} {:?}", String::from_utf8_lossy(&text), page);
             } else {
                 prop_assert!(page.is_ok() || !is_json, "{} {:?}", String::from_utf8_lossy(&text), page);
+            }
+        }
+    }
+}
+
+/// Whether a page is taken, and what comes of it, never depends on how it was cut.
+#[test]
+fn no_verdict_depends_on_a_cut() {
+    let alphabet = b"{}[],:\" 1a";
+    let caps = Caps::default();
+    for validation in [Validation::Structure, Validation::Full] {
+        let records = Records { validation, ..Records::at(Path::root()) };
+        let shape = Arc::new(Shape::new(Vec::new(), &records, &caps, Isa::best()));
+        let mut taken = 0;
+        for number in 0..alphabet.len().pow(5) {
+            let inside: Vec<u8> =
+                (0..5).map(|place| alphabet[number / alphabet.len().pow(place) % alphabet.len()]).collect();
+            let text = [b"[", inside.trim_ascii_end(), b"]"].concat();
+            let whole = split_by(&shape, &text, text.len()).map(|page| page.batch);
+            let bytes = split_by(&shape, &text, 1).map(|page| page.batch);
+            assert_eq!(whole.as_ref().ok(), bytes.as_ref().ok(), "{}", String::from_utf8_lossy(&text));
+            taken += usize::from(whole.is_ok());
+        }
+        assert!(taken > 0);
+    }
+}
+
+#[test]
+fn a_record_is_as_large_as_its_bytes_wherever_it_stands_and_is_cut() {
+    let caps = Caps { record_bytes: 10, ..Caps::default() };
+    let values = Records { shape: RecordsShape::Values, ..Records::at("list".parse().unwrap()) };
+    let (list, inner) = (Records::at("list".parse().unwrap()), Records::at("list[*].n".parse().unwrap()));
+    for (records, before, after) in [(&list, "[", "]"), (&values, "{\"a\":", "}"), (&inner, "[{\"n\":", "}]")] {
+        let shape = Arc::new(Shape::new(Vec::new(), records, &caps, Isa::best()));
+        for (record, is_small) in [
+            ("1234567890", true),
+            ("12345678901", false),
+            ("\"12345678\"", true),
+            ("\"123456789\"", false),
+            ("{\"a\":1234}", true),
+            ("{\"a\":12345}", false),
+            ("{\"a\" : 12}", true),
+        ] {
+            let text = format!("{{\"list\":{before}  {record}{}{after}}}", " ".repeat(30));
+            for cut in 1..=text.len() {
+                let page = split_by(&shape, text.as_bytes(), cut);
+                assert_eq!(page.is_ok(), is_small, "{text} by {cut}: {page:?}");
             }
         }
     }

@@ -28,7 +28,7 @@ use crate::pagination::{Encoding, Path, Presence, RecordsShape, Wrong};
 const SKETCHED: usize = 4;
 
 /// Longer names are no wanted ones.
-const NAME: usize = 4 * 1024;
+const NAME: usize = 64 * 1024;
 
 /// Where the records go, and what finds them.
 #[derive(Debug)]
@@ -337,7 +337,7 @@ impl Walker {
         self.check_depth()?;
         output.lines.keep(if what == As::Other { Keep::Nothing } else { Keep::Records });
         if what == As::Record {
-            output.lines.add_plain(&[byte]);
+            output.lines.add_plain(&[byte]).map_err(What::Wrong)?;
         }
         let room = MAX_DEPTH - self.frames.len() - 1;
         self.state = State::InSpan(Box::new(Span::new(byte, cut, room, self.detail)), what);
@@ -530,10 +530,7 @@ impl Walker {
     /// Puts a part of a value where it belongs.
     fn put(&mut self, part: &[u8], what: As, output: &mut Output) -> Result<(), What> {
         match what {
-            As::Record => {
-                output.lines.add_plain(part);
-                Ok(())
-            }
+            As::Record => output.lines.add_plain(part).map_err(What::Wrong),
             As::Records | As::NoRecord | As::Other => self.note(part),
         }
     }
