@@ -134,7 +134,7 @@ impl Follow {
     fn finish_single(&mut self, came: Came<'_>, more: Option<bool>) -> Result<(), Wrong> {
         let live = match more {
             Some(true) => self.pagination.more.as_ref().map(|more| format!("`{}` says that there is more", more.path)),
-            _ => detect::live_pointer(&came.head.headers, &detect::outline(&came.page.sketch)),
+            _ => elsewhere(came.head, came.page),
         };
         match live {
             Some(live) => Err(Wrong::MoreThanOnePage(live)),
@@ -200,9 +200,17 @@ impl Follow {
             Style::LinkHeader { rel, .. } => format!("a Link header with rel={rel}"),
             _ => sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         };
-        match detect::live_pointer(&head.headers, &detect::outline(&page.sketch)) {
+        match elsewhere(head, page) {
             Some(live) => Err(Wrong::PointerElsewhere { configured, live }),
             None => Ok(()),
         }
     }
+}
+
+/// What in the page plainly points to another one; where there is too much of it to be looked at, that may be anywhere.
+fn elsewhere(head: &Head, page: &Page) -> Option<String> {
+    if page.sketch.is_empty() {
+        return Some("more stands around its records than is looked at".to_owned());
+    }
+    detect::live_pointer(&head.headers, &detect::outline(&page.sketch))
 }

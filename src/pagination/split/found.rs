@@ -119,11 +119,17 @@ impl Found {
 
     /// A value stands where upstreams say that they failed.
     pub(super) fn error(&mut self, path: &Path, raw: &RawValue) {
-        const EXCERPT: usize = 80;
         if !matches!(raw.get(), "null" | "false" | "\"\"" | "[]" | "{}" | "0") {
-            let excerpt = raw.get().chars().take(EXCERPT).map(|c| if c.is_control() { ' ' } else { c }).collect();
-            self.errors.push((path.clone(), excerpt));
+            self.large_error(path, raw.get().as_bytes());
         }
+    }
+
+    /// The same where it is too long to be read to its end.
+    pub(super) fn large_error(&mut self, path: &Path, start: &[u8]) {
+        const EXCERPT: usize = 80;
+        let start = String::from_utf8_lossy(&start[..start.len().min(4 * EXCERPT)]);
+        let excerpt = start.chars().take(EXCERPT).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        self.errors.push((path.clone(), excerpt));
     }
 
     /// How the records are there, now that the page is whole.

@@ -11,6 +11,9 @@ const ROOM: usize = 256 * 1024;
 /// Longer arrays are cut to as many elements.
 pub(in crate::pagination) const LONGEST: u64 = 10_000;
 
+/// A string that is shown as it is.
+const STRING: usize = 4 * 1024;
+
 /// The most bytes of a record that is shown as it is.
 const RECORD: usize = 4 * 1024;
 
@@ -24,6 +27,8 @@ pub(super) struct Sketch {
     records: Option<(usize, u64)>,
     first: Vec<u8>,
     is_full: bool,
+    /// Where the string stands that is being added.
+    string: Option<usize>,
 }
 
 impl Sketch {
@@ -33,6 +38,23 @@ impl Sketch {
             *self = Self { is_full: true, ..Self::default() };
         } else {
             self.text.extend_from_slice(part);
+        }
+    }
+
+    /// What is added next is a string.
+    pub(super) fn begin_string(&mut self) {
+        self.string = Some(self.text.len());
+    }
+
+    /// Adds a part of the string; of a long one, only that it was there.
+    pub(super) fn add_string(&mut self, part: &[u8]) {
+        let Some(start) = self.string else { return };
+        if self.text.len().saturating_sub(start) + part.len() > STRING {
+            self.text.truncate(start);
+            self.add(b"\"\"");
+            self.string = None;
+        } else {
+            self.add(part);
         }
     }
 

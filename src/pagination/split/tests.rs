@@ -507,3 +507,41 @@ fn a_record_is_as_large_as_its_bytes_wherever_it_stands_and_is_cut() {
         }
     }
 }
+
+#[test]
+fn the_sketch_of_a_page_points_where_the_page_does() {
+    let record = r#"{"id":1,"links":[{"rel":"self","href":"/1"}]}"#;
+    let long = "x".repeat(300_000);
+    let numbers = "[1,2],".repeat(20_000);
+    for around in [
+        r#""links":[{"rel":"next","href":"/?after=2"}]"#.to_owned(),
+        r#""links":{"next":"/?after=2"}"#.to_owned(),
+        r#""a":{"b":{"c":{"d":{"e":1}}}},"next":"/?after=2""#.to_owned(),
+        format!(r#""included":{{"a":"{long}","b":["{long}"]}},"links":{{"next":"/?after=2"}}"#),
+        format!(r#""included":[{numbers}0],"paging":{{"next":"/?after=2"}}"#),
+        r#""total":2"#.to_owned(),
+    ] {
+        for text in [format!("{{\"data\":[{record},{record}],{around}}}"), format!("{{{around},\"data\":[{record}]}}")]
+        {
+            let pointer = |json: &[u8]| detect::live_pointer(&http::HeaderMap::new(), &detect::outline(json));
+            for cut in [7, text.len()] {
+                let page =
+                    split_by(&shapes(&Records::at("data".parse().unwrap()), &[])[0], text.as_bytes(), cut).unwrap();
+                assert!(serde_json::from_slice::<Value>(&page.sketch).is_ok());
+                assert_eq!(pointer(&page.sketch), pointer(text.as_bytes()), "{}", &text[..text.len().min(200)]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_value_that_is_no_token_is_refused_for_its_size() {
+    let long = format!("\"{}\"", "x".repeat(300_000));
+    let shape = &shapes(&Records::at("data".parse().unwrap()), &["next"])[0];
+    let page = split_by(shape, format!("{{\"next\":{long},\"data\":[1]}}").as_bytes(), 999);
+    assert!(matches!(page, Err(Wrong::FieldTooLarge { .. })));
+    let page = split_by(shape, format!("{{\"errors\":[{long}],\"data\":[1]}}").as_bytes(), 999);
+    assert_eq!(page.unwrap().batch.records(), 1);
+    let page = split_by(shape, format!("{{\"errors\":[{long}],\"data\":[]}}").as_bytes(), 999);
+    assert!(matches!(page, Err(Wrong::ErrorInPage { .. })));
+}

@@ -27,6 +27,12 @@ use crate::pagination::{Encoding, Path, Presence, RecordsShape, Wrong};
 /// Objects that nobody wants are walked for the sketch down to this depth.
 const SKETCHED: usize = 4;
 
+/// An array or object that is passed over, and no longer than this, is kept for the sketch, and its grammar is checked.
+const PASSED: usize = 16 * 1024;
+
+/// A value at a configured path is no larger than this: it is a token, a URL, a number, or a few links.
+const FIELD: u64 = 256 * 1024;
+
 /// Longer names are no wanted ones.
 const NAME: usize = 64 * 1024;
 
@@ -41,7 +47,7 @@ pub(super) struct Output {
 pub(super) struct Walker {
     tree: Arc<Tree>,
     detail: Detail,
-    /// The most bytes of one value.
+    /// The most bytes of a wanted value.
     room: u64,
     frames: Vec<Frame>,
     state: State,
@@ -51,6 +57,8 @@ pub(super) struct Walker {
     /// A wanted value that is being read, and the depth at which it stands.
     capture: Option<(Node, usize, Vec<u8>)>,
     found: Found,
+    /// What is passed over, as long as it is short.
+    passed: Vec<u8>,
     sketch: Sketch,
     /// Bytes before the current piece.
     read: u64,
@@ -110,13 +118,14 @@ impl Walker {
         Self {
             tree,
             detail,
-            room,
+            room: room.min(FIELD),
             frames: Vec::new(),
             state: State::Value,
             node: Some(ROOT),
             name: Vec::new(),
             capture: None,
             found,
+            passed: Vec::new(),
             sketch: Sketch::default(),
             read: 0,
         }
@@ -243,7 +252,7 @@ impl Walker {
             Taken::Yes => {}
         }
         if is_encoded {
-            let inner = Self::new(Arc::new(self.tree.encoded(rank)), self.detail, self.room);
+            let inner = Self::new(Arc::new(self.tree.encoded(rank)), self.detail, FIELD);
             self.note(b"\"")?;
             self.state = State::InEncoded(Box::new(Encoded::new(inner)));
             return Ok(());
@@ -336,6 +345,8 @@ impl Walker {
     fn begin_span(&mut self, byte: u8, cut: Cut, what: As, output: &mut Output) -> Result<(), What> {
         self.check_depth()?;
         output.lines.keep(if what == As::Other { Keep::Nothing } else { Keep::Records });
+        self.passed.clear();
+        self.passed.push(byte);
         if what == As::Record {
             output.lines.add_plain(&[byte]).map_err(What::Wrong)?;
         }
@@ -352,7 +363,10 @@ impl Walker {
             _ => what,
         };
         self.state = match (byte, Scalar::of(byte)) {
-            (b'"', _) => State::InText(Text::default(), what),
+            (b'"', _) => {
+                self.sketch.begin_string();
+                State::InText(Text::default(), what)
+            }
             (_, Some(scalar)) => State::InScalar(scalar, what),
             (_, None) => return Err(What::Expected(VALUE)),
         };
@@ -365,20 +379,39 @@ impl Walker {
         let State::InSpan(span, what) = &mut self.state else { return Ok(0) };
         let what = *what;
         let fed = span.feed(&piece[at..], &mut output.scanner, &mut output.lines);
-        let ended = match fed.map_err(|flaw| (at + flaw.at, flaw.what)) {
-            Ok(Fed::More) => return Ok(piece.len() - at),
+        let len = match fed {
             Ok(Fed::Ended(len)) => len,
-            Err((at, what)) => return Err(self.flaw(at, what, piece.get(at).copied().unwrap_or_default())),
+            _ => piece.len() - at,
+        };
+        if what == As::Other {
+            let room = (PASSED + 1).saturating_sub(self.passed.len()).min(len);
+            self.passed.extend_from_slice(&piece[at..at + room]);
+        }
+        let ended = match fed.map_err(|flaw| (at + flaw.at, flaw.what)) {
+            Ok(Fed::More) => return Ok(len),
+            Ok(Fed::Ended(len)) => len,
+            Err((at, what)) => return Err(self.flaw(at, what, piece.get(at).copied().unwrap_or(b' '))),
         };
         let elements = span.elements();
         match (what, span.opening()) {
             (As::Records, _) => self.sketch.add_records(elements),
+            (As::Other, _) if self.passed.len() <= PASSED => self.add_passed(self.read + (at + ended) as u64)?,
             (As::Other, b'[') => self.sketch.add_array(elements),
             (As::Other, _) => self.sketch.add(b"{}"),
             (As::Record | As::NoRecord, _) => self.sketch.add(b"null"),
         }
         self.ended().map_err(|what| self.flaw(at + ended - 1, what, piece[at + ended - 1]))?;
         Ok(ended)
+    }
+
+    /// Adds what was passed over, and ends at this byte, to the sketch.
+    fn add_passed(&mut self, end: u64) -> Result<(), Wrong> {
+        if let Err(error) = serde_json::from_slice::<&RawValue>(&self.passed) {
+            let at = end.saturating_sub((self.passed.len() - place_of(&error, &self.passed)) as u64);
+            return Err(Wrong::NotJson { at, what: error.to_string(), start: String::new() });
+        }
+        self.sketch.add(if self.is_wrapped() { b"null" } else { &self.passed });
+        Ok(())
     }
 
     /// InName ⇒ Colon, or InText ⇒ After.
@@ -531,6 +564,10 @@ impl Walker {
     fn put(&mut self, part: &[u8], what: As, output: &mut Output) -> Result<(), What> {
         match what {
             As::Record => output.lines.add_plain(part).map_err(What::Wrong),
+            As::Records | As::NoRecord | As::Other if matches!(self.state, State::InText(..)) => {
+                self.sketch.add_string(part);
+                self.keep(part)
+            }
             As::Records | As::NoRecord | As::Other => self.note(part),
         }
     }
@@ -538,12 +575,23 @@ impl Walker {
     /// Keeps a part of what stands around the records as far as it is wanted.
     fn note(&mut self, part: &[u8]) -> Result<(), What> {
         self.sketch.add(part);
-        if let Some((node, _, raw)) = &mut self.capture {
-            if (raw.len() + part.len()) as u64 > self.room {
-                return Err(What::Wrong(Wrong::FieldTooLarge { path: self.tree.path(*node), limit: self.room }));
-            }
+        self.keep(part)
+    }
+
+    /// Keeps a part of the wanted value that is being read, if one is.
+    fn keep(&mut self, part: &[u8]) -> Result<(), What> {
+        let Some((node, _, raw)) = &mut self.capture else { return Ok(()) };
+        if (raw.len() + part.len()) as u64 <= self.room {
             raw.extend_from_slice(part);
+            return Ok(());
         }
+        let path = self.tree.path(*node);
+        if self.tree.fields.iter().any(|field| field.segments().starts_with(path.segments())) {
+            return Err(What::Wrong(Wrong::FieldTooLarge { path, limit: self.room }));
+        }
+        // Nobody asked for it, and it is surely not empty.
+        self.found.large_error(&path, raw);
+        self.capture = None;
         Ok(())
     }
 
@@ -569,4 +617,10 @@ impl Walker {
             }
         }
     }
+}
+
+/// The place of an error in its text.
+fn place_of(error: &serde_json::Error, text: &[u8]) -> usize {
+    let lines = text.split_inclusive(|byte| *byte == b'\n').take(error.line().saturating_sub(1));
+    (lines.map(<[u8]>::len).sum::<usize>() + error.column().saturating_sub(1)).min(text.len())
 }
