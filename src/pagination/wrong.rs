@@ -96,6 +96,8 @@ pub enum Wrong {
     EmptyPages(u64),
     #[error("the upstream answered {status}")]
     Status { status: StatusCode, excerpt: String },
+    #[error("the page had begun to come, and when it was asked for again the upstream answered {0}")]
+    Gone(StatusCode),
     #[error("the next value can't be put into the request")]
     BadPlace(#[from] BadPlace),
     #[error("the parameter {0} should be a whole number in the request")]
@@ -122,6 +124,7 @@ impl Wrong {
             | Self::TotalLied(_)
             | Self::Moved(_)
             | Self::Changed(_)
+            | Self::Gone(_)
             | Self::PagesDisagree { .. }
             | Self::MoreWithoutNext { .. }
             | Self::Unrecognised(_)
@@ -186,6 +189,9 @@ impl Wrong {
             }
             Self::Changed(_) => {
                 "the upstream broke off in the middle of the page, and gave another one when it was asked again: ask again, for smaller pages if that happens often"
+            }
+            Self::Gone(_) => {
+                "this status would end the collection, but the page was there a moment ago: ask again, and if that doesn't help look at what the upstream sends for the page"
             }
             Self::BadFlag(_) => "write `while` as the upstream writes the flag: true, 1 or \"true\"",
             Self::NeverSeen(_) => "correct the path of `more` in `pagination`, or take it out",

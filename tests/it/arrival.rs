@@ -400,6 +400,37 @@ async fn a_page_that_is_gone_when_it_is_asked_again_is_no_end() {
 }
 
 #[tokio::test]
+async fn a_page_that_began_and_is_refused_when_it_is_asked_again_is_no_end() {
+    // What the first attempt brings after its head, before it breaks off.
+    let begun = [
+        "",
+        "{",
+        "{\"data\":[",
+        "{\"data\":[{\"id\":3",
+        "{\"data\":[{\"id\":3},{\"id\":4}",
+        "{\"data\":[{\"id\":3},{\"id\":4},<html>502 Bad Gateway</html>",
+    ];
+    for config in [
+        "pagination = { type = \"page\", param = \"after\", start = 1, end = { status = 404 } }",
+        "total = \"total\"\npagination = { type = \"page\", param = \"after\", start = 1 }",
+    ] {
+        for start in begun {
+            let upstream = Upstream::scripted(0, move |asked, _| match (number(&asked.target), asked.attempt) {
+                (1, _) => Reply::json(format!("{{\"total\":2,\"data\":[{}]}}", records(1..=2))),
+                (_, 1) => Part::answer("", start.len() + 1, [send(start)]),
+                _ => Reply::status(404),
+            })
+            .await;
+            let proxy = Proxy::start(&collection(&upstream.url(), &format!("records = \"data\"\n{config}"))).await;
+            let received = ask(Version::Http1, &proxy, &Method::GET, "/").await;
+            assert_told(&received, Version::Http1, start);
+            assert!(lines(1..=4).as_bytes().starts_with(&received.body), "{config} {start}");
+            assert_eq!(asked(&upstream), 3, "{config} {start}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn silence_in_the_middle_of_a_page_is_a_fault_that_passes() {
     let upstream = breaking(PAGE.len() - 5, PAGE, Gate::default()).await;
     let limits = format!("timeouts = {{ connect = \"5s\", head = \"5s\", idle = \"100ms\" }}\n{CURSOR}");

@@ -653,3 +653,32 @@ fn a_token_of_1_is_midway_unless_it_is_a_page_number() {
         assert_eq!(crawled.end.ok(), proof, "{name}: from the beginning the total counts, midway it doesn't");
     }
 }
+
+#[test]
+fn a_status_after_a_page_that_began_is_no_end() {
+    let mut by_status = page();
+    by_status.end = End::Status(StatusCode::NOT_FOUND);
+    let mut by_total = page();
+    by_total.total = Some(Source::Body(path("total")));
+    for pagination in [by_status, by_total] {
+        for began in [false, true] {
+            let guard = Guard::new(&Url::parse(ORIGIN).unwrap(), &[]);
+            let first = PageRequest::get(Url::parse(&format!("{ORIGIN}/list")).unwrap());
+            let shape = Arc::new(Shape::of(&pagination, &Caps::default()));
+            let mut plan = Follow::new(Arc::new(pagination.clone()), Caps::default(), guard, first).unwrap();
+            let Step::Fetch(request) = plan.step() else { panic!("a first page") };
+            let head = Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url.clone() };
+            plan.begun(&head).unwrap();
+            let mut splitter = Splitter::new(shape);
+            splitter.feed(br#"{"total":2,"data":[{"id":1},{"id":2}]}"#).unwrap();
+            plan.arrived(&head, splitter.finish().unwrap()).unwrap();
+            assert!(matches!(plan.step(), Step::Fetch(_)));
+            if began {
+                plan.begun(&head).unwrap();
+            }
+            let refused = plan.refused(StatusCode::NOT_FOUND, &HeaderMap::new(), b"");
+            assert_eq!(matches!(refused, Err(Wrong::Gone(StatusCode::NOT_FOUND))), began, "{refused:?}");
+            assert_eq!(refused.is_ok(), !began);
+        }
+    }
+}

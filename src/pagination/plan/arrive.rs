@@ -13,7 +13,8 @@ use crate::pagination::{Overlap, Style, Wrong};
 
 impl Follow {
     /// A head came that brings a page, or why none of its records may leave. Said of each attempt.
-    pub fn begun(&self, head: &Head) -> Result<(), Wrong> {
+    pub fn begun(&mut self, head: &Head) -> Result<(), Wrong> {
+        self.page.began = true;
         if matches!(self.pagination.style, Style::Range { .. }) {
             return self.check_range(head);
         }

@@ -124,22 +124,34 @@ impl Follow {
 
     /// The page that was asked for was refused; `Ok` where that is how the collection ends.
     pub fn refused(&mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<(), Wrong> {
+        match self.proven_by(status, headers)? {
+            None => Err(refusal(status, headers, body)),
+            // A page that was there a moment ago is not past the last.
+            Some(_) if self.page.began => Err(Wrong::Gone(status)),
+            // Asked ⇒ Done
+            Some(proof) => {
+                if let Proof::Total(total) = proof {
+                    self.tally.total = Some(total);
+                }
+                self.finish(proof)
+            }
+        }
+    }
+
+    /// The end that a refusal proves, if no attempt at the page has brought one.
+    fn proven_by(&self, status: StatusCode, headers: &HeaderMap) -> Result<Option<Proof>, Wrong> {
         // 400 and 422 also mean that a parameter is unknown or that a window is too deep.
         let past_the_last = matches!(status.as_u16(), 404 | 410 | 416);
-        match (&self.pagination.style, self.pagination.end, &self.state) {
-            // A page that had records a moment ago is not past the last.
-            _ if self.page.records > 0 => Err(refusal(status, headers, body)),
-            // Asked ⇒ Done
-            (_, _, State::Asked(_, Aim::Confirm(proof))) if past_the_last => self.finish(*proof),
-            (_, End::Status(end), _) if end == status && self.tally.pages > 0 => self.finish(Proof::Status(status)),
+        Ok(match (&self.pagination.style, self.pagination.end, &self.state) {
+            (_, _, State::Asked(_, Aim::Confirm(proof))) if past_the_last => Some(*proof),
+            (_, End::Status(end), _) if end == status && self.tally.pages > 0 => Some(Proof::Status(status)),
             (Style::Range { .. }, _, _) if status == StatusCode::RANGE_NOT_SATISFIABLE => {
                 let total = range::content_range(headers)?.and_then(|range| range.total);
                 let total = total.ok_or_else(|| Wrong::BadRange("416 without the collection's length".to_owned()))?;
-                self.tally.total = Some(total);
-                self.finish(Proof::Total(total))
+                Some(Proof::Total(total))
             }
-            _ => Err(refusal(status, headers, body)),
-        }
+            _ => None,
+        })
     }
 
     /// ⇒ Ask, unless a cap or a circle is in the way.

@@ -14,6 +14,8 @@ use crate::pagination::{Path, Wrong};
 /// The gist of one page.
 #[derive(Default)]
 pub(super) struct Gist {
+    /// Whether an attempt at it brought a page's head.
+    pub(super) began: bool,
     /// How many records came.
     pub(super) records: u64,
     /// How many of them, at the page's start, an earlier page held.
