@@ -11,7 +11,7 @@ use crate::pagination::plan::{Follow, SoFar};
 use crate::pagination::split::Shape;
 use crate::upstream::Client;
 
-/// How many bytes of a page's records are read before its turn. Beyond that TCP holds the upstream back.
+/// How many bytes of a page's records are read before somebody takes them. Beyond that TCP holds the upstream back.
 const AHEAD: usize = 256 * 1024;
 
 /// The pages that were asked for and are not whole or have not had their turn.
@@ -38,7 +38,7 @@ struct InFlight {
     head: Option<Arc<Head>>,
     fields: Fields,
     records: u64,
-    /// What came before its turn, and how many bytes of records that is.
+    /// What came before somebody took it, and how many bytes of records that is.
     waiting: VecDeque<Event>,
     held: usize,
     looked: Looked,
@@ -101,6 +101,17 @@ impl Flight {
         }
     }
 
+    /// Reads on as far as there is room, while nobody takes events.
+    pub(super) fn poll_ahead(&mut self, plan: &Follow, context: &mut Context<'_>) {
+        loop {
+            self.pages.iter_mut().for_each(|page| page.fill(context));
+            // Behind a page that had its turn only the plan knows whether the others are wanted.
+            if !self.is_under_way() || !self.look_ahead(plan) {
+                return;
+            }
+        }
+    }
+
     /// Asks for the page that the last one in flight leads to, if that is known already.
     fn look_ahead(&mut self, plan: &Follow) -> bool {
         let in_flight = self.pages.len();
@@ -138,6 +149,9 @@ impl InFlight {
     /// The next event of a page that has its turn.
     fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Event> {
         if let Some(event) = self.waiting.pop_front() {
+            if let Event::Records(batch) = &event {
+                self.held -= batch.lines().len();
+            }
             return Poll::Ready(event);
         }
         loop {
@@ -147,7 +161,7 @@ impl InFlight {
         }
     }
 
-    /// Reads on before its turn, as far as there is room.
+    /// Reads on before anybody takes it, as far as there is room.
     fn fill(&mut self, context: &mut Context<'_>) {
         while self.held < AHEAD && !self.waiting.back().is_some_and(Event::is_end) {
             match self.poll_fetch(context) {

@@ -8,6 +8,7 @@ mod sent;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -153,12 +154,25 @@ impl Opened {
     async fn write(&mut self, writer: &mut Writer) -> Result<Proof, Ended> {
         loop {
             while let Some(batch) = self.ready.pop_front() {
-                writer.append(batch).await?;
+                self.append(writer, batch).await?;
             }
             if let Turn::Done(proof) = self.turn().await? {
                 return Ok(proof);
             }
         }
+    }
+
+    /// Waits for the batch's reader; meanwhile the pages in flight go on, since their time limits don't wait.
+    async fn append(&mut self, writer: &mut Writer, batch: Batch) -> Result<(), NoReader> {
+        let mut appended = pin!(writer.append(batch));
+        poll_fn(|context| {
+            let polled = appended.as_mut().poll(context);
+            if polled.is_pending() {
+                self.flight.poll_ahead(&self.plan, context);
+            }
+            polled
+        })
+        .await
     }
 
     /// Goes on until the first page is whole, or takes longer than its first records and a moment.

@@ -170,6 +170,35 @@ async fn a_client_that_leaves_takes_all_pages_in_flight_along() {
 }
 
 #[tokio::test]
+async fn the_pages_in_flight_go_on_while_the_client_reads_nothing() {
+    // More than the stream's window and all sockets on the way hold.
+    const FIRST: usize = 2_000_000;
+    let gates: Arc<Vec<Gate>> = Arc::new((0..=4).map(|_| Gate::default()).collect());
+    let own = Arc::clone(&gates);
+    let upstream = Upstream::scripted(0, move |asked, _| {
+        let page = number(&asked.target);
+        let next = format!("</?after={}>; rel=next", page + 1);
+        let link = if page < 4 { vec![("link", next.as_str())] } else { Vec::new() };
+        let ids = if page == 1 { 1..=FIRST } else { FIRST + page..=FIRST + page };
+        let whole = Reply::Whole(answer(200, &link, format!("[{}]", records(ids))));
+        if page == 1 { whole } else { own[page].before(whole) }
+    })
+    .await;
+    let config = format!("retry = {{ attempts = 1 }}\n{LINK}");
+    let proxy = Proxy::start(&collection(&upstream.url(), &config)).await;
+    let response = client::send(Version::Http1, proxy.address, client::stream("/")).await;
+    // Each page leads to the next one before the client has read a byte of the first.
+    for gate in &gates[2..] {
+        gate.reached().await;
+        gate.open();
+    }
+    let received = Received::read(response).await;
+    let whole = [lines(1..=FIRST), lines(FIRST + 2..=FIRST + 4)].concat();
+    assert!(received.whole() == whole, "{} of {} bytes", received.body.len(), whole.len());
+    assert_eq!(asked(&upstream), 4);
+}
+
+#[tokio::test]
 async fn a_head_request_asks_for_nothing_ahead() {
     let (upstream, gates) = held(3).await;
     let proxy = Proxy::start(&collection(&upstream.url(), LINK)).await;
