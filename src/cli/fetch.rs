@@ -47,13 +47,17 @@ enum Ended {
 pub(super) async fn run(arguments: Arguments) -> Exit {
     // The end is told by the last line; what the crawl says of it would only repeat that.
     telemetry::init(if arguments.verbose { "info" } else { "warn,unpage::crawl=off,unpage::crawl::fetch=warn" });
-    let crawl = match arguments.target.crawl() {
+    let mut crawl = match arguments.target.crawl() {
         Ok(crawl) => crawl,
         Err(what) => {
             eprintln!("error: {what}");
             return Exit::Usage;
         }
     };
+    if arguments.max_records.is_some() {
+        // What is asked for early would most likely not be needed.
+        crawl.width = 1;
+    }
     let opened = match crawl.open().await {
         Ok(opened) => opened,
         Err(failure) => {

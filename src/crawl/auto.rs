@@ -91,7 +91,9 @@ fn configured(said: &Pagination, found: Pagination) -> Pagination {
 
 /// Walks the first two pages as the candidate would.
 async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Head, page: &[u8]) -> Result<Opened, Failure> {
-    let mut opened = crawl.walk(pagination, crawl.first.clone())?;
+    // A guess costs one request, and not one for each page that it leads to.
+    let narrow = Crawl { width: 1, ..crawl.clone() };
+    let mut opened = narrow.walk(pagination, crawl.first.clone())?;
     // The page is there already: this only tells the plan that it was asked for.
     let Step::Fetch(_) = opened.plan.step() else { return Ok(opened) };
     opened.asked = 1;
@@ -106,6 +108,7 @@ async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Head, page: 
         // where pages point to each other, the second one has records, or it proves nothing.
         return Err(Failure::new(Fault::Unproven, "the second page has no records there", ""));
     }
+    opened.flight.widen(crawl.width);
     Ok(opened)
 }
 

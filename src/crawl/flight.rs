@@ -61,6 +61,11 @@ impl Flight {
         self.turn == Turn::Taken
     }
 
+    /// Lets so many pages be in flight from now on.
+    pub(super) fn widen(&mut self, width: usize) {
+        self.width = width;
+    }
+
     /// It is this page's turn: the one that is next in flight, if that is the same; else none of them leads anywhere.
     pub(super) fn ask(&mut self, request: PageRequest) {
         let identity = request.identity();

@@ -199,6 +199,49 @@ async fn the_pages_in_flight_go_on_while_the_client_reads_nothing() {
 }
 
 #[tokio::test]
+async fn a_guess_asks_for_nothing_ahead_until_it_has_held() {
+    let gates: Arc<Vec<Gate>> = Arc::new((0..=12).map(|_| Gate::default()).collect());
+    let own = Arc::clone(&gates);
+    gates[1].open();
+    let upstream = Upstream::scripted(0, move |asked, _| {
+        if asked.target == "/ping" {
+            return Reply::json("{}");
+        }
+        let page = number(&asked.target);
+        let next = if page < 12 { format!("\"/?after={}\"", page + 1) } else { "null".to_owned() };
+        let (start, end) = (format!("{{\"next\":{next},\"data\":["), format!("{}]}}", records([page])));
+        Part::answer("", start.len() + end.len(), [send(start), Part::Wait(own[page].clone()), send(end)])
+    })
+    .await;
+    let proxy = Proxy::start(&collection(&upstream.url(), "pagination = \"auto\"")).await;
+    let asking = tokio::spawn(client::send(Version::Http1, proxy.address, client::stream("/")));
+    gates[2].reached().await;
+    settled(&proxy).await;
+    assert_eq!(asked(&upstream), 2);
+    gates[2].open();
+    // It has held: now the others may come early, in any order.
+    gates[2 + WIDTH].reached().await;
+    gates.iter().rev().for_each(Gate::open);
+    let received = Received::read(asking.await.unwrap()).await;
+    assert_eq!(received.whole(), lines(1..=12));
+    assert_eq!(asked(&upstream), 12);
+}
+
+#[tokio::test]
+async fn a_fetch_of_so_many_records_asks_for_nothing_ahead() {
+    let (upstream, gates) = held(12).await;
+    let mut command = binary();
+    let url = format!("{}/", upstream.url());
+    command.args(["fetch", &url, "--records", "$", "--pagination", "link_header", "--max-records", "1"]);
+    let fetching = tokio::spawn(async move { command.output().await.unwrap() });
+    gates[1].reached().await;
+    gates[1].open();
+    assert_eq!(fetching.await.unwrap().stdout, lines([2]).as_bytes());
+    // The crawl may have gone on to the second page, before it was told that this was enough.
+    assert!(asked(&upstream) <= 2, "{}", asked(&upstream));
+}
+
+#[tokio::test]
 async fn a_head_request_asks_for_nothing_ahead() {
     let (upstream, gates) = held(3).await;
     let proxy = Proxy::start(&collection(&upstream.url(), LINK)).await;
