@@ -240,7 +240,7 @@ impl Crawled {
             self.emit(&plan.records(head, splitter.fields(), batch)?);
             early = early.or_else(|| plan.early(SoFar { head, fields: splitter.fields(), records, in_flight: 1 }));
         }
-        self.emit(&plan.arrived(head, splitter.finish()?)?);
+        plan.arrived(head, splitter.finish()?)?.iter().for_each(|batch| self.emit(batch));
         Ok(early)
     }
 }

@@ -236,8 +236,8 @@ impl Opened {
     }
 
     fn arrived(&mut self, head: &Head, page: Page) -> Result<(), Failure> {
-        let batch = self.plan.arrived(head, page).map_err(|wrong| self.wrong(&wrong, head))?;
-        self.emit(batch);
+        let batches = self.plan.arrived(head, page).map_err(|wrong| self.wrong(&wrong, head))?;
+        batches.into_iter().for_each(|batch| self.emit(batch));
         Ok(())
     }
 

@@ -52,7 +52,7 @@ impl Follow {
     }
 
     /// The page is whole: which of its last records, and of those that waited, may leave now.
-    pub fn arrived(&mut self, head: &Head, mut page: Page) -> Result<Batch, Wrong> {
+    pub fn arrived(&mut self, head: &Head, mut page: Page) -> Result<Vec<Batch>, Wrong> {
         let rest = self.records(head, &page.fields, std::mem::take(&mut page.batch))?;
         let aim = match self.state {
             State::Asked(_, aim) => aim,
@@ -64,7 +64,7 @@ impl Follow {
                 // Asked ⇒ Done: an upstream that clamps page numbers gives the last page once more. Where only one page
                 // came before, it may as well be one that ignores the number.
                 Aim::Confirm(proof) if earlier == self.tally.pages && (earlier > 1 || self.counts_agree()) => {
-                    self.finish(proof).map(|()| Batch::default())
+                    self.finish(proof).map(|()| Vec::new())
                 }
                 _ => Err(Wrong::Repeat(earlier)),
             };

@@ -80,16 +80,11 @@ impl Gist {
         self.hash.finish()
     }
 
-    /// Everything that was withheld, and `rest`, as one batch.
-    pub(super) fn released(&mut self, rest: Batch) -> Batch {
-        if self.withheld.is_empty() {
-            return rest;
-        }
-        self.withheld.push(rest);
-        let batches = std::mem::take(&mut self.withheld);
-        let records = batches.iter().map(Batch::records).sum();
-        let lines: Vec<_> = batches.iter().map(|batch| batch.lines().as_ref()).collect();
-        Batch::new(lines.concat().into(), records)
+    /// Everything that was withheld, and `rest` behind it.
+    pub(super) fn released(&mut self, rest: Batch) -> Vec<Batch> {
+        let mut batches = std::mem::take(&mut self.withheld);
+        batches.push(rest);
+        batches
     }
 }
 
