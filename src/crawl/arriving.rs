@@ -28,6 +28,8 @@ pub(super) enum Event {
     Fields(Fields),
     /// Its next records, each once however many attempts it takes.
     Records(Batch),
+    /// So many bytes were read, and no record ended in them that may leave yet.
+    Kept(usize),
     /// The page is whole.
     Page(Page),
     /// A status that brings no page, and the start of what came with it.
@@ -132,8 +134,7 @@ impl Reading {
                 Poll::Ready(piece) => piece,
                 Poll::Pending => {
                     // Nothing is there: what has ended leaves now, and not with what comes next.
-                    self.hand_out(&mut splitter, &mut told).await?;
-                    read = 0;
+                    self.hand_out(&mut splitter, &mut told, std::mem::take(&mut read)).await?;
                     next.await
                 }
             };
@@ -141,8 +142,7 @@ impl Reading {
             splitter.feed(&piece)?;
             read += piece.len();
             if read >= CHUNK {
-                self.hand_out(&mut splitter, &mut told).await?;
-                read = 0;
+                self.hand_out(&mut splitter, &mut told, std::mem::take(&mut read)).await?;
             }
         }
         let mut page = splitter.finish()?;
@@ -150,7 +150,7 @@ impl Reading {
         Ok(Answer::Page(page))
     }
 
-    async fn hand_out(&mut self, splitter: &mut Splitter, told: &mut usize) -> Result<(), Trouble> {
+    async fn hand_out(&mut self, splitter: &mut Splitter, told: &mut usize, read: usize) -> Result<(), Trouble> {
         if splitter.fields().len() > *told {
             *told = splitter.fields().len();
             self.slot.leave(Event::Fields(splitter.fields().clone())).await;
@@ -158,6 +158,8 @@ impl Reading {
         let batch = self.sent.pass(splitter.take())?;
         if !batch.is_empty() {
             self.slot.leave(Event::Records(batch)).await;
+        } else if read > 0 {
+            self.slot.leave(Event::Kept(read)).await;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::pagination::plan::{Follow, SoFar};
 use crate::pagination::split::Shape;
 use crate::upstream::Client;
 
-/// How many bytes of a page's records are read before somebody takes them. Beyond that TCP holds the upstream back.
+/// How many bytes of a page are read before somebody takes its records. Beyond that TCP holds the upstream back.
 const AHEAD: usize = 256 * 1024;
 
 /// The pages that were asked for and are not whole or have not had their turn.
@@ -33,7 +33,7 @@ enum Turn {
 
 #[derive(Debug)]
 struct InFlight {
-    identity: u64,
+    request: PageRequest,
     fetch: Fetch,
     head: Option<Arc<Head>>,
     fields: Fields,
@@ -41,6 +41,8 @@ struct InFlight {
     /// What came before somebody took it, and how many bytes of records that is.
     waiting: VecDeque<Event>,
     held: usize,
+    /// How many bytes were read of it without a record that could wait.
+    kept: usize,
     looked: Looked,
 }
 
@@ -68,10 +70,9 @@ impl Flight {
 
     /// It is this page's turn: the one that is next in flight, if that is the same; else none of them leads anywhere.
     pub(super) fn ask(&mut self, request: PageRequest) {
-        let identity = request.identity();
-        if self.pages.front().is_none_or(|page| page.identity != identity) {
+        if self.pages.front().is_none_or(|page| page.request != request) {
             self.pages.clear();
-            self.start(identity, request);
+            self.start(request);
         }
         self.turn = Turn::Taken;
     }
@@ -127,24 +128,24 @@ impl Flight {
         let next = plan.early(so_far);
         last.looked = Looked::Already;
         let Some(next) = next else { return false };
-        let identity = next.identity();
-        if self.pages.iter().any(|page| page.identity == identity) {
+        if self.pages.iter().any(|page| page.request == next) {
             return false;
         }
-        self.start(identity, next);
+        self.start(next);
         true
     }
 
-    fn start(&mut self, identity: u64, request: PageRequest) {
-        let fetch = Fetch::new(self.client.clone(), request, Arc::clone(&self.shape));
+    fn start(&mut self, request: PageRequest) {
+        let fetch = Fetch::new(self.client.clone(), request.clone(), Arc::clone(&self.shape));
         self.pages.push_back(InFlight {
-            identity,
+            request,
             fetch,
             head: None,
             fields: Fields::default(),
             records: 0,
             waiting: VecDeque::new(),
             held: 0,
+            kept: 0,
             looked: Looked::Already,
         });
     }
@@ -168,7 +169,7 @@ impl InFlight {
 
     /// Reads on before anybody takes it, as far as there is room.
     fn fill(&mut self, context: &mut Context<'_>) {
-        while self.held < AHEAD && !self.waiting.back().is_some_and(Event::is_end) {
+        while self.held + self.kept < AHEAD && !self.waiting.back().is_some_and(Event::is_end) {
             match self.poll_fetch(context) {
                 Poll::Pending => return,
                 Poll::Ready(None) => {}
@@ -197,6 +198,10 @@ impl InFlight {
                 if !is_first {
                     return Poll::Ready(Some(event));
                 }
+            }
+            Event::Kept(read) => {
+                self.kept += read;
+                return Poll::Ready(None);
             }
             Event::Page(page) => {
                 self.fields = page.fields.clone();

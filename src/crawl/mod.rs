@@ -213,7 +213,7 @@ impl Opened {
         match event {
             Event::Begun(head) => self.plan.begun(&head).map_err(|wrong| self.wrong(&wrong, &head))?,
             // The flight has noted them.
-            Event::Fields(_) => {}
+            Event::Fields(_) | Event::Kept(_) => {}
             Event::Records(batch) => {
                 let (head, fields) = self.flight.first().expect("records come after their head");
                 let batch = self.plan.records(head, fields, batch).map_err(|wrong| self.wrong(&wrong, head))?;

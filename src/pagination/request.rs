@@ -53,7 +53,7 @@ pub enum BodyKind {
 
 /// One page's request. Its headers are those that belong to the collection and its caller; what belongs to the connection
 /// (`Host`, `Accept`, credentials) is added by `upstream`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PageRequest {
     pub method: Method,
     pub url: Url,

@@ -242,6 +242,36 @@ async fn a_fetch_of_so_many_records_asks_for_nothing_ahead() {
 }
 
 #[tokio::test]
+async fn a_page_whose_records_come_last_is_not_read_whole_before_its_turn() {
+    const PAD: usize = 24 << 20;
+    let (first, second) = (Gate::default(), Gate::default());
+    let own = [first.clone(), second.clone()];
+    let upstream = Upstream::scripted(0, move |asked, _| {
+        if asked.target == "/ping" {
+            return Reply::json("{}");
+        }
+        let page = number(&asked.target);
+        let link = if page == 1 { "link: </?after=2>; rel=next\r\n" } else { "" };
+        let pad = if page == 1 { 1 } else { PAD };
+        let (start, end) = (format!("[[{}],", vec!["0"; pad / 2 + 1].join(",")), format!("[{}]]", records([page])));
+        let length = start.len() + end.len();
+        Part::answer(link, length, [send(start), Part::Wait(own[page - 1].clone()), send(end)])
+    })
+    .await;
+    let config = "records = \"$[-1]\"\npagination = \"link_header\"";
+    let proxy = Proxy::start(&collection(&upstream.url(), config)).await;
+    let asking = tokio::spawn(client::send(Version::Http1, proxy.address, client::stream("/")));
+    first.reached().await;
+    settled(&proxy).await;
+    // The gate is behind what all sockets on the way hold.
+    assert!(futures_util::poll!(Box::pin(second.reached())).is_pending());
+    first.open();
+    second.open();
+    assert_eq!(Received::read(asking.await.unwrap()).await.whole(), lines(1..=2));
+    assert_eq!(asked(&upstream), 2);
+}
+
+#[tokio::test]
 async fn a_head_request_asks_for_nothing_ahead() {
     let (upstream, gates) = held(3).await;
     let proxy = Proxy::start(&collection(&upstream.url(), LINK)).await;
