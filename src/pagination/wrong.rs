@@ -44,7 +44,7 @@ pub enum Wrong {
     Duplicate(Path),
     #[error("the value at `{path}` can't be read: {what}")]
     Unreadable { path: Path, what: String },
-    #[error("the page changed between two attempts, after {0} of its records were sent")]
+    #[error("the page changed between two attempts, after {0} of its records had been read")]
     Changed(u64),
     #[error("the page says that it failed or is partial: `{path}` is {value}")]
     ErrorInPage { path: Path, value: String },

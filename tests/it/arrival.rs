@@ -471,7 +471,7 @@ async fn a_page_that_has_changed_since_breaks_the_stream() {
         child.stderr.take().unwrap().read_to_string(&mut said).await.unwrap();
         assert_eq!(written, "{\"id\":1}\n{\"id\":2}\n{\"id\":3}\n{\"id\":4", "{again}");
         assert_eq!(child.wait().await.unwrap().code(), Some(5), "{said}");
-        let message = "the page changed between two attempts, after 2 of its records were sent";
+        let message = "the page changed between two attempts, after 2 of its records had been read";
         assert!(said.contains("error: page 2 of ") && said.contains(message), "{said}");
     }
 }
