@@ -14,7 +14,7 @@ use crate::pagination::page::{Fields, Head, Page};
 use crate::pagination::split::{Shape, Splitter};
 use crate::pagination::{PageRequest, Wrong};
 use crate::snapshot::Failure;
-use crate::upstream::Client;
+use crate::upstream::{Client, DecodedBody};
 
 /// How many bytes of a page are read before its records are handed out, where they don't pause before.
 const CHUNK: usize = 64 * 1024;
@@ -52,7 +52,7 @@ impl Fetch {
     /// Asks for a page, when it is polled for the first time.
     pub(super) fn new(client: Client, request: PageRequest, shape: Arc<Shape>) -> Self {
         let slot = Slot::default();
-        let page = Reading { client, request, shape, slot: slot.clone(), sent: Sent::default() };
+        let page = Reading { client, request, shape, slot: slot.clone(), sent: Sent::default(), has_begun: false };
         Self { reading: Box::pin(page.read()), slot }
     }
 
@@ -98,6 +98,8 @@ struct Reading {
     shape: Arc<Shape>,
     slot: Slot,
     sent: Sent,
+    /// Whether an attempt broke off that had brought a part of a record.
+    has_begun: bool,
 }
 
 impl Reading {
@@ -126,28 +128,38 @@ impl Reading {
         if is_bodiless {
             splitter.feed(b"{}")?;
         }
+        let arrived = self.arrive(&mut splitter, &mut body).await;
+        let has_begun = splitter.has_begun();
+        let finished = arrived.and_then(|()| Ok(splitter.finish()?));
+        let had_begun = self.has_begun;
+        self.has_begun |= has_begun;
+        let mut page = finished?;
+        page.batch = self.sent.pass_last(page.batch)?;
+        // What had a part of a record a moment ago is no empty page.
+        if had_begun && !has_begun { Err(Changed(0).into()) } else { Ok(Answer::Page(page)) }
+    }
+
+    /// Reads a body to its end, and hands out what ends in it.
+    async fn arrive(&mut self, splitter: &mut Splitter, body: &mut DecodedBody) -> Result<(), Trouble> {
         let (mut read, mut told) = (0, 0);
         let client = self.client.clone();
         loop {
-            let mut next = pin!(client.piece(&mut body));
+            let mut next = pin!(client.piece(body));
             let piece = match std::future::poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await {
                 Poll::Ready(piece) => piece,
                 Poll::Pending => {
                     // Nothing is there: what has ended leaves now, and not with what comes next.
-                    self.hand_out(&mut splitter, &mut told, std::mem::take(&mut read)).await?;
+                    self.hand_out(splitter, &mut told, std::mem::take(&mut read)).await?;
                     next.await
                 }
             };
-            let Some(piece) = piece? else { break };
+            let Some(piece) = piece? else { return Ok(()) };
             splitter.feed(&piece)?;
             read += piece.len();
             if read >= CHUNK {
-                self.hand_out(&mut splitter, &mut told, std::mem::take(&mut read)).await?;
+                self.hand_out(splitter, &mut told, std::mem::take(&mut read)).await?;
             }
         }
-        let mut page = splitter.finish()?;
-        page.batch = self.sent.pass_last(page.batch)?;
-        Ok(Answer::Page(page))
     }
 
     async fn hand_out(&mut self, splitter: &mut Splitter, told: &mut usize, read: usize) -> Result<(), Trouble> {

@@ -533,6 +533,24 @@ async fn a_page_that_began_and_is_refused_when_it_is_asked_again_is_no_end() {
 }
 
 #[tokio::test]
+async fn a_page_that_had_a_part_of_a_record_is_not_empty_when_it_is_asked_again() {
+    for start in ["{\"data\":[{\"id\":3", "{\"data\":[{\"id\":3},{\"id\":4},<html>502 Bad Gateway</html>"] {
+        let upstream = Upstream::scripted(0, move |asked, _| match (number(&asked.target), asked.attempt) {
+            (1, _) => Reply::json(format!("{{\"data\":[{}]}}", records(1..=2))),
+            (_, 1) => Part::answer("", start.len() + 1, [send(start)]),
+            _ => Reply::json("{\"data\":[]}"),
+        })
+        .await;
+        let config = "records = \"data\"\npagination = { type = \"page\", param = \"after\", start = 1 }";
+        let proxy = Proxy::start(&collection(&upstream.url(), config)).await;
+        let received = ask(Version::Http1, &proxy, &Method::GET, "/").await;
+        assert_told(&received, Version::Http1, start);
+        assert!(lines(1..=4).as_bytes().starts_with(&received.body), "{start}");
+        assert_eq!(asked(&upstream), 3, "{start}");
+    }
+}
+
+#[tokio::test]
 async fn silence_in_the_middle_of_a_page_is_a_fault_that_passes() {
     let upstream = breaking(PAGE.len() - 5, PAGE, Gate::default()).await;
     let limits = format!("timeouts = {{ connect = \"5s\", head = \"5s\", idle = \"100ms\" }}\n{CURSOR}");

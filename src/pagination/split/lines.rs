@@ -167,6 +167,11 @@ impl Lines {
         Batch::new(lines, std::mem::take(&mut self.lines))
     }
 
+    /// Whether any byte of a record has come.
+    pub(super) fn has_begun(&self) -> bool {
+        self.taken + self.lines > 0 || !self.is_between()
+    }
+
     /// Forgets the lines: they were not the records, or belong to another page. What was taken keeps its bytes.
     pub(super) fn forget(&mut self) {
         self.bytes.clear();

@@ -185,6 +185,11 @@ impl Splitter {
         if self.walker.is_sure() { self.lines() } else { Batch::default() }
     }
 
+    /// Whether any byte of a record has come.
+    pub fn has_begun(&self) -> bool {
+        self.output.lines.has_begun()
+    }
+
     /// The values at the configured paths that have been read.
     pub fn fields(&self) -> &Fields {
         self.walker.fields()
