@@ -150,7 +150,10 @@ impl Wrong {
             }
             Self::TooDeep(_) => "the upstream's page is not one that unpage reads",
             Self::PageTooLarge(_) => "ask for smaller pages (page_size), or raise caps.page",
-            Self::RecordTooLarge { .. } | Self::FieldTooLarge { .. } => "raise caps.record",
+            Self::RecordTooLarge { .. } => "raise caps.record",
+            Self::FieldTooLarge { .. } => {
+                "a configured path names a token, URL, number, flag or a few links, of 256 KiB and caps.record at most: correct it"
+            }
             Self::NoRecords { .. } => {
                 "set `records` to the array that holds them; if this is how the upstream reports an error under status 200, set error_path to where it stands; only if a page without records leaves the array out, set records_optional = true"
             }
