@@ -9,6 +9,7 @@
 //! - [`snapshot`]: the log between a crawl and its reader
 //! - [`crawl`]: the one writer, a loop over the plan
 //! - [`pagination`]: how pages are addressed, split and ended; pure
+//! - [`pace`]: how much an upstream is asked at a time; pure
 //! - [`upstream`]: the only door to the network
 //! - [`response`]: readers to the wire
 //! - [`batch`]: records on their way
@@ -22,6 +23,7 @@ pub mod config;
 pub mod crawl;
 pub mod demo;
 pub mod gateway;
+pub mod pace;
 pub mod pagination;
 pub mod request;
 pub mod response;

@@ -364,7 +364,18 @@ fn pagination() -> impl Strategy<Value = Pagination> {
         let ranged = matches!(style, Style::Range { .. });
         let (more, end) = if ranged { (None, End::Style) } else { (more, end) };
         let same_token = if points { same } else { SameToken::Error };
-        Pagination { style, records, key, page_size, more, end, same_token, total, total_pages: None, limits, error }
+        Pagination {
+            records,
+            key,
+            page_size,
+            more,
+            end,
+            same_token,
+            total,
+            limits,
+            error,
+            ..Pagination::of(style, Records::at(pagination::Path::root()))
+        }
     })
 }
 

@@ -144,5 +144,6 @@ fn caps(node: &Node<'_>) -> Option<Caps> {
         record_bytes: table.or("record", default.record_bytes, value::size),
         pages: table.or("pages", default.pages, |node| node.number(1)),
         empty_pages: table.or("empty_pages", default.empty_pages, |node| node.number(1)),
+        ..default
     })
 }

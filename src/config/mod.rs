@@ -26,6 +26,7 @@ pub use self::mistake::{Mistake, Mistakes, Place};
 pub use self::option::Options;
 pub use self::secrets::{Machine, Secrets};
 pub use self::written::written;
+pub use crate::pace::Pace;
 pub use crate::pagination::Caps;
 use crate::pagination::Pagination;
 pub use crate::pagination::retry::Retry;
@@ -82,6 +83,8 @@ pub struct Upstream {
     pub timeouts: Timeouts,
     /// When to ask again.
     pub retry: Retry,
+    /// How much it is asked at a time.
+    pub pace: Pace,
 }
 
 /// What unpage adds to a request to prove who it is; the client's own credentials are passed on in any case but the one
@@ -153,6 +156,7 @@ impl Upstream {
             http: HttpVersion::Auto,
             timeouts: Timeouts::default(),
             retry: Retry::default(),
+            pace: Pace::default(),
         }
     }
 }

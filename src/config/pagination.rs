@@ -51,7 +51,19 @@ pub(super) fn read(table: &Table<'_>) -> Option<Pagination> {
     let to_be_found = Records { paths: Vec::new(), ..Records::at(Path::root()) };
     let records = records.unwrap_or(to_be_found);
     let records = Records { presence, encoding, validation, whitespace, ..records };
-    Some(Pagination { style, records, key, page_size, more, end, same_token, total, total_pages, limits, error })
+    Some(Pagination {
+        records,
+        key,
+        page_size,
+        more,
+        end,
+        same_token,
+        total,
+        total_pages,
+        limits,
+        error,
+        ..Pagination::of(style, Records::at(Path::root()))
+    })
 }
 
 /// What the `pagination` key says.

@@ -4,6 +4,7 @@ pub mod detect;
 pub mod guard;
 pub mod link;
 pub mod page;
+pub mod partition;
 pub mod path;
 mod pick;
 pub mod plan;
@@ -15,6 +16,7 @@ pub mod wrong;
 use http::{HeaderName, StatusCode};
 use serde_json::Value;
 
+pub use partition::{Order, Partition};
 pub use path::Path;
 use request::BadPlace;
 pub use request::{BodyKind, PageRequest, Param};
@@ -45,6 +47,10 @@ pub struct Pagination {
     pub limits: Limits,
     /// What in a page of status 200 means that it failed or is partial.
     pub error: Option<Path>,
+    /// What cuts the collection into parts that are walked side by side.
+    pub partition: Option<Partition>,
+    /// In which order the parts leave.
+    pub order: Order,
 }
 
 /// What addresses the next page.
@@ -276,6 +282,10 @@ pub struct Caps {
     pub pages: u64,
     /// The most pages without a record in a row; default 100.
     pub empty_pages: u64,
+    /// The most bytes of records that wait in memory for their turn; default 16 MiB.
+    pub window_bytes: u64,
+    /// The most bytes of them that wait on disk when that is full; default 1 GiB, 0 for none.
+    pub spool_bytes: u64,
 }
 
 impl Pagination {
@@ -293,6 +303,8 @@ impl Pagination {
             total_pages: None,
             limits: Limits::default(),
             error: None,
+            partition: None,
+            order: Order::Listed,
         }
     }
 }
@@ -339,7 +351,14 @@ impl Records {
 
 impl Default for Caps {
     fn default() -> Self {
-        Self { page_bytes: 64 << 20, record_bytes: 16 << 20, pages: 1_000_000, empty_pages: 100 }
+        Self {
+            page_bytes: 64 << 20,
+            record_bytes: 16 << 20,
+            pages: 1_000_000,
+            empty_pages: 100,
+            window_bytes: 16 << 20,
+            spool_bytes: 1 << 30,
+        }
     }
 }
 
