@@ -11,7 +11,7 @@ use unpage::batch::Batch;
 use unpage::config::Caps;
 use unpage::pagination::guard::Guard;
 use unpage::pagination::page::Head;
-use unpage::pagination::plan::{Follow, Step};
+use unpage::pagination::plan::{Follow, Walk};
 use unpage::pagination::split::{Isa, Shape, Splitter};
 use unpage::pagination::{PageRequest, Pagination, Path, Records, Style, Validation};
 use url::Url;
@@ -71,7 +71,7 @@ impl Behind {
         let guard = Guard::new(&url, &[]);
         let first = PageRequest::get(url);
         let mut plan = Follow::new(Arc::new(pagination.clone()), Caps::default(), guard, first).unwrap();
-        let Step::Fetch(request) = plan.step() else { unreachable!("a plan begins with a page") };
+        let Walk::Fetch(request) = plan.step() else { unreachable!("a plan begins with a page") };
         Self::Plan(Box::new(plan), Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url })
     }
 

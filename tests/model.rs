@@ -19,7 +19,7 @@ use unpage::batch::Batch;
 use unpage::config::Caps;
 use unpage::pagination::guard::Guard;
 use unpage::pagination::page::Head;
-use unpage::pagination::plan::{Follow, Proof, SoFar, Step};
+use unpage::pagination::plan::{Follow, Proof, SoFar, Walk};
 use unpage::pagination::request::{PageRequest, RequestBody, query_value};
 use unpage::pagination::split::{Shape, Splitter};
 use unpage::pagination::{
@@ -238,7 +238,7 @@ impl Crawled {
             let batch = splitter.take();
             records += batch.records();
             self.emit(&plan.records(head, splitter.fields(), batch)?);
-            early = early.or_else(|| plan.early(SoFar { head, fields: splitter.fields(), records, in_flight: 1 }));
+            early = early.or_else(|| plan.early(SoFar { head, fields: splitter.fields(), records }));
         }
         plan.arrived(head, splitter.finish()?)?.iter().for_each(|batch| self.emit(batch));
         Ok(early)
@@ -264,12 +264,12 @@ fn crawl_at(path: &str, pagination: &Pagination, mut answer: impl FnMut(&PageReq
         let step = plan.step();
         if let Some(early) = early.take() {
             crawled.early += 1;
-            let is_used = matches!(&step, Step::Fetch(request) if request.identity() == early.identity());
+            let is_used = matches!(&step, Walk::Fetch(request) if request.identity() == early.identity());
             crawled.wasted += u64::from(!is_used);
         }
         let request = match step {
-            Step::Fetch(request) => request,
-            Step::Done(proof) => break Ok(proof),
+            Walk::Fetch(request) => request,
+            Walk::Done(proof) => break Ok(proof),
         };
         crawled.requests += 1;
         let answer = answer(&request);

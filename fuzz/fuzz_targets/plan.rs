@@ -9,7 +9,7 @@ use unpage::batch::Batch;
 use unpage::config::{Config, Machine};
 use unpage::pagination::guard::Guard;
 use unpage::pagination::page::Head;
-use unpage::pagination::plan::{Follow, SoFar, Step};
+use unpage::pagination::plan::{Follow, SoFar, Walk};
 use unpage::pagination::split::{Shape, Splitter};
 use unpage::pagination::{Caps, PageRequest};
 
@@ -36,7 +36,7 @@ fuzz_target!(|data: &[u8]| {
     let (shape, guard) = (Arc::new(Shape::of(&pagination, &Caps::default())), Guard::new(&url, &[]));
     let mut plan = Follow::new(pagination, Caps::default(), guard, PageRequest::get(url)).expect("a first request");
     for page in pages.split(|byte| *byte == 0xff) {
-        let Step::Fetch(request) = plan.step() else { return };
+        let Walk::Fetch(request) = plan.step() else { return };
         let head = Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url };
         let mut splitter = Splitter::new(Arc::clone(&shape));
         let (mut came, mut emitted) = (0, 0);
@@ -48,7 +48,7 @@ fuzz_target!(|data: &[u8]| {
             let Ok(batch) = plan.records(&head, splitter.fields(), batch) else { return };
             emitted += batch.records();
             assert!(emitted <= came);
-            drop(plan.early(SoFar { head: &head, fields: splitter.fields(), records: came, in_flight: 1 }));
+            drop(plan.early(SoFar { head: &head, fields: splitter.fields(), records: came }));
         }
         let Ok(page) = splitter.finish() else { return };
         came += page.batch.records();

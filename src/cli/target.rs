@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use url::Url;
 
 use crate::config::{Caps, Options, Upstream};
-use crate::crawl::{Crawl, WIDTH};
+use crate::crawl::Crawl;
 use crate::pagination::request::{RequestBody, Shown};
 use crate::pagination::{BodyKind, PageRequest};
 use crate::upstream::Client;
@@ -75,6 +75,7 @@ impl Target {
             total: self.total.clone(),
             method: method.clone(),
         };
+        let width = upstream.pace.widest();
         let pagination = options.pagination().map_err(|mistakes| mistakes.to_string())?;
         let body = self.body(&headers, pagination.body_kind())?;
         let mut url = self.url;
@@ -84,7 +85,7 @@ impl Target {
             pagination: Arc::new(pagination),
             caps: Caps::default(),
             first: PageRequest { method, url, headers, body },
-            width: WIDTH,
+            width,
         })
     }
 

@@ -65,13 +65,6 @@ impl Fetch {
     }
 }
 
-impl Event {
-    /// Whether nothing follows it.
-    pub(super) fn is_end(&self) -> bool {
-        matches!(self, Self::Page(_) | Self::Refused(..) | Self::Failed(_))
-    }
-}
-
 impl Slot {
     /// Leaves an event, and resolves when the page is polled again.
     async fn leave(&self, event: Event) {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::pagination::page::Head;
-use crate::pagination::plan::Step;
+use crate::pagination::plan::{self, PageId, PartId, Plan, Step};
 use crate::pagination::split::{Shape, Splitter};
 use crate::pagination::{Pagination, Path, Presence, Records, Style, Validation, Wrong, detect};
 use crate::snapshot::{Failure, Fault};
 
 use super::fetch::{self, Answer};
-use super::{Crawl, Opened, Turn};
+use super::{Crawl, Opened, Turn, on_page};
 
 /// Fetches the first page, and the second one as each candidate would, until one of them holds.
 pub(super) async fn open(mut crawl: Crawl) -> Result<Opened, Failure> {
@@ -95,12 +95,12 @@ async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Head, page: 
     let narrow = Crawl { width: 1, ..crawl.clone() };
     let mut opened = narrow.walk(pagination, crawl.first.clone())?;
     // The page is there already: this only tells the plan that it was asked for.
-    let Step::Fetch(_) = opened.plan.step() else { return Ok(opened) };
-    opened.asked = 1;
+    let Some((id, part)) = first_asked(&mut opened.plan) else { return Ok(opened) };
+    opened.outbox.open(part);
     let mut splitter = Splitter::new(Arc::clone(&opened.shape));
-    let split = opened.plan.begun(head).and_then(|()| splitter.feed(page)).and_then(|()| splitter.finish());
-    let first = split.map_err(|wrong| opened.wrong(&wrong, head))?;
-    opened.arrived(head, first)?;
+    let split = opened.plan.begun(id, head).and_then(|()| splitter.feed(page)).and_then(|()| splitter.finish());
+    let first = split.map_err(|wrong| opened.wrong(&wrong, head, "page 1"))?;
+    opened.arrived(id, part, head, first)?;
     let before = opened.records;
     if second_page(&mut opened).await? == Turn::Page && opened.pagination.style.is_pointed() && opened.records == before
     {
@@ -108,8 +108,20 @@ async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Head, page: 
         // where pages point to each other, the second one has records, or it proves nothing.
         return Err(Failure::new(Fault::Unproven, "the second page has no records there", ""));
     }
-    opened.flight.widen(crawl.width);
+    opened.plan.widen(crawl.width);
     Ok(opened)
+}
+
+/// The first page, as the plan asks for it, and the part that it belongs to.
+fn first_asked(plan: &mut Plan) -> Option<(PageId, PartId)> {
+    let mut part = None;
+    loop {
+        match plan.step(plan::Room::Open).ok()? {
+            Step::Emit(id) => part = Some(id),
+            Step::Fetch(page, _) => return part.map(|part| (page, part)),
+            Step::Wait | Step::Done(_) => return None,
+        }
+    }
 }
 
 /// The second page, which must be another one than the first, whatever ends the collection: an upstream that ignores a guessed
@@ -120,7 +132,7 @@ async fn second_page(opened: &mut Opened) -> Result<Turn, Failure> {
             Turn::Going => {}
             Turn::Page if opened.plan.repeats() == Some(1) => {
                 let failure = fetch::wrong_page(&opened.client, &Wrong::Repeat(1), &opened.url);
-                return Err(opened.on_page(failure));
+                return Err(on_page("page 2", failure));
             }
             end => return Ok(end),
         }

@@ -204,6 +204,12 @@ fn failed(client: &Client, trouble: &Trouble, request: &PageRequest) -> Failure 
     }
 }
 
+/// What waited for its turn on disk can't be read again.
+pub(super) fn unreadable_spool(error: &std::io::Error) -> Failure {
+    let message = format!("records that waited on disk can't be read again: {error}");
+    Failure::new(Fault::Stopped, message, "look at the disk of the temporary files, or set caps.spool = \"0\"")
+}
+
 /// A [`Wrong`] as the cause of a broken crawl.
 pub(super) fn wrong_page(client: &Client, wrong: &Wrong, url: &url::Url) -> Failure {
     told(client, wrong, url, &HeaderMap::new())

@@ -1,17 +1,19 @@
-//! The pages in flight, in their order: the first streams, and those that it leads to come up behind it.
+//! The pages in flight: those that have their turn stream, and those that were asked for ahead of it wait.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use super::arriving::{Event, Fetch};
+use super::backlog::{Backlog, Room};
+use super::fetch;
 use crate::pagination::PageRequest;
 use crate::pagination::page::{Fields, Head};
-use crate::pagination::plan::{Follow, SoFar};
+use crate::pagination::plan::{Came, PageId, PartId, Plan, SoFar, Standing};
 use crate::pagination::split::Shape;
 use crate::upstream::Client;
 
-/// How many bytes of a page are read before somebody takes its records. Beyond that TCP holds the upstream back.
+/// How many bytes of a page are read ahead of its turn while no record ends in them that may wait.
 const AHEAD: usize = 256 * 1024;
 
 /// The pages that were asked for and are not whole or have not had their turn.
@@ -19,173 +21,177 @@ const AHEAD: usize = 256 * 1024;
 pub(super) struct Flight {
     client: Client,
     shape: Arc<Shape>,
-    width: usize,
+    room: Room,
     pages: VecDeque<InFlight>,
-    turn: Turn,
-}
-
-/// Whether the first page in flight is one that the plan has asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
-    Taken,
-    Open,
 }
 
 #[derive(Debug)]
 struct InFlight {
-    request: PageRequest,
+    id: PageId,
     fetch: Fetch,
+    progress: Progress,
     head: Option<Arc<Head>>,
     fields: Fields,
     records: u64,
-    /// What came before somebody took it, and how many bytes of records that is.
-    waiting: VecDeque<Event>,
-    held: usize,
-    /// How many bytes were read of it without a record that could wait.
+    /// What came before its turn.
+    heads: VecDeque<Arc<Head>>,
+    waiting: Backlog,
+    end: Option<Event>,
+    /// How many bytes were read without a record that could wait.
     kept: usize,
-    looked: Looked,
 }
 
-/// Whether the next page's address has been looked for in all that has come of a page.
+/// Whether a page must go on when it is polled next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Looked {
-    NotYet,
-    Already,
+enum Progress {
+    /// It waits to be asked on, however long that takes.
+    Resting,
+    /// It waits for the upstream, with a time limit that goes on.
+    Underway,
 }
 
 impl Flight {
-    pub(super) fn new(client: Client, shape: Arc<Shape>, width: usize) -> Self {
-        Self { client, shape, width, pages: VecDeque::new(), turn: Turn::Open }
+    pub(super) fn new(client: Client, shape: Arc<Shape>, room: Room) -> Self {
+        Self { client, shape, room, pages: VecDeque::new() }
     }
 
-    /// Whether a page has its turn.
-    pub(super) fn is_under_way(&self) -> bool {
-        self.turn == Turn::Taken
-    }
-
-    /// Lets so many pages be in flight from now on.
-    pub(super) fn widen(&mut self, width: usize) {
-        self.width = width;
-    }
-
-    /// It is this page's turn: the one that is next in flight, if that is the same; else none of them leads anywhere.
-    pub(super) fn ask(&mut self, request: PageRequest) {
-        if self.pages.front().is_none_or(|page| page.request != request) {
-            self.pages.clear();
-            self.start(request);
-        }
-        self.turn = Turn::Taken;
-    }
-
-    /// The head and the values so far of the page whose turn it is.
-    pub(super) fn first(&self) -> Option<(&Arc<Head>, &Fields)> {
-        self.pages.front().and_then(|page| Some((page.head.as_ref()?, &page.fields)))
-    }
-
-    /// The page whose turn it was is over.
-    pub(super) fn pass(&mut self) {
-        self.pages.pop_front();
-        self.turn = Turn::Open;
-    }
-
-    /// The next event of the page whose turn it is; meanwhile the others go on, and lead to more.
-    pub(super) fn poll_event(&mut self, plan: &Follow, context: &mut Context<'_>) -> Poll<Event> {
-        let Some(first) = self.pages.front_mut() else { return Poll::Pending };
-        let polled = first.poll_event(context);
-        if matches!(&polled, Poll::Ready(event) if event.is_end()) {
-            return polled;
-        }
-        let is_new = self.look_ahead(plan);
-        if polled.is_ready() && !is_new {
-            return polled;
-        }
-        loop {
-            self.pages.iter_mut().skip(1).for_each(|page| page.fill(context));
-            if !self.look_ahead(plan) {
-                return polled;
-            }
-        }
-    }
-
-    /// Reads on as far as there is room, while nobody takes events.
-    pub(super) fn poll_ahead(&mut self, plan: &Follow, context: &mut Context<'_>) {
-        loop {
-            self.pages.iter_mut().for_each(|page| page.fill(context));
-            // Behind a page that had its turn only the plan knows whether the others are wanted.
-            if !self.is_under_way() || !self.look_ahead(plan) {
-                return;
-            }
-        }
-    }
-
-    /// Asks for the page that the last one in flight leads to, if that is known already.
-    fn look_ahead(&mut self, plan: &Follow) -> bool {
-        let in_flight = self.pages.len();
-        let may_lead = |last: &&mut InFlight| in_flight < self.width && last.looked == Looked::NotYet;
-        let Some(last) = self.pages.back_mut().filter(may_lead) else { return false };
-        let Some(head) = &last.head else { return false };
-        let so_far = SoFar { head, fields: &last.fields, records: last.records, in_flight: in_flight as u64 };
-        let next = plan.early(so_far);
-        last.looked = Looked::Already;
-        let Some(next) = next else { return false };
-        if self.pages.iter().any(|page| page.request == next) {
-            return false;
-        }
-        self.start(next);
-        true
-    }
-
-    fn start(&mut self, request: PageRequest) {
-        let fetch = Fetch::new(self.client.clone(), request.clone(), Arc::clone(&self.shape));
+    /// Asks for a page, when it is polled for the first time.
+    pub(super) fn ask(&mut self, id: PageId, request: PageRequest) {
+        let fetch = Fetch::new(self.client.clone(), request, Arc::clone(&self.shape));
         self.pages.push_back(InFlight {
-            request,
+            id,
             fetch,
+            progress: Progress::Underway,
             head: None,
             fields: Fields::default(),
             records: 0,
-            waiting: VecDeque::new(),
-            held: 0,
+            heads: VecDeque::new(),
+            waiting: Backlog::new(&self.room),
+            end: None,
             kept: 0,
-            looked: Looked::Already,
         });
     }
+
+    /// The head and the values so far of a page.
+    pub(super) fn of(&self, id: PageId) -> Option<(&Arc<Head>, &Fields)> {
+        self.pages.iter().find(|page| page.id == id).and_then(|page| Some((page.head.as_ref()?, &page.fields)))
+    }
+
+    /// The head and the values so far of the page that was asked for first.
+    pub(super) fn first(&self) -> Option<(&Arc<Head>, &Fields)> {
+        self.of(self.pages.front()?.id)
+    }
+
+    /// A page is over.
+    pub(super) fn pass(&mut self, id: PageId) {
+        self.pages.retain(|page| page.id != id);
+    }
+
+    /// The next event of a page that has its turn and whose part `takes` more; none where the plan has only learnt something of
+    /// the others, which go on meanwhile.
+    pub(super) fn poll_event(
+        &mut self,
+        plan: &mut Plan,
+        takes: impl Fn(PartId) -> bool,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<(PageId, Event)>> {
+        self.pages.retain(|page| plan.standing(page.id) != Standing::Unwanted);
+        let mut learnt = Learnt::Nothing;
+        let mut taken = None;
+        for (at, page) in self.pages.iter_mut().enumerate() {
+            match plan.standing(page.id) {
+                Standing::Turn(part) if takes(part) => {
+                    // One event at a time, but every page is polled each time: their time limits don't wait.
+                    if taken.is_some() {
+                        page.rest(plan, &mut learnt, context);
+                    } else if let Poll::Ready(event) = page.poll_event(plan, &mut learnt, context) {
+                        taken = Some((at, event));
+                    }
+                }
+                Standing::Turn(_) => page.rest(plan, &mut learnt, context),
+                Standing::Ahead => page.fill(&self.room, plan, &mut learnt, context),
+                Standing::Unwanted => {}
+            }
+        }
+        match taken {
+            Some((at, event)) => {
+                let id = self.pages[at].id;
+                // The others come first the next time.
+                self.pages.rotate_left(at + 1);
+                Poll::Ready(Some((id, event)))
+            }
+            None if learnt == Learnt::Something => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// Whether the plan was told something that it may act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Learnt {
+    Nothing,
+    Something,
 }
 
 impl InFlight {
     /// The next event of a page that has its turn.
-    fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Event> {
-        if let Some(event) = self.waiting.pop_front() {
-            if let Event::Records(batch) = &event {
-                self.held -= batch.lines().len();
+    fn poll_event(&mut self, plan: &mut Plan, learnt: &mut Learnt, context: &mut Context<'_>) -> Poll<Event> {
+        if let Some(head) = self.heads.pop_front() {
+            return Poll::Ready(Event::Begun(head));
+        }
+        if !self.waiting.is_empty() {
+            let unreadable = |error| Event::Failed(fetch::unreadable_spool(&error));
+            match ready!(self.waiting.poll_pop(context)).map_err(unreadable) {
+                Ok(Some(batch)) => return Poll::Ready(Event::Records(batch)),
+                Ok(None) => {}
+                Err(failed) => return Poll::Ready(failed),
             }
-            return Poll::Ready(event);
+        }
+        if let Some(end) = self.end.take() {
+            return Poll::Ready(end);
         }
         loop {
-            if let Some(event) = ready!(self.poll_fetch(context)) {
+            if let Some(event) = ready!(self.poll_fetch(plan, learnt, context)) {
                 return Poll::Ready(event);
             }
         }
     }
 
-    /// Reads on before anybody takes it, as far as there is room.
-    fn fill(&mut self, context: &mut Context<'_>) {
-        while self.held + self.kept < AHEAD && !self.waiting.back().is_some_and(Event::is_end) {
-            match self.poll_fetch(context) {
-                Poll::Pending => return,
-                Poll::Ready(None) => {}
-                Poll::Ready(Some(event)) => {
-                    if let Event::Records(batch) = &event {
-                        self.held += batch.lines().len();
-                    }
-                    self.waiting.push_back(event);
-                }
+    /// Reads on before the page's turn, as far as there is room.
+    fn fill(&mut self, room: &Room, plan: &mut Plan, learnt: &mut Learnt, context: &mut Context<'_>) {
+        while self.progress == Progress::Underway || self.kept < AHEAD && room.is_open() {
+            if !self.hold_next(plan, learnt, context) {
+                return;
             }
         }
     }
 
+    /// Reads on only as far as it must.
+    fn rest(&mut self, plan: &mut Plan, learnt: &mut Learnt, context: &mut Context<'_>) {
+        while self.progress == Progress::Underway && self.hold_next(plan, learnt, context) {}
+    }
+
+    /// Keeps the next event until the page's turn; whether there was one, and more may follow.
+    fn hold_next(&mut self, plan: &mut Plan, learnt: &mut Learnt, context: &mut Context<'_>) -> bool {
+        if self.end.is_some() {
+            self.progress = Progress::Resting;
+            return false;
+        }
+        match self.poll_fetch(plan, learnt, context) {
+            Poll::Pending => return false,
+            Poll::Ready(None) => {}
+            Poll::Ready(Some(Event::Begun(head))) => self.heads.push_back(head),
+            Poll::Ready(Some(Event::Records(batch))) => self.waiting.push(batch),
+            Poll::Ready(Some(end)) => self.end = Some(end),
+        }
+        true
+    }
+
     /// What comes of the page, unless it is only a thing to be known.
-    fn poll_fetch(&mut self, context: &mut Context<'_>) -> Poll<Option<Event>> {
+    fn poll_fetch(&mut self, plan: &mut Plan, learnt: &mut Learnt, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.progress = Progress::Underway;
         let event = ready!(self.fetch.poll_event(context));
+        self.progress = Progress::Resting;
         match &event {
             Event::Begun(head) => {
                 self.head = Some(Arc::clone(head));
@@ -207,9 +213,23 @@ impl InFlight {
                 self.fields = page.fields.clone();
                 self.records += page.batch.records();
             }
-            Event::Refused(..) | Event::Failed(_) => return Poll::Ready(Some(event)),
+            Event::Refused(..) | Event::Failed(_) => {}
         }
-        self.looked = Looked::NotYet;
+        self.tell(plan, &event);
+        *learnt = Learnt::Something;
         Poll::Ready(Some(event).filter(|event| !matches!(event, Event::Fields(_))))
+    }
+
+    /// Tells the plan what it may guess from.
+    fn tell(&self, plan: &mut Plan, event: &Event) {
+        if matches!(event, Event::Refused(..) | Event::Failed(_)) {
+            return plan.came(self.id, Came::Nothing);
+        }
+        if let Some(head) = &self.head {
+            plan.came(self.id, Came::SoFar(SoFar { head, fields: &self.fields, records: self.records }));
+        }
+        if matches!(event, Event::Page(_)) {
+            plan.came(self.id, Came::Whole { records: self.records });
+        }
     }
 }

@@ -2,14 +2,15 @@
 
 mod arriving;
 mod auto;
+mod backlog;
 mod fetch;
 mod flight;
+mod outbox;
 mod sent;
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use url::Url;
@@ -18,17 +19,15 @@ use crate::batch::Batch;
 use crate::config::Caps;
 use crate::pagination::guard::Guard;
 use crate::pagination::page::{Head, Page};
-use crate::pagination::plan::{Follow, Proof, Step};
+use crate::pagination::plan::{self, PageId, PartId, Plan, Proof, Step};
 use crate::pagination::split::Shape;
 use crate::pagination::{PageRequest, Pagination, Style, Wrong};
 use crate::snapshot::{self, Failure, NoReader, Reader, Seal, Verdict, Writer};
 use crate::upstream::Client;
 use arriving::Event;
+use backlog::Room;
 use flight::Flight;
-
-/// How many pages are asked for at a time, the one that streams included. Where a body takes four times as long as its head,
-/// more gain nothing.
-pub const WIDTH: usize = 8;
+use outbox::Outbox;
 
 /// How many bytes of records may wait for their reader.
 const WINDOW: usize = 1 << 20;
@@ -48,7 +47,7 @@ pub struct Crawl {
     pub caps: Caps,
     /// The first page's request, before page size and number are added.
     pub first: PageRequest,
-    /// How many pages may be in flight at a time; [`WIDTH`] where nothing speaks against it.
+    /// How many pages may be in flight at a time; at least 1.
     pub width: usize,
 }
 
@@ -56,12 +55,12 @@ pub struct Crawl {
 #[derive(Debug)]
 pub struct Opened {
     client: Client,
-    plan: Follow,
+    plan: Plan,
     shape: Arc<Shape>,
     pagination: Arc<Pagination>,
+    room: Room,
     flight: Flight,
-    ready: VecDeque<Batch>,
-    asked: u64,
+    outbox: Outbox,
     records: u64,
     url: Url,
 }
@@ -81,16 +80,17 @@ impl Crawl {
     fn walk(&self, pagination: Arc<Pagination>, first: PageRequest) -> Result<Opened, Failure> {
         let url = first.url.clone();
         let guard = Guard::new(&self.client.upstream().url, &self.client.upstream().aliases);
-        let plan = Follow::new(Arc::clone(&pagination), self.caps.clone(), guard, first);
+        let plan = Plan::new(Arc::clone(&pagination), self.caps.clone(), guard, first, self.width);
         let shape = Arc::new(Shape::of(&pagination, &self.caps));
+        let room = Room::new(self.caps.window_bytes, self.caps.spool_bytes);
         Ok(Opened {
             client: self.client.clone(),
             plan: plan.map_err(|wrong| fetch::wrong_page(&self.client, &wrong, &url))?,
-            flight: Flight::new(self.client.clone(), Arc::clone(&shape), self.width),
+            flight: Flight::new(self.client.clone(), Arc::clone(&shape), room.clone()),
+            outbox: Outbox::new(room.clone()),
+            room,
             shape,
             pagination,
-            ready: VecDeque::new(),
-            asked: 0,
             records: 0,
             url,
         })
@@ -153,117 +153,149 @@ impl Opened {
 
     async fn write(&mut self, writer: &mut Writer) -> Result<Proof, Ended> {
         loop {
-            while let Some(batch) = self.ready.pop_front() {
-                self.append(writer, batch).await?;
-            }
-            if let Turn::Done(proof) = self.turn().await? {
-                return Ok(proof);
+            match poll_fn(|context| self.poll_written(writer, context)).await? {
+                Turn::Done(proof) => return Ok(proof),
+                Turn::Going | Turn::Page => {}
             }
         }
     }
 
-    /// Waits for the batch's reader; meanwhile the pages in flight go on, since their time limits don't wait.
-    async fn append(&mut self, writer: &mut Writer, batch: Batch) -> Result<(), NoReader> {
-        let mut appended = pin!(writer.append(batch));
-        poll_fn(|context| {
-            let polled = appended.as_mut().poll(context);
-            if polled.is_pending() {
-                self.flight.poll_ahead(&self.plan, context);
-            }
-            polled
-        })
-        .await
-    }
-
     /// Goes on until the first page is whole, or takes longer than its first records and a moment.
     async fn begin(&mut self) -> Result<(), Failure> {
-        while self.ready.is_empty() {
+        while self.outbox.ready() == 0 {
             if self.turn().await? != Turn::Going {
                 return Ok(());
             }
         }
         let grace = tokio::time::sleep(GRACE);
         tokio::pin!(grace);
-        while self.ready.iter().map(|batch| batch.lines().len()).sum::<usize>() < WINDOW {
+        loop {
             tokio::select! {
                 biased;
                 turn = self.turn() => if turn? != Turn::Going { return Ok(()) },
                 () = &mut grace => return Ok(()),
             }
         }
-        Ok(())
     }
 
     /// Waits for the next thing that happens. Nothing is lost where the wait is given up.
     async fn turn(&mut self) -> Result<Turn, Failure> {
-        if !self.flight.is_under_way() {
-            match self.plan.step() {
-                Step::Done(proof) => return Ok(Turn::Done(proof)),
-                Step::Fetch(request) => {
-                    self.asked += 1;
-                    self.flight.ask(*request);
-                }
-            }
-        }
-        let event = poll_fn(|context| self.flight.poll_event(&self.plan, context)).await;
-        self.take(event).map_err(|failure| self.on_page(failure))
+        poll_fn(|context| self.poll_turn(context)).await
     }
 
-    fn take(&mut self, event: Event) -> Result<Turn, Failure> {
+    /// What may leave is written as far as the reader has room for it; meanwhile, the pages go on.
+    fn poll_written(&mut self, writer: &mut Writer, context: &mut Context<'_>) -> Poll<Result<Turn, Ended>> {
+        loop {
+            let left = self.poll_left(writer, context)?;
+            match self.poll_turn(context).map_err(Ended::Broken)? {
+                // The end has been read, and what may leave before it hasn't left yet.
+                Poll::Ready(Turn::Done(_)) if left.is_pending() => return Poll::Pending,
+                Poll::Ready(Turn::Done(_)) if !self.outbox.is_empty() => {}
+                turn => return turn.map(Ok),
+            }
+        }
+    }
+
+    /// Writes until nothing may leave any more, or the reader or the disk has to be waited for.
+    fn poll_left(&mut self, writer: &mut Writer, context: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        while !self.outbox.is_empty() {
+            ready!(writer.poll_room(context))?;
+            match ready!(self.outbox.poll_next(context)) {
+                Ok(Some(batch)) => writer.append(batch),
+                Ok(None) => break,
+                Err(error) => return Poll::Ready(Err(fetch::unreadable_spool(&error).into())),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Does what the plan wants, and waits for what comes of it.
+    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Result<Turn, Failure>> {
+        let mut opened = false;
+        loop {
+            let room = if self.room.is_open() { plan::Room::Open } else { plan::Room::Full };
+            match self.plan.step(room).map_err(|wrong| fetch::wrong_page(&self.client, &wrong, &self.url))? {
+                Step::Fetch(page, request) => self.flight.ask(page, *request),
+                Step::Emit(part) => {
+                    self.outbox.open(part);
+                    opened = true;
+                }
+                Step::Done(proof) => return Poll::Ready(Ok(Turn::Done(proof))),
+                Step::Wait => break,
+            }
+        }
+        if opened && !self.outbox.is_empty() {
+            return Poll::Ready(Ok(Turn::Going));
+        }
+        let takes = |part: PartId| self.outbox.takes(part);
+        match ready!(self.flight.poll_event(&mut self.plan, takes, context)) {
+            Some((page, event)) => Poll::Ready(self.take(page, event)),
+            None => Poll::Ready(Ok(Turn::Going)),
+        }
+    }
+
+    /// Shows the plan what came of a page that has its turn.
+    fn take(&mut self, page: PageId, event: Event) -> Result<Turn, Failure> {
+        let plan::Standing::Turn(part) = self.plan.standing(page) else { return Ok(Turn::Going) };
+        let name = || self.plan.name_of(page);
         match event {
-            Event::Begun(head) => self.plan.begun(&head).map_err(|wrong| self.wrong(&wrong, &head))?,
+            Event::Begun(head) => {
+                let name = name();
+                self.plan.begun(page, &head).map_err(|wrong| self.wrong(&wrong, &head, &name))?;
+            }
             // The flight has noted them.
             Event::Fields(_) | Event::Kept(_) => {}
             Event::Records(batch) => {
-                let (head, fields) = self.flight.first().expect("records come after their head");
-                let batch = self.plan.records(head, fields, batch).map_err(|wrong| self.wrong(&wrong, head))?;
-                self.emit(batch);
+                let (head, fields) = self.flight.of(page).expect("records come after their head");
+                let passed = self.plan.records(page, head, fields, batch);
+                let batch = passed.map_err(|wrong| self.wrong(&wrong, head, &self.plan.name_of(page)))?;
+                self.emit(part, batch);
             }
-            Event::Page(page) => {
-                let (head, _) = self.flight.first().expect("a page comes after its head");
+            Event::Page(rest) => {
+                let (head, _) = self.flight.of(page).expect("a page comes after its head");
                 let head = Arc::clone(head);
-                self.flight.pass();
-                self.arrived(&head, page)?;
+                self.flight.pass(page);
+                self.arrived(page, part, &head, rest)?;
                 return Ok(Turn::Page);
             }
             Event::Refused(head, body) => {
-                self.flight.pass();
-                self.refuse(&head, &body)?;
+                let name = name();
+                self.flight.pass(page);
+                self.refuse(page, &head, &body, &name)?;
             }
-            Event::Failed(failure) => return Err(failure),
+            Event::Failed(failure) => return Err(on_page(&name(), failure)),
         }
         Ok(Turn::Going)
     }
 
-    fn arrived(&mut self, head: &Head, page: Page) -> Result<(), Failure> {
-        let batches = self.plan.arrived(head, page).map_err(|wrong| self.wrong(&wrong, head))?;
-        batches.into_iter().for_each(|batch| self.emit(batch));
+    fn arrived(&mut self, page: PageId, part: PartId, head: &Head, rest: Page) -> Result<(), Failure> {
+        let name = self.plan.name_of(page);
+        let batches = self.plan.arrived(page, head, rest).map_err(|wrong| self.wrong(&wrong, head, &name))?;
+        batches.into_iter().for_each(|batch| self.emit(part, batch));
         Ok(())
     }
 
-    fn emit(&mut self, batch: Batch) {
-        if !batch.is_empty() {
-            self.records += batch.records();
-            self.ready.push_back(batch);
-        }
+    fn emit(&mut self, part: PartId, batch: Batch) {
+        self.records += batch.records();
+        self.outbox.put(part, batch);
     }
 
-    fn refuse(&mut self, head: &Head, body: &[u8]) -> Result<(), Failure> {
-        self.plan.refused(head.status, &head.headers, body).map_err(|wrong| {
-            let mut failure = self.wrong(&wrong, head);
+    fn refuse(&mut self, page: PageId, head: &Head, body: &[u8], name: &str) -> Result<(), Failure> {
+        self.plan.refused(page, head.status, &head.headers, body).map_err(|wrong| {
+            let mut failure = self.wrong(&wrong, head, name);
             failure.headers = fetch::kept_headers(head);
             failure
         })
     }
 
-    fn wrong(&self, wrong: &Wrong, head: &Head) -> Failure {
-        fetch::wrong_page(&self.client, wrong, &head.url)
+    fn wrong(&self, wrong: &Wrong, head: &Head, name: &str) -> Failure {
+        on_page(name, fetch::wrong_page(&self.client, wrong, &head.url))
     }
+}
 
-    /// Says which page it was.
-    fn on_page(&self, failure: Failure) -> Failure {
-        Failure { message: format!("page {} of {}", self.asked, failure.message), ..failure }
-    }
+/// Says which page it was.
+fn on_page(name: &str, failure: Failure) -> Failure {
+    Failure { message: format!("{name} of {}", failure.message), ..failure }
 }
 
 /// What has happened.

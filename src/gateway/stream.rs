@@ -13,7 +13,7 @@ use super::forward;
 use super::headers::for_a_crawl;
 use super::problem;
 use super::route::Route;
-use crate::crawl::{Crawl, WIDTH};
+use crate::crawl::Crawl;
 use crate::pagination::request::RequestBody;
 use crate::pagination::{PageRequest, Style};
 use crate::request::MediaType;
@@ -64,7 +64,7 @@ where
         caps: collection.caps.clone(),
         first,
         // Who only wants a head needs no page but the first.
-        width: if head.method == Method::HEAD { 1 } else { WIDTH },
+        width: if head.method == Method::HEAD { 1 } else { collection.upstream.pace.widest() },
     };
     match crawl.open().await {
         Ok(opened) if head.method == Method::HEAD => {

@@ -55,14 +55,12 @@ pub fn log(room: usize) -> (Writer, Reader) {
 }
 
 impl Writer {
-    /// Appends a batch as soon as there is room for it.
-    pub async fn append(&mut self, batch: Batch) -> Result<(), NoReader> {
-        std::future::poll_fn(|context| self.poll_room(context)).await?;
+    /// Appends a batch. Who has waited for [`Writer::poll_room`] keeps the window; one batch more than it holds is taken in any case.
+    pub fn append(&mut self, batch: Batch) {
         let mut state = self.shared.lock();
         state.bytes += batch.lines().len();
         state.batches.push_back(batch);
         wake(state.reader.take());
-        Ok(())
     }
 
     /// Resolves when the last reader has left; independent of the writer, so that it can be awaited beside its work.
@@ -75,7 +73,8 @@ impl Writer {
         self.shared.seal(seal);
     }
 
-    fn poll_room(&self, context: &mut Context<'_>) -> Poll<Result<(), NoReader>> {
+    /// Whether there is room for a batch.
+    pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<Result<(), NoReader>> {
         let mut state = self.shared.lock();
         if self.shared.abandoned.is_cancelled() {
             return Poll::Ready(Err(NoReader));
@@ -167,6 +166,10 @@ mod tests {
         Batch::new(Bytes::from_static(text.as_bytes()), text.lines().count() as u64)
     }
 
+    async fn room(writer: &Writer) -> Result<(), NoReader> {
+        std::future::poll_fn(|context| writer.poll_room(context)).await
+    }
+
     fn verdict() -> Verdict {
         Verdict { records: 1, pages: 1, proof: "no next address".to_owned() }
     }
@@ -174,8 +177,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_written_is_read_and_then_the_verdict() {
         let (mut writer, mut reader) = log(1024);
-        writer.append(batch("1\n2\n")).await.unwrap();
-        writer.append(batch("3\n")).await.unwrap();
+        writer.append(batch("1\n2\n"));
+        writer.append(batch("3\n"));
         writer.seal(Seal::Complete(verdict()));
         let mut lines = Vec::new();
         let end = loop {
@@ -190,7 +193,7 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_writer_is_a_failure_and_never_an_end() {
         let (mut writer, mut reader) = log(1024);
-        writer.append(batch("1\n")).await.unwrap();
+        writer.append(batch("1\n"));
         drop(writer);
         assert!(matches!(reader.next().await, Ok(Next::Batch(_))));
         assert_eq!(reader.next().await.unwrap_err().fault, Fault::Stopped);
@@ -199,8 +202,8 @@ mod tests {
     #[tokio::test]
     async fn a_full_window_holds_the_writer_back() {
         let (mut writer, mut reader) = log(4);
-        writer.append(batch("100\n")).await.unwrap();
-        let mut blocked = Box::pin(writer.append(batch("2\n")));
+        writer.append(batch("100\n"));
+        let mut blocked = Box::pin(room(&writer));
         assert!(futures_util::poll!(blocked.as_mut()).is_pending());
         assert!(matches!(reader.next().await, Ok(Next::Batch(_))));
         blocked.await.unwrap();
@@ -208,9 +211,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_writer_learns_that_nobody_reads() {
-        let (mut writer, reader) = log(4);
+        let (writer, reader) = log(4);
         drop(reader);
         writer.abandoned().await;
-        assert_eq!(writer.append(batch("1\n")).await, Err(NoReader));
+        assert_eq!(room(&writer).await, Err(NoReader));
     }
 }

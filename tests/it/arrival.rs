@@ -16,7 +16,7 @@ use super::upstream::{Gate, Part, Reply, Upstream, answer};
 const CURSOR: &str = "records = \"data\"\npagination = { type = \"cursor\", next = \"next\", param = \"after\" }";
 
 /// How many pages may be in flight.
-const WIDTH: usize = 8;
+const WIDTH: usize = 6;
 
 fn send(text: impl Into<String>) -> Part {
     Part::Send(text.into())

@@ -666,13 +666,13 @@ fn a_status_after_a_page_that_began_is_no_end() {
             let first = PageRequest::get(Url::parse(&format!("{ORIGIN}/list")).unwrap());
             let shape = Arc::new(Shape::of(&pagination, &Caps::default()));
             let mut plan = Follow::new(Arc::new(pagination.clone()), Caps::default(), guard, first).unwrap();
-            let Step::Fetch(request) = plan.step() else { panic!("a first page") };
+            let Walk::Fetch(request) = plan.step() else { panic!("a first page") };
             let head = Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url.clone() };
             plan.begun(&head).unwrap();
             let mut splitter = Splitter::new(shape);
             splitter.feed(br#"{"total":2,"data":[{"id":1},{"id":2}]}"#).unwrap();
             plan.arrived(&head, splitter.finish().unwrap()).unwrap();
-            assert!(matches!(plan.step(), Step::Fetch(_)));
+            assert!(matches!(plan.step(), Walk::Fetch(_)));
             if began {
                 plan.begun(&head).unwrap();
             }

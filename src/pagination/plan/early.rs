@@ -13,20 +13,18 @@ pub struct SoFar<'a> {
     pub fields: &'a Fields,
     /// How many of its records.
     pub records: u64,
-    /// How many pages have been asked for and are not whole, this one included.
-    pub in_flight: u64,
 }
 
 impl Follow {
-    /// The request that the page will most likely lead to. A hint: [`Follow::step`] decides, and what it asks for is this or
-    /// something else.
+    /// The request that the page will most likely lead to, where pages point to each other. A hint: [`Follow::step`] decides, and
+    /// what it asks for is this or something else.
     pub fn early(&self, page: SoFar<'_>) -> Option<PageRequest> {
         let goes_on = match &self.pagination.more {
             Some(more) => page.fields.get(&more.path).is_some() && self.more(page.fields).ok()? == Some(true),
             None => true,
         };
         let may_be_last = self.pagination.end == End::EmptyPage && page.records == 0;
-        if !goes_on || may_be_last || self.may_be_capped(page.in_flight) || self.check_error(page.fields).is_err() {
+        if !goes_on || may_be_last || self.check_error(page.fields).is_err() {
             return None;
         }
         let certain = match &self.pagination.style {
@@ -40,13 +38,6 @@ impl Follow {
         };
         let next = certain.then(|| self.addresses().pointed(page.head, page.fields).ok()?).flatten()?;
         (!self.tally.knows(next.identity())).then_some(next)
-    }
-
-    /// Whether a limit may be reached before the page after those in flight.
-    fn may_be_capped(&self, in_flight: u64) -> bool {
-        let asked = self.tally.pages + in_flight;
-        let limits = &self.pagination.limits;
-        limits.max_results.is_some() || limits.max_pages.is_some_and(|most| asked >= most) || asked >= self.caps.pages
     }
 }
 

@@ -5,15 +5,24 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+use super::Proof;
 use super::address::{Addresses, Computed};
 use super::gist::{Gist, Mark};
 use super::range;
 use super::tally::{Tally, excerpt, number};
-use super::{Proof, Step};
 use crate::pagination::detect;
 use crate::pagination::guard::Guard;
 use crate::pagination::page::{Fields, Head};
 use crate::pagination::{Caps, End, PageRequest, Pagination, Param, SameToken, Style, Wrong};
+
+/// What a walk wants done.
+#[derive(Clone, Debug)]
+pub enum Walk {
+    /// Ask for this page and report what came.
+    Fetch(Box<PageRequest>),
+    /// Nothing more: it is complete.
+    Done(Proof),
+}
 
 /// One page at a time.
 #[derive(Debug)]
@@ -21,7 +30,7 @@ pub struct Follow {
     pub(super) pagination: Arc<Pagination>,
     pub(super) caps: Caps,
     guard: Guard,
-    first: PageRequest,
+    pub(super) first: PageRequest,
     pub(super) state: State,
     pub(super) tally: Tally,
     pub(super) position: Position,
@@ -32,6 +41,8 @@ pub struct Follow {
     pub(super) page: Gist,
     /// The last record before it.
     pub(super) last: Option<Vec<u8>>,
+    /// How far the number advanced from the page before to this one.
+    pub(super) stride: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -81,6 +92,7 @@ impl Follow {
             mark,
             page: Gist::default(),
             last: None,
+            stride: None,
         };
         plan.size = plan.asked_size()?;
         let opening = plan.opening()?;
@@ -89,16 +101,32 @@ impl Follow {
     }
 
     /// What to do now.
-    pub fn step(&mut self) -> Step {
+    pub fn step(&mut self) -> Walk {
         match &self.state {
             // Ask ⇒ Asked, and Asked ⇒ Asked: an answer that was never reported is asked for once more
             State::Ask(request, aim) | State::Asked(request, aim) => {
                 let (request, aim) = (request.clone(), *aim);
                 self.page = Gist::default();
                 self.state = State::Asked(request.clone(), aim);
-                Step::Fetch(request)
+                Walk::Fetch(request)
             }
-            State::Done(proof) => Step::Done(*proof),
+            State::Done(proof) => Walk::Done(*proof),
+        }
+    }
+
+    /// The page that [`Follow::step`] would ask for next.
+    pub(super) fn next(&self) -> Option<&PageRequest> {
+        match &self.state {
+            State::Ask(request, _) => Some(request),
+            State::Asked(..) | State::Done(_) => None,
+        }
+    }
+
+    /// How the end is known, once it is.
+    pub(super) fn proof(&self) -> Option<Proof> {
+        match &self.state {
+            State::Done(proof) => Some(*proof),
+            State::Ask(..) | State::Asked(..) => None,
         }
     }
 
@@ -186,6 +214,9 @@ impl Follow {
             };
         }
         self.tally.asked(identity).map_err(Wrong::AddressRepeats)?;
+        if matches!(self.state, State::Asked(..)) {
+            self.stride = next.position.checked_sub(self.position.number).filter(|stride| *stride > 0);
+        }
         self.position.number = next.position;
         self.state = State::Ask(Box::new(next.request), aim);
         Ok(())

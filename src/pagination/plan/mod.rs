@@ -1,4 +1,7 @@
-//! What a crawl does next: a pure state machine that is fed answers and asks for pages until the end is proven.
+//! What a crawl does next: pure state machines that are fed answers and ask for pages until the end is proven.
+//!
+//! A [`Plan`] walks a collection in one part or in several side by side. Each part is a [`Follow`], which takes its pages one
+//! by one and in order, and proves each of them against those before it:
 //!
 //! ```text
 //!        step() ⇒ Fetch      begun(), records() …      arrived()
@@ -7,36 +10,32 @@
 //!                            └───── refused() ─────────────────▶ Done    (a status that is the end)
 //! ```
 //! A page's records pass through [`Follow::records`] while it arrives, and what may leave of them comes out at once; what the
-//! page's end could still prove to be doubled waits for it. [`Follow::early`] changes nothing.
+//! page's end could still prove to be doubled waits for it.
+//!
+//! Around its walks the plan asks for pages ahead of their turn. Those are guesses, and prove nothing: a page whose turn comes is
+//! used if it is exactly the one that the walk asks for, and dropped otherwise.
 //! Whatever is neither a next address nor a proven end is a [`Wrong`](super::Wrong), and the crawl breaks.
 
 mod address;
+mod ahead;
 mod arrive;
 mod early;
 mod end;
 mod follow;
 mod gist;
+mod part;
 mod range;
+mod steps;
 mod tally;
 
 use std::fmt;
 
 use http::StatusCode;
 
-use super::PageRequest;
-
 pub use early::SoFar;
-pub use follow::Follow;
-
-/// What the crawl has to do.
-#[derive(Clone, Debug)]
-pub enum Step {
-    /// Ask for this page and report what came.
-    Fetch(Box<PageRequest>),
-    /// Nothing more: the collection is complete.
-    Done(Proof),
-}
-
+pub use follow::{Follow, Walk};
+pub use part::{PageId, PartId};
+pub use steps::{Came, Plan, Room, Standing, Step};
 /// How the end of a collection is known (RFC 9110 has no word for it; each upstream has its own).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
@@ -58,6 +57,8 @@ pub enum Proof {
     SameToken,
     /// The collection is one page.
     SinglePage,
+    /// Each of so many parts has its own proof.
+    Parts(u64),
 }
 
 impl fmt::Display for Proof {
@@ -72,6 +73,7 @@ impl fmt::Display for Proof {
             Self::Status(status) => write!(f, "status {} past the last page, as configured", status.as_u16()),
             Self::SameToken => f.write_str("an unchanged token, as configured"),
             Self::SinglePage => f.write_str("one page, as configured"),
+            Self::Parts(parts) => write!(f, "the end of each of its {parts} parts"),
         }
     }
 }

@@ -1,0 +1,190 @@
+//! One part of a collection: its walk, and the pages that were asked for on its behalf.
+
+use std::collections::VecDeque;
+
+use http::{HeaderMap, StatusCode};
+
+use super::follow::{Follow, Walk};
+use super::steps::Came;
+use crate::batch::Batch;
+use crate::pagination::page::{Fields, Head, Page};
+use crate::pagination::{PageRequest, Wrong};
+
+/// A page that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PageId(pub(super) u64);
+
+/// A part of the collection; greater ones were begun later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartId(pub(super) u64);
+
+/// A part: what comes of its pages is shown to its walk in order.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) id: PartId,
+    pub(super) walk: Follow,
+    /// The pages in flight and those that wait for their turn, in order. The first has its turn if the walk waits for it.
+    pages: VecDeque<Asked>,
+    /// How many pages may be asked for ahead, as the last guesses went.
+    trust: usize,
+    width: usize,
+    pub(super) emission: Emission,
+}
+
+/// Whether the crawl has been told that the part's records may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Emission {
+    NotYet,
+    Told,
+}
+
+/// Where a page stands in its part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It is the one that the walk waits for.
+    Turn,
+    /// It comes later.
+    Ahead,
+}
+
+#[derive(Debug)]
+struct Asked {
+    id: PageId,
+    request: PageRequest,
+    position: u64,
+    arrival: Arrival,
+    /// Where it leads, if it has said that itself.
+    leads: Option<PageRequest>,
+}
+
+/// How far a page has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arrival {
+    /// It may go on.
+    OnItsWay,
+    /// It is whole.
+    Whole,
+    /// It looks like one that nothing comes after: short, empty, refused or lost.
+    Last,
+}
+
+impl Part {
+    pub(super) fn new(id: PartId, walk: Follow, width: usize) -> Self {
+        Self { id, walk, pages: VecDeque::new(), trust: width, width, emission: Emission::NotYet }
+    }
+
+    /// Whether nothing more of it is wanted.
+    pub(super) fn is_over(&self) -> bool {
+        self.walk.proof().is_some()
+    }
+
+    /// Lets so many pages be asked for from now on.
+    pub(super) fn widen(&mut self, width: usize) {
+        (self.width, self.trust) = (width, width);
+    }
+
+    /// How many of its pages are in flight.
+    pub(super) fn in_flight(&self) -> usize {
+        self.pages.iter().filter(|page| page.arrival == Arrival::OnItsWay).count()
+    }
+
+    /// Where a page stands, if it was asked for on behalf of this part and is wanted still.
+    pub(super) fn place_of(&self, page: PageId) -> Option<Place> {
+        let at = self.pages.iter().position(|asked| asked.id == page)?;
+        Some(if at == 0 && self.walk.next().is_none() { Place::Turn } else { Place::Ahead })
+    }
+
+    /// The page whose turn it is, where nobody has asked for it yet.
+    pub(super) fn turn(&mut self, id: PageId) -> Option<Box<PageRequest>> {
+        self.walk.next()?;
+        let Walk::Fetch(request) = self.walk.step() else { return None };
+        self.push(id, (*request).clone(), self.walk.position.number);
+        Some(request)
+    }
+
+    /// The page after those that were asked for, as far as it can be guessed.
+    pub(super) fn ahead(&mut self, id: PageId) -> Option<Box<PageRequest>> {
+        let ahead = self.pages.len() as u64;
+        let last = self.pages.back().filter(|last| last.arrival != Arrival::Last)?;
+        if self.is_over() || self.in_flight() > self.trust || self.walk.may_be_capped(ahead) {
+            return None;
+        }
+        let (request, position) = match &last.leads {
+            Some(request) => (request.clone(), 0),
+            None => self.walk.predicted(last.position).map(|next| (next.request, next.position))?,
+        };
+        if self.pages.iter().any(|page| page.request == request) {
+            return None;
+        }
+        self.push(id, request.clone(), position);
+        Some(Box::new(request))
+    }
+
+    /// Notes what has come of a page so far, whether it has its turn or not.
+    pub(super) fn came(&mut self, page: PageId, came: Came<'_>) {
+        let full = self.walk.full_page();
+        let Some(asked) = self.pages.iter_mut().find(|asked| asked.id == page) else { return };
+        match came {
+            Came::SoFar(so_far) => {
+                if asked.leads.is_none() {
+                    asked.leads = self.walk.early(so_far);
+                }
+            }
+            Came::Whole { records } if records == 0 || records < full => asked.arrival = Arrival::Last,
+            Came::Whole { .. } => asked.arrival = Arrival::Whole,
+            Came::Nothing => asked.arrival = Arrival::Last,
+        }
+    }
+
+    /// The head of the page whose turn it is.
+    pub(super) fn begun(&mut self, head: &Head) -> Result<(), Wrong> {
+        self.walk.begun(head)
+    }
+
+    /// The next records of the page whose turn it is: which of them may leave.
+    pub(super) fn records(&mut self, head: &Head, fields: &Fields, batch: Batch) -> Result<Batch, Wrong> {
+        self.walk.records(head, fields, batch)
+    }
+
+    /// The page whose turn it is is whole: what more of it may leave.
+    pub(super) fn arrived(&mut self, head: &Head, page: Page) -> Result<Vec<Batch>, Wrong> {
+        let stride = self.walk.stride;
+        let batches = self.walk.arrived(head, page)?;
+        self.pass(stride);
+        Ok(batches)
+    }
+
+    /// The page whose turn it is was refused, which may be how the collection ends.
+    pub(super) fn refused(&mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<(), Wrong> {
+        self.walk.refused(status, headers, body)?;
+        self.pass(self.walk.stride);
+        Ok(())
+    }
+
+    /// Turn ⇒ over, and Ahead ⇒ Turn for the page that the walk asks for next; if another one was guessed, no guess that built on
+    /// it is worth anything.
+    fn pass(&mut self, stride: Option<u64>) {
+        self.pages.pop_front();
+        let Some(next) = self.walk.next() else {
+            self.pages.clear();
+            return;
+        };
+        let is_hit = match self.pages.front() {
+            Some(guessed) => guessed.request == *next,
+            None => self.walk.stride.is_some() && self.walk.stride == stride,
+        };
+        if is_hit {
+            self.trust = self.width.min(2 * self.trust + 1);
+        } else if !self.pages.is_empty() {
+            self.trust /= 4;
+            self.pages.clear();
+        }
+        if !self.pages.is_empty() {
+            self.walk.step();
+        }
+    }
+
+    fn push(&mut self, id: PageId, request: PageRequest, position: u64) {
+        self.pages.push_back(Asked { id, request, position, arrival: Arrival::OnItsWay, leads: None });
+    }
+}

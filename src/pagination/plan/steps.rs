@@ -1,0 +1,278 @@
+//! The plan of a crawl: which pages are asked for, for which part, in which order, and when it is over.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use http::{HeaderMap, StatusCode};
+
+use super::Proof;
+use super::early::SoFar;
+use super::follow::Follow;
+use super::part::{Emission, PageId, Part, PartId, Place};
+use crate::batch::Batch;
+use crate::pagination::guard::Guard;
+use crate::pagination::page::{Fields, Head, Page};
+use crate::pagination::{Caps, Order, PageRequest, Pagination, Wrong};
+
+/// What the crawl has to do.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Ask for this page, and report what comes.
+    Fetch(PageId, Box<PageRequest>),
+    /// What there is of this part, and what will come of it, may leave.
+    Emit(PartId),
+    /// Nothing before something comes.
+    Wait,
+    /// Nothing more: the collection is complete.
+    Done(Proof),
+}
+
+/// Whether there is room for records that wait for their turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// There is.
+    Open,
+    /// There is none, and only what may leave at once is asked for.
+    Full,
+}
+
+/// Where a page that was asked for stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It has its turn: what comes of it is shown to the plan, and what the plan lets through may leave with this part.
+    Turn(PartId),
+    /// What comes of it waits.
+    Ahead,
+    /// Nobody wants it any more.
+    Unwanted,
+}
+
+/// What has come of a page, whether it has its turn or not.
+#[derive(Clone, Copy, Debug)]
+pub enum Came<'a> {
+    /// A part of it.
+    SoFar(SoFar<'a>),
+    /// All of it: so many records.
+    Whole { records: u64 },
+    /// It was refused or lost.
+    Nothing,
+}
+
+/// A collection's walk: one part, or several side by side.
+#[derive(Debug)]
+pub struct Plan {
+    pagination: Arc<Pagination>,
+    caps: Caps,
+    guard: Guard,
+    width: usize,
+    /// In the order in which the collection lists them; those that are over and have left are gone.
+    parts: Vec<Part>,
+    /// The first requests of the parts that nobody walks yet.
+    queued: VecDeque<PageRequest>,
+    begun: Begun,
+    next_page: u64,
+    next_part: u64,
+    gone: Gone,
+}
+
+/// How the walk begins, as the first request says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begun {
+    Beginning,
+    Midway,
+}
+
+/// What is left of the parts that are over.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gone {
+    parts: u64,
+    pages: u64,
+    last: Option<Proof>,
+}
+
+impl Plan {
+    /// A plan that starts with `first` and asks for `width` pages at a time.
+    pub fn new(
+        pagination: Arc<Pagination>,
+        caps: Caps,
+        guard: Guard,
+        first: PageRequest,
+        width: usize,
+    ) -> Result<Self, Wrong> {
+        let queued = VecDeque::from([first]);
+        let mut plan = Self {
+            pagination,
+            caps,
+            guard,
+            width: width.max(1),
+            parts: Vec::new(),
+            queued,
+            begun: Begun::Beginning,
+            next_page: 0,
+            next_part: 0,
+            gone: Gone::default(),
+        };
+        plan.begin_queued()?;
+        if plan.parts.iter().any(|part| part.walk.starts_midway()) {
+            plan.begun = Begun::Midway;
+        }
+        Ok(plan)
+    }
+
+    /// What to do now.
+    pub fn step(&mut self, room: Room) -> Result<Step, Wrong> {
+        self.retire();
+        if let Some(part) = self.emission() {
+            return Ok(Step::Emit(part));
+        }
+        if self.parts.is_empty() && self.queued.is_empty() {
+            return Ok(Step::Done(self.proof()));
+        }
+        if self.in_flight() >= self.width {
+            return Ok(Step::Wait);
+        }
+        let page = PageId(self.next_page);
+        let Some(request) = self.fetch(page, room)? else { return Ok(Step::Wait) };
+        self.next_page += 1;
+        Ok(Step::Fetch(page, request))
+    }
+
+    /// The page to be asked for now: those whose turn it is first, then those of new parts, then those ahead.
+    fn fetch(&mut self, page: PageId, room: Room) -> Result<Option<Box<PageRequest>>, Wrong> {
+        let may_leave = |part: &Part| room == Room::Open || part.emission == Emission::Told;
+        if let Some(turn) = self.parts.iter_mut().filter(|part| may_leave(part)).find_map(|part| part.turn(page)) {
+            return Ok(Some(turn));
+        }
+        if room == Room::Full {
+            return Ok(None);
+        }
+        if self.begin_queued()? {
+            return Ok(self.parts.last_mut().and_then(|part| part.turn(page)));
+        }
+        Ok(self.parts.iter_mut().find_map(|part| part.ahead(page)))
+    }
+
+    /// Where a page stands.
+    pub fn standing(&self, page: PageId) -> Standing {
+        let place = |part: &Part| part.place_of(page).map(|place| (part.id, place));
+        match self.parts.iter().find_map(place) {
+            Some((part, Place::Turn)) => Standing::Turn(part),
+            Some((_, Place::Ahead)) => Standing::Ahead,
+            None => Standing::Unwanted,
+        }
+    }
+
+    /// Notes what has come of a page; of one that has its turn, too, before it is shown.
+    pub fn came(&mut self, page: PageId, came: Came<'_>) {
+        if let Some(part) = self.parts.iter_mut().find(|part| part.place_of(page).is_some()) {
+            part.came(page, came);
+        }
+    }
+
+    /// The head of a page that has its turn, once for each attempt at it: why none of its records may leave, if so.
+    pub fn begun(&mut self, page: PageId, head: &Head) -> Result<(), Wrong> {
+        self.turn(page).map_or(Ok(()), |part| part.begun(head))
+    }
+
+    /// The next records of a page that has its turn: which of them may leave now, or why no more of them can be trusted. Each is
+    /// shown once.
+    pub fn records(&mut self, page: PageId, head: &Head, fields: &Fields, batch: Batch) -> Result<Batch, Wrong> {
+        self.turn(page).map_or(Ok(Batch::default()), |part| part.records(head, fields, batch))
+    }
+
+    /// A page that has its turn is whole: which of its last records, and of those that waited, may leave now.
+    pub fn arrived(&mut self, page: PageId, head: &Head, rest: Page) -> Result<Vec<Batch>, Wrong> {
+        self.turn(page).map_or(Ok(Vec::new()), |part| part.arrived(head, rest))
+    }
+
+    /// A page that has its turn was refused; `Ok` where that is how its part ends.
+    pub fn refused(&mut self, page: PageId, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<(), Wrong> {
+        self.turn(page).map_or(Ok(()), |part| part.refused(status, headers, body))
+    }
+
+    /// Lets so many pages be asked for at a time from now on.
+    pub fn widen(&mut self, width: usize) {
+        self.width = width.max(1);
+        self.parts.iter_mut().for_each(|part| part.widen(width));
+    }
+
+    /// What a message calls a page that has its turn.
+    pub fn name_of(&self, page: PageId) -> String {
+        let Some(part) = self.parts.iter().find(|part| part.place_of(page).is_some()) else {
+            return "a page".to_owned();
+        };
+        let number = part.walk.pages() + 1;
+        if self.next_part > 1 { format!("page {number} of part {}", part.id.0 + 1) } else { format!("page {number}") }
+    }
+
+    /// Pages that came.
+    pub fn pages(&self) -> u64 {
+        self.gone.pages + self.parts.iter().map(|part| part.walk.pages()).sum::<u64>()
+    }
+
+    /// Whether the first request names a page behind the collection's beginning.
+    pub fn starts_midway(&self) -> bool {
+        self.begun == Begun::Midway
+    }
+
+    /// The upstream's own total, as far as it is known.
+    pub fn total(&self) -> Option<u64> {
+        self.parts.first().and_then(|part| part.walk.total())
+    }
+
+    /// The total that a page tells that is still arriving.
+    pub fn total_in(&self, head: &Head, fields: &Fields) -> Option<u64> {
+        self.parts.first().and_then(|part| part.walk.total_in(head, fields))
+    }
+
+    /// The earlier page whose records the current one repeats, as far as it has come.
+    pub fn repeats(&self) -> Option<u64> {
+        self.parts.first().and_then(|part| part.walk.repeats())
+    }
+
+    fn turn(&mut self, page: PageId) -> Option<&mut Part> {
+        self.parts.iter_mut().find(|part| part.place_of(page) == Some(Place::Turn))
+    }
+
+    fn in_flight(&self) -> usize {
+        self.parts.iter().map(Part::in_flight).sum()
+    }
+
+    /// Begins the next of the parts that nobody walks; says whether there was one.
+    fn begin_queued(&mut self) -> Result<bool, Wrong> {
+        let Some(first) = self.queued.pop_front() else { return Ok(false) };
+        let walk = Follow::new(Arc::clone(&self.pagination), self.caps.clone(), self.guard.clone(), first)?;
+        self.parts.push(Part::new(PartId(self.next_part), walk, self.width));
+        self.next_part += 1;
+        Ok(true)
+    }
+
+    /// Forgets the parts that are over and have left.
+    fn retire(&mut self) {
+        let gone = &mut self.gone;
+        self.parts.retain(|part| {
+            let has_left = part.is_over() && part.emission == Emission::Told;
+            if has_left {
+                gone.parts += 1;
+                gone.pages += part.walk.pages();
+                gone.last = part.walk.proof();
+            }
+            !has_left
+        });
+    }
+
+    /// The part that may leave next and has not been told to: the first, or any.
+    fn emission(&mut self) -> Option<PartId> {
+        let most = if self.pagination.order == Order::Any { usize::MAX } else { 1 };
+        let part = self.parts.iter_mut().take(most).find(|part| part.emission == Emission::NotYet)?;
+        part.emission = Emission::Told;
+        Some(part.id)
+    }
+
+    fn proof(&self) -> Proof {
+        match self.gone {
+            Gone { parts: 1, last: Some(proof), .. } => proof,
+            Gone { parts, .. } => Proof::Parts(parts),
+        }
+    }
+}
