@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Param, Path};
+use super::request::BadPlace;
+use super::{Encode, PageRequest, Param, Path};
 
 /// What cuts a collection into parts.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,4 +86,49 @@ pub enum Order {
     Listed,
     /// As they come.
     Any,
+}
+
+impl Partition {
+    /// Each part's first request. A range is one part, which is cut while it is walked.
+    pub fn requests(&self, first: &PageRequest) -> Result<Vec<PageRequest>, BadPlace> {
+        let with = |pairs: &[(&Param, Value)]| {
+            let mut request = first.clone();
+            for (param, value) in pairs {
+                request.set(param, value, Encode::Plain)?;
+            }
+            Ok(request)
+        };
+        match self {
+            Self::Range(_) => Ok(vec![first.clone()]),
+            Self::Values { param, values } => values.iter().map(|value| with(&[(param, value.clone())])).collect(),
+            Self::Numbered { param, count_param, count } => {
+                (0..*count).map(|part| with(&[(param, part.into()), (count_param, (*count).into())])).collect()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use url::Url;
+
+    use super::*;
+
+    #[test]
+    fn each_part_of_a_list_has_its_request() {
+        let first = PageRequest::get(Url::parse("http://a/x?limit=5").unwrap());
+        let urls = |partition: Partition| -> Vec<String> {
+            let requests = partition.requests(&first).unwrap();
+            requests.iter().map(|request| request.url.query().unwrap().to_owned()).collect()
+        };
+        let values = vec![json!("a b"), json!(2)];
+        let listed = urls(Partition::Values { param: Param::Query("shard".into()), values });
+        assert_eq!(listed, ["limit=5&shard=a%20b", "limit=5&shard=2"]);
+        let (param, count_param) = (Param::Query("Segment".into()), Param::Query("TotalSegments".into()));
+        let numbered = urls(Partition::Numbered { param, count_param, count: 2 });
+        assert_eq!(numbered, ["limit=5&Segment=0&TotalSegments=2", "limit=5&Segment=1&TotalSegments=2"]);
+        let nowhere = Partition::Values { param: Param::Path("day".into()), values: vec![json!(1)] };
+        assert!(nowhere.requests(&first).is_err());
+    }
 }
