@@ -1,6 +1,7 @@
 //! How a collection's pages are addressed, and how its end is proven: the pure heart of unpage. No IO, no clock, no tasks.
 
 pub mod detect;
+mod granule;
 pub mod guard;
 pub mod link;
 pub mod page;

@@ -102,6 +102,18 @@ pub enum Wrong {
     BadPlace(#[from] BadPlace),
     #[error("the parameter {0} should be a whole number in the request")]
     BadStart(Param),
+    #[error("a record has nothing at `{0}`, by which the collection is cut into parts")]
+    NoRangeValue(Path),
+    #[error("`{path}`, by which the collection is cut into parts, should be {kind}: {found}")]
+    BadRangeValue { path: Path, kind: &'static str, found: String },
+    #[error("the records are not sorted by `{path}` as configured: {after} came after {before}")]
+    OutOfOrder { path: Path, before: String, after: String },
+    #[error("a record lies outside of the range that was asked for: its `{path}` is {found}")]
+    OutOfRange { path: Path, found: String },
+    #[error(
+        "two parts of the collection don't meet: the records whose `{path}` is {skipped} came in one and are missing in the other"
+    )]
+    PartsApart { path: Path, skipped: String },
     #[error("the pagination was not recognised: {}", .0.join("; "))]
     Unrecognised(Vec<String>),
 }
@@ -118,7 +130,11 @@ impl Wrong {
             | Self::BadFlag(_)
             | Self::NeverSeen(_)
             | Self::BadPlace(_)
-            | Self::BadStart(_) => Blame::Configuration,
+            | Self::BadStart(_)
+            | Self::NoRangeValue(_)
+            | Self::BadRangeValue { .. }
+            | Self::OutOfOrder { .. }
+            | Self::OutOfRange { .. } => Blame::Configuration,
             Self::TotalDisagrees { .. }
             | Self::TotalShrank { .. }
             | Self::TotalLied(_)
@@ -127,6 +143,7 @@ impl Wrong {
             | Self::Gone(_)
             | Self::PagesDisagree { .. }
             | Self::MoreWithoutNext { .. }
+            | Self::PartsApart { .. }
             | Self::Unrecognised(_)
             | Self::Limit { .. } => Blame::Unproven,
             _ => Blame::Upstream,
@@ -205,6 +222,19 @@ impl Wrong {
             Self::EmptyPages(_) => "raise caps.empty_pages if this is normal for the upstream",
             Self::Status { status, .. } => status_hint(*status),
             Self::BadPlace(_) | Self::BadStart(_) => "correct `param` in `pagination`",
+            Self::NoRangeValue(_) => {
+                "correct `field` in `partition`: every record must have it, since a record without it belongs to no part"
+            }
+            Self::BadRangeValue { .. } => "correct `kind` or `field` in `partition`",
+            Self::OutOfOrder { .. } => {
+                "correct `order` in `partition`, and ask the upstream to sort by that field; if it can't, take `partition` out"
+            }
+            Self::OutOfRange { .. } => {
+                "the upstream ignores the parameters of the range or reads them otherwise: correct `from`, `to` and `kind` in `partition`"
+            }
+            Self::PartsApart { .. } => {
+                "records were inserted while they were read, or the upstream's range filter leaves out more than its bounds: read again, and if that doesn't help correct `kind` in `partition` or take it out"
+            }
             Self::Unrecognised(_) => {
                 "set `records` and `pagination` for it (a [[collection]], or --records and --pagination); `none` says that one page is all there is"
             }

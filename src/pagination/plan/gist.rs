@@ -129,7 +129,7 @@ fn last_line(lines: &[u8]) -> &[u8] {
     memrchr(b'\n', lines).map_or(lines, |newline| &lines[newline + 1..])
 }
 
-fn text_of(line: &[u8]) -> Result<&str, Wrong> {
+pub(super) fn text_of(line: &[u8]) -> Result<&str, Wrong> {
     std::str::from_utf8(line).map_err(|error| Wrong::NotUtf8(error.valid_up_to() as u64))
 }
 

@@ -24,6 +24,7 @@ mod end;
 mod follow;
 mod gist;
 mod part;
+mod partition;
 mod range;
 mod steps;
 mod tally;

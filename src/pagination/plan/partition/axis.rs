@@ -1,0 +1,238 @@
+//! The axis that a collection's records are sorted along, and the requests for a stretch of it.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::pagination::partition::{Bound, Direction, RangePartition};
+use crate::pagination::pick::Wanted;
+use crate::pagination::plan::gist::text_of;
+use crate::pagination::plan::tally::excerpt;
+use crate::pagination::{Encode, PageRequest, Param, Wrong};
+
+/// A range in the direction of the walk. A *place* is a record's granule, negative where the upstream lists the highest first:
+/// so places always grow.
+#[derive(Debug)]
+pub(super) struct Axis {
+    range: Arc<RangePartition>,
+    wanted: Wanted,
+}
+
+/// From the first place that belongs to a part to the first one behind it; open ends are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stretch {
+    pub(super) start: Option<i128>,
+    pub(super) end: Option<i128>,
+}
+
+/// The lowest and the highest granule of something; open ends are none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Granules {
+    lowest: Option<i128>,
+    highest: Option<i128>,
+}
+
+/// Which of the axis' ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Where the walk begins.
+    Near,
+    /// Where it ends.
+    Far,
+}
+
+/// What a request says of one end itself: the client has filtered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Own {
+    Nothing,
+    Place(i128),
+    Unreadable,
+}
+
+impl Axis {
+    pub(super) fn new(range: Arc<RangePartition>) -> Self {
+        let wanted = Wanted::at(&[&range.field]);
+        Self { range, wanted }
+    }
+
+    /// What is wanted of the collection: all of it, but for bounds that are given as values, which are wanted themselves. The
+    /// bound `now` is only a guess of where the collection ends: what lies behind it is wanted, too.
+    pub(super) fn whole(&self) -> Stretch {
+        let granule = |bound: &Option<Bound>| match bound {
+            Some(Bound::At(value)) => self.range.kind.granule(value),
+            Some(Bound::Now) | None => None,
+        };
+        self.stretch(Granules { lowest: granule(&self.range.lower), highest: granule(&self.range.upper) })
+    }
+
+    /// The bound at one end, as configured.
+    pub(super) fn bound(&self, side: Side) -> Option<&Bound> {
+        if self.is_lower(side) { self.range.lower.as_ref() } else { self.range.upper.as_ref() }
+    }
+
+    /// The place of the present, where values are times.
+    pub(super) fn now(&self, now: std::time::SystemTime) -> Option<i128> {
+        Some(self.turn(self.range.kind.granule_now(now)?))
+    }
+
+    /// Whether what is written later lies further on.
+    pub(super) fn goes_with_time(&self) -> bool {
+        self.range.direction == Direction::Ascending
+    }
+
+    /// The furthest place behind `found` that is worth asking for: below 1970 and 0 there is seldom anything but an error.
+    pub(super) fn most(&self, found: i128) -> i128 {
+        if self.range.direction == Direction::Descending && found < 0 { 0 } else { i128::MAX / 4 }
+    }
+
+    /// The place of the record in `line`.
+    pub(super) fn place_of(&self, line: &[u8]) -> Result<i128, Wrong> {
+        let mut values = [None];
+        self.wanted.pick(text_of(line)?, &mut values)?;
+        let [value] = values;
+        let value = value.ok_or_else(|| Wrong::NoRangeValue(self.range.field.clone()))?;
+        self.granule_of(value).map(|granule| self.turn(granule)).ok_or_else(|| self.bad_value(value))
+    }
+
+    /// A place, as a message shows it.
+    pub(super) fn shown(&self, place: i128) -> String {
+        match self.range.kind.value(self.turn(place)) {
+            Value::String(text) => text,
+            other => other.to_string(),
+        }
+    }
+
+    /// How many granules a request reaches below the lowest one that is wanted.
+    pub(super) fn margin(&self) -> i128 {
+        self.range.kind.margin()
+    }
+
+    /// `first`, for the records of this stretch and a few around it. Bounds that the client has set, and that are narrower,
+    /// stay.
+    pub(super) fn request(&self, first: &PageRequest, stretch: Stretch) -> Result<PageRequest, Wrong> {
+        let mut request = first.clone();
+        let asked = self.granules(stretch).asked(self.margin());
+        for (param, granule, is_lower) in
+            [(&self.range.from, asked.lowest, true), (&self.range.to, asked.highest, false)]
+        {
+            let Some(granule) = granule else { continue };
+            let is_narrower = match self.own(first, param) {
+                Own::Nothing => false,
+                Own::Place(own) if is_lower => self.turn(own) > granule,
+                Own::Place(own) => self.turn(own) < granule,
+                Own::Unreadable => true,
+            };
+            if !is_narrower {
+                request.set(param, &self.range.kind.value(granule), Encode::Plain)?;
+            }
+        }
+        Ok(request)
+    }
+
+    /// `first`, for the records from this place on; where they end stays as it is.
+    pub(super) fn request_from(&self, first: &PageRequest, place: i128) -> Result<PageRequest, Wrong> {
+        let mut request = first.clone();
+        request.set(self.param(Side::Near), &self.range.kind.value(self.turn(place)), Encode::Plain)?;
+        Ok(request)
+    }
+
+    /// What the request says itself of this end.
+    pub(super) fn own_bound(&self, request: &PageRequest, side: Side) -> Own {
+        self.own(request, self.param(side))
+    }
+
+    /// What an upstream may answer that was asked for a stretch: what the request names, and a granule more for those that
+    /// round or that live in another time zone.
+    pub(super) fn allowed(&self, stretch: Stretch) -> Stretch {
+        let asked = self.granules(stretch).asked(self.margin());
+        self.stretch(Granules { lowest: asked.lowest.map(|low| low - 1), highest: asked.highest.map(|high| high + 1) })
+    }
+
+    pub(super) fn out_of_range(&self, place: i128) -> Wrong {
+        Wrong::OutOfRange { path: self.range.field.clone(), found: self.shown(place) }
+    }
+
+    pub(super) fn out_of_order(&self, before: i128, after: i128) -> Wrong {
+        let (before, after) = (self.shown(before), self.shown(after));
+        Wrong::OutOfOrder { path: self.range.field.clone(), before, after }
+    }
+
+    pub(super) fn apart(&self, skipped: i128) -> Wrong {
+        Wrong::PartsApart { path: self.range.field.clone(), skipped: self.shown(skipped) }
+    }
+
+    fn granule_of(&self, raw: &RawValue) -> Option<i128> {
+        let (raw, kind) = (raw.get(), self.range.kind);
+        match raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+            None => kind.granule_of_number(raw),
+            Some(text) if !text.contains('\\') => kind.granule_of_text(text),
+            Some(_) => kind.granule(&serde_json::from_str(raw).ok()?),
+        }
+    }
+
+    fn bad_value(&self, raw: &RawValue) -> Wrong {
+        let (path, kind) = (self.range.field.clone(), self.range.kind.name());
+        Wrong::BadRangeValue { path, kind, found: excerpt(raw.get()) }
+    }
+
+    fn own(&self, request: &PageRequest, param: &Param) -> Own {
+        match request.value_at(param) {
+            None => Own::Nothing,
+            Some(text) => match self.range.kind.granule_of_text(&text) {
+                Some(granule) => Own::Place(self.turn(granule)),
+                None => Own::Unreadable,
+            },
+        }
+    }
+
+    fn param(&self, side: Side) -> &Param {
+        if self.is_lower(side) { &self.range.from } else { &self.range.to }
+    }
+
+    fn is_lower(&self, side: Side) -> bool {
+        (side == Side::Near) == (self.range.direction == Direction::Ascending)
+    }
+
+    /// A place's granule, and a granule's place.
+    fn turn(&self, place: i128) -> i128 {
+        match self.range.direction {
+            Direction::Ascending => place,
+            Direction::Descending => -place,
+        }
+    }
+
+    fn granules(&self, stretch: Stretch) -> Granules {
+        let (first, last) = (stretch.start, stretch.end.map(|end| end - 1));
+        match self.range.direction {
+            Direction::Ascending => Granules { lowest: first, highest: last },
+            Direction::Descending => Granules { lowest: last.map(|last| -last), highest: first.map(|first| -first) },
+        }
+    }
+
+    fn stretch(&self, Granules { lowest, highest }: Granules) -> Stretch {
+        let (first, last) = match self.range.direction {
+            Direction::Ascending => (lowest, highest),
+            Direction::Descending => (highest.map(|high| -high), lowest.map(|low| -low)),
+        };
+        Stretch { start: first, end: last.map(|last| last + 1) }
+    }
+}
+
+impl Granules {
+    /// What a request for these granules names. The bound above them is the first moment of the granule behind the highest; one
+    /// more, because the upstream may round, or live in a time zone where that is later.
+    fn asked(self, margin: i128) -> Self {
+        Self { lowest: self.lowest.map(|low| low - margin), highest: self.highest.map(|high| high + 2) }
+    }
+}
+
+impl Stretch {
+    pub(super) fn is_before(self, place: i128) -> bool {
+        self.end.is_some_and(|end| place >= end)
+    }
+
+    pub(super) fn is_behind(self, place: i128) -> bool {
+        self.start.is_some_and(|start| place < start)
+    }
+}

@@ -1,0 +1,51 @@
+//! How dense the records lie where a part was read last.
+
+/// Records that a sample is made of: fewer than a page of most APIs, so that what lies far back is soon forgotten.
+const SAMPLE: f64 = 128.0;
+/// How much an inherited density weighs against records of one's own.
+const INHERITED: f64 = 16.0;
+
+/// Records per granule, by the last of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Density {
+    /// The last whole sample, which reaches over a granule's edge.
+    before: Option<Sample>,
+    now: Sample,
+    /// Where the sample that is being taken began.
+    anchor: Option<i128>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Sample {
+    records: f64,
+    granules: f64,
+}
+
+impl Density {
+    /// What a part starts with that hasn't read anything.
+    pub(super) fn inherited(&self) -> Self {
+        let sample = |density| Sample { records: INHERITED, granules: INHERITED / density };
+        Self { before: self.per_granule().map(sample), ..Self::default() }
+    }
+
+    /// Counts a record.
+    pub(super) fn add(&mut self, place: i128) {
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let granules = (place - *self.anchor.get_or_insert(place)) as f64;
+        self.now = Sample { records: self.now.records + 1.0, granules };
+        if self.now.records >= SAMPLE && granules >= 1.0 {
+            self.before = Some(std::mem::take(&mut self.now));
+            self.anchor = Some(place);
+        }
+    }
+
+    /// None before anything is known. Records that share one granule say nothing of those behind it, however many there are.
+    pub(super) fn per_granule(&self) -> Option<f64> {
+        match self.before {
+            None if self.now.records == 0.0 => None,
+            None => Some(self.now.records / self.now.granules.max(1.0)),
+            Some(before) if self.now.granules < 1.0 => Some(before.records / before.granules),
+            Some(before) => Some((before.records + self.now.records) / (before.granules + self.now.granules)),
+        }
+    }
+}

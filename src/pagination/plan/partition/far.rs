@@ -1,0 +1,171 @@
+//! The far end of a collection: given, the present, or found by asking for single records.
+//!
+//! It only says where to cut. The last part has no bound, so that nothing is lost however wrong this is.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde_json::Value;
+
+use super::axis::{Axis, Own, Side};
+use super::cut::Cut;
+use crate::pagination::partition::{Bound, RangePartition};
+use crate::pagination::{Encode, PageRequest, PageSize, Wrong};
+
+/// Requests that finding the end may cost.
+const PROBES: u32 = 16;
+/// A fraction of the range that needn't be known more exactly.
+const PRECISION: i128 = 8;
+/// What is left from here on is halved by its size, and before by its magnitude.
+const NEAR: i128 = 16;
+
+/// What is known of the collection's far end: the highest value when ascending, the lowest when descending.
+#[derive(Debug)]
+pub(in crate::pagination::plan) struct Far {
+    axis: Axis,
+    /// Where the first record lies; none until it has come.
+    origin: Option<i128>,
+    /// The furthest place that is known to have a record, or where the end is given.
+    found: Option<i128>,
+    /// The nearest place that is known to have none at or behind it.
+    empty: Option<i128>,
+    now: Option<i128>,
+    state: State,
+    left: u32,
+    /// How far the next step out goes, as a multiple of what was read, and how much larger the one after it is.
+    step: (i128, i128),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The next probe may be made.
+    Unknown,
+    /// This place is being asked for.
+    Asked(i128),
+    /// No more probes.
+    Known,
+}
+
+impl Far {
+    /// What the configuration and the client's own bounds say; where these can't be read, nothing will ever be known.
+    pub(in crate::pagination::plan) fn new(range: Arc<RangePartition>, first: &PageRequest, now: SystemTime) -> Self {
+        let axis = Axis::new(range);
+        let now = axis.now(now);
+        let given = match axis.bound(Side::Far) {
+            None => None,
+            Some(Bound::Now) => now,
+            Some(Bound::At(_)) => axis.whole().end.map(|end| end - 1),
+        };
+        let (found, state) = match (axis.own_bound(first, Side::Far), given) {
+            (Own::Unreadable, _) => (None, State::Known),
+            (Own::Place(own), given) => (Some(given.map_or(own, |given| given.min(own))), State::Known),
+            (Own::Nothing, Some(given)) => (Some(given), State::Known),
+            (Own::Nothing, None) => (None, State::Unknown),
+        };
+        let now = now.filter(|_| axis.goes_with_time());
+        Self { axis, origin: None, found, empty: None, now, state, left: PROBES, step: (1, 2) }
+    }
+
+    /// Records of the plain walk have come: from here on probes may be made.
+    pub(in crate::pagination::plan) fn seen(&mut self, cut: &Cut) {
+        if let Some((first, last)) = cut.read() {
+            self.origin.get_or_insert(first);
+            if self.state != State::Known {
+                self.note(last);
+            }
+        }
+    }
+
+    /// The next probe: a page of one record from a place on. None if the end is known, a probe is running or nothing has come.
+    pub(in crate::pagination::plan) fn probe(
+        &mut self,
+        first: &PageRequest,
+        page_size: Option<&PageSize>,
+    ) -> Option<Result<PageRequest, Wrong>> {
+        let (origin, found) = (self.origin?, self.found?);
+        if self.state != State::Unknown {
+            return None;
+        }
+        let Some(place) = self.next_place(origin, found).filter(|_| self.left > 0) else {
+            self.state = State::Known;
+            return None;
+        };
+        self.left -= 1;
+        self.state = State::Asked(place);
+        Some(self.request(first, place, page_size))
+    }
+
+    /// What the probe found: the first record's line, or none.
+    pub(in crate::pagination::plan) fn probed(&mut self, record: Option<&[u8]>) -> Result<(), Wrong> {
+        let State::Asked(asked) = self.state else { return Ok(()) };
+        self.state = State::Unknown;
+        match record.map(|line| self.axis.place_of(line)).transpose()? {
+            None => self.empty = Some(asked),
+            Some(place) if place < asked - 1 - self.axis.margin() => return Err(self.axis.out_of_range(place)),
+            Some(place) => self.note(place.max(asked)),
+        }
+        Ok(())
+    }
+
+    /// The probe was refused, or what came is of no use: what is known has to do.
+    pub(in crate::pagination::plan) fn give_up(&mut self) {
+        self.state = State::Known;
+    }
+
+    /// Whether no more probes will be made.
+    pub(in crate::pagination::plan) fn is_known(&self) -> bool {
+        self.state == State::Known
+    }
+
+    /// The first place behind the end, as far as it is known and lies behind `place`.
+    pub(super) fn beyond(&self, place: i128) -> Option<i128> {
+        let found = self.found.map(|found| found + 1);
+        found.filter(|beyond| *beyond > place).or(self.empty.filter(|_| self.state == State::Known))
+    }
+
+    fn note(&mut self, place: i128) {
+        self.found = self.found.max(Some(place));
+        // Records that were added while the end was looked for.
+        self.empty = self.empty.max(self.found.map(|found| found + 1)).filter(|_| self.empty.is_some());
+    }
+
+    /// Where to look next; none where the end is known well enough.
+    fn next_place(&mut self, origin: i128, found: i128) -> Option<i128> {
+        let read = (found - origin).max(1);
+        let Some(empty) = self.empty else {
+            // Most collections of times reach up to the present.
+            if let Some(now) = self.now.take().filter(|now| *now > found) {
+                return Some(now);
+            }
+            let (step, growth) = self.step;
+            self.step = (step.saturating_mul(growth), growth * 2);
+            let most = self.axis.most(found);
+            return Some(found.saturating_add(read.saturating_mul(step)).min(most)).filter(|place| *place > found);
+        };
+        let gap = empty - found;
+        if gap <= 1 || gap <= (empty - origin) / PRECISION {
+            return None;
+        }
+        let middle = if gap > read.saturating_mul(NEAR) { found + geometric(read, gap) } else { found + gap / 2 };
+        Some(middle)
+    }
+
+    fn request(&self, first: &PageRequest, place: i128, size: Option<&PageSize>) -> Result<PageRequest, Wrong> {
+        let mut request = self.axis.request_from(first, place)?;
+        if let Some(param) = size.and_then(|size| size.param.as_ref()) {
+            request.set(param, &Value::from(1), Encode::Plain)?;
+        }
+        Ok(request)
+    }
+}
+
+/// A distance between the two whose magnitude lies halfway.
+fn geometric(near: i128, far: i128) -> i128 {
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "any place between the two will do"
+    )]
+    let middle = ((near as f64) * (far as f64)).sqrt() as i128;
+    middle.clamp(1, far - 1)
+}
