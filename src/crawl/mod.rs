@@ -5,8 +5,10 @@ mod auto;
 mod backlog;
 mod fetch;
 mod flight;
+mod ledger;
 mod outbox;
 mod sent;
+mod spool;
 
 use std::future::poll_fn;
 use std::sync::Arc;
