@@ -9,11 +9,13 @@ use std::time::Duration;
 use http::{HeaderName, Method, StatusCode};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use unpage::config::{Config, Credentials, HttpVersion, Options, Secrets, written};
+use unpage::config::{Config, Credentials, HttpVersion, Options, Pace, Secrets, written};
+use unpage::pace::{Rate, Width};
+use unpage::pagination::partition::{Bound, Direction, RangeKind, RangePartition};
 use unpage::pagination::path::Segment;
 use unpage::pagination::{
-    self, Advance, Base, Cursor, Encode, Encoding, End, Limits, More, Overlap, PageSize, Pagination, Param, Presence,
-    Records, RecordsShape, SameToken, Source, Style, Template, Token, Validation, Whitespace,
+    self, Advance, Base, Cursor, Encode, Encoding, End, Limits, More, Order, Overlap, PageSize, Pagination, Param,
+    Partition, Presence, Records, RecordsShape, SameToken, Source, Style, Template, Token, Validation, Whitespace,
 };
 
 /// Secrets that need neither an environment nor a disk.
@@ -94,7 +96,8 @@ fn read_back(pagination: &Pagination) -> Result<Pagination, String> {
         Style::Page { param, .. } | Style::Offset { param, .. } | Style::Keyset { param, .. } => vec![param],
         _ => Vec::new(),
     };
-    let mut segments: Vec<_> = params.into_iter().filter_map(segment_of).collect();
+    let parts = pagination.partition.as_ref().map(Partition::params).unwrap_or_default();
+    let mut segments: Vec<_> = params.into_iter().chain(parts).filter_map(segment_of).collect();
     segments.dedup();
     let path: String = segments.iter().map(|name| format!("/{{{name}}}")).collect();
     let path = format!("/x{path}");
@@ -122,6 +125,10 @@ aliases = ["https://public.example.com/"]
 headers = { X-Version = "1" }
 http = "2"
 timeouts = { idle = "1m 30s" }
+width = "adaptive"
+max_width = 16
+rate = "600/min"
+rate_limit = { remaining = "X-Left" }
 retry = { attempts = 2, wait = { path = "retry_after_ms", unit = "1ms" } }
 credentials = { basic = { user = "u", password = { file = "p" } } }
 [[collection]]
@@ -130,8 +137,10 @@ upstream = "a"
 method = "POST"
 body = '{"a": null}'
 records = "data"
-caps = { page = "1MiB" }
-pagination = { type = "cursor", next = "next", param = "body:after" }
+caps = { page = "1MiB", window = "1MiB", spool = "0" }
+pagination = { type = "cursor", next = "next", param = "body:/variables/after" }
+partition = { from = "body:/from", to = "body:to", kind = "date", field = "day", lower = 2020-01-01, upper = "now", order = "descending" }
+order = "any"
 [[collection]]
 path = "/b"
 upstream = "a"
@@ -150,7 +159,18 @@ upstream = "a"
     assert!(!format!("{config:?}").contains("dTpjb250"), "a secret is never shown");
     assert_eq!((a.method.clone(), a.body.clone()), (Method::POST, Some(json!({"a": null}))));
     assert_eq!((a.caps.page_bytes, a.caps.record_bytes), (1 << 20, 16 << 20));
-    assert_eq!(b.pagination.style, Style::Auto);
+    assert_eq!((a.caps.window_bytes, a.caps.spool_bytes), (1 << 20, 0));
+    let pace = &a.upstream.pace;
+    assert_eq!((pace.width, pace.widest()), (Width::Adaptive, 16));
+    assert_eq!(pace.rate.unwrap(), Rate { requests: 600.try_into().unwrap(), period: Duration::from_secs(60) });
+    assert_eq!((pace.budget.remaining.as_ref().unwrap().as_str(), &pace.budget.reset), ("x-left", &None));
+    let Style::Cursor(cursor) = &a.pagination.style else { panic!() };
+    assert_eq!(cursor.tokens[0].param, Param::Body("variables.after".parse().unwrap()), "a pointer is a path");
+    let Some(Partition::Range(range)) = &a.pagination.partition else { panic!("{:?}", a.pagination.partition) };
+    assert_eq!((range.kind, range.direction), (RangeKind::Date, Direction::Descending));
+    assert_eq!((&range.lower, &range.upper), (&Some(Bound::At(json!("2020-01-01"))), &Some(Bound::Now)));
+    assert_eq!(a.pagination.order, Order::Any);
+    assert_eq!((b.pagination.style.clone(), b.pagination.order), (Style::Auto, Order::Listed));
     assert!(b.pagination.records.paths.is_empty(), "to be found");
 }
 
@@ -183,21 +203,30 @@ fn the_command_line_speaks_the_files_language() {
         key: text("id"),
         page_size: text("limit=100"),
         total: text("header:X-Total-Count"),
+        partition: text("{ param = \"region\", values = [\"eu\", \"us\"] }"),
+        order: text("any"),
+        width: text("12"),
+        rate: text("10/s"),
         ..Options::default()
     };
-    let pagination = options.pagination().unwrap();
+    let (pagination, pace) = options.read().unwrap();
     assert_eq!(
         written(&pagination),
         r#"records = "[\"the.data\"]"
 key = "id"
 page_size = { param = "limit", value = 100 }
 pagination = { type = "cursor", next = "next_cursor", param = "cursor", more = { path = "more", while = true } }
+partition = { param = "region", values = ["eu", "us"] }
+order = "any"
 total = "header:x-total-count"
 "#
     );
-    let auto = Options::default().pagination().unwrap();
+    assert_eq!((pace.width, pace.rate.unwrap().requests.get()), (Width::Fixed(12.try_into().unwrap()), 10));
+    let (auto, pace) = Options::default().read().unwrap();
+    assert_eq!(pace, Pace::default());
     assert_eq!((auto.style, auto.records.paths.len()), (Style::Auto, 0));
-    let sized = Options { page_size: text("$top=50"), ..Options::default() }.pagination().unwrap().page_size.unwrap();
+    let (sized, _) = Options { page_size: text("$top=50"), ..Options::default() }.read().unwrap();
+    let sized = sized.page_size.unwrap();
     assert_eq!((sized.param, sized.value), (Some(Param::Query("$top".into())), Some(50)));
 }
 
@@ -210,7 +239,7 @@ fn the_command_line_is_told_its_options() {
             records: records.map(ToOwned::to_owned),
             ..Options::default()
         };
-        options.pagination().unwrap_err().to_string()
+        options.read().unwrap_err().to_string()
     };
     let types = "one of link_header, next_url, cursor, page, offset, keyset, range, none, auto";
     let records = "--records: missing\n    hint: say where a page keeps its records: records = \"data\", or \"$\" where the \
@@ -232,6 +261,19 @@ fn the_command_line_is_told_its_options() {
     );
     let broken = told("{ type = \"page\"", Some("limit=ten"), None);
     assert!(broken.starts_with("--pagination: ") && broken.contains("\n--page-size: "), "{broken}");
+    let paced = Options {
+        width: Some("wide".into()),
+        rate: Some("10".into()),
+        order: Some("any".into()),
+        ..Options::default()
+    };
+    assert_eq!(
+        paced.read().unwrap_err().to_string(),
+        "--width: not a width: \"wide\"\n    hint: write how many pages are asked for at a time: width = 6, or \"adaptive\"\n\
+         --rate: not a rate: \"10\"\n    hint: write a number of requests and a time: rate = \"10/s\", \"600/min\" or \
+         \"5000/h\"\n--order: without a partition there is one part, and its records leave as they are listed \
+         (order-of-one-part)\n    hint: write partition = { … }, or leave order out"
+    );
     let body = told("{ type = \"cursor\", next = \"a\", param = \"body:a\" }", None, Some("$"));
     assert!(body.contains("(body-under-get)"), "{body}");
 }
@@ -325,6 +367,42 @@ fn style() -> impl Strategy<Value = Style> {
     ]
 }
 
+fn bound(kind: RangeKind, number: i64) -> Bound {
+    match (kind, number) {
+        (RangeKind::Unix | RangeKind::Rfc3339 | RangeKind::Date, 31) => Bound::Now,
+        (RangeKind::Unix | RangeKind::Integer, number) => Bound::At(json!(number)),
+        (RangeKind::Rfc3339, day) => Bound::At(json!(format!("2020-01-{day:02}T00:00:00Z"))),
+        (RangeKind::Date, day) => Bound::At(json!(format!("2020-01-{day:02}"))),
+    }
+}
+
+fn range() -> impl Strategy<Value = Partition> {
+    let kind = prop::sample::select(vec![RangeKind::Unix, RangeKind::Rfc3339, RangeKind::Date, RangeKind::Integer]);
+    let ends = (prop::option::of(1..9_i64), prop::option::of(20..32_i64));
+    let direction = prop_oneof![Just(Direction::Ascending), Just(Direction::Descending)];
+    (param(), param(), kind, path(), ends, direction).prop_map(|(from, to, kind, field, (lower, upper), direction)| {
+        let (lower, upper) = (lower.map(|lower| bound(kind, lower)), upper.map(|upper| bound(kind, upper)));
+        Partition::Range(RangePartition { from, to, kind, field, lower, upper, direction })
+    })
+}
+
+fn partition() -> impl Strategy<Value = Partition> {
+    let value = prop_oneof![name_of().prop_map(Value::from), any::<i32>().prop_map(Value::from), Just(json!(true))];
+    let values = prop::collection::vec(value, 1..4).prop_filter("doubled", |values| {
+        let texts: std::collections::BTreeSet<_> = values.iter().map(|v| v.to_string().replace('"', "")).collect();
+        texts.len() == values.len()
+    });
+    prop_oneof![
+        range(),
+        (param(), values).prop_map(|(param, values)| Partition::Values { param, values }),
+        (param(), param(), 2..99_u64).prop_map(|(param, count_param, count)| Partition::Numbered {
+            param,
+            count_param,
+            count
+        }),
+    ]
+}
+
 fn pagination() -> impl Strategy<Value = Pagination> {
     let shape = prop_oneof![Just(RecordsShape::Elements), Just(RecordsShape::Values)];
     let presence = prop_oneof![Just(Presence::Required), Just(Presence::Optional)];
@@ -358,8 +436,17 @@ fn pagination() -> impl Strategy<Value = Pagination> {
     let total = prop_oneof![path().prop_map(Source::Body), header().prop_map(Source::Header)];
     let parts = (records, prop::option::of(path()), prop::option::of(size), prop::option::of(more));
     let same = prop_oneof![Just(SameToken::Error), Just(SameToken::End)];
-    let rest = (ends, prop::option::of(total), limits, prop::option::of(path()), same);
-    (style(), parts, rest).prop_map(|(style, (records, key, page_size, more), (end, total, limits, error, same))| {
+    let order = prop_oneof![Just(Order::Listed), Just(Order::Any)];
+    let cut = (prop::option::of(partition()), order);
+    let rest = (ends, prop::option::of(total), limits, prop::option::of(path()), same, cut);
+    (style(), parts, rest).prop_map(|(style, (records, key, page_size, more), rest)| {
+        let (end, total, limits, error, same, (partition, order)) = rest;
+        let total_pages = match &style {
+            Style::Page { param: Param::Query(param), start, template: None } => {
+                Some(Source::LastLink { param: param.clone(), start: *start })
+            }
+            _ => None,
+        };
         let points = matches!(style, Style::LinkHeader { .. } | Style::NextUrl { .. } | Style::Cursor(_));
         let ranged = matches!(style, Style::Range { .. });
         let (more, end) = if ranged { (None, End::Style) } else { (more, end) };
@@ -372,9 +459,12 @@ fn pagination() -> impl Strategy<Value = Pagination> {
             end,
             same_token,
             total,
+            total_pages,
             limits,
             error,
-            ..Pagination::of(style, Records::at(pagination::Path::root()))
+            partition,
+            order,
+            style,
         }
     })
 }
@@ -388,7 +478,7 @@ proptest! {
             // Contradictions name their rule, and `end` is no key of type none.
             Err(told) => prop_assert!(
                 told.split("[[collection]]").next().unwrap_or_default().lines().filter(|line| line.starts_with("unpage.toml"))
-                    .all(|line| line.ends_with(')') || line.ends_with("unknown key \"end\"") || line.ends_with("would replace the whole body")),
+                    .all(|line| line.ends_with(')') || line.contains("a part without an end has nothing for") || line.ends_with("unknown key \"end\"") || line.ends_with("would replace the whole body")),
                 "{}", told
             ),
         }

@@ -43,6 +43,20 @@ pub(super) struct Target {
     /// Where the upstream says how many records there are: a path or header:NAME
     #[arg(long, value_name = "PATH")]
     total: Option<String>,
+    /// How many pages are asked for at a time, or `adaptive` [default: 6]
+    #[arg(long, value_name = "NUMBER|adaptive")]
+    width: Option<String>,
+    /// The most requests in a time: `10/s`, `600/min`, `5000/h`
+    #[arg(long, value_name = "NUMBER/TIME")]
+    rate: Option<String>,
+    /// What cuts the collection into parts that are walked side by side, as an inline table:
+    /// '{ from = "created[gte]", to = "created[lt]", kind = "unix", field = "created", order = "descending" }',
+    /// '{ param = "region", values = ["eu", "us"] }'
+    #[arg(long, value_name = "TABLE")]
+    partition: Option<String>,
+    /// `any` lets the records of a partition's parts leave as they come [default: listed]
+    #[arg(long, value_name = "listed|any")]
+    order: Option<String>,
     /// GET or POST [default: GET, or POST with --data]
     #[arg(long, value_name = "METHOD", value_parser = method)]
     method: Option<Method>,
@@ -73,10 +87,15 @@ impl Target {
             key: self.key.clone(),
             page_size: self.page_size.clone(),
             total: self.total.clone(),
+            partition: self.partition.clone(),
+            order: self.order.clone(),
+            width: self.width.clone(),
+            rate: self.rate.clone(),
             method: method.clone(),
         };
+        let (pagination, pace) = options.read().map_err(|mistakes| mistakes.to_string())?;
+        upstream.pace = pace;
         let width = upstream.pace.widest();
-        let pagination = options.pagination().map_err(|mistakes| mistakes.to_string())?;
         let body = self.body(&headers, pagination.body_kind())?;
         let mut url = self.url;
         url.set_fragment(None);

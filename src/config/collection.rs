@@ -11,7 +11,7 @@ use super::secrets::Secrets;
 use super::upstream::{self, MANNERS};
 use super::value::{self, choice, one_of};
 use super::{Caps, Collection, Upstream, keys};
-use crate::pagination::{Base, Pagination, Param, Style};
+use crate::pagination::{Base, Pagination, Param, Partition, Style};
 
 /// The `[upstream.NAME]` tables; `None` for one that was wrong.
 pub(super) type Upstreams<'a> = BTreeMap<&'a str, Option<Arc<Upstream>>>;
@@ -102,7 +102,10 @@ fn absolute<'a>(node: &Node<'a>) -> Option<&'a str> {
 fn check_segments(table: &Table<'_>, path: Option<&str>, upstream_path: Option<&str>, pagination: &Pagination) {
     let Some(path) = path else { return };
     let given = segments(path);
-    let filled: BTreeSet<_> = pagination.style.params().into_iter().filter_map(segment_of).collect();
+    let parts = pagination.partition.as_ref().map(Partition::params).unwrap_or_default();
+    let parts: BTreeSet<_> = parts.into_iter().filter_map(segment_of).collect();
+    let filled: BTreeSet<_> =
+        pagination.style.params().into_iter().filter_map(segment_of).chain(parts.iter().copied()).collect();
     let asked = upstream_path.map_or_else(|| given.clone(), segments);
     for name in asked.difference(&given).filter(|name| !filled.contains(*name)) {
         let what = format!("nothing fills {{{name}}}");
@@ -112,7 +115,17 @@ fn check_segments(table: &Table<'_>, path: Option<&str>, upstream_path: Option<&
         if !asked.contains(name) {
             let what = format!("the upstream's path has no segment {{{name}}}");
             let hint = format!("write upstream_path = \"/…/{{{name}}}\"");
-            table.refuse_at::<()>("pagination.param", what, hint);
+            table.refuse_at::<()>(if parts.contains(name) { "partition" } else { "pagination.param" }, what, hint);
+        } else if parts.contains(name) {
+            // A range's first part has no lower end and its last no upper one; a list's parts each have their value.
+            if matches!(pagination.partition, Some(Partition::Range(_))) {
+                let what = format!("a part without an end has nothing for {{{name}}}");
+                table.refuse_at::<()>(
+                    "partition",
+                    what,
+                    "ends of a range stand in the query, the body or a header field",
+                );
+            }
         } else if !given.contains(name) && !matches!(pagination.style, Style::Page { .. } | Style::Offset { .. }) {
             let what = format!("the first request has no token for {{{name}}} yet");
             let hint = format!(
@@ -144,6 +157,7 @@ fn caps(node: &Node<'_>) -> Option<Caps> {
         record_bytes: table.or("record", default.record_bytes, value::size),
         pages: table.or("pages", default.pages, |node| node.number(1)),
         empty_pages: table.or("empty_pages", default.empty_pages, |node| node.number(1)),
-        ..default
+        window_bytes: table.or("window", default.window_bytes, value::size),
+        spool_bytes: table.or("spool", default.spool_bytes, value::size_or_none),
     })
 }

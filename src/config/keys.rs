@@ -26,6 +26,10 @@ pub(super) static COLLECTION: Level = Level {
         "http",
         "timeouts",
         "retry",
+        "width",
+        "max_width",
+        "rate",
+        "rate_limit",
         "method",
         "body",
         "records",
@@ -36,6 +40,8 @@ pub(super) static COLLECTION: Level = Level {
         "key",
         "page_size",
         "pagination",
+        "partition",
+        "order",
         "total",
         "total_pages",
         "limits",
@@ -47,7 +53,21 @@ pub(super) static COLLECTION: Level = Level {
 
 pub(super) static UPSTREAM: Level = Level {
     name: "[upstream.NAME]",
-    keys: &["url", "aliases", "credentials", "accept", "headers", "ca", "http", "timeouts", "retry"],
+    keys: &[
+        "url",
+        "aliases",
+        "credentials",
+        "accept",
+        "headers",
+        "ca",
+        "http",
+        "timeouts",
+        "retry",
+        "width",
+        "max_width",
+        "rate",
+        "rate_limit",
+    ],
 };
 
 pub(super) static CREDENTIALS: Level = Level { name: "credentials", keys: &["bearer", "basic", "header", "query"] };
@@ -57,10 +77,17 @@ pub(super) static SECRET: Level = Level { name: "a secret", keys: &["env", "file
 pub(super) static TIMEOUTS: Level = Level { name: "timeouts", keys: &["connect", "head", "idle"] };
 pub(super) static RETRY: Level = Level { name: "retry", keys: &["attempts", "base", "cap", "statuses", "wait"] };
 pub(super) static WAIT: Level = Level { name: "retry.wait", keys: &["path", "unit"] };
+pub(super) static RATE_LIMIT: Level = Level { name: "rate_limit", keys: &["remaining", "reset", "limit"] };
 pub(super) static RECORDS: Level = Level { name: "records", keys: &["path", "as"] };
 pub(super) static PAGE_SIZE: Level = Level { name: "page_size", keys: &["param", "value", "max"] };
 pub(super) static LIMITS: Level = Level { name: "limits", keys: &["max_offset", "max_pages", "max_results"] };
-pub(super) static CAPS: Level = Level { name: "caps", keys: &["page", "record", "pages", "empty_pages"] };
+pub(super) static CAPS: Level =
+    Level { name: "caps", keys: &["page", "record", "pages", "empty_pages", "window", "spool"] };
+pub(super) static PARTITION_RANGE: Level =
+    Level { name: "a partition by range", keys: &["from", "to", "kind", "field", "lower", "upper", "order"] };
+pub(super) static PARTITION_VALUES: Level = Level { name: "a partition by values", keys: &["param", "values"] };
+pub(super) static PARTITION_NUMBERED: Level =
+    Level { name: "a partition by number", keys: &["segment", "total_segments", "count"] };
 pub(super) static MORE: Level = Level { name: "pagination.more", keys: &["path", "while"] };
 pub(super) static END: Level = Level { name: "pagination.end", keys: &["status"] };
 pub(super) static LINKS: Level = Level { name: "a link lookup", keys: &["links", "rel"] };
@@ -95,7 +122,7 @@ pub(super) static STYLES: [Level; 9] = [
 ];
 
 /// The tables beside the pagination types.
-pub(super) static LEVELS: [&Level; 18] = [
+pub(super) static LEVELS: [&Level; 22] = [
     &TOP,
     &COLLECTION,
     &UPSTREAM,
@@ -106,10 +133,14 @@ pub(super) static LEVELS: [&Level; 18] = [
     &TIMEOUTS,
     &RETRY,
     &WAIT,
+    &RATE_LIMIT,
     &RECORDS,
     &PAGE_SIZE,
     &LIMITS,
     &CAPS,
+    &PARTITION_RANGE,
+    &PARTITION_VALUES,
+    &PARTITION_NUMBERED,
     &MORE,
     &END,
     &LINKS,

@@ -8,6 +8,7 @@ use super::keys::COLLECTION;
 use super::lint::{self, Facts};
 use super::mistake::{Mistake, Mistakes};
 use super::node::{Notes, Table};
+use super::{Pace, pace};
 use crate::pagination::Pagination;
 
 /// What the options say; each is a key of `[[collection]]` with `_` for `-`. A value is text, or TOML's `{ … }`.
@@ -23,19 +24,31 @@ pub struct Options {
     pub page_size: Option<String>,
     /// `--total`: a path or `header:NAME`.
     pub total: Option<String>,
+    /// `--partition`: `{ from = …, to = …, … }`, `{ param = …, values = … }` or `{ segment = …, … }`.
+    pub partition: Option<String>,
+    /// `--order`: `listed` or `any`.
+    pub order: Option<String>,
+    /// `--width`: a number of pages, or `adaptive`.
+    pub width: Option<String>,
+    /// `--rate`: `10/s`.
+    pub rate: Option<String>,
     /// The method of the pages' requests.
     pub method: Method,
 }
 
 impl Options {
-    /// The pagination that the options make together.
-    pub fn pagination(&self) -> Result<Pagination, Mistakes> {
+    /// The pagination and the pace that the options make together.
+    pub fn read(&self) -> Result<(Pagination, Pace), Mistakes> {
         let texts = [
             ("pagination", &self.pagination),
             ("records", &self.records),
             ("key", &self.key),
             ("page_size", &self.page_size),
             ("total", &self.total),
+            ("partition", &self.partition),
+            ("order", &self.order),
+            ("width", &self.width),
+            ("rate", &self.rate),
         ];
         let mut entries = DeTable::new();
         let mut broken = Vec::new();
@@ -48,6 +61,7 @@ impl Options {
         }
         let notes = Notes::on("");
         let table = Table::top(&notes, &entries, &COLLECTION);
+        let pace = pace::read(&table);
         let pagination = super::pagination::read(&table);
         if let Some(pagination) = &pagination {
             lint::check(&table, &Facts { pagination, method: &self.method, body: None, retried: &[] });
@@ -57,7 +71,7 @@ impl Options {
             broken = noted.map(|mistake| Mistake { at: option(&mistake.at), place: None, ..mistake }).collect();
         }
         match pagination {
-            Some(pagination) if broken.is_empty() => Ok(pagination),
+            Some(pagination) if broken.is_empty() => Ok((pagination, pace)),
             _ => Err(Mistakes { name: String::new(), list: broken }),
         }
     }
@@ -68,6 +82,11 @@ fn value<'a>(key: &str, text: &'a str) -> Result<DeValue<'a>, String> {
     if text.trim_start().starts_with('{') {
         let parsed = DeValue::parse(text).map_err(|error| error.message().replace('\n', "; "))?;
         return Ok(parsed.into_inner());
+    }
+    if key == "width"
+        && let Ok(number) = DeValue::parse(text)
+    {
+        return Ok(number.into_inner());
     }
     if key != "page_size" {
         return Ok(DeValue::String(text.into()));

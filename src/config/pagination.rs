@@ -5,11 +5,12 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, Level, STYLES};
 use super::node::{Node, Table};
+use super::partition::{order, partition};
 use super::upstream;
 use super::value::{self, choice};
 use crate::pagination::{
-    Advance, Base, Cursor, Encode, Encoding, End, Limits, More, Overlap, PageSize, Pagination, Param, Path, Presence,
-    Records, RecordsShape, SameToken, Source, Style, Template, Token, Validation, Whitespace,
+    Advance, Base, Cursor, Encode, Encoding, End, Limits, More, Order, Overlap, PageSize, Pagination, Param, Path,
+    Presence, Records, RecordsShape, SameToken, Source, Style, Template, Token, Validation, Whitespace,
 };
 
 const PARAM: &str =
@@ -44,7 +45,10 @@ pub(super) fn read(table: &Table<'_>) -> Option<Pagination> {
     let whitespace = if table.or("compact", false, Node::flag) { Whitespace::Dropped } else { Whitespace::Kept };
     let page_size = table.maybe("page_size", page_size);
     let total = table.maybe("total", value::source);
-    let total_pages = table.maybe("total_pages", value::source);
+    let style = styled.as_ref().map(|styled| &styled.style);
+    let total_pages = table.maybe("total_pages", |node| total_pages(node, style));
+    let partition = table.maybe("partition", partition);
+    let order = table.or("order", Order::Listed, order);
     let limits = table.maybe("limits", limits).unwrap_or_default();
     let error = table.maybe("error_path", value::path);
     let Styled { style, more, end, same_token } = styled?;
@@ -62,7 +66,9 @@ pub(super) fn read(table: &Table<'_>) -> Option<Pagination> {
         total_pages,
         limits,
         error,
-        ..Pagination::of(style, Records::at(Path::root()))
+        partition,
+        order,
+        style,
     })
 }
 
@@ -222,6 +228,22 @@ fn link_attribute(node: &Node<'_>) -> Option<(String, String)> {
     match node.named()?.as_slice() {
         [(name, value)] => Some(((*name).to_owned(), owned(value)?)),
         _ => node.refuse("not one attribute", "write link_attr = { results = \"true\" }"),
+    }
+}
+
+/// A path, `header:NAME`, or `link:last` for the page number in the `Link` to the last page.
+fn total_pages(node: &Node<'_>, style: Option<&Style>) -> Option<Source> {
+    if node.value.as_str() != Some(value::LAST_LINK) {
+        return value::source(node);
+    }
+    match style? {
+        Style::Page { param: Param::Query(param), start, template: None } => {
+            Some(Source::LastLink { param: param.clone(), start: *start })
+        }
+        _ => node.refuse(
+            "only page numbers in a query stand in such a link",
+            "take another place, or type = \"page\" with the query parameter that the link has",
+        ),
     }
 }
 

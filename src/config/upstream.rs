@@ -10,10 +10,11 @@ use super::keys;
 use super::node::{Node, Table};
 use super::secrets::{self, Secrets};
 use super::value::{self, choice};
-use super::{HttpVersion, Retry, Timeouts, Upstream};
+use super::{HttpVersion, Retry, Timeouts, Upstream, pace};
 
 /// The keys that say how an upstream is spoken to; a collection has them only where it names the upstream's URL itself.
-pub(super) const MANNERS: [&str; 7] = ["credentials", "accept", "headers", "ca", "http", "timeouts", "retry"];
+pub(super) const MANNERS: [&str; 11] =
+    ["credentials", "accept", "headers", "ca", "http", "timeouts", "retry", "width", "max_width", "rate", "rate_limit"];
 
 /// Reads the manners of the upstream at `url`, whose aliases stand under `aliases_key`.
 pub(super) fn read(table: &Table<'_>, url: Option<Url>, aliases_key: &str, secrets: &dyn Secrets) -> Option<Upstream> {
@@ -30,6 +31,7 @@ pub(super) fn read(table: &Table<'_>, url: Option<Url>, aliases_key: &str, secre
     let http = table.maybe("http", |node| choice(node, &versions));
     let timeouts = table.maybe("timeouts", timeouts).unwrap_or_default();
     let retry = table.maybe("retry", retry).unwrap_or_default();
+    let pace = pace::read(table);
     // The URL is missed only here, so that the mistakes above are told together with its own.
     let default = Upstream::at(url?);
     Some(Upstream {
@@ -41,7 +43,8 @@ pub(super) fn read(table: &Table<'_>, url: Option<Url>, aliases_key: &str, secre
         http: http.unwrap_or(default.http),
         timeouts,
         retry,
-        ..default
+        pace,
+        url: default.url,
     })
 }
 

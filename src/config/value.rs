@@ -14,6 +14,11 @@ use crate::pagination::{Param, Path, Source};
 const PATH_HINT: &str =
     "a path looks like data.items, [\"@odata.nextLink\"], items[0] or items[-1]; $ is the page itself";
 
+const POINTER_HINT: &str = "a JSON Pointer looks like /variables/after, a path like variables.after";
+
+/// The page number in the `Link` to the last page.
+pub(super) const LAST_LINK: &str = "link:last";
+
 /// One of several words, each of which means something.
 pub(super) fn choice<T: Clone>(node: &Node<'_>, choices: &[(&str, T)]) -> Option<T> {
     known(node, node.at.rsplit('.').next().unwrap_or_default(), choices)
@@ -52,13 +57,17 @@ pub(super) fn records_path(node: &Node<'_>) -> Option<Path> {
 
 /// `path` or `header:NAME`.
 pub(super) fn source(node: &Node<'_>) -> Option<Source> {
-    match node.text()?.strip_prefix("header:") {
+    let text = node.text()?;
+    if text == LAST_LINK {
+        return node.refuse("this link only counts pages", "write total_pages = \"link:last\"");
+    }
+    match text.strip_prefix("header:") {
         Some(name) => header_name_in(node, name).map(Source::Header),
         None => path(node).map(Source::Body),
     }
 }
 
-/// `NAME`, `body:PATH`, `form:NAME`, `header:NAME` or `path:NAME`.
+/// `NAME`, `body:PATH`, `body:/POINTER`, `form:NAME`, `header:NAME` or `path:NAME`.
 pub(super) fn param(node: &Node<'_>) -> Option<Param> {
     let text = node.text()?;
     let (kind, rest) = text.split_once(':').unwrap_or(("", text));
@@ -68,7 +77,12 @@ pub(super) fn param(node: &Node<'_>) -> Option<Param> {
     }
     match kind {
         "body" => {
-            let path = Path::singular(rest).map_err(|bad| node.refuse::<()>(bad.to_string(), PATH_HINT)).ok()?;
+            let (path, hint) = if rest.starts_with('/') {
+                (Path::pointer(rest), POINTER_HINT)
+            } else {
+                (Path::singular(rest), PATH_HINT)
+            };
+            let path = path.map_err(|bad| node.refuse::<()>(bad.to_string(), hint)).ok()?;
             if path.is_root() {
                 return node.refuse("body:$ would replace the whole body", "name a place in it: body:PATH");
             }
@@ -111,6 +125,11 @@ pub(super) fn duration(node: &Node<'_>) -> Option<Duration> {
         Ok(duration) => Some(duration),
         Err(_) => node.refuse(format!("not a duration: {text:?}"), hint),
     }
+}
+
+/// As [`size`], or `"0"` for none.
+pub(super) fn size_or_none(node: &Node<'_>) -> Option<u64> {
+    if node.value.as_str() == Some("0") { Some(0) } else { size(node) }
 }
 
 /// `"64MiB"`; never zero.

@@ -5,14 +5,17 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::lint;
+use super::value::LAST_LINK;
+use crate::pagination::partition::{Bound, Direction, RangeKind, RangePartition};
 use crate::pagination::{
-    Advance, Base, BodyKind, Cursor, Encode, Encoding, End, More, Overlap, PageSize, Pagination, Param, Path, Presence,
-    Records, RecordsShape, SameToken, Source, Style, Template, Token, Validation, Whitespace,
+    Advance, Base, BodyKind, Cursor, Encode, Encoding, End, More, Order, Overlap, PageSize, Pagination, Param,
+    Partition, Path, Presence, Records, RecordsShape, SameToken, Source, Style, Template, Token, Validation,
+    Whitespace,
 };
 
 /// The keys of a `[[collection]]` that make this pagination, one a line; reading them makes it again.
 pub fn written(pagination: &Pagination) -> String {
-    let Pagination { records, key, page_size, total, total_pages, limits, error, .. } = pagination;
+    let Pagination { records, key, page_size, total, total_pages, limits, error, partition, order, .. } = pagination;
     let mut lines = Inline::default();
     if pagination.body_kind() != BodyKind::Labelled {
         lines.put("method", text("POST"));
@@ -35,6 +38,8 @@ pub fn written(pagination: &Pagination) -> String {
     lines.maybe("key", key.as_ref().map(path));
     lines.maybe("page_size", page_size.as_ref().map(page_size_value));
     lines.put("pagination", style_value(pagination));
+    lines.maybe("partition", partition.as_ref().map(partition_value));
+    lines.maybe("order", (*order == Order::Any).then(|| text("any")));
     lines.maybe("total", total.as_ref().map(source));
     lines.maybe("total_pages", total_pages.as_ref().map(source));
     let mut table = Inline::default();
@@ -175,10 +180,56 @@ fn page_size_value(PageSize { param, value, max }: &PageSize) -> String {
     table.table()
 }
 
+fn partition_value(partition: &Partition) -> String {
+    let mut table = Inline::default();
+    match partition {
+        Partition::Range(range) => range_into(&mut table, range),
+        Partition::Values { param, values } => {
+            table.put("param", param_value(param));
+            table.put("values", list(values, json));
+        }
+        Partition::Numbered { param, count_param, count } => {
+            table.put("segment", param_value(param));
+            table.put("total_segments", param_value(count_param));
+            table.put("count", count);
+        }
+    }
+    table.table()
+}
+
+fn range_into(table: &mut Inline, range: &RangePartition) {
+    let bound = |bound: &Bound| match bound {
+        Bound::At(value) => json(value),
+        Bound::Now => text("now"),
+    };
+    table.put("from", param_value(&range.from));
+    table.put("to", param_value(&range.to));
+    table.put(
+        "kind",
+        text(match range.kind {
+            RangeKind::Unix => "unix",
+            RangeKind::Rfc3339 => "rfc3339",
+            RangeKind::Date => "date",
+            RangeKind::Integer => "integer",
+        }),
+    );
+    table.put("field", path(&range.field));
+    table.maybe("lower", range.lower.as_ref().map(bound));
+    table.maybe("upper", range.upper.as_ref().map(bound));
+    table.put(
+        "order",
+        text(match range.direction {
+            Direction::Ascending => "ascending",
+            Direction::Descending => "descending",
+        }),
+    );
+}
+
 fn source(source: &Source) -> String {
     match source {
         Source::Body(at) => path(at),
         Source::Header(name) => text(&format!("header:{name}")),
+        Source::LastLink { .. } => text(LAST_LINK),
         Source::Links { path: at, rel } => format!("{{ links = {}, rel = {} }}", path(at), text(rel)),
     }
 }

@@ -110,6 +110,8 @@ pub enum Source {
     Header(HeaderName),
     /// In an array of link objects, the one with this relation; its `method`, `body` and `merge` are honoured.
     Links { path: Path, rel: String },
+    /// In the `Link` to the last page, whose `param` is that page's number; only for a number of pages, which count from `start`.
+    LastLink { param: String, start: u64 },
 }
 
 /// What a relative next URL is resolved against.
@@ -325,7 +327,10 @@ impl Pagination {
     /// What the pages' requests must have as their body.
     pub fn body_kind(&self) -> BodyKind {
         let size = self.page_size.as_ref().and_then(|size| size.param.as_ref());
-        let puts = |wanted: fn(&Param) -> bool| self.style.params().into_iter().chain(size).any(wanted);
+        let parts = self.partition.as_ref().map(Partition::params).unwrap_or_default();
+        let puts = |wanted: fn(&Param) -> bool| {
+            self.style.params().into_iter().chain(size).chain(parts.iter().copied()).any(wanted)
+        };
         if puts(|param| matches!(param, Param::Body(_))) {
             BodyKind::Json
         } else if puts(|param| matches!(param, Param::Form(_))) {

@@ -28,6 +28,17 @@ pub enum Partition {
     },
 }
 
+impl Partition {
+    /// The parameters that tell one part from another.
+    pub fn params(&self) -> Vec<&Param> {
+        match self {
+            Self::Range(range) => vec![&range.from, &range.to],
+            Self::Values { param, .. } => vec![param],
+            Self::Numbered { param, count_param, .. } => vec![param, count_param],
+        }
+    }
+}
+
 /// A range filter of the upstream's, and the field that it filters by.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RangePartition {

@@ -56,6 +56,18 @@ impl Path {
         }
     }
 
+    /// Reads a JSON Pointer (RFC 6901): `/variables/after`. Its numbers are taken for indexes of arrays.
+    pub fn pointer(text: &str) -> Result<Self, BadPath> {
+        let mut segments = Vec::new();
+        let mut at = 0;
+        for token in text.split('/').skip(1) {
+            at += 1;
+            segments.push(pointed(token).map_err(|what| BadPath::new(text, at, what))?);
+            at += token.len();
+        }
+        if text.starts_with('/') { Ok(Self { segments }) } else { Err(BadPath::new(text, 0, "expected `/`")) }
+    }
+
     /// The steps from the root.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
@@ -127,6 +139,22 @@ impl BadPath {
     fn new(path: &str, at: usize, what: &'static str) -> Self {
         Self { path: path.to_owned(), at: at + 1, what }
     }
+}
+
+/// One step of a JSON Pointer, whose escapes are `~0` for `~` and `~1` for `/`.
+fn pointed(token: &str) -> Result<Segment, &'static str> {
+    if token == "-" {
+        return Err("`-` names no element that is there,");
+    }
+    let canonical = token == "0" || !token.starts_with('0');
+    if canonical && !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit()) {
+        return token.parse().map(Segment::Index).map_err(|_| "this index is too large");
+    }
+    if token.split('~').skip(1).any(|rest| !rest.starts_with(['0', '1'])) {
+        return Err("write `~0` for `~` and `~1` for `/`");
+    }
+    // In this order, so that `~01` is `~1`.
+    Ok(Segment::Name(token.replace("~1", "/").replace("~0", "~")))
 }
 
 /// A cursor over the text of a path.
@@ -336,6 +364,23 @@ mod tests {
             assert_eq!(text.parse::<Path>().unwrap_err().to_string(), message);
         }
         assert!(Path::singular("a[*].b").is_err());
+    }
+
+    #[test]
+    fn a_pointer_is_a_path_in_other_words() {
+        let cases = [
+            ("/variables/after", "variables.after"),
+            ("/a~1b/~01/", "[\"a/b\"][\"~1\"][\"\"]"),
+            ("/a/0/10", "a[0][10]"),
+            ("/01", "[\"01\"]"),
+        ];
+        for (text, canonical) in cases {
+            assert_eq!(Path::pointer(text).unwrap().to_string(), canonical, "{text}");
+        }
+        let told = |text: &str| Path::pointer(text).unwrap_err().to_string();
+        assert_eq!(told("/a/b~2"), "write `~0` for `~` and `~1` for `/` at character 4 of `/a/b~2`");
+        assert_eq!(told("a"), "expected `/` at character 1 of `a`");
+        assert!(told("/a/-").starts_with("`-` names no"), "{}", told("/a/-"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod ends;
 mod parameters;
+mod partitions;
 mod sizes;
 
 use http::Method;
@@ -75,7 +76,7 @@ pub(super) fn to_allow(pagination: &Pagination) -> Vec<&'static str> {
 }
 
 fn rules() -> impl Iterator<Item = &'static Rule> {
-    parameters::RULES.iter().chain(ends::RULES).chain(sizes::RULES)
+    parameters::RULES.iter().chain(ends::RULES).chain(sizes::RULES).chain(partitions::RULES)
 }
 
 fn allowed_rule(node: &Node<'_>) -> Option<&'static str> {

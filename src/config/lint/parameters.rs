@@ -1,7 +1,7 @@
 //! Parameters that can't carry what the pagination type puts into them.
 
 use super::{Exception, Facts, Rule, Said};
-use crate::pagination::{BodyKind, Encode, Pagination, Param, Style, Template};
+use crate::pagination::{BodyKind, Encode, Pagination, Param, Partition, Style, Template};
 
 pub(super) static RULES: &[Rule] = &[
     Rule {
@@ -41,13 +41,13 @@ pub(super) static RULES: &[Rule] = &[
     Rule {
         name: "body-under-get",
         exception: Exception::Possible,
-        about: &["pagination", "page_size", "method", "body"],
+        about: &["pagination", "page_size", "partition", "method", "body"],
         check: body_under_get,
     },
     Rule {
         name: "form-and-json",
         exception: Exception::Never,
-        about: &["pagination", "page_size", "body"],
+        about: &["pagination", "page_size", "partition", "body"],
         check: form_and_json,
     },
     Rule {
@@ -93,7 +93,7 @@ fn token_is_size(facts: &Facts<'_>) -> Option<Said> {
 fn body_under_get(facts: &Facts<'_>) -> Option<Said> {
     let written = facts.pagination.body_kind() != BodyKind::Labelled || facts.body.is_some();
     (written && facts.method == http::Method::GET).then(|| Said {
-        at: if facts.body.is_some() { "body" } else { "pagination.param" },
+        at: body_writer(facts),
         what: "a GET request has no body, and most servers don't look at one".to_owned(),
         hint: "write method = \"POST\", or use a query parameter",
     })
@@ -101,14 +101,26 @@ fn body_under_get(facts: &Facts<'_>) -> Option<Said> {
 
 fn form_and_json(facts: &Facts<'_>) -> Option<Said> {
     let size = facts.pagination.page_size.as_ref().and_then(|size| size.param.as_ref());
-    let params: Vec<_> = facts.pagination.style.params().into_iter().chain(size).collect();
+    let parts = facts.pagination.partition.as_ref().map(Partition::params).unwrap_or_default();
+    let params: Vec<_> = facts.pagination.style.params().into_iter().chain(size).chain(parts).collect();
     let form = params.iter().any(|param| matches!(param, Param::Form(_)));
     let json = facts.body.is_some() || params.iter().any(|param| matches!(param, Param::Body(_)));
     (form && json).then(|| Said {
-        at: if facts.body.is_some() { "body" } else { "pagination.param" },
+        at: body_writer(facts),
         what: "one request can't have both a form and a JSON body".to_owned(),
         hint: "write all of them as form:NAME or all as body:PATH; fixed fields of a form come from the client",
     })
+}
+
+/// The key that has something in the request's body.
+fn body_writer(facts: &Facts<'_>) -> &'static str {
+    let size = facts.pagination.page_size.as_ref().and_then(|size| size.param.as_ref());
+    let mut params = facts.pagination.style.params().into_iter().chain(size);
+    match facts.body {
+        Some(_) => "body",
+        None if params.any(|param| matches!(param, Param::Body(_) | Param::Form(_))) => "pagination.param",
+        None => "partition",
+    }
 }
 
 fn template(facts: &Facts<'_>) -> Option<Said> {

@@ -62,7 +62,7 @@ impl Pointer {
         };
         let depth = match &self.source {
             Source::Body(path) | Source::Links { path, .. } => path.segments().len(),
-            Source::Header(_) => 0,
+            Source::Header(_) | Source::LastLink { .. } => 0,
         };
         (self.trust, kind, depth)
     }

@@ -39,6 +39,7 @@ fn shown(pagination: &Pagination) -> String {
         Source::Body(path) => path.to_string(),
         Source::Header(name) => format!("header:{name}"),
         Source::Links { path, rel } => format!("{path}[rel={rel}]"),
+        Source::LastLink { .. } => "link:last".to_owned(),
     };
     let mut text = pagination.style.name().to_owned();
     text += &match &pagination.style {

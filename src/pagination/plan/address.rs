@@ -257,6 +257,7 @@ pub(super) fn first_live<'s>(
             Source::Links { path, rel } => {
                 fields.get(path)?.as_array()?.iter().find(|link| has_rel(link, rel))?.clone()
             }
+            Source::LastLink { .. } => return None,
         };
         (!says_none(&value) && !ends.contains(&value)).then_some((source, value))
     })
@@ -312,6 +313,7 @@ impl std::fmt::Display for Source {
             Self::Body(path) => write!(f, "`{path}`"),
             Self::Header(name) => write!(f, "the header field `{name}`"),
             Self::Links { path, rel } => write!(f, "the link `{rel}` in `{path}`"),
+            Self::LastLink { .. } => f.write_str("the Link header with rel=last"),
         }
     }
 }

@@ -45,7 +45,7 @@ impl Follow {
 fn is_certain(sources: &[Source], ends: &[Value], page: SoFar<'_>) -> bool {
     for source in sources {
         let is_read = match source {
-            Source::Header(_) => true,
+            Source::Header(_) | Source::LastLink { .. } => true,
             Source::Body(path) | Source::Links { path, .. } => page.fields.get(path).is_some(),
         };
         if !is_read {

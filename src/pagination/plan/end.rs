@@ -192,6 +192,7 @@ impl Follow {
         let present = |source: &&Source| match source {
             Source::Body(path) | Source::Links { path, .. } => page.fields.get(path).is_some(),
             Source::Header(name) => head.headers.contains_key(name),
+            Source::LastLink { .. } => false,
         };
         if self.tally.pages > 1 || by_attribute || sources.iter().any(present) {
             return Ok(());

@@ -94,7 +94,7 @@ impl Shape {
         for source in pagination.pointers().into_iter().chain(&pagination.total).chain(&pagination.total_pages) {
             match source {
                 Source::Body(path) | Source::Links { path, .. } => want(path),
-                Source::Header(_) => {}
+                Source::Header(_) | Source::LastLink { .. } => {}
             }
         }
         pagination.more.iter().for_each(|more| want(&more.path));

@@ -1,0 +1,99 @@
+//! How much an upstream is asked at a time: `width`, `max_width`, `rate` and `rate_limit`.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use http::HeaderName;
+
+use super::keys;
+use super::node::{Node, Table};
+use super::value;
+use crate::pace::{BudgetFields, Pace, Rate, Width};
+
+const WIDTH: &str = "write how many pages are asked for at a time: width = 6, or \"adaptive\"";
+const RATE: &str = "write a number of requests and a time: rate = \"10/s\", \"600/min\" or \"5000/h\"";
+
+/// Reads everything about the pace that a table says; the rest has its default.
+pub(super) fn read(table: &Table<'_>) -> Pace {
+    let default = Pace::default();
+    let pace = Pace {
+        width: table.or("width", default.width, width),
+        max_width: table.or("max_width", default.max_width, |node| count(node, node.number(1)?)),
+        rate: table.maybe("rate", rate),
+        budget: table.maybe("rate_limit", budget).unwrap_or_default(),
+    };
+    let wrong = ["width", "max_width"].iter().any(|key| table.notes.wrong_at(&table.path_of(key)));
+    if let (Width::Fixed(width), Some(_), false) = (pace.width, table.get("width"), wrong)
+        && width > pace.max_width
+    {
+        let what = format!("the width of one crawl, {width}, is more than that of all crawls, {}", pace.max_width);
+        table.refuse_at::<()>("width", what, "lower width, or raise max_width");
+    }
+    pace
+}
+
+fn width(node: &Node<'_>) -> Option<Width> {
+    match node.value.as_str() {
+        Some("adaptive") => Some(Width::Adaptive),
+        Some(other) => node.refuse(format!("not a width: {other:?}"), WIDTH),
+        None => count(node, node.number(1)?).map(Width::Fixed),
+    }
+}
+
+/// More than a thousand at a time is a slip of the finger, or an attack.
+fn count(node: &Node<'_>, number: u64) -> Option<NonZeroU32> {
+    let count = u32::try_from(number).ok().filter(|number| *number <= 1000).and_then(NonZeroU32::new);
+    count.or_else(|| node.refuse(format!("{number} pages at a time are a siege"), "write a number from 1 to 1000"))
+}
+
+/// `"10/s"`, `"600/min"`, `"100/10s"`.
+fn rate(node: &Node<'_>) -> Option<Rate> {
+    let Some(text) = node.value.as_str() else {
+        return node.refuse(format!("expected a number and a time, found {}", node.value.type_str()), RATE);
+    };
+    let Some((requests, period)) = text.split_once('/') else {
+        return node.refuse(format!("not a rate: {text:?}"), RATE);
+    };
+    let requests = requests.trim();
+    if requests.contains('.') {
+        return node.refuse(format!("not a whole number of requests: {requests}"), "take a longer time: \"30/min\"");
+    }
+    let Ok(requests) = requests.parse::<u32>() else { return node.refuse(format!("not a rate: {text:?}"), RATE) };
+    let Some(requests) = NonZeroU32::new(requests) else {
+        return node.refuse("no request at all is no rate", RATE);
+    };
+    match period_of(period.trim()) {
+        Some(Duration::ZERO) => node.refuse(format!("no time at all is no rate: {text:?}"), RATE),
+        Some(period) => Some(Rate { requests, period }),
+        None => node.refuse(format!("not a time: {:?}", period.trim()), RATE),
+    }
+}
+
+/// A unit alone is one of it.
+fn period_of(text: &str) -> Option<Duration> {
+    let bare = text.starts_with(|c: char| c.is_ascii_alphabetic());
+    humantime::parse_duration(&if bare { format!("1{text}") } else { text.to_owned() }).ok()
+}
+
+fn budget(node: &Node<'_>) -> Option<BudgetFields> {
+    let table = node.table(&keys::RATE_LIMIT)?;
+    let fields = BudgetFields {
+        remaining: table.maybe("remaining", value::header_name),
+        reset: table.maybe("reset", value::header_name),
+        limit: table.maybe("limit", value::header_name),
+    };
+    if keys::RATE_LIMIT.keys.iter().all(|key| table.get(key).is_none()) {
+        return node
+            .refuse("names no header field", "write rate_limit = { remaining = \"X-Left\", reset = \"X-Reset\" }");
+    }
+    let names: [(&str, &Option<HeaderName>); 3] =
+        [("remaining", &fields.remaining), ("reset", &fields.reset), ("limit", &fields.limit)];
+    for (at, (key, name)) in names.iter().enumerate() {
+        let earlier = names[..at].iter().find(|(_, earlier)| name.is_some() && earlier == name);
+        if let Some((other, _)) = earlier {
+            let what = format!("the same header field as {other}");
+            table.refuse_at::<()>(key, what, "name the field that holds it, or leave it out");
+        }
+    }
+    Some(fields)
+}
