@@ -55,13 +55,16 @@ impl Gateway {
         let ask = Ask::read(&head, route.collection(), &self.shared.format_param);
         let mut response = match ask {
             Ok(Ask::Forward) => forward::answer(&route, head, body, &self.shared.format_param).await,
-            Ok(Ask::Stream(media_type)) => {
-                stream::answer(&route, head, body, media_type, &self.shared.format_param, &self.shared.tasks).await
+            Ok(Ask::Stream { media_type, order }) => {
+                let Shared { format_param, tasks, .. } = &*self.shared;
+                stream::answer(&route, head, body, media_type, order, format_param, tasks).await
             }
             Err(bad) => problem::bad_ask(&bad),
         };
-        // The same URL has a stream and a page: a cache in front must tell them apart.
-        response.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
+        // The same URL has a stream and a page, and one with parts has them in two orders: a cache in front must tell them apart.
+        let has_parts = route.collection().pagination.partition.is_some();
+        let vary = HeaderValue::from_static(if has_parts { "accept, prefer" } else { "accept" });
+        response.headers_mut().append(header::VARY, vary);
         response
     }
 }

@@ -15,7 +15,7 @@ use super::problem;
 use super::route::Route;
 use crate::crawl::Crawl;
 use crate::pagination::request::RequestBody;
-use crate::pagination::{PageRequest, Style};
+use crate::pagination::{Order, PageRequest, Pagination, Style};
 use crate::request::MediaType;
 use crate::response::{self, Body, BoxError, StreamBody};
 
@@ -31,6 +31,7 @@ pub(super) async fn answer<B>(
     head: Parts,
     body: B,
     media_type: MediaType,
+    order: Option<Order>,
     format_param: &str,
     tasks: &TaskTracker,
 ) -> Response<Body>
@@ -58,9 +59,10 @@ where
         return forward::answer(route, head, Full::new(body), format_param).await;
     }
     first.body = first.body.or_else(|| collection.body.clone().map(RequestBody::Json));
+    let (pagination, applied) = ordered(&collection.pagination, order);
     let crawl = Crawl {
         client: route.client().clone(),
-        pagination: Arc::clone(&collection.pagination),
+        pagination,
         caps: collection.caps.clone(),
         first,
         // Who only wants a head needs no page but the first.
@@ -69,7 +71,7 @@ where
     match crawl.open().await {
         Ok(opened) if head.method == Method::HEAD => {
             drop(opened);
-            success(media_type, response::empty())
+            success(media_type, applied, response::empty())
         }
         // What names a page is only known now, with `auto`: who asks for page 7 wants page 7.
         Ok(opened) if opened.starts_midway() => {
@@ -79,7 +81,7 @@ where
         Ok(opened) => {
             let (reader, rest) = opened.start();
             tasks.spawn(rest);
-            success(media_type, Body::new(StreamBody::new(reader)))
+            success(media_type, applied, Body::new(StreamBody::new(reader)))
         }
         Err(failure) => problem::failed(&failure),
     }
@@ -92,7 +94,18 @@ fn names_a_page(first: &PageRequest, style: &Style) -> bool {
     style.page_params().into_iter().any(|param| value(param).is_some())
 }
 
-fn success(media_type: MediaType, body: Body) -> Response<Body> {
+/// The pagination with the order that the client prefers, and what the answer says of that (RFC 7240 §3). What has no parts has
+/// no order to choose.
+fn ordered(pagination: &Arc<Pagination>, order: Option<Order>) -> (Arc<Pagination>, Option<HeaderValue>) {
+    let Some(order) = order.filter(|_| pagination.partition.is_some()) else { return (Arc::clone(pagination), None) };
+    let applied = HeaderValue::from_static(match order {
+        Order::Any => "order=any",
+        Order::Listed => "order=listed",
+    });
+    (Arc::new(Pagination { order, ..Pagination::clone(pagination) }), Some(applied))
+}
+
+fn success(media_type: MediaType, applied: Option<HeaderValue>, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
@@ -101,5 +114,8 @@ fn success(media_type: MediaType, body: Body) -> Response<Body> {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::VIA, HeaderValue::from_static("1.1 unpage"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    if let Some(applied) = applied {
+        headers.insert("preference-applied", applied);
+    }
     response
 }

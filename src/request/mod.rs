@@ -1,13 +1,14 @@
 //! What the client asked for: a stream in some format, or the upstream's own answer.
 
 mod accept;
+mod prefer;
 
 use http::request::Parts;
 use http::{Method, Version, header};
 use url::form_urlencoded;
 
 use crate::config::Collection;
-use crate::pagination::Param;
+use crate::pagination::{Order, Param};
 
 pub use accept::MediaType;
 
@@ -16,8 +17,13 @@ pub use accept::MediaType;
 pub enum Ask {
     /// The upstream's own answer, untouched.
     Forward,
-    /// The whole collection, a record a line, labelled as this media type.
-    Stream(MediaType),
+    /// The whole collection, a record a line.
+    Stream {
+        /// What it is labelled as.
+        media_type: MediaType,
+        /// In which order its parts may leave, where the client has a wish.
+        order: Option<Order>,
+    },
 }
 
 /// Why a wish for a stream can't be granted; the upstream is not troubled with it.
@@ -50,7 +56,7 @@ impl Ask {
                 return Err(BadAsk::Partial(partial));
             }
         }
-        Ok(Self::Stream(media_type))
+        Ok(Self::Stream { media_type, order: prefer::order(&head.headers) })
     }
 }
 

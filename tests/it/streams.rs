@@ -107,6 +107,42 @@ async fn the_head_says_what_was_asked() {
 }
 
 #[tokio::test]
+async fn the_head_says_whether_a_preferred_order_was_applied() {
+    let upstream = Upstream::of(3).await;
+    let parts = "partition = { param = \"customer\", values = [\"nobody\"] }";
+    let lines = ["", parts, "order = \"any\"\n"].map(|lines| {
+        let pagination = "records = \"$\"\npagination = { type = \"link_header\" }";
+        let parts = if lines.starts_with("order") { format!("{parts}\n{lines}") } else { lines.to_owned() };
+        collection(&upstream.url(), &format!("{pagination}\n{parts}"))
+    });
+    let [plain, listed, any] = &lines;
+    let cases = [
+        (plain, "order=any", [None, Some("accept")]),
+        (listed, "Order=Any", [Some("order=any"), Some("accept, prefer")]),
+        (listed, "return=minimal, order=\"any\"; x", [Some("order=any"), Some("accept, prefer")]),
+        (listed, "order=listed", [Some("order=listed"), Some("accept, prefer")]),
+        (listed, "order=sorted", [None, Some("accept, prefer")]),
+        (any, "order=listed", [Some("order=listed"), Some("accept, prefer")]),
+        (any, "respond-async", [None, Some("accept, prefer")]),
+    ];
+    for version in BOTH {
+        for (configured, prefer, expected) in &cases {
+            let proxy = Proxy::start(configured).await;
+            for method in [Method::HEAD, Method::GET] {
+                let mut request = client::stream("/link/orders");
+                *request.method_mut() = method;
+                request.headers_mut().insert("prefer", prefer.parse().unwrap());
+                let received = client::receive(version, proxy.address, request).await;
+                assert_eq!(received.head.status, 200, "{prefer}");
+                let said = ["preference-applied", "vary"].map(|name| received.header(name));
+                assert_eq!(said, *expected, "{prefer} {configured}");
+            }
+        }
+    }
+    assert!(!upstream.asked().is_empty());
+}
+
+#[tokio::test]
 async fn a_head_request_costs_the_first_page_and_sends_no_body() {
     let upstream = Upstream::of(2_500).await;
     let proxy = Proxy::before(&upstream).await;
