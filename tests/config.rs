@@ -175,6 +175,32 @@ upstream = "a"
 }
 
 #[test]
+fn errors_beside_a_graphql_answers_data_are_looked_for() {
+    let error = |records: &str, param: &str, lines: &str| {
+        let config = read(&format!(
+            "[[collection]]\npath = \"/a\"\nupstream = \"http://a\"\nmethod = \"POST\"\nrecords = \"{records}\"\n{lines}\n\
+             pagination = {{ type = \"cursor\", next = \"next\", param = \"{param}\" }}"
+        ));
+        let pagination = config.unwrap().collections[0].pagination.clone();
+        assert_eq!(read_back(&pagination).unwrap(), *pagination, "{}", written(&pagination));
+        pagination.error.as_ref().map(ToString::to_string)
+    };
+    let errors = Some("errors".to_owned());
+    assert_eq!(error("data.orders.nodes", "body:/variables/after", ""), errors);
+    assert_eq!(error("data.orders.edges[*].node", "body:variables.page.after", ""), errors);
+    assert_eq!(
+        error("data.orders.nodes", "body:variables.after", "error_path = \"extensions.errors\""),
+        Some("extensions.errors".to_owned())
+    );
+    assert_eq!(error("data.orders.nodes", "body:variables.after", "error_path = false"), None);
+    assert_eq!(error("data", "body:variables.after", ""), None, "JSON:API's");
+    assert_eq!(error("data.orders", "body:after", ""), None);
+    assert_eq!(error("orders.data", "body:variables.after", ""), None);
+    let told = read("[[collection]]\npath = \"/a\"\nupstream = \"http://a\"\nerror_path = true").unwrap_err();
+    assert!(told.contains("true is no place\n    hint: write error_path = \"errors\", or false for none"), "{told}");
+}
+
+#[test]
 fn load_reads_a_file_and_its_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");

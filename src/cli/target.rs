@@ -43,6 +43,9 @@ pub(super) struct Target {
     /// Where the upstream says how many records there are: a path or header:NAME
     #[arg(long, value_name = "PATH")]
     total: Option<String>,
+    /// What in a page of status 200 means that it failed, or `false` for nothing [default: `errors` for GraphQL]
+    #[arg(long, value_name = "PATH|false")]
+    error_path: Option<String>,
     /// How many pages are asked for at a time, or `adaptive` [default: 6]
     #[arg(long, value_name = "NUMBER|adaptive")]
     width: Option<String>,
@@ -87,6 +90,7 @@ impl Target {
             key: self.key.clone(),
             page_size: self.page_size.clone(),
             total: self.total.clone(),
+            error_path: self.error_path.clone(),
             partition: self.partition.clone(),
             order: self.order.clone(),
             width: self.width.clone(),

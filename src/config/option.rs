@@ -24,6 +24,8 @@ pub struct Options {
     pub page_size: Option<String>,
     /// `--total`: a path or `header:NAME`.
     pub total: Option<String>,
+    /// `--error-path`: a path, or `false`.
+    pub error_path: Option<String>,
     /// `--partition`: `{ from = …, to = …, … }`, `{ param = …, values = … }` or `{ segment = …, … }`.
     pub partition: Option<String>,
     /// `--order`: `listed` or `any`.
@@ -45,6 +47,7 @@ impl Options {
             ("key", &self.key),
             ("page_size", &self.page_size),
             ("total", &self.total),
+            ("error_path", &self.error_path),
             ("partition", &self.partition),
             ("order", &self.order),
             ("width", &self.width),
@@ -87,6 +90,9 @@ fn value<'a>(key: &str, text: &'a str) -> Result<DeValue<'a>, String> {
         && let Ok(number) = DeValue::parse(text)
     {
         return Ok(number.into_inner());
+    }
+    if key == "error_path" && text == "false" {
+        return Ok(DeValue::Boolean(false));
     }
     if key != "page_size" {
         return Ok(DeValue::String(text.into()));

@@ -50,12 +50,12 @@ pub(super) fn read(table: &Table<'_>) -> Option<Pagination> {
     let partition = table.maybe("partition", partition);
     let order = table.or("order", Order::Listed, order);
     let limits = table.maybe("limits", limits).unwrap_or_default();
-    let error = table.maybe("error_path", value::path);
+    let error = table.get("error_path").map(|node| error_path(&node));
     let Styled { style, more, end, same_token } = styled?;
     let to_be_found = Records { paths: Vec::new(), ..Records::at(Path::root()) };
     let records = records.unwrap_or(to_be_found);
     let records = Records { presence, encoding, validation, whitespace, ..records };
-    Some(Pagination {
+    let pagination = Pagination {
         records,
         key,
         page_size,
@@ -65,11 +65,12 @@ pub(super) fn read(table: &Table<'_>) -> Option<Pagination> {
         total,
         total_pages,
         limits,
-        error,
+        error: None,
         partition,
         order,
         style,
-    })
+    };
+    Some(Pagination { error: error.unwrap_or_else(|| pagination.usual_error()), ..pagination })
 }
 
 /// What the `pagination` key says.
@@ -297,6 +298,15 @@ fn page_size(node: &Node<'_>) -> Option<PageSize> {
             node.refuse("asks for no size", "write value = 100, or max with the most that the upstream gives")
         }
         _ => Some(size),
+    }
+}
+
+/// A path, or `false` where nothing in a page says that it failed.
+fn error_path(node: &Node<'_>) -> Option<Path> {
+    match node.value.as_bool() {
+        Some(false) => None,
+        Some(true) => node.refuse("true is no place", "write error_path = \"errors\", or false for none"),
+        None => value::path(node),
     }
 }
 

@@ -49,7 +49,11 @@ pub fn written(pagination: &Pagination) -> String {
     if !table.0.is_empty() {
         lines.put("limits", table.table());
     }
-    lines.maybe("error_path", error.as_ref().map(path));
+    match (error, pagination.usual_error()) {
+        (Some(at), _) => lines.put("error_path", path(at)),
+        (None, Some(_)) => lines.put("error_path", "false"),
+        (None, None) => {}
+    }
     let allow = lint::to_allow(pagination);
     if !allow.is_empty() {
         lines.put("allow", list(&allow, |name| text(name)));

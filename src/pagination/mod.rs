@@ -19,6 +19,7 @@ use serde_json::Value;
 
 pub use partition::{Order, Partition};
 pub use path::Path;
+use path::Segment;
 use request::BadPlace;
 pub use request::{BodyKind, PageRequest, Param};
 pub use wrong::{Blame, Wrong};
@@ -322,6 +323,21 @@ impl Pagination {
             first.set(param, &Value::from(records), Encode::Plain)?;
         }
         Ok(first)
+    }
+
+    /// What means that a page failed or is partial where nothing is said of it. An answer to a GraphQL query has `errors` beside
+    /// its `data`, under status 200, and what failed of it is `null` or left out (GraphQL, October 2021, §7.1).
+    pub fn usual_error(&self) -> Option<Path> {
+        let starts = |path: &Path, names: &[&str]| match path.segments() {
+            [Segment::Name(first), ..] => names.contains(&first.as_str()),
+            _ => false,
+        };
+        // JSON:API and others keep the records in `data` itself, where partial errors may be notes.
+        let below_data = |path: &Path| starts(path, &["data"]) && path.segments().len() > 1;
+        let answered = !self.records.paths.is_empty() && self.records.paths.iter().all(below_data);
+        let queried = |param: &Param| matches!(param, Param::Body(path) if starts(path, &["variables", "query"]));
+        (answered && self.style.params().into_iter().any(queried))
+            .then(|| Path::of(vec![Segment::Name("errors".to_owned())]))
     }
 
     /// What the pages' requests must have as their body.

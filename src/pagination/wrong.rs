@@ -181,7 +181,9 @@ impl Wrong {
             Self::Unreadable { .. } => {
                 "the upstream cuts characters in two (a lone surrogate is no Unicode); report it there, or configure another value"
             }
-            Self::ErrorInPage { .. } => "the upstream reported this under status 200; see its documentation",
+            Self::ErrorInPage { .. } => {
+                "the upstream reported this under status 200; see its documentation; where its pages are whole in spite of it, set error_path = false"
+            }
             Self::Repeat(_) | Self::AddressRepeats(_) | Self::TokenRepeats | Self::KeyRepeats => {
                 "the upstream ignores the parameter or walks in a circle: check `pagination` (param, key, type); where an unchanged token means the end, set same_token = \"end\""
             }

@@ -83,6 +83,7 @@ impl<'a> Reading<'a> {
         if matches!(pagination.style, Style::Page { .. }) {
             pagination.total_pages = self.total_pages().map(|pages| pages.source);
         }
+        pagination.error = pagination.usual_error();
         Candidate { pagination, why }
     }
 

@@ -220,6 +220,7 @@ fn a_graphql_connection_goes_on_by_the_variable_of_its_query() {
         "cursor data.orders.pageInfo.endCursor → `body:variables.c`, while data.orders.pageInfo.hasNextPage=true"
     );
     assert_eq!(detection.candidates[0].pagination.records.paths, ["data.orders.edges[*].node".parse().unwrap()]);
+    assert_eq!(detection.candidates[0].pagination.error, Some("errors".parse().unwrap()));
 }
 
 #[test]
