@@ -1,11 +1,12 @@
 //! `unpage demo`: an embedded legacy API, the proxy in front of it, and one collection streamed through both.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, header};
+use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -19,7 +20,7 @@ use super::Exit;
 use super::progress::Progress;
 use super::serve::{announce, stopped};
 use crate::config::{Config, Machine};
-use crate::demo::{Legacy, configuration, serve};
+use crate::demo::{Counted, Latency, Legacy, RateLimit, Reset, Says, Script, Scripted, configuration, serve};
 use crate::gateway::Gateway;
 use crate::{server, telemetry};
 
@@ -29,6 +30,9 @@ const COLLECTION: &str = "/cursor/orders";
 /// How many pages are read by hand to measure what one takes.
 const BY_HAND: u64 = 10;
 
+/// How long the loop that everyone writes sleeps when it was too fast.
+const ONE_WINDOW: Duration = Duration::from_secs(1);
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// How many orders the legacy API has
@@ -37,6 +41,9 @@ pub(super) struct Arguments {
     /// How long the legacy API takes for a page
     #[arg(long, default_value = "30ms", value_name = "TIME", value_parser = humantime::parse_duration)]
     latency: Duration,
+    /// How many requests a second the legacy API allows; what is beyond gets 429
+    #[arg(long, value_name = "NUMBER")]
+    rate: Option<NonZeroU32>,
     /// Where the proxy listens; a free port where this one is taken
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: SocketAddr,
@@ -66,8 +73,9 @@ async fn show(arguments: &Arguments) -> Result<(), Trouble> {
     let stop = CancellationToken::new();
     let api = TcpListener::bind(arguments.api_listen).await?;
     let api_address = api.local_addr()?;
-    let legacy = Arc::new(Legacy::of(arguments.records));
-    tokio::spawn(serve(api, Arc::clone(&legacy), arguments.latency, stop.clone().cancelled_owned()));
+    let legacy = Legacy::of(arguments.records);
+    let scripted = Arc::new(Mutex::new(Scripted::new(legacy.clone(), arguments.script())));
+    tokio::spawn(serve(api, Arc::clone(&scripted), stop.clone().cancelled_owned()));
     let proxy = match TcpListener::bind(arguments.listen).await {
         Ok(listener) => listener,
         Err(_) => TcpListener::bind(SocketAddr::from((arguments.listen.ip(), 0))).await?,
@@ -86,9 +94,9 @@ async fn show(arguments: &Arguments) -> Result<(), Trouble> {
     );
     eprintln!("unpage stands in front of it at http://{proxy_address}{COLLECTION}.\n");
     let by_hand = page_by_hand(api_address, &legacy).await?;
-    let asked_before = legacy.asked();
+    let asked_before = asked(&scripted);
     let streamed = stream(proxy_address, arguments.records).await?;
-    tell(&streamed, by_hand, &legacy, asked_before);
+    tell(&streamed, by_hand, &legacy, asked(&scripted) - asked_before);
     if !arguments.once {
         invite(proxy_address, api_address);
         stopped().await;
@@ -96,6 +104,22 @@ async fn show(arguments: &Arguments) -> Result<(), Trouble> {
     stop.cancel();
     proxying.await?;
     Ok(())
+}
+
+impl Arguments {
+    fn script(&self) -> Script {
+        let limit = self.rate.map(|rate| RateLimit {
+            counted: Counted::FixedWindow,
+            says: vec![Says::RetryAfter, Says::XRateLimit(Reset::Delta)],
+            ..RateLimit::per_second(rate.get())
+        });
+        Script { latency: Latency::fixed(self.latency), limit, ..Script::default() }
+    }
+}
+
+/// How many requests the legacy API has had.
+fn asked(scripted: &Mutex<Scripted>) -> usize {
+    scripted.lock().unwrap_or_else(PoisonError::into_inner).log().count()
 }
 
 /// What a stream through the proxy showed.
@@ -137,7 +161,11 @@ async fn page_by_hand(api: SocketAddr, legacy: &Legacy) -> Result<Duration, Trou
     let begun = Instant::now();
     let mut pages = 0;
     for _ in 0..BY_HAND {
-        let response = client.get(format!("http://{api}{COLLECTION}{cursor}").parse()?).await?;
+        let mut response = client.get(format!("http://{api}{COLLECTION}{cursor}").parse()?).await?;
+        while response.status() == StatusCode::TOO_MANY_REQUESTS {
+            tokio::time::sleep(ONE_WINDOW).await;
+            response = client.get(format!("http://{api}{COLLECTION}{cursor}").parse()?).await?;
+        }
         let page: serde_json::Value = serde_json::from_slice(&response.into_body().collect().await?.to_bytes())?;
         pages += 1;
         match page["meta"]["next_cursor"].as_str() {
@@ -152,12 +180,12 @@ async fn page_by_hand(api: SocketAddr, legacy: &Legacy) -> Result<Duration, Trou
     Ok(begun.elapsed() / pages * u32::try_from(all).unwrap_or(u32::MAX))
 }
 
-fn tell(streamed: &Streamed, by_hand: Duration, legacy: &Legacy, asked_before: u64) {
+fn tell(streamed: &Streamed, by_hand: Duration, legacy: &Legacy, asked: usize) {
     let seconds = |time: Duration| format!("{:.2} s", time.as_secs_f64());
     let Streamed { records, bytes, first, whole } = streamed;
     eprintln!("streamed      {} records, {} in {}", HumanCount(*records), HumanBytes(*bytes), seconds(*whole));
     eprintln!("first record  after {}", seconds(*first));
-    eprintln!("requests      {} pages of up to {} records", legacy.asked() - asked_before, legacy.max_page);
+    eprintln!("requests      {} pages of up to {} records", asked, legacy.max_page);
     eprintln!(
         "by hand       {} for {} pages of {} records (reckoned from {} of them, just measured)",
         seconds(by_hand),

@@ -7,6 +7,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::ask::Window;
+use super::calendar::Calendar;
+use super::orders::Dated;
+use super::quirks;
 use super::token;
 
 /// Stands in an envelope where the orders go; no other text in an envelope is the same.
@@ -32,6 +35,10 @@ pub(super) enum Shape {
     /// An array of GraphQL edges, with the order as the node.
     Edges,
 }
+
+/// How many orders a response holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Orders(pub(super) u64);
 
 /// Why a question is not answered.
 #[derive(Debug)]
@@ -69,35 +76,38 @@ impl Answer {
         self
     }
 
-    /// The bytes.
-    pub(super) fn into_response(self) -> Response<Bytes> {
+    /// The bytes, with the times of this calendar; how many orders they hold is an extension of the response.
+    pub(super) fn into_response(mut self, calendar: &Calendar) -> Response<Bytes> {
+        quirks::without_absent(&mut self.envelope);
         let envelope = self.envelope.to_string();
         let body = match envelope.split_once(&format!("\"{ORDERS}\"")) {
-            Some((before, after)) => self.filled(before, after).expect("a `String` takes every text"),
+            Some((before, after)) => self.filled(before, after, calendar).expect("a `String` takes every text"),
             None => envelope,
         };
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
+        response.extensions_mut().insert(Orders(self.window.orders().count() as u64));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }
 
-    fn filled(&self, before: &str, after: &str) -> Result<String, fmt::Error> {
+    fn filled(&self, before: &str, after: &str, calendar: &Calendar) -> Result<String, fmt::Error> {
         let (open, close) = match self.shape {
             Shape::Elements | Shape::Edges => ('[', ']'),
             Shape::Values => ('{', '}'),
         };
         let mut body = String::from(before);
         body.push(open);
-        for order in self.window.orders() {
-            if order.0 > self.window.skip + 1 {
+        for (nth, order) in self.window.orders().enumerate() {
+            if nth > 0 {
                 body.push(',');
             }
+            let dated = Dated(order, calendar);
             match self.shape {
-                Shape::Elements => write!(body, "{order}")?,
-                Shape::Values => write!(body, r#""{}":{order}"#, order.id())?,
-                Shape::Edges => write!(body, r#"{{"cursor":"{}","node":{order}}}"#, token::write(order.0))?,
+                Shape::Elements => write!(body, "{dated}")?,
+                Shape::Values => write!(body, r#""{}":{dated}"#, order.id())?,
+                Shape::Edges => write!(body, r#"{{"cursor":"{}","node":{dated}}}"#, token::write(order.0))?,
             }
         }
         body.push(close);

@@ -8,6 +8,8 @@ use url::form_urlencoded;
 use super::Legacy;
 use super::answer::Refusal;
 use super::orders::Order;
+use super::quirks::Quirks;
+use super::select::Selection;
 use super::token;
 
 /// One request, its parameters read.
@@ -28,12 +30,16 @@ enum Params {
     Json(Map<String, Value>),
 }
 
-/// The orders after the first `skip`, up to and with number `end`, of `total`; `skip` ≤ `end` ≤ `total`.
+/// The orders after the first `skip`, up to and with the one at `end`, of `total` in the selection; `skip` ≤ `end` ≤ `total`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Window {
     pub(super) skip: u64,
     pub(super) end: u64,
     pub(super) total: u64,
+    /// How many were asked for; ≥ `end` − `skip`.
+    size: u64,
+    selection: Selection,
+    quirks: Quirks,
 }
 
 /// A window that was asked for by its page number.
@@ -103,6 +109,18 @@ impl<'a> Ask<'a> {
         value.map(Some).ok_or_else(|| Refusal::bad(format!("`{name}` must be {kind}: {sent}")))
     }
 
+    /// A parameter as it is spelled, be it a text or a number.
+    pub(super) fn spelled(&self, name: &str) -> Option<String> {
+        match &self.params {
+            Params::Query(pairs) => pairs.iter().find(|(found, _)| found == name).map(|(_, text)| text.clone()),
+            Params::Json(members) => match members.get(name)? {
+                Value::Null => None,
+                Value::String(text) => Some(text.clone()),
+                value => Some(value.to_string()),
+            },
+        }
+    }
+
     /// A page size: what [`Legacy::page_size`] makes of the one that is sent.
     pub(super) fn size(&self, name: &str) -> Result<u64, Refusal> {
         match self.number(name)? {
@@ -112,29 +130,50 @@ impl<'a> Ask<'a> {
     }
 
     /// `size` orders, or as many as there are, after the first `skip`.
-    pub(super) fn window(&self, skip: u64, size: u64) -> Window {
-        let total = self.legacy.records;
+    pub(super) fn window(&self, skip: u64, size: u64) -> Result<Window, Refusal> {
+        Ok(self.window_of(Selection::of(self)?, skip, size))
+    }
+
+    fn window_of(&self, selection: Selection, skip: u64, size: u64) -> Window {
+        let total = selection.count;
         let skip = skip.min(total);
-        Window { skip, end: skip.saturating_add(size).min(total), total }
+        Window { skip, end: skip.saturating_add(size).min(total), total, size, selection, quirks: self.legacy.quirks }
+    }
+
+    /// The same for a number that the client reckons with: past the end, some APIs refuse it.
+    pub(super) fn counted(&self, skip: u64, size: u64) -> Result<Window, Refusal> {
+        let window = self.window(skip, size)?;
+        match self.legacy.quirks.past_end {
+            Some(status) if skip > 0 && skip >= window.total => {
+                Err(Refusal::new(status, format!("there are only {} orders: {skip}", window.total)))
+            }
+            _ => Ok(window),
+        }
     }
 
     /// The window of a page number and a page size; pages count from 1.
     pub(super) fn numbered(&self, page: &str, size: &str) -> Result<Numbered, Refusal> {
         let (number, size) = (self.number(page)?.unwrap_or(1), self.size(size)?);
         let before = number.checked_sub(1).ok_or_else(|| Refusal::bad(format!("`{page}` counts from 1")))?;
-        let window = self.window(before.saturating_mul(size), size);
+        let window = self.counted(before.saturating_mul(size), size)?;
         Ok(Numbered { window, page: number, size, pages: window.total.div_ceil(size).max(1) })
     }
 
     /// The window after a token.
     pub(super) fn after(&self, name: &str, size: &str) -> Result<Window, Refusal> {
-        let skip = match self.text(name)? {
+        let number = match self.text(name)? {
             Some(text) => token::read(text)
                 .filter(|number| *number <= self.legacy.records)
                 .ok_or_else(|| Refusal::bad(format!("`{name}` is not a token of this collection's: {text}")))?,
-            None => 0,
+            None => return self.window(0, self.size(size)?),
         };
-        Ok(self.window(skip, self.size(size)?))
+        self.behind(Order(number), self.size(size)?)
+    }
+
+    /// `size` orders, or as many as there are, that are listed after this one.
+    pub(super) fn behind(&self, order: Order, size: u64) -> Result<Window, Refusal> {
+        let selection = Selection::of(self)?;
+        Ok(self.window_of(selection, selection.up_to(order.0), size))
     }
 
     /// Scheme and authority as the client wrote them: what absolute links begin with.
@@ -158,11 +197,40 @@ impl<'a> Ask<'a> {
 impl Window {
     /// The orders in it.
     pub(super) fn orders(&self) -> impl Iterator<Item = Order> + use<> {
-        (self.skip..self.end).map(|before| Order(before + 1))
+        let Self { skip, end, selection, quirks, .. } = *self;
+        let from = if quirks.empty == Some(self.index()) { end } else { skip.saturating_sub(quirks.overlap) };
+        (from..end).map(move |place| selection.order(place))
     }
 
     /// The token of the next page, unless this is the last.
     pub(super) fn next(&self) -> Option<String> {
-        (self.end < self.total).then(|| token::write(self.end))
+        let turned = self.quirks.circle.filter(|tokens| *tokens == self.index()).map(|_| self.size.min(self.total));
+        (self.end < self.total).then(|| self.token(turned.unwrap_or(self.end)))
+    }
+
+    /// The token of the place behind these orders, of which there are some.
+    pub(super) fn token_of_end(&self) -> Option<String> {
+        (self.end > self.skip).then(|| self.token(self.end))
+    }
+
+    fn token(&self, end: u64) -> String {
+        token::write(self.selection.order(end - 1).0)
+    }
+
+    /// Which page it is, counted from 0, if all are of its size.
+    fn index(&self) -> u64 {
+        self.skip / self.size.max(1)
+    }
+
+    /// What the API says of how many orders there are.
+    pub(super) fn told(&self) -> Value {
+        let total = self.quirks.total;
+        total.told(total.records(self.total), self.skip)
+    }
+
+    /// What it says of how many pages there are; an empty collection has one.
+    pub(super) fn told_pages(&self) -> Value {
+        let total = self.quirks.total;
+        total.told(total.records(self.total).div_ceil(self.size).max(1), self.skip)
     }
 }

@@ -5,16 +5,17 @@ use serde_json::json;
 
 use super::answer::{Answer, ORDERS, Refusal};
 use super::ask::{Ask, Window};
+use super::quirks;
 
 /// As fastapi-pagination: empty past the end.
 pub(super) fn page(ask: &Ask<'_>) -> Result<Answer, Refusal> {
     let at = ask.numbered("page", "size")?;
     let envelope = json!({
         "items": ORDERS,
-        "total": at.window.total,
+        "total": at.window.told(),
         "page": at.page,
         "size": at.size,
-        "pages": at.pages,
+        "pages": at.window.told_pages(),
     });
     Ok(Answer::page(at.window, envelope))
 }
@@ -22,30 +23,29 @@ pub(super) fn page(ask: &Ask<'_>) -> Result<Answer, Refusal> {
 /// The number of orders to leave out, and how many to give.
 pub(super) fn offset(ask: &Ask<'_>) -> Result<Answer, Refusal> {
     let (offset, limit) = (ask.number("offset")?.unwrap_or(0), ask.size("limit")?);
-    let window = ask.window(offset, limit);
-    let envelope = json!({ "items": ORDERS, "limit": limit, "offset": offset, "total": window.total });
+    let window = ask.counted(offset, limit)?;
+    let envelope = json!({ "items": ORDERS, "limit": limit, "offset": offset, "total": window.told() });
     Ok(Answer::page(window, envelope))
 }
 
 /// As PostgREST, and as Heroku without a `Range`: what isn't the whole is 206.
 pub(super) fn range(ask: &Ask<'_>) -> Result<Answer, Refusal> {
-    let window = match asked_range(ask)? {
-        Some((first, _)) if first >= ask.legacy.records => {
-            let answer = Answer::from(Refusal::new(
-                StatusCode::RANGE_NOT_SATISFIABLE,
-                format!("the range begins past the end of {} orders: {first}", ask.legacy.records),
-            ));
-            return Ok(answer.header(header::CONTENT_RANGE, &format!("items */{}", ask.legacy.records)));
-        }
-        Some((first, size)) => ask.window(first, ask.legacy.page_size(Some(size))),
-        None => ask.window(0, ask.legacy.page_size(None)),
-    };
+    let asked = asked_range(ask)?;
+    let size = ask.legacy.page_size(asked.map(|(_, size)| size));
+    let first = asked.map_or(0, |(first, _)| first);
+    let window = ask.window(first, size)?;
+    let told = quirks::in_header(&window.told()).unwrap_or_else(|| "*".to_owned());
+    if asked.is_some() && first >= window.total {
+        let message = format!("the range begins past the end of {} orders: {first}", window.total);
+        let answer = Answer::from(Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, message));
+        return Ok(answer.header(header::CONTENT_RANGE, &format!("items */{told}")));
+    }
     let answer = Answer::page(window, json!(ORDERS)).header(header::ACCEPT_RANGES, "items");
     Ok(match window {
-        Window { skip: 0, end, total } if end == total => answer,
-        Window { skip, end, total } => answer
+        Window { skip: 0, end, total, .. } if end == total => answer,
+        Window { skip, end, .. } => answer
             .status(StatusCode::PARTIAL_CONTENT)
-            .header(header::CONTENT_RANGE, &format!("items {skip}-{}/{total}", end - 1)),
+            .header(header::CONTENT_RANGE, &format!("items {skip}-{}/{told}", end - 1)),
     })
 }
 
@@ -64,6 +64,6 @@ fn asked_range(ask: &Ask<'_>) -> Result<Option<(u64, u64)>, Refusal> {
 
 /// One page that seems to be all there is; only its total says that it was cut at the most that a page holds.
 pub(super) fn none(ask: &Ask<'_>) -> Result<Answer, Refusal> {
-    let window = ask.window(0, ask.legacy.max_page);
-    Ok(Answer::page(window, json!({ "orders": ORDERS, "total": window.total })))
+    let window = ask.window(0, ask.legacy.page_size(Some(u64::MAX)))?;
+    Ok(Answer::page(window, json!({ "orders": ORDERS, "total": window.told() })))
 }

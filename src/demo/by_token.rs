@@ -5,7 +5,6 @@ use serde_json::json;
 use super::answer::{Answer, ORDERS, Refusal, Shape};
 use super::ask::Ask;
 use super::orders::Order;
-use super::token;
 
 /// The token is null at the end.
 pub(super) fn cursor(ask: &Ask<'_>) -> Result<Answer, Refusal> {
@@ -23,7 +22,7 @@ pub(super) fn values(ask: &Ask<'_>) -> Result<Answer, Refusal> {
 /// As HubSpot's search: the token's whole object is absent at the end.
 pub(super) fn search(ask: &Ask<'_>) -> Result<Answer, Refusal> {
     let window = ask.after("after", "limit")?;
-    let mut envelope = json!({ "total": window.total, "results": ORDERS });
+    let mut envelope = json!({ "total": window.told(), "results": ORDERS });
     if let Some(next) = window.next() {
         envelope["paging"] = json!({ "next": { "after": next } });
     }
@@ -41,10 +40,10 @@ pub(super) fn graphql(ask: &Ask<'_>) -> Result<Answer, Refusal> {
         }
     };
     let orders = json!({
-        "totalCount": window.total,
+        "totalCount": window.told(),
         "edges": ORDERS,
         "pageInfo": {
-            "endCursor": (window.end > window.skip).then(|| token::write(window.end)),
+            "endCursor": window.next().or_else(|| window.token_of_end()),
             "hasNextPage": window.end < window.total,
         },
     });
@@ -53,14 +52,14 @@ pub(super) fn graphql(ask: &Ask<'_>) -> Result<Answer, Refusal> {
 
 /// As Stripe: the last order's id is the token, and an id that no order has is refused.
 pub(super) fn keyset(ask: &Ask<'_>) -> Result<Answer, Refusal> {
-    let skip = match ask.text("starting_after")? {
+    let window = match ask.text("starting_after")? {
         Some(id) => {
             let known = Order::of_id(id).filter(|order| (1..=ask.legacy.records).contains(&order.0));
-            known.ok_or_else(|| Refusal::bad(format!("`starting_after` is no order's id: {id}")))?.0
+            let order = known.ok_or_else(|| Refusal::bad(format!("`starting_after` is no order's id: {id}")))?;
+            ask.behind(order, ask.size("limit")?)?
         }
-        None => 0,
+        None => ask.window(0, ask.size("limit")?)?,
     };
-    let window = ask.window(skip, ask.size("limit")?);
     let envelope = json!({
         "object": "list",
         "has_more": window.end < window.total,

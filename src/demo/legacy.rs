@@ -1,7 +1,5 @@
 //! The legacy API as a pure function from a request to its response.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, Uri, header};
 use mediatype::names::{_STAR, APPLICATION, JSON, Q};
@@ -9,10 +7,13 @@ use mediatype::{MediaTypeList, Name, ReadParams};
 
 use super::answer::{Answer, Refusal};
 use super::ask::Ask;
+use super::calendar::Calendar;
 use super::collections::{COLLECTIONS, INDEX};
+use super::quirks::Quirks;
+use super::select::Listing;
 
 /// The legacy API: one collection of made-up orders under every pagination type.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Legacy {
     /// How many orders there are.
     pub records: u64,
@@ -20,7 +21,12 @@ pub struct Legacy {
     pub default_page: u64,
     /// The most orders that a page has, whatever the client says; 0 counts as 1.
     pub max_page: u64,
-    asked: AtomicU64,
+    /// When the orders were made.
+    pub calendar: Calendar,
+    /// In which order they are listed.
+    pub listing: Listing,
+    /// What the API does wrong.
+    pub quirks: Quirks,
 }
 
 impl Legacy {
@@ -29,12 +35,20 @@ impl Legacy {
 
     /// An API of so many orders, in pages of 100 or as many up to 1,000 as are asked for.
     pub fn of(records: u64) -> Self {
-        Self { records, default_page: 100, max_page: Self::MAX_PAGE, asked: AtomicU64::new(0) }
+        Self {
+            records,
+            default_page: 100,
+            max_page: Self::MAX_PAGE,
+            calendar: Calendar::default(),
+            listing: Listing::default(),
+            quirks: Quirks::default(),
+        }
     }
 
-    /// How many requests [`serve`](super::serve) has passed on to this API.
-    pub fn asked(&self) -> u64 {
-        self.asked.load(Ordering::Relaxed)
+    /// An API of [`Calendar::skewed`]'s orders: 100, 1,000 and 1,000,000 in three years.
+    pub fn skewed() -> Self {
+        let calendar = Calendar::skewed();
+        Self { calendar: calendar.clone(), ..Self::of(calendar.orders().unwrap_or_default()) }
     }
 
     /// How many orders a page has, given what the client asks for: never more than the most, without a word about it.
@@ -42,13 +56,9 @@ impl Legacy {
         asked.unwrap_or(self.default_page).min(self.max_page).max(1)
     }
 
-    pub(super) fn count(&self) {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// The response to a request; the same for the same request, always.
     pub fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Response<Bytes> {
-        self.routed(method, uri, headers, body).unwrap_or_else(Answer::from).into_response()
+        self.routed(method, uri, headers, body).unwrap_or_else(Answer::from).into_response(&self.calendar)
     }
 
     fn routed(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Answer, Refusal> {

@@ -1,7 +1,8 @@
 //! Orders that are made up on the fly: the same number always gives the same bytes, and none is kept.
 
 use std::fmt;
-use std::time::{Duration, UNIX_EPOCH};
+
+use super::calendar::{Calendar, Stamped};
 
 /// An order by its number, counted from 1; displays as compact JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,13 +21,23 @@ impl Order {
     }
 }
 
+/// An order as an API with this calendar gives it; displays as compact JSON.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dated<'a>(pub(super) Order, pub(super) &'a Calendar);
+
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(number) = *self;
-        let dice = scattered(number);
-        let created = humantime::format_rfc3339_seconds(UNIX_EPOCH + created(number));
-        write!(f, r#"{{"id":"{}","sequence":{},"#, self.id(), BEYOND_DOUBLES.saturating_add(number))?;
-        write!(f, r#""created":"{created}","status":"{}","#, pick(&STATUSES, dice))?;
+        Dated(*self, &Calendar::default()).fmt(f)
+    }
+}
+
+impl fmt::Display for Dated<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(order, calendar) = *self;
+        let dice = scattered(order.0);
+        let created = Stamped(calendar.at(order), calendar.stamp);
+        write!(f, r#"{{"id":"{}","sequence":{},"#, order.id(), BEYOND_DOUBLES.saturating_add(order.0))?;
+        write!(f, r#""created":{created},"status":"{}","#, pick(&STATUSES, dice))?;
         let customer = dice % 90_000;
         let name = pick(&NAMES, customer);
         write!(f, r#""customer":{{"id":"cus_{customer:05}","name":"{name}"}},"lines":["#)?;
@@ -44,7 +55,7 @@ impl fmt::Display for Order {
 }
 
 /// 2^53 + 1: from here on a double holds only every other whole number.
-const BEYOND_DOUBLES: u64 = 9_007_199_254_740_993;
+pub(super) const BEYOND_DOUBLES: u64 = 9_007_199_254_740_993;
 
 /// Texts are spelled as they go out: a reader that re-serialises them changes their bytes.
 const STATUSES: [&str; 4] = ["paid", "shipped", "refunded", "open"];
@@ -59,14 +70,8 @@ const NOTES: [&str; 6] = [
     "]}, {[",
 ];
 
-/// When the order was made, since 1970: three orders share each moment, so that a sort by time has ties.
-fn created(number: u64) -> Duration {
-    // Bounded, because a calendar has an end and numbers have none.
-    Duration::from_secs(1_546_300_800 + 37 * (number / 3).min(1 << 32))
-}
-
 /// Bits that look random and depend on the number alone (the finaliser of `SplitMix64`).
-fn scattered(number: u64) -> u64 {
+pub(super) fn scattered(number: u64) -> u64 {
     let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

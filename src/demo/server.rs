@@ -1,13 +1,16 @@
-//! The legacy API on a socket, as slow as legacy APIs are.
+//! A scripted API on a socket.
 
-use std::convert::Infallible;
+use std::future::pending;
 use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use futures_util::{StreamExt, stream};
+use http::{Request, Response, StatusCode, header};
+use http_body::Frame;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, Limited, StreamBody};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -16,8 +19,9 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::Legacy;
 use super::answer::{Answer, Refusal};
+use super::calendar::Calendar;
+use super::scripted::{Delivery, Reply, Scripted};
 
 /// The most that a request's body may have.
 const MAX_BODY: usize = 1 << 20;
@@ -28,9 +32,28 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait when no connection can be accepted: the cause, mostly too many open files, doesn't pass at once.
 const BREATH: Duration = Duration::from_millis(50);
 
-/// Serves over HTTP/1.1 and h2c, each answer `latency` after its request, until `shutdown`; then lets the answers under
-/// way finish.
-pub async fn serve(listener: TcpListener, legacy: Arc<Legacy>, latency: Duration, shutdown: impl Future<Output = ()>) {
+/// How much of a slow body leaves at a time.
+const PIECE: Duration = Duration::from_millis(20);
+
+/// The body of an answer, which may break.
+type Body = UnsyncBoxBody<Bytes, Broken>;
+
+/// The script wants the connection to break here.
+#[derive(Debug, thiserror::Error)]
+#[error("the script ends the connection here")]
+struct Broken;
+
+/// A scripted API and the clock that it goes by.
+#[derive(Clone, Debug)]
+struct Clocked {
+    scripted: Arc<Mutex<Scripted>>,
+    start: Instant,
+}
+
+/// Serves over HTTP/1.1 and h2c, by the script and from its start on, until `shutdown`; then lets the answers under way
+/// finish.
+pub async fn serve(listener: TcpListener, scripted: Arc<Mutex<Scripted>>, shutdown: impl Future<Output = ()>) {
+    let clocked = Clocked::started(scripted);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -41,7 +64,7 @@ pub async fn serve(listener: TcpListener, legacy: Arc<Legacy>, latency: Duration
             Some(_ended) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(stream, Arc::clone(&legacy), latency, &graceful));
+                    connections.spawn(connection(stream, clocked.clone(), &graceful));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the demo's upstream can't accept a connection");
@@ -57,16 +80,11 @@ pub async fn serve(listener: TcpListener, legacy: Arc<Legacy>, latency: Duration
     }
 }
 
-fn connection(
-    stream: TcpStream,
-    legacy: Arc<Legacy>,
-    latency: Duration,
-    graceful: &GracefulShutdown,
-) -> impl Future<Output = ()> + use<> {
+fn connection(stream: TcpStream, clocked: Clocked, graceful: &GracefulShutdown) -> impl Future<Output = ()> + use<> {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "the demo's client is gone already");
     }
-    let service = service_fn(move |request| slowly(Arc::clone(&legacy), latency, request));
+    let service = service_fn(move |request| answer(clocked.clone(), request));
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new());
     let connection = graceful.watch(server.serve_connection(TokioIo::new(stream), service).into_owned());
@@ -77,29 +95,115 @@ fn connection(
     }
 }
 
-async fn slowly(
-    legacy: Arc<Legacy>,
-    latency: Duration,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    legacy.count();
+async fn answer(clocked: Clocked, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
     let (head, body) = request.into_parts();
-    let body = Limited::new(body, MAX_BODY).collect().await;
-    tokio::time::sleep(latency).await;
-    let response = match body {
-        Ok(body) => legacy.answer(&head.method, &head.uri, &head.headers, &body.to_bytes()),
+    let body = match Limited::new(body, MAX_BODY).collect().await {
+        Ok(body) => body.to_bytes(),
         Err(error) => {
             let message = format!("send a whole body of at most {MAX_BODY} bytes: {error}");
-            Answer::from(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message)).into_response()
+            let refusal = Answer::from(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+            return Ok(refusal.into_response(&Calendar::default()).map(whole));
         }
     };
-    Ok(response.map(Full::new))
+    let (reply, in_flight, asked) = clocked.ask(&Request::from_parts(head, body));
+    let Reply { after, response, delivery, .. } = reply;
+    tokio::time::sleep(after.saturating_sub(asked.elapsed())).await;
+    let (mut head, body) = response.into_parts();
+    // Told, so that half of it is seen to be half.
+    head.headers.insert(header::CONTENT_LENGTH, body.len().into());
+    let body = match delivery {
+        Delivery::Close => return Err(Broken),
+        Delivery::Whole => whole(body),
+        Delivery::Paced(rate) => paced(body, rate),
+        Delivery::Cut => half(&body, broken()),
+        Delivery::Stall => half(&body, pending()),
+    };
+    Ok(Response::from_parts(head, in_flight.through(body)))
+}
+
+impl Clocked {
+    fn started(scripted: Arc<Mutex<Scripted>>) -> Self {
+        let clocked = Self { scripted, start: Instant::now() };
+        // A clock before 1970 is as wrong as 1970 itself.
+        clocked.lock().script_mut().epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        clocked
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Scripted> {
+        // What a panic left behind is a log that lacks an entry.
+        self.scripted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks now, and tells when that was: making the answer counts as part of the time that it takes.
+    fn ask(&self, request: &Request<Bytes>) -> (Reply, InFlight, Instant) {
+        let mut scripted = self.lock();
+        let now = Instant::now();
+        let reply = scripted.ask(now - self.start, request);
+        let in_flight = InFlight { clocked: self.clone(), id: reply.id };
+        (reply, in_flight, now)
+    }
+}
+
+/// A request whose answer has not left; it ends with this value.
+#[derive(Debug)]
+struct InFlight {
+    clocked: Clocked,
+    id: u64,
+}
+
+impl InFlight {
+    /// A body that keeps the request in flight until it has left.
+    fn through(self, body: Body) -> Body {
+        body.map_frame(move |frame| {
+            let _held = &self;
+            frame
+        })
+        .boxed_unsync()
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.clocked.lock().finished(self.id);
+    }
+}
+
+fn whole(body: Bytes) -> Body {
+    Full::new(body).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body that leaves in pieces.
+fn paced(body: Bytes, rate: u64) -> Body {
+    let piece = (rate as f64 * PIECE.as_secs_f64()).ceil() as usize;
+    let start = tokio::time::Instant::now();
+    let pieces = stream::unfold((body, 0_u64), move |(mut body, sent)| async move {
+        if body.is_empty() {
+            return None;
+        }
+        let next = body.split_to(piece.min(body.len()));
+        let sent = sent + next.len() as u64;
+        tokio::time::sleep_until(start + Duration::from_secs_f64(sent as f64 / rate as f64)).await;
+        Some((Ok(Frame::data(next)), (body, sent)))
+    });
+    StreamBody::new(pieces).boxed_unsync()
+}
+
+/// An error, once hyper has had a turn to send what came before it.
+async fn broken() -> Result<Frame<Bytes>, Broken> {
+    tokio::task::yield_now().await;
+    Err(Broken)
+}
+
+/// Half of a body, and then what comes of this.
+fn half(body: &Bytes, then: impl Future<Output = Result<Frame<Bytes>, Broken>> + Send + 'static) -> Body {
+    let half = body.slice(..body.len() / 2);
+    let first = stream::once(async { Ok(Frame::data(half)) });
+    StreamBody::new(first.chain(stream::once(then))).boxed_unsync()
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
-    use std::time::Instant;
 
     use http::{Method, Version};
     use hyper_util::client::legacy::{Client, connect::HttpConnector};
@@ -107,25 +211,35 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use super::*;
-    use crate::demo::Order;
+    use crate::demo::{Fault, Harm, Latency, Legacy, Log, On, Order, Script};
 
     const LATENCY: Duration = Duration::from_millis(20);
 
     struct Served {
-        legacy: Arc<Legacy>,
+        scripted: Arc<Mutex<Scripted>>,
         address: SocketAddr,
         stop: oneshot::Sender<()>,
         server: JoinHandle<()>,
     }
 
-    async fn served() -> Served {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let legacy = Arc::new(Legacy::of(2));
-        let (stop, stopped) = oneshot::channel::<()>();
-        let shutdown = async { stopped.await.unwrap_or_default() };
-        let server = tokio::spawn(serve(listener, Arc::clone(&legacy), LATENCY, shutdown));
-        Served { legacy, address, stop, server }
+    impl Served {
+        async fn with(script: Script) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let scripted = Arc::new(Mutex::new(Scripted::new(Legacy::of(2), script)));
+            let (stop, stopped) = oneshot::channel::<()>();
+            let shutdown = async { stopped.await.unwrap_or_default() };
+            let server = tokio::spawn(serve(listener, Arc::clone(&scripted), shutdown));
+            Self { scripted, address, stop, server }
+        }
+
+        fn log(&self) -> Log {
+            self.scripted.lock().unwrap().log().clone()
+        }
+
+        async fn get(&self, target: &str) -> Result<Response<Incoming>, hyper_util::client::legacy::Error> {
+            client().get(format!("http://{}{target}", self.address).parse().unwrap()).await
+        }
     }
 
     fn client() -> Client<HttpConnector, Full<Bytes>> {
@@ -134,7 +248,8 @@ mod tests {
 
     #[tokio::test]
     async fn answers_late_over_both_versions() {
-        let Served { legacy, address, stop: _stop, .. } = served().await;
+        let served = Served::with(Script { latency: Latency::fixed(LATENCY), ..Script::default() }).await;
+        let address = served.address;
         let http2 = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
         for (client, version) in [(client(), Version::HTTP_11), (http2, Version::HTTP_2)] {
             let begun = Instant::now();
@@ -147,29 +262,61 @@ mod tests {
             let page = format!(r#"{{"count":2,"next":"{next}","previous":null,"results":[{}]}}"#, Order(1));
             assert_eq!(body, page);
         }
-        assert_eq!(legacy.asked(), 2);
+        assert_eq!((served.log().count(), served.log().most_in_flight()), (2, 1));
     }
 
     #[tokio::test]
     async fn what_is_under_way_is_answered_before_the_stop() {
-        let Served { legacy, address, stop, server } = served().await;
-        let uri = format!("http://{address}/link/orders").parse().unwrap();
+        let served = Served::with(Script { latency: Latency::fixed(LATENCY), ..Script::default() }).await;
+        let uri = format!("http://{}/link/orders", served.address).parse().unwrap();
         let asked = tokio::spawn(client().get(uri));
-        while legacy.asked() == 0 {
+        while served.log().count() == 0 {
             tokio::task::yield_now().await;
         }
-        stop.send(()).unwrap();
+        served.stop.send(()).unwrap();
         assert_eq!(asked.await.unwrap().unwrap().status(), StatusCode::OK);
-        server.await.unwrap();
-        assert!(TcpStream::connect(address).await.is_err(), "the listener is closed");
+        served.server.await.unwrap();
+        assert!(TcpStream::connect(served.address).await.is_err(), "the listener is closed");
     }
 
     #[tokio::test]
     async fn a_body_without_an_end_is_refused() {
-        let Served { address, stop: _stop, .. } = served().await;
+        let served = Served::with(Script::default()).await;
         let body = Full::from(vec![b' '; MAX_BODY + 1]);
-        let request = Request::builder().method(Method::POST).uri(format!("http://{address}/search/orders")).body(body);
+        let uri = format!("http://{}/search/orders", served.address);
+        let request = Request::builder().method(Method::POST).uri(uri).body(body);
         let response = client().request(request.unwrap()).await.unwrap();
         assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+
+    #[tokio::test]
+    async fn each_harm_is_seen_and_the_next_attempt_is_good() {
+        let harms = [Harm::Cut, Harm::Garbage, Harm::Stall, Harm::Close];
+        let faults = harms.iter().enumerate().map(|(nth, harm)| Fault {
+            on: On::Every,
+            attempts: nth as u64 + 1..=nth as u64 + 1,
+            harm: *harm,
+        });
+        let served = Served::with(Script { faults: faults.collect(), ..Script::default() }).await;
+        let cut = served.get("/offset/orders").await.unwrap().into_body().collect().await;
+        assert!(cut.is_err(), "half of a body is no body");
+        let garbage = served.get("/offset/orders").await.unwrap().into_body().collect().await.unwrap().to_bytes();
+        assert!(serde_json::from_slice::<serde_json::Value>(&garbage).is_err());
+        let mut stalled = served.get("/offset/orders").await.unwrap().into_body();
+        let first = stalled.frame().await.unwrap().unwrap().into_data().unwrap();
+        drop(stalled);
+        assert!(served.get("/offset/orders").await.is_err(), "closed before the head");
+        let whole = served.get("/offset/orders").await.unwrap().into_body().collect().await.unwrap().to_bytes();
+        assert!(whole.starts_with(&first) && first.len() == whole.len() / 2);
+        assert_eq!(served.log().count(), 5);
+    }
+
+    #[tokio::test]
+    async fn a_slow_body_is_whole_in_the_end() {
+        let served = Served::with(Script { bytes_per_second: Some(10_000), ..Script::default() }).await;
+        let begun = Instant::now();
+        let body = served.get("/offset/orders").await.unwrap().into_body().collect().await.unwrap().to_bytes();
+        assert!(begun.elapsed() >= Duration::from_secs_f64(body.len() as f64 / 10_000.0));
+        assert!(body.ends_with(b"\"total\":2}"), "{body:?}");
     }
 }

@@ -1,0 +1,302 @@
+//! Which of the orders a question is about: a range of their times, numbers or ids, a part of several, a region; found without a scan.
+
+use std::ops::Range;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::Legacy;
+use super::answer::Refusal;
+use super::ask::Ask;
+use super::orders::{BEYOND_DOUBLES, Order};
+
+/// In which order a collection is listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Listing {
+    /// The lowest number first.
+    #[default]
+    OldestFirst,
+    /// The highest number first.
+    NewestFirst,
+}
+
+/// The orders `first`, `first + step` and so on, `count` of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Selection {
+    first: u64,
+    step: u64,
+    pub(super) count: u64,
+    listing: Listing,
+}
+
+/// The regions that orders come from, in turn.
+const REGIONS: [&str; 3] = ["eu", "us", "ap"];
+
+/// The most parts that a collection is cut into, so that their first order is found by trying.
+const MOST_SEGMENTS: u64 = 1_000;
+
+impl Selection {
+    /// What `created[…]`, `sequence[…]`, `id[…]`, `region` and `segment` with `total_segments` leave of the collection.
+    pub(super) fn of(ask: &Ask<'_>) -> Result<Self, Refusal> {
+        let legacy = ask.legacy;
+        let mut range = 0..legacy.records;
+        for field in [Field::Created, Field::Sequence, Field::Id] {
+            range = field.narrowed(ask, range)?;
+        }
+        let (segment, segments) = segment(ask)?;
+        let (region, regions) = match ask.spelled("region") {
+            Some(region) => (place(&region)?, REGIONS.len() as u64),
+            None => (0, 1),
+        };
+        // Both are remainders, so orders that have both come again after the product of the divisors.
+        let step = if segments % regions == 0 { segments } else { segments * regions };
+        let has_both = |number: &u64| number % segments == segment && number % regions == region;
+        let first = (1..=step).map(|above| range.start.saturating_add(above)).find(has_both);
+        let count = first.and_then(|first| range.end.checked_sub(first)).map_or(0, |above| above / step + 1);
+        Ok(Self { first: first.unwrap_or_default(), step, count, listing: legacy.listing })
+    }
+
+    /// The order at this place, counted from 0; `place` < `count`.
+    pub(super) fn order(&self, place: u64) -> Order {
+        let nth = match self.listing {
+            Listing::OldestFirst => place,
+            Listing::NewestFirst => self.count - 1 - place,
+        };
+        Order(self.first + nth * self.step)
+    }
+
+    /// How many orders are listed up to and with the one of this number, whether or not it is among them.
+    pub(super) fn up_to(&self, number: u64) -> u64 {
+        match self.listing {
+            Listing::OldestFirst => self.not_above(number),
+            // No order has the number 0: it stands for the start.
+            Listing::NewestFirst => number.checked_sub(1).map_or(0, |below| self.count - self.not_above(below)),
+        }
+    }
+
+    fn not_above(&self, number: u64) -> u64 {
+        let above_first = number.checked_sub(self.first).filter(|_| self.count > 0);
+        above_first.map_or(0, |above| (above / self.step + 1).min(self.count))
+    }
+}
+
+/// What can be asked for by range.
+#[derive(Clone, Copy, Debug)]
+enum Field {
+    Created,
+    Sequence,
+    Id,
+}
+
+impl Field {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Sequence => "sequence",
+            Self::Id => "id",
+        }
+    }
+
+    /// The part of a range of places that the filters of this field leave.
+    fn narrowed(self, ask: &Ask<'_>, range: Range<u64>) -> Result<Range<u64>, Refusal> {
+        let Range { mut start, mut end } = range;
+        for operator in ["gte", "gt", "lte", "lt"] {
+            let name = format!("{}[{operator}]", self.name());
+            let Some(value) = ask.spelled(&name) else { continue };
+            let (below, through) = self
+                .places(ask.legacy, &value)
+                .ok_or_else(|| Refusal::bad(format!("`{name}` must be a value of `{}`: {value}", self.name())))?;
+            match operator {
+                "gte" => start = start.max(below),
+                "gt" => start = start.max(through),
+                "lte" => end = end.min(through),
+                _ => end = end.min(below),
+            }
+        }
+        Ok(start.min(end)..end)
+    }
+
+    /// How many orders are below a value, and how many are not above it.
+    fn places(self, legacy: &Legacy, value: &str) -> Option<(u64, u64)> {
+        let number = match self {
+            Self::Created => {
+                let moment = moment(value)?;
+                let Some(moment) = moment else { return Some((0, 0)) };
+                let after = moment + Duration::from_nanos(1);
+                return Some([moment, after].map(|moment| legacy.calendar.before(moment, legacy.records)).into());
+            }
+            Self::Sequence => value.parse::<i128>().ok()? - i128::from(BEYOND_DOUBLES),
+            Self::Id => Order::of_id(value)?.0.into(),
+        };
+        let through = u64::try_from(number.max(0)).unwrap_or(u64::MAX).min(legacy.records);
+        let below = u64::try_from((number - 1).max(0)).unwrap_or(u64::MAX).min(legacy.records);
+        Some((below, through))
+    }
+}
+
+/// A moment since 1970, written as seconds, as a date, or as a date with a time; none where it is before that.
+fn moment(value: &str) -> Option<Option<Duration>> {
+    if let Ok(seconds) = value.parse::<i64>() {
+        return Some(u64::try_from(seconds).ok().map(Duration::from_secs));
+    }
+    let time: SystemTime = if value.len() == "2020-01-01".len() {
+        humantime::parse_rfc3339(&format!("{value}T00:00:00Z")).ok()?
+    } else {
+        humantime::parse_rfc3339(&value.replace("+00:00", "Z")).ok()?
+    };
+    Some(time.duration_since(UNIX_EPOCH).ok())
+}
+
+/// The number of a part, and how many there are.
+fn segment(ask: &Ask<'_>) -> Result<(u64, u64), Refusal> {
+    match (ask.number("segment")?, ask.number("total_segments")?) {
+        (None, None) => Ok((0, 1)),
+        (Some(segment), Some(segments)) if segment < segments && segments <= MOST_SEGMENTS => Ok((segment, segments)),
+        _ => Err(Refusal::bad(format!(
+            "`segment` counts from 0 and is less than `total_segments`, which is at most {MOST_SEGMENTS}; send both"
+        ))),
+    }
+}
+
+/// The remainder that a region's orders have.
+fn place(region: &str) -> Result<u64, Refusal> {
+    let known = REGIONS.iter().position(|known| *known == region);
+    let place = known.ok_or_else(|| Refusal::bad(format!("`region` is one of {}: {region}", REGIONS.join(", "))))?;
+    Ok(place as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, Method, StatusCode};
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::demo::{Calendar, Span, Stamp, Times};
+
+    fn page(legacy: &Legacy, target: &str) -> Value {
+        let response = legacy.answer(&Method::GET, &target.parse().unwrap(), &HeaderMap::new(), b"");
+        assert_eq!(response.status(), StatusCode::OK, "{target}: {:?}", response.body());
+        serde_json::from_slice(response.body()).unwrap()
+    }
+
+    fn ids(records: &Value) -> Vec<String> {
+        records.as_array().unwrap().iter().map(|order| order["id"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The ids that a walk by cursor, by offset and by key gives; they must be the same.
+    fn walk(legacy: &Legacy, query: &str, size: usize) -> Vec<String> {
+        let (mut by_cursor, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = page(legacy, &format!("/cursor/orders?limit={size}&{query}{cursor}"));
+            by_cursor.extend(ids(&page["data"]));
+            let Some(next) = page["meta"]["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={}", next.replace('+', "%2B"));
+        }
+        let mut by_offset = Vec::new();
+        loop {
+            let page = page(legacy, &format!("/offset/orders?limit={size}&{query}&offset={}", by_offset.len()));
+            if ids(&page["items"]).is_empty() {
+                break;
+            }
+            by_offset.extend(ids(&page["items"]));
+            assert_eq!(page["total"], by_cursor.len());
+        }
+        let (mut by_key, mut key) = (Vec::new(), String::new());
+        loop {
+            let page = page(legacy, &format!("/keyset/orders?limit={size}&{query}{key}"));
+            by_key.extend(ids(&page["data"]));
+            if page["has_more"] == false {
+                break;
+            }
+            key = format!("&starting_after={}", by_key.last().unwrap());
+        }
+        assert_eq!((&by_cursor, &by_key), (&by_offset, &by_offset));
+        by_cursor
+    }
+
+    fn legacy(listing: Listing) -> Legacy {
+        let spans = vec![
+            Span { from: 1_000, until: 1_010, orders: 30, together: 4 },
+            Span { from: 5_000, until: 6_000, orders: 20, together: 1 },
+        ];
+        let calendar = Calendar { times: Times::Spans(spans), stamp: Stamp::Unix };
+        Legacy { calendar, listing, ..Legacy::of(50) }
+    }
+
+    proptest! {
+        #[test]
+        fn every_filter_leaves_what_a_scan_would_leave(
+            newest: bool, size in 1_usize..20, low in 0_u64..56, high in 0_u64..56,
+            lower in prop::sample::select(vec!["gte", "gt"]), upper in prop::sample::select(vec!["lte", "lt"]),
+            part in prop::option::of((0_u64..5, 1_u64..5)), region in prop::option::of(0_usize..3),
+        ) {
+            let legacy = legacy(if newest { Listing::NewestFirst } else { Listing::OldestFirst });
+            let time = |number: u64| legacy.calendar.at(Order(number)).as_secs();
+            let mut query = format!("created[{lower}]={}&created[{upper}]={}", time(low), time(high));
+            let (segment, segments) = part.map_or((0, 1), |(segment, segments)| (segment % segments, segments));
+            if part.is_some() {
+                query += &format!("&segment={segment}&total_segments={segments}");
+            }
+            if let Some(region) = region {
+                query += &format!("&region={}", REGIONS[region]);
+            }
+            let kept = |number: &u64| {
+                let created = time(*number);
+                let above = if lower == "gte" { created >= time(low) } else { created > time(low) };
+                let below = if upper == "lte" { created <= time(high) } else { created < time(high) };
+                let region = region.is_none_or(|region| *number % 3 == region as u64);
+                above && below && region && number % segments == segment
+            };
+            let mut expected: Vec<_> = (1..=50).filter(kept).map(|number| Order(number).id()).collect();
+            if newest {
+                expected.reverse();
+            }
+            prop_assert_eq!(walk(&legacy, &query, size), expected);
+        }
+    }
+
+    #[test]
+    fn a_cursor_goes_on_where_it_was_in_a_narrower_range() {
+        let legacy = legacy(Listing::OldestFirst);
+        let first = page(&legacy, "/cursor/orders?limit=10");
+        let cursor = first["meta"]["next_cursor"].as_str().unwrap().replace('+', "%2B");
+        let rest = page(&legacy, &format!("/cursor/orders?limit=100&created[lt]=5000&cursor={cursor}"));
+        assert_eq!(ids(&rest["data"]), (11..=30).map(|number| Order(number).id()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn times_numbers_and_ids_are_read_in_every_spelling() {
+        let legacy = Legacy::of(100);
+        let count = |query: &str| page(&legacy, &format!("/offset/orders?{query}"))["total"].as_u64().unwrap();
+        for (query, expected) in [
+            ("created[gte]=2019-01-01", 100),
+            ("created[lt]=2019-01-01T00:00:37Z", 2),
+            ("created[lt]=2019-01-01T00:00:37%2B00:00", 2),
+            ("created[lte]=2019-01-01T00:00:37.500Z", 5),
+            ("created[gt]=1546300800", 98),
+            ("created[lt]=-1", 0),
+            ("created[gte]=-1", 100),
+            ("created[gte]=9000000000&created[lt]=0", 0),
+            ("sequence[gte]=9007199254740994&sequence[lt]=9007199254740996", 2),
+            ("sequence[gte]=0", 100),
+            ("sequence[gt]=99999999999999999999", 0),
+            ("id[gt]=ord_000000090", 10),
+            ("id[lte]=ord_000000090&id[gte]=ord_000000090", 1),
+        ] {
+            assert_eq!(count(query), expected, "{query}");
+        }
+        for query in ["created[gte]=yesterday", "id[gt]=5", "region=moon", "segment=1", "segment=2&total_segments=2"] {
+            let target = format!("/offset/orders?{query}").parse().unwrap();
+            let response = legacy.answer(&Method::GET, &target, &HeaderMap::new(), b"");
+            assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_million_skewed_orders_are_asked_for_by_range() {
+        let legacy = Legacy::skewed();
+        let page =
+            page(&legacy, "/offset/orders?created[gte]=1514764800&created[lt]=1577836800&limit=1000&offset=1000");
+        assert_eq!((page["total"].as_u64(), page["items"].as_array().unwrap().len()), (Some(1_100), 100));
+        assert_eq!(page["items"][0]["created"].as_u64(), Some(1_546_300_800 + 365 * 86_400 * 900 / 1_000));
+    }
+}
