@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use super::arriving::{Event, Fetch};
-use super::backlog::{Backlog, Room};
+use super::backlog::Backlog;
 use super::fetch;
+use super::spool::Room;
 use crate::pagination::PageRequest;
 use crate::pagination::page::{Fields, Head};
 use crate::pagination::plan::{Came, PageId, PartId, Plan, SoFar, Standing};

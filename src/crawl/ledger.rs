@@ -61,6 +61,7 @@ impl Ledger {
     }
 
     /// Bytes in memory: what rests there, what is being written and what is being read.
+    #[cfg(test)]
     pub(super) fn held(&self) -> u64 {
         self.held
     }

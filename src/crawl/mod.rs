@@ -27,9 +27,9 @@ use crate::pagination::{PageRequest, Pagination, Style, Wrong};
 use crate::snapshot::{self, Failure, NoReader, Reader, Seal, Verdict, Writer};
 use crate::upstream::Client;
 use arriving::Event;
-use backlog::Room;
 use flight::Flight;
 use outbox::Outbox;
+use spool::Room;
 
 /// How many bytes of records may wait for their reader.
 const WINDOW: usize = 1 << 20;
@@ -82,7 +82,8 @@ impl Crawl {
     fn walk(&self, pagination: Arc<Pagination>, first: PageRequest) -> Result<Opened, Failure> {
         let url = first.url.clone();
         let guard = Guard::new(&self.client.upstream().url, &self.client.upstream().aliases);
-        let plan = Plan::new(Arc::clone(&pagination), self.caps.clone(), guard, first, self.width);
+        let now = std::time::SystemTime::now();
+        let plan = Plan::new(Arc::clone(&pagination), self.caps.clone(), guard, first, self.width, now);
         let shape = Arc::new(Shape::of(&pagination, &self.caps));
         let room = Room::new(self.caps.window_bytes, self.caps.spool_bytes);
         Ok(Opened {
@@ -215,7 +216,10 @@ impl Opened {
     fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Result<Turn, Failure>> {
         let mut opened = false;
         loop {
-            let room = if self.room.is_open() { plan::Room::Open } else { plan::Room::Full };
+            let room = match self.room.poll_open(context) {
+                Poll::Ready(()) => plan::Room::Open,
+                Poll::Pending => plan::Room::Full,
+            };
             match self.plan.step(room).map_err(|wrong| fetch::wrong_page(&self.client, &wrong, &self.url))? {
                 Step::Fetch(page, request) => self.flight.ask(page, *request),
                 Step::Emit(part) => {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use super::backlog::{Backlog, Room};
+use super::backlog::Backlog;
+use super::spool::Room;
 use crate::batch::Batch;
 use crate::pagination::plan::PartId;
 

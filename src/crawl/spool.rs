@@ -117,11 +117,13 @@ impl Room {
     }
 
     /// How many bytes are in memory: what rests there, what is being written and what is being read.
+    #[cfg(test)]
     pub(super) fn held(&self) -> u64 {
         self.0.lock().ledger.held()
     }
 
     /// How many bytes of the file are taken.
+    #[cfg(test)]
     pub(super) fn spooled(&self) -> u64 {
         self.0.lock().ledger.spooled()
     }

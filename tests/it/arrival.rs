@@ -513,8 +513,8 @@ async fn a_page_that_began_and_is_refused_when_it_is_asked_again_is_no_end() {
         "{\"data\":[{\"id\":3},{\"id\":4},<html>502 Bad Gateway</html>",
     ];
     for config in [
-        "pagination = { type = \"page\", param = \"after\", start = 1, end = { status = 404 } }",
-        "total = \"total\"\npagination = { type = \"page\", param = \"after\", start = 1 }",
+        "width = 1\npagination = { type = \"page\", param = \"after\", start = 1, end = { status = 404 } }",
+        "width = 1\ntotal = \"total\"\npagination = { type = \"page\", param = \"after\", start = 1 }",
     ] {
         for start in begun {
             let upstream = Upstream::scripted(0, move |asked, _| match (number(&asked.target), asked.attempt) {
@@ -541,7 +541,7 @@ async fn a_page_that_had_a_part_of_a_record_is_not_empty_when_it_is_asked_again(
             _ => Reply::json("{\"data\":[]}"),
         })
         .await;
-        let config = "records = \"data\"\npagination = { type = \"page\", param = \"after\", start = 1 }";
+        let config = "width = 1\nrecords = \"data\"\npagination = { type = \"page\", param = \"after\", start = 1 }";
         let proxy = Proxy::start(&collection(&upstream.url(), config)).await;
         let received = ask(Version::Http1, &proxy, &Method::GET, "/").await;
         assert_told(&received, Version::Http1, start);

@@ -31,7 +31,7 @@ struct Case {
 const CURSOR: &str =
     "records = \"data\"\npagination = { type = \"cursor\", next = \"meta.next_cursor\", param = \"cursor\" }";
 const PAGE: &str =
-    "records = \"items\"\ntotal = \"total\"\npagination = { type = \"page\", param = \"page\", start = 1 }";
+    "width = 1\nrecords = \"items\"\ntotal = \"total\"\npagination = { type = \"page\", param = \"page\", start = 1 }";
 const NEXT_URL: &str = "records = \"results\"\npagination = { type = \"next_url\", next = \"next\" }";
 const AUTO: &str = "";
 
@@ -205,7 +205,7 @@ async fn said(url: &str, case: &Case) -> String {
     for line in case.lines.lines() {
         let (key, value) = line.split_once(" = ").unwrap();
         match key {
-            "records" | "total" | "pagination" => {
+            "records" | "total" | "pagination" | "width" => {
                 arguments.extend([format!("--{key}"), value.trim_matches('"').to_owned()]);
             }
             key => return format!("fetch has no option for `{key}`\n"),

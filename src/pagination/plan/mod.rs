@@ -26,6 +26,7 @@ mod gist;
 mod part;
 mod partition;
 mod range;
+mod split;
 mod steps;
 mod tally;
 

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use http::{HeaderMap, StatusCode};
 
 use super::follow::{Follow, Walk};
+use super::partition::Cut;
 use super::steps::Came;
 use crate::batch::Batch;
 use crate::pagination::page::{Fields, Head, Page};
@@ -23,6 +24,10 @@ pub struct PartId(pub(super) u64);
 pub(super) struct Part {
     pub(super) id: PartId,
     pub(super) walk: Follow,
+    /// What of the walk's records belong to the part, where it is one of a range.
+    pub(super) cut: Option<Cut>,
+    /// How many records it has let through.
+    pub(super) records: u64,
     /// The pages in flight and those that wait for their turn, in order. The first has its turn if the walk waits for it.
     pages: VecDeque<Asked>,
     /// How many pages may be asked for ahead, as the last guesses went.
@@ -69,13 +74,13 @@ enum Arrival {
 }
 
 impl Part {
-    pub(super) fn new(id: PartId, walk: Follow, width: usize) -> Self {
-        Self { id, walk, pages: VecDeque::new(), trust: width, width, emission: Emission::NotYet }
+    pub(super) fn new(id: PartId, walk: Follow, cut: Option<Cut>, width: usize) -> Self {
+        Self { id, walk, cut, records: 0, pages: VecDeque::new(), trust: width, width, emission: Emission::NotYet }
     }
 
     /// Whether nothing more of it is wanted.
     pub(super) fn is_over(&self) -> bool {
-        self.walk.proof().is_some()
+        self.walk.proof().is_some() || self.cut.as_ref().is_some_and(Cut::is_over)
     }
 
     /// Lets so many pages be asked for from now on.
@@ -96,7 +101,9 @@ impl Part {
 
     /// The page whose turn it is, where nobody has asked for it yet.
     pub(super) fn turn(&mut self, id: PageId) -> Option<Box<PageRequest>> {
-        self.walk.next()?;
+        if self.is_over() || self.walk.next().is_none() {
+            return None;
+        }
         let Walk::Fetch(request) = self.walk.step() else { return None };
         self.push(id, (*request).clone(), self.walk.position.number);
         Some(request)
@@ -143,15 +150,17 @@ impl Part {
 
     /// The next records of the page whose turn it is: which of them may leave.
     pub(super) fn records(&mut self, head: &Head, fields: &Fields, batch: Batch) -> Result<Batch, Wrong> {
-        self.walk.records(head, fields, batch)
+        let batch = self.walk.records(head, fields, batch)?;
+        self.let_through(batch)
     }
 
     /// The page whose turn it is is whole: what more of it may leave.
     pub(super) fn arrived(&mut self, head: &Head, page: Page) -> Result<Vec<Batch>, Wrong> {
         let stride = self.walk.stride;
         let batches = self.walk.arrived(head, page)?;
+        let batches = batches.into_iter().map(|batch| self.let_through(batch)).collect();
         self.pass(stride);
-        Ok(batches)
+        batches
     }
 
     /// The page whose turn it is was refused, which may be how the collection ends.
@@ -161,11 +170,24 @@ impl Part {
         Ok(())
     }
 
+    /// What of the walk's records is the part's own. With the first that isn't, the part is over.
+    fn let_through(&mut self, batch: Batch) -> Result<Batch, Wrong> {
+        let batch = match &mut self.cut {
+            Some(cut) => cut.pass(batch)?,
+            None => batch,
+        };
+        self.records += batch.records();
+        if self.is_over() {
+            self.pages.clear();
+        }
+        Ok(batch)
+    }
+
     /// Turn ⇒ over, and Ahead ⇒ Turn for the page that the walk asks for next; if another one was guessed, no guess that built on
     /// it is worth anything.
     fn pass(&mut self, stride: Option<u64>) {
         self.pages.pop_front();
-        let Some(next) = self.walk.next() else {
+        let Some(next) = self.walk.next().filter(|_| !self.is_over()) else {
             self.pages.clear();
             return;
         };

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use http::{HeaderMap, StatusCode};
 
@@ -9,10 +10,12 @@ use super::Proof;
 use super::early::SoFar;
 use super::follow::Follow;
 use super::part::{Emission, PageId, Part, PartId, Place};
+use super::partition::Cut;
+use super::split::Splits;
 use crate::batch::Batch;
 use crate::pagination::guard::Guard;
 use crate::pagination::page::{Fields, Head, Page};
-use crate::pagination::{Caps, Order, PageRequest, Pagination, Wrong};
+use crate::pagination::{Caps, Order, PageRequest, Pagination, Partition, Wrong};
 
 /// What the crawl has to do.
 #[derive(Clone, Debug)]
@@ -69,6 +72,8 @@ pub struct Plan {
     parts: Vec<Part>,
     /// The first requests of the parts that nobody walks yet.
     queued: VecDeque<PageRequest>,
+    /// How parts are split, where the collection is cut by range.
+    splits: Option<Splits>,
     begun: Begun,
     next_page: u64,
     next_part: u64,
@@ -83,36 +88,46 @@ enum Begun {
 }
 
 /// What is left of the parts that are over.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Gone {
     parts: u64,
     pages: u64,
-    last: Option<Proof>,
+    proof: Option<Proof>,
+    cuts: Vec<Cut>,
 }
 
 impl Plan {
-    /// A plan that starts with `first` and asks for `width` pages at a time.
+    /// A plan that starts with `first` and asks for `width` pages at a time; `now` is what a partition's bounds may say.
     pub fn new(
         pagination: Arc<Pagination>,
         caps: Caps,
         guard: Guard,
         first: PageRequest,
         width: usize,
+        now: SystemTime,
     ) -> Result<Self, Wrong> {
-        let queued = VecDeque::from([first]);
+        let (queued, splits) = match &pagination.partition {
+            None => (vec![first], None),
+            Some(Partition::Range(range)) => (Vec::new(), Some(Splits::new(range, &pagination, first, now))),
+            Some(list) => (list.requests(&first)?, None),
+        };
         let mut plan = Self {
             pagination,
             caps,
             guard,
             width: width.max(1),
             parts: Vec::new(),
-            queued,
+            queued: queued.into(),
+            splits,
             begun: Begun::Beginning,
             next_page: 0,
             next_part: 0,
             gone: Gone::default(),
         };
-        plan.begin_queued()?;
+        match plan.splits.as_ref().map(Splits::whole) {
+            Some(cut) => plan.begin_cut(0, cut)?,
+            None => drop(plan.begin_queued()?),
+        }
         if plan.parts.iter().any(|part| part.walk.starts_midway()) {
             plan.begun = Begun::Midway;
         }
@@ -121,12 +136,12 @@ impl Plan {
 
     /// What to do now.
     pub fn step(&mut self, room: Room) -> Result<Step, Wrong> {
-        self.retire();
+        self.retire()?;
         if let Some(part) = self.emission() {
             return Ok(Step::Emit(part));
         }
         if self.parts.is_empty() && self.queued.is_empty() {
-            return Ok(Step::Done(self.proof()));
+            return self.proof().map(Step::Done);
         }
         if self.in_flight() >= self.width {
             return Ok(Step::Wait);
@@ -139,12 +154,22 @@ impl Plan {
 
     /// The page to be asked for now: those whose turn it is first, then those of new parts, then those ahead.
     fn fetch(&mut self, page: PageId, room: Room) -> Result<Option<Box<PageRequest>>, Wrong> {
-        let may_leave = |part: &Part| room == Room::Open || part.emission == Emission::Told;
-        if let Some(turn) = self.parts.iter_mut().filter(|part| may_leave(part)).find_map(|part| part.turn(page)) {
+        let may_leave = |part: &&mut Part| room == Room::Open || part.emission == Emission::Told;
+        if let Some(turn) = self.parts.iter_mut().filter(may_leave).find_map(|part| part.turn(page)) {
             return Ok(Some(turn));
         }
         if room == Room::Full {
             return Ok(None);
+        }
+        if let Some(splits) = &mut self.splits {
+            splits.seen(&self.parts);
+            if let Some(probe) = splits.probe(page)? {
+                return Ok(Some(probe));
+            }
+            if let Some((owner, cut)) = splits.split(&mut self.parts) {
+                self.begin_cut(owner + 1, cut)?;
+                return Ok(self.parts[owner + 1].turn(page));
+            }
         }
         if self.begin_queued()? {
             return Ok(self.parts.last_mut().and_then(|part| part.turn(page)));
@@ -154,6 +179,10 @@ impl Plan {
 
     /// Where a page stands.
     pub fn standing(&self, page: PageId) -> Standing {
+        if self.splits.as_ref().is_some_and(|splits| splits.is_probe(page)) {
+            // It belongs to none; the last is the one whose end it looks for.
+            return self.parts.last().map_or(Standing::Unwanted, |part| Standing::Turn(part.id));
+        }
         let place = |part: &Part| part.place_of(page).map(|place| (part.id, place));
         match self.parts.iter().find_map(place) {
             Some((part, Place::Turn)) => Standing::Turn(part),
@@ -177,16 +206,28 @@ impl Plan {
     /// The next records of a page that has its turn: which of them may leave now, or why no more of them can be trusted. Each is
     /// shown once.
     pub fn records(&mut self, page: PageId, head: &Head, fields: &Fields, batch: Batch) -> Result<Batch, Wrong> {
+        if let Some(splits) = self.splits.as_mut().filter(|splits| splits.is_probe(page)) {
+            splits.probe_has(&batch);
+            return Ok(Batch::default());
+        }
         self.turn(page).map_or(Ok(Batch::default()), |part| part.records(head, fields, batch))
     }
 
     /// A page that has its turn is whole: which of its last records, and of those that waited, may leave now.
     pub fn arrived(&mut self, page: PageId, head: &Head, rest: Page) -> Result<Vec<Batch>, Wrong> {
+        if let Some(splits) = self.splits.as_mut().filter(|splits| splits.is_probe(page)) {
+            splits.probe_has(&rest.batch);
+            return splits.probed().map(|()| Vec::new());
+        }
         self.turn(page).map_or(Ok(Vec::new()), |part| part.arrived(head, rest))
     }
 
     /// A page that has its turn was refused; `Ok` where that is how its part ends.
     pub fn refused(&mut self, page: PageId, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<(), Wrong> {
+        if let Some(splits) = self.splits.as_mut().filter(|splits| splits.is_probe(page)) {
+            splits.give_up();
+            return Ok(());
+        }
         self.turn(page).map_or(Ok(()), |part| part.refused(status, headers, body))
     }
 
@@ -235,30 +276,55 @@ impl Plan {
     }
 
     fn in_flight(&self) -> usize {
-        self.parts.iter().map(Part::in_flight).sum()
+        let probes = usize::from(self.splits.as_ref().is_some_and(Splits::is_probing));
+        self.parts.iter().map(Part::in_flight).sum::<usize>() + probes
     }
 
     /// Begins the next of the parts that nobody walks; says whether there was one.
     fn begin_queued(&mut self) -> Result<bool, Wrong> {
         let Some(first) = self.queued.pop_front() else { return Ok(false) };
-        let walk = Follow::new(Arc::clone(&self.pagination), self.caps.clone(), self.guard.clone(), first)?;
-        self.parts.push(Part::new(PartId(self.next_part), walk, self.width));
-        self.next_part += 1;
+        self.begin(self.parts.len(), Arc::clone(&self.pagination), first, None)?;
         Ok(true)
     }
 
-    /// Forgets the parts that are over and have left.
-    fn retire(&mut self) {
-        let gone = &mut self.gone;
-        self.parts.retain(|part| {
-            let has_left = part.is_over() && part.emission == Emission::Told;
-            if has_left {
-                gone.parts += 1;
-                gone.pages += part.walk.pages();
-                gone.last = part.walk.proof();
+    /// Begins a part of the range, at this place among the others.
+    fn begin_cut(&mut self, at: usize, cut: Cut) -> Result<(), Wrong> {
+        let Some(splits) = &self.splits else { return Ok(()) };
+        // What a part's pages say of totals may be the part's or the collection's: only the first one's are sure to be the latter.
+        let pagination = if self.next_part == 0 { &self.pagination } else { splits.of_parts() };
+        let (pagination, first) = (Arc::clone(pagination), splits.request(&cut)?);
+        self.begin(at, pagination, first, Some(cut))
+    }
+
+    fn begin(
+        &mut self,
+        at: usize,
+        pagination: Arc<Pagination>,
+        first: PageRequest,
+        cut: Option<Cut>,
+    ) -> Result<(), Wrong> {
+        let walk = Follow::new(pagination, self.caps.clone(), self.guard.clone(), first)?;
+        self.parts.insert(at, Part::new(PartId(self.next_part), walk, cut, self.width));
+        self.next_part += 1;
+        Ok(())
+    }
+
+    /// Forgets the parts that are over and have left, if what follows them is where they end.
+    fn retire(&mut self) -> Result<(), Wrong> {
+        while let Some(first) = self.parts.first().filter(|part| part.is_over() && part.emission == Emission::Told) {
+            if let Some(cut) = &first.cut {
+                self.gone.cuts.iter().try_for_each(|before| before.meets(cut))?;
             }
-            !has_left
-        });
+            let part = self.parts.remove(0);
+            self.gone.parts += 1;
+            self.gone.pages += part.walk.pages();
+            self.gone.proof = part.walk.proof();
+            if let Some(splits) = &mut self.splits {
+                splits.retired(&part);
+            }
+            self.gone.cuts.extend(part.cut);
+        }
+        Ok(())
     }
 
     /// The part that may leave next and has not been told to: the first, or any.
@@ -269,10 +335,13 @@ impl Plan {
         Some(part.id)
     }
 
-    fn proof(&self) -> Proof {
-        match self.gone {
-            Gone { parts: 1, last: Some(proof), .. } => proof,
-            Gone { parts, .. } => Proof::Parts(parts),
+    fn proof(&self) -> Result<Proof, Wrong> {
+        match (self.gone.parts, self.gone.proof) {
+            (1, Some(proof)) => Ok(proof),
+            (parts, _) => {
+                self.splits.as_ref().map_or(Ok(()), Splits::check_total)?;
+                Ok(Proof::Parts(parts))
+            }
         }
     }
 }
