@@ -1,8 +1,11 @@
 """Every collection of every server: where it is, how it is paginated, and what its server's own store holds."""
 
+import json
 import tomllib
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from harness.upstream import Upstream
@@ -349,6 +352,93 @@ COLLECTIONS = [
         pagination='{ type = "next_url", next = "header:Next-Page" }',
         headers={"Authorization": "Basic cmVhZGVyOnNlY3JldA=="},
         shaped=lambda stored: by("customer")(sorted(stored, key=lambda record: record["id"], reverse=True)),
+    ),
+]
+
+# GraphQL: the query is the body of a POST, the cursor one of its variables.
+NODE = "id number customer cents note serial weight placed"
+CONNECTION = f"edges {{ node {{ {NODE} }} }} pageInfo {{ hasNextPage endCursor }}"
+QUERY = f"query ($first: Int, $after: String) {{ orders(first: $first, after: $after) {{ {CONNECTION} }} }}"
+JSON = {"Content-Type": "application/json"}
+
+
+def relay_id(order: dict) -> dict:
+    """The order with the opaque id that Relay asks for."""
+    return {**order, "id": b64encode(f"Order:{order['id']}".encode()).decode()}
+
+
+COLLECTIONS += [
+    Collection(
+        name="graphql-connection",
+        server="strawberry",
+        address="/graphql",
+        pages=13,
+        records="data.orders.edges[*].node",
+        pagination='{ type = "cursor", next = "data.orders.pageInfo.endCursor", param = "body:/variables/after",'
+        ' more = { path = "data.orders.pageInfo.hasNextPage" } }',
+        headers=JSON,
+        method="POST",
+        body=json.dumps({"query": QUERY, "variables": {"first": 100}}),
+        shaped=lambda stored: [relay_id(order) for order in stored],
+    ),
+    Collection(
+        # Without the flag the last page's cursor leads to an empty page, whose own is null.
+        name="graphql-until-null",
+        server="strawberry",
+        address="/graphql",
+        pages=13,
+        page_size=("body:variables.first", 100),
+        records="data.orders.edges[*].node",
+        pagination='{ type = "cursor", next = "data.orders.pageInfo.endCursor", param = "body:variables.after" }',
+        headers=JSON,
+        method="POST",
+        body=json.dumps({"query": QUERY}),
+        shaped=lambda stored: [relay_id(order) for order in stored],
+    ),
+]
+
+
+def hit(order: dict) -> dict:
+    """The order as a search finds it, with the values that it was sorted by."""
+    placed = datetime.fromisoformat(order["placed"]).timestamp()
+    envelope = {"_id": order["number"], "_index": "orders", "_score": None}
+    return {**envelope, "_source": order, "sort": [int(placed * 1000), order["id"]]}
+
+
+# OpenSearch: the last hit's `sort` is the next request's `search_after`.
+SORT = {"sort": [{"placed": "asc"}, {"id": "asc"}], "track_total_hits": True}
+
+COLLECTIONS += [
+    Collection(
+        name="opensearch-search-after",
+        server="osmem",
+        address="/orders/_search",
+        pages=13,
+        page_size=("body:size", 100),
+        records="hits.hits",
+        key="_id",
+        pagination='{ type = "keyset", key = "sort", param = "body:search_after" }',
+        total="hits.total.value",
+        headers=JSON,
+        method="POST",
+        body=json.dumps(SORT),
+        shaped=lambda stored: [hit(order) for order in stored],
+        identity=lambda record: record["_id"],
+        hopeless="ten hits of 1237, and nothing that says how to go on",
+    ),
+    Collection(
+        # The key from the record's own fields; seven orders share each instant.
+        name="opensearch-sources",
+        server="osmem",
+        address="/orders/_search",
+        pages=13,
+        page_size=("body:size", 100),
+        records="hits.hits[*]._source",
+        pagination='{ type = "keyset", key = ["placed", "id"], param = "body:/search_after", end = "empty_page" }',
+        headers=JSON,
+        method="POST",
+        body=json.dumps(SORT),
+        hopeless="ten hits of 1237, and nothing that says how to go on",
     ),
 ]
 

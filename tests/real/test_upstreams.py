@@ -1,6 +1,7 @@
 """The table against the servers, without unpage: each collection takes several pages, and they are the store's."""
 
 import json
+from functools import reduce
 
 import pytest
 import requests
@@ -30,7 +31,11 @@ def first_page(collection: Collection, url: str) -> list:
     if collection.page_size:
         name, size = collection.page_size
         if name.startswith("body:"):
-            body[name.removeprefix("body:")] = size
+            *holders, last = name.removeprefix("body:").split(".")
+            place = body
+            for holder in holders:
+                place = place.setdefault(holder, {})
+            place[last] = size
         else:
             params[name] = size
     answer = requests.request(
@@ -42,5 +47,6 @@ def first_page(collection: Collection, url: str) -> list:
         timeout=30,
     )
     answer.raise_for_status()
-    name = collection.records.removeprefix("$").removeprefix(".")
-    return answer.json()[name] if name else answer.json()
+    array, _, inner = collection.records.removeprefix("$").removeprefix(".").partition("[*]")
+    records = reduce(dict.__getitem__, filter(None, array.split(".")), answer.json())
+    return [record[inner.removeprefix(".")] for record in records] if inner else records

@@ -210,15 +210,15 @@ impl Splitter {
         self.shape.pool.put(self.output);
         let (found, sketch) = self.walker.finish();
         let sketch = sketch.finish();
+        if let Some((path, value)) = found.first_error().filter(|_| self.taken == 0) {
+            // No records beside an error are the upstream's failure under status 200: neither an empty page nor a wrong path.
+            return Err(Wrong::ErrorInPage { path: path.clone(), value: value.clone() });
+        }
         let records = &self.shape.tree.records;
         let may_be_absent = there == There::Absent && records.presence == Presence::Optional;
         if !matches!(there, There::Yes | There::Null) && !may_be_absent {
             let paths: Vec<_> = records.paths.iter().map(|path| format!("`{path}`")).collect();
             return Err(Wrong::NoRecords { paths: paths.join(", "), arrays: arrays_of(&sketch, &self.start) });
-        }
-        if let Some((path, value)) = found.first_error().filter(|_| self.taken == 0) {
-            // No records beside an error are the upstream's failure under status 200, and no empty page.
-            return Err(Wrong::ErrorInPage { path: path.clone(), value: value.clone() });
         }
         let mut fields = found.into_fields();
         let late: Vec<&Path> = self.shape.late.iter().collect();

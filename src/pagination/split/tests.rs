@@ -94,7 +94,9 @@ fn a_wanted_value_that_can_t_be_read_is_no_null() {
 fn null_records_beside_an_error_are_no_empty_page() {
     for text in [r#"{"data":null,"errors":[{"message":"no"}]}"#, r#"{"error":"no","data":null}"#] {
         assert!(matches!(split("data", text), Err(Wrong::ErrorInPage { .. })), "{text}");
+        assert!(matches!(split("data.orders.nodes", text), Err(Wrong::ErrorInPage { .. })), "{text}");
     }
+    assert!(matches!(split("data.orders", r#"{"data":null,"errors":[]}"#), Err(Wrong::NoRecords { .. })));
     for text in [r#"{"data":null}"#, r#"{"data":null,"errors":[ ],"error":null}"#, r#"{"data":null,"error":""}"#] {
         assert_eq!(lines("data", text), "", "{text}");
     }

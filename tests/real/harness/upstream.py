@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import osmem_server
 import requests
 
 from . import orders
@@ -29,8 +30,8 @@ class Upstream:
 
     @property
     def logs(self) -> bool:
-        """Whether it says which requests came: json-server 1 doesn't."""
-        return self.name != "json-server-1"
+        """Whether it says which requests came: json-server 1 and osmem don't."""
+        return self.name not in ("json-server-1", "osmem")
 
     def calls(self, path: str) -> int:
         """How many requests for this path its access log holds."""
@@ -159,6 +160,35 @@ def in_process(name: str, app: str, ready: str) -> Callable[[Upstreams], Upstrea
     return start
 
 
+def osmem(all: Upstreams) -> Upstream:
+    """OpenSearch as osmem serves it: its binary alone, filled over its own API, and read by id where it was filled."""
+    binary = Path(osmem_server.__file__).parent / "bin" / "osmem-server"
+    upstream = all.start(
+        "osmem",
+        "/",
+        lambda port: [str(binary), "-addr", f"127.0.0.1:{port}", "-no-ja", "-no-stdin-watch"],
+        lambda _: stored_in_osmem(upstream.url),
+    )
+    fields = {"id": "long", "number": "keyword", "serial": "long", "weight": "double", "placed": "date"}
+    mappings = {"properties": {name: {"type": kind} for name, kind in fields.items()}}
+    requests.put(f"{upstream.url}/orders", json={"mappings": mappings}, timeout=30).raise_for_status()
+    # Newest first, so that only a sort gives the orders in their order.
+    operations = [line for order in reversed(orders.orders()) for line in ({"index": {"_id": order["number"]}}, order)]
+    lines = "".join(f"{json.dumps(line)}\n" for line in operations)
+    ndjson = {"Content-Type": "application/x-ndjson"}
+    bulk = f"{upstream.url}/orders/_bulk?refresh=true"
+    loaded = requests.post(bulk, data=lines.encode(), headers=ndjson, timeout=60).json()
+    assert loaded["errors"] is False, loaded
+    return upstream
+
+
+def stored_in_osmem(url: str) -> list[dict]:
+    """Every document, got by its id: no search is asked."""
+    ids = [order["number"] for order in orders.orders()]
+    answer = requests.post(f"{url}/orders/_mget", json={"ids": ids}, timeout=60).json()
+    return [document["_source"] for document in answer["docs"]]
+
+
 STARTERS: dict[str, Callable[[Upstreams], Upstream]] = {
     "datasette": datasette,
     "drf": drf,
@@ -166,6 +196,8 @@ STARTERS: dict[str, Callable[[Upstreams], Upstream]] = {
     "coded": uvicorn("coded", "coded_pages:app", "/zstd/page"),
     "json-server-0": json_server(0),
     "json-server-1": json_server(1),
+    "strawberry": uvicorn("strawberry", "graphql_orders:app", "/graphql"),
+    "osmem": osmem,
     "kinto": in_process("kinto", "kinto_records.py", "/v1/"),
     "dynamodb": in_process("dynamodb", "dynamodb.py", "/moto-api/"),
 }
