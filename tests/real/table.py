@@ -422,6 +422,7 @@ COLLECTIONS += [
         headers=JSON,
         method="POST",
         body=json.dumps(SORT),
+        file_only='error_path = "_shards.failures"',
         shaped=lambda stored: [hit(order) for order in stored],
         identity=lambda record: record["_id"],
         hopeless="ten hits of 1237, and nothing that says how to go on",
