@@ -16,16 +16,26 @@ const ENOUGH: usize = 256 * 1024;
 #[derive(Debug)]
 pub(super) struct Outbox {
     room: Room,
+    /// What leaves first.
     ready: VecDeque<Batch>,
     bytes: usize,
-    /// The parts that may leave. One that is over leaves nothing behind but its number.
+    /// The parts that may leave.
     open: BTreeSet<PartId>,
+    /// Those of them that leave from their backlogs, in the order in which they were opened.
+    draining: VecDeque<PartId>,
     waiting: BTreeMap<PartId, Backlog>,
 }
 
 impl Outbox {
     pub(super) fn new(room: Room) -> Self {
-        Self { room, ready: VecDeque::new(), bytes: 0, open: BTreeSet::new(), waiting: BTreeMap::new() }
+        Self {
+            room,
+            ready: VecDeque::new(),
+            bytes: 0,
+            open: BTreeSet::new(),
+            draining: VecDeque::new(),
+            waiting: BTreeMap::new(),
+        }
     }
 
     /// Takes a part's next records.
@@ -33,26 +43,29 @@ impl Outbox {
         if batch.is_empty() {
             return;
         }
-        if self.open.contains(&part) && !self.waiting.contains_key(&part) {
+        let is_open = self.open.contains(&part);
+        if is_open && self.draining.is_empty() {
             self.bytes += batch.lines().len();
             self.ready.push_back(batch);
-        } else {
-            self.waiting.entry(part).or_insert_with(|| Backlog::new(&self.room)).push(batch);
+            return;
+        }
+        self.waiting.entry(part).or_insert_with(|| Backlog::new(&self.room)).push(batch);
+        if is_open && !self.draining.contains(&part) {
+            self.draining.push_back(part);
         }
     }
 
-    /// Lets a part's records leave: those that wait, and those that will come.
+    /// Lets a part's records leave, those that wait and those that will come, behind what may leave already.
     pub(super) fn open(&mut self, part: PartId) {
         self.open.insert(part);
+        if self.waiting.contains_key(&part) {
+            self.draining.push_back(part);
+        }
     }
 
     /// Whether there is a use for more of this part's records.
     pub(super) fn takes(&self, part: PartId) -> bool {
-        if self.open.contains(&part) && !self.waiting.contains_key(&part) {
-            self.bytes < ENOUGH
-        } else {
-            self.room.is_open()
-        }
+        if self.open.contains(&part) && self.draining.is_empty() { self.bytes < ENOUGH } else { self.room.is_open() }
     }
 
     /// How many bytes could leave at once.
@@ -62,22 +75,86 @@ impl Outbox {
 
     /// Whether nothing that may leave is left.
     pub(super) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && !self.waiting.keys().any(|part| self.open.contains(part))
+        self.ready.is_empty() && self.draining.is_empty()
     }
 
-    /// The next records that may leave; none where there are none yet.
+    /// The next records that may leave; none where there are none.
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Batch>>> {
         if let Some(batch) = self.ready.pop_front() {
             self.bytes -= batch.lines().len();
             return Poll::Ready(Ok(Some(batch)));
         }
-        while let Some(part) = self.waiting.keys().find(|part| self.open.contains(part)).copied() {
-            let Some(backlog) = self.waiting.get_mut(&part) else { break };
-            if let Some(batch) = ready!(backlog.poll_pop(context))? {
+        while let Some(part) = self.draining.front() {
+            if let Some(backlog) = self.waiting.get_mut(part)
+                && let Some(batch) = ready!(backlog.poll_pop(context))?
+            {
                 return Poll::Ready(Ok(Some(batch)));
             }
-            self.waiting.remove(&part);
+            self.waiting.remove(part);
+            self.draining.pop_front();
         }
         Poll::Ready(Ok(None))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PARTS: usize = 4;
+
+    fn batch(part: usize, number: u32) -> Batch {
+        Batch::new(Bytes::from(format!("{part} {number}\n")), 1)
+    }
+
+    fn next(outbox: &mut Outbox) -> Option<String> {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        match outbox.poll_next(&mut context) {
+            Poll::Ready(batch) => batch.unwrap().map(|batch| String::from_utf8(batch.lines().to_vec()).unwrap()),
+            Poll::Pending => None,
+        }
+    }
+
+    proptest! {
+        /// Parts that are opened when the one before is over leave one after the other, however they came.
+        #[test]
+        fn parts_leave_in_the_order_in_which_they_were_opened(
+            steps in prop::collection::vec((0..PARTS + 2, any::<bool>()), 0..200),
+        ) {
+            // Later parts have smaller numbers: numbers say when a part was begun and nothing else.
+            let part = |at: usize| PartId::of((PARTS - at) as u64);
+            let mut outbox = Outbox::new(Room::new(1 << 20, 0));
+            let (mut counts, mut first, mut left) = ([0; PARTS], 0, Vec::new());
+            outbox.open(part(0));
+            for (what, takes) in steps {
+                match what {
+                    at if at < PARTS && at >= first => {
+                        outbox.put(part(at), batch(at, counts[at]));
+                        counts[at] += 1;
+                    }
+                    PARTS if first + 1 < PARTS => {
+                        first += 1;
+                        outbox.open(part(first));
+                    }
+                    _ => {}
+                }
+                if takes {
+                    left.extend(next(&mut outbox));
+                }
+            }
+            for at in first + 1..PARTS {
+                outbox.open(part(at));
+            }
+            while let Some(line) = next(&mut outbox) {
+                left.push(line);
+            }
+            let all: Vec<_> =
+                (0..PARTS).flat_map(|at| (0..counts[at]).map(move |number| format!("{at} {number}\n"))).collect();
+            prop_assert!(outbox.is_empty());
+            prop_assert_eq!(left, all);
+        }
     }
 }

@@ -19,6 +19,13 @@ pub struct PageId(pub(super) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartId(pub(super) u64);
 
+#[cfg(test)]
+impl PartId {
+    pub(crate) fn of(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// A part: what comes of its pages is shown to its walk in order.
 #[derive(Debug)]
 pub(super) struct Part {

@@ -87,13 +87,12 @@ impl Cut {
         self.beyond.is_some()
     }
 
-    /// Whether this part, whose walk has ended, and the next one meet: a record that this one saw behind its end must have come
-    /// in the next one, whatever the upstream's filter makes of its bounds.
-    pub(in crate::pagination::plan) fn meets(&self, next: &Self) -> Result<(), Wrong> {
-        match self.beyond {
-            Some(seen) if !next.stretch.is_before(seen) && next.first.is_none_or(|first| first > seen) => {
-                Err(self.axis.apart(seen))
-            }
+    /// Whether this part and a later one meet, both of whose walks have ended: a record that this one saw behind its end must have
+    /// come in the one that it belongs to, whatever the upstream's filter makes of its bounds.
+    pub(in crate::pagination::plan) fn meets(&self, later: &Self) -> Result<(), Wrong> {
+        let is_theirs = |seen: &i128| !later.stretch.is_before(*seen) && !later.stretch.is_behind(*seen);
+        match self.beyond.filter(is_theirs) {
+            Some(seen) if later.first.is_none_or(|first| first > seen) => Err(self.axis.apart(seen)),
             _ => Ok(()),
         }
     }
