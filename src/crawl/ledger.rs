@@ -193,12 +193,15 @@ mod tests {
 
     #[test]
     fn is_open_as_long_as_memory_or_the_file_has_room() {
-        let mut ledger = Ledger::new(Limits { window: 100, spool: BLOCK, extent: 50, writes: 1 });
+        let mut ledger = Ledger::new(Limits { window: 100, spool: 2 * BLOCK, extent: 50, writes: 1 });
         assert!(ledger.is_open());
         ledger.hold(1000);
         assert!(ledger.is_open() && ledger.is_over(), "the file has room");
         let places = ledger.begin_write(1000).unwrap();
-        assert!(!ledger.is_open(), "one write at a time");
+        assert!(!ledger.is_open() && ledger.begin_write(1).is_none(), "one write at a time");
+        ledger.end_write();
+        assert!(ledger.is_open());
+        ledger.begin_write(1).unwrap();
         ledger.end_write();
         assert!(!ledger.is_open() && ledger.begin_write(1).is_none(), "the file is full");
         ledger.give_back(&places);
