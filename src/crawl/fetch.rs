@@ -75,7 +75,18 @@ async fn attempt_whole(
 
 /// How often a page has been asked for.
 #[derive(Debug, Default)]
-pub(super) struct Attempts(u32);
+pub(super) struct Attempts {
+    counted: u32,
+    free: Free,
+}
+
+/// What a page has once: an attempt that costs nothing, because the connection was closed before it was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Free {
+    #[default]
+    Left,
+    Taken,
+}
 
 impl Attempts {
     /// What came of them all, after one more; none if the page is to be asked for again, and the wait for that is over.
@@ -85,7 +96,14 @@ impl Attempts {
         request: &PageRequest,
         tried: Result<Answer<T>, Trouble>,
     ) -> Option<Result<Answer<T>, Failure>> {
-        self.0 += 1;
+        if let Err(Trouble::Transport(error @ Error::Stale(..))) = &tried
+            && self.free == Free::Left
+        {
+            self.free = Free::Taken;
+            tracing::debug!("{}: {error}; it had been idle, asking again at once", Shown(&request.url));
+            return None;
+        }
+        self.counted += 1;
         let policy = &client.upstream().retry;
         let outcome = match &tried {
             Ok(Answer::Page(_)) => None,
@@ -95,12 +113,12 @@ impl Attempts {
             }
             Err(_) => Some(Outcome::Broken),
         };
-        let decision = outcome.map(|outcome| decide(policy, &outcome, self.0, fastrand::f64()));
+        let decision = outcome.map(|outcome| decide(policy, &outcome, self.counted, fastrand::f64()));
         let Some(Decision::Again(after)) = decision else {
             let settled = tried.map(|answer| redacted(client, answer, request));
             return Some(settled.map_err(|trouble| failed(client, &trouble, request)));
         };
-        log_retry(client, &tried, request, self.0, after);
+        log_retry(client, &tried, request, self.counted, after);
         drop(tried);
         tokio::time::sleep(after).await;
         None

@@ -36,7 +36,9 @@ pub(super) fn unreachable(error: &Error) -> Response<Body> {
     tracing::warn!("{error}");
     let status = match error {
         Error::Timeout(..) => StatusCode::GATEWAY_TIMEOUT,
-        Error::Connect(..) | Error::Tls(..) | Error::Broken(..) | Error::Coding(_) => StatusCode::BAD_GATEWAY,
+        Error::Connect(..) | Error::Tls(..) | Error::Broken(..) | Error::Stale(..) | Error::Coding(_) => {
+            StatusCode::BAD_GATEWAY
+        }
     };
     report(status, "upstream", &error.to_string(), error.hint())
 }

@@ -3,16 +3,23 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tower::ServiceExt;
+use tower::util::MapResponse;
 
+use super::watched::Watched;
 use crate::config::{HttpVersion, Upstream};
 
 /// What connections are made with.
-pub(super) type Connector = HttpsConnector<HttpConnector>;
+pub(super) type Connector = MapResponse<HttpsConnector<HttpConnector>, fn(Stream) -> TokioIo<Watched>>;
+
+type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 /// Why the certificate authorities can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -35,11 +42,12 @@ pub(super) fn connector(upstream: &Upstream) -> Result<Connector, BadTrust> {
     tcp.enforce_http(false);
     tcp.set_connect_timeout(Some(upstream.timeouts.connect));
     let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
-    Ok(match upstream.http {
+    let connector = match upstream.http {
         HttpVersion::Auto => builder.enable_all_versions().wrap_connector(tcp),
         HttpVersion::Http1 => builder.enable_http1().wrap_connector(tcp),
         HttpVersion::Http2 => builder.enable_http2().wrap_connector(tcp),
-    })
+    };
+    Ok(connector.map_response(|stream| TokioIo::new(Watched::new(stream))))
 }
 
 /// The platform's authorities are only read for a TLS upstream: a minimal container has none.

@@ -4,6 +4,7 @@ mod auth;
 mod body;
 pub mod coding;
 mod connect;
+mod watched;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::capture_connection;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -43,6 +45,9 @@ pub enum Error {
     Timeout(String, humantime::Duration),
     #[error("the connection to {0} broke: {1}")]
     Broken(String, String),
+    /// On a connection that had answered before: it was being closed when the request came, as far as can be known.
+    #[error("the connection to {0} was closed before it answered: {1}")]
+    Stale(String, String),
     #[error(transparent)]
     Coding(#[from] coding::BadCoding),
 }
@@ -52,7 +57,7 @@ impl Error {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Coding(bad) => bad.may_pass(),
-            Self::Connect(..) | Self::Tls(..) | Self::Timeout(..) | Self::Broken(..) => true,
+            Self::Connect(..) | Self::Tls(..) | Self::Timeout(..) | Self::Broken(..) | Self::Stale(..) => true,
         }
     }
 
@@ -68,7 +73,9 @@ impl Error {
             }
             Self::Tls(..) => "check that the upstream's address is right and that it speaks TLS 1.2 or 1.3",
             Self::Timeout(..) => "check that the upstream is well, or raise the limit in `timeouts`",
-            Self::Broken(..) => "the upstream, or something in front of it, cut the connection: its log may say why",
+            Self::Broken(..) | Self::Stale(..) => {
+                "the upstream, or something in front of it, cut the connection: its log may say why"
+            }
             Self::Coding(bad) => bad.hint(),
         }
     }
@@ -142,6 +149,7 @@ impl Client {
             .parse()
             .map_err(|error: http::uri::InvalidUri| Error::Broken(self.origin(), error.to_string()))?;
         *request.version_mut() = http::Version::HTTP_11;
+        let connection = capture_connection(&mut request);
         match self.http.request(request).await {
             Ok(response) => {
                 let version = response.version();
@@ -151,6 +159,9 @@ impl Client {
                 Some(tls) => Error::Tls(self.origin(), tls.clone()),
                 None => Error::Connect(self.origin(), root_cause(&error)),
             }),
+            Err(error) if self.upstream.http != HttpVersion::Http2 && watched::was_stale(&connection) => {
+                Err(Error::Stale(self.origin(), root_cause(&error)))
+            }
             Err(error) => Err(Error::Broken(self.origin(), root_cause(&error))),
         }
     }

@@ -138,7 +138,7 @@ async fn credentials_are_sent_with_every_page_and_shown_in_no_message() {
     for (credentials, field, value) in cases {
         let upstream = Upstream::scripted(120, |asked, answer| match (asked.page, asked.attempt) {
             (2, 1) => Reply::status(500),
-            (2, 2) => Reply::Raw(Vec::new()),
+            (2, 2) => Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-ty".to_vec()),
             (3, _) => Reply::Whole(super::upstream::answer(403, &[], "no")),
             _ => Reply::Whole(answer),
         })

@@ -161,3 +161,64 @@ async fn an_http2_upstream_that_resets_is_asked_again() {
         assert_eq!(attempts(&upstream.forget()), [2, 2, 2]);
     }
 }
+
+const CURSOR: &str =
+    "records = \"data\"\npagination = { type = \"cursor\", next = \"meta.next_cursor\", param = \"cursor\" }";
+
+#[tokio::test]
+async fn a_connection_that_was_closed_meanwhile_costs_no_attempt() {
+    let upstream = Upstream::scripted(180, |asked, answer| match (asked.page, asked.attempt) {
+        (2.., 1) => Reply::Raw(Vec::new()),
+        _ => Reply::Whole(answer),
+    })
+    .await;
+    // One attempt is all there is.
+    let process = Process::serve(&demo(&upstream).replace("attempts = 3", "attempts = 1")).await;
+    for (method, path) in [(Method::GET, "/cursor/orders"), (Method::POST, "/search/orders")] {
+        let mut request = client::stream(path);
+        *request.method_mut() = method;
+        let received = client::receive(Version::Http1, process.address, request).await;
+        assert!(received.whole() == orders(180), "{path}");
+        assert_eq!(attempts(&upstream.forget()), [1, 2, 2, 2], "{path}");
+    }
+    process.signal(rustix::process::Signal::TERM);
+    let (said, _) = process.end().await;
+    assert!(said.contains("complete") && !said.contains("WARN"), "{said}");
+}
+
+#[tokio::test]
+async fn only_what_may_be_a_closed_connection_costs_no_attempt_and_only_once() {
+    // How many pages are good, what the others bring, how many attempts there are, and how often each page is asked for.
+    let cases: [(usize, &'static [u8], u32, &[usize]); 5] = [
+        (0, b"", 1, &[1]),
+        (0, b"", 3, &[3]),
+        (1, b"", 1, &[1, 2]),
+        (1, b"", 3, &[1, 4]),
+        (1, b"HTTP/1.1 200 OK\r\ncontent-ty", 1, &[1, 1]),
+    ];
+    for (good, trouble, allowed, counts) in cases {
+        let upstream = Upstream::scripted(100, move |asked, answer| {
+            if asked.page <= good { Reply::Whole(answer) } else { Reply::Raw(trouble.to_vec()) }
+        })
+        .await;
+        let retry = format!("retry = {{ attempts = {allowed}, base = \"1ms\" }}\n{CURSOR}");
+        let proxy = Proxy::start(&collection(&upstream.url(), &retry)).await;
+        let received = ask(Version::Http1, &proxy, &Method::GET, "/cursor/orders").await;
+        assert!(received.broken.is_some() || received.head.status == 502, "{counts:?}");
+        assert_eq!(attempts(&upstream.asked()), counts, "{allowed} attempts");
+    }
+}
+
+#[tokio::test]
+async fn silence_where_an_answer_should_be_is_a_fault_that_passes() {
+    let upstream = Upstream::scripted(180, |asked, answer| match (asked.page, asked.attempt) {
+        (1 | 3, 1) => Reply::Stall(Vec::new()),
+        _ => Reply::Whole(answer),
+    })
+    .await;
+    let limits = format!("timeouts = {{ connect = \"100ms\", head = \"100ms\", idle = \"5s\" }}\n{CURSOR}");
+    let proxy = Proxy::start(&collection(&upstream.url(), &limits)).await;
+    let received = ask(Version::Http1, &proxy, &Method::GET, "/cursor/orders?limit=50").await;
+    assert!(received.whole() == orders(180));
+    assert_eq!(attempts(&upstream.asked()), [2, 1, 2, 1]);
+}

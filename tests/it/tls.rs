@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::Response;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -10,13 +12,26 @@ use tokio_rustls::TlsAcceptor;
 use super::client::{self, BOTH, Version};
 use super::proxy::{Proxy, collection, run};
 use super::streams::orders;
-use super::upstream::{Framing, Reply, Upstream};
+use super::upstream::{Asked, Framing, Reply, Upstream};
 
 const CURSOR: &str =
     "records = \"data\"\npagination = { type = \"cursor\", next = \"meta.next_cursor\", param = \"cursor\" }";
 
 /// An upstream behind a certificate for `localhost`, and the file that names who signed it.
 async fn secured(protocols: &[&str]) -> (Upstream, tempfile::NamedTempFile) {
+    // The second page is cut once, so that trouble inside TLS is seen to pass as well.
+    secured_by(protocols, |asked, answer| match (asked.page, asked.attempt) {
+        (2, 1) => Reply::Cut(answer, Framing::Length),
+        _ => Reply::Whole(answer),
+    })
+    .await
+}
+
+/// The same, where this script decides.
+async fn secured_by(
+    protocols: &[&str],
+    script: fn(&Asked, Response<Bytes>) -> Reply,
+) -> (Upstream, tempfile::NamedTempFile) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority_key = KeyPair::generate().unwrap();
@@ -36,11 +51,6 @@ async fn secured(protocols: &[&str]) -> (Upstream, tempfile::NamedTempFile) {
         )
         .unwrap();
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-    // The second page is cut once, so that trouble inside TLS is seen to pass as well.
-    let script = |asked: &super::upstream::Asked, answer| match (asked.page, asked.attempt) {
-        (2, 1) => Reply::Cut(answer, Framing::Length),
-        _ => Reply::Whole(answer),
-    };
     let upstream = Upstream::start(120, script, Some(TlsAcceptor::from(Arc::new(config)))).await;
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), authority.pem()).unwrap();
@@ -72,6 +82,21 @@ async fn a_configured_authority_is_trusted_over_either_version() {
         let host = format!("localhost:{}", upstream.address.port());
         assert!(upstream.asked().iter().all(|asked| asked.header("host") == Some(host.as_str())));
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_meanwhile_costs_no_attempt_in_tls_either() {
+    let (upstream, ca) = secured_by(&["http/1.1"], |asked, answer| match (asked.page, asked.attempt) {
+        (2.., 1) => Reply::Raw(Vec::new()),
+        _ => Reply::Whole(answer),
+    })
+    .await;
+    let url = format!("https://localhost:{}", upstream.address.port());
+    let lines = format!("ca = \"{}\"\nretry = {{ attempts = 1 }}\n{CURSOR}", ca.path().display());
+    let proxy = Proxy::start(&collection(&url, &lines)).await;
+    let received = client::receive(Version::Http1, proxy.address, client::stream("/cursor/orders")).await;
+    assert!(received.whole() == orders(120), "{}", received.whole());
+    assert_eq!(upstream.asked().len(), 11, "six pages of 20, and all but the first of them twice");
 }
 
 #[tokio::test]

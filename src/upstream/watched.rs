@@ -1,0 +1,112 @@
+//! Connections that remember what has passed over them, so that one that the upstream was closing is known from one that failed.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use http::Extensions;
+use hyper_rustls::MaybeHttpsStream;
+use hyper_util::client::legacy::connect::{CaptureConnection, Connected, Connection};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A connection whose bytes, as they are inside TLS, leave their trace.
+#[derive(Debug)]
+pub(super) struct Watched {
+    stream: TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>,
+    past: Past,
+}
+
+/// What has passed over a connection.
+///
+/// ```text
+///   new ── read ──▶ heard ── write ──▶ asked again ── read ──▶ heard
+/// ```
+#[derive(Clone, Debug, Default)]
+struct Past(Arc<Trace>);
+
+#[derive(Debug, Default)]
+struct Trace {
+    /// Something was read since the last write.
+    is_heard: AtomicBool,
+    /// Something was written after something had been read.
+    is_used: AtomicBool,
+}
+
+impl Watched {
+    pub(super) fn new(stream: MaybeHttpsStream<TokioIo<TcpStream>>) -> Self {
+        Self { stream: TokioIo::new(stream), past: Past::default() }
+    }
+}
+
+/// Whether the connection that a request went to had answered another one and then nothing more. Says no of HTTP/2 where TLS has
+/// agreed on it, since a connection's requests have no order there.
+pub(super) fn was_stale(connection: &CaptureConnection) -> bool {
+    let metadata = connection.connection_metadata();
+    let Some(connected) = metadata.as_ref().filter(|connected| !connected.is_negotiated_h2()) else { return false };
+    let mut extras = Extensions::new();
+    connected.get_extras(&mut extras);
+    extras
+        .get::<Past>()
+        .is_some_and(|Past(trace)| trace.is_used.load(Ordering::Acquire) && !trace.is_heard.load(Ordering::Acquire))
+}
+
+impl Trace {
+    fn write(&self) {
+        if self.is_heard.swap(false, Ordering::AcqRel) {
+            self.is_used.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl Connection for Watched {
+    fn connected(&self) -> Connected {
+        self.stream.inner().connected().extra(self.past.clone())
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.past.0.is_heard.store(true, Ordering::Release);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.past.0.write();
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.past.0.write();
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
