@@ -7,13 +7,13 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::fetch::{Answer, Attempts, Trouble, ask};
+use super::fetch::{Answer, Attempts, GivenUp, Trouble, ask};
 use super::sent::{Changed, Sent};
 use crate::batch::Batch;
 use crate::pagination::page::{Fields, Head, Page};
+use crate::pagination::retry::{Allowance, Halvable};
 use crate::pagination::split::{Shape, Splitter};
 use crate::pagination::{PageRequest, Wrong};
-use crate::snapshot::Failure;
 use crate::upstream::{Client, DecodedBody};
 
 /// How many bytes of a page are read before its records are handed out, where they don't pause before.
@@ -35,7 +35,7 @@ pub(super) enum Event {
     /// A status that brings no page, and the start of what came with it.
     Refused(Box<Head>, Bytes),
     /// It was given up.
-    Failed(Failure),
+    Failed(GivenUp),
 }
 
 /// A page on its way: it moves when it is polled, and stops when it is dropped.
@@ -50,9 +50,24 @@ struct Slot(Arc<Mutex<Option<Event>>>);
 
 impl Fetch {
     /// Asks for a page, when it is polled for the first time.
-    pub(super) fn new(client: Client, request: PageRequest, shape: Arc<Shape>) -> Self {
+    pub(super) fn new(
+        client: Client,
+        request: PageRequest,
+        shape: Arc<Shape>,
+        allowance: Allowance,
+        halvable: Halvable,
+    ) -> Self {
         let slot = Slot::default();
-        let page = Reading { client, request, shape, slot: slot.clone(), sent: Sent::default(), has_begun: false };
+        let page = Reading {
+            client,
+            request,
+            shape,
+            allowance,
+            halvable,
+            slot: slot.clone(),
+            sent: Sent::default(),
+            has_begun: false,
+        };
         Self { reading: Box::pin(page.read()), slot }
     }
 
@@ -89,6 +104,8 @@ struct Reading {
     client: Client,
     request: PageRequest,
     shape: Arc<Shape>,
+    allowance: Allowance,
+    halvable: Halvable,
     slot: Slot,
     sent: Sent,
     /// Whether an attempt broke off that had brought a part of a record.
@@ -97,20 +114,22 @@ struct Reading {
 
 impl Reading {
     async fn read(mut self) -> Event {
-        let mut attempts = Attempts::default();
+        let mut attempts = Attempts::new(self.allowance.clone());
         loop {
-            let tried = self.attempt().await;
-            match attempts.settle(&self.client, &self.request, tried).await {
+            let tried = self.attempt(&attempts.door(&self.client)).await;
+            // What has left in part has to be gone on with.
+            let halvable = if self.sent.is_empty() { self.halvable } else { Halvable::No };
+            match attempts.settle(&self.client, &self.request, tried, halvable).await {
                 None => {}
                 Some(Ok(Answer::Page(page))) => return Event::Page(page),
                 Some(Ok(Answer::Refused(head, body))) => return Event::Refused(head, body),
-                Some(Err(failure)) => return Event::Failed(failure),
+                Some(Err(given_up)) => return Event::Failed(given_up),
             }
         }
     }
 
-    async fn attempt(&mut self) -> Result<Answer<Page>, Trouble> {
-        let (head, mut body) = match ask(&self.client, &self.request).await? {
+    async fn attempt(&mut self, door: &Client) -> Result<Answer<Page>, Trouble> {
+        let (head, mut body) = match ask(door, &self.request).await? {
             Answer::Page(answer) => answer,
             Answer::Refused(head, body) => return Ok(Answer::Refused(head, body)),
         };

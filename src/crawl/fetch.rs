@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full};
 
 use crate::pagination::page::Head;
 use crate::pagination::request::Shown;
-use crate::pagination::retry::{Decision, Outcome, decide, demanded};
+use crate::pagination::retry::{Allowance, Decision, Halvable, Outcome, Overload, Spent, decide, demanded};
 use crate::pagination::split::{Shape, Splitter};
 use crate::pagination::{Blame, Caps, PageRequest, Wrong};
 use crate::snapshot::{Failure, Fault};
@@ -41,11 +41,11 @@ pub(super) async fn whole(
     caps: &Caps,
     shape: &Arc<Shape>,
 ) -> Result<Answer<(Head, Bytes)>, Failure> {
-    let mut attempts = Attempts::default();
+    let mut attempts = Attempts::new(Allowance::new(&client.upstream().retry));
     loop {
-        let tried = attempt_whole(client, request, caps, shape).await;
-        if let Some(settled) = attempts.settle(client, request, tried).await {
-            return settled;
+        let tried = attempt_whole(&attempts.door(client), request, caps, shape).await;
+        if let Some(settled) = attempts.settle(client, request, tried, Halvable::No).await {
+            return settled.map_err(|given_up| given_up.failure);
         }
     }
 }
@@ -73,55 +73,92 @@ async fn attempt_whole(
     Ok(Answer::Page((head, raw.freeze())))
 }
 
+/// Why a page was given up.
+#[derive(Debug)]
+pub(super) struct GivenUp {
+    pub(super) failure: Failure,
+    /// Whether a smaller page is worth a try. What a refusal says of that, [`Outcome::overload`] tells.
+    pub(super) overload: Overload,
+}
+
 /// How often a page has been asked for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Attempts {
     counted: u32,
     free: Free,
+    allowance: Allowance,
 }
 
 /// What a page has once: an attempt that costs nothing, because the connection was closed before it was asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Free {
-    #[default]
     Left,
+    /// This is it.
+    Now,
     Taken,
 }
 
 impl Attempts {
+    /// Those at another page of the crawl that has this allowance.
+    pub(super) fn new(allowance: Allowance) -> Self {
+        allowance.page();
+        Self { counted: 0, free: Free::Left, allowance }
+    }
+
+    /// Whom to ask now.
+    pub(super) fn door(&self, client: &Client) -> Client {
+        if self.free == Free::Now { client.unpooled() } else { client.clone() }
+    }
+
     /// What came of them all, after one more; none if the page is to be asked for again, and the wait for that is over.
     pub(super) async fn settle<T>(
         &mut self,
         client: &Client,
         request: &PageRequest,
         tried: Result<Answer<T>, Trouble>,
-    ) -> Option<Result<Answer<T>, Failure>> {
+        halvable: Halvable,
+    ) -> Option<Result<Answer<T>, GivenUp>> {
         if let Err(Trouble::Transport(error @ Error::Stale(..))) = &tried
             && self.free == Free::Left
         {
-            self.free = Free::Taken;
+            self.free = Free::Now;
             tracing::debug!("{}: {error}; it had been idle, asking again at once", Shown(&request.url));
             return None;
         }
+        if self.free == Free::Now {
+            self.free = Free::Taken;
+        }
         self.counted += 1;
         let policy = &client.upstream().retry;
-        let outcome = match &tried {
-            Ok(Answer::Page(_)) => None,
-            Err(trouble) if !trouble.may_pass() => None,
-            Ok(Answer::Refused(head, body)) => {
-                Some(Outcome::Answered(head.status, demanded(policy, &head.headers, body, SystemTime::now())))
-            }
-            Err(_) => Some(Outcome::Broken),
-        };
-        let decision = outcome.map(|outcome| decide(policy, &outcome, self.counted, fastrand::f64()));
-        let Some(Decision::Again(after)) = decision else {
+        let outcome = outcome(client, &tried);
+        let overload = outcome.as_ref().map_or(Overload::No, Outcome::overload);
+        let decision = outcome.as_ref().map(|outcome| decide(policy, outcome, halvable, self.counted, fastrand::f64()));
+        let (Some(outcome), Some(Decision::Again(after))) = (outcome, decision) else {
             let settled = tried.map(|answer| redacted(client, answer, request));
-            return Some(settled.map_err(|trouble| failed(client, &trouble, request)));
+            return Some(settled.map_err(|trouble| GivenUp { failure: failed(client, &trouble, request), overload }));
         };
+        if let Err(spent) = self.allowance.again(&outcome) {
+            let settled = too_often(client, spent, tried, request);
+            return Some(settled.map_err(|failure| GivenUp { failure, overload }));
+        }
         log_retry(client, &tried, request, self.counted, after);
         drop(tried);
         tokio::time::sleep(after).await;
         None
+    }
+}
+
+/// What came of an attempt that another one may mend.
+fn outcome<T>(client: &Client, tried: &Result<Answer<T>, Trouble>) -> Option<Outcome> {
+    match tried {
+        Ok(Answer::Page(_)) => None,
+        Ok(Answer::Refused(head, body)) => {
+            let demanded = demanded(&client.upstream().retry, &head.headers, body, SystemTime::now());
+            Some(Outcome::Answered(head.status, demanded))
+        }
+        Err(trouble) if !trouble.may_pass() => None,
+        Err(Trouble::Transport(Error::Timeout(..))) => Some(Outcome::TimedOut),
+        Err(_) => Some(Outcome::Broken),
     }
 }
 
@@ -228,6 +265,24 @@ pub(super) fn unreadable_spool(error: &std::io::Error) -> Failure {
     Failure::new(Fault::Stopped, message, "look at the disk of the temporary files, or set caps.spool = \"0\"")
 }
 
+/// What came of a page that may not be asked for again, because others were.
+fn too_often<T>(
+    client: &Client,
+    spent: Spent,
+    tried: Result<Answer<T>, Trouble>,
+    request: &PageRequest,
+) -> Result<Answer<T>, Failure> {
+    let last = match tried {
+        Ok(page @ Answer::Page(_)) => return Ok(page),
+        Ok(Answer::Refused(head, _)) => {
+            let message = format!("{}: the upstream answered {}", Shown(&request.url), head.status);
+            Failure { headers: kept_headers(&head), ..Failure::new(Fault::Refused(head.status), message, "") }
+        }
+        Err(trouble) => failed(client, &trouble, request),
+    };
+    Err(Failure { message: format!("{}; {spent}", last.message), hint: spent.hint().to_owned(), ..last })
+}
+
 /// A [`Wrong`] as the cause of a broken crawl.
 pub(super) fn wrong_page(client: &Client, wrong: &Wrong, url: &url::Url) -> Failure {
     told(client, wrong, url, &HeaderMap::new())
@@ -289,6 +344,57 @@ impl std::fmt::Display for Trouble {
         match self {
             Self::Transport(error) => error.fmt(f),
             Self::Page(wrong) => wrong.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::*;
+    use crate::config::Upstream;
+
+    /// How often a page is asked for that always fails in this way, and why it is given up.
+    async fn given_up(halvable: Halvable, trouble: fn() -> Result<Answer<()>, Trouble>) -> (u32, Option<Overload>) {
+        let url = Url::parse("http://a/").unwrap();
+        let client = Client::new(Arc::new(Upstream::at(url.clone()))).unwrap();
+        let request = PageRequest { method: http::Method::GET, url, headers: HeaderMap::new(), body: None };
+        let mut attempts = Attempts::new(Allowance::new(&client.upstream().retry));
+        let mut asked = 0;
+        loop {
+            asked += 1;
+            match attempts.settle(&client, &request, trouble(), halvable).await {
+                None => {}
+                Some(Ok(_)) => return (asked, None),
+                Some(Err(given_up)) => return (asked, Some(given_up.overload)),
+            }
+        }
+    }
+
+    fn refused(status: StatusCode) -> Result<Answer<()>, Trouble> {
+        let url = Url::parse("http://a/").unwrap();
+        Ok(Answer::Refused(Box::new(Head { status, headers: HeaderMap::new(), url }), Bytes::new()))
+    }
+
+    fn late() -> Result<Answer<()>, Trouble> {
+        Err(Error::Timeout("http://a".to_owned(), Duration::ZERO.into()).into())
+    }
+
+    fn stale() -> Result<Answer<()>, Trouble> {
+        Err(Error::Stale("http://a".to_owned(), "closed".to_owned()).into())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_can_be_smaller_is_given_up_sooner_where_it_may_be_too_much() {
+        let full = || refused(StatusCode::BAD_GATEWAY);
+        for (halvable, attempts) in [(Halvable::No, 5), (Halvable::Yes, 3)] {
+            assert_eq!(given_up(halvable, late).await, (attempts, Some(Overload::Likely)));
+            assert_eq!(given_up(halvable, full).await, (attempts, None));
+            assert_eq!(given_up(halvable, || Err(Wrong::EmptyPage.into())).await, (5, Some(Overload::No)));
+            assert_eq!(given_up(halvable, || refused(StatusCode::TOO_MANY_REQUESTS)).await, (5, None));
+            assert_eq!(given_up(halvable, || Err(Wrong::Repeat(1).into())).await, (1, Some(Overload::No)));
+            assert_eq!(given_up(halvable, stale).await, (6, Some(Overload::No)), "one of them is free");
         }
     }
 }

@@ -6,11 +6,12 @@ use std::task::{Context, Poll, ready};
 
 use super::arriving::{Event, Fetch};
 use super::backlog::Backlog;
-use super::fetch;
+use super::fetch::{self, GivenUp};
 use super::spool::Room;
 use crate::pagination::PageRequest;
 use crate::pagination::page::{Fields, Head};
 use crate::pagination::plan::{Came, PageId, PartId, Plan, SoFar, Standing};
+use crate::pagination::retry::{Allowance, Halvable, Overload};
 use crate::pagination::split::Shape;
 use crate::upstream::Client;
 
@@ -22,6 +23,7 @@ const AHEAD: usize = 256 * 1024;
 pub(super) struct Flight {
     client: Client,
     shape: Arc<Shape>,
+    allowance: Allowance,
     room: Room,
     pages: VecDeque<InFlight>,
 }
@@ -53,12 +55,13 @@ enum Progress {
 
 impl Flight {
     pub(super) fn new(client: Client, shape: Arc<Shape>, room: Room) -> Self {
-        Self { client, shape, room, pages: VecDeque::new() }
+        let allowance = Allowance::new(&client.upstream().retry);
+        Self { client, shape, allowance, room, pages: VecDeque::new() }
     }
 
     /// Asks for a page, when it is polled for the first time.
-    pub(super) fn ask(&mut self, id: PageId, request: PageRequest) {
-        let fetch = Fetch::new(self.client.clone(), request, Arc::clone(&self.shape));
+    pub(super) fn ask(&mut self, id: PageId, request: PageRequest, halvable: Halvable) {
+        let fetch = Fetch::new(self.client.clone(), request, Arc::clone(&self.shape), self.allowance.clone(), halvable);
         self.pages.push_back(InFlight {
             id,
             fetch,
@@ -141,7 +144,8 @@ impl InFlight {
             return Poll::Ready(Event::Begun(head));
         }
         if !self.waiting.is_empty() {
-            let unreadable = |error| Event::Failed(fetch::unreadable_spool(&error));
+            let unreadable =
+                |error| Event::Failed(GivenUp { failure: fetch::unreadable_spool(&error), overload: Overload::No });
             match ready!(self.waiting.poll_pop(context)).map_err(unreadable) {
                 Ok(Some(batch)) => return Poll::Ready(Event::Records(batch)),
                 Ok(None) => {}

@@ -22,11 +22,13 @@ use crate::config::Caps;
 use crate::pagination::guard::Guard;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::{self, PageId, PartId, Plan, Proof, Step};
+use crate::pagination::retry::Outcome;
 use crate::pagination::split::Shape;
 use crate::pagination::{PageRequest, Pagination, Style, Wrong};
 use crate::snapshot::{self, Failure, NoReader, Reader, Seal, Verdict, Writer};
 use crate::upstream::Client;
 use arriving::Event;
+use fetch::GivenUp;
 use flight::Flight;
 use outbox::Outbox;
 use spool::Room;
@@ -221,7 +223,10 @@ impl Opened {
                 Poll::Pending => plan::Room::Full,
             };
             match self.plan.step(room).map_err(|wrong| fetch::wrong_page(&self.client, &wrong, &self.url))? {
-                Step::Fetch(page, request) => self.flight.ask(page, *request),
+                Step::Fetch(page, request) => {
+                    let halvable = self.plan.halvable(page);
+                    self.flight.ask(page, *request, halvable);
+                }
                 Step::Emit(part) => {
                     self.outbox.open(part);
                     opened = true;
@@ -267,9 +272,19 @@ impl Opened {
             Event::Refused(head, body) => {
                 let name = name();
                 self.flight.pass(page);
-                self.refuse(page, &head, &body, &name)?;
+                if let Err(failure) = self.refuse(page, &head, &body, &name)
+                    && !self.plan.gave_up(page, Outcome::Answered(head.status, None).overload())
+                {
+                    return Err(failure);
+                }
             }
-            Event::Failed(failure) => return Err(on_page(&name(), failure)),
+            Event::Failed(GivenUp { failure, overload }) => {
+                let name = name();
+                self.flight.pass(page);
+                if !self.plan.gave_up(page, overload) {
+                    return Err(on_page(&name, failure));
+                }
+            }
         }
         Ok(Turn::Going)
     }

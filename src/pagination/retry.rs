@@ -1,5 +1,7 @@
-//! When a page is asked for again, and how long to wait before that. Pure: the caller brings the clock and the dice.
+//! When a page is asked for again, how long to wait before that, and how often a crawl may. Pure: the caller brings the clock
+//! and the dice.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode, header};
@@ -25,8 +27,10 @@ pub struct Retry {
 /// What came of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// No whole answer: connection refused or cut, timeout, a body that isn't a page.
+    /// No whole answer: connection refused or cut, a body that isn't a page.
     Broken,
+    /// No answer, or none of its body, within the limit.
+    TimedOut,
     /// An answer of this status, which demands to wait this long if it says so.
     Answered(StatusCode, Option<Duration>),
 }
@@ -40,11 +44,63 @@ pub enum Decision {
     GiveUp,
 }
 
+/// Whether a page may have been too much for the upstream, so that a smaller one is worth a try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overload {
+    No,
+    Likely,
+}
+
+/// Whether a smaller page could be asked for in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halvable {
+    No,
+    Yes,
+}
+
+/// How often the pages of a crawl may be asked for again; clones share it.
+///
+/// `retries ≤ max(10, attempts − 1) + pages / 5`, where `pages` are those that were asked for so far. The fifth keeps a crawl's load
+/// on an upstream that fails close to what it is on one that doesn't. The rest lets any one page have all its attempts, and lets a
+/// short crawl live through some bad pages, since so few requests are no storm.
+#[derive(Clone, Debug)]
+pub struct Allowance {
+    least: u64,
+    counts: Arc<Mutex<Counts>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    pages: u64,
+    retries: u64,
+}
+
+/// Nothing is left of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the upstream failed too often: {retries} retries for {pages} pages")]
+pub struct Spent {
+    pub pages: u64,
+    pub retries: u64,
+}
+
+/// After how many attempts a page that is too much for the upstream is given up, where a smaller one may be asked for.
+const BEFORE_HALVING: u32 = 3;
+
+/// How many retries any crawl may have, whatever the share.
+const LEAST: u64 = 10;
+
+/// Of how many pages one may be asked for again.
+const SHARE: u64 = 5;
+
 /// Decides about attempt number `attempt` (from 1); `dice` is uniform in 0 … 1.
 ///
 /// Backoff is exponential with full jitter; a demanded wait is never undercut, and one beyond the cap gives up.
-pub fn decide(policy: &Retry, outcome: &Outcome, attempt: u32, dice: f64) -> Decision {
-    if attempt >= policy.attempts {
+pub fn decide(policy: &Retry, outcome: &Outcome, halvable: Halvable, attempt: u32, dice: f64) -> Decision {
+    let attempts = match (halvable, outcome.overload()) {
+        (Halvable::Yes, Overload::Likely) => policy.attempts.min(BEFORE_HALVING),
+        _ => policy.attempts,
+    };
+    if attempt >= attempts {
         return Decision::GiveUp;
     }
     let doubled = policy.base.saturating_mul(1 << attempt.saturating_sub(1).min(20)).min(policy.cap);
@@ -53,7 +109,59 @@ pub fn decide(policy: &Retry, outcome: &Outcome, attempt: u32, dice: f64) -> Dec
         Outcome::Answered(status, _) if !retried(policy, *status) => Decision::GiveUp,
         Outcome::Answered(_, Some(demanded)) if *demanded > policy.cap => Decision::GiveUp,
         Outcome::Answered(_, Some(demanded)) => Decision::Again(*demanded + jittered.min(Duration::from_secs(1))),
-        Outcome::Answered(..) | Outcome::Broken => Decision::Again(jittered),
+        Outcome::Answered(..) | Outcome::Broken | Outcome::TimedOut => Decision::Again(jittered),
+    }
+}
+
+impl Outcome {
+    /// Whether the page may have been too much: 501 and 505 say that no page would do.
+    pub fn overload(&self) -> Overload {
+        match self {
+            Self::TimedOut => Overload::Likely,
+            Self::Answered(status, _) if status.is_server_error() && !matches!(status.as_u16(), 501 | 505) => {
+                Overload::Likely
+            }
+            Self::Answered(..) | Self::Broken => Overload::No,
+        }
+    }
+
+    /// Whether the upstream has said when to come again: that is an appointment, and no failure that a crawl's allowance is for.
+    fn is_appointment(&self) -> bool {
+        matches!(self, Self::Answered(StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Some(_)))
+    }
+}
+
+impl Allowance {
+    /// That of a crawl whose pages have asked for nothing yet.
+    pub fn new(policy: &Retry) -> Self {
+        let least = LEAST.max(u64::from(policy.attempts.saturating_sub(1)));
+        Self { least, counts: Arc::default() }
+    }
+
+    /// A page is asked for, for the first time.
+    pub fn page(&self) {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).pages += 1;
+    }
+
+    /// A page is to be asked for again, after this.
+    pub fn again(&self, outcome: &Outcome) -> Result<(), Spent> {
+        if outcome.is_appointment() {
+            return Ok(());
+        }
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let Counts { pages, retries } = *counts;
+        if retries >= self.least + pages / SHARE {
+            return Err(Spent { pages, retries });
+        }
+        counts.retries += 1;
+        Ok(())
+    }
+}
+
+impl Spent {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        "the upstream answers too many of its pages only when it is asked again: look at its log, ask for smaller pages (page_size), or for fewer at a time (width)"
     }
 }
 
@@ -94,6 +202,7 @@ fn retried(policy: &Retry, status: StatusCode) -> bool {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -103,16 +212,18 @@ mod tests {
 
     #[test]
     fn backs_off_within_its_attempts() {
-        let waits: Vec<_> = (1..=4).map(|attempt| decide(&policy(), &Outcome::Broken, attempt, 1.0)).collect();
+        let waits: Vec<_> =
+            (1..=4).map(|attempt| decide(&policy(), &Outcome::Broken, Halvable::No, attempt, 1.0)).collect();
         let again = |millis| Decision::Again(Duration::from_millis(millis));
         assert_eq!(waits, [again(100), again(200), again(400), Decision::GiveUp]);
-        assert_eq!(decide(&policy(), &Outcome::Broken, 3, 0.0), again(0));
+        assert_eq!(decide(&policy(), &Outcome::Broken, Halvable::No, 3, 0.0), again(0));
     }
 
     #[test]
     fn only_what_may_pass_is_asked_again() {
-        let of =
-            |status: u16| decide(&policy(), &Outcome::Answered(StatusCode::from_u16(status).unwrap(), None), 1, 1.0);
+        let of = |status: u16| {
+            decide(&policy(), &Outcome::Answered(StatusCode::from_u16(status).unwrap(), None), Halvable::No, 1, 1.0)
+        };
         for status in [408, 429, 500, 502, 503, 504, 599] {
             assert_ne!(of(status), Decision::GiveUp, "{status}");
         }
@@ -120,14 +231,17 @@ mod tests {
             assert_eq!(of(status), Decision::GiveUp, "{status}");
         }
         let also = Retry { statuses: vec![403], ..policy() };
-        assert_ne!(decide(&also, &Outcome::Answered(StatusCode::FORBIDDEN, None), 1, 1.0), Decision::GiveUp);
+        assert_ne!(
+            decide(&also, &Outcome::Answered(StatusCode::FORBIDDEN, None), Halvable::No, 1, 1.0),
+            Decision::GiveUp
+        );
     }
 
     #[test]
     fn a_demanded_wait_is_never_undercut() {
         let of = |seconds| {
             let demanded = Some(Duration::from_secs(seconds));
-            decide(&policy(), &Outcome::Answered(StatusCode::TOO_MANY_REQUESTS, demanded), 1, 0.0)
+            decide(&policy(), &Outcome::Answered(StatusCode::TOO_MANY_REQUESTS, demanded), Halvable::No, 1, 0.0)
         };
         assert_eq!(of(7), Decision::Again(Duration::from_secs(7)));
         assert_eq!(of(11), Decision::GiveUp);
@@ -150,5 +264,70 @@ mod tests {
         let in_body = Retry { wait: Some(("retry_after_ms".parse().unwrap(), Duration::from_millis(1))), ..policy() };
         let body = br#"{"retry_after_ms": 1500}"#;
         assert_eq!(demanded(&in_body, &HeaderMap::new(), body, now), Some(Duration::from_millis(1500)));
+    }
+
+    fn outcome() -> impl Strategy<Value = Outcome> {
+        let status = prop::sample::select(vec![408_u16, 429, 500, 501, 502, 503, 504]);
+        let status = status.prop_map(|status| StatusCode::from_u16(status).unwrap());
+        let wait = prop::option::of((0..20_u64).prop_map(Duration::from_secs));
+        prop_oneof![
+            Just(Outcome::Broken),
+            Just(Outcome::TimedOut),
+            (status, wait).prop_map(|(status, wait)| Outcome::Answered(status, wait)),
+        ]
+    }
+
+    proptest! {
+        /// The retries of all pages of a crawl stay within their share, however its pages fail; those that were agreed on don't count.
+        #[test]
+        fn retries_never_exceed_the_least_and_a_fifth_of_the_pages(
+            attempts in 1..101_u32,
+            pages in prop::collection::vec(prop::collection::vec(outcome(), 0..9), 0..99),
+        ) {
+            let allowance = Allowance::new(&Retry { attempts, ..policy() });
+            let least = 10.max(u64::from(attempts) - 1);
+            let (mut asked, mut counted) = (0, 0);
+            for outcomes in pages {
+                allowance.clone().page();
+                asked += 1;
+                for outcome in outcomes {
+                    let is_agreed = matches!(&outcome, Outcome::Answered(status, Some(_)) if matches!(status.as_u16(), 429 | 503));
+                    match allowance.again(&outcome) {
+                        Ok(()) => counted += u64::from(!is_agreed),
+                        Err(spent) => {
+                            prop_assert_eq!(spent, Spent { pages: asked, retries: counted });
+                            prop_assert!(!is_agreed && counted == least + asked / 5);
+                        }
+                    }
+                    prop_assert!(counted <= least + asked / 5);
+                }
+            }
+        }
+
+        /// What is decided for a page that could be smaller differs only in that it is given up sooner.
+        #[test]
+        fn what_can_be_halved_is_given_up_sooner(outcome in outcome(), attempt in 1..9_u32, dice in 0.0..1.0) {
+            let whole = decide(&policy(), &outcome, Halvable::No, attempt, dice);
+            let halvable = decide(&policy(), &outcome, Halvable::Yes, attempt, dice);
+            let is_sooner = outcome.overload() == Overload::Likely && attempt >= 3;
+            prop_assert_eq!(halvable, if is_sooner { Decision::GiveUp } else { whole });
+        }
+    }
+
+    #[test]
+    fn one_bad_page_has_all_its_attempts() {
+        for attempts in [1, 5, 11, 12, 100] {
+            let allowance = Allowance::new(&Retry { attempts, ..policy() });
+            allowance.page();
+            assert!((1..attempts).all(|_| allowance.again(&Outcome::Broken).is_ok()), "{attempts}");
+        }
+    }
+
+    #[test]
+    fn only_a_server_that_fails_or_is_slow_may_have_too_much() {
+        let of = |status: u16| Outcome::Answered(StatusCode::from_u16(status).unwrap(), None).overload();
+        assert!([500, 502, 503, 504, 507, 524].into_iter().all(|status| of(status) == Overload::Likely));
+        assert!([408, 429, 403, 501, 505].into_iter().all(|status| of(status) == Overload::No));
+        assert_eq!((Outcome::TimedOut.overload(), Outcome::Broken.overload()), (Overload::Likely, Overload::No));
     }
 }

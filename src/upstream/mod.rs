@@ -31,6 +31,8 @@ pub type RequestBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + S
 #[derive(Clone, Debug)]
 pub struct Client {
     http: legacy::Client<connect::Connector, RequestBody>,
+    /// The same without a pool.
+    unpooled: legacy::Client<connect::Connector, RequestBody>,
     upstream: Arc<config::Upstream>,
 }
 
@@ -45,8 +47,8 @@ pub enum Error {
     Timeout(String, humantime::Duration),
     #[error("the connection to {0} broke: {1}")]
     Broken(String, String),
-    /// On a connection that had answered before: it was being closed when the request came, as far as can be known.
-    #[error("the connection to {0} was closed before it answered: {1}")]
+    /// The same of a connection that had answered before: it was being closed when the request came, as far as can be known.
+    #[error("the connection to {0} broke: {1}")]
     Stale(String, String),
     #[error(transparent)]
     Coding(#[from] coding::BadCoding),
@@ -93,7 +95,14 @@ impl Client {
         if upstream.http == HttpVersion::Http2 {
             builder.http2_only(true);
         }
-        Ok(Self { http: builder.build(connector), upstream })
+        let http = builder.build(connector.clone());
+        builder.pool_max_idle_per_host(0);
+        Ok(Self { http, unpooled: builder.build(connector), upstream })
+    }
+
+    /// The same door, but each request goes to a connection of its own: where one from the pool was stale, the others may be, too.
+    pub fn unpooled(&self) -> Self {
+        Self { http: self.unpooled.clone(), ..self.clone() }
     }
 
     /// Who answers.

@@ -6,9 +6,9 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use super::client::{self, BOTH, Version};
 use super::codings::{gzip, labelled};
-use super::proxy::{Process, Proxy, collection, demo};
+use super::proxy::{Process, Proxy, RETRY, collection, demo};
 use super::streams::{ask, orders};
-use super::upstream::{Asked, Framing, Reply, Upstream, answer, held};
+use super::upstream::{Asked, Framing, Gate, Reply, Upstream, answer, held};
 
 /// What an upstream may do once or twice; the answer is what it should have been.
 type Trouble = fn(Response<Bytes>) -> Reply;
@@ -78,7 +78,7 @@ async fn what_passes_leaves_no_trace_in_the_stream() {
 
 #[tokio::test]
 async fn everything_may_fail_twice() {
-    let upstream = Upstream::scripted(500, |asked, answer| {
+    let upstream = Upstream::scripted(200, |asked, answer| {
         let (_, trouble) = PASSING[(asked.page * 5 + asked.attempt * 3) % PASSING.len()];
         if asked.attempt < 3 { trouble(answer) } else { Reply::Whole(answer) }
     })
@@ -86,8 +86,8 @@ async fn everything_may_fail_twice() {
     let proxy = Proxy::before(&upstream).await;
     for version in BOTH {
         let received = ask(version, &proxy, &Method::GET, "/offset/orders").await;
-        assert!(received.whole() == orders(500), "{version:?}");
-        assert_eq!(attempts(&upstream.forget()), [3; 11]);
+        assert!(received.whole() == orders(200), "{version:?}");
+        assert_eq!(attempts(&upstream.forget()), [3; 5]);
     }
 }
 
@@ -165,13 +165,19 @@ async fn an_http2_upstream_that_resets_is_asked_again() {
 const CURSOR: &str =
     "records = \"data\"\npagination = { type = \"cursor\", next = \"meta.next_cursor\", param = \"cursor\" }";
 
+/// Answers each connection's first request, stays open, and closes it when the second one comes.
+pub(super) fn closing(asked: &Asked, answer: Response<Bytes>) -> Reply {
+    if asked.turn == 1 { Reply::Whole(answer) } else { Reply::Raw(Vec::new()) }
+}
+
+/// How many requests came to a connection that was closed on them; each of the others was the first of its own.
+pub(super) fn closed_on(asked: &[Asked]) -> usize {
+    asked.iter().filter(|asked| asked.turn == 2).count()
+}
+
 #[tokio::test]
 async fn a_connection_that_was_closed_meanwhile_costs_no_attempt() {
-    let upstream = Upstream::scripted(180, |asked, answer| match (asked.page, asked.attempt) {
-        (2.., 1) => Reply::Raw(Vec::new()),
-        _ => Reply::Whole(answer),
-    })
-    .await;
+    let upstream = Upstream::scripted(180, closing).await;
     // One attempt is all there is.
     let process = Process::serve(&demo(&upstream).replace("attempts = 3", "attempts = 1")).await;
     for (method, path) in [(Method::GET, "/cursor/orders"), (Method::POST, "/search/orders")] {
@@ -179,11 +185,41 @@ async fn a_connection_that_was_closed_meanwhile_costs_no_attempt() {
         *request.method_mut() = method;
         let received = client::receive(Version::Http1, process.address, request).await;
         assert!(received.whole() == orders(180), "{path}");
-        assert_eq!(attempts(&upstream.forget()), [1, 2, 2, 2], "{path}");
+        let asked = upstream.forget();
+        assert!(closed_on(&asked) > 0, "{path}");
+        assert_eq!(asked.len(), 4 + closed_on(&asked), "{path}");
     }
     process.signal(rustix::process::Signal::TERM);
     let (said, _) = process.end().await;
     assert!(said.contains("complete") && !said.contains("WARN"), "{said}");
+}
+
+#[tokio::test]
+async fn after_a_closed_connection_no_other_is_trusted_that_is_as_old() {
+    let gates: [Gate; 3] = Default::default();
+    let held = gates.clone();
+    let upstream = Upstream::scripted(20, move |asked, answer| match asked.target.strip_prefix("/ping?") {
+        Some(number) => held[number.parse::<usize>().unwrap()].before(Reply::json("{}")),
+        None => closing(asked, answer),
+    })
+    .await;
+    let lines = format!("retry = {{ attempts = 1 }}\n{CURSOR}");
+    let proxy = Proxy::start(&collection(&upstream.url(), &lines)).await;
+    // Three connections, which then wait in the pool.
+    let pings = ["/ping?0", "/ping?1", "/ping?2"]
+        .map(|target| tokio::spawn(client::receive(Version::Http1, proxy.address, client::get(target, "*/*"))));
+    for gate in &gates {
+        gate.reached().await;
+    }
+    gates.iter().for_each(Gate::open);
+    for ping in pings {
+        assert_eq!(ping.await.unwrap().whole(), "{}");
+    }
+    upstream.forget();
+    let received = ask(Version::Http1, &proxy, &Method::GET, "/cursor/orders").await;
+    assert!(received.whole() == orders(20));
+    let asked = upstream.asked();
+    assert_eq!((asked.len(), closed_on(&asked)), (2, 1));
 }
 
 #[tokio::test]
@@ -203,7 +239,7 @@ async fn only_what_may_be_a_closed_connection_costs_no_attempt_and_only_once() {
         .await;
         let retry = format!("retry = {{ attempts = {allowed}, base = \"1ms\" }}\n{CURSOR}");
         let proxy = Proxy::start(&collection(&upstream.url(), &retry)).await;
-        let received = ask(Version::Http1, &proxy, &Method::GET, "/cursor/orders").await;
+        let received = ask(Version::Http1, &proxy, &Method::GET, "/cursor/orders?limit=1").await;
         assert!(received.broken.is_some() || received.head.status == 502, "{counts:?}");
         assert_eq!(attempts(&upstream.asked()), counts, "{allowed} attempts");
     }
@@ -221,4 +257,81 @@ async fn silence_where_an_answer_should_be_is_a_fault_that_passes() {
     let received = ask(Version::Http1, &proxy, &Method::GET, "/cursor/orders?limit=50").await;
     assert!(received.whole() == orders(180));
     assert_eq!(attempts(&upstream.asked()), [2, 1, 2, 1]);
+}
+
+#[tokio::test]
+async fn a_crawl_whose_pages_fail_too_often_is_broken_and_says_so() {
+    let upstream = Upstream::scripted(1000, |asked, answer| match asked.attempt {
+        1 => Reply::status(503),
+        _ => Reply::Whole(answer),
+    })
+    .await;
+    let process = Process::serve(&collection(&upstream.url(), &format!("{RETRY}\n{CURSOR}"))).await;
+    let received = client::receive(Version::Http1, process.address, client::stream("/cursor/orders?limit=20")).await;
+    assert!(received.cut(), "{:?}", received.broken);
+    // Ten, and one for each five pages.
+    let attempts = attempts(&upstream.asked());
+    assert_eq!(attempts.iter().filter(|count| **count == 2).count(), 12, "{attempts:?}");
+    assert_eq!(attempts.last(), Some(&1));
+    process.signal(rustix::process::Signal::TERM);
+    let (said, _) = process.end().await;
+    let cause =
+        "the upstream answered 503 Service Unavailable; the upstream failed too often: 12 retries for 13 pages; ";
+    assert!(said.contains("broken after 240 records: page 13 of http://") && said.contains(cause), "{said}");
+}
+
+#[tokio::test]
+async fn an_upstream_that_says_when_to_come_again_has_not_failed() {
+    let upstream = Upstream::scripted(1000, |asked, page| match (asked.attempt, asked.page % 2) {
+        (1, 0) => Reply::Whole(answer(429, &[("retry-after", "0")], "")),
+        (1, _) => Reply::Whole(answer(503, &[("retry-after", "0")], "")),
+        _ => Reply::Whole(page),
+    })
+    .await;
+    let lines = format!("retry = {{ attempts = 2, base = \"1ms\" }}\n{CURSOR}");
+    let proxy = Proxy::start(&collection(&upstream.url(), &lines)).await;
+    let received = ask(Version::Http1, &proxy, &Method::GET, "/cursor/orders?limit=20").await;
+    assert!(received.whole() == orders(1000));
+    assert_eq!(attempts(&upstream.asked()), [2; 50]);
+}
+
+/// Collections whose places don't depend on the size of a page, or can be computed from it, and the parameter that asks for the size.
+const SIZED: [(&str, &str); 3] = [("/page/orders", "size"), ("/offset/orders", "limit"), ("/keyset/orders", "limit")];
+
+#[tokio::test]
+async fn an_upstream_that_fails_at_large_pages_is_asked_for_smaller_ones() {
+    let size = |asked: &Asked, name: &str| {
+        let url = url::Url::parse(&format!("http://a{}", asked.target)).unwrap();
+        url.query_pairs().find(|(key, _)| key == name).and_then(|(_, value)| value.parse::<u64>().ok())
+    };
+    for (path, name) in SIZED {
+        // From the third page on it can't bear more than 12 records at a time.
+        let upstream = Upstream::scripted(200, move |asked, answer| match size(asked, name) {
+            Some(size) if size > 12 && asked.page > 2 => Reply::status(500),
+            _ => Reply::Whole(answer),
+        })
+        .await;
+        let proxy = Proxy::start(&demo(&upstream).replace("\nmethod", "\nwidth = 2\nmethod")).await;
+        let received = ask(Version::Http1, &proxy, &Method::GET, &format!("{path}?{name}=40")).await;
+        assert!(received.broken.is_none(), "{path}: {:?} after {} bytes", received.broken, received.body.len());
+        assert!(received.whole() == orders(200), "{path}");
+        let sizes: std::collections::BTreeSet<_> =
+            upstream.asked().iter().filter_map(|asked| size(asked, name)).collect();
+        assert_eq!(sizes, [10, 20, 40].into(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_or_token_may_be_a_page_number_and_is_never_asked_for_in_another_size() {
+    for (path, name) in [("/link/orders", "per_page"), ("/cursor/orders", "limit")] {
+        let upstream = Upstream::scripted(200, |asked, answer| match asked.page {
+            3 => Reply::status(500),
+            _ => Reply::Whole(answer),
+        })
+        .await;
+        let proxy = Proxy::before(&upstream).await;
+        let received = ask(Version::Http1, &proxy, &Method::GET, &format!("{path}?{name}=40")).await;
+        assert!(received.cut(), "{path}: {:?}", received.broken);
+        assert_eq!(attempts(&upstream.asked()), [1, 1, 3], "{path}");
+    }
 }

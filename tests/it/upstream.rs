@@ -42,6 +42,8 @@ pub(super) struct Asked {
     pub(super) page: usize,
     /// How often it has been asked now, this time included.
     pub(super) attempt: usize,
+    /// The how-many-th request of its connection this is, from 1; over HTTP/2 always 1.
+    pub(super) turn: usize,
 }
 
 /// What a request is answered with.
@@ -270,7 +272,7 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, sh
                 headers.entry(header::HOST).or_insert(HeaderValue::from_str(authority.as_str()).unwrap());
             }
             let target = head.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
-            let mut reply = shared.reply(head.method, target, headers, body);
+            let mut reply = shared.reply(head.method, target, headers, body, 1);
             while let Reply::Held(gate, then) = reply {
                 gate.reached.cancel();
                 gate.opened.cancelled().await;
@@ -301,13 +303,13 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, sh
 /// HTTP/1.1 by hand: a library would not send what tests want to be sent.
 async fn http1<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, shared: &Shared) -> io::Result<()> {
     let mut buffer = Vec::new();
-    loop {
+    for turn in 1.. {
         let read = shared.gone.run_until_cancelled(read_request(&mut stream, &mut buffer)).await;
         let Some(Some((method, target, headers, body))) = read.transpose()? else {
             return stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").await;
         };
         let head_only = method == Method::HEAD;
-        let mut reply = shared.reply(method, target, headers, body);
+        let mut reply = shared.reply(method, target, headers, body, turn);
         while let Reply::Held(gate, then) = reply {
             gate.reached.cancel();
             tokio::select! {
@@ -358,6 +360,7 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, shared: &Shared
             Reply::Held(..) => unreachable!("a held reply was waited for"),
         }
     }
+    Ok(())
 }
 
 /// One request; none where the client has no more.
@@ -453,10 +456,10 @@ fn cut(response: &Response<Bytes>, framing: Framing) -> Vec<u8> {
 }
 
 impl Shared {
-    fn reply(&self, method: Method, target: String, headers: HeaderMap, body: Bytes) -> Reply {
+    fn reply(&self, method: Method, target: String, headers: HeaderMap, body: Bytes, turn: usize) -> Reply {
         let answer = self.legacy.answer(&method, &target.parse().unwrap(), &headers, &body);
         let mut record = self.asked.lock().unwrap();
-        let mut asked = Asked { method, target, headers, body, page: 0, attempt: 1 };
+        let mut asked = Asked { method, target, headers, body, page: 0, attempt: 1, turn };
         let mut pages = HashMap::new();
         for earlier in record.iter() {
             pages.insert(earlier.identity(), earlier.page);

@@ -23,6 +23,7 @@ mod early;
 mod end;
 mod follow;
 mod gist;
+mod halve;
 mod part;
 mod partition;
 mod range;

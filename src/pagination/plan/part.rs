@@ -177,6 +177,15 @@ impl Part {
         Ok(())
     }
 
+    /// The page whose turn it is was too much for the upstream: whether a smaller one is asked for instead.
+    pub(super) fn too_large(&mut self) -> bool {
+        let is_smaller = self.walk.halve();
+        if is_smaller {
+            self.pages.clear();
+        }
+        is_smaller
+    }
+
     /// What of the walk's records is the part's own. With the first that isn't, the part is over.
     fn let_through(&mut self, batch: Batch) -> Result<Batch, Wrong> {
         let batch = match &mut self.cut {

@@ -15,6 +15,7 @@ use super::split::Splits;
 use crate::batch::Batch;
 use crate::pagination::guard::Guard;
 use crate::pagination::page::{Fields, Head, Page};
+use crate::pagination::retry::{Halvable, Overload};
 use crate::pagination::{Caps, Order, PageRequest, Pagination, Partition, Wrong};
 
 /// What the crawl has to do.
@@ -229,6 +230,22 @@ impl Plan {
             return Ok(());
         }
         self.turn(page).map_or(Ok(()), |part| part.refused(status, headers, body))
+    }
+
+    /// A page that has its turn was given up. Says whether the plan goes on without it: it asks for a smaller one, or the page was a
+    /// probe.
+    pub fn gave_up(&mut self, page: PageId, overload: Overload) -> bool {
+        if let Some(splits) = self.splits.as_mut().filter(|splits| splits.is_probe(page)) {
+            splits.give_up();
+            return true;
+        }
+        overload == Overload::Likely && self.turn(page).is_some_and(Part::too_large)
+    }
+
+    /// Whether a smaller page could be asked for in the place of this one.
+    pub fn halvable(&self, page: PageId) -> Halvable {
+        let part = self.parts.iter().find(|part| part.place_of(page).is_some());
+        if part.is_some_and(|part| part.walk.may_halve()) { Halvable::Yes } else { Halvable::No }
     }
 
     /// Lets so many pages be asked for at a time from now on.
