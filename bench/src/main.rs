@@ -54,6 +54,8 @@ enum Part {
     Early,
     /// Peak memory
     Memory,
+    /// Fan-out, partitions and pace against an API by script
+    Plans,
     /// Processor time per record beside other ways to page
     Peers,
     /// A bare reverse proxy, which `proxy` and `memory` start
@@ -99,6 +101,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Part::Early => ("early", Runtime::new()?.block_on(e2e::early::run(&setting))?),
         Part::Memory => ("memory", Runtime::new()?.block_on(e2e::memory::run(&setting))?),
+        Part::Plans => ("plans", Runtime::new()?.block_on(e2e::plans::run(&setting))?),
         Part::Peers => ("peers", Runtime::new()?.block_on(e2e::peers::run(&setting))?),
     };
     figure::print(&figures);

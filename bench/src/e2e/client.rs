@@ -104,7 +104,7 @@ async fn discard(mut response: Response<Incoming>) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn connect(address: SocketAddr) -> anyhow::Result<SendRequest<Empty<Bytes>>> {
+pub(super) async fn connect(address: SocketAddr) -> anyhow::Result<SendRequest<Empty<Bytes>>> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -113,7 +113,7 @@ async fn connect(address: SocketAddr) -> anyhow::Result<SendRequest<Empty<Bytes>
     Ok(sender)
 }
 
-fn request(path: &str) -> anyhow::Result<Request<Empty<Bytes>>> {
+pub(super) fn request(path: &str) -> anyhow::Result<Request<Empty<Bytes>>> {
     let request = Request::get(path).header(header::HOST, "bench").header(header::ACCEPT, "application/x-ndjson");
     Ok(request.body(Empty::new())?)
 }

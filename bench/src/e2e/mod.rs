@@ -6,7 +6,7 @@
 //! - [`passthrough`]: the bare proxy that unpage is held against
 //! - [`proxies`]: unpage and the others, as processes
 //! - [`process`]: what a process has cost
-//! - [`proxy`], [`early`], [`memory`], [`peers`]: what is measured
+//! - [`proxy`], [`early`], [`memory`], [`plans`], [`peers`]: what is measured
 
 pub mod client;
 pub mod early;
@@ -14,6 +14,7 @@ pub mod memory;
 pub mod page;
 pub mod passthrough;
 pub mod peers;
+pub mod plans;
 pub mod process;
 pub mod proxies;
 pub mod proxy;

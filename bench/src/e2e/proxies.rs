@@ -28,8 +28,13 @@ pub struct Proxy {
 impl Proxy {
     /// `unpage serve` in front of every dialect.
     pub async fn unpage(setting: &Setting, upstream: SocketAddr, pinning: Pinning) -> anyhow::Result<Self> {
+        Self::configured(setting, &configuration(upstream)?, pinning).await
+    }
+
+    /// `unpage serve` with this configuration.
+    pub async fn configured(setting: &Setting, configuration: &str, pinning: Pinning) -> anyhow::Result<Self> {
         let file = setting.out.join("unpage.toml");
-        fs::write(&file, configuration(upstream)?)?;
+        fs::write(&file, configuration)?;
         let mut command = command(&setting.unpage, pinning);
         command.args(["serve".as_ref(), "--config".as_ref(), file.as_os_str()]);
         Self::announced(command).await
