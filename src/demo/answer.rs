@@ -6,11 +6,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::ask::Window;
 use super::calendar::Calendar;
 use super::orders::Dated;
 use super::quirks;
 use super::token;
+use super::window::Window;
 
 /// Stands in an envelope where the orders go; no other text in an envelope is the same.
 pub(super) const ORDERS: &str = "<orders>";

@@ -8,9 +8,9 @@ use url::form_urlencoded;
 use super::Legacy;
 use super::answer::Refusal;
 use super::orders::Order;
-use super::quirks::Quirks;
 use super::select::Selection;
 use super::token;
+use super::window::Window;
 
 /// One request, its parameters read.
 #[derive(Debug)]
@@ -28,18 +28,6 @@ enum Params {
     Query(Vec<(String, String)>),
     /// In a JSON object, where a number is not a text.
     Json(Map<String, Value>),
-}
-
-/// The orders after the first `skip`, up to and with the one at `end`, of `total` in the selection; `skip` ≤ `end` ≤ `total`.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Window {
-    pub(super) skip: u64,
-    pub(super) end: u64,
-    pub(super) total: u64,
-    /// How many were asked for; ≥ `end` − `skip`.
-    size: u64,
-    selection: Selection,
-    quirks: Quirks,
 }
 
 /// A window that was asked for by its page number.
@@ -131,13 +119,7 @@ impl<'a> Ask<'a> {
 
     /// `size` orders, or as many as there are, after the first `skip`.
     pub(super) fn window(&self, skip: u64, size: u64) -> Result<Window, Refusal> {
-        Ok(self.window_of(Selection::of(self)?, skip, size))
-    }
-
-    fn window_of(&self, selection: Selection, skip: u64, size: u64) -> Window {
-        let total = selection.count;
-        let skip = skip.min(total);
-        Window { skip, end: skip.saturating_add(size).min(total), total, size, selection, quirks: self.legacy.quirks }
+        Ok(Window::new(Selection::of(self)?, self.legacy.quirks, skip, size))
     }
 
     /// The same for a number that the client reckons with: past the end, some APIs refuse it.
@@ -173,7 +155,7 @@ impl<'a> Ask<'a> {
     /// `size` orders, or as many as there are, that are listed after this one.
     pub(super) fn behind(&self, order: Order, size: u64) -> Result<Window, Refusal> {
         let selection = Selection::of(self)?;
-        Ok(self.window_of(selection, selection.up_to(order.0), size))
+        Ok(Window::new(selection, self.legacy.quirks, selection.up_to(order.0), size))
     }
 
     /// Scheme and authority as the client wrote them: what absolute links begin with.
@@ -191,46 +173,5 @@ impl<'a> Ask<'a> {
             query.extend_pairs(pairs.iter().filter(|(name, _)| !changed.iter().any(|(new, _)| new == name)));
         }
         format!("{}?{}", self.uri.path(), query.extend_pairs(changed).finish())
-    }
-}
-
-impl Window {
-    /// The orders in it.
-    pub(super) fn orders(&self) -> impl Iterator<Item = Order> + use<> {
-        let Self { skip, end, selection, quirks, .. } = *self;
-        let from = if quirks.empty == Some(self.index()) { end } else { skip.saturating_sub(quirks.overlap) };
-        (from..end).map(move |place| selection.order(place))
-    }
-
-    /// The token of the next page, unless this is the last.
-    pub(super) fn next(&self) -> Option<String> {
-        let turned = self.quirks.circle.filter(|tokens| *tokens == self.index()).map(|_| self.size.min(self.total));
-        (self.end < self.total).then(|| self.token(turned.unwrap_or(self.end)))
-    }
-
-    /// The token of the place behind these orders, of which there are some.
-    pub(super) fn token_of_end(&self) -> Option<String> {
-        (self.end > self.skip).then(|| self.token(self.end))
-    }
-
-    fn token(&self, end: u64) -> String {
-        token::write(self.selection.order(end - 1).0)
-    }
-
-    /// Which page it is, counted from 0, if all are of its size.
-    fn index(&self) -> u64 {
-        self.skip / self.size.max(1)
-    }
-
-    /// What the API says of how many orders there are.
-    pub(super) fn told(&self) -> Value {
-        let total = self.quirks.total;
-        total.told(total.records(self.total), self.skip)
-    }
-
-    /// What it says of how many pages there are; an empty collection has one.
-    pub(super) fn told_pages(&self) -> Value {
-        let total = self.quirks.total;
-        total.told(total.records(self.total).div_ceil(self.size).max(1), self.skip)
     }
 }

@@ -4,8 +4,9 @@ use http::{StatusCode, header};
 use serde_json::json;
 
 use super::answer::{Answer, ORDERS, Refusal};
-use super::ask::{Ask, Window};
+use super::ask::Ask;
 use super::quirks;
+use super::window::Window;
 
 /// As fastapi-pagination: empty past the end.
 pub(super) fn page(ask: &Ask<'_>) -> Result<Answer, Refusal> {

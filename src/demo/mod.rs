@@ -18,6 +18,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 mod token;
+mod window;
 
 pub use calendar::{Calendar, Span, Stamp, Times};
 pub use config::configuration;
