@@ -102,7 +102,9 @@ impl Scripted {
         let mut asked = self.asked(request);
         self.ids += 1;
         self.in_flight.insert(self.ids);
-        let budget = self.script.limit.as_ref().map(|limit| limit.count(&mut self.meter, now));
+        // By the clock, since windows begin with a full second, minute or hour of it.
+        let clock = self.script.epoch.saturating_add(now);
+        let budget = self.script.limit.as_ref().map(|limit| limit.count(&mut self.meter, clock));
         let refused = budget.is_some_and(|budget| budget.verdict == Verdict::Refused);
         let (after, (mut response, delivery)) = if refused {
             let refusal = fault::refusal(StatusCode::TOO_MANY_REQUESTS, "too many requests: ask less often");
@@ -121,7 +123,6 @@ impl Scripted {
             (self.turn(now, busy).saturating_add(latency), (response, delivery))
         };
         if let (Some(limit), Some(budget)) = (&self.script.limit, budget) {
-            let clock = self.script.epoch.saturating_add(now);
             limit.tell(budget, clock, response.headers_mut());
         }
         let status = (delivery != Delivery::Close).then(|| response.status());

@@ -97,6 +97,23 @@ fn what_is_beyond_the_limit_is_refused_at_once_and_says_so() {
 }
 
 #[test]
+fn windows_begin_with_the_clocks_own_seconds() {
+    let limit = RateLimit {
+        counted: Counted::FixedWindow,
+        says: vec![Says::XRateLimit(Reset::Epoch)],
+        ..RateLimit::per_second(2)
+    };
+    let epoch = Duration::from_millis(1_600_000_000_400);
+    let mut scripted = scripted(Script { limit: Some(limit), epoch, ..Script::default() });
+    let answers = [0, 10, 590, 600, 700].map(|at| {
+        let reply = scripted.ask(at * MS, &page(0));
+        let reset = reply.response.headers()["x-ratelimit-reset"].to_str().unwrap().parse::<u64>().unwrap();
+        (reply.response.status().as_u16(), reset - 1_600_000_000)
+    });
+    assert_eq!(answers, [(200, 1), (200, 1), (429, 1), (200, 2), (200, 2)]);
+}
+
+#[test]
 fn faults_strike_the_attempts_and_pages_that_they_are_for() {
     let faults = vec![
         Fault { on: On::Page(2), attempts: 2..=3, harm: Harm::Status(StatusCode::BAD_GATEWAY) },
