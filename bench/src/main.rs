@@ -9,6 +9,7 @@ use anyhow::{Context, anyhow};
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
+use unpage_bench::e2e::plans::Row;
 use unpage_bench::e2e::process::pin_to_first;
 use unpage_bench::e2e::{self, Effort, Setting};
 use unpage_bench::figure::{self, Figure};
@@ -55,7 +56,10 @@ enum Part {
     /// Peak memory
     Memory,
     /// Fan-out, partitions and pace against an API by script
-    Plans,
+    Plans {
+        /// What of it; everything by default
+        rows: Vec<Row>,
+    },
     /// Processor time per record beside other ways to page
     Peers,
     /// A bare reverse proxy, which `proxy` and `memory` start
@@ -101,7 +105,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Part::Early => ("early", Runtime::new()?.block_on(e2e::early::run(&setting))?),
         Part::Memory => ("memory", Runtime::new()?.block_on(e2e::memory::run(&setting))?),
-        Part::Plans => ("plans", Runtime::new()?.block_on(e2e::plans::run(&setting))?),
+        Part::Plans { rows } => ("plans", Runtime::new()?.block_on(e2e::plans::run(&setting, &rows))?),
         Part::Peers => ("peers", Runtime::new()?.block_on(e2e::peers::run(&setting))?),
     };
     figure::print(&figures);

@@ -12,28 +12,43 @@ pub mod stream;
 pub mod width;
 pub mod window;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Setting;
 use crate::figure::Figure;
 
-/// Measures, and gives the figures and everything that they were made of.
-pub async fn run(setting: &Setting) -> anyhow::Result<(Vec<Figure>, Value)> {
-    let mut figures = Vec::new();
-    let (more, width) = width::run(setting).await?;
-    figures.extend(more);
-    let (more, wasted) = width::wasted(setting).await?;
-    figures.extend(more);
-    let (more, partition) = partition::run(setting).await?;
-    figures.extend(more);
-    let (more, rate) = pace::rate(setting).await?;
-    figures.extend(more);
-    let (more, adaptive) = pace::adaptive(setting).await?;
-    figures.extend(more);
-    let (more, window) = window::run(setting).await?;
-    figures.extend(more);
-    let details = json!({
-        "width": width, "wasted": wasted, "partition": partition, "rate": rate, "adaptive": adaptive, "window": window,
-    });
-    Ok((figures, details))
+/// What is measured, so that one of them can be looked at alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Row {
+    /// What several pages at a time gain
+    Width,
+    /// What is asked for in vain
+    Wasted,
+    /// Parts that are cut while they are walked
+    Partition,
+    /// A limit of 20 requests a second
+    Rate,
+    /// As many at a time as the API bears
+    Adaptive,
+    /// What waits for its turn
+    Window,
+}
+
+/// Measures these rows, or all, and gives the figures and everything that they were made of.
+pub async fn run(setting: &Setting, rows: &[Row]) -> anyhow::Result<(Vec<Figure>, Value)> {
+    let all = [Row::Width, Row::Wasted, Row::Partition, Row::Rate, Row::Adaptive, Row::Window];
+    let (mut figures, mut details) = (Vec::new(), Map::new());
+    for row in all.into_iter().filter(|row| rows.is_empty() || rows.contains(row)) {
+        let (more, seen) = match row {
+            Row::Width => width::run(setting).await?,
+            Row::Wasted => width::wasted(setting).await?,
+            Row::Partition => partition::run(setting).await?,
+            Row::Rate => pace::rate(setting).await?,
+            Row::Adaptive => pace::adaptive(setting).await?,
+            Row::Window => window::run(setting).await?,
+        };
+        figures.extend(more);
+        details.insert(format!("{row:?}"), seen);
+    }
+    Ok((figures, json!(details)))
 }
