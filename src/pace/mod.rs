@@ -1,10 +1,22 @@
 //! How much an upstream is asked at a time: what the configuration says, what the upstream says, and what it can bear. Pure:
 //! no IO, no tasks; the caller brings the clock.
 
+pub mod budget;
+mod finder;
+mod governor;
+mod limit;
+mod queue;
+mod spread;
+#[cfg(test)]
+mod tests;
+
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use http::HeaderName;
+
+pub use governor::{Counts, Governor, Hold, Load, Turn};
+pub use queue::{CrawlId, Ticket};
 
 /// What the configuration says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

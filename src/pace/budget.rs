@@ -1,0 +1,354 @@
+//! What the head of an answer says of the upstream's budget, in the many spellings of the world.
+
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, HeaderName, header};
+
+use super::BudgetFields;
+
+/// No wait and no window is longer: what says so is nonsense, or nothing to wait for.
+const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
+
+/// The upstream's clock is taken for ours as long as `Date`, which knows only whole seconds, doesn't differ by more.
+const SAME_CLOCK: Duration = Duration::from_secs(2);
+
+/// Numbers from here on are milliseconds since 1970 (which they were in 1973; seconds will be in 5138).
+const MILLISECONDS: f64 = 1e11;
+
+/// Numbers from here on are seconds since 1970; as a wait they would be three years.
+const EPOCH: f64 = 1e8;
+
+/// The suffixes `-requests` are those of upstreams that also count something else.
+const REMAINING: [&str; 5] = [
+    "ratelimit-remaining",
+    "x-ratelimit-remaining",
+    "x-rate-limit-remaining",
+    "x-ratelimit-remaining-requests",
+    "x-rate-limit-remaining-requests",
+];
+const RESET: [&str; 7] = [
+    "ratelimit-reset",
+    "x-ratelimit-reset-after",
+    "x-ratelimit-reset",
+    "x-rate-limit-reset",
+    "x-rate-limit-reset-after",
+    "x-ratelimit-reset-requests",
+    "x-rate-limit-reset-requests",
+];
+const LIMIT: [&str; 5] = [
+    "ratelimit-limit",
+    "x-ratelimit-limit",
+    "x-rate-limit-limit",
+    "x-ratelimit-limit-requests",
+    "x-rate-limit-limit-requests",
+];
+
+/// What the head of an answer says of the budget.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// How long it asks to wait, by `Retry-After`.
+    pub wait: Option<Duration>,
+    /// What is left until when.
+    pub left: Option<Left>,
+}
+
+/// What is left of a budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// So many requests.
+    pub remaining: u64,
+    /// In how long there are more again.
+    pub reset: Option<Duration>,
+    /// How many there are in all.
+    pub limit: Option<u64>,
+    /// In how long.
+    pub window: Option<Duration>,
+}
+
+impl Budget {
+    /// Reads a head that came at `now` by our wall clock. What makes no sense is as good as absent.
+    pub fn read(fields: &BudgetFields, headers: &HeaderMap, now: SystemTime) -> Self {
+        let now = clock(headers, now);
+        let wait = text(headers, &header::RETRY_AFTER).and_then(|text| wait(text, now));
+        let left = own(fields, headers, now).or_else(|| drafted(headers)).or_else(|| spelled(headers, now));
+        Self { wait, left }
+    }
+}
+
+/// What time it is for the upstream, as precisely as that can be known.
+fn clock(headers: &HeaderMap, now: SystemTime) -> SystemTime {
+    let Some(date) = text(headers, &header::DATE).and_then(|text| httpdate::parse_http_date(text).ok()) else {
+        return now;
+    };
+    let apart = date.duration_since(now).unwrap_or_else(|error| error.duration());
+    if apart <= SAME_CLOCK { now } else { date }
+}
+
+/// The fields that are configured.
+fn own(fields: &BudgetFields, headers: &HeaderMap, now: SystemTime) -> Option<Left> {
+    let remaining = count(text(headers, fields.remaining.as_ref()?)?)?;
+    let reset = match &fields.reset {
+        Some(name) => text(headers, name).and_then(|text| wait(text, now)),
+        None => first(headers, &RESET, |text| wait(text, now)),
+    };
+    let (limit, window) = match &fields.limit {
+        Some(name) => text(headers, name).and_then(policy).unzip(),
+        None => first(headers, &LIMIT, policy).unzip(),
+    };
+    Some(Left { remaining, reset, limit, window: window.flatten() })
+}
+
+/// Three fields, as they are spelled by most.
+fn spelled(headers: &HeaderMap, now: SystemTime) -> Option<Left> {
+    let remaining = first(headers, &REMAINING, count)?;
+    let reset = first(headers, &RESET, |text| wait(text, now));
+    let (limit, window) = first(headers, &LIMIT, policy).unzip();
+    Some(Left { remaining, reset, limit, window: window.flatten() })
+}
+
+/// The drafts of the IETF: `RateLimit: "name";r=50;t=30` beside `RateLimit-Policy: "name";q=100;w=60`, and before them
+/// `RateLimit: limit=100, remaining=50, reset=30`.
+fn drafted(headers: &HeaderMap) -> Option<Left> {
+    let name = HeaderName::from_static("ratelimit");
+    let items: Vec<Item<'_>> = all(headers, &name).flat_map(items).collect();
+    let policies = HeaderName::from_static("ratelimit-policy");
+    let policies: Vec<Item<'_>> = all(headers, &policies).flat_map(items_of_requests).collect();
+    let lefts = items.iter().filter_map(|item| {
+        let policy = policies.iter().find(|policy| policy.name == item.name);
+        let window = policy.and_then(|policy| policy.value("w")).and_then(seconds);
+        Some(Left {
+            remaining: count(item.value("r")?)?,
+            reset: item.value("t").and_then(seconds),
+            limit: policy.and_then(|policy| policy.value("q")).and_then(count),
+            window,
+        })
+    });
+    // Of several budgets the one that allows the least is the one to be held to.
+    let pace = |left: &Left| left.remaining as f64 / left.reset.unwrap_or(LONGEST).as_secs_f64().max(1.0);
+    lefts.min_by(|one, other| pace(one).total_cmp(&pace(other))).or_else(|| dictionary(&items))
+}
+
+fn dictionary(items: &[Item<'_>]) -> Option<Left> {
+    let value = |key: &str| items.iter().find_map(|item| item.name.strip_prefix(key)?.strip_prefix('='));
+    Some(Left {
+        remaining: count(value("remaining")?)?,
+        reset: value("reset").and_then(seconds),
+        limit: value("limit").and_then(count),
+        window: None,
+    })
+}
+
+/// One member of a structured list, with its parameters.
+struct Item<'a> {
+    name: &'a str,
+    parameters: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Item<'a> {
+    fn value(&self, key: &str) -> Option<&'a str> {
+        self.parameters.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
+    }
+}
+
+fn items(text: &str) -> impl Iterator<Item = Item<'_>> {
+    outside_quotes(text, ',').map(|member| {
+        let mut parts = outside_quotes(member, ';');
+        let name = parts.next().unwrap_or_default();
+        let parameters = parts.filter_map(|part| part.split_once('='));
+        Item { name, parameters: parameters.map(|(key, value)| (key.trim(), value.trim())).collect() }
+    })
+}
+
+/// A budget may also count bytes, or requests at a time.
+fn items_of_requests(text: &str) -> impl Iterator<Item = Item<'_>> {
+    items(text).filter(|item| item.value("qu").is_none_or(|unit| unit.trim_matches('"') == "requests"))
+}
+
+fn outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let mut is_quoted = false;
+    let parts = text.split(move |c| {
+        is_quoted ^= c == '"';
+        c == separator && !is_quoted
+    });
+    parts.map(str::trim)
+}
+
+fn all<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok())
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
+fn first<'a, T>(headers: &'a HeaderMap, names: &[&str], read: impl Fn(&'a str) -> Option<T>) -> Option<T> {
+    names.iter().find_map(|name| read(headers.get(*name)?.to_str().ok()?.trim()))
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0)
+}
+
+fn count(text: &str) -> Option<u64> {
+    number(text).filter(|number| *number < 1e15).map(|number| number as u64)
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    number(text).and_then(|number| Duration::try_from_secs_f64(number).ok()).map(|wait| wait.min(LONGEST))
+}
+
+/// A limit, and the window that an old draft writes behind it: `100, 100;w=60`.
+fn policy(text: &str) -> Option<(u64, Option<Duration>)> {
+    let mut members = items(text);
+    let first = members.next()?;
+    let window = first.value("w").or_else(|| members.find_map(|item| item.value("w")));
+    Some((count(first.name)?, window.and_then(seconds)))
+}
+
+/// A wait, however it is written: seconds, an instant as seconds or milliseconds since 1970 or as a date, or `1m30s`.
+fn wait(text: &str, now: SystemTime) -> Option<Duration> {
+    let until = |at: SystemTime| at.duration_since(now).unwrap_or_default();
+    let wait = match number(text) {
+        Some(millis) if millis >= MILLISECONDS => until(since_epoch(millis / 1e3)?),
+        Some(seconds) if seconds >= EPOCH => until(since_epoch(seconds)?),
+        Some(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
+        None => match httpdate::parse_http_date(text) {
+            Ok(at) => until(at),
+            Err(_) => humantime::parse_duration(text).ok()?,
+        },
+    };
+    Some(wait.min(LONGEST))
+}
+
+fn since_epoch(seconds: f64) -> Option<SystemTime> {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: u64 = 1_700_000_000;
+
+    fn read(fields: &[(&'static str, &str)]) -> Budget {
+        read_by(&BudgetFields::default(), fields)
+    }
+
+    fn read_by(own: &BudgetFields, fields: &[(&'static str, &str)]) -> Budget {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+        }
+        Budget::read(own, &headers, SystemTime::UNIX_EPOCH + Duration::from_secs(NOW))
+    }
+
+    fn left(remaining: u64, reset: u64, limit: Option<u64>, window: Option<u64>) -> Option<Left> {
+        let window = window.map(Duration::from_secs);
+        Some(Left { remaining, reset: Some(Duration::from_secs(reset)), limit, window })
+    }
+
+    #[test]
+    fn an_epoch_and_a_wait_are_told_apart_by_their_size() {
+        for reset in ["30", "1700000030", "1700000030000", "Tue, 14 Nov 2023 22:13:50 GMT", "30s", "30.0"] {
+            let fields = [("x-ratelimit-remaining", "7"), ("x-ratelimit-reset", reset), ("x-ratelimit-limit", "10")];
+            assert_eq!(read(&fields).left, left(7, 30, Some(10), None), "{reset}");
+        }
+        let past = [("x-rate-limit-remaining", "0"), ("x-rate-limit-reset", "1600000000")];
+        assert_eq!(read(&past).left, left(0, 0, None, None));
+    }
+
+    #[test]
+    fn an_instant_is_held_against_the_upstreams_own_clock() {
+        for (date, wait) in [
+            ("Tue, 14 Nov 2023 22:13:19 GMT", 30),
+            ("Tue, 14 Nov 2023 22:03:20 GMT", 630),
+            ("Tue, 14 Nov 2023 23:03:20 GMT", 0),
+            ("soon", 30),
+        ] {
+            let budget = read(&[("date", date), ("retry-after", "Tue, 14 Nov 2023 22:13:50 GMT")]);
+            assert_eq!(budget.wait, Some(Duration::from_secs(wait)), "{date}");
+        }
+    }
+
+    #[test]
+    fn the_drafts_are_read() {
+        for (fields, expected) in [
+            (
+                vec![("ratelimit", "\"default\";r=50;t=30"), ("ratelimit-policy", "\"default\";q=100;w=60")],
+                left(50, 30, Some(100), Some(60)),
+            ),
+            // Of two budgets the tighter one; a name may hold what separates others.
+            (
+                vec![
+                    ("ratelimit", "\"a,b;c\";r=900;t=3600, \"burst\";r=9;t=2"),
+                    ("ratelimit-policy", "\"burst\";q=10;w=5"),
+                    ("ratelimit-policy", "\"a,b;c\";q=1000;w=3600"),
+                ],
+                left(900, 3600, Some(1000), Some(3600)),
+            ),
+            (
+                vec![("ratelimit", "\"x\";r=5;t=1"), ("ratelimit-policy", "\"x\";q=65535;qu=\"content-bytes\";w=10")],
+                left(5, 1, None, None),
+            ),
+            (vec![("ratelimit", "limit=100, remaining=50, reset=30")], left(50, 30, Some(100), None)),
+            (
+                vec![("ratelimit-limit", "100, 100;w=60"), ("ratelimit-remaining", "50"), ("ratelimit-reset", "30")],
+                left(50, 30, Some(100), Some(60)),
+            ),
+            (
+                vec![("x-ratelimit-remaining-requests", "9"), ("x-ratelimit-reset-requests", "1m30s")],
+                left(9, 90, None, None),
+            ),
+        ] {
+            assert_eq!(read(&fields).left, expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn the_names_of_the_configuration_come_first() {
+        let own = BudgetFields {
+            remaining: Some(HeaderName::from_static("calls-left")),
+            reset: Some(HeaderName::from_static("calls-renewed")),
+            limit: None,
+        };
+        let fields = [("x-ratelimit-remaining", "1"), ("calls-left", "42"), ("calls-renewed", "1700000005")];
+        assert_eq!(read_by(&own, &fields).left, left(42, 5, None, None));
+        assert_eq!(read_by(&own, &fields[..1]).left.map(|left| left.remaining), Some(1));
+    }
+
+    #[test]
+    fn nonsense_is_as_good_as_absent() {
+        for value in ["", "-1", "many", "NaN", "inf", "1e400", "0x10", "٣"] {
+            for name in ["x-ratelimit-remaining", "ratelimit", "retry-after", "ratelimit-remaining"] {
+                assert_eq!(read(&[(name, value)]), Budget::default(), "{name}: {value}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_head_is_read(
+            names in proptest::collection::vec(0..15_usize, 0..8),
+            values in proptest::collection::vec(any::<Vec<u8>>(), 8),
+            numbers in proptest::collection::vec(any::<f64>(), 8),
+            now in 0..u64::from(u32::MAX),
+        ) {
+            let mut headers = HeaderMap::new();
+            let known = REMAINING.iter().chain(&RESET).chain(&["retry-after", "date", "ratelimit"]).collect::<Vec<_>>();
+            for ((name, value), number) in names.iter().zip(values).zip(numbers) {
+                let name = HeaderName::from_static(known[*name]);
+                headers.append(&name, HeaderValue::from_str(&number.to_string()).unwrap());
+                if let Ok(value) = HeaderValue::from_bytes(&value) {
+                    headers.append(name, value);
+                }
+            }
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
+            let budget = Budget::read(&BudgetFields::default(), &headers, now);
+            prop_assert!(budget.wait.is_none_or(|wait| wait <= LONGEST));
+            prop_assert!(budget.left.and_then(|left| left.reset).is_none_or(|reset| reset <= LONGEST));
+        }
+    }
+}
