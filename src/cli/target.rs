@@ -10,7 +10,7 @@ use crate::config::{Caps, Options, Upstream};
 use crate::crawl::Crawl;
 use crate::pagination::request::{RequestBody, Shown};
 use crate::pagination::{BodyKind, PageRequest};
-use crate::upstream::Client;
+use crate::upstream::{Client, Governors};
 
 /// Fields that belong to a connection or a page, and are not the user's to set.
 const OWNED: [HeaderName; 8] = [
@@ -104,7 +104,7 @@ impl Target {
         let mut url = self.url;
         url.set_fragment(None);
         Ok(Crawl {
-            client: Client::new(Arc::new(upstream)).map_err(|error| error.to_string())?,
+            client: Client::new(Arc::new(upstream), &Governors::default()).map_err(|error| error.to_string())?,
             pagination: Arc::new(pagination),
             caps: Caps::default(),
             first: PageRequest { method, url, headers, body },

@@ -14,7 +14,7 @@ use crate::pagination::page::{Fields, Head, Page};
 use crate::pagination::retry::{Allowance, Halvable};
 use crate::pagination::split::{Shape, Splitter};
 use crate::pagination::{PageRequest, Wrong};
-use crate::upstream::{Client, DecodedBody};
+use crate::upstream::{Client, DecodedBody, Release};
 
 /// How many bytes of a page are read before its records are handed out, where they don't pause before.
 const CHUNK: usize = 64 * 1024;
@@ -42,7 +42,12 @@ pub(super) enum Event {
 pub(super) struct Fetch {
     reading: Pin<Box<dyn Future<Output = Event> + Send>>,
     slot: Slot,
+    early: Early,
 }
+
+/// Where the page's future leaves what gives its permit back.
+#[derive(Clone, Debug, Default)]
+struct Early(Arc<Mutex<Option<Release>>>);
 
 /// Where the page's future leaves an event. Whoever polls takes it out before polling again, so one is enough.
 #[derive(Clone, Debug, Default)]
@@ -57,7 +62,7 @@ impl Fetch {
         allowance: Allowance,
         halvable: Halvable,
     ) -> Self {
-        let slot = Slot::default();
+        let (slot, early) = (Slot::default(), Early::default());
         let page = Reading {
             client,
             request,
@@ -65,10 +70,18 @@ impl Fetch {
             allowance,
             halvable,
             slot: slot.clone(),
+            early: early.clone(),
             sent: Sent::default(),
             has_begun: false,
         };
-        Self { reading: Box::pin(page.read()), slot }
+        Self { reading: Box::pin(page.read()), slot, early }
+    }
+
+    /// Nobody reads on for now: another page may be asked for instead.
+    pub(super) fn release(&self) {
+        if let Some(early) = self.early.take() {
+            early.release();
+        }
     }
 
     /// The next event; none is to be asked for after an end.
@@ -77,6 +90,16 @@ impl Fetch {
             Poll::Ready(event) => Poll::Ready(event),
             Poll::Pending => self.slot.take().map_or(Poll::Pending, Poll::Ready),
         }
+    }
+}
+
+impl Early {
+    fn leave(&self, release: Option<Release>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = release;
+    }
+
+    fn take(&self) -> Option<Release> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -107,6 +130,7 @@ struct Reading {
     allowance: Allowance,
     halvable: Halvable,
     slot: Slot,
+    early: Early,
     sent: Sent,
     /// Whether an attempt broke off that had brought a part of a record.
     has_begun: bool,
@@ -133,6 +157,7 @@ impl Reading {
             Answer::Page(answer) => answer,
             Answer::Refused(head, body) => return Ok(Answer::Refused(head, body)),
         };
+        self.early.leave(body.early());
         let is_bodiless = head.status == StatusCode::NO_CONTENT;
         self.slot.leave(Event::Begun(Arc::new(head))).await;
         self.sent.again();

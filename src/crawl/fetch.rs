@@ -178,14 +178,19 @@ fn redacted<T>(client: &Client, answer: Answer<T>, request: &PageRequest) -> Ans
 
 /// Asks once, and gives the head and the body of a page to be read.
 pub(super) async fn ask(client: &Client, page: &PageRequest) -> Result<Answer<(Head, DecodedBody)>, Trouble> {
+    let permit = client.permit(page).await;
     let response = client.send(&page.url, request(client, page)).await?;
     let (parts, body) = response.into_parts();
+    permit.answered(parts.status, &parts.headers);
     let mut body = DecodedBody::of(&parts.headers, body);
     let head = Head { status: parts.status, headers: parts.headers, url: page.url.clone() };
     if !holds_a_page(head.status) {
-        return Ok(Answer::Refused(Box::new(head), start_of(client, &mut body).await));
+        let start = start_of(client, &mut body).await;
+        let wait = demanded(&client.upstream().retry, &head.headers, &start, SystemTime::now());
+        permit.demanded(wait.unwrap_or_default());
+        return Ok(Answer::Refused(Box::new(head), start));
     }
-    Ok(Answer::Page((head, body)))
+    Ok(Answer::Page((head, body.under(permit))))
 }
 
 /// Other successes, as 202 or 207, say that something was done or will be, and carry no page.
@@ -358,7 +363,7 @@ mod tests {
     /// How often a page is asked for that always fails in this way, and why it is given up.
     async fn given_up(halvable: Halvable, trouble: fn() -> Result<Answer<()>, Trouble>) -> (u32, Option<Overload>) {
         let url = Url::parse("http://a/").unwrap();
-        let client = Client::new(Arc::new(Upstream::at(url.clone()))).unwrap();
+        let client = Client::new(Arc::new(Upstream::at(url.clone())), &crate::upstream::Governors::default()).unwrap();
         let request = PageRequest { method: http::Method::GET, url, headers: HeaderMap::new(), body: None };
         let mut attempts = Attempts::new(Allowance::new(&client.upstream().retry));
         let mut asked = 0;

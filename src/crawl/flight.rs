@@ -169,11 +169,17 @@ impl InFlight {
                 return;
             }
         }
+        self.fetch.release();
     }
 
     /// Reads on only as far as it must.
     fn rest(&mut self, plan: &mut Plan, learnt: &mut Learnt, context: &mut Context<'_>) {
-        while self.progress == Progress::Underway && self.hold_next(plan, learnt, context) {}
+        while self.progress == Progress::Underway {
+            if !self.hold_next(plan, learnt, context) {
+                return;
+            }
+        }
+        self.fetch.release();
     }
 
     /// Keeps the next event until the page's turn; whether there was one, and more may follow.

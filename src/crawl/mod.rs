@@ -72,7 +72,8 @@ pub struct Opened {
 impl Crawl {
     /// Fetches the first page or the start of one that is slow, and with `auto` two whole ones: until then every failure can
     /// still be told by a status.
-    pub async fn open(self) -> Result<Opened, Failure> {
+    pub async fn open(mut self) -> Result<Opened, Failure> {
+        self.client = self.client.for_crawl(&self.first);
         if self.pagination.style == Style::Auto {
             return auto::open(self).await;
         }

@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::config::{Collection, Config, Upstream};
 use crate::pagination::request::{query_value, remove_query};
-use crate::upstream::{BadTrust, Client};
+use crate::upstream::{BadTrust, Client, Governors};
 
 /// Every collection by its path, and a client for each upstream.
 #[derive(Debug)]
@@ -35,10 +35,11 @@ pub(super) enum NoRoute {
 impl Routes {
     pub(super) fn new(config: &Config) -> Result<Self, BadTrust> {
         let mut clients: Vec<(Arc<Upstream>, Client)> = Vec::new();
+        let governors = Governors::default();
         for collection in &config.collections {
             let upstream = &collection.upstream;
             if !clients.iter().any(|(known, _)| Arc::ptr_eq(known, upstream)) {
-                clients.push((Arc::clone(upstream), Client::new(Arc::clone(upstream))?));
+                clients.push((Arc::clone(upstream), Client::new(Arc::clone(upstream), &governors)?));
             }
         }
         Ok(Self { router: config.routes(), clients })

@@ -10,6 +10,9 @@ use crate::pagination::request::set_query;
 /// Shorter values of the query and of fields are hardly secrets, and stand everywhere.
 const SHORTEST: usize = 8;
 
+/// The query parameters of keys. Others that sound so, as `token`, are as often a page's.
+const KEYS: [&str; 6] = ["access_token", "api-key", "api_key", "apikey", "auth_token", "key"];
+
 /// Adds what is configured; a configured field replaces the client's own.
 pub(super) fn prove(upstream: &Upstream, url: &mut Url, headers: &mut HeaderMap) {
     match &upstream.credentials {
@@ -23,6 +26,25 @@ pub(super) fn prove(upstream: &Upstream, url: &mut Url, headers: &mut HeaderMap)
         headers.insert(name.clone(), value.clone());
     }
     headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(concat!("unpage/", env!("CARGO_PKG_VERSION"))));
+}
+
+/// What the upstream can tell by who asks: the configured credentials, and what the client sends of its own.
+pub(super) fn identity(upstream: &Upstream, url: &Url, headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
+    let (mut url, mut headers) = (url.clone(), headers.clone());
+    prove(upstream, &mut url, &mut headers);
+    let (own_field, own_parameter) = match &upstream.credentials {
+        Credentials::Passed => (None, None),
+        Credentials::Header(name, _) => (Some(name), None),
+        Credentials::Query(name, _) => (None, Some(name.as_str())),
+    };
+    let fields = headers.iter().filter(|(name, _)| proves_who(name) || Some(*name) == own_field);
+    let fields = fields.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
+    let is_key = |name: &str| KEYS.contains(&name.to_ascii_lowercase().as_str()) || Some(name) == own_parameter;
+    let parameters = url.query_pairs().filter(|(name, _)| is_key(name));
+    let parameters = parameters.map(|(name, value)| (name.into_owned(), value.into_owned().into_bytes()));
+    let mut identity: Vec<_> = fields.chain(parameters).collect();
+    identity.sort_unstable();
+    identity
 }
 
 /// A text that may repeat what was asked (an error page that shows its request), without the secrets in it: the configured
@@ -86,6 +108,28 @@ mod tests {
     use crate::config::Secret;
 
     use super::*;
+
+    #[test]
+    fn who_asks_is_told_by_what_is_really_sent() {
+        let mut upstream = Upstream::at(Url::parse("http://a").unwrap());
+        let identity = |upstream: &Upstream, url: &str, field: Option<(&'static str, &'static str)>| {
+            let mut headers = HeaderMap::new();
+            let field = field.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+            headers.extend(field);
+            identity(upstream, &Url::parse(url).unwrap(), &headers)
+        };
+        let nobody = identity(&upstream, "http://a", None);
+        assert_eq!(identity(&upstream, "http://a?page_token=x&token=y", Some(("accept-language", "de"))), nobody);
+        for field in [("authorization", "Bearer a"), ("cookie", "sid=1"), ("x-api-key", "k")] {
+            assert_ne!(identity(&upstream, "http://a", Some(field)), nobody, "{field:?}");
+        }
+        assert_ne!(identity(&upstream, "http://a?API_KEY=k", None), nobody);
+        let configured = HeaderValue::from_static("Bearer configured");
+        upstream.credentials = Credentials::Header(http::header::AUTHORIZATION, configured);
+        let own = identity(&upstream, "http://a", None);
+        assert_ne!(own, nobody);
+        assert_eq!(identity(&upstream, "http://a", Some(("authorization", "Bearer a"))), own);
+    }
 
     #[test]
     fn an_error_page_that_repeats_its_url_tells_no_secret() {

@@ -9,6 +9,7 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::coding::Decoder;
+use super::pace::{Permit, Release};
 
 /// An answer's body.
 ///
@@ -27,12 +28,24 @@ pub struct DecodedBody {
     pub(super) decoder: Decoder,
     /// What has come and is not decoded yet.
     pub(super) rest: Bytes,
+    /// Given back at the end.
+    pub(super) permit: Option<Permit>,
 }
 
 impl DecodedBody {
     /// The body that came with this head.
     pub fn of(headers: &HeaderMap, body: AnswerBody) -> Self {
-        Self { coded: body, decoder: Decoder::of(headers), rest: Bytes::new() }
+        Self { coded: body, decoder: Decoder::of(headers), rest: Bytes::new(), permit: None }
+    }
+
+    /// The same, which gives this permit back at its end.
+    pub fn under(self, permit: Permit) -> Self {
+        Self { permit: Some(permit), ..self }
+    }
+
+    /// What gives the permit back before the body is whole: others needn't wait for who reads it slowly.
+    pub fn early(&self) -> Option<Release> {
+        self.permit.as_ref().map(Permit::early)
     }
 }
 

@@ -4,6 +4,7 @@ mod auth;
 mod body;
 pub mod coding;
 mod connect;
+mod pace;
 mod watched;
 
 use std::sync::Arc;
@@ -20,9 +21,12 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::config::{self, HttpVersion};
+use crate::pagination::PageRequest;
 
 pub use body::{AnswerBody, DecodedBody};
 pub use connect::BadTrust;
+use pace::Line;
+pub use pace::{Governors, Permit, Release, Standing};
 
 /// A body on its way to the upstream.
 pub type RequestBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
@@ -34,6 +38,9 @@ pub struct Client {
     /// The same without a pool.
     unpooled: legacy::Client<connect::Connector, RequestBody>,
     upstream: Arc<config::Upstream>,
+    governors: Governors,
+    /// Where a crawl waits for its turns.
+    line: Option<Line>,
 }
 
 /// Why no answer came.
@@ -84,8 +91,8 @@ impl Error {
 }
 
 impl Client {
-    /// A client for this upstream; the certificate authorities are read now.
-    pub fn new(upstream: Arc<config::Upstream>) -> Result<Self, BadTrust> {
+    /// A client for this upstream, whose crawls are paced by `governors`; the certificate authorities are read now.
+    pub fn new(upstream: Arc<config::Upstream>, governors: &Governors) -> Result<Self, BadTrust> {
         let connector = connect::connector(&upstream)?;
         let mut builder = legacy::Client::builder(hyper_util::rt::TokioExecutor::new());
         builder.pool_timer(hyper_util::rt::TokioTimer::new());
@@ -97,12 +104,31 @@ impl Client {
         }
         let http = builder.build(connector.clone());
         builder.pool_max_idle_per_host(0);
-        Ok(Self { http, unpooled: builder.build(connector), upstream })
+        let unpooled = builder.build(connector);
+        Ok(Self { http, unpooled, upstream, governors: governors.clone(), line: None })
     }
 
     /// The same door, but each request goes to a connection of its own: where one from the pool was stale, the others may be, too.
     pub fn unpooled(&self) -> Self {
         Self { http: self.unpooled.clone(), ..self.clone() }
+    }
+
+    /// The same client for one crawl: its pages, of which this is the first, are asked for with the same credentials, in
+    /// turn with those of other crawls.
+    pub fn for_crawl(&self, first: &PageRequest) -> Self {
+        Self { line: Some(self.line_of(&first.url, &first.headers)), ..self.clone() }
+    }
+
+    /// Waits until the upstream may be asked for a page.
+    pub async fn permit(&self, page: &PageRequest) -> Permit {
+        match &self.line {
+            Some(line) => line.permit().await,
+            None => self.line_of(&page.url, &page.headers).permit().await,
+        }
+    }
+
+    fn line_of(&self, url: &Url, headers: &HeaderMap) -> Line {
+        self.governors.line(&self.upstream, &auth::identity(&self.upstream, url, headers))
     }
 
     /// Who answers.
@@ -198,6 +224,7 @@ impl Client {
                 return Ok(Some(piece));
             }
             let Some(coded) = self.coded_piece(&mut body.coded).await? else {
+                body.permit = None;
                 body.decoder.finish()?;
                 return Ok(None);
             };

@@ -19,6 +19,8 @@ mod forward;
 mod endings;
 // Trouble that passes: retried, counted, and not to be seen in the stream.
 mod retries;
+// Several crawls before one upstream: its demands, how much it is asked at a time, and readers that are slow.
+mod pace;
 // Content codings: asked for, decoded, refused, and left alone where answers are only passed on.
 mod codings;
 // What the upstream is asked and told: fields, credentials, links, aliases; whom nobody connects to.

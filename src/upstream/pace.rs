@@ -1,0 +1,460 @@
+//! The governors of the process: one for each upstream and credential, shared by all crawls that ask there.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, StatusCode};
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+use crate::config;
+use crate::pace::budget::Budget;
+use crate::pace::{CrawlId, Governor, Hold, Load, Pace, Ticket, Turn};
+
+/// What a governor has learned is kept so long after it was used last.
+const KEPT: Duration = Duration::from_secs(600);
+
+/// So many governors may be there before those that are not used are looked for.
+const FEW: usize = 64;
+
+/// Waits up to this are not worth a line.
+const LONG: Duration = Duration::from_secs(1);
+
+/// All governors of a process; clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Governors {
+    shared: Arc<Registry>,
+}
+
+#[derive(Debug, Default)]
+struct Registry {
+    /// Keyed for this process, so that nobody can aim at another's governor.
+    hasher: RandomState,
+    governors: Mutex<Known>,
+    crawls: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    governors: HashMap<(String, u64), Arc<Shared>>,
+    /// How many there may be before the next search for unused ones.
+    enough: usize,
+}
+
+/// A crawl's place before the governor of the upstream that it walks.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    governor: Arc<Shared>,
+    crawl: CrawlId,
+}
+
+/// The right to ask the upstream once; it is given back when it is dropped.
+#[derive(Debug)]
+pub struct Permit(Release);
+
+/// Gives a permit back before it is dropped, for somebody who doesn't hold it.
+#[derive(Clone, Debug)]
+pub struct Release(Arc<Granted>);
+
+/// How things stand with one upstream and credential.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// The upstream's origin.
+    pub origin: String,
+    /// What is under way, waits and has been counted.
+    pub load: Load,
+    /// How long requests have waited for their turn, added up.
+    pub waited: Duration,
+}
+
+#[derive(Debug)]
+struct Shared {
+    origin: String,
+    pace: Pace,
+    started: Instant,
+    state: Mutex<State>,
+    /// When somebody's turn comes, if nothing happens before: whoever waits sees to it.
+    next: watch::Sender<Option<Instant>>,
+}
+
+#[derive(Debug)]
+struct State {
+    governor: Governor,
+    waiting: HashMap<Ticket, oneshot::Sender<Permit>>,
+    used: Instant,
+    waited: Duration,
+    /// Until when a wait has been logged.
+    logged: Duration,
+}
+
+#[derive(Debug)]
+struct Granted {
+    governor: Arc<Shared>,
+    sent: Duration,
+    is_answered: AtomicBool,
+    is_released: AtomicBool,
+}
+
+/// A place in a queue, left when it is dropped.
+struct Place<'a> {
+    governor: &'a Arc<Shared>,
+    ticket: Ticket,
+}
+
+impl Governors {
+    /// How things stand, for every upstream and credential that was asked lately.
+    pub fn standing(&self) -> Vec<Standing> {
+        let governors: Vec<_> = self.lock().governors.values().cloned().collect();
+        governors.iter().map(|governor| governor.standing()).collect()
+    }
+
+    /// A new crawl's line before the upstream, asked with these credentials. Of several configurations of one upstream's
+    /// pace the first holds.
+    pub(super) fn line(&self, upstream: &config::Upstream, credentials: &[(String, Vec<u8>)]) -> Line {
+        let crawl = CrawlId(self.shared.crawls.fetch_add(1, Ordering::Relaxed));
+        let origin = upstream.url.origin().ascii_serialization();
+        let key = (origin, self.shared.hasher.hash_one(credentials));
+        let mut known = self.lock();
+        if let Some(governor) = known.governors.get(&key) {
+            governor.lock().used = Instant::now();
+            return Line { governor: Arc::clone(governor), crawl };
+        }
+        if known.governors.len() >= known.enough.max(FEW) {
+            known.governors.retain(|_, governor| Arc::strong_count(governor) > 1 || governor.is_fresh());
+            known.enough = known.governors.len() * 2;
+        }
+        let governor = Arc::new(Shared::new(key.0.clone(), upstream));
+        known.governors.insert(key, Arc::clone(&governor));
+        Line { governor, crawl }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.shared.governors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    /// Waits for this crawl's turn. Whoever gives up the wait leaves the queue.
+    pub(super) async fn permit(&self) -> Permit {
+        self.governor.permit(self.crawl).await
+    }
+}
+
+impl Permit {
+    /// The head of the answer has come.
+    pub fn answered(&self, status: StatusCode, headers: &HeaderMap) {
+        let granted = &self.0.0;
+        if granted.is_answered.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let governor = &granted.governor;
+        let budget = Budget::read(&governor.pace.budget, headers, SystemTime::now());
+        let now = governor.now();
+        governor.lock().governor.answered(now, granted.sent, status, &budget);
+        governor.pump();
+    }
+
+    /// The answer asks, elsewhere than in its head, to be left alone for so long.
+    pub fn demanded(&self, wait: Duration) {
+        let governor = &self.0.0.governor;
+        let now = governor.now();
+        governor.lock().governor.demanded(now, wait);
+        governor.pump();
+    }
+
+    /// What gives it back before it is dropped.
+    pub fn early(&self) -> Release {
+        self.0.clone()
+    }
+}
+
+impl Release {
+    /// Lets another request have its turn.
+    pub fn release(&self) {
+        let granted = &self.0;
+        if granted.is_released.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let governor = &granted.governor;
+        let mut state = governor.lock();
+        if !granted.is_answered.swap(true, Ordering::Relaxed) {
+            state.governor.lost(granted.sent);
+        }
+        state.governor.released();
+        state.used = Instant::now();
+        drop(state);
+        governor.pump();
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
+impl Shared {
+    fn new(origin: String, upstream: &config::Upstream) -> Self {
+        let now = Instant::now();
+        let state = State {
+            governor: Governor::new(&upstream.pace, upstream.retry.cap),
+            waiting: HashMap::new(),
+            used: now,
+            waited: Duration::ZERO,
+            logged: Duration::ZERO,
+        };
+        Self {
+            origin,
+            pace: upstream.pace.clone(),
+            started: now,
+            state: Mutex::new(state),
+            next: watch::Sender::default(),
+        }
+    }
+
+    async fn permit(self: &Arc<Self>, crawl: CrawlId) -> Permit {
+        let since = Instant::now();
+        let (turn, mut permit) = oneshot::channel();
+        let mut next = self.next.subscribe();
+        let place = Place { governor: self, ticket: self.join(crawl, turn) };
+        self.pump();
+        let permit = loop {
+            let at = *next.borrow_and_update();
+            let due = async {
+                match at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                permit = &mut permit => break permit.expect("the sender is kept until the permit is sent or its place is left"),
+                _ = next.changed() => {}
+                () = due => self.pump(),
+            }
+        };
+        drop(place);
+        self.lock().waited += since.elapsed();
+        permit
+    }
+
+    fn join(&self, crawl: CrawlId, turn: oneshot::Sender<Permit>) -> Ticket {
+        let mut state = self.lock();
+        let ticket = state.governor.join(crawl);
+        state.waiting.insert(ticket, turn);
+        ticket
+    }
+
+    /// Hands out the turns that there are.
+    fn pump(self: &Arc<Self>) {
+        let mut turns = Vec::new();
+        let mut state = self.lock();
+        let now = self.now();
+        let next = loop {
+            match state.governor.turn(now) {
+                Turn::Now(ticket) => turns.extend(state.waiting.remove(&ticket)),
+                Turn::At(at, hold) => {
+                    state.log(&self.origin, now, at, hold);
+                    break Some(self.started + at);
+                }
+                Turn::Idle => break None,
+            }
+        };
+        // Under the lock, so that the last to say it is the last who knew.
+        self.next.send_if_modified(|known| std::mem::replace(known, next) != next);
+        drop(state);
+        for turn in turns {
+            let granted = Granted {
+                governor: Arc::clone(self),
+                sent: now,
+                is_answered: AtomicBool::new(false),
+                is_released: AtomicBool::new(false),
+            };
+            // One that nobody waits for any more is given back by being dropped.
+            drop(turn.send(Permit(Release(Arc::new(granted)))));
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        let state = self.lock();
+        Standing { origin: self.origin.clone(), load: state.governor.load(self.now()), waited: state.waited }
+    }
+
+    /// Whether it still knows something that the next crawl must respect.
+    fn is_fresh(&self) -> bool {
+        let state = self.lock();
+        state.used.elapsed() < KEPT || !state.governor.is_idle(self.now())
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Says once that everybody waits, and why.
+    fn log(&mut self, origin: &str, now: Duration, at: Duration, hold: Hold) {
+        let why = match hold {
+            Hold::Rate => return,
+            Hold::Budget => "the upstream's budget is used up",
+            Hold::Demand => "the upstream asks for it",
+            Hold::Refusal => "the upstream refuses more",
+        };
+        if at <= now + LONG || at <= self.logged + LONG {
+            return;
+        }
+        self.logged = at;
+        let wait = humantime::format_duration(Duration::from_secs((at - now).as_secs_f64().round() as u64));
+        tracing::info!("{origin}: waiting {wait}: {why}");
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut state = self.governor.lock();
+        if state.waiting.remove(&self.ticket).is_some() {
+            state.governor.leave(self.ticket);
+            drop(state);
+            self.governor.pump();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::{Pin, pin};
+    use std::task::{Context, Poll, Waker};
+
+    use http::{HeaderName, HeaderValue};
+    use url::Url;
+
+    use super::*;
+    use crate::pace::Width;
+
+    fn upstream(width: u32) -> config::Upstream {
+        let mut upstream = config::Upstream::at(Url::parse("http://127.0.0.1:1").unwrap());
+        let width = width.try_into().unwrap();
+        upstream.pace = Pace { width: Width::Fixed(width), max_width: width, ..Pace::default() };
+        upstream
+    }
+
+    fn lines<const N: usize>(width: u32) -> (Governors, [Line; N]) {
+        let (governors, upstream) = (Governors::default(), upstream(width));
+        let lines = std::array::from_fn(|_| governors.line(&upstream, &[]));
+        (governors, lines)
+    }
+
+    /// Polls once.
+    fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Option<F::Output> {
+        match future.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        }
+    }
+
+    fn answer(permit: &Permit, status: u16, fields: &[(&'static str, &'static str)]) {
+        let fields =
+            fields.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        permit.answered(StatusCode::from_u16(status).unwrap(), &fields.collect());
+    }
+
+    #[tokio::test]
+    async fn crawls_have_their_turns_one_after_the_other() {
+        let (_governors, [greedy, modest]) = lines(1);
+        let first = greedy.permit().await;
+        let order = Mutex::new(Vec::new());
+        let ask = async |name: &'static str, line: &Line| {
+            let _permit = line.permit().await;
+            order.lock().unwrap().push(name);
+        };
+        let mut all: Vec<Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
+        for name in ["greedy 1", "greedy 2", "greedy 3"] {
+            all.push(Box::pin(ask(name, &greedy)));
+        }
+        for name in ["modest 1", "modest 2"] {
+            all.push(Box::pin(ask(name, &modest)));
+        }
+        assert!(all.iter_mut().all(|waits| poll(waits.as_mut()).is_none()));
+        drop(first);
+        while !all.is_empty() {
+            all.retain_mut(|waits| poll(waits.as_mut()).is_none());
+        }
+        assert_eq!(*order.lock().unwrap(), ["greedy 1", "modest 1", "greedy 2", "modest 2", "greedy 3"]);
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_leaves_the_queue_with_or_without_a_permit() {
+        let (governors, [line]) = lines(1);
+        let first = line.permit().await;
+        let mut last = pin!(line.permit());
+        {
+            let (mut gives_up, mut is_late) = (pin!(line.permit()), pin!(line.permit()));
+            assert!(poll(gives_up.as_mut()).is_none() && poll(is_late.as_mut()).is_none());
+            assert!(poll(last.as_mut()).is_none());
+            assert_eq!(governors.standing()[0].load.waiting, 3);
+            // Its turn comes, but it is never polled again.
+            drop(first);
+            assert_eq!(governors.standing()[0].load.waiting, 2);
+        }
+        let permit = poll(last).expect("those before it have left");
+        let load = governors.standing()[0].load;
+        assert_eq!((load.in_flight, load.waiting), (1, 0));
+        permit.early().release();
+        drop(permit);
+        assert_eq!(governors.standing()[0].load.in_flight, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_demanded_wait_holds_other_crawls() {
+        let (governors, [refused, other]) = lines(4);
+        let permit = refused.permit().await;
+        answer(&permit, 429, &[("retry-after", "7")]);
+        drop(permit);
+        let since = Instant::now();
+        answer(&other.permit().await, 200, &[]);
+        let waited = since.elapsed();
+        assert!(waited >= Duration::from_secs(7) && waited < Duration::from_millis(7010), "{waited:?}");
+        let standing = &governors.standing()[0];
+        assert_eq!((standing.load.counts.requests, standing.load.counts.too_many), (2, 1));
+        assert_eq!((standing.waited, standing.origin.as_str()), (waited, "http://127.0.0.1:1"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn turns_come_when_nobody_but_the_clock_brings_them() {
+        let (_governors, [one, other]) = lines(4);
+        let permit = one.permit().await;
+        answer(
+            &permit,
+            200,
+            &[("x-ratelimit-remaining", "10"), ("x-ratelimit-limit", "1000"), ("x-ratelimit-reset", "1000")],
+        );
+        let since = Instant::now();
+        let (first, second, third) = tokio::join!(other.permit(), one.permit(), other.permit());
+        let waited = since.elapsed().as_secs();
+        assert!((275..290).contains(&waited), "{waited} s");
+        drop((first, second, third, permit));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_credential_has_a_governor_that_is_kept_while_it_is_used() {
+        let (governors, upstream) = (Governors::default(), upstream(1));
+        let key = |number: usize| vec![("authorization".to_owned(), number.to_string().into_bytes())];
+        let kept = governors.line(&upstream, &key(0));
+        let _permit = kept.permit().await;
+        for number in (0..FEW).chain(0..FEW) {
+            drop(governors.line(&upstream, &key(number)));
+        }
+        assert_eq!(governors.standing().len(), FEW);
+        tokio::time::advance(KEPT).await;
+        drop(governors.line(&upstream, &key(FEW)));
+        let in_flight: usize = governors.standing().iter().map(|standing| standing.load.in_flight).sum();
+        assert_eq!((governors.standing().len(), in_flight), (2, 1));
+    }
+}
