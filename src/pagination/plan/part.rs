@@ -119,8 +119,10 @@ impl Part {
     /// The page after those that were asked for, as far as it can be guessed.
     pub(super) fn ahead(&mut self, id: PageId) -> Option<Box<PageRequest>> {
         let ahead = self.pages.len() as u64;
-        let last = self.pages.back().filter(|last| last.arrival != Arrival::Last)?;
-        if self.is_over() || self.in_flight() > self.trust || self.walk.may_be_capped(ahead) {
+        let last = self.pages.back()?;
+        // Behind one that may be the last nothing is asked for, however many of those behind it are still on their way.
+        let may_be_over = self.pages.iter().any(|page| page.arrival == Arrival::Last);
+        if may_be_over || self.is_over() || self.in_flight() > self.trust || self.walk.may_be_capped(ahead) {
             return None;
         }
         let (request, position) = match &last.leads {
