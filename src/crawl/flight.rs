@@ -39,6 +39,9 @@ struct InFlight {
     /// What came before its turn.
     heads: VecDeque<Arc<Head>>,
     waiting: Backlog,
+    /// The last batch of a page that is whole, which must not be joined with those before: it leaves when the page has been found
+    /// good. For a page that came at once it is all of it.
+    last: Backlog,
     end: Option<Event>,
     /// How many bytes were read without a record that could wait.
     kept: usize,
@@ -71,6 +74,7 @@ impl Flight {
             records: 0,
             heads: VecDeque::new(),
             waiting: Backlog::new(&self.room),
+            last: Backlog::new(&self.room),
             end: None,
             kept: 0,
         });
@@ -143,12 +147,20 @@ impl InFlight {
         if let Some(head) = self.heads.pop_front() {
             return Poll::Ready(Event::Begun(head));
         }
+        let unreadable =
+            |error| Event::Failed(GivenUp { failure: fetch::unreadable_spool(&error), overload: Overload::No });
         if !self.waiting.is_empty() {
-            let unreadable =
-                |error| Event::Failed(GivenUp { failure: fetch::unreadable_spool(&error), overload: Overload::No });
             match ready!(self.waiting.poll_pop(context)).map_err(unreadable) {
                 Ok(Some(batch)) => return Poll::Ready(Event::Records(batch)),
                 Ok(None) => {}
+                Err(failed) => return Poll::Ready(failed),
+            }
+        }
+        if let Some(Event::Page(page)) = &mut self.end
+            && !self.last.is_empty()
+        {
+            match ready!(self.last.poll_pop(context)).map_err(unreadable) {
+                Ok(batch) => page.batch = batch.unwrap_or_default(),
                 Err(failed) => return Poll::Ready(failed),
             }
         }
@@ -193,7 +205,12 @@ impl InFlight {
             Poll::Ready(None) => {}
             Poll::Ready(Some(Event::Begun(head))) => self.heads.push_back(head),
             Poll::Ready(Some(Event::Records(batch))) => self.waiting.push(batch),
-            Poll::Ready(Some(end)) => self.end = Some(end),
+            Poll::Ready(Some(mut end)) => {
+                if let Event::Page(page) = &mut end {
+                    self.last.push(std::mem::take(&mut page.batch));
+                }
+                self.end = Some(end);
+            }
         }
         true
     }

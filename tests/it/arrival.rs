@@ -580,3 +580,35 @@ async fn a_first_page_that_breaks_off_after_its_first_records_breaks_the_stream(
         assert_eq!(asked(&upstream), 2);
     }
 }
+
+#[tokio::test]
+async fn pages_that_wait_for_their_turn_are_bounded_in_memory_and_then_on_disk() {
+    for (spool, most) in [("0", 20), ("40KiB", 35), ("1GiB", 62)] {
+        let gate = Gate::default();
+        let held = gate.clone();
+        let upstream = Upstream::scripted(0, move |asked, _| match number(&asked.target) {
+            _ if asked.target == "/ping" => Reply::json("{}"),
+            page if page > 60 => Reply::json("[]"),
+            page => {
+                let padding = " ".repeat(4000);
+                let reply = Reply::json(format!("[{{\"id\":{page},\"padding\":\"{padding}\"}}]"));
+                if page == 2 { held.before(reply) } else { reply }
+            }
+        })
+        .await;
+        let lines = format!(
+            "records = \"$\"\ncaps = {{ window = \"16KiB\", spool = \"{spool}\" }}\npagination = {{ type = \"page\", param = \"after\", start = 1 }}"
+        );
+        let proxy = Proxy::start(&collection(&upstream.url(), &lines)).await;
+        let response = client::send(Version::Http1, proxy.address, client::stream("/")).await;
+        gate.reached().await;
+        settled(&proxy).await;
+        assert!((6..=most).contains(&asked(&upstream)), "{spool}: {}", asked(&upstream));
+        gate.open();
+        let received = Received::read(response).await;
+        assert_eq!(received.whole().lines().count(), 60, "{spool}");
+        for (index, line) in received.whole().lines().enumerate() {
+            assert!(line.starts_with(&format!("{{\"id\":{},", index + 1)), "{spool}");
+        }
+    }
+}
