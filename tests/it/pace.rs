@@ -131,7 +131,7 @@ async fn a_page_that_its_client_reads_slowly_holds_up_nobody() {
 #[tokio::test]
 async fn pages_in_flight_never_wait_for_the_turn_that_they_hold_themselves() {
     // The first attempt at each page breaks off when those behind it are there, and hold all that may be held.
-    let upstream = Upstream::scripted(2_500, |asked, answer| match asked.attempt {
+    let upstream = Upstream::scripted(500, |asked, answer| match asked.attempt {
         1 => Reply::Cut(answer, super::upstream::Framing::Length),
         _ => Reply::Whole(answer),
     })
@@ -146,7 +146,7 @@ async fn pages_in_flight_never_wait_for_the_turn_that_they_hold_themselves() {
         }
         let proxy = Proxy::of(&config).await;
         let received = super::streams::ask(Version::Http1, &proxy, &http::Method::GET, "/link/orders").await;
-        assert!(received.whole() == super::streams::orders(2_500), "{width} at a time");
+        assert!(received.whole() == super::streams::orders(500), "{width} at a time");
         upstream.forget();
     }
 }
