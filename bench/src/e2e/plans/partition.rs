@@ -31,6 +31,8 @@ struct Seen {
     /// How many requests there were for each of the fewest that would do.
     requests: Vec<f64>,
     most: usize,
+    /// How many were in flight on average when one came.
+    mean: Vec<f64>,
 }
 
 /// Measures, and gives the figures and everything that they were made of.
@@ -51,12 +53,14 @@ pub async fn run(setting: &Setting) -> anyhow::Result<(Vec<Figure>, Value)> {
             seen.seconds.push(took.as_secs_f64());
             seen.requests.push(log.count() as f64 / fewest);
             seen.most = seen.most.max(log.most_in_flight());
+            let in_flight = log.requests().iter().map(|logged| logged.in_flight).sum::<usize>();
+            seen.mean.push(in_flight as f64 / log.count().max(1) as f64);
         }
     }
     let details: Vec<_> = CONTENDERS
         .iter()
         .zip(&seen)
-        .map(|(name, seen)| json!({ "who": name, "s": seen.seconds, "requests": seen.requests, "most": seen.most }))
+        .map(|(name, seen)| json!({ "who": name, "s": seen.seconds, "requests": seen.requests, "most": seen.most, "mean": seen.mean }))
         .collect();
     Ok((figures(&seen, in_last_year, latency), json!(details)))
 }
@@ -71,7 +75,8 @@ fn figures(seen: &[Seen], in_last_year: u64, latency: u64) -> Vec<Figure> {
             (Goal::None, Goal::None)
         };
         let note = format!(
-            "100, 1,000 and {in_last_year} records in three years, {latency} ms a page; {} in flight at most",
+            "100, 1,000 and {in_last_year} records in three years, {latency} ms a page; in flight {} on average, {} at most",
+            Spread::of(one.mean.clone()),
             one.most
         );
         figures.push(Figure::new(format!("wall, one cursor / {name}"), gain_goal, gain, note));
