@@ -216,7 +216,8 @@ impl Part {
         if is_hit {
             self.trust = self.width.min(2 * self.trust + 1);
         } else if !self.pages.is_empty() {
-            self.trust /= 4;
+            // What was guessed wrong is often the end: one page alone, and twice as many with each hit.
+            self.trust = 0;
             self.pages.clear();
         }
         if !self.pages.is_empty() {

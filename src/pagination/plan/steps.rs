@@ -138,10 +138,14 @@ impl Plan {
     /// What to do now.
     pub fn step(&mut self, room: Room) -> Result<Step, Wrong> {
         self.retire()?;
+        if self.parts.is_empty() {
+            // The next one may leave at once, and needs no room.
+            self.begin_queued()?;
+        }
         if let Some(part) = self.emission() {
             return Ok(Step::Emit(part));
         }
-        if self.parts.is_empty() && self.queued.is_empty() {
+        if self.parts.is_empty() {
             return self.proof().map(Step::Done);
         }
         if self.in_flight() >= self.width {
