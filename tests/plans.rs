@@ -1,0 +1,26 @@
+//! Every plan over thousands of generated upstreams and interleavings: each record once, in order, at most `width` pages in
+//! flight, the end proven, and nothing after it.
+//!
+//! Pages come piece by piece, whichever the dice choose next; the room for what waits is full when they say so, attempts break
+//! off and begin again, and the width changes. What comes out must not know of it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    reason = "clippy.toml allows it in tests, and means their helpers too"
+)]
+
+// The crawl without its sockets.
+#[path = "plans/crawl.rs"]
+mod crawl;
+// The list that is crawled, and who serves it.
+#[path = "plans/server.rs"]
+mod server;
+
+// One walk, with its pages asked for ahead of their turn.
+#[path = "plans/fan_out.rs"]
+mod fan_out;
+// Several walks side by side.
+#[path = "plans/parts.rs"]
+mod parts;

@@ -1,0 +1,367 @@
+//! A crawl without sockets: what is asked for comes piece by piece, in an order that the dice choose.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+use unpage::batch::Batch;
+use unpage::config::Caps;
+use unpage::pagination::guard::Guard;
+use unpage::pagination::page::{Fields, Head, Page};
+use unpage::pagination::plan::{Came, PageId, PartId, Plan, Proof, Room, SoFar, Standing, Step};
+use unpage::pagination::request::PageRequest;
+use unpage::pagination::split::{Shape, Splitter};
+use unpage::pagination::{Pagination, Wrong};
+use url::Url;
+
+use crate::server::{Answer, ORIGIN};
+
+/// When the crawls of these tests begin, in seconds.
+pub(crate) const NOW: u64 = 1_600_000_000;
+
+/// What chooses.
+#[derive(Debug)]
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn of(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(crate) fn below(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 16) as usize % sides
+    }
+
+    fn one_in(&mut self, sides: usize) -> bool {
+        sides > 0 && self.below(sides) == 0
+    }
+}
+
+/// How a crawl goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    pub(crate) width: usize,
+    pub(crate) seed: u64,
+    /// In how many of 4 moments there is no room.
+    pub(crate) full: usize,
+    /// One attempt of so many breaks off; none where 0.
+    pub(crate) breaks: usize,
+    /// The width changes one time of so many; never where 0.
+    pub(crate) widens: usize,
+}
+
+impl Manner {
+    pub(crate) fn of(width: usize) -> Self {
+        Self { width, seed: 1, full: 0, breaks: 0, widens: 0 }
+    }
+}
+
+/// What a crawl came to.
+#[derive(Debug)]
+pub(crate) struct Crawled {
+    /// What left, in this order.
+    pub(crate) ids: Vec<u64>,
+    pub(crate) requests: usize,
+    /// Requests whose answers nobody wanted.
+    pub(crate) wasted: usize,
+    /// The most pages in flight at a time.
+    pub(crate) most: usize,
+    pub(crate) end: Result<Proof, Wrong>,
+}
+
+/// Crawls what `answer` serves.
+pub(crate) fn crawl(
+    pagination: &Pagination,
+    first: PageRequest,
+    manner: Manner,
+    answer: impl FnMut(&PageRequest) -> Answer,
+) -> Crawled {
+    let caps = Caps { pages: 10_000, empty_pages: 20, ..Caps::default() };
+    let guard = Guard::new(&Url::parse(ORIGIN).unwrap(), &[]);
+    let shape = Arc::new(Shape::of(pagination, &caps));
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
+    let plan = Plan::new(Arc::new(pagination.clone()), caps, guard, first, manner.width, now);
+    let mut crawled = Crawled { ids: Vec::new(), requests: 0, wasted: 0, most: 0, end: Ok(Proof::NoNext) };
+    match plan {
+        Ok(plan) => {
+            let mut crawl = Crawl {
+                plan,
+                shape,
+                answer,
+                dice: Dice::of(manner.seed),
+                manner,
+                pages: Vec::new(),
+                asked: HashSet::new(),
+                told: Vec::new(),
+                passed: HashMap::new(),
+                crawled,
+            };
+            let end = crawl.run();
+            crawl.ended(end)
+        }
+        Err(wrong) => {
+            crawled.end = Err(wrong);
+            crawled
+        }
+    }
+}
+
+struct Crawl<A> {
+    plan: Plan,
+    shape: Arc<Shape>,
+    answer: A,
+    dice: Dice,
+    manner: Manner,
+    pages: Vec<InFlight>,
+    /// The requests whose answers came or may still come.
+    asked: HashSet<u64>,
+    /// The parts that may leave.
+    told: Vec<PartId>,
+    passed: HashMap<PartId, Vec<u64>>,
+    crawled: Crawled,
+}
+
+/// A page that was asked for, and what has come of it that the plan hasn't been shown.
+struct InFlight {
+    id: PageId,
+    identity: u64,
+    head: Head,
+    body: String,
+    read: usize,
+    splitter: Splitter,
+    fields: Fields,
+    records: u64,
+    /// Records of this attempt that an earlier one brought.
+    again: u64,
+    stage: Stage,
+    had_its_turn: bool,
+    held: VecDeque<Event>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Stage {
+    Asked,
+    Arriving,
+    Over,
+}
+
+enum Event {
+    Begun,
+    Records(Batch),
+    Page(Page),
+    Refused,
+}
+
+/// What may happen next.
+enum Next {
+    Comes(usize),
+    Shown(usize, PartId),
+}
+
+impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
+    fn run(&mut self) -> Result<Proof, Wrong> {
+        for _ in 0..100_000 {
+            if let Some(proof) = self.step()? {
+                return Ok(proof);
+            }
+            self.drop_unwanted();
+            let next = self.choices();
+            assert!(!next.is_empty(), "the plan waits for nothing");
+            let choice = self.dice.below(next.len());
+            match next.into_iter().nth(choice).unwrap() {
+                Next::Comes(at) => self.comes(at),
+                Next::Shown(at, part) => self.show(at, part)?,
+            }
+        }
+        panic!("the plan walks for ever");
+    }
+
+    /// Does what the plan wants until it waits.
+    fn step(&mut self) -> Result<Option<Proof>, Wrong> {
+        if self.dice.one_in(self.manner.widens) {
+            self.manner.width = 1 + self.dice.below(12);
+            self.plan.widen(self.manner.width);
+        }
+        loop {
+            let room = if self.dice.below(4) < self.manner.full { Room::Full } else { Room::Open };
+            match self.plan.step(room)? {
+                Step::Fetch(page, request) => self.ask(page, &request),
+                Step::Emit(part) => {
+                    assert!(!self.told.contains(&part), "{part:?} leaves twice");
+                    self.told.push(part);
+                }
+                Step::Wait => return Ok(None),
+                Step::Done(proof) => {
+                    self.drop_unwanted();
+                    assert!(self.pages.is_empty(), "pages are wanted after the end");
+                    for room in [Room::Open, Room::Full] {
+                        let after = self.plan.step(room)?;
+                        assert!(matches!(after, Step::Done(again) if again == proof), "{after:?} after the end");
+                    }
+                    return Ok(Some(proof));
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, id: PageId, request: &PageRequest) {
+        self.drop_unwanted();
+        let identity = request.identity();
+        assert!(self.asked.insert(identity), "{} is asked for twice", request.url);
+        let Answer { head, body } = (self.answer)(request);
+        let splitter = Splitter::new(Arc::clone(&self.shape));
+        self.pages.push(InFlight {
+            id,
+            identity,
+            head,
+            body,
+            read: 0,
+            splitter,
+            fields: Fields::default(),
+            records: 0,
+            again: 0,
+            stage: Stage::Asked,
+            had_its_turn: false,
+            held: VecDeque::new(),
+        });
+        self.crawled.requests += 1;
+        let in_flight = self.pages.iter().filter(|page| page.stage != Stage::Over).count();
+        self.crawled.most = self.crawled.most.max(in_flight);
+        assert!(in_flight <= self.manner.width, "{in_flight} pages are in flight, and {} may be", self.manner.width);
+    }
+
+    fn drop_unwanted(&mut self) {
+        let (plan, asked, crawled) = (&self.plan, &mut self.asked, &mut self.crawled);
+        for page in &mut self.pages {
+            page.had_its_turn |= matches!(plan.standing(page.id), Standing::Turn(_));
+        }
+        self.pages.retain(|page| {
+            let wanted = plan.standing(page.id) != Standing::Unwanted;
+            if !wanted && !page.had_its_turn {
+                asked.remove(&page.identity);
+                crawled.wasted += 1;
+            }
+            wanted
+        });
+    }
+
+    fn choices(&self) -> Vec<Next> {
+        let mut next = Vec::new();
+        for (at, page) in self.pages.iter().enumerate() {
+            if page.stage != Stage::Over {
+                next.push(Next::Comes(at));
+            }
+            match self.plan.standing(page.id) {
+                Standing::Turn(part) if !page.held.is_empty() => next.push(Next::Shown(at, part)),
+                _ => {}
+            }
+        }
+        next
+    }
+
+    /// The next piece of a page comes.
+    fn comes(&mut self, at: usize) {
+        let page = &mut self.pages[at];
+        let status = page.head.status;
+        match page.stage {
+            Stage::Asked if !status.is_success() => {
+                page.stage = Stage::Over;
+                page.held.push_back(Event::Refused);
+                self.plan.came(page.id, Came::Nothing);
+                return;
+            }
+            Stage::Asked => {
+                page.stage = Stage::Arriving;
+                page.held.push_back(Event::Begun);
+            }
+            Stage::Arriving if self.dice.one_in(self.manner.breaks) => {
+                (page.read, page.again) = (0, page.records);
+                page.splitter = Splitter::new(Arc::clone(&self.shape));
+                page.fields = Fields::default();
+                page.stage = Stage::Asked;
+                return;
+            }
+            Stage::Arriving if page.read == page.body.len() => {
+                page.stage = Stage::Over;
+                let splitter = std::mem::replace(&mut page.splitter, Splitter::new(Arc::clone(&self.shape)));
+                let mut rest = splitter.finish().unwrap();
+                rest.batch = page.fresh(rest.batch);
+                page.fields = rest.fields.clone();
+                page.held.push_back(Event::Page(rest));
+            }
+            Stage::Arriving => {
+                let most = page.body.len() - page.read;
+                let piece = [most, most, 100, 30][self.dice.below(4)].min(most);
+                page.splitter.feed(&page.body.as_bytes()[page.read..page.read + piece]).unwrap();
+                page.read += piece;
+                let batch = page.splitter.take();
+                let batch = page.fresh(batch);
+                page.fields = page.splitter.fields().clone();
+                if !batch.is_empty() {
+                    page.held.push_back(Event::Records(batch));
+                }
+            }
+            Stage::Over => unreachable!("nothing comes of it"),
+        }
+        let so_far = SoFar { head: &page.head, fields: &page.fields, records: page.records };
+        self.plan.came(page.id, Came::SoFar(so_far));
+        if page.stage == Stage::Over {
+            self.plan.came(page.id, Came::Whole { records: page.records });
+        }
+    }
+
+    /// The plan is shown the next thing that came of a page.
+    fn show(&mut self, at: usize, part: PartId) -> Result<(), Wrong> {
+        let page = &mut self.pages[at];
+        let (id, head) = (page.id, &page.head);
+        page.had_its_turn = true;
+        let passed = match page.held.pop_front().unwrap() {
+            Event::Begun => self.plan.begun(id, head).map(|()| Vec::new())?,
+            Event::Records(batch) => vec![self.plan.records(id, head, &page.fields, batch)?],
+            Event::Page(rest) => {
+                let page = self.pages.remove(at);
+                self.plan.arrived(id, &page.head, rest)?
+            }
+            Event::Refused => {
+                let page = self.pages.remove(at);
+                let Head { status, headers, .. } = &page.head;
+                self.plan.refused(id, *status, headers, page.body.as_bytes()).map(|()| Vec::new())?
+            }
+        };
+        let lines = passed.iter().flat_map(|batch| batch.each().map(id_of));
+        self.passed.entry(part).or_default().extend(lines);
+        Ok(())
+    }
+
+    fn ended(mut self, end: Result<Proof, Wrong>) -> Crawled {
+        let mut left: Vec<u64> = Vec::new();
+        for part in &self.told {
+            left.extend(self.passed.remove(part).unwrap_or_default());
+        }
+        if end.is_ok() {
+            assert!(self.passed.values().all(Vec::is_empty), "a part never leaves");
+        }
+        self.crawled.ids = left;
+        self.crawled.end = end;
+        self.crawled
+    }
+}
+
+impl InFlight {
+    /// What no earlier attempt brought.
+    fn fresh(&mut self, batch: Batch) -> Batch {
+        let old = self.again.min(batch.records());
+        self.again -= old;
+        let batch = batch.skip(old);
+        self.records += batch.records();
+        batch
+    }
+}
+
+fn id_of(line: &[u8]) -> u64 {
+    serde_json::from_slice::<Value>(line).unwrap()["id"].as_u64().unwrap_or(u64::MAX)
+}
