@@ -24,3 +24,6 @@ mod fan_out;
 // Several walks side by side.
 #[path = "plans/parts.rs"]
 mod parts;
+// Upstreams that lie, and configurations that don't fit: the clear error or the proven end.
+#[path = "plans/lies.rs"]
+mod lies;

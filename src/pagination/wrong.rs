@@ -114,6 +114,8 @@ pub enum Wrong {
         "two parts of the collection don't meet: the records whose `{path}` is {skipped} came in one and are missing in the other"
     )]
     PartsApart { path: Path, skipped: String },
+    #[error("part {part} of the collection starts with the same page as part {twin}")]
+    PartsAlike { part: u64, twin: u64 },
     #[error("the pagination was not recognised: {}", .0.join("; "))]
     Unrecognised(Vec<String>),
 }
@@ -134,7 +136,8 @@ impl Wrong {
             | Self::NoRangeValue(_)
             | Self::BadRangeValue { .. }
             | Self::OutOfOrder { .. }
-            | Self::OutOfRange { .. } => Blame::Configuration,
+            | Self::OutOfRange { .. }
+            | Self::PartsAlike { .. } => Blame::Configuration,
             Self::TotalDisagrees { .. }
             | Self::TotalShrank { .. }
             | Self::TotalLied(_)
@@ -236,6 +239,9 @@ impl Wrong {
             }
             Self::PartsApart { .. } => {
                 "records were inserted while they were read, or the upstream's range filter leaves out more than its bounds: read again, and if that doesn't help correct `kind` in `partition` or take it out"
+            }
+            Self::PartsAlike { .. } => {
+                "the upstream ignores the parameter that tells the parts apart: correct `param` or `segment` in `partition`; where parts share records, they would be doubled: take `partition` out"
             }
             Self::Unrecognised(_) => {
                 "set `records` and `pagination` for it (a [[collection]], or --records and --pagination); `none` says that one page is all there is"

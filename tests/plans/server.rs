@@ -321,6 +321,12 @@ pub(crate) fn refusal(request: &PageRequest, status: u16) -> Answer {
     Answer { head, body: json!({"error": "no such page"}).to_string() }
 }
 
+/// A page with this body.
+pub(crate) fn page(request: &PageRequest, body: &Value) -> Answer {
+    let head = Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url.clone() };
+    Answer { head, body: body.to_string() }
+}
+
 fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
     headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
 }

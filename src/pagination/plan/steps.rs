@@ -1,6 +1,6 @@
 //! The plan of a crawl: which pages are asked for, for which part, in which order, and when it is over.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -75,6 +75,8 @@ pub struct Plan {
     queued: VecDeque<PageRequest>,
     /// How parts are split, where the collection is cut by range.
     splits: Option<Splits>,
+    /// The digest of what each part of a list starts with.
+    openings: HashMap<u64, PartId>,
     begun: Begun,
     next_page: u64,
     next_part: u64,
@@ -120,6 +122,7 @@ impl Plan {
             parts: Vec::new(),
             queued: queued.into(),
             splits,
+            openings: HashMap::new(),
             begun: Begun::Beginning,
             next_page: 0,
             next_part: 0,
@@ -224,7 +227,11 @@ impl Plan {
             splits.probe_has(&rest.batch);
             return splits.probed().map(|()| Vec::new());
         }
-        self.turn(page).map_or(Ok(Vec::new()), |part| part.arrived(head, rest))
+        let Some(part) = self.turn(page) else { return Ok(Vec::new()) };
+        let batches = part.arrived(head, rest)?;
+        let (part, opening) = (part.id, part.walk.tally.opening);
+        self.look_for_twin(part, opening)?;
+        Ok(batches)
     }
 
     /// A page that has its turn was refused; `Ok` where that is how its part ends.
@@ -294,6 +301,16 @@ impl Plan {
 
     fn turn(&mut self, page: PageId) -> Option<&mut Part> {
         self.parts.iter_mut().find(|part| part.place_of(page) == Some(Place::Turn))
+    }
+
+    /// Two parts of a list that start alike are one: whatever the upstream is asked for, it gives the same.
+    fn look_for_twin(&mut self, part: PartId, opening: Option<u64>) -> Result<(), Wrong> {
+        // Those of a range overlap where they meet.
+        let Some(opening) = opening.filter(|_| self.splits.is_none()) else { return Ok(()) };
+        match *self.openings.entry(opening).or_insert(part) {
+            twin if twin == part => Ok(()),
+            twin => Err(Wrong::PartsAlike { part: part.0 + 1, twin: twin.0 + 1 }),
+        }
     }
 
     fn in_flight(&self) -> usize {
