@@ -5,7 +5,7 @@ use super::address::Computed;
 use super::follow::{Aim, Follow, State};
 use super::range;
 use super::tally::Tally;
-use crate::pagination::Style;
+use crate::pagination::{Advance, Style};
 
 impl Follow {
     /// The page that most likely comes after the one at `position`.
@@ -43,6 +43,16 @@ impl Follow {
     /// How full a page is that is not short, as far as that is known.
     pub(super) fn full_page(&self) -> u64 {
         self.tally.longest
+    }
+
+    /// Whether a page of so many records is one behind which no guess holds: an empty one, and a short one where the number advances by
+    /// what came. Elsewhere a page may be short because the upstream filters it.
+    pub(super) fn may_end_with(&self, records: u64) -> bool {
+        let by_what_came = matches!(
+            self.pagination.style,
+            Style::Offset { step: Advance::Returned | Advance::Body(_), .. } | Style::Range { .. }
+        );
+        records == 0 || by_what_came && records < self.tally.longest
     }
 
     fn is_confirming(&self) -> bool {

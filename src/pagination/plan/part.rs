@@ -76,7 +76,8 @@ enum Arrival {
     OnItsWay,
     /// It is whole.
     Whole,
-    /// It looks like one that nothing comes after: short, empty, refused or lost.
+    /// It looks like one behind which nothing is where it was guessed: empty, refused or lost, or so short that the next number is
+    /// another one.
     Last,
 }
 
@@ -138,7 +139,6 @@ impl Part {
 
     /// Notes what has come of a page so far, whether it has its turn or not.
     pub(super) fn came(&mut self, page: PageId, came: Came<'_>) {
-        let full = self.walk.full_page();
         let Some(asked) = self.pages.iter_mut().find(|asked| asked.id == page) else { return };
         match came {
             Came::SoFar(so_far) => {
@@ -146,7 +146,7 @@ impl Part {
                     asked.leads = self.walk.early(so_far);
                 }
             }
-            Came::Whole { records } if records == 0 || records < full => asked.arrival = Arrival::Last,
+            Came::Whole { records } if self.walk.may_end_with(records) => asked.arrival = Arrival::Last,
             Came::Whole { .. } => asked.arrival = Arrival::Whole,
             Came::Nothing => asked.arrival = Arrival::Last,
         }
