@@ -39,13 +39,13 @@ fn number(target: &str) -> usize {
 }
 
 /// Waits until all that the proxy would have sent before has arrived: what it is asked now, it sends later.
-async fn settled(proxy: &Proxy) {
+pub(super) async fn settled(proxy: &Proxy) {
     for _ in 0..20 {
         client::receive(Version::Http1, proxy.address, client::get("/ping", "*/*")).await;
     }
 }
 
-fn asked(upstream: &Upstream) -> usize {
+pub(super) fn asked(upstream: &Upstream) -> usize {
     upstream.asked().iter().filter(|asked| asked.target != "/ping").count()
 }
 

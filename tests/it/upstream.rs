@@ -119,12 +119,20 @@ impl Upstream {
     where
         S: Fn(&Asked, Response<Bytes>) -> Reply + Send + Sync + 'static,
     {
+        let mut legacy = Legacy::of(records);
+        (legacy.max_page, legacy.default_page) = (50, 20);
+        Self::serving(legacy, script, tls).await
+    }
+
+    /// This API, where this script decides.
+    pub(super) async fn serving<S>(legacy: Legacy, script: S, tls: Option<TlsAcceptor>) -> Self
+    where
+        S: Fn(&Asked, Response<Bytes>) -> Reply + Send + Sync + 'static,
+    {
         let port = held(SocketAddr::from(([127, 0, 0, 1], 0)));
         let address = port.local_addr().unwrap();
         let listener = held(address).listen(64).unwrap();
         let gone = CancellationToken::new();
-        let mut legacy = Legacy::of(records);
-        (legacy.max_page, legacy.default_page) = (50, 20);
         let shared = Shared {
             legacy,
             script: Box::new(script),
