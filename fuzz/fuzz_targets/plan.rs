@@ -1,19 +1,22 @@
-//! No sequence of pages makes a plan panic, walk for ever, or emit records beyond those that came, however they are cut.
+//! No sequence of pages makes a plan panic, walk for ever, or emit records beyond those that came, in whatever order they come and
+//! however they are cut.
 #![no_main]
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use http::{HeaderMap, StatusCode};
 use libfuzzer_sys::fuzz_target;
 use unpage::batch::Batch;
 use unpage::config::{Config, Machine};
 use unpage::pagination::guard::Guard;
-use unpage::pagination::page::Head;
-use unpage::pagination::plan::{Follow, SoFar, Walk};
+use unpage::pagination::page::{Fields, Head, Page};
+use unpage::pagination::plan::{Came, PageId, Plan, Room, SoFar, Standing, Step};
 use unpage::pagination::split::{Shape, Splitter};
-use unpage::pagination::{Caps, PageRequest};
+use unpage::pagination::{Caps, PageRequest, Wrong};
 
-const STYLES: [&str; 8] = [
+const STYLES: [&str; 12] = [
     r#"{ type = "link_header" }"#,
     r#"{ type = "next_url", next = "next", more = { path = "more" } }"#,
     r#"{ type = "cursor", next = "next", param = "cursor", same_token = "end" }"#,
@@ -22,7 +25,41 @@ const STYLES: [&str; 8] = [
     r#"{ type = "keyset", key = "id", param = "after", overlap = 1 }"#,
     r#"{ type = "range", unit = "items", size = 10 }"#,
     r#"{ type = "none" }"#,
+    r#"{ type = "page", param = "page" }"#,
+    r#"{ type = "cursor", next = "next", param = "cursor" }
+partition = { from = "from", to = "to", kind = "integer", field = "at", order = "ascending" }"#,
+    r#"{ type = "offset", param = "offset" }
+partition = { from = "from", to = "to", kind = "rfc3339", field = "at", upper = "now", order = "descending" }"#,
+    r#"{ type = "cursor", next = "next", param = "cursor" }
+partition = { param = "region", values = ["a", "b", "c"] }"#,
 ];
+
+/// How many pages may be asked for at a time.
+const WIDTH: usize = 4;
+
+/// A page that was asked for, and what has come of it that the plan hasn't been shown.
+struct InFlight {
+    id: PageId,
+    head: Head,
+    fields: Fields,
+    held: VecDeque<Event>,
+    is_whole: bool,
+}
+
+enum Event {
+    Begun,
+    Records(Batch),
+    Page(Page),
+    Refused,
+}
+
+struct Crawl {
+    plan: Plan,
+    shape: Arc<Shape>,
+    pages: Vec<InFlight>,
+    came: u64,
+    emitted: u64,
+}
 
 fuzz_target!(|data: &[u8]| {
     let Some((style, pages)) = data.split_first() else { return };
@@ -34,25 +71,120 @@ fuzz_target!(|data: &[u8]| {
     let (pagination, url) =
         (Arc::clone(&config.collections[0].pagination), url::Url::parse("http://a/a").expect("a URL"));
     let (shape, guard) = (Arc::new(Shape::of(&pagination, &Caps::default())), Guard::new(&url, &[]));
-    let mut plan = Follow::new(pagination, Caps::default(), guard, PageRequest::get(url)).expect("a first request");
+    let first = PageRequest::get(url);
+    let plan = Plan::new(pagination, Caps::default(), guard, first, WIDTH, SystemTime::UNIX_EPOCH);
+    let plan = plan.expect("a first request");
+    let mut crawl = Crawl { plan, shape, pages: Vec::new(), came: 0, emitted: 0 };
     for page in pages.split(|byte| *byte == 0xff) {
-        let Walk::Fetch(request) = plan.step() else { return };
-        let head = Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url };
-        let mut splitter = Splitter::new(Arc::clone(&shape));
-        let (mut came, mut emitted) = (0, 0);
-        let Ok(()) = plan.begun(&head) else { return };
-        for piece in page.chunks(1 + page.len() / 3) {
-            let Ok(()) = splitter.feed(piece) else { return };
-            let batch = splitter.take();
-            came += batch.records();
-            let Ok(batch) = plan.records(&head, splitter.fields(), batch) else { return };
-            emitted += batch.records();
-            assert!(emitted <= came);
-            drop(plan.early(SoFar { head: &head, fields: splitter.fields(), records: came }));
+        match crawl.turn(page) {
+            Ok(Turn::Going) => {}
+            Ok(Turn::Done) | Err(_) => return,
         }
-        let Ok(page) = splitter.finish() else { return };
-        came += page.batch.records();
-        let Ok(batches) = plan.arrived(&head, page) else { return };
-        assert!(emitted + batches.iter().map(Batch::records).sum::<u64>() <= came);
     }
 });
+
+/// Whether the crawl goes on.
+enum Turn {
+    Going,
+    Done,
+}
+
+impl Crawl {
+    /// Does what the plan wants, and lets this page come: its first byte chooses for which request, and how much room there is.
+    fn turn(&mut self, data: &[u8]) -> Result<Turn, Wrong> {
+        let (choice, body) = data.split_first().map_or((0, data), |(choice, body)| (*choice, body));
+        loop {
+            let room = if choice & 0x80 == 0 { Room::Open } else { Room::Full };
+            match self.plan.step(room)? {
+                Step::Fetch(id, request) => {
+                    let head = Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url };
+                    self.drop_unwanted();
+                    self.pages.push(InFlight {
+                        id,
+                        head,
+                        fields: Fields::default(),
+                        held: VecDeque::new(),
+                        is_whole: false,
+                    });
+                    let in_flight = self.pages.iter().filter(|page| !page.is_whole).count();
+                    assert!(in_flight <= WIDTH, "{in_flight} pages are in flight");
+                }
+                Step::Emit(_) => {}
+                Step::Wait => break,
+                Step::Done(_) => {
+                    assert!(matches!(self.plan.step(Room::Open)?, Step::Done(_)), "something follows the end");
+                    return Ok(Turn::Done);
+                }
+            }
+        }
+        self.drop_unwanted();
+        let waiting: Vec<_> = (0..self.pages.len()).filter(|at| !self.pages[*at].is_whole).collect();
+        assert!(!waiting.is_empty(), "the plan waits for nothing");
+        self.comes(waiting[usize::from(choice & 0x0f) % waiting.len()], choice & 0x40 != 0, body)?;
+        while let Some(at) = self.shown_next() {
+            self.show(at)?;
+        }
+        Ok(Turn::Going)
+    }
+
+    fn drop_unwanted(&mut self) {
+        self.pages.retain(|page| self.plan.standing(page.id) != Standing::Unwanted);
+    }
+
+    /// A page comes, or is refused.
+    fn comes(&mut self, at: usize, is_refused: bool, body: &[u8]) -> Result<(), Wrong> {
+        let page = &mut self.pages[at];
+        page.is_whole = true;
+        if is_refused {
+            page.head.status = StatusCode::NOT_FOUND;
+            page.held.push_back(Event::Refused);
+            self.plan.came(page.id, Came::Nothing);
+            return Ok(());
+        }
+        page.held.push_back(Event::Begun);
+        let (mut splitter, mut records) = (Splitter::new(Arc::clone(&self.shape)), 0);
+        for piece in body.chunks(1 + body.len() / 3) {
+            splitter.feed(piece)?;
+            let batch = splitter.take();
+            records += batch.records();
+            page.held.push_back(Event::Records(batch));
+            let fields = splitter.fields();
+            self.plan.came(page.id, Came::SoFar(SoFar { head: &page.head, fields, records }));
+        }
+        let rest = splitter.finish()?;
+        records += rest.batch.records();
+        page.fields = rest.fields.clone();
+        page.held.push_back(Event::Page(rest));
+        self.came += records;
+        self.plan.came(page.id, Came::Whole { records });
+        Ok(())
+    }
+
+    fn shown_next(&mut self) -> Option<usize> {
+        self.drop_unwanted();
+        let is_next =
+            |page: &InFlight| !page.held.is_empty() && matches!(self.plan.standing(page.id), Standing::Turn(_));
+        self.pages.iter().position(is_next)
+    }
+
+    /// The plan is shown the next thing that came of a page.
+    fn show(&mut self, at: usize) -> Result<(), Wrong> {
+        let page = &mut self.pages[at];
+        let batches = match page.held.pop_front() {
+            Some(Event::Begun) => self.plan.begun(page.id, &page.head).map(|()| Vec::new())?,
+            Some(Event::Records(batch)) => vec![self.plan.records(page.id, &page.head, &page.fields, batch)?],
+            Some(Event::Page(rest)) => {
+                let page = self.pages.remove(at);
+                self.plan.arrived(page.id, &page.head, rest)?
+            }
+            Some(Event::Refused) => {
+                let page = self.pages.remove(at);
+                self.plan.refused(page.id, page.head.status, &page.head.headers, b"").map(|()| Vec::new())?
+            }
+            None => Vec::new(),
+        };
+        self.emitted += batches.iter().map(Batch::records).sum::<u64>();
+        assert!(self.emitted <= self.came, "more left than came");
+        Ok(())
+    }
+}
