@@ -92,7 +92,7 @@ prop_compose! {
             1 => Just(offset_from(0)), 1 => Just(page_from(1)),
         ],
         (kind, direction, order) in (kinds(), directions(), orders()),
-        steps in prop::collection::vec((prop_oneof![3 => Just(0), 4 => 1..4_u64, 1 => 50..400_u64], 0..10_u8), 0..90),
+        steps in prop::collection::vec((prop_oneof![3 => Just(0), 4 => 1..4_u64, 1 => 50..400_u64], 0..10_u8), 0..70),
         (from, to, fractions) in (edges(), edges(), any::<bool>()),
         (size, clamp) in (2..7_u64, 2..7_u64),
         total in prop::sample::select(vec![Total::None, Total::Records, Total::Unfiltered]),
@@ -179,7 +179,7 @@ fn sorted_ids(mut ids: Vec<u64>) -> Vec<u64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 800, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_record_of_a_range_comes_once(ranged in ranged(), manner in manner()) {
