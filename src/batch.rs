@@ -36,6 +36,11 @@ impl Batch {
         self.lines.split_inclusive(|byte| *byte == b'\n')
     }
 
+    /// The same in memory of its own, for a batch that will wait: a slice keeps all of the buffer that it was cut from.
+    pub fn on_its_own(self) -> Self {
+        Self { lines: Bytes::copy_from_slice(&self.lines), ..self }
+    }
+
     /// The batch without its first `count` records.
     pub fn skip(mut self, count: u64) -> Self {
         for _ in 0..count.min(self.records) {

@@ -183,7 +183,7 @@ pub(super) async fn ask(client: &Client, page: &PageRequest) -> Result<Answer<(H
     let (parts, body) = response.into_parts();
     permit.answered(parts.status, &parts.headers);
     let mut body = DecodedBody::of(&parts.headers, body);
-    let head = Head { status: parts.status, headers: parts.headers, url: page.url.clone() };
+    let head = Head { status: parts.status, headers: on_their_own(&parts.headers), url: page.url.clone() };
     if !holds_a_page(head.status) {
         let start = start_of(client, &mut body).await;
         let wait = demanded(&client.upstream().retry, &head.headers, &start, SystemTime::now());
@@ -191,6 +191,17 @@ pub(super) async fn ask(client: &Client, page: &PageRequest) -> Result<Answer<(H
         return Ok(Answer::Refused(Box::new(head), start));
     }
     Ok(Answer::Page((head, body.under(permit))))
+}
+
+/// The header fields in memory of their own: hyper's are slices of the buffer that the connection was read into, and would keep
+/// all of it for as long as a page waits.
+fn on_their_own(headers: &HeaderMap) -> HeaderMap {
+    let mut own = HeaderMap::with_capacity(headers.keys_len());
+    for (name, value) in headers {
+        // It was a value before, so that it is one again.
+        own.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone()));
+    }
+    own
 }
 
 /// Other successes, as 202 or 207, say that something was done or will be, and carry no page.

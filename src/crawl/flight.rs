@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
+
 use super::arriving::{Event, Fetch};
 use super::backlog::Backlog;
 use super::fetch::{self, GivenUp};
@@ -31,7 +33,8 @@ pub(super) struct Flight {
 #[derive(Debug)]
 struct InFlight {
     id: PageId,
-    fetch: Fetch,
+    /// None behind its end: a page that waits keeps nothing of how it came.
+    fetch: Option<Fetch>,
     progress: Progress,
     head: Option<Arc<Head>>,
     fields: Fields,
@@ -67,7 +70,7 @@ impl Flight {
         let fetch = Fetch::new(self.client.clone(), request, Arc::clone(&self.shape), self.allowance.clone(), halvable);
         self.pages.push_back(InFlight {
             id,
-            fetch,
+            fetch: Some(fetch),
             progress: Progress::Underway,
             head: None,
             fields: Fields::default(),
@@ -181,7 +184,9 @@ impl InFlight {
                 return;
             }
         }
-        self.fetch.release();
+        if let Some(fetch) = &self.fetch {
+            fetch.release();
+        }
     }
 
     /// Reads on only as far as it must.
@@ -191,7 +196,9 @@ impl InFlight {
                 return;
             }
         }
-        self.fetch.release();
+        if let Some(fetch) = &self.fetch {
+            fetch.release();
+        }
     }
 
     /// Keeps the next event until the page's turn; whether there was one, and more may follow.
@@ -208,6 +215,7 @@ impl InFlight {
             Poll::Ready(Some(mut end)) => {
                 if let Event::Page(page) = &mut end {
                     self.last.push(std::mem::take(&mut page.batch));
+                    page.sketch = Bytes::copy_from_slice(&page.sketch);
                 }
                 self.end = Some(end);
             }
@@ -217,9 +225,13 @@ impl InFlight {
 
     /// What comes of the page, unless it is only a thing to be known.
     fn poll_fetch(&mut self, plan: &mut Plan, learnt: &mut Learnt, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        let Some(fetch) = &mut self.fetch else { return Poll::Pending };
         self.progress = Progress::Underway;
-        let event = ready!(self.fetch.poll_event(context));
+        let event = ready!(fetch.poll_event(context));
         self.progress = Progress::Resting;
+        if matches!(event, Event::Page(_) | Event::Refused(..) | Event::Failed(_)) {
+            self.fetch = None;
+        }
         match &event {
             Event::Begun(head) => {
                 self.head = Some(Arc::clone(head));

@@ -137,7 +137,7 @@ impl Room {
     /// Keeps a batch in memory.
     pub(super) fn hold(&self, batch: Batch) -> Held {
         let charge = self.0.charge(batch.lines().len() as u64);
-        Held { batch, charge }
+        Held { batch: batch.on_its_own(), charge }
     }
 
     /// Starts to write these batches as one; they come back if that can't be now.
