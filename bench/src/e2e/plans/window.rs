@@ -23,7 +23,7 @@ pub async fn run(setting: &Setting) -> anyhow::Result<(Vec<Figure>, Value)> {
     let latency = Latency { slow: vec![(On::Page(20), 100.0)], ..Latency::fixed(Duration::from_millis(30)) };
     let api = Api::start(Legacy::of(records), Script { latency, ..Script::default() }).await?;
     let (mut figures, mut details) = (Vec::new(), Vec::new());
-    for (window, spool) in [(4, "0B"), (16, "0B"), (64, "0B"), (16, "1GiB")] {
+    for (window, spool) in [(4, "0"), (16, "0"), (64, "0"), (16, "1GiB")] {
         eprintln!("plans: a window of {window} MiB, a spool of {spool}");
         let (mut beside, mut seconds) = (Vec::new(), Vec::new());
         for _ in 0..setting.effort.pick(3, 1) {
