@@ -143,7 +143,7 @@ impl Attempts {
         }
         log_retry(client, &tried, request, self.counted, after);
         drop(tried);
-        tokio::time::sleep(after).await;
+        client.back_off(after).await;
         None
     }
 }

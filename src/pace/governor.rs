@@ -84,6 +84,8 @@ pub struct Load {
     pub waiting: usize,
     /// How many a second are sent at most, where anything is known of that.
     pub rate: Option<f64>,
+    /// How long nobody may ask yet.
+    pub held: Duration,
     /// What has been counted.
     pub counts: Counts,
 }
@@ -199,6 +201,7 @@ impl Governor {
             in_flight: self.in_flight,
             waiting: self.queue.len(),
             rate: self.paced(now),
+            held: self.hold(now).0.saturating_sub(now),
             counts: self.counts,
         }
     }

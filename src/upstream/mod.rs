@@ -127,6 +127,14 @@ impl Client {
         }
     }
 
+    /// Waits before a page is asked for again.
+    pub async fn back_off(&self, wait: Duration) {
+        match &self.line {
+            Some(line) => line.back_off(wait).await,
+            None => tokio::time::sleep(wait).await,
+        }
+    }
+
     fn line_of(&self, url: &Url, headers: &HeaderMap) -> Line {
         self.governors.line(&self.upstream, &auth::identity(&self.upstream, url, headers))
     }

@@ -1,6 +1,6 @@
 //! The governors of the process: one for each upstream and credential, shared by all crawls that ask there.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::pace::budget::Budget;
-use crate::pace::{CrawlId, Governor, Hold, Load, Pace, Ticket, Turn};
+use crate::pace::{Counts, CrawlId, Governor, Hold, Load, Pace, Ticket, Turn};
 
 /// What a governor has learned is kept so long after it was used last.
 const KEPT: Duration = Duration::from_secs(600);
@@ -40,6 +40,8 @@ struct Registry {
 #[derive(Debug, Default)]
 struct Known {
     governors: HashMap<(String, u64), Arc<Shared>>,
+    /// What was counted with governors that are forgotten, by origin: whoever adds up their counts must not see them shrink.
+    forgotten: BTreeMap<String, Standing>,
     /// How many there may be before the next search for unused ones.
     enough: usize,
 }
@@ -59,14 +61,18 @@ pub struct Permit(Release);
 #[derive(Clone, Debug)]
 pub struct Release(Arc<Granted>);
 
-/// How things stand with one upstream and credential.
+/// How things stand with one upstream and credential, or with one upstream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Standing {
     /// The upstream's origin.
     pub origin: String,
-    /// What is under way, waits and has been counted.
+    /// What is under way, waits for its turn and has been counted.
     pub load: Load,
-    /// How long requests have waited for their turn, added up.
+    /// How many requests wait before they are sent again.
+    pub backing_off: usize,
+    /// How often a request was sent again.
+    pub retries: u64,
+    /// How long requests have waited, for their turn or before they were sent again, added up.
     pub waited: Duration,
 }
 
@@ -85,6 +91,8 @@ struct State {
     governor: Governor,
     waiting: HashMap<Ticket, oneshot::Sender<Permit>>,
     used: Instant,
+    backing_off: usize,
+    retries: u64,
     waited: Duration,
     /// Until when a wait has been logged.
     logged: Duration,
@@ -102,6 +110,13 @@ struct Granted {
 struct Place<'a> {
     governor: &'a Arc<Shared>,
     ticket: Ticket,
+    since: Instant,
+}
+
+/// A wait before a request is sent again, over when it is dropped.
+struct BackOff {
+    governor: Arc<Shared>,
+    since: Instant,
 }
 
 impl Governors {
@@ -109,6 +124,19 @@ impl Governors {
     pub fn standing(&self) -> Vec<Standing> {
         let governors: Vec<_> = self.lock().governors.values().cloned().collect();
         governors.iter().map(|governor| governor.standing()).collect()
+    }
+
+    /// How things stand with each upstream that was ever asked, in the order of their origins: its credentials added up, those that
+    /// are forgotten included.
+    pub fn by_origin(&self) -> Vec<Standing> {
+        let known = self.lock();
+        let mut upstreams = known.forgotten.clone();
+        let governors: Vec<_> = known.governors.values().cloned().collect();
+        drop(known);
+        for governor in governors {
+            governor.standing().add_to(&mut upstreams);
+        }
+        upstreams.into_values().collect()
     }
 
     /// A new crawl's line before the upstream, asked with these credentials. Of several configurations of one upstream's
@@ -123,7 +151,14 @@ impl Governors {
             return Line { governor: Arc::clone(governor), crawl };
         }
         if known.governors.len() >= known.enough.max(FEW) {
-            known.governors.retain(|_, governor| Arc::strong_count(governor) > 1 || governor.is_fresh());
+            let Known { governors, forgotten, .. } = &mut *known;
+            governors.retain(|_, governor| {
+                let is_kept = Arc::strong_count(governor) > 1 || governor.is_fresh();
+                if !is_kept {
+                    governor.standing().over().add_to(forgotten);
+                }
+                is_kept
+            });
             known.enough = known.governors.len() * 2;
         }
         let governor = Arc::new(Shared::new(key.0.clone(), upstream));
@@ -140,6 +175,44 @@ impl Line {
     /// Waits for this crawl's turn. Whoever gives up the wait leaves the queue.
     pub(super) async fn permit(&self) -> Permit {
         self.governor.permit(self.crawl).await
+    }
+
+    /// Waits before a request is sent again.
+    pub(super) async fn back_off(&self, wait: Duration) {
+        let _counted = BackOff::begin(&self.governor);
+        tokio::time::sleep(wait).await;
+    }
+}
+
+impl Standing {
+    /// What stays of it when its governor is gone: that which has been counted.
+    fn over(self) -> Self {
+        let load = Load { limit: 0, in_flight: 0, waiting: 0, rate: None, held: Duration::ZERO, ..self.load };
+        Self { load, backing_off: 0, ..self }
+    }
+
+    /// Adds it to the rest of its upstream's.
+    fn add_to(self, upstreams: &mut BTreeMap<String, Self>) {
+        let Some(sum) = upstreams.get_mut(&self.origin) else {
+            upstreams.insert(self.origin.clone(), self);
+            return;
+        };
+        let (one, other) = (sum.load, self.load);
+        sum.load = Load {
+            limit: one.limit + other.limit,
+            in_flight: one.in_flight + other.in_flight,
+            waiting: one.waiting + other.waiting,
+            rate: [one.rate, other.rate].into_iter().flatten().reduce(|one, other| one + other),
+            held: one.held.max(other.held),
+            counts: Counts {
+                requests: one.counts.requests + other.counts.requests,
+                too_many: one.counts.too_many + other.counts.too_many,
+                unavailable: one.counts.unavailable + other.counts.unavailable,
+            },
+        };
+        sum.backing_off += self.backing_off;
+        sum.retries += self.retries;
+        sum.waited += self.waited;
     }
 }
 
@@ -203,6 +276,8 @@ impl Shared {
             governor: Governor::new(&upstream.pace, upstream.retry.cap),
             waiting: HashMap::new(),
             used: now,
+            backing_off: 0,
+            retries: 0,
             waited: Duration::ZERO,
             logged: Duration::ZERO,
         };
@@ -219,9 +294,9 @@ impl Shared {
         let since = Instant::now();
         let (turn, mut permit) = oneshot::channel();
         let mut next = self.next.subscribe();
-        let place = Place { governor: self, ticket: self.join(crawl, turn) };
+        let _place = Place { governor: self, ticket: self.join(crawl, turn), since };
         self.pump();
-        let permit = loop {
+        loop {
             let at = *next.borrow_and_update();
             let due = async {
                 match at {
@@ -231,14 +306,11 @@ impl Shared {
             };
             tokio::select! {
                 biased;
-                permit = &mut permit => break permit.expect("the sender is kept until the permit is sent or its place is left"),
+                permit = &mut permit => return permit.expect("the sender is kept until the permit is sent or its place is left"),
                 _ = next.changed() => {}
                 () = due => self.pump(),
             }
-        };
-        drop(place);
-        self.lock().waited += since.elapsed();
-        permit
+        }
     }
 
     fn join(&self, crawl: CrawlId, turn: oneshot::Sender<Permit>) -> Ticket {
@@ -280,7 +352,13 @@ impl Shared {
 
     fn standing(&self) -> Standing {
         let state = self.lock();
-        Standing { origin: self.origin.clone(), load: state.governor.load(self.now()), waited: state.waited }
+        Standing {
+            origin: self.origin.clone(),
+            load: state.governor.load(self.now()),
+            backing_off: state.backing_off,
+            retries: state.retries,
+            waited: state.waited,
+        }
     }
 
     /// Whether it still knows something that the next crawl must respect.
@@ -319,11 +397,29 @@ impl State {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut state = self.governor.lock();
+        state.waited += self.since.elapsed();
         if state.waiting.remove(&self.ticket).is_some() {
             state.governor.leave(self.ticket);
             drop(state);
             self.governor.pump();
         }
+    }
+}
+
+impl BackOff {
+    fn begin(governor: &Arc<Shared>) -> Self {
+        let mut state = governor.lock();
+        state.backing_off += 1;
+        state.retries += 1;
+        Self { governor: Arc::clone(governor), since: Instant::now() }
+    }
+}
+
+impl Drop for BackOff {
+    fn drop(&mut self) {
+        let mut state = self.governor.lock();
+        state.backing_off -= 1;
+        state.waited += self.since.elapsed();
     }
 }
 
@@ -424,6 +520,65 @@ mod tests {
         let standing = &governors.standing()[0];
         assert_eq!((standing.load.counts.requests, standing.load.counts.too_many), (2, 1));
         assert_eq!((standing.waited, standing.origin.as_str()), (waited, "http://127.0.0.1:1"));
+        assert_eq!((standing.load.held, standing.retries), (Duration::ZERO, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_are_seen_while_they_last_and_counted_when_they_end() {
+        let (governors, [refused, other]) = lines(4);
+        let permit = refused.permit().await;
+        answer(&permit, 503, &[("retry-after", "60")]);
+        drop(permit);
+        let seen = || {
+            let standing = governors.by_origin().remove(0);
+            (standing.load.waiting, standing.backing_off, standing.retries, standing.load.held, standing.waited)
+        };
+        let (minute, none) = (Duration::from_secs(60), Duration::ZERO);
+        let again = tokio::spawn(async move { refused.back_off(Duration::from_secs(70)).await });
+        {
+            let mut left = pin!(other.permit());
+            assert!(poll(left.as_mut()).is_none());
+            tokio::task::yield_now().await;
+            assert_eq!(seen(), (1, 1, 1, minute, none));
+            tokio::time::advance(Duration::from_secs(20)).await;
+        }
+        assert_eq!(seen(), (0, 1, 1, Duration::from_secs(40), Duration::from_secs(20)));
+        again.await.unwrap();
+        let (.., waited) = seen();
+        assert!(waited >= Duration::from_secs(90) && waited < Duration::from_millis(90_010), "{waited:?}");
+        assert_eq!((seen().0, seen().1, seen().3), (0, 0, none));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn credentials_are_added_up_and_those_that_are_forgotten_stay_counted() {
+        let (governors, upstream) = (Governors::default(), upstream(3));
+        let mut elsewhere = upstream.clone();
+        elsewhere.url = Url::parse("http://127.0.0.1:2").unwrap();
+        let key = |number: usize| vec![("authorization".to_owned(), number.to_string().into_bytes())];
+        for number in 1..FEW {
+            let permit = governors.line(&upstream, &key(number)).permit().await;
+            answer(&permit, 429, &[("retry-after", "1")]);
+        }
+        let _permit = governors.line(&elsewhere, &[]).permit().await;
+        tokio::time::advance(KEPT).await;
+        let counted = || {
+            let upstreams = governors.by_origin();
+            let of = |standing: &Standing| {
+                (standing.origin.clone(), standing.load.limit, standing.load.in_flight, standing.load.counts)
+            };
+            upstreams.iter().map(of).collect::<Vec<_>>()
+        };
+        let before = counted();
+        let refused = Counts { requests: FEW as u64 - 1, too_many: FEW as u64 - 1, unavailable: 0 };
+        assert_eq!(before[0].0, "http://127.0.0.1:1");
+        assert_eq!((before[0].2, before[0].3), (0, refused));
+        let one = Counts { requests: 1, ..Counts::default() };
+        assert_eq!(before[1], ("http://127.0.0.1:2".to_owned(), 3, 1, one));
+        drop(governors.line(&upstream, &key(FEW)));
+        assert_eq!(governors.standing().len(), 2, "the others are forgotten");
+        let after = counted();
+        assert_eq!((after[0].1, after[0].3), (3, refused));
+        assert_eq!(after[1], before[1]);
     }
 
     #[tokio::test(start_paused = true)]
