@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use url::Url;
 
 use crate::config::{Caps, Options, Upstream};
-use crate::crawl::Crawl;
+use crate::crawl::{Crawl, Crawls};
 use crate::pagination::request::{RequestBody, Shown};
 use crate::pagination::{BodyKind, PageRequest};
 use crate::upstream::{Client, Governors};
@@ -109,6 +109,7 @@ impl Target {
             caps: Caps::default(),
             first: PageRequest { method, url, headers, body },
             width,
+            crawls: Crawls::default(),
         })
     }
 

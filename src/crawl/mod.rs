@@ -3,6 +3,7 @@
 mod arriving;
 mod auto;
 mod backlog;
+mod counted;
 mod fetch;
 mod flight;
 mod ledger;
@@ -28,6 +29,8 @@ use crate::pagination::{PageRequest, Pagination, Style, Wrong};
 use crate::snapshot::{self, Failure, NoReader, Reader, Seal, Verdict, Writer};
 use crate::upstream::Client;
 use arriving::Event;
+use counted::{Counted, End};
+pub use counted::{Crawls, Totals};
 use fetch::GivenUp;
 use flight::Flight;
 use outbox::Outbox;
@@ -53,6 +56,8 @@ pub struct Crawl {
     pub first: PageRequest,
     /// How many pages may be in flight at a time; at least 1.
     pub width: usize,
+    /// Where it is counted.
+    pub crawls: Crawls,
 }
 
 /// A crawl whose first page is there, or its first records, and has been found good so far.
@@ -67,6 +72,8 @@ pub struct Opened {
     outbox: Outbox,
     records: u64,
     url: Url,
+    /// None in an attempt at a guess.
+    counted: Option<Counted>,
 }
 
 impl Crawl {
@@ -74,6 +81,17 @@ impl Crawl {
     /// still be told by a status.
     pub async fn open(mut self) -> Result<Opened, Failure> {
         self.client = self.client.for_crawl(&self.first);
+        let mut counted = self.crawls.start();
+        match self.opened().await {
+            Ok(opened) => Ok(Opened { counted: Some(counted), ..opened }),
+            Err(failure) => {
+                counted.end(End::Unopened);
+                Err(failure)
+            }
+        }
+    }
+
+    async fn opened(self) -> Result<Opened, Failure> {
         if self.pagination.style == Style::Auto {
             return auto::open(self).await;
         }
@@ -99,6 +117,7 @@ impl Crawl {
             pagination,
             records: 0,
             url,
+            counted: None,
         })
     }
 }
@@ -133,6 +152,11 @@ impl Opened {
             ended = self.write(&mut writer) => ended,
             () = abandoned => Err(Ended::Abandoned),
         };
+        self.count(match &ended {
+            Ok(_) => End::Complete,
+            Err(Ended::Abandoned) => End::Abandoned,
+            Err(Ended::Broken(_)) => End::Broken,
+        });
         let elapsed = humantime::format_duration(Duration::from_millis(
             started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
         ));
@@ -154,6 +178,13 @@ impl Opened {
                 tracing::error!("{url}: broken after {} records: {failure}; {}", self.records, failure.hint);
                 writer.seal(Seal::Failed(Arc::new(failure)));
             }
+        }
+    }
+
+    /// Counts the end, before anybody can learn of it in another way.
+    fn count(&mut self, end: End) {
+        if let Some(counted) = &mut self.counted {
+            counted.end(end);
         }
     }
 
@@ -207,7 +238,12 @@ impl Opened {
         while !self.outbox.is_empty() {
             ready!(writer.poll_room(context))?;
             match ready!(self.outbox.poll_next(context)) {
-                Ok(Some(batch)) => writer.append(batch),
+                Ok(Some(batch)) => {
+                    if let Some(counted) = &self.counted {
+                        counted.records(batch.records());
+                    }
+                    writer.append(batch);
+                }
                 Ok(None) => break,
                 Err(error) => return Poll::Ready(Err(fetch::unreadable_spool(&error).into())),
             }

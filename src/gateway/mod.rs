@@ -17,9 +17,10 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use crate::config::Config;
+use crate::crawl::Crawls;
 use crate::request::Ask;
 use crate::response::{Body, BoxError};
-use crate::upstream::BadTrust;
+use crate::upstream::{BadTrust, Governors};
 use route::Routes;
 
 /// The proxy as a [`tower::Service`]: a Rust program can mount it where it likes.
@@ -33,13 +34,27 @@ struct Shared {
     routes: Routes,
     format_param: String,
     tasks: TaskTracker,
+    governors: Governors,
+    crawls: Crawls,
 }
 
 impl Gateway {
     /// A gateway for this configuration, whose crawls run in `tasks`.
     pub fn new(config: &Config, tasks: TaskTracker) -> Result<Self, BadTrust> {
-        let routes = Routes::new(config)?;
-        Ok(Self { shared: Arc::new(Shared { routes, format_param: config.format_param.clone(), tasks }) })
+        let governors = Governors::default();
+        let routes = Routes::new(config, &governors)?;
+        let (format_param, crawls) = (config.format_param.clone(), Crawls::default());
+        Ok(Self { shared: Arc::new(Shared { routes, format_param, tasks, governors, crawls }) })
+    }
+
+    /// Those who pace what its upstreams are asked.
+    pub fn governors(&self) -> &Governors {
+        &self.shared.governors
+    }
+
+    /// What has become of its crawls.
+    pub fn crawls(&self) -> &Crawls {
+        &self.shared.crawls
     }
 
     async fn answer<B>(self, request: Request<B>) -> Response<Body>
@@ -56,8 +71,7 @@ impl Gateway {
         let mut response = match ask {
             Ok(Ask::Forward) => forward::answer(&route, head, body, &self.shared.format_param).await,
             Ok(Ask::Stream { media_type, order }) => {
-                let Shared { format_param, tasks, .. } = &*self.shared;
-                stream::answer(&route, head, body, media_type, order, format_param, tasks).await
+                stream::answer(&route, head, body, media_type, order, &self.shared).await
             }
             Err(bad) => problem::bad_ask(&bad),
         };

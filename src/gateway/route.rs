@@ -33,13 +33,12 @@ pub(super) enum NoRoute {
 }
 
 impl Routes {
-    pub(super) fn new(config: &Config) -> Result<Self, BadTrust> {
+    pub(super) fn new(config: &Config, governors: &Governors) -> Result<Self, BadTrust> {
         let mut clients: Vec<(Arc<Upstream>, Client)> = Vec::new();
-        let governors = Governors::default();
         for collection in &config.collections {
             let upstream = &collection.upstream;
             if !clients.iter().any(|(known, _)| Arc::ptr_eq(known, upstream)) {
-                clients.push((Arc::clone(upstream), Client::new(Arc::clone(upstream), &governors)?));
+                clients.push((Arc::clone(upstream), Client::new(Arc::clone(upstream), governors)?));
             }
         }
         Ok(Self { router: config.routes(), clients })

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
-use tokio_util::task::TaskTracker;
 
+use super::Shared;
 use super::forward;
 use super::headers::for_a_crawl;
 use super::problem;
@@ -32,13 +32,13 @@ pub(super) async fn answer<B>(
     body: B,
     media_type: MediaType,
     order: Option<Order>,
-    format_param: &str,
-    tasks: &TaskTracker,
+    shared: &Shared,
 ) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    let Shared { format_param, tasks, crawls, .. } = shared;
     let collection = route.collection();
     let body = match tokio::time::timeout(BODY_LIMIT, Limited::new(body, MAX_REQUEST_BODY).collect()).await {
         Ok(Ok(body)) => body.to_bytes(),
@@ -67,6 +67,7 @@ where
         first,
         // Who only wants a head needs no page but the first.
         width: if head.method == Method::HEAD { 1 } else { collection.upstream.pace.widest() },
+        crawls: crawls.clone(),
     };
     match crawl.open().await {
         Ok(opened) if head.method == Method::HEAD => {

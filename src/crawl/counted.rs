@@ -1,0 +1,146 @@
+//! What has become of the crawls of a process, counted for whoever watches.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The counts of all crawls of a process; clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Crawls {
+    shared: Arc<Counters>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    started: AtomicU64,
+    complete: AtomicU64,
+    broken: AtomicU64,
+    unopened: AtomicU64,
+    abandoned: AtomicU64,
+    records: AtomicU64,
+}
+
+/// What has been counted at one time: `complete + broken + unopened + abandoned ≤ started`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Crawls that were begun.
+    pub started: u64,
+    /// Those whose end was proven.
+    pub complete: u64,
+    /// Those that broke after their first records.
+    pub broken: u64,
+    /// Those of which nothing came that could be streamed.
+    pub unopened: u64,
+    /// Those whose reader left, or wanted no more than the head.
+    pub abandoned: u64,
+    /// Records that were handed to readers.
+    pub records: u64,
+}
+
+/// How a crawl ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Complete,
+    Broken,
+    Unopened,
+    Abandoned,
+}
+
+/// One crawl among those that are counted; abandoned if it is dropped before its end.
+#[derive(Debug)]
+pub(super) struct Counted {
+    crawls: Crawls,
+    is_running: bool,
+}
+
+impl Crawls {
+    /// What has been counted so far.
+    pub fn totals(&self) -> Totals {
+        let Counters { started, complete, broken, unopened, abandoned, records } = &*self.shared;
+        let read = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
+        let ended = Totals {
+            complete: read(complete),
+            broken: read(broken),
+            unopened: read(unopened),
+            abandoned: read(abandoned),
+            ..Totals::default()
+        };
+        // Last, so that no crawl is seen to have ended and not to have started.
+        Totals { records: read(records), started: read(started), ..ended }
+    }
+
+    /// A crawl is begun.
+    pub(super) fn start(&self) -> Counted {
+        self.shared.started.fetch_add(1, Ordering::SeqCst);
+        Counted { crawls: self.clone(), is_running: true }
+    }
+}
+
+impl Totals {
+    /// How many crawls are under way.
+    pub fn running(&self) -> u64 {
+        self.started.saturating_sub(self.complete + self.broken + self.unopened + self.abandoned)
+    }
+}
+
+impl Counted {
+    /// So many records more were handed to its reader.
+    pub(super) fn records(&self, count: u64) {
+        self.crawls.shared.records.fetch_add(count, Ordering::SeqCst);
+    }
+
+    /// It has ended; only the first end counts.
+    pub(super) fn end(&mut self, end: End) {
+        if !std::mem::take(&mut self.is_running) {
+            return;
+        }
+        let counters = &*self.crawls.shared;
+        let counter = match end {
+            End::Complete => &counters.complete,
+            End::Broken => &counters.broken,
+            End::Unopened => &counters.unopened,
+            End::Abandoned => &counters.abandoned,
+        };
+        counter.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.end(if std::thread::panicking() { End::Broken } else { End::Abandoned });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_crawl_ends_once_and_one_that_is_dropped_is_abandoned() {
+        let crawls = Crawls::default();
+        for end in [End::Complete, End::Broken, End::Unopened, End::Complete] {
+            let mut crawl = crawls.start();
+            crawl.records(2);
+            crawl.end(end);
+            crawl.end(End::Abandoned);
+        }
+        let running = crawls.start();
+        drop(crawls.start());
+        let totals = crawls.totals();
+        let expected = Totals { started: 6, complete: 2, broken: 1, unopened: 1, abandoned: 1, records: 8 };
+        assert_eq!((totals, totals.running()), (expected, 1));
+        drop(running);
+        assert_eq!((crawls.totals().abandoned, crawls.totals().running()), (2, 0));
+    }
+
+    #[test]
+    fn a_crawl_that_panics_is_broken() {
+        let crawls = Crawls::default();
+        let crawl = crawls.start();
+        let panicked = std::thread::spawn(move || {
+            let _crawl = crawl;
+            panic!("this is wanted");
+        });
+        assert!(panicked.join().is_err());
+        assert_eq!((crawls.totals().broken, crawls.totals().abandoned), (1, 0));
+    }
+}
