@@ -118,6 +118,7 @@ fn a_file_says_what_its_words_say() {
     let config = read(
         r#"
 listen = "0.0.0.0:80"
+admin = "[::1]:9090"
 format_param = "as"
 [upstream.a]
 url = "https://api.example.com/v2/"
@@ -149,6 +150,7 @@ upstream = "a"
     .unwrap();
     let [a, b] = config.collections.as_slice() else { panic!("{} collections", config.collections.len()) };
     assert_eq!((config.listen.port(), config.format_param.as_str()), (80, "as"));
+    assert_eq!(config.admin, Some("[::1]:9090".parse().unwrap()));
     assert!(std::sync::Arc::ptr_eq(&a.upstream, &b.upstream), "one name is one upstream");
     assert_eq!(a.upstream.url.as_str(), "https://api.example.com/v2");
     assert_eq!(a.upstream.http, HttpVersion::Http2);

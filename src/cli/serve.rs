@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::Exit;
 use crate::config::{Config, Mistakes};
 use crate::gateway::Gateway;
+use crate::telemetry::Admin;
 use crate::{server, telemetry};
 
 /// How long crawls may take to end once no connection is left.
@@ -47,24 +48,48 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
             return Exit::Usage;
         }
     };
-    let listener = match TcpListener::bind(config.listen).await {
-        Ok(listener) => listener,
+    let (listener, admin) = match bind(&config).await {
+        Ok(listeners) => listeners,
         Err(error) => {
-            eprintln!(
-                "error: can't listen on {}: {error}\nhint: set `listen`, or --listen, to a free address",
-                config.listen
-            );
+            eprintln!("{error}");
             return Exit::Usage;
         }
     };
     announce(&listener);
-    server::serve(listener, gateway, stopped()).await;
+    let says = Admin::new(gateway.crawls().clone(), gateway.governors().clone());
+    // It goes on while streams under way are waited for, and holds up nothing.
+    tokio::select! {
+        () = server::serve(listener, gateway, stopped()) => {}
+        () = serve_admin(admin, says) => {}
+    }
     crawls.close();
     // A crawl ends with its reader; the time limit is for those whose connection was cut by the server's own.
     if tokio::time::timeout(LAST_CRAWLS, crawls.wait()).await.is_err() {
         tracing::warn!("{} crawls are cut", crawls.len());
     }
     Exit::Complete
+}
+
+/// The listeners of the proxy and, where it is wanted, of the operator's address.
+async fn bind(config: &Config) -> Result<(TcpListener, Option<TcpListener>), String> {
+    let taken = |key: &str, address: SocketAddr, error: std::io::Error| {
+        format!("error: can't listen on {address}: {error}\nhint: set {key} to a free address")
+    };
+    let listener = TcpListener::bind(config.listen).await;
+    let listener = listener.map_err(|error| taken("`listen`, or --listen,", config.listen, error))?;
+    let Some(address) = config.admin else { return Ok((listener, None)) };
+    let admin = TcpListener::bind(address).await.map_err(|error| taken("`admin`", address, error))?;
+    Ok((listener, Some(admin)))
+}
+
+/// Serves the operator's address, for ever.
+async fn serve_admin(listener: Option<TcpListener>, admin: Admin) {
+    let Some(listener) = listener else { return std::future::pending().await };
+    match listener.local_addr() {
+        Ok(address) => tracing::info!("metrics at http://{address}/metrics"),
+        Err(error) => tracing::warn!("metrics, at an address that can't be read: {error}"),
+    }
+    server::serve(listener, admin, std::future::pending()).await;
 }
 
 /// The address, last on its line, for whoever asked for port 0.

@@ -10,7 +10,7 @@ pub(super) struct Level {
 }
 
 pub(super) static TOP: Level =
-    Level { name: "the top of the file", keys: &["listen", "format_param", "collection", "upstream"] };
+    Level { name: "the top of the file", keys: &["listen", "admin", "format_param", "collection", "upstream"] };
 
 pub(super) static COLLECTION: Level = Level {
     name: "[[collection]]",

@@ -38,6 +38,8 @@ pub use crate::pagination::retry::Retry;
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where `serve` says how it is, to whoever asks; another address than `listen`.
+    pub admin: Option<SocketAddr>,
     /// The query parameter by which a client that can't set `Accept` asks for a stream; stripped before the upstream.
     pub format_param: String,
     /// What unpage knows how to walk; at least one.

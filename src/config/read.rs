@@ -61,7 +61,8 @@ impl Config {
             pagination: Arc::new(Pagination::of(Style::Auto, found_later)),
             caps: Caps::default(),
         };
-        Ok(Self { listen, format_param: default_format_param(), collections: vec![Arc::new(collection)] })
+        let collections = vec![Arc::new(collection)];
+        Ok(Self { listen, admin: None, format_param: default_format_param(), collections })
     }
 
     /// The collection of each path. `{*rest}` also matches nothing: `/{*rest}` serves `/` too, where no other does.
@@ -87,7 +88,10 @@ fn bare_parent(path: &str) -> Option<&str> {
 }
 
 fn top(table: &Table<'_>, secrets: &dyn Secrets) -> Option<Config> {
-    let listen = table.or("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)), listen);
+    let listen = table.or("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)), |node| {
+        address(node, "write listen = \"127.0.0.1:8080\", or \"0.0.0.0:8080\" for every interface")
+    });
+    let admin = table.maybe("admin", |node| admin(node, listen));
     let format_param = table.or("format_param", default_format_param(), |node| node.text().map(ToOwned::to_owned));
     let named = table.maybe("upstream", Node::named).unwrap_or_default();
     let upstreams: Upstreams<'_> = named.iter().map(|(name, node)| (*name, shared(name, node, secrets))).collect();
@@ -111,7 +115,7 @@ fn top(table: &Table<'_>, secrets: &dyn Secrets) -> Option<Config> {
         }
     }
     let collections = collections.into_iter().map(|collection| collection.map(Arc::new)).collect::<Option<_>>()?;
-    Some(Config { listen, format_param, collections })
+    Some(Config { listen, admin, format_param, collections })
 }
 
 fn shared(name: &str, node: &Node<'_>, secrets: &dyn Secrets) -> Option<Arc<Upstream>> {
@@ -123,15 +127,26 @@ fn shared(name: &str, node: &Node<'_>, secrets: &dyn Secrets) -> Option<Arc<Upst
     upstream::read(&table, url, "aliases", secrets).map(Arc::new)
 }
 
-fn listen(node: &Node<'_>) -> Option<SocketAddr> {
+fn address(node: &Node<'_>, hint: &str) -> Option<SocketAddr> {
     let text = node.text()?;
     match text.parse() {
         Ok(address) => Some(address),
-        Err(_) => node.refuse(
-            format!("not an address and port: {text:?}"),
-            "write listen = \"127.0.0.1:8080\", or \"0.0.0.0:8080\" for every interface",
-        ),
+        Err(_) => node.refuse(format!("not an address and port: {text:?}"), hint),
     }
+}
+
+fn admin(node: &Node<'_>, listen: SocketAddr) -> Option<SocketAddr> {
+    let hint = "write admin = \"127.0.0.1:9090\": who reaches it needs no credentials";
+    let admin = address(node, hint)?;
+    // Each port 0 is another free one.
+    let is_shared = admin.port() == listen.port() && admin.port() != 0;
+    if is_shared && (admin.ip() == listen.ip() || admin.ip().is_unspecified() || listen.ip().is_unspecified()) {
+        return node.refuse(
+            format!("listen has this port already: {listen}"),
+            "give one of them another port: clients of the proxy are not meant to reach admin",
+        );
+    }
+    Some(admin)
 }
 
 fn default_format_param() -> String {

@@ -1,8 +1,15 @@
-//! What unpage says of itself: log lines on stderr, whose control characters are escaped and whose URLs keep no values.
+//! What unpage says of itself: log lines on stderr, whose control characters are escaped and whose URLs keep no values; and
+//! numbers, to whoever asks for them.
+
+mod admin;
+mod exposition;
+mod metrics;
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+
+pub use admin::Admin;
 
 /// Logs to stderr; `UNPAGE_LOG` (as `RUST_LOG`: a level, or `target=level,…`) overrides `level`.
 pub fn init(level: &str) {

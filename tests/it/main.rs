@@ -23,6 +23,8 @@ mod endings;
 mod retries;
 // Several crawls before one upstream: its demands, how much it is asked at a time, and readers that are slow.
 mod pace;
+// What the operator's address tells: crawls, waits, ends.
+mod metrics;
 // Content codings: asked for, decoded, refused, and left alone where answers are only passed on.
 mod codings;
 // What the upstream is asked and told: fields, credentials, links, aliases; whom nobody connects to.

@@ -1,0 +1,105 @@
+//! The operator's address: how unpage is, as numbers and as one word.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use tower::Service;
+
+use super::exposition::MEDIA_TYPE;
+use super::metrics::metrics;
+use crate::crawl::Crawls;
+use crate::upstream::Governors;
+
+/// Answers `/metrics` and `/healthz`, to anybody: as a [`tower::Service`], like the proxy.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    crawls: Crawls,
+    governors: Governors,
+}
+
+impl Admin {
+    /// What tells of these.
+    pub fn new(crawls: Crawls, governors: Governors) -> Self {
+        Self { crawls, governors }
+    }
+
+    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
+        let (media_type, text) = match path {
+            "/metrics" => (MEDIA_TYPE, metrics(&self.crawls.totals(), &self.governors.by_origin())),
+            "/healthz" => ("text/plain; charset=utf-8", "ok\n".to_owned()),
+            _ => return refused(StatusCode::NOT_FOUND),
+        };
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            let mut response = refused(StatusCode::METHOD_NOT_ALLOWED);
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        let text = if method == Method::HEAD { Bytes::new() } else { Bytes::from(text) };
+        let mut response = Response::new(Full::new(text));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+fn refused(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response
+}
+
+impl<B> Service<Request<B>> for Admin {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        ready(Ok(self.answer(request.method(), request.uri().path())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn ask(method: Method, path: &str) -> (StatusCode, http::HeaderMap, String) {
+        let mut admin = Admin::new(Crawls::default(), Governors::default());
+        let request = Request::builder().method(method).uri(path).body(()).unwrap();
+        let (head, body) = admin.call(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (head.status, head.headers, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn two_paths_are_answered_and_only_to_readers() {
+        let (status, headers, body) = ask(Method::GET, "/metrics?any").await;
+        assert_eq!((status, &headers["content-type"]), (StatusCode::OK, &HeaderValue::from_static(MEDIA_TYPE)));
+        assert!(body.contains("\nunpage_crawls_started_total 0\n"), "{body}");
+        let (status, _, body) = ask(Method::GET, "/healthz").await;
+        assert_eq!((status, body.as_str()), (StatusCode::OK, "ok\n"));
+        for path in ["/metrics", "/healthz"] {
+            let (status, _, body) = ask(Method::HEAD, path).await;
+            assert_eq!((status, body.as_str()), (StatusCode::OK, ""), "{path}");
+            let (status, headers, _) = ask(Method::POST, path).await;
+            assert_eq!(
+                (status, headers["allow"].to_str().unwrap()),
+                (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD"),
+                "{path}"
+            );
+        }
+        for path in ["/", "/metrics/", "/healthz/x", "/orders"] {
+            assert_eq!(ask(Method::GET, path).await.0, StatusCode::NOT_FOUND, "{path}");
+        }
+    }
+}

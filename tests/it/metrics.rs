@@ -1,0 +1,164 @@
+//! The operator's address: what it tells of crawls and upstreams while they wait, and how it comes and goes with the proxy.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use http::StatusCode;
+
+use super::client::{self, Version, get, stream};
+use super::proxy::{Process, collection, run};
+use super::upstream::{Gate, Part, Reply, Upstream, answer};
+
+const ONE_PAGE: &str = "records = \"$\"\npagination = \"none\"\nretry = { cap = \"2h\" }";
+
+/// Every sample by its name and labels, as they are written.
+type Samples = BTreeMap<String, f64>;
+
+/// The binary before this upstream, with an operator's address; and that address.
+async fn serve(upstream: &Upstream, lines: &str) -> (Process, SocketAddr) {
+    let toml = format!("admin = \"127.0.0.1:0\"\n{}", collection(&upstream.url(), lines));
+    let mut process = Process::serve(&toml).await;
+    let line = process.wait_for("metrics at ").await;
+    let address = line.rsplit_once("http://").unwrap().1.trim().strip_suffix("/metrics").unwrap();
+    (process, address.parse().unwrap())
+}
+
+async fn ask(admin: SocketAddr, path: &str) -> (StatusCode, String) {
+    let received = client::receive(Version::Http1, admin, get(path, "*/*")).await;
+    assert!(received.broken.is_none(), "{received:?}");
+    (received.head.status, String::from_utf8(received.body).unwrap())
+}
+
+async fn samples(admin: SocketAddr) -> Samples {
+    let (status, text) = ask(admin, "/metrics").await;
+    assert_eq!(status, StatusCode::OK);
+    read(&text)
+}
+
+/// Reads the text as a scraper does: a family's help, its type and then its samples, each of them once.
+fn read(text: &str) -> Samples {
+    let (mut samples, mut families, mut family) = (Samples::new(), Vec::new(), None);
+    assert!(text.ends_with('\n'));
+    for line in text.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let (name, help) = help.split_once(' ').unwrap();
+            assert!(!help.is_empty() && !families.contains(&name), "{line}");
+            families.push(name);
+            family = None;
+        } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = kind.split_once(' ').unwrap();
+            assert_eq!(families.last(), Some(&name), "{line}");
+            assert_eq!(kind, if name.ends_with("_total") { "counter" } else { "gauge" }, "{line}");
+            family = Some(name);
+        } else {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            let name = series.split('{').next().unwrap();
+            assert_eq!(family, Some(name), "{line}");
+            assert!(series == name || series.ends_with("\"}"), "{line}");
+            let value: f64 = value.parse().unwrap();
+            assert!(value >= 0.0 && samples.insert(series.to_owned(), value).is_none(), "{line}");
+        }
+    }
+    assert!(families.len() > 10, "{text}");
+    samples
+}
+
+#[tokio::test]
+async fn a_wait_is_seen_while_it_lasts() {
+    let upstream = Upstream::scripted(0, |asked, _| match asked.header("authorization") {
+        Some("Bearer slow") => Reply::Whole(answer(429, &[("retry-after", "3600")], "")),
+        _ => Reply::json("[1,2]"),
+    })
+    .await;
+    let (mut process, admin) = serve(&upstream, ONE_PAGE).await;
+    let proxy = process.address;
+    let with = |token: &'static str, target: &str| {
+        let mut request = stream(target);
+        request.headers_mut().insert("authorization", token.parse().unwrap());
+        client::receive(Version::Http1, proxy, request)
+    };
+    assert_eq!(samples(admin).await["unpage_crawls_started_total"], 0.0);
+    let refused = tokio::spawn(with("Bearer slow", "/refused"));
+    process.wait_for("asking again in 1h").await;
+    let behind = tokio::spawn(with("Bearer slow", "/behind"));
+    let said = process.wait_for(": the upstream asks for it").await;
+    assert!(said.contains(&format!("{}: waiting ", upstream.url())), "{said}");
+    assert_eq!(with("Bearer quick", "/").await.whole(), "1\n2\n");
+
+    let (_, text) = ask(admin, "/metrics").await;
+    assert!(!text.contains("Bearer") && !text.contains("slow"), "{text}");
+    let samples = read(&text);
+    let of = |name: &str, labels: &str| samples[&format!("{name}{{origin=\"{}\"{labels}}}", upstream.url())];
+    assert_eq!(of("unpage_upstream_waiting", ""), 2.0, "one before its second attempt, one before its first");
+    assert_eq!(of("unpage_upstream_answers_total", ",status=\"429\""), 1.0);
+    assert_eq!(of("unpage_upstream_answers_total", ",status=\"503\""), 0.0);
+    assert_eq!(of("unpage_upstream_requests_total", ""), 2.0);
+    assert_eq!(of("unpage_upstream_retries_total", ""), 1.0);
+    assert_eq!(of("unpage_upstream_in_flight", ""), 0.0);
+    assert!(of("unpage_upstream_limit", "") >= 2.0);
+    let held = of("unpage_upstream_held_seconds", "");
+    assert!(held > 0.0 && held <= 3600.0, "{held}");
+    assert!(of("unpage_upstream_wait_seconds_total", "") < held);
+    let crawls = ["started_total", "ended_total{end=\"complete\"}", "ended_total{end=\"abandoned\"}", "running"];
+    assert_eq!(crawls.map(|name| samples[&format!("unpage_crawls_{name}")]), [3.0, 1.0, 0.0, 2.0]);
+    assert_eq!(samples["unpage_records_total"], 2.0);
+    refused.abort();
+    behind.abort();
+}
+
+#[tokio::test]
+async fn crawls_are_counted_by_their_end() {
+    let upstream = Upstream::scripted(0, |asked, _| match asked.target.as_str() {
+        "/refused" | "/broken?page=2" => Reply::status(403),
+        "/left" => Part::answer("", 1000, [Part::Send("[1,2,3".to_owned()), Part::Wait(Gate::default())]),
+        "/broken" => Reply::Whole(answer(200, &[("link", "</broken?page=2>; rel=next")], "[1,2,3]")),
+        _ => Reply::json("[1,2]"),
+    })
+    .await;
+    let (mut process, admin) = serve(&upstream, "records = \"$\"\npagination = \"link_header\"").await;
+    let proxy = process.address;
+    let ask = |version, target| client::receive(version, proxy, stream(target));
+    assert_eq!(ask(Version::Http1, "/refused").await.head.status, StatusCode::FORBIDDEN);
+    assert_eq!(ask(Version::Http2, "/whole").await.whole(), "1\n2\n");
+    let broken = ask(Version::Http1, "/broken").await;
+    assert!(broken.head.status.is_success() && broken.broken.is_some(), "{broken:?}");
+    drop(client::send(Version::Http1, proxy, stream("/left")).await);
+    process.wait_for("the reader left").await;
+    let samples = samples(admin).await;
+    let ended = |end: &str| samples[&format!("unpage_crawls_ended_total{{end=\"{end}\"}}")];
+    assert_eq!(["complete", "broken", "unopened", "abandoned"].map(ended), [1.0, 1.0, 1.0, 1.0]);
+    assert_eq!((samples["unpage_crawls_started_total"], samples["unpage_crawls_running"]), (4.0, 0.0));
+    assert!(samples["unpage_records_total"] >= 5.0, "{samples:?}");
+}
+
+#[tokio::test]
+async fn it_is_there_until_the_proxy_has_stopped() {
+    let upstream = Upstream::scripted(0, |_, _| Reply::json("[1]")).await;
+    let (process, admin) = serve(&upstream, ONE_PAGE).await;
+    assert_eq!(ask(admin, "/healthz").await, (StatusCode::OK, "ok\n".to_owned()));
+    assert_eq!(ask(admin, "/").await.0, StatusCode::NOT_FOUND);
+    // The proxy's own address passes these paths on.
+    let passed = client::receive(Version::Http1, process.address, get("/metrics", "*/*")).await;
+    assert_eq!(passed.body, b"[1]");
+    // A connection that stays open holds up nothing.
+    let open = client::send(Version::Http2, admin, get("/healthz", "*/*")).await;
+    process.signal(rustix::process::Signal::TERM);
+    let (said, code) = process.end().await;
+    assert_eq!(code, Some(0), "{said}");
+    drop(open);
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_told() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let toml =
+        format!("listen = \"127.0.0.1:0\"\nadmin = \"{address}\"\n{}", collection("http://127.0.0.1:1", ONE_PAGE));
+    std::fs::write(&file, toml).unwrap();
+    let output = run(["serve".as_ref(), "--config".as_ref(), file.path().as_os_str()]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains(&format!("error: can't listen on {address}: ")), "{said}");
+    assert!(said.ends_with("hint: set `admin` to a free address\n"), "{said}");
+    assert_eq!(output.status.code(), Some(2));
+}
