@@ -141,9 +141,10 @@ impl Attempts {
             let settled = too_often(client, spent, tried, request);
             return Some(settled.map_err(|failure| GivenUp { failure, overload }));
         }
+        let wait = client.back_off(after);
         log_retry(client, &tried, request, self.counted, after);
         drop(tried);
-        client.back_off(after).await;
+        wait.await;
         None
     }
 }

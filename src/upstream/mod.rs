@@ -127,11 +127,12 @@ impl Client {
         }
     }
 
-    /// Waits before a page is asked for again.
-    pub async fn back_off(&self, wait: Duration) {
-        match &self.line {
-            Some(line) => line.back_off(wait).await,
-            None => tokio::time::sleep(wait).await,
+    /// Waits before a page is asked for again, and is seen to wait from this call on.
+    pub fn back_off(&self, wait: Duration) -> impl Future<Output = ()> + use<> {
+        let seen = self.line.as_ref().map(Line::back_off);
+        async move {
+            tokio::time::sleep(wait).await;
+            drop(seen);
         }
     }
 

@@ -96,6 +96,8 @@ struct State {
     waited: Duration,
     /// Until when a wait has been logged.
     logged: Duration,
+    /// Whether it has been logged that requests are far apart.
+    is_slow: bool,
 }
 
 #[derive(Debug)]
@@ -114,7 +116,8 @@ struct Place<'a> {
 }
 
 /// A wait before a request is sent again, over when it is dropped.
-struct BackOff {
+#[derive(Debug)]
+pub(super) struct BackOff {
     governor: Arc<Shared>,
     since: Instant,
 }
@@ -177,10 +180,12 @@ impl Line {
         self.governor.permit(self.crawl).await
     }
 
-    /// Waits before a request is sent again.
-    pub(super) async fn back_off(&self, wait: Duration) {
-        let _counted = BackOff::begin(&self.governor);
-        tokio::time::sleep(wait).await;
+    /// A request waits before it is sent again, as long as this is kept.
+    pub(super) fn back_off(&self) -> BackOff {
+        let mut state = self.governor.lock();
+        state.backing_off += 1;
+        state.retries += 1;
+        BackOff { governor: Arc::clone(&self.governor), since: Instant::now() }
     }
 }
 
@@ -280,6 +285,7 @@ impl Shared {
             retries: 0,
             waited: Duration::ZERO,
             logged: Duration::ZERO,
+            is_slow: false,
         };
         Self {
             origin,
@@ -380,7 +386,7 @@ impl State {
     /// Says once that everybody waits, and why.
     fn log(&mut self, origin: &str, now: Duration, at: Duration, hold: Hold) {
         let why = match hold {
-            Hold::Rate => return,
+            Hold::Rate => return self.log_rate(origin, now),
             Hold::Budget => "the upstream's budget is used up",
             Hold::Demand => "the upstream asks for it",
             Hold::Refusal => "the upstream refuses more",
@@ -391,6 +397,19 @@ impl State {
         self.logged = at;
         let wait = humantime::format_duration(Duration::from_secs((at - now).as_secs_f64().round() as u64));
         tracing::info!("{origin}: waiting {wait}: {why}");
+    }
+
+    /// Says once that requests are far apart, until they are much closer: a line for each would be noise.
+    fn log_rate(&mut self, origin: &str, now: Duration) {
+        let apart = self.governor.load(now).rate.map_or(0.0, |rate| 1.0 / rate);
+        if !self.is_slow && apart > LONG.as_secs_f64() {
+            self.is_slow = true;
+            let apart =
+                humantime::format_duration(Duration::from_millis(((apart * 10.0).round() as u64).saturating_mul(100)));
+            tracing::info!("{origin}: one request every {apart}: the rate or the budget allows no more");
+        } else if apart < LONG.as_secs_f64() / 2.0 {
+            self.is_slow = false;
+        }
     }
 }
 
@@ -403,15 +422,6 @@ impl Drop for Place<'_> {
             drop(state);
             self.governor.pump();
         }
-    }
-}
-
-impl BackOff {
-    fn begin(governor: &Arc<Shared>) -> Self {
-        let mut state = governor.lock();
-        state.backing_off += 1;
-        state.retries += 1;
-        Self { governor: Arc::clone(governor), since: Instant::now() }
     }
 }
 
@@ -534,19 +544,17 @@ mod tests {
             (standing.load.waiting, standing.backing_off, standing.retries, standing.load.held, standing.waited)
         };
         let (minute, none) = (Duration::from_secs(60), Duration::ZERO);
-        let again = tokio::spawn(async move { refused.back_off(Duration::from_secs(70)).await });
+        let again = refused.back_off();
         {
             let mut left = pin!(other.permit());
             assert!(poll(left.as_mut()).is_none());
-            tokio::task::yield_now().await;
             assert_eq!(seen(), (1, 1, 1, minute, none));
             tokio::time::advance(Duration::from_secs(20)).await;
         }
         assert_eq!(seen(), (0, 1, 1, Duration::from_secs(40), Duration::from_secs(20)));
-        again.await.unwrap();
-        let (.., waited) = seen();
-        assert!(waited >= Duration::from_secs(90) && waited < Duration::from_millis(90_010), "{waited:?}");
-        assert_eq!((seen().0, seen().1, seen().3), (0, 0, none));
+        tokio::time::advance(Duration::from_secs(50)).await;
+        drop(again);
+        assert_eq!(seen(), (0, 0, 1, none, Duration::from_secs(90)));
     }
 
     #[tokio::test(start_paused = true)]

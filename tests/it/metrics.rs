@@ -107,6 +107,28 @@ async fn a_wait_is_seen_while_it_lasts() {
 }
 
 #[tokio::test]
+async fn requests_that_are_far_apart_are_told_once() {
+    const BUDGET: [(&str, &str); 3] =
+        [("x-ratelimit-limit", "100"), ("x-ratelimit-remaining", "3"), ("x-ratelimit-reset", "3000")];
+    let upstream = Upstream::scripted(0, |_, _| Reply::Whole(answer(200, &BUDGET, "[1,2]"))).await;
+    let (mut process, admin) = serve(&upstream, ONE_PAGE).await;
+    let proxy = process.address;
+    let ask = move || client::receive(Version::Http1, proxy, stream("/"));
+    assert_eq!(ask().await.whole(), "1\n2\n");
+    let waiting = [tokio::spawn(ask()), tokio::spawn(ask())];
+    let said = process.wait_for(": one request every ").await;
+    assert!(said.contains(&format!("{}: one request every 1", upstream.url())), "{said}");
+    let samples = samples(admin).await;
+    let rate = samples[&format!("unpage_upstream_rate{{origin=\"{}\"}}", upstream.url())];
+    assert!(rate > 0.0 && rate < 0.01, "{rate}");
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
+    process.signal(rustix::process::Signal::TERM);
+    let (said, _) = process.end().await;
+    let lines: Vec<_> = said.lines().filter(|line| line.contains(": one request every ")).collect();
+    assert!(matches!(lines.as_slice(), [line] if line.ends_with("the rate or the budget allows no more")), "{said}");
+}
+
+#[tokio::test]
 async fn crawls_are_counted_by_their_end() {
     let upstream = Upstream::scripted(0, |asked, _| match asked.target.as_str() {
         "/refused" | "/broken?page=2" => Reply::status(403),
