@@ -23,12 +23,12 @@ pub async fn run(setting: &Setting) -> anyhow::Result<(Vec<Figure>, Value)> {
     let latency = Latency { slow: vec![(On::Page(20), 100.0)], ..Latency::fixed(Duration::from_millis(30)) };
     let api = Api::start(Legacy::of(records), Script { latency, ..Script::default() }).await?;
     let (mut figures, mut details) = (Vec::new(), Vec::new());
-    for (window, spool) in [(4, "0"), (16, "0"), (64, "0"), (16, "1GiB")] {
-        eprintln!("plans: a window of {window} MiB, a spool of {spool}");
+    for (width, window, spool) in [(6, 4, "0"), (6, 16, "0"), (6, 64, "0"), (6, 16, "1GiB"), (32, 16, "1GiB")] {
+        eprintln!("plans: width {width}, a window of {window} MiB, a spool of {spool}");
         let (mut beside, mut seconds) = (Vec::new(), Vec::new());
         for _ in 0..setting.effort.pick(3, 1) {
             let collection = format!("caps = {{ window = \"{window}MiB\", spool = \"{spool}\" }}");
-            let upstream = "width = 32\nmax_width = 32".to_owned();
+            let upstream = format!("width = {width}\nmax_width = {width}");
             let walk = Walk { style: Style::Offset, page: PAGE, upstream, collection };
             let proxy = api.behind(setting, &walk).await?;
             let took = whole(proxy.address, walk.style.path(), records, Promised::ByNumber).await?;
@@ -37,12 +37,12 @@ pub async fn run(setting: &Setting) -> anyhow::Result<(Vec<Figure>, Value)> {
             api.log();
         }
         let note = format!(
-            "{pages} pages of 280 KB, 32 at a time, 30 ms, one of them 3 s; {} s in all",
+            "{pages} pages of 280 KB, {width} at a time, 30 ms, one of them 3 s; {} s in all",
             Spread::of(seconds.clone())
         );
-        let name = format!("peak RSS − window in MiB, window {window} MiB, spool {spool}");
+        let name = format!("peak RSS − window in MiB, width {width}, window {window} MiB, spool {spool}");
         figures.push(Figure::new(name, Goal::AtMost(BESIDE, 8.0), Spread::of(beside.clone()), note));
-        details.push(json!({ "window": window, "spool": spool, "peak - window": beside, "s": seconds }));
+        details.push(json!({ "width": width, "window": window, "spool": spool, "peak - window": beside, "s": seconds }));
     }
     Ok((figures, json!(details)))
 }
