@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::StatusCode;
+use tokio_util::sync::CancellationToken;
 
 use super::fetch::{Answer, Attempts, GivenUp, Trouble, ask};
 use super::sent::{Changed, Sent};
@@ -14,7 +15,7 @@ use crate::pagination::page::{Fields, Head, Page};
 use crate::pagination::retry::{Allowance, Halvable};
 use crate::pagination::split::{Shape, Splitter};
 use crate::pagination::{PageRequest, Wrong};
-use crate::upstream::{Client, DecodedBody, Release};
+use crate::upstream::{Client, DecodedBody, Error, Release};
 
 /// How many bytes of a page are read before its records are handed out, where they don't pause before.
 const CHUNK: usize = 64 * 1024;
@@ -28,6 +29,8 @@ pub(super) enum Event {
     Fields(Fields),
     /// Its next records, each once however many attempts it takes.
     Records(Batch),
+    /// An attempt brought nothing, before the page has its turn; the next one is made then.
+    Stumbled,
     /// So many bytes were read, and no record ended in them that may leave yet.
     Kept(usize),
     /// The page is whole.
@@ -43,6 +46,7 @@ pub(super) struct Fetch {
     reading: Pin<Box<dyn Future<Output = Event> + Send>>,
     slot: Slot,
     early: Early,
+    turn: CancellationToken,
 }
 
 /// Where the page's future leaves what gives its permit back.
@@ -62,7 +66,7 @@ impl Fetch {
         allowance: Allowance,
         halvable: Halvable,
     ) -> Self {
-        let (slot, early) = (Slot::default(), Early::default());
+        let (slot, early, turn) = (Slot::default(), Early::default(), CancellationToken::new());
         let page = Reading {
             client,
             request,
@@ -71,10 +75,16 @@ impl Fetch {
             halvable,
             slot: slot.clone(),
             early: early.clone(),
+            turn: turn.clone(),
             sent: Sent::default(),
             has_begun: false,
         };
-        Self { reading: Box::pin(page.read()), slot, early }
+        Self { reading: Box::pin(page.read()), slot, early, turn }
+    }
+
+    /// The page has its turn: it may be asked for again, if that helps.
+    pub(super) fn has_turn(&self) {
+        self.turn.cancel();
     }
 
     /// Nobody reads on for now: another page may be asked for instead.
@@ -131,6 +141,8 @@ struct Reading {
     halvable: Halvable,
     slot: Slot,
     early: Early,
+    /// Cancelled when the page has its turn.
+    turn: CancellationToken,
     sent: Sent,
     /// Whether an attempt broke off that had brought a part of a record.
     has_begun: bool,
@@ -141,6 +153,13 @@ impl Reading {
         let mut attempts = Attempts::new(self.allowance.clone());
         loop {
             let tried = self.attempt(&attempts.door(&self.client)).await;
+            if !matches!(tried, Ok(Answer::Page(_)) | Err(Trouble::Transport(Error::Stale(..))))
+                && !self.turn.is_cancelled()
+            {
+                // It may not be there at all: only the page whose turn it is is worth another attempt.
+                self.slot.leave(Event::Stumbled).await;
+                self.turn.cancelled().await;
+            }
             // What has left in part has to be gone on with.
             let halvable = if self.sent.is_empty() { self.halvable } else { Halvable::No };
             match attempts.settle(&self.client, &self.request, tried, halvable).await {

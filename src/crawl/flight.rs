@@ -110,16 +110,24 @@ impl Flight {
         let mut learnt = Learnt::Nothing;
         let mut taken = None;
         for (at, page) in self.pages.iter_mut().enumerate() {
-            match plan.standing(page.id) {
+            let standing = plan.standing(page.id);
+            if let (Standing::Turn(_), Some(fetch)) = (standing, &page.fetch) {
+                fetch.has_turn();
+            }
+            match standing {
                 Standing::Turn(part) if takes(part) => {
                     // One event at a time, but every page is polled each time: their time limits don't wait.
                     if taken.is_some() {
-                        page.rest(plan, &mut learnt, context);
+                        page.go_on(plan, &mut learnt, context);
                     } else if let Poll::Ready(event) = page.poll_event(plan, &mut learnt, context) {
                         taken = Some((at, event));
                     }
                 }
-                Standing::Turn(_) => page.rest(plan, &mut learnt, context),
+                Standing::Turn(_) => {
+                    if page.go_on(plan, &mut learnt, context) == Progress::Resting {
+                        page.release();
+                    }
+                }
                 Standing::Ahead => page.fill(&self.room, plan, &mut learnt, context),
                 Standing::Unwanted => {}
             }
@@ -184,18 +192,17 @@ impl InFlight {
                 return;
             }
         }
-        if let Some(fetch) = &self.fetch {
-            fetch.release();
-        }
+        self.release();
     }
 
     /// Reads on only as far as it must.
-    fn rest(&mut self, plan: &mut Plan, learnt: &mut Learnt, context: &mut Context<'_>) {
-        while self.progress == Progress::Underway {
-            if !self.hold_next(plan, learnt, context) {
-                return;
-            }
-        }
+    fn go_on(&mut self, plan: &mut Plan, learnt: &mut Learnt, context: &mut Context<'_>) -> Progress {
+        while self.progress == Progress::Underway && self.hold_next(plan, learnt, context) {}
+        self.progress
+    }
+
+    /// Nobody reads on for now: another page may be asked for instead.
+    fn release(&self) {
         if let Some(fetch) = &self.fetch {
             fetch.release();
         }
@@ -253,16 +260,16 @@ impl InFlight {
                 self.fields = page.fields.clone();
                 self.records += page.batch.records();
             }
-            Event::Refused(..) | Event::Failed(_) => {}
+            Event::Stumbled | Event::Refused(..) | Event::Failed(_) => {}
         }
         self.tell(plan, &event);
         *learnt = Learnt::Something;
-        Poll::Ready(Some(event).filter(|event| !matches!(event, Event::Fields(_))))
+        Poll::Ready(Some(event).filter(|event| !matches!(event, Event::Fields(_) | Event::Stumbled)))
     }
 
     /// Tells the plan what it may guess from.
     fn tell(&self, plan: &mut Plan, event: &Event) {
-        if matches!(event, Event::Refused(..) | Event::Failed(_)) {
+        if matches!(event, Event::Stumbled | Event::Refused(..) | Event::Failed(_)) {
             return plan.came(self.id, Came::Nothing);
         }
         if let Some(head) = &self.head {

@@ -217,14 +217,14 @@ impl Opened {
 
     /// Waits for the next thing that happens. Nothing is lost where the wait is given up.
     async fn turn(&mut self) -> Result<Turn, Failure> {
-        poll_fn(|context| self.poll_turn(context)).await
+        poll_fn(|context| self.poll_turn(Appetite::Everything, context)).await
     }
 
     /// What may leave is written as far as the reader has room for it; meanwhile, the pages go on.
     fn poll_written(&mut self, writer: &mut Writer, context: &mut Context<'_>) -> Poll<Result<Turn, Ended>> {
         loop {
             let left = self.poll_left(writer, context)?;
-            match self.poll_turn(context).map_err(Ended::Broken)? {
+            match self.poll_turn(Appetite::AsItLeaves, context).map_err(Ended::Broken)? {
                 // The end has been read, and what may leave before it hasn't left yet.
                 Poll::Ready(Turn::Done(_)) if left.is_pending() => return Poll::Pending,
                 Poll::Ready(Turn::Done(_)) if !self.outbox.is_empty() => {}
@@ -252,7 +252,7 @@ impl Opened {
     }
 
     /// Does what the plan wants, and waits for what comes of it.
-    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Result<Turn, Failure>> {
+    fn poll_turn(&mut self, appetite: Appetite, context: &mut Context<'_>) -> Poll<Result<Turn, Failure>> {
         let mut opened = false;
         loop {
             let room = match self.room.poll_open(context) {
@@ -275,10 +275,15 @@ impl Opened {
         if opened && !self.outbox.is_empty() {
             return Poll::Ready(Ok(Turn::Going));
         }
-        let takes = |part: PartId| self.outbox.takes(part);
-        match ready!(self.flight.poll_event(&mut self.plan, takes, context)) {
-            Some((page, event)) => Poll::Ready(self.take(page, event)),
-            None => Poll::Ready(Ok(Turn::Going)),
+        let takes = |part: PartId| appetite == Appetite::Everything || self.outbox.takes(part);
+        match self.flight.poll_event(&mut self.plan, takes, context) {
+            Poll::Ready(Some((page, event))) => Poll::Ready(self.take(page, event)),
+            Poll::Ready(None) => Poll::Ready(Ok(Turn::Going)),
+            // The pages may have filled the room just now: who waits for it must be told when it opens.
+            Poll::Pending => {
+                let _is_open = self.room.poll_open(context);
+                Poll::Pending
+            }
         }
     }
 
@@ -292,7 +297,7 @@ impl Opened {
                 self.plan.begun(page, &head).map_err(|wrong| self.wrong(&wrong, &head, &name))?;
             }
             // The flight has noted them.
-            Event::Fields(_) | Event::Kept(_) => {}
+            Event::Fields(_) | Event::Kept(_) | Event::Stumbled => {}
             Event::Records(batch) => {
                 let (head, fields) = self.flight.of(page).expect("records come after their head");
                 let passed = self.plan.records(page, head, fields, batch);
@@ -304,7 +309,7 @@ impl Opened {
                 let head = Arc::clone(head);
                 self.flight.pass(page);
                 self.arrived(page, part, &head, rest)?;
-                return Ok(Turn::Page);
+                return Ok(if self.outbox.is_open(part) { Turn::Page } else { Turn::Going });
             }
             Event::Refused(head, body) => {
                 let name = name();
@@ -354,6 +359,15 @@ impl Opened {
 /// Says which page it was.
 fn on_page(name: &str, failure: Failure) -> Failure {
     Failure { message: format!("{name} of {}", failure.message), ..failure }
+}
+
+/// How much is taken of the pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Appetite {
+    /// All that comes, while nothing leaves yet.
+    Everything,
+    /// What can leave soon.
+    AsItLeaves,
 }
 
 /// What has happened.

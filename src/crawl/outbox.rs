@@ -68,6 +68,11 @@ impl Outbox {
         if self.open.contains(&part) && self.draining.is_empty() { self.bytes < ENOUGH } else { self.room.is_open() }
     }
 
+    /// Whether a part may leave.
+    pub(super) fn is_open(&self, part: PartId) -> bool {
+        self.open.contains(&part)
+    }
+
     /// How many bytes could leave at once.
     pub(super) fn ready(&self) -> usize {
         self.bytes

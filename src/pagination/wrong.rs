@@ -70,6 +70,8 @@ pub enum Wrong {
     TotalDisagrees { records: u64, total: u64 },
     #[error("the upstream's total shrank from {before} to {after}")]
     TotalShrank { before: u64, after: u64 },
+    #[error("the page would be the end, but a page behind it, which was asked for ahead, has {records} records")]
+    RecordsBehindTheEnd { records: u64 },
     #[error("more records follow after the upstream's total of {0}")]
     TotalLied(u64),
     #[error("{pages} pages came, and the upstream says {total_pages}")]
@@ -141,6 +143,7 @@ impl Wrong {
             Self::TotalDisagrees { .. }
             | Self::TotalShrank { .. }
             | Self::TotalLied(_)
+            | Self::RecordsBehindTheEnd { .. }
             | Self::Moved(_)
             | Self::Changed(_)
             | Self::Gone(_)
@@ -199,7 +202,10 @@ impl Wrong {
             Self::MoreThanOnePage(_) => "set `pagination` to the style that the upstream uses",
             Self::PointerElsewhere { .. } => "correct `next` in `pagination`",
             Self::TotalDisagrees { .. } | Self::PagesDisagree { .. } | Self::TotalLied(_) => {
-                "records were added or removed while the pages were read, or `pagination` ends too early, or the number isn't the collection's size: in that case take it out of `total` / `total_pages`"
+                "records were added or removed while the pages were read, or `pagination` ends too early, or a range `partition` leaves out records without its field, or the number isn't the collection's size: in that case take it out of `total` / `total_pages`"
+            }
+            Self::RecordsBehindTheEnd { .. } => {
+                "the upstream gives empty or short pages between full ones: say where its total stands (total, total_pages) or what flag it has (more), or ask it for a cursor"
             }
             Self::TotalShrank { .. } => {
                 "records were removed while the pages were read, and numbered pages then skip others: read again, or use a cursor or key if the upstream has one"

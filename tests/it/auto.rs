@@ -98,3 +98,21 @@ async fn everything_else_passes_an_unknown_upstream_untouched() {
         assert!(received.whole().contains("/link/orders"));
     }
 }
+
+#[tokio::test]
+async fn two_pages_are_read_however_large_they_are() {
+    let records = |page: usize| {
+        let record = |n| format!("{{\"id\":\"{page}-{n}\",\"text\":\"{}\"}}", "x".repeat(1000));
+        (0..600).map(record).collect::<Vec<_>>()
+    };
+    let upstream = Upstream::scripted(0, move |asked, _| {
+        let page = asked.target.split("page=").nth(1).map_or(1, |page| page.parse().unwrap());
+        let next = if page < 3 { format!("\"/list?page={}\"", page + 1) } else { "null".to_owned() };
+        Reply::json(format!("{{\"next\":{next},\"data\":[{}]}}", records(page).join(",")))
+    })
+    .await;
+    let proxy = transparent(&upstream).await;
+    let received = client::receive(Version::Http1, proxy.address, client::stream("/list")).await;
+    let lines: String = (1..=3).flat_map(records).map(|record| record + "\n").collect();
+    assert!(received.whole() == lines, "{} of {} bytes", received.body.len(), lines.len());
+}

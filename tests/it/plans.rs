@@ -146,7 +146,7 @@ async fn a_page_that_is_stuck_stops_the_others_where_nothing_may_wait_on_disk() 
 }
 
 #[tokio::test]
-async fn a_page_ahead_is_asked_for_again_before_its_turn() {
+async fn a_page_ahead_that_fails_is_asked_for_again_in_its_turn() {
     const LAST: usize = 8;
     let (second, again) = (Gate::default(), Gate::default());
     let (held, retried) = (second.clone(), again.clone());
@@ -168,8 +168,9 @@ async fn a_page_ahead_is_asked_for_again_before_its_turn() {
         assert_eq!(ask(Version::Http1, &proxy, &Method::GET, "/").await.whole(), lines(LAST, 2_000));
     };
     let opening = async {
-        again.reached().await;
+        second.reached().await;
         second.open();
+        again.reached().await;
     };
     tokio::join!(receiving, opening);
     let attempts = upstream.asked().iter().filter(|asked| number(&asked.target) == 4).count();
@@ -274,4 +275,27 @@ fn sorted(received: &Received) -> Vec<&str> {
     let mut lines: Vec<_> = received.whole().lines().collect();
     lines.sort_unstable();
     lines
+}
+
+#[tokio::test]
+async fn an_empty_page_is_no_end_while_pages_behind_it_have_records() {
+    let (held, behind) = (Gate::default(), Gate::default());
+    let (empty, seen) = (held.clone(), behind.clone());
+    seen.open();
+    let upstream = Upstream::scripted(0, move |asked, _| match number(&asked.target) {
+        3 => empty.before(Reply::json("{\"data\":[]}")),
+        // It is asked for when the fourth and fifth have come.
+        8 => seen.before(Reply::Whole(page(8, 9, 10))),
+        number => Reply::Whole(page(number, 9, 10)),
+    })
+    .await;
+    let lines = PAGES.replace("\ntotal_pages = \"pages\"", "");
+    let proxy = Proxy::start(&collection(&upstream.url(), &lines)).await;
+    let receiving = ask(Version::Http1, &proxy, &Method::GET, "/");
+    let opening = async {
+        behind.reached().await;
+        held.open();
+    };
+    let (received, ()) = tokio::join!(receiving, opening);
+    assert!(received.cut(), "{:?}", received.broken);
 }

@@ -429,3 +429,67 @@ fn an_upstream_that_ignores_the_page_number_is_an_error() {
         }
     }
 }
+
+#[test]
+fn an_error_behind_the_record_that_ends_a_part_is_seen() {
+    // Every page that should have this record is partial, and says so behind its records.
+    for lost in (0..300).step_by(3) {
+        let steps = [(7, 0); 300];
+        let (server, mut pagination) =
+            plainly(sorted(&steps, RangeKind::Integer, Direction::Ascending), Direction::Ascending);
+        pagination.error = Some("errors".parse().unwrap());
+        let partial = |request: &PageRequest| {
+            let mut body: Value = serde_json::from_str(&server.answer(request).body).unwrap();
+            let data = body["data"].as_array_mut().unwrap();
+            let whole = data.len();
+            data.retain(|record| record["id"] != lost);
+            // A probe of this one record finds none.
+            if (1..whole).contains(&data.len()) {
+                body["errors"] = json!(["one record failed"]);
+            }
+            page(request, &body)
+        };
+        let crawled = crawl(&pagination, server.first(), Manner::of(6), partial);
+        let wrong = crawled.end.unwrap_err();
+        assert!(matches!(wrong, Wrong::ErrorInPage { .. }), "{lost}: {wrong}");
+    }
+}
+
+#[test]
+fn a_filter_that_ends_before_its_bound_loses_nothing() {
+    for gap in [7, 40] {
+        let steps = [(gap, 0); 300];
+        let (server, pagination) =
+            plainly(sorted(&steps, RangeKind::Integer, Direction::Ascending), Direction::Ascending);
+        let narrow = |request: &PageRequest| {
+            let mut request = request.clone();
+            if let Some(to) = number(&request, "to") {
+                unpage::pagination::request::set_query(&mut request.url, "to", &(to - 10).to_string());
+            }
+            server.answer(&request)
+        };
+        let crawled = crawl(&pagination, server.first(), Manner::of(6), narrow);
+        assert!(matches!(crawled.end, Ok(Proof::Parts(2..))), "{:?}", crawled.end);
+        assert_eq!(crawled.ids, ids(0..300));
+    }
+}
+
+#[test]
+fn who_names_a_part_of_a_list_gets_that_one() {
+    for width in WIDTHS {
+        let records = (0..30).map(|id| Record { shard: id / 10, ..Record::of(id) }).collect();
+        let server = Server {
+            records,
+            filter: Some(plain(RangeKind::Integer, Direction::Ascending)),
+            ..Server::of(cursor(), 0, 4)
+        };
+        let mut pagination = of(cursor());
+        let values = vec![json!(0), json!(1), json!(2)];
+        pagination.partition = Some(Partition::Values { param: query("shard"), values });
+        let mut first = server.first();
+        unpage::pagination::request::set_query(&mut first.url, "shard", "1");
+        let crawled = crawl(&pagination, first, Manner::of(width), |request| server.answer(request));
+        assert!(crawled.end.is_ok(), "{:?}", crawled.end);
+        assert_eq!(crawled.ids, ids(10..20));
+    }
+}

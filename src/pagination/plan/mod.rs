@@ -76,6 +76,7 @@ impl fmt::Display for Proof {
             Self::Status(status) => write!(f, "status {} past the last page, as configured", status.as_u16()),
             Self::SameToken => f.write_str("an unchanged token, as configured"),
             Self::SinglePage => f.write_str("one page, as configured"),
+            Self::Parts(1) => f.write_str("a record behind the configured range"),
             Self::Parts(parts) => write!(f, "the end of each of its {parts} parts"),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use http::{HeaderMap, StatusCode};
 
+use super::Proof;
 use super::follow::{Follow, Walk};
 use super::partition::Cut;
 use super::steps::Came;
@@ -26,6 +27,10 @@ impl PartId {
     }
 }
 
+/// How many pages may be asked for ahead of the one whose turn it is, those that wait included: each of them is looked at whenever
+/// something comes.
+const MOST_AHEAD: u64 = 256;
+
 /// A part: what comes of its pages is shown to its walk in order.
 #[derive(Debug)]
 pub(super) struct Part {
@@ -40,7 +45,15 @@ pub(super) struct Part {
     /// How many pages may be asked for ahead, as the last guesses went.
     trust: usize,
     width: usize,
+    bound: Bound,
     pub(super) emission: Emission,
+}
+
+/// Whether the walk has been ended by the part's bound, with the page in which it was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bound {
+    Ahead,
+    Passed,
 }
 
 /// Whether the crawl has been told that the part's records may leave.
@@ -74,8 +87,8 @@ struct Asked {
 enum Arrival {
     /// It may go on.
     OnItsWay,
-    /// It is whole.
-    Whole,
+    /// It is whole, and has so many records.
+    Whole(u64),
     /// It looks like one behind which nothing is where it was guessed: empty, refused or lost, or so short that the next number is
     /// another one.
     Last,
@@ -83,12 +96,28 @@ enum Arrival {
 
 impl Part {
     pub(super) fn new(id: PartId, walk: Follow, cut: Option<Cut>, width: usize) -> Self {
-        Self { id, walk, cut, records: 0, pages: VecDeque::new(), trust: width, width, emission: Emission::NotYet }
+        Self {
+            id,
+            walk,
+            cut,
+            records: 0,
+            pages: VecDeque::new(),
+            trust: width,
+            width,
+            bound: Bound::Ahead,
+            emission: Emission::NotYet,
+        }
     }
 
     /// Whether nothing more of it is wanted.
     pub(super) fn is_over(&self) -> bool {
-        self.walk.proof().is_some() || self.cut.as_ref().is_some_and(Cut::is_over)
+        self.walk.proof().is_some() || self.bound == Bound::Passed
+    }
+
+    /// Whether a record behind the part's end has come: the page that has it is wanted to its end, since that may show that the page is
+    /// no good, and no other.
+    fn is_closing(&self) -> bool {
+        self.cut.as_ref().is_some_and(Cut::is_over)
     }
 
     /// Lets so many pages be asked for from now on.
@@ -109,7 +138,7 @@ impl Part {
 
     /// The page whose turn it is, where nobody has asked for it yet.
     pub(super) fn turn(&mut self, id: PageId) -> Option<Box<PageRequest>> {
-        if self.is_over() || self.walk.next().is_none() {
+        if self.is_over() || self.is_closing() || self.walk.next().is_none() {
             return None;
         }
         let Walk::Fetch(request) = self.walk.step() else { return None };
@@ -123,7 +152,13 @@ impl Part {
         let last = self.pages.back()?;
         // Behind one that may be the last nothing is asked for, however many of those behind it are still on their way.
         let may_be_over = self.pages.iter().any(|page| page.arrival == Arrival::Last);
-        if may_be_over || self.is_over() || self.in_flight() > self.trust || self.walk.may_be_capped(ahead) {
+        if may_be_over
+            || ahead > MOST_AHEAD
+            || self.is_over()
+            || self.is_closing()
+            || self.in_flight() > self.trust
+            || self.walk.may_be_capped(ahead)
+        {
             return None;
         }
         let (request, position) = match &last.leads {
@@ -147,7 +182,7 @@ impl Part {
                 }
             }
             Came::Whole { records } if self.walk.may_end_with(records) => asked.arrival = Arrival::Last,
-            Came::Whole { .. } => asked.arrival = Arrival::Whole,
+            Came::Whole { records } => asked.arrival = Arrival::Whole(records),
             Came::Nothing => asked.arrival = Arrival::Last,
         }
     }
@@ -167,6 +202,7 @@ impl Part {
     pub(super) fn arrived(&mut self, head: &Head, page: Page) -> Result<Vec<Batch>, Wrong> {
         let stride = self.walk.stride;
         let batches = self.walk.arrived(head, page)?;
+        self.check_end()?;
         let batches = batches.into_iter().map(|batch| self.let_through(batch)).collect();
         self.pass(stride);
         batches
@@ -175,6 +211,7 @@ impl Part {
     /// The page whose turn it is was refused, which may be how the collection ends.
     pub(super) fn refused(&mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<(), Wrong> {
         self.walk.refused(status, headers, body)?;
+        self.check_end()?;
         self.pass(self.walk.stride);
         Ok(())
     }
@@ -195,16 +232,29 @@ impl Part {
             None => batch,
         };
         self.records += batch.records();
-        if self.is_over() {
-            self.pages.clear();
+        if self.is_closing() {
+            self.pages.truncate(1);
         }
         Ok(batch)
+    }
+
+    /// An end that only the lack of records proves is none where a page behind it has come that has some.
+    fn check_end(&self) -> Result<(), Wrong> {
+        let by_lack = matches!(self.walk.proof(), Some(Proof::EmptyPage | Proof::ShortPage | Proof::Status(_)));
+        let behind = self.pages.iter().skip(1).find_map(|page| match page.arrival {
+            Arrival::Whole(records) if by_lack => Some(records),
+            _ => None,
+        });
+        behind.map_or(Ok(()), |records| Err(Wrong::RecordsBehindTheEnd { records }))
     }
 
     /// Turn ⇒ over, and Ahead ⇒ Turn for the page that the walk asks for next; if another one was guessed, no guess that built on
     /// it is worth anything.
     fn pass(&mut self, stride: Option<u64>) {
         self.pages.pop_front();
+        if self.is_closing() {
+            self.bound = Bound::Passed;
+        }
         let Some(next) = self.walk.next().filter(|_| !self.is_over()) else {
             self.pages.clear();
             return;

@@ -75,7 +75,7 @@ pub struct Plan {
     queued: VecDeque<PageRequest>,
     /// How parts are split, where the collection is cut by range.
     splits: Option<Splits>,
-    /// The digest of what each part of a list starts with.
+    /// The record that each part of a list starts with, as a hash.
     openings: HashMap<u64, PartId>,
     begun: Begun,
     next_page: u64,
@@ -112,6 +112,8 @@ impl Plan {
         let (queued, splits) = match &pagination.partition {
             None => (vec![first], None),
             Some(Partition::Range(range)) => (Vec::new(), Some(Splits::new(range, &pagination, first, now))),
+            // Who names a part wants that one.
+            Some(list) if list.params().iter().any(|param| first.value_at(param).is_some()) => (vec![first], None),
             Some(list) => (list.requests(&first)?, None),
         };
         let mut plan = Self {
@@ -174,7 +176,9 @@ impl Plan {
             if let Some(probe) = splits.probe(page)? {
                 return Ok(Some(probe));
             }
-            if let Some((owner, cut)) = splits.split(&mut self.parts) {
+            if self.begun == Begun::Beginning
+                && let Some((owner, cut)) = splits.split(&mut self.parts)
+            {
                 self.begin_cut(owner + 1, cut)?;
                 return Ok(self.parts[owner + 1].turn(page));
             }
@@ -231,6 +235,7 @@ impl Plan {
         let batches = part.arrived(head, rest)?;
         let (part, opening) = (part.id, part.walk.tally.opening);
         self.look_for_twin(part, opening)?;
+        self.check_whole(part)?;
         Ok(batches)
     }
 
@@ -311,6 +316,24 @@ impl Plan {
             twin if twin == part => Ok(()),
             twin => Err(Wrong::PartsAlike { part: part.0 + 1, twin: twin.0 + 1 }),
         }
+    }
+
+    /// What a part that is over, or a crawl that goes on, must not be.
+    fn check_whole(&self, id: PartId) -> Result<(), Wrong> {
+        let parts = self.parts.iter().skip_while(|part| part.id != id);
+        let mut parts = parts.filter_map(|part| Some((part, part.cut.as_ref()?)));
+        if let Some((part, cut)) = parts.next()
+            && part.walk.proof().is_some()
+            && !cut.is_over()
+            && parts.any(|(_, later)| later.has_read())
+        {
+            return Err(cut.ended_too_early());
+        }
+        let is_over = self.queued.is_empty() && self.parts.iter().all(Part::is_over);
+        if self.pages() >= self.caps.pages && !is_over {
+            return Err(Wrong::Limit { name: "caps.pages", value: self.caps.pages });
+        }
+        Ok(())
     }
 
     fn in_flight(&self) -> usize {

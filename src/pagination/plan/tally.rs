@@ -31,7 +31,7 @@ pub(super) struct Tally {
     pub(super) most: Option<u64>,
     /// The upstream's number of pages, as last said by a page with records.
     pub(super) total_pages: Option<u64>,
-    /// The digest of the first page with records.
+    /// What the first page with records starts with.
     pub(super) opening: Option<u64>,
     /// Each page's digest and each request's identity → the page's number.
     digests: HashMap<u64, u64>,
@@ -73,7 +73,7 @@ impl Tally {
         self.empty_pages = if new == 0 { self.empty_pages + 1 } else { 0 };
         if page.records > 0 {
             self.filled += 1;
-            self.opening.get_or_insert(page.digest());
+            self.opening.get_or_insert(page.start);
             self.digests.insert(page.digest(), self.pages);
             self.starts.insert(page.start);
         }

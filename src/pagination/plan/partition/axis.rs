@@ -66,6 +66,11 @@ impl Axis {
         self.stretch(Granules { lowest: granule(&self.range.lower), highest: granule(&self.range.upper) })
     }
 
+    /// What of the collection is asked for where a stretch of it is wanted: all from its start on.
+    pub(super) fn asked(&self, stretch: Stretch) -> Stretch {
+        Stretch { end: self.whole().end, ..stretch }
+    }
+
     /// The bound at one end, as configured.
     pub(super) fn bound(&self, side: Side) -> Option<&Bound> {
         if self.is_lower(side) { self.range.lower.as_ref() } else { self.range.upper.as_ref() }

@@ -44,13 +44,14 @@ impl Cut {
     }
 
     fn of(axis: Arc<Axis>, stretch: Stretch, density: Density) -> Self {
-        let allowed = axis.allowed(stretch);
+        let allowed = axis.allowed(axis.asked(stretch));
         Self { axis, stretch, allowed, last: None, first: None, beyond: None, density }
     }
 
-    /// The first request of the part's walk: from a little before its start to a little behind its end.
+    /// The first request of the part's walk: from a little before its start on. Its end is not asked for: the walk stops at the first
+    /// record behind it, which shows that nothing between the two parts was left out.
     pub(in crate::pagination::plan) fn request(&self, first: &PageRequest) -> Result<PageRequest, Wrong> {
-        self.axis.request(first, self.stretch)
+        self.axis.request(first, self.axis.asked(self.stretch))
     }
 
     /// Takes the walk's next records, in order, and gives those that belong to the part.
@@ -85,6 +86,16 @@ impl Cut {
     /// A record behind the part's end has come: the rest of the walk isn't needed, the part is complete.
     pub(in crate::pagination::plan) fn is_over(&self) -> bool {
         self.beyond.is_some()
+    }
+
+    /// Whether a record of the part has come.
+    pub(in crate::pagination::plan) fn has_read(&self) -> bool {
+        self.first.is_some()
+    }
+
+    /// The walk has ended by itself, as if nothing came behind it, and a later part has had a record already.
+    pub(in crate::pagination::plan) fn ended_too_early(&self) -> Wrong {
+        self.axis.apart(self.stretch.end.or(self.last).unwrap_or_default())
     }
 
     /// Whether this part and a later one meet, both of whose walks have ended: a record that this one saw behind its end must have

@@ -56,8 +56,10 @@ impl Far {
             Some(Bound::Now) => now,
             Some(Bound::At(_)) => axis.whole().end.map(|end| end - 1),
         };
+        let near = axis.own_bound(first, Side::Near);
         let (found, state) = match (axis.own_bound(first, Side::Far), given) {
             (Own::Unreadable, _) => (None, State::Known),
+            _ if near == Own::Unreadable => (None, State::Known),
             (Own::Place(own), given) => (Some(given.map_or(own, |given| given.min(own))), State::Known),
             (Own::Nothing, Some(given)) => (Some(given), State::Known),
             (Own::Nothing, None) => (None, State::Unknown),
