@@ -151,6 +151,11 @@ fn report(ended: &Ended, records: u64) -> Exit {
             eprintln!("stopped: {} as --max-records says; this is not the whole collection", counted(*most));
             Exit::Capped
         }
+        Ended::Broken(failure) if records == 0 => {
+            tell(failure);
+            eprintln!("not started: no record was written");
+            Exit::not_opened(failure)
+        }
         Ended::Broken(failure) => {
             tell(failure);
             let records = counted(records);
