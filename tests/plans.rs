@@ -27,3 +27,6 @@ mod parts;
 // Upstreams that lie, and configurations that don't fit: the clear error or the proven end.
 #[path = "plans/lies.rs"]
 mod lies;
+// Upstreams that fail at large pages, and what they may make of small ones.
+#[path = "plans/smaller.rs"]
+mod smaller;

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 
-use super::fetch::{Answer, Attempts, GivenUp, Trouble, ask};
+use super::fetch::{Answer, Attempts, GivenUp, Settled, Trouble, ask};
 use super::sent::{Changed, Sent};
 use crate::batch::Batch;
 use crate::pagination::page::{Fields, Head, Page};
-use crate::pagination::retry::{Allowance, Halvable};
+use crate::pagination::retry::{Allowance, Halvable, Overload};
 use crate::pagination::split::{Shape, Splitter};
 use crate::pagination::{PageRequest, Wrong};
 use crate::upstream::{Client, DecodedBody, Error, Release};
@@ -35,8 +35,8 @@ pub(super) enum Event {
     Kept(usize),
     /// The page is whole.
     Page(Page),
-    /// A status that brings no page, and the start of what came with it.
-    Refused(Box<Head>, Bytes),
+    /// A status that brings no page, the start of what came with it, and whether a smaller page is worth a try.
+    Refused(Box<Head>, Bytes, Overload),
     /// It was given up.
     Failed(GivenUp),
 }
@@ -160,14 +160,16 @@ impl Reading {
                 self.slot.leave(Event::Stumbled).await;
                 self.turn.cancelled().await;
             }
-            // What has left in part has to be gone on with.
-            let halvable = if self.sent.is_empty() { self.halvable } else { Halvable::No };
-            match attempts.settle(&self.client, &self.request, tried, halvable).await {
-                None => {}
-                Some(Ok(Answer::Page(page))) => return Event::Page(page),
-                Some(Ok(Answer::Refused(head, body))) => return Event::Refused(head, body),
-                Some(Err(given_up)) => return Event::Failed(given_up),
-            }
+            let Some(Settled { came, overload }) =
+                attempts.settle(&self.client, &self.request, tried, self.halvable).await
+            else {
+                continue;
+            };
+            return match came {
+                Ok(Answer::Page(page)) => Event::Page(page),
+                Ok(Answer::Refused(head, body)) => Event::Refused(head, body, overload),
+                Err(failure) => Event::Failed(GivenUp { failure, overload }),
+            };
         }
     }
 
@@ -176,6 +178,8 @@ impl Reading {
             Answer::Page(answer) => answer,
             Answer::Refused(head, body) => return Ok(Answer::Refused(head, body)),
         };
+        // What has begun has to be gone on with.
+        self.halvable = Halvable::No;
         self.early.leave(body.early());
         let is_bodiless = head.status == StatusCode::NO_CONTENT;
         self.slot.leave(Event::Begun(Arc::new(head))).await;

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full};
 
 use crate::pagination::page::Head;
 use crate::pagination::request::Shown;
-use crate::pagination::retry::{Allowance, Decision, Halvable, Outcome, Overload, Spent, decide, demanded};
+use crate::pagination::retry::{Allowance, Decision, Halvable, Outcome, Overload, Spent, decide, demanded, overload};
 use crate::pagination::split::{Shape, Splitter};
 use crate::pagination::{Blame, Caps, PageRequest, Wrong};
 use crate::snapshot::{Failure, Fault};
@@ -45,7 +45,7 @@ pub(super) async fn whole(
     loop {
         let tried = attempt_whole(&attempts.door(client), request, caps, shape).await;
         if let Some(settled) = attempts.settle(client, request, tried, Halvable::No).await {
-            return settled.map_err(|given_up| given_up.failure);
+            return settled.came;
         }
     }
 }
@@ -77,7 +77,15 @@ async fn attempt_whole(
 #[derive(Debug)]
 pub(super) struct GivenUp {
     pub(super) failure: Failure,
-    /// Whether a smaller page is worth a try. What a refusal says of that, [`Outcome::overload`] tells.
+    /// Whether a smaller page is worth a try.
+    pub(super) overload: Overload,
+}
+
+/// What came of all attempts at a page.
+#[derive(Debug)]
+pub(super) struct Settled<T> {
+    pub(super) came: Result<Answer<T>, Failure>,
+    /// Whether a smaller page is worth a try, where none came.
     pub(super) overload: Overload,
 }
 
@@ -117,7 +125,7 @@ impl Attempts {
         request: &PageRequest,
         tried: Result<Answer<T>, Trouble>,
         halvable: Halvable,
-    ) -> Option<Result<Answer<T>, GivenUp>> {
+    ) -> Option<Settled<T>> {
         if let Err(Trouble::Transport(error @ Error::Stale(..))) = &tried
             && self.free == Free::Left
         {
@@ -131,15 +139,14 @@ impl Attempts {
         self.counted += 1;
         let policy = &client.upstream().retry;
         let outcome = outcome(client, &tried);
-        let overload = outcome.as_ref().map_or(Overload::No, Outcome::overload);
+        let overload = outcome.as_ref().map_or(Overload::No, |outcome| overload(policy, outcome, halvable));
         let decision = outcome.as_ref().map(|outcome| decide(policy, outcome, halvable, self.counted, fastrand::f64()));
         let (Some(outcome), Some(Decision::Again(after))) = (outcome, decision) else {
-            let settled = tried.map(|answer| redacted(client, answer, request));
-            return Some(settled.map_err(|trouble| GivenUp { failure: failed(client, &trouble, request), overload }));
+            let came = tried.map(|answer| redacted(client, answer, request));
+            return Some(Settled { came: came.map_err(|trouble| failed(client, &trouble, request)), overload });
         };
         if let Err(spent) = self.allowance.again(&outcome) {
-            let settled = too_often(client, spent, tried, request);
-            return Some(settled.map_err(|failure| GivenUp { failure, overload }));
+            return Some(Settled { came: too_often(client, spent, tried, request), overload: Overload::No });
         }
         let wait = client.back_off(after);
         log_retry(client, &tried, request, self.counted, after);
@@ -373,7 +380,7 @@ mod tests {
     use crate::config::Upstream;
 
     /// How often a page is asked for that always fails in this way, and why it is given up.
-    async fn given_up(halvable: Halvable, trouble: fn() -> Result<Answer<()>, Trouble>) -> (u32, Option<Overload>) {
+    async fn given_up(halvable: Halvable, trouble: fn() -> Result<Answer<()>, Trouble>) -> (u32, Overload) {
         let url = Url::parse("http://a/").unwrap();
         let client = Client::new(Arc::new(Upstream::at(url.clone())), &crate::upstream::Governors::default()).unwrap();
         let request = PageRequest { method: http::Method::GET, url, headers: HeaderMap::new(), body: None };
@@ -381,10 +388,8 @@ mod tests {
         let mut asked = 0;
         loop {
             asked += 1;
-            match attempts.settle(&client, &request, trouble(), halvable).await {
-                None => {}
-                Some(Ok(_)) => return (asked, None),
-                Some(Err(given_up)) => return (asked, Some(given_up.overload)),
+            if let Some(settled) = attempts.settle(&client, &request, trouble(), halvable).await {
+                return (asked, settled.overload);
             }
         }
     }
@@ -405,13 +410,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_page_that_can_be_smaller_is_given_up_sooner_where_it_may_be_too_much() {
         let full = || refused(StatusCode::BAD_GATEWAY);
-        for (halvable, attempts) in [(Halvable::No, 5), (Halvable::Yes, 3)] {
-            assert_eq!(given_up(halvable, late).await, (attempts, Some(Overload::Likely)));
-            assert_eq!(given_up(halvable, full).await, (attempts, None));
-            assert_eq!(given_up(halvable, || Err(Wrong::EmptyPage.into())).await, (5, Some(Overload::No)));
-            assert_eq!(given_up(halvable, || refused(StatusCode::TOO_MANY_REQUESTS)).await, (5, None));
-            assert_eq!(given_up(halvable, || Err(Wrong::Repeat(1).into())).await, (1, Some(Overload::No)));
-            assert_eq!(given_up(halvable, stale).await, (6, Some(Overload::No)), "one of them is free");
+        for (halvable, attempts, overload) in [(Halvable::No, 5, Overload::No), (Halvable::Yes, 3, Overload::Likely)] {
+            assert_eq!(given_up(halvable, late).await, (attempts, overload));
+            assert_eq!(given_up(halvable, full).await, (attempts, overload));
+            assert_eq!(given_up(halvable, || Err(Wrong::EmptyPage.into())).await, (5, Overload::No));
+            assert_eq!(given_up(halvable, || refused(StatusCode::TOO_MANY_REQUESTS)).await, (5, Overload::No));
+            assert_eq!(given_up(halvable, || refused(StatusCode::SERVICE_UNAVAILABLE)).await, (5, Overload::No));
+            assert_eq!(given_up(halvable, || Err(Wrong::Repeat(1).into())).await, (1, Overload::No));
+            assert_eq!(given_up(halvable, stale).await, (6, Overload::No), "one of them is free");
         }
     }
 }

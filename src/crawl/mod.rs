@@ -23,7 +23,6 @@ use crate::config::Caps;
 use crate::pagination::guard::Guard;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::{self, PageId, PartId, Plan, Proof, Step};
-use crate::pagination::retry::Outcome;
 use crate::pagination::split::Shape;
 use crate::pagination::{PageRequest, Pagination, Style, Wrong};
 use crate::snapshot::{self, Failure, NoReader, Reader, Seal, Verdict, Writer};
@@ -311,11 +310,11 @@ impl Opened {
                 self.arrived(page, part, &head, rest)?;
                 return Ok(if self.outbox.is_open(part) { Turn::Page } else { Turn::Going });
             }
-            Event::Refused(head, body) => {
+            Event::Refused(head, body, overload) => {
                 let name = name();
                 self.flight.pass(page);
                 if let Err(failure) = self.refuse(page, &head, &body, &name)
-                    && !self.plan.gave_up(page, Outcome::Answered(head.status, None).overload())
+                    && !self.plan.gave_up(page, overload)
                 {
                     return Err(failure);
                 }

@@ -33,11 +33,6 @@ impl Sent {
         self.again = Some(again).filter(|again| again.left > 0);
     }
 
-    /// Whether nothing has left yet.
-    pub(super) fn is_empty(&self) -> bool {
-        self.records == 0
-    }
-
     /// The attempt's next records without those that have left already. The rest counts as handed out.
     pub(super) fn pass(&mut self, batch: Batch) -> Result<Batch, Changed> {
         let batch = self.repeated(batch)?;

@@ -96,9 +96,9 @@ const SHARE: u64 = 5;
 ///
 /// Backoff is exponential with full jitter; a demanded wait is never undercut, and one beyond the cap gives up.
 pub fn decide(policy: &Retry, outcome: &Outcome, halvable: Halvable, attempt: u32, dice: f64) -> Decision {
-    let attempts = match (halvable, outcome.overload()) {
-        (Halvable::Yes, Overload::Likely) => policy.attempts.min(BEFORE_HALVING),
-        _ => policy.attempts,
+    let attempts = match overload(policy, outcome, halvable) {
+        Overload::Likely => policy.attempts.min(BEFORE_HALVING),
+        Overload::No => policy.attempts,
     };
     if attempt >= attempts {
         return Decision::GiveUp;
@@ -113,14 +113,18 @@ pub fn decide(policy: &Retry, outcome: &Outcome, halvable: Halvable, attempt: u3
     }
 }
 
+/// Whether a page at which an attempt ended so may have been too much, and a smaller one is asked for when it is given up. Who
+/// wants one attempt wants no other in its place.
+pub fn overload(policy: &Retry, outcome: &Outcome, halvable: Halvable) -> Overload {
+    if halvable == Halvable::Yes && policy.attempts > 1 { outcome.overload() } else { Overload::No }
+}
+
 impl Outcome {
-    /// Whether the page may have been too much: 501 and 505 say that no page would do.
-    pub fn overload(&self) -> Overload {
+    /// Whether the page may have been too much: 503 says that none is served now, and who names a time knows better.
+    fn overload(&self) -> Overload {
         match self {
             Self::TimedOut => Overload::Likely,
-            Self::Answered(status, _) if status.is_server_error() && !matches!(status.as_u16(), 501 | 505) => {
-                Overload::Likely
-            }
+            Self::Answered(status, None) if matches!(status.as_u16(), 500 | 502 | 504) => Overload::Likely,
             Self::Answered(..) | Self::Broken => Overload::No,
         }
     }
@@ -309,7 +313,7 @@ mod tests {
         fn what_can_be_halved_is_given_up_sooner(outcome in outcome(), attempt in 1..9_u32, dice in 0.0..1.0) {
             let whole = decide(&policy(), &outcome, Halvable::No, attempt, dice);
             let halvable = decide(&policy(), &outcome, Halvable::Yes, attempt, dice);
-            let is_sooner = outcome.overload() == Overload::Likely && attempt >= 3;
+            let is_sooner = overload(&policy(), &outcome, Halvable::Yes) == Overload::Likely && attempt >= 3;
             prop_assert_eq!(halvable, if is_sooner { Decision::GiveUp } else { whole });
         }
     }
@@ -325,9 +329,17 @@ mod tests {
 
     #[test]
     fn only_a_server_that_fails_or_is_slow_may_have_too_much() {
-        let of = |status: u16| Outcome::Answered(StatusCode::from_u16(status).unwrap(), None).overload();
-        assert!([500, 502, 503, 504, 507, 524].into_iter().all(|status| of(status) == Overload::Likely));
-        assert!([408, 429, 403, 501, 505].into_iter().all(|status| of(status) == Overload::No));
-        assert_eq!((Outcome::TimedOut.overload(), Outcome::Broken.overload()), (Overload::Likely, Overload::No));
+        let once = Retry { attempts: 1, ..policy() };
+        let likely = |outcome: &Outcome| {
+            assert_eq!(overload(&policy(), outcome, Halvable::No), Overload::No);
+            assert_eq!(overload(&once, outcome, Halvable::Yes), Overload::No);
+            overload(&policy(), outcome, Halvable::Yes) == Overload::Likely
+        };
+        for status in [403, 408, 429, 500, 501, 502, 503, 504, 505, 507, 524] {
+            let of = |wait| Outcome::Answered(StatusCode::from_u16(status).unwrap(), wait);
+            assert_eq!(likely(&of(None)), matches!(status, 500 | 502 | 504), "{status}");
+            assert!(!likely(&of(Some(Duration::ZERO))), "{status}");
+        }
+        assert!(likely(&Outcome::TimedOut) && !likely(&Outcome::Broken));
     }
 }

@@ -11,6 +11,7 @@ use unpage::pagination::guard::Guard;
 use unpage::pagination::page::{Fields, Head, Page};
 use unpage::pagination::plan::{Came, PageId, PartId, Plan, Proof, Room, SoFar, Standing, Step};
 use unpage::pagination::request::PageRequest;
+use unpage::pagination::retry::Overload;
 use unpage::pagination::split::{Shape, Splitter};
 use unpage::pagination::{Pagination, Wrong};
 use url::Url;
@@ -329,7 +330,12 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
             Event::Refused => {
                 let page = self.pages.remove(at);
                 let Head { status, headers, .. } = &page.head;
-                self.plan.refused(id, *status, headers, page.body.as_bytes()).map(|()| Vec::new())?
+                let refused = self.plan.refused(id, *status, headers, page.body.as_bytes());
+                // Nothing came of it, so that its place may be asked for again.
+                self.asked.remove(&page.identity);
+                let is_smaller =
+                    refused.is_err() && status.is_server_error() && self.plan.gave_up(id, Overload::Likely);
+                if is_smaller { Vec::new() } else { refused.map(|()| Vec::new())? }
             }
         };
         let lines = passed.iter().flat_map(|batch| batch.each().map(id_of));

@@ -11,7 +11,7 @@ impl Follow {
     /// The page that most likely comes after the one at `position`.
     pub(super) fn predicted(&self, position: u64) -> Option<Computed> {
         let position = position.checked_add(self.stride?)?;
-        if self.is_confirming() || self.is_past_the_end(position) || self.is_capped_at(position) {
+        if self.may_grow() || self.is_confirming() || self.is_past_the_end(position) || self.is_capped_at(position) {
             return None;
         }
         match &self.pagination.style {

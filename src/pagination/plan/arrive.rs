@@ -77,6 +77,9 @@ impl Follow {
                 _ => Wrong::TotalLied(self.tally.records),
             });
         }
+        if let Some(earlier) = self.starts_again() {
+            return Err(Wrong::Repeat(earlier));
+        }
         self.read_totals(head, &page.fields)?;
         let short = records < self.tally.longest;
         self.tally.count(&self.page);
@@ -120,7 +123,7 @@ impl Follow {
     fn leave(&self) -> Leave {
         match self.state {
             State::Asked(_, Aim::Confirm(_)) => Leave::Never,
-            _ if self.tally.started(self.page.start) => Leave::AtTheEnd,
+            _ if self.tally.started(self.page.start).is_some() || self.is_uneven() => Leave::AtTheEnd,
             _ => Leave::Now,
         }
     }
@@ -156,7 +159,8 @@ impl Follow {
 
     fn read_totals(&mut self, head: &Head, fields: &Fields) -> Result<(), Wrong> {
         let before = self.tally.total;
-        let (total, total_pages) = (self.pagination.total.as_ref(), self.pagination.total_pages.as_ref());
+        let total = self.pagination.total.as_ref();
+        let total_pages = self.pagination.total_pages.as_ref().filter(|_| self.resized.is_none());
         let shrunk = self.tally.read_totals(total, total_pages, head, fields, self.page.records)?;
         if let Shrunk::From(before) = shrunk
             && self.pagination.style.is_numbered()

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::Proof;
 use super::address::{Addresses, Computed};
 use super::gist::{Gist, Mark};
+use super::halve::Resized;
 use super::range;
 use super::tally::{Tally, excerpt, number};
 use crate::pagination::detect;
@@ -36,6 +37,8 @@ pub struct Follow {
     pub(super) position: Position,
     /// How many records a page is asked for: the client's own number, else the configured one.
     pub(super) size: Option<u64>,
+    /// How that has changed, if it has.
+    pub(super) resized: Option<Resized>,
     pub(super) mark: Mark,
     /// The page that is arriving.
     pub(super) page: Gist,
@@ -89,6 +92,7 @@ impl Follow {
             tally: Tally::default(),
             position: Position { number: 0, start: Start::Beginning },
             size: None,
+            resized: None,
             mark,
             page: Gist::default(),
             last: None,
@@ -156,6 +160,7 @@ impl Follow {
             None => Err(refusal(status, headers, body)),
             // A page that was there a moment ago is not past the last.
             Some(_) if self.page.began => Err(Wrong::Gone(status)),
+            Some(_) if self.restore() => Ok(()),
             // Asked ⇒ Done
             Some(proof) => {
                 if let Proof::Total(total) = proof {
@@ -203,9 +208,9 @@ impl Follow {
         if empty_pages > self.caps.empty_pages {
             return Err(Wrong::EmptyPages(empty_pages));
         }
-        let identity = next.request.identity();
+        let identity = self.place(&next.request);
         if let State::Asked(asked, _) = &self.state
-            && asked.identity() == identity
+            && self.place(asked) == identity
         {
             return match (self.pagination.same_token, &self.pagination.style) {
                 (SameToken::End, _) => self.finish(Proof::SameToken),
@@ -219,6 +224,7 @@ impl Follow {
         }
         self.position.number = next.position;
         self.state = State::Ask(Box::new(next.request), aim);
+        self.went_well();
         Ok(())
     }
 

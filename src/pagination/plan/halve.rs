@@ -1,74 +1,144 @@
-//! Smaller pages, where the upstream keeps failing at those that it was asked for.
+//! Smaller pages, where the upstream keeps failing at those that it was asked for, and larger ones again behind them.
 
 use serde_json::Value;
 
-use super::follow::{Follow, State};
-use crate::pagination::{Encode, PageRequest, Style};
+use super::follow::{Aim, Follow, State};
+use crate::pagination::{Advance, Encode, End, Overlap, PageRequest, Param, Style};
+
+/// How the size of a walk's pages has changed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resized {
+    /// How many records a page was asked for at first.
+    whole: u64,
+    last: Change,
+    /// How many pages have come since.
+    good: u64,
+    /// How many there must be before larger ones are tried.
+    patience: u64,
+}
+
+/// The last change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    Halved,
+    Doubled,
+    /// A smaller page had no records: its place is asked for once more in the first size.
+    Restored,
+}
+
+/// After how many good pages larger ones are tried.
+const PATIENCE: u64 = 8;
 
 impl Follow {
-    /// Whether the page whose turn it is could be asked for with half as many records.
+    /// Whether the page whose turn it is, and those behind it, could be asked for with half as many records.
     pub(super) fn may_halve(&self) -> bool {
-        self.halved().is_some()
+        let is_proving = self.resized.is_some_and(|resized| resized.last == Change::Restored && resized.good == 0);
+        let half = self.size.map_or(0, |size| size / 2);
+        half > 0 && !is_proving && self.in_size(&self.first, half).is_some()
     }
 
     /// Asks for the page whose turn it is with half as many records, and for those behind it: Asked ⇒ Ask. Says whether it does.
     pub(super) fn halve(&mut self) -> bool {
-        let Some(Halved { request, first, size, position }) = self.halved() else { return false };
-        let (State::Asked(_, aim) | State::Ask(_, aim)) = self.state else { return false };
-        if self.tally.asked(request.identity()).is_err() {
+        // Of what has begun a later attempt must not make something else.
+        let Some(size) = self.size.filter(|_| self.may_halve() && !self.page.began) else { return false };
+        if !self.resize(size / 2) {
             return false;
         }
-        let by_page = matches!(self.pagination.style, Style::Page { .. });
-        (self.first, self.size, self.position.number) = (first, Some(size), position);
-        self.stride = self.stride.filter(|_| by_page);
-        // Smaller pages are none of those that are short, and twice as many pages have come.
-        self.tally.longest = self.tally.longest.min(size);
-        if by_page {
-            self.tally.filled *= 2;
-            self.tally.total_pages = None;
-        }
-        self.state = State::Ask(Box::new(request), aim);
+        let (whole, patience) = match self.resized {
+            None => (size, PATIENCE),
+            Some(Resized { whole, last: Change::Doubled, good, patience }) => {
+                (whole, if good < patience { patience.saturating_mul(2) } else { PATIENCE })
+            }
+            Some(Resized { whole, patience, .. }) => (whole, patience),
+        };
+        self.resized = Some(Resized { whole, last: Change::Halved, good: 0, patience });
+        // Beside larger pages a smaller one would look short, and a number of pages is one of pages of one size.
+        self.tally.longest = 0;
+        self.tally.total_pages = None;
         true
     }
 
-    fn halved(&self) -> Option<Halved> {
-        let (State::Asked(request, _) | State::Ask(request, _)) = &self.state else { return None };
-        let param = self.pagination.page_size.as_ref()?.param.as_ref()?;
-        let size = self.size.filter(|size| *size > 1 && self.page.records == 0)?;
-        let half = size / 2;
-        let sized = |request: &PageRequest| {
-            let mut request = request.clone();
-            request.set(param, &Value::from(half), Encode::Plain).ok()?;
-            Some(request)
-        };
-        let first = sized(&self.first)?;
-        match &self.pagination.style {
-            // Page n holds what pages 2n and 2n + 1 of half its size do, counted from 0, where pages have the size that is asked for.
-            Style::Page { param, start, template: None } if size.is_multiple_of(2) => {
-                let index = self.position.number.checked_sub(*start)?;
-                if index > 0 && self.tally.longest != size {
-                    return None;
-                }
-                let position = start + index.checked_mul(2)?;
-                let mut request = first.clone();
-                request.set(param, &Value::from(position), Encode::Plain).ok()?;
-                Some(Halved { request, first, size: half, position })
-            }
-            Style::Offset { template: None, .. } | Style::Keyset { .. } => {
-                Some(Halved { request: sized(request)?, first, size: half, position: self.position.number })
-            }
-            // A template holds the size in a place that isn't known here. A link or a token may hold the number of a page, which
-            // is another place with another size: what lies between would be lost.
-            _ => None,
+    /// A page was good.
+    pub(super) fn went_well(&mut self) {
+        if let Some(resized) = &mut self.resized {
+            resized.good = resized.good.saturating_add(1);
         }
     }
-}
 
-/// What is asked for instead of a page.
-struct Halved {
-    request: PageRequest,
-    /// What the pages behind it are made from.
-    first: PageRequest,
-    size: u64,
-    position: u64,
+    /// Whether enough of the smaller pages have come. Nothing is asked for ahead then: when what was guessed has had its turn,
+    /// [`Follow::grow`] makes no guess worthless.
+    pub(super) fn may_grow(&self) -> bool {
+        let is_smaller = |resized: Resized| self.size.is_some_and(|size| size < resized.whole);
+        self.resized.is_some_and(|resized| resized.good >= resized.patience && is_smaller(resized))
+    }
+
+    /// Asks for the next page, which nobody has asked for yet, with twice as many records, where enough smaller ones have come.
+    pub(super) fn grow(&mut self) {
+        let (Some(Resized { whole, patience, .. }), Some(size)) = (self.resized, self.size) else { return };
+        let is_next = matches!(self.state, State::Ask(_, Aim::Records));
+        if is_next && self.may_grow() && self.resize(size.saturating_mul(2).min(whole)) {
+            self.resized = Some(Resized { whole, last: Change::Doubled, good: 0, patience });
+        }
+    }
+
+    /// Asks for a place where a smaller page had no records in the size that was asked for at first: Asked ⇒ Ask. Says whether it does;
+    /// otherwise the page had that size.
+    ///
+    /// An upstream that rounds a size down to 0, or filters a page after cutting it, has no records for a small page and some for a large one.
+    pub(super) fn restore(&mut self) -> bool {
+        let Some(Resized { whole, patience, .. }) = self.resized else { return false };
+        let is_smaller = self.size.is_some_and(|size| size < whole);
+        if !is_smaller || !matches!(self.state, State::Asked(_, Aim::Records)) || !self.resize(whole) {
+            return false;
+        }
+        self.resized = Some(Resized { whole, last: Change::Restored, good: 0, patience });
+        true
+    }
+
+    /// The earlier page that starts like the current one, where that is no chance: the first of another size can't be known by
+    /// all of its records.
+    pub(super) fn starts_again(&self) -> Option<u64> {
+        let resized = self.resized.filter(|resized| resized.good == 0)?;
+        // Records without a key may be alike, and what goes well is no reason to doubt them.
+        let may_tell = self.pagination.key.is_some() || resized.last != Change::Doubled;
+        self.tally.started(self.page.start).filter(|_| may_tell && self.page.new_records() > 0)
+    }
+
+    /// Whether the page is of another size than those before it, or begins where none of them would have: whether it repeats some of
+    /// their records is only known at its end.
+    pub(super) fn is_uneven(&self) -> bool {
+        self.resized.is_some_and(|Resized { whole, good, .. }| good == 0 || self.size.is_some_and(|size| size < whole))
+    }
+
+    /// What a request is known by: one for the same place in another size is the same.
+    pub(super) fn place(&self, request: &PageRequest) -> u64 {
+        self.in_size(request, 0).as_ref().unwrap_or(request).identity()
+    }
+
+    fn resize(&mut self, size: u64) -> bool {
+        let (State::Asked(request, aim) | State::Ask(request, aim)) = &self.state else { return false };
+        let (Some(request), Some(first)) = (self.in_size(request, size), self.in_size(&self.first, size)) else {
+            return false;
+        };
+        self.state = State::Ask(Box::new(request), *aim);
+        (self.first, self.size, self.stride) = (first, Some(size), None);
+        true
+    }
+
+    /// The request with another number of records, where the next address follows from what came and not from what was asked for.
+    fn in_size(&self, request: &PageRequest, size: u64) -> Option<PageRequest> {
+        let by_what_came = match &self.pagination.style {
+            Style::Offset { step: Advance::Returned, template: None, .. } => true,
+            // A small page may hold nothing but the record that its key names.
+            Style::Keyset { overlap: Overlap::None, .. } => true,
+            _ => false,
+        };
+        let param: &Param = self.pagination.page_size.as_ref()?.param.as_ref()?;
+        if !by_what_came || self.pagination.end == End::ShortPage {
+            return None;
+        }
+        let mut request = request.clone();
+        request.set(param, &Value::from(size), Encode::Plain).ok()?;
+        Some(request)
+    }
 }

@@ -141,6 +141,7 @@ impl Part {
         if self.is_over() || self.is_closing() || self.walk.next().is_none() {
             return None;
         }
+        self.walk.grow();
         let Walk::Fetch(request) = self.walk.step() else { return None };
         self.push(id, (*request).clone(), self.walk.position.number);
         Some(request)

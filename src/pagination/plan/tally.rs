@@ -1,6 +1,6 @@
 //! What a crawl has seen so far: the counts that an end is proven against, and what must not come twice.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use http::header::CONTENT_RANGE;
 use url::form_urlencoded;
@@ -35,8 +35,8 @@ pub(super) struct Tally {
     pub(super) opening: Option<u64>,
     /// Each page's digest and each request's identity → the page's number.
     digests: HashMap<u64, u64>,
-    /// What each page started with.
-    starts: HashSet<u64>,
+    /// What each page started with → the page's number, the first of those that start alike.
+    starts: HashMap<u64, u64>,
     requests: HashMap<u64, u64>,
 }
 
@@ -60,9 +60,9 @@ impl Tally {
         self.digests.get(&page.digest()).copied().filter(|_| page.records > 0)
     }
 
-    /// Whether an earlier page started so.
-    pub(super) fn started(&self, start: u64) -> bool {
-        self.starts.contains(&start)
+    /// The earlier page that started so.
+    pub(super) fn started(&self, start: u64) -> Option<u64> {
+        self.starts.get(&start).copied()
     }
 
     /// Counts a page.
@@ -75,7 +75,7 @@ impl Tally {
             self.filled += 1;
             self.opening.get_or_insert(page.start);
             self.digests.insert(page.digest(), self.pages);
-            self.starts.insert(page.start);
+            self.starts.entry(page.start).or_insert(self.pages);
         }
     }
 
