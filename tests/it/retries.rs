@@ -1,5 +1,7 @@
 //! Trouble that passes: the stream is whole, each record comes once, and nothing is asked more often than it must be.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use http::{Method, Response};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -295,43 +297,149 @@ async fn an_upstream_that_says_when_to_come_again_has_not_failed() {
     assert_eq!(attempts(&upstream.asked()), [2; 6]);
 }
 
-/// Collections whose places don't depend on the size of a page, or can be computed from it, and the parameter that asks for the size.
-const SIZED: [(&str, &str); 3] = [("/page/orders", "size"), ("/offset/orders", "limit"), ("/keyset/orders", "limit")];
+/// Collections where the next place follows from what came.
+const BY_WHAT_CAME: [&str; 2] = ["/offset/orders", "/keyset/orders"];
+
+/// How many records a request asks for.
+fn size(asked: &Asked) -> Option<u64> {
+    let url = url::Url::parse(&format!("http://a{}", asked.target)).unwrap();
+    let size = |name: &str| matches!(name, "limit" | "size" | "per_page");
+    url.query_pairs().find(|(name, _)| size(name)).and_then(|(_, value)| value.parse().ok())
+}
+
+/// The parameter that asks for the size, with another value.
+fn resized(asked: &Asked, size: u64) -> String {
+    let name = |pair: &str| pair.split_once('=').is_some_and(|(name, _)| name == "limit");
+    let (path, query) = asked.target.split_once('?').unwrap();
+    let other = |pair: &str| if name(pair) { format!("limit={size}") } else { pair.to_owned() };
+    format!("{path}?{}", query.split('&').map(other).collect::<Vec<_>>().join("&"))
+}
+
+/// How many orders a page holds.
+fn held_in(answer: &Response<Bytes>) -> usize {
+    let page: serde_json::Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+    ["data", "items"].iter().find_map(|name| page[name].as_array()).map_or(0, Vec::len)
+}
+
+fn of_width(upstream: &Upstream, width: usize) -> String {
+    demo(upstream).replace("\nmethod", &format!("\nwidth = {width}\nmethod"))
+}
 
 #[tokio::test]
 async fn an_upstream_that_fails_at_large_pages_is_asked_for_smaller_ones() {
-    let size = |asked: &Asked, name: &str| {
-        let url = url::Url::parse(&format!("http://a{}", asked.target)).unwrap();
-        url.query_pairs().find(|(key, _)| key == name).and_then(|(_, value)| value.parse::<u64>().ok())
-    };
-    for (path, name) in SIZED {
-        // From the third page on it can't bear more than 12 records at a time.
-        let upstream = Upstream::scripted(200, move |asked, answer| match size(asked, name) {
-            Some(size) if size > 12 && asked.page > 2 => Reply::status(500),
-            _ => Reply::Whole(answer),
-        })
-        .await;
-        let proxy = Proxy::start(&demo(&upstream).replace("\nmethod", "\nwidth = 2\nmethod")).await;
-        let received = ask(Version::Http1, &proxy, &Method::GET, &format!("{path}?{name}=40")).await;
-        assert!(received.broken.is_none(), "{path}: {:?} after {} bytes", received.broken, received.body.len());
-        assert!(received.whole() == orders(200), "{path}");
-        let sizes: std::collections::BTreeSet<_> =
-            upstream.asked().iter().filter_map(|asked| size(asked, name)).collect();
-        assert_eq!(sizes, [10, 20, 40].into(), "{path}");
+    for path in BY_WHAT_CAME {
+        for width in [1, 2, 6] {
+            // From the third page on it can't bear more than 12 records at a time.
+            let upstream = Upstream::scripted(200, move |asked, answer| match held_in(&answer) {
+                records if records > 12 && asked.page > 2 => Reply::status(500),
+                _ => Reply::Whole(answer),
+            })
+            .await;
+            let proxy = Proxy::start(&of_width(&upstream, width)).await;
+            let received = ask(Version::Http1, &proxy, &Method::GET, &format!("{path}?limit=40")).await;
+            assert!(received.broken.is_none(), "{path}: {:?} after {} bytes", received.broken, received.body.len());
+            assert!(received.whole() == orders(200), "{path}");
+            let sizes: std::collections::BTreeSet<_> = upstream.asked().iter().filter_map(size).collect();
+            assert_eq!(sizes, [10, 20, 40].into(), "{path}");
+        }
     }
 }
 
 #[tokio::test]
-async fn a_link_or_token_may_be_a_page_number_and_is_never_asked_for_in_another_size() {
-    for (path, name) in [("/link/orders", "per_page"), ("/cursor/orders", "limit")] {
+async fn what_another_size_would_move_is_never_asked_for_in_one() {
+    for path in ["/link/orders?per_page=40", "/cursor/orders?limit=40", "/page/orders?size=40"] {
         let upstream = Upstream::scripted(200, |asked, answer| match asked.page {
             3 => Reply::status(500),
             _ => Reply::Whole(answer),
         })
         .await;
-        let proxy = Proxy::before(&upstream).await;
-        let received = ask(Version::Http1, &proxy, &Method::GET, &format!("{path}?{name}=40")).await;
+        let proxy = Proxy::start(&of_width(&upstream, 1)).await;
+        let received = ask(Version::Http1, &proxy, &Method::GET, path).await;
         assert!(received.cut(), "{path}: {:?}", received.broken);
         assert_eq!(attempts(&upstream.asked()), [1, 1, 3], "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_upstream_makes_of_a_size_loses_nothing() {
+    // What it gives where it is asked for so many: one that ignores the size, and one that rounds it down.
+    let given: [fn(u64) -> u64; 2] = [|_| 40, |size| if size < 40 { 2 } else { size }];
+    for path in BY_WHAT_CAME {
+        for given in given {
+            let legacy = unpage::demo::Legacy::of(200);
+            let upstream = Upstream::scripted(200, move |asked, answer| match (asked.page, size(asked)) {
+                (3, _) => Reply::status(502),
+                (_, None) => Reply::Whole(answer),
+                (_, Some(size)) => {
+                    let target = resized(asked, given(size)).parse().unwrap();
+                    Reply::Whole(legacy.answer(&asked.method, &target, &asked.headers, &asked.body))
+                }
+            })
+            .await;
+            let proxy = Proxy::start(&of_width(&upstream, 1)).await;
+            let received = ask(Version::Http1, &proxy, &Method::GET, &format!("{path}?limit=40")).await;
+            assert!(received.whole() == orders(200), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_has_begun_is_no_end_in_any_size() {
+    let upstream = Upstream::scripted(200, |asked, answer| match (asked.page, asked.attempt) {
+        (3, 1) => Reply::Cut(answer, Framing::Length),
+        (3, _) => Reply::status(502),
+        (4.., _) => Reply::status(404),
+        _ => Reply::Whole(answer),
+    })
+    .await;
+    let lines = "records = \"data\"\nwidth = 1\npage_size = { param = \"limit\", max = 1000 }\n\
+        pagination = { type = \"keyset\", key = \"id\", param = \"starting_after\", end = { status = 404 } }";
+    let proxy = Proxy::start(&collection(&upstream.url(), lines)).await;
+    let received = ask(Version::Http1, &proxy, &Method::GET, "/keyset/orders?limit=40").await;
+    assert!(received.cut(), "{:?}", received.broken);
+    assert_eq!(attempts(&upstream.asked()), [1, 1, 3]);
+}
+
+#[tokio::test]
+async fn after_a_short_outage_pages_grow_back() {
+    for path in BY_WHAT_CAME {
+        let failed = AtomicUsize::new(0);
+        // Sixteen times it fails: five sizes, three times each, and once at the last.
+        let upstream = Upstream::scripted(1000, move |asked, answer| {
+            let is_out = asked.page > 2 && failed.fetch_add(1, Ordering::Relaxed) < 16;
+            if is_out { Reply::status(502) } else { Reply::Whole(answer) }
+        })
+        .await;
+        let proxy = Proxy::start(&of_width(&upstream, 1).replace("attempts = 3", "attempts = 5")).await;
+        let received = ask(Version::Http1, &proxy, &Method::GET, &format!("{path}?limit=40")).await;
+        assert!(received.whole() == orders(1000), "{path}: {:?}", received.broken);
+        let asked = upstream.asked();
+        let mut sizes: Vec<_> = asked.iter().filter_map(size).collect();
+        // In large pages they would be 26, and in those of one record 920.
+        assert!(sizes.len() < 110, "{path}: {sizes:?}");
+        sizes.dedup();
+        assert_eq!(sizes, [40, 20, 10, 5, 2, 1, 2, 4, 8, 16, 32, 40], "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_has_said_when_to_come_again_is_not_asked_for_less() {
+    for (retry, status, headers, times) in [
+        ("attempts = 5, base = \"1ms\", cap = \"2s\"", 503, Some(("retry-after", "3600")), 1),
+        ("attempts = 5, base = \"1ms\", cap = \"2s\"", 500, Some(("retry-after", "3600")), 1),
+        ("attempts = 5, base = \"1ms\", cap = \"2s\"", 502, Some(("retry-after", "0")), 5),
+        ("attempts = 5, base = \"1ms\", cap = \"2s\"", 503, None, 5),
+        ("attempts = 1", 502, None, 1),
+    ] {
+        let upstream = Upstream::scripted(200, move |asked, page| match asked.page {
+            1 => Reply::Whole(page),
+            _ => Reply::Whole(answer(status, headers.as_slice(), "")),
+        })
+        .await;
+        let config = of_width(&upstream, 1).replace(RETRY, &format!("retry = {{ {retry} }}"));
+        let proxy = Proxy::start(&config).await;
+        let received = ask(Version::Http1, &proxy, &Method::GET, "/offset/orders?limit=40").await;
+        assert!(received.cut(), "{retry}, {status}: {:?}", received.broken);
+        assert_eq!(attempts(&upstream.asked()), [1, times], "{retry}, {status}");
     }
 }
