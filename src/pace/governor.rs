@@ -152,7 +152,7 @@ impl Governor {
         self.counts.unavailable += u64::from(status == StatusCode::SERVICE_UNAVAILABLE);
         let paced = self.paced(now);
         if let Some(left) = &budget.left {
-            self.spread.tell(now, left);
+            self.spread.tell(now, sent, left);
         }
         if status.is_success() || status.is_redirection() {
             self.finder.served(sent);

@@ -28,6 +28,8 @@ struct Window {
     remaining: u64,
     limit: u64,
     length: Duration,
+    /// How far off a reset was said to be at most: for us, and for the upstream when it said so.
+    farthest: (Duration, Duration),
     /// The earliest that was said: rounding makes the others later.
     reset: Duration,
     /// When it was said last.
@@ -64,8 +66,8 @@ pub(super) enum Allows {
 }
 
 impl Spread {
-    /// An answer said what is left.
-    pub(super) fn tell(&mut self, now: Duration, left: &Left) {
+    /// An answer to what was sent at `sent` said what is left.
+    pub(super) fn tell(&mut self, now: Duration, sent: Duration, left: &Left) {
         let Some(reset_in) = left.reset.or(left.window) else { return };
         // In a second rounded down to nothing there is still some of it.
         let reset_in = if reset_in.is_zero() { ROUNDED } else { reset_in };
@@ -73,17 +75,20 @@ impl Spread {
         let known = self.window;
         let limit = left.limit.unwrap_or(0).max(left.remaining).max(known.map_or(1, |window| window.limit.max(1)));
         let limit = left.limit.filter(|told| *told >= left.remaining && *told > 0).unwrap_or(limit);
-        let length = left.window.unwrap_or_else(|| known.map_or(reset_in, |window| window.length.max(reset_in)));
+        let (ours, theirs) = known.map_or((Duration::ZERO, Duration::ZERO), |window| window.farthest);
+        let farthest = (ours.max(reset_in), theirs.max(reset_in.saturating_add(now.saturating_sub(sent))));
+        let length = left.window.unwrap_or_else(|| likely(farthest, limit));
         let same = known.filter(|window| now < window.reset && reset < window.reset + ROUNDED + length / 20);
         self.window = Some(match (same, known) {
             (Some(window), _) => {
                 let reset = reset.min(window.reset);
-                Window { remaining: left.remaining, limit, length, reset, told: now, ..window }
+                Window { remaining: left.remaining, limit, length, farthest, reset, told: now, ..window }
             }
             (None, None) => Window {
                 remaining: left.remaining,
                 limit,
                 length,
+                farthest,
                 reset,
                 told: now,
                 began: Began::Before,
@@ -92,7 +97,16 @@ impl Spread {
             (None, Some(before)) => {
                 // At a reset of the whole, most of it is there.
                 let kind = if left.remaining < limit / 2 { Kind::Steady } else { before.kind };
-                Window { remaining: left.remaining, limit, length, reset, told: now, began: Began::Seen, kind }
+                Window {
+                    remaining: left.remaining,
+                    limit,
+                    length,
+                    farthest,
+                    reset,
+                    told: now,
+                    began: Began::Seen,
+                    kind,
+                }
             }
         });
     }
@@ -125,6 +139,13 @@ impl Spread {
             Allows::Any
         }
     }
+}
+
+/// The length of a window whose reset was so far off at most. Windows are whole seconds long; an instant in whole seconds is
+/// up to one more than that away, and the answer that said it may have been late by its way and by the distance of two requests.
+fn likely((ours, theirs): (Duration, Duration), limit: u64) -> Duration {
+    let whole = Duration::from_secs((theirs + theirs.div_f64(limit as f64)).as_secs());
+    ours.min(whole.max(ROUNDED))
 }
 
 impl Window {

@@ -21,6 +21,8 @@ enum Counting {
     Sliding { length: Duration, log: VecDeque<Duration> },
     /// A bucket that fills evenly.
     Bucket { length: Duration, burst: f64, tokens: f64, at: Duration },
+    /// The same, which says when there is one more where none is left, and else when it is full.
+    Helpful { each: Duration, burst: u32, full: Duration },
 }
 
 /// What an upstream says of its budget.
@@ -38,6 +40,8 @@ enum Says {
 enum Rounding {
     Up,
     Down,
+    /// An instant, as whole seconds of a clock that is so many milliseconds ahead of a second.
+    Epoch(u64),
 }
 
 #[derive(Clone, Debug)]
@@ -79,10 +83,25 @@ impl Server {
                 *tokens -= f64::from(u8::from(is_served));
                 (is_served, *tokens as u64, Duration::from_secs_f64((*burst - *tokens) / rate))
             }
+            Counting::Helpful { each, burst, full } => {
+                let free = (*each * *burst).saturating_sub(full.saturating_sub(now));
+                match free.checked_sub(*each) {
+                    None => (false, 0, *each - free),
+                    Some(left) => {
+                        *full = now.max(*full) + *each;
+                        let remaining = (left.as_nanos() / each.as_nanos()) as u64;
+                        (true, remaining, if remaining == 0 { each.saturating_sub(left) } else { *full - now })
+                    }
+                }
+            }
         };
         let whole = |rounding, wait: Duration| match rounding {
             Rounding::Up => Duration::from_secs(wait.as_secs_f64().ceil() as u64),
             Rounding::Down => Duration::from_secs(wait.as_secs()),
+            Rounding::Epoch(millis) => {
+                let clock = now + Duration::from_millis(millis);
+                Duration::from_secs((clock + wait).as_secs_f64().ceil() as u64) - clock
+            }
         };
         let left = |rounding| Left { remaining, reset: Some(whole(rounding, reset)), limit: Some(limit), window: None };
         let retry = Some(whole(Rounding::Up, reset)).filter(|_| !is_served);
@@ -263,6 +282,20 @@ fn a_rate_is_found_and_kept_however_it_is_counted_and_told() {
                 let (rate, refused) = twenty_a_second(&counting, *says, width, latency);
                 assert!(rate >= 19.1 && refused == 0.0, "{counting:?} {says:?} {millis} ms: {rate}/s, {refused}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_second_is_known_by_instants_in_whole_seconds() {
+    let bucket = |burst| Counting::Helpful { each: SECOND / 20, burst, full: Duration::ZERO };
+    for (counting, least) in
+        [(bucket(20), 19.0), (bucket(5), 19.0), (bucket(100), 19.0), (fixed(1000, 0), 9.0), (sliding(SECOND), 9.0)]
+    {
+        for (millis, ahead) in [(5, 0), (5, 700), (30, 10), (30, 300), (50, 990)] {
+            let says = Says::All(Rounding::Epoch(ahead));
+            let (rate, refused) = twenty_a_second(&counting, says, 6, Duration::from_millis(millis));
+            assert!(rate >= least && refused <= 0.001, "{counting:?} {says:?} {millis} ms: {rate}/s, {refused}");
         }
     }
 }
