@@ -26,7 +26,10 @@ pub(super) fn read(table: &Table<'_>) -> Pace {
     if let (Width::Fixed(width), Some(_), false) = (pace.width, table.get("width"), wrong)
         && width > pace.max_width
     {
-        let what = format!("the width of one crawl, {width}, is more than that of all crawls, {}", pace.max_width);
+        let what = format!(
+            "the width of one crawl, {width}, is more than that of all crawls, {}",
+            pace.max_width
+        );
         table.refuse_at::<()>("width", what, "lower width, or raise max_width");
     }
     pace
@@ -64,6 +67,9 @@ fn rate(node: &Node<'_>) -> Option<Rate> {
     };
     match period_of(period.trim()) {
         Some(Duration::ZERO) => node.refuse(format!("no time at all is no rate: {text:?}"), RATE),
+        Some(period) if period > value::LONGEST => {
+            node.refuse(format!("longer than a day: {text:?}"), "count the requests of a shorter time: \"1000/1d\"")
+        }
         Some(period) => Some(Rate { requests, period }),
         None => node.refuse(format!("not a time: {:?}", period.trim()), RATE),
     }

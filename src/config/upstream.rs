@@ -86,9 +86,9 @@ fn timeouts(node: &Node<'_>) -> Option<Timeouts> {
     let table = node.table(&keys::TIMEOUTS)?;
     let default = Timeouts::default();
     Some(Timeouts {
-        connect: table.or("connect", default.connect, value::duration),
-        head: table.or("head", default.head, value::duration),
-        idle: table.or("idle", default.idle, value::duration),
+        connect: table.or("connect", default.connect, value::wait),
+        head: table.or("head", default.head, value::wait),
+        idle: table.or("idle", default.idle, value::wait),
     })
 }
 
@@ -97,14 +97,14 @@ fn retry(node: &Node<'_>) -> Option<Retry> {
     let default = Retry::default();
     let retry = Retry {
         attempts: table.or("attempts", default.attempts, attempts),
-        base: table.or("base", default.base, value::duration),
-        cap: table.or("cap", default.cap, value::duration),
+        base: table.or("base", default.base, value::wait),
+        cap: table.or("cap", default.cap, value::wait),
         statuses: table.maybe("statuses", |node| node.each(status)).unwrap_or_default(),
         wait: table.maybe("wait", |node| {
             let table = node.table(&keys::WAIT)?;
             let path =
                 table.must("path", "name the number in the error's body: path = \"retry_after_ms\"", value::path);
-            let unit = table.must("unit", "say what the number counts: unit = \"1ms\" or \"1s\"", value::duration);
+            let unit = table.must("unit", "say what the number counts: unit = \"1ms\" or \"1s\"", value::wait);
             Some((path?, unit?))
         }),
     };

@@ -113,6 +113,19 @@ pub(super) fn header_value(node: &Node<'_>) -> Option<HeaderValue> {
     }
 }
 
+/// Longer than this nobody waits on purpose, and sums of times stay far from their end.
+pub(super) const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// As [`duration`], and no longer than a day.
+pub(super) fn wait(node: &Node<'_>) -> Option<Duration> {
+    let wait = duration(node)?;
+    if wait > LONGEST {
+        let what = format!("longer than a day: {:?}", node.text()?);
+        return node.refuse(what, "write a time up to \"1d\"");
+    }
+    Some(wait)
+}
+
 /// `"30s"`, `"200ms"`; never zero.
 pub(super) fn duration(node: &Node<'_>) -> Option<Duration> {
     let hint = "write a number and its unit: \"200ms\", \"30s\", \"5m\"";

@@ -163,7 +163,7 @@ impl Finder {
         let demanded = wait.unwrap_or_default();
         if let Some(refusal) = self.refusal.as_mut().filter(|refusal| sent <= refusal.last) {
             // Of those that were sent together another may say better how long it takes.
-            refusal.until = refusal.until.max(now + demanded);
+            refusal.until = refusal.until.max(now.saturating_add(demanded));
             refusal.demanded = refusal.demanded.max(demanded);
             return News::Known;
         }
@@ -177,7 +177,7 @@ impl Finder {
             _ => PAUSE.saturating_mul(1 << (times - 2).min(16)).min(self.pause),
         };
         let paced = self.refusal.map_or(paced, |refusal| refusal.paced);
-        let mut until = (now + pause).max(now + demanded);
+        let mut until = now.saturating_add(pause.max(demanded));
         if paced.is_none() && wait.is_none() {
             // Most count by the second: what was too much in less of it is allowed again when it is over.
             until = until.max(self.all.since + SHORTEST);

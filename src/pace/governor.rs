@@ -127,7 +127,7 @@ impl Governor {
         }
         let (hold_until, hold) = self.hold(now);
         let spacing = self.spacing(now);
-        let due = self.due.map_or(now, |due| due + spacing);
+        let due = self.due.map_or(now, |due| due.saturating_add(spacing));
         if now < hold_until.max(due) {
             return if hold_until >= due { Turn::At(hold_until, hold) } else { Turn::At(due, Hold::Rate) };
         }
@@ -175,7 +175,7 @@ impl Governor {
 
     /// The upstream asks to be left alone for so long.
     pub fn demanded(&mut self, now: Duration, wait: Duration) {
-        self.paused = self.paused.max(now + wait.min(self.cap));
+        self.paused = self.paused.max(now.saturating_add(wait.min(self.cap)));
     }
 
     /// No answer will come to what was sent at `sent`.

@@ -115,7 +115,7 @@ impl Spread {
     /// good for `cap`: whoever is to wait for longer shall hear from the upstream that it is so.
     pub(super) fn allows(&self, now: Duration, unanswered: usize, cap: Duration) -> Allows {
         match self.told(now, unanswered) {
-            Allows::From(at) => Allows::From(at.min(self.window.map_or(at, |window| window.told + cap))),
+            Allows::From(at) => Allows::From(at.min(self.window.map_or(at, |window| window.told.saturating_add(cap)))),
             Allows::Every(spacing) => Allows::Every(spacing.min(cap)),
             Allows::Any => Allows::Any,
         }

@@ -433,6 +433,24 @@ fn a_demanded_wait_holds_everybody_up_to_the_cap() {
 }
 
 #[test]
+fn times_without_end_are_no_overflow() {
+    let rate = Rate { requests: NonZeroU32::MIN, period: Duration::MAX };
+    let mut governor = Governor::new(&Pace { rate: Some(rate), ..wide(6) }, Duration::MAX);
+    for status in [200, 429, 429, 503] {
+        let mut governor = Governor::new(&wide(6), Duration::MAX);
+        let left = Left { remaining: 0, reset: Some(SECOND), limit: None, window: None };
+        let budget = Budget { wait: Some(Duration::MAX), left: Some(left) };
+        exchange(&mut governor, SECOND, 2 * SECOND, status, &budget);
+        governor.demanded(3 * SECOND, Duration::MAX);
+        governor.join(CrawlId(0));
+        assert_eq!(governor.turn(4 * SECOND), Turn::At(Duration::MAX, Hold::Demand), "{status}");
+    }
+    exchange(&mut governor, SECOND, SECOND, 200, &Budget::default());
+    governor.join(CrawlId(0));
+    assert_eq!(governor.turn(2 * SECOND), Turn::At(Duration::MAX, Hold::Rate));
+}
+
+#[test]
 fn a_budget_that_runs_low_is_spread_and_one_that_is_used_up_waited_for() {
     let told = |remaining| {
         let mut governor = Governor::new(&wide(6), 3600 * SECOND);

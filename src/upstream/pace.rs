@@ -336,7 +336,7 @@ impl Shared {
                 Turn::Now(ticket) => turns.extend(state.waiting.remove(&ticket)),
                 Turn::At(at, hold) => {
                     state.log(&self.origin, now, at, hold);
-                    break Some(self.started + at);
+                    break self.started.checked_add(at);
                 }
                 Turn::Idle => break None,
             }
