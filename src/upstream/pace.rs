@@ -17,8 +17,14 @@ use crate::pace::{Counts, CrawlId, Governor, Hold, Load, Pace, Ticket, Turn};
 /// What a governor has learned is kept so long after it was used last.
 const KEPT: Duration = Duration::from_secs(600);
 
-/// So many governors may be there before those that are not used are looked for.
+/// So many governors may be there before those that are not used are looked for, and so many more before the next search.
 const FEW: usize = 64;
+
+/// So many governors are kept at most, unless more are in use: whoever asks with ever new credentials must not fill the memory.
+const MOST: usize = 4096;
+
+/// When there are too many, so many places are made at once, so that not each newcomer has all of them searched.
+const PLACES: usize = MOST / 16;
 
 /// Waits up to this are not worth a line.
 const LONG: Duration = Duration::from_secs(1);
@@ -154,15 +160,7 @@ impl Governors {
             return Line { governor: Arc::clone(governor), crawl };
         }
         if known.governors.len() >= known.enough.max(FEW) {
-            let Known { governors, forgotten, .. } = &mut *known;
-            governors.retain(|_, governor| {
-                let is_kept = Arc::strong_count(governor) > 1 || governor.is_fresh();
-                if !is_kept {
-                    governor.standing().over().add_to(forgotten);
-                }
-                is_kept
-            });
-            known.enough = known.governors.len() * 2;
+            known.sweep();
         }
         let governor = Arc::new(Shared::new(key.0.clone(), upstream));
         known.governors.insert(key, Arc::clone(&governor));
@@ -171,6 +169,25 @@ impl Governors {
 
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.shared.governors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// Forgets the governors that were not used for long, and where there are still too many, those that were used longest ago.
+    fn sweep(&mut self) {
+        let unused = self.governors.iter().filter_map(|(key, governor)| Some((governor.unused_since()?, key.clone())));
+        let mut unused: Vec<_> = unused.collect();
+        unused.sort_unstable();
+        let old = unused.partition_point(|(since, _)| since.elapsed() >= KEPT);
+        let left = self.governors.len() - old;
+        let over = if left < MOST { 0 } else { left - (MOST - PLACES) };
+        for (_, key) in unused.into_iter().take(old + over) {
+            if let Some(governor) = self.governors.remove(&key) {
+                governor.standing().over().add_to(&mut self.forgotten);
+            }
+        }
+        let count = self.governors.len();
+        self.enough = (count * 2).min(MOST).max(count + FEW);
     }
 }
 
@@ -367,10 +384,13 @@ impl Shared {
         }
     }
 
-    /// Whether it still knows something that the next crawl must respect.
-    fn is_fresh(&self) -> bool {
+    /// When it was used last, unless somebody has it, or it knows of a wait that the next crawl must respect.
+    fn unused_since(self: &Arc<Self>) -> Option<Instant> {
+        if Arc::strong_count(self) > 1 {
+            return None;
+        }
         let state = self.lock();
-        state.used.elapsed() < KEPT || !state.governor.is_idle(self.now())
+        state.governor.is_idle(self.now()).then_some(state.used)
     }
 
     fn now(&self) -> Duration {
@@ -619,5 +639,51 @@ mod tests {
         drop(governors.line(&upstream, &key(FEW)));
         let in_flight: usize = governors.standing().iter().map(|standing| standing.load.in_flight).sum();
         assert_eq!((governors.standing().len(), in_flight), (2, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ever_new_credentials_push_out_those_that_were_used_longest_ago_and_none_that_is_in_use() {
+        let (governors, upstream) = (Governors::default(), upstream(1));
+        let key = |number: usize| vec![("authorization".to_owned(), number.to_string().into_bytes())];
+        let permit = governors.line(&upstream, &key(0)).permit().await;
+        let busy = governors.line(&upstream, &key(1));
+        let first = busy.permit().await;
+        let mut waits = pin!(busy.permit());
+        assert!(poll(waits.as_mut()).is_none());
+        answer(&governors.line(&upstream, &key(2)).permit().await, 429, &[("retry-after", "300")]);
+        for number in 3..MOST + 10 * PLACES {
+            answer(&governors.line(&upstream, &key(number)).permit().await, 200, &[]);
+            assert!(governors.lock().governors.len() <= MOST);
+            // Used again and again, it is never the one that was used longest ago.
+            drop(governors.line(&upstream, &key(3)));
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        let all = MOST + 10 * PLACES;
+        let of = |number: usize| {
+            let origin = upstream.url.origin().ascii_serialization();
+            (origin, governors.shared.hasher.hash_one(key(number).as_slice()))
+        };
+        let known = governors.lock();
+        let kept = (0..all).filter(|number| known.governors.contains_key(&of(*number))).collect::<Vec<_>>();
+        drop(known);
+        assert_eq!(kept[..4], [0, 1, 2, 3]);
+        assert!(kept[4] > 9 * PLACES && kept[4..].windows(2).all(|pair| pair[0] + 1 == pair[1]), "{}", kept[4]);
+        let standing = governors.by_origin().remove(0);
+        assert_eq!((standing.load.in_flight, standing.load.waiting), (2, 1));
+        assert_eq!((standing.load.counts.requests, standing.load.counts.too_many), (all as u64, 1));
+        drop((permit, first));
+        assert!(poll(waits).is_some(), "its governor is still the one that it waits at");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn governors_in_use_are_kept_however_many_they_are() {
+        let (governors, upstream) = (Governors::default(), upstream(1));
+        let key = |number: usize| vec![("cookie".to_owned(), number.to_string().into_bytes())];
+        let lines: Vec<_> = (0..MOST + FEW).map(|number| governors.line(&upstream, &key(number))).collect();
+        assert_eq!(governors.lock().governors.len(), MOST + FEW);
+        assert_eq!(governors.lock().enough, MOST + FEW, "and are not searched for each");
+        drop(lines);
+        drop(governors.line(&upstream, &key(MOST + FEW)));
+        assert_eq!(governors.lock().governors.len(), MOST - PLACES + 1);
     }
 }
