@@ -23,7 +23,7 @@ pub use queue::{CrawlId, Ticket};
 pub struct Pace {
     /// How many pages of one crawl are asked for at a time; default 6.
     pub width: Width,
-    /// How many pages of all crawls are asked for at a time at most; default 32.
+    /// How many pages of all crawls of one upstream and credential are asked for at a time at most; default 32.
     pub max_width: NonZeroU32,
     /// How many requests a time; none where only the upstream says it.
     pub rate: Option<Rate>,
