@@ -26,7 +26,10 @@ pub(super) fn read(table: &Table<'_>) -> Pace {
     if let (Width::Fixed(width), Some(_), false) = (pace.width, table.get("width"), wrong)
         && width > pace.max_width
     {
-        let what = format!("the width of one crawl, {width}, is more than that of all crawls of an upstream, {}", pace.max_width);
+        let what = format!(
+            "the width of one crawl, {width}, is more than that of all crawls of an upstream, {}",
+            pace.max_width
+        );
         table.refuse_at::<()>("width", what, "lower width, or raise max_width");
     }
     pace
