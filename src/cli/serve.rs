@@ -28,6 +28,9 @@ pub(super) struct Arguments {
     /// Where to listen; overrides the configuration [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// Where to answer /metrics and /healthz; overrides the configuration [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
 }
 
 pub(super) async fn run(arguments: Arguments) -> Exit {
@@ -40,6 +43,7 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
         }
     };
     config.listen = arguments.listen.unwrap_or(config.listen);
+    config.admin = arguments.admin.or(config.admin);
     let crawls = TaskTracker::new();
     let gateway = match Gateway::new(&config, crawls.clone()) {
         Ok(gateway) => gateway,
@@ -78,7 +82,7 @@ async fn bind(config: &Config) -> Result<(TcpListener, Option<TcpListener>), Str
     let listener = TcpListener::bind(config.listen).await;
     let listener = listener.map_err(|error| taken("`listen`, or --listen,", config.listen, error))?;
     let Some(address) = config.admin else { return Ok((listener, None)) };
-    let admin = TcpListener::bind(address).await.map_err(|error| taken("`admin`", address, error))?;
+    let admin = TcpListener::bind(address).await.map_err(|error| taken("`admin`, or --admin,", address, error))?;
     Ok((listener, Some(admin)))
 }
 

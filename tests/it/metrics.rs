@@ -18,9 +18,15 @@ type Samples = BTreeMap<String, f64>;
 async fn serve(upstream: &Upstream, lines: &str) -> (Process, SocketAddr) {
     let toml = format!("admin = \"127.0.0.1:0\"\n{}", collection(&upstream.url(), lines));
     let mut process = Process::serve(&toml).await;
+    let address = told(&mut process).await;
+    (process, address)
+}
+
+/// The operator's address, as it is told.
+async fn told(process: &mut Process) -> SocketAddr {
     let line = process.wait_for("metrics at ").await;
     let address = line.rsplit_once("http://").unwrap().1.trim().strip_suffix("/metrics").unwrap();
-    (process, address.parse().unwrap())
+    address.parse().unwrap()
 }
 
 async fn ask(admin: SocketAddr, path: &str) -> (StatusCode, String) {
@@ -171,6 +177,24 @@ async fn it_is_there_until_the_proxy_has_stopped() {
 }
 
 #[tokio::test]
+async fn the_address_of_the_arguments_needs_no_file_and_overrides_it() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let toml = format!("admin = \"{}\"\n{}", taken.local_addr().unwrap(), collection("http://127.0.0.1:1", ONE_PAGE));
+    std::fs::write(&file, toml).unwrap();
+    let sources =
+        [["--config".as_ref(), file.path().as_os_str()], ["--upstream", "http://127.0.0.1:1"].map(AsRef::as_ref)];
+    for source in sources {
+        let arguments = source.into_iter().chain(["--admin", "127.0.0.1:0"].map(AsRef::as_ref));
+        let mut process = Process::serve_with(arguments).await;
+        let admin = told(&mut process).await;
+        assert_eq!(ask(admin, "/healthz").await, (StatusCode::OK, "ok\n".to_owned()));
+        process.signal(rustix::process::Signal::TERM);
+        assert_eq!(process.end().await.1, Some(0));
+    }
+}
+
+#[tokio::test]
 async fn an_address_that_is_taken_is_told() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
@@ -181,6 +205,6 @@ async fn an_address_that_is_taken_is_told() {
     let output = run(["serve".as_ref(), "--config".as_ref(), file.path().as_os_str()]).await;
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains(&format!("error: can't listen on {address}: ")), "{said}");
-    assert!(said.ends_with("hint: set `admin` to a free address\n"), "{said}");
+    assert!(said.ends_with("hint: set `admin`, or --admin, to a free address\n"), "{said}");
     assert_eq!(output.status.code(), Some(2));
 }

@@ -96,8 +96,13 @@ impl Process {
     pub(super) async fn serve(toml: &str) -> Self {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&file, toml).unwrap();
+        Self::serve_with(["--config".as_ref(), file.path().as_os_str()]).await
+    }
+
+    /// Starts the binary with these arguments, and waits until it listens.
+    pub(super) async fn serve_with(arguments: impl IntoIterator<Item = &OsStr>) -> Self {
         let mut command = binary();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(file.path());
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
