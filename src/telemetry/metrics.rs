@@ -4,10 +4,10 @@ use std::fmt::Display;
 
 use super::exposition::{Exposition, Kind};
 use crate::crawl::Totals;
-use crate::upstream::Tally;
+use crate::upstream::Traffic;
 
 /// All of them, as Prometheus reads them.
-pub(super) fn metrics(crawls: &Totals, upstreams: &[Tally]) -> String {
+pub(super) fn metrics(crawls: &Totals, upstreams: &[Traffic]) -> String {
     let mut text = Exposition::default();
     tell_crawls(&mut text, crawls);
     tell_requests(&mut text, upstreams);
@@ -36,12 +36,12 @@ fn tell_crawls(text: &mut Exposition, crawls: &Totals) {
     text.family(Kind::Counter, "unpage_records_total", help).sample(&[], crawls.records);
 }
 
-fn tell_requests(text: &mut Exposition, upstreams: &[Tally]) {
+fn tell_requests(text: &mut Exposition, upstreams: &[Traffic]) {
     let help = "Requests for pages, the repeated ones included.";
     each(text, Kind::Counter, "unpage_upstream_requests_total", help, upstreams, |of| Some(of.load.counts.requests));
     let help = "Answers by which the upstream says that it is asked too much.";
     let mut answers = text.family(Kind::Counter, "unpage_upstream_answers_total", help);
-    for Tally { origin, load, .. } in upstreams {
+    for Traffic { origin, load, .. } in upstreams {
         answers.sample(&[("origin", origin), ("status", "429")], load.counts.too_many);
         answers.sample(&[("origin", origin), ("status", "503")], load.counts.unavailable);
     }
@@ -55,15 +55,15 @@ fn tell_requests(text: &mut Exposition, upstreams: &[Tally]) {
     each(text, Kind::Gauge, "unpage_upstream_rate", help, upstreams, |of| of.load.rate);
 }
 
-fn tell_waits(text: &mut Exposition, upstreams: &[Tally]) {
+fn tell_waits(text: &mut Exposition, upstreams: &[Traffic]) {
     let help = "Requests that wait, for their turn or to be sent again.";
-    let waiting = |of: &Tally| Some(of.load.waiting + of.backing_off);
+    let waiting = |of: &Traffic| Some(of.load.waiting + of.backing_off);
     each(text, Kind::Gauge, "unpage_upstream_waiting", help, upstreams, waiting);
     let help = "How long nobody may ask yet: a demanded wait, a budget that is used up, or a refusal; the longest of its credentials.";
-    let held = |of: &Tally| Some(of.load.held.as_secs_f64());
+    let held = |of: &Traffic| Some(of.load.held.as_secs_f64());
     each(text, Kind::Gauge, "unpage_upstream_held_seconds", help, upstreams, held);
     let help = "How long requests have waited, for their turn or to be sent again, added up as the waits end.";
-    let waited = |of: &Tally| Some(of.waited.as_secs_f64());
+    let waited = |of: &Traffic| Some(of.waited.as_secs_f64());
     each(text, Kind::Counter, "unpage_upstream_wait_seconds_total", help, upstreams, waited);
 }
 
@@ -73,8 +73,8 @@ fn each<T: Display>(
     kind: Kind,
     name: &'static str,
     help: &str,
-    upstreams: &[Tally],
-    value: impl Fn(&Tally) -> Option<T>,
+    upstreams: &[Traffic],
+    value: impl Fn(&Traffic) -> Option<T>,
 ) {
     let mut family = text.family(kind, name, help);
     for upstream in upstreams {
@@ -91,8 +91,8 @@ mod tests {
     use super::*;
     use crate::pace::{Counts, Load};
 
-    fn standing(origin: &str, rate: Option<f64>) -> Tally {
-        Tally {
+    fn standing(origin: &str, rate: Option<f64>) -> Traffic {
+        Traffic {
             origin: origin.to_owned(),
             load: Load {
                 limit: 6,

@@ -26,7 +26,7 @@ use crate::pagination::PageRequest;
 pub use body::{AnswerBody, DecodedBody};
 pub use connect::BadTrust;
 use pace::Line;
-pub use pace::{Governors, Permit, Release, Tally};
+pub use pace::{Governors, Permit, Release, Traffic};
 
 /// A body on its way to the upstream.
 pub type RequestBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;

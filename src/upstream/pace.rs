@@ -47,7 +47,7 @@ struct Registry {
 struct Known {
     governors: HashMap<(String, u64), Arc<Shared>>,
     /// What was counted with governors that are forgotten, by origin: whoever adds up their counts must not see them shrink.
-    forgotten: BTreeMap<String, Tally>,
+    forgotten: BTreeMap<String, Traffic>,
     /// How many there may be before the next search for unused ones.
     enough: usize,
 }
@@ -69,7 +69,7 @@ pub struct Release(Arc<Granted>);
 
 /// How things stand with one upstream and credential, or with one upstream.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tally {
+pub struct Traffic {
     /// The upstream's origin.
     pub origin: String,
     /// What is under way, waits for its turn and has been counted.
@@ -130,14 +130,14 @@ pub(super) struct BackOff {
 
 impl Governors {
     /// How things stand, for every upstream and credential that was asked lately.
-    pub fn standing(&self) -> Vec<Tally> {
+    pub fn standing(&self) -> Vec<Traffic> {
         let governors: Vec<_> = self.lock().governors.values().cloned().collect();
         governors.iter().map(|governor| governor.standing()).collect()
     }
 
     /// How things stand with each upstream that was ever asked, in the order of their origins: its credentials added up, those that
     /// are forgotten included.
-    pub fn by_origin(&self) -> Vec<Tally> {
+    pub fn by_origin(&self) -> Vec<Traffic> {
         let known = self.lock();
         let mut upstreams = known.forgotten.clone();
         let governors: Vec<_> = known.governors.values().cloned().collect();
@@ -206,7 +206,7 @@ impl Line {
     }
 }
 
-impl Tally {
+impl Traffic {
     /// What stays of it when its governor is gone: that which has been counted.
     fn over(self) -> Self {
         let load = Load { limit: 0, in_flight: 0, waiting: 0, rate: None, held: Duration::ZERO, ..self.load };
@@ -373,9 +373,9 @@ impl Shared {
         }
     }
 
-    fn standing(&self) -> Tally {
+    fn standing(&self) -> Traffic {
         let state = self.lock();
-        Tally {
+        Traffic {
             origin: self.origin.clone(),
             load: state.governor.load(self.now()),
             backing_off: state.backing_off,
@@ -591,7 +591,7 @@ mod tests {
         tokio::time::advance(KEPT).await;
         let counted = || {
             let upstreams = governors.by_origin();
-            let of = |standing: &Tally| {
+            let of = |standing: &Traffic| {
                 (standing.origin.clone(), standing.load.limit, standing.load.in_flight, standing.load.counts)
             };
             upstreams.iter().map(of).collect::<Vec<_>>()
