@@ -42,7 +42,8 @@ pub async fn run(setting: &Setting) -> anyhow::Result<(Vec<Figure>, Value)> {
         );
         let name = format!("peak RSS − window in MiB, width {width}, window {window} MiB, spool {spool}");
         figures.push(Figure::new(name, Goal::AtMost(BESIDE, 8.0), Spread::of(beside.clone()), note));
-        details.push(json!({ "width": width, "window": window, "spool": spool, "peak - window": beside, "s": seconds }));
+        details
+            .push(json!({ "width": width, "window": window, "spool": spool, "peak - window": beside, "s": seconds }));
     }
     Ok((figures, json!(details)))
 }
