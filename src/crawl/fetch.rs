@@ -95,6 +95,9 @@ pub(super) struct Attempts {
     counted: u32,
     free: Free,
     allowance: Allowance,
+    /// Retries of a page that may be too large. If it is, a smaller one takes its place, and they count for nothing: at large pages all
+    /// in flight fail at once, which is no storm, since it ends with them.
+    owed: u64,
 }
 
 /// What a page has once: an attempt that costs nothing, because the connection was closed before it was asked for.
@@ -110,7 +113,7 @@ impl Attempts {
     /// Those at another page of the crawl that has this allowance.
     pub(super) fn new(allowance: Allowance) -> Self {
         allowance.page();
-        Self { counted: 0, free: Free::Left, allowance }
+        Self { counted: 0, free: Free::Left, allowance, owed: 0 }
     }
 
     /// Whom to ask now.
@@ -142,10 +145,13 @@ impl Attempts {
         let overload = outcome.as_ref().map_or(Overload::No, |outcome| overload(policy, outcome, halvable));
         let decision = outcome.as_ref().map(|outcome| decide(policy, outcome, halvable, self.counted, fastrand::f64()));
         let (Some(outcome), Some(Decision::Again(after))) = (outcome, decision) else {
+            if overload == Overload::No {
+                self.allowance.count(std::mem::take(&mut self.owed));
+            }
             let came = tried.map(|answer| redacted(client, answer, request));
             return Some(Settled { came: came.map_err(|trouble| failed(client, &trouble, request)), overload });
         };
-        if let Err(spent) = self.allowance.again(&outcome) {
+        if let Err(spent) = self.again(&outcome, overload) {
             return Some(Settled { came: too_often(client, spent, tried, request), overload: Overload::No });
         }
         let wait = client.back_off(after);
@@ -153,6 +159,19 @@ impl Attempts {
         drop(tried);
         wait.await;
         None
+    }
+}
+
+impl Attempts {
+    /// Another attempt is to be made, after this.
+    fn again(&mut self, outcome: &Outcome, overload: Overload) -> Result<(), Spent> {
+        match overload {
+            Overload::No => self.allowance.again(outcome),
+            Overload::Likely => {
+                self.owed += 1;
+                self.allowance.left()
+            }
+        }
     }
 }
 
@@ -391,6 +410,25 @@ mod tests {
             if let Some(settled) = attempts.settle(&client, &request, trouble(), halvable).await {
                 return (asked, settled.overload);
             }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_retries_of_pages_that_are_too_large_count_for_nothing() {
+        let url = Url::parse("http://a/").unwrap();
+        let client = Client::new(Arc::new(Upstream::at(url.clone())), &crate::upstream::Governors::default()).unwrap();
+        let request = PageRequest { method: http::Method::GET, url, headers: HeaderMap::new(), body: None };
+        for (last, is_spent) in [(StatusCode::BAD_GATEWAY, false), (StatusCode::NOT_FOUND, true)] {
+            let allowance = Allowance::new(&client.upstream().retry);
+            // Six pages take two retries each, where ten are allowed and one for five pages.
+            for _ in 0..6 {
+                let mut attempts = Attempts::new(allowance.clone());
+                for status in [StatusCode::BAD_GATEWAY; 2] {
+                    assert!(attempts.settle(&client, &request, refused(status), Halvable::Yes).await.is_none());
+                }
+                assert!(attempts.settle(&client, &request, refused(last), Halvable::Yes).await.is_some());
+            }
+            assert_eq!(allowance.left().is_err(), is_spent, "{last}");
         }
     }
 

@@ -152,13 +152,20 @@ impl Allowance {
         if outcome.is_appointment() {
             return Ok(());
         }
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let Counts { pages, retries } = *counts;
-        if retries >= self.least + pages / SHARE {
-            return Err(Spent { pages, retries });
-        }
-        counts.retries += 1;
+        self.left()?;
+        self.count(1);
         Ok(())
+    }
+
+    /// Whether anything is left of it.
+    pub fn left(&self) -> Result<(), Spent> {
+        let Counts { pages, retries } = *self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if retries >= self.least + pages / SHARE { Err(Spent { pages, retries }) } else { Ok(()) }
+    }
+
+    /// So many retries were none of a page that was too large.
+    pub fn count(&self, retries: u64) {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).retries += retries;
     }
 }
 

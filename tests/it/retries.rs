@@ -330,7 +330,7 @@ async fn an_upstream_that_fails_at_large_pages_is_asked_for_smaller_ones() {
     for path in BY_WHAT_CAME {
         for width in [1, 2, 6] {
             // From the third page on it can't bear more than 12 records at a time.
-            let upstream = Upstream::scripted(200, move |asked, answer| match held_in(&answer) {
+            let upstream = Upstream::scripted(1000, move |asked, answer| match held_in(&answer) {
                 records if records > 12 && asked.page > 2 => Reply::status(500),
                 _ => Reply::Whole(answer),
             })
@@ -338,7 +338,7 @@ async fn an_upstream_that_fails_at_large_pages_is_asked_for_smaller_ones() {
             let proxy = Proxy::start(&of_width(&upstream, width)).await;
             let received = ask(Version::Http1, &proxy, &Method::GET, &format!("{path}?limit=40")).await;
             assert!(received.broken.is_none(), "{path}: {:?} after {} bytes", received.broken, received.body.len());
-            assert!(received.whole() == orders(200), "{path}");
+            assert!(received.whole() == orders(1000), "{path}");
             let sizes: std::collections::BTreeSet<_> = upstream.asked().iter().filter_map(size).collect();
             assert_eq!(sizes, [10, 20, 40].into(), "{path}");
         }

@@ -127,12 +127,12 @@ impl Follow {
 
     /// The request with another number of records, where the next address follows from what came and not from what was asked for.
     fn in_size(&self, request: &PageRequest, size: u64) -> Option<PageRequest> {
-        let by_what_came = match &self.pagination.style {
-            // With an overlap, a small page may hold nothing but the record that its key names.
+        // A small page with an overlap may hold nothing but the record that its key names.
+        let by_what_came = matches!(
+            &self.pagination.style,
             Style::Offset { step: Advance::Returned, template: None, .. }
-            | Style::Keyset { overlap: Overlap::None, .. } => true,
-            _ => false,
-        };
+                | Style::Keyset { overlap: Overlap::None, .. }
+        );
         let param: &Param = self.pagination.page_size.as_ref()?.param.as_ref()?;
         if !by_what_came || self.pagination.end == End::ShortPage {
             return None;
