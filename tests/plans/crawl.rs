@@ -333,8 +333,9 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
                 let refused = self.plan.refused(id, *status, headers, page.body.as_bytes());
                 // Nothing came of it, so that its place may be asked for again.
                 self.asked.remove(&page.identity);
-                let is_smaller =
-                    refused.is_err() && status.is_server_error() && self.plan.gave_up(id, Overload::Likely);
+                let is_smaller = refused.is_err()
+                    && matches!(status.as_u16(), 500 | 502 | 504)
+                    && self.plan.gave_up(id, Overload::Likely);
                 if is_smaller { Vec::new() } else { refused.map(|()| Vec::new())? }
             }
         };

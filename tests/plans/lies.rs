@@ -406,7 +406,7 @@ fn a_page_that_fails_ahead_breaks_the_crawl_when_its_turn_comes() {
                 let at = query_value(&request.url, "page").or(query_value(&request.url, "offset")).unwrap();
                 if at == "20" || at == "4" {
                     failures.set(failures.get() + 1);
-                    return refusal(request, 500);
+                    return refusal(request, 503);
                 }
                 server.answer(request)
             });

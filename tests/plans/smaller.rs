@@ -68,7 +68,7 @@ fn records_in(answer: &Answer) -> u64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_fails_at_large_pages_is_whole_or_says_so(
