@@ -153,10 +153,8 @@ impl Reading {
         let mut attempts = Attempts::new(self.allowance.clone());
         loop {
             let tried = self.attempt(&attempts.door(&self.client)).await;
-            if !matches!(tried, Ok(Answer::Page(_)) | Err(Trouble::Transport(Error::Stale(..))))
-                && !self.turn.is_cancelled()
-            {
-                // It may not be there at all: only the page whose turn it is is worth another attempt.
+            if may_not_be_there(&tried) && !self.turn.is_cancelled() {
+                // Only the page whose turn it is is worth another attempt.
                 self.slot.leave(Event::Stumbled).await;
                 self.turn.cancelled().await;
             }
@@ -234,6 +232,17 @@ impl Reading {
             self.slot.leave(Event::Kept(read)).await;
         }
         Ok(())
+    }
+}
+
+/// Whether a page that was asked for ahead may lie past the end. One that the upstream has no time for now is there as others are.
+fn may_not_be_there(tried: &Result<Answer<Page>, Trouble>) -> bool {
+    match tried {
+        Ok(Answer::Page(_)) | Err(Trouble::Transport(Error::Stale(..))) => false,
+        Ok(Answer::Refused(head, _)) => {
+            !matches!(head.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+        }
+        Err(_) => true,
     }
 }
 
