@@ -9,10 +9,11 @@ use super::Exit;
 use super::progress::Progress;
 use super::serve::stopped;
 use super::target::Target;
-use crate::batch::Batch;
-use crate::response::HoldBack;
-use crate::snapshot::{Failure, Next, Reader, Verdict};
+use crate::snapshot::{self, Failure, Next, Reader, Verdict};
 use crate::telemetry;
+
+/// How many bytes of records may wait for the output.
+const WINDOW: u64 = 1 << 20;
 
 /// What `--help` ends with: scripts act on the code.
 const EXIT_CODES: &str = "Exit codes: 0 complete; 1 the output can't be written; 2 wrong arguments; 3 the first page was refused or is no page; \
@@ -74,8 +75,9 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
         }
     };
     let mut progress = Progress::new(opened.total());
-    let (reader, rest) = opened.start();
-    let crawling = tokio::spawn(rest);
+    let (writer, log) = snapshot::unkept(WINDOW);
+    let reader = log.reader(0, None).expect("a log keeps what its first reader has not read");
+    let crawling = tokio::spawn(opened.run(writer));
     let ended = tokio::select! {
         ended = copy(reader, &mut output, arguments.max_records, &mut progress) => ended,
         () = stopped() => Ended::Interrupted,
@@ -91,46 +93,36 @@ async fn copy(
     max_records: Option<u64>,
     progress: &mut Progress,
 ) -> Ended {
-    let mut hold = HoldBack::default();
     loop {
-        let written = match reader.next().await {
-            Ok(Next::Batch(batch)) => {
-                let left = max_records.map_or(u64::MAX, |most| most - progress.records());
-                let capped = batch.records() > left;
-                let batch = batch.take(left);
-                let pieces = hold.push(&batch);
-                let written = write(output, &pieces, &batch, progress).await;
-                match written {
-                    Ok(()) if capped => {
-                        let last = write(output, &[hold.finish()], &Batch::default(), progress).await;
-                        return last.map_or_else(Ended::Unwritable, |()| Ended::Capped(progress.records()));
-                    }
-                    written => written,
-                }
-            }
-            Ok(Next::Complete(verdict)) => {
-                let last = write(output, &[hold.finish()], &Batch::default(), progress).await;
-                return last.map_or_else(Ended::Unwritable, |()| Ended::Complete(verdict));
-            }
+        let bytes = match reader.next().await {
+            Ok(Next::Bytes(bytes)) => bytes,
+            Ok(Next::Complete(verdict)) => return Ended::Complete(verdict),
+            Ok(Next::Stop) => return Ended::Interrupted,
             Err(failure) => return Ended::Broken((*failure).clone()),
         };
-        if let Err(error) = written {
+        let left = max_records.map_or(u64::MAX, |most| most - progress.records());
+        // Of a record that isn't wanted, the first byte tells that there is more.
+        let wanted = lines(&bytes, left);
+        if let Err(error) = write(output, &bytes[..wanted], progress).await {
             return Ended::Unwritable(error);
+        }
+        if wanted < bytes.len() {
+            return Ended::Capped(progress.records());
         }
     }
 }
 
-async fn write(
-    output: &mut (impl AsyncWrite + Unpin),
-    pieces: &[bytes::Bytes],
-    batch: &Batch,
-    progress: &mut Progress,
-) -> io::Result<()> {
-    for piece in pieces {
-        output.write_all(piece).await?;
-    }
+/// How many of the bytes stand before the end of the line with this number, its newline included.
+fn lines(bytes: &[u8], most: u64) -> usize {
+    let Some(before_last) = most.checked_sub(1) else { return 0 };
+    let newline = usize::try_from(before_last).ok().and_then(|nth| memchr::memchr_iter(b'\n', bytes).nth(nth));
+    newline.map_or(bytes.len(), |at| at + 1)
+}
+
+async fn write(output: &mut (impl AsyncWrite + Unpin), bytes: &[u8], progress: &mut Progress) -> io::Result<()> {
+    output.write_all(bytes).await?;
     output.flush().await?;
-    progress.add(batch.records(), batch.lines().len() as u64);
+    progress.add(memchr::memchr_iter(b'\n', bytes).count() as u64, bytes.len() as u64);
     Ok(())
 }
 

@@ -25,7 +25,7 @@ use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::{self, PageId, PartId, Plan, Proof, Step};
 use crate::pagination::split::Shape;
 use crate::pagination::{PageRequest, Pagination, Style, Wrong};
-use crate::snapshot::{self, Failure, NoReader, Reader, Seal, Verdict, Writer};
+use crate::snapshot::{Failure, Fault, Refused, Seal, Verdict, Writer};
 use crate::upstream::Client;
 use arriving::Event;
 use counted::{Counted, End};
@@ -34,9 +34,6 @@ use fetch::GivenUp;
 use flight::Flight;
 use outbox::Outbox;
 use spool::Room;
-
-/// How many bytes of records may wait for their reader.
-const WINDOW: usize = 1 << 20;
 
 /// How long the first page may take to become whole once it has a record: most do, and of a page that turns out to be none a
 /// status says more than a broken stream. Nobody sees such a delay.
@@ -138,13 +135,8 @@ impl Opened {
         self.plan.total().or_else(first)
     }
 
-    /// Starts a snapshot and gives its reader and the rest of the crawl, which must be run for the reader to get anything.
-    pub fn start(self) -> (Reader, impl Future<Output = ()> + Send) {
-        let (writer, reader) = snapshot::log(WINDOW);
-        (reader, self.run(writer))
-    }
-
-    async fn run(mut self, mut writer: Writer) {
+    /// Writes the records to a log, to its seal.
+    pub async fn run(mut self, mut writer: Writer) {
         let started = tokio::time::Instant::now();
         let abandoned = writer.abandoned();
         let ended = tokio::select! {
@@ -386,9 +378,15 @@ enum Ended {
     Broken(Failure),
 }
 
-impl From<NoReader> for Ended {
-    fn from(_: NoReader) -> Self {
-        Self::Abandoned
+impl From<Refused> for Ended {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::NoReader => Self::Abandoned,
+            Refused::Changed => {
+                let hint = "ask again, for a snapshot of its own";
+                Self::Broken(Failure::new(Fault::Upstream, refused.to_string(), hint))
+            }
+        }
     }
 }
 

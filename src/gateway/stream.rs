@@ -18,9 +18,13 @@ use crate::pagination::request::RequestBody;
 use crate::pagination::{Order, PageRequest, Pagination, Style};
 use crate::request::MediaType;
 use crate::response::{self, Body, BoxError, StreamBody};
+use crate::snapshot;
 
 /// The largest request body that is repeated with every page.
 const MAX_REQUEST_BODY: usize = 1 << 20;
+
+/// How many bytes of records may wait for their reader.
+const WINDOW: u64 = 1 << 20;
 
 /// How long a request body that is repeated may take to come.
 const BODY_LIMIT: Duration = Duration::from_secs(30);
@@ -80,8 +84,9 @@ where
             forward::answer(route, head, Full::new(body), format_param).await
         }
         Ok(opened) => {
-            let (reader, rest) = opened.start();
-            tasks.spawn(rest);
+            let (writer, log) = snapshot::unkept(WINDOW);
+            let reader = log.reader(0, None).expect("a log keeps what its first reader has not read");
+            tasks.spawn(opened.run(writer));
             success(media_type, applied, Body::new(StreamBody::new(reader)))
         }
         Err(failure) => problem::failed(&failure),

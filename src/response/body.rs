@@ -5,7 +5,6 @@
 //! follows a short wait. hyper then drops an HTTP/1.1 connection without the last chunk and resets an HTTP/2 stream with
 //! INTERNAL_ERROR, and no client takes either for a whole answer.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -17,7 +16,6 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::Sleep;
 
-use super::ending::HoldBack;
 use crate::snapshot::{Failure, Next, Reader};
 
 /// Any error that a body can end with.
@@ -33,8 +31,6 @@ const FLUSH: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct StreamBody {
     reader: Reader,
-    hold: HoldBack,
-    ready: VecDeque<Bytes>,
     state: State,
 }
 
@@ -49,7 +45,7 @@ enum State {
 impl StreamBody {
     /// The body that this reader fills.
     pub fn new(reader: Reader) -> Self {
-        Self { reader, hold: HoldBack::default(), ready: VecDeque::new(), state: State::Open }
+        Self { reader, state: State::Open }
     }
 }
 
@@ -60,19 +56,11 @@ impl http_body::Body for StreamBody {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         loop {
-            if let Some(bytes) = this.ready.pop_front() {
-                return Poll::Ready(Some(Ok(Frame::data(bytes))));
-            }
             match &mut this.state {
                 State::Open => match ready!(this.reader.poll_next(context)) {
-                    Ok(Next::Batch(batch)) => {
-                        this.ready.extend(this.hold.push(&batch).into_iter().filter(|bytes| !bytes.is_empty()));
-                    }
+                    Ok(Next::Bytes(bytes)) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
                     // Open ⇒ Complete: the only way to `None`
-                    Ok(Next::Complete(_)) => {
-                        this.ready.extend(Some(this.hold.finish()).filter(|bytes| !bytes.is_empty()));
-                        this.state = State::Complete;
-                    }
+                    Ok(Next::Complete(_) | Next::Stop) => this.state = State::Complete,
                     // Open ⇒ Flushing
                     Err(failure) => {
                         this.state = State::Flushing(Box::pin(tokio::time::sleep(FLUSH)), failure);

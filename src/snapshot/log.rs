@@ -1,17 +1,19 @@
-//! The log itself: one writer, one reader, and between them a window of bounded bytes in memory.
+//! The log itself: one writer, and readers that may start at any byte of it.
 //!
 //! ```text
-//!   Open ── append ──▶ Open            (waits while the window is full)
+//!   Open ── append ──▶ Open            (waits where there is no room)
 //!   Open ── seal ────▶ Sealed          (the only way to a clean end)
 //!   Open ── drop ────▶ Sealed(Failed)  (a dead crawl can't look finished)
 //! ```
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use bytes::Bytes;
+use serde_json::value::RawValue;
 
+use super::hold::may_leave;
 use super::seal::{Failure, Fault, Seal, Verdict};
 use crate::batch::Batch;
 
@@ -21,69 +23,140 @@ pub struct Writer {
     shared: Arc<Shared>,
 }
 
-/// A response's end.
-#[derive(Debug)]
-pub struct Reader {
+/// A log, for whoever wants to read it: clones are the same.
+#[derive(Clone, Debug)]
+pub struct Log {
     shared: Arc<Shared>,
 }
 
-/// Nobody reads any more.
+/// A response's end: the log from one byte on, to its end or another byte.
+#[derive(Debug)]
+pub struct Reader {
+    shared: Arc<Shared>,
+    id: u64,
+    position: u64,
+    end: Option<u64>,
+}
+
+/// What a reader finds.
+#[derive(Clone, Debug)]
+pub enum Next {
+    /// More bytes, cut anywhere.
+    Bytes(Bytes),
+    /// The byte at which the reader was to stop.
+    Stop,
+    /// The end of the log, proven.
+    Complete(Verdict),
+}
+
+/// How far a log has come.
+#[derive(Clone, Debug)]
+pub struct Extent {
+    /// How many bytes readers may have by now; all of them once it is complete.
+    pub visible: u64,
+    /// How many bytes were written.
+    pub bytes: u64,
+    /// How many records were written.
+    pub records: u64,
+    /// The first byte that can still be read.
+    pub from: u64,
+    /// How many readers there are.
+    pub readers: usize,
+    /// How it ended, if it has.
+    pub seal: Option<Seal>,
+}
+
+/// Why a log can't be written to any more.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Refused {
+    /// Nobody reads, and nobody has for a while.
+    #[error("the last reader left")]
+    NoReader,
+    /// What was written now is not what had been written at this place before the crawl was interrupted.
+    #[error("the page that was under way when the crawl was interrupted has changed since")]
+    Changed,
+}
+
+/// These bytes are gone: there was no room to keep them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the last reader left")]
-pub struct NoReader;
+#[error("byte {at} is no longer kept; the first that is is {from}")]
+pub struct Gone {
+    pub at: u64,
+    pub from: u64,
+}
 
 #[derive(Debug)]
 struct Shared {
-    room: usize,
-    abandoned: CancellationToken,
+    linger: Duration,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    batches: VecDeque<Batch>,
-    bytes: usize,
+    /// Each batch's first byte, and its bytes.
+    batches: Vec<(u64, Bytes)>,
+    bytes: u64,
+    records: u64,
+    visible: u64,
     seal: Option<Seal>,
-    reader: Option<Waker>,
+    readers: usize,
+    next_reader: u64,
+    waiting: Vec<(u64, Waker)>,
     writer: Option<Waker>,
 }
 
-/// A new log whose window holds `room` bytes; a single larger batch passes on its own.
-pub fn log(room: usize) -> (Writer, Reader) {
-    let shared = Arc::new(Shared { room, abandoned: CancellationToken::new(), state: Mutex::default() });
-    (Writer { shared: Arc::clone(&shared) }, Reader { shared })
-}
-
 impl Writer {
-    /// Appends a batch. Who has waited for [`Writer::poll_room`] keeps the window; one batch more than it holds is taken in any case.
-    pub fn append(&mut self, batch: Batch) {
-        let mut state = self.shared.lock();
-        state.bytes += batch.lines().len();
-        state.batches.push_back(batch);
-        wake(state.reader.take());
+    /// A new log in memory, whose crawl goes on for `linger` when nobody reads.
+    pub(super) fn new(linger: Duration) -> (Self, Log) {
+        let shared = Arc::new(Shared { linger, state: Mutex::default() });
+        (Self { shared: Arc::clone(&shared) }, Log { shared })
     }
 
-    /// Resolves when the last reader has left; independent of the writer, so that it can be awaited beside its work.
+    /// Appends a batch. Who has waited for [`Writer::poll_room`] keeps the bounds of what is kept; one batch more is taken in any case.
+    pub fn append(&mut self, batch: Batch) {
+        if batch.is_empty() {
+            return;
+        }
+        let mut state = self.shared.lock();
+        state.visible = state.bytes + may_leave(&batch) as u64;
+        let at = state.bytes;
+        state.bytes += batch.lines().len() as u64;
+        state.records += batch.records();
+        state.batches.push((at, batch.lines().clone()));
+        wake(state);
+    }
+
+    /// Everything of a page has been appended: notes what the crawl needs to go on behind it after an interruption.
+    pub fn note(&mut self, _page: &RawValue) {}
+
+    /// Whether there is room for a batch.
+    pub fn poll_room(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Refused>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Resolves when nobody has read for the time that the crawl lingers; independent of the writer, so that it can be awaited beside
+    /// its work.
     pub fn abandoned(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.shared.abandoned.clone().cancelled_owned()
+        let shared = Arc::clone(&self.shared);
+        async move {
+            loop {
+                std::future::poll_fn(|context| {
+                    let mut state = shared.lock();
+                    state.writer = Some(context.waker().clone());
+                    if state.readers == 0 { Poll::Ready(()) } else { Poll::Pending }
+                })
+                .await;
+                tokio::time::sleep(shared.linger).await;
+                if shared.lock().readers == 0 {
+                    return;
+                }
+            }
+        }
     }
 
     /// Ends the log.
     pub fn seal(self, seal: Seal) {
         self.shared.seal(seal);
-    }
-
-    /// Whether there is room for a batch.
-    pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<Result<(), NoReader>> {
-        let mut state = self.shared.lock();
-        if self.shared.abandoned.is_cancelled() {
-            return Poll::Ready(Err(NoReader));
-        }
-        if state.bytes == 0 || state.bytes < self.shared.room {
-            return Poll::Ready(Ok(()));
-        }
-        state.writer = Some(context.waker().clone());
-        Poll::Pending
     }
 }
 
@@ -94,44 +167,86 @@ impl Drop for Writer {
     }
 }
 
+impl Log {
+    /// A reader from the byte `at` on, which stops before the byte `end` where there is one.
+    pub fn reader(&self, at: u64, end: Option<u64>) -> Result<Reader, Gone> {
+        let mut state = self.shared.lock();
+        state.readers += 1;
+        let id = state.next_reader;
+        state.next_reader += 1;
+        Ok(Reader { shared: Arc::clone(&self.shared), id, position: at, end })
+    }
+
+    /// How far it has come.
+    pub fn extent(&self) -> Extent {
+        let state = self.shared.lock();
+        let State { visible, bytes, records, readers, .. } = *state;
+        Extent { visible, bytes, records, from: 0, readers, seal: state.seal.clone() }
+    }
+}
+
 impl Reader {
-    /// The next batch; the verdict only after the log was sealed as complete.
+    /// The byte that it stands before.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The next bytes; the verdict only after the log was sealed as complete.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Next, Arc<Failure>>> {
         let mut state = self.shared.lock();
-        if let Some(batch) = state.batches.pop_front() {
-            state.bytes -= batch.lines().len();
-            wake(state.writer.take());
-            return Poll::Ready(Ok(Next::Batch(batch)));
+        if self.end.is_some_and(|end| self.position >= end) {
+            return Poll::Ready(Ok(Next::Stop));
+        }
+        let end = state.visible.min(self.end.unwrap_or(u64::MAX));
+        if self.position < end {
+            let at = state.batches.partition_point(|(at, _)| *at <= self.position) - 1;
+            let (start, batch) = &state.batches[at];
+            let cut = |byte: u64| usize::try_from(byte - start).unwrap_or(usize::MAX).min(batch.len());
+            let bytes = batch.slice(cut(self.position)..cut(end));
+            self.position += bytes.len() as u64;
+            return Poll::Ready(Ok(Next::Bytes(bytes)));
         }
         match &state.seal {
             Some(Seal::Complete(verdict)) => Poll::Ready(Ok(Next::Complete(verdict.clone()))),
             Some(Seal::Failed(failure)) => Poll::Ready(Err(Arc::clone(failure))),
             None => {
-                state.reader = Some(context.waker().clone());
+                let id = self.id;
+                state.waiting.retain(|(reader, _)| *reader != id);
+                state.waiting.push((id, context.waker().clone()));
                 Poll::Pending
             }
         }
     }
 
-    /// The next batch, as a future.
+    /// The next bytes, as a future.
     pub async fn next(&mut self) -> Result<Next, Arc<Failure>> {
         std::future::poll_fn(|context| self.poll_next(context)).await
     }
-}
 
-/// What a reader finds.
-#[derive(Clone, Debug)]
-pub enum Next {
-    /// More records.
-    Batch(Batch),
-    /// The end, proven.
-    Complete(Verdict),
+    /// Resolves with how far the log has come when the reader's byte can be read, or never will be.
+    pub async fn reached(&mut self) -> Extent {
+        std::future::poll_fn(|context| {
+            let mut state = self.shared.lock();
+            if state.visible <= self.position && state.seal.is_none() {
+                state.waiting.push((self.id, context.waker().clone()));
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        })
+        .await;
+        Log { shared: Arc::clone(&self.shared) }.extent()
+    }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.shared.abandoned.cancel();
-        wake(self.shared.lock().writer.take());
+        let mut state = self.shared.lock();
+        state.readers -= 1;
+        let writer = state.writer.take();
+        drop(state);
+        if let Some(waker) = writer {
+            waker.wake();
+        }
     }
 }
 
@@ -139,8 +254,11 @@ impl Shared {
     fn seal(&self, seal: Seal) {
         let mut state = self.lock();
         if state.seal.is_none() {
+            if matches!(seal, Seal::Complete(_)) {
+                state.visible = state.bytes;
+            }
             state.seal = Some(seal);
-            wake(state.reader.take());
+            wake(state);
         }
     }
 
@@ -150,70 +268,59 @@ impl Shared {
     }
 }
 
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
-    }
+fn wake(mut state: MutexGuard<'_, State>) {
+    let waiting = std::mem::take(&mut state.waiting);
+    drop(state);
+    waiting.into_iter().for_each(|(_, waker)| waker.wake());
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
     fn batch(text: &'static str) -> Batch {
         Batch::new(Bytes::from_static(text.as_bytes()), text.lines().count() as u64)
     }
 
-    async fn room(writer: &Writer) -> Result<(), NoReader> {
-        std::future::poll_fn(|context| writer.poll_room(context)).await
-    }
-
     fn verdict() -> Verdict {
-        Verdict { records: 1, pages: 1, proof: "no next address".to_owned() }
+        Verdict { records: 3, pages: 1, proof: "no next address".to_owned() }
     }
 
     #[tokio::test]
-    async fn what_is_written_is_read_and_then_the_verdict() {
-        let (mut writer, mut reader) = log(1024);
+    async fn readers_start_anywhere_and_end_with_the_verdict() {
+        let (mut writer, log) = Writer::new(Duration::ZERO);
+        let mut readers: Vec<_> = (0..6).map(|at| (at, log.reader(at, None).unwrap())).collect();
         writer.append(batch("1\n2\n"));
         writer.append(batch("3\n"));
         writer.seal(Seal::Complete(verdict()));
-        let mut lines = Vec::new();
-        let end = loop {
-            match reader.next().await.unwrap() {
-                Next::Batch(batch) => lines.extend_from_slice(batch.lines()),
-                Next::Complete(verdict) => break verdict,
-            }
-        };
-        assert_eq!((lines.as_slice(), end), (&b"1\n2\n3\n"[..], verdict()));
+        for (at, reader) in &mut readers {
+            let mut read = Vec::new();
+            let end = loop {
+                match reader.next().await.unwrap() {
+                    Next::Bytes(bytes) => read.extend_from_slice(&bytes),
+                    Next::Complete(verdict) => break verdict,
+                    Next::Stop => panic!("no end was given"),
+                }
+            };
+            let from = usize::try_from(*at).unwrap();
+            assert_eq!((read.as_slice(), end), (&b"1\n2\n3\n"[from..], verdict()));
+        }
     }
 
     #[tokio::test]
     async fn a_dropped_writer_is_a_failure_and_never_an_end() {
-        let (mut writer, mut reader) = log(1024);
-        writer.append(batch("1\n"));
+        let (mut writer, log) = Writer::new(Duration::ZERO);
+        let mut reader = log.reader(0, None).unwrap();
+        writer.append(batch("[1]\n"));
         drop(writer);
-        assert!(matches!(reader.next().await, Ok(Next::Batch(_))));
+        assert!(matches!(reader.next().await, Ok(Next::Bytes(bytes)) if bytes == "[1"));
         assert_eq!(reader.next().await.unwrap_err().fault, Fault::Stopped);
     }
 
     #[tokio::test]
-    async fn a_full_window_holds_the_writer_back() {
-        let (mut writer, mut reader) = log(4);
-        writer.append(batch("100\n"));
-        let mut blocked = Box::pin(room(&writer));
-        assert!(futures_util::poll!(blocked.as_mut()).is_pending());
-        assert!(matches!(reader.next().await, Ok(Next::Batch(_))));
-        blocked.await.unwrap();
-    }
-
-    #[tokio::test]
     async fn the_writer_learns_that_nobody_reads() {
-        let (writer, reader) = log(4);
-        drop(reader);
+        let (writer, log) = Writer::new(Duration::ZERO);
+        drop(log.reader(0, None).unwrap());
         writer.abandoned().await;
-        assert_eq!(room(&writer).await, Err(NoReader));
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
 
 /// How a snapshot ended.
 #[derive(Clone, Debug)]
@@ -15,7 +16,7 @@ pub enum Seal {
 }
 
 /// What is known about a complete snapshot.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// How many records it has.
     pub records: u64,
