@@ -112,7 +112,7 @@ rust_tests() {
 # What reads an upstream's bytes is fuzzed for a minute each, the rest for some seconds; what was found before goes on.
 fuzz() {
   cargo fmt --check --manifest-path fuzz/Cargo.toml && fuzz_build || return
-  fuzz_all 60 splitter coding && fuzz_all 5 path link && fuzz_all 5 config ending && fuzz_all 5 plan
+  fuzz_all 60 splitter coding && fuzz_all 5 path link && fuzz_all 5 config ending && fuzz_all 5 plan journal
 }
 
 # The flags are those of cargo-fuzz without a sanitizer; the target is named so that they aren't for what runs while building.

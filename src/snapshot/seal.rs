@@ -27,7 +27,7 @@ pub struct Verdict {
 }
 
 /// Why a crawl broke, or could not start.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Failure {
     /// Whose fault it is.
     pub fault: Fault,
@@ -36,14 +36,16 @@ pub struct Failure {
     /// What to do about it.
     pub hint: String,
     /// Header fields of the upstream's that a client needs to act on its status.
+    #[serde(with = "fields")]
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// Whose fault it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Fault {
     /// The upstream answered with this status.
-    Refused(StatusCode),
+    Refused(#[serde(with = "status")] StatusCode),
     /// No connection to the upstream.
     Unreachable,
     /// The upstream did not answer in time.
@@ -66,6 +68,14 @@ impl Failure {
 }
 
 impl Fault {
+    /// Whether going on later may help.
+    pub fn may_pass(self) -> bool {
+        match self {
+            Self::Refused(_) | Self::Unreachable | Self::Timeout | Self::Upstream | Self::Stopped => true,
+            Self::Configuration | Self::Unproven => false,
+        }
+    }
+
     /// The name by which a problem report calls it.
     pub fn name(self) -> &'static str {
         match self {
@@ -90,5 +100,65 @@ impl fmt::Display for Verdict {
         let plural = |count: u64| if count == 1 { "" } else { "s" };
         let Self { records, pages, proof } = self;
         write!(f, "{records} record{} in {pages} page{}; end proven by {proof}", plural(*records), plural(*pages))
+    }
+}
+
+/// A status as its number.
+mod status {
+    use http::StatusCode;
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u16(status.as_u16())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StatusCode, D::Error> {
+        StatusCode::from_u16(u16::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// Header fields as pairs of texts, with a character for each byte of a value.
+mod fields {
+    use http::{HeaderName, HeaderValue};
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    type Fields = Vec<(HeaderName, HeaderValue)>;
+
+    pub(super) fn serialize<S: Serializer>(fields: &Fields, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = |value: &HeaderValue| value.as_bytes().iter().copied().map(char::from).collect::<String>();
+        serializer.collect_seq(fields.iter().map(|(name, value)| (name.as_str(), text(value))))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Fields, D::Error> {
+        let fields = Vec::<(String, String)>::deserialize(deserializer)?;
+        let bytes =
+            |text: &str| text.chars().map(u8::try_from).collect::<Result<Vec<_>, _>>().map_err(D::Error::custom);
+        let field = |(name, value): (String, String)| {
+            let name = name.parse().map_err(D::Error::custom)?;
+            Ok((name, HeaderValue::from_bytes(&bytes(&value)?).map_err(D::Error::custom)?))
+        };
+        fields.into_iter().map(field).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::RETRY_AFTER;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_is_read_as_it_was_written() {
+        let faults = [Fault::Refused(StatusCode::FORBIDDEN), Fault::Unproven, Fault::Stopped];
+        for fault in faults {
+            let value = HeaderValue::from_bytes(b"a \"quote\" \xff").unwrap();
+            let failure = Failure { headers: vec![(RETRY_AFTER, value)], ..Failure::new(fault, "what", "do") };
+            let text = serde_json::to_string(&failure).unwrap();
+            let read: Failure = serde_json::from_str(&text).unwrap();
+            let parts = |failure: Failure| (failure.fault, failure.message, failure.hint, failure.headers);
+            assert_eq!(parts(read), parts(failure), "{text}");
+        }
     }
 }

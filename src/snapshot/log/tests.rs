@@ -1,0 +1,410 @@
+//! A log with its readers and its writer: what the model doesn't show, which has no threads, no time and no broken files.
+
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use serde_json::value::RawValue;
+use tokio::time::timeout;
+
+use super::*;
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn batch(text: &'static str) -> Batch {
+    Batch::new(Bytes::from_static(text.as_bytes()), text.lines().count() as u64)
+}
+
+/// One record of so many bytes, its newline included.
+fn record(bytes: usize) -> Batch {
+    Batch::new(format!("\"{}\"\n", "x".repeat(bytes - 3)).into(), 1)
+}
+
+fn verdict() -> Verdict {
+    Verdict { records: 3, pages: 1, proof: "no next address".to_owned() }
+}
+
+/// A log in memory alone that shares it with others.
+fn sharing(memory: &Memory, slow: SlowReader) -> (Writer, Log) {
+    in_memory(memory, slow, Duration::ZERO)
+}
+
+fn has_room(writer: &mut Writer) -> bool {
+    writer.poll_room(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+/// Fills a log until it has no room.
+fn fill(writer: &mut Writer, bytes: usize) -> usize {
+    let mut count = 0;
+    while count < 1000 && has_room(writer) {
+        writer.append(record(bytes));
+        count += 1;
+    }
+    count
+}
+
+async fn read_to_end(reader: &mut Reader) -> (Vec<u8>, Result<Verdict, Arc<Failure>>) {
+    let mut read = Vec::new();
+    loop {
+        match reader.next().await {
+            Ok(Next::Bytes(bytes)) => read.extend_from_slice(&bytes),
+            Ok(Next::Complete(verdict)) => return (read, Ok(verdict)),
+            Ok(Next::Stop) => panic!("nobody asked for a stop"),
+            Err(failure) => return (read, Err(failure)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn readers_start_anywhere_and_end_with_the_verdict() {
+    let (mut writer, log) = unkept(1 << 20);
+    let mut readers: Vec<_> = (0..6).map(|at| (at, log.reader(at, None).unwrap())).collect();
+    writer.append(batch("1\n2\n"));
+    writer.append(batch("3\n"));
+    writer.seal(Seal::Complete(verdict()));
+    for (at, reader) in &mut readers {
+        let (read, end) = read_to_end(reader).await;
+        let from = usize::try_from(*at).unwrap();
+        assert_eq!((read.as_slice(), end.unwrap()), (&b"1\n2\n3\n"[from..], verdict()));
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_writer_is_a_failure_and_never_an_end() {
+    let (mut writer, log) = unkept(1 << 20);
+    let mut reader = log.reader(0, None).unwrap();
+    writer.append(batch("[1]\n"));
+    drop(writer);
+    assert!(matches!(reader.next().await, Ok(Next::Bytes(bytes)) if bytes == "[1"));
+    assert_eq!(reader.next().await.unwrap_err().fault, Fault::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_writer_learns_when_nobody_has_read_for_a_while() {
+    let linger = Duration::from_secs(30);
+    let (writer, log) = in_memory(&Memory::new(1 << 20), SlowReader::Wait, linger);
+    let started = tokio::time::Instant::now();
+    let mut abandoned = Box::pin(writer.abandoned());
+    assert!(timeout(linger / 2, &mut abandoned).await.is_err());
+    // Who comes and goes at once makes the time start anew.
+    drop(log.reader(0, None).unwrap());
+    assert!(timeout(linger - Duration::from_millis(1), &mut abandoned).await.is_err());
+    abandoned.await;
+    assert_eq!(started.elapsed(), linger / 2 + linger);
+    let reader = log.reader(0, None).unwrap();
+    assert!(timeout(LONG, writer.abandoned()).await.is_err());
+    drop(reader);
+    writer.abandoned().await;
+}
+
+#[tokio::test]
+async fn a_log_is_awaited_until_its_first_reader_has_come() {
+    let (_writer, log) = unkept(1 << 20);
+    let mut awaited = Box::pin(log.awaited());
+    assert!(poll_fn(|context| Poll::Ready(awaited.as_mut().poll(context).is_pending())).await);
+    drop(log.reader(7, None).unwrap());
+    awaited.await;
+    log.awaited().await;
+}
+
+#[tokio::test]
+async fn a_reader_beyond_the_end_is_told_when_it_is_reached_or_never_will_be() {
+    let (mut writer, log) = unkept(1 << 20);
+    let (mut near, mut far) = (log.reader(3, None).unwrap(), log.reader(99, None).unwrap());
+    let wakes = Arc::new(Count::default());
+    let waker = Waker::from(Arc::clone(&wakes));
+    let mut reached = Box::pin(near.reached());
+    for _ in 0..3 {
+        assert!(reached.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    writer.append(batch("[1]\n[2]\n"));
+    assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+    assert_eq!(reached.await.visible, 6);
+    writer.seal(Seal::Complete(verdict()));
+    let extent = far.reached().await;
+    assert_eq!((extent.visible, extent.readers), (8, 2));
+    assert!(matches!(far.next().await, Ok(Next::Complete(_))));
+}
+
+#[tokio::test]
+async fn what_all_have_passed_goes_first_and_who_wants_it_is_refused() {
+    let (mut writer, log) = unkept(1000);
+    let (mut fast, mut slow) = (log.reader(0, None).unwrap(), log.reader(0, None).unwrap());
+    let most = fill(&mut writer, 100);
+    assert!((4..10).contains(&most), "{most} records in 1000 bytes");
+    for _ in 0..most {
+        fast.next().await.unwrap();
+    }
+    assert!(!has_room(&mut writer), "the slow reader has read nothing");
+    slow.next().await.unwrap();
+    slow.next().await.unwrap();
+    assert!(has_room(&mut writer));
+    let Gone { at: 0, from } = log.reader(0, None).unwrap_err() else { panic!("the first byte is there") };
+    assert!(from > 0 && from <= 200 && log.extent().from == from);
+    writer.seal(Seal::Complete(verdict()));
+    for mut reader in [fast, slow, log.reader(from, None).unwrap()] {
+        let start = reader.position();
+        assert_eq!(start + read_to_end(&mut reader).await.0.len() as u64, log.extent().bytes);
+    }
+}
+
+#[tokio::test]
+async fn nothing_goes_before_somebody_has_read() {
+    let (mut writer, log) = unkept(500);
+    let first = fill(&mut writer, 100);
+    assert_eq!((first > 0, log.extent().from), (true, 0));
+    let mut reader = log.reader(0, None).unwrap();
+    reader.next().await.unwrap();
+    reader.next().await.unwrap();
+    drop(reader);
+    assert!(has_room(&mut writer), "what was read may go");
+    assert!(log.extent().from > 0);
+}
+
+#[tokio::test]
+async fn one_record_larger_than_all_room_passes() {
+    let (mut writer, log) = unkept(10);
+    let mut reader = log.reader(0, None).unwrap();
+    for _ in 0..3 {
+        assert!(has_room(&mut writer));
+        writer.append(record(1 << 20));
+        while reader.position() < log.extent().visible {
+            assert!(matches!(reader.next().await, Ok(Next::Bytes(bytes)) if bytes.len() <= 64 * 1024));
+        }
+    }
+    assert!(log.in_memory() < 2 << 20);
+}
+
+#[tokio::test]
+async fn no_log_can_starve_another() {
+    let memory = Memory::with_floor(2000, 500);
+    let (mut greedy, greedy_log) = sharing(&memory, SlowReader::Wait);
+    let _stalled = greedy_log.reader(0, None).unwrap();
+    assert!(fill(&mut greedy, 100) > 5);
+    let (mut modest, log) = sharing(&memory, SlowReader::Wait);
+    let mut reader = log.reader(0, None).unwrap();
+    for _ in 0..100 {
+        assert!(fill(&mut modest, 100) > 0, "there is always room for what was read");
+        while reader.position() < log.extent().visible {
+            reader.next().await.unwrap();
+        }
+        assert!(memory.held() < 2000 + 500 + 2 * 200);
+    }
+}
+
+#[tokio::test]
+async fn a_finished_snapshot_goes_before_a_window_moves() {
+    let memory = Memory::with_floor(2000, 0);
+    let (mut finished, finished_log) = sharing(&memory, SlowReader::Wait);
+    assert!(fill(&mut finished, 100) > 5);
+    finished.seal(Seal::Complete(verdict()));
+    let evicted = finished_log.clone();
+    memory.on_full(move |missing| {
+        assert!(missing > 0);
+        evicted.forget_memory();
+        true
+    });
+    let (mut running, log) = sharing(&memory, SlowReader::Wait);
+    let mut reader = log.reader(0, None).unwrap();
+    running.append(record(100));
+    reader.next().await.unwrap();
+    running.append(record(100));
+    assert!(has_room(&mut running));
+    assert_eq!((log.extent().from, finished_log.in_memory()), (0, 0));
+    assert_eq!(finished_log.extent().from, finished_log.extent().bytes);
+    assert!(finished_log.reader(0, None).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_stands_still_is_dropped_and_the_others_go_on() {
+    let stall = Duration::from_secs(30);
+    let (mut writer, log) = sharing(&Memory::with_floor(1000, 0), SlowReader::Drop(stall));
+    let (mut stalled, mut reader) = (log.reader(0, None).unwrap(), log.reader(0, None).unwrap());
+    // Who has nothing to read is not slow.
+    tokio::time::advance(2 * stall).await;
+    assert!(fill(&mut writer, 100) > 0);
+    while reader.position() < log.extent().visible {
+        reader.next().await.unwrap();
+    }
+    let waited = tokio::time::Instant::now();
+    poll_fn(|context| writer.poll_room(context)).await.unwrap();
+    assert_eq!((waited.elapsed(), log.extent().readers), (stall, 1));
+    writer.append(record(100));
+    let failure = stalled.next().await.unwrap_err();
+    assert_eq!((failure.fault, failure.message.contains("30s")), (Fault::Stopped, true), "{failure}");
+    assert!(matches!(reader.next().await, Ok(Next::Bytes(_))));
+    drop(reader);
+    // The stalled client's socket may take long to notice: it holds the crawl no more.
+    timeout(LONG, writer.abandoned()).await.expect("nobody reads");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crawl_waits_for_a_slow_reader_where_that_is_configured() {
+    let (mut writer, log) = unkept(1000);
+    let mut reader = log.reader(0, None).unwrap();
+    fill(&mut writer, 100);
+    assert!(timeout(LONG, poll_fn(|context| writer.poll_room(context))).await.is_err());
+    let (room, _) = tokio::join!(timeout(LONG, poll_fn(|context| writer.poll_room(context))), async {
+        reader.next().await.unwrap();
+        reader.next().await.unwrap();
+    });
+    assert!(room.is_ok());
+}
+
+#[tokio::test]
+async fn a_thousand_readers_are_woken_once_each() {
+    let (mut writer, log) = unkept(1 << 20);
+    let wakes = Arc::new(Count::default());
+    let waker = Waker::from(Arc::clone(&wakes));
+    let mut readers: Vec<_> = (0..1000).map(|_| log.reader(0, None).unwrap()).collect();
+    for round in 1..=5 {
+        for reader in &mut readers {
+            while reader.poll_next(&mut Context::from_waker(&waker)).is_ready() {}
+        }
+        writer.append(record(100));
+        assert_eq!(wakes.0.load(Ordering::SeqCst), round * readers.len());
+    }
+}
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_the_file_is_read_from_there_when_memory_is_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let memory = Memory::with_floor(0, 0);
+    let (mut writer, log) = kept(Files::in_folder(folder.path(), 1 << 30), &memory, SlowReader::Wait, Duration::ZERO);
+    let mut early = log.reader(0, None).unwrap();
+    let mut whole = Vec::new();
+    for number in 0..200 {
+        let text = format!("{{\"id\":{number},\"text\":\"{}\"}}\n", "t".repeat(number * 7));
+        whole.extend_from_slice(text.as_bytes());
+        poll_fn(|context| writer.poll_room(context)).await.unwrap();
+        writer.append(Batch::new(text.into(), 1));
+        writer.note(&RawValue::from_string(number.to_string()).unwrap());
+    }
+    writer.seal(Seal::Complete(verdict()));
+    assert_eq!(timeout(LONG, read_to_end(&mut early)).await.unwrap().0, whole);
+    log.forget_memory();
+    assert_eq!((log.in_memory(), memory.held(), log.extent().from), (0, 0, 0));
+    let mut part = log.reader(1000, Some(100_000)).unwrap();
+    let mut read = Vec::new();
+    while let Next::Bytes(bytes) = part.next().await.unwrap() {
+        read.extend_from_slice(&bytes);
+    }
+    assert!(read == whole[1000..100_000]);
+}
+
+#[tokio::test]
+async fn a_file_that_has_lost_bytes_is_a_failure_and_never_an_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = Files::in_folder(folder.path(), 1 << 30);
+    let (mut writer, log) = kept(files, &Memory::with_floor(0, 0), SlowReader::Wait, Duration::ZERO);
+    writer.append(record(1000));
+    writer.seal(Seal::Complete(verdict()));
+    log.reader(1000, None).unwrap().reached().await;
+    log.forget_memory();
+    std::fs::File::options().write(true).open(folder.path().join("lines")).unwrap().set_len(500).unwrap();
+    let (read, end) = read_to_end(&mut log.reader(0, None).unwrap()).await;
+    assert_eq!((read.len(), end.unwrap_err().fault), (500, Fault::Stopped));
+}
+
+#[tokio::test]
+async fn a_full_disk_leaves_the_log_in_memory_and_nobody_goes_on_with_its_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let memory = Memory::with_floor(2000, 0);
+    let (mut writer, log) = kept(Files::in_folder(folder.path(), 1500), &memory, SlowReader::Wait, Duration::ZERO);
+    let mut reader = log.reader(0, None).unwrap();
+    let reading = tokio::spawn(async move { read_to_end(&mut reader).await });
+    for _ in 0..50 {
+        timeout(LONG, poll_fn(|context| writer.poll_room(context))).await.expect("there is room again").unwrap();
+        writer.append(record(100));
+    }
+    writer.seal(Seal::Complete(verdict()));
+    let (read, end) = timeout(LONG, reading).await.unwrap().unwrap();
+    assert_eq!((read.len(), end.unwrap()), (5000, verdict()));
+    assert!(log.extent().from > 0, "the window has moved on");
+    assert!(!folder.path().join("journal").exists());
+}
+
+#[tokio::test]
+async fn a_runtime_that_stops_leaves_nothing_unwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = folder.path().join("lines");
+    let files = Files::in_folder(folder.path(), 1 << 30);
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (mut writer, log) = kept(files, &Memory::new(0), SlowReader::Wait, Duration::ZERO);
+        let _task = runtime.spawn(async move {
+            writer.append(record(1000));
+            std::future::pending::<()>().await;
+            drop(writer);
+        });
+        runtime.block_on(tokio::task::yield_now());
+        runtime.shutdown_background();
+        log
+    });
+    let log = thread.join().unwrap();
+    log.reader(0, None).unwrap().reached().await;
+    assert_eq!(std::fs::read(lines).unwrap().len(), 1000);
+}
+
+/// One thread writes, sixteen read from anywhere as it grows, memory is short, and all read the same.
+#[test]
+fn threads_that_join_at_random_all_read_the_same() {
+    for files in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
+        let memory = Memory::with_floor(30_000, 0);
+        let (mut writer, log) = if files {
+            kept(Files::in_folder(folder.path(), 1 << 30), &memory, SlowReader::Wait, Duration::ZERO)
+        } else {
+            sharing(&memory, SlowReader::Wait)
+        };
+        let text = |number: u64| format!("{{\"id\":{number},\"text\":\"{}\"}}\n", "z".repeat(number as usize % 300));
+        let whole: Arc<str> = (0..5000).map(text).collect::<String>().into();
+        let mut readers = vec![log.reader(0, None).unwrap()];
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        runtime.spawn(async move {
+            for number in 0..5000 {
+                poll_fn(|context| writer.poll_room(context)).await.unwrap();
+                writer.append(Batch::new(text(number).into(), 1));
+                if number % 300 == 0 {
+                    let _ = sender.send(number);
+                }
+                if number % 50 == 0 {
+                    writer.note(&RawValue::from_string(number.to_string()).unwrap());
+                }
+            }
+            writer.seal(Seal::Complete(verdict()));
+        });
+        runtime.block_on(async {
+            let mut tasks = tokio::task::JoinSet::new();
+            let mut read = |mut reader: Reader, whole: Arc<str>| {
+                tasks.spawn(async move {
+                    let from = usize::try_from(reader.position()).unwrap();
+                    let (read, end) = read_to_end(&mut reader).await;
+                    assert_eq!(end.unwrap(), verdict());
+                    assert!(read == whole.as_bytes()[from..]);
+                });
+            };
+            read(readers.remove(0), Arc::clone(&whole));
+            while let Some(number) = receiver.recv().await {
+                let extent = log.extent();
+                let at = extent.from + fastrand::u64(0..=extent.visible - extent.from);
+                match log.reader(at, None) {
+                    Ok(reader) => read(reader, Arc::clone(&whole)),
+                    Err(gone) => assert!(gone.from > at && !files, "{number}"),
+                }
+            }
+            assert!(tasks.len() > 1);
+            timeout(LONG, tasks.join_all()).await.expect("nobody waits for ever");
+        });
+    }
+}

@@ -1,0 +1,356 @@
+//! What is left of a snapshot's files after an interruption: as many whole pages as have the bytes that the journal says.
+
+use std::fs::File;
+use std::hash::Hasher;
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use memchr::{memchr_iter, memrchr};
+use serde_json::value::RawValue;
+use twox_hash::XxHash3_64;
+
+use super::disk::Claim;
+use super::files::{Files, Standing, each_piece};
+use super::id::SnapshotId;
+use super::journal::{Ending, Journal, Stretch, Unread, Whole};
+use super::log::{self, Memory};
+use super::seal::Seal;
+use super::store::{Birth, Reopened, SlowReader, Unfinished, Unusable};
+
+/// How many bytes are read at a time to find where the last record begins.
+const STEP: u64 = 64 * 1024;
+
+/// What was recovered.
+#[derive(Debug)]
+pub(super) struct Recovered {
+    pub(super) files: Files,
+    pub(super) birth: Birth,
+    /// Of whole pages; of all that was written, where it has ended.
+    pub(super) bytes: u64,
+    pub(super) records: u64,
+    pub(super) end: Option<Seal>,
+    /// What the crawl noted after each page.
+    pub(super) notes: Vec<Box<RawValue>>,
+    /// The last record of the pages, without its newline.
+    pub(super) last: Option<Vec<u8>>,
+}
+
+impl Recovered {
+    /// The log that the files have, with the writer that goes on with it if it has no end.
+    pub(super) fn reopen(self, memory: &Memory, slow: SlowReader, linger: Duration) -> Result<Reopened, Unusable> {
+        let Self { files, birth, bytes, records, end, notes, last } = self;
+        let (writer, log) = log::reopened(Arc::new(files), bytes, records, end, memory, slow, linger)?;
+        let unfinished = writer.map(|writer| Unfinished { writer, notes, last, records });
+        Ok(Reopened { birth, log, unfinished })
+    }
+}
+
+/// Reads a snapshot's files and checks all of their bytes.
+pub(super) fn recover(
+    lines: File,
+    mut journal: File,
+    claim: Arc<Claim>,
+    id: Option<SnapshotId>,
+) -> Result<Recovered, Unusable> {
+    let turn = claim.next_turn();
+    let mut text = Vec::new();
+    journal.rewind()?;
+    journal.read_to_end(&mut text)?;
+    let mut read = Journal::read(&text).map_err(|error| match error {
+        // It was only just begun.
+        Unread::NoBirth if text.is_empty() => Unusable::Unknown,
+        Unread::NoBirth => Unusable::Damaged(error.to_string()),
+        Unread::Newer(version) => Unusable::Newer(version),
+    })?;
+    if read.id != id {
+        return Err(Unusable::Damaged("its journal is another snapshot's".to_owned()));
+    }
+    let lost = check_pages(&lines, &mut read, &claim)?;
+    let notes = read.pages.iter().map(|page| page.note.to_owned()).collect();
+    let (page_bytes, page_records) = read.extent();
+    let (bytes, more) = match &read.end {
+        Some(end) => (end.stretch.bytes, check_end(&lines, page_bytes, end)?),
+        None => (page_bytes, 0),
+    };
+    let last = last_line(&lines, page_bytes)?;
+    let standing = Standing { turn, bytes, mark: read.mark(), promised: lost.into() };
+    let files = Files::again(lines, journal, claim, standing)?;
+    let end = read.end.map(|end| end.seal);
+    Ok(Recovered { files, birth: read.birth, bytes, records: page_records + more, end, notes, last })
+}
+
+/// Takes the pages out of the journal that have lost their bytes, which only a power cut or another hand can do, and cuts the lines off there: what
+/// stands behind the pages that are kept is then not what readers have had, and can't be what new bytes are compared with.
+fn check_pages(lines: &File, journal: &mut Journal<'_>, claim: &Claim) -> Result<Vec<Stretch>, Unusable> {
+    let length = lines.metadata()?.len();
+    let whole = count_whole(lines, length, &journal.pages)?;
+    let lost: Vec<_> = journal.pages.drain(whole..).map(|page| page.stretch).collect();
+    if lost.is_empty() {
+        return Ok(lost);
+    }
+    if journal.end.is_some() {
+        return Err(Unusable::Damaged(format!("page {} is not as it was written", whole + 1)));
+    }
+    let (kept, _) = journal.extent();
+    if length > kept {
+        lines.set_len(kept)?;
+        claim.give(length - kept);
+    }
+    Ok(lost)
+}
+
+/// How many pages have the bytes that the journal says.
+fn count_whole(lines: &File, length: u64, pages: &[Whole<'_>]) -> io::Result<usize> {
+    let mut from = 0;
+    for (count, page) in pages.iter().enumerate() {
+        if !is_there(lines, length, from, page.stretch, |_| {})? {
+            return Ok(count);
+        }
+        from = page.stretch.bytes;
+    }
+    Ok(pages.len())
+}
+
+/// How many records were written after the last page.
+fn check_end(lines: &File, from: u64, end: &Ending) -> Result<u64, Unusable> {
+    let mut records = 0;
+    let count = |piece: &[u8]| records += memchr_iter(b'\n', piece).count() as u64;
+    if is_there(lines, lines.metadata()?.len(), from, end.stretch, count)? {
+        return Ok(records);
+    }
+    Err(Unusable::Damaged("what came after the last page is not as it was written".to_owned()))
+}
+
+fn is_there(lines: &File, length: u64, from: u64, stretch: Stretch, mut each: impl FnMut(&[u8])) -> io::Result<bool> {
+    if stretch.bytes > length {
+        return Ok(false);
+    }
+    let mut hash = XxHash3_64::new();
+    each_piece(lines, from, stretch.bytes, |piece| {
+        hash.write(piece);
+        each(piece);
+    })?;
+    Ok(hash.finish() == stretch.hash)
+}
+
+/// The last of the lines that end at this byte.
+fn last_line(lines: &File, end: u64) -> io::Result<Option<Vec<u8>>> {
+    let Some(end) = end.checked_sub(1) else { return Ok(None) };
+    let (mut from, mut step) = (end, vec![0; usize::try_from(STEP).unwrap_or(usize::MAX)]);
+    let begin = loop {
+        let start = from.saturating_sub(STEP);
+        let step = &mut step[..usize::try_from(from - start).unwrap_or(usize::MAX)];
+        lines.read_exact_at(step, start)?;
+        match memrchr(b'\n', step) {
+            Some(newline) => break start + newline as u64 + 1,
+            None if start == 0 => break 0,
+            None => from = start,
+        }
+    };
+    let mut line = Vec::new();
+    each_piece(lines, begin, end, |piece| line.extend_from_slice(piece))?;
+    Ok(Some(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::snapshot::disk::{Disk, Place};
+    use crate::snapshot::files::{Entry, Unwritten};
+    use crate::snapshot::journal::Mark;
+    use crate::snapshot::{Failure, Fault, Verdict};
+
+    const PAGES: [&str; 4] = ["{\"a\":1}\n{\"a\":2}\n", "", "{\"a\":3}\n", "[4]\n[5]\n"];
+    const TAIL: &str = "\"si";
+
+    fn note(page: usize) -> Box<RawValue> {
+        RawValue::from_string(format!("{{\"page\":{page}}}")).unwrap()
+    }
+
+    fn ends() -> [usize; PAGES.len()] {
+        let mut end = 0;
+        PAGES.map(|page| {
+            end += page.len();
+            end
+        })
+    }
+
+    /// Writes pages behind those that are there.
+    fn go_on(files: &Files, from: usize, pages: &[&'static str]) -> Result<(), Unwritten> {
+        let text = |pages: &[&str]| pages.concat();
+        for page in from..pages.len() {
+            let (before, after) = (text(&pages[..page]), text(&pages[..=page]));
+            files.write(before.len() as u64, &[Bytes::from_static(pages[page].as_bytes())])?;
+            let records = after.lines().count() as u64;
+            files.append(&Entry::Page { bytes: after.len() as u64, records, note: &note(page) })?;
+        }
+        Ok(())
+    }
+
+    fn complete(files: &Files) -> Result<(), Unwritten> {
+        files.append(&Entry::Complete(&Verdict { records: 5, pages: 4, proof: "an empty page".to_owned() }))
+    }
+
+    /// All pages, and the beginning of one more.
+    fn interrupted(folder: &Path) {
+        let files = Files::in_folder(folder, 10_000);
+        go_on(&files, 0, &PAGES).unwrap();
+        files.write(ends()[3] as u64, &[Bytes::from_static(TAIL.as_bytes())]).unwrap();
+    }
+
+    fn recovered(folder: &Path) -> Result<Recovered, Unusable> {
+        let place = Place { lines: folder.join("lines"), journal: folder.join("journal") };
+        let open = |path| File::options().read(true).write(true).open(path).unwrap();
+        let (lines, journal) = (open(&place.lines), open(&place.journal));
+        let disk = Arc::new(Disk::new(u64::MAX));
+        disk.count(1 << 20);
+        recover(lines, journal, Arc::new(Claim::counted(disk, place)), None)
+    }
+
+    fn cut(path: &Path, length: u64) {
+        File::options().write(true).open(path).unwrap().set_len(length).unwrap();
+    }
+
+    #[test]
+    fn a_journal_cut_anywhere_keeps_its_whole_pages_and_the_rest_comes_again() {
+        let whole = tempfile::tempdir().unwrap();
+        interrupted(whole.path());
+        let text = fs::read(whole.path().join("journal")).unwrap();
+        let lines: Vec<_> = text.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::len).collect();
+        let mut pages_seen = [0; PAGES.len() + 1];
+        for length in lines[0]..=text.len() {
+            let folder = tempfile::tempdir().unwrap();
+            interrupted(folder.path());
+            cut(&folder.path().join("journal"), length as u64);
+            let read = recovered(folder.path()).unwrap();
+            let mut end = lines[0];
+            let pages = lines[1..]
+                .iter()
+                .take_while(|line| {
+                    end += **line;
+                    end <= length
+                })
+                .count();
+            pages_seen[pages] += 1;
+            let kept = PAGES[..pages].concat();
+            assert_eq!((read.bytes, read.records), (kept.len() as u64, kept.lines().count() as u64));
+            assert_eq!(read.last.as_deref(), kept.lines().last().map(str::as_bytes));
+            assert_eq!(
+                read.notes.last().map(|note| note.get().to_owned()),
+                (pages > 0).then(|| note(pages - 1).get().to_owned())
+            );
+            assert_eq!((read.end.is_none(), read.files.owed()), (true, (ends()[3] + TAIL.len()) as u64));
+            go_on(&read.files, pages, &PAGES).unwrap();
+            assert!(matches!(complete(&read.files), Err(Unwritten::Changed)), "the tail is missing");
+            read.files.write(ends()[3] as u64, &[Bytes::from_static(b"\"six\"\n")]).unwrap();
+            complete(&read.files).unwrap();
+            let again = recovered(folder.path()).unwrap();
+            assert!(matches!(again.end, Some(Seal::Complete(_))));
+            assert_eq!(fs::read_to_string(folder.path().join("lines")).unwrap(), PAGES.concat() + "\"six\"\n");
+        }
+        assert!(pages_seen.iter().all(|count| *count > 0), "{pages_seen:?}");
+    }
+
+    #[test]
+    fn lines_cut_anywhere_keep_the_pages_that_are_there_and_no_other_bytes_take_the_place_of_the_rest() {
+        for length in 0..ends()[3] {
+            let folder = tempfile::tempdir().unwrap();
+            interrupted(folder.path());
+            cut(&folder.path().join("lines"), length as u64);
+            // Nothing of it is lost by looking twice.
+            drop(recovered(folder.path()).unwrap());
+            let read = recovered(folder.path()).unwrap();
+            let pages = ends().iter().filter(|end| **end <= length).count();
+            let kept = PAGES[..pages].concat().len() as u64;
+            assert_eq!(fs::metadata(folder.path().join("lines")).unwrap().len(), kept);
+            assert_eq!((read.notes.len(), read.bytes, read.files.owed()), (pages, kept, ends()[3] as u64));
+            let mut other = PAGES;
+            other[3] = "[4]\n[6]\n";
+            assert!(matches!(go_on(&read.files, pages, &other), Err(Unwritten::Changed)), "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn lost_pages_that_come_again_make_the_same_whole() {
+        for length in 0..ends()[3] {
+            let folder = tempfile::tempdir().unwrap();
+            interrupted(folder.path());
+            cut(&folder.path().join("lines"), length as u64);
+            let read = recovered(folder.path()).unwrap();
+            go_on(&read.files, read.notes.len(), &PAGES).unwrap();
+            complete(&read.files).unwrap();
+            assert_eq!(fs::read_to_string(folder.path().join("lines")).unwrap(), PAGES.concat());
+            assert!(recovered(folder.path()).unwrap().end.is_some());
+        }
+    }
+
+    #[test]
+    fn a_flipped_byte_of_the_lines_is_found_wherever_it_is() {
+        for (at, ended) in (0..ends()[3]).flat_map(|at| [(at, false), (at, true)]) {
+            let folder = tempfile::tempdir().unwrap();
+            let files = Files::in_folder(folder.path(), 10_000);
+            go_on(&files, 0, &PAGES[..3]).unwrap();
+            if ended {
+                files.write(ends()[2] as u64, &[Bytes::from_static(PAGES[3].as_bytes())]).unwrap();
+                complete(&files).unwrap();
+            } else {
+                go_on(&files, 3, &PAGES).unwrap();
+            }
+            let path = folder.path().join("lines");
+            let mut bytes = fs::read(&path).unwrap();
+            bytes[at] ^= 1;
+            fs::write(&path, bytes).unwrap();
+            let pages = ends().iter().filter(|end| **end <= at).count();
+            match recovered(folder.path()) {
+                Ok(read) => assert_eq!((ended, read.notes.len()), (false, pages), "byte {at}"),
+                Err(error) => assert!(ended && matches!(error, Unusable::Damaged(_)), "byte {at}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_failed_one_has_all_that_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::in_folder(folder.path(), 10_000);
+        go_on(&files, 0, &PAGES[..3]).unwrap();
+        files.write(ends()[2] as u64, &[Bytes::from_static(PAGES[3].as_bytes())]).unwrap();
+        files.append(&Entry::Failed(&Failure::new(Fault::Unproven, "what", "hint"))).unwrap();
+        let read = recovered(folder.path()).unwrap();
+        assert!(matches!(&read.end, Some(Seal::Failed(failure)) if failure.fault == Fault::Unproven));
+        assert_eq!((read.bytes, read.records, read.notes.len()), (ends()[3] as u64, 5, 3));
+    }
+
+    #[test]
+    fn without_a_first_line_nothing_is_known_of_the_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        interrupted(folder.path());
+        let journal = folder.path().join("journal");
+        cut(&journal, 20);
+        assert!(matches!(recovered(folder.path()), Err(Unusable::Damaged(_))));
+        cut(&journal, 0);
+        assert!(matches!(recovered(folder.path()), Err(Unusable::Unknown)));
+        fs::write(&journal, Mark::of_version(9)).unwrap();
+        assert!(matches!(recovered(folder.path()), Err(Unusable::Newer(9))));
+    }
+
+    #[test]
+    fn a_last_record_longer_than_a_step_is_read_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::in_folder(folder.path(), u64::from(u32::MAX));
+        let long = format!("\"{}\"", "x".repeat(200_000));
+        for (at, text) in [("", format!("{long}\n")), (&*format!("{long}\n"), format!("{long}\n"))] {
+            files.write(at.len() as u64, &[Bytes::from(text)]).unwrap();
+            files
+                .append(&Entry::Page { bytes: (at.len() + long.len() + 1) as u64, records: 1, note: &note(0) })
+                .unwrap();
+            assert_eq!(recovered(folder.path()).unwrap().last.unwrap(), long.as_bytes());
+        }
+    }
+}
