@@ -15,7 +15,8 @@ use unpage::pagination::partition::{Bound, Direction, RangeKind, RangePartition}
 use unpage::pagination::path::Segment;
 use unpage::pagination::{
     self, Advance, Base, Cursor, Encode, Encoding, End, Limits, More, Order, Overlap, PageSize, Pagination, Param,
-    Partition, Presence, Records, RecordsShape, SameToken, Source, Style, Template, Token, Validation, Whitespace,
+    Partition, Precondition, Presence, Records, RecordsShape, SameToken, Source, Style, Template, Token, Validation,
+    Whitespace,
 };
 
 /// Secrets that need neither an environment nor a disk.
@@ -492,6 +493,9 @@ fn pagination() -> impl Strategy<Value = Pagination> {
             error,
             partition,
             order,
+            since: None,
+            valid_at: None,
+            precondition: Precondition::None,
             style,
         }
     })

@@ -12,19 +12,19 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use unpage::batch::Batch;
 use unpage::config::Caps;
 use unpage::pagination::guard::Guard;
 use unpage::pagination::page::Head;
-use unpage::pagination::plan::{Follow, Proof, SoFar, Walk};
+use unpage::pagination::plan::{Checkpoint, Follow, Proof, SoFar, Walk};
 use unpage::pagination::request::{PageRequest, RequestBody, query_value};
 use unpage::pagination::split::{Shape, Splitter};
 use unpage::pagination::{
-    Advance, Base, Cursor, Encode, End, More, Overlap, PageSize, Pagination, Param, Path, Records, Source, Style,
-    Token, Wrong,
+    Advance, Base, Cursor, Encode, End, More, Overlap, PageSize, Pagination, Param, Path, Precondition, Records,
+    Source, Style, Token, ValidAt, Version, Wrong,
 };
 use url::Url;
 
@@ -255,13 +255,16 @@ fn crawl_at(path: &str, pagination: &Pagination, mut answer: impl FnMut(&PageReq
     let guard = Guard::new(&Url::parse(ORIGIN).unwrap(), &[]);
     let first = PageRequest::get(Url::parse(&format!("{ORIGIN}{path}")).unwrap());
     let mut crawled = Crawled { ids: Vec::new(), requests: 0, early: 0, wasted: 0, end: Ok(Proof::NoNext) };
-    let mut plan = match Follow::new(Arc::new(pagination.clone()), caps, guard, first) {
+    let new = || Follow::new(Arc::new(pagination.clone()), caps.clone(), guard.clone(), first.clone());
+    let mut plan = match new() {
         Ok(plan) => plan,
         Err(wrong) => return Crawled { end: Err(wrong), ..crawled },
     };
+    let mut shadows = Shadows::default();
     let mut early: Option<PageRequest> = None;
     crawled.end = loop {
         let step = plan.step();
+        shadows.step(&step);
         if let Some(early) = early.take() {
             crawled.early += 1;
             let is_used = matches!(&step, Walk::Fetch(request) if request.identity() == early.identity());
@@ -280,19 +283,83 @@ fn crawl_at(path: &str, pagination: &Pagination, mut answer: impl FnMut(&PageReq
         let head = Head { status: StatusCode::from_u16(answer.status).unwrap(), headers, url: request.url.clone() };
         let body = answer.body.to_string();
         if !head.status.is_success() {
-            match plan.refused(head.status, &head.headers, body.as_bytes()) {
+            let refused = plan.refused(head.status, &head.headers, body.as_bytes());
+            shadows.show(&refused, |shadow| shadow.refused(head.status, &head.headers, body.as_bytes()));
+            match refused {
                 Ok(()) => continue,
                 Err(wrong) => break Err(wrong),
             }
         }
         // Whole, in a few pieces, a record or two at a time, byte by byte.
         let size = [usize::MAX, 100, 30, 1][crawled.requests as usize % 4];
-        match crawled.read(&mut plan, &shape, &head, &body, size) {
+        let before = crawled.ids.len();
+        let read = crawled.read(&mut plan, &shape, &head, &body, size);
+        let left = &crawled.ids[before..];
+        shadows.show(&read, |shadow| {
+            let mut again = Crawled { ids: Vec::new(), requests: 0, early: 0, wasted: 0, end: Ok(Proof::NoNext) };
+            let read = again.read(shadow, &shape, &head, &body, size);
+            assert_eq!(again.ids, left, "what leaves of a page is another after an interruption");
+            read
+        });
+        match read {
             Ok(next) => early = next,
             Err(wrong) => break Err(wrong),
         }
+        let last = body_of(&shape, &body).last().cloned();
+        shadows.interrupt(&plan, last, new().unwrap());
     };
     crawled
+}
+
+/// The lines of a page.
+fn body_of(shape: &Arc<Shape>, body: &str) -> Vec<Vec<u8>> {
+    let mut splitter = Splitter::new(Arc::clone(shape));
+    splitter.feed(body.as_bytes()).unwrap();
+    splitter.finish().unwrap().batch.each().map(<[u8]>::to_vec).collect()
+}
+
+/// Walks that were interrupted after an earlier page and gone on with from what was written: they must do as the one that was not.
+#[derive(Default)]
+struct Shadows {
+    walks: Vec<Follow>,
+    notes: Vec<String>,
+    last: Option<Vec<u8>>,
+}
+
+impl Shadows {
+    fn step(&mut self, step: &Walk) {
+        for walk in &mut self.walks {
+            match (walk.step(), step) {
+                (Walk::Fetch(again), Walk::Fetch(request)) => assert_eq!(again, *request),
+                (again, step) => assert_eq!(format!("{again:?}"), format!("{step:?}")),
+            }
+        }
+    }
+
+    fn show<T: std::fmt::Debug>(&mut self, came: &T, show: impl Fn(&mut Follow) -> T) {
+        for walk in &mut self.walks {
+            assert_eq!(format!("{:?}", show(walk)), format!("{came:?}"));
+        }
+    }
+
+    /// The walk is interrupted behind a page that ends with this record; `new` goes on.
+    fn interrupt(&mut self, walk: &Follow, last: Option<Vec<u8>>, mut new: Follow) {
+        self.notes.push(serde_json::to_string(&walk.checkpoint()).unwrap());
+        self.last = last.or(self.last.take());
+        // Some walk for thousands of pages.
+        if self.notes.len() > 200 {
+            self.walks.clear();
+        }
+        if self.notes.len() > 6 && !matches!(self.notes.len(), 8 | 16 | 32) {
+            return;
+        }
+        let notes = self.notes.iter().map(|note| serde_json::from_str::<Checkpoint>(note).unwrap());
+        // Where only records that came twice came, none has left.
+        let last = self.last.clone().filter(|_| walk.checkpoint().records() > 0);
+        new.resume(notes, last).unwrap();
+        assert_eq!(serde_json::to_string(&new.checkpoint()).unwrap(), *self.notes.last().unwrap());
+        self.walks.push(new);
+    }
 }
 
 fn path(text: &str) -> Path {

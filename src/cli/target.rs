@@ -108,6 +108,8 @@ impl Target {
             pagination: Arc::new(pagination),
             caps: Caps::default(),
             first: PageRequest { method, url, headers, body },
+            since: None,
+            valid_at: None,
             width,
             crawls: Crawls::default(),
         })

@@ -46,6 +46,9 @@ pub(super) static COLLECTION: Level = Level {
         "total_pages",
         "limits",
         "error_path",
+        "since",
+        "valid_at",
+        "match",
         "caps",
         "allow",
     ],
@@ -88,6 +91,8 @@ pub(super) static PARTITION_RANGE: Level =
 pub(super) static PARTITION_VALUES: Level = Level { name: "a partition by values", keys: &["param", "values"] };
 pub(super) static PARTITION_NUMBERED: Level =
     Level { name: "a partition by number", keys: &["segment", "total_segments", "count"] };
+pub(super) static SINCE: Level = Level { name: "since", keys: &["param", "field"] };
+pub(super) static VALID_AT: Level = Level { name: "valid_at", keys: &["param", "from", "format"] };
 pub(super) static MORE: Level = Level { name: "pagination.more", keys: &["path", "while"] };
 pub(super) static END: Level = Level { name: "pagination.end", keys: &["status"] };
 pub(super) static LINKS: Level = Level { name: "a link lookup", keys: &["links", "rel"] };
@@ -122,7 +127,7 @@ pub(super) static STYLES: [Level; 9] = [
 ];
 
 /// The tables beside the pagination types.
-pub(super) static LEVELS: [&Level; 22] = [
+pub(super) static LEVELS: [&Level; 24] = [
     &TOP,
     &COLLECTION,
     &UPSTREAM,
@@ -141,6 +146,8 @@ pub(super) static LEVELS: [&Level; 22] = [
     &PARTITION_RANGE,
     &PARTITION_VALUES,
     &PARTITION_NUMBERED,
+    &SINCE,
+    &VALID_AT,
     &MORE,
     &END,
     &LINKS,

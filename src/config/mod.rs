@@ -12,6 +12,7 @@ mod partition;
 mod read;
 mod secrets;
 mod upstream;
+mod validity;
 mod value;
 mod written;
 
@@ -27,7 +28,7 @@ use url::Url;
 pub use self::mistake::{Mistake, Mistakes, Place};
 pub use self::option::Options;
 pub use self::secrets::{Machine, Secrets};
-pub use self::written::written;
+pub use self::written::{read_written, written};
 pub use crate::pace::Pace;
 pub use crate::pagination::Caps;
 use crate::pagination::Pagination;

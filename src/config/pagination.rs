@@ -7,10 +7,11 @@ use super::keys::{self, Level, STYLES};
 use super::node::{Node, Table};
 use super::partition::{order, partition};
 use super::upstream;
+use super::validity;
 use super::value::{self, choice};
 use crate::pagination::{
     Advance, Base, Cursor, Encode, Encoding, End, Limits, More, Order, Overlap, PageSize, Pagination, Param, Path,
-    Presence, Records, RecordsShape, SameToken, Source, Style, Template, Token, Validation, Whitespace,
+    Precondition, Presence, Records, RecordsShape, SameToken, Source, Style, Template, Token, Validation, Whitespace,
 };
 
 const PARAM: &str =
@@ -51,6 +52,9 @@ pub(super) fn read(table: &Table<'_>) -> Option<Pagination> {
     let order = table.or("order", Order::Listed, order);
     let limits = table.maybe("limits", limits).unwrap_or_default();
     let error = table.get("error_path").map(|node| error_path(&node));
+    let since = table.maybe("since", |node| validity::since(node, key.as_ref()));
+    let valid_at = table.maybe("valid_at", validity::valid_at);
+    let precondition = table.or("match", Precondition::None, validity::precondition);
     let Styled { style, more, end, same_token } = styled?;
     let to_be_found = Records { paths: Vec::new(), ..Records::at(Path::root()) };
     let records = records.unwrap_or(to_be_found);
@@ -68,6 +72,9 @@ pub(super) fn read(table: &Table<'_>) -> Option<Pagination> {
         error: None,
         partition,
         order,
+        since,
+        valid_at,
+        precondition,
         style,
     };
     Some(Pagination { error: error.unwrap_or_else(|| pagination.usual_error()), ..pagination })

@@ -3,14 +3,18 @@
 use std::fmt::Write;
 
 use serde_json::Value;
+use toml::de::DeTable;
 
+use super::keys::COLLECTION;
 use super::lint;
+use super::mistake::{Mistake, Mistakes};
+use super::node::{Notes, Table};
 use super::value::LAST_LINK;
 use crate::pagination::partition::{Bound, Direction, RangeKind, RangePartition};
 use crate::pagination::{
     Advance, Base, BodyKind, Cursor, Encode, Encoding, End, More, Order, Overlap, PageSize, Pagination, Param,
-    Partition, Path, Presence, Records, RecordsShape, SameToken, Source, Style, Template, Token, Validation,
-    Whitespace,
+    Partition, Path, Precondition, Presence, Records, RecordsShape, SameToken, Since, Source, Style, Template,
+    TimeFormat, Token, ValidAt, Validation, Version, Whitespace,
 };
 
 /// The keys of a `[[collection]]` that make this pagination, one a line; reading them makes it again.
@@ -42,6 +46,11 @@ pub fn written(pagination: &Pagination) -> String {
     lines.maybe("order", (*order == Order::Any).then(|| text("any")));
     lines.maybe("total", total.as_ref().map(source));
     lines.maybe("total_pages", total_pages.as_ref().map(source));
+    lines.maybe("since", pagination.since.as_ref().map(since_value));
+    lines.maybe("valid_at", pagination.valid_at.as_ref().map(valid_at_value));
+    if pagination.precondition == Precondition::Match {
+        lines.put("match", "true");
+    }
     let mut table = Inline::default();
     table.maybe("max_offset", limits.max_offset);
     table.maybe("max_pages", limits.max_pages);
@@ -59,6 +68,46 @@ pub fn written(pagination: &Pagination) -> String {
         lines.put("allow", list(&allow, |name| text(name)));
     }
     lines.0.join("\n") + "\n"
+}
+
+/// Reads what [`written`] wrote.
+pub fn read_written(text: &str) -> Result<Pagination, Mistakes> {
+    let mistakes = |list| Mistakes { name: String::new(), list };
+    let notes = Notes::on(text);
+    let entries = DeTable::parse(text).map_err(|error| {
+        let what = error.message().replace('\n', "; ");
+        mistakes(vec![Mistake { at: String::new(), place: None, what, hint: String::new() }])
+    })?;
+    let pagination = super::pagination::read(&Table::top(&notes, entries.get_ref(), &COLLECTION));
+    let list = notes.into_list();
+    pagination.filter(|_| list.is_empty()).ok_or_else(|| mistakes(list))
+}
+
+fn since_value(Since { param: place, field }: &Since) -> String {
+    let mut table = Inline::default();
+    table.put("param", param_value(place));
+    table.put("field", path(field));
+    table.table()
+}
+
+fn valid_at_value(ValidAt { param: place, from }: &ValidAt) -> String {
+    let mut table = Inline::default();
+    table.put("param", param_value(place));
+    match from {
+        Version::Page(Source::Body(path)) if path.to_string() == "clock" => table.put("from", text("$.clock")),
+        Version::Page(place) => table.put("from", source(place)),
+        Version::Clock(format) => {
+            table.put("from", text("clock"));
+            let format = match format {
+                TimeFormat::Rfc3339 => "rfc3339",
+                TimeFormat::Unix => "unix",
+                TimeFormat::UnixMs => "unix_ms",
+                TimeFormat::Date => "date",
+            };
+            table.put("format", text(format));
+        }
+    }
+    table.table()
 }
 
 /// `key = value` pairs in the order in which they were put.

@@ -11,13 +11,15 @@ use crate::pagination::{Pagination, Path, Presence, Records, Style, Validation, 
 use crate::snapshot::{Failure, Fault};
 
 use super::fetch::{self, Answer};
-use super::{Crawl, Opened, Turn, on_page};
+use super::turn::{Turn, on_page};
+use super::{Crawl, Opened};
 
 /// Fetches the first page, and the second one as each candidate would, until one of them holds.
 pub(super) async fn open(mut crawl: Crawl) -> Result<Opened, Failure> {
     let sized = crawl.pagination.sized(crawl.first.clone());
     crawl.first = sized.map_err(|bad| fetch::wrong_page(&crawl.client, &bad.into(), &crawl.first.url))?;
     let (head, page) = first_page(&crawl).await?;
+    let head = Arc::new(head);
     let json = detect::outline(&page);
     let configured_records = crawl.pagination.records.paths.iter().find(|path| {
         let holder = path.split_at_each().0;
@@ -86,17 +88,20 @@ fn configured(said: &Pagination, found: Pagination) -> Pagination {
     both.total_pages = said.total_pages.clone().or(both.total_pages);
     both.error = said.error.clone().or(both.error);
     both.limits = said.limits.clone();
+    both.valid_at = said.valid_at.clone();
+    both.precondition = said.precondition;
     both
 }
 
 /// Walks the first two pages as the candidate would.
-async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Head, page: &[u8]) -> Result<Opened, Failure> {
+async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Arc<Head>, page: &[u8]) -> Result<Opened, Failure> {
     // A guess costs one request, and not one for each page that it leads to.
     let narrow = Crawl { width: 1, ..crawl.clone() };
     let mut opened = narrow.walk(pagination, crawl.first.clone())?;
     // The page is there already: this only tells the plan that it was asked for.
     let Some((id, part)) = first_asked(&mut opened.plan) else { return Ok(opened) };
     opened.outbox.open(part);
+    opened.heard(head);
     let mut splitter = Splitter::new(Arc::clone(&opened.shape));
     let split = opened.plan.begun(id, head).and_then(|()| splitter.feed(page)).and_then(|()| splitter.finish());
     let first = split.map_err(|wrong| opened.wrong(&wrong, head, "page 1"))?;

@@ -288,7 +288,7 @@ fn log_retry<T>(
     tracing::warn!("{}: {what}; attempt {attempt} failed, asking again in {after}", Shown(&request.url));
 }
 
-fn failed(client: &Client, trouble: &Trouble, request: &PageRequest) -> Failure {
+pub(super) fn failed(client: &Client, trouble: &Trouble, request: &PageRequest) -> Failure {
     let message = |error: &Error| format!("{}: {error}", Shown(&request.url));
     match trouble {
         Trouble::Transport(error @ Error::Timeout(..)) => Failure::new(Fault::Timeout, message(error), error.hint()),
@@ -337,6 +337,7 @@ fn told(client: &Client, wrong: &Wrong, url: &url::Url, headers: &HeaderMap) -> 
         (_, Blame::Upstream) => Fault::Upstream,
         (_, Blame::Configuration) => Fault::Configuration,
         (_, Blame::Unproven) => Fault::Unproven,
+        (_, Blame::Unpage) => Fault::Stopped,
     };
     let mut message = wrong.to_string();
     let mut source = std::error::Error::source(wrong);

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::task::{Context, Poll, ready};
 
+use serde_json::value::RawValue;
+
 use super::backlog::Backlog;
 use super::spool::Room;
 use crate::batch::Batch;
@@ -17,13 +19,21 @@ const ENOUGH: usize = 256 * 1024;
 pub(super) struct Outbox {
     room: Room,
     /// What leaves first.
-    ready: VecDeque<Batch>,
+    ready: VecDeque<Leaving>,
     bytes: usize,
     /// The parts that may leave.
     open: BTreeSet<PartId>,
     /// Those of them that leave from their backlogs, in the order in which they were opened.
     draining: VecDeque<PartId>,
     waiting: BTreeMap<PartId, Backlog>,
+}
+
+/// What leaves next.
+#[derive(Debug)]
+pub(super) enum Leaving {
+    Batch(Batch),
+    /// A page whose last record has left: what is needed to go on behind it.
+    Page(Box<RawValue>),
 }
 
 impl Outbox {
@@ -46,13 +56,18 @@ impl Outbox {
         let is_open = self.open.contains(&part);
         if is_open && self.draining.is_empty() {
             self.bytes += batch.lines().len();
-            self.ready.push_back(batch);
+            self.ready.push_back(Leaving::Batch(batch));
             return;
         }
         self.waiting.entry(part).or_insert_with(|| Backlog::new(&self.room)).push(batch);
         if is_open && !self.draining.contains(&part) {
             self.draining.push_back(part);
         }
+    }
+
+    /// Takes what is needed to go on behind what was put. Only a crawl of one part has such notes, whose records all leave as they come.
+    pub(super) fn note(&mut self, page: Box<RawValue>) {
+        self.ready.push_back(Leaving::Page(page));
     }
 
     /// Lets a part's records leave, those that wait and those that will come, behind what may leave already.
@@ -83,17 +98,24 @@ impl Outbox {
         self.ready.is_empty() && self.draining.is_empty()
     }
 
-    /// The next records that may leave; none where there are none.
-    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Batch>>> {
-        if let Some(batch) = self.ready.pop_front() {
-            self.bytes -= batch.lines().len();
-            return Poll::Ready(Ok(Some(batch)));
+    /// Whether what leaves next are records, for which there must be room.
+    pub(super) fn needs_room(&self) -> bool {
+        !matches!(self.ready.front(), Some(Leaving::Page(_)))
+    }
+
+    /// What leaves next; none where there is nothing that may.
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Leaving>>> {
+        if let Some(next) = self.ready.pop_front() {
+            if let Leaving::Batch(batch) = &next {
+                self.bytes -= batch.lines().len();
+            }
+            return Poll::Ready(Ok(Some(next)));
         }
         while let Some(part) = self.draining.front() {
             if let Some(backlog) = self.waiting.get_mut(part)
                 && let Some(batch) = ready!(backlog.poll_pop(context))?
             {
-                return Poll::Ready(Ok(Some(batch)));
+                return Poll::Ready(Ok(Some(Leaving::Batch(batch))));
             }
             self.waiting.remove(part);
             self.draining.pop_front();
@@ -118,8 +140,8 @@ mod tests {
     fn next(outbox: &mut Outbox) -> Option<String> {
         let mut context = Context::from_waker(std::task::Waker::noop());
         match outbox.poll_next(&mut context) {
-            Poll::Ready(batch) => batch.unwrap().map(|batch| String::from_utf8(batch.lines().to_vec()).unwrap()),
-            Poll::Pending => None,
+            Poll::Ready(Ok(Some(Leaving::Batch(batch)))) => Some(String::from_utf8(batch.lines().to_vec()).unwrap()),
+            _ => None,
         }
     }
 
@@ -161,5 +183,20 @@ mod tests {
             prop_assert!(outbox.is_empty());
             prop_assert_eq!(left, all);
         }
+    }
+
+    #[test]
+    fn a_page_is_noted_behind_its_records_and_needs_no_room() {
+        let mut outbox = Outbox::new(Room::new(1 << 20, 0));
+        outbox.open(PartId::of(0));
+        outbox.put(PartId::of(0), batch(0, 1));
+        outbox.note(RawValue::from_string("1".to_owned()).unwrap());
+        assert!(outbox.needs_room());
+        assert_eq!(next(&mut outbox).as_deref(), Some("0 1\n"));
+        assert!(!outbox.needs_room() && !outbox.is_empty());
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let noted = outbox.poll_next(&mut context);
+        assert!(matches!(noted, Poll::Ready(Ok(Some(Leaving::Page(note)))) if note.get() == "1"));
+        assert!(outbox.is_empty());
     }
 }

@@ -69,6 +69,8 @@ where
         pagination,
         caps: collection.caps.clone(),
         first,
+        since: None,
+        valid_at: None,
         // Who only wants a head needs no page but the first.
         width: if head.method == Method::HEAD { 1 } else { collection.upstream.pace.widest() },
         crawls: crawls.clone(),

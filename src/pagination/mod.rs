@@ -12,8 +12,10 @@ pub mod plan;
 pub mod request;
 pub mod retry;
 pub mod split;
+pub mod validity;
 pub mod wrong;
 
+use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 use http::{HeaderName, StatusCode};
 use serde_json::Value;
 
@@ -22,6 +24,7 @@ pub use path::Path;
 use path::Segment;
 use request::BadPlace;
 pub use request::{BodyKind, PageRequest, Param};
+pub use validity::{Precondition, Since, TimeFormat, ValidAt, Version};
 pub use wrong::{Blame, Wrong};
 
 /// How one collection's pages are addressed, read and ended; made only by `config`, by the command line and by [`detect`].
@@ -53,6 +56,12 @@ pub struct Pagination {
     pub partition: Option<Partition>,
     /// In which order the parts leave.
     pub order: Order,
+    /// How a client asks for what follows a record that it has.
+    pub since: Option<Since>,
+    /// How the upstream is asked for one state of the collection in all pages.
+    pub valid_at: Option<ValidAt>,
+    /// Under which condition later pages are asked for.
+    pub precondition: Precondition,
 }
 
 /// What addresses the next page.
@@ -309,6 +318,9 @@ impl Pagination {
             error: None,
             partition: None,
             order: Order::Listed,
+            since: None,
+            valid_at: None,
+            precondition: Precondition::None,
         }
     }
 }
@@ -340,13 +352,27 @@ impl Pagination {
             .then(|| Path::of(vec![Segment::Name("errors".to_owned())]))
     }
 
+    /// The header fields that are set from page to page.
+    pub fn own_headers(&self) -> Vec<HeaderName> {
+        let size = self.page_size.as_ref().and_then(|size| size.param.as_ref());
+        let version = self.valid_at.as_ref().map(|valid_at| &valid_at.param);
+        let set = self.style.params().into_iter().chain(size).chain(version).filter_map(|param| match param {
+            Param::Header(name) => Some(name.clone()),
+            _ => None,
+        });
+        let range = matches!(self.style, Style::Range { .. }).then_some(http::header::RANGE);
+        let conditions = [IF_MATCH, IF_UNMODIFIED_SINCE].into_iter();
+        set.chain(range).chain(conditions.filter(|_| self.precondition == Precondition::Match)).collect()
+    }
+
     /// What the pages' requests must have as their body.
     pub fn body_kind(&self) -> BodyKind {
         let size = self.page_size.as_ref().and_then(|size| size.param.as_ref());
         let parts = self.partition.as_ref().map(Partition::params).unwrap_or_default();
-        let puts = |wanted: fn(&Param) -> bool| {
-            self.style.params().into_iter().chain(size).chain(parts.iter().copied()).any(wanted)
-        };
+        let since = self.since.as_ref().map(|since| &since.param);
+        let own = since.into_iter().chain(self.valid_at.as_ref().map(|valid_at| &valid_at.param));
+        let params: Vec<_> = self.style.params().into_iter().chain(size).chain(parts).chain(own).collect();
+        let puts = |wanted: fn(&Param) -> bool| params.iter().any(|param| wanted(param));
         if puts(|param| matches!(param, Param::Body(_))) {
             BodyKind::Json
         } else if puts(|param| matches!(param, Param::Form(_))) {

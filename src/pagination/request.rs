@@ -1,12 +1,12 @@
 //! One page's request as data, and the places in it that a token or a number can be put into.
 
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
+use twox_hash::XxHash3_64;
 use url::Url;
 
 use super::{Encode, Path};
@@ -139,15 +139,31 @@ impl PageRequest {
         }
     }
 
+    /// The value that stands where `param` says, of the type that it has there.
+    pub fn json_at(&self, param: &Param) -> Option<Value> {
+        match (param, &self.body) {
+            (Param::Body(path), Some(RequestBody::Json(body))) => path.of_value(body).cloned(),
+            _ => self.value_at(param).map(Value::String),
+        }
+    }
+
     /// A hash that tells requests apart: what a cycle would repeat.
     pub fn identity(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        (self.method.as_str(), self.url.as_str()).hash(&mut hasher);
+        let mut text = Vec::new();
+        let mut put = |part: &[u8]| {
+            text.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            text.extend_from_slice(part);
+        };
+        put(self.method.as_str().as_bytes());
+        put(self.url.as_str().as_bytes());
         for (name, value) in &self.headers {
-            (name.as_str(), value.as_bytes()).hash(&mut hasher);
+            put(name.as_str().as_bytes());
+            put(value.as_bytes());
         }
-        self.body.as_ref().map(RequestBody::to_bytes).hash(&mut hasher);
-        hasher.finish()
+        if let Some(body) = &self.body {
+            put(&body.to_bytes());
+        }
+        XxHash3_64::oneshot(&text)
     }
 }
 
@@ -173,7 +189,7 @@ impl RequestBody {
         };
         Ok(Some(match if kind == BodyKind::Labelled { labelled } else { kind } {
             BodyKind::Json => Self::Json(serde_json::from_slice(&body)?),
-            BodyKind::Form => Self::Form(url::form_urlencoded::parse(&body).into_owned().collect()),
+            BodyKind::Form => read_form(&body),
             BodyKind::Labelled => Self::Other(body),
         }))
     }
@@ -197,6 +213,11 @@ impl RequestBody {
             Self::Other(_) => None,
         }
     }
+}
+
+/// The fields of a form.
+pub(super) fn read_form(text: &[u8]) -> RequestBody {
+    RequestBody::Form(url::form_urlencoded::parse(text).into_owned().collect())
 }
 
 /// Sets one query parameter and leaves every other byte of the query as it was.

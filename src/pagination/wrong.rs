@@ -13,6 +13,8 @@ pub enum Blame {
     Upstream,
     /// Whoever wrote the collection's configuration.
     Configuration,
+    /// unpage itself.
+    Unpage,
     /// Nobody is to blame: what is known does not prove that the collection is complete.
     Unproven,
 }
@@ -118,6 +120,12 @@ pub enum Wrong {
     PartsApart { path: Path, skipped: String },
     #[error("part {part} of the collection starts with the same page as part {twin}")]
     PartsAlike { part: u64, twin: u64 },
+    #[error("the first page has nothing at {0}, by which the collection's state is known")]
+    NoVersion(String),
+    #[error("the collection changed while its pages were read: it is not the one of the first page any more")]
+    CollectionChanged,
+    #[error("what was noted of the pages before is not to be gone on from: {0}")]
+    BadCheckpoint(String),
     #[error("the pagination was not recognised: {}", .0.join("; "))]
     Unrecognised(Vec<String>),
 }
@@ -139,6 +147,7 @@ impl Wrong {
             | Self::BadRangeValue { .. }
             | Self::OutOfOrder { .. }
             | Self::OutOfRange { .. }
+            | Self::NoVersion(_)
             | Self::PartsAlike { .. } => Blame::Configuration,
             Self::TotalDisagrees { .. }
             | Self::TotalShrank { .. }
@@ -152,6 +161,7 @@ impl Wrong {
             | Self::PartsApart { .. }
             | Self::Unrecognised(_)
             | Self::Limit { .. } => Blame::Unproven,
+            Self::BadCheckpoint(_) => Blame::Unpage,
             _ => Blame::Upstream,
         }
     }
@@ -249,6 +259,9 @@ impl Wrong {
             Self::PartsAlike { .. } => {
                 "the upstream ignores the parameter that tells the parts apart: correct `param` or `segment` in `partition`; where parts share records, they would be doubled: take `partition` out"
             }
+            Self::NoVersion(_) => "correct `from` in `valid_at`, or take valid_at out",
+            Self::CollectionChanged => "ask again, for the collection as it is now",
+            Self::BadCheckpoint(_) => "ask again, for a snapshot of its own",
             Self::Unrecognised(_) => {
                 "set `records` and `pagination` for it (a [[collection]], or --records and --pagination); `none` says that one page is all there is"
             }

@@ -35,5 +35,7 @@ mod problems;
 mod fetch;
 // An upstream that nobody has described: recognised, or refused.
 mod auto;
+// One state of a collection: as of a time, by its version, by its validator; and what came since a record.
+mod validity;
 // TLS to the upstream, with an authority of one's own and without.
 mod tls;

@@ -682,3 +682,27 @@ fn a_status_after_a_page_that_began_is_no_end() {
         }
     }
 }
+
+#[test]
+fn what_the_first_page_pins_is_asked_for_after_an_interruption_too() {
+    let link = Style::NextUrl { next: vec![Source::Body(path("next"))], base: Base::Request };
+    let range = Style::Range { unit: "items".to_owned(), size: 3 };
+    for style in [link, cursor(), page().style, offset().style, range] {
+        let server = Server { records: 13, clamp: 3, empty: vec![], past: Past::Empty, total: Total::None, pointer: Pointer::Null };
+        let mut pagination = of(style);
+        pagination.precondition = Precondition::Match;
+        pagination.valid_at = Some(ValidAt { param: query("v"), from: Version::Page(Source::Header(HeaderName::from_static("x-version"))) });
+        let mut requests = Vec::new();
+        let crawled = crawl(&pagination, |request| {
+            requests.push((query_value(&request.url, "v"), request.headers.get(header::IF_MATCH).cloned()));
+            let mut answer = server.answer(&pagination.style, request);
+            answer.headers.extend([("x-version", format!("v{}", requests.len())), ("etag", format!("\"{}\"", requests.len()))]);
+            answer
+        });
+        assert_eq!((crawled.ids, crawled.end.is_ok()), (all(&server), true));
+        assert!(requests.len() > 4 && requests[0] == (None, None));
+        let pinned = (Some("v1".to_owned()), Some(HeaderValue::from_static("\"1\"")));
+        assert!(requests[1..].iter().all(|request| *request == pinned), "{requests:?}");
+        assert_eq!(crawled.wasted, 0);
+    }
+}

@@ -9,7 +9,7 @@ use unpage::batch::Batch;
 use unpage::config::Caps;
 use unpage::pagination::guard::Guard;
 use unpage::pagination::page::{Fields, Head, Page};
-use unpage::pagination::plan::{Came, PageId, PartId, Plan, Proof, Room, SoFar, Standing, Step};
+use unpage::pagination::plan::{Came, Checkpoint, PageId, PartId, Plan, Proof, Room, SoFar, Standing, Step};
 use unpage::pagination::request::PageRequest;
 use unpage::pagination::retry::Overload;
 use unpage::pagination::split::{Shape, Splitter};
@@ -53,11 +53,13 @@ pub(crate) struct Manner {
     pub(crate) breaks: usize,
     /// The width changes one time of so many; never where 0.
     pub(crate) widens: usize,
+    /// Behind one page of so many the crawl is interrupted, and gone on with; never where 0.
+    pub(crate) interrupts: usize,
 }
 
 impl Manner {
     pub(crate) fn of(width: usize) -> Self {
-        Self { width, seed: 1, full: 0, breaks: 0, widens: 0 }
+        Self { width, seed: 1, full: 0, breaks: 0, widens: 0, interrupts: 0 }
     }
 }
 
@@ -69,6 +71,8 @@ pub(crate) struct Crawled {
     pub(crate) requests: usize,
     /// Requests whose answers nobody wanted.
     pub(crate) wasted: usize,
+    /// Those that were in flight when the crawl was interrupted.
+    pub(crate) lost: usize,
     /// The most pages in flight at a time.
     pub(crate) most: usize,
     pub(crate) end: Result<Proof, Wrong>,
@@ -85,12 +89,16 @@ pub(crate) fn crawl(
     let guard = Guard::new(&Url::parse(ORIGIN).unwrap(), &[]);
     let shape = Arc::new(Shape::of(pagination, &caps));
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
-    let plan = Plan::new(Arc::new(pagination.clone()), caps, guard, first, manner.width, now);
-    let mut crawled = Crawled { ids: Vec::new(), requests: 0, wasted: 0, most: 0, end: Ok(Proof::NoNext) };
-    match plan {
+    let pagination = Arc::new(pagination.clone());
+    let new = move |width| Plan::new(Arc::clone(&pagination), caps.clone(), guard.clone(), first.clone(), width, now);
+    let mut crawled = Crawled { ids: Vec::new(), requests: 0, wasted: 0, lost: 0, most: 0, end: Ok(Proof::NoNext) };
+    match new(manner.width) {
         Ok(plan) => {
             let mut crawl = Crawl {
                 plan,
+                new: Box::new(new),
+                notes: Vec::new(),
+                last: None,
                 shape,
                 answer,
                 dice: Dice::of(manner.seed),
@@ -113,6 +121,12 @@ pub(crate) fn crawl(
 
 struct Crawl<A> {
     plan: Plan,
+    /// Makes it anew, as wide as this.
+    new: Box<dyn Fn(usize) -> Result<Plan, Wrong>>,
+    /// What it knew after each page, as it would be written.
+    notes: Vec<String>,
+    /// The last record that was let through.
+    last: Option<Vec<u8>>,
     shape: Arc<Shape>,
     answer: A,
     dice: Dice,
@@ -320,6 +334,7 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
         let page = &mut self.pages[at];
         let (id, head) = (page.id, &page.head);
         page.had_its_turn = true;
+        let is_page = matches!(page.held.front(), Some(Event::Page(_)));
         let passed = match page.held.pop_front().unwrap() {
             Event::Begun => self.plan.begun(id, head).map(|()| Vec::new())?,
             Event::Records(batch) => vec![self.plan.records(id, head, &page.fields, batch)?],
@@ -339,9 +354,32 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
                 if is_smaller { Vec::new() } else { refused.map(|()| Vec::new())? }
             }
         };
-        let lines = passed.iter().flat_map(|batch| batch.each().map(id_of));
-        self.passed.entry(part).or_default().extend(lines);
+        let lines: Vec<_> = passed.iter().flat_map(|batch| batch.each().map(<[u8]>::to_vec)).collect();
+        self.passed.entry(part).or_default().extend(lines.iter().map(|line| id_of(line)));
+        self.last = lines.last().cloned().or(self.last.take());
+        if is_page && let Some(checkpoint) = self.plan.checkpoint() {
+            self.notes.push(serde_json::to_string(&checkpoint).unwrap());
+            if self.dice.one_in(self.manner.interrupts) {
+                self.interrupt();
+            }
+        }
         Ok(())
+    }
+
+    /// The process is killed behind a whole page, and another one goes on with what was written.
+    fn interrupt(&mut self) {
+        self.drop_unwanted();
+        for page in self.pages.drain(..) {
+            self.asked.remove(&page.identity);
+            self.crawled.lost += 1;
+        }
+        // What of the next page had left already, leaves again, from its first record on.
+        self.told.clear();
+        self.plan = (self.new)(self.manner.width).unwrap();
+        let notes = self.notes.iter().map(|note| serde_json::from_str::<Checkpoint>(note).unwrap());
+        self.plan.resume(notes, self.last.clone()).unwrap();
+        let again = self.plan.checkpoint().map(|checkpoint| serde_json::to_string(&checkpoint).unwrap());
+        assert_eq!(again.as_ref(), self.notes.last());
     }
 
     fn ended(mut self, end: Result<Proof, Wrong>) -> Crawled {

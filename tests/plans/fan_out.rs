@@ -91,8 +91,11 @@ fn pointing() -> impl Strategy<Value = Style> {
 
 pub(crate) fn manner() -> impl Strategy<Value = Manner> {
     let widens = prop_oneof![3 => Just(0), 1 => Just(9_usize)];
-    (1..=32_usize, any::<u64>(), 0..4_usize, prop_oneof![Just(0), Just(12_usize)], widens)
-        .prop_map(|(width, seed, full, breaks, widens)| Manner { width, seed, full, breaks, widens })
+    let interrupts = prop_oneof![3 => Just(0), 1 => Just(1), 2 => 2..8_usize];
+    let breaks = prop_oneof![Just(0), Just(12_usize)];
+    (1..=32_usize, any::<u64>(), 0..4_usize, breaks, widens, interrupts).prop_map(
+        |(width, seed, full, breaks, widens, interrupts)| Manner { width, seed, full, breaks, widens, interrupts },
+    )
 }
 
 prop_compose! {
@@ -178,7 +181,7 @@ proptest! {
         let provable = server.manners.past != Past::LastAgain;
         prop_assert!(!provable || one.end.is_ok(), "{:?}", one.end);
         if manner.widens == 0 && crawled.end.is_ok() {
-            prop_assert!(crawled.requests <= one.requests + crawled.wasted, "{} of {}", crawled.requests, one.requests);
+            prop_assert!(crawled.requests <= one.requests + crawled.wasted + crawled.lost, "{} of {}", crawled.requests, one.requests);
             // Short offset pages put the guesses off again and again.
             let even = server.manners.short_pages == 0 || !is_offset(&server.style);
             prop_assert!(!even || one.wasted == 0, "{} are wasted page by page", one.wasted);

@@ -7,6 +7,7 @@ mod ends;
 mod parameters;
 mod partitions;
 mod sizes;
+mod validity;
 
 use http::Method;
 use serde_json::Value;
@@ -76,7 +77,7 @@ pub(super) fn to_allow(pagination: &Pagination) -> Vec<&'static str> {
 }
 
 fn rules() -> impl Iterator<Item = &'static Rule> {
-    parameters::RULES.iter().chain(ends::RULES).chain(sizes::RULES).chain(partitions::RULES)
+    parameters::RULES.iter().chain(ends::RULES).chain(sizes::RULES).chain(partitions::RULES).chain(validity::RULES)
 }
 
 fn allowed_rule(node: &Node<'_>) -> Option<&'static str> {

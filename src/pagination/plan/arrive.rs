@@ -83,6 +83,9 @@ impl Follow {
         self.read_totals(head, &page.fields)?;
         let short = records < self.tally.longest;
         self.tally.count(&self.page);
+        if self.tally.pages == 1 {
+            self.pin(head, &page.fields)?;
+        }
         self.advance(Came { head, page: &page, records, new, short }, aim)?;
         self.tally.longest = self.tally.longest.max(records);
         if records > 0 {

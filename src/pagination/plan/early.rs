@@ -24,7 +24,7 @@ impl Follow {
             None => true,
         };
         let may_be_last = self.pagination.end == End::EmptyPage && page.records == 0;
-        if !goes_on || may_be_last || self.check_error(page.fields).is_err() {
+        if self.awaits_pins() || !goes_on || may_be_last || self.check_error(page.fields).is_err() {
             return None;
         }
         let certain = match &self.pagination.style {
@@ -36,8 +36,9 @@ impl Follow {
             }
             _ => false,
         };
-        let next = certain.then(|| self.addresses().pointed(page.head, page.fields).ok()?).flatten()?;
-        (!self.tally.knows(next.identity())).then_some(next)
+        let mut next = certain.then(|| self.addresses().pointed(page.head, page.fields).ok()?).flatten()?;
+        self.pin_to(&mut next).ok()?;
+        (!self.tally.knows(self.place(&next))).then_some(next)
     }
 }
 

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
 
 use super::Proof;
 use super::address::{Addresses, Computed};
 use super::gist::{Gist, Mark};
 use super::halve::Resized;
+use super::pins::Pins;
 use super::range;
 use super::tally::{Tally, excerpt, number};
 use crate::pagination::detect;
@@ -31,8 +33,12 @@ pub struct Follow {
     pub(super) pagination: Arc<Pagination>,
     pub(super) caps: Caps,
     guard: Guard,
+    /// The first request in the size that it was asked for at first: what every other is known by its difference to.
+    pub(super) origin: PageRequest,
+    /// The same in the size that pages are asked for now.
     pub(super) first: PageRequest,
     pub(super) state: State,
+    pub(super) pins: Pins,
     pub(super) tally: Tally,
     pub(super) position: Position,
     /// How many records a page is asked for: the client's own number, else the configured one.
@@ -56,7 +62,7 @@ pub(super) enum State {
 }
 
 /// What a page is asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) enum Aim {
     /// Its records.
     Records,
@@ -83,11 +89,15 @@ impl Follow {
     pub fn new(pagination: Arc<Pagination>, caps: Caps, guard: Guard, first: PageRequest) -> Result<Self, Wrong> {
         let first = pagination.sized(first)?;
         let mark = Mark::of(pagination.key.as_ref());
+        let owner = Arc::clone(&pagination);
+        let valid_at = owner.valid_at.as_ref();
         let mut plan = Self {
             pagination,
             caps,
             guard,
             state: State::Ask(Box::new(first.clone()), Aim::Records),
+            pins: Pins::of(valid_at, &first),
+            origin: first.clone(),
             first,
             tally: Tally::default(),
             position: Position { number: 0, start: Start::Beginning },
@@ -144,6 +154,11 @@ impl Follow {
         self.position.start == Start::Midway
     }
 
+    /// The walk holds what follows a record, by intent: nothing has been asked for yet.
+    pub(super) fn begin_midway(&mut self) {
+        self.position.start = Start::Midway;
+    }
+
     /// The upstream's own total, as far as it is known.
     pub fn total(&self) -> Option<u64> {
         self.tally.total
@@ -156,6 +171,9 @@ impl Follow {
 
     /// The page that was asked for was refused; `Ok` where that is how the collection ends.
     pub fn refused(&mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<(), Wrong> {
+        if status == StatusCode::PRECONDITION_FAILED && self.pins.has_condition() {
+            return Err(Wrong::CollectionChanged);
+        }
         match self.proven_by(status, headers)? {
             None => Err(refusal(status, headers, body)),
             // A page that was there a moment ago is not past the last.
@@ -188,7 +206,8 @@ impl Follow {
     }
 
     /// ⇒ Ask, unless a cap or a circle is in the way.
-    pub(super) fn ask(&mut self, next: Computed, aim: Aim) -> Result<(), Wrong> {
+    pub(super) fn ask(&mut self, mut next: Computed, aim: Aim) -> Result<(), Wrong> {
+        self.pin_to(&mut next.request)?;
         let Tally { pages, records, empty_pages, .. } = self.tally;
         let limits = &self.pagination.limits;
         let caps = [

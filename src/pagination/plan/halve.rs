@@ -1,12 +1,13 @@
 //! Smaller pages, where the upstream keeps failing at those that it was asked for, and larger ones again behind them.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::follow::{Aim, Follow, State};
 use crate::pagination::{Advance, Encode, End, Overlap, PageRequest, Param, Style};
 
 /// How the size of a walk's pages has changed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Resized {
     /// How many records a page was asked for at first.
     whole: u64,
@@ -18,7 +19,7 @@ pub(super) struct Resized {
 }
 
 /// The last change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Change {
     Halved,
     Doubled,
@@ -112,7 +113,7 @@ impl Follow {
 
     /// What a request is known by: one for the same place in another size is the same.
     pub(super) fn place(&self, request: &PageRequest) -> u64 {
-        self.in_size(request, 0).as_ref().unwrap_or(request).identity()
+        self.difference(self.in_size(request, 0).as_ref().unwrap_or(request)).identity()
     }
 
     fn resize(&mut self, size: u64) -> bool {
@@ -126,7 +127,7 @@ impl Follow {
     }
 
     /// The request with another number of records, where the next address follows from what came and not from what was asked for.
-    fn in_size(&self, request: &PageRequest, size: u64) -> Option<PageRequest> {
+    pub(super) fn in_size(&self, request: &PageRequest, size: u64) -> Option<PageRequest> {
         // A small page with an overlap may hold nothing but the record that its key names.
         let by_what_came = matches!(
             &self.pagination.style,

@@ -19,6 +19,8 @@
 mod address;
 mod ahead;
 mod arrive;
+mod checkpoint;
+mod difference;
 mod early;
 mod end;
 mod follow;
@@ -26,58 +28,16 @@ mod gist;
 mod halve;
 mod part;
 mod partition;
+mod pins;
+mod proof;
 mod range;
 mod split;
 mod steps;
 mod tally;
 
-use std::fmt;
-
-use http::StatusCode;
-
+pub use checkpoint::Checkpoint;
 pub use early::SoFar;
 pub use follow::{Follow, Walk};
 pub use part::{PageId, PartId};
+pub use proof::Proof;
 pub use steps::{Came, Plan, Room, Standing, Step};
-/// How the end of a collection is known (RFC 9110 has no word for it; each upstream has its own).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
-    /// The upstream gave no next link, URL or token.
-    NoNext,
-    /// The upstream's flag says that nothing follows.
-    Flag,
-    /// As many records came as the upstream says there are.
-    Total(u64),
-    /// As many pages came as the upstream says there are.
-    TotalPages(u64),
-    /// The page past the last was empty.
-    EmptyPage,
-    /// The last page was short, which this collection says is the end.
-    ShortPage,
-    /// The upstream answered the page past the last with the status that means so.
-    Status(StatusCode),
-    /// The upstream repeated the token, which this collection says is the end.
-    SameToken,
-    /// The collection is one page.
-    SinglePage,
-    /// Each of so many parts has its own proof.
-    Parts(u64),
-}
-
-impl fmt::Display for Proof {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoNext => f.write_str("no next address"),
-            Self::Flag => f.write_str("the upstream's flag"),
-            Self::Total(total) => write!(f, "the upstream's total of {total}"),
-            Self::TotalPages(pages) => write!(f, "the upstream's number of pages, {pages}"),
-            Self::EmptyPage => f.write_str("an empty page past the last"),
-            Self::ShortPage => f.write_str("a short page, as configured"),
-            Self::Status(status) => write!(f, "status {} past the last page, as configured", status.as_u16()),
-            Self::SameToken => f.write_str("an unchanged token, as configured"),
-            Self::SinglePage => f.write_str("one page, as configured"),
-            Self::Parts(1) => f.write_str("a record behind the configured range"),
-            Self::Parts(parts) => write!(f, "the end of each of its {parts} parts"),
-        }
-    }
-}

@@ -6,11 +6,12 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, StatusCode};
 
-use super::Proof;
+use super::checkpoint::Checkpoint;
 use super::early::SoFar;
 use super::follow::Follow;
 use super::part::{Emission, PageId, Part, PartId, Place};
 use super::partition::Cut;
+use super::proof::Proof;
 use super::split::Splits;
 use crate::batch::Batch;
 use crate::pagination::guard::Guard;
@@ -77,7 +78,7 @@ pub struct Plan {
     splits: Option<Splits>,
     /// The record that each part of a list starts with, as a hash.
     openings: HashMap<u64, PartId>,
-    begun: Begun,
+    start: Start,
     next_page: u64,
     next_part: u64,
     gone: Gone,
@@ -85,7 +86,7 @@ pub struct Plan {
 
 /// How the walk begins, as the first request says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Begun {
+enum Start {
     Beginning,
     Midway,
 }
@@ -125,7 +126,7 @@ impl Plan {
             queued: queued.into(),
             splits,
             openings: HashMap::new(),
-            begun: Begun::Beginning,
+            start: Start::Beginning,
             next_page: 0,
             next_part: 0,
             gone: Gone::default(),
@@ -135,9 +136,36 @@ impl Plan {
             None => drop(plan.begin_queued()?),
         }
         if plan.parts.iter().any(|part| part.walk.starts_midway()) {
-            plan.begun = Begun::Midway;
+            plan.start = Start::Midway;
         }
         Ok(plan)
+    }
+
+    /// Makes it one that holds what follows a record, by intent, so that the upstream's totals prove nothing. Nothing has been asked
+    /// for yet.
+    pub fn begin_midway(&mut self) {
+        self.start = Start::Midway;
+        self.parts.iter_mut().for_each(|part| part.walk.begin_midway());
+    }
+
+    /// Whether later pages are asked for under the condition that the collection is the first page's.
+    pub fn has_condition(&self) -> bool {
+        self.parts.iter().any(|part| part.walk.pins.has_condition())
+    }
+
+    /// What it knows, right after [`Plan::arrived`]; none where the collection is cut into parts, which are not gone on with.
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        let only = self.parts.first().filter(|_| self.pagination.partition.is_none());
+        only.map(|part| part.walk.checkpoint())
+    }
+
+    /// Goes on behind the pages that `past` tells of, of which `last` is the last record. Nothing has been asked for yet.
+    pub fn resume(&mut self, past: impl IntoIterator<Item = Checkpoint>, last: Option<Vec<u8>>) -> Result<(), Wrong> {
+        match self.parts.first_mut().filter(|_| self.pagination.partition.is_none()) {
+            Some(part) => part.walk.resume(past, last),
+            None if last.is_none() && past.into_iter().next().is_none() => Ok(()),
+            None => Err(Wrong::BadCheckpoint("the collection is cut into parts".to_owned())),
+        }
     }
 
     /// What to do now.
@@ -176,7 +204,7 @@ impl Plan {
             if let Some(probe) = splits.probe(page)? {
                 return Ok(Some(probe));
             }
-            if self.begun == Begun::Beginning
+            if self.start == Start::Beginning
                 && let Some((owner, cut)) = splits.split(&mut self.parts)
             {
                 self.begin_cut(owner + 1, cut)?;
@@ -286,7 +314,7 @@ impl Plan {
 
     /// Whether the first request names a page behind the collection's beginning.
     pub fn starts_midway(&self) -> bool {
-        self.begun == Begun::Midway
+        self.start == Start::Midway
     }
 
     /// The upstream's own total, as far as it is known.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use http::header::CONTENT_RANGE;
+use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
 use super::gist::Gist;
@@ -11,7 +12,7 @@ use crate::pagination::page::{Fields, Head};
 use crate::pagination::{Source, Wrong, link};
 
 /// The running counts of one crawl.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Tally {
     /// Pages that came.
     pub(super) pages: u64,
@@ -26,24 +27,46 @@ pub(super) struct Tally {
     /// The most records on one page before the current one.
     pub(super) longest: u64,
     /// The upstream's total, as last said by a page with records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) total: Option<u64>,
     /// The largest total that the upstream ever said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) most: Option<u64>,
     /// The upstream's number of pages, as last said by a page with records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) total_pages: Option<u64>,
     /// What the first page with records starts with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) opening: Option<u64>,
+    /// What the last page that was counted, and the request that it led to, have put into the sets.
+    added: Added,
     /// Each page's digest and each request's identity → the page's number.
+    #[serde(skip)]
     digests: HashMap<u64, u64>,
     /// What each page started with → the page's number, the first of those that start alike.
+    #[serde(skip)]
     starts: HashMap<u64, u64>,
+    #[serde(skip)]
     requests: HashMap<u64, u64>,
+}
+
+/// What a page adds to what must not come twice.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Added {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start: Option<u64>,
+    /// Of the request behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    request: Option<u64>,
 }
 
 impl Tally {
     /// Notes a request; `Err` is the page that the same request has asked for before.
     pub(super) fn asked(&mut self, identity: u64) -> Result<(), u64> {
         let page = self.pages + 1;
+        self.added.request = Some(identity);
         match self.requests.insert(identity, page) {
             Some(earlier) => Err(earlier),
             None => Ok(()),
@@ -71,12 +94,39 @@ impl Tally {
         self.pages += 1;
         self.records += new;
         self.empty_pages = if new == 0 { self.empty_pages + 1 } else { 0 };
+        self.added = Added::default();
         if page.records > 0 {
             self.filled += 1;
             self.opening.get_or_insert(page.start);
-            self.digests.insert(page.digest(), self.pages);
-            self.starts.entry(page.start).or_insert(self.pages);
+            (self.added.digest, self.added.start) = (Some(page.digest()), Some(page.start));
+            self.add();
         }
+    }
+
+    /// All but the sets, and of those what was added last.
+    pub(super) fn counts(&self) -> Self {
+        Self { digests: HashMap::new(), starts: HashMap::new(), requests: HashMap::new(), ..*self }
+    }
+
+    /// Goes on to what [`Tally::counts`] said one page later.
+    pub(super) fn fold(&mut self, counts: Self) -> Result<(), Wrong> {
+        // A last page that came twice is not counted twice.
+        if !(self.pages..=self.pages + 1).contains(&counts.pages) || counts.records < self.records {
+            return Err(Wrong::BadCheckpoint("a page is missing".to_owned()));
+        }
+        let Self { digests, starts, requests, .. } = std::mem::take(self);
+        *self = Self { digests, starts, requests, ..counts };
+        self.add();
+        Ok(())
+    }
+
+    fn add(&mut self) {
+        let Added { digest, start, request } = self.added;
+        self.digests.extend(digest.map(|digest| (digest, self.pages)));
+        if let Some(start) = start {
+            self.starts.entry(start).or_insert(self.pages);
+        }
+        self.requests.extend(request.map(|request| (request, self.pages + 1)));
     }
 
     /// Reads the upstream's totals; past the end, where some upstreams make them up, they are not read.

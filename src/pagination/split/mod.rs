@@ -33,7 +33,7 @@ use serde_json::value::RawValue;
 use super::page::{Fields, Page};
 use super::path::Segment;
 use super::pick::{pick, value_of};
-use super::{Caps, Pagination, Path, Presence, Records, Source, Style, Validation, Wrong, detect};
+use super::{Caps, Pagination, Path, Presence, Records, Source, Style, ValidAt, Validation, Version, Wrong, detect};
 use crate::batch::Batch;
 use found::There;
 use lines::Lines;
@@ -96,6 +96,9 @@ impl Shape {
                 Source::Body(path) | Source::Links { path, .. } => want(path),
                 Source::Header(_) | Source::LastLink { .. } => {}
             }
+        }
+        if let Some(ValidAt { from: Version::Page(Source::Body(path)), .. }) = &pagination.valid_at {
+            want(path);
         }
         pagination.more.iter().for_each(|more| want(&more.path));
         pagination.error.iter().for_each(&mut want);

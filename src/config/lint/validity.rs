@@ -1,0 +1,90 @@
+//! `since`, `valid_at` and `match` where the rest of the collection is in their way.
+
+use super::{Exception, Facts, Rule, Said};
+use crate::pagination::{Precondition, Style, Version};
+
+pub(super) static RULES: &[Rule] = &[
+    Rule {
+        name: "since-of-numbered-pages",
+        exception: Exception::Never,
+        about: &["since", "pagination"],
+        check: |facts| {
+            (facts.pagination.since.is_some() && facts.pagination.style.is_numbered()).then(|| Said {
+                at: "since",
+                what: format!(
+                    "type {} counts pages or records, and none follows a record",
+                    facts.pagination.style.name()
+                ),
+                hint: "leave since out, or use type keyset or cursor if the upstream has one",
+            })
+        },
+    },
+    Rule {
+        name: "since-of-auto",
+        exception: Exception::Never,
+        about: &["since", "pagination"],
+        check: |facts| {
+            (facts.pagination.since.is_some() && facts.pagination.style == Style::Auto).then(|| Said {
+                at: "since",
+                what:
+                    "a walk begins at a record only where its pagination is known, and type auto has yet to find it out"
+                        .to_owned(),
+                hint: "run `unpage probe URL` and write down the records and pagination that it finds",
+            })
+        },
+    },
+    Rule {
+        name: "since-of-parts",
+        exception: Exception::Never,
+        about: &["since", "partition"],
+        check: |facts| {
+            (facts.pagination.since.is_some() && facts.pagination.partition.is_some()).then(|| Said {
+                at: "since",
+                what: "the collection is cut into parts, and the record would lie in one of them".to_owned(),
+                hint: "leave since or partition out",
+            })
+        },
+    },
+    Rule {
+        name: "version-of-parts",
+        exception: Exception::Never,
+        about: &["valid_at", "match", "partition"],
+        check: of_parts,
+    },
+    Rule {
+        name: "valid-at-overwritten",
+        exception: Exception::Never,
+        about: &["valid_at", "pagination", "page_size", "partition", "since"],
+        check: overwritten,
+    },
+];
+
+/// Each part would have the version of its own first page.
+fn of_parts(facts: &Facts<'_>) -> Option<Said> {
+    facts.pagination.partition.as_ref()?;
+    let by_page = facts.pagination.valid_at.as_ref().is_some_and(|it| matches!(it.from, Version::Page(_)));
+    let at = match facts.pagination.precondition {
+        _ if by_page => "valid_at",
+        Precondition::Match => "match",
+        Precondition::None => return None,
+    };
+    Some(Said {
+        at,
+        what: "the collection is cut into parts, and each has a first page of its own".to_owned(),
+        hint: "leave partition out, or pin all parts by the clock: valid_at = { param = …, from = \"clock\" }",
+    })
+}
+
+fn overwritten(facts: &Facts<'_>) -> Option<Said> {
+    let pagination = facts.pagination;
+    let param = &pagination.valid_at.as_ref()?.param;
+    let size = pagination.page_size.as_ref().and_then(|size| size.param.as_ref());
+    let since = pagination.since.as_ref().map(|since| &since.param);
+    let parts = pagination.partition.as_ref().map(crate::pagination::Partition::params).unwrap_or_default();
+    let mut others = pagination.style.params().into_iter().chain(size).chain(since).chain(parts);
+    others.any(|other| other == param).then(|| Said {
+        at: "valid_at",
+        what: format!("{param} carries two things, and one of them would overwrite the other"),
+        hint: "the time or version needs a parameter of its own",
+    })
+}

@@ -1,0 +1,288 @@
+//! A crawl that was interrupted goes on: from what it wrote when it was begun, and behind each of its pages.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::counted::End;
+use super::fetch;
+use super::{Crawl, Opened};
+use crate::config::{read_written, written};
+use crate::pagination::plan::Checkpoint;
+use crate::pagination::{PageRequest, Pagination, Style};
+use crate::snapshot::{Begun, Failure, Fault};
+
+/// What a crawl must know of its beginning to go on, beside what it is configured with and asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Beginning {
+    /// The first request, but for its header fields, as a hash.
+    first: u64,
+    /// With `auto`, what was recognised, as a configuration writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recognised: Option<String>,
+    /// The moment that the upstream is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) valid_at: Option<SystemTime>,
+}
+
+impl Beginning {
+    pub(super) fn of(first: &PageRequest) -> Self {
+        let first = PageRequest { headers: HeaderMap::new(), ..first.clone() };
+        Self { first: first.identity(), recognised: None, valid_at: None }
+    }
+
+    /// The same, asked for this moment.
+    pub(super) fn at(self, valid_at: Option<SystemTime>) -> Self {
+        Self { valid_at, ..self }
+    }
+
+    /// The same with the pagination that was recognised, where none was configured.
+    pub(super) fn with(self, configured: &Pagination, found: &Pagination) -> Self {
+        let recognised = (configured.style == Style::Auto).then(|| written(found));
+        Self { recognised, ..self }
+    }
+}
+
+impl Crawl {
+    /// Goes on behind the pages that were noted: `begun` is what [`Opened::begun`] said, `notes` are those of the log, which has
+    /// so many records, of which `last` is the last. Nothing is asked for yet, and no page twice.
+    pub fn resume(
+        mut self,
+        begun: &RawValue,
+        notes: &[Box<RawValue>],
+        last: Option<Vec<u8>>,
+        records: u64,
+    ) -> Result<Opened, Failure> {
+        self.client = self.client.for_crawl(&self.first);
+        let mut counted = self.crawls.start();
+        match self.resumed(begun, notes, last, records) {
+            Ok(opened) => Ok(Opened { counted: Some(counted), ..opened }),
+            Err(failure) => {
+                counted.end(End::Unopened);
+                Err(failure)
+            }
+        }
+    }
+
+    fn resumed(
+        mut self,
+        begun: &RawValue,
+        notes: &[Box<RawValue>],
+        last: Option<Vec<u8>>,
+        records: u64,
+    ) -> Result<Opened, Failure> {
+        let beginning: Beginning = read(begun)?;
+        self.valid_at = beginning.valid_at;
+        if beginning.first != self.prepare()?.first {
+            return Err(unusable("the request is not the one that it was begun with"));
+        }
+        if let Some(recognised) = &beginning.recognised {
+            let found = read_written(recognised);
+            self.pagination = Arc::new(found.map_err(|_| unusable("the recognised pagination can't be read"))?);
+        }
+        if self.pagination.style == Style::Auto {
+            return Err(unusable("the recognised pagination is missing"));
+        }
+        let past = notes.iter().map(|note| read(note)).collect::<Result<Vec<Checkpoint>, _>>()?;
+        if past.last().map_or(0, Checkpoint::records) != records {
+            return Err(unusable("its records are not those of its pages"));
+        }
+        let mut opened = self.walk(Arc::clone(&self.pagination), self.first.clone())?;
+        let resumed = opened.plan.resume(past, last);
+        resumed.map_err(|wrong| fetch::wrong_page(&opened.client, &wrong, &opened.url))?;
+        Ok(Opened { records, beginning, ..opened })
+    }
+}
+
+impl Opened {
+    /// What [`Crawl::resume`] needs to know of the beginning.
+    pub fn begun(&self) -> Begun {
+        to_raw_value(&self.beginning).expect("a beginning is texts and numbers")
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(written: &'a RawValue) -> Result<T, Failure> {
+    serde_json::from_str(written.get()).map_err(|_| unusable("what was noted of it can't be read"))
+}
+
+fn unusable(why: &str) -> Failure {
+    let message = format!("the crawl can't be gone on with: {why}");
+    Failure::new(Fault::Stopped, message, "ask again, for a snapshot of its own")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Mutex;
+    use std::task::{Context, Poll, Waker};
+
+    use tokio::net::TcpListener;
+
+    use super::super::outbox::Leaving;
+    use super::super::turn::Turn;
+    use super::*;
+    use crate::config::{Config, Machine};
+    use crate::crawl::Crawls;
+    use crate::demo::{Legacy, Script, Scripted, configuration, serve};
+    use crate::pagination::plan::Proof;
+    use crate::pagination::request::RequestBody;
+    use crate::upstream::{Client, Governors};
+
+    /// What has left a crawl.
+    #[derive(Default)]
+    struct Left {
+        lines: Vec<u8>,
+        notes: Vec<Box<RawValue>>,
+        /// Of the whole pages.
+        bytes: usize,
+        records: u64,
+        proof: Option<Proof>,
+    }
+
+    /// The demo's API, with five pages under each pagination.
+    async fn api() -> (Arc<Mutex<Scripted>>, Vec<Crawl>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let legacy = Legacy { max_page: 10, default_page: 10, ..Legacy::of(47) };
+        let scripted = Arc::new(Mutex::new(Scripted::new(legacy, Script::default())));
+        tokio::spawn(serve(listener, Arc::clone(&scripted), std::future::pending()));
+        let config = Config::read(&configuration(&url), "", &Machine).unwrap();
+        let crawls = config.collections.iter().filter(|collection| collection.pagination.partition.is_none());
+        let crawls = crawls.map(|collection| {
+            let mut url = collection.upstream.url.clone();
+            url.set_path(&collection.path);
+            url.set_query(Some("note=hunter2"));
+            let body = collection.body.clone().map(RequestBody::Json);
+            let first = PageRequest { method: collection.method.clone(), body, ..PageRequest::get(url) };
+            Crawl {
+                client: Client::new(Arc::clone(&collection.upstream), &Governors::default()).unwrap(),
+                pagination: Arc::clone(&collection.pagination),
+                caps: collection.caps.clone(),
+                first,
+                since: None,
+                valid_at: None,
+                width: 1,
+                crawls: Crawls::default(),
+            }
+        });
+        (scripted, crawls.collect())
+    }
+
+    impl Left {
+        /// Takes what leaves until so many pages are noted.
+        async fn take(&mut self, opened: &mut Opened, most: usize) {
+            let mut context = Context::from_waker(Waker::noop());
+            loop {
+                while let Poll::Ready(Ok(Some(next))) = opened.outbox.poll_next(&mut context) {
+                    match next {
+                        Leaving::Batch(batch) => self.lines.extend_from_slice(batch.lines()),
+                        Leaving::Page(note) => {
+                            self.notes.push(note);
+                            self.bytes = self.lines.len();
+                            if self.notes.len() == most {
+                                return;
+                            }
+                        }
+                    }
+                }
+                if let Turn::Done(proof) = opened.turn().await.unwrap() {
+                    if opened.outbox.is_empty() {
+                        self.proof = Some(proof);
+                        return;
+                    }
+                }
+            }
+        }
+
+        /// What is found again after a kill: whole pages.
+        fn cut(&mut self) -> Option<Vec<u8>> {
+            self.lines.truncate(self.bytes);
+            let lines: Vec<_> = self.lines.split_inclusive(|byte| *byte == b'\n').collect();
+            self.records = lines.len() as u64;
+            lines.last().map(|line| line.to_vec())
+        }
+    }
+
+    fn asked(scripted: &Mutex<Scripted>) -> usize {
+        scripted.lock().unwrap().log().count()
+    }
+
+    #[tokio::test]
+    async fn every_crawl_goes_on_behind_any_of_its_pages() {
+        let (scripted, crawls) = api().await;
+        let mut walked = BTreeSet::new();
+        for crawl in crawls {
+            let auto = Pagination::of(Style::Auto, crawl.pagination.records.clone());
+            let auto = Crawl { pagination: Arc::new(auto), ..crawl.clone() };
+            for crawl in [crawl, auto] {
+                let before = asked(&scripted);
+                // Not every pagination can be recognised, and one page is none that is gone on behind.
+                let Ok(mut opened) = crawl.clone().open().await else { continue };
+                walked.insert((crawl.pagination.style.name(), opened.pagination.style.name()));
+                let begun = opened.begun();
+                assert!(!begun.get().contains("hunter2"), "{begun}");
+                assert!(opened.head().is_some());
+                let mut whole = Left::default();
+                whole.take(&mut opened, usize::MAX).await;
+                let needed = asked(&scripted) - before;
+                assert!(whole.proof.is_some() && !whole.notes.is_empty());
+                for pages in 1..=whole.notes.len() {
+                    let before = asked(&scripted);
+                    let mut left = Left::default();
+                    let mut opened = crawl.clone().open().await.unwrap();
+                    left.take(&mut opened, pages).await;
+                    drop(opened);
+                    let last = left.cut();
+                    assert!(left.notes.iter().all(|note| !note.get().contains("hunter2")), "{:?}", left.notes);
+                    let mut opened = crawl.clone().resume(&begun, &left.notes, last, left.records).unwrap();
+                    left.take(&mut opened, usize::MAX).await;
+                    assert_eq!(String::from_utf8(left.lines), String::from_utf8(whole.lines.clone()));
+                    assert_eq!((left.proof, left.notes.len()), (whole.proof, whole.notes.len()));
+                    assert_eq!(opened.records, 47);
+                    // One may have been in flight.
+                    let again = asked(&scripted) - before;
+                    assert!((needed..=needed + 1).contains(&again), "{again} requests where {needed} are needed");
+                }
+            }
+        }
+        let styles = ["cursor", "keyset", "link_header", "next_url", "offset", "page", "range"];
+        assert!(styles.iter().all(|style| walked.contains(&(style, style))), "{walked:?}");
+        assert!(walked.iter().filter(|(configured, _)| *configured == "auto").count() > 3, "{walked:?}");
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_told_and_asks_for_nothing() {
+        let (scripted, crawls) = api().await;
+        let crawl = crawls[0].clone();
+        let mut left = Left::default();
+        let mut opened = crawl.clone().open().await.unwrap();
+        let begun = opened.begun();
+        left.take(&mut opened, 2).await;
+        drop(opened);
+        let before = asked(&scripted);
+        let last = left.cut();
+        let text = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
+        let mut other = crawl.clone();
+        other.first.url.set_query(Some("q=1"));
+        let swapped: Vec<_> = left.notes.iter().rev().cloned().collect();
+        let missing = left.notes[1..].to_vec();
+        let (notes, records) = (left.notes.clone(), left.records);
+        let cases = [
+            (other.resume(&begun, &notes, last.clone(), records), "begun with"),
+            (crawl.clone().resume(&text("{}"), &notes, last.clone(), records), "can't be read"),
+            (crawl.clone().resume(&begun, &[text("[1]")], last.clone(), records), "can't be read"),
+            (crawl.clone().resume(&begun, &swapped, last.clone(), records), "are not those of its pages"),
+            (crawl.clone().resume(&begun, &missing, last.clone(), records), "a page is missing"),
+            (crawl.clone().resume(&begun, &notes, last.clone(), records + 1), "are not those of its pages"),
+            (crawl.clone().resume(&begun, &notes, None, records), "records that are not there"),
+        ];
+        for (resumed, told) in cases {
+            let failure = resumed.unwrap_err();
+            assert!(failure.fault == Fault::Stopped && failure.message.contains(told), "{failure}");
+        }
+        assert_eq!((asked(&scripted), crawl.crawls.totals().unopened), (before, 7));
+    }
+}

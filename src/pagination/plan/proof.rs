@@ -1,0 +1,64 @@
+//! How the end of a collection is known.
+
+use std::fmt;
+
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+/// How the end of a collection is known (RFC 9110 has no word for it; each upstream has its own).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Proof {
+    /// The upstream gave no next link, URL or token.
+    NoNext,
+    /// The upstream's flag says that nothing follows.
+    Flag,
+    /// As many records came as the upstream says there are.
+    Total(u64),
+    /// As many pages came as the upstream says there are.
+    TotalPages(u64),
+    /// The page past the last was empty.
+    EmptyPage,
+    /// The last page was short, which this collection says is the end.
+    ShortPage,
+    /// The upstream answered the page past the last with the status that means so.
+    Status(#[serde(with = "by_number")] StatusCode),
+    /// The upstream repeated the token, which this collection says is the end.
+    SameToken,
+    /// The collection is one page.
+    SinglePage,
+    /// Each of so many parts has its own proof.
+    Parts(u64),
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoNext => f.write_str("no next address"),
+            Self::Flag => f.write_str("the upstream's flag"),
+            Self::Total(total) => write!(f, "the upstream's total of {total}"),
+            Self::TotalPages(pages) => write!(f, "the upstream's number of pages, {pages}"),
+            Self::EmptyPage => f.write_str("an empty page past the last"),
+            Self::ShortPage => f.write_str("a short page, as configured"),
+            Self::Status(status) => write!(f, "status {} past the last page, as configured", status.as_u16()),
+            Self::SameToken => f.write_str("an unchanged token, as configured"),
+            Self::SinglePage => f.write_str("one page, as configured"),
+            Self::Parts(1) => f.write_str("a record behind the configured range"),
+            Self::Parts(parts) => write!(f, "the end of each of its {parts} parts"),
+        }
+    }
+}
+
+/// A status as its number.
+mod by_number {
+    use http::StatusCode;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    pub(super) fn serialize<S: Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u16(status.as_u16())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<StatusCode, D::Error> {
+        StatusCode::from_u16(u16::deserialize(from)?).map_err(de::Error::custom)
+    }
+}

@@ -1,0 +1,120 @@
+//! Which state of a collection is asked for, and from which record on.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::header::{ETAG, IF_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED};
+use http::{HeaderMap, HeaderName};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{Param, Path, Source};
+
+/// How a client asks for what follows a record that it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// Where the record's value goes in the first request.
+    pub param: Param,
+    /// Where a record has that value.
+    pub field: Path,
+}
+
+/// How the upstream is asked for one state of the collection in all pages.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValidAt {
+    /// What names the state in a request.
+    pub param: Param,
+    /// What the name is.
+    pub from: Version,
+}
+
+/// What names a state of the collection.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Version {
+    /// The time at which it held, in every request.
+    Clock(TimeFormat),
+    /// What the first page says, in every request behind it.
+    Page(Source),
+}
+
+/// How a time is written into a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeFormat {
+    /// `2020-01-01T00:00:00Z`.
+    Rfc3339,
+    /// Seconds since 1970.
+    Unix,
+    /// Milliseconds since 1970.
+    UnixMs,
+    /// `2020-01-01`, in UTC.
+    Date,
+}
+
+/// Under which condition later pages are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precondition {
+    /// None.
+    None,
+    /// That the collection still has the first page's validator (RFC 9110 §13.1.1, §13.1.4).
+    Match,
+}
+
+impl TimeFormat {
+    /// A time's full second, as the upstream reads it.
+    pub fn value(self, time: SystemTime) -> Value {
+        let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let timestamp = || {
+            let seconds = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+            seconds.unwrap_or(Timestamp::MAX)
+        };
+        match self {
+            Self::Rfc3339 => Value::from(timestamp().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+            Self::Unix => Value::from(seconds),
+            Self::UnixMs => Value::from(seconds.saturating_mul(1_000)),
+            Self::Date => Value::from(timestamp().strftime("%Y-%m-%d").to_string()),
+        }
+    }
+}
+
+/// The condition that nothing has changed since an answer with this head; none where it has no validator that can say so.
+pub(super) fn unchanged_since(headers: &HeaderMap) -> Option<(HeaderName, &str)> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    // A weak one never matches (RFC 9110 §13.1.1).
+    let strong = text(ETAG).filter(|etag| etag.starts_with('"'));
+    strong.map(|etag| (IF_MATCH, etag)).or_else(|| text(LAST_MODIFIED).map(|date| (IF_UNMODIFIED_SINCE, date)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::HeaderValue;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_time_is_written_as_the_upstream_reads_it() {
+        let time = UNIX_EPOCH + Duration::from_millis(1_577_836_861_999);
+        let written = [TimeFormat::Rfc3339, TimeFormat::Unix, TimeFormat::UnixMs, TimeFormat::Date];
+        let written = written.map(|format| format.value(time));
+        let expected =
+            [json!("2020-01-01T00:01:01Z"), json!(1_577_836_861), json!(1_577_836_861_000_u64), json!("2020-01-01")];
+        assert_eq!(written, expected);
+    }
+
+    #[test]
+    fn a_weak_tag_is_no_condition() {
+        let condition = |etag: &'static str, modified: &'static str| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [(ETAG, etag), (LAST_MODIFIED, modified)] {
+                if !value.is_empty() {
+                    headers.insert(name, HeaderValue::from_static(value));
+                }
+            }
+            unchanged_since(&headers).map(|(name, value)| format!("{name}: {value}"))
+        };
+        assert_eq!(condition("\"a\"", "x").as_deref(), Some("if-match: \"a\""));
+        assert_eq!(condition("W/\"a\"", "x").as_deref(), Some("if-unmodified-since: x"));
+        assert_eq!(condition("W/\"a\"", ""), None);
+    }
+}
