@@ -53,6 +53,7 @@ debian_packages() {
   local missing=()
   need() { command -v "$1" >/dev/null || missing+=("${@:2}"); }
   need curl curl ca-certificates
+  need wget wget
   need jq jq
   need cc build-essential
   need node nodejs

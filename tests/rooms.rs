@@ -110,6 +110,8 @@ fn each_file_says_what_it_is_and_leaves_nothing_undone() {
         if names(&code, ".unwrap(") {
             wrong.push(format!("src/{path} has an unwrap outside its tests"));
         }
+        // 307 is called so, and is no mark.
+        let text = text.replace("TEMPORARY_REDIRECT", "");
         let undone =
             ["TODO", "FIXME", "XXX", "TEMP", "todo!", "unimplemented!"].into_iter().filter(|mark| names(&text, mark));
         wrong.extend(undone.map(|mark| format!("src/{path} has a {mark}")));

@@ -1,5 +1,6 @@
 //! Arguments to one of: serve, fetch, probe, check, demo.
 
+mod cache;
 mod check;
 mod demo;
 mod exit;

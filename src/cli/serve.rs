@@ -7,9 +7,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
-use super::Exit;
+use super::{Exit, cache};
 use crate::config::{Config, Mistakes};
-use crate::gateway::Gateway;
 use crate::telemetry::Admin;
 use crate::{server, telemetry};
 
@@ -28,7 +27,7 @@ pub(super) struct Arguments {
     /// Where to listen; overrides the configuration [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Where to answer /metrics and /healthz; overrides the configuration [default: nowhere]
+    /// Where to answer /metrics, /snapshots and /healthz; overrides the configuration [default: nowhere]
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
 }
@@ -45,7 +44,7 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
     config.listen = arguments.listen.unwrap_or(config.listen);
     config.admin = arguments.admin.or(config.admin);
     let crawls = TaskTracker::new();
-    let gateway = match Gateway::new(&config, crawls.clone()) {
+    let gateway = match cache::gateway(config.clone(), &crawls) {
         Ok(gateway) => gateway,
         Err(error) => {
             eprintln!("error: {error}");
@@ -60,14 +59,15 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
         }
     };
     announce(&listener);
-    let says = Admin::new(gateway.crawls().clone(), gateway.governors().clone());
+    let says = Admin::new(gateway.crawls().clone(), gateway.governors().clone(), gateway.registry().clone());
     // It goes on while streams under way are waited for, and holds up nothing.
     tokio::select! {
-        () = server::serve(listener, gateway, stopped()) => {}
+        () = server::serve(listener, gateway.clone(), stopped()) => {}
         () = serve_admin(admin, says) => {}
     }
+    // What they have written stays, and goes on after the next start.
+    gateway.stop();
     crawls.close();
-    // A crawl ends with its reader; the time limit is for those whose connection was cut by the server's own.
     if tokio::time::timeout(LAST_CRAWLS, crawls.wait()).await.is_err() {
         tracing::warn!("{} crawls are cut", crawls.len());
     }

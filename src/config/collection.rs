@@ -10,14 +10,19 @@ use super::node::{Node, Table};
 use super::secrets::Secrets;
 use super::upstream::{self, MANNERS};
 use super::value::{self, choice, one_of};
-use super::{Caps, Collection, Upstream, keys};
+use super::{Caps, Collection, Snapshots, Upstream, keys, snapshots};
 use crate::pagination::{Base, Pagination, Param, Partition, Style};
 
 /// The `[upstream.NAME]` tables; `None` for one that was wrong.
 pub(super) type Upstreams<'a> = BTreeMap<&'a str, Option<Arc<Upstream>>>;
 
 /// Reads one collection; `None` if something was wrong that has no default.
-pub(super) fn read(node: &Node<'_>, upstreams: &Upstreams<'_>, secrets: &dyn Secrets) -> Option<Collection> {
+pub(super) fn read(
+    node: &Node<'_>,
+    upstreams: &Upstreams<'_>,
+    all: &Snapshots,
+    secrets: &dyn Secrets,
+) -> Option<Collection> {
     let table = node.table(&keys::COLLECTION)?;
     let path = table.must("path", "write the path that clients ask for: path = \"/v1/orders\"", path);
     let upstream = upstream_of(&table, upstreams, secrets);
@@ -25,6 +30,7 @@ pub(super) fn read(node: &Node<'_>, upstreams: &Upstreams<'_>, secrets: &dyn Sec
     let body = table.maybe("body", value::body);
     let upstream_path = table.maybe("upstream_path", upstream_path);
     let caps = table.or("caps", Caps::default(), caps);
+    let sharing = snapshots::sharing(&table, all);
     let pagination = super::pagination::read(&table);
     if let Some(pagination) = &pagination {
         let retried = upstream.as_deref().map_or(&[][..], |upstream| &upstream.retry.statuses);
@@ -46,6 +52,7 @@ pub(super) fn read(node: &Node<'_>, upstreams: &Upstreams<'_>, secrets: &dyn Sec
         upstream: upstream?,
         pagination: Arc::new(pagination?),
         caps,
+        sharing,
     })
 }
 

@@ -9,8 +9,10 @@ pub(super) struct Level {
     pub(super) keys: &'static [&'static str],
 }
 
-pub(super) static TOP: Level =
-    Level { name: "the top of the file", keys: &["listen", "admin", "format_param", "collection", "upstream"] };
+pub(super) static TOP: Level = Level {
+    name: "the top of the file",
+    keys: &["listen", "admin", "format_param", "snapshot_param", "since_param", "snapshots", "collection", "upstream"],
+};
 
 pub(super) static COLLECTION: Level = Level {
     name: "[[collection]]",
@@ -50,7 +52,27 @@ pub(super) static COLLECTION: Level = Level {
         "valid_at",
         "match",
         "caps",
+        "public",
+        "fresh_for",
+        "keep_for",
         "allow",
+    ],
+};
+
+pub(super) static SNAPSHOTS: Level = Level {
+    name: "[snapshots]",
+    keys: &[
+        "dir",
+        "memory",
+        "disk",
+        "slow_reader",
+        "stall",
+        "linger",
+        "fresh_for",
+        "keep_for",
+        "opens",
+        "resume",
+        "resume_on_start",
     ],
 };
 
@@ -127,8 +149,9 @@ pub(super) static STYLES: [Level; 9] = [
 ];
 
 /// The tables beside the pagination types.
-pub(super) static LEVELS: [&Level; 24] = [
+pub(super) static LEVELS: [&Level; 25] = [
     &TOP,
+    &SNAPSHOTS,
     &COLLECTION,
     &UPSTREAM,
     &CREDENTIALS,

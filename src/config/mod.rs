@@ -11,6 +11,7 @@ mod pagination;
 mod partition;
 mod read;
 mod secrets;
+mod snapshots;
 mod upstream;
 mod validity;
 mod value;
@@ -28,6 +29,7 @@ use url::Url;
 pub use self::mistake::{Mistake, Mistakes, Place};
 pub use self::option::Options;
 pub use self::secrets::{Machine, Secrets};
+pub use self::snapshots::{OnStart, Resume, Scope, Sharing, Snapshots};
 pub use self::written::{read_written, written};
 pub use crate::pace::Pace;
 pub use crate::pagination::Caps;
@@ -43,6 +45,12 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// The query parameter by which a client that can't set `Accept` asks for a stream; stripped before the upstream.
     pub format_param: String,
+    /// The query parameter that names a snapshot; stripped too.
+    pub snapshot_param: String,
+    /// The query parameter that names the record to go on behind; stripped too.
+    pub since_param: String,
+    /// What is kept of what was crawled.
+    pub snapshots: Snapshots,
     /// What unpage knows how to walk; at least one.
     pub collections: Vec<Arc<Collection>>,
 }
@@ -65,6 +73,8 @@ pub struct Collection {
     pub pagination: Arc<Pagination>,
     /// unpage's own caps: reaching one breaks the stream.
     pub caps: Caps,
+    /// Who may have its snapshots.
+    pub sharing: Sharing,
 }
 
 /// The paginated API.

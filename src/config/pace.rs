@@ -11,7 +11,6 @@ use super::value;
 use crate::pace::{BudgetFields, Pace, Rate, Width};
 
 const WIDTH: &str = "write how many pages are asked for at a time: width = 6, or \"adaptive\"";
-const RATE: &str = "write a number of requests and a time: rate = \"10/s\", \"600/min\" or \"5000/h\"";
 
 /// Reads everything about the pace that a table says; the rest has its default.
 pub(super) fn read(table: &Table<'_>) -> Pace {
@@ -50,28 +49,30 @@ fn count(node: &Node<'_>, number: u64) -> Option<NonZeroU32> {
 }
 
 /// `"10/s"`, `"600/min"`, `"100/10s"`.
-fn rate(node: &Node<'_>) -> Option<Rate> {
+pub(super) fn rate(node: &Node<'_>) -> Option<Rate> {
+    let key = node.at.rsplit('.').next().unwrap_or_default();
+    let hint = format!("write a number of requests and a time: {key} = \"10/s\", \"600/min\" or \"5000/h\"");
     let Some(text) = node.value.as_str() else {
-        return node.refuse(format!("expected a number and a time, found {}", node.value.type_str()), RATE);
+        return node.refuse(format!("expected a number and a time, found {}", node.value.type_str()), hint);
     };
     let Some((requests, period)) = text.split_once('/') else {
-        return node.refuse(format!("not a rate: {text:?}"), RATE);
+        return node.refuse(format!("not a rate: {text:?}"), hint);
     };
     let requests = requests.trim();
     if requests.contains('.') {
         return node.refuse(format!("not a whole number of requests: {requests}"), "take a longer time: \"30/min\"");
     }
-    let Ok(requests) = requests.parse::<u32>() else { return node.refuse(format!("not a rate: {text:?}"), RATE) };
+    let Ok(requests) = requests.parse::<u32>() else { return node.refuse(format!("not a rate: {text:?}"), hint) };
     let Some(requests) = NonZeroU32::new(requests) else {
-        return node.refuse("no request at all is no rate", RATE);
+        return node.refuse("no request at all is no rate", hint);
     };
     match period_of(period.trim()) {
-        Some(Duration::ZERO) => node.refuse(format!("no time at all is no rate: {text:?}"), RATE),
+        Some(Duration::ZERO) => node.refuse(format!("no time at all is no rate: {text:?}"), hint),
         Some(period) if period > value::LONGEST => {
             node.refuse(format!("longer than a day: {text:?}"), "count the requests of a shorter time: \"1000/1d\"")
         }
         Some(period) => Some(Rate { requests, period }),
-        None => node.refuse(format!("not a time: {:?}", period.trim()), RATE),
+        None => node.refuse(format!("not a time: {:?}", period.trim()), hint),
     }
 }
 

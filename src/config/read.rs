@@ -10,8 +10,12 @@ use super::collection::{self, Upstreams};
 use super::mistake::Mistakes;
 use super::node::{Node, Notes, Table};
 use super::secrets::{Machine, Secrets};
-use super::{Caps, Collection, Config, Upstream, keys, upstream, value};
+use super::{Caps, Collection, Config, Snapshots, Upstream, keys, snapshots, upstream, value};
 use crate::pagination::{Pagination, Records, Style};
+
+/// unpage's own query parameters, each with its default.
+const PARAMS: [(&str, &str); 3] =
+    [("format_param", "_format"), ("snapshot_param", "_snapshot"), ("since_param", "_since")];
 
 impl Config {
     /// Reads a file and the secrets that it names.
@@ -60,9 +64,12 @@ impl Config {
             upstream: Arc::new(Upstream::at(url)),
             pagination: Arc::new(Pagination::of(Style::Auto, found_later)),
             caps: Caps::default(),
+            sharing: Snapshots::default().sharing(),
         };
         let collections = vec![Arc::new(collection)];
-        Ok(Self { listen, admin: None, format_param: default_format_param(), collections })
+        let [format_param, snapshot_param, since_param] = PARAMS.map(|(_, default)| default.to_owned());
+        let snapshots = Snapshots::default();
+        Ok(Self { listen, admin: None, format_param, snapshot_param, since_param, snapshots, collections })
     }
 
     /// The collection of each path. `{*rest}` also matches nothing: `/{*rest}` serves `/` too, where no other does.
@@ -92,7 +99,8 @@ fn top(table: &Table<'_>, secrets: &dyn Secrets) -> Option<Config> {
         address(node, "write listen = \"127.0.0.1:8080\", or \"0.0.0.0:8080\" for every interface")
     });
     let admin = table.maybe("admin", |node| admin(node, listen));
-    let format_param = table.or("format_param", default_format_param(), |node| node.text().map(ToOwned::to_owned));
+    let [format_param, snapshot_param, since_param] = params(table);
+    let snapshots = table.maybe("snapshots", snapshots::read).unwrap_or_default();
     let named = table.maybe("upstream", Node::named).unwrap_or_default();
     let upstreams: Upstreams<'_> = named.iter().map(|(name, node)| (*name, shared(name, node, secrets))).collect();
     let hint = "write at least one [[collection]] with path, upstream, records and pagination";
@@ -102,7 +110,8 @@ fn top(table: &Table<'_>, secrets: &dyn Secrets) -> Option<Config> {
         }
         node.list()
     })?;
-    let collections: Vec<_> = nodes.iter().map(|node| collection::read(node, &upstreams, secrets)).collect();
+    let collections: Vec<_> =
+        nodes.iter().map(|node| collection::read(node, &upstreams, &snapshots, secrets)).collect();
     let mut router = matchit::Router::new();
     for (node, collection) in nodes.iter().zip(&collections) {
         let Some(Collection { path, .. }) = collection else { continue };
@@ -115,7 +124,7 @@ fn top(table: &Table<'_>, secrets: &dyn Secrets) -> Option<Config> {
         }
     }
     let collections = collections.into_iter().map(|collection| collection.map(Arc::new)).collect::<Option<_>>()?;
-    Some(Config { listen, admin, format_param, collections })
+    Some(Config { listen, admin, format_param, snapshot_param, since_param, snapshots, collections })
 }
 
 fn shared(name: &str, node: &Node<'_>, secrets: &dyn Secrets) -> Option<Arc<Upstream>> {
@@ -149,8 +158,17 @@ fn admin(node: &Node<'_>, listen: SocketAddr) -> Option<SocketAddr> {
     Some(admin)
 }
 
-fn default_format_param() -> String {
-    "_format".to_owned()
+/// unpage's own query parameters, which must not be mistaken for each other.
+fn params(table: &Table<'_>) -> [String; 3] {
+    let params =
+        PARAMS.map(|(key, default)| table.or(key, default.to_owned(), |node| node.text().map(ToOwned::to_owned)));
+    for (at, (key, _)) in PARAMS.iter().enumerate() {
+        if let Some(other) = params[..at].iter().position(|earlier| *earlier == params[at]) {
+            let what = format!("the same parameter as {}", PARAMS[other].0);
+            table.refuse_at::<()>(key, what, "give each of them a name of its own");
+        }
+    }
+    params
 }
 
 #[cfg(test)]

@@ -126,6 +126,11 @@ pub(super) fn wait(node: &Node<'_>) -> Option<Duration> {
     Some(wait)
 }
 
+/// As [`wait`], or `"0"` for none.
+pub(super) fn wait_or_none(node: &Node<'_>) -> Option<Duration> {
+    if node.value.as_str() == Some("0") { Some(Duration::ZERO) } else { wait(node) }
+}
+
 /// `"30s"`, `"200ms"`; never zero.
 pub(super) fn duration(node: &Node<'_>) -> Option<Duration> {
     let hint = "write a number and its unit: \"200ms\", \"30s\", \"5m\"";

@@ -207,6 +207,11 @@ impl Opened {
         self.head.as_deref()
     }
 
+    /// So many pages may be in flight from now on.
+    pub fn widen(&mut self, width: usize) {
+        self.plan.widen(width);
+    }
+
     /// Goes on until the first page is whole, or takes longer than its first records and a moment.
     async fn begin(&mut self) -> Result<(), Failure> {
         while self.outbox.ready() == 0 {

@@ -8,15 +8,16 @@ use http_body_util::BodyExt;
 use super::headers::{join_cookies, strip_hop_by_hop, via};
 use super::problem;
 use super::route::Route;
+use crate::request::Params;
 use crate::response::{self, Body, BoxError};
 
 /// Passes the request on and its answer back.
-pub(super) async fn answer<B>(route: &Route, head: Parts, body: B, format_param: &str) -> Response<Body>
+pub(super) async fn answer<B>(route: &Route, head: Parts, body: B, params: &Params) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let url = route.upstream_url(&head.uri, format_param);
+    let url = route.upstream_url(&head.uri, params);
     let mut request = Request::new(body.map_err(Into::into).boxed_unsync());
     *request.method_mut() = head.method;
     *request.headers_mut() = head.headers;

@@ -1,27 +1,44 @@
 //! One request up to the head of its response, in five steps: route, ask, forward or crawl, respond, and the problem report
 //! where one of them fails.
 
+mod asked;
+mod crawling;
+mod deliver;
 mod forward;
 mod headers;
+mod obtain;
+mod part;
 mod problem;
+mod quota;
 mod route;
+mod sharing;
+mod status;
 mod stream;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Request, Response, header};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use crate::config::Config;
+use crate::config::{Config, Resume};
 use crate::crawl::Crawls;
-use crate::request::Ask;
+use crate::request::{Ask, Params};
 use crate::response::{Body, BoxError};
+use crate::snapshot::{BadStore, Registry, Store};
 use crate::upstream::{BadTrust, Governors};
+use crawling::Crawling;
+pub use deliver::{Found, Said, Scope, Unnamed, deliver};
+use quota::Quota;
 use route::Routes;
+
+/// How long a snapshot waits for its first reader at least, who has it in its hands already.
+const FIRST_READER: Duration = Duration::from_millis(100);
 
 /// The proxy as a [`tower::Service`]: a Rust program can mount it where it likes.
 #[derive(Clone, Debug)]
@@ -32,19 +49,61 @@ pub struct Gateway {
 #[derive(Debug)]
 struct Shared {
     routes: Routes,
-    format_param: String,
-    tasks: TaskTracker,
+    params: Params,
+    resume: Resume,
+    quota: Quota,
+    crawling: Crawling,
     governors: Governors,
     crawls: Crawls,
 }
 
+/// Why there can be no gateway for a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum BadGateway {
+    #[error(transparent)]
+    Trust(#[from] BadTrust),
+    #[error(transparent)]
+    Store(#[from] BadStore),
+}
+
 impl Gateway {
-    /// A gateway for this configuration, whose crawls run in `tasks`.
-    pub fn new(config: &Config, tasks: TaskTracker) -> Result<Self, BadTrust> {
+    /// A gateway for this configuration, inside of a runtime of tokio: its crawls run in `tasks`, and so does what looks after its
+    /// snapshots.
+    ///
+    /// Requests should have the [`IpAddr`](std::net::IpAddr) of their peer as an extension: by that callers are told apart who say
+    /// nothing else of who they are, where crawls are counted.
+    pub fn new(config: &Config, tasks: TaskTracker) -> Result<Self, BadGateway> {
         let governors = Governors::default();
         let routes = Routes::new(config, &governors)?;
-        let (format_param, crawls) = (config.format_param.clone(), Crawls::default());
-        Ok(Self { shared: Arc::new(Shared { routes, format_param, tasks, governors, crawls }) })
+        let kept = &config.snapshots;
+        let registry = Registry::new(Store::open(kept.settings.clone())?, kept.keep_for);
+        let crawling = Crawling {
+            registry,
+            tasks,
+            stop: CancellationToken::new(),
+            linger: kept.settings.linger.max(FIRST_READER),
+        };
+        crawling.maintain(config.collections.iter().map(|collection| collection.sharing.keep_for));
+        let params = Params {
+            format: config.format_param.clone(),
+            snapshot: config.snapshot_param.clone(),
+            since: config.since_param.clone(),
+        };
+        let quota = Quota::new(&kept.opens);
+        let crawls = Crawls::default();
+        Ok(Self {
+            shared: Arc::new(Shared { routes, params, resume: kept.resume, quota, crawling, governors, crawls }),
+        })
+    }
+
+    /// Its snapshots.
+    pub fn registry(&self) -> &Registry {
+        &self.shared.crawling.registry
+    }
+
+    /// Stops its crawls. What they have written stays, and goes on after the next start.
+    pub fn stop(&self) {
+        self.shared.crawling.stop.cancel();
     }
 
     /// Those who pace what its upstreams are asked.
@@ -67,12 +126,10 @@ impl Gateway {
             Ok(route) => route,
             Err(no_route) => return problem::no_route(no_route, head.uri.path()),
         };
-        let ask = Ask::read(&head, route.collection(), &self.shared.format_param);
+        let ask = Ask::read(&head, route.collection(), &self.shared.params);
         let mut response = match ask {
-            Ok(Ask::Forward) => forward::answer(&route, head, body, &self.shared.format_param).await,
-            Ok(Ask::Stream { media_type, order }) => {
-                stream::answer(&route, head, body, media_type, order, &self.shared).await
-            }
+            Ok(Ask::Forward) => forward::answer(&route, head, body, &self.shared.params).await,
+            Ok(Ask::Stream(wish)) => stream::answer(&route, head, body, &wish, &self.shared).await,
             Err(bad) => problem::bad_ask(&bad),
         };
         // The same URL has a stream and a page, and one with parts has them in two orders: a cache in front must tell them apart.

@@ -3,26 +3,22 @@
 use std::time::Duration;
 
 use http::{HeaderValue, Response, StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::route::NoRoute;
 use crate::pagination::BodyKind;
 use crate::request::BadAsk;
 use crate::response::{Body, full};
-use crate::snapshot::{Failure, Fault};
+use crate::snapshot::{Failure, Fault, Gone};
 use crate::upstream::Error;
 
 /// A crawl that could not start; the upstream's own status is passed through.
 pub(super) fn failed(failure: &Failure) -> Response<Body> {
-    let status = match failure.fault {
-        Fault::Refused(status) => status,
-        Fault::Unreachable | Fault::Upstream | Fault::Unproven => StatusCode::BAD_GATEWAY,
-        Fault::Timeout => StatusCode::GATEWAY_TIMEOUT,
-        Fault::Configuration => StatusCode::INTERNAL_SERVER_ERROR,
-        Fault::Stopped => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    // A redirect or another status without an error's meaning would be acted on as if it were unpage's own.
-    let status = if status.is_client_error() || status.is_server_error() { status } else { StatusCode::BAD_GATEWAY };
+    let status = status_of(failure.fault);
+    // A redirect or another status without an error's meaning would be acted on as if it were unpage's own; so would 416, by
+    // which clients know that they have everything.
+    let is_error = status.is_client_error() || status.is_server_error();
+    let status = if is_error && status != StatusCode::RANGE_NOT_SATISFIABLE { status } else { StatusCode::BAD_GATEWAY };
     tracing::warn!("{failure}; {}", failure.hint);
     let mut response = report(status, failure.fault.name(), &failure.message, &failure.hint);
     for (name, value) in &failure.headers {
@@ -50,9 +46,92 @@ pub(super) fn bad_ask(bad: &BadAsk) -> Response<Body> {
         BadAsk::Http10 => {
             (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "use HTTP/1.1 or HTTP/2; in nginx: proxy_http_version 1.1")
         }
-        BadAsk::Partial(_) => (StatusCode::PRECONDITION_FAILED, "ask for the whole stream, without that field"),
+        BadAsk::Snapshot { .. } => {
+            (StatusCode::BAD_REQUEST, "take the URL from the Content-Location field of a stream")
+        }
+        BadAsk::StatusOfNone { .. } => {
+            (StatusCode::BAD_REQUEST, "take the URL with rel=\"status\" from the Link field of a stream")
+        }
+        BadAsk::Ranges => (StatusCode::BAD_REQUEST, "ask for one range at a time"),
+        BadAsk::Datetime => (StatusCode::BAD_REQUEST, "write it like this: Sun, 06 Nov 1994 08:49:37 GMT"),
     };
     report(status, "client", &bad.to_string(), hint)
+}
+
+/// A pinned URL whose snapshot is kept no more, never was, or is another caller's: which of them is nobody's business.
+pub(super) fn gone() -> Response<Body> {
+    report(
+        StatusCode::GONE,
+        "client",
+        "the snapshot that the URL names is not kept here, or is not this caller's",
+        "ask for the URL without the snapshot, with the same credentials, and begin anew",
+    )
+}
+
+/// The beginning of a snapshot was dropped, for want of room.
+pub(super) fn dropped(gone: Gone) -> Response<Body> {
+    report(StatusCode::GONE, "client", &gone.to_string(), "ask for the URL without the snapshot, and begin anew")
+}
+
+/// A part of a stream, and the request doesn't say of which snapshot. Any other status would be taken for the part or for the end of a
+/// download: clients skip to their place in a 200, and a 416 tells them that they have everything.
+pub(super) fn partial(newest: Option<&str>) -> Response<Body> {
+    let detail = "a part of a stream is asked for, and the request doesn't say of which snapshot";
+    let hint =
+        "take the URL from the Content-Location field of the stream that broke off, or send its ETag in If-Range";
+    let Some(newest) = newest else { return report(StatusCode::PRECONDITION_FAILED, "client", detail, hint) };
+    let hint = format!("{hint}; the newest snapshot is {newest}");
+    let mut response =
+        with_members(StatusCode::PRECONDITION_FAILED, "client", detail, &hint, json!({ "snapshot": newest }));
+    if let Ok(link) = HeaderValue::try_from(format!("<{newest}>; rel=\"latest-version\"")) {
+        response.headers_mut().insert(header::LINK, link);
+    }
+    response
+}
+
+/// A part behind the end of a complete snapshot.
+pub(super) fn behind(content_range: &str) -> Response<Body> {
+    let detail = format!("the snapshot is complete, and ends before the part that is asked for: {content_range}");
+    let hint = "whoever has that much has all of it";
+    let mut response = report(StatusCode::RANGE_NOT_SATISFIABLE, "client", &detail, hint);
+    if let Ok(content_range) = HeaderValue::try_from(content_range) {
+        response.headers_mut().insert(header::CONTENT_RANGE, content_range);
+    }
+    response
+}
+
+/// A part behind the last byte of a snapshot that broke.
+pub(super) fn broken(failure: &Failure) -> Response<Body> {
+    // The upstream's own status would speak of a page, and some mean that a download is done.
+    let status = match status_of(failure.fault) {
+        status if status.is_server_error() => status,
+        _ => StatusCode::BAD_GATEWAY,
+    };
+    let detail = format!("the snapshot broke before the part that is asked for: {failure}");
+    report(status, failure.fault.name(), &detail, &failure.hint)
+}
+
+/// A caller who has had more crawls begun than are granted.
+pub(super) fn too_many(wait: Duration) -> Response<Body> {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let mut response = report(
+        StatusCode::TOO_MANY_REQUESTS,
+        "client",
+        "this caller has begun as many streams as it may",
+        "wait as Retry-After says; what is kept or under way can be asked for at any time",
+    );
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    response
+}
+
+/// `only-if-cached`, and nothing is.
+pub(super) fn not_kept() -> Response<Body> {
+    report(
+        StatusCode::GATEWAY_TIMEOUT,
+        "client",
+        "no fresh snapshot is kept, and the request wants the upstream left alone",
+        "ask without `only-if-cached`",
+    )
 }
 
 /// A path that leads nowhere.
@@ -104,9 +183,24 @@ pub(super) fn not_json(error: &serde_json::Error, kind: BodyKind) -> Response<Bo
     report(StatusCode::BAD_REQUEST, "client", &message, hint)
 }
 
+fn status_of(fault: Fault) -> StatusCode {
+    match fault {
+        Fault::Refused(status) => status,
+        Fault::Unreachable | Fault::Upstream | Fault::Unproven => StatusCode::BAD_GATEWAY,
+        Fault::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        Fault::Configuration => StatusCode::INTERNAL_SERVER_ERROR,
+        Fault::Stopped => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
 fn report(status: StatusCode, fault: &str, detail: &str, hint: &str) -> Response<Body> {
+    with_members(status, fault, detail, hint, json!({}))
+}
+
+/// A report with members of its own kind behind those that all have.
+fn with_members(status: StatusCode, fault: &str, detail: &str, hint: &str, members: Value) -> Response<Body> {
     let title = status.canonical_reason().unwrap_or("Error");
-    let details = json!({
+    let mut details = json!({
         "type": "about:blank",
         "title": title,
         "status": status.as_u16(),
@@ -114,6 +208,9 @@ fn report(status: StatusCode, fault: &str, detail: &str, hint: &str) -> Response
         "fault": fault,
         "hint": hint,
     });
+    if let (Value::Object(details), Value::Object(members)) = (&mut details, members) {
+        details.extend(members);
+    }
     let mut response = Response::new(full(format!("{details:#}\n")));
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::config::{Collection, Config, Upstream};
 use crate::pagination::request::{query_value, remove_query};
+use crate::request::Params;
 use crate::upstream::{BadTrust, Client, Governors};
 
 /// Every collection by its path, and a client for each upstream.
@@ -58,7 +59,7 @@ impl Routes {
 }
 
 impl Route {
-    pub(super) fn collection(&self) -> &Collection {
+    pub(super) fn collection(&self) -> &Arc<Collection> {
         &self.collection
     }
 
@@ -66,8 +67,8 @@ impl Route {
         &self.client
     }
 
-    /// Where the upstream has what the client asked for here; unpage's own parameter is not for the upstream.
-    pub(super) fn upstream_url(&self, uri: &http::Uri, format_param: &str) -> Url {
+    /// Where the upstream has what the client asked for here; unpage's own parameters are not for the upstream.
+    pub(super) fn upstream_url(&self, uri: &http::Uri, params: &Params) -> Url {
         let mut url = self.collection.upstream.url.clone();
         let prefix = url.path().trim_end_matches('/').to_owned();
         let path = match &self.collection.upstream_path {
@@ -78,8 +79,10 @@ impl Route {
         };
         url.set_path(&format!("{prefix}{path}"));
         url.set_query(uri.query());
-        if query_value(&url, format_param).is_some() {
-            remove_query(&mut url, format_param);
+        for own in [&params.format, &params.snapshot, &params.since] {
+            if query_value(&url, own).is_some() {
+                remove_query(&mut url, own);
+            }
         }
         url
     }

@@ -1,97 +1,83 @@
-//! A stream: the crawl is opened, its head waits for the first page or its first records, and then they flow.
+//! A stream: what is asked for is read, a snapshot of it is found or begun, and the client gets what it wishes of that.
 
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{Method, Response};
 use http_body_util::{BodyExt, Full, Limited};
 
-use super::Shared;
-use super::forward;
-use super::headers::for_a_crawl;
-use super::problem;
+use super::asked::Asked;
+use super::crawling::Job;
+use super::deliver::{self, Found, Said, Unnamed, deliver};
+use super::obtain::{Obtained, Request, Whence, fresh_still};
 use super::route::Route;
+use super::{Shared, forward, problem};
+use crate::config::{Resume, Scope};
 use crate::crawl::Crawl;
-use crate::pagination::request::RequestBody;
-use crate::pagination::{Order, PageRequest, Pagination, Style};
-use crate::request::MediaType;
-use crate::response::{self, Body, BoxError, StreamBody};
-use crate::snapshot;
+use crate::pagination::{PageRequest, Style};
+use crate::request::{Reuse, Wish};
+use crate::response::{Body, BoxError};
+use crate::snapshot::{Snapshot, SnapshotId};
 
 /// The largest request body that is repeated with every page.
 const MAX_REQUEST_BODY: usize = 1 << 20;
 
-/// How many bytes of records may wait for their reader.
-const WINDOW: u64 = 1 << 20;
-
 /// How long a request body that is repeated may take to come.
 const BODY_LIMIT: Duration = Duration::from_secs(30);
 
-/// Opens the crawl and answers with its records.
-pub(super) async fn answer<B>(
-    route: &Route,
-    head: Parts,
-    body: B,
-    media_type: MediaType,
-    order: Option<Order>,
-    shared: &Shared,
-) -> Response<Body>
+/// Answers a wish for a stream.
+pub(super) async fn answer<B>(route: &Route, head: Parts, body: B, wish: &Wish, shared: &Shared) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let Shared { format_param, tasks, crawls, .. } = shared;
     let collection = route.collection();
-    let body = match tokio::time::timeout(BODY_LIMIT, Limited::new(body, MAX_REQUEST_BODY).collect()).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(_)) => return problem::request_body(MAX_REQUEST_BODY),
-        Err(_) => return problem::slow_request_body(BODY_LIMIT),
+    let body = match whole(body).await {
+        Ok(body) => body,
+        Err(problem) => return problem,
     };
-    let kind = collection.pagination.body_kind();
-    let mut first = PageRequest {
-        method: collection.method.clone(),
-        url: route.upstream_url(&head.uri, format_param),
-        headers: for_a_crawl(&head.headers),
-        body: match RequestBody::read(head.headers.get(header::CONTENT_TYPE), body.clone(), kind) {
-            Ok(read) => read,
-            Err(error) => return problem::not_json(&error, kind),
-        },
+    let asked = match Asked::read(route, &head, &body, wish, &shared.params, &shared.crawling.registry) {
+        Ok(asked) => asked,
+        Err(error) => return problem::not_json(&error, collection.pagination.body_kind()),
     };
-    if names_a_page(&first, &collection.pagination.style) {
-        return forward::answer(route, head, Full::new(body), format_param).await;
+    if wish.pinned.is_none() && names_a_page(&asked.first, &collection.pagination.style) {
+        return forward::answer(route, head, Full::new(body), &shared.params).await;
     }
-    first.body = first.body.or_else(|| collection.body.clone().map(RequestBody::Json));
-    let (pagination, applied) = ordered(&collection.pagination, order);
-    let crawl = Crawl {
-        client: route.client().clone(),
-        pagination,
-        caps: collection.caps.clone(),
-        first,
-        since: None,
-        valid_at: None,
-        // Who only wants a head needs no page but the first.
-        width: if head.method == Method::HEAD { 1 } else { collection.upstream.pace.widest() },
-        crawls: crawls.clone(),
+    let request = Request {
+        wish,
+        sharing: collection.sharing,
+        peer: head.extensions.get::<IpAddr>().copied(),
+        crawling: &shared.crawling,
+        quota: &shared.quota,
+        job: &|| job(route, &asked, wish, shared),
+        asked: &asked,
     };
-    match crawl.open().await {
-        Ok(opened) if head.method == Method::HEAD => {
-            drop(opened);
-            success(media_type, applied, response::empty())
+    match request.obtain().await {
+        Obtained::Snapshot(snapshot, whence) => {
+            let found = found(&snapshot, whence, wish, route);
+            deliver(&snapshot, wish, &said(&asked, found, Unnamed::Refuse, route, shared)).await
         }
-        // What names a page is only known now, with `auto`: who asks for page 7 wants page 7.
-        Ok(opened) if opened.starts_midway() => {
-            drop(opened);
-            forward::answer(route, head, Full::new(body), format_param).await
-        }
-        Ok(opened) => {
-            let (writer, log) = snapshot::unkept(WINDOW);
-            let reader = log.reader(0, None).expect("a log keeps what its first reader has not read");
-            tasks.spawn(opened.run(writer));
-            success(media_type, applied, Body::new(StreamBody::new(reader)))
-        }
-        Err(failure) => problem::failed(&failure),
+        Obtained::Page => forward::answer(route, head, Full::new(body), &shared.params).await,
+        Obtained::Failed(failure) => problem::failed(&failure),
+        Obtained::Gone => problem::gone(),
+        Obtained::Unnamed(newest) => unnamed(newest, &asked, route, shared),
+        Obtained::TooMany(wait) => problem::too_many(wait),
+        Obtained::NotKept => problem::not_kept(),
+    }
+}
+
+/// A request's body to its end.
+async fn whole<B>(body: B) -> Result<Bytes, Response<Body>>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    match tokio::time::timeout(BODY_LIMIT, Limited::new(body, MAX_REQUEST_BODY).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(_)) => Err(problem::request_body(MAX_REQUEST_BODY)),
+        Err(_) => Err(problem::slow_request_body(BODY_LIMIT)),
     }
 }
 
@@ -102,28 +88,56 @@ fn names_a_page(first: &PageRequest, style: &Style) -> bool {
     style.page_params().into_iter().any(|param| value(param).is_some())
 }
 
-/// The pagination with the order that the client prefers, and what the answer says of that (RFC 7240 §3). What has no parts has
-/// no order to choose.
-fn ordered(pagination: &Arc<Pagination>, order: Option<Order>) -> (Arc<Pagination>, Option<HeaderValue>) {
-    let Some(order) = order.filter(|_| pagination.partition.is_some()) else { return (Arc::clone(pagination), None) };
-    let applied = HeaderValue::from_static(match order {
-        Order::Any => "order=any",
-        Order::Listed => "order=listed",
-    });
-    (Arc::new(Pagination { order, ..Pagination::clone(pagination) }), Some(applied))
+/// The crawl that this request would begin.
+fn job(route: &Route, asked: &Asked, wish: &Wish, shared: &Shared) -> Job {
+    let collection = route.collection();
+    let width = collection.upstream.pace.widest();
+    let crawl = Crawl {
+        client: route.client().clone(),
+        pagination: asked.pagination.clone(),
+        caps: collection.caps.clone(),
+        first: asked.first.clone(),
+        since: wish.since.clone(),
+        valid_at: wish.accept_datetime,
+        // Who only wants a head needs no page but the first.
+        width: if wish.method == Method::HEAD { 1 } else { width },
+        crawls: shared.crawls.clone(),
+    };
+    Job { crawl, asked: asked.clone(), collection: collection.clone(), storage: wish.freshness.storage, width }
 }
 
-fn success(media_type: MediaType, applied: Option<HeaderValue>, body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::OK;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, media_type.header());
-    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("none"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::VIA, HeaderValue::from_static("1.1 unpage"));
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    if let Some(applied) = applied {
-        headers.insert("preference-applied", applied);
+/// How the answer calls the place where the snapshot comes from.
+fn found(snapshot: &Snapshot, whence: Whence, wish: &Wish, route: &Route) -> Found {
+    match whence {
+        Whence::Kept if wish.pinned.is_some() => Found::Kept(None),
+        Whence::Kept => Found::Kept(fresh_still(snapshot, route.collection().sharing)),
+        Whence::Joined => Found::Joined,
+        Whence::Renewed => Found::Stale,
+        Whence::Begun if wish.freshness.reuse == Reuse::Never => Found::Unwanted,
+        Whence::Begun => Found::Missed,
     }
-    response
+}
+
+fn said(asked: &Asked, found: Found, unnamed: Unnamed, route: &Route, shared: &Shared) -> Said {
+    Said {
+        params: shared.params.clone(),
+        original: asked.original.clone(),
+        found,
+        applied: asked.applied.clone(),
+        scope: match route.collection().sharing.scope {
+            Scope::Caller => deliver::Scope::Caller,
+            Scope::Public => deliver::Scope::Everyone,
+        },
+        unnamed,
+    }
+}
+
+/// A part, and the request doesn't say of what: it is sent to the only one that it can be of, where that is wished for.
+fn unnamed(newest: Option<(SnapshotId, usize)>, asked: &Asked, route: &Route, shared: &Shared) -> Response<Body> {
+    let Some((id, count)) = newest else { return problem::partial(None) };
+    let unnamed = match shared.resume {
+        Resume::Redirect if count == 1 => Unnamed::Redirect,
+        Resume::Redirect | Resume::Refuse => Unnamed::Refuse,
+    };
+    deliver::unnamed(id, &said(asked, Found::Kept(None), unnamed, route, shared))
 }

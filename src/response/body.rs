@@ -1,7 +1,7 @@
 //! The body of a stream: an error, unless the snapshot was sealed as complete.
 //!
 //! hyper ends a body cleanly when its producer is dropped or returns early; here the clean end exists only behind
-//! [`Next::Complete`]. On a failure, what is whole is flushed first: hyper writes when the body is pending, so the error
+//! [`Next::Complete`], or behind [`Next::Stop`] where the head has promised no more. On a failure, what is whole is flushed first: hyper writes when the body is pending, so the error
 //! follows a short wait. hyper then drops an HTTP/1.1 connection without the last chunk and resets an HTTP/2 stream with
 //! INTERNAL_ERROR, and no client takes either for a whole answer.
 
@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::Frame;
+use http_body::{Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::Sleep;
@@ -31,7 +31,17 @@ const FLUSH: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct StreamBody {
     reader: Reader,
+    left: Length,
     state: State,
+}
+
+/// How long a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// As long as its snapshot comes to be.
+    Open,
+    /// As the head has promised.
+    Exactly(u64),
 }
 
 #[derive(Debug)]
@@ -39,13 +49,33 @@ enum State {
     Open,
     Complete,
     Flushing(Pin<Box<Sleep>>, Arc<Failure>),
-    Aborted,
+    /// Why, for the log.
+    Aborted(&'static str),
 }
 
 impl StreamBody {
     /// The body that this reader fills.
-    pub fn new(reader: Reader) -> Self {
-        Self { reader, state: State::Open }
+    pub fn new(reader: Reader, length: Length) -> Self {
+        Self { reader, left: length, state: State::Open }
+    }
+
+    /// Open ⇒ Complete, or Aborted where the head has promised more: over HTTP/2 nobody else would notice.
+    fn ended(&self, end: &Next) -> State {
+        match (self.left, end) {
+            (Length::Open, Next::Complete(_)) | (Length::Exactly(0), _) => State::Complete,
+            (Length::Open, _) => State::Aborted("the stream stopped before its snapshot's end"),
+            (Length::Exactly(_), _) => State::Aborted("the snapshot is shorter than the head has promised"),
+        }
+    }
+}
+
+impl Length {
+    /// What is left behind so many bytes; none where they are too many.
+    fn without(self, bytes: usize) -> Option<Self> {
+        match self {
+            Self::Open => Some(self),
+            Self::Exactly(left) => left.checked_sub(bytes as u64).map(Self::Exactly),
+        }
     }
 }
 
@@ -58,9 +88,16 @@ impl http_body::Body for StreamBody {
         loop {
             match &mut this.state {
                 State::Open => match ready!(this.reader.poll_next(context)) {
-                    Ok(Next::Bytes(bytes)) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                    Ok(Next::Bytes(bytes)) => match this.left.without(bytes.len()) {
+                        Some(left) => {
+                            this.left = left;
+                            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                        }
+                        // Open ⇒ Aborted
+                        None => this.state = State::Aborted("the snapshot is longer than the head has promised"),
+                    },
                     // Open ⇒ Complete: the only way to `None`
-                    Ok(Next::Complete(_) | Next::Stop) => this.state = State::Complete,
+                    Ok(end @ (Next::Complete(_) | Next::Stop)) => this.state = this.ended(&end),
                     // Open ⇒ Flushing
                     Err(failure) => {
                         this.state = State::Flushing(Box::pin(tokio::time::sleep(FLUSH)), failure);
@@ -71,11 +108,18 @@ impl http_body::Body for StreamBody {
                 State::Flushing(sleep, failure) => {
                     ready!(sleep.as_mut().poll(context));
                     let failure = (**failure).clone();
-                    this.state = State::Aborted;
+                    this.state = State::Aborted("the stream was broken before");
                     return Poll::Ready(Some(Err(failure.into())));
                 }
-                State::Aborted => return Poll::Ready(Some(Err("the stream was broken before".into()))),
+                State::Aborted(why) => return Poll::Ready(Some(Err((*why).into()))),
             }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.left {
+            Length::Open => SizeHint::default(),
+            Length::Exactly(left) => SizeHint::with_exact(left),
         }
     }
 }
@@ -97,4 +141,66 @@ where
     B::Error: Into<BoxError>,
 {
     body.map_err(Into::into).boxed_unsync()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Batch;
+    use crate::snapshot::{Fault, Seal, Verdict, unkept};
+
+    const LINES: &str = "[1]\n[2]\n";
+
+    /// What comes of a log of two lines that ended like this: the bytes, and whether the end is a clean one.
+    async fn body(seal: Seal, end: Option<u64>, length: Length) -> (String, Result<(), String>) {
+        let (mut writer, log) = unkept(1 << 20);
+        let mut body = StreamBody::new(log.reader(0, end).unwrap(), length);
+        writer.append(Batch::new(Bytes::from_static(LINES.as_bytes()), 2));
+        writer.seal(seal);
+        let mut text = String::new();
+        loop {
+            match body.frame().await {
+                Some(Ok(frame)) => text.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap()),
+                Some(Err(error)) => {
+                    assert!(body.frame().await.is_some_and(|again| again.is_err()), "an error is the last word");
+                    return (text, Err(error.to_string()));
+                }
+                None => return (text, Ok(())),
+            }
+        }
+    }
+
+    fn complete() -> Seal {
+        Seal::Complete(Verdict { records: 2, pages: 1, proof: "a test".to_owned() })
+    }
+
+    #[tokio::test]
+    async fn a_body_ends_well_where_its_head_says_and_nowhere_else() {
+        let short = "the snapshot is shorter than the head has promised";
+        let long = "the snapshot is longer than the head has promised";
+        let stopped = "the stream stopped before its snapshot's end";
+        for (end, length, text, ends) in [
+            (None, Length::Open, LINES, Ok(())),
+            (None, Length::Exactly(8), LINES, Ok(())),
+            (Some(5), Length::Exactly(5), "[1]\n[", Ok(())),
+            (Some(8), Length::Exactly(8), LINES, Ok(())),
+            (None, Length::Exactly(9), LINES, Err(short)),
+            (Some(5), Length::Exactly(6), "[1]\n[", Err(short)),
+            (Some(9), Length::Exactly(9), LINES, Err(short)),
+            (Some(5), Length::Open, "[1]\n[", Err(stopped)),
+            (None, Length::Exactly(7), "", Err(long)),
+            (Some(5), Length::Exactly(0), "", Err(long)),
+        ] {
+            let ends = ends.map_err(ToOwned::to_owned);
+            assert_eq!(body(complete(), end, length).await, (text.to_owned(), ends), "{end:?} {length:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broken_snapshot_is_no_end_however_long_it_was_to_be() {
+        for length in [Length::Open, Length::Exactly(8), Length::Exactly(6)] {
+            let failed = Seal::Failed(Arc::new(Failure::new(Fault::Upstream, "page 3 broke", "")));
+            assert_eq!(body(failed, None, length).await, ("[1]\n[2".to_owned(), Err("page 3 broke".to_owned())));
+        }
+    }
 }

@@ -2,4 +2,4 @@
 
 mod body;
 
-pub use body::{Body, BoxError, StreamBody, empty, full, passed};
+pub use body::{Body, BoxError, Length, StreamBody, empty, full, passed};

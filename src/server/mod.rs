@@ -11,7 +11,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
-use tower::Service;
+use tower::{Service, ServiceExt};
 
 /// How long a client may take to send the head of a request, the time between two requests included.
 const HEAD_LIMIT: Duration = Duration::from_secs(30);
@@ -25,7 +25,7 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long responses that are under way may take to end after the signal to stop.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Serves connections from `listener` until `shutdown`, then lets the responses under way end, for at most 30 s.
+/// Serves connections from `listener`, whose requests have the [`IpAddr`](std::net::IpAddr) of their peer as an extension, until `shutdown`, then lets the responses under way end, for at most 30 s.
 pub async fn serve<S, B>(listener: TcpListener, service: S, shutdown: impl Future<Output = ()>)
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
@@ -46,9 +46,9 @@ where
     let stopping = CancellationToken::new();
     tokio::pin!(shutdown);
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors, mostly: the next connection that ends makes room.
                     tracing::warn!("a connection can't be accepted: {error}");
@@ -61,7 +61,11 @@ where
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!("TCP_NODELAY: {error}");
         }
-        let (builder, service, watcher) = (builder.clone(), service.clone(), open.watcher());
+        let (builder, watcher) = (builder.clone(), open.watcher());
+        let service = service.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer.ip());
+            request
+        });
         let stopping = stopping.clone();
         tokio::spawn(async move {
             tokio::select! {

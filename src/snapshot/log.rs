@@ -12,6 +12,7 @@ mod reading;
 mod seats;
 mod shared;
 mod tiers;
+mod work;
 mod writing;
 
 use std::io;

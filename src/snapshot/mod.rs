@@ -9,15 +9,25 @@ mod id;
 pub mod journal;
 mod log;
 mod millis;
+mod opening;
+mod opens;
 mod recovery;
+mod registry;
+mod retention;
 mod seal;
+mod standing;
 mod store;
 
 pub use alone::{at, finish, reopen_at};
 pub use hold::may_leave;
 pub use id::{Key, NotHex, SnapshotId};
 pub use log::{Extent, Gone, Log, Memory, Next, Reader, Refused, Writer, unkept};
+pub use opening::{Lead, Outcome, Subscription};
+pub use opens::Opens;
+pub use registry::{Lookup, Purpose, Recency, Registry, Role};
+pub use retention::Listed;
 pub use seal::{Failure, Fault, Seal, Verdict};
+pub use standing::{Keeping, Snapshot, State};
 pub use store::{
     BadStore, Begun, Birth, Facts, Reopened, Settings, SlowReader, Storage, Store, Stored, Unfinished, Unusable,
 };

@@ -68,7 +68,7 @@ impl Failure {
 }
 
 impl Fault {
-    /// Whether going on later may help.
+    /// Whether what broke a crawl may be over a moment later, so that going on is worth a try.
     pub fn may_pass(self) -> bool {
         match self {
             Self::Refused(_) | Self::Unreachable | Self::Timeout | Self::Upstream | Self::Stopped => true,

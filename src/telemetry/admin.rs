@@ -1,4 +1,4 @@
-//! The operator's address: how unpage is, as numbers and as one word.
+//! The operator's address: how unpage is, as numbers and as one word, and what it keeps.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -10,26 +10,30 @@ use http_body_util::Full;
 use tower::Service;
 
 use super::exposition::MEDIA_TYPE;
+use super::list::list;
 use super::metrics::metrics;
 use crate::crawl::Crawls;
+use crate::snapshot::Registry;
 use crate::upstream::Governors;
 
-/// Answers `/metrics` and `/healthz`, to anybody: as a [`tower::Service`], like the proxy.
+/// Answers `/metrics`, `/snapshots` and `/healthz`, to anybody: as a [`tower::Service`], like the proxy.
 #[derive(Clone, Debug)]
 pub struct Admin {
     crawls: Crawls,
     governors: Governors,
+    registry: Registry,
 }
 
 impl Admin {
     /// What tells of these.
-    pub fn new(crawls: Crawls, governors: Governors) -> Self {
-        Self { crawls, governors }
+    pub fn new(crawls: Crawls, governors: Governors, registry: Registry) -> Self {
+        Self { crawls, governors, registry }
     }
 
     fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
         let (media_type, text) = match path {
-            "/metrics" => (MEDIA_TYPE, metrics(&self.crawls.totals(), &self.governors.by_origin())),
+            "/metrics" => (MEDIA_TYPE, metrics(&self.crawls.totals(), &self.registry, &self.governors.by_origin())),
+            "/snapshots" => ("application/json", list(&self.registry.list())),
             "/healthz" => ("text/plain; charset=utf-8", "ok\n".to_owned()),
             _ => return refused(StatusCode::NOT_FOUND),
         };
@@ -69,12 +73,19 @@ impl<B> Service<Request<B>> for Admin {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::snapshot::{Settings, SlowReader, Store};
 
     async fn ask(method: Method, path: &str) -> (StatusCode, http::HeaderMap, String) {
-        let mut admin = Admin::new(Crawls::default(), Governors::default());
+        let (slow_reader, linger) = (SlowReader::Wait, Duration::ZERO);
+        let settings = Settings { dir: None, memory: 1, disk: 0, slow_reader, linger };
+        let store = Store::open(settings).unwrap();
+        let registry = Registry::new(store, Duration::from_secs(60));
+        let mut admin = Admin::new(Crawls::default(), Governors::default(), registry);
         let request = Request::builder().method(method).uri(path).body(()).unwrap();
         let (head, body) = admin.call(request).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();
@@ -88,7 +99,10 @@ mod tests {
         assert!(body.contains("\nunpage_crawls_started_total 0\n"), "{body}");
         let (status, _, body) = ask(Method::GET, "/healthz").await;
         assert_eq!((status, body.as_str()), (StatusCode::OK, "ok\n"));
-        for path in ["/metrics", "/healthz"] {
+        let (status, headers, body) = ask(Method::GET, "/snapshots").await;
+        assert_eq!((status, &headers["content-type"]), (StatusCode::OK, &HeaderValue::from_static("application/json")));
+        assert_eq!(body, "[]\n");
+        for path in ["/metrics", "/healthz", "/snapshots"] {
             let (status, _, body) = ask(Method::HEAD, path).await;
             assert_eq!((status, body.as_str()), (StatusCode::OK, ""), "{path}");
             let (status, headers, _) = ask(Method::POST, path).await;

@@ -4,12 +4,14 @@ use std::fmt::Display;
 
 use super::exposition::{Exposition, Kind};
 use crate::crawl::Totals;
+use crate::snapshot::Registry;
 use crate::upstream::Traffic;
 
 /// All of them, as Prometheus reads them.
-pub(super) fn metrics(crawls: &Totals, upstreams: &[Traffic]) -> String {
+pub(super) fn metrics(crawls: &Totals, registry: &Registry, upstreams: &[Traffic]) -> String {
     let mut text = Exposition::default();
     tell_crawls(&mut text, crawls);
+    tell_snapshots(&mut text, registry);
     tell_requests(&mut text, upstreams);
     tell_waits(&mut text, upstreams);
     text.into_text()
@@ -34,6 +36,28 @@ fn tell_crawls(text: &mut Exposition, crawls: &Totals) {
     text.family(Kind::Gauge, "unpage_crawls_running", help).sample(&[], crawls.running());
     let help = "Records that were handed to streams.";
     text.family(Kind::Counter, "unpage_records_total", help).sample(&[], crawls.records);
+}
+
+fn tell_snapshots(text: &mut Exposition, registry: &Registry) {
+    let help =
+        "Snapshots that are kept: running (a crawl writes it), complete, broken, stopped (it can be gone on with).";
+    let mut kept = text.family(Kind::Gauge, "unpage_snapshots", help);
+    let list = registry.list();
+    for state in ["running", "complete", "broken", "stopped"] {
+        kept.sample(&[("state", state)], list.iter().filter(|listed| listed.state == state).count());
+    }
+    let help = "Bytes of all snapshots; those in files may be in memory, too.";
+    let mut bytes = text.family(Kind::Gauge, "unpage_snapshot_bytes", help);
+    let store = registry.store();
+    for (tier, held) in [("memory", store.memory().held()), ("disk", store.on_disk())] {
+        bytes.sample(&[("tier", tier)], held);
+    }
+    let help = "Streams that were asked for: miss (a crawl was begun), collapsed (another's was shared), hit (it was complete), \
+                resumed (it was read from files, or gone on with), refused (no crawl may be begun).";
+    let mut opens = text.family(Kind::Counter, "unpage_opens_total", help);
+    for (result, count) in registry.opens().counts() {
+        opens.sample(&[("result", result)], count);
+    }
 }
 
 fn tell_requests(text: &mut Exposition, upstreams: &[Traffic]) {
@@ -90,6 +114,7 @@ mod tests {
 
     use super::*;
     use crate::pace::{Counts, Load};
+    use crate::snapshot::{Settings, SlowReader, Store};
 
     fn standing(origin: &str, rate: Option<f64>) -> Traffic {
         Traffic {
@@ -110,8 +135,11 @@ mod tests {
 
     #[test]
     fn everything_is_told_by_origin() {
+        let (slow_reader, linger) = (SlowReader::Wait, Duration::ZERO);
+        let settings = Settings { dir: None, memory: 1, disk: 0, slow_reader, linger };
+        let registry = Registry::new(Store::open(settings).unwrap(), Duration::from_secs(60));
         let crawls = Totals { started: 9, complete: 4, broken: 1, unopened: 1, abandoned: 1, records: 1_000 };
-        let told = metrics(&crawls, &[standing("http://a", None), standing("https://b:1", Some(19.5))]);
+        let told = metrics(&crawls, &registry, &[standing("http://a", None), standing("https://b:1", Some(19.5))]);
         let samples: Vec<_> = told.lines().filter(|line| !line.starts_with('#')).collect();
         let crawls = [
             "unpage_crawls_started_total 9",
@@ -121,6 +149,17 @@ mod tests {
             "unpage_crawls_ended_total{end=\"abandoned\"} 1",
             "unpage_crawls_running 2",
             "unpage_records_total 1000",
+            "unpage_snapshots{state=\"running\"} 0",
+            "unpage_snapshots{state=\"complete\"} 0",
+            "unpage_snapshots{state=\"broken\"} 0",
+            "unpage_snapshots{state=\"stopped\"} 0",
+            "unpage_snapshot_bytes{tier=\"memory\"} 0",
+            "unpage_snapshot_bytes{tier=\"disk\"} 0",
+            "unpage_opens_total{result=\"miss\"} 0",
+            "unpage_opens_total{result=\"collapsed\"} 0",
+            "unpage_opens_total{result=\"hit\"} 0",
+            "unpage_opens_total{result=\"resumed\"} 0",
+            "unpage_opens_total{result=\"refused\"} 0",
         ];
         assert_eq!(samples[..crawls.len()], crawls);
         let of_b: Vec<_> = samples.iter().filter(|line| line.contains("https://b:1")).collect();

@@ -3,6 +3,7 @@
 
 mod admin;
 mod exposition;
+mod list;
 mod metrics;
 
 use std::io::IsTerminal;

@@ -19,6 +19,12 @@ mod plans;
 mod forward;
 // Streams that break: every fault, cap and circle; clients that leave; a proxy that is stopped or killed.
 mod endings;
+// How a client goes on: parts, conditions and states of a snapshot.
+mod resume;
+// Who shares a crawl and who does not; how long snapshots are handed out and kept; what goes on.
+mod sharing;
+// The same with the curl and wget that are installed, whose downloads were cut.
+mod downloads;
 // Trouble that passes: retried, counted, and not to be seen in the stream.
 mod retries;
 // Several crawls before one upstream: its demands, how much it is asked at a time, and readers that are slow.

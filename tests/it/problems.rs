@@ -246,7 +246,16 @@ async fn bad_wishes() -> (&'static str, String) {
     let toml = "[[collection]]\npath = \"/orders\"\nupstream = \"http://127.0.0.1:1\"\nrecords = \"$\"\npagination = \"none\"\n";
     let proxy = Proxy::start(toml).await;
     let mut text = String::new();
-    for target in ["/orders?_format=xml", "/orders?_format=", "/nowhere", "/orders/..%2F", "/%2e%2e/x"] {
+    for target in [
+        "/orders?_format=xml",
+        "/orders?_format=",
+        "/orders?_format=status",
+        "/orders?_snapshot=latest",
+        "/orders?_snapshot=0123456789abcdef0123456789abcdef",
+        "/nowhere",
+        "/orders/..%2F",
+        "/%2e%2e/x",
+    ] {
         let received = client::receive(Version::Http1, proxy.address, client::get(target, "application/ndjson")).await;
         text.push_str(&format!("GET {target}\n{}\n", shown(&received)));
     }
@@ -254,6 +263,18 @@ async fn bad_wishes() -> (&'static str, String) {
     range.headers_mut().insert("range", "bytes=7-".parse().unwrap());
     let received = client::receive(Version::Http1, proxy.address, range).await;
     text.push_str(&format!("GET /orders with Range\n{}\n", shown(&received)));
+    let mut ranges = client::stream("/orders");
+    ranges.headers_mut().insert("range", "bytes=0-1,5-".parse().unwrap());
+    let received = client::receive(Version::Http1, proxy.address, ranges).await;
+    text.push_str(&format!("GET /orders with Range: bytes=0-1,5-\n{}\n", shown(&received)));
+    let mut datetime = client::stream("/orders");
+    datetime.headers_mut().insert("accept-datetime", "yesterday".parse().unwrap());
+    let received = client::receive(Version::Http1, proxy.address, datetime).await;
+    text.push_str(&format!("GET /orders with Accept-Datetime: yesterday\n{}\n", shown(&received)));
+    let mut cached = client::stream("/orders");
+    cached.headers_mut().insert("cache-control", "only-if-cached".parse().unwrap());
+    let received = client::receive(Version::Http1, proxy.address, cached).await;
+    text.push_str(&format!("GET /orders with Cache-Control: only-if-cached\n{}\n", shown(&received)));
     let received = client::raw(proxy.address, "GET /orders?_format=ndjson HTTP/1.0\r\n\r\n").await;
     let received = String::from_utf8(received).unwrap();
     let (head, body) = received.split_once("\r\n\r\n").unwrap();

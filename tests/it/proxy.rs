@@ -18,6 +18,9 @@ use super::upstream::Upstream;
 /// Retries that cost no time; three attempts in all.
 pub(super) const RETRY: &str = "retry = { attempts = 3, base = \"1ms\", cap = \"2s\" }";
 
+/// Each stream has a crawl of its own that ends with it, unless others ask for the same meanwhile.
+const UNKEPT: &str = "[snapshots]\ndisk = \"0\"\nlinger = \"0\"\nfresh_for = \"0\"";
+
 /// A proxy in this process; it stops when it is dropped.
 pub(super) struct Proxy {
     pub(super) address: SocketAddr,
@@ -28,7 +31,7 @@ pub(super) struct Proxy {
 impl Proxy {
     /// A proxy for this configuration.
     pub(super) async fn start(toml: &str) -> Self {
-        let config = Config::read(toml, "the test's configuration", &Machine);
+        let config = Config::read(&unkept(toml), "the test's configuration", &Machine);
         Self::of(&config.unwrap_or_else(|mistakes| panic!("{mistakes}\nin\n{toml}"))).await
     }
 
@@ -65,6 +68,14 @@ pub(super) fn demo(upstream: &Upstream) -> String {
     unpage::demo::configuration(&upstream.url()).replace("\nmethod", &format!("\n{RETRY}\nmethod"))
 }
 
+/// The configuration, where nothing is kept for those who come later, unless it says otherwise.
+fn unkept(toml: &str) -> String {
+    if toml.contains("[snapshots]") || !toml.contains("[[collection]]") {
+        return toml.to_owned();
+    }
+    toml.replacen("[[collection]]", &format!("{UNKEPT}\n[[collection]]"), 1)
+}
+
 /// One collection of `upstream` at `/orders`, with these lines more.
 pub(super) fn collection(upstream: &str, lines: &str) -> String {
     let retry = if lines.contains("retry") { "" } else { RETRY };
@@ -95,7 +106,7 @@ impl Process {
     /// Starts the binary with a configuration file, and waits until it listens.
     pub(super) async fn serve(toml: &str) -> Self {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(&file, toml).unwrap();
+        std::fs::write(&file, unkept(toml)).unwrap();
         Self::serve_with(["--config".as_ref(), file.path().as_os_str()]).await
     }
 

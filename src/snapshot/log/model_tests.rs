@@ -122,6 +122,8 @@ struct Model {
     /// The bytes up to which each record goes.
     ends: Vec<usize>,
     appended: u64,
+    /// How many records a process that was killed had appended.
+    before: u64,
     noted: Vec<u64>,
     readers: Vec<Client>,
     ended: Option<End>,
@@ -198,6 +200,7 @@ impl Model {
             salt: 0,
             ends: Vec::new(),
             appended: 0,
+            before: 0,
             noted: vec![0],
             readers: Vec::new(),
             ended: None,
@@ -301,6 +304,8 @@ impl Model {
         let failed = |fault| Seal::Failed(Arc::new(Failure::new(fault, "the model says so", "nothing")));
         match end {
             End::Complete => {
+                // An end before what readers may have had is another upstream's.
+                self.salt += u64::from(self.appended < self.before);
                 let proof = "the model".to_owned();
                 writer.seal(Seal::Complete(Verdict { records: self.appended, pages: 1, proof }));
             }
@@ -335,6 +340,7 @@ impl Model {
             assert_eq!(self.noted.get(unfinished.notes.len()), Some(&unfinished.records), "not a page's end");
             self.writer = Some(unfinished.writer);
             self.ended = None;
+            self.before = self.before.max(self.appended);
             self.appended = unfinished.records;
             self.noted.truncate(1 + unfinished.notes.len());
             self.salt += u64::from(upstream == Upstream::Changed);
@@ -417,7 +423,7 @@ impl Model {
                 (Over::Broken, Seal::Failed(_)) => {}
                 (Over::Stop, _) => assert_eq!(Some((client.start + client.read.len()) as u64), client.stop),
                 (Over::Complete, Seal::Complete(_)) => {
-                    assert!(client.start + client.read.len() == whole || client.start > whole)
+                    assert!(client.start + client.read.len() == whole || client.start > whole);
                 }
                 other => panic!("{other:?}"),
             }

@@ -54,7 +54,7 @@ impl Reader {
         let (bytes, way) = match ready!(self.poll_found(context))? {
             Found::Bytes(bytes, way) => (bytes, way),
             Found::File(most) => {
-                let bytes = ready!(self.poll_file(most, context)).map_err(unreadable)?;
+                let bytes = ready!(self.poll_file(most, context)).map_err(|error| unreadable(&error))?;
                 let way = self.shared.lock().seats.step(self.id, self.position + bytes.len() as u64);
                 (bytes, way)
             }
@@ -159,7 +159,7 @@ impl Drop for Reader {
     }
 }
 
-fn unreadable(error: io::Error) -> Arc<Failure> {
+fn unreadable(error: &io::Error) -> Arc<Failure> {
     let message = format!("the snapshot's file can't be read: {error}");
     Arc::new(Failure::new(Fault::Stopped, message, "see to the folder of the snapshots, and ask again"))
 }

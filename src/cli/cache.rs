@@ -1,0 +1,45 @@
+//! Where `serve` keeps snapshots when it wasn't told.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use etcetera::BaseStrategy;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::gateway::{BadGateway, Gateway};
+
+/// A gateway that keeps its snapshots where it was told, or else in the platform's cache folder, or else in memory alone.
+pub(super) fn gateway(mut config: Config, tasks: &TaskTracker) -> Result<Gateway, BadGateway> {
+    let settings = &mut config.snapshots.settings;
+    if settings.dir.is_some() || settings.disk == 0 {
+        return Gateway::new(&config, tasks.clone());
+    }
+    settings.dir = folder(config.listen);
+    match Gateway::new(&config, tasks.clone()) {
+        Err(BadGateway::Store(error)) => {
+            tracing::warn!(
+                "{error}; they stay in memory, and end with this process; `dir` in [snapshots] names another folder"
+            );
+            config.snapshots.settings.dir = None;
+            Gateway::new(&config, tasks.clone())
+        }
+        gateway => gateway,
+    }
+}
+
+/// The folder of the process that listens there: the next one that does goes on with what this one leaves.
+fn folder(listen: SocketAddr) -> Option<PathBuf> {
+    // Each port 0 is another free one, and so nobody would come back to such a folder.
+    if listen.port() == 0 {
+        tracing::debug!("snapshots stay in memory: the port is another one each time");
+        return None;
+    }
+    let Ok(platform) = etcetera::choose_base_strategy() else {
+        tracing::warn!(
+            "snapshots stay in memory: there is no home, and so no cache folder; `dir` in [snapshots] names one"
+        );
+        return None;
+    };
+    Some(platform.cache_dir().join("unpage").join(listen.to_string().replace([':', '[', ']', '%'], "-")))
+}

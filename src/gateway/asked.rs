@@ -1,0 +1,210 @@
+//! What a client asks of the snapshots: its first page's request, and the key by which it is known who asks for the same.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use super::headers::{for_a_crawl, say_who};
+use super::route::Route;
+use crate::config::{Collection, Credentials, Scope};
+use crate::pagination::request::RequestBody;
+use crate::pagination::{Order, PageRequest, Pagination};
+use crate::request::{Params, Wish};
+use crate::snapshot::{Key, Registry};
+
+/// One request for a stream.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// The first page's request.
+    pub(super) first: PageRequest,
+    /// How its pages are walked, in the order that is wished for.
+    pub(super) pagination: Arc<Pagination>,
+    /// What the answer says of that wish (RFC 7240 §3).
+    pub(super) applied: Option<HeaderValue>,
+    /// Path and query as they name the same stream: what is unpage's own is left out, but for where it begins.
+    pub(super) original: String,
+    /// Whether it says who asks.
+    pub(super) caller: Caller,
+    /// What it asks for, without what answers may vary with.
+    kind: Key,
+    scope: Scope,
+}
+
+/// Whether a request says who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// It does, and so nobody else has its key.
+    Known,
+    /// It doesn't, or it doesn't matter.
+    Anybody,
+}
+
+impl Asked {
+    /// What is asked for by this head and body.
+    pub(super) fn read(
+        route: &Route,
+        head: &Parts,
+        body: &Bytes,
+        wish: &Wish,
+        params: &Params,
+        registry: &Registry,
+    ) -> Result<Self, serde_json::Error> {
+        let collection = route.collection();
+        let scope = collection.sharing.scope;
+        let headers = for_a_crawl(&head.headers, scope);
+        let content_type = head.headers.get(http::header::CONTENT_TYPE);
+        let read = RequestBody::read(content_type, body.clone(), collection.pagination.body_kind())?;
+        // Who goes on with a crawl may spell its URL in another order than who began it.
+        let url = canonical(route.upstream_url(&head.uri, params));
+        let first = PageRequest { method: collection.method.clone(), url, headers, body: read };
+        let (pagination, applied) = ordered(&collection.pagination, wish.order);
+        let caller = if scope == Scope::Caller && say_who(&first.headers) { Caller::Known } else { Caller::Anybody };
+        let kind = registry.store().key(parts(collection, &pagination, &first, body, wish).iter().map(Vec::as_slice));
+        let original = original(&head.uri, params);
+        let mut asked = Self { first, pagination, applied, original, caller, kind, scope };
+        asked.first.body = asked.first.body.or_else(|| collection.body.clone().map(RequestBody::Json));
+        Ok(asked)
+    }
+
+    /// What it asks for and for whom, as far as it is known what answers vary with.
+    pub(super) fn key(&self, registry: &Registry) -> Key {
+        match registry.variants(&self.kind) {
+            Some(names) if self.scope == Scope::Public => self.key_with(registry, &names),
+            Some(_) | None => self.kind,
+        }
+    }
+
+    /// The answer varies with these fields: the key that this request has by that, from now on.
+    pub(super) fn vary(&self, registry: &Registry, names: Vec<HeaderName>) -> Key {
+        if self.scope != Scope::Public || names.is_empty() {
+            return self.kind;
+        }
+        let names: Arc<[HeaderName]> = names.into();
+        registry.vary(self.kind, Arc::clone(&names));
+        self.key_with(registry, &names)
+    }
+
+    fn key_with(&self, registry: &Registry, names: &[HeaderName]) -> Key {
+        let mut parts = vec![self.kind.to_string().into_bytes()];
+        for name in names {
+            parts.push(name.as_str().as_bytes().to_vec());
+            parts.extend(self.first.headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()));
+            // No value of a field has a line break.
+            parts.push(b"\n".to_vec());
+        }
+        registry.store().key(parts.iter().map(Vec::as_slice))
+    }
+}
+
+/// The pagination with the order that the client prefers, and what the answer says of that. What has no parts has no order to
+/// choose.
+fn ordered(pagination: &Arc<Pagination>, order: Option<Order>) -> (Arc<Pagination>, Option<HeaderValue>) {
+    let Some(order) = order.filter(|_| pagination.partition.is_some()) else { return (Arc::clone(pagination), None) };
+    let applied = HeaderValue::from_static(match order {
+        Order::Any => "order=any",
+        Order::Listed => "order=listed",
+    });
+    (Arc::new(Pagination { order, ..Pagination::clone(pagination) }), Some(applied))
+}
+
+/// Everything that two requests must have in common to be answered alike; each part has a place of its own, or says what it is.
+fn parts(
+    collection: &Collection,
+    pagination: &Pagination,
+    first: &PageRequest,
+    body: &[u8],
+    wish: &Wish,
+) -> Vec<Vec<u8>> {
+    let upstream = &collection.upstream;
+    // Who wishes for a moment gets the collection as it is where the upstream has no other.
+    let moment = wish.accept_datetime.filter(|_| pagination.valid_at.is_some());
+    let mut parts = vec![
+        // What the configuration says, however that is spelled: a snapshot is never handed out for another configuration.
+        format!(
+            "{:?} {:?} {:?} {:?}",
+            collection.path, collection.upstream_path, collection.body, collection.sharing.scope
+        )
+        .into_bytes(),
+        format!("{pagination:?} {:?} {:?} {:?}", upstream.url, upstream.accept, upstream.headers).into_bytes(),
+        credentials(&upstream.credentials),
+        first.method.as_str().as_bytes().to_vec(),
+        first.url.as_str().as_bytes().to_vec(),
+        body.to_vec(),
+        format!("{:?}", wish.since).into_bytes(),
+        format!("{:?}", moment.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok())).into_bytes(),
+    ];
+    if collection.sharing.scope == Scope::Caller {
+        parts.extend(fields(&first.headers));
+    }
+    parts
+}
+
+fn credentials(credentials: &Credentials) -> Vec<u8> {
+    match credentials {
+        Credentials::Passed => Vec::new(),
+        Credentials::Header(name, value) => [name.as_str().as_bytes(), b": ", value.as_bytes()].concat(),
+        Credentials::Query(name, secret) => [name.as_bytes(), b"=", secret.expose().as_bytes()].concat(),
+    }
+}
+
+/// Each field as a line, sorted by name; those of one name keep their order.
+fn fields(headers: &HeaderMap) -> Vec<Vec<u8>> {
+    let mut names: Vec<&HeaderName> = headers.keys().collect();
+    names.sort_unstable_by_key(|name| name.as_str());
+    let line = |name: &HeaderName, value: &HeaderValue| [name.as_str().as_bytes(), b": ", value.as_bytes()].concat();
+    names.iter().flat_map(|name| headers.get_all(*name).iter().map(move |value| line(name, value))).collect()
+}
+
+/// A URL whose parameters are sorted by name; those of one name keep their order.
+fn canonical(mut url: Url) -> Url {
+    let sorted = url.query().map(sorted);
+    url.set_query(sorted.as_deref());
+    url
+}
+
+fn sorted(query: &str) -> String {
+    let mut pairs: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty()).collect();
+    pairs.sort_by_key(|pair| pair.split('=').next().unwrap_or_default());
+    pairs.join("&")
+}
+
+/// The client's path and query, without unpage's parameters but for the one that says where the stream begins.
+fn original(uri: &http::Uri, params: &Params) -> String {
+    let own = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
+        *name == params.format || *name == params.snapshot
+    };
+    let query = uri.query().unwrap_or_default();
+    let kept: Vec<&str> = query.split('&').filter(|pair| !own(pair)).collect();
+    let query = sorted(&kept.join("&"));
+    if query.is_empty() { uri.path().to_owned() } else { format!("{}?{query}", uri.path()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_the_same_in_any_order_of_its_names() {
+        for (one, other) in [("b=2&a=1", "a=1&b=2"), ("a=1&b=2&a=0", "b=2&a=1&a=0"), ("", "&&"), ("a", "a")] {
+            assert_eq!(sorted(one), sorted(other), "{one:?} and {other:?}");
+        }
+        for (one, other) in [("a=1&a=2", "a=2&a=1"), ("a=1", "A=1"), ("a=", "a"), ("a=%31", "a=1")] {
+            assert_ne!(sorted(one), sorted(other), "{one:?} and {other:?}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_comes_twice_keeps_its_order() {
+        let headers = |values: &[&'static str]| -> HeaderMap {
+            values.iter().map(|value| (HeaderName::from_static("x"), HeaderValue::from_static(value))).collect()
+        };
+        assert_ne!(fields(&headers(&["1", "2"])), fields(&headers(&["2", "1"])));
+        assert_eq!(fields(&headers(&["1", "2"])), [b"x: 1", b"x: 2"]);
+    }
+}

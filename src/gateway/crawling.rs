@@ -1,0 +1,230 @@
+//! The crawls: each is a task of its own, so that no client takes one with it when it leaves.
+
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, SystemTime};
+
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::asked::Asked;
+use super::sharing;
+use crate::config::{Collection, Sharing};
+use crate::crawl::{Crawl, Opened};
+use crate::pagination::Precondition;
+use crate::snapshot::{
+    self, Birth, Facts, Keeping, Lead, Log, Purpose, Registry, Reopened, Snapshot, SnapshotId, State, Storage,
+    Unfinished, Writer,
+};
+
+/// How many bytes of records may wait for their reader where nothing is kept.
+const WINDOW: u64 = 1 << 20;
+
+/// How often what is kept is looked after.
+const MAINTENANCE: Duration = Duration::from_secs(2);
+
+/// Where crawls run.
+#[derive(Clone, Debug)]
+pub(super) struct Crawling {
+    pub(super) registry: Registry,
+    pub(super) tasks: TaskTracker,
+    /// Ends those under way; what they have written stays.
+    pub(super) stop: CancellationToken,
+    /// How long a snapshot waits for its first reader.
+    pub(super) linger: Duration,
+}
+
+/// A crawl that was asked for.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) crawl: Crawl,
+    pub(super) asked: Asked,
+    pub(super) collection: Arc<Collection>,
+    /// Whether the client lets its records be kept.
+    pub(super) storage: Storage,
+    /// How many pages may be in flight once somebody reads.
+    pub(super) width: usize,
+}
+
+/// What the journal has of a snapshot's beginning.
+#[derive(Debug, Serialize, Deserialize)]
+struct Begun {
+    keeping: Keeping,
+    /// In the crawl's own words.
+    crawl: Box<RawValue>,
+}
+
+impl Crawling {
+    /// Begins a crawl in a task of its own.
+    pub(super) fn begin(&self, lead: Lead, job: Job) {
+        let running = self.clone();
+        self.spawn(async move { running.open(lead, job).await });
+    }
+
+    /// Reads a snapshot from its files and, where it was interrupted and is to be read to its end, goes on with it.
+    pub(super) fn go_on(&self, lead: Lead, id: SnapshotId, purpose: Purpose, job: Job) {
+        let running = self.clone();
+        self.spawn(async move { running.reopen(lead, id, purpose, job).await });
+    }
+
+    /// Looks after what is kept, as often as the shortest of these times wants it.
+    pub(super) fn maintain(&self, keep_for: impl Iterator<Item = Duration>) {
+        let shortest = keep_for.min().unwrap_or(MAINTENANCE) / 4;
+        self.spawn(self.registry.maintain(shortest.clamp(Duration::from_millis(1), MAINTENANCE)));
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = work => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
+    async fn open(&self, lead: Lead, job: Job) {
+        if let Some(stale) = lead.stale()
+            && job.is_unchanged(stale).await
+        {
+            return lead.unchanged();
+        }
+        match job.crawl.clone().open().await {
+            // What names a page is only known now, with `auto`: who asks for page 7 wants page 7.
+            Ok(opened) if opened.starts_midway() => lead.page(),
+            Ok(opened) => {
+                let (birth, keeping) = self.birth(&opened, &job);
+                let (snapshot, writer) = self.create(birth, keeping, job.collection.sharing.keep_for).await;
+                lead.publish(&snapshot);
+                self.run(&snapshot, opened, writer, &job).await;
+            }
+            Err(failure) => lead.fail(failure),
+        }
+    }
+
+    /// What is known of a new snapshot of what was opened, and what may become of it.
+    fn birth(&self, opened: &Opened, job: &Job) -> (Birth, Keeping) {
+        let keeping = match job.storage {
+            Storage::Forbidden => Keeping::Unkept,
+            Storage::Allowed => sharing::keeping(answer(opened), job.asked.caller),
+        };
+        let key = job.asked.vary(&self.registry, sharing::varies_with(answer(opened)));
+        let begun = Begun { keeping, crawl: opened.begun() };
+        let begun = serde_json::value::to_raw_value(&begun).expect("it has no keys but texts");
+        (Birth { key, facts: job.facts(opened, keeping), begun }, keeping)
+    }
+
+    /// A new snapshot, and its writer.
+    async fn create(&self, birth: Birth, keeping: Keeping, keep_for: Duration) -> (Arc<Snapshot>, Writer) {
+        let store = self.registry.store().clone();
+        let id = store.new_id();
+        let Birth { key, facts, .. } = birth.clone();
+        let (writer, log) = if keeping == Keeping::Unkept {
+            snapshot::unkept(WINDOW)
+        } else {
+            // Making files may wait for the disk.
+            let created = tokio::task::spawn_blocking(move || store.create(id, &birth)).await;
+            created.expect("making a log doesn't panic, and nobody cancels it")
+        };
+        (Arc::new(Snapshot::new(id, key, facts, log, keeping, keep_for)), writer)
+    }
+
+    async fn reopen(&self, lead: Lead, id: SnapshotId, purpose: Purpose, job: Job) {
+        let store = self.registry.store().clone();
+        let reopened = tokio::task::spawn_blocking(move || store.reopen(id)).await;
+        let Reopened { birth, log, unfinished } = match reopened {
+            Ok(Ok(reopened)) => reopened,
+            Ok(Err(unusable)) => {
+                tracing::debug!("snapshot {id}: {unusable}");
+                return lead.unreadable();
+            }
+            Err(_) => return lead.unreadable(),
+        };
+        let Ok(begun) = serde_json::from_str::<Begun>(birth.begun.get()) else { return lead.unreadable() };
+        let snapshot = |log: Log| {
+            let Birth { key, facts, .. } = birth.clone();
+            let Sharing { keep_for, .. } = job.collection.sharing;
+            Snapshot::new(id, key, facts, log, begun.keeping, keep_for)
+        };
+        match unfinished {
+            None => lead.publish(&Arc::new(snapshot(log).ended_at(SystemTime::now()))),
+            Some(Unfinished { writer, .. }) if purpose == Purpose::Look => {
+                drop(writer);
+                lead.publish(&Arc::new(snapshot(log)));
+            }
+            Some(Unfinished { writer, notes, last, records }) => {
+                match job.crawl.clone().resume(&begun.crawl, &notes, last, records) {
+                    Ok(opened) => {
+                        tracing::info!("snapshot {id}: going on after {records} records");
+                        let snapshot = Arc::new(snapshot(log));
+                        lead.publish(&snapshot);
+                        self.run(&snapshot, opened, writer, &job).await;
+                    }
+                    Err(failure) => lead.fail(failure),
+                }
+            }
+        }
+    }
+
+    /// Writes a snapshot to its seal, from its first reader on.
+    async fn run(&self, snapshot: &Arc<Snapshot>, opened: Opened, writer: Writer, job: &Job) {
+        let _told = Ended { registry: &self.registry, snapshot };
+        self.write(snapshot, opened, writer, job.width).await;
+    }
+
+    async fn write(&self, snapshot: &Snapshot, mut opened: Opened, writer: Writer, width: usize) {
+        // Who only wanted the head has had it, and somebody may want the rest.
+        if tokio::time::timeout(self.linger, snapshot.log().awaited()).await.is_ok() {
+            opened.widen(width);
+            opened.run(writer).await;
+        }
+    }
+}
+
+impl Job {
+    /// Whether the upstream says that it has nothing newer than this. Only `match` says that a validator of the first page is one of the
+    /// whole collection: of most it tells nothing of the pages behind it.
+    async fn is_unchanged(&self, stale: &Snapshot) -> bool {
+        let Facts { etag, last_modified, .. } = stale.facts();
+        if self.crawl.pagination.precondition == Precondition::None {
+            return false;
+        }
+        self.crawl.unchanged(etag.as_deref(), last_modified.as_deref()).await.unwrap_or(false)
+    }
+
+    fn facts(&self, opened: &Opened, keeping: Keeping) -> Facts {
+        let text = |name| answer(opened).get(name)?.to_str().ok().map(ToOwned::to_owned);
+        Facts {
+            collection: self.collection.path.clone(),
+            created: SystemTime::now(),
+            valid_at: opened.valid_at(),
+            etag: text(http::header::ETAG),
+            last_modified: text(http::header::LAST_MODIFIED),
+            total: opened.total(),
+            storage: if keeping == Keeping::Unkept { Storage::Forbidden } else { Storage::Allowed },
+        }
+    }
+}
+
+/// The head of the first page.
+fn answer(opened: &Opened) -> &HeaderMap {
+    static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+    opened.head().map_or(&NONE, |head| &head.headers)
+}
+
+/// Tells the registry of a snapshot's end, also where its task is cancelled.
+struct Ended<'a> {
+    registry: &'a Registry,
+    snapshot: &'a Arc<Snapshot>,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.registry.ended(self.snapshot);
+        if let State::Stopped = self.snapshot.state() {
+            tracing::debug!("snapshot {}: stopped", self.snapshot.id());
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! From what is asked for to a snapshot of it: one that is there, one that another caller opens, or one of the caller's own.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::asked::{Asked, Caller};
+use super::crawling::{Crawling, Job};
+use super::quota::Quota;
+use crate::config::Sharing;
+use crate::request::{Freshness, IfRange, Otherwise, Range, Reuse, Span, View, Wish};
+use crate::snapshot::{Failure, Key, Lookup, Outcome, Purpose, Recency, Role, Snapshot, SnapshotId, State, Storage};
+
+/// How often one request may find what isn't its own: the names of the fields that answers vary with are learnt meanwhile.
+const ATTEMPTS: usize = 3;
+
+/// What a request has come to.
+#[derive(Debug)]
+pub(super) enum Obtained {
+    /// This one, from there.
+    Snapshot(Arc<Snapshot>, Whence),
+    /// It asks for a page.
+    Page,
+    /// Nothing came.
+    Failed(Arc<Failure>),
+    /// The one that it names is not kept, or not for this caller.
+    Gone,
+    /// A part of nobody knows which: the newest that there is, and how many there are.
+    Unnamed(Option<(SnapshotId, usize)>),
+    /// The caller has begun too many.
+    TooMany(Duration),
+    /// Nothing is kept, and no crawl is wanted.
+    NotKept,
+}
+
+/// Where a snapshot comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whence {
+    /// It was kept.
+    Kept,
+    /// Its crawl was under way for somebody else.
+    Joined,
+    /// It was begun for this request.
+    Begun,
+    /// It was begun for this request, or found to be fresh still, since what is kept was too old.
+    Renewed,
+}
+
+/// Why no crawl may be begun.
+enum Refusal {
+    TooMany(Duration),
+    NotWanted,
+}
+
+/// One request on its way to a snapshot.
+pub(super) struct Request<'a> {
+    pub(super) asked: &'a Asked,
+    pub(super) wish: &'a Wish,
+    pub(super) sharing: Sharing,
+    pub(super) peer: Option<IpAddr>,
+    pub(super) crawling: &'a Crawling,
+    pub(super) quota: &'a Quota,
+    pub(super) job: &'a (dyn Fn() -> Job + Sync),
+}
+
+impl Request<'_> {
+    /// Finds or opens what is asked for.
+    pub(super) async fn obtain(&self) -> Obtained {
+        if let Some(id) = self.wish.pinned {
+            return self.named(id).await.unwrap_or(Obtained::Gone);
+        }
+        if self.is_part() {
+            return match self.wish.if_range {
+                Some(IfRange::Snapshot(id)) => match self.named(id).await {
+                    Some(obtained) => obtained,
+                    // What the client has is of another one: it gets the whole of this one.
+                    None => self.shared().await,
+                },
+                Some(IfRange::Never) => self.shared().await,
+                None => Obtained::Unnamed(self.crawling.registry.newest_of(self.key())),
+            };
+        }
+        self.shared().await
+    }
+
+    /// Whether a part is asked for that the beginning doesn't do for.
+    fn is_part(&self) -> bool {
+        self.wish.range.is_some_and(|range| range != Range::Bytes(Span::From(0)))
+    }
+
+    /// The snapshot of this name; none where it isn't kept for this caller.
+    async fn named(&self, id: SnapshotId) -> Option<Obtained> {
+        let reads = self.wish.view == View::Records && self.wish.method != http::Method::HEAD;
+        let purpose = if reads { Purpose::Read } else { Purpose::Look };
+        for _ in 0..ATTEMPTS {
+            let (subscription, whence) = match self.crawling.registry.find(id, self.key(), purpose) {
+                Lookup::Nothing => return None,
+                Lookup::Reader(snapshot) => return Some(Obtained::Snapshot(snapshot, Whence::Kept)),
+                Lookup::Follow(subscription) => (subscription, Whence::Joined),
+                Lookup::Lead(lead) => {
+                    let subscription = lead.subscription();
+                    self.crawling.go_on(lead, id, purpose, (self.job)());
+                    (subscription, Whence::Kept)
+                }
+            };
+            match subscription.outcome().await {
+                // It was opened for somebody who only looked.
+                Outcome::Open(snapshot)
+                    if whence == Whence::Joined
+                        && purpose == Purpose::Read
+                        && matches!(snapshot.state(), State::Stopped) => {}
+                Outcome::Open(snapshot) => return Some(Obtained::Snapshot(snapshot, whence)),
+                Outcome::Failed(failure) => return Some(Obtained::Failed(failure)),
+                Outcome::Page | Outcome::Apart | Outcome::Lost => return None,
+            }
+        }
+        None
+    }
+
+    /// A snapshot that others may share.
+    async fn shared(&self) -> Obtained {
+        if self.wish.freshness.storage == Storage::Forbidden {
+            return self.alone().await;
+        }
+        for _ in 0..ATTEMPTS {
+            let key = self.key();
+            let (subscription, whence) = match self.crawling.registry.open(key, self.recency(), || self.admit()) {
+                Err(refusal) => return refusal.into(),
+                Ok(Role::Reader(snapshot)) => {
+                    let grows = matches!(snapshot.state(), State::Running);
+                    return Obtained::Snapshot(snapshot, if grows { Whence::Joined } else { Whence::Kept });
+                }
+                Ok(Role::Named(id)) => match self.named(id).await {
+                    Some(obtained) => return obtained,
+                    None => continue,
+                },
+                Ok(Role::Follow(subscription)) => (subscription, Whence::Joined),
+                Ok(Role::Lead(lead)) => {
+                    let subscription = lead.subscription();
+                    let whence = if lead.stale().is_some() { Whence::Renewed } else { Whence::Begun };
+                    self.crawling.begin(lead, (self.job)());
+                    (subscription, whence)
+                }
+            };
+            match subscription.outcome().await {
+                Outcome::Open(snapshot) if whence != Whence::Joined || snapshot.key() == self.key() => {
+                    return Obtained::Snapshot(snapshot, whence);
+                }
+                // The answer varies with a field in which this request differs.
+                Outcome::Open(_) | Outcome::Lost => {}
+                Outcome::Apart => break,
+                Outcome::Page => return Obtained::Page,
+                Outcome::Failed(failure) => return Obtained::Failed(failure),
+            }
+        }
+        self.alone().await
+    }
+
+    /// A snapshot that nobody else has.
+    async fn alone(&self) -> Obtained {
+        let lead = match self.crawling.registry.open_alone(self.key(), || self.admit()) {
+            Ok(lead) => lead,
+            Err(refusal) => return refusal.into(),
+        };
+        let subscription = lead.subscription();
+        self.crawling.begin(lead, (self.job)());
+        match subscription.outcome().await {
+            Outcome::Open(snapshot) => Obtained::Snapshot(snapshot, Whence::Begun),
+            Outcome::Page => Obtained::Page,
+            Outcome::Failed(failure) => Obtained::Failed(failure),
+            Outcome::Apart | Outcome::Lost => Obtained::Gone,
+        }
+    }
+
+    /// Asked before a crawl is begun, and for nothing else.
+    fn admit(&self) -> Result<(), Refusal> {
+        if self.wish.freshness.otherwise == Otherwise::Refuse {
+            return Err(Refusal::NotWanted);
+        }
+        self.quota.take(self.caller()).map_err(Refusal::TooMany)
+    }
+
+    /// Who is counted: by the credentials, else by the address.
+    fn caller(&self) -> Key {
+        let store = self.crawling.registry.store();
+        let headers = &self.asked.first.headers;
+        if self.asked.caller == Caller::Known {
+            return store.key(headers.iter().flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]));
+        }
+        let peer = self.peer.map(|peer| peer.to_string()).unwrap_or_default();
+        store.key([peer.as_bytes()])
+    }
+
+    fn key(&self) -> Key {
+        self.asked.key(&self.crawling.registry)
+    }
+
+    fn recency(&self) -> Recency {
+        let fresh_for = self.sharing.fresh_for;
+        match self.wish.freshness {
+            Freshness { reuse: Reuse::Fresh, .. } => Recency::Within { fresh_for, max_age: Duration::MAX },
+            Freshness { reuse: Reuse::Within(max_age), .. } => Recency::Within { fresh_for, max_age },
+            Freshness { reuse: Reuse::Never, .. } => Recency::New,
+        }
+    }
+}
+
+/// For how long a snapshot is handed out again without a crawl.
+pub(super) fn fresh_still(snapshot: &Snapshot, sharing: Sharing) -> Option<Duration> {
+    let until = snapshot.fresh_at()? + sharing.fresh_for;
+    Some(until.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+impl From<Refusal> for Obtained {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::TooMany(wait) => Self::TooMany(wait),
+            Refusal::NotWanted => Self::NotKept,
+        }
+    }
+}

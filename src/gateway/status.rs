@@ -1,0 +1,90 @@
+//! How a snapshot stands, as JSON for those who may read it.
+
+use std::time::SystemTime;
+
+use http::{HeaderValue, Method, Response, header};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::deliver::Links;
+use crate::request::Wish;
+use crate::response::{Body, empty, full};
+use crate::snapshot::{Extent, Snapshot, State};
+
+/// The state as a response.
+pub(super) fn answer(snapshot: &Snapshot, wish: &Wish, links: &Links) -> Response<Body> {
+    let text = format!("{:#}\n", status(snapshot, &links.pinned, SystemTime::now()));
+    let length = HeaderValue::from(text.len());
+    let mut response = Response::new(if wish.method == Method::HEAD { empty() } else { full(text) });
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_LENGTH, length);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn status(snapshot: &Snapshot, pinned: &str, now: SystemTime) -> Value {
+    let facts = snapshot.facts();
+    let Extent { visible, records, from, readers, .. } = snapshot.log().extent();
+    let mut status = json!({
+        "id": snapshot.id(),
+        "url": pinned,
+        "state": "running",
+        "records": records,
+        "bytes": visible,
+        "first_byte": from,
+        "total": facts.total,
+        "readers": readers,
+        "created": time(facts.created),
+        "valid_at": facts.valid_at.and_then(time),
+        "ended": snapshot.ended().and_then(time),
+        "expires": snapshot.expires().and_then(time),
+    });
+    match snapshot.state() {
+        State::Running => {
+            let elapsed = now.duration_since(facts.created).unwrap_or_default().as_secs();
+            status["eta_seconds"] = facts.total.and_then(|total| eta(total, records, elapsed)).into();
+        }
+        State::Complete(verdict) => {
+            status["state"] = "complete".into();
+            status["pages"] = verdict.pages.into();
+            status["verdict"] = json!(verdict);
+        }
+        State::Broken(failure) => {
+            status["state"] = "broken".into();
+            let (fault, message, hint) = (failure.fault.name(), &failure.message, &failure.hint);
+            status["failure"] = json!({ "fault": fault, "message": message, "hint": hint });
+        }
+        State::Stopped => status["state"] = "stopped".into(),
+    }
+    status
+}
+
+/// How many seconds the rest takes at the rate of what has come.
+fn eta(total: u64, records: u64, elapsed: u64) -> Option<u64> {
+    let left = u128::from(total.checked_sub(records)?);
+    let seconds = (left * u128::from(elapsed)).checked_div(u128::from(records))?;
+    u64::try_from(seconds).ok()
+}
+
+fn time(moment: SystemTime) -> Option<String> {
+    Timestamp::try_from(moment).ok().map(|moment| format!("{moment:.3}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_takes_as_long_as_what_came() {
+        for (total, records, elapsed, seconds) in [
+            (100, 50, 10, Some(10)),
+            (100, 100, 10, Some(0)),
+            (100, 0, 10, None),
+            (100, 101, 10, None),
+            (u64::MAX, 1, u64::MAX, None),
+        ] {
+            assert_eq!(eta(total, records, elapsed), seconds, "{records} of {total} in {elapsed} s");
+        }
+    }
+}

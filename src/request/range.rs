@@ -1,0 +1,150 @@
+//! Which part of a stream is asked for: the `Range` field (RFC 9110 §14.2), in bytes or in records.
+
+use http::{HeaderMap, header};
+
+use super::BadAsk;
+
+/// A part of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Range {
+    /// `bytes=…`
+    Bytes(Span),
+    /// `records=…`: whole lines, counted from 0.
+    Records(Span),
+}
+
+/// From where to where; a range's ends are both in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// `N-`
+    From(u64),
+    /// `A-B`, A ≤ B
+    Within(u64, u64),
+    /// `-N`: the last N.
+    Last(u64),
+}
+
+impl Range {
+    /// The one range that is asked for. What is malformed or counts in another unit is as if it weren't there.
+    pub(super) fn read(headers: &HeaderMap) -> Result<Option<Self>, BadAsk> {
+        let mut fields = headers.get_all(header::RANGE).iter();
+        // `Range` is no list: of two fields, neither can be meant.
+        let (Some(field), None) = (fields.next(), fields.next()) else { return Ok(None) };
+        let Some((unit, set)) = field.to_str().ok().and_then(|field| field.split_once('=')) else { return Ok(None) };
+        let unit = [("bytes", Self::Bytes as fn(Span) -> Self), ("records", Self::Records)]
+            .into_iter()
+            .find(|(name, _)| unit.eq_ignore_ascii_case(name));
+        let Some((_, unit)) = unit else { return Ok(None) };
+        let spans = set.split(',').map(|span| span.trim_matches([' ', '\t'])).filter(|span| !span.is_empty());
+        match spans.map(Span::read).collect::<Option<Vec<_>>>().as_deref() {
+            Some([span]) => Ok(Some(unit(*span))),
+            Some([_, _, ..]) => Err(BadAsk::Ranges),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Span {
+    fn read(text: &str) -> Option<Self> {
+        match text.split_once('-')? {
+            ("", last) => Some(Self::Last(number(last)?)),
+            (first, "") => Some(Self::From(number(first)?)),
+            (first, last) => {
+                let (first, last) = (number(first)?, number(last)?);
+                (first <= last).then_some(Self::Within(first, last))
+            }
+        }
+    }
+}
+
+/// Digits alone. A number that is too large for a byte's place lies behind every end, as the largest one does.
+fn number(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(fields: &[&str]) -> Result<Option<Range>, BadAsk> {
+        let mut headers = HeaderMap::new();
+        for field in fields {
+            headers.append(header::RANGE, HeaderValue::from_str(field).unwrap());
+        }
+        Range::read(&headers)
+    }
+
+    #[test]
+    fn one_range_is_read_in_its_spellings() {
+        for (field, range) in [
+            ("bytes=0-", Range::Bytes(Span::From(0))),
+            ("BYTES=7-", Range::Bytes(Span::From(7))),
+            ("bytes=, 7-9 ,\t,", Range::Bytes(Span::Within(7, 9))),
+            ("bytes=7-7", Range::Bytes(Span::Within(7, 7))),
+            ("bytes=-5", Range::Bytes(Span::Last(5))),
+            ("bytes=0018446744073709551616-", Range::Bytes(Span::From(u64::MAX))),
+            ("records=3-4", Range::Records(Span::Within(3, 4))),
+            ("Records=3-", Range::Records(Span::From(3))),
+        ] {
+            assert_eq!(read(&[field]), Ok(Some(range)), "{field}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_range_is_not_there() {
+        for fields in [
+            &[][..],
+            &[""],
+            &["bytes"],
+            &["bytes="],
+            &["bytes=,"],
+            &["bytes=-"],
+            &["bytes=1"],
+            &["bytes=2-1"],
+            &["bytes=+1-"],
+            &["bytes=1-+2"],
+            &["bytes=1 - 2"],
+            &["bytes =1-2"],
+            &["bytes=1--2"],
+            &["bytes=0-1,x"],
+            &["pages=1-2"],
+            &["pages=1-2,3-4"],
+            &["bytes=1-", "bytes=1-"],
+        ] {
+            assert_eq!(read(fields), Ok(None), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn several_ranges_are_refused() {
+        for field in ["bytes=0-1,3-", "records=-1, 5-6", "bytes=0-0,0-0,0-0"] {
+            assert_eq!(read(&[field]), Err(BadAsk::Ranges), "{field}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(first in any::<u64>(), more in any::<u64>(), zeros in "0{0,3}") {
+            let last = first.saturating_add(more);
+            for (text, span) in [
+                (format!("{zeros}{first}-"), Span::From(first)),
+                (format!("{first}-{zeros}{last}"), Span::Within(first, last)),
+                (format!("-{zeros}{last}"), Span::Last(last)),
+            ] {
+                prop_assert_eq!(read(&[&format!("bytes={text}")]), Ok(Some(Range::Bytes(span))));
+                prop_assert_eq!(read(&[&format!("records={text}")]), Ok(Some(Range::Records(span))));
+            }
+        }
+
+        #[test]
+        fn any_text_may_stand_there(text in "(bytes=)?[-0-9a, =]{0,12}") {
+            if let Ok(Some(Range::Bytes(Span::Within(first, last)))) = read(&[&text]) {
+                prop_assert!(first <= last);
+            }
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! Who asks for the same gets the same: the snapshots of a process by what they are of, and by their names.
+//!
+//! One caller is made the lead of an opening, all who ask for the same meanwhile follow, and nobody is a lead who could have
+//! followed: each decision is atomic for its key. Here nothing is opened and nothing runs: who leads does that elsewhere, so
+//! that a client that leaves takes nothing with it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use http::HeaderName;
+use moka::ops::compute::Op;
+use moka::sync::Cache;
+
+use super::id::{Key, SnapshotId};
+use super::opening::{Lead, Opening, Place, Subscription, Unplaced};
+use super::opens::Opens;
+use super::retention::{self, Retention};
+use super::standing::{Keeping, Snapshot, State};
+use super::store::{Storage, Store, Stored};
+
+/// How many kinds of requests are known by what their answers vary with.
+const VARIANTS: u64 = 10_000;
+
+/// The snapshots of a process: clones are the same.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    pub(super) shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) store: Store,
+    pub(super) by_key: Cache<Key, Slot>,
+    pub(super) by_name: Cache<SnapshotId, Entry>,
+    /// Those that are kept no more and whose files are to be deleted.
+    pub(super) doomed: Arc<Mutex<Vec<SnapshotId>>>,
+    variants: Cache<Key, Arc<[HeaderName]>>,
+    serial: AtomicU64,
+    opens: Opens,
+}
+
+/// What there is for a key.
+#[derive(Clone, Debug)]
+pub(super) enum Slot {
+    Opening(Opening),
+    /// The newest snapshot, which may be kept no more.
+    Newest(SnapshotId),
+}
+
+/// What there is under a name.
+#[derive(Clone, Debug)]
+pub(super) enum Entry {
+    Here(Arc<Snapshot>),
+    /// In files, since an earlier process.
+    Stored(Arc<Stored>),
+    /// Being read from its files, and gone on with.
+    Opening(Opening),
+}
+
+/// How recent a snapshot has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recency {
+    /// Of what goes on or ended less than `fresh_for` ago, what was begun less than `max_age` ago.
+    Within { fresh_for: Duration, max_age: Duration },
+    /// Begun from now on.
+    New,
+}
+
+/// What a caller is who asks for something.
+#[derive(Debug)]
+pub enum Role {
+    /// The one who has to open it.
+    Lead(Lead),
+    /// One who waits for another.
+    Follow(Subscription),
+    /// One who finds it there: complete, or growing.
+    Reader(Arc<Snapshot>),
+    /// One who finds it in files, and has to ask for it by this name.
+    Named(SnapshotId),
+}
+
+/// What a caller is who asks for a snapshot by its name.
+#[derive(Debug)]
+pub enum Lookup {
+    /// The one who has to read it from its files, and to go on where it was interrupted.
+    Lead(Lead),
+    /// One who waits for another.
+    Follow(Subscription),
+    /// One who finds it there.
+    Reader(Arc<Snapshot>),
+    /// There is none of this name for this caller.
+    Nothing,
+}
+
+/// What a snapshot is asked for by its name for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be read to its end: an interrupted one goes on.
+    Read,
+    /// To see how it stands.
+    Look,
+}
+
+impl Registry {
+    /// A registry of what this store has; `keep_for` is how long those stay that an earlier process has left there.
+    pub fn new(store: Store, keep_for: Duration) -> Self {
+        let doomed = Arc::new(Mutex::new(Vec::new()));
+        let by_name = retention::cache(Retention { keep_for }, &doomed);
+        for stored in store.stored() {
+            by_name.insert(stored.id, Entry::Stored(Arc::new(stored)));
+        }
+        let registry = Self {
+            shared: Arc::new(Shared {
+                by_key: Cache::builder().build(),
+                by_name,
+                doomed,
+                variants: Cache::builder().max_capacity(VARIANTS).build(),
+                serial: AtomicU64::new(0),
+                opens: Opens::default(),
+                store,
+            }),
+        };
+        retention::evict_when_full(&registry);
+        registry
+    }
+
+    /// Where the snapshots are kept.
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// How callers have been served.
+    pub fn opens(&self) -> &Opens {
+        &self.shared.opens
+    }
+
+    /// Makes a caller one of those who get this. `admit` is asked before it is made the lead, and may refuse.
+    pub fn open<E>(&self, key: Key, recency: Recency, admit: impl FnOnce() -> Result<(), E>) -> Result<Role, E> {
+        let unplaced = self.unplaced(key);
+        let opening = unplaced.opening.clone();
+        let (mut found, mut stale) = (None, None);
+        self.shared.by_key.entry(key).and_compute_with(|slot| {
+            match slot.map(moka::Entry::into_value) {
+                Some(Slot::Opening(opening)) if recency != Recency::New => {
+                    found = Some(Ok(Role::Follow(opening.follow())));
+                    return Op::Nop;
+                }
+                Some(Slot::Newest(id)) => match self.recent(id, recency) {
+                    Recent::Enough(role) => {
+                        found = Some(Ok(role));
+                        return Op::Nop;
+                    }
+                    Recent::Stale(snapshot) => stale = Some(snapshot),
+                    Recent::Gone => {}
+                },
+                Some(Slot::Opening(_)) | None => {}
+            }
+            match admit() {
+                Ok(()) => Op::Put(Slot::Opening(opening)),
+                Err(refusal) => {
+                    found = Some(Err(refusal));
+                    Op::Nop
+                }
+            }
+        });
+        let role = found.unwrap_or_else(|| Ok(Role::Lead(unplaced.at(self.clone(), Place::Key(key), stale))));
+        self.shared.opens.count(&role);
+        role
+    }
+
+    /// Makes a caller the lead of what nobody else may have.
+    pub fn open_alone<E>(&self, key: Key, admit: impl FnOnce() -> Result<(), E>) -> Result<Lead, E> {
+        let role = admit().map(|()| Role::Lead(self.unplaced(key).at(self.clone(), Place::Nowhere, None)));
+        self.shared.opens.count(&role);
+        match role? {
+            Role::Lead(lead) => Ok(lead),
+            Role::Follow(_) | Role::Reader(_) | Role::Named(_) => unreachable!("it was made the lead"),
+        }
+    }
+
+    /// Looks a snapshot up by its name, for who asks with this key.
+    pub fn find(&self, id: SnapshotId, key: Key, purpose: Purpose) -> Lookup {
+        let unplaced = self.unplaced(key);
+        let opening = unplaced.opening.clone();
+        let mut found = Lookup::Nothing;
+        let mut before = None;
+        self.shared.by_name.entry(id).and_compute_with(|entry| match entry.map(moka::Entry::into_value) {
+            Some(entry) if entry.key() != key => Op::Nop,
+            None => Op::Nop,
+            Some(Entry::Opening(opening)) => {
+                found = Lookup::Follow(opening.follow());
+                Op::Nop
+            }
+            Some(Entry::Here(snapshot)) if purpose == Purpose::Look || !may_go_on(&snapshot) => {
+                found = Lookup::Reader(snapshot);
+                Op::Nop
+            }
+            Some(entry) => {
+                before = Some(entry);
+                Op::Put(Entry::Opening(opening))
+            }
+        });
+        if let Some(before) = before {
+            found = Lookup::Lead(unplaced.at(self.clone(), Place::Name(id, Box::new(before)), None));
+        }
+        if let Lookup::Reader(snapshot) = &found {
+            self.touch(snapshot);
+        }
+        self.shared.opens.count_found(&found);
+        found
+    }
+
+    /// The newest snapshot that is kept of this, and how many there are.
+    pub fn newest_of(&self, key: Key) -> Option<(SnapshotId, usize)> {
+        let mut generations: Vec<_> = self.shared.by_name.iter().filter(|(_, entry)| entry.key() == key).collect();
+        generations.sort_by_key(|(_, entry)| entry.created());
+        generations.last().map(|(id, _)| (**id, generations.len()))
+    }
+
+    /// What the answers to requests of this kind vary with, as far as one of them has said that.
+    pub fn variants(&self, kind: &Key) -> Option<Arc<[HeaderName]>> {
+        self.shared.variants.get(kind)
+    }
+
+    /// The answers to requests of this kind vary with these fields of the request.
+    pub fn vary(&self, kind: Key, names: Arc<[HeaderName]>) {
+        self.shared.variants.insert(kind, names);
+    }
+
+    /// The crawl of this snapshot has ended: from now on it is kept for its time.
+    pub fn ended(&self, snapshot: &Arc<Snapshot>) {
+        snapshot.end();
+        self.touch(snapshot);
+    }
+
+    fn unplaced(&self, key: Key) -> Unplaced {
+        Unplaced::new(key, self.shared.serial.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Whether the newest snapshot of a key will do.
+    fn recent(&self, id: SnapshotId, recency: Recency) -> Recent {
+        match self.shared.by_name.get(&id) {
+            Some(Entry::Here(snapshot)) => match snapshot.state() {
+                State::Running if recency.joins(&snapshot) => Recent::Enough(self.reader(snapshot)),
+                State::Complete(_) if recency.takes(&snapshot) => Recent::Enough(self.reader(snapshot)),
+                State::Complete(_) => Recent::Stale(snapshot),
+                State::Running | State::Broken(_) | State::Stopped => Recent::Gone,
+            },
+            Some(Entry::Stored(stored)) if recency.covers(stored.birth.facts.created, Some(stored.modified)) => {
+                Recent::Enough(Role::Named(id))
+            }
+            Some(Entry::Stored(_) | Entry::Opening(_)) | None => Recent::Gone,
+        }
+    }
+
+    fn reader(&self, snapshot: Arc<Snapshot>) -> Role {
+        self.touch(&snapshot);
+        Role::Reader(snapshot)
+    }
+
+    /// Somebody wants it: its time begins anew.
+    pub(super) fn touch(&self, snapshot: &Snapshot) {
+        snapshot.touch();
+        drop(self.shared.by_name.get(&snapshot.id()));
+    }
+
+    /// The snapshot that was opened for this key is there.
+    pub(super) fn publish(&self, key: Key, serial: u64, snapshot: &Arc<Snapshot>) {
+        if snapshot.keeping() != Keeping::Unkept {
+            self.keep(snapshot);
+        }
+        if snapshot.keeping() != Keeping::Shared || snapshot.key() != key {
+            self.release(key, serial);
+        }
+        if snapshot.keeping() == Keeping::Shared {
+            self.shared.by_key.entry(snapshot.key()).and_compute_with(|slot| match slot.map(moka::Entry::into_value) {
+                // Somebody wanted a newer one meanwhile.
+                Some(Slot::Opening(opening)) if opening.serial != serial => Op::Nop,
+                Some(Slot::Opening(_) | Slot::Newest(_)) | None => Op::Put(Slot::Newest(snapshot.id())),
+            });
+        }
+    }
+
+    /// The snapshot that was asked for by its name is there.
+    pub(super) fn republish(&self, snapshot: &Arc<Snapshot>) {
+        self.keep(snapshot);
+        if matches!(snapshot.state(), State::Running) {
+            // What was begun long ago and goes on now is nothing to join for who asks now.
+            let id = snapshot.id();
+            let is_it = |slot: &Slot| matches!(slot, Slot::Newest(newest) if *newest == id);
+            self.remove_slot(snapshot.key(), is_it);
+        }
+    }
+
+    pub(super) fn keep(&self, snapshot: &Arc<Snapshot>) {
+        snapshot.touch();
+        self.shared.by_name.insert(snapshot.id(), Entry::Here(Arc::clone(snapshot)));
+    }
+
+    /// The opening of this number gives its key back.
+    pub(super) fn release(&self, key: Key, serial: u64) {
+        self.remove_slot(key, |slot| matches!(slot, Slot::Opening(opening) if opening.serial == serial));
+    }
+
+    /// The opening of this number gives its name back.
+    pub(super) fn restore(&self, id: SnapshotId, serial: u64, before: &Entry) {
+        self.shared.by_name.entry(id).and_compute_with(|entry| match entry.map(moka::Entry::into_value) {
+            Some(Entry::Opening(opening)) if opening.serial == serial => Op::Put(before.clone()),
+            _ => Op::Nop,
+        });
+    }
+
+    /// The snapshot can't be read any more.
+    pub(super) fn forget(&self, id: SnapshotId) {
+        self.shared.by_name.invalidate(&id);
+    }
+
+    pub(super) fn remove_slot(&self, key: Key, is_it: impl FnOnce(&Slot) -> bool) {
+        self.shared.by_key.entry(key).and_compute_with(|slot| match slot.map(moka::Entry::into_value) {
+            Some(slot) if is_it(&slot) => Op::Remove,
+            _ => Op::Nop,
+        });
+    }
+}
+
+/// What the newest snapshot of a key is.
+enum Recent {
+    Enough(Role),
+    Stale(Arc<Snapshot>),
+    Gone,
+}
+
+impl Recency {
+    /// Whether a growing snapshot will do.
+    fn joins(self, snapshot: &Snapshot) -> bool {
+        snapshot.log().extent().from == 0 && self.covers(snapshot.facts().created, None)
+    }
+
+    /// Whether a complete snapshot will do.
+    fn takes(self, snapshot: &Snapshot) -> bool {
+        snapshot.log().extent().from == 0 && self.covers(snapshot.facts().created, snapshot.fresh_at())
+    }
+
+    fn covers(self, created: SystemTime, fresh_at: Option<SystemTime>) -> bool {
+        let Self::Within { fresh_for, max_age } = self else { return false };
+        let now = SystemTime::now();
+        // A clock that was set back makes nothing old.
+        let since = |time: SystemTime| now.duration_since(time).unwrap_or_default();
+        since(created) <= max_age && fresh_at.is_none_or(|fresh_at| since(fresh_at) < fresh_for)
+    }
+}
+
+impl Entry {
+    /// None while it is read again.
+    fn created(&self) -> Option<SystemTime> {
+        match self {
+            Self::Here(snapshot) => Some(snapshot.facts().created),
+            Self::Stored(stored) => Some(stored.birth.facts.created),
+            Self::Opening(_) => None,
+        }
+    }
+
+    fn key(&self) -> Key {
+        match self {
+            Self::Here(snapshot) => snapshot.key(),
+            Self::Stored(stored) => stored.birth.key,
+            Self::Opening(opening) => opening.key,
+        }
+    }
+}
+
+/// Whether a snapshot can be gone on with where it is in files.
+fn may_go_on(snapshot: &Snapshot) -> bool {
+    let passes = match snapshot.state() {
+        State::Stopped => true,
+        State::Broken(failure) => failure.fault.may_pass(),
+        State::Running | State::Complete(_) => false,
+    };
+    passes && snapshot.keeping() != Keeping::Unkept && snapshot.facts().storage == Storage::Allowed
+}

@@ -1,0 +1,149 @@
+//! One snapshot as those see it who read it: its name, what is known of it, its log, and how it stands.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{Key, SnapshotId};
+use super::log::{Extent, Log};
+use super::seal::{Failure, Fault, Seal, Verdict};
+use super::store::Facts;
+
+/// A log with its name and what is known of it.
+#[derive(Debug)]
+pub struct Snapshot {
+    id: SnapshotId,
+    key: Key,
+    facts: Facts,
+    log: Log,
+    keeping: Keeping,
+    keep_for: Duration,
+    ended: OnceLock<SystemTime>,
+    /// When the upstream was last known to have nothing newer, where that is later than the end.
+    fresh_at: Mutex<Option<SystemTime>>,
+    /// When it was last asked for or read.
+    used: Mutex<SystemTime>,
+}
+
+/// What becomes of a snapshot beside the response that it was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keeping {
+    /// It can be asked for again by its name, and by all who ask for the same.
+    Shared,
+    /// It can be asked for again by its name, by who it was made for.
+    Named,
+    /// It is gone with its reader.
+    Unkept,
+}
+
+/// How a snapshot stands.
+#[derive(Clone, Debug)]
+pub enum State {
+    /// Its crawl is under way.
+    Running,
+    /// Every record is there.
+    Complete(Verdict),
+    /// Its crawl broke.
+    Broken(Arc<Failure>),
+    /// Its crawl was stopped, by unpage or because nobody read.
+    Stopped,
+}
+
+impl Snapshot {
+    /// A snapshot whose log is written from now on; it is kept for `keep_for` after its last use.
+    pub fn new(id: SnapshotId, key: Key, facts: Facts, log: Log, keeping: Keeping, keep_for: Duration) -> Self {
+        let used = Mutex::new(SystemTime::now());
+        let (ended, fresh_at) = (OnceLock::new(), Mutex::default());
+        Self { id, key, facts, log, keeping, keep_for, ended, fresh_at, used }
+    }
+
+    /// The same, where the log ended before.
+    pub fn ended_at(self, ended: SystemTime) -> Self {
+        Self { ended: OnceLock::from(ended), ..self }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> SnapshotId {
+        self.id
+    }
+
+    /// What it is a snapshot of, for whom.
+    pub fn key(&self) -> Key {
+        self.key
+    }
+
+    /// What was known when it was begun.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// What is read of it.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Whether it can be asked for again.
+    pub fn keeping(&self) -> Keeping {
+        self.keeping
+    }
+
+    /// How long it is kept when nobody wants it.
+    pub(super) fn keep_for(&self) -> Duration {
+        self.keep_for
+    }
+
+    /// How it stands.
+    pub fn state(&self) -> State {
+        match self.log.extent().seal {
+            None => State::Running,
+            Some(Seal::Complete(verdict)) => State::Complete(verdict),
+            Some(Seal::Failed(failure)) if failure.fault == Fault::Stopped => State::Stopped,
+            Some(Seal::Failed(failure)) => State::Broken(failure),
+        }
+    }
+
+    /// When its crawl ended, if it has.
+    pub fn ended(&self) -> Option<SystemTime> {
+        self.log.extent().seal.map(|_| *self.ended.get_or_init(SystemTime::now))
+    }
+
+    /// Its crawl has ended; the seal may still be on its way to the file.
+    pub(super) fn end(&self) {
+        self.ended.get_or_init(SystemTime::now);
+    }
+
+    /// The last moment at which it is known to be what the upstream has: its end, or when the upstream said so later.
+    pub fn fresh_at(&self) -> Option<SystemTime> {
+        let fresh_at = *self.fresh_at.lock().unwrap_or_else(PoisonError::into_inner);
+        fresh_at.or_else(|| self.ended())
+    }
+
+    /// The upstream has nothing newer.
+    pub(super) fn refresh(&self) {
+        *self.fresh_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(SystemTime::now());
+    }
+
+    /// When it was last asked for or read.
+    pub fn used(&self) -> SystemTime {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody wants it, or reads it still.
+    pub(super) fn touch(&self) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = SystemTime::now();
+    }
+
+    /// Until when it is kept if nobody asks for it again; not said while it is written or read.
+    pub fn expires(&self) -> Option<SystemTime> {
+        let ended = self.ended()?;
+        (self.log.extent().readers == 0).then(|| ended.max(self.used()) + self.keep_for)
+    }
+
+    /// Whether nobody would miss it: it has ended, and nobody reads it.
+    pub(super) fn is_idle(&self) -> bool {
+        let Extent { seal, readers, .. } = self.log.extent();
+        seal.is_some() && readers == 0
+    }
+}

@@ -1,0 +1,369 @@
+//! Who shares a crawl and who doesn't, how long a snapshot is handed out again, and what a broken or left stream leaves behind.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{HeaderName, Method, Request, StatusCode};
+use http_body_util::Full;
+
+use super::client::{self, BOTH, Received, Version, stream};
+use super::proxy::{Proxy, collection};
+use super::upstream::{Asked, Gate, Part, Reply, Upstream, answer};
+
+const LINKS: &str = "records = \"$\"\npagination = \"link_header\"";
+
+/// A proxy whose snapshots are as these lines say, with this collection.
+async fn proxy(upstream: &Upstream, snapshots: &str, lines: &str) -> Proxy {
+    Proxy::start(&format!("[snapshots]\n{snapshots}\n{}", collection(&upstream.url(), lines))).await
+}
+
+/// A GET for a stream with these fields.
+fn with(target: &str, fields: &[(&str, &str)]) -> Request<Full<Bytes>> {
+    let mut request = stream(target);
+    for (name, value) in fields {
+        let name: HeaderName = name.parse().unwrap();
+        request.headers_mut().append(name, value.parse().unwrap());
+    }
+    request
+}
+
+async fn ask(proxy: &Proxy, target: &str, fields: &[(&str, &str)]) -> Received {
+    client::receive(Version::Http1, proxy.address, with(target, fields)).await
+}
+
+/// Two pages with these fields, whose records say who asks.
+fn two_pages(asked: &Asked, fields: &[(&str, &str)]) -> Reply {
+    let who = asked.header("authorization").unwrap_or("nobody");
+    if asked.target.contains("page=2") {
+        return Reply::Whole(answer(200, fields, format!("[\"{who} 3\",\"{who} 4\"]")));
+    }
+    let next = format!("<{}?page=2>; rel=next", asked.target.split('?').next().unwrap());
+    let fields: Vec<_> = fields.iter().copied().chain([("link", next.as_str())]).collect();
+    Reply::Whole(answer(200, &fields, format!("[\"{who} 1\",\"{who} 2\"]")))
+}
+
+/// The records of both pages.
+fn both(who: &str) -> String {
+    (1..=4).map(|number| format!("\"{who} {number}\"\n")).collect()
+}
+
+/// How often the first page was asked for.
+fn crawls(upstream: &Upstream) -> usize {
+    upstream.asked().iter().filter(|asked| !asked.target.contains("page=2")).count()
+}
+
+#[tokio::test]
+async fn a_hundred_callers_share_one_crawl() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::scripted(0, move |asked, _| match asked.target.as_str() {
+        "/all" => held.before(two_pages(asked, &[])),
+        _ => two_pages(asked, &[]),
+    })
+    .await;
+    let proxy = proxy(&upstream, "disk = \"0\"", LINKS).await;
+    let mut callers: Vec<_> =
+        (0..100).map(|at| tokio::spawn(client::receive(BOTH[at % 2], proxy.address, stream("/all")))).collect();
+    gate.reached().await;
+    // The one who came first leaves before the first page is there, and takes nothing with it.
+    callers.remove(0).abort();
+    gate.open();
+    for caller in join_all(callers).await {
+        assert_eq!(caller.unwrap().whole(), both("nobody"));
+    }
+    assert_eq!(upstream.asked().len(), 2);
+    let late = ask(&proxy, "/all", &[]).await;
+    assert_eq!(late.whole(), both("nobody"));
+    assert!(late.header("cache-status").unwrap().starts_with("unpage; hit; ttl="), "{:?}", late.head);
+    assert_eq!(upstream.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn nobody_ever_sees_anothers_record() {
+    let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
+    let proxy = proxy(&upstream, "disk = \"0\"", LINKS).await;
+    let mut dice = fastrand::Rng::with_seed(7);
+    let callers: Vec<String> = (0..100).map(|_| format!("Bearer {}", dice.u8(..20))).collect();
+    let received =
+        join_all(callers.iter().enumerate().map(|(at, caller)| {
+            client::receive(BOTH[at % 2], proxy.address, with("/mine", &[("authorization", caller)]))
+        }));
+    for (received, caller) in received.await.iter().zip(&callers) {
+        assert_eq!(received.whole(), both(caller));
+    }
+    let different: BTreeSet<_> = callers.iter().collect();
+    assert_eq!(crawls(&upstream), different.len());
+    // The name of another's snapshot is worth nothing.
+    let mine = ask(&proxy, "/mine", &[("authorization", &callers[0])]).await;
+    let pinned = mine.header("content-location").unwrap();
+    assert_eq!(ask(&proxy, pinned, &[("authorization", &callers[0])]).await.whole(), mine.whole());
+    for fields in [&[][..], &[("authorization", "Bearer x")], &[("authorization", "Bearer x"), ("x-other", "1")]] {
+        assert_eq!(ask(&proxy, pinned, fields).await.head.status, StatusCode::GONE);
+    }
+}
+
+#[tokio::test]
+async fn the_upstream_says_what_may_be_shared() {
+    let fields: [(&str, &[(&str, &str)]); 5] = [
+        ("/no-store", &[("cache-control", "no-store")]),
+        ("/private", &[("cache-control", "private, max-age=9")]),
+        ("/cookie", &[("set-cookie", "session=1")]),
+        ("/vary", &[("vary", "*")]),
+        ("/plain", &[("vary", "accept-language")]),
+    ];
+    let upstream = Upstream::scripted(0, move |asked, _| {
+        let path = asked.target.split('?').next().unwrap();
+        two_pages(asked, fields.iter().find(|(at, _)| *at == path).unwrap().1)
+    })
+    .await;
+    let proxy = proxy(&upstream, "disk = \"0\"", LINKS).await;
+    // How many crawls two callers without credentials cost, and two with the same; whether the first can be asked for by its name.
+    for (target, anybody, known, named) in [
+        ("/no-store", 2, 2, false),
+        ("/private", 2, 1, true),
+        ("/cookie", 2, 2, true),
+        ("/vary", 2, 2, true),
+        ("/plain", 1, 1, true),
+    ] {
+        for (fields, cost) in [(&[][..], anybody), (&[("authorization", "Bearer a")], known)] {
+            upstream.forget();
+            let first = ask(&proxy, target, fields).await;
+            assert_eq!(first.whole(), ask(&proxy, target, fields).await.whole());
+            assert_eq!(crawls(&upstream), cost, "{target} {fields:?}");
+            let ranges = if named { "bytes" } else { "none" };
+            assert_eq!(first.header("accept-ranges"), Some(ranges), "{target}");
+            match first.header("content-location") {
+                Some(pinned) => assert_eq!(ask(&proxy, pinned, fields).await.whole(), first.whole()),
+                None => assert!(!named, "{target}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn those_who_may_not_share_do_not_wait_for_each_other() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::scripted(0, move |asked, _| {
+        let reply = two_pages(asked, &[("cache-control", "no-store")]);
+        // The second pages come when all ten crawls are there.
+        if asked.target.contains("page=2") { held.before(reply) } else { reply }
+    })
+    .await;
+    let proxy = proxy(&upstream, "disk = \"0\"", LINKS).await;
+    let callers: Vec<_> =
+        (0..10).map(|_| tokio::spawn(client::receive(Version::Http1, proxy.address, stream("/each")))).collect();
+    while crawls(&upstream) < 10 {
+        tokio::task::yield_now().await;
+    }
+    gate.open();
+    for caller in join_all(callers).await {
+        assert_eq!(caller.unwrap().whole(), both("nobody"));
+    }
+    assert_eq!(crawls(&upstream), 10);
+}
+
+#[tokio::test]
+async fn a_public_collection_is_shared_by_all_who_want_the_same_variant() {
+    let upstream = Upstream::scripted(0, |asked, _| {
+        let language = asked.header("accept-language").unwrap_or("none");
+        let credentials = asked.header("authorization").or(asked.header("cookie"));
+        let body = format!("[\"{language}\",{}]", credentials.is_some());
+        Reply::Whole(answer(200, &[("vary", "Accept-Language, Authorization")], body))
+    })
+    .await;
+    let proxy = proxy(&upstream, "disk = \"0\"", &format!("{LINKS}\npublic = true")).await;
+    let callers = join_all((0..60).map(|at| {
+        let language = ["de", "en", "fr"][at % 3];
+        let token = format!("Bearer {at}");
+        let request = with("/open", &[("accept-language", language), ("authorization", &token), ("cookie", &token)]);
+        async move { (language, client::receive(BOTH[at % 2], proxy.address, request).await) }
+    }));
+    for (language, received) in callers.await {
+        assert_eq!(received.whole(), format!("\"{language}\"\nfalse\n"));
+        let control = received.header("cache-control").unwrap();
+        assert!(!control.contains("private"), "{control}");
+    }
+    assert_eq!(upstream.asked().len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_asked_for_must_be_the_same() {
+    let upstream = Upstream::scripted(0, |_, _| Reply::json("[1,2]")).await;
+    let proxy = proxy(&upstream, "disk = \"0\"", LINKS).await;
+    let base: (&str, &[(&str, &str)]) = ("/a?x=1&y=2", &[("x-tenant", "1")]);
+    ask(&proxy, base.0, base.1).await;
+    for (target, fields, crawls) in [
+        ("/a?y=2&x=1", &[("x-tenant", "1")][..], 0),
+        ("/a?x=1&y=2&_format=jsonl", &[("x-tenant", "1")], 0),
+        ("/a?x=1&y=2", &[("x-tenant", "1"), ("user-agent", "other"), ("traceparent", "00-1")], 0),
+        ("/a?x=1&y=2", &[("x-tenant", "2")], 1),
+        ("/a?x=1&y=2", &[], 1),
+        ("/a?x=1&y=3", &[("x-tenant", "1")], 1),
+        ("/a?x=1&y=2&y=3", &[("x-tenant", "1")], 1),
+        ("/b?x=1&y=2", &[("x-tenant", "1")], 1),
+        ("/a?x=1&y=2", &[("x-tenant", "1"), ("cache-control", "no-cache")], 1),
+        ("/a?x=1&y=2", &[("x-tenant", "1"), ("cache-control", "no-store")], 1),
+        ("/a?x=1&y=2", &[("x-tenant", "1"), ("cache-control", "max-age=60")], 0),
+    ] {
+        upstream.forget();
+        assert_eq!(ask(&proxy, target, fields).await.whole(), "1\n2\n");
+        assert_eq!(upstream.asked().len(), crawls, "{target} {fields:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_client_says_how_fresh_it_must_be() {
+    let upstream = Upstream::scripted(0, |_, _| Reply::json("[1,2]")).await;
+    let proxy = proxy(&upstream, "disk = \"0\"\nfresh_for = \"0\"", LINKS).await;
+    let unheard = ask(&proxy, "/a", &[("cache-control", "only-if-cached")]).await;
+    assert_eq!(unheard.head.status, StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(upstream.asked().len(), 0);
+    let first = ask(&proxy, "/a", &[]).await;
+    let second = ask(&proxy, "/a", &[]).await;
+    assert_ne!(first.header("etag"), second.header("etag"));
+    assert_eq!(upstream.asked().len(), 2, "nothing is fresh");
+}
+
+#[tokio::test]
+async fn those_who_wait_share_a_failure_and_nobody_else_does() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream =
+        Upstream::scripted(
+            0,
+            move |asked, _| {
+                if asked.attempt == 1 { held.before(Reply::status(403)) } else { Reply::json("[1]") }
+            },
+        )
+        .await;
+    let proxy = proxy(&upstream, "disk = \"0\"", LINKS).await;
+    let callers: Vec<_> =
+        (0..20).map(|_| tokio::spawn(client::receive(Version::Http2, proxy.address, stream("/a")))).collect();
+    gate.reached().await;
+    gate.open();
+    for caller in join_all(callers).await {
+        assert_eq!(caller.unwrap().head.status, StatusCode::FORBIDDEN);
+    }
+    assert_eq!(upstream.asked().len(), 1);
+    assert_eq!(ask(&proxy, "/a", &[]).await.whole(), "1\n");
+}
+
+#[tokio::test]
+async fn a_caller_may_begin_so_many_crawls_and_share_any_number() {
+    let upstream = Upstream::scripted(0, |_, _| Reply::json("[1]")).await;
+    let proxy = proxy(&upstream, "disk = \"0\"\nopens = \"2/h\"", LINKS).await;
+    let known = &[("authorization", "Bearer a")];
+    for fields in [&[][..], known] {
+        for target in ["/a", "/b", "/a", "/b", "/a"] {
+            assert_eq!(ask(&proxy, target, fields).await.whole(), "1\n", "{target}");
+        }
+        let refused = ask(&proxy, "/c", fields).await;
+        assert_eq!(refused.head.status, StatusCode::TOO_MANY_REQUESTS);
+        let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+        assert!(wait > 1700 && wait <= 1800, "{wait}");
+    }
+    assert_eq!(upstream.asked().len(), 4);
+}
+
+#[tokio::test]
+async fn a_head_and_the_stream_after_it_are_one_crawl() {
+    let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
+    let proxy = proxy(&upstream, "disk = \"0\"", LINKS).await;
+    let mut head = stream("/a");
+    *head.method_mut() = Method::HEAD;
+    let head = client::receive(Version::Http1, proxy.address, head).await;
+    assert_eq!(upstream.asked().len(), 1);
+    let whole = ask(&proxy, "/a", &[]).await;
+    assert_eq!(whole.whole(), both("nobody"));
+    assert_eq!(head.header("etag"), whole.header("etag"));
+    assert_eq!(upstream.asked().len(), 2);
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| name.contains('.')).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn what_nobody_wants_any_more_is_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
+    let kept = format!("dir = {:?}\nkeep_for = \"300ms\"\nfresh_for = \"100ms\"", folder.path());
+    let proxy = proxy(&upstream, &kept, LINKS).await;
+    let received = ask(&proxy, "/a", &[("authorization", "Bearer s3cr3t")]).await;
+    let name = received.header("etag").unwrap().trim_matches('"').to_owned();
+    assert_eq!(files(folder.path()), [format!("{name}.journal"), format!("{name}.ndjson")]);
+    for file in files(folder.path()) {
+        let text = std::fs::read_to_string(folder.path().join(file)).unwrap();
+        // The records of this upstream repeat what it was asked with; nothing else does.
+        assert!(!text.replace("\"Bearer s3cr3t ", "").contains("s3cr3t"), "{text}");
+    }
+    while !files(folder.path()).is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let pinned = received.header("content-location").unwrap();
+    assert_eq!(ask(&proxy, pinned, &[("authorization", "Bearer s3cr3t")]).await.head.status, StatusCode::GONE);
+}
+
+#[tokio::test]
+async fn what_broke_goes_on_with_its_own_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::scripted(0, |asked, _| match (asked.target.contains("page=2"), asked.attempt) {
+        (true, 1) => Reply::status(403),
+        _ => two_pages(asked, &[]),
+    })
+    .await;
+    let proxy = proxy(&upstream, &format!("dir = {:?}", folder.path()), LINKS).await;
+    let broken = ask(&proxy, "/a", &[]).await;
+    assert!(broken.broken.is_some());
+    let pinned = broken.header("content-location").unwrap().to_owned();
+    let before = upstream.asked().len();
+    let range = format!("bytes={}-", broken.body.len());
+    let rest = ask(&proxy, &pinned, &[("range", &range)]).await;
+    assert_eq!(rest.head.status, StatusCode::PARTIAL_CONTENT, "{}", String::from_utf8_lossy(&rest.body));
+    assert_eq!(rest.header("etag"), broken.header("etag"));
+    let whole = [broken.body.as_slice(), rest.whole().as_bytes()].concat();
+    assert_eq!(String::from_utf8(whole).unwrap(), both("nobody"));
+    assert_eq!(upstream.asked().len(), before + 1, "only what was missing is asked for");
+}
+
+#[tokio::test]
+async fn a_stream_that_was_left_goes_on_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::scripted(0, move |asked, _| match (asked.target.contains("page=2"), asked.attempt) {
+        (true, 1) => Part::answer("", 100, [Part::Send("[".to_owned()), Part::Wait(held.clone())]),
+        _ => two_pages(asked, &[]),
+    })
+    .await;
+    let kept = format!("dir = {:?}", folder.path());
+    let first = super::proxy::Process::serve(&format!(
+        "[snapshots]\n{kept}\n{}",
+        collection(&upstream.url(), &format!("{LINKS}\n{}", super::proxy::RETRY))
+    ))
+    .await;
+    let fields = [("authorization", "Bearer a")];
+    let mut response = client::send(Version::Http1, first.address, with("/a?y=1&x=2", &fields)).await;
+    let mut had = client::lines(response.body_mut(), 1).await;
+    gate.reached().await;
+    let pinned = response.headers()["content-location"].to_str().unwrap().to_owned();
+    first.signal(rustix::process::Signal::KILL);
+    had.extend(Received::read(response).await.body);
+    first.end().await;
+    let again = proxy(&upstream, &kept, LINKS).await;
+    let before = crawls(&upstream);
+    assert_eq!(ask(&again, &pinned, &[]).await.head.status, StatusCode::GONE, "it is another's");
+    let range = format!("bytes={}-", had.len());
+    let rest = ask(&again, &pinned, &[("range", &range), fields[0]]).await;
+    assert_eq!(rest.head.status, StatusCode::PARTIAL_CONTENT, "{}", String::from_utf8_lossy(&rest.body));
+    let whole = [had.as_slice(), rest.whole().as_bytes()].concat();
+    assert_eq!(String::from_utf8(whole).unwrap(), both("Bearer a"));
+    // Its last page may have been whole, and not in the journal yet.
+    assert!(crawls(&upstream) <= before + 1, "no page is asked for twice again");
+}
