@@ -2,21 +2,27 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use etcetera::BaseStrategy;
+use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::gateway::{BadGateway, Gateway};
+use crate::snapshot::BadStore;
+
+/// How long a folder is waited for that another process has: one that was killed has it until the system has cleaned up behind it.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A gateway that keeps its snapshots where it was told, or else in the platform's cache folder, or else in memory alone.
-pub(super) fn gateway(mut config: Config, tasks: &TaskTracker) -> Result<Gateway, BadGateway> {
+pub(super) async fn gateway(mut config: Config, tasks: &TaskTracker) -> Result<Gateway, BadGateway> {
     let settings = &mut config.snapshots.settings;
     if settings.dir.is_some() || settings.disk == 0 {
-        return Gateway::new(&config, tasks.clone());
+        return patient(&config, tasks).await;
     }
     settings.dir = folder(config.listen);
-    match Gateway::new(&config, tasks.clone()) {
+    match patient(&config, tasks).await {
         Err(BadGateway::Store(error)) => {
             tracing::warn!(
                 "{error}; they stay in memory, and end with this process; `dir` in [snapshots] names another folder"
@@ -25,6 +31,18 @@ pub(super) fn gateway(mut config: Config, tasks: &TaskTracker) -> Result<Gateway
             Gateway::new(&config, tasks.clone())
         }
         gateway => gateway,
+    }
+}
+
+async fn patient(config: &Config, tasks: &TaskTracker) -> Result<Gateway, BadGateway> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match Gateway::new(config, tasks.clone()) {
+            Err(BadGateway::Store(BadStore::Locked(_))) if Instant::now() < deadline => {
+                sleep(Duration::from_millis(20)).await
+            }
+            gateway => return gateway,
+        }
     }
 }
 

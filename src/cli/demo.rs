@@ -140,7 +140,7 @@ async fn stream(proxy: SocketAddr, records: u64) -> Result<Streamed, Trouble> {
         return Err(format!("the proxy answered {}", response.status()).into());
     }
     let mut body = response.into_body();
-    let mut progress = Progress::new(Some(records));
+    let mut progress = Progress::new(Some(records), 0, 0);
     let mut first = None;
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {

@@ -1,7 +1,7 @@
 //! A line on the terminal that moves while records come.
 
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
@@ -11,11 +11,14 @@ pub(super) struct Progress {
     bar: ProgressBar,
     records: u64,
     bytes: u64,
+    /// How many of the bytes were there before.
+    had: u64,
+    begun: Instant,
 }
 
 impl Progress {
-    /// Of a collection whose size may be known.
-    pub(super) fn new(total: Option<u64>) -> Self {
+    /// Of a collection whose size may be known, and of which so many records and bytes are there already.
+    pub(super) fn new(total: Option<u64>, records: u64, bytes: u64) -> Self {
         let bar = if !std::io::stderr().is_terminal() {
             ProgressBar::hidden()
         } else if let Some(total) = total {
@@ -24,7 +27,9 @@ impl Progress {
             ProgressBar::new_spinner().with_style(style("{spinner} {msg}"))
         };
         bar.enable_steady_tick(Duration::from_millis(100));
-        Self { bar, records: 0, bytes: 0 }
+        bar.set_position(records);
+        bar.reset_eta();
+        Self { bar, records, bytes, had: bytes, begun: Instant::now() }
     }
 
     /// More has come.
@@ -33,7 +38,10 @@ impl Progress {
         self.bytes += bytes;
         self.bar.set_position(self.records);
         let rate = HumanCount(self.bar.per_sec() as u64);
-        self.bar.set_message(format!("{} records, {} ({rate}/s)", HumanCount(self.records), HumanBytes(self.bytes)));
+        let elapsed = self.begun.elapsed().as_secs_f64().max(0.001);
+        let speed = HumanBytes(((self.bytes - self.had) as f64 / elapsed) as u64);
+        let (records, bytes) = (HumanCount(self.records), HumanBytes(self.bytes));
+        self.bar.set_message(format!("{records} records, {bytes} ({rate}/s, {speed}/s)"));
     }
 
     /// How many records have come.

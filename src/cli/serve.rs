@@ -44,7 +44,7 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
     config.listen = arguments.listen.unwrap_or(config.listen);
     config.admin = arguments.admin.or(config.admin);
     let crawls = TaskTracker::new();
-    let gateway = match cache::gateway(config.clone(), &crawls) {
+    let gateway = match cache::gateway(config.clone(), &crawls).await {
         Ok(gateway) => gateway,
         Err(error) => {
             eprintln!("error: {error}");

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 
-use super::fetch::{Answer, Attempts, GivenUp, Settled, Trouble, ask};
+use super::attempts::{Attempts, GivenUp, Settled};
+use super::fetch::{Answer, Trouble, ask};
 use super::sent::{Changed, Sent};
 use crate::batch::Batch;
 use crate::pagination::page::{Fields, Head, Page};

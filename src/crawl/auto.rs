@@ -10,14 +10,15 @@ use crate::pagination::split::{Shape, Splitter};
 use crate::pagination::{Pagination, Path, Presence, Records, Style, Validation, Wrong, detect};
 use crate::snapshot::{Failure, Fault};
 
-use super::fetch::{self, Answer};
+use super::fetch::Answer;
 use super::turn::{Turn, on_page};
 use super::{Crawl, Opened};
+use super::{attempts, failure};
 
 /// Fetches the first page, and the second one as each candidate would, until one of them holds.
 pub(super) async fn open(mut crawl: Crawl) -> Result<Opened, Failure> {
     let sized = crawl.pagination.sized(crawl.first.clone());
-    crawl.first = sized.map_err(|bad| fetch::wrong_page(&crawl.client, &bad.into(), &crawl.first.url))?;
+    crawl.first = sized.map_err(|bad| failure::wrong_page(&crawl.client, &bad.into(), &crawl.first.url))?;
     let (head, page) = first_page(&crawl).await?;
     let head = Arc::new(head);
     let json = detect::outline(&page);
@@ -50,7 +51,7 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<Opened, Failure> {
         }
     }
     let wrong = Wrong::Unrecognised(notes);
-    let failure = fetch::wrong_page(&crawl.client, &wrong, &crawl.first.url);
+    let failure = failure::wrong_page(&crawl.client, &wrong, &crawl.first.url);
     Err(Failure { fault: Fault::Unproven, ..failure })
 }
 
@@ -63,13 +64,14 @@ async fn first_page(crawl: &Crawl) -> Result<(Head, Bytes), Failure> {
         ..Records::at(Path::root())
     };
     let shape = Arc::new(Shape::of(&Pagination::of(Style::Single, unknown), &crawl.caps));
-    match fetch::whole(&crawl.client, &crawl.first, &crawl.caps, &shape).await? {
+    match attempts::whole(&crawl.client, &crawl.first, &crawl.caps, &shape).await? {
         Answer::Page(page) => Ok(page),
         Answer::Refused(head, body) => {
             let excerpt = String::from_utf8_lossy(&body).chars().take(80).collect();
-            let failure = fetch::wrong_page(&crawl.client, &Wrong::Status { status: head.status, excerpt }, &head.url);
+            let failure =
+                failure::wrong_page(&crawl.client, &Wrong::Status { status: head.status, excerpt }, &head.url);
             let message = format!("page 1 of {}", failure.message);
-            Err(Failure { message, headers: fetch::kept_headers(&head), ..failure })
+            Err(Failure { message, headers: failure::kept_headers(&head), ..failure })
         }
     }
 }
@@ -136,7 +138,7 @@ async fn second_page(opened: &mut Opened) -> Result<Turn, Failure> {
         match opened.turn().await? {
             Turn::Going => {}
             Turn::Page if opened.plan.repeats() == Some(1) => {
-                let failure = fetch::wrong_page(&opened.client, &Wrong::Repeat(1), &opened.url);
+                let failure = failure::wrong_page(&opened.client, &Wrong::Repeat(1), &opened.url);
                 return Err(on_page("page 2", failure));
             }
             end => return Ok(end),

@@ -7,8 +7,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 
 use super::arriving::{Event, Fetch};
+use super::attempts::GivenUp;
 use super::backlog::Backlog;
-use super::fetch::{self, GivenUp};
+use super::failure;
 use super::spool::Room;
 use crate::pagination::PageRequest;
 use crate::pagination::page::{Fields, Head};
@@ -159,7 +160,7 @@ impl InFlight {
             return Poll::Ready(Event::Begun(head));
         }
         let unreadable =
-            |error| Event::Failed(GivenUp { failure: fetch::unreadable_spool(&error), overload: Overload::No });
+            |error| Event::Failed(GivenUp { failure: failure::unreadable_spool(&error), overload: Overload::No });
         if !self.waiting.is_empty() {
             match ready!(self.waiting.poll_pop(context)).map_err(unreadable) {
                 Ok(Some(batch)) => return Poll::Ready(Event::Records(batch)),

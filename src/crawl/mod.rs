@@ -1,9 +1,11 @@
 //! The one writer of a snapshot: asks the plan what to do, fetches, and appends, until the end is proven or the crawl breaks.
 
 mod arriving;
+mod attempts;
 mod auto;
 mod backlog;
 mod counted;
+mod failure;
 mod fetch;
 mod flight;
 mod ledger;
@@ -126,7 +128,7 @@ impl Crawl {
     fn prepare(&mut self) -> Result<Beginning, Failure> {
         let pagination = Arc::clone(&self.pagination);
         let mut first = self.first.clone();
-        let bad = |bad: BadPlace| fetch::wrong_page(&self.client, &bad.into(), &self.first.url);
+        let bad = |bad: BadPlace| failure::wrong_page(&self.client, &bad.into(), &self.first.url);
         if let (Some(Since { param, .. }), Some(value)) = (&pagination.since, &self.since) {
             first.set(param, &Value::from(value.as_str()), Encode::Plain).map_err(bad)?;
         }
@@ -154,7 +156,7 @@ impl Crawl {
         let plan = Plan::new(Arc::clone(&pagination), self.caps.clone(), guard, first, self.width, now);
         let shape = Arc::new(Shape::of(&pagination, &self.caps));
         let room = Room::new(self.caps.window_bytes, self.caps.spool_bytes);
-        let mut plan = plan.map_err(|wrong| fetch::wrong_page(&self.client, &wrong, &url))?;
+        let mut plan = plan.map_err(|wrong| failure::wrong_page(&self.client, &wrong, &url))?;
         let start = match (&pagination.since, &self.since) {
             (Some(_), Some(_)) => Start::Since,
             _ => Start::AsAsked,

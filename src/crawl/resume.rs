@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::counted::End;
-use super::fetch;
+use super::failure;
 use super::{Crawl, Opened};
 use crate::config::{read_written, written};
 use crate::pagination::plan::Checkpoint;
@@ -92,7 +92,7 @@ impl Crawl {
         }
         let mut opened = self.walk(Arc::clone(&self.pagination), self.first.clone())?;
         let resumed = opened.plan.resume(past, last);
-        resumed.map_err(|wrong| fetch::wrong_page(&opened.client, &wrong, &opened.url))?;
+        resumed.map_err(|wrong| failure::wrong_page(&opened.client, &wrong, &opened.url))?;
         Ok(Opened { records, beginning, ..opened })
     }
 }
@@ -188,11 +188,11 @@ mod tests {
                         }
                     }
                 }
-                if let Turn::Done(proof) = opened.turn().await.unwrap() {
-                    if opened.outbox.is_empty() {
-                        self.proof = Some(proof);
-                        return;
-                    }
+                if let Turn::Done(proof) = opened.turn().await.unwrap()
+                    && opened.outbox.is_empty()
+                {
+                    self.proof = Some(proof);
+                    return;
                 }
             }
         }

@@ -7,7 +7,8 @@ use serde_json::value::to_raw_value;
 
 use super::Opened;
 use super::arriving::Event;
-use super::fetch::{self, GivenUp};
+use super::attempts::GivenUp;
+use super::failure;
 use crate::batch::Batch;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::{self, PageId, PartId, Proof, Step};
@@ -23,7 +24,7 @@ impl Opened {
                 Poll::Ready(()) => plan::Room::Open,
                 Poll::Pending => plan::Room::Full,
             };
-            match self.plan.step(room).map_err(|wrong| fetch::wrong_page(&self.client, &wrong, &self.url))? {
+            match self.plan.step(room).map_err(|wrong| failure::wrong_page(&self.client, &wrong, &self.url))? {
                 Step::Fetch(page, request) => {
                     let halvable = self.plan.halvable(page);
                     self.flight.ask(page, *request, halvable);
@@ -126,13 +127,13 @@ impl Opened {
     fn refuse(&mut self, page: PageId, head: &Head, body: &[u8], name: &str) -> Result<(), Failure> {
         self.plan.refused(page, head.status, &head.headers, body).map_err(|wrong| {
             let mut failure = self.wrong(&wrong, head, name);
-            failure.headers = fetch::kept_headers(head);
+            failure.headers = failure::kept_headers(head);
             failure
         })
     }
 
     pub(super) fn wrong(&self, wrong: &Wrong, head: &Head, name: &str) -> Failure {
-        on_page(name, fetch::wrong_page(&self.client, wrong, &head.url))
+        on_page(name, failure::wrong_page(&self.client, wrong, &head.url))
     }
 }
 

@@ -4,6 +4,7 @@ use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode};
 
 use super::Crawl;
+use super::failure;
 use super::fetch::{self, Answer};
 use crate::pagination::PageRequest;
 use crate::pagination::plan::{self, Plan, Step};
@@ -28,7 +29,7 @@ impl Crawl {
         match fetch::ask(&crawl.client, &request).await {
             Ok(Answer::Refused(head, _)) => Ok(head.status == StatusCode::NOT_MODIFIED),
             Ok(Answer::Page(_)) => Ok(false),
-            Err(trouble) => Err(fetch::failed(&crawl.client, &trouble, &request)),
+            Err(trouble) => Err(failure::failed(&crawl.client, &trouble, &request)),
         }
     }
 }

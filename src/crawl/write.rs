@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::counted::End;
-use super::fetch;
+use super::failure;
 use super::outbox::Leaving;
 use super::turn::{Appetite, Turn};
 use super::{Opened, Start};
@@ -108,7 +108,7 @@ impl Opened {
                     writer.append(batch);
                 }
                 Ok(None) => break,
-                Err(error) => return Poll::Ready(Err(fetch::unreadable_spool(&error).into())),
+                Err(error) => return Poll::Ready(Err(failure::unreadable_spool(&error).into())),
             }
         }
         Poll::Ready(Ok(()))

@@ -39,7 +39,9 @@ pub fn reopen_at(lines: PathBuf, journal: PathBuf) -> Result<Reopened, Unusable>
     let disk = unbounded();
     disk.count(length(&lines) + length(&journal));
     let claim = Claim::counted(disk, Place { lines, journal });
-    let recovered = recover(lines_file, journal_file, Arc::new(claim), None)?;
+    let mut recovered = recover(lines_file, journal_file, Arc::new(claim), None)?;
+    // A file that has no name yet was given to nobody.
+    recovered.files.cut()?;
     recovered.reopen(&Memory::new(MEMORY), SlowReader::Wait, Duration::ZERO)
 }
 

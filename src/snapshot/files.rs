@@ -109,6 +109,16 @@ impl Files {
         Ok(Self { lines, journal, claim, turn, torn, state: Mutex::new(state) })
     }
 
+    /// Nobody has read what stands behind the last whole page: other bytes may take its place.
+    pub(super) fn cut(&mut self) -> io::Result<()> {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.lines.set_len(state.written)?;
+        self.claim.give(self.torn.saturating_sub(state.written));
+        self.torn = state.written;
+        state.promised.clear();
+        Ok(())
+    }
+
     /// Up to here, what is written was written before, and must be the same.
     pub(super) fn owed(&self) -> u64 {
         self.lock().promised.back().map_or(0, |page| page.bytes).max(self.torn)

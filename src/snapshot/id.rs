@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use ring::digest;
 use serde::{Deserialize, Serialize};
 
 /// A snapshot's name: 128 random bits, as 32 hexadecimal digits. Who knows it still has to be who it was made for.
@@ -19,6 +20,20 @@ pub struct Key(pub(super) [u8; 32]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not so many hexadecimal digits")]
 pub struct NotHex;
+
+impl Key {
+    /// The key of what these parts say, without a secret: whoever knows the parts knows the key.
+    pub fn plain<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        for part in parts {
+            context.update(&(part.len() as u64).to_le_bytes());
+            context.update(part);
+        }
+        let mut key = [0; 32];
+        key.copy_from_slice(context.finish().as_ref());
+        Self(key)
+    }
+}
 
 macro_rules! hexadecimal {
     ($name:ident, $bytes:literal) => {

@@ -154,7 +154,7 @@ async fn output_goes_to_a_file() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), orders(70));
     let output = run(arguments.iter().chain(&["/nowhere/orders.ndjson"])).await;
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
-    assert!(text(&output.stderr).contains("/nowhere/orders.ndjson: No such file or directory"));
+    assert!(text(&output.stderr).contains("/nowhere/orders.ndjson.part: No such file or directory"));
 }
 
 #[tokio::test]

@@ -23,8 +23,6 @@ mod endings;
 mod resume;
 // Who shares a crawl and who does not; how long snapshots are handed out and kept; what goes on.
 mod sharing;
-// The same with the curl and wget that are installed, whose downloads were cut.
-mod downloads;
 // Trouble that passes: retried, counted, and not to be seen in the stream.
 mod retries;
 // Several crawls before one upstream: its demands, how much it is asked at a time, and readers that are slow.
@@ -39,6 +37,8 @@ mod manners;
 mod problems;
 // The command line: output, exit codes, last lines, wrong arguments, closed pipes.
 mod fetch;
+// A file that is fetched in several attempts.
+mod parts;
 // An upstream that nobody has described: recognised, or refused.
 mod auto;
 // One state of a collection: as of a time, by its version, by its validator; and what came since a record.

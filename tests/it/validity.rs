@@ -112,20 +112,14 @@ async fn the_first_pages_version_is_every_later_ones() {
 #[tokio::test]
 async fn later_pages_are_asked_for_only_if_nothing_has_changed() {
     const DATE: &str = "Wed, 01 Jan 2020 00:00:00 GMT";
-    let cases: [(&[(&str, &str)], Option<(&str, &str)>); 4] = [
-        (&[("etag", "\"a\""), ("last-modified", DATE)], Some(("if-match", "\"a\""))),
-        (&[("etag", "W/\"a\""), ("last-modified", DATE)], Some(("if-unmodified-since", DATE))),
-        (&[("etag", "W/\"a\"")], None),
-        (&[], None),
+    let cases = [
+        (vec![("etag", "\"a\""), ("last-modified", DATE)], Some(("if-match", "\"a\""))),
+        (vec![("etag", "W/\"a\""), ("last-modified", DATE)], Some(("if-unmodified-since", DATE))),
+        (vec![("etag", "W/\"a\"")], None),
+        (vec![], None),
     ];
     for (headers, condition) in cases {
-        let own: Vec<(String, String)> =
-            headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        let upstream = Upstream::scripted(0, move |asked, _| {
-            let own: Vec<_> = own.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-            page(asked, &own)
-        })
-        .await;
+        let upstream = Upstream::scripted(0, move |asked, _| page(asked, &headers)).await;
         for style in [LINK, TOKEN, NUMBER] {
             upstream.forget();
             let (text, ..) = whole(crawl(&upstream, "", &format!("{style}match = true"))).await.unwrap();

@@ -66,7 +66,7 @@ impl Follow {
     pub fn resume(&mut self, past: impl IntoIterator<Item = Checkpoint>, last: Option<Vec<u8>>) -> Result<(), Wrong> {
         let mut leads = None;
         for checkpoint in past {
-            self.tally.fold(checkpoint.tally)?;
+            self.tally.fold(&checkpoint.tally)?;
             self.position.number = checkpoint.number;
             (self.stride, self.size, self.resized) = (checkpoint.stride, checkpoint.size, checkpoint.resized);
             self.pins = checkpoint.pins.unwrap_or(std::mem::take(&mut self.pins));

@@ -91,6 +91,17 @@ enum Start {
     Midway,
 }
 
+/// What a page that something came of is asked for.
+#[derive(Debug)]
+enum Role<'a> {
+    /// To look for the end of the range.
+    Probe(&'a mut Splits),
+    /// It is the one that this part waits for.
+    Turn(&'a mut Part),
+    /// Nothing now.
+    None,
+}
+
 /// What is left of the parts that are over.
 #[derive(Debug, Default)]
 struct Gone {
@@ -240,26 +251,35 @@ impl Plan {
 
     /// The head of a page that has its turn, once for each attempt at it: why none of its records may leave, if so.
     pub fn begun(&mut self, page: PageId, head: &Head) -> Result<(), Wrong> {
-        self.turn(page).map_or(Ok(()), |part| part.begun(head))
+        match self.role(page) {
+            Role::Turn(part) => part.begun(head),
+            Role::Probe(_) | Role::None => Ok(()),
+        }
     }
 
     /// The next records of a page that has its turn: which of them may leave now, or why no more of them can be trusted. Each is
     /// shown once.
     pub fn records(&mut self, page: PageId, head: &Head, fields: &Fields, batch: Batch) -> Result<Batch, Wrong> {
-        if let Some(splits) = self.splits.as_mut().filter(|splits| splits.is_probe(page)) {
-            splits.probe_has(&batch);
-            return Ok(Batch::default());
+        match self.role(page) {
+            Role::Probe(splits) => {
+                splits.probe_has(&batch);
+                Ok(Batch::default())
+            }
+            Role::Turn(part) => part.records(head, fields, batch),
+            Role::None => Ok(Batch::default()),
         }
-        self.turn(page).map_or(Ok(Batch::default()), |part| part.records(head, fields, batch))
     }
 
     /// A page that has its turn is whole: which of its last records, and of those that waited, may leave now.
     pub fn arrived(&mut self, page: PageId, head: &Head, rest: Page) -> Result<Vec<Batch>, Wrong> {
-        if let Some(splits) = self.splits.as_mut().filter(|splits| splits.is_probe(page)) {
-            splits.probe_has(&rest.batch);
-            return splits.probed().map(|()| Vec::new());
-        }
-        let Some(part) = self.turn(page) else { return Ok(Vec::new()) };
+        let part = match self.role(page) {
+            Role::Probe(splits) => {
+                splits.probe_has(&rest.batch);
+                return splits.probed().map(|()| Vec::new());
+            }
+            Role::Turn(part) => part,
+            Role::None => return Ok(Vec::new()),
+        };
         let batches = part.arrived(head, rest)?;
         let (part, opening) = (part.id, part.walk.tally.opening);
         self.look_for_twin(part, opening)?;
@@ -269,21 +289,25 @@ impl Plan {
 
     /// A page that has its turn was refused; `Ok` where that is how its part ends.
     pub fn refused(&mut self, page: PageId, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<(), Wrong> {
-        if let Some(splits) = self.splits.as_mut().filter(|splits| splits.is_probe(page)) {
-            splits.give_up();
-            return Ok(());
+        match self.role(page) {
+            Role::Probe(splits) => splits.give_up(),
+            Role::Turn(part) => part.refused(status, headers, body)?,
+            Role::None => {}
         }
-        self.turn(page).map_or(Ok(()), |part| part.refused(status, headers, body))
+        Ok(())
     }
 
     /// A page that has its turn was given up. Says whether the plan goes on without it: it asks for a smaller one, or the page was a
     /// probe.
     pub fn gave_up(&mut self, page: PageId, overload: Overload) -> bool {
-        if let Some(splits) = self.splits.as_mut().filter(|splits| splits.is_probe(page)) {
-            splits.give_up();
-            return true;
+        match self.role(page) {
+            Role::Probe(splits) => {
+                splits.give_up();
+                true
+            }
+            Role::Turn(part) => overload == Overload::Likely && part.too_large(),
+            Role::None => false,
         }
-        overload == Overload::Likely && self.turn(page).is_some_and(Part::too_large)
     }
 
     /// Whether a smaller page could be asked for in the place of this one.
@@ -332,8 +356,14 @@ impl Plan {
         self.parts.first().and_then(|part| part.walk.repeats())
     }
 
-    fn turn(&mut self, page: PageId) -> Option<&mut Part> {
-        self.parts.iter_mut().find(|part| part.place_of(page) == Some(Place::Turn))
+    fn role(&mut self, page: PageId) -> Role<'_> {
+        match self.splits.as_mut().filter(|splits| splits.is_probe(page)) {
+            Some(splits) => Role::Probe(splits),
+            None => {
+                let turn = self.parts.iter_mut().find(|part| part.place_of(page) == Some(Place::Turn));
+                turn.map_or(Role::None, Role::Turn)
+            }
+        }
     }
 
     /// Two parts of a list that start alike are one: whatever the upstream is asked for, it gives the same.

@@ -109,13 +109,13 @@ impl Tally {
     }
 
     /// Goes on to what [`Tally::counts`] said one page later.
-    pub(super) fn fold(&mut self, counts: Self) -> Result<(), Wrong> {
+    pub(super) fn fold(&mut self, counts: &Self) -> Result<(), Wrong> {
         // A last page that came twice is not counted twice.
         if !(self.pages..=self.pages + 1).contains(&counts.pages) || counts.records < self.records {
             return Err(Wrong::BadCheckpoint("a page is missing".to_owned()));
         }
         let Self { digests, starts, requests, .. } = std::mem::take(self);
-        *self = Self { digests, starts, requests, ..counts };
+        *self = Self { digests, starts, requests, ..*counts };
         self.add();
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! `unpage fetch`: a collection as NDJSON, without a server.
 
+mod file;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -9,8 +11,10 @@ use super::Exit;
 use super::progress::Progress;
 use super::serve::stopped;
 use super::target::Target;
+use crate::crawl::Crawl;
 use crate::snapshot::{self, Failure, Next, Reader, Verdict};
 use crate::telemetry;
+use file::{Fetched, Part};
 
 /// How many bytes of records may wait for the output.
 const WINDOW: u64 = 1 << 20;
@@ -25,7 +29,7 @@ After any code but 0 what was written is not the whole collection.";
 pub(super) struct Arguments {
     #[command(flatten)]
     target: Target,
-    /// Write to this file instead of stdout
+    /// Write to this file instead of stdout; until it is complete it is FILE.part, where the same command goes on
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Stop after so many records; exits with 6 if there are more
@@ -38,6 +42,10 @@ pub(super) struct Arguments {
 
 /// How the copying ended.
 enum Ended {
+    /// Nothing came.
+    Refused(Failure),
+    /// The file that is there has another collection's records.
+    Another(PathBuf),
     Complete(Verdict),
     Capped(u64),
     Broken(Failure),
@@ -47,7 +55,7 @@ enum Ended {
 
 pub(super) async fn run(arguments: Arguments) -> Exit {
     // The end is told by the last line; what the crawl says of it would only repeat that.
-    telemetry::init(if arguments.verbose { "info" } else { "warn,unpage::crawl=off,unpage::crawl::fetch=warn" });
+    telemetry::init(if arguments.verbose { "info" } else { "warn,unpage::crawl=off,unpage::crawl::attempts=warn" });
     let mut crawl = match arguments.target.crawl() {
         Ok(crawl) => crawl,
         Err(what) => {
@@ -55,36 +63,46 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
             return Exit::Usage;
         }
     };
+    let part = arguments.output.as_deref().filter(|file| arguments.max_records.is_none() && may_be_renamed_to(file));
+    if let Some(file) = part {
+        let Fetched { ended, records, left } = Part::of(file.to_owned()).fetch(crawl).await;
+        return report(&ended, records, &left);
+    }
     if arguments.max_records.is_some() {
         // What is asked for early would most likely not be needed.
         crawl.width = 1;
     }
+    let (ended, records) = stream(crawl, arguments.output.as_deref(), arguments.max_records).await;
+    report(&ended, records, "what was written is incomplete, and the last of it is held back")
+}
+
+/// A device or a pipe keeps its name: nothing can take its place.
+fn may_be_renamed_to(file: &Path) -> bool {
+    std::fs::metadata(file).map_or(true, |metadata| metadata.is_file())
+}
+
+/// Writes the records as they come; what was written is not gone on with.
+async fn stream(crawl: Crawl, file: Option<&Path>, max_records: Option<u64>) -> (Ended, u64) {
     let opened = match crawl.open().await {
         Ok(opened) => opened,
-        Err(failure) => {
-            tell(&failure);
-            eprintln!("not started: no record was written");
-            return Exit::not_opened(&failure);
-        }
+        Err(failure) => return (Ended::Refused(failure), 0),
     };
-    let mut output = match output(arguments.output.as_deref()).await {
+    let mut output = match output(file).await {
         Ok(output) => output,
-        Err(error) => {
-            eprintln!("error: {}: {error}", arguments.output.unwrap_or_default().display());
-            return Exit::Output;
-        }
+        Err(error) => return (Ended::Unwritable(error), 0),
     };
-    let mut progress = Progress::new(opened.total());
+    let mut progress = Progress::new(opened.total(), 0, 0);
     let (writer, log) = snapshot::unkept(WINDOW);
     let reader = log.reader(0, None).expect("a log keeps what its first reader has not read");
     let crawling = tokio::spawn(opened.run(writer));
     let ended = tokio::select! {
-        ended = copy(reader, &mut output, arguments.max_records, &mut progress) => ended,
+        ended = copy(reader, &mut output, max_records, &mut progress) => ended,
         () = stopped() => Ended::Interrupted,
     };
     progress.clear();
     crawling.abort();
-    report(&ended, progress.records())
+    let records = if matches!(ended, Ended::Broken(_)) { log.extent().records } else { progress.records() };
+    (ended, records)
 }
 
 async fn copy(
@@ -128,13 +146,27 @@ async fn write(output: &mut (impl AsyncWrite + Unpin), bytes: &[u8], progress: &
 
 async fn output(file: Option<&Path>) -> io::Result<Box<dyn AsyncWrite + Unpin>> {
     Ok(match file {
-        Some(file) => Box::new(tokio::fs::File::create(file).await?),
+        Some(file) => {
+            let created = tokio::fs::File::create(file).await;
+            Box::new(created.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))?)
+        }
         None => Box::new(tokio::io::stdout()),
     })
 }
 
-fn report(ended: &Ended, records: u64) -> Exit {
+/// Says on stderr how it ended, and what the output is worth.
+fn report(ended: &Ended, records: u64, left: &str) -> Exit {
     match ended {
+        Ended::Refused(failure) => {
+            tell(failure);
+            eprintln!("not started: no record was written");
+            Exit::not_opened(failure)
+        }
+        Ended::Another(part) => {
+            eprintln!("error: {} has the records of another collection, or of another way to walk it", part.display());
+            eprintln!("hint: ask as it was begun, delete it, or name another --output");
+            Exit::Usage
+        }
         Ended::Complete(verdict) => {
             eprintln!("complete: {verdict}");
             Exit::Complete
@@ -150,19 +182,18 @@ fn report(ended: &Ended, records: u64) -> Exit {
         }
         Ended::Broken(failure) => {
             tell(failure);
-            let records = counted(records);
-            eprintln!("broken: after {records}; what was written is incomplete, and the last of it is held back");
+            eprintln!("broken: after {}; {left}", counted(records));
             Exit::broken(failure)
         }
         Ended::Interrupted => {
-            eprintln!("broken: interrupted after {}; what was written is incomplete", counted(records));
+            eprintln!("broken: interrupted after {}; {left}", counted(records));
             Exit::Broken
         }
         // Whoever closed the pipe knows that they did.
         Ended::Unwritable(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Output,
         Ended::Unwritable(error) => {
             eprintln!("error: the output can't be written: {error}");
-            eprintln!("broken: after {}; what was written is incomplete", counted(records));
+            eprintln!("broken: after {}; {left}", counted(records));
             Exit::Output
         }
     }

@@ -1,0 +1,65 @@
+//! What breaks a crawl, in words that may be shown: whose fault it is, and without what the request holds in confidence.
+
+use http::{HeaderMap, HeaderValue, header};
+
+use super::fetch::Trouble;
+use crate::pagination::page::Head;
+use crate::pagination::request::Shown;
+use crate::pagination::{Blame, PageRequest, Wrong};
+use crate::snapshot::{Failure, Fault};
+use crate::upstream::{Client, Error};
+
+pub(super) fn failed(client: &Client, trouble: &Trouble, request: &PageRequest) -> Failure {
+    let message = |error: &Error| format!("{}: {error}", Shown(&request.url));
+    match trouble {
+        Trouble::Transport(error @ Error::Timeout(..)) => Failure::new(Fault::Timeout, message(error), error.hint()),
+        Trouble::Transport(error @ Error::Coding(_)) => {
+            // It may repeat a header field of the upstream's.
+            let message = client.redact(&request.url, &request.headers, &message(error));
+            Failure::new(Fault::Upstream, message, error.hint())
+        }
+        Trouble::Transport(error) => Failure::new(Fault::Unreachable, message(error), error.hint()),
+        Trouble::Page(wrong) => told(client, wrong, &request.url, &request.headers),
+    }
+}
+
+/// What waited for its turn on disk can't be read again.
+pub(super) fn unreadable_spool(error: &std::io::Error) -> Failure {
+    let message = format!("records that waited on disk can't be read again: {error}");
+    Failure::new(Fault::Stopped, message, "look at the disk of the temporary files, or set caps.spool = \"0\"")
+}
+
+/// A [`Wrong`] as the cause of a broken crawl.
+pub(super) fn wrong_page(client: &Client, wrong: &Wrong, url: &url::Url) -> Failure {
+    told(client, wrong, url, &HeaderMap::new())
+}
+
+fn told(client: &Client, wrong: &Wrong, url: &url::Url, headers: &HeaderMap) -> Failure {
+    let fault = match (wrong, wrong.blame()) {
+        (Wrong::Status { status, .. }, _) => Fault::Refused(*status),
+        (_, Blame::Upstream) => Fault::Upstream,
+        (_, Blame::Configuration) => Fault::Configuration,
+        (_, Blame::Unproven) => Fault::Unproven,
+        (_, Blame::Unpage) => Fault::Stopped,
+    };
+    let mut message = wrong.to_string();
+    let mut source = std::error::Error::source(wrong);
+    while let Some(cause) = source {
+        message = format!("{message}: {cause}");
+        source = cause.source();
+    }
+    if let Wrong::Status { excerpt, .. } = wrong
+        && !excerpt.trim().is_empty()
+    {
+        message = format!("{message}, saying `{}`", excerpt.trim());
+    }
+    Failure::new(fault, format!("{}: {}", Shown(url), client.redact(url, headers, &message)), wrong.hint())
+}
+
+/// What the client needs of a refusal's head to act on its status.
+pub(super) fn kept_headers(head: &Head) -> Vec<(http::HeaderName, HeaderValue)> {
+    [header::WWW_AUTHENTICATE, header::RETRY_AFTER]
+        .into_iter()
+        .filter_map(|name| head.headers.get(&name).map(|value| (name, value.clone())))
+        .collect()
+}

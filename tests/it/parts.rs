@@ -1,0 +1,140 @@
+//! A file that is fetched in several attempts: broken, killed, refused to whoever asks for something else.
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tempfile::TempDir;
+
+use super::proxy::{binary, run};
+use super::streams::orders;
+use super::upstream::{Gate, Reply, Upstream};
+
+const CURSOR: &str = "{ type = \"cursor\", next = \"meta.next_cursor\", param = \"cursor\" }";
+
+/// A folder for one file, and the command that fetches it.
+struct Wanted {
+    folder: TempDir,
+    url: String,
+}
+
+impl Wanted {
+    fn from(upstream: &Upstream) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), url: format!("{}/cursor/orders", upstream.url()) }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("orders.ndjson")
+    }
+
+    fn command(&self) -> Vec<String> {
+        let file = self.file();
+        let arguments = ["fetch", &self.url, "--records", "data", "--pagination", CURSOR, "--output"];
+        arguments.into_iter().chain([file.to_str().unwrap()]).map(ToOwned::to_owned).collect()
+    }
+
+    /// What is in the folder.
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+fn last(output: &Output) -> (i32, &str) {
+    let said = std::str::from_utf8(&output.stderr).unwrap();
+    (output.status.code().unwrap(), said.lines().last().unwrap_or_default())
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[tokio::test]
+async fn a_broken_file_is_gone_on_with_behind_its_last_whole_page() {
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&attempts);
+    let upstream = Upstream::scripted(120, move |asked, answer| match asked.page {
+        // The third page is gone once, and the fifth as well.
+        3 | 5 if counted.fetch_add(1, Ordering::SeqCst) % 2 == 0 => Reply::status(410),
+        _ => Reply::Whole(answer),
+    })
+    .await;
+    let wanted = Wanted::from(&upstream);
+    let (mut asked, mut ends) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let output = run(wanted.command()).await;
+        ends.push(last(&output).0);
+        asked.extend(upstream.asked().iter().skip(asked.len()).map(|asked| asked.target.clone()));
+        if output.status.success() {
+            break;
+        }
+        assert_eq!(wanted.names(), ["orders.ndjson.part", "orders.ndjson.part.journal"]);
+        let (_, said) = last(&output);
+        assert!(said.ends_with("keeps whole pages, and the same command goes on behind them"), "{said}");
+    }
+    assert_eq!(ends, [4, 4, 0]);
+    assert_eq!((wanted.names(), read(&wanted.file())), (vec!["orders.ndjson".to_owned()], orders(120)));
+    // Six pages, and the two that were refused once more.
+    assert_eq!(asked.len(), 8, "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_file_whose_fetch_was_killed_is_gone_on_with_even_where_its_page_has_changed() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::scripted(100, move |asked, answer| match (asked.page, asked.attempt) {
+        (3, 1) => held.before(Reply::Whole(answer)),
+        _ => Reply::Whole(answer),
+    })
+    .await;
+    let wanted = Wanted::from(&upstream);
+    let mut child = binary().args(wanted.command()).stderr(Stdio::null()).spawn().unwrap();
+    gate.reached().await;
+    let second = run(wanted.command()).await;
+    assert_eq!(last(&second), (1, "broken: after 0 records; nothing new was written"));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another process is writing this file"));
+    child.kill().await.unwrap();
+    assert!(!wanted.file().exists());
+    // As if a part of the third page had come: nobody was given it, and other bytes may take its place.
+    let part = wanted.folder.path().join("orders.ndjson.part");
+    std::fs::write(&part, read(&part) + "{\"id\":\"of anoth").unwrap();
+    let before = upstream.asked().len();
+    let output = run(wanted.command()).await;
+    assert_eq!(last(&output), (0, "complete: 100 records in 5 pages; end proven by no next address"));
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("goes on behind 40 records in "));
+    assert_eq!(read(&wanted.file()), orders(100));
+    assert_eq!(upstream.asked().len() - before, 3);
+}
+
+#[tokio::test]
+async fn what_another_command_has_begun_is_left_alone() {
+    let upstream = Upstream::scripted(60, |asked, answer| match asked.page {
+        2 => Reply::status(410),
+        _ => Reply::Whole(answer),
+    })
+    .await;
+    let wanted = Wanted::from(&upstream);
+    assert_eq!(last(&run(wanted.command()).await).0, 4);
+    let part = wanted.folder.path().join("orders.ndjson.part");
+    let before = read(&part);
+    let mut other = wanted.command();
+    other[1].push_str("?limit=7");
+    let output = run(other).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("orders.ndjson.part has the records of another collection"), "{said}");
+    assert_eq!(read(&part), before);
+}
+
+#[tokio::test]
+async fn what_is_no_file_keeps_its_name() {
+    let upstream = Upstream::of(30).await;
+    let mut command = Wanted::from(&upstream).command();
+    "/dev/null".clone_into(command.last_mut().unwrap());
+    let output = run(command).await;
+    assert_eq!(last(&output), (0, "complete: 30 records in 2 pages; end proven by no next address"));
+    assert!(!Path::new("/dev/null.part").exists());
+}
