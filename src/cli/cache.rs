@@ -39,7 +39,7 @@ async fn patient(config: &Config, tasks: &TaskTracker) -> Result<Gateway, BadGat
     loop {
         match Gateway::new(config, tasks.clone()) {
             Err(BadGateway::Store(BadStore::Locked(_))) if Instant::now() < deadline => {
-                sleep(Duration::from_millis(20)).await
+                sleep(Duration::from_millis(20)).await;
             }
             gateway => return gateway,
         }

@@ -58,7 +58,7 @@ async fn a_broken_file_is_gone_on_with_behind_its_last_whole_page() {
     let counted = Arc::clone(&attempts);
     let upstream = Upstream::scripted(120, move |asked, answer| match asked.page {
         // The third page is gone once, and the fifth as well.
-        3 | 5 if counted.fetch_add(1, Ordering::SeqCst) % 2 == 0 => Reply::status(410),
+        3 | 5 if counted.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) => Reply::status(410),
         _ => Reply::Whole(answer),
     })
     .await;

@@ -148,7 +148,7 @@ impl Part {
         loop {
             match reader.next().await {
                 Ok(Next::Bytes(bytes)) => {
-                    progress.add(memchr::memchr_iter(b'\n', &bytes).count() as u64, bytes.len() as u64)
+                    progress.add(memchr::memchr_iter(b'\n', &bytes).count() as u64, bytes.len() as u64);
                 }
                 Ok(Next::Complete(verdict)) => {
                     return match self.finish(log) {
