@@ -178,6 +178,18 @@ upstream = "a"
 }
 
 #[test]
+fn no_time_is_said_with_a_unit_or_without() {
+    for none in ["0", "0s", "0ms"] {
+        let text = format!(
+            "[snapshots]\nfresh_for = \"{none}\"\nlinger = \"{none}\"\n[[collection]]\npath = \"/a\"\nupstream = \"http://h\"\n\
+             pagination = \"none\"\nrecords = \"$\""
+        );
+        let kept = read(&text).unwrap().snapshots;
+        assert_eq!((kept.fresh_for, kept.settings.linger), (Duration::ZERO, Duration::ZERO));
+    }
+}
+
+#[test]
 fn errors_beside_a_graphql_answers_data_are_looked_for() {
     let error = |records: &str, param: &str, lines: &str| {
         let config = read(&format!(

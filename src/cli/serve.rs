@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::task::TaskTracker;
 
 use super::{Exit, cache};
@@ -47,7 +48,7 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
     let gateway = match cache::gateway(config.clone(), &crawls).await {
         Ok(gateway) => gateway,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {error}\nhint: {}", error.hint());
             return Exit::Usage;
         }
     };
@@ -58,11 +59,12 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
             return Exit::Usage;
         }
     };
+    let stop = stopped();
     announce(&listener);
     let says = Admin::new(gateway.crawls().clone(), gateway.governors().clone(), gateway.registry().clone());
     // It goes on while streams under way are waited for, and holds up nothing.
     tokio::select! {
-        () = server::serve(listener, gateway.clone(), stopped()) => {}
+        () = server::serve(listener, gateway.clone(), stop) => {}
         () = serve_admin(admin, says) => {}
     }
     // What they have written stays, and goes on after the next start.
@@ -104,17 +106,20 @@ pub(super) fn announce(listener: &TcpListener) {
     }
 }
 
-/// Resolves on SIGINT or SIGTERM.
-pub(super) async fn stopped() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        },
-        Err(error) => {
-            tracing::warn!("SIGTERM can't be caught: {error}");
-            drop(tokio::signal::ctrl_c().await);
+/// Resolves on SIGINT or SIGTERM, which are caught from the call on: who is told that unpage listens may stop it at once.
+pub(super) fn stopped() -> impl Future<Output = ()> + Send + use<> {
+    let caught = [("SIGINT", SignalKind::interrupt()), ("SIGTERM", SignalKind::terminate())]
+        .map(|(name, kind)| signal(kind).inspect_err(|error| tracing::warn!("{name} can't be caught: {error}")).ok());
+    async move {
+        let [interrupt, terminate] = caught.map(|signal| async move {
+            match signal {
+                Some(mut signal) => drop(signal.recv().await),
+                None => std::future::pending().await,
+            }
+        });
+        tokio::select! {
+            () = interrupt => {}
+            () = terminate => {}
         }
     }
 }

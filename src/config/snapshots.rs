@@ -60,7 +60,7 @@ pub struct Sharing {
 pub enum Scope {
     /// With those who send the same credentials and other fields.
     Caller,
-    /// With all others.
+    /// With all others who send the same other fields: their credentials don't count, and don't go upstream.
     Public,
 }
 

@@ -126,9 +126,10 @@ pub(super) fn wait(node: &Node<'_>) -> Option<Duration> {
     Some(wait)
 }
 
-/// As [`wait`], or `"0"` for none.
+/// As [`wait`], or `"0"` for none, with a unit or without.
 pub(super) fn wait_or_none(node: &Node<'_>) -> Option<Duration> {
-    if node.value.as_str() == Some("0") { Some(Duration::ZERO) } else { wait(node) }
+    let is_none = |text| text == "0" || humantime::parse_duration(text).is_ok_and(|time| time.is_zero());
+    if node.value.as_str().is_some_and(is_none) { Some(Duration::ZERO) } else { wait(node) }
 }
 
 /// `"30s"`, `"200ms"`; never zero.

@@ -37,10 +37,11 @@ pub(super) fn wrong_page(client: &Client, wrong: &Wrong, url: &url::Url) -> Fail
 fn told(client: &Client, wrong: &Wrong, url: &url::Url, headers: &HeaderMap) -> Failure {
     let fault = match (wrong, wrong.blame()) {
         (Wrong::Status { status, .. }, _) => Fault::Refused(*status),
+        (Wrong::CollectionChanged, _) => Fault::Changed,
         (_, Blame::Upstream) => Fault::Upstream,
         (_, Blame::Configuration) => Fault::Configuration,
         (_, Blame::Unproven) => Fault::Unproven,
-        (_, Blame::Unpage) => Fault::Stopped,
+        (_, Blame::Unpage) => Fault::Lost,
     };
     let mut message = wrong.to_string();
     let mut source = std::error::Error::source(wrong);

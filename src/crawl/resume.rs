@@ -110,7 +110,7 @@ fn read<'a, T: Deserialize<'a>>(written: &'a RawValue) -> Result<T, Failure> {
 
 fn unusable(why: &str) -> Failure {
     let message = format!("the crawl can't be gone on with: {why}");
-    Failure::new(Fault::Stopped, message, "ask again, for a snapshot of its own")
+    Failure::new(Fault::Lost, message, "ask again, for a snapshot of its own")
 }
 
 #[cfg(test)]
@@ -281,7 +281,7 @@ mod tests {
         ];
         for (resumed, told) in cases {
             let failure = resumed.unwrap_err();
-            assert!(failure.fault == Fault::Stopped && failure.message.contains(told), "{failure}");
+            assert!(failure.fault == Fault::Lost && failure.message.contains(told), "{failure}");
         }
         assert_eq!((asked(&scripted), crawl.crawls.totals().unopened), (before, 7));
     }

@@ -127,7 +127,7 @@ impl From<Refused> for Ended {
             Refused::NoReader => Self::Abandoned,
             Refused::Changed => {
                 let hint = "ask again, for a snapshot of its own";
-                Self::Broken(Failure::new(Fault::Upstream, refused.to_string(), hint))
+                Self::Broken(Failure::new(Fault::Changed, refused.to_string(), hint))
             }
         }
     }

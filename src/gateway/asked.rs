@@ -10,6 +10,7 @@ use url::Url;
 
 use super::headers::{for_a_crawl, say_who};
 use super::route::Route;
+use super::unattended::Unattended;
 use crate::config::{Collection, Credentials, Scope};
 use crate::pagination::request::RequestBody;
 use crate::pagination::{Order, PageRequest, Pagination};
@@ -29,9 +30,10 @@ pub(super) struct Asked {
     pub(super) original: String,
     /// Whether it says who asks.
     pub(super) caller: Caller,
-    /// What it asks for, without what answers may vary with.
-    kind: Key,
-    scope: Scope,
+    /// What it asks for, and for whom.
+    pub(super) key: Key,
+    /// The same without the client, where nothing of it is needed but that.
+    pub(super) unattended: Option<Unattended>,
 }
 
 /// Whether a request says who asks.
@@ -63,40 +65,13 @@ impl Asked {
         let first = PageRequest { method: collection.method.clone(), url, headers, body: read };
         let (pagination, applied) = ordered(&collection.pagination, wish.order);
         let caller = if scope == Scope::Caller && say_who(&first.headers) { Caller::Known } else { Caller::Anybody };
-        let kind = registry.store().key(parts(collection, &pagination, &first, body, wish).iter().map(Vec::as_slice));
+        let key = registry.store().key(parts(collection, &pagination, &first, body, wish).iter().map(Vec::as_slice));
         let original = original(&head.uri, params);
-        let mut asked = Self { first, pagination, applied, original, caller, kind, scope };
+        let alone = first.headers.is_empty() && wish.accept_datetime.is_none() && applied.is_none();
+        let unattended = alone.then(|| Unattended::of(&original, body)).flatten();
+        let mut asked = Self { first, pagination, applied, original, caller, key, unattended };
         asked.first.body = asked.first.body.or_else(|| collection.body.clone().map(RequestBody::Json));
         Ok(asked)
-    }
-
-    /// What it asks for and for whom, as far as it is known what answers vary with.
-    pub(super) fn key(&self, registry: &Registry) -> Key {
-        match registry.variants(&self.kind) {
-            Some(names) if self.scope == Scope::Public => self.key_with(registry, &names),
-            Some(_) | None => self.kind,
-        }
-    }
-
-    /// The answer varies with these fields: the key that this request has by that, from now on.
-    pub(super) fn vary(&self, registry: &Registry, names: Vec<HeaderName>) -> Key {
-        if self.scope != Scope::Public || names.is_empty() {
-            return self.kind;
-        }
-        let names: Arc<[HeaderName]> = names.into();
-        registry.vary(self.kind, Arc::clone(&names));
-        self.key_with(registry, &names)
-    }
-
-    fn key_with(&self, registry: &Registry, names: &[HeaderName]) -> Key {
-        let mut parts = vec![self.kind.to_string().into_bytes()];
-        for name in names {
-            parts.push(name.as_str().as_bytes().to_vec());
-            parts.extend(self.first.headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()));
-            // No value of a field has a line break.
-            parts.push(b"\n".to_vec());
-        }
-        registry.store().key(parts.iter().map(Vec::as_slice))
     }
 }
 
@@ -137,9 +112,7 @@ fn parts(
         format!("{:?}", wish.since).into_bytes(),
         format!("{:?}", moment.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok())).into_bytes(),
     ];
-    if collection.sharing.scope == Scope::Caller {
-        parts.extend(fields(&first.headers));
-    }
+    parts.extend(fields(&first.headers));
     parts
 }
 

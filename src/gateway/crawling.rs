@@ -11,12 +11,13 @@ use tokio_util::task::TaskTracker;
 
 use super::asked::Asked;
 use super::sharing;
+use super::unattended::Unattended;
 use crate::config::{Collection, Sharing};
 use crate::crawl::{Crawl, Opened};
 use crate::pagination::Precondition;
 use crate::snapshot::{
-    self, Birth, Facts, Keeping, Lead, Log, Purpose, Registry, Reopened, Snapshot, SnapshotId, State, Storage,
-    Unfinished, Writer,
+    self, Birth, Facts, Failure, Keeping, Lead, Log, Purpose, Registry, Reopened, Seal, Snapshot, SnapshotId, State,
+    Storage, Unfinished, Writer,
 };
 
 /// How many bytes of records may wait for their reader where nothing is kept.
@@ -25,6 +26,9 @@ const WINDOW: u64 = 1 << 20;
 /// How often what is kept is looked after.
 const MAINTENANCE: Duration = Duration::from_secs(2);
 
+/// How long a snapshot waits for its first reader at least, who has it in its hands already.
+const FIRST_READER: Duration = Duration::from_millis(100);
+
 /// Where crawls run.
 #[derive(Clone, Debug)]
 pub(super) struct Crawling {
@@ -32,7 +36,7 @@ pub(super) struct Crawling {
     pub(super) tasks: TaskTracker,
     /// Ends those under way; what they have written stays.
     pub(super) stop: CancellationToken,
-    /// How long a snapshot waits for its first reader.
+    /// How long a crawl goes on that nobody waits for or reads.
     pub(super) linger: Duration,
 }
 
@@ -48,10 +52,19 @@ pub(super) struct Job {
     pub(super) width: usize,
 }
 
+/// What comes of asking for the first page.
+enum First {
+    /// The upstream has nothing newer than what is there.
+    Unchanged,
+    Answered(Result<Box<Opened>, Failure>),
+}
+
 /// What the journal has of a snapshot's beginning.
 #[derive(Debug, Serialize, Deserialize)]
-struct Begun {
-    keeping: Keeping,
+pub(super) struct Begun {
+    /// How it is asked for where nobody asks; none where that takes something of the client's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) unattended: Option<Unattended>,
     /// In the crawl's own words.
     crawl: Box<RawValue>,
 }
@@ -75,7 +88,8 @@ impl Crawling {
         self.spawn(self.registry.maintain(shortest.clamp(Duration::from_millis(1), MAINTENANCE)));
     }
 
-    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+    /// Runs beside the requests until the gateway stops.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             tokio::select! {
@@ -86,41 +100,40 @@ impl Crawling {
     }
 
     async fn open(&self, lead: Lead, job: Job) {
-        if let Some(stale) = lead.stale()
-            && job.is_unchanged(stale).await
-        {
-            return lead.unchanged();
-        }
-        match job.crawl.clone().open().await {
+        let first = tokio::select! {
+            first = job.first_page(lead.stale()) => first,
+            () = lead.left(self.linger) => return lead.abandon(),
+        };
+        match first {
+            First::Unchanged => lead.unchanged(),
+            First::Answered(Err(failure)) => lead.fail(failure),
             // What names a page is only known now, with `auto`: who asks for page 7 wants page 7.
-            Ok(opened) if opened.starts_midway() => lead.page(),
-            Ok(opened) => {
-                let (birth, keeping) = self.birth(&opened, &job);
-                let (snapshot, writer) = self.create(birth, keeping, job.collection.sharing.keep_for).await;
+            First::Answered(Ok(opened)) if opened.starts_midway() => lead.page(),
+            First::Answered(Ok(opened)) => {
+                let birth = Self::birth(&opened, &job);
+                let (snapshot, writer) = self.create(birth, job.collection.sharing.keep_for).await;
                 lead.publish(&snapshot);
-                self.run(&snapshot, opened, writer, &job).await;
+                self.run(&snapshot, *opened, writer, &job).await;
             }
-            Err(failure) => lead.fail(failure),
         }
     }
 
     /// What is known of a new snapshot of what was opened, and what may become of it.
-    fn birth(&self, opened: &Opened, job: &Job) -> (Birth, Keeping) {
+    fn birth(opened: &Opened, job: &Job) -> Birth {
         let keeping = match job.storage {
             Storage::Forbidden => Keeping::Unkept,
             Storage::Allowed => sharing::keeping(answer(opened), job.asked.caller),
         };
-        let key = job.asked.vary(&self.registry, sharing::varies_with(answer(opened)));
-        let begun = Begun { keeping, crawl: opened.begun() };
+        let begun = Begun { unattended: job.asked.unattended.clone(), crawl: opened.begun() };
         let begun = serde_json::value::to_raw_value(&begun).expect("it has no keys but texts");
-        (Birth { key, facts: job.facts(opened, keeping), begun }, keeping)
+        Birth { key: job.asked.key, facts: job.facts(opened, keeping), keeping, begun }
     }
 
     /// A new snapshot, and its writer.
-    async fn create(&self, birth: Birth, keeping: Keeping, keep_for: Duration) -> (Arc<Snapshot>, Writer) {
+    async fn create(&self, birth: Birth, keep_for: Duration) -> (Arc<Snapshot>, Writer) {
         let store = self.registry.store().clone();
         let id = store.new_id();
-        let Birth { key, facts, .. } = birth.clone();
+        let Birth { key, facts, keeping, .. } = birth.clone();
         let (writer, log) = if keeping == Keeping::Unkept {
             snapshot::unkept(WINDOW)
         } else {
@@ -134,7 +147,7 @@ impl Crawling {
     async fn reopen(&self, lead: Lead, id: SnapshotId, purpose: Purpose, job: Job) {
         let store = self.registry.store().clone();
         let reopened = tokio::task::spawn_blocking(move || store.reopen(id)).await;
-        let Reopened { birth, log, unfinished } = match reopened {
+        let Reopened { birth, log, unfinished, modified } = match reopened {
             Ok(Ok(reopened)) => reopened,
             Ok(Err(unusable)) => {
                 tracing::debug!("snapshot {id}: {unusable}");
@@ -144,12 +157,12 @@ impl Crawling {
         };
         let Ok(begun) = serde_json::from_str::<Begun>(birth.begun.get()) else { return lead.unreadable() };
         let snapshot = |log: Log| {
-            let Birth { key, facts, .. } = birth.clone();
+            let Birth { key, facts, keeping, .. } = birth.clone();
             let Sharing { keep_for, .. } = job.collection.sharing;
-            Snapshot::new(id, key, facts, log, begun.keeping, keep_for)
+            Snapshot::new(id, key, facts, log, keeping, keep_for)
         };
         match unfinished {
-            None => lead.publish(&Arc::new(snapshot(log).ended_at(SystemTime::now()))),
+            None => lead.publish(&Arc::new(snapshot(log).ended_at(modified))),
             Some(Unfinished { writer, .. }) if purpose == Purpose::Look => {
                 drop(writer);
                 lead.publish(&Arc::new(snapshot(log)));
@@ -162,7 +175,12 @@ impl Crawling {
                         lead.publish(&snapshot);
                         self.run(&snapshot, opened, writer, &job).await;
                     }
-                    Err(failure) => lead.fail(failure),
+                    Err(failure) => {
+                        tracing::warn!("snapshot {id}: {failure}; {}", failure.hint);
+                        // It won't get better: who comes back learns of it without another try.
+                        writer.seal(Seal::Failed(Arc::new(failure)));
+                        lead.publish(&Arc::new(snapshot(log)));
+                    }
                 }
             }
         }
@@ -176,7 +194,7 @@ impl Crawling {
 
     async fn write(&self, snapshot: &Snapshot, mut opened: Opened, writer: Writer, width: usize) {
         // Who only wanted the head has had it, and somebody may want the rest.
-        if tokio::time::timeout(self.linger, snapshot.log().awaited()).await.is_ok() {
+        if tokio::time::timeout(self.linger.max(FIRST_READER), snapshot.log().awaited()).await.is_ok() {
             opened.widen(width);
             opened.run(writer).await;
         }
@@ -184,6 +202,14 @@ impl Crawling {
 }
 
 impl Job {
+    /// Asks for the first page; before that whether it would be another one than what is there.
+    async fn first_page(&self, stale: Option<&Arc<Snapshot>>) -> First {
+        match stale {
+            Some(stale) if self.is_unchanged(stale).await => First::Unchanged,
+            Some(_) | None => First::Answered(self.crawl.clone().open().await.map(Box::new)),
+        }
+    }
+
     /// Whether the upstream says that it has nothing newer than this. Only `match` says that a validator of the first page is one of the
     /// whole collection: of most it tells nothing of the pages behind it.
     async fn is_unchanged(&self, stale: &Snapshot) -> bool {

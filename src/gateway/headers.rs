@@ -38,7 +38,7 @@ const OF_THE_RESPONSE: [HeaderName; 11] = [
 ];
 
 /// Fields that prove who asks.
-const CREDENTIALS: [HeaderName; 2] = [AUTHORIZATION, COOKIE];
+const CREDENTIALS: [HeaderName; 3] = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE];
 
 /// Fields of a page's request that say nothing about who asks.
 const OF_NOBODY: [HeaderName; 5] =
@@ -81,7 +81,7 @@ pub(super) fn via(version: Version) -> HeaderValue {
 /// its connection or its response, nothing by which servers rewrite their links to another host, and nothing of the client's
 /// own program. What goes is what a snapshot's key is made of: a field that tells two programs of one caller apart, and that
 /// no API answers by, would only keep them from sharing. Of a public collection no credentials go, since its snapshots are for
-/// callers who have none.
+/// callers who have none; any other field still does, and is in the key: it may change the answer, whatever `Vary` says.
 pub(super) fn for_a_crawl(headers: &HeaderMap, scope: Scope) -> HeaderMap {
     let mut kept = headers.clone();
     strip_hop_by_hop(&mut kept);
@@ -163,6 +163,7 @@ mod tests {
         for (name, value) in [
             ("authorization", "Bearer x"),
             ("cookie", "a=b"),
+            ("proxy-authorization", "Basic x"),
             ("x-api-key", "k"),
             ("notion-version", "2022"),
             ("host", "proxy"),

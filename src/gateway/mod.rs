@@ -14,10 +14,10 @@ mod route;
 mod sharing;
 mod status;
 mod stream;
+mod unattended;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use crate::config::{Config, Resume};
+use crate::config::{Config, OnStart, Resume};
 use crate::crawl::Crawls;
 use crate::request::{Ask, Params};
 use crate::response::{Body, BoxError};
@@ -36,9 +36,6 @@ use crawling::Crawling;
 pub use deliver::{Found, Said, Scope, Unnamed, deliver};
 use quota::Quota;
 use route::Routes;
-
-/// How long a snapshot waits for its first reader at least, who has it in its hands already.
-const FIRST_READER: Duration = Duration::from_millis(100);
 
 /// The proxy as a [`tower::Service`]: a Rust program can mount it where it likes.
 #[derive(Clone, Debug)]
@@ -66,6 +63,16 @@ pub enum BadGateway {
     Store(#[from] BadStore),
 }
 
+impl BadGateway {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Trust(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+        }
+    }
+}
+
 impl Gateway {
     /// A gateway for this configuration, inside of a runtime of tokio: its crawls run in `tasks`, and so does what looks after its
     /// snapshots.
@@ -77,12 +84,7 @@ impl Gateway {
         let routes = Routes::new(config, &governors)?;
         let kept = &config.snapshots;
         let registry = Registry::new(Store::open(kept.settings.clone())?, kept.keep_for);
-        let crawling = Crawling {
-            registry,
-            tasks,
-            stop: CancellationToken::new(),
-            linger: kept.settings.linger.max(FIRST_READER),
-        };
+        let crawling = Crawling { registry, tasks, stop: CancellationToken::new(), linger: kept.settings.linger };
         crawling.maintain(config.collections.iter().map(|collection| collection.sharing.keep_for));
         let params = Params {
             format: config.format_param.clone(),
@@ -91,9 +93,11 @@ impl Gateway {
         };
         let quota = Quota::new(&kept.opens);
         let crawls = Crawls::default();
-        Ok(Self {
-            shared: Arc::new(Shared { routes, params, resume: kept.resume, quota, crawling, governors, crawls }),
-        })
+        let shared = Arc::new(Shared { routes, params, resume: kept.resume, quota, crawling, governors, crawls });
+        if kept.on_start == OnStart::GoOn {
+            shared.crawling.spawn(unattended::go_on(Arc::clone(&shared)));
+        }
+        Ok(Self { shared })
     }
 
     /// Its snapshots.

@@ -11,7 +11,7 @@ use crate::config::Sharing;
 use crate::request::{Freshness, IfRange, Otherwise, Range, Reuse, Span, View, Wish};
 use crate::snapshot::{Failure, Key, Lookup, Outcome, Purpose, Recency, Role, Snapshot, SnapshotId, State, Storage};
 
-/// How often one request may find what isn't its own: the names of the fields that answers vary with are learnt meanwhile.
+/// How often one request may find what is lost before it can have it.
 const ATTEMPTS: usize = 3;
 
 /// What a request has come to.
@@ -77,7 +77,7 @@ impl Request<'_> {
                     None => self.shared().await,
                 },
                 Some(IfRange::Never) => self.shared().await,
-                None => Obtained::Unnamed(self.crawling.registry.newest_of(self.key())),
+                None => Obtained::Unnamed(self.crawling.registry.newest_of(self.asked.key)),
             };
         }
         self.shared().await
@@ -93,7 +93,7 @@ impl Request<'_> {
         let reads = self.wish.view == View::Records && self.wish.method != http::Method::HEAD;
         let purpose = if reads { Purpose::Read } else { Purpose::Look };
         for _ in 0..ATTEMPTS {
-            let (subscription, whence) = match self.crawling.registry.find(id, self.key(), purpose) {
+            let (subscription, whence) = match self.crawling.registry.find(id, self.asked.key, purpose) {
                 Lookup::Nothing => return None,
                 Lookup::Reader(snapshot) => return Some(Obtained::Snapshot(snapshot, Whence::Kept)),
                 Lookup::Follow(subscription) => (subscription, Whence::Joined),
@@ -123,31 +123,28 @@ impl Request<'_> {
             return self.alone().await;
         }
         for _ in 0..ATTEMPTS {
-            let key = self.key();
-            let (subscription, whence) = match self.crawling.registry.open(key, self.recency(), || self.admit()) {
-                Err(refusal) => return refusal.into(),
-                Ok(Role::Reader(snapshot)) => {
-                    let grows = matches!(snapshot.state(), State::Running);
-                    return Obtained::Snapshot(snapshot, if grows { Whence::Joined } else { Whence::Kept });
-                }
-                Ok(Role::Named(id)) => match self.named(id).await {
-                    Some(obtained) => return obtained,
-                    None => continue,
-                },
-                Ok(Role::Follow(subscription)) => (subscription, Whence::Joined),
-                Ok(Role::Lead(lead)) => {
-                    let subscription = lead.subscription();
-                    let whence = if lead.stale().is_some() { Whence::Renewed } else { Whence::Begun };
-                    self.crawling.begin(lead, (self.job)());
-                    (subscription, whence)
-                }
-            };
+            let (subscription, whence) =
+                match self.crawling.registry.open(self.asked.key, self.recency(), || self.admit()) {
+                    Err(refusal) => return refusal.into(),
+                    Ok(Role::Reader(snapshot)) => {
+                        let grows = matches!(snapshot.state(), State::Running);
+                        return Obtained::Snapshot(snapshot, if grows { Whence::Joined } else { Whence::Kept });
+                    }
+                    Ok(Role::Named(id)) => match self.named(id).await {
+                        Some(obtained) => return obtained,
+                        None => continue,
+                    },
+                    Ok(Role::Follow(subscription)) => (subscription, Whence::Joined),
+                    Ok(Role::Lead(lead)) => {
+                        let subscription = lead.subscription();
+                        let whence = if lead.stale().is_some() { Whence::Renewed } else { Whence::Begun };
+                        self.crawling.begin(lead, (self.job)());
+                        (subscription, whence)
+                    }
+                };
             match subscription.outcome().await {
-                Outcome::Open(snapshot) if whence != Whence::Joined || snapshot.key() == self.key() => {
-                    return Obtained::Snapshot(snapshot, whence);
-                }
-                // The answer varies with a field in which this request differs.
-                Outcome::Open(_) | Outcome::Lost => {}
+                Outcome::Open(snapshot) => return Obtained::Snapshot(snapshot, whence),
+                Outcome::Lost => {}
                 Outcome::Apart => break,
                 Outcome::Page => return Obtained::Page,
                 Outcome::Failed(failure) => return Obtained::Failed(failure),
@@ -158,7 +155,7 @@ impl Request<'_> {
 
     /// A snapshot that nobody else has.
     async fn alone(&self) -> Obtained {
-        let lead = match self.crawling.registry.open_alone(self.key(), || self.admit()) {
+        let lead = match self.crawling.registry.open_alone(self.asked.key, || self.admit()) {
             Ok(lead) => lead,
             Err(refusal) => return refusal.into(),
         };
@@ -189,10 +186,6 @@ impl Request<'_> {
         }
         let peer = self.peer.map(|peer| peer.to_string()).unwrap_or_default();
         store.key([peer.as_bytes()])
-    }
-
-    fn key(&self) -> Key {
-        self.asked.key(&self.crawling.registry)
     }
 
     fn recency(&self) -> Recency {

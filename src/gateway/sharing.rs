@@ -22,14 +22,6 @@ pub(super) fn keeping(answer: &HeaderMap, caller: Caller) -> Keeping {
     }
 }
 
-/// The fields of a request that such an answer varies with.
-pub(super) fn varies_with(answer: &HeaderMap) -> Vec<HeaderName> {
-    let mut varies: Vec<HeaderName> = names(answer, &header::VARY).filter_map(|name| name.parse().ok()).collect();
-    varies.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
-    varies.dedup();
-    varies
-}
-
 /// The names of the directives. One that stands inside a quoted value counts, too: it can only forbid what was allowed.
 fn directives(answer: &HeaderMap) -> impl Iterator<Item = String> {
     names(answer, &header::CACHE_CONTROL).map(|directive| {
@@ -75,11 +67,5 @@ mod tests {
             assert_eq!(keeping(&answer(fields), Known), known, "{fields:?}");
             assert_eq!(keeping(&answer(fields), Anybody), anybody, "{fields:?}");
         }
-    }
-
-    #[test]
-    fn what_an_answer_varies_with_has_no_order() {
-        let names = varies_with(&answer(&[("vary", "X-B, accept"), ("vary", "x-a,x-b, ,\u{7f}")]));
-        assert_eq!(names, ["accept", "x-a", "x-b"]);
     }
 }

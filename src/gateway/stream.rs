@@ -89,7 +89,7 @@ fn names_a_page(first: &PageRequest, style: &Style) -> bool {
 }
 
 /// The crawl that this request would begin.
-fn job(route: &Route, asked: &Asked, wish: &Wish, shared: &Shared) -> Job {
+pub(super) fn job(route: &Route, asked: &Asked, wish: &Wish, shared: &Shared) -> Job {
     let collection = route.collection();
     let width = collection.upstream.pace.widest();
     let crawl = Crawl {

@@ -96,7 +96,7 @@ mod tests {
         writer.append(Batch::new(Bytes::from_static(b"{\"a\":3}\n"), 1));
         drop((writer, log));
 
-        let Reopened { log, unfinished, birth } = reopen_at(lines.clone(), journal.clone()).unwrap();
+        let Reopened { log, unfinished, birth, .. } = reopen_at(lines.clone(), journal.clone()).unwrap();
         assert_eq!(birth.facts, Birth::in_test("/orders").facts);
         let Unfinished { mut writer, notes, last, records } = unfinished.unwrap();
         assert_eq!((notes.len(), notes[0].get(), last.unwrap().as_slice(), records), (1, "16", &b"{\"a\":2}"[..], 2));

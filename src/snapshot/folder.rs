@@ -171,7 +171,10 @@ fn known(id: SnapshotId, place: &Place) -> Known {
         }
     };
     match fs::metadata(&place.lines) {
-        Ok(lines) => Known::Stored(Box::new(stored(id, journal, lines.len(), modified(&lines, place)))),
+        Ok(lines) => {
+            let modified = modified(&lines, fs::metadata(&place.journal).ok().as_ref());
+            Known::Stored(Box::new(stored(id, journal, lines.len(), modified)))
+        }
         Err(_) => Known::Nothing,
     }
 }
@@ -193,9 +196,9 @@ fn stored(id: SnapshotId, mut journal: Journal<'_>, length: u64, modified: Syste
     }
 }
 
-fn modified(lines: &fs::Metadata, place: &Place) -> SystemTime {
-    let journal = fs::metadata(&place.journal).and_then(|metadata| metadata.modified());
-    let times = [lines.modified().ok(), journal.ok()];
+/// When one of a snapshot's files was written to last.
+pub(super) fn modified(lines: &fs::Metadata, journal: Option<&fs::Metadata>) -> SystemTime {
+    let times = [lines.modified().ok(), journal.and_then(|journal| journal.modified().ok())];
     times.into_iter().flatten().max().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 

@@ -4,10 +4,12 @@
 //!   Lead ── publish ──▶ Open        for all who may share it; Apart for the others
 //!   Lead ── page ─────▶ Page
 //!   Lead ── fail ─────▶ Failed
+//!   Lead ── abandon ──▶ Lost        for who came in the same instant: it asks again
 //!   Lead ── drop ─────▶ Failed      (a dead opening can't leave its followers waiting)
 //! ```
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -55,7 +57,7 @@ pub enum Outcome {
     Page,
     /// Nothing.
     Failed(Arc<Failure>),
-    /// The snapshot's files are no longer what they were.
+    /// The snapshot's files are no longer what they were, or its opening was given up: who asks again gets another.
     Lost,
 }
 
@@ -64,7 +66,8 @@ pub enum Outcome {
 pub(super) struct Opening {
     pub(super) key: Key,
     pub(super) serial: u64,
-    said: watch::Receiver<Option<Said>>,
+    /// Not a receiver: those are counted, and each is somebody who waits.
+    said: watch::Sender<Option<Said>>,
 }
 
 /// What the one who leads has said, to itself and to its followers.
@@ -89,8 +92,8 @@ pub(super) struct Unplaced {
 
 impl Unplaced {
     pub(super) fn new(key: Key, serial: u64) -> Self {
-        let (said, heard) = watch::channel(None);
-        Self { serial, said, opening: Opening { key, serial, said: heard } }
+        let said = watch::Sender::new(None);
+        Self { serial, said: said.clone(), opening: Opening { key, serial, said } }
     }
 
     pub(super) fn at(self, registry: Registry, place: Place, stale: Option<Arc<Snapshot>>) -> Lead {
@@ -100,7 +103,7 @@ impl Unplaced {
 
 impl Opening {
     pub(super) fn follow(&self) -> Subscription {
-        Subscription { said: self.said.clone(), role: Role::Follower }
+        Subscription { said: self.said.subscribe(), role: Role::Follower }
     }
 }
 
@@ -154,6 +157,23 @@ impl Lead {
         self.withdraw();
         let failed = Outcome::Failed(Arc::new(failure));
         self.say(failed.clone(), failed);
+    }
+
+    /// Resolves when nobody has waited for it for this long.
+    pub async fn left(&self, linger: Duration) {
+        loop {
+            self.said.closed().await;
+            tokio::time::sleep(linger).await;
+            if self.said.is_closed() {
+                return;
+            }
+        }
+    }
+
+    /// Gives up, since nobody waits for it.
+    pub fn abandon(self) {
+        self.withdraw();
+        self.say(Outcome::Lost, Outcome::Lost);
     }
 
     /// The snapshot can't be read from files: who has it in memory may read it there, else it is lost.

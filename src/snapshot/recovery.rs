@@ -5,7 +5,7 @@ use std::hash::Hasher;
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use memchr::{memchr_iter, memrchr};
 use serde_json::value::RawValue;
@@ -13,6 +13,7 @@ use twox_hash::XxHash3_64;
 
 use super::disk::Claim;
 use super::files::{Files, Standing, each_piece};
+use super::folder::modified;
 use super::id::SnapshotId;
 use super::journal::{Ending, Journal, Stretch, Unread, Whole};
 use super::log::{self, Memory};
@@ -35,15 +36,17 @@ pub(super) struct Recovered {
     pub(super) notes: Vec<Box<RawValue>>,
     /// The last record of the pages, without its newline.
     pub(super) last: Option<Vec<u8>>,
+    /// When the files were written to last.
+    pub(super) modified: SystemTime,
 }
 
 impl Recovered {
     /// The log that the files have, with the writer that goes on with it if it has no end.
     pub(super) fn reopen(self, memory: &Memory, slow: SlowReader, linger: Duration) -> Result<Reopened, Unusable> {
-        let Self { files, birth, bytes, records, end, notes, last } = self;
+        let Self { files, birth, bytes, records, end, notes, last, modified } = self;
         let (writer, log) = log::reopened(Arc::new(files), bytes, records, end, memory, slow, linger)?;
         let unfinished = writer.map(|writer| Unfinished { writer, notes, last, records });
-        Ok(Reopened { birth, log, unfinished })
+        Ok(Reopened { birth, log, unfinished, modified })
     }
 }
 
@@ -55,6 +58,7 @@ pub(super) fn recover(
     id: Option<SnapshotId>,
 ) -> Result<Recovered, Unusable> {
     let turn = claim.next_turn();
+    let modified = modified(&lines.metadata()?, journal.metadata().ok().as_ref());
     let mut text = Vec::new();
     journal.rewind()?;
     journal.read_to_end(&mut text)?;
@@ -78,7 +82,7 @@ pub(super) fn recover(
     let standing = Standing { turn, bytes, mark: read.mark(), promised: lost.into() };
     let files = Files::again(lines, journal, claim, standing)?;
     let end = read.end.map(|end| end.seal);
-    Ok(Recovered { files, birth: read.birth, bytes, records: page_records + more, end, notes, last })
+    Ok(Recovered { files, birth: read.birth, bytes, records: page_records + more, end, notes, last, modified })
 }
 
 /// Takes the pages out of the journal that have lost their bytes, which only a power cut or another hand can do, and cuts the lines off there: what

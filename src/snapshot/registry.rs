@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use http::HeaderName;
 use moka::ops::compute::Op;
 use moka::sync::Cache;
 
@@ -18,9 +17,6 @@ use super::opens::Opens;
 use super::retention::{self, Retention};
 use super::standing::{Keeping, Snapshot, State};
 use super::store::{Storage, Store, Stored};
-
-/// How many kinds of requests are known by what their answers vary with.
-const VARIANTS: u64 = 10_000;
 
 /// The snapshots of a process: clones are the same.
 #[derive(Clone, Debug)]
@@ -33,9 +29,10 @@ pub(super) struct Shared {
     pub(super) store: Store,
     pub(super) by_key: Cache<Key, Slot>,
     pub(super) by_name: Cache<SnapshotId, Entry>,
+    /// How long those stay that an earlier process has left.
+    pub(super) keep_for: Duration,
     /// Those that are kept no more and whose files are to be deleted.
     pub(super) doomed: Arc<Mutex<Vec<SnapshotId>>>,
-    variants: Cache<Key, Arc<[HeaderName]>>,
     serial: AtomicU64,
     opens: Opens,
 }
@@ -107,15 +104,22 @@ impl Registry {
     pub fn new(store: Store, keep_for: Duration) -> Self {
         let doomed = Arc::new(Mutex::new(Vec::new()));
         let by_name = retention::cache(Retention { keep_for }, &doomed);
-        for stored in store.stored() {
+        let by_key = Cache::builder().build();
+        let mut stored = store.stored();
+        // Of those of one key the newest comes last, and stays.
+        stored.sort_by_key(|stored| stored.birth.facts.created);
+        for stored in stored {
+            if stored.verdict.is_some() && stored.birth.keeping == Keeping::Shared {
+                by_key.insert(stored.birth.key, Slot::Newest(stored.id));
+            }
             by_name.insert(stored.id, Entry::Stored(Arc::new(stored)));
         }
         let registry = Self {
             shared: Arc::new(Shared {
-                by_key: Cache::builder().build(),
+                by_key,
                 by_name,
+                keep_for,
                 doomed,
-                variants: Cache::builder().max_capacity(VARIANTS).build(),
                 serial: AtomicU64::new(0),
                 opens: Opens::default(),
                 store,
@@ -218,16 +222,6 @@ impl Registry {
         generations.last().map(|(id, _)| (**id, generations.len()))
     }
 
-    /// What the answers to requests of this kind vary with, as far as one of them has said that.
-    pub fn variants(&self, kind: &Key) -> Option<Arc<[HeaderName]>> {
-        self.shared.variants.get(kind)
-    }
-
-    /// The answers to requests of this kind vary with these fields of the request.
-    pub fn vary(&self, kind: Key, names: Arc<[HeaderName]>) {
-        self.shared.variants.insert(kind, names);
-    }
-
     /// The crawl of this snapshot has ended: from now on it is kept for its time.
     pub fn ended(&self, snapshot: &Arc<Snapshot>) {
         snapshot.end();
@@ -270,15 +264,14 @@ impl Registry {
         if snapshot.keeping() != Keeping::Unkept {
             self.keep(snapshot);
         }
-        if snapshot.keeping() != Keeping::Shared || snapshot.key() != key {
-            self.release(key, serial);
-        }
         if snapshot.keeping() == Keeping::Shared {
-            self.shared.by_key.entry(snapshot.key()).and_compute_with(|slot| match slot.map(moka::Entry::into_value) {
+            self.shared.by_key.entry(key).and_compute_with(|slot| match slot.map(moka::Entry::into_value) {
                 // Somebody wanted a newer one meanwhile.
                 Some(Slot::Opening(opening)) if opening.serial != serial => Op::Nop,
                 Some(Slot::Opening(_) | Slot::Newest(_)) | None => Op::Put(Slot::Newest(snapshot.id())),
             });
+        } else {
+            self.release(key, serial);
         }
     }
 

@@ -82,9 +82,17 @@ impl Registry {
 
     /// All snapshots that are kept, the newest first.
     pub fn list(&self) -> Vec<Listed> {
-        let mut list: Vec<_> = self.shared.by_name.iter().filter_map(|(_, entry)| listed(&entry)).collect();
+        let mut list: Vec<_> = self.shared.by_name.iter().filter_map(|(_, entry)| self.listed(&entry)).collect();
         list.sort_by_key(|listed| std::cmp::Reverse(listed.created));
         list
+    }
+
+    fn listed(&self, entry: &Entry) -> Option<Listed> {
+        match entry {
+            Entry::Here(snapshot) => Some(listed_here(snapshot)),
+            Entry::Stored(stored) => Some(listed_stored(stored, self.shared.keep_for)),
+            Entry::Opening(_) => None,
+        }
     }
 
     /// Begins the time of those anew that are read, and forgets what is gone.
@@ -202,14 +210,6 @@ fn idle(id: SnapshotId, entry: &Entry, tier: Tier) -> Option<Idle> {
     }
 }
 
-fn listed(entry: &Entry) -> Option<Listed> {
-    match entry {
-        Entry::Here(snapshot) => Some(listed_here(snapshot)),
-        Entry::Stored(stored) => Some(listed_stored(stored)),
-        Entry::Opening(_) => None,
-    }
-}
-
 fn listed_here(snapshot: &Snapshot) -> Listed {
     let extent = snapshot.log().extent();
     Listed {
@@ -229,7 +229,7 @@ fn listed_here(snapshot: &Snapshot) -> Listed {
     }
 }
 
-fn listed_stored(stored: &Stored) -> Listed {
+fn listed_stored(stored: &Stored, keep_for: Duration) -> Listed {
     Listed {
         id: stored.id,
         collection: stored.birth.facts.collection.clone(),
@@ -238,7 +238,7 @@ fn listed_stored(stored: &Stored) -> Listed {
         bytes: stored.bytes,
         readers: 0,
         created: stored.birth.facts.created,
-        expires: None,
+        expires: Some(stored.modified + keep_for),
     }
 }
 

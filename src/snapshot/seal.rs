@@ -56,6 +56,10 @@ pub enum Fault {
     Configuration,
     /// What came does not prove that the collection is complete.
     Unproven,
+    /// The upstream has something else now than what the crawl began with.
+    Changed,
+    /// What was noted of the crawl is not to be gone on from.
+    Lost,
     /// unpage itself stopped.
     Stopped,
 }
@@ -72,17 +76,17 @@ impl Fault {
     pub fn may_pass(self) -> bool {
         match self {
             Self::Refused(_) | Self::Unreachable | Self::Timeout | Self::Upstream | Self::Stopped => true,
-            Self::Configuration | Self::Unproven => false,
+            Self::Configuration | Self::Unproven | Self::Changed | Self::Lost => false,
         }
     }
 
     /// The name by which a problem report calls it.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Refused(_) | Self::Unreachable | Self::Timeout | Self::Upstream => "upstream",
+            Self::Refused(_) | Self::Unreachable | Self::Timeout | Self::Upstream | Self::Changed => "upstream",
             Self::Configuration => "configuration",
             Self::Unproven => "unproven",
-            Self::Stopped => "unpage",
+            Self::Lost | Self::Stopped => "unpage",
         }
     }
 }
@@ -151,7 +155,8 @@ mod tests {
 
     #[test]
     fn a_failure_is_read_as_it_was_written() {
-        let faults = [Fault::Refused(StatusCode::FORBIDDEN), Fault::Unproven, Fault::Stopped];
+        let faults =
+            [Fault::Refused(StatusCode::FORBIDDEN), Fault::Unproven, Fault::Changed, Fault::Lost, Fault::Stopped];
         for fault in faults {
             let value = HeaderValue::from_bytes(b"a \"quote\" \xff").unwrap();
             let failure = Failure { headers: vec![(RETRY_AFTER, value)], ..Failure::new(fault, "what", "do") };

@@ -20,6 +20,7 @@ use super::log::{self, Log, Memory, Writer};
 use super::millis;
 use super::recovery::{Recovered, recover};
 use super::seal::Verdict;
+use super::standing::Keeping;
 
 /// How much is kept, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +75,8 @@ pub struct Birth {
     pub key: Key,
     /// What responses and lists say of it.
     pub facts: Facts,
+    /// Who may ask for it again.
+    pub keeping: Keeping,
     /// What the crawl needs to begin again, in the crawl's own words.
     pub begun: Begun,
 }
@@ -131,6 +134,8 @@ pub struct Reopened {
     pub log: Log,
     /// What is needed to go on, where the crawl was interrupted.
     pub unfinished: Option<Unfinished>,
+    /// When its files were written to last.
+    pub modified: SystemTime,
 }
 
 /// A log whose crawl was interrupted.
@@ -156,6 +161,19 @@ pub enum BadStore {
     Open(PathBuf),
     #[error("snapshots can't be kept in {}: {}", .0.display(), .1)]
     Io(PathBuf, io::Error),
+}
+
+impl BadStore {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Locked(_) => "stop that process, or set `dir` in [snapshots] to another folder",
+            Self::Foreign(_) | Self::Open(_) => "set `dir` in [snapshots] to a folder that is this user's alone",
+            Self::Io(..) => {
+                "set `dir` in [snapshots] to a folder that this user can write to, or `disk` to \"0\" for none"
+            }
+        }
+    }
 }
 
 /// Why a snapshot can't be read again.
@@ -357,7 +375,7 @@ impl Birth {
             storage: Storage::Allowed,
         };
         let begun = RawValue::from_string("{ \"page\":\n1}".to_owned()).expect("JSON");
-        Self { key: Key([7; 32]), facts, begun }
+        Self { key: Key([7; 32]), facts, keeping: Keeping::Shared, begun }
     }
 }
 

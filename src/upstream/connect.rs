@@ -30,6 +30,16 @@ pub enum BadTrust {
     Tls(#[from] rustls::Error),
 }
 
+impl BadTrust {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::File { .. } => "set `ca` to a PEM file of certificates that this user can read",
+            Self::Tls(_) => "look at the platform's certificates, or set `ca` to a PEM file",
+        }
+    }
+}
+
 /// The connector for one upstream.
 pub(super) fn connector(upstream: &Upstream) -> Result<Connector, BadTrust> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -195,6 +195,21 @@ async fn the_address_of_the_arguments_needs_no_file_and_overrides_it() {
 }
 
 #[tokio::test]
+async fn a_folder_that_cannot_be_used_is_told() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let dir = file.path().join("snapshots");
+    let toml = format!("[snapshots]\ndir = {dir:?}\n{}", collection("http://127.0.0.1:1", ONE_PAGE));
+    std::fs::write(&file, toml).unwrap();
+    let output = run(["serve".as_ref(), "--config".as_ref(), file.path().as_os_str()]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    let begin = format!("error: snapshots can't be kept in {}: ", dir.display());
+    let hint =
+        "\nhint: set `dir` in [snapshots] to a folder that this user can write to, or `disk` to \"0\" for none\n";
+    assert!(said.starts_with(&begin) && said.ends_with(hint), "{said}");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[tokio::test]
 async fn an_address_that_is_taken_is_told() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();

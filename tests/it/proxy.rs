@@ -136,6 +136,14 @@ impl Process {
         }
     }
 
+    /// The line that has this in it, whether it was said before or is waited for.
+    pub(super) async fn has_said(&mut self, part: &str) -> String {
+        match self.said.lines().find(|line| line.contains(part)).map(ToOwned::to_owned) {
+            Some(line) => line,
+            None => self.wait_for(part).await,
+        }
+    }
+
     /// Sends a signal to it.
     pub(super) fn signal(&self, signal: rustix::process::Signal) {
         let pid = self.child.id().unwrap().try_into().unwrap();

@@ -75,7 +75,7 @@ impl Kept {
         };
         let (id, key) = (store.new_id(), store.key([&b"a test"[..]]));
         let begun = serde_json::value::to_raw_value("").unwrap();
-        let (writer, log) = store.create(id, &Birth { key, facts: facts.clone(), begun });
+        let (writer, log) = store.create(id, &Birth { key, facts: facts.clone(), keeping: how.keeping, begun });
         let snapshot = Snapshot::new(id, key, facts, log, how.keeping, Duration::from_secs(900));
         let snapshot = Arc::new(snapshot);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

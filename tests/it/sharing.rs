@@ -1,7 +1,9 @@
 //! Who shares a crawl and who doesn't, how long a snapshot is handed out again, and what a broken or left stream leaves behind.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -9,7 +11,7 @@ use http::{HeaderName, Method, Request, StatusCode};
 use http_body_util::Full;
 
 use super::client::{self, BOTH, Received, Version, stream};
-use super::proxy::{Proxy, collection};
+use super::proxy::{Process, Proxy, collection};
 use super::upstream::{Asked, Gate, Part, Reply, Upstream, answer};
 
 const LINKS: &str = "records = \"$\"\npagination = \"link_header\"";
@@ -78,6 +80,24 @@ async fn a_hundred_callers_share_one_crawl() {
     assert_eq!(late.whole(), both("nobody"));
     assert!(late.header("cache-status").unwrap().starts_with("unpage; hit; ttl="), "{:?}", late.head);
     assert_eq!(upstream.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn a_first_page_that_all_have_left_is_waited_for_no_longer_than_the_linger() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::scripted(0, move |asked, _| match asked.target.as_str() {
+        "/all" if asked.attempt == 1 => held.before(two_pages(asked, &[])),
+        _ => two_pages(asked, &[]),
+    })
+    .await;
+    let proxy = proxy(&upstream, "disk = \"0\"\nlinger = \"50ms\"", LINKS).await;
+    let callers = [0, 1].map(|_| tokio::spawn(client::send(Version::Http2, proxy.address, stream("/all"))));
+    gate.reached().await;
+    callers.iter().for_each(tokio::task::JoinHandle::abort);
+    gate.left().await;
+    assert_eq!(ask(&proxy, "/all", &[]).await.whole(), both("nobody"));
+    assert_eq!(crawls(&upstream), 2);
 }
 
 #[tokio::test]
@@ -166,23 +186,25 @@ async fn those_who_may_not_share_do_not_wait_for_each_other() {
 }
 
 #[tokio::test]
-async fn a_public_collection_is_shared_by_all_who_want_the_same_variant() {
+async fn a_public_collection_is_shared_by_all_but_for_what_else_goes_upstream() {
     let upstream = Upstream::scripted(0, |asked, _| {
-        let language = asked.header("accept-language").unwrap_or("none");
-        let credentials = asked.header("authorization").or(asked.header("cookie"));
-        let body = format!("[\"{language}\",{}]", credentials.is_some());
+        let tenant = asked.header("x-tenant").unwrap_or("none");
+        let credentials = ["authorization", "proxy-authorization", "cookie"].map(|name| asked.header(name));
+        let body = format!("[\"{tenant}\",{}]", credentials.iter().any(Option::is_some));
+        // It doesn't say that it varies with the tenant.
         Reply::Whole(answer(200, &[("vary", "Accept-Language, Authorization")], body))
     })
     .await;
     let proxy = proxy(&upstream, "disk = \"0\"", &format!("{LINKS}\npublic = true")).await;
     let callers = join_all((0..60).map(|at| {
-        let language = ["de", "en", "fr"][at % 3];
+        let tenant = ["a", "b", "c"][at % 3];
         let token = format!("Bearer {at}");
-        let request = with("/open", &[("accept-language", language), ("authorization", &token), ("cookie", &token)]);
-        async move { (language, client::receive(BOTH[at % 2], proxy.address, request).await) }
+        let credentials = ["authorization", "proxy-authorization", "cookie"].map(|name| (name, token.as_str()));
+        let request = with("/open", &[&credentials[..], &[("x-tenant", tenant)]].concat());
+        async move { (tenant, client::receive(BOTH[at % 2], proxy.address, request).await) }
     }));
-    for (language, received) in callers.await {
-        assert_eq!(received.whole(), format!("\"{language}\"\nfalse\n"));
+    for (tenant, received) in callers.await {
+        assert_eq!(received.whole(), format!("\"{tenant}\"\nfalse\n"));
         let control = received.header("cache-control").unwrap();
         assert!(!control.contains("private"), "{control}");
     }
@@ -343,7 +365,7 @@ async fn a_stream_that_was_left_goes_on_after_a_restart() {
     })
     .await;
     let kept = format!("dir = {:?}", folder.path());
-    let first = super::proxy::Process::serve(&format!(
+    let first = Process::serve(&format!(
         "[snapshots]\n{kept}\n{}",
         collection(&upstream.url(), &format!("{LINKS}\n{}", super::proxy::RETRY))
     ))
@@ -366,4 +388,119 @@ async fn a_stream_that_was_left_goes_on_after_a_restart() {
     assert_eq!(String::from_utf8(whole).unwrap(), both("Bearer a"));
     // Its last page may have been whole, and not in the journal yet.
     assert!(crawls(&upstream) <= before + 1, "no page is asked for twice again");
+}
+
+#[tokio::test]
+async fn what_was_interrupted_goes_on_by_itself_where_nothing_of_a_client_is_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::scripted(0, move |asked, _| match (asked.target.contains("page=2"), asked.attempt) {
+        (true, 1) => Part::answer("", 100, [Part::Send("[".to_owned()), Part::Wait(held.clone())]),
+        _ => two_pages(asked, &[]),
+    })
+    .await;
+    let serve = async |more: &str| {
+        let kept = format!("admin = \"127.0.0.1:0\"\n[snapshots]\ndir = {:?}\nresume_on_start = true", folder.path());
+        let lines = format!("{LINKS}\n{more}\n{}", super::proxy::RETRY);
+        let mut process = Process::serve(&format!("{kept}\n{}", collection(&upstream.url(), &lines))).await;
+        let line = process.wait_for("metrics at ").await;
+        let admin: SocketAddr =
+            line.rsplit_once("http://").unwrap().1.trim().strip_suffix("/metrics").unwrap().parse().unwrap();
+        (process, admin)
+    };
+    let (first, _) = serve("").await;
+    let fields = [("user-agent", "me"), ("cache-control", "max-age=60")];
+    let mut pinned = Vec::new();
+    // What the second one sends is not kept, and so nobody can ask for it again but itself.
+    for (target, fields) in [("/a?y=1&x=2", &fields[..]), ("/b", &[("authorization", "Bearer a")])] {
+        let mut response = client::send(Version::Http1, first.address, with(target, fields)).await;
+        client::lines(response.body_mut(), 1).await;
+        pinned.push(response.headers()["content-location"].to_str().unwrap().to_owned());
+    }
+    let noted = || journals(folder.path()).iter().filter(|text| text.contains("{\"page\":")).count();
+    while noted() < 2 || upstream.asked().len() < 4 {
+        tokio::task::yield_now().await;
+    }
+    first.signal(rustix::process::Signal::KILL);
+    first.end().await;
+
+    let (mut other, _) = serve("public = true").await;
+    let id = pinned[0].rsplit_once('=').unwrap().1;
+    let said = other.has_said("the configuration is not what it was").await;
+    assert!(said.contains(id), "{said}");
+    other.signal(rustix::process::Signal::KILL);
+    other.end().await;
+
+    let (again, admin) = serve("").await;
+    let list = async || {
+        let list = client::receive(Version::Http1, admin, client::get("/snapshots", "*/*")).await;
+        String::from_utf8(list.body).unwrap()
+    };
+    while !list().await.contains("complete") {
+        tokio::task::yield_now().await;
+    }
+    assert!(list().await.contains("stopped"), "the other one waits for its client: {}", list().await);
+    let targets: Vec<_> = upstream.asked().into_iter().skip(4).map(|asked| asked.target).collect();
+    assert_eq!(targets, ["/a?page=2"], "no page comes again, and nothing for who sends a token");
+    let whole = client::receive(Version::Http2, again.address, with(&pinned[0], &fields)).await;
+    assert_eq!(whole.whole(), both("nobody"));
+    assert_eq!(upstream.asked().len(), 5);
+}
+
+fn journals(folder: &Path) -> Vec<String> {
+    let journals = files(folder).into_iter().filter(|name| name.ends_with(".journal"));
+    journals.map(|name| std::fs::read_to_string(folder.join(name)).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_is_complete_is_found_again_after_a_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
+    let kept = format!("dir = {:?}\nfresh_for = \"5m\"", folder.path());
+    let first = Process::serve(&format!("[snapshots]\n{kept}\n{}", collection(&upstream.url(), LINKS))).await;
+    let known = [("authorization", "Bearer a")];
+    let ask_first = |fields| client::receive(Version::Http1, first.address, with("/a", fields));
+    let before = ask_first(&known).await;
+    let newer = ask_first(&[known[0], ("cache-control", "no-cache")]).await;
+    assert_eq!((crawls(&upstream), newer.whole()), (2, before.whole()));
+    first.signal(rustix::process::Signal::TERM);
+    assert_eq!(first.end().await.1, Some(0));
+    // Four minutes ago.
+    let ended = SystemTime::now() - Duration::from_secs(240);
+    for name in files(folder.path()) {
+        let file = std::fs::File::options().write(true).open(folder.path().join(name)).unwrap();
+        file.set_modified(ended).unwrap();
+    }
+    let again = proxy(&upstream, &kept, LINKS).await;
+    let found = ask(&again, "/a", &known).await;
+    assert_eq!(found.whole(), both("Bearer a"));
+    assert_ne!(found.header("etag"), before.header("etag"));
+    assert_eq!(found.header("etag"), newer.header("etag"));
+    let ttl: u64 = found.header("cache-status").unwrap().strip_prefix("unpage; hit; ttl=").unwrap().parse().unwrap();
+    assert!((50..=60).contains(&ttl), "{ttl}");
+    assert_eq!(crawls(&upstream), 2);
+    assert_eq!(ask(&again, "/a", &[]).await.whole(), both("nobody"), "another caller's is another one");
+    assert_eq!(crawls(&upstream), 3);
+}
+
+#[tokio::test]
+async fn what_cannot_be_gone_on_with_breaks_once_and_for_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::scripted(0, |asked, _| match asked.target.contains("page=2") {
+        true => Reply::status(412),
+        false => two_pages(asked, &[("etag", "\"v1\"")]),
+    })
+    .await;
+    let proxy = proxy(&upstream, &format!("dir = {:?}", folder.path()), &format!("{LINKS}\nmatch = true")).await;
+    let broken = ask(&proxy, "/a", &[]).await;
+    assert!(broken.broken.is_some());
+    let asked = upstream.asked().len();
+    let pinned = broken.header("content-location").unwrap().to_owned();
+    for _ in 0..3 {
+        let again = ask(&proxy, &pinned, &[]).await;
+        assert!(again.broken.is_some() && again.body == broken.body, "{again:?}");
+    }
+    assert_eq!(upstream.asked().len(), asked);
+    assert!(journals(folder.path())[0].contains("{\"failed\":"), "nor after a start");
 }

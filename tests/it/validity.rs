@@ -145,7 +145,7 @@ async fn a_collection_that_changed_breaks_the_crawl() {
     })
     .await;
     let failure = whole(crawl(&upstream, "", &format!("{LINK}match = true"))).await.unwrap_err();
-    assert_eq!(failure.fault, Fault::Upstream);
+    assert_eq!(failure.fault, Fault::Changed);
     assert!(failure.message.contains("the collection changed"), "{failure}");
     // Without the condition, 412 is a refusal as any other.
     let upstream = Upstream::scripted(0, |_, _| Reply::status(412)).await;

@@ -12,7 +12,7 @@ use crate::config::written;
 use crate::crawl::{Crawl, Opened};
 use crate::pagination::request::RequestBody;
 use crate::snapshot::{
-    self, Birth, Facts, Key, Log, Next, Reader, Reopened, Seal, Storage, Unfinished, Unusable, Writer,
+    self, Birth, Facts, Keeping, Key, Log, Next, Reader, Reopened, Seal, Storage, Unfinished, Unusable, Writer,
 };
 
 /// The file that is wanted, and the two that are there until it is complete.
@@ -140,7 +140,8 @@ impl Part {
             total: opened.total(),
             storage: Storage::Allowed,
         };
-        snapshot::at(self.lines.clone(), self.journal.clone(), &Birth { key, facts, begun: opened.begun() })
+        let birth = Birth { key, facts, keeping: Keeping::Named, begun: opened.begun() };
+        snapshot::at(self.lines.clone(), self.journal.clone(), &birth)
     }
 
     /// Follows the log to its end, and gives the file its name.

@@ -80,7 +80,7 @@ impl Stuck {
         match &self.cause {
             Unwritten::Changed => {
                 let message = Refused::Changed.to_string();
-                Some(Failure::new(Fault::Upstream, message, "ask again, for a snapshot of its own"))
+                Some(Failure::new(Fault::Changed, message, "ask again, for a snapshot of its own"))
             }
             cause if self.kept < owed => {
                 let message =
