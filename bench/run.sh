@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds unpage and the bench, installs what they are compared with, measures, and prints ratios as tables in Markdown.
 #
-#   bash bench/run.sh [check|micro|proxy|early|memory|plans|peers|all] [--quick] [--gate]
+#   bash bench/run.sh [check|micro|proxy|early|memory|plans|snapshots|peers|all] [--quick] [--gate]
 #
 # The numbers of every round also go into target/bench/PART.json. With --gate the status is 1 if a figure misses what it
 # has to be by more than 15 %. With --quick nothing is measured well: it shows that everything runs.
@@ -17,11 +17,11 @@ main() {
   for argument in "$@"; do
     case $argument in
       --*) options+=("$argument") ;;
-      all) parts+=(micro proxy early memory plans peers) ;;
+      all) parts+=(micro proxy early memory plans snapshots peers) ;;
       *) parts+=("$argument") ;;
     esac
   done
-  [ ${#parts[@]} -gt 0 ] || parts=(micro proxy early memory plans peers)
+  [ ${#parts[@]} -gt 0 ] || parts=(micro proxy early memory plans snapshots peers)
 
   mkdir -p "$installed"
   build || exit
@@ -31,7 +31,7 @@ main() {
     local rivals=()
     echo "## $part"
     case $part in
-      proxy) need_nginx && rivals=(--nginx "$(nginx_binary)") || exit ;;
+      proxy | snapshots) need_nginx && rivals=(--nginx "$(nginx_binary)") || exit ;;
       early) need curl || exit ;;
       peers) need curl jq && need_python && rivals=(--python "$python") || exit ;;
     esac

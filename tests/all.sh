@@ -22,6 +22,7 @@ main() {
   step "Debian packages" debian_packages || finish
   step "Python packages" python_packages || finish
   step "npm packages" npm_packages || finish
+  step "nginx" nginx || finish
 
   step "cargo fmt" cargo fmt --check
   step "cargo clippy" cargo clippy --locked --all-targets -- -D warnings
@@ -54,6 +55,7 @@ debian_packages() {
   need() { command -v "$1" >/dev/null || missing+=("${@:2}"); }
   need curl curl ca-certificates
   need wget wget
+  need aria2c aria2
   need jq jq
   need cc build-essential
   need node nodejs
@@ -94,6 +96,18 @@ npm_packages() {
     cp tests/real/package.json tests/real/package-lock.json "$installed/npm" &&
     npm --prefix "$installed/npm" ci --no-audit --no-fund --loglevel=error &&
     stamp npm tests/real/package.json tests/real/package-lock.json
+}
+
+# Only unpacked: installed, it would start a server of its own.
+nginx() {
+  local server=$installed/nginx/usr/sbin/nginx
+  ! type -P nginx >/dev/null && [ ! -x "$server" ] || return 0
+  rm -rf "$installed/nginx" && mkdir -p "$installed/nginx" || return
+  (
+    cd "$installed/nginx" || exit
+    apt-get -qq -o APT::Sandbox::User=root download nginx ||
+      { as_root apt-get -qq update && apt-get -qq -o APT::Sandbox::User=root download nginx; }
+  ) && dpkg-deb -x "$installed"/nginx/nginx_*.deb "$installed/nginx" && "$server" -v
 }
 
 # fresh NAME FILE…: whether NAME was installed here from these very files, by this very interpreter.

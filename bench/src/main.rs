@@ -9,9 +9,8 @@ use anyhow::{Context, anyhow};
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
-use unpage_bench::e2e::plans::Row;
 use unpage_bench::e2e::process::pin_to_first;
-use unpage_bench::e2e::{self, Effort, Setting};
+use unpage_bench::e2e::{self, Effort, Setting, plans, snapshots};
 use unpage_bench::figure::{self, Figure};
 use unpage_bench::{check, micro};
 
@@ -58,7 +57,12 @@ enum Part {
     /// Fan-out, partitions and pace against an API by script
     Plans {
         /// What of it; everything by default
-        rows: Vec<Row>,
+        rows: Vec<plans::Row>,
+    },
+    /// Replay beside a file server, files beside memory alone, readers beside stalled ones
+    Snapshots {
+        /// What of it; everything by default
+        rows: Vec<snapshots::Row>,
     },
     /// Processor time per record beside other ways to page
     Peers,
@@ -105,7 +109,11 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Part::Early => ("early", Runtime::new()?.block_on(e2e::early::run(&setting))?),
         Part::Memory => ("memory", Runtime::new()?.block_on(e2e::memory::run(&setting))?),
-        Part::Plans { rows } => ("plans", Runtime::new()?.block_on(e2e::plans::run(&setting, &rows))?),
+        Part::Plans { rows } => ("plans", Runtime::new()?.block_on(plans::run(&setting, &rows))?),
+        Part::Snapshots { rows } => {
+            let pinning = pin_to_first()?;
+            ("snapshots", Runtime::new()?.block_on(snapshots::run(&setting, &rows, pinning))?)
+        }
         Part::Peers => ("peers", Runtime::new()?.block_on(e2e::peers::run(&setting))?),
     };
     figure::print(&figures);

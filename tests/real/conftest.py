@@ -1,10 +1,15 @@
 """Fixtures: the real servers, the proxy, and the scripted upstream that misbehaves on request."""
 
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from harness.proxy import Serve
+from harness.forwarder import Forwarder, listed
+from harness.kept import Kept, collection
+from harness.process import Child, until
+from harness.proxy import Serve, binary
 from harness.scripted import Scripted
 from harness.upstream import Upstreams
 
@@ -32,7 +37,9 @@ def serve(tmp_path: Path):
             arguments = ["--config", str(file)]
         else:
             arguments = ["--listen", "127.0.0.1:0", "--upstream", upstream]
-        running.append(Serve(arguments, tmp_path / f"serve-{len(running)}.log", environment))
+        # Where snapshots go by default is a folder of the test's own.
+        own = {"XDG_CACHE_HOME": str(tmp_path / "cache"), **(environment or {})}
+        running.append(Serve(arguments, tmp_path / f"serve-{len(running)}.log", own))
         return running[-1]
 
     yield start
@@ -53,3 +60,75 @@ def scripted():
     yield start
     for upstream in running:
         upstream.stop()
+
+
+@dataclass
+class Orders:
+    """A collection of the demo's API: where it is, what it holds as NDJSON, and how many pages that takes."""
+
+    api: str
+    path: str
+    lines: bytes
+    pages: int
+    #: Its pages, got once for all forwarders.
+    cached: dict[str, bytes]
+
+
+def demo(place: Path, records: int):
+    """The demo's API with so many orders, in a process of its own."""
+    options = ["--records", str(records), "--latency", "0ms", "--listen", "127.0.0.1:0"]
+    child = Child([str(binary()), "demo", *options], place / "demo.log", {"XDG_CACHE_HOME": str(place)})
+    try:
+        until(lambda: "Still serving" in child.said() or not child.running(), "the demo's stream", 120)
+        api = re.search(r"answers at (http://[^/]+)/", child.said())[1]
+        forwarder = Forwarder(api)
+        path = "/cursor/orders"
+        lines, pages = listed(forwarder, path)
+        forwarder.stop()
+        yield Orders(api, path, lines, pages, forwarder.pages)
+    finally:
+        child.stop()
+
+
+@pytest.fixture(scope="session")
+def orders(tmp_path_factory):
+    """100,000 orders: 28 MB in 100 pages."""
+    yield from demo(tmp_path_factory.mktemp("demo"), 100_000)
+
+
+@pytest.fixture(scope="session")
+def small_orders(tmp_path_factory):
+    """Enough for the buffers of a socket to be full long before the end: 2.8 MB in ten pages."""
+    yield from demo(tmp_path_factory.mktemp("demo"), 10_000)
+
+
+@pytest.fixture
+def forwarders(orders):
+    """Starts forwarders in front of the demo's API."""
+    running: list[Forwarder] = []
+
+    def start(of: Orders = orders, latency: float = 0.0) -> Forwarder:
+        running.append(Forwarder(of.api, latency))
+        running[-1].pages = of.cached
+        return running[-1]
+
+    yield start
+    for forwarder in running:
+        forwarder.stop()
+
+
+@pytest.fixture
+def kept(tmp_path: Path):
+    """Makes proxies that keep their snapshots in a folder. They are started by the test, and stopped here."""
+    made: list[Kept] = []
+
+    def make(upstream: Forwarder | None = None, config: str = "", prefix: list[str] | None = None, **snapshots) -> Kept:
+        place = tmp_path / f"kept-{len(made)}"
+        place.mkdir()
+        made.append(Kept(place, collection(upstream.url) if upstream else config, prefix, **snapshots))
+        return made[-1]
+
+    yield make
+    for proxy in made:
+        proxy.stop()
+        print(proxy.said())

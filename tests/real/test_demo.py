@@ -10,7 +10,11 @@ import requests
 from harness.process import Child, until
 from harness.proxy import binary
 
+# A budget that both streams fill, so that what is kept of them is the same.
 COLLECTION = """
+[snapshots]
+memory = "2MiB"
+
 [[collection]]
 path = "/cursor/orders"
 upstream = "{api}"

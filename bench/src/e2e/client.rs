@@ -1,6 +1,7 @@
 //! A client that takes bytes as fast as they come, or as fast as it may, and only counts them.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
@@ -113,8 +114,13 @@ pub(super) async fn connect(address: SocketAddr) -> anyhow::Result<SendRequest<E
     Ok(sender)
 }
 
+/// Each request is another caller's: two that were the same would share one crawl.
 pub(super) fn request(path: &str) -> anyhow::Result<Request<Empty<Bytes>>> {
-    let request = Request::get(path).header(header::HOST, "bench").header(header::ACCEPT, "application/x-ndjson");
+    static CALLERS: AtomicU64 = AtomicU64::new(0);
+    let request = Request::get(path)
+        .header(header::HOST, "bench")
+        .header(header::ACCEPT, "application/x-ndjson")
+        .header("x-caller", CALLERS.fetch_add(1, Ordering::Relaxed));
     Ok(request.body(Empty::new())?)
 }
 

@@ -16,6 +16,11 @@ use super::Setting;
 use super::process::Pinning;
 use super::upstream::Dialect;
 
+/// Streams as they pass through: what keeping them costs is a part of its own. Nobody shares, nothing is kept, and `opens`
+/// doesn't count.
+pub const STREAMS_ALONE: &str = "listen = \"127.0.0.1:0\"\n
+[snapshots]\ndisk = \"0\"\nmemory = \"8MiB\"\nfresh_for = \"0\"\nopens = \"1000000/s\"\n";
+
 /// A running proxy.
 #[derive(Debug)]
 pub struct Proxy {
@@ -56,13 +61,43 @@ impl Proxy {
         pinning: Pinning,
     ) -> anyhow::Result<Self> {
         let folder = fs::canonicalize(&setting.out)?.join(format!("nginx-{buffers:?}").to_lowercase());
-        fs::create_dir_all(&folder)?;
+        let buffers = match buffers {
+            Buffers::Tuned => {
+                "proxy_buffers 16 128k; proxy_buffer_size 128k; proxy_busy_buffers_size 256k; proxy_max_temp_file_size 0;"
+            }
+            Buffers::Default => "",
+        };
+        // nginx speaks HTTP/1.0 to its upstream unless it is told otherwise, and the body would have no chunks there.
+        let place = format!(
+            "proxy_pass http://{upstream}; proxy_http_version 1.1; proxy_set_header Connection \"\"; {buffers}"
+        );
+        Self::started(&folder, binary, &place, pinning).await
+    }
+
+    /// nginx that serves the folder of this file with `sendfile on`, and the file's path there.
+    pub async fn file_server(
+        setting: &Setting,
+        binary: &Path,
+        file: &Path,
+        number: usize,
+        pinning: Pinning,
+    ) -> anyhow::Result<(Self, String)> {
+        let folder = fs::canonicalize(&setting.out)?.join(format!("nginx-files-{number}"));
+        let file = fs::canonicalize(file)?;
+        let (root, name) = (file.parent().context("no folder")?, file.file_name().context("no name")?);
+        let path = format!("/{}", name.to_string_lossy());
+        let place = format!("root {}; sendfile on; tcp_nopush on;", root.display());
+        Ok((Self::started(&folder, binary, &place, pinning).await?, path))
+    }
+
+    async fn started(folder: &Path, binary: &Path, place: &str, pinning: Pinning) -> anyhow::Result<Self> {
+        fs::create_dir_all(folder)?;
         // The port is free now; that another takes it before nginx does would be seen as a failure to start.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let file = folder.join("nginx.conf");
-        fs::write(&file, nginx_conf(&folder, buffers, address, upstream))?;
+        fs::write(&file, nginx_conf(folder, place, address))?;
         let mut command = command(binary, pinning);
-        command.arg("-p").arg(&folder).arg("-c").arg(&file).arg("-e").arg(folder.join("error.log"));
+        command.arg("-p").arg(folder).arg("-c").arg(&file).arg("-e").arg(folder.join("error.log"));
         let child = command.spawn().context("nginx can't be started")?;
         while TcpStream::connect(address).await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -111,7 +146,7 @@ fn command(binary: &Path, pinning: Pinning) -> Command {
 }
 
 fn configuration(upstream: SocketAddr) -> Result<String, std::fmt::Error> {
-    let mut text = format!("listen = \"127.0.0.1:0\"\n\n[upstream.bench]\nurl = \"http://{upstream}\"\n");
+    let mut text = format!("{STREAMS_ALONE}\n[upstream.bench]\nurl = \"http://{upstream}\"\n");
     for dialect in Dialect::ALL {
         let pagination = match dialect {
             Dialect::Link => r#"{ type = "link_header" }"#,
@@ -127,15 +162,9 @@ fn configuration(upstream: SocketAddr) -> Result<String, std::fmt::Error> {
     Ok(text)
 }
 
-fn nginx_conf(folder: &Path, buffers: Buffers, address: SocketAddr, upstream: SocketAddr) -> String {
-    let buffers = match buffers {
-        Buffers::Tuned => {
-            "proxy_buffers 16 128k; proxy_buffer_size 128k; proxy_busy_buffers_size 256k; proxy_max_temp_file_size 0;"
-        }
-        Buffers::Default => "",
-    };
+fn nginx_conf(folder: &Path, place: &str, address: SocketAddr) -> String {
     let folder = folder.display();
-    // nginx speaks HTTP/1.0 to its upstream unless it is told otherwise, and the body would have no chunks there.
+    // Worker processes would run as another user, who can't read what unpage keeps: there is one process, as who starts it.
     format!(
         "daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 64; }}
@@ -145,9 +174,7 @@ http {{
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   server {{
     listen {address};
-    location / {{
-      proxy_pass http://{upstream}; proxy_http_version 1.1; proxy_set_header Connection \"\"; {buffers}
-    }}
+    location / {{ {place} }}
   }}
 }}
 "

@@ -10,7 +10,7 @@ use unpage::demo::{Legacy, Log, Script, Scripted, serve};
 
 use super::super::Setting;
 use super::super::process::Pinning;
-use super::super::proxies::Proxy;
+use super::super::proxies::{Proxy, STREAMS_ALONE};
 
 /// A running API; it ends with this value.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Api {
     /// unpage in front of it, a process of its own.
     pub async fn behind(&self, setting: &Setting, walk: &Walk) -> anyhow::Result<Proxy> {
         let text = format!(
-            "listen = \"127.0.0.1:0\"\n\n[upstream.api]\nurl = \"http://{}\"\n{}\n\n[[collection]]\npath = \"{}\"\nupstream = \"api\"\nkey = \"id\"\n{}{}\n",
+            "{STREAMS_ALONE}\n[upstream.api]\nurl = \"http://{}\"\n{}\n\n[[collection]]\npath = \"{}\"\nupstream = \"api\"\nkey = \"id\"\n{}{}\n",
             self.address,
             walk.upstream,
             walk.style.path(),

@@ -1,0 +1,77 @@
+"""An upstream that answers each caller with records that name him, as an API does that shows people what is theirs."""
+
+import json
+import threading
+from collections import Counter
+from http.server import BaseHTTPRequestHandler
+from urllib.parse import parse_qs, urlsplit
+
+from .scripted import Server
+
+PAGES = 5
+RECORDS = 50
+#: Where callers put what proves who they are.
+FIELDS = ("Authorization", "Cookie", "X-Api-Key", "X-Tenant")
+
+
+def names(fields) -> str:
+    """Who asks, as the upstream understands it."""
+    return "|".join(fields.get(name, "-") for name in FIELDS)
+
+
+def lines(caller: str) -> bytes:
+    """All that is this caller's."""
+    return b"".join(record(caller, number) + b"\n" for number in range(PAGES * RECORDS))
+
+
+def record(caller: str, number: int) -> bytes:
+    return f'{{"id":{number},"caller":{json.dumps(caller)}}}'.encode()
+
+
+class Callers:
+    """A running upstream at `url`; the collection is at `/mine`. `head` is put into the head of every answer."""
+
+    def __init__(self, head: dict[str, str] | None = None):
+        self.calls: Counter[str] = Counter()
+        self.lock = threading.Lock()
+        upstream = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_GET(self):
+                caller = names(self.headers)
+                with upstream.lock:
+                    upstream.calls[caller] += 1
+                page = int(parse_qs(urlsplit(self.path).query).get("cursor", ["0"])[0])
+                following = f'"{page + 1}"' if page + 1 < PAGES else "null"
+                numbers = range(page * RECORDS, (page + 1) * RECORDS)
+                records = b",".join(record(caller, number) for number in numbers)
+                body = b'{"data":[' + records + f'],"next_cursor":{following}}}'.encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                for name, value in (head or {}).items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
+        self.thread.start()
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def config(self, further: str = "") -> str:
+        return (
+            f'[[collection]]\npath = "/mine"\nupstream = "{self.url}"\nrecords = "data"\n{further}'
+            'pagination = { type = "cursor", next = "next_cursor", param = "cursor" }\n'
+        )
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()

@@ -1,0 +1,105 @@
+"""`unpage fetch --output FILE` goes on by itself: killed and run again, its file is the API's own list."""
+
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+from harness.process import until
+from harness.proxy import binary, fetch
+from harness.scripted import FAILING, PAGES, WHOLE, Fault
+
+PAGINATION = '{ type = "cursor", next = "meta.next_cursor", param = "cursor" }'
+
+
+@pytest.fixture
+def upstream(forwarders):
+    return forwarders(latency=0.003)
+
+
+def command(upstream, orders, file: Path) -> list[str]:
+    """A fetch of the demo's orders into this file."""
+    options = ["--pagination", PAGINATION, "--records", "data", "--key", "id", "--page-size", "limit=1000"]
+    return [f"{upstream.url}{orders.path}", *options, "--output", str(file)]
+
+
+def begin(arguments: list[str]) -> subprocess.Popen:
+    return subprocess.Popen(
+        [str(binary()), "fetch", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def beside(file: Path) -> set[str]:
+    """The names of what a fetch has made."""
+    return {name.name for name in file.parent.iterdir() if name.name.startswith(file.name)}
+
+
+def test_a_fetch_survives_every_kill(upstream, orders, tmp_path: Path):
+    chance = random.Random(11)
+    file = tmp_path / "orders.ndjson"
+    arguments = command(upstream, orders, file)
+    for kills in range(1, 11):
+        running = begin(arguments)
+        passed = upstream.after(chance.randrange(1, len(orders.lines) // 12))
+        until(lambda: passed.is_set() or running.poll() is not None, "bytes from the upstream", 60)  # noqa: B023
+        assert running.poll() is None, "it ended before it was killed"
+        running.kill()
+        running.wait()
+        assert not file.exists(), f"an incomplete file has the name of a whole one after kill {kills}"
+    done = fetch(*arguments)
+    assert done.status == 0, done.stderr
+    assert file.read_bytes() == orders.lines
+    assert beside(file) == {file.name}
+    twice = upstream.count() - orders.pages
+    print(f"10 kills, {twice} pages fetched twice")
+    assert twice <= 10
+
+
+def test_a_fetch_that_broke_goes_on_when_it_is_run_again(scripted, tmp_path: Path):
+    upstream = scripted(fault=Fault.CUT)
+    file = tmp_path / "orders.ndjson"
+    pagination = '{ type = "cursor", next = "next_cursor", param = "cursor" }'
+    arguments = [f"{upstream.url}/orders", "--pagination", pagination, "--records", "data", "--output", str(file)]
+    broken = fetch(*arguments)
+    assert broken.status == 4, broken.stderr
+    assert not file.exists()
+    before = upstream.calls.copy()
+    upstream.fault = Fault.NONE
+    done = fetch(*arguments)
+    assert done.status == 0, done.stderr
+    assert file.read_bytes() == WHOLE
+    assert beside(file) == {file.name}
+    asked = upstream.calls - before
+    assert asked == dict.fromkeys(range(FAILING, PAGES + 1), 1)
+
+
+def test_two_fetches_of_one_file_do_not_meet(upstream, orders, tmp_path: Path):
+    """The second one says that the first is there, and the first is whole."""
+    file = tmp_path / "orders.ndjson"
+    arguments = command(upstream, orders, file)
+    upstream.close_gate(after=10)
+    first = begin(arguments)
+    passed = tmp_path / "orders.ndjson.part"
+    until(lambda: passed.exists() and passed.stat().st_size > 1_000_000, "some pages")
+    second = fetch(*arguments)
+    assert second.status == 1, second.stderr
+    upstream.open_gate()
+    assert first.wait(timeout=60) == 0
+    assert file.read_bytes() == orders.lines
+
+
+def test_a_complete_file_is_replaced_only_by_a_complete_one(upstream, orders, tmp_path: Path):
+    file = tmp_path / "orders.ndjson"
+    file.write_bytes(b"the last run's\n")
+    arguments = command(upstream, orders, file)
+    passed = upstream.after(3_000_000)
+    running = begin(arguments)
+    assert passed.wait(timeout=60)
+    running.kill()
+    running.wait()
+    assert file.read_bytes() == b"the last run's\n"
+    assert fetch(*arguments).status == 0
+    assert file.read_bytes() == orders.lines
