@@ -31,7 +31,7 @@ use crate::pagination::plan::Plan;
 use crate::pagination::request::BadPlace;
 use crate::pagination::split::Shape;
 use crate::pagination::{Encode, PageRequest, Pagination, Since, Style, ValidAt, Version};
-use crate::snapshot::Failure;
+use crate::snapshot::{Effort, Failure};
 use crate::upstream::Client;
 use counted::{Counted, End};
 pub use counted::{Crawls, Totals};
@@ -191,6 +191,11 @@ impl Opened {
     /// Whether the request names a page behind the collection's beginning, and not only the record that it begins behind.
     pub fn starts_midway(&self) -> bool {
         self.start == Start::AsAsked && self.plan.starts_midway()
+    }
+
+    /// What it has cost so far, and will.
+    pub fn effort(&self) -> Effort {
+        self.client.effort()
     }
 
     /// The moment that the upstream is asked for, where it can be.

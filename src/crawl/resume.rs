@@ -93,6 +93,7 @@ impl Crawl {
         let mut opened = self.walk(Arc::clone(&self.pagination), self.first.clone())?;
         let resumed = opened.plan.resume(past, last);
         resumed.map_err(|wrong| failure::wrong_page(&opened.client, &wrong, &opened.url))?;
+        opened.effort().pages(opened.plan.pages());
         Ok(Opened { records, beginning, ..opened })
     }
 }

@@ -101,6 +101,7 @@ impl Opened {
         let name = self.plan.name_of(page);
         let batches = self.plan.arrived(page, head, rest).map_err(|wrong| self.wrong(&wrong, head, &name))?;
         batches.into_iter().for_each(|batch| self.emit(part, batch));
+        self.effort().pages(self.plan.pages());
         let is_wanted = self.pagination.precondition == Precondition::Match && self.plan.pages() == 1;
         if is_wanted && !self.plan.has_condition() {
             let url = crate::pagination::request::Shown(&self.url);

@@ -16,8 +16,8 @@ use crate::config::{Collection, Sharing};
 use crate::crawl::{Crawl, Opened};
 use crate::pagination::Precondition;
 use crate::snapshot::{
-    self, Birth, Facts, Failure, Keeping, Lead, Log, Purpose, Registry, Reopened, Seal, Snapshot, SnapshotId, State,
-    Storage, Unfinished, Writer,
+    self, Birth, Effort, Facts, Failure, Keeping, Lead, Log, Purpose, Registry, Reopened, Seal, Snapshot, SnapshotId,
+    State, Storage, Unfinished, Writer,
 };
 
 /// How many bytes of records may wait for their reader where nothing is kept.
@@ -112,6 +112,7 @@ impl Crawling {
             First::Answered(Ok(opened)) => {
                 let birth = Self::birth(&opened, &job);
                 let (snapshot, writer) = self.create(birth, job.collection.sharing.keep_for).await;
+                let snapshot = Arc::new(snapshot.counted_by(opened.effort()));
                 lead.publish(&snapshot);
                 self.run(&snapshot, *opened, writer, &job).await;
             }
@@ -130,7 +131,7 @@ impl Crawling {
     }
 
     /// A new snapshot, and its writer.
-    async fn create(&self, birth: Birth, keep_for: Duration) -> (Arc<Snapshot>, Writer) {
+    async fn create(&self, birth: Birth, keep_for: Duration) -> (Snapshot, Writer) {
         let store = self.registry.store().clone();
         let id = store.new_id();
         let Birth { key, facts, keeping, .. } = birth.clone();
@@ -141,13 +142,13 @@ impl Crawling {
             let created = tokio::task::spawn_blocking(move || store.create(id, &birth)).await;
             created.expect("making a log doesn't panic, and nobody cancels it")
         };
-        (Arc::new(Snapshot::new(id, key, facts, log, keeping, keep_for)), writer)
+        (Snapshot::new(id, key, facts, log, keeping, keep_for), writer)
     }
 
     async fn reopen(&self, lead: Lead, id: SnapshotId, purpose: Purpose, job: Job) {
         let store = self.registry.store().clone();
         let reopened = tokio::task::spawn_blocking(move || store.reopen(id)).await;
-        let Reopened { birth, log, unfinished, modified } = match reopened {
+        let Reopened { birth, log, pages, unfinished, modified } = match reopened {
             Ok(Ok(reopened)) => reopened,
             Ok(Err(unusable)) => {
                 tracing::debug!("snapshot {id}: {unusable}");
@@ -159,7 +160,7 @@ impl Crawling {
         let snapshot = |log: Log| {
             let Birth { key, facts, keeping, .. } = birth.clone();
             let Sharing { keep_for, .. } = job.collection.sharing;
-            Snapshot::new(id, key, facts, log, keeping, keep_for)
+            Snapshot::new(id, key, facts, log, keeping, keep_for).counted_by(Effort::behind(pages))
         };
         match unfinished {
             None => lead.publish(&Arc::new(snapshot(log).ended_at(modified))),
@@ -171,7 +172,7 @@ impl Crawling {
                 match job.crawl.clone().resume(&begun.crawl, &notes, last, records) {
                     Ok(opened) => {
                         tracing::info!("snapshot {id}: going on after {records} records");
-                        let snapshot = Arc::new(snapshot(log));
+                        let snapshot = Arc::new(snapshot(log).counted_by(opened.effort()));
                         lead.publish(&snapshot);
                         self.run(&snapshot, opened, writer, &job).await;
                     }

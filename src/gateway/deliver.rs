@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Ver
 
 use super::part::{Missing, Slice};
 use super::{problem, status};
-use crate::request::{BadAsk, Params, Range, Span, View, Wish};
+use crate::request::{BadAsk, Params, Range, Span, View, WantDigest, Wish};
 use crate::response::{Body, Length, StreamBody, empty};
 use crate::snapshot::{Keeping, Snapshot, SnapshotId, State, Storage};
 
@@ -93,7 +93,7 @@ pub async fn deliver(snapshot: &Snapshot, wish: &Wish, said: &Said) -> Response<
     match slice {
         // Only its end would tell the client that it is whole, and there that can't be told from a broken one's.
         Ok(Slice { length: None, .. }) if wish.version < Version::HTTP_11 => problem::bad_ask(&BadAsk::Http10),
-        Ok(slice) => success(slice, snapshot, wish, said, &links),
+        Ok(slice) => with_digest(success(slice, snapshot, wish, said, &links), snapshot, wish).await,
         Err(Missing::Behind(content_range)) => problem::behind(&content_range),
         Err(Missing::Broken(failure)) => problem::broken(&failure),
         Err(Missing::Gone(gone)) => problem::dropped(gone),
@@ -162,6 +162,16 @@ fn success(slice: Slice, snapshot: &Snapshot, wish: &Wish, said: &Said, links: &
         None => empty(),
     };
     with_fields(status, fields, body)
+}
+
+/// RFC 9530: of the whole, also where a part of it is answered.
+async fn with_digest(mut response: Response<Body>, snapshot: &Snapshot, wish: &Wish) -> Response<Body> {
+    if wish.digest == WantDigest::Sha256
+        && let Some(digest) = snapshot.digest().await
+    {
+        set(response.headers_mut(), HeaderName::from_static("repr-digest"), digest.to_string());
+    }
+    response
 }
 
 /// What a 304 says, too.

@@ -184,6 +184,7 @@ mod tests {
             ("cache-control", "no-cache"),
             ("prefer", "order=any"),
             ("x-request-id", "1"),
+            ("want-repr-digest", "sha-256=5"),
         ] {
             headers.insert(name, HeaderValue::from_static(value));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use memchr::memchr_iter;
 
 use crate::request::{Range, Span};
-use crate::snapshot::{Extent, Failure, Fault, Gone, Log, Next, Reader, Seal};
+use crate::snapshot::{Extent, Failure, Fault, Gone, Landmark, Log, Next, Reader, Seal};
 
 /// The last byte that `Content-Range` names where nobody knows the last one yet.
 ///
@@ -92,7 +92,7 @@ impl Slice {
         }))
     }
 
-    /// Whole lines: counts them from the first one on, and waits for the last one that is asked for.
+    /// Whole lines: counts them from one that is known on, and waits for the last one that is asked for.
     async fn records(log: &Log, span: Span) -> Result<Option<Self>, Missing> {
         let (first, last) = match span {
             Span::From(first) => (first, u64::MAX),
@@ -119,7 +119,7 @@ impl Slice {
 }
 
 /// Where lines begin and end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lines {
     /// The byte at which the first one begins.
     start: u64,
@@ -132,8 +132,9 @@ struct Lines {
 impl Lines {
     /// The whole lines from the one on to the other, or to the end of the log.
     async fn count(log: &Log, first: u64, last: u64) -> Result<Self, Gone> {
-        let mut reader = log.reader(0, None)?;
-        let mut lines = Self::default();
+        let Landmark { record, byte } = log.near(first);
+        let mut reader = log.reader(byte, None)?;
+        let mut lines = Self { start: byte, end: byte, count: record };
         loop {
             let at = reader.position();
             // Whether the log broke or is complete is in its seal.

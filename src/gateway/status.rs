@@ -1,6 +1,6 @@
 //! How a snapshot stands, as JSON for those who may read it.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, Method, Response, header};
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::deliver::Links;
 use crate::request::Wish;
 use crate::response::{Body, empty, full};
-use crate::snapshot::{Extent, Snapshot, State};
+use crate::snapshot::{Extent, Snapshot, Spending, State};
 
 /// The state as a response.
 pub(super) fn answer(snapshot: &Snapshot, wish: &Wish, links: &Links) -> Response<Body> {
@@ -26,19 +26,28 @@ pub(super) fn answer(snapshot: &Snapshot, wish: &Wish, links: &Links) -> Respons
 fn status(snapshot: &Snapshot, pinned: &str, now: SystemTime) -> Value {
     let facts = snapshot.facts();
     let Extent { visible, records, from, readers, .. } = snapshot.log().extent();
+    let Spending { pages, since, requests, retries, waits, waited } = snapshot.effort().spending();
     let mut status = json!({
         "id": snapshot.id(),
         "url": pinned,
         "state": "running",
         "records": records,
         "bytes": visible,
+        "pages": pages,
         "first_byte": from,
         "total": facts.total,
+        // A crawl that was interrupted has counted before, and nobody knows how much.
+        "counted_since": time(since),
+        "requests": requests,
+        "retries": retries,
+        "waits": waits,
+        "waited_seconds": millis(waited),
         "readers": readers,
         "created": time(facts.created),
         "valid_at": facts.valid_at.and_then(time),
         "ended": snapshot.ended().and_then(time),
         "expires": snapshot.expires().and_then(time),
+        "digest": snapshot.known_digest().map(|digest| digest.to_string()),
     });
     match snapshot.state() {
         State::Running => {
@@ -65,6 +74,11 @@ fn eta(total: u64, records: u64, elapsed: u64) -> Option<u64> {
     let left = u128::from(total.checked_sub(records)?);
     let seconds = (left * u128::from(elapsed)).checked_div(u128::from(records))?;
     u64::try_from(seconds).ok()
+}
+
+/// In seconds.
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e3).round() / 1e3
 }
 
 fn time(moment: SystemTime) -> Option<String> {

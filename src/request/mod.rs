@@ -2,6 +2,7 @@
 
 mod accept;
 mod condition;
+mod digest;
 mod directives;
 mod freshness;
 mod prefer;
@@ -21,6 +22,7 @@ use crate::snapshot::SnapshotId;
 
 pub use accept::MediaType;
 pub use condition::{IfNoneMatch, IfRange};
+pub use digest::WantDigest;
 pub use freshness::{Freshness, Otherwise, Reuse};
 pub use range::{Range, Span};
 pub use wish::{View, Wish};
@@ -108,6 +110,7 @@ impl Ask {
             if_range: IfRange::read(headers),
             if_none_match: if conditional { IfNoneMatch::read(headers) } else { None },
             freshness: Freshness::read(headers),
+            digest: WantDigest::read(headers),
             accept_datetime: accept_datetime(headers)?,
             since: wanted.since,
         })))
@@ -209,12 +212,14 @@ mod tests {
             .header("if-range", format!("\"{ID}\""))
             .header("if-none-match", format!("W/\"{ID}\""))
             .header("cache-control", "max-age=5")
+            .header("want-repr-digest", "sha-256=5")
             .header("accept-datetime", "Thu, 01 Jan 1970 00:00:07 GMT");
         let wish = wish(get);
         assert_eq!(wish.range, Some(Range::Bytes(Span::From(5))));
         assert!(wish.if_range.unwrap().matches(ID.parse().unwrap()));
         assert!(wish.if_none_match.unwrap().matches(ID.parse().unwrap()));
         assert_eq!(wish.freshness.reuse, Reuse::Within(Duration::from_secs(5)));
+        assert_eq!(wish.digest, WantDigest::Sha256);
         assert_eq!(wish.accept_datetime, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(7)));
         assert_eq!(wish.since.as_deref(), Some("a b"));
     }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use http::{Method, Version};
 
-use super::{Freshness, IfNoneMatch, IfRange, MediaType, Range};
+use super::{Freshness, IfNoneMatch, IfRange, MediaType, Range, WantDigest};
 use crate::pagination::Order;
 use crate::snapshot::SnapshotId;
 
@@ -31,6 +31,8 @@ pub struct Wish {
     pub if_none_match: Option<IfNoneMatch>,
     /// How old it may be.
     pub freshness: Freshness,
+    /// The digest that its client wants of the whole.
+    pub digest: WantDigest,
     /// The moment that it shall be of.
     pub accept_datetime: Option<SystemTime>,
     /// The key of the record that it shall go on behind.

@@ -7,6 +7,7 @@
 //! ```
 
 mod behind;
+mod index;
 mod memory;
 mod reading;
 mod seats;
@@ -30,6 +31,8 @@ use super::seal::{Failure, Fault, Seal, Verdict};
 use super::store::SlowReader;
 use crate::batch::Batch;
 
+pub(super) use index::Index;
+pub use index::Landmark;
 pub use memory::Memory;
 pub use reading::Reader;
 pub use writing::Writer;
@@ -71,6 +74,14 @@ pub struct Extent {
     pub seal: Option<Seal>,
 }
 
+/// What the files of a log have: whole pages, or all of it.
+#[derive(Debug)]
+pub(super) struct Had {
+    pub(super) bytes: u64,
+    pub(super) records: u64,
+    pub(super) index: Index,
+}
+
 /// Why a log can't be written to any more.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Refused {
@@ -101,23 +112,21 @@ pub(super) fn in_memory(memory: &Memory, slow: SlowReader, linger: Duration) -> 
     both(Shared::new(State::default(), None, memory, slow, linger))
 }
 
-/// A log of which the files have whole pages with so many bytes and records; where it has no end, with the writer that goes on behind
-/// them. Reads the last record.
+/// A log of which the files have this; where it has no end, with the writer that goes on behind it. Reads the last record.
 pub(super) fn reopened(
     files: Arc<Files>,
-    bytes: u64,
-    records: u64,
+    had: Had,
     end: Option<Seal>,
     memory: &Memory,
     slow: SlowReader,
     linger: Duration,
 ) -> io::Result<(Option<Writer>, Log)> {
     let visible = match &end {
-        Some(Seal::Complete(_)) => bytes,
-        Some(Seal::Failed(_)) | None => may_have_left(&files, bytes)?,
+        Some(Seal::Complete(_)) => had.bytes,
+        Some(Seal::Failed(_)) | None => may_have_left(&files, had.bytes)?,
     };
     let behind = if end.is_none() { Behind::to(&files) } else { Behind::default() };
-    let state = State { tiers: Tiers::reopened(bytes, records, visible), behind, seal: end, ..State::default() };
+    let state = State { tiers: Tiers::reopened(had, visible), behind, seal: end, ..State::default() };
     let over = state.seal.is_some();
     let (writer, log) = both(Shared::new(state, Some(files), memory, slow, linger));
     Ok(((!over).then_some(writer), log))
@@ -181,6 +190,11 @@ impl Log {
             readers: state.seats.count(),
             seal: state.seal.clone(),
         }
+    }
+
+    /// A place before this record, or its own, from which on it can be counted to.
+    pub fn near(&self, record: u64) -> Landmark {
+        self.shared.lock().tiers.near(record)
     }
 
     /// Resolves when there is a reader, or was.

@@ -1,7 +1,9 @@
 //! What a crawl has written and readers read: an append-only log that ends with a seal.
 
 mod alone;
+mod digest;
 mod disk;
+mod effort;
 mod files;
 mod folder;
 mod hold;
@@ -19,9 +21,11 @@ mod standing;
 mod store;
 
 pub use alone::{at, finish, reopen_at};
+pub use digest::Digest;
+pub use effort::{Effort, Spending, Waiting};
 pub use hold::may_leave;
 pub use id::{Key, NotHex, SnapshotId};
-pub use log::{Extent, Gone, Log, Memory, Next, Reader, Refused, Writer, unkept};
+pub use log::{Extent, Gone, Landmark, Log, Memory, Next, Reader, Refused, Writer, unkept};
 pub use opening::{Lead, Outcome, Subscription};
 pub use opens::Opens;
 pub use registry::{Lookup, Purpose, Recency, Registry, Role};

@@ -16,7 +16,7 @@ use super::files::{Files, Standing, each_piece};
 use super::folder::modified;
 use super::id::SnapshotId;
 use super::journal::{Ending, Journal, Stretch, Unread, Whole};
-use super::log::{self, Memory};
+use super::log::{self, Had, Index, Landmark, Memory};
 use super::seal::Seal;
 use super::store::{Birth, Reopened, SlowReader, Unfinished, Unusable};
 
@@ -29,8 +29,7 @@ pub(super) struct Recovered {
     pub(super) files: Files,
     pub(super) birth: Birth,
     /// Of whole pages; of all that was written, where it has ended.
-    pub(super) bytes: u64,
-    pub(super) records: u64,
+    pub(super) had: Had,
     pub(super) end: Option<Seal>,
     /// What the crawl noted after each page.
     pub(super) notes: Vec<Box<RawValue>>,
@@ -43,10 +42,15 @@ pub(super) struct Recovered {
 impl Recovered {
     /// The log that the files have, with the writer that goes on with it if it has no end.
     pub(super) fn reopen(self, memory: &Memory, slow: SlowReader, linger: Duration) -> Result<Reopened, Unusable> {
-        let Self { files, birth, bytes, records, end, notes, last, modified } = self;
-        let (writer, log) = log::reopened(Arc::new(files), bytes, records, end, memory, slow, linger)?;
+        let Self { files, birth, had, end, notes, last, modified } = self;
+        let records = had.records;
+        let pages = match &end {
+            Some(Seal::Complete(verdict)) => verdict.pages,
+            Some(Seal::Failed(_)) | None => notes.len() as u64,
+        };
+        let (writer, log) = log::reopened(Arc::new(files), had, end, memory, slow, linger)?;
         let unfinished = writer.map(|writer| Unfinished { writer, notes, last, records });
-        Ok(Reopened { birth, log, unfinished, modified })
+        Ok(Reopened { birth, log, pages, unfinished, modified })
     }
 }
 
@@ -73,6 +77,8 @@ pub(super) fn recover(
     }
     let lost = check_pages(&lines, &mut read, &claim)?;
     let notes = read.pages.iter().map(|page| page.note.to_owned()).collect();
+    let index =
+        read.pages.iter().map(|page| Landmark { record: page.records, byte: page.stretch.bytes }).collect::<Index>();
     let (page_bytes, page_records) = read.extent();
     let (bytes, more) = match &read.end {
         Some(end) => (end.stretch.bytes, check_end(&lines, page_bytes, end)?),
@@ -82,7 +88,8 @@ pub(super) fn recover(
     let standing = Standing { turn, bytes, mark: read.mark(), promised: lost.into() };
     let files = Files::again(lines, journal, claim, standing)?;
     let end = read.end.map(|end| end.seal);
-    Ok(Recovered { files, birth: read.birth, bytes, records: page_records + more, end, notes, last, modified })
+    let had = Had { bytes, records: page_records + more, index };
+    Ok(Recovered { files, birth: read.birth, had, end, notes, last, modified })
 }
 
 /// Takes the pages out of the journal that have lost their bytes, which only a power cut or another hand can do, and cuts the lines off there: what
@@ -244,7 +251,7 @@ mod tests {
                 .count();
             pages_seen[pages] += 1;
             let kept = PAGES[..pages].concat();
-            assert_eq!((read.bytes, read.records), (kept.len() as u64, kept.lines().count() as u64));
+            assert_eq!((read.had.bytes, read.had.records), (kept.len() as u64, kept.lines().count() as u64));
             assert_eq!(read.last.as_deref(), kept.lines().last().map(str::as_bytes));
             assert_eq!(
                 read.notes.last().map(|note| note.get().to_owned()),
@@ -274,7 +281,7 @@ mod tests {
             let pages = ends().iter().filter(|end| **end <= length).count();
             let kept = PAGES[..pages].concat().len() as u64;
             assert_eq!(fs::metadata(folder.path().join("lines")).unwrap().len(), kept);
-            assert_eq!((read.notes.len(), read.bytes, read.files.owed()), (pages, kept, ends()[3] as u64));
+            assert_eq!((read.notes.len(), read.had.bytes, read.files.owed()), (pages, kept, ends()[3] as u64));
             let mut other = PAGES;
             other[3] = "[4]\n[6]\n";
             assert!(matches!(go_on(&read.files, pages, &other), Err(Unwritten::Changed)), "cut at {length}");
@@ -328,7 +335,7 @@ mod tests {
         files.append(&Entry::Failed(&Failure::new(Fault::Unproven, "what", "hint"))).unwrap();
         let read = recovered(folder.path()).unwrap();
         assert!(matches!(&read.end, Some(Seal::Failed(failure)) if failure.fault == Fault::Unproven));
-        assert_eq!((read.bytes, read.records, read.notes.len()), (ends()[3] as u64, 5, 3));
+        assert_eq!((read.had.bytes, read.had.records, read.notes.len()), (ends()[3] as u64, 5, 3));
     }
 
     #[test]

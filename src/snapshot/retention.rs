@@ -7,6 +7,7 @@ use moka::notification::RemovalCause;
 use moka::sync::Cache;
 use moka::{Expiry, ops::compute::Op};
 
+use super::effort::Spending;
 use super::id::SnapshotId;
 use super::registry::{Entry, Registry, Slot};
 use super::standing::{Snapshot, State};
@@ -28,6 +29,9 @@ pub struct Listed {
     pub state: &'static str,
     pub records: u64,
     pub bytes: u64,
+    pub pages: u64,
+    /// What its crawl has asked for; none where it has not been opened since the start.
+    pub spending: Option<Spending>,
     pub readers: usize,
     pub created: SystemTime,
     /// None while it is written or read.
@@ -212,6 +216,7 @@ fn idle(id: SnapshotId, entry: &Entry, tier: Tier) -> Option<Idle> {
 
 fn listed_here(snapshot: &Snapshot) -> Listed {
     let extent = snapshot.log().extent();
+    let spending = snapshot.effort().spending();
     Listed {
         id: snapshot.id(),
         collection: snapshot.facts().collection.clone(),
@@ -223,6 +228,8 @@ fn listed_here(snapshot: &Snapshot) -> Listed {
         },
         records: extent.records,
         bytes: extent.bytes,
+        pages: spending.pages,
+        spending: Some(spending),
         readers: extent.readers,
         created: snapshot.facts().created,
         expires: snapshot.expires(),
@@ -236,6 +243,8 @@ fn listed_stored(stored: &Stored, keep_for: Duration) -> Listed {
         state: if stored.verdict.is_some() { "complete" } else { "stopped" },
         records: stored.records,
         bytes: stored.bytes,
+        pages: stored.verdict.as_ref().map_or(stored.pages, |verdict| verdict.pages),
+        spending: None,
         readers: 0,
         created: stored.birth.facts.created,
         expires: Some(stored.modified + keep_for),

@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use super::digest::{self, Digest, Hashing};
+use super::effort::Effort;
 use super::id::{Key, SnapshotId};
 use super::log::{Extent, Log};
 use super::seal::{Failure, Fault, Seal, Verdict};
@@ -17,6 +19,7 @@ pub struct Snapshot {
     key: Key,
     facts: Facts,
     log: Log,
+    effort: Effort,
     keeping: Keeping,
     keep_for: Duration,
     ended: OnceLock<SystemTime>,
@@ -24,6 +27,8 @@ pub struct Snapshot {
     fresh_at: Mutex<Option<SystemTime>>,
     /// When it was last asked for or read.
     used: Mutex<SystemTime>,
+    /// Begun when it is wanted for the first time; none where it can't be made.
+    digest: OnceLock<Option<Hashing>>,
 }
 
 /// What becomes of a snapshot beside the response that it was made for.
@@ -55,13 +60,19 @@ impl Snapshot {
     /// A snapshot whose log is written from now on; it is kept for `keep_for` after its last use.
     pub fn new(id: SnapshotId, key: Key, facts: Facts, log: Log, keeping: Keeping, keep_for: Duration) -> Self {
         let used = Mutex::new(SystemTime::now());
-        let (ended, fresh_at) = (OnceLock::new(), Mutex::default());
-        Self { id, key, facts, log, keeping, keep_for, ended, fresh_at, used }
+        let (ended, fresh_at, digest) = (OnceLock::new(), Mutex::default(), OnceLock::new());
+        let effort = Effort::default();
+        Self { id, key, facts, log, effort, keeping, keep_for, ended, fresh_at, used, digest }
     }
 
     /// The same, where the log ended before.
     pub fn ended_at(self, ended: SystemTime) -> Self {
         Self { ended: OnceLock::from(ended), ..self }
+    }
+
+    /// The same, whose crawl counts here.
+    pub fn counted_by(self, effort: Effort) -> Self {
+        Self { effort, ..self }
     }
 
     /// Its name.
@@ -82,6 +93,25 @@ impl Snapshot {
     /// What is read of it.
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// What it has cost.
+    pub fn effort(&self) -> &Effort {
+        &self.effort
+    }
+
+    /// The digest of all of it, once it is complete; made at the first call, and as long as that takes. None where not all of it is kept.
+    pub async fn digest(&self) -> Option<Digest> {
+        if self.keeping == Keeping::Unkept || !matches!(self.state(), State::Complete(_)) {
+            return None;
+        }
+        let mut hashing = self.digest.get_or_init(|| digest::begin(&self.log)).clone()?;
+        *hashing.wait_for(Option::is_some).await.ok()?
+    }
+
+    /// The digest, if somebody has wanted it.
+    pub fn known_digest(&self) -> Option<Digest> {
+        *self.digest.get()?.as_ref()?.borrow()
     }
 
     /// Whether it can be asked for again.

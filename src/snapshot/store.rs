@@ -132,6 +132,8 @@ pub struct Stored {
 pub struct Reopened {
     pub birth: Birth,
     pub log: Log,
+    /// How many whole pages it has; where it isn't complete, those that the crawl has noted.
+    pub pages: u64,
     /// What is needed to go on, where the crawl was interrupted.
     pub unfinished: Option<Unfinished>,
     /// When its files were written to last.
@@ -426,7 +428,7 @@ mod tests {
         assert_eq!((stored.id, stored.bytes, stored.records, stored.pages), (id, 4, 2, 1));
         assert_eq!((&stored.verdict, &stored.birth.facts), (&None, &Birth::in_test("/orders").facts));
         let recovered = store.shared.recover(id).unwrap();
-        assert_eq!((recovered.bytes, recovered.files.owed()), (4, 8));
+        assert_eq!((recovered.had.bytes, recovered.files.owed()), (4, 8));
         let place = store.shared.folder.as_ref().unwrap().place(id);
         assert_eq!(
             store.on_disk(),

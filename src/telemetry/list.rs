@@ -14,7 +14,8 @@ pub(super) fn list(listed: &[Listed]) -> String {
 }
 
 fn line(listed: &Listed, now: SystemTime) -> Value {
-    let Listed { id, collection, state, records, bytes, readers, created, expires } = listed;
+    let Listed { id, collection, state, records, bytes, pages, spending, readers, created, expires } = listed;
+    let asked = spending.as_ref();
     let seconds = |time: Duration| time.as_secs();
     json!({
         "id": id,
@@ -22,6 +23,12 @@ fn line(listed: &Listed, now: SystemTime) -> Value {
         "state": state,
         "records": records,
         "bytes": bytes,
+        "pages": pages,
+        "counted_for": asked.map(|asked| seconds(now.duration_since(asked.since).unwrap_or_default())),
+        "requests": asked.map(|asked| asked.requests),
+        "retries": asked.map(|asked| asked.retries),
+        "waits": asked.map(|asked| asked.waits),
+        "waited_seconds": asked.map(|asked| seconds(asked.waited)),
         "readers": readers,
         "age": seconds(now.duration_since(*created).unwrap_or_default()),
         "expires_in": expires.map(|expires| seconds(expires.duration_since(now).unwrap_or_default())),

@@ -22,6 +22,7 @@ use url::Url;
 
 use crate::config::{self, HttpVersion};
 use crate::pagination::PageRequest;
+use crate::snapshot::Effort;
 
 pub use body::{AnswerBody, DecodedBody};
 pub use connect::BadTrust;
@@ -114,9 +115,14 @@ impl Client {
     }
 
     /// The same client for one crawl: its pages, of which this is the first, are asked for with the same credentials, in
-    /// turn with those of other crawls.
+    /// turn with those of other crawls, and counted from now on.
     pub fn for_crawl(&self, first: &PageRequest) -> Self {
         Self { line: Some(self.line_of(&first.url, &first.headers)), ..self.clone() }
+    }
+
+    /// What its crawl has cost; nothing where it has none.
+    pub fn effort(&self) -> Effort {
+        self.line.as_ref().map(|line| line.effort().clone()).unwrap_or_default()
     }
 
     /// Waits until the upstream may be asked for a page.

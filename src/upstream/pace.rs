@@ -1,7 +1,9 @@
 //! The governors of the process: one for each upstream and credential, shared by all crawls that ask there.
 
 use std::collections::{BTreeMap, HashMap};
+use std::future::poll_fn;
 use std::hash::{BuildHasher, RandomState};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -13,6 +15,7 @@ use tokio::time::Instant;
 use crate::config;
 use crate::pace::budget::Budget;
 use crate::pace::{Counts, CrawlId, Governor, Hold, Load, Pace, Ticket, Turn};
+use crate::snapshot::{Effort, Waiting};
 
 /// What a governor has learned is kept so long after it was used last.
 const KEPT: Duration = Duration::from_secs(600);
@@ -57,6 +60,7 @@ struct Known {
 pub(super) struct Line {
     governor: Arc<Shared>,
     crawl: CrawlId,
+    effort: Effort,
 }
 
 /// The right to ask the upstream once; it is given back when it is dropped.
@@ -126,6 +130,7 @@ struct Place<'a> {
 pub(super) struct BackOff {
     governor: Arc<Shared>,
     since: Instant,
+    _counted: Waiting,
 }
 
 impl Governors {
@@ -157,14 +162,14 @@ impl Governors {
         let mut known = self.lock();
         if let Some(governor) = known.governors.get(&key) {
             governor.lock().used = Instant::now();
-            return Line { governor: Arc::clone(governor), crawl };
+            return Line::new(Arc::clone(governor), crawl);
         }
         if known.governors.len() >= known.enough.max(FEW) {
             known.sweep();
         }
         let governor = Arc::new(Shared::new(key.0.clone(), upstream));
         known.governors.insert(key, Arc::clone(&governor));
-        Line { governor, crawl }
+        Line::new(governor, crawl)
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -192,9 +197,29 @@ impl Known {
 }
 
 impl Line {
+    fn new(governor: Arc<Shared>, crawl: CrawlId) -> Self {
+        Self { governor, crawl, effort: Effort::default() }
+    }
+
+    /// What its crawl has cost.
+    pub(super) fn effort(&self) -> &Effort {
+        &self.effort
+    }
+
     /// Waits for this crawl's turn. Whoever gives up the wait leaves the queue.
     pub(super) async fn permit(&self) -> Permit {
-        self.governor.permit(self.crawl).await
+        let mut permit = pin!(self.governor.permit(self.crawl));
+        let mut counted = None;
+        let permit = poll_fn(|context| {
+            let polled = permit.as_mut().poll(context);
+            if polled.is_pending() {
+                counted.get_or_insert_with(|| self.effort.wait());
+            }
+            polled
+        });
+        let permit = permit.await;
+        self.effort.request();
+        permit
     }
 
     /// A request waits before it is sent again, as long as this is kept.
@@ -202,7 +227,8 @@ impl Line {
         let mut state = self.governor.lock();
         state.backing_off += 1;
         state.retries += 1;
-        BackOff { governor: Arc::clone(&self.governor), since: Instant::now() }
+        self.effort.retry();
+        BackOff { governor: Arc::clone(&self.governor), since: Instant::now(), _counted: self.effort.wait() }
     }
 }
 
@@ -455,7 +481,7 @@ impl Drop for BackOff {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::{Pin, pin};
+    use std::pin::Pin;
     use std::task::{Context, Poll, Waker};
 
     use http::{HeaderName, HeaderValue};
@@ -575,6 +601,11 @@ mod tests {
         tokio::time::advance(Duration::from_secs(50)).await;
         drop(again);
         assert_eq!(seen(), (0, 0, 1, none, Duration::from_secs(90)));
+        let cost = |line: &Line| {
+            let spending = line.effort().spending();
+            (spending.requests, spending.retries, spending.waits, spending.waited.as_secs())
+        };
+        assert_eq!((cost(&refused), cost(&other)), ((1, 1, 1, 70), (0, 0, 1, 20)), "each crawl has its own");
     }
 
     #[tokio::test(start_paused = true)]

@@ -160,6 +160,25 @@ async fn crawls_are_counted_by_their_end() {
 }
 
 #[tokio::test]
+async fn the_list_says_what_each_snapshot_has_cost() {
+    let upstream = Upstream::scripted(0, |asked, _| match asked.attempt {
+        1 | 2 => Reply::status(502),
+        _ => Reply::json("[1,2]"),
+    })
+    .await;
+    let lines = collection(&upstream.url(), "records = \"$\"\npagination = \"none\"");
+    let mut process = Process::serve(&format!("admin = \"127.0.0.1:0\"\n[snapshots]\ndisk = \"0\"\n{lines}")).await;
+    let admin = told(&mut process).await;
+    assert_eq!(client::receive(Version::Http1, process.address, stream("/a")).await.whole(), "1\n2\n");
+    let (_, text) = ask(admin, "/snapshots").await;
+    let list: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(list.as_array().unwrap().len(), 1);
+    let counts = ["records", "pages", "requests", "retries"].map(|name| list[0][name].as_u64().unwrap());
+    assert_eq!((counts, &list[0]["state"]), ([2, 1, 3, 2], &"complete".into()), "{text}");
+    assert!(list[0]["waits"].as_u64().unwrap() >= 2 && list[0]["counted_for"].is_u64(), "{text}");
+}
+
+#[tokio::test]
 async fn it_is_there_until_the_proxy_has_stopped() {
     let upstream = Upstream::scripted(0, |_, _| Reply::json("[1]")).await;
     let (process, admin) = serve(&upstream, ONE_PAGE).await;

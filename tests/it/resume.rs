@@ -619,6 +619,75 @@ async fn http10_gets_a_complete_snapshot_with_its_length_and_no_growing_one() {
 }
 
 #[tokio::test]
+async fn records_far_from_the_first_are_found_by_their_numbers() {
+    const HELD_BACK: usize = 5;
+    let whole = lines(5 << 20);
+    let ends: Vec<usize> = whole.match_indices('\n').map(|(at, _)| at + 1).collect();
+    let begins: Vec<usize> = std::iter::once(0).chain(ends.iter().copied()).collect();
+    let mut kept = Kept::serve(PLAIN).await;
+    let parts = async |kept: &Kept, records: usize, total: &str| {
+        for first in (0..records - HELD_BACK).step_by(9973).chain([records - HELD_BACK - 1]) {
+            let last = first + first % HELD_BACK;
+            let received = kept.part(Version::Http2, &format!("records={first}-{last}")).await;
+            let part = &whole[begins[first]..ends[last]];
+            let content_range = format!("records {first}-{last}/{total}");
+            assert_eq!(told(&received), (206, Some(&*content_range), Some(&*part.len().to_string()), part));
+        }
+    };
+    let mut from = 0;
+    for to in ends.iter().copied().step_by(1000) {
+        kept.append(&whole[from..to]);
+        from = to;
+    }
+    parts(&kept, begins.iter().position(|begin| *begin == from).unwrap(), "*").await;
+    kept.append(&whole[from..]);
+    kept.seal(complete(&whole));
+    let total = ends.len().to_string();
+    parts(&kept, ends.len(), &total).await;
+    let rest = kept.part(Version::Http1, "records=-2").await;
+    assert_eq!(rest.whole(), &whole[begins[ends.len() - 2]..]);
+    let behind = kept.part(Version::Http1, &format!("records={total}-")).await;
+    let content_range = format!("records */{total}");
+    assert_eq!((behind.head.status.as_u16(), behind.header("content-range")), (416, Some(&*content_range)));
+}
+
+#[tokio::test]
+async fn a_digest_is_of_the_whole_and_made_when_it_is_wanted() {
+    const WANTED: (&str, &str) = ("want-repr-digest", "sha-512=9, sha-256=5");
+    let whole = lines(300 << 10);
+    let sha256 = ring::digest::digest(&ring::digest::SHA256, whole.as_bytes());
+    let digest = format!("sha-256=:{}:", base64::Engine::encode(&base64::prelude::BASE64_STANDARD, sha256));
+    let mut kept = Kept::serve(PLAIN).await;
+    kept.append(&whole);
+    let known = async |kept: &Kept| {
+        let target = format!("{}&_format=status", kept.pinned());
+        let received = kept.get(Version::Http1, &target, &[WANTED]).await;
+        serde_json::from_slice::<Value>(&received.body).unwrap()["digest"].clone()
+    };
+    let growing = kept.get(Version::Http1, &kept.pinned(), &[WANTED, ("range", "bytes=5-9")]).await;
+    assert_eq!((growing.head.status.as_u16(), growing.header("repr-digest")), (206, None));
+    kept.seal(complete(&whole));
+    let unasked = kept.get(Version::Http1, &kept.pinned(), &[("want-repr-digest", "sha-256=0")]).await;
+    assert_eq!((unasked.whole(), unasked.header("repr-digest")), (&*whole, None));
+    assert_eq!(known(&kept).await, Value::Null, "nobody has wanted it");
+    for version in BOTH {
+        let received = kept.get(version, &kept.pinned(), &[WANTED]).await;
+        assert_eq!((received.whole(), received.header("repr-digest")), (&*whole, Some(&*digest)));
+        let part = kept.get(version, &kept.pinned(), &[WANTED, ("range", "bytes=1000-")]).await;
+        assert_eq!((part.whole(), part.header("repr-digest")), (&whole[1000..], Some(&*digest)));
+        let head = client::receive(version, kept.address, request(Method::HEAD, &kept.pinned(), &[WANTED])).await;
+        assert_eq!((head.whole(), head.header("repr-digest")), ("", Some(&*digest)));
+    }
+    assert_eq!(known(&kept).await, *digest);
+
+    let mut broken = Kept::serve(PLAIN).await;
+    broken.append(EIGHT);
+    broken.seal(failed(Fault::Upstream));
+    let part = broken.get(Version::Http1, &broken.pinned(), &[WANTED, ("range", "bytes=5-9")]).await;
+    assert_eq!((part.head.status.as_u16(), part.header("repr-digest")), (206, None));
+}
+
+#[tokio::test]
 async fn the_status_says_how_it_stands() {
     let mut kept = Kept::serve(PLAIN).await;
     kept.append(&EIGHT[..40]);

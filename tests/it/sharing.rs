@@ -9,10 +9,11 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderName, Method, Request, StatusCode};
 use http_body_util::Full;
+use serde_json::{Value, json};
 
 use super::client::{self, BOTH, Received, Version, stream};
 use super::proxy::{Process, Proxy, collection};
-use super::upstream::{Asked, Gate, Part, Reply, Upstream, answer};
+use super::upstream::{Asked, Framing, Gate, Part, Reply, Upstream, answer};
 
 const LINKS: &str = "records = \"$\"\npagination = \"link_header\"";
 
@@ -352,6 +353,67 @@ async fn what_broke_goes_on_with_its_own_name() {
     let whole = [broken.body.as_slice(), rest.whole().as_bytes()].concat();
     assert_eq!(String::from_utf8(whole).unwrap(), both("nobody"));
     assert_eq!(upstream.asked().len(), before + 1, "only what was missing is asked for");
+}
+
+/// What the status of a snapshot says of what it has cost.
+async fn cost(proxy: &Proxy, pinned: &str) -> (String, [u64; 3], Value) {
+    let received = ask(proxy, &format!("{pinned}&_format=status"), &[]).await;
+    let status: Value = serde_json::from_slice(&received.body).unwrap();
+    let counts = ["pages", "requests", "retries"].map(|name| status[name].as_u64().unwrap());
+    (status["state"].as_str().unwrap().to_owned(), counts, status)
+}
+
+#[tokio::test]
+async fn what_a_snapshot_has_cost_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::scripted(0, move |asked, _| {
+        let page = |records: &str, next: &str| Reply::Whole(answer(200, &[("link", next)], records.to_owned()));
+        match (asked.target.as_str(), asked.attempt) {
+            ("/a", _) => page("[1,2]", "</a?after=2>; rel=next"),
+            ("/a?after=2", 1) => Reply::status(503),
+            ("/a?after=2", 2) => Reply::Cut(answer(200, &[], "[3]"), Framing::Length),
+            ("/a?after=2", _) => page("[3]", "</a?after=3>; rel=next"),
+            (_, 1) => held.before(Reply::status(403)),
+            _ => Reply::json("[4]"),
+        }
+    })
+    .await;
+    let proxy = proxy(&upstream, &format!("dir = {:?}", folder.path()), LINKS).await;
+    let mut response = client::send(Version::Http1, proxy.address, stream("/a")).await;
+    let pinned = response.headers()["content-location"].to_str().unwrap().to_owned();
+    let mut had = client::lines(response.body_mut(), 2).await;
+    gate.reached().await;
+    let (state, counts, status) = cost(&proxy, &pinned).await;
+    assert_eq!((&*state, counts), ("running", [2, 5, 2]), "{status:#}");
+    assert_eq!(upstream.asked().len(), 5);
+    assert!(status["waits"].as_u64().unwrap() >= 2 && status["waited_seconds"].is_f64(), "{status:#}");
+    gate.open();
+    had.extend(Received::read(response).await.body);
+    let (state, counts, before) = cost(&proxy, &pinned).await;
+    assert_eq!((&*state, counts), ("broken", [2, 5, 2]), "{before:#}");
+
+    // It goes on: its pages are its own, and what is asked is counted from here on.
+    let rest = ask(&proxy, &pinned, &[("range", &format!("bytes={}-", had.len()))]).await;
+    assert_eq!(String::from_utf8([&had, rest.whole().as_bytes()].concat()).unwrap(), "1\n2\n3\n4\n");
+    let (state, counts, after) = cost(&proxy, &pinned).await;
+    assert_eq!((&*state, counts), ("complete", [3, 1, 0]), "{after:#}");
+    assert_eq!((&after["waits"], &after["verdict"]["pages"]), (&json!(0), &json!(3)));
+    assert!(after["counted_since"].as_str() > before["counted_since"].as_str(), "{after:#}");
+    assert_eq!(upstream.asked().len(), 6);
+}
+
+#[tokio::test]
+async fn who_wants_a_digest_is_no_other_caller() {
+    let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
+    let proxy = proxy(&upstream, "disk = \"0\"", LINKS).await;
+    let first = ask(&proxy, "/a", &[("want-repr-digest", "sha-256=5")]).await;
+    let again = ask(&proxy, "/a", &[("want-repr-digest", "sha-256=5")]).await;
+    assert_eq!(ask(&proxy, "/a", &[]).await.header("etag"), first.header("etag"));
+    assert!(again.header("repr-digest").unwrap().starts_with("sha-256=:"));
+    assert_eq!(upstream.asked().len(), 2);
+    assert!(upstream.asked().iter().all(|asked| asked.header("want-repr-digest").is_none()));
 }
 
 #[tokio::test]

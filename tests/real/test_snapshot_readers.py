@@ -61,7 +61,7 @@ def crowd_of(proxy: Kept, orders, upstream, stalled: int) -> Crowd:
 
 
 def test_a_thousand_readers_of_one_crawl(forwarders, kept, small_orders):
-    """Joins at random times, ten that stall: one crawl, every byte for the others, 40 KiB at most for one that stalls."""
+    """Random joins, ten that stall: one crawl, every byte for the others, 40 KiB at most for each that stalls."""
     peaks: dict[str, int] = {}
     upstream = forwarders(of=small_orders)
     for run, stalled in (("alone", 0), ("alone again", 0), ("with ten stalled", STALLED)):

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::*;
+use crate::snapshot::{Birth, Reopened, at, reopen_at};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -407,4 +408,38 @@ fn threads_that_join_at_random_all_read_the_same() {
             timeout(LONG, tasks.join_all()).await.expect("nobody waits for ever");
         });
     }
+}
+
+/// Without a runtime the files are written at once.
+#[test]
+fn records_are_found_again_without_counting_from_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let [lines, journal] = ["lines", "journal"].map(|name| folder.path().join(name));
+    let (mut writer, log) = at(lines.clone(), journal.clone(), &Birth::in_test("/orders")).unwrap();
+    let mut begins = vec![0];
+    for page in 0..12 {
+        for size in [10, 200_000, 70_000 + page * 9_000] {
+            writer.append(record(size));
+            begins.push(begins.last().unwrap() + size as u64);
+        }
+        writer.note(&RawValue::from_string(page.to_string()).unwrap());
+    }
+    let are_found = |log: &Log, most: u64| {
+        let mut far = 0;
+        for (record, begin) in begins.iter().enumerate() {
+            let near = log.near(record as u64);
+            assert_eq!(begins[usize::try_from(near.record).unwrap()], near.byte, "{record}");
+            assert!(near.record <= record as u64 && begin - near.byte < (1 << 20) + most, "{record}");
+            far = far.max(near.record);
+        }
+        assert!(far > 20, "{far}");
+    };
+    are_found(&log, 200_000);
+    drop((writer, log));
+    let Reopened { log, unfinished, pages, .. } = reopen_at(lines.clone(), journal.clone()).unwrap();
+    assert_eq!(pages, 12);
+    are_found(&log, 400_000);
+    unfinished.unwrap().writer.seal(Seal::Complete(verdict()));
+    drop(log);
+    are_found(&reopen_at(lines, journal).unwrap().log, 400_000);
 }

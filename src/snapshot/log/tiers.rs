@@ -13,6 +13,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::Had;
+use super::index::{Index, Landmark};
 use crate::batch::Batch;
 use crate::snapshot::hold::may_leave;
 
@@ -35,6 +37,7 @@ pub(super) struct Tiers {
     visible: u64,
     bytes: u64,
     records: u64,
+    index: Index,
 }
 
 #[derive(Debug)]
@@ -53,8 +56,9 @@ pub(super) enum Place {
 
 impl Tiers {
     /// What the file of a log that was begun before has.
-    pub(super) fn reopened(bytes: u64, records: u64, visible: u64) -> Self {
-        Self { kept: bytes, visible, bytes, records, ..Self::default() }
+    pub(super) fn reopened(had: Had, visible: u64) -> Self {
+        let Had { bytes, records, index } = had;
+        Self { kept: bytes, visible, bytes, records, index, ..Self::default() }
     }
 
     /// Takes a batch into memory, and says what that costs.
@@ -63,6 +67,7 @@ impl Tiers {
         let piece = Piece { at: self.bytes, batch };
         self.bytes = piece.end();
         self.records += piece.batch.records();
+        self.index.pass(Landmark { record: self.records, byte: self.bytes });
         let cost = piece.cost();
         self.held += cost;
         self.pieces.push_back(piece);
@@ -101,6 +106,7 @@ impl Tiers {
             freed += piece.cost();
         }
         self.bytes = self.kept;
+        self.index.cut(self.bytes);
         self.held -= freed;
         freed
     }
@@ -152,6 +158,10 @@ impl Tiers {
         let place = |byte: u64| usize::try_from(byte - piece.at).unwrap_or(usize::MAX).min(lines.len());
         let start = place(at);
         Place::Memory(lines.slice(start..place(limit).min(start + FRAME)))
+    }
+
+    pub(super) fn near(&self, record: u64) -> Landmark {
+        self.index.near(record)
     }
 
     pub(super) fn held(&self) -> u64 {

@@ -38,7 +38,8 @@ pub async fn run(setting: &Setting, pinning: Pinning) -> anyhow::Result<(Vec<Fig
         );
         let name = format!("speed of {readers} readers, with stalled ones / without");
         // Those with stalled ones are always between two without: a drift of the machine hits both sides.
-        let without: Vec<_> = std::iter::zip(&seconds[0], &seconds[2]).map(|(one, other)| (one + other) / 2.0).collect();
+        let without: Vec<_> =
+            std::iter::zip(&seconds[0], &seconds[2]).map(|(one, other)| (one + other) / 2.0).collect();
         figures.push(Figure::new(name, Goal::AtLeast(0.95, 1.0), Spread::of_ratios(&without, &seconds[1]), note));
         let noise = Spread::of_ratios(&seconds[0], &seconds[2]);
         figures.push(Figure::new(format!("{readers} readers without, again (A/A)"), Goal::None, noise, ""));

@@ -1,0 +1,108 @@
+//! The digest of a complete snapshot, made once and only when somebody wants it: a hash of 10 GiB takes its time.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use ring::digest::{self, SHA256};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
+
+use super::log::{Log, Next, Reader};
+
+/// How many are made at a time: each has a thread of those that also write the logs, and reads its file on another one.
+static AT_A_TIME: Semaphore = Semaphore::const_new(2);
+
+/// The SHA-256 of all bytes of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest([u8; 32]);
+
+/// A digest on its way: none until it is there, and never where the snapshot can't be read.
+pub(super) type Hashing = watch::Receiver<Option<Digest>>;
+
+impl fmt::Display for Digest {
+    /// As a member of RFC 9530's fields.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha-256=:{}:", BASE64_STANDARD.encode(self.0))
+    }
+}
+
+/// Begins to hash a complete log, if all of it is there. Whoever wanted that may leave: the next one finds it done.
+pub(super) fn begin(log: &Log) -> Option<Hashing> {
+    let reader = log.reader(0, None).ok()?;
+    let runtime = Handle::try_current().ok()?;
+    let (told, hashing) = watch::channel(None);
+    let thread = runtime.clone();
+    // Nobody waits for it but through the channel.
+    drop(runtime.spawn(async move {
+        let _turn = AT_A_TIME.acquire().await;
+        let hashed = thread.clone().spawn_blocking(move || thread.block_on(hash(reader))).await;
+        told.send_replace(hashed.ok().flatten());
+    }));
+    Some(hashing)
+}
+
+async fn hash(mut reader: Reader) -> Option<Digest> {
+    let mut context = digest::Context::new(&SHA256);
+    loop {
+        match reader.next().await {
+            Ok(Next::Bytes(bytes)) => context.update(&bytes),
+            Ok(Next::Complete(_)) => return context.finish().as_ref().try_into().ok().map(Digest),
+            Ok(Next::Stop) => return None,
+            Err(failure) => {
+                tracing::warn!("a digest can't be made: {failure}");
+                return None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::batch::Batch;
+    use crate::snapshot::{Birth, Keeping, Seal, Snapshot, SnapshotId, Verdict, Writer, unkept};
+
+    fn snapshot() -> (Writer, Snapshot) {
+        let (mut writer, log) = unkept(1 << 20);
+        writer.append(Batch::new(Bytes::from_static(b"1\n2\n"), 2));
+        let Birth { key, facts, .. } = Birth::in_test("/orders");
+        (writer, Snapshot::new(SnapshotId([0; 16]), key, facts, log, Keeping::Shared, Duration::ZERO))
+    }
+
+    #[tokio::test]
+    async fn it_is_made_once_and_goes_on_when_who_wanted_it_leaves() {
+        let (writer, snapshot) = snapshot();
+        assert_eq!(snapshot.digest().await, None, "it isn't complete");
+        writer.seal(Seal::Complete(Verdict { records: 2, pages: 1, proof: String::new() }));
+        assert_eq!(snapshot.known_digest(), None);
+        let _left = pin!(snapshot.digest()).poll(&mut Context::from_waker(Waker::noop()));
+        let sha256 = digest::digest(&SHA256, b"1\n2\n");
+        let digest = Some(Digest(sha256.as_ref().try_into().unwrap()));
+        assert_eq!(snapshot.digest().await, digest);
+        // Its bytes could not be read again.
+        snapshot.log().forget_memory();
+        assert!(snapshot.log().reader(0, None).is_err());
+        assert_eq!((snapshot.digest().await, snapshot.known_digest()), (digest, digest));
+    }
+
+    #[tokio::test]
+    async fn of_what_is_gone_there_is_none() {
+        let (writer, snapshot) = snapshot();
+        writer.seal(Seal::Complete(Verdict { records: 2, pages: 1, proof: String::new() }));
+        snapshot.log().forget_memory();
+        assert_eq!(snapshot.digest().await, None);
+    }
+
+    #[test]
+    fn a_digest_is_written_as_a_byte_sequence() {
+        let digest = Digest(digest::digest(&SHA256, b"").as_ref().try_into().unwrap());
+        assert_eq!(digest.to_string(), "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:");
+    }
+}
