@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::task::TaskTracker;
@@ -35,6 +36,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments) -> Exit {
     telemetry::init("info");
+    raise_limit();
     let mut config = match configuration(&arguments) {
         Ok(config) => config,
         Err(mistakes) => {
@@ -74,6 +76,16 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
         tracing::warn!("{} crawls are cut", crawls.len());
     }
     Exit::Complete
+}
+
+/// Lets the process have as many files open as the system lets it: each connection is one, and each snapshot that is kept two.
+fn raise_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+    {
+        tracing::debug!("the limit of open files stays at {current:?}: {error}");
+    }
 }
 
 /// The listeners of the proxy and, where it is wanted, of the operator's address.

@@ -16,8 +16,8 @@ use crate::config::{Collection, Sharing};
 use crate::crawl::{Crawl, Opened};
 use crate::pagination::Precondition;
 use crate::snapshot::{
-    self, Birth, Effort, Facts, Failure, Keeping, Lead, Log, Purpose, Registry, Reopened, Seal, Snapshot, SnapshotId,
-    State, Storage, Unfinished, Writer,
+    self, Birth, Effort, Facts, Failure, Fault, Keeping, Lead, Log, Purpose, Registry, Reopened, Seal, Snapshot,
+    SnapshotId, State, Storage, Unfinished, Unusable, Writer,
 };
 
 /// How many bytes of records may wait for their reader where nothing is kept.
@@ -150,6 +150,10 @@ impl Crawling {
         let reopened = tokio::task::spawn_blocking(move || store.reopen(id)).await;
         let Reopened { birth, log, pages, unfinished, modified } = match reopened {
             Ok(Ok(reopened)) => reopened,
+            Ok(Err(unusable @ Unusable::Io(_))) => {
+                let hint = "see to the folder of the snapshots, and ask again";
+                return lead.out_of_reach(Failure::new(Fault::Stopped, unusable.to_string(), hint));
+            }
             Ok(Err(unusable)) => {
                 tracing::debug!("snapshot {id}: {unusable}");
                 return lead.unreadable();

@@ -123,6 +123,7 @@ impl Request<'_> {
             return self.alone().await;
         }
         for _ in 0..ATTEMPTS {
+            let mut stale = None;
             let (subscription, whence) =
                 match self.crawling.registry.open(self.asked.key, self.recency(), || self.admit()) {
                     Err(refusal) => return refusal.into(),
@@ -137,16 +138,27 @@ impl Request<'_> {
                     Ok(Role::Follow(subscription)) => (subscription, Whence::Joined),
                     Ok(Role::Lead(lead)) => {
                         let subscription = lead.subscription();
+                        stale = lead.stale().map(|stale| stale.id());
                         let whence = if lead.stale().is_some() { Whence::Renewed } else { Whence::Begun };
                         self.crawling.begin(lead, (self.job)());
                         (subscription, whence)
                     }
                 };
             match subscription.outcome().await {
-                Outcome::Open(snapshot) => return Obtained::Snapshot(snapshot, whence),
+                Outcome::Open(snapshot) => {
+                    if stale == Some(snapshot.id()) {
+                        self.give_back();
+                    }
+                    return Obtained::Snapshot(snapshot, whence);
+                }
                 Outcome::Lost => {}
                 Outcome::Apart => break,
-                Outcome::Page => return Obtained::Page,
+                Outcome::Page => {
+                    if whence != Whence::Joined {
+                        self.give_back();
+                    }
+                    return Obtained::Page;
+                }
                 Outcome::Failed(failure) => return Obtained::Failed(failure),
             }
         }
@@ -163,7 +175,10 @@ impl Request<'_> {
         self.crawling.begin(lead, (self.job)());
         match subscription.outcome().await {
             Outcome::Open(snapshot) => Obtained::Snapshot(snapshot, Whence::Begun),
-            Outcome::Page => Obtained::Page,
+            Outcome::Page => {
+                self.give_back();
+                Obtained::Page
+            }
             Outcome::Failed(failure) => Obtained::Failed(failure),
             Outcome::Apart | Outcome::Lost => Obtained::Gone,
         }
@@ -175,6 +190,11 @@ impl Request<'_> {
             return Err(Refusal::NotWanted);
         }
         self.quota.take(self.caller()).map_err(Refusal::TooMany)
+    }
+
+    /// What was admitted was no crawl: the upstream has nothing newer, or what is asked for is a page.
+    fn give_back(&self) {
+        self.quota.give_back(self.caller());
     }
 
     /// Who is counted: by the credentials, else by the address.

@@ -38,6 +38,14 @@ impl Quota {
         });
         if wait.is_zero() { Ok(()) } else { Err(wait) }
     }
+
+    /// What this caller took came to nothing.
+    pub(super) fn give_back(&self, caller: Key) {
+        self.paid_at.entry(caller).and_compute_with(|paid_at| match paid_at.map(moka::Entry::into_value) {
+            Some(paid_at) => paid_at.checked_sub(self.interval).map_or(Op::Nop, Op::Put),
+            None => Op::Nop,
+        });
+    }
 }
 
 #[cfg(test)]
@@ -58,6 +66,9 @@ mod tests {
         assert!(wait > Duration::from_secs(9) && wait <= Duration::from_secs(10), "{wait:?}");
         assert_eq!(quota.take(other), Ok(()));
         tokio::time::advance(wait).await;
+        assert_eq!(quota.take(one), Ok(()));
+        assert!(quota.take(one).is_err());
+        quota.give_back(one);
         assert_eq!(quota.take(one), Ok(()));
         assert!(quota.take(one).is_err());
     }

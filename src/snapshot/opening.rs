@@ -194,6 +194,14 @@ impl Lead {
         self.say(outcome.clone(), outcome);
     }
 
+    /// The snapshot's files can't be read now, but may be later: only who has it in memory may read it meanwhile.
+    pub fn out_of_reach(self, failure: Failure) {
+        match &self.place {
+            Place::Name(_, before) if matches!(**before, Entry::Here(_)) => self.unreadable(),
+            Place::Name(..) | Place::Key(_) | Place::Nowhere => self.fail(failure),
+        }
+    }
+
     fn withdraw(&self) {
         match &self.place {
             Place::Key(key) => self.registry.release(*key, self.serial),

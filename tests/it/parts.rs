@@ -130,6 +130,44 @@ async fn what_another_command_has_begun_is_left_alone() {
 }
 
 #[tokio::test]
+async fn what_somebody_else_has_begun_is_gone_on_with_only_when_that_is_said() {
+    let refused = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&refused);
+    let upstream = Upstream::scripted(60, move |asked, answer| match asked.page {
+        2 if counted.fetch_add(1, Ordering::SeqCst) == 0 => Reply::status(410),
+        _ => Reply::Whole(answer),
+    })
+    .await;
+    let wanted = Wanted::from(&upstream);
+    let with = |name: &str| [wanted.command(), vec!["-H".to_owned(), format!("Authorization: Bearer {name}")]].concat();
+    assert_eq!(last(&run(with("alice")).await).0, 4);
+    let asked = upstream.asked().len();
+    let output = run(with("bob")).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("begun with other header fields") && said.contains("--changed-headers"), "{said}");
+    assert_eq!(upstream.asked().len(), asked);
+    let journal = read(&wanted.folder.path().join("orders.ndjson.part.journal"));
+    assert!(!journal.contains("alice"), "{journal}");
+    let output = run([with("alice2"), vec!["--changed-headers".to_owned()]].concat()).await;
+    assert_eq!(last(&output).0, 0, "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(read(&wanted.file()), orders(60));
+}
+
+#[tokio::test]
+async fn a_part_that_is_nobodys_is_left_alone() {
+    let upstream = Upstream::of(20).await;
+    let wanted = Wanted::from(&upstream);
+    let part = wanted.folder.path().join("orders.ndjson.part");
+    std::fs::write(&part, "mine").unwrap();
+    let output = run(wanted.command()).await;
+    assert_eq!(last(&output), (2, "hint: delete it, or name another --output"));
+    assert_eq!(read(&part), "mine");
+    std::fs::remove_file(&part).unwrap();
+    assert_eq!(last(&run(wanted.command()).await).0, 0);
+}
+
+#[tokio::test]
 async fn what_is_no_file_keeps_its_name() {
     let upstream = Upstream::of(30).await;
     let mut command = Wanted::from(&upstream).command();

@@ -566,3 +566,44 @@ async fn what_cannot_be_gone_on_with_breaks_once_and_for_all() {
     assert_eq!(upstream.asked().len(), asked);
     assert!(journals(folder.path())[0].contains("{\"failed\":"), "nor after a start");
 }
+
+#[tokio::test]
+async fn what_turns_out_to_be_no_crawl_is_not_counted() {
+    let upstream = Upstream::scripted(0, |asked, _| match asked.header("if-none-match") {
+        Some(_) => Reply::status(304),
+        None => two_pages(asked, &[("etag", "\"v1\"")]),
+    })
+    .await;
+    let kept = "disk = \"0\"\nfresh_for = \"0\"\nopens = \"2/h\"";
+    let proxy = proxy(&upstream, kept, &format!("{LINKS}\nmatch = true")).await;
+    let first = ask(&proxy, "/a", &[]).await;
+    for _ in 0..4 {
+        let again = ask(&proxy, "/a", &[]).await;
+        assert_eq!((again.whole(), again.header("etag")), (first.whole(), first.header("etag")));
+    }
+    assert_eq!(ask(&proxy, "/b", &[]).await.whole(), both("nobody"));
+    assert_eq!(ask(&proxy, "/c", &[]).await.head.status, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_read_now_are_not_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
+    let kept = format!("dir = {:?}", folder.path());
+    let first = Process::serve(&format!("[snapshots]\n{kept}\n{}", collection(&upstream.url(), LINKS))).await;
+    let received = client::receive(Version::Http1, first.address, stream("/a")).await;
+    let pinned = received.header("content-location").unwrap();
+    first.signal(rustix::process::Signal::TERM);
+    first.end().await;
+    let again = proxy(&upstream, &kept, LINKS).await;
+    let lines = files(folder.path()).into_iter().find(|name| name.ends_with(".ndjson")).unwrap();
+    let (lines, aside) = (folder.path().join(lines), folder.path().join("aside"));
+    std::fs::rename(&lines, &aside).unwrap();
+    std::fs::create_dir(&lines).unwrap();
+    let refused = ask(&again, pinned, &[]).await;
+    assert_eq!(refused.head.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.whole().contains("see to the folder of the snapshots"));
+    std::fs::remove_dir(&lines).unwrap();
+    std::fs::rename(&aside, &lines).unwrap();
+    assert_eq!(ask(&again, pinned, &[]).await.whole(), both("nobody"));
+}

@@ -2,8 +2,11 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::{Ended, counted};
 use crate::cli::progress::Progress;
@@ -12,7 +15,7 @@ use crate::config::written;
 use crate::crawl::{Crawl, Opened};
 use crate::pagination::request::RequestBody;
 use crate::snapshot::{
-    self, Birth, Facts, Keeping, Key, Log, Next, Reader, Reopened, Seal, Storage, Unfinished, Unusable, Writer,
+    self, Birth, Facts, Keeping, Key, Log, Next, Reader, Seal, Storage, Unfinished, Unusable, Writer,
 };
 
 /// The file that is wanted, and the two that are there until it is complete.
@@ -39,17 +42,35 @@ enum Notes {
     None,
 }
 
+/// Whether a file may be gone on with that was begun with other header fields, and so perhaps as somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fields {
+    AsBegun,
+    Changed,
+}
+
+/// What the journal has of a file's beginning.
+#[derive(Serialize, Deserialize)]
+struct Begun {
+    /// The header fields of its requests, as a hash.
+    fields: Key,
+    /// In the crawl's own words.
+    crawl: Box<RawValue>,
+}
+
 /// What the files have of the collection.
 enum Found {
     Nothing,
     /// So much that a crawl can go on behind it.
-    Some(Box<Reopened>, Unfinished),
+    Some(Begun, Log, Unfinished),
     /// All of it: only the name is missing.
     All(Log),
 }
 
 impl Part {
-    pub(super) fn of(to: PathBuf) -> Self {
+    pub(super) fn of(to: &Path) -> Self {
+        // What a symbolic link names is replaced, and not the link.
+        let to = to.canonicalize().unwrap_or_else(|_| to.to_owned());
         let beside = |suffix: &str| {
             let mut name = OsString::from(&to);
             name.push(suffix);
@@ -59,8 +80,8 @@ impl Part {
     }
 
     /// Fetches what is missing.
-    pub(super) async fn fetch(&self, crawl: Crawl) -> Fetched {
-        let (log, crawling) = match self.begin(crawl).await {
+    pub(super) async fn fetch(&self, crawl: Crawl, fields: Fields) -> Fetched {
+        let (log, crawling) = match self.begin(crawl, fields).await {
             Ok(begun) => begun,
             Err(ended) => return Fetched { left: "nothing new was written".to_owned(), ended, records: 0 },
         };
@@ -93,26 +114,28 @@ impl Part {
     }
 
     /// The log, and the crawl that writes what it lacks.
-    async fn begin(&self, crawl: Crawl) -> Result<(Log, Option<(Opened, Writer)>), Ended> {
-        let key = key_of(&crawl);
-        match self.find(key)? {
+    async fn begin(&self, crawl: Crawl, fields: Fields) -> Result<(Log, Option<(Opened, Writer)>), Ended> {
+        match self.find(&crawl, fields)? {
             Found::All(log) => Ok((log, None)),
-            Found::Some(reopened, Unfinished { writer, notes, last, records }) => {
+            Found::Some(begun, log, Unfinished { writer, notes, last, records }) => {
                 eprintln!("goes on behind {} in {}", counted(records), self.lines.display());
-                let opened = crawl.resume(&reopened.birth.begun, &notes, last, records).map_err(Ended::Refused)?;
-                Ok((reopened.log, Some((opened, writer))))
+                let opened = crawl.resume(&begun.crawl, &notes, last, records).map_err(Ended::Refused)?;
+                Ok((log, Some((opened, writer))))
             }
             Found::Nothing => {
+                let (key, fields) = (key_of(&crawl), fields_of(&crawl));
                 let opened = crawl.open().await.map_err(Ended::Refused)?;
-                let (writer, log) = self.create(key, &opened).map_err(|error| Ended::Unwritable(self.named(&error)))?;
+                let created = self.create(key, Begun { fields, crawl: opened.begun() }, &opened);
+                let (writer, log) = created.map_err(|error| Ended::Unwritable(self.named(&error)))?;
                 Ok((log, Some((opened, writer))))
             }
         }
     }
 
-    fn find(&self, key: Key) -> Result<Found, Ended> {
+    fn find(&self, crawl: &Crawl, fields: Fields) -> Result<Found, Ended> {
         let mut reopened = match snapshot::reopen_at(self.lines.clone(), self.journal.clone()) {
             Ok(reopened) => reopened,
+            Err(Unusable::Unknown) if self.lines.exists() => return Err(Ended::Foreign(self.lines.clone())),
             Err(Unusable::Unknown) => return Ok(Found::Nothing),
             Err(Unusable::Io(error)) => return Err(Ended::Unwritable(self.named(&error))),
             Err(unusable) => {
@@ -120,17 +143,22 @@ impl Part {
                 return Ok(Found::Nothing);
             }
         };
-        if reopened.birth.key != key {
+        let begun: Option<Begun> = serde_json::from_str(reopened.birth.begun.get()).ok();
+        let Some(begun) = begun.filter(|_| reopened.birth.key == key_of(crawl)) else {
             return Err(Ended::Another(self.lines.clone()));
+        };
+        if fields == Fields::AsBegun && begun.fields != fields_of(crawl) {
+            return Err(Ended::OtherFields(self.lines.clone()));
         }
         Ok(match (reopened.unfinished.take(), reopened.log.extent().seal) {
-            (Some(unfinished), _) if !unfinished.notes.is_empty() => Found::Some(Box::new(reopened), unfinished),
+            (Some(unfinished), _) if !unfinished.notes.is_empty() => Found::Some(begun, reopened.log, unfinished),
             (None, Some(Seal::Complete(_))) => Found::All(reopened.log),
             _ => Found::Nothing,
         })
     }
 
-    fn create(&self, key: Key, opened: &Opened) -> io::Result<(Writer, Log)> {
+    fn create(&self, key: Key, begun: Begun, opened: &Opened) -> io::Result<(Writer, Log)> {
+        let begun = to_raw_value(&begun)?;
         let facts = Facts {
             collection: self.to.display().to_string(),
             created: SystemTime::now(),
@@ -140,7 +168,7 @@ impl Part {
             total: opened.total(),
             storage: Storage::Allowed,
         };
-        let birth = Birth { key, facts, keeping: Keeping::Named, begun: opened.begun() };
+        let birth = Birth { key, facts, keeping: Keeping::Named, begun };
         snapshot::at(self.lines.clone(), self.journal.clone(), &birth)
     }
 
@@ -158,15 +186,26 @@ impl Part {
                     };
                 }
                 Ok(Next::Stop) => return Ended::Interrupted,
+                Err(failure) if self.is_short(log) => {
+                    return Ended::Unwritable(io::Error::other(failure.message.clone()));
+                }
                 Err(failure) => return Ended::Broken((*failure).clone()),
             }
         }
+    }
+
+    /// Whether what has come is not in the file.
+    fn is_short(&self, log: &Log) -> bool {
+        std::fs::metadata(&self.lines).map_or(true, |lines| lines.len() < log.extent().bytes)
     }
 
     /// A log goes on in memory where its file can't be written to; then the file lacks what came since.
     fn finish(&self, log: &Log) -> io::Result<()> {
         if std::fs::metadata(&self.lines)?.len() != log.extent().bytes {
             return Err(io::Error::new(io::ErrorKind::WriteZero, "not all of the records could be written"));
+        }
+        if let Ok(before) = std::fs::metadata(&self.to) {
+            std::fs::set_permissions(&self.lines, before.permissions())?;
         }
         snapshot::finish(&self.lines, &self.journal, &self.to)
     }
@@ -186,9 +225,16 @@ impl Part {
     }
 }
 
-/// Which collection it is; header fields may change from one attempt to the next, as tokens do.
+/// Which collection it is, and how it is walked.
 fn key_of(crawl: &Crawl) -> Key {
     let body = crawl.first.body.as_ref().map(RequestBody::to_bytes).unwrap_or_default();
     let walked = written(&crawl.pagination);
     Key::plain([crawl.first.method.as_str().as_bytes(), crawl.first.url.as_str().as_bytes(), &body, walked.as_bytes()])
+}
+
+/// The header fields, by which an upstream may tell callers apart.
+fn fields_of(crawl: &Crawl) -> Key {
+    let accept = [crawl.client.upstream().accept.as_bytes()];
+    let fields = crawl.first.headers.iter().flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]);
+    Key::plain(accept.into_iter().chain(fields))
 }

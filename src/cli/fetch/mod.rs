@@ -14,7 +14,7 @@ use super::target::Target;
 use crate::crawl::Crawl;
 use crate::snapshot::{self, Failure, Next, Reader, Verdict};
 use crate::telemetry;
-use file::{Fetched, Part};
+use file::{Fetched, Fields, Part};
 
 /// How many bytes of records may wait for the output.
 const WINDOW: u64 = 1 << 20;
@@ -35,6 +35,9 @@ pub(super) struct Arguments {
     /// Stop after so many records; exits with 6 if there are more
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     max_records: Option<u64>,
+    /// Go on with FILE.part although it was begun with other header fields, as where a token was renewed
+    #[arg(long, requires = "output")]
+    changed_headers: bool,
     /// Say on stderr what is asked and found
     #[arg(long, short)]
     verbose: bool,
@@ -46,6 +49,10 @@ enum Ended {
     Refused(Failure),
     /// The file that is there has another collection's records.
     Another(PathBuf),
+    /// It was begun with other header fields.
+    OtherFields(PathBuf),
+    /// Nobody knows what it has.
+    Foreign(PathBuf),
     Complete(Verdict),
     Capped(u64),
     Broken(Failure),
@@ -65,7 +72,8 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
     };
     let part = arguments.output.as_deref().filter(|file| arguments.max_records.is_none() && may_be_renamed_to(file));
     if let Some(file) = part {
-        let Fetched { ended, records, left } = Part::of(file.to_owned()).fetch(crawl).await;
+        let fields = if arguments.changed_headers { Fields::Changed } else { Fields::AsBegun };
+        let Fetched { ended, records, left } = Part::of(file).fetch(crawl, fields).await;
         return report(&ended, records, &left);
     }
     if arguments.max_records.is_some() {
@@ -165,6 +173,21 @@ fn report(ended: &Ended, records: u64, left: &str) -> Exit {
         Ended::Another(part) => {
             eprintln!("error: {} has the records of another collection, or of another way to walk it", part.display());
             eprintln!("hint: ask as it was begun, delete it, or name another --output");
+            Exit::Usage
+        }
+        Ended::OtherFields(part) => {
+            eprintln!(
+                "error: {} was begun with other header fields, and may have what somebody else may see",
+                part.display()
+            );
+            eprintln!(
+                "hint: --changed-headers goes on all the same, as where a token was renewed; or delete it, or name another --output"
+            );
+            Exit::Usage
+        }
+        Ended::Foreign(part) => {
+            eprintln!("error: {} is there, and nothing beside it says what it has", part.display());
+            eprintln!("hint: delete it, or name another --output");
             Exit::Usage
         }
         Ended::Complete(verdict) => {
