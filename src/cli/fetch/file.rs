@@ -125,7 +125,7 @@ impl Part {
             Found::Nothing => {
                 let (key, fields) = (key_of(&crawl), fields_of(&crawl));
                 let opened = crawl.open().await.map_err(Ended::Refused)?;
-                let created = self.create(key, Begun { fields, crawl: opened.begun() }, &opened);
+                let created = self.create(key, &Begun { fields, crawl: opened.begun() }, &opened);
                 let (writer, log) = created.map_err(|error| Ended::Unwritable(self.named(&error)))?;
                 Ok((log, Some((opened, writer))))
             }
@@ -157,8 +157,8 @@ impl Part {
         })
     }
 
-    fn create(&self, key: Key, begun: Begun, opened: &Opened) -> io::Result<(Writer, Log)> {
-        let begun = to_raw_value(&begun)?;
+    fn create(&self, key: Key, begun: &Begun, opened: &Opened) -> io::Result<(Writer, Log)> {
+        let begun = to_raw_value(begun)?;
         let facts = Facts {
             collection: self.to.display().to_string(),
             created: SystemTime::now(),

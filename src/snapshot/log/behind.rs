@@ -48,7 +48,19 @@ enum Activity {
 }
 
 /// The task. Where it is dropped before it was begun, as by a runtime that stops, it is done then.
-struct Task(Arc<Shared>);
+#[derive(Debug)]
+struct Task {
+    shared: Arc<Shared>,
+    stage: Stage,
+}
+
+/// How far a task has come. The log alone can't tell: when this one is over, the next one may run already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Waiting,
+    Running,
+    Over,
+}
 
 impl Behind {
     pub(super) fn to(files: &Files) -> Self {
@@ -78,7 +90,7 @@ pub(super) fn start(shared: &Arc<Shared>, mut state: MutexGuard<'_, State>) {
     }
     state.behind.work = Activity::Running;
     drop(state);
-    let task = Task(Arc::clone(shared));
+    let mut task = Task::of(shared);
     match Handle::try_current() {
         Ok(runtime) => drop(runtime.spawn_blocking(move || task.run())),
         Err(_) => task.run(),
@@ -86,32 +98,38 @@ pub(super) fn start(shared: &Arc<Shared>, mut state: MutexGuard<'_, State>) {
 }
 
 impl Task {
-    fn run(&self) {
-        let Some(files) = &self.0.files else { return };
+    fn of(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), stage: Stage::Waiting }
+    }
+
+    fn run(&mut self) {
+        self.stage = Stage::Running;
+        let shared = Arc::clone(&self.shared);
+        let Some(files) = &shared.files else { return };
         while let Some(mut work) = self.next() {
             let done = work.write(files);
             if let Err(stuck) = &done {
                 stuck.give_up(files, work.owed);
             }
-            self.0.settle(work.seal, done);
+            shared.settle(work.seal, done);
         }
     }
 
     /// The write panicked.
     fn fail(&self) {
-        let state = self.0.lock();
+        let state = self.shared.lock();
         let (kept, owed) = (state.tiers.kept(), state.behind.owed);
         drop(state);
         let stuck = Stuck { kept, cause: Unwritten::Io(io::Error::other("the task that writes panicked")) };
-        if let Some(files) = &self.0.files {
+        if let Some(files) = &self.shared.files {
             stuck.give_up(files, owed);
         }
-        self.0.settle(None, Err(stuck));
+        self.shared.settle(None, Err(stuck));
     }
 
     /// What there is to write; where there is nothing, the task is over under the same lock.
-    fn next(&self) -> Option<Work> {
-        let mut state = self.0.lock();
+    fn next(&mut self) -> Option<Work> {
+        let mut state = self.shared.lock();
         let State { tiers, behind, seal, .. } = &mut *state;
         let work = Work {
             at: tiers.kept(),
@@ -124,17 +142,18 @@ impl Task {
             return Some(work);
         }
         behind.work = Activity::Idle;
+        self.stage = Stage::Over;
         None
     }
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
-        let ended = self.0.lock().behind.work == Activity::Idle;
-        match ended {
-            true => {}
-            false if std::thread::panicking() => self.fail(),
-            false => self.run(),
+        match self.stage {
+            Stage::Waiting => self.run(),
+            // It panicked.
+            Stage::Running => self.fail(),
+            Stage::Over => {}
         }
     }
 }
@@ -203,5 +222,5 @@ pub(super) fn pause(log: &super::Log) {
 
 #[cfg(test)]
 pub(super) fn go_on(log: &super::Log) {
-    Task(Arc::clone(&log.shared)).run();
+    Task::of(&log.shared).run();
 }
