@@ -188,15 +188,20 @@ def test_what_must_not_be_shared_is_not(head, callers, kept):
         assert not [file for file in proxy.folder.iterdir() if file.suffix in (".ndjson", ".journal")]
 
 
-def test_a_public_collection_is_one_crawl_for_all(callers, kept):
-    """`public = true` and an upstream that varies by nothing: everybody's credentials are left away."""
+def test_a_public_collection_is_one_crawl_for_all_and_still_nobody_gets_anothers(callers, kept):
+    """`public = true`: Authorization and Cookie are left away; who sends another field has a crawl of their own, as for any collection."""
     upstream = callers()
     proxy = kept(config=upstream.config("public = true\n"), fresh_for="1m").start()
-    everything = dict.fromkeys(FIELDS, "the first one's")
+
+    def own(fields: dict[str, str]) -> bytes:
+        return lines(names({name: value for name, value in fields.items() if name not in ("Authorization", "Cookie")}))
+
+    everybody = [{"Authorization": f"Bearer {secrets.token_hex(8)}", "Cookie": "a=b"}, {}] * 20
+    others = [{"X-Tenant": secrets.token_hex(8), "Authorization": "Bearer x"} for _ in range(5)]
     with ThreadPoolExecutor(20) as threads:
-        answers = [stream(proxy, everything), *threads.map(lambda _: stream(proxy, credentials()), range(50))]
-    assert {answer.content for answer in answers} == {lines(names({}))}
-    assert upstream.calls.total() == PAGES
+        answers = list(threads.map(lambda fields: stream(proxy, fields), everybody + others))
+    assert [answer.content for answer in answers] == [own(fields) for fields in everybody + others]
+    assert upstream.calls.total() == PAGES * (1 + len(others))
 
 
 def test_the_status_of_a_crawl(upstream, kept, orders):
