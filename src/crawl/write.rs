@@ -125,6 +125,10 @@ impl From<Refused> for Ended {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::NoReader => Self::Abandoned,
+            Refused::Unwritten => {
+                let hint = "see to where snapshots are kept, and ask again";
+                Self::Broken(Failure::new(Fault::Stopped, refused.to_string(), hint))
+            }
             Refused::Changed => {
                 let hint = "ask again, for a snapshot of its own";
                 Self::Broken(Failure::new(Fault::Changed, refused.to_string(), hint))

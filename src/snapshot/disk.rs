@@ -1,7 +1,7 @@
 //! How much of the disk all snapshots together have taken, and what one snapshot's files take of it.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -131,13 +131,20 @@ impl Claim {
 
     /// Deletes the files; who has them open keeps them. The journal goes first: lines without one are nobody's.
     pub(super) fn delete(&self) -> io::Result<()> {
-        for path in [&self.place.journal, &self.place.lines] {
-            match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
+        remove(&self.place.journal)?;
+        remove(&self.place.lines)?;
         self.deleted.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Sees to it that nobody finds the snapshot again, not even after a power cut. A journal that can't be deleted is emptied, which is as good.
+    pub(super) fn disown(&self, journal: &File) -> io::Result<()> {
+        let folder = || File::open(self.place.journal.parent().unwrap_or(Path::new(".")));
+        let deleted = remove(&self.place.journal).and_then(|()| folder()?.sync_all());
+        deleted.or_else(|error| journal.set_len(0).and_then(|()| journal.sync_all()).map_err(|_| error))?;
+        if let Err(error) = self.delete() {
+            tracing::debug!(%error, "what is left of a snapshot's files is deleted with the next start");
+        }
         Ok(())
     }
 }
@@ -147,6 +154,14 @@ impl Drop for Claim {
         if *self.deleted.get_mut() {
             self.disk.give(*self.bytes.get_mut());
         }
+    }
+}
+
+/// Deletes a file, if it is there.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 

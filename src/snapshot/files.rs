@@ -189,9 +189,10 @@ impl Files {
         read_some(&self.lines, at, most)
     }
 
-    /// Deletes the files, unless they were opened again. Who reads them goes on, and after a restart nothing is known of the snapshot.
-    pub(super) fn delete(&self) -> io::Result<()> {
-        self.claim.hold(self.turn).map_or(Ok(()), |_turn| self.claim.delete())
+    /// Deletes the files. Who reads them goes on, and after a restart nothing is known of the snapshot.
+    pub(super) fn disown(&self) -> Result<(), Unwritten> {
+        let _turn = self.claim.hold(self.turn).ok_or(Unwritten::Changed)?;
+        Ok(self.claim.disown(&self.journal)?)
     }
 
     /// What was written before must be there again.
@@ -337,6 +338,23 @@ impl Files {
 }
 
 #[cfg(test)]
+impl Files {
+    /// The same, where the journal can't be deleted; it is opened like this.
+    pub(super) fn undeletable(folder: &std::path::Path, limit: u64, journal: &std::fs::OpenOptions) -> Arc<Self> {
+        drop(Self::in_folder(folder, 0));
+        let [lines, path] = ["lines", "journal"].map(|name| folder.join(name));
+        let (_, mark) = Mark::birth(None, &Birth::in_test("/orders"));
+        let (lines_file, journal) = (File::options().read(true).write(true).open(&lines), journal.open(&path));
+        // A file is no folder: to delete something in it fails.
+        let place = super::disk::Place { lines, journal: path.join("none") };
+        let claim = Arc::new(Claim::new(Arc::new(super::disk::Disk::new(limit)), place));
+        let standing = Standing { turn: claim.next_turn(), bytes: 0, mark, promised: VecDeque::new() };
+        let (lines, journal) = (lines_file.expect("it is there"), journal.expect("it is there"));
+        Arc::new(Self::again(lines, journal, claim, standing).expect("files have a length"))
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::snapshot::journal::Journal;
@@ -466,7 +484,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let files = Files::in_folder(folder.path(), 100);
         files.write(0, &[bytes("abc\n")]).unwrap();
-        files.delete().unwrap();
+        files.disown().unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         files.write(4, &[bytes("d\n")]).unwrap();
         assert_eq!(files.read(0, 9).unwrap(), "abc\nd\n");

@@ -91,6 +91,9 @@ pub enum Refused {
     /// What was written now is not what had been written at this place before the crawl was interrupted.
     #[error("the page that was under way when the crawl was interrupted has changed since")]
     Changed,
+    /// What was appended could not be written.
+    #[error("what came could not be kept")]
+    Unwritten,
 }
 
 /// These bytes are gone: there was no room to keep them.

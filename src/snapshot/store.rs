@@ -469,7 +469,7 @@ mod tests {
         assert!(matches!(before.write(4, &[Bytes::from_static(b"3\n")]), Err(Unwritten::Changed)));
         let failure = Failure::new(Fault::Unproven, "what", "hint");
         assert!(matches!(before.append(&Entry::Failed(&failure)), Err(Unwritten::Changed)));
-        before.delete().unwrap();
+        assert!(matches!(before.disown(), Err(Unwritten::Changed)));
         assert_eq!(files(dir.path()), 2);
         now.write(4, &[Bytes::from_static(b"4\n")]).unwrap();
         assert_eq!(before.read(0, 9).unwrap(), "1\n2\n4\n");

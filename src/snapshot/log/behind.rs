@@ -4,6 +4,7 @@
 //!   Absent                              (memory alone)
 //!   Good ── no room, an error ──▶ Lost  (what is in the file stays there; the rest stays in memory)
 //!   Good ── other bytes ────────▶ Refused
+//!   Good ── an error, and the files can't be deleted ──▶ Refused
 //! ```
 //!
 //! One blocking task at a time writes for a log. It takes all there is, so that what comes while the disk is busy goes in one piece.
@@ -15,9 +16,10 @@ use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 
 use super::shared::{Shared, State, Wake};
-use super::work::{Page, Stuck, Work};
+use super::work::{Loss, Page, Stuck, Work};
+use crate::snapshot::Refused;
 use crate::snapshot::files::{Files, Unwritten};
-use crate::snapshot::seal::{Failure, Seal};
+use crate::snapshot::seal::{Failure, Fault, Seal};
 
 #[derive(Debug, Default)]
 pub(super) struct Behind {
@@ -72,11 +74,6 @@ impl Behind {
         self.disk == Disk::Good
     }
 
-    /// Whether the log takes no more, because something else stands where it would be written.
-    pub(super) fn is_refused(&self) -> bool {
-        self.disk == Disk::Refused
-    }
-
     /// A page ends with this byte and record.
     pub(super) fn note(&mut self, bytes: u64, records: u64, note: &RawValue) {
         self.pages.push(Page { bytes, records, note: note.to_owned() });
@@ -107,10 +104,7 @@ impl Task {
         let shared = Arc::clone(&self.shared);
         let Some(files) = &shared.files else { return };
         while let Some(mut work) = self.next() {
-            let done = work.write(files);
-            if let Err(stuck) = &done {
-                stuck.give_up(files, work.owed);
-            }
+            let done = work.write(files).map_err(|stuck| stuck.give_up(files, work.owed));
             shared.settle(work.seal, done);
         }
     }
@@ -122,9 +116,8 @@ impl Task {
         drop(state);
         let stuck = Stuck { kept, cause: Unwritten::Io(io::Error::other("the task that writes panicked")) };
         if let Some(files) = &self.shared.files {
-            stuck.give_up(files, owed);
+            self.shared.settle(None, Err(stuck.give_up(files, owed)));
         }
-        self.shared.settle(None, Err(stuck));
     }
 
     /// What there is to write; where there is nothing, the task is over under the same lock.
@@ -160,18 +153,16 @@ impl Drop for Task {
 
 impl Shared {
     /// Readers may have what was written. What could not be written they may have as well, but where it would take another's place.
-    fn settle(&self, seal: Option<Seal>, done: Result<u64, Stuck>) {
+    fn settle(&self, seal: Option<Seal>, done: Result<u64, Loss>) {
         let mut state = self.lock();
         let mut freed = 0;
         let wake = match done {
             Ok(kept) => state.written(kept, seal),
-            Err(stuck) => match stuck.failure(state.behind.owed) {
-                Some(failure) => {
-                    freed = state.refuse(failure);
-                    state.wake_all()
-                }
-                None => state.lose(stuck.kept),
-            },
+            Err(Loss::File(kept)) => state.lose(kept),
+            Err(Loss::Log(failure)) => {
+                freed = state.refuse(failure);
+                state.wake_all()
+            }
         };
         drop(state);
         wake.wake();
@@ -181,6 +172,12 @@ impl Shared {
 }
 
 impl State {
+    /// Why the log takes no more, where it doesn't.
+    pub(super) fn refused(&self) -> Option<Refused> {
+        let changed = matches!(&self.seal, Some(Seal::Failed(failure)) if failure.fault == Fault::Changed);
+        (self.behind.disk == Disk::Refused).then_some(if changed { Refused::Changed } else { Refused::Unwritten })
+    }
+
     /// Good ⇒ Good
     fn written(&mut self, kept: u64, seal: Option<Seal>) -> Wake {
         self.tiers.keep(kept);

@@ -251,7 +251,7 @@ impl Model {
                 return;
             }
             Poll::Ready(Err(refused)) => {
-                assert!(matches!(refused, Refused::Changed) && self.salt > 0, "{refused}");
+                assert!(self.salt > 0, "{refused}");
                 self.seal(End::Dropped);
                 return;
             }

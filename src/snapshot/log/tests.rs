@@ -335,6 +335,46 @@ async fn a_full_disk_leaves_the_log_in_memory_and_nobody_goes_on_with_its_files(
 }
 
 #[tokio::test]
+async fn a_journal_that_cannot_be_deleted_is_emptied_and_the_log_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = Files::undeletable(folder.path(), 1500, std::fs::File::options().read(true).write(true));
+    let (mut writer, log) = kept(files, &Memory::new(1 << 20), SlowReader::Wait, Duration::ZERO);
+    let mut reader = log.reader(0, None).unwrap();
+    for _ in 0..50 {
+        poll_fn(|context| writer.poll_room(context)).await.unwrap();
+        writer.append(record(100));
+    }
+    writer.seal(Seal::Complete(verdict()));
+    let (read, end) = timeout(LONG, read_to_end(&mut reader)).await.unwrap();
+    assert_eq!((read.len(), end.unwrap()), (5000, verdict()));
+    assert_eq!(std::fs::metadata(folder.path().join("journal")).unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn files_that_can_neither_be_written_nor_deleted_end_the_log_where_a_restart_knows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = Files::undeletable(folder.path(), 1500, std::fs::File::options().read(true));
+    let (mut writer, log) = kept(files, &Memory::new(1 << 20), SlowReader::Wait, Duration::ZERO);
+    let mut reader = log.reader(0, None).unwrap();
+    let refused = loop {
+        if let Err(refused) = poll_fn(|context| writer.poll_room(context)).await {
+            break refused;
+        }
+        writer.append(record(100));
+        tokio::task::yield_now().await;
+    };
+    assert!(matches!(refused, Refused::Unwritten), "{refused}");
+    writer.append(record(100));
+    writer.seal(Seal::Complete(verdict()));
+    let (read, end) = timeout(LONG, read_to_end(&mut reader)).await.unwrap();
+    let failure = end.unwrap_err();
+    assert_eq!((failure.fault, failure.message.contains("budget")), (Fault::Stopped, true), "{failure}");
+    let lines = std::fs::read(folder.path().join("lines")).unwrap();
+    assert!(lines.starts_with(&read) && log.extent().visible <= lines.len() as u64, "{} {}", read.len(), lines.len());
+    assert!(std::fs::metadata(folder.path().join("journal")).unwrap().len() > 0);
+}
+
+#[tokio::test]
 async fn a_runtime_that_stops_leaves_nothing_unwritten() {
     let folder = tempfile::tempdir().unwrap();
     let lines = folder.path().join("lines");

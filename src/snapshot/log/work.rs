@@ -33,6 +33,15 @@ pub(super) struct Stuck {
     pub(super) cause: Unwritten,
 }
 
+/// What becomes of a log that could not be written.
+#[derive(Debug)]
+pub(super) enum Loss {
+    /// It goes on in memory. So many bytes of it are in the file, which nobody finds again.
+    File(u64),
+    /// It can't go on: readers have what a restart knows, and get no byte more.
+    Log(Failure),
+}
+
 impl Work {
     /// Writes lines page by page, each page's journal entry behind them, and the seal. Says how far the lines have come.
     pub(super) fn write(&mut self, files: &Files) -> Result<u64, Stuck> {
@@ -75,42 +84,38 @@ impl Work {
 }
 
 impl Stuck {
-    /// Why the log can't go on; none where it goes on without its file.
-    pub(super) fn failure(&self, owed: u64) -> Option<Failure> {
-        match &self.cause {
-            Unwritten::Changed => {
-                let message = Refused::Changed.to_string();
-                Some(Failure::new(Fault::Changed, message, "ask again, for a snapshot of its own"))
-            }
+    /// Tells the files before readers learn of it, and says what becomes of the log.
+    pub(super) fn give_up(&self, files: &Files, owed: u64) -> Loss {
+        let failure = match &self.cause {
+            Unwritten::Changed => changed(files),
             cause if self.kept < owed => {
-                let message =
-                    format!("what came before the interruption can't be compared with what comes again: {cause}");
-                Some(Failure::new(Fault::Stopped, message, "see to the folder of the snapshots, and ask again"))
-            }
-            _ => None,
-        }
-    }
-
-    /// What the files are told before readers learn of it.
-    pub(super) fn give_up(&self, files: &Files, owed: u64) {
-        let Self { cause, .. } = self;
-        let told = match self.failure(owed) {
-            // Who goes on with it would find the same again.
-            Some(failure) if matches!(cause, Unwritten::Changed) => files.append(&Entry::Failed(&failure)),
-            Some(failure) => {
-                tracing::warn!("a snapshot stops: {failure}");
-                Ok(())
+                stopped(format!("what came before the interruption can't be compared with what comes again: {cause}"))
             }
             // Of what readers get from now on nothing is known after a restart: no crawl must go on where the file ends.
-            None => {
-                tracing::warn!("a snapshot goes on in memory, and can't be gone on with after a restart: {cause}");
-                files.delete().map_err(Unwritten::Io)
-            }
+            cause => match files.disown() {
+                Ok(()) => {
+                    tracing::warn!("a snapshot goes on in memory, and can't be gone on with after a restart: {cause}");
+                    return Loss::File(self.kept);
+                }
+                Err(error) => stopped(format!("{cause}, and what was written can't be deleted: {error}")),
+            },
         };
-        if let Err(error) = told {
-            tracing::warn!("a snapshot's files could not be given up: {error}");
-        }
+        tracing::warn!("a snapshot stops: {failure}");
+        Loss::Log(failure)
     }
+}
+
+/// Who goes on with it would find the same again.
+fn changed(files: &Files) -> Failure {
+    let failure = Failure::new(Fault::Changed, Refused::Changed.to_string(), "ask again, for a snapshot of its own");
+    if let Err(error) = files.append(&Entry::Failed(&failure)) {
+        tracing::warn!("a snapshot's end can't be written: {error}");
+    }
+    failure
+}
+
+fn stopped(message: String) -> Failure {
+    Failure::new(Fault::Stopped, message, "see to the folder of the snapshots, and ask again")
 }
 
 /// What of the pieces stands behind their first bytes.

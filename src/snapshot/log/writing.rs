@@ -39,7 +39,7 @@ impl Writer {
     /// Appends a batch. Who has waited for [`Writer::poll_room`] keeps the bounds of what is kept; one batch more is taken in any case.
     pub fn append(&mut self, batch: Batch) {
         let mut state = self.shared.lock();
-        if batch.is_empty() || state.behind.is_refused() {
+        if batch.is_empty() || state.refused().is_some() {
             return;
         }
         let cost = state.tiers.append(batch);
@@ -77,8 +77,8 @@ impl Writer {
     fn poll_space(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Refused>> {
         loop {
             let mut state = self.shared.lock();
-            if state.behind.is_refused() {
-                return Poll::Ready(Err(Refused::Changed));
+            if let Some(refused) = state.refused() {
+                return Poll::Ready(Err(refused));
             }
             if state.behind.writes() && state.tiers.bytes() - state.tiers.kept() > BACKLOG {
                 state.writer = Some(context.waker().clone());
