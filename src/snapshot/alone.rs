@@ -23,7 +23,7 @@ pub fn at(lines: PathBuf, journal: PathBuf, birth: &Birth) -> io::Result<(Writer
     lock(&journal_file)?;
     journal_file.set_len(0)?;
     let lines_file = File::options().read(true).write(true).create(true).truncate(true).open(&lines)?;
-    let claim = Claim::new(unbounded(), Place { lines, journal });
+    let claim = Claim::new(unbounded(), Place { lines, journal }).or_stop();
     let files = Files::begin(lines_file, journal_file, Arc::new(claim), None, birth).map_err(|error| match error {
         Unwritten::Io(error) => error,
         other => io::Error::other(other),
@@ -38,7 +38,7 @@ pub fn reopen_at(lines: PathBuf, journal: PathBuf) -> Result<Reopened, Unusable>
     let lines_file = File::options().read(true).write(true).open(&lines)?;
     let disk = unbounded();
     disk.count(length(&lines) + length(&journal));
-    let claim = Claim::counted(disk, Place { lines, journal });
+    let claim = Claim::counted(disk, Place { lines, journal }).or_stop();
     let mut recovered = recover(lines_file, journal_file, Arc::new(claim), None)?;
     // A file that has no name yet was given to nobody.
     recovered.files.cut()?;
@@ -75,7 +75,7 @@ mod tests {
 
     use super::*;
     use crate::batch::Batch;
-    use crate::snapshot::{Seal, Unfinished, Verdict};
+    use crate::snapshot::{Fault, Seal, Unfinished, Verdict};
 
     fn page(writer: &mut Writer, text: &'static str) {
         writer.append(Batch::new(Bytes::from_static(text.as_bytes()), text.lines().count() as u64));
@@ -111,6 +111,42 @@ mod tests {
         assert_eq!(fs::read_to_string(&to).unwrap(), "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(matches!(reopen_at(lines, journal), Err(Unusable::Unknown)));
+    }
+
+    /// `/dev/full` is a disk without room.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_ends_it_and_takes_nothing_that_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let [lines, journal] = ["all.part", "all.journal"].map(|name| folder.path().join(name));
+        let (mut writer, log) = at(lines.clone(), journal.clone(), &Birth::in_test("/orders")).unwrap();
+        page(&mut writer, "1\n2\n");
+        drop((writer, log));
+        let kept = fs::read(&lines).unwrap();
+
+        fs::rename(&lines, folder.path().join("kept")).unwrap();
+        let before = fs::read(&journal).unwrap();
+        std::os::unix::fs::symlink("/dev/full", &lines).unwrap();
+        let (mut writer, log) = at(lines.clone(), journal.clone(), &Birth::in_test("/orders")).unwrap();
+        page(&mut writer, "1\n2\n");
+        let Some(Seal::Failed(failure)) = log.extent().seal else { panic!("it goes on: {:?}", log.extent()) };
+        assert_eq!((failure.fault, failure.message.contains("No space left")), (Fault::Stopped, true), "{failure}");
+        page(&mut writer, "3\n");
+        writer.seal(Seal::Complete(verdict()));
+        assert_eq!((log.extent().visible, log.extent().bytes, log.in_memory()), (0, 0, 0));
+        assert!(lines.exists() && journal.exists());
+        drop(log);
+
+        // With room again the whole pages are what it goes on behind.
+        fs::remove_file(&lines).unwrap();
+        fs::rename(folder.path().join("kept"), &lines).unwrap();
+        fs::write(&journal, before).unwrap();
+        let Reopened { log, unfinished, .. } = reopen_at(lines.clone(), journal).unwrap();
+        let mut writer = unfinished.unwrap().writer;
+        page(&mut writer, "3\n");
+        writer.seal(Seal::Complete(verdict()));
+        assert!(matches!(log.extent().seal, Some(Seal::Complete(_))));
+        assert_eq!((kept.as_slice(), fs::read(lines).unwrap().as_slice()), (&b"1\n2\n"[..], &b"1\n2\n3\n"[..]));
     }
 
     #[test]

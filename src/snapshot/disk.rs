@@ -29,6 +29,16 @@ pub(super) struct Claim {
     bytes: AtomicU64,
     deleted: AtomicBool,
     turn: Mutex<Turn>,
+    on_loss: OnLoss,
+}
+
+/// What becomes of a log when its files can't be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnLoss {
+    /// It goes on in memory for who reads it, and its files are deleted.
+    GoOn,
+    /// It ends: the files are what it is for. They keep what they have.
+    Stop,
 }
 
 /// Who may write: of all that have the files open, the last.
@@ -90,7 +100,18 @@ impl Claim {
     /// Files that are yet to be made.
     pub(super) fn new(disk: Arc<Disk>, place: Place) -> Self {
         let (bytes, deleted) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self { disk, place, bytes, deleted, turn: Mutex::default() }
+        Self { disk, place, bytes, deleted, turn: Mutex::default(), on_loss: OnLoss::GoOn }
+    }
+
+    /// The same, for files that nothing can take the place of.
+    pub(super) fn or_stop(self) -> Self {
+        let mut claim = self;
+        claim.on_loss = OnLoss::Stop;
+        claim
+    }
+
+    pub(super) fn on_loss(&self) -> OnLoss {
+        self.on_loss
     }
 
     /// Files that are there, and were counted.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use twox_hash::XxHash3_64;
 
-use super::disk::{Claim, NoRoom, Turn};
+use super::disk::{Claim, NoRoom, OnLoss, Turn};
 use super::id::SnapshotId;
 use super::journal::{Line, Mark, Stretch};
 use super::seal::{Failure, Verdict};
@@ -67,7 +67,16 @@ pub(super) struct Standing {
     /// The end of its line in the journal.
     pub(super) mark: Mark,
     /// Pages that the journal has and the file of lines has lost: when they come again they must be the same.
-    pub(super) promised: VecDeque<Stretch>,
+    pub(super) promised: VecDeque<Promise>,
+}
+
+/// A page that the journal has behind the mark. Its line stays where it is until the page has come again, and after that: no kill loses the
+/// promise of the pages behind it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Promise {
+    pub(super) stretch: Stretch,
+    /// The end of its line.
+    pub(super) mark: Mark,
 }
 
 struct State {
@@ -79,7 +88,7 @@ struct State {
     mark: Mark,
     /// How long the journal's file is. What stands behind the mark is noise.
     journal: u64,
-    promised: VecDeque<Stretch>,
+    promised: VecDeque<Promise>,
 }
 
 impl Files {
@@ -121,7 +130,13 @@ impl Files {
 
     /// Up to here, what is written was written before, and must be the same.
     pub(super) fn owed(&self) -> u64 {
-        self.lock().promised.back().map_or(0, |page| page.bytes).max(self.torn)
+        self.lock().promised.back().map_or(0, |page| page.stretch.bytes).max(self.torn)
+    }
+
+    /// Up to here, what was written is no other than what was promised.
+    pub(super) fn compared(&self) -> u64 {
+        let state = self.lock();
+        if state.promised.is_empty() { u64::MAX } else { state.from }
     }
 
     /// Writes the next bytes, which begin at `at`; one call at a time. Where the file had bytes before it was opened they must be the same.
@@ -162,8 +177,12 @@ impl Files {
         };
         let hash = self.hash(&state, bytes)?;
         match (entry, state.promised.front()) {
-            (Entry::Failed(_), _) | (_, None) => {}
-            (Entry::Page { .. }, Some(promised)) if *promised == Stretch { bytes, hash } => {}
+            (_, None) => {}
+            // Its line would cut off what is promised. Without it the next one to go on finds the same again.
+            (Entry::Failed(_), Some(_)) => return Ok(()),
+            (Entry::Page { .. }, Some(promised)) if promised.stretch == Stretch { bytes, hash } => {
+                return self.keep_promise(&mut state);
+            }
             _ => return Err(Unwritten::Changed),
         }
         let line = match *entry {
@@ -175,7 +194,16 @@ impl Files {
         let rest = self.stretch(bytes, state.written)?;
         self.log(&mut state, &text, mark)?;
         (state.from, state.hash) = (bytes, rest);
-        state.promised.pop_front();
+        Ok(())
+    }
+
+    /// The first of the promised pages has come again: its line is in the journal.
+    fn keep_promise(&self, state: &mut State) -> Result<(), Unwritten> {
+        if let Some(Promise { stretch, mark }) = state.promised.front().copied() {
+            state.hash = self.stretch(stretch.bytes, state.written)?;
+            (state.from, state.mark) = (stretch.bytes, mark);
+            state.promised.pop_front();
+        }
         Ok(())
     }
 
@@ -187,6 +215,11 @@ impl Files {
     /// Reads `most` bytes or fewer, but at least one.
     pub(super) fn read(&self, at: u64, most: usize) -> io::Result<Bytes> {
         read_some(&self.lines, at, most)
+    }
+
+    /// What becomes of the log when they can't be written.
+    pub(super) fn on_loss(&self) -> OnLoss {
+        self.claim.on_loss()
     }
 
     /// Deletes the files. Who reads them goes on, and after a restart nothing is known of the snapshot.
@@ -442,11 +475,16 @@ mod tests {
     #[test]
     fn a_page_that_was_lost_must_come_again_as_it_was() {
         let note = RawValue::from_string("1".to_owned()).unwrap();
-        let promised = || VecDeque::from([Stretch { bytes: 2, hash: XxHash3_64::oneshot(b"a\n") }]);
         for (came, is_same) in [("a\n", true), ("b\n", false), ("a", false)] {
             let folder = tempfile::tempdir().unwrap();
-            drop(Files::in_folder(folder.path(), 100));
-            let files = again(folder.path(), Standing { promised: promised(), ..standing(folder.path(), 0) });
+            let before = Files::in_folder(folder.path(), 1000);
+            let born = standing(folder.path(), 0);
+            before.write(0, &[bytes("a\n")]).unwrap();
+            before.append(&page(2, &note)).unwrap();
+            std::fs::write(folder.path().join("lines"), "").unwrap();
+            let stretch = Stretch { bytes: 2, hash: XxHash3_64::oneshot(b"a\n") };
+            let promised = VecDeque::from([Promise { stretch, mark: standing(folder.path(), 2).mark }]);
+            let files = again(folder.path(), Standing { promised, ..born });
             files.write(0, &[bytes(came)]).unwrap();
             assert!(matches!(files.append(&Entry::Complete(&verdict())), Err(Unwritten::Changed)));
             assert_eq!(files.append(&page(came.len() as u64, &note)).is_ok(), is_same, "{came}");

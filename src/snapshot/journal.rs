@@ -35,6 +35,7 @@
 //! - *Append*: one write of one line.
 //! - *Read*: up to the first line that is torn, has a wrong checksum or says what can't be: that is the end, and what follows is noise.
 //! - *Go on*: the noise is cut off with the first append. Bytes of lines behind the last page stay: what is written there must be the same.
+//!   A line whose page the file of lines has lost is no noise: it stays until the page has come again, with the same hash, and so do all behind it.
 //! - *Delete*: the journal, then the lines. Lines without a journal are nobody's.
 //!
 //! # Version

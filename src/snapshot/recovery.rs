@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use twox_hash::XxHash3_64;
 
 use super::disk::Claim;
-use super::files::{Files, Standing, each_piece};
+use super::files::{Files, Promise, Standing, each_piece};
 use super::folder::modified;
 use super::id::SnapshotId;
 use super::journal::{Ending, Journal, Stretch, Unread, Whole};
@@ -94,10 +94,11 @@ pub(super) fn recover(
 
 /// Takes the pages out of the journal that have lost their bytes, which only a power cut or another hand can do, and cuts the lines off there: what
 /// stands behind the pages that are kept is then not what readers have had, and can't be what new bytes are compared with.
-fn check_pages(lines: &File, journal: &mut Journal<'_>, claim: &Claim) -> Result<Vec<Stretch>, Unusable> {
+fn check_pages(lines: &File, journal: &mut Journal<'_>, claim: &Claim) -> Result<Vec<Promise>, Unusable> {
     let length = lines.metadata()?.len();
     let whole = count_whole(lines, length, &journal.pages)?;
-    let lost: Vec<_> = journal.pages.drain(whole..).map(|page| page.stretch).collect();
+    let lost: Vec<_> =
+        journal.pages.drain(whole..).map(|Whole { stretch, mark, .. }| Promise { stretch, mark }).collect();
     if lost.is_empty() {
         return Ok(lost);
     }
@@ -300,6 +301,42 @@ mod tests {
             assert_eq!(fs::read_to_string(folder.path().join("lines")).unwrap(), PAGES.concat());
             assert!(recovered(folder.path()).unwrap().end.is_some());
         }
+    }
+
+    /// A power cut takes pages, some of them come again, a kill, and others: what was promised stays so.
+    #[test]
+    fn pages_stay_promised_until_all_have_come_again_however_often_it_is_interrupted() {
+        let mut seen = 0;
+        for (length, first, second) in
+            (0..ends()[3]).flat_map(|length| (0..=3).flat_map(move |a| (a..=3).map(move |b| (length, a, b))))
+        {
+            let folder = tempfile::tempdir().unwrap();
+            interrupted(folder.path());
+            let journal = fs::read(folder.path().join("journal")).unwrap();
+            cut(&folder.path().join("lines"), length as u64);
+            for upto in [first, second] {
+                let read = recovered(folder.path()).unwrap();
+                let from = read.notes.len();
+                go_on(&read.files, from, &PAGES[..upto.max(from)]).unwrap();
+                // What is under way when it is killed.
+                read.files.write(PAGES[..upto.max(from)].concat().len() as u64, &[Bytes::from_static(b"[")]).unwrap();
+                assert_eq!(fs::read(folder.path().join("journal")).unwrap(), journal);
+            }
+            let read = recovered(folder.path()).unwrap();
+            let pages = read.notes.len();
+            assert_eq!((pages >= second, read.files.owed()), (true, ends()[3] as u64));
+            let mut other = PAGES;
+            other[3] = "[4]\n[6]\n";
+            assert!(matches!(go_on(&read.files, pages, &other), Err(Unwritten::Changed)), "{length} {first} {second}");
+            // Not even the end that this is takes the promise away.
+            read.files.append(&Entry::Failed(&Failure::new(Fault::Changed, "what", "hint"))).unwrap();
+            let read = recovered(folder.path()).unwrap();
+            go_on(&read.files, read.notes.len(), &PAGES).unwrap();
+            complete(&read.files).unwrap();
+            assert!(recovered(folder.path()).unwrap().end.is_some());
+            seen += 1;
+        }
+        assert!(seen > 100, "{seen}");
     }
 
     #[test]

@@ -391,7 +391,7 @@ mod tests {
     use crate::batch::Batch;
     use crate::snapshot::files::Entry;
     use crate::snapshot::journal::Mark;
-    use crate::snapshot::{Failure, Fault, Next, Seal};
+    use crate::snapshot::{Extent, Failure, Fault, Next, Seal};
 
     fn settings(dir: Option<&Path>, disk: u64) -> Settings {
         let dir = dir.map(Path::to_owned);
@@ -531,6 +531,37 @@ mod tests {
         assert!(store.stored().is_empty());
         assert!(matches!(store.reopen(id), Err(Unusable::Newer(7))));
         assert_eq!(files(dir.path()), 2);
+    }
+
+    /// Without a runtime the files are written at once.
+    #[test]
+    fn of_a_lost_page_nobody_gets_a_byte_before_it_is_known_to_be_the_same() {
+        let batch = |text: &'static str| Batch::new(Bytes::from_static(text.as_bytes()), text.lines().count() as u64);
+        let note = RawValue::from_string("{\"next\":2}".to_owned()).unwrap();
+        for (came, is_same) in [("[4]\n", true), ("[5]\n", false)] {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::open(settings(Some(dir.path()), 1 << 20)).unwrap();
+            let id = store.new_id();
+            let (mut writer, log) = store.create(id, &Birth::in_test("/orders"));
+            for text in ["[1]\n[2]\n", "[3]\n[4]\n"] {
+                writer.append(batch(text));
+                writer.note(&note);
+            }
+            drop((writer, log));
+            let lines = store.shared.folder.as_ref().unwrap().place(id).lines;
+            fs::File::options().write(true).open(lines).unwrap().set_len(10).unwrap();
+            // As after a start: what this process has written need not be looked at again.
+            drop(store);
+            let store = Store::open(settings(Some(dir.path()), 1 << 20)).unwrap();
+            let Reopened { log, unfinished, .. } = store.reopen(id).unwrap();
+            let mut writer = unfinished.unwrap().writer;
+            writer.append(batch("[3]\n"));
+            writer.append(batch(came));
+            assert_eq!((log.extent().visible, log.extent().bytes), (6, 16));
+            writer.note(&note);
+            let Extent { visible, seal, .. } = log.extent();
+            assert_eq!((visible, seal.is_none()), (if is_same { 14 } else { 6 }, is_same));
+        }
     }
 
     #[tokio::test]

@@ -154,10 +154,11 @@ impl Drop for Task {
 impl Shared {
     /// Readers may have what was written. What could not be written they may have as well, but where it would take another's place.
     fn settle(&self, seal: Option<Seal>, done: Result<u64, Loss>) {
+        let compared = self.files.as_ref().map_or(u64::MAX, |files| files.compared());
         let mut state = self.lock();
         let mut freed = 0;
         let wake = match done {
-            Ok(kept) => state.written(kept, seal),
+            Ok(kept) => state.written(kept, compared, seal),
             Err(Loss::File(kept)) => state.lose(kept),
             Err(Loss::Log(failure)) => {
                 freed = state.refuse(failure);
@@ -179,9 +180,10 @@ impl State {
     }
 
     /// Good ⇒ Good
-    fn written(&mut self, kept: u64, seal: Option<Seal>) -> Wake {
+    fn written(&mut self, kept: u64, compared: u64, seal: Option<Seal>) -> Wake {
         self.tiers.keep(kept);
-        let wake = self.publish(kept);
+        // Of a page that was lost and comes again readers may have a part: they get the rest when it is known to be the same.
+        let wake = self.publish(kept.min(compared));
         match seal {
             Some(seal) => wake.and(self.finish(seal)),
             None => wake,

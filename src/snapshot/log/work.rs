@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::snapshot::Refused;
+use crate::snapshot::disk::OnLoss;
 use crate::snapshot::files::{Entry, Files, Unwritten};
 use crate::snapshot::seal::{Failure, Fault, Seal};
 
@@ -88,9 +89,10 @@ impl Stuck {
     pub(super) fn give_up(&self, files: &Files, owed: u64) -> Loss {
         let failure = match &self.cause {
             Unwritten::Changed => changed(files),
-            cause if self.kept < owed => {
+            cause if self.kept < owed || files.compared() < owed => {
                 stopped(format!("what came before the interruption can't be compared with what comes again: {cause}"))
             }
+            cause if files.on_loss() == OnLoss::Stop => stopped(format!("the file can't be written: {cause}")),
             // Of what readers get from now on nothing is known after a restart: no crawl must go on where the file ends.
             cause => match files.disown() {
                 Ok(()) => {
@@ -115,7 +117,7 @@ fn changed(files: &Files) -> Failure {
 }
 
 fn stopped(message: String) -> Failure {
-    Failure::new(Fault::Stopped, message, "see to the folder of the snapshots, and ask again")
+    Failure::new(Fault::Stopped, message, "see to the disk and to who may write there, and ask again")
 }
 
 /// What of the pieces stands behind their first bytes.
