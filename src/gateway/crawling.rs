@@ -3,7 +3,8 @@
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,9 @@ const MAINTENANCE: Duration = Duration::from_secs(2);
 
 /// How long a snapshot waits for its first reader at least, who has it in its hands already.
 const FIRST_READER: Duration = Duration::from_millis(100);
+
+/// After how many seconds a snapshot that could not be read is asked for again.
+const RETRY: u64 = 5;
 
 /// Where crawls run.
 #[derive(Clone, Debug)]
@@ -100,8 +104,11 @@ impl Crawling {
     }
 
     async fn open(&self, lead: Lead, job: Job) {
+        // As long as it is read from its beginning, that stays.
+        let beginning = lead.stale().and_then(|stale| stale.log().reader(0, None).ok());
+        let stale = lead.stale().filter(|_| beginning.is_some());
         let first = tokio::select! {
-            first = job.first_page(lead.stale()) => first,
+            first = job.first_page(stale) => first,
             () = lead.left(self.linger) => return lead.abandon(),
         };
         match first {
@@ -114,6 +121,7 @@ impl Crawling {
                 let (snapshot, writer) = self.create(birth, job.collection.sharing.keep_for).await;
                 let snapshot = Arc::new(snapshot.counted_by(opened.effort()));
                 lead.publish(&snapshot);
+                drop(beginning);
                 self.run(&snapshot, *opened, writer, &job).await;
             }
         }
@@ -150,15 +158,14 @@ impl Crawling {
         let reopened = tokio::task::spawn_blocking(move || store.reopen(id)).await;
         let Reopened { birth, log, pages, unfinished, modified } = match reopened {
             Ok(Ok(reopened)) => reopened,
-            Ok(Err(unusable @ Unusable::Io(_))) => {
-                let hint = "see to the folder of the snapshots, and ask again";
-                return lead.out_of_reach(Failure::new(Fault::Stopped, unusable.to_string(), hint));
-            }
-            Ok(Err(unusable)) => {
+            Ok(Err(unusable @ (Unusable::Unknown | Unusable::Damaged(_)))) => {
                 tracing::debug!("snapshot {id}: {unusable}");
                 return lead.unreadable();
             }
-            Err(_) => return lead.unreadable(),
+            // It is there, and may be readable again a moment later.
+            Ok(Err(unusable @ (Unusable::Io(_) | Unusable::Newer(_)))) => return lead.fail(unread(&unusable)),
+            // It panicked, or the process ends: dropping the lead says so.
+            Err(_) => return,
         };
         let Ok(begun) = serde_json::from_str::<Begun>(birth.begun.get()) else { return lead.unreadable() };
         let snapshot = |log: Log| {
@@ -237,6 +244,13 @@ impl Job {
             storage: if keeping == Keeping::Unkept { Storage::Forbidden } else { Storage::Allowed },
         }
     }
+}
+
+/// What is kept can't be read now.
+fn unread(unusable: &Unusable) -> Failure {
+    let hint = "ask again as Retry-After says; if that doesn't help, see to the folder of the snapshots";
+    let headers = vec![(RETRY_AFTER, HeaderValue::from(RETRY))];
+    Failure { headers, ..Failure::new(Fault::Stopped, unusable.to_string(), hint) }
 }
 
 /// The head of the first page.

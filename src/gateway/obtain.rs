@@ -25,8 +25,8 @@ pub(super) enum Obtained {
     Failed(Arc<Failure>),
     /// The one that it names is not kept, or not for this caller.
     Gone,
-    /// A part of nobody knows which: the newest that there is, and how many there are.
-    Unnamed(Option<(SnapshotId, usize)>),
+    /// A part of nobody knows which.
+    Unnamed,
     /// The caller has begun too many.
     TooMany(Duration),
     /// Nothing is kept, and no crawl is wanted.
@@ -77,7 +77,7 @@ impl Request<'_> {
                     None => self.shared().await,
                 },
                 Some(IfRange::Never) => self.shared().await,
-                None => Obtained::Unnamed(self.crawling.registry.newest_of(self.asked.key)),
+                None => Obtained::Unnamed,
             };
         }
         self.shared().await

@@ -19,7 +19,7 @@ use crate::crawl::Crawl;
 use crate::pagination::{PageRequest, Style};
 use crate::request::{Reuse, Wish};
 use crate::response::{Body, BoxError};
-use crate::snapshot::{Snapshot, SnapshotId};
+use crate::snapshot::Snapshot;
 
 /// The largest request body that is repeated with every page.
 const MAX_REQUEST_BODY: usize = 1 << 20;
@@ -62,7 +62,7 @@ where
         Obtained::Page => forward::answer(route, head, Full::new(body), &shared.params).await,
         Obtained::Failed(failure) => problem::failed(&failure),
         Obtained::Gone => problem::gone(),
-        Obtained::Unnamed(newest) => unnamed(newest, &asked, route, shared),
+        Obtained::Unnamed => unnamed(&asked, route, shared),
         Obtained::TooMany(wait) => problem::too_many(wait),
         Obtained::NotKept => problem::not_kept(),
     }
@@ -133,11 +133,16 @@ fn said(asked: &Asked, found: Found, unnamed: Unnamed, route: &Route, shared: &S
 }
 
 /// A part, and the request doesn't say of what: it is sent to the only one that it can be of, where that is wished for.
-fn unnamed(newest: Option<(SnapshotId, usize)>, asked: &Asked, route: &Route, shared: &Shared) -> Response<Body> {
-    let Some((id, count)) = newest else { return problem::partial(None) };
-    let unnamed = match shared.resume {
-        Resume::Redirect if count == 1 => Unnamed::Redirect,
-        Resume::Redirect | Resume::Refuse => Unnamed::Refuse,
+fn unnamed(asked: &Asked, route: &Route, shared: &Shared) -> Response<Body> {
+    let registry = &shared.crawling.registry;
+    let only = match shared.resume {
+        Resume::Redirect => registry.only_of(asked.key),
+        Resume::Refuse => None,
+    };
+    let (id, unnamed) = match (only, registry.newest_of(asked.key)) {
+        (Some(only), _) => (only, Unnamed::Redirect),
+        (None, Some(newest)) => (newest, Unnamed::Refuse),
+        (None, None) => return problem::partial(None),
     };
     deliver::unnamed(id, &said(asked, Found::Kept(None), unnamed, route, shared))
 }

@@ -30,6 +30,8 @@ pub(super) struct Claim {
     deleted: AtomicBool,
     turn: Mutex<Turn>,
     on_loss: OnLoss,
+    /// Up to here, this process has written the lines or checked them.
+    checked: AtomicU64,
 }
 
 /// What becomes of a log when its files can't be written.
@@ -100,7 +102,7 @@ impl Claim {
     /// Files that are yet to be made.
     pub(super) fn new(disk: Arc<Disk>, place: Place) -> Self {
         let (bytes, deleted) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self { disk, place, bytes, deleted, turn: Mutex::default(), on_loss: OnLoss::GoOn }
+        Self { disk, place, bytes, deleted, turn: Mutex::default(), on_loss: OnLoss::GoOn, checked: AtomicU64::new(0) }
     }
 
     /// The same, for files that nothing can take the place of.
@@ -135,6 +137,15 @@ impl Claim {
     pub(super) fn give(&self, bytes: u64) {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.disk.give(bytes);
+    }
+
+    /// Up to here, the lines are as the journal says: this process has written or read all of them.
+    pub(super) fn check(&self, through: u64) {
+        self.checked.store(through, Ordering::Relaxed);
+    }
+
+    pub(super) fn checked(&self) -> u64 {
+        self.checked.load(Ordering::Relaxed)
     }
 
     /// From now on whoever had the files open before writes no more. Waits for a write that is under way.

@@ -194,6 +194,7 @@ impl Files {
         let rest = self.stretch(bytes, state.written)?;
         self.log(&mut state, &text, mark)?;
         (state.from, state.hash) = (bytes, rest);
+        self.claim.check(bytes);
         Ok(())
     }
 

@@ -175,7 +175,11 @@ fn known(id: SnapshotId, place: &Place) -> Known {
             let modified = modified(&lines, fs::metadata(&place.journal).ok().as_ref());
             Known::Stored(Box::new(stored(id, journal, lines.len(), modified)))
         }
-        Err(_) => Known::Nothing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Known::Nothing,
+        Err(error) => {
+            tracing::warn!(%id, %error, "a snapshot's lines can't be read");
+            Known::Foreign
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod disk;
 mod effort;
 mod files;
 mod folder;
+mod generations;
 mod hold;
 mod id;
 pub mod journal;

@@ -120,6 +120,15 @@ impl Lead {
 
     /// The snapshot can be read, by those who may share it.
     pub fn publish(self, snapshot: &Arc<Snapshot>) {
+        match &self.place {
+            Place::Key(_) | Place::Nowhere => self.registry.begun(snapshot),
+            // It was begun before, maybe by another process.
+            Place::Name(..) => {}
+        }
+        self.show(snapshot);
+    }
+
+    fn show(self, snapshot: &Arc<Snapshot>) {
         let followers = match (&self.place, snapshot.keeping()) {
             (Place::Key(key), keeping) => {
                 self.registry.publish(*key, self.serial, snapshot);
@@ -143,7 +152,7 @@ impl Lead {
     pub fn unchanged(self) {
         let Some(stale) = self.stale.clone() else { return };
         stale.refresh();
-        self.publish(&stale);
+        self.show(&stale);
     }
 
     /// What is asked for is a page.
@@ -181,6 +190,8 @@ impl Lead {
         let outcome = match &self.place {
             Place::Name(_, before) => match &**before {
                 Entry::Here(snapshot) => {
+                    // Who comes back finds it so without another look at the files.
+                    snapshot.close();
                     self.withdraw();
                     Outcome::Open(Arc::clone(snapshot))
                 }
@@ -192,14 +203,6 @@ impl Lead {
             self.registry.forget(*id);
         }
         self.say(outcome.clone(), outcome);
-    }
-
-    /// The snapshot's files can't be read now, but may be later: only who has it in memory may read it meanwhile.
-    pub fn out_of_reach(self, failure: Failure) {
-        match &self.place {
-            Place::Name(_, before) if matches!(**before, Entry::Here(_)) => self.unreadable(),
-            Place::Name(..) | Place::Key(_) | Place::Nowhere => self.fail(failure),
-        }
     }
 
     fn withdraw(&self) {

@@ -54,7 +54,7 @@ impl Recovered {
     }
 }
 
-/// Reads a snapshot's files and checks all of their bytes.
+/// Reads a snapshot's files and checks all of their bytes, but for what this process has written or checked and has open still.
 pub(super) fn recover(
     lines: File,
     mut journal: File,
@@ -96,7 +96,8 @@ pub(super) fn recover(
 /// stands behind the pages that are kept is then not what readers have had, and can't be what new bytes are compared with.
 fn check_pages(lines: &File, journal: &mut Journal<'_>, claim: &Claim) -> Result<Vec<Promise>, Unusable> {
     let length = lines.metadata()?.len();
-    let whole = count_whole(lines, length, &journal.pages)?;
+    let whole = count_whole(lines, length, &journal.pages, claim.checked())?;
+    claim.check(journal.pages[..whole].last().map_or(0, |page| page.stretch.bytes));
     let lost: Vec<_> =
         journal.pages.drain(whole..).map(|Whole { stretch, mark, .. }| Promise { stretch, mark }).collect();
     if lost.is_empty() {
@@ -113,11 +114,12 @@ fn check_pages(lines: &File, journal: &mut Journal<'_>, claim: &Claim) -> Result
     Ok(lost)
 }
 
-/// How many pages have the bytes that the journal says.
-fn count_whole(lines: &File, length: u64, pages: &[Whole<'_>]) -> io::Result<usize> {
+/// How many pages have the bytes that the journal says. Those are not read again that this process knows to have them.
+fn count_whole(lines: &File, length: u64, pages: &[Whole<'_>], checked: u64) -> io::Result<usize> {
     let mut from = 0;
     for (count, page) in pages.iter().enumerate() {
-        if !is_there(lines, length, from, page.stretch, |_| {})? {
+        let known = page.stretch.bytes <= checked.min(length);
+        if !known && !is_there(lines, length, from, page.stretch, |_| {})? {
             return Ok(count);
         }
         from = page.stretch.bytes;
@@ -361,6 +363,28 @@ mod tests {
                 Err(error) => assert!(ended && matches!(error, Unusable::Damaged(_)), "byte {at}: {error}"),
             }
         }
+    }
+
+    #[test]
+    fn what_this_process_has_checked_and_has_open_is_not_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        interrupted(folder.path());
+        let place = Place { lines: folder.path().join("lines"), journal: folder.path().join("journal") };
+        let disk = Arc::new(Disk::new(u64::MAX));
+        disk.count(1 << 20);
+        let claim = Arc::new(Claim::counted(disk, place.clone()));
+        let open = |path| File::options().read(true).write(true).open(path).unwrap();
+        let again = || recover(open(&place.lines), open(&place.journal), Arc::clone(&claim), None).unwrap();
+        assert_eq!((again().notes.len(), claim.checked()), (4, ends()[3] as u64));
+        let mut bytes = fs::read(&place.lines).unwrap();
+        bytes[0] ^= 1;
+        fs::write(&place.lines, &bytes).unwrap();
+        assert_eq!(again().notes.len(), 4, "it was read again");
+        // What is no longer there is, and so is what comes in its place.
+        cut(&place.lines, 20);
+        assert_eq!((again().notes.len(), claim.checked()), (2, ends()[1] as u64));
+        fs::write(&place.lines, [&bytes[..ends()[1]], b"[\"no page has\",\"these\"]\n"].concat()).unwrap();
+        assert_eq!(again().notes.len(), 2);
     }
 
     #[test]

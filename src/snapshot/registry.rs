@@ -11,12 +11,13 @@ use std::time::{Duration, SystemTime};
 use moka::ops::compute::Op;
 use moka::sync::Cache;
 
+use super::generations::{Generations, MOST};
 use super::id::{Key, SnapshotId};
 use super::opening::{Lead, Opening, Place, Subscription, Unplaced};
 use super::opens::Opens;
 use super::retention::{self, Retention};
 use super::standing::{Keeping, Snapshot, State};
-use super::store::{Storage, Store, Stored};
+use super::store::{Store, Stored};
 
 /// The snapshots of a process: clones are the same.
 #[derive(Clone, Debug)]
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     pub(super) doomed: Arc<Mutex<Vec<SnapshotId>>>,
     serial: AtomicU64,
     opens: Opens,
+    generations: Generations,
 }
 
 /// What there is for a key.
@@ -122,6 +124,7 @@ impl Registry {
                 doomed,
                 serial: AtomicU64::new(0),
                 opens: Opens::default(),
+                generations: Generations::remembering(MOST),
                 store,
             }),
         };
@@ -196,7 +199,7 @@ impl Registry {
                 found = Lookup::Follow(opening.follow());
                 Op::Nop
             }
-            Some(Entry::Here(snapshot)) if purpose == Purpose::Look || !may_go_on(&snapshot) => {
+            Some(Entry::Here(snapshot)) if purpose == Purpose::Look || !snapshot.may_go_on() => {
                 found = Lookup::Reader(snapshot);
                 Op::Nop
             }
@@ -215,11 +218,28 @@ impl Registry {
         found
     }
 
-    /// The newest snapshot that is kept of this, and how many there are.
-    pub fn newest_of(&self, key: Key) -> Option<(SnapshotId, usize)> {
-        let mut generations: Vec<_> = self.shared.by_name.iter().filter(|(_, entry)| entry.key() == key).collect();
-        generations.sort_by_key(|(_, entry)| entry.created());
-        generations.last().map(|(id, _)| (**id, generations.len()))
+    /// The newest snapshot of this that is kept and may be named to all who ask for the same.
+    pub fn newest_of(&self, key: Key) -> Option<SnapshotId> {
+        let shared = self.of(key).filter_map(|(id, entry)| Some((entry.shared_since()?, id)));
+        shared.max_by_key(|(created, _)| *created).map(|(_, id)| id)
+    }
+
+    /// The only snapshot of this that anybody can have a part of: no other was ever begun here or is kept, and this one is whole.
+    pub fn only_of(&self, key: Key) -> Option<SnapshotId> {
+        let only = self.shared.generations.only(key)?;
+        let mut kept = self.of(key);
+        let (Some((id, Entry::Here(snapshot))), None) = (kept.next(), kept.next()) else { return None };
+        let is_whole = snapshot.log().extent().from == 0;
+        (id == only && is_whole && snapshot.keeping() == Keeping::Shared).then_some(id)
+    }
+
+    fn of(&self, key: Key) -> impl Iterator<Item = (SnapshotId, Entry)> {
+        self.shared.by_name.iter().filter(move |(_, entry)| entry.key() == key).map(|(id, entry)| (*id, entry))
+    }
+
+    /// A crawl was begun for this key, kept or not.
+    pub(super) fn begun(&self, snapshot: &Snapshot) {
+        self.shared.generations.add(snapshot.key(), snapshot.id());
     }
 
     /// The crawl of this snapshot has ended: from now on it is kept for its time.
@@ -238,8 +258,9 @@ impl Registry {
             Some(Entry::Here(snapshot)) => match snapshot.state() {
                 State::Running if recency.joins(&snapshot) => Recent::Enough(self.reader(snapshot)),
                 State::Complete(_) if recency.takes(&snapshot) => Recent::Enough(self.reader(snapshot)),
-                State::Complete(_) => Recent::Stale(snapshot),
-                State::Running | State::Broken(_) | State::Stopped => Recent::Gone,
+                // Whoever wants the beginning can do nothing with one that has lost it, be it fresh or not.
+                State::Complete(_) if snapshot.log().extent().from == 0 => Recent::Stale(snapshot),
+                State::Complete(_) | State::Running | State::Broken(_) | State::Stopped => Recent::Gone,
             },
             Some(Entry::Stored(stored)) if recency.covers(stored.birth.facts.created, Some(stored.modified)) => {
                 Recent::Enough(Role::Named(id))
@@ -345,13 +366,14 @@ impl Recency {
 }
 
 impl Entry {
-    /// None while it is read again.
-    fn created(&self) -> Option<SystemTime> {
-        match self {
-            Self::Here(snapshot) => Some(snapshot.facts().created),
-            Self::Stored(stored) => Some(stored.birth.facts.created),
-            Self::Opening(_) => None,
-        }
+    /// When it was begun; none where it isn't shared, or is being read again.
+    fn shared_since(&self) -> Option<SystemTime> {
+        let (keeping, facts) = match self {
+            Self::Here(snapshot) => (snapshot.keeping(), snapshot.facts()),
+            Self::Stored(stored) => (stored.birth.keeping, &stored.birth.facts),
+            Self::Opening(_) => return None,
+        };
+        (keeping == Keeping::Shared).then_some(facts.created)
     }
 
     fn key(&self) -> Key {
@@ -361,14 +383,4 @@ impl Entry {
             Self::Opening(opening) => opening.key,
         }
     }
-}
-
-/// Whether a snapshot can be gone on with where it is in files.
-fn may_go_on(snapshot: &Snapshot) -> bool {
-    let passes = match snapshot.state() {
-        State::Stopped => true,
-        State::Broken(failure) => failure.fault.may_pass(),
-        State::Running | State::Complete(_) => false,
-    };
-    passes && snapshot.keeping() != Keeping::Unkept && snapshot.facts().storage == Storage::Allowed
 }

@@ -10,7 +10,7 @@ use super::effort::Effort;
 use super::id::{Key, SnapshotId};
 use super::log::{Extent, Log};
 use super::seal::{Failure, Fault, Seal, Verdict};
-use super::store::Facts;
+use super::store::{Facts, Storage};
 
 /// A log with its name and what is known of it.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub struct Snapshot {
     keeping: Keeping,
     keep_for: Duration,
     ended: OnceLock<SystemTime>,
+    /// Its files say how it ended, or can't be read any more: no crawl goes on with it.
+    closed: OnceLock<()>,
     /// When the upstream was last known to have nothing newer, where that is later than the end.
     fresh_at: Mutex<Option<SystemTime>>,
     /// When it was last asked for or read.
@@ -60,14 +62,30 @@ impl Snapshot {
     /// A snapshot whose log is written from now on; it is kept for `keep_for` after its last use.
     pub fn new(id: SnapshotId, key: Key, facts: Facts, log: Log, keeping: Keeping, keep_for: Duration) -> Self {
         let used = Mutex::new(SystemTime::now());
-        let (ended, fresh_at, digest) = (OnceLock::new(), Mutex::default(), OnceLock::new());
+        let (ended, closed, fresh_at, digest) = (OnceLock::new(), OnceLock::new(), Mutex::default(), OnceLock::new());
         let effort = Effort::default();
-        Self { id, key, facts, log, effort, keeping, keep_for, ended, fresh_at, used, digest }
+        Self { id, key, facts, log, effort, keeping, keep_for, ended, closed, fresh_at, used, digest }
     }
 
-    /// The same, where the log ended before.
+    /// The same, where its files say that the log ended before.
     pub fn ended_at(self, ended: SystemTime) -> Self {
-        Self { ended: OnceLock::from(ended), ..self }
+        Self { ended: OnceLock::from(ended), closed: OnceLock::from(()), ..self }
+    }
+
+    /// No crawl can go on with it.
+    pub(super) fn close(&self) {
+        self.closed.get_or_init(|| ());
+    }
+
+    /// Whether a crawl can go on with it where it is in files.
+    pub(super) fn may_go_on(&self) -> bool {
+        let passes = match self.state() {
+            State::Stopped => true,
+            State::Broken(failure) => failure.fault.may_pass(),
+            State::Running | State::Complete(_) => false,
+        };
+        let in_files = self.keeping != Keeping::Unkept && self.facts.storage == Storage::Allowed;
+        passes && in_files && self.closed.get().is_none()
     }
 
     /// The same, whose crawl counts here.
@@ -175,5 +193,41 @@ impl Snapshot {
     pub(super) fn is_idle(&self) -> bool {
         let Extent { seal, readers, .. } = self.log.extent();
         seal.is_some() && readers == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::store::Birth;
+    use crate::snapshot::{Lookup, Purpose, Registry, Settings, SlowReader, Store, unkept};
+
+    #[test]
+    fn what_its_files_say_has_ended_is_never_gone_on_with_again() {
+        let settings =
+            Settings { dir: None, memory: 0, disk: 0, slow_reader: SlowReader::Wait, linger: Duration::ZERO };
+        let registry = Registry::new(Store::open(settings).unwrap(), Duration::from_secs(60));
+        let Birth { key, facts, .. } = Birth::in_test("/orders");
+        let broken = || {
+            let (writer, log) = unkept(1);
+            writer.seal(Seal::Failed(Arc::new(Failure::new(Fault::Upstream, "what", "hint"))));
+            Snapshot::new(registry.store().new_id(), key, facts.clone(), log, Keeping::Named, Duration::from_secs(60))
+        };
+        for (snapshot, leads) in [(broken(), true), (broken().ended_at(SystemTime::now()), false)] {
+            let snapshot = Arc::new(snapshot);
+            registry.keep(&snapshot);
+            for _ in 0..2 {
+                match registry.find(snapshot.id(), key, Purpose::Read) {
+                    // Its files can't be read: that is looked at once.
+                    Lookup::Lead(lead) => {
+                        assert!(leads && snapshot.may_go_on());
+                        lead.unreadable();
+                        assert!(!snapshot.may_go_on());
+                    }
+                    Lookup::Reader(found) => assert!(Arc::ptr_eq(&found, &snapshot) && !snapshot.may_go_on()),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
     }
 }

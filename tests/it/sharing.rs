@@ -586,24 +586,84 @@ async fn what_turns_out_to_be_no_crawl_is_not_counted() {
 }
 
 #[tokio::test]
-async fn files_that_cannot_be_read_now_are_not_given_up() {
+async fn what_cannot_be_read_for_a_moment_is_neither_forgotten_nor_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
     let kept = format!("dir = {:?}", folder.path());
     let first = Process::serve(&format!("[snapshots]\n{kept}\n{}", collection(&upstream.url(), LINKS))).await;
-    let received = client::receive(Version::Http1, first.address, stream("/a")).await;
-    let pinned = received.header("content-location").unwrap();
+    let before = client::receive(Version::Http1, first.address, with("/a", &[])).await;
+    let pinned = before.header("content-location").unwrap().to_owned();
     first.signal(rustix::process::Signal::TERM);
-    first.end().await;
-    let again = proxy(&upstream, &kept, LINKS).await;
+    assert_eq!(first.end().await.1, Some(0));
+    let proxy = proxy(&upstream, &kept, LINKS).await;
     let lines = files(folder.path()).into_iter().find(|name| name.ends_with(".ndjson")).unwrap();
-    let (lines, aside) = (folder.path().join(lines), folder.path().join("aside"));
-    std::fs::rename(&lines, &aside).unwrap();
+    let (lines, away) = (folder.path().join(lines), folder.path().join("away"));
+    // To open a folder fails, and not because nothing is there.
+    std::fs::rename(&lines, &away).unwrap();
     std::fs::create_dir(&lines).unwrap();
-    let refused = ask(&again, pinned, &[]).await;
-    assert_eq!(refused.head.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(refused.whole().contains("see to the folder of the snapshots"));
+    for _ in 0..2 {
+        let refused = ask(&proxy, &pinned, &[]).await;
+        assert_eq!((refused.head.status.as_u16(), refused.header("retry-after")), (503, Some("5")), "{refused:?}");
+        assert!(String::from_utf8_lossy(&refused.body).contains("can't be read"), "{refused:?}");
+    }
     std::fs::remove_dir(&lines).unwrap();
-    std::fs::rename(&aside, &lines).unwrap();
-    assert_eq!(ask(&again, pinned, &[]).await.whole(), both("nobody"));
+    std::fs::rename(&away, &lines).unwrap();
+    assert_eq!(ask(&proxy, &pinned, &[]).await.whole(), before.whole());
+    assert_eq!((journals(folder.path()).len(), crawls(&upstream)), (1, 1));
+}
+
+#[tokio::test]
+async fn what_has_lost_its_beginning_is_not_handed_out_as_fresh() {
+    let text = format!("[\"{}\"]", "x".repeat(3 << 20));
+    let upstream = Upstream::scripted(0, move |asked, _| {
+        if asked.header("if-none-match").is_some() {
+            return Reply::status(304);
+        }
+        let fields = [("etag", "\"v1\""), ("link", "</a?page=2>; rel=next")];
+        Reply::Whole(answer(200, &fields[..if asked.target.contains("page=2") { 1 } else { 2 }], text.clone()))
+    })
+    .await;
+    let proxy = proxy(&upstream, "disk = \"0\"\nmemory = \"1MiB\"", &format!("{LINKS}\nmatch = true")).await;
+    for count in 1..=3 {
+        let received = ask(&proxy, "/a", &[]).await;
+        assert_eq!((received.head.status, received.body.len()), (StatusCode::OK, 2 * ((3 << 20) + 3)), "{count}");
+        assert_eq!((received.broken.is_some(), crawls(&upstream)), (false, count));
+    }
+}
+
+/// The pinned URL opens it for all who ask the same.
+#[tokio::test]
+async fn what_is_not_shared_is_not_named_to_others() {
+    for resume in ["redirect", "refuse"] {
+        for fields in [&[("cache-control", "private")][..], &[("set-cookie", "a=1")], &[("vary", "*")]] {
+            let upstream = Upstream::scripted(0, move |asked, _| two_pages(asked, fields)).await;
+            let proxy = proxy(&upstream, &format!("resume = {resume:?}"), LINKS).await;
+            let mine = ask(&proxy, "/a", &[]).await;
+            let id = mine.header("etag").unwrap().trim_matches('"').to_owned();
+            let theirs = ask(&proxy, "/a", &[("range", "bytes=5-")]).await;
+            assert_eq!(theirs.head.status, StatusCode::PRECONDITION_FAILED, "{theirs:?}");
+            assert!(!format!("{:?}", theirs.head).contains(&id), "{theirs:?}");
+            assert!(!String::from_utf8_lossy(&theirs.body).contains(&id), "{theirs:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_part_is_sent_to_the_only_one_that_there_ever_was_and_to_no_other() {
+    let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
+    let proxy = proxy(&upstream, "resume = \"redirect\"", LINKS).await;
+    let part = [("range", "bytes=5-")];
+    let none = ask(&proxy, "/a", &part).await;
+    assert_eq!(none.head.status, StatusCode::PRECONDITION_FAILED);
+    let only = ask(&proxy, "/a", &[]).await;
+    let sent = ask(&proxy, "/a", &part).await;
+    assert_eq!(sent.head.status, StatusCode::TEMPORARY_REDIRECT, "{sent:?}");
+    assert_eq!(sent.header("location"), only.header("content-location"));
+    // Whoever has a part of what was never kept may ask like this, too.
+    assert!(ask(&proxy, "/a", &[("cache-control", "no-store")]).await.broken.is_none());
+    assert_eq!(ask(&proxy, "/a", &part).await.head.status, StatusCode::PRECONDITION_FAILED);
+    let first = ask(&proxy, "/b", &[("cache-control", "no-store")]).await;
+    assert_eq!(first.whole(), ask(&proxy, "/b", &[]).await.whole());
+    let refused = ask(&proxy, "/b", &part).await;
+    assert_eq!((refused.head.status, refused.header("location")), (StatusCode::PRECONDITION_FAILED, None));
 }
