@@ -52,6 +52,10 @@ pub(super) fn bad_ask(bad: &BadAsk) -> Response<Body> {
         BadAsk::StatusOfNone { .. } => {
             (StatusCode::BAD_REQUEST, "take the URL with rel=\"status\" from the Link field of a stream")
         }
+        BadAsk::Since { .. } => (
+            StatusCode::BAD_REQUEST,
+            "add since = { param = \"…\", field = \"…\" } to the [[collection]], or leave the parameter out for all of it",
+        ),
         BadAsk::Ranges => (StatusCode::BAD_REQUEST, "ask for one range at a time"),
         BadAsk::Datetime => (StatusCode::BAD_REQUEST, "write it like this: Sun, 06 Nov 1994 08:49:37 GMT"),
     };

@@ -59,6 +59,8 @@ pub enum BadAsk {
     Snapshot { param: String, name: String },
     #[error("the parameter `{param}` asks for a status, and the URL names no snapshot")]
     StatusOfNone { param: String },
+    #[error("the parameter `{param}` asks for what follows a record, and this collection has no `since`")]
+    Since { param: String },
     #[error("a stream can't be sent over HTTP/1.0, which has no way to tell a whole one from a broken one")]
     Http10,
     #[error("the request asks for several ranges of a stream at once")]
@@ -88,13 +90,15 @@ impl Ask {
         if !walks(&head.method, collection, wanted.pinned) {
             return Ok(Self::Forward);
         }
-        if wanted.pinned.is_none() {
-            if names_a_page(head, collection) {
-                return Ok(Self::Forward);
-            }
-            if head.version < Version::HTTP_11 {
-                return Err(BadAsk::Http10);
-            }
+        if wanted.pinned.is_none() && names_a_page(head, collection) {
+            return Ok(Self::Forward);
+        }
+        // The whole collection looks like what was asked for, and isn't.
+        if wanted.since.is_some() && collection.pagination.since.is_none() {
+            return Err(BadAsk::Since { param: params.since.clone() });
+        }
+        if wanted.pinned.is_none() && head.version < Version::HTTP_11 {
+            return Err(BadAsk::Http10);
         }
         let (headers, method) = (&head.headers, &head.method);
         let conditional = matches!(*method, Method::GET | Method::HEAD);
@@ -173,15 +177,18 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Machine};
 
     const ID: &str = "0123456789abcdef0123456789abcdef";
 
-    fn read(request: http::request::Builder) -> Result<Ask, BadAsk> {
-        let config = Config::transparent(([127, 0, 0, 1], 1).into(), "http://127.0.0.1:1").unwrap();
+    fn read_of(config: &Config, request: http::request::Builder) -> Result<Ask, BadAsk> {
         let [format, snapshot, since] = ["_format", "_snapshot", "_since"].map(ToOwned::to_owned);
         let (head, ()) = request.body(()).unwrap().into_parts();
         Ask::read(&head, &config.collections[0], &Params { format, snapshot, since })
+    }
+
+    fn read(request: http::request::Builder) -> Result<Ask, BadAsk> {
+        read_of(&Config::transparent(([127, 0, 0, 1], 1).into(), "http://127.0.0.1:1").unwrap(), request)
     }
 
     fn wish(request: http::request::Builder) -> Wish {
@@ -207,7 +214,7 @@ mod tests {
 
     #[test]
     fn everything_that_a_client_wishes_is_read() {
-        let get = Request::get("/a?_format=ndjson&_since=a%20b")
+        let get = Request::get("/a?_format=ndjson")
             .header("range", "bytes=5-")
             .header("if-range", format!("\"{ID}\""))
             .header("if-none-match", format!("W/\"{ID}\""))
@@ -221,7 +228,30 @@ mod tests {
         assert_eq!(wish.freshness.reuse, Reuse::Within(Duration::from_secs(5)));
         assert_eq!(wish.digest, WantDigest::Sha256);
         assert_eq!(wish.accept_datetime, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(7)));
-        assert_eq!(wish.since.as_deref(), Some("a b"));
+        assert_eq!(wish.since, None);
+    }
+
+    #[test]
+    fn what_follows_a_record_is_only_asked_for_where_that_can_be() {
+        let configured = |since| {
+            let toml = format!(
+                "[[collection]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\nrecords = \"$\"\nkey = \"id\"\n\
+                 pagination = {{ type = \"keyset\", param = \"after\" }}\n{since}"
+            );
+            Config::read(&toml, "", &Machine).unwrap()
+        };
+        let asked = |target| Request::get(target).header("accept", "application/x-ndjson");
+        let with = configured("since = { param = \"after\" }");
+        match read_of(&with, asked("/a?_since=a%20b")) {
+            Ok(Ask::Stream(wish)) => assert_eq!(wish.since.as_deref(), Some("a b")),
+            other => panic!("{other:?}"),
+        }
+        let without = configured("");
+        let pinned = format!("/a?_snapshot={ID}&_since=5");
+        for target in ["/a?_since=5", "/a?x=1&%5fsince", &pinned] {
+            assert_eq!(read_of(&without, asked(target)), Err(BadAsk::Since { param: "_since".to_owned() }), "{target}");
+        }
+        assert_eq!(read_of(&without, asked("/a?_since=5&after=7")), Ok(Ask::Forward));
     }
 
     #[test]

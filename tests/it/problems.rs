@@ -250,6 +250,7 @@ async fn bad_wishes() -> (&'static str, String) {
         "/orders?_format=xml",
         "/orders?_format=",
         "/orders?_format=status",
+        "/orders?_since=7",
         "/orders?_snapshot=latest",
         "/orders?_snapshot=0123456789abcdef0123456789abcdef",
         "/nowhere",
