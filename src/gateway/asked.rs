@@ -12,7 +12,7 @@ use super::headers::{for_a_crawl, say_who};
 use super::route::Route;
 use super::unattended::Unattended;
 use crate::config::{Collection, Credentials, Scope};
-use crate::pagination::request::RequestBody;
+use crate::pagination::request::{RequestBody, decoded_name};
 use crate::pagination::{Order, PageRequest, Pagination};
 use crate::request::{Params, Wish};
 use crate::snapshot::{Key, Registry};
@@ -132,25 +132,26 @@ fn fields(headers: &HeaderMap) -> Vec<Vec<u8>> {
     names.iter().flat_map(|name| headers.get_all(*name).iter().map(move |value| line(name, value))).collect()
 }
 
-/// A URL whose parameters are sorted by name; those of one name keep their order.
+/// A URL whose parameters are sorted; one that has none has no query.
 fn canonical(mut url: Url) -> Url {
-    let sorted = url.query().map(sorted);
+    let sorted = url.query().map(sorted).filter(|query| !query.is_empty());
     url.set_query(sorted.as_deref());
     url
 }
 
+/// The parameters, each as it is spelled, sorted by what their names mean: many an API takes the last of one name, so those keep their
+/// order.
 fn sorted(query: &str) -> String {
     let mut pairs: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty()).collect();
-    pairs.sort_by_key(|pair| pair.split('=').next().unwrap_or_default());
+    pairs.sort_by_cached_key(|pair| decoded_name(pair));
     pairs.join("&")
 }
 
 /// The client's path and query, without unpage's parameters but for the one that says where the stream begins.
 fn original(uri: &http::Uri, params: &Params) -> String {
     let own = |pair: &&str| {
-        let name = pair.split('=').next().unwrap_or_default();
-        let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
-        *name == params.format || *name == params.snapshot
+        let name = decoded_name(pair);
+        name == params.format || name == params.snapshot
     };
     let query = uri.query().unwrap_or_default();
     let kept: Vec<&str> = query.split('&').filter(|pair| !own(pair)).collect();
@@ -160,7 +161,58 @@ fn original(uri: &http::Uri, params: &Params) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Names in several spellings, values, and pairs that are none.
+    fn queries() -> impl Strategy<Value = String> {
+        let name =
+            prop::sample::select(vec!["x", "%78", "X", "%58", "y", "%79", "", "a+b", "a%20b", "%", "é", "%C3%A9"]);
+        let pair = (name, "(|=|=[0-3]|=%3[0-3]|=a=b)").prop_map(|(name, value)| format!("{name}{value}"));
+        prop::collection::vec(pair, 0..8).prop_map(|pairs| pairs.join("&"))
+    }
+
+    /// What the pairs of each name say, in their order.
+    fn meaning(query: &str) -> BTreeMap<String, Vec<String>> {
+        let mut meaning = BTreeMap::<_, Vec<_>>::new();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            meaning.entry(name.into_owned()).or_default().push(value.into_owned());
+        }
+        meaning
+    }
+
+    proptest! {
+        #[test]
+        fn sorting_keeps_every_spelling_and_the_order_of_those_of_one_name(query in queries()) {
+            let sorted = sorted(&query);
+            prop_assert_eq!(meaning(&sorted), meaning(&query));
+            let pairs = |query: &str| {
+                let mut pairs: Vec<_> = query.split('&').filter(|pair| !pair.is_empty()).map(str::to_owned).collect();
+                pairs.sort();
+                pairs
+            };
+            prop_assert_eq!(pairs(&sorted), pairs(&query));
+            prop_assert_eq!(super::sorted(&sorted), sorted);
+        }
+    }
+
+    #[test]
+    fn a_query_without_parameters_is_none() {
+        let read = |url: &str| canonical(url.parse().unwrap()).to_string();
+        for url in ["http://a/list", "http://a/list?", "http://a/list?&&"] {
+            assert_eq!(read(url), "http://a/list", "{url}");
+        }
+        assert_eq!(read("http://a/list?&b&&a=1&"), "http://a/list?a=1&b");
+    }
+
+    #[test]
+    fn parameters_of_one_name_keep_their_order_however_they_are_spelled() {
+        assert_eq!(sorted("x=1&n=1&%78=2"), "n=1&x=1&%78=2");
+        assert_eq!(sorted("%78=2&n=1&x=1"), "n=1&%78=2&x=1");
+    }
 
     #[test]
     fn a_query_is_the_same_in_any_order_of_its_names() {

@@ -251,7 +251,8 @@ pub fn query_value(url: &Url, name: &str) -> Option<String> {
     url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
-fn decoded_name(pair: &str) -> String {
+/// The name of one of a query's parameters, as it is meant however it is spelled.
+pub fn decoded_name(pair: &str) -> String {
     let name = pair.split('=').next().unwrap_or_default().replace('+', " ");
     percent_decode_str(&name).decode_utf8_lossy().into_owned()
 }
