@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use http::header::{AUTHORIZATION, COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
@@ -72,6 +73,17 @@ impl Asked {
         let mut asked = Self { first, pagination, applied, original, caller, key, unattended };
         asked.first.body = asked.first.body.or_else(|| collection.body.clone().map(RequestBody::Json));
         Ok(asked)
+    }
+
+    /// The credentials that go upstream with it, where there are any that are known to be such: of another field nobody knows whether it
+    /// says who asks.
+    pub(super) fn credentials(&self, registry: &Registry) -> Option<Key> {
+        let fields = [AUTHORIZATION, COOKIE].map(|name| {
+            let values: Vec<&[u8]> = self.first.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+            values.join(&b'\n')
+        });
+        let has_some = fields.iter().any(|field| !field.is_empty());
+        has_some.then(|| registry.store().key(fields.iter().map(Vec::as_slice)))
     }
 }
 

@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::asked::{Asked, Caller};
+use super::asked::Asked;
 use super::crawling::{Crawling, Job};
 use super::quota::Quota;
 use crate::config::Sharing;
 use crate::request::{Freshness, IfRange, Otherwise, Range, Reuse, Span, View, Wish};
-use crate::snapshot::{Failure, Key, Lookup, Outcome, Purpose, Recency, Role, Snapshot, SnapshotId, State, Storage};
+use crate::snapshot::{Failure, Lookup, Outcome, Purpose, Recency, Role, Snapshot, SnapshotId, State, Storage};
 
 /// How often one request may find what is lost before it can have it.
 const ATTEMPTS: usize = 3;
@@ -189,23 +189,13 @@ impl Request<'_> {
         if self.wish.freshness.otherwise == Otherwise::Refuse {
             return Err(Refusal::NotWanted);
         }
-        self.quota.take(self.caller()).map_err(Refusal::TooMany)
+        let credentials = self.asked.credentials(&self.crawling.registry);
+        self.quota.take(credentials, self.peer).map_err(Refusal::TooMany)
     }
 
     /// What was admitted was no crawl: the upstream has nothing newer, or what is asked for is a page.
     fn give_back(&self) {
-        self.quota.give_back(self.caller());
-    }
-
-    /// Who is counted: by the credentials, else by the address.
-    fn caller(&self) -> Key {
-        let store = self.crawling.registry.store();
-        let headers = &self.asked.first.headers;
-        if self.asked.caller == Caller::Known {
-            return store.key(headers.iter().flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]));
-        }
-        let peer = self.peer.map(|peer| peer.to_string()).unwrap_or_default();
-        store.key([peer.as_bytes()])
+        self.quota.give_back(self.asked.credentials(&self.crawling.registry), self.peer);
     }
 
     fn recency(&self) -> Recency {

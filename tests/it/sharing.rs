@@ -292,6 +292,50 @@ async fn a_caller_may_begin_so_many_crawls_and_share_any_number() {
 }
 
 #[tokio::test]
+async fn only_credentials_make_another_caller_and_only_so_many_at_an_address() {
+    let upstream = Upstream::scripted(0, |_, _| Reply::json("[1]")).await;
+    let proxy = proxy(&upstream, "disk = \"0\"\nopens = \"3/h\"", LINKS).await;
+    let mut number = 0;
+    let mut begun = async |fields: &[(&str, &str)]| {
+        number += 1;
+        ask(&proxy, &format!("/{number}"), fields).await.head.status == StatusCode::OK
+    };
+    let mut count = 0;
+    for nonce in ["1", "2", "3", "4", "5"] {
+        let fields = [("authorization", "Bearer a"), ("x-nonce", nonce), ("accept-language", nonce)];
+        count += usize::from(begun(&fields).await);
+    }
+    assert_eq!(count, 3);
+    for nonce in ["1", "2", "3", "4", "5"] {
+        count += usize::from(begun(&[("x-nonce", nonce), ("x-api-key", nonce)]).await);
+    }
+    assert_eq!(count, 6);
+    for made_up in 0..40 {
+        count += usize::from(begun(&[("cookie", &format!("session={made_up}"))]).await);
+    }
+    assert_eq!((count, upstream.asked().len()), (30, 30));
+}
+
+#[tokio::test]
+async fn a_pinned_url_leads_to_its_snapshot_however_the_query_was_spelled() {
+    let upstream = Upstream::scripted(0, |asked, _| Reply::json(format!("[{:?}]", asked.target))).await;
+    let proxy = proxy(&upstream, "disk = \"0\"", LINKS).await;
+    for (target, asked) in [
+        ("/list?", "/list"),
+        ("/list?_format=ndjson&&", "/list"),
+        ("/list", "/list"),
+        ("/list?x=1&%78=2&n=1", "/list?n=1&x=1&%78=2"),
+        ("/list?%78=2&n=1&x=1", "/list?n=1&%78=2&x=1"),
+    ] {
+        let first = ask(&proxy, target, &[]).await;
+        assert_eq!(first.whole(), format!("{asked:?}\n"), "{target}");
+        let again = ask(&proxy, first.header("content-location").unwrap(), &[]).await;
+        assert_eq!((again.whole(), again.header("etag")), (first.whole(), first.header("etag")), "{target}");
+    }
+    assert_eq!(upstream.asked().len(), 3, "the first three are one");
+}
+
+#[tokio::test]
 async fn a_head_and_the_stream_after_it_are_one_crawl() {
     let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
     let proxy = proxy(&upstream, "disk = \"0\"", LINKS).await;
