@@ -19,7 +19,7 @@ mod write;
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use url::Url;
@@ -31,7 +31,7 @@ use crate::pagination::plan::Plan;
 use crate::pagination::request::BadPlace;
 use crate::pagination::split::Shape;
 use crate::pagination::{Encode, PageRequest, Pagination, Since, Style, ValidAt, Version};
-use crate::snapshot::{Effort, Failure};
+use crate::snapshot::{Effort, Failure, Fault};
 use crate::upstream::Client;
 use counted::{Counted, End};
 pub use counted::{Crawls, Totals};
@@ -95,6 +95,20 @@ enum Start {
     Since,
 }
 
+impl Start {
+    /// A first page that is refused where the client named a record is no end, and nothing is wrong with what is configured.
+    fn explain(self, failure: Failure) -> Failure {
+        match (self, failure.fault) {
+            (Self::Since, Fault::Refused(status)) if matches!(status.as_u16(), 400 | 404 | 409 | 410 | 416 | 422) => {
+                let hint =
+                    "name a record that the upstream has, by its value for `since`, or ask for the whole collection";
+                Failure { hint: hint.to_owned(), ..failure }
+            }
+            _ => failure,
+        }
+    }
+}
+
 impl Crawl {
     /// Fetches the first page or the start of one that is slow, and with `auto` two whole ones: until then every failure can
     /// still be told by a status.
@@ -120,7 +134,7 @@ impl Crawl {
             return auto::open(self).await;
         }
         let mut opened = self.walk(Arc::clone(&self.pagination), self.first.clone())?;
-        opened.begin().await?;
+        opened.begin().await.map_err(|failure| opened.start.explain(failure))?;
         Ok(opened)
     }
 
@@ -140,7 +154,7 @@ impl Crawl {
         // Who names the time in the request wants that one.
         let valid_at = match first.value_at(param) {
             Some(_) => None,
-            None => Some(full_second(self.valid_at.unwrap_or_else(SystemTime::now))),
+            None => Some(format.moment(self.valid_at.unwrap_or_else(SystemTime::now))),
         };
         if let Some(time) = valid_at {
             first.set(param, &format.value(time), Encode::Plain).map_err(bad)?;
@@ -241,9 +255,4 @@ impl Opened {
     async fn turn(&mut self) -> Result<Turn, Failure> {
         poll_fn(|context| self.poll_turn(Appetite::Everything, context)).await
     }
-}
-
-/// HTTP's dates and most APIs know no part of a second.
-fn full_second(time: SystemTime) -> SystemTime {
-    time.duration_since(UNIX_EPOCH).map_or(UNIX_EPOCH, |since| UNIX_EPOCH + Duration::from_secs(since.as_secs()))
 }

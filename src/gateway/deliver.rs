@@ -140,10 +140,17 @@ fn success(slice: Slice, snapshot: &Snapshot, wish: &Wish, said: &Said, links: &
     fields.insert(header::ACCEPT_RANGES, HeaderValue::from_static(ranges));
     set(&mut fields, header::AGE, age(snapshot).as_secs().to_string());
     set(&mut fields, HeaderName::from_static("cache-status"), cache_status(said.found, snapshot.keeping()));
-    let links = format!("<{}>; rel=\"status\", <{}>; rel=\"original\"", links.status, links.original);
-    set(&mut fields, header::LINK, links);
-    let moment = snapshot.facts().valid_at.unwrap_or(snapshot.facts().created);
-    set(&mut fields, HeaderName::from_static("memento-datetime"), httpdate::fmt_http_date(moment));
+    // Of what moment it is, only the upstream's answer for one moment says (RFC 7089 §2.1.1).
+    let moment = snapshot.facts().valid_at;
+    if let Some(moment) = moment {
+        set(&mut fields, HeaderName::from_static("memento-datetime"), httpdate::fmt_http_date(moment));
+    }
+    let status = has_address(snapshot, wish).then(|| format!("<{}>; rel=\"status\"", links.status));
+    let original = moment.map(|_| format!("<{}>; rel=\"original\"", links.original));
+    let links: Vec<_> = status.into_iter().chain(original).collect();
+    if !links.is_empty() {
+        set(&mut fields, header::LINK, links.join(", "));
+    }
     if let Some(modified) = &snapshot.facts().last_modified {
         set(&mut fields, header::LAST_MODIFIED, modified.clone());
     }
@@ -178,8 +185,7 @@ async fn with_digest(mut response: Response<Body>, snapshot: &Snapshot, wish: &W
 fn validators(snapshot: &Snapshot, wish: &Wish, said: &Said, links: &Links) -> HeaderMap {
     let mut fields = HeaderMap::new();
     set(&mut fields, header::ETAG, format!("\"{}\"", snapshot.id()));
-    // Of another method the client could not ask for it there.
-    if is_read(wish) && snapshot.keeping() != Keeping::Unkept {
+    if has_address(snapshot, wish) {
         set(&mut fields, header::CONTENT_LOCATION, links.pinned.clone());
     }
     let is_complete = matches!(snapshot.state(), State::Complete(_));
@@ -194,11 +200,12 @@ fn validators(snapshot: &Snapshot, wish: &Wish, said: &Said, links: &Links) -> H
 
 /// Whether a client whose download breaks now can have the rest.
 fn can_go_on(snapshot: &Snapshot, wish: &Wish) -> bool {
-    is_read(wish) && snapshot.keeping() != Keeping::Unkept && snapshot.log().extent().from == 0
+    has_address(snapshot, wish) && snapshot.log().extent().from == 0
 }
 
-fn is_read(wish: &Wish) -> bool {
-    matches!(wish.method, Method::GET | Method::HEAD)
+/// Whether a GET can ask for it again: what another method began has that method's key.
+fn has_address(snapshot: &Snapshot, wish: &Wish) -> bool {
+    matches!(wish.method, Method::GET | Method::HEAD) && snapshot.keeping() != Keeping::Unkept
 }
 
 fn is_kept(snapshot: &Snapshot) -> bool {

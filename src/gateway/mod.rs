@@ -136,10 +136,16 @@ impl Gateway {
             Ok(Ask::Stream(wish)) => stream::answer(&route, head, body, &wish, &self.shared).await,
             Err(bad) => problem::bad_ask(&bad),
         };
-        // The same URL has a stream and a page, and one with parts has them in two orders: a cache in front must tell them apart.
-        let has_parts = route.collection().pagination.partition.is_some();
-        let vary = HeaderValue::from_static(if has_parts { "accept, prefer" } else { "accept" });
-        response.headers_mut().append(header::VARY, vary);
+        // The same URL has a stream and a page, one with parts has them in two orders, and one of a moment as many as there are moments: a
+        // cache in front must tell them apart.
+        let pagination = &route.collection().pagination;
+        let vary = match (&pagination.partition, &pagination.valid_at) {
+            (None, None) => "accept",
+            (Some(_), None) => "accept, prefer",
+            (None, Some(_)) => "accept, accept-datetime",
+            (Some(_), Some(_)) => "accept, prefer, accept-datetime",
+        };
+        response.headers_mut().append(header::VARY, HeaderValue::from_static(vary));
         response
     }
 }

@@ -1,6 +1,6 @@
 //! Which state of a collection is asked for, and from which record on.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::header::{ETAG, IF_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName};
@@ -8,6 +8,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{Param, Path, Source};
+
+/// The seconds of a day.
+const DAY: u64 = 24 * 3600;
 
 /// How a client asks for what follows a record that it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +62,13 @@ pub enum Precondition {
 }
 
 impl TimeFormat {
+    /// The moment that is written for this time: HTTP's dates and most APIs know no part of a second, and a date is its day's beginning.
+    pub fn moment(self, time: SystemTime) -> SystemTime {
+        let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let seconds = if self == Self::Date { seconds / DAY * DAY } else { seconds };
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
     /// A time's full second, as the upstream reads it.
     pub fn value(self, time: SystemTime) -> Value {
         let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -85,8 +95,6 @@ pub(super) fn unchanged_since(headers: &HeaderMap) -> Option<(HeaderName, &str)>
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use http::HeaderValue;
     use serde_json::json;
 
@@ -100,6 +108,21 @@ mod tests {
         let expected =
             [json!("2020-01-01T00:01:01Z"), json!(1_577_836_861), json!(1_577_836_861_000_u64), json!("2020-01-01")];
         assert_eq!(written, expected);
+    }
+
+    #[test]
+    fn what_is_written_says_its_moment_and_no_later_one() {
+        let time = UNIX_EPOCH + Duration::from_millis(1_577_836_861_999);
+        for (format, seconds) in [
+            (TimeFormat::Rfc3339, 1_577_836_861),
+            (TimeFormat::Unix, 1_577_836_861),
+            (TimeFormat::UnixMs, 1_577_836_861),
+            (TimeFormat::Date, 1_577_836_800),
+        ] {
+            let moment = format.moment(time);
+            assert_eq!(moment, UNIX_EPOCH + Duration::from_secs(seconds), "{format:?}");
+            assert_eq!((format.value(moment), format.moment(moment)), (format.value(time), moment), "{format:?}");
+        }
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub(super) struct As {
     scope: Scope,
     unnamed: Unnamed,
     found: Found,
+    valid_at: Option<SystemTime>,
 }
 
 pub(super) const PLAIN: As = As {
@@ -49,6 +50,7 @@ pub(super) const PLAIN: As = As {
     scope: Scope::Caller,
     unnamed: Unnamed::Refuse,
     found: Found::Missed,
+    valid_at: None,
 };
 
 /// What the tests' URL is, without the snapshot.
@@ -67,7 +69,7 @@ impl Kept {
         let facts = Facts {
             collection: "/orders".to_owned(),
             created: SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777),
-            valid_at: None,
+            valid_at: how.valid_at,
             etag: None,
             last_modified: Some("Sat, 05 Nov 1994 08:49:37 GMT".to_owned()),
             total: Some(8),
@@ -447,14 +449,13 @@ async fn the_head_of_a_stream_says_what_it_is() {
     let kept = Kept::complete(EIGHT).await;
     let get = kept.get(Version::Http1, ORIGINAL, &[]).await;
     let (pinned, etag) = (kept.pinned(), kept.etag());
-    let link = format!("<{pinned}&_format=status>; rel=\"status\", <{ORIGINAL}>; rel=\"original\"");
+    let link = format!("<{pinned}&_format=status>; rel=\"status\"");
     for (name, value) in [
         ("content-type", "application/x-ndjson"),
         ("content-length", "80"),
         ("etag", &etag),
         ("content-location", &pinned),
         ("link", &link),
-        ("memento-datetime", "Sun, 06 Nov 1994 08:49:37 GMT"),
         ("last-modified", "Sat, 05 Nov 1994 08:49:37 GMT"),
         ("cache-status", "unpage; fwd=miss; stored"),
         ("cache-control", "private, no-cache"),
@@ -465,6 +466,7 @@ async fn the_head_of_a_stream_says_what_it_is() {
         assert_eq!(get.header(name), Some(value), "{name}");
     }
     assert!(get.header("age").unwrap().parse::<u64>().unwrap() > 900_000_000);
+    assert_eq!(get.header("memento-datetime"), None, "when it was crawled is no moment that it is of");
     for version in BOTH {
         let get = kept.get(version, ORIGINAL, &[]).await;
         let head =
@@ -476,6 +478,16 @@ async fn the_head_of_a_stream_says_what_it_is() {
         assert_eq!((head.head.status.as_u16(), head.whole()), (200, ""));
         assert_eq!(fields(&head), fields(&get), "{version:?}");
     }
+}
+
+#[tokio::test]
+async fn a_snapshot_of_a_known_moment_says_which_and_leads_to_the_original() {
+    let valid_at = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777));
+    let kept = Kept::complete_as(As { valid_at, ..PLAIN }, EIGHT).await;
+    let get = kept.get(Version::Http1, ORIGINAL, &[]).await;
+    assert_eq!(get.header("memento-datetime"), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
+    let link = format!("<{}&_format=status>; rel=\"status\", <{ORIGINAL}>; rel=\"original\"", kept.pinned());
+    assert_eq!(get.header("link"), Some(link.as_str()));
 }
 
 #[tokio::test]
@@ -503,6 +515,7 @@ async fn what_is_not_kept_or_not_whole_is_not_to_be_stored_and_promises_nothing(
         assert_eq!(received.header("cache-control"), Some(cache_control));
         assert_eq!(received.header("accept-ranges"), Some(ranges));
         assert_eq!(received.header("content-location").is_some(), location);
+        assert_eq!(received.header("link").is_some(), location);
         assert_eq!(received.header("cache-status"), Some(cache_status));
     }
 }

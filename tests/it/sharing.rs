@@ -336,6 +336,20 @@ async fn a_pinned_url_leads_to_its_snapshot_however_the_query_was_spelled() {
 }
 
 #[tokio::test]
+async fn a_stream_that_no_get_can_ask_for_again_names_no_address() {
+    let upstream = Upstream::scripted(0, |_, _| Reply::json("[1]")).await;
+    let proxy = proxy(&upstream, "disk = \"0\"", "method = \"POST\"\nrecords = \"$\"\npagination = \"none\"").await;
+    let mut post = stream("/search");
+    *post.method_mut() = Method::POST;
+    *post.body_mut() = Full::from("{\"q\":1}");
+    let received = client::receive(Version::Http1, proxy.address, post).await;
+    assert_eq!(received.whole(), "1\n");
+    assert!(received.header("etag").is_some());
+    let fields = ["link", "content-location"].map(|name| received.header(name));
+    assert_eq!((fields, received.header("accept-ranges")), ([None, None], Some("none")));
+}
+
+#[tokio::test]
 async fn a_head_and_the_stream_after_it_are_one_crawl() {
     let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
     let proxy = proxy(&upstream, "disk = \"0\"", LINKS).await;

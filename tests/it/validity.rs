@@ -9,7 +9,8 @@ use unpage::pagination::PageRequest;
 use unpage::snapshot::{self, Failure, Fault, Next, Verdict};
 use unpage::upstream::{Client, Governors};
 
-use super::proxy::collection;
+use super::client::{self, Received, Version, stream};
+use super::proxy::{Proxy, collection};
 use super::upstream::{Asked, Reply, Upstream, answer};
 
 /// 2020-01-01T00:00:01Z and a bit.
@@ -198,4 +199,59 @@ async fn what_came_since_a_record_is_streamed_and_no_total_speaks_of_it() {
     assert_eq!(text, "{\"id\":7}\n{\"id\":8}\n{\"id\":9}\n");
     assert!(verdict.records == 3 && verdict.proof.contains("`since`"), "{verdict}");
     assert!(upstream.asked()[0].target.contains("after=6"));
+}
+
+/// What a proxy answers to this target with this `Accept-Datetime`.
+async fn memento(upstream: &Upstream, lines: &str, target: &str, datetime: &str) -> Received {
+    let proxy = Proxy::start(&collection(&upstream.url(), lines)).await;
+    let mut request = stream(target);
+    if !datetime.is_empty() {
+        request.headers_mut().insert("accept-datetime", datetime.parse().unwrap());
+    }
+    client::receive(Version::Http1, proxy.address, request).await
+}
+
+#[tokio::test]
+async fn only_the_moment_that_was_asked_for_is_said() {
+    const NOON: &str = "Sun, 06 Nov 1994 12:00:07 GMT";
+    let upstream = Upstream::scripted(0, |_, _| Reply::json("[1]")).await;
+    let clock =
+        |format| format!("records = \"$\"\npagination = \"none\"\nvalid_at = {{ param = \"as_of\", {format} }}");
+    let second = clock("from = \"clock\"");
+    let day = clock("from = \"clock\", format = \"date\"");
+    let said = |received: &Received| received.header("memento-datetime").map(ToOwned::to_owned);
+    for (lines, target, expected, asked) in [
+        (&second, "/a", Some(NOON), "/a?as_of=1994-11-06T12%3A00%3A07Z"),
+        (&day, "/a", Some("Sun, 06 Nov 1994 00:00:00 GMT"), "/a?as_of=1994-11-06"),
+        (&second, "/a?as_of=2001", None, "/a?as_of=2001"),
+    ] {
+        upstream.forget();
+        let received = memento(&upstream, lines, target, NOON).await;
+        assert_eq!((received.whole(), said(&received).as_deref()), ("1\n", expected), "{lines} {target}");
+        assert_eq!(received.header("link").is_some_and(|link| link.contains("original")), expected.is_some());
+        assert_eq!(received.header("vary"), Some("accept, accept-datetime"));
+        assert_eq!(upstream.asked()[0].target, asked);
+    }
+    // Without a wish it is the clock's.
+    let now = said(&memento(&upstream, &second, "/a", "").await).unwrap();
+    assert!(
+        SystemTime::now().duration_since(httpdate::parse_http_date(&now).unwrap()).unwrap() < Duration::from_secs(60)
+    );
+    let plain = memento(&upstream, "records = \"$\"\npagination = \"none\"", "/a", NOON).await;
+    assert_eq!((said(&plain), plain.header("vary")), (None, Some("accept")));
+}
+
+#[tokio::test]
+async fn a_record_that_the_upstream_refuses_is_the_upstreams_refusal() {
+    let upstream = Upstream::scripted(0, |asked, _| match asked.target.contains("after=nonsense") {
+        true => Reply::status(404),
+        false => Reply::json("[]"),
+    })
+    .await;
+    let lines = "records = \"$\"\nkey = \"id\"\nsince = { param = \"after\" }\n\
+                 pagination = { type = \"keyset\", param = \"after\" }";
+    let refused = memento(&upstream, lines, "/a?_since=nonsense", "").await;
+    assert_eq!(refused.head.status, 404);
+    assert!(!refused.whole().contains("set end") && refused.whole().contains("`since`"), "{}", refused.whole());
+    assert_eq!(memento(&upstream, lines, "/a?_since=7", "").await.whole(), "");
 }
