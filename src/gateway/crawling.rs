@@ -113,7 +113,10 @@ impl Crawling {
         };
         match first {
             First::Unchanged => lead.unchanged(),
-            First::Answered(Err(failure)) => lead.fail(failure),
+            First::Answered(Err(failure)) => {
+                tracing::warn!("{failure}; {}", failure.hint);
+                lead.fail(failure);
+            }
             // What names a page is only known now, with `auto`: who asks for page 7 wants page 7.
             First::Answered(Ok(opened)) if opened.starts_midway() => lead.page(),
             First::Answered(Ok(opened)) => {

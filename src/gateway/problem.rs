@@ -12,14 +12,14 @@ use crate::response::{Body, full};
 use crate::snapshot::{Failure, Fault, Gone};
 use crate::upstream::Error;
 
-/// A crawl that could not start; the upstream's own status is passed through.
+/// A crawl that could not start; the upstream's own status is passed through. Each of those who waited for it gets this: the crawl has
+/// logged it.
 pub(super) fn failed(failure: &Failure) -> Response<Body> {
     let status = status_of(failure.fault);
     // A redirect or another status without an error's meaning would be acted on as if it were unpage's own; so would 416, by
     // which clients know that they have everything.
     let is_error = status.is_client_error() || status.is_server_error();
     let status = if is_error && status != StatusCode::RANGE_NOT_SATISFIABLE { status } else { StatusCode::BAD_GATEWAY };
-    tracing::warn!("{failure}; {}", failure.hint);
     let mut response = report(status, failure.fault.name(), &failure.message, &failure.hint);
     for (name, value) in &failure.headers {
         response.headers_mut().insert(name.clone(), value.clone());

@@ -275,6 +275,25 @@ async fn those_who_wait_share_a_failure_and_nobody_else_does() {
 }
 
 #[tokio::test]
+async fn a_failure_is_logged_once_however_many_wait() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::scripted(0, move |_, _| held.before(Reply::status(403))).await;
+    let process = Process::serve(&format!("[snapshots]\ndisk = \"0\"\n{}", collection(&upstream.url(), LINKS))).await;
+    let callers: Vec<_> =
+        (0..20).map(|_| tokio::spawn(client::receive(Version::Http2, process.address, stream("/a")))).collect();
+    gate.reached().await;
+    gate.open();
+    for caller in join_all(callers).await {
+        assert_eq!(caller.unwrap().head.status, StatusCode::FORBIDDEN);
+    }
+    process.signal(rustix::process::Signal::TERM);
+    let (said, _) = process.end().await;
+    let lines = said.lines().filter(|line| line.contains("403")).count();
+    assert_eq!(lines, upstream.asked().len(), "{said}");
+}
+
+#[tokio::test]
 async fn a_caller_may_begin_so_many_crawls_and_share_any_number() {
     let upstream = Upstream::scripted(0, |_, _| Reply::json("[1]")).await;
     let proxy = proxy(&upstream, "disk = \"0\"\nopens = \"2/h\"", LINKS).await;
