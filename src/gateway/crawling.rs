@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use super::asked::Asked;
 use super::sharing;
@@ -204,7 +205,9 @@ impl Crawling {
     /// Writes a snapshot to its seal, from its first reader on.
     async fn run(&self, snapshot: &Arc<Snapshot>, opened: Opened, writer: Writer, job: &Job) {
         let _told = Ended { registry: &self.registry, snapshot };
-        self.write(snapshot, opened, writer, job.width).await;
+        // What the log says of its readers has no other name.
+        let span = tracing::warn_span!("crawl", collection = snapshot.facts().collection);
+        self.write(snapshot, opened, writer, job.width).instrument(span).await;
     }
 
     async fn write(&self, snapshot: &Snapshot, mut opened: Opened, writer: Writer, width: usize) {

@@ -4,6 +4,8 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use unpage::config::{Config, Machine};
 use unpage::pace::{Pace, Width};
@@ -149,4 +151,28 @@ async fn pages_in_flight_never_wait_for_the_turn_that_they_hold_themselves() {
         assert!(received.whole() == super::streams::orders(500), "{width} at a time");
         upstream.forget();
     }
+}
+
+#[tokio::test]
+async fn a_reader_that_holds_a_crawl_up_is_told_of_with_its_collection() {
+    let upstream = Upstream::scripted(0, |asked, _| {
+        let page: u64 = asked.target.rsplit_once("page=").map_or(1, |(_, page)| page.parse().unwrap());
+        let next = format!("</all?page={}>; rel=next", page + 1);
+        Reply::Whole(answer(200, &[("link", next.as_str())], format!("[\"{page}{}\"]", "x".repeat(1 << 20))))
+    })
+    .await;
+    let lines = collection(&upstream.url(), "records = \"$\"\npagination = \"link_header\"");
+    let settings = "disk = \"0\"\nmemory = \"1MiB\"\nslow_reader = \"drop\"\nstall = \"2s\"";
+    let mut process = Process::serve(&format!("[snapshots]\n{settings}\n{lines}")).await;
+    // It asks, and reads nothing.
+    let mut socket = TcpStream::connect(process.address).await.unwrap();
+    socket.write_all(b"GET /all HTTP/1.1\r\nhost: a\r\naccept: application/x-ndjson\r\n\r\n").await.unwrap();
+    let waits = process.wait_for("the crawl waits for a slow reader").await;
+    let dropped = process.wait_for("1 reader was dropped: it had not read for 2s").await;
+    for line in [waits, dropped] {
+        assert!(line.contains("crawl{collection=\"/{*rest}\"}"), "{line}");
+    }
+    process.signal(rustix::process::Signal::TERM);
+    let (said, _) = process.end().await;
+    assert_eq!(said.matches("waits for a slow reader").count(), 1, "{said}");
 }

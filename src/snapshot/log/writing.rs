@@ -3,8 +3,10 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use serde_json::value::RawValue;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
 
 use super::behind;
@@ -12,6 +14,9 @@ use super::shared::{Shared, Wake};
 use super::{Failure, Fault, Refused, Seal};
 use crate::batch::Batch;
 use crate::snapshot::store::SlowReader;
+
+/// How long a crawl waits for its readers before that is said.
+const LONG: Duration = Duration::from_secs(1);
 
 /// How many bytes may wait for the file.
 const BACKLOG: u64 = 4 << 20;
@@ -22,6 +27,14 @@ pub struct Writer {
     shared: Arc<Shared>,
     /// Since when it has waited for its readers.
     waiting: Option<Wait>,
+    told: Told,
+}
+
+/// Whether it was said that the crawl waits for its readers: once is enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Once,
 }
 
 #[derive(Debug)]
@@ -29,11 +42,28 @@ struct Wait {
     since: Instant,
     /// Until the first reader will have stood still for too long.
     patience: Option<Pin<Box<Sleep>>>,
+    /// Until it has waited for long.
+    long: Option<Pin<Box<Sleep>>>,
+}
+
+impl Wait {
+    fn begin() -> Self {
+        Self { since: Instant::now(), patience: None, long: None }
+    }
+
+    /// Without a runtime there is no clock.
+    fn poll_long(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if Handle::try_current().is_err() {
+            return Poll::Pending;
+        }
+        let long = self.long.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(self.since + LONG)));
+        long.as_mut().poll(context)
+    }
 }
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, waiting: None }
+        Self { shared, waiting: None, told: Told::Nothing }
     }
 
     /// Appends a batch. Who has waited for [`Writer::poll_room`] keeps the bounds of what is kept; one batch more is taken in any case.
@@ -110,7 +140,11 @@ impl Writer {
 
     /// The writer waits for its readers: who doesn't move is dropped after a while, where that is configured.
     fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Refused>> {
-        let wait = self.waiting.get_or_insert_with(|| Wait { since: Instant::now(), patience: None });
+        let wait = self.waiting.get_or_insert_with(Wait::begin);
+        if self.told == Told::Nothing && wait.poll_long(context).is_ready() {
+            self.told = Told::Once;
+            tracing::warn!("the crawl waits for a slow reader: `memory` of [snapshots] is used up");
+        }
         let SlowReader::Drop(stall) = self.shared.slow_reader else { return Poll::Pending };
         loop {
             let mut state = self.shared.lock();
@@ -119,9 +153,11 @@ impl Writer {
             drop(state);
             Wake::from_iter(wakers).wake();
             if dropped > 0 {
-                tracing::warn!(
-                    "{dropped} readers were dropped: they had not read for {stall:?}, and there was no room"
-                );
+                let who = match dropped {
+                    1 => "1 reader was dropped: it had".to_owned(),
+                    _ => format!("{dropped} readers were dropped: they had"),
+                };
+                tracing::warn!("{who} not read for {stall:?}, and there was no room");
                 self.shared.went(dropped);
                 context.waker().wake_by_ref();
                 return Poll::Pending;
