@@ -167,7 +167,10 @@ impl Crawling {
                 return lead.unreadable();
             }
             // It is there, and may be readable again a moment later.
-            Ok(Err(unusable @ (Unusable::Io(_) | Unusable::Newer(_)))) => return lead.fail(unread(&unusable)),
+            Ok(Err(unusable @ (Unusable::Io(_) | Unusable::Newer(_)))) => {
+                tracing::warn!("snapshot {id}: {unusable}");
+                return lead.fail(unread(&unusable));
+            }
             // It panicked, or the process ends: dropping the lead says so.
             Err(_) => return,
         };

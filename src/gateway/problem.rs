@@ -74,7 +74,9 @@ pub(super) fn gone() -> Response<Body> {
 
 /// The beginning of a snapshot was dropped, for want of room.
 pub(super) fn dropped(gone: Gone) -> Response<Body> {
-    report(StatusCode::GONE, "client", &gone.to_string(), "ask for the URL without the snapshot, and begin anew")
+    let hint =
+        "ask for the URL without the snapshot, and begin anew; `memory` and `disk` in [snapshots] say how much is kept";
+    report(StatusCode::GONE, "unpage", &gone.to_string(), hint)
 }
 
 /// A part of a stream, and the request doesn't say of which snapshot. Any other status would be taken for the part or for the end of a
@@ -221,4 +223,21 @@ fn with_members(status: StatusCode, fault: &str, detail: &str, hint: &str, membe
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_beginning_that_there_was_no_room_for_is_unpages_fault_and_says_what_room_is_called() {
+        let (head, body) = dropped(Gone { at: 0, from: 7 }).into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let problem: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((head.status, &problem["fault"]), (StatusCode::GONE, &json!("unpage")));
+        let hint = problem["hint"].as_str().unwrap();
+        assert!(["`memory`", "`disk`", "[snapshots]"].iter().all(|word| hint.contains(word)), "{hint}");
+    }
 }

@@ -47,7 +47,8 @@ enum Known {
     Stored(Box<Stored>),
     /// Another version's, or can't be read now: it is left alone.
     Foreign,
-    Nothing,
+    /// Nothing that could be read again, and why.
+    Nothing(&'static str),
 }
 
 impl Folder {
@@ -55,7 +56,11 @@ impl Folder {
     pub(super) fn open(path: &Path) -> Result<Self, BadStore> {
         let io = |error| BadStore::Io(path.to_owned(), error);
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
-        check(path, &fs::metadata(path).map_err(io)?)?;
+        let metadata = fs::metadata(path).map_err(io)?;
+        check(path, &metadata)?;
+        if metadata.mode() & 0o077 != 0 {
+            tracing::warn!("other users may look into {}: snapshots want a folder of mode 0700", path.display());
+        }
         let lock = private().create(true).truncate(false).open(path.join("lock")).map_err(io)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
@@ -92,10 +97,12 @@ impl Folder {
     /// snapshots are is not touched.
     pub(super) fn scan(&self) -> io::Result<Found> {
         let mut found = Found::default();
+        let mut discarded = BTreeMap::<_, usize>::new();
         for (id, journal) in self.names()? {
             let place = self.place(id);
-            match journal.map_or(Known::Nothing, |()| known(id, &place)) {
-                Known::Nothing => {
+            match journal.map_or(Known::Nothing("no journal"), |()| known(id, &place)) {
+                Known::Nothing(why) => {
+                    *discarded.entry(why).or_default() += 1;
                     clear(&place.journal);
                     clear(&place.lines);
                     continue;
@@ -105,7 +112,20 @@ impl Folder {
             }
             found.bytes += length(&place.journal) + length(&place.lines);
         }
+        self.tell(&found.stored, &discarded);
         Ok(found)
+    }
+
+    fn tell(&self, stored: &[Stored], discarded: &BTreeMap<&str, usize>) {
+        let unfinished = stored.iter().filter(|stored| stored.verdict.is_none()).count();
+        let why: Vec<_> = discarded.iter().map(|(why, count)| format!("{count} with {why}")).collect();
+        let (all, why) = (discarded.values().sum::<usize>(), why.join(", "));
+        let why = if why.is_empty() { why } else { format!(" ({why})") };
+        tracing::info!(
+            "snapshots in {}: {} found, {unfinished} of them unfinished; {all} thrown away{why}",
+            self.path.display(),
+            stored.len()
+        );
     }
 
     /// The snapshots that have a file, and whether they have a journal.
@@ -164,7 +184,8 @@ fn known(id: SnapshotId, place: &Place) -> Known {
     };
     let journal = match Journal::read(&text) {
         Ok(journal) if journal.id == Some(id) => journal,
-        Ok(_) | Err(Unread::NoBirth) => return Known::Nothing,
+        Ok(_) => return Known::Nothing("the journal of another"),
+        Err(Unread::NoBirth) => return Known::Nothing("a journal without a beginning"),
         Err(error @ Unread::Newer(_)) => {
             tracing::warn!(%id, "a snapshot is left alone: {error}");
             return Known::Foreign;
@@ -175,7 +196,7 @@ fn known(id: SnapshotId, place: &Place) -> Known {
             let modified = modified(&lines, fs::metadata(&place.journal).ok().as_ref());
             Known::Stored(Box::new(stored(id, journal, lines.len(), modified)))
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Known::Nothing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Known::Nothing("no lines"),
         Err(error) => {
             tracing::warn!(%id, %error, "a snapshot's lines can't be read");
             Known::Foreign
@@ -208,7 +229,7 @@ pub(super) fn modified(lines: &fs::Metadata, journal: Option<&fs::Metadata>) -> 
 
 fn clear(path: &Path) {
     match fs::remove_file(path) {
-        Ok(()) => tracing::info!(path = %path.display(), "a file of a snapshot that never came to be was deleted"),
+        Ok(()) => tracing::info!(path = %path.display(), "a file that nobody needs was deleted"),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => tracing::warn!(path = %path.display(), %error, "a file that nobody needs can't be deleted"),
     }

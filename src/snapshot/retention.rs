@@ -32,6 +32,8 @@ pub struct Listed {
     pub pages: u64,
     /// What its crawl has asked for; none where it has not been opened since the start.
     pub spending: Option<Spending>,
+    /// The first byte that can still be read.
+    pub from: u64,
     pub readers: usize,
     pub created: SystemTime,
     /// None while it is written or read.
@@ -65,6 +67,16 @@ pub(super) fn evict_when_full(registry: &Registry) {
 enum Tier {
     Memory,
     Disk,
+}
+
+impl Tier {
+    /// How the configuration calls its size.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Disk => "disk",
+        }
+    }
 }
 
 impl Registry {
@@ -132,8 +144,8 @@ impl Registry {
     fn evict(&self, missing: u64, tier: Tier) -> bool {
         let mut idle: Vec<_> = self.shared.by_name.iter().filter_map(|(id, entry)| idle(*id, &entry, tier)).collect();
         idle.sort_by_key(|idle| idle.used);
-        let mut freed = 0;
-        for Idle { id, bytes, .. } in idle {
+        let (mut freed, mut evicted) = (0, Vec::new());
+        for Idle { id, bytes, collection, .. } in idle {
             if freed >= missing {
                 break;
             }
@@ -145,9 +157,13 @@ impl Registry {
                         snapshot.log().forget_memory();
                     }
                     freed += bytes;
+                    evicted.push(format!("{id} of {collection} with {}", bytesize::ByteSize(bytes)));
                     Op::Remove
                 }
             });
+        }
+        if !evicted.is_empty() {
+            tracing::info!("evicted, since `{}` of [snapshots] is used up: {}", tier.key(), evicted.join(", "));
         }
         self.shared.by_name.run_pending_tasks();
         if tier == Tier::Disk {
@@ -200,6 +216,7 @@ struct Idle {
     id: SnapshotId,
     used: SystemTime,
     bytes: u64,
+    collection: String,
 }
 
 fn idle(id: SnapshotId, entry: &Entry, tier: Tier) -> Option<Idle> {
@@ -207,9 +224,13 @@ fn idle(id: SnapshotId, entry: &Entry, tier: Tier) -> Option<Idle> {
         Entry::Here(snapshot) if snapshot.is_idle() => {
             let log = snapshot.log();
             let bytes = if tier == Tier::Memory { log.in_memory() } else { log.extent().bytes };
-            (bytes > 0).then(|| Idle { id, used: snapshot.used(), bytes })
+            let collection = snapshot.facts().collection.clone();
+            (bytes > 0).then(|| Idle { id, used: snapshot.used(), bytes, collection })
         }
-        Entry::Stored(stored) if tier == Tier::Disk => Some(Idle { id, used: stored.modified, bytes: stored.bytes }),
+        Entry::Stored(stored) if tier == Tier::Disk => {
+            let collection = stored.birth.facts.collection.clone();
+            Some(Idle { id, used: stored.modified, bytes: stored.bytes, collection })
+        }
         Entry::Here(_) | Entry::Stored(_) | Entry::Opening(_) => None,
     }
 }
@@ -230,6 +251,7 @@ fn listed_here(snapshot: &Snapshot) -> Listed {
         bytes: extent.bytes,
         pages: spending.pages,
         spending: Some(spending),
+        from: extent.from,
         readers: extent.readers,
         created: snapshot.facts().created,
         expires: snapshot.expires(),
@@ -245,6 +267,7 @@ fn listed_stored(stored: &Stored, keep_for: Duration) -> Listed {
         bytes: stored.bytes,
         pages: stored.verdict.as_ref().map_or(stored.pages, |verdict| verdict.pages),
         spending: None,
+        from: 0,
         readers: 0,
         created: stored.birth.facts.created,
         expires: Some(stored.modified + keep_for),

@@ -14,7 +14,7 @@ pub(super) fn list(listed: &[Listed]) -> String {
 }
 
 fn line(listed: &Listed, now: SystemTime) -> Value {
-    let Listed { id, collection, state, records, bytes, pages, spending, readers, created, expires } = listed;
+    let Listed { id, collection, state, records, bytes, from, pages, spending, readers, created, expires } = listed;
     let asked = spending.as_ref();
     let seconds = |time: Duration| time.as_secs();
     json!({
@@ -29,8 +29,46 @@ fn line(listed: &Listed, now: SystemTime) -> Value {
         "retries": asked.map(|asked| asked.retries),
         "waits": asked.map(|asked| asked.waits),
         "waited_seconds": asked.map(|asked| seconds(asked.waited)),
+        "first_byte": from,
         "readers": readers,
         "age": seconds(now.duration_since(*created).unwrap_or_default()),
         "expires_in": expires.map(|expires| seconds(expires.duration_since(now).unwrap_or_default())),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::{Settings, SlowReader, Store};
+
+    #[test]
+    fn a_line_says_what_can_be_read_of_a_snapshot() {
+        let settings =
+            Settings { dir: None, memory: 1, disk: 0, slow_reader: SlowReader::Wait, linger: Duration::ZERO };
+        let id = Store::open(settings).unwrap().new_id();
+        let now = SystemTime::now();
+        let listed = Listed {
+            id,
+            collection: "/orders".to_owned(),
+            state: "complete",
+            records: 3,
+            bytes: 90,
+            from: 60,
+            readers: 0,
+            created: now - Duration::from_secs(7),
+            expires: Some(now + Duration::from_secs(5)),
+        };
+        let expected = json!({
+            "id": id,
+            "collection": "/orders",
+            "state": "complete",
+            "records": 3,
+            "bytes": 90,
+            "first_byte": 60,
+            "readers": 0,
+            "age": 7,
+            "expires_in": 5,
+        });
+        assert_eq!(line(&listed, now), expected);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -748,4 +749,36 @@ async fn a_part_is_sent_to_the_only_one_that_there_ever_was_and_to_no_other() {
     assert_eq!(first.whole(), ask(&proxy, "/b", &[]).await.whole());
     let refused = ask(&proxy, "/b", &part).await;
     assert_eq!((refused.head.status, refused.header("location")), (StatusCode::PRECONDITION_FAILED, None));
+}
+
+#[tokio::test]
+async fn the_log_says_what_gave_way_and_what_a_start_finds() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::scripted(0, |_, _| Reply::json(format!("[\"{}\"]", "x".repeat(6_000)))).await;
+    let lines = collection(&upstream.url(), LINKS);
+    let toml = |disk: &str| format!("[snapshots]\ndir = {:?}\ndisk = {disk:?}\n{lines}", folder.path());
+    let mode = |mode| std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(mode)).unwrap();
+    mode(0o700);
+    let mut first = Process::serve(&toml("1MiB")).await;
+    let said = first.has_said("snapshots in ").await;
+    assert!(said.contains(": 0 found, 0 of them unfinished; 0 thrown away"), "{said}");
+    client::receive(Version::Http1, first.address, stream("/a")).await.whole();
+    first.signal(rustix::process::Signal::TERM);
+    let (said, _) = first.end().await;
+    assert!(!said.contains("other users"), "{said}");
+
+    std::fs::write(folder.path().join(format!("{}.ndjson", "0".repeat(32))), "1\n").unwrap();
+    mode(0o750);
+    let mut again = Process::serve(&toml("20KiB")).await;
+    let said = again.has_said("snapshots in ").await;
+    assert!(said.contains(": 1 found, 0 of them unfinished; 1 thrown away (1 with no journal)"), "{said}");
+    again.has_said("other users may look into ").await;
+    for target in ["/b", "/c", "/d", "/e"] {
+        let received = client::receive(Version::Http1, again.address, stream(target)).await;
+        assert_eq!(received.whole().len(), 6_003);
+    }
+    let said = again.has_said("evicted, since `disk` of [snapshots] is used up: ").await;
+    assert!(said.contains(" of /{*rest} with "), "{said}");
+    again.signal(rustix::process::Signal::TERM);
+    again.end().await;
 }
