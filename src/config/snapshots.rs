@@ -97,7 +97,7 @@ pub(super) fn read(node: &Node<'_>) -> Option<Snapshots> {
     let table = node.table(&keys::SNAPSHOTS)?;
     let default = Snapshots::default();
     let settings = Settings {
-        dir: table.maybe("dir", |node| node.text().map(PathBuf::from)),
+        dir: table.maybe("dir", folder),
         memory: table.or("memory", default.settings.memory, value::size),
         disk: table.or("disk", default.settings.disk, value::size_or_none),
         slow_reader: slow_reader(&table),
@@ -126,6 +126,15 @@ pub(super) fn sharing(table: &Table<'_>, all: &Snapshots) -> Sharing {
     let public = table.or("public", false, Node::flag);
     let (fresh_for, keep_for) = times(table, all.fresh_for, all.keep_for);
     Sharing { scope: if public { Scope::Public } else { Scope::Caller }, fresh_for, keep_for }
+}
+
+fn folder(node: &Node<'_>) -> Option<PathBuf> {
+    let path = node.text()?;
+    if path.starts_with('~') {
+        let hint = "write the whole path: dir = \"/home/NAME/snapshots\"";
+        return node.refuse(format!("only a shell knows whose home that is: {path:?}"), hint);
+    }
+    Some(PathBuf::from(path))
 }
 
 fn slow_reader(table: &Table<'_>) -> SlowReader {
