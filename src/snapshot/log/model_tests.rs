@@ -251,7 +251,8 @@ impl Model {
                 return;
             }
             Poll::Ready(Err(refused)) => {
-                assert!(self.salt > 0, "{refused}");
+                // A full disk is one that what was there before the interruption can't be compared on.
+                assert!(self.salt > 0 || matches!(refused, Refused::Unwritten), "{refused}");
                 self.seal(End::Dropped);
                 return;
             }
@@ -364,7 +365,10 @@ impl Model {
     fn check(&mut self) {
         let extent = self.log.extent();
         assert!(extent.visible <= extent.bytes && extent.from <= extent.bytes, "{extent:?}");
-        let is_refused = matches!(&extent.seal, Some(Seal::Failed(_))) && self.salt > 0;
+        let is_refused = match &extent.seal {
+            Some(Seal::Failed(failure)) => self.salt > 0 || failure.message.contains("interrupt"),
+            _ => false,
+        };
         assert!(is_refused || extent.bytes == self.length() as u64, "{extent:?}");
         if !matches!(extent.seal, Some(Seal::Complete(_))) && extent.visible > 0 {
             let left = &self.truth[..usize::try_from(extent.visible).unwrap()];
