@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ const MEMORY: u64 = 8 << 20;
 pub fn at(lines: PathBuf, journal: PathBuf, birth: &Birth) -> io::Result<(Writer, Log)> {
     let journal_file = private().create(true).truncate(false).open(&journal)?;
     // Nothing may be cut before nobody else writes there.
-    lock(&journal_file)?;
+    lock(&journal_file, &journal)?;
     journal_file.set_len(0)?;
     let lines_file = File::options().read(true).write(true).create(true).truncate(true).open(&lines)?;
     let claim = Claim::new(unbounded(), Place { lines, journal }).or_stop();
@@ -34,7 +35,7 @@ pub fn at(lines: PathBuf, journal: PathBuf, birth: &Birth) -> io::Result<(Writer
 /// Reads such files again, which nobody may have open any more: the log before must be dropped. Blocks: all of their bytes are checked.
 pub fn reopen_at(lines: PathBuf, journal: PathBuf) -> Result<Reopened, Unusable> {
     let journal_file = private().open(&journal)?;
-    lock(&journal_file)?;
+    lock(&journal_file, &journal)?;
     let lines_file = File::options().read(true).write(true).open(&lines)?;
     let disk = unbounded();
     disk.count(length(&lines) + length(&journal));
@@ -54,12 +55,15 @@ pub fn finish(lines: &Path, journal: &Path, to: &Path) -> io::Result<()> {
     fs::remove_file(journal)
 }
 
-/// The lock is the file's as long as it is open.
-fn lock(journal: &File) -> io::Result<()> {
+/// The lock is the file's as long as it is open. Who has finished it meanwhile has taken its name away: a lock on what has none holds nobody off.
+fn lock(journal: &File, path: &Path) -> io::Result<()> {
+    let busy = || io::Error::new(io::ErrorKind::ResourceBusy, "another process is writing this file");
     journal.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => io::Error::new(io::ErrorKind::ResourceBusy, "another process is writing this file"),
+        TryLockError::WouldBlock => busy(),
         TryLockError::Error(error) => error,
-    })
+    })?;
+    let (ours, named) = (journal.metadata()?, fs::metadata(path).map_err(|_| busy())?);
+    if (ours.dev(), ours.ino()) == (named.dev(), named.ino()) { Ok(()) } else { Err(busy()) }
 }
 
 fn unbounded() -> Arc<Disk> {
@@ -68,8 +72,6 @@ fn unbounded() -> Arc<Disk> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
-
     use bytes::Bytes;
     use serde_json::value::RawValue;
 

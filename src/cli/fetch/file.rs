@@ -138,6 +138,7 @@ impl Part {
             Err(Unusable::Unknown) if self.lines.exists() => return Err(Ended::Foreign(self.lines.clone())),
             Err(Unusable::Unknown) => return Ok(Found::Nothing),
             Err(Unusable::Io(error)) => return Err(Ended::Unwritable(self.named(&error))),
+            Err(newer @ Unusable::Newer(_)) => return Err(Ended::Unwritable(self.named(&io::Error::other(newer)))),
             Err(unusable) => {
                 eprintln!("begins anew: {}: {unusable}", self.lines.display());
                 return Ok(Found::Nothing);
@@ -199,7 +200,7 @@ impl Part {
         std::fs::metadata(&self.lines).map_or(true, |lines| lines.len() < log.extent().bytes)
     }
 
-    /// A log goes on in memory where its file can't be written to; then the file lacks what came since.
+    /// What has all of its bytes gets its name.
     fn finish(&self, log: &Log) -> io::Result<()> {
         if std::fs::metadata(&self.lines)?.len() != log.extent().bytes {
             return Err(io::Error::new(io::ErrorKind::WriteZero, "not all of the records could be written"));
