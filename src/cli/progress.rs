@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
+use crate::snapshot::Effort;
+
 /// The progress of one stream; silent where stderr is no terminal.
 #[derive(Debug)]
 pub(super) struct Progress {
@@ -14,6 +16,8 @@ pub(super) struct Progress {
     /// How many of the bytes were there before.
     had: u64,
     begun: Instant,
+    /// Whose pages are told.
+    effort: Option<Effort>,
 }
 
 impl Progress {
@@ -29,7 +33,12 @@ impl Progress {
         bar.enable_steady_tick(Duration::from_millis(100));
         bar.set_position(records);
         bar.reset_eta();
-        Self { bar, records, bytes, had: bytes, begun: Instant::now() }
+        Self { bar, records, bytes, had: bytes, begun: Instant::now(), effort: None }
+    }
+
+    /// Tells the pages of this crawl, too.
+    pub(super) fn of(self, effort: Effort) -> Self {
+        Self { effort: Some(effort), ..self }
     }
 
     /// More has come.
@@ -41,7 +50,9 @@ impl Progress {
         let elapsed = self.begun.elapsed().as_secs_f64().max(0.001);
         let speed = HumanBytes(((self.bytes - self.had) as f64 / elapsed) as u64);
         let (records, bytes) = (HumanCount(self.records), HumanBytes(self.bytes));
-        self.bar.set_message(format!("{records} records, {bytes} ({rate}/s, {speed}/s)"));
+        let pages =
+            self.effort.as_ref().map_or(String::new(), |effort| format!(" in {} pages", effort.spending().pages));
+        self.bar.set_message(format!("{records} records{pages}, {bytes} ({rate}/s, {speed}/s)"));
     }
 
     /// How many records have come.

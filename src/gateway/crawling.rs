@@ -184,6 +184,8 @@ impl Crawling {
             None => lead.publish(&Arc::new(snapshot(log).ended_at(modified))),
             Some(Unfinished { writer, .. }) if purpose == Purpose::Look => {
                 drop(writer);
+                // Who joined one that still seems to run would see it break.
+                log.ended().await;
                 lead.publish(&Arc::new(snapshot(log)));
             }
             Some(Unfinished { writer, notes, last, records }) => {

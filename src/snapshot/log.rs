@@ -214,6 +214,18 @@ impl Log {
         self.shared.lock().tiers.held()
     }
 
+    /// How many bytes of it are in a file.
+    pub fn in_file(&self) -> u64 {
+        if self.shared.files.is_some() { self.shared.lock().tiers.kept() } else { 0 }
+    }
+
+    /// Resolves when it has ended.
+    pub async fn ended(&self) {
+        if let Ok(mut reader) = self.reader(self.extent().bytes, None) {
+            reader.reached().await;
+        }
+    }
+
     /// Drops from memory what no reader needs: copies of what the file has and, of a log that has ended, what was nowhere else.
     pub fn forget_memory(&self) {
         self.shared.forget();

@@ -223,7 +223,7 @@ fn idle(id: SnapshotId, entry: &Entry, tier: Tier) -> Option<Idle> {
     match entry {
         Entry::Here(snapshot) if snapshot.is_idle() => {
             let log = snapshot.log();
-            let bytes = if tier == Tier::Memory { log.in_memory() } else { log.extent().bytes };
+            let bytes = if tier == Tier::Memory { log.in_memory() } else { log.in_file() };
             let collection = snapshot.facts().collection.clone();
             (bytes > 0).then(|| Idle { id, used: snapshot.used(), bytes, collection })
         }

@@ -101,6 +101,9 @@ impl Part {
         };
         let total = crawling.as_ref().and_then(|(opened, _)| opened.total());
         let mut progress = Progress::new(total, had.records, had.bytes);
+        if let Some((opened, _)) = &crawling {
+            progress = progress.of(opened.effort());
+        }
         let crawling = crawling.map(|(opened, writer)| tokio::spawn(opened.run(writer)));
         let ended = tokio::select! {
             ended = self.follow(&log, reader, &mut progress) => ended,

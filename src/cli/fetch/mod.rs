@@ -99,7 +99,7 @@ async fn stream(crawl: Crawl, file: Option<&Path>, max_records: Option<u64>) -> 
         Ok(output) => output,
         Err(error) => return (Ended::Unwritable(error), 0),
     };
-    let mut progress = Progress::new(opened.total(), 0, 0);
+    let mut progress = Progress::new(opened.total(), 0, 0).of(opened.effort());
     let (writer, log) = snapshot::unkept(WINDOW);
     let reader = log.reader(0, None).expect("a log keeps what its first reader has not read");
     let crawling = tokio::spawn(opened.run(writer));
