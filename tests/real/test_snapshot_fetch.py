@@ -55,7 +55,8 @@ def test_a_fetch_survives_every_kill(upstream, orders, tmp_path: Path):
     assert beside(file) == {file.name}
     twice = upstream.count() - orders.pages
     print(f"10 kills, {twice} pages fetched twice")
-    assert twice <= 10
+    # The page under way, and now and then the one before it, whose line in the journal was still on its way.
+    assert twice <= 20
 
 
 def test_a_fetch_that_broke_goes_on_when_it_is_run_again(scripted, tmp_path: Path):
