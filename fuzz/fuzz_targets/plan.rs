@@ -14,7 +14,7 @@ use unpage::pagination::guard::Guard;
 use unpage::pagination::page::{Fields, Head, Page};
 use unpage::pagination::plan::{Came, PageId, Plan, Room, SoFar, Standing, Step};
 use unpage::pagination::split::{Shape, Splitter};
-use unpage::pagination::{Caps, PageRequest, Wrong};
+use unpage::pagination::{Caps, PageRequest, PageError};
 
 const STYLES: [&str; 12] = [
     r#"{ type = "link_header" }"#,
@@ -91,7 +91,7 @@ enum Turn {
 
 impl Crawl {
     /// Does what the plan wants, and lets this page come: its first byte chooses for which request, and how much room there is.
-    fn turn(&mut self, data: &[u8]) -> Result<Turn, Wrong> {
+    fn turn(&mut self, data: &[u8]) -> Result<Turn, PageError> {
         let (choice, body) = data.split_first().map_or((0, data), |(choice, body)| (*choice, body));
         loop {
             let room = if choice & 0x80 == 0 { Room::Open } else { Room::Full };
@@ -132,7 +132,7 @@ impl Crawl {
     }
 
     /// A page comes, or is refused.
-    fn comes(&mut self, at: usize, is_refused: bool, body: &[u8]) -> Result<(), Wrong> {
+    fn comes(&mut self, at: usize, is_refused: bool, body: &[u8]) -> Result<(), PageError> {
         let page = &mut self.pages[at];
         page.is_whole = true;
         if is_refused {
@@ -168,7 +168,7 @@ impl Crawl {
     }
 
     /// The plan is shown the next thing that came of a page.
-    fn show(&mut self, at: usize) -> Result<(), Wrong> {
+    fn show(&mut self, at: usize) -> Result<(), PageError> {
         let page = &mut self.pages[at];
         let batches = match page.held.pop_front() {
             Some(Event::Begun) => self.plan.begun(page.id, &page.head).map(|()| Vec::new())?,

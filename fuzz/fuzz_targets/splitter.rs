@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use unpage::pagination::split::{Isa, MAX_DEPTH, Shape, Splitter};
-use unpage::pagination::{Caps, Encoding, Pagination, Path, Records, Source, Style, Validation, Wrong};
+use unpage::pagination::{Caps, Encoding, Pagination, Path, Records, Source, Style, Validation, PageError};
 
 /// Where the records of a page stand.
 #[derive(Clone, Copy)]
@@ -144,7 +144,7 @@ impl Reader {
                 let next = page.fields.get(&"next".parse().expect("a path")).cloned();
                 Outcome::Split(lines, next.unwrap_or_default())
             }
-            Err(Wrong::ErrorInPage { .. }) => Outcome::Error,
+            Err(PageError::ErrorInPage { .. }) => Outcome::Error,
             Err(_) => {
                 self.check_left(&lines);
                 Outcome::Refused

@@ -98,7 +98,7 @@ fn range(table: &Table<'_>) -> Option<RangePartition> {
     let upper = table.maybe("upper", |node| bound(node, kind));
     let range = RangePartition { from: from?, to: to?, kind, field: field?, lower, upper, direction: direction? };
     if let (Some(Bound::At(lower)), Some(Bound::At(upper))) = (&range.lower, &range.upper)
-        && kind.granule(lower) >= kind.granule(upper)
+        && kind.unit_of(lower) >= kind.unit_of(upper)
     {
         return table.refuse_at("lower", "not lower than upper", "swap lower and upper, or leave one of them out");
     }
@@ -118,7 +118,7 @@ fn bound(node: &Node<'_>, kind: RangeKind) -> Option<Bound> {
         DeValue::Datetime(time) => Value::from(time.to_string()),
         _ => value::json(node)?,
     };
-    match kind.granule(&value) {
+    match kind.unit_of(&value) {
         Some(_) => Some(Bound::At(value)),
         None => {
             let hint = match kind {

@@ -15,7 +15,7 @@ use crate::batch::Batch;
 use crate::pagination::page::{Fields, Head, Page};
 use crate::pagination::retry::{Allowance, Halvable, Overload};
 use crate::pagination::split::{Shape, Splitter};
-use crate::pagination::{PageRequest, Wrong};
+use crate::pagination::{PageError, PageRequest};
 use crate::upstream::{Client, DecodedBody, Error, Release};
 
 /// How many bytes of a page are read before its records are handed out, where they don't pause before.
@@ -249,7 +249,7 @@ fn may_not_be_there(tried: &Result<Answer<Page>, Trouble>) -> bool {
 
 impl From<Changed> for Trouble {
     fn from(Changed(records): Changed) -> Self {
-        Self::Page(Wrong::Changed(records))
+        Self::Page(PageError::Changed(records))
     }
 }
 

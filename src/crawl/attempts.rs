@@ -12,7 +12,7 @@ use crate::pagination::page::Head;
 use crate::pagination::request::Shown;
 use crate::pagination::retry::{Allowance, Decision, Halvable, Outcome, Overload, Spent, decide, demanded, overload};
 use crate::pagination::split::{Shape, Splitter};
-use crate::pagination::{Caps, PageRequest, Wrong};
+use crate::pagination::{Caps, PageError, PageRequest};
 use crate::snapshot::{Failure, Fault};
 use crate::upstream::{Client, Error};
 
@@ -45,7 +45,7 @@ async fn attempt_whole(
     let mut raw = BytesMut::from(if head.status == StatusCode::NO_CONTENT { "{}" } else { "" });
     while let Some(piece) = client.piece(&mut body).await? {
         if (raw.len() + piece.len()) as u64 > caps.page_bytes {
-            return Err(Wrong::PageTooLarge(caps.page_bytes).into());
+            return Err(PageError::PageTooLarge(caps.page_bytes).into());
         }
         raw.extend_from_slice(&piece);
     }
@@ -280,10 +280,10 @@ mod tests {
         for (halvable, attempts, overload) in [(Halvable::No, 5, Overload::No), (Halvable::Yes, 3, Overload::Likely)] {
             assert_eq!(given_up(halvable, late).await, (attempts, overload));
             assert_eq!(given_up(halvable, full).await, (attempts, overload));
-            assert_eq!(given_up(halvable, || Err(Wrong::EmptyPage.into())).await, (5, Overload::No));
+            assert_eq!(given_up(halvable, || Err(PageError::EmptyPage.into())).await, (5, Overload::No));
             assert_eq!(given_up(halvable, || refused(StatusCode::TOO_MANY_REQUESTS)).await, (5, Overload::No));
             assert_eq!(given_up(halvable, || refused(StatusCode::SERVICE_UNAVAILABLE)).await, (5, Overload::No));
-            assert_eq!(given_up(halvable, || Err(Wrong::Repeat(1).into())).await, (1, Overload::No));
+            assert_eq!(given_up(halvable, || Err(PageError::Repeat(1).into())).await, (1, Overload::No));
             assert_eq!(given_up(halvable, stale).await, (6, Overload::No), "one of them is free");
         }
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::pagination::page::Head;
 use crate::pagination::plan::{self, PageId, PartId, Plan, Step};
 use crate::pagination::split::{Shape, Splitter};
-use crate::pagination::{Pagination, Path, Presence, Records, Style, Validation, Wrong, detect};
+use crate::pagination::{PageError, Pagination, Path, Presence, Records, Style, Validation, detect};
 use crate::snapshot::{Failure, Fault};
 
 use super::fetch::Answer;
@@ -50,7 +50,7 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<Opened, Failure> {
             }
         }
     }
-    let wrong = Wrong::Unrecognised(notes);
+    let wrong = PageError::Unrecognised(notes);
     let failure = failure::wrong_page(&crawl.client, &wrong, &crawl.first.url);
     Err(Failure { fault: Fault::Unproven, ..failure })
 }
@@ -69,7 +69,7 @@ async fn first_page(crawl: &Crawl) -> Result<(Head, Bytes), Failure> {
         Answer::Refused(head, body) => {
             let excerpt = String::from_utf8_lossy(&body).chars().take(80).collect();
             let failure =
-                failure::wrong_page(&crawl.client, &Wrong::Status { status: head.status, excerpt }, &head.url);
+                failure::wrong_page(&crawl.client, &PageError::Status { status: head.status, excerpt }, &head.url);
             let message = format!("page 1 of {}", failure.message);
             Err(Failure { message, headers: failure::kept_headers(&head), ..failure })
         }
@@ -138,7 +138,7 @@ async fn second_page(opened: &mut Opened) -> Result<Turn, Failure> {
         match opened.turn().await? {
             Turn::Going => {}
             Turn::Page if opened.plan.repeats() == Some(1) => {
-                let failure = failure::wrong_page(&opened.client, &Wrong::Repeat(1), &opened.url);
+                let failure = failure::wrong_page(&opened.client, &PageError::Repeat(1), &opened.url);
                 return Err(on_page("page 2", failure));
             }
             end => return Ok(end),

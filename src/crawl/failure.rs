@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, header};
 use super::fetch::Trouble;
 use crate::pagination::page::Head;
 use crate::pagination::request::Shown;
-use crate::pagination::{Blame, PageRequest, Wrong};
+use crate::pagination::{Blame, PageError, PageRequest};
 use crate::snapshot::{Failure, Fault};
 use crate::upstream::{Client, Error};
 
@@ -29,15 +29,15 @@ pub(super) fn unreadable_spool(error: &std::io::Error) -> Failure {
     Failure::new(Fault::Stopped, message, "look at the disk of the temporary files, or set caps.spool = \"0\"")
 }
 
-/// A [`Wrong`] as the cause of a broken crawl.
-pub(super) fn wrong_page(client: &Client, wrong: &Wrong, url: &url::Url) -> Failure {
+/// A [`PageError`] as the cause of a broken crawl.
+pub(super) fn wrong_page(client: &Client, wrong: &PageError, url: &url::Url) -> Failure {
     told(client, wrong, url, &HeaderMap::new())
 }
 
-fn told(client: &Client, wrong: &Wrong, url: &url::Url, headers: &HeaderMap) -> Failure {
+fn told(client: &Client, wrong: &PageError, url: &url::Url, headers: &HeaderMap) -> Failure {
     let fault = match (wrong, wrong.blame()) {
-        (Wrong::Status { status, .. }, _) => Fault::Refused(*status),
-        (Wrong::CollectionChanged, _) => Fault::Changed,
+        (PageError::Status { status, .. }, _) => Fault::Refused(*status),
+        (PageError::CollectionChanged, _) => Fault::Changed,
         (_, Blame::Upstream) => Fault::Upstream,
         (_, Blame::Configuration) => Fault::Configuration,
         (_, Blame::Unproven) => Fault::Unproven,
@@ -49,7 +49,7 @@ fn told(client: &Client, wrong: &Wrong, url: &url::Url, headers: &HeaderMap) -> 
         message = format!("{message}: {cause}");
         source = cause.source();
     }
-    if let Wrong::Status { excerpt, .. } = wrong
+    if let PageError::Status { excerpt, .. } = wrong
         && !excerpt.trim().is_empty()
     {
         message = format!("{message}, saying `{}`", excerpt.trim());

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full};
 
 use crate::pagination::page::Head;
 use crate::pagination::retry::demanded;
-use crate::pagination::{PageRequest, Wrong};
+use crate::pagination::{PageError, PageRequest};
 use crate::upstream::coding::ACCEPTED;
 use crate::upstream::{Client, DecodedBody, Error};
 
@@ -27,7 +27,7 @@ pub(super) enum Answer<T> {
 /// What went wrong with one attempt.
 pub(super) enum Trouble {
     Transport(Error),
-    Page(Wrong),
+    Page(PageError),
 }
 
 /// Asks once, and gives the head and the body of a page to be read.
@@ -115,8 +115,8 @@ impl From<Error> for Trouble {
     }
 }
 
-impl From<Wrong> for Trouble {
-    fn from(wrong: Wrong) -> Self {
+impl From<PageError> for Trouble {
+    fn from(wrong: PageError) -> Self {
         Self::Page(wrong)
     }
 }

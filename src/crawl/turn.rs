@@ -12,7 +12,7 @@ use super::failure;
 use crate::batch::Batch;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::{self, PageId, PartId, Proof, Step};
-use crate::pagination::{Precondition, Wrong};
+use crate::pagination::{PageError, Precondition};
 use crate::snapshot::Failure;
 
 impl Opened {
@@ -133,7 +133,7 @@ impl Opened {
         })
     }
 
-    pub(super) fn wrong(&self, wrong: &Wrong, head: &Head, name: &str) -> Failure {
+    pub(super) fn wrong(&self, wrong: &PageError, head: &Head, name: &str) -> Failure {
         on_page(name, failure::wrong_page(&self.client, wrong, &head.url))
     }
 }

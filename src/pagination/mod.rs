@@ -1,31 +1,31 @@
 //! How a collection's pages are addressed, and how its end is proven: the pure heart of unpage. No IO, no clock, no tasks.
 
 pub mod detect;
-mod granule;
+pub mod error;
 pub mod guard;
+mod json_extract;
 pub mod link;
 pub mod page;
 pub mod partition;
 pub mod path;
-mod pick;
 pub mod plan;
+mod range_unit;
 pub mod request;
 pub mod retry;
 pub mod split;
 pub mod validity;
-pub mod wrong;
 
 use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 use http::{HeaderName, StatusCode};
 use serde_json::Value;
 
+pub use error::{Blame, PageError};
 pub use partition::{Order, Partition};
 pub use path::Path;
 use path::Segment;
 use request::BadPlace;
 pub use request::{BodyKind, PageRequest, Param};
 pub use validity::{Precondition, Since, TimeFormat, ValidAt, Version};
-pub use wrong::{Blame, Wrong};
 
 /// How one collection's pages are addressed, read and ended; made only by `config`, by the command line and by [`detect`].
 #[derive(Clone, Debug, PartialEq)]

@@ -39,7 +39,7 @@ fn a_deep_paging_cap_is_an_error_and_no_end() {
         pagination.limits = limits;
         let server = Server { records: 500, clamp: 10, empty: vec![], past: Past::Empty, total: Total::None, pointer: Pointer::Null };
         let crawled = crawl(&pagination, |request| server.answer(&pagination.style, request));
-        assert!(matches!(crawled.end, Err(Wrong::Limit { name: found, .. }) if found == name), "{name}: {:?}", crawled.end);
+        assert!(matches!(crawled.end, Err(PageError::Limit { name: found, .. }) if found == name), "{name}: {:?}", crawled.end);
     }
 }
 
@@ -51,7 +51,7 @@ fn an_upstream_that_caps_with_a_status_is_an_error_and_no_end() {
         Some("6") => Answer { status: 400, headers: vec![], body: json!({"error": "only 50 results"}) },
         _ => server.answer(&pagination.style, request),
     });
-    assert!(matches!(crawled.end, Err(Wrong::Status { status: StatusCode::BAD_REQUEST, .. })), "{:?}", crawled.end);
+    assert!(matches!(crawled.end, Err(PageError::Status { status: StatusCode::BAD_REQUEST, .. })), "{:?}", crawled.end);
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_next_link_to_itself_is_an_error_unless_configured_as_the_end() {
     let link = || ("link", format!("<{ORIGIN}/list>; rel=\"next\""));
     let answer = |_: &PageRequest| Answer { status: 200, headers: vec![link()], body: json!({"data": data(0..2)}) };
     let mut pagination = of(Style::LinkHeader { rel: "next".into(), attribute: None });
-    assert!(matches!(crawl(&pagination, answer).end, Err(Wrong::TokenRepeats)));
+    assert!(matches!(crawl(&pagination, answer).end, Err(PageError::TokenRepeats)));
     pagination.same_token = unpage::pagination::SameToken::End;
     let crawled = crawl(&pagination, answer);
     assert_eq!((crawled.ids, crawled.end.unwrap()), (vec![0, 1], Proof::SameToken));
@@ -144,7 +144,7 @@ fn an_expired_token_is_an_error() {
             _ => Answer { status: 410, headers: vec![], body: json!({"reason": "Expired"}) },
         }
     });
-    assert!(matches!(crawled.end, Err(Wrong::Status { status: StatusCode::GONE, .. })));
+    assert!(matches!(crawled.end, Err(PageError::Status { status: StatusCode::GONE, .. })));
 }
 
 #[test]
@@ -152,9 +152,9 @@ fn an_error_with_status_200_is_an_error() {
     let mut pagination = of(cursor());
     pagination.error = Some(path("error"));
     let pages = vec![json!({"data": data(0..2), "next": "b"}), json!({"data": [], "error": "ratelimited"})];
-    assert!(matches!(crawl(&pagination, answers(pages)).end, Err(Wrong::ErrorInPage { .. })));
+    assert!(matches!(crawl(&pagination, answers(pages)).end, Err(PageError::ErrorInPage { .. })));
     let pages = vec![json!({"data": data(0..2), "next": "b"}), json!({"ok": false})];
-    assert!(matches!(crawl(&of(cursor()), answers(pages)).end, Err(Wrong::NoRecords { .. })));
+    assert!(matches!(crawl(&of(cursor()), answers(pages)).end, Err(PageError::NoRecords { .. })));
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn partial_results_with_status_200_are_errors() {
         let mut pagination = of(cursor());
         pagination.error = Some(path(name));
         let crawled = crawl(&pagination, answers(vec![json!({"data": data(0..2), name: partial})]));
-        assert!(matches!(crawled.end, Err(Wrong::ErrorInPage { .. })), "{name}");
+        assert!(matches!(crawled.end, Err(PageError::ErrorInPage { .. })), "{name}");
         let whole = json!({"data": data(0..2), name: false});
         assert!(crawl(&pagination, answers(vec![whole])).end.is_ok(), "{name}");
     }
@@ -213,7 +213,7 @@ fn an_error_status_on_page_k_is_not_the_end() {
                 _ => Answer { status, headers: vec![], body: json!({}) },
             }
         });
-        assert!(matches!(crawled.end, Err(Wrong::Status { .. })), "{status}");
+        assert!(matches!(crawled.end, Err(PageError::Status { .. })), "{status}");
     }
 }
 
@@ -225,7 +225,7 @@ fn an_error_status_is_the_end_only_where_that_is_configured() {
     let crawled = crawl(&pagination, |request| server.answer(&pagination.style, request));
     assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (20, Proof::Status(StatusCode::NOT_FOUND)));
     let first = crawl(&pagination, |_| Answer { status: 404, headers: vec![], body: json!({}) });
-    assert!(matches!(first.end, Err(Wrong::Status { .. })), "a first page that is missing is no end");
+    assert!(matches!(first.end, Err(PageError::Status { .. })), "a first page that is missing is no end");
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn a_next_link_to_another_origin_is_an_error() {
     let link = ("link", "<https://evil.example/list?page=2>; rel=\"next\"".to_owned());
     let pagination = of(Style::LinkHeader { rel: "next".into(), attribute: None });
     let crawled = crawl(&pagination, |_| Answer { status: 200, headers: vec![link.clone()], body: json!({"data": data(0..2)}) });
-    assert!(matches!(crawled.end, Err(Wrong::BadAddress(_))));
+    assert!(matches!(crawled.end, Err(PageError::BadAddress(_))));
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn a_cycle_of_tokens_is_an_error_however_long() {
             let next = format!("t{}", asked % length);
             Answer { status: 200, headers: vec![], body: json!({"data": data(asked * 10..asked * 10 + 2), "next": next}) }
         });
-        assert!(matches!(crawled.end, Err(Wrong::AddressRepeats(_) | Wrong::TokenRepeats)), "{length}: {:?}", crawled.end);
+        assert!(matches!(crawled.end, Err(PageError::AddressRepeats(_) | PageError::TokenRepeats)), "{length}: {:?}", crawled.end);
     }
 }
 
@@ -256,7 +256,7 @@ fn a_page_that_repeats_an_earlier_one_is_an_error_under_any_address() {
         asked += 1;
         Answer { status: 200, headers: vec![], body: json!({"data": data(0..2), "next": format!("nonce{asked}")}) }
     });
-    assert!(matches!(crawled.end, Err(Wrong::Repeat(1))));
+    assert!(matches!(crawled.end, Err(PageError::Repeat(1))));
     assert_eq!(crawled.ids, [0, 1]);
 }
 
@@ -264,7 +264,7 @@ fn a_page_that_repeats_an_earlier_one_is_an_error_under_any_address() {
 fn an_ignored_page_parameter_is_an_error() {
     for pagination in [page(), offset()] {
         let crawled = crawl(&pagination, |_| Answer { status: 200, headers: vec![], body: json!({"data": data(0..5)}) });
-        assert!(matches!(crawled.end, Err(Wrong::Repeat(1))));
+        assert!(matches!(crawled.end, Err(PageError::Repeat(1))));
         assert_eq!(crawled.ids, [0, 1, 2, 3, 4]);
     }
 }
@@ -285,7 +285,7 @@ fn a_total_that_shrinks_is_seen_before_its_page_leaves() {
     pagination.total = Some(Source::Body(path("total")));
     let pages = vec![json!({"total": 12, "data": data(0..5)}), json!({"total": 11, "data": data(6..11)})];
     let crawled = crawl(&pagination, answers(pages));
-    assert!(matches!(crawled.end, Err(Wrong::TotalShrank { before: 12, after: 11 })));
+    assert!(matches!(crawled.end, Err(PageError::TotalShrank { before: 12, after: 11 })));
     assert_eq!(crawled.ids, [0, 1, 2, 3, 4]);
 }
 
@@ -299,7 +299,7 @@ fn a_range_of_another_place_gives_nothing() {
         let ids = asked as u64 - 1;
         Answer { status: 206, headers: vec![("content-range", range.to_owned())], body: json!({"data": data(ids..ids + 2)}) }
     });
-    assert!(matches!(crawled.end, Err(Wrong::BadRange(_))));
+    assert!(matches!(crawled.end, Err(PageError::BadRange(_))));
     assert_eq!(crawled.ids, [0, 1]);
 }
 
@@ -310,7 +310,7 @@ fn an_endless_row_of_empty_pages_is_an_error() {
         asked += 1;
         Answer { status: 200, headers: vec![], body: json!({"data": [], "next": format!("t{asked}")}) }
     });
-    assert!(matches!(crawled.end, Err(Wrong::EmptyPages(21))));
+    assert!(matches!(crawled.end, Err(PageError::EmptyPages(21))));
 }
 
 #[test]
@@ -320,7 +320,7 @@ fn an_endless_cursor_ends_at_unpages_own_cap() {
         asked += 1;
         Answer { status: 200, headers: vec![], body: json!({"data": [record(asked)], "next": format!("t{asked}")}) }
     });
-    assert!(matches!(crawled.end, Err(Wrong::Limit { name: "caps.pages", value: 10_000 })));
+    assert!(matches!(crawled.end, Err(PageError::Limit { name: "caps.pages", value: 10_000 })));
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn fewer_records_than_the_total_are_not_the_end() {
     let mut pagination = of(cursor());
     pagination.total = Some(Source::Body(path("total")));
     let pages = vec![json!({"data": data(0..2), "total": 5, "next": "b"}), json!({"data": [], "total": 5})];
-    assert!(matches!(crawl(&pagination, answers(pages)).end, Err(Wrong::TotalDisagrees { records: 2, total: 5 })));
+    assert!(matches!(crawl(&pagination, answers(pages)).end, Err(PageError::TotalDisagrees { records: 2, total: 5 })));
 }
 
 #[test]
@@ -337,7 +337,7 @@ fn a_total_that_is_the_size_of_one_page_is_found_out() {
     pagination.total = Some(Source::Body(path("count")));
     let pages = vec![json!({"data": data(0..5), "count": 5}), json!({"data": data(5..10), "count": 5})];
     let crawled = crawl(&pagination, answers(pages));
-    assert!(matches!(crawled.end, Err(Wrong::TotalLied(5))));
+    assert!(matches!(crawled.end, Err(PageError::TotalLied(5))));
     assert_eq!(crawled.ids, [0, 1, 2, 3, 4]);
 }
 
@@ -346,7 +346,7 @@ fn a_total_that_shrinks_under_numbered_pages_is_an_error() {
     let mut pagination = page();
     pagination.total = Some(Source::Body(path("total")));
     let pages = vec![json!({"data": data(0..5), "total": 12}), json!({"data": data(6..11), "total": 11})];
-    assert!(matches!(crawl(&pagination, answers(pages)).end, Err(Wrong::TotalShrank { before: 12, after: 11 })));
+    assert!(matches!(crawl(&pagination, answers(pages)).end, Err(PageError::TotalShrank { before: 12, after: 11 })));
 }
 
 #[test]
@@ -373,7 +373,7 @@ fn a_flag_that_says_more_without_a_next_address_is_an_error() {
     let more = More { path: path("has_more"), while_: json!(true) };
     let pagination = Pagination { more: Some(more), ..of(cursor()) };
     let crawled = crawl(&pagination, answers(vec![json!({"data": data(0..2), "has_more": true})]));
-    assert!(matches!(crawled.end, Err(Wrong::MoreWithoutNext { .. })));
+    assert!(matches!(crawled.end, Err(PageError::MoreWithoutNext { .. })));
 }
 
 #[test]
@@ -381,14 +381,14 @@ fn a_mistyped_next_path_is_found_out() {
     let style = Style::NextUrl { next: vec![Source::Body(path("nextt"))], base: Base::Request };
     let page = json!({"data": data(0..2), "next": format!("{ORIGIN}/list?cursor=2")});
     let crawled = crawl(&of(style), answers(vec![page]));
-    assert!(matches!(crawled.end, Err(Wrong::PointerElsewhere { .. })), "{:?}", crawled.end);
+    assert!(matches!(crawled.end, Err(PageError::PointerElsewhere { .. })), "{:?}", crawled.end);
 }
 
 #[test]
 fn one_page_with_a_next_link_is_not_one_page() {
     let link = ("link", format!("<{ORIGIN}/list?page=2>; rel=\"next\""));
     let crawled = crawl(&of(Style::Single), |_| Answer { status: 200, headers: vec![link.clone()], body: json!({"data": data(0..2)}) });
-    assert!(matches!(crawled.end, Err(Wrong::MoreThanOnePage(_))));
+    assert!(matches!(crawled.end, Err(PageError::MoreThanOnePage(_))));
 }
 
 #[test]
@@ -396,7 +396,7 @@ fn a_link_header_that_cannot_be_read_is_not_an_end() {
     let link = ("link", format!("<{ORIGIN}/list?page=2; rel=\"next\""));
     let pagination = of(Style::LinkHeader { rel: "next".into(), attribute: None });
     let crawled = crawl(&pagination, |_| Answer { status: 200, headers: vec![link.clone()], body: json!({"data": data(0..2)}) });
-    assert!(matches!(crawled.end, Err(Wrong::BadLink(_))));
+    assert!(matches!(crawled.end, Err(PageError::BadLink(_))));
 }
 
 #[test]
@@ -410,7 +410,7 @@ fn an_empty_link_header_is_an_end() {
 fn a_key_that_is_missing_from_the_last_record_is_an_error() {
     let style = Style::Keyset { key: vec![path("id")], param: query("after"), encode: Encode::Plain, overlap: Overlap::None };
     let crawled = crawl(&of(style), answers(vec![json!({"data": [{"id": 1}, {"name": "x"}]})]));
-    assert!(matches!(crawled.end, Err(Wrong::NoKey(_))));
+    assert!(matches!(crawled.end, Err(PageError::NoKey(_))));
 }
 
 #[test]
@@ -496,7 +496,7 @@ fn the_clients_own_page_size_is_the_one_that_counts() {
         assert_eq!(crawled.ids.len(), 50);
     }
     let crawled = crawl_at("/list?limit=few", &sized(offset(), 100), serve);
-    assert!(matches!(crawled.end, Err(Wrong::BadStart(_))));
+    assert!(matches!(crawled.end, Err(PageError::BadStart(_))));
 }
 
 #[test]
@@ -512,7 +512,7 @@ fn a_range_under_status_200_is_not_the_whole() {
     assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (25, Proof::Total(25)));
     let link = ("link", format!("<{ORIGIN}/list?page=2>; rel=\"next\""));
     let crawled = crawl(&pagination, |_| Answer { status: 200, headers: vec![link.clone()], body: json!({"data": data(0..10)}) });
-    assert!(matches!(crawled.end, Err(Wrong::MoreThanOnePage(_))));
+    assert!(matches!(crawled.end, Err(PageError::MoreThanOnePage(_))));
 }
 
 #[test]
@@ -524,7 +524,7 @@ fn a_window_that_is_too_deep_confirms_no_total() {
             50.. => Answer { status, headers: vec![], body: json!({"error": "Result window is too large"}) },
             from => Answer { status: 200, headers: vec![], body: json!({"data": data(from..from + 10), "total": 50}) },
         });
-        assert!(matches!(crawled.end, Err(Wrong::Status { .. })), "{status}: {:?}", crawled.end);
+        assert!(matches!(crawled.end, Err(PageError::Status { .. })), "{status}: {:?}", crawled.end);
     }
 }
 
@@ -533,7 +533,7 @@ fn an_ignored_parameter_beside_the_size_of_one_page_is_found_out() {
     let mut pagination = page();
     pagination.total = Some(Source::Body(path("count")));
     let crawled = crawl(&pagination, |_| Answer { status: 200, headers: vec![], body: json!({"data": data(0..10), "count": 10}) });
-    assert!(matches!(crawled.end, Err(Wrong::Repeat(1))), "{:?}", crawled.end);
+    assert!(matches!(crawled.end, Err(PageError::Repeat(1))), "{:?}", crawled.end);
 }
 
 #[test]
@@ -541,7 +541,7 @@ fn a_flag_of_another_type_is_an_error() {
     let more = |while_: Value| Pagination { more: Some(More { path: path("more"), while_ }), ..of(cursor()) };
     for flag in [json!("true"), json!(1), json!("Y")] {
         let pages = vec![json!({"data": data(0..2), "next": "b", "more": flag})];
-        assert!(matches!(crawl(&more(json!(true)), answers(pages)).end, Err(Wrong::BadFlag(_))), "{flag}");
+        assert!(matches!(crawl(&more(json!(true)), answers(pages)).end, Err(PageError::BadFlag(_))), "{flag}");
     }
     let pages = vec![json!({"data": data(0..2), "next": "b", "more": 1.0}), json!({"data": data(2..3), "more": 0})];
     assert_eq!(crawl(&more(json!(1)), answers(pages)).ids.len(), 3);
@@ -552,7 +552,7 @@ fn an_empty_page_is_not_one_of_the_upstreams_pages() {
     let mut pagination = page();
     pagination.total_pages = Some(Source::Body(path("pages")));
     let pages = vec![json!({"data": data(0..2), "pages": 3}), json!({"data": data(2..4), "pages": 3}), json!({"data": [], "pages": 3})];
-    assert!(matches!(crawl(&pagination, answers(pages)).end, Err(Wrong::PagesDisagree { pages: 2, total_pages: 3 })));
+    assert!(matches!(crawl(&pagination, answers(pages)).end, Err(PageError::PagesDisagree { pages: 2, total_pages: 3 })));
 }
 
 #[test]
@@ -560,7 +560,7 @@ fn more_records_than_any_total_are_not_the_end() {
     let mut pagination = of(cursor());
     pagination.total = Some(Source::Body(path("total")));
     let pages = vec![json!({"data": data(0..2), "total": 3, "next": "b"}), json!({"data": data(1..3), "total": 3, "next": null})];
-    assert!(matches!(crawl(&pagination, answers(pages)).end, Err(Wrong::TotalDisagrees { records: 4, total: 3 })));
+    assert!(matches!(crawl(&pagination, answers(pages)).end, Err(PageError::TotalDisagrees { records: 4, total: 3 })));
     let pages = vec![json!({"data": data(0..3), "total": 4, "next": "b"}), json!({"data": data(3..4), "total": 2, "next": null})];
     assert!(crawl(&pagination, answers(pages)).end.is_ok(), "two of those that were read were deleted since");
 }
@@ -571,7 +571,7 @@ fn an_overlapping_key_that_records_share_is_an_error() {
     let one = |id: u64, t: u64| json!({"id": id, "t": t});
     let pages = vec![json!({"data": [one(1, 4), one(2, 5)]}), json!({"data": [one(3, 5), one(4, 6)]})];
     let crawled = crawl(&of(style), answers(pages));
-    assert!(matches!(crawled.end, Err(Wrong::KeyIsShared)), "{:?}", crawled.end);
+    assert!(matches!(crawled.end, Err(PageError::KeyIsShared)), "{:?}", crawled.end);
 }
 
 #[test]
@@ -592,7 +592,7 @@ fn records_that_moved_into_the_next_page_are_an_error() {
     for pagination in [by_key, by_total] {
         let pages = vec![json!({"data": data(1..3), "total": 3}), json!({"data": data(2..4), "total": 4})];
         let crawled = crawl(&pagination, answers(pages));
-        assert!(matches!(crawled.end, Err(Wrong::Moved(1))));
+        assert!(matches!(crawled.end, Err(PageError::Moved(1))));
         assert_eq!(crawled.ids, [1, 2], "the second page comes in pieces, and gives nothing that moved");
     }
 }
@@ -602,11 +602,11 @@ fn part_of_a_collection_is_not_one_page() {
     let range = ("content-range", "0-1/500".to_owned());
     let partial = |_: &PageRequest| Answer { status: 206, headers: vec![range.clone()], body: json!({"data": data(0..2)}) };
     let crawled = crawl(&of(Style::Single), partial);
-    assert!(matches!(crawled.end, Err(Wrong::Status { status: StatusCode::PARTIAL_CONTENT, .. })));
+    assert!(matches!(crawled.end, Err(PageError::Status { status: StatusCode::PARTIAL_CONTENT, .. })));
     let mut flagged = of(Style::Single);
     flagged.more = Some(More { path: path("more"), while_: json!(true) });
     let crawled = crawl(&flagged, answers(vec![json!({"data": data(0..2), "more": true})]));
-    assert!(matches!(crawled.end, Err(Wrong::MoreThanOnePage(_))));
+    assert!(matches!(crawled.end, Err(PageError::MoreThanOnePage(_))));
 }
 
 #[test]
@@ -631,14 +631,14 @@ fn a_short_first_page_is_no_end_because_the_upstream_may_cap_it() {
 #[test]
 fn an_empty_page_beside_an_error_is_not_an_end() {
     let pages = vec![json!({"data": data(0..2), "next": "b"}), json!({"data": [], "error": {"message": "quota exceeded"}, "next": null})];
-    assert!(matches!(crawl(&of(cursor()), answers(pages)).end, Err(Wrong::ErrorInPage { .. })));
+    assert!(matches!(crawl(&of(cursor()), answers(pages)).end, Err(PageError::ErrorInPage { .. })));
 }
 
 #[test]
 fn a_flag_that_no_page_has_is_an_error() {
     let pagination = Pagination { more: Some(More { path: path("hasmore"), while_: json!(true) }), ..of(cursor()) };
     let pages = vec![json!({"data": data(0..2), "next": "b"}), json!({"data": data(2..4), "has_more": true, "next": null})];
-    assert!(matches!(crawl(&pagination, answers(pages)).end, Err(Wrong::NeverSeen(_))));
+    assert!(matches!(crawl(&pagination, answers(pages)).end, Err(PageError::NeverSeen(_))));
 }
 
 #[test]
@@ -677,7 +677,7 @@ fn a_status_after_a_page_that_began_is_no_end() {
                 plan.begun(&head).unwrap();
             }
             let refused = plan.refused(StatusCode::NOT_FOUND, &HeaderMap::new(), b"");
-            assert_eq!(matches!(refused, Err(Wrong::Gone(StatusCode::NOT_FOUND))), began, "{refused:?}");
+            assert_eq!(matches!(refused, Err(PageError::Gone(StatusCode::NOT_FOUND))), began, "{refused:?}");
             assert_eq!(refused.is_ok(), !began);
         }
     }

@@ -13,7 +13,7 @@ use unpage::pagination::plan::{Came, Checkpoint, PageId, PartId, Plan, Proof, Ro
 use unpage::pagination::request::PageRequest;
 use unpage::pagination::retry::Overload;
 use unpage::pagination::split::{Shape, Splitter};
-use unpage::pagination::{Pagination, Wrong};
+use unpage::pagination::{PageError, Pagination};
 use url::Url;
 
 use crate::server::{Answer, ORIGIN};
@@ -75,7 +75,7 @@ pub(crate) struct Crawled {
     pub(crate) lost: usize,
     /// The most pages in flight at a time.
     pub(crate) most: usize,
-    pub(crate) end: Result<Proof, Wrong>,
+    pub(crate) end: Result<Proof, PageError>,
 }
 
 /// Crawls what `answer` serves.
@@ -122,7 +122,7 @@ pub(crate) fn crawl(
 struct Crawl<A> {
     plan: Plan,
     /// Makes it anew, as wide as this.
-    new: Box<dyn Fn(usize) -> Result<Plan, Wrong>>,
+    new: Box<dyn Fn(usize) -> Result<Plan, PageError>>,
     /// What it knew after each page, as it would be written.
     notes: Vec<String>,
     /// The last record that was let through.
@@ -178,7 +178,7 @@ enum Next {
 }
 
 impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
-    fn run(&mut self) -> Result<Proof, Wrong> {
+    fn run(&mut self) -> Result<Proof, PageError> {
         for _ in 0..100_000 {
             if let Some(proof) = self.step()? {
                 return Ok(proof);
@@ -196,7 +196,7 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
     }
 
     /// Does what the plan wants until it waits.
-    fn step(&mut self) -> Result<Option<Proof>, Wrong> {
+    fn step(&mut self) -> Result<Option<Proof>, PageError> {
         if self.dice.one_in(self.manner.widens) {
             self.manner.width = 1 + self.dice.below(12);
             self.plan.widen(self.manner.width);
@@ -330,7 +330,7 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
     }
 
     /// The plan is shown the next thing that came of a page.
-    fn show(&mut self, at: usize, part: PartId) -> Result<(), Wrong> {
+    fn show(&mut self, at: usize, part: PartId) -> Result<(), PageError> {
         let page = &mut self.pages[at];
         let (id, head) = (page.id, &page.head);
         page.had_its_turn = true;
@@ -382,7 +382,7 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
         assert_eq!(again.as_ref(), self.notes.last());
     }
 
-    fn ended(mut self, end: Result<Proof, Wrong>) -> Crawled {
+    fn ended(mut self, end: Result<Proof, PageError>) -> Crawled {
         let mut left: Vec<u64> = Vec::new();
         for part in &self.told {
             left.extend(self.passed.remove(part).unwrap_or_default());

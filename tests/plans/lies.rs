@@ -8,7 +8,7 @@ use unpage::config::{Config, Machine};
 use unpage::pagination::partition::{Direction, Partition, RangeKind};
 use unpage::pagination::plan::Proof;
 use unpage::pagination::request::{PageRequest, query_value};
-use unpage::pagination::{End, Order, Pagination, Wrong};
+use unpage::pagination::{End, Order, PageError, Pagination};
 
 use crate::crawl::{Crawled, Manner, crawl};
 use crate::fan_out::{cursor, of, offset_from, page_from, query, says, sized};
@@ -67,7 +67,7 @@ fn a_total_that_is_too_small_is_no_end() {
         let crawled = |pagination: &_, width| twisted(pagination, 23, width, |_, body| body["total"] = json!(lie));
         each(crawled, |crawled| {
             let wrong = crawled.end.unwrap_err();
-            assert!(matches!(wrong, Wrong::TotalLied(_) | Wrong::TotalDisagrees { .. }), "{lie}: {wrong}");
+            assert!(matches!(wrong, PageError::TotalLied(_) | PageError::TotalDisagrees { .. }), "{lie}: {wrong}");
             assert!(ids(0..23).starts_with(&crawled.ids), "{:?}", crawled.ids);
         });
     }
@@ -79,7 +79,10 @@ fn a_total_that_is_too_large_is_no_end() {
         let crawled = |pagination: &_, width| twisted(pagination, 23, width, |_, body| body["total"] = json!(lie));
         each(crawled, |crawled| {
             let wrong = crawled.end.unwrap_err();
-            assert!(matches!(wrong, Wrong::TotalDisagrees { records: 23, total } if total == lie), "{lie}: {wrong}");
+            assert!(
+                matches!(wrong, PageError::TotalDisagrees { records: 23, total } if total == lie),
+                "{lie}: {wrong}"
+            );
             assert_eq!(crawled.ids, ids(0..23));
         });
     }
@@ -90,7 +93,7 @@ fn a_total_that_is_the_size_of_one_page_is_no_end() {
     let crawled = |pagination: &_, width| twisted(pagination, 23, width, |_, body| body["total"] = json!(5));
     each(crawled, |crawled| {
         let wrong = crawled.end.unwrap_err();
-        assert!(matches!(wrong, Wrong::TotalLied(5)), "{wrong}");
+        assert!(matches!(wrong, PageError::TotalLied(5)), "{wrong}");
     });
 }
 
@@ -109,7 +112,7 @@ fn a_total_that_is_no_number_is_an_error() {
         let crawled = |pagination: &_, width| twisted(pagination, 23, width, |_, body| body["total"] = lie.clone());
         each(crawled, |crawled| {
             let wrong = crawled.end.unwrap_err();
-            assert!(matches!(wrong, Wrong::NotANumber { .. }), "{lie}: {wrong}");
+            assert!(matches!(wrong, PageError::NotANumber { .. }), "{lie}: {wrong}");
             assert!(ids(0..23).starts_with(&crawled.ids), "{:?}", crawled.ids);
         });
     }
@@ -138,7 +141,7 @@ fn a_total_that_shrinks_is_an_error() {
         |pagination, width| twisted(pagination, 23, width, shrinks),
         |crawled| {
             let wrong = crawled.end.unwrap_err();
-            assert!(matches!(wrong, Wrong::TotalShrank { before: 23, after: 22 }), "{wrong}");
+            assert!(matches!(wrong, PageError::TotalShrank { before: 23, after: 22 }), "{wrong}");
             assert!(ids(0..23).starts_with(&crawled.ids), "{:?}", crawled.ids);
         },
     );
@@ -152,7 +155,7 @@ fn pages_that_overlap_are_an_error() {
         |pagination, width| twisted(pagination, 50, width, overlap),
         |crawled| {
             let wrong = crawled.end.unwrap_err();
-            assert!(matches!(wrong, Wrong::Moved(1)), "{wrong}");
+            assert!(matches!(wrong, PageError::Moved(1)), "{wrong}");
             assert_eq!(crawled.ids, ids(0..5));
         },
     );
@@ -187,7 +190,7 @@ fn an_empty_page_in_the_middle_is_no_end_where_a_total_says_so() {
         |pagination, width| twisted(pagination, 23, width, hole),
         |crawled| {
             let wrong = crawled.end.unwrap_err();
-            assert!(matches!(wrong, Wrong::TotalDisagrees { records: 10, total: 23 }), "{wrong}");
+            assert!(matches!(wrong, PageError::TotalDisagrees { records: 10, total: 23 }), "{wrong}");
             assert_eq!(crawled.ids, ids(0..10));
         },
     );
@@ -240,7 +243,7 @@ fn a_status_past_the_end_is_the_end_only_where_that_is_proven() {
                 assert_eq!(crawled.ids, server.ids());
                 match proven {
                     Some(proof) => assert_eq!(crawled.end.unwrap(), proof),
-                    None => assert!(matches!(crawled.end, Err(Wrong::Status { .. })), "{:?}", crawled.end),
+                    None => assert!(matches!(crawled.end, Err(PageError::Status { .. })), "{:?}", crawled.end),
                 }
                 assert!(crawled.wasted <= width, "{} are wasted", crawled.wasted);
             }
@@ -261,7 +264,7 @@ fn a_cursor_that_repeats_after_three_pages_is_an_error() {
         };
         let crawled = crawl(&of(cursor()), Server::of(cursor(), 0, 5).first(), Manner::of(width), answer);
         let wrong = crawled.end.unwrap_err();
-        assert!(matches!(wrong, Wrong::AddressRepeats(2)), "{wrong}");
+        assert!(matches!(wrong, PageError::AddressRepeats(2)), "{wrong}");
         assert!(ids(0..20).starts_with(&crawled.ids), "{:?}", crawled.ids);
     }
 }
@@ -290,7 +293,7 @@ fn a_record_without_its_partition_field_is_an_error() {
             answer
         });
         let wrong = crawled.end.unwrap_err();
-        assert!(matches!(wrong, Wrong::NoRangeValue(_)), "{wrong}");
+        assert!(matches!(wrong, PageError::NoRangeValue(_)), "{wrong}");
         assert!(server.ids().starts_with(&crawled.ids) && crawled.ids.len() <= 50, "{:?}", crawled.ids);
     }
 }
@@ -320,7 +323,7 @@ fn an_upstream_that_ignores_the_range_is_an_error() {
             (filter.from, filter.to) = (Edge::Ignored, Edge::Ignored);
         });
         let wrong = crawled.end.unwrap_err();
-        assert!(matches!(wrong, Wrong::OutOfRange { .. }), "{wrong}");
+        assert!(matches!(wrong, PageError::OutOfRange { .. }), "{wrong}");
         assert!(ids(0..100).starts_with(&crawled.ids), "{:?}", crawled.ids);
     }
 }
@@ -337,7 +340,7 @@ fn an_upstream_that_ignores_one_end_of_the_range_loses_nothing() {
         });
         match crawled.end {
             Ok(_) => assert_eq!(crawled.ids, ids(0..100)),
-            Err(wrong) => assert!(matches!(wrong, Wrong::OutOfRange { .. }), "{wrong}"),
+            Err(wrong) => assert!(matches!(wrong, PageError::OutOfRange { .. }), "{wrong}"),
         }
     }
 }
@@ -348,7 +351,7 @@ fn a_declared_order_that_is_wrong_is_an_error() {
         for direction in DIRECTIONS {
             let crawled = ranged(direction, width, |server, _| server.records.reverse());
             let wrong = crawled.end.unwrap_err();
-            assert!(matches!(wrong, Wrong::OutOfOrder { .. }), "{wrong}");
+            assert!(matches!(wrong, PageError::OutOfOrder { .. }), "{wrong}");
             assert!(crawled.ids.len() < 5, "{:?}", crawled.ids);
         }
     }
@@ -359,7 +362,7 @@ fn records_that_are_not_sorted_at_all_are_an_error() {
     for width in WIDTHS {
         let crawled = ranged(Direction::Ascending, width, |server, _| server.records.swap(40, 60));
         let wrong = crawled.end.unwrap_err();
-        assert!(matches!(wrong, Wrong::OutOfOrder { .. } | Wrong::OutOfRange { .. }), "{wrong}");
+        assert!(matches!(wrong, PageError::OutOfOrder { .. } | PageError::OutOfRange { .. }), "{wrong}");
     }
 }
 
@@ -382,7 +385,7 @@ fn an_upstream_that_ignores_the_parameter_of_a_list_is_an_error() {
         for width in WIDTHS {
             let crawled = listed(width, order, Edge::Ignored, |id| id / 10);
             let wrong = crawled.end.unwrap_err();
-            assert!(matches!(wrong, Wrong::PartsAlike { .. }), "{wrong}");
+            assert!(matches!(wrong, PageError::PartsAlike { .. }), "{wrong}");
             assert!(wrong.hint().contains("ignores the parameter"), "{}", wrong.hint());
         }
     }
@@ -410,7 +413,7 @@ fn a_page_that_fails_ahead_breaks_the_crawl_when_its_turn_comes() {
                 }
                 server.answer(request)
             });
-            assert!(matches!(crawled.end, Err(Wrong::Status { .. })), "{:?}", crawled.end);
+            assert!(matches!(crawled.end, Err(PageError::Status { .. })), "{:?}", crawled.end);
             assert_eq!((crawled.ids, failures.get()), (ids(0..20), 1));
         }
     }
@@ -424,7 +427,7 @@ fn an_upstream_that_ignores_the_page_number_is_an_error() {
             let server = Server::of(style.clone(), 0, 5);
             let same = |request: &PageRequest| -> Answer { page(request, &json!({"data": data(0..5)})) };
             let crawled = crawl(&of(style), server.first(), Manner::of(width), same);
-            assert!(matches!(crawled.end, Err(Wrong::Repeat(1))), "{:?}", crawled.end);
+            assert!(matches!(crawled.end, Err(PageError::Repeat(1))), "{:?}", crawled.end);
             assert_eq!(crawled.ids, ids(0..5));
         }
     }
@@ -451,7 +454,7 @@ fn an_error_behind_the_record_that_ends_a_part_is_seen() {
         };
         let crawled = crawl(&pagination, server.first(), Manner::of(6), partial);
         let wrong = crawled.end.unwrap_err();
-        assert!(matches!(wrong, Wrong::ErrorInPage { .. }), "{lost}: {wrong}");
+        assert!(matches!(wrong, PageError::ErrorInPage { .. }), "{lost}: {wrong}");
     }
 }
 

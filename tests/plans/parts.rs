@@ -151,7 +151,7 @@ impl Ranged {
     /// through.
     fn wanted(&self) -> Vec<u64> {
         let unit = |bound: &Option<Bound>| match bound {
-            Some(Bound::At(value)) => self.range.kind.granule(value).map(|granule| granule as i64),
+            Some(Bound::At(value)) => self.range.kind.unit_of(value).map(|granule| granule as i64),
             _ => None,
         };
         let (lower, upper) = (unit(&self.range.lower), unit(&self.range.upper));

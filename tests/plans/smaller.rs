@@ -13,7 +13,7 @@ use unpage::pagination::page::Head;
 use unpage::pagination::plan::{PageId, Plan, Room, Step};
 use unpage::pagination::request::{PageRequest, set_query};
 use unpage::pagination::retry::{Halvable, Overload};
-use unpage::pagination::{Advance, End, Overlap, Pagination, Style, Wrong};
+use unpage::pagination::{Advance, End, Overlap, PageError, Pagination, Style};
 
 use crate::crawl::{Crawled, Manner, crawl};
 use crate::fan_out::{cursor, keyset, manner, of, offset_from, page_from, query, says, sized};
@@ -147,7 +147,7 @@ fn only_where_the_next_address_follows_from_what_came_another_size_is_asked_for(
             count.set(count.get() + 1);
             if count.get() == 3 { refusal(request, 502) } else { server.answer(request) }
         });
-        assert!(matches!(crawled.end, Err(Wrong::Status { status, .. }) if status == 502), "{:?}", crawled.end);
+        assert!(matches!(crawled.end, Err(PageError::Status { status, .. }) if status == 502), "{:?}", crawled.end);
         assert_eq!(sizes, [10, 10, 10], "{:?}", pagination.style);
         assert!(!crawled.ids.is_empty() && server.ids().starts_with(&crawled.ids), "{:?}", crawled.ids);
     }
@@ -236,7 +236,7 @@ fn an_upstream_that_ignores_the_offset_is_found_out_in_another_size() {
         set_query(&mut request.url, "offset", "0");
         if count.get() == 2 { refusal(&request, 502) } else { server.answer(&request) }
     });
-    assert!(matches!(crawled.end, Err(Wrong::Repeat(1))), "{:?}", crawled.end);
+    assert!(matches!(crawled.end, Err(PageError::Repeat(1))), "{:?}", crawled.end);
     assert_eq!(crawled.ids.len(), 10);
 }
 

@@ -12,7 +12,7 @@ use crate::pagination::link::links;
 use crate::pagination::page::{Fields, Head};
 use crate::pagination::request::RequestBody;
 use crate::pagination::{
-    Advance, Base, Cursor, Encode, PageRequest, Pagination, Param, Source, Style, Template, Token, Wrong,
+    Advance, Base, Cursor, Encode, PageError, PageRequest, Pagination, Param, Source, Style, Template, Token,
 };
 
 /// Everything that the next address is made from.
@@ -37,7 +37,7 @@ pub(super) struct Computed {
 
 impl Addresses<'_> {
     /// The address that the page hands out, for the styles in which pages point to each other.
-    pub(super) fn pointed(&self, head: &Head, fields: &Fields) -> Result<Option<PageRequest>, Wrong> {
+    pub(super) fn pointed(&self, head: &Head, fields: &Fields) -> Result<Option<PageRequest>, PageError> {
         match &self.pagination.style {
             Style::LinkHeader { rel, attribute } => self.link_header(rel, attribute.as_ref(), head),
             Style::NextUrl { next, base } => self.next_url(next, base, head, fields),
@@ -51,7 +51,7 @@ impl Addresses<'_> {
         rel: &str,
         attribute: Option<&(String, String)>,
         head: &Head,
-    ) -> Result<Option<PageRequest>, Wrong> {
+    ) -> Result<Option<PageRequest>, PageError> {
         let links = links(&head.headers)?;
         let next = links.iter().find(|link| link.has_rel(rel));
         let live = |link: &&crate::pagination::link::Link| {
@@ -66,7 +66,7 @@ impl Addresses<'_> {
         base: &Base,
         head: &Head,
         fields: &Fields,
-    ) -> Result<Option<PageRequest>, Wrong> {
+    ) -> Result<Option<PageRequest>, PageError> {
         let base = match base {
             Base::Request => &head.url,
             Base::Url(url) => url,
@@ -80,7 +80,7 @@ impl Addresses<'_> {
     }
 
     /// A link that is a whole request, as STAC's: `href` (FHIR says `url`), and perhaps `method`, `body` and `merge`.
-    fn link_object(&self, link: &serde_json::Map<String, Value>, base: &Url) -> Result<PageRequest, Wrong> {
+    fn link_object(&self, link: &serde_json::Map<String, Value>, base: &Url) -> Result<PageRequest, PageError> {
         let text = |name: &str| link.get(name).and_then(Value::as_str);
         let mut request = self.at(base, target_of(link).unwrap_or_default())?;
         if let Some(method) = text("method") {
@@ -88,7 +88,7 @@ impl Addresses<'_> {
                 "GET" => Method::GET,
                 "POST" => Method::POST,
                 other => {
-                    return Err(Wrong::BadPointer {
+                    return Err(PageError::BadPointer {
                         source_name: "the link's method".to_owned(),
                         found: excerpt(other),
                     });
@@ -112,11 +112,11 @@ impl Addresses<'_> {
         Ok(request)
     }
 
-    fn at(&self, base: &Url, link: &str) -> Result<PageRequest, Wrong> {
+    fn at(&self, base: &Url, link: &str) -> Result<PageRequest, PageError> {
         Ok(PageRequest { url: self.guard.resolve(base, link)?, ..self.first.clone() })
     }
 
-    fn cursor(&self, cursor: &Cursor, head: &Head, fields: &Fields) -> Result<Option<PageRequest>, Wrong> {
+    fn cursor(&self, cursor: &Cursor, head: &Head, fields: &Fields) -> Result<Option<PageRequest>, PageError> {
         let mut next = self.first.clone();
         let mut found = false;
         for token in &cursor.tokens {
@@ -145,7 +145,7 @@ impl Addresses<'_> {
     }
 
     /// The address that follows from the page's number or last key; none where one page is all there is.
-    pub(super) fn computed(&self, head: &Head, fields: &Fields) -> Result<Option<Computed>, Wrong> {
+    pub(super) fn computed(&self, head: &Head, fields: &Fields) -> Result<Option<Computed>, PageError> {
         match &self.pagination.style {
             Style::Page { param, template, .. } => {
                 let position = self.position.saturating_add(1);
@@ -157,9 +157,11 @@ impl Addresses<'_> {
                     Advance::PageSize => self.size.unwrap_or(self.page.records),
                     Advance::Body(path) => {
                         let source = Source::Body(path.clone());
-                        number(&source, head, fields)?.filter(|step| *step > 0).ok_or_else(|| Wrong::NotANumber {
-                            source_name: source.to_string(),
-                            found: "nothing to advance by".to_owned(),
+                        number(&source, head, fields)?.filter(|step| *step > 0).ok_or_else(|| {
+                            PageError::NotANumber {
+                                source_name: source.to_string(),
+                                found: "nothing to advance by".to_owned(),
+                            }
                         })?
                     }
                 };
@@ -168,7 +170,7 @@ impl Addresses<'_> {
             Style::Keyset { key, param, encode, .. } => {
                 let mut values = Vec::new();
                 for (path, value) in key.iter().zip(values_of(&self.page.last, key)?) {
-                    values.push(value.ok_or_else(|| Wrong::NoKey(path.clone()))?);
+                    values.push(value.ok_or_else(|| PageError::NoKey(path.clone()))?);
                 }
                 let value = if values.len() == 1 { values.remove(0) } else { Value::Array(values) };
                 let mut request = self.first.clone();
@@ -192,7 +194,7 @@ impl Addresses<'_> {
         template: Option<&Template>,
         position: u64,
         name: &str,
-    ) -> Result<Computed, Wrong> {
+    ) -> Result<Computed, PageError> {
         let mut request = self.first.clone();
         let limit = self.size.unwrap_or(0);
         let value = match template {
@@ -223,7 +225,7 @@ impl Addresses<'_> {
     }
 }
 
-fn token_value(token: &Token, cursor: &Cursor, head: &Head, fields: &Fields) -> Result<Option<Value>, Wrong> {
+fn token_value(token: &Token, cursor: &Cursor, head: &Head, fields: &Fields) -> Result<Option<Value>, PageError> {
     let Some((source, value)) = first_live(&token.next, head, fields, &cursor.end_values) else { return Ok(None) };
     let value = match (source, value) {
         (Source::Links { .. }, Value::Object(link)) => json!(target_of(&link)),
@@ -236,7 +238,7 @@ fn token_value(token: &Token, cursor: &Cursor, head: &Head, fields: &Fields) -> 
     let found = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
     match found {
         Some((_, value)) => Ok(Some(json!(value))),
-        None => Err(Wrong::BadPointer {
+        None => Err(PageError::BadPointer {
             source_name: source.to_string(),
             found: format!("a URL without the parameter `{name}`"),
         }),
@@ -295,7 +297,7 @@ fn text_of(value: &Value) -> String {
 }
 
 /// The value itself may be a secret, so only its kind is told.
-fn bad_pointer(source: &Source, found: &Value) -> Wrong {
+fn bad_pointer(source: &Source, found: &Value) -> PageError {
     let kind = match found {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -304,7 +306,7 @@ fn bad_pointer(source: &Source, found: &Value) -> Wrong {
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
     };
-    Wrong::BadPointer { source_name: source.to_string(), found: kind.to_owned() }
+    PageError::BadPointer { source_name: source.to_string(), found: kind.to_owned() }
 }
 
 impl std::fmt::Display for Source {

@@ -9,23 +9,23 @@ use super::gist::{Leave, first_line, holds, values_of};
 use super::tally::{Shrunk, excerpt, number};
 use crate::batch::Batch;
 use crate::pagination::page::{Fields, Head, Page};
-use crate::pagination::{Overlap, Style, Wrong};
+use crate::pagination::{Overlap, PageError, Style};
 
 impl Follow {
     /// A head came that brings a page, or why none of its records may leave. Said of each attempt.
-    pub fn begun(&mut self, head: &Head) -> Result<(), Wrong> {
+    pub fn begun(&mut self, head: &Head) -> Result<(), PageError> {
         self.page.began = true;
         if matches!(self.pagination.style, Style::Range { .. }) {
             return self.check_range(head);
         }
         match head.status {
-            StatusCode::PARTIAL_CONTENT => Err(Wrong::Status { status: head.status, excerpt: String::new() }),
+            StatusCode::PARTIAL_CONTENT => Err(PageError::Status { status: head.status, excerpt: String::new() }),
             _ => Ok(()),
         }
     }
 
     /// The next records of the page: which of them may leave now, or why no more of them can be trusted. Each is shown once.
-    pub fn records(&mut self, head: &Head, fields: &Fields, mut batch: Batch) -> Result<Batch, Wrong> {
+    pub fn records(&mut self, head: &Head, fields: &Fields, mut batch: Batch) -> Result<Batch, PageError> {
         self.check_error(fields)?;
         if batch.is_empty() {
             return Ok(batch);
@@ -52,7 +52,7 @@ impl Follow {
     }
 
     /// The page is whole: which of its last records, and of those that waited, may leave now.
-    pub fn arrived(&mut self, head: &Head, mut page: Page) -> Result<Vec<Batch>, Wrong> {
+    pub fn arrived(&mut self, head: &Head, mut page: Page) -> Result<Vec<Batch>, PageError> {
         let rest = self.records(head, &page.fields, std::mem::take(&mut page.batch))?;
         let aim = match self.state {
             State::Asked(_, aim) => aim,
@@ -66,19 +66,19 @@ impl Follow {
                 Aim::Confirm(proof) if earlier == self.tally.pages && (earlier > 1 || self.counts_agree()) => {
                     self.finish(proof).map(|()| Vec::new())
                 }
-                _ => Err(Wrong::Repeat(earlier)),
+                _ => Err(PageError::Repeat(earlier)),
             };
         }
         if let Aim::Confirm(proof) = aim
             && new > 0
         {
             return Err(match proof {
-                Proof::TotalPages(total_pages) => Wrong::PagesDisagree { pages: self.tally.pages + 1, total_pages },
-                _ => Wrong::TotalLied(self.tally.records),
+                Proof::TotalPages(total_pages) => PageError::PagesDisagree { pages: self.tally.pages + 1, total_pages },
+                _ => PageError::TotalLied(self.tally.records),
             });
         }
         if let Some(earlier) = self.starts_again() {
-            return Err(Wrong::Repeat(earlier));
+            return Err(PageError::Repeat(earlier));
         }
         self.read_totals(head, &page.fields)?;
         let short = records < self.tally.longest;
@@ -99,18 +99,18 @@ impl Follow {
         self.tally.repeated(&self.page).filter(|_| self.page.new_records() > 0)
     }
 
-    pub(super) fn check_error(&self, fields: &Fields) -> Result<(), Wrong> {
+    pub(super) fn check_error(&self, fields: &Fields) -> Result<(), PageError> {
         let Some(path) = &self.pagination.error else { return Ok(()) };
         match fields.get(path) {
             Some(value) if !super::address::says_none(value) => {
-                Err(Wrong::ErrorInPage { path: path.clone(), value: excerpt(&value.to_string()) })
+                Err(PageError::ErrorInPage { path: path.clone(), value: excerpt(&value.to_string()) })
             }
             _ => Ok(()),
         }
     }
 
     /// How many records at the page's start are the one that its key named.
-    fn overlapping(&self, batch: &Batch) -> Result<u64, Wrong> {
+    fn overlapping(&self, batch: &Batch) -> Result<u64, PageError> {
         let (Style::Keyset { key, overlap: Overlap::First, .. }, Some(last)) = (&self.pagination.style, &self.last)
         else {
             return Ok(0);
@@ -119,7 +119,7 @@ impl Follow {
         if values_of(first, key)? != values_of(last, key)? {
             return Ok(0);
         }
-        if first.trim_ascii() == last.trim_ascii() { Ok(1) } else { Err(Wrong::KeyIsShared) }
+        if first.trim_ascii() == last.trim_ascii() { Ok(1) } else { Err(PageError::KeyIsShared) }
     }
 
     /// When the page's records may leave, as its first one says.
@@ -132,16 +132,16 @@ impl Follow {
     }
 
     /// Whether the total, where it is known before the records, has shrunk.
-    fn check_total(&self, head: &Head, fields: &Fields) -> Result<(), Wrong> {
+    fn check_total(&self, head: &Head, fields: &Fields) -> Result<(), PageError> {
         let (Some(source), Some(before)) = (&self.pagination.total, self.tally.total) else { return Ok(()) };
         match number(source, head, fields)?.filter(|_| self.pagination.style.is_numbered()) {
-            Some(after) if after < before => Err(Wrong::TotalShrank { before, after }),
+            Some(after) if after < before => Err(PageError::TotalShrank { before, after }),
             _ => Ok(()),
         }
     }
 
     /// Records that were inserted before the current page push the last ones of the page before into it.
-    fn look_for_moved(&mut self, batch: &Batch) -> Result<(), Wrong> {
+    fn look_for_moved(&mut self, batch: &Batch) -> Result<(), PageError> {
         // Without keys, equal records may be different ones: only a total that grew tells.
         let may_tell = self.pagination.key.is_some() || self.pagination.total.is_some();
         let Some(last) = self.last.as_ref().filter(|_| may_tell && self.pagination.style.is_numbered()) else {
@@ -151,7 +151,7 @@ impl Follow {
             return Ok(());
         }
         if self.pagination.key.is_some() && self.page.leave == Leave::Now {
-            return Err(Wrong::Moved(self.tally.pages));
+            return Err(PageError::Moved(self.tally.pages));
         }
         self.page.moved = true;
         if self.page.leave == Leave::Now {
@@ -160,7 +160,7 @@ impl Follow {
         Ok(())
     }
 
-    fn read_totals(&mut self, head: &Head, fields: &Fields) -> Result<(), Wrong> {
+    fn read_totals(&mut self, head: &Head, fields: &Fields) -> Result<(), PageError> {
         let before = self.tally.total;
         let total = self.pagination.total.as_ref();
         let total_pages = self.pagination.total_pages.as_ref().filter(|_| self.resized.is_none());
@@ -168,11 +168,11 @@ impl Follow {
         if let Shrunk::From(before) = shrunk
             && self.pagination.style.is_numbered()
         {
-            return Err(Wrong::TotalShrank { before, after: self.tally.total.unwrap_or_default() });
+            return Err(PageError::TotalShrank { before, after: self.tally.total.unwrap_or_default() });
         }
         let grew = before.is_some() && self.tally.total > before;
         if self.page.moved && (grew || self.pagination.key.is_some()) {
-            return Err(Wrong::Moved(self.tally.pages));
+            return Err(PageError::Moved(self.tally.pages));
         }
         Ok(())
     }

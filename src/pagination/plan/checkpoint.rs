@@ -8,7 +8,7 @@ use super::follow::{Aim, Follow, State};
 use super::halve::Resized;
 use super::pins::Pins;
 use super::tally::Tally;
-use crate::pagination::{PageRequest, Wrong};
+use crate::pagination::{PageError, PageRequest};
 
 /// What a walk knows after a whole page. The sets that it must not forget grow by what this page adds; all else is as it stands.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,7 +63,11 @@ impl Follow {
     }
 
     /// Goes on behind the pages that `past` tells of, of which `last` is the last record: new ⇒ Ask or Done.
-    pub fn resume(&mut self, past: impl IntoIterator<Item = Checkpoint>, last: Option<Vec<u8>>) -> Result<(), Wrong> {
+    pub fn resume(
+        &mut self,
+        past: impl IntoIterator<Item = Checkpoint>,
+        last: Option<Vec<u8>>,
+    ) -> Result<(), PageError> {
         let mut leads = None;
         for checkpoint in past {
             self.tally.fold(&checkpoint.tally)?;
@@ -73,10 +77,12 @@ impl Follow {
             leads = Some(checkpoint.leads);
         }
         if last.is_some() != (self.tally.records > 0) {
-            return Err(Wrong::BadCheckpoint("it tells of records that are not there, or of none that are".to_owned()));
+            return Err(PageError::BadCheckpoint(
+                "it tells of records that are not there, or of none that are".to_owned(),
+            ));
         }
         if let (Some(_), Some(size)) = (self.resized, self.size) {
-            let unfit = || Wrong::BadCheckpoint("the collection's pages can't be of another size".to_owned());
+            let unfit = || PageError::BadCheckpoint("the collection's pages can't be of another size".to_owned());
             self.first = self.in_size(&self.origin, size).ok_or_else(unfit)?;
         }
         let mut first = self.first.clone();

@@ -10,7 +10,7 @@ use twox_hash::XxHash3_64;
 use url::Url;
 
 use crate::pagination::request::{RequestBody, read_form};
-use crate::pagination::{PageRequest, Wrong};
+use crate::pagination::{PageError, PageRequest};
 
 /// The difference of a request to the first one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ impl Difference {
     }
 
     /// The request that is so different from `first`.
-    pub(super) fn applied(&self, first: &PageRequest) -> Result<PageRequest, Wrong> {
+    pub(super) fn applied(&self, first: &PageRequest) -> Result<PageRequest, PageError> {
         let mut request = first.clone();
         if let Some(method) = &self.method {
             request.method = Method::from_bytes(method.as_bytes()).map_err(|_| unfit())?;
@@ -99,7 +99,7 @@ impl BodyDifference {
         }
     }
 
-    fn apply(&self, request: &mut PageRequest) -> Result<(), Wrong> {
+    fn apply(&self, request: &mut PageRequest) -> Result<(), PageError> {
         let first = || text_of(request.body.as_ref());
         request.body = match self {
             Self::Same => return Ok(()),
@@ -136,15 +136,15 @@ impl Splice {
         Self { head, put: put[..put.len() - tail].to_owned(), tail }
     }
 
-    fn applied(&self, first: &str) -> Result<String, Wrong> {
+    fn applied(&self, first: &str) -> Result<String, PageError> {
         let tail = first.len().checked_sub(self.tail).filter(|tail| self.head <= *tail).ok_or_else(unfit)?;
         let (head, tail) = (first.get(..self.head).ok_or_else(unfit)?, first.get(tail..).ok_or_else(unfit)?);
         Ok(format!("{head}{}{tail}", self.put))
     }
 }
 
-fn unfit() -> Wrong {
-    Wrong::BadCheckpoint("the next request can't be made from the first one".to_owned())
+fn unfit() -> PageError {
+    PageError::BadCheckpoint("the next request can't be made from the first one".to_owned())
 }
 
 #[cfg(test)]
@@ -226,6 +226,6 @@ mod tests {
             url: Some(Splice { head: 7, put: "b/".to_owned(), tail: 0 }),
             ..Difference::between(&first, &first, &[])
         };
-        assert!(matches!(elsewhere.applied(&first), Err(Wrong::BadCheckpoint(_))));
+        assert!(matches!(elsewhere.applied(&first), Err(PageError::BadCheckpoint(_))));
     }
 }

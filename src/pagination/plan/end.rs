@@ -9,7 +9,7 @@ use super::follow::{Aim, Follow, Start, State};
 use super::range::{ContentRange, content_range};
 use super::tally::Tally;
 use crate::pagination::page::{Fields, Head, Page};
-use crate::pagination::{End, Source, Style, Wrong, detect};
+use crate::pagination::{End, PageError, Source, Style, detect};
 
 /// A page that is whole.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ pub(super) struct Came<'a> {
 
 impl Follow {
     /// Where the page leads: Asked ⇒ Ask, or Asked ⇒ Done.
-    pub(super) fn advance(&mut self, came: Came<'_>, aim: Aim) -> Result<(), Wrong> {
+    pub(super) fn advance(&mut self, came: Came<'_>, aim: Aim) -> Result<(), PageError> {
         if let Aim::Confirm(proof) = aim {
             return self.finish(proof);
         }
@@ -53,7 +53,7 @@ impl Follow {
     }
 
     /// Numbers and keys: nothing in the page leads on, so what ends it must be proven.
-    fn advance_counted(&mut self, came: Came<'_>, more: Option<bool>) -> Result<(), Wrong> {
+    fn advance_counted(&mut self, came: Came<'_>, more: Option<bool>) -> Result<(), PageError> {
         if came.new == 0 && self.restore() {
             return Ok(());
         }
@@ -83,14 +83,14 @@ impl Follow {
     }
 
     /// The count that agrees with what the upstream says of itself, if one does.
-    fn agreeing(&self, more: Option<bool>) -> Result<Option<Proof>, Wrong> {
+    fn agreeing(&self, more: Option<bool>) -> Result<Option<Proof>, PageError> {
         let Tally { filled, records, .. } = self.tally;
         if more == Some(true) || self.position.start == Start::Midway {
             return Ok(None);
         }
         match (self.tally.total, self.tally.total_pages) {
             (Some(total), _) if records > total && self.pagination.style.is_numbered() => {
-                Err(Wrong::TotalDisagrees { records, total })
+                Err(PageError::TotalDisagrees { records, total })
             }
             (Some(total), _) if records == total => Ok(Some(Proof::Total(total))),
             (None, Some(total_pages)) if filled >= total_pages => Ok(Some(Proof::TotalPages(total_pages))),
@@ -99,8 +99,8 @@ impl Follow {
     }
 
     /// What an answer's head says of its range is the one that was asked for: its records are none of another place.
-    pub(super) fn check_range(&self, head: &Head) -> Result<(), Wrong> {
-        let bad = |what: String| Err(Wrong::BadRange(what));
+    pub(super) fn check_range(&self, head: &Head) -> Result<(), PageError> {
+        let bad = |what: String| Err(PageError::BadRange(what));
         match content_range(&head.headers)? {
             Some(ContentRange { span: Some((first, last)), .. }) if first != self.position.number => bad(format!(
                 "Content-Range says {first}-{last} where records from {} were asked for",
@@ -113,8 +113,8 @@ impl Follow {
         }
     }
 
-    fn advance_range(&mut self, came: Came<'_>) -> Result<(), Wrong> {
-        let bad = |what: String| Wrong::BadRange(what);
+    fn advance_range(&mut self, came: Came<'_>) -> Result<(), PageError> {
+        let bad = |what: String| PageError::BadRange(what);
         let Some(range) = content_range(&came.head.headers)? else { return self.finish_single(came, None) };
         if range.span.is_none() && came.records == 0 {
             return self.finish(Proof::EmptyPage);
@@ -134,19 +134,19 @@ impl Follow {
     }
 
     /// One page is all, unless its answer plainly says that there is more.
-    fn finish_single(&mut self, came: Came<'_>, more: Option<bool>) -> Result<(), Wrong> {
+    fn finish_single(&mut self, came: Came<'_>, more: Option<bool>) -> Result<(), PageError> {
         let live = match more {
             Some(true) => self.pagination.more.as_ref().map(|more| format!("`{}` says that there is more", more.path)),
             _ => elsewhere(came.head, came.page),
         };
         match live {
-            Some(live) => Err(Wrong::MoreThanOnePage(live)),
+            Some(live) => Err(PageError::MoreThanOnePage(live)),
             None => self.finish(Proof::SinglePage),
         }
     }
 
     /// ⇒ Done, unless what came contradicts the upstream's own numbers.
-    pub(super) fn finish(&mut self, proof: Proof) -> Result<(), Wrong> {
+    pub(super) fn finish(&mut self, proof: Proof) -> Result<(), PageError> {
         let Tally { filled, records, total, most, total_pages, .. } = self.tally;
         if self.position.start == Start::Beginning {
             if let (Some(total), Some(most)) = (total, most) {
@@ -154,42 +154,42 @@ impl Follow {
                 // not larger than every total.
                 let too_many = records > if self.pagination.style.is_numbered() { total } else { most };
                 if records < total || too_many {
-                    return Err(Wrong::TotalDisagrees { records, total });
+                    return Err(PageError::TotalDisagrees { records, total });
                 }
             }
             let empty = records == 0 && total_pages == Some(1);
             if let Some(total_pages) = total_pages.filter(|total_pages| filled < *total_pages && !empty) {
-                return Err(Wrong::PagesDisagree { pages: filled, total_pages });
+                return Err(PageError::PagesDisagree { pages: filled, total_pages });
             }
         }
         // One page may leave the flag out where it is false; of several, those before the last have it.
         if let Some(more) = self.pagination.more.as_ref().filter(|_| filled > 1 && !self.tally.flagged) {
-            return Err(Wrong::NeverSeen(more.path.clone()));
+            return Err(PageError::NeverSeen(more.path.clone()));
         }
         self.state = State::Done(proof);
         Ok(())
     }
 
     /// The upstream's flag, where it has one and the page holds it.
-    pub(super) fn more(&self, fields: &Fields) -> Result<Option<bool>, Wrong> {
+    pub(super) fn more(&self, fields: &Fields) -> Result<Option<bool>, PageError> {
         let Some(more) = &self.pagination.more else { return Ok(None) };
         match (fields.get(&more.path), &more.while_) {
             (None | Some(Value::Null), _) => Ok(None),
             (Some(Value::Bool(found)), Value::Bool(wanted)) => Ok(Some(found == wanted)),
             (Some(Value::Number(found)), Value::Number(wanted)) => Ok(Some(found.as_f64() == wanted.as_f64())),
             // "true" or 1 where true was expected may mean either.
-            (Some(_), Value::Bool(_) | Value::Number(_)) => Err(Wrong::BadFlag(more.path.clone())),
+            (Some(_), Value::Bool(_) | Value::Number(_)) => Err(PageError::BadFlag(more.path.clone())),
             (Some(found), wanted) => Ok(Some(found == wanted)),
         }
     }
 
-    fn more_without_next(&self) -> Wrong {
+    fn more_without_next(&self) -> PageError {
         let path = self.pagination.more.as_ref().map(|more| more.path.clone()).unwrap_or_default();
-        Wrong::MoreWithoutNext { path }
+        PageError::MoreWithoutNext { path }
     }
 
     /// A first page without the configured pointer ends the collection, unless it plainly has another one.
-    fn check_pointer_elsewhere(&self, head: &Head, page: &Page) -> Result<(), Wrong> {
+    fn check_pointer_elsewhere(&self, head: &Head, page: &Page) -> Result<(), PageError> {
         let by_attribute = matches!(self.pagination.style, Style::LinkHeader { attribute: Some(_), .. });
         let sources = self.pagination.pointers();
         let present = |source: &&Source| match source {
@@ -205,7 +205,7 @@ impl Follow {
             _ => sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         };
         match elsewhere(head, page) {
-            Some(live) => Err(Wrong::PointerElsewhere { configured, live }),
+            Some(live) => Err(PageError::PointerElsewhere { configured, live }),
             None => Ok(()),
         }
     }

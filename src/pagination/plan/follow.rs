@@ -16,7 +16,7 @@ use super::tally::{Tally, excerpt, number};
 use crate::pagination::detect;
 use crate::pagination::guard::Guard;
 use crate::pagination::page::{Fields, Head};
-use crate::pagination::{Caps, End, PageRequest, Pagination, Param, SameToken, Style, Wrong};
+use crate::pagination::{Caps, End, PageError, PageRequest, Pagination, Param, SameToken, Style};
 
 /// What a walk wants done.
 #[derive(Clone, Debug)]
@@ -86,7 +86,7 @@ pub(super) enum Start {
 
 impl Follow {
     /// A walk that starts with `first`, to which the page size and the first number are added.
-    pub fn new(pagination: Arc<Pagination>, caps: Caps, guard: Guard, first: PageRequest) -> Result<Self, Wrong> {
+    pub fn new(pagination: Arc<Pagination>, caps: Caps, guard: Guard, first: PageRequest) -> Result<Self, PageError> {
         let first = pagination.sized(first)?;
         let mark = Mark::of(pagination.key.as_ref());
         let owner = Arc::clone(&pagination);
@@ -170,14 +170,14 @@ impl Follow {
     }
 
     /// The page that was asked for was refused; `Ok` where that is how the collection ends.
-    pub fn refused(&mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<(), Wrong> {
+    pub fn refused(&mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<(), PageError> {
         if status == StatusCode::PRECONDITION_FAILED && self.pins.has_condition() {
-            return Err(Wrong::CollectionChanged);
+            return Err(PageError::CollectionChanged);
         }
         match self.proven_by(status, headers)? {
             None => Err(refusal(status, headers, body)),
             // A page that was there a moment ago is not past the last.
-            Some(_) if self.page.began => Err(Wrong::Gone(status)),
+            Some(_) if self.page.began => Err(PageError::Gone(status)),
             Some(_) if self.restore() => Ok(()),
             // Asked ⇒ Done
             Some(proof) => {
@@ -190,7 +190,7 @@ impl Follow {
     }
 
     /// The end that a refusal proves, if no attempt at the page has brought one.
-    fn proven_by(&self, status: StatusCode, headers: &HeaderMap) -> Result<Option<Proof>, Wrong> {
+    fn proven_by(&self, status: StatusCode, headers: &HeaderMap) -> Result<Option<Proof>, PageError> {
         // 400 and 422 also mean that a parameter is unknown or that a window is too deep.
         let past_the_last = matches!(status.as_u16(), 404 | 410 | 416);
         Ok(match (&self.pagination.style, self.pagination.end, &self.state) {
@@ -198,7 +198,8 @@ impl Follow {
             (_, End::Status(end), _) if end == status && self.tally.pages > 0 => Some(Proof::Status(status)),
             (Style::Range { .. }, _, _) if status == StatusCode::RANGE_NOT_SATISFIABLE => {
                 let total = range::content_range(headers)?.and_then(|range| range.total);
-                let total = total.ok_or_else(|| Wrong::BadRange("416 without the collection's length".to_owned()))?;
+                let total =
+                    total.ok_or_else(|| PageError::BadRange("416 without the collection's length".to_owned()))?;
                 Some(Proof::Total(total))
             }
             _ => None,
@@ -206,7 +207,7 @@ impl Follow {
     }
 
     /// ⇒ Ask, unless a cap or a circle is in the way.
-    pub(super) fn ask(&mut self, mut next: Computed, aim: Aim) -> Result<(), Wrong> {
+    pub(super) fn ask(&mut self, mut next: Computed, aim: Aim) -> Result<(), PageError> {
         self.pin_to(&mut next.request)?;
         let Tally { pages, records, empty_pages, .. } = self.tally;
         let limits = &self.pagination.limits;
@@ -217,15 +218,15 @@ impl Follow {
         ];
         for (name, limit, reached) in caps {
             if let Some(value) = limit.filter(|limit| reached >= *limit) {
-                return Err(Wrong::Limit { name, value });
+                return Err(PageError::Limit { name, value });
             }
         }
         let is_offset = matches!(self.pagination.style, Style::Offset { .. } | Style::Range { .. });
         if let Some(value) = limits.max_offset.filter(|limit| is_offset && next.position > *limit) {
-            return Err(Wrong::Limit { name: "max_offset", value });
+            return Err(PageError::Limit { name: "max_offset", value });
         }
         if empty_pages > self.caps.empty_pages {
-            return Err(Wrong::EmptyPages(empty_pages));
+            return Err(PageError::EmptyPages(empty_pages));
         }
         let identity = self.place(&next.request);
         if let State::Asked(asked, _) = &self.state
@@ -233,11 +234,11 @@ impl Follow {
         {
             return match (self.pagination.same_token, &self.pagination.style) {
                 (SameToken::End, _) => self.finish(Proof::SameToken),
-                (SameToken::Error, Style::Keyset { .. }) => Err(Wrong::KeyRepeats),
-                (SameToken::Error, _) => Err(Wrong::TokenRepeats),
+                (SameToken::Error, Style::Keyset { .. }) => Err(PageError::KeyRepeats),
+                (SameToken::Error, _) => Err(PageError::TokenRepeats),
             };
         }
-        self.tally.asked(identity).map_err(Wrong::AddressRepeats)?;
+        self.tally.asked(identity).map_err(PageError::AddressRepeats)?;
         if matches!(self.state, State::Asked(..)) {
             self.stride = next.position.checked_sub(self.position.number).filter(|stride| *stride > 0);
         }
@@ -248,13 +249,13 @@ impl Follow {
     }
 
     /// The first request, with the number that the style starts from.
-    fn opening(&mut self) -> Result<Computed, Wrong> {
+    fn opening(&mut self) -> Result<Computed, PageError> {
         let pagination = Arc::clone(&self.pagination);
         match &pagination.style {
             Style::Page { param, start, template } | Style::Offset { param, start, template, .. } => {
                 let own = if template.is_some() { None } else { self.first.value_at(param) };
                 let number = match own {
-                    Some(text) => text.trim().parse().map_err(|_| Wrong::BadStart(param.clone()))?,
+                    Some(text) => text.trim().parse().map_err(|_| PageError::BadStart(param.clone()))?,
                     None => *start,
                 };
                 if number != *start {
@@ -294,22 +295,22 @@ impl Follow {
         self.tally.total == Some(self.tally.records) && self.tally.total_pages == Some(self.tally.filled)
     }
 
-    fn asked_size(&self) -> Result<Option<u64>, Wrong> {
+    fn asked_size(&self) -> Result<Option<u64>, PageError> {
         let Some(size) = &self.pagination.page_size else { return Ok(None) };
         match size.param.as_ref().and_then(|param| Some((param, self.first.value_at(param)?))) {
             Some((param, text)) => match text.trim().parse() {
                 Ok(number) => Ok(Some(number)),
-                Err(_) => Err(Wrong::BadStart(param.clone())),
+                Err(_) => Err(PageError::BadStart(param.clone())),
             },
             None => Ok(size.asked()),
         }
     }
 }
 
-fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Wrong {
+fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> PageError {
     let location = headers.get(header::LOCATION).filter(|_| status.is_redirection());
     let said = location.map_or(body, HeaderValue::as_bytes);
-    Wrong::Status { status, excerpt: excerpt(&String::from_utf8_lossy(said)) }
+    PageError::Status { status, excerpt: excerpt(&String::from_utf8_lossy(said)) }
 }
 
 /// What stands in a request where a token will go, before there is one; a token that is a page's number begins at 0 or 1.

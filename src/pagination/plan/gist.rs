@@ -8,8 +8,8 @@ use serde_json::Value;
 use twox_hash::XxHash3_64;
 
 use crate::batch::Batch;
-use crate::pagination::pick::{Wanted, value_of};
-use crate::pagination::{Path, Wrong};
+use crate::pagination::json_extract::{PathSet, value_of};
+use crate::pagination::{PageError, Path};
 
 /// The gist of one page.
 #[derive(Default)]
@@ -47,7 +47,7 @@ pub(super) enum Leave {
 
 /// What tells records apart: their key where one is configured, else all their bytes.
 #[derive(Debug)]
-pub(super) struct Mark(Option<Wanted>);
+pub(super) struct Mark(Option<PathSet>);
 
 impl Gist {
     /// How many records no page before had.
@@ -56,7 +56,7 @@ impl Gist {
     }
 
     /// Takes the page's next records; how they were cut into batches leaves no trace.
-    pub(super) fn add(&mut self, batch: &Batch, mark: &Mark) -> Result<(), Wrong> {
+    pub(super) fn add(&mut self, batch: &Batch, mark: &Mark) -> Result<(), PageError> {
         let lines = batch.lines();
         if self.records == 0 {
             self.start = mark.hash(first_line(lines))?;
@@ -90,21 +90,21 @@ impl Gist {
 
 impl Mark {
     pub(super) fn of(key: Option<&Path>) -> Self {
-        Self(key.map(|key| Wanted::at(&[key])))
+        Self(key.map(|key| PathSet::new(&[key])))
     }
 
-    fn hash(&self, line: &[u8]) -> Result<u64, Wrong> {
+    fn hash(&self, line: &[u8]) -> Result<u64, PageError> {
         let Some(wanted) = &self.0 else { return Ok(XxHash3_64::oneshot(line.trim_ascii())) };
         let mut key = [None];
-        wanted.pick(text_of(line)?, &mut key)?;
+        wanted.extract(text_of(line)?, &mut key)?;
         Ok(XxHash3_64::oneshot(key[0].map_or(line.trim_ascii(), |key| key.get().as_bytes())))
     }
 }
 
 /// The values at these paths of the record in `line`.
-pub(super) fn values_of(line: &[u8], paths: &[Path]) -> Result<Vec<Option<Value>>, Wrong> {
+pub(super) fn values_of(line: &[u8], paths: &[Path]) -> Result<Vec<Option<Value>>, PageError> {
     let mut raw = vec![None; paths.len()];
-    Wanted::at(&paths.iter().collect::<Vec<_>>()).pick(text_of(line)?, &mut raw)?;
+    PathSet::new(&paths.iter().collect::<Vec<_>>()).extract(text_of(line)?, &mut raw)?;
     paths.iter().zip(raw).map(|(path, raw)| raw.map(|raw| value_of(path, raw)).transpose()).collect()
 }
 
@@ -129,8 +129,8 @@ fn last_line(lines: &[u8]) -> &[u8] {
     memrchr(b'\n', lines).map_or(lines, |newline| &lines[newline + 1..])
 }
 
-pub(super) fn text_of(line: &[u8]) -> Result<&str, Wrong> {
-    std::str::from_utf8(line).map_err(|error| Wrong::NotUtf8(error.valid_up_to() as u64))
+pub(super) fn text_of(line: &[u8]) -> Result<&str, PageError> {
+    std::str::from_utf8(line).map_err(|error| PageError::NotUtf8(error.valid_up_to() as u64))
 }
 
 impl fmt::Debug for Gist {
@@ -204,6 +204,6 @@ mod tests {
         let values = |path: &str| values_of(line, &[path.parse().unwrap()]);
         assert_eq!(values("id").unwrap(), [Some(Value::from(1))]);
         assert_eq!(values("none").unwrap(), [None]);
-        assert!(matches!(values("name"), Err(Wrong::Unreadable { .. })));
+        assert!(matches!(values("name"), Err(PageError::Unreadable { .. })));
     }
 }

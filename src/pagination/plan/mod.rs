@@ -14,7 +14,7 @@
 //!
 //! Around its walks the plan asks for pages ahead of their turn. Those are guesses, and prove nothing: a page whose turn comes is
 //! used if it is exactly the one that the walk asks for, and dropped otherwise.
-//! Whatever is neither a next address nor a proven end is a [`Wrong`](super::Wrong), and the crawl breaks.
+//! Whatever is neither a next address nor a proven end is a [`PageError`](super::PageError), and the crawl breaks.
 
 mod address;
 mod ahead;

@@ -10,7 +10,7 @@ use super::partition::Cut;
 use super::steps::Came;
 use crate::batch::Batch;
 use crate::pagination::page::{Fields, Head, Page};
-use crate::pagination::{PageRequest, Wrong};
+use crate::pagination::{PageError, PageRequest};
 
 /// A page that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -189,18 +189,18 @@ impl Part {
     }
 
     /// The head of the page whose turn it is.
-    pub(super) fn begun(&mut self, head: &Head) -> Result<(), Wrong> {
+    pub(super) fn begun(&mut self, head: &Head) -> Result<(), PageError> {
         self.walk.begun(head)
     }
 
     /// The next records of the page whose turn it is: which of them may leave.
-    pub(super) fn records(&mut self, head: &Head, fields: &Fields, batch: Batch) -> Result<Batch, Wrong> {
+    pub(super) fn records(&mut self, head: &Head, fields: &Fields, batch: Batch) -> Result<Batch, PageError> {
         let batch = self.walk.records(head, fields, batch)?;
         self.let_through(batch)
     }
 
     /// The page whose turn it is is whole: what more of it may leave.
-    pub(super) fn arrived(&mut self, head: &Head, page: Page) -> Result<Vec<Batch>, Wrong> {
+    pub(super) fn arrived(&mut self, head: &Head, page: Page) -> Result<Vec<Batch>, PageError> {
         let stride = self.walk.stride;
         let batches = self.walk.arrived(head, page)?;
         self.check_end()?;
@@ -210,7 +210,7 @@ impl Part {
     }
 
     /// The page whose turn it is was refused, which may be how the collection ends.
-    pub(super) fn refused(&mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<(), Wrong> {
+    pub(super) fn refused(&mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<(), PageError> {
         self.walk.refused(status, headers, body)?;
         self.check_end()?;
         self.pass(self.walk.stride);
@@ -227,7 +227,7 @@ impl Part {
     }
 
     /// What of the walk's records is the part's own. With the first that isn't, the part is over.
-    fn let_through(&mut self, batch: Batch) -> Result<Batch, Wrong> {
+    fn let_through(&mut self, batch: Batch) -> Result<Batch, PageError> {
         let batch = match &mut self.cut {
             Some(cut) => cut.pass(batch)?,
             None => batch,
@@ -240,13 +240,13 @@ impl Part {
     }
 
     /// An end that only the lack of records proves is none where a page behind it has come that has some.
-    fn check_end(&self) -> Result<(), Wrong> {
+    fn check_end(&self) -> Result<(), PageError> {
         let by_lack = matches!(self.walk.proof(), Some(Proof::EmptyPage | Proof::ShortPage | Proof::Status(_)));
         let behind = self.pages.iter().skip(1).find_map(|page| match page.arrival {
             Arrival::Whole(records) if by_lack => Some(records),
             _ => None,
         });
-        behind.map_or(Ok(()), |records| Err(Wrong::RecordsBehindTheEnd { records }))
+        behind.map_or(Ok(()), |records| Err(PageError::RecordsBehindTheEnd { records }))
     }
 
     /// Turn ⇒ over, and Ahead ⇒ Turn for the page that the walk asks for next; if another one was guessed, no guess that built on

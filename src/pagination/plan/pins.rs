@@ -8,7 +8,7 @@ use super::address::first_live;
 use super::follow::Follow;
 use crate::pagination::page::{Fields, Head};
 use crate::pagination::validity::unchanged_since;
-use crate::pagination::{Encode, PageRequest, Precondition, ValidAt, Version, Wrong};
+use crate::pagination::{Encode, PageError, PageRequest, Precondition, ValidAt, Version};
 
 /// What names the state of the collection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -39,12 +39,12 @@ impl Pins {
 
 impl Follow {
     /// The first page came: what it says of the collection's state holds for all that follow.
-    pub(super) fn pin(&mut self, head: &Head, fields: &Fields) -> Result<(), Wrong> {
+    pub(super) fn pin(&mut self, head: &Head, fields: &Fields) -> Result<(), PageError> {
         if let Some(Version::Page(source)) = self.pagination.valid_at.as_ref().map(|valid_at| &valid_at.from)
             && self.pins.version.is_none()
         {
             let live = first_live(std::slice::from_ref(source), head, fields, &[]);
-            let (_, version) = live.ok_or_else(|| Wrong::NoVersion(source.to_string()))?;
+            let (_, version) = live.ok_or_else(|| PageError::NoVersion(source.to_string()))?;
             self.pins.version = Some(version);
         }
         if self.pagination.precondition == Precondition::Match {
@@ -58,7 +58,7 @@ impl Follow {
     }
 
     /// Puts what is known of the collection's state into a request.
-    pub(super) fn pin_to(&self, request: &mut PageRequest) -> Result<(), Wrong> {
+    pub(super) fn pin_to(&self, request: &mut PageRequest) -> Result<(), PageError> {
         if let (Some(ValidAt { param, .. }), Some(version)) = (&self.pagination.valid_at, &self.pins.version) {
             let text = version.as_str().map_or_else(|| version.to_string(), ToOwned::to_owned);
             // What a link has already stays as the link writes it.
@@ -67,7 +67,7 @@ impl Follow {
             }
         }
         if let Some((name, value)) = &self.pins.condition {
-            let unfit = || Wrong::BadCheckpoint("the condition of its pages is no header field".to_owned());
+            let unfit = || PageError::BadCheckpoint("the condition of its pages is no header field".to_owned());
             let name: HeaderName = name.parse().map_err(|_| unfit())?;
             request.headers.insert(name, HeaderValue::from_str(value).map_err(|_| unfit())?);
         }

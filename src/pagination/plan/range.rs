@@ -3,13 +3,13 @@
 use http::{HeaderMap, HeaderValue, header};
 
 use super::tally::excerpt;
-use crate::pagination::Wrong;
+use crate::pagination::PageError;
 
 /// The value of a `Range` header field: `size` records from `start`.
-pub(super) fn wanted(unit: &str, start: u64, size: u64) -> Result<HeaderValue, Wrong> {
+pub(super) fn wanted(unit: &str, start: u64, size: u64) -> Result<HeaderValue, PageError> {
     let last = start.saturating_add(size.max(1) - 1);
     HeaderValue::from_str(&format!("{unit}={start}-{last}"))
-        .map_err(|_| Wrong::BadRange(format!("the unit `{unit}` is not a token")))
+        .map_err(|_| PageError::BadRange(format!("the unit `{unit}` is not a token")))
 }
 
 /// A `Content-Range` (RFC 9110 §14.4) of any unit.
@@ -21,7 +21,7 @@ pub(super) struct ContentRange {
 }
 
 /// The `Content-Range` of an answer, if it has one.
-pub(super) fn content_range(headers: &HeaderMap) -> Result<Option<ContentRange>, Wrong> {
+pub(super) fn content_range(headers: &HeaderMap) -> Result<Option<ContentRange>, PageError> {
     let Some(value) = headers.get(header::CONTENT_RANGE) else { return Ok(None) };
     let text = String::from_utf8_lossy(value.as_bytes());
     let read = || {
@@ -42,5 +42,5 @@ pub(super) fn content_range(headers: &HeaderMap) -> Result<Option<ContentRange>,
         let total = if total == "*" { None } else { Some(total.parse().ok()?) };
         Some(ContentRange { span, total })
     };
-    read().map(Some).ok_or_else(|| Wrong::BadRange(format!("Content-Range is `{}`", excerpt(&text))))
+    read().map(Some).ok_or_else(|| PageError::BadRange(format!("Content-Range is `{}`", excerpt(&text))))
 }

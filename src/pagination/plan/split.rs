@@ -7,7 +7,7 @@ use super::part::{PageId, Part};
 use super::partition::{self, Cut, Far};
 use crate::batch::Batch;
 use crate::pagination::partition::{Bound, RangePartition};
-use crate::pagination::{PageRequest, Pagination, Wrong};
+use crate::pagination::{PageError, PageRequest, Pagination};
 
 /// Everything that parts are split by.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Splits {
     }
 
     /// A part's first request.
-    pub(super) fn request(&self, cut: &Cut) -> Result<PageRequest, Wrong> {
+    pub(super) fn request(&self, cut: &Cut) -> Result<PageRequest, PageError> {
         cut.request(&self.first)
     }
 
@@ -60,7 +60,7 @@ impl Splits {
     }
 
     /// A request that helps to find the far end, if it isn't known yet.
-    pub(super) fn probe(&mut self, page: PageId) -> Result<Option<Box<PageRequest>>, Wrong> {
+    pub(super) fn probe(&mut self, page: PageId) -> Result<Option<Box<PageRequest>>, PageError> {
         let Some(request) = self.far.probe(&self.first, self.pagination.page_size.as_ref()) else { return Ok(None) };
         self.probe = Some(Probe { page, record: None });
         request.map(|request| Some(Box::new(request)))
@@ -82,7 +82,7 @@ impl Splits {
     }
 
     /// The probe is whole.
-    pub(super) fn probed(&mut self) -> Result<(), Wrong> {
+    pub(super) fn probed(&mut self) -> Result<(), PageError> {
         match self.probe.take() {
             Some(probe) => self.far.probed(probe.record.as_deref()),
             None => Ok(()),
@@ -115,11 +115,11 @@ impl Splits {
     }
 
     /// Whether all parts together have what the upstream says there is.
-    pub(super) fn check_total(&self) -> Result<(), Wrong> {
+    pub(super) fn check_total(&self) -> Result<(), PageError> {
         // A request that names a bound reaches beyond it, and so does its total.
         let is_bounded = [&self.range.lower, &self.range.upper].iter().any(|bound| matches!(bound, Some(Bound::At(_))));
         match self.total.filter(|total| self.records < *total && !is_bounded) {
-            Some(total) => Err(Wrong::TotalDisagrees { records: self.records, total }),
+            Some(total) => Err(PageError::TotalDisagrees { records: self.records, total }),
             None => Ok(()),
         }
     }

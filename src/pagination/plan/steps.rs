@@ -17,7 +17,7 @@ use crate::batch::Batch;
 use crate::pagination::guard::Guard;
 use crate::pagination::page::{Fields, Head, Page};
 use crate::pagination::retry::{Halvable, Overload};
-use crate::pagination::{Caps, Order, PageRequest, Pagination, Partition, Wrong};
+use crate::pagination::{Caps, Order, PageError, PageRequest, Pagination, Partition};
 
 /// What the crawl has to do.
 #[derive(Clone, Debug)]
@@ -120,7 +120,7 @@ impl Plan {
         first: PageRequest,
         width: usize,
         now: SystemTime,
-    ) -> Result<Self, Wrong> {
+    ) -> Result<Self, PageError> {
         let (queued, splits) = match &pagination.partition {
             None => (vec![first], None),
             Some(Partition::Range(range)) => (Vec::new(), Some(Splits::new(range, &pagination, first, now))),
@@ -171,16 +171,20 @@ impl Plan {
     }
 
     /// Goes on behind the pages that `past` tells of, of which `last` is the last record. Nothing has been asked for yet.
-    pub fn resume(&mut self, past: impl IntoIterator<Item = Checkpoint>, last: Option<Vec<u8>>) -> Result<(), Wrong> {
+    pub fn resume(
+        &mut self,
+        past: impl IntoIterator<Item = Checkpoint>,
+        last: Option<Vec<u8>>,
+    ) -> Result<(), PageError> {
         match self.parts.first_mut().filter(|_| self.pagination.partition.is_none()) {
             Some(part) => part.walk.resume(past, last),
             None if last.is_none() && past.into_iter().next().is_none() => Ok(()),
-            None => Err(Wrong::BadCheckpoint("the collection is cut into parts".to_owned())),
+            None => Err(PageError::BadCheckpoint("the collection is cut into parts".to_owned())),
         }
     }
 
     /// What to do now.
-    pub fn step(&mut self, room: Room) -> Result<Step, Wrong> {
+    pub fn step(&mut self, room: Room) -> Result<Step, PageError> {
         self.retire()?;
         if self.parts.is_empty() {
             // The next one may leave at once, and needs no room.
@@ -202,7 +206,7 @@ impl Plan {
     }
 
     /// The page to be asked for now: those whose turn it is first, then those of new parts, then those ahead.
-    fn fetch(&mut self, page: PageId, room: Room) -> Result<Option<Box<PageRequest>>, Wrong> {
+    fn fetch(&mut self, page: PageId, room: Room) -> Result<Option<Box<PageRequest>>, PageError> {
         let may_leave = |part: &&mut Part| room == Room::Open || part.emission == Emission::Told;
         if let Some(turn) = self.parts.iter_mut().filter(may_leave).find_map(|part| part.turn(page)) {
             return Ok(Some(turn));
@@ -250,7 +254,7 @@ impl Plan {
     }
 
     /// The head of a page that has its turn, once for each attempt at it: why none of its records may leave, if so.
-    pub fn begun(&mut self, page: PageId, head: &Head) -> Result<(), Wrong> {
+    pub fn begun(&mut self, page: PageId, head: &Head) -> Result<(), PageError> {
         match self.role(page) {
             Role::Turn(part) => part.begun(head),
             Role::Probe(_) | Role::None => Ok(()),
@@ -259,7 +263,7 @@ impl Plan {
 
     /// The next records of a page that has its turn: which of them may leave now, or why no more of them can be trusted. Each is
     /// shown once.
-    pub fn records(&mut self, page: PageId, head: &Head, fields: &Fields, batch: Batch) -> Result<Batch, Wrong> {
+    pub fn records(&mut self, page: PageId, head: &Head, fields: &Fields, batch: Batch) -> Result<Batch, PageError> {
         match self.role(page) {
             Role::Probe(splits) => {
                 splits.probe_has(&batch);
@@ -271,7 +275,7 @@ impl Plan {
     }
 
     /// A page that has its turn is whole: which of its last records, and of those that waited, may leave now.
-    pub fn arrived(&mut self, page: PageId, head: &Head, rest: Page) -> Result<Vec<Batch>, Wrong> {
+    pub fn arrived(&mut self, page: PageId, head: &Head, rest: Page) -> Result<Vec<Batch>, PageError> {
         let part = match self.role(page) {
             Role::Probe(splits) => {
                 splits.probe_has(&rest.batch);
@@ -288,7 +292,13 @@ impl Plan {
     }
 
     /// A page that has its turn was refused; `Ok` where that is how its part ends.
-    pub fn refused(&mut self, page: PageId, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<(), Wrong> {
+    pub fn refused(
+        &mut self,
+        page: PageId,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<(), PageError> {
         match self.role(page) {
             Role::Probe(splits) => splits.give_up(),
             Role::Turn(part) => part.refused(status, headers, body)?,
@@ -367,17 +377,17 @@ impl Plan {
     }
 
     /// Two parts of a list that start alike are one: whatever the upstream is asked for, it gives the same.
-    fn look_for_twin(&mut self, part: PartId, opening: Option<u64>) -> Result<(), Wrong> {
+    fn look_for_twin(&mut self, part: PartId, opening: Option<u64>) -> Result<(), PageError> {
         // Those of a range overlap where they meet.
         let Some(opening) = opening.filter(|_| self.splits.is_none()) else { return Ok(()) };
         match *self.openings.entry(opening).or_insert(part) {
             twin if twin == part => Ok(()),
-            twin => Err(Wrong::PartsAlike { part: part.0 + 1, twin: twin.0 + 1 }),
+            twin => Err(PageError::PartsAlike { part: part.0 + 1, twin: twin.0 + 1 }),
         }
     }
 
     /// What a part that is over, or a crawl that goes on, must not be.
-    fn check_whole(&self, id: PartId) -> Result<(), Wrong> {
+    fn check_whole(&self, id: PartId) -> Result<(), PageError> {
         let parts = self.parts.iter().skip_while(|part| part.id != id);
         let mut parts = parts.filter_map(|part| Some((part, part.cut.as_ref()?)));
         if let Some((part, cut)) = parts.next()
@@ -389,7 +399,7 @@ impl Plan {
         }
         let is_over = self.queued.is_empty() && self.parts.iter().all(Part::is_over);
         if self.pages() >= self.caps.pages && !is_over {
-            return Err(Wrong::Limit { name: "caps.pages", value: self.caps.pages });
+            return Err(PageError::Limit { name: "caps.pages", value: self.caps.pages });
         }
         Ok(())
     }
@@ -400,14 +410,14 @@ impl Plan {
     }
 
     /// Begins the next of the parts that nobody walks; says whether there was one.
-    fn begin_queued(&mut self) -> Result<bool, Wrong> {
+    fn begin_queued(&mut self) -> Result<bool, PageError> {
         let Some(first) = self.queued.pop_front() else { return Ok(false) };
         self.begin(self.parts.len(), Arc::clone(&self.pagination), first, None)?;
         Ok(true)
     }
 
     /// Begins a part of the range, at this place among the others.
-    fn begin_cut(&mut self, at: usize, cut: Cut) -> Result<(), Wrong> {
+    fn begin_cut(&mut self, at: usize, cut: Cut) -> Result<(), PageError> {
         let Some(splits) = &self.splits else { return Ok(()) };
         // What a part's pages say of totals may be the part's or the collection's: only the first one's are sure to be the latter.
         let pagination = if self.next_part == 0 { &self.pagination } else { splits.of_parts() };
@@ -421,7 +431,7 @@ impl Plan {
         pagination: Arc<Pagination>,
         first: PageRequest,
         cut: Option<Cut>,
-    ) -> Result<(), Wrong> {
+    ) -> Result<(), PageError> {
         let walk = Follow::new(pagination, self.caps.clone(), self.guard.clone(), first)?;
         self.parts.insert(at, Part::new(PartId(self.next_part), walk, cut, self.width));
         self.next_part += 1;
@@ -429,7 +439,7 @@ impl Plan {
     }
 
     /// Forgets the parts that are over and have left, if what follows them is where they end.
-    fn retire(&mut self) -> Result<(), Wrong> {
+    fn retire(&mut self) -> Result<(), PageError> {
         while let Some(first) = self.parts.first().filter(|part| part.is_over() && part.emission == Emission::Told) {
             if let Some(cut) = &first.cut {
                 self.gone.cuts.iter().try_for_each(|before| before.meets(cut))?;
@@ -454,7 +464,7 @@ impl Plan {
         Some(part.id)
     }
 
-    fn proof(&self) -> Result<Proof, Wrong> {
+    fn proof(&self) -> Result<Proof, PageError> {
         match (self.gone.parts, self.gone.proof) {
             (1, Some(proof)) => Ok(proof),
             (parts, _) => {

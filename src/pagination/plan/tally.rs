@@ -9,7 +9,7 @@ use url::form_urlencoded;
 use super::gist::Gist;
 use super::range::content_range;
 use crate::pagination::page::{Fields, Head};
-use crate::pagination::{Source, Wrong, link};
+use crate::pagination::{PageError, Source, link};
 
 /// The running counts of one crawl.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -109,10 +109,10 @@ impl Tally {
     }
 
     /// Goes on to what [`Tally::counts`] said one page later.
-    pub(super) fn fold(&mut self, counts: &Self) -> Result<(), Wrong> {
+    pub(super) fn fold(&mut self, counts: &Self) -> Result<(), PageError> {
         // A last page that came twice is not counted twice.
         if !(self.pages..=self.pages + 1).contains(&counts.pages) || counts.records < self.records {
-            return Err(Wrong::BadCheckpoint("a page is missing".to_owned()));
+            return Err(PageError::BadCheckpoint("a page is missing".to_owned()));
         }
         let Self { digests, starts, requests, .. } = std::mem::take(self);
         *self = Self { digests, starts, requests, ..*counts };
@@ -137,7 +137,7 @@ impl Tally {
         head: &Head,
         fields: &Fields,
         records: u64,
-    ) -> Result<Shrunk, Wrong> {
+    ) -> Result<Shrunk, PageError> {
         let mut shrunk = Shrunk::No;
         if records > 0 || self.pages == 0 {
             if let Some(new) = total.map(|source| number(source, head, fields)).transpose()?.flatten() {
@@ -162,8 +162,8 @@ pub(super) enum Shrunk {
 }
 
 /// A whole number in an answer, also where it is spelled as a string; absent and `null` are none.
-pub(super) fn number(source: &Source, head: &Head, fields: &Fields) -> Result<Option<u64>, Wrong> {
-    let not_a_number = |text: &str| Wrong::NotANumber { source_name: source.to_string(), found: excerpt(text) };
+pub(super) fn number(source: &Source, head: &Head, fields: &Fields) -> Result<Option<u64>, PageError> {
+    let not_a_number = |text: &str| PageError::NotANumber { source_name: source.to_string(), found: excerpt(text) };
     let text = match source {
         Source::LastLink { param, start } => return last_page(head, param, *start, not_a_number),
         // The number behind its slash; `*` says that it isn't known (RFC 9110 §14.4).
@@ -192,7 +192,12 @@ pub(super) fn number(source: &Source, head: &Head, fields: &Fields) -> Result<Op
 }
 
 /// How many pages there are up to the one that the `Link` with the relation `last` leads to.
-fn last_page(head: &Head, param: &str, start: u64, not_a_number: impl Fn(&str) -> Wrong) -> Result<Option<u64>, Wrong> {
+fn last_page(
+    head: &Head,
+    param: &str,
+    start: u64,
+    not_a_number: impl Fn(&str) -> PageError,
+) -> Result<Option<u64>, PageError> {
     let links = link::links(&head.headers)?;
     let Some(link) = links.iter().find(|link| link.has_rel("last")) else { return Ok(None) };
     // The rest of the address may hold a secret, and isn't shown.

@@ -9,7 +9,7 @@ use super::lexeme::{InText, Text};
 use super::span::VALUE;
 use super::utf8::Utf8;
 use super::walk::{Output, Walker};
-use crate::pagination::Wrong;
+use crate::pagination::PageError;
 
 /// Padding may be left out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -49,7 +49,7 @@ impl Encoded {
 
     /// Reads the next piece of the string, which starts at byte `at` of the page; gives how much of it belongs to the string
     /// where it ends, its closing quote included.
-    pub(super) fn feed(&mut self, piece: &[u8], at: u64, output: &mut Output) -> Result<Option<usize>, Wrong> {
+    pub(super) fn feed(&mut self, piece: &[u8], at: u64, output: &mut Output) -> Result<Option<usize>, PageError> {
         for (len, byte) in piece.iter().enumerate() {
             let place = at + len as u64;
             let before = self.text;
@@ -90,7 +90,7 @@ impl Encoded {
         }
     }
 
-    fn take(&mut self, character: u32, place: u64, output: &mut Output) -> Result<(), Wrong> {
+    fn take(&mut self, character: u32, place: u64, output: &mut Output) -> Result<(), PageError> {
         // Encoders for mail break their lines.
         if matches!(character, 0x09 | 0x0a | 0x0d | 0x20) {
             return Ok(());
@@ -109,7 +109,7 @@ impl Encoded {
     }
 
     /// Decodes what has come, and walks it.
-    fn decode(&mut self, place: u64, output: &mut Output) -> Result<(), Wrong> {
+    fn decode(&mut self, place: u64, output: &mut Output) -> Result<(), PageError> {
         let len = BASE64
             .decode_slice(&self.characters, &mut self.decoded)
             .map_err(|_| not_base64(place, "what stands before isn't whole groups of four characters"))?;
@@ -120,34 +120,34 @@ impl Encoded {
     }
 
     /// The string is whole, and so must be the text in it.
-    fn end(&mut self, output: &mut Output) -> Result<(), Wrong> {
+    fn end(&mut self, output: &mut Output) -> Result<(), PageError> {
         self.utf8.finish().map_err(not_utf8)?;
         self.walker.end_of_text(output).map_err(inside)?;
         match self.walker.records() {
             There::Yes | There::Null => Ok(()),
             There::Absent | There::No => {
                 let paths = "the root of the decoded text".to_owned();
-                Err(Wrong::NoRecords { paths, arrays: "no array there".to_owned() })
+                Err(PageError::NoRecords { paths, arrays: "no array there".to_owned() })
             }
         }
     }
 }
 
-fn not_utf8(at: u64) -> Wrong {
-    inside(Wrong::NotJson { at, what: "expected UTF-8".to_owned(), start: String::new() })
+fn not_utf8(at: u64) -> PageError {
+    inside(PageError::NotJson { at, what: "expected UTF-8".to_owned(), start: String::new() })
 }
 
-fn not_base64(at: u64, what: &str) -> Wrong {
-    Wrong::NotBase64 { at, what: what.to_owned() }
+fn not_base64(at: u64, what: &str) -> PageError {
+    PageError::NotBase64 { at, what: what.to_owned() }
 }
 
 /// What is wrong with the text in the string: its places are those of the decoded text.
-fn inside(wrong: Wrong) -> Wrong {
+fn inside(wrong: PageError) -> PageError {
     match wrong {
-        Wrong::NotJson { at, what, start } => {
-            Wrong::NotJson { at, what: format!("{what} (in the decoded text)"), start }
+        PageError::NotJson { at, what, start } => {
+            PageError::NotJson { at, what: format!("{what} (in the decoded text)"), start }
         }
-        Wrong::EmptyPage => inside(Wrong::NotJson { at: 0, what: VALUE.to_owned(), start: String::new() }),
+        PageError::EmptyPage => inside(PageError::NotJson { at: 0, what: VALUE.to_owned(), start: String::new() }),
         other => other,
     }
 }

@@ -2,9 +2,9 @@
 
 use serde_json::value::RawValue;
 
+use crate::pagination::json_extract::{extract, value_of};
 use crate::pagination::page::Fields;
-use crate::pagination::pick::{pick, value_of};
-use crate::pagination::{Path, Records, Wrong};
+use crate::pagination::{PageError, Path, Records};
 
 #[derive(Debug)]
 pub(super) struct Found {
@@ -103,15 +103,15 @@ impl Found {
     }
 
     /// The value at `path` was read; `field` is that path or leads into it.
-    pub(super) fn field(&mut self, field: &Path, path: &Path, raw: &RawValue) -> Result<(), Wrong> {
+    pub(super) fn field(&mut self, field: &Path, path: &Path, raw: &RawValue) -> Result<(), PageError> {
         let inside = Path::of(field.segments()[path.segments().len()..].to_vec());
-        let found = pick(raw.get(), &[&inside]).map_err(|wrong| match wrong {
-            Wrong::Duplicate(_) => Wrong::Duplicate(field.clone()),
+        let found = extract(raw.get(), &[&inside]).map_err(|wrong| match wrong {
+            PageError::Duplicate(_) => PageError::Duplicate(field.clone()),
             other => other,
         })?;
         let Some(raw) = found[0] else { return Ok(()) };
         if self.fields.get(field).is_some() {
-            return Err(Wrong::Duplicate(field.clone()));
+            return Err(PageError::Duplicate(field.clone()));
         }
         self.fields.push(field.clone(), value_of(field, raw)?);
         Ok(())

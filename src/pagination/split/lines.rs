@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use super::lexeme;
 use super::span::{VALUE, What};
 use crate::batch::Batch;
-use crate::pagination::{Whitespace, Wrong};
+use crate::pagination::{PageError, Whitespace};
 
 /// How much room is added at a time: for what a socket gives at once, and what is left of the record before it.
 const ROOM: usize = 96 * 1024;
@@ -114,7 +114,7 @@ impl Lines {
                 && self.whitespace == Whitespace::Kept;
             held = 0;
             if is_tight {
-                self.check_size(cut - begin, number - first).map_err(|wrong| (cut, What::Wrong(wrong)))?;
+                self.check_size(cut - begin, number - first).map_err(|wrong| (cut, What::Page(wrong)))?;
                 check_record(&text[begin..cut]).map_err(|what| (cut - 1, what))?;
                 begin = after;
                 continue;
@@ -128,11 +128,11 @@ impl Lines {
         // Space at the end belongs to the record only if more of it comes.
         let rest = text.len().saturating_sub(text.trim_ascii_end().len());
         let size = (self.bytes.len() - self.whole).saturating_sub(rest);
-        self.check_size(size, 0).map_err(|wrong| (text.len(), What::Wrong(wrong)))
+        self.check_size(size, 0).map_err(|wrong| (text.len(), What::Page(wrong)))
     }
 
     /// Adds a piece of a record without separators.
-    pub(super) fn add_plain(&mut self, text: &[u8]) -> Result<(), Wrong> {
+    pub(super) fn add_plain(&mut self, text: &[u8]) -> Result<(), PageError> {
         self.bytes.extend_from_slice(text);
         self.check_size(self.bytes.len() - self.whole, 0)
     }
@@ -219,7 +219,7 @@ impl Lines {
         if len == 0 {
             return Err(What::Expected(VALUE));
         }
-        self.check_size(len, 0).map_err(What::Wrong)?;
+        self.check_size(len, 0).map_err(What::Page)?;
         check_record(&self.bytes[self.whole..])?;
         self.bytes.extend_from_slice(b"\n");
         self.whole = self.bytes.len();
@@ -243,10 +243,10 @@ impl Lines {
     }
 
     /// Checks the size of the record after the whole lines and `others` more.
-    fn check_size(&self, size: usize, others: usize) -> Result<(), Wrong> {
+    fn check_size(&self, size: usize, others: usize) -> Result<(), PageError> {
         if size as u64 > self.record_bytes {
             let index = usize::try_from(self.taken + self.lines).unwrap_or(usize::MAX) + others;
-            return Err(Wrong::RecordTooLarge { index, limit: self.record_bytes });
+            return Err(PageError::RecordTooLarge { index, limit: self.record_bytes });
         }
         Ok(())
     }

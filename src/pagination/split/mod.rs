@@ -30,10 +30,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::BytesMut;
 use serde_json::value::RawValue;
 
+use super::json_extract::{extract, value_of};
 use super::page::{Fields, Page};
 use super::path::Segment;
-use super::pick::{pick, value_of};
-use super::{Caps, Pagination, Path, Presence, Records, Source, Style, ValidAt, Validation, Version, Wrong, detect};
+use super::{
+    Caps, PageError, Pagination, Path, Presence, Records, Source, Style, ValidAt, Validation, Version, detect,
+};
 use crate::batch::Batch;
 use found::There;
 use lines::Lines;
@@ -161,9 +163,9 @@ impl Splitter {
 
     /// Takes the next bytes of the page, however it was cut. After an error, nothing that came is to be trusted but what was
     /// taken before.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Wrong> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), PageError> {
         if self.read + bytes.len() as u64 > self.shape.caps.page_bytes {
-            return Err(Wrong::PageTooLarge(self.shape.caps.page_bytes));
+            return Err(PageError::PageTooLarge(self.shape.caps.page_bytes));
         }
         let room = START.saturating_sub(self.start.len());
         self.start.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -172,8 +174,8 @@ impl Splitter {
         self.feed_text(bytes)
     }
 
-    fn feed_text(&mut self, bytes: &[u8]) -> Result<(), Wrong> {
-        self.utf8.feed(bytes).map_err(Wrong::NotUtf8)?;
+    fn feed_text(&mut self, bytes: &[u8]) -> Result<(), PageError> {
+        self.utf8.feed(bytes).map_err(PageError::NotUtf8)?;
         if !self.shape.late.is_empty() || self.shape.is_late() {
             self.raw.extend_from_slice(bytes);
         }
@@ -199,8 +201,8 @@ impl Splitter {
     }
 
     /// The page is whole: the rest of its records, and what stood around them.
-    pub fn finish(mut self) -> Result<Page, Wrong> {
-        self.utf8.finish().map_err(Wrong::NotUtf8)?;
+    pub fn finish(mut self) -> Result<Page, PageError> {
+        self.utf8.finish().map_err(PageError::NotUtf8)?;
         if self.shape.is_late() {
             return self.finish_late();
         }
@@ -215,19 +217,20 @@ impl Splitter {
         let sketch = sketch.finish();
         if let Some((path, value)) = found.first_error().filter(|_| self.taken == 0) {
             // No records beside an error are the upstream's failure under status 200: neither an empty page nor a wrong path.
-            return Err(Wrong::ErrorInPage { path: path.clone(), value: value.clone() });
+            return Err(PageError::ErrorInPage { path: path.clone(), value: value.clone() });
         }
         let records = &self.shape.tree.records;
         let may_be_absent = there == There::Absent && records.presence == Presence::Optional;
         if !matches!(there, There::Yes | There::Null) && !may_be_absent {
             let paths: Vec<_> = records.paths.iter().map(|path| format!("`{path}`")).collect();
-            return Err(Wrong::NoRecords { paths: paths.join(", "), arrays: arrays_of(&sketch, &self.start) });
+            return Err(PageError::NoRecords { paths: paths.join(", "), arrays: arrays_of(&sketch, &self.start) });
         }
         let mut fields = found.into_fields();
         let late: Vec<&Path> = self.shape.late.iter().collect();
         if !late.is_empty() {
-            let text = std::str::from_utf8(&self.raw).map_err(|error| Wrong::NotUtf8(error.valid_up_to() as u64))?;
-            for (path, raw) in late.iter().zip(pick(text, &late)?) {
+            let text =
+                std::str::from_utf8(&self.raw).map_err(|error| PageError::NotUtf8(error.valid_up_to() as u64))?;
+            for (path, raw) in late.iter().zip(extract(text, &late)?) {
                 if let Some(raw) = raw {
                     fields.push((*path).clone(), value_of(path, raw)?);
                 }
@@ -246,8 +249,8 @@ impl Splitter {
     }
 
     /// Records whose place is counted from an array's end are found in a second walk, when that place is known.
-    fn finish_late(self) -> Result<Page, Wrong> {
-        let text = std::str::from_utf8(&self.raw).map_err(|error| Wrong::NotUtf8(error.valid_up_to() as u64))?;
+    fn finish_late(self) -> Result<Page, PageError> {
+        let text = std::str::from_utf8(&self.raw).map_err(|error| PageError::NotUtf8(error.valid_up_to() as u64))?;
         let records = &self.shape.tree.records;
         let paths = records.paths.iter().map(|path| counted(path, text)).collect::<Result<_, _>>()?;
         let fields = self.shape.tree.fields.iter().chain(&self.shape.late).cloned().collect();
@@ -273,9 +276,9 @@ impl Splitter {
     }
 
     /// The same with the start of the page, by which one sees what came instead of JSON.
-    fn starting(&self, wrong: Wrong) -> Wrong {
+    fn starting(&self, wrong: PageError) -> PageError {
         match wrong {
-            Wrong::NotJson { at, what, .. } => Wrong::NotJson { at, what, start: start_of(&self.start) },
+            PageError::NotJson { at, what, .. } => PageError::NotJson { at, what, start: start_of(&self.start) },
             other => other,
         }
     }
@@ -293,14 +296,16 @@ impl Pagination {
 }
 
 /// The path with each index from an array's end counted from its start.
-fn counted(path: &Path, text: &str) -> Result<Path, Wrong> {
+fn counted(path: &Path, text: &str) -> Result<Path, PageError> {
     let mut segments: Vec<Segment> = Vec::new();
     for segment in path.segments() {
         segments.push(match segment {
             Segment::FromEnd(back) => {
                 let array = Path::of(segments.clone());
-                let elements = match pick(text, &[&array])?[0] {
-                    Some(raw) if raw.get().starts_with('[') => super::pick::parse::<Vec<&RawValue>>(raw.get())?.len(),
+                let elements = match extract(text, &[&array])?[0] {
+                    Some(raw) if raw.get().starts_with('[') => {
+                        super::json_extract::parse::<Vec<&RawValue>>(raw.get())?.len()
+                    }
                     _ => 0,
                 };
                 Segment::Index(elements.checked_sub(*back).unwrap_or(usize::MAX))

@@ -7,7 +7,7 @@ use super::grammar::{Brackets, Grammar};
 use super::lines::{Lines, Part, SEPARATOR};
 use super::scan::{BLOCK, Block, Carry, Cuts, Detail, STEP, Scanner, below};
 use super::simd::on_masks;
-use crate::pagination::Wrong;
+use crate::pagination::PageError;
 
 /// What a span's elements are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub(super) struct Flaw {
 /// What is wrong.
 pub(super) enum What {
     Expected(&'static str),
-    Wrong(Wrong),
+    Page(PageError),
 }
 
 impl Span {
@@ -190,7 +190,7 @@ impl Stack {
                         }
                     }
                     if depth == most {
-                        return Err(Flaw { at: start + at, what: What::Wrong(Wrong::TooDeep(super::MAX_DEPTH)) });
+                        return Err(Flaw { at: start + at, what: What::Page(PageError::TooDeep(super::MAX_DEPTH)) });
                     }
                     seen.open |= bracket;
                     seen.braces |= if is_brace { bracket } else { 0 };

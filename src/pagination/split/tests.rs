@@ -6,18 +6,18 @@ use serde_json::Value;
 use super::*;
 use crate::pagination::{Encoding, RecordsShape, Whitespace};
 
-fn split(records: &str, text: &str) -> Result<Page, Wrong> {
+fn split(records: &str, text: &str) -> Result<Page, PageError> {
     let mut pagination = Pagination::of(Style::Single, Records::at(records.parse().unwrap()));
     pagination.total = Some(Source::Body("meta.total".parse().unwrap()));
     split_with(&pagination, text)
 }
 
-fn split_with(pagination: &Pagination, text: &str) -> Result<Page, Wrong> {
+fn split_with(pagination: &Pagination, text: &str) -> Result<Page, PageError> {
     split_by(&Arc::new(Shape::of(pagination, &Caps::default())), text.as_bytes(), 7)
 }
 
 /// The page with all its records, of which those that could were taken before its end.
-fn split_by(shape: &Arc<Shape>, text: &[u8], cut: usize) -> Result<Page, Wrong> {
+fn split_by(shape: &Arc<Shape>, text: &[u8], cut: usize) -> Result<Page, PageError> {
     let mut splitter = Splitter::new(Arc::clone(shape));
     let mut batches = Vec::new();
     for piece in text.chunks(cut) {
@@ -86,17 +86,17 @@ fn fields_are_found_before_and_after_the_records() {
 #[test]
 fn a_wanted_value_that_can_t_be_read_is_no_null() {
     let text = r#"{"data":[{"id":1,"name":"\ud83d"}],"meta":{"total":"\ud83d"}}"#;
-    assert!(matches!(split("data", text), Err(Wrong::Unreadable { .. })));
+    assert!(matches!(split("data", text), Err(PageError::Unreadable { .. })));
     assert_eq!(lines("data", &text.replace("total", "note")), "{\"id\":1,\"name\":\"\\ud83d\"}\n");
 }
 
 #[test]
 fn null_records_beside_an_error_are_no_empty_page() {
     for text in [r#"{"data":null,"errors":[{"message":"no"}]}"#, r#"{"error":"no","data":null}"#] {
-        assert!(matches!(split("data", text), Err(Wrong::ErrorInPage { .. })), "{text}");
-        assert!(matches!(split("data.orders.nodes", text), Err(Wrong::ErrorInPage { .. })), "{text}");
+        assert!(matches!(split("data", text), Err(PageError::ErrorInPage { .. })), "{text}");
+        assert!(matches!(split("data.orders.nodes", text), Err(PageError::ErrorInPage { .. })), "{text}");
     }
-    assert!(matches!(split("data.orders", r#"{"data":null,"errors":[]}"#), Err(Wrong::NoRecords { .. })));
+    assert!(matches!(split("data.orders", r#"{"data":null,"errors":[]}"#), Err(PageError::NoRecords { .. })));
     for text in [r#"{"data":null}"#, r#"{"data":null,"errors":[ ],"error":null}"#, r#"{"data":null,"error":""}"#] {
         assert_eq!(lines("data", text), "", "{text}");
     }
@@ -106,7 +106,7 @@ fn null_records_beside_an_error_are_no_empty_page() {
 fn null_inside_an_element_is_no_record() {
     let mut pagination = Pagination::of(Style::Single, Records::at("edges[*].node".parse().unwrap()));
     let text = r#"{"edges":[{"node":{"id":1}},{"node":null}]}"#;
-    assert!(matches!(split_with(&pagination, text), Err(Wrong::NoInner { index: 1, .. })));
+    assert!(matches!(split_with(&pagination, text), Err(PageError::NoInner { index: 1, .. })));
     pagination.records.presence = Presence::Optional;
     assert_eq!(split_with(&pagination, text).unwrap().batch.lines(), "{\"id\":1}\n");
 }
@@ -148,7 +148,7 @@ fn refuses_what_is_not_one_json_text() {
     }
     let mut splitter =
         Splitter::new(Arc::new(Shape::of(&Pagination::of(Style::Single, Records::at(Path::root())), &Caps::default())));
-    assert!(matches!(splitter.feed(b"[\"\xff\"]"), Err(Wrong::NotUtf8(2))));
+    assert!(matches!(splitter.feed(b"[\"\xff\"]"), Err(PageError::NotUtf8(2))));
 }
 
 #[test]
@@ -158,10 +158,10 @@ fn sizes_are_capped() {
     let shape = Arc::new(Shape::of(&pagination, &caps));
     let mut splitter = Splitter::new(Arc::clone(&shape));
     splitter.feed(b"[1,12345").unwrap();
-    assert!(matches!(splitter.feed(b"6"), Err(Wrong::RecordTooLarge { index: 1, limit: 5 })));
+    assert!(matches!(splitter.feed(b"6"), Err(PageError::RecordTooLarge { index: 1, limit: 5 })));
     let mut splitter = Splitter::new(shape);
     splitter.feed(&[b' '; 20]).unwrap();
-    assert!(matches!(splitter.feed(b" "), Err(Wrong::PageTooLarge(20))));
+    assert!(matches!(splitter.feed(b" "), Err(PageError::PageTooLarge(20))));
 }
 
 fn base64(records: &str, text: &str, escape: fn(String) -> String) -> String {
@@ -285,7 +285,7 @@ fn what_nobody_wants_is_checked_as_well() {
         for cut in 1..text.len() {
             for shape in shapes(&Records::at("data".parse().unwrap()), &[]) {
                 match split_by(&shape, text.as_bytes(), cut) {
-                    Err(Wrong::NotJson { at, .. }) => assert!((place..=place + 1).contains(&at), "{text}: {at}"),
+                    Err(PageError::NotJson { at, .. }) => assert!((place..=place + 1).contains(&at), "{text}: {at}"),
                     other => panic!("{text}: {other:?}"),
                 }
             }
@@ -309,7 +309,7 @@ fn a_page_is_at_most_as_deep_as_is_said() {
     let deep = |depth: usize| format!("{{\"data\":[{}{}]}}", "[".repeat(depth - 2), "]".repeat(depth - 2));
     for shape in shapes(&Records::at("data".parse().unwrap()), &[]) {
         assert_eq!(split_by(&shape, deep(MAX_DEPTH).as_bytes(), 9).unwrap().batch.records(), 1);
-        assert!(matches!(split_by(&shape, deep(MAX_DEPTH + 1).as_bytes(), 9), Err(Wrong::TooDeep(MAX_DEPTH))));
+        assert!(matches!(split_by(&shape, deep(MAX_DEPTH + 1).as_bytes(), 9), Err(PageError::TooDeep(MAX_DEPTH))));
     }
 }
 
@@ -413,7 +413,7 @@ proptest! {
         for shape in shapes(&Records::at("data".parse().unwrap()), &["next", "y.z"]) {
             let page = split_by(&shape, text.as_bytes(), cut);
             let (Ok(next), Ok(after)) = (readable(&next), readable(&after)) else {
-                prop_assert!(matches!(page, Err(Wrong::Unreadable { .. })), "{:?}", page);
+                prop_assert!(matches!(page, Err(PageError::Unreadable { .. })), "{:?}", page);
                 continue;
             };
             let page = page.unwrap();
@@ -541,9 +541,9 @@ fn a_value_that_is_no_token_is_refused_for_its_size() {
     let long = format!("\"{}\"", "x".repeat(300_000));
     let shape = &shapes(&Records::at("data".parse().unwrap()), &["next"])[0];
     let page = split_by(shape, format!("{{\"next\":{long},\"data\":[1]}}").as_bytes(), 999);
-    assert!(matches!(page, Err(Wrong::FieldTooLarge { .. })));
+    assert!(matches!(page, Err(PageError::FieldTooLarge { .. })));
     let page = split_by(shape, format!("{{\"errors\":[{long}],\"data\":[1]}}").as_bytes(), 999);
     assert_eq!(page.unwrap().batch.records(), 1);
     let page = split_by(shape, format!("{{\"errors\":[{long}],\"data\":[]}}").as_bytes(), 999);
-    assert!(matches!(page, Err(Wrong::ErrorInPage { .. })));
+    assert!(matches!(page, Err(PageError::ErrorInPage { .. })));
 }

@@ -22,7 +22,7 @@ use super::sketch::Sketch;
 use super::span::{Cut, Fed, Span, VALUE, What};
 use super::tree::{Node, ROOT, Role, Tree};
 use crate::pagination::page::Fields;
-use crate::pagination::{Encoding, Path, Presence, RecordsShape, Wrong};
+use crate::pagination::{Encoding, PageError, Path, Presence, RecordsShape};
 
 /// Objects that nobody wants are walked for the sketch down to this depth.
 const SKETCHED: usize = 4;
@@ -145,7 +145,7 @@ impl Walker {
     }
 
     /// Walks on through the next piece.
-    pub(super) fn feed(&mut self, piece: &[u8], output: &mut Output) -> Result<(), Wrong> {
+    pub(super) fn feed(&mut self, piece: &[u8], output: &mut Output) -> Result<(), PageError> {
         let mut at = 0;
         while let Some(byte) = piece.get(at) {
             at += match &mut self.state {
@@ -165,7 +165,7 @@ impl Walker {
     }
 
     /// The text is whole.
-    pub(super) fn end_of_text(&mut self, output: &mut Output) -> Result<(), Wrong> {
+    pub(super) fn end_of_text(&mut self, output: &mut Output) -> Result<(), PageError> {
         if let State::InScalar(..) = self.state
             && self.frames.is_empty()
         {
@@ -173,8 +173,8 @@ impl Walker {
         }
         match self.state {
             State::End => Ok(()),
-            State::Value if self.frames.is_empty() => Err(Wrong::EmptyPage),
-            _ => Err(Wrong::NotJson {
+            State::Value if self.frames.is_empty() => Err(PageError::EmptyPage),
+            _ => Err(PageError::NotJson {
                 at: self.read,
                 what: "the text ends before its JSON does".to_owned(),
                 start: String::new(),
@@ -225,7 +225,7 @@ impl Walker {
         match (role, byte) {
             (Role::Holder(rank) | Role::Wrapper(rank), _) => return self.holder(rank, byte, output),
             (Role::Field, _) => self.capture = self.node.map(|node| (node, self.frames.len(), Vec::new())),
-            (Role::Inner, _) => self.find_inner().map_err(What::Wrong)?,
+            (Role::Inner, _) => self.find_inner().map_err(What::Page)?,
             (Role::Way, _) => {}
         }
         match byte {
@@ -245,7 +245,7 @@ impl Walker {
         let is_encoded = self.tree.records.encoding == Encoding::Base64;
         let is_holder = if is_encoded { byte == b'"' } else { byte == opening };
         let path = || self.node.map(|node| self.tree.path(node)).unwrap_or_default();
-        match self.found.holder(rank, byte, is_holder).map_err(|Twice| What::Wrong(Wrong::Duplicate(path())))? {
+        match self.found.holder(rank, byte, is_holder).map_err(|Twice| What::Page(PageError::Duplicate(path())))? {
             Taken::No if matches!(byte, b'[' | b'{') => return self.container(byte, output),
             Taken::No => return self.plain(byte, As::Other, output),
             Taken::Instead => output.lines.forget(),
@@ -348,7 +348,7 @@ impl Walker {
         self.passed.clear();
         self.passed.push(byte);
         if what == As::Record {
-            output.lines.add_plain(&[byte]).map_err(What::Wrong)?;
+            output.lines.add_plain(&[byte]).map_err(What::Page)?;
         }
         let room = MAX_DEPTH - self.frames.len() - 1;
         self.state = State::InSpan(Box::new(Span::new(byte, cut, room, self.detail)), what);
@@ -375,7 +375,7 @@ impl Walker {
     }
 
     /// InSpan ⇒ After; gives how many bytes went into it.
-    fn span(&mut self, piece: &[u8], at: usize, output: &mut Output) -> Result<usize, Wrong> {
+    fn span(&mut self, piece: &[u8], at: usize, output: &mut Output) -> Result<usize, PageError> {
         let State::InSpan(span, what) = &mut self.state else { return Ok(0) };
         let what = *what;
         let fed = span.feed(&piece[at..], &mut output.scanner, &mut output.lines);
@@ -405,17 +405,17 @@ impl Walker {
     }
 
     /// Adds what was passed over, and ends at this byte, to the sketch.
-    fn add_passed(&mut self, end: u64) -> Result<(), Wrong> {
+    fn add_passed(&mut self, end: u64) -> Result<(), PageError> {
         if let Err(error) = serde_json::from_slice::<&RawValue>(&self.passed) {
             let at = end.saturating_sub((self.passed.len() - place_of(&error, &self.passed)) as u64);
-            return Err(Wrong::NotJson { at, what: error.to_string(), start: String::new() });
+            return Err(PageError::NotJson { at, what: error.to_string(), start: String::new() });
         }
         self.sketch.add(if self.is_wrapped() { b"null" } else { &self.passed });
         Ok(())
     }
 
     /// InName ⇒ Colon, or InText ⇒ After.
-    fn text(&mut self, piece: &[u8], at: usize, output: &mut Output) -> Result<usize, Wrong> {
+    fn text(&mut self, piece: &[u8], at: usize, output: &mut Output) -> Result<usize, PageError> {
         let (mut text, what) = match self.state {
             State::InName(text) => (text, None),
             State::InText(text, what) => (text, Some(what)),
@@ -461,7 +461,7 @@ impl Walker {
     }
 
     /// InScalar ⇒ After, which looks at the byte once more.
-    fn scalar(&mut self, byte: u8, at: usize, output: &mut Output) -> Result<usize, Wrong> {
+    fn scalar(&mut self, byte: u8, at: usize, output: &mut Output) -> Result<usize, PageError> {
         let State::InScalar(scalar, what) = self.state else { return Ok(0) };
         let (done, len) = match scalar.next(byte) {
             Some(next) => {
@@ -476,7 +476,7 @@ impl Walker {
     }
 
     /// InEncoded ⇒ After.
-    fn encoded(&mut self, piece: &[u8], at: usize, output: &mut Output) -> Result<usize, Wrong> {
+    fn encoded(&mut self, piece: &[u8], at: usize, output: &mut Output) -> Result<usize, PageError> {
         let read = self.read + at as u64;
         let State::InEncoded(encoded) = &mut self.state else { return Ok(0) };
         let Some(len) = encoded.feed(&piece[at..], read, output)? else { return Ok(piece.len() - at) };
@@ -497,7 +497,7 @@ impl Walker {
     /// A value is whole ⇒ After, or End.
     fn ended(&mut self) -> Result<(), What> {
         if let Some((node, _, raw)) = self.capture.take_if(|(_, depth, _)| *depth == self.frames.len()) {
-            self.captured(node, &raw).map_err(What::Wrong)?;
+            self.captured(node, &raw).map_err(What::Page)?;
         }
         self.state = match self.frames.last_mut() {
             None => State::End,
@@ -513,8 +513,8 @@ impl Walker {
     }
 
     /// A wanted value was read, and the wanted ones inside it.
-    fn captured(&mut self, node: Node, raw: &[u8]) -> Result<(), Wrong> {
-        let raw: &RawValue = serde_json::from_slice(raw).map_err(|error| Wrong::NotJson {
+    fn captured(&mut self, node: Node, raw: &[u8]) -> Result<(), PageError> {
+        let raw: &RawValue = serde_json::from_slice(raw).map_err(|error| PageError::NotJson {
             at: self.read,
             what: error.to_string(),
             start: String::new(),
@@ -531,13 +531,13 @@ impl Walker {
     }
 
     /// A record stands in the current element of a wrapper.
-    fn find_inner(&mut self) -> Result<(), Wrong> {
+    fn find_inner(&mut self) -> Result<(), PageError> {
         let wrapper = self.frames.iter_mut().rev().find_map(|frame| match &mut frame.holds {
             Holds::Wrapped { found } => Some(found),
             Holds::Anything | Holds::Records => None,
         });
         match wrapper {
-            Some(found) if *found => Err(Wrong::Duplicate(self.inner_path())),
+            Some(found) if *found => Err(PageError::Duplicate(self.inner_path())),
             Some(found) => {
                 *found = true;
                 Ok(())
@@ -549,7 +549,7 @@ impl Walker {
     fn no_inner(&self) -> What {
         let wrapper = self.frames.iter().rev().find(|frame| matches!(frame.holds, Holds::Wrapped { .. }));
         let index = wrapper.map_or(0, |frame| frame.index);
-        What::Wrong(Wrong::NoInner { index, path: self.inner_path() })
+        What::Page(PageError::NoInner { index, path: self.inner_path() })
     }
 
     fn inner_path(&self) -> Path {
@@ -563,7 +563,7 @@ impl Walker {
     /// Puts a part of a value where it belongs.
     fn put(&mut self, part: &[u8], what: As, output: &mut Output) -> Result<(), What> {
         match what {
-            As::Record => output.lines.add_plain(part).map_err(What::Wrong),
+            As::Record => output.lines.add_plain(part).map_err(What::Page),
             As::Records | As::NoRecord | As::Other if matches!(self.state, State::InText(..)) => {
                 self.sketch.add_string(part);
                 self.keep(part)
@@ -587,7 +587,7 @@ impl Walker {
         }
         let path = self.tree.path(*node);
         if self.tree.fields.iter().any(|field| field.segments().starts_with(path.segments())) {
-            return Err(What::Wrong(Wrong::FieldTooLarge { path, limit: self.room }));
+            return Err(What::Page(PageError::FieldTooLarge { path, limit: self.room }));
         }
         // Nobody asked for it, and it is surely not empty.
         self.found.large_error(&path, raw);
@@ -596,20 +596,20 @@ impl Walker {
     }
 
     fn check_depth(&self) -> Result<(), What> {
-        if self.frames.len() < MAX_DEPTH { Ok(()) } else { Err(What::Wrong(Wrong::TooDeep(MAX_DEPTH))) }
+        if self.frames.len() < MAX_DEPTH { Ok(()) } else { Err(What::Page(PageError::TooDeep(MAX_DEPTH))) }
     }
 
     /// What is wrong at a place of the current piece.
-    fn flaw(&self, at: usize, what: What, byte: u8) -> Wrong {
+    fn flaw(&self, at: usize, what: What, byte: u8) -> PageError {
         match what {
-            What::Wrong(wrong) => wrong,
+            What::Page(wrong) => wrong,
             What::Expected(expected) => {
                 let found = if byte.is_ascii_graphic() {
                     format!("`{}`", char::from(byte))
                 } else {
                     format!("byte 0x{byte:02x}")
                 };
-                Wrong::NotJson {
+                PageError::NotJson {
                     at: self.read + at as u64,
                     what: format!("{expected}, found {found}"),
                     start: String::new(),

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::pagination::json_extract::PathSet;
 use crate::pagination::partition::{Bound, Direction, RangePartition};
-use crate::pagination::pick::Wanted;
 use crate::pagination::plan::gist::text_of;
 use crate::pagination::plan::tally::excerpt;
-use crate::pagination::{Encode, PageRequest, Param, Wrong};
+use crate::pagination::{Encode, PageError, PageRequest, Param};
 
 /// A range in the direction of the walk. A *place* is a record's granule, negative where the upstream lists the highest first:
 /// so places always grow.
 #[derive(Debug)]
 pub(super) struct Axis {
     range: Arc<RangePartition>,
-    wanted: Wanted,
+    wanted: PathSet,
 }
 
 /// From the first place that belongs to a part to the first one behind it; open ends are none.
@@ -52,7 +52,7 @@ pub(super) enum Own {
 
 impl Axis {
     pub(super) fn new(range: Arc<RangePartition>) -> Self {
-        let wanted = Wanted::at(&[&range.field]);
+        let wanted = PathSet::new(&[&range.field]);
         Self { range, wanted }
     }
 
@@ -60,7 +60,7 @@ impl Axis {
     /// bound `now` is only a guess of where the collection ends: what lies behind it is wanted, too.
     pub(super) fn whole(&self) -> Stretch {
         let granule = |bound: &Option<Bound>| match bound {
-            Some(Bound::At(value)) => self.range.kind.granule(value),
+            Some(Bound::At(value)) => self.range.kind.unit_of(value),
             Some(Bound::Now) | None => None,
         };
         self.stretch(Granules { lowest: granule(&self.range.lower), highest: granule(&self.range.upper) })
@@ -78,7 +78,7 @@ impl Axis {
 
     /// The place of the present, where values are times.
     pub(super) fn now(&self, now: std::time::SystemTime) -> Option<i128> {
-        Some(self.turn(self.range.kind.granule_now(now)?))
+        Some(self.turn(self.range.kind.unit_now(now)?))
     }
 
     /// Whether what is written later lies further on.
@@ -92,11 +92,11 @@ impl Axis {
     }
 
     /// The place of the record in `line`.
-    pub(super) fn place_of(&self, line: &[u8]) -> Result<i128, Wrong> {
+    pub(super) fn place_of(&self, line: &[u8]) -> Result<i128, PageError> {
         let mut values = [None];
-        self.wanted.pick(text_of(line)?, &mut values)?;
+        self.wanted.extract(text_of(line)?, &mut values)?;
         let [value] = values;
-        let value = value.ok_or_else(|| Wrong::NoRangeValue(self.range.field.clone()))?;
+        let value = value.ok_or_else(|| PageError::NoRangeValue(self.range.field.clone()))?;
         self.granule_of(value).map(|granule| self.turn(granule)).ok_or_else(|| self.bad_value(value))
     }
 
@@ -115,7 +115,7 @@ impl Axis {
 
     /// `first`, for the records of this stretch and a few around it. Bounds that the client has set, and that are narrower,
     /// stay.
-    pub(super) fn request(&self, first: &PageRequest, stretch: Stretch) -> Result<PageRequest, Wrong> {
+    pub(super) fn request(&self, first: &PageRequest, stretch: Stretch) -> Result<PageRequest, PageError> {
         let mut request = first.clone();
         let asked = self.granules(stretch).asked(self.margin());
         for (param, granule, is_lower) in
@@ -136,7 +136,7 @@ impl Axis {
     }
 
     /// `first`, for the records from this place on; where they end stays as it is.
-    pub(super) fn request_from(&self, first: &PageRequest, place: i128) -> Result<PageRequest, Wrong> {
+    pub(super) fn request_from(&self, first: &PageRequest, place: i128) -> Result<PageRequest, PageError> {
         let mut request = first.clone();
         request.set(self.param(Side::Near), &self.range.kind.value(self.turn(place)), Encode::Plain)?;
         Ok(request)
@@ -154,37 +154,37 @@ impl Axis {
         self.stretch(Granules { lowest: asked.lowest.map(|low| low - 1), highest: asked.highest.map(|high| high + 1) })
     }
 
-    pub(super) fn out_of_range(&self, place: i128) -> Wrong {
-        Wrong::OutOfRange { path: self.range.field.clone(), found: self.shown(place) }
+    pub(super) fn out_of_range(&self, place: i128) -> PageError {
+        PageError::OutOfRange { path: self.range.field.clone(), found: self.shown(place) }
     }
 
-    pub(super) fn out_of_order(&self, before: i128, after: i128) -> Wrong {
+    pub(super) fn out_of_order(&self, before: i128, after: i128) -> PageError {
         let (before, after) = (self.shown(before), self.shown(after));
-        Wrong::OutOfOrder { path: self.range.field.clone(), before, after }
+        PageError::OutOfOrder { path: self.range.field.clone(), before, after }
     }
 
-    pub(super) fn apart(&self, skipped: i128) -> Wrong {
-        Wrong::PartsApart { path: self.range.field.clone(), skipped: self.shown(skipped) }
+    pub(super) fn apart(&self, skipped: i128) -> PageError {
+        PageError::PartsApart { path: self.range.field.clone(), skipped: self.shown(skipped) }
     }
 
     fn granule_of(&self, raw: &RawValue) -> Option<i128> {
         let (raw, kind) = (raw.get(), self.range.kind);
         match raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-            None => kind.granule_of_number(raw),
-            Some(text) if !text.contains('\\') => kind.granule_of_text(text),
-            Some(_) => kind.granule(&serde_json::from_str(raw).ok()?),
+            None => kind.unit_of_number(raw),
+            Some(text) if !text.contains('\\') => kind.unit_of_text(text),
+            Some(_) => kind.unit_of(&serde_json::from_str(raw).ok()?),
         }
     }
 
-    fn bad_value(&self, raw: &RawValue) -> Wrong {
+    fn bad_value(&self, raw: &RawValue) -> PageError {
         let (path, kind) = (self.range.field.clone(), self.range.kind.name());
-        Wrong::BadRangeValue { path, kind, found: excerpt(raw.get()) }
+        PageError::BadRangeValue { path, kind, found: excerpt(raw.get()) }
     }
 
     fn own(&self, request: &PageRequest, param: &Param) -> Own {
         match request.value_at(param) {
             None => Own::Nothing,
-            Some(text) => match self.range.kind.granule_of_text(&text) {
+            Some(text) => match self.range.kind.unit_of_text(&text) {
                 Some(granule) => Own::Place(self.turn(granule)),
                 None => Own::Unreadable,
             },

@@ -7,7 +7,7 @@ use super::density::Density;
 use super::far::Far;
 use crate::batch::Batch;
 use crate::pagination::partition::RangePartition;
-use crate::pagination::{PageRequest, Wrong};
+use crate::pagination::{PageError, PageRequest};
 
 /// One part of the collection.
 #[derive(Debug)]
@@ -50,12 +50,12 @@ impl Cut {
 
     /// The first request of the part's walk: from a little before its start on. Its end is not asked for: the walk stops at the first
     /// record behind it, which shows that nothing between the two parts was left out.
-    pub(in crate::pagination::plan) fn request(&self, first: &PageRequest) -> Result<PageRequest, Wrong> {
+    pub(in crate::pagination::plan) fn request(&self, first: &PageRequest) -> Result<PageRequest, PageError> {
         self.axis.request(first, self.axis.asked(self.stretch))
     }
 
     /// Takes the walk's next records, in order, and gives those that belong to the part.
-    pub(in crate::pagination::plan) fn pass(&mut self, batch: Batch) -> Result<Batch, Wrong> {
+    pub(in crate::pagination::plan) fn pass(&mut self, batch: Batch) -> Result<Batch, PageError> {
         let (mut before, mut within, mut records) = (0, 0, 0);
         for line in batch.each() {
             if self.is_over() {
@@ -94,13 +94,13 @@ impl Cut {
     }
 
     /// The walk has ended by itself, as if nothing came behind it, and a later part has had a record already.
-    pub(in crate::pagination::plan) fn ended_too_early(&self) -> Wrong {
+    pub(in crate::pagination::plan) fn ended_too_early(&self) -> PageError {
         self.axis.apart(self.stretch.end.or(self.last).unwrap_or_default())
     }
 
     /// Whether this part and a later one meet, both of whose walks have ended: a record that this one saw behind its end must have
     /// come in the one that it belongs to, whatever the upstream's filter makes of its bounds.
-    pub(in crate::pagination::plan) fn meets(&self, later: &Self) -> Result<(), Wrong> {
+    pub(in crate::pagination::plan) fn meets(&self, later: &Self) -> Result<(), PageError> {
         let is_theirs = |seen: &i128| !later.stretch.is_before(*seen) && !later.stretch.is_behind(*seen);
         match self.beyond.filter(is_theirs) {
             Some(seen) if later.first.is_none_or(|first| first > seen) => Err(self.axis.apart(seen)),
@@ -132,7 +132,7 @@ impl Cut {
         Self::of(Arc::clone(&self.axis), rest, self.density.inherited())
     }
 
-    fn check(&self, place: i128) -> Result<(), Wrong> {
+    fn check(&self, place: i128) -> Result<(), PageError> {
         if self.allowed.is_behind(place) || self.allowed.is_before(place) {
             return Err(self.axis.out_of_range(place));
         }

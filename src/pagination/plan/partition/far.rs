@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::axis::{Axis, Own, Side};
 use super::cut::Cut;
 use crate::pagination::partition::{Bound, RangePartition};
-use crate::pagination::{Encode, PageRequest, PageSize, Wrong};
+use crate::pagination::{Encode, PageError, PageRequest, PageSize};
 
 /// Requests that finding the end may cost.
 const PROBES: u32 = 16;
@@ -83,7 +83,7 @@ impl Far {
         &mut self,
         first: &PageRequest,
         page_size: Option<&PageSize>,
-    ) -> Option<Result<PageRequest, Wrong>> {
+    ) -> Option<Result<PageRequest, PageError>> {
         let (origin, found) = (self.origin?, self.found?);
         if self.state != State::Unknown {
             return None;
@@ -98,7 +98,7 @@ impl Far {
     }
 
     /// What the probe found: the first record's line, or none.
-    pub(in crate::pagination::plan) fn probed(&mut self, record: Option<&[u8]>) -> Result<(), Wrong> {
+    pub(in crate::pagination::plan) fn probed(&mut self, record: Option<&[u8]>) -> Result<(), PageError> {
         let State::Asked(asked) = self.state else { return Ok(()) };
         self.state = State::Unknown;
         match record.map(|line| self.axis.place_of(line)).transpose()? {
@@ -152,7 +152,7 @@ impl Far {
         Some(middle)
     }
 
-    fn request(&self, first: &PageRequest, place: i128, size: Option<&PageSize>) -> Result<PageRequest, Wrong> {
+    fn request(&self, first: &PageRequest, place: i128, size: Option<&PageSize>) -> Result<PageRequest, PageError> {
         let mut request = self.axis.request_from(first, place)?;
         if let Some(param) = size.and_then(|size| size.param.as_ref()) {
             request.set(param, &Value::from(1), Encode::Plain)?;

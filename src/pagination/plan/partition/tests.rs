@@ -11,7 +11,7 @@ use url::Url;
 use super::{Cut, Far, split};
 use crate::batch::Batch;
 use crate::pagination::partition::{Bound, Direction, RangeKind, RangePartition};
-use crate::pagination::{PageRequest, PageSize, Param, Wrong};
+use crate::pagination::{PageError, PageRequest, PageSize, Param};
 
 const NANO: i128 = 1_000_000_000;
 const DAY: i128 = 86_400 * NANO;
@@ -120,7 +120,7 @@ impl Upstream {
     /// The records between the configured bounds, which are wanted themselves.
     fn wanted(&self) -> Vec<usize> {
         let bound = |bound: &Option<Bound>| match bound {
-            Some(Bound::At(value)) => self.range.kind.granule(value),
+            Some(Bound::At(value)) => self.range.kind.unit_of(value),
             _ => None,
         };
         let (lower, upper) = (bound(&self.range.lower), bound(&self.range.upper));
@@ -134,7 +134,7 @@ impl Upstream {
     fn listing(&self, request: &PageRequest) -> Vec<usize> {
         let bound = |name: &str| {
             let text = request.value_at(&Param::Query(name.into()))?;
-            Some(self.range.kind.granule(&Value::from(text)).expect("a value of the kind") * self.granule())
+            Some(self.range.kind.unit_of(&Value::from(text)).expect("a value of the kind") * self.granule())
         };
         let (from, to) = (bound("from").map(|from| from + self.filter.late), bound("to"));
         let compared = |value: i128| match self.filter.compares {
@@ -164,7 +164,7 @@ impl Upstream {
 
     /// Walks the collection with some workers, who read a page in each round, in an order that the dice decide. One that
     /// throws a 1 of 0 to 3 is slow, and reads none.
-    fn walk(&self, workers: usize, mut dice: impl FnMut(usize) -> usize) -> Result<(Vec<usize>, Cost), Wrong> {
+    fn walk(&self, workers: usize, mut dice: impl FnMut(usize) -> usize) -> Result<(Vec<usize>, Cost), PageError> {
         let mut far = Far::new(Arc::clone(&self.range), &first(), now());
         let mut walks = vec![Walk::of(Cut::whole(Arc::clone(&self.range)))];
         let mut cost = Cost::default();
@@ -219,7 +219,7 @@ impl Walk {
     }
 
     /// Reads a page, which comes in one piece or two.
-    fn read_page(&mut self, upstream: &Upstream, cut_at: usize) -> Result<(), Wrong> {
+    fn read_page(&mut self, upstream: &Upstream, cut_at: usize) -> Result<(), PageError> {
         if self.listing.is_none() {
             self.listing = Some(upstream.listing(&self.cut.request(&first())?).into_iter());
         }
@@ -316,7 +316,7 @@ proptest! {
         let mut dice = fastrand::Rng::with_seed(seed);
         match upstream.walk(4, |most| dice.usize(..most)) {
             Ok((read, _)) => prop_assert_eq!(read, upstream.wanted()),
-            Err(wrong) => prop_assert!(matches!(wrong, Wrong::OutOfRange { .. }), "{}", wrong),
+            Err(wrong) => prop_assert!(matches!(wrong, PageError::OutOfRange { .. }), "{}", wrong),
         }
     }
 }
@@ -394,7 +394,7 @@ fn a_filter_that_leaves_records_out_is_found_out() {
         let filter = Filter { from: Edge::Inclusive, to: Edge::Inclusive, compares: Compares::Exactly, late };
         let range = Arc::new(range(RangeKind::Rfc3339, direction));
         let upstream = Upstream { range, values: stretches(&[20_000], 20_000), filter, page: 100 };
-        assert!(matches!(upstream.walk(8, |_| 0), Err(Wrong::PartsApart { .. })), "{late}");
+        assert!(matches!(upstream.walk(8, |_| 0), Err(PageError::PartsApart { .. })), "{late}");
     }
 }
 
@@ -406,15 +406,15 @@ fn batch(lines: &[&str]) -> Batch {
 fn a_record_that_belongs_nowhere_is_an_error() {
     let numbers = |direction| Cut::whole(Arc::new(range(RangeKind::Integer, direction)));
     let wrong = |lines: &[&str]| numbers(Direction::Ascending).pass(batch(lines)).unwrap_err();
-    assert!(matches!(wrong(&["{\"at\":1}", "{\"id\":2}"]), Wrong::NoRangeValue(_)));
+    assert!(matches!(wrong(&["{\"at\":1}", "{\"id\":2}"]), PageError::NoRangeValue(_)));
     for bad in ["null", "1.5", "\"x\"", "[1]", "{\"at\":1}", "true"] {
         let line = format!("{{\"at\":{bad}}}");
-        assert!(matches!(wrong(&[&line]), Wrong::BadRangeValue { .. }), "{bad}");
+        assert!(matches!(wrong(&[&line]), PageError::BadRangeValue { .. }), "{bad}");
     }
-    assert!(matches!(wrong(&["{\"at\":2}", "{\"at\":1}"]), Wrong::OutOfOrder { .. }));
+    assert!(matches!(wrong(&["{\"at\":2}", "{\"at\":1}"]), PageError::OutOfOrder { .. }));
     let up = batch(&["{\"at\":1}", "{\"at\":1}", "{\"at\":\"\\u0032\"}"]);
     assert_eq!(numbers(Direction::Ascending).pass(up.clone()).unwrap(), up);
-    assert!(matches!(numbers(Direction::Descending).pass(up), Err(Wrong::OutOfOrder { .. })));
+    assert!(matches!(numbers(Direction::Descending).pass(up), Err(PageError::OutOfOrder { .. })));
 }
 
 #[test]
@@ -476,7 +476,7 @@ fn an_end_that_can_not_be_asked_for_is_what_was_seen() {
     cut.pass(batch(&["{\"at\":10}", "{\"at\":20}"])).unwrap();
     far.seen(&cut);
     assert_eq!(far.probe(&first(), None).unwrap().unwrap().url.query(), Some("q=1&from=30"));
-    assert!(matches!(far.probed(Some(b"{\"at\":10}\n")), Err(Wrong::OutOfRange { .. })));
+    assert!(matches!(far.probed(Some(b"{\"at\":10}\n")), Err(PageError::OutOfRange { .. })));
     assert!(far.probe(&first(), None).is_some());
     far.give_up();
     assert!(far.is_known() && far.probe(&first(), None).is_none());

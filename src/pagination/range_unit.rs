@@ -21,15 +21,15 @@ const SECONDS: (i64, i64) = (-62_135_596_800, 253_402_207_199);
 
 impl RangeKind {
     /// The granule that a value lies in: its second since 1970, its day since 1970 as it is written, or the whole number.
-    pub fn granule(self, value: &Value) -> Option<i128> {
+    pub fn unit_of(self, value: &Value) -> Option<i128> {
         match value {
-            Value::String(text) => self.granule_of_text(text),
-            Value::Number(number) => self.granule_of_number(number.as_str()),
+            Value::String(text) => self.unit_of_text(text),
+            Value::Number(number) => self.unit_of_number(number.as_str()),
             _ => None,
         }
     }
 
-    pub(super) fn granule_of_number(self, digits: &str) -> Option<i128> {
+    pub(super) fn unit_of_number(self, digits: &str) -> Option<i128> {
         match self {
             Self::Unix => seconds(digits),
             Self::Integer => whole(digits),
@@ -37,9 +37,9 @@ impl RangeKind {
         }
     }
 
-    pub(super) fn granule_of_text(self, text: &str) -> Option<i128> {
+    pub(super) fn unit_of_text(self, text: &str) -> Option<i128> {
         match self {
-            Self::Unix | Self::Integer => self.granule_of_number(text.trim()),
+            Self::Unix | Self::Integer => self.unit_of_number(text.trim()),
             Self::Rfc3339 => second_of(&Pieces::parse(text).ok()?),
             Self::Date => {
                 let midnight = Pieces::parse(text).ok()?.date().to_datetime(Time::midnight());
@@ -49,7 +49,7 @@ impl RangeKind {
     }
 
     /// The present's granule; there is no such thing among whole numbers.
-    pub(super) fn granule_now(self, now: SystemTime) -> Option<i128> {
+    pub(super) fn unit_now(self, now: SystemTime) -> Option<i128> {
         let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| i128::from(since.as_secs()));
         match self {
             Self::Unix | Self::Rfc3339 => Some(seconds),
@@ -145,13 +145,13 @@ mod tests {
             "2020-01-02 03:04:05.5+00",
         ];
         for text in texts {
-            assert_eq!(RangeKind::Rfc3339.granule(&json!(text)), Some(SECOND), "{text}");
+            assert_eq!(RangeKind::Rfc3339.unit_of(&json!(text)), Some(SECOND), "{text}");
         }
-        assert_eq!(RangeKind::Rfc3339.granule(&json!("1969-12-31T23:59:59.5Z")), Some(-1));
-        assert_eq!(RangeKind::Rfc3339.granule(&json!("2020-01-02")), Some(SECOND / 86_400 * 86_400));
+        assert_eq!(RangeKind::Rfc3339.unit_of(&json!("1969-12-31T23:59:59.5Z")), Some(-1));
+        assert_eq!(RangeKind::Rfc3339.unit_of(&json!("2020-01-02")), Some(SECOND / 86_400 * 86_400));
         for bad in [json!("2020"), json!("yesterday"), json!(SECOND as i64), json!(null), json!("2020-13-01T00:00:00Z")]
         {
-            assert_eq!(RangeKind::Rfc3339.granule(&bad), None, "{bad}");
+            assert_eq!(RangeKind::Rfc3339.unit_of(&bad), None, "{bad}");
         }
     }
 
@@ -159,36 +159,36 @@ mod tests {
     fn a_date_is_the_one_that_is_written() {
         let day = SECOND / 86_400;
         for text in ["2020-01-02", "2020-01-02T23:59:59-12:00", "2020-01-02T00:00:00+14:00", "2020-01-02 01:02:03.4"] {
-            assert_eq!(RangeKind::Date.granule(&json!(text)), Some(day), "{text}");
+            assert_eq!(RangeKind::Date.unit_of(&json!(text)), Some(day), "{text}");
         }
         assert_eq!(RangeKind::Date.value(day), json!("2020-01-02"));
-        assert_eq!(RangeKind::Date.granule(&json!("1969-12-31")), Some(-1));
-        assert_eq!(RangeKind::Date.granule(&json!(20200102)), None);
+        assert_eq!(RangeKind::Date.unit_of(&json!("1969-12-31")), Some(-1));
+        assert_eq!(RangeKind::Date.unit_of(&json!(20200102)), None);
     }
 
     #[test]
     fn seconds_and_whole_numbers_are_numbers_or_digits() {
         for (text, second) in [("1.9", 1), ("-0.5", -1), ("-1.0", -1), ("1.5e9", 1_500_000_000), ("17", 17), ("-3", -3)]
         {
-            assert_eq!(RangeKind::Unix.granule(&json!(text)), Some(second), "{text}");
-            assert_eq!(RangeKind::Unix.granule(&serde_json::from_str(text).unwrap()), Some(second), "{text}");
+            assert_eq!(RangeKind::Unix.unit_of(&json!(text)), Some(second), "{text}");
+            assert_eq!(RangeKind::Unix.unit_of(&serde_json::from_str(text).unwrap()), Some(second), "{text}");
         }
         let large = "9223372036854775808123";
-        assert_eq!(RangeKind::Integer.granule(&json!(large)), large.parse().ok());
-        assert_eq!(RangeKind::Integer.granule(&serde_json::from_str(large).unwrap()), large.parse().ok());
+        assert_eq!(RangeKind::Integer.unit_of(&json!(large)), large.parse().ok());
+        assert_eq!(RangeKind::Integer.unit_of(&serde_json::from_str(large).unwrap()), large.parse().ok());
         for bad in [json!("1.5"), json!(""), json!("0x10"), json!([1]), json!(i128::MAX.to_string())] {
-            assert_eq!(RangeKind::Integer.granule(&bad), None, "{bad}");
+            assert_eq!(RangeKind::Integer.unit_of(&bad), None, "{bad}");
         }
-        assert_eq!(RangeKind::Unix.granule(&json!("1.")), None);
-        assert_eq!(RangeKind::Unix.granule(&json!("1.-5")), None);
+        assert_eq!(RangeKind::Unix.unit_of(&json!("1.")), None);
+        assert_eq!(RangeKind::Unix.unit_of(&json!("1.-5")), None);
     }
 
     #[test]
     fn now_is_a_time() {
         let now = UNIX_EPOCH + std::time::Duration::from_millis(1_577_934_245_900);
-        assert_eq!(RangeKind::Rfc3339.granule_now(now), Some(SECOND));
-        assert_eq!(RangeKind::Date.granule_now(now), Some(SECOND / 86_400));
-        assert_eq!(RangeKind::Integer.granule_now(now), None);
+        assert_eq!(RangeKind::Rfc3339.unit_now(now), Some(SECOND));
+        assert_eq!(RangeKind::Date.unit_now(now), Some(SECOND / 86_400));
+        assert_eq!(RangeKind::Integer.unit_now(now), None);
     }
 
     #[test]
@@ -202,7 +202,7 @@ mod tests {
         #[test]
         fn what_a_request_writes_is_read_as_the_same_granule(granule in -700_000_i128..2_900_000) {
             for kind in [RangeKind::Unix, RangeKind::Rfc3339, RangeKind::Date, RangeKind::Integer] {
-                prop_assert_eq!(kind.granule(&kind.value(granule)), Some(granule));
+                prop_assert_eq!(kind.unit_of(&kind.value(granule)), Some(granule));
             }
         }
     }

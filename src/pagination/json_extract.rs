@@ -9,35 +9,35 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::path::Segment;
-use super::{Path, Wrong};
+use super::{PageError, Path};
 
 /// A text as a type that borrows from it.
-pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Wrong> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, PageError> {
     serde_json::from_str(text).map_err(|error| not_json(text, &error))
 }
 
-fn not_json(text: &str, error: &serde_json::Error) -> Wrong {
+fn not_json(text: &str, error: &serde_json::Error) -> PageError {
     let start = text.trim_start().chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    Wrong::NotJson { at: error.column() as u64, what: error.to_string(), start }
+    PageError::NotJson { at: error.column() as u64, what: error.to_string(), start }
 }
 
 /// The raw values at `paths`, in one walk over the text, which is checked to be JSON as a whole.
-pub(super) fn pick<'a>(text: &'a str, paths: &[&Path]) -> Result<Vec<Option<&'a RawValue>>, Wrong> {
+pub(super) fn extract<'a>(text: &'a str, paths: &[&Path]) -> Result<Vec<Option<&'a RawValue>>, PageError> {
     let mut values = vec![None; paths.len()];
-    Wanted::at(paths).pick(text, &mut values)?;
+    PathSet::new(paths).extract(text, &mut values)?;
     Ok(values)
 }
 
 /// Paths that are picked from one text after the other.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(super) struct PathSet {
     paths: Vec<Path>,
-    tree: Tree,
+    tree: PathTree,
 }
 
-impl Wanted {
-    pub(super) fn at(paths: &[&Path]) -> Self {
-        let mut tree = Tree::default();
+impl PathSet {
+    pub(super) fn new(paths: &[&Path]) -> Self {
+        let mut tree = PathTree::default();
         for (slot, path) in paths.iter().enumerate() {
             tree.add(path.segments(), slot);
         }
@@ -45,13 +45,13 @@ impl Wanted {
     }
 
     /// Puts each path's raw value into its slot.
-    pub(super) fn pick<'a>(&self, text: &'a str, values: &mut [Option<&'a RawValue>]) -> Result<(), Wrong> {
-        let mut found = Found { values, twice: None };
+    pub(super) fn extract<'a>(&self, text: &'a str, values: &mut [Option<&'a RawValue>]) -> Result<(), PageError> {
+        let mut found = Extracted { values, twice: None };
         let mut json = serde_json::Deserializer::from_str(text);
-        let walked = Walk { tree: &self.tree, found: &mut found }.deserialize(&mut json).and_then(|()| json.end());
+        let walked = Extractor { tree: &self.tree, found: &mut found }.deserialize(&mut json).and_then(|()| json.end());
         walked.map_err(|error| not_json(text, &error))?;
         match found.twice {
-            Some(slot) => Err(Wrong::Duplicate(self.paths[slot].clone())),
+            Some(slot) => Err(PageError::Duplicate(self.paths[slot].clone())),
             None => Ok(()),
         }
     }
@@ -59,23 +59,23 @@ impl Wanted {
 
 /// The wanted paths, joined where they start alike.
 #[derive(Debug, Default)]
-struct Tree {
+struct PathTree {
     slots: Vec<usize>,
-    below: Vec<(Segment, Tree)>,
+    below: Vec<(Segment, PathTree)>,
 }
 
-struct Found<'v, 'a> {
+struct Extracted<'v, 'a> {
     values: &'v mut [Option<&'a RawValue>],
     twice: Option<usize>,
 }
 
 /// A walk down the wanted branches of one value; the rest is checked and skipped.
-struct Walk<'t, 'f, 'v, 'de> {
-    tree: &'t Tree,
-    found: &'f mut Found<'v, 'de>,
+struct Extractor<'t, 'f, 'v, 'de> {
+    tree: &'t PathTree,
+    found: &'f mut Extracted<'v, 'de>,
 }
 
-impl Tree {
+impl PathTree {
     fn add(&mut self, segments: &[Segment], slot: usize) {
         let Some((first, rest)) = segments.split_first() else {
             self.slots.push(slot);
@@ -101,7 +101,7 @@ impl Tree {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Walk<'_, '_, '_, 'de> {
+impl<'de> DeserializeSeed<'de> for Extractor<'_, '_, '_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
@@ -118,7 +118,7 @@ impl<'de> DeserializeSeed<'de> for Walk<'_, '_, '_, 'de> {
     }
 }
 
-impl<'de> Walk<'_, '_, '_, 'de> {
+impl<'de> Extractor<'_, '_, '_, 'de> {
     /// Goes on inside a value whose own text is wanted, or whose elements are counted from an end.
     fn descend(self, raw: &'de RawValue) -> Result<(), serde_json::Error> {
         match raw.get().as_bytes().first() {
@@ -135,7 +135,7 @@ impl<'de> Walk<'_, '_, '_, 'de> {
                     };
                     if let Some(element) = at.and_then(|at| elements.get(at)) {
                         let mut json = serde_json::Deserializer::from_str(element.get());
-                        Walk { tree, found: &mut *self.found }.deserialize(&mut json)?;
+                        Extractor { tree, found: &mut *self.found }.deserialize(&mut json)?;
                     }
                 }
                 Ok(())
@@ -145,7 +145,7 @@ impl<'de> Walk<'_, '_, '_, 'de> {
     }
 }
 
-impl<'de> Visitor<'de> for Walk<'_, '_, '_, 'de> {
+impl<'de> Visitor<'de> for Extractor<'_, '_, '_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,7 +155,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_, '_, 'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         while let Some(Name(name)) = members.next_key()? {
             match self.tree.member(&name) {
-                Some(tree) => members.next_value_seed(Walk { tree, found: &mut *self.found })?,
+                Some(tree) => members.next_value_seed(Extractor { tree, found: &mut *self.found })?,
                 None => {
                     members.next_value::<IgnoredAny>()?;
                 }
@@ -189,6 +189,7 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// A raw value is valid JSON already, and may still hold what no text can: a lone surrogate. Read as `null`, it would end
 /// the collection.
-pub(super) fn value_of(path: &Path, raw: &RawValue) -> Result<Value, Wrong> {
-    serde_json::from_str(raw.get()).map_err(|error| Wrong::Unreadable { path: path.clone(), what: error.to_string() })
+pub(super) fn value_of(path: &Path, raw: &RawValue) -> Result<Value, PageError> {
+    serde_json::from_str(raw.get())
+        .map_err(|error| PageError::Unreadable { path: path.clone(), what: error.to_string() })
 }

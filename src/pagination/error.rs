@@ -21,7 +21,7 @@ pub enum Blame {
 
 /// Why a page can't become records, or why the crawl can't go on from it or end with it.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum Wrong {
+pub enum PageError {
     #[error("the page is empty where JSON was expected")]
     EmptyPage,
     #[error("the page isn't JSON at byte {at}: {what}; it starts with `{start}`")]
@@ -130,7 +130,7 @@ pub enum Wrong {
     Unrecognised(Vec<String>),
 }
 
-impl Wrong {
+impl PageError {
     /// Who has to do something about it.
     pub fn blame(&self) -> Blame {
         match self {
