@@ -16,13 +16,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Exit;
 use super::progress::Progress;
 use super::serve::{announce, stopped};
+use super::{Exit, logging};
 use crate::config::{Config, Machine};
 use crate::demo::{Counted, Latency, Legacy, RateLimit, Reset, Says, Script, Scripted, configuration, serve};
 use crate::gateway::Gateway;
-use crate::{server, telemetry};
+use crate::server;
 
 /// The collection that the demo streams.
 const COLLECTION: &str = "/cursor/orders";
@@ -59,7 +59,7 @@ pub(super) struct Arguments {
 type Trouble = Box<dyn std::error::Error + Send + Sync>;
 
 pub(super) async fn run(arguments: Arguments) -> Exit {
-    telemetry::init("warn");
+    logging::init("warn");
     match show(&arguments).await {
         Ok(()) => Exit::Complete,
         Err(trouble) => {

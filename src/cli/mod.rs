@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod exit;
 mod fetch;
+mod logging;
 mod probe;
 mod progress;
 mod serve;

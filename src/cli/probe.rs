@@ -2,10 +2,9 @@
 
 use std::io::Write;
 
-use super::Exit;
 use super::target::Target;
+use super::{Exit, logging};
 use crate::config::written;
-use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -14,7 +13,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Exit {
-    telemetry::init("warn");
+    logging::init("warn");
     let crawl = match arguments.target.crawl() {
         Ok(crawl) => crawl,
         Err(what) => {

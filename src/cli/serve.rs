@@ -9,10 +9,10 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::task::TaskTracker;
 
-use super::{Exit, cache};
+use super::{Exit, cache, logging};
 use crate::config::{Config, Mistakes};
+use crate::server;
 use crate::telemetry::Admin;
-use crate::{server, telemetry};
 
 /// How long crawls may take to end once no connection is left.
 const LAST_CRAWLS: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Exit {
-    telemetry::init("info");
+    logging::init("info");
     raise_limit();
     let mut config = match configuration(&arguments) {
         Ok(config) => config,

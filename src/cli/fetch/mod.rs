@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::Exit;
 use super::progress::Progress;
 use super::serve::stopped;
 use super::target::Target;
+use super::{Exit, logging};
 use crate::crawl::Crawl;
 use crate::snapshot::{self, Failure, Next, Reader, Verdict};
-use crate::telemetry;
 use file::{Fetched, Fields, Part};
 
 /// How many bytes of records may wait for the output.
@@ -62,7 +61,7 @@ enum Ended {
 
 pub(super) async fn run(arguments: Arguments) -> Exit {
     // The end is told by the last line; what the crawl says of it would only repeat that.
-    telemetry::init(if arguments.verbose { "info" } else { "warn,unpage::crawl=off,unpage::crawl::attempts=warn" });
+    logging::init(if arguments.verbose { "info" } else { "warn,unpage::crawl=off,unpage::crawl::attempts=warn" });
     let mut crawl = match arguments.target.crawl() {
         Ok(crawl) => crawl,
         Err(what) => {
