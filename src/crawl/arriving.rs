@@ -1,10 +1,11 @@
 //! One page on its way: its records are handed out as they arrive, each once however many attempts that takes.
 
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
 use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 
@@ -201,15 +202,13 @@ impl Reading {
     /// Reads a body to its end, and hands out what ends in it.
     async fn arrive(&mut self, splitter: &mut Splitter, body: &mut DecodedBody) -> Result<(), Trouble> {
         let (mut read, mut told) = (0, 0);
-        let client = self.client.clone();
         loop {
-            let mut next = pin!(client.piece(body));
-            let piece = match std::future::poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await {
-                Poll::Ready(piece) => piece,
+            let piece = match std::future::poll_fn(|context| Poll::Ready(body.poll_next_unpin(context))).await {
+                Poll::Ready(piece) => piece.transpose(),
                 Poll::Pending => {
                     // Nothing is there: what has ended leaves now, and not with what comes next.
                     self.hand_out(splitter, &mut told, std::mem::take(&mut read)).await?;
-                    next.await
+                    body.try_next().await
                 }
             };
             let Some(piece) = piece? else { return Ok(()) };

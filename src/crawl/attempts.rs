@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::TryStreamExt;
 use http::{HeaderValue, StatusCode, header};
 
 use super::failure::{failed, kept_headers};
@@ -43,7 +44,7 @@ async fn attempt_whole(
         Answer::Refused(head, body) => return Ok(Answer::Refused(head, body)),
     };
     let mut raw = BytesMut::from(if head.status == StatusCode::NO_CONTENT { "{}" } else { "" });
-    while let Some(piece) = client.piece(&mut body).await? {
+    while let Some(piece) = body.try_next().await? {
         if (raw.len() + piece.len()) as u64 > caps.page_bytes {
             return Err(PageError::PageTooLarge(caps.page_bytes).into());
         }

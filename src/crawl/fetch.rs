@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 
@@ -36,15 +37,15 @@ pub(super) async fn ask(client: &Client, page: &PageRequest) -> Result<Answer<(H
     let response = client.send(&page.url, request(client, page)).await?;
     let (parts, body) = response.into_parts();
     permit.answered(parts.status, &parts.headers);
-    let mut body = DecodedBody::of(&parts.headers, body);
+    let mut body = DecodedBody::new(client.upstream(), &parts.headers, body);
     let head = Head { status: parts.status, headers: on_their_own(&parts.headers), url: page.url.clone() };
     if !holds_a_page(head.status) {
-        let start = start_of(client, &mut body).await;
+        let start = start_of(&mut body).await;
         let wait = demanded(&client.upstream().retry, &head.headers, &start, SystemTime::now());
         permit.demanded(wait.unwrap_or_default());
         return Ok(Answer::Refused(Box::new(head), start));
     }
-    Ok(Answer::Page((head, body.under(permit))))
+    Ok(Answer::Page((head, body.with_permit(permit))))
 }
 
 /// The header fields in memory of their own: hyper's are slices of the buffer that the connection was read into, and would keep
@@ -87,12 +88,12 @@ fn kind_of(media_type: &str) -> &str {
 }
 
 /// The start of a body that is only read to be told; that it breaks off changes nothing.
-async fn start_of(client: &Client, body: &mut DecodedBody) -> Bytes {
+async fn start_of(body: &mut DecodedBody) -> Bytes {
     let mut start = Vec::new();
     while start.len() < MAX_ERROR_BODY {
-        match client.piece(body).await {
-            Ok(Some(piece)) => start.extend_from_slice(&piece),
-            Ok(None) | Err(_) => break,
+        match body.next().await {
+            Some(Ok(piece)) => start.extend_from_slice(&piece),
+            Some(Err(_)) | None => break,
         }
     }
     start.truncate(MAX_ERROR_BODY);

@@ -222,45 +222,17 @@ impl Client {
     }
 
     fn origin(&self) -> String {
-        self.upstream.url.origin().ascii_serialization()
+        origin_of(&self.upstream)
     }
 
     /// A text of the upstream's that is to be shown or logged, without what unpage asked it with in confidence.
     pub fn redact(&self, url: &Url, headers: &HeaderMap, text: &str) -> String {
         auth::redact(&self.upstream, url, headers, text)
     }
+}
 
-    /// The next piece of an answer's body, decoded, each part of it within the idle limit; none at its whole end.
-    pub async fn piece(&self, body: &mut DecodedBody) -> Result<Option<Bytes>, Error> {
-        loop {
-            if let Some(piece) = body.decoder.next(&mut body.rest)? {
-                // A small body may decode to many pieces, and none of them waits for the network.
-                tokio::task::coop::consume_budget().await;
-                return Ok(Some(piece));
-            }
-            let Some(coded) = self.coded_piece(&mut body.coded).await? else {
-                body.permit = None;
-                body.decoder.finish()?;
-                return Ok(None);
-            };
-            body.rest = coded;
-        }
-    }
-
-    async fn coded_piece(&self, body: &mut AnswerBody) -> Result<Option<Bytes>, Error> {
-        loop {
-            match tokio::time::timeout(self.upstream.timeouts.idle, body.frame()).await {
-                Err(_) => return Err(Error::Timeout(self.origin(), self.upstream.timeouts.idle.into())),
-                Ok(None) => return Ok(None),
-                Ok(Some(Err(error))) => return Err(Error::Broken(self.origin(), root_cause(error.as_ref()))),
-                Ok(Some(Ok(frame))) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Ok(Some(data));
-                    }
-                }
-            }
-        }
-    }
+fn origin_of(upstream: &config::Upstream) -> String {
+    upstream.url.origin().ascii_serialization()
 }
 
 /// What TLS has against a connection.

@@ -33,7 +33,7 @@ pub(super) struct Step {
 }
 
 impl Codec {
-    pub(super) fn of(coding: Coding) -> Self {
+    pub(super) fn new(coding: Coding) -> Self {
         match coding {
             Coding::Gzip => Self::Gzip(Decompress::new_gzip(DEFLATE_WINDOW_LOG)),
             Coding::Deflate => Self::Deflate(None),

@@ -96,7 +96,7 @@ enum State {
 
 impl Decoder {
     /// A decoder for the body that comes with this head. That its coding is unknown matters only if it has bytes.
-    pub fn of(headers: &HeaderMap) -> Self {
+    pub fn new(headers: &HeaderMap) -> Self {
         let fields = headers.get_all(header::CONTENT_ENCODING).into_iter();
         let fields = fields.map(|field| String::from_utf8_lossy(field.as_bytes()).to_ascii_lowercase());
         let joined = fields.collect::<Vec<_>>().join(",");
@@ -104,7 +104,7 @@ impl Decoder {
         let way = match (names.next(), names.next()) {
             (None, _) => Way::Plain,
             (Some(name), None) => match Coding::named(name) {
-                Some(coding) => Way::Coded(coding, Box::new(Codec::of(coding))),
+                Some(coding) => Way::Coded(coding, Box::new(Codec::new(coding))),
                 None => Way::Unknown(excerpt(name)),
             },
             (Some(_), Some(_)) => Way::Unknown(excerpt(&joined)),

@@ -91,7 +91,7 @@ fn zstd_step(
 fn decoder(coding: &str) -> Decoder {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_ENCODING, coding.parse().unwrap());
-    Decoder::of(&headers)
+    Decoder::new(&headers)
 }
 
 /// What comes out of a body in these pieces before its end or its error.
@@ -327,7 +327,7 @@ fn a_coding_is_told_by_its_field() {
         for field in fields {
             headers.append(header::CONTENT_ENCODING, field.parse().unwrap());
         }
-        Decoder::of(&headers).way.name()
+        Decoder::new(&headers).way.name()
     };
     for fields in [&[][..], &[""], &["identity"], &["Identity, ,"], &["identity", ""]] {
         assert_eq!(of(fields), "identity", "{fields:?}");
@@ -352,7 +352,7 @@ fn without_a_byte_there_is_no_coding_to_end() {
 fn what_is_not_coded_is_not_copied() {
     let mut input = Bytes::from_static(b"[1]");
     let at = input.as_ptr();
-    let piece = Decoder::of(&HeaderMap::new()).next(&mut input).unwrap().unwrap();
+    let piece = Decoder::new(&HeaderMap::new()).next(&mut input).unwrap().unwrap();
     assert_eq!((piece.as_ptr(), input.len()), (at, 0));
 }
 
