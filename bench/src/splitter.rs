@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use unpage::pagination::split::{Isa, Shape, Splitter};
+use unpage::pagination::split::{Isa, PageShape, Splitter};
 use unpage::pagination::{Base, Caps, Pagination, Path, Records, Source, Style, Validation};
 
 /// How much of a page is checked.
@@ -22,7 +22,7 @@ pub struct Variant {
     pub chunk: usize,
     /// The instructions that it is limited to.
     instructions: Isa,
-    shape: Arc<Shape>,
+    shape: Arc<PageShape>,
 }
 
 /// The pieces that a page comes in: an Ethernet segment, and what a socket gives at once.
@@ -46,7 +46,7 @@ impl Variant {
         let mut all = Vec::new();
         for level in LEVELS {
             for instructions in Isa::available() {
-                let shape = Arc::new(Shape::of(&pagination(level), &caps()).with(instructions));
+                let shape = Arc::new(PageShape::new(&pagination(level), &caps()).with(instructions));
                 let variant = |chunk: &usize| Self { level, chunk: *chunk, instructions, shape: Arc::clone(&shape) };
                 all.extend(chunks.iter().map(variant));
             }

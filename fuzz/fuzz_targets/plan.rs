@@ -10,10 +10,10 @@ use http::{HeaderMap, StatusCode};
 use libfuzzer_sys::fuzz_target;
 use unpage::batch::Batch;
 use unpage::config::{Config, Machine};
-use unpage::pagination::guard::Guard;
-use unpage::pagination::page::{Fields, Head, Page};
+use unpage::pagination::link_guard::LinkGuard;
+use unpage::pagination::page::{PageFields, Head, Page};
 use unpage::pagination::plan::{Came, PageId, Plan, Room, SoFar, Standing, Step};
-use unpage::pagination::split::{Shape, Splitter};
+use unpage::pagination::split::{PageShape, Splitter};
 use unpage::pagination::{Caps, PageRequest, PageError};
 
 const STYLES: [&str; 12] = [
@@ -41,7 +41,7 @@ const WIDTH: usize = 4;
 struct InFlight {
     id: PageId,
     head: Head,
-    fields: Fields,
+    fields: PageFields,
     held: VecDeque<Event>,
     is_whole: bool,
 }
@@ -55,7 +55,7 @@ enum Event {
 
 struct Crawl {
     plan: Plan,
-    shape: Arc<Shape>,
+    shape: Arc<PageShape>,
     pages: Vec<InFlight>,
     came: u64,
     emitted: u64,
@@ -70,7 +70,7 @@ fuzz_target!(|data: &[u8]| {
     let config = Config::read(&text, "", &Machine).expect("each style is valid");
     let (pagination, url) =
         (Arc::clone(&config.collections[0].pagination), url::Url::parse("http://a/a").expect("a URL"));
-    let (shape, guard) = (Arc::new(Shape::of(&pagination, &Caps::default())), Guard::new(&url, &[]));
+    let (shape, guard) = (Arc::new(PageShape::new(&pagination, &Caps::default())), LinkGuard::new(&url, &[]));
     let first = PageRequest::get(url);
     let plan = Plan::new(pagination, Caps::default(), guard, first, WIDTH, SystemTime::UNIX_EPOCH);
     let plan = plan.expect("a first request");
@@ -102,7 +102,7 @@ impl Crawl {
                     self.pages.push(InFlight {
                         id,
                         head,
-                        fields: Fields::default(),
+                        fields: PageFields::default(),
                         held: VecDeque::new(),
                         is_whole: false,
                     });

@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use unpage::pagination::split::{Isa, MAX_DEPTH, Shape, Splitter};
+use unpage::pagination::split::{Isa, MAX_DEPTH, PageShape, Splitter};
 use unpage::pagination::{Caps, Encoding, Pagination, Path, Records, Source, Style, Validation, PageError};
 
 /// Where the records of a page stand.
@@ -25,7 +25,7 @@ enum Place {
 /// Every way to read pages of one kind, at one level.
 struct Reader {
     validation: Validation,
-    shapes: Vec<Arc<Shape>>,
+    shapes: Vec<Arc<PageShape>>,
 }
 
 /// What a splitter makes of a page.
@@ -111,7 +111,7 @@ impl Reader {
             Place::Root => None,
             _ => Some(Source::Body("next".parse().expect("a path"))),
         };
-        let shape = Shape::of(&pagination, &Caps::default());
+        let shape = PageShape::new(&pagination, &Caps::default());
         Self { validation, shapes: Isa::available().map(|isa| Arc::new(shape.clone().with(isa))).collect() }
     }
 
@@ -126,7 +126,7 @@ impl Reader {
         whole
     }
 
-    fn split(&self, shape: &Arc<Shape>, mut page: &[u8], mut size: impl FnMut(usize) -> usize) -> Outcome {
+    fn split(&self, shape: &Arc<PageShape>, mut page: &[u8], mut size: impl FnMut(usize) -> usize) -> Outcome {
         let mut splitter = Splitter::new(Arc::clone(shape));
         let mut lines = Vec::new();
         while !page.is_empty() {

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::config::{Caps, Options, Upstream};
 use crate::crawl::{Crawl, Crawls};
-use crate::pagination::request::{RequestBody, Shown};
+use crate::pagination::request::{RedactedUrl, RequestBody};
 use crate::pagination::{BodyKind, PageRequest};
 use crate::upstream::{Client, Governors};
 
@@ -153,7 +153,7 @@ fn method(word: &str) -> Result<Method, String> {
 /// The place where everything of the upstream's must stay.
 fn origin(url: &Url) -> Result<Url, String> {
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err(format!("not an http or https URL: {}", Shown(url)));
+        return Err(format!("not an http or https URL: {}", RedactedUrl(url)));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("the URL carries a user name or password: send them with -H 'Authorization: …'".to_owned());

@@ -34,7 +34,7 @@ pub use self::written::{read_written, written};
 pub use crate::pace::Pace;
 pub use crate::pagination::Caps;
 use crate::pagination::Pagination;
-pub use crate::pagination::retry::Retry;
+pub use crate::pagination::retry::RetryPolicy;
 
 /// A whole configuration.
 #[derive(Clone, Debug)]
@@ -97,7 +97,7 @@ pub struct Upstream {
     /// How long to wait for what.
     pub timeouts: Timeouts,
     /// When to ask again.
-    pub retry: Retry,
+    pub retry: RetryPolicy,
     /// How much it is asked at a time.
     pub pace: Pace,
 }
@@ -170,7 +170,7 @@ impl Upstream {
             ca: None,
             http: HttpVersion::Auto,
             timeouts: Timeouts::default(),
-            retry: Retry::default(),
+            retry: RetryPolicy::default(),
             pace: Pace::default(),
         }
     }

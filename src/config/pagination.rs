@@ -10,7 +10,7 @@ use super::upstream;
 use super::validity;
 use super::value::{self, choice};
 use crate::pagination::{
-    Advance, Base, Cursor, Encode, Encoding, End, Limits, More, Order, Overlap, PageSize, Pagination, Param, Path,
+    Advance, Base, Cursor, Encode, Encoding, End, Limits, More, Overlap, PageSize, Pagination, Param, PartOrder, Path,
     Precondition, Presence, Records, RecordsShape, SameToken, Source, Style, Template, Token, Validation, Whitespace,
 };
 
@@ -49,7 +49,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<Pagination> {
     let style = styled.as_ref().map(|styled| &styled.style);
     let total_pages = table.maybe("total_pages", |node| total_pages(node, style));
     let partition = table.maybe("partition", partition);
-    let order = table.or("order", Order::Listed, order);
+    let order = table.or("order", PartOrder::Listed, order);
     let limits = table.maybe("limits", limits).unwrap_or_default();
     let error = table.get("error_path").map(|node| error_path(&node));
     let since = table.maybe("since", |node| validity::since(node, key.as_ref()));

@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::keys::{self, PARTITION_NUMBERED, PARTITION_RANGE, PARTITION_VALUES};
 use super::node::{Node, Table};
 use super::value::{self, choice};
-use crate::pagination::partition::{Bound, Direction, Order, Partition, RangeKind, RangePartition};
+use crate::pagination::partition::{Bound, Direction, PartOrder, Partition, RangeKind, RangePartition};
 
 const KINDS: &str = "write from, to, kind, field and order for a range, param and values for a list, or segment, \
                      total_segments and count for numbered parts";
@@ -32,8 +32,8 @@ pub(super) fn partition(node: &Node<'_>) -> Option<Partition> {
 }
 
 /// `order = "listed"` or `"any"`.
-pub(super) fn order(node: &Node<'_>) -> Option<Order> {
-    choice(node, &[("listed", Order::Listed), ("any", Order::Any)])
+pub(super) fn order(node: &Node<'_>) -> Option<PartOrder> {
+    choice(node, &[("listed", PartOrder::Listed), ("any", PartOrder::Any)])
 }
 
 fn values(table: &Table<'_>) -> Option<Partition> {

@@ -10,7 +10,7 @@ use super::keys;
 use super::node::{Node, Table};
 use super::secrets::{self, Secrets};
 use super::value::{self, choice};
-use super::{HttpVersion, Retry, Timeouts, Upstream, pace};
+use super::{HttpVersion, RetryPolicy, Timeouts, Upstream, pace};
 
 /// The keys that say how an upstream is spoken to; a collection has them only where it names the upstream's URL itself.
 pub(super) const MANNERS: [&str; 11] =
@@ -92,10 +92,10 @@ fn timeouts(node: &Node<'_>) -> Option<Timeouts> {
     })
 }
 
-fn retry(node: &Node<'_>) -> Option<Retry> {
+fn retry(node: &Node<'_>) -> Option<RetryPolicy> {
     let table = node.table(&keys::RETRY)?;
-    let default = Retry::default();
-    let retry = Retry {
+    let default = RetryPolicy::default();
+    let retry = RetryPolicy {
         attempts: table.or("attempts", default.attempts, attempts),
         base: table.or("base", default.base, value::wait),
         cap: table.or("cap", default.cap, value::wait),

@@ -3,7 +3,7 @@
 use super::keys::{SINCE, VALID_AT};
 use super::node::{Node, Table};
 use super::value::{self, choice};
-use crate::pagination::{Param, Path, Precondition, Since, TimeFormat, ValidAt, Version};
+use crate::pagination::{Param, Path, Precondition, Since, TimeFormat, ValidAt, VersionSource};
 
 /// `{ param, field }`; the field is the collection's key where nothing else is said.
 pub(super) fn since(node: &Node<'_>, key: Option<&Path>) -> Option<Since> {
@@ -30,7 +30,7 @@ pub(super) fn precondition(node: &Node<'_>) -> Option<Precondition> {
     node.flag().map(|flag| if flag { Precondition::Match } else { Precondition::None })
 }
 
-fn from(table: &Table<'_>, node: &Node<'_>) -> Option<Version> {
+fn from(table: &Table<'_>, node: &Node<'_>) -> Option<VersionSource> {
     if node.text()? == "clock" {
         let formats = [
             ("rfc3339", TimeFormat::Rfc3339),
@@ -38,12 +38,12 @@ fn from(table: &Table<'_>, node: &Node<'_>) -> Option<Version> {
             ("unix_ms", TimeFormat::UnixMs),
             ("date", TimeFormat::Date),
         ];
-        return Some(Version::Clock(table.or("format", TimeFormat::Rfc3339, |node| choice(node, &formats))));
+        return Some(VersionSource::Clock(table.or("format", TimeFormat::Rfc3339, |node| choice(node, &formats))));
     }
     if table.get("format").is_some() {
         return table.refuse_at("format", "only a time has a format", "leave it out, or write from = \"clock\"");
     }
-    value::source(node).map(Version::Page)
+    value::source(node).map(VersionSource::Page)
 }
 
 /// A place that can be written to again and again.

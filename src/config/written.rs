@@ -12,9 +12,9 @@ use super::node::{Notes, Table};
 use super::value::LAST_LINK;
 use crate::pagination::partition::{Bound, Direction, RangeKind, RangePartition};
 use crate::pagination::{
-    Advance, Base, BodyKind, Cursor, Encode, Encoding, End, More, Order, Overlap, PageSize, Pagination, Param,
+    Advance, Base, BodyKind, Cursor, Encode, Encoding, End, More, Overlap, PageSize, Pagination, Param, PartOrder,
     Partition, Path, Precondition, Presence, Records, RecordsShape, SameToken, Since, Source, Style, Template,
-    TimeFormat, Token, ValidAt, Validation, Version, Whitespace,
+    TimeFormat, Token, ValidAt, Validation, VersionSource, Whitespace,
 };
 
 /// The keys of a `[[collection]]` that make this pagination, one a line; reading them makes it again.
@@ -43,7 +43,7 @@ pub fn written(pagination: &Pagination) -> String {
     lines.maybe("page_size", page_size.as_ref().map(page_size_value));
     lines.put("pagination", style_value(pagination));
     lines.maybe("partition", partition.as_ref().map(partition_value));
-    lines.maybe("order", (*order == Order::Any).then(|| text("any")));
+    lines.maybe("order", (*order == PartOrder::Any).then(|| text("any")));
     lines.maybe("total", total.as_ref().map(source));
     lines.maybe("total_pages", total_pages.as_ref().map(source));
     lines.maybe("since", pagination.since.as_ref().map(since_value));
@@ -94,9 +94,9 @@ fn valid_at_value(ValidAt { param: place, from }: &ValidAt) -> String {
     let mut table = Inline::default();
     table.put("param", param_value(place));
     match from {
-        Version::Page(Source::Body(path)) if path.to_string() == "clock" => table.put("from", text("$.clock")),
-        Version::Page(place) => table.put("from", source(place)),
-        Version::Clock(format) => {
+        VersionSource::Page(Source::Body(path)) if path.to_string() == "clock" => table.put("from", text("$.clock")),
+        VersionSource::Page(place) => table.put("from", source(place)),
+        VersionSource::Clock(format) => {
             table.put("from", text("clock"));
             let format = match format {
                 TimeFormat::Rfc3339 => "rfc3339",

@@ -13,9 +13,9 @@ use super::attempts::{Attempts, GivenUp, Settled};
 use super::fetch::{Answer, Trouble, ask};
 use super::sent::{Changed, Sent};
 use crate::batch::Batch;
-use crate::pagination::page::{Fields, Head, Page};
-use crate::pagination::retry::{Allowance, Halvable, Overload};
-use crate::pagination::split::{Shape, Splitter};
+use crate::pagination::page::{Head, Page, PageFields};
+use crate::pagination::retry::{Halvable, Overload, RetryBudget};
+use crate::pagination::split::{PageShape, Splitter};
 use crate::pagination::{PageError, PageRequest};
 use crate::upstream::{Client, DecodedBody, Error, Release};
 
@@ -28,7 +28,7 @@ pub(super) enum Event {
     /// The head of a page, once for each attempt.
     Begun(Arc<Head>),
     /// Every value that has been read so far.
-    Fields(Fields),
+    Fields(PageFields),
     /// Its next records, each once however many attempts it takes.
     Records(Batch),
     /// An attempt brought nothing, before the page has its turn; the next one is made then.
@@ -64,8 +64,8 @@ impl Fetch {
     pub(super) fn new(
         client: Client,
         request: PageRequest,
-        shape: Arc<Shape>,
-        allowance: Allowance,
+        shape: Arc<PageShape>,
+        budget: RetryBudget,
         halvable: Halvable,
     ) -> Self {
         let (slot, early, turn) = (Slot::default(), Early::default(), CancellationToken::new());
@@ -73,7 +73,7 @@ impl Fetch {
             client,
             request,
             shape,
-            allowance,
+            budget,
             halvable,
             slot: slot.clone(),
             early: early.clone(),
@@ -138,8 +138,8 @@ impl Slot {
 struct Reading {
     client: Client,
     request: PageRequest,
-    shape: Arc<Shape>,
-    allowance: Allowance,
+    shape: Arc<PageShape>,
+    budget: RetryBudget,
     halvable: Halvable,
     slot: Slot,
     early: Early,
@@ -152,7 +152,7 @@ struct Reading {
 
 impl Reading {
     async fn read(mut self) -> Event {
-        let mut attempts = Attempts::new(self.allowance.clone());
+        let mut attempts = Attempts::new(self.budget.clone());
         loop {
             let tried = self.attempt(&attempts.door(&self.client)).await;
             if may_not_be_there(&tried) && !self.turn.is_cancelled() {

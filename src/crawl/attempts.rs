@@ -10,9 +10,11 @@ use http::{HeaderValue, StatusCode, header};
 use super::failure::{failed, kept_headers};
 use super::fetch::{Answer, Trouble, ask};
 use crate::pagination::page::Head;
-use crate::pagination::request::Shown;
-use crate::pagination::retry::{Allowance, Decision, Halvable, Outcome, Overload, Spent, decide, demanded, overload};
-use crate::pagination::split::{Shape, Splitter};
+use crate::pagination::request::RedactedUrl;
+use crate::pagination::retry::{
+    AttemptOutcome, Halvable, Overload, RetryBudget, RetryBudgetSpent, RetryDecision, decide, demanded, overload,
+};
+use crate::pagination::split::{PageShape, Splitter};
 use crate::pagination::{Caps, PageError, PageRequest};
 use crate::snapshot::{Failure, Fault};
 use crate::upstream::{Client, Error};
@@ -22,9 +24,9 @@ pub(super) async fn whole(
     client: &Client,
     request: &PageRequest,
     caps: &Caps,
-    shape: &Arc<Shape>,
+    shape: &Arc<PageShape>,
 ) -> Result<Answer<(Head, Bytes)>, Failure> {
-    let mut attempts = Attempts::new(Allowance::new(&client.upstream().retry));
+    let mut attempts = Attempts::new(RetryBudget::new(&client.upstream().retry));
     loop {
         let tried = attempt_whole(&attempts.door(client), request, caps, shape).await;
         if let Some(settled) = attempts.settle(client, request, tried, Halvable::No).await {
@@ -37,7 +39,7 @@ async fn attempt_whole(
     client: &Client,
     request: &PageRequest,
     caps: &Caps,
-    shape: &Arc<Shape>,
+    shape: &Arc<PageShape>,
 ) -> Result<Answer<(Head, Bytes)>, Trouble> {
     let (head, mut body) = match ask(client, request).await? {
         Answer::Page(answer) => answer,
@@ -77,7 +79,7 @@ pub(super) struct Settled<T> {
 pub(super) struct Attempts {
     counted: u32,
     free: Free,
-    allowance: Allowance,
+    budget: RetryBudget,
     /// Retries of a page that may be too large. If it is, a smaller one takes its place, and they count for nothing: at large pages all
     /// in flight fail at once, which is no storm, since it ends with them.
     owed: u64,
@@ -93,10 +95,10 @@ enum Free {
 }
 
 impl Attempts {
-    /// Those at another page of the crawl that has this allowance.
-    pub(super) fn new(allowance: Allowance) -> Self {
-        allowance.page();
-        Self { counted: 0, free: Free::Left, allowance, owed: 0 }
+    /// Those at another page of the crawl that has this budget.
+    pub(super) fn new(budget: RetryBudget) -> Self {
+        budget.count_page();
+        Self { counted: 0, free: Free::Left, budget, owed: 0 }
     }
 
     /// Whom to ask now.
@@ -116,7 +118,7 @@ impl Attempts {
             && self.free == Free::Left
         {
             self.free = Free::Now;
-            tracing::debug!("{}: {error}; it had been idle, asking again at once", Shown(&request.url));
+            tracing::debug!("{}: {error}; it had been idle, asking again at once", RedactedUrl(&request.url));
             return None;
         }
         if self.free == Free::Now {
@@ -126,10 +128,10 @@ impl Attempts {
         let policy = &client.upstream().retry;
         let outcome = outcome(client, &tried);
         let overload = outcome.as_ref().map_or(Overload::No, |outcome| overload(policy, outcome, halvable));
-        let decision = outcome.as_ref().map(|outcome| decide(policy, outcome, halvable, self.counted, fastrand::f64()));
-        let (Some(outcome), Some(Decision::Again(after))) = (outcome, decision) else {
+        let decision = outcome.as_ref().map(|outcome| decide(policy, outcome, overload, self.counted, fastrand::f64()));
+        let (Some(outcome), Some(RetryDecision::Again(after))) = (outcome, decision) else {
             if overload == Overload::No {
-                self.allowance.count(std::mem::take(&mut self.owed));
+                self.budget.count_retries(std::mem::take(&mut self.owed));
             }
             let came = tried.map(|answer| redacted(client, answer, request));
             return Some(Settled { came: came.map_err(|trouble| failed(client, &trouble, request)), overload });
@@ -147,28 +149,28 @@ impl Attempts {
 
 impl Attempts {
     /// Another attempt is to be made, after this.
-    fn again(&mut self, outcome: &Outcome, overload: Overload) -> Result<(), Spent> {
+    fn again(&mut self, outcome: &AttemptOutcome, overload: Overload) -> Result<(), RetryBudgetSpent> {
         match overload {
-            Overload::No => self.allowance.again(outcome),
+            Overload::No => self.budget.spend(outcome),
             Overload::Likely => {
                 self.owed += 1;
-                self.allowance.left()
+                self.budget.check()
             }
         }
     }
 }
 
 /// What came of an attempt that another one may mend.
-fn outcome<T>(client: &Client, tried: &Result<Answer<T>, Trouble>) -> Option<Outcome> {
+fn outcome<T>(client: &Client, tried: &Result<Answer<T>, Trouble>) -> Option<AttemptOutcome> {
     match tried {
         Ok(Answer::Page(_)) => None,
         Ok(Answer::Refused(head, body)) => {
             let demanded = demanded(&client.upstream().retry, &head.headers, body, SystemTime::now());
-            Some(Outcome::Answered(head.status, demanded))
+            Some(AttemptOutcome::Answered(head.status, demanded))
         }
         Err(trouble) if !trouble.may_pass() => None,
-        Err(Trouble::Transport(Error::Timeout(..))) => Some(Outcome::TimedOut),
-        Err(_) => Some(Outcome::Broken),
+        Err(Trouble::Transport(Error::Timeout(..))) => Some(AttemptOutcome::TimedOut),
+        Err(_) => Some(AttemptOutcome::Broken),
     }
 }
 
@@ -199,20 +201,20 @@ fn log_retry<T>(
         Err(trouble) => client.redact(&request.url, &request.headers, &trouble.to_string()),
     };
     let after = humantime::Duration::from(Duration::from_millis(after.as_millis().try_into().unwrap_or(u64::MAX)));
-    tracing::warn!("{}: {what}; attempt {attempt} failed, asking again in {after}", Shown(&request.url));
+    tracing::warn!("{}: {what}; attempt {attempt} failed, asking again in {after}", RedactedUrl(&request.url));
 }
 
 /// What came of a page that may not be asked for again, because others were.
 fn too_often<T>(
     client: &Client,
-    spent: Spent,
+    spent: RetryBudgetSpent,
     tried: Result<Answer<T>, Trouble>,
     request: &PageRequest,
 ) -> Result<Answer<T>, Failure> {
     let last = match tried {
         Ok(page @ Answer::Page(_)) => return Ok(page),
         Ok(Answer::Refused(head, _)) => {
-            let message = format!("{}: the upstream answered {}", Shown(&request.url), head.status);
+            let message = format!("{}: the upstream answered {}", RedactedUrl(&request.url), head.status);
             Failure { headers: kept_headers(&head), ..Failure::new(Fault::Refused(head.status), message, "") }
         }
         Err(trouble) => failed(client, &trouble, request),
@@ -233,7 +235,7 @@ mod tests {
         let url = Url::parse("http://a/").unwrap();
         let client = Client::new(Arc::new(Upstream::at(url.clone())), &crate::upstream::Governors::default()).unwrap();
         let request = PageRequest { method: http::Method::GET, url, headers: HeaderMap::new(), body: None };
-        let mut attempts = Attempts::new(Allowance::new(&client.upstream().retry));
+        let mut attempts = Attempts::new(RetryBudget::new(&client.upstream().retry));
         let mut asked = 0;
         loop {
             asked += 1;
@@ -249,16 +251,16 @@ mod tests {
         let client = Client::new(Arc::new(Upstream::at(url.clone())), &crate::upstream::Governors::default()).unwrap();
         let request = PageRequest { method: http::Method::GET, url, headers: HeaderMap::new(), body: None };
         for (last, is_spent) in [(StatusCode::BAD_GATEWAY, false), (StatusCode::NOT_FOUND, true)] {
-            let allowance = Allowance::new(&client.upstream().retry);
+            let budget = RetryBudget::new(&client.upstream().retry);
             // Six pages take two retries each, where ten are allowed and one for five pages.
             for _ in 0..6 {
-                let mut attempts = Attempts::new(allowance.clone());
+                let mut attempts = Attempts::new(budget.clone());
                 for status in [StatusCode::BAD_GATEWAY; 2] {
                     assert!(attempts.settle(&client, &request, refused(status), Halvable::Yes).await.is_none());
                 }
                 assert!(attempts.settle(&client, &request, refused(last), Halvable::Yes).await.is_some());
             }
-            assert_eq!(allowance.left().is_err(), is_spent, "{last}");
+            assert_eq!(budget.check().is_err(), is_spent, "{last}");
         }
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::pagination::page::Head;
 use crate::pagination::plan::{self, PageId, PartId, Plan, Step};
-use crate::pagination::split::{Shape, Splitter};
+use crate::pagination::split::{PageShape, Splitter};
 use crate::pagination::{PageError, Pagination, Path, Presence, Records, Style, Validation, detect};
 use crate::snapshot::{Failure, Fault};
 
@@ -63,7 +63,7 @@ async fn first_page(crawl: &Crawl) -> Result<(Head, Bytes), Failure> {
         validation: Validation::Full,
         ..Records::at(Path::root())
     };
-    let shape = Arc::new(Shape::of(&Pagination::of(Style::Single, unknown), &crawl.caps));
+    let shape = Arc::new(PageShape::new(&Pagination::of(Style::Single, unknown), &crawl.caps));
     match attempts::whole(&crawl.client, &crawl.first, &crawl.caps, &shape).await? {
         Answer::Page(page) => Ok(page),
         Answer::Refused(head, body) => {

@@ -4,13 +4,13 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::fetch::Trouble;
 use crate::pagination::page::Head;
-use crate::pagination::request::Shown;
+use crate::pagination::request::RedactedUrl;
 use crate::pagination::{Blame, PageError, PageRequest};
 use crate::snapshot::{Failure, Fault};
 use crate::upstream::{Client, Error};
 
 pub(super) fn failed(client: &Client, trouble: &Trouble, request: &PageRequest) -> Failure {
-    let message = |error: &Error| format!("{}: {error}", Shown(&request.url));
+    let message = |error: &Error| format!("{}: {error}", RedactedUrl(&request.url));
     match trouble {
         Trouble::Transport(error @ Error::Timeout(..)) => Failure::new(Fault::Timeout, message(error), error.hint()),
         Trouble::Transport(error @ Error::Coding(_)) => {
@@ -54,7 +54,7 @@ fn told(client: &Client, wrong: &PageError, url: &url::Url, headers: &HeaderMap)
     {
         message = format!("{message}, saying `{}`", excerpt.trim());
     }
-    Failure::new(fault, format!("{}: {}", Shown(url), client.redact(url, headers, &message)), wrong.hint())
+    Failure::new(fault, format!("{}: {}", RedactedUrl(url), client.redact(url, headers, &message)), wrong.hint())
 }
 
 /// What the client needs of a refusal's head to act on its status.

@@ -12,10 +12,10 @@ use super::backlog::Backlog;
 use super::failure;
 use super::spool::Room;
 use crate::pagination::PageRequest;
-use crate::pagination::page::{Fields, Head};
+use crate::pagination::page::{Head, PageFields};
 use crate::pagination::plan::{Came, PageId, PartId, Plan, SoFar, Standing};
-use crate::pagination::retry::{Allowance, Halvable, Overload};
-use crate::pagination::split::Shape;
+use crate::pagination::retry::{Halvable, Overload, RetryBudget};
+use crate::pagination::split::PageShape;
 use crate::upstream::Client;
 
 /// How many bytes of a page are read ahead of its turn while no record ends in them that may wait.
@@ -25,8 +25,8 @@ const AHEAD: usize = 256 * 1024;
 #[derive(Debug)]
 pub(super) struct Flight {
     client: Client,
-    shape: Arc<Shape>,
-    allowance: Allowance,
+    shape: Arc<PageShape>,
+    budget: RetryBudget,
     room: Room,
     pages: VecDeque<InFlight>,
 }
@@ -38,7 +38,7 @@ struct InFlight {
     fetch: Option<Fetch>,
     progress: Progress,
     head: Option<Arc<Head>>,
-    fields: Fields,
+    fields: PageFields,
     records: u64,
     /// What came before its turn.
     heads: VecDeque<Arc<Head>>,
@@ -61,20 +61,20 @@ enum Progress {
 }
 
 impl Flight {
-    pub(super) fn new(client: Client, shape: Arc<Shape>, room: Room) -> Self {
-        let allowance = Allowance::new(&client.upstream().retry);
-        Self { client, shape, allowance, room, pages: VecDeque::new() }
+    pub(super) fn new(client: Client, shape: Arc<PageShape>, room: Room) -> Self {
+        let budget = RetryBudget::new(&client.upstream().retry);
+        Self { client, shape, budget, room, pages: VecDeque::new() }
     }
 
     /// Asks for a page, when it is polled for the first time.
     pub(super) fn ask(&mut self, id: PageId, request: PageRequest, halvable: Halvable) {
-        let fetch = Fetch::new(self.client.clone(), request, Arc::clone(&self.shape), self.allowance.clone(), halvable);
+        let fetch = Fetch::new(self.client.clone(), request, Arc::clone(&self.shape), self.budget.clone(), halvable);
         self.pages.push_back(InFlight {
             id,
             fetch: Some(fetch),
             progress: Progress::Underway,
             head: None,
-            fields: Fields::default(),
+            fields: PageFields::default(),
             records: 0,
             heads: VecDeque::new(),
             waiting: Backlog::new(&self.room),
@@ -85,12 +85,12 @@ impl Flight {
     }
 
     /// The head and the values so far of a page.
-    pub(super) fn of(&self, id: PageId) -> Option<(&Arc<Head>, &Fields)> {
+    pub(super) fn of(&self, id: PageId) -> Option<(&Arc<Head>, &PageFields)> {
         self.pages.iter().find(|page| page.id == id).and_then(|page| Some((page.head.as_ref()?, &page.fields)))
     }
 
     /// The head and the values so far of the page that was asked for first.
-    pub(super) fn first(&self) -> Option<(&Arc<Head>, &Fields)> {
+    pub(super) fn first(&self) -> Option<(&Arc<Head>, &PageFields)> {
         self.of(self.pages.front()?.id)
     }
 
@@ -243,7 +243,7 @@ impl InFlight {
         match &event {
             Event::Begun(head) => {
                 self.head = Some(Arc::clone(head));
-                self.fields = Fields::default();
+                self.fields = PageFields::default();
             }
             Event::Fields(fields) => self.fields = fields.clone(),
             Event::Records(batch) => {

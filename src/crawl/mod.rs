@@ -25,12 +25,12 @@ use serde_json::Value;
 use url::Url;
 
 use crate::config::Caps;
-use crate::pagination::guard::Guard;
+use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::page::Head;
 use crate::pagination::plan::Plan;
 use crate::pagination::request::BadPlace;
-use crate::pagination::split::Shape;
-use crate::pagination::{Encode, PageRequest, Pagination, Since, Style, ValidAt, Version};
+use crate::pagination::split::PageShape;
+use crate::pagination::{Encode, PageRequest, Pagination, Since, Style, ValidAt, VersionSource};
 use crate::snapshot::{Effort, Failure, Fault};
 use crate::upstream::Client;
 use counted::{Counted, End};
@@ -71,7 +71,7 @@ pub struct Crawl {
 pub struct Opened {
     client: Client,
     plan: Plan,
-    shape: Arc<Shape>,
+    shape: Arc<PageShape>,
     pagination: Arc<Pagination>,
     room: Room,
     flight: Flight,
@@ -147,7 +147,7 @@ impl Crawl {
             first.set(param, &Value::from(value.as_str()), Encode::Plain).map_err(bad)?;
         }
         let beginning = Beginning::of(&first);
-        let Some(ValidAt { param, from: Version::Clock(format) }) = &pagination.valid_at else {
+        let Some(ValidAt { param, from: VersionSource::Clock(format) }) = &pagination.valid_at else {
             self.first = first;
             return Ok(beginning);
         };
@@ -165,10 +165,10 @@ impl Crawl {
 
     fn walk(&self, pagination: Arc<Pagination>, first: PageRequest) -> Result<Opened, Failure> {
         let url = first.url.clone();
-        let guard = Guard::new(&self.client.upstream().url, &self.client.upstream().aliases);
+        let guard = LinkGuard::new(&self.client.upstream().url, &self.client.upstream().aliases);
         let now = SystemTime::now();
         let plan = Plan::new(Arc::clone(&pagination), self.caps.clone(), guard, first, self.width, now);
-        let shape = Arc::new(Shape::of(&pagination, &self.caps));
+        let shape = Arc::new(PageShape::new(&pagination, &self.caps));
         let room = Room::new(self.caps.window_bytes, self.caps.spool_bytes);
         let mut plan = plan.map_err(|wrong| failure::wrong_page(&self.client, &wrong, &url))?;
         let start = match (&pagination.since, &self.since) {

@@ -104,7 +104,7 @@ impl Opened {
         self.effort().pages(self.plan.pages());
         let is_wanted = self.pagination.precondition == Precondition::Match && self.plan.pages() == 1;
         if is_wanted && !self.plan.has_condition() {
-            let url = crate::pagination::request::Shown(&self.url);
+            let url = crate::pagination::request::RedactedUrl(&self.url);
             tracing::warn!("{url}: match = true, but the first page has neither a strong ETag nor Last-Modified");
         }
         if let Some(checkpoint) = self.plan.checkpoint() {

@@ -30,7 +30,7 @@ impl Opened {
         let elapsed = humantime::format_duration(Duration::from_millis(
             started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
         ));
-        let url = crate::pagination::request::Shown(&self.url);
+        let url = crate::pagination::request::RedactedUrl(&self.url);
         match ended {
             Ok(proof) => {
                 let mut proof = proof.to_string();

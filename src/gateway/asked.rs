@@ -14,7 +14,7 @@ use super::route::Route;
 use super::unattended::Unattended;
 use crate::config::{Collection, Credentials, Scope};
 use crate::pagination::request::{RequestBody, decoded_name};
-use crate::pagination::{Order, PageRequest, Pagination};
+use crate::pagination::{PageRequest, Pagination, PartOrder};
 use crate::request::{Params, Wish};
 use crate::snapshot::{Key, Registry};
 
@@ -89,11 +89,11 @@ impl Asked {
 
 /// The pagination with the order that the client prefers, and what the answer says of that. What has no parts has no order to
 /// choose.
-fn ordered(pagination: &Arc<Pagination>, order: Option<Order>) -> (Arc<Pagination>, Option<HeaderValue>) {
+fn ordered(pagination: &Arc<Pagination>, order: Option<PartOrder>) -> (Arc<Pagination>, Option<HeaderValue>) {
     let Some(order) = order.filter(|_| pagination.partition.is_some()) else { return (Arc::clone(pagination), None) };
     let applied = HeaderValue::from_static(match order {
-        Order::Any => "order=any",
-        Order::Listed => "order=listed",
+        PartOrder::Any => "order=any",
+        PartOrder::Listed => "order=listed",
     });
     (Arc::new(Pagination { order, ..Pagination::clone(pagination) }), Some(applied))
 }

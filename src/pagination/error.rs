@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use super::request::BadPlace;
 use super::{Param, Path};
-use crate::pagination::guard::BadAddress;
+use crate::pagination::link_guard::BadAddress;
 
 /// Who has to do something about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

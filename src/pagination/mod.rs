@@ -2,9 +2,9 @@
 
 pub mod detect;
 pub mod error;
-pub mod guard;
 mod json_extract;
 pub mod link;
+pub mod link_guard;
 pub mod page;
 pub mod partition;
 pub mod path;
@@ -20,12 +20,12 @@ use http::{HeaderName, StatusCode};
 use serde_json::Value;
 
 pub use error::{Blame, PageError};
-pub use partition::{Order, Partition};
+pub use partition::{PartOrder, Partition};
 pub use path::Path;
 use path::Segment;
 use request::BadPlace;
 pub use request::{BodyKind, PageRequest, Param};
-pub use validity::{Precondition, Since, TimeFormat, ValidAt, Version};
+pub use validity::{Precondition, Since, TimeFormat, ValidAt, VersionSource};
 
 /// How one collection's pages are addressed, read and ended; made only by `config`, by the command line and by [`detect`].
 #[derive(Clone, Debug, PartialEq)]
@@ -55,7 +55,7 @@ pub struct Pagination {
     /// What cuts the collection into parts that are walked side by side.
     pub partition: Option<Partition>,
     /// In which order the parts leave.
-    pub order: Order,
+    pub order: PartOrder,
     /// How a client asks for what follows a record that it has.
     pub since: Option<Since>,
     /// How the upstream is asked for one state of the collection in all pages.
@@ -317,7 +317,7 @@ impl Pagination {
             limits: Limits::default(),
             error: None,
             partition: None,
-            order: Order::Listed,
+            order: PartOrder::Listed,
             since: None,
             valid_at: None,
             precondition: Precondition::None,

@@ -25,16 +25,16 @@ pub struct Page {
     /// Its last records: those that were not handed out while it arrived.
     pub batch: Batch,
     /// Its values at the configured paths.
-    pub fields: Fields,
+    pub fields: PageFields,
     /// What stands around its records, as JSON text; arrays may be shortened.
     pub sketch: Bytes,
 }
 
 /// The values at the configured paths that have been read so far, `null` included, in the order of their reading.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Fields(Vec<(Path, Value)>);
+pub struct PageFields(Vec<(Path, Value)>);
 
-impl Fields {
+impl PageFields {
     /// Adds a value that has been read.
     pub fn push(&mut self, path: Path, value: Value) {
         self.0.push((path, value));

@@ -91,7 +91,7 @@ pub enum Direction {
 
 /// In which order the parts of a collection leave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
+pub enum PartOrder {
     /// One part after the other: as one walk would list them.
     #[default]
     Listed,

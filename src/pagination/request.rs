@@ -259,9 +259,9 @@ pub fn decoded_name(pair: &str) -> String {
 
 /// A URL as it may be shown: the values of its query can be secrets, so only their names are.
 #[derive(Debug)]
-pub struct Shown<'a>(pub &'a Url);
+pub struct RedactedUrl<'a>(pub &'a Url);
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for RedactedUrl<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (before_path, path) = (&self.0[..url::Position::BeforePath], self.0.path());
         match before_path.rsplit_once('@') {
@@ -330,6 +330,6 @@ mod tests {
     #[test]
     fn shown_urls_keep_no_secret() {
         let page = request("https://user:pass@a.example:8443/x?api_key=hunter2&limit=5");
-        assert_eq!(Shown(&page.url).to_string(), "https://a.example:8443/x?api_key=…&limit=…");
+        assert_eq!(RedactedUrl(&page.url).to_string(), "https://a.example:8443/x?api_key=…&limit=…");
     }
 }

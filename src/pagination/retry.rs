@@ -1,17 +1,18 @@
 //! When a page is asked for again, how long to wait before that, and how often a crawl may. Pure: the caller brings the clock
 //! and the dice.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode, header};
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::Path;
 
 /// When to ask again: connect errors, timeouts, cut bodies, 408, 429, 5xx, and `statuses`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Retry {
+pub struct RetryPolicy {
     /// How often one page is asked for at most, the first time included; 1 … 100, default 5.
     pub attempts: u32,
     /// The first wait, doubled each time and jittered; default 200 ms.
@@ -26,7 +27,7 @@ pub struct Retry {
 
 /// What came of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AttemptOutcome {
     /// No whole answer: connection refused or cut, a body that isn't a page.
     Broken,
     /// No answer, or none of its body, within the limit.
@@ -37,7 +38,7 @@ pub enum Outcome {
 
 /// What to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum RetryDecision {
     /// Ask again after this long.
     Again(Duration),
     /// Report the failure.
@@ -64,13 +65,13 @@ pub enum Halvable {
 /// on an upstream that fails close to what it is on one that doesn't. The rest lets any one page have all its attempts, and lets a
 /// short crawl live through some bad pages, since so few requests are no storm.
 #[derive(Clone, Debug)]
-pub struct Allowance {
+pub struct RetryBudget {
     least: u64,
-    counts: Arc<Mutex<Counts>>,
+    counts: Arc<Mutex<RetryCounts>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Counts {
+struct RetryCounts {
     pages: u64,
     retries: u64,
 }
@@ -78,7 +79,7 @@ struct Counts {
 /// Nothing is left of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the upstream failed too often: {retries} retries for {pages} pages")]
-pub struct Spent {
+pub struct RetryBudgetSpent {
     pub pages: u64,
     pub retries: u64,
 }
@@ -95,31 +96,41 @@ const SHARE: u64 = 5;
 /// Decides about attempt number `attempt` (from 1); `dice` is uniform in 0 … 1.
 ///
 /// Backoff is exponential with full jitter; a demanded wait is never undercut, and one beyond the cap gives up.
-pub fn decide(policy: &Retry, outcome: &Outcome, halvable: Halvable, attempt: u32, dice: f64) -> Decision {
-    let attempts = match overload(policy, outcome, halvable) {
+pub fn decide(
+    policy: &RetryPolicy,
+    outcome: &AttemptOutcome,
+    overload: Overload,
+    attempt: u32,
+    dice: f64,
+) -> RetryDecision {
+    let attempts = match overload {
         Overload::Likely => policy.attempts.min(BEFORE_HALVING),
         Overload::No => policy.attempts,
     };
     if attempt >= attempts {
-        return Decision::GiveUp;
+        return RetryDecision::GiveUp;
     }
     let doubled = policy.base.saturating_mul(1 << attempt.saturating_sub(1).min(20)).min(policy.cap);
     let jittered = doubled.mul_f64(dice.clamp(0.0, 1.0));
     match outcome {
-        Outcome::Answered(status, _) if !retried(policy, *status) => Decision::GiveUp,
-        Outcome::Answered(_, Some(demanded)) if *demanded > policy.cap => Decision::GiveUp,
-        Outcome::Answered(_, Some(demanded)) => Decision::Again(*demanded + jittered.min(Duration::from_secs(1))),
-        Outcome::Answered(..) | Outcome::Broken | Outcome::TimedOut => Decision::Again(jittered),
+        AttemptOutcome::Answered(status, _) if !retried(policy, *status) => RetryDecision::GiveUp,
+        AttemptOutcome::Answered(_, Some(demanded)) if *demanded > policy.cap => RetryDecision::GiveUp,
+        AttemptOutcome::Answered(_, Some(demanded)) => {
+            RetryDecision::Again(*demanded + jittered.min(Duration::from_secs(1)))
+        }
+        AttemptOutcome::Answered(..) | AttemptOutcome::Broken | AttemptOutcome::TimedOut => {
+            RetryDecision::Again(jittered)
+        }
     }
 }
 
 /// Whether a page at which an attempt ended so may have been too much, and a smaller one is asked for when it is given up. Who
 /// wants one attempt wants no other in its place.
-pub fn overload(policy: &Retry, outcome: &Outcome, halvable: Halvable) -> Overload {
+pub fn overload(policy: &RetryPolicy, outcome: &AttemptOutcome, halvable: Halvable) -> Overload {
     if halvable == Halvable::Yes && policy.attempts > 1 { outcome.overload() } else { Overload::No }
 }
 
-impl Outcome {
+impl AttemptOutcome {
     /// Whether the page may have been too much: 503 says that none is served now, and who names a time knows better.
     fn overload(&self) -> Overload {
         match self {
@@ -135,41 +146,41 @@ impl Outcome {
     }
 }
 
-impl Allowance {
+impl RetryBudget {
     /// That of a crawl whose pages have asked for nothing yet.
-    pub fn new(policy: &Retry) -> Self {
+    pub fn new(policy: &RetryPolicy) -> Self {
         let least = LEAST.max(u64::from(policy.attempts.saturating_sub(1)));
         Self { least, counts: Arc::default() }
     }
 
     /// A page is asked for, for the first time.
-    pub fn page(&self) {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).pages += 1;
+    pub fn count_page(&self) {
+        self.counts.lock().pages += 1;
     }
 
     /// A page is to be asked for again, after this.
-    pub fn again(&self, outcome: &Outcome) -> Result<(), Spent> {
+    pub fn spend(&self, outcome: &AttemptOutcome) -> Result<(), RetryBudgetSpent> {
         if outcome.is_appointment() {
             return Ok(());
         }
-        self.left()?;
-        self.count(1);
+        self.check()?;
+        self.count_retries(1);
         Ok(())
     }
 
     /// Whether anything is left of it.
-    pub fn left(&self) -> Result<(), Spent> {
-        let Counts { pages, retries } = *self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if retries >= self.least + pages / SHARE { Err(Spent { pages, retries }) } else { Ok(()) }
+    pub fn check(&self) -> Result<(), RetryBudgetSpent> {
+        let RetryCounts { pages, retries } = *self.counts.lock();
+        if retries >= self.least + pages / SHARE { Err(RetryBudgetSpent { pages, retries }) } else { Ok(()) }
     }
 
     /// So many retries were none of a page that was too large.
-    pub fn count(&self, retries: u64) {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).retries += retries;
+    pub fn count_retries(&self, retries: u64) {
+        self.counts.lock().retries += retries;
     }
 }
 
-impl Spent {
+impl RetryBudgetSpent {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         "the upstream answers too many of its pages only when it is asked again: look at its log, ask for smaller pages (page_size), or for fewer at a time (width)"
@@ -178,7 +189,7 @@ impl Spent {
 
 /// How long an answer demands to wait: `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), or the configured value
 /// in its body.
-pub fn demanded(policy: &Retry, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Option<Duration> {
+pub fn demanded(policy: &RetryPolicy, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Option<Duration> {
     let in_head = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| {
         let text = text.trim();
         match text.parse::<f64>() {
@@ -194,7 +205,7 @@ pub fn demanded(policy: &Retry, headers: &HeaderMap, body: &[u8], now: SystemTim
     in_head.max(in_body)
 }
 
-impl Default for Retry {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             attempts: 5,
@@ -206,7 +217,7 @@ impl Default for Retry {
     }
 }
 
-fn retried(policy: &Retry, status: StatusCode) -> bool {
+fn retried(policy: &RetryPolicy, status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500..=599) || policy.statuses.contains(&status.as_u16())
 }
 
@@ -217,34 +228,45 @@ mod tests {
 
     use super::*;
 
-    fn policy() -> Retry {
-        Retry { attempts: 4, base: Duration::from_millis(100), cap: Duration::from_secs(10), ..Retry::default() }
+    fn policy() -> RetryPolicy {
+        RetryPolicy {
+            attempts: 4,
+            base: Duration::from_millis(100),
+            cap: Duration::from_secs(10),
+            ..RetryPolicy::default()
+        }
     }
 
     #[test]
     fn backs_off_within_its_attempts() {
         let waits: Vec<_> =
-            (1..=4).map(|attempt| decide(&policy(), &Outcome::Broken, Halvable::No, attempt, 1.0)).collect();
-        let again = |millis| Decision::Again(Duration::from_millis(millis));
-        assert_eq!(waits, [again(100), again(200), again(400), Decision::GiveUp]);
-        assert_eq!(decide(&policy(), &Outcome::Broken, Halvable::No, 3, 0.0), again(0));
+            (1..=4).map(|attempt| decide(&policy(), &AttemptOutcome::Broken, Overload::No, attempt, 1.0)).collect();
+        let again = |millis| RetryDecision::Again(Duration::from_millis(millis));
+        assert_eq!(waits, [again(100), again(200), again(400), RetryDecision::GiveUp]);
+        assert_eq!(decide(&policy(), &AttemptOutcome::Broken, Overload::No, 3, 0.0), again(0));
     }
 
     #[test]
     fn only_what_may_pass_is_asked_again() {
         let of = |status: u16| {
-            decide(&policy(), &Outcome::Answered(StatusCode::from_u16(status).unwrap(), None), Halvable::No, 1, 1.0)
+            decide(
+                &policy(),
+                &AttemptOutcome::Answered(StatusCode::from_u16(status).unwrap(), None),
+                Overload::No,
+                1,
+                1.0,
+            )
         };
         for status in [408, 429, 500, 502, 503, 504, 599] {
-            assert_ne!(of(status), Decision::GiveUp, "{status}");
+            assert_ne!(of(status), RetryDecision::GiveUp, "{status}");
         }
         for status in [301, 400, 401, 403, 404, 410, 416, 422] {
-            assert_eq!(of(status), Decision::GiveUp, "{status}");
+            assert_eq!(of(status), RetryDecision::GiveUp, "{status}");
         }
-        let also = Retry { statuses: vec![403], ..policy() };
+        let also = RetryPolicy { statuses: vec![403], ..policy() };
         assert_ne!(
-            decide(&also, &Outcome::Answered(StatusCode::FORBIDDEN, None), Halvable::No, 1, 1.0),
-            Decision::GiveUp
+            decide(&also, &AttemptOutcome::Answered(StatusCode::FORBIDDEN, None), Overload::No, 1, 1.0),
+            RetryDecision::GiveUp
         );
     }
 
@@ -252,10 +274,10 @@ mod tests {
     fn a_demanded_wait_is_never_undercut() {
         let of = |seconds| {
             let demanded = Some(Duration::from_secs(seconds));
-            decide(&policy(), &Outcome::Answered(StatusCode::TOO_MANY_REQUESTS, demanded), Halvable::No, 1, 0.0)
+            decide(&policy(), &AttemptOutcome::Answered(StatusCode::TOO_MANY_REQUESTS, demanded), Overload::No, 1, 0.0)
         };
-        assert_eq!(of(7), Decision::Again(Duration::from_secs(7)));
-        assert_eq!(of(11), Decision::GiveUp);
+        assert_eq!(of(7), RetryDecision::Again(Duration::from_secs(7)));
+        assert_eq!(of(11), RetryDecision::GiveUp);
     }
 
     #[test]
@@ -272,19 +294,20 @@ mod tests {
         assert_eq!(wait("Sun, 06 Nov 1994 08:49:07 GMT"), Some(Duration::ZERO));
         assert_eq!(wait("soon"), None);
         assert_eq!(wait("-1"), None);
-        let in_body = Retry { wait: Some(("retry_after_ms".parse().unwrap(), Duration::from_millis(1))), ..policy() };
+        let in_body =
+            RetryPolicy { wait: Some(("retry_after_ms".parse().unwrap(), Duration::from_millis(1))), ..policy() };
         let body = br#"{"retry_after_ms": 1500}"#;
         assert_eq!(demanded(&in_body, &HeaderMap::new(), body, now), Some(Duration::from_millis(1500)));
     }
 
-    fn outcome() -> impl Strategy<Value = Outcome> {
+    fn outcome() -> impl Strategy<Value = AttemptOutcome> {
         let status = prop::sample::select(vec![408_u16, 429, 500, 501, 502, 503, 504]);
         let status = status.prop_map(|status| StatusCode::from_u16(status).unwrap());
         let wait = prop::option::of((0..20_u64).prop_map(Duration::from_secs));
         prop_oneof![
-            Just(Outcome::Broken),
-            Just(Outcome::TimedOut),
-            (status, wait).prop_map(|(status, wait)| Outcome::Answered(status, wait)),
+            Just(AttemptOutcome::Broken),
+            Just(AttemptOutcome::TimedOut),
+            (status, wait).prop_map(|(status, wait)| AttemptOutcome::Answered(status, wait)),
         ]
     }
 
@@ -295,18 +318,18 @@ mod tests {
             attempts in 1..101_u32,
             pages in prop::collection::vec(prop::collection::vec(outcome(), 0..9), 0..99),
         ) {
-            let allowance = Allowance::new(&Retry { attempts, ..policy() });
+            let budget = RetryBudget::new(&RetryPolicy { attempts, ..policy() });
             let least = 10.max(u64::from(attempts) - 1);
             let (mut asked, mut counted) = (0, 0);
             for outcomes in pages {
-                allowance.clone().page();
+                budget.clone().count_page();
                 asked += 1;
                 for outcome in outcomes {
-                    let is_agreed = matches!(&outcome, Outcome::Answered(status, Some(_)) if matches!(status.as_u16(), 429 | 503));
-                    match allowance.again(&outcome) {
+                    let is_agreed = matches!(&outcome, AttemptOutcome::Answered(status, Some(_)) if matches!(status.as_u16(), 429 | 503));
+                    match budget.spend(&outcome) {
                         Ok(()) => counted += u64::from(!is_agreed),
                         Err(spent) => {
-                            prop_assert_eq!(spent, Spent { pages: asked, retries: counted });
+                            prop_assert_eq!(spent, RetryBudgetSpent { pages: asked, retries: counted });
                             prop_assert!(!is_agreed && counted == least + asked / 5);
                         }
                     }
@@ -318,35 +341,36 @@ mod tests {
         /// What is decided for a page that could be smaller differs only in that it is given up sooner.
         #[test]
         fn what_can_be_halved_is_given_up_sooner(outcome in outcome(), attempt in 1..9_u32, dice in 0.0..1.0) {
-            let whole = decide(&policy(), &outcome, Halvable::No, attempt, dice);
-            let halvable = decide(&policy(), &outcome, Halvable::Yes, attempt, dice);
-            let is_sooner = overload(&policy(), &outcome, Halvable::Yes) == Overload::Likely && attempt >= 3;
-            prop_assert_eq!(halvable, if is_sooner { Decision::GiveUp } else { whole });
+            let overload_of = |halvable| overload(&policy(), &outcome, halvable);
+            let whole = decide(&policy(), &outcome, overload_of(Halvable::No), attempt, dice);
+            let halvable = decide(&policy(), &outcome, overload_of(Halvable::Yes), attempt, dice);
+            let is_sooner = overload_of(Halvable::Yes) == Overload::Likely && attempt >= 3;
+            prop_assert_eq!(halvable, if is_sooner { RetryDecision::GiveUp } else { whole });
         }
     }
 
     #[test]
     fn one_bad_page_has_all_its_attempts() {
         for attempts in [1, 5, 11, 12, 100] {
-            let allowance = Allowance::new(&Retry { attempts, ..policy() });
-            allowance.page();
-            assert!((1..attempts).all(|_| allowance.again(&Outcome::Broken).is_ok()), "{attempts}");
+            let budget = RetryBudget::new(&RetryPolicy { attempts, ..policy() });
+            budget.count_page();
+            assert!((1..attempts).all(|_| budget.spend(&AttemptOutcome::Broken).is_ok()), "{attempts}");
         }
     }
 
     #[test]
     fn only_a_server_that_fails_or_is_slow_may_have_too_much() {
-        let once = Retry { attempts: 1, ..policy() };
-        let likely = |outcome: &Outcome| {
+        let once = RetryPolicy { attempts: 1, ..policy() };
+        let likely = |outcome: &AttemptOutcome| {
             assert_eq!(overload(&policy(), outcome, Halvable::No), Overload::No);
             assert_eq!(overload(&once, outcome, Halvable::Yes), Overload::No);
             overload(&policy(), outcome, Halvable::Yes) == Overload::Likely
         };
         for status in [403, 408, 429, 500, 501, 502, 503, 504, 505, 507, 524] {
-            let of = |wait| Outcome::Answered(StatusCode::from_u16(status).unwrap(), wait);
+            let of = |wait| AttemptOutcome::Answered(StatusCode::from_u16(status).unwrap(), wait);
             assert_eq!(likely(&of(None)), matches!(status, 500 | 502 | 504), "{status}");
             assert!(!likely(&of(Some(Duration::ZERO))), "{status}");
         }
-        assert!(likely(&Outcome::TimedOut) && !likely(&Outcome::Broken));
+        assert!(likely(&AttemptOutcome::TimedOut) && !likely(&AttemptOutcome::Broken));
     }
 }

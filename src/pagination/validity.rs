@@ -27,12 +27,12 @@ pub struct ValidAt {
     /// What names the state in a request.
     pub param: Param,
     /// What the name is.
-    pub from: Version,
+    pub from: VersionSource,
 }
 
 /// What names a state of the collection.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Version {
+pub enum VersionSource {
     /// The time at which it held, in every request.
     Clock(TimeFormat),
     /// What the first page says, in every request behind it.

@@ -5,15 +5,15 @@
 use http::{HeaderMap, HeaderName};
 
 use super::directives::directives;
-use crate::pagination::Order;
+use crate::pagination::PartOrder;
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// The order that is preferred, if one is.
-pub(super) fn order(headers: &HeaderMap) -> Option<Order> {
+pub(super) fn order(headers: &HeaderMap) -> Option<PartOrder> {
     // Of a preference that stands there twice the first counts (RFC 7240 §2).
     let (_, order) = directives(headers, &PREFER).into_iter().find(|(name, _)| name == "order")?;
-    [("any", Order::Any), ("listed", Order::Listed)]
+    [("any", PartOrder::Any), ("listed", PartOrder::Listed)]
         .into_iter()
         .find(|(word, _)| order.eq_ignore_ascii_case(word))
         .map(|(_, order)| order)
@@ -26,7 +26,7 @@ mod tests {
 
     use super::*;
 
-    fn preferred(fields: &[&str]) -> Option<Order> {
+    fn preferred(fields: &[&str]) -> Option<PartOrder> {
         let mut headers = HeaderMap::new();
         for field in fields {
             headers.append(PREFER, HeaderValue::from_str(field).unwrap());
@@ -48,9 +48,9 @@ mod tests {
             &["order=any", "order=listed"],
             &["a b, =1, order\t=\tany ; q"],
         ] {
-            assert_eq!(preferred(fields), Some(Order::Any), "{fields:?}");
+            assert_eq!(preferred(fields), Some(PartOrder::Any), "{fields:?}");
         }
-        assert_eq!(preferred(&["order=listed"]), Some(Order::Listed));
+        assert_eq!(preferred(&["order=listed"]), Some(PartOrder::Listed));
     }
 
     #[test]
@@ -77,8 +77,8 @@ mod tests {
         fn any_text_may_stand_there(value in "[ -~\t]{0,40}") {
             prop_assume!(!value.to_ascii_lowercase().contains("order"));
             prop_assert_eq!(preferred(&[&value]), None);
-            prop_assert_eq!(preferred(&[&value, "order=any"]), Some(Order::Any));
-            prop_assert_eq!(preferred(&[&format!("a={value:?}, order=any")]), Some(Order::Any));
+            prop_assert_eq!(preferred(&[&value, "order=any"]), Some(PartOrder::Any));
+            prop_assert_eq!(preferred(&[&format!("a={value:?}, order=any")]), Some(PartOrder::Any));
         }
     }
 }

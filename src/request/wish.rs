@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use http::{Method, Version};
 
 use super::{Freshness, IfNoneMatch, IfRange, MediaType, Range, WantDigest};
-use crate::pagination::Order;
+use crate::pagination::PartOrder;
 use crate::snapshot::SnapshotId;
 
 /// What a client that asks for a stream says of it.
@@ -18,7 +18,7 @@ pub struct Wish {
     /// What the stream is labelled as.
     pub media_type: MediaType,
     /// In which order its parts may leave, where the client has a wish.
-    pub order: Option<Order>,
+    pub order: Option<PartOrder>,
     /// The records, or what is known of them.
     pub view: View,
     /// The snapshot that the URL names.

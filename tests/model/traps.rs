@@ -662,9 +662,9 @@ fn a_status_after_a_page_that_began_is_no_end() {
     by_total.total = Some(Source::Body(path("total")));
     for pagination in [by_status, by_total] {
         for began in [false, true] {
-            let guard = Guard::new(&Url::parse(ORIGIN).unwrap(), &[]);
+            let guard = LinkGuard::new(&Url::parse(ORIGIN).unwrap(), &[]);
             let first = PageRequest::get(Url::parse(&format!("{ORIGIN}/list")).unwrap());
-            let shape = Arc::new(Shape::of(&pagination, &Caps::default()));
+            let shape = Arc::new(PageShape::new(&pagination, &Caps::default()));
             let mut plan = Follow::new(Arc::new(pagination.clone()), Caps::default(), guard, first).unwrap();
             let Walk::Fetch(request) = plan.step() else { panic!("a first page") };
             let head = Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url.clone() };
@@ -691,7 +691,7 @@ fn what_the_first_page_pins_is_asked_for_after_an_interruption_too() {
         let server = Server { records: 13, clamp: 3, empty: vec![], past: Past::Empty, total: Total::None, pointer: Pointer::Null };
         let mut pagination = of(style);
         pagination.precondition = Precondition::Match;
-        pagination.valid_at = Some(ValidAt { param: query("v"), from: Version::Page(Source::Header(HeaderName::from_static("x-version"))) });
+        pagination.valid_at = Some(ValidAt { param: query("v"), from: VersionSource::Page(Source::Header(HeaderName::from_static("x-version"))) });
         let mut requests = Vec::new();
         let crawled = crawl(&pagination, |request| {
             requests.push((query_value(&request.url, "v"), request.headers.get(header::IF_MATCH).cloned()));

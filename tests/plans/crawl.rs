@@ -7,12 +7,12 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 use unpage::batch::Batch;
 use unpage::config::Caps;
-use unpage::pagination::guard::Guard;
-use unpage::pagination::page::{Fields, Head, Page};
+use unpage::pagination::link_guard::LinkGuard;
+use unpage::pagination::page::{Head, Page, PageFields};
 use unpage::pagination::plan::{Came, Checkpoint, PageId, PartId, Plan, Proof, Room, SoFar, Standing, Step};
 use unpage::pagination::request::PageRequest;
 use unpage::pagination::retry::Overload;
-use unpage::pagination::split::{Shape, Splitter};
+use unpage::pagination::split::{PageShape, Splitter};
 use unpage::pagination::{PageError, Pagination};
 use url::Url;
 
@@ -86,8 +86,8 @@ pub(crate) fn crawl(
     answer: impl FnMut(&PageRequest) -> Answer,
 ) -> Crawled {
     let caps = Caps { pages: 10_000, empty_pages: 20, ..Caps::default() };
-    let guard = Guard::new(&Url::parse(ORIGIN).unwrap(), &[]);
-    let shape = Arc::new(Shape::of(pagination, &caps));
+    let guard = LinkGuard::new(&Url::parse(ORIGIN).unwrap(), &[]);
+    let shape = Arc::new(PageShape::new(pagination, &caps));
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
     let pagination = Arc::new(pagination.clone());
     let new = move |width| Plan::new(Arc::clone(&pagination), caps.clone(), guard.clone(), first.clone(), width, now);
@@ -127,7 +127,7 @@ struct Crawl<A> {
     notes: Vec<String>,
     /// The last record that was let through.
     last: Option<Vec<u8>>,
-    shape: Arc<Shape>,
+    shape: Arc<PageShape>,
     answer: A,
     dice: Dice,
     manner: Manner,
@@ -148,7 +148,7 @@ struct InFlight {
     body: String,
     read: usize,
     splitter: Splitter,
-    fields: Fields,
+    fields: PageFields,
     records: u64,
     /// Records of this attempt that an earlier one brought.
     again: u64,
@@ -236,7 +236,7 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
             body,
             read: 0,
             splitter,
-            fields: Fields::default(),
+            fields: PageFields::default(),
             records: 0,
             again: 0,
             stage: Stage::Asked,
@@ -296,7 +296,7 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
             Stage::Arriving if self.dice.one_in(self.manner.breaks) => {
                 (page.read, page.again) = (0, page.records);
                 page.splitter = Splitter::new(Arc::clone(&self.shape));
-                page.fields = Fields::default();
+                page.fields = PageFields::default();
                 page.stage = Stage::Asked;
                 return;
             }

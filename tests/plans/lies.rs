@@ -8,7 +8,7 @@ use unpage::config::{Config, Machine};
 use unpage::pagination::partition::{Direction, Partition, RangeKind};
 use unpage::pagination::plan::Proof;
 use unpage::pagination::request::{PageRequest, query_value};
-use unpage::pagination::{End, Order, PageError, Pagination};
+use unpage::pagination::{End, PageError, Pagination, PartOrder};
 
 use crate::crawl::{Crawled, Manner, crawl};
 use crate::fan_out::{cursor, of, offset_from, page_from, query, says, sized};
@@ -367,7 +367,7 @@ fn records_that_are_not_sorted_at_all_are_an_error() {
 }
 
 /// A list of parts, of which this says which record each part has.
-fn listed(width: usize, order: Order, shard: Edge, shards: impl Fn(u64) -> u64) -> Crawled {
+fn listed(width: usize, order: PartOrder, shard: Edge, shards: impl Fn(u64) -> u64) -> Crawled {
     let records = (0..30).map(|id| Record { shard: shards(id), ..Record::of(id) }).collect();
     let mut filter = plain(RangeKind::Integer, Direction::Ascending);
     filter.shard = shard;
@@ -381,7 +381,7 @@ fn listed(width: usize, order: Order, shard: Edge, shards: impl Fn(u64) -> u64) 
 
 #[test]
 fn an_upstream_that_ignores_the_parameter_of_a_list_is_an_error() {
-    for order in [Order::Listed, Order::Any] {
+    for order in [PartOrder::Listed, PartOrder::Any] {
         for width in WIDTHS {
             let crawled = listed(width, order, Edge::Ignored, |id| id / 10);
             let wrong = crawled.end.unwrap_err();
@@ -394,7 +394,7 @@ fn an_upstream_that_ignores_the_parameter_of_a_list_is_an_error() {
 #[test]
 fn parts_without_records_are_not_alike() {
     for width in WIDTHS {
-        let crawled = listed(width, Order::Listed, Edge::Within, |_| 1);
+        let crawled = listed(width, PartOrder::Listed, Edge::Within, |_| 1);
         assert_eq!((crawled.ids, crawled.end.unwrap()), (ids(0..30), Proof::Parts(3)));
     }
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use unpage::pagination::partition::{Bound, Direction, Order, Partition, RangeKind, RangePartition};
+use unpage::pagination::partition::{Bound, Direction, PartOrder, Partition, RangeKind, RangePartition};
 use unpage::pagination::plan::Proof;
 use unpage::pagination::request::set_query;
 use unpage::pagination::{Overlap, Pagination};
@@ -16,7 +16,7 @@ use crate::server::{Edge, Filter, Manners, Record, Server, Total};
 struct Ranged {
     server: Server,
     range: RangePartition,
-    order: Order,
+    order: PartOrder,
     size: u64,
     /// What the client asks for itself.
     own: (Option<i64>, Option<i64>),
@@ -77,8 +77,8 @@ fn directions() -> impl Strategy<Value = Direction> {
     prop::sample::select(vec![Direction::Ascending, Direction::Descending])
 }
 
-fn orders() -> impl Strategy<Value = Order> {
-    prop::sample::select(vec![Order::Listed, Order::Any])
+fn orders() -> impl Strategy<Value = PartOrder> {
+    prop::sample::select(vec![PartOrder::Listed, PartOrder::Any])
 }
 
 fn edges() -> impl Strategy<Value = Edge> {
@@ -186,8 +186,8 @@ proptest! {
         let crawled = ranged.walk(manner);
         prop_assert!(crawled.end.is_ok(), "{:?}", crawled.end);
         match ranged.order {
-            Order::Listed => prop_assert_eq!(crawled.ids, ranged.wanted()),
-            Order::Any => prop_assert_eq!(sorted_ids(crawled.ids), sorted_ids(ranged.wanted())),
+            PartOrder::Listed => prop_assert_eq!(crawled.ids, ranged.wanted()),
+            PartOrder::Any => prop_assert_eq!(sorted_ids(crawled.ids), sorted_ids(ranged.wanted())),
         }
     }
 }
@@ -223,8 +223,8 @@ proptest! {
         let crawled = crawl(&pagination, server.first(), manner, |request| server.answer(request));
         prop_assert!(crawled.end.is_ok(), "{:?}", crawled.end);
         match order {
-            Order::Listed => prop_assert_eq!(crawled.ids, listed),
-            Order::Any => prop_assert_eq!(sorted_ids(crawled.ids), sorted_ids(listed)),
+            PartOrder::Listed => prop_assert_eq!(crawled.ids, listed),
+            PartOrder::Any => prop_assert_eq!(sorted_ids(crawled.ids), sorted_ids(listed)),
         }
     }
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use unpage::config::Caps;
-use unpage::pagination::guard::Guard;
+use unpage::pagination::link_guard::LinkGuard;
 use unpage::pagination::page::Head;
 use unpage::pagination::plan::{PageId, Plan, Room, Step};
 use unpage::pagination::request::{PageRequest, set_query};
@@ -255,7 +255,7 @@ fn next(plan: &mut Plan) -> (PageId, u64) {
 fn a_page_that_has_begun_is_not_asked_for_in_another_size() {
     let mut pagination = sized(of(offset_from(0)), 10);
     pagination.end = End::Status(StatusCode::NOT_FOUND);
-    let guard = Guard::new(&ORIGIN.parse().unwrap(), &[]);
+    let guard = LinkGuard::new(&ORIGIN.parse().unwrap(), &[]);
     let first = Server::of(offset_from(0), 0, 1).first();
     let url = first.url.clone();
     let pagination = Arc::new(pagination);

@@ -1,7 +1,7 @@
 //! Partitions that the rest of the collection is in the way of.
 
 use super::{Exception, Facts, Rule, Said};
-use crate::pagination::{Order, Partition, Style};
+use crate::pagination::{PartOrder, Partition, Style};
 
 pub(super) static RULES: &[Rule] = &[
     Rule {
@@ -39,7 +39,7 @@ pub(super) static RULES: &[Rule] = &[
         exception: Exception::Never,
         about: &["partition", "order"],
         check: |facts| {
-            (facts.pagination.partition.is_none() && facts.pagination.order == Order::Any).then(|| Said {
+            (facts.pagination.partition.is_none() && facts.pagination.order == PartOrder::Any).then(|| Said {
                 at: "order",
                 what: "without a partition there is one part, and its records leave as they are listed".to_owned(),
                 hint: "write partition = { … }, or leave order out",

@@ -1,7 +1,7 @@
 //! `since`, `valid_at` and `match` where the rest of the collection is in their way.
 
 use super::{Exception, Facts, Rule, Said};
-use crate::pagination::{Precondition, Style, Version};
+use crate::pagination::{Precondition, Style, VersionSource};
 
 pub(super) static RULES: &[Rule] = &[
     Rule {
@@ -62,7 +62,7 @@ pub(super) static RULES: &[Rule] = &[
 /// Each part would have the version of its own first page.
 fn of_parts(facts: &Facts<'_>) -> Option<Said> {
     facts.pagination.partition.as_ref()?;
-    let by_page = facts.pagination.valid_at.as_ref().is_some_and(|it| matches!(it.from, Version::Page(_)));
+    let by_page = facts.pagination.valid_at.as_ref().is_some_and(|it| matches!(it.from, VersionSource::Page(_)));
     let at = match facts.pagination.precondition {
         _ if by_page => "valid_at",
         Precondition::Match => "match",

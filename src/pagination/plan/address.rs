@@ -7,9 +7,9 @@ use url::Url;
 use super::gist::{Gist, values_of};
 use super::range;
 use super::tally::{excerpt, number};
-use crate::pagination::guard::Guard;
 use crate::pagination::link::links;
-use crate::pagination::page::{Fields, Head};
+use crate::pagination::link_guard::LinkGuard;
+use crate::pagination::page::{Head, PageFields};
 use crate::pagination::request::RequestBody;
 use crate::pagination::{
     Advance, Base, Cursor, Encode, PageError, PageRequest, Pagination, Param, Source, Style, Template, Token,
@@ -18,7 +18,7 @@ use crate::pagination::{
 /// Everything that the next address is made from.
 pub(super) struct Addresses<'a> {
     pub(super) pagination: &'a Pagination,
-    pub(super) guard: &'a Guard,
+    pub(super) guard: &'a LinkGuard,
     /// The first request, which every computed address starts from.
     pub(super) first: &'a PageRequest,
     /// The number that the page was asked with.
@@ -37,7 +37,7 @@ pub(super) struct Computed {
 
 impl Addresses<'_> {
     /// The address that the page hands out, for the styles in which pages point to each other.
-    pub(super) fn pointed(&self, head: &Head, fields: &Fields) -> Result<Option<PageRequest>, PageError> {
+    pub(super) fn pointed(&self, head: &Head, fields: &PageFields) -> Result<Option<PageRequest>, PageError> {
         match &self.pagination.style {
             Style::LinkHeader { rel, attribute } => self.link_header(rel, attribute.as_ref(), head),
             Style::NextUrl { next, base } => self.next_url(next, base, head, fields),
@@ -65,7 +65,7 @@ impl Addresses<'_> {
         next: &[Source],
         base: &Base,
         head: &Head,
-        fields: &Fields,
+        fields: &PageFields,
     ) -> Result<Option<PageRequest>, PageError> {
         let base = match base {
             Base::Request => &head.url,
@@ -116,7 +116,7 @@ impl Addresses<'_> {
         Ok(PageRequest { url: self.guard.resolve(base, link)?, ..self.first.clone() })
     }
 
-    fn cursor(&self, cursor: &Cursor, head: &Head, fields: &Fields) -> Result<Option<PageRequest>, PageError> {
+    fn cursor(&self, cursor: &Cursor, head: &Head, fields: &PageFields) -> Result<Option<PageRequest>, PageError> {
         let mut next = self.first.clone();
         let mut found = false;
         for token in &cursor.tokens {
@@ -145,7 +145,7 @@ impl Addresses<'_> {
     }
 
     /// The address that follows from the page's number or last key; none where one page is all there is.
-    pub(super) fn computed(&self, head: &Head, fields: &Fields) -> Result<Option<Computed>, PageError> {
+    pub(super) fn computed(&self, head: &Head, fields: &PageFields) -> Result<Option<Computed>, PageError> {
         match &self.pagination.style {
             Style::Page { param, template, .. } => {
                 let position = self.position.saturating_add(1);
@@ -225,7 +225,7 @@ impl Addresses<'_> {
     }
 }
 
-fn token_value(token: &Token, cursor: &Cursor, head: &Head, fields: &Fields) -> Result<Option<Value>, PageError> {
+fn token_value(token: &Token, cursor: &Cursor, head: &Head, fields: &PageFields) -> Result<Option<Value>, PageError> {
     let Some((source, value)) = first_live(&token.next, head, fields, &cursor.end_values) else { return Ok(None) };
     let value = match (source, value) {
         (Source::Links { .. }, Value::Object(link)) => json!(target_of(&link)),
@@ -249,7 +249,7 @@ fn token_value(token: &Token, cursor: &Cursor, head: &Head, fields: &Fields) -> 
 pub(super) fn first_live<'s>(
     sources: &'s [Source],
     head: &Head,
-    fields: &Fields,
+    fields: &PageFields,
     ends: &[Value],
 ) -> Option<(&'s Source, Value)> {
     sources.iter().find_map(|source| {

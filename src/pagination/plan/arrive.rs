@@ -8,7 +8,7 @@ use super::follow::{Aim, Follow, State};
 use super::gist::{Leave, first_line, holds, values_of};
 use super::tally::{Shrunk, excerpt, number};
 use crate::batch::Batch;
-use crate::pagination::page::{Fields, Head, Page};
+use crate::pagination::page::{Head, Page, PageFields};
 use crate::pagination::{Overlap, PageError, Style};
 
 impl Follow {
@@ -25,7 +25,7 @@ impl Follow {
     }
 
     /// The next records of the page: which of them may leave now, or why no more of them can be trusted. Each is shown once.
-    pub fn records(&mut self, head: &Head, fields: &Fields, mut batch: Batch) -> Result<Batch, PageError> {
+    pub fn records(&mut self, head: &Head, fields: &PageFields, mut batch: Batch) -> Result<Batch, PageError> {
         self.check_error(fields)?;
         if batch.is_empty() {
             return Ok(batch);
@@ -99,7 +99,7 @@ impl Follow {
         self.tally.repeated(&self.page).filter(|_| self.page.new_records() > 0)
     }
 
-    pub(super) fn check_error(&self, fields: &Fields) -> Result<(), PageError> {
+    pub(super) fn check_error(&self, fields: &PageFields) -> Result<(), PageError> {
         let Some(path) = &self.pagination.error else { return Ok(()) };
         match fields.get(path) {
             Some(value) if !super::address::says_none(value) => {
@@ -132,7 +132,7 @@ impl Follow {
     }
 
     /// Whether the total, where it is known before the records, has shrunk.
-    fn check_total(&self, head: &Head, fields: &Fields) -> Result<(), PageError> {
+    fn check_total(&self, head: &Head, fields: &PageFields) -> Result<(), PageError> {
         let (Some(source), Some(before)) = (&self.pagination.total, self.tally.total) else { return Ok(()) };
         match number(source, head, fields)?.filter(|_| self.pagination.style.is_numbered()) {
             Some(after) if after < before => Err(PageError::TotalShrank { before, after }),
@@ -160,7 +160,7 @@ impl Follow {
         Ok(())
     }
 
-    fn read_totals(&mut self, head: &Head, fields: &Fields) -> Result<(), PageError> {
+    fn read_totals(&mut self, head: &Head, fields: &PageFields) -> Result<(), PageError> {
         let before = self.tally.total;
         let total = self.pagination.total.as_ref();
         let total_pages = self.pagination.total_pages.as_ref().filter(|_| self.resized.is_none());

@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 use super::follow::Follow;
-use crate::pagination::page::{Fields, Head};
+use crate::pagination::page::{Head, PageFields};
 use crate::pagination::{End, PageRequest, Source, Style};
 
 /// What has come of a page that is still arriving.
 #[derive(Clone, Copy, Debug)]
 pub struct SoFar<'a> {
     pub head: &'a Head,
-    pub fields: &'a Fields,
+    pub fields: &'a PageFields,
     /// How many of its records.
     pub records: u64,
 }

@@ -8,7 +8,7 @@ use super::address::Computed;
 use super::follow::{Aim, Follow, Start, State};
 use super::range::{ContentRange, content_range};
 use super::tally::Tally;
-use crate::pagination::page::{Fields, Head, Page};
+use crate::pagination::page::{Head, Page, PageFields};
 use crate::pagination::{End, PageError, Source, Style, detect};
 
 /// A page that is whole.
@@ -171,7 +171,7 @@ impl Follow {
     }
 
     /// The upstream's flag, where it has one and the page holds it.
-    pub(super) fn more(&self, fields: &Fields) -> Result<Option<bool>, PageError> {
+    pub(super) fn more(&self, fields: &PageFields) -> Result<Option<bool>, PageError> {
         let Some(more) = &self.pagination.more else { return Ok(None) };
         match (fields.get(&more.path), &more.while_) {
             (None | Some(Value::Null), _) => Ok(None),

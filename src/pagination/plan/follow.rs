@@ -14,8 +14,8 @@ use super::pins::Pins;
 use super::range;
 use super::tally::{Tally, excerpt, number};
 use crate::pagination::detect;
-use crate::pagination::guard::Guard;
-use crate::pagination::page::{Fields, Head};
+use crate::pagination::link_guard::LinkGuard;
+use crate::pagination::page::{Head, PageFields};
 use crate::pagination::{Caps, End, PageError, PageRequest, Pagination, Param, SameToken, Style};
 
 /// What a walk wants done.
@@ -32,7 +32,7 @@ pub enum Walk {
 pub struct Follow {
     pub(super) pagination: Arc<Pagination>,
     pub(super) caps: Caps,
-    guard: Guard,
+    guard: LinkGuard,
     /// The first request in the size that it was asked for at first: what every other is known by its difference to.
     pub(super) origin: PageRequest,
     /// The same in the size that pages are asked for now.
@@ -86,7 +86,12 @@ pub(super) enum Start {
 
 impl Follow {
     /// A walk that starts with `first`, to which the page size and the first number are added.
-    pub fn new(pagination: Arc<Pagination>, caps: Caps, guard: Guard, first: PageRequest) -> Result<Self, PageError> {
+    pub fn new(
+        pagination: Arc<Pagination>,
+        caps: Caps,
+        guard: LinkGuard,
+        first: PageRequest,
+    ) -> Result<Self, PageError> {
         let first = pagination.sized(first)?;
         let mark = Mark::of(pagination.key.as_ref());
         let owner = Arc::clone(&pagination);
@@ -165,7 +170,7 @@ impl Follow {
     }
 
     /// The total that a page tells that is still arriving.
-    pub fn total_in(&self, head: &Head, fields: &Fields) -> Option<u64> {
+    pub fn total_in(&self, head: &Head, fields: &PageFields) -> Option<u64> {
         number(self.pagination.total.as_ref()?, head, fields).ok()?
     }
 

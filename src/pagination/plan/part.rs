@@ -9,7 +9,7 @@ use super::follow::{Follow, Walk};
 use super::partition::Cut;
 use super::steps::Came;
 use crate::batch::Batch;
-use crate::pagination::page::{Fields, Head, Page};
+use crate::pagination::page::{Head, Page, PageFields};
 use crate::pagination::{PageError, PageRequest};
 
 /// A page that was asked for.
@@ -194,7 +194,7 @@ impl Part {
     }
 
     /// The next records of the page whose turn it is: which of them may leave.
-    pub(super) fn records(&mut self, head: &Head, fields: &Fields, batch: Batch) -> Result<Batch, PageError> {
+    pub(super) fn records(&mut self, head: &Head, fields: &PageFields, batch: Batch) -> Result<Batch, PageError> {
         let batch = self.walk.records(head, fields, batch)?;
         self.let_through(batch)
     }

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::address::first_live;
 use super::follow::Follow;
-use crate::pagination::page::{Fields, Head};
+use crate::pagination::page::{Head, PageFields};
 use crate::pagination::validity::unchanged_since;
-use crate::pagination::{Encode, PageError, PageRequest, Precondition, ValidAt, Version};
+use crate::pagination::{Encode, PageError, PageRequest, Precondition, ValidAt, VersionSource};
 
 /// What names the state of the collection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -39,8 +39,8 @@ impl Pins {
 
 impl Follow {
     /// The first page came: what it says of the collection's state holds for all that follow.
-    pub(super) fn pin(&mut self, head: &Head, fields: &Fields) -> Result<(), PageError> {
-        if let Some(Version::Page(source)) = self.pagination.valid_at.as_ref().map(|valid_at| &valid_at.from)
+    pub(super) fn pin(&mut self, head: &Head, fields: &PageFields) -> Result<(), PageError> {
+        if let Some(VersionSource::Page(source)) = self.pagination.valid_at.as_ref().map(|valid_at| &valid_at.from)
             && self.pins.version.is_none()
         {
             let live = first_live(std::slice::from_ref(source), head, fields, &[]);
@@ -76,7 +76,7 @@ impl Follow {
 
     /// Whether the first page has yet to say what later requests carry.
     pub(super) fn awaits_pins(&self) -> bool {
-        let from_page = self.pagination.valid_at.as_ref().is_some_and(|it| matches!(it.from, Version::Page(_)));
+        let from_page = self.pagination.valid_at.as_ref().is_some_and(|it| matches!(it.from, VersionSource::Page(_)));
         let wanted = from_page && self.pins.version.is_none() || self.pagination.precondition == Precondition::Match;
         self.tally.pages == 0 && wanted
     }

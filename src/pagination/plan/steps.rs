@@ -14,10 +14,10 @@ use super::partition::Cut;
 use super::proof::Proof;
 use super::split::Splits;
 use crate::batch::Batch;
-use crate::pagination::guard::Guard;
-use crate::pagination::page::{Fields, Head, Page};
+use crate::pagination::link_guard::LinkGuard;
+use crate::pagination::page::{Head, Page, PageFields};
 use crate::pagination::retry::{Halvable, Overload};
-use crate::pagination::{Caps, Order, PageError, PageRequest, Pagination, Partition};
+use crate::pagination::{Caps, PageError, PageRequest, Pagination, PartOrder, Partition};
 
 /// What the crawl has to do.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ pub enum Came<'a> {
 pub struct Plan {
     pagination: Arc<Pagination>,
     caps: Caps,
-    guard: Guard,
+    guard: LinkGuard,
     width: usize,
     /// In the order in which the collection lists them; those that are over and have left are gone.
     parts: Vec<Part>,
@@ -116,7 +116,7 @@ impl Plan {
     pub fn new(
         pagination: Arc<Pagination>,
         caps: Caps,
-        guard: Guard,
+        guard: LinkGuard,
         first: PageRequest,
         width: usize,
         now: SystemTime,
@@ -263,7 +263,13 @@ impl Plan {
 
     /// The next records of a page that has its turn: which of them may leave now, or why no more of them can be trusted. Each is
     /// shown once.
-    pub fn records(&mut self, page: PageId, head: &Head, fields: &Fields, batch: Batch) -> Result<Batch, PageError> {
+    pub fn records(
+        &mut self,
+        page: PageId,
+        head: &Head,
+        fields: &PageFields,
+        batch: Batch,
+    ) -> Result<Batch, PageError> {
         match self.role(page) {
             Role::Probe(splits) => {
                 splits.probe_has(&batch);
@@ -357,7 +363,7 @@ impl Plan {
     }
 
     /// The total that a page tells that is still arriving.
-    pub fn total_in(&self, head: &Head, fields: &Fields) -> Option<u64> {
+    pub fn total_in(&self, head: &Head, fields: &PageFields) -> Option<u64> {
         self.parts.first().and_then(|part| part.walk.total_in(head, fields))
     }
 
@@ -458,7 +464,7 @@ impl Plan {
 
     /// The part that may leave next and has not been told to: the first, or any.
     fn emission(&mut self) -> Option<PartId> {
-        let most = if self.pagination.order == Order::Any { usize::MAX } else { 1 };
+        let most = if self.pagination.order == PartOrder::Any { usize::MAX } else { 1 };
         let part = self.parts.iter_mut().take(most).find(|part| part.emission == Emission::NotYet)?;
         part.emission = Emission::Told;
         Some(part.id)

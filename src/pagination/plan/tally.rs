@@ -8,7 +8,7 @@ use url::form_urlencoded;
 
 use super::gist::Gist;
 use super::range::content_range;
-use crate::pagination::page::{Fields, Head};
+use crate::pagination::page::{Head, PageFields};
 use crate::pagination::{PageError, Source, link};
 
 /// The running counts of one crawl.
@@ -135,7 +135,7 @@ impl Tally {
         total: Option<&Source>,
         total_pages: Option<&Source>,
         head: &Head,
-        fields: &Fields,
+        fields: &PageFields,
         records: u64,
     ) -> Result<Shrunk, PageError> {
         let mut shrunk = Shrunk::No;
@@ -162,7 +162,7 @@ pub(super) enum Shrunk {
 }
 
 /// A whole number in an answer, also where it is spelled as a string; absent and `null` are none.
-pub(super) fn number(source: &Source, head: &Head, fields: &Fields) -> Result<Option<u64>, PageError> {
+pub(super) fn number(source: &Source, head: &Head, fields: &PageFields) -> Result<Option<u64>, PageError> {
     let not_a_number = |text: &str| PageError::NotANumber { source_name: source.to_string(), found: excerpt(text) };
     let text = match source {
         Source::LastLink { param, start } => return last_page(head, param, *start, not_a_number),
@@ -229,7 +229,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::from_static(field), HeaderValue::from_static(value));
         let head = Head { status: StatusCode::OK, headers, url: "http://a/x?page=1&key=hunter2".parse().unwrap() };
-        number(source, &head, &Fields::default()).map_err(|wrong| wrong.to_string())
+        number(source, &head, &PageFields::default()).map_err(|wrong| wrong.to_string())
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use serde_json::value::RawValue;
 
 use crate::pagination::json_extract::{extract, value_of};
-use crate::pagination::page::Fields;
+use crate::pagination::page::PageFields;
 use crate::pagination::{PageError, Path, Records};
 
 #[derive(Debug)]
 pub(super) struct Found {
-    fields: Fields,
+    fields: PageFields,
     /// Top-level errors that are not empty.
     errors: Vec<(Path, String)>,
     holders: Vec<Holder>,
@@ -51,18 +51,18 @@ pub(super) enum There {
 impl Found {
     pub(super) fn new(records: &Records) -> Self {
         Self {
-            fields: Fields::default(),
+            fields: PageFields::default(),
             errors: Vec::new(),
             holders: vec![Holder::NotYet; records.paths.len()],
             chosen: None,
         }
     }
 
-    pub(super) fn fields(&self) -> &Fields {
+    pub(super) fn fields(&self) -> &PageFields {
         &self.fields
     }
 
-    pub(super) fn into_fields(self) -> Fields {
+    pub(super) fn into_fields(self) -> PageFields {
         self.fields
     }
 

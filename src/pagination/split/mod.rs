@@ -25,16 +25,17 @@ mod tree;
 mod utf8;
 mod walk;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::BytesMut;
+use parking_lot::Mutex;
 use serde_json::value::RawValue;
 
 use super::json_extract::{extract, value_of};
-use super::page::{Fields, Page};
+use super::page::{Page, PageFields};
 use super::path::Segment;
 use super::{
-    Caps, PageError, Pagination, Path, Presence, Records, Source, Style, ValidAt, Validation, Version, detect,
+    Caps, PageError, Pagination, Path, Presence, Records, Source, Style, ValidAt, Validation, VersionSource, detect,
 };
 use crate::batch::Batch;
 use found::There;
@@ -56,9 +57,9 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What to take from each page of a collection.
 #[derive(Clone, Debug)]
-pub struct Shape {
+pub struct PageShape {
     tree: Arc<Tree>,
-    /// Fields that hold the records, stand in them or are counted from an array's end: they are picked when the page is whole.
+    /// PageFields that hold the records, stand in them or are counted from an array's end: they are picked when the page is whole.
     late: Vec<Path>,
     caps: Caps,
     isa: Isa,
@@ -72,7 +73,7 @@ struct Pool(Mutex<Vec<Output>>);
 /// One page on its way.
 #[derive(Debug)]
 pub struct Splitter {
-    shape: Arc<Shape>,
+    shape: Arc<PageShape>,
     walker: Walker,
     output: Output,
     utf8: Utf8,
@@ -84,9 +85,9 @@ pub struct Splitter {
     taken: u64,
 }
 
-impl Shape {
+impl PageShape {
     /// What this pagination needs of a page.
-    pub fn of(pagination: &Pagination, caps: &Caps) -> Self {
+    pub fn new(pagination: &Pagination, caps: &Caps) -> Self {
         let mut fields: Vec<Path> = Vec::new();
         let mut want = |path: &Path| {
             if !fields.contains(path) {
@@ -99,7 +100,7 @@ impl Shape {
                 Source::Header(_) | Source::LastLink { .. } => {}
             }
         }
-        if let Some(ValidAt { from: Version::Page(Source::Body(path)), .. }) = &pagination.valid_at {
+        if let Some(ValidAt { from: VersionSource::Page(Source::Body(path)), .. }) = &pagination.valid_at {
             want(path);
         }
         pagination.more.iter().for_each(|more| want(&more.path));
@@ -109,10 +110,10 @@ impl Shape {
             Style::Cursor(cursor) => cursor.merge.iter().for_each(want),
             _ => {}
         }
-        Self::new(fields, &pagination.records, caps, Isa::best())
+        Self::with_fields(fields, &pagination.records, caps, Isa::best())
     }
 
-    fn new(fields: Vec<Path>, records: &Records, caps: &Caps, isa: Isa) -> Self {
+    fn with_fields(fields: Vec<Path>, records: &Records, caps: &Caps, isa: Isa) -> Self {
         let (fields, late) = fields.into_iter().partition(|field| Tree::can_walk(field, records));
         Self { tree: Arc::new(Tree::new(fields, records)), late, caps: caps.clone(), isa, pool: Arc::default() }
     }
@@ -133,12 +134,12 @@ impl Pool {
     const MOST: usize = 8;
 
     fn get(&self) -> Option<Output> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        self.0.lock().pop()
     }
 
     fn put(&self, mut output: Output) {
         output.lines.forget();
-        let mut outputs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outputs = self.0.lock();
         if outputs.len() < Self::MOST {
             outputs.push(output);
         }
@@ -147,7 +148,7 @@ impl Pool {
 
 impl Splitter {
     /// A splitter for one page.
-    pub fn new(shape: Arc<Shape>) -> Self {
+    pub fn new(shape: Arc<PageShape>) -> Self {
         let detail = match shape.tree.records.validation {
             Validation::Structure => Detail::Structure,
             Validation::Full => Detail::Grammar,
@@ -196,7 +197,7 @@ impl Splitter {
     }
 
     /// The values at the configured paths that have been read.
-    pub fn fields(&self) -> &Fields {
+    pub fn fields(&self) -> &PageFields {
         self.walker.fields()
     }
 
@@ -254,7 +255,8 @@ impl Splitter {
         let records = &self.shape.tree.records;
         let paths = records.paths.iter().map(|path| counted(path, text)).collect::<Result<_, _>>()?;
         let fields = self.shape.tree.fields.iter().chain(&self.shape.late).cloned().collect();
-        let shape = Shape::new(fields, &Records { paths, ..records.clone() }, &self.shape.caps, self.shape.isa);
+        let shape =
+            PageShape::with_fields(fields, &Records { paths, ..records.clone() }, &self.shape.caps, self.shape.isa);
         let mut splitter = Self::new(Arc::new(shape));
         splitter.feed(text.as_bytes())?;
         splitter.finish()

@@ -13,11 +13,11 @@ fn split(records: &str, text: &str) -> Result<Page, PageError> {
 }
 
 fn split_with(pagination: &Pagination, text: &str) -> Result<Page, PageError> {
-    split_by(&Arc::new(Shape::of(pagination, &Caps::default())), text.as_bytes(), 7)
+    split_by(&Arc::new(PageShape::new(pagination, &Caps::default())), text.as_bytes(), 7)
 }
 
 /// The page with all its records, of which those that could were taken before its end.
-fn split_by(shape: &Arc<Shape>, text: &[u8], cut: usize) -> Result<Page, PageError> {
+fn split_by(shape: &Arc<PageShape>, text: &[u8], cut: usize) -> Result<Page, PageError> {
     let mut splitter = Splitter::new(Arc::clone(shape));
     let mut batches = Vec::new();
     for piece in text.chunks(cut) {
@@ -146,8 +146,10 @@ fn refuses_what_is_not_one_json_text() {
     ] {
         assert!(split("$", text).is_err(), "{text}");
     }
-    let mut splitter =
-        Splitter::new(Arc::new(Shape::of(&Pagination::of(Style::Single, Records::at(Path::root())), &Caps::default())));
+    let mut splitter = Splitter::new(Arc::new(PageShape::new(
+        &Pagination::of(Style::Single, Records::at(Path::root())),
+        &Caps::default(),
+    )));
     assert!(matches!(splitter.feed(b"[\"\xff\"]"), Err(PageError::NotUtf8(2))));
 }
 
@@ -155,7 +157,7 @@ fn refuses_what_is_not_one_json_text() {
 fn sizes_are_capped() {
     let caps = Caps { page_bytes: 20, record_bytes: 5, ..Caps::default() };
     let pagination = Pagination::of(Style::Single, Records::at(Path::root()));
-    let shape = Arc::new(Shape::of(&pagination, &caps));
+    let shape = Arc::new(PageShape::new(&pagination, &caps));
     let mut splitter = Splitter::new(Arc::clone(&shape));
     splitter.feed(b"[1,12345").unwrap();
     assert!(matches!(splitter.feed(b"6"), Err(PageError::RecordTooLarge { index: 1, limit: 5 })));
@@ -382,13 +384,13 @@ fn json() -> impl Strategy<Value = String> {
 }
 
 /// Every way to read the same page.
-fn shapes(records: &Records, fields: &[&str]) -> Vec<Arc<Shape>> {
+fn shapes(records: &Records, fields: &[&str]) -> Vec<Arc<PageShape>> {
     let fields: Vec<Path> = fields.iter().map(|field| field.parse().unwrap()).collect();
     let mut shapes = Vec::new();
     for isa in Isa::available() {
         for validation in [Validation::Structure, Validation::Full] {
             let records = Records { validation, ..records.clone() };
-            shapes.push(Arc::new(Shape::new(fields.clone(), &records, &Caps::default(), isa)));
+            shapes.push(Arc::new(PageShape::with_fields(fields.clone(), &records, &Caps::default(), isa)));
         }
     }
     assert!(shapes.len() > 1);
@@ -470,7 +472,7 @@ fn no_verdict_depends_on_a_cut() {
     let caps = Caps::default();
     for validation in [Validation::Structure, Validation::Full] {
         let records = Records { validation, ..Records::at(Path::root()) };
-        let shape = Arc::new(Shape::new(Vec::new(), &records, &caps, Isa::best()));
+        let shape = Arc::new(PageShape::with_fields(Vec::new(), &records, &caps, Isa::best()));
         let mut taken = 0;
         for number in 0..alphabet.len().pow(5) {
             let inside: Vec<u8> =
@@ -491,7 +493,7 @@ fn a_record_is_as_large_as_its_bytes_wherever_it_stands_and_is_cut() {
     let values = Records { shape: RecordsShape::Values, ..Records::at("list".parse().unwrap()) };
     let (list, inner) = (Records::at("list".parse().unwrap()), Records::at("list[*].n".parse().unwrap()));
     for (records, before, after) in [(&list, "[", "]"), (&values, "{\"a\":", "}"), (&inner, "[{\"n\":", "}]")] {
-        let shape = Arc::new(Shape::new(Vec::new(), records, &caps, Isa::best()));
+        let shape = Arc::new(PageShape::with_fields(Vec::new(), records, &caps, Isa::best()));
         for (record, is_small) in [
             ("1234567890", true),
             ("12345678901", false),

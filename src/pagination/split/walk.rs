@@ -21,7 +21,7 @@ use super::scan::{Detail, Scanner};
 use super::sketch::Sketch;
 use super::span::{Cut, Fed, Span, VALUE, What};
 use super::tree::{Node, ROOT, Role, Tree};
-use crate::pagination::page::Fields;
+use crate::pagination::page::PageFields;
 use crate::pagination::{Encoding, PageError, Path, Presence, RecordsShape};
 
 /// Objects that nobody wants are walked for the sketch down to this depth.
@@ -131,7 +131,7 @@ impl Walker {
         }
     }
 
-    pub(super) fn fields(&self) -> &Fields {
+    pub(super) fn fields(&self) -> &PageFields {
         self.found.fields()
     }
 

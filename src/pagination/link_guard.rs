@@ -7,7 +7,7 @@ use url::{Origin, Url};
 
 /// The origins that links may name, and the one that they are sent to.
 #[derive(Clone, Debug)]
-pub struct Guard {
+pub struct LinkGuard {
     upstream: Url,
     aliases: Vec<Origin>,
 }
@@ -23,7 +23,7 @@ pub enum BadAddress {
     Userinfo(String),
 }
 
-impl Guard {
+impl LinkGuard {
     /// Lets through what leads to `upstream` or, rewritten to it, to one of `aliases`.
     pub fn new(upstream: &Url, aliases: &[Url]) -> Self {
         Self { upstream: upstream.clone(), aliases: aliases.iter().map(Url::origin).collect() }
@@ -61,7 +61,7 @@ mod tests {
 
     fn resolve(link: &str) -> Result<String, BadAddress> {
         let url = |text: &str| Url::parse(text).unwrap();
-        let guard = Guard::new(&url("http://127.0.0.1:8000/base"), &[url("https://public.example")]);
+        let guard = LinkGuard::new(&url("http://127.0.0.1:8000/base"), &[url("https://public.example")]);
         guard.resolve(&url("http://127.0.0.1:8000/base/items?page=1"), link).map(Into::into)
     }
 
