@@ -6,39 +6,38 @@ use std::time::Duration;
 
 use etcetera::BaseStrategy;
 use tokio::time::{Instant, sleep};
-use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
-use crate::gateway::{BadGateway, Gateway};
+use crate::gateway::{Gateway, GatewayError};
 use crate::snapshot::BadStore;
 
 /// How long a folder is waited for that another process has: one that was killed has it until the system has cleaned up behind it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A gateway that keeps its snapshots where it was told, or else in the platform's cache folder, or else in memory alone.
-pub(super) async fn gateway(mut config: Config, tasks: &TaskTracker) -> Result<Gateway, BadGateway> {
+pub(super) async fn gateway(mut config: Config) -> Result<Gateway, GatewayError> {
     let settings = &mut config.snapshots.settings;
     if settings.dir.is_some() || settings.disk == 0 {
-        return patient(&config, tasks).await;
+        return patient(&config).await;
     }
     settings.dir = folder(config.listen);
-    match patient(&config, tasks).await {
-        Err(BadGateway::Store(error)) => {
+    match patient(&config).await {
+        Err(GatewayError::Store(error)) => {
             tracing::warn!(
                 "{error}; they stay in memory, and end with this process; `dir` in [snapshots] names another folder"
             );
             config.snapshots.settings.dir = None;
-            Gateway::new(&config, tasks.clone())
+            Gateway::builder(config).build()
         }
         gateway => gateway,
     }
 }
 
-async fn patient(config: &Config, tasks: &TaskTracker) -> Result<Gateway, BadGateway> {
+async fn patient(config: &Config) -> Result<Gateway, GatewayError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match Gateway::new(config, tasks.clone()) {
-            Err(BadGateway::Store(BadStore::Locked(_))) if Instant::now() < deadline => {
+        match Gateway::builder(config.clone()).build() {
+            Err(GatewayError::Store(BadStore::Locked(_))) if Instant::now() < deadline => {
                 sleep(Duration::from_millis(20)).await;
             }
             gateway => return gateway,

@@ -14,7 +14,6 @@ use hyper_util::rt::TokioExecutor;
 use indicatif::{HumanBytes, HumanCount};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::progress::Progress;
 use super::serve::{announce, stopped};
@@ -82,7 +81,7 @@ async fn show(arguments: &Arguments) -> Result<(), Trouble> {
     };
     let proxy_address = proxy.local_addr()?;
     let config = Config::read(&configuration(&format!("http://{api_address}")), "the demo's configuration", &Machine)?;
-    let gateway = Gateway::new(&config, TaskTracker::new())?;
+    let gateway = Gateway::builder(config).build()?;
     announce(&proxy);
     let proxying = tokio::spawn(server::serve(proxy, gateway, stop.clone().cancelled_owned()));
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::task::TaskTracker;
 
 use super::{Exit, cache, logging};
 use crate::config::{Config, Mistakes};
@@ -46,8 +45,7 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
     };
     config.listen = arguments.listen.unwrap_or(config.listen);
     config.admin = arguments.admin.or(config.admin);
-    let crawls = TaskTracker::new();
-    let gateway = match cache::gateway(config.clone(), &crawls).await {
+    let gateway = match cache::gateway(config.clone()).await {
         Ok(gateway) => gateway,
         Err(error) => {
             eprintln!("error: {error}\nhint: {}", error.hint());
@@ -70,10 +68,8 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
         () = serve_admin(admin, says) => {}
     }
     // What they have written stays, and goes on after the next start.
-    gateway.stop();
-    crawls.close();
-    if tokio::time::timeout(LAST_CRAWLS, crawls.wait()).await.is_err() {
-        tracing::warn!("{} crawls are cut", crawls.len());
+    if tokio::time::timeout(LAST_CRAWLS, gateway.shutdown()).await.is_err() {
+        tracing::warn!("{} crawls are cut", gateway.tasks());
     }
     Exit::Complete
 }

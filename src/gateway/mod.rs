@@ -2,6 +2,7 @@
 //! where one of them fails.
 
 mod asked;
+mod builder;
 mod crawling;
 mod deliver;
 mod forward;
@@ -22,22 +23,25 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Request, Response, header};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use crate::config::{Config, OnStart, Resume};
 use crate::crawl::Crawls;
 use crate::request::{Ask, Params};
 use crate::response::{Body, BoxError};
-use crate::snapshot::{BadStore, Registry, Store};
+use crate::snapshot::Registry;
 use crate::upstream::{BadTrust, Governors};
+pub use builder::{GatewayBuilder, GatewayError};
 use crawling::Crawling;
 pub use deliver::{Found, Said, Scope, Unnamed, deliver};
 use quota::Quota;
 use route::Routes;
 
-/// The proxy as a [`tower::Service`]: a Rust program can mount it where it likes.
+/// The proxy as a [`tower::Service`] that a Rust program can mount where it likes.
+///
+/// Clones are cheap and are the same gateway. A request may carry the [`IpAddr`](std::net::IpAddr) of its peer as an
+/// extension: callers without credentials are then counted by address, where crawls are limited (`opens`). Without
+/// one they count as one caller.
 #[derive(Clone, Debug)]
 pub struct Gateway {
     shared: Arc<Shared>,
@@ -54,37 +58,12 @@ struct Shared {
     crawls: Crawls,
 }
 
-/// Why there can be no gateway for a configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum BadGateway {
-    #[error(transparent)]
-    Trust(#[from] BadTrust),
-    #[error(transparent)]
-    Store(#[from] BadStore),
-}
-
-impl BadGateway {
-    /// What to do about it.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::Trust(error) => error.hint(),
-            Self::Store(error) => error.hint(),
-        }
-    }
-}
-
 impl Gateway {
-    /// A gateway for this configuration, inside of a runtime of tokio: its crawls run in `tasks`, and so does what looks after its
-    /// snapshots.
-    ///
-    /// Requests should have the [`IpAddr`](std::net::IpAddr) of their peer as an extension: by that callers are told apart who say
-    /// nothing else of who they are, where crawls are counted.
-    pub fn new(config: &Config, tasks: TaskTracker) -> Result<Self, BadGateway> {
+    /// Starts the maintenance of snapshots and, where it is configured, the crawls that were interrupted.
+    fn start(config: &Config, crawling: Crawling) -> Result<Self, BadTrust> {
         let governors = Governors::default();
         let routes = Routes::new(config, &governors)?;
         let kept = &config.snapshots;
-        let registry = Registry::new(Store::open(kept.settings.clone())?, kept.keep_for);
-        let crawling = Crawling { registry, tasks, stop: CancellationToken::new(), linger: kept.settings.linger };
         crawling.maintain(config.collections.iter().map(|collection| collection.sharing.keep_for));
         let params = Params {
             format: config.format_param.clone(),
@@ -100,22 +79,17 @@ impl Gateway {
         Ok(Self { shared })
     }
 
-    /// Its snapshots.
+    #[doc(hidden)]
     pub fn registry(&self) -> &Registry {
         &self.shared.crawling.registry
     }
 
-    /// Stops its crawls. What they have written stays, and goes on after the next start.
-    pub fn stop(&self) {
-        self.shared.crawling.stop.cancel();
-    }
-
-    /// Those who pace what its upstreams are asked.
+    #[doc(hidden)]
     pub fn governors(&self) -> &Governors {
         &self.shared.governors
     }
 
-    /// What has become of its crawls.
+    #[doc(hidden)]
     pub fn crawls(&self) -> &Crawls {
         &self.shared.crawls
     }

@@ -9,7 +9,6 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use unpage::config::{Config, Machine};
 use unpage::gateway::Gateway;
 
@@ -37,7 +36,7 @@ impl Proxy {
 
     /// A proxy for what is configured already.
     pub(super) async fn of(config: &Config) -> Self {
-        let gateway = Gateway::new(config, TaskTracker::new()).unwrap();
+        let gateway = Gateway::builder(config.clone()).build().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();

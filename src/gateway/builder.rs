@@ -1,0 +1,91 @@
+//! Construction of a [`Gateway`] and its shutdown.
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Gateway;
+use super::crawling::Crawling;
+use crate::config::Config;
+use crate::snapshot::{BadStore, Registry, Store};
+use crate::upstream::BadTrust;
+
+/// Settings of a [`Gateway`] beside its configuration.
+#[derive(Clone, Debug)]
+pub struct GatewayBuilder {
+    config: Config,
+}
+
+/// Error of [`GatewayBuilder::build`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GatewayError {
+    /// The certificate authorities of an upstream can't be used.
+    #[error(transparent)]
+    #[doc(hidden)]
+    Trust(#[from] BadTrust),
+    /// The folder of the snapshots can't be used.
+    #[error(transparent)]
+    #[doc(hidden)]
+    Store(#[from] BadStore),
+    /// The caller is not inside a tokio runtime, where crawls would run.
+    #[error("there is no tokio runtime to run crawls in")]
+    #[doc(hidden)]
+    NoRuntime,
+}
+
+impl GatewayError {
+    /// Advice for the operator, on one line.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Trust(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::NoRuntime => "build the gateway inside the runtime that serves it",
+        }
+    }
+}
+
+impl GatewayBuilder {
+    /// Opens the snapshot store and the upstreams' trust stores, and starts the gateway's own tasks in the current tokio runtime.
+    ///
+    /// # Errors
+    /// Fails where the snapshot folder or a certificate file can't be used, or outside a tokio runtime.
+    pub fn build(self) -> Result<Gateway, GatewayError> {
+        if Handle::try_current().is_err() {
+            return Err(GatewayError::NoRuntime);
+        }
+        let snapshots = &self.config.snapshots;
+        let registry = Registry::new(Store::open(snapshots.settings.clone())?, snapshots.keep_for);
+        let crawling = Crawling {
+            registry,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            linger: snapshots.settings.linger,
+        };
+        Ok(Gateway::start(&self.config, crawling)?)
+    }
+}
+
+impl Gateway {
+    /// Returns a builder of a gateway for this configuration.
+    pub fn builder(config: Config) -> GatewayBuilder {
+        GatewayBuilder { config }
+    }
+
+    /// Stops all crawls and waits for their tasks to end.
+    ///
+    /// Snapshots with files keep what was written and are resumed after the next start. Streams under way break, so stop
+    /// serving first.
+    pub async fn shutdown(&self) {
+        let crawling = &self.shared.crawling;
+        crawling.stop.cancel();
+        crawling.tasks.close();
+        crawling.tasks.wait().await;
+    }
+
+    /// Returns the number of tasks that have not ended.
+    #[doc(hidden)]
+    pub fn tasks(&self) -> usize {
+        self.shared.crawling.tasks.len()
+    }
+}
