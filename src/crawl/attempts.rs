@@ -7,8 +7,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
 use http::{HeaderValue, StatusCode, header};
 
+use super::exchange::{Answer, Trouble, ask};
 use super::failure::{failed, kept_headers};
-use super::fetch::{Answer, Trouble, ask};
 use crate::pagination::page::Head;
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::retry::{

@@ -6,11 +6,11 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
-use super::arriving::{Event, Fetch};
 use super::attempts::GivenUp;
-use super::backlog::Backlog;
 use super::failure;
-use super::spool::Room;
+use super::page_stream::{Event, Fetch};
+use super::reorder::Backlog;
+use super::spill::Room;
 use crate::pagination::PageRequest;
 use crate::pagination::page::{Head, PageFields};
 use crate::pagination::plan::{Came, PageId, PartId, Plan, SoFar, Standing};

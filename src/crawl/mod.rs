@@ -1,21 +1,21 @@
 //! The one writer of a snapshot: asks the plan what to do, fetches, and appends, until the end is proven or the crawl breaks.
 
-mod arriving;
 mod attempts;
-mod auto;
-mod backlog;
-mod counted;
+mod detect;
+mod drive;
+mod emit;
+mod exchange;
+mod extents;
 mod failure;
-mod fetch;
 mod flight;
-mod ledger;
+mod metrics;
 mod outbox;
+mod page_stream;
+mod prefix_check;
+mod reorder;
 mod resume;
-mod sent;
-mod spool;
-mod turn;
-mod unchanged;
-mod write;
+mod revalidate;
+mod spill;
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -33,13 +33,13 @@ use crate::pagination::split::PageShape;
 use crate::pagination::{Encode, PageRequest, Pagination, Since, Style, ValidAt, VersionSource};
 use crate::snapshot::{Effort, Failure, Fault};
 use crate::upstream::Client;
-use counted::{Counted, End};
-pub use counted::{Crawls, Totals};
+use drive::{Appetite, Turn};
 use flight::Flight;
+use metrics::{Counted, End};
+pub use metrics::{Crawls, Totals};
 use outbox::Outbox;
 use resume::Beginning;
-use spool::Room;
-use turn::{Appetite, Turn};
+use spill::Room;
 
 /// How long the first page may take to become whole once it has a record: most do, and of a page that turns out to be none a
 /// status says more than a broken stream. Nobody sees such a delay.
@@ -131,7 +131,7 @@ impl Crawl {
 
     async fn opened(self) -> Result<Opened, Failure> {
         if self.pagination.style == Style::Auto {
-            return auto::open(self).await;
+            return detect::open(self).await;
         }
         let mut opened = self.walk(Arc::clone(&self.pagination), self.first.clone())?;
         opened.begin().await.map_err(|failure| opened.start.explain(failure))?;

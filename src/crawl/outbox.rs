@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use serde_json::value::RawValue;
 
-use super::backlog::Backlog;
-use super::spool::Room;
+use super::reorder::Backlog;
+use super::spill::Room;
 use crate::batch::Batch;
 use crate::pagination::plan::PartId;
 

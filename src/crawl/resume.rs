@@ -7,8 +7,8 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::counted::End;
 use super::failure;
+use super::metrics::End;
 use super::{Crawl, Opened};
 use crate::config::{read_written, written};
 use crate::pagination::plan::Checkpoint;
@@ -122,8 +122,8 @@ mod tests {
 
     use tokio::net::TcpListener;
 
+    use super::super::drive::Turn;
     use super::super::outbox::Leaving;
-    use super::super::turn::Turn;
     use super::*;
     use crate::config::{Config, Machine};
     use crate::crawl::Crawls;

@@ -10,8 +10,8 @@ use crate::pagination::split::{PageShape, Splitter};
 use crate::pagination::{PageError, Pagination, Path, Presence, Records, Style, Validation, detect};
 use crate::snapshot::{Failure, Fault};
 
-use super::fetch::Answer;
-use super::turn::{Turn, on_page};
+use super::drive::{Turn, on_page};
+use super::exchange::Answer;
 use super::{Crawl, Opened};
 use super::{attempts, failure};
 

@@ -4,8 +4,8 @@ use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode};
 
 use super::Crawl;
+use super::exchange::{self, Answer};
 use super::failure;
-use super::fetch::{self, Answer};
 use crate::pagination::PageRequest;
 use crate::pagination::plan::{self, Plan, Step};
 use crate::snapshot::Failure;
@@ -26,7 +26,7 @@ impl Crawl {
         let mut opened = crawl.walk(std::sync::Arc::clone(&crawl.pagination), crawl.first.clone())?;
         let Some(mut request) = first_request(&mut opened.plan) else { return Ok(false) };
         request.headers.insert(name, value);
-        match fetch::ask(&crawl.client, &request).await {
+        match exchange::ask(&crawl.client, &request).await {
             Ok(Answer::Refused(head, _)) => Ok(head.status == StatusCode::NOT_MODIFIED),
             Ok(Answer::Page(_)) => Ok(false),
             Err(trouble) => Err(failure::failed(&crawl.client, &trouble, &request)),

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 use twox_hash::XxHash3_64;
 
-use super::ledger::{Disk, Ledger, Limits};
+use super::extents::{Disk, Ledger, Limits};
 use crate::batch::Batch;
 
 /// How many bytes are written at once at most, where it isn't a single batch.

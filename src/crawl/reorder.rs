@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use tokio::task::JoinHandle;
 
-use super::spool::{Held, Recalled, Room, Spilled};
+use super::spill::{Held, Recalled, Room, Spilled};
 use crate::batch::Batch;
 
 /// How many entries at the front are looked at for something to be read.
@@ -125,7 +125,7 @@ mod tests {
     use tokio::runtime::Runtime;
 
     use super::*;
-    use crate::crawl::ledger::{BLOCK, Limits};
+    use crate::crawl::extents::{BLOCK, Limits};
 
     /// A window and extents that a few records fill.
     const LIMITS: Limits = Limits { window: 64, spool: 8 * BLOCK, extent: 32, writes: 2 };

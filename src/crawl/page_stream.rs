@@ -10,8 +10,8 @@ use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 
 use super::attempts::{Attempts, GivenUp, Settled};
-use super::fetch::{Answer, Trouble, ask};
-use super::sent::{Changed, Sent};
+use super::exchange::{Answer, Trouble, ask};
+use super::prefix_check::{Changed, Sent};
 use crate::batch::Batch;
 use crate::pagination::page::{Head, Page, PageFields};
 use crate::pagination::retry::{Halvable, Overload, RetryBudget};

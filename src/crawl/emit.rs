@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::counted::End;
+use super::drive::{Appetite, Turn};
 use super::failure;
+use super::metrics::End;
 use super::outbox::Leaving;
-use super::turn::{Appetite, Turn};
 use super::{Opened, Start};
 use crate::pagination::plan::Proof;
 use crate::snapshot::{Failure, Fault, Refused, Seal, Verdict, Writer};

@@ -6,9 +6,9 @@ use std::task::{Context, Poll};
 use serde_json::value::to_raw_value;
 
 use super::Opened;
-use super::arriving::Event;
 use super::attempts::GivenUp;
 use super::failure;
+use super::page_stream::Event;
 use crate::batch::Batch;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::{self, PageId, PartId, Proof, Step};
