@@ -13,6 +13,9 @@
 //! - `upstream`: the only door to the network
 //! - `response`: readers to the wire
 //! - `batch`: records on their way
+//! - `error`: a failed crawl, the party at fault, and the remedy
+//! - `id`: snapshot ids and cache keys
+//! - `usage`: upstream usage of a crawl
 //! - `config`: TOML to valid values
 //! - `telemetry`: metrics and the operator's list
 //! - `demo`: a legacy API in a box
@@ -31,7 +34,11 @@ pub mod crawl;
 #[doc(hidden)]
 pub mod demo;
 #[doc(hidden)]
+pub mod error;
+#[doc(hidden)]
 pub mod gateway;
+#[doc(hidden)]
+pub mod id;
 #[doc(hidden)]
 pub mod pace;
 #[doc(hidden)]
@@ -48,3 +55,5 @@ pub mod snapshot;
 pub mod telemetry;
 #[doc(hidden)]
 pub mod upstream;
+#[doc(hidden)]
+pub mod usage;

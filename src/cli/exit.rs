@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::snapshot::{Failure, Fault};
+use crate::error::{Failure, Fault};
 
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
-use crate::snapshot::Effort;
+use crate::usage::UpstreamUsage;
 
 /// The progress of one stream; silent where stderr is no terminal.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(super) struct Progress {
     had: u64,
     begun: Instant,
     /// Whose pages are told.
-    effort: Option<Effort>,
+    usage: Option<UpstreamUsage>,
 }
 
 impl Progress {
@@ -33,12 +33,12 @@ impl Progress {
         bar.enable_steady_tick(Duration::from_millis(100));
         bar.set_position(records);
         bar.reset_eta();
-        Self { bar, records, bytes, had: bytes, begun: Instant::now(), effort: None }
+        Self { bar, records, bytes, had: bytes, begun: Instant::now(), usage: None }
     }
 
     /// Tells the pages of this crawl, too.
-    pub(super) fn of(self, effort: Effort) -> Self {
-        Self { effort: Some(effort), ..self }
+    pub(super) fn of(self, usage: UpstreamUsage) -> Self {
+        Self { usage: Some(usage), ..self }
     }
 
     /// More has come.
@@ -50,8 +50,7 @@ impl Progress {
         let elapsed = self.begun.elapsed().as_secs_f64().max(0.001);
         let speed = HumanBytes(((self.bytes - self.had) as f64 / elapsed) as u64);
         let (records, bytes) = (HumanCount(self.records), HumanBytes(self.bytes));
-        let pages =
-            self.effort.as_ref().map_or(String::new(), |effort| format!(" in {} pages", effort.spending().pages));
+        let pages = self.usage.as_ref().map_or(String::new(), |usage| format!(" in {} pages", usage.counts().pages));
         self.bar.set_message(format!("{records} records{pages}, {bytes} ({rate}/s, {speed}/s)"));
     }
 

@@ -29,7 +29,7 @@ use url::Url;
 pub use self::mistake::{Mistake, Mistakes, Place};
 pub use self::option::Options;
 pub use self::secrets::{Machine, Secrets};
-pub use self::snapshots::{OnStart, Resume, Scope, Sharing, Snapshots};
+pub use self::snapshots::{OnStart, Resume, Scope, Sharing, SlowReader, SnapshotSettings, Snapshots};
 pub use self::written::{read_written, written};
 pub use crate::pace::Pace;
 pub use crate::pagination::Caps;

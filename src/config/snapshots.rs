@@ -7,13 +7,12 @@ use super::node::{Node, Table};
 use super::value::{self, choice};
 use super::{keys, pace};
 use crate::pace::Rate;
-use crate::snapshot::{Settings, SlowReader};
 
 /// What is kept, and how it is handed out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshots {
     /// Where, and how much.
-    pub settings: Settings,
+    pub settings: SnapshotSettings,
     /// How long a complete one is handed out again.
     pub fresh_for: Duration,
     /// How long one stays when nobody wants it any more.
@@ -24,6 +23,29 @@ pub struct Snapshots {
     pub resume: Resume,
     /// What becomes of those that were interrupted when unpage ended.
     pub on_start: OnStart,
+}
+
+/// Location and limits of the snapshots' bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotSettings {
+    /// Folder of the snapshots' files; `None` keeps everything in memory.
+    pub dir: Option<PathBuf>,
+    /// Limit on the bytes of all logs in memory.
+    pub memory: u64,
+    /// Limit on the bytes of all files; 0 for no files.
+    pub disk: u64,
+    pub slow_reader: SlowReader,
+    /// Time that a crawl goes on without a reader.
+    pub linger: Duration,
+}
+
+/// Policy for a reader that is so slow that its log has no room left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlowReader {
+    /// The crawl waits for the reader.
+    Wait,
+    /// The reader is dropped when it has not moved for this long.
+    Drop(Duration),
 }
 
 /// What becomes of a request for a part that doesn't say of which snapshot.
@@ -66,7 +88,7 @@ pub enum Scope {
 
 impl Default for Snapshots {
     fn default() -> Self {
-        let settings = Settings {
+        let settings = SnapshotSettings {
             dir: None,
             memory: 256 << 20,
             disk: 10 << 30,
@@ -96,7 +118,7 @@ impl Snapshots {
 pub(super) fn read(node: &Node<'_>) -> Option<Snapshots> {
     let table = node.table(&keys::SNAPSHOTS)?;
     let default = Snapshots::default();
-    let settings = Settings {
+    let settings = SnapshotSettings {
         dir: table.maybe("dir", folder),
         memory: table.or("memory", default.settings.memory, value::size),
         disk: table.or("disk", default.settings.disk, value::size_or_none),

@@ -9,6 +9,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::exchange::{Answer, Trouble, ask};
 use super::failure::{failed, kept_headers};
+use crate::error::{Failure, Fault};
 use crate::pagination::page::Head;
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::retry::{
@@ -16,7 +17,6 @@ use crate::pagination::retry::{
 };
 use crate::pagination::split::{PageShape, Splitter};
 use crate::pagination::{Caps, PageError, PageRequest};
-use crate::snapshot::{Failure, Fault};
 use crate::upstream::{Client, Error};
 
 /// A page as it came, for whom nothing is known of it yet.
@@ -168,7 +168,7 @@ fn outcome<T>(client: &Client, tried: &Result<Answer<T>, Trouble>) -> Option<Att
             let demanded = demanded(&client.upstream().retry, &head.headers, body, SystemTime::now());
             Some(AttemptOutcome::Answered(head.status, demanded))
         }
-        Err(trouble) if !trouble.may_pass() => None,
+        Err(trouble) if !trouble.is_transient() => None,
         Err(Trouble::Transport(Error::Timeout(..))) => Some(AttemptOutcome::TimedOut),
         Err(_) => Some(AttemptOutcome::Broken),
     }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::error::{Failure, Fault};
 use crate::pagination::page::Head;
 use crate::pagination::plan::{self, PageId, PartId, Plan, Step};
 use crate::pagination::split::{PageShape, Splitter};
 use crate::pagination::{PageError, Pagination, Path, Presence, Records, Style, Validation, detect};
-use crate::snapshot::{Failure, Fault};
 
 use super::drive::{Turn, on_page};
 use super::exchange::Answer;

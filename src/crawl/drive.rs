@@ -10,10 +10,10 @@ use super::attempts::GivenUp;
 use super::failure;
 use super::page_stream::Event;
 use crate::batch::Batch;
+use crate::error::Failure;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::{self, PageId, PartId, Proof, Step};
 use crate::pagination::{PageError, Precondition};
-use crate::snapshot::Failure;
 
 impl Opened {
     /// Does what the plan wants, and waits for what comes of it.
@@ -101,7 +101,7 @@ impl Opened {
         let name = self.plan.name_of(page);
         let batches = self.plan.arrived(page, head, rest).map_err(|wrong| self.wrong(&wrong, head, &name))?;
         batches.into_iter().for_each(|batch| self.emit(part, batch));
-        self.effort().pages(self.plan.pages());
+        self.usage().set_pages(self.plan.pages());
         let is_wanted = self.pagination.precondition == Precondition::Match && self.plan.pages() == 1;
         if is_wanted && !self.plan.has_condition() {
             let url = crate::pagination::request::RedactedUrl(&self.url);

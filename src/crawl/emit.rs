@@ -10,8 +10,9 @@ use super::failure;
 use super::metrics::End;
 use super::outbox::Leaving;
 use super::{Opened, Start};
+use crate::error::{Failure, Fault};
 use crate::pagination::plan::Proof;
-use crate::snapshot::{Failure, Fault, Refused, Seal, Verdict, Writer};
+use crate::snapshot::{Refused, Seal, Verdict, Writer};
 
 impl Opened {
     /// Writes the records to a log, to its seal.

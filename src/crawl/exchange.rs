@@ -102,10 +102,10 @@ async fn start_of(body: &mut DecodedBody) -> Bytes {
 
 impl Trouble {
     /// Whether the same request may be answered better a moment later.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::Transport(error) => error.may_pass(),
-            Self::Page(wrong) => wrong.may_pass(),
+            Self::Transport(error) => error.is_transient(),
+            Self::Page(wrong) => wrong.is_transient(),
         }
     }
 }

@@ -3,10 +3,10 @@
 use http::{HeaderMap, HeaderValue, header};
 
 use super::exchange::Trouble;
+use crate::error::{Failure, Fault};
 use crate::pagination::page::Head;
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::{Blame, PageError, PageRequest};
-use crate::snapshot::{Failure, Fault};
 use crate::upstream::{Client, Error};
 
 pub(super) fn failed(client: &Client, trouble: &Trouble, request: &PageRequest) -> Failure {

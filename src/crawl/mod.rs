@@ -25,14 +25,15 @@ use serde_json::Value;
 use url::Url;
 
 use crate::config::Caps;
+use crate::error::{Failure, Fault};
 use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::page::Head;
 use crate::pagination::plan::Plan;
 use crate::pagination::request::BadPlace;
 use crate::pagination::split::PageShape;
 use crate::pagination::{Encode, PageRequest, Pagination, Since, Style, ValidAt, VersionSource};
-use crate::snapshot::{Effort, Failure, Fault};
 use crate::upstream::Client;
+use crate::usage::UpstreamUsage;
 use drive::{Appetite, Turn};
 use flight::Flight;
 use metrics::{Counted, End};
@@ -208,8 +209,8 @@ impl Opened {
     }
 
     /// What it has cost so far, and will.
-    pub fn effort(&self) -> Effort {
-        self.client.effort()
+    pub fn usage(&self) -> UpstreamUsage {
+        self.client.usage()
     }
 
     /// The moment that the upstream is asked for, where it can be.

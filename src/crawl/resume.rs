@@ -11,9 +11,10 @@ use super::failure;
 use super::metrics::End;
 use super::{Crawl, Opened};
 use crate::config::{read_written, written};
+use crate::error::{Failure, Fault};
 use crate::pagination::plan::Checkpoint;
 use crate::pagination::{PageRequest, Pagination, Style};
-use crate::snapshot::{Begun, Failure, Fault};
+use crate::snapshot::Begun;
 
 /// What a crawl must know of its beginning to go on, beside what it is configured with and asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -93,7 +94,7 @@ impl Crawl {
         let mut opened = self.walk(Arc::clone(&self.pagination), self.first.clone())?;
         let resumed = opened.plan.resume(past, last);
         resumed.map_err(|wrong| failure::wrong_page(&opened.client, &wrong, &opened.url))?;
-        opened.effort().pages(opened.plan.pages());
+        opened.usage().set_pages(opened.plan.pages());
         Ok(Opened { records, beginning, ..opened })
     }
 }

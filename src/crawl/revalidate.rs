@@ -6,9 +6,9 @@ use http::{HeaderValue, StatusCode};
 use super::Crawl;
 use super::exchange::{self, Answer};
 use super::failure;
+use crate::error::Failure;
 use crate::pagination::PageRequest;
 use crate::pagination::plan::{self, Plan, Step};
-use crate::snapshot::Failure;
 
 impl Crawl {
     /// Asks once for the first page, under the condition that it has changed: whether the upstream says that it has not. What

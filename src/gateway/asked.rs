@@ -13,10 +13,11 @@ use super::headers::{for_a_crawl, say_who};
 use super::route::Route;
 use super::unattended::Unattended;
 use crate::config::{Collection, Credentials, Scope};
+use crate::id::CacheKey;
 use crate::pagination::request::{RequestBody, decoded_name};
 use crate::pagination::{PageRequest, Pagination, PartOrder};
 use crate::request::{Params, Wish};
-use crate::snapshot::{Key, Registry};
+use crate::snapshot::Registry;
 
 /// One request for a stream.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ pub(super) struct Asked {
     /// Whether it says who asks.
     pub(super) caller: Caller,
     /// What it asks for, and for whom.
-    pub(super) key: Key,
+    pub(super) key: CacheKey,
     /// The same without the client, where nothing of it is needed but that.
     pub(super) unattended: Option<Unattended>,
 }
@@ -77,7 +78,7 @@ impl Asked {
 
     /// The credentials that go upstream with it, where there are any that are known to be such: of another field nobody knows whether it
     /// says who asks.
-    pub(super) fn credentials(&self, registry: &Registry) -> Option<Key> {
+    pub(super) fn credentials(&self, registry: &Registry) -> Option<CacheKey> {
         let fields = [AUTHORIZATION, COOKIE].map(|name| {
             let values: Vec<&[u8]> = self.first.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
             values.join(&b'\n')

@@ -16,11 +16,15 @@ use super::sharing;
 use super::unattended::Unattended;
 use crate::config::{Collection, Sharing};
 use crate::crawl::{Crawl, Opened};
+use crate::error::{Failure, Fault};
+use crate::id::SnapshotId;
 use crate::pagination::Precondition;
+use crate::request::StorePolicy;
 use crate::snapshot::{
-    self, Birth, Effort, Facts, Failure, Fault, Keeping, Lead, Log, Purpose, Registry, Reopened, Seal, Snapshot,
-    SnapshotId, State, Storage, Unfinished, Unusable, Writer,
+    self, Birth, Facts, FileStorage, Keeping, Lead, Log, Purpose, Registry, Reopened, Seal, Snapshot, State,
+    Unfinished, Unusable, Writer,
 };
+use crate::usage::UpstreamUsage;
 
 /// How many bytes of records may wait for their reader where nothing is kept.
 const WINDOW: u64 = 1 << 20;
@@ -52,7 +56,7 @@ pub(super) struct Job {
     pub(super) asked: Asked,
     pub(super) collection: Arc<Collection>,
     /// Whether the client lets its records be kept.
-    pub(super) storage: Storage,
+    pub(super) storage: StorePolicy,
     /// How many pages may be in flight once somebody reads.
     pub(super) width: usize,
 }
@@ -123,7 +127,7 @@ impl Crawling {
             First::Answered(Ok(opened)) => {
                 let birth = Self::birth(&opened, &job);
                 let (snapshot, writer) = self.create(birth, job.collection.sharing.keep_for).await;
-                let snapshot = Arc::new(snapshot.counted_by(opened.effort()));
+                let snapshot = Arc::new(snapshot.with_usage(opened.usage()));
                 lead.publish(&snapshot);
                 drop(beginning);
                 self.run(&snapshot, *opened, writer, &job).await;
@@ -134,8 +138,8 @@ impl Crawling {
     /// What is known of a new snapshot of what was opened, and what may become of it.
     fn birth(opened: &Opened, job: &Job) -> Birth {
         let keeping = match job.storage {
-            Storage::Forbidden => Keeping::Unkept,
-            Storage::Allowed => sharing::keeping(answer(opened), job.asked.caller),
+            StorePolicy::Forbidden => Keeping::Unkept,
+            StorePolicy::Allowed => sharing::keeping(answer(opened), job.asked.caller),
         };
         let begun = Begun { unattended: job.asked.unattended.clone(), crawl: opened.begun() };
         let begun = serde_json::value::to_raw_value(&begun).expect("it has no keys but texts");
@@ -178,7 +182,7 @@ impl Crawling {
         let snapshot = |log: Log| {
             let Birth { key, facts, keeping, .. } = birth.clone();
             let Sharing { keep_for, .. } = job.collection.sharing;
-            Snapshot::new(id, key, facts, log, keeping, keep_for).counted_by(Effort::behind(pages))
+            Snapshot::new(id, key, facts, log, keeping, keep_for).with_usage(UpstreamUsage::resumed_after(pages))
         };
         match unfinished {
             None => lead.publish(&Arc::new(snapshot(log).ended_at(modified))),
@@ -192,7 +196,7 @@ impl Crawling {
                 match job.crawl.clone().resume(&begun.crawl, &notes, last, records) {
                     Ok(opened) => {
                         tracing::info!("snapshot {id}: going on after {records} records");
-                        let snapshot = Arc::new(snapshot(log).counted_by(opened.effort()));
+                        let snapshot = Arc::new(snapshot(log).with_usage(opened.usage()));
                         lead.publish(&snapshot);
                         self.run(&snapshot, opened, writer, &job).await;
                     }
@@ -252,7 +256,7 @@ impl Job {
             etag: text(http::header::ETAG),
             last_modified: text(http::header::LAST_MODIFIED),
             total: opened.total(),
-            storage: if keeping == Keeping::Unkept { Storage::Forbidden } else { Storage::Allowed },
+            storage: if keeping == Keeping::Unkept { FileStorage::Forbidden } else { FileStorage::Allowed },
         }
     }
 }

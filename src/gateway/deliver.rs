@@ -6,9 +6,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Ver
 
 use super::part::{Missing, Slice};
 use super::{problem, status};
+use crate::id::SnapshotId;
 use crate::request::{BadAsk, Params, Range, Span, View, WantDigest, Wish};
 use crate::response::{Body, Length, StreamBody, empty};
-use crate::snapshot::{Keeping, Snapshot, SnapshotId, State, Storage};
+use crate::snapshot::{FileStorage, Keeping, Snapshot, State};
 
 /// What the gateway knows of a request beside its wish.
 #[derive(Clone, Debug)]
@@ -209,7 +210,7 @@ fn has_address(snapshot: &Snapshot, wish: &Wish) -> bool {
 }
 
 fn is_kept(snapshot: &Snapshot) -> bool {
-    snapshot.keeping() != Keeping::Unkept && snapshot.facts().storage == Storage::Allowed
+    snapshot.keeping() != Keeping::Unkept && snapshot.facts().storage == FileStorage::Allowed
 }
 
 fn age(snapshot: &Snapshot) -> Duration {

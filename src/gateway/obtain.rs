@@ -8,8 +8,10 @@ use super::asked::Asked;
 use super::crawling::{Crawling, Job};
 use super::quota::Quota;
 use crate::config::Sharing;
-use crate::request::{Freshness, IfRange, Otherwise, Range, Reuse, Span, View, Wish};
-use crate::snapshot::{Failure, Lookup, Outcome, Purpose, Recency, Role, Snapshot, SnapshotId, State, Storage};
+use crate::error::Failure;
+use crate::id::SnapshotId;
+use crate::request::{Freshness, IfRange, Otherwise, Range, Reuse, Span, StorePolicy, View, Wish};
+use crate::snapshot::{Lookup, Outcome, Purpose, Recency, Role, Snapshot, State};
 
 /// How often one request may find what is lost before it can have it.
 const ATTEMPTS: usize = 3;
@@ -119,7 +121,7 @@ impl Request<'_> {
 
     /// A snapshot that others may share.
     async fn shared(&self) -> Obtained {
-        if self.wish.freshness.storage == Storage::Forbidden {
+        if self.wish.freshness.storage == StorePolicy::Forbidden {
             return self.alone().await;
         }
         for _ in 0..ATTEMPTS {

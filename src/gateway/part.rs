@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use memchr::memchr_iter;
 
+use crate::error::{Failure, Fault};
 use crate::request::{Range, Span};
-use crate::snapshot::{Extent, Failure, Fault, Gone, Landmark, Log, Next, Reader, Seal};
+use crate::snapshot::{Extent, Gone, Landmark, Log, Next, Reader, Seal};
 
 /// The last byte that `Content-Range` names where nobody knows the last one yet.
 ///

@@ -6,10 +6,11 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::route::NoRoute;
+use crate::error::{Failure, Fault};
 use crate::pagination::BodyKind;
 use crate::request::BadAsk;
 use crate::response::{Body, full};
-use crate::snapshot::{Failure, Fault, Gone};
+use crate::snapshot::Gone;
 use crate::upstream::Error;
 
 /// A crawl that could not start; the upstream's own status is passed through. Each of those who waited for it gets this: the crawl has

@@ -10,8 +10,8 @@ use moka::ops::compute::Op;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
+use crate::id::CacheKey;
 use crate::pace::Rate;
-use crate::snapshot::Key;
 
 /// How many times as much as one caller the callers of one address may begin together: credentials can be made up.
 const CALLERS: u32 = 10;
@@ -22,7 +22,7 @@ const REMEMBERED: u64 = 1 << 16;
 /// The callers who have begun crawls of late.
 #[derive(Debug)]
 pub(super) struct Quota {
-    callers: Paid<Key>,
+    callers: Paid<CacheKey>,
     /// Those who say nothing of who they are.
     strangers: Paid<Origin>,
     addresses: Paid<Origin>,
@@ -52,7 +52,7 @@ impl Quota {
     }
 
     /// Takes one for the caller with these credentials, if it has any, at this address; or says how long it has to wait.
-    pub(super) fn take(&self, caller: Option<Key>, peer: Option<IpAddr>) -> Result<(), Duration> {
+    pub(super) fn take(&self, caller: Option<CacheKey>, peer: Option<IpAddr>) -> Result<(), Duration> {
         let origin = peer.map(network);
         match caller {
             Some(caller) => self.callers.take(caller)?,
@@ -62,7 +62,7 @@ impl Quota {
     }
 
     /// What was taken so came to nothing.
-    pub(super) fn give_back(&self, caller: Option<Key>, peer: Option<IpAddr>) {
+    pub(super) fn give_back(&self, caller: Option<CacheKey>, peer: Option<IpAddr>) {
         let origin = peer.map(network);
         match caller {
             Some(caller) => self.callers.give_back(caller),
@@ -117,7 +117,7 @@ mod tests {
         Quota::new(&Rate { requests, period: Duration::from_secs(60) })
     }
 
-    fn key(name: &str) -> Key {
+    fn key(name: &str) -> CacheKey {
         static STORE: std::sync::LazyLock<Store> =
             std::sync::LazyLock::new(|| Store::open(crate::config::Snapshots::default().settings).unwrap());
         STORE.key([name.as_bytes()])

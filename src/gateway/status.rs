@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::deliver::Links;
 use crate::request::Wish;
 use crate::response::{Body, empty, full};
-use crate::snapshot::{Extent, Snapshot, Spending, State};
+use crate::snapshot::{Extent, Snapshot, State};
+use crate::usage::UsageCounts;
 
 /// The state as a response.
 pub(super) fn answer(snapshot: &Snapshot, wish: &Wish, links: &Links) -> Response<Body> {
@@ -26,7 +27,7 @@ pub(super) fn answer(snapshot: &Snapshot, wish: &Wish, links: &Links) -> Respons
 fn status(snapshot: &Snapshot, pinned: &str, now: SystemTime) -> Value {
     let facts = snapshot.facts();
     let Extent { visible, records, from, readers, .. } = snapshot.log().extent();
-    let Spending { pages, since, requests, retries, waits, waited } = snapshot.effort().spending();
+    let UsageCounts { pages, since, requests, retries, waits, waited } = snapshot.usage().counts();
     let mut status = json!({
         "id": snapshot.id(),
         "url": pinned,

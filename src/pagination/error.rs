@@ -167,7 +167,7 @@ impl PageError {
     }
 
     /// Whether the same request may be answered better a moment later.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         matches!(self, Self::EmptyPage | Self::NotJson { .. } | Self::NotUtf8(_) | Self::NotBase64 { .. })
     }
 

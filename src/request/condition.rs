@@ -4,7 +4,7 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::snapshot::SnapshotId;
+use crate::id::SnapshotId;
 
 /// The snapshot that a range is a part of; if it is another one, the whole is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,6 @@ use std::time::Duration;
 use http::{HeaderMap, header};
 
 use super::directives::directives;
-use crate::snapshot::Storage;
 
 /// What a client will have of what is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +13,15 @@ pub struct Freshness {
     pub reuse: Reuse,
     /// What happens where none does.
     pub otherwise: Otherwise,
-    /// Whether what is made for this request may be kept: `no-store`.
-    pub storage: Storage,
+    pub storage: StorePolicy,
+}
+
+/// Permission to keep what is crawled for a request (RFC 9111 §5.2.1.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StorePolicy {
+    Allowed,
+    /// `no-store`.
+    Forbidden,
 }
 
 /// Which kept snapshots will do.
@@ -40,7 +46,7 @@ pub enum Otherwise {
 
 impl Default for Freshness {
     fn default() -> Self {
-        Self { reuse: Reuse::Fresh, otherwise: Otherwise::Crawl, storage: Storage::Allowed }
+        Self { reuse: Reuse::Fresh, otherwise: Otherwise::Crawl, storage: StorePolicy::Allowed }
     }
 }
 
@@ -51,7 +57,7 @@ impl Freshness {
         for (name, value) in directives(headers, &header::CACHE_CONTROL) {
             match name.as_str() {
                 "no-cache" => freshness.reuse = Reuse::Never,
-                "no-store" => freshness.storage = Storage::Forbidden,
+                "no-store" => freshness.storage = StorePolicy::Forbidden,
                 "only-if-cached" => freshness.otherwise = Otherwise::Refuse,
                 "max-age" => freshness.reuse = freshness.reuse.at_most(seconds(&value)),
                 _ => {}
@@ -101,7 +107,7 @@ mod tests {
             (&["max-age=99999999999999999999999"], within(u64::MAX)),
             (&["max-age"], within(0)),
             (&["max-age=-1"], within(0)),
-            (&["no-store"], Freshness { storage: Storage::Forbidden, ..any }),
+            (&["no-store"], Freshness { storage: StorePolicy::Forbidden, ..any }),
             (&["only-if-cached, max-age=60"], Freshness { otherwise: Otherwise::Refuse, ..within(60) }),
         ] {
             assert_eq!(read(fields), freshness, "{fields:?}");

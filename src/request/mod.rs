@@ -17,13 +17,13 @@ use http::{HeaderMap, HeaderName, Method, Version};
 use url::form_urlencoded;
 
 use crate::config::Collection;
+use crate::id::SnapshotId;
 use crate::pagination::Param;
-use crate::snapshot::SnapshotId;
 
 pub use accept::MediaType;
 pub use condition::{IfNoneMatch, IfRange};
 pub use digest::WantDigest;
-pub use freshness::{Freshness, Otherwise, Reuse};
+pub use freshness::{Freshness, Otherwise, Reuse, StorePolicy};
 pub use range::{Range, Span};
 pub use wish::{View, Wish};
 

@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use http::{Method, Version};
 
 use super::{Freshness, IfNoneMatch, IfRange, MediaType, Range, WantDigest};
+use crate::id::SnapshotId;
 use crate::pagination::PartOrder;
-use crate::snapshot::SnapshotId;
 
 /// What a client that asks for a stream says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,7 +16,8 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::Sleep;
 
-use crate::snapshot::{Failure, Next, Reader};
+use crate::error::Failure;
+use crate::snapshot::{Next, Reader};
 
 /// Any error that a body can end with.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -147,7 +148,8 @@ where
 mod tests {
     use super::*;
     use crate::batch::Batch;
-    use crate::snapshot::{Fault, Seal, Verdict, unkept};
+    use crate::error::Fault;
+    use crate::snapshot::{Seal, Verdict, unkept};
 
     const LINES: &str = "[1]\n[2]\n";
 

@@ -12,7 +12,8 @@ use super::files::{Files, Unwritten};
 use super::folder::private;
 use super::log::{self, Log, Memory, Writer};
 use super::recovery::recover;
-use super::store::{Birth, Reopened, SlowReader, Unusable};
+use super::store::{Birth, Reopened, Unusable};
+use crate::config::SlowReader;
 
 /// How many bytes wait in memory for the file at most, or were written and are kept for who reads at once.
 const MEMORY: u64 = 8 << 20;
@@ -77,7 +78,8 @@ mod tests {
 
     use super::*;
     use crate::batch::Batch;
-    use crate::snapshot::{Fault, Seal, Unfinished, Verdict};
+    use crate::error::Fault;
+    use crate::snapshot::{Seal, Unfinished, Verdict};
 
     fn page(writer: &mut Writer, text: &'static str) {
         writer.append(Batch::new(Bytes::from_static(text.as_bytes()), text.lines().count() as u64));

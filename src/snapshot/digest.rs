@@ -67,13 +67,14 @@ mod tests {
 
     use super::*;
     use crate::batch::Batch;
-    use crate::snapshot::{Birth, Keeping, Seal, Snapshot, SnapshotId, Verdict, Writer, unkept};
+    use crate::id::SnapshotId;
+    use crate::snapshot::{Birth, Keeping, Seal, Snapshot, Verdict, Writer, unkept};
 
     fn snapshot() -> (Writer, Snapshot) {
         let (mut writer, log) = unkept(1 << 20);
         writer.append(Batch::new(Bytes::from_static(b"1\n2\n"), 2));
         let Birth { key, facts, .. } = Birth::in_test("/orders");
-        (writer, Snapshot::new(SnapshotId([0; 16]), key, facts, log, Keeping::Shared, Duration::ZERO))
+        (writer, Snapshot::new(SnapshotId::from_bytes([0; 16]), key, facts, log, Keeping::Shared, Duration::ZERO))
     }
 
     #[tokio::test]

@@ -14,10 +14,11 @@ use serde_json::value::RawValue;
 use twox_hash::XxHash3_64;
 
 use super::disk::{Claim, NoRoom, OnLoss, Turn};
-use super::id::SnapshotId;
 use super::journal::{Line, Mark, Stretch};
-use super::seal::{Failure, Verdict};
+use super::seal::Verdict;
 use super::store::Birth;
+use crate::error::Failure;
+use crate::id::SnapshotId;
 
 /// How many bytes are read at once where a whole stretch is.
 const PIECE: usize = 1 << 20;

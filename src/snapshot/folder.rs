@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::disk::{Place, length};
-use super::id::SnapshotId;
 use super::journal::{Journal, Unread};
 use super::seal::Seal;
 use super::store::{BadStore, Stored};
+use crate::id::SnapshotId;
 
 /// How many bytes the secret has.
 pub(super) const SECRET: usize = 32;
@@ -243,7 +243,7 @@ mod tests {
     use super::*;
     use crate::snapshot::{Birth, Verdict};
 
-    const ID: SnapshotId = SnapshotId([0xab; 16]);
+    const ID: SnapshotId = SnapshotId::from_bytes([0xab; 16]);
 
     fn complete_journal(id: SnapshotId, bytes: u64) -> String {
         let verdict = Verdict { records: 9, pages: 2, proof: "an empty page".to_owned() };
@@ -312,7 +312,7 @@ mod tests {
         let above = tempfile::tempdir().unwrap();
         let folder = Folder::open(&above.path().join("a")).unwrap();
         folder.secret([1; SECRET]).unwrap();
-        let ids = [1, 2, 3, 4, 5, 6].map(|byte| SnapshotId([byte; 16]));
+        let ids = [1, 2, 3, 4, 5, 6].map(|byte| SnapshotId::from_bytes([byte; 16]));
         let [lines_only, torn, whole, newer, other, journal_only] = ids;
         let write = |path: PathBuf, text: &str| fs::write(path, text).unwrap();
         for id in [lines_only, torn, whole, newer, other] {

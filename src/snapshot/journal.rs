@@ -51,9 +51,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use twox_hash::XxHash3_64;
 
-use super::id::SnapshotId;
-use super::seal::{Failure, Seal, Verdict};
+use super::seal::{Seal, Verdict};
 use super::store::Birth;
+use crate::error::Failure;
+use crate::id::SnapshotId;
 
 /// The version that is written, and the newest that is read.
 const VERSION: u32 = 1;
@@ -270,7 +271,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::snapshot::Fault;
+    use crate::error::Fault;
 
     fn note(text: &str) -> Box<RawValue> {
         RawValue::from_string(text.to_owned()).unwrap()

@@ -27,9 +27,10 @@ use self::shared::{Shared, State};
 use self::tiers::Tiers;
 use super::files::Files;
 use super::hold::may_leave;
-use super::seal::{Failure, Fault, Seal, Verdict};
-use super::store::SlowReader;
+use super::seal::{Seal, Verdict};
 use crate::batch::Batch;
+use crate::config::SlowReader;
+use crate::error::{Failure, Fault};
 
 pub(super) use index::Index;
 pub use index::Landmark;

@@ -3,12 +3,10 @@
 mod alone;
 mod digest;
 mod disk;
-mod effort;
 mod files;
 mod folder;
 mod generations;
 mod hold;
-mod id;
 pub mod journal;
 mod log;
 mod millis;
@@ -23,16 +21,12 @@ mod store;
 
 pub use alone::{at, finish, reopen_at};
 pub use digest::Digest;
-pub use effort::{Effort, Spending, Waiting};
 pub use hold::may_leave;
-pub use id::{Key, NotHex, SnapshotId};
 pub use log::{Extent, Gone, Landmark, Log, Memory, Next, Reader, Refused, Writer, unkept};
 pub use opening::{Lead, Outcome, Subscription};
 pub use opens::Opens;
 pub use registry::{Lookup, Purpose, Recency, Registry, Role};
 pub use retention::Listed;
-pub use seal::{Failure, Fault, Seal, Verdict};
+pub use seal::{Seal, Verdict};
 pub use standing::{Keeping, Snapshot, State};
-pub use store::{
-    BadStore, Begun, Birth, Facts, Reopened, Settings, SlowReader, Storage, Store, Stored, Unfinished, Unusable,
-};
+pub use store::{BadStore, Begun, Birth, Facts, FileStorage, Reopened, Store, Stored, Unfinished, Unusable};

@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::id::{Key, SnapshotId};
 use super::registry::{Entry, Registry};
-use super::seal::{Failure, Fault};
 use super::standing::{Keeping, Snapshot};
+use crate::error::{Failure, Fault};
+use crate::id::{CacheKey, SnapshotId};
 
 /// The one who opens. Not `Clone`: its drop is the visible end of the opening.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub struct Lead {
 #[derive(Clone, Debug)]
 pub(super) enum Place {
     /// All who ask for the same follow.
-    Key(Key),
+    Key(CacheKey),
     /// All who ask for the snapshot of this name follow, which stood like this before.
     Name(SnapshotId, Box<Entry>),
     /// Nobody follows.
@@ -64,7 +64,7 @@ pub enum Outcome {
 /// An opening under way, as the registry has it.
 #[derive(Clone, Debug)]
 pub(super) struct Opening {
-    pub(super) key: Key,
+    pub(super) key: CacheKey,
     pub(super) serial: u64,
     /// Not a receiver: those are counted, and each is somebody who waits.
     said: watch::Sender<Option<Said>>,
@@ -91,7 +91,7 @@ pub(super) struct Unplaced {
 }
 
 impl Unplaced {
-    pub(super) fn new(key: Key, serial: u64) -> Self {
+    pub(super) fn new(key: CacheKey, serial: u64) -> Self {
         let said = watch::Sender::new(None);
         Self { serial, said: said.clone(), opening: Opening { key, serial, said } }
     }

@@ -14,11 +14,12 @@ use twox_hash::XxHash3_64;
 use super::disk::Claim;
 use super::files::{Files, Promise, Standing, each_piece};
 use super::folder::modified;
-use super::id::SnapshotId;
 use super::journal::{Ending, Journal, Stretch, Unread, Whole};
 use super::log::{self, Had, Index, Landmark, Memory};
 use super::seal::Seal;
-use super::store::{Birth, Reopened, SlowReader, Unfinished, Unusable};
+use super::store::{Birth, Reopened, Unfinished, Unusable};
+use crate::config::SlowReader;
+use crate::id::SnapshotId;
 
 /// How many bytes are read at a time to find where the last record begins.
 const STEP: u64 = 64 * 1024;
@@ -176,10 +177,11 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::error::{Failure, Fault};
+    use crate::snapshot::Verdict;
     use crate::snapshot::disk::{Disk, Place};
     use crate::snapshot::files::{Entry, Unwritten};
     use crate::snapshot::journal::Mark;
-    use crate::snapshot::{Failure, Fault, Verdict};
 
     const PAGES: [&str; 4] = ["{\"a\":1}\n{\"a\":2}\n", "", "{\"a\":3}\n", "[4]\n[5]\n"];
     const TAIL: &str = "\"si";

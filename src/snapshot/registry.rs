@@ -12,12 +12,12 @@ use moka::ops::compute::Op;
 use moka::sync::Cache;
 
 use super::generations::{Generations, MOST};
-use super::id::{Key, SnapshotId};
 use super::opening::{Lead, Opening, Place, Subscription, Unplaced};
 use super::opens::Opens;
 use super::retention::{self, Retention};
 use super::standing::{Keeping, Snapshot, State};
 use super::store::{Store, Stored};
+use crate::id::{CacheKey, SnapshotId};
 
 /// The snapshots of a process: clones are the same.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub struct Registry {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) store: Store,
-    pub(super) by_key: Cache<Key, Slot>,
+    pub(super) by_key: Cache<CacheKey, Slot>,
     pub(super) by_name: Cache<SnapshotId, Entry>,
     /// How long those stay that an earlier process has left.
     pub(super) keep_for: Duration,
@@ -143,7 +143,7 @@ impl Registry {
     }
 
     /// Makes a caller one of those who get this. `admit` is asked before it is made the lead, and may refuse.
-    pub fn open<E>(&self, key: Key, recency: Recency, admit: impl FnOnce() -> Result<(), E>) -> Result<Role, E> {
+    pub fn open<E>(&self, key: CacheKey, recency: Recency, admit: impl FnOnce() -> Result<(), E>) -> Result<Role, E> {
         let unplaced = self.unplaced(key);
         let opening = unplaced.opening.clone();
         let (mut found, mut stale) = (None, None);
@@ -177,7 +177,7 @@ impl Registry {
     }
 
     /// Makes a caller the lead of what nobody else may have.
-    pub fn open_alone<E>(&self, key: Key, admit: impl FnOnce() -> Result<(), E>) -> Result<Lead, E> {
+    pub fn open_alone<E>(&self, key: CacheKey, admit: impl FnOnce() -> Result<(), E>) -> Result<Lead, E> {
         let role = admit().map(|()| Role::Lead(self.unplaced(key).at(self.clone(), Place::Nowhere, None)));
         self.shared.opens.count(&role);
         match role? {
@@ -187,7 +187,7 @@ impl Registry {
     }
 
     /// Looks a snapshot up by its name, for who asks with this key.
-    pub fn find(&self, id: SnapshotId, key: Key, purpose: Purpose) -> Lookup {
+    pub fn find(&self, id: SnapshotId, key: CacheKey, purpose: Purpose) -> Lookup {
         let unplaced = self.unplaced(key);
         let opening = unplaced.opening.clone();
         let mut found = Lookup::Nothing;
@@ -219,13 +219,13 @@ impl Registry {
     }
 
     /// The newest snapshot of this that is kept and may be named to all who ask for the same.
-    pub fn newest_of(&self, key: Key) -> Option<SnapshotId> {
+    pub fn newest_of(&self, key: CacheKey) -> Option<SnapshotId> {
         let shared = self.of(key).filter_map(|(id, entry)| Some((entry.shared_since()?, id)));
         shared.max_by_key(|(created, _)| *created).map(|(_, id)| id)
     }
 
     /// The only snapshot of this that anybody can have a part of: no other was ever begun here or is kept, and this one is whole.
-    pub fn only_of(&self, key: Key) -> Option<SnapshotId> {
+    pub fn only_of(&self, key: CacheKey) -> Option<SnapshotId> {
         let only = self.shared.generations.only(key)?;
         let mut kept = self.of(key);
         let (Some((id, Entry::Here(snapshot))), None) = (kept.next(), kept.next()) else { return None };
@@ -233,7 +233,7 @@ impl Registry {
         (id == only && is_whole && snapshot.keeping() == Keeping::Shared).then_some(id)
     }
 
-    fn of(&self, key: Key) -> impl Iterator<Item = (SnapshotId, Entry)> {
+    fn of(&self, key: CacheKey) -> impl Iterator<Item = (SnapshotId, Entry)> {
         self.shared.by_name.iter().filter(move |(_, entry)| entry.key() == key).map(|(id, entry)| (*id, entry))
     }
 
@@ -248,7 +248,7 @@ impl Registry {
         self.touch(snapshot);
     }
 
-    fn unplaced(&self, key: Key) -> Unplaced {
+    fn unplaced(&self, key: CacheKey) -> Unplaced {
         Unplaced::new(key, self.shared.serial.fetch_add(1, Ordering::Relaxed))
     }
 
@@ -281,7 +281,7 @@ impl Registry {
     }
 
     /// The snapshot that was opened for this key is there.
-    pub(super) fn publish(&self, key: Key, serial: u64, snapshot: &Arc<Snapshot>) {
+    pub(super) fn publish(&self, key: CacheKey, serial: u64, snapshot: &Arc<Snapshot>) {
         if snapshot.keeping() != Keeping::Unkept {
             self.keep(snapshot);
         }
@@ -313,7 +313,7 @@ impl Registry {
     }
 
     /// The opening of this number gives its key back.
-    pub(super) fn release(&self, key: Key, serial: u64) {
+    pub(super) fn release(&self, key: CacheKey, serial: u64) {
         self.remove_slot(key, |slot| matches!(slot, Slot::Opening(opening) if opening.serial == serial));
     }
 
@@ -330,7 +330,7 @@ impl Registry {
         self.shared.by_name.invalidate(&id);
     }
 
-    pub(super) fn remove_slot(&self, key: Key, is_it: impl FnOnce(&Slot) -> bool) {
+    pub(super) fn remove_slot(&self, key: CacheKey, is_it: impl FnOnce(&Slot) -> bool) {
         self.shared.by_key.entry(key).and_compute_with(|slot| match slot.map(moka::Entry::into_value) {
             Some(slot) if is_it(&slot) => Op::Remove,
             _ => Op::Nop,
@@ -376,7 +376,7 @@ impl Entry {
         (keeping == Keeping::Shared).then_some(facts.created)
     }
 
-    fn key(&self) -> Key {
+    fn key(&self) -> CacheKey {
         match self {
             Self::Here(snapshot) => snapshot.key(),
             Self::Stored(stored) => stored.birth.key,

@@ -7,11 +7,11 @@ use moka::notification::RemovalCause;
 use moka::sync::Cache;
 use moka::{Expiry, ops::compute::Op};
 
-use super::effort::Spending;
-use super::id::SnapshotId;
 use super::registry::{Entry, Registry, Slot};
 use super::standing::{Snapshot, State};
 use super::store::Stored;
+use crate::id::SnapshotId;
+use crate::usage::UsageCounts;
 
 /// How long those are kept that nobody in this process has asked for yet.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub struct Listed {
     pub bytes: u64,
     pub pages: u64,
     /// What its crawl has asked for; none where it has not been opened since the start.
-    pub spending: Option<Spending>,
+    pub usage: Option<UsageCounts>,
     /// The first byte that can still be read.
     pub from: u64,
     pub readers: usize,
@@ -237,7 +237,7 @@ fn idle(id: SnapshotId, entry: &Entry, tier: Tier) -> Option<Idle> {
 
 fn listed_here(snapshot: &Snapshot) -> Listed {
     let extent = snapshot.log().extent();
-    let spending = snapshot.effort().spending();
+    let usage = snapshot.usage().counts();
     Listed {
         id: snapshot.id(),
         collection: snapshot.facts().collection.clone(),
@@ -249,8 +249,8 @@ fn listed_here(snapshot: &Snapshot) -> Listed {
         },
         records: extent.records,
         bytes: extent.bytes,
-        pages: spending.pages,
-        spending: Some(spending),
+        pages: usage.pages,
+        usage: Some(usage),
         from: extent.from,
         readers: extent.readers,
         created: snapshot.facts().created,
@@ -266,7 +266,7 @@ fn listed_stored(stored: &Stored, keep_for: Duration) -> Listed {
         records: stored.records,
         bytes: stored.bytes,
         pages: stored.verdict.as_ref().map_or(stored.pages, |verdict| verdict.pages),
-        spending: None,
+        usage: None,
         from: 0,
         readers: 0,
         created: stored.birth.facts.created,

@@ -6,20 +6,21 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::digest::{self, Digest, Hashing};
-use super::effort::Effort;
-use super::id::{Key, SnapshotId};
 use super::log::{Extent, Log};
-use super::seal::{Failure, Fault, Seal, Verdict};
-use super::store::{Facts, Storage};
+use super::seal::{Seal, Verdict};
+use super::store::{Facts, FileStorage};
+use crate::error::{Failure, Fault};
+use crate::id::{CacheKey, SnapshotId};
+use crate::usage::UpstreamUsage;
 
 /// A log with its name and what is known of it.
 #[derive(Debug)]
 pub struct Snapshot {
     id: SnapshotId,
-    key: Key,
+    key: CacheKey,
     facts: Facts,
     log: Log,
-    effort: Effort,
+    usage: UpstreamUsage,
     keeping: Keeping,
     keep_for: Duration,
     ended: OnceLock<SystemTime>,
@@ -60,11 +61,11 @@ pub enum State {
 
 impl Snapshot {
     /// A snapshot whose log is written from now on; it is kept for `keep_for` after its last use.
-    pub fn new(id: SnapshotId, key: Key, facts: Facts, log: Log, keeping: Keeping, keep_for: Duration) -> Self {
+    pub fn new(id: SnapshotId, key: CacheKey, facts: Facts, log: Log, keeping: Keeping, keep_for: Duration) -> Self {
         let used = Mutex::new(SystemTime::now());
         let (ended, closed, fresh_at, digest) = (OnceLock::new(), OnceLock::new(), Mutex::default(), OnceLock::new());
-        let effort = Effort::default();
-        Self { id, key, facts, log, effort, keeping, keep_for, ended, closed, fresh_at, used, digest }
+        let usage = UpstreamUsage::default();
+        Self { id, key, facts, log, usage, keeping, keep_for, ended, closed, fresh_at, used, digest }
     }
 
     /// The same, where its files say that the log ended before.
@@ -81,16 +82,16 @@ impl Snapshot {
     pub(super) fn may_go_on(&self) -> bool {
         let passes = match self.state() {
             State::Stopped => true,
-            State::Broken(failure) => failure.fault.may_pass(),
+            State::Broken(failure) => failure.fault.is_transient(),
             State::Running | State::Complete(_) => false,
         };
-        let in_files = self.keeping != Keeping::Unkept && self.facts.storage == Storage::Allowed;
+        let in_files = self.keeping != Keeping::Unkept && self.facts.storage == FileStorage::Allowed;
         passes && in_files && self.closed.get().is_none()
     }
 
     /// The same, whose crawl counts here.
-    pub fn counted_by(self, effort: Effort) -> Self {
-        Self { effort, ..self }
+    pub fn with_usage(self, usage: UpstreamUsage) -> Self {
+        Self { usage, ..self }
     }
 
     /// Its name.
@@ -99,7 +100,7 @@ impl Snapshot {
     }
 
     /// What it is a snapshot of, for whom.
-    pub fn key(&self) -> Key {
+    pub fn key(&self) -> CacheKey {
         self.key
     }
 
@@ -114,8 +115,8 @@ impl Snapshot {
     }
 
     /// What it has cost.
-    pub fn effort(&self) -> &Effort {
-        &self.effort
+    pub fn usage(&self) -> &UpstreamUsage {
+        &self.usage
     }
 
     /// The digest of all of it, once it is complete; made at the first call, and as long as that takes. None where not all of it is kept.
@@ -199,13 +200,14 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{SlowReader, SnapshotSettings};
     use crate::snapshot::store::Birth;
-    use crate::snapshot::{Lookup, Purpose, Registry, Settings, SlowReader, Store, unkept};
+    use crate::snapshot::{Lookup, Purpose, Registry, Store, unkept};
 
     #[test]
     fn what_its_files_say_has_ended_is_never_gone_on_with_again() {
         let settings =
-            Settings { dir: None, memory: 0, disk: 0, slow_reader: SlowReader::Wait, linger: Duration::ZERO };
+            SnapshotSettings { dir: None, memory: 0, disk: 0, slow_reader: SlowReader::Wait, linger: Duration::ZERO };
         let registry = Registry::new(Store::open(settings).unwrap(), Duration::from_secs(60));
         let Birth { key, facts, .. } = Birth::in_test("/orders");
         let broken = || {

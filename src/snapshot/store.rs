@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -15,36 +15,13 @@ use serde_json::value::RawValue;
 use super::disk::{Claim, Disk};
 use super::files::{Files, Unwritten};
 use super::folder::{Folder, Found, SECRET, private};
-use super::id::{Key, SnapshotId};
 use super::log::{self, Log, Memory, Writer};
 use super::millis;
 use super::recovery::{Recovered, recover};
 use super::seal::Verdict;
 use super::standing::Keeping;
-
-/// How much is kept, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// The folder; none keeps everything in memory.
-    pub dir: Option<PathBuf>,
-    /// How many bytes of all logs together are in memory.
-    pub memory: u64,
-    /// How many bytes the files have together; 0 for no files.
-    pub disk: u64,
-    /// Who gives way where there is no room at all.
-    pub slow_reader: SlowReader,
-    /// How long a crawl goes on when nobody reads.
-    pub linger: Duration,
-}
-
-/// What becomes of a reader that is so slow that its log has no room left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SlowReader {
-    /// The crawl waits for it.
-    Wait,
-    /// It breaks when it has not moved for this long.
-    Drop(Duration),
-}
+use crate::config::SnapshotSettings;
+use crate::id::{CacheKey, SnapshotId};
 
 /// The logs of a process: clones are the same.
 #[derive(Clone, Debug)]
@@ -54,7 +31,7 @@ pub struct Store {
 
 #[derive(Debug)]
 struct Shared {
-    settings: Settings,
+    settings: SnapshotSettings,
     secret: hmac::Key,
     random: SystemRandom,
     memory: Memory,
@@ -72,7 +49,7 @@ struct Shared {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Birth {
     /// What it is a snapshot of.
-    pub key: Key,
+    pub key: CacheKey,
     /// What responses and lists say of it.
     pub facts: Facts,
     /// Who may ask for it again.
@@ -102,12 +79,12 @@ pub struct Facts {
     /// How many records the upstream says there are.
     pub total: Option<u64>,
     /// Whether it may be written to a file.
-    pub storage: Storage,
+    pub storage: FileStorage,
 }
 
 /// Whether a snapshot may be written to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Storage {
+pub enum FileStorage {
     Allowed,
     Forbidden,
 }
@@ -193,12 +170,12 @@ pub enum Unusable {
 
 impl Store {
     /// Opens the folder, where there is one, and takes it for this process alone.
-    pub fn open(settings: Settings) -> Result<Self, BadStore> {
+    pub fn open(settings: SnapshotSettings) -> Result<Self, BadStore> {
         let memory = Memory::new(settings.memory);
         Self::open_with(settings, memory)
     }
 
-    pub(super) fn open_with(settings: Settings, memory: Memory) -> Result<Self, BadStore> {
+    pub(super) fn open_with(settings: SnapshotSettings, memory: Memory) -> Result<Self, BadStore> {
         let random = SystemRandom::new();
         let mut secret = [0; SECRET];
         random.fill(&mut secret).expect("the system has random numbers");
@@ -236,11 +213,11 @@ impl Store {
     pub fn new_id(&self) -> SnapshotId {
         let mut id = [0; 16];
         self.shared.random.fill(&mut id).expect("the system has random numbers");
-        SnapshotId(id)
+        SnapshotId::from_bytes(id)
     }
 
     /// The key of what these parts say, which nobody without the folder's secret can tell from it.
-    pub fn key<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Key {
+    pub fn key<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> CacheKey {
         let mut context = hmac::Context::with_key(&self.shared.secret);
         for part in parts {
             context.update(&(part.len() as u64).to_le_bytes());
@@ -249,7 +226,7 @@ impl Store {
         let tag = context.sign();
         let mut key = [0; 32];
         key.copy_from_slice(tag.as_ref());
-        Key(key)
+        CacheKey::from_bytes(key)
     }
 
     /// Who is to delete finished snapshots when the files have used up their room: told how many bytes are missing, it says whether it has deleted
@@ -271,7 +248,7 @@ impl Store {
     /// Begins a log; where no file can be made, in memory alone.
     pub fn create(&self, id: SnapshotId, birth: &Birth) -> (Writer, Log) {
         let shared = &self.shared;
-        let Some(folder) = shared.folder.as_ref().filter(|_| birth.facts.storage == Storage::Allowed) else {
+        let Some(folder) = shared.folder.as_ref().filter(|_| birth.facts.storage == FileStorage::Allowed) else {
             return self.in_memory();
         };
         match shared.begin(folder, id, birth) {
@@ -366,7 +343,7 @@ impl From<io::Error> for Unusable {
 #[cfg(test)]
 impl Birth {
     pub(super) fn in_test(collection: &str) -> Self {
-        let created = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
+        let created = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_700_000_000_123);
         let facts = Facts {
             collection: collection.to_owned(),
             created,
@@ -374,28 +351,31 @@ impl Birth {
             etag: None,
             last_modified: None,
             total: Some(3),
-            storage: Storage::Allowed,
+            storage: FileStorage::Allowed,
         };
         let begun = RawValue::from_string("{ \"page\":\n1}".to_owned()).expect("JSON");
-        Self { key: Key([7; 32]), facts, keeping: Keeping::Shared, begun }
+        Self { key: CacheKey::from_bytes([7; 32]), facts, keeping: Keeping::Shared, begun }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::time::Duration;
 
     use bytes::Bytes;
 
     use super::*;
     use crate::batch::Batch;
+    use crate::config::SlowReader;
+    use crate::error::{Failure, Fault};
     use crate::snapshot::files::Entry;
     use crate::snapshot::journal::Mark;
-    use crate::snapshot::{Extent, Failure, Fault, Next, Seal};
+    use crate::snapshot::{Extent, Next, Seal};
 
-    fn settings(dir: Option<&Path>, disk: u64) -> Settings {
+    fn settings(dir: Option<&Path>, disk: u64) -> SnapshotSettings {
         let dir = dir.map(Path::to_owned);
-        Settings { dir, memory: 1 << 20, disk, slow_reader: SlowReader::Wait, linger: Duration::ZERO }
+        SnapshotSettings { dir, memory: 1 << 20, disk, slow_reader: SlowReader::Wait, linger: Duration::ZERO }
     }
 
     fn files(dir: &Path) -> usize {
@@ -505,11 +485,11 @@ mod tests {
         let store = Store::open(settings(Some(&path), 1000)).unwrap();
         store.create(store.new_id(), &birth);
         assert_eq!(files(&path), 2);
-        birth.facts.storage = Storage::Forbidden;
+        birth.facts.storage = FileStorage::Forbidden;
         store.create(store.new_id(), &birth);
         assert_eq!(files(&path), 2);
         // Neither full nor gone is a failure, and nothing stays of what was begun.
-        birth.facts.storage = Storage::Allowed;
+        birth.facts.storage = FileStorage::Allowed;
         birth.facts.etag = Some("x".repeat(1000));
         store.create(store.new_id(), &birth);
         assert_eq!(files(&path), 2);

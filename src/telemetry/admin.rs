@@ -78,11 +78,12 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::snapshot::{Settings, SlowReader, Store};
+    use crate::config::{SlowReader, SnapshotSettings};
+    use crate::snapshot::Store;
 
     async fn ask(method: Method, path: &str) -> (StatusCode, http::HeaderMap, String) {
         let (slow_reader, linger) = (SlowReader::Wait, Duration::ZERO);
-        let settings = Settings { dir: None, memory: 1, disk: 0, slow_reader, linger };
+        let settings = SnapshotSettings { dir: None, memory: 1, disk: 0, slow_reader, linger };
         let store = Store::open(settings).unwrap();
         let registry = Registry::new(store, Duration::from_secs(60));
         let mut admin = Admin::new(Crawls::default(), Governors::default(), registry);

@@ -14,8 +14,8 @@ pub(super) fn list(listed: &[Listed]) -> String {
 }
 
 fn line(listed: &Listed, now: SystemTime) -> Value {
-    let Listed { id, collection, state, records, bytes, from, pages, spending, readers, created, expires } = listed;
-    let asked = spending.as_ref();
+    let Listed { id, collection, state, records, bytes, from, pages, usage, readers, created, expires } = listed;
+    let asked = usage.as_ref();
     let seconds = |time: Duration| time.as_secs();
     json!({
         "id": id,
@@ -39,12 +39,13 @@ fn line(listed: &Listed, now: SystemTime) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::{Settings, SlowReader, Store};
+    use crate::config::{SlowReader, SnapshotSettings};
+    use crate::snapshot::Store;
 
     #[test]
     fn a_line_says_what_can_be_read_of_a_snapshot() {
         let settings =
-            Settings { dir: None, memory: 1, disk: 0, slow_reader: SlowReader::Wait, linger: Duration::ZERO };
+            SnapshotSettings { dir: None, memory: 1, disk: 0, slow_reader: SlowReader::Wait, linger: Duration::ZERO };
         let id = Store::open(settings).unwrap().new_id();
         let now = SystemTime::now();
         let listed = Listed {
@@ -55,7 +56,7 @@ mod tests {
             bytes: 90,
             from: 60,
             pages: 2,
-            spending: None,
+            usage: None,
             readers: 0,
             created: now - Duration::from_secs(7),
             expires: Some(now + Duration::from_secs(5)),

@@ -113,8 +113,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::{SlowReader, SnapshotSettings};
     use crate::pace::{Counts, Load};
-    use crate::snapshot::{Settings, SlowReader, Store};
+    use crate::snapshot::Store;
 
     fn standing(origin: &str, rate: Option<f64>) -> Traffic {
         Traffic {
@@ -136,7 +137,7 @@ mod tests {
     #[test]
     fn everything_is_told_by_origin() {
         let (slow_reader, linger) = (SlowReader::Wait, Duration::ZERO);
-        let settings = Settings { dir: None, memory: 1, disk: 0, slow_reader, linger };
+        let settings = SnapshotSettings { dir: None, memory: 1, disk: 0, slow_reader, linger };
         let registry = Registry::new(Store::open(settings).unwrap(), Duration::from_secs(60));
         let crawls = Totals { started: 9, complete: 4, broken: 1, unopened: 1, abandoned: 1, records: 1_000 };
         let told = metrics(&crawls, &registry, &[standing("http://a", None), standing("https://b:1", Some(19.5))]);

@@ -22,7 +22,7 @@ use url::Url;
 
 use crate::config::{self, HttpVersion};
 use crate::pagination::PageRequest;
-use crate::snapshot::Effort;
+use crate::usage::UpstreamUsage;
 
 pub use body::{AnswerBody, DecodedBody};
 pub use connect::BadTrust;
@@ -64,9 +64,9 @@ pub enum Error {
 
 impl Error {
     /// Whether the same request may be answered better a moment later.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
-            Self::Coding(bad) => bad.may_pass(),
+            Self::Coding(bad) => bad.is_transient(),
             Self::Connect(..) | Self::Tls(..) | Self::Timeout(..) | Self::Broken(..) | Self::Stale(..) => true,
         }
     }
@@ -121,8 +121,8 @@ impl Client {
     }
 
     /// What its crawl has cost; nothing where it has none.
-    pub fn effort(&self) -> Effort {
-        self.line.as_ref().map(|line| line.effort().clone()).unwrap_or_default()
+    pub fn usage(&self) -> UpstreamUsage {
+        self.line.as_ref().map(|line| line.usage().clone()).unwrap_or_default()
     }
 
     /// Waits until the upstream may be asked for a page.

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::config;
 use crate::pace::budget::Budget;
 use crate::pace::{Counts, CrawlId, Governor, Hold, Load, Pace, Ticket, Turn};
-use crate::snapshot::{Effort, Waiting};
+use crate::usage::{UpstreamUsage, WaitGuard};
 
 /// What a governor has learned is kept so long after it was used last.
 const KEPT: Duration = Duration::from_secs(600);
@@ -60,7 +60,7 @@ struct Known {
 pub(super) struct Line {
     governor: Arc<Shared>,
     crawl: CrawlId,
-    effort: Effort,
+    usage: UpstreamUsage,
 }
 
 /// The right to ask the upstream once; it is given back when it is dropped.
@@ -130,7 +130,7 @@ struct Place<'a> {
 pub(super) struct BackOff {
     governor: Arc<Shared>,
     since: Instant,
-    _counted: Waiting,
+    _counted: WaitGuard,
 }
 
 impl Governors {
@@ -198,12 +198,12 @@ impl Known {
 
 impl Line {
     fn new(governor: Arc<Shared>, crawl: CrawlId) -> Self {
-        Self { governor, crawl, effort: Effort::default() }
+        Self { governor, crawl, usage: UpstreamUsage::default() }
     }
 
     /// What its crawl has cost.
-    pub(super) fn effort(&self) -> &Effort {
-        &self.effort
+    pub(super) fn usage(&self) -> &UpstreamUsage {
+        &self.usage
     }
 
     /// Waits for this crawl's turn. Whoever gives up the wait leaves the queue.
@@ -213,12 +213,12 @@ impl Line {
         let permit = poll_fn(|context| {
             let polled = permit.as_mut().poll(context);
             if polled.is_pending() {
-                counted.get_or_insert_with(|| self.effort.wait());
+                counted.get_or_insert_with(|| self.usage.start_wait());
             }
             polled
         });
         let permit = permit.await;
-        self.effort.request();
+        self.usage.count_request();
         permit
     }
 
@@ -227,8 +227,8 @@ impl Line {
         let mut state = self.governor.lock();
         state.backing_off += 1;
         state.retries += 1;
-        self.effort.retry();
-        BackOff { governor: Arc::clone(&self.governor), since: Instant::now(), _counted: self.effort.wait() }
+        self.usage.count_retry();
+        BackOff { governor: Arc::clone(&self.governor), since: Instant::now(), _counted: self.usage.start_wait() }
     }
 }
 
@@ -602,8 +602,8 @@ mod tests {
         drop(again);
         assert_eq!(seen(), (0, 0, 1, none, Duration::from_secs(90)));
         let cost = |line: &Line| {
-            let spending = line.effort().spending();
-            (spending.requests, spending.retries, spending.waits, spending.waited.as_secs())
+            let usage = line.usage().counts();
+            (usage.requests, usage.retries, usage.waits, usage.waited.as_secs())
         };
         assert_eq!((cost(&refused), cost(&other)), ((1, 1, 1, 70), (0, 0, 1, 20)), "each crawl has its own");
     }

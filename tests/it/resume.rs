@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 use tower::{Service, service_fn};
 use unpage::batch::Batch;
 use unpage::config::Config;
+use unpage::config::{SlowReader, SnapshotSettings};
+use unpage::error::{Failure, Fault};
 use unpage::gateway::{Found, Said, Scope, Unnamed, deliver};
 use unpage::request::{Ask, Params, Wish};
 use unpage::response::Body;
-use unpage::snapshot::{
-    Birth, Facts, Failure, Fault, Keeping, Seal, Settings, SlowReader, Snapshot, Storage, Store, Verdict, Writer,
-};
+use unpage::snapshot::{Birth, Facts, FileStorage, Keeping, Seal, Snapshot, Store, Verdict, Writer};
 
 use super::client::{self, BOTH, Received, Version};
 
@@ -37,7 +37,7 @@ pub(super) struct Kept {
 #[derive(Clone)]
 pub(super) struct As {
     keeping: Keeping,
-    storage: Storage,
+    storage: FileStorage,
     scope: Scope,
     unnamed: Unnamed,
     found: Found,
@@ -46,7 +46,7 @@ pub(super) struct As {
 
 pub(super) const PLAIN: As = As {
     keeping: Keeping::Shared,
-    storage: Storage::Allowed,
+    storage: FileStorage::Allowed,
     scope: Scope::Caller,
     unnamed: Unnamed::Refuse,
     found: Found::Missed,
@@ -58,7 +58,7 @@ const ORIGINAL: &str = "/orders?x=1";
 
 impl Kept {
     pub(super) async fn serve(how: As) -> Self {
-        let settings = Settings {
+        let settings = SnapshotSettings {
             dir: None,
             memory: 64 << 20,
             disk: 0,
@@ -493,7 +493,7 @@ async fn a_snapshot_of_a_known_moment_says_which_and_leads_to_the_original() {
 #[tokio::test]
 async fn what_is_not_kept_or_not_whole_is_not_to_be_stored_and_promises_nothing() {
     let unkept = As { keeping: Keeping::Unkept, ..PLAIN };
-    let forbidden = As { keeping: Keeping::Named, storage: Storage::Forbidden, ..PLAIN };
+    let forbidden = As { keeping: Keeping::Named, storage: FileStorage::Forbidden, ..PLAIN };
     let everyone = As { scope: Scope::Everyone, found: Found::Kept(Some(Duration::from_secs(7))), ..PLAIN };
     for (how, cache_control, ranges, location, cache_status) in [
         (unkept, "no-store", "none", false, "unpage; fwd=miss"),

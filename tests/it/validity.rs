@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use unpage::config::{Config, Machine};
 use unpage::crawl::{Crawl, Crawls};
+use unpage::error::{Failure, Fault};
 use unpage::pagination::PageRequest;
-use unpage::snapshot::{self, Failure, Fault, Next, Verdict};
+use unpage::snapshot::{self, Next, Verdict};
 use unpage::upstream::{Client, Governors};
 
 use super::client::{self, Received, Version, stream};

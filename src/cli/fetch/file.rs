@@ -13,9 +13,10 @@ use crate::cli::progress::Progress;
 use crate::cli::serve::stopped;
 use crate::config::written;
 use crate::crawl::{Crawl, Opened};
+use crate::id::CacheKey;
 use crate::pagination::request::RequestBody;
 use crate::snapshot::{
-    self, Birth, Facts, Keeping, Key, Log, Next, Reader, Seal, Storage, Unfinished, Unusable, Writer,
+    self, Birth, Facts, FileStorage, Keeping, Log, Next, Reader, Seal, Unfinished, Unusable, Writer,
 };
 
 /// The file that is wanted, and the two that are there until it is complete.
@@ -53,7 +54,7 @@ pub(super) enum Fields {
 #[derive(Serialize, Deserialize)]
 struct Begun {
     /// The header fields of its requests, as a hash.
-    fields: Key,
+    fields: CacheKey,
     /// In the crawl's own words.
     crawl: Box<RawValue>,
 }
@@ -102,7 +103,7 @@ impl Part {
         let total = crawling.as_ref().and_then(|(opened, _)| opened.total());
         let mut progress = Progress::new(total, had.records, had.bytes);
         if let Some((opened, _)) = &crawling {
-            progress = progress.of(opened.effort());
+            progress = progress.of(opened.usage());
         }
         let crawling = crawling.map(|(opened, writer)| tokio::spawn(opened.run(writer)));
         let ended = tokio::select! {
@@ -161,7 +162,7 @@ impl Part {
         })
     }
 
-    fn create(&self, key: Key, begun: &Begun, opened: &Opened) -> io::Result<(Writer, Log)> {
+    fn create(&self, key: CacheKey, begun: &Begun, opened: &Opened) -> io::Result<(Writer, Log)> {
         let begun = to_raw_value(begun)?;
         let facts = Facts {
             collection: self.to.display().to_string(),
@@ -170,7 +171,7 @@ impl Part {
             etag: None,
             last_modified: None,
             total: opened.total(),
-            storage: Storage::Allowed,
+            storage: FileStorage::Allowed,
         };
         let birth = Birth { key, facts, keeping: Keeping::Named, begun };
         snapshot::at(self.lines.clone(), self.journal.clone(), &birth)
@@ -217,9 +218,11 @@ impl Part {
     /// What the files are worth where they are not complete.
     fn left(&self, ended: &Ended, notes: Notes) -> String {
         let part = self.lines.display();
-        let may_pass = !matches!(ended, Ended::Broken(failure) if !failure.fault.may_pass());
+        let is_transient = !matches!(ended, Ended::Broken(failure) if !failure.fault.is_transient());
         match notes {
-            Notes::Made if may_pass => format!("{part} keeps whole pages, and the same command goes on behind them"),
+            Notes::Made if is_transient => {
+                format!("{part} keeps whole pages, and the same command goes on behind them")
+            }
             Notes::Made | Notes::None => format!("{part} is incomplete, and the same command begins anew"),
         }
     }
@@ -230,15 +233,20 @@ impl Part {
 }
 
 /// Which collection it is, and how it is walked.
-fn key_of(crawl: &Crawl) -> Key {
+fn key_of(crawl: &Crawl) -> CacheKey {
     let body = crawl.first.body.as_ref().map(RequestBody::to_bytes).unwrap_or_default();
     let walked = written(&crawl.pagination);
-    Key::plain([crawl.first.method.as_str().as_bytes(), crawl.first.url.as_str().as_bytes(), &body, walked.as_bytes()])
+    CacheKey::from_parts([
+        crawl.first.method.as_str().as_bytes(),
+        crawl.first.url.as_str().as_bytes(),
+        &body,
+        walked.as_bytes(),
+    ])
 }
 
 /// The header fields, by which an upstream may tell callers apart.
-fn fields_of(crawl: &Crawl) -> Key {
+fn fields_of(crawl: &Crawl) -> CacheKey {
     let accept = [crawl.client.upstream().accept.as_bytes()];
     let fields = crawl.first.headers.iter().flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]);
-    Key::plain(accept.into_iter().chain(fields))
+    CacheKey::from_parts(accept.into_iter().chain(fields))
 }

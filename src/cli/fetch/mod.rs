@@ -12,7 +12,8 @@ use super::serve::stopped;
 use super::target::Target;
 use super::{Exit, logging};
 use crate::crawl::Crawl;
-use crate::snapshot::{self, Failure, Next, Reader, Verdict};
+use crate::error::Failure;
+use crate::snapshot::{self, Next, Reader, Verdict};
 use file::{Fetched, Fields, Part};
 
 /// How many bytes of records may wait for the output.
@@ -98,7 +99,7 @@ async fn stream(crawl: Crawl, file: Option<&Path>, max_records: Option<u64>) -> 
         Ok(output) => output,
         Err(error) => return (Ended::Unwritable(error), 0),
     };
-    let mut progress = Progress::new(opened.total(), 0, 0).of(opened.effort());
+    let mut progress = Progress::new(opened.total(), 0, 0).of(opened.usage());
     let (writer, log) = snapshot::unkept(WINDOW);
     let reader = log.reader(0, None).expect("a log keeps what its first reader has not read");
     let crawling = tokio::spawn(opened.run(writer));

@@ -17,9 +17,10 @@ use tokio::runtime::Handle;
 
 use super::shared::{Shared, State, Wake};
 use super::work::{Loss, Page, Stuck, Work};
+use crate::error::{Failure, Fault};
 use crate::snapshot::Refused;
 use crate::snapshot::files::{Files, Unwritten};
-use crate::snapshot::seal::{Failure, Fault, Seal};
+use crate::snapshot::seal::Seal;
 
 #[derive(Debug, Default)]
 pub(super) struct Behind {

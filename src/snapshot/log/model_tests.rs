@@ -10,7 +10,9 @@ use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::snapshot::{Birth, Settings, SnapshotId, Store, Unusable};
+use crate::config::SnapshotSettings;
+use crate::id::SnapshotId;
+use crate::snapshot::{Birth, Store, Unusable};
 
 #[derive(Clone, Debug)]
 enum Action {
@@ -504,7 +506,12 @@ impl Other {
 
 fn open(folder: &Path, bounds: Bounds) -> Store {
     let Bounds { memory, floor, disk } = bounds;
-    let settings =
-        Settings { dir: Some(folder.to_owned()), memory, disk, slow_reader: SlowReader::Wait, linger: Duration::ZERO };
+    let settings = SnapshotSettings {
+        dir: Some(folder.to_owned()),
+        memory,
+        disk,
+        slow_reader: SlowReader::Wait,
+        linger: Duration::ZERO,
+    };
     Store::open_with(settings, Memory::with_floor(memory, floor)).unwrap()
 }

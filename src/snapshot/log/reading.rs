@@ -13,9 +13,10 @@ use super::seats::Way;
 use super::shared::Shared;
 use super::tiers::Place;
 use super::{Extent, Log, Next};
+use crate::config::SlowReader;
+use crate::error::{Failure, Fault};
 use crate::snapshot::files::Files;
-use crate::snapshot::seal::{Failure, Fault, Seal};
-use crate::snapshot::store::SlowReader;
+use crate::snapshot::seal::Seal;
 
 /// How much is read from a file at once.
 const FRAME: u64 = 64 * 1024;

@@ -11,9 +11,9 @@ use super::behind::Behind;
 use super::memory::Memory;
 use super::seats::{Seats, Way};
 use super::tiers::Tiers;
+use crate::config::SlowReader;
 use crate::snapshot::files::Files;
 use crate::snapshot::seal::Seal;
-use crate::snapshot::store::SlowReader;
 
 #[derive(Debug)]
 pub(super) struct Shared {

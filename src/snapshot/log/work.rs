@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use crate::error::{Failure, Fault};
 use crate::snapshot::Refused;
 use crate::snapshot::disk::OnLoss;
 use crate::snapshot::files::{Entry, Files, Unwritten};
-use crate::snapshot::seal::{Failure, Fault, Seal};
+use crate::snapshot::seal::Seal;
 
 /// A whole page, for the journal.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ impl Work {
         let entry = match &self.seal {
             Some(Seal::Complete(verdict)) => Entry::Complete(verdict),
             // Whatever may pass doesn't end a snapshot: its crawl can be gone on with.
-            Some(Seal::Failed(failure)) if !failure.fault.may_pass() => Entry::Failed(failure),
+            Some(Seal::Failed(failure)) if !failure.fault.is_transient() => Entry::Failed(failure),
             Some(Seal::Failed(_)) | None => return Ok(kept),
         };
         files.append(&entry).map_err(|cause| Stuck { kept, cause })?;

@@ -13,7 +13,7 @@ use super::behind;
 use super::shared::{Shared, Wake};
 use super::{Failure, Fault, Refused, Seal};
 use crate::batch::Batch;
-use crate::snapshot::store::SlowReader;
+use crate::config::SlowReader;
 
 /// How long a crawl waits for its readers before that is said.
 const LONG: Duration = Duration::from_secs(1);

@@ -184,7 +184,7 @@ impl Coding {
 
 impl BadCoding {
     /// Whether the same request may be answered better a moment later.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         matches!(self, Self::Cut(_) | Self::Trailing(_) | Self::Corrupt(..))
     }
 

@@ -1,4 +1,4 @@
-//! What a snapshot is called, and what it is a snapshot of.
+//! Snapshot ids and cache keys: fixed-size values that are written as hexadecimal digits.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,24 +6,24 @@ use std::str::FromStr;
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
-/// A snapshot's name: 128 random bits, as 32 hexadecimal digits. Who knows it still has to be who it was made for.
+/// Snapshot id: 128 random bits, as 32 hexadecimal digits. It is a name and no capability: a reader must also have the snapshot's cache key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct SnapshotId(pub(super) [u8; 16]);
+pub struct SnapshotId([u8; 16]);
 
-/// What is asked for, by whom and as of when, as a keyed hash: two requests with the same key may share a snapshot.
+/// Cache key (RFC 9111 §2): hash of the request, the caller and the validity moment. Requests with the same key may share a snapshot.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Key(pub(super) [u8; 32]);
+pub struct CacheKey([u8; 32]);
 
-/// Not the digits of a name or key.
+/// Text that is no snapshot id and no cache key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not so many hexadecimal digits")]
-pub struct NotHex;
+pub struct IdError;
 
-impl Key {
-    /// The key of what these parts say, without a secret: whoever knows the parts knows the key.
-    pub fn plain<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+impl CacheKey {
+    /// Hashes these parts without a secret (SHA-256), so that the key can be computed from the parts alone.
+    pub fn from_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
         for part in parts {
             context.update(&(part.len() as u64).to_le_bytes());
@@ -37,6 +37,12 @@ impl Key {
 
 macro_rules! hexadecimal {
     ($name:ident, $bytes:literal) => {
+        impl $name {
+            pub(crate) const fn from_bytes(bytes: [u8; $bytes]) -> Self {
+                Self(bytes)
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -50,30 +56,30 @@ macro_rules! hexadecimal {
         }
 
         impl FromStr for $name {
-            type Err = NotHex;
+            type Err = IdError;
 
-            fn from_str(text: &str) -> Result<Self, NotHex> {
+            fn from_str(text: &str) -> Result<Self, IdError> {
                 let mut bytes = [0; $bytes];
                 let digits = text.as_bytes().chunks_exact(2);
                 if text.len() != 2 * bytes.len() {
-                    return Err(NotHex);
+                    return Err(IdError);
                 }
                 for (byte, digits) in bytes.iter_mut().zip(digits) {
-                    // Capitals would make a second name of one snapshot.
+                    // Capital digits would give one snapshot a second name.
                     if digits.iter().any(|digit| !matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
-                        return Err(NotHex);
+                        return Err(IdError);
                     }
-                    let digits = std::str::from_utf8(digits).map_err(|_| NotHex)?;
-                    *byte = u8::from_str_radix(digits, 16).map_err(|_| NotHex)?;
+                    let digits = std::str::from_utf8(digits).map_err(|_| IdError)?;
+                    *byte = u8::from_str_radix(digits, 16).map_err(|_| IdError)?;
                 }
                 Ok(Self(bytes))
             }
         }
 
         impl TryFrom<String> for $name {
-            type Error = NotHex;
+            type Error = IdError;
 
-            fn try_from(text: String) -> Result<Self, NotHex> {
+            fn try_from(text: String) -> Result<Self, IdError> {
                 text.parse()
             }
         }
@@ -87,7 +93,7 @@ macro_rules! hexadecimal {
 }
 
 hexadecimal!(SnapshotId, 16);
-hexadecimal!(Key, 32);
+hexadecimal!(CacheKey, 32);
 
 #[cfg(test)]
 mod tests {
@@ -98,7 +104,7 @@ mod tests {
         let id = SnapshotId([0x0f; 16]);
         assert_eq!(id.to_string().parse(), Ok(id));
         for bad in ["", "0f", &"0F".repeat(16), &"+f".repeat(16), &"0f".repeat(17), &"é".repeat(16)] {
-            assert_eq!(bad.parse::<SnapshotId>(), Err(NotHex), "{bad:?}");
+            assert_eq!(bad.parse::<SnapshotId>(), Err(IdError), "{bad:?}");
         }
     }
 }

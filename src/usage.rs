@@ -1,43 +1,43 @@
-//! What a snapshot has cost its upstream so far: counted by the crawl, shown by whoever watches.
+//! Upstream usage of a crawl: pages, requests, retries and waits, counted by the crawl and shown to operators.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// The counts of one crawl; clones are the same.
+/// Usage counters of one crawl; clones share them.
 #[derive(Clone, Debug)]
-pub struct Effort {
-    shared: Arc<Counters>,
+pub struct UpstreamUsage {
+    shared: Arc<SharedCounts>,
 }
 
-/// What has been counted at one time; a retry counts from when its wait begins, and its request when that is sent.
+/// Snapshot of the counters. A retry is counted when its wait begins, its request when it is sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Spending {
-    /// Pages that are whole, those of the crawl before an interruption included.
+pub struct UsageCounts {
+    /// Number of complete pages, including those from before an interruption.
     pub pages: u64,
-    /// Since when the rest is counted: the crawl's beginning, or when it was opened again.
+    /// Start of counting for the other fields: the start of the crawl, or of its resumption.
     pub since: SystemTime,
-    /// How often the upstream was asked.
     pub requests: u64,
-    /// How often it was asked again after a failure; not counted is what was asked again at once since its connection had been stale.
+    /// Number of requests repeated after a failure; immediate repeats on a new connection, after a stale one, do not count.
     pub retries: u64,
-    /// How often a request had to wait, for its turn or before it was sent again.
+    /// Number of waits, for the rate governor or before a retry.
     pub waits: u64,
-    /// How long these waits have been, added up, those included that last still.
+    /// Total duration of these waits, including those still under way.
     pub waited: Duration,
 }
 
-/// A request waits, until this is dropped.
+/// Guard of one wait, which lasts until it is dropped.
 #[derive(Debug)]
-pub struct Waiting {
-    shared: Arc<Counters>,
+pub struct WaitGuard {
+    shared: Arc<SharedCounts>,
     since: Duration,
 }
 
 #[derive(Debug)]
-struct Counters {
+struct SharedCounts {
     since: SystemTime,
     began: Instant,
     pages: AtomicU64,
@@ -49,17 +49,17 @@ struct Counters {
 #[derive(Debug, Default)]
 struct Waits {
     count: u64,
-    /// Those that are over, added up.
+    /// Total duration of finished waits.
     over: Duration,
-    /// How many last still, and when they began, added up.
+    /// Number of waits under way, and the sum of their start times.
     lasting: u32,
     began: Duration,
 }
 
-impl Effort {
-    /// Counts from now on, behind so many pages.
-    pub fn behind(pages: u64) -> Self {
-        let shared = Counters {
+impl UpstreamUsage {
+    /// Creates counters for a crawl that resumes after `pages` complete pages.
+    pub fn resumed_after(pages: u64) -> Self {
+        let shared = SharedCounts {
             since: SystemTime::now(),
             began: Instant::now(),
             pages: pages.into(),
@@ -70,40 +70,35 @@ impl Effort {
         Self { shared: Arc::new(shared) }
     }
 
-    /// So many pages are whole by now.
-    pub fn pages(&self, pages: u64) {
+    pub fn set_pages(&self, pages: u64) {
         self.shared.pages.store(pages, Ordering::Relaxed);
     }
 
-    /// The upstream is asked.
-    pub fn request(&self) {
+    pub fn count_request(&self) {
         self.shared.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What was asked for is to be asked for again.
-    pub fn retry(&self) {
+    pub fn count_retry(&self) {
         self.shared.retries.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A request waits from now on.
-    pub fn wait(&self) -> Waiting {
+    pub fn start_wait(&self) -> WaitGuard {
         let since = self.shared.began.elapsed();
-        let mut waits = self.shared.lock();
+        let mut waits = self.shared.waits.lock();
         waits.count += 1;
         waits.lasting += 1;
         waits.began += since;
         drop(waits);
-        Waiting { shared: Arc::clone(&self.shared), since }
+        WaitGuard { shared: Arc::clone(&self.shared), since }
     }
 
-    /// What has been counted so far.
-    pub fn spending(&self) -> Spending {
-        let Counters { since, began, pages, requests, retries, .. } = &*self.shared;
+    pub fn counts(&self) -> UsageCounts {
+        let SharedCounts { since, began, pages, requests, retries, .. } = &*self.shared;
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let waits = self.shared.lock();
-        // After the lock: none of those that last began later.
+        let waits = self.shared.waits.lock();
+        // Read under the lock: no wait under way began later than this.
         let lasting = (began.elapsed() * waits.lasting).saturating_sub(waits.began);
-        Spending {
+        UsageCounts {
             pages: read(pages),
             since: *since,
             requests: read(requests),
@@ -114,23 +109,16 @@ impl Effort {
     }
 }
 
-impl Default for Effort {
+impl Default for UpstreamUsage {
     fn default() -> Self {
-        Self::behind(0)
+        Self::resumed_after(0)
     }
 }
 
-impl Counters {
-    /// Nothing panics while it is held.
-    fn lock(&self) -> MutexGuard<'_, Waits> {
-        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Waiting {
+impl Drop for WaitGuard {
     fn drop(&mut self) {
         let now = self.shared.began.elapsed();
-        let mut waits = self.shared.lock();
+        let mut waits = self.shared.waits.lock();
         waits.lasting -= 1;
         waits.began -= self.since;
         waits.over += now.saturating_sub(self.since);
@@ -143,15 +131,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn waits_are_counted_while_they_last_and_when_they_are_over() {
-        let effort = Effort::behind(7);
+        let usage = UpstreamUsage::resumed_after(7);
         let seen = || {
-            let Spending { pages, requests, retries, waits, waited, .. } = effort.spending();
+            let UsageCounts { pages, requests, retries, waits, waited, .. } = usage.counts();
             (pages, requests, retries, waits, waited.as_secs())
         };
-        effort.request();
-        let first = effort.wait();
+        usage.count_request();
+        let first = usage.start_wait();
         tokio::time::advance(Duration::from_secs(10)).await;
-        let second = effort.wait();
+        let second = usage.start_wait();
         tokio::time::advance(Duration::from_secs(5)).await;
         assert_eq!(seen(), (7, 1, 0, 2, 20));
         drop(first);
@@ -159,8 +147,8 @@ mod tests {
         assert_eq!(seen(), (7, 1, 0, 2, 21));
         drop(second);
         tokio::time::advance(Duration::from_secs(60)).await;
-        effort.retry();
-        effort.clone().pages(8);
+        usage.count_retry();
+        usage.clone().set_pages(8);
         assert_eq!(seen(), (8, 1, 1, 2, 21));
     }
 }
