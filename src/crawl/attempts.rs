@@ -17,7 +17,7 @@ use crate::pagination::retry::{
 };
 use crate::pagination::split::{PageShape, Splitter};
 use crate::pagination::{Caps, PageError, PageRequest};
-use crate::upstream::{Client, Error};
+use crate::upstream::{Client, UpstreamError};
 
 /// A page as it came, for whom nothing is known of it yet.
 pub(super) async fn whole(
@@ -114,7 +114,7 @@ impl Attempts {
         tried: Result<Answer<T>, Trouble>,
         halvable: Halvable,
     ) -> Option<Settled<T>> {
-        if let Err(Trouble::Transport(error @ Error::Stale(..))) = &tried
+        if let Err(Trouble::Transport(error @ UpstreamError::Stale(..))) = &tried
             && self.free == Free::Left
         {
             self.free = Free::Now;
@@ -169,7 +169,7 @@ fn outcome<T>(client: &Client, tried: &Result<Answer<T>, Trouble>) -> Option<Att
             Some(AttemptOutcome::Answered(head.status, demanded))
         }
         Err(trouble) if !trouble.is_transient() => None,
-        Err(Trouble::Transport(Error::Timeout(..))) => Some(AttemptOutcome::TimedOut),
+        Err(Trouble::Transport(UpstreamError::Timeout(..))) => Some(AttemptOutcome::TimedOut),
         Err(_) => Some(AttemptOutcome::Broken),
     }
 }
@@ -270,11 +270,11 @@ mod tests {
     }
 
     fn late() -> Result<Answer<()>, Trouble> {
-        Err(Error::Timeout("http://a".to_owned(), Duration::ZERO.into()).into())
+        Err(UpstreamError::Timeout("http://a".to_owned(), Duration::ZERO.into()).into())
     }
 
     fn stale() -> Result<Answer<()>, Trouble> {
-        Err(Error::Stale("http://a".to_owned(), "closed".to_owned()).into())
+        Err(UpstreamError::Stale("http://a".to_owned(), "closed".to_owned()).into())
     }
 
     #[tokio::test(start_paused = true)]

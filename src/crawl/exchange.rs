@@ -11,7 +11,7 @@ use crate::pagination::page::Head;
 use crate::pagination::retry::demanded;
 use crate::pagination::{PageError, PageRequest};
 use crate::upstream::coding::ACCEPTED;
-use crate::upstream::{Client, DecodedBody, Error};
+use crate::upstream::{Client, DecodedBody, UpstreamError};
 
 /// The most of an error answer's body that is read.
 const MAX_ERROR_BODY: usize = 64 * 1024;
@@ -27,7 +27,7 @@ pub(super) enum Answer<T> {
 
 /// What went wrong with one attempt.
 pub(super) enum Trouble {
-    Transport(Error),
+    Transport(UpstreamError),
     Page(PageError),
 }
 
@@ -110,8 +110,8 @@ impl Trouble {
     }
 }
 
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Self {
+impl From<UpstreamError> for Trouble {
+    fn from(error: UpstreamError) -> Self {
         Self::Transport(error)
     }
 }

@@ -7,13 +7,15 @@ use crate::error::{Failure, Fault};
 use crate::pagination::page::Head;
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::{Blame, PageError, PageRequest};
-use crate::upstream::{Client, Error};
+use crate::upstream::{Client, UpstreamError};
 
 pub(super) fn failed(client: &Client, trouble: &Trouble, request: &PageRequest) -> Failure {
-    let message = |error: &Error| format!("{}: {error}", RedactedUrl(&request.url));
+    let message = |error: &UpstreamError| format!("{}: {error}", RedactedUrl(&request.url));
     match trouble {
-        Trouble::Transport(error @ Error::Timeout(..)) => Failure::new(Fault::Timeout, message(error), error.hint()),
-        Trouble::Transport(error @ Error::Coding(_)) => {
+        Trouble::Transport(error @ UpstreamError::Timeout(..)) => {
+            Failure::new(Fault::Timeout, message(error), error.hint())
+        }
+        Trouble::Transport(error @ UpstreamError::Coding(_)) => {
             // It may repeat a header field of the upstream's.
             let message = client.redact(&request.url, &request.headers, &message(error));
             Failure::new(Fault::Upstream, message, error.hint())

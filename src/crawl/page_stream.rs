@@ -17,7 +17,7 @@ use crate::pagination::page::{Head, Page, PageFields};
 use crate::pagination::retry::{Halvable, Overload, RetryBudget};
 use crate::pagination::split::{PageShape, Splitter};
 use crate::pagination::{PageError, PageRequest};
-use crate::upstream::{Client, DecodedBody, Error, Release};
+use crate::upstream::{Client, DecodedBody, Release, UpstreamError};
 
 /// How many bytes of a page are read before its records are handed out, where they don't pause before.
 const CHUNK: usize = 64 * 1024;
@@ -238,7 +238,7 @@ impl Reading {
 /// Whether a page that was asked for ahead may lie past the end. One that the upstream has no time for now is there as others are.
 fn may_not_be_there(tried: &Result<Answer<Page>, Trouble>) -> bool {
     match tried {
-        Ok(Answer::Page(_)) | Err(Trouble::Transport(Error::Stale(..))) => false,
+        Ok(Answer::Page(_)) | Err(Trouble::Transport(UpstreamError::Stale(..))) => false,
         Ok(Answer::Refused(head, _)) => {
             !matches!(head.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
         }

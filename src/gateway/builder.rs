@@ -1,19 +1,24 @@
 //! Construction of a [`Gateway`] and its shutdown.
 
+use bytes::Bytes;
+use http::{Request, Response};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::Service;
 
 use super::Gateway;
 use super::crawling::Crawling;
 use crate::config::Config;
+use crate::response::{Body, BoxError};
 use crate::snapshot::{BadStore, Registry, Store};
-use crate::upstream::BadTrust;
+use crate::upstream::{BadTrust, Transport};
 
 /// Settings of a [`Gateway`] beside its configuration.
 #[derive(Clone, Debug)]
 pub struct GatewayBuilder {
     config: Config,
+    transport: Option<Transport>,
 }
 
 /// Error of [`GatewayBuilder::build`].
@@ -46,6 +51,25 @@ impl GatewayError {
 }
 
 impl GatewayBuilder {
+    /// Sends the requests for all upstreams to this service instead of over the network.
+    ///
+    /// The service gets requests as an HTTP client does: with the absolute form of their URI and without `Host`. Of the
+    /// configuration, `ca`, `http` and `timeouts.connect` are then the service's affair.
+    ///
+    /// The end of a response's body must be what it means: `None` where all of it has come, an error where it broke off. A
+    /// body that is shorter or longer than its `Content-Length` is taken for a broken one.
+    #[must_use]
+    pub fn transport<S, B>(self, service: S) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self { transport: Some(Transport::new(service)), ..self }
+    }
+
     /// Opens the snapshot store and the upstreams' trust stores, and starts the gateway's own tasks in the current tokio runtime.
     ///
     /// # Errors
@@ -62,14 +86,14 @@ impl GatewayBuilder {
             stop: CancellationToken::new(),
             linger: snapshots.settings.linger,
         };
-        Ok(Gateway::start(&self.config, crawling)?)
+        Ok(Gateway::start(&self.config, crawling, self.transport.as_ref())?)
     }
 }
 
 impl Gateway {
     /// Returns a builder of a gateway for this configuration.
     pub fn builder(config: Config) -> GatewayBuilder {
-        GatewayBuilder { config }
+        GatewayBuilder { config, transport: None }
     }
 
     /// Stops all crawls and waits for their tasks to end.

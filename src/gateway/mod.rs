@@ -30,7 +30,7 @@ use crate::crawl::Crawls;
 use crate::request::{Ask, Params};
 use crate::response::{Body, BoxError};
 use crate::snapshot::Registry;
-use crate::upstream::{BadTrust, Governors};
+use crate::upstream::{BadTrust, Governors, Transport};
 pub use builder::{GatewayBuilder, GatewayError};
 use crawling::Crawling;
 pub use deliver::{Found, Said, Scope, Unnamed, deliver};
@@ -60,9 +60,9 @@ struct Shared {
 
 impl Gateway {
     /// Starts the maintenance of snapshots and, where it is configured, the crawls that were interrupted.
-    fn start(config: &Config, crawling: Crawling) -> Result<Self, BadTrust> {
+    fn start(config: &Config, crawling: Crawling, transport: Option<&Transport>) -> Result<Self, BadTrust> {
         let governors = Governors::default();
-        let routes = Routes::new(config, &governors)?;
+        let routes = Routes::new(config, &governors, transport)?;
         let kept = &config.snapshots;
         crawling.maintain(config.collections.iter().map(|collection| collection.sharing.keep_for));
         let params = Params {
@@ -99,10 +99,11 @@ impl Gateway {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let (head, body) = request.into_parts();
-        let route = match self.shared.routes.find(head.uri.path()) {
-            Ok(route) => route,
-            Err(no_route) => return problem::no_route(no_route, head.uri.path()),
+        let (mut head, body) = request.into_parts();
+        let route = match (self.shared.routes.find(head.uri.path()), head.extensions.remove::<Transport>()) {
+            (Ok(route), Some(transport)) => route.through(transport),
+            (Ok(route), None) => route,
+            (Err(no_route), _) => return problem::no_route(no_route, head.uri.path()),
         };
         let ask = Ask::read(&head, route.collection(), &self.shared.params);
         let mut response = match ask {

@@ -11,7 +11,7 @@ use crate::pagination::BodyKind;
 use crate::request::BadAsk;
 use crate::response::{Body, full};
 use crate::snapshot::Gone;
-use crate::upstream::Error;
+use crate::upstream::UpstreamError;
 
 /// A crawl that could not start; the upstream's own status is passed through. Each of those who waited for it gets this: the crawl has
 /// logged it.
@@ -29,13 +29,15 @@ pub(super) fn failed(failure: &Failure) -> Response<Body> {
 }
 
 /// A request that is passed on, and no answer.
-pub(super) fn unreachable(error: &Error) -> Response<Body> {
+pub(super) fn unreachable(error: &UpstreamError) -> Response<Body> {
     tracing::warn!("{error}");
     let status = match error {
-        Error::Timeout(..) => StatusCode::GATEWAY_TIMEOUT,
-        Error::Connect(..) | Error::Tls(..) | Error::Broken(..) | Error::Stale(..) | Error::Coding(_) => {
-            StatusCode::BAD_GATEWAY
-        }
+        UpstreamError::Timeout(..) => StatusCode::GATEWAY_TIMEOUT,
+        UpstreamError::Connect(..)
+        | UpstreamError::Tls(..)
+        | UpstreamError::Broken(..)
+        | UpstreamError::Stale(..)
+        | UpstreamError::Coding(_) => StatusCode::BAD_GATEWAY,
     };
     report(status, "upstream", &error.to_string(), error.hint())
 }

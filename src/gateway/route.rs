@@ -7,7 +7,7 @@ use url::Url;
 use crate::config::{Collection, Config, Upstream};
 use crate::pagination::request::{query_value, remove_query};
 use crate::request::Params;
-use crate::upstream::{BadTrust, Client, Governors};
+use crate::upstream::{BadTrust, Client, Governors, Transport};
 
 /// Every collection by its path, and a client for each upstream.
 #[derive(Debug)]
@@ -34,12 +34,16 @@ pub(super) enum NoRoute {
 }
 
 impl Routes {
-    pub(super) fn new(config: &Config, governors: &Governors) -> Result<Self, BadTrust> {
+    pub(super) fn new(config: &Config, governors: &Governors, transport: Option<&Transport>) -> Result<Self, BadTrust> {
         let mut clients: Vec<(Arc<Upstream>, Client)> = Vec::new();
         for collection in &config.collections {
             let upstream = &collection.upstream;
             if !clients.iter().any(|(known, _)| Arc::ptr_eq(known, upstream)) {
-                clients.push((Arc::clone(upstream), Client::new(Arc::clone(upstream), governors)?));
+                let client = match transport {
+                    Some(transport) => Client::with_transport(Arc::clone(upstream), governors, transport.clone()),
+                    None => Client::new(Arc::clone(upstream), governors)?,
+                };
+                clients.push((Arc::clone(upstream), client));
             }
         }
         Ok(Self { router: config.routes(), clients })
@@ -59,6 +63,11 @@ impl Routes {
 }
 
 impl Route {
+    /// The same route, whose upstream is reached through this transport.
+    pub(super) fn through(self, transport: Transport) -> Self {
+        Self { client: self.client.through(transport), ..self }
+    }
+
     pub(super) fn collection(&self) -> &Arc<Collection> {
         &self.collection
     }

@@ -14,7 +14,7 @@ const SHORTEST: usize = 8;
 const KEYS: [&str; 6] = ["access_token", "api-key", "api_key", "apikey", "auth_token", "key"];
 
 /// Adds what is configured; a configured field replaces the client's own.
-pub(super) fn prove(upstream: &Upstream, url: &mut Url, headers: &mut HeaderMap) {
+pub(super) fn authenticate(upstream: &Upstream, url: &mut Url, headers: &mut HeaderMap) {
     match &upstream.credentials {
         Credentials::Passed => {}
         Credentials::Header(name, value) => {
@@ -31,13 +31,13 @@ pub(super) fn prove(upstream: &Upstream, url: &mut Url, headers: &mut HeaderMap)
 /// What the upstream can tell by who asks: the configured credentials, and what the client sends of its own.
 pub(super) fn identity(upstream: &Upstream, url: &Url, headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
     let (mut url, mut headers) = (url.clone(), headers.clone());
-    prove(upstream, &mut url, &mut headers);
+    authenticate(upstream, &mut url, &mut headers);
     let (own_field, own_parameter) = match &upstream.credentials {
         Credentials::Passed => (None, None),
         Credentials::Header(name, _) => (Some(name), None),
         Credentials::Query(name, _) => (None, Some(name.as_str())),
     };
-    let fields = headers.iter().filter(|(name, _)| proves_who(name) || Some(*name) == own_field);
+    let fields = headers.iter().filter(|(name, _)| is_credential(name) || Some(*name) == own_field);
     let fields = fields.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
     let is_key = |name: &str| KEYS.contains(&name.to_ascii_lowercase().as_str()) || Some(name) == own_parameter;
     let parameters = url.query_pairs().filter(|(name, _)| is_key(name));
@@ -54,7 +54,7 @@ pub(super) fn redact(upstream: &Upstream, url: &Url, headers: &HeaderMap, text: 
     secrets
         .extend(url.query().unwrap_or_default().split('&').filter_map(|pair| Some(pair.split_once('=')?.1.to_owned())));
     let configured = upstream.headers.iter().map(|(name, value)| (name, value));
-    for (name, value) in headers.iter().chain(configured).filter(|(name, _)| proves_who(name)) {
+    for (name, value) in headers.iter().chain(configured).filter(|(name, _)| is_credential(name)) {
         secrets.extend(secrets_of(name, &String::from_utf8_lossy(value.as_bytes())));
     }
     secrets.retain(|secret| secret.len() >= SHORTEST);
@@ -87,7 +87,7 @@ fn without(text: &str, secret: &str) -> String {
 }
 
 /// Whether a field's value is a secret, as far as its name tells.
-fn proves_who(name: &HeaderName) -> bool {
+fn is_credential(name: &HeaderName) -> bool {
     ["auth", "cookie", "key", "token", "secret", "password", "session"].iter().any(|part| name.as_str().contains(part))
 }
 

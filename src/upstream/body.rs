@@ -6,26 +6,39 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::Stream;
-use http::{HeaderMap, Version};
+use http::header::CONTENT_LENGTH;
+use http::response::Parts;
+use http::{HeaderMap, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use tokio::task::coop;
 use tokio::time::{Instant, Sleep};
 
 use super::coding::Decoder;
+use super::error::{UpstreamError, root_cause};
+use super::origin_of;
 use super::pace::{Permit, Release};
-use super::{Error, origin_of, root_cause};
 use crate::config;
 
-/// A response body as the upstream codes it.
-///
-/// hyper takes an HTTP/2 stream that is reset with NO_ERROR for one that has ended. Here a body is whole if its last frame or
-/// all of its announced length has come, and broken otherwise.
+/// A response body as the upstream codes it, whose end is only an end where its protocol says so.
 #[derive(Debug)]
 pub struct AnswerBody {
-    incoming: Incoming,
-    version: Version,
+    source: BodySource,
 }
+
+#[derive(Debug)]
+enum BodySource {
+    /// hyper takes an HTTP/2 stream that is reset with NO_ERROR for one that has ended. Here a body is whole if its last frame or
+    /// all of its announced length has come, and broken otherwise.
+    Hyper(Incoming, Version),
+    /// The bytes that are still to come, where the length was announced.
+    Service(BoxedBody, Option<u64>),
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type BoxedBody = UnsyncBoxBody<Bytes, BoxError>;
 
 /// A response body, decoded by its content coding: a stream of pieces that are never empty.
 ///
@@ -64,7 +77,7 @@ impl DecodedBody {
         self.permit.as_ref().map(Permit::early)
     }
 
-    fn poll_coded(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+    fn poll_coded(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
         loop {
             let Poll::Ready(frame) = Pin::new(&mut self.coded).poll_frame(context) else {
                 let limit = self.upstream.timeouts.idle;
@@ -72,13 +85,13 @@ impl DecodedBody {
                     self.idle.as_mut().reset(Instant::now() + limit);
                 }
                 ready!(self.idle.as_mut().poll(context));
-                return Poll::Ready(Some(Err(Error::Timeout(origin_of(&self.upstream), limit.into()))));
+                return Poll::Ready(Some(Err(UpstreamError::Timeout(origin_of(&self.upstream), limit.into()))));
             };
             self.is_armed = false;
             match frame {
                 None => return Poll::Ready(None),
                 Some(Err(error)) => {
-                    let error = Error::Broken(origin_of(&self.upstream), root_cause(error.as_ref()));
+                    let error = UpstreamError::Broken(origin_of(&self.upstream), root_cause(error.as_ref()));
                     return Poll::Ready(Some(Err(error)));
                 }
                 Some(Ok(frame)) => {
@@ -92,7 +105,7 @@ impl DecodedBody {
 }
 
 impl Stream for DecodedBody {
-    type Item = Result<Bytes, Error>;
+    type Item = Result<Bytes, UpstreamError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let body = &mut *self;
@@ -116,36 +129,130 @@ impl Stream for DecodedBody {
 }
 
 impl AnswerBody {
-    /// The body of an answer that came over this version of HTTP.
-    pub(super) fn new(incoming: Incoming, version: Version) -> Self {
-        Self { incoming, version }
+    /// The body of a response that came over this version of HTTP.
+    pub(super) fn from_hyper(incoming: Incoming, version: Version) -> Self {
+        Self { source: BodySource::Hyper(incoming, version) }
     }
 
-    fn is_whole(&self) -> bool {
-        self.version != Version::HTTP_2 || self.incoming.is_end_stream() || self.incoming.size_hint().exact() == Some(0)
+    /// The body of another service's response with this head.
+    ///
+    /// Contract: the service ends its body with `None` if and only if all of it has come, and with an error otherwise. There is
+    /// no framing below that could tell a service that gave up from one that is done; a handler that drops its producer must
+    /// turn that into an error. Where the head has a `Content-Length`, or the body an exact size, any other number of bytes
+    /// is an error here, as it would be on a connection.
+    pub(super) fn from_service(head: &Parts, body: BoxedBody) -> Self {
+        let has_body = !matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let length = head.headers.get(CONTENT_LENGTH).filter(|_| has_body);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let left = length.or_else(|| body.size_hint().exact());
+        Self { source: BodySource::Service(body, left) }
+    }
+
+    pub(super) fn empty() -> Self {
+        let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+        Self { source: BodySource::Service(body, None) }
     }
 }
 
 impl Body for AnswerBody {
     type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Poll::Ready(match ready!(Pin::new(&mut self.incoming).poll_frame(context)) {
-            Some(frame) => Some(frame.map_err(Into::into)),
-            None if self.is_whole() => None,
-            None => Some(Err("the stream was reset before its end".into())),
-        })
+        match &mut self.source {
+            BodySource::Hyper(incoming, version) => {
+                Poll::Ready(match ready!(Pin::new(&mut *incoming).poll_frame(context)) {
+                    Some(frame) => Some(frame.map_err(Into::into)),
+                    None if is_whole(incoming, *version) => None,
+                    None => Some(Err("the stream was reset before its end".into())),
+                })
+            }
+            BodySource::Service(body, left) => Poll::Ready(match ready!(Pin::new(body).poll_frame(context)) {
+                Some(Ok(frame)) => Some(count(left, &frame).map(|()| frame)),
+                None if matches!(left, None | Some(0)) => None,
+                None => Some(Err("the body ended before its announced length".into())),
+                Some(Err(error)) => Some(Err(error)),
+            }),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        match &self.source {
+            BodySource::Hyper(incoming, _) => incoming.is_end_stream(),
+            BodySource::Service(body, left) => body.is_end_stream() && matches!(left, None | Some(0)),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.source {
+            BodySource::Hyper(incoming, _) => incoming.size_hint(),
+            BodySource::Service(body, None) => body.size_hint(),
+            BodySource::Service(_, Some(left)) => SizeHint::with_exact(*left),
+        }
+    }
+}
+
+fn is_whole(incoming: &Incoming, version: Version) -> bool {
+    version != Version::HTTP_2 || incoming.is_end_stream() || incoming.size_hint().exact() == Some(0)
+}
+
+/// Takes a frame's bytes off the announced length.
+fn count(left: &mut Option<u64>, frame: &Frame<Bytes>) -> Result<(), BoxError> {
+    if let (Some(left), Some(data)) = (left, frame.data_ref()) {
+        let fits = left.checked_sub(data.len() as u64);
+        *left = fits.ok_or("the body is longer than its announced length")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use http::Response;
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    /// Reads a service's body of these frames; returns the bytes and the error that ended it.
+    async fn read(length: Option<&str>, frames: Vec<Result<&'static str, &'static str>>) -> (String, Option<String>) {
+        let mut response = Response::new(());
+        if let Some(length) = length {
+            response.headers_mut().insert(CONTENT_LENGTH, length.parse().unwrap());
+        }
+        let frames = frames.into_iter().map(|frame| match frame {
+            Ok(text) => Ok(Frame::data(Bytes::from_static(text.as_bytes()))),
+            Err(error) => Err(BoxError::from(error)),
+        });
+        let mut body =
+            AnswerBody::from_service(&response.into_parts().0, StreamBody::new(stream::iter(frames)).boxed_unsync());
+        let mut text = String::new();
+        loop {
+            match body.frame().await {
+                Some(Ok(frame)) => text.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap()),
+                Some(Err(error)) => return (text, Some(error.to_string())),
+                None => return (text, None),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_services_body_is_whole_where_it_ends_without_an_error_at_its_announced_length() {
+        let (short, long) =
+            ("the body ended before its announced length", "the body is longer than its announced length");
+        for (length, frames, text, error) in [
+            (None, vec![Ok("ab"), Ok("c")], "abc", None),
+            (Some("3"), vec![Ok("ab"), Ok("c")], "abc", None),
+            (Some("0"), vec![], "", None),
+            (Some("4"), vec![Ok("ab"), Ok("c")], "abc", Some(short)),
+            (Some("2"), vec![Ok("ab"), Ok("c")], "ab", Some(long)),
+            (Some("3"), vec![Ok("ab"), Err("gave up")], "ab", Some("gave up")),
+            (None, vec![Ok("ab"), Err("gave up")], "ab", Some("gave up")),
+        ] {
+            let read = read(length, frames).await;
+            assert_eq!((read.0.as_str(), read.1.as_deref()), (text, error), "{length:?}");
+        }
     }
 }

@@ -1,0 +1,161 @@
+//! The client of one upstream: credentials, time limits and pacing around its transport.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Request, Response, header};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::body::AnswerBody;
+use super::connect::BadTrust;
+use super::error::UpstreamError;
+use super::pace::{Governors, Line, Permit};
+use super::transport::{RequestBody, Transport};
+use super::{auth, origin_of};
+use crate::config;
+use crate::pagination::PageRequest;
+use crate::usage::UpstreamUsage;
+
+/// Client of one upstream; clones share its transport.
+#[derive(Clone, Debug)]
+pub struct Client {
+    transport: Transport,
+    upstream: Arc<config::Upstream>,
+    governors: Governors,
+    /// A crawl's place in the queue for permits.
+    line: Option<Line>,
+}
+
+impl Client {
+    /// Makes a client that reaches the upstream over the network and whose crawls are paced by `governors`; reads the certificate
+    /// authorities.
+    pub fn new(upstream: Arc<config::Upstream>, governors: &Governors) -> Result<Self, BadTrust> {
+        let transport = Transport::hyper(&upstream)?;
+        Ok(Self::with_transport(upstream, governors, transport))
+    }
+
+    pub fn with_transport(upstream: Arc<config::Upstream>, governors: &Governors, transport: Transport) -> Self {
+        Self { transport, upstream, governors: governors.clone(), line: None }
+    }
+
+    /// The same client with another transport.
+    pub fn through(&self, transport: Transport) -> Self {
+        Self { transport, ..self.clone() }
+    }
+
+    /// The same client, but each request opens a connection of its own: where one from the pool was stale, the others may be, too.
+    pub fn unpooled(&self) -> Self {
+        Self { transport: self.transport.unpooled(), ..self.clone() }
+    }
+
+    /// The same client for one crawl, whose first page this is: its requests have the credentials of that page, wait in turn
+    /// with those of other crawls, and are counted from now on.
+    pub fn for_crawl(&self, first: &PageRequest) -> Self {
+        Self { line: Some(self.line_of(&first.url, &first.headers)), ..self.clone() }
+    }
+
+    /// Counts of the crawl's requests; zero where the client is not a crawl's.
+    pub fn usage(&self) -> UpstreamUsage {
+        self.line.as_ref().map(|line| line.usage().clone()).unwrap_or_default()
+    }
+
+    /// Waits until a page may be requested.
+    pub async fn permit(&self, page: &PageRequest) -> Permit {
+        match &self.line {
+            Some(line) => line.permit().await,
+            None => self.line_of(&page.url, &page.headers).permit().await,
+        }
+    }
+
+    /// Waits before a page is requested again; the wait is counted from this call on.
+    pub fn back_off(&self, wait: Duration) -> impl Future<Output = ()> + use<> {
+        let counted = self.line.as_ref().map(Line::back_off);
+        async move {
+            tokio::time::sleep(wait).await;
+            drop(counted);
+        }
+    }
+
+    fn line_of(&self, url: &Url, headers: &HeaderMap) -> Line {
+        self.governors.line(&self.upstream, &auth::identity(&self.upstream, url, headers))
+    }
+
+    pub fn upstream(&self) -> &Arc<config::Upstream> {
+        &self.upstream
+    }
+
+    /// Sends a request of unpage's own to this URL of the upstream, and waits for the head of its response.
+    ///
+    /// What belongs to the connection (`Host`, hop-by-hop fields) is not taken from the request.
+    pub async fn send(&self, url: &Url, request: Request<RequestBody>) -> Result<Response<AnswerBody>, UpstreamError> {
+        let limit = self.limit();
+        match tokio::time::timeout(limit, self.request(url, request)).await {
+            Ok(answered) => answered,
+            Err(_) => Err(self.timeout(limit)),
+        }
+    }
+
+    /// Sends a client's request in the same way. Its body takes the client's own time, so the limit holds from the end of
+    /// the body on.
+    pub async fn forward(
+        &self,
+        url: &Url,
+        request: Request<RequestBody>,
+    ) -> Result<Response<AnswerBody>, UpstreamError> {
+        if request.body().is_end_stream() {
+            return self.send(url, request).await;
+        }
+        let sent = CancellationToken::new();
+        let guard = sent.clone().drop_guard();
+        // hyper drops a body when it has sent it. Its errors are only mapped so that it holds the guard: a mapped frame would
+        // lose the body's length.
+        let request = request.map(|body| {
+            let guarded = body.map_err(move |error| {
+                let _held = &guard;
+                error
+            });
+            guarded.boxed_unsync()
+        });
+        let limit = self.limit();
+        let waited = async {
+            sent.cancelled().await;
+            tokio::time::sleep(limit).await;
+        };
+        tokio::select! {
+            answered = self.request(url, request) => answered,
+            () = waited => Err(self.timeout(limit)),
+        }
+    }
+
+    async fn request(
+        &self,
+        url: &Url,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<AnswerBody>, UpstreamError> {
+        let mut url = url.clone();
+        auth::authenticate(&self.upstream, &mut url, request.headers_mut());
+        request.headers_mut().remove(header::HOST);
+        *request.uri_mut() = url.as_str().parse().map_err(|error: http::uri::InvalidUri| {
+            UpstreamError::Broken(origin_of(&self.upstream), error.to_string())
+        })?;
+        *request.version_mut() = http::Version::HTTP_11;
+        self.transport.send(request).await.map_err(|error| error.at(origin_of(&self.upstream)))
+    }
+
+    /// Longest time from the start of a request to the head of its response, connection included.
+    fn limit(&self) -> Duration {
+        self.upstream.timeouts.connect.saturating_add(self.upstream.timeouts.head)
+    }
+
+    fn timeout(&self, limit: Duration) -> UpstreamError {
+        UpstreamError::Timeout(origin_of(&self.upstream), limit.into())
+    }
+
+    /// Removes the credentials of the request from a text of the upstream's that is to be shown or logged.
+    pub fn redact(&self, url: &Url, headers: &HeaderMap, text: &str) -> String {
+        auth::redact(&self.upstream, url, headers, text)
+    }
+}

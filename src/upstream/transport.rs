@@ -1,0 +1,134 @@
+//! The carrier of requests to the upstream: any tower service, hyper's client by default.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::{Method, Request, Response};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::capture_connection;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceExt, service_fn};
+
+use super::body::AnswerBody;
+use super::connect::{self, BadTrust};
+use super::error::{TransportError, root_cause, tls_cause};
+use super::watched;
+use crate::config::{HttpVersion, Upstream};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A body on its way to the upstream.
+pub type RequestBody = UnsyncBoxBody<Bytes, BoxError>;
+
+type Carrier = BoxCloneSyncService<Request<RequestBody>, Response<AnswerBody>, TransportError>;
+type Hyper = legacy::Client<connect::Connector, RequestBody>;
+
+/// A service that carries requests to the upstream; clones share its connections.
+///
+/// Requests have the absolute form of their URI, HTTP/1.1 as version, and no Host.
+#[derive(Clone, Debug)]
+pub struct Transport {
+    carrier: Carrier,
+    /// The same transport with a new connection for each request; none where connections are the service's own affair.
+    unpooled: Option<Carrier>,
+}
+
+impl Transport {
+    /// Wraps a service, in this process or behind a client of the caller's own.
+    ///
+    /// The body's contract is that of [`AnswerBody::from_service`].
+    pub fn new<S, B>(service: S) -> Self
+    where
+        S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let carrier = service_fn(move |request: Request<RequestBody>| {
+            let method = request.method().clone();
+            service.clone().oneshot(request).map(move |response| match response {
+                Ok(response) => Ok(framed(&method, response)),
+                Err(error) => Err(TransportError::Broken(root_cause(&*error.into()))),
+            })
+        });
+        Self { carrier: Carrier::new(carrier), unpooled: None }
+    }
+
+    /// Makes hyper's client for this upstream; reads the certificate authorities.
+    pub(super) fn hyper(upstream: &Upstream) -> Result<Self, BadTrust> {
+        let connector = connect::connector(upstream)?;
+        let mut builder = legacy::Client::builder(TokioExecutor::new());
+        builder.pool_timer(TokioTimer::new());
+        builder.pool_idle_timeout(Duration::from_secs(60));
+        // hyper's read buffer grows to 400 KiB a connection if it may; 64 KiB costs no throughput.
+        builder.http1_max_buf_size(64 * 1024);
+        if upstream.http == HttpVersion::Http2 {
+            builder.http2_only(true);
+        }
+        let carrier = hyper_carrier(builder.build(connector.clone()), upstream.http);
+        builder.pool_max_idle_per_host(0);
+        let unpooled = hyper_carrier(builder.build(connector), upstream.http);
+        Ok(Self { carrier, unpooled: Some(unpooled) })
+    }
+
+    /// The same transport, but each request opens a connection of its own.
+    pub(super) fn unpooled(&self) -> Self {
+        let carrier = self.unpooled.as_ref().unwrap_or(&self.carrier);
+        Self { carrier: carrier.clone(), unpooled: self.unpooled.clone() }
+    }
+
+    /// Sends a request without waiting for readiness: the carriers wait inside their future.
+    pub(super) fn send(
+        &self,
+        request: Request<RequestBody>,
+    ) -> BoxFuture<'static, Result<Response<AnswerBody>, TransportError>> {
+        self.carrier.clone().call(request)
+    }
+}
+
+/// A service's response, with the announced length of its body enforced.
+fn framed<B>(method: &Method, response: Response<B>) -> Response<AnswerBody>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let (head, body) = response.into_parts();
+    let body = match *method {
+        // The length in the head of such a response is that of a body that does not come (RFC 9110 §8.6).
+        Method::HEAD => AnswerBody::empty(),
+        _ => AnswerBody::from_service(&head, body.map_err(Into::into).boxed_unsync()),
+    };
+    Response::from_parts(head, body)
+}
+
+fn hyper_carrier(client: Hyper, http: HttpVersion) -> Carrier {
+    Carrier::new(service_fn(move |request| send_by_hyper(client.clone(), http, request)))
+}
+
+async fn send_by_hyper(
+    client: Hyper,
+    http: HttpVersion,
+    mut request: Request<RequestBody>,
+) -> Result<Response<AnswerBody>, TransportError> {
+    let connection = capture_connection(&mut request);
+    match client.request(request).await {
+        Ok(response) => {
+            let version = response.version();
+            Ok(response.map(|incoming| AnswerBody::from_hyper(incoming, version)))
+        }
+        Err(error) if error.is_connect() => Err(match tls_cause(&error) {
+            Some(tls) => TransportError::Tls(tls.clone()),
+            None => TransportError::Connect(root_cause(&error)),
+        }),
+        Err(error) if http != HttpVersion::Http2 && watched::was_stale(&connection) => {
+            Err(TransportError::Stale(root_cause(&error)))
+        }
+        Err(error) => Err(TransportError::Broken(root_cause(&error))),
+    }
+}
