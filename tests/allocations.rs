@@ -112,7 +112,7 @@ fn no_record_costs_an_allocation() {
         let mut pagination = Pagination::of(Style::Single, records);
         pagination.key = key.map(|key| key.parse::<Path>().unwrap());
         for isa in Isa::available() {
-            let shape = Arc::new(PageShape::new(&pagination, &Caps::default()).with(isa));
+            let shape = Arc::new(PageShape::new(&pagination, &Caps::default()).with_isa(isa));
             for behind in [|_: &Pagination| Behind::Nothing, Behind::plan] {
                 let count =
                     |records, size| allocations(&shape, behind(&pagination), &page(records, size, separator), records);

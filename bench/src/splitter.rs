@@ -46,7 +46,7 @@ impl Variant {
         let mut all = Vec::new();
         for level in LEVELS {
             for instructions in Isa::available() {
-                let shape = Arc::new(PageShape::new(&pagination(level), &caps()).with(instructions));
+                let shape = Arc::new(PageShape::new(&pagination(level), &caps()).with_isa(instructions));
                 let variant = |chunk: &usize| Self { level, chunk: *chunk, instructions, shape: Arc::clone(&shape) };
                 all.extend(chunks.iter().map(variant));
             }

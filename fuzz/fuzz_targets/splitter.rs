@@ -112,7 +112,7 @@ impl Reader {
             _ => Some(Source::Body("next".parse().expect("a path"))),
         };
         let shape = PageShape::new(&pagination, &Caps::default());
-        Self { validation, shapes: Isa::available().map(|isa| Arc::new(shape.clone().with(isa))).collect() }
+        Self { validation, shapes: Isa::available().map(|isa| Arc::new(shape.clone().with_isa(isa))).collect() }
     }
 
     /// Reads the page whole, and cut somehow with every instruction set: all must agree.

@@ -352,6 +352,15 @@ impl Pagination {
             .then(|| Path::of(vec![Segment::Name("errors".to_owned())]))
     }
 
+    /// Sources of the next address or token in an answer.
+    fn pointers(&self) -> Vec<&Source> {
+        match &self.style {
+            Style::NextUrl { next, .. } => next.iter().collect(),
+            Style::Cursor(cursor) => cursor.tokens.iter().flat_map(|token| &token.next).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The header fields that are set from page to page.
     pub fn own_headers(&self) -> Vec<HeaderName> {
         let size = self.page_size.as_ref().and_then(|size| size.param.as_ref());

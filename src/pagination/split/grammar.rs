@@ -6,18 +6,18 @@
 //! comes to stand, one of the tokens that may follow must stand too. Which container a comma belongs to, and that brackets
 //! match, is known from the stack of brackets; numbers, literals and escapes are read byte by byte.
 
-use super::lexeme::{self, Scalar};
-use super::scan::{Block, below};
-use super::span::VALUE;
+use super::flaw::{ESCAPE, HEX, SCALAR, VALUE};
+use super::lexer::ScalarState;
+use super::masks::{BlockMasks, below};
 
 /// What the block before has left to be seen.
 #[derive(Debug, Default)]
-pub(super) struct Grammar {
+pub(super) struct GrammarChecker {
     after: After,
     /// 1 where the string that goes on is a name.
     name: u64,
     /// The number or literal that goes on.
-    scalar: Option<Scalar>,
+    scalar: Option<ScalarState>,
     /// How many hexadecimal digits of an escape are to come, as ones from bit 0.
     digits: u64,
 }
@@ -37,7 +37,7 @@ struct After {
 
 /// What the stack of brackets knows of a block.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Brackets {
+pub(super) struct BlockBrackets {
     /// Opening brackets.
     pub(super) open: u64,
     /// Those of them that are braces.
@@ -46,7 +46,7 @@ pub(super) struct Brackets {
     pub(super) members: u64,
 }
 
-impl Grammar {
+impl GrammarChecker {
     /// The grammar of what follows an opening bracket.
     pub(super) fn after(opening: u8) -> Self {
         let is_brace = u64::from(opening == b'{');
@@ -57,8 +57,8 @@ impl Grammar {
     #[inline(always)]
     pub(super) fn block(
         &mut self,
-        block: &Block,
-        brackets: Brackets,
+        block: &BlockMasks,
+        brackets: BlockBrackets,
         bytes: &[u8],
     ) -> Result<(), (usize, &'static str)> {
         let text = below(bytes.len());
@@ -120,7 +120,7 @@ impl Grammar {
         while places != 0 {
             let start = places.trailing_zeros() as usize;
             let end = start + (places >> start).trailing_ones() as usize;
-            let begun = Scalar::of(bytes[start]).ok_or((start, VALUE))?;
+            let begun = ScalarState::new(bytes[start]).ok_or((start, VALUE))?;
             self.scalar = rest_of(begun, bytes, start + 1..end)?;
             places &= !below(end);
         }
@@ -135,14 +135,14 @@ impl Grammar {
             match bytes[at] {
                 b'u' => digits |= 0b1_1110 << at,
                 b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-                _ => return Err((at, lexeme::ESCAPE)),
+                _ => return Err((at, ESCAPE)),
             }
             places &= places - 1;
         }
         self.digits = u64::try_from(digits >> bytes.len()).unwrap_or(u64::MAX);
         for (at, byte) in bytes.iter().enumerate().skip(digits.trailing_zeros() as usize) {
             if digits >> at & 1 == 1 && !byte.is_ascii_hexdigit() {
-                return Err((at, lexeme::HEX));
+                return Err((at, HEX));
             }
         }
         Ok(())
@@ -152,19 +152,18 @@ impl Grammar {
 /// The rest of a number or literal, which may go on behind the last of `bytes`.
 #[inline(always)]
 fn rest_of(
-    mut scalar: Scalar,
+    mut scalar: ScalarState,
     bytes: &[u8],
     places: std::ops::Range<usize>,
-) -> Result<Option<Scalar>, (usize, &'static str)> {
-    const WHOLE: &str = "expected a whole number or literal";
+) -> Result<Option<ScalarState>, (usize, &'static str)> {
     let end = places.end;
     for at in places {
-        scalar = scalar.next(bytes[at]).ok_or((at, WHOLE))?;
+        scalar = scalar.next(bytes[at]).ok_or((at, SCALAR))?;
     }
     match scalar {
         _ if end == bytes.len() => Ok(Some(scalar)),
         _ if scalar.is_whole() => Ok(None),
-        _ => Err((end, WHOLE)),
+        _ => Err((end, SCALAR)),
     }
 }
 

@@ -12,39 +12,46 @@
 //! | `grammar.rs` | checks the whole grammar over the same masks, where that is asked for |
 //! | `lines.rs` | turns the records into lines |
 
-mod encoded;
-mod found;
+mod base64_text;
+mod captures;
+mod container_span;
+mod flaw;
 mod grammar;
-mod lexeme;
-mod lines;
-mod scan;
+mod lexer;
+mod line_buffer;
+mod masks;
+mod open_value;
+mod position;
+mod scanner;
+mod shape;
 mod simd;
 mod sketch;
-mod span;
-mod tree;
+mod surroundings;
+mod target_tree;
+#[cfg(test)]
+mod tests;
 mod utf8;
-mod walk;
+mod walker;
 
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use parking_lot::Mutex;
 use serde_json::value::RawValue;
 
-use super::json_extract::{extract, value_of};
+use super::json_extract::{extract, parse, value_of};
 use super::page::{Page, PageFields};
 use super::path::Segment;
-use super::{
-    Caps, PageError, Pagination, Path, Presence, Records, Source, Style, ValidAt, Validation, VersionSource, detect,
-};
+use super::{PageError, Path, Presence, Records, Validation, detect};
 use crate::batch::Batch;
-use found::There;
-use lines::Lines;
-use scan::{Detail, Scanner};
-use tree::{Tree, counts_from_end};
-use utf8::Utf8;
-use walk::{Output, Walker};
+use captures::RecordsState;
+use line_buffer::LineBuffer;
+use masks::ScanDetail;
+use open_value::WalkOutput;
+use scanner::Scanner;
+use utf8::Utf8Checker;
+use walker::PageWalker;
 
+pub use shape::PageShape;
 pub use simd::Isa;
 
 /// The deepest nesting that is read.
@@ -55,28 +62,13 @@ const START: usize = 240;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What to take from each page of a collection.
-#[derive(Clone, Debug)]
-pub struct PageShape {
-    tree: Arc<Tree>,
-    /// PageFields that hold the records, stand in them or are counted from an array's end: they are picked when the page is whole.
-    late: Vec<Path>,
-    caps: Caps,
-    isa: Isa,
-    pool: Arc<Pool>,
-}
-
-/// Buffers of pages that have ended, for those to come.
-#[derive(Debug, Default)]
-struct Pool(Mutex<Vec<Output>>);
-
 /// One page on its way.
 #[derive(Debug)]
 pub struct Splitter {
     shape: Arc<PageShape>,
-    walker: Walker,
-    output: Output,
-    utf8: Utf8,
+    walker: PageWalker,
+    output: WalkOutput,
+    utf8: Utf8Checker,
     /// Bytes that came.
     read: u64,
     start: Vec<u8>,
@@ -85,81 +77,20 @@ pub struct Splitter {
     taken: u64,
 }
 
-impl PageShape {
-    /// What this pagination needs of a page.
-    pub fn new(pagination: &Pagination, caps: &Caps) -> Self {
-        let mut fields: Vec<Path> = Vec::new();
-        let mut want = |path: &Path| {
-            if !fields.contains(path) {
-                fields.push(path.clone());
-            }
-        };
-        for source in pagination.pointers().into_iter().chain(&pagination.total).chain(&pagination.total_pages) {
-            match source {
-                Source::Body(path) | Source::Links { path, .. } => want(path),
-                Source::Header(_) | Source::LastLink { .. } => {}
-            }
-        }
-        if let Some(ValidAt { from: VersionSource::Page(Source::Body(path)), .. }) = &pagination.valid_at {
-            want(path);
-        }
-        pagination.more.iter().for_each(|more| want(&more.path));
-        pagination.error.iter().for_each(&mut want);
-        match &pagination.style {
-            Style::Offset { step: super::Advance::Body(path), .. } => want(path),
-            Style::Cursor(cursor) => cursor.merge.iter().for_each(want),
-            _ => {}
-        }
-        Self::with_fields(fields, &pagination.records, caps, Isa::best())
-    }
-
-    fn with_fields(fields: Vec<Path>, records: &Records, caps: &Caps, isa: Isa) -> Self {
-        let (fields, late) = fields.into_iter().partition(|field| Tree::can_walk(field, records));
-        Self { tree: Arc::new(Tree::new(fields, records)), late, caps: caps.clone(), isa, pool: Arc::default() }
-    }
-
-    /// The same with these instructions.
-    pub fn with(self, isa: Isa) -> Self {
-        Self { isa, pool: Arc::default(), ..self }
-    }
-
-    /// Whether the page must be whole before its records can be told.
-    fn is_late(&self) -> bool {
-        self.tree.records.paths.iter().any(counts_from_end)
-    }
-}
-
-impl Pool {
-    /// As many are kept as pages arrive at once.
-    const MOST: usize = 8;
-
-    fn get(&self) -> Option<Output> {
-        self.0.lock().pop()
-    }
-
-    fn put(&self, mut output: Output) {
-        output.lines.forget();
-        let mut outputs = self.0.lock();
-        if outputs.len() < Self::MOST {
-            outputs.push(output);
-        }
-    }
-}
-
 impl Splitter {
     /// A splitter for one page.
     pub fn new(shape: Arc<PageShape>) -> Self {
         let detail = match shape.tree.records.validation {
-            Validation::Structure => Detail::Structure,
-            Validation::Full => Detail::Grammar,
+            Validation::Structure => ScanDetail::Structure,
+            Validation::Full => ScanDetail::Grammar,
         };
-        let walker = Walker::new(Arc::clone(&shape.tree), detail, shape.caps.record_bytes);
-        let output = shape.pool.get().unwrap_or_else(|| Output {
-            lines: Lines::new(shape.caps.record_bytes, shape.tree.records.whitespace),
+        let walker = PageWalker::new(Arc::clone(&shape.tree), detail, shape.caps.record_bytes);
+        let output = shape.pool.get().unwrap_or_else(|| WalkOutput {
+            lines: LineBuffer::new(shape.caps.record_bytes, shape.tree.records.whitespace),
             scanner: Scanner::new(shape.isa),
         });
         let (start, raw) = (Vec::new(), BytesMut::new());
-        Self { shape, walker, output, utf8: Utf8::default(), read: 0, start, raw, taken: 0 }
+        Self { shape, walker, output, utf8: Utf8Checker::default(), read: 0, start, raw, taken: 0 }
     }
 
     /// Takes the next bytes of the page, however it was cut. After an error, nothing that came is to be trusted but what was
@@ -210,8 +141,8 @@ impl Splitter {
         self.walker.end_of_text(&mut self.output).map_err(|wrong| self.starting(wrong))?;
         let there = self.walker.records();
         let batch = match there {
-            There::Yes => self.lines(),
-            There::Null | There::Absent | There::No => Batch::default(),
+            RecordsState::Present => self.lines(),
+            RecordsState::Null | RecordsState::Absent | RecordsState::Other => Batch::default(),
         };
         self.shape.pool.put(self.output);
         let (found, sketch) = self.walker.finish();
@@ -221,8 +152,8 @@ impl Splitter {
             return Err(PageError::ErrorInPage { path: path.clone(), value: value.clone() });
         }
         let records = &self.shape.tree.records;
-        let may_be_absent = there == There::Absent && records.presence == Presence::Optional;
-        if !matches!(there, There::Yes | There::Null) && !may_be_absent {
+        let may_be_absent = there == RecordsState::Absent && records.presence == Presence::Optional;
+        if !matches!(there, RecordsState::Present | RecordsState::Null) && !may_be_absent {
             let paths: Vec<_> = records.paths.iter().map(|path| format!("`{path}`")).collect();
             return Err(PageError::NoRecords { paths: paths.join(", "), arrays: arrays_of(&sketch, &self.start) });
         }
@@ -286,17 +217,6 @@ impl Splitter {
     }
 }
 
-impl Pagination {
-    /// Every place in an answer that a next address or token is read from.
-    pub(super) fn pointers(&self) -> Vec<&Source> {
-        match &self.style {
-            Style::NextUrl { next, .. } => next.iter().collect(),
-            Style::Cursor(cursor) => cursor.tokens.iter().flat_map(|token| &token.next).collect(),
-            _ => Vec::new(),
-        }
-    }
-}
-
 /// The path with each index from an array's end counted from its start.
 fn counted(path: &Path, text: &str) -> Result<Path, PageError> {
     let mut segments: Vec<Segment> = Vec::new();
@@ -305,9 +225,7 @@ fn counted(path: &Path, text: &str) -> Result<Path, PageError> {
             Segment::FromEnd(back) => {
                 let array = Path::of(segments.clone());
                 let elements = match extract(text, &[&array])?[0] {
-                    Some(raw) if raw.get().starts_with('[') => {
-                        super::json_extract::parse::<Vec<&RawValue>>(raw.get())?.len()
-                    }
+                    Some(raw) if raw.get().starts_with('[') => parse::<Vec<&RawValue>>(raw.get())?.len(),
                     _ => 0,
                 };
                 Segment::Index(elements.checked_sub(*back).unwrap_or(usize::MAX))
@@ -331,6 +249,3 @@ fn arrays_of(sketch: &[u8], start: &[u8]) -> String {
         seen => format!("arrays with {seen}"),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,14 +7,14 @@
 use std::arch::is_x86_feature_detected as has;
 use std::fmt;
 
-use super::scan::{BLOCK, Block, Carry, Classes, Classify, Detail, Portable, scan_with};
+use super::masks::{BLOCK, BlockCarry, BlockMasks, ByteClasses, Classify, Portable, ScanDetail, scan_with};
 
-/// How the masks are made. There is no way to one that this machine lacks.
+/// How the masks are made. RecordsState is no way to one that this machine lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Isa(Kind);
+pub struct Isa(IsaKind);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum IsaKind {
     Portable,
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -27,19 +27,19 @@ enum Kind {
 impl Isa {
     /// The best one that this machine has.
     pub fn best() -> Self {
-        Self::available().next().unwrap_or(Self(Kind::Portable))
+        Self::available().next().unwrap_or(Self(IsaKind::Portable))
     }
 
     /// All that this machine has, the best one first; the last one, on every machine, needs no special instructions.
     pub fn available() -> impl Iterator<Item = Self> {
-        let mut kinds = vec![Kind::Portable];
+        let mut kinds = vec![IsaKind::Portable];
         #[cfg(target_arch = "aarch64")]
-        kinds.insert(0, Kind::Neon);
+        kinds.insert(0, IsaKind::Neon);
         #[cfg(target_arch = "x86_64")]
         if has!("avx2") && has!("pclmulqdq") && has!("bmi1") && has!("bmi2") {
-            kinds.insert(0, Kind::Avx2);
+            kinds.insert(0, IsaKind::Avx2);
             if has!("avx512f") && has!("avx512bw") {
-                kinds.insert(0, Kind::Avx512);
+                kinds.insert(0, IsaKind::Avx512);
             }
         }
         kinds.into_iter().map(Self)
@@ -49,29 +49,29 @@ impl Isa {
 impl fmt::Display for Isa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            Kind::Portable => "portable",
+            IsaKind::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => "AVX2",
+            IsaKind::Avx2 => "AVX2",
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => "AVX-512",
+            IsaKind::Avx512 => "AVX-512",
             #[cfg(target_arch = "aarch64")]
-            Kind::Neon => "NEON",
+            IsaKind::Neon => "NEON",
         })
     }
 }
 
 /// The masks of a text, into as many blocks as it has.
-pub(super) fn scan(isa: Isa, bytes: &[u8], carry: &mut Carry, detail: Detail, blocks: &mut [Block]) {
+pub(super) fn scan(isa: Isa, bytes: &[u8], carry: &mut BlockCarry, detail: ScanDetail, blocks: &mut [BlockMasks]) {
     match isa.0 {
-        Kind::Portable => scan_with::<Portable>(bytes, carry, detail, blocks),
+        IsaKind::Portable => scan_with::<Portable>(bytes, carry, detail, blocks),
         // SAFETY: an `Isa` of this kind is only made by `available`, which asked the machine for these instructions.
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx2 => unsafe { scan_avx2(bytes, carry, detail, blocks) },
+        IsaKind::Avx2 => unsafe { scan_avx2(bytes, carry, detail, blocks) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx512 => unsafe { scan_avx512(bytes, carry, detail, blocks) },
+        IsaKind::Avx512 => unsafe { scan_avx512(bytes, carry, detail, blocks) },
         #[cfg(target_arch = "aarch64")]
-        Kind::Neon => scan_with::<Neon>(bytes, carry, detail, blocks),
+        IsaKind::Neon => scan_with::<Neon>(bytes, carry, detail, blocks),
     }
 }
 
@@ -79,12 +79,12 @@ pub(super) fn scan(isa: Isa, bytes: &[u8], carry: &mut Carry, detail: Detail, bl
 #[inline(always)]
 pub(super) fn on_masks<R>(isa: Isa, work: impl FnOnce() -> R) -> R {
     match isa.0 {
-        Kind::Portable => work(),
+        IsaKind::Portable => work(),
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Kind::Avx2 | Kind::Avx512 => unsafe { with_bmi(work) },
+        IsaKind::Avx2 | IsaKind::Avx512 => unsafe { with_bmi(work) },
         #[cfg(target_arch = "aarch64")]
-        Kind::Neon => work(),
+        IsaKind::Neon => work(),
     }
 }
 
@@ -96,13 +96,13 @@ fn with_bmi<R>(work: impl FnOnce() -> R) -> R {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,pclmulqdq,bmi1,bmi2")]
-fn scan_avx2(bytes: &[u8], carry: &mut Carry, detail: Detail, blocks: &mut [Block]) {
+fn scan_avx2(bytes: &[u8], carry: &mut BlockCarry, detail: ScanDetail, blocks: &mut [BlockMasks]) {
     scan_with::<Avx2>(bytes, carry, detail, blocks);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,avx512f,avx512bw,pclmulqdq,bmi1,bmi2")]
-fn scan_avx512(bytes: &[u8], carry: &mut Carry, detail: Detail, blocks: &mut [Block]) {
+fn scan_avx512(bytes: &[u8], carry: &mut BlockCarry, detail: ScanDetail, blocks: &mut [BlockMasks]) {
     scan_with::<Avx512>(bytes, carry, detail, blocks);
 }
 
@@ -116,8 +116,8 @@ struct Avx2;
 #[cfg(target_arch = "x86_64")]
 impl Classify for Avx2 {
     #[inline(always)]
-    fn classes(block: &[u8; BLOCK], detail: Detail) -> Classes {
-        let ([low, high], _) = block.as_chunks::<32>() else { return Classes::default() };
+    fn classes(block: &[u8; BLOCK], detail: ScanDetail) -> ByteClasses {
+        let ([low, high], _) = block.as_chunks::<32>() else { return ByteClasses::default() };
         // SAFETY: each load is of 32 bytes, from an array of 32 bytes, and needs no alignment; all else is arithmetic. This runs
         // only inside `scan_avx2`, where the machine has AVX2.
         unsafe {
@@ -145,19 +145,19 @@ impl Classify for Avx2 {
             // The four white bytes differ in their lower halves, by which each finds itself.
             let white = _mm256_broadcastsi128_si256(_mm_setr_epi8(32, 0, 0, 0, 0, 0, 0, 0, 0, 9, 10, 0, 0, 13, 0, 0));
             let is_white = |v: __m256i| _mm256_cmpeq_epi8(_mm256_shuffle_epi8(white, v), v);
-            let mut classes = Classes {
+            let mut classes = ByteClasses {
                 quote: mask(is(a, b, b'"')),
                 backslash: mask_of_few(is(a, b, b'\\')),
                 bracket: mask((_mm256_or_si256(opens.0, closes.0), _mm256_or_si256(opens.1, closes.1))),
                 comma: mask(is(a, b, b',')),
                 control: mask_of_few(control),
-                ..Classes::default()
+                ..ByteClasses::default()
             };
             if classes.control != 0 {
                 let never = |control, v| _mm256_andnot_si256(is_white(v), control);
                 classes.never = mask_of_few((never(control.0, a), never(control.1, b)));
             }
-            if detail == Detail::Grammar {
+            if detail == ScanDetail::Grammar {
                 classes.colon = mask(is(a, b, b':'));
                 classes.space = mask((is_white(a), is_white(b)));
             }
@@ -179,7 +179,7 @@ struct Avx512;
 #[cfg(target_arch = "x86_64")]
 impl Classify for Avx512 {
     #[inline(always)]
-    fn classes(block: &[u8; BLOCK], detail: Detail) -> Classes {
+    fn classes(block: &[u8; BLOCK], detail: ScanDetail) -> ByteClasses {
         // SAFETY: the load is of 64 bytes, from an array of 64 bytes, and needs no alignment; all else is arithmetic. This runs
         // only inside `scan_avx512`, where the machine has AVX-512BW.
         unsafe {
@@ -188,19 +188,19 @@ impl Classify for Avx512 {
             // `[` and `{`, and `]` and `}`, differ in this bit only.
             let bit = _mm512_set1_epi8(0x20);
             let upper = _mm512_or_si512(bytes, bit);
-            let mut classes = Classes {
+            let mut classes = ByteClasses {
                 quote: is(bytes, b'"'),
                 backslash: is(bytes, b'\\'),
                 bracket: is(upper, b'{') | is(upper, b'}'),
                 comma: is(bytes, b','),
                 control: _mm512_cmplt_epu8_mask(bytes, bit),
-                ..Classes::default()
+                ..ByteClasses::default()
             };
             let breaks = || is(bytes, b'\t') | is(bytes, b'\n') | is(bytes, b'\r');
             if classes.control != 0 {
                 classes.never = classes.control & !breaks();
             }
-            if detail == Detail::Grammar {
+            if detail == ScanDetail::Grammar {
                 classes.colon = is(bytes, b':');
                 classes.space = is(bytes, b' ') | breaks();
             }
@@ -231,10 +231,10 @@ struct Neon;
 #[cfg(target_arch = "aarch64")]
 impl Classify for Neon {
     #[inline(always)]
-    fn classes(block: &[u8; BLOCK], detail: Detail) -> Classes {
+    fn classes(block: &[u8; BLOCK], detail: ScanDetail) -> ByteClasses {
         use std::arch::aarch64::*;
         const BITS: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];
-        let ([q0, q1, q2, q3], _) = block.as_chunks::<16>() else { return Classes::default() };
+        let ([q0, q1, q2, q3], _) = block.as_chunks::<16>() else { return ByteClasses::default() };
         // SAFETY: each load is of 16 bytes, from an array of 16 bytes, and needs no alignment; all else is arithmetic, and every
         // AArch64 has NEON.
         unsafe {
@@ -250,19 +250,19 @@ impl Classify for Neon {
             // `[` and `{`, and `]` and `}`, differ in this bit only.
             let bit = vdupq_n_u8(0x20);
             let upper = v.map(|v| vorrq_u8(v, bit));
-            let mut classes = Classes {
+            let mut classes = ByteClasses {
                 quote: mask(is(v, b'"')),
                 backslash: mask(is(v, b'\\')),
                 bracket: mask(is(upper, b'{')) | mask(is(upper, b'}')),
                 comma: mask(is(v, b',')),
                 control: mask(v.map(|v| vcltq_u8(v, bit))),
-                ..Classes::default()
+                ..ByteClasses::default()
             };
             let breaks = || mask(is(v, b'\t')) | mask(is(v, b'\n')) | mask(is(v, b'\r'));
             if classes.control != 0 {
                 classes.never = classes.control & !breaks();
             }
-            if detail == Detail::Grammar {
+            if detail == ScanDetail::Grammar {
                 classes.colon = mask(is(v, b':'));
                 classes.space = mask(is(v, b' ')) | breaks();
             }

@@ -21,7 +21,7 @@ const RECORD: usize = 4 * 1024;
 const OTHERS: u64 = 8;
 
 #[derive(Debug, Default)]
-pub(super) struct Sketch {
+pub(super) struct PageSketch {
     text: Vec<u8>,
     /// Where the array of records stands, which is left out, and how many there are.
     records: Option<(usize, u64)>,
@@ -31,7 +31,7 @@ pub(super) struct Sketch {
     string: Option<usize>,
 }
 
-impl Sketch {
+impl PageSketch {
     /// Adds a part of the page.
     pub(super) fn add(&mut self, part: &[u8]) {
         if self.is_full || self.text.len() + part.len() > ROOM {

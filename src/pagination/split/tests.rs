@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::pagination::{Encoding, RecordsShape, Whitespace};
+use crate::pagination::{Caps, Encoding, Pagination, RecordsShape, Source, Style, Whitespace};
 
 fn split(records: &str, text: &str) -> Result<Page, PageError> {
     let mut pagination = Pagination::of(Style::Single, Records::at(records.parse().unwrap()));

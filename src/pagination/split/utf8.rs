@@ -4,7 +4,7 @@ use simdutf8::{basic, compat};
 
 /// A check that goes on from piece to piece.
 #[derive(Debug, Default)]
-pub(super) struct Utf8 {
+pub(super) struct Utf8Checker {
     /// The start of a character whose end has not come.
     begun: [u8; 4],
     begun_len: usize,
@@ -12,7 +12,7 @@ pub(super) struct Utf8 {
     checked: u64,
 }
 
-impl Utf8 {
+impl Utf8Checker {
     /// Checks the next piece; `Err` is the place of the first byte that is no UTF-8.
     pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Result<(), u64> {
         while self.begun_len > 0 {
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     fn check(bytes: &[u8], cut: usize) -> Result<(), u64> {
-        let mut utf8 = Utf8::default();
+        let mut utf8 = Utf8Checker::default();
         bytes.chunks(cut).try_for_each(|piece| utf8.feed(piece))?;
         utf8.finish()
     }

@@ -1,18 +1,18 @@
-//! The wanted places of a page, joined where their paths start alike.
+//! The wanted nodes of a page, joined where their paths start alike.
 
 use crate::pagination::path::Segment;
 use crate::pagination::{Encoding, Path, Records};
 
-/// The root of a [`Tree`].
-pub(super) const ROOT: Node = Node(0);
+/// The root of a [`TargetTree`].
+pub(super) const ROOT: TargetId = TargetId(0);
 
 /// A place on the way to something wanted, or that itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Node(usize);
+pub(super) struct TargetId(usize);
 
 #[derive(Clone, Debug)]
-pub(super) struct Tree {
-    places: Vec<Place>,
+pub(super) struct TargetTree {
+    nodes: Vec<TargetNode>,
     pub(super) fields: Vec<Path>,
     /// Where upstreams say that they failed.
     pub(super) errors: Vec<Path>,
@@ -20,17 +20,17 @@ pub(super) struct Tree {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Place {
-    below: Vec<(Segment, Node)>,
-    role: Role,
+struct TargetNode {
+    below: Vec<(Segment, TargetId)>,
+    role: TargetRole,
 }
 
 /// What is wanted of a place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum TargetRole {
     /// Perhaps something inside it.
     #[default]
-    Way,
+    Passage,
     /// Its value, and perhaps values inside it.
     Field,
     /// The records in it, as the path of this rank says.
@@ -41,29 +41,29 @@ pub(super) enum Role {
     Inner,
 }
 
-impl Tree {
+impl TargetTree {
     /// The tree of these fields and records. Fields that hold records or stand in them, and records that are counted from an
     /// array's end, have no place in it.
     pub(super) fn new(fields: Vec<Path>, records: &Records) -> Self {
         let errors = ["errors", "error"].map(|name| Path::of(vec![Segment::Name(name.to_owned())]));
         let errors = errors.into_iter().filter(|path| Self::can_walk(path, records)).collect();
-        let mut tree = Self { places: vec![Place::default()], fields, errors, records: records.clone() };
+        let mut tree = Self { nodes: vec![TargetNode::default()], fields, errors, records: records.clone() };
         for (rank, path) in records.paths.iter().enumerate() {
             let (holder, inner) = path.split_at_each();
             let holder = tree.add(ROOT, holder.segments());
             match inner.filter(|inner| !inner.is_root()) {
                 Some(inner) => {
-                    tree.places[holder.0].role = Role::Wrapper(rank);
+                    tree.nodes[holder.0].role = TargetRole::Wrapper(rank);
                     let element = tree.add(holder, &[Segment::Each]);
                     let inner = tree.add(element, inner.segments());
-                    tree.places[inner.0].role = Role::Inner;
+                    tree.nodes[inner.0].role = TargetRole::Inner;
                 }
-                None => tree.places[holder.0].role = Role::Holder(rank),
+                None => tree.nodes[holder.0].role = TargetRole::Holder(rank),
             }
         }
         for field in tree.fields.clone().iter().chain(&tree.errors.clone()) {
             let node = tree.add(ROOT, field.segments());
-            tree.places[node.0].role = Role::Field;
+            tree.nodes[node.0].role = TargetRole::Field;
         }
         tree
     }
@@ -84,32 +84,37 @@ impl Tree {
         !counts_from_end(field) && holders.into_iter().all(|holder| !starts(field, &holder) && !starts(&holder, field))
     }
 
-    pub(super) fn role(&self, node: Option<Node>) -> Role {
-        node.map_or(Role::Way, |node| self.places[node.0].role)
+    pub(super) fn role(&self, node: Option<TargetId>) -> TargetRole {
+        node.map_or(TargetRole::Passage, |node| self.nodes[node.0].role)
     }
 
     /// Whether anything is wanted inside this place.
-    pub(super) fn leads_on(&self, node: Option<Node>) -> bool {
-        node.is_some_and(|node| !self.places[node.0].below.is_empty())
+    pub(super) fn leads_on(&self, node: Option<TargetId>) -> bool {
+        node.is_some_and(|node| !self.nodes[node.0].below.is_empty())
     }
 
     /// The member of this name.
-    pub(super) fn member(&self, node: Option<Node>, name: &str) -> Option<Node> {
+    pub(super) fn member(&self, node: Option<TargetId>, name: &str) -> Option<TargetId> {
         self.below(node?, |segment| matches!(segment, Segment::Name(wanted) if wanted == name))
     }
 
     /// The element at this index.
-    pub(super) fn element(&self, node: Option<Node>, index: usize) -> Option<Node> {
+    pub(super) fn element(&self, node: Option<TargetId>, index: usize) -> Option<TargetId> {
         self.below(node?, |segment| *segment == Segment::Index(index))
     }
 
     /// Each element of a wrapper.
-    pub(super) fn each(&self, node: Option<Node>) -> Option<Node> {
+    pub(super) fn each(&self, node: Option<TargetId>) -> Option<TargetId> {
         self.below(node?, |segment| *segment == Segment::Each)
     }
 
+    /// Path of the record inside each element of the records' array; the root if it is the element itself.
+    pub(super) fn inner_path(&self) -> Path {
+        self.records.paths.iter().find_map(|path| path.split_at_each().1).unwrap_or_default()
+    }
+
     /// The path of a node.
-    pub(super) fn path(&self, node: Node) -> Path {
+    pub(super) fn path(&self, node: TargetId) -> Path {
         let mut segments = Vec::new();
         let mut at = node;
         while at != ROOT {
@@ -121,23 +126,23 @@ impl Tree {
         Path::of(segments)
     }
 
-    fn parent(&self, node: Node) -> Option<(Node, &Segment)> {
+    fn parent(&self, node: TargetId) -> Option<(TargetId, &Segment)> {
         let mut all =
-            self.places.iter().enumerate().flat_map(|(at, place)| place.below.iter().map(move |edge| (at, edge)));
-        all.find_map(|(at, (segment, below))| (*below == node).then_some((Node(at), segment)))
+            self.nodes.iter().enumerate().flat_map(|(at, place)| place.below.iter().map(move |edge| (at, edge)));
+        all.find_map(|(at, (segment, below))| (*below == node).then_some((TargetId(at), segment)))
     }
 
-    fn below(&self, node: Node, is_wanted: impl Fn(&Segment) -> bool) -> Option<Node> {
-        self.places[node.0].below.iter().find(|(segment, _)| is_wanted(segment)).map(|(_, node)| *node)
+    fn below(&self, node: TargetId, is_wanted: impl Fn(&Segment) -> bool) -> Option<TargetId> {
+        self.nodes[node.0].below.iter().find(|(segment, _)| is_wanted(segment)).map(|(_, node)| *node)
     }
 
-    fn add(&mut self, from: Node, segments: &[Segment]) -> Node {
+    fn add(&mut self, from: TargetId, segments: &[Segment]) -> TargetId {
         segments.iter().fold(from, |node, segment| match self.below(node, |known| known == segment) {
             Some(known) => known,
             None => {
-                let new = Node(self.places.len());
-                self.places.push(Place::default());
-                self.places[node.0].below.push((segment.clone(), new));
+                let new = TargetId(self.nodes.len());
+                self.nodes.push(TargetNode::default());
+                self.nodes[node.0].below.push((segment.clone(), new));
                 new
             }
         })

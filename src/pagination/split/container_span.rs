@@ -3,15 +3,17 @@
 //! Between the brackets of an array, commas at its own depth are the separators of its elements. Where no bracket stands in a
 //! block, nothing in it needs to be looked at but those.
 
-use super::grammar::{Brackets, Grammar};
-use super::lines::{Lines, Part, SEPARATOR};
-use super::scan::{BLOCK, Block, Carry, Cuts, Detail, STEP, Scanner, below};
+use super::flaw::{CONTROL, Flaw, FlawKind, SEPARATOR, VALUE};
+use super::grammar::{BlockBrackets, GrammarChecker};
+use super::line_buffer::{LineBuffer, SpanPart};
+use super::masks::{BLOCK, BlockCarry, BlockMasks, ScanDetail, below};
+use super::scanner::{CutPositions, STEP, Scanner};
 use super::simd::on_masks;
 use crate::pagination::PageError;
 
 /// What a span's elements are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
+pub(super) enum SpanCut {
     /// Records, at each comma of its own depth.
     Elements,
     /// The whole of it is one.
@@ -19,22 +21,22 @@ pub(super) enum Cut {
 }
 
 #[derive(Debug)]
-pub(super) struct Span {
+pub(super) struct ContainerSpan {
     opening: u8,
-    carry: Carry,
-    stack: Stack,
+    carry: BlockCarry,
+    stack: BracketStack,
     /// The depth at which commas separate: that of the array, or none.
     cut_at: usize,
-    /// Elements that ended, with [`Cut::Elements`].
+    /// Elements that ended, with [`SpanCut::Elements`].
     elements: u64,
-    grammar: Option<Grammar>,
+    grammar: Option<GrammarChecker>,
     /// How many bytes are scanned next: few at first, since many spans are short.
     step: usize,
 }
 
 /// Which brackets are open, and of which type.
 #[derive(Debug)]
-struct Stack {
+struct BracketStack {
     /// Bit n is set where the nth from the top is a brace.
     braces: u128,
     depth: usize,
@@ -45,35 +47,23 @@ struct Stack {
 
 /// How far a piece went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fed {
+pub(super) enum SpanProgress {
     /// All of it was inside.
-    More,
+    Continues,
     /// The closing bracket is the byte before this one.
     Ended(usize),
 }
 
-/// What is wrong with a text, and how far into the piece.
-pub(super) struct Flaw {
-    pub(super) at: usize,
-    pub(super) what: What,
-}
-
-/// What is wrong.
-pub(super) enum What {
-    Expected(&'static str),
-    Page(PageError),
-}
-
-impl Span {
+impl ContainerSpan {
     /// The inside of what `opening` opens, in which at most `room` more brackets may be open at once.
-    pub(super) fn new(opening: u8, cut: Cut, room: usize, detail: Detail) -> Self {
+    pub(super) fn new(opening: u8, cut: SpanCut, room: usize, detail: ScanDetail) -> Self {
         Self {
             opening,
-            carry: Carry::default(),
-            stack: Stack { braces: u128::from(opening == b'{'), depth: 1, most: room + 1, last: opening },
-            cut_at: if cut == Cut::Elements { 1 } else { 0 },
+            carry: BlockCarry::default(),
+            stack: BracketStack { braces: u128::from(opening == b'{'), depth: 1, most: room + 1, last: opening },
+            cut_at: if cut == SpanCut::Elements { 1 } else { 0 },
             elements: 0,
-            grammar: (detail == Detail::Grammar).then(|| Grammar::after(opening)),
+            grammar: (detail == ScanDetail::Grammar).then(|| GrammarChecker::after(opening)),
             step: 2 * BLOCK,
         }
     }
@@ -89,33 +79,38 @@ impl Span {
     }
 
     /// Reads the next piece into `lines`.
-    pub(super) fn feed(&mut self, piece: &[u8], scanner: &mut Scanner, lines: &mut Lines) -> Result<Fed, Flaw> {
+    pub(super) fn feed(
+        &mut self,
+        piece: &[u8],
+        scanner: &mut Scanner,
+        lines: &mut LineBuffer,
+    ) -> Result<SpanProgress, Flaw> {
         let mut before = 0;
         while before < piece.len() {
             let step = &piece[before..piece.len().min(before + self.step)];
             self.step = STEP.min(self.step * 2);
             let ended = self.step(step, scanner, lines);
             match ended.map_err(|flaw| Flaw { at: before + flaw.at, ..flaw })? {
-                Some(end) => return Ok(Fed::Ended(before + end + 1)),
+                Some(end) => return Ok(SpanProgress::Ended(before + end + 1)),
                 None => before += step.len(),
             }
         }
         let is_outside = self.stack.depth == self.cut_at && !self.carry.is_in_string();
         if is_outside && matches!(self.stack.last, b']' | b'}') {
-            lines.end_early().map_err(|what| Flaw { at: before, what })?;
+            lines.end_early().map_err(|kind| Flaw { at: before, kind })?;
         }
-        Ok(Fed::More)
+        Ok(SpanProgress::Continues)
     }
 
     /// Reads at most [`STEP`] bytes, and gives the place of the bracket that ends the span.
-    fn step(&mut self, step: &[u8], scanner: &mut Scanner, lines: &mut Lines) -> Result<Option<usize>, Flaw> {
+    fn step(&mut self, step: &[u8], scanner: &mut Scanner, lines: &mut LineBuffer) -> Result<Option<usize>, Flaw> {
         let isa = scanner.isa();
-        let detail = if self.grammar.is_some() { Detail::Grammar } else { Detail::Structure };
+        let detail = if self.grammar.is_some() { ScanDetail::Grammar } else { ScanDetail::Structure };
         let (blocks, cuts) = scanner.scan(step, &mut self.carry, detail);
         let ended = match &mut self.grammar {
-            None => {
-                on_masks(isa, || self.stack.follow::<false>(blocks, step, self.cut_at, cuts, &mut Grammar::default()))
-            }
+            None => on_masks(isa, || {
+                self.stack.follow::<false>(blocks, step, self.cut_at, cuts, &mut GrammarChecker::default())
+            }),
             Some(grammar) => on_masks(isa, || self.stack.follow::<true>(blocks, step, self.cut_at, cuts, grammar)),
         }?;
         let text = match ended {
@@ -124,13 +119,13 @@ impl Span {
             None => step,
         };
         let is_outside = self.stack.depth == self.cut_at && !self.carry.is_in_string();
-        let part = Part { text, cuts: scanner.cuts(), has_breaks: self.carry.take_breaks(), is_outside };
+        let part = SpanPart { text, cuts: scanner.cuts(), has_breaks: self.carry.take_breaks(), is_outside };
         self.elements += part.cuts.len() as u64;
-        lines.add(part).map_err(|(at, what)| Flaw { at, what })?;
+        lines.add(part).map_err(|(at, kind)| Flaw { at, kind })?;
         if let Some(at) = ended {
-            match lines.end().map_err(|what| Flaw { at, what })? {
+            match lines.end().map_err(|kind| Flaw { at, kind })? {
                 true => self.elements += 1,
-                false if self.elements > 0 => return Err(Flaw { at, what: What::Expected(VALUE) }),
+                false if self.elements > 0 => return Err(Flaw { at, kind: FlawKind::Expected(VALUE) }),
                 false => {}
             }
         }
@@ -138,17 +133,17 @@ impl Span {
     }
 }
 
-impl Stack {
+impl BracketStack {
     /// Follows the brackets of a text, notes the commas at depth `cut_at`, checks the grammar where that is to be done in
     /// `FULL`, and gives the place of the bracket that closes the first one.
     #[inline(always)]
     fn follow<const FULL: bool>(
         &mut self,
-        blocks: &[Block],
+        blocks: &[BlockMasks],
         text: &[u8],
         cut_at: usize,
-        cuts: &mut Cuts,
-        grammar: &mut Grammar,
+        cuts: &mut CutPositions,
+        grammar: &mut GrammarChecker,
     ) -> Result<Option<usize>, Flaw> {
         let Self { mut braces, mut depth, most, last } = *self;
         for (block, (start, bytes)) in blocks.iter().zip((0..).step_by(BLOCK).zip(text.chunks(BLOCK))) {
@@ -161,7 +156,7 @@ impl Stack {
             let flaw_at = block.bad.trailing_zeros() as usize;
             let mut rest = block.bracket & below(flaw_at);
             let mut commas = block.comma & below(flaw_at);
-            let mut seen = Brackets::default();
+            let mut seen = BlockBrackets::default();
             let mut end = None;
             loop {
                 let bracket = rest & rest.wrapping_neg();
@@ -186,11 +181,14 @@ impl Stack {
                         let before = before_space(text, start + at).unwrap_or(last);
                         let is_value = if braces & 1 == 1 { before == b':' } else { matches!(before, b',' | b'[') };
                         if !is_value {
-                            return Err(Flaw { at: start + at, what: What::Expected(SEPARATOR) });
+                            return Err(Flaw { at: start + at, kind: FlawKind::Expected(SEPARATOR) });
                         }
                     }
                     if depth == most {
-                        return Err(Flaw { at: start + at, what: What::Page(PageError::TooDeep(super::MAX_DEPTH)) });
+                        return Err(Flaw {
+                            at: start + at,
+                            kind: FlawKind::Page(PageError::TooDeep(super::MAX_DEPTH)),
+                        });
                     }
                     seen.open |= bracket;
                     seen.braces |= if is_brace { bracket } else { 0 };
@@ -200,7 +198,7 @@ impl Stack {
                 }
                 if is_brace != (braces & 1 == 1) {
                     let expected = if is_brace { "expected `]`" } else { "expected `}`" };
-                    return Err(Flaw { at: start + at, what: What::Expected(expected) });
+                    return Err(Flaw { at: start + at, kind: FlawKind::Expected(expected) });
                 }
                 braces >>= 1;
                 depth -= 1;
@@ -213,13 +211,13 @@ impl Stack {
                 && let Err((at, what)) = grammar.block(block, seen, &bytes[..end.map_or(bytes.len(), |at| at + 1)])
                 && at <= flaw_at
             {
-                return Err(Flaw { at: start + at, what: What::Expected(what) });
+                return Err(Flaw { at: start + at, kind: FlawKind::Expected(what) });
             }
             if let Some(at) = end {
                 return Ok(Some(start + at));
             }
             if flaw_at < bytes.len() {
-                return Err(Flaw { at: start + flaw_at, what: bad_byte(bytes[flaw_at]) });
+                return Err(Flaw { at: start + flaw_at, kind: bad_byte(bytes[flaw_at]) });
             }
         }
         (self.braces, self.depth) = (braces, depth);
@@ -234,10 +232,7 @@ fn before_space(text: &[u8], place: usize) -> Option<u8> {
     text[..place].iter().rev().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).copied()
 }
 
-/// What is expected where an element is missing.
-pub(super) const VALUE: &str = "expected a value";
-
 /// What is wrong with a byte that the scan found bad.
-fn bad_byte(byte: u8) -> What {
-    What::Expected(if byte == b'\\' { "expected no backslash outside a string" } else { super::lexeme::CONTROL })
+fn bad_byte(byte: u8) -> FlawKind {
+    FlawKind::Expected(if byte == b'\\' { "expected no backslash outside a string" } else { CONTROL })
 }

@@ -3,20 +3,14 @@
 //! Each block becomes masks, one bit a byte (as simdjson's first stage has it: Langdale and Lemire, "Parsing gigabytes of
 //! JSON per second", 2019). What reads the masks is the same code on every machine; what makes them is chosen at run time.
 
-use super::simd::{self, Isa};
-
 /// Bytes in a block: one for each bit of a mask.
 pub(super) const BLOCK: usize = 64;
-/// Blocks that are scanned in one go.
-const BLOCKS: usize = 64;
-/// Bytes that are scanned in one go: they and their masks stay in the first-level cache.
-pub(super) const STEP: usize = BLOCK * BLOCKS;
 
 const ODD: u64 = 0xaaaa_aaaa_aaaa_aaaa;
 
 /// What 64 bytes are, before strings are told from structure.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Classes {
+pub(super) struct ByteClasses {
     pub(super) quote: u64,
     pub(super) backslash: u64,
     /// `[`, `{`, `]` and `}`.
@@ -26,16 +20,16 @@ pub(super) struct Classes {
     pub(super) control: u64,
     /// Below 0x20, and no white space.
     pub(super) never: u64,
-    /// Only with [`Detail::Grammar`].
+    /// Only with [`ScanDetail::Grammar`].
     pub(super) colon: u64,
-    /// White space; only with [`Detail::Grammar`].
+    /// White space; only with [`ScanDetail::Grammar`].
     pub(super) space: u64,
 }
 
 /// What is found out about a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Detail {
-    /// Brackets, commas and what can't stand where it stands.
+pub(super) enum ScanDetail {
+    /// BlockBrackets, commas and what can't stand where it stands.
     Structure,
     /// Everything that the grammar needs.
     Grammar,
@@ -43,12 +37,12 @@ pub(super) enum Detail {
 
 /// What stands outside strings in 64 bytes, and where the strings are.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Block {
+pub(super) struct BlockMasks {
     pub(super) bracket: u64,
     pub(super) comma: u64,
     /// Control characters that JSON doesn't allow where they stand, and backslashes outside strings.
     pub(super) bad: u64,
-    /// Only with [`Detail::Grammar`], as all below.
+    /// Only with [`ScanDetail::Grammar`], as all below.
     pub(super) colon: u64,
     /// Space, tab and line breaks.
     pub(super) space: u64,
@@ -62,7 +56,7 @@ pub(super) struct Block {
 
 /// What a block must know of the one before it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Carry {
+pub(super) struct BlockCarry {
     /// All ones inside a string.
     string: u64,
     /// Whether the first byte is escaped: 0 or 1.
@@ -74,53 +68,13 @@ pub(super) struct Carry {
 /// The way from bytes to masks on one kind of machine.
 pub(super) trait Classify {
     /// The classes of a block.
-    fn classes(block: &[u8; BLOCK], detail: Detail) -> Classes;
+    fn classes(block: &[u8; BLOCK], detail: ScanDetail) -> ByteClasses;
 
     /// Each bit becomes the parity of itself and all below it.
     fn prefix_xor(mask: u64) -> u64;
 }
 
-/// Makes masks, into a buffer of its own.
-#[derive(Debug)]
-pub(super) struct Scanner {
-    isa: Isa,
-    blocks: Box<[Block; BLOCKS]>,
-    cuts: Cuts,
-}
-
-/// The places where records of a step end.
-#[derive(Debug)]
-pub(super) struct Cuts {
-    places: Box<[u16; STEP]>,
-    len: usize,
-}
-
-impl Scanner {
-    pub(super) fn new(isa: Isa) -> Self {
-        let cuts = Cuts { places: Box::new([0; STEP]), len: 0 };
-        Self { isa, blocks: Box::new([Block::default(); BLOCKS]), cuts }
-    }
-
-    /// The masks of at most [`STEP`] bytes, and a place for the cuts in them.
-    pub(super) fn scan(&mut self, bytes: &[u8], carry: &mut Carry, detail: Detail) -> (&[Block], &mut Cuts) {
-        let blocks = &mut self.blocks[..bytes.len().div_ceil(BLOCK)];
-        simd::scan(self.isa, bytes, carry, detail, blocks);
-        self.cuts.len = 0;
-        (blocks, &mut self.cuts)
-    }
-
-    /// How the masks are made.
-    pub(super) fn isa(&self) -> Isa {
-        self.isa
-    }
-
-    /// The cuts that were noted since the last scan.
-    pub(super) fn cuts(&self) -> &[u16] {
-        &self.cuts.places[..self.cuts.len]
-    }
-}
-
-impl Carry {
+impl BlockCarry {
     /// Whether a string goes on.
     pub(super) fn is_in_string(&self) -> bool {
         self.string != 0
@@ -132,30 +86,22 @@ impl Carry {
     }
 }
 
-impl Cuts {
-    /// Notes the places of a mask whose first bit is the byte at `start`.
-    #[inline(always)]
-    pub(super) fn add(&mut self, start: usize, mut mask: u64) {
-        while mask != 0 {
-            let place = start + mask.trailing_zeros() as usize;
-            self.places[self.len] = u16::try_from(place).unwrap_or(u16::MAX);
-            self.len += 1;
-            mask &= mask - 1;
-        }
-    }
-}
-
 /// [`Scanner::scan`] as each machine has it.
 #[inline(always)]
-pub(super) fn scan_with<C: Classify>(bytes: &[u8], carry: &mut Carry, detail: Detail, blocks: &mut [Block]) {
+pub(super) fn scan_with<C: Classify>(
+    bytes: &[u8],
+    carry: &mut BlockCarry,
+    detail: ScanDetail,
+    blocks: &mut [BlockMasks],
+) {
     match detail {
-        Detail::Structure => scan_each::<C>(bytes, carry, Detail::Structure, blocks),
-        Detail::Grammar => scan_each::<C>(bytes, carry, Detail::Grammar, blocks),
+        ScanDetail::Structure => scan_each::<C>(bytes, carry, ScanDetail::Structure, blocks),
+        ScanDetail::Grammar => scan_each::<C>(bytes, carry, ScanDetail::Grammar, blocks),
     }
 }
 
 #[inline(always)]
-fn scan_each<C: Classify>(bytes: &[u8], kept: &mut Carry, detail: Detail, blocks: &mut [Block]) {
+fn scan_each<C: Classify>(bytes: &[u8], kept: &mut BlockCarry, detail: ScanDetail, blocks: &mut [BlockMasks]) {
     // In registers, for the time of the loop.
     let mut carry = *kept;
     let (whole, rest) = bytes.as_chunks::<BLOCK>();
@@ -171,10 +117,10 @@ fn scan_each<C: Classify>(bytes: &[u8], kept: &mut Carry, detail: Detail, blocks
     *kept = carry;
 }
 
-impl Carry {
+impl BlockCarry {
     /// Makes the masks of a block of which only the first `len` bytes, at least one, are text, and the others spaces.
     #[inline(always)]
-    fn block<C: Classify>(&mut self, bytes: &[u8; BLOCK], len: usize, detail: Detail, block: &mut Block) {
+    fn block<C: Classify>(&mut self, bytes: &[u8; BLOCK], len: usize, detail: ScanDetail, block: &mut BlockMasks) {
         let classes = C::classes(bytes, detail);
         let escaped = self.escaped(classes.backslash, len);
         let quote = classes.quote & !escaped;
@@ -184,7 +130,7 @@ impl Carry {
         block.comma = classes.comma & !string;
         block.bad = (classes.backslash & !string) | (classes.control & string) | classes.never;
         self.has_breaks |= classes.control != 0;
-        if detail == Detail::Grammar {
+        if detail == ScanDetail::Grammar {
             block.colon = classes.colon & !string;
             block.space = classes.space & !string & below(len);
             (block.string, block.quote, block.escaped) = (string, quote, escaped);
@@ -217,8 +163,8 @@ pub(super) struct Portable;
 
 impl Classify for Portable {
     #[inline(always)]
-    fn classes(block: &[u8; BLOCK], _: Detail) -> Classes {
-        let mut classes = Classes::default();
+    fn classes(block: &[u8; BLOCK], _: ScanDetail) -> ByteClasses {
+        let mut classes = ByteClasses::default();
         for (at, byte) in block.iter().enumerate() {
             let bit = 1_u64 << at;
             match *byte {

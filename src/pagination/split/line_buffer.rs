@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use bytes::BytesMut;
 
-use super::lexeme;
-use super::span::{VALUE, What};
+use super::flaw::{FlawKind, SEPARATOR, VALUE};
+use super::lexer;
 use crate::batch::Batch;
 use crate::pagination::{PageError, Whitespace};
 
@@ -20,23 +20,23 @@ const LARGE: usize = 4 * ROOM;
 
 /// Whether what is read is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keep {
+pub(super) enum LineUse {
     Records,
-    Nothing,
+    Skipped,
 }
 
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(super) struct LineBuffer {
     /// Whole lines, and what has come of the record after them.
     bytes: BytesMut,
     /// Where that record begins; whole ≤ bytes.len()
     whole: usize,
     /// Whole lines that were not taken.
     lines: u64,
-    /// Lines that were taken.
+    /// LineBuffer that were taken.
     taken: u64,
-    keep: Keep,
-    /// With [`Keep::Nothing`], whether anything has come of the current element.
+    usage: LineUse,
+    /// With [`LineUse::Skipped`], whether anything has come of the current element.
     is_begun: bool,
     /// The last record became a line before its separator came.
     is_early: bool,
@@ -46,7 +46,7 @@ pub(super) struct Lines {
 
 /// A part of a text, and where its elements are separated.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Part<'a> {
+pub(super) struct SpanPart<'a> {
     pub(super) text: &'a [u8],
     /// The places of the separators in it.
     pub(super) cuts: &'a [u16],
@@ -56,14 +56,14 @@ pub(super) struct Part<'a> {
     pub(super) is_outside: bool,
 }
 
-impl Lines {
+impl LineBuffer {
     pub(super) fn new(record_bytes: u64, whitespace: Whitespace) -> Self {
         Self {
             bytes: BytesMut::new(),
             whole: 0,
             lines: 0,
             taken: 0,
-            keep: Keep::Records,
+            usage: LineUse::Records,
             is_begun: false,
             is_early: false,
             whitespace,
@@ -72,15 +72,15 @@ impl Lines {
     }
 
     /// Says whether what comes now is records.
-    pub(super) fn keep(&mut self, keep: Keep) {
-        self.keep = keep;
+    pub(super) fn set_use(&mut self, usage: LineUse) {
+        self.usage = usage;
         (self.is_begun, self.is_early) = (false, false);
     }
 
     /// Adds a part with the separators in it; `Err` has its place in the part.
     #[inline]
-    pub(super) fn add(&mut self, part: Part<'_>) -> Result<(), (usize, What)> {
-        if self.keep == Keep::Nothing {
+    pub(super) fn add(&mut self, part: SpanPart<'_>) -> Result<(), (usize, FlawKind)> {
+        if self.usage == LineUse::Skipped {
             return self.pass(part);
         }
         let text = part.text;
@@ -96,7 +96,7 @@ impl Lines {
         let mut first = 0;
         if self.is_early && run < text.len() {
             if part.cuts.first().is_none_or(|cut| usize::from(*cut) != run) {
-                return Err((run, What::Expected(SEPARATOR)));
+                return Err((run, FlawKind::Expected(SEPARATOR)));
             }
             self.is_early = false;
             run = space_at(text, run + 1);
@@ -114,7 +114,7 @@ impl Lines {
                 && self.whitespace == Whitespace::Kept;
             held = 0;
             if is_tight {
-                self.check_size(cut - begin, number - first).map_err(|wrong| (cut, What::Page(wrong)))?;
+                self.check_size(cut - begin, number - first).map_err(|wrong| (cut, FlawKind::Page(wrong)))?;
                 check_record(&text[begin..cut]).map_err(|what| (cut - 1, what))?;
                 begin = after;
                 continue;
@@ -128,7 +128,7 @@ impl Lines {
         // Space at the end belongs to the record only if more of it comes.
         let rest = text.len().saturating_sub(text.trim_ascii_end().len());
         let size = (self.bytes.len() - self.whole).saturating_sub(rest);
-        self.check_size(size, 0).map_err(|wrong| (text.len(), What::Page(wrong)))
+        self.check_size(size, 0).map_err(|wrong| (text.len(), FlawKind::Page(wrong)))
     }
 
     /// Adds a piece of a record without separators.
@@ -138,21 +138,21 @@ impl Lines {
     }
 
     /// The last record has ended, and so have all; `Ok(false)` if there is none.
-    pub(super) fn end(&mut self) -> Result<bool, What> {
-        match self.keep {
-            Keep::Records if std::mem::take(&mut self.is_early) => Ok(true),
-            Keep::Records if self.bytes[self.whole..].trim_ascii().is_empty() => {
+    pub(super) fn end(&mut self) -> Result<bool, FlawKind> {
+        match self.usage {
+            LineUse::Records if std::mem::take(&mut self.is_early) => Ok(true),
+            LineUse::Records if self.bytes[self.whole..].trim_ascii().is_empty() => {
                 self.bytes.truncate(self.whole);
                 Ok(false)
             }
-            Keep::Records => self.end_line().map(|()| true),
-            Keep::Nothing => Ok(std::mem::take(&mut self.is_begun)),
+            LineUse::Records => self.end_line().map(|()| true),
+            LineUse::Skipped => Ok(std::mem::take(&mut self.is_begun)),
         }
     }
 
     /// Nothing comes for now, and what came last was the bracket that ends the current record.
-    pub(super) fn end_early(&mut self) -> Result<(), What> {
-        if self.keep == Keep::Records && !self.is_between() {
+    pub(super) fn end_early(&mut self) -> Result<(), FlawKind> {
+        if self.usage == LineUse::Records && !self.is_between() {
             self.end_line()?;
             self.is_early = true;
         }
@@ -187,7 +187,7 @@ impl Lines {
         self.bytes.len() == self.whole
     }
 
-    fn copy(&mut self, part: Part<'_>, run: Range<usize>, cuts: Range<usize>) {
+    fn copy(&mut self, part: SpanPart<'_>, run: Range<usize>, cuts: Range<usize>) {
         let text = &part.text[run.clone()];
         let place = self.bytes.len();
         if self.bytes.capacity() - place < text.len() && !self.bytes.try_reclaim(text.len()) {
@@ -209,7 +209,7 @@ impl Lines {
         }
     }
 
-    fn end_line(&mut self) -> Result<(), What> {
+    fn end_line(&mut self) -> Result<(), FlawKind> {
         let record = &mut self.bytes[self.whole..];
         let len = match self.whitespace {
             Whitespace::Kept => record.trim_ascii_end().len(),
@@ -217,9 +217,9 @@ impl Lines {
         };
         self.bytes.truncate(self.whole + len);
         if len == 0 {
-            return Err(What::Expected(VALUE));
+            return Err(FlawKind::Expected(VALUE));
         }
-        self.check_size(len, 0).map_err(What::Page)?;
+        self.check_size(len, 0).map_err(FlawKind::Page)?;
         check_record(&self.bytes[self.whole..])?;
         self.bytes.extend_from_slice(b"\n");
         self.whole = self.bytes.len();
@@ -228,12 +228,12 @@ impl Lines {
     }
 
     /// Passes over a part that nobody wants; its elements must be there all the same.
-    fn pass(&mut self, part: Part<'_>) -> Result<(), (usize, What)> {
+    fn pass(&mut self, part: SpanPart<'_>) -> Result<(), (usize, FlawKind)> {
         let mut begin = 0;
         for cut in part.cuts {
             let cut = usize::from(*cut);
             if !self.is_begun && space_at(part.text, begin) >= cut {
-                return Err((cut, What::Expected(VALUE)));
+                return Err((cut, FlawKind::Expected(VALUE)));
             }
             self.is_begun = false;
             begin = cut + 1;
@@ -252,18 +252,15 @@ impl Lines {
     }
 }
 
-/// What is expected behind an array or object.
-pub(super) const SEPARATOR: &str = "expected `,` or a closing bracket";
-
-/// Whether this is one record. Brackets match, so that a record which begins with one and ends with none, or the other way round,
+/// Whether this is one record. BlockBrackets match, so that a record which begins with one and ends with none, or the other way round,
 /// is two; and what has none is short enough to be read.
 #[inline(always)]
-fn check_record(record: &[u8]) -> Result<(), What> {
+fn check_record(record: &[u8]) -> Result<(), FlawKind> {
     match record {
         [b'[' | b'{', .., b']' | b'}'] => Ok(()),
-        [b'[' | b'{', ..] | [.., b']' | b'}'] => Err(What::Expected(SEPARATOR)),
-        scalar if lexeme::is_scalar(scalar) => Ok(()),
-        _ => Err(What::Expected("expected one whole string, number or literal")),
+        [b'[' | b'{', ..] | [.., b']' | b'}'] => Err(FlawKind::Expected(SEPARATOR)),
+        scalar if lexer::is_scalar(scalar) => Ok(()),
+        _ => Err(FlawKind::Expected("expected one whole string, number or literal")),
     }
 }
 

@@ -7,17 +7,17 @@ use crate::pagination::page::PageFields;
 use crate::pagination::{PageError, Path, Records};
 
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct Captures {
     fields: PageFields,
     /// Top-level errors that are not empty.
     errors: Vec<(Path, String)>,
-    holders: Vec<Holder>,
+    holders: Vec<HolderState>,
     chosen: Option<usize>,
 }
 
 /// What stands at a path of the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Holder {
+enum HolderState {
     NotYet,
     Null,
     Records,
@@ -26,7 +26,7 @@ enum Holder {
 
 /// Whether a place's records are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(super) enum HolderChoice {
     Yes,
     /// In place of those that came before, from a path of lower rank.
     Instead,
@@ -35,25 +35,25 @@ pub(super) enum Taken {
 
 /// The place was there before.
 #[derive(Debug)]
-pub(super) struct Twice;
+pub(super) struct DuplicateHolder;
 
 /// How the records of a whole page are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum There {
-    Yes,
+pub(super) enum RecordsState {
+    Present,
     Null,
     /// Nothing stands at any of the paths.
     Absent,
-    /// Something else stands there.
-    No,
+    /// A value of another type stands there.
+    Other,
 }
 
-impl Found {
+impl Captures {
     pub(super) fn new(records: &Records) -> Self {
         Self {
             fields: PageFields::default(),
             errors: Vec::new(),
-            holders: vec![Holder::NotYet; records.paths.len()],
+            holders: vec![HolderState::NotYet; records.paths.len()],
             chosen: None,
         }
     }
@@ -74,36 +74,41 @@ impl Found {
     /// Whether no path of a higher rank can turn up any more.
     pub(super) fn is_sure(&self) -> bool {
         let before = &self.holders[..self.chosen.unwrap_or(0)];
-        before.iter().all(|holder| *holder != Holder::NotYet)
+        before.iter().all(|holder| *holder != HolderState::NotYet)
     }
 
     /// The value at the records' path of this rank begins with `byte`.
-    pub(super) fn holder(&mut self, rank: usize, byte: u8, is_holder: bool) -> Result<Taken, Twice> {
+    pub(super) fn choose_holder(
+        &mut self,
+        rank: usize,
+        byte: u8,
+        is_holder: bool,
+    ) -> Result<HolderChoice, DuplicateHolder> {
         let before = std::mem::replace(
             &mut self.holders[rank],
             match byte {
-                _ if is_holder => Holder::Records,
-                b'n' => Holder::Null,
-                _ => Holder::Other,
+                _ if is_holder => HolderState::Records,
+                b'n' => HolderState::Null,
+                _ => HolderState::Other,
             },
         );
         match self.chosen {
-            _ if before != Holder::NotYet => Err(Twice),
-            _ if !is_holder => Ok(Taken::No),
-            Some(chosen) if chosen < rank => Ok(Taken::No),
+            _ if before != HolderState::NotYet => Err(DuplicateHolder),
+            _ if !is_holder => Ok(HolderChoice::No),
+            Some(chosen) if chosen < rank => Ok(HolderChoice::No),
             Some(_) => {
                 self.chosen = Some(rank);
-                Ok(Taken::Instead)
+                Ok(HolderChoice::Instead)
             }
             None => {
                 self.chosen = Some(rank);
-                Ok(Taken::Yes)
+                Ok(HolderChoice::Yes)
             }
         }
     }
 
     /// The value at `path` was read; `field` is that path or leads into it.
-    pub(super) fn field(&mut self, field: &Path, path: &Path, raw: &RawValue) -> Result<(), PageError> {
+    pub(super) fn add_field(&mut self, field: &Path, path: &Path, raw: &RawValue) -> Result<(), PageError> {
         let inside = Path::of(field.segments()[path.segments().len()..].to_vec());
         let found = extract(raw.get(), &[&inside]).map_err(|wrong| match wrong {
             PageError::Duplicate(_) => PageError::Duplicate(field.clone()),
@@ -118,14 +123,14 @@ impl Found {
     }
 
     /// A value stands where upstreams say that they failed.
-    pub(super) fn error(&mut self, path: &Path, raw: &RawValue) {
+    pub(super) fn add_error(&mut self, path: &Path, raw: &RawValue) {
         if !matches!(raw.get(), "null" | "false" | "\"\"" | "[]" | "{}" | "0") {
-            self.large_error(path, raw.get().as_bytes());
+            self.add_large_error(path, raw.get().as_bytes());
         }
     }
 
     /// The same where it is too long to be read to its end.
-    pub(super) fn large_error(&mut self, path: &Path, start: &[u8]) {
+    pub(super) fn add_large_error(&mut self, path: &Path, start: &[u8]) {
         const EXCERPT: usize = 80;
         let start = String::from_utf8_lossy(&start[..start.len().min(4 * EXCERPT)]);
         let excerpt = start.chars().take(EXCERPT).map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -133,14 +138,14 @@ impl Found {
     }
 
     /// How the records are there, now that the page is whole.
-    pub(super) fn records(&self) -> There {
+    pub(super) fn records(&self) -> RecordsState {
         let any = |wanted| self.holders.contains(&wanted);
         match self.chosen {
-            Some(_) => There::Yes,
+            Some(_) => RecordsState::Present,
             // Go's encoders write `null` for an empty list.
-            None if any(Holder::Null) => There::Null,
-            None if any(Holder::Other) => There::No,
-            None => There::Absent,
+            None if any(HolderState::Null) => RecordsState::Null,
+            None if any(HolderState::Other) => RecordsState::Other,
+            None => RecordsState::Absent,
         }
     }
 }

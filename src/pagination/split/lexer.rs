@@ -1,8 +1,10 @@
 //! Strings, numbers and literals, a byte at a time: what RFC 8259 §§ 3, 6 and 7 say of them.
 
+use super::flaw::{CONTROL, ESCAPE, Flaw, FlawKind, HEX};
+
 /// Inside a string, after its opening quote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Text {
+pub(super) enum StringState {
     #[default]
     Plain,
     /// After a backslash.
@@ -13,40 +15,48 @@ pub(super) enum Text {
 
 /// What a byte of a string does to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum InText {
-    Goes(Text),
+pub(super) enum StringStep {
+    Continues(StringState),
     Ends,
 }
 
-impl Text {
-    /// The next byte; `Err` is what was expected instead.
-    pub(super) fn next(self, byte: u8) -> Result<InText, &'static str> {
-        let goes = |text| Ok(InText::Goes(text));
+impl StringState {
+    /// Reads a piece up to the closing quote. Returns the number of bytes that were read, and the state behind them; none if the
+    /// string has ended.
+    pub(super) fn read(mut self, piece: &[u8]) -> Result<(usize, Option<Self>), Flaw> {
+        for (at, byte) in piece.iter().enumerate() {
+            match self.next(*byte) {
+                Ok(StringStep::Continues(next)) => self = next,
+                Ok(StringStep::Ends) => return Ok((at + 1, None)),
+                Err(expected) => return Err(Flaw { at, kind: FlawKind::Expected(expected) }),
+            }
+        }
+        Ok((piece.len(), Some(self)))
+    }
+
+    /// The state behind the next byte; `Err` is what was expected instead.
+    pub(super) fn next(self, byte: u8) -> Result<StringStep, &'static str> {
+        let continues = |text| Ok(StringStep::Continues(text));
         match (self, byte) {
-            (Self::Plain, b'"') => Ok(InText::Ends),
-            (Self::Plain, b'\\') => goes(Self::Escape),
+            (Self::Plain, b'"') => Ok(StringStep::Ends),
+            (Self::Plain, b'\\') => continues(Self::Escape),
             (Self::Plain, 0..0x20) => Err(CONTROL),
-            (Self::Escape, b'u') => goes(Self::Hex(4)),
+            (Self::Escape, b'u') => continues(Self::Hex(4)),
             (Self::Plain, _) | (Self::Escape, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
-                goes(Self::Plain)
+                continues(Self::Plain)
             }
             (Self::Escape, _) => Err(ESCAPE),
             (Self::Hex(left), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
-                goes(if left > 1 { Self::Hex(left - 1) } else { Self::Plain })
+                continues(if left > 1 { Self::Hex(left - 1) } else { Self::Plain })
             }
             (Self::Hex(_), _) => Err(HEX),
         }
     }
 }
 
-/// What is expected where a control character stands, behind a backslash, and behind `\u`.
-pub(super) const CONTROL: &str = "expected no raw control character";
-pub(super) const ESCAPE: &str = "expected an escape (one of \"\\/bfnrtu)";
-pub(super) const HEX: &str = "expected a hexadecimal digit";
-
 /// Inside a number or a literal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scalar {
+pub(super) enum ScalarState {
     /// What is still to come of `true`, `false` or `null`.
     Literal(&'static [u8]),
     Minus,
@@ -59,9 +69,9 @@ pub(super) enum Scalar {
     Power,
 }
 
-impl Scalar {
+impl ScalarState {
     /// What starts with this byte.
-    pub(super) fn of(byte: u8) -> Option<Self> {
+    pub(super) fn new(byte: u8) -> Option<Self> {
         Some(match byte {
             b't' => Self::Literal(b"rue"),
             b'f' => Self::Literal(b"alse"),
@@ -98,16 +108,9 @@ impl Scalar {
 pub(super) fn is_scalar(bytes: &[u8]) -> bool {
     let Some((first, rest)) = bytes.split_first() else { return false };
     if *first != b'"' {
-        let last = rest.iter().try_fold(Scalar::of(*first), |scalar, byte| scalar.map(|scalar| scalar.next(*byte)));
-        return last.flatten().is_some_and(Scalar::is_whole);
+        let last =
+            rest.iter().try_fold(ScalarState::new(*first), |scalar, byte| scalar.map(|scalar| scalar.next(*byte)));
+        return last.flatten().is_some_and(ScalarState::is_whole);
     }
-    let mut text = Text::default();
-    for (place, byte) in rest.iter().enumerate() {
-        match text.next(*byte) {
-            Ok(InText::Goes(next)) => text = next,
-            Ok(InText::Ends) => return place + 1 == rest.len(),
-            Err(_) => return false,
-        }
-    }
-    false
+    matches!(StringState::default().read(rest), Ok((len, None)) if len == rest.len())
 }

@@ -1,0 +1,85 @@
+//! The parts of each page that a pagination uses, and the buffers that its pages share.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::open_value::WalkOutput;
+use super::simd::Isa;
+use super::target_tree::{TargetTree, counts_from_end};
+use crate::pagination::{Advance, Caps, Pagination, Path, Records, Source, Style, ValidAt, VersionSource};
+
+/// Paths and limits by which each page of a collection is split.
+#[derive(Clone, Debug)]
+pub struct PageShape {
+    pub(super) tree: Arc<TargetTree>,
+    /// Fields that contain the records, are inside of them, or count from an array's end: they are extracted from the whole page.
+    pub(super) late: Vec<Path>,
+    pub(super) caps: Caps,
+    pub(super) isa: Isa,
+    pub(super) pool: Arc<OutputPool>,
+}
+
+/// Buffers of split pages, reused for the next ones.
+#[derive(Debug, Default)]
+pub(super) struct OutputPool(Mutex<Vec<WalkOutput>>);
+
+impl PageShape {
+    /// The shape of a pagination's pages.
+    pub fn new(pagination: &Pagination, caps: &Caps) -> Self {
+        let mut fields: Vec<Path> = Vec::new();
+        let mut want = |path: &Path| {
+            if !fields.contains(path) {
+                fields.push(path.clone());
+            }
+        };
+        for source in pagination.pointers().into_iter().chain(&pagination.total).chain(&pagination.total_pages) {
+            match source {
+                Source::Body(path) | Source::Links { path, .. } => want(path),
+                Source::Header(_) | Source::LastLink { .. } => {}
+            }
+        }
+        if let Some(ValidAt { from: VersionSource::Page(Source::Body(path)), .. }) = &pagination.valid_at {
+            want(path);
+        }
+        pagination.more.iter().for_each(|more| want(&more.path));
+        pagination.error.iter().for_each(&mut want);
+        match &pagination.style {
+            Style::Offset { step: Advance::Body(path), .. } => want(path),
+            Style::Cursor(cursor) => cursor.merge.iter().for_each(want),
+            _ => {}
+        }
+        Self::with_fields(fields, &pagination.records, caps, Isa::best())
+    }
+
+    pub(super) fn with_fields(fields: Vec<Path>, records: &Records, caps: &Caps, isa: Isa) -> Self {
+        let (fields, late) = fields.into_iter().partition(|field| TargetTree::can_walk(field, records));
+        Self { tree: Arc::new(TargetTree::new(fields, records)), late, caps: caps.clone(), isa, pool: Arc::default() }
+    }
+
+    pub fn with_isa(self, isa: Isa) -> Self {
+        Self { isa, pool: Arc::default(), ..self }
+    }
+
+    /// Returns whether the records' path counts from an array's end, so that they can be told only in the whole page.
+    pub(super) fn is_late(&self) -> bool {
+        self.tree.records.paths.iter().any(counts_from_end)
+    }
+}
+
+impl OutputPool {
+    /// Pages that arrive at once rarely are more.
+    const MOST: usize = 8;
+
+    pub(super) fn get(&self) -> Option<WalkOutput> {
+        self.0.lock().pop()
+    }
+
+    pub(super) fn put(&self, mut output: WalkOutput) {
+        output.lines.forget();
+        let mut outputs = self.0.lock();
+        if outputs.len() < Self::MOST {
+            outputs.push(output);
+        }
+    }
+}
