@@ -14,6 +14,7 @@
 //! - `response`: readers to the wire
 //! - `batch`: records on their way
 //! - `error`: a failed crawl, the party at fault, and the remedy
+//! - `format`: formats of record streams and their hold-back; pure
 //! - `id`: snapshot ids and cache keys
 //! - `usage`: upstream usage of a crawl
 //! - `config`: TOML to valid values
@@ -35,6 +36,8 @@ pub mod crawl;
 pub mod demo;
 #[doc(hidden)]
 pub mod error;
+#[doc(hidden)]
+pub mod format;
 #[doc(hidden)]
 pub mod gateway;
 #[doc(hidden)]

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;
 use unpage::batch::Batch;
-use unpage::snapshot::may_leave;
+use unpage::format::Format;
 
 fuzz_target!(|pages: &[u8]| {
     let mut all = Vec::new();
@@ -17,7 +17,7 @@ fuzz_target!(|pages: &[u8]| {
         let lines: String = records.iter().map(|record| record.get().replace(['\n', '\r'], " ") + "\n").collect();
         let before = all.len();
         all.extend_from_slice(lines.as_bytes());
-        let sent = &all[..before + may_leave(&Batch::new(Bytes::from(lines), records.len() as u64))];
+        let sent = &all[..before + Format::Ndjson.visible_len(&Batch::new(Bytes::from(lines), records.len() as u64))];
         let last = sent.split(|byte| *byte == b'\n').next_back().unwrap_or_default();
         assert!(sent.len() < all.len());
         assert!(last.is_empty() || serde_json::from_slice::<&RawValue>(last).is_err());

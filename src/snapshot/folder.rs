@@ -11,12 +11,13 @@ use super::disk::{Place, length};
 use super::journal::{Journal, Unread};
 use super::seal::Seal;
 use super::store::{BadStore, Stored};
+use crate::format::Format;
 use crate::id::SnapshotId;
 
 /// How many bytes the secret has.
 pub(super) const SECRET: usize = 32;
 
-const LINES: &str = ".ndjson";
+const LINES: &str = Format::Ndjson.suffix();
 const JOURNAL: &str = ".journal";
 
 /// A folder that only this process uses, as long as this lives.

@@ -26,17 +26,20 @@ use self::behind::Behind;
 use self::shared::{Shared, State};
 use self::tiers::Tiers;
 use super::files::Files;
-use super::hold::may_leave;
 use super::seal::{Seal, Verdict};
 use crate::batch::Batch;
 use crate::config::SlowReader;
 use crate::error::{Failure, Fault};
+use crate::format::Format;
 
 pub(super) use index::Index;
 pub use index::Landmark;
 pub use memory::Memory;
 pub use reading::Reader;
 pub use writing::Writer;
+
+/// Format of the bytes of a log, in memory and in files.
+const FORMAT: Format = Format::Ndjson;
 
 /// How much of a file's end is read at a time to find its last record.
 const TAIL: u64 = 64 * 1024;
@@ -125,12 +128,12 @@ pub(super) fn reopened(
     slow: SlowReader,
     linger: Duration,
 ) -> io::Result<(Option<Writer>, Log)> {
-    let visible = match &end {
-        Some(Seal::Complete(_)) => had.bytes,
-        Some(Seal::Failed(_)) | None => may_have_left(&files, had.bytes)?,
+    let held_back = match &end {
+        Some(Seal::Complete(_)) => 0,
+        Some(Seal::Failed(_)) | None => had.bytes - visible_len(&files, had.bytes)?,
     };
     let behind = if end.is_none() { Behind::to(&files) } else { Behind::default() };
-    let state = State { tiers: Tiers::reopened(had, visible), behind, seal: end, ..State::default() };
+    let state = State { tiers: Tiers::reopened(had), behind, seal: end, held_back, ..State::default() };
     let over = state.seal.is_some();
     let (writer, log) = both(Shared::new(state, Some(files), memory, slow, linger));
     Ok(((!over).then_some(writer), log))
@@ -145,8 +148,8 @@ fn both(shared: Arc<Shared>) -> (Writer, Log) {
     (Writer::new(Arc::clone(&shared)), Log { shared })
 }
 
-/// How much of what the file has can have left before its end was proven: all but what is held back of the last record.
-fn may_have_left(files: &Files, bytes: u64) -> io::Result<u64> {
+/// Returns the number of bytes of a file that readers may have had before the end was proven: all but those held back.
+fn visible_len(files: &Files, bytes: u64) -> io::Result<u64> {
     if bytes == 0 {
         return Ok(0);
     }
@@ -164,7 +167,7 @@ fn may_have_left(files: &Files, bytes: u64) -> io::Result<u64> {
         }
         tail.splice(0..0, more);
     }
-    Ok(start + may_leave(&Batch::new(tail.into(), 1)) as u64)
+    Ok(start + FORMAT.visible_len(&Batch::new(tail.into(), 1)) as u64)
 }
 
 impl Log {
@@ -187,7 +190,7 @@ impl Log {
         let state = self.shared.lock();
         let tiers = &state.tiers;
         Extent {
-            visible: tiers.visible(),
+            visible: state.visible(),
             bytes: tiers.bytes(),
             records: tiers.records(),
             from: tiers.from(),

@@ -6,7 +6,6 @@ mod disk;
 mod files;
 mod folder;
 mod generations;
-mod hold;
 pub mod journal;
 mod log;
 mod millis;
@@ -21,7 +20,6 @@ mod store;
 
 pub use alone::{at, finish, reopen_at};
 pub use digest::Digest;
-pub use hold::may_leave;
 pub use log::{Extent, Gone, Landmark, Log, Memory, Next, Reader, Refused, Writer, unkept};
 pub use opening::{Lead, Outcome, Subscription};
 pub use opens::Opens;

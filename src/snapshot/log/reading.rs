@@ -76,7 +76,7 @@ impl Reader {
     pub async fn reached(&mut self) -> Extent {
         std::future::poll_fn(|context| {
             let mut state = self.shared.lock();
-            if self.position < state.tiers.visible() || state.seal.is_some() || !state.seats.has(self.id) {
+            if self.position < state.visible() || state.seal.is_some() || !state.seats.has(self.id) {
                 return Poll::Ready(());
             }
             state.seats.wait(self.id, context.waker());
@@ -94,7 +94,7 @@ impl Reader {
         if !state.seats.has(self.id) {
             return Poll::Ready(Err(Arc::new(too_slow(self.shared.slow_reader))));
         }
-        let limit = state.tiers.visible().min(self.end.unwrap_or(u64::MAX));
+        let limit = state.visible().min(self.end.unwrap_or(u64::MAX));
         if self.position < limit {
             return Poll::Ready(match state.tiers.find(self.position, limit) {
                 Place::Memory(bytes) => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::FORMAT;
 use super::behind::Behind;
 use super::memory::Memory;
 use super::seats::{Seats, Way};
@@ -34,6 +35,8 @@ pub(super) struct State {
     pub(super) seats: Seats,
     pub(super) behind: Behind,
     pub(super) seal: Option<Seal>,
+    /// Number of published bytes that the format holds back from readers.
+    pub(super) held_back: u64,
     /// The writer, where it waits for room.
     pub(super) writer: Option<Waker>,
 }
@@ -163,18 +166,27 @@ impl State {
 
     /// Has it said when the readers have come to where they make room, where room is wanted.
     pub(super) fn mark(&mut self, wanted: u64) {
-        self.seats.set_mark(if wanted > 0 { self.tiers.narrow() } else { 0 });
+        let visible = self.visible();
+        let first = self.tiers.first_end().unwrap_or(visible);
+        self.seats.set_mark(if wanted > 0 { first.min(visible) } else { 0 });
     }
 
     /// Whether there is nothing that the readers could still pass before more is written.
     pub(super) fn caught_up(&self) -> bool {
-        !self.behind.writes() && self.seats.floor() >= self.tiers.visible()
+        !self.behind.writes() && self.seats.floor() >= self.visible()
     }
 
-    /// Lets readers have what was appended before the byte `through`; none is woken for nothing.
+    /// Returns the end of the bytes that readers may have.
+    pub(super) fn visible(&self) -> u64 {
+        self.tiers.published() - self.held_back
+    }
+
+    /// Publishes what was appended before the byte `through`. Wakes only readers that have something to read.
     pub(super) fn publish(&mut self, through: u64) -> Wake {
-        self.tiers.publish(through);
-        let readers = self.seats.wakers_before(self.tiers.visible());
+        if let Some(newest) = self.tiers.publish(through) {
+            self.held_back = (newest.lines().len() - FORMAT.visible_len(newest)) as u64;
+        }
+        let readers = self.seats.wakers_before(self.visible());
         readers.into_iter().chain(self.writer.take()).collect()
     }
 
@@ -182,6 +194,7 @@ impl State {
     pub(super) fn finish(&mut self, seal: Seal) -> Wake {
         if matches!(seal, Seal::Complete(_)) {
             self.tiers.publish_all();
+            self.held_back = 0;
         }
         self.seal = Some(seal);
         self.wake_all()

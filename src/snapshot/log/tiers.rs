@@ -1,13 +1,13 @@
 //! Where a log's bytes stand: the newest in memory, what was written in the file, and what was dropped nowhere.
 //!
 //! ```text
-//!   0 ─── from ─────────── kept ──────── visible ── bytes
+//!   0 ─── from ─────────── kept ────── published ── bytes
 //!   │ gone │  in the file   │                          │
 //!                  │        in memory                  │
 //! ```
 //!
 //! What is in memory is one run that ends with the newest byte. `kept` is where the file's bytes end, and `from ≤ kept` unless
-//! memory alone had bytes that were dropped.
+//! memory alone had bytes that were dropped. `published` is a record boundary, the end of the newest batch that readers may know of.
 
 use std::collections::VecDeque;
 
@@ -16,7 +16,6 @@ use bytes::Bytes;
 use super::Had;
 use super::index::{Index, Landmark};
 use crate::batch::Batch;
-use crate::snapshot::hold::may_leave;
 
 /// What a batch in memory costs beside its bytes.
 const BESIDE: u64 = 96;
@@ -34,7 +33,7 @@ pub(super) struct Tiers {
     held: u64,
     from: u64,
     kept: u64,
-    visible: u64,
+    published: u64,
     bytes: u64,
     records: u64,
     index: Index,
@@ -55,10 +54,10 @@ pub(super) enum Place {
 }
 
 impl Tiers {
-    /// What the file of a log that was begun before has.
-    pub(super) fn reopened(had: Had, visible: u64) -> Self {
+    /// Creates the tiers of a log whose file has this; all of it is published.
+    pub(super) fn reopened(had: Had) -> Self {
         let Had { bytes, records, index } = had;
-        Self { kept: bytes, visible, bytes, records, index, ..Self::default() }
+        Self { kept: bytes, published: bytes, bytes, records, index, ..Self::default() }
     }
 
     /// Takes a batch into memory, and says what that costs.
@@ -74,17 +73,19 @@ impl Tiers {
         cost
     }
 
-    /// Lets readers have what was appended before the byte `through`, as far as hold-back allows.
-    pub(super) fn publish(&mut self, through: u64) {
+    /// Publishes the batches that end at or before the byte `through`. Returns the newest of them if it was not published before.
+    pub(super) fn publish(&mut self, through: u64) -> Option<&Batch> {
         let after = self.pieces.partition_point(|piece| piece.end() <= through);
-        if let Some(piece) = after.checked_sub(1).and_then(|last| self.pieces.get(last)) {
-            self.visible = self.visible.max(piece.at + may_leave(&piece.batch) as u64);
+        let newest = self.pieces.get(after.checked_sub(1)?)?;
+        if newest.end() <= self.published {
+            return None;
         }
+        self.published = newest.end();
+        Some(&newest.batch)
     }
 
-    /// The end is proven: lets readers have everything.
     pub(super) fn publish_all(&mut self) {
-        self.visible = self.bytes;
+        self.published = self.bytes;
     }
 
     /// The file has everything before this byte.
@@ -137,12 +138,12 @@ impl Tiers {
         freed
     }
 
-    /// The byte that readers have to pass before the oldest batch can be dropped, or the newest follow.
-    pub(super) fn narrow(&self) -> u64 {
-        self.pieces.front().map_or(self.visible, |piece| piece.end().min(self.visible))
+    /// Returns the byte that readers have to pass before the oldest batch can be dropped; `None` if memory is empty.
+    pub(super) fn first_end(&self) -> Option<u64> {
+        self.pieces.front().map(Piece::end)
     }
 
-    /// The bytes from `at` on, which stands before `limit`, and `limit` before or at what is visible.
+    /// The bytes from `at` on, which stands before `limit`, and `limit` before or at what is published.
     pub(super) fn find(&self, at: u64, limit: u64) -> Place {
         match self.pieces.front() {
             Some(first) if first.at <= at => self.in_memory(at, limit),
@@ -176,8 +177,8 @@ impl Tiers {
         self.kept
     }
 
-    pub(super) fn visible(&self) -> u64 {
-        self.visible
+    pub(super) fn published(&self) -> u64 {
+        self.published
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -215,8 +216,8 @@ mod tests {
     fn copies_go_first_and_leave_no_gap() {
         let mut tiers = three();
         tiers.keep(12);
-        tiers.publish(12);
-        assert_eq!(tiers.visible(), 10);
+        assert_eq!(tiers.publish(12).map(Batch::records), Some(2));
+        assert_eq!((tiers.published(), tiers.publish(15)), (12, None));
         assert!(tiers.drop_copies(1) > 0 && tiers.drop_copies(u64::MAX) > 0);
         assert_eq!((tiers.drop_copies(u64::MAX), tiers.from()), (0, 0));
         assert!(matches!(tiers.find(0, 10), Place::File));
@@ -241,7 +242,7 @@ mod tests {
         let mut tiers = three();
         tiers.keep(4);
         assert!(tiers.cut() > 0);
-        assert_eq!((tiers.bytes(), tiers.records(), tiers.visible()), (4, 1, 0));
+        assert_eq!((tiers.bytes(), tiers.records(), tiers.published()), (4, 1, 0));
         assert!(tiers.unwritten().is_empty());
     }
 }
