@@ -6,6 +6,7 @@
 //! - `server`: sockets in
 //! - `gateway`: one request up to the head of its response, as a [`tower::Service`]
 //! - `request`: a client's wish, read from its request's head
+//! - `cache_key`: the key by which requests share a snapshot
 //! - `snapshot`: the log between a crawl and its reader
 //! - `crawl`: the one writer, a loop over the plan
 //! - `pagination`: how pages are addressed, split and ended; pure
@@ -24,6 +25,8 @@
 // Tests, fuzz targets and benches use the modules; programs use what stands at the root.
 #[doc(hidden)]
 pub mod batch;
+#[doc(hidden)]
+pub mod cache_key;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;

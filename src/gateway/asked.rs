@@ -1,18 +1,19 @@
 //! What a client asks of the snapshots: its first page's request, and the key by which it is known who asks for the same.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use super::headers::{for_a_crawl, say_who};
+use super::older_keys::OlderKeys;
 use super::route::Route;
 use super::unattended::Unattended;
-use crate::config::{Collection, Credentials, Scope};
+use crate::cache_key::{self, KeyedRequest};
+use crate::config::Scope;
 use crate::id::CacheKey;
 use crate::pagination::request::{RequestBody, decoded_name};
 use crate::pagination::{PageRequest, Pagination, PartOrder};
@@ -34,6 +35,8 @@ pub(super) struct Asked {
     pub(super) caller: Caller,
     /// What it asks for, and for whom.
     pub(super) key: CacheKey,
+    /// The same in version 1, where snapshots with such keys are kept.
+    pub(super) first_key: Option<CacheKey>,
     /// The same without the client, where nothing of it is needed but that.
     pub(super) unattended: Option<Unattended>,
 }
@@ -56,6 +59,7 @@ impl Asked {
         wish: &Wish,
         params: &Params,
         registry: &Registry,
+        older: &OlderKeys,
     ) -> Result<Self, serde_json::Error> {
         let collection = route.collection();
         let scope = collection.sharing.scope;
@@ -65,15 +69,27 @@ impl Asked {
         // Who goes on with a crawl may spell its URL in another order than who began it.
         let url = canonical(route.upstream_url(&head.uri, params));
         let first = PageRequest { method: collection.method.clone(), url, headers, body: read };
+        let first =
+            PageRequest { body: first.body.or_else(|| collection.body.clone().map(RequestBody::Json)), ..first };
         let (pagination, applied) = ordered(&collection.pagination, wish.order);
         let caller = if scope == Scope::Caller && say_who(&first.headers) { Caller::Known } else { Caller::Anybody };
-        let key = registry.store().key(parts(collection, &pagination, &first, body, wish).iter().map(Vec::as_slice));
+        let request = KeyedRequest {
+            pagination: route.canonical_pagination(),
+            order: pagination.order,
+            first: &first,
+            upstream: &collection.upstream,
+            since: wish.since.as_deref(),
+            // A wish for a moment changes nothing where the upstream can't be asked for one.
+            valid_at: wish.accept_datetime.filter(|_| pagination.valid_at.is_some()),
+        };
+        let store = registry.store();
+        let key = store.key(request.shared(collection).iter());
+        let first_key = (!older.is_empty())
+            .then(|| store.key(cache_key::v1::shared(&request, collection, &pagination, body).iter()));
         let original = original(&head.uri, params);
         let alone = first.headers.is_empty() && wish.accept_datetime.is_none() && applied.is_none();
         let unattended = alone.then(|| Unattended::of(&original, body)).flatten();
-        let mut asked = Self { first, pagination, applied, original, caller, key, unattended };
-        asked.first.body = asked.first.body.or_else(|| collection.body.clone().map(RequestBody::Json));
-        Ok(asked)
+        Ok(Self { first, pagination, applied, original, caller, key, first_key, unattended })
     }
 
     /// The credentials that go upstream with it, where there are any that are known to be such: of another field nobody knows whether it
@@ -97,52 +113,6 @@ fn ordered(pagination: &Arc<Pagination>, order: Option<PartOrder>) -> (Arc<Pagin
         PartOrder::Listed => "order=listed",
     });
     (Arc::new(Pagination { order, ..Pagination::clone(pagination) }), Some(applied))
-}
-
-/// Everything that two requests must have in common to be answered alike; each part has a place of its own, or says what it is.
-fn parts(
-    collection: &Collection,
-    pagination: &Pagination,
-    first: &PageRequest,
-    body: &[u8],
-    wish: &Wish,
-) -> Vec<Vec<u8>> {
-    let upstream = &collection.upstream;
-    // Who wishes for a moment gets the collection as it is where the upstream has no other.
-    let moment = wish.accept_datetime.filter(|_| pagination.valid_at.is_some());
-    let mut parts = vec![
-        // What the configuration says, however that is spelled: a snapshot is never handed out for another configuration.
-        format!(
-            "{:?} {:?} {:?} {:?}",
-            collection.path, collection.upstream_path, collection.body, collection.sharing.scope
-        )
-        .into_bytes(),
-        format!("{pagination:?} {:?} {:?} {:?}", upstream.url, upstream.accept, upstream.headers).into_bytes(),
-        credentials(&upstream.credentials),
-        first.method.as_str().as_bytes().to_vec(),
-        first.url.as_str().as_bytes().to_vec(),
-        body.to_vec(),
-        format!("{:?}", wish.since).into_bytes(),
-        format!("{:?}", moment.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok())).into_bytes(),
-    ];
-    parts.extend(fields(&first.headers));
-    parts
-}
-
-fn credentials(credentials: &Credentials) -> Vec<u8> {
-    match credentials {
-        Credentials::Passed => Vec::new(),
-        Credentials::Header(name, value) => [name.as_str().as_bytes(), b": ", value.as_bytes()].concat(),
-        Credentials::Query(name, secret) => [name.as_bytes(), b"=", secret.expose().as_bytes()].concat(),
-    }
-}
-
-/// Each field as a line, sorted by name; those of one name keep their order.
-fn fields(headers: &HeaderMap) -> Vec<Vec<u8>> {
-    let mut names: Vec<&HeaderName> = headers.keys().collect();
-    names.sort_unstable_by_key(|name| name.as_str());
-    let line = |name: &HeaderName, value: &HeaderValue| [name.as_str().as_bytes(), b": ", value.as_bytes()].concat();
-    names.iter().flat_map(|name| headers.get_all(*name).iter().map(move |value| line(name, value))).collect()
 }
 
 /// A URL whose parameters are sorted; one that has none has no query.
@@ -235,14 +205,5 @@ mod tests {
         for (one, other) in [("a=1&a=2", "a=2&a=1"), ("a=1", "A=1"), ("a=", "a"), ("a=%31", "a=1")] {
             assert_ne!(sorted(one), sorted(other), "{one:?} and {other:?}");
         }
-    }
-
-    #[test]
-    fn a_field_that_comes_twice_keeps_its_order() {
-        let headers = |values: &[&'static str]| -> HeaderMap {
-            values.iter().map(|value| (HeaderName::from_static("x"), HeaderValue::from_static(value))).collect()
-        };
-        assert_ne!(fields(&headers(&["1", "2"])), fields(&headers(&["2", "1"])));
-        assert_eq!(fields(&headers(&["1", "2"])), [b"x: 1", b"x: 2"]);
     }
 }

@@ -1,5 +1,7 @@
 //! Construction of a [`Gateway`] and its shutdown.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Request, Response};
 use tokio::runtime::Handle;
@@ -9,6 +11,7 @@ use tower::Service;
 
 use super::Gateway;
 use super::crawling::Crawling;
+use super::older_keys::OlderKeys;
 use crate::config::Config;
 use crate::response::{Body, BoxError};
 use crate::snapshot::{BadStore, Registry, Store};
@@ -80,8 +83,10 @@ impl GatewayBuilder {
         }
         let snapshots = &self.config.snapshots;
         let registry = Registry::new(Store::open(snapshots.settings.clone())?, snapshots.keep_for);
+        let older_keys = OlderKeys::new(&registry.store().stored());
         let crawling = Crawling {
             registry,
+            older_keys: Arc::new(older_keys),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             linger: snapshots.settings.linger,

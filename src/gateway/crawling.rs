@@ -12,8 +12,10 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::asked::Asked;
+use super::older_keys::OlderKeys;
 use super::sharing;
 use super::unattended::Unattended;
+use crate::cache_key::{KEY_VERSION, first_version};
 use crate::config::{Collection, Sharing};
 use crate::crawl::{Crawl, Opened};
 use crate::error::{Failure, Fault};
@@ -42,6 +44,7 @@ const RETRY: u64 = 5;
 #[derive(Clone, Debug)]
 pub(super) struct Crawling {
     pub(super) registry: Registry,
+    pub(super) older_keys: Arc<OlderKeys>,
     pub(super) tasks: TaskTracker,
     /// Ends those under way; what they have written stays.
     pub(super) stop: CancellationToken,
@@ -71,6 +74,9 @@ enum First {
 /// What the journal has of a snapshot's beginning.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Begun {
+    /// Version of the snapshot's cache key.
+    #[serde(default = "first_version")]
+    key_version: u32,
     /// How it is asked for where nobody asks; none where that takes something of the client's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) unattended: Option<Unattended>,
@@ -141,7 +147,7 @@ impl Crawling {
             StorePolicy::Forbidden => Keeping::Unkept,
             StorePolicy::Allowed => sharing::keeping(answer(opened), job.asked.caller),
         };
-        let begun = Begun { unattended: job.asked.unattended.clone(), crawl: opened.begun() };
+        let begun = Begun { key_version: KEY_VERSION, unattended: job.asked.unattended.clone(), crawl: opened.begun() };
         let begun = serde_json::value::to_raw_value(&begun).expect("it has no keys but texts");
         Birth { key: job.asked.key, facts: job.facts(opened, keeping), keeping, begun }
     }
@@ -180,7 +186,9 @@ impl Crawling {
         };
         let Ok(begun) = serde_json::from_str::<Begun>(birth.begun.get()) else { return lead.unreadable() };
         let snapshot = |log: Log| {
-            let Birth { key, facts, keeping, .. } = birth.clone();
+            let Birth { facts, keeping, .. } = birth.clone();
+            // The journal may have its key of an older version.
+            let key = job.asked.key;
             let Sharing { keep_for, .. } = job.collection.sharing;
             Snapshot::new(id, key, facts, log, keeping, keep_for).with_usage(UpstreamUsage::resumed_after(pages))
         };

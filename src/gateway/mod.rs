@@ -8,6 +8,7 @@ mod deliver;
 mod forward;
 mod headers;
 mod obtain;
+mod older_keys;
 mod part;
 mod problem;
 mod quota;

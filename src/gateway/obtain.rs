@@ -68,6 +68,9 @@ pub(super) struct Request<'a> {
 impl Request<'_> {
     /// Finds or opens what is asked for.
     pub(super) async fn obtain(&self) -> Obtained {
+        if let Some(first_key) = self.asked.first_key {
+            self.crawling.older_keys.adopt(&self.crawling.registry, first_key, self.asked.key);
+        }
         if let Some(id) = self.wish.pinned {
             return self.named(id).await.unwrap_or(Obtained::Gone);
         }

@@ -65,14 +65,13 @@ pub(super) fn bad_ask(bad: &BadAsk) -> Response<Body> {
     report(status, "client", &bad.to_string(), hint)
 }
 
-/// A pinned URL whose snapshot is kept no more, never was, or is another caller's: which of them is nobody's business.
-pub(super) fn gone() -> Response<Body> {
-    report(
-        StatusCode::GONE,
-        "client",
-        "the snapshot that the URL names is not kept here, or is not this caller's",
-        "ask for the URL without the snapshot, with the same credentials, and begin anew",
-    )
+/// A pinned URL whose snapshot is not kept any more, never was, or is another caller's: which of them is not told. `reason` is one that gives
+/// no caller away.
+pub(super) fn gone(reason: Option<&str>) -> Response<Body> {
+    let detail = "the snapshot that the URL names is not kept here, or is not this caller's";
+    let detail = reason.map_or_else(|| detail.to_owned(), |reason| format!("{detail}: {reason}"));
+    let hint = "ask for the URL without the snapshot, with the same credentials, and begin anew";
+    report(StatusCode::GONE, "client", &detail, hint)
 }
 
 /// The beginning of a snapshot was dropped, for want of room.

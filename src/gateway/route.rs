@@ -4,22 +4,32 @@ use std::sync::Arc;
 
 use url::Url;
 
+use crate::cache_key::CanonicalPagination;
 use crate::config::{Collection, Config, Upstream};
 use crate::pagination::request::{query_value, remove_query};
 use crate::request::Params;
 use crate::upstream::{BadTrust, Client, Governors, Transport};
 
-/// Every collection by its path, and a client for each upstream.
+/// Collections by their paths.
 #[derive(Debug)]
 pub(super) struct Routes {
     router: matchit::Router<Arc<Collection>>,
-    clients: Vec<(Arc<Upstream>, Client)>,
+    targets: Vec<Arc<RouteTarget>>,
+}
+
+/// A collection, with what is made of its configuration once.
+#[derive(Debug)]
+struct RouteTarget {
+    collection: Arc<Collection>,
+    /// One for all collections of an upstream.
+    client: Client,
+    canonical: CanonicalPagination,
 }
 
 /// A path's collection, and the values of the path's `{name}` segments.
 #[derive(Debug)]
 pub(super) struct Route {
-    collection: Arc<Collection>,
+    target: Arc<RouteTarget>,
     client: Client,
     segments: Vec<(String, String)>,
 }
@@ -36,17 +46,19 @@ pub(super) enum NoRoute {
 impl Routes {
     pub(super) fn new(config: &Config, governors: &Governors, transport: Option<&Transport>) -> Result<Self, BadTrust> {
         let mut clients: Vec<(Arc<Upstream>, Client)> = Vec::new();
+        let mut targets = Vec::new();
         for collection in &config.collections {
             let upstream = &collection.upstream;
-            if !clients.iter().any(|(known, _)| Arc::ptr_eq(known, upstream)) {
-                let client = match transport {
-                    Some(transport) => Client::with_transport(Arc::clone(upstream), governors, transport.clone()),
-                    None => Client::new(Arc::clone(upstream), governors)?,
-                };
-                clients.push((Arc::clone(upstream), client));
-            }
+            let client = match (clients.iter().find(|(known, _)| Arc::ptr_eq(known, upstream)), transport) {
+                (Some((_, client)), _) => client.clone(),
+                (None, Some(transport)) => Client::with_transport(Arc::clone(upstream), governors, transport.clone()),
+                (None, None) => Client::new(Arc::clone(upstream), governors)?,
+            };
+            clients.push((Arc::clone(upstream), client.clone()));
+            let canonical = CanonicalPagination::new(&collection.pagination);
+            targets.push(Arc::new(RouteTarget { collection: Arc::clone(collection), client, canonical }));
         }
-        Ok(Self { router: config.routes(), clients })
+        Ok(Self { router: config.routes(), targets })
     }
 
     pub(super) fn find(&self, path: &str) -> Result<Route, NoRoute> {
@@ -54,11 +66,10 @@ impl Routes {
             return Err(NoRoute::Climbing);
         }
         let found = self.router.at(path).map_err(|_| NoRoute::Unknown)?;
-        let collection = Arc::clone(found.value);
-        let client = self.clients.iter().find(|(known, _)| Arc::ptr_eq(known, &collection.upstream));
-        let (_, client) = client.ok_or(NoRoute::Unknown)?;
+        let target = self.targets.iter().find(|target| Arc::ptr_eq(&target.collection, found.value));
+        let target = Arc::clone(target.ok_or(NoRoute::Unknown)?);
         let segments = found.params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Ok(Route { client: client.clone(), collection, segments })
+        Ok(Route { client: target.client.clone(), target, segments })
     }
 }
 
@@ -69,18 +80,22 @@ impl Route {
     }
 
     pub(super) fn collection(&self) -> &Arc<Collection> {
-        &self.collection
+        &self.target.collection
     }
 
     pub(super) fn client(&self) -> &Client {
         &self.client
     }
 
+    pub(super) fn canonical_pagination(&self) -> &CanonicalPagination {
+        &self.target.canonical
+    }
+
     /// Where the upstream has what the client asked for here; unpage's own parameters are not for the upstream.
     pub(super) fn upstream_url(&self, uri: &http::Uri, params: &Params) -> Url {
-        let mut url = self.collection.upstream.url.clone();
+        let mut url = self.collection().upstream.url.clone();
         let prefix = url.path().trim_end_matches('/').to_owned();
-        let path = match &self.collection.upstream_path {
+        let path = match &self.collection().upstream_path {
             Some(template) => self.segments.iter().fold(template.clone(), |path, (name, value)| {
                 path.replace(&format!("{{{name}}}"), value).replace(&format!("{{*{name}}}"), value)
             }),

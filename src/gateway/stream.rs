@@ -9,7 +9,7 @@ use http::{Method, Response};
 use http_body_util::{BodyExt, Full, Limited};
 
 use super::asked::Asked;
-use super::crawling::Job;
+use super::crawling::{Crawling, Job};
 use super::deliver::{self, Found, Said, Unnamed, deliver};
 use super::obtain::{Obtained, Request, Whence, fresh_still};
 use super::route::Route;
@@ -38,7 +38,8 @@ where
         Ok(body) => body,
         Err(problem) => return problem,
     };
-    let asked = match Asked::read(route, &head, &body, wish, &shared.params, &shared.crawling.registry) {
+    let Crawling { registry, older_keys, .. } = &shared.crawling;
+    let asked = match Asked::read(route, &head, &body, wish, &shared.params, registry, older_keys) {
         Ok(asked) => asked,
         Err(error) => return problem::not_json(&error, collection.pagination.body_kind()),
     };
@@ -61,7 +62,7 @@ where
         }
         Obtained::Page => forward::answer(route, head, Full::new(body), &shared.params).await,
         Obtained::Failed(failure) => problem::failed(&failure),
-        Obtained::Gone => problem::gone(),
+        Obtained::Gone => problem::gone(wish.pinned.and_then(|id| older_keys.reason(registry, id)).as_deref()),
         Obtained::Unnamed => unnamed(&asked, route, shared),
         Obtained::TooMany(wait) => problem::too_many(wait),
         Obtained::NotKept => problem::not_kept(),

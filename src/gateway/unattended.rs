@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Shared;
 use super::asked::Asked;
-use super::crawling::{Begun, Job};
+use super::crawling::{Begun, Crawling, Job};
 use super::stream::job;
 use crate::request::Ask;
 use crate::snapshot::{Lookup, Next, Outcome, Purpose, Snapshot, Stored};
@@ -48,11 +48,19 @@ async fn go_on_with(stored: Stored, shared: &Shared) {
     let Some(unattended) = begun.ok().and_then(|begun| begun.unattended) else {
         return tracing::info!("snapshot {}: goes on when its client asks for it", stored.id);
     };
-    let job = again(unattended, shared).filter(|job| job.asked.key == stored.birth.key);
-    let Some(job) = job else {
-        return tracing::warn!("snapshot {}: doesn't go on: the configuration is not what it was", stored.id);
+    let Some(job) = again(unattended, shared) else {
+        return tracing::warn!("snapshot {}: is not resumed: its request is none for a stream any more", stored.id);
     };
-    let found = shared.crawling.registry.find(stored.id, stored.birth.key, Purpose::Read);
+    let (registry, older_keys, key) = (&shared.crawling.registry, &shared.crawling.older_keys, job.asked.key);
+    if let Some(first_key) = job.asked.first_key {
+        older_keys.adopt(registry, first_key, key);
+    }
+    let found = registry.find(stored.id, key, Purpose::Read);
+    if let Lookup::Nothing = found {
+        let reason =
+            older_keys.reason(registry, stored.id).unwrap_or_else(|| "the configuration is not what it was".to_owned());
+        return tracing::warn!("snapshot {}: is not resumed: {reason}", stored.id);
+    }
     // Else somebody has asked for it already.
     if let Lookup::Lead(lead) = found {
         let subscription = lead.subscription();
@@ -71,8 +79,8 @@ fn again(Unattended { target, body }: Unattended, shared: &Shared) -> Option<Job
     let request = Request::builder().method(collection.method.clone()).uri(target);
     let (head, ()) = request.header(header::ACCEPT, "application/x-ndjson").body(()).ok()?.into_parts();
     let Ok(Ask::Stream(wish)) = Ask::read(&head, collection, &shared.params) else { return None };
-    let registry = &shared.crawling.registry;
-    let asked = Asked::read(&route, &head, &Bytes::from(body), &wish, &shared.params, registry).ok()?;
+    let Crawling { registry, older_keys, .. } = &shared.crawling;
+    let asked = Asked::read(&route, &head, &Bytes::from(body), &wish, &shared.params, registry, older_keys).ok()?;
     Some(job(&route, &asked, &wish, shared))
 }
 

@@ -218,6 +218,28 @@ impl Registry {
         found
     }
 
+    /// Returns `true` for the name of a snapshot that is kept, for any caller.
+    pub fn has(&self, id: SnapshotId) -> bool {
+        self.shared.by_name.contains_key(&id)
+    }
+
+    /// Gives a snapshot of an earlier process, which has this older key, the key that requests for it have now.
+    pub fn rekey(&self, id: SnapshotId, older: CacheKey, key: CacheKey) {
+        self.shared.by_name.entry(id).and_compute_with(|entry| match entry.map(moka::Entry::into_value) {
+            Some(Entry::Stored(stored)) if stored.birth.key == older => {
+                let mut stored = Stored::clone(&stored);
+                stored.birth.key = key;
+                Op::Put(Entry::Stored(Arc::new(stored)))
+            }
+            _ => Op::Nop,
+        });
+        let is_newest = |slot: &Slot| matches!(slot, Slot::Newest(newest) if *newest == id);
+        if self.shared.by_key.get(&older).is_some_and(|slot| is_newest(&slot)) {
+            self.remove_slot(older, is_newest);
+            self.shared.by_key.entry(key).or_insert(Slot::Newest(id));
+        }
+    }
+
     /// The newest snapshot of this that is kept and may be named to all who ask for the same.
     pub fn newest_of(&self, key: CacheKey) -> Option<SnapshotId> {
         let shared = self.of(key).filter_map(|(id, entry)| Some((entry.shared_since()?, id)));

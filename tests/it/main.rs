@@ -23,6 +23,8 @@ mod endings;
 mod resume;
 // Who shares a crawl and who does not; how long snapshots are handed out and kept; what goes on.
 mod sharing;
+// Snapshots and files that an older version of unpage has left: resumed, served, or refused with the reason.
+mod upgrade;
 // Trouble that passes: retried, counted, and not to be seen in the stream.
 mod retries;
 // Several crawls before one upstream: its demands, how much it is asked at a time, and readers that are slow.

@@ -129,7 +129,15 @@ impl Upstream {
     where
         S: Fn(&Asked, Response<Bytes>) -> Reply + Send + Sync + 'static,
     {
-        let port = held(SocketAddr::from(([127, 0, 0, 1], 0)));
+        Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), legacy, script, tls).await
+    }
+
+    /// The same at this address, of which there is one at a time.
+    pub(super) async fn at<S>(address: SocketAddr, legacy: Legacy, script: S, tls: Option<TlsAcceptor>) -> Self
+    where
+        S: Fn(&Asked, Response<Bytes>) -> Reply + Send + Sync + 'static,
+    {
+        let port = held(address);
         let address = port.local_addr().unwrap();
         let listener = held(address).listen(64).unwrap();
         let gone = CancellationToken::new();

@@ -9,12 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{Ended, counted};
+use crate::cache_key::{CanonicalPagination, KEY_VERSION, KeyParts, KeyedRequest, first_version, v1};
 use crate::cli::progress::Progress;
 use crate::cli::serve::stopped;
-use crate::config::written;
 use crate::crawl::{Crawl, Opened};
 use crate::id::CacheKey;
-use crate::pagination::request::RequestBody;
 use crate::snapshot::{
     self, Birth, Facts, FileStorage, Keeping, Log, Next, Reader, Seal, Unfinished, Unusable, Writer,
 };
@@ -53,6 +52,9 @@ pub(super) enum Fields {
 /// What the journal has of a file's beginning.
 #[derive(Serialize, Deserialize)]
 struct Begun {
+    /// Version of the file's cache keys.
+    #[serde(default = "first_version")]
+    key_version: u32,
     /// The header fields of its requests, as a hash.
     fields: CacheKey,
     /// In the crawl's own words.
@@ -127,9 +129,10 @@ impl Part {
                 Ok((log, Some((opened, writer))))
             }
             Found::Nothing => {
-                let (key, fields) = (key_of(&crawl), fields_of(&crawl));
+                let FileKeys { records: key, caller: fields } = FileKeys::current(&crawl);
                 let opened = crawl.open().await.map_err(Ended::Refused)?;
-                let created = self.create(key, &Begun { fields, crawl: opened.begun() }, &opened);
+                let created =
+                    self.create(key, &Begun { key_version: KEY_VERSION, fields, crawl: opened.begun() }, &opened);
                 let (writer, log) = created.map_err(|error| Ended::Unwritable(self.named(&error)))?;
                 Ok((log, Some((opened, writer))))
             }
@@ -148,11 +151,16 @@ impl Part {
                 return Ok(Found::Nothing);
             }
         };
-        let begun: Option<Begun> = serde_json::from_str(reopened.birth.begun.get()).ok();
-        let Some(begun) = begun.filter(|_| reopened.birth.key == key_of(crawl)) else {
+        let Ok(begun) = serde_json::from_str::<Begun>(reopened.birth.begun.get()) else {
             return Err(Ended::Another(self.lines.clone()));
         };
-        if fields == Fields::AsBegun && begun.fields != fields_of(crawl) {
+        let Some(keys) = FileKeys::of_version(begun.key_version, crawl) else {
+            return Err(Ended::NewerKey(self.lines.clone(), begun.key_version));
+        };
+        if reopened.birth.key != keys.records {
+            return Err(Ended::Another(self.lines.clone()));
+        }
+        if fields == Fields::AsBegun && begun.fields != keys.caller {
             return Err(Ended::OtherFields(self.lines.clone()));
         }
         Ok(match (reopened.unfinished.take(), reopened.log.extent().seal) {
@@ -232,21 +240,40 @@ impl Part {
     }
 }
 
-/// Which collection it is, and how it is walked.
-fn key_of(crawl: &Crawl) -> CacheKey {
-    let body = crawl.first.body.as_ref().map(RequestBody::to_bytes).unwrap_or_default();
-    let walked = written(&crawl.pagination);
-    CacheKey::from_parts([
-        crawl.first.method.as_str().as_bytes(),
-        crawl.first.url.as_str().as_bytes(),
-        &body,
-        walked.as_bytes(),
-    ])
+/// Cache keys of what a crawl fetches.
+struct FileKeys {
+    /// Key of the records.
+    records: CacheKey,
+    /// Hash of what may tell callers apart: header fields and credentials.
+    caller: CacheKey,
 }
 
-/// The header fields, by which an upstream may tell callers apart.
-fn fields_of(crawl: &Crawl) -> CacheKey {
-    let accept = [crawl.client.upstream().accept.as_bytes()];
-    let fields = crawl.first.headers.iter().flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]);
-    CacheKey::from_parts(accept.into_iter().chain(fields))
+impl FileKeys {
+    fn new(records: &KeyParts, caller: &KeyParts) -> Self {
+        Self { records: CacheKey::from_parts(records.iter()), caller: CacheKey::from_parts(caller.iter()) }
+    }
+
+    fn current(crawl: &Crawl) -> Self {
+        let request = KeyedRequest {
+            pagination: &CanonicalPagination::new(&crawl.pagination),
+            order: crawl.pagination.order,
+            first: &crawl.first,
+            upstream: crawl.client.upstream(),
+            since: crawl.since.as_deref(),
+            valid_at: crawl.valid_at,
+        };
+        Self::new(&request.records(), &request.caller())
+    }
+
+    /// Keys of an earlier version, or of this one; none for a newer version.
+    fn of_version(version: u32, crawl: &Crawl) -> Option<Self> {
+        match version {
+            1 => {
+                let (first, upstream) = (&crawl.first, crawl.client.upstream());
+                Some(Self::new(&v1::file(first, &crawl.pagination), &v1::file_fields(first, upstream)))
+            }
+            KEY_VERSION => Some(Self::current(crawl)),
+            _ => None,
+        }
+    }
 }

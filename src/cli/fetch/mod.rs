@@ -51,6 +51,8 @@ enum Ended {
     Another(PathBuf),
     /// It was begun with other header fields.
     OtherFields(PathBuf),
+    /// Its cache key has this version, which is newer than [`KEY_VERSION`](crate::cache_key::KEY_VERSION).
+    NewerKey(PathBuf, u32),
     /// Nobody knows what it has.
     Foreign(PathBuf),
     Complete(Verdict),
@@ -183,6 +185,11 @@ fn report(ended: &Ended, records: u64, left: &str) -> Exit {
             eprintln!(
                 "hint: --changed-headers goes on all the same, as where a token was renewed; or delete it, or name another --output"
             );
+            Exit::Usage
+        }
+        Ended::NewerKey(part, version) => {
+            eprintln!("error: {} was begun by a newer unpage: its cache key has version {version}", part.display());
+            eprintln!("hint: resume it with that unpage, delete it, or name another --output");
             Exit::Usage
         }
         Ended::Foreign(part) => {

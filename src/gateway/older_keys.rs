@@ -1,0 +1,72 @@
+//! Snapshots of earlier processes whose cache keys have an older version: each gets its key of now from the first request that has both.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+use serde::Deserialize;
+
+use crate::cache_key::{KEY_VERSION, first_version};
+use crate::id::{CacheKey, SnapshotId};
+use crate::snapshot::{Registry, Stored};
+
+/// Snapshots whose key has another version than [`KEY_VERSION`] and that no request has claimed, by version and key.
+#[derive(Debug)]
+pub(super) struct OlderKeys(Mutex<HashMap<(u32, CacheKey), Vec<SnapshotId>>>);
+
+/// Version of a key, from what the journal has of a snapshot's beginning.
+#[derive(Deserialize)]
+struct Versioned {
+    #[serde(default = "first_version")]
+    key_version: u32,
+}
+
+impl OlderKeys {
+    pub(super) fn new(stored: &[Stored]) -> Self {
+        let mut by_key = HashMap::<_, Vec<_>>::new();
+        for Stored { id, birth, .. } in stored {
+            let version =
+                serde_json::from_str(birth.begun.get()).map_or(KEY_VERSION, |Versioned { key_version }| key_version);
+            if version > KEY_VERSION {
+                tracing::warn!("snapshot {id}: can't be served: {}", explained(version));
+            }
+            if version != KEY_VERSION {
+                by_key.entry((version, birth.key)).or_default().push(*id);
+            }
+        }
+        Self(Mutex::new(by_key))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+
+    /// Gives the snapshots of this key of version 1 their key of now.
+    pub(super) fn adopt(&self, registry: &Registry, first_key: CacheKey, key: CacheKey) {
+        let Some(adopted) = self.0.lock().remove(&(1, first_key)) else { return };
+        for id in adopted {
+            tracing::info!("snapshot {id}: its cache key of version 1 is replaced by one of version {KEY_VERSION}");
+            registry.rekey(id, first_key, key);
+        }
+    }
+
+    /// Reason for which no request finds a snapshot that is kept, if its key's version is one.
+    pub(super) fn reason(&self, registry: &Registry, id: SnapshotId) -> Option<String> {
+        let by_key = self.0.lock();
+        if !registry.has(id) {
+            return None;
+        }
+        let ((version, _), _) = by_key.iter().find(|(_, snapshots)| snapshots.contains(&id))?;
+        Some(explained(*version))
+    }
+}
+
+fn explained(version: u32) -> String {
+    if version > KEY_VERSION {
+        format!("its cache key has version {version}, which a newer unpage has written")
+    } else {
+        format!(
+            "its cache key has version {version}, which an older unpage has written, and the configuration, the request or the \
+             credentials are not those that it was made for"
+        )
+    }
+}
