@@ -37,7 +37,7 @@ impl Batch {
     }
 
     /// The same in memory of its own, for a batch that will wait: a slice keeps all of the buffer that it was cut from.
-    pub fn on_its_own(self) -> Self {
+    pub fn detached(self) -> Self {
         Self { lines: Bytes::copy_from_slice(&self.lines), ..self }
     }
 

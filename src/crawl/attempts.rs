@@ -1,155 +1,132 @@
-//! The attempts at one page: what came of each, whether there is to be another, and what came of them all.
+//! The attempts at one page: requests, the decision on each failure, and the waits in between.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::{Bytes, BytesMut};
-use futures_util::TryStreamExt;
-use http::{HeaderValue, StatusCode, header};
+use bytes::Bytes;
+use http::{HeaderValue, header};
 
-use super::exchange::{Answer, Trouble, ask};
-use super::failure::{failed, kept_headers};
-use crate::error::{Failure, Fault};
+use super::exchange::{AttemptError, exchange};
+use super::failure;
+use crate::error::Failure;
+use crate::pagination::PageRequest;
 use crate::pagination::page::Head;
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::retry::{
     AttemptOutcome, Halvable, Overload, RetryBudget, RetryBudgetSpent, RetryDecision, decide, demanded, overload,
 };
-use crate::pagination::split::{PageShape, Splitter};
-use crate::pagination::{Caps, PageError, PageRequest};
-use crate::upstream::{Client, UpstreamError};
+use crate::upstream::{Client, DecodedBody, UpstreamError};
 
-/// A page as it came, for whom nothing is known of it yet.
-pub(super) async fn whole(
-    client: &Client,
-    request: &PageRequest,
-    caps: &Caps,
-    shape: &Arc<PageShape>,
-) -> Result<Answer<(Head, Bytes)>, Failure> {
-    let mut attempts = Attempts::new(RetryBudget::new(&client.upstream().retry));
-    loop {
-        let tried = attempt_whole(&attempts.door(client), request, caps, shape).await;
-        if let Some(settled) = attempts.settle(client, request, tried, Halvable::No).await {
-            return settled.came;
-        }
-    }
-}
-
-async fn attempt_whole(
-    client: &Client,
-    request: &PageRequest,
-    caps: &Caps,
-    shape: &Arc<PageShape>,
-) -> Result<Answer<(Head, Bytes)>, Trouble> {
-    let (head, mut body) = match ask(client, request).await? {
-        Answer::Page(answer) => answer,
-        Answer::Refused(head, body) => return Ok(Answer::Refused(head, body)),
-    };
-    let mut raw = BytesMut::from(if head.status == StatusCode::NO_CONTENT { "{}" } else { "" });
-    while let Some(piece) = body.try_next().await? {
-        if (raw.len() + piece.len()) as u64 > caps.page_bytes {
-            return Err(PageError::PageTooLarge(caps.page_bytes).into());
-        }
-        raw.extend_from_slice(&piece);
-    }
-    let mut splitter = Splitter::new(Arc::clone(shape));
-    splitter.feed(&raw)?;
-    splitter.finish()?;
-    Ok(Answer::Page((head, raw.freeze())))
-}
-
-/// Why a page was given up.
+/// The reason why a page was given up, and whether a smaller page is worth a try.
 #[derive(Debug)]
-pub(super) struct GivenUp {
-    pub(super) failure: Failure,
-    /// Whether a smaller page is worth a try.
-    pub(super) overload: Overload,
+pub(super) enum PageFailure {
+    /// A status that brings no page, and the start of its body, without credentials.
+    Refused(Box<Head>, Bytes, Overload),
+    Lost(Failure, Overload),
 }
 
-/// What came of all attempts at a page.
-#[derive(Debug)]
-pub(super) struct Settled<T> {
-    pub(super) came: Result<Answer<T>, Failure>,
-    /// Whether a smaller page is worth a try, where none came.
-    pub(super) overload: Overload,
+/// The result of one attempt, up to the head of the answer.
+pub(super) enum Attempted {
+    Page(Box<Head>, Box<DecodedBody>),
+    Failed(AttemptError),
+    /// No attempt was made: the failure of the one before is final.
+    GivenUp(PageFailure),
 }
 
-/// How often a page has been asked for.
+/// A page's request, and the count of its attempts.
 #[derive(Debug)]
 pub(super) struct Attempts {
+    client: Client,
+    request: PageRequest,
+    halvable: Halvable,
     counted: u32,
-    free: Free,
+    free: FreeAttempt,
     budget: RetryBudget,
-    /// Retries of a page that may be too large. If it is, a smaller one takes its place, and they count for nothing: at large pages all
-    /// in flight fail at once, which is no storm, since it ends with them.
+    /// Retries of a page that may be too large. If it is, a smaller one takes its place, and they count for nothing: at large
+    /// pages all in flight fail at once, which is no storm, since it ends with them.
     owed: u64,
 }
 
-/// What a page has once: an attempt that costs nothing, because the connection was closed before it was asked for.
+/// The one attempt of a page that costs nothing, because the connection was closed before the page was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Free {
+enum FreeAttempt {
     Left,
-    /// This is it.
-    Now,
+    Current,
     Taken,
 }
 
 impl Attempts {
-    /// Those at another page of the crawl that has this budget.
-    pub(super) fn new(budget: RetryBudget) -> Self {
+    pub(super) fn new(client: Client, request: PageRequest, budget: RetryBudget, halvable: Halvable) -> Self {
         budget.count_page();
-        Self { counted: 0, free: Free::Left, budget, owed: 0 }
+        Self { client, request, halvable, counted: 0, free: FreeAttempt::Left, budget, owed: 0 }
     }
 
-    /// Whom to ask now.
-    pub(super) fn door(&self, client: &Client) -> Client {
-        if self.free == Free::Now { client.unpooled() } else { client.clone() }
+    /// Asks once, and returns the head and the body of a page.
+    pub(super) async fn exchange(&self) -> Result<(Head, DecodedBody), AttemptError> {
+        let unpooled = (self.free == FreeAttempt::Current).then(|| self.client.unpooled());
+        exchange(unpooled.as_ref().unwrap_or(&self.client), &self.request).await
     }
 
-    /// What came of them all, after one more; none if the page is to be asked for again, and the wait for that is over.
-    pub(super) async fn settle<T>(
-        &mut self,
-        client: &Client,
-        request: &PageRequest,
-        tried: Result<Answer<T>, Trouble>,
-        halvable: Halvable,
-    ) -> Option<Settled<T>> {
-        if let Err(Trouble::Transport(error @ UpstreamError::Stale(..))) = &tried
-            && self.free == Free::Left
+    /// Makes the first attempt.
+    pub(super) async fn first(self: Box<Self>) -> (Box<Self>, Attempted) {
+        let attempted = match self.exchange().await {
+            Ok((head, body)) => Attempted::Page(Box::new(head), Box::new(body)),
+            Err(error) => Attempted::Failed(error),
+        };
+        (self, attempted)
+    }
+
+    /// Makes another attempt after this failure, unless it is final.
+    pub(super) async fn again(mut self: Box<Self>, error: AttemptError) -> (Box<Self>, Attempted) {
+        match self.settle(error).await {
+            Some(failure) => (self, Attempted::GivenUp(failure)),
+            None => self.first().await,
+        }
+    }
+
+    /// Notes that a page's head has come: a page that has begun can't be replaced by a smaller one.
+    pub(super) fn begin_page(&mut self) {
+        self.halvable = Halvable::No;
+    }
+
+    /// Counts the attempts of a page that is whole.
+    pub(super) fn succeed(&self) {
+        self.budget.count_retries(self.owed);
+    }
+
+    /// Decides on a failed attempt: returns why the page is given up, or waits until it is to be asked for again.
+    pub(super) async fn settle(&mut self, error: AttemptError) -> Option<PageFailure> {
+        if let AttemptError::Transport(stale @ UpstreamError::Stale(..)) = &error
+            && self.free == FreeAttempt::Left
         {
-            self.free = Free::Now;
-            tracing::debug!("{}: {error}; it had been idle, asking again at once", RedactedUrl(&request.url));
+            self.free = FreeAttempt::Current;
+            tracing::debug!("{}: {stale}; it had been idle, asking again at once", RedactedUrl(&self.request.url));
             return None;
         }
-        if self.free == Free::Now {
-            self.free = Free::Taken;
+        if self.free == FreeAttempt::Current {
+            self.free = FreeAttempt::Taken;
         }
         self.counted += 1;
-        let policy = &client.upstream().retry;
-        let outcome = outcome(client, &tried);
-        let overload = outcome.as_ref().map_or(Overload::No, |outcome| overload(policy, outcome, halvable));
+        let policy = &self.client.upstream().retry;
+        let outcome = self.outcome(&error);
+        let overload = outcome.as_ref().map_or(Overload::No, |outcome| overload(policy, outcome, self.halvable));
         let decision = outcome.as_ref().map(|outcome| decide(policy, outcome, overload, self.counted, fastrand::f64()));
         let (Some(outcome), Some(RetryDecision::Again(after))) = (outcome, decision) else {
             if overload == Overload::No {
                 self.budget.count_retries(std::mem::take(&mut self.owed));
             }
-            let came = tried.map(|answer| redacted(client, answer, request));
-            return Some(Settled { came: came.map_err(|trouble| failed(client, &trouble, request)), overload });
+            return Some(self.given_up(error, overload));
         };
-        if let Err(spent) = self.again(&outcome, overload) {
-            return Some(Settled { came: too_often(client, spent, tried, request), overload: Overload::No });
+        if let Err(spent) = self.spend(&outcome, overload) {
+            return Some(PageFailure::Lost(self.too_often(spent, &error), Overload::No));
         }
-        let wait = client.back_off(after);
-        log_retry(client, &tried, request, self.counted, after);
-        drop(tried);
+        let wait = self.client.back_off(after);
+        self.log_retry(&error, after);
+        drop(error);
         wait.await;
         None
     }
-}
 
-impl Attempts {
-    /// Another attempt is to be made, after this.
-    fn again(&mut self, outcome: &AttemptOutcome, overload: Overload) -> Result<(), RetryBudgetSpent> {
+    fn spend(&mut self, outcome: &AttemptOutcome, overload: Overload) -> Result<(), RetryBudgetSpent> {
         match overload {
             Overload::No => self.budget.spend(outcome),
             Overload::Likely => {
@@ -158,123 +135,118 @@ impl Attempts {
             }
         }
     }
-}
 
-/// What came of an attempt that another one may mend.
-fn outcome<T>(client: &Client, tried: &Result<Answer<T>, Trouble>) -> Option<AttemptOutcome> {
-    match tried {
-        Ok(Answer::Page(_)) => None,
-        Ok(Answer::Refused(head, body)) => {
-            let demanded = demanded(&client.upstream().retry, &head.headers, body, SystemTime::now());
-            Some(AttemptOutcome::Answered(head.status, demanded))
+    /// The outcome of an attempt that another one may mend.
+    fn outcome(&self, error: &AttemptError) -> Option<AttemptOutcome> {
+        match error {
+            AttemptError::Refused(head, body) => {
+                let demanded = demanded(&self.client.upstream().retry, &head.headers, body, SystemTime::now());
+                Some(AttemptOutcome::Answered(head.status, demanded))
+            }
+            error if !error.is_transient() => None,
+            AttemptError::Transport(UpstreamError::Timeout(..)) => Some(AttemptOutcome::TimedOut),
+            AttemptError::Transport(_) | AttemptError::Page(_) => Some(AttemptOutcome::Broken),
         }
-        Err(trouble) if !trouble.is_transient() => None,
-        Err(Trouble::Transport(UpstreamError::Timeout(..))) => Some(AttemptOutcome::TimedOut),
-        Err(_) => Some(AttemptOutcome::Broken),
     }
-}
 
-/// A refusal without what it repeats of the request in confidence: here, where it is still whole, since an excerpt may cut
-/// a secret and so hide it.
-fn redacted<T>(client: &Client, answer: Answer<T>, request: &PageRequest) -> Answer<T> {
-    let Answer::Refused(mut head, body) = answer else { return answer };
-    let clean = |bytes: &[u8]| client.redact(&request.url, &request.headers, &String::from_utf8_lossy(bytes));
-    if let Some(location) = head.headers.get_mut(header::LOCATION)
-        && let Ok(clean) = HeaderValue::from_bytes(clean(location.as_bytes()).as_bytes())
-    {
-        *location = clean;
-    }
-    let body = Bytes::from(clean(&body));
-    Answer::Refused(head, body)
-}
-
-fn log_retry<T>(
-    client: &Client,
-    tried: &Result<Answer<T>, Trouble>,
-    request: &PageRequest,
-    attempt: u32,
-    after: Duration,
-) {
-    let what = match tried {
-        Ok(Answer::Refused(head, _)) => format!("the upstream answered {}", head.status),
-        Ok(Answer::Page(_)) => return,
-        Err(trouble) => client.redact(&request.url, &request.headers, &trouble.to_string()),
-    };
-    let after = humantime::Duration::from(Duration::from_millis(after.as_millis().try_into().unwrap_or(u64::MAX)));
-    tracing::warn!("{}: {what}; attempt {attempt} failed, asking again in {after}", RedactedUrl(&request.url));
-}
-
-/// What came of a page that may not be asked for again, because others were.
-fn too_often<T>(
-    client: &Client,
-    spent: RetryBudgetSpent,
-    tried: Result<Answer<T>, Trouble>,
-    request: &PageRequest,
-) -> Result<Answer<T>, Failure> {
-    let last = match tried {
-        Ok(page @ Answer::Page(_)) => return Ok(page),
-        Ok(Answer::Refused(head, _)) => {
-            let message = format!("{}: the upstream answered {}", RedactedUrl(&request.url), head.status);
-            Failure { headers: kept_headers(&head), ..Failure::new(Fault::Refused(head.status), message, "") }
+    /// A refusal loses the credentials that it repeats here, where it is still whole: an excerpt may cut a secret and so
+    /// hide it.
+    fn given_up(&self, error: AttemptError, overload: Overload) -> PageFailure {
+        let AttemptError::Refused(mut head, body) = error else {
+            return PageFailure::Lost(failure::failed(&self.client, &error, &self.request), overload);
+        };
+        if let Some(location) = head.headers.get_mut(header::LOCATION)
+            && let Ok(clean) = HeaderValue::from_bytes(self.redact(location.as_bytes()).as_bytes())
+        {
+            *location = clean;
         }
-        Err(trouble) => failed(client, &trouble, request),
-    };
-    Err(Failure { message: format!("{}; {spent}", last.message), hint: spent.hint().to_owned(), ..last })
+        PageFailure::Refused(head, Bytes::from(self.redact(&body)), overload)
+    }
+
+    fn redact(&self, bytes: &[u8]) -> String {
+        self.client.redact(&self.request.url, &self.request.headers, &String::from_utf8_lossy(bytes))
+    }
+
+    fn log_retry(&self, error: &AttemptError, after: Duration) {
+        let what = match error {
+            AttemptError::Refused(head, _) => format!("the upstream answered {}", head.status),
+            AttemptError::Transport(error) => self.redact(error.to_string().as_bytes()),
+            AttemptError::Page(error) => self.redact(error.to_string().as_bytes()),
+        };
+        let after = humantime::Duration::from(Duration::from_millis(after.as_millis().try_into().unwrap_or(u64::MAX)));
+        let url = RedactedUrl(&self.request.url);
+        tracing::warn!("{url}: {what}; attempt {} failed, asking again in {after}", self.counted);
+    }
+
+    /// The failure of a page that may not be asked for again, because the crawl's retries are spent.
+    fn too_often(&self, spent: RetryBudgetSpent, error: &AttemptError) -> Failure {
+        let last = failure::failed(&self.client, error, &self.request);
+        Failure { message: format!("{}; {spent}", last.message), hint: spent.hint().to_owned(), ..last }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
+    use std::sync::Arc;
+
+    use http::{HeaderMap, StatusCode};
     use url::Url;
 
     use super::*;
     use crate::config::Upstream;
+    use crate::pagination::PageError;
 
-    /// How often a page is asked for that always fails in this way, and why it is given up.
-    async fn given_up(halvable: Halvable, trouble: fn() -> Result<Answer<()>, Trouble>) -> (u32, Overload) {
-        let url = Url::parse("http://a/").unwrap();
-        let client = Client::new(Arc::new(Upstream::at(url.clone())), &crate::upstream::Governors::default()).unwrap();
-        let request = PageRequest { method: http::Method::GET, url, headers: HeaderMap::new(), body: None };
-        let mut attempts = Attempts::new(RetryBudget::new(&client.upstream().retry));
+    fn client() -> Client {
+        let upstream = Upstream::at(Url::parse("http://a/").unwrap());
+        Client::new(Arc::new(upstream), &crate::upstream::Governors::default()).unwrap()
+    }
+
+    fn attempts(client: &Client, budget: RetryBudget, halvable: Halvable) -> Attempts {
+        Attempts::new(client.clone(), PageRequest::get(client.upstream().url.clone()), budget, halvable)
+    }
+
+    /// Number of attempts at a page that always fails in this way, and whether a smaller one is worth a try then.
+    async fn given_up(halvable: Halvable, error: fn() -> AttemptError) -> (u32, Overload) {
+        let client = client();
+        let mut attempts = attempts(&client, RetryBudget::new(&client.upstream().retry), halvable);
         let mut asked = 0;
         loop {
             asked += 1;
-            if let Some(settled) = attempts.settle(&client, &request, trouble(), halvable).await {
-                return (asked, settled.overload);
+            if let Some(failure) = attempts.settle(error()).await {
+                let (PageFailure::Refused(_, _, overload) | PageFailure::Lost(_, overload)) = failure;
+                return (asked, overload);
             }
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn only_retries_of_pages_that_are_too_large_count_for_nothing() {
-        let url = Url::parse("http://a/").unwrap();
-        let client = Client::new(Arc::new(Upstream::at(url.clone())), &crate::upstream::Governors::default()).unwrap();
-        let request = PageRequest { method: http::Method::GET, url, headers: HeaderMap::new(), body: None };
+        let client = client();
         for (last, is_spent) in [(StatusCode::BAD_GATEWAY, false), (StatusCode::NOT_FOUND, true)] {
             let budget = RetryBudget::new(&client.upstream().retry);
             // Six pages take two retries each, where ten are allowed and one for five pages.
             for _ in 0..6 {
-                let mut attempts = Attempts::new(budget.clone());
+                let mut attempts = attempts(&client, budget.clone(), Halvable::Yes);
                 for status in [StatusCode::BAD_GATEWAY; 2] {
-                    assert!(attempts.settle(&client, &request, refused(status), Halvable::Yes).await.is_none());
+                    assert!(attempts.settle(refused(status)).await.is_none());
                 }
-                assert!(attempts.settle(&client, &request, refused(last), Halvable::Yes).await.is_some());
+                assert!(attempts.settle(refused(last)).await.is_some());
             }
             assert_eq!(budget.check().is_err(), is_spent, "{last}");
         }
     }
 
-    fn refused(status: StatusCode) -> Result<Answer<()>, Trouble> {
+    fn refused(status: StatusCode) -> AttemptError {
         let url = Url::parse("http://a/").unwrap();
-        Ok(Answer::Refused(Box::new(Head { status, headers: HeaderMap::new(), url }), Bytes::new()))
+        AttemptError::Refused(Box::new(Head { status, headers: HeaderMap::new(), url }), Bytes::new())
     }
 
-    fn late() -> Result<Answer<()>, Trouble> {
-        Err(UpstreamError::Timeout("http://a".to_owned(), Duration::ZERO.into()).into())
+    fn late() -> AttemptError {
+        UpstreamError::Timeout("http://a".to_owned(), Duration::ZERO.into()).into()
     }
 
-    fn stale() -> Result<Answer<()>, Trouble> {
-        Err(UpstreamError::Stale("http://a".to_owned(), "closed".to_owned()).into())
+    fn stale() -> AttemptError {
+        UpstreamError::Stale("http://a".to_owned(), "closed".to_owned()).into()
     }
 
     #[tokio::test(start_paused = true)]
@@ -283,10 +255,10 @@ mod tests {
         for (halvable, attempts, overload) in [(Halvable::No, 5, Overload::No), (Halvable::Yes, 3, Overload::Likely)] {
             assert_eq!(given_up(halvable, late).await, (attempts, overload));
             assert_eq!(given_up(halvable, full).await, (attempts, overload));
-            assert_eq!(given_up(halvable, || Err(PageError::EmptyPage.into())).await, (5, Overload::No));
+            assert_eq!(given_up(halvable, || PageError::EmptyPage.into()).await, (5, Overload::No));
             assert_eq!(given_up(halvable, || refused(StatusCode::TOO_MANY_REQUESTS)).await, (5, Overload::No));
             assert_eq!(given_up(halvable, || refused(StatusCode::SERVICE_UNAVAILABLE)).await, (5, Overload::No));
-            assert_eq!(given_up(halvable, || Err(PageError::Repeat(1).into())).await, (1, Overload::No));
+            assert_eq!(given_up(halvable, || PageError::Repeat(1).into()).await, (1, Overload::No));
             assert_eq!(given_up(halvable, stale).await, (6, Overload::No), "one of them is free");
         }
     }

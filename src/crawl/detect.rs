@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::TryStreamExt;
+use http::StatusCode;
 
+use super::attempts::{Attempts, PageFailure};
+use super::drive::{Turn, on_page};
+use super::exchange::AttemptError;
+use super::failure;
+use super::{Crawl, Opened};
+use crate::config::Caps;
 use crate::error::{Failure, Fault};
 use crate::pagination::page::Head;
 use crate::pagination::plan::{self, PageId, PartId, Plan, Step};
+use crate::pagination::retry::{Halvable, RetryBudget};
 use crate::pagination::split::{PageShape, Splitter};
 use crate::pagination::{PageError, Pagination, Path, Presence, Records, Style, Validation, detect};
-
-use super::drive::{Turn, on_page};
-use super::exchange::Answer;
-use super::{Crawl, Opened};
-use super::{attempts, failure};
 
 /// Fetches the first page, and the second one as each candidate would, until one of them holds.
 pub(super) async fn open(mut crawl: Crawl) -> Result<Opened, Failure> {
@@ -64,16 +68,51 @@ async fn first_page(crawl: &Crawl) -> Result<(Head, Bytes), Failure> {
         ..Records::at(Path::root())
     };
     let shape = Arc::new(PageShape::new(&Pagination::of(Style::Single, unknown), &crawl.caps));
-    match attempts::whole(&crawl.client, &crawl.first, &crawl.caps, &shape).await? {
-        Answer::Page(page) => Ok(page),
-        Answer::Refused(head, body) => {
+    match whole(crawl, &shape).await {
+        Ok(page) => Ok(page),
+        Err(PageFailure::Refused(head, body, _)) => {
             let excerpt = String::from_utf8_lossy(&body).chars().take(80).collect();
-            let failure =
-                failure::wrong_page(&crawl.client, &PageError::Status { status: head.status, excerpt }, &head.url);
+            let wrong = PageError::Status { status: head.status, excerpt };
+            let failure = failure::wrong_page(&crawl.client, &wrong, &head.url);
             let message = format!("page 1 of {}", failure.message);
             Err(Failure { message, headers: failure::kept_headers(&head), ..failure })
         }
+        Err(PageFailure::Lost(failure, _)) => Err(failure),
     }
+}
+
+/// The bytes of the first page, which is valid JSON.
+async fn whole(crawl: &Crawl, shape: &Arc<PageShape>) -> Result<(Head, Bytes), PageFailure> {
+    let budget = RetryBudget::new(&crawl.client.upstream().retry);
+    let mut attempts = Attempts::new(crawl.client.clone(), crawl.first.clone(), budget, Halvable::No);
+    loop {
+        let error = match attempt_whole(&attempts, &crawl.caps, shape).await {
+            Ok(page) => return Ok(page),
+            Err(error) => error,
+        };
+        if let Some(failure) = attempts.settle(error).await {
+            return Err(failure);
+        }
+    }
+}
+
+async fn attempt_whole(
+    attempts: &Attempts,
+    caps: &Caps,
+    shape: &Arc<PageShape>,
+) -> Result<(Head, Bytes), AttemptError> {
+    let (head, mut body) = attempts.exchange().await?;
+    let mut raw = BytesMut::from(if head.status == StatusCode::NO_CONTENT { "{}" } else { "" });
+    while let Some(piece) = body.try_next().await? {
+        if (raw.len() + piece.len()) as u64 > caps.page_bytes {
+            return Err(PageError::PageTooLarge(caps.page_bytes).into());
+        }
+        raw.extend_from_slice(&piece);
+    }
+    let mut splitter = Splitter::new(Arc::clone(shape));
+    splitter.feed(&raw)?;
+    splitter.finish()?;
+    Ok((head, raw.freeze()))
 }
 
 /// What the configuration says beside `auto` holds for every candidate.
@@ -102,7 +141,7 @@ async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Arc<Head>, p
     let mut opened = narrow.walk(pagination, crawl.first.clone())?;
     // The page is there already: this only tells the plan that it was asked for.
     let Some((id, part)) = first_asked(&mut opened.plan) else { return Ok(opened) };
-    opened.outbox.open(part);
+    opened.buffer.open(part);
     opened.heard(head);
     let mut splitter = Splitter::new(Arc::clone(&opened.shape));
     let split = opened.plan.begun(id, head).and_then(|()| splitter.feed(page)).and_then(|()| splitter.finish());

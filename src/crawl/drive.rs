@@ -6,9 +6,10 @@ use std::task::{Context, Poll};
 use serde_json::value::to_raw_value;
 
 use super::Opened;
-use super::attempts::GivenUp;
+use super::attempts::PageFailure;
 use super::failure;
-use super::page_stream::Event;
+use super::page_stream::PageEvent;
+use super::reorder::ReorderBuffer;
 use crate::batch::Batch;
 use crate::error::Failure;
 use crate::pagination::page::{Head, Page};
@@ -20,75 +21,74 @@ impl Opened {
     pub(super) fn poll_turn(&mut self, appetite: Appetite, context: &mut Context<'_>) -> Poll<Result<Turn, Failure>> {
         let mut opened = false;
         loop {
-            let room = match self.room.poll_open(context) {
+            let room = match self.buffer.poll_room(context) {
                 Poll::Ready(()) => plan::Room::Open,
                 Poll::Pending => plan::Room::Full,
             };
             match self.plan.step(room).map_err(|wrong| failure::wrong_page(&self.client, &wrong, &self.url))? {
                 Step::Fetch(page, request) => {
                     let halvable = self.plan.halvable(page);
-                    self.flight.ask(page, *request, halvable);
+                    self.pages.ask(page, *request, halvable);
                 }
                 Step::Emit(part) => {
-                    self.outbox.open(part);
+                    self.buffer.open(part);
                     opened = true;
                 }
                 Step::Done(proof) => return Poll::Ready(Ok(Turn::Done(proof))),
                 Step::Wait => break,
             }
         }
-        if opened && !self.outbox.is_empty() {
+        if opened && !self.buffer.is_drained() {
             return Poll::Ready(Ok(Turn::Going));
         }
-        let takes = |part: PartId| appetite == Appetite::Everything || self.outbox.takes(part);
-        match self.flight.poll_event(&mut self.plan, takes, context) {
+        let accepts = |buffer: &ReorderBuffer, part: PartId| appetite == Appetite::Everything || buffer.accepts(part);
+        match self.pages.poll_event(&mut self.plan, &mut self.buffer, accepts, context) {
             Poll::Ready(Some((page, event))) => Poll::Ready(self.take(page, event)),
             Poll::Ready(None) => Poll::Ready(Ok(Turn::Going)),
             // The pages may have filled the room just now: who waits for it must be told when it opens.
             Poll::Pending => {
-                let _is_open = self.room.poll_open(context);
+                let _is_open = self.buffer.poll_room(context);
                 Poll::Pending
             }
         }
     }
 
     /// Shows the plan what came of a page that has its turn.
-    fn take(&mut self, page: PageId, event: Event) -> Result<Turn, Failure> {
+    fn take(&mut self, page: PageId, event: PageEvent) -> Result<Turn, Failure> {
         let plan::Standing::Turn(part) = self.plan.standing(page) else { return Ok(Turn::Going) };
         let name = || self.plan.name_of(page);
         match event {
-            Event::Begun(head) => {
+            PageEvent::Head(head) => {
                 let name = name();
                 self.heard(&head);
                 self.plan.begun(page, &head).map_err(|wrong| self.wrong(&wrong, &head, &name))?;
             }
-            // The flight has noted them.
-            Event::Fields(_) | Event::Kept(_) | Event::Stumbled => {}
-            Event::Records(batch) => {
-                let (head, fields) = self.flight.of(page).expect("records come after their head");
+            PageEvent::Progress(_) | PageEvent::Stumbled => {}
+            PageEvent::Records(batch) => {
+                let (head, fields) = self.pages.of(page).expect("records come after their head");
                 let passed = self.plan.records(page, head, fields, batch);
                 let batch = passed.map_err(|wrong| self.wrong(&wrong, head, &self.plan.name_of(page)))?;
                 self.emit(part, batch);
             }
-            Event::Page(rest) => {
-                let (head, _) = self.flight.of(page).expect("a page comes after its head");
+            PageEvent::End(Ok(rest)) => {
+                let (head, _) = self.pages.of(page).expect("a page comes after its head");
                 let head = Arc::clone(head);
-                self.flight.pass(page);
+                self.pages.remove(page);
                 self.arrived(page, part, &head, rest)?;
-                return Ok(if self.outbox.is_open(part) { Turn::Page } else { Turn::Going });
+                return Ok(if self.buffer.is_open(part) { Turn::Page } else { Turn::Going });
             }
-            Event::Refused(head, body, overload) => {
+            PageEvent::End(Err(PageFailure::Refused(head, body, overload))) => {
                 let name = name();
-                self.flight.pass(page);
+                self.pages.remove(page);
                 if let Err(failure) = self.refuse(page, &head, &body, &name)
                     && !self.plan.gave_up(page, overload)
                 {
                     return Err(failure);
                 }
             }
-            Event::Failed(GivenUp { failure, overload }) => {
+            PageEvent::End(Err(PageFailure::Lost(failure, overload))) => {
                 let name = name();
-                self.flight.pass(page);
+                self.pages.remove(page);
                 if !self.plan.gave_up(page, overload) {
                     return Err(on_page(&name, failure));
                 }
@@ -108,7 +108,7 @@ impl Opened {
             tracing::warn!("{url}: match = true, but the first page has neither a strong ETag nor Last-Modified");
         }
         if let Some(checkpoint) = self.plan.checkpoint() {
-            self.outbox.note(to_raw_value(&checkpoint).expect("a checkpoint is texts and numbers"));
+            self.buffer.checkpoint(to_raw_value(&checkpoint).expect("a checkpoint is texts and numbers"));
         }
         Ok(())
     }
@@ -122,7 +122,7 @@ impl Opened {
 
     fn emit(&mut self, part: PartId, batch: Batch) {
         self.records += batch.records();
-        self.outbox.put(part, batch);
+        self.buffer.emit(part, batch);
     }
 
     fn refuse(&mut self, page: PageId, head: &Head, body: &[u8], name: &str) -> Result<(), Failure> {

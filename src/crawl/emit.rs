@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::drive::{Appetite, Turn};
 use super::failure;
 use super::metrics::End;
-use super::outbox::Leaving;
+use super::reorder::Released;
 use super::{Opened, Start};
 use crate::error::{Failure, Fault};
 use crate::pagination::plan::Proof;
@@ -88,7 +88,7 @@ impl Opened {
             match self.poll_turn(Appetite::AsItLeaves, context).map_err(Ended::Broken)? {
                 // The end has been read, and what may leave before it hasn't left yet.
                 Poll::Ready(Turn::Done(_)) if left.is_pending() => return Poll::Pending,
-                Poll::Ready(Turn::Done(_)) if !self.outbox.is_empty() => {}
+                Poll::Ready(Turn::Done(_)) if !self.buffer.is_drained() => {}
                 turn => return turn.map(Ok),
             }
         }
@@ -96,20 +96,20 @@ impl Opened {
 
     /// Writes until nothing may leave any more, or the reader or the disk has to be waited for.
     fn poll_left(&mut self, writer: &mut Writer, context: &mut Context<'_>) -> Poll<Result<(), Ended>> {
-        while !self.outbox.is_empty() {
-            if self.outbox.needs_room() {
+        while !self.buffer.is_drained() {
+            if self.buffer.needs_room() {
                 ready!(writer.poll_room(context))?;
             }
-            match ready!(self.outbox.poll_next(context)) {
-                Ok(Some(Leaving::Page(note))) => writer.note(&note),
-                Ok(Some(Leaving::Batch(batch))) => {
+            match ready!(self.buffer.poll_next(context)) {
+                Ok(Some(Released::Checkpoint(note))) => writer.note(&note),
+                Ok(Some(Released::Records(batch))) => {
                     if let Some(counted) = &self.counted {
                         counted.records(batch.records());
                     }
                     writer.append(batch);
                 }
                 Ok(None) => break,
-                Err(error) => return Poll::Ready(Err(failure::unreadable_spool(&error).into())),
+                Err(error) => return Poll::Ready(Err(failure::unreadable_spill(&error).into())),
             }
         }
         Poll::Ready(Ok(()))

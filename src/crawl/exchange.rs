@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 
+use super::prefix_check::PageChanged;
 use crate::pagination::page::Head;
 use crate::pagination::retry::demanded;
 use crate::pagination::{PageError, PageRequest};
@@ -16,47 +17,41 @@ use crate::upstream::{Client, DecodedBody, UpstreamError};
 /// The most of an error answer's body that is read.
 const MAX_ERROR_BODY: usize = 64 * 1024;
 
-/// What came of an attempt or of all of them: a page, or a refusal.
+/// The failure of one attempt.
 #[derive(Debug)]
-pub(super) enum Answer<T> {
-    /// A page.
-    Page(T),
-    /// A status that brings no page, and the start of what came with it.
+pub(super) enum AttemptError {
+    /// A status that brings no page, and the start of its body.
     Refused(Box<Head>, Bytes),
-}
-
-/// What went wrong with one attempt.
-pub(super) enum Trouble {
     Transport(UpstreamError),
     Page(PageError),
 }
 
-/// Asks once, and gives the head and the body of a page to be read.
-pub(super) async fn ask(client: &Client, page: &PageRequest) -> Result<Answer<(Head, DecodedBody)>, Trouble> {
+/// Asks once, and returns the head and the body of a page.
+pub(super) async fn exchange(client: &Client, page: &PageRequest) -> Result<(Head, DecodedBody), AttemptError> {
     let permit = client.permit(page).await;
     let response = client.send(&page.url, request(client, page)).await?;
     let (parts, body) = response.into_parts();
     permit.answered(parts.status, &parts.headers);
     let mut body = DecodedBody::new(client.upstream(), &parts.headers, body);
-    let head = Head { status: parts.status, headers: on_their_own(&parts.headers), url: page.url.clone() };
+    let head = Head { status: parts.status, headers: detached(&parts.headers), url: page.url.clone() };
     if !holds_a_page(head.status) {
         let start = start_of(&mut body).await;
         let wait = demanded(&client.upstream().retry, &head.headers, &start, SystemTime::now());
         permit.demanded(wait.unwrap_or_default());
-        return Ok(Answer::Refused(Box::new(head), start));
+        return Err(AttemptError::Refused(Box::new(head), start));
     }
-    Ok(Answer::Page((head, body.with_permit(permit))))
+    Ok((head, body.with_permit(permit)))
 }
 
-/// The header fields in memory of their own: hyper's are slices of the buffer that the connection was read into, and would keep
-/// all of it for as long as a page waits.
-fn on_their_own(headers: &HeaderMap) -> HeaderMap {
-    let mut own = HeaderMap::with_capacity(headers.keys_len());
+/// A copy of the header fields: hyper's are slices of the buffer that the connection was read into, and would keep all of it
+/// for as long as a page waits.
+fn detached(headers: &HeaderMap) -> HeaderMap {
+    let mut copy = HeaderMap::with_capacity(headers.keys_len());
     for (name, value) in headers {
-        // It was a value before, so that it is one again.
-        own.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone()));
+        // Cannot fail: the bytes are those of a valid value.
+        copy.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone()));
     }
-    own
+    copy
 }
 
 /// Other successes, as 202 or 207, say that something was done or will be, and carry no page.
@@ -87,7 +82,7 @@ fn kind_of(media_type: &str) -> &str {
     if media_type.ends_with("json") { "json" } else { media_type }
 }
 
-/// The start of a body that is only read to be told; that it breaks off changes nothing.
+/// The start of a body that only serves messages: a body that breaks off is no further error.
 async fn start_of(body: &mut DecodedBody) -> Bytes {
     let mut start = Vec::new();
     while start.len() < MAX_ERROR_BODY {
@@ -100,33 +95,43 @@ async fn start_of(body: &mut DecodedBody) -> Bytes {
     Bytes::from(start)
 }
 
-impl Trouble {
-    /// Whether the same request may be answered better a moment later.
+impl AttemptError {
+    /// Whether the same request may be answered better a moment later; of a refusal, its status decides.
     pub(super) fn is_transient(&self) -> bool {
         match self {
+            Self::Refused(..) => true,
             Self::Transport(error) => error.is_transient(),
-            Self::Page(wrong) => wrong.is_transient(),
+            Self::Page(error) => error.is_transient(),
+        }
+    }
+
+    /// Returns whether a page that was asked for ahead of its turn may not exist. One that the upstream has no time for now is
+    /// like any other page.
+    pub(super) fn may_lie_behind_the_end(&self) -> bool {
+        match self {
+            Self::Refused(head, _) => {
+                !matches!(head.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+            }
+            Self::Transport(UpstreamError::Stale(..)) => false,
+            Self::Transport(_) | Self::Page(_) => true,
         }
     }
 }
 
-impl From<UpstreamError> for Trouble {
+impl From<UpstreamError> for AttemptError {
     fn from(error: UpstreamError) -> Self {
         Self::Transport(error)
     }
 }
 
-impl From<PageError> for Trouble {
-    fn from(wrong: PageError) -> Self {
-        Self::Page(wrong)
+impl From<PageError> for AttemptError {
+    fn from(error: PageError) -> Self {
+        Self::Page(error)
     }
 }
 
-impl std::fmt::Display for Trouble {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Transport(error) => error.fmt(f),
-            Self::Page(wrong) => wrong.fmt(f),
-        }
+impl From<PageChanged> for AttemptError {
+    fn from(changed: PageChanged) -> Self {
+        Self::Page(PageError::Changed(changed.records))
     }
 }

@@ -2,31 +2,35 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
-use super::exchange::Trouble;
+use super::exchange::AttemptError;
 use crate::error::{Failure, Fault};
 use crate::pagination::page::Head;
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::{Blame, PageError, PageRequest};
 use crate::upstream::{Client, UpstreamError};
 
-pub(super) fn failed(client: &Client, trouble: &Trouble, request: &PageRequest) -> Failure {
+pub(super) fn failed(client: &Client, error: &AttemptError, request: &PageRequest) -> Failure {
     let message = |error: &UpstreamError| format!("{}: {error}", RedactedUrl(&request.url));
-    match trouble {
-        Trouble::Transport(error @ UpstreamError::Timeout(..)) => {
+    match error {
+        AttemptError::Refused(head, _) => {
+            let message = format!("{}: the upstream answered {}", RedactedUrl(&request.url), head.status);
+            Failure { headers: kept_headers(head), ..Failure::new(Fault::Refused(head.status), message, "") }
+        }
+        AttemptError::Transport(error @ UpstreamError::Timeout(..)) => {
             Failure::new(Fault::Timeout, message(error), error.hint())
         }
-        Trouble::Transport(error @ UpstreamError::Coding(_)) => {
+        AttemptError::Transport(error @ UpstreamError::Coding(_)) => {
             // It may repeat a header field of the upstream's.
             let message = client.redact(&request.url, &request.headers, &message(error));
             Failure::new(Fault::Upstream, message, error.hint())
         }
-        Trouble::Transport(error) => Failure::new(Fault::Unreachable, message(error), error.hint()),
-        Trouble::Page(wrong) => told(client, wrong, &request.url, &request.headers),
+        AttemptError::Transport(error) => Failure::new(Fault::Unreachable, message(error), error.hint()),
+        AttemptError::Page(wrong) => told(client, wrong, &request.url, &request.headers),
     }
 }
 
 /// What waited for its turn on disk can't be read again.
-pub(super) fn unreadable_spool(error: &std::io::Error) -> Failure {
+pub(super) fn unreadable_spill(error: &std::io::Error) -> Failure {
     let message = format!("records that waited on disk can't be read again: {error}");
     Failure::new(Fault::Stopped, message, "look at the disk of the temporary files, or set caps.spool = \"0\"")
 }

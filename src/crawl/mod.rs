@@ -5,17 +5,17 @@ mod detect;
 mod drive;
 mod emit;
 mod exchange;
-mod extents;
 mod failure;
-mod flight;
+mod in_flight;
 mod metrics;
-mod outbox;
 mod page_stream;
 mod prefix_check;
 mod reorder;
 mod resume;
 mod revalidate;
 mod spill;
+mod spill_budget;
+mod spill_queue;
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -35,12 +35,12 @@ use crate::pagination::{Encode, PageRequest, Pagination, Since, Style, ValidAt, 
 use crate::upstream::Client;
 use crate::usage::UpstreamUsage;
 use drive::{Appetite, Turn};
-use flight::Flight;
+use in_flight::PagesInFlight;
 use metrics::{Counted, End};
 pub use metrics::{Crawls, Totals};
-use outbox::Outbox;
+use reorder::ReorderBuffer;
 use resume::Beginning;
-use spill::Room;
+use spill::SpillStore;
 
 /// How long the first page may take to become whole once it has a record: most do, and of a page that turns out to be none a
 /// status says more than a broken stream. Nobody sees such a delay.
@@ -74,9 +74,8 @@ pub struct Opened {
     plan: Plan,
     shape: Arc<PageShape>,
     pagination: Arc<Pagination>,
-    room: Room,
-    flight: Flight,
-    outbox: Outbox,
+    pages: PagesInFlight,
+    buffer: ReorderBuffer,
     records: u64,
     url: Url,
     start: Start,
@@ -170,7 +169,7 @@ impl Crawl {
         let now = SystemTime::now();
         let plan = Plan::new(Arc::clone(&pagination), self.caps.clone(), guard, first, self.width, now);
         let shape = Arc::new(PageShape::new(&pagination, &self.caps));
-        let room = Room::new(self.caps.window_bytes, self.caps.spool_bytes);
+        let store = SpillStore::new(self.caps.window_bytes, self.caps.spool_bytes);
         let mut plan = plan.map_err(|wrong| failure::wrong_page(&self.client, &wrong, &url))?;
         let start = match (&pagination.since, &self.since) {
             (Some(_), Some(_)) => Start::Since,
@@ -183,9 +182,8 @@ impl Crawl {
             client: self.client.clone(),
             plan,
             start,
-            flight: Flight::new(self.client.clone(), Arc::clone(&shape), room.clone()),
-            outbox: Outbox::new(room.clone()),
-            room,
+            pages: PagesInFlight::new(self.client.clone(), Arc::clone(&shape)),
+            buffer: ReorderBuffer::new(store),
             shape,
             pagination,
             records: 0,
@@ -220,7 +218,7 @@ impl Opened {
 
     /// How many records the collection has, as far as the upstream has said that yet.
     pub fn total(&self) -> Option<u64> {
-        let first = || self.flight.first().and_then(|(head, fields)| self.plan.total_in(head, fields));
+        let first = || self.pages.first().and_then(|(head, fields)| self.plan.total_in(head, fields));
         self.plan.total().or_else(first)
     }
 
@@ -236,7 +234,7 @@ impl Opened {
 
     /// Goes on until the first page is whole, or takes longer than its first records and a moment.
     async fn begin(&mut self) -> Result<(), Failure> {
-        while self.outbox.ready() == 0 {
+        while self.buffer.ready_bytes() == 0 {
             if self.turn().await? != Turn::Going {
                 return Ok(());
             }

@@ -1,259 +1,240 @@
-//! One page on its way: its records are handed out as they arrive, each once however many attempts that takes.
+//! One page as a stream of events: all attempts at it, and each of its records once.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt};
 use http::StatusCode;
-use tokio_util::sync::CancellationToken;
 
-use super::attempts::{Attempts, GivenUp, Settled};
-use super::exchange::{Answer, Trouble, ask};
-use super::prefix_check::{Changed, Sent};
+use super::attempts::{Attempted, Attempts, PageFailure};
+use super::exchange::AttemptError;
+use super::prefix_check::{PageChanged, PrefixCheck};
 use crate::batch::Batch;
 use crate::pagination::page::{Head, Page, PageFields};
-use crate::pagination::retry::{Halvable, Overload, RetryBudget};
 use crate::pagination::split::{PageShape, Splitter};
-use crate::pagination::{PageError, PageRequest};
-use crate::upstream::{Client, DecodedBody, Release, UpstreamError};
+use crate::upstream::DecodedBody;
 
-/// How many bytes of a page are read before its records are handed out, where they don't pause before.
+/// Number of bytes of a page that are read before its records are handed out, if the body doesn't pause before.
 const CHUNK: usize = 64 * 1024;
 
-/// What comes of asking for a page, in this order; the last three are an end.
+/// An event of a page, in the order in which it was read.
 #[derive(Debug)]
-pub(super) enum Event {
-    /// The head of a page, once for each attempt.
-    Begun(Arc<Head>),
-    /// Every value that has been read so far.
-    Fields(PageFields),
-    /// Its next records, each once however many attempts it takes.
+pub(super) enum PageEvent {
+    /// The head of an attempt that brings a page.
+    Head(Arc<Head>),
+    /// The next records, each once however many attempts the page takes.
     Records(Batch),
-    /// An attempt brought nothing, before the page has its turn; the next one is made then.
-    Stumbled,
     /// So many bytes were read, and no record ended in them that may leave yet.
-    Kept(usize),
-    /// The page is whole.
-    Page(Page),
-    /// A status that brings no page, the start of what came with it, and whether a smaller page is worth a try.
-    Refused(Box<Head>, Bytes, Overload),
-    /// It was given up.
-    Failed(GivenUp),
+    Progress(usize),
+    /// An attempt failed ahead of the page's turn. The next one is made when the page has it.
+    Stumbled,
+    /// The last event: the rest of the page, or the reason why there is none.
+    End(Result<Page, PageFailure>),
 }
 
-/// A page on its way: it moves when it is polled, and stops when it is dropped.
-pub(super) struct Fetch {
-    reading: Pin<Box<dyn Future<Output = Event> + Send>>,
-    slot: Slot,
-    early: Early,
-    turn: CancellationToken,
-}
-
-/// Where the page's future leaves what gives its permit back.
-#[derive(Clone, Debug, Default)]
-struct Early(Arc<Mutex<Option<Release>>>);
-
-/// Where the page's future leaves an event. Whoever polls takes it out before polling again, so one is enough.
-#[derive(Clone, Debug, Default)]
-struct Slot(Arc<Mutex<Option<Event>>>);
-
-impl Fetch {
-    /// Asks for a page, when it is polled for the first time.
-    pub(super) fn new(
-        client: Client,
-        request: PageRequest,
-        shape: Arc<PageShape>,
-        budget: RetryBudget,
-        halvable: Halvable,
-    ) -> Self {
-        let (slot, early, turn) = (Slot::default(), Early::default(), CancellationToken::new());
-        let page = Reading {
-            client,
-            request,
-            shape,
-            budget,
-            halvable,
-            slot: slot.clone(),
-            early: early.clone(),
-            turn: turn.clone(),
-            sent: Sent::default(),
-            has_begun: false,
-        };
-        Self { reading: Box::pin(page.read()), slot, early, turn }
-    }
-
-    /// The page has its turn: it may be asked for again, if that helps.
-    pub(super) fn has_turn(&self) {
-        self.turn.cancel();
-    }
-
-    /// Nobody reads on for now: another page may be asked for instead.
-    pub(super) fn release(&self) {
-        if let Some(early) = self.early.take() {
-            early.release();
-        }
-    }
-
-    /// The next event; none is to be asked for after an end.
-    pub(super) fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Event> {
-        match self.reading.as_mut().poll(context) {
-            Poll::Ready(event) => Poll::Ready(event),
-            Poll::Pending => self.slot.take().map_or(Poll::Pending, Poll::Ready),
-        }
-    }
-}
-
-impl Early {
-    fn leave(&self, release: Option<Release>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = release;
-    }
-
-    fn take(&self) -> Option<Release> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl Slot {
-    /// Leaves an event, and resolves when the page is polled again.
-    async fn leave(&self, event: Event) {
-        let mut left = Some(event);
-        std::future::poll_fn(|_| match left.take() {
-            Some(event) => {
-                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(event);
-                Poll::Pending
-            }
-            None => Poll::Ready(()),
-        })
-        .await;
-    }
-
-    fn take(&self) -> Option<Event> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-/// All attempts at one page.
-struct Reading {
-    client: Client,
-    request: PageRequest,
+/// The stream of one page. It moves when it is polled, and stops when it is dropped.
+///
+/// ```text
+///   Asking ── a page's head ──▶ Reading ── the whole page ──▶ Over
+///     ▲  │                         │                           ▲
+///     │  ├──────── an error ───────┴─▶ Stumbled                │
+///     │  │                                 │                   │
+///     └──│──────────── the page's turn ────┘                   │
+///        └── no further attempt ───────────────────────────────┘
+/// ```
+///
+/// A state machine by hand: only Asking needs a boxed future, so that a batch costs no allocation and no lock.
+pub(super) struct PageStream {
+    state: StreamState,
     shape: Arc<PageShape>,
-    budget: RetryBudget,
-    halvable: Halvable,
-    slot: Slot,
-    early: Early,
-    /// Cancelled when the page has its turn.
-    turn: CancellationToken,
-    sent: Sent,
-    /// Whether an attempt broke off that had brought a part of a record.
-    has_begun: bool,
+    prefix: PrefixCheck,
+    /// The values that the last attempt had read when it failed.
+    fields: PageFields,
+    /// An attempt failed that had brought a part of a record.
+    had_begun: bool,
+    has_turn: bool,
 }
 
-impl Reading {
-    async fn read(mut self) -> Event {
-        let mut attempts = Attempts::new(self.budget.clone());
-        loop {
-            let tried = self.attempt(&attempts.door(&self.client)).await;
-            if may_not_be_there(&tried) && !self.turn.is_cancelled() {
-                // Only the page whose turn it is is worth another attempt.
-                self.slot.leave(Event::Stumbled).await;
-                self.turn.cancelled().await;
-            }
-            let Some(Settled { came, overload }) =
-                attempts.settle(&self.client, &self.request, tried, self.halvable).await
-            else {
-                continue;
-            };
-            return match came {
-                Ok(Answer::Page(page)) => Event::Page(page),
-                Ok(Answer::Refused(head, body)) => Event::Refused(head, body, overload),
-                Err(failure) => Event::Failed(GivenUp { failure, overload }),
-            };
+enum StreamState {
+    /// Waits for permits, connections, heads and back-offs.
+    Asking(Pin<Box<dyn Future<Output = (Box<Attempts>, Attempted)> + Send>>),
+    Reading(Box<Attempts>, Box<PageReader>),
+    Stumbled(Box<Attempts>, AttemptError),
+    Over,
+}
+
+/// A body on its way through the splitter.
+struct PageReader {
+    body: DecodedBody,
+    splitter: Splitter,
+    /// Number of bytes since the last event.
+    read: usize,
+    /// The status says that there is no body (204): the page is an empty object.
+    is_bodiless: bool,
+}
+
+impl PageStream {
+    /// The page of these attempts, the first of which is made when the stream is polled for the first time.
+    pub(super) fn new(attempts: Attempts, shape: Arc<PageShape>) -> Self {
+        Self {
+            state: StreamState::Asking(Box::pin(Box::new(attempts).first())),
+            shape,
+            prefix: PrefixCheck::default(),
+            fields: PageFields::default(),
+            had_begun: false,
+            has_turn: false,
         }
     }
 
-    async fn attempt(&mut self, door: &Client) -> Result<Answer<Page>, Trouble> {
-        let (head, mut body) = match ask(door, &self.request).await? {
-            Answer::Page(answer) => answer,
-            Answer::Refused(head, body) => return Ok(Answer::Refused(head, body)),
-        };
-        // What has begun has to be gone on with.
-        self.halvable = Halvable::No;
-        self.early.leave(body.early());
+    /// Allows further attempts, for a page whose turn it is.
+    pub(super) fn set_turn(&mut self) {
+        self.has_turn = true;
+    }
+
+    /// Releases the permit of a page that is not read on for now: another one may be asked for instead.
+    pub(super) fn release(&mut self) {
+        if let StreamState::Reading(_, reader) = &mut self.state {
+            reader.body.release();
+        }
+    }
+
+    /// The values at the configured paths that the current attempt has read, or else the last one.
+    pub(super) fn fields(&self) -> &PageFields {
+        match &self.state {
+            StreamState::Reading(_, reader) => reader.splitter.fields(),
+            StreamState::Asking(_) | StreamState::Stumbled(..) | StreamState::Over => &self.fields,
+        }
+    }
+
+    /// The same, when the stream is over.
+    pub(super) fn into_fields(self) -> PageFields {
+        self.fields
+    }
+
+    /// Asking ⇒ Reading.
+    fn begin(&mut self, mut attempts: Box<Attempts>, head: Head, body: DecodedBody) -> PageEvent {
+        attempts.begin_page();
+        self.prefix.start_over();
+        let splitter = Splitter::new(Arc::clone(&self.shape));
         let is_bodiless = head.status == StatusCode::NO_CONTENT;
-        self.slot.leave(Event::Begun(Arc::new(head))).await;
-        self.sent.again();
-        let mut splitter = Splitter::new(Arc::clone(&self.shape));
-        if is_bodiless {
-            splitter.feed(b"{}")?;
-        }
-        let arrived = self.arrive(&mut splitter, &mut body).await;
-        let has_begun = splitter.has_begun();
-        let finished = arrived.and_then(|()| Ok(splitter.finish()?));
-        let had_begun = self.has_begun;
-        self.has_begun |= has_begun;
-        let mut page = finished?;
-        page.batch = self.sent.pass_last(page.batch)?;
-        // What had a part of a record a moment ago is no empty page.
-        if had_begun && !has_begun { Err(Changed(0).into()) } else { Ok(Answer::Page(page)) }
+        self.state = StreamState::Reading(attempts, Box::new(PageReader { body, splitter, read: 0, is_bodiless }));
+        PageEvent::Head(Arc::new(head))
     }
 
-    /// Reads a body to its end, and hands out what ends in it.
-    async fn arrive(&mut self, splitter: &mut Splitter, body: &mut DecodedBody) -> Result<(), Trouble> {
-        let (mut read, mut told) = (0, 0);
+    /// Reading ⇒ Over, if the page is whole and begins with all records that have been handed out.
+    fn finish(&mut self, arrived: Result<(), AttemptError>) -> Option<PageEvent> {
+        let StreamState::Reading(attempts, reader) = std::mem::replace(&mut self.state, StreamState::Over) else {
+            return None;
+        };
+        let splitter = reader.splitter;
+        let has_begun = splitter.has_begun();
+        let had_begun = self.had_begun;
+        self.had_begun |= has_begun;
+        self.fields.clone_from(splitter.fields());
+        let page = arrived.and_then(|()| {
+            let mut page = splitter.finish()?;
+            page.batch = self.prefix.pass_last(page.batch)?;
+            // A page that had a part of a record a moment ago is not empty.
+            if had_begun && !has_begun { Err(PageChanged { records: 0 }.into()) } else { Ok(page) }
+        });
+        match page {
+            Ok(page) => {
+                attempts.succeed();
+                Some(PageEvent::End(Ok(page)))
+            }
+            Err(error) => self.fail(attempts, error),
+        }
+    }
+
+    /// Asking or Reading ⇒ Stumbled, for a page ahead of its turn that may lie behind the end: only at its turn is it worth
+    /// another attempt. Else ⇒ Asking.
+    fn fail(&mut self, attempts: Box<Attempts>, error: AttemptError) -> Option<PageEvent> {
+        if error.may_lie_behind_the_end() && !self.has_turn {
+            self.state = StreamState::Stumbled(attempts, error);
+            return Some(PageEvent::Stumbled);
+        }
+        self.state = StreamState::Asking(Box::pin(attempts.again(error)));
+        None
+    }
+}
+
+impl Stream for PageStream {
+    type Item = PageEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<PageEvent>> {
+        let page = &mut *self;
         loop {
-            let piece = match std::future::poll_fn(|context| Poll::Ready(body.poll_next_unpin(context))).await {
-                Poll::Ready(piece) => piece.transpose(),
-                Poll::Pending => {
-                    // Nothing is there: what has ended leaves now, and not with what comes next.
-                    self.hand_out(splitter, &mut told, std::mem::take(&mut read)).await?;
-                    body.try_next().await
+            let event = match &mut page.state {
+                StreamState::Asking(asking) => match ready!(asking.as_mut().poll(context)) {
+                    (attempts, Attempted::Page(head, body)) => Some(page.begin(attempts, *head, *body)),
+                    (attempts, Attempted::Failed(error)) => page.fail(attempts, error),
+                    (_, Attempted::GivenUp(failure)) => {
+                        page.state = StreamState::Over;
+                        Some(PageEvent::End(Err(failure)))
+                    }
+                },
+                StreamState::Reading(_, reader) => {
+                    match ready!(reader.poll_event(&mut page.prefix, context)).transpose() {
+                        Some(Ok(event)) => Some(event),
+                        Some(Err(error)) => page.finish(Err(error)),
+                        None => page.finish(Ok(())),
+                    }
                 }
+                StreamState::Stumbled(..) if !page.has_turn => return Poll::Pending,
+                StreamState::Stumbled(..) => {
+                    if let StreamState::Stumbled(attempts, error) =
+                        std::mem::replace(&mut page.state, StreamState::Over)
+                    {
+                        page.state = StreamState::Asking(Box::pin(attempts.again(error)));
+                    }
+                    None
+                }
+                StreamState::Over => return Poll::Ready(None),
             };
-            let Some(piece) = piece? else { return Ok(()) };
-            splitter.feed(&piece)?;
-            read += piece.len();
-            if read >= CHUNK {
-                self.hand_out(splitter, &mut told, std::mem::take(&mut read)).await?;
+            if event.is_some() {
+                return Poll::Ready(event);
+            }
+        }
+    }
+}
+
+impl PageReader {
+    /// The next event; none at the body's end.
+    fn poll_event(
+        &mut self,
+        prefix: &mut PrefixCheck,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<PageEvent>, AttemptError>> {
+        if std::mem::take(&mut self.is_bodiless) {
+            self.splitter.feed(b"{}")?;
+        }
+        loop {
+            match self.body.poll_next_unpin(context)? {
+                // Nothing is there: the records that have ended leave now, and not with those that come next.
+                Poll::Pending if self.read > 0 => return Poll::Ready(self.hand_out(prefix).map(Some)),
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return Poll::Ready(Ok(None)),
+                Poll::Ready(Some(piece)) => {
+                    self.splitter.feed(&piece)?;
+                    self.read += piece.len();
+                    if self.read >= CHUNK {
+                        return Poll::Ready(self.hand_out(prefix).map(Some));
+                    }
+                }
             }
         }
     }
 
-    async fn hand_out(&mut self, splitter: &mut Splitter, told: &mut usize, read: usize) -> Result<(), Trouble> {
-        if splitter.fields().len() > *told {
-            *told = splitter.fields().len();
-            self.slot.leave(Event::Fields(splitter.fields().clone())).await;
-        }
-        let batch = self.sent.pass(splitter.take())?;
-        if !batch.is_empty() {
-            self.slot.leave(Event::Records(batch)).await;
-        } else if read > 0 {
-            self.slot.leave(Event::Kept(read)).await;
-        }
-        Ok(())
+    fn hand_out(&mut self, prefix: &mut PrefixCheck) -> Result<PageEvent, AttemptError> {
+        let read = std::mem::take(&mut self.read);
+        let batch = prefix.pass(self.splitter.take())?;
+        Ok(if batch.is_empty() { PageEvent::Progress(read) } else { PageEvent::Records(batch) })
     }
 }
 
-/// Whether a page that was asked for ahead may lie past the end. One that the upstream has no time for now is there as others are.
-fn may_not_be_there(tried: &Result<Answer<Page>, Trouble>) -> bool {
-    match tried {
-        Ok(Answer::Page(_)) | Err(Trouble::Transport(UpstreamError::Stale(..))) => false,
-        Ok(Answer::Refused(head, _)) => {
-            !matches!(head.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
-        }
-        Err(_) => true,
-    }
-}
-
-impl From<Changed> for Trouble {
-    fn from(Changed(records): Changed) -> Self {
-        Self::Page(PageError::Changed(records))
-    }
-}
-
-impl std::fmt::Debug for Fetch {
+impl std::fmt::Debug for PageStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Fetch").finish_non_exhaustive()
+        f.debug_struct("PageStream").field("has_turn", &self.has_turn).finish_non_exhaustive()
     }
 }

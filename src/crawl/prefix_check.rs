@@ -1,4 +1,4 @@
-//! What of a page has been handed out: a further attempt at it must begin with the same bytes, which are not handed out again.
+//! The check that a further attempt at a page begins with the records that have left, which are not handed out again.
 
 use std::fmt;
 use std::hash::Hasher;
@@ -7,64 +7,71 @@ use twox_hash::XxHash3_64;
 
 use crate::batch::Batch;
 
-/// The lines of one page that have left, and how far the current attempt has repeated them.
+/// The lines of one page that have left, and the progress of the current attempt in repeating them.
 #[derive(Default)]
-pub(super) struct Sent {
+pub(super) struct PrefixCheck {
     bytes: u64,
     records: u64,
     hash: XxHash3_64,
-    again: Option<Again>,
+    repetition: Option<Repetition>,
 }
 
 /// An attempt that has yet to repeat what an earlier one handed out.
-struct Again {
-    left: u64,
+struct Repetition {
+    bytes_left: u64,
     hash: XxHash3_64,
 }
 
-/// The page is not the one that it was: so many of its records had left by then.
+/// The page is not the one that it was when so many of its records left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Changed(pub(super) u64);
+pub(super) struct PageChanged {
+    pub(super) records: u64,
+}
 
-impl Sent {
-    /// Another attempt begins, from the page's start.
-    pub(super) fn again(&mut self) {
-        let again = Again { left: self.bytes, hash: XxHash3_64::new() };
-        self.again = Some(again).filter(|again| again.left > 0);
+impl PrefixCheck {
+    /// Begins another attempt, from the page's start.
+    pub(super) fn start_over(&mut self) {
+        let repetition = Repetition { bytes_left: self.bytes, hash: XxHash3_64::new() };
+        self.repetition = Some(repetition).filter(|repetition| repetition.bytes_left > 0);
     }
 
-    /// The attempt's next records without those that have left already. The rest counts as handed out.
-    pub(super) fn pass(&mut self, batch: Batch) -> Result<Batch, Changed> {
-        let batch = self.repeated(batch)?;
+    /// Returns the attempt's next records without those that have left before. They count as handed out.
+    pub(super) fn pass(&mut self, batch: Batch) -> Result<Batch, PageChanged> {
+        let batch = self.without_prefix(batch)?;
         self.bytes += batch.lines().len() as u64;
         self.records += batch.records();
         self.hash.write(batch.lines());
         Ok(batch)
     }
 
-    /// The same for the attempt's last records, which have to be enough.
-    pub(super) fn pass_last(&mut self, batch: Batch) -> Result<Batch, Changed> {
-        let batch = self.repeated(batch)?;
-        if self.again.is_some() { Err(Changed(self.records)) } else { Ok(batch) }
+    /// Returns the same of the attempt's last records, with which it must have repeated all that has left.
+    pub(super) fn pass_last(&mut self, batch: Batch) -> Result<Batch, PageChanged> {
+        let batch = self.without_prefix(batch)?;
+        if self.repetition.is_some() { Err(self.changed()) } else { Ok(batch) }
     }
 
-    fn repeated(&mut self, batch: Batch) -> Result<Batch, Changed> {
-        let Some(again) = &mut self.again else { return Ok(batch) };
+    fn without_prefix(&mut self, batch: Batch) -> Result<Batch, PageChanged> {
+        let changed = self.changed();
+        let Some(repetition) = &mut self.repetition else { return Ok(batch) };
         let length = batch.lines().len() as u64;
-        if length < again.left {
-            again.hash.write(batch.lines());
-            again.left -= length;
+        if length < repetition.bytes_left {
+            repetition.hash.write(batch.lines());
+            repetition.bytes_left -= length;
             return Ok(Batch::default());
         }
         #[expect(clippy::cast_possible_truncation, reason = "no more than the batch's length, which is a usize")]
-        let (old, new) = batch.lines().split_at(again.left as usize);
-        again.hash.write(old);
-        if !old.ends_with(b"\n") || again.hash.finish() != self.hash.finish() {
-            return Err(Changed(self.records));
+        let (old, new) = batch.lines().split_at(repetition.bytes_left as usize);
+        repetition.hash.write(old);
+        if !old.ends_with(b"\n") || repetition.hash.finish() != self.hash.finish() {
+            return Err(changed);
         }
-        self.again = None;
+        self.repetition = None;
         let records = newlines(new);
         Ok(Batch::new(batch.lines().slice_ref(new), records))
+    }
+
+    fn changed(&self) -> PageChanged {
+        PageChanged { records: self.records }
     }
 }
 
@@ -72,9 +79,9 @@ fn newlines(lines: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', lines).count() as u64
 }
 
-impl fmt::Debug for Sent {
+impl fmt::Debug for PrefixCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sent").field("records", &self.records).finish_non_exhaustive()
+        f.debug_struct("PrefixCheck").field("records", &self.records).finish_non_exhaustive()
     }
 }
 
@@ -113,7 +120,7 @@ mod tests {
             attempts in prop::collection::vec(attempt(), 1..5),
         ) {
             let lines: Vec<String> = sizes.iter().map(|size| format!("{}\n", "x".repeat(*size))).collect();
-            let (mut sent, mut out, mut records) = (Sent::default(), Vec::new(), 0);
+            let (mut prefix, mut out, mut records) = (PrefixCheck::default(), Vec::new(), 0);
             let last = attempts.len() - 1;
             for (number, (cuts, broken_after, changed)) in attempts.into_iter().enumerate() {
                 let mut page = lines.clone();
@@ -122,22 +129,22 @@ mod tests {
                     page[at] = format!("y{}", page[at]);
                 }
                 let had = records;
-                sent.again();
+                prefix.start_over();
                 let mut batches = batches(&page, &cuts);
                 let end = batches.pop().unwrap_or_default();
                 let whole = number == last;
                 let given = if whole { batches.len() } else { broken_after.min(batches.len()) };
                 let mut told = None;
                 for batch in batches.into_iter().take(given) {
-                    match sent.pass(batch) {
+                    match prefix.pass(batch) {
                         Ok(batch) => { records += batch.records(); out.extend_from_slice(batch.lines()); }
-                        Err(Changed(after)) => { told = Some(after); break; }
+                        Err(PageChanged { records: after }) => { told = Some(after); break; }
                     }
                 }
                 if whole && told.is_none() {
-                    match sent.pass_last(end) {
+                    match prefix.pass_last(end) {
                         Ok(batch) => { records += batch.records(); out.extend_from_slice(batch.lines()); }
-                        Err(Changed(after)) => told = Some(after),
+                        Err(PageChanged { records: after }) => told = Some(after),
                     }
                 }
                 let differs = changed.is_some_and(|at| (at as u64) < had);
@@ -160,10 +167,10 @@ mod tests {
     fn a_page_that_became_shorter_has_changed() {
         let batch = |text: &'static str| Batch::new(Bytes::from_static(text.as_bytes()), text.lines().count() as u64);
         for again in ["1\n", "", "1\n222\n", "1\n20\n", "12\n"] {
-            let mut sent = Sent::default();
-            sent.pass(batch("1\n2\n")).unwrap();
-            sent.again();
-            assert_eq!(sent.pass_last(batch(again)), Err(Changed(2)), "{again:?}");
+            let mut prefix = PrefixCheck::default();
+            prefix.pass(batch("1\n2\n")).unwrap();
+            prefix.start_over();
+            assert_eq!(prefix.pass_last(batch(again)), Err(PageChanged { records: 2 }), "{again:?}");
         }
     }
 }

@@ -1,351 +1,244 @@
-//! What waits for its turn, in its order: in memory while there is room, else in the crawl's file.
+//! The reorder buffer of a crawl: pages wait for their turn in their part, and the records of parts for their turn in the stream.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use tokio::task::JoinHandle;
+use serde_json::value::RawValue;
 
-use super::spill::{Held, Recalled, Room, Spilled};
+use super::spill::SpillStore;
+use super::spill_queue::SpillQueue;
 use crate::batch::Batch;
+use crate::pagination::plan::{PageId, PartId};
 
-/// How many entries at the front are looked at for something to be read.
-const AHEAD: usize = 3;
+/// Number of bytes that may leave and are kept before more is taken from their pages.
+const ENOUGH: usize = 256 * 1024;
 
-/// Batches in the order in which they came, taken out in the same order; those that were in the file may come back as one.
-///
-/// Where memory is full, the newest go to the file, since they are needed last. A write is never waited for: what is taken out
-/// meanwhile comes from memory.
+/// Records that wait, in lanes of their own that share one store, and those that leave next.
 #[derive(Debug)]
-pub(super) struct Backlog {
-    room: Room,
-    entries: VecDeque<Entry>,
+pub(super) struct ReorderBuffer {
+    store: SpillStore,
+    /// Lanes without records are left out.
+    lanes: HashMap<Lane, SpillQueue>,
+    ready: VecDeque<Released>,
+    /// Number of bytes of records in `ready`.
+    ready_bytes: usize,
+    /// The parts that may leave.
+    open: BTreeSet<PartId>,
+    /// Those of them that leave from their lanes, in the order in which they were opened.
+    draining: VecDeque<PartId>,
 }
 
-#[derive(Debug)]
-enum Entry {
-    Held(Held),
-    Spilled(Arc<Spilled>),
-    Reading(JoinHandle<io::Result<Held>>),
-    /// It can't be read: nothing behind it leaves.
-    Lost(io::ErrorKind, String),
+/// A queue of records that wait for the same turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Lane {
+    /// Records of a page ahead of its turn.
+    Page(PageId),
+    /// The last batch of a page that is whole. It must not be joined with those before, since it leaves when the page has been
+    /// found good. Of a page that came at once it is all of it.
+    PageEnd(PageId),
+    /// Records that the plan has let through, of a part that may not leave yet.
+    Part(PartId),
 }
 
-impl Backlog {
-    pub(super) fn new(room: &Room) -> Self {
-        Self { room: room.clone(), entries: VecDeque::new() }
+/// What leaves next.
+#[derive(Debug)]
+pub(super) enum Released {
+    Records(Batch),
+    /// The checkpoint behind a page whose last record has left.
+    Checkpoint(Box<RawValue>),
+}
+
+impl ReorderBuffer {
+    pub(super) fn new(store: SpillStore) -> Self {
+        Self {
+            store,
+            lanes: HashMap::new(),
+            ready: VecDeque::new(),
+            ready_bytes: 0,
+            open: BTreeSet::new(),
+            draining: VecDeque::new(),
+        }
     }
 
-    /// Appends a batch. It is taken in any case: whoever wants memory to be bounded asks [`Room::is_open`] before.
-    pub(super) fn push(&mut self, batch: Batch) {
+    /// Returns whether more may be read ahead of its turn.
+    pub(super) fn has_room(&self) -> bool {
+        self.store.is_open()
+    }
+
+    /// The same, and wakes the task when there is room again.
+    pub(super) fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.store.poll_open(context)
+    }
+
+    /// Appends records to a lane. They are taken in any case: [`Self::has_room`] bounds them.
+    pub(super) fn push(&mut self, lane: Lane, batch: Batch) {
+        if !batch.is_empty() {
+            self.lanes.entry(lane).or_default().push(&self.store, batch);
+        }
+    }
+
+    /// Takes the next records of a lane; none if it is empty.
+    pub(super) fn poll_pop(&mut self, lane: Lane, context: &mut Context<'_>) -> Poll<io::Result<Option<Batch>>> {
+        let Some(queue) = self.lanes.get_mut(&lane) else { return Poll::Ready(Ok(None)) };
+        let popped = ready!(queue.poll_pop(context));
+        if queue.is_empty() {
+            self.lanes.remove(&lane);
+        }
+        Poll::Ready(popped)
+    }
+
+    /// Drops the records of a page that is not wanted any more.
+    pub(super) fn discard(&mut self, page: PageId) {
+        self.lanes.remove(&Lane::Page(page));
+        self.lanes.remove(&Lane::PageEnd(page));
+    }
+
+    /// Takes a part's next records, which the plan has let through.
+    pub(super) fn emit(&mut self, part: PartId, batch: Batch) {
         if batch.is_empty() {
             return;
         }
-        self.entries.push_back(Entry::Held(self.room.hold(batch)));
-        if let Some(extent) = self.room.wants_written() {
-            self.spill(extent);
+        let is_open = self.open.contains(&part);
+        if is_open && self.draining.is_empty() {
+            self.ready_bytes += batch.lines().len();
+            self.ready.push_back(Released::Records(batch));
+            return;
+        }
+        self.push(Lane::Part(part), batch);
+        if is_open && !self.draining.contains(&part) {
+            self.draining.push_back(part);
         }
     }
 
-    /// The next batch; none if there is none.
-    pub(super) fn poll_pop(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Batch>, io::Error>> {
-        self.read_ahead();
-        while let Some(first) = self.entries.pop_front() {
-            match first {
-                Entry::Held(held) => return Poll::Ready(Ok(Some(held.into_batch()))),
-                Entry::Spilled(spilled) => match spilled.recall() {
-                    Recalled::Memory(run) => {
-                        run.into_iter().rev().for_each(|held| self.entries.push_front(Entry::Held(held)));
-                    }
-                    Recalled::Reading(reading) => self.entries.push_front(Entry::Reading(reading)),
-                },
-                Entry::Reading(mut reading) => match Pin::new(&mut reading).poll(context) {
-                    Poll::Pending => {
-                        self.entries.push_front(Entry::Reading(reading));
-                        return Poll::Pending;
-                    }
-                    Poll::Ready(read) => match read.map_err(io::Error::other).flatten() {
-                        Ok(held) => self.entries.push_front(Entry::Held(held)),
-                        Err(error) => self.entries.push_front(Entry::Lost(error.kind(), error.to_string())),
-                    },
-                },
-                Entry::Lost(kind, what) => {
-                    let error = io::Error::new(kind, what.clone());
-                    self.entries.push_front(Entry::Lost(kind, what));
-                    return Poll::Ready(Err(error));
-                }
+    /// Takes the checkpoint behind the records so far. Only a crawl of one part has any, whose records all leave as they come.
+    pub(super) fn checkpoint(&mut self, checkpoint: Box<RawValue>) {
+        self.ready.push_back(Released::Checkpoint(checkpoint));
+    }
+
+    /// Lets a part's records leave, present and future ones, behind those that may leave already.
+    pub(super) fn open(&mut self, part: PartId) {
+        self.open.insert(part);
+        if self.lanes.contains_key(&Lane::Part(part)) {
+            self.draining.push_back(part);
+        }
+    }
+
+    pub(super) fn is_open(&self, part: PartId) -> bool {
+        self.open.contains(&part)
+    }
+
+    /// Returns whether more of this part's records may be taken from its pages.
+    pub(super) fn accepts(&self, part: PartId) -> bool {
+        if self.open.contains(&part) && self.draining.is_empty() { self.ready_bytes < ENOUGH } else { self.has_room() }
+    }
+
+    /// Number of bytes that could leave at once.
+    pub(super) fn ready_bytes(&self) -> usize {
+        self.ready_bytes
+    }
+
+    /// Returns whether nothing is left that may leave.
+    pub(super) fn is_drained(&self) -> bool {
+        self.ready.is_empty() && self.draining.is_empty()
+    }
+
+    /// Returns whether records leave next, for which the log must have room.
+    pub(super) fn needs_room(&self) -> bool {
+        !matches!(self.ready.front(), Some(Released::Checkpoint(_)))
+    }
+
+    /// Takes what leaves next; none where nothing may.
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Released>>> {
+        if let Some(next) = self.ready.pop_front() {
+            if let Released::Records(batch) = &next {
+                self.ready_bytes -= batch.lines().len();
             }
+            return Poll::Ready(Ok(Some(next)));
+        }
+        while let Some(part) = self.draining.front() {
+            if let Some(batch) = ready!(self.poll_pop(Lane::Part(*part), context))? {
+                return Poll::Ready(Ok(Some(Released::Records(batch))));
+            }
+            self.draining.pop_front();
         }
         Poll::Ready(Ok(None))
-    }
-
-    /// Whether nothing waits.
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// Has the newest batches written, as one, and at least the last.
-    fn spill(&mut self, extent: u64) {
-        let (mut run, mut bytes) = (Vec::new(), 0);
-        while let Some(Entry::Held(held)) = self.entries.back()
-            && (run.is_empty() || bytes + held.bytes() <= extent)
-            && let Some(Entry::Held(held)) = self.entries.pop_back()
-        {
-            bytes += held.bytes();
-            run.push(held);
-        }
-        run.reverse();
-        match self.room.spill(run) {
-            Ok(spilled) => self.entries.push_back(Entry::Spilled(spilled)),
-            Err(run) => self.entries.extend(run.into_iter().map(Entry::Held)),
-        }
-    }
-
-    fn read_ahead(&mut self) {
-        for entry in self.entries.iter_mut().take(AHEAD) {
-            if let Entry::Spilled(spilled) = entry
-                && spilled.is_in_file()
-                && let Recalled::Reading(reading) = Arc::clone(spilled).recall()
-            {
-                *entry = Entry::Reading(reading);
-            }
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{File, OpenOptions};
-    use std::future::poll_fn;
-
     use bytes::Bytes;
     use proptest::prelude::*;
-    use tokio::runtime::Runtime;
 
     use super::*;
-    use crate::crawl::extents::{BLOCK, Limits};
 
-    /// A window and extents that a few records fill.
-    const LIMITS: Limits = Limits { window: 64, spool: 8 * BLOCK, extent: 32, writes: 2 };
+    const PARTS: usize = 4;
 
-    /// It reads and writes one after the other, so that [`written`] can wait for what was started.
-    fn runtime() -> Runtime {
-        runtime_of(1)
+    fn batch(part: usize, number: u32) -> Batch {
+        Batch::new(Bytes::from(format!("{part} {number}\n")), 1)
     }
 
-    fn runtime_of(threads: usize) -> Runtime {
-        tokio::runtime::Builder::new_current_thread().max_blocking_threads(threads).build().unwrap()
-    }
-
-    /// The records from `first` on, each a line of its number, together so long.
-    fn batch(first: u64, records: u64, padding: usize) -> Batch {
-        let lines: String = (first..first + records).map(|id| format!("{id}{}\n", " ".repeat(padding))).collect();
-        Batch::new(Bytes::from(lines), records)
-    }
-
-    async fn pop(backlog: &mut Backlog) -> io::Result<Option<Batch>> {
-        poll_fn(|context| backlog.poll_pop(context)).await
-    }
-
-    #[derive(Clone, Debug)]
-    enum Act {
-        Push {
-            to: prop::sample::Index,
-            records: u64,
-            padding: usize,
-        },
-        Pop(prop::sample::Index),
-        Drop(prop::sample::Index),
-        /// Everything that can be is written.
-        Settle,
-    }
-
-    fn acts() -> impl Strategy<Value = Vec<Act>> {
-        let index = any::<prop::sample::Index>;
-        let push = (index(), 1..4_u64, prop_oneof![9 => 0..8_usize, 1 => 100..9000_usize]);
-        let push = push.prop_map(|(to, records, padding)| Act::Push { to, records, padding });
-        let act = prop_oneof![
-            8 => push,
-            4 => index().prop_map(Act::Pop),
-            1 => index().prop_map(Act::Drop),
-            2 => Just(Act::Settle)
-        ];
-        prop::collection::vec(act, 0..120)
-    }
-
-    /// What the room holds at most, if `largest` is the longest batch: see `Ledger`.
-    fn most(largest: u64, backlogs: u64) -> u64 {
-        let written = LIMITS.writes as u64 * LIMITS.extent.max(largest);
-        let read = backlogs * AHEAD as u64 * LIMITS.extent.max(largest);
-        LIMITS.window + largest + written + read
-    }
-
-    /// What several backlogs on one room give back is what each was given, in its order.
-    async fn walk(room: &Room, acts: Vec<Act>) {
-        const BACKLOGS: usize = 4;
-        let mut backlogs: Vec<_> = (0..BACKLOGS).map(|_| (Backlog::new(room), VecDeque::<u8>::new())).collect();
-        let (mut next, mut largest) = (0, 0);
-        for act in acts {
-            match act {
-                Act::Push { to, records, padding } if room.is_open() => {
-                    let (backlog, model) = &mut backlogs[to.index(BACKLOGS)];
-                    let batch = batch(next, records, padding);
-                    next += records;
-                    largest = largest.max(batch.lines().len() as u64);
-                    model.extend(batch.lines());
-                    backlog.push(batch);
-                }
-                Act::Push { to: index, .. } | Act::Pop(index) => {
-                    let (backlog, model) = &mut backlogs[index.index(BACKLOGS)];
-                    assert_eq!(backlog.is_empty(), model.is_empty());
-                    taken(pop(backlog).await.unwrap(), model);
-                }
-                Act::Drop(index) => backlogs[index.index(BACKLOGS)] = (Backlog::new(room), VecDeque::new()),
-                Act::Settle => written().await,
-            }
-            assert!(room.held() <= most(largest, BACKLOGS as u64), "{} of {}", room.held(), most(largest, 4));
-            assert!(room.spooled() <= LIMITS.spool + LIMITS.extent.max(largest).next_multiple_of(BLOCK));
+    fn next(buffer: &mut ReorderBuffer) -> Option<String> {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        match buffer.poll_next(&mut context) {
+            Poll::Ready(Ok(Some(Released::Records(batch)))) => Some(String::from_utf8(batch.lines().to_vec()).unwrap()),
+            _ => None,
         }
-        for (mut backlog, mut model) in backlogs {
-            while !model.is_empty() {
-                taken(pop(&mut backlog).await.unwrap(), &mut model);
-            }
-            assert!(backlog.is_empty() && pop(&mut backlog).await.unwrap().is_none());
-        }
-    }
-
-    fn taken(batch: Option<Batch>, model: &mut VecDeque<u8>) {
-        let lines = batch.as_ref().map(|batch| batch.lines().clone()).unwrap_or_default();
-        let expected: Vec<u8> = model.drain(..lines.len().min(model.len())).collect();
-        assert_eq!(lines, expected);
-        assert_eq!(batch.is_none(), model.is_empty() && lines.is_empty());
-        assert_eq!(
-            batch.map_or(0, |batch| batch.records()),
-            lines.split_inclusive(|byte| *byte == b'\n').count() as u64
-        );
-    }
-
-    /// Waits for the writes that were started before.
-    async fn written() {
-        tokio::task::spawn_blocking(|| ()).await.unwrap();
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(200))]
-
+        /// Parts that are opened when the one before is over leave one after the other, however they came.
         #[test]
-        fn each_backlog_gives_back_what_it_was_given(acts in acts(), threads in 1..4_usize, has_disk in prop::bool::weighted(0.9)) {
-            let file = if has_disk { None } else { Some(full()) };
-            let room = Room::with(LIMITS, file);
-            let runtime = runtime_of(threads);
-            runtime.block_on(walk(&room, acts));
-            // Waits for the writes that are under way.
-            drop(runtime);
-            prop_assert_eq!(room.held(), 0);
-            prop_assert_eq!(room.spooled(), 0);
-        }
-    }
-
-    /// A file that takes nothing: its disk is full.
-    fn full() -> File {
-        OpenOptions::new().read(true).write(true).open("/dev/full").unwrap()
-    }
-
-    /// Fills a backlog until its room is closed, and says how many records that took.
-    async fn fill(room: &Room, backlog: &mut Backlog) -> u64 {
-        let mut records = 0;
-        while room.is_open() {
-            backlog.push(batch(records, 1, 9));
-            records += 1;
-            written().await;
-        }
-        records
-    }
-
-    #[test]
-    fn what_is_in_the_file_is_not_in_memory_and_small_batches_share_a_place() {
-        let limits = Limits { window: 64 * 1024, spool: 1 << 20, extent: 4 * BLOCK, writes: 2 };
-        let room = Room::with(limits, None);
-        runtime().block_on(async {
-            let mut backlog = Backlog::new(&room);
-            let records = fill(&room, &mut backlog).await;
-            let bytes = (0..records).map(|id| batch(id, 1, 9).lines().len() as u64).sum::<u64>();
-            assert!(room.spooled() >= limits.spool && room.held() <= limits.window + 16, "{room:?}");
-            assert!(bytes > limits.window + limits.spool * 9 / 10, "{bytes}");
-            let mut came = 0;
-            while let Some(batch) = pop(&mut backlog).await.unwrap() {
-                assert!(batch.lines().starts_with(format!("{came} ").as_bytes()));
-                came += batch.records();
-            }
-            assert_eq!((came, room.held(), room.spooled()), (records, 0, 0));
-        });
-    }
-
-    #[test]
-    fn a_full_disk_holds_back_and_loses_nothing() {
-        runtime().block_on(async {
-            let room = Room::with(LIMITS, Some(full()));
-            let mut backlog = Backlog::new(&room);
-            let records = fill(&room, &mut backlog).await;
-            let mut came = 0;
-            while let Some(batch) = pop(&mut backlog).await.unwrap() {
-                came += batch.records();
-            }
-            assert_eq!(came, records);
-            assert_eq!(room.held(), 0);
-            assert!(room.is_open());
-            fill(&room, &mut backlog).await;
-            assert!((LIMITS.window..LIMITS.window + 16).contains(&room.held()), "only memory has room: {room:?}");
-        });
-    }
-
-    #[test]
-    fn a_file_that_has_other_bytes_is_an_error_for_good() {
-        runtime().block_on(async {
-            for spoil in
-                [|file: &File| file.set_len(0), |file: &File| std::os::unix::fs::FileExt::write_all_at(file, b"x", 0)]
-            {
-                let file = tempfile::tempfile().unwrap();
-                let room = Room::with(LIMITS, Some(file.try_clone().unwrap()));
-                let mut backlog = Backlog::new(&room);
-                fill(&room, &mut backlog).await;
-                spoil(&file).unwrap();
-                let error = loop {
-                    match pop(&mut backlog).await {
-                        Ok(batch) => assert!(batch.is_some(), "the file was not read"),
-                        Err(error) => break error,
+        fn parts_leave_in_the_order_in_which_they_were_opened(
+            steps in prop::collection::vec((0..PARTS + 2, any::<bool>()), 0..200),
+        ) {
+            // Later parts have smaller numbers: numbers say when a part was begun and nothing else.
+            let part = |at: usize| PartId::of((PARTS - at) as u64);
+            let mut buffer = ReorderBuffer::new(SpillStore::new(1 << 20, 0));
+            let (mut counts, mut first, mut left) = ([0; PARTS], 0, Vec::new());
+            buffer.open(part(0));
+            for (what, takes) in steps {
+                match what {
+                    at if at < PARTS && at >= first => {
+                        buffer.emit(part(at), batch(at, counts[at]));
+                        counts[at] += 1;
                     }
-                };
-                assert_eq!(pop(&mut backlog).await.unwrap_err().kind(), error.kind());
-                assert!(!backlog.is_empty());
+                    PARTS if first + 1 < PARTS => {
+                        first += 1;
+                        buffer.open(part(first));
+                    }
+                    _ => {}
+                }
+                if takes {
+                    left.extend(next(&mut buffer));
+                }
             }
-        });
+            for at in first + 1..PARTS {
+                buffer.open(part(at));
+            }
+            while let Some(line) = next(&mut buffer) {
+                left.push(line);
+            }
+            let all: Vec<_> =
+                (0..PARTS).flat_map(|at| (0..counts[at]).map(move |number| format!("{at} {number}\n"))).collect();
+            prop_assert!(buffer.is_drained());
+            prop_assert_eq!(left, all);
+        }
     }
 
     #[test]
-    fn who_waits_for_room_is_woken_by_a_write() {
-        runtime().block_on(async {
-            let room = Room::with(Limits { writes: 1, ..LIMITS }, None);
-            let mut backlog = Backlog::new(&room);
-            while room.is_open() {
-                backlog.push(batch(0, 1, 20));
-            }
-            poll_fn(|context| room.poll_open(context)).await;
-            assert!(room.is_open());
-        });
-    }
-
-    #[test]
-    fn a_batch_larger_than_the_window_passes() {
-        runtime().block_on(async {
-            for spool in [0, 1 << 20] {
-                let room = Room::new(8, spool);
-                let mut backlog = Backlog::new(&room);
-                backlog.push(batch(7, 1, 5000));
-                assert_eq!(pop(&mut backlog).await.unwrap(), Some(batch(7, 1, 5000)));
-            }
-        });
+    fn a_page_is_noted_behind_its_records_and_needs_no_room() {
+        let mut buffer = ReorderBuffer::new(SpillStore::new(1 << 20, 0));
+        buffer.open(PartId::of(0));
+        buffer.emit(PartId::of(0), batch(0, 1));
+        buffer.checkpoint(RawValue::from_string("1".to_owned()).unwrap());
+        assert!(buffer.needs_room());
+        assert_eq!(next(&mut buffer).as_deref(), Some("0 1\n"));
+        assert!(!buffer.needs_room() && !buffer.is_drained());
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let noted = buffer.poll_next(&mut context);
+        assert!(matches!(noted, Poll::Ready(Ok(Some(Released::Checkpoint(note)))) if note.get() == "1"));
+        assert!(buffer.is_drained());
     }
 }

@@ -124,7 +124,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::super::drive::Turn;
-    use super::super::outbox::Leaving;
+    use super::super::reorder::Released;
     use super::*;
     use crate::config::{Config, Machine};
     use crate::crawl::Crawls;
@@ -178,10 +178,10 @@ mod tests {
         async fn take(&mut self, opened: &mut Opened, most: usize) {
             let mut context = Context::from_waker(Waker::noop());
             loop {
-                while let Poll::Ready(Ok(Some(next))) = opened.outbox.poll_next(&mut context) {
+                while let Poll::Ready(Ok(Some(next))) = opened.buffer.poll_next(&mut context) {
                     match next {
-                        Leaving::Batch(batch) => self.lines.extend_from_slice(batch.lines()),
-                        Leaving::Page(note) => {
+                        Released::Records(batch) => self.lines.extend_from_slice(batch.lines()),
+                        Released::Checkpoint(note) => {
                             self.notes.push(note);
                             self.bytes = self.lines.len();
                             if self.notes.len() == most {
@@ -191,7 +191,7 @@ mod tests {
                     }
                 }
                 if let Turn::Done(proof) = opened.turn().await.unwrap()
-                    && opened.outbox.is_empty()
+                    && opened.buffer.is_drained()
                 {
                     self.proof = Some(proof);
                     return;

@@ -4,7 +4,7 @@ use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode};
 
 use super::Crawl;
-use super::exchange::{self, Answer};
+use super::exchange::{AttemptError, exchange};
 use super::failure;
 use crate::error::Failure;
 use crate::pagination::PageRequest;
@@ -26,10 +26,10 @@ impl Crawl {
         let mut opened = crawl.walk(std::sync::Arc::clone(&crawl.pagination), crawl.first.clone())?;
         let Some(mut request) = first_request(&mut opened.plan) else { return Ok(false) };
         request.headers.insert(name, value);
-        match exchange::ask(&crawl.client, &request).await {
-            Ok(Answer::Refused(head, _)) => Ok(head.status == StatusCode::NOT_MODIFIED),
-            Ok(Answer::Page(_)) => Ok(false),
-            Err(trouble) => Err(failure::failed(&crawl.client, &trouble, &request)),
+        match exchange(&crawl.client, &request).await {
+            Err(AttemptError::Refused(head, _)) => Ok(head.status == StatusCode::NOT_MODIFIED),
+            Ok(_) => Ok(false),
+            Err(error) => Err(failure::failed(&crawl.client, &error, &request)),
         }
     }
 }

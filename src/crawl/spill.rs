@@ -1,212 +1,194 @@
-//! Room for what waits for its turn: in memory, and where that is full in a file without a name.
+//! Store of records that wait for their turn: in memory, and where that is full in a file without a name.
+//!
+//! A crawl has one file, whose blocks are used again, and not one for each waiting page: up to 256 pages wait in each part, and
+//! so many descriptors for each crawl are more than a process has.
 
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 use twox_hash::XxHash3_64;
 
-use super::extents::{Disk, Ledger, Limits};
+use super::spill_budget::{FileHealth, SpillBudget, SpillLimits};
 use crate::batch::Batch;
 
-/// How many bytes are written at once at most, where it isn't a single batch.
+/// Most bytes of one write, unless a single batch is larger.
 const EXTENT: u64 = 256 * 1024;
 
-/// How many writes there are at a time.
+/// Most writes at a time.
 const WRITES: usize = 8;
 
-/// Room for so many bytes in memory, and then so many in a file. A crawl has one, which its backlogs share: clones are handles.
+/// Store of the waiting records of one crawl; clones are handles.
 #[derive(Clone, Debug)]
-pub(super) struct Room(Arc<Shared>);
+pub(super) struct SpillStore(Arc<SharedStore>);
 
 #[derive(Debug)]
-struct Shared {
-    books: Mutex<Books>,
-    /// Made when it is written to for the first time.
+struct SharedStore {
+    account: Mutex<Account>,
+    /// Opened at the first write.
     file: Mutex<Option<Arc<File>>>,
 }
 
 #[derive(Debug)]
-struct Books {
-    ledger: Ledger,
-    /// Who waits for room.
+struct Account {
+    budget: SpillBudget,
+    /// The task that waits for room.
     waker: Option<Waker>,
 }
 
-/// A batch in memory, which counts as long as it waits.
+/// A batch in memory, whose bytes count until this is dropped.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct HeldBatch {
     batch: Batch,
-    charge: Charge,
+    bytes: u64,
+    store: Arc<SharedStore>,
 }
 
-/// Batches that go to the file, or are there.
+/// Batches that go to the file as one, or are there. Their ranges are free again when this is dropped: a read or a write that is
+/// under way shares it.
 #[derive(Debug)]
-pub(super) struct Spilled {
-    /// None when somebody has taken them out.
-    place: Mutex<Option<Place>>,
-    extent: Extent,
+pub(super) struct SpilledRun {
+    /// None when they have been taken out.
+    location: Mutex<Option<RunLocation>>,
+    ranges: Vec<Range<u64>>,
+    bytes: u64,
+    records: u64,
+    store: Arc<SharedStore>,
 }
 
-/// Where they are.
 #[derive(Debug)]
-enum Place {
-    /// Still in memory: they are being written, or can't be.
-    Memory(Vec<Held>),
-    /// In the file, where their bytes have this hash.
+enum RunLocation {
+    /// The batches are being written, or can't be.
+    Memory(Vec<HeldBatch>),
+    /// The XXH3 of their bytes.
     File(u64),
 }
 
-/// What comes of taking them out.
+/// The way in which a run comes back.
 pub(super) enum Recalled {
-    /// They had not left memory yet.
-    Memory(Vec<Held>),
-    /// They are being read.
-    Reading(JoinHandle<io::Result<Held>>),
+    /// It had not left memory yet.
+    Memory(Vec<HeldBatch>),
+    Reading(JoinHandle<io::Result<HeldBatch>>),
 }
 
-/// Bytes that count as held until this is dropped.
-#[derive(Debug)]
-struct Charge {
-    room: Arc<Shared>,
-    bytes: u64,
-}
-
-/// Places in the file, free again when this is dropped: whoever still writes or reads there has it too.
-#[derive(Debug)]
-struct Extent {
-    room: Arc<Shared>,
-    places: Vec<Range<u64>>,
-    bytes: u64,
-    records: u64,
-}
-
-/// A write that counts until this is dropped.
-struct Write(Arc<Spilled>);
-
-impl Room {
+impl SpillStore {
+    /// A store for `window` bytes in memory and `spool` bytes in a file.
     pub(super) fn new(window: u64, spool: u64) -> Self {
-        Self::with(Limits { window, spool, extent: EXTENT, writes: WRITES }, None)
+        Self::with_limits(SpillLimits { window, spool, extent: EXTENT, writes: WRITES }, None)
     }
 
-    /// The same within these limits, and in this file if there is one already.
-    pub(super) fn with(limits: Limits, file: Option<File>) -> Self {
-        let books = Mutex::new(Books { ledger: Ledger::new(limits), waker: None });
-        Self(Arc::new(Shared { books, file: Mutex::new(file.map(Arc::new)) }))
+    /// A store with these limits, and in this file if it exists already.
+    pub(super) fn with_limits(limits: SpillLimits, file: Option<File>) -> Self {
+        let account = Mutex::new(Account { budget: SpillBudget::new(limits), waker: None });
+        Self(Arc::new(SharedStore { account, file: Mutex::new(file.map(Arc::new)) }))
     }
 
-    /// Whether more may be asked for: memory has room, or the file has.
+    /// Returns whether more may be asked for: memory has room, or the file has.
     pub(super) fn is_open(&self) -> bool {
-        self.0.lock().ledger.is_open()
+        self.0.account.lock().budget.is_open()
     }
 
-    /// The same; wakes the task when there is room, which a write's end may bring that nobody else hears of. One task waits.
+    /// Waits for room, which the end of a write may bring that no other event tells of. One task waits at a time.
     pub(super) fn poll_open(&self, context: &mut Context<'_>) -> Poll<()> {
-        let mut books = self.0.lock();
-        if books.ledger.is_open() {
+        let mut account = self.0.account.lock();
+        if account.budget.is_open() {
             return Poll::Ready(());
         }
-        books.waker = Some(context.waker().clone());
+        account.waker = Some(context.waker().clone());
         Poll::Pending
     }
 
-    /// How many bytes are in memory: what rests there, what is being written and what is being read.
     #[cfg(test)]
     pub(super) fn held(&self) -> u64 {
-        self.0.lock().ledger.held()
+        self.0.account.lock().budget.held()
     }
 
-    /// How many bytes of the file are taken.
     #[cfg(test)]
     pub(super) fn spooled(&self) -> u64 {
-        self.0.lock().ledger.spooled()
+        self.0.account.lock().budget.spooled()
     }
 
-    /// How many bytes are to be written at once, if memory is too full.
-    pub(super) fn wants_written(&self) -> Option<u64> {
-        let books = self.0.lock();
-        books.ledger.is_over().then(|| books.ledger.limits().extent)
+    /// Number of bytes that are to be written at once, if memory is too full.
+    pub(super) fn write_size(&self) -> Option<u64> {
+        let account = self.0.account.lock();
+        account.budget.exceeds_window().then(|| account.budget.limits().extent)
     }
 
-    /// Keeps a batch in memory.
-    pub(super) fn hold(&self, batch: Batch) -> Held {
-        let charge = self.0.charge(batch.lines().len() as u64);
-        Held { batch: batch.on_its_own(), charge }
+    /// Keeps a batch in memory of its own: a slice would keep all of the buffer that it was cut from.
+    pub(super) fn hold(&self, batch: Batch) -> HeldBatch {
+        let mut held = self.0.reserve(batch.lines().len() as u64);
+        held.batch = batch.detached();
+        held
     }
 
-    /// Starts to write these batches as one; they come back if that can't be now.
-    pub(super) fn spill(&self, run: Vec<Held>) -> Result<Arc<Spilled>, Vec<Held>> {
-        let bytes = run.iter().map(Held::bytes).sum();
-        let Some(places) = self.0.lock().ledger.begin_write(bytes) else { return Err(run) };
-        let records = run.iter().map(|held| held.batch.records()).sum();
-        let extent = Extent { room: Arc::clone(&self.0), places, bytes, records };
-        let spilled = Arc::new(Spilled { place: Mutex::new(Some(Place::Memory(run))), extent });
-        let write = Write(Arc::clone(&spilled));
-        // It is not waited for: what it has written is no longer in memory, and what it has not is.
-        drop(spawn_blocking(move || write.run()));
-        Ok(spilled)
+    /// Starts to write these batches as one; they come back if nothing may be written now.
+    pub(super) fn spill(&self, batches: Vec<HeldBatch>) -> Result<Arc<SpilledRun>, Vec<HeldBatch>> {
+        let bytes = batches.iter().map(HeldBatch::bytes).sum();
+        let Some(ranges) = self.0.account.lock().budget.begin_write(bytes) else { return Err(batches) };
+        let records = batches.iter().map(|held| held.batch.records()).sum();
+        let location = Mutex::new(Some(RunLocation::Memory(batches)));
+        let run = Arc::new(SpilledRun { location, ranges, bytes, records, store: Arc::clone(&self.0) });
+        let writing = Arc::clone(&run);
+        // The write is not waited for: its batches are in memory until they are in the file.
+        drop(spawn_blocking(move || {
+            writing.move_to_file();
+            writing.store.update(SpillBudget::end_write);
+        }));
+        Ok(run)
     }
 }
 
-impl Held {
+impl HeldBatch {
     pub(super) fn bytes(&self) -> u64 {
-        self.charge.bytes
+        self.bytes
     }
 
-    /// The batch, which waits no more.
-    pub(super) fn into_batch(self) -> Batch {
-        self.batch
+    pub(super) fn into_batch(mut self) -> Batch {
+        std::mem::take(&mut self.batch)
     }
 }
 
-impl Spilled {
-    /// Takes them out, from wherever they are.
+impl SpilledRun {
+    /// Takes the batches out of memory or of the file.
     pub(super) fn recall(self: Arc<Self>) -> Recalled {
-        let place = self.lock().take().expect("what waits is taken out once");
-        match place {
-            Place::Memory(run) => Recalled::Memory(run),
-            Place::File(hash) => {
-                let charge = self.extent.room.charge(self.extent.bytes);
-                Recalled::Reading(spawn_blocking(move || self.extent.read(hash, charge)))
+        let location = self.location.lock().take().expect("a run is taken out once");
+        match location {
+            RunLocation::Memory(batches) => Recalled::Memory(batches),
+            RunLocation::File(hash) => {
+                let held = self.store.reserve(self.bytes);
+                Recalled::Reading(spawn_blocking(move || self.read(hash, held)))
             }
         }
     }
 
-    /// Whether they have to be read to be had.
     pub(super) fn is_in_file(&self) -> bool {
-        matches!(*self.lock(), Some(Place::File(_)))
+        matches!(*self.location.lock(), Some(RunLocation::File(_)))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Place>> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Write {
-    fn run(&self) {
-        let spilled = &self.0;
-        let pieces: Vec<Bytes> = match &*spilled.lock() {
-            Some(Place::Memory(run)) if Arc::strong_count(spilled) > 1 => {
-                run.iter().map(|held| held.batch.lines().clone()).collect()
+    fn move_to_file(self: &Arc<Self>) {
+        let pieces: Vec<Bytes> = match &*self.location.lock() {
+            Some(RunLocation::Memory(batches)) if Arc::strong_count(self) > 1 => {
+                batches.iter().map(|held| held.batch.lines().clone()).collect()
             }
-            // Nobody wants them any more.
+            // The batches were taken out or dropped meanwhile.
             _ => return,
         };
-        match spilled.extent.write(&pieces) {
+        match self.write(&pieces) {
             Ok(hash) => {
-                let mut place = spilled.lock();
-                let written = if place.is_some() { place.replace(Place::File(hash)) } else { None };
-                // Its bytes leave the books, which are not to be waited for with this lock in hand.
-                drop((place, written));
+                let mut location = self.location.lock();
+                let written = if location.is_some() { location.replace(RunLocation::File(hash)) } else { None };
+                // The batches are dropped, which takes the account's lock, after this lock is released.
+                drop((location, written));
             }
             Err(error) => {
-                if spilled.extent.room.change(Ledger::fail) == Disk::Usable {
+                if self.store.update(SpillBudget::fail) == FileHealth::Usable {
                     tracing::warn!(
                         "records that wait for their turn can't be written to a file in {}: {error}; they stay in memory, and less is asked for ahead",
                         std::env::temp_dir().display()
@@ -215,11 +197,9 @@ impl Write {
             }
         }
     }
-}
 
-impl Extent {
     fn write(&self, pieces: &[Bytes]) -> io::Result<u64> {
-        let file = self.room.file()?;
+        let file = self.store.file()?;
         let joined;
         let bytes: &[u8] = match pieces {
             [one] => one,
@@ -229,91 +209,81 @@ impl Extent {
             }
         };
         let mut rest = bytes;
-        for place in &self.places {
-            let (now, later) = rest.split_at(rest.len().min(length(place)));
-            file.write_all_at(now, place.start)?;
+        for range in &self.ranges {
+            let (now, later) = rest.split_at(rest.len().min(length(range)));
+            file.write_all_at(now, range.start)?;
             rest = later;
         }
         Ok(XxHash3_64::oneshot(bytes))
     }
 
-    fn read(&self, hash: u64, charge: Charge) -> io::Result<Held> {
-        let file = self.room.file()?;
+    fn read(&self, hash: u64, mut held: HeldBatch) -> io::Result<HeldBatch> {
+        let file = self.store.file()?;
         let mut bytes = vec![0; usize::try_from(self.bytes).map_err(io::Error::other)?];
         let mut rest = bytes.as_mut_slice();
-        for place in &self.places {
-            let (now, later) = rest.split_at_mut(rest.len().min(length(place)));
-            file.read_exact_at(now, place.start)?;
+        for range in &self.ranges {
+            let (now, later) = rest.split_at_mut(rest.len().min(length(range)));
+            file.read_exact_at(now, range.start)?;
             rest = later;
         }
         if XxHash3_64::oneshot(&bytes) != hash {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the file has other bytes than were written"));
         }
-        Ok(Held { batch: Batch::new(Bytes::from(bytes), self.records), charge })
+        held.batch = Batch::new(Bytes::from(bytes), self.records);
+        Ok(held)
     }
 }
 
-fn length(place: &Range<u64>) -> usize {
-    usize::try_from(place.end - place.start).unwrap_or(usize::MAX)
+fn length(range: &Range<u64>) -> usize {
+    usize::try_from(range.end - range.start).unwrap_or(usize::MAX)
 }
 
-impl Shared {
-    fn charge(self: &Arc<Self>, bytes: u64) -> Charge {
-        self.lock().ledger.hold(bytes);
-        Charge { room: Arc::clone(self), bytes }
+impl SharedStore {
+    /// Room in memory for a batch of so many bytes.
+    fn reserve(self: &Arc<Self>, bytes: u64) -> HeldBatch {
+        self.account.lock().budget.hold(bytes);
+        HeldBatch { batch: Batch::default(), bytes, store: Arc::clone(self) }
     }
 
-    /// Changes the books, and wakes who waits if there is room then.
-    fn change<T>(&self, change: impl FnOnce(&mut Ledger) -> T) -> T {
-        let mut books = self.lock();
-        let changed = change(&mut books.ledger);
-        let waker = if books.ledger.is_open() { books.waker.take() } else { None };
-        drop(books);
+    /// Changes the budget, and wakes the task that waits if there is room then.
+    fn update<T>(&self, update: impl FnOnce(&mut SpillBudget) -> T) -> T {
+        let mut account = self.account.lock();
+        let updated = update(&mut account.budget);
+        let waker = if account.budget.is_open() { account.waker.take() } else { None };
+        drop(account);
         if let Some(waker) = waker {
             waker.wake();
         }
-        changed
+        updated
     }
 
     fn file(&self) -> io::Result<Arc<File>> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.file.lock();
         if let Some(file) = &*file {
             return Ok(Arc::clone(file));
         }
-        let made = Arc::new(tempfile::tempfile()?);
-        *file = Some(Arc::clone(&made));
-        Ok(made)
-    }
-
-    /// The lock is never held across a call out, so a poisoned one still guards whole books.
-    fn lock(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+        let opened = Arc::new(tempfile::tempfile()?);
+        *file = Some(Arc::clone(&opened));
+        Ok(opened)
     }
 }
 
-impl Drop for Charge {
+impl Drop for HeldBatch {
     fn drop(&mut self) {
-        self.room.change(|ledger| ledger.release(self.bytes));
+        self.store.update(|budget| budget.release(self.bytes));
     }
 }
 
-impl Drop for Extent {
+impl Drop for SpilledRun {
     fn drop(&mut self) {
-        self.room.change(|ledger| ledger.give_back(&self.places));
+        self.store.update(|budget| budget.free(&self.ranges));
     }
 }
 
-impl Drop for Write {
+impl Drop for SharedStore {
+    /// Closes the file on a thread that may block: its blocks are freed then, which takes time.
     fn drop(&mut self) {
-        self.0.extent.room.change(Ledger::end_write);
-    }
-}
-
-impl Drop for Shared {
-    /// To close the file is to free its blocks, which takes its time.
-    fn drop(&mut self) {
-        let file = self.file.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let (Some(file), Ok(runtime)) = (file, Handle::try_current()) {
+        if let (Some(file), Ok(runtime)) = (self.file.get_mut().take(), Handle::try_current()) {
             drop(runtime.spawn_blocking(move || drop(file)));
         }
     }

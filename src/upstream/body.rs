@@ -19,7 +19,7 @@ use tokio::time::{Instant, Sleep};
 use super::coding::Decoder;
 use super::error::{UpstreamError, root_cause};
 use super::origin_of;
-use super::pace::{Permit, Release};
+use super::pace::Permit;
 use crate::config;
 
 /// A response body as the upstream codes it, whose end is only an end where its protocol says so.
@@ -72,9 +72,9 @@ impl DecodedBody {
         Self { permit: Some(permit), ..self }
     }
 
-    /// Handle that releases the permit before the end: other requests need not wait for a slow reader of this body.
-    pub fn early(&self) -> Option<Release> {
-        self.permit.as_ref().map(Permit::early)
+    /// Releases the permit before the end: other requests need not wait for a slow reader of this body.
+    pub fn release(&mut self) {
+        self.permit = None;
     }
 
     fn poll_coded(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {

@@ -62,7 +62,7 @@ impl Tiers {
 
     /// Takes a batch into memory, and says what that costs.
     pub(super) fn append(&mut self, batch: Batch) -> u64 {
-        let batch = if batch.lines().len() < SMALL { batch.on_its_own() } else { batch };
+        let batch = if batch.lines().len() < SMALL { batch.detached() } else { batch };
         let piece = Piece { at: self.bytes, batch };
         self.bytes = piece.end();
         self.records += piece.batch.records();

@@ -1,0 +1,305 @@
+//! The pages in flight: those that have their turn stream, and those that were asked for ahead of it wait in the reorder buffer.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+
+use super::attempts::{Attempts, PageFailure};
+use super::failure;
+use super::page_stream::{PageEvent, PageStream};
+use super::reorder::{Lane, ReorderBuffer};
+use crate::pagination::PageRequest;
+use crate::pagination::page::{Head, Page, PageFields};
+use crate::pagination::plan::{Came, PageId, PartId, Plan, SoFar, Standing};
+use crate::pagination::retry::{Halvable, Overload, RetryBudget};
+use crate::pagination::split::PageShape;
+use crate::upstream::Client;
+
+/// Number of bytes of a page that are read ahead of its turn while no record ends in them that may wait.
+const AHEAD: usize = 256 * 1024;
+
+/// The pages that were asked for and are not whole, or wait for their turn.
+#[derive(Debug)]
+pub(super) struct PagesInFlight {
+    client: Client,
+    shape: Arc<PageShape>,
+    budget: RetryBudget,
+    pages: VecDeque<PageInFlight>,
+}
+
+#[derive(Debug)]
+struct PageInFlight {
+    id: PageId,
+    /// None behind the page's end, so that a page that waits keeps no connection and no buffers.
+    stream: Option<Box<PageStream>>,
+    /// The fields of a page whose stream has ended.
+    fields: PageFields,
+    reading: Reading,
+    /// The head of the current attempt.
+    head: Option<Arc<Head>>,
+    /// Number of fields that the plan knows of this attempt.
+    known_fields: usize,
+    records: u64,
+    /// Heads that came before the page's turn.
+    heads: VecDeque<Arc<Head>>,
+    end: Option<Result<Page, PageFailure>>,
+    /// Number of bytes that were read without a record that could wait.
+    kept: usize,
+}
+
+/// Whether a page must be polled on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// It had an event; it may rest for as long as there is no use for more.
+    Paused,
+    /// It waits for the upstream, under a time limit.
+    Underway,
+}
+
+/// Whether the plan was told something that it may act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Learnt {
+    Nothing,
+    Something,
+}
+
+/// The plan, as pages tell it of themselves ahead of their turn.
+struct Guesses<'a> {
+    plan: &'a mut Plan,
+    learnt: Learnt,
+}
+
+impl PagesInFlight {
+    pub(super) fn new(client: Client, shape: Arc<PageShape>) -> Self {
+        let budget = RetryBudget::new(&client.upstream().retry);
+        Self { client, shape, budget, pages: VecDeque::new() }
+    }
+
+    /// Adds a page, which is asked for when it is polled for the first time.
+    pub(super) fn ask(&mut self, id: PageId, request: PageRequest, halvable: Halvable) {
+        let attempts = Attempts::new(self.client.clone(), request, self.budget.clone(), halvable);
+        self.pages.push_back(PageInFlight {
+            id,
+            stream: Some(Box::new(PageStream::new(attempts, Arc::clone(&self.shape)))),
+            fields: PageFields::default(),
+            reading: Reading::Underway,
+            head: None,
+            known_fields: 0,
+            records: 0,
+            heads: VecDeque::new(),
+            end: None,
+            kept: 0,
+        });
+    }
+
+    /// The head and the fields so far of a page, if its head has come.
+    pub(super) fn of(&self, id: PageId) -> Option<(&Arc<Head>, &PageFields)> {
+        let page = self.pages.iter().find(|page| page.id == id)?;
+        Some((page.head.as_ref()?, page.fields()))
+    }
+
+    /// The same of the page that was asked for first.
+    pub(super) fn first(&self) -> Option<(&Arc<Head>, &PageFields)> {
+        self.of(self.pages.front()?.id)
+    }
+
+    /// Removes a page whose last event was taken.
+    pub(super) fn remove(&mut self, id: PageId) {
+        self.pages.retain(|page| page.id != id);
+    }
+
+    /// The next event of a page that has its turn and whose part `accepts` more; none where the plan has only learnt something
+    /// of other pages, which move on meanwhile.
+    pub(super) fn poll_event(
+        &mut self,
+        plan: &mut Plan,
+        buffer: &mut ReorderBuffer,
+        accepts: impl Fn(&ReorderBuffer, PartId) -> bool,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<(PageId, PageEvent)>> {
+        self.pages.retain(|page| {
+            let is_wanted = plan.standing(page.id) != Standing::Unwanted;
+            if !is_wanted {
+                buffer.discard(page.id);
+            }
+            is_wanted
+        });
+        let mut guesses = Guesses { plan, learnt: Learnt::Nothing };
+        let mut taken = None;
+        for (at, page) in self.pages.iter_mut().enumerate() {
+            match guesses.plan.standing(page.id) {
+                Standing::Turn(part) => {
+                    page.set_turn();
+                    // One event at a time, but every page is polled each time: their time limits don't wait.
+                    if !accepts(buffer, part) {
+                        page.read_if_underway(&mut guesses, buffer, context);
+                        page.release_if_paused();
+                    } else if taken.is_some() {
+                        page.read_if_underway(&mut guesses, buffer, context);
+                    } else if let Poll::Ready(event) = page.poll_event(&mut guesses, buffer, context) {
+                        taken = Some((at, event));
+                    }
+                }
+                Standing::Ahead => page.read_ahead(&mut guesses, buffer, context),
+                Standing::Unwanted => {}
+            }
+        }
+        match taken {
+            Some((at, event)) => {
+                let id = self.pages[at].id;
+                // The others come first the next time.
+                self.pages.rotate_left(at + 1);
+                Poll::Ready(Some((id, event)))
+            }
+            None if guesses.learnt == Learnt::Something => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl PageInFlight {
+    fn set_turn(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            stream.set_turn();
+        }
+    }
+
+    fn fields(&self) -> &PageFields {
+        match (&self.stream, &self.end) {
+            (Some(stream), _) => stream.fields(),
+            (None, Some(Ok(page))) => &page.fields,
+            (None, _) => &self.fields,
+        }
+    }
+
+    /// The next event of a page that has its turn: first those that waited.
+    fn poll_event(
+        &mut self,
+        guesses: &mut Guesses<'_>,
+        buffer: &mut ReorderBuffer,
+        context: &mut Context<'_>,
+    ) -> Poll<PageEvent> {
+        if let Some(head) = self.heads.pop_front() {
+            return Poll::Ready(PageEvent::Head(head));
+        }
+        match ready!(buffer.poll_pop(Lane::Page(self.id), context)) {
+            Ok(Some(batch)) => return Poll::Ready(PageEvent::Records(batch)),
+            Ok(None) => {}
+            Err(error) => return Poll::Ready(unreadable(&error)),
+        }
+        if let Some(Ok(page)) = &mut self.end {
+            match ready!(buffer.poll_pop(Lane::PageEnd(self.id), context)) {
+                Ok(batch) => page.batch = batch.unwrap_or_default(),
+                Err(error) => return Poll::Ready(unreadable(&error)),
+            }
+        }
+        if let Some(end) = self.end.take() {
+            return Poll::Ready(PageEvent::End(end));
+        }
+        loop {
+            match ready!(self.poll_stream(guesses, context)) {
+                PageEvent::Progress(_) | PageEvent::Stumbled => {}
+                event => return Poll::Ready(event),
+            }
+        }
+    }
+
+    /// Reads on before the page's turn, as far as there is room.
+    fn read_ahead(&mut self, guesses: &mut Guesses<'_>, buffer: &mut ReorderBuffer, context: &mut Context<'_>) {
+        while self.reading == Reading::Underway || self.kept < AHEAD && buffer.has_room() {
+            if !self.hold_next(guesses, buffer, context) {
+                return;
+            }
+        }
+        self.release_if_paused();
+    }
+
+    /// Reads on only as far as the time limit demands.
+    fn read_if_underway(&mut self, guesses: &mut Guesses<'_>, buffer: &mut ReorderBuffer, context: &mut Context<'_>) {
+        while self.reading == Reading::Underway && self.hold_next(guesses, buffer, context) {}
+    }
+
+    /// Lets another page be asked for while this one isn't read on.
+    fn release_if_paused(&mut self) {
+        if self.reading == Reading::Paused
+            && let Some(stream) = &mut self.stream
+        {
+            stream.release();
+        }
+    }
+
+    /// Keeps the next event until the page's turn; returns whether there was one, and more may follow.
+    fn hold_next(&mut self, guesses: &mut Guesses<'_>, buffer: &mut ReorderBuffer, context: &mut Context<'_>) -> bool {
+        if self.end.is_some() {
+            self.reading = Reading::Paused;
+            return false;
+        }
+        let Poll::Ready(event) = self.poll_stream(guesses, context) else { return false };
+        match event {
+            PageEvent::Head(head) => self.heads.push_back(head),
+            PageEvent::Records(batch) => buffer.push(Lane::Page(self.id), batch),
+            PageEvent::Progress(read) => self.kept += read,
+            PageEvent::Stumbled => {}
+            PageEvent::End(mut end) => {
+                if let Ok(page) = &mut end {
+                    buffer.push(Lane::PageEnd(self.id), std::mem::take(&mut page.batch));
+                    page.sketch = Bytes::copy_from_slice(&page.sketch);
+                }
+                self.end = Some(end);
+            }
+        }
+        true
+    }
+
+    /// The next event as it is read, of which the plan learns at once what it may guess from.
+    fn poll_stream(&mut self, guesses: &mut Guesses<'_>, context: &mut Context<'_>) -> Poll<PageEvent> {
+        let Some(stream) = &mut self.stream else { return Poll::Pending };
+        self.reading = Reading::Underway;
+        let Some(event) = ready!(stream.poll_next_unpin(context)) else { return Poll::Pending };
+        self.reading = Reading::Paused;
+        let had_records = self.records > 0;
+        match &event {
+            PageEvent::Head(head) => (self.head, self.known_fields) = (Some(Arc::clone(head)), 0),
+            PageEvent::Records(batch) => self.records += batch.records(),
+            PageEvent::End(Ok(page)) => self.records += page.batch.records(),
+            PageEvent::Progress(_) | PageEvent::Stumbled | PageEvent::End(Err(_)) => {}
+        }
+        let fields = match &event {
+            PageEvent::End(Ok(page)) => &page.fields,
+            _ => stream.fields(),
+        };
+        let is_news = match &event {
+            PageEvent::Head(_) | PageEvent::End(Ok(_)) => true,
+            PageEvent::Records(_) if !had_records => true,
+            PageEvent::Records(_) | PageEvent::Progress(_) => fields.len() > self.known_fields,
+            PageEvent::Stumbled | PageEvent::End(Err(_)) => false,
+        };
+        if let Some(head) = self.head.as_ref().filter(|_| is_news) {
+            self.known_fields = fields.len();
+            guesses.tell(self.id, Came::SoFar(SoFar { head, fields, records: self.records }));
+        }
+        match &event {
+            PageEvent::End(Ok(_)) => guesses.tell(self.id, Came::Whole { records: self.records }),
+            PageEvent::Stumbled | PageEvent::End(Err(_)) => guesses.tell(self.id, Came::Nothing),
+            PageEvent::Head(_) | PageEvent::Records(_) | PageEvent::Progress(_) => {}
+        }
+        if matches!(event, PageEvent::End(_)) {
+            self.fields = self.stream.take().map(|stream| stream.into_fields()).unwrap_or_default();
+        }
+        Poll::Ready(event)
+    }
+}
+
+impl Guesses<'_> {
+    fn tell(&mut self, page: PageId, came: Came<'_>) {
+        self.plan.came(page, came);
+        self.learnt = Learnt::Something;
+    }
+}
+
+fn unreadable(error: &std::io::Error) -> PageEvent {
+    PageEvent::End(Err(PageFailure::Lost(failure::unreadable_spill(error), Overload::No)))
+}
