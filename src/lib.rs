@@ -63,3 +63,12 @@ pub mod telemetry;
 pub mod upstream;
 #[doc(hidden)]
 pub mod usage;
+
+mod embed;
+pub use config::{Config, Mistake, Mistakes};
+pub use embed::{Record, RecordStream, RecordStreamBuilder, UnpageLayer, UnpageService};
+pub use error::{Failure, Fault};
+pub use gateway::{Gateway, GatewayBuilder, GatewayError};
+pub use response::{Body, BoxError};
+pub use server::serve;
+pub use snapshot::Verdict;

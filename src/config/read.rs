@@ -18,7 +18,29 @@ const PARAMS: [(&str, &str); 3] =
     [("format_param", "_format"), ("snapshot_param", "_snapshot"), ("since_param", "_since")];
 
 impl Config {
-    /// Reads a file and the secrets that it names.
+    /// Reads a configuration in TOML, as `config/unpage.toml` documents it, and the secrets that it names.
+    ///
+    /// # Errors
+    /// Returns every mistake at once, each with its line and a remedy.
+    pub fn from_toml(text: &str) -> Result<Self, Mistakes> {
+        Self::read(text, "configuration", &Machine)
+    }
+
+    /// Returns a configuration for all paths of an API whose pagination is to be recognised.
+    ///
+    /// # Errors
+    /// Fails where the text is no base URL of an API.
+    pub fn for_upstream(url: &str) -> Result<Self, Mistakes> {
+        Self::transparent(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)), url).map_err(|mut mistakes| {
+            mistakes.list.iter_mut().for_each(|mistake| "upstream".clone_into(&mut mistake.at));
+            mistakes
+        })
+    }
+
+    /// Reads a configuration file in TOML and the secrets that it names.
+    ///
+    /// # Errors
+    /// Returns every mistake at once, each with its line and a remedy.
     pub fn load(path: &Path) -> Result<Self, Mistakes> {
         let name = path.display().to_string();
         match std::fs::read_to_string(path) {

@@ -5,6 +5,7 @@ mod asked;
 mod builder;
 mod crawling;
 mod deliver;
+mod direct;
 mod forward;
 mod headers;
 mod obtain;
@@ -28,6 +29,7 @@ use tower::Service;
 
 use crate::config::{Config, OnStart, Resume};
 use crate::crawl::Crawls;
+use crate::pagination::Pagination;
 use crate::request::{Ask, Params};
 use crate::response::{Body, BoxError};
 use crate::snapshot::Registry;
@@ -35,6 +37,7 @@ use crate::upstream::{BadTrust, Governors, Transport};
 pub use builder::{GatewayBuilder, GatewayError};
 use crawling::Crawling;
 pub use deliver::{Found, Said, Scope, Unnamed, deliver};
+pub(crate) use direct::{RequestKind, crawl_of, kind_of};
 use quota::Quota;
 use route::Routes;
 
@@ -66,11 +69,7 @@ impl Gateway {
         let routes = Routes::new(config, &governors, transport)?;
         let kept = &config.snapshots;
         crawling.maintain(config.collections.iter().map(|collection| collection.sharing.keep_for));
-        let params = Params {
-            format: config.format_param.clone(),
-            snapshot: config.snapshot_param.clone(),
-            since: config.since_param.clone(),
-        };
+        let params = params_of(config);
         let quota = Quota::new(&kept.opens);
         let crawls = Crawls::default();
         let shared = Arc::new(Shared { routes, params, resume: kept.resume, quota, crawling, governors, crawls });
@@ -112,17 +111,28 @@ impl Gateway {
             Ok(Ask::Stream(wish)) => stream::answer(&route, head, body, &wish, &self.shared).await,
             Err(bad) => problem::bad_ask(&bad),
         };
-        // The same URL has a stream and a page, one with parts has them in two orders, and one of a moment as many as there are moments: a
-        // cache in front must tell them apart.
-        let pagination = &route.collection().pagination;
-        let vary = match (&pagination.partition, &pagination.valid_at) {
-            (None, None) => "accept",
-            (Some(_), None) => "accept, prefer",
-            (None, Some(_)) => "accept, accept-datetime",
-            (Some(_), Some(_)) => "accept, prefer, accept-datetime",
-        };
-        response.headers_mut().append(header::VARY, HeaderValue::from_static(vary));
+        let vary = vary_of(&route.collection().pagination);
+        response.headers_mut().append(header::VARY, vary);
         response
+    }
+}
+
+/// The request fields that tell the representations of one URL apart for a cache in front: a stream and a page, of a collection in
+/// parts two orders, and of one with a moment as many as there are moments.
+fn vary_of(pagination: &Pagination) -> HeaderValue {
+    HeaderValue::from_static(match (&pagination.partition, &pagination.valid_at) {
+        (None, None) => "accept",
+        (Some(_), None) => "accept, prefer",
+        (None, Some(_)) => "accept, accept-datetime",
+        (Some(_), Some(_)) => "accept, prefer, accept-datetime",
+    })
+}
+
+fn params_of(config: &Config) -> Params {
+    Params {
+        format: config.format_param.clone(),
+        snapshot: config.snapshot_param.clone(),
+        since: config.since_param.clone(),
     }
 }
 
