@@ -27,6 +27,8 @@
 pub mod batch;
 #[doc(hidden)]
 pub mod cache_key;
+#[doc(hidden)]
+pub mod caps;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;

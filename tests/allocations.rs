@@ -109,7 +109,7 @@ fn no_record_costs_an_allocation() {
         (Validation::Full, Some("id"), ",\n  "),
     ] {
         let records = Records { validation, ..Records::at("data".parse().unwrap()) };
-        let mut pagination = Pagination::of(Style::Single, records);
+        let mut pagination = Pagination::of(Style::SINGLE, records);
         pagination.key = key.map(|key| key.parse::<Path>().unwrap());
         for isa in Isa::available() {
             let shape = Arc::new(PageShape::new(&pagination, &Caps::default()).with_isa(isa));

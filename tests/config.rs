@@ -14,9 +14,9 @@ use unpage::pace::{Rate, Width};
 use unpage::pagination::partition::{Bound, Direction, RangeKind, RangePartition};
 use unpage::pagination::path::Segment;
 use unpage::pagination::{
-    self, Advance, Base, Cursor, Encode, Encoding, End, Limits, More, Overlap, PageSize, Pagination, Param, PartOrder,
-    Partition, Precondition, Presence, Records, RecordsShape, SameToken, Source, Style, Template, Token, Validation,
-    Whitespace,
+    self, Advance, Base, Cursor, Encode, Encoding, End, Keyset, Limits, LinkHeader, More, NextUrl, Offset, Overlap,
+    PageNumber, PageSize, Pagination, Param, PartOrder, Partition, Precondition, Presence, RangeHeader, Records,
+    RecordsShape, SameToken, Source, Style, Template, Token, Validation, Whitespace,
 };
 
 /// Secrets that need neither an environment nor a disk.
@@ -94,7 +94,9 @@ fn good_files_load_and_read_back() {
 fn read_back(pagination: &Pagination) -> Result<Pagination, String> {
     let params: Vec<&Param> = match &pagination.style {
         Style::Cursor(cursor) => cursor.tokens.iter().map(|token| &token.param).collect(),
-        Style::Page { param, .. } | Style::Offset { param, .. } | Style::Keyset { param, .. } => vec![param],
+        Style::Page(PageNumber { param, .. })
+        | Style::Offset(Offset { param, .. })
+        | Style::Keyset(Keyset { param, .. }) => vec![param],
         _ => Vec::new(),
     };
     let parts = pagination.partition.as_ref().map(Partition::params).unwrap_or_default();
@@ -173,7 +175,7 @@ upstream = "a"
     assert_eq!((range.kind, range.direction), (RangeKind::Date, Direction::Descending));
     assert_eq!((&range.lower, &range.upper), (&Some(Bound::At(json!("2020-01-01"))), &Some(Bound::Now)));
     assert_eq!(a.pagination.order, PartOrder::Any);
-    assert_eq!((b.pagination.style.clone(), b.pagination.order), (Style::Auto, PartOrder::Listed));
+    assert_eq!((b.pagination.style.clone(), b.pagination.order), (Style::AUTO, PartOrder::Listed));
     assert!(b.pagination.records.paths.is_empty(), "to be found");
 }
 
@@ -265,7 +267,7 @@ total = "header:x-total-count"
     assert_eq!((pace.width, pace.rate.unwrap().requests.get()), (Width::Fixed(12.try_into().unwrap()), 10));
     let (auto, pace) = Options::default().read().unwrap();
     assert_eq!(pace, Pace::default());
-    assert_eq!((auto.style, auto.records.paths.len()), (Style::Auto, 0));
+    assert_eq!((auto.style, auto.records.paths.len()), (Style::AUTO, 0));
     let (sized, _) = Options { page_size: text("$top=50"), ..Options::default() }.read().unwrap();
     let sized = sized.page_size.unwrap();
     assert_eq!((sized.param, sized.value), (Some(Param::Query("$top".into())), Some(50)));
@@ -387,24 +389,20 @@ fn style() -> impl Strategy<Value = Style> {
     let encode = prop_oneof![Just(Encode::Plain), Just(Encode::Json)];
     let overlap = prop_oneof![Just(Overlap::None), Just(Overlap::First)];
     prop_oneof![
-        Just(Style::Single),
-        (name_of(), attribute).prop_map(|(rel, attribute)| Style::LinkHeader { rel, attribute }),
-        (sources(), base).prop_map(|(next, base)| Style::NextUrl { next, base }),
+        Just(Style::SINGLE),
+        (name_of(), attribute).prop_map(|(rel, attribute)| Style::LinkHeader(LinkHeader { rel, attribute })),
+        (sources(), base).prop_map(|(next, base)| Style::NextUrl(NextUrl { next, base })),
         cursor(),
-        (param(), 0..3_u64, template("page")).prop_map(|(param, start, template)| Style::Page {
+        (param(), 0..3_u64, template("page")).prop_map(|(param, start, template)| Style::Page(PageNumber {
             param,
             start,
             template
-        }),
-        (param(), 0..3_u64, step, template("offset")).prop_map(|(param, start, step, template)| Style::Offset {
-            param,
-            start,
-            step,
-            template
-        }),
+        })),
+        (param(), 0..3_u64, step, template("offset"))
+            .prop_map(|(param, start, step, template)| Style::Offset(Offset { param, start, step, template })),
         (prop::collection::vec(path(), 1..3), param(), encode, overlap)
-            .prop_map(|(key, param, encode, overlap)| Style::Keyset { key, param, encode, overlap }),
-        (name_of(), 1..999_u64).prop_map(|(unit, size)| Style::Range { unit, size }),
+            .prop_map(|(key, param, encode, overlap)| Style::Keyset(Keyset { key, param, encode, overlap })),
+        (name_of(), 1..999_u64).prop_map(|(unit, size)| Style::Range(RangeHeader { unit, size })),
     ]
 }
 
@@ -483,13 +481,13 @@ fn pagination() -> impl Strategy<Value = Pagination> {
     (style(), parts, rest).prop_map(|(style, (records, key, page_size, more), rest)| {
         let (end, total, limits, error, same, (partition, order)) = rest;
         let total_pages = match &style {
-            Style::Page { param: Param::Query(param), start, template: None } => {
+            Style::Page(PageNumber { param: Param::Query(param), start, template: None }) => {
                 Some(Source::LastLink { param: param.clone(), start: *start })
             }
             _ => None,
         };
-        let points = matches!(style, Style::LinkHeader { .. } | Style::NextUrl { .. } | Style::Cursor(_));
-        let ranged = matches!(style, Style::Range { .. });
+        let points = matches!(style, Style::LinkHeader(_) | Style::NextUrl(_) | Style::Cursor(_));
+        let ranged = matches!(style, Style::Range(_));
         let (more, end) = if ranged { (None, End::Style) } else { (more, end) };
         let same_token = if points { same } else { SameToken::Error };
         Pagination {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use unpage::pagination::detect::{Detection, detect, records_path};
 use unpage::pagination::request::RequestBody;
-use unpage::pagination::{PageRequest, Pagination, Param, Path, Source, Style};
+use unpage::pagination::{NextUrl, Offset, PageNumber, PageRequest, Pagination, Param, Path, Source, Style};
 use url::Url;
 
 #[derive(Deserialize)]
@@ -119,15 +119,13 @@ impl Sample {
         // A configuration that contradicts itself is judged by where it puts its number.
         let linted = truth.lint.is_some();
         let right = match (truth.kind.as_str(), style) {
-            ("page", Style::Page { .. }) | ("offset", Style::Offset { .. }) => self.same_param(&first.pagination),
-            ("page" | "offset", Style::Page { .. } | Style::Offset { .. }) if linted => {
-                self.same_param(&first.pagination)
-            }
-            ("link_header", Style::LinkHeader { .. }) => true,
-            ("body_url", Style::NextUrl { next, .. }) if self.is_true_path(next) => true,
+            ("page", Style::Page(_)) | ("offset", Style::Offset(_)) => self.same_param(&first.pagination),
+            ("page" | "offset", Style::Page(_) | Style::Offset(_)) if linted => self.same_param(&first.pagination),
+            ("link_header", Style::LinkHeader(_)) => true,
+            ("body_url", Style::NextUrl(NextUrl { next, .. })) if self.is_true_path(next) => true,
             ("body_token", Style::Cursor(cursor)) if self.is_true_path(&cursor.tokens[0].next) => true,
             // The last page of a kind that its name leaves open.
-            ("body_token" | "body_url", Style::NextUrl { next, .. })
+            ("body_token" | "body_url", Style::NextUrl(NextUrl { next, .. }))
                 if self.next == "null" && self.is_true_path(next) =>
             {
                 true
@@ -146,10 +144,10 @@ impl Sample {
     /// answer is a last page.
     fn is_alternative(&self, style: &Style) -> bool {
         let source = match style {
-            Style::LinkHeader { .. } => {
+            Style::LinkHeader(_) => {
                 return self.link.iter().any(|rel| matches!(rel.as_str(), "next" | "first" | "last"));
             }
-            Style::NextUrl { next, .. } => &next[0],
+            Style::NextUrl(NextUrl { next, .. }) => &next[0],
             Style::Cursor(cursor) => &cursor.tokens[0].next[0],
             _ => return false,
         };
@@ -169,7 +167,7 @@ impl Sample {
 
     fn same_param(&self, pagination: &Pagination) -> bool {
         let param = match &pagination.style {
-            Style::Page { param, .. } | Style::Offset { param, .. } => param,
+            Style::Page(PageNumber { param, .. }) | Style::Offset(Offset { param, .. }) => param,
             Style::Cursor(cursor) => &cursor.tokens[0].param,
             // A URL needs no parameter.
             _ => return true,

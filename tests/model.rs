@@ -23,8 +23,9 @@ use unpage::pagination::plan::{Checkpoint, Follow, Proof, SoFar, Walk};
 use unpage::pagination::request::{PageRequest, RequestBody, query_value};
 use unpage::pagination::split::{PageShape, Splitter};
 use unpage::pagination::{
-    Advance, Base, Cursor, Encode, End, More, Overlap, PageError, PageSize, Pagination, Param, Path, Precondition,
-    Records, Source, Style, Token, ValidAt, VersionSource,
+    Advance, Base, Cursor, Encode, End, Keyset, LinkHeader, More, NextUrl, Offset, Overlap, PageError, PageNumber,
+    PageSize, Pagination, Param, Path, Precondition, RangeHeader, Records, Source, Style, Token, ValidAt,
+    VersionSource,
 };
 use url::Url;
 
@@ -152,7 +153,7 @@ impl Server {
             query_value(&request.url, name).and_then(|text| text.parse().ok()).unwrap_or(default)
         };
         match style {
-            Style::LinkHeader { .. } => {
+            Style::LinkHeader(_) => {
                 let (body, next) = self.pointed(request);
                 let mut answer = Self::ok(body);
                 if let Some(next) = next {
@@ -162,7 +163,7 @@ impl Server {
                 }
                 answer
             }
-            Style::NextUrl { .. } => {
+            Style::NextUrl(_) => {
                 let (mut body, next) = self.pointed(request);
                 self.put_pointer(&mut body, next.map(|next| json!(format!("/list?limit={size}&cursor={next}"))));
                 Self::ok(body)
@@ -172,9 +173,9 @@ impl Server {
                 self.put_pointer(&mut body, next.map(Value::from));
                 Self::ok(body)
             }
-            Style::Page { start, .. } => self.numbered((number("page", *start) - start) * size, size),
-            Style::Offset { start, .. } => self.numbered(number("offset", *start) - start, size),
-            Style::Keyset { overlap, .. } => {
+            Style::Page(PageNumber { start, .. }) => self.numbered((number("page", *start) - start) * size, size),
+            Style::Offset(Offset { start, .. }) => self.numbered(number("offset", *start) - start, size),
+            Style::Keyset(Keyset { overlap, .. }) => {
                 let from = query_value(&request.url, "after").map_or(0, |after| {
                     let after: u64 = after.parse().unwrap();
                     if *overlap == Overlap::First { after } else { after + 1 }
@@ -183,8 +184,8 @@ impl Server {
                 let more = from + (data.len() as u64) < self.records;
                 Self::ok(self.page(data, more, size))
             }
-            Style::Range { .. } => self.ranged(request),
-            Style::Single | Style::Auto => Self::ok(self.page(self.slice(0, u64::MAX), false, size)),
+            Style::Range(_) => self.ranged(request),
+            Style::Single(_) | Style::Auto(_) => Self::ok(self.page(self.slice(0, u64::MAX), false, size)),
         }
     }
 
@@ -383,30 +384,27 @@ fn cursor() -> Style {
 
 fn pointing() -> impl Strategy<Value = Style> {
     prop_oneof![
-        Just(Style::LinkHeader { rel: "next".to_owned(), attribute: None }),
-        Just(Style::NextUrl { next: vec![Source::Body(path("next"))], base: Base::Request }),
+        Just(Style::LinkHeader(LinkHeader { rel: "next".to_owned(), attribute: None })),
+        Just(Style::NextUrl(NextUrl { next: vec![Source::Body(path("next"))], base: Base::Request })),
         Just(cursor()),
     ]
 }
 
 fn counted() -> impl Strategy<Value = Style> {
     prop_oneof![
-        (0..2_u64).prop_map(|start| Style::Page { param: query("page"), start, template: None }),
-        (0..2_u64).prop_map(|start| Style::Offset {
+        (0..2_u64).prop_map(|start| Style::Page(PageNumber { param: query("page"), start, template: None })),
+        (0..2_u64).prop_map(|start| Style::Offset(Offset {
             param: query("offset"),
             start,
             step: Advance::Returned,
             template: None
-        }),
+        })),
     ]
 }
 
 fn keyset() -> impl Strategy<Value = Style> {
-    prop_oneof![Just(Overlap::None), Just(Overlap::First)].prop_map(|overlap| Style::Keyset {
-        key: vec![path("id")],
-        param: query("after"),
-        encode: Encode::Plain,
-        overlap,
+    prop_oneof![Just(Overlap::None), Just(Overlap::First)].prop_map(|overlap| {
+        Style::Keyset(Keyset { key: vec![path("id")], param: query("after"), encode: Encode::Plain, overlap })
     })
 }
 
@@ -470,7 +468,7 @@ proptest! {
         prop_assert_eq!(crawled.ids, all(&server));
         prop_assert_eq!(crawled.wasted, 0);
         // Every other page but the last leads on before it is whole: those that come in one piece can't.
-        let is_early = data_last || matches!(style, Style::LinkHeader { .. }) && !with_more;
+        let is_early = data_last || matches!(style, Style::LinkHeader(_)) && !with_more;
         prop_assert!(!is_early || crawled.early >= (crawled.requests - 1) * 3 / 4, "{} of {}", crawled.early, crawled.requests);
     }
 
@@ -510,7 +508,7 @@ proptest! {
 
     #[test]
     fn ranges_lead_to_every_record(server in server(), size in 1..12_u64) {
-        let style = Style::Range { unit: "items".to_owned(), size };
+        let style = Style::Range(RangeHeader { unit: "items".to_owned(), size });
         let pagination = of(style.clone());
         let crawled = crawl(&pagination, |request| server.answer(&style, request));
         prop_assert!(crawled.end.is_ok(), "{:?}", crawled.end);
@@ -565,11 +563,11 @@ mod traps {
     }
 
     fn offset() -> Pagination {
-        of(Style::Offset { param: query("offset"), start: 0, step: Advance::Returned, template: None })
+        of(Style::Offset(Offset { param: query("offset"), start: 0, step: Advance::Returned, template: None }))
     }
 
     fn page() -> Pagination {
-        of(Style::Page { param: query("page"), start: 1, template: None })
+        of(Style::Page(PageNumber { param: query("page"), start: 1, template: None }))
     }
 
     fn sized(mut pagination: Pagination, value: u64) -> Pagination {

@@ -118,7 +118,7 @@ fn outline(text: &str) -> (usize, String) {
 fn shapes() -> Vec<(Validation, Vec<Arc<PageShape>>)> {
     let levels = [Validation::Structure, Validation::Full].map(|validation| {
         let records = Records { validation, ..Records::at(Path::root()) };
-        let shape = PageShape::new(&Pagination::of(Style::Single, records), &Caps::default());
+        let shape = PageShape::new(&Pagination::of(Style::SINGLE, records), &Caps::default());
         (validation, Isa::available().map(|isa| Arc::new(shape.clone().with_isa(isa))).collect())
     });
     levels.into()

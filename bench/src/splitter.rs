@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use unpage::pagination::split::{Isa, PageShape, Splitter};
-use unpage::pagination::{Base, Caps, Pagination, Path, Records, Source, Style, Validation};
+use unpage::caps::Caps;
+use unpage::pagination::{Base, NextUrl, Pagination, Path, Records, Source, Style, Validation};
 
 /// How much of a page is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +96,7 @@ fn caps() -> Caps {
 fn pagination(level: Level) -> Pagination {
     let path = |text: &str| text.parse::<Path>().expect("a path");
     let next = vec![Source::Body(path("next"))];
-    let mut pagination = Pagination::of(Style::NextUrl { next, base: Base::Request }, Records::at(path("data")));
+    let mut pagination = Pagination::of(Style::NextUrl(NextUrl { next, base: Base::Request }), Records::at(path("data")));
     pagination.records.validation = match level {
         Level::Structural => Validation::Structure,
         Level::Full => Validation::Full,

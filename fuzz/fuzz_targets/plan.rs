@@ -9,12 +9,13 @@ use std::time::SystemTime;
 use http::{HeaderMap, StatusCode};
 use libfuzzer_sys::fuzz_target;
 use unpage::batch::Batch;
+use unpage::caps::Caps;
 use unpage::config::{Config, Machine};
 use unpage::pagination::link_guard::LinkGuard;
 use unpage::pagination::page::{PageFields, Head, Page};
 use unpage::pagination::plan::{Came, PageId, Plan, Room, SoFar, Standing, Step};
 use unpage::pagination::split::{PageShape, Splitter};
-use unpage::pagination::{Caps, PageRequest, PageError};
+use unpage::pagination::{PageError, PageRequest};
 
 const STYLES: [&str; 12] = [
     r#"{ type = "link_header" }"#,

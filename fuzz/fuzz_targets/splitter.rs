@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use unpage::pagination::split::{Isa, MAX_DEPTH, PageShape, Splitter};
-use unpage::pagination::{Caps, Encoding, Pagination, Path, Records, Source, Style, Validation, PageError};
+use unpage::caps::Caps;
+use unpage::pagination::{Encoding, Pagination, Path, Records, Source, Style, Validation, PageError};
 
 /// Where the records of a page stand.
 #[derive(Clone, Copy)]
@@ -106,7 +107,7 @@ impl Reader {
     fn of(place: Place, validation: Validation) -> Self {
         let path = if let Place::Root = place { Path::root() } else { "data".parse().expect("a path") };
         let encoding = if let Place::Base64 | Place::Text = place { Encoding::Base64 } else { Encoding::None };
-        let mut pagination = Pagination::of(Style::Single, Records { validation, encoding, ..Records::at(path) });
+        let mut pagination = Pagination::of(Style::SINGLE, Records { validation, encoding, ..Records::at(path) });
         pagination.total = match place {
             Place::Root => None,
             _ => Some(Source::Body("next".parse().expect("a path"))),

@@ -11,7 +11,7 @@ use super::secrets::Secrets;
 use super::upstream::{self, MANNERS};
 use super::value::{self, choice, one_of};
 use super::{Caps, Collection, Snapshots, Upstream, keys, snapshots};
-use crate::pagination::{Base, Pagination, Param, Partition, Style};
+use crate::pagination::{Pagination, Param, Partition};
 
 /// The `[upstream.NAME]` tables; `None` for one that was wrong.
 pub(super) type Upstreams<'a> = BTreeMap<&'a str, Option<Arc<Upstream>>>;
@@ -36,7 +36,7 @@ pub(super) fn read(
         let retried = upstream.as_deref().map_or(&[][..], |upstream| &upstream.retry.statuses);
         lint::check(&table, &Facts { pagination, method: &method, body: body.as_ref(), retried });
         check_segments(&table, path.as_deref(), upstream_path.as_deref(), pagination);
-        if let (Some(upstream), Style::NextUrl { base: Base::Url(base), .. }) = (&upstream, &pagination.style) {
+        if let (Some(upstream), Some(base)) = (&upstream, pagination.style.rules().base_url()) {
             let known = std::iter::once(&upstream.url).chain(&upstream.aliases);
             if !known.into_iter().any(|url| url.origin() == base.origin()) {
                 let what = format!("{base} is another server than the upstream");
@@ -133,7 +133,7 @@ fn check_segments(table: &Table<'_>, path: Option<&str>, upstream_path: Option<&
                     "ends of a range stand in the query, the body or a header field",
                 );
             }
-        } else if !given.contains(name) && !matches!(pagination.style, Style::Page { .. } | Style::Offset { .. }) {
+        } else if !given.contains(name) && !pagination.style.is_numbered() {
             let what = format!("the first request has no token for {{{name}}} yet");
             let hint = format!(
                 "name the segment in path too, so that the client says where to begin: path = \"/…/{{{name}}}\""

@@ -1,5 +1,10 @@
 //! Every key that a configuration may have, table by table; what an unknown key was probably meant to be.
 
+use std::sync::LazyLock;
+
+use crate::pagination::Style;
+use crate::pagination::styles::StyleSchema;
+
 /// One kind of table.
 #[derive(Debug)]
 pub(super) struct Level {
@@ -121,32 +126,13 @@ pub(super) static LINKS: Level = Level { name: "a link lookup", keys: &["links",
 pub(super) static TOKEN: Level = Level { name: "pagination.tokens", keys: &["next", "param", "from_url_param"] };
 
 /// The pagination types and what each of them takes.
-pub(super) static STYLES: [Level; 9] = [
-    Level { name: "link_header", keys: &["type", "rel", "link_attr", "same_token", "more", "end"] },
-    Level { name: "next_url", keys: &["type", "next", "base", "same_token", "more", "end"] },
-    Level {
-        name: "cursor",
-        keys: &[
-            "type",
-            "next",
-            "param",
-            "from_url_param",
-            "tokens",
-            "merge",
-            "end_values",
-            "same_token",
-            "template",
-            "more",
-            "end",
-        ],
-    },
-    Level { name: "page", keys: &["type", "param", "start", "template", "more", "end"] },
-    Level { name: "offset", keys: &["type", "param", "start", "step", "template", "more", "end"] },
-    Level { name: "keyset", keys: &["type", "key", "param", "encode", "overlap", "more", "end"] },
-    Level { name: "range", keys: &["type", "unit", "size"] },
-    Level { name: "none", keys: &["type", "more"] },
-    Level { name: "auto", keys: &["type"] },
-];
+pub(super) static STYLES: LazyLock<Vec<Level>> = LazyLock::new(|| {
+    let level = |schema: &&'static StyleSchema| {
+        let keys: Vec<&'static str> = schema.keys.iter().map(|key| key.name).collect();
+        Level { name: schema.name, keys: keys.leak() }
+    };
+    Style::SCHEMAS.iter().map(level).collect()
+});
 
 /// The tables beside the pagination types.
 pub(super) static LEVELS: [&Level; 25] = [

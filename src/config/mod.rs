@@ -31,8 +31,8 @@ pub use self::option::Options;
 pub use self::secrets::{Machine, Secrets};
 pub use self::snapshots::{OnStart, Resume, Scope, Sharing, SlowReader, SnapshotSettings, Snapshots};
 pub use self::written::{read_written, written};
+pub use crate::caps::Caps;
 pub use crate::pace::Pace;
-pub use crate::pagination::Caps;
 use crate::pagination::Pagination;
 pub use crate::pagination::retry::RetryPolicy;
 

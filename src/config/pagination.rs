@@ -9,13 +9,12 @@ use super::partition::{order, partition};
 use super::upstream;
 use super::validity;
 use super::value::{self, choice};
+use crate::pagination::styles::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleValue, StyleValues};
 use crate::pagination::{
-    Advance, Base, Cursor, Encode, Encoding, End, Limits, More, Overlap, PageSize, Pagination, Param, PartOrder, Path,
-    Precondition, Presence, Records, RecordsShape, SameToken, Source, Style, Template, Token, Validation, Whitespace,
+    Encoding, End, Limits, More, PageSize, Pagination, PartOrder, Path, Precondition, Presence, Records, RecordsShape,
+    SameToken, Source, Style, Validation, Whitespace,
 };
 
-const PARAM: &str =
-    "say where it goes: param = \"NAME\" (query), \"body:PATH\", \"form:NAME\", \"header:NAME\" or \"path:NAME\"";
 const RECORDS: &str =
     "say where a page keeps its records: records = \"data\", or \"$\" where the page itself is the array";
 
@@ -25,7 +24,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<Pagination> {
     let key = table.maybe("key", value::path);
     let styled = match table.get("pagination") {
         Some(node) => styled(&node, key.as_ref()),
-        None => Some(Styled { style: Style::Auto, more: None, end: End::Style, same_token: SameToken::Error }),
+        None => Some(Styled { style: Style::AUTO, more: None, end: End::Style, same_token: SameToken::Error }),
     };
     let found_later = table.get("pagination").is_none_or(|node| {
         let named = node.member("type").unwrap_or(node);
@@ -89,7 +88,8 @@ struct Styled {
 }
 
 fn styled(node: &Node<'_>, key: Option<&Path>) -> Option<Styled> {
-    let types = STYLES.each_ref().map(|level| (level.name, level));
+    let types: Vec<_> =
+        STYLES.iter().zip(Style::SCHEMAS).map(|(level, schema)| (level.name, (level, *schema))).collect();
     // A type that needs nothing else may be written as its name alone.
     let nothing = DeValue::Table(DeTable::new());
     let (named, node) = match node.value {
@@ -97,7 +97,7 @@ fn styled(node: &Node<'_>, key: Option<&Path>) -> Option<Styled> {
         DeValue::Table(_) => match node.member("type") {
             Some(named) => (named, node.clone()),
             None => {
-                let all = types.map(|(name, _)| name).join(", ");
+                let all = types.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
                 return node.refuse("no type", format!("write type = one of {all}"));
             }
         },
@@ -106,9 +106,9 @@ fn styled(node: &Node<'_>, key: Option<&Path>) -> Option<Styled> {
             return node.refuse(what, "write pagination = { type = \"cursor\", … }, or pagination = \"link_header\"");
         }
     };
-    let level: &'static Level = value::known(&named, "type", &types)?;
+    let (level, schema): (&'static Level, _) = value::known(&named, "type", &types)?;
     let table = node.table(level)?;
-    let style = style(level.name, &table, key);
+    let style = style(schema.name, schema.keys, &table, key);
     let more = table.maybe("more", more);
     let end = table.or("end", End::Style, end);
     let same_token = table.or("same_token", SameToken::Error, |node| {
@@ -117,98 +117,69 @@ fn styled(node: &Node<'_>, key: Option<&Path>) -> Option<Styled> {
     Some(Styled { style: style?, more, end, same_token })
 }
 
-fn style(name: &str, table: &Table<'_>, key: Option<&Path>) -> Option<Style> {
-    match name {
-        "link_header" => Some(Style::LinkHeader {
-            rel: table.or("rel", "next".to_owned(), owned),
-            attribute: table.maybe("link_attr", link_attribute),
-        }),
-        "next_url" => Some(Style::NextUrl {
-            next: table.must("next", "say where the URL stands: next = \"links.next\" or \"header:NAME\"", next)?,
-            base: table.or("base", Base::Request, base),
-        }),
-        "cursor" => cursor(table).map(Style::Cursor),
-        "page" => {
-            let template = table.maybe("template", template);
-            let start = table.or("start", 1, |node| node.number(0));
-            Some(Style::Page { param: table.must("param", PARAM, value::param)?, start, template })
-        }
-        "offset" => {
-            let template = table.maybe("template", template);
-            let start = table.or("start", 0, |node| node.number(0));
-            let step = table.or("step", Advance::Returned, step);
-            Some(Style::Offset { param: table.must("param", PARAM, value::param)?, start, step, template })
-        }
-        "keyset" => keyset(table, key),
-        "range" => {
-            let unit = table.must("unit", "write unit = \"items\", as the API's Accept-Ranges says", owned);
-            let size = table.must("size", "say how many records to ask for: size = 100", |node| node.number(1));
-            Some(Style::Range { unit: unit?, size: size? })
-        }
-        "none" => Some(Style::Single),
-        _ => Some(Style::Auto),
+/// Reads the keys of one style by their kinds, and makes the style of their values.
+fn style(name: &str, keys: &'static [StyleKey], table: &Table<'_>, collection_key: Option<&Path>) -> Option<Style> {
+    let mut mistakes = Vec::new();
+    let style = Style::read(name, &mut style_values(keys, table, collection_key), &mut mistakes);
+    for KeyMistake { key, what, hint } in mistakes {
+        table.refuse_at::<()>(key, what, hint);
     }
+    style
 }
 
-fn cursor(table: &Table<'_>) -> Option<Cursor> {
-    let merge = table.maybe("merge", value::path);
-    let end_values =
-        table.maybe("end_values", |node| node.list()?.iter().map(value::json).collect()).unwrap_or_default();
-    let template = table.maybe("template", template);
-    let tokens = match (table.get("tokens"), table.get("next")) {
-        (Some(tokens), None) => {
-            for key in ["param", "from_url_param"] {
-                if table.get(key).is_some() {
-                    table.refuse_at::<()>(key, "stands beside tokens", "write it into each of tokens");
-                }
+fn style_values(keys: &'static [StyleKey], table: &Table<'_>, collection_key: Option<&Path>) -> StyleValues {
+    let mut values = StyleValues::default();
+    for StyleKey { name, kind, need } in keys.iter().filter(|key| !matches!(key.kind, KeyKind::Shared)) {
+        match (table.get(name), need, collection_key) {
+            (Some(node), _, _) => values.put(name, style_value(&node, *kind)),
+            (None, KeyNeed::Inherited(_), Some(key)) => values.put(name, Some(StyleValue::Paths(vec![key.clone()]))),
+            (None, KeyNeed::Required(hint) | KeyNeed::Inherited(hint), _) => {
+                table.refuse_at::<()>(name, "missing", *hint);
             }
-            tokens.list()?.iter().map(|node| token(&node.table(&keys::TOKEN)?)).collect::<Vec<_>>()
+            (None, KeyNeed::Optional, _) => {}
         }
-        (Some(tokens), Some(_)) => {
-            return tokens.refuse("both next and tokens", "write one token as next and param, several as tokens");
-        }
-        (None, None) if table.get("merge").is_some() && table.get("param").is_none() => Vec::new(),
-        (None, _) => vec![token(table)],
-    };
-    let tokens = tokens.into_iter().collect::<Option<_>>()?;
-    Some(Cursor { tokens, merge, end_values, template })
+    }
+    values
 }
 
-fn token(table: &Table<'_>) -> Option<Token> {
-    let next = table.must("next", "say where the token stands: next = \"meta.next_cursor\" or \"header:NAME\"", next);
-    let param = table.must("param", PARAM, value::param);
-    let from_url_param = table.maybe("from_url_param", owned);
-    Some(Token { next: next?, param: param?, from_url_param })
-}
-
-fn keyset(table: &Table<'_>, collection_key: Option<&Path>) -> Option<Style> {
-    let key = match (table.get("key"), collection_key) {
-        (None, Some(key)) => Some(vec![key.clone()]),
-        (node, _) if node.is_some() => table.maybe("key", |node| node.each(value::path)),
-        _ => {
-            table.refuse_at("key", "missing", "say which of a record's fields goes into the next request: key = \"id\"")
+fn style_value(node: &Node<'_>, kind: KeyKind) -> Option<StyleValue> {
+    match kind {
+        KeyKind::Shared => None,
+        KeyKind::Text => owned(node).map(StyleValue::Text),
+        KeyKind::Number { least } => node.number(least).map(StyleValue::Number),
+        KeyKind::Word(words) => {
+            let words: Vec<_> = words.iter().map(|word| (*word, *word)).collect();
+            choice(node, &words).map(|word| StyleValue::Text(word.to_owned()))
         }
-    };
-    let param = table.must("param", PARAM, value::param);
-    let encode =
-        table.or("encode", Encode::Plain, |node| choice(node, &[("plain", Encode::Plain), ("json", Encode::Json)]));
-    let overlap = table.or("overlap", Overlap::None, |node| match node.number(0)? {
-        0 => Some(Overlap::None),
-        1 => Some(Overlap::First),
-        more => node.refuse(
-            format!("{more} records of overlap"),
-            "0 where a page starts after the record that the token names, 1 where it starts with it",
-        ),
-    });
-    Some(Style::Keyset { key: key?, param: param?, encode, overlap })
+        KeyKind::Param => value::param(node).map(StyleValue::Param),
+        KeyKind::Path => value::path(node).map(StyleValue::Path),
+        KeyKind::Paths => node.each(value::path).map(StyleValue::Paths),
+        KeyKind::Sources => next(node).map(StyleValue::Sources),
+        KeyKind::Values => node.list()?.iter().map(value::json).collect::<Option<_>>().map(StyleValue::Values),
+        KeyKind::WordOrPath(words) => {
+            let word = node.text()?;
+            let is_word = words.contains(&word);
+            if is_word { owned(node).map(StyleValue::Text) } else { value::path(node).map(StyleValue::Path) }
+        }
+        KeyKind::WordOrUrl(word) if node.value.as_str() == Some(word) => Some(StyleValue::Text(word.to_owned())),
+        KeyKind::WordOrUrl(word) => {
+            let hint = format!("write {word:?} or the API's root URL");
+            let url = value::base_url(node.text()?).map(StyleValue::Url);
+            url.map_err(|(what, _)| node.refuse::<()>(what, hint)).ok()
+        }
+        KeyKind::Pair => match node.named()?.as_slice() {
+            [(name, value)] => Some(StyleValue::Pair((*name).to_owned(), owned(value)?)),
+            _ => node.refuse("not one attribute", "write link_attr = { results = \"true\" }"),
+        },
+        KeyKind::Tables(keys) => {
+            let table = |node: &Node<'_>| Some(style_values(keys, &node.table(&keys::TOKEN)?, None));
+            node.list()?.iter().map(table).collect::<Option<_>>().map(StyleValue::Tables)
+        }
+    }
 }
 
 fn owned(node: &Node<'_>) -> Option<String> {
     node.text().map(ToOwned::to_owned)
-}
-
-fn template(node: &Node<'_>) -> Option<Template> {
-    owned(node).map(Template)
 }
 
 /// A path, `header:NAME`, `{ links, rel }`, or a list of these.
@@ -224,43 +195,17 @@ fn next(node: &Node<'_>) -> Option<Vec<Source>> {
     })
 }
 
-fn base(node: &Node<'_>) -> Option<Base> {
-    if node.value.as_str() == Some("request") {
-        return Some(Base::Request);
-    }
-    let url = value::base_url(node.text()?);
-    url.map(Base::Url).map_err(|(what, _)| node.refuse::<()>(what, "write \"request\" or the API's root URL")).ok()
-}
-
-fn link_attribute(node: &Node<'_>) -> Option<(String, String)> {
-    match node.named()?.as_slice() {
-        [(name, value)] => Some(((*name).to_owned(), owned(value)?)),
-        _ => node.refuse("not one attribute", "write link_attr = { results = \"true\" }"),
-    }
-}
-
 /// A path, `header:NAME`, or `link:last` for the page number in the `Link` to the last page.
 fn total_pages(node: &Node<'_>, style: Option<&Style>) -> Option<Source> {
     if node.value.as_str() != Some(value::LAST_LINK) {
         return value::source(node);
     }
-    match style? {
-        Style::Page { param: Param::Query(param), start, template: None } => {
-            Some(Source::LastLink { param: param.clone(), start: *start })
-        }
-        _ => node.refuse(
+    style?.rules().last_link().or_else(|| {
+        node.refuse(
             "only page numbers in a query stand in such a link",
             "take another place, or type = \"page\" with the query parameter that the link has",
-        ),
-    }
-}
-
-fn step(node: &Node<'_>) -> Option<Advance> {
-    match node.text()? {
-        "returned" => Some(Advance::Returned),
-        "page_size" => Some(Advance::PageSize),
-        _ => value::path(node).map(Advance::Body),
-    }
+        )
+    })
 }
 
 fn more(node: &Node<'_>) -> Option<More> {
@@ -325,15 +270,4 @@ fn limits(node: &Node<'_>) -> Option<Limits> {
         max_pages: table.maybe("max_pages", number),
         max_results: table.maybe("max_results", number),
     })
-}
-
-impl Param {
-    /// The name that a template may use for the parameter's own value.
-    pub(super) fn own_name(&self) -> String {
-        match self {
-            Self::Query(name) | Self::Form(name) | Self::Path(name) => name.clone(),
-            Self::Body(path) => path.to_string(),
-            Self::Header(name) => name.to_string(),
-        }
-    }
 }

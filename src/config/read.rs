@@ -84,7 +84,7 @@ impl Config {
             body: None,
             upstream_path: None,
             upstream: Arc::new(Upstream::at(url)),
-            pagination: Arc::new(Pagination::of(Style::Auto, found_later)),
+            pagination: Arc::new(Pagination::of(Style::AUTO, found_later)),
             caps: Caps::default(),
             sharing: Snapshots::default().sharing(),
         };
@@ -220,7 +220,7 @@ mod tests {
         let entries = DeTable::parse(text).unwrap();
         assert!(top(&Table::top(&notes, entries.get_ref(), &keys::TOP), &Anything).is_some());
         let met = notes.met.into_inner();
-        let levels = keys::LEVELS.into_iter().chain(&keys::STYLES);
+        let levels = keys::LEVELS.into_iter().chain(keys::STYLES.iter());
         let known: Vec<_> = levels.flat_map(|level| level.keys.iter().map(|key| (level.name, *key))).collect();
         assert!(known.len() > 100, "{} keys", known.len());
         let missing: Vec<_> = known.iter().filter(|key| !met.contains(key)).collect();

@@ -11,10 +11,10 @@ use super::mistake::{Mistake, Mistakes};
 use super::node::{Notes, Table};
 use super::value::LAST_LINK;
 use crate::pagination::partition::{Bound, Direction, RangeKind, RangePartition};
+use crate::pagination::styles::{KeyKind, StyleKey, StyleValue, StyleValues};
 use crate::pagination::{
-    Advance, Base, BodyKind, Cursor, Encode, Encoding, End, More, Overlap, PageSize, Pagination, Param, PartOrder,
-    Partition, Path, Precondition, Presence, Records, RecordsShape, SameToken, Since, Source, Style, Template,
-    TimeFormat, Token, ValidAt, Validation, VersionSource, Whitespace,
+    BodyKind, Encoding, End, More, PageSize, Pagination, Param, PartOrder, Partition, Path, Precondition, Presence,
+    Records, RecordsShape, SameToken, Since, Source, TimeFormat, ValidAt, Validation, VersionSource, Whitespace,
 };
 
 /// The keys of a `[[collection]]` that make this pagination, one a line; reading them makes it again.
@@ -134,49 +134,7 @@ fn style_value(pagination: &Pagination) -> String {
     let Pagination { style, more, end, same_token, .. } = pagination;
     let mut table = Inline::default();
     table.put("type", text(style.name()));
-    match style {
-        Style::Single | Style::Auto => {}
-        Style::LinkHeader { rel, attribute } => {
-            table.put("rel", text(rel));
-            table.maybe(
-                "link_attr",
-                attribute.as_ref().map(|(name, value)| format!("{{ {} = {} }}", text(name), text(value))),
-            );
-        }
-        Style::NextUrl { next, base } => {
-            table.put("next", one_or_list(next, source));
-            match base {
-                Base::Request => {}
-                Base::Url(url) => table.put("base", text(url.as_str())),
-            }
-        }
-        Style::Cursor(cursor) => cursor_into(&mut table, cursor),
-        Style::Page { param, start, template } => {
-            table.put("param", param_value(param));
-            table.put("start", start);
-            table.maybe("template", template.as_ref().map(template_value));
-        }
-        Style::Offset { param, start, step, template } => {
-            table.put("param", param_value(param));
-            table.put("start", start);
-            match step {
-                Advance::Returned => {}
-                Advance::PageSize => table.put("step", text("page_size")),
-                Advance::Body(at) => table.put("step", step_path(at)),
-            }
-            table.maybe("template", template.as_ref().map(template_value));
-        }
-        Style::Keyset { key, param, encode, overlap } => {
-            table.put("key", one_or_list(key, path));
-            table.put("param", param_value(param));
-            table.maybe("encode", (*encode == Encode::Json).then(|| text("json")));
-            table.maybe("overlap", (*overlap == Overlap::First).then_some(1));
-        }
-        Style::Range { unit, size } => {
-            table.put("unit", text(unit));
-            table.put("size", size);
-        }
-    }
+    values_into(&mut table, &style.values(), style.schema().keys);
     table.maybe("same_token", (*same_token == SameToken::End).then(|| text("end")));
     if let Some(More { path: at, while_ }) = more {
         table.put("more", format!("{{ path = {}, while = {} }}", path(at), json(while_)));
@@ -191,30 +149,38 @@ fn style_value(pagination: &Pagination) -> String {
     table.table()
 }
 
-fn cursor_into(table: &mut Inline, cursor: &Cursor) {
-    match cursor.tokens.as_slice() {
-        [] => {}
-        [token] => token_into(table, token),
-        tokens => table.put(
-            "tokens",
-            list(tokens, |token| {
-                let mut table = Inline::default();
-                token_into(&mut table, token);
-                table.table()
-            }),
-        ),
+fn values_into(table: &mut Inline, values: &StyleValues, keys: &[StyleKey]) {
+    for (name, value) in values.iter() {
+        let kind = keys.iter().find(|key| key.name == name).map(|key| key.kind);
+        match value {
+            StyleValue::Text(value) => table.put(name, text(value)),
+            StyleValue::Number(number) => table.put(name, number),
+            StyleValue::Param(param) => table.put(name, param_value(param)),
+            StyleValue::Path(at) => table.put(name, path_beside(at, kind)),
+            StyleValue::Paths(paths) => table.put(name, one_or_list(paths, path)),
+            StyleValue::Sources(sources) => table.put(name, one_or_list(sources, source)),
+            StyleValue::Values(values) => table.put(name, list(values, json)),
+            StyleValue::Url(url) => table.put(name, text(url.as_str())),
+            StyleValue::Pair(key, value) => table.put(name, format!("{{ {} = {} }}", text(key), text(value))),
+            StyleValue::Tables(tables) => {
+                let keys = if let Some(KeyKind::Tables(keys)) = kind { keys } else { &[] };
+                let write = |values: &StyleValues| {
+                    let mut table = Inline::default();
+                    values_into(&mut table, values, keys);
+                    table.table()
+                };
+                table.put(name, list(tables, write));
+            }
+        }
     }
-    table.maybe("merge", cursor.merge.as_ref().map(path));
-    if !cursor.end_values.is_empty() {
-        table.put("end_values", list(&cursor.end_values, json));
-    }
-    table.maybe("template", cursor.template.as_ref().map(template_value));
 }
 
-fn token_into(table: &mut Inline, Token { next, param, from_url_param }: &Token) {
-    table.put("next", one_or_list(next, source));
-    table.put("param", param_value(param));
-    table.maybe("from_url_param", from_url_param.as_deref().map(text));
+/// A path, told apart from the words that may stand in its place.
+fn path_beside(at: &Path, kind: Option<KeyKind>) -> String {
+    match (kind, at.to_string().as_str()) {
+        (Some(KeyKind::WordOrPath(words)), word) if words.contains(&word) => text(&format!("$.{word}")),
+        (_, at) => text(at),
+    }
 }
 
 fn records_value(records: &Records) -> String {
@@ -295,18 +261,6 @@ fn param_value(param: &Param) -> String {
         Param::Form(_) => text(&format!("form:{name}")),
         Param::Header(_) => text(&format!("header:{name}")),
         Param::Path(_) => text(&format!("path:{name}")),
-    }
-}
-
-fn template_value(Template(template): &Template) -> String {
-    text(template)
-}
-
-/// A step's path, told apart from the words that a step may also be.
-fn step_path(at: &Path) -> String {
-    match at.to_string().as_str() {
-        word @ ("returned" | "page_size") => text(&format!("$.{word}")),
-        at => text(at),
     }
 }
 

@@ -67,7 +67,7 @@ async fn first_page(crawl: &Crawl) -> Result<(Head, Bytes), Failure> {
         validation: Validation::Full,
         ..Records::at(Path::root())
     };
-    let shape = Arc::new(PageShape::new(&Pagination::of(Style::Single, unknown), &crawl.caps));
+    let shape = Arc::new(PageShape::new(&Pagination::of(Style::SINGLE, unknown), &crawl.caps));
     match whole(crawl, &shape).await {
         Ok(page) => Ok(page),
         Err(PageFailure::Refused(head, body, _)) => {

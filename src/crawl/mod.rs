@@ -31,7 +31,7 @@ use crate::pagination::page::Head;
 use crate::pagination::plan::Plan;
 use crate::pagination::request::BadPlace;
 use crate::pagination::split::PageShape;
-use crate::pagination::{Encode, PageRequest, Pagination, Since, Style, ValidAt, VersionSource};
+use crate::pagination::{Encode, PageRequest, Pagination, Since, ValidAt, VersionSource};
 use crate::upstream::Client;
 use crate::usage::UpstreamUsage;
 use drive::{Appetite, Turn};
@@ -130,7 +130,7 @@ impl Crawl {
     }
 
     async fn opened(self) -> Result<Opened, Failure> {
-        if self.pagination.style == Style::Auto {
+        if self.pagination.style.is_auto() {
             return detect::open(self).await;
         }
         let mut opened = self.walk(Arc::clone(&self.pagination), self.first.clone())?;

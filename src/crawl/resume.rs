@@ -13,7 +13,7 @@ use super::{Crawl, Opened};
 use crate::config::{read_written, written};
 use crate::error::{Failure, Fault};
 use crate::pagination::plan::Checkpoint;
-use crate::pagination::{PageRequest, Pagination, Style};
+use crate::pagination::{PageRequest, Pagination};
 use crate::snapshot::Begun;
 
 /// What a crawl must know of its beginning to go on, beside what it is configured with and asked for.
@@ -42,7 +42,7 @@ impl Beginning {
 
     /// The same with the pagination that was recognised, where none was configured.
     pub(super) fn with(self, configured: &Pagination, found: &Pagination) -> Self {
-        let recognised = (configured.style == Style::Auto).then(|| written(found));
+        let recognised = configured.style.is_auto().then(|| written(found));
         Self { recognised, ..self }
     }
 }
@@ -84,7 +84,7 @@ impl Crawl {
             let found = read_written(recognised);
             self.pagination = Arc::new(found.map_err(|_| unusable("the recognised pagination can't be read"))?);
         }
-        if self.pagination.style == Style::Auto {
+        if self.pagination.style.is_auto() {
             return Err(unusable("the recognised pagination is missing"));
         }
         let past = notes.iter().map(|note| read(note)).collect::<Result<Vec<Checkpoint>, _>>()?;
@@ -129,6 +129,7 @@ mod tests {
     use crate::config::{Config, Machine};
     use crate::crawl::Crawls;
     use crate::demo::{Legacy, Script, Scripted, configuration, serve};
+    use crate::pagination::Style;
     use crate::pagination::plan::Proof;
     use crate::pagination::request::RequestBody;
     use crate::upstream::{Client, Governors};
@@ -217,7 +218,7 @@ mod tests {
         let (scripted, crawls) = api().await;
         let mut walked = BTreeSet::new();
         for crawl in crawls {
-            let auto = Pagination::of(Style::Auto, crawl.pagination.records.clone());
+            let auto = Pagination::of(Style::AUTO, crawl.pagination.records.clone());
             let auto = Crawl { pagination: Arc::new(auto), ..crawl.clone() };
             for crawl in [crawl, auto] {
                 let before = asked(&scripted);

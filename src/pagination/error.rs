@@ -2,9 +2,9 @@
 
 use http::StatusCode;
 
-use super::request::BadPlace;
-use super::{Param, Path};
-use crate::pagination::link_guard::BadAddress;
+use super::link_guard::BadAddress;
+use super::path::Path;
+use super::request::{BadPlace, Param};
 
 /// Who has to do something about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -267,6 +267,15 @@ impl PageError {
             }
         }
     }
+}
+
+/// Returns the start of a text that came from outside, fit for one line of a message.
+pub(super) fn excerpt(text: &str) -> String {
+    let mut short: String = text.chars().take(80).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
 }
 
 fn status_hint(status: StatusCode) -> &'static str {

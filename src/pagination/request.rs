@@ -9,7 +9,7 @@ use serde_json::Value;
 use twox_hash::XxHash3_64;
 use url::Url;
 
-use super::{Encode, Path};
+use super::path::Path;
 
 /// Everything but RFC 3986's unreserved characters: names and values are taken literally and encoded once.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -27,6 +27,15 @@ pub enum Param {
     Header(HeaderName),
     /// `path:NAME`: the `{NAME}` segment of the upstream path.
     Path(String),
+}
+
+/// Form of a value in a query, header field or form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encode {
+    /// Text of the value.
+    Plain,
+    /// JSON (CouchDB's `startkey`).
+    Json,
 }
 
 /// What a page's request carries.
@@ -272,6 +281,17 @@ impl fmt::Display for RedactedUrl<'_> {
             write!(f, "{}{name}=…", if at == 0 { '?' } else { '&' })?;
         }
         Ok(())
+    }
+}
+
+impl Param {
+    /// Name without its prefix, as a template uses it.
+    pub fn own_name(&self) -> String {
+        match self {
+            Self::Query(name) | Self::Form(name) | Self::Path(name) => name.clone(),
+            Self::Body(path) => path.to_string(),
+            Self::Header(name) => name.to_string(),
+        }
     }
 }
 

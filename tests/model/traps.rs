@@ -65,7 +65,7 @@ fn a_total_that_vanishes_is_no_longer_needed() {
 
 #[test]
 fn a_next_link_that_is_always_there_ends_by_its_attribute() {
-    let pagination = of(Style::LinkHeader { rel: "next".into(), attribute: Some(("results".into(), "true".into())) });
+    let pagination = of(Style::LinkHeader(LinkHeader { rel: "next".into(), attribute: Some(("results".into(), "true".into())) }));
     let mut page = 0;
     let crawled = crawl(&pagination, |_| {
         page += 1;
@@ -79,7 +79,7 @@ fn a_next_link_that_is_always_there_ends_by_its_attribute() {
 fn a_next_link_to_itself_is_an_error_unless_configured_as_the_end() {
     let link = || ("link", format!("<{ORIGIN}/list>; rel=\"next\""));
     let answer = |_: &PageRequest| Answer { status: 200, headers: vec![link()], body: json!({"data": data(0..2)}) };
-    let mut pagination = of(Style::LinkHeader { rel: "next".into(), attribute: None });
+    let mut pagination = of(Style::LinkHeader(LinkHeader { rel: "next".into(), attribute: None }));
     assert!(matches!(crawl(&pagination, answer).end, Err(PageError::TokenRepeats)));
     pagination.same_token = unpage::pagination::SameToken::End;
     let crawled = crawl(&pagination, answer);
@@ -171,12 +171,12 @@ fn partial_results_with_status_200_are_errors() {
 
 #[test]
 fn search_after_keeps_its_mixed_types() {
-    let pagination = of(Style::Keyset {
+    let pagination = of(Style::Keyset(Keyset {
         key: vec![path("sort")],
         param: Param::Body(path("search_after")),
         encode: Encode::Plain,
         overlap: Overlap::None,
-    });
+    }));
     let mut bodies = Vec::new();
     let crawled = crawl(&pagination, |request| {
         bodies.push(request.body.as_ref().map(RequestBody::to_bytes));
@@ -192,7 +192,7 @@ fn search_after_keeps_its_mixed_types() {
 
 #[test]
 fn wrapped_and_keyed_records_are_records() {
-    let mut pagination = of(Style::Single);
+    let mut pagination = of(Style::SINGLE);
     pagination.records = Records::at(path("list[*].customer"));
     let crawled = crawl(&pagination, answers(vec![json!({"list": [{"customer": {"id": 1}}, {"customer": {"id": 2}}]})]));
     assert_eq!(crawled.ids, [1, 2]);
@@ -231,7 +231,7 @@ fn an_error_status_is_the_end_only_where_that_is_configured() {
 #[test]
 fn a_next_link_to_another_origin_is_an_error() {
     let link = ("link", "<https://evil.example/list?page=2>; rel=\"next\"".to_owned());
-    let pagination = of(Style::LinkHeader { rel: "next".into(), attribute: None });
+    let pagination = of(Style::LinkHeader(LinkHeader { rel: "next".into(), attribute: None }));
     let crawled = crawl(&pagination, |_| Answer { status: 200, headers: vec![link.clone()], body: json!({"data": data(0..2)}) });
     assert!(matches!(crawled.end, Err(PageError::BadAddress(_))));
 }
@@ -291,7 +291,7 @@ fn a_total_that_shrinks_is_seen_before_its_page_leaves() {
 
 #[test]
 fn a_range_of_another_place_gives_nothing() {
-    let pagination = of(Style::Range { unit: "items".into(), size: 2 });
+    let pagination = of(Style::Range(RangeHeader { unit: "items".into(), size: 2 }));
     let mut asked = 0;
     let crawled = crawl(&pagination, |_| {
         asked += 1;
@@ -378,7 +378,7 @@ fn a_flag_that_says_more_without_a_next_address_is_an_error() {
 
 #[test]
 fn a_mistyped_next_path_is_found_out() {
-    let style = Style::NextUrl { next: vec![Source::Body(path("nextt"))], base: Base::Request };
+    let style = Style::NextUrl(NextUrl { next: vec![Source::Body(path("nextt"))], base: Base::Request });
     let page = json!({"data": data(0..2), "next": format!("{ORIGIN}/list?cursor=2")});
     let crawled = crawl(&of(style), answers(vec![page]));
     assert!(matches!(crawled.end, Err(PageError::PointerElsewhere { .. })), "{:?}", crawled.end);
@@ -387,35 +387,35 @@ fn a_mistyped_next_path_is_found_out() {
 #[test]
 fn one_page_with_a_next_link_is_not_one_page() {
     let link = ("link", format!("<{ORIGIN}/list?page=2>; rel=\"next\""));
-    let crawled = crawl(&of(Style::Single), |_| Answer { status: 200, headers: vec![link.clone()], body: json!({"data": data(0..2)}) });
+    let crawled = crawl(&of(Style::SINGLE), |_| Answer { status: 200, headers: vec![link.clone()], body: json!({"data": data(0..2)}) });
     assert!(matches!(crawled.end, Err(PageError::MoreThanOnePage(_))));
 }
 
 #[test]
 fn a_link_header_that_cannot_be_read_is_not_an_end() {
     let link = ("link", format!("<{ORIGIN}/list?page=2; rel=\"next\""));
-    let pagination = of(Style::LinkHeader { rel: "next".into(), attribute: None });
+    let pagination = of(Style::LinkHeader(LinkHeader { rel: "next".into(), attribute: None }));
     let crawled = crawl(&pagination, |_| Answer { status: 200, headers: vec![link.clone()], body: json!({"data": data(0..2)}) });
     assert!(matches!(crawled.end, Err(PageError::BadLink(_))));
 }
 
 #[test]
 fn an_empty_link_header_is_an_end() {
-    let pagination = of(Style::LinkHeader { rel: "next".into(), attribute: None });
+    let pagination = of(Style::LinkHeader(LinkHeader { rel: "next".into(), attribute: None }));
     let crawled = crawl(&pagination, |_| Answer { status: 200, headers: vec![("link", String::new())], body: json!({"data": []}) });
     assert_eq!(crawled.end.unwrap(), Proof::NoNext);
 }
 
 #[test]
 fn a_key_that_is_missing_from_the_last_record_is_an_error() {
-    let style = Style::Keyset { key: vec![path("id")], param: query("after"), encode: Encode::Plain, overlap: Overlap::None };
+    let style = Style::Keyset(Keyset { key: vec![path("id")], param: query("after"), encode: Encode::Plain, overlap: Overlap::None });
     let crawled = crawl(&of(style), answers(vec![json!({"data": [{"id": 1}, {"name": "x"}]})]));
     assert!(matches!(crawled.end, Err(PageError::NoKey(_))));
 }
 
 #[test]
 fn links_that_are_requests_are_honoured() {
-    let style = Style::NextUrl { next: vec![Source::Links { path: path("links"), rel: "next".into() }], base: Base::Request };
+    let style = Style::NextUrl(NextUrl { next: vec![Source::Links { path: path("links"), rel: "next".into() }], base: Base::Request });
     let mut asked = Vec::new();
     let crawled = crawl(&of(style), |request| {
         asked.push((request.method.clone(), request.body.as_ref().map(RequestBody::to_bytes)));
@@ -468,7 +468,7 @@ fn a_token_is_taken_out_of_a_url() {
 #[test]
 fn an_offset_inside_a_query_language_fills_its_template() {
     let template = unpage::pagination::Template("SELECT * STARTPOSITION {offset} MAXRESULTS {limit}".into());
-    let mut pagination = of(Style::Offset { param: query("query"), start: 1, step: Advance::Returned, template: Some(template) });
+    let mut pagination = of(Style::Offset(Offset { param: query("query"), start: 1, step: Advance::Returned, template: Some(template) }));
     pagination.page_size = Some(PageSize { param: None, value: Some(2), max: None });
     let mut asked = Vec::new();
     let crawled = crawl(&pagination, |request| {
@@ -489,7 +489,7 @@ fn the_clients_own_page_size_is_the_one_that_counts() {
     };
     let mut short = sized(offset(), 100);
     short.end = End::ShortPage;
-    let by_size = sized(of(Style::Offset { param: query("offset"), start: 0, step: Advance::PageSize, template: None }), 100);
+    let by_size = sized(of(Style::Offset(Offset { param: query("offset"), start: 0, step: Advance::PageSize, template: None })), 100);
     for pagination in [short, by_size] {
         let crawled = crawl_at("/list?limit=10", &pagination, serve);
         assert!(crawled.end.is_ok());
@@ -501,7 +501,7 @@ fn the_clients_own_page_size_is_the_one_that_counts() {
 
 #[test]
 fn a_range_under_status_200_is_not_the_whole() {
-    let pagination = of(Style::Range { unit: "items".into(), size: 10 });
+    let pagination = of(Style::Range(RangeHeader { unit: "items".into(), size: 10 }));
     let server = Server { records: 25, clamp: 10, empty: vec![], past: Past::Empty, total: Total::None, pointer: Pointer::Null };
     let crawled = crawl(&pagination, |request| {
         // As PostgREST has it: 200, and no unit.
@@ -567,7 +567,7 @@ fn more_records_than_any_total_are_not_the_end() {
 
 #[test]
 fn an_overlapping_key_that_records_share_is_an_error() {
-    let style = Style::Keyset { key: vec![path("t")], param: query("since"), encode: Encode::Plain, overlap: Overlap::First };
+    let style = Style::Keyset(Keyset { key: vec![path("t")], param: query("since"), encode: Encode::Plain, overlap: Overlap::First });
     let one = |id: u64, t: u64| json!({"id": id, "t": t});
     let pages = vec![json!({"data": [one(1, 4), one(2, 5)]}), json!({"data": [one(3, 5), one(4, 6)]})];
     let crawled = crawl(&of(style), answers(pages));
@@ -576,7 +576,7 @@ fn an_overlapping_key_that_records_share_is_an_error() {
 
 #[test]
 fn a_relation_may_be_an_array_or_one_of_several() {
-    let style = Style::NextUrl { next: vec![Source::Links { path: path("links"), rel: "next".into() }], base: Base::Request };
+    let style = Style::NextUrl(NextUrl { next: vec![Source::Links { path: path("links"), rel: "next".into() }], base: Base::Request });
     for rel in [json!(["next"]), json!("next last"), json!("NEXT")] {
         let links = json!([{"rel": ["self"], "href": "/list"}, {"rel": rel, "href": "/list?page=2"}]);
         let pages = vec![json!({"data": data(0..2), "links": links}), json!({"data": data(2..3), "links": []})];
@@ -601,9 +601,9 @@ fn records_that_moved_into_the_next_page_are_an_error() {
 fn part_of_a_collection_is_not_one_page() {
     let range = ("content-range", "0-1/500".to_owned());
     let partial = |_: &PageRequest| Answer { status: 206, headers: vec![range.clone()], body: json!({"data": data(0..2)}) };
-    let crawled = crawl(&of(Style::Single), partial);
+    let crawled = crawl(&of(Style::SINGLE), partial);
     assert!(matches!(crawled.end, Err(PageError::Status { status: StatusCode::PARTIAL_CONTENT, .. })));
-    let mut flagged = of(Style::Single);
+    let mut flagged = of(Style::SINGLE);
     flagged.more = Some(More { path: path("more"), while_: json!(true) });
     let crawled = crawl(&flagged, answers(vec![json!({"data": data(0..2), "more": true})]));
     assert!(matches!(crawled.end, Err(PageError::MoreThanOnePage(_))));
@@ -611,7 +611,7 @@ fn part_of_a_collection_is_not_one_page() {
 
 #[test]
 fn an_overlapping_key_is_confirmed_by_its_own_record() {
-    let style = Style::Keyset { key: vec![path("id")], param: query("after"), encode: Encode::Plain, overlap: Overlap::First };
+    let style = Style::Keyset(Keyset { key: vec![path("id")], param: query("after"), encode: Encode::Plain, overlap: Overlap::First });
     let mut pagination = of(style);
     pagination.total = Some(Source::Body(path("total")));
     let pages = vec![json!({"data": data(0..5), "total": 5}), json!({"data": data(4..5), "total": 5})];
@@ -685,8 +685,8 @@ fn a_status_after_a_page_that_began_is_no_end() {
 
 #[test]
 fn what_the_first_page_pins_is_asked_for_after_an_interruption_too() {
-    let link = Style::NextUrl { next: vec![Source::Body(path("next"))], base: Base::Request };
-    let range = Style::Range { unit: "items".to_owned(), size: 3 };
+    let link = Style::NextUrl(NextUrl { next: vec![Source::Body(path("next"))], base: Base::Request });
+    let range = Style::Range(RangeHeader { unit: "items".to_owned(), size: 3 });
     for style in [link, cursor(), page().style, offset().style, range] {
         let server = Server { records: 13, clamp: 3, empty: vec![], past: Past::Empty, total: Total::None, pointer: Pointer::Null };
         let mut pagination = of(style);

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use serde_json::json;
 use unpage::pagination::plan::Proof;
 use unpage::pagination::{
-    Advance, Base, Cursor, Encode, End, More, Overlap, PageSize, Pagination, Param, Path, Records, Source, Style,
-    Template, Token,
+    Advance, Base, Cursor, Encode, End, Keyset, LinkHeader, More, NextUrl, Offset, Overlap, PageNumber, PageSize,
+    Pagination, Param, Path, RangeHeader, Records, Source, Style, Template, Token,
 };
 
 use crate::crawl::{Crawled, Manner, crawl};
@@ -32,15 +32,15 @@ pub(crate) fn cursor() -> Style {
 }
 
 pub(crate) fn keyset(overlap: Overlap) -> Style {
-    Style::Keyset { key: vec![path("id")], param: query("after"), encode: Encode::Plain, overlap }
+    Style::Keyset(Keyset { key: vec![path("id")], param: query("after"), encode: Encode::Plain, overlap })
 }
 
 pub(crate) fn page_from(start: u64) -> Style {
-    Style::Page { param: query("page"), start, template: None }
+    Style::Page(PageNumber { param: query("page"), start, template: None })
 }
 
 pub(crate) fn offset_from(start: u64) -> Style {
-    Style::Offset { param: query("offset"), start, step: Advance::Returned, template: None }
+    Style::Offset(Offset { param: query("offset"), start, step: Advance::Returned, template: None })
 }
 
 pub(crate) fn sized(mut pagination: Pagination, value: u64) -> Pagination {
@@ -56,7 +56,7 @@ pub(crate) fn says(pagination: &mut Pagination, total: Total) {
         (Total::Records | Total::Unfiltered, _) => pagination.total = Some(Source::Body(path("total"))),
         (Total::Header, _) => pagination.total = Some(Source::Header(HeaderName::from_static("x-total-count"))),
         (Total::Pages, _) => pagination.total_pages = Some(Source::Body(path("pages"))),
-        (Total::LastLink, Style::Page { start, .. }) => pagination.total_pages = Some(last_link(*start)),
+        (Total::LastLink, Style::Page(PageNumber { start, .. })) => pagination.total_pages = Some(last_link(*start)),
         (Total::LastLink, _) => pagination.total_pages = Some(last_link(0)),
     }
 }
@@ -66,23 +66,27 @@ fn numbered() -> impl Strategy<Value = Style> {
     let template = |text: &str| Some(Template(text.to_owned()));
     prop_oneof![
         (0..2_u64).prop_map(page_from),
-        (0..2_u64).prop_map(move |start| Style::Page { param: query("page"), start, template: template("p{page}") }),
+        (0..2_u64).prop_map(move |start| Style::Page(PageNumber {
+            param: query("page"),
+            start,
+            template: template("p{page}")
+        })),
         (0..2_u64).prop_map(offset_from),
-        Just(Style::Offset { param: query("offset"), start: 0, step: Advance::PageSize, template: None }),
-        Just(Style::Offset {
+        Just(Style::Offset(Offset { param: query("offset"), start: 0, step: Advance::PageSize, template: None })),
+        Just(Style::Offset(Offset {
             param: query("offset"),
             start: 0,
             step: Advance::Returned,
             template: Some(Template("{offset},{limit}".to_owned())),
-        }),
-        (1..12_u64).prop_map(|size| Style::Range { unit: "items".to_owned(), size }),
+        })),
+        (1..12_u64).prop_map(|size| Style::Range(RangeHeader { unit: "items".to_owned(), size })),
     ]
 }
 
 fn pointing() -> impl Strategy<Value = Style> {
     prop_oneof![
-        Just(Style::LinkHeader { rel: "next".to_owned(), attribute: None }),
-        Just(Style::NextUrl { next: vec![Source::Body(path("next"))], base: Base::Request }),
+        Just(Style::LinkHeader(LinkHeader { rel: "next".to_owned(), attribute: None })),
+        Just(Style::NextUrl(NextUrl { next: vec![Source::Body(path("next"))], base: Base::Request })),
         Just(cursor()),
         Just(keyset(Overlap::None)),
         Just(keyset(Overlap::First)),
@@ -123,17 +127,18 @@ fn walk(server: &Server, pagination: &Pagination, manner: Manner) -> Crawled {
 const TOTALS: [Total; 5] = [Total::None, Total::Records, Total::Header, Total::Pages, Total::LastLink];
 
 fn is_offset(style: &Style) -> bool {
-    matches!(style, Style::Offset { .. } | Style::Range { .. })
+    matches!(style, Style::Offset(_) | Style::Range(_))
 }
 
 /// How this server is walked.
 fn pagination_of(server: &mut Server, size: Option<u64>) -> Pagination {
     let by_size = matches!(
         &server.style,
-        Style::Offset { step: Advance::PageSize, .. } | Style::Offset { template: Some(_), .. }
+        Style::Offset(Offset { step: Advance::PageSize, .. }) | Style::Offset(Offset { template: Some(_), .. })
     );
     let size = if by_size { Some(size.unwrap_or(server.clamp).min(server.clamp)) } else { size };
-    if matches!(&server.style, Style::Offset { step: Advance::PageSize, .. }) || server.manners.past == Past::LastAgain
+    if matches!(&server.style, Style::Offset(Offset { step: Advance::PageSize, .. }))
+        || server.manners.past == Past::LastAgain
     {
         server.manners.short_pages = 0;
     }
@@ -141,7 +146,7 @@ fn pagination_of(server: &mut Server, size: Option<u64>) -> Pagination {
         server.total = Total::None;
     }
     // Content-Range says the total itself, or doesn't.
-    if matches!(&server.style, Style::Range { .. }) && server.total != Total::Records {
+    if matches!(&server.style, Style::Range(_)) && server.total != Total::Records {
         server.total = Total::None;
     }
     // A number of pages means nothing where some are short.
@@ -152,7 +157,7 @@ fn pagination_of(server: &mut Server, size: Option<u64>) -> Pagination {
     if let Some(size) = size {
         pagination = sized(pagination, size);
     }
-    if !matches!(server.style, Style::Range { .. }) {
+    if !matches!(server.style, Style::Range(_)) {
         says(&mut pagination, server.total);
     }
     if server.manners.past == Past::NotFound {
@@ -200,7 +205,7 @@ proptest! {
         manner in manner(),
         with_more in any::<bool>(),
     ) {
-        if matches!(server.style, Style::Keyset { .. }) {
+        if matches!(server.style, Style::Keyset(_)) {
             server.manners.short_pages = 0;
         }
         let mut pagination = pagination_of(&mut server, size);
@@ -217,11 +222,11 @@ proptest! {
 
 #[test]
 fn a_plain_collection_is_asked_for_as_wide_as_allowed() {
-    for style in [page_from(1), offset_from(0), Style::Range { unit: "items".to_owned(), size: 5 }] {
+    for style in [page_from(1), offset_from(0), Style::Range(RangeHeader { unit: "items".to_owned(), size: 5 })] {
         for total in [Total::None, Total::Records] {
             let server = Server { total, ..Server::of(style.clone(), 200, 5) };
             let mut pagination = sized(of(style.clone()), 5);
-            if !matches!(style, Style::Range { .. }) {
+            if !matches!(style, Style::Range(_)) {
                 says(&mut pagination, total);
             }
             let crawled = walk(&server, &pagination, Manner::of(6));
@@ -237,7 +242,7 @@ fn a_plain_collection_is_asked_for_as_wide_as_allowed() {
 /// Pages past the end come in any order: one that says so is enough, wherever it stands.
 #[test]
 fn no_more_than_the_width_is_asked_for_past_the_end() {
-    for style in [page_from(0), offset_from(0), Style::Range { unit: "items".to_owned(), size: 2 }] {
+    for style in [page_from(0), offset_from(0), Style::Range(RangeHeader { unit: "items".to_owned(), size: 2 })] {
         for (seed, records) in (0..60).zip([2, 3, 8].into_iter().cycle()) {
             let server = Server::of(style.clone(), records, 3);
             let crawled = walk(&server, &of(style.clone()), Manner { seed, ..Manner::of(8) });
@@ -249,7 +254,7 @@ fn no_more_than_the_width_is_asked_for_past_the_end() {
 
 #[test]
 fn one_page_is_one_page() {
-    let server = Server { total: Total::None, ..Server::of(Style::Single, 3, 5) };
-    let crawled = walk(&server, &of(Style::Single), Manner::of(6));
+    let server = Server { total: Total::None, ..Server::of(Style::SINGLE, 3, 5) };
+    let crawled = walk(&server, &of(Style::SINGLE), Manner::of(6));
     assert_eq!((crawled.ids, crawled.end.unwrap(), crawled.requests), (vec![0, 1, 2], Proof::SinglePage, 1));
 }

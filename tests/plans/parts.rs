@@ -103,7 +103,7 @@ prop_compose! {
         now in any::<bool>(),
     ) -> Ranged {
         let filter = Filter { from, to, fractions, ..plain(kind, direction) };
-        let counted = style.is_numbered() || matches!(style, unpage::pagination::Style::Keyset { .. });
+        let counted = style.is_numbered() || matches!(style, unpage::pagination::Style::Keyset(_));
         let manners = Manners { short_pages: if counted { 0 } else { short_pages }, ..Manners::default() };
         let records = sorted(&steps, kind, direction);
         // What a bound leaves out must not be counted.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use unpage::pagination::page::Head;
 use unpage::pagination::partition::{Direction, RangeKind};
 use unpage::pagination::request::{PageRequest, query_value};
-use unpage::pagination::{Overlap, Style};
+use unpage::pagination::{Keyset, Offset, Overlap, PageNumber, Style};
 use url::Url;
 
 pub(crate) const ORIGIN: &str = "http://api.example";
@@ -191,16 +191,16 @@ impl Server {
         let list = self.listed(request);
         let size = self.size(request);
         match &self.style {
-            Style::LinkHeader { .. } | Style::NextUrl { .. } | Style::Cursor(_) => self.pointed(request, &list, size),
-            Style::Page { start, .. } => {
+            Style::LinkHeader(_) | Style::NextUrl(_) | Style::Cursor(_) => self.pointed(request, &list, size),
+            Style::Page(PageNumber { start, .. }) => {
                 let page = number(request, "page").unwrap_or(*start).saturating_sub(*start);
                 self.numbered(request, &list, page * size, size)
             }
-            Style::Offset { start, .. } => {
+            Style::Offset(Offset { start, .. }) => {
                 let offset = number(request, "offset").unwrap_or(*start).saturating_sub(*start);
                 self.numbered(request, &list, offset, size)
             }
-            Style::Keyset { overlap, .. } => {
+            Style::Keyset(Keyset { overlap, .. }) => {
                 let after = query_value(&request.url, "after").map(|id| {
                     let id: u64 = id.parse().unwrap();
                     list.iter().position(|record| record.id == id).unwrap() + usize::from(*overlap == Overlap::None)
@@ -209,8 +209,8 @@ impl Server {
                 let more = from + (size as usize) < list.len();
                 self.page(request, &list, slice(&list, from as u64, size), json!(null), more)
             }
-            Style::Range { .. } => self.ranged(request, &list),
-            Style::Single | Style::Auto => self.page(request, &list, &list, json!(null), false),
+            Style::Range(_) => self.ranged(request, &list),
+            Style::Single(_) | Style::Auto(_) => self.page(request, &list, &list, json!(null), false),
         }
     }
 
@@ -240,7 +240,7 @@ impl Server {
         match (&self.style, more) {
             (_, false) => self.page(request, list, data, json!(null), false),
             (Style::Cursor(_), true) => self.page(request, list, data, json!(token), true),
-            (Style::NextUrl { .. }, true) => self.page(request, list, data, json!(url.as_str()), true),
+            (Style::NextUrl(_), true) => self.page(request, list, data, json!(url.as_str()), true),
             (_, true) => {
                 let mut answer = self.page(request, list, data, json!(null), true);
                 put(&mut answer.head.headers, "link", &format!("<{url}>; rel=\"next\""));
@@ -257,7 +257,7 @@ impl Server {
             Past::LastAgain if from > last => last,
             _ => from,
         };
-        let by_page = matches!(self.style, Style::Page { .. });
+        let by_page = matches!(self.style, Style::Page(_));
         let size_here = if self.is_short(from / size) && !by_page { 1 + from % size } else { size };
         let data = slice(list, from, size_here.min(size));
         let more = from + (data.len() as u64) < list.len() as u64;
@@ -298,7 +298,7 @@ impl Server {
             Total::Pages => drop(body.insert("pages".into(), json!(pages))),
             Total::Header => put(&mut headers, "x-total-count", &total.to_string()),
             Total::LastLink => {
-                let start = if let Style::Page { start, .. } = &self.style { *start } else { 0 };
+                let start = if let Style::Page(PageNumber { start, .. }) = &self.style { *start } else { 0 };
                 let last = (pages + start).saturating_sub(1);
                 put(&mut headers, "link", &format!("<{ORIGIN}/list?page={last}>; rel=\"last\""));
             }

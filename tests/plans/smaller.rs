@@ -13,7 +13,7 @@ use unpage::pagination::page::Head;
 use unpage::pagination::plan::{PageId, Plan, Room, Step};
 use unpage::pagination::request::{PageRequest, set_query};
 use unpage::pagination::retry::{Halvable, Overload};
-use unpage::pagination::{Advance, End, Overlap, PageError, Pagination, Style};
+use unpage::pagination::{Advance, End, Offset, Overlap, PageError, Pagination, Style};
 
 use crate::crawl::{Crawled, Manner, crawl};
 use crate::fan_out::{cursor, keyset, manner, of, offset_from, page_from, query, says, sized};
@@ -59,7 +59,7 @@ fn limit(request: &PageRequest) -> u64 {
 }
 
 fn by_page_size() -> Style {
-    Style::Offset { param: query("offset"), start: 0, step: Advance::PageSize, template: None }
+    Style::Offset(Offset { param: query("offset"), start: 0, step: Advance::PageSize, template: None })
 }
 
 fn records_in(answer: &Answer) -> u64 {

@@ -1,7 +1,7 @@
 //! Ends that the pagination type can't have.
 
 use super::{Exception, Facts, Rule, Said};
-use crate::pagination::{End, Style};
+use crate::pagination::End;
 
 pub(super) static RULES: &[Rule] = &[
     Rule {
@@ -10,9 +10,7 @@ pub(super) static RULES: &[Rule] = &[
         about: &["pagination.end"],
         check: |facts| {
             let style = &facts.pagination.style;
-            let numbers =
-                matches!(style, Style::Page { .. } | Style::Offset { .. } | Style::Keyset { .. } | Style::Range { .. });
-            (numbers && facts.pagination.end == End::NoNext).then(|| Said {
+            (style.is_computed() && facts.pagination.end == End::NoNext).then(|| Said {
                 at: "pagination.end",
                 what: format!("type {} always has a next address, so its absence can't be the end", style.name()),
                 hint: "leave end out (an empty page past the last one), or say what flag or total ends it",

@@ -1,35 +1,38 @@
 //! Parameters that can't carry what the pagination type puts into them.
 
 use super::{Exception, Facts, Rule, Said};
-use crate::pagination::{BodyKind, Encode, Pagination, Param, Partition, Style, Template};
+use crate::pagination::styles::Template;
+use crate::pagination::{BodyKind, Param, Partition};
 
 pub(super) static RULES: &[Rule] = &[
     Rule {
         name: "offset-in-page",
         exception: Exception::Possible,
         about: &["pagination.param"],
-        check: |facts| match &facts.pagination.style {
-            Style::Page { param, .. } if sounds_like_offset(param) => Some(Said {
+        check: |facts| {
+            let style = &facts.pagination.style;
+            let param = style.params().into_iter().find(|param| style.counts_pages() && sounds_like_offset(param))?;
+            Some(Said {
                 at: "pagination.param",
                 what: format!("{param} sounds like a record number, and type page advances it by 1"),
                 hint: "write type = \"offset\"",
-            }),
-            _ => None,
+            })
         },
     },
     Rule {
         name: "page-in-offset",
         exception: Exception::Possible,
         about: &["pagination.param"],
-        check: |facts| match &facts.pagination.style {
-            Style::Offset { param, .. } if sounds_like_page(param) => Some(Said {
+        check: |facts| {
+            let style = &facts.pagination.style;
+            let param = style.params().into_iter().find(|param| style.counts_records() && sounds_like_page(param))?;
+            Some(Said {
                 at: "pagination.param",
                 what: format!(
                     "{param} sounds like a page number, and type offset advances it by the records that came"
                 ),
                 hint: "write type = \"page\"",
-            }),
-            _ => None,
+            })
         },
     },
     Rule {
@@ -54,32 +57,19 @@ pub(super) static RULES: &[Rule] = &[
         name: "keys-as-text",
         exception: Exception::Never,
         about: &["pagination"],
-        check: |facts| match &facts.pagination.style {
-            Style::Keyset { key, param, encode: Encode::Plain, .. }
-                if key.len() > 1 && !matches!(param, Param::Body(_)) =>
-            {
-                Some(Said {
-                    at: "pagination.key",
-                    what: format!("several keys make an array, and {param} takes text"),
-                    hint: "write encode = \"json\", or put it into the body: param = \"body:PATH\"",
-                })
-            }
-            _ => None,
+        check: |facts| {
+            let style = &facts.pagination.style;
+            let is_text = |param: &&Param| !matches!(param, Param::Body(_));
+            let param = style.params().into_iter().find(is_text).filter(|_| style.rules().sends_array())?;
+            Some(Said {
+                at: "pagination.key",
+                what: format!("several keys make an array, and {param} takes text"),
+                hint: "write encode = \"json\", or put it into the body: param = \"body:PATH\"",
+            })
         },
     },
     Rule { name: "template", exception: Exception::Never, about: &["pagination"], check: template },
 ];
-
-impl Pagination {
-    /// The value that the token or number is written into.
-    pub(in crate::config) fn template(&self) -> Option<&Template> {
-        match &self.style {
-            Style::Cursor(cursor) => cursor.template.as_ref(),
-            Style::Page { template, .. } | Style::Offset { template, .. } => template.as_ref(),
-            _ => None,
-        }
-    }
-}
 
 fn token_is_size(facts: &Facts<'_>) -> Option<Said> {
     let size = facts.pagination.page_size.as_ref()?.param.as_ref()?;
@@ -131,11 +121,7 @@ fn template(facts: &Facts<'_>) -> Option<Said> {
         return refuse("a template holds one token, and there is not exactly one".to_owned(), "leave it out");
     };
     let own = param.own_name();
-    let moving: &[&str] = match facts.pagination.style {
-        Style::Page { .. } => &["page"],
-        Style::Offset { .. } => &["offset", "end_offset"],
-        _ => &["cursor"],
-    };
+    let moving = facts.pagination.style.rules().placeholders();
     let used = placeholders(text);
     if let Some(unknown) = used.iter().find(|name| **name != own && **name != "limit" && !moving.contains(name)) {
         return refuse(

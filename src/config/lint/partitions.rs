@@ -15,7 +15,7 @@ pub(super) static RULES: &[Rule] = &[
         exception: Exception::Never,
         about: &["partition", "pagination"],
         check: |facts| {
-            (facts.pagination.partition.is_some() && facts.pagination.style == Style::Auto).then(|| Said {
+            (facts.pagination.partition.is_some() && facts.pagination.style.is_auto()).then(|| Said {
                 at: "partition",
                 what: "parts are walked by what is known, and type auto has yet to find it out".to_owned(),
                 hint: "run `unpage probe URL` and write down the records and pagination that it finds",
@@ -27,7 +27,7 @@ pub(super) static RULES: &[Rule] = &[
         exception: Exception::Possible,
         about: &["partition", "pagination"],
         check: |facts| {
-            (facts.pagination.partition.is_some() && facts.pagination.style == Style::Single).then(|| Said {
+            (facts.pagination.partition.is_some() && facts.pagination.style == Style::SINGLE).then(|| Said {
                 at: "partition",
                 what: "one page is the whole collection, because type none says so, and it has no parts".to_owned(),
                 hint: "write the type by which a part is paginated, or leave partition out",

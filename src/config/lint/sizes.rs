@@ -1,7 +1,7 @@
 //! Page sizes, steps, totals and limits that don't go together.
 
 use super::{Exception, Facts, Rule, Said};
-use crate::pagination::{Advance, End, PageSize, Style};
+use crate::pagination::{End, PageSize};
 
 pub(super) static RULES: &[Rule] = &[
     Rule {
@@ -66,8 +66,7 @@ pub(super) static RULES: &[Rule] = &[
         exception: Exception::Never,
         about: &["page_size", "pagination"],
         check: |facts| {
-            let ranged = matches!(facts.pagination.style, Style::Range { .. });
-            (ranged && facts.pagination.page_size.is_some()).then(|| Said {
+            (facts.pagination.style.own_size().is_some() && facts.pagination.page_size.is_some()).then(|| Said {
                 at: "page_size",
                 what: "type range asks for its size in the Range header field".to_owned(),
                 hint: "write size inside pagination",
@@ -79,7 +78,7 @@ pub(super) static RULES: &[Rule] = &[
         exception: Exception::Never,
         about: &["limits", "pagination"],
         check: |facts| {
-            let numbered = matches!(facts.pagination.style, Style::Offset { .. } | Style::Range { .. } | Style::Auto);
+            let numbered = facts.pagination.style.counts_records() || facts.pagination.style.is_auto();
             (facts.pagination.limits.max_offset.is_some() && !numbered).then(|| Said {
                 at: "limits.max_offset",
                 what: format!("type {} has no offset", facts.pagination.style.name()),
@@ -105,7 +104,7 @@ pub(super) static RULES: &[Rule] = &[
 /// A size that was configured and that no request says.
 fn size_unsent(facts: &Facts<'_>) -> Option<Said> {
     let size = facts.pagination.page_size.as_ref()?;
-    if matches!(facts.pagination.style, Style::Range { .. }) {
+    if facts.pagination.style.own_size().is_some() {
         return None;
     }
     let in_template = facts
@@ -120,12 +119,10 @@ fn size_unsent(facts: &Facts<'_>) -> Option<Said> {
 }
 
 fn asked(facts: &Facts<'_>) -> Option<u64> {
-    match facts.pagination.style {
-        Style::Range { size, .. } => Some(size),
-        _ => facts.pagination.page_size.as_ref().and_then(PageSize::asked),
-    }
+    let size = || facts.pagination.page_size.as_ref().and_then(PageSize::asked);
+    facts.pagination.style.own_size().or_else(size)
 }
 
 fn steps_by_size(facts: &Facts<'_>) -> bool {
-    matches!(facts.pagination.style, Style::Offset { step: Advance::PageSize, .. })
+    facts.pagination.style.rules().advances_by_page_size()
 }

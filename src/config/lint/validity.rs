@@ -1,7 +1,7 @@
 //! `since`, `valid_at` and `match` where the rest of the collection is in their way.
 
 use super::{Exception, Facts, Rule, Said};
-use crate::pagination::{Precondition, Style, VersionSource};
+use crate::pagination::{Precondition, VersionSource};
 
 pub(super) static RULES: &[Rule] = &[
     Rule {
@@ -24,7 +24,7 @@ pub(super) static RULES: &[Rule] = &[
         exception: Exception::Never,
         about: &["since", "pagination"],
         check: |facts| {
-            (facts.pagination.since.is_some() && facts.pagination.style == Style::Auto).then(|| Said {
+            (facts.pagination.since.is_some() && facts.pagination.style.is_auto()).then(|| Said {
                 at: "since",
                 what:
                     "a walk begins at a record only where its pagination is known, and type auto has yet to find it out"

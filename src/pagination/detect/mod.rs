@@ -22,7 +22,8 @@ use self::pointer::{Holds, Pointer, is_same_url};
 use self::reading::{Counts, Reading, query_of};
 pub use self::records::{arrays, records_path};
 use super::link::{Link, links};
-use super::{Base, Cursor, PageRequest, Pagination, Path, Source, Style, Token};
+use super::styles::{Base, Cursor, LinkHeader, NextUrl, Style, Token};
+use super::{PageRequest, Pagination, Path, Source};
 
 /// How many parameters are tried for the most trusted token, and for the one after it.
 const TOKEN_GUESSES: [usize; 2] = [8, 4];
@@ -130,7 +131,7 @@ fn link_next(reading: &Reading<'_>) -> Option<Candidate> {
         return None;
     }
     let attribute = next.param("results").map(|_| ("results".to_owned(), "true".to_owned()));
-    let style = Style::LinkHeader { rel: "next".to_owned(), attribute };
+    let style = LinkHeader { rel: "next".to_owned(), attribute };
     Some(reading.candidate(style, Counts::Refused, "a Link header with rel=next".to_owned()))
 }
 
@@ -142,7 +143,7 @@ fn link_ended(reading: &Reading<'_>) -> Option<Candidate> {
         return None;
     }
     let why = format!("a Link header with rel={} and no rel=next", found.join(", "));
-    let style = Style::LinkHeader { rel: "next".to_owned(), attribute: None };
+    let style = LinkHeader { rel: "next".to_owned(), attribute: None };
     Some(reading.candidate(style, Counts::Refused, why))
 }
 
@@ -158,14 +159,14 @@ fn last_is_elsewhere(reading: &Reading<'_>) -> bool {
 
 fn next_url(reading: &Reading<'_>, pointer: &Pointer) -> Option<Candidate> {
     let Holds::Url(_) = pointer.holds else { return None };
-    let style = Style::NextUrl { next: vec![pointer.source.clone()], base: Base::Request };
+    let style = NextUrl { next: vec![pointer.source.clone()], base: Base::Request };
     Some(reading.candidate(style, Counts::Refused, pointer.phrase()))
 }
 
 fn cursors(reading: &Reading<'_>, pointer: &Pointer, guesses: usize) -> Vec<Candidate> {
     if let (Holds::Parameters, Source::Body(path)) = (&pointer.holds, &pointer.source) {
         let cursor = Cursor { tokens: Vec::new(), merge: Some(path.clone()), end_values: Vec::new(), template: None };
-        return vec![reading.candidate(Style::Cursor(cursor), Counts::Refused, pointer.phrase())];
+        return vec![reading.candidate(cursor, Counts::Refused, pointer.phrase())];
     }
     let params = params::for_token(reading, pointer, guesses);
     let cursor = |param| Cursor {
@@ -176,7 +177,7 @@ fn cursors(reading: &Reading<'_>, pointer: &Pointer, guesses: usize) -> Vec<Cand
     };
     let candidate = |param| {
         let why = format!("{}, sent back as {param}", pointer.phrase());
-        reading.candidate(Style::Cursor(cursor(param)), Counts::Refused, why)
+        reading.candidate(cursor(param), Counts::Refused, why)
     };
     params.into_iter().map(candidate).collect()
 }
@@ -188,12 +189,12 @@ fn ended(reading: &Reading<'_>, pointer: &Pointer) -> Option<Candidate> {
         Holds::EndText(text) => vec![Value::from(text.as_str())],
         _ => return None,
     };
-    let style = if pointer.says == names::Says::Token || !end_values.is_empty() {
+    let style: Style = if pointer.says == names::Says::Token || !end_values.is_empty() {
         let param = params::for_token(reading, pointer, 1).pop()?;
         let token = Token { next: vec![pointer.source.clone()], param, from_url_param: None };
-        Style::Cursor(Cursor { tokens: vec![token], merge: None, end_values, template: None })
+        Cursor { tokens: vec![token], merge: None, end_values, template: None }.into()
     } else {
-        Style::NextUrl { next: vec![pointer.source.clone()], base: Base::Request }
+        NextUrl { next: vec![pointer.source.clone()], base: Base::Request }.into()
     };
     Some(reading.candidate(style, Counts::Refused, format!("{}: the last page of its kind", pointer.phrase())))
 }

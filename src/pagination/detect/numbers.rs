@@ -4,7 +4,8 @@ use super::names;
 use super::params;
 use super::reading::{Counts, Reading};
 use super::{Candidate, fields::Field};
-use crate::pagination::{Advance, Param, Style};
+use crate::pagination::Param;
+use crate::pagination::styles::{Advance, Offset, PageNumber};
 
 const PAGE_PARAMS: &[&str] = &["page", "page_number", "pageNumber", "_page", "page[number]"];
 const OFFSET_PARAMS: &[&str] = &["offset", "skip", "start", "page[offset]"];
@@ -61,11 +62,11 @@ pub(super) fn offset_field<'r>(reading: &'r Reading<'_>) -> Option<(&'r Field<'r
 
 fn page(reading: &Reading<'_>, param: Param, start: u64, why: &str) -> Candidate {
     let why = format!("{why} {param}");
-    reading.candidate(Style::Page { param, start, template: None }, Counts::Allowed, why)
+    reading.candidate(PageNumber { param, start, template: None }, Counts::Allowed, why)
 }
 
 fn offset(reading: &Reading<'_>, param: Param, start: u64, why: &str) -> Candidate {
     let why = format!("{why} {param}");
-    let style = Style::Offset { param, start, step: Advance::Returned, template: None };
+    let style = Offset { param, start, step: Advance::Returned, template: None };
     reading.candidate(style, Counts::Allowed, why)
 }

@@ -76,11 +76,11 @@ impl<'a> Reading<'a> {
     }
 
     /// A complete pagination of this style.
-    pub(super) fn candidate(&self, style: Style, counts: Counts, why: String) -> Candidate {
-        let mut pagination = Pagination::of(style, Records::at(self.records.clone()));
+    pub(super) fn candidate(&self, style: impl Into<Style>, counts: Counts, why: String) -> Candidate {
+        let mut pagination = Pagination::of(style.into(), Records::at(self.records.clone()));
         pagination.more = self.more();
         pagination.total = self.total(counts).map(|total| total.source);
-        if matches!(pagination.style, Style::Page { .. }) {
+        if pagination.style.counts_pages() {
             pagination.total_pages = self.total_pages().map(|pages| pages.source);
         }
         pagination.error = pagination.usual_error();

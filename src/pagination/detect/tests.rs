@@ -7,7 +7,7 @@ use url::Url;
 
 use super::*;
 use crate::pagination::request::RequestBody;
-use crate::pagination::{Param, Path};
+use crate::pagination::{LinkHeader, NextUrl, Offset, PageNumber, Param, Path};
 
 fn get(query: &str) -> PageRequest {
     PageRequest::get(Url::parse(&format!("https://api.example.com/v1/items{query}")).unwrap())
@@ -43,13 +43,15 @@ fn shown(pagination: &Pagination) -> String {
     };
     let mut text = pagination.style.name().to_owned();
     text += &match &pagination.style {
-        Style::LinkHeader { attribute: Some((name, value)), .. } => format!(" {name}={value}"),
-        Style::NextUrl { next, .. } => format!(" {}", source(&next[0])),
+        Style::LinkHeader(LinkHeader { attribute: Some((name, value)), .. }) => format!(" {name}={value}"),
+        Style::NextUrl(NextUrl { next, .. }) => format!(" {}", source(&next[0])),
         Style::Cursor(Cursor { tokens, merge, .. }) => match (tokens.first(), merge) {
             (Some(token), _) => format!(" {} → {}", source(&token.next[0]), token.param),
             (None, merge) => format!(" merge {}", merge.as_ref().unwrap()),
         },
-        Style::Page { param, start, .. } | Style::Offset { param, start, .. } => format!(" {param} from {start}"),
+        Style::Page(PageNumber { param, start, .. }) | Style::Offset(Offset { param, start, .. }) => {
+            format!(" {param} from {start}")
+        }
         _ => String::new(),
     };
     if let Some(more) = &pagination.more {

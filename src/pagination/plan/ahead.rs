@@ -1,33 +1,18 @@
 //! Pages ahead of their turn where they are numbered: the next numbers follow from the last step, and a total says where they
 //! end. Guesses, all of them; the walk proves what comes.
 
-use super::address::Computed;
 use super::follow::{Aim, Follow, State};
-use super::range;
 use super::tally::Tally;
-use crate::pagination::{Advance, Style};
+use crate::pagination::styles::Address;
 
 impl Follow {
     /// The page that most likely comes after the one at `position`.
-    pub(super) fn predicted(&self, position: u64) -> Option<Computed> {
-        let position = position.checked_add(self.stride?)?;
-        if self.may_grow() || self.is_confirming() || self.is_past_the_end(position) || self.is_capped_at(position) {
+    pub(super) fn predicted(&self, number: u64) -> Option<Address> {
+        let number = number.checked_add(self.stride?)?;
+        if self.may_grow() || self.is_confirming() || self.is_past_the_end(number) || self.is_capped_at(number) {
             return None;
         }
-        match &self.pagination.style {
-            Style::Page { param, template, .. } => {
-                self.addresses().numbered(param, template.as_ref(), position, "page").ok()
-            }
-            Style::Offset { param, template, .. } => {
-                self.addresses().numbered(param, template.as_ref(), position, "offset").ok()
-            }
-            Style::Range { unit, size } => {
-                let mut request = self.first.clone();
-                request.headers.insert(http::header::RANGE, range::wanted(unit, position, *size).ok()?);
-                Some(Computed { request, position })
-            }
-            _ => None,
-        }
+        self.pagination.style.rules().predict(self.addresses(), number)
     }
 
     /// Whether a limit may be reached before the page that is `ahead` pages after the one whose turn it is.
@@ -48,11 +33,8 @@ impl Follow {
     /// Whether a page of so many records is one behind which no guess holds: an empty one, and a short one where the number advances by
     /// what came. Elsewhere a page may be short because the upstream filters it.
     pub(super) fn may_end_with(&self, records: u64) -> bool {
-        let by_what_came = matches!(
-            self.pagination.style,
-            Style::Offset { step: Advance::Returned | Advance::Body(_), .. } | Style::Range { .. }
-        );
-        records == 0 || by_what_came && records < self.tally.longest
+        let is_short = self.pagination.style.rules().advances_by_records() && records < self.tally.longest;
+        records == 0 || is_short
     }
 
     fn is_confirming(&self) -> bool {
@@ -60,20 +42,16 @@ impl Follow {
     }
 
     fn is_capped_at(&self, position: u64) -> bool {
-        let is_offset = !matches!(self.pagination.style, Style::Page { .. });
-        is_offset && self.pagination.limits.max_offset.is_some_and(|most| position > most)
+        self.pagination.style.counts_records() && self.pagination.limits.max_offset.is_some_and(|most| position > most)
     }
 
     /// Whether the upstream's own numbers say that no page is there, nor one needed to confirm them: after a last page that is
     /// full, one more is.
     fn is_past_the_end(&self, position: u64) -> bool {
         let Tally { total, total_pages, longest, .. } = self.tally;
-        let by_page = matches!(self.pagination.style, Style::Page { .. });
-        let start = match self.pagination.style {
-            Style::Page { start, .. } | Style::Offset { start, .. } => start,
-            _ => 0,
-        };
-        let confirms = !matches!(self.pagination.style, Style::Range { .. });
+        let by_page = self.pagination.style.counts_pages();
+        let (start, confirms) =
+            (self.pagination.style.rules().start(), self.pagination.style.rules().confirms_totals());
         let index = position.saturating_sub(start);
         match (total, total_pages) {
             (Some(total), _) if longest > 0 => {

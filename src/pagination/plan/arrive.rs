@@ -1,27 +1,22 @@
 //! A page that arrives: what of it may leave as it comes, what waits for its end, and what its end proves.
 
-use http::StatusCode;
-
-use super::Proof;
 use super::end::Came;
 use super::follow::{Aim, Follow, State};
-use super::gist::{Leave, first_line, holds, values_of};
-use super::tally::{Shrunk, excerpt, number};
+use super::gist::{Leave, first_line, holds};
+use super::tally::Shrunk;
 use crate::batch::Batch;
+use crate::pagination::PageError;
+use crate::pagination::error::excerpt;
 use crate::pagination::page::{Head, Page, PageFields};
-use crate::pagination::{Overlap, PageError, Style};
+use crate::pagination::proof::Proof;
+use crate::pagination::record::values_of;
+use crate::pagination::source::says_none;
 
 impl Follow {
     /// A head came that brings a page, or why none of its records may leave. Said of each attempt.
     pub fn begun(&mut self, head: &Head) -> Result<(), PageError> {
         self.page.began = true;
-        if matches!(self.pagination.style, Style::Range { .. }) {
-            return self.check_range(head);
-        }
-        match head.status {
-            StatusCode::PARTIAL_CONTENT => Err(PageError::Status { status: head.status, excerpt: String::new() }),
-            _ => Ok(()),
-        }
+        self.pagination.style.rules().check_head(self.addresses(), head, self.tally.pages)
     }
 
     /// The next records of the page: which of them may leave now, or why no more of them can be trusted. Each is shown once.
@@ -86,7 +81,7 @@ impl Follow {
         if self.tally.pages == 1 {
             self.pin(head, &page.fields)?;
         }
-        self.advance(Came { head, page: &page, records, new, short }, aim)?;
+        self.advance(Came { head, page: &page, new, short }, aim)?;
         self.tally.longest = self.tally.longest.max(records);
         if records > 0 {
             self.last = Some(std::mem::take(&mut self.page.last));
@@ -102,7 +97,7 @@ impl Follow {
     pub(super) fn check_error(&self, fields: &PageFields) -> Result<(), PageError> {
         let Some(path) = &self.pagination.error else { return Ok(()) };
         match fields.get(path) {
-            Some(value) if !super::address::says_none(value) => {
+            Some(value) if !says_none(value) => {
                 Err(PageError::ErrorInPage { path: path.clone(), value: excerpt(&value.to_string()) })
             }
             _ => Ok(()),
@@ -111,10 +106,7 @@ impl Follow {
 
     /// How many records at the page's start are the one that its key named.
     fn overlapping(&self, batch: &Batch) -> Result<u64, PageError> {
-        let (Style::Keyset { key, overlap: Overlap::First, .. }, Some(last)) = (&self.pagination.style, &self.last)
-        else {
-            return Ok(0);
-        };
+        let (Some(key), Some(last)) = (self.pagination.style.rules().overlap_key(), &self.last) else { return Ok(0) };
         let first = first_line(batch.lines());
         if values_of(first, key)? != values_of(last, key)? {
             return Ok(0);
@@ -134,7 +126,7 @@ impl Follow {
     /// Whether the total, where it is known before the records, has shrunk.
     fn check_total(&self, head: &Head, fields: &PageFields) -> Result<(), PageError> {
         let (Some(source), Some(before)) = (&self.pagination.total, self.tally.total) else { return Ok(()) };
-        match number(source, head, fields)?.filter(|_| self.pagination.style.is_numbered()) {
+        match source.number(head, fields)?.filter(|_| self.pagination.style.is_numbered()) {
             Some(after) if after < before => Err(PageError::TotalShrank { before, after }),
             _ => Ok(()),
         }

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Proof;
 use super::difference::Difference;
 use super::follow::{Aim, Follow, State};
 use super::halve::Resized;
 use super::pins::Pins;
 use super::tally::Tally;
+use crate::pagination::proof::Proof;
 use crate::pagination::{PageError, PageRequest};
 
 /// What a walk knows after a whole page. The sets that it must not forget grow by what this page adds; all else is as it stands.

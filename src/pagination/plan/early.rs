@@ -1,10 +1,9 @@
 //! The next request before its page is whole: where what has been read of the page can't be overruled by what has not.
 
-use serde_json::Value;
-
 use super::follow::Follow;
 use crate::pagination::page::{Head, PageFields};
-use crate::pagination::{End, PageRequest, Source, Style};
+use crate::pagination::styles::Answer;
+use crate::pagination::{End, PageRequest};
 
 /// What has come of a page that is still arriving.
 #[derive(Clone, Copy, Debug)]
@@ -27,34 +26,11 @@ impl Follow {
         if self.awaits_pins() || !goes_on || may_be_last || self.check_error(page.fields).is_err() {
             return None;
         }
-        let certain = match &self.pagination.style {
-            Style::LinkHeader { .. } => true,
-            Style::NextUrl { next, .. } => is_certain(next, &[], page),
-            Style::Cursor(cursor) => {
-                let merged = cursor.merge.as_ref().is_none_or(|path| page.fields.get(path).is_some());
-                merged && cursor.tokens.iter().all(|token| is_certain(&token.next, &cursor.end_values, page))
-            }
-            _ => false,
-        };
-        let mut next = certain.then(|| self.addresses().pointed(page.head, page.fields).ok()?).flatten()?;
+        let answer = Answer { records: page.records, ..self.answer(page.head, page.fields) };
+        let rules = self.pagination.style.rules();
+        let next = rules.is_certain(answer).then(|| rules.next(self.addresses(), answer).ok()?).flatten()?;
+        let mut next = next.request;
         self.pin_to(&mut next).ok()?;
         (!self.tally.knows(self.place(&next))).then_some(next)
     }
-}
-
-/// Whether the first source that points somewhere is known: one before it that has not been read yet may do so, too.
-fn is_certain(sources: &[Source], ends: &[Value], page: SoFar<'_>) -> bool {
-    for source in sources {
-        let is_read = match source {
-            Source::Header(_) | Source::LastLink { .. } => true,
-            Source::Body(path) | Source::Links { path, .. } => page.fields.get(path).is_some(),
-        };
-        if !is_read {
-            return false;
-        }
-        if super::address::first_live(std::slice::from_ref(source), page.head, page.fields, ends).is_some() {
-            return true;
-        }
-    }
-    false
 }

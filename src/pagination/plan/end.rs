@@ -1,15 +1,13 @@
 //! Where a page leads: to the next one, or to an end that is proven.
 
-use http::StatusCode;
 use serde_json::Value;
 
-use super::Proof;
-use super::address::Computed;
-use super::follow::{Aim, Follow, Start, State};
-use super::range::{ContentRange, content_range};
+use super::follow::{Aim, Follow, State};
 use super::tally::Tally;
 use crate::pagination::page::{Head, Page, PageFields};
-use crate::pagination::{End, PageError, Source, Style, detect};
+use crate::pagination::proof::Proof;
+use crate::pagination::styles::{Address, Start, StyleEnd};
+use crate::pagination::{End, PageError, Source, detect};
 
 /// A page that is whole.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +15,6 @@ pub(super) struct Came<'a> {
     pub(super) head: &'a Head,
     /// What stood around its records.
     pub(super) page: &'a Page,
-    /// How many records it holds.
-    pub(super) records: u64,
     /// How many of its records no page before had.
     pub(super) new: u64,
     /// Whether it is shorter than a page before it.
@@ -35,21 +31,37 @@ impl Follow {
         let more = self.more(&page.fields)?;
         self.tally.flagged |= more.is_some();
         if self.pagination.style.is_pointed() {
-            match (self.addresses().pointed(head, &page.fields)?, more) {
+            match (self.next_address(head, &page.fields)?, more) {
                 (Some(_), Some(false)) => self.finish(Proof::Flag),
                 (Some(_), _) if self.pagination.end == End::EmptyPage && came.new == 0 => self.finish(Proof::EmptyPage),
-                (Some(next), _) => self.ask(Computed { request: next, position: 0 }, Aim::Records),
+                (Some(next), _) => self.ask(next, Aim::Records),
                 (None, Some(true)) => Err(self.more_without_next()),
                 (None, _) => {
                     self.check_pointer_elsewhere(head, page)?;
                     self.finish(if more == Some(false) { Proof::Flag } else { Proof::NoNext })
                 }
             }
-        } else if matches!(self.pagination.style, Style::Range { .. }) {
-            self.advance_range(came)
         } else {
-            self.advance_counted(came, more)
+            match self.pagination.style.rules().end(self.answer(head, &page.fields))? {
+                StyleEnd::Shared => self.advance_counted(came, more),
+                StyleEnd::Whole => self.finish_single(came, None),
+                StyleEnd::Proven(proof) => self.finish(proof),
+                StyleEnd::Range { total, is_last } => {
+                    self.tally.total = total.or(self.tally.total);
+                    if let Some(total) = total.filter(|_| is_last) {
+                        return self.finish(Proof::Total(total));
+                    }
+                    match self.next_address(head, &page.fields)? {
+                        Some(next) => self.ask(next, Aim::Records),
+                        None => self.finish(Proof::SinglePage),
+                    }
+                }
+            }
         }
+    }
+
+    fn next_address(&self, head: &Head, fields: &PageFields) -> Result<Option<Address>, PageError> {
+        self.pagination.style.rules().next(self.addresses(), self.answer(head, fields))
     }
 
     /// Numbers and keys: nothing in the page leads on, so what ends it must be proven.
@@ -61,7 +73,7 @@ impl Follow {
             return self.finish(Proof::Flag);
         }
         // An empty page that says "more" goes on by its number; a key or offset could not advance.
-        if came.new == 0 && !(more == Some(true) && matches!(self.pagination.style, Style::Page { .. })) {
+        if came.new == 0 && !(more == Some(true) && self.pagination.style.counts_pages()) {
             return match more {
                 Some(true) => Err(self.more_without_next()),
                 _ => self.finish(Proof::EmptyPage),
@@ -71,7 +83,7 @@ impl Follow {
         if self.pagination.end == End::ShortPage && came.short {
             return self.finish(Proof::ShortPage);
         }
-        let Some(next) = self.addresses().computed(came.head, &came.page.fields)? else {
+        let Some(next) = self.next_address(came.head, &came.page.fields)? else {
             return self.finish_single(came, more);
         };
         match self.agreeing(more)? {
@@ -95,41 +107,6 @@ impl Follow {
             (Some(total), _) if records == total => Ok(Some(Proof::Total(total))),
             (None, Some(total_pages)) if filled >= total_pages => Ok(Some(Proof::TotalPages(total_pages))),
             _ => Ok(None),
-        }
-    }
-
-    /// What an answer's head says of its range is the one that was asked for: its records are none of another place.
-    pub(super) fn check_range(&self, head: &Head) -> Result<(), PageError> {
-        let bad = |what: String| Err(PageError::BadRange(what));
-        match content_range(&head.headers)? {
-            Some(ContentRange { span: Some((first, last)), .. }) if first != self.position.number => bad(format!(
-                "Content-Range says {first}-{last} where records from {} were asked for",
-                self.position.number
-            )),
-            // RFC 9110 §14.2: a server that ignores the range sends the whole, with 200 and without Content-Range.
-            None if head.status == StatusCode::PARTIAL_CONTENT => bad("206 without Content-Range".to_owned()),
-            None if self.tally.pages > 0 => bad("200 for the whole where earlier answers were ranges".to_owned()),
-            _ => Ok(()),
-        }
-    }
-
-    fn advance_range(&mut self, came: Came<'_>) -> Result<(), PageError> {
-        let bad = |what: String| PageError::BadRange(what);
-        let Some(range) = content_range(&came.head.headers)? else { return self.finish_single(came, None) };
-        if range.span.is_none() && came.records == 0 {
-            return self.finish(Proof::EmptyPage);
-        }
-        let (first, last) = range.span.ok_or_else(|| bad("records without a range in Content-Range".to_owned()))?;
-        if last - first + 1 != came.records {
-            return Err(bad(format!("{} records where Content-Range says {first}-{last}", came.records)));
-        }
-        self.tally.total = range.total.or(self.tally.total);
-        match range.total {
-            Some(total) if last + 1 >= total => self.finish(Proof::Total(total)),
-            _ => match self.addresses().computed(came.head, &came.page.fields)? {
-                Some(next) => self.ask(next, Aim::Records),
-                None => self.finish(Proof::SinglePage),
-            },
         }
     }
 
@@ -190,20 +167,11 @@ impl Follow {
 
     /// A first page without the configured pointer ends the collection, unless it plainly has another one.
     fn check_pointer_elsewhere(&self, head: &Head, page: &Page) -> Result<(), PageError> {
-        let by_attribute = matches!(self.pagination.style, Style::LinkHeader { attribute: Some(_), .. });
-        let sources = self.pagination.pointers();
-        let present = |source: &&Source| match source {
-            Source::Body(path) | Source::Links { path, .. } => page.fields.get(path).is_some(),
-            Source::Header(name) => head.headers.contains_key(name),
-            Source::LastLink { .. } => false,
-        };
-        if self.tally.pages > 1 || by_attribute || sources.iter().any(present) {
+        let Some(configured) = self.pagination.style.rules().pointer_name() else { return Ok(()) };
+        let is_present = |source: &&Source| source.is_present(head, &page.fields);
+        if self.tally.pages > 1 || self.pagination.pointers().iter().any(is_present) {
             return Ok(());
         }
-        let configured = match &self.pagination.style {
-            Style::LinkHeader { rel, .. } => format!("a Link header with rel={rel}"),
-            _ => sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-        };
         match elsewhere(head, page) {
             Some(live) => Err(PageError::PointerElsewhere { configured, live }),
             None => Ok(()),

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
-use super::Proof;
-use super::address::{Addresses, Computed};
 use super::gist::{Gist, Mark};
 use super::halve::Resized;
 use super::pins::Pins;
-use super::range;
-use super::tally::{Tally, excerpt, number};
+use super::tally::Tally;
+use crate::caps::Caps;
 use crate::pagination::detect;
+use crate::pagination::error::excerpt;
 use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::page::{Head, PageFields};
-use crate::pagination::{Caps, End, PageError, PageRequest, Pagination, Param, SameToken, Style};
+use crate::pagination::proof::Proof;
+use crate::pagination::styles::{Address, AddressContext, Answer, Start};
+use crate::pagination::{End, PageError, PageRequest, Pagination, Param, SameToken};
 
 /// What a walk wants done.
 #[derive(Clone, Debug)]
@@ -75,13 +76,6 @@ pub(super) enum Aim {
 pub(super) struct Position {
     pub(super) number: u64,
     pub(super) start: Start,
-}
-
-/// Whether the walk starts where the collection does; otherwise its totals prove nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Start {
-    Beginning,
-    Midway,
 }
 
 impl Follow {
@@ -171,7 +165,7 @@ impl Follow {
 
     /// The total that a page tells that is still arriving.
     pub fn total_in(&self, head: &Head, fields: &PageFields) -> Option<u64> {
-        number(self.pagination.total.as_ref()?, head, fields).ok()?
+        self.pagination.total.as_ref()?.number(head, fields).ok()?
     }
 
     /// The page that was asked for was refused; `Ok` where that is how the collection ends.
@@ -198,21 +192,15 @@ impl Follow {
     fn proven_by(&self, status: StatusCode, headers: &HeaderMap) -> Result<Option<Proof>, PageError> {
         // 400 and 422 also mean that a parameter is unknown or that a window is too deep.
         let past_the_last = matches!(status.as_u16(), 404 | 410 | 416);
-        Ok(match (&self.pagination.style, self.pagination.end, &self.state) {
-            (_, _, State::Asked(_, Aim::Confirm(proof))) if past_the_last => Some(*proof),
-            (_, End::Status(end), _) if end == status && self.tally.pages > 0 => Some(Proof::Status(status)),
-            (Style::Range { .. }, _, _) if status == StatusCode::RANGE_NOT_SATISFIABLE => {
-                let total = range::content_range(headers)?.and_then(|range| range.total);
-                let total =
-                    total.ok_or_else(|| PageError::BadRange("416 without the collection's length".to_owned()))?;
-                Some(Proof::Total(total))
-            }
-            _ => None,
-        })
+        match (self.pagination.end, &self.state) {
+            (_, State::Asked(_, Aim::Confirm(proof))) if past_the_last => Ok(Some(*proof)),
+            (End::Status(end), _) if end == status && self.tally.pages > 0 => Ok(Some(Proof::Status(status))),
+            _ => self.pagination.style.rules().end_by_refusal(status, headers),
+        }
     }
 
     /// ⇒ Ask, unless a cap or a circle is in the way.
-    pub(super) fn ask(&mut self, mut next: Computed, aim: Aim) -> Result<(), PageError> {
+    pub(super) fn ask(&mut self, mut next: Address, aim: Aim) -> Result<(), PageError> {
         self.pin_to(&mut next.request)?;
         let Tally { pages, records, empty_pages, .. } = self.tally;
         let limits = &self.pagination.limits;
@@ -226,8 +214,8 @@ impl Follow {
                 return Err(PageError::Limit { name, value });
             }
         }
-        let is_offset = matches!(self.pagination.style, Style::Offset { .. } | Style::Range { .. });
-        if let Some(value) = limits.max_offset.filter(|limit| is_offset && next.position > *limit) {
+        let is_offset = self.pagination.style.counts_records();
+        if let Some(value) = limits.max_offset.filter(|limit| is_offset && next.number > *limit) {
             return Err(PageError::Limit { name: "max_offset", value });
         }
         if empty_pages > self.caps.empty_pages {
@@ -237,62 +225,38 @@ impl Follow {
         if let State::Asked(asked, _) = &self.state
             && self.place(asked) == identity
         {
-            return match (self.pagination.same_token, &self.pagination.style) {
-                (SameToken::End, _) => self.finish(Proof::SameToken),
-                (SameToken::Error, Style::Keyset { .. }) => Err(PageError::KeyRepeats),
-                (SameToken::Error, _) => Err(PageError::TokenRepeats),
+            return match self.pagination.same_token {
+                SameToken::End => self.finish(Proof::SameToken),
+                SameToken::Error => Err(self.pagination.style.rules().repetition()),
             };
         }
         self.tally.asked(identity).map_err(PageError::AddressRepeats)?;
         if matches!(self.state, State::Asked(..)) {
-            self.stride = next.position.checked_sub(self.position.number).filter(|stride| *stride > 0);
+            self.stride = next.number.checked_sub(self.position.number).filter(|stride| *stride > 0);
         }
-        self.position.number = next.position;
+        self.position.number = next.number;
         self.state = State::Ask(Box::new(next.request), aim);
         self.went_well();
         Ok(())
     }
 
     /// The first request, with the number that the style starts from.
-    fn opening(&mut self) -> Result<Computed, PageError> {
-        let pagination = Arc::clone(&self.pagination);
-        match &pagination.style {
-            Style::Page { param, start, template } | Style::Offset { param, start, template, .. } => {
-                let own = if template.is_some() { None } else { self.first.value_at(param) };
-                let number = match own {
-                    Some(text) => text.trim().parse().map_err(|_| PageError::BadStart(param.clone()))?,
-                    None => *start,
-                };
-                if number != *start {
-                    self.position.start = Start::Midway;
-                }
-                let name = if matches!(pagination.style, Style::Page { .. }) { "page" } else { "offset" };
-                self.addresses().numbered(param, template.as_ref(), number, name)
-            }
-            Style::Range { unit, size } => {
-                let mut request = self.first.clone();
-                request.headers.insert(header::RANGE, range::wanted(unit, 0, *size)?);
-                Ok(Computed { request, position: 0 })
-            }
-            style => {
-                let given = |param: &Param| self.first.value_at(param).is_some_and(|text| !is_blank(param, &text));
-                if style.page_params().into_iter().any(given) {
-                    self.position.start = Start::Midway;
-                }
-                Ok(Computed { request: self.first.clone(), position: 0 })
-            }
-        }
+    fn opening(&mut self) -> Result<Address, PageError> {
+        let style = &self.pagination.style;
+        let given = |param: &Param| self.first.value_at(param).is_some_and(|text| !is_blank(param, &text));
+        let (first, start) = style.rules().first(self.addresses())?;
+        let names_a_page = !style.is_numbered() && style.page_params().into_iter().any(given);
+        self.position.start = if names_a_page { Start::Midway } else { start };
+        Ok(first)
     }
 
-    pub(super) fn addresses(&self) -> Addresses<'_> {
-        Addresses {
-            pagination: &self.pagination,
-            guard: &self.guard,
-            first: &self.first,
-            position: self.position.number,
-            size: self.size,
-            page: &self.page,
-        }
+    pub(super) fn addresses(&self) -> AddressContext<'_> {
+        AddressContext { guard: &self.guard, first: &self.first, number: self.position.number, size: self.size }
+    }
+
+    /// The page that came, for the style.
+    pub(super) fn answer<'a>(&'a self, head: &'a Head, fields: &'a PageFields) -> Answer<'a> {
+        Answer { head, fields, records: self.page.records, last_record: &self.page.last }
     }
 
     /// Whether the upstream's total and its number of pages both say that this is all.

@@ -4,11 +4,11 @@ use std::fmt;
 use std::hash::Hasher;
 
 use memchr::{memchr, memmem, memrchr};
-use serde_json::Value;
 use twox_hash::XxHash3_64;
 
 use crate::batch::Batch;
-use crate::pagination::json_extract::{PathSet, value_of};
+use crate::pagination::json_extract::PathSet;
+use crate::pagination::record::text_of;
 use crate::pagination::{PageError, Path};
 
 /// The gist of one page.
@@ -101,13 +101,6 @@ impl Mark {
     }
 }
 
-/// The values at these paths of the record in `line`.
-pub(super) fn values_of(line: &[u8], paths: &[Path]) -> Result<Vec<Option<Value>>, PageError> {
-    let mut raw = vec![None; paths.len()];
-    PathSet::new(&paths.iter().collect::<Vec<_>>()).extract(text_of(line)?, &mut raw)?;
-    paths.iter().zip(raw).map(|(path, raw)| raw.map(|raw| value_of(path, raw)).transpose()).collect()
-}
-
 /// Whether one of the lines is this record, whatever spaces stand around it.
 pub(super) fn holds(lines: &[u8], record: &[u8]) -> bool {
     let record = record.trim_ascii();
@@ -127,10 +120,6 @@ pub(super) fn first_line(lines: &[u8]) -> &[u8] {
 fn last_line(lines: &[u8]) -> &[u8] {
     let lines = lines.strip_suffix(b"\n").unwrap_or(lines);
     memrchr(b'\n', lines).map_or(lines, |newline| &lines[newline + 1..])
-}
-
-pub(super) fn text_of(line: &[u8]) -> Result<&str, PageError> {
-    std::str::from_utf8(line).map_err(|error| PageError::NotUtf8(error.valid_up_to() as u64))
 }
 
 impl fmt::Debug for Gist {
@@ -196,14 +185,5 @@ mod tests {
         assert!(holds(b"1\n12\n", b"12\n") && holds(b" 12 \n1\n", b"12  \n") && holds(b"3\n2\n", b" 2"));
         assert!(!holds(b"112\n121\n", b"12\n") && !holds(b"[12]\n", b"12") && !holds(b"1\n2\n", b""));
         assert!(holds(b"{\"a\":[2]}\n2\n", b"2\n"));
-    }
-
-    #[test]
-    fn a_key_is_read_from_its_own_bytes() {
-        let line = br#"{"id":1,"name":"\ud83d"}"#;
-        let values = |path: &str| values_of(line, &[path.parse().unwrap()]);
-        assert_eq!(values("id").unwrap(), [Some(Value::from(1))]);
-        assert_eq!(values("none").unwrap(), [None]);
-        assert!(matches!(values("name"), Err(PageError::Unreadable { .. })));
     }
 }

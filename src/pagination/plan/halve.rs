@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::follow::{Aim, Follow, State};
-use crate::pagination::{Advance, Encode, End, Overlap, PageRequest, Param, Style};
+use crate::pagination::{Encode, End, PageRequest, Param};
 
 /// How the size of a walk's pages has changed.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -128,14 +128,8 @@ impl Follow {
 
     /// The request with another number of records, where the next address follows from what came and not from what was asked for.
     pub(super) fn in_size(&self, request: &PageRequest, size: u64) -> Option<PageRequest> {
-        // A small page with an overlap may hold nothing but the record that its key names.
-        let by_what_came = matches!(
-            &self.pagination.style,
-            Style::Offset { step: Advance::Returned, template: None, .. }
-                | Style::Keyset { overlap: Overlap::None, .. }
-        );
         let param: &Param = self.pagination.page_size.as_ref()?.param.as_ref()?;
-        if !by_what_came || self.pagination.end == End::ShortPage {
+        if !self.pagination.style.rules().is_resizable() || self.pagination.end == End::ShortPage {
             return None;
         }
         let mut request = request.clone();

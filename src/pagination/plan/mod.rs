@@ -16,7 +16,6 @@
 //! used if it is exactly the one that the walk asks for, and dropped otherwise.
 //! Whatever is neither a next address nor a proven end is a [`PageError`](super::PageError), and the crawl breaks.
 
-mod address;
 mod ahead;
 mod arrive;
 mod checkpoint;
@@ -29,15 +28,13 @@ mod halve;
 mod part;
 mod partition;
 mod pins;
-mod proof;
-mod range;
 mod split;
 mod steps;
 mod tally;
 
+pub use super::proof::Proof;
 pub use checkpoint::Checkpoint;
 pub use early::SoFar;
 pub use follow::{Follow, Walk};
 pub use part::{PageId, PartId};
-pub use proof::Proof;
 pub use steps::{Came, Plan, Room, Standing, Step};

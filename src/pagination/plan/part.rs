@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 
 use http::{HeaderMap, StatusCode};
 
-use super::Proof;
 use super::follow::{Follow, Walk};
 use super::partition::Cut;
 use super::steps::Came;
 use crate::batch::Batch;
 use crate::pagination::page::{Head, Page, PageFields};
+use crate::pagination::proof::Proof;
 use crate::pagination::{PageError, PageRequest};
 
 /// A page that was asked for.
@@ -164,7 +164,7 @@ impl Part {
         }
         let (request, position) = match &last.leads {
             Some(request) => (request.clone(), 0),
-            None => self.walk.predicted(last.position).map(|next| (next.request, next.position))?,
+            None => self.walk.predicted(last.position).map(|next| (next.request, next.number))?,
         };
         if self.pages.iter().any(|page| page.request == request) {
             return None;

@@ -4,9 +4,9 @@ use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::address::first_live;
 use super::follow::Follow;
 use crate::pagination::page::{Head, PageFields};
+use crate::pagination::source::first_live;
 use crate::pagination::validity::unchanged_since;
 use crate::pagination::{Encode, PageError, PageRequest, Precondition, ValidAt, VersionSource};
 

@@ -11,13 +11,14 @@ use super::early::SoFar;
 use super::follow::Follow;
 use super::part::{Emission, PageId, Part, PartId, Place};
 use super::partition::Cut;
-use super::proof::Proof;
 use super::split::Splits;
 use crate::batch::Batch;
+use crate::caps::Caps;
 use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::page::{Head, Page, PageFields};
+use crate::pagination::proof::Proof;
 use crate::pagination::retry::{Halvable, Overload};
-use crate::pagination::{Caps, PageError, PageRequest, Pagination, PartOrder, Partition};
+use crate::pagination::{PageError, PageRequest, Pagination, PartOrder, Partition};
 
 /// What the crawl has to do.
 #[derive(Clone, Debug)]

@@ -7,7 +7,8 @@ use parking_lot::Mutex;
 use super::open_value::WalkOutput;
 use super::simd::Isa;
 use super::target_tree::{TargetTree, counts_from_end};
-use crate::pagination::{Advance, Caps, Pagination, Path, Records, Source, Style, ValidAt, VersionSource};
+use crate::caps::Caps;
+use crate::pagination::{Pagination, Path, Records};
 
 /// Paths and limits by which each page of a collection is split.
 #[derive(Clone, Debug)]
@@ -28,26 +29,10 @@ impl PageShape {
     /// The shape of a pagination's pages.
     pub fn new(pagination: &Pagination, caps: &Caps) -> Self {
         let mut fields: Vec<Path> = Vec::new();
-        let mut want = |path: &Path| {
+        for path in pagination.fields() {
             if !fields.contains(path) {
                 fields.push(path.clone());
             }
-        };
-        for source in pagination.pointers().into_iter().chain(&pagination.total).chain(&pagination.total_pages) {
-            match source {
-                Source::Body(path) | Source::Links { path, .. } => want(path),
-                Source::Header(_) | Source::LastLink { .. } => {}
-            }
-        }
-        if let Some(ValidAt { from: VersionSource::Page(Source::Body(path)), .. }) = &pagination.valid_at {
-            want(path);
-        }
-        pagination.more.iter().for_each(|more| want(&more.path));
-        pagination.error.iter().for_each(&mut want);
-        match &pagination.style {
-            Style::Offset { step: Advance::Body(path), .. } => want(path),
-            Style::Cursor(cursor) => cursor.merge.iter().for_each(want),
-            _ => {}
         }
         Self::with_fields(fields, &pagination.records, caps, Isa::best())
     }

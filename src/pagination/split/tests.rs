@@ -4,10 +4,11 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::pagination::{Caps, Encoding, Pagination, RecordsShape, Source, Style, Whitespace};
+use crate::caps::Caps;
+use crate::pagination::{Encoding, Pagination, RecordsShape, Source, Style, Whitespace};
 
 fn split(records: &str, text: &str) -> Result<Page, PageError> {
-    let mut pagination = Pagination::of(Style::Single, Records::at(records.parse().unwrap()));
+    let mut pagination = Pagination::of(Style::SINGLE, Records::at(records.parse().unwrap()));
     pagination.total = Some(Source::Body("meta.total".parse().unwrap()));
     split_with(&pagination, text)
 }
@@ -60,7 +61,7 @@ fn finds_records_where_they_are_wrapped() {
 
 #[test]
 fn finds_the_values_of_an_object() {
-    let mut pagination = Pagination::of(Style::Single, Records::at("list".parse().unwrap()));
+    let mut pagination = Pagination::of(Style::SINGLE, Records::at("list".parse().unwrap()));
     pagination.records.shape = RecordsShape::Values;
     let page = split_with(&pagination, r#"{"list":{"7":{"a":1},"5":{"a":2}}}"#).unwrap();
     assert_eq!(page.batch.lines(), "{\"a\":1}\n{\"a\":2}\n");
@@ -68,7 +69,7 @@ fn finds_the_values_of_an_object() {
 
 #[test]
 fn the_first_place_that_exists_holds_the_records() {
-    let mut pagination = Pagination::of(Style::Single, Records::at(Path::root()));
+    let mut pagination = Pagination::of(Style::SINGLE, Records::at(Path::root()));
     pagination.records.paths.push("items".parse().unwrap());
     assert_eq!(split_with(&pagination, r#"{"items":[1]}"#).unwrap().batch.records(), 1);
     assert_eq!(split_with(&pagination, "[1,2]").unwrap().batch.records(), 2);
@@ -104,7 +105,7 @@ fn null_records_beside_an_error_are_no_empty_page() {
 
 #[test]
 fn null_inside_an_element_is_no_record() {
-    let mut pagination = Pagination::of(Style::Single, Records::at("edges[*].node".parse().unwrap()));
+    let mut pagination = Pagination::of(Style::SINGLE, Records::at("edges[*].node".parse().unwrap()));
     let text = r#"{"edges":[{"node":{"id":1}},{"node":null}]}"#;
     assert!(matches!(split_with(&pagination, text), Err(PageError::NoInner { index: 1, .. })));
     pagination.records.presence = Presence::Optional;
@@ -124,7 +125,7 @@ fn a_missing_array_names_those_that_are_there() {
 
 #[test]
 fn an_optional_array_may_be_missing_but_not_be_something_else() {
-    let mut pagination = Pagination::of(Style::Single, Records::at("data".parse().unwrap()));
+    let mut pagination = Pagination::of(Style::SINGLE, Records::at("data".parse().unwrap()));
     pagination.records.presence = Presence::Optional;
     assert_eq!(split_with(&pagination, "{}").unwrap().batch.records(), 0);
     assert!(split_with(&pagination, r#"{"data":"no"}"#).is_err());
@@ -147,7 +148,7 @@ fn refuses_what_is_not_one_json_text() {
         assert!(split("$", text).is_err(), "{text}");
     }
     let mut splitter = Splitter::new(Arc::new(PageShape::new(
-        &Pagination::of(Style::Single, Records::at(Path::root())),
+        &Pagination::of(Style::SINGLE, Records::at(Path::root())),
         &Caps::default(),
     )));
     assert!(matches!(splitter.feed(b"[\"\xff\"]"), Err(PageError::NotUtf8(2))));
@@ -156,7 +157,7 @@ fn refuses_what_is_not_one_json_text() {
 #[test]
 fn sizes_are_capped() {
     let caps = Caps { page_bytes: 20, record_bytes: 5, ..Caps::default() };
-    let pagination = Pagination::of(Style::Single, Records::at(Path::root()));
+    let pagination = Pagination::of(Style::SINGLE, Records::at(Path::root()));
     let shape = Arc::new(PageShape::new(&pagination, &caps));
     let mut splitter = Splitter::new(Arc::clone(&shape));
     splitter.feed(b"[1,12345").unwrap();
@@ -330,7 +331,7 @@ fn half_a_byte_order_mark_is_no_mark() {
 }
 
 fn of(records: Records) -> Pagination {
-    Pagination::of(Style::Single, records)
+    Pagination::of(Style::SINGLE, records)
 }
 
 /// A JSON text with white space anywhere, of any depth, and with what makes splitting hard.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::pagination::error::excerpt;
 use crate::pagination::json_extract::PathSet;
 use crate::pagination::partition::{Bound, Direction, RangePartition};
-use crate::pagination::plan::gist::text_of;
-use crate::pagination::plan::tally::excerpt;
+use crate::pagination::record::text_of;
 use crate::pagination::{Encode, PageError, PageRequest, Param};
 
 /// A range in the direction of the walk. A *place* is a record's granule, negative where the upstream lists the highest first:

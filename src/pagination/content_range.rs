@@ -1,26 +1,17 @@
-//! Range requests in a unit of the upstream's own (RFC 9110 §14).
+//! `Content-Range` of any unit (RFC 9110 §14.4).
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, header};
 
-use super::tally::excerpt;
-use crate::pagination::PageError;
+use super::error::{PageError, excerpt};
 
-/// The value of a `Range` header field: `size` records from `start`.
-pub(super) fn wanted(unit: &str, start: u64, size: u64) -> Result<HeaderValue, PageError> {
-    let last = start.saturating_add(size.max(1) - 1);
-    HeaderValue::from_str(&format!("{unit}={start}-{last}"))
-        .map_err(|_| PageError::BadRange(format!("the unit `{unit}` is not a token")))
-}
-
-/// A `Content-Range` (RFC 9110 §14.4) of any unit.
 pub(super) struct ContentRange {
-    /// The first and the last record of it.
+    /// First and last record, inclusive; `None` for `*`.
     pub(super) span: Option<(u64, u64)>,
-    /// How many records there are in all.
+    /// Number of records of the collection; `None` for `*`.
     pub(super) total: Option<u64>,
 }
 
-/// The `Content-Range` of an answer, if it has one.
+/// Returns the `Content-Range` of an answer, if it has one.
 pub(super) fn content_range(headers: &HeaderMap) -> Result<Option<ContentRange>, PageError> {
     let Some(value) = headers.get(header::CONTENT_RANGE) else { return Ok(None) };
     let text = String::from_utf8_lossy(value.as_bytes());

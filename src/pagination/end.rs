@@ -1,0 +1,46 @@
+//! Ends of a collection, as configured: flags, statuses, repeated tokens, and limits that are no end.
+
+use http::StatusCode;
+use serde_json::Value;
+
+use super::path::Path;
+
+/// Event that ends a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The style's default: no next address for links and tokens, an empty page past the last for numbers and keys.
+    Style,
+    /// No next address.
+    NoNext,
+    /// A page without records.
+    EmptyPage,
+    /// A page with fewer records than were asked for; unsafe where the upstream caps or filters.
+    ShortPage,
+    /// An error status past the last page.
+    Status(StatusCode),
+}
+
+/// The upstream's flag that more pages follow: while the value at `path` equals `while_`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct More {
+    pub path: Path,
+    /// Value while there is more.
+    pub while_: Value,
+}
+
+/// Meaning of a token or link that is the one that was just sent; any longer cycle is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameToken {
+    /// A cycle.
+    Error,
+    /// The upstream's way to say that there is no more (CloudWatch, Okta).
+    End,
+}
+
+/// Depths beyond which the upstream doesn't answer; reaching one is an error, never an end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    pub max_offset: Option<u64>,
+    pub max_pages: Option<u64>,
+    pub max_results: Option<u64>,
+}

@@ -1,0 +1,74 @@
+//! Place and form of the records in a page.
+
+use super::path::Path;
+
+/// Place and form of the records in a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Records {
+    /// Paths of the array or object that holds them; the first that is there counts.
+    pub paths: Vec<Path>,
+    pub shape: RecordsShape,
+    pub presence: Presence,
+    pub encoding: Encoding,
+    pub validation: Validation,
+    pub whitespace: Whitespace,
+}
+
+/// Container of the records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordsShape {
+    /// Elements of an array.
+    Elements,
+    /// Values of an object that is keyed by id.
+    Values,
+}
+
+/// Meaning of a page without a record array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// An error.
+    Required,
+    /// An empty page.
+    Optional,
+}
+
+/// Encoding of the text that holds the records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// Plain JSON, as a part of the page.
+    None,
+    /// In a string, as base64 (RFC 4648 §4).
+    Base64,
+}
+
+/// Extent of the grammar check in records and in unused values; all other JSON is always checked in full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validation {
+    /// UTF-8, matching brackets and quotes, no control character and no empty element.
+    Structure,
+    /// The whole grammar (RFC 8259).
+    Full,
+}
+
+/// Treatment of white space between the tokens of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whitespace {
+    /// Line breaks become spaces.
+    Kept,
+    /// White space is left out.
+    Dropped,
+}
+
+impl Records {
+    /// Records in an array at one path, which must be there.
+    pub fn at(path: Path) -> Self {
+        Self {
+            paths: vec![path],
+            shape: RecordsShape::Elements,
+            presence: Presence::Required,
+            encoding: Encoding::None,
+            validation: Validation::Structure,
+            whitespace: Whitespace::Kept,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Pagination of one collection, as configured or recognised.
+
+use http::HeaderName;
+use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
+use serde_json::Value;
+
+use super::end::{End, Limits, More, SameToken};
+use super::page_size::PageSize;
+use super::partition::{PartOrder, Partition};
+use super::path::{Path, Segment};
+use super::records::Records;
+use super::request::{BadPlace, BodyKind, Encode, PageRequest, Param};
+use super::source::Source;
+use super::styles::{Style, Template};
+use super::validity::{Precondition, Since, ValidAt, VersionSource};
+
+/// Rules by which the pages of one collection are addressed, read and ended; made only by `config`, by the command line and by
+/// [`detect`](super::detect).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pagination {
+    pub style: Style,
+    pub records: Records,
+    /// Path of a value that identifies a record.
+    pub key: Option<Path>,
+    pub page_size: Option<PageSize>,
+    /// The upstream's own "there is more" flag.
+    pub more: Option<More>,
+    pub end: End,
+    pub same_token: SameToken,
+    /// Place of the upstream's number of records.
+    pub total: Option<Source>,
+    /// Place of the upstream's number of pages.
+    pub total_pages: Option<Source>,
+    pub limits: Limits,
+    /// Path whose value in a page of status 200 means that the page failed or is partial.
+    pub error: Option<Path>,
+    pub partition: Option<Partition>,
+    pub order: PartOrder,
+    pub since: Option<Since>,
+    pub valid_at: Option<ValidAt>,
+    pub precondition: Precondition,
+}
+
+impl Pagination {
+    /// Pagination with the default of everything but the style and the records.
+    pub fn of(style: Style, records: Records) -> Self {
+        Self {
+            style,
+            records,
+            key: None,
+            page_size: None,
+            more: None,
+            end: End::Style,
+            same_token: SameToken::Error,
+            total: None,
+            total_pages: None,
+            limits: Limits::default(),
+            error: None,
+            partition: None,
+            order: PartOrder::Listed,
+            since: None,
+            valid_at: None,
+            precondition: Precondition::None,
+        }
+    }
+
+    /// Returns the request with the page size in it, unless the client chose its own.
+    pub fn sized(&self, mut first: PageRequest) -> Result<PageRequest, BadPlace> {
+        if let Some(size) = &self.page_size
+            && let (Some(param), Some(records)) = (&size.param, size.asked())
+            && first.value_at(param).is_none()
+        {
+            first.set(param, &Value::from(records), Encode::Plain)?;
+        }
+        Ok(first)
+    }
+
+    /// Default of [`Pagination::error`]. An answer to a GraphQL query has `errors` beside its `data`, under status 200, and what failed
+    /// of it is `null` or left out (GraphQL, October 2021, §7.1).
+    pub fn usual_error(&self) -> Option<Path> {
+        let starts = |path: &Path, names: &[&str]| match path.segments() {
+            [Segment::Name(first), ..] => names.contains(&first.as_str()),
+            _ => false,
+        };
+        // JSON:API and others keep the records in `data` itself, where partial errors may be notes.
+        let below_data = |path: &Path| starts(path, &["data"]) && path.segments().len() > 1;
+        let answered = !self.records.paths.is_empty() && self.records.paths.iter().all(below_data);
+        let queried = |param: &Param| matches!(param, Param::Body(path) if starts(path, &["variables", "query"]));
+        (answered && self.style.params().into_iter().any(queried))
+            .then(|| Path::of(vec![Segment::Name("errors".to_owned())]))
+    }
+
+    /// Header fields that change from page to page.
+    pub fn own_headers(&self) -> Vec<HeaderName> {
+        let size = self.page_size.as_ref().and_then(|size| size.param.as_ref());
+        let version = self.valid_at.as_ref().map(|valid_at| &valid_at.param);
+        let set = self.style.params().into_iter().chain(size).chain(version).filter_map(|param| match param {
+            Param::Header(name) => Some(name.clone()),
+            _ => None,
+        });
+        let own = self.style.rules().headers();
+        let conditions = [IF_MATCH, IF_UNMODIFIED_SINCE].into_iter();
+        set.chain(own).chain(conditions.filter(|_| self.precondition == Precondition::Match)).collect()
+    }
+
+    /// Form of the body that the parameters of the pagination need.
+    pub fn body_kind(&self) -> BodyKind {
+        let size = self.page_size.as_ref().and_then(|size| size.param.as_ref());
+        let parts = self.partition.as_ref().map(Partition::params).unwrap_or_default();
+        let since = self.since.as_ref().map(|since| &since.param);
+        let own = since.into_iter().chain(self.valid_at.as_ref().map(|valid_at| &valid_at.param));
+        let params: Vec<_> = self.style.params().into_iter().chain(size).chain(parts).chain(own).collect();
+        let puts = |wanted: fn(&Param) -> bool| params.iter().any(|param| wanted(param));
+        if puts(|param| matches!(param, Param::Body(_))) {
+            BodyKind::Json
+        } else if puts(|param| matches!(param, Param::Form(_))) {
+            BodyKind::Form
+        } else {
+            BodyKind::Labelled
+        }
+    }
+
+    /// Places of an answer that a next address or token is read from.
+    pub fn pointers(&self) -> Vec<&Source> {
+        self.style.rules().pointers()
+    }
+
+    /// Paths whose values are needed of each page.
+    pub fn fields(&self) -> Vec<&Path> {
+        let sources = self.pointers().into_iter().chain(&self.total).chain(&self.total_pages);
+        let version = match &self.valid_at {
+            Some(ValidAt { from: VersionSource::Page(Source::Body(path)), .. }) => Some(path),
+            _ => None,
+        };
+        let more = self.more.as_ref().map(|more| &more.path);
+        let fields = sources.filter_map(Source::path).chain(version).chain(more).chain(&self.error);
+        fields.chain(self.style.rules().fields()).collect()
+    }
+
+    /// Template of the token's or number's parameter.
+    pub fn template(&self) -> Option<&Template> {
+        self.style.rules().template()
+    }
+}

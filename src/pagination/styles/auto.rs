@@ -1,0 +1,36 @@
+//! Style that is recognised from the first page; a walk never has it.
+
+use super::address::{Address, AddressContext, Addressing, Answer};
+use super::keys::{KeyMistake, StyleKey, StyleSchema, StyleValues};
+use super::rules::{ReadStyle, StyleRules};
+use crate::pagination::error::PageError;
+
+/// Style to be recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Auto;
+
+impl ReadStyle for Auto {
+    const SCHEMA: StyleSchema = StyleSchema { name: "auto", keys: &[StyleKey::TYPE] };
+
+    fn read(_: &mut StyleValues, _: &mut Vec<KeyMistake>) -> Option<Self> {
+        Some(Self)
+    }
+}
+
+impl StyleRules for Auto {
+    fn schema(&self) -> &'static StyleSchema {
+        &Self::SCHEMA
+    }
+
+    fn values(&self) -> StyleValues {
+        StyleValues::default()
+    }
+
+    fn addressing(&self) -> Addressing {
+        Addressing::SinglePage
+    }
+
+    fn next(&self, _: AddressContext<'_>, _: Answer<'_>) -> Result<Option<Address>, PageError> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,118 @@
+//! Key of the last record as the token of the next page.
+
+use serde_json::Value;
+
+use super::address::{Address, AddressContext, Addressing, Answer};
+use super::keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
+use super::rules::{ReadStyle, StyleRules};
+use crate::pagination::error::PageError;
+use crate::pagination::path::Path;
+use crate::pagination::record::values_of;
+use crate::pagination::request::{Encode, Param};
+
+/// Pages that begin behind the record with a key, or with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keyset {
+    /// Paths of the record's values; several are sent as an array.
+    pub key: Vec<Path>,
+    pub param: Param,
+    pub encode: Encode,
+    pub overlap: Overlap,
+}
+
+/// First record of a page, relative to the record whose key its request has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlap {
+    /// The record behind it.
+    None,
+    /// The record itself, which is read twice and emitted once.
+    First,
+}
+
+impl ReadStyle for Keyset {
+    const SCHEMA: StyleSchema = StyleSchema {
+        name: "keyset",
+        keys: &[
+            StyleKey::TYPE,
+            StyleKey::new("key", KeyKind::Paths).with_need(KeyNeed::Inherited(
+                "say which of a record's fields goes into the next request: key = \"id\"",
+            )),
+            StyleKey::new("param", KeyKind::Param).with_need(KeyNeed::PARAM),
+            StyleKey::new("encode", KeyKind::Word(&["plain", "json"])),
+            StyleKey::new("overlap", KeyKind::Number { least: 0 }),
+            StyleKey::MORE,
+            StyleKey::END,
+        ],
+    };
+
+    fn read(values: &mut StyleValues, mistakes: &mut Vec<KeyMistake>) -> Option<Self> {
+        let encode = if values.text("encode").as_deref() == Some("json") { Encode::Json } else { Encode::Plain };
+        let overlap = match values.number("overlap") {
+            None | Some(0) => Overlap::None,
+            Some(1) => Overlap::First,
+            Some(more) => {
+                mistakes.push(KeyMistake {
+                    key: "overlap",
+                    what: format!("{more} records of overlap"),
+                    hint: "0 where a page starts after the record that the token names, 1 where it starts with it",
+                });
+                Overlap::None
+            }
+        };
+        Some(Self { key: values.paths("key")?, param: values.param("param")?, encode, overlap })
+    }
+}
+
+impl StyleRules for Keyset {
+    fn schema(&self) -> &'static StyleSchema {
+        &Self::SCHEMA
+    }
+
+    fn values(&self) -> StyleValues {
+        let (key, param) = (StyleValue::Paths(self.key.clone()), StyleValue::Param(self.param.clone()));
+        let mut values = StyleValues::from([("key", key), ("param", param)]);
+        if self.encode == Encode::Json {
+            values.put("encode", Some(StyleValue::Text("json".to_owned())));
+        }
+        if self.overlap == Overlap::First {
+            values.put("overlap", Some(StyleValue::Number(1)));
+        }
+        values
+    }
+
+    fn addressing(&self) -> Addressing {
+        Addressing::Key
+    }
+
+    fn params(&self) -> Vec<&Param> {
+        vec![&self.param]
+    }
+
+    fn next(&self, context: AddressContext<'_>, answer: Answer<'_>) -> Result<Option<Address>, PageError> {
+        let mut values = Vec::new();
+        for (path, value) in self.key.iter().zip(values_of(answer.last_record, &self.key)?) {
+            values.push(value.ok_or_else(|| PageError::NoKey(path.clone()))?);
+        }
+        let value = if values.len() == 1 { values.remove(0) } else { Value::Array(values) };
+        let mut request = context.first.clone();
+        request.set(&self.param, &value, self.encode)?;
+        Ok(Some(Address::unnumbered(request)))
+    }
+
+    /// A small page with an overlap may hold nothing but the record that its key names.
+    fn is_resizable(&self) -> bool {
+        self.overlap == Overlap::None
+    }
+
+    fn overlap_key(&self) -> Option<&[Path]> {
+        (self.overlap == Overlap::First).then_some(self.key.as_slice())
+    }
+
+    fn repetition(&self) -> PageError {
+        PageError::KeyRepeats
+    }
+
+    fn sends_array(&self) -> bool {
+        self.key.len() > 1 && self.encode == Encode::Plain
+    }
+}

@@ -1,0 +1,71 @@
+//! `Link` header field (RFC 8288): followed while it has the relation, and the attribute's value where one is given.
+
+use super::address::{Address, AddressContext, Addressing, Answer};
+use super::keys::{KeyKind, KeyMistake, StyleKey, StyleSchema, StyleValue, StyleValues};
+use super::rules::{ReadStyle, StyleRules};
+use crate::pagination::error::PageError;
+use crate::pagination::link::{Link, links};
+
+/// Links in the `Link` header field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkHeader {
+    /// Relation type.
+    pub rel: String,
+    /// Attribute and its value, without which a link is not followed.
+    pub attribute: Option<(String, String)>,
+}
+
+impl ReadStyle for LinkHeader {
+    const SCHEMA: StyleSchema = StyleSchema {
+        name: "link_header",
+        keys: &[
+            StyleKey::TYPE,
+            StyleKey::new("rel", KeyKind::Text),
+            StyleKey::new("link_attr", KeyKind::Pair),
+            StyleKey::SAME_TOKEN,
+            StyleKey::MORE,
+            StyleKey::END,
+        ],
+    };
+
+    fn read(values: &mut StyleValues, _: &mut Vec<KeyMistake>) -> Option<Self> {
+        Some(Self { rel: values.text("rel").unwrap_or_else(|| "next".to_owned()), attribute: values.pair("link_attr") })
+    }
+}
+
+impl StyleRules for LinkHeader {
+    fn schema(&self) -> &'static StyleSchema {
+        &Self::SCHEMA
+    }
+
+    fn values(&self) -> StyleValues {
+        let mut values = StyleValues::from([("rel", StyleValue::Text(self.rel.clone()))]);
+        if let Some((name, value)) = &self.attribute {
+            values.put("link_attr", Some(StyleValue::Pair(name.clone(), value.clone())));
+        }
+        values
+    }
+
+    fn addressing(&self) -> Addressing {
+        Addressing::Pointer
+    }
+
+    fn next(&self, context: AddressContext<'_>, answer: Answer<'_>) -> Result<Option<Address>, PageError> {
+        let links = links(&answer.head.headers)?;
+        let next = links.iter().find(|link| link.has_rel(&self.rel));
+        let is_live =
+            |link: &&Link| self.attribute.as_ref().is_none_or(|(name, value)| link.param(name) == Some(value.as_str()));
+        let next = next.filter(is_live).map(|link| context.at(&answer.head.url, &link.target));
+        Ok(next.transpose()?.map(Address::unnumbered))
+    }
+
+    /// The header is whole before the page begins.
+    fn is_certain(&self, _: Answer<'_>) -> bool {
+        true
+    }
+
+    /// With an attribute, a link that lacks it is the upstream's usual end.
+    fn pointer_name(&self) -> Option<String> {
+        self.attribute.is_none().then(|| format!("a Link header with rel={}", self.rel))
+    }
+}

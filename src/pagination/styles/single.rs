@@ -1,0 +1,36 @@
+//! One page is the whole collection.
+
+use super::address::{Address, AddressContext, Addressing, Answer};
+use super::keys::{KeyMistake, StyleKey, StyleSchema, StyleValues};
+use super::rules::{ReadStyle, StyleRules};
+use crate::pagination::error::PageError;
+
+/// Style of a collection of one page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SinglePage;
+
+impl ReadStyle for SinglePage {
+    const SCHEMA: StyleSchema = StyleSchema { name: "none", keys: &[StyleKey::TYPE, StyleKey::MORE] };
+
+    fn read(_: &mut StyleValues, _: &mut Vec<KeyMistake>) -> Option<Self> {
+        Some(Self)
+    }
+}
+
+impl StyleRules for SinglePage {
+    fn schema(&self) -> &'static StyleSchema {
+        &Self::SCHEMA
+    }
+
+    fn values(&self) -> StyleValues {
+        StyleValues::default()
+    }
+
+    fn addressing(&self) -> Addressing {
+        Addressing::SinglePage
+    }
+
+    fn next(&self, _: AddressContext<'_>, _: Answer<'_>) -> Result<Option<Address>, PageError> {
+        Ok(None)
+    }
+}
