@@ -59,7 +59,7 @@ fn holds_a_page(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200 | 203 | 204 | 206)
 }
 
-fn request(client: &Client, page: &PageRequest) -> Request<crate::upstream::RequestBody> {
+fn request(client: &Client, page: &PageRequest) -> Request<crate::upstream::OutgoingBody> {
     let body = page.body.as_ref().map(crate::pagination::request::RequestBody::to_bytes).unwrap_or_default();
     let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();
     let mut request = Request::new(body);

@@ -23,9 +23,9 @@ const WINDOW: u64 = 1 << 20;
 
 /// The records of a collection, requested page by page while the stream is read.
 ///
-/// `None` comes only after the end of the collection is proven; [`verdict`](Self::verdict) then says by which proof. Whatever
-/// else ends the crawl is an error, and after an error each further item is that error again: a loop must leave at the
-/// first one. Dropping the stream stops the crawl.
+/// `None` comes only after the end of the collection is proven; [`verdict`](Self::verdict) then returns the proof. Any other
+/// end of the crawl is an error. After an error each further item is that error again, so a loop must leave at the first
+/// one. Dropping the stream stops the crawl.
 #[derive(Debug)]
 pub struct RecordStream {
     reader: Reader,

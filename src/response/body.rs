@@ -15,12 +15,10 @@ use http_body::{Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::Sleep;
+use tower::BoxError;
 
 use crate::error::Failure;
 use crate::snapshot::{Next, Reader};
-
-/// Any error that a body can end with.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of any response.
 pub type Body = UnsyncBoxBody<Bytes, BoxError>;

@@ -2,4 +2,5 @@
 
 mod body;
 
-pub use body::{Body, BoxError, Length, StreamBody, empty, full, passed};
+pub use body::{Body, Length, StreamBody, empty, full, passed};
+pub use tower::BoxError;

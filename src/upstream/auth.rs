@@ -1,4 +1,4 @@
-//! Who unpage is to the upstream: configured credentials and header fields.
+//! Credentials and header fields of requests to the upstream: added, compared, and redacted from texts.
 
 use http::header::{COOKIE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -7,13 +7,13 @@ use url::Url;
 use crate::config::{Credentials, Upstream};
 use crate::pagination::request::set_query;
 
-/// Shorter values of the query and of fields are hardly secrets, and stand everywhere.
+/// Shortest value of a query parameter or a field that is redacted: shorter ones are hardly secrets, and occur everywhere.
 const SHORTEST: usize = 8;
 
-/// The query parameters of keys. Others that sound so, as `token`, are as often a page's.
+/// Names of query parameters that are taken for credentials. Others that sound alike, as `token`, are as often a page's.
 const KEYS: [&str; 6] = ["access_token", "api-key", "api_key", "apikey", "auth_token", "key"];
 
-/// Adds what is configured; a configured field replaces the client's own.
+/// Adds the configured credentials and fields; a configured field replaces the client's own.
 pub(super) fn authenticate(upstream: &Upstream, url: &mut Url, headers: &mut HeaderMap) {
     match &upstream.credentials {
         Credentials::Passed => {}
@@ -28,7 +28,7 @@ pub(super) fn authenticate(upstream: &Upstream, url: &mut Url, headers: &mut Hea
     headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(concat!("unpage/", env!("CARGO_PKG_VERSION"))));
 }
 
-/// What the upstream can tell by who asks: the configured credentials, and what the client sends of its own.
+/// Returns the credentials of a request, configured ones and the client's own: what the upstream may tell callers apart by.
 pub(super) fn identity(upstream: &Upstream, url: &Url, headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
     let (mut url, mut headers) = (url.clone(), headers.clone());
     authenticate(upstream, &mut url, &mut headers);
@@ -47,8 +47,8 @@ pub(super) fn identity(upstream: &Upstream, url: &Url, headers: &HeaderMap) -> V
     identity
 }
 
-/// A text that may repeat what was asked (an error page that shows its request), without the secrets in it: the configured
-/// credentials, and the longer values of the query and of fields that prove who asks.
+/// Redacts a text that may repeat the request, as an error page does: removes the configured credentials, and the longer values
+/// of the query and of credential fields.
 pub(super) fn redact(upstream: &Upstream, url: &Url, headers: &HeaderMap, text: &str) -> String {
     let mut secrets: Vec<String> = url.query_pairs().map(|(_, value)| value.into_owned()).collect();
     secrets
@@ -70,7 +70,7 @@ pub(super) fn redact(upstream: &Upstream, url: &Url, headers: &HeaderMap, text: 
     secrets.iter().filter(|secret| !secret.is_empty()).fold(text.to_owned(), |text, secret| without(&text, secret))
 }
 
-/// The text without this secret, and without a longer part of it that an excerpt ends with.
+/// Removes this secret from a text, and also a prefix of it of at least [`SHORTEST`] bytes where an excerpt ends.
 fn without(text: &str, secret: &str) -> String {
     let mut rest = text.replace(secret, "…");
     let Some(start) = secret.get(..SHORTEST) else { return rest };
@@ -86,12 +86,12 @@ fn without(text: &str, secret: &str) -> String {
     clean + &rest
 }
 
-/// Whether a field's value is a secret, as far as its name tells.
+/// Returns true if the name of a field says that its value is a secret.
 fn is_credential(name: &HeaderName) -> bool {
     ["auth", "cookie", "key", "token", "secret", "password", "session"].iter().any(|part| name.as_str().contains(part))
 }
 
-/// The parts of a field's value that may be repeated alone.
+/// Returns the parts of a field's value that may be repeated alone.
 fn secrets_of(name: &HeaderName, value: &str) -> Vec<String> {
     let mut secrets = vec![value.to_owned()];
     if *name == COOKIE {
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_asks_is_told_by_what_is_really_sent() {
+    fn the_identity_of_a_caller_is_the_credentials_that_are_sent() {
         let mut upstream = Upstream::at(Url::parse("http://a").unwrap());
         let identity = |upstream: &Upstream, url: &str, field: Option<(&'static str, &'static str)>| {
             let mut headers = HeaderMap::new();
@@ -118,16 +118,16 @@ mod tests {
             headers.extend(field);
             identity(upstream, &Url::parse(url).unwrap(), &headers)
         };
-        let nobody = identity(&upstream, "http://a", None);
-        assert_eq!(identity(&upstream, "http://a?page_token=x&token=y", Some(("accept-language", "de"))), nobody);
+        let anonymous = identity(&upstream, "http://a", None);
+        assert_eq!(identity(&upstream, "http://a?page_token=x&token=y", Some(("accept-language", "de"))), anonymous);
         for field in [("authorization", "Bearer a"), ("cookie", "sid=1"), ("x-api-key", "k")] {
-            assert_ne!(identity(&upstream, "http://a", Some(field)), nobody, "{field:?}");
+            assert_ne!(identity(&upstream, "http://a", Some(field)), anonymous, "{field:?}");
         }
-        assert_ne!(identity(&upstream, "http://a?API_KEY=k", None), nobody);
+        assert_ne!(identity(&upstream, "http://a?API_KEY=k", None), anonymous);
         let configured = HeaderValue::from_static("Bearer configured");
         upstream.credentials = Credentials::Header(http::header::AUTHORIZATION, configured);
         let own = identity(&upstream, "http://a", None);
-        assert_ne!(own, nobody);
+        assert_ne!(own, anonymous);
         assert_eq!(identity(&upstream, "http://a", Some(("authorization", "Bearer a"))), own);
     }
 

@@ -15,11 +15,12 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use tokio::task::coop;
 use tokio::time::{Instant, Sleep};
+use tower::BoxError;
 
 use super::coding::Decoder;
 use super::error::{UpstreamError, root_cause};
 use super::origin_of;
-use super::pace::Permit;
+use super::pacing::Permit;
 use crate::config;
 
 /// A response body as the upstream codes it, whose end is only an end where its protocol says so.
@@ -37,7 +38,6 @@ enum BodySource {
     Service(BoxedBody, Option<u64>),
 }
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type BoxedBody = UnsyncBoxBody<Bytes, BoxError>;
 
 /// A response body, decoded by its content coding: a stream of pieces that are never empty.

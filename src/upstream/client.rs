@@ -12,8 +12,8 @@ use url::Url;
 use super::body::AnswerBody;
 use super::connect::BadTrust;
 use super::error::UpstreamError;
-use super::pace::{Governors, Line, Permit};
-use super::transport::{RequestBody, Transport};
+use super::pacing::{CrawlLine, Governors, Permit};
+use super::transport::{OutgoingBody, Transport};
 use super::{auth, origin_of};
 use crate::config;
 use crate::pagination::PageRequest;
@@ -26,7 +26,7 @@ pub struct Client {
     upstream: Arc<config::Upstream>,
     governors: Governors,
     /// A crawl's place in the queue for permits.
-    line: Option<Line>,
+    line: Option<CrawlLine>,
 }
 
 impl Client {
@@ -72,14 +72,14 @@ impl Client {
 
     /// Waits before a page is requested again; the wait is counted from this call on.
     pub fn back_off(&self, wait: Duration) -> impl Future<Output = ()> + use<> {
-        let counted = self.line.as_ref().map(Line::back_off);
+        let counted = self.line.as_ref().map(CrawlLine::back_off);
         async move {
             tokio::time::sleep(wait).await;
             drop(counted);
         }
     }
 
-    fn line_of(&self, url: &Url, headers: &HeaderMap) -> Line {
+    fn line_of(&self, url: &Url, headers: &HeaderMap) -> CrawlLine {
         self.governors.line(&self.upstream, &auth::identity(&self.upstream, url, headers))
     }
 
@@ -90,7 +90,7 @@ impl Client {
     /// Sends a request of unpage's own to this URL of the upstream, and waits for the head of its response.
     ///
     /// What belongs to the connection (`Host`, hop-by-hop fields) is not taken from the request.
-    pub async fn send(&self, url: &Url, request: Request<RequestBody>) -> Result<Response<AnswerBody>, UpstreamError> {
+    pub async fn send(&self, url: &Url, request: Request<OutgoingBody>) -> Result<Response<AnswerBody>, UpstreamError> {
         let limit = self.limit();
         match tokio::time::timeout(limit, self.request(url, request)).await {
             Ok(answered) => answered,
@@ -103,7 +103,7 @@ impl Client {
     pub async fn forward(
         &self,
         url: &Url,
-        request: Request<RequestBody>,
+        request: Request<OutgoingBody>,
     ) -> Result<Response<AnswerBody>, UpstreamError> {
         if request.body().is_end_stream() {
             return self.send(url, request).await;
@@ -133,7 +133,7 @@ impl Client {
     async fn request(
         &self,
         url: &Url,
-        mut request: Request<RequestBody>,
+        mut request: Request<OutgoingBody>,
     ) -> Result<Response<AnswerBody>, UpstreamError> {
         let mut url = url.clone();
         auth::authenticate(&self.upstream, &mut url, request.headers_mut());

@@ -16,12 +16,12 @@ use tower::util::MapResponse;
 use super::watched::Watched;
 use crate::config::{HttpVersion, Upstream};
 
-/// What connections are made with.
-pub(super) type Connector = MapResponse<HttpsConnector<HttpConnector>, fn(Stream) -> TokioIo<Watched>>;
+/// The connector of hyper's client.
+pub(super) type Connector = MapResponse<HttpsConnector<HttpConnector>, fn(PlainOrTls) -> TokioIo<Watched>>;
 
-type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+type PlainOrTls = MaybeHttpsStream<TokioIo<TcpStream>>;
 
-/// Why the certificate authorities can't be used.
+/// Error of reading certificate authorities.
 #[derive(Debug, thiserror::Error)]
 pub enum BadTrust {
     #[error("the certificate authorities in {path} can't be read: {what}")]
@@ -31,7 +31,7 @@ pub enum BadTrust {
 }
 
 impl BadTrust {
-    /// What to do about it.
+    /// Advice for the operator, on one line.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::File { .. } => "set `ca` to a PEM file of certificates that this user can read",
@@ -40,7 +40,7 @@ impl BadTrust {
     }
 }
 
-/// The connector for one upstream.
+/// Makes the connector for one upstream; reads the certificate authorities.
 pub(super) fn connector(upstream: &Upstream) -> Result<Connector, BadTrust> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)
@@ -60,7 +60,7 @@ pub(super) fn connector(upstream: &Upstream) -> Result<Connector, BadTrust> {
     Ok(connector.map_response(|stream| TokioIo::new(Watched::new(stream))))
 }
 
-/// The platform's authorities are only read for a TLS upstream: a minimal container has none.
+/// Returns the trusted certificate authorities. The platform's are only read for a TLS upstream: a minimal container has none.
 fn trusted(upstream: &Upstream) -> Result<RootCertStore, BadTrust> {
     let mut roots = RootCertStore::empty();
     if upstream.url.scheme() == "https" {

@@ -6,7 +6,7 @@ mod client;
 pub mod coding;
 mod connect;
 mod error;
-mod pace;
+mod pacing;
 mod transport;
 mod watched;
 
@@ -14,8 +14,8 @@ pub use body::{AnswerBody, DecodedBody};
 pub use client::Client;
 pub use connect::BadTrust;
 pub use error::UpstreamError;
-pub use pace::{Governors, Permit, Release, Traffic};
-pub use transport::{RequestBody, Transport};
+pub use pacing::{Governors, Permit, Release, Traffic};
+pub use transport::{OutgoingBody, Transport};
 
 fn origin_of(upstream: &crate::config::Upstream) -> String {
     upstream.url.origin().ascii_serialization()

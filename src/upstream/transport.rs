@@ -12,7 +12,7 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower::util::BoxCloneSyncService;
-use tower::{Service, ServiceExt, service_fn};
+use tower::{BoxError, Service, ServiceExt, service_fn};
 
 use super::body::AnswerBody;
 use super::connect::{self, BadTrust};
@@ -20,13 +20,11 @@ use super::error::{TransportError, root_cause, tls_cause};
 use super::watched;
 use crate::config::{HttpVersion, Upstream};
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
 /// A body on its way to the upstream.
-pub type RequestBody = UnsyncBoxBody<Bytes, BoxError>;
+pub type OutgoingBody = UnsyncBoxBody<Bytes, BoxError>;
 
-type Carrier = BoxCloneSyncService<Request<RequestBody>, Response<AnswerBody>, TransportError>;
-type Hyper = legacy::Client<connect::Connector, RequestBody>;
+type Carrier = BoxCloneSyncService<Request<OutgoingBody>, Response<AnswerBody>, TransportError>;
+type Hyper = legacy::Client<connect::Connector, OutgoingBody>;
 
 /// A service that carries requests to the upstream; clones share its connections.
 ///
@@ -44,13 +42,13 @@ impl Transport {
     /// The body's contract is that of [`AnswerBody::from_service`].
     pub fn new<S, B>(service: S) -> Self
     where
-        S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S: Service<Request<OutgoingBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send + 'static,
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let carrier = service_fn(move |request: Request<RequestBody>| {
+        let carrier = service_fn(move |request: Request<OutgoingBody>| {
             let method = request.method().clone();
             service.clone().oneshot(request).map(move |response| match response {
                 Ok(response) => Ok(framed(&method, response)),
@@ -86,7 +84,7 @@ impl Transport {
     /// Sends a request without waiting for readiness: the carriers wait inside their future.
     pub(super) fn send(
         &self,
-        request: Request<RequestBody>,
+        request: Request<OutgoingBody>,
     ) -> BoxFuture<'static, Result<Response<AnswerBody>, TransportError>> {
         self.carrier.clone().call(request)
     }
@@ -114,7 +112,7 @@ fn hyper_carrier(client: Hyper, http: HttpVersion) -> Carrier {
 async fn send_by_hyper(
     client: Hyper,
     http: HttpVersion,
-    mut request: Request<RequestBody>,
+    mut request: Request<OutgoingBody>,
 ) -> Result<Response<AnswerBody>, TransportError> {
     let connection = capture_connection(&mut request);
     match client.request(request).await {

@@ -1,0 +1,132 @@
+//! The governors of the process, and which of them are forgotten.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::crawl_line::CrawlLine;
+use super::shared_governor::SharedGovernor;
+use super::traffic::Traffic;
+use crate::config;
+use crate::pace::CrawlId;
+
+/// Time from the last use of a governor until it may be forgotten with what it has learned.
+pub(super) const KEPT: Duration = Duration::from_secs(600);
+
+/// Number of governors up to which unused ones are not searched for; also the growth between two searches.
+pub(super) const FEW: usize = 64;
+
+/// Most governors that are kept, unless more are in use: a client that sends ever new credentials must not fill the memory.
+pub(super) const MOST: usize = 4096;
+
+/// Number of governors that are dropped at once when there are too many, so that not each new one costs a search.
+pub(super) const MARGIN: usize = MOST / 16;
+
+/// All governors of a process; clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Governors {
+    registry: Arc<GovernorRegistry>,
+}
+
+#[derive(Debug, Default)]
+struct GovernorRegistry {
+    /// Keyed for this process, so that no client can aim at the governor of another one's credentials.
+    hasher: RandomState,
+    known: Mutex<KnownGovernors>,
+    crawls: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct KnownGovernors {
+    by_credential: HashMap<(String, u64), Arc<SharedGovernor>>,
+    /// Counts of the governors that are forgotten, by origin: the sums of an upstream must not shrink.
+    forgotten: BTreeMap<String, Traffic>,
+    /// Number of governors at which unused ones are searched for next.
+    next_sweep: usize,
+}
+
+impl Governors {
+    /// Traffic of each upstream that was ever used, in the order of their origins: its credentials added up, forgotten ones
+    /// included.
+    pub fn by_origin(&self) -> Vec<Traffic> {
+        let known = self.registry.known.lock();
+        let mut upstreams = known.forgotten.clone();
+        let governors: Vec<_> = known.by_credential.values().cloned().collect();
+        drop(known);
+        for governor in governors {
+            governor.traffic().add_to(&mut upstreams);
+        }
+        upstreams.into_values().collect()
+    }
+
+    /// Makes a new crawl's place in the queue of this upstream and these credentials. Of several configurations of one
+    /// upstream's pace the first is used.
+    pub(in crate::upstream) fn line(
+        &self,
+        upstream: &config::Upstream,
+        credentials: &[(String, Vec<u8>)],
+    ) -> CrawlLine {
+        let crawl = CrawlId(self.registry.crawls.fetch_add(1, Ordering::Relaxed));
+        let key = self.key_of(upstream, credentials);
+        let mut known = self.registry.known.lock();
+        if let Some(governor) = known.by_credential.get(&key) {
+            governor.touch();
+            return CrawlLine::new(Arc::clone(governor), crawl);
+        }
+        if known.by_credential.len() >= known.next_sweep.max(FEW) {
+            known.sweep();
+        }
+        let governor = Arc::new(SharedGovernor::new(key.0.clone(), upstream));
+        known.by_credential.insert(key, Arc::clone(&governor));
+        CrawlLine::new(governor, crawl)
+    }
+
+    fn key_of(&self, upstream: &config::Upstream, credentials: &[(String, Vec<u8>)]) -> (String, u64) {
+        (upstream.url.origin().ascii_serialization(), self.registry.hasher.hash_one(credentials))
+    }
+}
+
+impl KnownGovernors {
+    /// Forgets the governors that were unused for [`KEPT`], and where there are still too many, the longest unused ones.
+    fn sweep(&mut self) {
+        let unused =
+            self.by_credential.iter().filter_map(|(key, governor)| Some((governor.unused_since()?, key.clone())));
+        let mut unused: Vec<_> = unused.collect();
+        unused.sort_unstable();
+        let old = unused.partition_point(|(since, _)| since.elapsed() >= KEPT);
+        let left = self.by_credential.len() - old;
+        let over = if left < MOST { 0 } else { left - (MOST - MARGIN) };
+        for (_, key) in unused.into_iter().take(old + over) {
+            if let Some(governor) = self.by_credential.remove(&key) {
+                governor.traffic().counts_only().add_to(&mut self.forgotten);
+            }
+        }
+        let count = self.by_credential.len();
+        self.next_sweep = (count * 2).min(MOST).max(count + FEW);
+    }
+}
+
+#[cfg(test)]
+impl Governors {
+    /// Traffic of each upstream and credential.
+    pub(super) fn traffic(&self) -> Vec<Traffic> {
+        self.registry.known.lock().by_credential.values().map(|governor| governor.traffic()).collect()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.registry.known.lock().by_credential.len()
+    }
+
+    pub(super) fn next_sweep(&self) -> usize {
+        self.registry.known.lock().next_sweep
+    }
+
+    pub(super) fn knows(&self, upstream: &config::Upstream, credentials: &[(String, Vec<u8>)]) -> bool {
+        let key = self.key_of(upstream, credentials);
+        self.registry.known.lock().by_credential.contains_key(&key)
+    }
+}

@@ -1,0 +1,14 @@
+//! Pacing of requests: one governor per upstream and credential, shared by all crawls that request pages there.
+
+mod crawl_line;
+mod governors;
+mod shared_governor;
+#[cfg(test)]
+mod tests;
+mod traffic;
+mod wait_log;
+
+pub(super) use crawl_line::CrawlLine;
+pub use governors::Governors;
+pub use shared_governor::{Permit, Release};
+pub use traffic::Traffic;

@@ -1,0 +1,251 @@
+//! A governor with the requests that wait for its permits.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, StatusCode};
+use parking_lot::Mutex;
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+use super::traffic::Traffic;
+use super::wait_log::WaitLog;
+use crate::config;
+use crate::pace::budget::Budget;
+use crate::pace::{CrawlId, Governor, Pace, Ticket, Turn};
+
+/// The governor of one upstream and credential, and the requests that wait for it.
+#[derive(Debug)]
+pub(super) struct SharedGovernor {
+    origin: String,
+    pace: Pace,
+    started: Instant,
+    state: Mutex<GovernorState>,
+    /// The time of the next permit, if nothing happens before: each waiting request watches it and hands out permits then.
+    next: watch::Sender<Option<Instant>>,
+}
+
+#[derive(Debug)]
+struct GovernorState {
+    governor: Governor,
+    waiting: HashMap<Ticket, oneshot::Sender<Permit>>,
+    used: Instant,
+    backing_off: usize,
+    retries: u64,
+    waited: Duration,
+    log: WaitLog,
+}
+
+/// The right to send one request to the upstream; dropping it returns it.
+#[derive(Debug)]
+pub struct Permit(Release);
+
+/// Handle that returns a permit before it is dropped, for a task that does not hold it.
+#[derive(Clone, Debug)]
+pub struct Release(Arc<Grant>);
+
+#[derive(Debug)]
+struct Grant {
+    governor: Arc<SharedGovernor>,
+    sent: Duration,
+    is_answered: AtomicBool,
+    is_released: AtomicBool,
+}
+
+/// A place in the queue for permits, left when this is dropped.
+struct QueuePlace<'a> {
+    governor: &'a Arc<SharedGovernor>,
+    ticket: Ticket,
+    since: Instant,
+}
+
+impl SharedGovernor {
+    pub(super) fn new(origin: String, upstream: &config::Upstream) -> Self {
+        let now = Instant::now();
+        let state = GovernorState {
+            governor: Governor::new(&upstream.pace, upstream.retry.cap),
+            waiting: HashMap::new(),
+            used: now,
+            backing_off: 0,
+            retries: 0,
+            waited: Duration::ZERO,
+            log: WaitLog::default(),
+        };
+        Self {
+            origin,
+            pace: upstream.pace.clone(),
+            started: now,
+            state: Mutex::new(state),
+            next: watch::Sender::default(),
+        }
+    }
+
+    pub(super) async fn permit(self: &Arc<Self>, crawl: CrawlId) -> Permit {
+        let since = Instant::now();
+        let (turn, mut permit) = oneshot::channel();
+        let mut next = self.next.subscribe();
+        let _place = QueuePlace { governor: self, ticket: self.join(crawl, turn), since };
+        self.pump();
+        loop {
+            let at = *next.borrow_and_update();
+            let due = async {
+                match at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                permit = &mut permit => return permit.expect("the sender is kept until the permit is sent or its place is left"),
+                _ = next.changed() => {}
+                () = due => self.pump(),
+            }
+        }
+    }
+
+    pub(super) fn start_back_off(&self) {
+        let mut state = self.state.lock();
+        state.backing_off += 1;
+        state.retries += 1;
+    }
+
+    pub(super) fn end_back_off(&self, waited: Duration) {
+        let mut state = self.state.lock();
+        state.backing_off -= 1;
+        state.waited += waited;
+    }
+
+    pub(super) fn traffic(&self) -> Traffic {
+        let state = self.state.lock();
+        Traffic {
+            origin: self.origin.clone(),
+            load: state.governor.load(self.now()),
+            backing_off: state.backing_off,
+            retries: state.retries,
+            waited: state.waited,
+        }
+    }
+
+    /// Marks it as used now.
+    pub(super) fn touch(&self) {
+        self.state.lock().used = Instant::now();
+    }
+
+    /// Time of the last use; none while a crawl or a request holds it, or while it knows of a wait that the next crawl must
+    /// respect.
+    pub(super) fn unused_since(self: &Arc<Self>) -> Option<Instant> {
+        if Arc::strong_count(self) > 1 {
+            return None;
+        }
+        let state = self.state.lock();
+        state.governor.is_idle(self.now()).then_some(state.used)
+    }
+
+    fn join(&self, crawl: CrawlId, turn: oneshot::Sender<Permit>) -> Ticket {
+        let mut state = self.state.lock();
+        let ticket = state.governor.join(crawl);
+        state.waiting.insert(ticket, turn);
+        ticket
+    }
+
+    /// Hands out all permits that are due.
+    fn pump(self: &Arc<Self>) {
+        let mut turns = Vec::new();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let now = self.now();
+        let next = loop {
+            match state.governor.turn(now) {
+                Turn::Now(ticket) => turns.extend(state.waiting.remove(&ticket)),
+                Turn::At(at, hold) => {
+                    state.log.log(&self.origin, &state.governor, now, at, hold);
+                    break self.started.checked_add(at);
+                }
+                Turn::Idle => break None,
+            }
+        };
+        // Under the lock, so that the last value comes from the last state.
+        self.next.send_if_modified(|known| std::mem::replace(known, next) != next);
+        drop(guard);
+        for turn in turns {
+            let grant = Grant {
+                governor: Arc::clone(self),
+                sent: now,
+                is_answered: AtomicBool::new(false),
+                is_released: AtomicBool::new(false),
+            };
+            // A permit whose request no longer waits comes back here, and dropping it returns it.
+            drop(turn.send(Permit(Release(Arc::new(grant)))));
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+impl Permit {
+    /// Tells the governor of the head of the response. Later calls have no effect.
+    pub fn answered(&self, status: StatusCode, headers: &HeaderMap) {
+        let grant = &self.0.0;
+        if grant.is_answered.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let governor = &grant.governor;
+        let budget = Budget::read(&governor.pace.budget, headers, SystemTime::now());
+        let now = governor.now();
+        governor.state.lock().governor.answered(now, grant.sent, status, &budget);
+        governor.pump();
+    }
+
+    /// Tells the governor of a wait that the response demands elsewhere than in its head.
+    pub fn demanded(&self, wait: Duration) {
+        let governor = &self.0.0.governor;
+        let now = governor.now();
+        governor.state.lock().governor.demanded(now, wait);
+        governor.pump();
+    }
+
+    pub fn early(&self) -> Release {
+        self.0.clone()
+    }
+}
+
+impl Release {
+    /// Returns the permit. Later calls have no effect.
+    pub fn release(&self) {
+        let grant = &self.0;
+        if grant.is_released.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let governor = &grant.governor;
+        let mut state = governor.state.lock();
+        if !grant.is_answered.swap(true, Ordering::Relaxed) {
+            state.governor.lost(grant.sent);
+        }
+        state.governor.released();
+        state.used = Instant::now();
+        drop(state);
+        governor.pump();
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
+impl Drop for QueuePlace<'_> {
+    fn drop(&mut self) {
+        let mut state = self.governor.state.lock();
+        state.waited += self.since.elapsed();
+        if state.waiting.remove(&self.ticket).is_some() {
+            state.governor.leave(self.ticket);
+            drop(state);
+            self.governor.pump();
+        }
+    }
+}

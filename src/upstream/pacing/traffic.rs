@@ -1,0 +1,52 @@
+//! Traffic of one upstream, and the sums over its credentials.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::pace::{Counts, Load};
+
+/// Requests to one upstream with one credential, or with all of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Traffic {
+    pub origin: String,
+    /// Requests in flight and waiting, and counts of all.
+    pub load: Load,
+    /// Number of requests that wait before they are sent again.
+    pub backing_off: usize,
+    /// Number of requests that were sent again.
+    pub retries: u64,
+    /// Sum of the times that requests have waited for a permit, or before they were sent again.
+    pub waited: Duration,
+}
+
+impl Traffic {
+    /// The part that stays when the governor is forgotten: its counts.
+    pub(super) fn counts_only(self) -> Self {
+        let load = Load { limit: 0, in_flight: 0, waiting: 0, rate: None, held: Duration::ZERO, ..self.load };
+        Self { load, backing_off: 0, ..self }
+    }
+
+    /// Adds this to the sum of its upstream.
+    pub(super) fn add_to(self, upstreams: &mut BTreeMap<String, Self>) {
+        let Some(sum) = upstreams.get_mut(&self.origin) else {
+            upstreams.insert(self.origin.clone(), self);
+            return;
+        };
+        let (one, other) = (sum.load, self.load);
+        sum.load = Load {
+            limit: one.limit + other.limit,
+            in_flight: one.in_flight + other.in_flight,
+            waiting: one.waiting + other.waiting,
+            rate: [one.rate, other.rate].into_iter().flatten().reduce(|one, other| one + other),
+            held: one.held.max(other.held),
+            counts: Counts {
+                requests: one.counts.requests + other.counts.requests,
+                too_many: one.counts.too_many + other.counts.too_many,
+                unavailable: one.counts.unavailable + other.counts.unavailable,
+            },
+        };
+        sum.backing_off += self.backing_off;
+        sum.retries += self.retries;
+        sum.waited += self.waited;
+    }
+}

@@ -1,0 +1,48 @@
+//! Log lines about long waits: one for each, however many requests wait.
+
+use std::time::Duration;
+
+use crate::pace::{Governor, Hold};
+
+/// Longest wait that is not logged.
+const LONG: Duration = Duration::from_secs(1);
+
+/// Waits that have been logged. Times are since the governor's start.
+#[derive(Debug, Default)]
+pub(super) struct WaitLog {
+    /// The end of the last wait that was logged.
+    until: Duration,
+    /// True once it was logged that requests are far apart.
+    is_slow: bool,
+}
+
+impl WaitLog {
+    /// Logs that no request is sent before `at`, and the reason.
+    pub(super) fn log(&mut self, origin: &str, governor: &Governor, now: Duration, at: Duration, hold: Hold) {
+        let reason = match hold {
+            Hold::Rate => return self.log_rate(origin, governor, now),
+            Hold::Budget => "the upstream's budget is used up",
+            Hold::Demand => "the upstream asks for it",
+            Hold::Refusal => "the upstream refuses more",
+        };
+        if at <= now + LONG || at <= self.until + LONG {
+            return;
+        }
+        self.until = at;
+        let wait = humantime::format_duration(Duration::from_secs((at - now).as_secs_f64().round() as u64));
+        tracing::info!("{origin}: waiting {wait}: {reason}");
+    }
+
+    /// Logs once that requests are far apart, until they are much closer: a line for each would be noise.
+    fn log_rate(&mut self, origin: &str, governor: &Governor, now: Duration) {
+        let apart = governor.load(now).rate.map_or(0.0, |rate| 1.0 / rate);
+        if !self.is_slow && apart > LONG.as_secs_f64() {
+            self.is_slow = true;
+            let apart =
+                humantime::format_duration(Duration::from_millis(((apart * 10.0).round() as u64).saturating_mul(100)));
+            tracing::info!("{origin}: one request every {apart}: the rate or the budget allows no more");
+        } else if apart < LONG.as_secs_f64() / 2.0 {
+            self.is_slow = false;
+        }
+    }
+}
