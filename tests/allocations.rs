@@ -59,7 +59,7 @@ fn page(records: usize, size: usize, separator: &str) -> String {
     format!("{{\"meta\":{{\"x\":[1]}},\"data\":[{}],\"more\":false}}", records.join(separator))
 }
 
-/// What stands between the bytes of a page and its records on their way.
+/// Everything between the bytes of a page and its records.
 enum Behind {
     Nothing,
     Plan(Box<Follow>, Head),
@@ -84,7 +84,7 @@ impl Behind {
     }
 }
 
-/// How many allocations a page takes whose batches are dropped as they come.
+/// Number of allocations for a page whose batches are dropped as they come.
 fn allocations(shape: &Arc<PageShape>, mut behind: Behind, page: &str, records: usize) -> u64 {
     let (before, mut came) = (ALLOCATIONS.get(), 0);
     let mut splitter = Splitter::new(Arc::clone(shape));

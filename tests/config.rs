@@ -512,7 +512,7 @@ fn pagination() -> impl Strategy<Value = Pagination> {
 }
 
 proptest! {
-    /// Whatever isn't a contradiction reads back as it was written.
+    /// A configuration without a contradiction reads back as it was written.
     #[test]
     fn what_is_written_reads_back(pagination in pagination()) {
         match read_back(&pagination) {

@@ -1,4 +1,4 @@
-//! How much of the world's pagination the configuration can say: each line of the corpus, mapped to a `[[collection]]` and loaded.
+//! The share of the world's pagination that the configuration can express: each line of the corpus, mapped to a `[[collection]]` and loaded.
 //!
 //! The mapper is not kinder than unpage: what has no key counts as not expressible, and a configuration that contradicts
 //! itself is loaded in its sane reading, or under `allow`, and counted apart.
@@ -15,7 +15,7 @@ use unpage::config::{Config, Machine};
 
 const SAAS: [&str; 6] = ["airbyte", "nango", "nango-templates", "elastic", "singer", "dlt"];
 
-/// What became of one line.
+/// Outcome of one line.
 enum Outcome {
     /// It loads; the notes say what had to be read differently from what the source says.
     Loaded(Vec<String>),
@@ -118,7 +118,7 @@ fn load(text: &str) -> Result<Config, String> {
     Config::read(text, "corpus", &Machine).map_err(|mistakes| mistakes.to_string())
 }
 
-/// What the vocabulary has no key for.
+/// Features that the configuration has no key for.
 fn not_expressible(record: &Value, needs: &[&str]) -> Option<&'static str> {
     let reasons = [
         ("decode:xml", "XML answers"),
@@ -325,7 +325,7 @@ impl Collection {
     }
 }
 
-/// Where a token, number or size goes.
+/// Place of a token, number or size in a request.
 fn place(inject: &Value) -> String {
     let name = inject["name"].as_str().unwrap_or_default();
     match inject["into"].as_str().unwrap_or_default() {

@@ -104,7 +104,7 @@ fn the_record_array_is_found() {
 }
 
 impl Sample {
-    /// Whether the answer or its request shows how it is paginated: a pointer, live or null, or a page or offset parameter.
+    /// Returns true if the answer or its request shows how it is paginated: a pointer, live or null, or a page or offset parameter.
     fn shows_signal(&self) -> bool {
         matches!(self.next.as_str(), "present" | "null") || matches!(self.truth.kind.as_str(), "page" | "offset")
     }

@@ -27,7 +27,7 @@ const CONFIG: &str = r#"
 "#;
 const PAGES: usize = 5;
 
-/// How the last page's body ends.
+/// End of the last page's body.
 #[derive(Clone, Copy, Debug)]
 enum Ending {
     Whole,

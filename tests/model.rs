@@ -38,11 +38,11 @@ struct Answer {
     body: Value,
 }
 
-/// How the list is served.
+/// Way in which the list is served.
 #[derive(Clone, Debug)]
 struct Server {
     records: u64,
-    /// The most records that it gives, whatever is asked.
+    /// Largest page, even if more records are requested.
     clamp: u64,
     /// Pages with these numbers (from 0) come empty, with a pointer to the same place.
     empty: Vec<u64>,
@@ -205,12 +205,12 @@ impl Server {
     }
 }
 
-/// What a crawl came to.
+/// Result of a crawl.
 #[derive(Debug)]
 struct Crawled {
     ids: Vec<u64>,
     requests: u64,
-    /// How many next pages could have been asked for before a page was whole, and how many of those needn't have been.
+    /// Number of next pages that could have been requested before a page was whole, and of those that were requested in vain.
     early: u64,
     wasted: u64,
     end: Result<Proof, PageError>,

@@ -27,7 +27,7 @@ struct Document {
     input: String,
 }
 
-/// What the judge says of a page.
+/// Verdict of the judge on a page.
 #[derive(Debug, PartialEq)]
 enum Verdict {
     /// It is JSON, and these are its records as lines.
@@ -92,7 +92,7 @@ fn as_line(record: &str) -> String {
     record.trim_matches([' ', '\t', '\n', '\r']).replace(['\t', '\n', '\r'], " ") + "\n"
 }
 
-/// How deep a text is nested, and what its outermost commas separate as lines.
+/// Depth of a text, and the values between its outermost commas as lines.
 fn outline(text: &str) -> (usize, String) {
     let (mut depth, mut most, mut in_string, mut escaped) = (0_usize, 0, false, false);
     let (mut lines, mut begin) = (String::new(), 1);
@@ -153,7 +153,7 @@ fn cuts(len: usize) -> Vec<usize> {
     (0..EDGE).chain(between).chain(len - EDGE..=len).collect()
 }
 
-/// What the splitter says of a page that is cut there, its records taken as they end.
+/// Verdict of the splitter on a page that is cut there; records are taken as they end.
 fn split(shape: &Arc<PageShape>, page: &[u8], cut: usize) -> Verdict {
     let mut splitter = Splitter::new(Arc::clone(shape));
     let (head, tail) = page.split_at(cut);

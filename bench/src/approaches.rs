@@ -45,7 +45,7 @@ pub enum Approach {
     Unpage(Variant),
 }
 
-/// What an approach leaves behind.
+/// Output of an approach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Yield {
     /// No lines.

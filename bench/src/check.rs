@@ -42,7 +42,7 @@ fn check(approach: &Approach, page: &[u8]) -> Result<(), String> {
     }
 }
 
-/// What is printed anew may spell a number or a letter otherwise.
+/// Printed JSON may spell a number or a letter differently.
 fn same_values(lines: &[u8], expected: &[u8]) -> Result<(), String> {
     let values = |lines: &[u8]| -> Result<Vec<Value>, String> {
         serde_json::Deserializer::from_slice(lines)

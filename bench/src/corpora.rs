@@ -1,4 +1,4 @@
-//! What is split: pages that resemble real ones, made from a seed.
+//! Corpora: pages that resemble real ones, made from a seed.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// How many records a page has, where it isn't the whole corpus.
+/// Records per page, where a page isn't the whole corpus.
 const PAGE: usize = 100;
 
 /// Words of English and of scripts that need two, three and four bytes a letter.
@@ -55,7 +55,7 @@ impl Corpus {
         }
     }
 
-    /// What [`fingerprint`] gives for this corpus: two machines that measure, measure the same bytes.
+    /// Expected [`fingerprint`] of this corpus, so that all machines measure the same bytes.
     pub fn golden(self) -> u64 {
         match self {
             Self::Issues => 0x52d307bd0e4d7589,

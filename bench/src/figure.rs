@@ -1,10 +1,10 @@
-//! What unpage has to show: each figure with its goal, as a row of a table and as a gate.
+//! Figures with their goals, as rows of a table and as a gate.
 
 use serde::Serialize;
 
 use crate::spread::{Spread, short};
 
-/// How far the noise of a shared machine may carry a figure past its goal before the gate closes.
+/// Tolerance of the gate for the noise of a shared machine.
 const MARGIN: f64 = 0.15;
 
 /// One figure, seen.
@@ -13,11 +13,11 @@ pub struct Figure {
     pub name: String,
     pub goal: Goal,
     pub seen: Spread,
-    /// What else there is to say.
+    /// Remark.
     pub note: String,
 }
 
-/// What a figure has to be, and what it ought to be.
+/// Required and desired values of a figure.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub enum Goal {
     AtLeast(f64, f64),
@@ -31,7 +31,7 @@ impl Figure {
         Self { name: name.into(), goal, seen, note: note.into() }
     }
 
-    /// Whether it misses its goal, and by more than noise explains.
+    /// Relation to the goal: reached, missed, or missed within noise.
     pub fn verdict(&self) -> Verdict {
         let share = match self.goal {
             Goal::AtLeast(least, _) => self.seen.median / least,
@@ -48,7 +48,7 @@ impl Figure {
     }
 }
 
-/// What a figure's goal says of it.
+/// Verdict on a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Reached,
@@ -79,7 +79,7 @@ pub fn print(figures: &[Figure]) {
     println!();
 }
 
-/// Whether every figure keeps its goal, but for noise.
+/// Returns true if every figure keeps its goal, within noise.
 pub fn hold(figures: &[Figure]) -> bool {
     figures.iter().all(|figure| figure.verdict() != Verdict::Missed)
 }

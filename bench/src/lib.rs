@@ -1,4 +1,4 @@
-//! How fast unpage is, as ratios to what others reach in the same run.
+//! Speed of unpage, as ratios to contenders in the same run.
 //!
 //! - [`corpora`]: the pages
 //! - [`approaches`]: every way from a page to lines

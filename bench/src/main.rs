@@ -25,7 +25,7 @@ struct Arguments {
     /// End with status 1 if a figure misses what it has to be by more than 15 %
     #[arg(long, global = true)]
     gate: bool,
-    /// Where the results go as JSON
+    /// File for the results as JSON
     #[arg(long, global = true, value_name = "DIR", default_value = "target/bench")]
     out: PathBuf,
     /// The binary under test
@@ -56,12 +56,12 @@ enum Part {
     Memory,
     /// Fan-out, partitions and pace against an API by script
     Plans {
-        /// What of it; everything by default
+        /// Parts to run; all by default
         rows: Vec<plans::Row>,
     },
     /// Replay beside a file server, files beside memory alone, readers beside stalled ones
     Snapshots {
-        /// What of it; everything by default
+        /// Parts to run; all by default
         rows: Vec<snapshots::Row>,
     },
     /// Processor time per record beside other ways to page

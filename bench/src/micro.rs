@@ -13,13 +13,13 @@ use crate::figure::{Figure, Goal};
 use crate::splitter::{CHUNKS, Level, Variant};
 use crate::spread::{Spread, short};
 
-/// How thoroughly to measure.
+/// Thoroughness of the measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
     pub rounds: usize,
-    /// What stays in the second-level cache.
+    /// Size that stays in the second-level cache.
     pub hot: usize,
-    /// What a hot region reads in one timing.
+    /// Bytes that a hot region reads in one timing.
     pub timed: usize,
     /// More than all caches.
     pub cold: usize,
@@ -36,10 +36,10 @@ impl Scale {
         Self { rounds: 3, hot: 1 << 20, timed: 4 << 20, cold: 4 << 20, huge: 8 << 20, tiny: 50_000 };
 }
 
-/// What one timing goes over.
+/// Data of one timing.
 #[derive(Debug)]
 struct Region {
-    /// Where its pages lie.
+    /// Positions of its pages.
     heat: Heat,
     name: &'static str,
     pages: Vec<Vec<u8>>,
@@ -54,7 +54,7 @@ pub enum Heat {
     Cold,
 }
 
-/// What was measured.
+/// Result of a measurement.
 #[derive(Debug, Default)]
 pub struct Measured {
     /// GB/s of every round, by heat, region and approach.
@@ -232,7 +232,7 @@ impl Region {
     }
 }
 
-/// What this thread has computed so far: what others do on the machine doesn't count.
+/// CPU time of this thread so far, without other load of the machine.
 fn cpu_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("Linux has this clock").into()
 }

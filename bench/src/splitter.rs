@@ -7,7 +7,7 @@ use unpage::pagination::split::{Isa, PageShape, Splitter};
 use unpage::caps::Caps;
 use unpage::pagination::{Base, NextUrl, Pagination, Path, Records, Source, Style, Validation};
 
-/// How much of a page is checked.
+/// Level of validation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// Brackets, strings, control characters and UTF-8.
@@ -70,7 +70,7 @@ impl Variant {
         format!("unpage, {}, {} B chunks", self.way(), self.chunk)
     }
 
-    /// Whether machines that have better instructions never come here: no goal is set for it then.
+    /// True for instructions that machines with better ones never use: they have no goal.
     pub fn is_fallback(&self) -> bool {
         self.instructions != Isa::best() && Isa::available().last() == Some(self.instructions)
     }

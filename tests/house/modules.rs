@@ -21,7 +21,7 @@ pub(crate) struct SourceFile {
     pub(crate) text: &'static str,
     pub(crate) tokens: Vec<Spanned<'static>>,
     pub(crate) comments: Vec<Comment<'static>>,
-    /// Whether a line (from 0) belongs to code that is compiled only for tests.
+    /// True for each line (from 0) of code that is compiled only for tests.
     pub(crate) test_lines: Vec<bool>,
     /// Positions of the tokens that are compiled without tests, with the module they stand in.
     code: Vec<(usize, ModuleId)>,

@@ -15,7 +15,7 @@ use super::upstream::{Gate, Part, Reply, Upstream, answer};
 
 const CURSOR: &str = "records = \"data\"\npagination = { type = \"cursor\", next = \"next\", param = \"after\" }";
 
-/// How many pages may be in flight.
+/// Largest number of pages in flight.
 const WIDTH: usize = 6;
 
 fn send(text: impl Into<String>) -> Part {
@@ -70,7 +70,7 @@ async fn a_record_leaves_before_its_page_is_whole() {
     }
 }
 
-/// How a page says early where the next one is: what it sends before it waits, and after that.
+/// Early next addresses: the bytes that a page sends before it waits, and after that.
 type Pointing = fn(usize, Option<usize>) -> (String, String, String);
 
 const POINTING: [(&str, &str, Pointing); 3] = [
@@ -418,7 +418,7 @@ async fn breaking(cut: usize, again: &'static str, gate: Gate) -> Upstream {
     .await
 }
 
-/// How many records have certainly ended in so much of the page.
+/// Number of records that have certainly ended in this prefix of the page.
 fn ended(cut: usize) -> usize {
     PAGE[..cut].matches("},").count()
 }

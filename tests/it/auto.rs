@@ -19,7 +19,7 @@ const RECOGNISED: [&str; 8] = [
     "/offset/orders",
 ];
 
-/// A proxy in front of an upstream that nobody has described.
+/// A proxy in front of an upstream without a configuration.
 async fn transparent(upstream: &Upstream) -> Proxy {
     Proxy::of(&Config::transparent(([127, 0, 0, 1], 0).into(), &upstream.url()).unwrap()).await
 }
@@ -71,7 +71,7 @@ async fn what_proves_nothing_is_refused_and_never_passed_off_as_whole() {
 
 #[tokio::test]
 async fn a_second_page_that_contradicts_is_no_end() {
-    // The same records again, whatever the cursor: the token was taken from the page, and means nothing to the upstream.
+    // The same records again for every cursor: the token was taken from the page, and means nothing to the upstream.
     let upstream = Upstream::scripted(0, |_, _| Reply::json("{\"data\":[{\"id\":1}],\"next_cursor\":\"abc\"}")).await;
     let proxy = transparent(&upstream).await;
     let received = client::receive(Version::Http1, proxy.address, client::stream("/orders")).await;

@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// What the proxy is spoken to in.
+/// Protocol between client and proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
     Http1,
@@ -20,7 +20,7 @@ pub(super) enum Version {
 
 pub(super) const BOTH: [Version; 2] = [Version::Http1, Version::Http2];
 
-/// A response to its end, whichever that was.
+/// A response to its end, clean or broken.
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) head: response::Parts,
@@ -116,7 +116,7 @@ impl Received {
         Some(value)
     }
 
-    /// Whether an HTTP/1.1 body ended by the end of its connection, before its last chunk.
+    /// Returns true if an HTTP/1.1 body ended with its connection, before its last chunk.
     pub(super) fn cut(&self) -> bool {
         let cause = self.broken.as_ref().and_then(|broken| broken.source()?.downcast_ref());
         cause.is_some_and(|cause: &std::io::Error| cause.kind() == std::io::ErrorKind::UnexpectedEof)

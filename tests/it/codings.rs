@@ -12,7 +12,7 @@ use super::proxy::{Proxy, collection, demo, run};
 use super::streams::{ask, orders};
 use super::upstream::{Reply, Upstream, answer};
 
-/// What every page of a crawl is asked for with.
+/// `Accept-Encoding` of a crawl's page requests.
 const ASKED: &str = "zstd, gzip, br, deflate";
 
 /// A way to code a body, and the name that it goes by.

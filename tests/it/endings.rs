@@ -18,7 +18,7 @@ use super::upstream::{Asked, Framing, Gate, Reply, Upstream, answer};
 /// The page on which the faults strike; two whole ones of 50 orders came before it.
 const BROKEN: usize = 3;
 
-/// What an upstream may do wrong with a page; the answer is what it should have been.
+/// Faults of an upstream in a page; the answer is the correct one.
 type Fault = fn(&Asked, Response<Bytes>) -> Reply;
 
 /// Faults that are none of a pagination's own.
@@ -73,11 +73,11 @@ async fn broken(fault: impl Fn(&Asked, Response<Bytes>) -> Reply + Send + Sync +
     Upstream::scripted(200, script).await
 }
 
-/// What a page may have given before it broke: nothing, or all but its last record.
+/// Records of a page before it broke: none, or all but the last.
 const NOTHING: RangeInclusive<u64> = 100..=100;
 const SOMETHING: RangeInclusive<u64> = 100..=149;
 
-/// Whether this is a strict prefix of NDJSON that holds so many of the orders, the last of them but for its end.
+/// Returns true for a strict prefix of NDJSON with so many of the orders, the last of them without its end.
 pub(super) fn assert_cut(body: &[u8], whole: RangeInclusive<u64>, case: &str) {
     let expected = |count| orders(count).strip_suffix("}\n").unwrap_or_default().to_owned();
     let newlines = body.iter().filter(|byte| **byte == b'\n').count() as u64;
@@ -87,7 +87,7 @@ pub(super) fn assert_cut(body: &[u8], whole: RangeInclusive<u64>, case: &str) {
     assert!(serde_json::from_slice::<Value>(last).is_err(), "{case}: the last line is a whole record");
 }
 
-/// What each protocol says of a stream that broke.
+/// Signal of a broken stream in each protocol.
 pub(super) fn assert_told(received: &Received, version: Version, case: &str) {
     assert_eq!(received.head.status, 200, "{case}: {}", String::from_utf8_lossy(&received.body));
     match version {
@@ -261,7 +261,7 @@ async fn a_cap_is_not_an_end() {
 
 #[tokio::test]
 async fn a_total_that_disagrees_is_not_an_end() {
-    // Three pages and no more, whatever the total says.
+    // Three pages and no more, against the total.
     for (path, total, lied) in [("/link/orders", 120, 121), ("/next_url/orders", 120, 121), ("/page/orders", 120, 121)]
     {
         let upstream = Upstream::scripted(total, move |_, answer| {
@@ -487,7 +487,7 @@ async fn a_client_that_reads_slowly_holds_the_upstream_back() {
     let proxy = Proxy::start(&toml).await;
     let mut response = client::send(Version::Http2, proxy.address, client::stream("/orders")).await;
     client::lines(response.body_mut(), 1).await;
-    // The proxy can do nothing now but wait for its client; whatever else is asked of it is answered meanwhile.
+    // The proxy can only wait for its client now; other requests are answered meanwhile.
     for _ in 0..50 {
         client::receive(Version::Http1, proxy.address, client::get("/orders?after=x", "*/*")).await;
     }

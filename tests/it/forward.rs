@@ -1,4 +1,4 @@
-//! Everything that asks for no stream: the upstream's own answer, as if nobody stood between.
+//! Requests for no stream: the upstream's own answer, as without a proxy.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
@@ -375,7 +375,7 @@ async fn a_client_that_does_not_come_to_its_version_is_let_go() {
     for start in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r"] {
         let mut socket = TcpStream::connect(proxy.address).await.unwrap();
         socket.write_all(start.as_bytes()).await.unwrap();
-        // What nobody read makes the end a reset.
+        // Bytes that were never read make the end a reset.
         assert!(matches!(socket.read(&mut [0]).await, Ok(0) | Err(_)), "{start:?}");
     }
     client::receive(Version::Http2, proxy.address, client::get("/none/orders", "*/*")).await;

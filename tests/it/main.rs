@@ -33,7 +33,7 @@ mod pace;
 mod metrics;
 // Content codings: asked for, decoded, refused, and left alone where answers are only passed on.
 mod codings;
-// What the upstream is asked and told: fields, credentials, links, aliases; whom nobody connects to.
+// Requests to the upstream: fields, credentials, links, aliases; addresses that are never connected to.
 mod manners;
 // Every failure in the words that its user reads, held in tests/data/messages.
 mod problems;
@@ -41,7 +41,7 @@ mod problems;
 mod fetch;
 // A file that is fetched in several attempts.
 mod parts;
-// An upstream that nobody has described: recognised, or refused.
+// An upstream without a configuration: recognised, or refused.
 mod auto;
 // One state of a collection: as of a time, by its version, by its validator; and what came since a record.
 mod validity;

@@ -1,4 +1,4 @@
-//! What the upstream is asked, and what it is never told: its own host, unpage's own fields, no secret in the wrong place.
+//! Requests to the upstream: its own host, no fields of unpage's own, no secret in the wrong place.
 
 use http::{HeaderMap, Request};
 use http_body_util::Full;
@@ -166,7 +166,7 @@ async fn credentials_are_sent_with_every_page_and_shown_in_no_message() {
                 let shown = format!("{:?} {}", received.head.headers, received.whole());
                 // The addresses of a stream are the client's own.
                 let shown = shown.replace("token=s3cr3t-pl4nted-too", "");
-                // The upstream itself repeats in its links what it was asked, to whoever asks it directly.
+                // The upstream itself repeats the request in its links, for direct clients.
                 assert!(accept == "*/*" || !shown.contains(PLANTED), "{shown}");
             }
         }

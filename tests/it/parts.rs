@@ -1,4 +1,4 @@
-//! A file that is fetched in several attempts: broken, killed, refused to whoever asks for something else.
+//! A file that is fetched in several attempts: broken, killed, refused for another request.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -34,7 +34,7 @@ impl Wanted {
         arguments.into_iter().chain([file.to_str().unwrap()]).map(ToOwned::to_owned).collect()
     }
 
-    /// What is in the folder.
+    /// Names of the files in the folder.
     fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder.path()).unwrap();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -98,7 +98,7 @@ async fn a_file_whose_fetch_was_killed_is_gone_on_with_even_where_its_page_has_c
     assert!(String::from_utf8_lossy(&second.stderr).contains("another process is writing this file"));
     child.kill().await.unwrap();
     assert!(!wanted.file().exists());
-    // As if a part of the third page had come: nobody was given it, and other bytes may take its place.
+    // As if a part of the third page had come: no reader had it, and other bytes may take its place.
     let part = wanted.folder.path().join("orders.ndjson.part");
     std::fs::write(&part, read(&part) + "{\"id\":\"of anoth").unwrap();
     let before = upstream.asked().len();

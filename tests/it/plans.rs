@@ -262,7 +262,7 @@ async fn a_skewed_collection_that_is_cut_is_the_same_collection() {
     assert!(sorted(&any) == sorted(&whole), "{} bytes came", any.body.len());
 }
 
-/// How many different lower bounds were asked for with a cursor, and so walked on.
+/// Number of different lower bounds that were requested with a cursor, and so continued.
 fn parts_of(upstream: &Upstream) -> usize {
     let bound = |target: &str| target.split(['?', '&']).find(|pair| pair.contains("gte")).map(ToOwned::to_owned);
     let asked = upstream.asked();

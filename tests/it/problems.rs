@@ -174,7 +174,7 @@ async fn every_failure_says_whose_fault_it_is_and_what_to_do() {
     assert_eq!(files, told.len(), "a file in {} belongs to no case", folder().display());
 }
 
-/// What the proxy answers.
+/// Answer of the proxy.
 async fn reported(url: &str, case: &Case) -> String {
     let lines = case.lines;
     let toml = format!("[[collection]]\npath = \"/{{*rest}}\"\nupstream = \"{url}\"\n{RETRY}\n{lines}\n");
@@ -199,7 +199,7 @@ fn shown(received: &Received) -> String {
     text
 }
 
-/// What `fetch` says, with the options that mean what the collection's keys mean.
+/// Messages of `fetch`, with the options that correspond to the collection's keys.
 async fn said(url: &str, case: &Case) -> String {
     let mut arguments = vec!["fetch".to_owned(), format!("{url}{}", case.target)];
     for line in case.lines.lines() {
@@ -241,7 +241,7 @@ async fn tls_to_a_plain_port() -> (&'static str, String) {
     (case.name, normalised(&text, &[plain.address]))
 }
 
-/// What the proxy refuses before it asks anybody.
+/// Requests that the proxy refuses before it asks the upstream.
 async fn bad_wishes() -> (&'static str, String) {
     let toml = "[[collection]]\npath = \"/orders\"\nupstream = \"http://127.0.0.1:1\"\nrecords = \"$\"\npagination = \"none\"\n";
     let proxy = Proxy::start(toml).await;
@@ -314,7 +314,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/messages")
 }
 
-/// How a message differs from its file, unless the file is to be written.
+/// Difference between a message and its file, unless the file is to be written.
 fn differs(name: &str, text: &str) -> Option<String> {
     let file = folder().join(format!("{name}.txt"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -341,7 +341,7 @@ fn normalised(text: &str, addresses: &[SocketAddr]) -> String {
         .collect()
 }
 
-/// A message that a program must read: its members, whatever its words.
+/// A message for programs: its members, without the wording.
 #[tokio::test]
 async fn a_problem_report_is_one() {
     let upstream = Upstream::scripted(1, |_, _| Reply::status(404)).await;

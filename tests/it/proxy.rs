@@ -81,7 +81,7 @@ pub(super) fn collection(upstream: &str, lines: &str) -> String {
     format!("[[collection]]\npath = \"/{{*rest}}\"\nupstream = \"{upstream}\"\n{retry}\n{lines}\n")
 }
 
-/// What the binary does with these arguments, from its start to its end.
+/// Runs the binary with these arguments to its end.
 pub(super) async fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
     binary().args(arguments).output().await.unwrap()
 }

@@ -1,4 +1,4 @@
-//! How a client goes on: parts, conditions and states of a snapshot whose log the test writes itself.
+//! Resumed downloads: ranges, conditions and states of a snapshot whose log the test writes itself.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -33,7 +33,7 @@ pub(super) struct Kept {
     stop: CancellationToken,
 }
 
-/// How the snapshot is kept and what is said of it.
+/// Retention of the snapshot, and its description.
 #[derive(Clone)]
 pub(super) struct As {
     keeping: Keeping,
@@ -53,7 +53,7 @@ pub(super) const PLAIN: As = As {
     valid_at: None,
 };
 
-/// What the tests' URL is, without the snapshot.
+/// URL of the tests, without the snapshot.
 const ORIGINAL: &str = "/orders?x=1";
 
 impl Kept {
@@ -212,7 +212,7 @@ async fn rest(snapshot: Arc<Snapshot>, at: usize) -> Response<Body> {
     deliver(&snapshot, &wish, &said(&PLAIN)).await
 }
 
-/// What came of it must be all that stands there.
+/// The file must hold exactly these bytes.
 async fn is_the_rest<B>(whole: &Bytes, at: usize, response: Response<B>)
 where
     B: http_body::Body<Data = Bytes>,
@@ -431,7 +431,7 @@ async fn who_has_it_already_is_told_so() {
     let received = kept.get(Version::Http1, ORIGINAL, &[("if-none-match", "\"other\"")]).await;
     assert_eq!(told(&received), (200, None, Some("80"), EIGHT));
 
-    // Nobody has all of what isn't whole.
+    // No client has all of an incomplete snapshot.
     let mut kept = Kept::serve(PLAIN).await;
     kept.append(EIGHT);
     let head = async |kept: &Kept, known: &str| {

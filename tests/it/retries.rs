@@ -12,7 +12,7 @@ use super::proxy::{Process, Proxy, RETRY, collection, demo};
 use super::streams::{ask, orders};
 use super::upstream::{Asked, Framing, Gate, Reply, Upstream, answer, held};
 
-/// What an upstream may do once or twice; the answer is what it should have been.
+/// Transient faults of an upstream; the answer is the correct one.
 type Trouble = fn(Response<Bytes>) -> Reply;
 
 const PASSING: [(&str, Trouble); 20] = [
@@ -49,7 +49,7 @@ const PASSING: [(&str, Trouble); 20] = [
     }),
 ];
 
-/// How often each page was asked for, in the order of the pages.
+/// Number of requests for each page, in the order of the pages.
 fn attempts(asked: &[Asked]) -> Vec<usize> {
     let pages = asked.iter().map(|asked| asked.page).max().unwrap_or_default();
     (1..=pages).map(|page| asked.iter().filter(|asked| asked.page == page).count()).collect()
@@ -172,7 +172,7 @@ pub(super) fn closing(asked: &Asked, answer: Response<Bytes>) -> Reply {
     if asked.turn == 1 { Reply::Whole(answer) } else { Reply::Raw(Vec::new()) }
 }
 
-/// How many requests came to a connection that was closed on them; each of the others was the first of its own.
+/// Number of requests on a connection that was closed under them; each other request was the first of its connection.
 pub(super) fn closed_on(asked: &[Asked]) -> usize {
     asked.iter().filter(|asked| asked.turn == 2).count()
 }
@@ -300,7 +300,7 @@ async fn an_upstream_that_says_when_to_come_again_has_not_failed() {
 /// Collections where the next place follows from what came.
 const BY_WHAT_CAME: [&str; 2] = ["/offset/orders", "/keyset/orders"];
 
-/// How many records a request asks for.
+/// Page size of a request.
 fn size(asked: &Asked) -> Option<u64> {
     let url = url::Url::parse(&format!("http://a{}", asked.target)).unwrap();
     let size = |name: &str| matches!(name, "limit" | "size" | "per_page");
@@ -315,7 +315,7 @@ fn resized(asked: &Asked, size: u64) -> String {
     format!("{path}?{}", query.split('&').map(other).collect::<Vec<_>>().join("&"))
 }
 
-/// How many orders a page holds.
+/// Number of orders in a page.
 fn held_in(answer: &Response<Bytes>) -> usize {
     let page: serde_json::Value = serde_json::from_slice(answer.body()).unwrap_or_default();
     ["data", "items"].iter().find_map(|name| page[name].as_array()).map_or(0, Vec::len)

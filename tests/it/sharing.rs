@@ -1,4 +1,4 @@
-//! Who shares a crawl and who doesn't, how long a snapshot is handed out again, and what a broken or left stream leaves behind.
+//! Sharing: requests that share a crawl and those that don't, the freshness of snapshots, and the remains of broken or abandoned streams.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -53,7 +53,7 @@ fn both(who: &str) -> String {
     (1..=4).map(|number| format!("\"{who} {number}\"\n")).collect()
 }
 
-/// How often the first page was asked for.
+/// Number of requests for the first page.
 fn crawls(upstream: &Upstream) -> usize {
     upstream.asked().iter().filter(|asked| !asked.target.contains("page=2")).count()
 }
@@ -433,7 +433,7 @@ async fn what_broke_goes_on_with_its_own_name() {
     assert_eq!(upstream.asked().len(), before + 1, "only what was missing is asked for");
 }
 
-/// What the status of a snapshot says of what it has cost.
+/// Costs of a snapshot according to its status.
 async fn cost(proxy: &Proxy, pinned: &str) -> (String, [u64; 3], Value) {
     let received = ask(proxy, &format!("{pinned}&_format=status"), &[]).await;
     let status: Value = serde_json::from_slice(&received.body).unwrap();
@@ -552,7 +552,7 @@ async fn what_was_interrupted_goes_on_by_itself_where_nothing_of_a_client_is_nee
     let (first, _) = serve("").await;
     let fields = [("user-agent", "me"), ("cache-control", "max-age=60")];
     let mut pinned = Vec::new();
-    // What the second one sends is not kept, and so nobody can ask for it again but itself.
+    // The second answer is not kept, so that only its own client can request it again.
     for (target, fields) in [("/a?y=1&x=2", &fields[..]), ("/b", &[("authorization", "Bearer a")])] {
         let mut response = client::send(Version::Http1, first.address, with(target, fields)).await;
         client::lines(response.body_mut(), 1).await;
@@ -742,7 +742,7 @@ async fn a_part_is_sent_to_the_only_one_that_there_ever_was_and_to_no_other() {
     let sent = ask(&proxy, "/a", &part).await;
     assert_eq!(sent.head.status, StatusCode::TEMPORARY_REDIRECT, "{sent:?}");
     assert_eq!(sent.header("location"), only.header("content-location"));
-    // Whoever has a part of what was never kept may ask like this, too.
+    // A client with a part of a snapshot that was never kept sends this, too.
     assert!(ask(&proxy, "/a", &[("cache-control", "no-store")]).await.broken.is_none());
     assert_eq!(ask(&proxy, "/a", &part).await.head.status, StatusCode::PRECONDITION_FAILED);
     let first = ask(&proxy, "/b", &[("cache-control", "no-store")]).await;

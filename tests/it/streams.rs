@@ -35,7 +35,7 @@ pub(super) fn collections(upstream: &Upstream) -> Vec<(String, Method)> {
     collections
 }
 
-/// How many requests a walk needs: one a page, and one more where only that proves the end.
+/// Number of requests for a crawl: one a page, and one more where only that proves the end.
 fn needed(path: &str, records: u64) -> u64 {
     let pages = records.div_ceil(PAGE).max(1);
     let counted = matches!(path, "/page/orders" | "/offset/orders");

@@ -1,4 +1,4 @@
-//! A scripted upstream on a port of its own: the legacy API of the demo, and whatever a test wants it to do wrong.
+//! A scripted upstream on a port of its own: the legacy API of the demo, with the faults that a test asks for.
 
 use std::collections::HashMap;
 use std::io;
@@ -21,12 +21,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use unpage::demo::Legacy;
 
-/// A server that runs until it is dropped; a test in which nobody asked it anything fails.
+/// A server that runs until it is dropped; a test that never sent it a request fails.
 pub(super) struct Upstream {
     pub(super) address: SocketAddr,
     shared: Arc<Shared>,
     serving: JoinHandle<()>,
-    /// Holds the port when nobody listens on it any more.
+    /// Keeps the port reserved after the server has stopped.
     _port: TcpSocket,
 }
 
@@ -40,13 +40,13 @@ pub(super) struct Asked {
     pub(super) body: Bytes,
     /// The how-many-th of the different requests this is, from 1.
     pub(super) page: usize,
-    /// How often it has been asked now, this time included.
+    /// Number of requests so far, this one included.
     pub(super) attempt: usize,
     /// The how-many-th request of its connection this is, from 1; over HTTP/2 always 1.
     pub(super) turn: usize,
 }
 
-/// What a request is answered with.
+/// Answer to a request.
 pub(super) enum Reply {
     /// This, framed by `Content-Length`.
     Whole(Response<Bytes>),
@@ -58,7 +58,7 @@ pub(super) enum Reply {
     Stall(Vec<u8>),
     /// The other reply, once the gate is opened.
     Held(Gate, Box<Reply>),
-    /// This, and then nobody is there any more.
+    /// This answer, and then the server stops.
     Last(Response<Bytes>),
     /// These one after the other, and then the connection is closed.
     Parts(Vec<Part>),
@@ -72,7 +72,7 @@ pub(super) enum Part {
     Wait(Gate),
 }
 
-/// How a body says where it ends.
+/// Framing of a body.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Framing {
     Length,
@@ -189,7 +189,7 @@ impl Gate {
         self.reached.cancelled().await;
     }
 
-    /// Resolves when whoever asked has left while the reply waited.
+    /// Resolves when the client has left while the reply waited.
     pub(super) async fn left(&self) {
         self.left.cancelled().await;
     }
@@ -240,7 +240,7 @@ pub(super) fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<Byte
     response
 }
 
-/// A port that nobody listens on and nobody else gets.
+/// A reserved port without a listener.
 pub(super) fn held(address: SocketAddr) -> TcpSocket {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_reuseport(true).unwrap();
@@ -273,7 +273,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, tls: Option<TlsAccept
         });
     }
     drop(listener);
-    // Connections that stay open would let whoever holds one go on.
+    // A client with an open connection could continue on it.
     while connections.join_next().await.is_some() {}
 }
 
@@ -490,7 +490,7 @@ impl Shared {
 }
 
 impl Asked {
-    /// What tells requests for different pages apart.
+    /// Parameters that distinguish requests for different pages.
     fn identity(&self) -> (Method, String, Option<HeaderValue>, Bytes) {
         let range = self.headers.get(header::RANGE).cloned();
         (self.method.clone(), self.target.clone(), range, self.body.clone())

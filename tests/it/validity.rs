@@ -35,7 +35,7 @@ fn crawl(upstream: &Upstream, query: &str, lines: &str) -> Crawl {
     }
 }
 
-/// What comes of it.
+/// Outcome.
 async fn whole(crawl: Crawl) -> Result<(String, Verdict, Option<SystemTime>), Failure> {
     let opened = crawl.open().await?;
     let valid_at = opened.valid_at();
@@ -202,7 +202,7 @@ async fn what_came_since_a_record_is_streamed_and_no_total_speaks_of_it() {
     assert!(upstream.asked()[0].target.contains("after=6"));
 }
 
-/// What a proxy answers to this target with this `Accept-Datetime`.
+/// Answer of a proxy to this target with this `Accept-Datetime`.
 async fn memento(upstream: &Upstream, lines: &str, target: &str, datetime: &str) -> Received {
     let proxy = Proxy::start(&collection(&upstream.url(), lines)).await;
     let mut request = stream(target);

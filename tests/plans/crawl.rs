@@ -18,10 +18,10 @@ use url::Url;
 
 use crate::server::{Answer, ORIGIN};
 
-/// When the crawls of these tests begin, in seconds.
+/// Time at which the crawls of these tests begin, in seconds.
 pub(crate) const NOW: u64 = 1_600_000_000;
 
-/// What chooses.
+/// Source of choices.
 #[derive(Debug)]
 pub(crate) struct Dice(u64);
 
@@ -42,7 +42,7 @@ impl Dice {
     }
 }
 
-/// How a crawl goes.
+/// Course of a crawl.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
     pub(crate) width: usize,
@@ -63,13 +63,13 @@ impl Manner {
     }
 }
 
-/// What a crawl came to.
+/// Result of a crawl.
 #[derive(Debug)]
 pub(crate) struct Crawled {
-    /// What left, in this order.
+    /// Records that left, in order.
     pub(crate) ids: Vec<u64>,
     pub(crate) requests: usize,
-    /// Requests whose answers nobody wanted.
+    /// Requests whose answers were not wanted.
     pub(crate) wasted: usize,
     /// Those that were in flight when the crawl was interrupted.
     pub(crate) lost: usize,
@@ -123,7 +123,7 @@ struct Crawl<A> {
     plan: Plan,
     /// Makes it anew, as wide as this.
     new: Box<dyn Fn(usize) -> Result<Plan, PageError>>,
-    /// What it knew after each page, as it would be written.
+    /// Checkpoints after each page, as they would be written.
     notes: Vec<String>,
     /// The last record that was let through.
     last: Option<Vec<u8>>,
@@ -171,7 +171,7 @@ enum Event {
     Refused,
 }
 
-/// What may happen next.
+/// Events that may happen next.
 enum Next {
     Comes(usize),
     Shown(usize, PartId),
@@ -397,7 +397,7 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
 }
 
 impl InFlight {
-    /// What no earlier attempt brought.
+    /// Records that no earlier attempt brought.
     fn fresh(&mut self, batch: Batch) -> Batch {
         let old = self.again.min(batch.records());
         self.again -= old;

@@ -1,4 +1,4 @@
-//! One walk: whatever is asked for ahead of its turn, what comes out is what would have come page by page.
+//! One walk: pages requested ahead never change the records that come out.
 
 use http::{HeaderName, StatusCode};
 use proptest::prelude::*;
@@ -48,7 +48,7 @@ pub(crate) fn sized(mut pagination: Pagination, value: u64) -> Pagination {
     pagination
 }
 
-/// What the server says of all records is read.
+/// The server's statement about all records is read.
 pub(crate) fn says(pagination: &mut Pagination, total: Total) {
     let last_link = |start| Source::LastLink { param: "page".to_owned(), start };
     match (total, &pagination.style) {
@@ -130,7 +130,7 @@ fn is_offset(style: &Style) -> bool {
     matches!(style, Style::Offset(_) | Style::Range(_))
 }
 
-/// How this server is walked.
+/// Pagination of this server.
 fn pagination_of(server: &mut Server, size: Option<u64>) -> Pagination {
     let by_size = matches!(
         &server.style,
@@ -190,7 +190,7 @@ proptest! {
             // Short offset pages put the guesses off again and again.
             let even = server.manners.short_pages == 0 || !is_offset(&server.style);
             prop_assert!(!even || one.wasted == 0, "{} are wasted page by page", one.wasted);
-            // After an interruption nobody knows how the last guesses went.
+            // After an interruption the results of the last guesses are not known.
             let even = even && manner.interrupts == 0;
             prop_assert!(!even || crawled.wasted <= manner.width, "{} are wasted", crawled.wasted);
             let is_told = server.total != Total::None && even && server.manners.past != Past::LastAgain;

@@ -30,7 +30,7 @@ fn data(ids: std::ops::Range<u64>) -> Value {
     json!(ids.map(record).collect::<Vec<_>>())
 }
 
-/// Numbered pages of 5, with whatever this makes of each page's body.
+/// Numbered pages of 5, each with its body changed by a function.
 fn twisted(pagination: &Pagination, records: u64, width: usize, twist: impl Fn(u64, &mut Value)) -> Crawled {
     let server = Server { total: Total::Records, ..Server::of(pagination.style.clone(), records, 5) };
     crawl(pagination, server.first(), Manner::of(width), |request| {
@@ -51,7 +51,7 @@ fn counted() -> [Pagination; 2] {
     })
 }
 
-/// What every width says of it.
+/// Error at every width.
 fn each(mut crawled: impl FnMut(&Pagination, usize) -> Crawled, mut check: impl FnMut(Crawled)) {
     for pagination in counted() {
         for width in WIDTHS {

@@ -1,4 +1,4 @@
-//! Several walks side by side: each record once, whatever an upstream makes of a bound, and in the order of one walk.
+//! Several walks side by side: each record once, however an upstream compares bounds, and in the order of one walk.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ struct Ranged {
     range: RangePartition,
     order: PartOrder,
     size: u64,
-    /// What the client asks for itself.
+    /// Bounds in the client's own request.
     own: (Option<i64>, Option<i64>),
 }
 
@@ -26,7 +26,7 @@ fn filter_of(server: &Server) -> Filter {
     server.filter.unwrap()
 }
 
-/// Where the values of a kind begin in these tests: before what a crawl takes for the present.
+/// Lowest value of a kind in these tests: before the present time of a crawl.
 fn origin(kind: RangeKind) -> i64 {
     match kind {
         RangeKind::Integer => 0,
@@ -264,7 +264,7 @@ fn parts_meet_where_the_record_belongs_that_one_of_them_saw() {
     }
 }
 
-/// What leaves at once needs no room to wait in.
+/// Records that leave at once need no room to wait in.
 #[test]
 fn a_list_of_parts_is_walked_without_room() {
     let records = (0..20).map(|id| Record { shard: id / 5, ..Record::of(id) }).collect();

@@ -14,13 +14,13 @@ use url::Url;
 
 pub(crate) const ORIGIN: &str = "http://api.example";
 
-/// How a list is served.
+/// Way in which a list is served.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
     pub(crate) style: Style,
     /// In the order in which they are listed.
     pub(crate) records: Vec<Record>,
-    /// The most records that a page has, whatever is asked.
+    /// Largest page, even if more records are requested.
     pub(crate) clamp: u64,
     pub(crate) manners: Manners,
     pub(crate) total: Total,
@@ -40,11 +40,11 @@ pub(crate) struct Manners {
     pub(crate) past: Past,
     /// One page of so many is short; none where 0.
     pub(crate) short_pages: u64,
-    /// Where a page has its records: before what else it says, or behind it.
+    /// Place of the records in a page: before its other values, or behind them.
     pub(crate) records_last: bool,
 }
 
-/// What comes past the last page.
+/// Answer past the last page.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Past {
     Empty,
@@ -52,23 +52,23 @@ pub(crate) enum Past {
     LastAgain,
 }
 
-/// What is said of all records.
+/// Statement about all records.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Total {
     None,
-    /// How many there are, in the page.
+    /// Number of records, in the page.
     Records,
     /// The same, where the request's own bounds don't count.
     Unfiltered,
     /// The same in a header field.
     Header,
-    /// How many pages there are.
+    /// Number of pages.
     Pages,
     /// A link to the last one.
     LastLink,
 }
 
-/// What `from`, `to` and `shard` do.
+/// Meaning of `from`, `to` and `shard`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Filter {
     pub(crate) kind: RangeKind,
@@ -76,11 +76,11 @@ pub(crate) struct Filter {
     pub(crate) from: Edge,
     pub(crate) to: Edge,
     pub(crate) shard: Edge,
-    /// Whether fractions count, or are cut off.
+    /// True if fractions are compared; false if they are cut off.
     pub(crate) fractions: bool,
 }
 
-/// Whether what equals a bound is within.
+/// True if a value that equals a bound is within it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Edge {
     Within,
@@ -146,7 +146,7 @@ fn bound(kind: RangeKind, text: &str) -> i64 {
 }
 
 impl Filter {
-    /// What the upstream has of these records for this request.
+    /// Records that the upstream has for this request.
     fn listed(&self, records: &[Record], request: &PageRequest) -> Vec<Record> {
         let shard = query_value(&request.url, "shard").filter(|_| self.shard != Edge::Ignored);
         let shard: Option<u64> = shard.map(|shard| shard.parse().unwrap());
@@ -336,7 +336,7 @@ fn slice(list: &[Record], from: u64, size: u64) -> &[Record] {
     list.get(from as usize..end).unwrap_or_default()
 }
 
-/// The first number in a parameter, whatever stands around it.
+/// First number in a parameter, with any text around it.
 pub(crate) fn number(request: &PageRequest, name: &str) -> Option<u64> {
     let text = query_value(&request.url, name)?;
     let digits = text.split(|c: char| !c.is_ascii_digit()).find(|digits| !digits.is_empty())?;

@@ -19,7 +19,7 @@ use crate::crawl::{Crawled, Manner, crawl};
 use crate::fan_out::{cursor, keyset, manner, of, offset_from, page_from, query, says, sized};
 use crate::server::{Answer, Manners, ORIGIN, Past, Server, Total, number, page, refusal};
 
-/// What an upstream makes of the size that it is asked for.
+/// Treatment of the requested page size by an upstream.
 #[derive(Clone, Copy, Debug)]
 enum Sizes {
     AsAsked,

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 
-/// How many bodies a crawl lets arrive at once.
+/// Number of bodies that a crawl lets arrive at once.
 const AHEAD: usize = 8;
 
 /// A body that was read to its end.
@@ -23,23 +23,23 @@ const AHEAD: usize = 8;
 pub struct Drained {
     pub bytes: u64,
     pub took: Duration,
-    /// When the first line was whole.
+    /// Time at which the first line was whole.
     pub first_line: Option<Instant>,
 }
 
-/// How fast a client reads.
+/// Speed of a client.
 #[derive(Clone, Copy, Debug)]
 pub enum Pace {
     Free,
     BytesPerSecond(f64),
 }
 
-/// When a crawl asks for the next page.
+/// Moment at which a crawl requests the next page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// When the page before it is whole.
+    /// After the whole page before it.
     AtEnd,
-    /// When the head of the page before it has come.
+    /// After the head of the page before it.
     AtHead,
 }
 

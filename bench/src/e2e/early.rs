@@ -1,4 +1,4 @@
-//! What waiting costs: pages that arrive slowly, asked for in turn or early, and how soon the first record is there.
+//! Slow pages, requested in turn or early, and the delay of the first record.
 
 use std::process::Stdio;
 
@@ -31,7 +31,7 @@ pub async fn run(setting: &Setting) -> anyhow::Result<(Vec<Figure>, Value)> {
     Ok((figures, json!({ "early next": next, "first record": first, "to disk": disk })))
 }
 
-/// What asking early gains over asking in turn.
+/// Gain of early requests over requests in turn.
 async fn next(setting: &Setting) -> anyhow::Result<(Vec<Figure>, Value)> {
     let (pages, rounds) = setting.effort.pick((60, 5), (10, 2));
     let upstream = Upstream::start(Collection::new(Corpus::Orders, pages, 45_000), Manner::slow(HEAD, BODY)).await?;
@@ -87,7 +87,7 @@ fn theory(pages: f64) -> f64 {
     pages * (head + body) / (pages * head + body)
 }
 
-/// How long after the upstream's first byte a client has the first whole record.
+/// Delay between the upstream's first byte and the client's first whole record.
 async fn first_record(setting: &Setting) -> anyhow::Result<(Vec<Figure>, Value)> {
     let rounds = setting.effort.pick(11, 3);
     let upstream = Upstream::start(Collection::new(Corpus::Orders, 2, 450_000), Manner::slow(HEAD, BODY)).await?;

@@ -1,4 +1,4 @@
-//! How much memory a proxy has had at most, each time in a process of its own.
+//! Peak memory of a proxy, each time in a process of its own.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::corpora::Corpus;
 use crate::figure::{Figure, Goal};
 use crate::spread::Spread;
 
-/// What is streamed, and to whom.
+/// Stream and client of a row.
 struct Case {
     name: &'static str,
     pages: usize,

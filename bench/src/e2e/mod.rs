@@ -23,7 +23,7 @@ pub mod upstream;
 
 use std::path::PathBuf;
 
-/// What every part needs to know.
+/// Settings of all parts.
 #[derive(Clone, Debug)]
 pub struct Setting {
     /// Enough rounds for a median, or a look whether it runs.
@@ -36,7 +36,7 @@ pub struct Setting {
     pub python: Option<PathBuf>,
     /// The folder of the peers' scripts.
     pub scripts: PathBuf,
-    /// Where results and scratch files go.
+    /// Folder for results and scratch files.
     pub out: PathBuf,
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::corpora::{Corpus, Maker};
 
-/// How many blocks of records the pages take turns with: neighbours never look alike.
+/// Number of blocks of records that the pages use in turn, so that neighbours differ.
 const BLOCKS: usize = 8;
 
 /// The largest block; a larger page repeats it.
@@ -16,7 +16,7 @@ pub struct Collection {
     /// Each page's first record, which keeps it from being a repeat.
     firsts: Vec<String>,
     blocks: Vec<Block>,
-    /// How often a page has its block.
+    /// Repetitions of its block in a page.
     repeats: usize,
 }
 
@@ -44,12 +44,12 @@ impl Collection {
         self.firsts.len()
     }
 
-    /// How many records all pages have together.
+    /// Number of records of all pages.
     pub fn records(&self) -> usize {
         (0..self.pages()).map(|page| self.records_of(page)).sum()
     }
 
-    /// How many records a page has.
+    /// Number of records in a page.
     pub fn records_of(&self, page: usize) -> usize {
         1 + self.block(page).records * self.repeats
     }
@@ -66,7 +66,7 @@ impl Collection {
         (start == offset).then_some(self.pages())
     }
 
-    /// How many bytes of NDJSON all pages are.
+    /// Size of all pages as NDJSON, in bytes.
     pub fn output(&self) -> u64 {
         (0..self.pages()).map(|page| self.lines(page).iter().map(|lines| lines.len() as u64).sum::<u64>()).sum()
     }

@@ -1,4 +1,4 @@
-//! What a record costs the ones who page by other means.
+//! Costs of a record for other clients that page.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -17,7 +17,7 @@ use crate::corpora::Corpus;
 use crate::figure::{Figure, Goal};
 use crate::spread::{Spread, short};
 
-/// Who fetches all records into a file.
+/// Programs that fetch all records into a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Peer {
     Unpage,
@@ -40,7 +40,7 @@ impl Peer {
         }
     }
 
-    /// Whether its start is no part of what a record costs: a longer run has it once, too.
+    /// True if its start is not counted: a longer run has it only once, too.
     fn is_python(self) -> bool {
         matches!(self, Self::AiohttpOrjson | Self::AiohttpJson | Self::Dlt)
     }

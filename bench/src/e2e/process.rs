@@ -1,4 +1,4 @@
-//! What a process has cost: processor time and memory, as the kernel counted them.
+//! Costs of a process: processor time and memory, as the kernel counted them.
 
 use std::fs;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub fn peak_mib(pid: u32) -> anyhow::Result<f64> {
     Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
 }
 
-/// Whether the proxies have a processor of their own.
+/// True if the proxies have a processor of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pinning {
     /// They have the second one.

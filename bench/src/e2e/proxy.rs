@@ -1,4 +1,4 @@
-//! What a proxy costs: processor time for each byte that leaves it, and how fast it is where the upstream is.
+//! Costs of a proxy: processor time for each byte that leaves it, and its throughput with a fast upstream.
 
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};

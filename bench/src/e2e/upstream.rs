@@ -24,7 +24,7 @@ use super::page::Collection;
 /// In how many pieces a body comes that takes its time.
 const PIECES: usize = 17;
 
-/// How long an answer takes, and how its length is told.
+/// Duration of an answer, and its framing.
 #[derive(Clone, Copy, Debug)]
 pub struct Manner {
     /// From the request to the head and the first piece of the body.
@@ -40,7 +40,7 @@ pub enum Length {
     Chunked,
 }
 
-/// How a page says where the next one is.
+/// Place of the next address in a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     Link,
@@ -58,7 +58,7 @@ pub struct Upstream {
     task: JoinHandle<()>,
 }
 
-/// What the upstream has seen since it was last asked.
+/// Observations of the upstream since the last question.
 #[derive(Debug, Default)]
 struct Seen {
     requests: AtomicUsize,
@@ -69,14 +69,14 @@ struct Seen {
     first_byte: Mutex<Option<Instant>>,
 }
 
-/// What was seen.
+/// Observations.
 #[derive(Clone, Copy, Debug)]
 pub struct Sight {
     pub requests: usize,
-    /// How many requests were in flight on average when one came, that one included.
+    /// Mean number of requests in flight at an arrival, the new one included.
     pub together: f64,
     pub most: usize,
-    /// When the first byte of a body left.
+    /// Time at which the first byte of a body left.
     pub first_byte: Option<Instant>,
 }
 
@@ -115,7 +115,7 @@ impl Dialect {
     }
 }
 
-/// Where the upstream gives all records as one body of NDJSON.
+/// Path at which the upstream returns all records as one NDJSON body.
 pub const STREAM: &str = "/stream";
 
 impl Upstream {
@@ -127,7 +127,7 @@ impl Upstream {
         Ok(Self { address, collection, seen, task })
     }
 
-    /// What was seen since the last time.
+    /// Observations since the last call.
     pub fn sight(&self) -> Sight {
         let requests = self.seen.requests.swap(0, Ordering::Relaxed);
         let together = self.seen.together.swap(0, Ordering::Relaxed) as f64 / requests.max(1) as f64;
@@ -244,7 +244,7 @@ struct Paced {
     pieces: VecDeque<Bytes>,
     left: u64,
     length: Length,
-    /// How long after one piece the next one comes.
+    /// Time between two pieces.
     pace: Duration,
     due: Option<Pin<Box<Sleep>>>,
     in_flight: InFlight,

@@ -2,13 +2,11 @@
 
 use std::future::pending;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use parking_lot::{Mutex, MutexGuard};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use unpage::demo::Legacy;
-use unpage_upstream::{Log, Script, Scripted, serve};
+use unpage::demo::{Legacy, Log, Script, Scripted, serve};
 
 use super::super::Setting;
 use super::super::process::Pinning;
@@ -22,11 +20,11 @@ pub struct Api {
     task: JoinHandle<()>,
 }
 
-/// How unpage walks a collection.
+/// Configuration of a collection for unpage.
 #[derive(Clone, Debug)]
 pub struct Walk {
     pub style: Style,
-    /// How many records are asked for at a time.
+    /// Page size.
     pub page: u64,
     /// Lines of the upstream's table: `width` and the like.
     pub upstream: String,
@@ -44,7 +42,7 @@ pub enum Style {
 }
 
 impl Style {
-    /// Where it is found, at the API and in front of it.
+    /// Path of a collection, at the API and at unpage.
     pub fn path(self) -> &'static str {
         match self {
             Self::Offset | Self::OffsetWithoutTotal => "/offset/orders",
@@ -88,13 +86,13 @@ impl Api {
         Proxy::configured(setting, &text, Pinning::Shared).await
     }
 
-    /// What was asked since the last time.
+    /// Requests since the last call.
     pub fn log(&self) -> Log {
         self.scripted().forget()
     }
 
     fn scripted(&self) -> MutexGuard<'_, Scripted> {
-        self.scripted.lock()
+        self.scripted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

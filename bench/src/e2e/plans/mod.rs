@@ -17,12 +17,12 @@ use serde_json::{Map, Value, json};
 use super::Setting;
 use crate::figure::Figure;
 
-/// What is measured, so that one of them can be looked at alone.
+/// Rows, so that one of them can be run alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Row {
-    /// What several pages at a time gain
+    /// Gain of several pages at a time
     Width,
-    /// What is asked for in vain
+    /// Requests made in vain
     Wasted,
     /// Parts that are cut while they are walked
     Partition,
@@ -30,7 +30,7 @@ pub enum Row {
     Rate,
     /// As many at a time as the API bears
     Adaptive,
-    /// What waits for its turn
+    /// Records that wait for their turn
     Window,
 }
 

@@ -3,8 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::time::Duration;
-use unpage::demo::Legacy;
-use unpage_upstream::{Counted, Latency, Log, RateLimit, Reset, Says, Script};
+use unpage::demo::{Counted, Latency, Legacy, Log, RateLimit, Reset, Says, Script};
 
 use super::super::Setting;
 use super::api::{Api, Style, Walk};
@@ -14,10 +13,10 @@ use crate::spread::{Spread, short};
 
 const PAGE: u64 = 100;
 
-/// How many requests a second the API with a limit allows.
+/// Requests a second that the API with a limit allows.
 const ALLOWED: u32 = 20;
 
-/// Where the latency of the API without a limit has its knee.
+/// Requests in flight at the knee of the latency of the API without a limit.
 const KNEE: u32 = 12;
 
 /// An API that allows 20 requests a second, and what it says of that.

@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
-use unpage::demo::{Calendar, Legacy, Span, Times};
-use unpage_upstream::{Latency, Script};
+use unpage::demo::{Calendar, Latency, Legacy, Script, Span, Times};
 
 use super::super::{Setting, order};
 use super::api::{Api, Style, Walk};
@@ -18,21 +17,21 @@ const WORKERS: u64 = 8;
 /// The years that the fixed parts cut evenly.
 const YEARS: (u64, u64) = (1_514_764_800, 1_609_459_200);
 
-/// How a partition is configured.
+/// Configuration of a partition.
 const PARTITION: &str = r#"partition = { from = "created[gte]", to = "created[lt]", kind = "unix", field = "created", order = "ascending" }"#;
 
-/// Who walks it.
+/// Contender.
 const CONTENDERS: [&str; 5] =
     ["one cursor", "one cursor again (A/A)", "partition", "partition, any order", "8 fixed parts"];
 
-/// What a contender has shown.
+/// Result of a contender.
 #[derive(Clone, Debug, Default)]
 struct Seen {
     seconds: Vec<f64>,
-    /// How many requests there were for each of the fewest that would do.
+    /// Number of requests for each of the fewest that suffice.
     requests: Vec<f64>,
     most: usize,
-    /// How many were in flight on average when one came.
+    /// Mean number of requests in flight at an arrival.
     mean: Vec<f64>,
 }
 

@@ -29,7 +29,7 @@ pub struct Roll {
     start: Vec<u8>,
 }
 
-/// What stands in front of an order's number, and how long a line's start is with it.
+/// Text in front of an order's number, and the length of a line's start with it.
 const BEFORE: &[u8] = br#"{"id":"ord_"#;
 const START: usize = BEFORE.len() + 20;
 
@@ -61,7 +61,7 @@ impl Roll {
         Self { seen: vec![false; records as usize], count: 0, last: 0, promised, start: Vec::with_capacity(START) }
     }
 
-    /// How many have come.
+    /// Number of records so far.
     pub fn count(&self) -> usize {
         self.count
     }

@@ -1,9 +1,8 @@
-//! What asking for several pages at a time gains, and what it asks in vain.
+//! Gain of several pages at a time, and the requests made in vain.
 
 use serde_json::{Value, json};
 use tokio::time::Duration;
-use unpage::demo::{Legacy, Quirks, Total};
-use unpage_upstream::{Jitter, Latency, Script};
+use unpage::demo::{Jitter, Latency, Legacy, Quirks, Script, Total};
 
 use super::super::{Setting, order};
 use super::api::{Api, Style, Walk};
@@ -50,7 +49,7 @@ pub async fn run(setting: &Setting) -> anyhow::Result<(Vec<Figure>, Value)> {
     Ok((figures, json!({ "widths": widths, "s": seconds })))
 }
 
-/// How many requests beyond the last page a crawl makes that can't know where the end is.
+/// Number of requests beyond the last page, where the end can't be known.
 pub async fn wasted(setting: &Setting) -> anyhow::Result<(Vec<Figure>, Value)> {
     let pages = setting.effort.pick(200, 40);
     let records = pages * PAGE - PAGE / 2;

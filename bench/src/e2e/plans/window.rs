@@ -1,9 +1,8 @@
-//! What waits for its turn is bounded: one page takes a hundred times as long as the others.
+//! Bounded memory for records that wait: one page takes a hundred times as long as the others.
 
 use serde_json::{Value, json};
 use tokio::time::Duration;
-use unpage::demo::Legacy;
-use unpage_upstream::{Latency, On, Script};
+use unpage::demo::{Latency, Legacy, On, Script};
 
 use super::super::Setting;
 use super::super::process::peak_mib;
@@ -14,7 +13,7 @@ use crate::spread::Spread;
 
 const PAGE: u64 = 1_000;
 
-/// What a process may have beside its window, in MiB.
+/// Memory of a process beside its window, in MiB.
 const BESIDE: f64 = 16.0;
 
 /// Measures, and gives the figures and everything that they were made of.

@@ -7,19 +7,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Duration, Instant};
 
-/// What is read at once.
+/// Size of a read.
 const PIECE: usize = 256 * 1024;
 
 /// A response whose head has come.
 pub struct Download {
     stream: TcpStream,
     pub head: String,
-    /// What came of the body behind the head.
+    /// Outcome of the body behind the head.
     first: Vec<u8>,
     begun: Instant,
 }
 
-/// How much the kernel takes for a client that doesn't read.
+/// Bytes that the kernel accepts for a client that doesn't read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Window {
     AsUsual,

@@ -1,4 +1,4 @@
-//! What its files cost a crawl: the same crawl with a folder and in memory alone.
+//! Costs of files for a crawl: the same crawl with a folder and in memory alone.
 
 use anyhow::ensure;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::e2e::{Setting, order};
 use crate::figure::{Figure, Goal};
 use crate::spread::{Spread, short};
 
-/// What is measured in a round.
+/// Measurements of a round.
 const WAYS: [(&str, Keeping); 3] =
     [("files", Keeping::Files), ("memory", Keeping::Memory), ("memory-again", Keeping::Memory)];
 

@@ -1,4 +1,4 @@
-//! What snapshots cost: replay beside a file server, files beside memory alone, and readers beside stalled ones.
+//! Costs of snapshots: replay beside a file server, files beside memory alone, and readers beside stalled ones.
 
 mod download;
 mod journal;
@@ -40,7 +40,7 @@ pub async fn run(setting: &Setting, rows: &[Row], pinning: Pinning) -> anyhow::R
     Ok((figures, details.into()))
 }
 
-/// Where the snapshots go.
+/// Folder of the snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Keeping {
     Files,

@@ -1,4 +1,4 @@
-//! What readers that stall cost the others: the time of those who read on, with and without them.
+//! Costs of stalled readers: the time of the other readers, with and without them.
 
 use anyhow::ensure;
 use futures_util::future::try_join_all;
@@ -17,7 +17,7 @@ use crate::spread::{Spread, short};
 
 const STALLED: usize = 10;
 
-/// How many readers there are, and how many pages of 45 KB each of them gets.
+/// Number of readers, and of pages of 45 KB for each.
 const CROWDS: [(usize, usize); 2] = [(100, 240), (1000, 60)];
 
 /// Measures, and gives the figures and everything that they were made of.
@@ -78,7 +78,7 @@ async fn rounds_of(
     Ok((seconds, peaks))
 }
 
-/// How long it takes until all who read are at their end.
+/// Time until all active readers have finished.
 async fn crowd(
     address: std::net::SocketAddr,
     upstream: &Upstream,
