@@ -58,7 +58,7 @@ fn read(text: &str) -> Result<Config, String> {
 
 /// Each `bad/NAME.toml` is refused with exactly the words of `bad/NAME.txt`; `UPDATE_GOLDEN=1` writes them anew.
 #[test]
-fn every_mistake_is_told_at_once() {
+fn every_mistake_is_reported_at_once() {
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
     let files = data("bad");
     assert!(files.len() >= 25, "{} files", files.len());
@@ -117,7 +117,7 @@ fn segment_of(param: &Param) -> Option<&str> {
 }
 
 #[test]
-fn a_file_says_what_its_words_say() {
+fn a_file_is_read_into_the_configuration_it_describes() {
     let config = read(
         r#"
 listen = "0.0.0.0:80"
@@ -274,7 +274,7 @@ total = "header:x-total-count"
 }
 
 #[test]
-fn the_command_line_is_told_its_options() {
+fn the_options_of_the_command_line_are_read_like_keys() {
     let told = |pagination: &str, page_size: Option<&str>, records: Option<&str>| {
         let options = Options {
             pagination: Some(pagination.to_owned()),
@@ -514,7 +514,7 @@ fn pagination() -> impl Strategy<Value = Pagination> {
 proptest! {
     /// A configuration without a contradiction reads back as it was written.
     #[test]
-    fn what_is_written_reads_back(pagination in pagination()) {
+    fn a_written_configuration_reads_back(pagination in pagination()) {
         match read_back(&pagination) {
             Ok(again) => prop_assert_eq!(again, pagination),
             // Contradictions name their rule, and `end` is no key of type none.

@@ -116,7 +116,7 @@ async fn a_layer_streams_all_pages_of_the_inner_service() {
 }
 
 #[tokio::test]
-async fn a_layer_passes_on_what_asks_for_no_stream() {
+async fn a_layer_passes_on_requests_for_no_stream() {
     #[derive(Clone)]
     struct User(&'static str);
     let echo = service_fn(async |request: Request<Body>| {

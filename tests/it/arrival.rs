@@ -170,7 +170,7 @@ async fn a_client_that_leaves_takes_all_pages_in_flight_along() {
 }
 
 #[tokio::test]
-async fn the_pages_in_flight_go_on_while_the_client_reads_nothing() {
+async fn pages_in_flight_are_read_while_the_client_reads_nothing() {
     // More than the stream's window and all sockets on the way hold.
     const FIRST: usize = 2_000_000;
     let gates: Arc<Vec<Gate>> = Arc::new((0..=4).map(|_| Gate::default()).collect());
@@ -284,7 +284,7 @@ async fn a_head_request_asks_for_nothing_ahead() {
 }
 
 #[tokio::test]
-async fn what_a_page_says_after_its_records_is_waited_for() {
+async fn values_behind_the_records_of_a_page_are_waited_for() {
     let after = "\"next\":\"2\"";
     let flag = "records = \"data\"\npagination = { type = \"cursor\", next = \"next\", param = \"after\", more = { path = \"more\", while = true } }";
     let sources =
@@ -321,7 +321,7 @@ async fn what_a_page_says_after_its_records_is_waited_for() {
 }
 
 #[tokio::test]
-async fn an_empty_page_ends_the_walk_before_the_next_is_asked_for() {
+async fn an_empty_page_ends_the_crawl_before_the_next_is_requested() {
     let config = "records = \"data\"\npagination = { type = \"cursor\", next = \"next\", param = \"after\", end = \"empty_page\" }";
     let upstream = Upstream::scripted(0, |asked, _| {
         let page = number(&asked.target);

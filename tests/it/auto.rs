@@ -48,7 +48,7 @@ async fn collections_are_recognised_and_come_whole() {
 }
 
 #[tokio::test]
-async fn what_proves_nothing_is_refused_and_never_passed_off_as_whole() {
+async fn an_unrecognised_pagination_is_refused_and_never_looks_complete() {
     let upstream = Upstream::scripted(130, |asked, answer| match asked.target.split('?').next().unwrap() {
         "/list" => Reply::json("[{\"id\":1},{\"id\":2}]"),
         "/object" => Reply::json("{\"items\":[{\"id\":1},{\"id\":2}]}"),
@@ -79,7 +79,7 @@ async fn a_second_page_that_contradicts_is_no_end() {
 }
 
 #[tokio::test]
-async fn fetch_recognises_what_is_posted_too() {
+async fn fetch_recognises_the_pagination_of_a_post_too() {
     let upstream = Upstream::of(130).await;
     let output = run(["fetch", &format!("{}/search/orders", upstream.url()), "--data", "{}"]).await;
     let said = String::from_utf8(output.stderr).unwrap();

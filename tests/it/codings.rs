@@ -156,7 +156,7 @@ async fn an_empty_body_has_no_coding() {
 }
 
 #[tokio::test]
-async fn what_a_refusal_says_is_decoded() {
+async fn the_body_of_a_refusal_is_decoded() {
     for encoder in ENCODERS {
         let upstream = Upstream::scripted(0, move |_, _| {
             Reply::Whole(coded(answer(403, &[], "{\"error\":\"no plan for you\"}"), encoder))
@@ -176,7 +176,7 @@ async fn what_a_refusal_says_is_decoded() {
 }
 
 #[tokio::test]
-async fn what_is_passed_on_stays_as_the_upstream_coded_it() {
+async fn passed_through_answers_keep_the_upstreams_coding() {
     let page = zstd_bomb();
     let sent = page.clone();
     let upstream = Upstream::scripted(0, move |_, answer| Reply::Whole(labelled(answer, "zstd", sent.clone()))).await;
@@ -193,7 +193,7 @@ async fn what_is_passed_on_stays_as_the_upstream_coded_it() {
 }
 
 #[tokio::test]
-async fn whoever_wants_none_can_say_so() {
+async fn content_codings_can_be_switched_off() {
     let upstream = Upstream::of(60).await;
     let lines = "headers = { Accept-Encoding = \"identity\" }\nrecords = \"data\"\n\
         pagination = { type = \"cursor\", next = \"meta.next_cursor\", param = \"cursor\" }";

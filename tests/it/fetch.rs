@@ -30,7 +30,7 @@ fn file(name: &str, content: &str) -> (tempfile::TempDir, String) {
 }
 
 #[tokio::test]
-async fn every_pagination_can_be_told_on_the_command_line() {
+async fn every_pagination_can_be_given_on_the_command_line() {
     let upstream = Upstream::of(120).await;
     let body = "{\"query\": \"{ orders }\"}";
     let cases: [(&str, &[&str], &str); 12] = [
@@ -247,7 +247,7 @@ async fn each_end_has_a_code_of_its_own() {
 }
 
 #[tokio::test]
-async fn wrong_arguments_are_told_before_anything_is_asked() {
+async fn wrong_arguments_are_reported_before_any_request() {
     let there = "http://127.0.0.1:1/orders";
     let cases: [(&[&str], &str); 16] = [
         (&["fetch"], "<URL>"),
@@ -364,7 +364,7 @@ async fn serve_binds_nothing_with_a_bad_configuration() {
 }
 
 #[tokio::test]
-async fn what_probe_prints_is_a_configuration() {
+async fn the_output_of_probe_is_a_configuration() {
     let upstream = Upstream::of(120).await;
     for path in ["/link/orders", "/next_url/orders", "/cursor/orders", "/page/orders", "/offset/orders"] {
         let output = run(["probe", &format!("{}{path}", upstream.url())]).await;

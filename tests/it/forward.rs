@@ -122,7 +122,7 @@ async fn an_http2_client_looks_like_any_other_to_an_http1_upstream() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_the_upstreams_connection_stays_there() {
+async fn connection_fields_of_the_upstream_are_not_passed_on() {
     let raw = "HTTP/1.1 200 OK\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nUpgrade: h2c\r\n\
         Transfer-Encoding: chunked\r\nTrailer: X-T\r\nProxy-Authenticate: Basic\r\nX-Own: 1\r\nVary: Origin\r\n\r\n\
         5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n";
@@ -204,7 +204,7 @@ async fn a_path_never_leads_out_of_what_is_configured() {
 }
 
 #[tokio::test]
-async fn who_names_a_page_gets_that_page() {
+async fn a_request_that_names_a_page_gets_that_page() {
     let upstream = Upstream::of(120).await;
     let proxy = Proxy::before(&upstream).await;
     for (target, accept) in [
@@ -273,7 +273,7 @@ async fn a_body_that_is_cut_stays_cut() {
 }
 
 #[tokio::test]
-async fn what_may_have_had_an_effect_is_not_sent_twice() {
+async fn requests_that_may_have_had_an_effect_are_not_sent_twice() {
     let (upstream, proxy) = forwarding(|asked| match asked.method {
         Method::POST => Reply::Raw(Vec::new()),
         _ => Reply::json("{}"),
@@ -341,7 +341,7 @@ async fn an_upload_may_take_longer_than_the_answers_head() {
 }
 
 #[tokio::test]
-async fn who_names_a_page_in_a_body_gets_that_page() {
+async fn a_request_that_names_a_page_in_its_body_gets_that_page() {
     let upstream = Upstream::scripted(1, |asked, _| Reply::Whole(answer(200, &[], asked.body.clone()))).await;
     for (param, media_type, page, first) in [
         ("body:cursor", "application/json", "{ \"cursor\": \"40\" }", "{\"cursor\":null,\"data\":[]}"),

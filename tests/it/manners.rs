@@ -73,7 +73,7 @@ async fn a_page_is_asked_for_in_unpages_own_words() {
 }
 
 #[tokio::test]
-async fn who_says_nothing_is_named_all_the_same() {
+async fn a_request_without_a_user_agent_is_sent_with_unpages() {
     let upstream = Upstream::of(1).await;
     let lines = format!("accept = \"application/vnd.orders+json, */*\"\nheaders = {{ X-Team = \"data\" }}\n{NEXT_URL}");
     let proxy = Proxy::start(&collection(&upstream.url(), &lines)).await;
@@ -219,7 +219,7 @@ async fn fetch_shows_no_secret_either() {
 }
 
 #[tokio::test]
-async fn nobody_else_is_ever_connected_to() {
+async fn only_the_upstream_is_ever_connected_to() {
     let canary = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stranger = format!("http://{}", canary.local_addr().unwrap());
     let port = canary.local_addr().unwrap().port();

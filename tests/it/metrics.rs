@@ -113,7 +113,7 @@ async fn a_wait_is_seen_while_it_lasts() {
 }
 
 #[tokio::test]
-async fn requests_that_are_far_apart_are_told_once() {
+async fn requests_that_are_far_apart_are_logged_once() {
     const BUDGET: [(&str, &str); 3] =
         [("x-ratelimit-limit", "100"), ("x-ratelimit-remaining", "3"), ("x-ratelimit-reset", "3000")];
     let upstream = Upstream::scripted(0, |_, _| Reply::Whole(answer(200, &BUDGET, "[1,2]"))).await;
@@ -160,7 +160,7 @@ async fn crawls_are_counted_by_their_end() {
 }
 
 #[tokio::test]
-async fn the_list_says_what_each_snapshot_has_cost() {
+async fn the_list_has_the_costs_of_each_snapshot() {
     let upstream = Upstream::scripted(0, |asked, _| match asked.attempt {
         1 | 2 => Reply::status(502),
         _ => Reply::json("[1,2]"),
@@ -214,7 +214,7 @@ async fn the_address_of_the_arguments_needs_no_file_and_overrides_it() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_used_is_told() {
+async fn an_unusable_folder_is_reported() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let dir = file.path().join("snapshots");
     let toml = format!("[snapshots]\ndir = {dir:?}\n{}", collection("http://127.0.0.1:1", ONE_PAGE));
@@ -229,7 +229,7 @@ async fn a_folder_that_cannot_be_used_is_told() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_told() {
+async fn a_taken_address_is_reported() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -28,7 +28,7 @@ async fn narrow(upstream: &Upstream, lines: &str, width: u32) -> Proxy {
 }
 
 #[tokio::test]
-async fn what_one_crawl_is_told_to_wait_all_wait_and_hear_of_once() {
+async fn a_wait_demanded_of_one_crawl_holds_all_and_is_logged_once() {
     let refused = Arc::new(Mutex::new(None));
     let (told, came) = (Arc::clone(&refused), Arc::new(Mutex::new(Vec::new())));
     let times = Arc::clone(&came);
@@ -108,7 +108,7 @@ async fn pages_of_other_credentials_are_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_page_that_its_client_reads_slowly_holds_up_nobody() {
+async fn a_page_that_its_client_reads_slowly_delays_no_other_crawl() {
     const RECORDS: usize = 16_000;
     let record = format!("\"{}\"", "x".repeat(998));
     let (page, lines) = (format!("[{}", [record.as_str(); RECORDS].join(",")), format!("{record}\n").repeat(RECORDS));
@@ -131,7 +131,7 @@ async fn a_page_that_its_client_reads_slowly_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn pages_in_flight_never_wait_for_the_turn_that_they_hold_themselves() {
+async fn pages_in_flight_never_wait_for_the_permit_that_they_hold_themselves() {
     // The first attempt at each page breaks off when those behind it are there, and hold all that may be held.
     let upstream = Upstream::scripted(500, |asked, answer| match asked.attempt {
         1 => Reply::Cut(answer, super::upstream::Framing::Length),
@@ -154,7 +154,7 @@ async fn pages_in_flight_never_wait_for_the_turn_that_they_hold_themselves() {
 }
 
 #[tokio::test]
-async fn a_reader_that_holds_a_crawl_up_is_told_of_with_its_collection() {
+async fn a_reader_that_stalls_a_crawl_is_logged_with_its_collection() {
     let upstream = Upstream::scripted(0, |asked, _| {
         let page: u64 = asked.target.rsplit_once("page=").map_or(1, |(_, page)| page.parse().unwrap());
         let next = format!("</all?page={}>; rel=next", page + 1);

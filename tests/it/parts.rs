@@ -53,7 +53,7 @@ fn read(path: &Path) -> String {
 }
 
 #[tokio::test]
-async fn a_broken_file_is_gone_on_with_behind_its_last_whole_page() {
+async fn a_broken_file_is_resumed_behind_its_last_whole_page() {
     let attempts = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&attempts);
     let upstream = Upstream::scripted(120, move |asked, answer| match asked.page {
@@ -82,7 +82,7 @@ async fn a_broken_file_is_gone_on_with_behind_its_last_whole_page() {
 }
 
 #[tokio::test]
-async fn a_file_whose_fetch_was_killed_is_gone_on_with_even_where_its_page_has_changed() {
+async fn a_file_whose_fetch_was_killed_is_resumed_even_if_its_page_has_changed() {
     let gate = Gate::default();
     let held = gate.clone();
     let upstream = Upstream::scripted(100, move |asked, answer| match (asked.page, asked.attempt) {
@@ -110,7 +110,7 @@ async fn a_file_whose_fetch_was_killed_is_gone_on_with_even_where_its_page_has_c
 }
 
 #[tokio::test]
-async fn what_another_command_has_begun_is_left_alone() {
+async fn a_file_that_another_command_has_begun_is_left_alone() {
     let upstream = Upstream::scripted(60, |asked, answer| match asked.page {
         2 => Reply::status(410),
         _ => Reply::Whole(answer),
@@ -130,7 +130,7 @@ async fn what_another_command_has_begun_is_left_alone() {
 }
 
 #[tokio::test]
-async fn what_somebody_else_has_begun_is_gone_on_with_only_when_that_is_said() {
+async fn a_file_begun_with_other_header_fields_is_resumed_only_with_changed_headers() {
     let refused = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&refused);
     let upstream = Upstream::scripted(60, move |asked, answer| match asked.page {
@@ -155,7 +155,7 @@ async fn what_somebody_else_has_begun_is_gone_on_with_only_when_that_is_said() {
 }
 
 #[tokio::test]
-async fn a_part_that_is_nobodys_is_left_alone() {
+async fn a_part_file_without_a_journal_is_left_alone() {
     let upstream = Upstream::of(20).await;
     let wanted = Wanted::from(&upstream);
     let part = wanted.folder.path().join("orders.ndjson.part");
@@ -168,7 +168,7 @@ async fn a_part_that_is_nobodys_is_left_alone() {
 }
 
 #[tokio::test]
-async fn what_is_no_file_keeps_its_name() {
+async fn an_output_that_is_no_file_keeps_its_name() {
     let upstream = Upstream::of(30).await;
     let mut command = Wanted::from(&upstream).command();
     "/dev/null".clone_into(command.last_mut().unwrap());

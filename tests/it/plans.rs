@@ -146,7 +146,7 @@ async fn a_page_that_is_stuck_stops_the_others_where_nothing_may_wait_on_disk() 
 }
 
 #[tokio::test]
-async fn a_page_ahead_that_fails_is_asked_for_again_in_its_turn() {
+async fn a_page_ahead_that_fails_is_requested_again_in_its_turn() {
     const LAST: usize = 8;
     let (second, again) = (Gate::default(), Gate::default());
     let (held, retried) = (second.clone(), again.clone());

@@ -224,7 +224,7 @@ where
 }
 
 #[tokio::test]
-async fn every_byte_of_a_complete_snapshot_is_a_place_to_go_on_from() {
+async fn a_download_resumes_at_every_byte_of_a_complete_snapshot() {
     let whole = lines(64 << 10);
     let kept = Kept::complete(&whole).await;
     let whole = Bytes::from(whole);
@@ -238,7 +238,7 @@ async fn every_byte_of_a_complete_snapshot_is_a_place_to_go_on_from() {
 }
 
 #[tokio::test]
-async fn every_byte_of_a_growing_snapshot_is_a_place_to_go_on_from() {
+async fn a_download_resumes_at_every_byte_of_a_growing_snapshot() {
     const READERS: usize = 512;
     let whole = lines(64 << 10);
     let ends: Vec<usize> = whole.match_indices('\n').map(|(at, _)| at + 1).collect();
@@ -411,7 +411,7 @@ async fn a_part_is_only_given_of_the_snapshot_that_it_is_of() {
 }
 
 #[tokio::test]
-async fn who_has_it_already_is_told_so() {
+async fn a_client_that_has_the_snapshot_already_gets_304() {
     let kept = Kept::complete(EIGHT).await;
     let (strong, weak) = (kept.etag(), format!("\"x\", W/{}", kept.etag()));
     for method in [Method::GET, Method::HEAD] {
@@ -491,7 +491,7 @@ async fn a_snapshot_of_a_known_moment_says_which_and_leads_to_the_original() {
 }
 
 #[tokio::test]
-async fn what_is_not_kept_or_not_whole_is_not_to_be_stored_and_promises_nothing() {
+async fn a_snapshot_that_is_not_kept_or_not_complete_must_not_be_stored_and_promises_nothing() {
     let unkept = As { keeping: Keeping::Unkept, ..PLAIN };
     let forbidden = As { keeping: Keeping::Named, storage: FileStorage::Forbidden, ..PLAIN };
     let everyone = As { scope: Scope::Everyone, found: Found::Kept(Some(Duration::from_secs(7))), ..PLAIN };
@@ -521,7 +521,7 @@ async fn what_is_not_kept_or_not_whole_is_not_to_be_stored_and_promises_nothing(
 }
 
 #[tokio::test]
-async fn a_part_of_a_growing_snapshot_is_what_is_there_and_waits_for_what_is_not() {
+async fn a_range_of_a_growing_snapshot_has_the_existing_bytes_and_waits_for_its_first() {
     let mut kept = Kept::serve(PLAIN).await;
     kept.append(&EIGHT[..40]);
     // The brace and the newline of the fourth record are held back.
@@ -569,7 +569,7 @@ async fn a_part_of_a_growing_snapshot_is_what_is_there_and_waits_for_what_is_not
 }
 
 #[tokio::test]
-async fn a_broken_snapshot_gives_what_it_has_and_never_an_end() {
+async fn a_broken_snapshot_has_its_bytes_and_never_a_clean_end() {
     for version in BOTH {
         let mut kept = Kept::serve(PLAIN).await;
         kept.append(&EIGHT[..40]);
@@ -701,7 +701,7 @@ async fn a_digest_is_of_the_whole_and_made_when_it_is_wanted() {
 }
 
 #[tokio::test]
-async fn the_status_says_how_it_stands() {
+async fn the_status_describes_the_snapshot() {
     let mut kept = Kept::serve(PLAIN).await;
     kept.append(&EIGHT[..40]);
     let target = format!("{}&_format=status", kept.pinned());

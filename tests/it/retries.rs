@@ -94,7 +94,7 @@ async fn everything_may_fail_twice() {
 }
 
 #[tokio::test]
-async fn what_will_not_pass_is_asked_once() {
+async fn a_permanent_failure_is_requested_once() {
     for status in [400, 401, 403, 404, 410, 416, 422, 301, 304] {
         let upstream = Upstream::scripted(0, move |_, _| Reply::status(status)).await;
         let proxy = Proxy::before(&upstream).await;
@@ -104,7 +104,7 @@ async fn what_will_not_pass_is_asked_once() {
 }
 
 #[tokio::test]
-async fn what_does_not_pass_is_asked_as_often_as_configured() {
+async fn a_lasting_failure_is_requested_as_often_as_configured() {
     for (retry, status, headers, body, times) in [
         ("attempts = 3, base = \"1ms\"", 503, None, "", 3),
         ("attempts = 1", 503, None, "", 1),
@@ -346,7 +346,7 @@ async fn an_upstream_that_fails_at_large_pages_is_asked_for_smaller_ones() {
 }
 
 #[tokio::test]
-async fn what_another_size_would_move_is_never_asked_for_in_one() {
+async fn pages_that_another_size_would_move_keep_their_size() {
     for path in ["/link/orders?per_page=40", "/cursor/orders?limit=40", "/page/orders?size=40"] {
         let upstream = Upstream::scripted(200, |asked, answer| match asked.page {
             3 => Reply::status(500),
@@ -361,7 +361,7 @@ async fn what_another_size_would_move_is_never_asked_for_in_one() {
 }
 
 #[tokio::test]
-async fn what_an_upstream_makes_of_a_size_loses_nothing() {
+async fn an_upstream_that_changes_the_size_loses_no_record() {
     // What it gives where it is asked for so many: one that ignores the size, and one that rounds it down.
     let given: [fn(u64) -> u64; 2] = [|_| 40, |size| if size < 40 { 2 } else { size }];
     for path in BY_WHAT_CAME {

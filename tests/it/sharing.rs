@@ -103,7 +103,7 @@ async fn a_first_page_that_all_have_left_is_waited_for_no_longer_than_the_linger
 }
 
 #[tokio::test]
-async fn nobody_ever_sees_anothers_record() {
+async fn no_caller_ever_sees_the_record_of_another() {
     let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
     let proxy = proxy(&upstream, "disk = \"0\"", LINKS).await;
     let mut dice = fastrand::Rng::with_seed(7);
@@ -165,7 +165,7 @@ async fn the_upstream_says_what_may_be_shared() {
 }
 
 #[tokio::test]
-async fn those_who_may_not_share_do_not_wait_for_each_other() {
+async fn callers_that_may_not_share_do_not_wait_for_each_other() {
     let gate = Gate::default();
     let held = gate.clone();
     let upstream = Upstream::scripted(0, move |asked, _| {
@@ -188,7 +188,7 @@ async fn those_who_may_not_share_do_not_wait_for_each_other() {
 }
 
 #[tokio::test]
-async fn a_public_collection_is_shared_by_all_but_for_what_else_goes_upstream() {
+async fn a_public_collection_is_shared_by_all_callers_with_the_same_other_fields() {
     let upstream = Upstream::scripted(0, |asked, _| {
         let tenant = asked.header("x-tenant").unwrap_or("none");
         let credentials = ["authorization", "proxy-authorization", "cookie"].map(|name| asked.header(name));
@@ -214,7 +214,7 @@ async fn a_public_collection_is_shared_by_all_but_for_what_else_goes_upstream() 
 }
 
 #[tokio::test]
-async fn what_is_asked_for_must_be_the_same() {
+async fn only_equal_requests_share() {
     let upstream = Upstream::scripted(0, |_, _| Reply::json("[1,2]")).await;
     let proxy = proxy(&upstream, "disk = \"0\"", LINKS).await;
     let base: (&str, &[(&str, &str)]) = ("/a?x=1&y=2", &[("x-tenant", "1")]);
@@ -252,7 +252,7 @@ async fn the_client_says_how_fresh_it_must_be() {
 }
 
 #[tokio::test]
-async fn those_who_wait_share_a_failure_and_nobody_else_does() {
+async fn waiting_requests_share_a_failure_and_later_ones_do_not() {
     let gate = Gate::default();
     let held = gate.clone();
     let upstream =
@@ -391,7 +391,7 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_nobody_wants_any_more_is_deleted() {
+async fn an_expired_snapshot_is_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
     let kept = format!("dir = {:?}\nkeep_for = \"300ms\"\nfresh_for = \"100ms\"", folder.path());
@@ -412,7 +412,7 @@ async fn what_nobody_wants_any_more_is_deleted() {
 }
 
 #[tokio::test]
-async fn what_broke_goes_on_with_its_own_name() {
+async fn a_broken_snapshot_is_resumed_under_its_own_name() {
     let folder = tempfile::tempdir().unwrap();
     let upstream = Upstream::scripted(0, |asked, _| match (asked.target.contains("page=2"), asked.attempt) {
         (true, 1) => Reply::status(403),
@@ -442,7 +442,7 @@ async fn cost(proxy: &Proxy, pinned: &str) -> (String, [u64; 3], Value) {
 }
 
 #[tokio::test]
-async fn what_a_snapshot_has_cost_is_counted() {
+async fn the_costs_of_a_snapshot_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     let gate = Gate::default();
     let held = gate.clone();
@@ -483,7 +483,7 @@ async fn what_a_snapshot_has_cost_is_counted() {
 }
 
 #[tokio::test]
-async fn who_wants_a_digest_is_no_other_caller() {
+async fn a_request_for_a_digest_shares_the_snapshot() {
     let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
     let proxy = proxy(&upstream, "disk = \"0\"", LINKS).await;
     let first = ask(&proxy, "/a", &[("want-repr-digest", "sha-256=5")]).await;
@@ -495,7 +495,7 @@ async fn who_wants_a_digest_is_no_other_caller() {
 }
 
 #[tokio::test]
-async fn a_stream_that_was_left_goes_on_after_a_restart() {
+async fn an_abandoned_stream_is_resumed_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let gate = Gate::default();
     let held = gate.clone();
@@ -531,7 +531,7 @@ async fn a_stream_that_was_left_goes_on_after_a_restart() {
 }
 
 #[tokio::test]
-async fn what_was_interrupted_goes_on_by_itself_where_nothing_of_a_client_is_needed() {
+async fn an_interrupted_crawl_that_needs_nothing_of_a_client_resumes_by_itself() {
     let folder = tempfile::tempdir().unwrap();
     let gate = Gate::default();
     let held = gate.clone();
@@ -594,7 +594,7 @@ fn journals(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_is_complete_is_found_again_after_a_start() {
+async fn a_complete_snapshot_is_found_again_after_a_start() {
     let folder = tempfile::tempdir().unwrap();
     let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
     let kept = format!("dir = {:?}\nfresh_for = \"5m\"", folder.path());
@@ -625,7 +625,7 @@ async fn what_is_complete_is_found_again_after_a_start() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_gone_on_with_breaks_once_and_for_all() {
+async fn a_snapshot_that_cannot_be_resumed_breaks_for_good() {
     let folder = tempfile::tempdir().unwrap();
     let upstream = Upstream::scripted(0, |asked, _| match asked.target.contains("page=2") {
         true => Reply::status(412),
@@ -646,7 +646,7 @@ async fn what_cannot_be_gone_on_with_breaks_once_and_for_all() {
 }
 
 #[tokio::test]
-async fn what_turns_out_to_be_no_crawl_is_not_counted() {
+async fn a_revalidation_is_not_counted_as_a_crawl() {
     let upstream = Upstream::scripted(0, |asked, _| match asked.header("if-none-match") {
         Some(_) => Reply::status(304),
         None => two_pages(asked, &[("etag", "\"v1\"")]),
@@ -664,7 +664,7 @@ async fn what_turns_out_to_be_no_crawl_is_not_counted() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_for_a_moment_is_neither_forgotten_nor_deleted() {
+async fn a_file_that_cannot_be_read_for_a_moment_is_neither_forgotten_nor_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
     let kept = format!("dir = {:?}", folder.path());
@@ -691,7 +691,7 @@ async fn what_cannot_be_read_for_a_moment_is_neither_forgotten_nor_deleted() {
 }
 
 #[tokio::test]
-async fn what_has_lost_its_beginning_is_not_handed_out_as_fresh() {
+async fn a_snapshot_without_its_beginning_is_not_handed_out_as_fresh() {
     let page = |letter: &str| format!("[\"{}\"]", letter.repeat(3 << 20));
     let (first, second) = (page("x"), page("y"));
     let upstream = Upstream::scripted(0, move |asked, _| {
@@ -716,7 +716,7 @@ async fn what_has_lost_its_beginning_is_not_handed_out_as_fresh() {
 
 /// The pinned URL opens it for all who ask the same.
 #[tokio::test]
-async fn what_is_not_shared_is_not_named_to_others() {
+async fn an_unshared_snapshot_is_not_named_to_other_callers() {
     for resume in ["redirect", "refuse"] {
         for fields in [&[("cache-control", "private")][..], &[("set-cookie", "a=1")], &[("vary", "*")]] {
             let upstream = Upstream::scripted(0, move |asked, _| two_pages(asked, fields)).await;

@@ -184,7 +184,7 @@ async fn one_request_tells_whether_a_collection_is_unchanged() {
 }
 
 #[tokio::test]
-async fn what_came_since_a_record_is_streamed_and_no_total_speaks_of_it() {
+async fn records_since_a_key_are_streamed_and_no_total_is_compared() {
     let upstream = Upstream::scripted(0, |asked, _| {
         let after: u64 = asked.target.split("after=").nth(1).map_or(0, |rest| rest[..1].parse().unwrap());
         let ids: Vec<_> = (after + 1..=9).take(2).map(|id| format!("{{\"id\":{id}}}")).collect();
@@ -213,7 +213,7 @@ async fn memento(upstream: &Upstream, lines: &str, target: &str, datetime: &str)
 }
 
 #[tokio::test]
-async fn only_the_moment_that_was_asked_for_is_said() {
+async fn memento_datetime_is_the_moment_that_was_requested() {
     const NOON: &str = "Sun, 06 Nov 1994 12:00:07 GMT";
     let upstream = Upstream::scripted(0, |_, _| Reply::json("[1]")).await;
     let clock =

@@ -270,7 +270,7 @@ fn an_ignored_page_parameter_is_an_error() {
 }
 
 #[test]
-fn pages_that_start_alike_and_go_on_differently_are_no_repeats() {
+fn pages_that_begin_alike_and_continue_differently_are_no_repeats() {
     let sticky = |from: u64| json!({"data": [record(0), record(from), record(from + 1)]});
     let mut pagination = page();
     pagination.key = None;
@@ -684,7 +684,7 @@ fn a_status_after_a_page_that_began_is_no_end() {
 }
 
 #[test]
-fn what_the_first_page_pins_is_asked_for_after_an_interruption_too() {
+fn a_version_pinned_by_the_first_page_is_kept_after_an_interruption() {
     let link = Style::NextUrl(NextUrl { next: vec![Source::Body(path("next"))], base: Base::Request });
     let range = Style::Range(RangeHeader { unit: "items".to_owned(), size: 3 });
     for style in [link, cursor(), page().style, offset().style, range] {

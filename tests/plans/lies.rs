@@ -478,7 +478,7 @@ fn a_filter_that_ends_before_its_bound_loses_nothing() {
 }
 
 #[test]
-fn who_names_a_part_of_a_list_gets_that_one() {
+fn a_request_that_names_a_part_of_a_list_gets_that_part() {
     for width in WIDTHS {
         let records = (0..30).map(|id| Record { shard: id / 10, ..Record::of(id) }).collect();
         let server = Server {

@@ -71,7 +71,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_fails_at_large_pages_is_whole_or_says_so(
+    fn a_crawl_that_fails_at_large_pages_is_complete_or_broken(
         style in prop_oneof![
             3 => Just(offset_from(0)),
             2 => Just(keyset(Overlap::None)),
@@ -135,7 +135,7 @@ fn walk(pagination: &Pagination, server: &Server, answer: impl Fn(&PageRequest) 
 }
 
 #[test]
-fn only_where_the_next_address_follows_from_what_came_another_size_is_asked_for() {
+fn pages_are_halved_only_where_the_next_address_follows_from_the_records() {
     let mut ends_short = sized(of(offset_from(0)), 10);
     ends_short.end = End::ShortPage;
     let others = [page_from(0), page_from(1), by_page_size(), keyset(Overlap::First), cursor()];
