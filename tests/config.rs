@@ -331,7 +331,7 @@ fn path() -> impl Strategy<Value = pagination::Path> {
         1 => (0..9_usize).prop_map(Segment::Index),
         1 => (1..9_usize).prop_map(Segment::FromEnd),
     ];
-    prop::collection::vec(segment, 0..4).prop_map(pagination::Path::of)
+    prop::collection::vec(segment, 0..4).prop_map(pagination::Path::new)
 }
 
 fn header() -> impl Strategy<Value = HeaderName> {
@@ -349,7 +349,7 @@ fn source() -> impl Strategy<Value = Source> {
 fn param() -> impl Strategy<Value = Param> {
     prop_oneof![
         4 => name_of().prop_map(Param::Query),
-        1 => name_of().prop_map(|name| Param::Body(pagination::Path::of(vec![Segment::Name(name)]))),
+        1 => name_of().prop_map(|name| Param::Body(pagination::Path::new(vec![Segment::Name(name)]))),
         1 => header().prop_map(Param::Header),
         1 => "[a-z]{1,8}".prop_map(Param::Path),
     ]

@@ -51,7 +51,7 @@ pub(super) fn path(node: &Node<'_>) -> Option<Path> {
 pub(super) fn records_path(node: &Node<'_>) -> Option<Path> {
     node.text()?
         .parse()
-        .map_err(|bad: crate::pagination::path::BadPath| node.refuse::<()>(bad.to_string(), PATH_HINT))
+        .map_err(|bad: crate::pagination::path_parser::BadPath| node.refuse::<()>(bad.to_string(), PATH_HINT))
         .ok()
 }
 

@@ -1,103 +1,100 @@
-//! All that is known of what one upstream can bear, and whose turn it is.
+//! The governor of one upstream and credential: which request is sent next, and when.
 
 use std::time::Duration;
 
 use http::StatusCode;
 
-use super::budget::Budget;
-use super::finder::{Finder, News};
-use super::limit::{Limit, Use};
-use super::queue::{CrawlId, Queue, Ticket};
-use super::spread::{Allows, Spread};
+use super::budget_headers::BudgetReport;
+use super::budget_pacing::{BudgetPacing, SendRule};
+use super::concurrency_limit::{ConcurrencyLimit, LimitUse};
+use super::fair_queue::{CrawlId, FairQueue, Ticket};
+use super::rate_finder::{RateFinder, RefusalNews};
 use super::{Pace, Rate};
 
-/// Turns that come late by up to this are made up for: timers are no better than a millisecond.
+/// Grants that are late by up to this are made up for: timers are no better than a millisecond.
 const LATE: Duration = Duration::from_millis(10);
 
-/// How much a new latency counts beside the old ones.
+/// Weight of a new latency in the smoothed one.
 const SMOOTH: f64 = 0.1;
 
-/// Decides who may ask one upstream with one credential, and when. Times are since any one moment.
+/// Grants the requests to one upstream with one credential. Times are since any one moment.
 #[derive(Debug)]
 pub struct Governor {
-    queue: Queue,
-    limit: Limit,
-    finder: Finder,
-    spread: Spread,
+    queue: FairQueue,
+    limit: ConcurrencyLimit,
+    finder: RateFinder,
+    budget: BudgetPacing,
     rate: Option<Rate>,
-    /// No wait that the upstream asks for is longer.
+    /// Longest wait that the upstream can demand.
     cap: Duration,
-    /// Until when the upstream asked to be left alone.
+    /// Until then the upstream demanded that no request is sent.
     paused: Duration,
-    /// When the last request was due.
+    /// Time at which the last request was due.
     due: Option<Duration>,
     in_flight: usize,
     unanswered: usize,
-    /// A smoothed latency, in seconds.
+    /// Smoothed latency, in seconds.
     latency: f64,
-    counts: Counts,
+    counts: RequestCounts,
 }
 
-/// Whose turn it is.
+/// Answer to the question which request is sent next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// This one's, now.
+pub enum GrantDecision {
+    /// This request is sent now.
     Now(Ticket),
-    /// Somebody's, but not before this time, and why.
-    At(Duration, Hold),
-    /// Nobody's until something happens.
+    /// No request is sent before this time, for this reason.
+    At(Duration, HoldReason),
+    /// No request is sent until another event: no request waits, or the concurrency limit is reached.
     Idle,
 }
 
-/// Why nobody may ask for a while.
+/// Reason for which no request is sent for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hold {
-    /// So many requests in so long.
+pub enum HoldReason {
+    /// The configured rate, or the one that was found.
     Rate,
-    /// The upstream said that its budget is used up.
+    /// The upstream reported that its budget is used up.
     Budget,
-    /// The upstream refused, and asked to be left alone for so long.
+    /// The upstream refused, and demanded a wait.
     Demand,
-    /// The upstream refused without saying for how long.
+    /// The upstream refused without naming a wait.
     Refusal,
 }
 
-/// What has been counted.
+/// Counters of one governor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct RequestCounts {
     /// Requests that were sent.
     pub requests: u64,
-    /// Those that were answered 429.
+    /// Answers of status 429.
     pub too_many: u64,
-    /// Those that were answered 503.
+    /// Answers of status 503.
     pub unavailable: u64,
 }
 
-/// How things stand.
+/// State of one governor, for metrics and the status page.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Load {
-    /// How many requests may be under way at a time.
+pub struct GovernorLoad {
+    /// Most requests that may be in flight at a time.
     pub limit: usize,
-    /// How many are.
     pub in_flight: usize,
-    /// How many wait.
     pub waiting: usize,
-    /// How many a second are sent at most, where anything is known of that.
+    /// Most requests a second; none where no rate is known.
     pub rate: Option<f64>,
-    /// How long nobody may ask yet.
+    /// Time during which no request may be sent yet.
     pub held: Duration,
-    /// What has been counted.
-    pub counts: Counts,
+    pub counts: RequestCounts,
 }
 
 impl Governor {
-    /// A governor that has not asked anything; no wait that the upstream demands is longer than `cap`.
+    /// A governor without history; waits that the upstream demands are cut to `cap`.
     pub fn new(pace: &Pace, cap: Duration) -> Self {
         Self {
-            queue: Queue::default(),
-            limit: Limit::new(pace),
-            finder: Finder::new(cap),
-            spread: Spread::default(),
+            queue: FairQueue::default(),
+            limit: ConcurrencyLimit::new(pace),
+            finder: RateFinder::new(cap),
+            budget: BudgetPacing::default(),
             rate: pace.rate,
             cap,
             paused: Duration::ZERO,
@@ -105,33 +102,37 @@ impl Governor {
             in_flight: 0,
             unanswered: 0,
             latency: 0.0,
-            counts: Counts::default(),
+            counts: RequestCounts::default(),
         }
     }
 
-    /// A request of this crawl waits for its turn.
+    /// Adds a request of this crawl to the queue.
     pub fn join(&mut self, crawl: CrawlId) -> Ticket {
         self.queue.join(crawl)
     }
 
-    /// It doesn't wait any more, and has not had its turn.
+    /// Takes a request out of the queue that was not granted.
     pub fn leave(&mut self, ticket: Ticket) {
         self.queue.leave(ticket);
     }
 
-    /// Whose turn it is. Whoever has it is under way until it is [released](Self::released), and unanswered until it is
+    /// Grants the next request. It is in flight until it is [released](Self::released), and unanswered until it is
     /// [answered](Self::answered) or [lost](Self::lost).
-    pub fn turn(&mut self, now: Duration) -> Turn {
+    pub fn grant(&mut self, now: Duration) -> GrantDecision {
         if self.queue.len() == 0 || self.in_flight >= self.limit.now() {
-            return Turn::Idle;
+            return GrantDecision::Idle;
         }
         let (hold_until, hold) = self.hold(now);
         let spacing = self.spacing(now);
         let due = self.due.map_or(now, |due| due.saturating_add(spacing));
         if now < hold_until.max(due) {
-            return if hold_until >= due { Turn::At(hold_until, hold) } else { Turn::At(due, Hold::Rate) };
+            return if hold_until >= due {
+                GrantDecision::At(hold_until, hold)
+            } else {
+                GrantDecision::At(due, HoldReason::Rate)
+            };
         }
-        let Some(ticket) = self.queue.next() else { return Turn::Idle };
+        let Some(ticket) = self.queue.next() else { return GrantDecision::Idle };
         let late = now - due;
         let is_on_time = late <= spacing.max(LATE) && !spacing.is_zero();
         self.due = Some(if is_on_time { due } else { now });
@@ -139,12 +140,12 @@ impl Governor {
         self.in_flight += 1;
         self.unanswered += 1;
         self.counts.requests += 1;
-        Turn::Now(ticket)
+        GrantDecision::Now(ticket)
     }
 
-    /// The head of an answer came to what was sent at `sent`.
-    pub fn answered(&mut self, now: Duration, sent: Duration, status: StatusCode, budget: &Budget) {
-        let used = if self.in_flight >= self.limit.now() { Use::Full } else { Use::Partial };
+    /// Notes the head of the answer to the request that was sent at `sent`.
+    pub fn answered(&mut self, now: Duration, sent: Duration, status: StatusCode, budget: &BudgetReport) {
+        let used = if self.in_flight >= self.limit.now() { LimitUse::Full } else { LimitUse::Partial };
         self.unanswered = self.unanswered.saturating_sub(1);
         let latency = now.saturating_sub(sent).as_secs_f64();
         self.latency = if self.latency == 0.0 { latency } else { self.latency + SMOOTH * (latency - self.latency) };
@@ -152,7 +153,7 @@ impl Governor {
         self.counts.unavailable += u64::from(status == StatusCode::SERVICE_UNAVAILABLE);
         let paced = self.paced(now);
         if let Some(left) = &budget.left {
-            self.spread.tell(now, sent, left);
+            self.budget.note(now, sent, left);
         }
         if status.is_success() || status.is_redirection() {
             self.finder.served(sent);
@@ -160,11 +161,11 @@ impl Governor {
             return;
         }
         let wait = budget.wait.map(|wait| wait.min(self.cap));
-        self.demanded(now, wait.unwrap_or_default());
+        self.pause(now, wait.unwrap_or_default());
         match (status, budget.wait) {
-            // Some say 503 for too many, and then for how long.
+            // Some upstreams say 503 for too many requests, and then name a wait.
             (StatusCode::TOO_MANY_REQUESTS, _) | (StatusCode::SERVICE_UNAVAILABLE, Some(_)) => {
-                if self.finder.refused(now, sent, wait, paced) == News::New {
+                if self.finder.refused(now, sent, wait, paced) == RefusalNews::New {
                     self.limit.refused(now, sent, self.needed());
                 }
             }
@@ -173,30 +174,29 @@ impl Governor {
         }
     }
 
-    /// The upstream asks to be left alone for so long.
-    pub fn demanded(&mut self, now: Duration, wait: Duration) {
+    /// Notes a wait that the upstream demands.
+    pub fn pause(&mut self, now: Duration, wait: Duration) {
         self.paused = self.paused.max(now.saturating_add(wait.min(self.cap)));
     }
 
-    /// No answer will come to what was sent at `sent`.
+    /// Notes that the request that was sent at `sent` will get no answer.
     pub fn lost(&mut self, sent: Duration) {
         self.unanswered = self.unanswered.saturating_sub(1);
         self.finder.lost(sent);
     }
 
-    /// A request is not under way any more.
+    /// Ends a request in flight.
     pub fn released(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// Whether nothing is under way, nobody waits and nothing is waited for.
+    /// Returns whether no request is in flight or waits, and no hold is left to be respected.
     pub fn is_idle(&self, now: Duration) -> bool {
         self.in_flight == 0 && self.queue.len() == 0 && self.hold(now).0 <= now
     }
 
-    /// How things stand.
-    pub fn load(&self, now: Duration) -> Load {
-        Load {
+    pub fn load(&self, now: Duration) -> GovernorLoad {
+        GovernorLoad {
             limit: self.limit.now(),
             in_flight: self.in_flight,
             waiting: self.queue.len(),
@@ -206,34 +206,38 @@ impl Governor {
         }
     }
 
-    /// Until when nobody may ask, and why.
-    fn hold(&self, now: Duration) -> (Duration, Hold) {
-        let budget = match self.spread.allows(now, self.unanswered, self.cap) {
-            Allows::From(at) => at,
-            Allows::Any | Allows::Every(_) => Duration::ZERO,
+    /// Time before which no request is sent, and the reason.
+    fn hold(&self, now: Duration) -> (Duration, HoldReason) {
+        let budget = match self.budget.allows(now, self.unanswered, self.cap) {
+            SendRule::From(at) => at,
+            SendRule::Any | SendRule::Every(_) => Duration::ZERO,
         };
-        let holds = [(self.paused, Hold::Demand), (budget, Hold::Budget), (self.finder.not_before(), Hold::Refusal)];
-        holds.into_iter().rev().max_by_key(|(until, _)| *until).unwrap_or((Duration::ZERO, Hold::Rate))
+        let holds = [
+            (self.paused, HoldReason::Demand),
+            (budget, HoldReason::Budget),
+            (self.finder.not_before(), HoldReason::Refusal),
+        ];
+        holds.into_iter().rev().max_by_key(|(until, _)| *until).unwrap_or((Duration::ZERO, HoldReason::Rate))
     }
 
-    /// How far requests are apart.
+    /// Time between two requests.
     fn spacing(&self, now: Duration) -> Duration {
         let configured = self.rate.map_or(Duration::ZERO, |rate| rate.period / rate.requests.get());
         let found = self.finder.rate().map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate.max(1e-6)));
-        let told = match self.spread.allows(now, self.unanswered, self.cap) {
-            Allows::Every(spacing) => spacing,
-            Allows::Any | Allows::From(_) => Duration::ZERO,
+        let told = match self.budget.allows(now, self.unanswered, self.cap) {
+            SendRule::Every(spacing) => spacing,
+            SendRule::Any | SendRule::From(_) => Duration::ZERO,
         };
         configured.max(found.min(self.cap)).max(told)
     }
 
-    /// The rate at which requests are sent, where there is one.
+    /// Requests a second, where they are spaced.
     fn paced(&self, now: Duration) -> Option<f64> {
         let spacing = self.spacing(now);
         (!spacing.is_zero()).then(|| 1.0 / spacing.as_secs_f64())
     }
 
-    /// How many requests under way the found rate needs; fewer would only make it smaller.
+    /// Requests in flight that the found rate needs (Little's law); with fewer the rate would only shrink.
     fn needed(&self) -> f64 {
         self.finder.rate().map_or(1.0, |rate| rate * self.latency + 1.0)
     }

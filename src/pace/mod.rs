@@ -1,12 +1,12 @@
-//! How much an upstream is asked at a time: what the configuration says, what the upstream says, and what it can bear. Pure:
-//! no IO, no tasks; the caller brings the clock.
+//! Rate and concurrency of the requests to an upstream: as configured, as the upstream says, and as it can bear. Pure: no IO, no
+//! tasks; the caller brings the clock.
 
-pub mod budget;
-mod finder;
+pub mod budget_headers;
+mod budget_pacing;
+mod concurrency_limit;
+mod fair_queue;
 mod governor;
-mod limit;
-mod queue;
-mod spread;
+mod rate_finder;
 #[cfg(test)]
 mod tests;
 
@@ -15,48 +15,46 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-pub use governor::{Counts, Governor, Hold, Load, Turn};
-pub use queue::{CrawlId, Ticket};
+pub use fair_queue::{CrawlId, Ticket};
+pub use governor::{Governor, GovernorLoad, GrantDecision, HoldReason, RequestCounts};
 
-/// What the configuration says of it.
+/// Configured pace of one upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// How many pages of one crawl are asked for at a time; default 6.
+    /// Pages of one crawl that are requested at a time; default 6.
     pub width: Width,
-    /// How many pages of all crawls of one upstream and credential are asked for at a time at most; default 32.
+    /// Most pages of all crawls of one upstream and credential that are requested at a time; default 32.
     pub max_width: NonZeroU32,
-    /// How many requests a time; none where only the upstream says it.
+    /// Configured rate; none where only the upstream says it.
     pub rate: Option<Rate>,
-    /// The header fields that say how much is left, where they have names of the upstream's own.
+    /// Header fields of the remaining budget, where the upstream has names of its own for them.
     pub budget: BudgetFields,
 }
 
-/// How many pages of one crawl are asked for at a time.
+/// Number of pages of one crawl that are requested at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {
-    /// So many.
     Fixed(NonZeroU32),
-    /// As many as the upstream answers without becoming slower, up to the most of all crawls.
+    /// As many as the upstream answers without becoming slower, up to [`Pace::max_width`].
     Adaptive,
 }
 
-/// So many requests in so long.
+/// A number of requests in a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// How many.
     pub requests: NonZeroU32,
-    /// In how long; never zero.
+    /// Never zero.
     pub period: Duration,
 }
 
-/// The header fields of an upstream's own that say how much of a budget is left.
+/// Header fields in which an upstream reports its budget under names of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BudgetFields {
-    /// How many requests are left.
+    /// Number of requests that are left.
     pub remaining: Option<HeaderName>,
-    /// When there are more again: seconds, or an instant, told apart by magnitude.
+    /// Time of the next renewal: seconds, or an instant, told apart by magnitude.
     pub reset: Option<HeaderName>,
-    /// How many requests there are in all.
+    /// Number of requests of the whole budget.
     pub limit: Option<HeaderName>,
 }
 
@@ -64,7 +62,7 @@ impl Pace {
     const WIDTH: NonZeroU32 = NonZeroU32::new(6).expect("6 is not 0");
     const MAX_WIDTH: NonZeroU32 = NonZeroU32::new(32).expect("32 is not 0");
 
-    /// How many pages of one crawl may be asked for at a time at most.
+    /// Most pages of one crawl that may be requested at a time.
     pub fn widest(&self) -> usize {
         let width = match self.width {
             Width::Fixed(width) => width.min(self.max_width),

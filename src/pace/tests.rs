@@ -1,4 +1,4 @@
-//! A governor before upstreams of many kinds, in a time that only these tests know.
+//! A governor with simulated upstreams of many kinds, in simulated time.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -7,32 +7,32 @@ use std::num::NonZeroU32;
 use http::StatusCode;
 use proptest::prelude::*;
 
-use super::budget::{Budget, Left};
+use super::budget_headers::{BudgetReport, RemainingBudget};
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How an upstream counts.
+/// Way in which an upstream counts requests.
 #[derive(Clone, Debug)]
 enum Counting {
-    /// All windows of this length begin at this time and after each other.
+    /// Windows of this length follow each other from this time on.
     Fixed { length: Duration, offset: Duration, window: u64, used: u64 },
-    /// At most so many in any window.
+    /// A limit for each window of this length that ends now.
     Sliding { length: Duration, log: VecDeque<Duration> },
-    /// A bucket that fills evenly.
+    /// A token bucket that fills evenly.
     Bucket { length: Duration, burst: f64, tokens: f64, at: Duration },
-    /// The same, which says when there is one more where none is left, and else when it is full.
+    /// A token bucket that reports the time of the next token if none is left, else the time at which it is full.
     Helpful { each: Duration, burst: u32, full: Duration },
 }
 
-/// What an upstream says of its budget.
+/// Report of an upstream's budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Says {
     Nothing,
     RetryAfter,
     /// Whole seconds, rounded up or down.
     Budget(Rounding),
-    /// The same beside `Retry-After`.
+    /// As `Budget`, with `Retry-After`.
     All(Rounding),
 }
 
@@ -40,7 +40,7 @@ enum Says {
 enum Rounding {
     Up,
     Down,
-    /// An instant, as whole seconds of a clock that is so many milliseconds ahead of a second.
+    /// An instant in whole seconds of a clock that is this many milliseconds ahead of a second.
     Epoch(u64),
 }
 
@@ -52,7 +52,7 @@ struct Server {
 }
 
 impl Server {
-    fn ask(&mut self, now: Duration) -> (StatusCode, Budget) {
+    fn ask(&mut self, now: Duration) -> (StatusCode, BudgetReport) {
         let limit = self.limit;
         let (is_served, remaining, reset) = match &mut self.counting {
             Counting::Fixed { length, offset, window, used } => {
@@ -103,25 +103,29 @@ impl Server {
                 Duration::from_secs((clock + wait).as_secs_f64().ceil() as u64) - clock
             }
         };
-        let left = |rounding| Left { remaining, reset: Some(whole(rounding, reset)), limit: Some(limit), window: None };
+        let left = |rounding| RemainingBudget {
+            remaining,
+            reset: Some(whole(rounding, reset)),
+            limit: Some(limit),
+            window: None,
+        };
         let retry = Some(whole(Rounding::Up, reset)).filter(|_| !is_served);
         let budget = match self.says {
-            Says::Nothing => Budget::default(),
-            Says::RetryAfter => Budget { wait: retry, left: None },
-            Says::Budget(rounding) => Budget { wait: None, left: Some(left(rounding)) },
-            Says::All(rounding) => Budget { wait: retry, left: Some(left(rounding)) },
+            Says::Nothing => BudgetReport::default(),
+            Says::RetryAfter => BudgetReport { wait: retry, left: None },
+            Says::Budget(rounding) => BudgetReport { wait: None, left: Some(left(rounding)) },
+            Says::All(rounding) => BudgetReport { wait: retry, left: Some(left(rounding)) },
         };
         (if is_served { StatusCode::OK } else { StatusCode::TOO_MANY_REQUESTS }, budget)
     }
 }
 
-/// One answer.
 #[derive(Clone, Copy, Debug)]
 struct Answered {
     at: Duration,
     status: StatusCode,
     crawl: u64,
-    /// How many requests might be under way then.
+    /// Limit of requests in flight at that time.
     limit: usize,
 }
 
@@ -132,27 +136,27 @@ enum Happens {
     Wakes,
 }
 
-/// Crawls that always want more, and what comes of them.
+/// Crawls that always request more, and the answers to them.
 struct World<U> {
     governor: Governor,
     upstream: U,
     dice: fastrand::Rng,
-    /// How many requests each crawl has waiting or under way.
+    /// Number of requests of each crawl that wait or are in flight.
     widths: Vec<usize>,
     answers: Vec<Answered>,
     most_in_flight: usize,
 }
 
-/// Answers a request that arrives while so many others are there, and says how long that takes.
+/// Answers a request that arrives beside `others`, after the returned time.
 trait Upstream {
-    fn ask(&mut self, now: Duration, others: usize, dice: &mut fastrand::Rng) -> (StatusCode, Budget, Duration);
+    fn ask(&mut self, now: Duration, others: usize, dice: &mut fastrand::Rng) -> (StatusCode, BudgetReport, Duration);
 }
 
-/// A server whose answers take so long, more or less.
+/// A server with this latency, and jitter.
 struct Distant(Server, Duration);
 
 impl Upstream for Distant {
-    fn ask(&mut self, now: Duration, _: usize, dice: &mut fastrand::Rng) -> (StatusCode, Budget, Duration) {
+    fn ask(&mut self, now: Duration, _: usize, dice: &mut fastrand::Rng) -> (StatusCode, BudgetReport, Duration) {
         let (status, budget) = self.0.ask(now);
         (status, budget, self.1.mul_f64(0.3 + 0.4 * dice.f64()))
     }
@@ -166,7 +170,7 @@ impl<U: Upstream> World<U> {
     }
 
     fn run(&mut self, end: Duration, way: Duration) {
-        let mut budgets: Vec<Budget> = Vec::new();
+        let mut budgets: Vec<BudgetReport> = Vec::new();
         let mut owners = std::collections::HashMap::new();
         for (crawl, width) in self.widths.iter().enumerate() {
             for _ in 0..*width {
@@ -199,16 +203,16 @@ impl<U: Upstream> World<U> {
                 }
             }
             loop {
-                match self.governor.turn(now) {
-                    Turn::Now(ticket) => {
+                match self.governor.grant(now) {
+                    GrantDecision::Now(ticket) => {
                         flying += 1;
                         self.most_in_flight = self.most_in_flight.max(flying);
                         let crawl = owners.remove(&ticket).unwrap();
                         let there = now + way.mul_f64(0.5 + 0.5 * self.dice.f64());
                         events.push(Reverse((there, Happens::Arrives(crawl, now))));
                     }
-                    Turn::At(at, _) => {
-                        assert!(at > now, "it is {now:?}, and nobody may ask before {at:?}");
+                    GrantDecision::At(at, _) => {
+                        assert!(at > now, "it is {now:?}, and no request may be sent before {at:?}");
                         // A timer knows only milliseconds.
                         let at = Duration::from_millis(at.as_millis() as u64 + 1);
                         if wakes_at.is_none_or(|wakes| at < wakes) {
@@ -217,13 +221,13 @@ impl<U: Upstream> World<U> {
                         }
                         break;
                     }
-                    Turn::Idle => break,
+                    GrantDecision::Idle => break,
                 }
             }
         }
     }
 
-    /// Good answers a second between two times, and the share of those that were refused.
+    /// Successful answers a second between two times, and the share of refused ones.
     fn between(&self, from: Duration, to: Duration) -> (f64, f64) {
         let within: Vec<_> = self.answers.iter().filter(|answer| from <= answer.at && answer.at < to).collect();
         let good = within.iter().filter(|answer| answer.status == StatusCode::OK).count();
@@ -250,7 +254,7 @@ fn sliding(length: Duration) -> Counting {
     Counting::Sliding { length, log: VecDeque::new() }
 }
 
-/// What comes of a crawl before a server that allows 20 requests a second: good answers a second and the share of refused
+/// Runs a crawl of a server that allows 20 requests a second; returns the successful answers a second and the share of refused
 /// ones, over the minute after the first five seconds.
 fn twenty_a_second(counting: &Counting, says: Says, width: u32, latency: Duration) -> (f64, f64) {
     let server = Server { counting: counting.clone(), limit: 20, says };
@@ -260,7 +264,7 @@ fn twenty_a_second(counting: &Counting, says: Says, width: u32, latency: Duratio
 }
 
 #[test]
-fn a_rate_is_found_and_kept_however_it_is_counted_and_told() {
+fn a_rate_is_found_and_kept_with_every_way_of_counting_and_reporting() {
     let told = [Rounding::Up, Rounding::Down].map(|rounding| [Says::Budget(rounding), Says::All(rounding)]).concat();
     for (counting, untold) in [
         (fixed(1000, 0), 19.0),
@@ -268,7 +272,7 @@ fn a_rate_is_found_and_kept_however_it_is_counted_and_told() {
         (fixed(1000, 985), 19.0),
         (bucket(20.0), 19.0),
         (bucket(100.0), 19.0),
-        // These don't forgive a request that comes some milliseconds early, and each refusal costs a second.
+        // These refuse a request that comes some milliseconds early, and each refusal costs a second.
         (sliding(SECOND), 18.6),
         (bucket(5.0), 18.6),
     ] {
@@ -326,19 +330,19 @@ fn windows_of_a_minute_are_found_by_counting() {
     }
 }
 
-/// A server whose answers become slower when more than `knee` are there, with jitter.
+/// A server whose answers become slower with more than `knee` requests, with jitter.
 struct Knee {
     knee: f64,
     latency: f64,
 }
 
 impl Upstream for Knee {
-    fn ask(&mut self, _: Duration, others: usize, dice: &mut fastrand::Rng) -> (StatusCode, Budget, Duration) {
+    fn ask(&mut self, _: Duration, others: usize, dice: &mut fastrand::Rng) -> (StatusCode, BudgetReport, Duration) {
         let slower = (others as f64 / self.knee).max(1.0);
-        // Now and then one takes much longer.
+        // Now and then an answer takes much longer.
         let tail = if dice.u8(..) < 3 { 10.0 } else { 1.0 };
         let takes = self.latency * slower * (0.8 + 0.4 * dice.f64()) * tail;
-        (StatusCode::OK, Budget::default(), Duration::from_secs_f64(takes))
+        (StatusCode::OK, BudgetReport::default(), Duration::from_secs_f64(takes))
     }
 }
 
@@ -362,12 +366,12 @@ fn an_adaptive_width_settles_where_the_latency_begins_to_grow() {
     }
 }
 
-/// A server that answers everything, in so long.
+/// A server that answers all requests, with this latency.
 struct Free(Duration);
 
 impl Upstream for Free {
-    fn ask(&mut self, _: Duration, _: usize, _: &mut fastrand::Rng) -> (StatusCode, Budget, Duration) {
-        (StatusCode::OK, Budget::default(), self.0)
+    fn ask(&mut self, _: Duration, _: usize, _: &mut fastrand::Rng) -> (StatusCode, BudgetReport, Duration) {
+        (StatusCode::OK, BudgetReport::default(), self.0)
     }
 }
 
@@ -381,12 +385,12 @@ fn a_configured_rate_is_kept_evenly_and_used_up() {
     assert!((198..=201).contains(&times.len()), "{} answers in 20 s", times.len());
     let closest = times.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap();
     assert!(closest >= Duration::from_millis(97), "{closest:?} apart");
-    // The cap is for what the upstream asks, not for what the configuration says.
+    // The cap is for waits that the upstream demands, not for configured ones.
     let rate = Rate { requests: NonZeroU32::MIN, period: 3600 * SECOND };
     let mut governor = Governor::new(&Pace { rate: Some(rate), ..wide(6) }, 300 * SECOND);
-    exchange(&mut governor, Duration::ZERO, SECOND, 200, &Budget::default());
+    exchange(&mut governor, Duration::ZERO, SECOND, 200, &BudgetReport::default());
     governor.join(CrawlId(0));
-    assert_eq!(governor.turn(SECOND), Turn::At(3600 * SECOND, Hold::Rate));
+    assert_eq!(governor.grant(SECOND), GrantDecision::At(3600 * SECOND, HoldReason::Rate));
 }
 
 #[test]
@@ -410,24 +414,24 @@ fn several_crawls_widen_the_limit_as_one_doesn_t() {
 }
 
 /// One request, sent at `sent` and answered at `now`.
-fn exchange(governor: &mut Governor, sent: Duration, now: Duration, status: u16, budget: &Budget) {
+fn exchange(governor: &mut Governor, sent: Duration, now: Duration, status: u16, budget: &BudgetReport) {
     governor.join(CrawlId(0));
-    assert!(matches!(governor.turn(sent), Turn::Now(_)), "at {sent:?}");
+    assert!(matches!(governor.grant(sent), GrantDecision::Now(_)), "at {sent:?}");
     governor.answered(now, sent, StatusCode::from_u16(status).unwrap(), budget);
     governor.released();
 }
 
 #[test]
-fn a_demanded_wait_holds_everybody_up_to_the_cap() {
+fn a_demanded_wait_holds_all_crawls_up_to_the_cap() {
     for (wait, held) in [(7, 7), (3600, 300)] {
         for status in [429, 503, 403] {
             let mut governor = Governor::new(&wide(6), 300 * SECOND);
-            let budget = Budget { wait: Some(wait * SECOND), left: None };
+            let budget = BudgetReport { wait: Some(wait * SECOND), left: None };
             exchange(&mut governor, Duration::ZERO, SECOND, status, &budget);
             governor.join(CrawlId(1));
             let until = SECOND + held * SECOND;
-            assert_eq!(governor.turn(SECOND), Turn::At(until, Hold::Demand), "{status}");
-            assert!(matches!(governor.turn(until), Turn::Now(_)));
+            assert_eq!(governor.grant(SECOND), GrantDecision::At(until, HoldReason::Demand), "{status}");
+            assert!(matches!(governor.grant(until), GrantDecision::Now(_)));
         }
     }
 }
@@ -438,43 +442,43 @@ fn times_without_end_are_no_overflow() {
     let mut governor = Governor::new(&Pace { rate: Some(rate), ..wide(6) }, Duration::MAX);
     for status in [200, 429, 429, 503] {
         let mut governor = Governor::new(&wide(6), Duration::MAX);
-        let left = Left { remaining: 0, reset: Some(SECOND), limit: None, window: None };
-        let budget = Budget { wait: Some(Duration::MAX), left: Some(left) };
+        let left = RemainingBudget { remaining: 0, reset: Some(SECOND), limit: None, window: None };
+        let budget = BudgetReport { wait: Some(Duration::MAX), left: Some(left) };
         exchange(&mut governor, SECOND, 2 * SECOND, status, &budget);
-        governor.demanded(3 * SECOND, Duration::MAX);
+        governor.pause(3 * SECOND, Duration::MAX);
         governor.join(CrawlId(0));
-        assert_eq!(governor.turn(4 * SECOND), Turn::At(Duration::MAX, Hold::Demand), "{status}");
+        assert_eq!(governor.grant(4 * SECOND), GrantDecision::At(Duration::MAX, HoldReason::Demand), "{status}");
     }
-    exchange(&mut governor, SECOND, SECOND, 200, &Budget::default());
+    exchange(&mut governor, SECOND, SECOND, 200, &BudgetReport::default());
     governor.join(CrawlId(0));
-    assert_eq!(governor.turn(2 * SECOND), Turn::At(Duration::MAX, Hold::Rate));
+    assert_eq!(governor.grant(2 * SECOND), GrantDecision::At(Duration::MAX, HoldReason::Rate));
 }
 
 #[test]
 fn a_budget_that_runs_low_is_spread_and_one_that_is_used_up_waited_for() {
     let told = |remaining| {
         let mut governor = Governor::new(&wide(6), 3600 * SECOND);
-        let left = Left { remaining, reset: Some(1000 * SECOND), limit: Some(1000), window: None };
-        exchange(&mut governor, Duration::ZERO, SECOND, 200, &Budget { wait: None, left: Some(left) });
+        let left = RemainingBudget { remaining, reset: Some(1000 * SECOND), limit: Some(1000), window: None };
+        exchange(&mut governor, Duration::ZERO, SECOND, 200, &BudgetReport { wait: None, left: Some(left) });
         governor.join(CrawlId(0));
-        governor.turn(SECOND)
+        governor.grant(SECOND)
     };
-    assert!(matches!(told(900), Turn::Now(_)));
-    assert!(matches!(told(251), Turn::Now(_)));
-    let Turn::At(at, Hold::Rate) = told(100) else { panic!("not spread") };
+    assert!(matches!(told(900), GrantDecision::Now(_)));
+    assert!(matches!(told(251), GrantDecision::Now(_)));
+    let GrantDecision::At(at, HoldReason::Rate) = told(100) else { panic!("not spread") };
     assert!((Duration::from_secs(10)..Duration::from_millis(10_100)).contains(&at), "{at:?}");
-    assert_eq!(told(0), Turn::At(1002 * SECOND, Hold::Budget));
+    assert_eq!(told(0), GrantDecision::At(1002 * SECOND, HoldReason::Budget));
 }
 
 #[test]
 fn a_budget_is_not_waited_for_beyond_the_cap() {
     let mut governor = Governor::new(&wide(6), 300 * SECOND);
-    let left = Left { remaining: 0, reset: Some(3600 * SECOND), limit: Some(1000), window: None };
-    exchange(&mut governor, Duration::ZERO, SECOND, 403, &Budget { wait: None, left: Some(left) });
+    let left = RemainingBudget { remaining: 0, reset: Some(3600 * SECOND), limit: Some(1000), window: None };
+    exchange(&mut governor, Duration::ZERO, SECOND, 403, &BudgetReport { wait: None, left: Some(left) });
     governor.join(CrawlId(0));
-    assert_eq!(governor.turn(2 * SECOND), Turn::At(301 * SECOND, Hold::Budget));
-    assert_eq!(governor.turn(300 * SECOND), Turn::At(301 * SECOND, Hold::Budget));
-    assert!(matches!(governor.turn(301 * SECOND), Turn::Now(_)));
+    assert_eq!(governor.grant(2 * SECOND), GrantDecision::At(301 * SECOND, HoldReason::Budget));
+    assert_eq!(governor.grant(300 * SECOND), GrantDecision::At(301 * SECOND, HoldReason::Budget));
+    assert!(matches!(governor.grant(301 * SECOND), GrantDecision::Now(_)));
 }
 
 #[test]
@@ -496,7 +500,7 @@ fn a_budget_of_an_hour_lasts_for_it_and_is_never_exceeded() {
 #[test]
 fn a_burst_after_a_pause_is_counted_without_the_pause() {
     let mut governor = Governor::new(&wide(20), 300 * SECOND);
-    let nothing = Budget::default();
+    let nothing = BudgetReport::default();
     exchange(&mut governor, Duration::ZERO, SECOND, 200, &nothing);
     let hour = 3600 * SECOND;
     for request in 0..20 {
@@ -519,11 +523,11 @@ fn several_refusals_of_one_round_trip_count_once() {
     let mut governor = Governor::new(&wide(10), 300 * SECOND);
     for _ in 0..10 {
         governor.join(CrawlId(0));
-        assert!(matches!(governor.turn(Duration::ZERO), Turn::Now(_)));
+        assert!(matches!(governor.grant(Duration::ZERO), GrantDecision::Now(_)));
     }
     for answer in 0..10 {
         let now = SECOND + Duration::from_millis(answer);
-        governor.answered(now, Duration::ZERO, StatusCode::SERVICE_UNAVAILABLE, &Budget::default());
+        governor.answered(now, Duration::ZERO, StatusCode::SERVICE_UNAVAILABLE, &BudgetReport::default());
         governor.released();
     }
     let load = governor.load(2 * SECOND);
@@ -532,7 +536,7 @@ fn several_refusals_of_one_round_trip_count_once() {
 
 proptest! {
     #[test]
-    fn whatever_happens_nobody_waits_for_nothing(
+    fn a_waiting_request_is_always_granted_or_held_for_a_finite_time(
         width in 1..5_u32,
         steps in proptest::collection::vec((0..8_u8, 0..3_u64, 0..5000_u64, 0..200_u64), 0..200),
     ) {
@@ -547,24 +551,24 @@ proptest! {
                 3 => if let Some(at) = sent.pop() { governor.lost(at); governor.released() },
                 _ => if let Some(at) = sent.pop() {
                     let status = StatusCode::from_u16([200, 429, 503, 404][usize::from(step - 4)]).unwrap();
-                    let left = Left { remaining: number, reset: Some(Duration::from_secs(crawl)), limit: Some(number / 2), window: None };
+                    let left = RemainingBudget { remaining: number, reset: Some(Duration::from_secs(crawl)), limit: Some(number / 2), window: None };
                     let wait = (crawl == 2).then_some(SECOND);
-                    governor.answered(now, at, status, &Budget { wait, left: (number % 3 == 0).then_some(left) });
+                    governor.answered(now, at, status, &BudgetReport { wait, left: (number % 3 == 0).then_some(left) });
                     governor.released();
                 },
             }
             loop {
-                match governor.turn(now) {
-                    Turn::Now(ticket) => {
+                match governor.grant(now) {
+                    GrantDecision::Now(ticket) => {
                         prop_assert!(waiting.contains(&ticket));
                         waiting.retain(|waits| *waits != ticket);
                         sent.push(now);
                     }
-                    Turn::At(at, _) => {
+                    GrantDecision::At(at, _) => {
                         prop_assert!(at > now && at <= now + 61 * SECOND, "{:?} at {:?}", at, now);
                         break;
                     }
-                    Turn::Idle => {
+                    GrantDecision::Idle => {
                         prop_assert!(waiting.is_empty() || sent.len() >= governor.load(now).limit);
                         break;
                     }

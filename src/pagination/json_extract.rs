@@ -1,4 +1,7 @@
-//! One walk over a JSON text that picks the raw values at some paths and checks the rest.
+//! Extraction of the raw values at several paths of a JSON text, in one pass that checks the rest.
+//!
+//! It borrows from a text that is in memory. The splitter can't serve for it: that copies values out of pieces of a page, and this
+//! runs once for each record where a collection is cut into ranges.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +14,7 @@ use serde_json::value::RawValue;
 use super::path::Segment;
 use super::{PageError, Path};
 
-/// A text as a type that borrows from it.
+/// Parses a text into a type that borrows from it.
 pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, PageError> {
     serde_json::from_str(text).map_err(|error| not_json(text, &error))
 }
@@ -21,14 +24,14 @@ fn not_json(text: &str, error: &serde_json::Error) -> PageError {
     PageError::NotJson { at: error.column() as u64, what: error.to_string(), start }
 }
 
-/// The raw values at `paths`, in one walk over the text, which is checked to be JSON as a whole.
+/// Extracts the raw values at `paths`; fails where the text isn't JSON as a whole.
 pub(super) fn extract<'a>(text: &'a str, paths: &[&Path]) -> Result<Vec<Option<&'a RawValue>>, PageError> {
     let mut values = vec![None; paths.len()];
     PathSet::new(paths).extract(text, &mut values)?;
     Ok(values)
 }
 
-/// Paths that are picked from one text after the other.
+/// Paths whose values are extracted from one text after the other.
 #[derive(Debug)]
 pub(super) struct PathSet {
     paths: Vec<Path>,
@@ -44,12 +47,13 @@ impl PathSet {
         Self { paths: paths.iter().map(|path| (*path).clone()).collect(), tree }
     }
 
-    /// Puts each path's raw value into its slot.
+    /// Puts the raw value at each path into its slot.
     pub(super) fn extract<'a>(&self, text: &'a str, values: &mut [Option<&'a RawValue>]) -> Result<(), PageError> {
         let mut found = Extracted { values, twice: None };
         let mut json = serde_json::Deserializer::from_str(text);
-        let walked = Extractor { tree: &self.tree, found: &mut found }.deserialize(&mut json).and_then(|()| json.end());
-        walked.map_err(|error| not_json(text, &error))?;
+        let checked =
+            Extractor { tree: &self.tree, found: &mut found }.deserialize(&mut json).and_then(|()| json.end());
+        checked.map_err(|error| not_json(text, &error))?;
         match found.twice {
             Some(slot) => Err(PageError::Duplicate(self.paths[slot].clone())),
             None => Ok(()),
@@ -57,7 +61,7 @@ impl PathSet {
     }
 }
 
-/// The wanted paths, joined where they start alike.
+/// Paths, joined where they start alike.
 #[derive(Debug, Default)]
 struct PathTree {
     slots: Vec<usize>,
@@ -69,7 +73,7 @@ struct Extracted<'v, 'a> {
     twice: Option<usize>,
 }
 
-/// A walk down the wanted branches of one value; the rest is checked and skipped.
+/// Visitor of one value, which enters the branches of the paths, and checks and skips the rest.
 struct Extractor<'t, 'f, 'v, 'de> {
     tree: &'t PathTree,
     found: &'f mut Extracted<'v, 'de>,
@@ -119,7 +123,7 @@ impl<'de> DeserializeSeed<'de> for Extractor<'_, '_, '_, 'de> {
 }
 
 impl<'de> Extractor<'_, '_, '_, 'de> {
-    /// Goes on inside a value whose own text is wanted, or whose elements are counted from an end.
+    /// Enters a value whose own text is extracted, or whose elements are counted from an end.
     fn descend(self, raw: &'de RawValue) -> Result<(), serde_json::Error> {
         match raw.get().as_bytes().first() {
             Some(b'{') if !self.tree.below.is_empty() => {
@@ -187,8 +191,8 @@ impl<'de> Visitor<'de> for Extractor<'_, '_, '_, 'de> {
 #[serde(transparent)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// A raw value is valid JSON already, and may still hold what no text can: a lone surrogate. Read as `null`, it would end
-/// the collection.
+/// Parses the raw value at a path. It is valid JSON, but can contain a lone surrogate, which is an error: read as `null`, it
+/// would end the collection.
 pub(super) fn value_of(path: &Path, raw: &RawValue) -> Result<Value, PageError> {
     serde_json::from_str(raw.get())
         .map_err(|error| PageError::Unreadable { path: path.clone(), what: error.to_string() })

@@ -1,19 +1,18 @@
-//! The `Link` header field (RFC 8288): every link of every field, or what was expected where one can't be read.
+//! The `Link` header field (RFC 8288): every link of every field, or an error with the expected character.
 //!
-//! Nothing is skipped: a link that was lost to a lenient reader would end a collection early.
+//! No link is skipped: one that is lost to a lenient reader would end a collection early.
 
 use http::{HeaderMap, header};
 
-/// One link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// The URL between `<` and `>`, as it came; perhaps relative.
+    /// The URL between `<` and `>`, unchanged; perhaps relative.
     pub target: String,
-    /// The parameters in their order, names in lower case; one without a value has the empty one.
+    /// Parameters in their order, names in lower case; one without a value has the empty one.
     pub params: Vec<(String, String)>,
 }
 
-/// Why a `Link` header field can't be read. It shows no part of the value: a URL can hold a secret.
+/// A `Link` header field can't be read. The message shows no part of the value: a URL can contain a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the Link header can't be read: expected {expected} at byte {at}")]
 pub struct BadLink {
@@ -22,38 +21,36 @@ pub struct BadLink {
 }
 
 impl Link {
-    /// Whether `rel` is among the link's relation types; only the first `rel` parameter counts (RFC 8288 §3.3).
+    /// Returns whether `rel` is one of the link's relation types; only the first `rel` parameter counts (RFC 8288 §3.3).
     pub fn has_rel(&self, rel: &str) -> bool {
         self.rels().any(|found| found.eq_ignore_ascii_case(rel))
     }
 
-    /// The link's relation types.
+    /// Relation types of the link.
     pub fn rels(&self) -> impl Iterator<Item = &str> {
         self.param("rel").unwrap_or_default().split_ascii_whitespace()
     }
 
-    /// The first value of a parameter.
     pub fn param(&self, name: &str) -> Option<&str> {
         self.params.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 }
 
-/// All links of an answer.
+/// Reads all links of an answer.
 pub fn links(headers: &HeaderMap) -> Result<Vec<Link>, BadLink> {
     let mut links = Vec::new();
     for value in headers.get_all(header::LINK) {
-        Scan { bytes: value.as_bytes(), at: 0 }.links(&mut links)?;
+        LinkParser { bytes: value.as_bytes(), at: 0 }.links(&mut links)?;
     }
     Ok(links)
 }
 
-/// A cursor over one field's value.
-struct Scan<'a> {
+struct LinkParser<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl Scan<'_> {
+impl LinkParser<'_> {
     /// `#link-value`: a list in which elements may be empty (RFC 9110 §5.6.1), as the whole value may be.
     fn links(mut self, links: &mut Vec<Link>) -> Result<(), BadLink> {
         loop {
@@ -92,7 +89,7 @@ impl Scan<'_> {
         Ok(Link { target: target.trim().to_owned(), params })
     }
 
-    /// What follows a parameter's name: nothing, `=token` or `="quoted string"`.
+    /// Reads the text behind a parameter's name: nothing, `=token` or `="quoted string"`.
     fn param_value(&mut self) -> Result<String, BadLink> {
         self.skip_space();
         if !self.eat(b'=') {
@@ -217,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_link_is_an_error_and_never_no_link() {
+    fn a_malformed_link_is_an_error_and_never_skipped() {
         let cases = [
             ("/a?page=2; rel=next", "`<` before a link's URL at byte 0"),
             ("</a?page=2", "`>` after a link's URL at byte 10"),
@@ -257,7 +254,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_is_read_again(
+        fn a_written_link_is_read_again(
             links in proptest::collection::vec(
                 ("[a-z/?&=;,%:\"]{0,12}", proptest::collection::vec(("[a-z*]{1,5}", "[ -~]{0,8}"), 0..3)),
                 0..4,

@@ -1,18 +1,18 @@
-//! Where a link of the upstream's may lead: to the configured origin or one of its aliases, and nowhere else.
+//! The guard of the upstream's links: they may lead to the configured origin or one of its aliases, and nowhere else.
 //!
-//! Links are parsed by the WHATWG rules first and compared part by part after (`127.1`, `\\evil` and `@host` are what they
-//! parse to), and a link that is refused breaks the stream: to ignore it would be a silent end.
+//! Links are parsed by the WHATWG rules first and compared part by part after that (`127.1`, `\\evil` and `@host` count as what
+//! they parse to). A refused link fails the stream: to ignore it would be a silent end.
 
 use url::{Origin, Url};
 
-/// The origins that links may name, and the one that they are sent to.
+/// Origins that links may name, and the one that requests are sent to.
 #[derive(Clone, Debug)]
 pub struct LinkGuard {
     upstream: Url,
     aliases: Vec<Origin>,
 }
 
-/// Why a link is not followed.
+/// A link is not followed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadAddress {
     #[error("the next link isn't a URL: {0}")]
@@ -24,12 +24,12 @@ pub enum BadAddress {
 }
 
 impl LinkGuard {
-    /// Lets through what leads to `upstream` or, rewritten to it, to one of `aliases`.
+    /// Accepts links to `upstream` and, rewritten to it, to one of `aliases`.
     pub fn new(upstream: &Url, aliases: &[Url]) -> Self {
         Self { upstream: upstream.clone(), aliases: aliases.iter().map(Url::origin).collect() }
     }
 
-    /// The address that `link`, found in the answer to `base`, leads to.
+    /// Resolves `link` of the answer to `base` (RFC 3986 §5).
     #[expect(clippy::disallowed_methods, reason = "this is the one place that joins a link")]
     pub fn resolve(&self, base: &Url, link: &str) -> Result<Url, BadAddress> {
         let mut url = base.join(link.trim()).map_err(BadAddress::NotAUrl)?;

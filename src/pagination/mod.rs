@@ -12,6 +12,7 @@ pub mod page;
 mod page_size;
 pub mod partition;
 pub mod path;
+pub mod path_parser;
 pub mod plan;
 mod proof;
 mod range_unit;

@@ -1,4 +1,4 @@
-//! One answer of the upstream's, read: its head, its records and the values that the configured paths name.
+//! A page as it was read: the answer's head, its records and the values at the configured paths.
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -11,46 +11,39 @@ use crate::batch::Batch;
 /// The head of an answer.
 #[derive(Clone, Debug)]
 pub struct Head {
-    /// Its status.
     pub status: StatusCode,
-    /// Its header fields.
     pub headers: HeaderMap,
-    /// The address that was asked.
+    /// URL of the request.
     pub url: Url,
 }
 
-/// What is left of a page when it is whole.
+/// The rest of a page at its end.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    /// Its last records: those that were not handed out while it arrived.
+    /// Records that were not taken while the page arrived.
     pub batch: Batch,
-    /// Its values at the configured paths.
     pub fields: PageFields,
-    /// What stands around its records, as JSON text; arrays may be shortened.
+    /// The text around the records as JSON, in which arrays may be shortened; empty if it was too large.
     pub sketch: Bytes,
 }
 
-/// The values at the configured paths that have been read so far, `null` included, in the order of their reading.
+/// Values at the configured paths that have been read so far, `null` included, in the order of reading.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PageFields(Vec<(Path, Value)>);
 
 impl PageFields {
-    /// Adds a value that has been read.
     pub fn push(&mut self, path: Path, value: Value) {
         self.0.push((path, value));
     }
 
-    /// The value at a configured path.
     pub fn get(&self, path: &Path) -> Option<&Value> {
         self.0.iter().find(|(field, _)| field == path).map(|(_, value)| value)
     }
 
-    /// How many have been read.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether none has been read.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

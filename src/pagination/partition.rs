@@ -1,35 +1,33 @@
-//! How a collection is cut into parts that are walked side by side, as configured.
+//! Configured partitions: parts of a collection that are crawled side by side.
 
 use serde_json::Value;
 
 use super::request::BadPlace;
 use super::{Encode, PageRequest, Param, Path};
 
-/// What cuts a collection into parts.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Partition {
-    /// A field whose values can be asked for by range; the parts are cut while they are walked.
+    /// A field whose values the upstream can filter by range; the parts are cut during the crawl.
     Range(RangePartition),
     /// A part for each value of a parameter.
     Values {
-        /// Where the value goes.
         param: Param,
-        /// The values, in the order of their parts.
+        /// One for each part, in their order.
         values: Vec<Value>,
     },
-    /// So many parts with numbers from 0 (DynamoDB's `Segment` of `TotalSegments`).
+    /// Parts with numbers from 0 (DynamoDB's `Segment` of `TotalSegments`).
     Numbered {
-        /// Where the part's number goes.
+        /// Parameter of the part's number.
         param: Param,
-        /// Where the number of parts goes.
+        /// Parameter of the number of parts.
         count_param: Param,
-        /// How many there are; at least 1.
+        /// At least 1.
         count: u64,
     },
 }
 
 impl Partition {
-    /// The parameters that tell one part from another.
+    /// Parameters that tell one part from another.
     pub fn params(&self) -> Vec<&Param> {
         match self {
             Self::Range(range) => vec![&range.from, &range.to],
@@ -39,26 +37,25 @@ impl Partition {
     }
 }
 
-/// A range filter of the upstream's, and the field that it filters by.
+/// A range filter of the upstream, and the field that it filters by.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RangePartition {
-    /// Where the lowest value goes.
+    /// Parameter of the lowest value.
     pub from: Param,
-    /// Where the highest value goes.
+    /// Parameter of the highest value.
     pub to: Param,
-    /// What the values are.
     pub kind: RangeKind,
-    /// Where a record has its value.
+    /// Path of the value in a record.
     pub field: Path,
-    /// The lowest value; discovered where it is not given.
+    /// Lowest value; discovered if it is not configured.
     pub lower: Option<Bound>,
-    /// The highest value; discovered where it is not given.
+    /// Highest value; discovered if it is not configured.
     pub upper: Option<Bound>,
-    /// In which order the upstream lists the records of a range.
+    /// Order of the records in a range, as the upstream lists them.
     pub direction: Direction,
 }
 
-/// What the values of a partition's field are.
+/// Type of the values of a range partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RangeKind {
     /// Seconds since 1970.
@@ -71,16 +68,16 @@ pub enum RangeKind {
     Integer,
 }
 
-/// One end of a partition's range.
+/// One end of a range partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bound {
-    /// This value, as it is written.
+    /// This value, as it was configured.
     At(Value),
     /// The time of the request.
     Now,
 }
 
-/// In which order an upstream lists the records of a range.
+/// Order of the records in a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// The lowest value first.
@@ -89,18 +86,18 @@ pub enum Direction {
     Descending,
 }
 
-/// In which order the parts of a collection leave.
+/// Order in which the records of different parts are emitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PartOrder {
-    /// One part after the other: as one walk would list them.
+    /// One part after the other, as a crawl without partition lists them.
     #[default]
     Listed,
-    /// As they come.
+    /// As they arrive.
     Any,
 }
 
 impl Partition {
-    /// Each part's first request. A range is one part, which is cut while it is walked.
+    /// First request of each part. A range is one part, which is cut during the crawl.
     pub fn requests(&self, first: &PageRequest) -> Result<Vec<PageRequest>, BadPlace> {
         let with = |pairs: &[(&Param, Value)]| {
             let mut request = first.clone();

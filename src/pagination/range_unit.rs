@@ -1,7 +1,7 @@
-//! The values of a range as whole numbers: the second, day or number that each of them lies in.
+//! Values of a range partition in whole units: the second, day or number that a value lies in, counted from 1970 or 0.
 //!
-//! Upstreams compare fractions of seconds or cut them off, and sort by either. Nothing here depends on it, because a granule
-//! is never cut in two.
+//! Upstreams compare fractions of seconds or cut them off, and sort by either. Neither matters, because a unit is never cut in
+//! two.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,13 +14,13 @@ use serde_json::{Number, Value};
 use super::partition::RangeKind;
 
 const DAY: i128 = 86_400;
-/// A quarter of what an `i128` holds, so that sums of a few of them fit.
+/// A quarter of the largest `i128`, so that sums of a few values fit.
 const MOST: i128 = i128::MAX / 4;
-/// The seconds of the years 1 to 9999, which RFC 3339 has names for.
+/// Seconds of the years 1 to 9999, which RFC 3339 can write.
 const SECONDS: (i64, i64) = (-62_135_596_800, 253_402_207_199);
 
 impl RangeKind {
-    /// The granule that a value lies in: its second since 1970, its day since 1970 as it is written, or the whole number.
+    /// The unit of a value: its second since 1970, its day since 1970 as it is written, or the whole number.
     pub fn unit_of(self, value: &Value) -> Option<i128> {
         match value {
             Value::String(text) => self.unit_of_text(text),
@@ -48,7 +48,7 @@ impl RangeKind {
         }
     }
 
-    /// The present's granule; there is no such thing among whole numbers.
+    /// The unit of the present; none for whole numbers.
     pub(super) fn unit_now(self, now: SystemTime) -> Option<i128> {
         let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| i128::from(since.as_secs()));
         match self {
@@ -58,19 +58,19 @@ impl RangeKind {
         }
     }
 
-    /// A granule as a request writes it: its first moment. Times that have no name are written as the next one that has.
-    pub(super) fn value(self, granule: i128) -> Value {
+    /// The first moment of a unit, as a request writes it. Times outside of the years 1 to 9999 become the nearest inside.
+    pub(super) fn value(self, unit: i128) -> Value {
         match self {
             Self::Unix | Self::Integer => {
-                Number::from_i128(granule).map_or_else(|| Value::from(granule.to_string()), Value::Number)
+                Number::from_i128(unit).map_or_else(|| Value::from(unit.to_string()), Value::Number)
             }
-            Self::Rfc3339 => Value::from(time_at(granule).to_string()),
-            Self::Date => Value::from(Offset::UTC.to_datetime(time_at(granule.saturating_mul(DAY))).date().to_string()),
+            Self::Rfc3339 => Value::from(time_at(unit).to_string()),
+            Self::Date => Value::from(Offset::UTC.to_datetime(time_at(unit.saturating_mul(DAY))).date().to_string()),
         }
     }
 
-    /// How many granules below the lowest one that is wanted a request begins, so that a filter that leaves its bound out loses
-    /// nothing. A day more for dates: in the upstream's time zone they may be those of the day before.
+    /// Units by which a request begins below its lowest unit, so that a filter that excludes its bound loses no record. Dates have
+    /// one more: in the upstream's time zone they may be those of the day before.
     pub(super) fn margin(self) -> i128 {
         match self {
             Self::Unix | Self::Rfc3339 | Self::Integer => 1,
@@ -78,7 +78,7 @@ impl RangeKind {
         }
     }
 
-    /// What the values should be, in words.
+    /// Name of the values for messages.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Unix => "a number of seconds since 1970",
@@ -200,9 +200,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_a_request_writes_is_read_as_the_same_granule(granule in -700_000_i128..2_900_000) {
+        fn a_written_value_has_the_same_unit(unit in -700_000_i128..2_900_000) {
             for kind in [RangeKind::Unix, RangeKind::Rfc3339, RangeKind::Date, RangeKind::Integer] {
-                prop_assert_eq!(kind.unit_of(&kind.value(granule)), Some(granule));
+                prop_assert_eq!(kind.unit_of(&kind.value(unit)), Some(unit));
             }
         }
     }

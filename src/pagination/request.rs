@@ -1,4 +1,4 @@
-//! One page's request as data, and the places in it that a token or a number can be put into.
+//! The request for a page as data, and the parameters of it that a token or a number can be put into.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use super::path::Path;
 /// Everything but RFC 3986's unreserved characters: names and values are taken literally and encoded once.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Where in a request a token or number goes.
+/// Destination of a token or number in a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Param {
     /// `NAME`: a query parameter.
@@ -38,30 +38,30 @@ pub enum Encode {
     Json,
 }
 
-/// What a page's request carries.
+/// Body of a page's request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RequestBody {
     /// `application/json`.
     Json(Value),
     /// `application/x-www-form-urlencoded`.
     Form(Vec<(String, String)>),
-    /// Anything else, passed on as it came.
+    /// Any other type, forwarded unchanged.
     Other(Bytes),
 }
 
-/// What a request's body must be.
+/// Required type of a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyKind {
     /// JSON, because the pagination puts a value into it.
     Json,
     /// A form, because the pagination puts a value into it.
     Form,
-    /// What its `Content-Type` says.
+    /// The type that its `Content-Type` names.
     Labelled,
 }
 
-/// One page's request. Its headers are those that belong to the collection and its caller; what belongs to the connection
-/// (`Host`, `Accept`, credentials) is added by `upstream`.
+/// The request for a page. Its headers are those of the collection and the caller; `upstream` adds those of the connection
+/// (`Host`, `Accept`, credentials).
 #[derive(Clone, Debug, PartialEq)]
 pub struct PageRequest {
     pub method: Method,
@@ -70,7 +70,7 @@ pub struct PageRequest {
     pub body: Option<RequestBody>,
 }
 
-/// Why a value can't be put where the configuration says.
+/// A value can't be put into its configured parameter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPlace {
     #[error("the value is an object or array, and {0} takes text")]
@@ -86,12 +86,12 @@ pub enum BadPlace {
 }
 
 impl PageRequest {
-    /// A plain GET.
+    /// A GET without headers or body.
     pub fn get(url: Url) -> Self {
         Self { method: Method::GET, url, headers: HeaderMap::new(), body: None }
     }
 
-    /// Puts a value where `param` says, in the place of one that stands there.
+    /// Sets the value of `param`, and replaces an existing one.
     pub fn set(&mut self, param: &Param, value: &Value, encode: Encode) -> Result<(), BadPlace> {
         let text = || match (value, encode) {
             (Value::String(text), Encode::Plain) => Ok(text.clone()),
@@ -132,7 +132,7 @@ impl PageRequest {
         Ok(())
     }
 
-    /// The text that stands where `param` says.
+    /// Value of `param` as text.
     pub fn value_at(&self, param: &Param) -> Option<String> {
         match (param, &self.body) {
             (Param::Query(name), _) => query_value(&self.url, name),
@@ -148,7 +148,7 @@ impl PageRequest {
         }
     }
 
-    /// The value that stands where `param` says, of the type that it has there.
+    /// Value of `param` with its JSON type.
     pub fn json_at(&self, param: &Param) -> Option<Value> {
         match (param, &self.body) {
             (Param::Body(path), Some(RequestBody::Json(body))) => path.of_value(body).cloned(),
@@ -156,7 +156,7 @@ impl PageRequest {
         }
     }
 
-    /// A hash that tells requests apart: what a cycle would repeat.
+    /// Hash of the request, by which a cycle is recognised.
     pub fn identity(&self) -> u64 {
         let mut text = Vec::new();
         let mut put = |part: &[u8]| {
@@ -177,9 +177,9 @@ impl PageRequest {
 }
 
 impl RequestBody {
-    /// A body that came with this `Content-Type`; none where it is empty.
+    /// Reads a body with this `Content-Type`; none if it is empty.
     ///
-    /// JSON where nothing else is said, and also where the pagination writes into a JSON body: `curl -d '{…}'` labels it a
+    /// A body without type is JSON, and so is any body if the pagination writes into a JSON body: `curl -d '{…}'` labels it a
     /// form.
     pub fn read(
         content_type: Option<&HeaderValue>,
@@ -214,7 +214,7 @@ impl RequestBody {
         }
     }
 
-    /// The media type that the request must name, where the body's kind decides it.
+    /// Media type of the request; none if the client's own type is kept.
     pub fn media_type(&self) -> Option<&'static str> {
         match self {
             Self::Json(_) => Some("application/json"),
@@ -224,12 +224,11 @@ impl RequestBody {
     }
 }
 
-/// The fields of a form.
 pub(super) fn read_form(text: &[u8]) -> RequestBody {
     RequestBody::Form(url::form_urlencoded::parse(text).into_owned().collect())
 }
 
-/// Sets one query parameter and leaves every other byte of the query as it was.
+/// Sets one query parameter and keeps every other byte of the query.
 pub fn set_query(url: &mut Url, name: &str, value: &str) {
     let pair = format!("{}={}", utf8_percent_encode(name, RESERVED), utf8_percent_encode(value, RESERVED));
     let mut replaced = false;
@@ -248,25 +247,25 @@ pub fn set_query(url: &mut Url, name: &str, value: &str) {
     url.set_query(Some(&pairs.join("&")));
 }
 
-/// Takes one query parameter out and leaves every other byte of the query as it was.
+/// Removes one query parameter and keeps every other byte of the query.
 pub fn remove_query(url: &mut Url, name: &str) {
     let kept: Vec<_> = url.query().unwrap_or_default().split('&').filter(|pair| decoded_name(pair) != name).collect();
     let kept = kept.join("&");
     url.set_query(Some(kept.as_str()).filter(|query| !query.is_empty()));
 }
 
-/// The first value of a query parameter, decoded.
+/// First value of a query parameter, decoded.
 pub fn query_value(url: &Url, name: &str) -> Option<String> {
     url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
-/// The name of one of a query's parameters, as it is meant however it is spelled.
+/// Decoded name of a `name=value` pair of a query.
 pub fn decoded_name(pair: &str) -> String {
     let name = pair.split('=').next().unwrap_or_default().replace('+', " ");
     percent_decode_str(&name).decode_utf8_lossy().into_owned()
 }
 
-/// A URL as it may be shown: the values of its query can be secrets, so only their names are.
+/// A URL for messages, without credentials and without the values of its query, which can be secrets.
 #[derive(Debug)]
 pub struct RedactedUrl<'a>(pub &'a Url);
 
@@ -337,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_does_not_exist_is_an_error() {
+    fn a_parameter_that_does_not_exist_is_an_error() {
         let mut page = request("http://a/%7Bday%7D/x");
         page.set(&Param::Path("day".into()), &json!("2024/01"), Encode::Plain).unwrap();
         assert_eq!(page.url.path(), "/2024%2F01/x");

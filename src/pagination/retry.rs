@@ -1,5 +1,5 @@
-//! When a page is asked for again, how long to wait before that, and how often a crawl may. Pure: the caller brings the clock
-//! and the dice.
+//! Retries of a page: the policy, the decision after an attempt, and the retry budget of a crawl. Pure: the caller brings the clock
+//! and the random numbers.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,60 +10,58 @@ use serde_json::Value;
 
 use super::Path;
 
-/// When to ask again: connect errors, timeouts, cut bodies, 408, 429, 5xx, and `statuses`.
+/// Policy for retries, which follow connect errors, timeouts, cut bodies, 408, 429, 5xx, and `statuses`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetryPolicy {
-    /// How often one page is asked for at most, the first time included; 1 … 100, default 5.
+    /// Most attempts at one page, the first included; 1 … 100, default 5.
     pub attempts: u32,
-    /// The first wait, doubled each time and jittered; default 200 ms.
+    /// First wait, doubled each time and jittered; default 200 ms.
     pub base: Duration,
-    /// The longest wait, `Retry-After` included: an upstream that demands more gets its stream broken; default 5 min.
+    /// Longest wait, `Retry-After` included: if an upstream demands more, the stream fails; default 5 min.
     pub cap: Duration,
     /// Statuses that are retried beside 408, 429 and 5xx.
     pub statuses: Vec<u16>,
-    /// Where an error's JSON body says how long to wait, and the unit of that number.
+    /// Path of the demanded wait in an error's JSON body, and the unit of that number.
     pub wait: Option<(Path, Duration)>,
 }
 
-/// What came of one attempt.
+/// Outcome of an attempt that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttemptOutcome {
-    /// No whole answer: connection refused or cut, a body that isn't a page.
+    /// No whole answer: the connection was refused or cut, or the body isn't a page.
     Broken,
-    /// No answer, or none of its body, within the limit.
+    /// No answer, or no part of its body, within the time limit.
     TimedOut,
-    /// An answer of this status, which demands to wait this long if it says so.
+    /// An answer of this status, and the wait that it demands.
     Answered(StatusCode, Option<Duration>),
 }
 
-/// What to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryDecision {
-    /// Ask again after this long.
+    /// Send the request again after this wait.
     Again(Duration),
-    /// Report the failure.
     GiveUp,
 }
 
-/// Whether a page may have been too much for the upstream, so that a smaller one is worth a try.
+/// Likelihood that the page was too large for the upstream, so that a smaller one is worth an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overload {
     No,
     Likely,
 }
 
-/// Whether a smaller page could be asked for in its place.
+/// Possibility to request a smaller page instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Halvable {
     No,
     Yes,
 }
 
-/// How often the pages of a crawl may be asked for again; clones share it.
+/// Retry budget of a crawl; clones share it.
 ///
-/// `retries ≤ max(10, attempts − 1) + pages / 5`, where `pages` are those that were asked for so far. The fifth keeps a crawl's load
-/// on an upstream that fails close to what it is on one that doesn't. The rest lets any one page have all its attempts, and lets a
-/// short crawl live through some bad pages, since so few requests are no storm.
+/// `retries ≤ max(10, attempts − 1) + pages / 5`, where `pages` is the number of pages that were requested so far. The fifth keeps the
+/// load on a failing upstream close to that on a healthy one. The first term lets any one page have all its attempts, and lets a short
+/// crawl survive some bad pages, since so few requests are no storm.
 #[derive(Clone, Debug)]
 pub struct RetryBudget {
     least: u64,
@@ -76,7 +74,7 @@ struct RetryCounts {
     retries: u64,
 }
 
-/// Nothing is left of it.
+/// The retry budget is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the upstream failed too often: {retries} retries for {pages} pages")]
 pub struct RetryBudgetSpent {
@@ -84,18 +82,18 @@ pub struct RetryBudgetSpent {
     pub retries: u64,
 }
 
-/// After how many attempts a page that is too much for the upstream is given up, where a smaller one may be asked for.
+/// Attempts at a page that is likely too large, before a smaller one is requested.
 const BEFORE_HALVING: u32 = 3;
 
-/// How many retries any crawl may have, whatever the share.
+/// Retries that any crawl may have.
 const LEAST: u64 = 10;
 
-/// Of how many pages one may be asked for again.
+/// Pages that allow one more retry.
 const SHARE: u64 = 5;
 
-/// Decides about attempt number `attempt` (from 1); `dice` is uniform in 0 … 1.
+/// Decides after attempt number `attempt` (from 1); `dice` is uniform in 0 … 1.
 ///
-/// Backoff is exponential with full jitter; a demanded wait is never undercut, and one beyond the cap gives up.
+/// Backoff is exponential with full jitter. A demanded wait is always kept, and one beyond the cap gives up.
 pub fn decide(
     policy: &RetryPolicy,
     outcome: &AttemptOutcome,
@@ -124,14 +122,14 @@ pub fn decide(
     }
 }
 
-/// Whether a page at which an attempt ended so may have been too much, and a smaller one is asked for when it is given up. Who
-/// wants one attempt wants no other in its place.
+/// Judges whether the page may be too large, so that a smaller one is requested when it is given up. With a policy of one attempt
+/// none is.
 pub fn overload(policy: &RetryPolicy, outcome: &AttemptOutcome, halvable: Halvable) -> Overload {
     if halvable == Halvable::Yes && policy.attempts > 1 { outcome.overload() } else { Overload::No }
 }
 
 impl AttemptOutcome {
-    /// Whether the page may have been too much: 503 says that none is served now, and who names a time knows better.
+    /// Judges the failure: 503 says that no request is served now, and an upstream that names a wait knows better.
     fn overload(&self) -> Overload {
         match self {
             Self::TimedOut => Overload::Likely,
@@ -140,25 +138,25 @@ impl AttemptOutcome {
         }
     }
 
-    /// Whether the upstream has said when to come again: that is an appointment, and no failure that a crawl's allowance is for.
+    /// Returns whether the upstream has named the time of the next attempt, which then doesn't count against the retry budget.
     fn is_appointment(&self) -> bool {
         matches!(self, Self::Answered(StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Some(_)))
     }
 }
 
 impl RetryBudget {
-    /// That of a crawl whose pages have asked for nothing yet.
+    /// The budget of a new crawl.
     pub fn new(policy: &RetryPolicy) -> Self {
         let least = LEAST.max(u64::from(policy.attempts.saturating_sub(1)));
         Self { least, counts: Arc::default() }
     }
 
-    /// A page is asked for, for the first time.
+    /// Counts a page that is requested for the first time.
     pub fn count_page(&self) {
         self.counts.lock().pages += 1;
     }
 
-    /// A page is to be asked for again, after this.
+    /// Takes a retry after this outcome.
     pub fn spend(&self, outcome: &AttemptOutcome) -> Result<(), RetryBudgetSpent> {
         if outcome.is_appointment() {
             return Ok(());
@@ -168,27 +166,26 @@ impl RetryBudget {
         Ok(())
     }
 
-    /// Whether anything is left of it.
+    /// Fails if no retry is left.
     pub fn check(&self) -> Result<(), RetryBudgetSpent> {
         let RetryCounts { pages, retries } = *self.counts.lock();
         if retries >= self.least + pages / SHARE { Err(RetryBudgetSpent { pages, retries }) } else { Ok(()) }
     }
 
-    /// So many retries were none of a page that was too large.
+    /// Counts retries.
     pub fn count_retries(&self, retries: u64) {
         self.counts.lock().retries += retries;
     }
 }
 
 impl RetryBudgetSpent {
-    /// What to do about it.
+    /// Advice for the user.
     pub fn hint(&self) -> &'static str {
-        "the upstream answers too many of its pages only when it is asked again: look at its log, ask for smaller pages (page_size), or for fewer at a time (width)"
+        "the upstream answers too many of its pages only after retries: read its log, ask for smaller pages (page_size), or for fewer at a time (width)"
     }
 }
 
-/// How long an answer demands to wait: `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), or the configured value
-/// in its body.
+/// Wait that an answer demands: `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), or the configured value in its body.
 pub fn demanded(policy: &RetryPolicy, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Option<Duration> {
     let in_head = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| {
         let text = text.trim();
@@ -247,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_pass_is_asked_again() {
+    fn only_transient_statuses_are_retried() {
         let of = |status: u16| {
             decide(
                 &policy(),
@@ -271,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_demanded_wait_is_never_undercut() {
+    fn a_demanded_wait_is_always_kept() {
         let of = |seconds| {
             let demanded = Some(Duration::from_secs(seconds));
             decide(&policy(), &AttemptOutcome::Answered(StatusCode::TOO_MANY_REQUESTS, demanded), Overload::No, 1, 0.0)
@@ -312,7 +309,7 @@ mod tests {
     }
 
     proptest! {
-        /// The retries of all pages of a crawl stay within their share, however its pages fail; those that were agreed on don't count.
+        /// The retries of all pages of a crawl stay within the budget in all orders of failures; those at a demanded time don't count.
         #[test]
         fn retries_never_exceed_the_least_and_a_fifth_of_the_pages(
             attempts in 1..101_u32,
@@ -338,9 +335,9 @@ mod tests {
             }
         }
 
-        /// What is decided for a page that could be smaller differs only in that it is given up sooner.
+        /// The decision for a page that could be smaller differs only in that it is given up sooner.
         #[test]
-        fn what_can_be_halved_is_given_up_sooner(outcome in outcome(), attempt in 1..9_u32, dice in 0.0..1.0) {
+        fn a_page_that_can_be_halved_is_given_up_sooner(outcome in outcome(), attempt in 1..9_u32, dice in 0.0..1.0) {
             let overload_of = |halvable| overload(&policy(), &outcome, halvable);
             let whole = decide(&policy(), &outcome, overload_of(Halvable::No), attempt, dice);
             let halvable = decide(&policy(), &outcome, overload_of(Halvable::Yes), attempt, dice);
@@ -359,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_server_that_fails_or_is_slow_may_have_too_much() {
+    fn only_a_server_that_fails_or_is_slow_counts_as_overloaded() {
         let once = RetryPolicy { attempts: 1, ..policy() };
         let likely = |outcome: &AttemptOutcome| {
             assert_eq!(overload(&policy(), outcome, Halvable::No), Overload::No);

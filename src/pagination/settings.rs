@@ -87,7 +87,7 @@ impl Pagination {
         let answered = !self.records.paths.is_empty() && self.records.paths.iter().all(below_data);
         let queried = |param: &Param| matches!(param, Param::Body(path) if starts(path, &["variables", "query"]));
         (answered && self.style.params().into_iter().any(queried))
-            .then(|| Path::of(vec![Segment::Name("errors".to_owned())]))
+            .then(|| Path::new(vec![Segment::Name("errors".to_owned())]))
     }
 
     /// Header fields that change from page to page.

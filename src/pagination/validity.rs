@@ -1,4 +1,4 @@
-//! Which state of a collection is asked for, and from which record on.
+//! Parameters that name a state of the collection, and the record behind which it is requested.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,37 +9,35 @@ use serde_json::Value;
 
 use super::{Param, Path, Source};
 
-/// The seconds of a day.
 const DAY: u64 = 24 * 3600;
 
-/// How a client asks for what follows a record that it has.
+/// The request for the records behind a known one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Since {
-    /// Where the record's value goes in the first request.
+    /// Parameter of the record's value in the first request.
     pub param: Param,
-    /// Where a record has that value.
+    /// Path of that value in a record.
     pub field: Path,
 }
 
-/// How the upstream is asked for one state of the collection in all pages.
+/// The parameter by which all pages are requested in one state of the collection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValidAt {
-    /// What names the state in a request.
     pub param: Param,
-    /// What the name is.
+    /// Origin of its value.
     pub from: VersionSource,
 }
 
-/// What names a state of the collection.
+/// Origin of the name of a collection's state.
 #[derive(Clone, Debug, PartialEq)]
 pub enum VersionSource {
-    /// The time at which it held, in every request.
+    /// The time of the crawl, in every request.
     Clock(TimeFormat),
-    /// What the first page says, in every request behind it.
+    /// A value of the first page, in every later request.
     Page(Source),
 }
 
-/// How a time is written into a request.
+/// Format of a time in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeFormat {
     /// `2020-01-01T00:00:00Z`.
@@ -52,24 +50,23 @@ pub enum TimeFormat {
     Date,
 }
 
-/// Under which condition later pages are asked for.
+/// Condition of the requests for later pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precondition {
-    /// None.
     None,
-    /// That the collection still has the first page's validator (RFC 9110 §13.1.1, §13.1.4).
+    /// The collection still has the first page's validator (RFC 9110 §13.1.1, §13.1.4).
     Match,
 }
 
 impl TimeFormat {
-    /// The moment that is written for this time: HTTP's dates and most APIs know no part of a second, and a date is its day's beginning.
+    /// The moment that this format writes for a time: HTTP's dates and most APIs have whole seconds, and a date is the beginning of its day.
     pub fn moment(self, time: SystemTime) -> SystemTime {
         let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let seconds = if self == Self::Date { seconds / DAY * DAY } else { seconds };
         UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    /// A time's full second, as the upstream reads it.
+    /// The full second of a time in this format.
     pub fn value(self, time: SystemTime) -> Value {
         let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let timestamp = || {
@@ -85,10 +82,10 @@ impl TimeFormat {
     }
 }
 
-/// The condition that nothing has changed since an answer with this head; none where it has no validator that can say so.
+/// The condition that the collection is unchanged since an answer with this head; none without a strong validator or a date.
 pub(super) fn unchanged_since(headers: &HeaderMap) -> Option<(HeaderName, &str)> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    // A weak one never matches (RFC 9110 §13.1.1).
+    // A weak validator never matches (RFC 9110 §13.1.1).
     let strong = text(ETAG).filter(|etag| etag.starts_with('"'));
     strong.map(|etag| (IF_MATCH, etag)).or_else(|| text(LAST_MODIFIED).map(|date| (IF_UNMODIFIED_SINCE, date)))
 }
@@ -111,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_says_its_moment_and_no_later_one() {
+    fn a_written_time_is_its_moment_and_no_later_one() {
         let time = UNIX_EPOCH + Duration::from_millis(1_577_836_861_999);
         for (format, seconds) in [
             (TimeFormat::Rfc3339, 1_577_836_861),

@@ -114,19 +114,19 @@ mod tests {
 
     use super::*;
     use crate::config::{SlowReader, SnapshotSettings};
-    use crate::pace::{Counts, Load};
+    use crate::pace::{GovernorLoad, RequestCounts};
     use crate::snapshot::Store;
 
     fn standing(origin: &str, rate: Option<f64>) -> Traffic {
         Traffic {
             origin: origin.to_owned(),
-            load: Load {
+            load: GovernorLoad {
                 limit: 6,
                 in_flight: 2,
                 waiting: 3,
                 rate,
                 held: Duration::from_millis(1500),
-                counts: Counts { requests: 40, too_many: 5, unavailable: 1 },
+                counts: RequestCounts { requests: 40, too_many: 5, unavailable: 1 },
             },
             backing_off: 1,
             retries: 6,

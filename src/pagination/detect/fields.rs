@@ -1,4 +1,4 @@
-//! The members of a page outside its records, each with the place that it stands in.
+//! The members of a page outside its records, each with its path.
 
 use serde_json::Value;
 
@@ -6,37 +6,36 @@ use super::names;
 use crate::pagination::Path;
 use crate::pagination::path::Segment;
 
-/// Deeper than any pointer that was ever seen.
+/// Depth that no known API's pointer exceeds.
 const DEPTH: usize = 6;
 /// An object with more members than this is data keyed by id.
 const MEMBERS: usize = 64;
 
-/// One member.
 #[derive(Clone, Debug)]
-pub(super) struct Field<'a> {
+pub(super) struct OuterField<'a> {
     pub(super) path: Path,
     pub(super) name: &'a str,
-    /// The name of the object that it stands in; empty at the top.
+    /// Name of its object; empty at the top.
     pub(super) parent: &'a str,
     pub(super) value: &'a Value,
-    pub(super) place: Place,
+    pub(super) nearness: Nearness,
 }
 
-/// Whether the object that a member stands in speaks of the page.
+/// Relation of a member's object to the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Nearness {
     /// The top, an object around the records, or one named for paging: `meta`, `links`, `pagination`.
     Near,
     /// Any other object: perhaps data, in which `next` and `total` mean something else.
     Far,
 }
 
-impl Field<'_> {
+impl OuterField<'_> {
     pub(super) fn is_near(&self) -> bool {
-        self.place == Place::Near
+        self.nearness == Nearness::Near
     }
 
-    /// The value as a whole number, also where it is written as text.
+    /// The value as a whole number, also if it is a string.
     pub(super) fn number(&self) -> Option<u64> {
         match self.value {
             Value::Number(number) => number.as_u64(),
@@ -46,20 +45,20 @@ impl Field<'_> {
     }
 }
 
-/// A number that is written in digits only.
+/// Parses a number of digits only.
 pub(super) fn digits(text: &str) -> Option<u64> {
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| text.parse().ok()).flatten()
 }
 
 /// All members outside arrays, outer ones first.
-pub(super) fn fields<'a>(page: &'a Value, records: Option<&Path>) -> Vec<Field<'a>> {
+pub(super) fn fields<'a>(page: &'a Value, records: Option<&Path>) -> Vec<OuterField<'a>> {
     let mut found = Vec::new();
     let around = records.map(Path::segments).unwrap_or_default();
-    let mut level = vec![(Vec::new(), "", Place::Near, page)];
+    let mut level = vec![(Vec::new(), "", Nearness::Near, page)];
     for _ in 0..DEPTH {
         let mut below = Vec::new();
-        for (path, parent, place, object) in level {
+        for (path, parent, nearness, object) in level {
             let Value::Object(members) = object else { continue };
             for (name, value) in members {
                 let mut path: Vec<_> = path.clone();
@@ -68,14 +67,14 @@ pub(super) fn fields<'a>(page: &'a Value, records: Option<&Path>) -> Vec<Field<'
                 if (within || value.as_object().is_some_and(|object| object.len() <= MEMBERS))
                     && !matches!(names::plain(name).as_str(), "error" | "errors" | "included" | "warnings")
                 {
-                    let inner = if within || (place == Place::Near && names::is_container(name)) {
-                        Place::Near
+                    let inner = if within || (nearness == Nearness::Near && names::is_container(name)) {
+                        Nearness::Near
                     } else {
-                        Place::Far
+                        Nearness::Far
                     };
                     below.push((path.clone(), name.as_str(), inner, value));
                 }
-                found.push(Field { path: Path::of(path), name, parent, value, place });
+                found.push(OuterField { path: Path::new(path), name, parent, value, nearness });
             }
         }
         level = below;

@@ -2,310 +2,40 @@
 //!
 //! Names are compared without case and punctuation: `next_page_url`, `nextPageUrl` and `NEXTPAGEURL` are one name.
 
-/// What a pointer's name says that it holds.
+use super::name_lists::{
+    AFTER_NEXT, CONTAINERS, COUNTS, CURSORS, ECHOES, MORE, NO_MORE, NOT_RECORDS, OFFSETS, OPEN, PAGES, RECORDS, SIZES,
+    TOKENS_IN_NEXT, TOTAL_PAGES, TOTALS, URLS,
+};
+
+/// Kind of value that a pointer's name implies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Says {
+pub(super) enum PointerKind {
     Url,
     Token,
     Either,
 }
 
-/// How far a name can be trusted to point forward; the first is trusted most.
+/// Trust in a name as a pointer forward; the first is trusted most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Trust {
-    /// It says "next" and something of pages: `next_page_token`.
+pub(super) enum NameTrust {
+    /// "next" and a word of paging: `next_page_token`.
     NextPage,
-    /// It says "next", and would say so of other things too.
+    /// "next" alone, which can refer to other things.
     Next,
-    /// It names tokens for going on: `endCursor`, `continuation`.
+    /// A name of continuation tokens: `endCursor`, `continuation`.
     Cursor,
-    /// It names the last record, so that only a flag beside it tells whether more follow.
+    /// The last record, so that only a flag beside it says that more follow.
     LastRecord,
-    /// Request parameters have this name too, so that the answer may only repeat what it was asked.
+    /// A name of request parameters, so that the answer may only repeat the request.
     Echo,
 }
 
-/// What a name says as a pointer.
+/// Meaning of a name as a pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pointer {
-    pub(super) says: Says,
-    pub(super) trust: Trust,
+pub(super) struct PointerName {
+    pub(super) kind: PointerKind,
+    pub(super) trust: NameTrust,
 }
-
-const URLS: &[&str] = &["url", "uri", "link", "href"];
-/// What may follow "next" in a pointer's name; a longer word stands before its own beginning.
-const AFTER_NEXT: &[&str] = &[
-    "pagination",
-    "continuation",
-    "starting",
-    "position",
-    "records",
-    "results",
-    "request",
-    "stream",
-    "marker",
-    "cursor",
-    "offset",
-    "number",
-    "result",
-    "index",
-    "start",
-    "after",
-    "token",
-    "items",
-    "batch",
-    "page",
-    "part",
-    "link",
-    "href",
-    "set",
-    "key",
-    "url",
-    "uri",
-    "id",
-];
-/// Those of them that leave open what the value is.
-const OPEN: &[&str] = &["page", "records", "results", "result", "items", "batch", "set", "request", "stream"];
-/// Members of an object at a next-like key, as in `pages.next.starting_after`.
-const TOKENS_IN_NEXT: &[&str] = &[
-    "cursor",
-    "token",
-    "startingafter",
-    "after",
-    "offset",
-    "page",
-    "pagenumber",
-    "pagetoken",
-    "id",
-    "marker",
-    "start",
-    "skip",
-];
-const CURSORS: &[&str] = &[
-    "endcursor",
-    "aftercursor",
-    "cursorafter",
-    "cursornext",
-    "continuationtoken",
-    "continuation",
-    "lastevaluatedkey",
-    "scrollid",
-    "scrollparam",
-    "bookmark",
-];
-const ECHOES: &[&str] = &[
-    "cursor",
-    "after",
-    "marker",
-    "offset",
-    "pagetoken",
-    "pagemarker",
-    "paginationtoken",
-    "skiptoken",
-    "startingafter",
-    "continue",
-    "searchafter",
-];
-const CONTAINERS: &[&str] = &[
-    "meta",
-    "metadata",
-    "links",
-    "link",
-    "pagination",
-    "paging",
-    "paginator",
-    "pager",
-    "page",
-    "pages",
-    "pageinfo",
-    "pageinformation",
-    "pagedetails",
-    "paginginfo",
-    "paginationinfo",
-    "cursor",
-    "cursors",
-    "responsemetadata",
-    "additionaldata",
-    "info",
-    "resultinfo",
-    "responseinfo",
-    "navigation",
-    "hypermedia",
-    "searchmetadata",
-    "records",
-    "resultset",
-    "listmetadata",
-    "listinfo",
-    "header",
-    "response",
-];
-const PAGES: &[&str] = &[
-    "page",
-    "pagenumber",
-    "pagenum",
-    "pageno",
-    "pageindex",
-    "currentpage",
-    "currentpagenumber",
-    "pagecurrent",
-    "p",
-    "pg",
-    "pagepage",
-    "paginationpage",
-    "pageinfoindex",
-];
-const OFFSETS: &[&str] = &[
-    "offset",
-    "skip",
-    "start",
-    "startat",
-    "startindex",
-    "startposition",
-    "startrow",
-    "from",
-    "pageoffset",
-    "pgoffset",
-    "paginationoffset",
-    "paginationstart",
-    "pagestart",
-    "sysparmoffset",
-    "resultoffset",
-    "firstresult",
-    "recordoffset",
-];
-const SIZES: &[&str] = &[
-    "limit",
-    "perpage",
-    "pagesize",
-    "size",
-    "count",
-    "maxresults",
-    "top",
-    "first",
-    "take",
-    "rows",
-    "length",
-    "pagelimit",
-    "pglimit",
-    "pagelen",
-    "sysparmlimit",
-    "itemsperpage",
-    "resultsperpage",
-    "pagelength",
-    "maxitems",
-    "maxrecords",
-    "paginationlimit",
-    "paginationperpage",
-    "maxsize",
-    "pagepagesize",
-    "pagepersize",
-    "numrecords",
-];
-const TOTALS: &[&str] = &[
-    "total",
-    "totalcount",
-    "totalresults",
-    "totalitems",
-    "totalrecords",
-    "totalelements",
-    "totalentries",
-    "totalsize",
-    "totalnumber",
-    "totalrows",
-    "totalhits",
-    "totalfound",
-    "totalresultcount",
-    "totalrecordcount",
-    "totalitemcount",
-    "totalsetsize",
-    "totalfilteredcount",
-    "fullresultsize",
-    "filteredtablerowscount",
-    "numfound",
-    "recordsfiltered",
-    "counttotal",
-    "resultstotal",
-    "resulttotal",
-    "itemstotal",
-];
-/// Totals in some APIs, the size of this page in others.
-const COUNTS: &[&str] = &["count", "size", "itemcount", "resultcount", "recordcount", "odatacount", "resultscount"];
-const TOTAL_PAGES: &[&str] = &[
-    "totalpages",
-    "totalpage",
-    "pagecount",
-    "pages",
-    "lastpage",
-    "pagetotal",
-    "numpages",
-    "numberofpages",
-    "totalpagecount",
-    "pagestotal",
-];
-const MORE: &[&str] = &[
-    "hasmore",
-    "hasnext",
-    "hasnextpage",
-    "havenextpage",
-    "hasmoreitems",
-    "hasmorepages",
-    "hasmoreresults",
-    "hasmorerecords",
-    "moreresults",
-    "moreresultsavailable",
-    "moreitemsincollection",
-    "moredataavailable",
-    "moreavailable",
-    "more",
-    "istruncated",
-];
-const NO_MORE: &[&str] = &["islast", "islastpage", "endofstream", "paginationcomplete"];
-const NOT_RECORDS: &[&str] = &[
-    "links",
-    "link",
-    "error",
-    "errors",
-    "warning",
-    "warnings",
-    "included",
-    "includes",
-    "meta",
-    "metadata",
-    "responsemetadata",
-    "extensions",
-    "facets",
-    "aggregations",
-    "breadcrumbs",
-    "relatedobjects",
-    "pagination",
-    "paging",
-];
-const RECORDS: &[&str] = &[
-    "data",
-    "results",
-    "items",
-    "records",
-    "value",
-    "values",
-    "entries",
-    "result",
-    "list",
-    "rows",
-    "collection",
-    "content",
-    "contents",
-    "nodes",
-    "edges",
-    "objects",
-    "elements",
-    "resources",
-    "hits",
-    "docs",
-    "documents",
-    "features",
-    "entry",
-    "dataset",
-];
 
 /// A name without case and punctuation, and without the prefix of OData's annotations.
 pub(super) fn plain(name: &str) -> String {
@@ -316,40 +46,42 @@ pub(super) fn plain(name: &str) -> String {
     }
 }
 
-/// What a member of a page says as a pointer, by its own name and the name of the object that it stands in.
-pub(super) fn pointer(name: &str, parent: &str) -> Option<Pointer> {
+/// Meaning of a page's member as a pointer, by its own name and the name of its object.
+pub(super) fn pointer(name: &str, parent: &str) -> Option<PointerName> {
     let (name, parent) = (plain(name), plain(parent));
-    let of = |says, trust| Some(Pointer { says, trust });
+    let of = |kind, trust| Some(PointerName { kind, trust });
     match name.as_str() {
-        url if URLS.contains(&url) => next(&parent).and_then(|_| of(Says::Url, Trust::NextPage)),
-        token if TOKENS_IN_NEXT.contains(&token) && next(&parent).is_some() => of(Says::Token, Trust::NextPage),
-        "after" | "end" if matches!(parent.as_str(), "cursor" | "cursors") => of(Says::Token, Trust::Cursor),
-        "afterurl" => of(Says::Url, Trust::Cursor),
-        cursor if CURSORS.contains(&cursor) => of(Says::Token, Trust::Cursor),
-        last if last.starts_with("last") && last.ends_with("id") => of(Says::Token, Trust::LastRecord),
-        echo if ECHOES.contains(&echo) => of(Says::Token, Trust::Echo),
+        url if URLS.contains(&url) => next(&parent).and_then(|_| of(PointerKind::Url, NameTrust::NextPage)),
+        token if TOKENS_IN_NEXT.contains(&token) && next(&parent).is_some() => {
+            of(PointerKind::Token, NameTrust::NextPage)
+        }
+        "after" | "end" if matches!(parent.as_str(), "cursor" | "cursors") => of(PointerKind::Token, NameTrust::Cursor),
+        "afterurl" => of(PointerKind::Url, NameTrust::Cursor),
+        cursor if CURSORS.contains(&cursor) => of(PointerKind::Token, NameTrust::Cursor),
+        last if last.starts_with("last") && last.ends_with("id") => of(PointerKind::Token, NameTrust::LastRecord),
+        echo if ECHOES.contains(&echo) => of(PointerKind::Token, NameTrust::Echo),
         other => next(other),
     }
 }
 
-/// A name that begins with "next" and goes on with words of paging only: not `next_run_at`, not `nextSyncToken`.
-fn next(name: &str) -> Option<Pointer> {
+/// Reads a name of "next" and words of paging only: not `next_run_at`, not `nextSyncToken`.
+fn next(name: &str) -> Option<PointerName> {
     let mut rest = name.strip_prefix("next")?;
-    let mut says = Says::Either;
-    let trust = if rest.is_empty() { Trust::Next } else { Trust::NextPage };
+    let mut kind = PointerKind::Either;
+    let trust = if rest.is_empty() { NameTrust::Next } else { NameTrust::NextPage };
     while !rest.is_empty() {
         let word = AFTER_NEXT.iter().find(|word| rest.starts_with(**word))?;
-        says = match says {
-            _ if URLS.contains(word) => Says::Url,
-            Says::Either if !OPEN.contains(word) => Says::Token,
-            says => says,
+        kind = match kind {
+            _ if URLS.contains(word) => PointerKind::Url,
+            PointerKind::Either if !OPEN.contains(word) => PointerKind::Token,
+            kind => kind,
         };
         rest = &rest[word.len()..];
     }
-    Some(Pointer { says, trust })
+    Some(PointerName { kind, trust })
 }
 
-/// An object that speaks of paging, or that responses are wrapped in.
+/// Returns whether an object of this name is about paging, or wraps responses.
 pub(super) fn is_container(name: &str) -> bool {
     let name = plain(name);
     CONTAINERS.contains(&name.as_str()) || next(&name).is_some()
@@ -363,7 +95,7 @@ pub(super) fn is_offset(name: &str) -> bool {
     OFFSETS.contains(&plain(name).as_str())
 }
 
-/// Names that are offsets only beside a page size or a total; alone they may be times, ids or settings.
+/// Returns whether this name is an offset only beside a page size or a total; alone it may be a time, an id or a setting.
 pub(super) fn is_common_word(name: &str) -> bool {
     matches!(plain(name).as_str(), "start" | "from" | "skip" | "p" | "pg" | "number")
 }
@@ -384,7 +116,7 @@ pub(super) fn is_total_pages(name: &str) -> bool {
     TOTAL_PAGES.contains(&plain(name).as_str())
 }
 
-/// For a has-more flag: its value while more pages follow.
+/// Value of a has-more flag while more pages follow.
 pub(super) fn more_while(name: &str) -> Option<bool> {
     let name = plain(name);
     if MORE.contains(&name.as_str()) { Some(true) } else { NO_MORE.contains(&name.as_str()).then_some(false) }
@@ -398,7 +130,7 @@ pub(super) fn is_records(name: &str) -> bool {
     RECORDS.contains(&plain(name).as_str())
 }
 
-/// The end of a time or key range that starts with the parameter `name`: `from` … `to` is no offset.
+/// Names of the end of a time or key range that starts with the parameter `name`: `from` … `to` is no offset.
 pub(super) fn range_end(name: &str) -> &'static [&'static str] {
     match plain(name).as_str() {
         "from" => &["to", "until"],
@@ -414,23 +146,23 @@ mod tests {
     #[test]
     fn names_of_pointers() {
         let cases = [
-            ("next", "", Some((Says::Either, Trust::Next))),
-            ("__next", "d", Some((Says::Either, Trust::Next))),
-            ("next_page", "", Some((Says::Either, Trust::NextPage))),
-            ("@odata.nextLink", "", Some((Says::Url, Trust::NextPage))),
-            ("NEXTPAGEURL", "", Some((Says::Url, Trust::NextPage))),
-            ("nextRecordsUrl", "", Some((Says::Url, Trust::NextPage))),
-            ("href", "next", Some((Says::Url, Trust::NextPage))),
+            ("next", "", Some((PointerKind::Either, NameTrust::Next))),
+            ("__next", "d", Some((PointerKind::Either, NameTrust::Next))),
+            ("next_page", "", Some((PointerKind::Either, NameTrust::NextPage))),
+            ("@odata.nextLink", "", Some((PointerKind::Url, NameTrust::NextPage))),
+            ("NEXTPAGEURL", "", Some((PointerKind::Url, NameTrust::NextPage))),
+            ("nextRecordsUrl", "", Some((PointerKind::Url, NameTrust::NextPage))),
+            ("href", "next", Some((PointerKind::Url, NameTrust::NextPage))),
             ("href", "self", None),
-            ("nextPageToken", "", Some((Says::Token, Trust::NextPage))),
-            ("next_starting_after", "", Some((Says::Token, Trust::NextPage))),
-            ("nextPartNumberMarker", "", Some((Says::Token, Trust::NextPage))),
-            ("starting_after", "next", Some((Says::Token, Trust::NextPage))),
-            ("endCursor", "pageInfo", Some((Says::Token, Trust::Cursor))),
-            ("after", "cursors", Some((Says::Token, Trust::Cursor))),
-            ("after", "paging", Some((Says::Token, Trust::Echo))),
-            ("cursor", "", Some((Says::Token, Trust::Echo))),
-            ("last_id", "", Some((Says::Token, Trust::LastRecord))),
+            ("nextPageToken", "", Some((PointerKind::Token, NameTrust::NextPage))),
+            ("next_starting_after", "", Some((PointerKind::Token, NameTrust::NextPage))),
+            ("nextPartNumberMarker", "", Some((PointerKind::Token, NameTrust::NextPage))),
+            ("starting_after", "next", Some((PointerKind::Token, NameTrust::NextPage))),
+            ("endCursor", "pageInfo", Some((PointerKind::Token, NameTrust::Cursor))),
+            ("after", "cursors", Some((PointerKind::Token, NameTrust::Cursor))),
+            ("after", "paging", Some((PointerKind::Token, NameTrust::Echo))),
+            ("cursor", "", Some((PointerKind::Token, NameTrust::Echo))),
+            ("last_id", "", Some((PointerKind::Token, NameTrust::LastRecord))),
             ("next_run_at", "", None),
             ("nextSyncToken", "", None),
             ("nextstep", "", None),
@@ -442,7 +174,7 @@ mod tests {
             ("@odata.deltaLink", "", None),
         ];
         for (name, parent, expected) in cases {
-            let found = pointer(name, parent).map(|pointer| (pointer.says, pointer.trust));
+            let found = pointer(name, parent).map(|pointer| (pointer.kind, pointer.trust));
             assert_eq!(found, expected, "{parent}.{name}");
         }
     }

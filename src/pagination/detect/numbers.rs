@@ -1,72 +1,71 @@
-//! Page numbers and offsets: what the request carried, then what the page says of itself.
+//! Page numbers and offsets: from the request, then from the page.
 
+use super::first_page::{AmbiguousCounts, FirstPage};
 use super::names;
 use super::params;
-use super::reading::{Counts, Reading};
-use super::{Candidate, fields::Field};
+use super::{Candidate, fields::OuterField};
 use crate::pagination::Param;
 use crate::pagination::styles::{Advance, Offset, PageNumber};
 
 const PAGE_PARAMS: &[&str] = &["page", "page_number", "pageNumber", "_page", "page[number]"];
 const OFFSET_PARAMS: &[&str] = &["offset", "skip", "start", "page[offset]"];
-/// A collection that was asked for without a number begins at 0 or 1; any other number means something else.
+/// First numbers of a collection that was requested without a number; another number means something else.
 const FIRST: std::ops::RangeInclusive<u64> = 0..=1;
-/// How many parameters are tried for a number that the request did not carry.
+/// Number of parameters that are tried for a number that the request doesn't have.
 const GUESSES: usize = 4;
 
-/// The candidates, those with the request's own parameter first: the upstream is known to take it.
-pub(super) fn candidates(reading: &Reading<'_>) -> Vec<Candidate> {
+/// Candidates, those with the request's own parameter first: the upstream is known to accept it.
+pub(super) fn candidates(answer: &FirstPage<'_>) -> Vec<Candidate> {
     let mut found = Vec::new();
-    // Who asks for page 7 starts midway, and the plan must know it: the collection itself begins at its first number.
+    // A request for page 7 starts midway, and the plan must know it: the collection itself begins at its first number.
     let first = |asked: u64, first: u64| if FIRST.contains(&asked) { asked } else { first };
-    for (asked, start) in reading.asked_pages().map(|(asked, number)| (asked, first(number, 1))) {
-        found.push(page(reading, asked.param.clone(), start, "the request's own"));
+    for (asked, start) in answer.asked_pages().map(|(asked, number)| (asked, first(number, 1))) {
+        found.push(page(answer, asked.param.clone(), start, "the request's own"));
     }
-    for (asked, start) in reading.asked_offsets().map(|(asked, number)| (asked, first(number, 0))) {
-        found.push(offset(reading, asked.param.clone(), start, "the request's own"));
+    for (asked, start) in answer.asked_offsets().map(|(asked, number)| (asked, first(number, 0))) {
+        found.push(offset(answer, asked.param.clone(), start, "the request's own"));
     }
-    let has_total = reading.total(Counts::Refused).is_some();
-    let current = reading.page_number().filter(|_| has_total || reading.total_pages().is_some());
-    if let Some(current) = current.filter(|page| FIRST.contains(&page.value) && reading.asked_pages().next().is_none())
-    {
+    let has_total = answer.total(AmbiguousCounts::Refused).is_some();
+    let current = answer.page_number().filter(|_| has_total || answer.total_pages().is_some());
+    if let Some(current) = current.filter(|page| FIRST.contains(&page.value) && answer.asked_pages().next().is_none()) {
         let why = format!("`{}` is the page's number; asked for as", current.shown);
-        for param in params::for_number(reading, &current.name, names::is_page, PAGE_PARAMS, GUESSES) {
-            found.push(page(reading, param, current.value, &why));
+        for param in params::for_number(answer, &current.name, names::is_page, PAGE_PARAMS, GUESSES) {
+            found.push(page(answer, param, current.value, &why));
         }
     }
-    let own = offset_field(reading).filter(|(_, start)| FIRST.contains(start));
-    if let Some((field, start)) = own.filter(|_| reading.asked_offsets().next().is_none()) {
+    let own = offset_field(answer).filter(|(_, start)| FIRST.contains(start));
+    if let Some((field, start)) = own.filter(|_| answer.asked_offsets().next().is_none()) {
         let why = format!("`{}` is the page's offset; asked for as", field.path);
-        for param in params::for_number(reading, field.name, names::is_offset, OFFSET_PARAMS, GUESSES) {
-            found.push(offset(reading, param, start, &why));
+        for param in params::for_number(answer, field.name, names::is_offset, OFFSET_PARAMS, GUESSES) {
+            found.push(offset(answer, param, start, &why));
         }
     }
     found
 }
 
-/// The page's own offset: a number that stands beside a page size or a total.
-pub(super) fn offset_field<'r>(reading: &'r Reading<'_>) -> Option<(&'r Field<'r>, u64)> {
-    let is_beside = |field: &Field<'_>, is: fn(&str) -> bool| {
-        let around = |other: &&Field<'_>| {
+/// The page's offset: a number beside a page size or a total.
+pub(super) fn offset_field<'r>(answer: &'r FirstPage<'_>) -> Option<(&'r OuterField<'r>, u64)> {
+    let is_beside = |field: &OuterField<'_>, is: fn(&str) -> bool| {
+        let around = |other: &&OuterField<'_>| {
             other.parent == field.parent && other.path.segments().len() == field.path.segments().len()
         };
-        reading.near().filter(around).any(|other| is(other.name) && other.number().is_some())
+        answer.near().filter(around).any(|other| is(other.name) && other.number().is_some())
     };
-    reading.near().filter(|field| names::is_offset(field.name)).find_map(|field| {
+    answer.near().filter(|field| names::is_offset(field.name)).find_map(|field| {
         let start = field.number()?;
         let sized = is_beside(field, names::is_size);
-        let counted = !names::is_common_word(field.name) && reading.total(Counts::Refused).is_some();
+        let counted = !names::is_common_word(field.name) && answer.total(AmbiguousCounts::Refused).is_some();
         (sized || counted).then_some((field, start))
     })
 }
 
-fn page(reading: &Reading<'_>, param: Param, start: u64, why: &str) -> Candidate {
+fn page(answer: &FirstPage<'_>, param: Param, start: u64, why: &str) -> Candidate {
     let why = format!("{why} {param}");
-    reading.candidate(PageNumber { param, start, template: None }, Counts::Allowed, why)
+    answer.candidate(PageNumber { param, start, template: None }, AmbiguousCounts::Allowed, why)
 }
 
-fn offset(reading: &Reading<'_>, param: Param, start: u64, why: &str) -> Candidate {
+fn offset(answer: &FirstPage<'_>, param: Param, start: u64, why: &str) -> Candidate {
     let why = format!("{why} {param}");
     let style = Offset { param, start, step: Advance::Returned, template: None };
-    reading.candidate(style, Counts::Allowed, why)
+    answer.candidate(style, AmbiguousCounts::Allowed, why)
 }

@@ -1,4 +1,7 @@
-//! A page in outline: all that detection looks at, in little memory however long its arrays are.
+//! The outline of a page: all that detection reads, in little memory at any length of its arrays.
+//!
+//! It copies a value with all its branches, and keeps texts that are no Unicode, so that it can't be read by `json_extract`, which
+//! borrows single values and refuses such texts.
 
 use std::fmt;
 
@@ -6,49 +9,49 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAcces
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// As many elements of an array are told apart; of the others only their number is.
+/// Elements of an array that are kept; of further ones only the number is.
 pub(super) const ELEMENTS: usize = 64;
 /// An object with more members than this is data keyed by id.
 const MEMBERS: usize = 64;
 const DEPTH: usize = 128;
 
-/// The page with its objects and scalars, and of each array the first elements, and `null` for each further one, so that its
-/// length stays. A text that is no Unicode stands as it was written; what is no JSON is `null`.
+/// The page with its objects and scalars, and of each array the first elements, and `null` for each further one, so that it keeps
+/// its length. A string that is no Unicode is kept as it was written. Text that isn't JSON gives `null`.
 pub fn outline(page: &[u8]) -> Value {
-    let mut budget = Budget { around: 1_000_000, within: 250_000 };
+    let mut budget = ValueBudget { around: 1_000_000, within: 250_000 };
     let raw = serde_json::from_slice::<&RawValue>(page);
     raw.ok()
-        .and_then(|raw| Outline { budget: &mut budget, place: Place::Around, depth: 0 }.of(raw).ok())
+        .and_then(|raw| Outline { budget: &mut budget, scope: OutlineScope::Around, depth: 0 }.of(raw).ok())
         .unwrap_or_default()
 }
 
-/// How many values are still kept: elements of arrays that don't stand in another, and whatever stands in records.
+/// Number of values that are still kept: elements of outermost arrays, and values inside of them.
 #[derive(Debug)]
-struct Budget {
+struct ValueBudget {
     around: usize,
     within: usize,
 }
 
-/// Whether a value stands around the records or, for all that is known, within one.
+/// Place of a value: around the records, or possibly within one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum OutlineScope {
     Around,
     Within,
 }
 
-/// The outline of one value. Each level is read from its raw text, because a text that is no Unicode breaks off any other
-/// reading.
+/// The outline of one value. Each level is read from its raw text, because a string that is no Unicode ends any other way of
+/// reading with an error.
 struct Outline<'b> {
-    budget: &'b mut Budget,
-    place: Place,
+    budget: &'b mut ValueBudget,
+    scope: OutlineScope,
     depth: usize,
 }
 
-impl Budget {
-    fn take(&mut self, place: Place) -> bool {
-        let left = match place {
-            Place::Around => &mut self.around,
-            Place::Within => &mut self.within,
+impl ValueBudget {
+    fn take(&mut self, scope: OutlineScope) -> bool {
+        let left = match scope {
+            OutlineScope::Around => &mut self.around,
+            OutlineScope::Within => &mut self.within,
         };
         let is_left = *left > 0;
         *left = left.saturating_sub(1);
@@ -67,12 +70,12 @@ impl Outline<'_> {
         }
     }
 
-    fn below(&mut self, place: Place) -> Outline<'_> {
-        Outline { budget: self.budget, place, depth: self.depth + 1 }
+    fn below(&mut self, scope: OutlineScope) -> Outline<'_> {
+        Outline { budget: self.budget, scope, depth: self.depth + 1 }
     }
 }
 
-/// The text of a string, or how it is written where that is no Unicode (a lone surrogate).
+/// The text of a string, or its source text where that is no Unicode (a lone surrogate).
 fn text_of(raw: &RawValue) -> String {
     serde_json::from_str(raw.get()).unwrap_or_else(|_| raw.get().trim_matches('"').to_owned())
 }
@@ -95,12 +98,12 @@ impl<'de> Visitor<'de> for Outline<'_> {
     fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<Value, A::Error> {
         let mut kept = Map::new();
         while let Some(name) = members.next_key::<&RawValue>()? {
-            if self.place == Place::Within && !self.budget.take(Place::Within) {
+            if self.scope == OutlineScope::Within && !self.budget.take(OutlineScope::Within) {
                 members.next_value::<IgnoredAny>()?;
                 continue;
             }
-            let place = if kept.len() < MEMBERS { self.place } else { Place::Within };
-            let value = members.next_value_seed(self.below(place))?;
+            let scope = if kept.len() < MEMBERS { self.scope } else { OutlineScope::Within };
+            let value = members.next_value_seed(self.below(scope))?;
             kept.insert(text_of(name), value);
         }
         Ok(Value::Object(kept))
@@ -108,14 +111,14 @@ impl<'de> Visitor<'de> for Outline<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<Value, A::Error> {
         let mut kept = Vec::new();
-        while kept.len() < ELEMENTS && self.budget.take(self.place) {
-            match elements.next_element_seed(self.below(Place::Within))? {
+        while kept.len() < ELEMENTS && self.budget.take(self.scope) {
+            match elements.next_element_seed(self.below(OutlineScope::Within))? {
                 Some(element) => kept.push(element),
                 None => return Ok(Value::Array(kept)),
             }
         }
         while elements.next_element::<IgnoredAny>()?.is_some() {
-            if self.budget.take(self.place) {
+            if self.budget.take(self.scope) {
                 kept.push(Value::Null);
             }
         }

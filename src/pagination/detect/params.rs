@@ -1,16 +1,16 @@
-//! Which request parameter a token or number goes into: what the answer's own URLs and the request show, then what APIs
-//! with such a key mostly call it.
+//! The request parameter for a token or number: as the answer's own URLs and the request show it, then as APIs with such a key
+//! mostly call it.
 
 use serde_json::Value;
 
 use super::fields::digits;
+use super::first_page::FirstPage;
 use super::names;
-use super::pointer::{Holds, Pointer};
-use super::reading::Reading;
+use super::pointer::{Pointer, PointerValue};
 use crate::pagination::request::RequestBody;
 use crate::pagination::{Param, Path};
 
-/// By the token's own name, where that tells; each is followed by the general ones.
+/// Parameters by the token's own name; each list is followed by the general ones.
 const BY_NAME: &[(&str, &[&str])] = &[
     ("endcursor", &["after", "cursor"]),
     ("aftercursor", &["cursor", "page[after]", "after"]),
@@ -27,62 +27,62 @@ const TOKENS: &[&str] =
     &["cursor", "page_token", "pageToken", "after", "starting_after", "next_token", "continuation", "page[after]"];
 const NUMBERS: &[&str] = &["page", "offset", "start", "_page", "page_number", "pageNumber", "skip", "cursor"];
 
-/// The likeliest parameters for a token, the likeliest first, at most `most`.
-pub(super) fn for_token(reading: &Reading<'_>, pointer: &Pointer, most: usize) -> Vec<Param> {
-    let mut guesses = Guesses::default();
-    let is_number = matches!(pointer.holds, Holds::Token(Value::Number(_)));
-    if let Some(variable) = graphql_variable(reading) {
+/// Parameters for a token, the likeliest first, at most `most`.
+pub(super) fn for_token(answer: &FirstPage<'_>, pointer: &Pointer, most: usize) -> Vec<Param> {
+    let mut guesses = ParamGuesses::default();
+    let is_number = matches!(pointer.value, PointerValue::Token(Value::Number(_)));
+    if let Some(variable) = graphql_variable(answer) {
         guesses.push(variable);
     }
-    if let Holds::Token(Value::String(token)) = &pointer.holds {
-        for (name, _) in reading.linked.iter().filter(|(_, value)| value == token) {
-            guesses.push(reading.place(name));
+    if let PointerValue::Token(Value::String(token)) = &pointer.value {
+        for (name, _) in answer.linked.iter().filter(|(_, value)| value == token) {
+            guesses.push(answer.param(name));
         }
     }
-    let names = token_names(pointer, is_number, &reading.family());
-    let in_request = |name: &&String| reading.asked_as(name).is_some();
+    let names = token_names(pointer, is_number, &answer.param_spelling());
+    let in_request = |name: &&String| answer.asked_as(name).is_some();
     for name in names.iter().filter(in_request).chain(&names) {
-        guesses.push(reading.place(name));
+        guesses.push(answer.param(name));
     }
-    guesses.may_be_set(reading, most)
+    guesses.may_be_set(answer, most)
 }
 
-/// The likeliest parameters for a number whose field in the page is called `field`.
+/// Parameters for a number whose field in the page is `field`, the likeliest first.
 pub(super) fn for_number(
-    reading: &Reading<'_>,
+    answer: &FirstPage<'_>,
     field: &str,
     is: fn(&str) -> bool,
     common: &[&str],
     most: usize,
 ) -> Vec<Param> {
-    let mut guesses = Guesses::default();
-    let linked = reading.linked.iter().filter(|(name, value)| is(name) && digits(value).is_some());
-    let family = reading.family();
+    let mut guesses = ParamGuesses::default();
+    let linked = answer.linked.iter().filter(|(name, value)| is(name) && digits(value).is_some());
+    let family = answer.param_spelling();
     let spelled = ["number", "page", "offset", "skip"].iter().filter_map(|name| family.spelled(name));
     let spelled: Vec<_> = spelled.filter(|name| is(name)).collect();
     let own = Some(field).filter(|name| is(name) && !names::plain(name).contains("current"));
     let shown = linked.map(|(name, _)| name.as_str()).chain(spelled.iter().map(String::as_str));
     for name in shown.chain(own).chain(common.iter().copied()) {
-        guesses.push(reading.place(name));
+        guesses.push(answer.param(name));
     }
-    guesses.may_be_set(reading, most)
+    guesses.may_be_set(answer, most)
 }
 
 #[derive(Default)]
-struct Guesses(Vec<Param>);
+struct ParamGuesses(Vec<Param>);
 
-impl Guesses {
+impl ParamGuesses {
     fn push(&mut self, param: Param) {
         if !self.0.contains(&param) {
             self.0.push(param);
         }
     }
 
-    /// The first `most` that don't take the place of something else that the request asks for: `after=2024-01-01` is a
-    /// filter, and without it page 2 would be one of another collection.
-    fn may_be_set(self, reading: &Reading<'_>, most: usize) -> Vec<Param> {
+    /// The first `most` that don't replace another parameter of the request: `after=2024-01-01` is a filter, and without it
+    /// page 2 would be one of another collection.
+    fn may_be_set(self, answer: &FirstPage<'_>, most: usize) -> Vec<Param> {
         let is_free = |param: &Param| {
-            reading.asked.iter().find(|asked| asked.param == *param).is_none_or(|asked| {
+            answer.asked.iter().find(|asked| asked.param == *param).is_none_or(|asked| {
                 let is_token = ["cursor", "token", "marker", "continuation", "startingafter", "pageafter", "bookmark"];
                 let is_number = names::is_page(&asked.name) || names::is_offset(&asked.name);
                 asked.value.is_empty()
@@ -94,15 +94,15 @@ impl Guesses {
     }
 }
 
-fn token_names(pointer: &Pointer, is_number: bool, family: &Family) -> Vec<String> {
+fn token_names(pointer: &Pointer, is_number: bool, family: &ParamSpelling) -> Vec<String> {
     let plain = names::plain(&pointer.name);
     let mut names = Vec::new();
     let own = without_next(&pointer.name).unwrap_or_else(|| pointer.name.clone());
     let spelled = match (family, is_number) {
-        (Family::Plain, _) => vec![],
-        (Family::Prefix(_), _) => vec![own.as_str()],
-        (Family::Brackets(_), false) => vec!["after", "cursor"],
-        (Family::Brackets(_), true) => vec!["number", "offset"],
+        (ParamSpelling::Plain, _) => vec![],
+        (ParamSpelling::Prefix(_), _) => vec![own.as_str()],
+        (ParamSpelling::Brackets(_), false) => vec!["after", "cursor"],
+        (ParamSpelling::Brackets(_), true) => vec!["number", "offset"],
     };
     names.extend(spelled.into_iter().filter_map(|name| family.spelled(name)));
     let by_name = BY_NAME.iter().find(|(name, _)| *name == plain && !is_number);
@@ -134,8 +134,8 @@ fn without_next(name: &str) -> Option<String> {
 }
 
 /// The variable that a GraphQL query takes its `after` argument from.
-fn graphql_variable(reading: &Reading<'_>) -> Option<Param> {
-    let Some(RequestBody::Json(body)) = &reading.request.body else { return None };
+fn graphql_variable(answer: &FirstPage<'_>) -> Option<Param> {
+    let Some(RequestBody::Json(body)) = &answer.request.body else { return None };
     let query = body.get("query")?.as_str().filter(|query| query.contains('{'))?;
     let after = query.match_indices("after").find_map(|(at, word)| {
         let rest = query[at + word.len()..].trim_start().strip_prefix(':')?.trim_start().strip_prefix('$')?;
@@ -146,19 +146,19 @@ fn graphql_variable(reading: &Reading<'_>) -> Option<Param> {
     Path::singular(&format!("variables.{variable}")).ok().map(Param::Body)
 }
 
-impl Reading<'_> {
-    /// How the request spells its page size: parameters of one family are spelled alike.
-    fn family(&self) -> Family {
+impl FirstPage<'_> {
+    /// Spelling of the request's page size: parameters of one API are spelled alike.
+    fn param_spelling(&self) -> ParamSpelling {
         let size = self.asked.iter().find(|asked| names::is_size(&asked.name)).map(|asked| asked.name.as_str());
         match size.map(|name| (name, name.find('['))) {
-            Some((name, Some(at))) => Family::Brackets(name[..=at].to_owned()),
-            Some((name, None)) if name.starts_with(['_', '$']) => Family::Prefix(name[..1].to_owned()),
-            _ => Family::Plain,
+            Some((name, Some(at))) => ParamSpelling::Brackets(name[..=at].to_owned()),
+            Some((name, None)) if name.starts_with(['_', '$']) => ParamSpelling::Prefix(name[..1].to_owned()),
+            _ => ParamSpelling::Plain,
         }
     }
 }
 
-enum Family {
+enum ParamSpelling {
     Plain,
     /// `page[` of `page[size]` (JSON:API).
     Brackets(String),
@@ -166,8 +166,8 @@ enum Family {
     Prefix(String),
 }
 
-impl Family {
-    /// A name as this family spells it, where the family is a special one.
+impl ParamSpelling {
+    /// A name in this spelling; none in the plain one.
     fn spelled(&self, name: &str) -> Option<String> {
         match self {
             Self::Plain => None,

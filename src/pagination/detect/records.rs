@@ -1,4 +1,4 @@
-//! Which of a page's arrays holds its records.
+//! The array of records among a page's arrays.
 
 use std::cmp::Reverse;
 
@@ -10,13 +10,13 @@ use crate::pagination::{PageRequest, Path};
 
 const DEPTH: usize = 4;
 
-/// All arrays of a page that don't stand inside another array, with their lengths, outer ones first.
+/// All outermost arrays of a page with their lengths, the least deep first.
 pub fn arrays(page: &Value) -> Vec<(Path, usize)> {
-    found(page).into_iter().map(|array| (Path::of(array.path), array.elements.len())).collect()
+    found(page).into_iter().map(|array| (Path::new(array.path), array.elements.len())).collect()
 }
 
-/// The array that holds the records: the page itself, the only one that can be it, or the likeliest by its elements, its
-/// name and its depth. An object keyed by id is never guessed.
+/// Path of the records: the page itself, the only possible array, or the likeliest by its elements, its name and its depth. An
+/// object keyed by id is never guessed.
 pub fn records_path(request: &PageRequest, page: &Value) -> Option<Path> {
     if page.is_array() {
         return Some(Path::root());
@@ -49,15 +49,15 @@ pub fn records_path(request: &PageRequest, page: &Value) -> Option<Path> {
     if array.is_edges() {
         path.extend([Segment::Each, Segment::Name("node".to_owned())]);
     }
-    Some(Path::of(path))
+    Some(Path::new(path))
 }
 
-/// Why the array that was found may be another one than the records, where the second page can't tell: a page that ends the
-/// collection must leave no doubt.
+/// Reason for which the found array may not be the records, where the second page can't tell: a page that ends the collection
+/// must leave no doubt.
 pub(super) fn doubt(request: &PageRequest, page: &Value, records: &Path) -> Option<String> {
     let path = records.split_at_each().0;
     // An object with an id is a record itself, and the array a part of it.
-    let mut around = (0..path.segments().len()).map(|depth| Path::of(path.segments()[..depth].to_vec()));
+    let mut around = (0..path.segments().len()).map(|depth| Path::new(path.segments()[..depth].to_vec()));
     let is_record = |object: &Value| object.get("id").is_some_and(|id| id.is_string() || id.is_number());
     if let Some(owner) = around.find(|around| around.of_value(page).is_some_and(is_record)) {
         return Some(format!("`{owner}` has an id, and `{path}` may be a part of it"));
@@ -65,7 +65,7 @@ pub(super) fn doubt(request: &PageRequest, page: &Value, records: &Path) -> Opti
     is_one_of_several(request, page, records, Rivals::Any).then(|| format!("`{path}` may not be the records"))
 }
 
-/// Which arrays beside the one that was found are taken for possible records.
+/// Arrays, beside the found one, that count as possible records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rivals {
     /// All of them.
@@ -74,11 +74,11 @@ pub(super) enum Rivals {
     Filled,
 }
 
-/// Whether others may be the records as well, and neither a usual name nor the request's path singles this one out.
+/// Returns whether other arrays may be the records as well, and neither a usual name nor the request's path singles this one out.
 pub(super) fn is_one_of_several(request: &PageRequest, page: &Value, records: &Path, rivals: Rivals) -> bool {
     let path = records.split_at_each().0;
     let all = found(page);
-    let others = |array: &&Array<'_>| {
+    let others = |array: &&ArrayCandidate<'_>| {
         array.path != path.segments() && !array.is_aside() && (rivals == Rivals::Any || !array.elements.is_empty())
     };
     let others: Vec<_> = all.iter().filter(others).collect();
@@ -87,12 +87,12 @@ pub(super) fn is_one_of_several(request: &PageRequest, page: &Value, records: &P
     !others.is_empty() && (!own.is_named(&segments) || others.iter().any(|other| other.is_named(&segments)))
 }
 
-struct Array<'a> {
+struct ArrayCandidate<'a> {
     path: Vec<Segment>,
     elements: &'a [Value],
 }
 
-impl Array<'_> {
+impl ArrayCandidate<'_> {
     fn names(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.path.iter().filter_map(|segment| match segment {
             Segment::Name(name) => Some(name.as_str()),
@@ -120,7 +120,7 @@ impl Array<'_> {
             && self.elements.iter().take(outline::ELEMENTS).all(|edge| edge.get("node").is_some_and(Value::is_object))
     }
 
-    /// Whether it is called what records are called, or what the request asked for.
+    /// Returns whether it has a usual name of records, or the name of the requested resource.
     fn is_named(&self, segments: &[String]) -> bool {
         let name = names::plain(self.names().next_back().unwrap_or_default());
         let asked = |segment: &String| stem(segment).len() > 2 && stem(segment) == stem(&name);
@@ -146,19 +146,19 @@ impl Array<'_> {
     }
 }
 
-/// Without the endings in which singular and plural differ: `category` and `categories`, `box` and `boxes`.
+/// The name without the endings in which singular and plural differ: `category` and `categories`, `box` and `boxes`.
 fn stem(name: &str) -> &str {
     name.trim_end_matches(['s', 'e', 'i', 'y'])
 }
 
-fn found(page: &Value) -> Vec<Array<'_>> {
+fn found(page: &Value) -> Vec<ArrayCandidate<'_>> {
     let mut found = Vec::new();
     let mut level = vec![(Vec::new(), page)];
     for _ in 0..=DEPTH {
         let mut below = Vec::new();
         for (path, value) in level {
             match value {
-                Value::Array(elements) => found.push(Array { path, elements }),
+                Value::Array(elements) => found.push(ArrayCandidate { path, elements }),
                 Value::Object(members) => below.extend(members.iter().map(|(name, value)| {
                     let mut path: Vec<Segment> = path.clone();
                     path.push(Segment::Name(name.clone()));

@@ -84,7 +84,7 @@ fn a_link_header_is_trusted_most() {
 fn links_to_other_pages_only_are_the_last_page() {
     let last = head(&[("link", "<https://a/i?page=1>; rel=\"first\", <https://a/i?page=1>; rel=\"last\"")]);
     assert_eq!(found(&get(""), &last, &records(2)), ["link_header"]);
-    // Nothing of this speaks of a last page.
+    // None of these is about a last page.
     for link in ["</i>; rel=self", "</style.css>; rel=preload", "</>; rel=\"https://api.w.org/\"", ""] {
         assert_eq!(found(&get(""), &head(&[("link", link)]), &records(2)), [""; 0], "{link}");
     }
@@ -99,7 +99,7 @@ fn links_that_contradict_each_other_end_nothing() {
 }
 
 #[test]
-fn a_link_header_that_can_t_be_read_is_told() {
+fn a_link_header_that_can_t_be_read_is_reported() {
     let detection = detect(&get(""), &head(&[("link", "</v1/items?page=2; rel=next")]), &records(2));
     assert!(detection.candidates.is_empty());
     assert!(detection.seen[0].starts_with("the Link header can't be read: expected `>`"), "{:?}", detection.seen);
@@ -165,7 +165,7 @@ fn a_token_s_parameters_are_tried_in_the_order_of_their_likelihood() {
     assert_eq!(tried("", &next("next_page_start_id"))[0], "page_start_id");
     assert_eq!(tried("?page[size]=2", &next("next_cursor"))[..2], ["page[after]", "page[cursor]"]);
     assert_eq!(tried("?_size=2", &next("next"))[0], "_next");
-    // The request's own comes first, and the API's own URLs know best.
+    // The request's own parameter comes first, and the one in the API's URLs before it.
     assert_eq!(tried("?continuation=", &next("next_cursor"))[0], "continuation");
     let mut page = next("next_cursor");
     page["last"] = json!("https://a/x?limit=2&weiter=t0k3n");
@@ -211,7 +211,7 @@ fn tokens_go_into_the_body_of_a_post() {
 }
 
 #[test]
-fn a_graphql_connection_goes_on_by_the_variable_of_its_query() {
+fn a_graphql_connection_continues_by_the_variable_of_its_query() {
     let page = json!({"data": {"orders": {"edges": [{"cursor": "a", "node": {"id": 1}}],
         "pageInfo": {"hasNextPage": true, "endCursor": "a"}}}});
     let request =
@@ -296,13 +296,13 @@ fn an_empty_pointer_ends_nothing_where_the_array_may_be_another() {
     let doubt = json!({"id": 5, "lines": records(1), "next": null});
     let seen = detect(&get(""), &HeaderMap::new(), &doubt).seen;
     assert!(seen.last().unwrap().contains("`$` has an id, and `lines` may be a part of it"), "{seen:?}");
-    // Whoever configured `records` has no doubt.
+    // A configured `records` leaves no doubt.
     let known = detect_around(&get(""), &HeaderMap::new(), &doubt, "lines".parse().unwrap());
     assert_eq!(known.candidates.len(), 1);
 }
 
 #[test]
-fn a_live_pointer_does_not_tell_which_of_several_arrays_it_belongs_to() {
+fn a_live_pointer_belongs_to_none_of_several_arrays() {
     let page = |other: &str| json!({"owners": records(2), other: [1, 2], "next_cursor": "t"});
     assert_eq!(in_body("", &page("ids")), [""; 0]);
     assert_eq!(in_body("", &page("errors"))[0], "cursor next_cursor → `cursor`");
@@ -337,7 +337,7 @@ fn a_null_that_may_be_the_request_s_own_missing_cursor_ends_nothing() {
 }
 
 #[test]
-fn what_repeats_the_request_is_no_pointer() {
+fn a_value_that_repeats_the_request_is_no_pointer() {
     let page = json!({"items": records(2), "cursor": "t0k3n", "next": "https://api.example.com/v1/items?cursor=t0k3n"});
     assert_eq!(in_body("?cursor=t0k3n", &page), [""; 0]);
     let link = head(&[("link", "<https://api.example.com/v1/items?after=9>; rel=\"next\"")]);
@@ -487,7 +487,7 @@ fn the_record_array_is_found_by_its_shape_and_name() {
     assert_eq!(at("rows", &json!({"columns": ["a", "b"], "rows": [[1, 2]]})), some("rows"));
     assert_eq!(at("x", &json!({"meta": {"component_sets": records(2)}})), some("meta.component_sets"));
     assert_eq!(at("x", &json!({"a": {"b": {"items": records(1)}}, "tags": ["x"]})), some("a.b.items"));
-    // Two that nothing tells apart, an object keyed by id, and no array at all.
+    // Two arrays with equal scores, an object keyed by id, and no array.
     assert_eq!(at("x", &json!({"ones": records(2), "others": records(2)})), None);
     assert_eq!(at("x", &json!({"1": {"id": 1}, "2": {"id": 2}})), None);
     assert_eq!(at("x", &json!({"errors": records(2)})), None);

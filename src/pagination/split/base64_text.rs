@@ -42,8 +42,8 @@ impl Base64Text {
         }
     }
 
-    /// Reads the next piece of the string, which starts at byte `at` of the page, and passes the decoded text to `take`. Returns
-    /// the length of the rest of the string in this piece, its closing quote included, if the string ends in it.
+    /// Reads the next piece, which starts at byte `at` of the page, and passes the decoded text to `take`. Returns the length of the
+    /// string's rest, its closing quote included, if it ends in this piece.
     pub(super) fn feed(
         &mut self,
         piece: &[u8],

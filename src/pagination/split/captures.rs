@@ -1,4 +1,4 @@
-//! What a page's walk has found: the values at the configured paths, and which of the places for records has them.
+//! Values that were captured around the records, and the path at which the records were found.
 
 use serde_json::value::RawValue;
 
@@ -15,34 +15,34 @@ pub(super) struct Captures {
     chosen: Option<usize>,
 }
 
-/// What stands at a path of the records.
+/// Value at a path of the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HolderState {
-    NotYet,
+    Unread,
     Null,
     Records,
     Other,
 }
 
-/// Whether a place's records are taken.
+/// Use of the records at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HolderChoice {
     Yes,
-    /// In place of those that came before, from a path of lower rank.
+    /// They replace those that were read before, at a path of lower rank.
     Instead,
     No,
 }
 
-/// The place was there before.
+/// A path of the records has two values.
 #[derive(Debug)]
 pub(super) struct DuplicateHolder;
 
-/// How the records of a whole page are there.
+/// Presence of the records in a whole page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RecordsState {
     Present,
     Null,
-    /// Nothing stands at any of the paths.
+    /// No path has a value.
     Absent,
     /// A value of another type stands there.
     Other,
@@ -53,7 +53,7 @@ impl Captures {
         Self {
             fields: PageFields::default(),
             errors: Vec::new(),
-            holders: vec![HolderState::NotYet; records.paths.len()],
+            holders: vec![HolderState::Unread; records.paths.len()],
             chosen: None,
         }
     }
@@ -66,18 +66,18 @@ impl Captures {
         self.fields
     }
 
-    /// The first top-level error of the page.
+    /// First top-level error of the page.
     pub(super) fn first_error(&self) -> Option<&(Path, String)> {
         self.errors.first()
     }
 
-    /// Whether no path of a higher rank can turn up any more.
+    /// Returns whether no path of a higher rank can appear any more.
     pub(super) fn is_sure(&self) -> bool {
         let before = &self.holders[..self.chosen.unwrap_or(0)];
-        before.iter().all(|holder| *holder != HolderState::NotYet)
+        before.iter().all(|holder| *holder != HolderState::Unread)
     }
 
-    /// The value at the records' path of this rank begins with `byte`.
+    /// Notes that the value at the records' path of this rank begins with `byte`.
     pub(super) fn choose_holder(
         &mut self,
         rank: usize,
@@ -93,7 +93,7 @@ impl Captures {
             },
         );
         match self.chosen {
-            _ if before != HolderState::NotYet => Err(DuplicateHolder),
+            _ if before != HolderState::Unread => Err(DuplicateHolder),
             _ if !is_holder => Ok(HolderChoice::No),
             Some(chosen) if chosen < rank => Ok(HolderChoice::No),
             Some(_) => {
@@ -107,9 +107,9 @@ impl Captures {
         }
     }
 
-    /// The value at `path` was read; `field` is that path or leads into it.
+    /// Adds the value of `field`, which is `path` or leads into its value `raw`.
     pub(super) fn add_field(&mut self, field: &Path, path: &Path, raw: &RawValue) -> Result<(), PageError> {
-        let inside = Path::of(field.segments()[path.segments().len()..].to_vec());
+        let inside = Path::new(field.segments()[path.segments().len()..].to_vec());
         let found = extract(raw.get(), &[&inside]).map_err(|wrong| match wrong {
             PageError::Duplicate(_) => PageError::Duplicate(field.clone()),
             other => other,
@@ -122,14 +122,14 @@ impl Captures {
         Ok(())
     }
 
-    /// A value stands where upstreams say that they failed.
+    /// Adds the value of a member in which upstreams report failures.
     pub(super) fn add_error(&mut self, path: &Path, raw: &RawValue) {
         if !matches!(raw.get(), "null" | "false" | "\"\"" | "[]" | "{}" | "0") {
             self.add_large_error(path, raw.get().as_bytes());
         }
     }
 
-    /// The same where it is too long to be read to its end.
+    /// Adds the start of an error that is too long to be read to its end.
     pub(super) fn add_large_error(&mut self, path: &Path, start: &[u8]) {
         const EXCERPT: usize = 80;
         let start = String::from_utf8_lossy(&start[..start.len().min(4 * EXCERPT)]);
@@ -137,7 +137,7 @@ impl Captures {
         self.errors.push((path.clone(), excerpt));
     }
 
-    /// How the records are there, now that the page is whole.
+    /// Presence of the records at the end of the page.
     pub(super) fn records(&self) -> RecordsState {
         let any = |wanted| self.holders.contains(&wanted);
         match self.chosen {

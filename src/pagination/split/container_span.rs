@@ -1,7 +1,6 @@
-//! The inside of an array or object, found by its brackets alone: the fast way through records, and around what nobody wants.
+//! The inside of an array or object, read by its brackets alone: the fast path for records, and for values that are skipped.
 //!
-//! Between the brackets of an array, commas at its own depth are the separators of its elements. Where no bracket stands in a
-//! block, nothing in it needs to be looked at but those.
+//! Commas at the depth of an array are the separators of its elements. In a block without brackets, only they need to be read.
 
 use super::flaw::{CONTROL, Flaw, FlawKind, SEPARATOR, VALUE};
 use super::grammar::{BlockBrackets, GrammarChecker};
@@ -11,12 +10,12 @@ use super::scanner::{CutPositions, STEP, Scanner};
 use super::simd::on_masks;
 use crate::pagination::PageError;
 
-/// What a span's elements are.
+/// The records in a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SpanCut {
-    /// Records, at each comma of its own depth.
+    /// One for each element: they are separated at each comma of the span's own depth.
     Elements,
-    /// The whole of it is one.
+    /// The whole span is one record.
     Whole,
 }
 
@@ -25,42 +24,42 @@ pub(super) struct ContainerSpan {
     opening: u8,
     carry: BlockCarry,
     stack: BracketStack,
-    /// The depth at which commas separate: that of the array, or none.
+    /// Depth at which commas separate records: 1, or 0 for none.
     cut_at: usize,
-    /// Elements that ended, with [`SpanCut::Elements`].
+    /// Number of elements that ended, with [`SpanCut::Elements`].
     elements: u64,
     grammar: Option<GrammarChecker>,
-    /// How many bytes are scanned next: few at first, since many spans are short.
+    /// Number of bytes that are scanned next: few at first, since many spans are short.
     step: usize,
 }
 
-/// Which brackets are open, and of which type.
+/// The stack of open brackets.
 #[derive(Debug)]
 struct BracketStack {
     /// Bit n is set where the nth from the top is a brace.
     braces: u128,
     depth: usize,
     most: usize,
-    /// The last byte that was no white space.
+    /// Last byte that was no white space.
     last: u8,
 }
 
-/// How far a piece went.
+/// Progress of a span through a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SpanProgress {
-    /// All of it was inside.
+    /// The whole piece is inside the span.
     Continues,
-    /// The closing bracket is the byte before this one.
+    /// The span ends before this offset, with its closing bracket.
     Ended(usize),
 }
 
 impl ContainerSpan {
-    /// The inside of what `opening` opens, in which at most `room` more brackets may be open at once.
-    pub(super) fn new(opening: u8, cut: SpanCut, room: usize, detail: ScanDetail) -> Self {
+    /// A span behind its opening bracket, in which at most `most` more brackets may be open at once.
+    pub(super) fn new(opening: u8, cut: SpanCut, most: usize, detail: ScanDetail) -> Self {
         Self {
             opening,
             carry: BlockCarry::default(),
-            stack: BracketStack { braces: u128::from(opening == b'{'), depth: 1, most: room + 1, last: opening },
+            stack: BracketStack { braces: u128::from(opening == b'{'), depth: 1, most: most + 1, last: opening },
             cut_at: if cut == SpanCut::Elements { 1 } else { 0 },
             elements: 0,
             grammar: (detail == ScanDetail::Grammar).then(|| GrammarChecker::after(opening)),
@@ -68,12 +67,10 @@ impl ContainerSpan {
         }
     }
 
-    /// The bracket before it.
     pub(super) fn opening(&self) -> u8 {
         self.opening
     }
 
-    /// Elements that ended.
     pub(super) fn elements(&self) -> u64 {
         self.elements
     }
@@ -102,7 +99,7 @@ impl ContainerSpan {
         Ok(SpanProgress::Continues)
     }
 
-    /// Reads at most [`STEP`] bytes, and gives the place of the bracket that ends the span.
+    /// Reads at most [`STEP`] bytes; returns the offset of the bracket that ends the span.
     fn step(&mut self, step: &[u8], scanner: &mut Scanner, lines: &mut LineBuffer) -> Result<Option<usize>, Flaw> {
         let isa = scanner.isa();
         let detail = if self.grammar.is_some() { ScanDetail::Grammar } else { ScanDetail::Structure };
@@ -134,8 +131,8 @@ impl ContainerSpan {
 }
 
 impl BracketStack {
-    /// Follows the brackets of a text, notes the commas at depth `cut_at`, checks the grammar where that is to be done in
-    /// `FULL`, and gives the place of the bracket that closes the first one.
+    /// Follows the brackets of a text, notes the commas at depth `cut_at`, and checks the grammar if `FULL`; returns the offset of
+    /// the bracket that closes the first one.
     #[inline(always)]
     fn follow<const FULL: bool>(
         &mut self,
@@ -226,13 +223,13 @@ impl BracketStack {
     }
 }
 
-/// The last byte before a place that is no white space.
+/// Last byte before an offset that is no white space.
 #[inline(always)]
 fn before_space(text: &[u8], place: usize) -> Option<u8> {
     text[..place].iter().rev().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).copied()
 }
 
-/// What is wrong with a byte that the scan found bad.
+/// Flaw of a byte that the scan found bad.
 fn bad_byte(byte: u8) -> FlawKind {
     FlawKind::Expected(if byte == b'\\' { "expected no backslash outside a string" } else { CONTROL })
 }

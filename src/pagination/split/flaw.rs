@@ -22,3 +22,18 @@ pub(super) enum FlawKind {
     Expected(&'static str),
     Page(PageError),
 }
+
+impl FlawKind {
+    /// The error at byte `at` of the page, where `found` stands.
+    pub(super) fn into_error(self, at: u64, found: Option<&u8>) -> PageError {
+        let expected = match self {
+            Self::Page(error) => return error,
+            Self::Expected(expected) => expected,
+        };
+        let found = match *found.unwrap_or(&b' ') {
+            byte if byte.is_ascii_graphic() => format!("`{}`", char::from(byte)),
+            byte => format!("byte 0x{byte:02x}"),
+        };
+        PageError::NotJson { at, what: format!("{expected}, found {found}"), start: String::new() }
+    }
+}

@@ -1,30 +1,30 @@
-//! The whole grammar of JSON (RFC 8259 §§ 2–7) over the masks of a block, for every token of it at once.
+//! The whole grammar of JSON (RFC 8259 §§ 2–7), checked over the masks of a block for all of its tokens at once.
 //!
-//! The grammar says of each token what may come next, and little else: after `{` a name or `}`, after a name a colon, after a
-//! value a comma or the closing bracket. So for each kind of token a marker is set behind all of its places in the block, all
-//! markers are moved over white space by one addition (a carry runs through a run of ones: Cameron's *ScanThru*), and where one
-//! comes to stand, one of the tokens that may follow must stand too. Which container a comma belongs to, and that brackets
-//! match, is known from the stack of brackets; numbers, literals and escapes are read byte by byte.
+//! The grammar defines the tokens that may follow a token, and little else: after `{` a name or `}`, after a name a colon, after
+//! a value a comma or the closing bracket. For each kind of token, a marker is set behind each of its tokens in the block. One
+//! addition moves all markers over white space (a carry runs through a run of ones: Cameron's *ScanThru*). At the byte where a
+//! marker stops, one of the tokens that may follow must begin. The stack of brackets knows the container of a comma and that brackets
+//! match; numbers, literals and escapes are read byte by byte.
 
 use super::flaw::{ESCAPE, HEX, SCALAR, VALUE};
 use super::lexer::ScalarState;
 use super::masks::{BlockMasks, below};
 
-/// What the block before has left to be seen.
+/// State from one block to the next.
 #[derive(Debug, Default)]
 pub(super) struct GrammarChecker {
-    after: After,
-    /// 1 where the string that goes on is a name.
+    markers: TokenMarkers,
+    /// 1 if the block ends inside a name.
     name: u64,
-    /// The number or literal that goes on.
+    /// Number or literal at the end of the block.
     scalar: Option<ScalarState>,
-    /// How many hexadecimal digits of an escape are to come, as ones from bit 0.
+    /// Hexadecimal digits of an escape that must follow, as ones from bit 0.
     digits: u64,
 }
 
-/// For each kind of token by what may follow it: 1 where the next token is still to come.
+/// For each kind of token by the tokens that may follow it: 1 if the block ended before the next token.
 #[derive(Clone, Copy, Debug, Default)]
-struct After {
+struct TokenMarkers {
     brace: u64,
     bracket: u64,
     /// A comma in an object.
@@ -35,25 +35,28 @@ struct After {
     value: u64,
 }
 
-/// What the stack of brackets knows of a block.
+/// Brackets and commas of a block, by the stack of brackets.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct BlockBrackets {
     /// Opening brackets.
     pub(super) open: u64,
-    /// Those of them that are braces.
+    /// Opening braces.
     pub(super) braces: u64,
     /// Commas between the members of an object.
     pub(super) members: u64,
 }
 
 impl GrammarChecker {
-    /// The grammar of what follows an opening bracket.
+    /// The state behind an opening bracket.
     pub(super) fn after(opening: u8) -> Self {
         let is_brace = u64::from(opening == b'{');
-        Self { after: After { brace: is_brace, bracket: 1 - is_brace, ..After::default() }, ..Self::default() }
+        Self {
+            markers: TokenMarkers { brace: is_brace, bracket: 1 - is_brace, ..TokenMarkers::default() },
+            ..Self::default()
+        }
     }
 
-    /// Checks the block that `bytes` are, at most 64 of them; `Err` is the place of the first flaw, and what was expected.
+    /// Checks the block of `bytes`, at most 64; `Err` is the offset of the first flaw, and what was expected there.
     #[inline(always)]
     pub(super) fn block(
         &mut self,
@@ -66,31 +69,30 @@ impl GrammarChecker {
         let string_end = block.quote & !block.string & text;
         let (open, close) = (brackets.open & text, block.bracket & !brackets.open & text);
         let (comma, colon) = (block.comma & text, block.colon & text);
-        // What pads a short block lets markers pass.
+        // The padding of a short block lets markers pass.
         let space = block.space | !text;
         let scalar = text & !(block.string | string_end | open | close | comma | colon | block.space);
         let scalar_before = scalar << 1 | u64::from(self.scalar.is_some());
         let scalar_start = scalar & !scalar_before;
 
-        // A marker stands behind its token, and moves over white space to the next one; behind the last byte, that comes in the
-        // next block.
+        // A marker starts behind its token, and moves over white space to the next one, which may be in the next block.
         let next = |waits: &mut u64, tokens: u64, markers: u64| {
             let (moved, is_over) = (tokens << 1 | markers | *waits).overflowing_add(space);
             *waits = tokens >> 63 | u64::from(is_over);
             moved & !space
         };
         let member = comma & brackets.members;
-        let after_brace = next(&mut self.after.brace, open & brackets.braces, 0);
-        let after_bracket = next(&mut self.after.bracket, open & !brackets.braces, 0);
-        let after_member = next(&mut self.after.member, member, 0);
-        let after_place = next(&mut self.after.place, comma & !brackets.members | colon, 0);
+        let after_brace = next(&mut self.markers.brace, open & brackets.braces, 0);
+        let after_bracket = next(&mut self.markers.bracket, open & !brackets.braces, 0);
+        let after_member = next(&mut self.markers.member, member, 0);
+        let after_place = next(&mut self.markers.place, comma & !brackets.members | colon, 0);
         let name_start = (after_brace | after_member) & string_start;
         let (name_end, goes_on) = (name_start | self.name).overflowing_add(block.string);
         let name_end = name_end & string_end;
         self.name = u64::from(goes_on);
-        let after_name = next(&mut self.after.name, name_end, 0);
+        let after_name = next(&mut self.markers.name, name_end, 0);
         let after_scalar = scalar_before & !scalar & text;
-        let after_value = next(&mut self.after.value, string_end & !name_end | close, after_scalar);
+        let after_value = next(&mut self.markers.value, string_end & !name_end | close, after_scalar);
 
         let value_start = open | string_start | scalar_start;
         let flaws = [
@@ -110,7 +112,7 @@ impl GrammarChecker {
         Err(first(&flaws, [scalars, escapes]))
     }
 
-    /// Reads the numbers and literals that these bytes are.
+    /// Checks the numbers and literals at these places.
     fn scalars(&mut self, mut places: u64, bytes: &[u8]) -> Result<(), (usize, &'static str)> {
         if let Some(begun) = self.scalar.take() {
             let len = places.trailing_ones() as usize;
@@ -127,7 +129,7 @@ impl GrammarChecker {
         Ok(())
     }
 
-    /// Reads what stands behind backslashes.
+    /// Checks the escapes at these places, behind their backslashes.
     fn escapes(&mut self, mut places: u64, bytes: &[u8]) -> Result<(), (usize, &'static str)> {
         let mut digits = u128::from(self.digits);
         while places != 0 {
@@ -149,7 +151,7 @@ impl GrammarChecker {
     }
 }
 
-/// The rest of a number or literal, which may go on behind the last of `bytes`.
+/// Reads the rest of a number or literal, which may continue in the next block.
 #[inline(always)]
 fn rest_of(
     mut scalar: ScalarState,
@@ -167,7 +169,7 @@ fn rest_of(
     }
 }
 
-/// The first of all flaws, and what was expected there.
+/// Offset of the first flaw, and what was expected there.
 #[cold]
 fn first(flaws: &[u64; 6], others: [Result<(), (usize, &'static str)>; 2]) -> (usize, &'static str) {
     let expected = [

@@ -1,19 +1,19 @@
-//! Strings, numbers and literals, a byte at a time: what RFC 8259 §§ 3, 6 and 7 say of them.
+//! Strings, numbers and literals, a byte at a time (RFC 8259 §§ 3, 6 and 7).
 
 use super::flaw::{CONTROL, ESCAPE, Flaw, FlawKind, HEX};
 
-/// Inside a string, after its opening quote.
+/// State inside a string, behind its opening quote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum StringState {
     #[default]
     Plain,
-    /// After a backslash.
+    /// Behind a backslash.
     Escape,
-    /// This many hexadecimal digits are still to come.
+    /// Before this many hexadecimal digits.
     Hex(u8),
 }
 
-/// What a byte of a string does to it.
+/// Effect of a byte on a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StringStep {
     Continues(StringState),
@@ -54,10 +54,10 @@ impl StringState {
     }
 }
 
-/// Inside a number or a literal.
+/// State inside a number or a literal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ScalarState {
-    /// What is still to come of `true`, `false` or `null`.
+    /// Rest of `true`, `false` or `null`.
     Literal(&'static [u8]),
     Minus,
     Zero,
@@ -70,7 +70,7 @@ pub(super) enum ScalarState {
 }
 
 impl ScalarState {
-    /// What starts with this byte.
+    /// The state behind the first byte; none if no number or literal begins with it.
     pub(super) fn new(byte: u8) -> Option<Self> {
         Some(match byte {
             b't' => Self::Literal(b"rue"),
@@ -83,7 +83,7 @@ impl ScalarState {
         })
     }
 
-    /// The next byte, if it belongs to this.
+    /// The state behind the next byte; none if the byte doesn't belong to it.
     pub(super) fn next(self, byte: u8) -> Option<Self> {
         Some(match (self, byte) {
             (Self::Literal([first, rest @ ..]), _) if *first == byte => Self::Literal(rest),
@@ -98,13 +98,13 @@ impl ScalarState {
         })
     }
 
-    /// Whether this is a whole number or literal.
+    /// Returns whether a number or literal can end here.
     pub(super) fn is_whole(self) -> bool {
         matches!(self, Self::Literal([]) | Self::Zero | Self::Digits | Self::Fraction | Self::Power)
     }
 }
 
-/// Whether this is one whole string, number or literal.
+/// Returns whether this is one whole string, number or literal.
 pub(super) fn is_scalar(bytes: &[u8]) -> bool {
     let Some((first, rest)) = bytes.split_first() else { return false };
     if *first != b'"' {

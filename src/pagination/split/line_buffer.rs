@@ -1,7 +1,7 @@
-//! The records of a page on their way out: each one a line, copied once.
+//! The records of a page as lines, each copied once.
 //!
-//! What is copied is whole runs of records, and the separators in them become newlines in place. Only where white space stands
-//! around a separator does a run end before it, so that the lines don't have it.
+//! Whole runs of records are copied, and the separators in them become newlines in place. White space around a separator ends a run,
+//! so that the lines don't contain it.
 
 use std::ops::Range;
 
@@ -12,13 +12,13 @@ use super::lexer;
 use crate::batch::Batch;
 use crate::pagination::{PageError, Whitespace};
 
-/// How much room is added at a time: for what a socket gives at once, and what is left of the record before it.
+/// Bytes by which the buffer grows: for one read of a socket, and the rest of the record before it.
 const ROOM: usize = 96 * 1024;
 
-/// A buffer that has grown beyond this for one large record is not kept for others.
+/// Capacity from which on a buffer, grown for a large record, is not reused.
 const LARGE: usize = 4 * ROOM;
 
-/// Whether what is read is wanted.
+/// Use of the text that is added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineUse {
     Records,
@@ -27,32 +27,32 @@ pub(super) enum LineUse {
 
 #[derive(Debug)]
 pub(super) struct LineBuffer {
-    /// Whole lines, and what has come of the record after them.
+    /// Whole lines, and the beginning of the record behind them.
     bytes: BytesMut,
-    /// Where that record begins; whole ≤ bytes.len()
+    /// Offset of that record; whole ≤ bytes.len()
     whole: usize,
-    /// Whole lines that were not taken.
+    /// Number of whole lines that were not taken.
     lines: u64,
-    /// LineBuffer that were taken.
+    /// Number of lines that were taken.
     taken: u64,
     usage: LineUse,
-    /// With [`LineUse::Skipped`], whether anything has come of the current element.
+    /// With [`LineUse::Skipped`]: a part of the current element was read.
     is_begun: bool,
-    /// The last record became a line before its separator came.
+    /// The last record became a line before its separator was read.
     is_early: bool,
     whitespace: Whitespace,
     record_bytes: u64,
 }
 
-/// A part of a text, and where its elements are separated.
+/// A part of a span's text, with the separators of its elements.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SpanPart<'a> {
     pub(super) text: &'a [u8],
-    /// The places of the separators in it.
+    /// Offsets of the separators in it.
     pub(super) cuts: &'a [u16],
-    /// Whether there are tabs or line breaks in it.
+    /// It contains tabs or line breaks.
     pub(super) has_breaks: bool,
-    /// Whether it ends outside of all brackets and strings of the elements.
+    /// It ends outside of all brackets and strings of the elements.
     pub(super) is_outside: bool,
 }
 
@@ -71,21 +71,21 @@ impl LineBuffer {
         }
     }
 
-    /// Says whether what comes now is records.
+    /// Sets the use of the text that is added next.
     pub(super) fn set_use(&mut self, usage: LineUse) {
         self.usage = usage;
         (self.is_begun, self.is_early) = (false, false);
     }
 
-    /// Adds a part with the separators in it; `Err` has its place in the part.
+    /// Adds a part with separators; `Err` has the offset in the part.
     #[inline]
     pub(super) fn add(&mut self, part: SpanPart<'_>) -> Result<(), (usize, FlawKind)> {
         if self.usage == LineUse::Skipped {
-            return self.pass(part);
+            return self.check_skipped(part);
         }
         let text = part.text;
         if part.is_outside && !self.is_between() && space_at(text, 0) == text.len() {
-            // Behind a number or string, one space stands for all: they don't fill the memory.
+            // Behind a number or string, one space replaces all, so that they don't fill the memory.
             if !self.bytes.ends_with(b" ") {
                 self.bytes.extend_from_slice(b" ");
             }
@@ -125,19 +125,19 @@ impl LineBuffer {
             (first, begin) = (number + 1, run);
         }
         self.copy(part, run..text.len(), first..part.cuts.len());
-        // Space at the end belongs to the record only if more of it comes.
+        // Space at the end belongs to the record only if more of the record follows.
         let rest = text.len().saturating_sub(text.trim_ascii_end().len());
         let size = (self.bytes.len() - self.whole).saturating_sub(rest);
         self.check_size(size, 0).map_err(|wrong| (text.len(), FlawKind::Page(wrong)))
     }
 
-    /// Adds a piece of a record without separators.
+    /// Adds a part of a record without separators.
     pub(super) fn add_plain(&mut self, text: &[u8]) -> Result<(), PageError> {
         self.bytes.extend_from_slice(text);
         self.check_size(self.bytes.len() - self.whole, 0)
     }
 
-    /// The last record has ended, and so have all; `Ok(false)` if there is none.
+    /// Ends the last record; returns `false` if there is none.
     pub(super) fn end(&mut self) -> Result<bool, FlawKind> {
         match self.usage {
             LineUse::Records if std::mem::take(&mut self.is_early) => Ok(true),
@@ -150,7 +150,7 @@ impl LineBuffer {
         }
     }
 
-    /// Nothing comes for now, and what came last was the bracket that ends the current record.
+    /// Ends the current record before its separator is read: the last byte was its closing bracket, and the next piece may come late.
     pub(super) fn end_early(&mut self) -> Result<(), FlawKind> {
         if self.usage == LineUse::Records && !self.is_between() {
             self.end_line()?;
@@ -159,7 +159,7 @@ impl LineBuffer {
         Ok(())
     }
 
-    /// The whole lines.
+    /// Takes the whole lines.
     pub(super) fn take(&mut self) -> Batch {
         let lines = self.bytes.split_to(self.whole).freeze();
         self.whole = 0;
@@ -167,12 +167,12 @@ impl LineBuffer {
         Batch::new(lines, std::mem::take(&mut self.lines))
     }
 
-    /// Whether any byte of a record has come.
+    /// Returns whether any byte of a record was added.
     pub(super) fn has_begun(&self) -> bool {
         self.taken + self.lines > 0 || !self.is_between()
     }
 
-    /// Forgets the lines: they were not the records, or belong to another page. What was taken keeps its bytes.
+    /// Clears the buffer for other records or another page. Batches that were taken keep their bytes.
     pub(super) fn forget(&mut self) {
         self.bytes.clear();
         let mut bytes = std::mem::take(&mut self.bytes);
@@ -182,7 +182,7 @@ impl LineBuffer {
         *self = Self { bytes, ..Self::new(self.record_bytes, self.whitespace) };
     }
 
-    /// Nothing has come of a record.
+    /// Returns whether no record has begun behind the whole lines.
     fn is_between(&self) -> bool {
         self.bytes.len() == self.whole
     }
@@ -196,7 +196,7 @@ impl LineBuffer {
         self.bytes.extend_from_slice(text);
         let copied = &mut self.bytes[place..];
         if part.has_breaks {
-            // What is below a space and no flaw is white space.
+            // A byte below a space that the scan has accepted is white space.
             copied.iter_mut().for_each(|byte| *byte = (*byte).max(b' '));
         }
         let cuts = &part.cuts[cuts];
@@ -227,8 +227,8 @@ impl LineBuffer {
         Ok(())
     }
 
-    /// Passes over a part that nobody wants; its elements must be there all the same.
-    fn pass(&mut self, part: SpanPart<'_>) -> Result<(), (usize, FlawKind)> {
+    /// Checks a skipped part: each separator must follow an element.
+    fn check_skipped(&mut self, part: SpanPart<'_>) -> Result<(), (usize, FlawKind)> {
         let mut begin = 0;
         for cut in part.cuts {
             let cut = usize::from(*cut);
@@ -242,7 +242,7 @@ impl LineBuffer {
         Ok(())
     }
 
-    /// Checks the size of the record after the whole lines and `others` more.
+    /// Checks the size of the record behind the whole lines and `others` more.
     fn check_size(&self, size: usize, others: usize) -> Result<(), PageError> {
         if size as u64 > self.record_bytes {
             let index = usize::try_from(self.taken + self.lines).unwrap_or(usize::MAX) + others;
@@ -252,8 +252,8 @@ impl LineBuffer {
     }
 }
 
-/// Whether this is one record. BlockBrackets match, so that a record which begins with one and ends with none, or the other way round,
-/// is two; and what has none is short enough to be read.
+/// Checks that this is one record. Brackets match, so that text with a bracket at only one of its ends is two records; text without
+/// brackets is short enough to be read again.
 #[inline(always)]
 fn check_record(record: &[u8]) -> Result<(), FlawKind> {
     match record {
@@ -264,7 +264,7 @@ fn check_record(record: &[u8]) -> Result<(), FlawKind> {
     }
 }
 
-/// Where the white space at a place ends.
+/// Offset of the first byte from `place` on that is no white space.
 #[inline(always)]
 fn space_at(text: &[u8], mut place: usize) -> usize {
     while text.get(place).is_some_and(|byte| is_space(*byte)) {
@@ -278,7 +278,7 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Moves what isn't white space outside strings to the front, and gives its length.
+/// Removes white space outside strings in place; returns the new length.
 fn drop_space(record: &mut [u8]) -> usize {
     let (mut write, mut in_string, mut escaped) = (0, false, false);
     for read in 0..record.len() {

@@ -1,14 +1,14 @@
-//! JSON text in blocks of 64 bytes: which of them are structure, and which stand in strings.
+//! The masks of JSON text in blocks of 64 bytes, one bit a byte: structure, strings and flaws.
 //!
-//! Each block becomes masks, one bit a byte (as simdjson's first stage has it: Langdale and Lemire, "Parsing gigabytes of
-//! JSON per second", 2019). What reads the masks is the same code on every machine; what makes them is chosen at run time.
+//! As in simdjson's first stage (Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019). The code that reads the masks
+//! is the same on every machine; the code that makes them is chosen at run time.
 
 /// Bytes in a block: one for each bit of a mask.
 pub(super) const BLOCK: usize = 64;
 
 const ODD: u64 = 0xaaaa_aaaa_aaaa_aaaa;
 
-/// What 64 bytes are, before strings are told from structure.
+/// Classes of 64 bytes, before strings are told from structure.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ByteClasses {
     pub(super) quote: u64,
@@ -16,9 +16,9 @@ pub(super) struct ByteClasses {
     /// `[`, `{`, `]` and `}`.
     pub(super) bracket: u64,
     pub(super) comma: u64,
-    /// Below 0x20.
+    /// Bytes below 0x20.
     pub(super) control: u64,
-    /// Below 0x20, and no white space.
+    /// Bytes below 0x20 that are no white space.
     pub(super) never: u64,
     /// Only with [`ScanDetail::Grammar`].
     pub(super) colon: u64,
@@ -26,21 +26,21 @@ pub(super) struct ByteClasses {
     pub(super) space: u64,
 }
 
-/// What is found out about a block.
+/// Detail of a block's masks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ScanDetail {
-    /// BlockBrackets, commas and what can't stand where it stands.
+    /// Brackets, commas and flaws.
     Structure,
-    /// Everything that the grammar needs.
+    /// All masks that the grammar needs.
     Grammar,
 }
 
-/// What stands outside strings in 64 bytes, and where the strings are.
+/// Masks of the structure outside strings in 64 bytes, and of the strings.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct BlockMasks {
     pub(super) bracket: u64,
     pub(super) comma: u64,
-    /// Control characters that JSON doesn't allow where they stand, and backslashes outside strings.
+    /// Control characters where JSON doesn't allow them, and backslashes outside strings.
     pub(super) bad: u64,
     /// Only with [`ScanDetail::Grammar`], as all below.
     pub(super) colon: u64,
@@ -54,39 +54,38 @@ pub(super) struct BlockMasks {
     pub(super) escaped: u64,
 }
 
-/// What a block must know of the one before it.
+/// State from one block to the next.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct BlockCarry {
     /// All ones inside a string.
     string: u64,
-    /// Whether the first byte is escaped: 0 or 1.
+    /// 1 if the first byte is escaped, else 0.
     escaped: u64,
-    /// Whether there was a control character.
+    /// A control character was read.
     has_breaks: bool,
 }
 
-/// The way from bytes to masks on one kind of machine.
+/// Classification of bytes on one kind of machine.
 pub(super) trait Classify {
-    /// The classes of a block.
     fn classes(block: &[u8; BLOCK], detail: ScanDetail) -> ByteClasses;
 
-    /// Each bit becomes the parity of itself and all below it.
+    /// Sets each bit to the parity of itself and all bits below it.
     fn prefix_xor(mask: u64) -> u64;
 }
 
 impl BlockCarry {
-    /// Whether a string goes on.
+    /// Returns whether the text ends inside a string.
     pub(super) fn is_in_string(&self) -> bool {
         self.string != 0
     }
 
-    /// Whether there was a control character since the last time.
+    /// Returns whether a control character was read since the last call.
     pub(super) fn take_breaks(&mut self) -> bool {
         std::mem::take(&mut self.has_breaks)
     }
 }
 
-/// [`Scanner::scan`] as each machine has it.
+/// Makes the masks of a text with the instructions of one kind of machine.
 #[inline(always)]
 pub(super) fn scan_with<C: Classify>(
     bytes: &[u8],
@@ -102,7 +101,7 @@ pub(super) fn scan_with<C: Classify>(
 
 #[inline(always)]
 fn scan_each<C: Classify>(bytes: &[u8], kept: &mut BlockCarry, detail: ScanDetail, blocks: &mut [BlockMasks]) {
-    // In registers, for the time of the loop.
+    // A local copy stays in registers during the loop.
     let mut carry = *kept;
     let (whole, rest) = bytes.as_chunks::<BLOCK>();
     let mut blocks = blocks.iter_mut();
@@ -118,7 +117,7 @@ fn scan_each<C: Classify>(bytes: &[u8], kept: &mut BlockCarry, detail: ScanDetai
 }
 
 impl BlockCarry {
-    /// Makes the masks of a block of which only the first `len` bytes, at least one, are text, and the others spaces.
+    /// Makes the masks of a block: its first `len` bytes, at least one, are text, the others spaces.
     #[inline(always)]
     fn block<C: Classify>(&mut self, bytes: &[u8; BLOCK], len: usize, detail: ScanDetail, block: &mut BlockMasks) {
         let classes = C::classes(bytes, detail);
@@ -137,7 +136,7 @@ impl BlockCarry {
         }
     }
 
-    /// Which bytes a backslash escapes: every second one of a run of backslashes, and what follows an odd run.
+    /// Mask of the bytes that a backslash escapes: every second one of a run of backslashes, and the byte behind an odd run.
     #[inline(always)]
     fn escaped(&mut self, backslash: u64, len: usize) -> u64 {
         if backslash == 0 {
@@ -158,7 +157,7 @@ pub(super) fn below(len: usize) -> u64 {
     if len < BLOCK { (1 << len) - 1 } else { u64::MAX }
 }
 
-/// The way that every machine has.
+/// Classification without special instructions.
 pub(super) struct Portable;
 
 impl Classify for Portable {

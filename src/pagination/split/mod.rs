@@ -1,16 +1,18 @@
-//! Splits a page into its records, byte for byte, and picks the values at the configured paths, while the page arrives.
+//! Splits a page into its records, byte for byte, and captures the values at the configured paths, while the page arrives.
 //!
-//! Bytes go in however they were cut; records come out as they end, each a line, and values as they have been read. A record
-//! keeps its own bytes (numbers, key order, escapes, duplicate keys) but for line breaks and the space around it: in JSON a raw
-//! line break stands only between tokens, so it becomes a space and the record one line.
+//! Bytes are fed in pieces of any size. Each record is available as a line when it ends, and each value when it has been read. A
+//! record keeps its own bytes (numbers, key order, escapes, duplicate keys) except line breaks and the space around it: a raw line
+//! break stands only between tokens of JSON, so that it becomes a space and the record one line.
 //!
-//! | file | what it does |
+//! | file | task |
 //! |---|---|
-//! | `walk.rs` | goes byte by byte through what stands around the records, to the wanted places (`tree.rs`) |
-//! | `span.rs` | goes through records, and what nobody wants, by their brackets alone |
-//! | `scan.rs`, `simd.rs` | make the masks that a span reads |
-//! | `grammar.rs` | checks the whole grammar over the same masks, where that is asked for |
-//! | `lines.rs` | turns the records into lines |
+//! | `walker.rs` | reads the text around the records byte by byte; `position.rs` and `target_tree.rs` tell where it is |
+//! | `surroundings.rs`, `captures.rs`, `sketch.rs` | keep the parts of that text that are used |
+//! | `open_value.rs` | reads a whole value |
+//! | `container_span.rs` | reads records, and unused arrays and objects, by their brackets alone |
+//! | `scanner.rs`, `masks.rs`, `simd.rs` | make the masks that a span reads |
+//! | `grammar.rs` | checks the whole grammar over the same masks, with full validation |
+//! | `line_buffer.rs` | turns the records into lines |
 
 mod base64_text;
 mod captures;
@@ -48,37 +50,37 @@ use line_buffer::LineBuffer;
 use masks::ScanDetail;
 use open_value::WalkOutput;
 use scanner::Scanner;
+use surroundings::Surroundings;
 use utf8::Utf8Checker;
 use walker::PageWalker;
 
 pub use shape::PageShape;
 pub use simd::Isa;
 
-/// The deepest nesting that is read.
+/// Deepest nesting that is read.
 pub const MAX_DEPTH: usize = 128;
 
-/// As much of a page's start is kept for messages.
+/// Bytes of a page's start that are kept for messages.
 const START: usize = 240;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// One page on its way.
+/// The splitter of one page.
 #[derive(Debug)]
 pub struct Splitter {
     shape: Arc<PageShape>,
     walker: PageWalker,
     output: WalkOutput,
     utf8: Utf8Checker,
-    /// Bytes that came.
+    /// Bytes that were fed.
     read: u64,
     start: Vec<u8>,
-    /// The whole page, where some of it can only be picked then.
+    /// The whole page, if some of it can be extracted only at its end.
     raw: BytesMut,
     taken: u64,
 }
 
 impl Splitter {
-    /// A splitter for one page.
     pub fn new(shape: Arc<PageShape>) -> Self {
         let detail = match shape.tree.records.validation {
             Validation::Structure => ScanDetail::Structure,
@@ -93,8 +95,7 @@ impl Splitter {
         Self { shape, walker, output, utf8: Utf8Checker::default(), read: 0, start, raw, taken: 0 }
     }
 
-    /// Takes the next bytes of the page, however it was cut. After an error, nothing that came is to be trusted but what was
-    /// taken before.
+    /// Reads the next piece of the page. After an error, only the records that were taken before are valid.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), PageError> {
         if self.read + bytes.len() as u64 > self.shape.caps.page_bytes {
             return Err(PageError::PageTooLarge(self.shape.caps.page_bytes));
@@ -114,41 +115,40 @@ impl Splitter {
         if self.shape.is_late() {
             return Ok(());
         }
-        self.walker.feed(bytes, &mut self.output).map_err(|wrong| self.starting(wrong))
+        self.walker.feed(bytes, &mut self.output).map_err(|error| self.with_start(error))
     }
 
-    /// The records that have ended since the last time.
+    /// Takes the records that have ended since the last call.
     pub fn take(&mut self) -> Batch {
-        if self.walker.is_sure() { self.lines() } else { Batch::default() }
+        if self.walker.around().captures.is_sure() { self.lines() } else { Batch::default() }
     }
 
-    /// Whether any byte of a record has come.
+    /// Returns whether any byte of a record was read.
     pub fn has_begun(&self) -> bool {
         self.output.lines.has_begun()
     }
 
-    /// The values at the configured paths that have been read.
     pub fn fields(&self) -> &PageFields {
-        self.walker.fields()
+        self.walker.around().captures.fields()
     }
 
-    /// The page is whole: the rest of its records, and what stood around them.
+    /// Ends the page; returns the rest of its records, and the text around them.
     pub fn finish(mut self) -> Result<Page, PageError> {
         self.utf8.finish().map_err(PageError::NotUtf8)?;
         if self.shape.is_late() {
             return self.finish_late();
         }
-        self.walker.end_of_text(&mut self.output).map_err(|wrong| self.starting(wrong))?;
-        let there = self.walker.records();
+        self.walker.end_of_text(&mut self.output).map_err(|error| self.with_start(error))?;
+        let there = self.walker.around().captures.records();
         let batch = match there {
             RecordsState::Present => self.lines(),
             RecordsState::Null | RecordsState::Absent | RecordsState::Other => Batch::default(),
         };
         self.shape.pool.put(self.output);
-        let (found, sketch) = self.walker.finish();
+        let Surroundings { captures, sketch, .. } = self.walker.into_around();
         let sketch = sketch.finish();
-        if let Some((path, value)) = found.first_error().filter(|_| self.taken == 0) {
-            // No records beside an error are the upstream's failure under status 200: neither an empty page nor a wrong path.
+        if let Some((path, value)) = captures.first_error().filter(|_| self.taken == 0) {
+            // An error without records is the upstream's failure under status 200: neither an empty page nor a wrong path.
             return Err(PageError::ErrorInPage { path: path.clone(), value: value.clone() });
         }
         let records = &self.shape.tree.records;
@@ -157,7 +157,7 @@ impl Splitter {
             let paths: Vec<_> = records.paths.iter().map(|path| format!("`{path}`")).collect();
             return Err(PageError::NoRecords { paths: paths.join(", "), arrays: arrays_of(&sketch, &self.start) });
         }
-        let mut fields = found.into_fields();
+        let mut fields = captures.into_fields();
         let late: Vec<&Path> = self.shape.late.iter().collect();
         if !late.is_empty() {
             let text =
@@ -174,17 +174,17 @@ impl Splitter {
     fn lines(&mut self) -> Batch {
         let batch = self.output.lines.take();
         if self.taken == 0 {
-            self.walker.sketch().show(&batch);
+            self.walker.around_mut().sketch.show(&batch);
         }
         self.taken += batch.records();
         batch
     }
 
-    /// Records whose place is counted from an array's end are found in a second walk, when that place is known.
+    /// Splits a page whose records' path counts from an array's end: the path is resolved in the whole page, which is then split.
     fn finish_late(self) -> Result<Page, PageError> {
         let text = std::str::from_utf8(&self.raw).map_err(|error| PageError::NotUtf8(error.valid_up_to() as u64))?;
         let records = &self.shape.tree.records;
-        let paths = records.paths.iter().map(|path| counted(path, text)).collect::<Result<_, _>>()?;
+        let paths = records.paths.iter().map(|path| from_start(path, text)).collect::<Result<_, _>>()?;
         let fields = self.shape.tree.fields.iter().chain(&self.shape.late).cloned().collect();
         let shape =
             PageShape::with_fields(fields, &Records { paths, ..records.clone() }, &self.shape.caps, self.shape.isa);
@@ -193,8 +193,7 @@ impl Splitter {
         splitter.finish()
     }
 
-    /// The bytes without the byte order mark that a page may start with, and before them those that were taken for its start and
-    /// weren't.
+    /// Removes the byte order mark that a page may start with. Returns first the bytes that were taken for its start wrongly.
     fn without_mark<'a>(&mut self, bytes: &'a [u8]) -> (&'static [u8], &'a [u8]) {
         let before = usize::try_from(self.read).unwrap_or(usize::MAX);
         self.read += bytes.len() as u64;
@@ -208,22 +207,22 @@ impl Splitter {
         }
     }
 
-    /// The same with the start of the page, by which one sees what came instead of JSON.
-    fn starting(&self, wrong: PageError) -> PageError {
-        match wrong {
+    /// Adds the start of the page to the message, which shows what came instead of JSON.
+    fn with_start(&self, error: PageError) -> PageError {
+        match error {
             PageError::NotJson { at, what, .. } => PageError::NotJson { at, what, start: start_of(&self.start) },
             other => other,
         }
     }
 }
 
-/// The path with each index from an array's end counted from its start.
-fn counted(path: &Path, text: &str) -> Result<Path, PageError> {
+/// The path in which each index counts from its array's start.
+fn from_start(path: &Path, text: &str) -> Result<Path, PageError> {
     let mut segments: Vec<Segment> = Vec::new();
     for segment in path.segments() {
         segments.push(match segment {
             Segment::FromEnd(back) => {
-                let array = Path::of(segments.clone());
+                let array = Path::new(segments.clone());
                 let elements = match extract(text, &[&array])?[0] {
                     Some(raw) if raw.get().starts_with('[') => parse::<Vec<&RawValue>>(raw.get())?.len(),
                     _ => 0,
@@ -233,10 +232,9 @@ fn counted(path: &Path, text: &str) -> Result<Path, PageError> {
             other => other.clone(),
         });
     }
-    Ok(Path::of(segments))
+    Ok(Path::new(segments))
 }
 
-/// The start of a page, for a message.
 fn start_of(start: &[u8]) -> String {
     let text = String::from_utf8_lossy(start);
     text.trim_start().chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -244,7 +242,7 @@ fn start_of(start: &[u8]) -> String {
 
 fn arrays_of(sketch: &[u8], start: &[u8]) -> String {
     match detect::seen_arrays(&detect::outline(sketch)) {
-        _ if sketch.is_empty() => "more around its records than is looked at".to_owned(),
+        _ if sketch.is_empty() => "more text around its records than unpage reads".to_owned(),
         seen if seen.is_empty() => format!("no array at all, it starts with `{}`", start_of(start)),
         seen => format!("arrays with {seen}"),
     }

@@ -12,7 +12,7 @@ use crate::pagination::{PageError, Path};
 const NAME_BYTES: usize = 64 * 1024;
 
 #[derive(Debug)]
-pub(super) struct Position {
+pub(super) struct WalkPosition {
     tree: Arc<TargetTree>,
     containers: Vec<OpenContainer>,
     /// Target of the next or current value.
@@ -46,7 +46,7 @@ pub(super) enum Parent {
     None,
 }
 
-impl Position {
+impl WalkPosition {
     pub(super) fn new(tree: Arc<TargetTree>) -> Self {
         Self { tree, containers: Vec::new(), target: Some(ROOT), name: Vec::new() }
     }

@@ -8,7 +8,7 @@ const BLOCKS: usize = 64;
 /// Bytes that are scanned in one go: they and their masks stay in the first-level cache.
 pub(super) const STEP: usize = BLOCK * BLOCKS;
 
-/// Makes masks, into a buffer of its own.
+/// Makes masks into a buffer of its own.
 #[derive(Debug)]
 pub(super) struct Scanner {
     isa: Isa,
@@ -16,7 +16,7 @@ pub(super) struct Scanner {
     cuts: CutPositions,
 }
 
-/// The places where records of a step end.
+/// Offsets at which records end in a step.
 #[derive(Debug)]
 pub(super) struct CutPositions {
     places: Box<[u16; STEP]>,
@@ -29,7 +29,7 @@ impl Scanner {
         Self { isa, blocks: Box::new([BlockMasks::default(); BLOCKS]), cuts }
     }
 
-    /// The masks of at most [`STEP`] bytes, and a place for the cuts in them.
+    /// Makes the masks of at most [`STEP`] bytes; returns them with the cleared buffer of cuts.
     pub(super) fn scan(
         &mut self,
         bytes: &[u8],
@@ -42,19 +42,18 @@ impl Scanner {
         (blocks, &mut self.cuts)
     }
 
-    /// How the masks are made.
     pub(super) fn isa(&self) -> Isa {
         self.isa
     }
 
-    /// The cuts that were noted since the last scan.
+    /// Cuts that were added since the last scan.
     pub(super) fn cuts(&self) -> &[u16] {
         &self.cuts.places[..self.cuts.len]
     }
 }
 
 impl CutPositions {
-    /// Notes the places of a mask whose first bit is the byte at `start`.
+    /// Adds the offsets of a mask whose first bit is the byte at `start`.
     #[inline(always)]
     pub(super) fn add(&mut self, start: usize, mut mask: u64) {
         while mask != 0 {

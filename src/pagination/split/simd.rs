@@ -1,6 +1,6 @@
-//! The masks of a block by the machine's own vector instructions; the only `unsafe` of the crate.
+//! Masks by the machine's vector instructions; the only `unsafe` of the crate.
 //!
-//! Vectors are read from whole arrays of their size, so that no length can be wrong.
+//! Vectors are loaded from whole arrays of their size, so that no length can be wrong.
 #![expect(unsafe_code, reason = "vector loads, and calls of code that only some machines can run")]
 
 #[cfg(target_arch = "x86_64")]
@@ -9,7 +9,7 @@ use std::fmt;
 
 use super::masks::{BLOCK, BlockCarry, BlockMasks, ByteClasses, Classify, Portable, ScanDetail, scan_with};
 
-/// How the masks are made. RecordsState is no way to one that this machine lacks.
+/// Instruction set that makes the masks. One that this machine lacks can't be constructed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Isa(IsaKind);
 
@@ -25,12 +25,12 @@ enum IsaKind {
 }
 
 impl Isa {
-    /// The best one that this machine has.
+    /// The best instruction set of this machine.
     pub fn best() -> Self {
         Self::available().next().unwrap_or(Self(IsaKind::Portable))
     }
 
-    /// All that this machine has, the best one first; the last one, on every machine, needs no special instructions.
+    /// All instruction sets of this machine, the best one first; the last one is portable.
     pub fn available() -> impl Iterator<Item = Self> {
         let mut kinds = vec![IsaKind::Portable];
         #[cfg(target_arch = "aarch64")]
@@ -60,7 +60,7 @@ impl fmt::Display for Isa {
     }
 }
 
-/// The masks of a text, into as many blocks as it has.
+/// Makes the masks of a text, one block for each 64 bytes.
 pub(super) fn scan(isa: Isa, bytes: &[u8], carry: &mut BlockCarry, detail: ScanDetail, blocks: &mut [BlockMasks]) {
     match isa.0 {
         IsaKind::Portable => scan_with::<Portable>(bytes, carry, detail, blocks),
@@ -75,7 +75,7 @@ pub(super) fn scan(isa: Isa, bytes: &[u8], carry: &mut BlockCarry, detail: ScanD
     }
 }
 
-/// Runs code that works on masks with the machine's instructions for single bits.
+/// Runs code that reads masks with the machine's instructions for single bits.
 #[inline(always)]
 pub(super) fn on_masks<R>(isa: Isa, work: impl FnOnce() -> R) -> R {
     match isa.0 {

@@ -1,52 +1,52 @@
-//! What stands around the records, as a JSON text of its own: for messages, and to see whether a misconfigured page plainly
-//! points elsewhere.
+//! The sketch of a page: the text around the records as JSON of its own, for messages, and to see a next address that is not
+//! configured.
 
 use bytes::Bytes;
 
 use crate::batch::Batch;
 
-/// The most of it that is kept; a page that has more around its records is not sketched at all.
-const ROOM: usize = 256 * 1024;
+/// Largest sketch in bytes; a page with more text around its records has none.
+const LARGEST: usize = 256 * 1024;
 
-/// Longer arrays are cut to as many elements.
+/// Most elements of an array.
 pub(in crate::pagination) const LONGEST: u64 = 10_000;
 
-/// A string that is shown as it is.
+/// Longest string that is kept, in bytes.
 const STRING: usize = 4 * 1024;
 
-/// The most bytes of a record that is shown as it is.
+/// Longest record that is kept, in bytes.
 const RECORD: usize = 4 * 1024;
 
-/// As many records are shown beside the first one.
+/// Records that are shown, as `null`, beside the first one.
 const OTHERS: u64 = 8;
 
 #[derive(Debug, Default)]
 pub(super) struct PageSketch {
     text: Vec<u8>,
-    /// Where the array of records stands, which is left out, and how many there are.
+    /// Offset of the array of records, which is left out, and their number.
     records: Option<(usize, u64)>,
     first: Vec<u8>,
     is_full: bool,
-    /// Where the string stands that is being added.
+    /// Offset of the string that is being added.
     string: Option<usize>,
 }
 
 impl PageSketch {
     /// Adds a part of the page.
     pub(super) fn add(&mut self, part: &[u8]) {
-        if self.is_full || self.text.len() + part.len() > ROOM {
+        if self.is_full || self.text.len() + part.len() > LARGEST {
             *self = Self { is_full: true, ..Self::default() };
         } else {
             self.text.extend_from_slice(part);
         }
     }
 
-    /// What is added next is a string.
+    /// Begins a string.
     pub(super) fn begin_string(&mut self) {
         self.string = Some(self.text.len());
     }
 
-    /// Adds a part of the string; of a long one, only that it was there.
+    /// Adds a part of the string; a long one becomes the empty string.
     pub(super) fn add_string(&mut self, part: &[u8]) {
         let Some(start) = self.string else { return };
         if self.text.len().saturating_sub(start) + part.len() > STRING {
@@ -58,7 +58,7 @@ impl PageSketch {
         }
     }
 
-    /// Adds an array that was passed over.
+    /// Adds an array that was skipped.
     pub(super) fn add_array(&mut self, elements: u64) {
         let mut text = b"[".to_vec();
         add_nulls(&mut text, elements);
@@ -66,7 +66,7 @@ impl PageSketch {
         self.add(&text);
     }
 
-    /// The array of records stood here.
+    /// Adds the array of records.
     pub(super) fn add_records(&mut self, records: u64) {
         if self.records.is_none() {
             self.records = Some((self.text.len(), records));
@@ -75,7 +75,7 @@ impl PageSketch {
         }
     }
 
-    /// The first record is the first of these.
+    /// Shows the first record of the batch as the page's first one.
     pub(super) fn show(&mut self, batch: &Batch) {
         let start = &batch.lines()[..batch.lines().len().min(RECORD)];
         if let Some(end) = start.iter().position(|byte| *byte == b'\n') {
@@ -83,7 +83,7 @@ impl PageSketch {
         }
     }
 
-    /// The sketch, as a whole JSON text; nothing where there was too much.
+    /// The sketch as a whole JSON text; empty if it was too large.
     pub(super) fn finish(mut self) -> Bytes {
         if let Some((at, records)) = self.records.filter(|_| !self.is_full) {
             let after = self.text.split_off(at);

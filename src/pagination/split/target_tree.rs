@@ -1,4 +1,4 @@
-//! The wanted nodes of a page, joined where their paths start alike.
+//! The targets of a walk: the paths of records and fields, joined where they start alike.
 
 use crate::pagination::path::Segment;
 use crate::pagination::{Encoding, Path, Records};
@@ -6,7 +6,7 @@ use crate::pagination::{Encoding, Path, Records};
 /// The root of a [`TargetTree`].
 pub(super) const ROOT: TargetId = TargetId(0);
 
-/// A place on the way to something wanted, or that itself.
+/// A node of a [`TargetTree`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TargetId(usize);
 
@@ -14,7 +14,7 @@ pub(super) struct TargetId(usize);
 pub(super) struct TargetTree {
     nodes: Vec<TargetNode>,
     pub(super) fields: Vec<Path>,
-    /// Where upstreams say that they failed.
+    /// Members in which upstreams report failures.
     pub(super) errors: Vec<Path>,
     pub(super) records: Records,
 }
@@ -25,27 +25,26 @@ struct TargetNode {
     role: TargetRole,
 }
 
-/// What is wanted of a place.
+/// Use of the value at a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum TargetRole {
-    /// Perhaps something inside it.
+    /// Only nodes below it are used.
     #[default]
     Passage,
-    /// Its value, and perhaps values inside it.
+    /// The value is captured, perhaps for fields inside it.
     Field,
-    /// The records in it, as the path of this rank says.
+    /// The value contains the records, by the path of this rank.
     Holder(usize),
-    /// What stands at the inner path in each of its elements.
+    /// The records are at the inner path in each element, by the path of this rank.
     Wrapper(usize),
-    /// A record, or an array of them, inside an element of a wrapper.
+    /// A record, or an array of records, inside an element of a wrapper.
     Inner,
 }
 
 impl TargetTree {
-    /// The tree of these fields and records. Fields that hold records or stand in them, and records that are counted from an
-    /// array's end, have no place in it.
+    /// The tree of these fields and records. Fields must satisfy [`Self::can_walk`].
     pub(super) fn new(fields: Vec<Path>, records: &Records) -> Self {
-        let errors = ["errors", "error"].map(|name| Path::of(vec![Segment::Name(name.to_owned())]));
+        let errors = ["errors", "error"].map(|name| Path::new(vec![Segment::Name(name.to_owned())]));
         let errors = errors.into_iter().filter(|path| Self::can_walk(path, records)).collect();
         let mut tree = Self { nodes: vec![TargetNode::default()], fields, errors, records: records.clone() };
         for (rank, path) in records.paths.iter().enumerate() {
@@ -68,16 +67,17 @@ impl TargetTree {
         tree
     }
 
-    /// The tree of the text that is encoded at the path of this rank.
+    /// Tree of the encoded text at the path of this rank.
     pub(super) fn encoded(&self, rank: usize) -> Self {
         let inner = self.records.paths.get(rank).and_then(|path| path.split_at_each().1);
         let mut segments = vec![Segment::Each];
         segments.extend(inner.into_iter().flat_map(|inner| inner.segments().to_vec()));
-        let path = Path::of(segments);
+        let path = Path::new(segments);
         Self::new(Vec::new(), &Records { paths: vec![path], encoding: Encoding::None, ..self.records.clone() })
     }
 
-    /// Whether a path can be walked beside the records: neither holds them nor stands in them, and is not counted from an end.
+    /// Returns whether a field can be captured while the records are read: it neither contains them nor is inside of them, and counts
+    /// from no array's end.
     pub(super) fn can_walk(field: &Path, records: &Records) -> bool {
         let starts = |long: &Path, short: &Path| long.segments().starts_with(short.segments());
         let holders = records.paths.iter().map(|path| path.split_at_each().0);
@@ -88,22 +88,20 @@ impl TargetTree {
         node.map_or(TargetRole::Passage, |node| self.nodes[node.0].role)
     }
 
-    /// Whether anything is wanted inside this place.
+    /// Returns whether the node has nodes below it.
     pub(super) fn leads_on(&self, node: Option<TargetId>) -> bool {
         node.is_some_and(|node| !self.nodes[node.0].below.is_empty())
     }
 
-    /// The member of this name.
     pub(super) fn member(&self, node: Option<TargetId>, name: &str) -> Option<TargetId> {
         self.below(node?, |segment| matches!(segment, Segment::Name(wanted) if wanted == name))
     }
 
-    /// The element at this index.
     pub(super) fn element(&self, node: Option<TargetId>, index: usize) -> Option<TargetId> {
         self.below(node?, |segment| *segment == Segment::Index(index))
     }
 
-    /// Each element of a wrapper.
+    /// Node of each element of a wrapper.
     pub(super) fn each(&self, node: Option<TargetId>) -> Option<TargetId> {
         self.below(node?, |segment| *segment == Segment::Each)
     }
@@ -113,7 +111,6 @@ impl TargetTree {
         self.records.paths.iter().find_map(|path| path.split_at_each().1).unwrap_or_default()
     }
 
-    /// The path of a node.
     pub(super) fn path(&self, node: TargetId) -> Path {
         let mut segments = Vec::new();
         let mut at = node;
@@ -123,7 +120,7 @@ impl TargetTree {
             at = parent;
         }
         segments.reverse();
-        Path::of(segments)
+        Path::new(segments)
     }
 
     fn parent(&self, node: TargetId) -> Option<(TargetId, &Segment)> {
@@ -149,7 +146,7 @@ impl TargetTree {
     }
 }
 
-/// Whether a path can only be walked when the arrays on its way are whole.
+/// Returns whether a path can be resolved only when the arrays on its way are whole.
 pub(super) fn counts_from_end(path: &Path) -> bool {
     path.segments().iter().any(|segment| matches!(segment, Segment::FromEnd(_)))
 }

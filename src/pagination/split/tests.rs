@@ -1,4 +1,4 @@
-//! The splitter against serde_json, however a page is cut and whichever instructions read it.
+//! The splitter compared with serde_json, for all cuts of a page and all instruction sets.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -174,7 +174,7 @@ fn base64(records: &str, text: &str, escape: fn(String) -> String) -> String {
 }
 
 #[test]
-fn finds_records_in_base64_however_it_is_cut_and_written() {
+fn finds_records_in_base64_with_every_cut_and_spelling() {
     let inside = r#"[{"ID":1,"s":"é😀>>>???"},{"ID":2},3]"#;
     let expected = "{\"ID\":1,\"s\":\"é😀>>>???\"}\n{\"ID\":2}\n3\n";
     let escapes: [fn(String) -> String; 4] = [
@@ -236,14 +236,14 @@ fn records_leave_while_the_page_arrives() {
         assert_eq!(seen.iter().position(|(fields, _)| *fields == 1), Some(at(b",\"data")).map(|comma| comma - 1));
         assert_eq!(seen.iter().position(|(fields, _)| *fields == 2), Some(text.len() - 1));
         let left: Vec<_> = (0..seen.len()).filter(|place| seen[*place].1 > 0).collect();
-        // At the closing bracket, without waiting for what separates them.
+        // At the closing bracket, without waiting for the separator.
         assert_eq!(left, [b",{\"id\":2", b",{\"id\":3", b"],\"more\""].map(|after| at(after) - 1));
         splitter.finish().unwrap();
     }
 }
 
 #[test]
-fn a_place_of_higher_rank_that_comes_later_has_the_records() {
+fn a_path_of_higher_rank_that_is_read_later_has_the_records() {
     let mut records = Records::at("items".parse().unwrap());
     records.paths.push("results".parse().unwrap());
     let pagination = of(records);
@@ -269,7 +269,7 @@ fn values_in_and_around_the_records_are_found_when_the_page_is_whole() {
 }
 
 #[test]
-fn what_nobody_wants_is_checked_as_well() {
+fn unused_values_are_checked_as_well() {
     for (text, place) in [
         (r#"{"x":[1,,2],"data":[]}"#, 8),
         (r#"{"x":[1,],"data":[]}"#, 8),
@@ -297,7 +297,7 @@ fn what_nobody_wants_is_checked_as_well() {
 }
 
 #[test]
-fn what_nobody_wants_is_passed_over() {
+fn unused_values_are_skipped() {
     let deep = r#"{"a":{"b":{"c":{"d":{"e":[1,{"f":[2]}],"g":"h"}}}}}"#;
     let text = format!("{{\"x\":{deep},\"edges\":[{{\"y\":{deep},\"node\":{{\"id\":1}},\"z\":[{deep}]}}]}}");
     for shape in shapes(&Records::at("edges[*].node".parse().unwrap()), &[]) {
@@ -334,7 +334,7 @@ fn of(records: Records) -> Pagination {
     Pagination::of(Style::SINGLE, records)
 }
 
-/// A JSON text with white space anywhere, of any depth, and with what makes splitting hard.
+/// A JSON text with white space anywhere, of any depth, and with text that is hard to split.
 fn json() -> impl Strategy<Value = String> {
     let space = || prop::sample::select(vec!["", "", "", " ", "\n", "\r\n  ", "\t"]);
     let text = || {
@@ -384,7 +384,7 @@ fn json() -> impl Strategy<Value = String> {
     })
 }
 
-/// Every way to read the same page.
+/// A shape for each way to read the same page.
 fn shapes(records: &Records, fields: &[&str]) -> Vec<Arc<PageShape>> {
     let fields: Vec<Path> = fields.iter().map(|field| field.parse().unwrap()).collect();
     let mut shapes = Vec::new();
@@ -466,7 +466,7 @@ proptest! {
     }
 }
 
-/// Whether a page is taken, and what comes of it, never depends on how it was cut.
+/// The result for a page never depends on its cuts.
 #[test]
 fn no_verdict_depends_on_a_cut() {
     let alphabet = b"{}[],:\" 1a";
@@ -489,7 +489,7 @@ fn no_verdict_depends_on_a_cut() {
 }
 
 #[test]
-fn a_record_is_as_large_as_its_bytes_wherever_it_stands_and_is_cut() {
+fn a_record_is_as_large_as_its_bytes_at_every_place_and_cut() {
     let caps = Caps { record_bytes: 10, ..Caps::default() };
     let values = Records { shape: RecordsShape::Values, ..Records::at("list".parse().unwrap()) };
     let (list, inner) = (Records::at("list".parse().unwrap()), Records::at("list[*].n".parse().unwrap()));
@@ -514,7 +514,7 @@ fn a_record_is_as_large_as_its_bytes_wherever_it_stands_and_is_cut() {
 }
 
 #[test]
-fn the_sketch_of_a_page_points_where_the_page_does() {
+fn the_sketch_of_a_page_has_the_pointers_of_the_page() {
     let record = r#"{"id":1,"links":[{"rel":"self","href":"/1"}]}"#;
     let long = "x".repeat(300_000);
     let numbers = "[1,2],".repeat(20_000);

@@ -1,11 +1,10 @@
-//! UTF-8, wherever a page is cut.
+//! The check for UTF-8 over pieces that may cut characters.
 
 use simdutf8::{basic, compat};
 
-/// A check that goes on from piece to piece.
 #[derive(Debug, Default)]
 pub(super) struct Utf8Checker {
-    /// The start of a character whose end has not come.
+    /// Start of a character that a piece has cut.
     begun: [u8; 4],
     begun_len: usize,
     /// Bytes before `begun`.
@@ -13,7 +12,7 @@ pub(super) struct Utf8Checker {
 }
 
 impl Utf8Checker {
-    /// Checks the next piece; `Err` is the place of the first byte that is no UTF-8.
+    /// Checks the next piece; `Err` is the offset of the first byte that is no UTF-8.
     pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Result<(), u64> {
         while self.begun_len > 0 {
             let Some((first, rest)) = bytes.split_first() else { return Ok(()) };
@@ -43,13 +42,13 @@ impl Utf8Checker {
         }
     }
 
-    /// The text is whole.
+    /// Ends the text; fails inside a character.
     pub(super) fn finish(&self) -> Result<(), u64> {
         if self.begun_len == 0 { Ok(()) } else { Err(self.checked) }
     }
 }
 
-/// How many bytes at the end are the start of a character that may go on.
+/// Number of bytes at the end that may be the start of a cut character.
 fn begun_at_end(bytes: &[u8]) -> usize {
     for back in 1..=bytes.len().min(3) {
         let length = match bytes[bytes.len() - back] {

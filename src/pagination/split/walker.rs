@@ -10,17 +10,15 @@
 use std::sync::Arc;
 
 use super::base64_text::{Base64Text, decoded_error};
-use super::captures::{Captures, DuplicateHolder, HolderChoice, RecordsState};
+use super::captures::{DuplicateHolder, HolderChoice, RecordsState};
 use super::container_span::{ContainerSpan, SpanCut};
 use super::flaw::{END, Flaw, FlawKind, NAME};
 use super::lexer::StringState;
 use super::masks::ScanDetail;
 use super::open_value::{OpenValue, ValueUse, WalkOutput};
-use super::position::{ContainerContent, Parent, Position};
-use super::sketch::PageSketch;
+use super::position::{ContainerContent, Parent, WalkPosition};
 use super::surroundings::{SkipPlace, Surroundings};
 use super::target_tree::{TargetRole, TargetTree};
-use crate::pagination::page::PageFields;
 use crate::pagination::{Encoding, PageError, Presence, RecordsShape};
 
 /// Depth down to which unused objects are read for the sketch.
@@ -29,7 +27,7 @@ const SKETCHED: usize = 4;
 #[derive(Debug)]
 pub(super) struct PageWalker {
     detail: ScanDetail,
-    position: Position,
+    position: WalkPosition,
     state: WalkerState,
     around: Surroundings,
     /// Bytes before the current piece.
@@ -58,23 +56,22 @@ impl PageWalker {
         Self {
             detail,
             around: Surroundings::new(Arc::clone(&tree), record_bytes),
-            position: Position::new(tree),
+            position: WalkPosition::new(tree),
             state: WalkerState::Value,
             read: 0,
         }
     }
 
-    pub(super) fn fields(&self) -> &PageFields {
-        self.around.captures.fields()
+    pub(super) fn around(&self) -> &Surroundings {
+        &self.around
     }
 
-    /// Returns whether the lines are the records, independently of the rest of the page.
-    pub(super) fn is_sure(&self) -> bool {
-        self.around.captures.is_sure()
+    pub(super) fn around_mut(&mut self) -> &mut Surroundings {
+        &mut self.around
     }
 
-    pub(super) fn sketch(&mut self) -> &mut PageSketch {
-        &mut self.around.sketch
+    pub(super) fn into_around(self) -> Surroundings {
+        self.around
     }
 
     /// Reads the next piece.
@@ -89,7 +86,7 @@ impl PageWalker {
                 _ if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') => Ok(1),
                 _ => self.token(*byte, output).map(|()| 1).map_err(|kind| Flaw { at: 0, kind }),
             };
-            at += read.map_err(|flaw| self.error(at + flaw.at, flaw.kind, rest.get(flaw.at)))?;
+            at += read.map_err(|flaw| flaw.kind.into_error(self.read + (at + flaw.at) as u64, rest.get(flaw.at)))?;
         }
         self.read += piece.len() as u64;
         Ok(())
@@ -101,7 +98,7 @@ impl PageWalker {
             && value.is_scalar()
             && self.position.depth() == 0
         {
-            self.in_value(b" ", 0, output).map_err(|flaw| self.error(0, flaw.kind, Some(&b' ')))?;
+            self.in_value(b" ", 0, output).map_err(|flaw| flaw.kind.into_error(self.read, Some(&b' ')))?;
         }
         match self.state {
             WalkerState::End => Ok(()),
@@ -112,14 +109,6 @@ impl PageWalker {
                 start: String::new(),
             }),
         }
-    }
-
-    pub(super) fn records(&self) -> RecordsState {
-        self.around.captures.records()
-    }
-
-    pub(super) fn finish(self) -> (Captures, PageSketch) {
-        (self.around.captures, self.around.sketch)
     }
 
     /// Reads a byte between values.
@@ -288,7 +277,7 @@ impl PageWalker {
         let read = text.feed(rest, self.read + at as u64, &mut |decoded| walker.feed(decoded, output));
         let Some(len) = read.map_err(flaw)? else { return Ok(rest.len()) };
         walker.end_of_text(output).map_err(|error| flaw(decoded_error(error)))?;
-        if matches!(walker.records(), RecordsState::Absent | RecordsState::Other) {
+        if matches!(walker.around.captures.records(), RecordsState::Absent | RecordsState::Other) {
             let paths = "the root of the decoded text".to_owned();
             return Err(flaw(PageError::NoRecords { paths, arrays: "no array there".to_owned() }));
         }
@@ -308,22 +297,5 @@ impl PageWalker {
     /// Adds a part of the text around the records.
     fn add(&mut self, part: &[u8]) -> Result<(), FlawKind> {
         self.around.add(part).map_err(FlawKind::Page)
-    }
-
-    /// Error at byte `at` of the current piece.
-    fn error(&self, at: usize, kind: FlawKind, byte: Option<&u8>) -> PageError {
-        let expected = match kind {
-            FlawKind::Page(error) => return error,
-            FlawKind::Expected(expected) => expected,
-        };
-        let found = match *byte.unwrap_or(&b' ') {
-            byte if byte.is_ascii_graphic() => format!("`{}`", char::from(byte)),
-            byte => format!("byte 0x{byte:02x}"),
-        };
-        PageError::NotJson {
-            at: self.read + at as u64,
-            what: format!("{expected}, found {found}"),
-            start: String::new(),
-        }
     }
 }

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::traffic::Traffic;
 use super::wait_log::WaitLog;
 use crate::config;
-use crate::pace::budget::Budget;
-use crate::pace::{CrawlId, Governor, Pace, Ticket, Turn};
+use crate::pace::budget_headers::BudgetReport;
+use crate::pace::{CrawlId, Governor, GrantDecision, Pace, Ticket};
 
 /// The governor of one upstream and credential, and the requests that wait for it.
 #[derive(Debug)]
@@ -157,13 +157,13 @@ impl SharedGovernor {
         let state = &mut *guard;
         let now = self.now();
         let next = loop {
-            match state.governor.turn(now) {
-                Turn::Now(ticket) => turns.extend(state.waiting.remove(&ticket)),
-                Turn::At(at, hold) => {
+            match state.governor.grant(now) {
+                GrantDecision::Now(ticket) => turns.extend(state.waiting.remove(&ticket)),
+                GrantDecision::At(at, hold) => {
                     state.log.log(&self.origin, &state.governor, now, at, hold);
                     break self.started.checked_add(at);
                 }
-                Turn::Idle => break None,
+                GrantDecision::Idle => break None,
             }
         };
         // Under the lock, so that the last value comes from the last state.
@@ -194,7 +194,7 @@ impl Permit {
             return;
         }
         let governor = &grant.governor;
-        let budget = Budget::read(&governor.pace.budget, headers, SystemTime::now());
+        let budget = BudgetReport::from_headers(&governor.pace.budget, headers, SystemTime::now());
         let now = governor.now();
         governor.state.lock().governor.answered(now, grant.sent, status, &budget);
         governor.pump();
@@ -204,7 +204,7 @@ impl Permit {
     pub fn demanded(&self, wait: Duration) {
         let governor = &self.0.0.governor;
         let now = governor.now();
-        governor.state.lock().governor.demanded(now, wait);
+        governor.state.lock().governor.pause(now, wait);
         governor.pump();
     }
 

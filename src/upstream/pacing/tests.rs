@@ -12,7 +12,7 @@ use url::Url;
 use super::governors::{FEW, KEPT, MARGIN, MOST};
 use super::{CrawlLine, Governors, Permit, Traffic};
 use crate::config;
-use crate::pace::{Counts, Pace, Width};
+use crate::pace::{Pace, RequestCounts, Width};
 
 fn upstream(width: u32) -> config::Upstream {
     let mut upstream = config::Upstream::at(Url::parse("http://127.0.0.1:1").unwrap());
@@ -151,10 +151,10 @@ async fn credentials_are_added_up_and_those_that_are_forgotten_stay_counted() {
         upstreams.iter().map(of).collect::<Vec<_>>()
     };
     let before = counted();
-    let refused = Counts { requests: FEW as u64 - 1, too_many: FEW as u64 - 1, unavailable: 0 };
+    let refused = RequestCounts { requests: FEW as u64 - 1, too_many: FEW as u64 - 1, unavailable: 0 };
     assert_eq!(before[0].0, "http://127.0.0.1:1");
     assert_eq!((before[0].2, before[0].3), (0, refused));
-    let one = Counts { requests: 1, ..Counts::default() };
+    let one = RequestCounts { requests: 1, ..RequestCounts::default() };
     assert_eq!(before[1], ("http://127.0.0.1:2".to_owned(), 3, 1, one));
     drop(governors.line(&upstream, &key(FEW)));
     assert_eq!(governors.traffic().len(), 2, "the others are forgotten");

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::pace::{Counts, Load};
+use crate::pace::{GovernorLoad, RequestCounts};
 
 /// Requests to one upstream with one credential, or with all of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Traffic {
     pub origin: String,
     /// Requests in flight and waiting, and counts of all.
-    pub load: Load,
+    pub load: GovernorLoad,
     /// Number of requests that wait before they are sent again.
     pub backing_off: usize,
     /// Number of requests that were sent again.
@@ -22,7 +22,7 @@ pub struct Traffic {
 impl Traffic {
     /// The part that stays when the governor is forgotten: its counts.
     pub(super) fn counts_only(self) -> Self {
-        let load = Load { limit: 0, in_flight: 0, waiting: 0, rate: None, held: Duration::ZERO, ..self.load };
+        let load = GovernorLoad { limit: 0, in_flight: 0, waiting: 0, rate: None, held: Duration::ZERO, ..self.load };
         Self { load, backing_off: 0, ..self }
     }
 
@@ -33,13 +33,13 @@ impl Traffic {
             return;
         };
         let (one, other) = (sum.load, self.load);
-        sum.load = Load {
+        sum.load = GovernorLoad {
             limit: one.limit + other.limit,
             in_flight: one.in_flight + other.in_flight,
             waiting: one.waiting + other.waiting,
             rate: [one.rate, other.rate].into_iter().flatten().reduce(|one, other| one + other),
             held: one.held.max(other.held),
-            counts: Counts {
+            counts: RequestCounts {
                 requests: one.counts.requests + other.counts.requests,
                 too_many: one.counts.too_many + other.counts.too_many,
                 unavailable: one.counts.unavailable + other.counts.unavailable,

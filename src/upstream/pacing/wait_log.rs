@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::pace::{Governor, Hold};
+use crate::pace::{Governor, HoldReason};
 
 /// Longest wait that is not logged.
 const LONG: Duration = Duration::from_secs(1);
@@ -18,12 +18,12 @@ pub(super) struct WaitLog {
 
 impl WaitLog {
     /// Logs that no request is sent before `at`, and the reason.
-    pub(super) fn log(&mut self, origin: &str, governor: &Governor, now: Duration, at: Duration, hold: Hold) {
+    pub(super) fn log(&mut self, origin: &str, governor: &Governor, now: Duration, at: Duration, hold: HoldReason) {
         let reason = match hold {
-            Hold::Rate => return self.log_rate(origin, governor, now),
-            Hold::Budget => "the upstream's budget is used up",
-            Hold::Demand => "the upstream asks for it",
-            Hold::Refusal => "the upstream refuses more",
+            HoldReason::Rate => return self.log_rate(origin, governor, now),
+            HoldReason::Budget => "the upstream's budget is used up",
+            HoldReason::Demand => "the upstream asks for it",
+            HoldReason::Refusal => "the upstream refuses more",
         };
         if at <= now + LONG || at <= self.until + LONG {
             return;

@@ -1,65 +1,63 @@
-//! A first page with its request, read for everything but its pointers: sizes, totals, flags, parameters.
+//! The first page with its request: sizes, totals, flags and parameters; pointers are read in `pointer.rs`.
 
 use http::{HeaderMap, HeaderName};
 use serde_json::Value;
 
-use super::fields::{self, Field, digits};
+use super::fields::{self, OuterField, digits};
 use super::{Candidate, names};
 use crate::pagination::link::Link;
 use crate::pagination::path::Segment;
 use crate::pagination::request::RequestBody;
 use crate::pagination::{More, PageRequest, Pagination, Param, Path, Records, Source, Style};
 
-/// Header fields that hold how many records, and how many pages, the collection has.
+/// Header fields of the collection's number of records and of pages.
 const TOTAL_HEADERS: &[&str] =
     &["x-total-count", "x-total", "x-wp-total", "x-pagination-total-count", "x-total-records"];
 const TOTAL_PAGES_HEADERS: &[&str] =
     &["x-total-pages", "x-wp-totalpages", "x-pagination-page-count", "x-pagination-total-pages"];
 const PAGE_HEADERS: &[&str] = &["x-page", "x-current-page", "x-pagination-current-page"];
-/// How deep a request's JSON body is looked at.
+/// Depth down to which a request's JSON body is read.
 const BODY_DEPTH: usize = 4;
 
-/// The first page and its request.
-pub(super) struct Reading<'a> {
+pub(super) struct FirstPage<'a> {
     pub(super) request: &'a PageRequest,
     pub(super) headers: &'a HeaderMap,
     pub(super) links: &'a [Link],
-    pub(super) fields: Vec<Field<'a>>,
+    pub(super) fields: Vec<OuterField<'a>>,
     pub(super) records: Path,
-    /// How many records the page holds.
+    /// Number of records in the page.
     pub(super) count: u64,
-    /// What the request asked for.
-    pub(super) asked: Vec<Asked>,
-    /// The query parameters of the URLs in the page and its head: how the API spells its own.
+    /// Parameters of the request.
+    pub(super) asked: Vec<RequestParam>,
+    /// Query parameters of the URLs in the page and its head, as the API spells them.
     pub(super) linked: Vec<(String, String)>,
 }
 
-/// One parameter of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct RequestParam {
     pub(super) param: Param,
-    /// Its last name, where it stands inside a body.
+    /// Last name of the path, for a parameter in a body.
     pub(super) name: String,
     pub(super) value: String,
 }
 
-/// Whether a name that means the total in some APIs and the size of the page in others may be read as the total.
+/// Use of names, as `count`, that mean the total in some APIs and the size of the page in others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Counts {
+pub(super) enum AmbiguousCounts {
     Refused,
     Allowed,
 }
 
-/// A number of the upstream's, and where it stands.
+/// A number in the answer, and its source.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Number {
+pub(super) struct SourcedNumber {
     pub(super) source: Source,
     pub(super) name: String,
     pub(super) shown: String,
     pub(super) value: u64,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> FirstPage<'a> {
     pub(super) fn of(
         request: &'a PageRequest,
         headers: &'a HeaderMap,
@@ -76,7 +74,7 @@ impl<'a> Reading<'a> {
     }
 
     /// A complete pagination of this style.
-    pub(super) fn candidate(&self, style: impl Into<Style>, counts: Counts, why: String) -> Candidate {
+    pub(super) fn candidate(&self, style: impl Into<Style>, counts: AmbiguousCounts, why: String) -> Candidate {
         let mut pagination = Pagination::of(style.into(), Records::at(self.records.clone()));
         pagination.more = self.more();
         pagination.total = self.total(counts).map(|total| total.source);
@@ -87,11 +85,11 @@ impl<'a> Reading<'a> {
         Candidate { pagination, why }
     }
 
-    pub(super) fn near(&self) -> impl Iterator<Item = &Field<'a>> {
+    pub(super) fn near(&self) -> impl Iterator<Item = &OuterField<'a>> {
         self.fields.iter().filter(|field| field.is_near())
     }
 
-    /// The upstream's flag that more pages follow; none where two of them disagree.
+    /// The upstream's flag that more pages follow; none if two flags disagree.
     pub(super) fn more(&self) -> Option<More> {
         let flags: Vec<_> = self
             .near()
@@ -102,16 +100,16 @@ impl<'a> Reading<'a> {
         agree.then(|| More { path: first.path.clone(), while_: Value::Bool(*while_) })
     }
 
-    /// What that flag says.
+    /// Value of that flag.
     pub(super) fn says_more(&self) -> Option<bool> {
         let more = self.more()?;
         self.fields.iter().find(|field| field.path == more.path).map(|field| *field.value == more.while_)
     }
 
-    /// How many records the collection has; none where two totals disagree, or where the page alone has more.
-    pub(super) fn total(&self, counts: Counts) -> Option<Number> {
+    /// Number of records in the collection; none if two totals disagree, or if the page alone has more.
+    pub(super) fn total(&self, counts: AmbiguousCounts) -> Option<SourcedNumber> {
         let mut totals = self.numbers(names::is_total, TOTAL_HEADERS);
-        if totals.is_empty() && counts == Counts::Allowed {
+        if totals.is_empty() && counts == AmbiguousCounts::Allowed {
             let asked = self.size();
             let beside_size = self.near().any(|field| is_size_field(field.name));
             totals = self.numbers(names::is_count, &[]);
@@ -122,13 +120,13 @@ impl<'a> Reading<'a> {
         (first.value >= self.count && totals.iter().all(|total| total.value == first.value)).then_some(first)
     }
 
-    /// How many pages the collection has.
-    pub(super) fn total_pages(&self) -> Option<Number> {
+    /// Number of pages in the collection.
+    pub(super) fn total_pages(&self) -> Option<SourcedNumber> {
         self.numbers(names::is_total_pages, TOTAL_PAGES_HEADERS).into_iter().next()
     }
 
-    /// The number of this page, as the answer says it.
-    pub(super) fn page_number(&self) -> Option<Number> {
+    /// Number of this page according to the answer.
+    pub(super) fn page_number(&self) -> Option<SourcedNumber> {
         self.numbers(names::is_page, PAGE_HEADERS).into_iter().next().or_else(|| {
             // Spring's `number` means the page only beside its `totalPages`.
             let pages = self.numbers(|name| names::plain(name) == "totalpages", &[]);
@@ -136,33 +134,38 @@ impl<'a> Reading<'a> {
         })
     }
 
-    fn numbers(&self, is: impl Fn(&str) -> bool, headers: &[&'static str]) -> Vec<Number> {
+    fn numbers(&self, is: impl Fn(&str) -> bool, headers: &[&'static str]) -> Vec<SourcedNumber> {
         let fields = self.near().filter(|field| is(field.name)).filter_map(|field| {
             let source = Source::Body(field.path.clone());
-            Some(Number { source, name: field.name.to_owned(), shown: field.path.to_string(), value: field.number()? })
+            Some(SourcedNumber {
+                source,
+                name: field.name.to_owned(),
+                shown: field.path.to_string(),
+                value: field.number()?,
+            })
         });
         let headers = headers.iter().filter_map(|name| {
             let value = digits(self.headers.get(*name)?.to_str().ok()?.trim())?;
             let source = Source::Header(HeaderName::from_static(name));
-            Some(Number { source, name: (*name).to_owned(), shown: (*name).to_owned(), value })
+            Some(SourcedNumber { source, name: (*name).to_owned(), shown: (*name).to_owned(), value })
         });
         fields.chain(headers).collect()
     }
 
-    /// How many records a page holds when it is full, as the request or the answer says.
+    /// Number of records in a full page, according to the request or the answer.
     pub(super) fn size(&self) -> Option<u64> {
         let asked = self.asked.iter().find(|asked| names::is_size(&asked.name)).and_then(|asked| digits(&asked.value));
-        asked.or_else(|| self.near().filter(|field| is_size_field(field.name)).find_map(Field::number))
+        asked.or_else(|| self.near().filter(|field| is_size_field(field.name)).find_map(OuterField::number))
     }
 
-    /// The request's parameters that are page numbers.
-    pub(super) fn asked_pages(&self) -> impl Iterator<Item = (&Asked, u64)> {
+    /// Page numbers among the request's parameters.
+    pub(super) fn asked_pages(&self) -> impl Iterator<Item = (&RequestParam, u64)> {
         let pages = self.asked.iter().filter(|asked| names::is_page(&asked.name));
         pages.filter_map(|asked| Some((asked, digits(&asked.value)?)))
     }
 
-    /// The request's parameters that are offsets: neither the start of a time range nor a time itself.
-    pub(super) fn asked_offsets(&self) -> impl Iterator<Item = (&Asked, u64)> {
+    /// Offsets among the request's parameters, without starts of time ranges and times.
+    pub(super) fn asked_offsets(&self) -> impl Iterator<Item = (&RequestParam, u64)> {
         let offsets = self.asked.iter().filter(|asked| names::is_offset(&asked.name));
         let offsets = offsets.filter_map(|asked| Some((asked, digits(&asked.value)?)));
         offsets.filter(|(asked, value)| {
@@ -172,7 +175,7 @@ impl<'a> Reading<'a> {
         })
     }
 
-    /// Why this page can't be the last one, whatever its pointers say.
+    /// Reason for which this page can't be the last one, independently of its pointers.
     pub(super) fn must_go_on(&self) -> Option<String> {
         let at_start = self.asked_pages().all(|(_, page)| page <= 1) && self.asked_offsets().all(|(_, at)| at <= 1);
         if self.says_more() == Some(true) {
@@ -188,46 +191,46 @@ impl<'a> Reading<'a> {
     }
 
     /// A total that is greater than the page; where there is none, also a count that may be one.
-    fn greater_count(&self) -> Option<Number> {
+    fn greater_count(&self) -> Option<SourcedNumber> {
         let mut totals = self.numbers(names::is_total, TOTAL_HEADERS);
         if totals.is_empty() && self.says_more().is_none() {
             let asked: Vec<_> = self.asked.iter().filter(|asked| names::is_size(&asked.name)).collect();
-            let is_asked = |count: &Number| asked.iter().any(|asked| digits(&asked.value) == Some(count.value));
+            let is_asked = |count: &SourcedNumber| asked.iter().any(|asked| digits(&asked.value) == Some(count.value));
             totals.extend(self.numbers(names::is_count, &[]).into_iter().filter(|count| !is_asked(count)));
         }
         totals.into_iter().find(|total| total.value > self.count)
     }
 
-    /// Whether the page's own number, or its total, says that it is the last.
+    /// Returns whether the page's number, or its total, says that it is the last one.
     pub(super) fn is_last_by_number(&self) -> bool {
         let pages = self.page_number().zip(self.total_pages());
         pages.is_some_and(|(page, pages)| page.value >= pages.value)
-            || self.total(Counts::Refused).is_some_and(|total| total.value == self.count)
+            || self.total(AmbiguousCounts::Refused).is_some_and(|total| total.value == self.count)
     }
 
-    /// The request's parameter of this name, however it is spelled.
-    pub(super) fn asked_as(&self, name: &str) -> Option<&Asked> {
+    /// The request's parameter of this name in any spelling.
+    pub(super) fn asked_as(&self, name: &str) -> Option<&RequestParam> {
         let plain = names::plain(name);
         self.asked.iter().find(|asked| names::plain(&asked.name) == plain)
     }
 
-    /// Where a parameter of this name goes: where the request has one already, else where its parameters are.
-    pub(super) fn place(&self, name: &str) -> Param {
+    /// Destination of a parameter of this name: that of the request's own one, else that of its other parameters.
+    pub(super) fn param(&self, name: &str) -> Param {
         if let Some(asked) = self.asked_as(name) {
             return asked.param.clone();
         }
         match &self.request.body {
             Some(RequestBody::Form(_)) => Param::Form(name.to_owned()),
-            Some(RequestBody::Json(_)) => Param::Body(Path::of(vec![Segment::Name(name.to_owned())])),
+            Some(RequestBody::Json(_)) => Param::Body(Path::new(vec![Segment::Name(name.to_owned())])),
             None if self.request.method == http::Method::POST && self.request.url.query().is_none() => {
-                Param::Body(Path::of(vec![Segment::Name(name.to_owned())]))
+                Param::Body(Path::new(vec![Segment::Name(name.to_owned())]))
             }
             _ => Param::Query(name.to_owned()),
         }
     }
 }
 
-/// A page size by a name that can't also be a count.
+/// Returns whether this is the name of a page size, and of no count.
 fn is_size_field(name: &str) -> bool {
     names::is_size(name)
         && !matches!(names::plain(name).as_str(), "count" | "size" | "rows" | "length" | "first" | "top" | "take")
@@ -241,15 +244,15 @@ pub(super) fn query_of(text: &str) -> Vec<(String, String)> {
     url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }
 
-fn asked(request: &PageRequest) -> Vec<Asked> {
-    let query = request.url.query_pairs().map(|(name, value)| Asked {
+fn asked(request: &PageRequest) -> Vec<RequestParam> {
+    let query = request.url.query_pairs().map(|(name, value)| RequestParam {
         param: Param::Query(name.clone().into_owned()),
         name: name.into_owned(),
         value: value.into_owned(),
     });
     let mut asked: Vec<_> = query.collect();
     match &request.body {
-        Some(RequestBody::Form(fields)) => asked.extend(fields.iter().map(|(name, value)| Asked {
+        Some(RequestBody::Form(fields)) => asked.extend(fields.iter().map(|(name, value)| RequestParam {
             param: Param::Form(name.clone()),
             name: name.clone(),
             value: value.clone(),
@@ -260,7 +263,7 @@ fn asked(request: &PageRequest) -> Vec<Asked> {
     asked
 }
 
-fn asked_in_body(value: &Value, path: &mut Vec<Segment>, asked: &mut Vec<Asked>) {
+fn asked_in_body(value: &Value, path: &mut Vec<Segment>, asked: &mut Vec<RequestParam>) {
     let Value::Object(members) = value else { return };
     for (name, value) in members {
         path.push(Segment::Name(name.clone()));
@@ -272,7 +275,7 @@ fn asked_in_body(value: &Value, path: &mut Vec<Segment>, asked: &mut Vec<Asked>)
         };
         match text {
             Some(value) => {
-                asked.push(Asked { param: Param::Body(Path::of(path.clone())), name: name.clone(), value });
+                asked.push(RequestParam { param: Param::Body(Path::new(path.clone())), name: name.clone(), value });
             }
             None if path.len() < BODY_DEPTH => asked_in_body(value, path, asked),
             None => {}

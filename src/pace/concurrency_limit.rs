@@ -1,64 +1,63 @@
-//! How many requests may be under way at a time: fewer after a refusal, more while all of them are used, and where that is
-//! wanted no more than the upstream answers without becoming slower.
+//! The number of requests that may be in flight at a time: fewer after a refusal, more while all of them are used, and with an
+//! adaptive width no more than the upstream answers without becoming slower.
 
 use std::time::Duration;
 
 use super::{Pace, Width};
 
-/// What is left of the limit after a refusal, and while the base latency is measured.
+/// Factor of the limit after a refusal, and while the base latency is measured.
 const CUT: f64 = 0.7;
 
-/// Where an adaptive limit starts.
+/// First limit of an adaptive width.
 const START: f64 = 6.0;
 
-/// How many latencies make a round: their median says little of fewer.
+/// Latencies of a round: the median of fewer says little.
 const ROUND: usize = 24;
 
-/// How many requests may wait inside the upstream before the limit stops growing, and before it shrinks.
+/// Requests waiting inside the upstream at which the limit stops growing, and at which it shrinks.
 const SHORT_QUEUE: f64 = 1.0;
 const LONG_QUEUE: f64 = 2.0;
 
-/// After how many rounds the base latency is measured anew: soon after the start, where it may be that of a queue, and now
-/// and then, since upstreams change.
+/// Rounds between two measurements of the base latency: soon after the start, where the first may be that of a queue, and
+/// now and then, since upstreams change.
 const FIRST_MEASURE: u32 = 8;
 const MEASURE: u32 = 128;
 
-/// How many requests may be under way at a time.
 #[derive(Debug)]
-pub(super) struct Limit {
+pub(super) struct ConcurrencyLimit {
     limit: f64,
     most: f64,
-    latency: Option<Latency>,
-    /// Whoever was sent before this met another limit.
+    latency: Option<LatencyGauge>,
+    /// Time of the last change: requests that were sent before met another limit.
     changed: Option<Duration>,
 }
 
-/// Whether as many requests were under way as might be.
+/// Use of the limit: as many requests were in flight as it allows, or fewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Use {
+pub(super) enum LimitUse {
     Full,
     Partial,
 }
 
-/// The latencies that the limit is steered by, as TCP Vegas does: of n requests under way, n · (1 − base / now) wait inside
-/// the upstream, where `base` is the latency without others.
+/// Latencies that steer the limit, as in TCP Vegas: of n requests in flight, n · (1 − base / now) wait inside the upstream,
+/// where `base` is the latency without other requests.
 #[derive(Debug, Default)]
-struct Latency {
+struct LatencyGauge {
     base: Option<f64>,
     round: Vec<f64>,
-    is_used: Option<Use>,
-    /// Rounds until the base is measured.
+    is_used: Option<LimitUse>,
+    /// Rounds until the next measurement of the base latency.
     left: u32,
-    /// The limit to go back to when it has been.
+    /// While the base is measured, the limit to restore afterwards.
     measuring: Option<f64>,
 }
 
-impl Limit {
+impl ConcurrencyLimit {
     pub(super) fn new(pace: &Pace) -> Self {
         let most = f64::from(pace.max_width.get());
         let (start, latency) = match pace.width {
             Width::Fixed(width) => (f64::from(width.get()), None),
-            Width::Adaptive => (START, Some(Latency { left: FIRST_MEASURE, ..Latency::default() })),
+            Width::Adaptive => (START, Some(LatencyGauge { left: FIRST_MEASURE, ..LatencyGauge::default() })),
         };
         Self { limit: start.min(most), most, latency, changed: None }
     }
@@ -67,13 +66,13 @@ impl Limit {
         self.limit.max(1.0) as usize
     }
 
-    /// A request was answered well, so long after it was sent.
-    pub(super) fn answered(&mut self, now: Duration, sent: Duration, used: Use) {
+    /// Notes a successful answer to a request that was sent at `sent`.
+    pub(super) fn answered(&mut self, now: Duration, sent: Duration, used: LimitUse) {
         if self.changed.is_some_and(|changed| sent < changed) {
             return;
         }
         match &mut self.latency {
-            None if used == Use::Full => self.limit = (self.limit + 1.0 / self.limit).min(self.most),
+            None if used == LimitUse::Full => self.limit = (self.limit + 1.0 / self.limit).min(self.most),
             None => {}
             Some(latency) => {
                 let Some(limit) = latency.note(now.saturating_sub(sent).as_secs_f64(), used, self.limit) else {
@@ -85,8 +84,8 @@ impl Limit {
         }
     }
 
-    /// The upstream refused, at a rate that needs `needed` requests under way. Those that were sent together are refused
-    /// together, and count once.
+    /// Notes a refusal at a rate that needs `needed` requests in flight. Requests that were sent together are refused together,
+    /// and count once.
     pub(super) fn refused(&mut self, now: Duration, sent: Duration, needed: f64) {
         if self.changed.is_some_and(|changed| sent < changed) {
             return;
@@ -101,21 +100,21 @@ impl Limit {
     }
 }
 
-impl Latency {
-    /// Notes one latency; at the end of a round, the next limit.
-    fn note(&mut self, latency: f64, used: Use, limit: f64) -> Option<f64> {
+impl LatencyGauge {
+    /// Adds a latency; returns the next limit at the end of a round that changes it.
+    fn note(&mut self, latency: f64, used: LimitUse, limit: f64) -> Option<f64> {
         self.round.push(latency);
-        if used == Use::Full {
-            self.is_used = Some(Use::Full);
+        if used == LimitUse::Full {
+            self.is_used = Some(LimitUse::Full);
         }
-        // What all other rounds are held against is worth a longer one.
+        // All other rounds are compared with the base, which is worth a longer one.
         let enough = if self.measuring.is_some() { 2 * ROUND } else { ROUND };
         if self.round.len() < enough.max(limit as usize) {
             return None;
         }
         let median = median(&mut self.round);
         self.round.clear();
-        let used = self.is_used.take().unwrap_or(Use::Partial);
+        let used = self.is_used.take().unwrap_or(LimitUse::Partial);
         if let Some(limit) = self.measuring.take() {
             self.base = Some(median);
             return Some(limit);
@@ -132,7 +131,7 @@ impl Latency {
         let queue = limit * (1.0 - base / median.max(f64::MIN_POSITIVE));
         if queue > LONG_QUEUE {
             Some((limit - 1.0).min(limit - queue / 2.0))
-        } else if queue < SHORT_QUEUE && used == Use::Full {
+        } else if queue < SHORT_QUEUE && used == LimitUse::Full {
             Some(limit + 1.0)
         } else {
             None

@@ -1,8 +1,8 @@
-//! Who is next: crawls in turn, and the requests of one crawl in their order.
+//! The queue of requests: round robin between crawls, first come first served within a crawl.
 
 use std::collections::{HashMap, VecDeque};
 
-/// A crawl, for those who share out turns.
+/// A crawl, as the queue tells it from others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CrawlId(pub u64);
 
@@ -13,35 +13,34 @@ pub struct Ticket {
     number: u64,
 }
 
-/// Requests that wait for their turn.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
-    /// Every crawl that waits, the next one first; each stands here once, and has a request below.
+pub(super) struct FairQueue {
+    /// Crawls with waiting requests, the next one first; each stands here once.
     crawls: VecDeque<CrawlId>,
     waiting: HashMap<CrawlId, VecDeque<Ticket>>,
     drawn: u64,
     length: usize,
 }
 
-impl Queue {
+impl FairQueue {
     pub(super) fn join(&mut self, crawl: CrawlId) -> Ticket {
         self.drawn += 1;
         self.length += 1;
         let ticket = Ticket { crawl, number: self.drawn };
-        let line = self.waiting.entry(crawl).or_default();
-        if line.is_empty() {
+        let own = self.waiting.entry(crawl).or_default();
+        if own.is_empty() {
             self.crawls.push_back(crawl);
         }
-        line.push_back(ticket);
+        own.push_back(ticket);
         ticket
     }
 
-    /// The next one in turn.
+    /// Takes the request at the head of the queue.
     pub(super) fn next(&mut self) -> Option<Ticket> {
         let crawl = self.crawls.pop_front()?;
-        let line = self.waiting.get_mut(&crawl)?;
-        let ticket = line.pop_front();
-        if line.is_empty() {
+        let own = self.waiting.get_mut(&crawl)?;
+        let ticket = own.pop_front();
+        if own.is_empty() {
             self.waiting.remove(&crawl);
         } else {
             self.crawls.push_back(crawl);
@@ -50,13 +49,13 @@ impl Queue {
         ticket
     }
 
-    /// Nobody waits there any more.
+    /// Takes a request out of the queue.
     pub(super) fn leave(&mut self, ticket: Ticket) {
-        let Some(line) = self.waiting.get_mut(&ticket.crawl) else { return };
-        let before = line.len();
-        line.retain(|waiting| *waiting != ticket);
-        self.length -= before - line.len();
-        if line.is_empty() {
+        let Some(own) = self.waiting.get_mut(&ticket.crawl) else { return };
+        let before = own.len();
+        own.retain(|waiting| *waiting != ticket);
+        self.length -= before - own.len();
+        if own.is_empty() {
             self.waiting.remove(&ticket.crawl);
             self.crawls.retain(|crawl| *crawl != ticket.crawl);
         }
@@ -74,8 +73,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn crawls_take_turns_however_much_one_of_them_wants() {
-        let mut queue = Queue::default();
+    fn crawls_take_turns_also_beside_a_greedy_one() {
+        let mut queue = FairQueue::default();
         let (greedy, modest) = (CrawlId(1), CrawlId(2));
         let first: Vec<_> = (0..4).map(|_| queue.join(greedy)).collect();
         let late = [queue.join(modest), queue.join(modest)];
@@ -85,8 +84,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn everyone_is_next_once_and_in_turn(steps in proptest::collection::vec((0..4_u8, 0..4_u64), 0..200)) {
-            let mut queue = Queue::default();
+        fn each_request_is_granted_once_and_in_order(steps in proptest::collection::vec((0..4_u8, 0..4_u64), 0..200)) {
+            let mut queue = FairQueue::default();
             let (mut model, mut taken): (Vec<Ticket>, Vec<Ticket>) = (Vec::new(), Vec::new());
             for (step, crawl) in steps {
                 match step {

@@ -1,4 +1,5 @@
-//! What the head of an answer says of the upstream's budget, in the many spellings of the world.
+//! The upstream's budget in the head of an answer: `RateLimit` (IETF drafts), the `X-RateLimit-*` fields in their many spellings,
+//! and configured fields.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,19 +7,19 @@ use http::{HeaderMap, HeaderName, header};
 
 use super::BudgetFields;
 
-/// No wait and no window is longer: what says so is nonsense, or nothing to wait for.
+/// Longest wait and window; longer ones are nonsense.
 const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
 
-/// The upstream's clock is taken for ours as long as `Date`, which knows only whole seconds, doesn't differ by more.
+/// Difference from `Date`, which has whole seconds, up to which the upstream's clock is taken for ours.
 const SAME_CLOCK: Duration = Duration::from_secs(2);
 
-/// Numbers from here on are milliseconds since 1970 (which they were in 1973; seconds will be in 5138).
+/// Least number that is read as milliseconds since 1970 (a time in 1973; as seconds, one in 5138).
 const MILLISECONDS: f64 = 1e11;
 
-/// Numbers from here on are seconds since 1970; as a wait they would be three years.
+/// Least number that is read as seconds since 1970; as a wait it would be three years.
 const EPOCH: f64 = 1e8;
 
-/// The suffixes `-requests` are those of upstreams that also count something else.
+/// The suffix `-requests` is that of upstreams that also count something else.
 const REMAINING: [&str; 5] = [
     "ratelimit-remaining",
     "x-ratelimit-remaining",
@@ -43,39 +44,37 @@ const LIMIT: [&str; 5] = [
     "x-rate-limit-limit-requests",
 ];
 
-/// What the head of an answer says of the budget.
+/// The budget as the head of an answer reports it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Budget {
-    /// How long it asks to wait, by `Retry-After`.
+pub struct BudgetReport {
+    /// Wait that `Retry-After` demands (RFC 9110 §10.2.3).
     pub wait: Option<Duration>,
-    /// What is left until when.
-    pub left: Option<Left>,
+    pub left: Option<RemainingBudget>,
 }
 
-/// What is left of a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Left {
-    /// So many requests.
+pub struct RemainingBudget {
+    /// Requests that are left.
     pub remaining: u64,
-    /// In how long there are more again.
+    /// Time to the next renewal.
     pub reset: Option<Duration>,
-    /// How many there are in all.
+    /// Requests of the whole budget.
     pub limit: Option<u64>,
-    /// In how long.
+    /// Period of the whole budget.
     pub window: Option<Duration>,
 }
 
-impl Budget {
-    /// Reads a head that came at `now` by our wall clock. What makes no sense is as good as absent.
-    pub fn read(fields: &BudgetFields, headers: &HeaderMap, now: SystemTime) -> Self {
+impl BudgetReport {
+    /// Reads a head that arrived at `now` by our wall clock. Values that make no sense count as absent.
+    pub fn from_headers(fields: &BudgetFields, headers: &HeaderMap, now: SystemTime) -> Self {
         let now = clock(headers, now);
         let wait = text(headers, &header::RETRY_AFTER).and_then(|text| wait(text, now));
-        let left = own(fields, headers, now).or_else(|| drafted(headers)).or_else(|| spelled(headers, now));
+        let left = configured(fields, headers, now).or_else(|| drafted(headers)).or_else(|| usual(headers, now));
         Self { wait, left }
     }
 }
 
-/// What time it is for the upstream, as precisely as that can be known.
+/// The upstream's time, as precisely as it is known.
 fn clock(headers: &HeaderMap, now: SystemTime) -> SystemTime {
     let Some(date) = text(headers, &header::DATE).and_then(|text| httpdate::parse_http_date(text).ok()) else {
         return now;
@@ -84,8 +83,8 @@ fn clock(headers: &HeaderMap, now: SystemTime) -> SystemTime {
     if apart <= SAME_CLOCK { now } else { date }
 }
 
-/// The fields that are configured.
-fn own(fields: &BudgetFields, headers: &HeaderMap, now: SystemTime) -> Option<Left> {
+/// Reads the configured fields.
+fn configured(fields: &BudgetFields, headers: &HeaderMap, now: SystemTime) -> Option<RemainingBudget> {
     let remaining = count(text(headers, fields.remaining.as_ref()?)?)?;
     let reset = match &fields.reset {
         Some(name) => text(headers, name).and_then(|text| wait(text, now)),
@@ -95,42 +94,42 @@ fn own(fields: &BudgetFields, headers: &HeaderMap, now: SystemTime) -> Option<Le
         Some(name) => text(headers, name).and_then(policy).unzip(),
         None => first(headers, &LIMIT, policy).unzip(),
     };
-    Some(Left { remaining, reset, limit, window: window.flatten() })
+    Some(RemainingBudget { remaining, reset, limit, window: window.flatten() })
 }
 
-/// Three fields, as they are spelled by most.
-fn spelled(headers: &HeaderMap, now: SystemTime) -> Option<Left> {
+/// Reads three fields in their usual spellings.
+fn usual(headers: &HeaderMap, now: SystemTime) -> Option<RemainingBudget> {
     let remaining = first(headers, &REMAINING, count)?;
     let reset = first(headers, &RESET, |text| wait(text, now));
     let (limit, window) = first(headers, &LIMIT, policy).unzip();
-    Some(Left { remaining, reset, limit, window: window.flatten() })
+    Some(RemainingBudget { remaining, reset, limit, window: window.flatten() })
 }
 
 /// The drafts of the IETF: `RateLimit: "name";r=50;t=30` beside `RateLimit-Policy: "name";q=100;w=60`, and before them
 /// `RateLimit: limit=100, remaining=50, reset=30`.
-fn drafted(headers: &HeaderMap) -> Option<Left> {
+fn drafted(headers: &HeaderMap) -> Option<RemainingBudget> {
     let name = HeaderName::from_static("ratelimit");
-    let items: Vec<Item<'_>> = all(headers, &name).flat_map(items).collect();
+    let items: Vec<ListMember<'_>> = all(headers, &name).flat_map(items).collect();
     let policies = HeaderName::from_static("ratelimit-policy");
-    let policies: Vec<Item<'_>> = all(headers, &policies).flat_map(items_of_requests).collect();
+    let policies: Vec<ListMember<'_>> = all(headers, &policies).flat_map(items_of_requests).collect();
     let lefts = items.iter().filter_map(|item| {
         let policy = policies.iter().find(|policy| policy.name == item.name);
         let window = policy.and_then(|policy| policy.value("w")).and_then(seconds);
-        Some(Left {
+        Some(RemainingBudget {
             remaining: count(item.value("r")?)?,
             reset: item.value("t").and_then(seconds),
             limit: policy.and_then(|policy| policy.value("q")).and_then(count),
             window,
         })
     });
-    // Of several budgets the one that allows the least is the one to be held to.
-    let pace = |left: &Left| left.remaining as f64 / left.reset.unwrap_or(LONGEST).as_secs_f64().max(1.0);
+    // Of several budgets the tightest one holds.
+    let pace = |left: &RemainingBudget| left.remaining as f64 / left.reset.unwrap_or(LONGEST).as_secs_f64().max(1.0);
     lefts.min_by(|one, other| pace(one).total_cmp(&pace(other))).or_else(|| dictionary(&items))
 }
 
-fn dictionary(items: &[Item<'_>]) -> Option<Left> {
+fn dictionary(items: &[ListMember<'_>]) -> Option<RemainingBudget> {
     let value = |key: &str| items.iter().find_map(|item| item.name.strip_prefix(key)?.strip_prefix('='));
-    Some(Left {
+    Some(RemainingBudget {
         remaining: count(value("remaining")?)?,
         reset: value("reset").and_then(seconds),
         limit: value("limit").and_then(count),
@@ -139,28 +138,28 @@ fn dictionary(items: &[Item<'_>]) -> Option<Left> {
 }
 
 /// One member of a structured list, with its parameters.
-struct Item<'a> {
+struct ListMember<'a> {
     name: &'a str,
     parameters: Vec<(&'a str, &'a str)>,
 }
 
-impl<'a> Item<'a> {
+impl<'a> ListMember<'a> {
     fn value(&self, key: &str) -> Option<&'a str> {
         self.parameters.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
     }
 }
 
-fn items(text: &str) -> impl Iterator<Item = Item<'_>> {
+fn items(text: &str) -> impl Iterator<Item = ListMember<'_>> {
     outside_quotes(text, ',').map(|member| {
         let mut parts = outside_quotes(member, ';');
         let name = parts.next().unwrap_or_default();
         let parameters = parts.filter_map(|part| part.split_once('='));
-        Item { name, parameters: parameters.map(|(key, value)| (key.trim(), value.trim())).collect() }
+        ListMember { name, parameters: parameters.map(|(key, value)| (key.trim(), value.trim())).collect() }
     })
 }
 
-/// A budget may also count bytes, or requests at a time.
-fn items_of_requests(text: &str) -> impl Iterator<Item = Item<'_>> {
+/// Members that count requests: a budget may also count bytes, or requests at a time.
+fn items_of_requests(text: &str) -> impl Iterator<Item = ListMember<'_>> {
     items(text).filter(|item| item.value("qu").is_none_or(|unit| unit.trim_matches('"') == "requests"))
 }
 
@@ -197,7 +196,7 @@ fn seconds(text: &str) -> Option<Duration> {
     number(text).and_then(|number| Duration::try_from_secs_f64(number).ok()).map(|wait| wait.min(LONGEST))
 }
 
-/// A limit, and the window that an old draft writes behind it: `100, 100;w=60`.
+/// Reads a limit, and the window that an old draft writes behind it: `100, 100;w=60`.
 fn policy(text: &str) -> Option<(u64, Option<Duration>)> {
     let mut members = items(text);
     let first = members.next()?;
@@ -205,7 +204,7 @@ fn policy(text: &str) -> Option<(u64, Option<Duration>)> {
     Some((count(first.name)?, window.and_then(seconds)))
 }
 
-/// A wait, however it is written: seconds, an instant as seconds or milliseconds since 1970 or as a date, or `1m30s`.
+/// Reads a wait: seconds, an instant as seconds or milliseconds since 1970 or as a date, or `1m30s`.
 fn wait(text: &str, now: SystemTime) -> Option<Duration> {
     let until = |at: SystemTime| at.duration_since(now).unwrap_or_default();
     let wait = match number(text) {
@@ -233,21 +232,21 @@ mod tests {
 
     const NOW: u64 = 1_700_000_000;
 
-    fn read(fields: &[(&'static str, &str)]) -> Budget {
+    fn read(fields: &[(&'static str, &str)]) -> BudgetReport {
         read_by(&BudgetFields::default(), fields)
     }
 
-    fn read_by(own: &BudgetFields, fields: &[(&'static str, &str)]) -> Budget {
+    fn read_by(own: &BudgetFields, fields: &[(&'static str, &str)]) -> BudgetReport {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
         }
-        Budget::read(own, &headers, SystemTime::UNIX_EPOCH + Duration::from_secs(NOW))
+        BudgetReport::from_headers(own, &headers, SystemTime::UNIX_EPOCH + Duration::from_secs(NOW))
     }
 
-    fn left(remaining: u64, reset: u64, limit: Option<u64>, window: Option<u64>) -> Option<Left> {
+    fn left(remaining: u64, reset: u64, limit: Option<u64>, window: Option<u64>) -> Option<RemainingBudget> {
         let window = window.map(Duration::from_secs);
-        Some(Left { remaining, reset: Some(Duration::from_secs(reset)), limit, window })
+        Some(RemainingBudget { remaining, reset: Some(Duration::from_secs(reset)), limit, window })
     }
 
     #[test]
@@ -261,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_is_held_against_the_upstreams_own_clock() {
+    fn an_instant_is_compared_with_the_upstreams_own_clock() {
         for (date, wait) in [
             ("Tue, 14 Nov 2023 22:13:19 GMT", 30),
             ("Tue, 14 Nov 2023 22:03:20 GMT", 630),
@@ -323,7 +322,7 @@ mod tests {
     fn nonsense_is_as_good_as_absent() {
         for value in ["", "-1", "many", "NaN", "inf", "1e400", "0x10", "٣"] {
             for name in ["x-ratelimit-remaining", "ratelimit", "retry-after", "ratelimit-remaining"] {
-                assert_eq!(read(&[(name, value)]), Budget::default(), "{name}: {value}");
+                assert_eq!(read(&[(name, value)]), BudgetReport::default(), "{name}: {value}");
             }
         }
     }
@@ -346,7 +345,7 @@ mod tests {
                 }
             }
             let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
-            let budget = Budget::read(&BudgetFields::default(), &headers, now);
+            let budget = BudgetReport::from_headers(&BudgetFields::default(), &headers, now);
             prop_assert!(budget.wait.is_none_or(|wait| wait <= LONGEST));
             prop_assert!(budget.left.and_then(|left| left.reset).is_none_or(|reset| reset <= LONGEST));
         }
