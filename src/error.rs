@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Cause of a crawl that broke or could not start.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Failure {
+    /// Party at fault.
     pub fault: Fault,
     /// Description of the event, on one line.
     pub message: String,
@@ -43,6 +44,7 @@ pub enum Fault {
 }
 
 impl Failure {
+    /// Makes a failure without header fields.
     pub fn new(fault: Fault, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { fault, message: message.into(), hint: hint.into(), headers: Vec::new() }
     }

@@ -1,28 +1,68 @@
-//! unpage: a reverse proxy that turns paginated HTTP APIs into streams.
+//! unpage turns paginated HTTP APIs into streams: one request, all records as NDJSON, and a clean end only where the end of
+//! the collection is proven.
 //!
-//! Read from top to bottom, the rooms are the way of a record:
+//! A proxy in front of an API, as a part of another program:
 //!
-//! - `cli`: arguments to one of serve, fetch, probe, check, demo
-//! - `server`: sockets in
-//! - `gateway`: one request up to the head of its response, as a [`tower::Service`]
-//! - `request`: a client's wish, read from its request's head
-//! - `cache_key`: the key by which requests share a snapshot
-//! - `snapshot`: the log between a crawl and its reader
-//! - `crawl`: the one writer, a loop over the plan
-//! - `pagination`: how pages are addressed, split and ended; pure
-//! - `pace`: how much an upstream is asked at a time; pure
-//! - `upstream`: the only door to the network
-//! - `response`: readers to the wire
-//! - `batch`: records on their way
-//! - `error`: a failed crawl, the party at fault, and the remedy
-//! - `format`: formats of record streams and their hold-back; pure
-//! - `id`: snapshot ids and cache keys
-//! - `usage`: upstream usage of a crawl
-//! - `config`: TOML to valid values
-//! - `telemetry`: metrics and the operator's list
-//! - `demo`: a legacy API in a box
+//! ```no_run
+//! use tokio::net::TcpListener;
+//! use unpage::{Config, Gateway};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let config = Config::from_toml(
+//!         r#"
+//!         [[collection]]
+//!         path = "/v1/orders"
+//!         upstream = "https://api.example.com"
+//!         records = "$.data"
+//!         pagination = { type = "cursor", next = "$.next_cursor", param = "cursor" }
+//!         "#,
+//!     )?;
+//!     let gateway = Gateway::builder(config).build()?;
+//!     let listener = TcpListener::bind("127.0.0.1:8080").await?;
+//!     let stopped = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+//!     unpage::serve(listener, gateway.clone(), stopped).await;
+//!     gateway.shutdown().await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! There are three doors, each with an example in `examples/`:
+//!
+//! - [`Gateway`] is the proxy, a [`tower::Service`] to be mounted in a router (`axum_router.rs`);
+//! - [`UnpageLayer`] lets a service that answers with pages stream in its own process (`layer.rs`);
+//! - [`RecordStream`] is a crawl on the client's side, a stream of records (`client.rs`).
+//!
+//! [`Config`] is the same for all of them. They run on tokio and log by `tracing`. The feature `cli`, on by default, is the
+//! program `unpage` with its dependencies; libraries want `default-features = false`.
 
+#![warn(missing_docs)]
+
+// The rooms, in the order of a record's way:
+//
+// - `cli`: arguments to one of serve, fetch, probe, check, demo
+// - `embed`: doors for Rust programs beside the gateway
+// - `server`: sockets in
+// - `gateway`: one request up to the head of its response, as a [`tower::Service`]
+// - `request`: a client's wish, read from its request's head
+// - `cache_key`: the key by which requests share a snapshot
+// - `snapshot`: the log between a crawl and its reader
+// - `crawl`: the one writer, a loop over the plan
+// - `pagination`: how pages are addressed, split and ended; pure
+// - `pace`: how much an upstream is asked at a time; pure
+// - `upstream`: the only door to the network
+// - `response`: readers to the wire
+// - `batch`: records on their way
+// - `error`: a failed crawl, the party at fault, and the remedy
+// - `format`: formats of record streams and their hold-back; pure
+// - `id`: snapshot ids and cache keys
+// - `usage`: upstream usage of a crawl
+// - `config`: TOML to valid values
+// - `telemetry`: metrics and the operator's list
+// - `demo`: a legacy API in a box
+//
 // Tests, fuzz targets and benches use the modules; programs use what stands at the root.
+
 #[doc(hidden)]
 pub mod batch;
 #[doc(hidden)]
@@ -67,6 +107,7 @@ pub mod upstream;
 pub mod usage;
 
 mod embed;
+
 pub use config::{Config, Mistake, Mistakes};
 pub use embed::{Record, RecordStream, RecordStreamBuilder, UnpageLayer, UnpageService};
 pub use error::{Failure, Fault};

@@ -8,7 +8,7 @@
 //!
 //! # Layout
 //!
-//! A key is a hash over a sequence of byte strings, each behind its length: first [`TAG`], then for each part its name and its value.
+//! A key is a hash over a sequence of byte strings, each behind its length: first `TAG`, then for each part its name and its value.
 //! The pagination is its `[[collection]]` keys as JSON with sorted members, since that vocabulary is public and versioned.
 //!
 //! # Version

@@ -2,25 +2,25 @@
 
 use std::fmt;
 
-/// Everything that is wrong with one configuration, in the order of the text.
+/// All mistakes of one configuration, in the order of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistakes {
-    /// The file; empty for the command line, whose mistakes have no place but their option.
+    /// File name; empty for the command line, whose mistakes have no place but their option.
     pub name: String,
-    /// At least one.
+    /// Mistakes, at least one.
     pub list: Vec<Mistake>,
 }
 
-/// One thing that is wrong.
+/// One mistake of a configuration, with its place and its remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// The key, as in `collection[2].pagination.param`; empty where the text is no TOML.
+    /// Key, as in `collection[2].pagination.param`; empty where the text is no TOML.
     pub at: String,
-    /// Where it stands.
+    #[doc(hidden)]
     pub place: Option<Place>,
-    /// What is wrong with it.
+    /// Description of the mistake.
     pub what: String,
-    /// What to write instead.
+    /// Remedy: the text to write instead.
     pub hint: String,
 }
 

@@ -36,22 +36,31 @@ pub use crate::pace::Pace;
 use crate::pagination::Pagination;
 pub use crate::pagination::retry::RetryPolicy;
 
-/// A whole configuration.
+/// A configuration: collections of paginated APIs, and how they are crawled, kept and served.
+///
+/// `config/unpage.toml` documents every key.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen.
+    #[doc(hidden)]
     pub listen: SocketAddr,
     /// Where `serve` says how it is, to whoever asks; another address than `listen`.
+    #[doc(hidden)]
     pub admin: Option<SocketAddr>,
     /// The query parameter by which a client that can't set `Accept` asks for a stream; stripped before the upstream.
+    #[doc(hidden)]
     pub format_param: String,
     /// The query parameter that names a snapshot; stripped too.
+    #[doc(hidden)]
     pub snapshot_param: String,
     /// The query parameter that names the record to go on behind; stripped too.
+    #[doc(hidden)]
     pub since_param: String,
     /// What is kept of what was crawled.
+    #[doc(hidden)]
     pub snapshots: Snapshots,
     /// What unpage knows how to walk; at least one.
+    #[doc(hidden)]
     pub collections: Vec<Arc<Collection>>,
 }
 

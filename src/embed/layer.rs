@@ -31,6 +31,39 @@ use crate::upstream::Transport;
 /// the pages, and with them the stream.
 ///
 /// Clones, and the services made from them, share one snapshot store.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::{Request, Response, header};
+/// use http_body_util::{BodyExt, Empty, Full};
+/// use tower::{Layer, ServiceExt};
+/// use unpage::{Body, BoxError, Config, UnpageLayer};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// let legacy = tower::service_fn(async |request: Request<Body>| {
+///     let page = match request.uri().query() {
+///         Some("page=2") => r#"{"orders": [3]}"#,
+///         _ => r#"{"orders": [1, 2], "next": "/orders?page=2"}"#,
+///     };
+///     Ok::<_, BoxError>(Response::new(Full::<Bytes>::from(page)))
+/// });
+/// let layer = UnpageLayer::new(Config::from_toml(
+///     r#"
+///     [[collection]]
+///     path = "/orders"
+///     upstream = "http://localhost"
+///     records = "$.orders"
+///     pagination = { type = "next_url", next = "$.next" }
+///     "#,
+/// )?)?;
+/// let request = Request::get("/orders").header(header::ACCEPT, "application/x-ndjson");
+/// let stream = layer.layer(legacy).oneshot(request.body(Empty::<Bytes>::new())?).await?;
+/// assert_eq!(stream.into_body().collect().await?.to_bytes(), "1\n2\n3\n");
+/// layer.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct UnpageLayer {
     gateway: Gateway,

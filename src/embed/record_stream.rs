@@ -26,6 +26,34 @@ const WINDOW: u64 = 1 << 20;
 /// `None` comes only after the end of the collection is proven; [`verdict`](Self::verdict) then returns the proof. Any other
 /// end of the crawl is an error. After an error each further item is that error again, so a loop must leave at the first
 /// one. Dropping the stream stops the crawl.
+///
+/// ```
+/// use futures_util::StreamExt;
+/// use http::{Request, Response};
+/// use unpage::{Body, BoxError, Config, RecordStream};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // An API in this process; without `transport` the pages come over the network.
+/// let api = tower::service_fn(async |request: Request<Body>| {
+///     let page = match request.uri().query() {
+///         Some("page=2") => r#"{"orders": [{"id": 3}]}"#,
+///         _ => r#"{"orders": [{"id": 1}, {"id": 2}], "next": "/orders?page=2"}"#,
+///     };
+///     Ok::<_, BoxError>(Response::new(http_body_util::Full::<bytes::Bytes>::from(page)))
+/// });
+/// let config = Config::for_upstream("http://api.example.com")?;
+/// let mut orders = RecordStream::builder(&config, "/orders").transport(api).open().await?;
+/// let mut ids = Vec::new();
+/// while let Some(order) = orders.next().await {
+///     ids.push(order?.deserialize::<serde_json::Value>()?["id"].clone());
+/// }
+/// assert_eq!(ids, [1, 2, 3]);
+/// let verdict = orders.verdict().expect("the stream has ended");
+/// assert_eq!(verdict.to_string(), "3 records in 2 pages; end proven by no next address");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct RecordStream {
     reader: Reader,

@@ -25,7 +25,9 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long responses that are under way may take to end after the signal to stop.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Serves connections from `listener`, whose requests have the [`IpAddr`](std::net::IpAddr) of their peer as an extension, until `shutdown`, then lets the responses under way end, for at most 30 s.
+/// Serves HTTP/1.1 and h2c on the listener until `shutdown` resolves; then responses under way may end, for at most 30 s.
+///
+/// Requests have the [`IpAddr`](std::net::IpAddr) of their peer as an extension.
 pub async fn serve<S, B>(listener: TcpListener, service: S, shutdown: impl Future<Output = ()>)
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,

@@ -16,14 +16,14 @@ pub enum Seal {
     Failed(Arc<Failure>),
 }
 
-/// What is known about a complete snapshot.
+/// Proof that a collection is complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// How many records it has.
+    /// Number of records.
     pub records: u64,
-    /// How many pages they came from.
+    /// Number of pages that they came from.
     pub pages: u64,
-    /// What proves the end, as a phrase.
+    /// Proof of the end, as a phrase: "no next address".
     pub proof: String,
 }
 
