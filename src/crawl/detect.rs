@@ -7,10 +7,10 @@ use futures_util::TryStreamExt;
 use http::StatusCode;
 
 use super::attempts::{Attempts, PageFailure};
-use super::drive::{Turn, on_page};
+use super::drive::{CrawlProgress, Driver, on_page};
 use super::exchange::AttemptError;
 use super::failure;
-use super::{Crawl, Opened};
+use super::spec::Crawl;
 use crate::config::Caps;
 use crate::error::{Failure, Fault};
 use crate::pagination::page::Head;
@@ -20,7 +20,7 @@ use crate::pagination::split::{PageShape, Splitter};
 use crate::pagination::{PageError, Pagination, Path, Presence, Records, Style, Validation, detect};
 
 /// Fetches the first page, and the second one as each candidate would, until one of them holds.
-pub(super) async fn open(mut crawl: Crawl) -> Result<Opened, Failure> {
+pub(super) async fn open(mut crawl: Crawl) -> Result<Driver, Failure> {
     let sized = crawl.pagination.sized(crawl.first.clone());
     crawl.first = sized.map_err(|bad| failure::wrong_page(&crawl.client, &bad.into(), &crawl.first.url))?;
     let (head, page) = first_page(&crawl).await?;
@@ -38,14 +38,14 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<Opened, Failure> {
     for candidate in detection.candidates {
         let pagination = Arc::new(configured(&crawl.pagination, candidate.pagination));
         match attempt(&crawl, Arc::clone(&pagination), &head, &page).await {
-            Ok(opened) => {
+            Ok(driver) => {
                 tracing::info!(
                     "recognised {} ({}):\n{}",
                     pagination.style.name(),
                     candidate.why,
                     crate::config::written(&pagination)
                 );
-                return Ok(opened);
+                return Ok(driver);
             }
             Err(failure) if matches!(failure.fault, Fault::Unreachable | Fault::Timeout) => return Err(failure),
             Err(failure) => {
@@ -135,27 +135,29 @@ fn configured(said: &Pagination, found: Pagination) -> Pagination {
 }
 
 /// Walks the first two pages as the candidate would.
-async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Arc<Head>, page: &[u8]) -> Result<Opened, Failure> {
+async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Arc<Head>, page: &[u8]) -> Result<Driver, Failure> {
     // A guess costs one request, and not one for each page that it leads to.
     let narrow = Crawl { width: 1, ..crawl.clone() };
-    let mut opened = narrow.walk(pagination, crawl.first.clone())?;
+    let mut driver = Driver::new(&narrow, pagination)?;
     // The page is there already: this only tells the plan that it was asked for.
-    let Some((id, part)) = first_asked(&mut opened.plan) else { return Ok(opened) };
-    opened.buffer.open(part);
-    opened.heard(head);
-    let mut splitter = Splitter::new(Arc::clone(&opened.shape));
-    let split = opened.plan.begun(id, head).and_then(|()| splitter.feed(page)).and_then(|()| splitter.finish());
-    let first = split.map_err(|wrong| opened.wrong(&wrong, head, "page 1"))?;
-    opened.arrived(id, part, head, first)?;
-    let before = opened.records;
-    if second_page(&mut opened).await? == Turn::Page && opened.pagination.style.is_pointed() && opened.records == before
+    let Some((id, part)) = first_asked(&mut driver.plan) else { return Ok(driver) };
+    driver.buffer.open(part);
+    driver.note_head(head);
+    let mut splitter = Splitter::new(Arc::clone(&driver.shape));
+    let split = driver.plan.begun(id, head).and_then(|()| splitter.feed(page)).and_then(|()| splitter.finish());
+    let first = split.map_err(|wrong| driver.wrong(&wrong, head, "page 1"))?;
+    driver.arrived(id, part, head, first)?;
+    let before = driver.records;
+    if second_page(&mut driver).await? == CrawlProgress::Page
+        && driver.pagination.style.is_pointed()
+        && driver.records == before
     {
         // A guessed parameter may be a filter that nothing passes, and a guessed array one that only the first page has:
         // where pages point to each other, the second one has records, or it proves nothing.
         return Err(Failure::new(Fault::Unproven, "the second page has no records there", ""));
     }
-    opened.plan.widen(crawl.width);
-    Ok(opened)
+    driver.plan.widen(crawl.width);
+    Ok(driver)
 }
 
 /// The first page, as the plan asks for it, and the part that it belongs to.
@@ -172,12 +174,12 @@ fn first_asked(plan: &mut Plan) -> Option<(PageId, PartId)> {
 
 /// The second page, which must be another one than the first, whatever ends the collection: an upstream that ignores a guessed
 /// parameter answers with its first page once more.
-async fn second_page(opened: &mut Opened) -> Result<Turn, Failure> {
+async fn second_page(driver: &mut Driver) -> Result<CrawlProgress, Failure> {
     loop {
-        match opened.turn().await? {
-            Turn::Going => {}
-            Turn::Page if opened.plan.repeats() == Some(1) => {
-                let failure = failure::wrong_page(&opened.client, &PageError::Repeat(1), &opened.url);
+        match driver.progress().await? {
+            CrawlProgress::Underway => {}
+            CrawlProgress::Page if driver.plan.repeats() == Some(1) => {
+                let failure = driver.page_error(&PageError::Repeat(1));
                 return Err(on_page("page 2", failure));
             }
             end => return Ok(end),

@@ -1,31 +1,132 @@
-//! One turn of a crawl: what the plan wants is done, and what comes of it is shown to the plan.
+//! The loop of a crawl: does what the plan wants, and tells the plan what comes of it.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use serde_json::value::to_raw_value;
+use url::Url;
 
-use super::Opened;
 use super::attempts::PageFailure;
 use super::failure;
+use super::in_flight::PagesInFlight;
 use super::page_stream::PageEvent;
 use super::reorder::ReorderBuffer;
+use super::spec::Crawl;
+use super::spill::SpillStore;
 use crate::batch::Batch;
 use crate::error::Failure;
+use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::page::{Head, Page};
-use crate::pagination::plan::{self, PageId, PartId, Proof, Step};
-use crate::pagination::{PageError, Precondition};
+use crate::pagination::plan::{self, Checkpoint, PageId, PartId, Plan, Proof, Step};
+use crate::pagination::request::RedactedUrl;
+use crate::pagination::split::PageShape;
+use crate::pagination::{PageError, Pagination, Precondition};
+use crate::upstream::Client;
+use crate::usage::UpstreamUsage;
 
-impl Opened {
-    /// Does what the plan wants, and waits for what comes of it.
-    pub(super) fn poll_turn(&mut self, appetite: Appetite, context: &mut Context<'_>) -> Poll<Result<Turn, Failure>> {
+/// The running parts of a crawl.
+#[derive(Debug)]
+pub(super) struct Driver {
+    client: Client,
+    pub(super) pagination: Arc<Pagination>,
+    pub(super) shape: Arc<PageShape>,
+    pub(super) start: CrawlStart,
+    pub(super) plan: Plan,
+    pages: PagesInFlight,
+    pub(super) buffer: ReorderBuffer,
+    /// Number of records that the plan has let through.
+    pub(super) records: u64,
+    url: Url,
+    /// The head of the first page.
+    pub(super) head: Option<Arc<Head>>,
+}
+
+/// The record that a crawl starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CrawlStart {
+    /// The first one of the request's page.
+    Request,
+    /// The one behind a record, by intent.
+    Since,
+}
+
+/// Amount that is taken of the pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Demand {
+    /// All that comes, while nothing leaves yet.
+    Everything,
+    /// As much as can leave soon.
+    AsItLeaves,
+}
+
+/// The result of one step of the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CrawlProgress {
+    /// A page moved on, or one was refused as the plan had expected.
+    Underway,
+    /// A page is whole, and good.
+    Page,
+    /// The end is proven.
+    Done(Proof),
+}
+
+impl Driver {
+    /// A crawl with this pagination that has asked for nothing yet.
+    pub(super) fn new(crawl: &Crawl, pagination: Arc<Pagination>) -> Result<Self, Failure> {
+        let Crawl { client, caps, first, width, since, .. } = crawl;
+        let url = first.url.clone();
+        let guard = LinkGuard::new(&client.upstream().url, &client.upstream().aliases);
+        let now = SystemTime::now();
+        let plan = Plan::new(Arc::clone(&pagination), caps.clone(), guard, first.clone(), *width, now);
+        let mut plan = plan.map_err(|wrong| failure::wrong_page(client, &wrong, &url))?;
+        let start = match (&pagination.since, since) {
+            (Some(_), Some(_)) => CrawlStart::Since,
+            _ => CrawlStart::Request,
+        };
+        if start == CrawlStart::Since {
+            plan.begin_midway();
+        }
+        let shape = Arc::new(PageShape::new(&pagination, caps));
+        let pages = PagesInFlight::new(client.clone(), Arc::clone(&shape));
+        let buffer = ReorderBuffer::new(SpillStore::new(caps.window_bytes, caps.spool_bytes));
+        let client = client.clone();
+        Ok(Self { client, pagination, shape, start, plan, pages, buffer, records: 0, url, head: None })
+    }
+
+    /// Moves a crawl that has asked for nothing behind these checkpoints, which end with this record.
+    pub(super) fn resume(
+        &mut self,
+        past: Vec<Checkpoint>,
+        last_record: Option<Vec<u8>>,
+        records: u64,
+    ) -> Result<(), Failure> {
+        let resumed = self.plan.resume(past, last_record);
+        resumed.map_err(|error| self.page_error(&error))?;
+        self.records = records;
+        self.usage().set_pages(self.plan.pages());
+        Ok(())
+    }
+
+    /// Waits for the next event. Nothing is lost if this future is dropped.
+    pub(super) async fn progress(&mut self) -> Result<CrawlProgress, Failure> {
+        poll_fn(|context| self.poll_progress(Demand::Everything, context)).await
+    }
+
+    /// Does what the plan wants, and waits for the next event.
+    pub(super) fn poll_progress(
+        &mut self,
+        demand: Demand,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<CrawlProgress, Failure>> {
         let mut opened = false;
         loop {
             let room = match self.buffer.poll_room(context) {
                 Poll::Ready(()) => plan::Room::Open,
                 Poll::Pending => plan::Room::Full,
             };
-            match self.plan.step(room).map_err(|wrong| failure::wrong_page(&self.client, &wrong, &self.url))? {
+            match self.plan.step(room).map_err(|error| self.page_error(&error))? {
                 Step::Fetch(page, request) => {
                     let halvable = self.plan.halvable(page);
                     self.pages.ask(page, *request, halvable);
@@ -34,18 +135,18 @@ impl Opened {
                     self.buffer.open(part);
                     opened = true;
                 }
-                Step::Done(proof) => return Poll::Ready(Ok(Turn::Done(proof))),
+                Step::Done(proof) => return Poll::Ready(Ok(CrawlProgress::Done(proof))),
                 Step::Wait => break,
             }
         }
         if opened && !self.buffer.is_drained() {
-            return Poll::Ready(Ok(Turn::Going));
+            return Poll::Ready(Ok(CrawlProgress::Underway));
         }
-        let accepts = |buffer: &ReorderBuffer, part: PartId| appetite == Appetite::Everything || buffer.accepts(part);
+        let accepts = |buffer: &ReorderBuffer, part: PartId| demand == Demand::Everything || buffer.accepts(part);
         match self.pages.poll_event(&mut self.plan, &mut self.buffer, accepts, context) {
-            Poll::Ready(Some((page, event))) => Poll::Ready(self.take(page, event)),
-            Poll::Ready(None) => Poll::Ready(Ok(Turn::Going)),
-            // The pages may have filled the room just now: who waits for it must be told when it opens.
+            Poll::Ready(Some((page, event))) => Poll::Ready(self.accept(page, event)),
+            Poll::Ready(None) => Poll::Ready(Ok(CrawlProgress::Underway)),
+            // The pages may have filled the buffer just now: the task must be woken when it has room again.
             Poll::Pending => {
                 let _is_open = self.buffer.poll_room(context);
                 Poll::Pending
@@ -53,14 +154,14 @@ impl Opened {
         }
     }
 
-    /// Shows the plan what came of a page that has its turn.
-    fn take(&mut self, page: PageId, event: PageEvent) -> Result<Turn, Failure> {
-        let plan::Standing::Turn(part) = self.plan.standing(page) else { return Ok(Turn::Going) };
+    /// Tells the plan an event of a page that has its turn.
+    fn accept(&mut self, page: PageId, event: PageEvent) -> Result<CrawlProgress, Failure> {
+        let plan::Standing::Turn(part) = self.plan.standing(page) else { return Ok(CrawlProgress::Underway) };
         let name = || self.plan.name_of(page);
         match event {
             PageEvent::Head(head) => {
                 let name = name();
-                self.heard(&head);
+                self.note_head(&head);
                 self.plan.begun(page, &head).map_err(|wrong| self.wrong(&wrong, &head, &name))?;
             }
             PageEvent::Progress(_) | PageEvent::Stumbled => {}
@@ -75,7 +176,7 @@ impl Opened {
                 let head = Arc::clone(head);
                 self.pages.remove(page);
                 self.arrived(page, part, &head, rest)?;
-                return Ok(if self.buffer.is_open(part) { Turn::Page } else { Turn::Going });
+                return Ok(if self.buffer.is_open(part) { CrawlProgress::Page } else { CrawlProgress::Underway });
             }
             PageEvent::End(Err(PageFailure::Refused(head, body, overload))) => {
                 let name = name();
@@ -94,7 +195,7 @@ impl Opened {
                 }
             }
         }
-        Ok(Turn::Going)
+        Ok(CrawlProgress::Underway)
     }
 
     pub(super) fn arrived(&mut self, page: PageId, part: PartId, head: &Head, rest: Page) -> Result<(), Failure> {
@@ -104,7 +205,7 @@ impl Opened {
         self.usage().set_pages(self.plan.pages());
         let is_wanted = self.pagination.precondition == Precondition::Match && self.plan.pages() == 1;
         if is_wanted && !self.plan.has_condition() {
-            let url = crate::pagination::request::RedactedUrl(&self.url);
+            let url = self.url();
             tracing::warn!("{url}: match = true, but the first page has neither a strong ETag nor Last-Modified");
         }
         if let Some(checkpoint) = self.plan.checkpoint() {
@@ -113,8 +214,8 @@ impl Opened {
         Ok(())
     }
 
-    /// A head came that begins a page: until one is whole, it is the first page's.
-    pub(super) fn heard(&mut self, head: &Arc<Head>) {
+    /// Notes the head of a page: until one is whole, it is the first page's.
+    pub(super) fn note_head(&mut self, head: &Arc<Head>) {
         if self.plan.pages() == 0 {
             self.head = Some(Arc::clone(head));
         }
@@ -133,32 +234,36 @@ impl Opened {
         })
     }
 
+    /// The failure of a crawl that no page is to blame for alone.
+    pub(super) fn page_error(&self, error: &PageError) -> Failure {
+        failure::wrong_page(&self.client, error, &self.url)
+    }
+
     pub(super) fn wrong(&self, wrong: &PageError, head: &Head, name: &str) -> Failure {
         on_page(name, failure::wrong_page(&self.client, wrong, &head.url))
     }
+
+    /// As [`super::Opened::starts_midway`].
+    pub(super) fn starts_midway(&self) -> bool {
+        self.start == CrawlStart::Request && self.plan.starts_midway()
+    }
+
+    /// As [`super::Opened::total`].
+    pub(super) fn total(&self) -> Option<u64> {
+        let first = || self.pages.first().and_then(|(head, fields)| self.plan.total_in(head, fields));
+        self.plan.total().or_else(first)
+    }
+
+    pub(super) fn usage(&self) -> UpstreamUsage {
+        self.client.usage()
+    }
+
+    pub(super) fn url(&self) -> RedactedUrl<'_> {
+        RedactedUrl(&self.url)
+    }
 }
 
-/// Says which page it was.
+/// Adds the page's name to the message.
 pub(super) fn on_page(name: &str, failure: Failure) -> Failure {
     Failure { message: format!("{name} of {}", failure.message), ..failure }
-}
-
-/// How much is taken of the pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Appetite {
-    /// All that comes, while nothing leaves yet.
-    Everything,
-    /// What can leave soon.
-    AsItLeaves,
-}
-
-/// What has happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// A page goes on, or one was refused as the plan had expected.
-    Going,
-    /// A page is whole, and good.
-    Page,
-    /// The end is proven.
-    Done(Proof),
 }

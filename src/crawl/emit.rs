@@ -1,112 +1,102 @@
-//! An opened crawl is written to its log: what may leave, and behind each page what is needed to go on from there, to the seal.
+//! The emission of an opened crawl to its log: records, a checkpoint behind each page, and the seal.
 
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::drive::{Appetite, Turn};
+use super::drive::{CrawlProgress, CrawlStart, Demand, Driver};
 use super::failure;
-use super::metrics::End;
+use super::metrics::{CountedCrawl, CrawlEnd};
 use super::reorder::Released;
-use super::{Opened, Start};
 use crate::error::{Failure, Fault};
 use crate::pagination::plan::Proof;
 use crate::snapshot::{Refused, Seal, Verdict, Writer};
 
-impl Opened {
-    /// Writes the records to a log, to its seal.
-    pub async fn run(mut self, mut writer: Writer) {
+/// A crawl that writes to its log.
+pub(super) struct Emitter {
+    driver: Driver,
+    counted: CountedCrawl,
+    writer: Writer,
+}
+
+impl Emitter {
+    pub(super) fn new(driver: Driver, counted: CountedCrawl, writer: Writer) -> Self {
+        Self { driver, counted, writer }
+    }
+
+    /// Writes the records, up to the seal.
+    pub(super) async fn run(mut self) {
         let started = tokio::time::Instant::now();
-        let abandoned = writer.abandoned();
+        let abandoned = self.writer.abandoned();
         let ended = tokio::select! {
-            ended = self.write(&mut writer) => ended,
-            () = abandoned => Err(Ended::Abandoned),
+            ended = poll_fn(|context| self.poll_end(context)) => ended,
+            () = abandoned => Err(Unproven::Abandoned),
         };
-        self.count(match &ended {
-            Ok(_) => End::Complete,
-            Err(Ended::Abandoned) => End::Abandoned,
-            Err(Ended::Broken(_)) => End::Broken,
+        // The end is counted before any reader can learn of it.
+        self.counted.end(match &ended {
+            Ok(_) => CrawlEnd::Complete,
+            Err(Unproven::Abandoned) => CrawlEnd::Abandoned,
+            Err(Unproven::Broken(_)) => CrawlEnd::Broken,
         });
-        let elapsed = humantime::format_duration(Duration::from_millis(
-            started.elapsed().as_millis().try_into().unwrap_or(u64::MAX),
-        ));
-        let url = crate::pagination::request::RedactedUrl(&self.url);
+        let elapsed = started.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+        let elapsed = humantime::format_duration(Duration::from_millis(elapsed));
+        let (url, records) = (self.driver.url(), self.driver.records);
         match ended {
             Ok(proof) => {
-                let mut proof = proof.to_string();
-                match self.start {
-                    Start::Since => proof.push_str("; it starts behind the record that `since` names"),
-                    Start::AsAsked if self.plan.starts_midway() => {
-                        proof.push_str("; it starts at the page that the request names");
-                    }
-                    Start::AsAsked => {}
-                }
-                let verdict = Verdict { records: self.records, pages: self.plan.pages(), proof };
+                let verdict = self.verdict(proof);
                 tracing::info!("{url}: complete: {verdict} ({elapsed})");
-                writer.seal(Seal::Complete(verdict));
+                self.writer.seal(Seal::Complete(verdict));
             }
-            Err(Ended::Abandoned) => {
-                tracing::info!(
-                    "{url}: stopped after {} records: nobody reads any more{} ({elapsed})",
-                    self.records,
-                    self.later()
-                );
+            Err(Unproven::Abandoned) => {
+                let resumable = match self.driver.plan.checkpoint() {
+                    Some(_) => "; a snapshot that is kept can be resumed",
+                    None => "",
+                };
+                tracing::info!("{url}: stopped after {records} records: its last reader left{resumable} ({elapsed})");
             }
-            Err(Ended::Broken(failure)) => {
-                tracing::error!("{url}: broken after {} records: {failure}; {}", self.records, failure.hint);
-                writer.seal(Seal::Failed(Arc::new(failure)));
+            Err(Unproven::Broken(failure)) => {
+                tracing::error!("{url}: broken after {records} records: {failure}; {}", failure.hint);
+                self.writer.seal(Seal::Failed(Arc::new(failure)));
             }
         }
     }
 
-    /// What a snapshot that was stopped is still good for.
-    fn later(&self) -> &'static str {
-        if self.plan.checkpoint().is_some() { "; a snapshot that is kept can be gone on with" } else { "" }
+    fn verdict(&self, proof: Proof) -> Verdict {
+        let start = match self.driver.start {
+            CrawlStart::Since => "; it starts behind the record that `since` names",
+            CrawlStart::Request if self.driver.starts_midway() => "; it starts at the page that the request names",
+            CrawlStart::Request => "",
+        };
+        let proof = format!("{proof}{start}");
+        Verdict { records: self.driver.records, pages: self.driver.plan.pages(), proof }
     }
 
-    /// Counts the end, before anybody can learn of it in another way.
-    fn count(&mut self, end: End) {
-        if let Some(counted) = &mut self.counted {
-            counted.end(end);
-        }
-    }
-
-    async fn write(&mut self, writer: &mut Writer) -> Result<Proof, Ended> {
+    /// Drives the crawl to its proven end. Records are written as far as the log has room; meanwhile, the pages move on.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Result<Proof, Unproven>> {
         loop {
-            match poll_fn(|context| self.poll_written(writer, context)).await? {
-                Turn::Done(proof) => return Ok(proof),
-                Turn::Going | Turn::Page => {}
-            }
-        }
-    }
-
-    /// What may leave is written as far as the reader has room for it; meanwhile, the pages go on.
-    fn poll_written(&mut self, writer: &mut Writer, context: &mut Context<'_>) -> Poll<Result<Turn, Ended>> {
-        loop {
-            let left = self.poll_left(writer, context)?;
-            match self.poll_turn(Appetite::AsItLeaves, context).map_err(Ended::Broken)? {
-                // The end has been read, and what may leave before it hasn't left yet.
-                Poll::Ready(Turn::Done(_)) if left.is_pending() => return Poll::Pending,
-                Poll::Ready(Turn::Done(_)) if !self.buffer.is_drained() => {}
-                turn => return turn.map(Ok),
+            let written = self.poll_written(context)?;
+            match ready!(self.driver.poll_progress(Demand::AsItLeaves, context)).map_err(Unproven::Broken)? {
+                CrawlProgress::Underway | CrawlProgress::Page => {}
+                // The end has been read, and records before it haven't left yet.
+                CrawlProgress::Done(_) if written.is_pending() => return Poll::Pending,
+                CrawlProgress::Done(_) if !self.driver.buffer.is_drained() => {}
+                CrawlProgress::Done(proof) => return Poll::Ready(Ok(proof)),
             }
         }
     }
 
     /// Writes until nothing may leave any more, or the reader or the disk has to be waited for.
-    fn poll_left(&mut self, writer: &mut Writer, context: &mut Context<'_>) -> Poll<Result<(), Ended>> {
-        while !self.buffer.is_drained() {
-            if self.buffer.needs_room() {
-                ready!(writer.poll_room(context))?;
+    fn poll_written(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Unproven>> {
+        while !self.driver.buffer.is_drained() {
+            if self.driver.buffer.needs_room() {
+                ready!(self.writer.poll_room(context))?;
             }
-            match ready!(self.buffer.poll_next(context)) {
-                Ok(Some(Released::Checkpoint(note))) => writer.note(&note),
+            match ready!(self.driver.buffer.poll_next(context)) {
+                Ok(Some(Released::Checkpoint(checkpoint))) => self.writer.note(&checkpoint),
                 Ok(Some(Released::Records(batch))) => {
-                    if let Some(counted) = &self.counted {
-                        counted.records(batch.records());
-                    }
-                    writer.append(batch);
+                    self.counted.records(batch.records());
+                    self.writer.append(batch);
                 }
                 Ok(None) => break,
                 Err(error) => return Poll::Ready(Err(failure::unreadable_spill(&error).into())),
@@ -116,13 +106,13 @@ impl Opened {
     }
 }
 
-/// Why the loop ended without a proof.
-enum Ended {
+/// The end of a crawl without a proof.
+enum Unproven {
     Abandoned,
     Broken(Failure),
 }
 
-impl From<Refused> for Ended {
+impl From<Refused> for Unproven {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::NoReader => Self::Abandoned,
@@ -138,7 +128,7 @@ impl From<Refused> for Ended {
     }
 }
 
-impl From<Failure> for Ended {
+impl From<Failure> for Unproven {
     fn from(failure: Failure) -> Self {
         Self::Broken(failure)
     }

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The counts of all crawls of a process; clones are the same.
 #[derive(Clone, Debug, Default)]
 pub struct Crawls {
-    shared: Arc<Counters>,
+    shared: Arc<CrawlCounters>,
 }
 
 #[derive(Debug, Default)]
-struct Counters {
+struct CrawlCounters {
     started: AtomicU64,
     complete: AtomicU64,
     broken: AtomicU64,
@@ -38,7 +38,7 @@ pub struct Totals {
 
 /// How a crawl ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum CrawlEnd {
     Complete,
     Broken,
     Unopened,
@@ -47,7 +47,7 @@ pub(super) enum End {
 
 /// One crawl among those that are counted; abandoned if it is dropped before its end.
 #[derive(Debug)]
-pub(super) struct Counted {
+pub(super) struct CountedCrawl {
     crawls: Crawls,
     is_running: bool,
 }
@@ -55,7 +55,7 @@ pub(super) struct Counted {
 impl Crawls {
     /// What has been counted so far.
     pub fn totals(&self) -> Totals {
-        let Counters { started, complete, broken, unopened, abandoned, records } = &*self.shared;
+        let CrawlCounters { started, complete, broken, unopened, abandoned, records } = &*self.shared;
         let read = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
         let ended = Totals {
             complete: read(complete),
@@ -69,9 +69,9 @@ impl Crawls {
     }
 
     /// A crawl is begun.
-    pub(super) fn start(&self) -> Counted {
+    pub(super) fn start(&self) -> CountedCrawl {
         self.shared.started.fetch_add(1, Ordering::SeqCst);
-        Counted { crawls: self.clone(), is_running: true }
+        CountedCrawl { crawls: self.clone(), is_running: true }
     }
 }
 
@@ -82,31 +82,31 @@ impl Totals {
     }
 }
 
-impl Counted {
+impl CountedCrawl {
     /// So many records more were handed to its reader.
     pub(super) fn records(&self, count: u64) {
         self.crawls.shared.records.fetch_add(count, Ordering::SeqCst);
     }
 
     /// It has ended; only the first end counts.
-    pub(super) fn end(&mut self, end: End) {
+    pub(super) fn end(&mut self, end: CrawlEnd) {
         if !std::mem::take(&mut self.is_running) {
             return;
         }
         let counters = &*self.crawls.shared;
         let counter = match end {
-            End::Complete => &counters.complete,
-            End::Broken => &counters.broken,
-            End::Unopened => &counters.unopened,
-            End::Abandoned => &counters.abandoned,
+            CrawlEnd::Complete => &counters.complete,
+            CrawlEnd::Broken => &counters.broken,
+            CrawlEnd::Unopened => &counters.unopened,
+            CrawlEnd::Abandoned => &counters.abandoned,
         };
         counter.fetch_add(1, Ordering::SeqCst);
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountedCrawl {
     fn drop(&mut self) {
-        self.end(if std::thread::panicking() { End::Broken } else { End::Abandoned });
+        self.end(if std::thread::panicking() { CrawlEnd::Broken } else { CrawlEnd::Abandoned });
     }
 }
 
@@ -117,11 +117,11 @@ mod tests {
     #[test]
     fn each_crawl_ends_once_and_one_that_is_dropped_is_abandoned() {
         let crawls = Crawls::default();
-        for end in [End::Complete, End::Broken, End::Unopened, End::Complete] {
+        for end in [CrawlEnd::Complete, CrawlEnd::Broken, CrawlEnd::Unopened, CrawlEnd::Complete] {
             let mut crawl = crawls.start();
             crawl.records(2);
             crawl.end(end);
-            crawl.end(End::Abandoned);
+            crawl.end(CrawlEnd::Abandoned);
         }
         let running = crawls.start();
         drop(crawls.start());

@@ -1,109 +1,51 @@
-//! A crawl that was interrupted goes on: from what it wrote when it was begun, and behind each of its pages.
+//! The resumption of an interrupted crawl behind its last whole page.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use http::HeaderMap;
-use serde::{Deserialize, Serialize};
-use serde_json::value::{RawValue, to_raw_value};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use super::failure;
-use super::metrics::End;
-use super::{Crawl, Opened};
-use crate::config::{read_written, written};
+use super::beginning::Beginning;
+use super::drive::Driver;
+use super::spec::Crawl;
+use crate::config::read_written;
 use crate::error::{Failure, Fault};
 use crate::pagination::plan::Checkpoint;
-use crate::pagination::{PageRequest, Pagination};
-use crate::snapshot::Begun;
 
-/// What a crawl must know of its beginning to go on, beside what it is configured with and asked for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Beginning {
-    /// The first request, but for its header fields, as a hash.
-    first: u64,
-    /// With `auto`, what was recognised, as a configuration writes it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    recognised: Option<String>,
-    /// The moment that the upstream is asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) valid_at: Option<SystemTime>,
+/// A crawl as its log has kept it, up to its last whole page.
+#[derive(Clone, Debug)]
+pub struct ResumePoint<'a> {
+    /// The state that [`super::Opened::begun`] returned.
+    pub begun: &'a RawValue,
+    /// The checkpoints behind its pages, in their order.
+    pub checkpoints: &'a [Box<RawValue>],
+    /// The line of the last record.
+    pub last_record: Option<Vec<u8>>,
+    /// Number of records.
+    pub records: u64,
 }
 
-impl Beginning {
-    pub(super) fn of(first: &PageRequest) -> Self {
-        let first = PageRequest { headers: HeaderMap::new(), ..first.clone() };
-        Self { first: first.identity(), recognised: None, valid_at: None }
+/// Resumes a crawl, as [`Crawl::resume`].
+pub(super) fn resume(mut crawl: Crawl, point: ResumePoint<'_>) -> Result<(Driver, Beginning), Failure> {
+    let beginning: Beginning = read(point.begun)?;
+    crawl.valid_at = beginning.valid_at;
+    if beginning.first != Beginning::prepare(&mut crawl)?.first {
+        return Err(unusable("the request is not the one that it was begun with"));
     }
-
-    /// The same, asked for this moment.
-    pub(super) fn at(self, valid_at: Option<SystemTime>) -> Self {
-        Self { valid_at, ..self }
+    if let Some(recognised) = &beginning.recognised {
+        let found = read_written(recognised);
+        crawl.pagination = Arc::new(found.map_err(|_| unusable("the recognised pagination can't be read"))?);
     }
-
-    /// The same with the pagination that was recognised, where none was configured.
-    pub(super) fn with(self, configured: &Pagination, found: &Pagination) -> Self {
-        let recognised = configured.style.is_auto().then(|| written(found));
-        Self { recognised, ..self }
+    if crawl.pagination.style.is_auto() {
+        return Err(unusable("the recognised pagination is missing"));
     }
-}
-
-impl Crawl {
-    /// Goes on behind the pages that were noted: `begun` is what [`Opened::begun`] said, `notes` are those of the log, which has
-    /// so many records, of which `last` is the last. Nothing is asked for yet, and no page twice.
-    pub fn resume(
-        mut self,
-        begun: &RawValue,
-        notes: &[Box<RawValue>],
-        last: Option<Vec<u8>>,
-        records: u64,
-    ) -> Result<Opened, Failure> {
-        self.client = self.client.for_crawl(&self.first);
-        let mut counted = self.crawls.start();
-        match self.resumed(begun, notes, last, records) {
-            Ok(opened) => Ok(Opened { counted: Some(counted), ..opened }),
-            Err(failure) => {
-                counted.end(End::Unopened);
-                Err(failure)
-            }
-        }
+    let past = point.checkpoints.iter().map(|checkpoint| read(checkpoint)).collect::<Result<Vec<Checkpoint>, _>>()?;
+    if past.last().map_or(0, Checkpoint::records) != point.records {
+        return Err(unusable("its records are not those of its pages"));
     }
-
-    fn resumed(
-        mut self,
-        begun: &RawValue,
-        notes: &[Box<RawValue>],
-        last: Option<Vec<u8>>,
-        records: u64,
-    ) -> Result<Opened, Failure> {
-        let beginning: Beginning = read(begun)?;
-        self.valid_at = beginning.valid_at;
-        if beginning.first != self.prepare()?.first {
-            return Err(unusable("the request is not the one that it was begun with"));
-        }
-        if let Some(recognised) = &beginning.recognised {
-            let found = read_written(recognised);
-            self.pagination = Arc::new(found.map_err(|_| unusable("the recognised pagination can't be read"))?);
-        }
-        if self.pagination.style.is_auto() {
-            return Err(unusable("the recognised pagination is missing"));
-        }
-        let past = notes.iter().map(|note| read(note)).collect::<Result<Vec<Checkpoint>, _>>()?;
-        if past.last().map_or(0, Checkpoint::records) != records {
-            return Err(unusable("its records are not those of its pages"));
-        }
-        let mut opened = self.walk(Arc::clone(&self.pagination), self.first.clone())?;
-        let resumed = opened.plan.resume(past, last);
-        resumed.map_err(|wrong| failure::wrong_page(&opened.client, &wrong, &opened.url))?;
-        opened.usage().set_pages(opened.plan.pages());
-        Ok(Opened { records, beginning, ..opened })
-    }
-}
-
-impl Opened {
-    /// What [`Crawl::resume`] needs to know of the beginning.
-    pub fn begun(&self) -> Begun {
-        to_raw_value(&self.beginning).expect("a beginning is texts and numbers")
-    }
+    let mut driver = Driver::new(&crawl, Arc::clone(&crawl.pagination))?;
+    driver.resume(past, point.last_record, point.records)?;
+    Ok((driver, beginning))
 }
 
 fn read<'a, T: Deserialize<'a>>(written: &'a RawValue) -> Result<T, Failure> {
@@ -111,7 +53,7 @@ fn read<'a, T: Deserialize<'a>>(written: &'a RawValue) -> Result<T, Failure> {
 }
 
 fn unusable(why: &str) -> Failure {
-    let message = format!("the crawl can't be gone on with: {why}");
+    let message = format!("the crawl can't be resumed: {why}");
     Failure::new(Fault::Lost, message, "ask again, for a snapshot of its own")
 }
 
@@ -123,15 +65,15 @@ mod tests {
 
     use tokio::net::TcpListener;
 
-    use super::super::drive::Turn;
+    use super::super::drive::CrawlProgress;
     use super::super::reorder::Released;
     use super::*;
     use crate::config::{Config, Machine};
-    use crate::crawl::Crawls;
+    use crate::crawl::{Crawls, Opened};
     use crate::demo::{Legacy, Script, Scripted, configuration, serve};
-    use crate::pagination::Style;
     use crate::pagination::plan::Proof;
     use crate::pagination::request::RequestBody;
+    use crate::pagination::{PageRequest, Pagination, Style};
     use crate::upstream::{Client, Governors};
 
     /// What has left a crawl.
@@ -179,7 +121,7 @@ mod tests {
         async fn take(&mut self, opened: &mut Opened, most: usize) {
             let mut context = Context::from_waker(Waker::noop());
             loop {
-                while let Poll::Ready(Ok(Some(next))) = opened.buffer.poll_next(&mut context) {
+                while let Poll::Ready(Ok(Some(next))) = opened.driver.buffer.poll_next(&mut context) {
                     match next {
                         Released::Records(batch) => self.lines.extend_from_slice(batch.lines()),
                         Released::Checkpoint(note) => {
@@ -191,8 +133,8 @@ mod tests {
                         }
                     }
                 }
-                if let Turn::Done(proof) = opened.turn().await.unwrap()
-                    && opened.buffer.is_drained()
+                if let CrawlProgress::Done(proof) = opened.driver.progress().await.unwrap()
+                    && opened.driver.buffer.is_drained()
                 {
                     self.proof = Some(proof);
                     return;
@@ -213,6 +155,15 @@ mod tests {
         scripted.lock().unwrap().log().count()
     }
 
+    fn point<'a>(
+        begun: &'a RawValue,
+        checkpoints: &'a [Box<RawValue>],
+        last_record: Option<Vec<u8>>,
+        records: u64,
+    ) -> ResumePoint<'a> {
+        ResumePoint { begun, checkpoints, last_record, records }
+    }
+
     #[tokio::test]
     async fn every_crawl_goes_on_behind_any_of_its_pages() {
         let (scripted, crawls) = api().await;
@@ -224,7 +175,7 @@ mod tests {
                 let before = asked(&scripted);
                 // Not every pagination can be recognised, and one page is none that is gone on behind.
                 let Ok(mut opened) = crawl.clone().open().await else { continue };
-                walked.insert((crawl.pagination.style.name(), opened.pagination.style.name()));
+                walked.insert((crawl.pagination.style.name(), opened.pagination().style.name()));
                 let begun = opened.begun();
                 assert!(!begun.get().contains("hunter2"), "{begun}");
                 assert!(opened.head().is_some());
@@ -240,11 +191,11 @@ mod tests {
                     drop(opened);
                     let last = left.cut();
                     assert!(left.notes.iter().all(|note| !note.get().contains("hunter2")), "{:?}", left.notes);
-                    let mut opened = crawl.clone().resume(&begun, &left.notes, last, left.records).unwrap();
+                    let mut opened = crawl.clone().resume(point(&begun, &left.notes, last, left.records)).unwrap();
                     left.take(&mut opened, usize::MAX).await;
                     assert_eq!(String::from_utf8(left.lines), String::from_utf8(whole.lines.clone()));
                     assert_eq!((left.proof, left.notes.len()), (whole.proof, whole.notes.len()));
-                    assert_eq!(opened.records, 47);
+                    assert_eq!(opened.driver.records, 47);
                     // One may have been in flight.
                     let again = asked(&scripted) - before;
                     assert!((needed..=needed + 1).contains(&again), "{again} requests where {needed} are needed");
@@ -274,13 +225,13 @@ mod tests {
         let missing = left.notes[1..].to_vec();
         let (notes, records) = (left.notes.clone(), left.records);
         let cases = [
-            (other.resume(&begun, &notes, last.clone(), records), "begun with"),
-            (crawl.clone().resume(&text("{}"), &notes, last.clone(), records), "can't be read"),
-            (crawl.clone().resume(&begun, &[text("[1]")], last.clone(), records), "can't be read"),
-            (crawl.clone().resume(&begun, &swapped, last.clone(), records), "are not those of its pages"),
-            (crawl.clone().resume(&begun, &missing, last.clone(), records), "a page is missing"),
-            (crawl.clone().resume(&begun, &notes, last.clone(), records + 1), "are not those of its pages"),
-            (crawl.clone().resume(&begun, &notes, None, records), "records that are not there"),
+            (other.resume(point(&begun, &notes, last.clone(), records)), "begun with"),
+            (crawl.clone().resume(point(&text("{}"), &notes, last.clone(), records)), "can't be read"),
+            (crawl.clone().resume(point(&begun, &[text("[1]")], last.clone(), records)), "can't be read"),
+            (crawl.clone().resume(point(&begun, &swapped, last.clone(), records)), "are not those of its pages"),
+            (crawl.clone().resume(point(&begun, &missing, last.clone(), records)), "a page is missing"),
+            (crawl.clone().resume(point(&begun, &notes, last.clone(), records + 1)), "are not those of its pages"),
+            (crawl.clone().resume(point(&begun, &notes, None, records)), "records that are not there"),
         ];
         for (resumed, told) in cases {
             let failure = resumed.unwrap_err();

@@ -17,7 +17,7 @@ use super::sharing;
 use super::unattended::Unattended;
 use crate::cache_key::{KEY_VERSION, first_version};
 use crate::config::{Collection, Sharing};
-use crate::crawl::{Crawl, Opened};
+use crate::crawl::{Crawl, Opened, ResumePoint};
 use crate::error::{Failure, Fault};
 use crate::id::SnapshotId;
 use crate::pagination::Precondition;
@@ -201,7 +201,8 @@ impl Crawling {
                 lead.publish(&Arc::new(snapshot(log)));
             }
             Some(Unfinished { writer, notes, last, records }) => {
-                match job.crawl.clone().resume(&begun.crawl, &notes, last, records) {
+                let point = ResumePoint { begun: &begun.crawl, checkpoints: &notes, last_record: last, records };
+                match job.crawl.clone().resume(point) {
                     Ok(opened) => {
                         tracing::info!("snapshot {id}: going on after {records} records");
                         let snapshot = Arc::new(snapshot(log).with_usage(opened.usage()));

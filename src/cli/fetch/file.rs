@@ -12,7 +12,7 @@ use super::{Ended, counted};
 use crate::cache_key::{CanonicalPagination, KEY_VERSION, KeyParts, KeyedRequest, first_version, v1};
 use crate::cli::progress::Progress;
 use crate::cli::serve::stopped;
-use crate::crawl::{Crawl, Opened};
+use crate::crawl::{Crawl, Opened, ResumePoint};
 use crate::id::CacheKey;
 use crate::snapshot::{
     self, Birth, Facts, FileStorage, Keeping, Log, Next, Reader, Seal, Unfinished, Unusable, Writer,
@@ -125,7 +125,8 @@ impl Part {
             Found::All(log) => Ok((log, None)),
             Found::Some(begun, log, Unfinished { writer, notes, last, records }) => {
                 eprintln!("goes on behind {} in {}", counted(records), self.lines.display());
-                let opened = crawl.resume(&begun.crawl, &notes, last, records).map_err(Ended::Refused)?;
+                let point = ResumePoint { begun: &begun.crawl, checkpoints: &notes, last_record: last, records };
+                let opened = crawl.resume(point).map_err(Ended::Refused)?;
                 Ok((log, Some((opened, writer))))
             }
             Found::Nothing => {
