@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::config::Config;
 use crate::gateway::{Gateway, GatewayError};
-use crate::snapshot::BadStore;
+use crate::snapshot::StoreError;
 
 /// How long a folder is waited for that another process has: one that was killed has it until the system has cleaned up behind it.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -37,7 +37,7 @@ async fn patient(config: &Config) -> Result<Gateway, GatewayError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match Gateway::builder(config.clone()).build() {
-            Err(GatewayError::Store(BadStore::Locked(_))) if Instant::now() < deadline => {
+            Err(GatewayError::Store(StoreError::Locked(_))) if Instant::now() < deadline => {
                 sleep(Duration::from_millis(20)).await;
             }
             gateway => return gateway,

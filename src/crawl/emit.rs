@@ -11,7 +11,7 @@ use super::metrics::{CountedCrawl, CrawlEnd};
 use super::reorder::Released;
 use crate::error::{Failure, Fault};
 use crate::pagination::plan::Proof;
-use crate::snapshot::{Refused, Seal, Verdict, Writer};
+use crate::snapshot::{Seal, Verdict, WriteRefused, Writer};
 
 /// A crawl that writes to its log.
 pub(super) struct Emitter {
@@ -112,15 +112,15 @@ enum Unproven {
     Broken(Failure),
 }
 
-impl From<Refused> for Unproven {
-    fn from(refused: Refused) -> Self {
+impl From<WriteRefused> for Unproven {
+    fn from(refused: WriteRefused) -> Self {
         match refused {
-            Refused::NoReader => Self::Abandoned,
-            Refused::Unwritten => {
+            WriteRefused::NoReader => Self::Abandoned,
+            WriteRefused::Unwritten => {
                 let hint = "see to where snapshots are kept, and ask again";
                 Self::Broken(Failure::new(Fault::Stopped, refused.to_string(), hint))
             }
-            Refused::Changed => {
+            WriteRefused::Changed => {
                 let hint = "ask again, for a snapshot of its own";
                 Self::Broken(Failure::new(Fault::Changed, refused.to_string(), hint))
             }

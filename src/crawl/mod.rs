@@ -28,7 +28,7 @@ use serde_json::value::to_raw_value;
 use crate::error::Failure;
 use crate::pagination::Pagination;
 use crate::pagination::page::Head;
-use crate::snapshot::{Begun, Writer};
+use crate::snapshot::{SavedCrawl, Writer};
 use crate::usage::UpstreamUsage;
 use beginning::Beginning;
 use drive::Driver;
@@ -84,7 +84,7 @@ impl Opened {
     }
 
     /// The state that [`Crawl::resume`] needs of the beginning.
-    pub fn begun(&self) -> Begun {
+    pub fn begun(&self) -> SavedCrawl {
         to_raw_value(&self.beginning).expect("a beginning is texts and numbers")
     }
 

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::error::{Failure, Fault};
 use crate::gateway;
 use crate::response::{Body, BoxError};
-use crate::snapshot::{self, Next, Reader, Verdict};
+use crate::snapshot::{self, Reader, ReaderEvent, Verdict};
 use crate::upstream::Transport;
 
 /// Bytes of records that may wait for their reader; the crawl stands still while there are more.
@@ -132,9 +132,9 @@ impl Stream for RecordStream {
                 return Poll::Ready(None);
             }
             match ready!(self.reader.poll_next(context)) {
-                Ok(Next::Bytes(bytes)) => self.bytes = bytes,
-                Ok(Next::Complete(verdict)) => self.verdict = Some(verdict),
-                Ok(Next::Stop) => {
+                Ok(ReaderEvent::Bytes(bytes)) => self.bytes = bytes,
+                Ok(ReaderEvent::Complete(verdict)) => self.verdict = Some(verdict),
+                Ok(ReaderEvent::Stop) => {
                     let failure = Failure::new(Fault::Stopped, "the crawl was stopped", "start it again");
                     return Poll::Ready(Some(Err(failure)));
                 }
@@ -182,7 +182,7 @@ impl RecordStreamBuilder {
         let crawl = gateway::crawl_of(&self.config, &uri, &self.headers, self.since, self.transport.as_ref())?;
         let opened = crawl.open().await?;
         let total = opened.total();
-        let (writer, log) = snapshot::unkept(WINDOW);
+        let (writer, log) = snapshot::transient_log(WINDOW);
         let reader = log.reader(0, None).expect("a log keeps what its first reader has not read");
         let crawl = AbortOnDropHandle::new(tokio::spawn(opened.run(writer)));
         Ok(RecordStream { reader, bytes: Bytes::new(), start: BytesMut::new(), total, verdict: None, _crawl: crawl })

@@ -14,7 +14,7 @@ use super::crawling::Crawling;
 use super::older_keys::OlderKeys;
 use crate::config::Config;
 use crate::response::{Body, BoxError};
-use crate::snapshot::{BadStore, Registry, Store};
+use crate::snapshot::{Registry, Store, StoreError};
 use crate::upstream::{BadTrust, Transport};
 
 /// Settings of a [`Gateway`] beside its configuration.
@@ -35,7 +35,7 @@ pub enum GatewayError {
     /// The folder of the snapshots can't be used.
     #[error(transparent)]
     #[doc(hidden)]
-    Store(#[from] BadStore),
+    Store(#[from] StoreError),
     /// The caller is not inside a tokio runtime, where crawls would run.
     #[error("there is no tokio runtime to run crawls in")]
     #[doc(hidden)]

@@ -23,8 +23,8 @@ use crate::id::SnapshotId;
 use crate::pagination::Precondition;
 use crate::request::StorePolicy;
 use crate::snapshot::{
-    self, Birth, Facts, FileStorage, Keeping, Lead, Log, Purpose, Registry, Reopened, Seal, Snapshot, State,
-    Unfinished, Unusable, Writer,
+    self, Birth, FileStorage, Lead, Log, LookupPurpose, Registry, ReopenError, ReopenedSnapshot, ResumableLog,
+    Retention, Seal, Snapshot, SnapshotFacts, SnapshotState, Writer,
 };
 use crate::usage::UpstreamUsage;
 
@@ -92,7 +92,7 @@ impl Crawling {
     }
 
     /// Reads a snapshot from its files and, where it was interrupted and is to be read to its end, goes on with it.
-    pub(super) fn go_on(&self, lead: Lead, id: SnapshotId, purpose: Purpose, job: Job) {
+    pub(super) fn go_on(&self, lead: Lead, id: SnapshotId, purpose: LookupPurpose, job: Job) {
         let running = self.clone();
         self.spawn(async move { running.reopen(lead, id, purpose, job).await });
     }
@@ -143,41 +143,41 @@ impl Crawling {
 
     /// What is known of a new snapshot of what was opened, and what may become of it.
     fn birth(opened: &Opened, job: &Job) -> Birth {
-        let keeping = match job.storage {
-            StorePolicy::Forbidden => Keeping::Unkept,
-            StorePolicy::Allowed => sharing::keeping(answer(opened), job.asked.caller),
+        let retention = match job.storage {
+            StorePolicy::Forbidden => Retention::Transient,
+            StorePolicy::Allowed => sharing::retention(answer(opened), job.asked.caller),
         };
         let begun = Begun { key_version: KEY_VERSION, unattended: job.asked.unattended.clone(), crawl: opened.begun() };
         let begun = serde_json::value::to_raw_value(&begun).expect("it has no keys but texts");
-        Birth { key: job.asked.key, facts: job.facts(opened, keeping), keeping, begun }
+        Birth { key: job.asked.key, facts: job.facts(opened, retention), retention, begun }
     }
 
     /// A new snapshot, and its writer.
     async fn create(&self, birth: Birth, keep_for: Duration) -> (Snapshot, Writer) {
         let store = self.registry.store().clone();
         let id = store.new_id();
-        let Birth { key, facts, keeping, .. } = birth.clone();
-        let (writer, log) = if keeping == Keeping::Unkept {
-            snapshot::unkept(WINDOW)
+        let Birth { key, facts, retention, .. } = birth.clone();
+        let (writer, log) = if retention == Retention::Transient {
+            snapshot::transient_log(WINDOW)
         } else {
             // Making files may wait for the disk.
             let created = tokio::task::spawn_blocking(move || store.create(id, &birth)).await;
             created.expect("making a log doesn't panic, and nobody cancels it")
         };
-        (Snapshot::new(id, key, facts, log, keeping, keep_for), writer)
+        (Snapshot::new(id, key, facts, log, retention, keep_for), writer)
     }
 
-    async fn reopen(&self, lead: Lead, id: SnapshotId, purpose: Purpose, job: Job) {
+    async fn reopen(&self, lead: Lead, id: SnapshotId, purpose: LookupPurpose, job: Job) {
         let store = self.registry.store().clone();
         let reopened = tokio::task::spawn_blocking(move || store.reopen(id)).await;
-        let Reopened { birth, log, pages, unfinished, modified } = match reopened {
+        let ReopenedSnapshot { birth, log, pages, unfinished, modified } = match reopened {
             Ok(Ok(reopened)) => reopened,
-            Ok(Err(unusable @ (Unusable::Unknown | Unusable::Damaged(_)))) => {
+            Ok(Err(unusable @ (ReopenError::Unknown | ReopenError::Damaged(_)))) => {
                 tracing::debug!("snapshot {id}: {unusable}");
                 return lead.unreadable();
             }
             // It is there, and may be readable again a moment later.
-            Ok(Err(unusable @ (Unusable::Io(_) | Unusable::Newer(_)))) => {
+            Ok(Err(unusable @ (ReopenError::Io(_) | ReopenError::Newer(_)))) => {
                 tracing::warn!("snapshot {id}: {unusable}");
                 return lead.fail(unread(&unusable));
             }
@@ -186,21 +186,21 @@ impl Crawling {
         };
         let Ok(begun) = serde_json::from_str::<Begun>(birth.begun.get()) else { return lead.unreadable() };
         let snapshot = |log: Log| {
-            let Birth { facts, keeping, .. } = birth.clone();
+            let Birth { facts, retention, .. } = birth.clone();
             // The journal may have its key of an older version.
             let key = job.asked.key;
             let Sharing { keep_for, .. } = job.collection.sharing;
-            Snapshot::new(id, key, facts, log, keeping, keep_for).with_usage(UpstreamUsage::resumed_after(pages))
+            Snapshot::new(id, key, facts, log, retention, keep_for).with_usage(UpstreamUsage::resumed_after(pages))
         };
         match unfinished {
-            None => lead.publish(&Arc::new(snapshot(log).ended_at(modified))),
-            Some(Unfinished { writer, .. }) if purpose == Purpose::Look => {
+            None => lead.publish(&Arc::new(snapshot(log).with_end(modified))),
+            Some(ResumableLog { writer, .. }) if purpose == LookupPurpose::Look => {
                 drop(writer);
                 // Who joined one that still seems to run would see it break.
                 log.ended().await;
                 lead.publish(&Arc::new(snapshot(log)));
             }
-            Some(Unfinished { writer, notes, last, records }) => {
+            Some(ResumableLog { writer, notes, last, records }) => {
                 let point = ResumePoint { begun: &begun.crawl, checkpoints: &notes, last_record: last, records };
                 match job.crawl.clone().resume(point) {
                     Ok(opened) => {
@@ -230,7 +230,7 @@ impl Crawling {
 
     async fn write(&self, snapshot: &Snapshot, mut opened: Opened, writer: Writer, width: usize) {
         // Who only wanted the head has had it, and somebody may want the rest.
-        if tokio::time::timeout(self.linger.max(FIRST_READER), snapshot.log().awaited()).await.is_ok() {
+        if tokio::time::timeout(self.linger.max(FIRST_READER), snapshot.log().has_been_read()).await.is_ok() {
             opened.widen(width);
             opened.run(writer).await;
         }
@@ -249,29 +249,29 @@ impl Job {
     /// Whether the upstream says that it has nothing newer than this. Only `match` says that a validator of the first page is one of the
     /// whole collection: of most it tells nothing of the pages behind it.
     async fn is_unchanged(&self, stale: &Snapshot) -> bool {
-        let Facts { etag, last_modified, .. } = stale.facts();
+        let SnapshotFacts { etag, last_modified, .. } = stale.facts();
         if self.crawl.pagination.precondition == Precondition::None {
             return false;
         }
         self.crawl.unchanged(etag.as_deref(), last_modified.as_deref()).await.unwrap_or(false)
     }
 
-    fn facts(&self, opened: &Opened, keeping: Keeping) -> Facts {
+    fn facts(&self, opened: &Opened, retention: Retention) -> SnapshotFacts {
         let text = |name| answer(opened).get(name)?.to_str().ok().map(ToOwned::to_owned);
-        Facts {
+        SnapshotFacts {
             collection: self.collection.path.clone(),
             created: SystemTime::now(),
             valid_at: opened.valid_at(),
             etag: text(http::header::ETAG),
             last_modified: text(http::header::LAST_MODIFIED),
             total: opened.total(),
-            storage: if keeping == Keeping::Unkept { FileStorage::Forbidden } else { FileStorage::Allowed },
+            storage: if retention == Retention::Transient { FileStorage::Forbidden } else { FileStorage::Allowed },
         }
     }
 }
 
 /// What is kept can't be read now.
-fn unread(unusable: &Unusable) -> Failure {
+fn unread(unusable: &ReopenError) -> Failure {
     let hint = "ask again as Retry-After says; if that doesn't help, see to the folder of the snapshots";
     let headers = vec![(RETRY_AFTER, HeaderValue::from(RETRY))];
     Failure { headers, ..Failure::new(Fault::Stopped, unusable.to_string(), hint) }
@@ -292,7 +292,7 @@ struct Ended<'a> {
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
         self.registry.ended(self.snapshot);
-        if let State::Stopped = self.snapshot.state() {
+        if let SnapshotState::Stopped = self.snapshot.state() {
             tracing::debug!("snapshot {}: stopped", self.snapshot.id());
         }
     }

@@ -9,7 +9,7 @@ use super::{problem, status};
 use crate::id::SnapshotId;
 use crate::request::{BadAsk, Params, Range, Span, View, WantDigest, Wish};
 use crate::response::{Body, Length, StreamBody, empty};
-use crate::snapshot::{FileStorage, Keeping, Snapshot, State};
+use crate::snapshot::{FileStorage, Retention, Snapshot, SnapshotState};
 
 /// What the gateway knows of a request beside its wish.
 #[derive(Clone, Debug)]
@@ -105,7 +105,7 @@ pub async fn deliver(snapshot: &Snapshot, wish: &Wish, said: &Said) -> Response<
 /// that of a whole: "not modified" would make a whole of the part.
 fn has_it_all(snapshot: &Snapshot, wish: &Wish) -> bool {
     let known = wish.if_none_match.as_ref().is_some_and(|known| known.matches(snapshot.id()));
-    known && matches!(snapshot.state(), State::Complete(_))
+    known && matches!(snapshot.state(), SnapshotState::Complete(_))
 }
 
 impl Wanted {
@@ -140,7 +140,7 @@ fn success(slice: Slice, snapshot: &Snapshot, wish: &Wish, said: &Said, links: &
     let ranges = if can_go_on(snapshot, wish) { "bytes" } else { "none" };
     fields.insert(header::ACCEPT_RANGES, HeaderValue::from_static(ranges));
     set(&mut fields, header::AGE, age(snapshot).as_secs().to_string());
-    set(&mut fields, HeaderName::from_static("cache-status"), cache_status(said.found, snapshot.keeping()));
+    set(&mut fields, HeaderName::from_static("cache-status"), cache_status(said.found, snapshot.retention()));
     // Of what moment it is, only the upstream's answer for one moment says (RFC 7089 §2.1.1).
     let moment = snapshot.facts().valid_at;
     if let Some(moment) = moment {
@@ -189,7 +189,7 @@ fn validators(snapshot: &Snapshot, wish: &Wish, said: &Said, links: &Links) -> H
     if has_address(snapshot, wish) {
         set(&mut fields, header::CONTENT_LOCATION, links.pinned.clone());
     }
-    let is_complete = matches!(snapshot.state(), State::Complete(_));
+    let is_complete = matches!(snapshot.state(), SnapshotState::Complete(_));
     let cache_control = match (is_kept(snapshot), is_complete, said.scope) {
         (true, true, Scope::Caller) => "private, no-cache",
         (true, true, Scope::Everyone) => "no-cache",
@@ -206,11 +206,11 @@ fn can_go_on(snapshot: &Snapshot, wish: &Wish) -> bool {
 
 /// Whether a GET can ask for it again: what another method began has that method's key.
 fn has_address(snapshot: &Snapshot, wish: &Wish) -> bool {
-    matches!(wish.method, Method::GET | Method::HEAD) && snapshot.keeping() != Keeping::Unkept
+    matches!(wish.method, Method::GET | Method::HEAD) && snapshot.retention() != Retention::Transient
 }
 
 fn is_kept(snapshot: &Snapshot) -> bool {
-    snapshot.keeping() != Keeping::Unkept && snapshot.facts().storage == FileStorage::Allowed
+    snapshot.retention() != Retention::Transient && snapshot.facts().storage == FileStorage::Allowed
 }
 
 fn age(snapshot: &Snapshot) -> Duration {
@@ -218,9 +218,9 @@ fn age(snapshot: &Snapshot) -> Duration {
 }
 
 /// RFC 9211.
-fn cache_status(found: Found, keeping: Keeping) -> String {
+fn cache_status(found: Found, retention: Retention) -> String {
     let forwarded = |why: &str| {
-        let stored = if keeping == Keeping::Unkept { "" } else { "; stored" };
+        let stored = if retention == Retention::Transient { "" } else { "; stored" };
         format!("unpage; fwd={why}{stored}")
     };
     match found {

@@ -11,7 +11,7 @@ use crate::config::Sharing;
 use crate::error::Failure;
 use crate::id::SnapshotId;
 use crate::request::{Freshness, IfRange, Otherwise, Range, Reuse, Span, StorePolicy, View, Wish};
-use crate::snapshot::{Lookup, Outcome, Purpose, Recency, Role, Snapshot, State};
+use crate::snapshot::{LeadOutcome, LookupPurpose, LookupResult, Recency, Snapshot, SnapshotState};
 
 /// How often one request may find what is lost before it can have it.
 const ATTEMPTS: usize = 3;
@@ -96,13 +96,13 @@ impl Request<'_> {
     /// The snapshot of this name; none where it isn't kept for this caller.
     async fn named(&self, id: SnapshotId) -> Option<Obtained> {
         let reads = self.wish.view == View::Records && self.wish.method != http::Method::HEAD;
-        let purpose = if reads { Purpose::Read } else { Purpose::Look };
+        let purpose = if reads { LookupPurpose::Read } else { LookupPurpose::Look };
         for _ in 0..ATTEMPTS {
             let (subscription, whence) = match self.crawling.registry.find(id, self.asked.key, purpose) {
-                Lookup::Nothing => return None,
-                Lookup::Reader(snapshot) => return Some(Obtained::Snapshot(snapshot, Whence::Kept)),
-                Lookup::Follow(subscription) => (subscription, Whence::Joined),
-                Lookup::Lead(lead) => {
+                Some(LookupResult::Stored(_)) | None => return None,
+                Some(LookupResult::Found(snapshot)) => return Some(Obtained::Snapshot(snapshot, Whence::Kept)),
+                Some(LookupResult::Follow(subscription)) => (subscription, Whence::Joined),
+                Some(LookupResult::Lead(lead)) => {
                     let subscription = lead.subscription();
                     self.crawling.go_on(lead, id, purpose, (self.job)());
                     (subscription, Whence::Kept)
@@ -110,13 +110,13 @@ impl Request<'_> {
             };
             match subscription.outcome().await {
                 // It was opened for somebody who only looked.
-                Outcome::Open(snapshot)
+                LeadOutcome::Open(snapshot)
                     if whence == Whence::Joined
-                        && purpose == Purpose::Read
-                        && matches!(snapshot.state(), State::Stopped) => {}
-                Outcome::Open(snapshot) => return Some(Obtained::Snapshot(snapshot, whence)),
-                Outcome::Failed(failure) => return Some(Obtained::Failed(failure)),
-                Outcome::Page | Outcome::Apart | Outcome::Lost => return None,
+                        && purpose == LookupPurpose::Read
+                        && matches!(snapshot.state(), SnapshotState::Stopped) => {}
+                LeadOutcome::Open(snapshot) => return Some(Obtained::Snapshot(snapshot, whence)),
+                LeadOutcome::Failed(failure) => return Some(Obtained::Failed(failure)),
+                LeadOutcome::Page | LeadOutcome::Apart | LeadOutcome::Lost => return None,
             }
         }
         None
@@ -132,16 +132,16 @@ impl Request<'_> {
             let (subscription, whence) =
                 match self.crawling.registry.open(self.asked.key, self.recency(), || self.admit()) {
                     Err(refusal) => return refusal.into(),
-                    Ok(Role::Reader(snapshot)) => {
-                        let grows = matches!(snapshot.state(), State::Running);
+                    Ok(LookupResult::Found(snapshot)) => {
+                        let grows = matches!(snapshot.state(), SnapshotState::Running);
                         return Obtained::Snapshot(snapshot, if grows { Whence::Joined } else { Whence::Kept });
                     }
-                    Ok(Role::Named(id)) => match self.named(id).await {
+                    Ok(LookupResult::Stored(id)) => match self.named(id).await {
                         Some(obtained) => return obtained,
                         None => continue,
                     },
-                    Ok(Role::Follow(subscription)) => (subscription, Whence::Joined),
-                    Ok(Role::Lead(lead)) => {
+                    Ok(LookupResult::Follow(subscription)) => (subscription, Whence::Joined),
+                    Ok(LookupResult::Lead(lead)) => {
                         let subscription = lead.subscription();
                         stale = lead.stale().map(|stale| stale.id());
                         let whence = if lead.stale().is_some() { Whence::Renewed } else { Whence::Begun };
@@ -150,21 +150,21 @@ impl Request<'_> {
                     }
                 };
             match subscription.outcome().await {
-                Outcome::Open(snapshot) => {
+                LeadOutcome::Open(snapshot) => {
                     if stale == Some(snapshot.id()) {
                         self.give_back();
                     }
                     return Obtained::Snapshot(snapshot, whence);
                 }
-                Outcome::Lost => {}
-                Outcome::Apart => break,
-                Outcome::Page => {
+                LeadOutcome::Lost => {}
+                LeadOutcome::Apart => break,
+                LeadOutcome::Page => {
                     if whence != Whence::Joined {
                         self.give_back();
                     }
                     return Obtained::Page;
                 }
-                Outcome::Failed(failure) => return Obtained::Failed(failure),
+                LeadOutcome::Failed(failure) => return Obtained::Failed(failure),
             }
         }
         self.alone().await
@@ -179,13 +179,13 @@ impl Request<'_> {
         let subscription = lead.subscription();
         self.crawling.begin(lead, (self.job)());
         match subscription.outcome().await {
-            Outcome::Open(snapshot) => Obtained::Snapshot(snapshot, Whence::Begun),
-            Outcome::Page => {
+            LeadOutcome::Open(snapshot) => Obtained::Snapshot(snapshot, Whence::Begun),
+            LeadOutcome::Page => {
                 self.give_back();
                 Obtained::Page
             }
-            Outcome::Failed(failure) => Obtained::Failed(failure),
-            Outcome::Apart | Outcome::Lost => Obtained::Gone,
+            LeadOutcome::Failed(failure) => Obtained::Failed(failure),
+            LeadOutcome::Apart | LeadOutcome::Lost => Obtained::Gone,
         }
     }
 

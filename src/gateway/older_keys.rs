@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::cache_key::{KEY_VERSION, first_version};
 use crate::id::{CacheKey, SnapshotId};
-use crate::snapshot::{Registry, Stored};
+use crate::snapshot::{Registry, StoredSnapshot};
 
 /// Snapshots whose key has another version than [`KEY_VERSION`] and that no request has claimed, by version and key.
 #[derive(Debug)]
@@ -21,9 +21,9 @@ struct Versioned {
 }
 
 impl OlderKeys {
-    pub(super) fn new(stored: &[Stored]) -> Self {
+    pub(super) fn new(stored: &[StoredSnapshot]) -> Self {
         let mut by_key = HashMap::<_, Vec<_>>::new();
-        for Stored { id, birth, .. } in stored {
+        for StoredSnapshot { id, birth, .. } in stored {
             let version =
                 serde_json::from_str(birth.begun.get()).map_or(KEY_VERSION, |Versioned { key_version }| key_version);
             if version > KEY_VERSION {

@@ -6,7 +6,7 @@ use memchr::memchr_iter;
 
 use crate::error::{Failure, Fault};
 use crate::request::{Range, Span};
-use crate::snapshot::{Extent, Gone, Landmark, Log, Next, Reader, Seal};
+use crate::snapshot::{Evicted, Log, LogExtent, Reader, ReaderEvent, RecordOffset, Seal};
 
 /// The last byte that `Content-Range` names where nobody knows the last one yet.
 ///
@@ -41,7 +41,7 @@ pub(super) enum Missing {
     /// The snapshot broke before it had them.
     Broken(Arc<Failure>),
     /// They were there once.
-    Gone(Gone),
+    Gone(Evicted),
 }
 
 impl Slice {
@@ -54,8 +54,8 @@ impl Slice {
     /// What is known of everything from the first byte on.
     pub(super) fn head(log: &Log) -> Result<Self, Missing> {
         match log.extent() {
-            Extent { from: 0, .. } => Ok(Self { reader: None, length: length(&log.extent()), content_range: None }),
-            Extent { from, .. } => Err(Missing::Gone(Gone { at: 0, from })),
+            LogExtent { from: 0, .. } => Ok(Self { reader: None, length: length(&log.extent()), content_range: None }),
+            LogExtent { from, .. } => Err(Missing::Gone(Evicted { at: 0, from })),
         }
     }
 
@@ -99,12 +99,12 @@ impl Slice {
             Span::From(first) => (first, u64::MAX),
             Span::Within(first, last) => (first, last),
             Span::Last(count) => match log.extent() {
-                Extent { records, seal: Some(Seal::Complete(_)), .. } => (records.saturating_sub(count), u64::MAX),
+                LogExtent { records, seal: Some(Seal::Complete(_)), .. } => (records.saturating_sub(count), u64::MAX),
                 _ => return Ok(None),
             },
         };
         let lines = Lines::count(log, first, last).await?;
-        let Extent { records, seal, .. } = log.extent();
+        let LogExtent { records, seal, .. } = log.extent();
         if lines.count <= first {
             return Err(never(seal, || format!("records */{records}")));
         }
@@ -132,14 +132,14 @@ struct Lines {
 
 impl Lines {
     /// The whole lines from the one on to the other, or to the end of the log.
-    async fn count(log: &Log, first: u64, last: u64) -> Result<Self, Gone> {
-        let Landmark { record, byte } = log.near(first);
+    async fn count(log: &Log, first: u64, last: u64) -> Result<Self, Evicted> {
+        let RecordOffset { record, byte } = log.near(first);
         let mut reader = log.reader(byte, None)?;
         let mut lines = Self { start: byte, end: byte, count: record };
         loop {
             let at = reader.position();
             // Whether the log broke or is complete is in its seal.
-            let Ok(Next::Bytes(bytes)) = reader.next().await else { return Ok(lines) };
+            let Ok(ReaderEvent::Bytes(bytes)) = reader.next().await else { return Ok(lines) };
             for newline in memchr_iter(b'\n', &bytes) {
                 lines.end = at + newline as u64 + 1;
                 lines.count += 1;
@@ -154,14 +154,14 @@ impl Lines {
     }
 }
 
-impl From<Gone> for Missing {
-    fn from(gone: Gone) -> Self {
+impl From<Evicted> for Missing {
+    fn from(gone: Evicted) -> Self {
         Self::Gone(gone)
     }
 }
 
 /// How long it is, where that is known.
-fn length(extent: &Extent) -> Option<u64> {
+fn length(extent: &LogExtent) -> Option<u64> {
     matches!(extent.seal, Some(Seal::Complete(_))).then_some(extent.bytes)
 }
 

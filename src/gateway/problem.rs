@@ -10,7 +10,7 @@ use crate::error::{Failure, Fault};
 use crate::pagination::BodyKind;
 use crate::request::BadAsk;
 use crate::response::{Body, full};
-use crate::snapshot::Gone;
+use crate::snapshot::Evicted;
 use crate::upstream::UpstreamError;
 
 /// A crawl that could not start; the upstream's own status is passed through. Each of those who waited for it gets this: the crawl has
@@ -75,7 +75,7 @@ pub(super) fn gone(reason: Option<&str>) -> Response<Body> {
 }
 
 /// The beginning of a snapshot was dropped, for want of room.
-pub(super) fn dropped(gone: Gone) -> Response<Body> {
+pub(super) fn dropped(gone: Evicted) -> Response<Body> {
     let hint =
         "ask for the URL without the snapshot, and begin anew; `memory` and `disk` in [snapshots] say how much is kept";
     report(StatusCode::GONE, "unpage", &gone.to_string(), hint)
@@ -235,7 +235,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_beginning_that_there_was_no_room_for_is_unpages_fault_and_says_what_room_is_called() {
-        let (head, body) = dropped(Gone { at: 0, from: 7 }).into_parts();
+        let (head, body) = dropped(Evicted { at: 0, from: 7 }).into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let problem: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!((head.status, &problem["fault"]), (StatusCode::GONE, &json!("unpage")));

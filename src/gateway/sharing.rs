@@ -3,22 +3,22 @@
 use http::{HeaderMap, HeaderName, header};
 
 use super::asked::Caller;
-use crate::snapshot::Keeping;
+use crate::snapshot::Retention;
 
 /// What may become of what this answer begins.
-pub(super) fn keeping(answer: &HeaderMap, caller: Caller) -> Keeping {
+pub(super) fn retention(answer: &HeaderMap, caller: Caller) -> Retention {
     let says = |directive| directives(answer).any(|said| said == directive);
     let varies_with_anything = names(answer, &header::VARY).any(|name| name == "*");
     if says("no-store") {
-        Keeping::Unkept
+        Retention::Transient
     } else if answer.contains_key(header::SET_COOKIE)
         || varies_with_anything
         // Who says nothing of who it is may be known by its address: nobody else has asked with that.
         || (says("private") && caller == Caller::Anybody)
     {
-        Keeping::Named
+        Retention::Private
     } else {
-        Keeping::Shared
+        Retention::Shared
     }
 }
 
@@ -51,21 +51,21 @@ mod tests {
     #[test]
     fn the_upstream_says_who_may_share() {
         use Caller::{Anybody, Known};
-        use Keeping::{Named, Shared, Unkept};
+        use Retention::{Private, Shared, Transient};
         for (fields, known, anybody) in [
             (&[][..], Shared, Shared),
             (&[("cache-control", "max-age=60, must-revalidate")], Shared, Shared),
-            (&[("cache-control", "max-age=60, No-Store")], Unkept, Unkept),
-            (&[("cache-control", "max-age=60"), ("cache-control", "no-store")], Unkept, Unkept),
-            (&[("cache-control", "private")], Shared, Named),
-            (&[("cache-control", "private=\"x, y\"")], Shared, Named),
+            (&[("cache-control", "max-age=60, No-Store")], Transient, Transient),
+            (&[("cache-control", "max-age=60"), ("cache-control", "no-store")], Transient, Transient),
+            (&[("cache-control", "private")], Shared, Private),
+            (&[("cache-control", "private=\"x, y\"")], Shared, Private),
             (&[("cache-control", "no-cache")], Shared, Shared),
-            (&[("set-cookie", "a=1")], Named, Named),
-            (&[("vary", "accept, *")], Named, Named),
+            (&[("set-cookie", "a=1")], Private, Private),
+            (&[("vary", "accept, *")], Private, Private),
             (&[("vary", "accept, accept-language")], Shared, Shared),
         ] {
-            assert_eq!(keeping(&answer(fields), Known), known, "{fields:?}");
-            assert_eq!(keeping(&answer(fields), Anybody), anybody, "{fields:?}");
+            assert_eq!(retention(&answer(fields), Known), known, "{fields:?}");
+            assert_eq!(retention(&answer(fields), Anybody), anybody, "{fields:?}");
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::deliver::Links;
 use crate::request::Wish;
 use crate::response::{Body, empty, full};
-use crate::snapshot::{Extent, Snapshot, State};
+use crate::snapshot::{LogExtent, Snapshot, SnapshotState};
 use crate::usage::UsageCounts;
 
 /// The state as a response.
@@ -26,7 +26,7 @@ pub(super) fn answer(snapshot: &Snapshot, wish: &Wish, links: &Links) -> Respons
 
 fn status(snapshot: &Snapshot, pinned: &str, now: SystemTime) -> Value {
     let facts = snapshot.facts();
-    let Extent { visible, records, from, readers, .. } = snapshot.log().extent();
+    let LogExtent { visible, records, from, readers, .. } = snapshot.log().extent();
     let UsageCounts { pages, since, requests, retries, waits, waited } = snapshot.usage().counts();
     let mut status = json!({
         "id": snapshot.id(),
@@ -51,21 +51,21 @@ fn status(snapshot: &Snapshot, pinned: &str, now: SystemTime) -> Value {
         "digest": snapshot.known_digest().map(|digest| digest.to_string()),
     });
     match snapshot.state() {
-        State::Running => {
+        SnapshotState::Running => {
             let elapsed = now.duration_since(facts.created).unwrap_or_default().as_secs();
             status["eta_seconds"] = facts.total.and_then(|total| eta(total, records, elapsed)).into();
         }
-        State::Complete(verdict) => {
+        SnapshotState::Complete(verdict) => {
             status["state"] = "complete".into();
             status["pages"] = verdict.pages.into();
             status["verdict"] = json!(verdict);
         }
-        State::Broken(failure) => {
+        SnapshotState::Broken(failure) => {
             status["state"] = "broken".into();
             let (fault, message, hint) = (failure.fault.name(), &failure.message, &failure.hint);
             status["failure"] = json!({ "fault": fault, "message": message, "hint": hint });
         }
-        State::Stopped => status["state"] = "stopped".into(),
+        SnapshotState::Stopped => status["state"] = "stopped".into(),
     }
     status
 }

@@ -13,7 +13,7 @@ use super::asked::Asked;
 use super::crawling::{Begun, Crawling, Job};
 use super::stream::job;
 use crate::request::Ask;
-use crate::snapshot::{Lookup, Next, Outcome, Purpose, Snapshot, Stored};
+use crate::snapshot::{LeadOutcome, LookupPurpose, LookupResult, ReaderEvent, Snapshot, StoredSnapshot};
 
 /// How many go on at a time.
 const AT_A_TIME: usize = 4;
@@ -43,7 +43,7 @@ pub(super) async fn go_on(shared: Arc<Shared>) {
     stream::iter(interrupted).for_each_concurrent(AT_A_TIME, |stored| go_on_with(stored, &shared)).await;
 }
 
-async fn go_on_with(stored: Stored, shared: &Shared) {
+async fn go_on_with(stored: StoredSnapshot, shared: &Shared) {
     let begun = serde_json::from_str::<Begun>(stored.birth.begun.get());
     let Some(unattended) = begun.ok().and_then(|begun| begun.unattended) else {
         return tracing::info!("snapshot {}: goes on when its client asks for it", stored.id);
@@ -55,17 +55,16 @@ async fn go_on_with(stored: Stored, shared: &Shared) {
     if let Some(first_key) = job.asked.first_key {
         older_keys.adopt(registry, first_key, key);
     }
-    let found = registry.find(stored.id, key, Purpose::Read);
-    if let Lookup::Nothing = found {
+    let Some(found) = registry.find(stored.id, key, LookupPurpose::Read) else {
         let reason =
             older_keys.reason(registry, stored.id).unwrap_or_else(|| "the configuration is not what it was".to_owned());
         return tracing::warn!("snapshot {}: is not resumed: {reason}", stored.id);
-    }
+    };
     // Else somebody has asked for it already.
-    if let Lookup::Lead(lead) = found {
+    if let LookupResult::Lead(lead) = found {
         let subscription = lead.subscription();
-        shared.crawling.go_on(lead, stored.id, Purpose::Read, job);
-        if let Outcome::Open(snapshot) = subscription.outcome().await {
+        shared.crawling.go_on(lead, stored.id, LookupPurpose::Read, job);
+        if let LeadOutcome::Open(snapshot) = subscription.outcome().await {
             attend(&snapshot).await;
         }
     }
@@ -88,5 +87,5 @@ fn again(Unattended { target, body }: Unattended, shared: &Shared) -> Option<Job
 async fn attend(snapshot: &Snapshot) {
     let log = snapshot.log();
     let Ok(mut reader) = log.reader(log.extent().visible, None) else { return };
-    while let Ok(Next::Bytes(_)) = reader.next().await {}
+    while let Ok(ReaderEvent::Bytes(_)) = reader.next().await {}
 }

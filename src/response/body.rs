@@ -1,7 +1,7 @@
 //! The body of a stream: an error, unless the snapshot was sealed as complete.
 //!
 //! hyper ends a body cleanly when its producer is dropped or returns early; here the clean end exists only behind
-//! [`Next::Complete`], or behind [`Next::Stop`] where the head has promised no more. On a failure, what is whole is flushed first: hyper writes when the body is pending, so the error
+//! [`ReaderEvent::Complete`], or behind [`ReaderEvent::Stop`] where the head has promised no more. On a failure, what is whole is flushed first: hyper writes when the body is pending, so the error
 //! follows a short wait. hyper then drops an HTTP/1.1 connection without the last chunk and resets an HTTP/2 stream with
 //! INTERNAL_ERROR, and no client takes either for a whole answer.
 
@@ -18,7 +18,7 @@ use tokio::time::Sleep;
 use tower::BoxError;
 
 use crate::error::Failure;
-use crate::snapshot::{Next, Reader};
+use crate::snapshot::{Reader, ReaderEvent};
 
 /// The body of any response.
 pub type Body = UnsyncBoxBody<Bytes, BoxError>;
@@ -59,9 +59,9 @@ impl StreamBody {
     }
 
     /// Open ⇒ Complete, or Aborted where the head has promised more: over HTTP/2 nobody else would notice.
-    fn ended(&self, end: &Next) -> State {
+    fn ended(&self, end: &ReaderEvent) -> State {
         match (self.left, end) {
-            (Length::Open, Next::Complete(_)) | (Length::Exactly(0), _) => State::Complete,
+            (Length::Open, ReaderEvent::Complete(_)) | (Length::Exactly(0), _) => State::Complete,
             (Length::Open, _) => State::Aborted("the stream stopped before its snapshot's end"),
             (Length::Exactly(_), _) => State::Aborted("the snapshot is shorter than the head has promised"),
         }
@@ -87,7 +87,7 @@ impl http_body::Body for StreamBody {
         loop {
             match &mut this.state {
                 State::Open => match ready!(this.reader.poll_next(context)) {
-                    Ok(Next::Bytes(bytes)) => match this.left.without(bytes.len()) {
+                    Ok(ReaderEvent::Bytes(bytes)) => match this.left.without(bytes.len()) {
                         Some(left) => {
                             this.left = left;
                             return Poll::Ready(Some(Ok(Frame::data(bytes))));
@@ -96,7 +96,7 @@ impl http_body::Body for StreamBody {
                         None => this.state = State::Aborted("the snapshot is longer than the head has promised"),
                     },
                     // Open ⇒ Complete: the only way to `None`
-                    Ok(end @ (Next::Complete(_) | Next::Stop)) => this.state = this.ended(&end),
+                    Ok(end @ (ReaderEvent::Complete(_) | ReaderEvent::Stop)) => this.state = this.ended(&end),
                     // Open ⇒ Flushing
                     Err(failure) => {
                         this.state = State::Flushing(Box::pin(tokio::time::sleep(FLUSH)), failure);
@@ -147,13 +147,13 @@ mod tests {
     use super::*;
     use crate::batch::Batch;
     use crate::error::Fault;
-    use crate::snapshot::{Seal, Verdict, unkept};
+    use crate::snapshot::{Seal, Verdict, transient_log};
 
     const LINES: &str = "[1]\n[2]\n";
 
     /// What comes of a log of two lines that ended like this: the bytes, and whether the end is a clean one.
     async fn body(seal: Seal, end: Option<u64>, length: Length) -> (String, Result<(), String>) {
-        let (mut writer, log) = unkept(1 << 20);
+        let (mut writer, log) = transient_log(1 << 20);
         let mut body = StreamBody::new(log.reader(0, end).unwrap(), length);
         writer.append(Batch::new(Bytes::from_static(LINES.as_bytes()), 2));
         writer.seal(seal);

@@ -1,4 +1,4 @@
-//! The digest of a complete snapshot, made once and only when somebody wants it: a hash of 10 GiB takes its time.
+//! Digest of a complete snapshot (RFC 9530), computed once and on demand: a hash of 10 GiB takes seconds.
 
 use std::fmt;
 
@@ -8,34 +8,34 @@ use ring::digest::{self, SHA256};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
-use super::log::{Log, Next, Reader};
+use super::log::{Log, Reader, ReaderEvent};
 
-/// How many are made at a time: each has a thread of those that also write the logs, and reads its file on another one.
-static AT_A_TIME: Semaphore = Semaphore::const_new(2);
+/// Limit of digests that are computed at a time. Each takes one of the blocking threads that also write the logs, and another to read.
+static PERMITS: Semaphore = Semaphore::const_new(2);
 
-/// The SHA-256 of all bytes of a snapshot.
+/// SHA-256 of all bytes of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digest([u8; 32]);
 
-/// A digest on its way: none until it is there, and never where the snapshot can't be read.
+/// Digest under way: `None` until it is computed, and forever if the snapshot can't be read.
 pub(super) type Hashing = watch::Receiver<Option<Digest>>;
 
 impl fmt::Display for Digest {
-    /// As a member of RFC 9530's fields.
+    /// Formats a member of the fields of RFC 9530.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "sha-256=:{}:", BASE64_STANDARD.encode(self.0))
     }
 }
 
-/// Begins to hash a complete log, if all of it is there. Whoever wanted that may leave: the next one finds it done.
-pub(super) fn begin(log: &Log) -> Option<Hashing> {
+/// Starts the hash of a complete log; returns `None` if a part of it is gone. The hash goes on when its requester leaves.
+pub(super) fn start(log: &Log) -> Option<Hashing> {
     let reader = log.reader(0, None).ok()?;
     let runtime = Handle::try_current().ok()?;
     let (told, hashing) = watch::channel(None);
     let thread = runtime.clone();
-    // Nobody waits for it but through the channel.
+    // Its result is only sent through the channel.
     drop(runtime.spawn(async move {
-        let _turn = AT_A_TIME.acquire().await;
+        let _permit = PERMITS.acquire().await;
         let hashed = thread.clone().spawn_blocking(move || thread.block_on(hash(reader))).await;
         told.send_replace(hashed.ok().flatten());
     }));
@@ -46,9 +46,9 @@ async fn hash(mut reader: Reader) -> Option<Digest> {
     let mut context = digest::Context::new(&SHA256);
     loop {
         match reader.next().await {
-            Ok(Next::Bytes(bytes)) => context.update(&bytes),
-            Ok(Next::Complete(_)) => return context.finish().as_ref().try_into().ok().map(Digest),
-            Ok(Next::Stop) => return None,
+            Ok(ReaderEvent::Bytes(bytes)) => context.update(&bytes),
+            Ok(ReaderEvent::Complete(_)) => return context.finish().as_ref().try_into().ok().map(Digest),
+            Ok(ReaderEvent::Stop) => return None,
             Err(failure) => {
                 tracing::warn!("a digest can't be made: {failure}");
                 return None;
@@ -68,13 +68,16 @@ mod tests {
     use super::*;
     use crate::batch::Batch;
     use crate::id::SnapshotId;
-    use crate::snapshot::{Birth, Keeping, Seal, Snapshot, Verdict, Writer, unkept};
+    use crate::snapshot::birth::{Birth, Retention};
+    use crate::snapshot::log::{Writer, transient_log};
+    use crate::snapshot::seal::{Seal, Verdict};
+    use crate::snapshot::snapshot::Snapshot;
 
     fn snapshot() -> (Writer, Snapshot) {
-        let (mut writer, log) = unkept(1 << 20);
+        let (mut writer, log) = transient_log(1 << 20);
         writer.append(Batch::new(Bytes::from_static(b"1\n2\n"), 2));
         let Birth { key, facts, .. } = Birth::in_test("/orders");
-        (writer, Snapshot::new(SnapshotId::from_bytes([0; 16]), key, facts, log, Keeping::Shared, Duration::ZERO))
+        (writer, Snapshot::new(SnapshotId::from_bytes([0; 16]), key, facts, log, Retention::Shared, Duration::ZERO))
     }
 
     #[tokio::test]

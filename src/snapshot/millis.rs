@@ -1,4 +1,4 @@
-//! Moments as milliseconds since 1970: what files and documents hold, whatever the platform's clock is made of.
+//! Serialisation of moments as milliseconds since 1970.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -23,7 +23,7 @@ fn to_moment(millis: i64) -> Option<SystemTime> {
     if millis < 0 { UNIX_EPOCH.checked_sub(time) } else { UNIX_EPOCH.checked_add(time) }
 }
 
-/// The same where there may be none.
+/// Serialises an optional moment.
 pub(super) mod maybe {
     use super::{Deserialize, Deserializer, Error, Serializer, SystemTime, from_moment, to_moment};
 

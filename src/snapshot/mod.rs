@@ -1,30 +1,36 @@
-//! What a crawl has written and readers read: an append-only log that ends with a seal.
+//! Snapshots: the append-only log between a crawl and its readers, its storage, and the registry that shares it.
 
-mod alone;
+mod birth;
+mod cache_stats;
 mod digest;
-mod disk;
-mod files;
-mod folder;
-mod generations;
-pub mod journal;
+mod index;
+mod key_history;
+mod lead;
+mod listing;
 mod log;
+mod lookup;
 mod millis;
-mod opening;
-mod opens;
-mod recovery;
+mod record_index;
 mod registry;
 mod retention;
 mod seal;
-mod standing;
+mod single_flight;
+#[expect(clippy::module_inception, reason = "the file is named after its type")]
+mod snapshot;
+mod storage;
 mod store;
 
-pub use alone::{at, finish, reopen_at};
+pub use birth::{Birth, FileStorage, Retention, SavedCrawl, SnapshotFacts};
+pub use cache_stats::CacheStats;
 pub use digest::Digest;
-pub use log::{Extent, Gone, Landmark, Log, Memory, Next, Reader, Refused, Writer, unkept};
-pub use opening::{Lead, Outcome, Subscription};
-pub use opens::Opens;
-pub use registry::{Lookup, Purpose, Recency, Registry, Role};
-pub use retention::Listed;
+pub use lead::Lead;
+pub use listing::SnapshotListing;
+pub use log::{Evicted, Log, LogExtent, MemoryBudget, Reader, ReaderEvent, WriteRefused, Writer, transient_log};
+pub use lookup::{LookupPurpose, LookupResult, Recency};
+pub use record_index::RecordOffset;
+pub use registry::Registry;
 pub use seal::{Seal, Verdict};
-pub use standing::{Keeping, Snapshot, State};
-pub use store::{BadStore, Begun, Birth, Facts, FileStorage, Reopened, Store, Stored, Unfinished, Unusable};
+pub use single_flight::{LeadOutcome, Subscription};
+pub use snapshot::{Snapshot, SnapshotState};
+pub use storage::{ReopenError, StoreError, StoredSnapshot, commit_single_file, journal};
+pub use store::{ReopenedSnapshot, ResumableLog, Store, create_single_file, reopen_single_file};

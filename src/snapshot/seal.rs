@@ -1,4 +1,4 @@
-//! How a snapshot ended: complete with its verdict, or failed with its cause.
+//! Seal of a log: complete with its verdict, or failed with its cause.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Failure;
 
-/// How a snapshot ended.
+/// End of a log.
 #[derive(Clone, Debug)]
 pub enum Seal {
-    /// Every record is there.
+    /// The log has every record, which is proven.
     Complete(Verdict),
-    /// The crawl broke; what is there is a prefix.
+    /// The crawl broke; the log is a prefix.
     Failed(Arc<Failure>),
 }
 

@@ -4,17 +4,18 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::snapshot::Listed;
+use crate::snapshot::SnapshotListing;
 
 /// The list, the newest first.
-pub(super) fn list(listed: &[Listed]) -> String {
+pub(super) fn list(listed: &[SnapshotListing]) -> String {
     let now = SystemTime::now();
     let list: Vec<Value> = listed.iter().map(|listed| line(listed, now)).collect();
     format!("{:#}\n", Value::Array(list))
 }
 
-fn line(listed: &Listed, now: SystemTime) -> Value {
-    let Listed { id, collection, state, records, bytes, from, pages, usage, readers, created, expires } = listed;
+fn line(listed: &SnapshotListing, now: SystemTime) -> Value {
+    let SnapshotListing { id, collection, state, records, bytes, from, pages, usage, readers, created, expires } =
+        listed;
     let asked = usage.as_ref();
     let seconds = |time: Duration| time.as_secs();
     json!({
@@ -48,7 +49,7 @@ mod tests {
             SnapshotSettings { dir: None, memory: 1, disk: 0, slow_reader: SlowReader::Wait, linger: Duration::ZERO };
         let id = Store::open(settings).unwrap().new_id();
         let now = SystemTime::now();
-        let listed = Listed {
+        let listed = SnapshotListing {
             id,
             collection: "/orders".to_owned(),
             state: "complete",

@@ -55,7 +55,7 @@ fn tell_snapshots(text: &mut Exposition, registry: &Registry) {
     let help = "Streams that were asked for: miss (a crawl was begun), collapsed (another's was shared), hit (it was complete), \
                 resumed (it was read from files, or gone on with), refused (no crawl may be begun).";
     let mut opens = text.family(Kind::Counter, "unpage_opens_total", help);
-    for (result, count) in registry.opens().counts() {
+    for (result, count) in registry.cache_stats().counts() {
         opens.sample(&[("result", result)], count);
     }
 }

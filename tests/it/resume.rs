@@ -21,7 +21,7 @@ use unpage::error::{Failure, Fault};
 use unpage::gateway::{Found, Said, Scope, Unnamed, deliver};
 use unpage::request::{Ask, Params, Wish};
 use unpage::response::Body;
-use unpage::snapshot::{Birth, Facts, FileStorage, Keeping, Seal, Snapshot, Store, Verdict, Writer};
+use unpage::snapshot::{Birth, FileStorage, Retention, Seal, Snapshot, SnapshotFacts, Store, Verdict, Writer};
 
 use super::client::{self, BOTH, Received, Version};
 
@@ -36,7 +36,7 @@ pub(super) struct Kept {
 /// Retention of the snapshot, and its description.
 #[derive(Clone)]
 pub(super) struct As {
-    keeping: Keeping,
+    retention: Retention,
     storage: FileStorage,
     scope: Scope,
     unnamed: Unnamed,
@@ -45,7 +45,7 @@ pub(super) struct As {
 }
 
 pub(super) const PLAIN: As = As {
-    keeping: Keeping::Shared,
+    retention: Retention::Shared,
     storage: FileStorage::Allowed,
     scope: Scope::Caller,
     unnamed: Unnamed::Refuse,
@@ -66,7 +66,7 @@ impl Kept {
             linger: Duration::from_secs(600),
         };
         let store = Store::open(settings).unwrap();
-        let facts = Facts {
+        let facts = SnapshotFacts {
             collection: "/orders".to_owned(),
             created: SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777),
             valid_at: how.valid_at,
@@ -77,8 +77,8 @@ impl Kept {
         };
         let (id, key) = (store.new_id(), store.key([&b"a test"[..]]));
         let begun = serde_json::value::to_raw_value("").unwrap();
-        let (writer, log) = store.create(id, &Birth { key, facts: facts.clone(), keeping: how.keeping, begun });
-        let snapshot = Snapshot::new(id, key, facts, log, how.keeping, Duration::from_secs(900));
+        let (writer, log) = store.create(id, &Birth { key, facts: facts.clone(), retention: how.retention, begun });
+        let snapshot = Snapshot::new(id, key, facts, log, how.retention, Duration::from_secs(900));
         let snapshot = Arc::new(snapshot);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
@@ -492,8 +492,8 @@ async fn a_snapshot_of_a_known_moment_says_which_and_leads_to_the_original() {
 
 #[tokio::test]
 async fn a_snapshot_that_is_not_kept_or_not_complete_must_not_be_stored_and_promises_nothing() {
-    let unkept = As { keeping: Keeping::Unkept, ..PLAIN };
-    let forbidden = As { keeping: Keeping::Named, storage: FileStorage::Forbidden, ..PLAIN };
+    let unkept = As { retention: Retention::Transient, ..PLAIN };
+    let forbidden = As { retention: Retention::Private, storage: FileStorage::Forbidden, ..PLAIN };
     let everyone = As { scope: Scope::Everyone, found: Found::Kept(Some(Duration::from_secs(7))), ..PLAIN };
     for (how, cache_control, ranges, location, cache_status) in [
         (unkept, "no-store", "none", false, "unpage; fwd=miss"),

@@ -7,7 +7,7 @@ use unpage::config::{Config, Machine};
 use unpage::crawl::{Crawl, Crawls};
 use unpage::error::{Failure, Fault};
 use unpage::pagination::PageRequest;
-use unpage::snapshot::{self, Next, Verdict};
+use unpage::snapshot::{self, ReaderEvent, Verdict};
 use unpage::upstream::{Client, Governors};
 
 use super::client::{self, Received, Version, stream};
@@ -39,15 +39,15 @@ fn crawl(upstream: &Upstream, query: &str, lines: &str) -> Crawl {
 async fn whole(crawl: Crawl) -> Result<(String, Verdict, Option<SystemTime>), Failure> {
     let opened = crawl.open().await?;
     let valid_at = opened.valid_at();
-    let (writer, log) = snapshot::unkept(1 << 20);
+    let (writer, log) = snapshot::transient_log(1 << 20);
     let mut reader = log.reader(0, None).unwrap();
     tokio::spawn(opened.run(writer));
     let mut text = Vec::new();
     loop {
         match reader.next().await.map_err(|failure| (*failure).clone())? {
-            Next::Bytes(bytes) => text.extend_from_slice(&bytes),
-            Next::Complete(verdict) => return Ok((String::from_utf8(text).unwrap(), verdict, valid_at)),
-            Next::Stop => panic!("no end was given"),
+            ReaderEvent::Bytes(bytes) => text.extend_from_slice(&bytes),
+            ReaderEvent::Complete(verdict) => return Ok((String::from_utf8(text).unwrap(), verdict, valid_at)),
+            ReaderEvent::Stop => panic!("no end was given"),
         }
     }
 }

@@ -15,7 +15,8 @@ use crate::cli::serve::stopped;
 use crate::crawl::{Crawl, Opened, ResumePoint};
 use crate::id::CacheKey;
 use crate::snapshot::{
-    self, Birth, Facts, FileStorage, Keeping, Log, Next, Reader, Seal, Unfinished, Unusable, Writer,
+    self, Birth, FileStorage, Log, Reader, ReaderEvent, ReopenError, ResumableLog, Retention, Seal, SnapshotFacts,
+    Writer,
 };
 
 /// The file that is wanted, and the two that are there until it is complete.
@@ -65,7 +66,7 @@ struct Begun {
 enum Found {
     Nothing,
     /// So much that a crawl can go on behind it.
-    Some(Begun, Log, Unfinished),
+    Some(Begun, Log, ResumableLog),
     /// All of it: only the name is missing.
     All(Log),
 }
@@ -123,7 +124,7 @@ impl Part {
     async fn begin(&self, crawl: Crawl, fields: Fields) -> Result<(Log, Option<(Opened, Writer)>), Ended> {
         match self.find(&crawl, fields)? {
             Found::All(log) => Ok((log, None)),
-            Found::Some(begun, log, Unfinished { writer, notes, last, records }) => {
+            Found::Some(begun, log, ResumableLog { writer, notes, last, records }) => {
                 eprintln!("goes on behind {} in {}", counted(records), self.lines.display());
                 let point = ResumePoint { begun: &begun.crawl, checkpoints: &notes, last_record: last, records };
                 let opened = crawl.resume(point).map_err(Ended::Refused)?;
@@ -141,12 +142,12 @@ impl Part {
     }
 
     fn find(&self, crawl: &Crawl, fields: Fields) -> Result<Found, Ended> {
-        let mut reopened = match snapshot::reopen_at(self.lines.clone(), self.journal.clone()) {
+        let mut reopened = match snapshot::reopen_single_file(self.lines.clone(), self.journal.clone()) {
             Ok(reopened) => reopened,
-            Err(Unusable::Unknown) if self.lines.exists() => return Err(Ended::Foreign(self.lines.clone())),
-            Err(Unusable::Unknown) => return Ok(Found::Nothing),
-            Err(Unusable::Io(error)) => return Err(Ended::Unwritable(self.named(&error))),
-            Err(newer @ Unusable::Newer(_)) => return Err(Ended::Unwritable(self.named(&io::Error::other(newer)))),
+            Err(ReopenError::Unknown) if self.lines.exists() => return Err(Ended::Foreign(self.lines.clone())),
+            Err(ReopenError::Unknown) => return Ok(Found::Nothing),
+            Err(ReopenError::Io(error)) => return Err(Ended::Unwritable(self.named(&error))),
+            Err(newer @ ReopenError::Newer(_)) => return Err(Ended::Unwritable(self.named(&io::Error::other(newer)))),
             Err(unusable) => {
                 eprintln!("begins anew: {}: {unusable}", self.lines.display());
                 return Ok(Found::Nothing);
@@ -173,7 +174,7 @@ impl Part {
 
     fn create(&self, key: CacheKey, begun: &Begun, opened: &Opened) -> io::Result<(Writer, Log)> {
         let begun = to_raw_value(begun)?;
-        let facts = Facts {
+        let facts = SnapshotFacts {
             collection: self.to.display().to_string(),
             created: SystemTime::now(),
             valid_at: opened.valid_at(),
@@ -182,24 +183,24 @@ impl Part {
             total: opened.total(),
             storage: FileStorage::Allowed,
         };
-        let birth = Birth { key, facts, keeping: Keeping::Named, begun };
-        snapshot::at(self.lines.clone(), self.journal.clone(), &birth)
+        let birth = Birth { key, facts, retention: Retention::Private, begun };
+        snapshot::create_single_file(self.lines.clone(), self.journal.clone(), &birth)
     }
 
     /// Follows the log to its end, and gives the file its name.
     async fn follow(&self, log: &Log, mut reader: Reader, progress: &mut Progress) -> Ended {
         loop {
             match reader.next().await {
-                Ok(Next::Bytes(bytes)) => {
+                Ok(ReaderEvent::Bytes(bytes)) => {
                     progress.add(memchr::memchr_iter(b'\n', &bytes).count() as u64, bytes.len() as u64);
                 }
-                Ok(Next::Complete(verdict)) => {
+                Ok(ReaderEvent::Complete(verdict)) => {
                     return match self.finish(log) {
                         Ok(()) => Ended::Complete(verdict),
                         Err(error) => Ended::Unwritable(self.named(&error)),
                     };
                 }
-                Ok(Next::Stop) => return Ended::Interrupted,
+                Ok(ReaderEvent::Stop) => return Ended::Interrupted,
                 Err(failure) if self.is_short(log) => {
                     return Ended::Unwritable(io::Error::other(failure.message.clone()));
                 }
@@ -221,7 +222,7 @@ impl Part {
         if let Ok(before) = std::fs::metadata(&self.to) {
             std::fs::set_permissions(&self.lines, before.permissions())?;
         }
-        snapshot::finish(&self.lines, &self.journal, &self.to)
+        snapshot::commit_single_file(&self.lines, &self.journal, &self.to)
     }
 
     /// What the files are worth where they are not complete.

@@ -13,7 +13,7 @@ use super::target::Target;
 use super::{Exit, logging};
 use crate::crawl::Crawl;
 use crate::error::Failure;
-use crate::snapshot::{self, Next, Reader, Verdict};
+use crate::snapshot::{self, Reader, ReaderEvent, Verdict};
 use file::{Fetched, Fields, Part};
 
 /// How many bytes of records may wait for the output.
@@ -102,7 +102,7 @@ async fn stream(crawl: Crawl, file: Option<&Path>, max_records: Option<u64>) -> 
         Err(error) => return (Ended::Unwritable(error), 0),
     };
     let mut progress = Progress::new(opened.total(), 0, 0).of(opened.usage());
-    let (writer, log) = snapshot::unkept(WINDOW);
+    let (writer, log) = snapshot::transient_log(WINDOW);
     let reader = log.reader(0, None).expect("a log keeps what its first reader has not read");
     let crawling = tokio::spawn(opened.run(writer));
     let ended = tokio::select! {
@@ -123,9 +123,9 @@ async fn copy(
 ) -> Ended {
     loop {
         let bytes = match reader.next().await {
-            Ok(Next::Bytes(bytes)) => bytes,
-            Ok(Next::Complete(verdict)) => return Ended::Complete(verdict),
-            Ok(Next::Stop) => return Ended::Interrupted,
+            Ok(ReaderEvent::Bytes(bytes)) => bytes,
+            Ok(ReaderEvent::Complete(verdict)) => return Ended::Complete(verdict),
+            Ok(ReaderEvent::Stop) => return Ended::Interrupted,
             Err(failure) => return Ended::Broken((*failure).clone()),
         };
         let left = max_records.map_or(u64::MAX, |most| most - progress.records());

@@ -11,8 +11,12 @@ use serde_json::value::RawValue;
 
 use super::*;
 use crate::config::SnapshotSettings;
+use crate::error::{Failure, Fault};
 use crate::id::SnapshotId;
-use crate::snapshot::{Birth, Store, Unusable};
+use crate::snapshot::birth::Birth;
+use crate::snapshot::seal::Verdict;
+use crate::snapshot::storage::ReopenError;
+use crate::snapshot::store::Store;
 
 #[derive(Clone, Debug)]
 enum Action {
@@ -114,7 +118,7 @@ struct Model {
     folder: tempfile::TempDir,
     store: Store,
     id: SnapshotId,
-    memory: Memory,
+    memory: MemoryBudget,
     log: Log,
     writer: Option<Writer>,
     waits: Option<Arc<Woken>>,
@@ -232,8 +236,8 @@ impl Model {
                     self.readers.remove(client % self.readers.len());
                 }
             }
-            Action::PauseDisk => behind::pause(&self.log),
-            Action::DiskGoesOn => behind::go_on(&self.log),
+            Action::PauseDisk => flush::pause(&self.log),
+            Action::DiskGoesOn => flush::resume(&self.log),
             Action::Forget => self.log.forget_memory(),
             Action::Kill(upstream) => return self.kill(*upstream),
             Action::Other(OnTheOther::Append) => self.other.append(),
@@ -254,7 +258,7 @@ impl Model {
             }
             Poll::Ready(Err(refused)) => {
                 // A full disk is one that what was there before the interruption can't be compared on.
-                assert!(self.salt > 0 || matches!(refused, Refused::Unwritten), "{refused}");
+                assert!(self.salt > 0 || matches!(refused, WriteRefused::Unwritten), "{refused}");
                 self.seal(End::Dropped);
                 return;
             }
@@ -334,7 +338,7 @@ impl Model {
         self.other = Other::new(&self.memory);
         let reopened = match self.store.reopen(self.id) {
             Ok(reopened) => reopened,
-            Err(Unusable::Unknown) => return Known::No,
+            Err(ReopenError::Unknown) => return Known::No,
             Err(error) => panic!("{error}"),
         };
         self.log = reopened.log;
@@ -413,7 +417,7 @@ impl Model {
 
     /// The disk catches up, the log ends if it hasn't, and everybody reads to the end.
     fn finish(&mut self) {
-        behind::go_on(&self.log);
+        flush::resume(&self.log);
         if self.writer.is_some() {
             self.seal(End::Complete);
         }
@@ -449,7 +453,7 @@ impl Client {
             Poll::Ready(next) => {
                 self.waits = None;
                 match next {
-                    Ok(Next::Bytes(bytes)) => {
+                    Ok(ReaderEvent::Bytes(bytes)) => {
                         assert!(!bytes.is_empty());
                         self.read.extend_from_slice(&bytes);
                         let end = self.start + self.read.len();
@@ -460,8 +464,8 @@ impl Client {
                         );
                         assert_eq!(reader.position(), end as u64);
                     }
-                    Ok(Next::Stop) => self.over = Some(Over::Stop),
-                    Ok(Next::Complete(_)) => {
+                    Ok(ReaderEvent::Stop) => self.over = Some(Over::Stop),
+                    Ok(ReaderEvent::Complete(_)) => {
                         assert_eq!(ended, Some(End::Complete));
                         self.over = Some(Over::Complete);
                     }
@@ -475,7 +479,7 @@ impl Client {
     }
 
     /// Who waits and could go on has been woken.
-    fn check(&self, extent: &Extent) {
+    fn check(&self, extent: &LogExtent) {
         let (Some(waits), Some(reader)) = (&self.waits, &self.reader) else { return };
         let could = extent.visible > reader.position() || extent.seal.is_some();
         assert_eq!(waits.times() > 0, could, "{extent:?} {}", reader.position());
@@ -483,8 +487,8 @@ impl Client {
 }
 
 impl Other {
-    fn new(memory: &Memory) -> Self {
-        let (writer, log) = in_memory(memory, SlowReader::Wait, Duration::ZERO);
+    fn new(memory: &MemoryBudget) -> Self {
+        let (writer, log) = create(LogStorage::Memory, memory, SlowReader::Wait, Duration::ZERO);
         let reader = log.reader(0, None).unwrap();
         Self { writer, reader, waits: None }
     }
@@ -513,5 +517,5 @@ fn open(folder: &Path, bounds: Bounds) -> Store {
         slow_reader: SlowReader::Wait,
         linger: Duration::ZERO,
     };
-    Store::open_with(settings, Memory::with_floor(memory, floor)).unwrap()
+    Store::open_with(settings, MemoryBudget::with_floor(memory, floor)).unwrap()
 }

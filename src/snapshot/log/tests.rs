@@ -4,11 +4,15 @@ use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+use bytes::Bytes;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::*;
-use crate::snapshot::{Birth, Reopened, at, reopen_at};
+use crate::error::{Failure, Fault};
+use crate::snapshot::birth::Birth;
+use crate::snapshot::seal::Verdict;
+use crate::snapshot::store::{ReopenedSnapshot, create_single_file, reopen_single_file};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -26,8 +30,8 @@ fn verdict() -> Verdict {
 }
 
 /// A log in memory alone that shares it with others.
-fn sharing(memory: &Memory, slow: SlowReader) -> (Writer, Log) {
-    in_memory(memory, slow, Duration::ZERO)
+fn sharing(memory: &MemoryBudget, slow: SlowReader) -> (Writer, Log) {
+    create(LogStorage::Memory, memory, slow, Duration::ZERO)
 }
 
 fn has_room(writer: &mut Writer) -> bool {
@@ -48,9 +52,9 @@ async fn read_to_end(reader: &mut Reader) -> (Vec<u8>, Result<Verdict, Arc<Failu
     let mut read = Vec::new();
     loop {
         match reader.next().await {
-            Ok(Next::Bytes(bytes)) => read.extend_from_slice(&bytes),
-            Ok(Next::Complete(verdict)) => return (read, Ok(verdict)),
-            Ok(Next::Stop) => panic!("nobody asked for a stop"),
+            Ok(ReaderEvent::Bytes(bytes)) => read.extend_from_slice(&bytes),
+            Ok(ReaderEvent::Complete(verdict)) => return (read, Ok(verdict)),
+            Ok(ReaderEvent::Stop) => panic!("nobody asked for a stop"),
             Err(failure) => return (read, Err(failure)),
         }
     }
@@ -58,7 +62,7 @@ async fn read_to_end(reader: &mut Reader) -> (Vec<u8>, Result<Verdict, Arc<Failu
 
 #[tokio::test]
 async fn readers_start_anywhere_and_end_with_the_verdict() {
-    let (mut writer, log) = unkept(1 << 20);
+    let (mut writer, log) = transient_log(1 << 20);
     let mut readers: Vec<_> = (0..6).map(|at| (at, log.reader(at, None).unwrap())).collect();
     writer.append(batch("1\n2\n"));
     writer.append(batch("3\n"));
@@ -72,18 +76,18 @@ async fn readers_start_anywhere_and_end_with_the_verdict() {
 
 #[tokio::test]
 async fn a_dropped_writer_is_a_failure_and_never_an_end() {
-    let (mut writer, log) = unkept(1 << 20);
+    let (mut writer, log) = transient_log(1 << 20);
     let mut reader = log.reader(0, None).unwrap();
     writer.append(batch("[1]\n"));
     drop(writer);
-    assert!(matches!(reader.next().await, Ok(Next::Bytes(bytes)) if bytes == "[1"));
+    assert!(matches!(reader.next().await, Ok(ReaderEvent::Bytes(bytes)) if bytes == "[1"));
     assert_eq!(reader.next().await.unwrap_err().fault, Fault::Stopped);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_writer_learns_when_nobody_has_read_for_a_while() {
     let linger = Duration::from_secs(30);
-    let (writer, log) = in_memory(&Memory::new(1 << 20), SlowReader::Wait, linger);
+    let (writer, log) = create(LogStorage::Memory, &MemoryBudget::new(1 << 20), SlowReader::Wait, linger);
     let started = tokio::time::Instant::now();
     let mut abandoned = Box::pin(writer.abandoned());
     assert!(timeout(linger / 2, &mut abandoned).await.is_err());
@@ -99,18 +103,18 @@ async fn the_writer_learns_when_nobody_has_read_for_a_while() {
 }
 
 #[tokio::test]
-async fn a_log_is_awaited_until_its_first_reader_has_come() {
-    let (_writer, log) = unkept(1 << 20);
-    let mut awaited = Box::pin(log.awaited());
+async fn a_log_has_been_read_once_its_first_reader_has_come() {
+    let (_writer, log) = transient_log(1 << 20);
+    let mut awaited = Box::pin(log.has_been_read());
     assert!(poll_fn(|context| Poll::Ready(awaited.as_mut().poll(context).is_pending())).await);
     drop(log.reader(7, None).unwrap());
     awaited.await;
-    log.awaited().await;
+    log.has_been_read().await;
 }
 
 #[tokio::test]
 async fn a_reader_beyond_the_end_is_told_when_it_is_reached_or_never_will_be() {
-    let (mut writer, log) = unkept(1 << 20);
+    let (mut writer, log) = transient_log(1 << 20);
     let (mut near, mut far) = (log.reader(3, None).unwrap(), log.reader(99, None).unwrap());
     let wakes = Arc::new(Count::default());
     let waker = Waker::from(Arc::clone(&wakes));
@@ -124,12 +128,12 @@ async fn a_reader_beyond_the_end_is_told_when_it_is_reached_or_never_will_be() {
     writer.seal(Seal::Complete(verdict()));
     let extent = far.reached().await;
     assert_eq!((extent.visible, extent.readers), (8, 2));
-    assert!(matches!(far.next().await, Ok(Next::Complete(_))));
+    assert!(matches!(far.next().await, Ok(ReaderEvent::Complete(_))));
 }
 
 #[tokio::test]
 async fn what_all_have_passed_goes_first_and_who_wants_it_is_refused() {
-    let (mut writer, log) = unkept(1000);
+    let (mut writer, log) = transient_log(1000);
     let (mut fast, mut slow) = (log.reader(0, None).unwrap(), log.reader(0, None).unwrap());
     let most = fill(&mut writer, 100);
     assert!((4..10).contains(&most), "{most} records in 1000 bytes");
@@ -140,7 +144,7 @@ async fn what_all_have_passed_goes_first_and_who_wants_it_is_refused() {
     slow.next().await.unwrap();
     slow.next().await.unwrap();
     assert!(has_room(&mut writer));
-    let Gone { at: 0, from } = log.reader(0, None).unwrap_err() else { panic!("the first byte is there") };
+    let Evicted { at: 0, from } = log.reader(0, None).unwrap_err() else { panic!("the first byte is there") };
     assert!(from > 0 && from <= 200 && log.extent().from == from);
     writer.seal(Seal::Complete(verdict()));
     for mut reader in [fast, slow, log.reader(from, None).unwrap()] {
@@ -151,7 +155,7 @@ async fn what_all_have_passed_goes_first_and_who_wants_it_is_refused() {
 
 #[tokio::test]
 async fn nothing_goes_before_somebody_has_read() {
-    let (mut writer, log) = unkept(500);
+    let (mut writer, log) = transient_log(500);
     let first = fill(&mut writer, 100);
     assert_eq!((first > 0, log.extent().from), (true, 0));
     let mut reader = log.reader(0, None).unwrap();
@@ -164,13 +168,13 @@ async fn nothing_goes_before_somebody_has_read() {
 
 #[tokio::test]
 async fn one_record_larger_than_all_room_passes() {
-    let (mut writer, log) = unkept(10);
+    let (mut writer, log) = transient_log(10);
     let mut reader = log.reader(0, None).unwrap();
     for _ in 0..3 {
         assert!(has_room(&mut writer));
         writer.append(record(1 << 20));
         while reader.position() < log.extent().visible {
-            assert!(matches!(reader.next().await, Ok(Next::Bytes(bytes)) if bytes.len() <= 64 * 1024));
+            assert!(matches!(reader.next().await, Ok(ReaderEvent::Bytes(bytes)) if bytes.len() <= 64 * 1024));
         }
     }
     assert!(log.in_memory() < 2 << 20);
@@ -178,7 +182,7 @@ async fn one_record_larger_than_all_room_passes() {
 
 #[tokio::test]
 async fn no_log_can_starve_another() {
-    let memory = Memory::with_floor(2000, 500);
+    let memory = MemoryBudget::with_floor(2000, 500);
     let (mut greedy, greedy_log) = sharing(&memory, SlowReader::Wait);
     let _stalled = greedy_log.reader(0, None).unwrap();
     assert!(fill(&mut greedy, 100) > 5);
@@ -195,7 +199,7 @@ async fn no_log_can_starve_another() {
 
 #[tokio::test]
 async fn a_finished_snapshot_goes_before_a_window_moves() {
-    let memory = Memory::with_floor(2000, 0);
+    let memory = MemoryBudget::with_floor(2000, 0);
     let (mut finished, finished_log) = sharing(&memory, SlowReader::Wait);
     assert!(fill(&mut finished, 100) > 5);
     finished.seal(Seal::Complete(verdict()));
@@ -219,7 +223,7 @@ async fn a_finished_snapshot_goes_before_a_window_moves() {
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_stands_still_is_dropped_and_the_others_go_on() {
     let stall = Duration::from_secs(30);
-    let (mut writer, log) = sharing(&Memory::with_floor(1000, 0), SlowReader::Drop(stall));
+    let (mut writer, log) = sharing(&MemoryBudget::with_floor(1000, 0), SlowReader::Drop(stall));
     let (mut stalled, mut reader) = (log.reader(0, None).unwrap(), log.reader(0, None).unwrap());
     // Who has nothing to read is not slow.
     tokio::time::advance(2 * stall).await;
@@ -233,7 +237,7 @@ async fn a_reader_that_stands_still_is_dropped_and_the_others_go_on() {
     writer.append(record(100));
     let failure = stalled.next().await.unwrap_err();
     assert_eq!((failure.fault, failure.message.contains("30s")), (Fault::Stopped, true), "{failure}");
-    assert!(matches!(reader.next().await, Ok(Next::Bytes(_))));
+    assert!(matches!(reader.next().await, Ok(ReaderEvent::Bytes(_))));
     drop(reader);
     // The stalled client's socket may take long to notice: it holds the crawl no more.
     timeout(LONG, writer.abandoned()).await.expect("nobody reads");
@@ -241,7 +245,7 @@ async fn a_reader_that_stands_still_is_dropped_and_the_others_go_on() {
 
 #[tokio::test(start_paused = true)]
 async fn a_crawl_waits_for_a_slow_reader_where_that_is_configured() {
-    let (mut writer, log) = unkept(1000);
+    let (mut writer, log) = transient_log(1000);
     let mut reader = log.reader(0, None).unwrap();
     fill(&mut writer, 100);
     assert!(timeout(LONG, poll_fn(|context| writer.poll_room(context))).await.is_err());
@@ -254,7 +258,7 @@ async fn a_crawl_waits_for_a_slow_reader_where_that_is_configured() {
 
 #[tokio::test]
 async fn a_thousand_readers_are_woken_once_each() {
-    let (mut writer, log) = unkept(1 << 20);
+    let (mut writer, log) = transient_log(1 << 20);
     let wakes = Arc::new(Count::default());
     let waker = Waker::from(Arc::clone(&wakes));
     let mut readers: Vec<_> = (0..1000).map(|_| log.reader(0, None).unwrap()).collect();
@@ -279,8 +283,9 @@ impl Wake for Count {
 #[tokio::test]
 async fn what_is_in_the_file_is_read_from_there_when_memory_is_short() {
     let folder = tempfile::tempdir().unwrap();
-    let memory = Memory::with_floor(0, 0);
-    let (mut writer, log) = kept(Files::in_folder(folder.path(), 1 << 30), &memory, SlowReader::Wait, Duration::ZERO);
+    let memory = MemoryBudget::with_floor(0, 0);
+    let (mut writer, log) =
+        create(LogStorage::in_folder(folder.path(), 1 << 30), &memory, SlowReader::Wait, Duration::ZERO);
     let mut early = log.reader(0, None).unwrap();
     let mut whole = Vec::new();
     for number in 0..200 {
@@ -296,7 +301,7 @@ async fn what_is_in_the_file_is_read_from_there_when_memory_is_short() {
     assert_eq!((log.in_memory(), memory.held(), log.extent().from), (0, 0, 0));
     let mut part = log.reader(1000, Some(100_000)).unwrap();
     let mut read = Vec::new();
-    while let Next::Bytes(bytes) = part.next().await.unwrap() {
+    while let ReaderEvent::Bytes(bytes) = part.next().await.unwrap() {
         read.extend_from_slice(&bytes);
     }
     assert!(read == whole[1000..100_000]);
@@ -305,8 +310,8 @@ async fn what_is_in_the_file_is_read_from_there_when_memory_is_short() {
 #[tokio::test]
 async fn a_file_that_has_lost_bytes_is_a_failure_and_never_an_end() {
     let folder = tempfile::tempdir().unwrap();
-    let files = Files::in_folder(folder.path(), 1 << 30);
-    let (mut writer, log) = kept(files, &Memory::with_floor(0, 0), SlowReader::Wait, Duration::ZERO);
+    let files = LogStorage::in_folder(folder.path(), 1 << 30);
+    let (mut writer, log) = create(files, &MemoryBudget::with_floor(0, 0), SlowReader::Wait, Duration::ZERO);
     writer.append(record(1000));
     writer.seal(Seal::Complete(verdict()));
     log.reader(1000, None).unwrap().reached().await;
@@ -319,8 +324,9 @@ async fn a_file_that_has_lost_bytes_is_a_failure_and_never_an_end() {
 #[tokio::test]
 async fn a_full_disk_leaves_the_log_in_memory_and_nobody_goes_on_with_its_files() {
     let folder = tempfile::tempdir().unwrap();
-    let memory = Memory::with_floor(2000, 0);
-    let (mut writer, log) = kept(Files::in_folder(folder.path(), 1500), &memory, SlowReader::Wait, Duration::ZERO);
+    let memory = MemoryBudget::with_floor(2000, 0);
+    let (mut writer, log) =
+        create(LogStorage::in_folder(folder.path(), 1500), &memory, SlowReader::Wait, Duration::ZERO);
     let mut reader = log.reader(0, None).unwrap();
     let reading = tokio::spawn(async move { read_to_end(&mut reader).await });
     for _ in 0..50 {
@@ -337,8 +343,8 @@ async fn a_full_disk_leaves_the_log_in_memory_and_nobody_goes_on_with_its_files(
 #[tokio::test]
 async fn a_journal_that_cannot_be_deleted_is_emptied_and_the_log_goes_on() {
     let folder = tempfile::tempdir().unwrap();
-    let files = Files::undeletable(folder.path(), 1500, std::fs::File::options().read(true).write(true));
-    let (mut writer, log) = kept(files, &Memory::new(1 << 20), SlowReader::Wait, Duration::ZERO);
+    let files = LogStorage::undeletable(folder.path(), 1500, std::fs::File::options().read(true).write(true));
+    let (mut writer, log) = create(files, &MemoryBudget::new(1 << 20), SlowReader::Wait, Duration::ZERO);
     let mut reader = log.reader(0, None).unwrap();
     for _ in 0..50 {
         poll_fn(|context| writer.poll_room(context)).await.unwrap();
@@ -353,8 +359,8 @@ async fn a_journal_that_cannot_be_deleted_is_emptied_and_the_log_goes_on() {
 #[tokio::test]
 async fn files_that_can_neither_be_written_nor_deleted_end_the_log_where_a_restart_knows_it() {
     let folder = tempfile::tempdir().unwrap();
-    let files = Files::undeletable(folder.path(), 1500, std::fs::File::options().read(true));
-    let (mut writer, log) = kept(files, &Memory::new(1 << 20), SlowReader::Wait, Duration::ZERO);
+    let files = LogStorage::undeletable(folder.path(), 1500, std::fs::File::options().read(true));
+    let (mut writer, log) = create(files, &MemoryBudget::new(1 << 20), SlowReader::Wait, Duration::ZERO);
     let mut reader = log.reader(0, None).unwrap();
     let refused = loop {
         if let Err(refused) = poll_fn(|context| writer.poll_room(context)).await {
@@ -363,7 +369,7 @@ async fn files_that_can_neither_be_written_nor_deleted_end_the_log_where_a_resta
         writer.append(record(100));
         tokio::task::yield_now().await;
     };
-    assert!(matches!(refused, Refused::Unwritten), "{refused}");
+    assert!(matches!(refused, WriteRefused::Unwritten), "{refused}");
     writer.append(record(100));
     writer.seal(Seal::Complete(verdict()));
     let (read, end) = timeout(LONG, read_to_end(&mut reader)).await.unwrap();
@@ -378,10 +384,10 @@ async fn files_that_can_neither_be_written_nor_deleted_end_the_log_where_a_resta
 async fn a_runtime_that_stops_leaves_nothing_unwritten() {
     let folder = tempfile::tempdir().unwrap();
     let lines = folder.path().join("lines");
-    let files = Files::in_folder(folder.path(), 1 << 30);
+    let files = LogStorage::in_folder(folder.path(), 1 << 30);
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let (mut writer, log) = kept(files, &Memory::new(0), SlowReader::Wait, Duration::ZERO);
+        let (mut writer, log) = create(files, &MemoryBudget::new(0), SlowReader::Wait, Duration::ZERO);
         let _task = runtime.spawn(async move {
             writer.append(record(1000));
             std::future::pending::<()>().await;
@@ -402,9 +408,9 @@ fn threads_that_join_at_random_all_read_the_same() {
     for files in [true, false] {
         let folder = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
-        let memory = Memory::with_floor(30_000, 0);
+        let memory = MemoryBudget::with_floor(30_000, 0);
         let (mut writer, log) = if files {
-            kept(Files::in_folder(folder.path(), 1 << 30), &memory, SlowReader::Wait, Duration::ZERO)
+            create(LogStorage::in_folder(folder.path(), 1 << 30), &memory, SlowReader::Wait, Duration::ZERO)
         } else {
             sharing(&memory, SlowReader::Wait)
         };
@@ -455,7 +461,7 @@ fn threads_that_join_at_random_all_read_the_same() {
 fn records_are_found_again_without_counting_from_the_first() {
     let folder = tempfile::tempdir().unwrap();
     let [lines, journal] = ["lines", "journal"].map(|name| folder.path().join(name));
-    let (mut writer, log) = at(lines.clone(), journal.clone(), &Birth::in_test("/orders")).unwrap();
+    let (mut writer, log) = create_single_file(lines.clone(), journal.clone(), &Birth::in_test("/orders")).unwrap();
     let mut begins = vec![0];
     for page in 0..12 {
         for size in [10, 200_000, 70_000 + page * 9_000] {
@@ -476,10 +482,10 @@ fn records_are_found_again_without_counting_from_the_first() {
     };
     are_found(&log, 200_000);
     drop((writer, log));
-    let Reopened { log, unfinished, pages, .. } = reopen_at(lines.clone(), journal.clone()).unwrap();
+    let ReopenedSnapshot { log, unfinished, pages, .. } = reopen_single_file(lines.clone(), journal.clone()).unwrap();
     assert_eq!(pages, 12);
     are_found(&log, 400_000);
     unfinished.unwrap().writer.seal(Seal::Complete(verdict()));
     drop(log);
-    are_found(&reopen_at(lines, journal).unwrap().log, 400_000);
+    are_found(&reopen_single_file(lines, journal).unwrap().log, 400_000);
 }

@@ -1,72 +1,72 @@
-//! Where a log's bytes stand: the newest in memory, what was written in the file, and what was dropped nowhere.
+//! Tiers of a log's bytes: the newest in memory, stored ones, and evicted ones.
 //!
 //! ```text
 //!   0 ─── from ─────────── kept ────── published ── bytes
-//!   │ gone │  in the file   │                          │
+//!   │ gone │     stored     │                          │
 //!                  │        in memory                  │
 //! ```
 //!
-//! What is in memory is one run that ends with the newest byte. `kept` is where the file's bytes end, and `from ≤ kept` unless
-//! memory alone had bytes that were dropped. `published` is a record boundary, the end of the newest batch that readers may know of.
+//! The bytes in memory are one run that ends with the newest byte. `kept` is the end of the stored bytes, and `from ≤ kept` unless bytes that
+//! were only in memory have been dropped. `published` is a record boundary: the end of the newest batch that readers may know of.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::Had;
-use super::index::{Index, Landmark};
 use crate::batch::Batch;
+use crate::snapshot::record_index::{RecordIndex, RecordOffset};
+use crate::snapshot::storage::StoredExtent;
 
-/// What a batch in memory costs beside its bytes.
+/// Cost of a batch in memory beside its bytes.
 const BESIDE: u64 = 96;
 
-/// A smaller batch is copied: it may be a slice of much more.
+/// Length below which a batch is copied: it may be a slice of a much larger buffer.
 const SMALL: usize = 4 * 1024;
 
-/// How much one frame has at most, so that a client that stalls holds little.
+/// Maximum length of a frame, so that a client that stalls holds little memory.
 const FRAME: usize = 64 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Tiers {
-    pieces: VecDeque<Piece>,
-    /// What the pieces cost.
+    pieces: VecDeque<TierPiece>,
+    /// Cost of the pieces.
     held: u64,
     from: u64,
     kept: u64,
     published: u64,
     bytes: u64,
     records: u64,
-    index: Index,
+    index: RecordIndex,
 }
 
 #[derive(Debug)]
-struct Piece {
+struct TierPiece {
     at: u64,
     batch: Batch,
 }
 
-/// Where a byte is.
+/// Tier of a byte.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum ByteLocation {
     Memory(Bytes),
-    File,
+    Storage,
     Gone,
 }
 
 impl Tiers {
-    /// Creates the tiers of a log whose file has this; all of it is published.
-    pub(super) fn reopened(had: Had) -> Self {
-        let Had { bytes, records, index } = had;
+    /// Creates the tiers of a log with these stored bytes, all of them published.
+    pub(super) fn reopened(extent: StoredExtent) -> Self {
+        let StoredExtent { bytes, records, index } = extent;
         Self { kept: bytes, published: bytes, bytes, records, index, ..Self::default() }
     }
 
-    /// Takes a batch into memory, and says what that costs.
+    /// Takes a batch into memory and returns its cost.
     pub(super) fn append(&mut self, batch: Batch) -> u64 {
         let batch = if batch.lines().len() < SMALL { batch.detached() } else { batch };
-        let piece = Piece { at: self.bytes, batch };
+        let piece = TierPiece { at: self.bytes, batch };
         self.bytes = piece.end();
         self.records += piece.batch.records();
-        self.index.pass(Landmark { record: self.records, byte: self.bytes });
+        self.index.add(RecordOffset { record: self.records, byte: self.bytes });
         let cost = piece.cost();
         self.held += cost;
         self.pieces.push_back(piece);
@@ -88,18 +88,17 @@ impl Tiers {
         self.published = self.bytes;
     }
 
-    /// The file has everything before this byte.
-    pub(super) fn keep(&mut self, through: u64) {
+    pub(super) fn set_kept(&mut self, through: u64) {
         self.kept = through;
     }
 
-    /// What the file doesn't have yet, in order.
+    /// Returns the batches that are not stored yet, in order.
     pub(super) fn unwritten(&self) -> Vec<Bytes> {
         let first = self.pieces.partition_point(|piece| piece.at < self.kept);
         self.pieces.range(first..).map(|piece| piece.batch.lines().clone()).collect()
     }
 
-    /// Forgets everything that the file doesn't have, and says what that frees.
+    /// Drops all bytes that are not stored and returns the freed cost.
     pub(super) fn cut(&mut self) -> u64 {
         let mut freed = 0;
         while let Some(piece) = self.pieces.pop_back_if(|piece| piece.at >= self.kept) {
@@ -112,12 +111,12 @@ impl Tiers {
         freed
     }
 
-    /// Drops the oldest copies of what the file has, until `wanted` is free; says what is.
+    /// Drops the oldest stored batches from memory until `wanted` is free. Returns the freed cost.
     pub(super) fn drop_copies(&mut self, wanted: u64) -> u64 {
         self.drop_front(self.kept, wanted)
     }
 
-    /// Drops the oldest bytes that stand before `passed`, until `wanted` is free; says what is. Those that only memory had are gone.
+    /// Drops the oldest batches before `passed` until `wanted` is free. Returns the freed cost. Batches that are not stored are gone.
     pub(super) fn slide(&mut self, passed: u64, wanted: u64) -> u64 {
         let freed = self.drop_front(passed, wanted);
         let first = self.pieces.front().map_or(self.bytes, |piece| piece.at);
@@ -140,28 +139,28 @@ impl Tiers {
 
     /// Returns the byte that readers have to pass before the oldest batch can be dropped; `None` if memory is empty.
     pub(super) fn first_end(&self) -> Option<u64> {
-        self.pieces.front().map(Piece::end)
+        self.pieces.front().map(TierPiece::end)
     }
 
-    /// The bytes from `at` on, which stands before `limit`, and `limit` before or at what is published.
-    pub(super) fn find(&self, at: u64, limit: u64) -> Place {
+    /// Finds the bytes from `at` to `limit`, where `at < limit ≤ published`.
+    pub(super) fn find(&self, at: u64, limit: u64) -> ByteLocation {
         match self.pieces.front() {
             Some(first) if first.at <= at => self.in_memory(at, limit),
-            _ if at < self.from || at >= self.kept => Place::Gone,
-            _ => Place::File,
+            _ if at < self.from || at >= self.kept => ByteLocation::Gone,
+            _ => ByteLocation::Storage,
         }
     }
 
-    fn in_memory(&self, at: u64, limit: u64) -> Place {
+    fn in_memory(&self, at: u64, limit: u64) -> ByteLocation {
         let piece = self.pieces.partition_point(|piece| piece.end() <= at);
-        let Some(piece) = self.pieces.get(piece) else { return Place::Gone };
+        let Some(piece) = self.pieces.get(piece) else { return ByteLocation::Gone };
         let lines = piece.batch.lines();
         let place = |byte: u64| usize::try_from(byte - piece.at).unwrap_or(usize::MAX).min(lines.len());
         let start = place(at);
-        Place::Memory(lines.slice(start..place(limit).min(start + FRAME)))
+        ByteLocation::Memory(lines.slice(start..place(limit).min(start + FRAME)))
     }
 
-    pub(super) fn near(&self, record: u64) -> Landmark {
+    pub(super) fn near(&self, record: u64) -> RecordOffset {
         self.index.near(record)
     }
 
@@ -190,7 +189,7 @@ impl Tiers {
     }
 }
 
-impl Piece {
+impl TierPiece {
     fn end(&self) -> u64 {
         self.at + self.batch.lines().len() as u64
     }
@@ -215,14 +214,14 @@ mod tests {
     #[test]
     fn copies_go_first_and_leave_no_gap() {
         let mut tiers = three();
-        tiers.keep(12);
+        tiers.set_kept(12);
         assert_eq!(tiers.publish(12).map(Batch::records), Some(2));
         assert_eq!((tiers.published(), tiers.publish(15)), (12, None));
         assert!(tiers.drop_copies(1) > 0 && tiers.drop_copies(u64::MAX) > 0);
         assert_eq!((tiers.drop_copies(u64::MAX), tiers.from()), (0, 0));
-        assert!(matches!(tiers.find(0, 10), Place::File));
+        assert!(matches!(tiers.find(0, 10), ByteLocation::Storage));
         tiers.publish_all();
-        assert!(matches!(tiers.find(13, 16), Place::Memory(bytes) if bytes == "4]\n"));
+        assert!(matches!(tiers.find(13, 16), ByteLocation::Memory(bytes) if bytes == "4]\n"));
         assert_eq!(tiers.unwritten(), ["[4]\n"]);
     }
 
@@ -233,14 +232,14 @@ mod tests {
         assert_eq!(tiers.slide(3, u64::MAX), 0);
         assert!(tiers.slide(13, u64::MAX) > 0);
         assert_eq!(tiers.from(), 12);
-        assert!(matches!(tiers.find(11, 16), Place::Gone));
-        assert!(matches!(tiers.find(12, 14), Place::Memory(bytes) if bytes == "[4"));
+        assert!(matches!(tiers.find(11, 16), ByteLocation::Gone));
+        assert!(matches!(tiers.find(12, 14), ByteLocation::Memory(bytes) if bytes == "[4"));
     }
 
     #[test]
     fn what_is_cut_was_never_there() {
         let mut tiers = three();
-        tiers.keep(4);
+        tiers.set_kept(4);
         assert!(tiers.cut() > 0);
         assert_eq!((tiers.bytes(), tiers.records(), tiers.published()), (4, 1, 0));
         assert!(tiers.unwritten().is_empty());

@@ -1,111 +1,79 @@
-//! What is left of a snapshot's files after an interruption: as many whole pages as have the bytes that the journal says.
+//! Recovery of a log from its files: as many complete pages as have the bytes that the journal names.
 
 use std::fs::File;
 use std::hash::Hasher;
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use memchr::{memchr_iter, memrchr};
-use serde_json::value::RawValue;
 use twox_hash::XxHash3_64;
 
-use super::disk::Claim;
-use super::files::{Files, Promise, Standing, each_piece};
-use super::folder::modified;
-use super::journal::{Ending, Journal, Stretch, Unread, Whole};
-use super::log::{self, Had, Index, Landmark, Memory};
-use super::seal::Seal;
-use super::store::{Birth, Reopened, Unfinished, Unusable};
-use crate::config::SlowReader;
+use super::disk_budget::FileClaim;
+use super::file_io::{each_piece, modified};
+use super::file_log::{FileLog, FilePosition, LostPage};
+use super::journal::{Journal, JournalEnd, JournalError, JournalPage, PageExtent};
+use super::types::{Recovered, ReopenError, StoredExtent};
 use crate::id::SnapshotId;
+use crate::snapshot::record_index::{RecordIndex, RecordOffset};
 
-/// How many bytes are read at a time to find where the last record begins.
+/// Number of bytes that the search for the start of the last record reads at once.
 const STEP: u64 = 64 * 1024;
 
-/// What was recovered.
-#[derive(Debug)]
-pub(super) struct Recovered {
-    pub(super) files: Files,
-    pub(super) birth: Birth,
-    /// Of whole pages; of all that was written, where it has ended.
-    pub(super) had: Had,
-    pub(super) end: Option<Seal>,
-    /// What the crawl noted after each page.
-    pub(super) notes: Vec<Box<RawValue>>,
-    /// The last record of the pages, without its newline.
-    pub(super) last: Option<Vec<u8>>,
-    /// When the files were written to last.
-    pub(super) modified: SystemTime,
-}
-
-impl Recovered {
-    /// The log that the files have, with the writer that goes on with it if it has no end.
-    pub(super) fn reopen(self, memory: &Memory, slow: SlowReader, linger: Duration) -> Result<Reopened, Unusable> {
-        let Self { files, birth, had, end, notes, last, modified } = self;
-        let records = had.records;
-        let pages = match &end {
-            Some(Seal::Complete(verdict)) => verdict.pages,
-            Some(Seal::Failed(_)) | None => notes.len() as u64,
-        };
-        let (writer, log) = log::reopened(Arc::new(files), had, end, memory, slow, linger)?;
-        let unfinished = writer.map(|writer| Unfinished { writer, notes, last, records });
-        Ok(Reopened { birth, log, pages, unfinished, modified })
-    }
-}
-
-/// Reads a snapshot's files and checks all of their bytes, but for what this process has written or checked and has open still.
+/// Reads a log's files and verifies all their bytes, except those that this process has written or verified and still has open.
 pub(super) fn recover(
     lines: File,
     mut journal: File,
-    claim: Arc<Claim>,
+    claim: Arc<FileClaim>,
     id: Option<SnapshotId>,
-) -> Result<Recovered, Unusable> {
-    let turn = claim.next_turn();
+) -> Result<Recovered<FileLog>, ReopenError> {
+    let epoch = claim.next_epoch();
     let modified = modified(&lines.metadata()?, journal.metadata().ok().as_ref());
     let mut text = Vec::new();
     journal.rewind()?;
     journal.read_to_end(&mut text)?;
     let mut read = Journal::read(&text).map_err(|error| match error {
-        // It was only just begun.
-        Unread::NoBirth if text.is_empty() => Unusable::Unknown,
-        Unread::NoBirth => Unusable::Damaged(error.to_string()),
-        Unread::Newer(version) => Unusable::Newer(version),
+        // The journal was created a moment ago.
+        JournalError::NoBirth if text.is_empty() => ReopenError::Unknown,
+        JournalError::NoBirth => ReopenError::Damaged(error.to_string()),
+        JournalError::Newer(version) => ReopenError::Newer(version),
     })?;
     if read.id != id {
-        return Err(Unusable::Damaged("its journal is another snapshot's".to_owned()));
+        return Err(ReopenError::Damaged("its journal is another snapshot's".to_owned()));
     }
     let lost = check_pages(&lines, &mut read, &claim)?;
     let notes = read.pages.iter().map(|page| page.note.to_owned()).collect();
-    let index =
-        read.pages.iter().map(|page| Landmark { record: page.records, byte: page.stretch.bytes }).collect::<Index>();
+    let index = read
+        .pages
+        .iter()
+        .map(|page| RecordOffset { record: page.records, byte: page.stretch.bytes })
+        .collect::<RecordIndex>();
     let (page_bytes, page_records) = read.extent();
     let (bytes, more) = match &read.end {
         Some(end) => (end.stretch.bytes, check_end(&lines, page_bytes, end)?),
         None => (page_bytes, 0),
     };
     let last = last_line(&lines, page_bytes)?;
-    let standing = Standing { turn, bytes, mark: read.mark(), promised: lost.into() };
-    let files = Files::again(lines, journal, claim, standing)?;
+    let position = FilePosition { epoch, bytes, mark: read.mark(), lost: lost.into() };
+    let storage = FileLog::reopen(lines, journal, claim, position)?;
     let end = read.end.map(|end| end.seal);
-    let had = Had { bytes, records: page_records + more, index };
-    Ok(Recovered { files, birth: read.birth, had, end, notes, last, modified })
+    let extent = StoredExtent { bytes, records: page_records + more, index };
+    Ok(Recovered { storage, birth: read.birth, extent, end, notes, last, modified })
 }
 
-/// Takes the pages out of the journal that have lost their bytes, which only a power cut or another hand can do, and cuts the lines off there: what
-/// stands behind the pages that are kept is then not what readers have had, and can't be what new bytes are compared with.
-fn check_pages(lines: &File, journal: &mut Journal<'_>, claim: &Claim) -> Result<Vec<Promise>, Unusable> {
+/// Removes the pages that have lost their bytes (by a power cut, or by another program) from the journal, and cuts the lines off there: the
+/// bytes behind the complete pages are then not those that readers have had, so that new bytes must not be compared with them.
+fn check_pages(lines: &File, journal: &mut Journal<'_>, claim: &FileClaim) -> Result<Vec<LostPage>, ReopenError> {
     let length = lines.metadata()?.len();
-    let whole = count_whole(lines, length, &journal.pages, claim.checked())?;
-    claim.check(journal.pages[..whole].last().map_or(0, |page| page.stretch.bytes));
+    let whole = count_whole(lines, length, &journal.pages, claim.verified())?;
+    claim.set_verified(journal.pages[..whole].last().map_or(0, |page| page.stretch.bytes));
     let lost: Vec<_> =
-        journal.pages.drain(whole..).map(|Whole { stretch, mark, .. }| Promise { stretch, mark }).collect();
+        journal.pages.drain(whole..).map(|JournalPage { stretch, mark, .. }| LostPage { stretch, mark }).collect();
     if lost.is_empty() {
         return Ok(lost);
     }
     if journal.end.is_some() {
-        return Err(Unusable::Damaged(format!("page {} is not as it was written", whole + 1)));
+        return Err(ReopenError::Damaged(format!("page {} is not as it was written", whole + 1)));
     }
     let (kept, _) = journal.extent();
     if length > kept {
@@ -115,8 +83,8 @@ fn check_pages(lines: &File, journal: &mut Journal<'_>, claim: &Claim) -> Result
     Ok(lost)
 }
 
-/// How many pages have the bytes that the journal says. Those are not read again that this process knows to have them.
-fn count_whole(lines: &File, length: u64, pages: &[Whole<'_>], checked: u64) -> io::Result<usize> {
+/// Returns the number of pages that have the bytes that the journal names. Verified pages are not read again.
+fn count_whole(lines: &File, length: u64, pages: &[JournalPage<'_>], checked: u64) -> io::Result<usize> {
     let mut from = 0;
     for (count, page) in pages.iter().enumerate() {
         let known = page.stretch.bytes <= checked.min(length);
@@ -128,17 +96,23 @@ fn count_whole(lines: &File, length: u64, pages: &[Whole<'_>], checked: u64) -> 
     Ok(pages.len())
 }
 
-/// How many records were written after the last page.
-fn check_end(lines: &File, from: u64, end: &Ending) -> Result<u64, Unusable> {
+/// Returns the number of records after the last page, of a log that has ended.
+fn check_end(lines: &File, from: u64, end: &JournalEnd) -> Result<u64, ReopenError> {
     let mut records = 0;
     let count = |piece: &[u8]| records += memchr_iter(b'\n', piece).count() as u64;
     if is_there(lines, lines.metadata()?.len(), from, end.stretch, count)? {
         return Ok(records);
     }
-    Err(Unusable::Damaged("what came after the last page is not as it was written".to_owned()))
+    Err(ReopenError::Damaged("what came after the last page is not as it was written".to_owned()))
 }
 
-fn is_there(lines: &File, length: u64, from: u64, stretch: Stretch, mut each: impl FnMut(&[u8])) -> io::Result<bool> {
+fn is_there(
+    lines: &File,
+    length: u64,
+    from: u64,
+    stretch: PageExtent,
+    mut each: impl FnMut(&[u8]),
+) -> io::Result<bool> {
     if stretch.bytes > length {
         return Ok(false);
     }
@@ -150,7 +124,7 @@ fn is_there(lines: &File, length: u64, from: u64, stretch: Stretch, mut each: im
     Ok(hash.finish() == stretch.hash)
 }
 
-/// The last of the lines that end at this byte.
+/// Returns the last of the lines that end at this byte.
 fn last_line(lines: &File, end: u64) -> io::Result<Option<Vec<u8>>> {
     let Some(end) = end.checked_sub(1) else { return Ok(None) };
     let (mut from, mut step) = (end, vec![0; usize::try_from(STEP).unwrap_or(usize::MAX)]);
@@ -175,13 +149,14 @@ mod tests {
     use std::path::Path;
 
     use bytes::Bytes;
+    use serde_json::value::RawValue;
 
+    use super::super::disk_budget::{DiskBudget, FilePaths};
+    use super::super::journal::JournalPosition;
+    use super::super::types::{LogEntry, WriteError};
     use super::*;
     use crate::error::{Failure, Fault};
-    use crate::snapshot::Verdict;
-    use crate::snapshot::disk::{Disk, Place};
-    use crate::snapshot::files::{Entry, Unwritten};
-    use crate::snapshot::journal::Mark;
+    use crate::snapshot::seal::{Seal, Verdict};
 
     const PAGES: [&str; 4] = ["{\"a\":1}\n{\"a\":2}\n", "", "{\"a\":3}\n", "[4]\n[5]\n"];
     const TAIL: &str = "\"si";
@@ -199,35 +174,35 @@ mod tests {
     }
 
     /// Writes pages behind those that are there.
-    fn go_on(files: &Files, from: usize, pages: &[&'static str]) -> Result<(), Unwritten> {
+    fn go_on(files: &FileLog, from: usize, pages: &[&'static str]) -> Result<(), WriteError> {
         let text = |pages: &[&str]| pages.concat();
         for page in from..pages.len() {
             let (before, after) = (text(&pages[..page]), text(&pages[..=page]));
             files.write(before.len() as u64, &[Bytes::from_static(pages[page].as_bytes())])?;
             let records = after.lines().count() as u64;
-            files.append(&Entry::Page { bytes: after.len() as u64, records, note: &note(page) })?;
+            files.append(&LogEntry::Page { bytes: after.len() as u64, records, note: &note(page) })?;
         }
         Ok(())
     }
 
-    fn complete(files: &Files) -> Result<(), Unwritten> {
-        files.append(&Entry::Complete(&Verdict { records: 5, pages: 4, proof: "an empty page".to_owned() }))
+    fn complete(files: &FileLog) -> Result<(), WriteError> {
+        files.append(&LogEntry::Complete(&Verdict { records: 5, pages: 4, proof: "an empty page".to_owned() }))
     }
 
     /// All pages, and the beginning of one more.
     fn interrupted(folder: &Path) {
-        let files = Files::in_folder(folder, 10_000);
+        let files = FileLog::in_folder(folder, 10_000);
         go_on(&files, 0, &PAGES).unwrap();
         files.write(ends()[3] as u64, &[Bytes::from_static(TAIL.as_bytes())]).unwrap();
     }
 
-    fn recovered(folder: &Path) -> Result<Recovered, Unusable> {
-        let place = Place { lines: folder.join("lines"), journal: folder.join("journal") };
+    fn recovered(folder: &Path) -> Result<Recovered<FileLog>, ReopenError> {
+        let paths = FilePaths { lines: folder.join("lines"), journal: folder.join("journal") };
         let open = |path| File::options().read(true).write(true).open(path).unwrap();
-        let (lines, journal) = (open(&place.lines), open(&place.journal));
-        let disk = Arc::new(Disk::new(u64::MAX));
+        let (lines, journal) = (open(&paths.lines), open(&paths.journal));
+        let disk = Arc::new(DiskBudget::new(u64::MAX));
         disk.count(1 << 20);
-        recover(lines, journal, Arc::new(Claim::counted(disk, place)), None)
+        recover(lines, journal, Arc::new(FileClaim::of_existing(disk, paths)), None)
     }
 
     fn cut(path: &Path, length: u64) {
@@ -256,17 +231,17 @@ mod tests {
                 .count();
             pages_seen[pages] += 1;
             let kept = PAGES[..pages].concat();
-            assert_eq!((read.had.bytes, read.had.records), (kept.len() as u64, kept.lines().count() as u64));
+            assert_eq!((read.extent.bytes, read.extent.records), (kept.len() as u64, kept.lines().count() as u64));
             assert_eq!(read.last.as_deref(), kept.lines().last().map(str::as_bytes));
             assert_eq!(
                 read.notes.last().map(|note| note.get().to_owned()),
                 (pages > 0).then(|| note(pages - 1).get().to_owned())
             );
-            assert_eq!((read.end.is_none(), read.files.owed()), (true, (ends()[3] + TAIL.len()) as u64));
-            go_on(&read.files, pages, &PAGES).unwrap();
-            assert!(matches!(complete(&read.files), Err(Unwritten::Changed)), "the tail is missing");
-            read.files.write(ends()[3] as u64, &[Bytes::from_static(b"\"six\"\n")]).unwrap();
-            complete(&read.files).unwrap();
+            assert_eq!((read.end.is_none(), read.storage.replay_end()), (true, (ends()[3] + TAIL.len()) as u64));
+            go_on(&read.storage, pages, &PAGES).unwrap();
+            assert!(matches!(complete(&read.storage), Err(WriteError::Changed)), "the tail is missing");
+            read.storage.write(ends()[3] as u64, &[Bytes::from_static(b"\"six\"\n")]).unwrap();
+            complete(&read.storage).unwrap();
             let again = recovered(folder.path()).unwrap();
             assert!(matches!(again.end, Some(Seal::Complete(_))));
             assert_eq!(fs::read_to_string(folder.path().join("lines")).unwrap(), PAGES.concat() + "\"six\"\n");
@@ -286,10 +261,13 @@ mod tests {
             let pages = ends().iter().filter(|end| **end <= length).count();
             let kept = PAGES[..pages].concat().len() as u64;
             assert_eq!(fs::metadata(folder.path().join("lines")).unwrap().len(), kept);
-            assert_eq!((read.notes.len(), read.had.bytes, read.files.owed()), (pages, kept, ends()[3] as u64));
+            assert_eq!(
+                (read.notes.len(), read.extent.bytes, read.storage.replay_end()),
+                (pages, kept, ends()[3] as u64)
+            );
             let mut other = PAGES;
             other[3] = "[4]\n[6]\n";
-            assert!(matches!(go_on(&read.files, pages, &other), Err(Unwritten::Changed)), "cut at {length}");
+            assert!(matches!(go_on(&read.storage, pages, &other), Err(WriteError::Changed)), "cut at {length}");
         }
     }
 
@@ -300,14 +278,14 @@ mod tests {
             interrupted(folder.path());
             cut(&folder.path().join("lines"), length as u64);
             let read = recovered(folder.path()).unwrap();
-            go_on(&read.files, read.notes.len(), &PAGES).unwrap();
-            complete(&read.files).unwrap();
+            go_on(&read.storage, read.notes.len(), &PAGES).unwrap();
+            complete(&read.storage).unwrap();
             assert_eq!(fs::read_to_string(folder.path().join("lines")).unwrap(), PAGES.concat());
             assert!(recovered(folder.path()).unwrap().end.is_some());
         }
     }
 
-    /// A power cut takes pages, some of them come again, a kill, and others: what was promised stays so.
+    /// A power cut takes pages, some of them come again, a kill, and others: what was lost stays so.
     #[test]
     fn pages_stay_promised_until_all_have_come_again_however_often_it_is_interrupted() {
         let mut seen = 0;
@@ -321,22 +299,25 @@ mod tests {
             for upto in [first, second] {
                 let read = recovered(folder.path()).unwrap();
                 let from = read.notes.len();
-                go_on(&read.files, from, &PAGES[..upto.max(from)]).unwrap();
+                go_on(&read.storage, from, &PAGES[..upto.max(from)]).unwrap();
                 // What is under way when it is killed.
-                read.files.write(PAGES[..upto.max(from)].concat().len() as u64, &[Bytes::from_static(b"[")]).unwrap();
+                read.storage.write(PAGES[..upto.max(from)].concat().len() as u64, &[Bytes::from_static(b"[")]).unwrap();
                 assert_eq!(fs::read(folder.path().join("journal")).unwrap(), journal);
             }
             let read = recovered(folder.path()).unwrap();
             let pages = read.notes.len();
-            assert_eq!((pages >= second, read.files.owed()), (true, ends()[3] as u64));
+            assert_eq!((pages >= second, read.storage.replay_end()), (true, ends()[3] as u64));
             let mut other = PAGES;
             other[3] = "[4]\n[6]\n";
-            assert!(matches!(go_on(&read.files, pages, &other), Err(Unwritten::Changed)), "{length} {first} {second}");
+            assert!(
+                matches!(go_on(&read.storage, pages, &other), Err(WriteError::Changed)),
+                "{length} {first} {second}"
+            );
             // Not even the end that this is takes the promise away.
-            read.files.append(&Entry::Failed(&Failure::new(Fault::Changed, "what", "hint"))).unwrap();
+            read.storage.append(&LogEntry::Failed(&Failure::new(Fault::Changed, "what", "hint"))).unwrap();
             let read = recovered(folder.path()).unwrap();
-            go_on(&read.files, read.notes.len(), &PAGES).unwrap();
-            complete(&read.files).unwrap();
+            go_on(&read.storage, read.notes.len(), &PAGES).unwrap();
+            complete(&read.storage).unwrap();
             assert!(recovered(folder.path()).unwrap().end.is_some());
             seen += 1;
         }
@@ -347,7 +328,7 @@ mod tests {
     fn a_flipped_byte_of_the_lines_is_found_wherever_it_is() {
         for (at, ended) in (0..ends()[3]).flat_map(|at| [(at, false), (at, true)]) {
             let folder = tempfile::tempdir().unwrap();
-            let files = Files::in_folder(folder.path(), 10_000);
+            let files = FileLog::in_folder(folder.path(), 10_000);
             go_on(&files, 0, &PAGES[..3]).unwrap();
             if ended {
                 files.write(ends()[2] as u64, &[Bytes::from_static(PAGES[3].as_bytes())]).unwrap();
@@ -362,7 +343,7 @@ mod tests {
             let pages = ends().iter().filter(|end| **end <= at).count();
             match recovered(folder.path()) {
                 Ok(read) => assert_eq!((ended, read.notes.len()), (false, pages), "byte {at}"),
-                Err(error) => assert!(ended && matches!(error, Unusable::Damaged(_)), "byte {at}: {error}"),
+                Err(error) => assert!(ended && matches!(error, ReopenError::Damaged(_)), "byte {at}: {error}"),
             }
         }
     }
@@ -371,34 +352,34 @@ mod tests {
     fn what_this_process_has_checked_and_has_open_is_not_read_again() {
         let folder = tempfile::tempdir().unwrap();
         interrupted(folder.path());
-        let place = Place { lines: folder.path().join("lines"), journal: folder.path().join("journal") };
-        let disk = Arc::new(Disk::new(u64::MAX));
+        let paths = FilePaths { lines: folder.path().join("lines"), journal: folder.path().join("journal") };
+        let disk = Arc::new(DiskBudget::new(u64::MAX));
         disk.count(1 << 20);
-        let claim = Arc::new(Claim::counted(disk, place.clone()));
+        let claim = Arc::new(FileClaim::of_existing(disk, paths.clone()));
         let open = |path| File::options().read(true).write(true).open(path).unwrap();
-        let again = || recover(open(&place.lines), open(&place.journal), Arc::clone(&claim), None).unwrap();
-        assert_eq!((again().notes.len(), claim.checked()), (4, ends()[3] as u64));
-        let mut bytes = fs::read(&place.lines).unwrap();
+        let again = || recover(open(&paths.lines), open(&paths.journal), Arc::clone(&claim), None).unwrap();
+        assert_eq!((again().notes.len(), claim.verified()), (4, ends()[3] as u64));
+        let mut bytes = fs::read(&paths.lines).unwrap();
         bytes[0] ^= 1;
-        fs::write(&place.lines, &bytes).unwrap();
+        fs::write(&paths.lines, &bytes).unwrap();
         assert_eq!(again().notes.len(), 4, "it was read again");
-        // What is no longer there is, and so is what comes in its place.
-        cut(&place.lines, 20);
-        assert_eq!((again().notes.len(), claim.checked()), (2, ends()[1] as u64));
-        fs::write(&place.lines, [&bytes[..ends()[1]], b"[\"no page has\",\"these\"]\n"].concat()).unwrap();
+        // What is no longer there is, and so is what comes in its paths.
+        cut(&paths.lines, 20);
+        assert_eq!((again().notes.len(), claim.verified()), (2, ends()[1] as u64));
+        fs::write(&paths.lines, [&bytes[..ends()[1]], b"[\"no page has\",\"these\"]\n"].concat()).unwrap();
         assert_eq!(again().notes.len(), 2);
     }
 
     #[test]
     fn a_failed_one_has_all_that_was_written() {
         let folder = tempfile::tempdir().unwrap();
-        let files = Files::in_folder(folder.path(), 10_000);
+        let files = FileLog::in_folder(folder.path(), 10_000);
         go_on(&files, 0, &PAGES[..3]).unwrap();
         files.write(ends()[2] as u64, &[Bytes::from_static(PAGES[3].as_bytes())]).unwrap();
-        files.append(&Entry::Failed(&Failure::new(Fault::Unproven, "what", "hint"))).unwrap();
+        files.append(&LogEntry::Failed(&Failure::new(Fault::Unproven, "what", "hint"))).unwrap();
         let read = recovered(folder.path()).unwrap();
         assert!(matches!(&read.end, Some(Seal::Failed(failure)) if failure.fault == Fault::Unproven));
-        assert_eq!((read.had.bytes, read.had.records, read.notes.len()), (ends()[3] as u64, 5, 3));
+        assert_eq!((read.extent.bytes, read.extent.records, read.notes.len()), (ends()[3] as u64, 5, 3));
     }
 
     #[test]
@@ -407,22 +388,22 @@ mod tests {
         interrupted(folder.path());
         let journal = folder.path().join("journal");
         cut(&journal, 20);
-        assert!(matches!(recovered(folder.path()), Err(Unusable::Damaged(_))));
+        assert!(matches!(recovered(folder.path()), Err(ReopenError::Damaged(_))));
         cut(&journal, 0);
-        assert!(matches!(recovered(folder.path()), Err(Unusable::Unknown)));
-        fs::write(&journal, Mark::of_version(9)).unwrap();
-        assert!(matches!(recovered(folder.path()), Err(Unusable::Newer(9))));
+        assert!(matches!(recovered(folder.path()), Err(ReopenError::Unknown)));
+        fs::write(&journal, JournalPosition::of_version(9)).unwrap();
+        assert!(matches!(recovered(folder.path()), Err(ReopenError::Newer(9))));
     }
 
     #[test]
     fn a_last_record_longer_than_a_step_is_read_whole() {
         let folder = tempfile::tempdir().unwrap();
-        let files = Files::in_folder(folder.path(), u64::from(u32::MAX));
+        let files = FileLog::in_folder(folder.path(), u64::from(u32::MAX));
         let long = format!("\"{}\"", "x".repeat(200_000));
         for (at, text) in [("", format!("{long}\n")), (&*format!("{long}\n"), format!("{long}\n"))] {
             files.write(at.len() as u64, &[Bytes::from(text)]).unwrap();
             files
-                .append(&Entry::Page { bytes: (at.len() + long.len() + 1) as u64, records: 1, note: &note(0) })
+                .append(&LogEntry::Page { bytes: (at.len() + long.len() + 1) as u64, records: 1, note: &note(0) })
                 .unwrap();
             assert_eq!(recovered(folder.path()).unwrap().last.unwrap(), long.as_bytes());
         }

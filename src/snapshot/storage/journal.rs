@@ -1,13 +1,13 @@
-//! The journal of a snapshot: what is known of its lines, as text that ends where it was cut.
+//! Journal of a snapshot: the facts about its lines, as text that stays readable wherever it is cut.
 //!
 //! # Constraints
 //!
-//! - A process may be killed at any instant, and a machine may lose its power: what is read afterwards is a prefix of whole entries, and
-//!   never an entry that was not written, or not at this place.
+//! - A process may be killed at any instant, and a machine may lose its power: a later reader gets a prefix of the entries, and never an
+//!   entry that was not written, or not at this place.
 //! - An entry speaks only of bytes that were written to the file of lines before it. Nothing waits for the disk, since a kill loses nothing that was
 //!   handed to the kernel. A power cut may lose bytes that the journal speaks of; their hashes tell.
-//! - It holds no credentials. Whoever has lost the rest of unpage can still read it: it is text.
-//! - It is small beside the lines, and is read without them.
+//! - It holds no credentials. It is text, so that it can be read without unpage.
+//! - It is much smaller than the lines, and is read without them.
 //!
 //! # Layout
 //!
@@ -21,27 +21,28 @@
 //! first, so that a line can't be left out, moved or taken from elsewhere. JSON holds no line break. There is one birth, then any number of pages, then at most one end:
 //!
 //! ```text
-//! {"unpage":1,"id":ID,"birth":{…}}                                    what it is a snapshot of; ID is null outside of a folder of snapshots
-//! {"page":{"bytes":B,"records":R,"hash":H,"note":{…}}}                a page is whole: up to and with it there are B bytes and R records
-//! {"complete":{"bytes":B,"hash":H,"verdict":{…}}}                     all records are there, which is proven, in B bytes
-//! {"failed":{"bytes":B,"hash":H,"failure":{…}}}                       the crawl broke after B bytes, and asking again won't mend it
+//! {"unpage":1,"id":ID,"birth":{…}} ID is null outside of a folder of snapshots
+//! {"page":{"bytes":B,"records":R,"hash":H,"note":{…}}} a page is complete: B bytes and R records end with it
+//! {"complete":{"bytes":B,"hash":H,"verdict":{…}}} the end is proven, after B bytes
+//! {"failed":{"bytes":B,"hash":H,"failure":{…}}} the crawl broke after B bytes, and a retry does not mend it
 //! ```
 //!
 //! H is XXH3-64, in hexadecimal digits, of the bytes between the B of the entry before and this one's. Moments are milliseconds since 1970.
 //!
 //! # Operations
 //!
-//! - *Begin*: the file of lines is made, then the journal with its birth.
+//! - *Create*: the file of lines is created, then the journal with its birth.
 //! - *Append*: one write of one line.
-//! - *Read*: up to the first line that is torn, has a wrong checksum or says what can't be: that is the end, and what follows is noise.
-//! - *Go on*: the noise is cut off with the first append. Bytes of lines behind the last page stay: what is written there must be the same.
-//!   A line whose page the file of lines has lost is no noise: it stays until the page has come again, with the same hash, and so do all behind it.
-//! - *Delete*: the journal, then the lines. Lines without a journal are nobody's.
+//! - *Read*: up to the first line that is torn, has a wrong checksum or contradicts the lines before it. The bytes after that are noise.
+//! - *Resume*: the first append cuts the noise off. Bytes of lines behind the last page stay: bytes that are written there must be identical.
+//!   A journal line whose page the file of lines has lost is no noise: it and all lines behind it stay until the page has come again, with
+//!   the same hash.
+//! - *Delete*: the journal, then the lines. Lines without a journal are discarded at the next start.
 //!
-//! # Version
+//! # JournalVersion
 //!
-//! `unpage` in the first line is the version of all that is said here. A reader refuses a newer one and leaves its files alone: any version begins
-//! with a checksum and JSON that starts with its number.
+//! `unpage` in the first line is the version of this layout. A reader refuses a newer version and leaves its files alone. The first line of any
+//! version is a checksum and JSON that begins with the version.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -51,77 +52,77 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use twox_hash::XxHash3_64;
 
-use super::seal::{Seal, Verdict};
-use super::store::Birth;
 use crate::error::Failure;
 use crate::id::SnapshotId;
+use crate::snapshot::birth::Birth;
+use crate::snapshot::seal::{Seal, Verdict};
 
-/// The version that is written, and the newest that is read.
+/// Version that is written, and the newest that is read.
 const VERSION: u32 = 1;
 
-/// How many digits a checksum has.
+/// Number of digits of a checksum.
 const DIGITS: usize = 16;
 
-/// A journal, read up to its first bad line.
+/// Journal, read up to its first bad line.
 #[derive(Debug)]
 pub struct Journal<'a> {
     pub id: Option<SnapshotId>,
     pub birth: Birth,
-    /// The end of the birth's line.
-    pub born: Mark,
-    pub pages: Vec<Whole<'a>>,
-    pub end: Option<Ending>,
+    /// End of the birth's line.
+    pub born: JournalPosition,
+    pub pages: Vec<JournalPage<'a>>,
+    pub end: Option<JournalEnd>,
 }
 
-/// A page that is whole.
+/// Complete page.
 #[derive(Clone, Copy, Debug)]
-pub struct Whole<'a> {
-    pub stretch: Stretch,
-    /// Up to and with this page.
+pub struct JournalPage<'a> {
+    pub stretch: PageExtent,
+    /// Number of records up to the end of this page.
     pub records: u64,
-    /// What the crawl noted.
+    /// Note of the crawl: the state to resume from after this page.
     pub note: &'a RawValue,
-    /// The end of the line that says so.
-    pub mark: Mark,
+    /// End of the journal line.
+    pub mark: JournalPosition,
 }
 
-/// How a snapshot ended.
+/// End of a snapshot.
 #[derive(Clone, Debug)]
-pub struct Ending {
-    /// What was written after the last page.
-    pub stretch: Stretch,
+pub struct JournalEnd {
+    /// Bytes after the last page.
+    pub stretch: PageExtent,
     pub seal: Seal,
-    /// The end of the line that says so.
-    pub mark: Mark,
+    /// End of the journal line.
+    pub mark: JournalPosition,
 }
 
-/// A stretch of the file of lines: from the end of the one before up to here, with this hash.
+/// Bytes of the file of lines, from the end of the previous extent to `bytes`, with their hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stretch {
+pub struct PageExtent {
     pub bytes: u64,
     pub hash: u64,
 }
 
-/// A place behind a whole line: how long the journal is up to there, and the line's checksum.
+/// Position in a journal behind a complete line: the length up to there, and the checksum of the line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mark {
+pub struct JournalPosition {
     pub length: u64,
     checksum: u64,
 }
 
-/// Why nothing is known of a snapshot.
+/// Error of a journal without a readable first line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unread {
+pub enum JournalError {
     #[error("its journal has no first line")]
     NoBirth,
     #[error("its journal has version {0}, which a newer unpage has written")]
     Newer(u32),
 }
 
-/// What a line after the birth says.
+/// Any line after the birth.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub(super) enum Line<'a> {
+pub(super) enum JournalLine<'a> {
     Page {
         bytes: u64,
         records: u64,
@@ -145,28 +146,27 @@ pub(super) enum Line<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct First<'a> {
+struct BirthLine<'a> {
     unpage: u32,
     id: Option<SnapshotId>,
     birth: Cow<'a, Birth>,
 }
 
-/// What the first line of any version has.
+/// Common part of the first line of all versions.
 #[derive(Deserialize)]
-struct Version {
+struct JournalVersion {
     unpage: u32,
 }
 
 impl<'a> Journal<'a> {
-    /// Reads a journal.
-    pub fn read(text: &'a [u8]) -> Result<Self, Unread> {
-        let (json, born) = Mark::default().next(text).ok_or(Unread::NoBirth)?;
+    pub fn read(text: &'a [u8]) -> Result<Self, JournalError> {
+        let (json, born) = JournalPosition::default().next(text).ok_or(JournalError::NoBirth)?;
         match serde_json::from_str(json) {
-            Ok(Version { unpage: VERSION }) => {}
-            Ok(Version { unpage }) if unpage > VERSION => return Err(Unread::Newer(unpage)),
-            _ => return Err(Unread::NoBirth),
+            Ok(JournalVersion { unpage: VERSION }) => {}
+            Ok(JournalVersion { unpage }) if unpage > VERSION => return Err(JournalError::Newer(unpage)),
+            _ => return Err(JournalError::NoBirth),
         }
-        let First { id, birth, .. } = serde_json::from_str(json).map_err(|_| Unread::NoBirth)?;
+        let BirthLine { id, birth, .. } = serde_json::from_str(json).map_err(|_| JournalError::NoBirth)?;
         let mut journal = Self { id, birth: birth.into_owned(), born, pages: Vec::new(), end: None };
         while journal.end.is_none()
             && let Some((json, mark)) = journal.mark().next(text)
@@ -176,52 +176,54 @@ impl<'a> Journal<'a> {
         Ok(journal)
     }
 
-    /// The end of the last good line.
-    pub fn mark(&self) -> Mark {
+    /// Returns the end of the last good line.
+    pub fn mark(&self) -> JournalPosition {
         let page = self.pages.last().map(|page| page.mark);
         self.end.as_ref().map(|end| end.mark).or(page).unwrap_or(self.born)
     }
 
-    /// How many bytes and records its pages have.
+    /// Returns the numbers of bytes and records in complete pages.
     pub fn extent(&self) -> (u64, u64) {
         self.pages.last().map_or((0, 0), |page| (page.stretch.bytes, page.records))
     }
 
-    /// None for a line that says what can't be.
-    fn take(&mut self, line: Line<'a>, mark: Mark) -> Option<()> {
+    /// Adds a line. Returns `None` if it contradicts the lines before it.
+    fn take(&mut self, line: JournalLine<'a>, mark: JournalPosition) -> Option<()> {
         let (before, records_before) = self.extent();
-        let stretch = |bytes, hash| (bytes >= before).then_some(Stretch { bytes, hash });
+        let stretch = |bytes, hash| (bytes >= before).then_some(PageExtent { bytes, hash });
         let (stretch, seal) = match line {
-            Line::Page { bytes, records, hash, note } if records >= records_before => {
-                self.pages.push(Whole { stretch: stretch(bytes, hash)?, records, note, mark });
+            JournalLine::Page { bytes, records, hash, note } if records >= records_before => {
+                self.pages.push(JournalPage { stretch: stretch(bytes, hash)?, records, note, mark });
                 return Some(());
             }
-            Line::Page { .. } => return None,
-            Line::Complete { bytes, hash, verdict } => (stretch(bytes, hash)?, Seal::Complete(verdict.into_owned())),
-            Line::Failed { bytes, hash, failure } => {
+            JournalLine::Page { .. } => return None,
+            JournalLine::Complete { bytes, hash, verdict } => {
+                (stretch(bytes, hash)?, Seal::Complete(verdict.into_owned()))
+            }
+            JournalLine::Failed { bytes, hash, failure } => {
                 (stretch(bytes, hash)?, Seal::Failed(Arc::new(failure.into_owned())))
             }
         };
-        self.end = Some(Ending { stretch, seal, mark });
+        self.end = Some(JournalEnd { stretch, seal, mark });
         Some(())
     }
 }
 
-impl Mark {
-    /// The first line of a journal.
+impl JournalPosition {
+    /// Formats the first line of a journal. Returns it with the position behind it.
     pub(super) fn birth(id: Option<SnapshotId>, birth: &Birth) -> (String, Self) {
-        Self::default().append(&First { unpage: VERSION, id, birth: Cow::Borrowed(birth) })
+        Self::default().append(&BirthLine { unpage: VERSION, id, birth: Cow::Borrowed(birth) })
     }
 
-    /// The line that says this behind the mark, and the mark behind it.
-    pub(super) fn line(self, line: &Line<'_>) -> (String, Self) {
+    /// Formats a line for this position. Returns it with the position behind it.
+    pub(super) fn line(self, line: &JournalLine<'_>) -> (String, Self) {
         self.append(line)
     }
 
     fn append(self, value: &impl Serialize) -> (String, Self) {
         let json =
             serde_json::to_string(value).expect("its maps have names for keys, and no value refuses to be written");
-        // In what others wrote line breaks may stand between tokens.
+        // The crawl's JSON may have line breaks between tokens.
         let json = json.replace(['\n', '\r'], " ");
         let checksum = XxHash3_64::oneshot_with_seed(self.checksum, json.as_bytes());
         let line = format!("{checksum:016x} {json}\n");
@@ -229,7 +231,7 @@ impl Mark {
         (line, Self { length, checksum })
     }
 
-    /// The JSON of the line behind the mark, if it is whole and was written there.
+    /// Returns the JSON of the line at this position if it is complete and was written for it.
     fn next(self, text: &[u8]) -> Option<(&str, Self)> {
         let rest = text.get(usize::try_from(self.length).ok()?..)?;
         let line = &rest[..memchr(b'\n', rest)?];
@@ -243,7 +245,7 @@ impl Mark {
     }
 }
 
-/// A hash as 16 hexadecimal digits: not every reader of JSON keeps 64 bits of a number.
+/// Serialises a hash as 16 hexadecimal digits: not every reader of JSON keeps 64 bits of a number.
 mod digits {
     use serde::de::{Deserialize, Deserializer, Error};
     use serde::ser::Serializer;
@@ -259,9 +261,9 @@ mod digits {
 }
 
 #[cfg(test)]
-impl Mark {
-    /// The first line of another version.
-    pub(super) fn of_version(version: u32) -> String {
+impl JournalPosition {
+    /// Formats the first line of another version.
+    pub(in crate::snapshot) fn of_version(version: u32) -> String {
         Self::default().append(&serde_json::json!({ "unpage": version, "birth": "in other words" })).0
     }
 }
@@ -277,25 +279,25 @@ mod tests {
         RawValue::from_string(text.to_owned()).unwrap()
     }
 
-    /// A journal of so many pages, and where each of its lines ends.
+    /// Formats a journal of `pages` pages. Returns it with the end of each line.
     fn journal(pages: u64, seal: Option<&Seal>) -> (String, Vec<u64>) {
-        let (mut text, mut mark) = Mark::birth(None, &Birth::in_test("/orders"));
+        let (mut text, mut mark) = JournalPosition::birth(None, &Birth::in_test("/orders"));
         let (mut ends, note) = (vec![mark.length], note("{\"next\":\r\n [\"é\\n\", 12345678901234567890]}"));
-        let mut add = |line: &Line<'_>| {
+        let mut add = |line: &JournalLine<'_>| {
             let (more, next) = mark.line(line);
             text.push_str(&more);
             mark = next;
             ends.push(mark.length);
         };
         for page in 0..pages {
-            add(&Line::Page { bytes: page * 7, records: page, hash: page << 60, note: &note });
+            add(&JournalLine::Page { bytes: page * 7, records: page, hash: page << 60, note: &note });
         }
         match seal {
             Some(Seal::Complete(verdict)) => {
-                add(&Line::Complete { bytes: pages * 7, hash: 1, verdict: Cow::Borrowed(verdict) });
+                add(&JournalLine::Complete { bytes: pages * 7, hash: 1, verdict: Cow::Borrowed(verdict) });
             }
             Some(Seal::Failed(failure)) => {
-                add(&Line::Failed { bytes: pages * 7, hash: 1, failure: Cow::Borrowed(failure) });
+                add(&JournalLine::Failed { bytes: pages * 7, hash: 1, failure: Cow::Borrowed(failure) });
             }
             None => {}
         }
@@ -306,7 +308,7 @@ mod tests {
         Seal::Complete(Verdict { records: 3, pages: 4, proof: "no next address".to_owned() })
     }
 
-    /// How many lines are good; what they say must be what was written.
+    /// Returns the number of good lines, and checks that they are those that were written.
     fn good(text: &[u8], whole: &str) -> usize {
         let Ok(journal) = Journal::read(text) else { return 0 };
         assert_eq!(
@@ -323,7 +325,7 @@ mod tests {
             let (text, ends) = journal(3, Some(&seal));
             let read = Journal::read(text.as_bytes()).unwrap();
             assert_eq!(read.extent(), (14, 2));
-            assert_eq!(read.pages[2].stretch, Stretch { bytes: 14, hash: 2 << 60 });
+            assert_eq!(read.pages[2].stretch, PageExtent { bytes: 14, hash: 2 << 60 });
             assert_eq!(read.pages[0].note.get(), "{\"next\":   [\"é\\n\", 12345678901234567890]}");
             assert_eq!(read.birth.facts, Birth::in_test("/orders").facts);
             let end = read.end.unwrap();
@@ -368,10 +370,10 @@ mod tests {
 
     #[test]
     fn what_can_not_be_ends_it() {
-        let (text, mark) = Mark::birth(None, &Birth::in_test("/orders"));
+        let (text, mark) = JournalPosition::birth(None, &Birth::in_test("/orders"));
         let note = note("1");
-        let page = |bytes, records| Line::Page { bytes, records, hash: 0, note: &note };
-        let read = |lines: &[Line<'_>]| {
+        let page = |bytes, records| JournalLine::Page { bytes, records, hash: 0, note: &note };
+        let read = |lines: &[JournalLine<'_>]| {
             let (mut text, mut mark) = (text.clone(), mark);
             for line in lines {
                 let (more, next) = mark.line(line);
@@ -384,13 +386,13 @@ mod tests {
         assert_eq!(read(&[page(5, 2), page(4, 2)]), 1);
         assert_eq!(read(&[page(5, 2), page(5, 1)]), 1);
         let failure = Cow::Owned(Failure::new(Fault::Stopped, "", ""));
-        assert_eq!(read(&[page(5, 2), Line::Failed { bytes: 5, hash: 0, failure }, page(6, 3)]), 1);
+        assert_eq!(read(&[page(5, 2), JournalLine::Failed { bytes: 5, hash: 0, failure }, page(6, 3)]), 1);
     }
 
     #[test]
     fn another_version_is_told_from_noise() {
-        assert_eq!(Journal::read(Mark::of_version(2).as_bytes()).unwrap_err(), Unread::Newer(2));
-        assert_eq!(Journal::read(Mark::of_version(0).as_bytes()).unwrap_err(), Unread::NoBirth);
-        assert_eq!(Journal::read(b"").unwrap_err(), Unread::NoBirth);
+        assert_eq!(Journal::read(JournalPosition::of_version(2).as_bytes()).unwrap_err(), JournalError::Newer(2));
+        assert_eq!(Journal::read(JournalPosition::of_version(0).as_bytes()).unwrap_err(), JournalError::NoBirth);
+        assert_eq!(Journal::read(b"").unwrap_err(), JournalError::NoBirth);
     }
 }

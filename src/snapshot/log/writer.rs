@@ -1,4 +1,4 @@
-//! The crawl's end of a log: it appends, waits for room, and seals.
+//! Writer of a log: appends, waits for room, and seals.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,49 +9,51 @@ use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
 
-use super::behind;
-use super::shared::{Shared, Wake};
-use super::{Failure, Fault, Refused, Seal};
+use super::flush;
+use super::state::{LogShared, WakeList};
+use super::types::WriteRefused;
 use crate::batch::Batch;
 use crate::config::SlowReader;
+use crate::error::{Failure, Fault};
+use crate::snapshot::seal::Seal;
 
-/// How long a crawl waits for its readers before that is said.
+/// Time that a crawl waits for its readers before a warning.
 const LONG: Duration = Duration::from_secs(1);
 
-/// How many bytes may wait for the file.
+/// Number of bytes that may wait to be stored.
 const BACKLOG: u64 = 4 << 20;
 
-/// The crawl's end. Not `Clone`: a log has one writer, and its drop is the visible end of it.
+/// The crawl's end of a log. Not `Clone`: a log has one writer, and dropping it ends the log.
 #[derive(Debug)]
 pub struct Writer {
-    shared: Arc<Shared>,
-    /// Since when it has waited for its readers.
-    waiting: Option<Wait>,
-    told: Told,
+    shared: Arc<LogShared>,
+    /// Wait for readers under way.
+    waiting: Option<ReaderWait>,
+    told: WaitReport,
 }
 
-/// Whether it was said that the crawl waits for its readers: once is enough.
+/// State of the warning that the crawl waits for its readers, which is logged once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum WaitReport {
     Nothing,
     Once,
 }
 
 #[derive(Debug)]
-struct Wait {
+struct ReaderWait {
     since: Instant,
-    /// Until the first reader will have stood still for too long.
+    /// Timer until the first reader has stood still for too long.
     patience: Option<Pin<Box<Sleep>>>,
-    /// Until it has waited for long.
+    /// Timer until the warning.
     long: Option<Pin<Box<Sleep>>>,
 }
 
-impl Wait {
+impl ReaderWait {
     fn begin() -> Self {
         Self { since: Instant::now(), patience: None, long: None }
     }
 
-    /// Without a runtime there is no clock.
+    /// Resolves when the wait is worth a warning; never without a runtime, which has the clock.
     fn poll_long(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if Handle::try_current().is_err() {
             return Poll::Pending;
@@ -62,11 +64,11 @@ impl Wait {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, waiting: None, told: Told::Nothing }
+    pub(super) fn new(shared: Arc<LogShared>) -> Self {
+        Self { shared, waiting: None, told: WaitReport::Nothing }
     }
 
-    /// Appends a batch. Who has waited for [`Writer::poll_room`] keeps the bounds of what is kept; one batch more is taken in any case.
+    /// Appends a batch. The memory bounds hold if [`Writer::poll_room`] was awaited before; one more batch is taken in any case.
     pub fn append(&mut self, batch: Batch) {
         let mut state = self.shared.lock();
         if batch.is_empty() || state.refused().is_some() {
@@ -74,8 +76,8 @@ impl Writer {
         }
         let cost = state.tiers.append(batch);
         self.shared.memory.take(cost);
-        if state.behind.writes() {
-            return behind::start(&self.shared, state);
+        if state.flush.is_good() {
+            return flush::start(&self.shared, state);
         }
         let wake = state.publish(u64::MAX);
         if self.shared.memory.excess() > 0 {
@@ -85,32 +87,32 @@ impl Writer {
         wake.wake();
     }
 
-    /// Everything of a page has been appended: notes what the crawl needs to go on behind it after an interruption.
+    /// Ends a page, all of which has been appended. `page` is the state to resume from after it.
     pub fn note(&mut self, page: &RawValue) {
         let mut state = self.shared.lock();
-        if state.behind.writes() {
+        if state.flush.is_good() {
             let (bytes, records) = (state.tiers.bytes(), state.tiers.records());
-            state.behind.note(bytes, records, page);
-            behind::start(&self.shared, state);
+            state.flush.add_page(bytes, records, page);
+            flush::start(&self.shared, state);
         }
     }
 
-    /// Whether there is room for a batch.
-    pub fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Refused>> {
+    /// Resolves when there is room for a batch.
+    pub fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WriteRefused>> {
         let room = self.poll_space(context);
         if room.is_ready() && self.waiting.take().is_some() {
-            self.shared.memory.forget(self.shared.number);
+            self.shared.memory.cancel_wait(self.shared.number);
         }
         room
     }
 
-    fn poll_space(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Refused>> {
+    fn poll_space(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WriteRefused>> {
         loop {
             let mut state = self.shared.lock();
             if let Some(refused) = state.refused() {
                 return Poll::Ready(Err(refused));
             }
-            if state.behind.writes() && state.tiers.bytes() - state.tiers.kept() > BACKLOG {
+            if state.flush.is_good() && state.tiers.bytes() - state.tiers.kept() > BACKLOG {
                 state.writer = Some(context.waker().clone());
                 return Poll::Pending;
             }
@@ -121,15 +123,15 @@ impl Writer {
             drop(state);
             memory.relieve();
             let mut state = self.shared.lock();
-            // Under the lock under which it is said who wakes the writer: what is freed later wakes it.
+            // Under the same lock that registers the waker: bytes that are freed later wake it.
             let freed = state.slide(memory.excess());
-            if freed == 0 && (state.tiers.held() <= memory.floor() || state.caught_up()) {
+            if freed == 0 && (state.tiers.held() <= memory.floor() || state.is_caught_up()) {
                 return Poll::Ready(Ok(()));
             }
             if freed == 0 && memory.poll_room(self.shared.number, context).is_pending() {
                 state.mark(1);
                 state.writer = Some(context.waker().clone());
-                let for_the_disk = state.behind.writes();
+                let for_the_disk = state.flush.is_good();
                 drop(state);
                 return if for_the_disk { Poll::Pending } else { self.poll_patience(context) };
             }
@@ -138,27 +140,27 @@ impl Writer {
         }
     }
 
-    /// The writer waits for its readers: who doesn't move is dropped after a while, where that is configured.
-    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Refused>> {
-        let wait = self.waiting.get_or_insert_with(Wait::begin);
-        if self.told == Told::Nothing && wait.poll_long(context).is_ready() {
-            self.told = Told::Once;
+    /// Waits for readers. Readers that don't move are dropped after a while, if that is configured.
+    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WriteRefused>> {
+        let wait = self.waiting.get_or_insert_with(ReaderWait::begin);
+        if self.told == WaitReport::Nothing && wait.poll_long(context).is_ready() {
+            self.told = WaitReport::Once;
             tracing::warn!("the crawl waits for a slow reader: `memory` of [snapshots] is used up");
         }
         let SlowReader::Drop(stall) = self.shared.slow_reader else { return Poll::Pending };
         loop {
             let mut state = self.shared.lock();
-            let (dropped, wakers) = state.seats.drop_stalled(wait.since, stall);
-            let patience = state.seats.patience(wait.since, stall);
+            let (dropped, wakers) = state.cursors.drop_stalled(wait.since, stall);
+            let patience = state.cursors.first_stall(wait.since, stall);
             drop(state);
-            Wake::from_iter(wakers).wake();
+            WakeList::from_iter(wakers).wake();
             if dropped > 0 {
                 let who = match dropped {
                     1 => "1 reader was dropped: it had".to_owned(),
                     _ => format!("{dropped} readers were dropped: they had"),
                 };
                 tracing::warn!("{who} not read for {stall:?}, and there was no room");
-                self.shared.went(dropped);
+                self.shared.readers_left(dropped);
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -173,36 +175,34 @@ impl Writer {
         }
     }
 
-    /// Resolves when nobody has read for the time that the crawl lingers; independent of the writer, so that it can be awaited beside
-    /// its work.
+    /// Resolves when the log has had no reader for the linger time. Independent of the writer, so that it can be awaited beside its work.
     pub fn abandoned(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (mut crowd, linger) = (self.shared.crowd.subscribe(), self.shared.linger);
+        let (mut reader_count, linger) = (self.shared.reader_count.subscribe(), self.shared.linger);
         async move {
             loop {
-                let nobody = crowd.wait_for(|crowd| crowd.now == 0).await.is_ok();
+                let is_unread = reader_count.wait_for(|reader_count| reader_count.now == 0).await.is_ok();
                 tokio::select! {
                     biased;
-                    // Who came and went again makes the time start anew.
-                    Ok(()) = crowd.changed(), if nobody => {}
+                    // A reader that comes and leaves starts the time anew.
+                    Ok(()) = reader_count.changed(), if is_unread => {}
                     () = tokio::time::sleep(linger) => return,
                 }
             }
         }
     }
 
-    /// Ends the log.
     pub fn seal(self, seal: Seal) {
         self.end(seal);
     }
 
     fn end(&self, seal: Seal) {
         let mut state = self.shared.lock();
-        if state.seal.is_some() || state.behind.sealing.is_some() {
+        if state.seal.is_some() || state.flush.sealing.is_some() {
             return;
         }
-        if state.behind.writes() {
-            state.behind.sealing = Some(seal);
-            return behind::start(&self.shared, state);
+        if state.flush.is_good() {
+            state.flush.sealing = Some(seal);
+            return flush::start(&self.shared, state);
         }
         let wake = state.finish(seal);
         drop(state);
@@ -214,6 +214,6 @@ impl Drop for Writer {
     fn drop(&mut self) {
         let message = "the crawl stopped before its end";
         self.end(Seal::Failed(Arc::new(Failure::new(Fault::Stopped, message, "ask again"))));
-        self.shared.memory.forget(self.shared.number);
+        self.shared.memory.cancel_wait(self.shared.number);
     }
 }

@@ -1,0 +1,169 @@
+//! Leader of a single flight: opens a snapshot and tells the result to all that wait.
+//!
+//! ```text
+//!   Lead ── publish ──▶ Open        for all who may share it; Apart for the others
+//!   Lead ── page ─────▶ Page
+//!   Lead ── fail ─────▶ Failed
+//!   Lead ── abandon ──▶ Lost        for callers that came in the same instant: they ask again
+//!   Lead ── drop ─────▶ Failed      (a dead opening can't leave its followers waiting)
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::birth::Retention;
+use super::index::{IdEntry, SnapshotIndex};
+use super::single_flight::{Flight, LeadOutcome, Subscription, dropped};
+use super::snapshot::Snapshot;
+use crate::error::Failure;
+use crate::id::{CacheKey, SnapshotId};
+
+/// Not `Clone`: dropping it ends the flight.
+#[derive(Debug)]
+pub struct Lead {
+    index: Arc<SnapshotIndex>,
+    scope: FlightScope,
+    flight: Flight,
+    stale: Option<Arc<Snapshot>>,
+}
+
+/// Requests that follow a flight.
+#[derive(Clone, Debug)]
+pub(super) enum FlightScope {
+    /// All requests with this key.
+    Key(CacheKey),
+    /// All requests for this id, whose entry before the flight is kept.
+    Id(SnapshotId, Box<IdEntry>),
+    /// None.
+    Alone,
+}
+
+impl Lead {
+    pub(super) fn new(index: &Arc<SnapshotIndex>, scope: FlightScope, flight: Flight) -> Self {
+        Self { index: Arc::clone(index), scope, flight, stale: None }
+    }
+
+    pub(super) fn with_stale(mut self, stale: Option<Arc<Snapshot>>) -> Self {
+        self.stale = stale;
+        self
+    }
+
+    /// Waits for the result as the followers do.
+    pub fn subscription(&self) -> Subscription {
+        self.flight.follow_as_leader()
+    }
+
+    /// Returns a complete snapshot with the same key that is no longer fresh: the upstream may revalidate it.
+    pub fn stale(&self) -> Option<&Arc<Snapshot>> {
+        self.stale.as_ref()
+    }
+
+    /// Ends the flight with a snapshot.
+    pub fn publish(self, snapshot: &Arc<Snapshot>) {
+        match &self.scope {
+            FlightScope::Key(_) | FlightScope::Alone => self.index.add_to_history(snapshot),
+            // The crawl was begun before, maybe by another process.
+            FlightScope::Id(..) => {}
+        }
+        self.land_with(snapshot);
+    }
+
+    /// Ends the flight with the stale snapshot, which the upstream has revalidated.
+    pub fn unchanged(self) {
+        let Some(stale) = self.stale.clone() else { return };
+        stale.refresh();
+        self.land_with(&stale);
+    }
+
+    fn land_with(self, snapshot: &Arc<Snapshot>) {
+        let followers = match (&self.scope, snapshot.retention()) {
+            (FlightScope::Key(key), retention) => {
+                self.index.publish(*key, self.flight.serial, snapshot);
+                if retention == Retention::Shared {
+                    LeadOutcome::Open(Arc::clone(snapshot))
+                } else {
+                    LeadOutcome::Apart
+                }
+            }
+            (FlightScope::Id(..), _) => {
+                self.index.republish(snapshot);
+                LeadOutcome::Open(Arc::clone(snapshot))
+            }
+            (FlightScope::Alone, retention) => {
+                if retention != Retention::Transient {
+                    self.index.keep(snapshot);
+                }
+                LeadOutcome::Apart
+            }
+        };
+        self.flight.land(LeadOutcome::Open(Arc::clone(snapshot)), followers);
+    }
+
+    /// Ends the flight: the upstream's response is a page.
+    pub fn page(self) {
+        self.withdraw();
+        self.flight.land(LeadOutcome::Page, LeadOutcome::Page);
+    }
+
+    /// Ends the flight without a snapshot. The entry of a snapshot that was to be resumed stays as before.
+    pub fn fail(self, failure: Failure) {
+        self.withdraw();
+        let failed = LeadOutcome::Failed(Arc::new(failure));
+        self.flight.land(failed.clone(), failed);
+    }
+
+    /// Resolves when no caller has waited for the `linger` time.
+    pub async fn left(&self, linger: Duration) {
+        loop {
+            self.flight.left().await;
+            tokio::time::sleep(linger).await;
+            if self.flight.is_left() {
+                return;
+            }
+        }
+    }
+
+    /// Gives the flight up, since no caller waits.
+    pub fn abandon(self) {
+        self.withdraw();
+        self.flight.land(LeadOutcome::Lost, LeadOutcome::Lost);
+    }
+
+    /// Ends the flight of a snapshot that can't be read from the storage: if it is in memory it is read there, else it is lost.
+    pub fn unreadable(self) {
+        let outcome = match &self.scope {
+            FlightScope::Id(_, before) => match &**before {
+                IdEntry::Here(snapshot) => {
+                    // Later lookups find it without another look at the storage.
+                    snapshot.close();
+                    self.withdraw();
+                    LeadOutcome::Open(Arc::clone(snapshot))
+                }
+                IdEntry::Stored(_) | IdEntry::Opening(_) => LeadOutcome::Lost,
+            },
+            FlightScope::Key(_) | FlightScope::Alone => LeadOutcome::Lost,
+        };
+        if let (LeadOutcome::Lost, FlightScope::Id(id, _)) = (&outcome, &self.scope) {
+            self.index.forget(*id);
+        }
+        self.flight.land(outcome.clone(), outcome);
+    }
+
+    fn withdraw(&self) {
+        match &self.scope {
+            FlightScope::Key(key) => self.index.release(*key, self.flight.serial),
+            FlightScope::Id(id, before) => self.index.restore(*id, self.flight.serial, before),
+            FlightScope::Alone => {}
+        }
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        if !self.flight.has_landed() {
+            self.withdraw();
+            let failed = LeadOutcome::Failed(Arc::new(dropped()));
+            self.flight.land(failed.clone(), failed);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Cursors of a log's readers, their low-water mark, and the readers that block the writer.
+
+use std::collections::BTreeMap;
+use std::task::Waker;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+#[derive(Debug, Default)]
+pub(super) struct Cursors {
+    cursors: BTreeMap<u64, Cursor>,
+    next: u64,
+    /// Position of the last reader when it left.
+    left: u64,
+    /// Byte that all readers must pass before there is room, and the number of readers before it.
+    mark: u64,
+    before: usize,
+}
+
+#[derive(Debug)]
+struct Cursor {
+    position: u64,
+    moved: Instant,
+    waker: Option<Waker>,
+}
+
+/// Effect of a reader's move on the mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum MarkStatus {
+    /// The last reader before the mark has passed it: there may be room.
+    Passed,
+    Unchanged,
+}
+
+impl Cursors {
+    pub(super) fn join(&mut self, position: u64) -> (u64, MarkStatus) {
+        let id = self.next;
+        self.next += 1;
+        self.before += usize::from(position < self.mark);
+        self.cursors.insert(id, Cursor { position, moved: Instant::now(), waker: None });
+        (id, if self.mark > 0 && self.before == 0 { MarkStatus::Passed } else { MarkStatus::Unchanged })
+    }
+
+    /// Moves a reader to this byte.
+    pub(super) fn advance(&mut self, id: u64, position: u64) -> MarkStatus {
+        let mark = self.mark;
+        let Some(cursor) = self.cursors.get_mut(&id) else { return MarkStatus::Unchanged };
+        let crossed = cursor.position < mark && mark <= position;
+        cursor.position = position;
+        cursor.moved = Instant::now();
+        if crossed { self.one_less_before() } else { MarkStatus::Unchanged }
+    }
+
+    /// Removes a reader's cursor; returns `None` if it was removed before.
+    pub(super) fn leave(&mut self, id: u64) -> Option<MarkStatus> {
+        let cursor = self.cursors.remove(&id)?;
+        if self.cursors.is_empty() {
+            self.left = cursor.position;
+        }
+        Some(if cursor.position < self.mark { self.one_less_before() } else { MarkStatus::Unchanged })
+    }
+
+    fn one_less_before(&mut self) -> MarkStatus {
+        self.before -= 1;
+        if self.before == 0 { MarkStatus::Passed } else { MarkStatus::Unchanged }
+    }
+
+    /// Returns the byte that all readers have reached; without readers, the one that the last of them had reached.
+    pub(super) fn low_water_mark(&self) -> u64 {
+        self.cursors.values().map(|cursor| cursor.position).min().unwrap_or(self.left)
+    }
+
+    /// Sets the byte that all readers must reach for [`MarkStatus::Passed`].
+    pub(super) fn set_mark(&mut self, mark: u64) {
+        self.mark = mark;
+        self.before = self.cursors.values().filter(|cursor| cursor.position < mark).count();
+    }
+
+    /// Returns the time at which the first reader before the mark has stood still for `stall`, counted from `since` at the earliest.
+    pub(super) fn first_stall(&self, since: Instant, stall: Duration) -> Option<Instant> {
+        let before = self.cursors.values().filter(|cursor| cursor.position < self.mark);
+        before.map(|cursor| cursor.moved.max(since) + stall).min()
+    }
+
+    /// Removes readers before the mark that have stood still for `stall`. Returns their number and the wakers of those that waited.
+    pub(super) fn drop_stalled(&mut self, since: Instant, stall: Duration) -> (usize, Vec<Waker>) {
+        let (mark, now) = (self.mark, Instant::now());
+        let stalled = |cursor: &Cursor| cursor.position < mark && cursor.moved.max(since) + stall <= now;
+        let ids: Vec<u64> = self.cursors.iter().filter(|(_, cursor)| stalled(cursor)).map(|(id, _)| *id).collect();
+        let wakers = ids.iter().filter_map(|id| self.cursors.get_mut(id)?.waker.take()).collect();
+        for id in &ids {
+            // The writer, which calls this, checks for room again in any case.
+            let _mark = self.leave(*id);
+        }
+        (ids.len(), wakers)
+    }
+
+    pub(super) fn contains(&self, id: u64) -> bool {
+        self.cursors.contains_key(&id)
+    }
+
+    /// Registers the waker of a reader, in place of an earlier one.
+    pub(super) fn wait(&mut self, id: u64, waker: &Waker) {
+        if let Some(cursor) = self.cursors.get_mut(&id) {
+            match &mut cursor.waker {
+                Some(old) => old.clone_from(waker),
+                none => *none = Some(waker.clone()),
+            }
+        }
+    }
+
+    /// Takes the wakers of readers before this byte.
+    pub(super) fn wakers_before(&mut self, byte: u64) -> Vec<Waker> {
+        let before = self.cursors.values_mut().filter(|cursor| cursor.position < byte);
+        before.filter_map(|cursor| cursor.waker.take()).collect()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.cursors.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_is_clear_when_the_last_has_passed_the_mark() {
+        let mut cursors = Cursors::default();
+        let ((first, _), (second, _), (third, _)) = (cursors.join(0), cursors.join(5), cursors.join(2));
+        cursors.set_mark(5);
+        assert_eq!(cursors.advance(first, 4), MarkStatus::Unchanged);
+        assert_eq!(cursors.advance(second, 9), MarkStatus::Unchanged);
+        assert_eq!(cursors.leave(third), Some(MarkStatus::Unchanged));
+        assert_eq!((cursors.low_water_mark(), cursors.advance(first, 5)), (4, MarkStatus::Passed));
+        assert_eq!((cursors.leave(first), cursors.leave(first)), (Some(MarkStatus::Unchanged), None));
+        assert_eq!((cursors.leave(second), cursors.low_water_mark()), (Some(MarkStatus::Unchanged), 9));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_who_stands_in_the_way_and_does_not_move_is_dropped() {
+        let mut cursors = Cursors::default();
+        let stall = Duration::from_secs(5);
+        let ((stalled, _), (slow, _), (ahead, _)) = (cursors.join(0), cursors.join(0), cursors.join(7));
+        tokio::time::advance(stall).await;
+        let since = Instant::now();
+        cursors.set_mark(6);
+        assert_eq!(cursors.first_stall(since, stall), Some(since + stall));
+        assert_eq!(cursors.drop_stalled(since, stall).0, 0);
+        tokio::time::advance(stall).await;
+        assert_eq!(cursors.advance(slow, 1), MarkStatus::Unchanged);
+        assert_eq!(cursors.drop_stalled(since, stall).0, 1);
+        assert!(!cursors.contains(stalled) && cursors.contains(slow) && cursors.contains(ahead));
+        assert_eq!(cursors.first_stall(since, stall), Some(Instant::now() + stall));
+    }
+}

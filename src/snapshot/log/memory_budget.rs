@@ -1,0 +1,168 @@
+//! Memory budget of all logs, and the order in which they give memory back.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+
+use super::state::LogShared;
+
+/// Number of bytes that each running log may hold regardless of the budget, so that no log can starve another.
+const FLOOR: u64 = 1 << 20;
+
+/// Budget of bytes that logs share; clones share it.
+#[derive(Clone, Debug)]
+pub struct MemoryBudget {
+    budget: Arc<BudgetShared>,
+}
+
+struct BudgetShared {
+    limit: u64,
+    floor: u64,
+    state: Mutex<BudgetState>,
+    logs: Mutex<Vec<Weak<LogShared>>>,
+    evict: OnceLock<Box<dyn Fn(u64) -> bool + Send + Sync>>,
+    /// Number of reads of all logs. A log remembers it at its last read, so that logs can be ordered by that.
+    reads: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct BudgetState {
+    bytes: u64,
+    /// Writers that wait until the budget has room, by the number of their log.
+    waiting: BTreeMap<u64, Waker>,
+    next: u64,
+}
+
+impl MemoryBudget {
+    /// Creates a budget for many logs. Each running log may hold 1 MiB regardless of it.
+    pub fn new(limit: u64) -> Self {
+        Self::with_floor(limit, FLOOR)
+    }
+
+    pub(super) fn for_one_log(limit: u64) -> Self {
+        Self::with_floor(limit, 0)
+    }
+
+    pub(super) fn with_floor(limit: u64, floor: u64) -> Self {
+        let budget = BudgetShared {
+            limit,
+            floor,
+            state: Mutex::default(),
+            logs: Mutex::default(),
+            evict: OnceLock::new(),
+            reads: AtomicU64::new(0),
+        };
+        Self { budget: Arc::new(budget) }
+    }
+
+    /// Registers the function that drops finished snapshots. It is told the number of missing bytes and returns true if it has dropped one.
+    /// It is called before bytes that readers have passed are dropped.
+    pub fn on_full(&self, evict: impl Fn(u64) -> bool + Send + Sync + 'static) {
+        // The first function stays: there is one registry.
+        let _ = self.budget.evict.set(Box::new(evict));
+    }
+
+    /// Returns the number of bytes that all logs hold.
+    pub fn held(&self) -> u64 {
+        self.budget.state.lock().bytes
+    }
+
+    pub(super) fn floor(&self) -> u64 {
+        self.budget.floor
+    }
+
+    /// Returns the number of bytes to be freed before there is room.
+    pub(super) fn excess(&self) -> u64 {
+        (self.held() + 1).saturating_sub(self.budget.limit)
+    }
+
+    /// Returns a number for a new log.
+    pub(super) fn number(&self) -> u64 {
+        let mut state = self.budget.state.lock();
+        state.next += 1;
+        state.next
+    }
+
+    pub(super) fn enter(&self, log: &Arc<LogShared>) {
+        let mut logs = self.budget.logs.lock();
+        logs.retain(|log| log.strong_count() > 0);
+        logs.push(Arc::downgrade(log));
+    }
+
+    /// Counts a read and returns its number.
+    pub(super) fn tick(&self) -> u64 {
+        self.budget.reads.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn take(&self, bytes: u64) {
+        self.budget.state.lock().bytes += bytes;
+    }
+
+    /// Gives bytes back and wakes the writers that wait for them. Must be called without a log's lock.
+    pub(super) fn give(&self, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
+        let mut state = self.budget.state.lock();
+        state.bytes -= bytes;
+        let waiting =
+            if state.bytes < self.budget.limit { std::mem::take(&mut state.waiting) } else { BTreeMap::new() };
+        drop(state);
+        waiting.into_values().for_each(Waker::wake);
+    }
+
+    /// Resolves if the budget has room; the log's writer is woken when it has.
+    pub(super) fn poll_room(&self, log: u64, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.budget.state.lock();
+        if state.bytes < self.budget.limit {
+            return Poll::Ready(());
+        }
+        state.waiting.insert(log, context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Cancels the wait of a log's writer.
+    pub(super) fn cancel_wait(&self, log: u64) {
+        self.budget.state.lock().waiting.remove(&log);
+    }
+
+    /// Makes room. Batches that are stored go first, the oldest of the logs that were read longest ago; then finished snapshots; then batches
+    /// that every reader has passed. Must be called without a log's lock.
+    pub fn relieve(&self) {
+        if self.excess() == 0 {
+            return;
+        }
+        let logs = self.logs();
+        // More than is missing, so that not every batch has to ask all logs.
+        let some = self.budget.limit / 16;
+        for log in &logs {
+            match self.excess() {
+                0 => return,
+                missing => log.drop_copies(missing + some),
+            }
+        }
+        let missing = self.excess();
+        if missing > 0 && self.budget.evict.get().is_some_and(|evict| evict(missing)) && self.excess() == 0 {
+            return;
+        }
+        logs.iter().take_while(|_| self.excess() > 0).for_each(|log| log.slide());
+    }
+
+    /// Returns all logs, those that were read longest ago first.
+    fn logs(&self) -> Vec<Arc<LogShared>> {
+        let logs = self.budget.logs.lock();
+        let mut logs: Vec<_> = logs.iter().filter_map(Weak::upgrade).collect();
+        logs.sort_by_cached_key(|log| log.last_read());
+        logs
+    }
+}
+
+impl fmt::Debug for BudgetShared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BudgetShared").field("limit", &self.limit).field("state", &self.state).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,164 @@
+//! Log of one snapshot: one writer, and readers that start at any byte.
+//!
+//! ```text
+//!   Open ── append ──▶ Open            (waits while there is no room)
+//!   Open ── seal ────▶ Sealed          (the only way to a clean end)
+//!   Open ── drop ────▶ Sealed(Failed)  (a dead crawl can't look finished)
+//! ```
+
+mod cursors;
+mod flush;
+mod flush_batch;
+mod flush_queue;
+mod memory_budget;
+mod reader;
+mod state;
+mod tiers;
+mod types;
+mod writer;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::flush_queue::FlushQueue;
+pub use self::memory_budget::MemoryBudget;
+pub use self::reader::Reader;
+use self::state::{LogShared, LogState};
+use self::tiers::Tiers;
+use self::types::FORMAT;
+pub use self::types::{Evicted, LogExtent, ReaderEvent, WriteRefused};
+pub use self::writer::Writer;
+use super::record_index::RecordOffset;
+use super::seal::Seal;
+use super::storage::{LogStorage, StoredExtent};
+use crate::batch::Batch;
+use crate::config::SlowReader;
+
+/// Number of bytes that the search for the last record of a stored log reads at once.
+const TAIL: u64 = 64 * 1024;
+
+/// Readers' end of a log; clones share it.
+#[derive(Clone, Debug)]
+pub struct Log {
+    shared: Arc<LogShared>,
+}
+
+/// Creates an empty log.
+pub(super) fn create(storage: LogStorage, memory: &MemoryBudget, slow: SlowReader, linger: Duration) -> (Writer, Log) {
+    let state = LogState { flush: FlushQueue::new(&storage), ..LogState::default() };
+    ends(LogShared::new(state, storage, memory, slow, linger))
+}
+
+/// Creates a log with these stored bytes, and a writer if it has not ended. Reads the last record.
+pub(super) fn reopen(
+    storage: LogStorage,
+    extent: StoredExtent,
+    end: Option<Seal>,
+    memory: &MemoryBudget,
+    slow: SlowReader,
+    linger: Duration,
+) -> io::Result<(Option<Writer>, Log)> {
+    let held_back = match &end {
+        Some(Seal::Complete(_)) => 0,
+        Some(Seal::Failed(_)) | None => extent.bytes - visible_len(&storage, extent.bytes)?,
+    };
+    let flush = if end.is_none() { FlushQueue::new(&storage) } else { FlushQueue::default() };
+    let has_ended = end.is_some();
+    let state = LogState { tiers: Tiers::reopened(extent), flush, seal: end, held_back, ..LogState::default() };
+    let (writer, log) = ends(LogShared::new(state, storage, memory, slow, linger));
+    Ok(((!has_ended).then_some(writer), log))
+}
+
+/// Creates a log that is not kept: bytes that all readers have passed stay in memory only up to `bytes`, and its crawl ends with its last
+/// reader.
+pub fn transient_log(bytes: u64) -> (Writer, Log) {
+    create(LogStorage::Memory, &MemoryBudget::for_one_log(bytes), SlowReader::Wait, Duration::ZERO)
+}
+
+fn ends(shared: Arc<LogShared>) -> (Writer, Log) {
+    (Writer::new(Arc::clone(&shared)), Log { shared })
+}
+
+/// Returns the number of bytes of a stored log that readers may have had before the end was proven: all but those held back.
+fn visible_len(storage: &LogStorage, bytes: u64) -> io::Result<u64> {
+    if bytes == 0 {
+        return Ok(0);
+    }
+    let mut start = bytes;
+    let mut tail = Vec::new();
+    // The last byte is a newline: the bytes after the newline before it have at least one record.
+    while start > 0 && memchr::memchr(b'\n', tail.split_last().map_or(&[][..], |(_, rest)| rest)).is_none() {
+        let most = start.min(TAIL);
+        start -= most;
+        let mut more = Vec::new();
+        while (more.len() as u64) < most {
+            let at = start + more.len() as u64;
+            let read = storage.read(at, usize::try_from(most).unwrap_or(usize::MAX) - more.len())?;
+            more.extend_from_slice(&read);
+        }
+        tail.splice(0..0, more);
+    }
+    Ok(start + FORMAT.visible_len(&Batch::new(tail.into(), 1)) as u64)
+}
+
+impl Log {
+    /// Creates a reader that starts at the byte `at` and stops before the byte `end`, if there is one.
+    pub fn reader(&self, at: u64, end: Option<u64>) -> Result<Reader, Evicted> {
+        let mut state = self.shared.lock();
+        let from = state.tiers.from();
+        if at < from {
+            return Err(Evicted { at, from });
+        }
+        let (id, mark) = state.cursors.join(at);
+        drop(state);
+        self.shared.reader_joined();
+        self.shared.reader_moved(mark);
+        Ok(Reader::new(Arc::clone(&self.shared), id, at, end))
+    }
+
+    pub fn extent(&self) -> LogExtent {
+        self.shared.lock().extent()
+    }
+
+    /// Returns the offset of this record, or of one before it from which records can be counted.
+    pub fn near(&self, record: u64) -> RecordOffset {
+        self.shared.lock().tiers.near(record)
+    }
+
+    /// Resolves once the log has had a reader.
+    pub fn has_been_read(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut reader_count = self.shared.reader_count.subscribe();
+        async move {
+            // An error means that the log is gone: no reader will come.
+            let _ = reader_count.wait_for(|reader_count| reader_count.ever > 0).await;
+        }
+    }
+
+    /// Returns the number of bytes in memory.
+    pub fn in_memory(&self) -> u64 {
+        self.shared.lock().tiers.held()
+    }
+
+    /// Returns the number of stored bytes.
+    pub fn in_file(&self) -> u64 {
+        if self.shared.storage.is_durable() { self.shared.lock().tiers.kept() } else { 0 }
+    }
+
+    /// Resolves when the log has ended.
+    pub async fn ended(&self) {
+        if let Ok(mut reader) = self.reader(self.extent().bytes, None) {
+            reader.reached().await;
+        }
+    }
+
+    /// Drops batches from memory that no reader needs: stored ones and, of a log that has ended, also those that are nowhere else.
+    pub fn forget_memory(&self) {
+        self.shared.forget();
+    }
+}
+
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod tests;
