@@ -11,7 +11,7 @@ use unpage::batch::Batch;
 use unpage::config::Caps;
 use unpage::pagination::link_guard::LinkGuard;
 use unpage::pagination::page::Head;
-use unpage::pagination::plan::{Follow, Walk};
+use unpage::pagination::plan::{Walk, WalkStep};
 use unpage::pagination::split::{Isa, PageShape, Splitter};
 use unpage::pagination::{PageRequest, Pagination, Path, Records, Style, Validation};
 use url::Url;
@@ -62,7 +62,7 @@ fn page(records: usize, size: usize, separator: &str) -> String {
 /// Everything between the bytes of a page and its records.
 enum Behind {
     Nothing,
-    Plan(Box<Follow>, Head),
+    Plan(Box<Walk>, Head),
 }
 
 impl Behind {
@@ -70,8 +70,8 @@ impl Behind {
         let url = Url::parse("http://api.example/list").unwrap();
         let guard = LinkGuard::new(&url, &[]);
         let first = PageRequest::get(url);
-        let mut plan = Follow::new(Arc::new(pagination.clone()), Caps::default(), guard, first).unwrap();
-        let Walk::Fetch(request) = plan.step() else { unreachable!("a plan begins with a page") };
+        let mut plan = Walk::new(Arc::new(pagination.clone()), Caps::default(), guard, first).unwrap();
+        let WalkStep::Fetch(request) = plan.step() else { unreachable!("a plan begins with a page") };
         Self::Plan(Box::new(plan), Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url })
     }
 

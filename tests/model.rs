@@ -19,7 +19,7 @@ use unpage::batch::Batch;
 use unpage::config::Caps;
 use unpage::pagination::link_guard::LinkGuard;
 use unpage::pagination::page::Head;
-use unpage::pagination::plan::{Checkpoint, Follow, Proof, SoFar, Walk};
+use unpage::pagination::plan::{Checkpoint, PageSoFar, Proof, Walk, WalkStep};
 use unpage::pagination::request::{PageRequest, RequestBody, query_value};
 use unpage::pagination::split::{PageShape, Splitter};
 use unpage::pagination::{
@@ -226,7 +226,7 @@ impl Crawled {
     /// Shows the plan a page that comes in pieces of this size, and gives the request that it may be asked for early.
     fn read(
         &mut self,
-        plan: &mut Follow,
+        plan: &mut Walk,
         shape: &Arc<PageShape>,
         head: &Head,
         body: &str,
@@ -239,7 +239,7 @@ impl Crawled {
             let batch = splitter.take();
             records += batch.records();
             self.emit(&plan.records(head, splitter.fields(), batch)?);
-            early = early.or_else(|| plan.early(SoFar { head, fields: splitter.fields(), records }));
+            early = early.or_else(|| plan.early(PageSoFar { head, fields: splitter.fields(), records }));
         }
         plan.arrived(head, splitter.finish()?)?.iter().for_each(|batch| self.emit(batch));
         Ok(early)
@@ -256,7 +256,7 @@ fn crawl_at(path: &str, pagination: &Pagination, mut answer: impl FnMut(&PageReq
     let guard = LinkGuard::new(&Url::parse(ORIGIN).unwrap(), &[]);
     let first = PageRequest::get(Url::parse(&format!("{ORIGIN}{path}")).unwrap());
     let mut crawled = Crawled { ids: Vec::new(), requests: 0, early: 0, wasted: 0, end: Ok(Proof::NoNext) };
-    let new = || Follow::new(Arc::new(pagination.clone()), caps.clone(), guard.clone(), first.clone());
+    let new = || Walk::new(Arc::new(pagination.clone()), caps.clone(), guard.clone(), first.clone());
     let mut plan = match new() {
         Ok(plan) => plan,
         Err(wrong) => return Crawled { end: Err(wrong), ..crawled },
@@ -268,12 +268,12 @@ fn crawl_at(path: &str, pagination: &Pagination, mut answer: impl FnMut(&PageReq
         shadows.step(&step);
         if let Some(early) = early.take() {
             crawled.early += 1;
-            let is_used = matches!(&step, Walk::Fetch(request) if request.identity() == early.identity());
+            let is_used = matches!(&step, WalkStep::Fetch(request) if request.identity() == early.identity());
             crawled.wasted += u64::from(!is_used);
         }
         let request = match step {
-            Walk::Fetch(request) => request,
-            Walk::Done(proof) => break Ok(proof),
+            WalkStep::Fetch(request) => request,
+            WalkStep::Done(proof) => break Ok(proof),
         };
         crawled.requests += 1;
         let answer = answer(&request);
@@ -322,29 +322,29 @@ fn body_of(shape: &Arc<PageShape>, body: &str) -> Vec<Vec<u8>> {
 /// Walks that were interrupted after an earlier page and gone on with from what was written: they must do as the one that was not.
 #[derive(Default)]
 struct Shadows {
-    walks: Vec<Follow>,
+    walks: Vec<Walk>,
     notes: Vec<String>,
     last: Option<Vec<u8>>,
 }
 
 impl Shadows {
-    fn step(&mut self, step: &Walk) {
+    fn step(&mut self, step: &WalkStep) {
         for walk in &mut self.walks {
             match (walk.step(), step) {
-                (Walk::Fetch(again), Walk::Fetch(request)) => assert_eq!(again, *request),
+                (WalkStep::Fetch(again), WalkStep::Fetch(request)) => assert_eq!(again, *request),
                 (again, step) => assert_eq!(format!("{again:?}"), format!("{step:?}")),
             }
         }
     }
 
-    fn show<T: std::fmt::Debug>(&mut self, came: &T, show: impl Fn(&mut Follow) -> T) {
+    fn show<T: std::fmt::Debug>(&mut self, came: &T, show: impl Fn(&mut Walk) -> T) {
         for walk in &mut self.walks {
             assert_eq!(format!("{:?}", show(walk)), format!("{came:?}"));
         }
     }
 
     /// The walk is interrupted behind a page that ends with this record; `new` goes on.
-    fn interrupt(&mut self, walk: &Follow, last: Option<Vec<u8>>, mut new: Follow) {
+    fn interrupt(&mut self, walk: &Walk, last: Option<Vec<u8>>, mut new: Walk) {
         self.notes.push(serde_json::to_string(&walk.checkpoint()).unwrap());
         self.last = last.or(self.last.take());
         // Some walk for thousands of pages.

@@ -13,7 +13,7 @@ use unpage::caps::Caps;
 use unpage::config::{Config, Machine};
 use unpage::pagination::link_guard::LinkGuard;
 use unpage::pagination::page::{PageFields, Head, Page};
-use unpage::pagination::plan::{Came, PageId, Plan, Room, SoFar, Standing, Step};
+use unpage::pagination::plan::{PageId, PageNews, PageSoFar, Plan, Room, Standing, Step};
 use unpage::pagination::split::{PageShape, Splitter};
 use unpage::pagination::{PageError, PageRequest};
 
@@ -139,7 +139,7 @@ impl Crawl {
         if is_refused {
             page.head.status = StatusCode::NOT_FOUND;
             page.held.push_back(Event::Refused);
-            self.plan.came(page.id, Came::Nothing);
+            self.plan.note(page.id, PageNews::Failed);
             return Ok(());
         }
         page.held.push_back(Event::Begun);
@@ -150,14 +150,14 @@ impl Crawl {
             records += batch.records();
             page.held.push_back(Event::Records(batch));
             let fields = splitter.fields();
-            self.plan.came(page.id, Came::SoFar(SoFar { head: &page.head, fields, records }));
+            self.plan.note(page.id, PageNews::SoFar(PageSoFar { head: &page.head, fields, records }));
         }
         let rest = splitter.finish()?;
         records += rest.batch.records();
         page.fields = rest.fields.clone();
         page.held.push_back(Event::Page(rest));
         self.came += records;
-        self.plan.came(page.id, Came::Whole { records });
+        self.plan.note(page.id, PageNews::Whole { records });
         Ok(())
     }
 

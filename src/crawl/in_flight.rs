@@ -13,7 +13,7 @@ use super::page_stream::{PageEvent, PageStream};
 use super::reorder::{Lane, ReorderBuffer};
 use crate::pagination::PageRequest;
 use crate::pagination::page::{Head, Page, PageFields};
-use crate::pagination::plan::{Came, PageId, PartId, Plan, SoFar, Standing};
+use crate::pagination::plan::{PageId, PageNews, PageSoFar, PartId, Plan, Standing};
 use crate::pagination::retry::{Halvable, Overload, RetryBudget};
 use crate::pagination::split::PageShape;
 use crate::upstream::Client;
@@ -279,11 +279,11 @@ impl PageInFlight {
         };
         if let Some(head) = self.head.as_ref().filter(|_| is_news) {
             self.known_fields = fields.len();
-            guesses.tell(self.id, Came::SoFar(SoFar { head, fields, records: self.records }));
+            guesses.tell(self.id, PageNews::SoFar(PageSoFar { head, fields, records: self.records }));
         }
         match &event {
-            PageEvent::End(Ok(_)) => guesses.tell(self.id, Came::Whole { records: self.records }),
-            PageEvent::Stumbled | PageEvent::End(Err(_)) => guesses.tell(self.id, Came::Nothing),
+            PageEvent::End(Ok(_)) => guesses.tell(self.id, PageNews::Whole { records: self.records }),
+            PageEvent::Stumbled | PageEvent::End(Err(_)) => guesses.tell(self.id, PageNews::Failed),
             PageEvent::Head(_) | PageEvent::Records(_) | PageEvent::Progress(_) => {}
         }
         if matches!(event, PageEvent::End(_)) {
@@ -294,8 +294,8 @@ impl PageInFlight {
 }
 
 impl Guesses<'_> {
-    fn tell(&mut self, page: PageId, came: Came<'_>) {
-        self.plan.came(page, came);
+    fn tell(&mut self, page: PageId, came: PageNews<'_>) {
+        self.plan.note(page, came);
         self.learnt = Learnt::Something;
     }
 }

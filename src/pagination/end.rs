@@ -3,6 +3,8 @@
 use http::StatusCode;
 use serde_json::Value;
 
+use super::error::PageError;
+use super::page::PageFields;
 use super::path::Path;
 
 /// Event that ends a collection.
@@ -43,4 +45,18 @@ pub struct Limits {
     pub max_offset: Option<u64>,
     pub max_pages: Option<u64>,
     pub max_results: Option<u64>,
+}
+
+impl More {
+    /// Reads the flag; `None` where the page lacks it or has `null`.
+    pub(super) fn read(&self, fields: &PageFields) -> Result<Option<bool>, PageError> {
+        match (fields.get(&self.path), &self.while_) {
+            (None | Some(Value::Null), _) => Ok(None),
+            (Some(Value::Bool(found)), Value::Bool(wanted)) => Ok(Some(found == wanted)),
+            (Some(Value::Number(found)), Value::Number(wanted)) => Ok(Some(found.as_f64() == wanted.as_f64())),
+            // "true" or 1 where true was expected may mean either.
+            (Some(_), Value::Bool(_) | Value::Number(_)) => Err(PageError::BadFlag(self.path.clone())),
+            (Some(found), wanted) => Ok(Some(found == wanted)),
+        }
+    }
 }

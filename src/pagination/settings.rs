@@ -5,12 +5,14 @@ use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 use serde_json::Value;
 
 use super::end::{End, Limits, More, SameToken};
+use super::error::{PageError, excerpt};
+use super::page::PageFields;
 use super::page_size::PageSize;
 use super::partition::{PartOrder, Partition};
 use super::path::{Path, Segment};
 use super::records::Records;
 use super::request::{BadPlace, BodyKind, Encode, PageRequest, Param};
-use super::source::Source;
+use super::source::{Source, says_none};
 use super::styles::{Style, Template};
 use super::validity::{Precondition, Since, ValidAt, VersionSource};
 
@@ -140,5 +142,16 @@ impl Pagination {
     /// Template of the token's or number's parameter.
     pub fn template(&self) -> Option<&Template> {
         self.style.rules().template()
+    }
+
+    /// Checks that a page of status 200 does not say that it failed or is partial.
+    pub(super) fn check_error(&self, fields: &PageFields) -> Result<(), PageError> {
+        let Some(path) = &self.error else { return Ok(()) };
+        match fields.get(path) {
+            Some(value) if !says_none(value) => {
+                Err(PageError::ErrorInPage { path: path.clone(), value: excerpt(&value.to_string()) })
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -665,14 +665,14 @@ fn a_status_after_a_page_that_began_is_no_end() {
             let guard = LinkGuard::new(&Url::parse(ORIGIN).unwrap(), &[]);
             let first = PageRequest::get(Url::parse(&format!("{ORIGIN}/list")).unwrap());
             let shape = Arc::new(PageShape::new(&pagination, &Caps::default()));
-            let mut plan = Follow::new(Arc::new(pagination.clone()), Caps::default(), guard, first).unwrap();
-            let Walk::Fetch(request) = plan.step() else { panic!("a first page") };
+            let mut plan = Walk::new(Arc::new(pagination.clone()), Caps::default(), guard, first).unwrap();
+            let WalkStep::Fetch(request) = plan.step() else { panic!("a first page") };
             let head = Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url.clone() };
             plan.begun(&head).unwrap();
             let mut splitter = Splitter::new(shape);
             splitter.feed(br#"{"total":2,"data":[{"id":1},{"id":2}]}"#).unwrap();
             plan.arrived(&head, splitter.finish().unwrap()).unwrap();
-            assert!(matches!(plan.step(), Walk::Fetch(_)));
+            assert!(matches!(plan.step(), WalkStep::Fetch(_)));
             if began {
                 plan.begun(&head).unwrap();
             }

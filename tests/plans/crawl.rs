@@ -9,7 +9,7 @@ use unpage::batch::Batch;
 use unpage::config::Caps;
 use unpage::pagination::link_guard::LinkGuard;
 use unpage::pagination::page::{Head, Page, PageFields};
-use unpage::pagination::plan::{Came, Checkpoint, PageId, PartId, Plan, Proof, Room, SoFar, Standing, Step};
+use unpage::pagination::plan::{Checkpoint, PageId, PageNews, PageSoFar, PartId, Plan, Proof, Room, Standing, Step};
 use unpage::pagination::request::PageRequest;
 use unpage::pagination::retry::Overload;
 use unpage::pagination::split::{PageShape, Splitter};
@@ -286,7 +286,7 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
             Stage::Asked if !status.is_success() => {
                 page.stage = Stage::Over;
                 page.held.push_back(Event::Refused);
-                self.plan.came(page.id, Came::Nothing);
+                self.plan.note(page.id, PageNews::Failed);
                 return;
             }
             Stage::Asked => {
@@ -322,10 +322,10 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
             }
             Stage::Over => unreachable!("nothing comes of it"),
         }
-        let so_far = SoFar { head: &page.head, fields: &page.fields, records: page.records };
-        self.plan.came(page.id, Came::SoFar(so_far));
+        let so_far = PageSoFar { head: &page.head, fields: &page.fields, records: page.records };
+        self.plan.note(page.id, PageNews::SoFar(so_far));
         if page.stage == Stage::Over {
-            self.plan.came(page.id, Came::Whole { records: page.records });
+            self.plan.note(page.id, PageNews::Whole { records: page.records });
         }
     }
 

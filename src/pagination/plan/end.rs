@@ -1,106 +1,124 @@
-//! Where a page leads: to the next one, or to an end that is proven.
+//! End of a walk: the next address behind a page, or the proof that nothing follows.
 
-use serde_json::Value;
+use http::{HeaderMap, StatusCode};
 
-use super::follow::{Aim, Follow, State};
-use super::tally::Tally;
-use crate::pagination::page::{Head, Page, PageFields};
+use super::addresses::Addresses;
+use super::page_size::PageSizing;
+use super::progress::Progress;
+use super::walk_state::Aim;
+use crate::pagination::detect;
+use crate::pagination::end::End;
+use crate::pagination::error::PageError;
+use crate::pagination::page::{Head, Page};
 use crate::pagination::proof::Proof;
-use crate::pagination::styles::{Address, Start, StyleEnd};
-use crate::pagination::{End, PageError, Source, detect};
+use crate::pagination::settings::Pagination;
+use crate::pagination::source::Source;
+use crate::pagination::styles::{Address, Answer, StyleEnd};
 
-/// A page that is whole.
+/// View of a walk for the decision whether it ends.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Came<'a> {
-    pub(super) head: &'a Head,
-    /// What stood around its records.
-    pub(super) page: &'a Page,
-    /// How many of its records no page before had.
-    pub(super) new: u64,
-    /// Whether it is shorter than a page before it.
-    pub(super) short: bool,
+pub(super) struct EndRules<'a> {
+    pub(super) pagination: &'a Pagination,
+    pub(super) addresses: &'a Addresses,
+    pub(super) page_size: &'a PageSizing,
+    pub(super) progress: &'a Progress,
 }
 
-impl Follow {
-    /// Where the page leads: Asked ⇒ Ask, or Asked ⇒ Done.
-    pub(super) fn advance(&mut self, came: Came<'_>, aim: Aim) -> Result<(), PageError> {
-        if let Aim::Confirm(proof) = aim {
-            return self.finish(proof);
-        }
-        let Came { head, page, .. } = came;
-        let more = self.more(&page.fields)?;
-        self.tally.flagged |= more.is_some();
-        if self.pagination.style.is_pointed() {
-            match (self.next_address(head, &page.fields)?, more) {
-                (Some(_), Some(false)) => self.finish(Proof::Flag),
-                (Some(_), _) if self.pagination.end == End::EmptyPage && came.new == 0 => self.finish(Proof::EmptyPage),
-                (Some(next), _) => self.ask(next, Aim::Records),
-                (None, Some(true)) => Err(self.more_without_next()),
-                (None, _) => {
-                    self.check_pointer_elsewhere(head, page)?;
-                    self.finish(if more == Some(false) { Proof::Flag } else { Proof::NoNext })
-                }
-            }
-        } else {
-            match self.pagination.style.rules().end(self.answer(head, &page.fields))? {
-                StyleEnd::Shared => self.advance_counted(came, more),
-                StyleEnd::Whole => self.finish_single(came, None),
-                StyleEnd::Proven(proof) => self.finish(proof),
-                StyleEnd::Range { total, is_last } => {
-                    self.tally.total = total.or(self.tally.total);
-                    if let Some(total) = total.filter(|_| is_last) {
-                        return self.finish(Proof::Total(total));
-                    }
-                    match self.next_address(head, &page.fields)? {
-                        Some(next) => self.ask(next, Aim::Records),
-                        None => self.finish(Proof::SinglePage),
-                    }
-                }
-            }
+/// A page that is whole and has been counted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WholePage<'a> {
+    pub(super) answer: Answer<'a>,
+    pub(super) page: &'a Page,
+    /// Number of its records that no page before had.
+    pub(super) new: u64,
+    pub(super) length: PageLength,
+    /// The upstream's flag, where it has one and the page holds it.
+    pub(super) more: Option<bool>,
+}
+
+/// Length of a page beside those before it: what was asked for may be more than the upstream ever gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PageLength {
+    Full,
+    Short,
+}
+
+/// Continuation behind a page.
+#[expect(clippy::large_enum_variant, reason = "made once a page, and taken apart at once")]
+pub(super) enum PageLead {
+    Next(Address, Aim),
+    End(Proof),
+}
+
+impl EndRules<'_> {
+    /// Continuation behind a page; `style_end` is what the style's own rules say of it.
+    pub(super) fn lead(&self, page: WholePage<'_>, style_end: StyleEnd) -> Result<PageLead, PageError> {
+        match style_end {
+            StyleEnd::Shared if self.pagination.style.is_pointed() => self.by_pointer(page),
+            StyleEnd::Shared => self.by_count(page),
+            StyleEnd::Whole => single(page.answer.head, page.page).map(PageLead::End),
+            StyleEnd::Proven(proof) => Ok(PageLead::End(proof)),
+            StyleEnd::Range { total: Some(total), is_last: true } => Ok(PageLead::End(Proof::Total(total))),
+            StyleEnd::Range { .. } => Ok(match self.next(page.answer)? {
+                Some(next) => PageLead::Next(next, Aim::Records),
+                None => PageLead::End(Proof::SinglePage),
+            }),
         }
     }
 
-    fn next_address(&self, head: &Head, fields: &PageFields) -> Result<Option<Address>, PageError> {
-        self.pagination.style.rules().next(self.addresses(), self.answer(head, fields))
+    /// Links and tokens: the page itself leads on.
+    fn by_pointer(&self, page: WholePage<'_>) -> Result<PageLead, PageError> {
+        let ends_empty = self.pagination.end == End::EmptyPage && page.new == 0;
+        Ok(match (self.next(page.answer)?, page.more) {
+            (Some(_), Some(false)) => PageLead::End(Proof::Flag),
+            (Some(_), _) if ends_empty => PageLead::End(Proof::EmptyPage),
+            (Some(next), _) => PageLead::Next(next, Aim::Records),
+            (None, Some(true)) => return Err(self.more_without_next()),
+            (None, more) => {
+                self.check_pointer_elsewhere(page.answer.head, page.page)?;
+                PageLead::End(if more == Some(false) { Proof::Flag } else { Proof::NoNext })
+            }
+        })
     }
 
-    /// Numbers and keys: nothing in the page leads on, so what ends it must be proven.
-    fn advance_counted(&mut self, came: Came<'_>, more: Option<bool>) -> Result<(), PageError> {
-        if came.new == 0 && self.restore() {
-            return Ok(());
+    /// Numbers and keys: nothing in the page leads on, so the end must be proven.
+    fn by_count(&self, page: WholePage<'_>) -> Result<PageLead, PageError> {
+        if page.more == Some(false) {
+            return Ok(PageLead::End(Proof::Flag));
         }
-        if more == Some(false) {
-            return self.finish(Proof::Flag);
-        }
-        // An empty page that says "more" goes on by its number; a key or offset could not advance.
-        if came.new == 0 && !(more == Some(true) && self.pagination.style.counts_pages()) {
-            return match more {
+        // An empty page that says "more" is followed by the next page number; a key or offset could not advance.
+        if page.new == 0 && !(page.more == Some(true) && self.pagination.style.counts_pages()) {
+            return match page.more {
                 Some(true) => Err(self.more_without_next()),
-                _ => self.finish(Proof::EmptyPage),
+                _ => Ok(PageLead::End(Proof::EmptyPage)),
             };
         }
-        // Shorter than a page before it, not than what was asked for: that may be more than the upstream ever gives.
-        if self.pagination.end == End::ShortPage && came.short {
-            return self.finish(Proof::ShortPage);
+        if self.pagination.end == End::ShortPage && page.length == PageLength::Short {
+            return Ok(PageLead::End(Proof::ShortPage));
         }
-        let Some(next) = self.next_address(came.head, &came.page.fields)? else {
-            return self.finish_single(came, more);
+        let Some(next) = self.next(page.answer)? else {
+            return match (&self.pagination.more, page.more) {
+                (Some(more), Some(true)) => {
+                    Err(PageError::MoreThanOnePage(format!("`{}` says that there is more", more.path)))
+                }
+                _ => single(page.answer.head, page.page).map(PageLead::End),
+            };
         };
-        match self.agreeing(more)? {
+        Ok(match self.agreeing(page.more)? {
             // Two signals agree: the count, and a page shorter than those before it.
-            Some(proof) if came.short => self.finish(proof),
-            Some(proof) => self.ask(next, Aim::Confirm(proof)),
-            None => self.ask(next, Aim::Records),
-        }
+            Some(proof) if page.length == PageLength::Short => PageLead::End(proof),
+            Some(proof) => PageLead::Next(next, Aim::Confirm(proof)),
+            None => PageLead::Next(next, Aim::Records),
+        })
     }
 
-    /// The count that agrees with what the upstream says of itself, if one does.
+    /// Count that agrees with the upstream's own, if one does.
     fn agreeing(&self, more: Option<bool>) -> Result<Option<Proof>, PageError> {
-        let Tally { filled, records, .. } = self.tally;
-        if more == Some(true) || self.position.start == Start::Midway {
+        let (filled, records) = (self.progress.filled(), self.progress.records());
+        if more == Some(true) || self.addresses.is_midway() {
             return Ok(None);
         }
-        match (self.tally.total, self.tally.total_pages) {
+        match (self.progress.total(), self.progress.total_pages()) {
             (Some(total), _) if records > total && self.pagination.style.is_numbered() => {
                 Err(PageError::TotalDisagrees { records, total })
             }
@@ -110,54 +128,38 @@ impl Follow {
         }
     }
 
-    /// One page is all, unless its answer plainly says that there is more.
-    fn finish_single(&mut self, came: Came<'_>, more: Option<bool>) -> Result<(), PageError> {
-        let live = match more {
-            Some(true) => self.pagination.more.as_ref().map(|more| format!("`{}` says that there is more", more.path)),
-            _ => elsewhere(came.head, came.page),
-        };
-        match live {
-            Some(live) => Err(PageError::MoreThanOnePage(live)),
-            None => self.finish(Proof::SinglePage),
+    /// End that a refusal of the next page proves.
+    pub(super) fn by_refusal(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        aim: Option<Aim>,
+    ) -> Result<Option<Proof>, PageError> {
+        // 400 and 422 also mean that a parameter is unknown or that a window is too deep.
+        let past_the_last = matches!(status.as_u16(), 404 | 410 | 416);
+        match (self.pagination.end, aim) {
+            (_, Some(Aim::Confirm(proof))) if past_the_last => Ok(Some(proof)),
+            (End::Status(end), _) if end == status && self.progress.pages() > 0 => Ok(Some(Proof::Status(status))),
+            _ => self.pagination.style.rules().end_by_refusal(status, headers),
         }
     }
 
-    /// ⇒ Done, unless what came contradicts the upstream's own numbers.
-    pub(super) fn finish(&mut self, proof: Proof) -> Result<(), PageError> {
-        let Tally { filled, records, total, most, total_pages, .. } = self.tally;
-        if self.position.start == Start::Beginning {
-            if let (Some(total), Some(most)) = (total, most) {
-                // Records that were deleted after they were read make a cursor's count larger than the last total, but
-                // not larger than every total.
-                let too_many = records > if self.pagination.style.is_numbered() { total } else { most };
-                if records < total || too_many {
-                    return Err(PageError::TotalDisagrees { records, total });
-                }
-            }
-            let empty = records == 0 && total_pages == Some(1);
-            if let Some(total_pages) = total_pages.filter(|total_pages| filled < *total_pages && !empty) {
-                return Err(PageError::PagesDisagree { pages: filled, total_pages });
-            }
+    /// Checks that what came does not contradict the upstream's own numbers and flags.
+    pub(super) fn check(&self) -> Result<(), PageError> {
+        if !self.addresses.is_midway() {
+            self.progress.check_totals(self.pagination.style.is_numbered())?;
         }
         // One page may leave the flag out where it is false; of several, those before the last have it.
-        if let Some(more) = self.pagination.more.as_ref().filter(|_| filled > 1 && !self.tally.flagged) {
-            return Err(PageError::NeverSeen(more.path.clone()));
+        match &self.pagination.more {
+            Some(more) if self.progress.filled() > 1 && !self.progress.has_seen_flag() => {
+                Err(PageError::NeverSeen(more.path.clone()))
+            }
+            _ => Ok(()),
         }
-        self.state = State::Done(proof);
-        Ok(())
     }
 
-    /// The upstream's flag, where it has one and the page holds it.
-    pub(super) fn more(&self, fields: &PageFields) -> Result<Option<bool>, PageError> {
-        let Some(more) = &self.pagination.more else { return Ok(None) };
-        match (fields.get(&more.path), &more.while_) {
-            (None | Some(Value::Null), _) => Ok(None),
-            (Some(Value::Bool(found)), Value::Bool(wanted)) => Ok(Some(found == wanted)),
-            (Some(Value::Number(found)), Value::Number(wanted)) => Ok(Some(found.as_f64() == wanted.as_f64())),
-            // "true" or 1 where true was expected may mean either.
-            (Some(_), Value::Bool(_) | Value::Number(_)) => Err(PageError::BadFlag(more.path.clone())),
-            (Some(found), wanted) => Ok(Some(found == wanted)),
-        }
+    fn next(&self, answer: Answer<'_>) -> Result<Option<Address>, PageError> {
+        self.addresses.next(self.page_size.size(), answer)
     }
 
     fn more_without_next(&self) -> PageError {
@@ -169,18 +171,27 @@ impl Follow {
     fn check_pointer_elsewhere(&self, head: &Head, page: &Page) -> Result<(), PageError> {
         let Some(configured) = self.pagination.style.rules().pointer_name() else { return Ok(()) };
         let is_present = |source: &&Source| source.is_present(head, &page.fields);
-        if self.tally.pages > 1 || self.pagination.pointers().iter().any(is_present) {
+        if self.progress.pages() > 1 || self.pagination.pointers().iter().any(is_present) {
             return Ok(());
         }
-        match elsewhere(head, page) {
+        match live_pointer(head, page) {
             Some(live) => Err(PageError::PointerElsewhere { configured, live }),
             None => Ok(()),
         }
     }
 }
 
-/// What in the page plainly points to another one; where there is too much of it to be looked at, that may be anywhere.
-fn elsewhere(head: &Head, page: &Page) -> Option<String> {
+/// Proof that one page is the whole collection, unless its answer plainly says that there is more.
+fn single(head: &Head, page: &Page) -> Result<Proof, PageError> {
+    match live_pointer(head, page) {
+        Some(live) => Err(PageError::MoreThanOnePage(live)),
+        None => Ok(Proof::SinglePage),
+    }
+}
+
+/// Words for whatever in the page plainly points to another one. Where too much stands around the records to be looked at, a pointer
+/// may be anywhere.
+fn live_pointer(head: &Head, page: &Page) -> Option<String> {
     if page.sketch.is_empty() {
         return Some("more stands around its records than is looked at".to_owned());
     }

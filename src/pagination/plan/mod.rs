@@ -1,6 +1,6 @@
-//! What a crawl does next: pure state machines that are fed answers and ask for pages until the end is proven.
+//! Decisions of a crawl: pure state machines that are fed answers and order pages until the end is proven.
 //!
-//! A [`Plan`] walks a collection in one part or in several side by side. Each part is a [`Follow`], which takes its pages one
+//! A [`Plan`] covers a collection in one part or in several side by side. Each part has a [`Walk`], which takes its pages one
 //! by one and in order, and proves each of them against those before it:
 //!
 //! ```text
@@ -9,32 +9,35 @@
 //!                            │  └──────────────────────────────▶ Done    (the end is proven)
 //!                            └───── refused() ─────────────────▶ Done    (a status that is the end)
 //! ```
-//! A page's records pass through [`Follow::records`] while it arrives, and what may leave of them comes out at once; what the
+//! A page's records pass through [`Walk::records`] while it arrives, and those that may leave come out at once. A record that the
 //! page's end could still prove to be doubled waits for it.
 //!
-//! Around its walks the plan asks for pages ahead of their turn. Those are guesses, and prove nothing: a page whose turn comes is
+//! Around its walks the plan orders pages ahead of their turn. Those are guesses, and prove nothing: a page whose turn comes is
 //! used if it is exactly the one that the walk asks for, and dropped otherwise.
-//! Whatever is neither a next address nor a proven end is a [`PageError`](super::PageError), and the crawl breaks.
+//! Anything that is neither a next address nor a proven end is a [`PageError`](super::PageError), and the crawl breaks.
 
-mod ahead;
-mod arrive;
+mod addresses;
 mod checkpoint;
-mod difference;
-mod early;
+mod consistency;
 mod end;
-mod follow;
-mod gist;
-mod halve;
+mod events;
+mod fingerprint;
+mod forecast;
+mod page_size;
 mod part;
 mod partition;
-mod pins;
-mod split;
-mod steps;
-mod tally;
+#[expect(clippy::module_inception, reason = "the plan itself is named as the folder of its parts")]
+mod plan;
+mod progress;
+mod range_splitter;
+mod release;
+mod request_delta;
+mod walk;
+mod walk_state;
 
 pub use super::proof::Proof;
 pub use checkpoint::Checkpoint;
-pub use early::SoFar;
-pub use follow::{Follow, Walk};
-pub use part::{PageId, PartId};
-pub use steps::{Came, Plan, Room, Standing, Step};
+pub use events::{PageId, PageNews, PageSoFar, PartId, Room, Standing, Step};
+pub use plan::Plan;
+pub use walk::Walk;
+pub use walk_state::WalkStep;

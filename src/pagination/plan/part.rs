@@ -4,28 +4,14 @@ use std::collections::VecDeque;
 
 use http::{HeaderMap, StatusCode};
 
-use super::follow::{Follow, Walk};
+use super::events::{PageId, PageNews, PartId};
 use super::partition::Cut;
-use super::steps::Came;
+use super::walk::Walk;
+use super::walk_state::WalkStep;
 use crate::batch::Batch;
 use crate::pagination::page::{Head, Page, PageFields};
 use crate::pagination::proof::Proof;
 use crate::pagination::{PageError, PageRequest};
-
-/// A page that was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PageId(pub(super) u64);
-
-/// A part of the collection; greater ones were begun later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PartId(pub(super) u64);
-
-#[cfg(test)]
-impl PartId {
-    pub(crate) fn of(number: u64) -> Self {
-        Self(number)
-    }
-}
 
 /// How many pages may be asked for ahead of the one whose turn it is, those that wait included: each of them is looked at whenever
 /// something comes.
@@ -35,7 +21,7 @@ const MOST_AHEAD: u64 = 256;
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) id: PartId,
-    pub(super) walk: Follow,
+    pub(super) walk: Walk,
     /// What of the walk's records belong to the part, where it is one of a range.
     pub(super) cut: Option<Cut>,
     /// How many records it has let through.
@@ -95,7 +81,7 @@ enum Arrival {
 }
 
 impl Part {
-    pub(super) fn new(id: PartId, walk: Follow, cut: Option<Cut>, width: usize) -> Self {
+    pub(super) fn new(id: PartId, walk: Walk, cut: Option<Cut>, width: usize) -> Self {
         Self {
             id,
             walk,
@@ -142,8 +128,8 @@ impl Part {
             return None;
         }
         self.walk.grow();
-        let Walk::Fetch(request) = self.walk.step() else { return None };
-        self.push(id, (*request).clone(), self.walk.position.number);
+        let WalkStep::Fetch(request) = self.walk.step() else { return None };
+        self.push(id, (*request).clone(), self.walk.number());
         Some(request)
     }
 
@@ -158,13 +144,13 @@ impl Part {
             || self.is_over()
             || self.is_closing()
             || self.in_flight() > self.trust
-            || self.walk.may_be_capped(ahead)
+            || self.walk.forecast().may_be_capped(ahead)
         {
             return None;
         }
         let (request, position) = match &last.leads {
             Some(request) => (request.clone(), 0),
-            None => self.walk.predicted(last.position).map(|next| (next.request, next.number))?,
+            None => self.walk.forecast().after(last.position).map(|next| (next.request, next.number))?,
         };
         if self.pages.iter().any(|page| page.request == request) {
             return None;
@@ -174,17 +160,17 @@ impl Part {
     }
 
     /// Notes what has come of a page so far, whether it has its turn or not.
-    pub(super) fn came(&mut self, page: PageId, came: Came<'_>) {
+    pub(super) fn note(&mut self, page: PageId, news: PageNews<'_>) {
         let Some(asked) = self.pages.iter_mut().find(|asked| asked.id == page) else { return };
-        match came {
-            Came::SoFar(so_far) => {
+        match news {
+            PageNews::SoFar(so_far) => {
                 if asked.leads.is_none() {
                     asked.leads = self.walk.early(so_far);
                 }
             }
-            Came::Whole { records } if self.walk.may_end_with(records) => asked.arrival = Arrival::Last,
-            Came::Whole { records } => asked.arrival = Arrival::Whole(records),
-            Came::Nothing => asked.arrival = Arrival::Last,
+            PageNews::Whole { records } if self.walk.forecast().may_end_with(records) => asked.arrival = Arrival::Last,
+            PageNews::Whole { records } => asked.arrival = Arrival::Whole(records),
+            PageNews::Failed => asked.arrival = Arrival::Last,
         }
     }
 
@@ -201,7 +187,7 @@ impl Part {
 
     /// The page whose turn it is is whole: what more of it may leave.
     pub(super) fn arrived(&mut self, head: &Head, page: Page) -> Result<Vec<Batch>, PageError> {
-        let stride = self.walk.stride;
+        let stride = self.walk.stride();
         let batches = self.walk.arrived(head, page)?;
         self.check_end()?;
         let batches = batches.into_iter().map(|batch| self.let_through(batch)).collect();
@@ -213,7 +199,7 @@ impl Part {
     pub(super) fn refused(&mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<(), PageError> {
         self.walk.refused(status, headers, body)?;
         self.check_end()?;
-        self.pass(self.walk.stride);
+        self.pass(self.walk.stride());
         Ok(())
     }
 
@@ -262,7 +248,7 @@ impl Part {
         };
         let is_hit = match self.pages.front() {
             Some(guessed) => guessed.request == *next,
-            None => self.walk.stride.is_some() && self.walk.stride == stride,
+            None => self.walk.stride().is_some() && self.walk.stride() == stride,
         };
         if is_hit {
             self.trust = self.width.min(2 * self.trust + 1);

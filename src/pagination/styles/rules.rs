@@ -16,6 +16,7 @@ use crate::pagination::request::Param;
 use crate::pagination::source::Source;
 
 /// End of a collection as far as the style alone can tell it.
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum StyleEnd {
     /// The counts, flags and totals that all styles share decide.
     Shared,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::axis::{Axis, Stretch};
 use super::density::Density;
-use super::far::Far;
+use super::upper_bound::UpperBound;
 use crate::batch::Batch;
 use crate::pagination::partition::RangePartition;
 use crate::pagination::{PageError, PageRequest};
@@ -109,12 +109,12 @@ impl Cut {
     }
 
     /// The first and the last place that was read.
-    pub(super) fn read(&self) -> Option<(i128, i128)> {
+    pub(in crate::pagination::plan) fn read(&self) -> Option<(i128, i128)> {
         Some((self.first?, self.last?))
     }
 
     /// What is unread, if it is enough to be cut, and if something is known of it.
-    pub(super) fn unread(&self, far: &Far) -> Option<Unread> {
+    pub(super) fn unread(&self, far: &UpperBound) -> Option<Unread> {
         if self.is_over() {
             return None;
         }

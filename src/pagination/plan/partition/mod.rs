@@ -12,12 +12,12 @@
 mod axis;
 mod cut;
 mod density;
-mod far;
 #[cfg(test)]
 mod tests;
+mod upper_bound;
 
 pub(super) use cut::Cut;
-pub(super) use far::Far;
+pub(super) use upper_bound::UpperBound;
 
 /// Pages that either half of a part must be worth: the half that is new re-reads records at its beginning, and the last page
 /// of both will not be full.
@@ -25,7 +25,7 @@ const PAGES_PER_HALF: u64 = 2;
 
 /// Splits the part with the most unread work: it ends where the new part begins, which is given with its owner's index. None
 /// where no part has enough of it. `cuts` are the parts that are not complete, and `page` is how many records a page has.
-pub(super) fn split(cuts: &mut [&mut Cut], far: &Far, page: u64) -> Option<(usize, Cut)> {
+pub(super) fn split(cuts: &mut [&mut Cut], far: &UpperBound, page: u64) -> Option<(usize, Cut)> {
     #[expect(clippy::cast_precision_loss, reason = "a page has less than 2^52 records")]
     let least = (2 * PAGES_PER_HALF * page.max(1)) as f64;
     let unread = cuts.iter().enumerate().filter_map(|(index, cut)| Some((index, cut.unread(far)?)));

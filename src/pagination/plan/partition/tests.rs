@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Cut, Far, split};
+use super::{Cut, UpperBound, split};
 use crate::batch::Batch;
 use crate::pagination::partition::{Bound, Direction, RangeKind, RangePartition};
 use crate::pagination::{PageError, PageRequest, PageSize, Param};
@@ -165,7 +165,7 @@ impl Upstream {
     /// Walks the collection with some workers, who read a page in each round, in an order that the dice decide. One that
     /// throws a 1 of 0 to 3 is slow, and reads none.
     fn walk(&self, workers: usize, mut dice: impl FnMut(usize) -> usize) -> Result<(Vec<usize>, Cost), PageError> {
-        let mut far = Far::new(Arc::clone(&self.range), &first(), now());
+        let mut far = UpperBound::new(Arc::clone(&self.range), &first(), now());
         let mut walks = vec![Walk::of(Cut::whole(Arc::clone(&self.range)))];
         let mut cost = Cost::default();
         let size = PageSize { param: Some(Param::Query("limit".into())), value: None, max: None };
@@ -190,7 +190,7 @@ impl Upstream {
                 cost.pages += 1;
                 walks[turn].read_page(self, dice(3))?;
                 if turn == 0 {
-                    far.seen(&walks[0].cut);
+                    far.seen(walks[0].cut.read());
                 }
             }
             while walks.iter().filter(|walk| !walk.is_done).count() < workers {
@@ -454,7 +454,7 @@ fn nothing_is_cut_before_anything_is_known() {
     let far = |query: &str| {
         let mut first = first();
         first.url.set_query(Some(query));
-        Far::new(Arc::clone(&range), &first, now())
+        UpperBound::new(Arc::clone(&range), &first, now())
     };
     let mut cut = Cut::whole(Arc::clone(&range));
     assert!(split(&mut [&mut cut], &far("to=10000"), 10).is_none());
@@ -470,11 +470,11 @@ fn nothing_is_cut_before_anything_is_known() {
 #[test]
 fn an_end_that_can_not_be_asked_for_is_what_was_seen() {
     let range = Arc::new(range(RangeKind::Integer, Direction::Ascending));
-    let (mut cut, mut far) = (Cut::whole(Arc::clone(&range)), Far::new(Arc::clone(&range), &first(), now()));
-    far.seen(&cut);
+    let (mut cut, mut far) = (Cut::whole(Arc::clone(&range)), UpperBound::new(Arc::clone(&range), &first(), now()));
+    far.seen(cut.read());
     assert!(far.probe(&first(), None).is_none() && !far.is_known());
     cut.pass(batch(&["{\"at\":10}", "{\"at\":20}"])).unwrap();
-    far.seen(&cut);
+    far.seen(cut.read());
     assert_eq!(far.probe(&first(), None).unwrap().unwrap().url.query(), Some("q=1&from=30"));
     assert!(matches!(far.probed(Some(b"{\"at\":10}\n")), Err(PageError::OutOfRange { .. })));
     assert!(far.probe(&first(), None).is_some());

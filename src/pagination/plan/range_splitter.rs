@@ -3,19 +3,20 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::part::{PageId, Part};
-use super::partition::{self, Cut, Far};
+use super::events::PageId;
+use super::part::Part;
+use super::partition::{self, Cut, UpperBound};
 use crate::batch::Batch;
 use crate::pagination::partition::{Bound, RangePartition};
 use crate::pagination::{PageError, PageRequest, Pagination};
 
 /// Everything that parts are split by.
 #[derive(Debug)]
-pub(super) struct Splits {
+pub(super) struct RangeSplitter {
     range: Arc<RangePartition>,
     pagination: Arc<Pagination>,
     first: PageRequest,
-    far: Far,
+    far: UpperBound,
     probe: Option<Probe>,
     /// The upstream's total, where it is that of all parts together, and what came of them.
     total: Option<u64>,
@@ -29,10 +30,10 @@ struct Probe {
     record: Option<Vec<u8>>,
 }
 
-impl Splits {
+impl RangeSplitter {
     pub(super) fn new(range: &RangePartition, pagination: &Pagination, first: PageRequest, now: SystemTime) -> Self {
         let range = Arc::new(range.clone());
-        let far = Far::new(Arc::clone(&range), &first, now);
+        let far = UpperBound::new(Arc::clone(&range), &first, now);
         let pagination = Arc::new(Pagination { total: None, total_pages: None, ..pagination.clone() });
         Self { range, pagination, first, far, probe: None, total: None, records: 0 }
     }
@@ -55,7 +56,7 @@ impl Splits {
     /// Notes how far the walk has come whose end is looked for.
     pub(super) fn seen(&mut self, parts: &[Part]) {
         if let Some(cut) = parts.last().and_then(|part| part.cut.as_ref()).filter(|_| !self.far.is_known()) {
-            self.far.seen(cut);
+            self.far.seen(cut.read());
         }
     }
 
@@ -95,7 +96,7 @@ impl Splits {
         self.far.give_up();
     }
 
-    /// Splits the part with the most unread work, if it is worth it and the far end is known: its place, and what is split off.
+    /// RangeSplitter the part with the most unread work, if it is worth it and the far end is known: its place, and what is split off.
     pub(super) fn split(&mut self, parts: &mut [Part]) -> Option<(usize, Cut)> {
         let page = parts.iter().map(|part| part.walk.full_page()).max().filter(|page| *page > 0)?;
         let walked = parts.iter_mut().enumerate().filter(|(_, part)| !part.is_over());

@@ -7,11 +7,11 @@ use std::time::SystemTime;
 use http::{HeaderMap, StatusCode};
 
 use super::checkpoint::Checkpoint;
-use super::early::SoFar;
-use super::follow::Follow;
-use super::part::{Emission, PageId, Part, PartId, Place};
+use super::events::{PageId, PageNews, PartId, Room, Standing, Step};
+use super::part::{Emission, Part, Place};
 use super::partition::Cut;
-use super::split::Splits;
+use super::range_splitter::RangeSplitter;
+use super::walk::Walk;
 use crate::batch::Batch;
 use crate::caps::Caps;
 use crate::pagination::link_guard::LinkGuard;
@@ -19,50 +19,6 @@ use crate::pagination::page::{Head, Page, PageFields};
 use crate::pagination::proof::Proof;
 use crate::pagination::retry::{Halvable, Overload};
 use crate::pagination::{PageError, PageRequest, Pagination, PartOrder, Partition};
-
-/// What the crawl has to do.
-#[derive(Clone, Debug)]
-pub enum Step {
-    /// Ask for this page, and report what comes.
-    Fetch(PageId, Box<PageRequest>),
-    /// What there is of this part, and what will come of it, may leave.
-    Emit(PartId),
-    /// Nothing before something comes.
-    Wait,
-    /// Nothing more: the collection is complete.
-    Done(Proof),
-}
-
-/// Whether there is room for records that wait for their turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Room {
-    /// There is.
-    Open,
-    /// There is none, and only what may leave at once is asked for.
-    Full,
-}
-
-/// Where a page that was asked for stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It has its turn: what comes of it is shown to the plan, and what the plan lets through may leave with this part.
-    Turn(PartId),
-    /// What comes of it waits.
-    Ahead,
-    /// Nobody wants it any more.
-    Unwanted,
-}
-
-/// What has come of a page, whether it has its turn or not.
-#[derive(Clone, Copy, Debug)]
-pub enum Came<'a> {
-    /// A part of it.
-    SoFar(SoFar<'a>),
-    /// All of it: so many records.
-    Whole { records: u64 },
-    /// It was refused or lost.
-    Nothing,
-}
 
 /// A collection's walk: one part, or several side by side.
 #[derive(Debug)]
@@ -76,7 +32,7 @@ pub struct Plan {
     /// The first requests of the parts that nobody walks yet.
     queued: VecDeque<PageRequest>,
     /// How parts are split, where the collection is cut by range.
-    splits: Option<Splits>,
+    splits: Option<RangeSplitter>,
     /// The record that each part of a list starts with, as a hash.
     openings: HashMap<u64, PartId>,
     start: Start,
@@ -96,7 +52,7 @@ enum Start {
 #[derive(Debug)]
 enum Role<'a> {
     /// To look for the end of the range.
-    Probe(&'a mut Splits),
+    Probe(&'a mut RangeSplitter),
     /// It is the one that this part waits for.
     Turn(&'a mut Part),
     /// Nothing now.
@@ -124,7 +80,7 @@ impl Plan {
     ) -> Result<Self, PageError> {
         let (queued, splits) = match &pagination.partition {
             None => (vec![first], None),
-            Some(Partition::Range(range)) => (Vec::new(), Some(Splits::new(range, &pagination, first, now))),
+            Some(Partition::Range(range)) => (Vec::new(), Some(RangeSplitter::new(range, &pagination, first, now))),
             // Who names a part wants that one.
             Some(list) if list.params().iter().any(|param| first.value_at(param).is_some()) => (vec![first], None),
             Some(list) => (list.requests(&first)?, None),
@@ -143,7 +99,7 @@ impl Plan {
             next_part: 0,
             gone: Gone::default(),
         };
-        match plan.splits.as_ref().map(Splits::whole) {
+        match plan.splits.as_ref().map(RangeSplitter::whole) {
             Some(cut) => plan.begin_cut(0, cut)?,
             None => drop(plan.begin_queued()?),
         }
@@ -162,7 +118,7 @@ impl Plan {
 
     /// Whether later pages are asked for under the condition that the collection is the first page's.
     pub fn has_condition(&self) -> bool {
-        self.parts.iter().any(|part| part.walk.pins.has_condition())
+        self.parts.iter().any(|part| part.walk.has_condition())
     }
 
     /// What it knows, right after [`Plan::arrived`]; none where the collection is cut into parts, which are not gone on with.
@@ -248,9 +204,9 @@ impl Plan {
     }
 
     /// Notes what has come of a page; of one that has its turn, too, before it is shown.
-    pub fn came(&mut self, page: PageId, came: Came<'_>) {
+    pub fn note(&mut self, page: PageId, news: PageNews<'_>) {
         if let Some(part) = self.parts.iter_mut().find(|part| part.place_of(page).is_some()) {
-            part.came(page, came);
+            part.note(page, news);
         }
     }
 
@@ -292,7 +248,7 @@ impl Plan {
             Role::None => return Ok(Vec::new()),
         };
         let batches = part.arrived(head, rest)?;
-        let (part, opening) = (part.id, part.walk.tally.opening);
+        let (part, opening) = (part.id, part.walk.opening());
         self.look_for_twin(part, opening)?;
         self.check_whole(part)?;
         Ok(batches)
@@ -412,7 +368,7 @@ impl Plan {
     }
 
     fn in_flight(&self) -> usize {
-        let probes = usize::from(self.splits.as_ref().is_some_and(Splits::is_probing));
+        let probes = usize::from(self.splits.as_ref().is_some_and(RangeSplitter::is_probing));
         self.parts.iter().map(Part::in_flight).sum::<usize>() + probes
     }
 
@@ -439,7 +395,7 @@ impl Plan {
         first: PageRequest,
         cut: Option<Cut>,
     ) -> Result<(), PageError> {
-        let walk = Follow::new(pagination, self.caps.clone(), self.guard.clone(), first)?;
+        let walk = Walk::new(pagination, self.caps.clone(), self.guard.clone(), first)?;
         self.parts.insert(at, Part::new(PartId(self.next_part), walk, cut, self.width));
         self.next_part += 1;
         Ok(())
@@ -475,7 +431,7 @@ impl Plan {
         match (self.gone.parts, self.gone.proof) {
             (1, Some(proof)) => Ok(proof),
             (parts, _) => {
-                self.splits.as_ref().map_or(Ok(()), Splits::check_total)?;
+                self.splits.as_ref().map_or(Ok(()), RangeSplitter::check_total)?;
                 Ok(Proof::Parts(parts))
             }
         }

@@ -8,7 +8,6 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::axis::{Axis, Own, Side};
-use super::cut::Cut;
 use crate::pagination::partition::{Bound, RangePartition};
 use crate::pagination::{Encode, PageError, PageRequest, PageSize};
 
@@ -21,7 +20,7 @@ const NEAR: i128 = 16;
 
 /// What is known of the collection's far end: the highest value when ascending, the lowest when descending.
 #[derive(Debug)]
-pub(in crate::pagination::plan) struct Far {
+pub(in crate::pagination::plan) struct UpperBound {
     axis: Axis,
     /// Where the first record lies; none until it has come.
     origin: Option<i128>,
@@ -46,7 +45,7 @@ enum State {
     Known,
 }
 
-impl Far {
+impl UpperBound {
     /// What the configuration and the client's own bounds say; where these can't be read, nothing will ever be known.
     pub(in crate::pagination::plan) fn new(range: Arc<RangePartition>, first: &PageRequest, now: SystemTime) -> Self {
         let axis = Axis::new(range);
@@ -69,8 +68,8 @@ impl Far {
     }
 
     /// Records of the plain walk have come: from here on probes may be made.
-    pub(in crate::pagination::plan) fn seen(&mut self, cut: &Cut) {
-        if let Some((first, last)) = cut.read() {
+    pub(in crate::pagination::plan) fn seen(&mut self, read: Option<(i128, i128)>) {
+        if let Some((first, last)) = read {
             self.origin.get_or_insert(first);
             if self.state != State::Known {
                 self.note(last);

@@ -14,7 +14,7 @@ use crate::pagination::{PageError, PageRequest};
 
 /// The difference of a request to the first one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Difference {
+pub(super) struct RequestDelta {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     method: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,12 +22,12 @@ pub(super) struct Difference {
     /// Those of the pagination's own header fields that have another value, or none any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     headers: Vec<(String, Option<String>)>,
-    #[serde(default, skip_serializing_if = "BodyDifference::is_none")]
-    body: BodyDifference,
+    #[serde(default, skip_serializing_if = "BodyDelta::is_none")]
+    body: BodyDelta,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-enum BodyDifference {
+enum BodyDelta {
     #[default]
     Same,
     Gone,
@@ -45,7 +45,7 @@ struct Splice {
     tail: usize,
 }
 
-impl Difference {
+impl RequestDelta {
     /// What sets `request` apart from `first`, with the header fields that the pagination sets.
     pub(super) fn between(first: &PageRequest, request: &PageRequest, names: &[HeaderName]) -> Self {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -54,7 +54,7 @@ impl Difference {
             method: (request.method != first.method).then(|| request.method.to_string()),
             url: (request.url != first.url).then(|| Splice::between(first.url.as_str(), request.url.as_str())),
             headers: changed.map(|name| (name.to_string(), request.headers.get(name).map(text))).collect(),
-            body: BodyDifference::between(first.body.as_ref(), request.body.as_ref()),
+            body: BodyDelta::between(first.body.as_ref(), request.body.as_ref()),
         }
     }
 
@@ -89,7 +89,7 @@ impl Difference {
     }
 }
 
-impl BodyDifference {
+impl BodyDelta {
     fn between(first: Option<&RequestBody>, body: Option<&RequestBody>) -> Self {
         match body {
             body if body == first => Self::Same,
@@ -192,10 +192,10 @@ mod tests {
         fn a_request_is_made_again_from_its_difference(first in request(), request in request()) {
             // What the pagination makes of a body is never other bytes.
             prop_assume!(!matches!(request.body, Some(RequestBody::Other(_))) || request.body == first.body);
-            let difference = Difference::between(&first, &request, &[http::header::RANGE]);
-            let read: Difference = serde_json::from_str(&serde_json::to_string(&difference).unwrap()).unwrap();
+            let difference = RequestDelta::between(&first, &request, &[http::header::RANGE]);
+            let read: RequestDelta = serde_json::from_str(&serde_json::to_string(&difference).unwrap()).unwrap();
             prop_assert_eq!(read.applied(&first).unwrap(), request.clone());
-            let same = difference.identity() == Difference::between(&first, &first, &[http::header::RANGE]).identity();
+            let same = difference.identity() == RequestDelta::between(&first, &first, &[http::header::RANGE]).identity();
             prop_assert_eq!(same, first == request);
         }
 
@@ -216,15 +216,15 @@ mod tests {
         let mut next = first.clone();
         next.url.query_pairs_mut().append_pair("cursor", "abc");
         next.body = Some(RequestBody::Json(json!({"token": secret, "size": 5, "after": 7})));
-        let difference = Difference::between(&first, &next, &[http::header::RANGE]);
+        let difference = RequestDelta::between(&first, &next, &[http::header::RANGE]);
         let written = serde_json::to_string(&difference).unwrap();
         assert_eq!(
             written,
             r#"{"url":{"head":34,"put":"&cursor=abc","tail":0},"body":{"Json":{"head":27,"put":",\"after\":7","tail":1}}}"#
         );
-        let elsewhere = Difference {
+        let elsewhere = RequestDelta {
             url: Some(Splice { head: 7, put: "b/".to_owned(), tail: 0 }),
-            ..Difference::between(&first, &first, &[])
+            ..RequestDelta::between(&first, &first, &[])
         };
         assert!(matches!(elsewhere.applied(&first), Err(PageError::BadCheckpoint(_))));
     }

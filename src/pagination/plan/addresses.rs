@@ -1,0 +1,125 @@
+//! Addresses of a walk: the first request, the number of the current page, and the requests that follow from them.
+
+use std::sync::Arc;
+
+use super::request_delta::RequestDelta;
+use crate::pagination::detect;
+use crate::pagination::error::PageError;
+use crate::pagination::link_guard::LinkGuard;
+use crate::pagination::request::{PageRequest, Param};
+use crate::pagination::settings::Pagination;
+use crate::pagination::styles::{Address, AddressContext, Answer, Start};
+
+#[derive(Debug)]
+pub(super) struct Addresses {
+    pagination: Arc<Pagination>,
+    guard: LinkGuard,
+    /// First request in the size of the beginning, by the difference to which every other one is known.
+    origin: PageRequest,
+    /// The same in the current size, with what the first page said of the collection's state.
+    first: PageRequest,
+    /// Page or record number that the next page is asked with.
+    number: u64,
+    /// Difference of the last two numbers.
+    stride: Option<u64>,
+    start: Start,
+}
+
+impl Addresses {
+    pub(super) fn new(pagination: Arc<Pagination>, guard: LinkGuard, first: PageRequest) -> Self {
+        Self { pagination, guard, origin: first.clone(), first, number: 0, stride: None, start: Start::Beginning }
+    }
+
+    /// Returns the address of the walk's first page, and notes the place in the collection that it names.
+    pub(super) fn open(&mut self, size: Option<u64>) -> Result<Address, PageError> {
+        let style = &self.pagination.style;
+        let given = |param: &Param| self.first.value_at(param).is_some_and(|text| !is_blank(param, &text));
+        let (first, start) = style.rules().first(self.context(size))?;
+        let names_a_page = !style.is_numbered() && style.page_params().into_iter().any(given);
+        self.start = if names_a_page { Start::Midway } else { start };
+        Ok(first)
+    }
+
+    /// Notes that the walk has, by intent, only what follows a record.
+    pub(super) fn begin_midway(&mut self) {
+        self.start = Start::Midway;
+    }
+
+    /// Returns true if the walk begins behind the collection's beginning, so that totals prove nothing.
+    pub(super) fn is_midway(&self) -> bool {
+        self.start == Start::Midway
+    }
+
+    pub(super) fn origin(&self) -> &PageRequest {
+        &self.origin
+    }
+
+    pub(super) fn first(&self) -> &PageRequest {
+        &self.first
+    }
+
+    pub(super) fn set_first(&mut self, first: PageRequest) {
+        self.first = first;
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn stride(&self) -> Option<u64> {
+        self.stride
+    }
+
+    /// Moves to the first page.
+    pub(super) fn start_at(&mut self, number: u64) {
+        self.number = number;
+    }
+
+    /// Moves to the page behind the current one.
+    pub(super) fn advance_to(&mut self, number: u64) {
+        self.stride = number.checked_sub(self.number).filter(|stride| *stride > 0);
+        self.number = number;
+    }
+
+    /// Forgets the stride: pages of another size have another one.
+    pub(super) fn forget_stride(&mut self) {
+        self.stride = None;
+    }
+
+    pub(super) fn resume(&mut self, number: u64, stride: Option<u64>) {
+        (self.number, self.stride) = (number, stride);
+    }
+
+    pub(super) fn context(&self, size: Option<u64>) -> AddressContext<'_> {
+        AddressContext { guard: &self.guard, first: &self.first, number: self.number, size }
+    }
+
+    /// Address behind the page that `answer` is.
+    pub(super) fn next(&self, size: Option<u64>, answer: Answer<'_>) -> Result<Option<Address>, PageError> {
+        self.pagination.style.rules().next(self.context(size), answer)
+    }
+
+    /// The same before the page is whole, where its rest can't change it.
+    pub(super) fn early(&self, size: Option<u64>, answer: Answer<'_>) -> Option<PageRequest> {
+        let rules = self.pagination.style.rules();
+        let next = rules.is_certain(answer).then(|| rules.next(self.context(size), answer).ok()?).flatten();
+        next.map(|next| next.request)
+    }
+
+    /// Address of the page with this number.
+    pub(super) fn predict(&self, size: Option<u64>, number: u64) -> Option<Address> {
+        self.pagination.style.rules().predict(self.context(size), number)
+    }
+
+    /// Difference between a request and the first one.
+    pub(super) fn delta(&self, request: &PageRequest) -> RequestDelta {
+        RequestDelta::between(&self.origin, request, &self.pagination.own_headers())
+    }
+}
+
+/// Returns true for the text that stands in a request where a token will go, before there is one; a token that is a page's number
+/// begins at 0 or 1.
+fn is_blank(param: &Param, text: &str) -> bool {
+    let counts_pages = matches!(param, Param::Query(name) if detect::is_page_number(name));
+    matches!(text, "" | "null") || counts_pages && matches!(text, "0" | "1")
+}

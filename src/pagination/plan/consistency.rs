@@ -1,0 +1,121 @@
+//! One state of the collection in all pages: the version and the condition that each request carries.
+
+use http::{HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::pagination::error::PageError;
+use crate::pagination::page::{Head, PageFields};
+use crate::pagination::request::{Encode, PageRequest};
+use crate::pagination::settings::Pagination;
+use crate::pagination::source::first_live;
+use crate::pagination::validity::{Precondition, ValidAt, VersionSource, unchanged_since};
+
+/// Version and condition of a walk's requests.
+#[derive(Debug)]
+pub(super) struct Consistency {
+    valid_at: Option<ValidAt>,
+    precondition: Precondition,
+    pins: StatePins,
+}
+
+/// Names of the collection's state.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct StatePins {
+    /// Value of the parameter of `valid_at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<Value>,
+    /// `If-Match` or `If-Unmodified-Since`, and its value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    condition: Option<(String, String)>,
+}
+
+impl Consistency {
+    /// Reads the version that the first request names.
+    pub(super) fn new(pagination: &Pagination, first: &PageRequest) -> Self {
+        let valid_at = pagination.valid_at.clone();
+        let version = valid_at.as_ref().and_then(|valid_at| first.json_at(&valid_at.param));
+        let pins = StatePins { version, condition: None };
+        Self { valid_at, precondition: pagination.precondition, pins }
+    }
+
+    /// Returns true if an answer may say that the collection has changed.
+    pub(super) fn has_condition(&self) -> bool {
+        self.pins.condition.is_some()
+    }
+
+    /// Names of the state for a checkpoint; `None` where nothing is named.
+    pub(super) fn pins(&self) -> Option<StatePins> {
+        Some(self.pins.clone()).filter(|pins| *pins != StatePins::default())
+    }
+
+    pub(super) fn resume(&mut self, pins: StatePins) {
+        self.pins = pins;
+    }
+
+    /// Reads the state from the first page: it holds for all that follow.
+    pub(super) fn learn(&mut self, head: &Head, fields: &PageFields) -> Result<(), PageError> {
+        if let Some(VersionSource::Page(source)) = self.valid_at.as_ref().map(|valid_at| &valid_at.from)
+            && self.pins.version.is_none()
+        {
+            let live = first_live(std::slice::from_ref(source), head, fields, &[]);
+            let (_, version) = live.ok_or_else(|| PageError::NoVersion(source.to_string()))?;
+            self.pins.version = Some(version);
+        }
+        if self.precondition == Precondition::Match {
+            let condition = unchanged_since(&head.headers);
+            self.pins.condition = condition.map(|(name, value)| (name.to_string(), value.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Puts the state into a request.
+    pub(super) fn apply(&self, request: &mut PageRequest) -> Result<(), PageError> {
+        if let (Some(ValidAt { param, .. }), Some(version)) = (&self.valid_at, &self.pins.version) {
+            let text = version.as_str().map_or_else(|| version.to_string(), ToOwned::to_owned);
+            // A link that has the version keeps the link's own spelling.
+            if request.value_at(param) != Some(text) {
+                request.set(param, version, Encode::Plain)?;
+            }
+        }
+        if let Some((name, value)) = &self.pins.condition {
+            let unfit = || PageError::BadCheckpoint("the condition of its pages is no header field".to_owned());
+            let name: HeaderName = name.parse().map_err(|_| unfit())?;
+            request.headers.insert(name, HeaderValue::from_str(value).map_err(|_| unfit())?);
+        }
+        Ok(())
+    }
+
+    /// Returns true if the first page has to come before the next request can be made.
+    pub(super) fn needs_first_page(&self) -> bool {
+        let from_page = self.valid_at.as_ref().is_some_and(|it| matches!(it.from, VersionSource::Page(_)));
+        from_page && self.pins.version.is_none() || self.precondition == Precondition::Match
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, StatusCode, header};
+    use url::Url;
+
+    use super::*;
+    use crate::pagination::path::Path;
+    use crate::pagination::records::Records;
+    use crate::pagination::styles::Style;
+
+    #[test]
+    fn the_first_pages_validator_is_the_condition_of_all_that_follow() {
+        let mut pagination = Pagination::of(Style::SINGLE, Records::at(Path::root()));
+        pagination.precondition = Precondition::Match;
+        let mut request = PageRequest::get(Url::parse("http://a/").unwrap());
+        let mut consistency = Consistency::new(&pagination, &request);
+        assert!(consistency.needs_first_page() && consistency.pins().is_none());
+        let headers = HeaderMap::from_iter([(header::ETAG, HeaderValue::from_static("\"v1\""))]);
+        let head = Head { status: StatusCode::OK, headers, url: request.url.clone() };
+        consistency.learn(&head, &PageFields::default()).unwrap();
+        consistency.apply(&mut request).unwrap();
+        assert_eq!(request.headers[header::IF_MATCH], "\"v1\"");
+        let pins = serde_json::to_string(&consistency.pins().unwrap()).unwrap();
+        assert_eq!(pins, r#"{"condition":["if-match","\"v1\""]}"#);
+    }
+}

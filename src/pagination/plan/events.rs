@@ -1,0 +1,73 @@
+//! Vocabulary between a plan and its crawl: orders, the standing of pages, and news of them.
+
+use crate::pagination::page::{Head, PageFields};
+use crate::pagination::proof::Proof;
+use crate::pagination::request::PageRequest;
+
+/// A page that was ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PageId(pub(super) u64);
+
+/// A part of the collection; parts with greater numbers were begun later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartId(pub(super) u64);
+
+/// Order of a plan.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Ask for this page, and report what comes.
+    Fetch(PageId, Box<PageRequest>),
+    /// The records of this part may leave, present and future ones.
+    Emit(PartId),
+    /// Nothing before an event comes.
+    Wait,
+    /// Nothing more: the collection is complete.
+    Done(Proof),
+}
+
+/// Room for records that wait for their turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    Open,
+    /// There is none, and only pages whose records may leave at once are ordered.
+    Full,
+}
+
+/// Standing of a page that was ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The page has its turn: its events are accepted by the plan, and its records leave with this part.
+    Turn(PartId),
+    /// The page's records wait for its turn.
+    Ahead,
+    /// The page was dropped.
+    Unwanted,
+}
+
+/// News of a page as it is read, from which the plan guesses the pages behind it.
+#[derive(Clone, Copy, Debug)]
+pub enum PageNews<'a> {
+    SoFar(PageSoFar<'a>),
+    /// The page is whole, and has so many records.
+    Whole {
+        records: u64,
+    },
+    /// The page was refused or lost.
+    Failed,
+}
+
+/// Part of a page that is still arriving.
+#[derive(Clone, Copy, Debug)]
+pub struct PageSoFar<'a> {
+    pub head: &'a Head,
+    pub fields: &'a PageFields,
+    /// Number of its records.
+    pub records: u64,
+}
+
+#[cfg(test)]
+impl PartId {
+    pub(crate) fn of(number: u64) -> Self {
+        Self(number)
+    }
+}

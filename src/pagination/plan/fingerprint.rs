@@ -1,0 +1,183 @@
+//! Fingerprint of a page: its first record, its last record, and a hash of all of them.
+
+use std::fmt;
+use std::hash::Hasher;
+
+use memchr::{memchr, memmem, memrchr};
+use twox_hash::XxHash3_64;
+
+use crate::batch::Batch;
+use crate::pagination::error::PageError;
+use crate::pagination::json_extract::PathSet;
+use crate::pagination::path::Path;
+use crate::pagination::record::text_of;
+
+/// Fingerprint of the page that is arriving.
+#[derive(Default)]
+pub(super) struct Fingerprint {
+    records: u64,
+    /// Hash of the first record.
+    start: u64,
+    /// Line of the last record.
+    last: Vec<u8>,
+    hash: XxHash3_64,
+}
+
+/// Part of a record that tells it apart: its key where one is configured, else all its bytes.
+#[derive(Debug)]
+pub(super) struct RecordIdentity(Option<PathSet>);
+
+/// Search for one record among lines.
+#[derive(Debug)]
+pub(super) struct RecordFinder(memmem::Finder<'static>);
+
+impl Fingerprint {
+    pub(super) fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Hash of the first record.
+    pub(super) fn start(&self) -> u64 {
+        self.start
+    }
+
+    pub(super) fn last_record(&self) -> &[u8] {
+        &self.last
+    }
+
+    pub(super) fn take_last_record(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.last)
+    }
+
+    /// Hash of the records that have come.
+    pub(super) fn digest(&self) -> u64 {
+        self.hash.finish()
+    }
+
+    /// Takes the next records; how they were cut into batches leaves no trace.
+    pub(super) fn add(&mut self, batch: &Batch, identity: &RecordIdentity) -> Result<(), PageError> {
+        let lines = batch.lines();
+        if self.records == 0 {
+            self.start = identity.hash(first_line(lines))?;
+        }
+        match &identity.0 {
+            None => self.hash.write(lines),
+            Some(_) => {
+                for line in batch.each() {
+                    self.hash.write(&identity.hash(line)?.to_le_bytes());
+                }
+            }
+        }
+        self.last.clear();
+        self.last.extend_from_slice(last_line(lines));
+        self.records += batch.records();
+        Ok(())
+    }
+}
+
+impl RecordIdentity {
+    pub(super) fn new(key: Option<&Path>) -> Self {
+        Self(key.map(|key| PathSet::new(&[key])))
+    }
+
+    fn hash(&self, line: &[u8]) -> Result<u64, PageError> {
+        let Some(paths) = &self.0 else { return Ok(XxHash3_64::oneshot(line.trim_ascii())) };
+        let mut key = [None];
+        paths.extract(text_of(line)?, &mut key)?;
+        Ok(XxHash3_64::oneshot(key[0].map_or(line.trim_ascii(), |key| key.get().as_bytes())))
+    }
+}
+
+impl RecordFinder {
+    pub(super) fn new(record: &[u8]) -> Self {
+        Self(memmem::Finder::new(record.trim_ascii()).into_owned())
+    }
+
+    /// Returns true if one of the lines is the record, apart from spaces around it.
+    pub(super) fn finds_in(&self, lines: &[u8]) -> bool {
+        let length = self.0.needle().len();
+        let is_line = |at: usize| {
+            let before = memrchr(b'\n', &lines[..at]).map_or(0, |newline| newline + 1);
+            let end = at + length;
+            let after = memchr(b'\n', &lines[end..]).map_or(lines.len(), |newline| end + newline);
+            lines[before..after].trim_ascii().len() == length
+        };
+        length > 0 && self.0.find_iter(lines).any(is_line)
+    }
+}
+
+pub(super) fn first_line(lines: &[u8]) -> &[u8] {
+    memchr(b'\n', lines).map_or(lines, |newline| &lines[..newline])
+}
+
+fn last_line(lines: &[u8]) -> &[u8] {
+    let lines = lines.strip_suffix(b"\n").unwrap_or(lines);
+    memrchr(b'\n', lines).map_or(lines, |newline| &lines[newline + 1..])
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fingerprint").field("records", &self.records).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn batch(lines: &str) -> Batch {
+        Batch::new(Bytes::from(lines.to_owned()), lines.lines().count() as u64)
+    }
+
+    proptest! {
+        #[test]
+        fn a_fingerprint_does_not_depend_on_the_cuts_between_batches(
+            ids in prop::collection::vec(0..5_u8, 1..12),
+            cuts in prop::collection::vec(any::<bool>(), 12),
+            with_key in any::<bool>(),
+        ) {
+            let key = "id".parse().unwrap();
+            let identity = RecordIdentity::new(with_key.then_some(&key));
+            let (mut whole, mut pieces) = (Fingerprint::default(), Fingerprint::default());
+            let lines: Vec<_> = ids.iter().map(|id| format!("{{\"id\":{id},\"n\":0}}\n")).collect();
+            whole.add(&batch(&lines.concat()), &identity).unwrap();
+            let mut piece = String::new();
+            for (line, cut) in lines.iter().zip(cuts) {
+                piece.push_str(line);
+                if cut {
+                    pieces.add(&batch(&std::mem::take(&mut piece)), &identity).unwrap();
+                }
+            }
+            if !piece.is_empty() {
+                pieces.add(&batch(&piece), &identity).unwrap();
+            }
+            prop_assert_eq!(whole.digest(), pieces.digest());
+            prop_assert_eq!((whole.start, &whole.last, whole.records), (pieces.start, &pieces.last, pieces.records));
+        }
+    }
+
+    #[test]
+    fn a_page_is_known_by_its_keys() {
+        let key: Path = "id".parse().unwrap();
+        let digest = |key: Option<&Path>, lines: &str| {
+            let mut page = Fingerprint::default();
+            page.add(&batch(lines), &RecordIdentity::new(key)).unwrap();
+            (page.start, page.digest())
+        };
+        let (young, old, other) = ("{\"id\":1,\"age\":1}\n", "{\"id\":1,\"age\":2}\n", "{\"id\":2,\"age\":1}\n");
+        assert_ne!(digest(None, young), digest(None, old));
+        assert_eq!(digest(Some(&key), young), digest(Some(&key), old));
+        assert_ne!(digest(Some(&key), young), digest(Some(&key), other));
+    }
+
+    #[test]
+    fn a_record_is_found_as_a_whole_line_only() {
+        let holds = |lines: &[u8], record: &[u8]| RecordFinder::new(record).finds_in(lines);
+        assert!(holds(b"1\n12\n", b"12\n") && holds(b" 12 \n1\n", b"12  \n") && holds(b"3\n2\n", b" 2"));
+        assert!(!holds(b"112\n121\n", b"12\n") && !holds(b"[12]\n", b"12") && !holds(b"1\n2\n", b""));
+        assert!(holds(b"{\"a\":[2]}\n2\n", b"2\n"));
+    }
+}

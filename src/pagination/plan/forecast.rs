@@ -1,0 +1,74 @@
+//! Forecast of the pages behind the current one: guesses from the last step and the upstream's totals, which prove nothing.
+
+use super::addresses::Addresses;
+use super::page_size::PageSizing;
+use super::progress::Progress;
+use super::walk_state::{Aim, WalkState};
+use crate::caps::Caps;
+use crate::pagination::settings::Pagination;
+use crate::pagination::styles::Address;
+
+/// View of a walk for guesses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Forecast<'a> {
+    pub(super) pagination: &'a Pagination,
+    pub(super) caps: &'a Caps,
+    pub(super) state: &'a WalkState,
+    pub(super) addresses: &'a Addresses,
+    pub(super) page_size: &'a PageSizing,
+    pub(super) progress: &'a Progress,
+}
+
+impl Forecast<'_> {
+    /// Address of the page that most likely comes after the one with this number.
+    pub(super) fn after(&self, number: u64) -> Option<Address> {
+        let number = number.checked_add(self.addresses.stride()?)?;
+        // When larger pages are due, a guess would ask for a smaller one.
+        let is_growing = self.page_size.double().is_some();
+        if is_growing || self.is_confirming() || self.is_past_the_end(number) || self.is_capped_at(number) {
+            return None;
+        }
+        self.addresses.predict(self.page_size.size(), number)
+    }
+
+    /// Returns true if a limit may be reached before the page that is `ahead` pages behind the current one.
+    pub(super) fn may_be_capped(&self, ahead: u64) -> bool {
+        let asked = self.progress.pages().saturating_add(ahead);
+        let limits = &self.pagination.limits;
+        let records = self.progress.records().saturating_add(ahead.saturating_mul(self.progress.longest()));
+        limits.max_results.is_some_and(|most| records >= most)
+            || limits.max_pages.is_some_and(|most| asked >= most)
+            || asked >= self.caps.pages
+    }
+
+    /// Returns true if no guess holds behind a page of so many records: an empty one, and a short one where the number advances by
+    /// the records that came. Elsewhere a page may be short because the upstream filters it.
+    pub(super) fn may_end_with(&self, records: u64) -> bool {
+        records == 0 || records < self.progress.longest() && self.pagination.style.rules().advances_by_records()
+    }
+
+    fn is_confirming(&self) -> bool {
+        !matches!(self.state.aim(), Some(Aim::Records))
+    }
+
+    fn is_capped_at(&self, number: u64) -> bool {
+        self.pagination.style.counts_records() && self.pagination.limits.max_offset.is_some_and(|most| number > most)
+    }
+
+    /// Returns true if the upstream's own numbers say that no page is there, nor one needed to confirm them: after a last page
+    /// that is full, one more is.
+    fn is_past_the_end(&self, number: u64) -> bool {
+        let (by_page, rules) = (self.pagination.style.counts_pages(), self.pagination.style.rules());
+        let index = number.saturating_sub(rules.start());
+        let longest = self.progress.longest();
+        match (self.progress.total(), self.progress.total_pages()) {
+            (Some(total), _) if longest > 0 => {
+                let end = if by_page { total.div_ceil(longest) } else { total };
+                index > end || index == end && !(rules.confirms_totals() && total.is_multiple_of(longest))
+            }
+            (None, Some(pages)) if by_page => index >= pages,
+            (None, Some(pages)) => index >= pages.saturating_mul(longest.max(1)),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Progress of a walk: the counts that an end is proven against, and the pages and requests that must not come twice.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::fingerprint::Fingerprint;
+use crate::caps::Caps;
+use crate::pagination::end::Limits;
+use crate::pagination::error::PageError;
+use crate::pagination::page::{Head, PageFields};
+use crate::pagination::settings::Pagination;
+
+/// Counts of one walk. A checkpoint has all but the sets, of which it has what the last page added.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Progress {
+    /// Number of pages that came.
+    pages: u64,
+    /// Number of pages that came with records.
+    filled: u64,
+    /// Number of records that came, each once.
+    records: u64,
+    /// A page held the upstream's "more" flag.
+    flagged: bool,
+    /// Number of pages without a record that came in a row.
+    empty_pages: u64,
+    /// Largest number of records on a page before the current one.
+    longest: u64,
+    /// The upstream's total, as last said by a page with records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+    /// Largest total that the upstream ever said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    most: Option<u64>,
+    /// The upstream's number of pages, as last said by a page with records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    total_pages: Option<u64>,
+    /// Hash of the first record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    opening: Option<u64>,
+    added: Added,
+    /// Hash of a page's records → its number.
+    #[serde(skip)]
+    digests: HashMap<u64, u64>,
+    /// Hash of a page's first record → the number of the first page that starts so.
+    #[serde(skip)]
+    starts: HashMap<u64, u64>,
+    /// Hash of a request → the number of its page.
+    #[serde(skip)]
+    requests: HashMap<u64, u64>,
+}
+
+/// Additions of the last page that was counted, and of the request behind it, to the sets.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Added {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start: Option<u64>,
+    /// Hash of the request behind the page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    request: Option<u64>,
+}
+
+impl Progress {
+    pub(super) fn pages(&self) -> u64 {
+        self.pages
+    }
+
+    pub(super) fn filled(&self) -> u64 {
+        self.filled
+    }
+
+    pub(super) fn records(&self) -> u64 {
+        self.records
+    }
+
+    pub(super) fn longest(&self) -> u64 {
+        self.longest
+    }
+
+    pub(super) fn total(&self) -> Option<u64> {
+        self.total
+    }
+
+    pub(super) fn total_pages(&self) -> Option<u64> {
+        self.total_pages
+    }
+
+    pub(super) fn opening(&self) -> Option<u64> {
+        self.opening
+    }
+
+    pub(super) fn set_total(&mut self, total: u64) {
+        self.total = Some(total);
+    }
+
+    /// Notes that a page held the upstream's "more" flag.
+    pub(super) fn note_flag(&mut self) {
+        self.flagged = true;
+    }
+
+    pub(super) fn has_seen_flag(&self) -> bool {
+        self.flagged
+    }
+
+    /// Notes the number of records of a page, after which a shorter one is short.
+    pub(super) fn note_length(&mut self, records: u64) {
+        self.longest = self.longest.max(records);
+    }
+
+    /// Forgets what only holds for pages of one size: beside larger ones a smaller one would look short, and the number of pages
+    /// is one of pages of one size.
+    pub(super) fn forget_page_size(&mut self) {
+        self.longest = 0;
+        self.total_pages = None;
+    }
+
+    /// Notes a request; `Err` is the number of the page that the same request has asked for before.
+    pub(super) fn add_request(&mut self, identity: u64) -> Result<(), u64> {
+        let page = self.pages + 1;
+        self.added.request = Some(identity);
+        match self.requests.insert(identity, page) {
+            Some(earlier) => Err(earlier),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn knows_request(&self, identity: u64) -> bool {
+        self.requests.contains_key(&identity)
+    }
+
+    /// Number of the earlier page with the same records.
+    pub(super) fn repeated(&self, page: &Fingerprint) -> Option<u64> {
+        self.digests.get(&page.digest()).copied().filter(|_| page.records() > 0)
+    }
+
+    /// Number of the earlier page that starts with this record.
+    pub(super) fn started(&self, start: u64) -> Option<u64> {
+        self.starts.get(&start).copied()
+    }
+
+    /// Counts a page, with the number of records that no page before had.
+    pub(super) fn count(&mut self, page: &Fingerprint, new: u64) {
+        self.pages += 1;
+        self.records += new;
+        self.empty_pages = if new == 0 { self.empty_pages + 1 } else { 0 };
+        self.added = Added::default();
+        if page.records() > 0 {
+            self.filled += 1;
+            self.opening.get_or_insert(page.start());
+            (self.added.digest, self.added.start) = (Some(page.digest()), Some(page.start()));
+            self.add();
+        }
+    }
+
+    /// Reads the upstream's totals; past the end, where some upstreams make them up, they are not read. Returns the total before,
+    /// if it was larger.
+    pub(super) fn read_totals(
+        &mut self,
+        pagination: &Pagination,
+        counts_pages: bool,
+        head: &Head,
+        fields: &PageFields,
+        records: u64,
+    ) -> Result<Option<u64>, PageError> {
+        if records == 0 && self.pages > 0 {
+            return Ok(None);
+        }
+        let before = self.total;
+        if let Some(total) = &pagination.total
+            && let Some(total) = total.number(head, fields)?
+        {
+            self.total = Some(total);
+            self.most = self.most.max(Some(total));
+        }
+        if let Some(total_pages) = pagination.total_pages.as_ref().filter(|_| counts_pages) {
+            self.total_pages = total_pages.number(head, fields)?.or(self.total_pages);
+        }
+        Ok(before.filter(|before| self.total < Some(*before)))
+    }
+
+    /// Returns true if the upstream's total and its number of pages both say that all has come.
+    pub(super) fn counts_agree(&self) -> bool {
+        self.total == Some(self.records) && self.total_pages == Some(self.filled)
+    }
+
+    /// Checks the counts of a walk from the collection's beginning against the upstream's own, at its end.
+    pub(super) fn check_totals(&self, is_numbered: bool) -> Result<(), PageError> {
+        let Self { filled, records, total, most, total_pages, .. } = *self;
+        if let (Some(total), Some(most)) = (total, most) {
+            // Records that were deleted after they were read make a cursor's count larger than the last total, but not larger than
+            // every total.
+            let too_many = records > if is_numbered { total } else { most };
+            if records < total || too_many {
+                return Err(PageError::TotalDisagrees { records, total });
+            }
+        }
+        let empty = records == 0 && total_pages == Some(1);
+        match total_pages.filter(|total_pages| filled < *total_pages && !empty) {
+            Some(total_pages) => Err(PageError::PagesDisagree { pages: filled, total_pages }),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that one more page may be asked for.
+    pub(super) fn check_limits(&self, limits: &Limits, caps: &Caps) -> Result<(), PageError> {
+        let limits = [
+            ("max_pages", limits.max_pages, self.pages),
+            ("max_results", limits.max_results, self.records),
+            ("caps.pages", Some(caps.pages), self.pages),
+        ];
+        for (name, limit, reached) in limits {
+            if let Some(value) = limit.filter(|limit| reached >= *limit) {
+                return Err(PageError::Limit { name, value });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_empty_pages(&self, caps: &Caps) -> Result<(), PageError> {
+        if self.empty_pages > caps.empty_pages { Err(PageError::EmptyPages(self.empty_pages)) } else { Ok(()) }
+    }
+
+    /// Returns what a checkpoint has: all but the sets, of which it has the last page's additions.
+    pub(super) fn counts(&self) -> Self {
+        Self { digests: HashMap::new(), starts: HashMap::new(), requests: HashMap::new(), ..*self }
+    }
+
+    /// Takes over [`Progress::counts`] of one page later.
+    pub(super) fn fold(&mut self, counts: &Self) -> Result<(), PageError> {
+        // A last page that came twice is not counted twice.
+        if !(self.pages..=self.pages + 1).contains(&counts.pages) || counts.records < self.records {
+            return Err(PageError::BadCheckpoint("a page is missing".to_owned()));
+        }
+        let Self { digests, starts, requests, .. } = std::mem::take(self);
+        *self = Self { digests, starts, requests, ..*counts };
+        self.add();
+        Ok(())
+    }
+
+    fn add(&mut self) {
+        let Added { digest, start, request } = self.added;
+        self.digests.extend(digest.map(|digest| (digest, self.pages)));
+        if let Some(start) = start {
+            self.starts.entry(start).or_insert(self.pages);
+        }
+        self.requests.extend(request.map(|request| (request, self.pages + 1)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_comes_again_names_its_page() {
+        let mut progress = Progress::default();
+        assert_eq!(progress.add_request(7), Ok(()));
+        progress.count(&Fingerprint::default(), 0);
+        assert_eq!((progress.add_request(8), progress.add_request(7)), (Ok(()), Err(1)));
+    }
+
+    #[test]
+    fn counts_are_folded_in_their_order_only() {
+        let mut progress = Progress::default();
+        let mut past = Vec::new();
+        for _ in 0..3 {
+            progress.count(&Fingerprint::default(), 2);
+            past.push(progress.counts());
+        }
+        let mut again = Progress::default();
+        past.iter().try_for_each(|counts| again.fold(counts)).unwrap();
+        assert_eq!((again.pages(), again.records()), (3, 6));
+        assert!(matches!(Progress::default().fold(&past[1]), Err(PageError::BadCheckpoint(_))));
+    }
+
+    #[test]
+    fn a_total_is_a_proof_for_numbers_and_a_bound_for_cursors() {
+        let mut progress = Progress { records: 5, total: Some(4), most: Some(6), ..Progress::default() };
+        assert!(progress.check_totals(false).is_ok() && progress.check_totals(true).is_err());
+        progress.set_total(6);
+        assert!(progress.check_totals(false).is_err());
+    }
+}

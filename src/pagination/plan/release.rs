@@ -1,0 +1,246 @@
+//! Release of a page's records: at once, at the page's end, or never.
+
+use super::fingerprint::{Fingerprint, RecordFinder, RecordIdentity, first_line};
+use crate::batch::Batch;
+use crate::pagination::error::PageError;
+use crate::pagination::path::Path;
+use crate::pagination::record::values_of;
+use crate::pagination::settings::Pagination;
+
+/// Records of the page that is arriving, and the last record before it.
+#[derive(Debug)]
+pub(super) struct Release {
+    identity: RecordIdentity,
+    detection: MoveDetection,
+    attempt: Attempt,
+    page: Fingerprint,
+    /// Number of records at the page's start that the page before held.
+    overlap: u64,
+    policy: ReleasePolicy,
+    /// Records that wait for the page's end.
+    withheld: Vec<Batch>,
+    /// Search for the last record before this page, built at the page's first batch.
+    finder: Option<RecordFinder>,
+    /// The last record before this page stands in it, too.
+    has_moved: bool,
+    /// Last record before this page.
+    last: Option<Vec<u8>>,
+}
+
+/// Time at which the records of a page leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum ReleasePolicy {
+    /// As they come.
+    #[default]
+    Now,
+    /// When the page is whole: until then it may be a repetition of an earlier one.
+    AtTheEnd,
+    /// Never: the page was only asked for to confirm the end.
+    Never,
+}
+
+/// Evidence that records were inserted before the current page, which pushes the last ones of the page before into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MoveDetection {
+    /// None: pages are not numbered, or equal records may be different ones.
+    Off,
+    /// A record that comes twice, while the total grew.
+    ByTotal,
+    /// A key that comes twice.
+    ByKey,
+}
+
+/// Progress of the attempts at a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    /// No head has come.
+    Pending,
+    /// The head of one of them has come.
+    Begun,
+}
+
+impl Release {
+    pub(super) fn new(pagination: &Pagination) -> Self {
+        let detection = match (&pagination.key, &pagination.total) {
+            _ if !pagination.style.is_numbered() => MoveDetection::Off,
+            (Some(_), _) => MoveDetection::ByKey,
+            (None, Some(_)) => MoveDetection::ByTotal,
+            (None, None) => MoveDetection::Off,
+        };
+        Self {
+            identity: RecordIdentity::new(pagination.key.as_ref()),
+            detection,
+            attempt: Attempt::Pending,
+            page: Fingerprint::default(),
+            overlap: 0,
+            policy: ReleasePolicy::Now,
+            withheld: Vec::new(),
+            finder: None,
+            has_moved: false,
+            last: None,
+        }
+    }
+
+    /// Forgets the page before, but for its last record.
+    pub(super) fn start_page(&mut self) {
+        (self.attempt, self.page, self.overlap, self.policy) =
+            (Attempt::Pending, Fingerprint::default(), 0, ReleasePolicy::Now);
+        (self.withheld, self.finder, self.has_moved) = (Vec::new(), None, false);
+    }
+
+    /// Notes that an attempt at the page has brought its head.
+    pub(super) fn begin(&mut self) {
+        self.attempt = Attempt::Begun;
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.attempt == Attempt::Begun
+    }
+
+    pub(super) fn page(&self) -> &Fingerprint {
+        &self.page
+    }
+
+    /// Number of records that no page before had.
+    pub(super) fn new_records(&self) -> u64 {
+        self.page.records() - self.overlap
+    }
+
+    /// Takes the next records; returns true if they are the page's first.
+    pub(super) fn add(&mut self, batch: &Batch) -> Result<bool, PageError> {
+        let is_first = self.page.records() == 0;
+        self.page.add(batch, &self.identity)?;
+        Ok(is_first)
+    }
+
+    /// Finds the record of the page before with which this one begins, as pages of a keyset with an overlap do.
+    pub(super) fn find_overlap(&mut self, batch: &Batch, key: Option<&[Path]>) -> Result<(), PageError> {
+        let (Some(key), Some(last)) = (key, &self.last) else { return Ok(()) };
+        let first = first_line(batch.lines());
+        if values_of(first, key)? == values_of(last, key)? {
+            if first.trim_ascii() != last.trim_ascii() {
+                return Err(PageError::KeyIsShared);
+            }
+            self.overlap = 1;
+        }
+        Ok(())
+    }
+
+    /// Number of records at the page's start that the page before held.
+    pub(super) fn overlap(&self) -> u64 {
+        self.overlap
+    }
+
+    pub(super) fn set_policy(&mut self, policy: ReleasePolicy) {
+        self.policy = policy;
+    }
+
+    /// Returns the records of a batch that may leave now; `pages` have come before this one.
+    pub(super) fn pass(&mut self, batch: Batch, pages: u64) -> Result<Batch, PageError> {
+        self.look_for_moved(&batch, pages)?;
+        match self.policy {
+            ReleasePolicy::Now => Ok(batch),
+            ReleasePolicy::AtTheEnd => {
+                self.withheld.push(batch);
+                Ok(Batch::default())
+            }
+            ReleasePolicy::Never => Ok(Batch::default()),
+        }
+    }
+
+    fn look_for_moved(&mut self, batch: &Batch, pages: u64) -> Result<(), PageError> {
+        let Some(last) = self.last.as_ref().filter(|_| self.detection != MoveDetection::Off && !self.has_moved) else {
+            return Ok(());
+        };
+        if !self.finder.get_or_insert_with(|| RecordFinder::new(last)).finds_in(batch.lines()) {
+            return Ok(());
+        }
+        if self.detection == MoveDetection::ByKey && self.policy == ReleasePolicy::Now {
+            return Err(PageError::Moved(pages));
+        }
+        self.has_moved = true;
+        if self.policy == ReleasePolicy::Now {
+            self.policy = ReleasePolicy::AtTheEnd;
+        }
+        Ok(())
+    }
+
+    /// Checks the whole page for records that were pushed into it; `pages` have come before it.
+    pub(super) fn check_moved(&self, total_grew: bool, pages: u64) -> Result<(), PageError> {
+        if self.has_moved && (total_grew || self.detection == MoveDetection::ByKey) {
+            return Err(PageError::Moved(pages));
+        }
+        Ok(())
+    }
+
+    /// Ends the page, which is good: returns the records that waited, and `rest` behind them.
+    pub(super) fn end_page(&mut self, rest: Batch) -> Vec<Batch> {
+        if self.page.records() > 0 {
+            self.last = Some(self.page.take_last_record());
+        }
+        let mut batches = std::mem::take(&mut self.withheld);
+        batches.push(rest);
+        batches
+    }
+
+    pub(super) fn resume(&mut self, last: Option<Vec<u8>>) {
+        self.last = last;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::pagination::records::Records;
+    use crate::pagination::request::Param;
+    use crate::pagination::source::Source;
+    use crate::pagination::styles::PageNumber;
+
+    fn batch(lines: &'static str) -> Batch {
+        Batch::new(Bytes::from_static(lines.as_bytes()), lines.lines().count() as u64)
+    }
+
+    fn numbered(key: Option<&str>, total: Option<&str>) -> Release {
+        let style = PageNumber { param: Param::Query("page".to_owned()), start: 1, template: None };
+        let mut pagination = Pagination::of(style.into(), Records::at(Path::root()));
+        pagination.key = key.map(|key| key.parse().unwrap());
+        pagination.total = total.map(|path| Source::Body(path.parse().unwrap()));
+        let mut release = Release::new(&pagination);
+        release.resume(Some(b"{\"id\":2}\n".to_vec()));
+        release
+    }
+
+    fn pass(release: &mut Release, lines: &'static str) -> Result<u64, PageError> {
+        release.add(&batch(lines))?;
+        release.pass(batch(lines), 1).map(|batch| batch.records())
+    }
+
+    #[test]
+    fn a_record_that_comes_twice_is_an_error_by_its_key_and_waits_for_the_total_without_one() {
+        let twice = "{\"id\":2}\n{\"id\":3}\n";
+        assert!(matches!(pass(&mut numbered(Some("id"), None), twice), Err(PageError::Moved(1))));
+        let mut by_total = numbered(None, Some("total"));
+        assert_eq!(pass(&mut by_total, "{\"id\":1}\n").unwrap(), 1);
+        assert_eq!(pass(&mut by_total, twice).unwrap(), 0);
+        assert!(by_total.check_moved(false, 1).is_ok() && by_total.check_moved(true, 1).is_err());
+        let released = by_total.end_page(Batch::default());
+        assert_eq!(released.iter().map(Batch::records).sum::<u64>(), 2);
+        assert_eq!(pass(&mut numbered(None, None), twice).unwrap(), 2);
+    }
+
+    #[test]
+    fn what_waits_for_the_end_leaves_with_it_and_what_confirms_never_does() {
+        for (policy, expected) in
+            [(ReleasePolicy::Now, (1, 0)), (ReleasePolicy::AtTheEnd, (0, 1)), (ReleasePolicy::Never, (0, 0))]
+        {
+            let mut release = numbered(None, None);
+            release.start_page();
+            release.set_policy(policy);
+            let now = pass(&mut release, "{\"id\":9}\n").unwrap();
+            let later = release.end_page(Batch::default()).iter().map(Batch::records).sum();
+            assert_eq!((now, later), expected, "{policy:?}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Walk through one part of a collection, page by page: each answer is proven against the ones before it.
+//!
+//! The walk owns the order of events; its parts own their state: [`Addresses`], [`Progress`], [`Release`], [`PageSizing`] and
+//! [`Consistency`]. A further part, as one that repairs a drift of the collection, has a file of its own and is asked in
+//! [`Walk::records`] and [`Walk::arrived`].
+
+mod transitions;
+
+use std::sync::Arc;
+
+use super::addresses::Addresses;
+use super::consistency::Consistency;
+use super::end::PageLength;
+use super::page_size::PageSizing;
+use super::progress::Progress;
+use super::release::{Release, ReleasePolicy};
+use super::walk_state::{Aim, WalkState, WalkStep};
+use crate::batch::Batch;
+use crate::caps::Caps;
+use crate::pagination::error::PageError;
+use crate::pagination::link_guard::LinkGuard;
+use crate::pagination::page::{Head, Page, PageFields};
+use crate::pagination::proof::Proof;
+use crate::pagination::request::PageRequest;
+use crate::pagination::settings::Pagination;
+use crate::pagination::styles::Answer;
+
+/// State machine of one part of a crawl.
+#[derive(Debug)]
+pub struct Walk {
+    pagination: Arc<Pagination>,
+    caps: Caps,
+    state: WalkState,
+    addresses: Addresses,
+    progress: Progress,
+    release: Release,
+    page_size: PageSizing,
+    consistency: Consistency,
+}
+
+impl Walk {
+    /// Starts with `first`, to which the page size and the first number are added.
+    pub fn new(
+        pagination: Arc<Pagination>,
+        caps: Caps,
+        guard: LinkGuard,
+        first: PageRequest,
+    ) -> Result<Self, PageError> {
+        let first = pagination.sized(first)?;
+        let mut walk = Self {
+            caps,
+            release: Release::new(&pagination),
+            page_size: PageSizing::new(&pagination, &first)?,
+            consistency: Consistency::new(&pagination, &first),
+            addresses: Addresses::new(Arc::clone(&pagination), guard, first.clone()),
+            state: WalkState::Ask(Box::new(first), Aim::Records),
+            progress: Progress::default(),
+            pagination,
+        };
+        let opening = walk.addresses.open(walk.page_size.size())?;
+        walk.ask(opening, Aim::Records)?;
+        Ok(walk)
+    }
+
+    /// Returns the next order.
+    pub fn step(&mut self) -> WalkStep {
+        match &self.state {
+            // Ask ⇒ Asked, and Asked ⇒ Asked: an answer that was never reported is asked for once more
+            WalkState::Ask(request, aim) | WalkState::Asked(request, aim) => {
+                let (request, aim) = (request.clone(), *aim);
+                self.release.start_page();
+                self.state = WalkState::Asked(request.clone(), aim);
+                WalkStep::Fetch(request)
+            }
+            WalkState::Done(proof) => WalkStep::Done(*proof),
+        }
+    }
+
+    /// Request that [`Walk::step`] would order next.
+    pub(in crate::pagination::plan) fn next(&self) -> Option<&PageRequest> {
+        match &self.state {
+            WalkState::Ask(request, _) => Some(request),
+            WalkState::Asked(..) | WalkState::Done(_) => None,
+        }
+    }
+
+    pub(in crate::pagination::plan) fn proof(&self) -> Option<Proof> {
+        match &self.state {
+            WalkState::Done(proof) => Some(*proof),
+            WalkState::Ask(..) | WalkState::Asked(..) => None,
+        }
+    }
+
+    /// Number of pages that came.
+    pub fn pages(&self) -> u64 {
+        self.progress.pages()
+    }
+
+    /// Returns true if the first request names a page behind the collection's beginning.
+    pub fn starts_midway(&self) -> bool {
+        self.addresses.is_midway()
+    }
+
+    /// Notes that the walk has, by intent, only what follows a record. Nothing has been asked for yet.
+    pub(in crate::pagination::plan) fn begin_midway(&mut self) {
+        self.addresses.begin_midway();
+    }
+
+    /// The upstream's own total, as far as it is known.
+    pub fn total(&self) -> Option<u64> {
+        self.progress.total()
+    }
+
+    /// Total in a page that is still arriving.
+    pub fn total_in(&self, head: &Head, fields: &PageFields) -> Option<u64> {
+        self.pagination.total.as_ref()?.number(head, fields).ok()?
+    }
+
+    /// Number of the earlier page whose records the current one repeats, as far as it has come.
+    pub fn repeats(&self) -> Option<u64> {
+        self.progress.repeated(self.release.page()).filter(|_| self.release.new_records() > 0)
+    }
+
+    /// Hash of the first record.
+    pub(in crate::pagination::plan) fn opening(&self) -> Option<u64> {
+        self.progress.opening()
+    }
+
+    /// Number of records on the longest page so far.
+    pub(in crate::pagination::plan) fn full_page(&self) -> u64 {
+        self.progress.longest()
+    }
+
+    pub(in crate::pagination::plan) fn number(&self) -> u64 {
+        self.addresses.number()
+    }
+
+    pub(in crate::pagination::plan) fn stride(&self) -> Option<u64> {
+        self.addresses.stride()
+    }
+
+    pub(in crate::pagination::plan) fn has_condition(&self) -> bool {
+        self.consistency.has_condition()
+    }
+
+    /// Takes the head of an attempt that brings the page; an error says why none of its records may leave.
+    pub fn begun(&mut self, head: &Head) -> Result<(), PageError> {
+        self.release.begin();
+        let context = self.addresses.context(self.page_size.size());
+        self.pagination.style.rules().check_head(context, head, self.progress.pages())
+    }
+
+    /// Takes the next records of the page, each once, and returns those that may leave now.
+    pub fn records(&mut self, head: &Head, fields: &PageFields, mut batch: Batch) -> Result<Batch, PageError> {
+        self.pagination.check_error(fields)?;
+        if batch.is_empty() {
+            return Ok(batch);
+        }
+        if self.release.add(&batch)? {
+            self.release.find_overlap(&batch, self.pagination.style.rules().overlap_key())?;
+            let policy = self.policy();
+            self.release.set_policy(policy);
+            if policy == ReleasePolicy::Now {
+                self.check_total(head, fields)?;
+            }
+            batch = batch.skip(self.release.overlap());
+        }
+        self.release.pass(batch, self.progress.pages())
+    }
+
+    /// Takes the rest of the page, and returns its last records and those that waited, as far as they may leave.
+    pub fn arrived(&mut self, head: &Head, mut page: Page) -> Result<Vec<Batch>, PageError> {
+        let rest = self.records(head, &page.fields, std::mem::take(&mut page.batch))?;
+        let aim = match self.state {
+            WalkState::Asked(_, aim) => aim,
+            WalkState::Ask(..) | WalkState::Done(_) => Aim::Records,
+        };
+        let (records, new) = (self.release.page().records(), self.release.new_records());
+        if let Some(earlier) = self.repeats() {
+            return self.end_by_repetition(earlier, aim).map(|()| Vec::new());
+        }
+        if let Aim::Confirm(proof) = aim
+            && new > 0
+        {
+            return Err(match proof {
+                Proof::TotalPages(total_pages) => PageError::PagesDisagree { pages: self.pages() + 1, total_pages },
+                _ => PageError::TotalLied(self.progress.records()),
+            });
+        }
+        let starts_again = self.progress.started(self.release.page().start());
+        let suspects = self.page_size.suspects_repetition(self.pagination.key.is_some());
+        if let Some(earlier) = starts_again.filter(|_| suspects && new > 0) {
+            return Err(PageError::Repeat(earlier));
+        }
+        self.read_totals(head, &page.fields, records)?;
+        let length = if records < self.progress.longest() { PageLength::Short } else { PageLength::Full };
+        self.progress.count(self.release.page(), new);
+        if self.pages() == 1 {
+            self.consistency.learn(head, &page.fields)?;
+            self.pin_first()?;
+        }
+        self.advance(head, &page, length, aim)?;
+        self.progress.note_length(records);
+        Ok(self.release.end_page(rest))
+    }
+
+    /// Policy for the records of a page whose first one has come.
+    fn policy(&self) -> ReleasePolicy {
+        match self.state {
+            WalkState::Asked(_, Aim::Confirm(_)) => ReleasePolicy::Never,
+            _ if self.progress.started(self.release.page().start()).is_some() => ReleasePolicy::AtTheEnd,
+            _ if self.page_size.is_uneven() => ReleasePolicy::AtTheEnd,
+            _ => ReleasePolicy::Now,
+        }
+    }
+
+    /// Checks the total, where it is known before the records: numbered pages skip records when others are removed.
+    fn check_total(&self, head: &Head, fields: &PageFields) -> Result<(), PageError> {
+        let (Some(source), Some(before)) = (&self.pagination.total, self.progress.total()) else { return Ok(()) };
+        match source.number(head, fields)?.filter(|_| self.pagination.style.is_numbered()) {
+            Some(after) if after < before => Err(PageError::TotalShrank { before, after }),
+            _ => Ok(()),
+        }
+    }
+
+    fn read_totals(&mut self, head: &Head, fields: &PageFields, records: u64) -> Result<(), PageError> {
+        let before = self.progress.total();
+        let counts_pages = !self.page_size.is_resized();
+        let larger = self.progress.read_totals(&self.pagination, counts_pages, head, fields, records)?;
+        if let Some(before) = larger.filter(|_| self.pagination.style.is_numbered()) {
+            return Err(PageError::TotalShrank { before, after: self.progress.total().unwrap_or_default() });
+        }
+        let grew = before.is_some() && self.progress.total() > before;
+        self.release.check_moved(grew, self.pages())
+    }
+
+    /// Answer to the current request, for the style.
+    fn answer<'a>(&'a self, head: &'a Head, fields: &'a PageFields) -> Answer<'a> {
+        let page = self.release.page();
+        Answer { head, fields, records: page.records(), last_record: page.last_record() }
+    }
+
+    fn pin_first(&mut self) -> Result<(), PageError> {
+        let mut first = self.addresses.first().clone();
+        self.consistency.apply(&mut first)?;
+        self.addresses.set_first(first);
+        Ok(())
+    }
+}

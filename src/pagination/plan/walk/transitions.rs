@@ -1,0 +1,250 @@
+//! Transitions of a walk: to the next page, to the end, to another page size, and from a checkpoint.
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::Walk;
+use crate::pagination::end::{End, SameToken};
+use crate::pagination::error::{PageError, excerpt};
+use crate::pagination::page::{Head, Page};
+use crate::pagination::plan::checkpoint::{Checkpoint, Lead};
+use crate::pagination::plan::end::{EndRules, PageLead, PageLength, WholePage};
+use crate::pagination::plan::events::PageSoFar;
+use crate::pagination::plan::forecast::Forecast;
+use crate::pagination::plan::page_size::SizeChange;
+use crate::pagination::plan::walk_state::{Aim, WalkState};
+use crate::pagination::proof::Proof;
+use crate::pagination::request::PageRequest;
+use crate::pagination::styles::{Address, Answer, StyleEnd};
+
+impl Walk {
+    /// Takes a refusal of the page that was asked for; `Ok` where that is how the collection ends.
+    pub fn refused(&mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<(), PageError> {
+        if status == StatusCode::PRECONDITION_FAILED && self.has_condition() {
+            return Err(PageError::CollectionChanged);
+        }
+        match self.end_rules().by_refusal(status, headers, self.state.aim())? {
+            None => Err(refusal(status, headers, body)),
+            // A page that was there a moment ago is not past the last.
+            Some(_) if self.release.has_begun() => Err(PageError::Gone(status)),
+            Some(_) if self.restore() => Ok(()),
+            Some(proof) => {
+                if let Proof::Total(total) = proof {
+                    self.progress.set_total(total);
+                }
+                self.finish(proof)
+            }
+        }
+    }
+
+    /// Moves behind a page that is good: Asked ⇒ Ask, or Asked ⇒ Done.
+    pub(super) fn advance(&mut self, head: &Head, page: &Page, length: PageLength, aim: Aim) -> Result<(), PageError> {
+        if let Aim::Confirm(proof) = aim {
+            return self.finish(proof);
+        }
+        let more = self.pagination.more.as_ref().map_or(Ok(None), |more| more.read(&page.fields))?;
+        if more.is_some() {
+            self.progress.note_flag();
+        }
+        let new = self.release.new_records();
+        if new == 0 && self.restore() {
+            return Ok(());
+        }
+        let style_end = self.pagination.style.rules().end(self.answer(head, &page.fields))?;
+        if let StyleEnd::Range { total: Some(total), .. } = style_end {
+            self.progress.set_total(total);
+        }
+        let whole = WholePage { answer: self.answer(head, &page.fields), page, new, length, more };
+        match self.end_rules().lead(whole, style_end)? {
+            PageLead::Next(next, aim) => self.ask(next, aim),
+            PageLead::End(proof) => self.finish(proof),
+        }
+    }
+
+    /// Takes a page with the records of an earlier one.
+    pub(super) fn end_by_repetition(&mut self, earlier: u64, aim: Aim) -> Result<(), PageError> {
+        match aim {
+            // An upstream that clamps page numbers gives the last page once more. Where only one page came before, it may as well be
+            // one that ignores the number.
+            Aim::Confirm(proof) if earlier == self.pages() && (earlier > 1 || self.progress.counts_agree()) => {
+                self.finish(proof)
+            }
+            _ => Err(PageError::Repeat(earlier)),
+        }
+    }
+
+    /// Asked ⇒ Done, unless what came contradicts the upstream's own numbers.
+    fn finish(&mut self, proof: Proof) -> Result<(), PageError> {
+        self.end_rules().check()?;
+        self.state = WalkState::Done(proof);
+        Ok(())
+    }
+
+    fn end_rules(&self) -> EndRules<'_> {
+        let Self { pagination, addresses, page_size, progress, .. } = self;
+        EndRules { pagination, addresses, page_size, progress }
+    }
+
+    pub(in crate::pagination::plan) fn forecast(&self) -> Forecast<'_> {
+        let Self { pagination, caps, state, addresses, page_size, progress, .. } = self;
+        Forecast { pagination, caps, state, addresses, page_size, progress }
+    }
+
+    /// ⇒ Ask, unless a cap or a cycle is in the way.
+    pub(super) fn ask(&mut self, mut next: Address, aim: Aim) -> Result<(), PageError> {
+        self.consistency.apply(&mut next.request)?;
+        let limits = &self.pagination.limits;
+        self.progress.check_limits(limits, &self.caps)?;
+        let counts_records = self.pagination.style.counts_records();
+        if let Some(value) = limits.max_offset.filter(|limit| counts_records && next.number > *limit) {
+            return Err(PageError::Limit { name: "max_offset", value });
+        }
+        self.progress.check_empty_pages(&self.caps)?;
+        let identity = self.identity(&next.request);
+        if let WalkState::Asked(asked, _) = &self.state
+            && self.identity(asked) == identity
+        {
+            return match self.pagination.same_token {
+                SameToken::End => self.finish(Proof::SameToken),
+                SameToken::Error => Err(self.pagination.style.rules().repetition()),
+            };
+        }
+        self.progress.add_request(identity).map_err(PageError::AddressRepeats)?;
+        if matches!(self.state, WalkState::Asked(..)) {
+            self.addresses.advance_to(next.number);
+        } else {
+            self.addresses.start_at(next.number);
+        }
+        self.state = WalkState::Ask(Box::new(next.request), aim);
+        self.page_size.went_well();
+        Ok(())
+    }
+
+    /// Identity of a request; one for the same place in another size has the same.
+    fn identity(&self, request: &PageRequest) -> u64 {
+        self.addresses.delta(self.page_size.with_size(request, 0).as_ref().unwrap_or(request)).identity()
+    }
+
+    /// Request that the page will most likely lead to, where pages point to each other. A hint: [`Walk::step`] decides.
+    pub fn early(&self, page: PageSoFar<'_>) -> Option<PageRequest> {
+        let goes_on = match &self.pagination.more {
+            Some(more) => page.fields.get(&more.path).is_some() && more.read(page.fields).ok()? == Some(true),
+            None => true,
+        };
+        let may_be_last = self.pagination.end == End::EmptyPage && page.records == 0;
+        let needs_first_page = self.pages() == 0 && self.consistency.needs_first_page();
+        if needs_first_page || !goes_on || may_be_last || self.pagination.check_error(page.fields).is_err() {
+            return None;
+        }
+        let answer = Answer { records: page.records, ..self.answer(page.head, page.fields) };
+        let mut next = self.addresses.early(self.page_size.size(), answer)?;
+        self.consistency.apply(&mut next).ok()?;
+        (!self.progress.knows_request(self.identity(&next))).then_some(next)
+    }
+
+    /// Returns true if the current page, and those behind it, could be asked for with half as many records.
+    pub(in crate::pagination::plan) fn may_halve(&self) -> bool {
+        self.page_size.half().is_some()
+    }
+
+    /// Asks for the current page with half as many records, and for those behind it: Asked ⇒ Ask. Returns false if it can't.
+    pub(in crate::pagination::plan) fn halve(&mut self) -> bool {
+        // A later attempt must not make another page of one that has begun.
+        let half = self.page_size.half().filter(|_| !self.release.has_begun());
+        let is_smaller = half.is_some_and(|half| self.resize(half, SizeChange::Halved));
+        if is_smaller {
+            self.progress.forget_page_size();
+        }
+        is_smaller
+    }
+
+    /// Asks for the next page with twice as many records, where enough smaller ones have come; it must not be in flight.
+    pub(in crate::pagination::plan) fn grow(&mut self) {
+        if matches!(self.state, WalkState::Ask(_, Aim::Records))
+            && let Some(size) = self.page_size.double()
+        {
+            self.resize(size, SizeChange::Doubled);
+        }
+    }
+
+    /// Asks for a place where a smaller page had no records in the size of the beginning: Asked ⇒ Ask. Returns false if the page had
+    /// that size.
+    ///
+    /// An upstream that rounds a size down to 0, or filters a page after cutting it, has no records for a small page and some for a
+    /// large one.
+    pub(super) fn restore(&mut self) -> bool {
+        let whole = self.page_size.whole().filter(|_| matches!(self.state, WalkState::Asked(_, Aim::Records)));
+        whole.is_some_and(|whole| self.resize(whole, SizeChange::Restored))
+    }
+
+    fn resize(&mut self, size: u64, change: SizeChange) -> bool {
+        let (WalkState::Asked(request, aim) | WalkState::Ask(request, aim)) = &self.state else { return false };
+        let resized = (self.page_size.with_size(request, size), self.page_size.with_size(self.addresses.first(), size));
+        let (Some(request), Some(first)) = resized else { return false };
+        self.state = WalkState::Ask(Box::new(request), *aim);
+        self.addresses.set_first(first);
+        self.addresses.forget_stride();
+        self.page_size.change_to(size, change);
+        true
+    }
+
+    /// Returns the state right after [`Walk::arrived`].
+    pub fn checkpoint(&self) -> Checkpoint {
+        let leads = match &self.state {
+            WalkState::Ask(request, aim) | WalkState::Asked(request, aim) => {
+                Lead::On { request: self.addresses.delta(request), aim: *aim }
+            }
+            WalkState::Done(proof) => Lead::Over(*proof),
+        };
+        Checkpoint {
+            leads,
+            progress: self.progress.counts(),
+            number: self.addresses.number(),
+            stride: self.addresses.stride(),
+            size: self.page_size.size(),
+            resized: self.page_size.resized(),
+            pins: self.consistency.pins().filter(|_| self.pages() == 1),
+        }
+    }
+
+    /// Resumes behind the pages of these checkpoints, of which `last` is the last record: new ⇒ Ask or Done.
+    pub fn resume(
+        &mut self,
+        past: impl IntoIterator<Item = Checkpoint>,
+        last: Option<Vec<u8>>,
+    ) -> Result<(), PageError> {
+        let mut leads = None;
+        for checkpoint in past {
+            self.progress.fold(&checkpoint.progress)?;
+            self.addresses.resume(checkpoint.number, checkpoint.stride);
+            self.page_size.resume(checkpoint.size, checkpoint.resized);
+            if let Some(pins) = checkpoint.pins {
+                self.consistency.resume(pins);
+            }
+            leads = Some(checkpoint.leads);
+        }
+        if last.is_some() != (self.progress.records() > 0) {
+            let what = "it tells of records that are not there, or of none that are";
+            return Err(PageError::BadCheckpoint(what.to_owned()));
+        }
+        if let (true, Some(size)) = (self.page_size.is_resized(), self.page_size.size()) {
+            let unfit = || PageError::BadCheckpoint("the collection's pages can't be of another size".to_owned());
+            self.addresses.set_first(self.page_size.with_size(self.addresses.origin(), size).ok_or_else(unfit)?);
+        }
+        self.pin_first()?;
+        match leads {
+            Some(Lead::On { request, aim }) => {
+                self.state = WalkState::Ask(Box::new(request.applied(self.addresses.origin())?), aim);
+            }
+            Some(Lead::Over(proof)) => self.state = WalkState::Done(proof),
+            None => {}
+        }
+        self.release.resume(last);
+        Ok(())
+    }
+}
+
+fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> PageError {
+    let location = headers.get(header::LOCATION).filter(|_| status.is_redirection());
+    let said = location.map_or(body, HeaderValue::as_bytes);
+    PageError::Status { status, excerpt: excerpt(&String::from_utf8_lossy(said)) }
+}

@@ -1,0 +1,39 @@
+//! State of a walk: the page that it asks for, or the proof that there is no other.
+
+use serde::{Deserialize, Serialize};
+
+use crate::pagination::proof::Proof;
+use crate::pagination::request::PageRequest;
+
+/// Order of a walk.
+#[derive(Clone, Debug)]
+pub enum WalkStep {
+    /// Ask for this page, and report what comes.
+    Fetch(Box<PageRequest>),
+    /// Nothing more: the walk is complete.
+    Done(Proof),
+}
+
+#[derive(Debug)]
+pub(super) enum WalkState {
+    Ask(Box<PageRequest>, Aim),
+    Asked(Box<PageRequest>, Aim),
+    Done(Proof),
+}
+
+/// Purpose of a request.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) enum Aim {
+    Records,
+    /// The page must show that nothing follows a count that agrees already: a total alone may be the size of one page.
+    Confirm(Proof),
+}
+
+impl WalkState {
+    pub(super) fn aim(&self) -> Option<Aim> {
+        match self {
+            Self::Ask(_, aim) | Self::Asked(_, aim) => Some(*aim),
+            Self::Done(_) => None,
+        }
+    }
+}
