@@ -1,4 +1,4 @@
-//! A question to the legacy API: its parameters, wherever they stand, and the window of orders that they ask for.
+//! A request to the legacy API: its parameters, in the query or the body, and the window of orders that they select.
 
 use http::uri::Authority;
 use http::{HeaderMap, Method, Uri, header};
@@ -12,7 +12,7 @@ use super::select::Selection;
 use super::token;
 use super::window::Window;
 
-/// One request, its parameters read.
+/// A request with its parameters.
 #[derive(Debug)]
 pub(super) struct Ask<'a> {
     pub(super) legacy: &'a Legacy,
@@ -21,22 +21,22 @@ pub(super) struct Ask<'a> {
     params: Params,
 }
 
-/// Where the parameters stand.
+/// Parameters of a request.
 #[derive(Debug)]
 enum Params {
-    /// In the query, all of them texts.
+    /// Parameters of the query, all of them strings.
     Query(Vec<(String, String)>),
-    /// In a JSON object, where a number is not a text.
+    /// Members of a JSON body, in which a number is no string.
     Json(Map<String, Value>),
 }
 
-/// A window that was asked for by its page number.
+/// The window of a page number.
 #[derive(Debug)]
 pub(super) struct Numbered {
     pub(super) window: Window,
     pub(super) page: u64,
     pub(super) size: u64,
-    /// How many pages there are; an empty collection has one.
+    /// Number of pages; an empty collection has one.
     pub(super) pages: u64,
 }
 
@@ -117,12 +117,12 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// `size` orders, or as many as there are, after the first `skip`.
+    /// At most `size` orders behind the first `skip`.
     pub(super) fn window(&self, skip: u64, size: u64) -> Result<Window, Refusal> {
         Ok(Window::new(Selection::of(self)?, self.legacy.quirks, skip, size))
     }
 
-    /// The same for a number that the client reckons with: past the end, some APIs refuse it.
+    /// As [`Self::window`], for a number that the client has computed: some APIs refuse it past the end.
     pub(super) fn counted(&self, skip: u64, size: u64) -> Result<Window, Refusal> {
         let window = self.window(skip, size)?;
         match self.legacy.quirks.past_end {
@@ -141,7 +141,7 @@ impl<'a> Ask<'a> {
         Ok(Numbered { window, page: number, size, pages: window.total.div_ceil(size).max(1) })
     }
 
-    /// The window after a token.
+    /// The window behind a token.
     pub(super) fn after(&self, name: &str, size: &str) -> Result<Window, Refusal> {
         let number = match self.text(name)? {
             Some(text) => token::read(text)
@@ -152,13 +152,13 @@ impl<'a> Ask<'a> {
         self.behind(Order(number), self.size(size)?)
     }
 
-    /// `size` orders, or as many as there are, that are listed after this one.
+    /// At most `size` orders that are listed behind this one.
     pub(super) fn behind(&self, order: Order, size: u64) -> Result<Window, Refusal> {
         let selection = Selection::of(self)?;
         Ok(Window::new(selection, self.legacy.quirks, selection.up_to(order.0), size))
     }
 
-    /// Scheme and authority as the client wrote them: what absolute links begin with.
+    /// Scheme and authority of absolute links, as the client wrote them.
     pub(super) fn origin(&self) -> String {
         let host = || self.headers.get(header::HOST)?.to_str().ok()?.parse::<Authority>().ok();
         let authority = self.uri.authority().cloned().or_else(host);
@@ -166,7 +166,7 @@ impl<'a> Ask<'a> {
         format!("{}://{authority}", self.uri.scheme_str().unwrap_or("http"))
     }
 
-    /// Path and query of this request with some parameters changed and the rest kept.
+    /// Path and query of this request with some parameters changed.
     pub(super) fn path_with(&self, changed: &[(&str, String)]) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         if let Params::Query(pairs) = &self.params {

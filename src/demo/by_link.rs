@@ -1,4 +1,4 @@
-//! Pages that hand out the address of the next one: absolute or relative, in the body or in a header field.
+//! Pages with the URL of the next page: absolute or relative, in the body or in a header field.
 
 use http::{HeaderName, StatusCode, header};
 use serde_json::json;
@@ -7,7 +7,7 @@ use super::answer::{Answer, ORDERS, Refusal};
 use super::ask::Ask;
 use super::quirks;
 
-/// As GitHub and GitLab: no link to where the client is, and no `Link` at all when one page is the whole.
+/// As GitHub and GitLab: no link to the page itself, and no `Link` if there is one page.
 pub(super) fn link(ask: &Ask<'_>) -> Result<Answer, Refusal> {
     let at = ask.numbered("page", "per_page")?;
     let mut targets = Vec::new();
@@ -18,7 +18,7 @@ pub(super) fn link(ask: &Ask<'_>) -> Result<Answer, Refusal> {
         targets.extend([("next", at.page + 1), ("last", at.pages)]);
     }
     let mut answer = Answer::page(at.window, json!(ORDERS));
-    if let Some(total) = quirks::in_header(&at.window.told()) {
+    if let Some(total) = quirks::in_header(&at.window.reported_total()) {
         answer = answer.header(HeaderName::from_static("x-total-count"), &total);
     }
     if targets.is_empty() {
@@ -40,7 +40,7 @@ pub(super) fn next_url(ask: &Ask<'_>) -> Result<Answer, Refusal> {
     }
     let to = |page: u64| format!("{}{}", ask.origin(), ask.path_with(&[("page", page.to_string())]));
     let envelope = json!({
-        "count": at.window.told(),
+        "count": at.window.reported_total(),
         "next": (at.page < at.pages).then(|| to(at.page + 1)),
         "previous": (at.page > 1).then(|| to(at.page - 1)),
         "results": ORDERS,
@@ -58,15 +58,18 @@ pub(super) fn relative(ask: &Ask<'_>) -> Result<Answer, Refusal> {
         "prev": (at.page > 1).then(|| to((at.page - 1).min(at.pages))),
         "next": (at.page < at.pages).then(|| to(at.page + 1)),
     });
-    Ok(Answer::page(at.window, json!({ "data": ORDERS, "links": links, "meta": { "total": at.window.told() } })))
+    Ok(Answer::page(
+        at.window,
+        json!({ "data": ORDERS, "links": links, "meta": { "total": at.window.reported_total() } }),
+    ))
 }
 
-/// As OData 4: a link relative to the request, absent from the last page, after the orders, under a name with a dot in it.
+/// As OData 4: a link relative to the request, behind the orders, under a name with a dot; absent from the last page.
 pub(super) fn odata(ask: &Ask<'_>) -> Result<Answer, Refusal> {
     let window = ask.after("$skiptoken", "$maxpagesize")?;
     let mut envelope = json!({
         "@odata.context": format!("{}/odata/$metadata#orders", ask.origin()),
-        "@odata.count": window.told(),
+        "@odata.count": window.reported_total(),
         "value": ORDERS,
     });
     if let Some(next) = window.next() {
@@ -76,7 +79,7 @@ pub(super) fn odata(ask: &Ask<'_>) -> Result<Answer, Refusal> {
     Ok(Answer::page(window, envelope))
 }
 
-/// As Kinto: the whole address in a header field of its own.
+/// As Kinto: the whole URL in a header field of its own.
 pub(super) fn header(ask: &Ask<'_>) -> Result<Answer, Refusal> {
     let window = ask.after("_token", "_limit")?;
     let answer = Answer::page(window, json!({ "data": ORDERS }));

@@ -1,4 +1,4 @@
-//! Pages that hand out a token for the next request, or whose last order is the token; each with its own way to say "no more".
+//! Pages with a token for the next request, or whose last order is the token; each marks the end in its own way.
 
 use serde_json::json;
 
@@ -22,7 +22,7 @@ pub(super) fn values(ask: &Ask<'_>) -> Result<Answer, Refusal> {
 /// As HubSpot's search: the token's whole object is absent at the end.
 pub(super) fn search(ask: &Ask<'_>) -> Result<Answer, Refusal> {
     let window = ask.after("after", "limit")?;
-    let mut envelope = json!({ "total": window.told(), "results": ORDERS });
+    let mut envelope = json!({ "total": window.reported_total(), "results": ORDERS });
     if let Some(next) = window.next() {
         envelope["paging"] = json!({ "next": { "after": next } });
     }
@@ -40,7 +40,7 @@ pub(super) fn graphql(ask: &Ask<'_>) -> Result<Answer, Refusal> {
         }
     };
     let orders = json!({
-        "totalCount": window.told(),
+        "totalCount": window.reported_total(),
         "edges": ORDERS,
         "pageInfo": {
             "endCursor": window.next().or_else(|| window.token_of_end()),
@@ -50,7 +50,7 @@ pub(super) fn graphql(ask: &Ask<'_>) -> Result<Answer, Refusal> {
     Ok(Answer::page(window, json!({ "data": { "orders": orders } })).shaped(Shape::Edges))
 }
 
-/// As Stripe: the last order's id is the token, and an id that no order has is refused.
+/// As Stripe: the last order's id is the token, and an unknown id is refused.
 pub(super) fn keyset(ask: &Ask<'_>) -> Result<Answer, Refusal> {
     let window = match ask.text("starting_after")? {
         Some(id) => {

@@ -1,23 +1,21 @@
-//! When the orders were made: times that are computed from their numbers, so that any part of them can be found without the rest.
+//! Times of the orders, computed from their numbers, so that a range of times is found without a scan.
 
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::orders::Order;
 
-/// When each order was made, and how that is written. Time never shrinks from one number to the next.
+/// Times of the orders, and their format. A later number never has an earlier time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Calendar {
-    /// How the orders lie in time.
     pub times: Times,
-    /// How a time is written.
     pub stamp: Stamp,
 }
 
-/// How the orders lie in time.
+/// Distribution of the orders over time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Times {
-    /// Three orders each 37 seconds since 2019, so that a sort by time has ties.
+    /// Three orders every 37 seconds since 2019, so that a sort by time has ties.
     #[default]
     Steady,
     /// Spans of time one after the other, each with its own number of orders.
@@ -27,23 +25,23 @@ pub enum Times {
 /// A span of time over which orders are spread evenly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// When it begins, in seconds since 1970.
+    /// Seconds since 1970.
     pub from: u64,
-    /// When it ends; ≥ `from`.
+    /// Seconds since 1970; ≥ `from`.
     pub until: u64,
-    /// How many orders were made in it.
+    /// Number of orders.
     pub orders: u64,
-    /// How many orders share each moment; 0 counts as 1.
+    /// Number of orders that share a time; 0 counts as 1.
     pub together: u64,
 }
 
-/// How a time is written.
+/// Format of a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stamp {
-    /// As text (RFC 3339), to the second.
+    /// A string (RFC 3339), to the second.
     #[default]
     Rfc3339,
-    /// As a number of seconds since 1970.
+    /// Number of seconds since 1970.
     Unix,
 }
 
@@ -56,7 +54,7 @@ impl Calendar {
         Self { times: Times::Spans(spans.to_vec()), stamp: Stamp::Unix }
     }
 
-    /// How many orders it has times for; none where there is no end of them.
+    /// Number of orders with times of their own; none if it is unlimited.
     pub fn orders(&self) -> Option<u64> {
         match &self.times {
             Times::Steady => None,
@@ -64,7 +62,7 @@ impl Calendar {
         }
     }
 
-    /// When an order was made, since 1970.
+    /// Time of an order, since 1970.
     pub fn at(&self, Order(number): Order) -> Duration {
         Duration::from_secs(match &self.times {
             // Bounded, because a calendar has an end and numbers have none.
@@ -73,7 +71,7 @@ impl Calendar {
         })
     }
 
-    /// How many of the first `records` orders were made before a moment.
+    /// Number of the first `records` orders that are earlier than a moment.
     pub(super) fn before(&self, moment: Duration, records: u64) -> u64 {
         let (mut before, mut most) = (0, records);
         while before < most {
@@ -88,7 +86,7 @@ impl Calendar {
     }
 }
 
-/// The time of an order by its number; those beyond the last span are made at its end.
+/// Time of an order by its number; orders behind the last span have the time of its end.
 fn spread(spans: &[Span], number: u64) -> u64 {
     let mut nth = number.saturating_sub(1);
     for span in spans {
@@ -132,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_made_before_a_moment_is_what_counting_finds() {
+    fn the_orders_before_a_moment_are_as_many_as_a_scan_counts() {
         let span = Span { from: 100, until: 120, orders: 50, together: 4 };
         let late = Span { from: 500, until: 500, orders: 7, together: 0 };
         let calendar = Calendar { times: Times::Spans(vec![span, late]), stamp: Stamp::Unix };

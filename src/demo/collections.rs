@@ -1,4 +1,4 @@
-//! The table of what the legacy API has: each path with its answer, and with the configuration that walks it.
+//! The paths of the legacy API, each with its answer and the configuration that crawls it.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -7,23 +7,23 @@ use super::answer::{Answer, Refusal};
 use super::ask::Ask;
 use super::{by_link, by_number, by_token};
 
-/// One path of the legacy API.
+/// A path of the legacy API.
 #[derive(Debug)]
 pub(super) struct Collection {
     pub(super) path: &'static str,
     pub(super) method: Method,
-    /// How the API says where the next page is.
+    /// Description of its pagination.
     pub(super) about: &'static str,
     pub(super) answer: fn(&Ask<'_>) -> Result<Answer, Refusal>,
-    /// The lines of a `[[collection]]` beside `path`, `upstream`, `method` and `key`.
+    /// Lines of its `[[collection]]` beside `path`, `upstream`, `method` and `key`.
     pub(super) walk: &'static str,
 }
 
-/// What lists the rest.
+/// List of the other paths.
 pub(super) static INDEX: Collection =
     Collection { path: "/", method: Method::GET, about: "this list", answer: index, walk: "" };
 
-/// The orders, once per pagination type.
+/// The orders in each pagination type.
 pub(super) static COLLECTIONS: [Collection; 14] = [
     Collection {
         path: "/link/orders",

@@ -1,4 +1,4 @@
-//! The configuration that walks every collection of the legacy API.
+//! The configuration that crawls every collection of the legacy API.
 
 use std::fmt::Write;
 

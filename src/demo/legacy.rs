@@ -15,25 +15,22 @@ use super::select::Listing;
 /// The legacy API: one collection of made-up orders under every pagination type.
 #[derive(Clone, Debug)]
 pub struct Legacy {
-    /// How many orders there are.
+    /// Number of orders.
     pub records: u64,
-    /// How many orders a page has where the client doesn't say; 0 counts as 1.
+    /// Page size without a parameter of the client; 0 counts as 1.
     pub default_page: u64,
-    /// The most orders that a page has, whatever the client says; 0 counts as 1.
+    /// Largest page size, which also cuts the client's; 0 counts as 1.
     pub max_page: u64,
-    /// When the orders were made.
     pub calendar: Calendar,
-    /// In which order they are listed.
     pub listing: Listing,
-    /// What the API does wrong.
     pub quirks: Quirks,
 }
 
 impl Legacy {
-    /// The most orders on a page, unless it is changed.
+    /// Default of [`Self::max_page`].
     pub const MAX_PAGE: u64 = 1_000;
 
-    /// An API of so many orders, in pages of 100 or as many up to 1,000 as are asked for.
+    /// An API of this many orders, in pages of 100 by default and of 1,000 at most.
     pub fn of(records: u64) -> Self {
         Self {
             records,
@@ -51,12 +48,12 @@ impl Legacy {
         Self { calendar: calendar.clone(), ..Self::of(calendar.orders().unwrap_or_default()) }
     }
 
-    /// How many orders a page has, given what the client asks for: never more than the most, without a word about it.
+    /// Page size for the client's parameter: cut to the largest one without an error.
     pub(super) fn page_size(&self, asked: Option<u64>) -> u64 {
         asked.unwrap_or(self.default_page).min(self.max_page).max(1)
     }
 
-    /// The response to a request; the same for the same request, always.
+    /// The response to a request; equal requests always have equal responses.
     pub fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Response<Bytes> {
         self.routed(method, uri, headers, body).unwrap_or_else(Answer::from).into_response(&self.calendar)
     }
@@ -79,10 +76,10 @@ impl Legacy {
     }
 }
 
-/// The media ranges that speak of JSON, the most specific last.
+/// Media ranges that match JSON, the most specific last.
 const ADMITTING: [(Name<'static>, Name<'static>); 3] = [(_STAR, _STAR), (APPLICATION, _STAR), (APPLICATION, JSON)];
 
-/// Whether a client takes JSON, by the most specific range in its `Accept` that speaks of it (RFC 9110 §12.5.1).
+/// Returns whether `Accept` admits JSON, by its most specific matching range (RFC 9110 §12.5.1).
 fn admits_json(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(header::ACCEPT).into_iter().filter_map(|line| line.to_str().ok());
     let ranges = lines.flat_map(MediaTypeList::new).flatten();

@@ -1,46 +1,45 @@
-//! What a legacy API does wrong, every time: totals that lie, pages that overlap, tokens in a circle.
+//! Deterministic faults of a legacy API: wrong totals, overlapping pages, tokens in a cycle.
 
 use http::StatusCode;
 use serde_json::{Value, json};
 
-/// What a legacy API does wrong; by default nothing.
+/// Faults of a legacy API; none by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quirks {
-    /// What it says of how many there are.
     pub total: Total,
-    /// The status past the end of what is addressed by a number; an empty page where there is none.
+    /// Status of numbered pages past the end; none for empty pages.
     pub past_end: Option<StatusCode>,
-    /// How many records of the page before each page begins with, beside its own.
+    /// Number of records that each page repeats of the page before.
     pub overlap: u64,
-    /// The page that comes without its records, counted from 0.
+    /// Index, from 0, of a page without its records.
     pub empty: Option<u64>,
-    /// After how many tokens the first one comes again.
+    /// Number of tokens after which the first one is repeated.
     pub circle: Option<u64>,
 }
 
-/// What an API says of how many records there are.
+/// Reported number of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Total {
-    /// The truth.
+    /// The true number.
     #[default]
     True,
-    /// So many more than there are, or fewer.
+    /// The true number and this difference.
     Off(i64),
-    /// The truth, as a text.
+    /// The true number as a string.
     Text,
-    /// The truth, below zero.
+    /// The true number, negated.
     Negative,
-    /// The truth on the first page, nothing on the others.
+    /// The true number on the first page, no number on the others.
     FirstPage,
-    /// Nothing.
+    /// No number.
     Absent,
 }
 
-/// Stands in an envelope for a member that isn't there; no other text in an envelope is the same.
+/// Placeholder in an envelope for an absent member; no other string in an envelope is equal to it.
 const ABSENT: &str = "<absent>";
 
 impl Total {
-    /// What is said to be the number of records.
+    /// The number of records that is reported.
     pub(super) fn records(self, records: u64) -> u64 {
         match self {
             Self::Off(by) => records.saturating_add_signed(by),
@@ -48,8 +47,8 @@ impl Total {
         }
     }
 
-    /// How a number of records or pages is said after so many records.
-    pub(super) fn told(self, number: u64, skipped: u64) -> Value {
+    /// Value of a reported number on the page behind `skipped` records.
+    pub(super) fn reported(self, number: u64, skipped: u64) -> Value {
         match self {
             Self::FirstPage if skipped > 0 => json!(ABSENT),
             Self::True | Self::Off(_) | Self::FirstPage => json!(number),
@@ -60,16 +59,16 @@ impl Total {
     }
 }
 
-/// The text of a number in a header field, where there is one.
-pub(super) fn in_header(told: &Value) -> Option<String> {
-    match told {
+/// Text of a reported number in a header field; none if it is absent.
+pub(super) fn in_header(number: &Value) -> Option<String> {
+    match number {
         Value::String(text) if text == ABSENT => None,
         Value::String(text) => Some(text.clone()),
         number => Some(number.to_string()),
     }
 }
 
-/// Takes the members that aren't there out of an envelope.
+/// Removes the absent members of an envelope.
 pub(super) fn without_absent(envelope: &mut Value) {
     if let Value::Object(members) = envelope {
         members.retain(|_, value| value != ABSENT);
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn totals_lie_as_they_are_told() {
+    fn totals_are_reported_as_configured() {
         for (total, first, later) in [
             (Total::True, Some(json!(100)), Some(json!(100))),
             (Total::Off(-30), Some(json!(70)), Some(json!(70))),
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn past_the_end_is_an_error_where_it_is_one() {
+    fn past_the_end_is_an_error_where_it_is_configured() {
         let quirks = Quirks { past_end: Some(StatusCode::NOT_FOUND), ..Quirks::default() };
         for (target, status) in [
             ("/page/orders?size=20&page=5", 200),
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_in_the_middle_is_empty_and_leads_on() {
+    fn a_page_in_the_middle_is_empty_and_has_a_next_page() {
         let quirks = Quirks { empty: Some(2), ..Quirks::default() };
         let lengths = (0..5).map(|page| {
             let body = self::page(quirks, &format!("/offset/orders?limit=20&offset={}", 20 * page));
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_go_in_a_circle() {
+    fn tokens_form_a_cycle() {
         let quirks = Quirks { circle: Some(3), ..Quirks::default() };
         let (mut tokens, mut at) = (Vec::new(), String::new());
         for _ in 0..6 {

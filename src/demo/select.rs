@@ -1,4 +1,4 @@
-//! Which of the orders a question is about: a range of their times, numbers or ids, a part of several, a region; found without a scan.
+//! Selections of orders: by a range of times, numbers or ids, by segment and by region; computed without a scan.
 
 use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use super::answer::Refusal;
 use super::ask::Ask;
 use super::orders::{BEYOND_DOUBLES, Order};
 
-/// In which order a collection is listed.
+/// Order in which a collection is listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Listing {
     /// The lowest number first.
@@ -27,14 +27,14 @@ pub(super) struct Selection {
     listing: Listing,
 }
 
-/// The regions that orders come from, in turn.
+/// Regions of the orders, in turn.
 const REGIONS: [&str; 3] = ["eu", "us", "ap"];
 
-/// The most parts that a collection is cut into, so that their first order is found by trying.
+/// Most segments of a collection: the first order of each is found by trial.
 const MOST_SEGMENTS: u64 = 1_000;
 
 impl Selection {
-    /// What `created[…]`, `sequence[…]`, `id[…]`, `region` and `segment` with `total_segments` leave of the collection.
+    /// Selects by `created[…]`, `sequence[…]`, `id[…]`, `region`, and `segment` with `total_segments`.
     pub(super) fn of(ask: &Ask<'_>) -> Result<Self, Refusal> {
         let legacy = ask.legacy;
         let mut range = 0..legacy.records;
@@ -46,7 +46,7 @@ impl Selection {
             Some(region) => (place(&region)?, REGIONS.len() as u64),
             None => (0, 1),
         };
-        // Both are remainders, so orders that have both come again after the product of the divisors.
+        // Both are remainders, so that orders with both repeat after the product of the divisors.
         let step = if segments % regions == 0 { segments } else { segments * regions };
         let has_both = |number: &u64| number % segments == segment && number % regions == region;
         let first = (1..=step).map(|above| range.start.saturating_add(above)).find(has_both);
@@ -54,7 +54,7 @@ impl Selection {
         Ok(Self { first: first.unwrap_or_default(), step, count, listing: legacy.listing })
     }
 
-    /// The order at this place, counted from 0; `place` < `count`.
+    /// The order at this index, from 0; `place` < `count`.
     pub(super) fn order(&self, place: u64) -> Order {
         let nth = match self.listing {
             Listing::OldestFirst => place,
@@ -63,11 +63,11 @@ impl Selection {
         Order(self.first + nth * self.step)
     }
 
-    /// How many orders are listed up to and with the one of this number, whether or not it is among them.
+    /// Number of orders that are listed up to and including this number, which may be absent.
     pub(super) fn up_to(&self, number: u64) -> u64 {
         match self.listing {
             Listing::OldestFirst => self.not_above(number),
-            // No order has the number 0: it stands for the start.
+            // No order has the number 0, which means the start.
             Listing::NewestFirst => number.checked_sub(1).map_or(0, |below| self.count - self.not_above(below)),
         }
     }
@@ -78,7 +78,7 @@ impl Selection {
     }
 }
 
-/// What can be asked for by range.
+/// Field with a range filter.
 #[derive(Clone, Copy, Debug)]
 enum Field {
     Created,
@@ -95,7 +95,7 @@ impl Field {
         }
     }
 
-    /// The part of a range of places that the filters of this field leave.
+    /// Narrows a range of order numbers by the filters of this field.
     fn narrowed(self, ask: &Ask<'_>, range: Range<u64>) -> Result<Range<u64>, Refusal> {
         let Range { mut start, mut end } = range;
         for operator in ["gte", "gt", "lte", "lt"] {
@@ -114,7 +114,7 @@ impl Field {
         Ok(start.min(end)..end)
     }
 
-    /// How many orders are below a value, and how many are not above it.
+    /// Numbers of orders below a value, and not above it.
     fn places(self, legacy: &Legacy, value: &str) -> Option<(u64, u64)> {
         let number = match self {
             Self::Created => {
@@ -132,7 +132,7 @@ impl Field {
     }
 }
 
-/// A moment since 1970, written as seconds, as a date, or as a date with a time; none where it is before that.
+/// Parses a moment since 1970, written as seconds, as a date, or as a date with a time; the inner `None` is a time before 1970.
 fn moment(value: &str) -> Option<Option<Duration>> {
     if let Ok(seconds) = value.parse::<i64>() {
         return Some(u64::try_from(seconds).ok().map(Duration::from_secs));
@@ -145,7 +145,7 @@ fn moment(value: &str) -> Option<Option<Duration>> {
     Some(time.duration_since(UNIX_EPOCH).ok())
 }
 
-/// The number of a part, and how many there are.
+/// Reads the segment and the number of segments.
 fn segment(ask: &Ask<'_>) -> Result<(u64, u64), Refusal> {
     match (ask.number("segment")?, ask.number("total_segments")?) {
         (None, None) => Ok((0, 1)),
@@ -156,7 +156,7 @@ fn segment(ask: &Ask<'_>) -> Result<(u64, u64), Refusal> {
     }
 }
 
-/// The remainder that a region's orders have.
+/// Remainder of a region's order numbers.
 fn place(region: &str) -> Result<u64, Refusal> {
     let known = REGIONS.iter().position(|known| *known == region);
     let place = known.ok_or_else(|| Refusal::bad(format!("`region` is one of {}: {region}", REGIONS.join(", "))))?;
@@ -182,7 +182,7 @@ mod tests {
         records.as_array().unwrap().iter().map(|order| order["id"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// The ids that a walk by cursor, by offset and by key gives; they must be the same.
+    /// The ids of a crawl by cursor, by offset and by key, which must be equal.
     fn walk(legacy: &Legacy, query: &str, size: usize) -> Vec<String> {
         let (mut by_cursor, mut cursor) = (Vec::new(), String::new());
         loop {
@@ -224,7 +224,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_filter_leaves_what_a_scan_would_leave(
+        fn every_filter_selects_the_orders_that_a_scan_finds(
             newest: bool, size in 1_usize..20, low in 0_u64..56, high in 0_u64..56,
             lower in prop::sample::select(vec!["gte", "gt"]), upper in prop::sample::select(vec!["lte", "lt"]),
             part in prop::option::of((0_u64..5, 1_u64..5)), region in prop::option::of(0_usize..3),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_goes_on_where_it_was_in_a_narrower_range() {
+    fn a_cursor_continues_at_its_place_in_a_narrower_range() {
         let legacy = legacy(Listing::OldestFirst);
         let first = page(&legacy, "/cursor/orders?limit=10");
         let cursor = first["meta"]["next_cursor"].as_str().unwrap().replace('+', "%2B");

@@ -1,5 +1,4 @@
-//! The legacy API as a client sees it that walks every path by hand: the first page by its documentation, each further one
-//! by what the last one said.
+//! The legacy API, crawled by hand on every path: the first page by its documentation, each further one by the page before.
 
 use std::collections::BTreeMap;
 
@@ -14,16 +13,16 @@ use crate::pagination::Path;
 
 const HOST: &str = "legacy.example:8081";
 
-/// A client that wants pages of one size, and the API that it asks.
+/// A client with one page size, and its API.
 struct Client {
     legacy: Legacy,
     size: u64,
 }
 
-/// One page as a client holds it: its orders, byte by byte, and what leads to the next page.
+/// A page: the bytes of its orders, and the parameter of the next page.
 type Page = (Vec<String>, Option<String>);
 
-/// How a client asks for a page, given what the last one said.
+/// Requests a page, with the parameter from the page before.
 type Step = fn(&Client, Option<String>) -> Page;
 
 const WALKS: [(&str, Step); 14] = [
@@ -128,7 +127,7 @@ fn every_path_gives_every_order_once_and_in_order() {
     assert!(pages_seen > 3_000, "{pages_seen}");
 }
 
-/// Every page that has an order, to the end.
+/// All pages with orders.
 fn walk(client: &Client, step: Step) -> Vec<Vec<String>> {
     let mut pages = Vec::new();
     let mut at = None;
@@ -145,7 +144,7 @@ fn walk(client: &Client, step: Step) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn one_page_has_no_way_on() {
+fn a_single_page_has_no_next_page() {
     let client = Client { legacy: Legacy::of(100), size: 100 };
     assert_eq!(client.get("/link/orders").header("link"), None);
     assert_eq!(client.get("/next_url/orders").value("/next"), Value::Null);
@@ -162,7 +161,7 @@ fn one_page_has_no_way_on() {
 }
 
 #[test]
-fn links_name_the_host_that_was_asked_and_keep_what_else_was_asked_for() {
+fn links_name_the_requested_host_and_keep_other_parameters() {
     let client = Client { legacy: Legacy::of(250), size: 0 };
     let page = client.get("/link/orders?status=open%26paid&page=2&q=a+b");
     let at = |page: u64| format!("http://{HOST}/link/orders?status=open%26paid&q=a+b&page={page}");
@@ -454,7 +453,7 @@ fn param(name: &str, value: Option<String>) -> String {
     value.map(|value| format!("&{name}={}", encoded(value))).unwrap_or_default()
 }
 
-/// What a client does that goes on until a page is empty.
+/// The step of a client that continues until a page is empty.
 fn until_empty(orders: Vec<String>, next: u64) -> Page {
     let next = (!orders.is_empty()).then(|| next.to_string());
     (orders, next)

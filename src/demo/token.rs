@@ -1,16 +1,16 @@
-//! The opaque token that stands for "after this order".
+//! The opaque token of the place behind an order.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// The token of the pages after order `number`.
+/// The token of the place behind order `number`.
 ///
-/// It has a `+` and often a `=`, which a client that doesn't encode what it puts into a query loses.
+/// It contains a `+` and often a `=`, which are lost by a client that doesn't encode its query.
 pub(super) fn write(number: u64) -> String {
     STANDARD.encode(format!("id>{number}"))
 }
 
-/// The number in a token of [`write`]'s.
+/// The number in a token that [`write`] has made.
 pub(super) fn read(token: &str) -> Option<u64> {
     let text = String::from_utf8(STANDARD.decode(token).ok()?).ok()?;
     let number = text.strip_prefix("id>")?.parse().ok()?;
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_come_back_and_nothing_else_does() {
+    fn only_written_tokens_are_read() {
         for number in [0, 7, 100, 1_000_000, u64::MAX] {
             assert_eq!(read(&write(number)), Some(number));
         }

@@ -24,6 +24,7 @@ mod settings;
 mod source;
 pub mod split;
 pub mod styles;
+mod url_query;
 pub mod validity;
 
 pub use end::{End, Limits, More, SameToken};

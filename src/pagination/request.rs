@@ -4,15 +4,14 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde_json::Value;
 use twox_hash::XxHash3_64;
 use url::Url;
 
 use super::path::Path;
-
-/// Everything but RFC 3986's unreserved characters: names and values are taken literally and encoded once.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use super::url_query::RESERVED;
+pub use super::url_query::{decoded_name, query_value, remove_query, set_query};
 
 /// Destination of a token or number in a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -226,43 +225,6 @@ impl RequestBody {
 
 pub(super) fn read_form(text: &[u8]) -> RequestBody {
     RequestBody::Form(url::form_urlencoded::parse(text).into_owned().collect())
-}
-
-/// Sets one query parameter and keeps every other byte of the query.
-pub fn set_query(url: &mut Url, name: &str, value: &str) {
-    let pair = format!("{}={}", utf8_percent_encode(name, RESERVED), utf8_percent_encode(value, RESERVED));
-    let mut replaced = false;
-    let mut pairs = Vec::new();
-    for old in url.query().unwrap_or_default().split('&').filter(|old| !old.is_empty()) {
-        if decoded_name(old) != name {
-            pairs.push(old.to_owned());
-        } else if !replaced {
-            pairs.push(pair.clone());
-            replaced = true;
-        }
-    }
-    if !replaced {
-        pairs.push(pair);
-    }
-    url.set_query(Some(&pairs.join("&")));
-}
-
-/// Removes one query parameter and keeps every other byte of the query.
-pub fn remove_query(url: &mut Url, name: &str) {
-    let kept: Vec<_> = url.query().unwrap_or_default().split('&').filter(|pair| decoded_name(pair) != name).collect();
-    let kept = kept.join("&");
-    url.set_query(Some(kept.as_str()).filter(|query| !query.is_empty()));
-}
-
-/// First value of a query parameter, decoded.
-pub fn query_value(url: &Url, name: &str) -> Option<String> {
-    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-}
-
-/// Decoded name of a `name=value` pair of a query.
-pub fn decoded_name(pair: &str) -> String {
-    let name = pair.split('=').next().unwrap_or_default().replace('+', " ");
-    percent_decode_str(&name).decode_utf8_lossy().into_owned()
 }
 
 /// A URL for messages, without credentials and without the values of its query, which can be secrets.

@@ -120,7 +120,7 @@ impl Splitter {
 
     /// Takes the records that have ended since the last call.
     pub fn take(&mut self) -> Batch {
-        if self.walker.around().captures.is_sure() { self.lines() } else { Batch::default() }
+        if self.walker.around.captures.is_sure() { self.lines() } else { Batch::default() }
     }
 
     /// Returns whether any byte of a record was read.
@@ -129,7 +129,7 @@ impl Splitter {
     }
 
     pub fn fields(&self) -> &PageFields {
-        self.walker.around().captures.fields()
+        self.walker.around.captures.fields()
     }
 
     /// Ends the page; returns the rest of its records, and the text around them.
@@ -139,13 +139,13 @@ impl Splitter {
             return self.finish_late();
         }
         self.walker.end_of_text(&mut self.output).map_err(|error| self.with_start(error))?;
-        let there = self.walker.around().captures.records();
+        let there = self.walker.around.captures.records();
         let batch = match there {
             RecordsState::Present => self.lines(),
             RecordsState::Null | RecordsState::Absent | RecordsState::Other => Batch::default(),
         };
         self.shape.pool.put(self.output);
-        let Surroundings { captures, sketch, .. } = self.walker.into_around();
+        let Surroundings { captures, sketch, .. } = self.walker.around;
         let sketch = sketch.finish();
         if let Some((path, value)) = captures.first_error().filter(|_| self.taken == 0) {
             // An error without records is the upstream's failure under status 200: neither an empty page nor a wrong path.
@@ -174,7 +174,7 @@ impl Splitter {
     fn lines(&mut self) -> Batch {
         let batch = self.output.lines.take();
         if self.taken == 0 {
-            self.walker.around_mut().sketch.show(&batch);
+            self.walker.around.sketch.show(&batch);
         }
         self.taken += batch.records();
         batch

@@ -29,7 +29,7 @@ pub(super) struct PageWalker {
     detail: ScanDetail,
     position: WalkPosition,
     state: WalkerState,
-    around: Surroundings,
+    pub(super) around: Surroundings,
     /// Bytes before the current piece.
     read: u64,
 }
@@ -60,18 +60,6 @@ impl PageWalker {
             state: WalkerState::Value,
             read: 0,
         }
-    }
-
-    pub(super) fn around(&self) -> &Surroundings {
-        &self.around
-    }
-
-    pub(super) fn around_mut(&mut self) -> &mut Surroundings {
-        &mut self.around
-    }
-
-    pub(super) fn into_around(self) -> Surroundings {
-        self.around
     }
 
     /// Reads the next piece.
