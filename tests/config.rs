@@ -295,8 +295,8 @@ fn the_options_of_the_command_line_are_read_like_keys() {
     assert_eq!(
         told("{ type = \"page\", param = \"offset\", strat = 1 }", Some("limit=0"), None),
         format!(
-            "--pagination.strat: unknown key \"strat\"\n    hint: did you mean \"start\"?\n{records}\n\
-             --page-size.value: out of range: 0\n    hint: write a whole number from 1 on\n\
+            "--page-size.value: out of range: 0\n    hint: write a whole number from 1 on\n\
+             --pagination.strat: unknown key \"strat\"\n    hint: did you mean \"start\"?\n{records}\n\
              --pagination.param: `offset` sounds like a record number, and type page advances it by 1 (offset-in-page)\n    \
              hint: write type = \"offset\"; where the API really is so, write allow = [\"offset-in-page\"] in its \
              [[collection]]"

@@ -5,36 +5,60 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::lint::{self, Facts};
-use super::node::{Node, Table};
+use super::keys::Level;
+use super::lint::{self, LintFacts};
+use super::node::{TomlNode, TomlTable};
+use super::pagination::PaginationKeys;
+use super::schema::{ReadOnly, Schema, rule, table};
 use super::secrets::Secrets;
-use super::upstream::{self, MANNERS};
-use super::value::{self, choice, one_of};
-use super::{Caps, Collection, Snapshots, Upstream, keys, snapshots};
+use super::units::{size, size_or_none};
+use super::upstream::{self, CLIENT_KEYS};
+use super::value::{self, COUNT};
+use super::words::{Words, one_of};
+use super::{Caps, Collection, Snapshots, Upstream, address, pagination, snapshots};
 use crate::pagination::{Pagination, Param, Partition};
+
+pub(super) static COLLECTION: Level = Level {
+    name: "[[collection]]",
+    keys: &["path", "upstream", "upstream_path", "upstream_aliases", "method", "body", "caps", "allow"],
+    others: &[&CLIENT_KEYS, &PaginationKeys, &snapshots::SHARING],
+};
+
+static METHODS: Words<Method> = Words(&[("GET", Method::GET), ("POST", Method::POST)]);
+
+table! {
+    read pub(super) CAPS "caps": Caps = Caps {
+        "page" => page_bytes: ReadOnly(size), or(Caps::default().page_bytes);
+        "record" => record_bytes: ReadOnly(size), or(Caps::default().record_bytes);
+        "pages" => pages: COUNT, or(Caps::default().pages);
+        "empty_pages" => empty_pages: COUNT, or(Caps::default().empty_pages);
+        "window" => window_bytes: ReadOnly(size), or(Caps::default().window_bytes);
+        "spool" => spool_bytes: ReadOnly(size_or_none), or(Caps::default().spool_bytes);
+    }
+}
 
 /// The `[upstream.NAME]` tables; `None` for one that was wrong.
 pub(super) type Upstreams<'a> = BTreeMap<&'a str, Option<Arc<Upstream>>>;
 
 /// Reads one collection; `None` if something was wrong that has no default.
 pub(super) fn read(
-    node: &Node<'_>,
+    node: &TomlNode<'_>,
     upstreams: &Upstreams<'_>,
     all: &Snapshots,
     secrets: &dyn Secrets,
 ) -> Option<Collection> {
-    let table = node.table(&keys::COLLECTION)?;
+    let table = node.table(&COLLECTION)?;
     let path = table.must("path", "write the path that clients ask for: path = \"/v1/orders\"", path);
     let upstream = upstream_of(&table, upstreams, secrets);
-    let method = table.or("method", Method::GET, |node| choice(node, &[("GET", Method::GET), ("POST", Method::POST)]));
+    let method = table.or("method", METHODS.usual(), |node| METHODS.read(node));
     let body = table.maybe("body", value::body);
     let upstream_path = table.maybe("upstream_path", upstream_path);
-    let caps = table.or("caps", Caps::default(), caps);
+    let caps = table.or("caps", Caps::default(), |node| CAPS.read(node));
     let sharing = snapshots::sharing(&table, all);
-    let pagination = super::pagination::read(&table);
+    let pagination = pagination::read(&table);
     if let Some(pagination) = &pagination {
         let retried = upstream.as_deref().map_or(&[][..], |upstream| &upstream.retry.statuses);
-        lint::check(&table, &Facts { pagination, method: &method, body: body.as_ref(), retried });
+        lint::check(&table, &LintFacts { pagination, method: &method, body: body.as_ref(), retried });
         check_segments(&table, path.as_deref(), upstream_path.as_deref(), pagination);
         if let (Some(upstream), Some(base)) = (&upstream, pagination.style.rules().base_url()) {
             let known = std::iter::once(&upstream.url).chain(&upstream.aliases);
@@ -57,14 +81,14 @@ pub(super) fn read(
 }
 
 /// An upstream of the collection's own, or one of those that have a name.
-fn upstream_of(table: &Table<'_>, upstreams: &Upstreams<'_>, secrets: &dyn Secrets) -> Option<Arc<Upstream>> {
+fn upstream_of(table: &TomlTable<'_>, upstreams: &Upstreams<'_>, secrets: &dyn Secrets) -> Option<Arc<Upstream>> {
     let hint = "write the API's URL, or the NAME of an [upstream.NAME]";
     let node = table.must("upstream", hint, |node| Some(node.clone()))?;
     let text = node.text()?;
     if text.contains("://") {
-        return upstream::read(table, value::url(&node), "upstream_aliases", secrets).map(Arc::new);
+        return upstream::read(table, address::url(&node), "upstream_aliases", secrets).map(Arc::new);
     }
-    for key in MANNERS.iter().chain(&["upstream_aliases"]) {
+    for key in CLIENT_KEYS.keys.iter().chain(&["upstream_aliases"]) {
         if table.get(key).is_some() {
             let there = key.strip_prefix("upstream_").unwrap_or(key);
             let hint = format!("write {there} in [upstream.{text}]: all collections of one upstream are asked alike");
@@ -81,7 +105,7 @@ fn upstream_of(table: &Table<'_>, upstreams: &Upstreams<'_>, secrets: &dyn Secre
     }
 }
 
-fn path(node: &Node<'_>) -> Option<String> {
+fn path(node: &TomlNode<'_>) -> Option<String> {
     let path = absolute(node)?;
     // The router is the judge of its own syntax; whether two collections are in each other's way is asked later.
     match matchit::Router::new().insert(path, ()) {
@@ -93,11 +117,11 @@ fn path(node: &Node<'_>) -> Option<String> {
     }
 }
 
-fn upstream_path(node: &Node<'_>) -> Option<String> {
+fn upstream_path(node: &TomlNode<'_>) -> Option<String> {
     absolute(node).map(ToOwned::to_owned)
 }
 
-fn absolute<'a>(node: &Node<'a>) -> Option<&'a str> {
+fn absolute<'a>(node: &TomlNode<'a>) -> Option<&'a str> {
     let path = node.text()?;
     if path.contains(['?', '#']) || path.contains(char::is_whitespace) {
         return node.refuse(format!("more than a path: {path:?}"), "the query is the client's; leave it out");
@@ -106,7 +130,7 @@ fn absolute<'a>(node: &Node<'a>) -> Option<&'a str> {
 }
 
 /// Holds the `{segments}` of the two paths and the `path:NAME` parameters against each other.
-fn check_segments(table: &Table<'_>, path: Option<&str>, upstream_path: Option<&str>, pagination: &Pagination) {
+fn check_segments(table: &TomlTable<'_>, path: Option<&str>, upstream_path: Option<&str>, pagination: &Pagination) {
     let Some(path) = path else { return };
     let given = segments(path);
     let parts = pagination.partition.as_ref().map(Partition::params).unwrap_or_default();
@@ -154,17 +178,4 @@ fn segment_of(param: &Param) -> Option<&str> {
 fn segments(path: &str) -> BTreeSet<&str> {
     let names = path.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0.trim_start_matches('*')));
     names.filter(|name| !name.is_empty()).collect()
-}
-
-fn caps(node: &Node<'_>) -> Option<Caps> {
-    let table = node.table(&keys::CAPS)?;
-    let default = Caps::default();
-    Some(Caps {
-        page_bytes: table.or("page", default.page_bytes, value::size),
-        record_bytes: table.or("record", default.record_bytes, value::size),
-        pages: table.or("pages", default.pages, |node| node.number(1)),
-        empty_pages: table.or("empty_pages", default.empty_pages, |node| node.number(1)),
-        window_bytes: table.or("window", default.window_bytes, value::size),
-        spool_bytes: table.or("spool", default.spool_bytes, value::size_or_none),
-    })
 }

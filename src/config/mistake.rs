@@ -17,7 +17,7 @@ pub struct Mistake {
     /// Key, as in `collection[2].pagination.param`; empty where the text is no TOML.
     pub at: String,
     #[doc(hidden)]
-    pub place: Option<Place>,
+    pub place: Option<TextPosition>,
     /// Description of the mistake.
     pub what: String,
     /// Remedy: the text to write instead.
@@ -26,14 +26,14 @@ pub struct Mistake {
 
 /// A place in a text; both count from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct TextPosition {
     /// The line.
     pub line: usize,
     /// The character in that line.
     pub column: usize,
 }
 
-impl Place {
+impl TextPosition {
     /// The place of a byte.
     pub(super) fn of(text: &str, byte: usize) -> Self {
         let mut end = byte.min(text.len());
@@ -63,7 +63,7 @@ impl fmt::Display for Mistakes {
                 writeln!(f)?;
             }
             match mistake.place {
-                Some(Place { line, .. }) => write!(f, "{}:{line}: ", self.name)?,
+                Some(TextPosition { line, .. }) => write!(f, "{}:{line}: ", self.name)?,
                 None if !self.name.is_empty() => write!(f, "{}: ", self.name)?,
                 None => {}
             }

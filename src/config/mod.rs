@@ -1,6 +1,8 @@
 //! What unpage was told to do: TOML as written → all mistakes at once → [`Config`], in which only valid values exist.
 
+mod address;
 mod collection;
+mod hints;
 mod keys;
 mod lint;
 mod mistake;
@@ -10,11 +12,16 @@ mod pace;
 mod pagination;
 mod partition;
 mod read;
+mod schema;
 mod secrets;
 mod snapshots;
+mod style;
+mod toml_text;
+mod units;
 mod upstream;
 mod validity;
 mod value;
+mod words;
 mod written;
 
 use std::net::SocketAddr;
@@ -26,7 +33,7 @@ use http::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
 use url::Url;
 
-pub use self::mistake::{Mistake, Mistakes, Place};
+pub use self::mistake::{Mistake, Mistakes, TextPosition};
 pub use self::option::Options;
 pub use self::secrets::{Machine, Secrets};
 pub use self::snapshots::{OnStart, Resume, Scope, Sharing, SlowReader, SnapshotSettings, Snapshots};

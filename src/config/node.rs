@@ -6,13 +6,15 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{self, Level};
-use super::mistake::{Mistake, Place};
+use super::keys::KeyNames;
+use super::mistake::{Mistake, TextPosition};
 
 /// What was found wrong so far, and in which text.
 #[derive(Debug)]
-pub(super) struct Notes<'t> {
+pub(super) struct MistakeLog<'t> {
     text: &'t str,
+    /// Hint for a key that the table does not have; a parameter, because it knows all tables and they know this file.
+    hint: fn(&str, &dyn KeyNames) -> String,
     found: RefCell<Vec<Mistake>>,
     /// Which keys of which tables were met: the annotated configuration must show each of them.
     #[cfg(test)]
@@ -21,8 +23,8 @@ pub(super) struct Notes<'t> {
 
 /// A value and the key that leads to it.
 #[derive(Clone, Debug)]
-pub(super) struct Node<'a> {
-    pub(super) notes: &'a Notes<'a>,
+pub(super) struct TomlNode<'a> {
+    pub(super) notes: &'a MistakeLog<'a>,
     pub(super) at: String,
     span: Range<usize>,
     pub(super) value: &'a DeValue<'a>,
@@ -30,17 +32,18 @@ pub(super) struct Node<'a> {
 
 /// A table whose keys are all known.
 #[derive(Clone, Debug)]
-pub(super) struct Table<'a> {
-    pub(super) notes: &'a Notes<'a>,
+pub(super) struct TomlTable<'a> {
+    pub(super) notes: &'a MistakeLog<'a>,
     pub(super) at: String,
     span: Range<usize>,
     entries: &'a DeTable<'a>,
 }
 
-impl<'t> Notes<'t> {
-    pub(super) fn on(text: &'t str) -> Self {
+impl<'t> MistakeLog<'t> {
+    pub(super) fn new(text: &'t str, hint: fn(&str, &dyn KeyNames) -> String) -> Self {
         Self {
             text,
+            hint,
             found: RefCell::default(),
             #[cfg(test)]
             met: RefCell::default(),
@@ -48,7 +51,7 @@ impl<'t> Notes<'t> {
     }
 
     pub(super) fn note(&self, at: &str, byte: usize, what: String, hint: String) {
-        let place = Some(Place::of(self.text, byte));
+        let place = Some(TextPosition::of(self.text, byte));
         self.found.borrow_mut().push(Mistake { at: at.to_owned(), place, what, hint });
     }
 
@@ -68,8 +71,8 @@ impl<'t> Notes<'t> {
     }
 }
 
-impl<'a> Node<'a> {
-    /// Notes a mistake here; `None`, so that a reader can end with it.
+impl<'a> TomlNode<'a> {
+    /// MistakeLog a mistake here; `None`, so that a reader can end with it.
     pub(super) fn refuse<T>(&self, what: impl Into<String>, hint: impl Into<String>) -> Option<T> {
         self.notes.note(&self.at, self.span.start, what.into(), hint.into());
         None
@@ -110,19 +113,19 @@ impl<'a> Node<'a> {
         self.value.as_bool().or_else(|| self.mistyped("boolean", "true"))
     }
 
-    pub(super) fn table(&self, level: &'static Level) -> Option<Table<'a>> {
+    pub(super) fn table(&self, level: &dyn KeyNames) -> Option<TomlTable<'a>> {
         match self.value.as_table() {
             Some(entries) => {
-                let table = Table { notes: self.notes, at: self.at.clone(), span: self.span.clone(), entries };
+                let table = TomlTable { notes: self.notes, at: self.at.clone(), span: self.span.clone(), entries };
                 table.check_keys(level);
                 Some(table)
             }
-            None => self.mistyped("table", &format!("{{ {} = … }}", level.keys.join(" = …, "))),
+            None => self.mistyped("table", &format!("{{ {} = … }}", level.keys().join(" = …, "))),
         }
     }
 
     /// The entries of a table whose keys are names of the user's own.
-    pub(super) fn named(&self) -> Option<Vec<(&'a str, Node<'a>)>> {
+    pub(super) fn named(&self) -> Option<Vec<(&'a str, TomlNode<'a>)>> {
         let Some(entries) = self.value.as_table() else { return self.mistyped("table", "{ NAME = … }") };
         let child = |(key, value): (&'a Spanned<_>, &'a Spanned<_>)| {
             let key: &'a std::borrow::Cow<'a, str> = key.get_ref();
@@ -137,13 +140,13 @@ impl<'a> Node<'a> {
     }
 
     /// One entry of a table whose kind is still unknown.
-    pub(super) fn member(&self, key: &str) -> Option<Node<'a>> {
+    pub(super) fn member(&self, key: &str) -> Option<TomlNode<'a>> {
         let value = self.value.as_table()?.get(key)?;
         Some(self.child(&under(&self.at, key), value))
     }
 
     /// The elements of an array; an array without any is a mistake.
-    pub(super) fn list(&self) -> Option<Vec<Node<'a>>> {
+    pub(super) fn list(&self) -> Option<Vec<TomlNode<'a>>> {
         match self.value.as_array() {
             Some(array) if array.is_empty() => self.refuse("empty list", "leave the key out, or list something"),
             Some(array) => Some(
@@ -154,64 +157,65 @@ impl<'a> Node<'a> {
     }
 
     /// The elements of an array, or the value itself.
-    pub(super) fn one_or_more(&self) -> Option<Vec<Node<'a>>> {
+    pub(super) fn one_or_more(&self) -> Option<Vec<TomlNode<'a>>> {
         if self.value.is_array() { self.list() } else { Some(vec![self.clone()]) }
     }
 
     /// Reads every element, so that each one's mistakes are noted, and yields them if all were good.
-    pub(super) fn each<T>(&self, read: impl Fn(&Node<'a>) -> Option<T>) -> Option<Vec<T>> {
+    pub(super) fn each<T>(&self, read: impl Fn(&TomlNode<'a>) -> Option<T>) -> Option<Vec<T>> {
         let read: Vec<_> = self.one_or_more()?.iter().map(read).collect();
         read.into_iter().collect()
     }
 
     fn child(&self, at: &str, value: &'a Spanned<DeValue<'a>>) -> Self {
-        Node { notes: self.notes, at: at.to_owned(), span: value.span(), value: value.get_ref() }
+        TomlNode { notes: self.notes, at: at.to_owned(), span: value.span(), value: value.get_ref() }
     }
 }
 
-impl<'a> Table<'a> {
+impl<'a> TomlTable<'a> {
     /// The whole text.
-    pub(super) fn top(notes: &'a Notes<'a>, entries: &'a DeTable<'a>, level: &'static Level) -> Self {
+    pub(super) fn top(notes: &'a MistakeLog<'a>, entries: &'a DeTable<'a>, level: &dyn KeyNames) -> Self {
         let table = Self { notes, at: String::new(), span: 0..0, entries };
         table.check_keys(level);
         table
     }
 
-    fn check_keys(&self, level: &'static Level) {
+    fn check_keys(&self, level: &dyn KeyNames) {
+        let keys = level.keys();
         for (key, value) in self.entries.iter() {
             let name: &str = key.get_ref();
-            if !level.keys.contains(&name) {
+            if !keys.contains(&name) {
                 let at = under(&self.at, name);
                 let what = format!("unknown key {name:?}");
                 // The key's own span is missing where a dotted key made the table.
                 let byte = if key.span().is_empty() { value.span().start } else { key.span().start };
-                self.notes.note(&at, byte, what, keys::hint(name, level));
+                self.notes.note(&at, byte, what, (self.notes.hint)(name, level));
             }
             #[cfg(test)]
-            if let Some(known) = level.keys.iter().find(|known| **known == name) {
-                self.notes.met.borrow_mut().insert((level.name, known));
+            if let Some(known) = keys.iter().find(|known| **known == name) {
+                self.notes.met.borrow_mut().insert((level.name(), known));
             }
         }
     }
 
     /// The value of a key.
-    pub(super) fn get(&self, key: &str) -> Option<Node<'a>> {
+    pub(super) fn get(&self, key: &str) -> Option<TomlNode<'a>> {
         let value = self.entries.get(key)?;
-        Some(Node { notes: self.notes, at: under(&self.at, key), span: value.span(), value: value.get_ref() })
+        Some(TomlNode { notes: self.notes, at: under(&self.at, key), span: value.span(), value: value.get_ref() })
     }
 
     /// What a key says; `None` where it is absent or wrong, and the latter is noted.
-    pub(super) fn maybe<T>(&self, key: &str, read: impl FnOnce(&Node<'a>) -> Option<T>) -> Option<T> {
+    pub(super) fn maybe<T>(&self, key: &str, read: impl FnOnce(&TomlNode<'a>) -> Option<T>) -> Option<T> {
         self.get(key).and_then(|node| read(&node))
     }
 
     /// What a key says, else the default. A wrong value is noted, so that the default is never used for it.
-    pub(super) fn or<T>(&self, key: &str, default: T, read: impl FnOnce(&Node<'a>) -> Option<T>) -> T {
+    pub(super) fn or<T>(&self, key: &str, default: T, read: impl FnOnce(&TomlNode<'a>) -> Option<T>) -> T {
         self.maybe(key, read).unwrap_or(default)
     }
 
     /// What a key says that must be there.
-    pub(super) fn must<T>(&self, key: &str, hint: &str, read: impl FnOnce(&Node<'a>) -> Option<T>) -> Option<T> {
+    pub(super) fn must<T>(&self, key: &str, hint: &str, read: impl FnOnce(&TomlNode<'a>) -> Option<T>) -> Option<T> {
         match self.get(key) {
             Some(node) => read(&node),
             None => self.refuse_at(key, "missing", hint),
@@ -223,7 +227,7 @@ impl<'a> Table<'a> {
         under(&self.at, key)
     }
 
-    /// Notes a mistake at a key of this table, or at the table where the key (`a.b` for one inside) is absent.
+    /// MistakeLog a mistake at a key of this table, or at the table where the key (`a.b` for one inside) is absent.
     pub(super) fn refuse_at<T>(&self, key: &str, what: impl Into<String>, hint: impl Into<String>) -> Option<T> {
         let mut byte = self.span.start;
         let mut entries = Some(self.entries);

@@ -4,11 +4,11 @@ use http::Method;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::COLLECTION;
-use super::lint::{self, Facts};
+use super::collection::COLLECTION;
+use super::lint::{self, LintFacts};
 use super::mistake::{Mistake, Mistakes};
-use super::node::{Notes, Table};
-use super::{Pace, pace};
+use super::node::{MistakeLog, TomlTable};
+use super::{Pace, hints, pace};
 use crate::pagination::Pagination;
 
 /// What the options say; each is a key of `[[collection]]` with `_` for `-`. A value is text, or TOML's `{ … }`.
@@ -62,12 +62,12 @@ impl Options {
                 Err(what) => broken.push(Mistake { at: option(key), place: None, what, hint: String::new() }),
             }
         }
-        let notes = Notes::on("");
-        let table = Table::top(&notes, &entries, &COLLECTION);
+        let notes = MistakeLog::new("", hints::unknown_key);
+        let table = TomlTable::top(&notes, &entries, &COLLECTION);
         let pace = pace::read(&table);
         let pagination = super::pagination::read(&table);
         if let Some(pagination) = &pagination {
-            lint::check(&table, &Facts { pagination, method: &self.method, body: None, retried: &[] });
+            lint::check(&table, &LintFacts { pagination, method: &self.method, body: None, retried: &[] });
         }
         if broken.is_empty() {
             let noted = notes.into_list().into_iter();

@@ -5,15 +5,24 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::keys;
-use super::node::{Node, Table};
-use super::value;
+use super::address::header_name;
+use super::node::{TomlNode, TomlTable};
+use super::schema::{ReadOnly, Schema, rule, table};
+use super::units::LONGEST;
 use crate::pace::{BudgetFields, Pace, Rate, Width};
 
 const WIDTH: &str = "write how many pages are asked for at a time: width = 6, or \"adaptive\"";
 
+table! {
+    read pub(super) RATE_LIMIT "rate_limit": BudgetFields = BudgetFields {
+        "remaining" => remaining: ReadOnly(header_name), some;
+        "reset" => reset: ReadOnly(header_name), some;
+        "limit" => limit: ReadOnly(header_name), some;
+    }
+}
+
 /// Reads everything about the pace that a table says; the rest has its default.
-pub(super) fn read(table: &Table<'_>) -> Pace {
+pub(super) fn read(table: &TomlTable<'_>) -> Pace {
     let default = Pace::default();
     let pace = Pace {
         width: table.or("width", default.width, width),
@@ -34,7 +43,7 @@ pub(super) fn read(table: &Table<'_>) -> Pace {
     pace
 }
 
-fn width(node: &Node<'_>) -> Option<Width> {
+fn width(node: &TomlNode<'_>) -> Option<Width> {
     match node.value.as_str() {
         Some("adaptive") => Some(Width::Adaptive),
         Some(other) => node.refuse(format!("not a width: {other:?}"), WIDTH),
@@ -43,13 +52,13 @@ fn width(node: &Node<'_>) -> Option<Width> {
 }
 
 /// More than a thousand at a time is a slip of the finger, or an attack.
-fn count(node: &Node<'_>, number: u64) -> Option<NonZeroU32> {
+fn count(node: &TomlNode<'_>, number: u64) -> Option<NonZeroU32> {
     let count = u32::try_from(number).ok().filter(|number| *number <= 1000).and_then(NonZeroU32::new);
     count.or_else(|| node.refuse(format!("{number} pages at a time are a siege"), "write a number from 1 to 1000"))
 }
 
 /// `"10/s"`, `"600/min"`, `"100/10s"`.
-pub(super) fn rate(node: &Node<'_>) -> Option<Rate> {
+pub(super) fn rate(node: &TomlNode<'_>) -> Option<Rate> {
     let key = node.at.rsplit('.').next().unwrap_or_default();
     let hint = format!("write a number of requests and a time: {key} = \"10/s\", \"600/min\" or \"5000/h\"");
     let Some(text) = node.value.as_str() else {
@@ -68,7 +77,7 @@ pub(super) fn rate(node: &Node<'_>) -> Option<Rate> {
     };
     match period_of(period.trim()) {
         Some(Duration::ZERO) => node.refuse(format!("no time at all is no rate: {text:?}"), hint),
-        Some(period) if period > value::LONGEST => {
+        Some(period) if period > LONGEST => {
             node.refuse(format!("longer than a day: {text:?}"), "count the requests of a shorter time: \"1000/1d\"")
         }
         Some(period) => Some(Rate { requests, period }),
@@ -82,14 +91,10 @@ fn period_of(text: &str) -> Option<Duration> {
     humantime::parse_duration(&if bare { format!("1{text}") } else { text.to_owned() }).ok()
 }
 
-fn budget(node: &Node<'_>) -> Option<BudgetFields> {
-    let table = node.table(&keys::RATE_LIMIT)?;
-    let fields = BudgetFields {
-        remaining: table.maybe("remaining", value::header_name),
-        reset: table.maybe("reset", value::header_name),
-        limit: table.maybe("limit", value::header_name),
-    };
-    if keys::RATE_LIMIT.keys.iter().all(|key| table.get(key).is_none()) {
+fn budget(node: &TomlNode<'_>) -> Option<BudgetFields> {
+    let table = node.table(&RATE_LIMIT)?;
+    let fields = (RATE_LIMIT.read)(&table)?;
+    if RATE_LIMIT.keys.iter().all(|key| table.get(key).is_none()) {
         return node
             .refuse("names no header field", "write rate_limit = { remaining = \"X-Left\", reset = \"X-Reset\" }");
     }

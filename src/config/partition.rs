@@ -1,58 +1,165 @@
-//! What cuts a collection into parts, as written: `partition` and `order`.
+//! `partition`: the parts that a collection is cut into.
 
 use std::collections::HashSet;
 
 use serde_json::Value;
 use toml::de::DeValue;
 
-use super::keys::{self, PARTITION_NUMBERED, PARTITION_RANGE, PARTITION_VALUES};
-use super::node::{Node, Table};
-use super::value::{self, choice};
-use crate::pagination::partition::{Bound, Direction, PartOrder, Partition, RangeKind, RangePartition};
+use super::keys::KeyNames;
+use super::node::TomlNode;
+use super::schema::{Form, Schema, rule, table};
+use super::toml_text::{self, list, text};
+use super::value::{JSON, PARAM, PATH};
+use super::words::Words;
+use crate::pagination::partition::{Bound, Direction, Partition, RangeKind, RangePartition};
 
-const KINDS: &str = "write from, to, kind, field and order for a range, param and values for a list, or segment, \
-                     total_segments and count for numbered parts";
+const HINT: &str = "write from, to, kind, field and order for a range, param and values for a list, or segment, \
+                    total_segments and count for numbered parts";
 
 /// `{ from, to, … }`, `{ param, values }` or `{ segment, total_segments, count }`.
-pub(super) fn partition(node: &Node<'_>) -> Option<Partition> {
+pub(super) const PARTITIONS: Form<Partition> = Form { read: partition, write };
+
+table! {
+    pub(super) RANGE "a partition by range": RangePartition = RangePartition {
+        "from" => from: PARAM, required("say where the lowest value goes: from = \"created[gte]\"");
+        "to" => to: PARAM, required("say where the highest value goes: to = \"created[lt]\"");
+        "kind" => kind: KINDS, required("say what the values are: kind = \"unix\", \"rfc3339\", \"date\" or \"integer\"");
+        "field" => field: PATH, required("say where a record has its value: field = \"created\"");
+        "lower" => lower: BOUND, some;
+        "upper" => upper: BOUND, some;
+        "order" => direction: DIRECTIONS, required(
+            "say how the upstream lists the records: order = \"ascending\" or \"descending\""
+        );
+    }
+}
+
+table! {
+    pub(super) VALUES "a partition by values": Partition = Partition::Values {
+        "param" => param: PARAM, required("say where the value goes: param = \"region\"");
+        "values" => values: DISTINCT, required("list the values: values = [\"eu\", \"us\"]");
+    }
+}
+
+table! {
+    pub(super) NUMBERED "a partition by number": Partition = Partition::Numbered {
+        "segment" => param: PARAM, required("say where a part's number goes: segment = \"body:Segment\"");
+        "total_segments" => count_param: PARAM, required(
+            "say where the number of parts goes: total_segments = \"body:TotalSegments\""
+        );
+        "count" => count: PARTS, required("say how many parts there are: count = 8");
+    }
+}
+
+static KINDS: Words<RangeKind> = Words(&[
+    ("unix", RangeKind::Unix),
+    ("rfc3339", RangeKind::Rfc3339),
+    ("date", RangeKind::Date),
+    ("integer", RangeKind::Integer),
+]);
+
+static DIRECTIONS: Words<Direction> =
+    Words(&[("ascending", Direction::Ascending), ("descending", Direction::Descending)]);
+
+/// A value or `"now"`; [`fits`] holds it against the kind.
+const BOUND: Form<Bound> = Form { read: read_bound, write: write_bound };
+
+const DISTINCT: Form<Vec<Value>> = Form { read: read_distinct, write: |values| list(values, toml_text::json) };
+
+const PARTS: Form<u64> = Form { read: read_parts, write: u64::to_string };
+
+fn partition(node: &TomlNode<'_>) -> Option<Partition> {
     if !node.value.is_table() {
         let what = format!("expected a table, found {}", node.value.type_str());
         return node.refuse(what, "write partition = { from = \"created[gte]\", to = \"created[lt]\", … }");
     }
-    let has = |level: &keys::Level| level.keys.iter().any(|key| node.member(key).is_some());
-    if has(&PARTITION_VALUES) {
-        values(&node.table(&PARTITION_VALUES)?)
-    } else if has(&PARTITION_NUMBERED) {
-        numbered(&node.table(&PARTITION_NUMBERED)?)
-    } else if has(&PARTITION_RANGE) {
-        range(&node.table(&PARTITION_RANGE)?).map(Partition::Range)
+    let has = |table: &dyn KeyNames| table.keys().iter().any(|key| node.member(key).is_some());
+    if has(&VALUES) {
+        VALUES.read(node)
+    } else if has(&NUMBERED) {
+        NUMBERED.read(node)
+    } else if has(&RANGE) {
+        range(node).map(Partition::Range)
     } else {
-        node.refuse("cuts by nothing that is known", KINDS)
+        node.refuse("cuts by nothing that is known", HINT)
     }
 }
 
-/// `order = "listed"` or `"any"`.
-pub(super) fn order(node: &Node<'_>) -> Option<PartOrder> {
-    choice(node, &[("listed", PartOrder::Listed), ("any", PartOrder::Any)])
+fn write(partition: &Partition) -> String {
+    match partition {
+        Partition::Range(range) => RANGE.write(range),
+        values @ Partition::Values { .. } => VALUES.write(values),
+        numbered @ Partition::Numbered { .. } => NUMBERED.write(numbered),
+    }
 }
 
-fn values(table: &Table<'_>) -> Option<Partition> {
-    let param = table.must("param", "say where the value goes: param = \"region\"", value::param);
-    let values = table.must("values", "list the values: values = [\"eu\", \"us\"]", |node| {
-        if !node.value.is_array() {
-            return node.refuse("not a list", "write values = [\"eu\", \"us\"]");
+fn range(node: &TomlNode<'_>) -> Option<RangePartition> {
+    let table = node.table(&RANGE)?;
+    let range = (RANGE.read)(&table);
+    let kind = table.get("kind").and_then(|node| KINDS.meaning(node.value.as_str()?))?;
+    let fit = ["lower", "upper"].map(|key| table.get(key).is_none_or(|node| fits(&node, key, kind)));
+    let range = range?;
+    if let (Some(Bound::At(lower)), Some(Bound::At(upper)), [true, true]) = (&range.lower, &range.upper, fit)
+        && kind.unit_of(lower) >= kind.unit_of(upper)
+    {
+        return table.refuse_at("lower", "not lower than upper", "swap lower and upper, or leave one of them out");
+    }
+    Some(range)
+}
+
+/// MistakeLog a mistake and returns false if a bound is of another kind.
+fn fits(node: &TomlNode<'_>, key: &str, kind: RangeKind) -> bool {
+    if node.notes.wrong_at(&node.at) {
+        return false;
+    }
+    let fit = match (BOUND.read(node), kind) {
+        (Some(Bound::Now), _) if key == "lower" => {
+            node.refuse("nothing would lie between now and later", "write now as upper, or leave lower out")
         }
-        let mut seen = HashSet::new();
-        let elements = node.list()?;
-        let read: Vec<_> = elements.iter().map(|element| one_value(element, &mut seen)).collect();
-        read.into_iter().collect::<Option<Vec<_>>>()
-    });
-    Some(Partition::Values { param: param?, values: values? })
+        (Some(Bound::Now), RangeKind::Integer) => {
+            node.refuse("now is no whole number", "write a number, or leave it out")
+        }
+        (Some(Bound::At(value)), kind) if kind.unit_of(&value).is_none() => {
+            let hint = match kind {
+                RangeKind::Unix => "write seconds since 1970: 1577836800",
+                RangeKind::Rfc3339 => "write a date with a time: \"2020-01-01T00:00:00Z\"",
+                RangeKind::Date => "write a date: \"2020-01-01\"",
+                RangeKind::Integer => "write a whole number",
+            };
+            node.refuse(format!("not a bound of this kind: {value}"), hint)
+        }
+        _ => Some(()),
+    };
+    fit.is_some()
 }
 
-/// A value that a parameter can carry, and that no earlier part has.
-fn one_value(node: &Node<'_>, seen: &mut HashSet<String>) -> Option<Value> {
-    let value = value::json(node)?;
+fn read_bound(node: &TomlNode<'_>) -> Option<Bound> {
+    match node.value {
+        DeValue::String(word) if word == "now" => Some(Bound::Now),
+        // TOML's own dates may stand there without quotes.
+        DeValue::Datetime(time) => Some(Bound::At(Value::from(time.to_string()))),
+        _ => JSON.read(node).map(Bound::At),
+    }
+}
+
+fn write_bound(bound: &Bound) -> String {
+    match bound {
+        Bound::At(value) => toml_text::json(value),
+        Bound::Now => text("now"),
+    }
+}
+
+fn read_distinct(node: &TomlNode<'_>) -> Option<Vec<Value>> {
+    if !node.value.is_array() {
+        return node.refuse("not a list", "write values = [\"eu\", \"us\"]");
+    }
+    let mut seen = HashSet::new();
+    let values: Vec<_> = node.list()?.iter().map(|element| read_one(element, &mut seen)).collect();
+    values.into_iter().collect()
+}
+
+/// Reads a value that a parameter can carry, and that no earlier part has.
+fn read_one(node: &TomlNode<'_>, seen: &mut HashSet<String>) -> Option<Value> {
+    let value = JSON.read(node)?;
     let text = match &value {
         Value::String(text) => text.clone(),
         Value::Number(_) | Value::Bool(_) => value.to_string(),
@@ -64,70 +171,9 @@ fn one_value(node: &Node<'_>, seen: &mut HashSet<String>) -> Option<Value> {
     Some(value)
 }
 
-fn numbered(table: &Table<'_>) -> Option<Partition> {
-    let param = table.must("segment", "say where a part's number goes: segment = \"body:Segment\"", value::param);
-    let hint = "say where the number of parts goes: total_segments = \"body:TotalSegments\"";
-    let count_param = table.must("total_segments", hint, value::param);
-    let count = table.must("count", "say how many parts there are: count = 8", |node| match node.number(0)? {
+fn read_parts(node: &TomlNode<'_>) -> Option<u64> {
+    match node.number(0)? {
         few @ 0..=1 => node.refuse(format!("{few} is no number of parts"), "write a number from 2 on"),
         count => Some(count),
-    });
-    Some(Partition::Numbered { param: param?, count_param: count_param?, count: count? })
-}
-
-fn range(table: &Table<'_>) -> Option<RangePartition> {
-    let from = table.must("from", "say where the lowest value goes: from = \"created[gte]\"", value::param);
-    let to = table.must("to", "say where the highest value goes: to = \"created[lt]\"", value::param);
-    let kinds = [
-        ("unix", RangeKind::Unix),
-        ("rfc3339", RangeKind::Rfc3339),
-        ("date", RangeKind::Date),
-        ("integer", RangeKind::Integer),
-    ];
-    let hint = "say what the values are: kind = \"unix\", \"rfc3339\", \"date\" or \"integer\"";
-    let kind = table.must("kind", hint, |node| choice(node, &kinds));
-    let field = table.must("field", "say where a record has its value: field = \"created\"", value::path);
-    let hint = "say how the upstream lists the records: order = \"ascending\" or \"descending\"";
-    let directions = [("ascending", Direction::Ascending), ("descending", Direction::Descending)];
-    let direction = table.must("order", hint, |node| choice(node, &directions));
-    let kind = kind?;
-    let lower = table.maybe("lower", |node| match node.value.as_str() {
-        Some("now") => node.refuse("nothing would lie between now and later", "write now as upper, or leave lower out"),
-        _ => bound(node, kind),
-    });
-    let upper = table.maybe("upper", |node| bound(node, kind));
-    let range = RangePartition { from: from?, to: to?, kind, field: field?, lower, upper, direction: direction? };
-    if let (Some(Bound::At(lower)), Some(Bound::At(upper))) = (&range.lower, &range.upper)
-        && kind.unit_of(lower) >= kind.unit_of(upper)
-    {
-        return table.refuse_at("lower", "not lower than upper", "swap lower and upper, or leave one of them out");
-    }
-    Some(range)
-}
-
-/// A bound of this kind, or the time of the request.
-fn bound(node: &Node<'_>, kind: RangeKind) -> Option<Bound> {
-    if node.value.as_str() == Some("now") {
-        return match kind {
-            RangeKind::Integer => node.refuse("now is no whole number", "write a number, or leave it out"),
-            RangeKind::Unix | RangeKind::Rfc3339 | RangeKind::Date => Some(Bound::Now),
-        };
-    }
-    let value = match node.value {
-        // TOML's own dates may stand there without quotes.
-        DeValue::Datetime(time) => Value::from(time.to_string()),
-        _ => value::json(node)?,
-    };
-    match kind.unit_of(&value) {
-        Some(_) => Some(Bound::At(value)),
-        None => {
-            let hint = match kind {
-                RangeKind::Unix => "write seconds since 1970: 1577836800",
-                RangeKind::Rfc3339 => "write a date with a time: \"2020-01-01T00:00:00Z\"",
-                RangeKind::Date => "write a date: \"2020-01-01\"",
-                RangeKind::Integer => "write a whole number",
-            };
-            node.refuse(format!("not a bound of this kind: {value}"), hint)
-        }
     }
 }

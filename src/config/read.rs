@@ -7,10 +7,13 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::collection::{self, Upstreams};
+use super::hints;
+use super::keys::TOP;
 use super::mistake::Mistakes;
-use super::node::{Node, Notes, Table};
+use super::node::{MistakeLog, TomlNode, TomlTable};
 use super::secrets::{Machine, Secrets};
-use super::{Caps, Collection, Config, Snapshots, Upstream, keys, snapshots, upstream, value};
+use super::upstream::UPSTREAM;
+use super::{Caps, Collection, Config, Snapshots, Upstream, address, snapshots, upstream};
 use crate::pagination::{Pagination, Records, Style};
 
 /// unpage's own query parameters, each with its default.
@@ -51,7 +54,7 @@ impl Config {
 
     /// Reads a text; `name` is what its mistakes call it.
     pub fn read(text: &str, name: &str, secrets: &dyn Secrets) -> Result<Self, Mistakes> {
-        let notes = Notes::on(text);
+        let notes = MistakeLog::new(text, hints::unknown_key);
         let (entries, broken) = DeTable::parse_recoverable(text);
         for error in &broken {
             let span = error.span().unwrap_or(0..0);
@@ -64,7 +67,7 @@ impl Config {
         }
         // What a recovering parser makes of a broken text would only be blamed for more.
         let config =
-            if broken.is_empty() { top(&Table::top(&notes, entries.get_ref(), &keys::TOP), secrets) } else { None };
+            if broken.is_empty() { top(&TomlTable::top(&notes, entries.get_ref(), &TOP), secrets) } else { None };
         let list = notes.into_list();
         match config {
             Some(config) if list.is_empty() => Ok(config),
@@ -74,7 +77,8 @@ impl Config {
 
     /// One collection of everything that an upstream has, its pagination to be recognised.
     pub fn transparent(listen: SocketAddr, upstream: &str) -> Result<Self, Mistakes> {
-        let mut url = value::base_url(upstream).map_err(|(what, hint)| Mistakes::one("", "--upstream", what, hint))?;
+        let mut url =
+            address::base_url(upstream).map_err(|(what, hint)| Mistakes::one("", "--upstream", what, hint))?;
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
         let found_later = Records { paths: Vec::new(), ..Records::at(crate::pagination::Path::root()) };
@@ -116,14 +120,14 @@ fn bare_parent(path: &str) -> Option<&str> {
     parent.ends_with('/').then_some(parent)
 }
 
-fn top(table: &Table<'_>, secrets: &dyn Secrets) -> Option<Config> {
+fn top(table: &TomlTable<'_>, secrets: &dyn Secrets) -> Option<Config> {
     let listen = table.or("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)), |node| {
         address(node, "write listen = \"127.0.0.1:8080\", or \"0.0.0.0:8080\" for every interface")
     });
     let admin = table.maybe("admin", |node| admin(node, listen));
     let [format_param, snapshot_param, since_param] = params(table);
     let snapshots = table.maybe("snapshots", snapshots::read).unwrap_or_default();
-    let named = table.maybe("upstream", Node::named).unwrap_or_default();
+    let named = table.maybe("upstream", TomlNode::named).unwrap_or_default();
     let upstreams: Upstreams<'_> = named.iter().map(|(name, node)| (*name, shared(name, node, secrets))).collect();
     let hint = "write at least one [[collection]] with path, upstream, records and pagination";
     let nodes = table.must("collection", hint, |node| {
@@ -149,16 +153,16 @@ fn top(table: &Table<'_>, secrets: &dyn Secrets) -> Option<Config> {
     Some(Config { listen, admin, format_param, snapshot_param, since_param, snapshots, collections })
 }
 
-fn shared(name: &str, node: &Node<'_>, secrets: &dyn Secrets) -> Option<Arc<Upstream>> {
+fn shared(name: &str, node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Arc<Upstream>> {
     if name.contains("://") {
         return node.refuse("a name that looks like a URL", "write [upstream.NAME] with url = \"https://…\" in it");
     }
-    let table = node.table(&keys::UPSTREAM)?;
-    let url = table.must("url", "write url = \"https://api.example.com\"", value::url);
+    let table = node.table(&UPSTREAM)?;
+    let url = table.must("url", "write url = \"https://api.example.com\"", address::url);
     upstream::read(&table, url, "aliases", secrets).map(Arc::new)
 }
 
-fn address(node: &Node<'_>, hint: &str) -> Option<SocketAddr> {
+fn address(node: &TomlNode<'_>, hint: &str) -> Option<SocketAddr> {
     let text = node.text()?;
     match text.parse() {
         Ok(address) => Some(address),
@@ -166,7 +170,7 @@ fn address(node: &Node<'_>, hint: &str) -> Option<SocketAddr> {
     }
 }
 
-fn admin(node: &Node<'_>, listen: SocketAddr) -> Option<SocketAddr> {
+fn admin(node: &TomlNode<'_>, listen: SocketAddr) -> Option<SocketAddr> {
     let hint = "write admin = \"127.0.0.1:9090\": who reaches it needs no credentials";
     let admin = address(node, hint)?;
     // Each port 0 is another free one.
@@ -181,7 +185,7 @@ fn admin(node: &Node<'_>, listen: SocketAddr) -> Option<SocketAddr> {
 }
 
 /// unpage's own query parameters, which must not be mistaken for each other.
-fn params(table: &Table<'_>) -> [String; 3] {
+fn params(table: &TomlTable<'_>) -> [String; 3] {
     let params =
         PARAMS.map(|(key, default)| table.or(key, default.to_owned(), |node| node.text().map(ToOwned::to_owned)));
     for (at, (key, _)) in PARAMS.iter().enumerate() {
@@ -196,6 +200,7 @@ fn params(table: &Table<'_>) -> [String; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::keys::KeyNames;
 
     struct Anything;
 
@@ -216,12 +221,13 @@ mod tests {
         if let Err(mistakes) = Config::read(text, "config/unpage.toml", &Anything) {
             panic!("{mistakes}");
         }
-        let notes = Notes::on(text);
+        let notes = MistakeLog::new(text, hints::unknown_key);
         let entries = DeTable::parse(text).unwrap();
-        assert!(top(&Table::top(&notes, entries.get_ref(), &keys::TOP), &Anything).is_some());
+        assert!(top(&TomlTable::top(&notes, entries.get_ref(), &TOP), &Anything).is_some());
         let met = notes.met.into_inner();
-        let levels = keys::LEVELS.into_iter().chain(keys::STYLES.iter());
-        let known: Vec<_> = levels.flat_map(|level| level.keys.iter().map(|key| (level.name, *key))).collect();
+        let styles = Style::SCHEMAS.iter().map(|schema| *schema as &dyn KeyNames);
+        let levels = hints::LEVELS.into_iter().chain(styles);
+        let known: Vec<_> = levels.flat_map(|level| level.keys().into_iter().map(|key| (level.name(), key))).collect();
         assert!(known.len() > 100, "{} keys", known.len());
         let missing: Vec<_> = known.iter().filter(|key| !met.contains(key)).collect();
         assert!(missing.is_empty(), "config/unpage.toml does not show {missing:?}");

@@ -6,10 +6,16 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{AUTHORIZATION, HeaderValue};
 
-use super::keys;
-use super::node::{Node, Table};
-use super::value;
+use super::address::header_name;
+use super::keys::Level;
+use super::node::{TomlNode, TomlTable};
 use super::{Credentials, Secret};
+
+pub(super) static CREDENTIALS: Level =
+    Level { name: "credentials", keys: &["bearer", "basic", "header", "query"], others: &[] };
+pub(super) static BASIC: Level = Level { name: "credentials.basic", keys: &["user", "password"], others: &[] };
+pub(super) static NAMED: Level = Level { name: "credentials.header and .query", keys: &["name", "value"], others: &[] };
+pub(super) static SECRET: Level = Level { name: "a secret", keys: &["env", "file"], others: &[] };
 
 const HINT: &str = "write { env = \"NAME\" } or { file = \"PATH\" }";
 
@@ -36,12 +42,12 @@ impl Secrets for Machine {
 }
 
 /// Reads `credentials = { … }`.
-pub(super) fn credentials(node: &Node<'_>, secrets: &dyn Secrets) -> Option<Credentials> {
+pub(super) fn credentials(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credentials> {
     if node.value.is_str() {
         return node.refuse("a secret does not stand in this file", format!("{HINT} inside {{ bearer = … }}"));
     }
-    let table = node.table(&keys::CREDENTIALS)?;
-    let kinds: Vec<_> = keys::CREDENTIALS.keys.iter().filter_map(|key| Some((*key, table.get(key)?))).collect();
+    let table = node.table(&CREDENTIALS)?;
+    let kinds: Vec<_> = CREDENTIALS.keys.iter().filter_map(|key| Some((*key, table.get(key)?))).collect();
     let [(kind, node)] = kinds.as_slice() else {
         let what = if kinds.is_empty() { "no kind of credentials" } else { "several kinds of credentials" };
         return node.refuse(what, "write one of bearer, basic, header, query");
@@ -53,7 +59,7 @@ pub(super) fn credentials(node: &Node<'_>, secrets: &dyn Secrets) -> Option<Cred
         }
         "basic" => basic(node, secrets),
         "header" => {
-            let (name, value) = named(node, secrets, value::header_name)?;
+            let (name, value) = named(node, secrets, header_name)?;
             let value = sensitive(node, value.expose())?;
             Some(Credentials::Header(name, value))
         }
@@ -64,8 +70,8 @@ pub(super) fn credentials(node: &Node<'_>, secrets: &dyn Secrets) -> Option<Cred
     }
 }
 
-fn basic(node: &Node<'_>, secrets: &dyn Secrets) -> Option<Credentials> {
-    let table = node.table(&keys::BASIC)?;
+fn basic(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credentials> {
+    let table = node.table(&BASIC)?;
     let user = table.must("user", "write user = \"…\" (it may be empty)", |node| match node.any_text()? {
         user if user.contains(':') => node.refuse("a user name has no colon (RFC 7617)", "split it at the colon"),
         user => Some(user),
@@ -76,25 +82,25 @@ fn basic(node: &Node<'_>, secrets: &dyn Secrets) -> Option<Credentials> {
 }
 
 fn named<'a, N>(
-    node: &Node<'a>,
+    node: &TomlNode<'a>,
     secrets: &dyn Secrets,
-    name: impl FnOnce(&Node<'a>) -> Option<N>,
+    name: impl FnOnce(&TomlNode<'a>) -> Option<N>,
 ) -> Option<(N, Secret)> {
-    let table = node.table(&keys::NAMED)?;
+    let table = node.table(&NAMED)?;
     let name = table.must("name", "write name = \"…\"", name);
     let value = secret_of(&table, "value", secrets);
     Some((name?, value?))
 }
 
-fn secret_of(table: &Table<'_>, key: &str, secrets: &dyn Secrets) -> Option<Secret> {
+fn secret_of(table: &TomlTable<'_>, key: &str, secrets: &dyn Secrets) -> Option<Secret> {
     table.must(key, HINT, |node| secret(node, secrets))
 }
 
-fn secret(node: &Node<'_>, secrets: &dyn Secrets) -> Option<Secret> {
+fn secret(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Secret> {
     if node.value.is_str() {
         return node.refuse("a secret does not stand in this file", HINT);
     }
-    let table = node.table(&keys::SECRET)?;
+    let table = node.table(&SECRET)?;
     let (from, text) = match (table.get("env"), table.get("file")) {
         (Some(env), None) => {
             let name = env.text()?;
@@ -113,7 +119,7 @@ fn secret(node: &Node<'_>, secrets: &dyn Secrets) -> Option<Secret> {
     }
 }
 
-fn sensitive(node: &Node<'_>, text: &str) -> Option<HeaderValue> {
+fn sensitive(node: &TomlNode<'_>, text: &str) -> Option<HeaderValue> {
     match HeaderValue::from_str(text) {
         Ok(mut value) => {
             value.set_sensitive(true);

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::node::{Node, Table};
-use super::value::{self, choice};
-use super::{keys, pace};
+use super::keys::Level;
+use super::node::{TomlNode, TomlTable};
+use super::pace;
+use super::units::{duration, size, size_or_none, wait, wait_or_none};
+use super::words::{Flag, Words};
 use crate::pace::Rate;
 
 /// What is kept, and how it is handed out.
@@ -114,23 +116,48 @@ impl Snapshots {
     }
 }
 
+pub(super) static SNAPSHOTS: Level = Level {
+    name: "[snapshots]",
+    keys: &[
+        "dir",
+        "memory",
+        "disk",
+        "slow_reader",
+        "stall",
+        "linger",
+        "fresh_for",
+        "keep_for",
+        "opens",
+        "resume",
+        "resume_on_start",
+    ],
+    others: &[],
+};
+
+/// Keys of a collection's own sharing.
+pub(super) static SHARING: Level =
+    Level { name: "[[collection]]", keys: &["public", "fresh_for", "keep_for"], others: &[] };
+
+static RESUMES: Words<Resume> = Words(&[("refuse", Resume::Refuse), ("redirect", Resume::Redirect)]);
+
+static ON_STARTS: Flag<OnStart> = Flag([OnStart::Wait, OnStart::GoOn]);
+
+static SCOPES: Flag<Scope> = Flag([Scope::Caller, Scope::Public]);
+
 /// Reads the table.
-pub(super) fn read(node: &Node<'_>) -> Option<Snapshots> {
-    let table = node.table(&keys::SNAPSHOTS)?;
+pub(super) fn read(node: &TomlNode<'_>) -> Option<Snapshots> {
+    let table = node.table(&SNAPSHOTS)?;
     let default = Snapshots::default();
     let settings = SnapshotSettings {
         dir: table.maybe("dir", folder),
-        memory: table.or("memory", default.settings.memory, value::size),
-        disk: table.or("disk", default.settings.disk, value::size_or_none),
+        memory: table.or("memory", default.settings.memory, size),
+        disk: table.or("disk", default.settings.disk, size_or_none),
         slow_reader: slow_reader(&table),
-        linger: table.or("linger", default.settings.linger, value::wait_or_none),
+        linger: table.or("linger", default.settings.linger, wait_or_none),
     };
     let (fresh_for, keep_for) = times(&table, default.fresh_for, default.keep_for);
-    let resume = [("refuse", Resume::Refuse), ("redirect", Resume::Redirect)];
-    let resume = table.or("resume", default.resume, |node| choice(node, &resume));
-    let on_start = table.or("resume_on_start", default.on_start, |node| {
-        node.flag().map(|now| if now { OnStart::GoOn } else { OnStart::Wait })
-    });
+    let resume = table.or("resume", RESUMES.usual(), |node| RESUMES.read(node));
+    let on_start = table.or("resume_on_start", ON_STARTS.usual(), |node| ON_STARTS.read(node));
     if settings.disk == 0 {
         for (key, is_said) in [("dir", settings.dir.is_some()), ("resume_on_start", on_start == OnStart::GoOn)] {
             if is_said {
@@ -144,13 +171,13 @@ pub(super) fn read(node: &Node<'_>) -> Option<Snapshots> {
 }
 
 /// Reads what a collection says of its own.
-pub(super) fn sharing(table: &Table<'_>, all: &Snapshots) -> Sharing {
-    let public = table.or("public", false, Node::flag);
+pub(super) fn sharing(table: &TomlTable<'_>, all: &Snapshots) -> Sharing {
+    let scope = table.or("public", SCOPES.usual(), |node| SCOPES.read(node));
     let (fresh_for, keep_for) = times(table, all.fresh_for, all.keep_for);
-    Sharing { scope: if public { Scope::Public } else { Scope::Caller }, fresh_for, keep_for }
+    Sharing { scope, fresh_for, keep_for }
 }
 
-fn folder(node: &Node<'_>) -> Option<PathBuf> {
+fn folder(node: &TomlNode<'_>) -> Option<PathBuf> {
     let path = node.text()?;
     if path.starts_with('~') {
         let hint = "write the whole path: dir = \"/home/NAME/snapshots\"";
@@ -159,11 +186,12 @@ fn folder(node: &Node<'_>) -> Option<PathBuf> {
     Some(PathBuf::from(path))
 }
 
-fn slow_reader(table: &Table<'_>) -> SlowReader {
+fn slow_reader(table: &TomlTable<'_>) -> SlowReader {
     /// How long a reader may stand still.
     const STALL: Duration = Duration::from_secs(30);
-    let stall = table.maybe("stall", value::wait);
-    let drops = table.maybe("slow_reader", |node| choice(node, &[("wait", false), ("drop", true)])).unwrap_or_default();
+    let stall = table.maybe("stall", wait);
+    let drops =
+        table.maybe("slow_reader", |node| Words(&[("wait", false), ("drop", true)]).read(node)).unwrap_or_default();
     if drops {
         return SlowReader::Drop(stall.unwrap_or(STALL));
     }
@@ -175,9 +203,9 @@ fn slow_reader(table: &Table<'_>) -> SlowReader {
 }
 
 /// What is handed out has to be there.
-fn times(table: &Table<'_>, fresh_for: Duration, keep_for: Duration) -> (Duration, Duration) {
-    let fresh_for = table.or("fresh_for", fresh_for, value::wait_or_none);
-    let keep_for = table.or("keep_for", keep_for, value::duration);
+fn times(table: &TomlTable<'_>, fresh_for: Duration, keep_for: Duration) -> (Duration, Duration) {
+    let fresh_for = table.or("fresh_for", fresh_for, wait_or_none);
+    let keep_for = table.or("keep_for", keep_for, duration);
     let wrong = ["fresh_for", "keep_for"].iter().any(|key| table.notes.wrong_at(&table.path_of(key)));
     if fresh_for > keep_for && !wrong {
         let key = if table.get("fresh_for").is_some() { "fresh_for" } else { "keep_for" };

@@ -2,34 +2,106 @@
 //! `[[collection]]` whose `upstream` is a URL.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use http::header::{self, HeaderName, HeaderValue};
 use url::Url;
 
-use super::keys;
-use super::node::{Node, Table};
+use super::address::{header_value, origin};
+use super::keys::Level;
+use super::node::{TomlNode, TomlTable};
+use super::schema::{ReadOnly, Schema, rule, table};
 use super::secrets::{self, Secrets};
-use super::value::{self, choice};
+use super::units::wait;
+use super::value::{PATH, STATUS};
+use super::words::Words;
 use super::{HttpVersion, RetryPolicy, Timeouts, Upstream, pace};
+use crate::pagination::Path;
 
-/// The keys that say how an upstream is spoken to; a collection has them only where it names the upstream's URL itself.
-pub(super) const MANNERS: [&str; 11] =
-    ["credentials", "accept", "headers", "ca", "http", "timeouts", "retry", "width", "max_width", "rate", "rate_limit"];
+/// An upstream with a name.
+pub(super) static UPSTREAM: Level =
+    Level { name: "[upstream.NAME]", keys: &["url", "aliases"], others: &[&CLIENT_KEYS] };
+
+/// Keys of the requests to an upstream; a collection has them only where it names the upstream's URL itself.
+pub(super) static CLIENT_KEYS: Level = Level {
+    name: "[upstream.NAME]",
+    keys: &[
+        "credentials",
+        "accept",
+        "headers",
+        "ca",
+        "http",
+        "timeouts",
+        "retry",
+        "width",
+        "max_width",
+        "rate",
+        "rate_limit",
+    ],
+    others: &[],
+};
+
+static VERSIONS: Words<HttpVersion> =
+    Words(&[("auto", HttpVersion::Auto), ("1.1", HttpVersion::Http1), ("2", HttpVersion::Http2)]);
+
+table! {
+    read pub(super) TIMEOUTS "timeouts": Timeouts = Timeouts {
+        "connect" => connect: ReadOnly(wait), or(Timeouts::default().connect);
+        "head" => head: ReadOnly(wait), or(Timeouts::default().head);
+        "idle" => idle: ReadOnly(wait), or(Timeouts::default().idle);
+    }
+}
+
+/// `retry = { … }`.
+pub(super) struct RetryTable {
+    attempts: u32,
+    base: Duration,
+    cap: Duration,
+    statuses: Vec<u16>,
+    wait: Option<WaitTable>,
+}
+
+/// `retry.wait = { path, unit }`.
+pub(super) struct WaitTable {
+    path: Path,
+    unit: Duration,
+}
+
+table! {
+    read pub(super) RETRY "retry": RetryTable = RetryTable {
+        "attempts" => attempts: ReadOnly(attempts), or(RetryPolicy::default().attempts);
+        "base" => base: ReadOnly(wait), or(RetryPolicy::default().base);
+        "cap" => cap: ReadOnly(wait), or(RetryPolicy::default().cap);
+        "statuses" => statuses: ReadOnly(|node| node.each(|node| STATUS.read(node))), or(Vec::new());
+        "wait" => wait: WAIT, some;
+    }
+}
+
+table! {
+    read pub(super) WAIT "retry.wait": WaitTable = WaitTable {
+        "path" => path: PATH, required("name the number in the error's body: path = \"retry_after_ms\"");
+        "unit" => unit: ReadOnly(wait), required("say what the number counts: unit = \"1ms\" or \"1s\"");
+    }
+}
 
 /// Reads the manners of the upstream at `url`, whose aliases stand under `aliases_key`.
-pub(super) fn read(table: &Table<'_>, url: Option<Url>, aliases_key: &str, secrets: &dyn Secrets) -> Option<Upstream> {
+pub(super) fn read(
+    table: &TomlTable<'_>,
+    url: Option<Url>,
+    aliases_key: &str,
+    secrets: &dyn Secrets,
+) -> Option<Upstream> {
     let aliases = table.maybe(aliases_key, |node| node.each(|alias| alias_of(alias, url.as_ref()))).unwrap_or_default();
     let plain = url.as_ref().is_some_and(|url| url.scheme() == "http");
     if let (Some(ca), true) = (table.get("ca"), plain) {
         ca.refuse::<()>("no certificates are checked over plain http", "write https:// in the URL, or leave out ca");
     }
     let credentials = table.maybe("credentials", |node| secrets::credentials(node, secrets));
-    let accept = table.maybe("accept", value::header_value);
+    let accept = table.maybe("accept", header_value);
     let headers = table.maybe("headers", headers).unwrap_or_default();
     let ca = table.maybe("ca", |node| node.text().map(PathBuf::from));
-    let versions = [("auto", HttpVersion::Auto), ("1.1", HttpVersion::Http1), ("2", HttpVersion::Http2)];
-    let http = table.maybe("http", |node| choice(node, &versions));
-    let timeouts = table.maybe("timeouts", timeouts).unwrap_or_default();
+    let http = table.or("http", VERSIONS.usual(), |node| VERSIONS.read(node));
+    let timeouts = table.maybe("timeouts", |node| TIMEOUTS.read(node)).unwrap_or_default();
     let retry = table.maybe("retry", retry).unwrap_or_default();
     let pace = pace::read(table);
     // The URL is missed only here, so that the mistakes above are told together with its own.
@@ -40,7 +112,7 @@ pub(super) fn read(table: &Table<'_>, url: Option<Url>, aliases_key: &str, secre
         accept: accept.unwrap_or(default.accept),
         headers,
         ca,
-        http: http.unwrap_or(default.http),
+        http,
         timeouts,
         retry,
         pace,
@@ -48,8 +120,8 @@ pub(super) fn read(table: &Table<'_>, url: Option<Url>, aliases_key: &str, secre
     })
 }
 
-fn alias_of(node: &Node<'_>, upstream: Option<&Url>) -> Option<Url> {
-    let alias = value::origin(node)?;
+fn alias_of(node: &TomlNode<'_>, upstream: Option<&Url>) -> Option<Url> {
+    let alias = origin(node)?;
     if upstream.is_some_and(|upstream| upstream.origin() == alias.origin()) {
         return node
             .refuse("the alias is the upstream itself", "leave it out: links to the upstream are followed anyway");
@@ -57,12 +129,12 @@ fn alias_of(node: &Node<'_>, upstream: Option<&Url>) -> Option<Url> {
     Some(alias)
 }
 
-fn headers(node: &Node<'_>) -> Option<Vec<(HeaderName, HeaderValue)>> {
+fn headers(node: &TomlNode<'_>) -> Option<Vec<(HeaderName, HeaderValue)>> {
     let fields: Vec<_> = node.named()?.into_iter().map(|(name, value)| field(name, &value)).collect();
     fields.into_iter().collect()
 }
 
-fn field(name: &str, node: &Node<'_>) -> Option<(HeaderName, HeaderValue)> {
+fn field(name: &str, node: &TomlNode<'_>) -> Option<(HeaderName, HeaderValue)> {
     let Ok(name) = name.parse::<HeaderName>() else {
         return node.refuse(format!("not a header name: {name:?}"), "letters, digits and -, as in X-Api-Version");
     };
@@ -79,57 +151,24 @@ fn field(name: &str, node: &Node<'_>) -> Option<(HeaderName, HeaderValue)> {
     if owned.contains(&name) {
         return node.refuse(format!("{name} is set by unpage for each request"), "leave it out");
     }
-    Some((name, value::header_value(node)?))
+    Some((name, header_value(node)?))
 }
 
-fn timeouts(node: &Node<'_>) -> Option<Timeouts> {
-    let table = node.table(&keys::TIMEOUTS)?;
-    let default = Timeouts::default();
-    Some(Timeouts {
-        connect: table.or("connect", default.connect, value::wait),
-        head: table.or("head", default.head, value::wait),
-        idle: table.or("idle", default.idle, value::wait),
-    })
-}
-
-fn retry(node: &Node<'_>) -> Option<RetryPolicy> {
-    let table = node.table(&keys::RETRY)?;
-    let default = RetryPolicy::default();
-    let retry = RetryPolicy {
-        attempts: table.or("attempts", default.attempts, attempts),
-        base: table.or("base", default.base, value::wait),
-        cap: table.or("cap", default.cap, value::wait),
-        statuses: table.maybe("statuses", |node| node.each(status)).unwrap_or_default(),
-        wait: table.maybe("wait", |node| {
-            let table = node.table(&keys::WAIT)?;
-            let path =
-                table.must("path", "name the number in the error's body: path = \"retry_after_ms\"", value::path);
-            let unit = table.must("unit", "say what the number counts: unit = \"1ms\" or \"1s\"", value::wait);
-            Some((path?, unit?))
-        }),
-    };
-    if retry.base > retry.cap && !table.notes.wrong_at(&table.at) {
-        let what = format!(
-            "the first wait, {}, is longer than the longest, {}",
-            humantime::format_duration(retry.base),
-            humantime::format_duration(retry.cap)
-        );
+fn retry(node: &TomlNode<'_>) -> Option<RetryPolicy> {
+    let table = node.table(&RETRY)?;
+    let RetryTable { attempts, base, cap, statuses, wait } = (RETRY.read)(&table)?;
+    if base > cap && !table.notes.wrong_at(&table.at) {
+        let [first, longest] = [base, cap].map(humantime::format_duration);
+        let what = format!("the first wait, {first}, is longer than the longest, {longest}");
         return table.refuse_at("base", what, "lower base, or raise cap");
     }
-    Some(retry)
+    let wait = wait.map(|WaitTable { path, unit }| (path, unit));
+    Some(RetryPolicy { attempts, base, cap, statuses, wait })
 }
 
-fn attempts(node: &Node<'_>) -> Option<u32> {
+fn attempts(node: &TomlNode<'_>) -> Option<u32> {
     match node.number(1)? {
         number @ 1..=100 => u32::try_from(number).ok(),
         number => node.refuse(format!("{number} attempts are a siege"), "write a number from 1 to 100"),
-    }
-}
-
-/// A status that says that something failed.
-pub(super) fn status(node: &Node<'_>) -> Option<u16> {
-    match node.number(0)? {
-        number @ 400..=599 => u16::try_from(number).ok(),
-        number => node.refuse(format!("not an error status: {number}"), "write a number from 400 to 599"),
     }
 }

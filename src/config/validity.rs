@@ -1,54 +1,110 @@
-//! From which record on and in which state a collection is asked for, as written: `since`, `valid_at` and `match`.
+//! `since` and `valid_at`: the record and the state that a collection is asked for.
 
-use super::keys::{SINCE, VALID_AT};
-use super::node::{Node, Table};
-use super::value::{self, choice};
-use crate::pagination::{Param, Path, Precondition, Since, TimeFormat, ValidAt, VersionSource};
+use super::node::TomlNode;
+use super::schema::{Form, Schema, rule, table};
+use super::toml_text::text;
+use super::value::{PARAM, PATH, SOURCE};
+use super::words::Words;
+use crate::pagination::{Param, Path, Since, Source, TimeFormat, ValidAt, VersionSource};
 
-/// `{ param, field }`; the field is the collection's key where nothing else is said.
-pub(super) fn since(node: &Node<'_>, key: Option<&Path>) -> Option<Since> {
+pub(super) const SINCES: Form<Since> = Form { read: |node| since(node, None), write: write_since };
+
+pub(super) const VALID_ATS: Form<ValidAt> = Form { read: read_valid_at, write: write_valid_at };
+
+/// `since = { param, field }`.
+pub(super) struct SinceTable {
+    param: Param,
+    field: Option<Path>,
+}
+
+/// `valid_at = { param, from, format }`.
+pub(super) struct ValidAtTable {
+    param: Param,
+    /// `None` for the clock.
+    from: Option<Source>,
+    format: Option<TimeFormat>,
+}
+
+table! {
+    pub(super) SINCE "since": SinceTable = SinceTable {
+        "param" => param: PLACE, required("say where the record's value goes: param = \"starting_after\"");
+        "field" => field: PATH, some;
+    }
+}
+
+table! {
+    pub(super) VALID_AT "valid_at": ValidAtTable = ValidAtTable {
+        "param" => param: PLACE, required("say where the time or version goes: param = \"validAt\"");
+        "from" => from: FROM, required(
+            "write from = \"clock\", or where the first page has its version: a path or \"header:NAME\""
+        );
+        "format" => format: FORMATS, some;
+    }
+}
+
+/// Parameter that can be written to again and again.
+const PLACE: Form<Param> = Form { read: place, write: |param| PARAM.write(param) };
+
+const FROM: Form<Option<Source>> = Form { read: read_from, write: write_from };
+
+static FORMATS: Words<TimeFormat> = Words(&[
+    ("rfc3339", TimeFormat::Rfc3339),
+    ("unix", TimeFormat::Unix),
+    ("unix_ms", TimeFormat::UnixMs),
+    ("date", TimeFormat::Date),
+]);
+
+/// Reads `since`, whose field is the collection's key where the table names none.
+pub(super) fn since(node: &TomlNode<'_>, key: Option<&Path>) -> Option<Since> {
     let table = node.table(&SINCE)?;
-    let param = table.must("param", "say where the record's value goes: param = \"starting_after\"", place);
-    let field = match (table.get("field"), key) {
-        (None, Some(key)) => Some(key.clone()),
-        _ => table.must("field", "say which of a record's values that is: field = \"id\"", value::path),
-    };
-    Some(Since { param: param?, field: field? })
+    let read = (SINCE.read)(&table);
+    if table.get("field").is_none() && key.is_none() {
+        return table.refuse_at("field", "missing", "say which of a record's values that is: field = \"id\"");
+    }
+    let SinceTable { param, field } = read?;
+    Some(Since { param, field: field.or_else(|| key.cloned())? })
 }
 
-/// `{ param, from, format }`.
-pub(super) fn valid_at(node: &Node<'_>) -> Option<ValidAt> {
+fn write_since(Since { param, field }: &Since) -> String {
+    SINCE.write(&SinceTable { param: param.clone(), field: Some(field.clone()) })
+}
+
+fn read_valid_at(node: &TomlNode<'_>) -> Option<ValidAt> {
     let table = node.table(&VALID_AT)?;
-    let param = table.must("param", "say where the time or version goes: param = \"validAt\"", place);
-    let hint = "write from = \"clock\", or where the first page has its version: a path or \"header:NAME\"";
-    let from = table.must("from", hint, |node| from(&table, node));
-    Some(ValidAt { param: param?, from: from? })
+    let ValidAtTable { param, from, format } = (VALID_AT.read)(&table)?;
+    let from = match (from, format) {
+        (None, format) => VersionSource::Clock(format.unwrap_or(FORMATS.usual())),
+        (Some(source), None) => VersionSource::Page(source),
+        (Some(_), Some(_)) => {
+            let hint = "leave it out, or write from = \"clock\"";
+            return table.refuse_at("format", "only a time has a format", hint);
+        }
+    };
+    Some(ValidAt { param, from })
 }
 
-/// `match = true`.
-pub(super) fn precondition(node: &Node<'_>) -> Option<Precondition> {
-    node.flag().map(|flag| if flag { Precondition::Match } else { Precondition::None })
+fn write_valid_at(ValidAt { param, from }: &ValidAt) -> String {
+    let (from, format) = match from {
+        VersionSource::Clock(format) => (None, Some(*format)),
+        VersionSource::Page(source) => (Some(source.clone()), None),
+    };
+    VALID_AT.write(&ValidAtTable { param: param.clone(), from, format })
 }
 
-fn from(table: &Table<'_>, node: &Node<'_>) -> Option<VersionSource> {
-    if node.text()? == "clock" {
-        let formats = [
-            ("rfc3339", TimeFormat::Rfc3339),
-            ("unix", TimeFormat::Unix),
-            ("unix_ms", TimeFormat::UnixMs),
-            ("date", TimeFormat::Date),
-        ];
-        return Some(VersionSource::Clock(table.or("format", TimeFormat::Rfc3339, |node| choice(node, &formats))));
+fn read_from(node: &TomlNode<'_>) -> Option<Option<Source>> {
+    if node.text()? == "clock" { Some(None) } else { SOURCE.read(node).map(Some) }
+}
+
+fn write_from(from: &Option<Source>) -> String {
+    match from {
+        None => text("clock"),
+        Some(Source::Body(path)) if path.to_string() == "clock" => text("$.clock"),
+        Some(source) => SOURCE.write(source),
     }
-    if table.get("format").is_some() {
-        return table.refuse_at("format", "only a time has a format", "leave it out, or write from = \"clock\"");
-    }
-    value::source(node).map(VersionSource::Page)
 }
 
-/// A place that can be written to again and again.
-fn place(node: &Node<'_>) -> Option<Param> {
-    match value::param(node)? {
+fn place(node: &TomlNode<'_>) -> Option<Param> {
+    match PARAM.read(node)? {
         Param::Path(_) => node.refuse(
             "a segment of the path names the collection",
             "write a query parameter, \"body:PATH\", \"form:NAME\" or \"header:NAME\"",

@@ -1,6 +1,6 @@
 //! Ends that the pagination type can't have.
 
-use super::{Exception, Facts, Rule, Said};
+use super::{Contradiction, Exception, LintFacts, Rule};
 use crate::pagination::End;
 
 pub(super) static RULES: &[Rule] = &[
@@ -10,7 +10,7 @@ pub(super) static RULES: &[Rule] = &[
         about: &["pagination.end"],
         check: |facts| {
             let style = &facts.pagination.style;
-            (style.is_computed() && facts.pagination.end == End::NoNext).then(|| Said {
+            (style.is_computed() && facts.pagination.end == End::NoNext).then(|| Contradiction {
                 at: "pagination.end",
                 what: format!("type {} always has a next address, so its absence can't be the end", style.name()),
                 hint: "leave end out (an empty page past the last one), or say what flag or total ends it",
@@ -31,7 +31,7 @@ pub(super) static RULES: &[Rule] = &[
                 End::Status(_) => ("an error status", "leave end out: a next address that fails is a failure"),
                 End::Style | End::NoNext | End::EmptyPage => return None,
             };
-            pointed.then(|| Said {
+            pointed.then(|| Contradiction {
                 at: "pagination.end",
                 what: format!(
                     "type {} is told by the upstream what comes next, and {guess} is no such word",
@@ -49,10 +49,10 @@ pub(super) static RULES: &[Rule] = &[
     },
 ];
 
-fn end_is_retried(facts: &Facts<'_>) -> Option<Said> {
+fn end_is_retried(facts: &LintFacts<'_>) -> Option<Contradiction> {
     let End::Status(status) = facts.pagination.end else { return None };
     let by_default = matches!(status.as_u16(), 408 | 429) || status.is_server_error();
-    (by_default || facts.retried.contains(&status.as_u16())).then(|| Said {
+    (by_default || facts.retried.contains(&status.as_u16())).then(|| Contradiction {
         at: "pagination.end",
         what: format!("status {} is retried, so it can't be the end as well", status.as_u16()),
         hint: "take it out of retry.statuses; 408, 429 and 5xx are always failures",

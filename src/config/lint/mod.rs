@@ -12,12 +12,12 @@ mod validity;
 use http::Method;
 use serde_json::Value;
 
-use super::node::{Node, Table};
-use super::value::one_of;
+use super::node::{TomlNode, TomlTable};
+use super::words::one_of;
 use crate::pagination::{BodyKind, Pagination};
 
 /// What the rules look at.
-pub(super) struct Facts<'a> {
+pub(super) struct LintFacts<'a> {
     pub(super) pagination: &'a Pagination,
     pub(super) method: &'a Method,
     pub(super) body: Option<&'a Value>,
@@ -38,18 +38,18 @@ struct Rule {
     exception: Exception,
     /// The keys that it looks at: where one of them is wrong in itself, the rule has nothing to say.
     about: &'static [&'static str],
-    check: fn(&Facts<'_>) -> Option<Said>,
+    check: fn(&LintFacts<'_>) -> Option<Contradiction>,
 }
 
 /// What a rule says.
-struct Said {
+struct Contradiction {
     at: &'static str,
     what: String,
     hint: &'static str,
 }
 
-/// Notes every contradiction in a collection, but for those that its `allow` names.
-pub(super) fn check(table: &Table<'_>, facts: &Facts<'_>) {
+/// MistakeLog every contradiction in a collection, but for those that its `allow` names.
+pub(super) fn check(table: &TomlTable<'_>, facts: &LintFacts<'_>) {
     let allowed = table.maybe("allow", |node| node.each(allowed_rule)).unwrap_or_default();
     let judges = |rule: &&Rule| {
         let unsure = |key: &&str| table.notes.wrong_at(&table.path_of(key));
@@ -57,7 +57,7 @@ pub(super) fn check(table: &Table<'_>, facts: &Facts<'_>) {
     };
     // All rules are asked before one of them is told, so that they don't silence each other.
     let broken: Vec<_> = rules().filter(judges).filter_map(|rule| Some((rule, (rule.check)(facts)?))).collect();
-    for (rule, Said { at, what, hint }) in broken {
+    for (rule, Contradiction { at, what, hint }) in broken {
         let lift = match rule.exception {
             Exception::Possible => {
                 format!("; where the API really is so, write allow = [{:?}] in its [[collection]]", rule.name)
@@ -71,7 +71,7 @@ pub(super) fn check(table: &Table<'_>, facts: &Facts<'_>) {
 /// The rules that this pagination breaks and that can be lifted.
 pub(super) fn to_allow(pagination: &Pagination) -> Vec<&'static str> {
     let method = if pagination.body_kind() != BodyKind::Labelled { &Method::POST } else { &Method::GET };
-    let facts = Facts { pagination, method, body: None, retried: &[] };
+    let facts = LintFacts { pagination, method, body: None, retried: &[] };
     let broken = rules().filter(|rule| rule.exception == Exception::Possible && (rule.check)(&facts).is_some());
     broken.map(|rule| rule.name).collect()
 }
@@ -80,7 +80,7 @@ fn rules() -> impl Iterator<Item = &'static Rule> {
     parameters::RULES.iter().chain(ends::RULES).chain(sizes::RULES).chain(partitions::RULES).chain(validity::RULES)
 }
 
-fn allowed_rule(node: &Node<'_>) -> Option<&'static str> {
+fn allowed_rule(node: &TomlNode<'_>) -> Option<&'static str> {
     let name = node.text()?;
     match rules().find(|rule| rule.name == name) {
         Some(Rule { name, exception: Exception::Possible, .. }) => Some(name),

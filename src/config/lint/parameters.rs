@@ -1,6 +1,6 @@
 //! Parameters that can't carry what the pagination type puts into them.
 
-use super::{Exception, Facts, Rule, Said};
+use super::{Contradiction, Exception, LintFacts, Rule};
 use crate::pagination::styles::Template;
 use crate::pagination::{BodyKind, Param, Partition};
 
@@ -12,7 +12,7 @@ pub(super) static RULES: &[Rule] = &[
         check: |facts| {
             let style = &facts.pagination.style;
             let param = style.params().into_iter().find(|param| style.counts_pages() && sounds_like_offset(param))?;
-            Some(Said {
+            Some(Contradiction {
                 at: "pagination.param",
                 what: format!("{param} sounds like a record number, and type page advances it by 1"),
                 hint: "write type = \"offset\"",
@@ -26,7 +26,7 @@ pub(super) static RULES: &[Rule] = &[
         check: |facts| {
             let style = &facts.pagination.style;
             let param = style.params().into_iter().find(|param| style.counts_records() && sounds_like_page(param))?;
-            Some(Said {
+            Some(Contradiction {
                 at: "pagination.param",
                 what: format!(
                     "{param} sounds like a page number, and type offset advances it by the records that came"
@@ -61,7 +61,7 @@ pub(super) static RULES: &[Rule] = &[
             let style = &facts.pagination.style;
             let is_text = |param: &&Param| !matches!(param, Param::Body(_));
             let param = style.params().into_iter().find(is_text).filter(|_| style.rules().sends_array())?;
-            Some(Said {
+            Some(Contradiction {
                 at: "pagination.key",
                 what: format!("several keys make an array, and {param} takes text"),
                 hint: "write encode = \"json\", or put it into the body: param = \"body:PATH\"",
@@ -71,31 +71,31 @@ pub(super) static RULES: &[Rule] = &[
     Rule { name: "template", exception: Exception::Never, about: &["pagination"], check: template },
 ];
 
-fn token_is_size(facts: &Facts<'_>) -> Option<Said> {
+fn token_is_size(facts: &LintFacts<'_>) -> Option<Contradiction> {
     let size = facts.pagination.page_size.as_ref()?.param.as_ref()?;
-    facts.pagination.style.params().contains(&size).then(|| Said {
+    facts.pagination.style.params().contains(&size).then(|| Contradiction {
         at: "page_size.param",
         what: format!("{size} is also where the pagination goes, and one of them would overwrite the other"),
         hint: "leave out page_size.param, and write {limit} into the template where one value holds both",
     })
 }
 
-fn body_under_get(facts: &Facts<'_>) -> Option<Said> {
+fn body_under_get(facts: &LintFacts<'_>) -> Option<Contradiction> {
     let written = facts.pagination.body_kind() != BodyKind::Labelled || facts.body.is_some();
-    (written && facts.method == http::Method::GET).then(|| Said {
+    (written && facts.method == http::Method::GET).then(|| Contradiction {
         at: body_writer(facts),
         what: "a GET request has no body, and most servers don't look at one".to_owned(),
         hint: "write method = \"POST\", or use a query parameter",
     })
 }
 
-fn form_and_json(facts: &Facts<'_>) -> Option<Said> {
+fn form_and_json(facts: &LintFacts<'_>) -> Option<Contradiction> {
     let size = facts.pagination.page_size.as_ref().and_then(|size| size.param.as_ref());
     let parts = facts.pagination.partition.as_ref().map(Partition::params).unwrap_or_default();
     let params: Vec<_> = facts.pagination.style.params().into_iter().chain(size).chain(parts).collect();
     let form = params.iter().any(|param| matches!(param, Param::Form(_)));
     let json = facts.body.is_some() || params.iter().any(|param| matches!(param, Param::Body(_)));
-    (form && json).then(|| Said {
+    (form && json).then(|| Contradiction {
         at: body_writer(facts),
         what: "one request can't have both a form and a JSON body".to_owned(),
         hint: "write all of them as form:NAME or all as body:PATH; fixed fields of a form come from the client",
@@ -103,7 +103,7 @@ fn form_and_json(facts: &Facts<'_>) -> Option<Said> {
 }
 
 /// The key that has something in the request's body.
-fn body_writer(facts: &Facts<'_>) -> &'static str {
+fn body_writer(facts: &LintFacts<'_>) -> &'static str {
     let size = facts.pagination.page_size.as_ref().and_then(|size| size.param.as_ref());
     let mut params = facts.pagination.style.params().into_iter().chain(size);
     match facts.body {
@@ -113,10 +113,10 @@ fn body_writer(facts: &Facts<'_>) -> &'static str {
     }
 }
 
-fn template(facts: &Facts<'_>) -> Option<Said> {
+fn template(facts: &LintFacts<'_>) -> Option<Contradiction> {
     let Template(text) = facts.pagination.template()?;
     let params = facts.pagination.style.params();
-    let refuse = |what: String, hint| Some(Said { at: "pagination.template", what, hint });
+    let refuse = |what: String, hint| Some(Contradiction { at: "pagination.template", what, hint });
     let [param] = params.as_slice() else {
         return refuse("a template holds one token, and there is not exactly one".to_owned(), "leave it out");
     };

@@ -1,6 +1,6 @@
 //! `since`, `valid_at` and `match` where the rest of the collection is in their way.
 
-use super::{Exception, Facts, Rule, Said};
+use super::{Contradiction, Exception, LintFacts, Rule};
 use crate::pagination::{Precondition, VersionSource};
 
 pub(super) static RULES: &[Rule] = &[
@@ -9,7 +9,7 @@ pub(super) static RULES: &[Rule] = &[
         exception: Exception::Never,
         about: &["since", "pagination"],
         check: |facts| {
-            (facts.pagination.since.is_some() && facts.pagination.style.is_numbered()).then(|| Said {
+            (facts.pagination.since.is_some() && facts.pagination.style.is_numbered()).then(|| Contradiction {
                 at: "since",
                 what: format!(
                     "type {} counts pages or records, and none follows a record",
@@ -24,7 +24,7 @@ pub(super) static RULES: &[Rule] = &[
         exception: Exception::Never,
         about: &["since", "pagination"],
         check: |facts| {
-            (facts.pagination.since.is_some() && facts.pagination.style.is_auto()).then(|| Said {
+            (facts.pagination.since.is_some() && facts.pagination.style.is_auto()).then(|| Contradiction {
                 at: "since",
                 what:
                     "a walk begins at a record only where its pagination is known, and type auto has yet to find it out"
@@ -38,7 +38,7 @@ pub(super) static RULES: &[Rule] = &[
         exception: Exception::Never,
         about: &["since", "partition"],
         check: |facts| {
-            (facts.pagination.since.is_some() && facts.pagination.partition.is_some()).then(|| Said {
+            (facts.pagination.since.is_some() && facts.pagination.partition.is_some()).then(|| Contradiction {
                 at: "since",
                 what: "the collection is cut into parts, and the record would lie in one of them".to_owned(),
                 hint: "leave since or partition out",
@@ -60,7 +60,7 @@ pub(super) static RULES: &[Rule] = &[
 ];
 
 /// Each part would have the version of its own first page.
-fn of_parts(facts: &Facts<'_>) -> Option<Said> {
+fn of_parts(facts: &LintFacts<'_>) -> Option<Contradiction> {
     facts.pagination.partition.as_ref()?;
     let by_page = facts.pagination.valid_at.as_ref().is_some_and(|it| matches!(it.from, VersionSource::Page(_)));
     let at = match facts.pagination.precondition {
@@ -68,21 +68,21 @@ fn of_parts(facts: &Facts<'_>) -> Option<Said> {
         Precondition::Match => "match",
         Precondition::None => return None,
     };
-    Some(Said {
+    Some(Contradiction {
         at,
         what: "the collection is cut into parts, and each has a first page of its own".to_owned(),
         hint: "leave partition out, or pin all parts by the clock: valid_at = { param = …, from = \"clock\" }",
     })
 }
 
-fn overwritten(facts: &Facts<'_>) -> Option<Said> {
+fn overwritten(facts: &LintFacts<'_>) -> Option<Contradiction> {
     let pagination = facts.pagination;
     let param = &pagination.valid_at.as_ref()?.param;
     let size = pagination.page_size.as_ref().and_then(|size| size.param.as_ref());
     let since = pagination.since.as_ref().map(|since| &since.param);
     let parts = pagination.partition.as_ref().map(crate::pagination::Partition::params).unwrap_or_default();
     let mut others = pagination.style.params().into_iter().chain(size).chain(since).chain(parts);
-    others.any(|other| other == param).then(|| Said {
+    others.any(|other| other == param).then(|| Contradiction {
         at: "valid_at",
         what: format!("{param} carries two things, and one of them would overwrite the other"),
         hint: "the time or version needs a parameter of its own",

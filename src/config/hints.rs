@@ -1,0 +1,61 @@
+//! Hints for keys that their table does not have.
+
+use super::collection::COLLECTION;
+use super::keys::{KeyNames, TOP};
+use super::upstream::{self, UPSTREAM};
+use super::words::nearest;
+use super::{collection, pace, pagination, partition, secrets, snapshots, style, validity, value};
+use crate::pagination::Style;
+
+/// All tables but the styles', in the order in which a hint looks for a key's own.
+pub(super) static LEVELS: [&dyn KeyNames; 24] = [
+    &TOP,
+    &snapshots::SNAPSHOTS,
+    &COLLECTION,
+    &UPSTREAM,
+    &secrets::CREDENTIALS,
+    &secrets::BASIC,
+    &secrets::NAMED,
+    &secrets::SECRET,
+    &upstream::TIMEOUTS,
+    &upstream::RETRY,
+    &upstream::WAIT,
+    &pace::RATE_LIMIT,
+    &pagination::RECORDS,
+    &pagination::PAGE_SIZE,
+    &pagination::LIMITS,
+    &collection::CAPS,
+    &partition::RANGE,
+    &partition::VALUES,
+    &partition::NUMBERED,
+    &validity::SINCE,
+    &validity::VALID_AT,
+    &style::MORE,
+    &style::END,
+    &value::LINKS,
+];
+
+/// Returns the hint for a key that the table `level` does not have.
+pub(super) fn unknown_key(key: &str, level: &dyn KeyNames) -> String {
+    let known = level.keys();
+    let all = || known.join(", ");
+    if let Some(near) = nearest(key, known.iter().copied()) {
+        return format!("did you mean {near:?}?");
+    }
+    let owners: Vec<_> =
+        Style::SCHEMAS.iter().filter(|style| KeyNames::keys(**style).contains(&key)).map(|style| style.name).collect();
+    let in_style = Style::SCHEMAS.iter().any(|style| style.name == level.name());
+    if in_style && !owners.is_empty() {
+        return format!("{key} belongs to type {}; known for type {}: {}", owners.join(", "), level.name(), all());
+    }
+    if in_style && COLLECTION.keys().contains(&key) {
+        return format!("{key} belongs beside pagination, in [[collection]]");
+    }
+    if !owners.is_empty() && level.name() == COLLECTION.name() {
+        return format!("{key} belongs inside pagination = {{ … }}, of type {}", owners.join(", "));
+    }
+    match LEVELS.iter().find(|other| other.keys().contains(&key)) {
+        Some(other) => format!("{key} belongs in {}", other.name()),
+        None => format!("known here: {}", all()),
+    }
+}

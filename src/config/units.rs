@@ -1,0 +1,77 @@
+//! Times and sizes: text with a unit.
+
+use std::time::Duration;
+
+use super::node::TomlNode;
+
+/// Longer than this nobody waits on purpose, and sums of times stay far from their end.
+pub(super) const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// Longer than this nothing is kept on purpose, and no sum with the time of day comes to the end of what a clock can say.
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// More than this no machine has: 1 EiB.
+const LARGEST: u64 = 1 << 60;
+
+/// As [`duration`], and no longer than a day.
+pub(super) fn wait(node: &TomlNode<'_>) -> Option<Duration> {
+    let wait = time(node)?;
+    if wait > LONGEST {
+        let what = format!("longer than a day: {:?}", node.text()?);
+        return node.refuse(what, "write a time up to \"1d\"");
+    }
+    Some(wait)
+}
+
+/// As [`wait`], or `"0"` for none, with a unit or without.
+pub(super) fn wait_or_none(node: &TomlNode<'_>) -> Option<Duration> {
+    let is_none = |text| text == "0" || humantime::parse_duration(text).is_ok_and(|time| time.is_zero());
+    if node.value.as_str().is_some_and(is_none) { Some(Duration::ZERO) } else { wait(node) }
+}
+
+/// `"30s"`, `"200ms"`; never zero, and no longer than a year.
+pub(super) fn duration(node: &TomlNode<'_>) -> Option<Duration> {
+    let duration = time(node)?;
+    if duration > A_YEAR {
+        return node.refuse(format!("longer than 365 days: {:?}", node.text()?), "write a time up to \"365d\"");
+    }
+    Some(duration)
+}
+
+fn time(node: &TomlNode<'_>) -> Option<Duration> {
+    let hint = "write a number and its unit: \"200ms\", \"30s\", \"5m\"";
+    if let Some(number) = node.value.as_integer() {
+        return node.refuse(format!("a duration without a unit: {number}"), hint);
+    }
+    let text = node.text()?;
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => node.refuse("zero is no time to wait", hint),
+        Ok(duration) => Some(duration),
+        Err(_) => node.refuse(format!("not a duration: {text:?}"), hint),
+    }
+}
+
+/// As [`size`], or `"0"` for none.
+pub(super) fn size_or_none(node: &TomlNode<'_>) -> Option<u64> {
+    if node.value.as_str() == Some("0") { Some(0) } else { size(node) }
+}
+
+/// `"64MiB"`; never zero, and no more than 1 EiB.
+pub(super) fn size(node: &TomlNode<'_>) -> Option<u64> {
+    let hint = "write a number and its unit: \"64MiB\", \"500kB\"";
+    if let Some(number) = node.value.as_integer() {
+        return node.refuse(format!("a size without a unit: {number}"), hint);
+    }
+    let text = node.text()?;
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return node.refuse(format!("a size without a unit: {text:?}"), hint);
+    }
+    match text.parse::<bytesize::ByteSize>() {
+        Ok(size) if size.as_u64() > LARGEST => {
+            node.refuse(format!("more than any machine has: {text:?}"), "write a size up to \"1EiB\"")
+        }
+        Ok(size) if size.as_u64() > 0 => Some(size.as_u64()),
+        Ok(_) => node.refuse("no bytes at all", hint),
+        Err(_) => node.refuse(format!("not a size: {text:?}"), hint),
+    }
+}
