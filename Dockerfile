@@ -4,8 +4,8 @@
 #   docker run --rm -p 8080:8080 unpage serve --upstream https://api.example.com --listen 0.0.0.0:8080
 #   docker run --rm -p 8080:8080 -v "$PWD/unpage.toml:/etc/unpage.toml:ro" unpage
 #
-# There is no HEALTHCHECK: unpage has no address of its own yet, every path belongs to a collection, and asking one would
-# test the upstream.
+# There is no HEALTHCHECK: the image has no shell and no HTTP client to run one with. With `--admin 0.0.0.0:9090`, or `admin` in the
+# file, an orchestrator can ask `/healthz` there.
 
 # Rust links statically where the C library is musl, so the binary needs no file of the image that built it.
 FROM rust:1.95-alpine AS build
@@ -13,7 +13,8 @@ RUN apk add --no-cache musl-dev ca-certificates
 WORKDIR /unpage
 COPY Cargo.toml Cargo.lock ./
 COPY src src
-RUN cargo build --locked --release
+COPY tests/upstream tests/upstream
+RUN cargo build --locked --release --package unpage
 
 FROM scratch
 # What unpage trusts beside the authorities named in `ca`.

@@ -26,7 +26,7 @@ main() {
 
   step "cargo fmt" cargo fmt --check
   step "cargo clippy" cargo clippy --locked --all-targets -- -D warnings
-  step "cargo clippy of the library alone" cargo clippy --locked --no-default-features --lib -- -D warnings
+  step "cargo clippy of the library alone" cargo clippy --locked --package unpage --no-default-features --lib -- -D warnings
   step "cargo test" rust_tests
   step "fuzz" fuzz
   step "cargo doc" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps

@@ -36,7 +36,7 @@ enum Command {
     /// Say everything that is wrong with a configuration file
     Check(check::Arguments),
     /// Show the main job on an embedded legacy API
-    Demo(demo::Arguments),
+    Demo(demo::DemoArguments),
 }
 
 /// Runs what the arguments say.

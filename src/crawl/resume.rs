@@ -60,8 +60,8 @@ fn unusable(why: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::sync::Mutex;
     use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
 
     use tokio::net::TcpListener;
 
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use crate::config::{Config, Machine};
     use crate::crawl::{Crawls, Opened};
-    use crate::demo::{Legacy, Script, Scripted, configuration, serve};
+    use crate::demo::{DemoApi, Legacy, configuration};
     use crate::pagination::plan::Proof;
     use crate::pagination::request::RequestBody;
     use crate::pagination::{PageRequest, Pagination, Style};
@@ -88,12 +88,12 @@ mod tests {
     }
 
     /// The demo's API, with five pages under each pagination.
-    async fn api() -> (Arc<Mutex<Scripted>>, Vec<Crawl>) {
+    async fn api() -> (DemoApi, Vec<Crawl>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let legacy = Legacy { max_page: 10, default_page: 10, ..Legacy::of(47) };
-        let scripted = Arc::new(Mutex::new(Scripted::new(legacy, Script::default())));
-        tokio::spawn(serve(listener, Arc::clone(&scripted), std::future::pending()));
+        let api = DemoApi::new(legacy, Duration::ZERO, None);
+        tokio::spawn(crate::server::serve(listener, api.clone(), std::future::pending()));
         let config = Config::read(&configuration(&url), "", &Machine).unwrap();
         let crawls = config.collections.iter().filter(|collection| collection.pagination.partition.is_none());
         let crawls = crawls.map(|collection| {
@@ -113,7 +113,7 @@ mod tests {
                 crawls: Crawls::default(),
             }
         });
-        (scripted, crawls.collect())
+        (api, crawls.collect())
     }
 
     impl Left {
@@ -151,10 +151,6 @@ mod tests {
         }
     }
 
-    fn asked(scripted: &Mutex<Scripted>) -> usize {
-        scripted.lock().unwrap().log().count()
-    }
-
     fn point<'a>(
         begun: &'a RawValue,
         checkpoints: &'a [Box<RawValue>],
@@ -166,13 +162,13 @@ mod tests {
 
     #[tokio::test]
     async fn every_crawl_goes_on_behind_any_of_its_pages() {
-        let (scripted, crawls) = api().await;
+        let (api, crawls) = api().await;
         let mut walked = BTreeSet::new();
         for crawl in crawls {
             let auto = Pagination::of(Style::AUTO, crawl.pagination.records.clone());
             let auto = Crawl { pagination: Arc::new(auto), ..crawl.clone() };
             for crawl in [crawl, auto] {
-                let before = asked(&scripted);
+                let before = api.requests();
                 // Not every pagination can be recognised, and one page is none that is gone on behind.
                 let Ok(mut opened) = crawl.clone().open().await else { continue };
                 walked.insert((crawl.pagination.style.name(), opened.pagination().style.name()));
@@ -181,10 +177,10 @@ mod tests {
                 assert!(opened.head().is_some());
                 let mut whole = Left::default();
                 whole.take(&mut opened, usize::MAX).await;
-                let needed = asked(&scripted) - before;
+                let needed = api.requests() - before;
                 assert!(whole.proof.is_some() && !whole.notes.is_empty());
                 for pages in 1..=whole.notes.len() {
-                    let before = asked(&scripted);
+                    let before = api.requests();
                     let mut left = Left::default();
                     let mut opened = crawl.clone().open().await.unwrap();
                     left.take(&mut opened, pages).await;
@@ -197,7 +193,7 @@ mod tests {
                     assert_eq!((left.proof, left.notes.len()), (whole.proof, whole.notes.len()));
                     assert_eq!(opened.driver.records, 47);
                     // One may have been in flight.
-                    let again = asked(&scripted) - before;
+                    let again = api.requests() - before;
                     assert!((needed..=needed + 1).contains(&again), "{again} requests where {needed} are needed");
                 }
             }
@@ -209,14 +205,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_does_not_fit_is_told_and_asks_for_nothing() {
-        let (scripted, crawls) = api().await;
+        let (api, crawls) = api().await;
         let crawl = crawls[0].clone();
         let mut left = Left::default();
         let mut opened = crawl.clone().open().await.unwrap();
         let begun = opened.begun();
         left.take(&mut opened, 2).await;
         drop(opened);
-        let before = asked(&scripted);
+        let before = api.requests();
         let last = left.cut();
         let text = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
         let mut other = crawl.clone();
@@ -237,6 +233,6 @@ mod tests {
             let failure = resumed.unwrap_err();
             assert!(failure.fault == Fault::Lost && failure.message.contains(told), "{failure}");
         }
-        assert_eq!((asked(&scripted), crawl.crawls.totals().unopened), (before, 7));
+        assert_eq!((api.requests(), crawl.crawls.totals().unopened), (before, 7));
     }
 }

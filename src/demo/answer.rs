@@ -36,9 +36,9 @@ pub(super) enum Shape {
     Edges,
 }
 
-/// How many orders a response holds.
+/// Number of orders in a response, as an extension of it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Orders(pub(super) u64);
+pub struct OrderCount(pub u64);
 
 /// Why a question is not answered.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl Answer {
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
-        response.extensions_mut().insert(Orders(self.window.orders().count() as u64));
+        response.extensions_mut().insert(OrderCount(self.window.orders().count() as u64));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }

@@ -71,7 +71,7 @@ const NOTES: [&str; 6] = [
 ];
 
 /// Bits that look random and depend on the number alone (the finaliser of `SplitMix64`).
-pub(super) fn scattered(number: u64) -> u64 {
+pub fn scattered(number: u64) -> u64 {
     let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

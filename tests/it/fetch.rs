@@ -399,8 +399,17 @@ async fn the_demo_shows_the_main_job_and_ends() {
     let output = run(arguments).await;
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains("streamed      2,500 records"), "{said}");
-    assert!(said.contains("requests      3 pages of up to 1000 records"), "{said}");
+    assert!(said.contains("streamed 2,500 records, "), "{said}");
+    let rows = said.lines().filter(|line| ["by hand, ", "unpage, "].iter().any(|way| line.starts_with(way)));
+    let cells = rows.map(|row| row.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).take(2).collect());
+    let cells: Vec<Vec<_>> = cells.collect();
+    let expected = [
+        ["by hand, 100 a page, one after the other", "25 pages"],
+        ["by hand, 1,000 a page, one after the other", "3 pages"],
+        ["unpage, 1,000 a page, several pages at a time", "3 pages"],
+        ["unpage, 1,000 a page, each names the next one", "3 pages"],
+    ];
+    assert_eq!(cells[..], expected, "{said}");
 }
 
 #[tokio::test]

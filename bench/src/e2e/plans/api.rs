@@ -2,11 +2,13 @@
 
 use std::future::pending;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use unpage::demo::{Legacy, Log, Script, Scripted, serve};
+use unpage::demo::Legacy;
+use unpage_upstream::{Log, Script, Scripted, serve};
 
 use super::super::Setting;
 use super::super::process::Pinning;
@@ -92,7 +94,7 @@ impl Api {
     }
 
     fn scripted(&self) -> MutexGuard<'_, Scripted> {
-        self.scripted.lock().unwrap_or_else(PoisonError::into_inner)
+        self.scripted.lock()
     }
 }
 

@@ -3,7 +3,8 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::time::Duration;
-use unpage::demo::{Counted, Latency, Legacy, Log, RateLimit, Reset, Says, Script};
+use unpage::demo::Legacy;
+use unpage_upstream::{Counted, Latency, Log, RateLimit, Reset, Says, Script};
 
 use super::super::Setting;
 use super::api::{Api, Style, Walk};

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
-use unpage::demo::{Calendar, Latency, Legacy, Script, Span, Times};
+use unpage::demo::{Calendar, Legacy, Span, Times};
+use unpage_upstream::{Latency, Script};
 
 use super::super::{Setting, order};
 use super::api::{Api, Style, Walk};

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use tokio::time::Duration;
-use unpage::demo::{Jitter, Latency, Legacy, Quirks, Script, Total};
+use unpage::demo::{Legacy, Quirks, Total};
+use unpage_upstream::{Jitter, Latency, Script};
 
 use super::super::{Setting, order};
 use super::api::{Api, Style, Walk};

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use tokio::time::Duration;
-use unpage::demo::{Latency, Legacy, On, Script};
+use unpage::demo::Legacy;
+use unpage_upstream::{Latency, On, Script};
 
 use super::super::Setting;
 use super::super::process::peak_mib;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::fault::On;
 use super::log::Asked;
-use crate::demo::orders::scattered;
+use unpage::demo::scattered;
 
 /// How long an answer takes, from the request to its head; by default no time.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::future::pending;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -16,12 +16,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::answer::{Answer, Refusal};
-use super::calendar::Calendar;
-use super::scripted::{Delivery, Reply, Scripted};
+use super::fault::refusal;
+use super::{Delivery, Reply, Scripted};
 
 /// The most that a request's body may have.
 const MAX_BODY: usize = 1 << 20;
@@ -101,8 +101,7 @@ async fn answer(clocked: Clocked, request: Request<Incoming>) -> Result<Response
         Ok(body) => body.to_bytes(),
         Err(error) => {
             let message = format!("send a whole body of at most {MAX_BODY} bytes: {error}");
-            let refusal = Answer::from(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message));
-            return Ok(refusal.into_response(&Calendar::default()).map(whole));
+            return Ok(refusal(StatusCode::PAYLOAD_TOO_LARGE, &message).map(whole));
         }
     };
     let (reply, in_flight, asked) = clocked.ask(&Request::from_parts(head, body));
@@ -125,18 +124,13 @@ impl Clocked {
     fn started(scripted: Arc<Mutex<Scripted>>) -> Self {
         let clocked = Self { scripted, start: Instant::now() };
         // A clock before 1970 is as wrong as 1970 itself.
-        clocked.lock().script_mut().epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        clocked.scripted.lock().script_mut().epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         clocked
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Scripted> {
-        // What a panic left behind is a log that lacks an entry.
-        self.scripted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks now, and tells when that was: making the answer counts as part of the time that it takes.
     fn ask(&self, request: &Request<Bytes>) -> (Reply, InFlight, Instant) {
-        let mut scripted = self.lock();
+        let mut scripted = self.scripted.lock();
         let now = Instant::now();
         let reply = scripted.ask(now - self.start, request);
         let in_flight = InFlight { clocked: self.clone(), id: reply.id };
@@ -164,7 +158,7 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.clocked.lock().finished(self.id);
+        self.clocked.scripted.lock().finished(self.id);
     }
 }
 
@@ -211,7 +205,9 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use super::*;
-    use crate::demo::{Fault, Harm, Latency, Legacy, Log, On, Order, Script};
+    use unpage::demo::{Legacy, Order};
+
+    use crate::{Fault, Harm, Latency, Log, On, Script};
 
     const LATENCY: Duration = Duration::from_millis(20);
 
@@ -234,7 +230,7 @@ mod tests {
         }
 
         fn log(&self) -> Log {
-            self.scripted.lock().unwrap().log().clone()
+            self.scripted.lock().log().clone()
         }
 
         async fn get(&self, target: &str) -> Result<Response<Incoming>, hyper_util::client::legacy::Error> {

@@ -1,9 +1,11 @@
-//! A legacy API by script: how fast, how much at a time, what goes wrong. Pure: the caller brings the time, and every request is logged.
+//! Test support: the demo's legacy API by script, with the latencies, limits and faults that APIs have, and a log of every request.
+//! [`Scripted`] takes the time from its caller; [`serve`] puts it on a socket.
 
 mod fault;
 mod latency;
 mod limit;
 mod log;
+mod server;
 #[cfg(test)]
 mod tests;
 
@@ -17,10 +19,10 @@ pub use fault::{Fault, Harm, On};
 pub use latency::{Jitter, Latency};
 pub use limit::{Counted, RateLimit, Reset, Says};
 pub use log::{Asked, Log, Logged};
+pub use server::serve;
 
-use super::Legacy;
-use super::answer::Orders;
 use limit::{Meter, Verdict};
+use unpage::demo::{Legacy, OrderCount};
 
 /// How an upstream behaves; by default it answers everything at once.
 #[derive(Clone, Debug, Default)]
@@ -192,5 +194,5 @@ impl Delivery {
 }
 
 fn orders(response: &Response<Bytes>) -> u64 {
-    response.extensions().get().map_or(0, |Orders(orders)| *orders)
+    response.extensions().get().map_or(0, |OrderCount(orders)| *orders)
 }
