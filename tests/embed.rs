@@ -116,6 +116,18 @@ async fn a_layer_streams_all_pages_of_the_inner_service() {
 }
 
 #[tokio::test]
+async fn a_layer_recognises_the_pagination_where_none_is_configured() {
+    let layer = UnpageLayer::new(Config::for_upstream("http://localhost").unwrap()).unwrap();
+    let (service, asked) = legacy(Ending::Whole);
+    let service = layer.layer(service);
+    let response = service.clone().oneshot(get("/numbers", "application/x-ndjson")).await.unwrap();
+    assert_eq!(read(response.into_body()).await, (numbers(3 * PAGES), None));
+    assert_eq!(asked.load(Ordering::Relaxed), PAGES);
+    let page = service.oneshot(get("/numbers", "application/json")).await.unwrap();
+    assert_eq!(read(page.into_body()).await.0, r#"{"numbers":[0, 1, 2],"next":"/numbers?page=1"}"#);
+}
+
+#[tokio::test]
 async fn a_layer_passes_on_requests_for_no_stream() {
     #[derive(Clone)]
     struct User(&'static str);

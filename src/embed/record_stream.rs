@@ -145,7 +145,10 @@ impl Stream for RecordStream {
 }
 
 impl RecordStreamBuilder {
-    /// Adds a header field to the request of each page.
+    /// Adds a header field to the request of each page: credentials, cookies, the API's own fields.
+    ///
+    /// Left out are fields that a crawl does not pass on: those of a connection, of a response (`Accept`, `Range`) and of a
+    /// program (`User-Agent`). The configuration has `accept` and `headers` for these.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);

@@ -25,7 +25,7 @@ use crate::config;
 
 /// A response body as the upstream codes it, whose end is only an end where its protocol says so.
 #[derive(Debug)]
-pub struct AnswerBody {
+pub struct CodedBody {
     source: BodySource,
 }
 
@@ -46,7 +46,7 @@ type BoxedBody = UnsyncBoxBody<Bytes, BoxError>;
 /// when it is first waited for.
 #[derive(Debug)]
 pub struct DecodedBody {
-    coded: AnswerBody,
+    coded: CodedBody,
     decoder: Decoder,
     /// Bytes that have come and are not decoded yet.
     rest: Bytes,
@@ -60,7 +60,7 @@ pub struct DecodedBody {
 }
 
 impl DecodedBody {
-    pub fn new(upstream: &Arc<config::Upstream>, headers: &HeaderMap, coded: AnswerBody) -> Self {
+    pub fn new(upstream: &Arc<config::Upstream>, headers: &HeaderMap, coded: CodedBody) -> Self {
         let upstream = Arc::clone(upstream);
         let idle = Box::pin(tokio::time::sleep(upstream.timeouts.idle));
         let decoder = Decoder::new(headers);
@@ -128,7 +128,7 @@ impl Stream for DecodedBody {
     }
 }
 
-impl AnswerBody {
+impl CodedBody {
     /// The body of a response that came over this version of HTTP.
     pub(super) fn from_hyper(incoming: Incoming, version: Version) -> Self {
         Self { source: BodySource::Hyper(incoming, version) }
@@ -154,7 +154,7 @@ impl AnswerBody {
     }
 }
 
-impl Body for AnswerBody {
+impl Body for CodedBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -227,7 +227,7 @@ mod tests {
             Err(error) => Err(BoxError::from(error)),
         });
         let mut body =
-            AnswerBody::from_service(&response.into_parts().0, StreamBody::new(stream::iter(frames)).boxed_unsync());
+            CodedBody::from_service(&response.into_parts().0, StreamBody::new(stream::iter(frames)).boxed_unsync());
         let mut text = String::new();
         loop {
             match body.frame().await {

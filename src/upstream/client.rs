@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::body::AnswerBody;
+use super::body::CodedBody;
 use super::connect::BadTrust;
 use super::error::UpstreamError;
 use super::pacing::{CrawlLine, Governors, Permit};
@@ -90,7 +90,7 @@ impl Client {
     /// Sends a request of unpage's own to this URL of the upstream, and waits for the head of its response.
     ///
     /// What belongs to the connection (`Host`, hop-by-hop fields) is not taken from the request.
-    pub async fn send(&self, url: &Url, request: Request<OutgoingBody>) -> Result<Response<AnswerBody>, UpstreamError> {
+    pub async fn send(&self, url: &Url, request: Request<OutgoingBody>) -> Result<Response<CodedBody>, UpstreamError> {
         let limit = self.limit();
         match tokio::time::timeout(limit, self.request(url, request)).await {
             Ok(answered) => answered,
@@ -104,7 +104,7 @@ impl Client {
         &self,
         url: &Url,
         request: Request<OutgoingBody>,
-    ) -> Result<Response<AnswerBody>, UpstreamError> {
+    ) -> Result<Response<CodedBody>, UpstreamError> {
         if request.body().is_end_stream() {
             return self.send(url, request).await;
         }
@@ -134,7 +134,7 @@ impl Client {
         &self,
         url: &Url,
         mut request: Request<OutgoingBody>,
-    ) -> Result<Response<AnswerBody>, UpstreamError> {
+    ) -> Result<Response<CodedBody>, UpstreamError> {
         let mut url = url.clone();
         auth::authenticate(&self.upstream, &mut url, request.headers_mut());
         request.headers_mut().remove(header::HOST);

@@ -10,7 +10,7 @@ mod pacing;
 mod transport;
 mod watched;
 
-pub use body::{AnswerBody, DecodedBody};
+pub use body::{CodedBody, DecodedBody};
 pub use client::Client;
 pub use connect::BadTrust;
 pub use error::UpstreamError;

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Service, ServiceExt, service_fn};
 
-use super::body::AnswerBody;
+use super::body::CodedBody;
 use super::connect::{self, BadTrust};
 use super::error::{TransportError, root_cause, tls_cause};
 use super::watched;
@@ -23,7 +23,7 @@ use crate::config::{HttpVersion, Upstream};
 /// A body on its way to the upstream.
 pub type OutgoingBody = UnsyncBoxBody<Bytes, BoxError>;
 
-type Carrier = BoxCloneSyncService<Request<OutgoingBody>, Response<AnswerBody>, TransportError>;
+type Carrier = BoxCloneSyncService<Request<OutgoingBody>, Response<CodedBody>, TransportError>;
 type Hyper = legacy::Client<connect::Connector, OutgoingBody>;
 
 /// A service that carries requests to the upstream; clones share its connections.
@@ -39,7 +39,7 @@ pub struct Transport {
 impl Transport {
     /// Wraps a service, in this process or behind a client of the caller's own.
     ///
-    /// The body's contract is that of [`AnswerBody::from_service`].
+    /// The body's contract is that of [`CodedBody::from_service`].
     pub fn new<S, B>(service: S) -> Self
     where
         S: Service<Request<OutgoingBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -85,13 +85,13 @@ impl Transport {
     pub(super) fn send(
         &self,
         request: Request<OutgoingBody>,
-    ) -> BoxFuture<'static, Result<Response<AnswerBody>, TransportError>> {
+    ) -> BoxFuture<'static, Result<Response<CodedBody>, TransportError>> {
         self.carrier.clone().call(request)
     }
 }
 
 /// A service's response, with the announced length of its body enforced.
-fn framed<B>(method: &Method, response: Response<B>) -> Response<AnswerBody>
+fn framed<B>(method: &Method, response: Response<B>) -> Response<CodedBody>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -99,8 +99,8 @@ where
     let (head, body) = response.into_parts();
     let body = match *method {
         // The length in the head of such a response is that of a body that does not come (RFC 9110 §8.6).
-        Method::HEAD => AnswerBody::empty(),
-        _ => AnswerBody::from_service(&head, body.map_err(Into::into).boxed_unsync()),
+        Method::HEAD => CodedBody::empty(),
+        _ => CodedBody::from_service(&head, body.map_err(Into::into).boxed_unsync()),
     };
     Response::from_parts(head, body)
 }
@@ -113,12 +113,12 @@ async fn send_by_hyper(
     client: Hyper,
     http: HttpVersion,
     mut request: Request<OutgoingBody>,
-) -> Result<Response<AnswerBody>, TransportError> {
+) -> Result<Response<CodedBody>, TransportError> {
     let connection = capture_connection(&mut request);
     match client.request(request).await {
         Ok(response) => {
             let version = response.version();
-            Ok(response.map(|incoming| AnswerBody::from_hyper(incoming, version)))
+            Ok(response.map(|incoming| CodedBody::from_hyper(incoming, version)))
         }
         Err(error) if error.is_connect() => Err(match tls_cause(&error) {
             Some(tls) => TransportError::Tls(tls.clone()),
