@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use tower::{Layer, Service, ServiceExt};
 
 use crate::config::{Config, OnStart};
-use crate::gateway::{self, Gateway, GatewayError, RequestKind};
+use crate::gateway::{Gateway, GatewayError, RequestKind};
 use crate::response::{Body, BoxError};
 use crate::upstream::Transport;
 
@@ -131,7 +131,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut head, body) = request.into_parts();
-        let vary = match gateway::kind_of(&self.gateway, &head) {
+        let vary = match self.gateway.kind_of(&head) {
             RequestKind::Stream => {
                 head.extensions.insert(Transport::new(self.inner.clone().map_request(to_origin_form)));
                 let answer = self.gateway.call(Request::from_parts(head, body));

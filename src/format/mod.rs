@@ -24,6 +24,13 @@ impl Format {
         }
     }
 
+    /// Returns the short names of the format and the media type of each, for clients that can't set `Accept`.
+    pub const fn names(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Ndjson => &ndjson::NAMES,
+        }
+    }
+
     /// Returns the suffix of file names, with its dot.
     pub const fn suffix(self) -> &'static str {
         match self {

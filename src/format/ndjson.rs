@@ -8,6 +8,8 @@
 pub(super) const MEDIA_TYPES: [&str; 4] =
     ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines"];
 
+pub(super) const NAMES: [(&str, &str); 2] = [("ndjson", "application/x-ndjson"), ("jsonl", "application/jsonl")];
+
 pub(super) const SUFFIX: &str = ".ndjson";
 
 /// Returns the length of the visible prefix of these lines; they are empty or end with `\n`.

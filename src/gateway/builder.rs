@@ -10,9 +10,10 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use super::Gateway;
-use super::crawling::Crawling;
+use super::fill::CacheFill;
 use super::older_keys::OlderKeys;
 use crate::config::Config;
+use crate::crawl::Crawls;
 use crate::response::{Body, BoxError};
 use crate::snapshot::{Registry, Store, StoreError};
 use crate::upstream::{BadTrust, Transport};
@@ -84,14 +85,15 @@ impl GatewayBuilder {
         let snapshots = &self.config.snapshots;
         let registry = Registry::new(Store::open(snapshots.settings.clone())?, snapshots.keep_for);
         let older_keys = OlderKeys::new(&registry.store().stored());
-        let crawling = Crawling {
+        let fill = CacheFill {
             registry,
             older_keys: Arc::new(older_keys),
+            crawls: Crawls::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             linger: snapshots.settings.linger,
         };
-        Ok(Gateway::start(&self.config, crawling, self.transport.as_ref())?)
+        Ok(Gateway::start(&self.config, fill, self.transport.as_ref())?)
     }
 }
 
@@ -106,15 +108,15 @@ impl Gateway {
     /// Snapshots with files keep what was written and are resumed after the next start. Streams under way break, so stop
     /// serving first.
     pub async fn shutdown(&self) {
-        let crawling = &self.shared.crawling;
-        crawling.stop.cancel();
-        crawling.tasks.close();
-        crawling.tasks.wait().await;
+        let fill = &self.shared.fill;
+        fill.stop.cancel();
+        fill.tasks.close();
+        fill.tasks.wait().await;
     }
 
     /// Returns the number of tasks that have not ended.
     #[doc(hidden)]
     pub fn tasks(&self) -> usize {
-        self.shared.crawling.tasks.len()
+        self.shared.fill.tasks.len()
     }
 }

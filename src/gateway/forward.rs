@@ -1,4 +1,4 @@
-//! Everything that doesn't ask for a stream: the upstream's own answer, untouched.
+//! Forward: requests that ask for no stream get the upstream's own answer, unchanged.
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -8,16 +8,16 @@ use http_body_util::BodyExt;
 use super::headers::{join_cookies, strip_hop_by_hop, via};
 use super::problem;
 use super::route::Route;
-use crate::request::Params;
+use crate::request::ParamNames;
 use crate::response::{self, Body, BoxError};
 
-/// Passes the request on and its answer back.
-pub(super) async fn answer<B>(route: &Route, head: Parts, body: B, params: &Params) -> Response<Body>
+/// Passes a request on and its answer back.
+pub(super) async fn answer<B>(route: &Route, head: Parts, body: B, names: &ParamNames) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let url = route.upstream_url(&head.uri, params);
+    let url = route.upstream_url(&head.uri, names);
     let mut request = Request::new(body.map_err(Into::into).boxed_unsync());
     *request.method_mut() = head.method;
     *request.headers_mut() = head.headers;

@@ -1,4 +1,4 @@
-//! Which header fields cross the proxy, in each direction.
+//! Header fields that cross the proxy, in each direction.
 
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE,
@@ -22,7 +22,7 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// Fields that speak of the client's own response, which is not the page that a crawl asks for.
+/// Fields about the client's own response, which is not the page that a crawl asks for.
 const OF_THE_RESPONSE: [HeaderName; 11] = [
     ACCEPT,
     ACCEPT_ENCODING,
@@ -37,14 +37,23 @@ const OF_THE_RESPONSE: [HeaderName; 11] = [
     RANGE,
 ];
 
-/// Fields that prove who asks.
+/// Fields with credentials.
 const CREDENTIALS: [HeaderName; 3] = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE];
 
-/// Fields of a page's request that say nothing about who asks.
-const OF_NOBODY: [HeaderName; 5] =
+/// Fields of a page's request that don't identify its caller.
+const ABOUT_CONTENT: [HeaderName; 5] =
     [ACCEPT_LANGUAGE, CONTENT_TYPE, CONTENT_LANGUAGE, CONTENT_ENCODING, HeaderName::from_static("content-digest")];
 
-/// Takes out what belongs to the connection that the message came on.
+/// Identity of a caller, as the fields of its request tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CallerIdentity {
+    /// A field may identify the caller, so that no other caller has its cache key.
+    Known,
+    /// No field does, or the collection is public.
+    Unknown,
+}
+
+/// Removes the fields of the connection that the message came on.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
@@ -58,7 +67,7 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Makes one field of the crumbs that a cookie may come in over HTTP/2 (RFC 9113 §8.2.3).
+/// Joins the fields into which a cookie may be split over HTTP/2 (RFC 9113 §8.2.3).
 pub(super) fn join_cookies(headers: &mut HeaderMap) {
     let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if crumbs.len() > 1
@@ -68,7 +77,7 @@ pub(super) fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// How a message says that it came through here in this version (RFC 9110 §7.6.3).
+/// Returns the value of `Via` for a message received in this version (RFC 9110 §7.6.3).
 pub(super) fn via(version: Version) -> HeaderValue {
     HeaderValue::from_static(match version {
         Version::HTTP_2 => "2 unpage",
@@ -77,18 +86,19 @@ pub(super) fn via(version: Version) -> HeaderValue {
     })
 }
 
-/// What of a client's request goes with every page's request: credentials, cookies and the API's own fields, but nothing of
-/// its connection or its response, nothing by which servers rewrite their links to another host, and nothing of the client's
-/// own program. What goes is what a snapshot's key is made of: a field that tells two programs of one caller apart, and that
-/// no API answers by, would only keep them from sharing. Of a public collection no credentials go, since its snapshots are for
-/// callers who have none; any other field still does, and is in the key: it may change the answer, whatever `Vary` says.
+/// Returns the fields of a client's request that go with every page's request: credentials, cookies and the API's own fields.
+///
+/// Left out are the fields of the connection, of the client's own response, of its program, and those by which servers rewrite their links to
+/// another host. What goes upstream is part of the cache key, so a field of the program that no API answers by would only keep two programs of
+/// one caller from sharing. No credentials go upstream for a public collection, whose snapshots are for callers without any. Every other field
+/// goes and is in the key: it may change the answer even where `Vary` does not name it.
 pub(super) fn for_a_crawl(headers: &HeaderMap, scope: Scope) -> HeaderMap {
     let mut kept = headers.clone();
     strip_hop_by_hop(&mut kept);
     join_cookies(&mut kept);
     let drops = |name: &HeaderName| {
         OF_THE_RESPONSE.contains(name)
-            || of_the_way(name.as_str())
+            || of_intermediaries(name.as_str())
             || of_the_program(name.as_str())
             || (scope == Scope::Public && CREDENTIALS.contains(name))
     };
@@ -99,13 +109,16 @@ pub(super) fn for_a_crawl(headers: &HeaderMap, scope: Scope) -> HeaderMap {
     kept
 }
 
-/// Whether these fields say who asks: any does that isn't known to be of no interest to anybody.
-pub(super) fn say_who(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| !OF_NOBODY.contains(name))
+impl CallerIdentity {
+    /// Returns what the fields of a page's request say: any field may identify the caller that is not known to have another purpose.
+    pub(super) fn of(headers: &HeaderMap, scope: Scope) -> Self {
+        let identifies = |name: &HeaderName| !ABOUT_CONTENT.contains(name);
+        if scope == Scope::Caller && headers.keys().any(identifies) { Self::Known } else { Self::Unknown }
+    }
 }
 
-/// Fields by which those in between say who has asked them.
-fn of_the_way(name: &str) -> bool {
+/// Fields by which intermediaries name the client before them.
+fn of_intermediaries(name: &str) -> bool {
     name.starts_with("x-forwarded-")
         || matches!(name, "forwarded" | "via" | "x-real-ip" | "x-original-host" | "true-client-ip" | "max-forwards")
 }
@@ -158,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crawl_carries_who_asks_and_nothing_of_how() {
+    fn a_crawl_carries_credentials_and_nothing_of_the_connection() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("authorization", "Bearer x"),
@@ -199,9 +212,15 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_is_said_by_any_field_that_may_say_it() {
-        let with = |name| HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static("x"))]);
-        assert!(["authorization", "cookie", "x-api-key", "x-anything"].map(with).iter().all(say_who));
-        assert!(!["accept-language", "content-type"].map(with).iter().any(say_who));
+    fn any_field_that_may_identify_the_caller_does() {
+        let with =
+            |name: &'static str| HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static("x"))]);
+        for (names, scope, caller) in [
+            (&["authorization", "cookie", "x-api-key", "x-anything"][..], Scope::Caller, CallerIdentity::Known),
+            (&["accept-language", "content-type"], Scope::Caller, CallerIdentity::Unknown),
+            (&["x-api-key"], Scope::Public, CallerIdentity::Unknown),
+        ] {
+            assert!(names.iter().all(|name| CallerIdentity::of(&with(name), scope) == caller), "{names:?}");
+        }
     }
 }

@@ -1,45 +1,55 @@
-//! One request up to the head of its response, in five steps: route, ask, forward or crawl, respond, and the problem report
-//! where one of them fails.
+//! One request up to the head of its response. Each stage is a file, and [`Gateway`] calls them in this order:
+//!
+//! ```text
+//! route ─▶ ask ─▶ key ─▶ lookup ─▶ respond          a request for a stream
+//!            │              └─▶ fill                 a crawl in a task of its own, where no snapshot is kept
+//!            └─▶ forward                             any other request
+//! ```
+//!
+//! A stage that fails ends in a problem report (`problem`).
 
-mod asked;
+mod ask;
+mod auto_resume;
 mod builder;
-mod crawling;
-mod deliver;
+mod cacheability;
 mod direct;
+mod fill;
 mod forward;
 mod headers;
-mod obtain;
+mod key;
+mod lookup;
 mod older_keys;
-mod part;
 mod problem;
 mod quota;
+mod respond;
 mod route;
-mod sharing;
 mod status;
-mod stream;
-mod unattended;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use http::request::Parts;
 use http::{HeaderValue, Request, Response, header};
+use http_body_util::Full;
 use tower::Service;
 
 use crate::config::{Config, OnStart, Resume};
 use crate::crawl::Crawls;
-use crate::pagination::Pagination;
-use crate::request::{Ask, Params};
-use crate::response::{Body, BoxError};
+use crate::request::{Ask, ParamNames, StreamOptions};
+use crate::response::{Body, BoxError, Links, Representation, StreamResponse};
 use crate::snapshot::Registry;
 use crate::upstream::{BadTrust, Governors, Transport};
+use ask::{StreamRequest, read_body};
 pub use builder::{GatewayBuilder, GatewayError};
-use crawling::Crawling;
-pub use deliver::{Found, Said, Scope, Unnamed, deliver};
-pub(crate) use direct::{RequestKind, crawl_of, kind_of};
+pub(crate) use direct::crawl_of;
+use fill::CacheFill;
+use key::CacheKeys;
+use lookup::{NoSnapshot, SnapshotLookup};
 use quota::Quota;
-use route::Routes;
+pub use respond::respond;
+use route::{Route, Routes};
 
 /// The proxy as a [`tower::Service`] that a Rust program can mount where it likes.
 ///
@@ -53,35 +63,34 @@ pub struct Gateway {
 
 #[derive(Debug)]
 struct Shared {
-    routes: Routes,
-    params: Params,
-    resume: Resume,
+    routes: Arc<Routes>,
+    names: ParamNames,
+    /// Answer to a range that names no snapshot.
+    unnamed: Resume,
     quota: Quota,
-    crawling: Crawling,
+    fill: CacheFill,
     governors: Governors,
-    crawls: Crawls,
 }
 
 impl Gateway {
     /// Starts the maintenance of snapshots and, where it is configured, the crawls that were interrupted.
-    fn start(config: &Config, crawling: Crawling, transport: Option<&Transport>) -> Result<Self, BadTrust> {
+    fn start(config: &Config, fill: CacheFill, transport: Option<&Transport>) -> Result<Self, BadTrust> {
         let governors = Governors::default();
-        let routes = Routes::new(config, &governors, transport)?;
-        let kept = &config.snapshots;
-        crawling.maintain(config.collections.iter().map(|collection| collection.sharing.keep_for));
-        let params = params_of(config);
-        let quota = Quota::new(&kept.opens);
-        let crawls = Crawls::default();
-        let shared = Arc::new(Shared { routes, params, resume: kept.resume, quota, crawling, governors, crawls });
-        if kept.on_start == OnStart::GoOn {
-            shared.crawling.spawn(unattended::go_on(Arc::clone(&shared)));
+        let routes = Arc::new(Routes::new(config, &governors, transport)?);
+        let names = ParamNames::new(config);
+        fill.maintain(config.collections.iter().map(|collection| collection.sharing.keep_for));
+        if config.snapshots.on_start == OnStart::GoOn {
+            fill.spawn(auto_resume::resume_all(Arc::clone(&routes), names.clone(), fill.clone()));
         }
-        Ok(Self { shared })
+        let quota = Quota::new(&config.snapshots.opens);
+        Ok(Self {
+            shared: Arc::new(Shared { routes, names, unnamed: config.snapshots.resume, quota, fill, governors }),
+        })
     }
 
     #[doc(hidden)]
     pub fn registry(&self) -> &Registry {
-        &self.shared.crawling.registry
+        &self.shared.fill.registry
     }
 
     #[doc(hidden)]
@@ -91,7 +100,16 @@ impl Gateway {
 
     #[doc(hidden)]
     pub fn crawls(&self) -> &Crawls {
-        &self.shared.crawls
+        &self.shared.fill.crawls
+    }
+
+    /// Returns the kind of a request that the gateway has not answered yet.
+    pub(crate) fn kind_of(&self, head: &Parts) -> RequestKind {
+        let Ok(route) = self.shared.routes.find(head.uri.path()) else { return RequestKind::Elsewhere };
+        match Ask::read(head, route.collection(), &self.shared.names) {
+            Ok(Ask::Forward) => RequestKind::Page(route.vary()),
+            Ok(Ask::Stream(_)) | Err(_) => RequestKind::Stream,
+        }
     }
 
     async fn answer<B>(self, request: Request<B>) -> Response<Body>
@@ -99,41 +117,86 @@ impl Gateway {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        let Shared { routes, names, .. } = &*self.shared;
         let (mut head, body) = request.into_parts();
-        let route = match (self.shared.routes.find(head.uri.path()), head.extensions.remove::<Transport>()) {
+        let route = match (routes.find(head.uri.path()), head.extensions.remove::<Transport>()) {
             (Ok(route), Some(transport)) => route.through(transport),
             (Ok(route), None) => route,
             (Err(no_route), _) => return problem::no_route(no_route, head.uri.path()),
         };
-        let ask = Ask::read(&head, route.collection(), &self.shared.params);
-        let mut response = match ask {
-            Ok(Ask::Forward) => forward::answer(&route, head, body, &self.shared.params).await,
-            Ok(Ask::Stream(wish)) => stream::answer(&route, head, body, &wish, &self.shared).await,
-            Err(bad) => problem::bad_ask(&bad),
+        let mut response = match Ask::read(&head, route.collection(), names) {
+            Ok(Ask::Forward) => forward::answer(&route, head, body, names).await,
+            Ok(Ask::Stream(options)) => self.stream(&route, head, body, *options).await,
+            Err(error) => problem::bad_request(&error),
         };
-        let vary = vary_of(&route.collection().pagination);
-        response.headers_mut().append(header::VARY, vary);
+        response.headers_mut().append(header::VARY, route.vary());
         response
     }
-}
 
-/// The request fields that tell the representations of one URL apart for a cache in front: a stream and a page, of a collection in
-/// parts two orders, and of one with a moment as many as there are moments.
-fn vary_of(pagination: &Pagination) -> HeaderValue {
-    HeaderValue::from_static(match (&pagination.partition, &pagination.valid_at) {
-        (None, None) => "accept",
-        (Some(_), None) => "accept, prefer",
-        (None, Some(_)) => "accept, accept-datetime",
-        (Some(_), Some(_)) => "accept, prefer, accept-datetime",
-    })
-}
-
-fn params_of(config: &Config) -> Params {
-    Params {
-        format: config.format_param.clone(),
-        snapshot: config.snapshot_param.clone(),
-        since: config.since_param.clone(),
+    /// Answers a request for a stream.
+    async fn stream<B>(&self, route: &Route, head: Parts, body: B, options: StreamOptions) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let Shared { names, quota, fill, .. } = &*self.shared;
+        let body = match read_body(body).await {
+            Ok(body) => body,
+            Err(error) => return problem::request_body(error),
+        };
+        let request = match StreamRequest::new(route, &head, &body, options, names) {
+            Ok(request) => Arc::new(request),
+            Err(error) => return problem::not_json(&error, route.collection().pagination.body_kind()),
+        };
+        if request.names_a_page() {
+            return forward::answer(route, head, Full::new(body), names).await;
+        }
+        let keys = CacheKeys::new(route, &request, &body, &fill.registry, &fill.older_keys);
+        let representation = Representation::new(request.options.media_type);
+        let found = SnapshotLookup { request: &request, keys, representation, fill, quota }.find().await;
+        let (snapshot, cache_status) = match found {
+            Ok(found) => found,
+            Err(NoSnapshot::Page) => return forward::answer(route, head, Full::new(body), names).await,
+            Err(NoSnapshot::UnnamedRange) => return self.unnamed_range(&request, keys),
+            Err(no_snapshot) => return problem::no_snapshot(&no_snapshot),
+        };
+        let response = StreamResponse {
+            snapshot: &snapshot,
+            options: &request.options,
+            representation,
+            links: &Links::new(snapshot.id(), &request.original, names),
+            cache_status,
+            applied: request.applied.as_ref(),
+            scope: request.collection.sharing.scope,
+        };
+        respond(&response, Resume::Refuse).await
     }
+
+    /// Answers a range that names no snapshot. Where it is configured, the client is sent to the only snapshot that the range can be of.
+    fn unnamed_range(&self, request: &StreamRequest, keys: CacheKeys) -> Response<Body> {
+        let Shared { names, fill, unnamed, .. } = &*self.shared;
+        let links = |id| Links::new(id, &request.original, names);
+        let only = match unnamed {
+            Resume::Redirect => fill.registry.only_of(keys.current),
+            Resume::Refuse => None,
+        };
+        match (only, fill.registry.newest_of(keys.current)) {
+            (Some(only), _) => respond::respond_to_unnamed_range(&links(only), Resume::Redirect),
+            (None, Some(newest)) => respond::respond_to_unnamed_range(&links(newest), Resume::Refuse),
+            (None, None) => problem::unnamed_range(None),
+        }
+    }
+}
+
+/// Part of a service behind a gateway in the answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RequestKind {
+    /// The gateway answers; the service gives the pages.
+    Stream,
+    /// The service answers for a path that has streams, too; the value is that of `Vary`.
+    Page(HeaderValue),
+    /// The path belongs to no collection.
+    Elsewhere,
 }
 
 impl<B> Service<Request<B>> for Gateway

@@ -1,24 +1,37 @@
-//! Every failure before the first byte as problem details (RFC 9457): what happened, whose fault it is, what to do.
+//! Problem reports (RFC 9457) for failures before the first byte: what happened, whose fault it is, what to do.
 
 use std::time::Duration;
 
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
+use super::ask::{BODY_LIMIT, BodyError, MAX_REQUEST_BODY};
+use super::lookup::NoSnapshot;
 use super::route::NoRoute;
 use crate::error::{Failure, Fault};
 use crate::pagination::BodyKind;
-use crate::request::BadAsk;
+use crate::request::RequestError;
 use crate::response::{Body, full};
 use crate::snapshot::Evicted;
 use crate::upstream::UpstreamError;
 
-/// A crawl that could not start; the upstream's own status is passed through. Each of those who waited for it gets this: the crawl has
+/// Returns the report for a request that no snapshot answers.
+pub(super) fn no_snapshot(reason: &NoSnapshot) -> Response<Body> {
+    match reason {
+        NoSnapshot::Failed(failure) => failed(failure),
+        NoSnapshot::Gone(reason) => gone(reason.as_deref()),
+        NoSnapshot::UnnamedRange | NoSnapshot::Page => unnamed_range(None),
+        NoSnapshot::TooMany(wait) => too_many(*wait),
+        NoSnapshot::NotKept => not_kept(),
+    }
+}
+
+/// A crawl that failed before its first record, with the upstream's own status. All requests that waited for it get this; the crawl has
 /// logged it.
-pub(super) fn failed(failure: &Failure) -> Response<Body> {
+fn failed(failure: &Failure) -> Response<Body> {
     let status = status_of(failure.fault);
-    // A redirect or another status without an error's meaning would be acted on as if it were unpage's own; so would 416, by
-    // which clients know that they have everything.
+    // Clients would act on a redirect, or on another status that is no error, as if it were unpage's own; and a 416 would tell them that they
+    // have everything.
     let is_error = status.is_client_error() || status.is_server_error();
     let status = if is_error && status != StatusCode::RANGE_NOT_SATISFIABLE { status } else { StatusCode::BAD_GATEWAY };
     let mut response = report(status, failure.fault.name(), &failure.message, &failure.hint);
@@ -28,7 +41,7 @@ pub(super) fn failed(failure: &Failure) -> Response<Body> {
     response
 }
 
-/// A request that is passed on, and no answer.
+/// A forwarded request without an answer.
 pub(super) fn unreachable(error: &UpstreamError) -> Response<Body> {
     tracing::warn!("{error}");
     let status = match error {
@@ -42,49 +55,48 @@ pub(super) fn unreachable(error: &UpstreamError) -> Response<Body> {
     report(status, "upstream", &error.to_string(), error.hint())
 }
 
-/// A wish that can't be granted.
-pub(super) fn bad_ask(bad: &BadAsk) -> Response<Body> {
-    let (status, hint) = match bad {
-        BadAsk::Format { .. } => (StatusCode::NOT_ACCEPTABLE, "known formats are `ndjson` and `jsonl`"),
-        BadAsk::Http10 => {
+/// Returns the report for a request that can't be answered.
+pub(super) fn bad_request(error: &RequestError) -> Response<Body> {
+    let (status, hint) = match error {
+        RequestError::Format { .. } => (StatusCode::NOT_ACCEPTABLE, "known formats are `ndjson` and `jsonl`"),
+        RequestError::Http10 => {
             (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "use HTTP/1.1 or HTTP/2; in nginx: proxy_http_version 1.1")
         }
-        BadAsk::Snapshot { .. } => {
+        RequestError::Snapshot { .. } => {
             (StatusCode::BAD_REQUEST, "take the URL from the Content-Location field of a stream")
         }
-        BadAsk::StatusOfNone { .. } => {
+        RequestError::StatusOfNone { .. } => {
             (StatusCode::BAD_REQUEST, "take the URL with rel=\"status\" from the Link field of a stream")
         }
-        BadAsk::Since { .. } => (
+        RequestError::Since { .. } => (
             StatusCode::BAD_REQUEST,
             "add since = { param = \"…\", field = \"…\" } to the [[collection]], or leave the parameter out for all of it",
         ),
-        BadAsk::Ranges => (StatusCode::BAD_REQUEST, "ask for one range at a time"),
-        BadAsk::Datetime => (StatusCode::BAD_REQUEST, "write it like this: Sun, 06 Nov 1994 08:49:37 GMT"),
+        RequestError::Ranges => (StatusCode::BAD_REQUEST, "ask for one range at a time"),
+        RequestError::Datetime => (StatusCode::BAD_REQUEST, "write it like this: Sun, 06 Nov 1994 08:49:37 GMT"),
     };
-    report(status, "client", &bad.to_string(), hint)
+    report(status, "client", &error.to_string(), hint)
 }
 
-/// A pinned URL whose snapshot is not kept any more, never was, or is another caller's: which of them is not told. `reason` is one that gives
-/// no caller away.
-pub(super) fn gone(reason: Option<&str>) -> Response<Body> {
+/// A pinned URL whose snapshot is not kept any more, never was, or is another caller's. The report doesn't say which of these it is; `reason` is
+/// one that gives no caller away.
+fn gone(reason: Option<&str>) -> Response<Body> {
     let detail = "the snapshot that the URL names is not kept here, or is not this caller's";
     let detail = reason.map_or_else(|| detail.to_owned(), |reason| format!("{detail}: {reason}"));
-    let hint = "ask for the URL without the snapshot, with the same credentials, and begin anew";
+    let hint = "ask for the URL without the snapshot, with the same credentials, and start again";
     report(StatusCode::GONE, "client", &detail, hint)
 }
 
-/// The beginning of a snapshot was dropped, for want of room.
+/// A snapshot whose first bytes were dropped to make room.
 pub(super) fn dropped(gone: Evicted) -> Response<Body> {
-    let hint =
-        "ask for the URL without the snapshot, and begin anew; `memory` and `disk` in [snapshots] say how much is kept";
+    let hint = "ask for the URL without the snapshot, and start again; `memory` and `disk` in [snapshots] limit how much is kept";
     report(StatusCode::GONE, "unpage", &gone.to_string(), hint)
 }
 
-/// A part of a stream, and the request doesn't say of which snapshot. Any other status would be taken for the part or for the end of a
-/// download: clients skip to their place in a 200, and a 416 tells them that they have everything.
-pub(super) fn partial(newest: Option<&str>) -> Response<Body> {
-    let detail = "a part of a stream is asked for, and the request doesn't say of which snapshot";
+/// A range that names no snapshot. Clients would take any other status for the part or for the end of a download: they skip to their position
+/// in a 200, and a 416 tells them that they have everything.
+pub(super) fn unnamed_range(newest: Option<&str>) -> Response<Body> {
+    let detail = "the request asks for a part of a stream, and doesn't say of which snapshot";
     let hint =
         "take the URL from the Content-Location field of the stream that broke off, or send its ETag in If-Range";
     let Some(newest) = newest else { return report(StatusCode::PRECONDITION_FAILED, "client", detail, hint) };
@@ -97,10 +109,10 @@ pub(super) fn partial(newest: Option<&str>) -> Response<Body> {
     response
 }
 
-/// A part behind the end of a complete snapshot.
+/// A range behind the end of a complete snapshot.
 pub(super) fn behind(content_range: &str) -> Response<Body> {
-    let detail = format!("the snapshot is complete, and ends before the part that is asked for: {content_range}");
-    let hint = "whoever has that much has all of it";
+    let detail = format!("the snapshot is complete, and ends before the range of the request: {content_range}");
+    let hint = "a client that has this many has the whole snapshot";
     let mut response = report(StatusCode::RANGE_NOT_SATISFIABLE, "client", &detail, hint);
     if let Ok(content_range) = HeaderValue::try_from(content_range) {
         response.headers_mut().insert(header::CONTENT_RANGE, content_range);
@@ -108,41 +120,41 @@ pub(super) fn behind(content_range: &str) -> Response<Body> {
     response
 }
 
-/// A part behind the last byte of a snapshot that broke.
+/// A range behind the last byte of a snapshot that broke.
 pub(super) fn broken(failure: &Failure) -> Response<Body> {
-    // The upstream's own status would speak of a page, and some mean that a download is done.
+    // The upstream's own status is about a page, and some statuses mean that a download is done.
     let status = match status_of(failure.fault) {
         status if status.is_server_error() => status,
         _ => StatusCode::BAD_GATEWAY,
     };
-    let detail = format!("the snapshot broke before the part that is asked for: {failure}");
+    let detail = format!("the snapshot broke before the range of the request: {failure}");
     report(status, failure.fault.name(), &detail, &failure.hint)
 }
 
-/// A caller who has had more crawls begun than are granted.
-pub(super) fn too_many(wait: Duration) -> Response<Body> {
+/// A caller that has begun as many crawls as its quota allows.
+fn too_many(wait: Duration) -> Response<Body> {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let mut response = report(
         StatusCode::TOO_MANY_REQUESTS,
         "client",
         "this caller has begun as many streams as it may",
-        "wait as Retry-After says; what is kept or under way can be asked for at any time",
+        "wait for the time in Retry-After; snapshots that are kept or growing can be read at any time",
     );
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     response
 }
 
-/// `only-if-cached`, and nothing is.
-pub(super) fn not_kept() -> Response<Body> {
+/// `only-if-cached` (RFC 9111 §5.2.1.7), and no snapshot is kept.
+fn not_kept() -> Response<Body> {
     report(
         StatusCode::GATEWAY_TIMEOUT,
         "client",
-        "no fresh snapshot is kept, and the request wants the upstream left alone",
+        "no fresh snapshot is kept, and the request allows no crawl (only-if-cached)",
         "ask without `only-if-cached`",
     )
 }
 
-/// A path that leads nowhere.
+/// Returns the report for a path without a collection.
 pub(super) fn no_route(no_route: NoRoute, path: &str) -> Response<Body> {
     let (status, message, hint) = match no_route {
         NoRoute::Unknown => (
@@ -150,7 +162,7 @@ pub(super) fn no_route(no_route: NoRoute, path: &str) -> Response<Body> {
             format!("no collection is configured at {path}"),
             "add a [[collection]] with this path, or one with path = \"/{*rest}\"",
         ),
-        NoRoute::Climbing => (
+        NoRoute::DotSegments => (
             StatusCode::BAD_REQUEST,
             format!("the path has dot segments or backslashes, which upstreams resolve: {path}"),
             "send the path that is meant, without `.`, `..` and `\\`",
@@ -159,29 +171,25 @@ pub(super) fn no_route(no_route: NoRoute, path: &str) -> Response<Body> {
     report(status, "client", &message, hint)
 }
 
-/// A request body that is too large to be repeated, or that broke off.
-pub(super) fn request_body(limit: usize) -> Response<Body> {
-    let message = format!("the request's body broke off or is larger than {limit} bytes");
-    report(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "client",
-        &message,
-        "send it whole; it is sent again with every page, so it must be small",
-    )
+/// Returns the report for a request body that can't be sent again with every page.
+pub(super) fn request_body(error: BodyError) -> Response<Body> {
+    match error {
+        BodyError::TooLarge => report(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "client",
+            &format!("the request's body broke off or is larger than {MAX_REQUEST_BODY} bytes"),
+            "send a complete body; it is sent again with every page, so it must be small",
+        ),
+        BodyError::TooSlow => report(
+            StatusCode::REQUEST_TIMEOUT,
+            "client",
+            &format!("the request's body did not arrive within {}", humantime::Duration::from(BODY_LIMIT)),
+            "send a complete body, and check that Content-Length is its length",
+        ),
+    }
 }
 
-/// A request body that doesn't come to its end.
-pub(super) fn slow_request_body(limit: Duration) -> Response<Body> {
-    let message = format!("the request's body did not come within {}", humantime::Duration::from(limit));
-    report(
-        StatusCode::REQUEST_TIMEOUT,
-        "client",
-        &message,
-        "send it whole, and check that Content-Length is its length",
-    )
-}
-
-/// A request body that should be JSON, because it says so or because of what the pages' requests must have.
+/// A request body that is not JSON, where it is labelled as JSON or the pages' requests must have a JSON body.
 pub(super) fn not_json(error: &serde_json::Error, kind: BodyKind) -> Response<Body> {
     let message = format!("the request's body isn't JSON: {error}");
     let hint = match kind {
@@ -205,7 +213,7 @@ fn report(status: StatusCode, fault: &str, detail: &str, hint: &str) -> Response
     with_members(status, fault, detail, hint, json!({}))
 }
 
-/// A report with members of its own kind behind those that all have.
+/// Returns a report with further members behind those that all reports have.
 fn with_members(status: StatusCode, fault: &str, detail: &str, hint: &str, members: Value) -> Response<Body> {
     let title = status.canonical_reason().unwrap_or("Error");
     let mut details = json!({

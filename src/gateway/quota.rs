@@ -1,7 +1,7 @@
-//! How many crawls a caller may begin in a time, and how many all callers of one address.
+//! Quota of crawls that a caller may begin in a time, and that all callers of one address may begin.
 //!
-//! The generic cell rate algorithm: one moment for each of them, at which all that it has had is paid for. As many as are granted
-//! may come at once, and after them one at a time.
+//! The generic cell rate algorithm: for each caller, the moment at which all crawls that it has begun are paid for. A whole quota may be used
+//! at once, and after it one crawl at a time.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
@@ -13,28 +13,28 @@ use tokio::time::Instant;
 use crate::id::CacheKey;
 use crate::pace::Rate;
 
-/// How many times as much as one caller the callers of one address may begin together: credentials can be made up.
+/// Quota of all callers of one address, in quotas of one caller: credentials can be made up.
 const CALLERS: u32 = 10;
 
-/// How many of each kind are remembered.
+/// Number of callers, and of addresses, that are remembered.
 const REMEMBERED: u64 = 1 << 16;
 
-/// The callers who have begun crawls of late.
+/// Callers that have begun crawls of late.
 #[derive(Debug)]
 pub(super) struct Quota {
-    callers: Paid<CacheKey>,
-    /// Those who say nothing of who they are.
-    strangers: Paid<Origin>,
-    addresses: Paid<Origin>,
+    callers: RateBuckets<CacheKey>,
+    /// Callers without credentials.
+    anonymous: RateBuckets<NetworkOrigin>,
+    addresses: RateBuckets<NetworkOrigin>,
 }
 
-/// Where a request comes from, as far as that tells people apart; none where nobody knows.
-type Origin = Option<IpAddr>;
+/// Network of a caller; none where its address is not known.
+type NetworkOrigin = Option<IpAddr>;
 
-/// What those of one kind have had.
+/// Crawls that the callers of one kind have begun.
 #[derive(Debug)]
-struct Paid<K: std::hash::Hash + Eq + Send + Sync + Copy + 'static> {
-    /// What one crawl costs.
+struct RateBuckets<K: std::hash::Hash + Eq + Send + Sync + Copy + 'static> {
+    /// Time that one crawl costs.
     interval: Duration,
     period: Duration,
     at: Cache<K, Instant>,
@@ -45,43 +45,46 @@ impl Quota {
         let requests = rate.requests.get();
         let all = requests.saturating_mul(CALLERS);
         Self {
-            callers: Paid::new(rate.period, requests),
-            strangers: Paid::new(rate.period, requests),
-            addresses: Paid::new(rate.period, all),
+            callers: RateBuckets::new(rate.period, requests),
+            anonymous: RateBuckets::new(rate.period, requests),
+            addresses: RateBuckets::new(rate.period, all),
         }
     }
 
-    /// Takes one for the caller with these credentials, if it has any, at this address; or says how long it has to wait.
+    /// Takes one crawl for the caller with these credentials at this address.
+    ///
+    /// # Errors
+    /// Fails with the time until the next crawl is granted.
     pub(super) fn take(&self, caller: Option<CacheKey>, peer: Option<IpAddr>) -> Result<(), Duration> {
         let origin = peer.map(network);
         match caller {
             Some(caller) => self.callers.take(caller)?,
-            None => self.strangers.take(origin)?,
+            None => self.anonymous.take(origin)?,
         }
         self.addresses.take(origin)
     }
 
-    /// What was taken so came to nothing.
+    /// Gives a crawl back that was taken and did not begin.
     pub(super) fn give_back(&self, caller: Option<CacheKey>, peer: Option<IpAddr>) {
         let origin = peer.map(network);
         match caller {
             Some(caller) => self.callers.give_back(caller),
-            None => self.strangers.give_back(origin),
+            None => self.anonymous.give_back(origin),
         }
         self.addresses.give_back(origin);
     }
 }
 
-impl<K: std::hash::Hash + Eq + Send + Sync + Copy + 'static> Paid<K> {
+impl<K: std::hash::Hash + Eq + Send + Sync + Copy + 'static> RateBuckets<K> {
     fn new(period: Duration, requests: u32) -> Self {
         let at = Cache::builder().time_to_live(period).max_capacity(REMEMBERED).build();
         Self { interval: period / requests, period, at }
     }
 
-    fn take(&self, who: K) -> Result<(), Duration> {
+    fn take(&self, caller: K) -> Result<(), Duration> {
         let now = Instant::now();
         let mut wait = Duration::ZERO;
-        self.at.entry(who).and_compute_with(|paid_at| {
+        self.at.entry(caller).and_compute_with(|paid_at| {
             let ahead = paid_at.map_or(Duration::ZERO, |paid_at| paid_at.into_value().saturating_duration_since(now));
             wait = (ahead + self.interval).saturating_sub(self.period);
             if wait.is_zero() { Op::Put(now + ahead + self.interval) } else { Op::Nop }
@@ -89,15 +92,15 @@ impl<K: std::hash::Hash + Eq + Send + Sync + Copy + 'static> Paid<K> {
         if wait.is_zero() { Ok(()) } else { Err(wait) }
     }
 
-    fn give_back(&self, who: K) {
-        self.at.entry(who).and_compute_with(|paid_at| match paid_at.map(moka::Entry::into_value) {
+    fn give_back(&self, caller: K) {
+        self.at.entry(caller).and_compute_with(|paid_at| match paid_at.map(moka::Entry::into_value) {
             Some(paid_at) => paid_at.checked_sub(self.interval).map_or(Op::Nop, Op::Put),
             None => Op::Nop,
         });
     }
 }
 
-/// One customer has 2⁶⁴ addresses of IPv6: they count as one.
+/// Returns the network of an address: 2⁶⁴ addresses of IPv6 belong to one customer, and count as one.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -165,7 +168,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_number_of_callers_takes_more_than_its_memory() {
-        let paid = Paid::new(Duration::from_secs(60), 1);
+        let paid = RateBuckets::new(Duration::from_secs(60), 1);
         for number in 0..2 * REMEMBERED {
             assert_eq!(paid.take(number), Ok(()));
         }

@@ -1,13 +1,16 @@
-//! Which collection a path belongs to, and the upstream's address for it.
+//! Route: the collection of a path, and the upstream's address for it.
 
 use std::sync::Arc;
 
+use http::HeaderValue;
 use url::Url;
 
 use crate::cache_key::CanonicalPagination;
 use crate::config::{Collection, Config, Upstream};
+use crate::pagination::Pagination;
 use crate::pagination::request::{query_value, remove_query};
-use crate::request::Params;
+use crate::request::{ACCEPT_DATETIME, PREFER, ParamNames};
+use crate::response::vary;
 use crate::upstream::{BadTrust, Client, Governors, Transport};
 
 /// Collections by their paths.
@@ -17,11 +20,11 @@ pub(super) struct Routes {
     targets: Vec<Arc<RouteTarget>>,
 }
 
-/// A collection, with what is made of its configuration once.
+/// A collection, with all that is derived from its configuration once.
 #[derive(Debug)]
 struct RouteTarget {
     collection: Arc<Collection>,
-    /// One for all collections of an upstream.
+    /// Shared by all collections of an upstream.
     client: Client,
     canonical: CanonicalPagination,
 }
@@ -34,13 +37,13 @@ pub(super) struct Route {
     segments: Vec<(String, String)>,
 }
 
-/// Why a path leads nowhere.
+/// Reason for which a path has no collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoRoute {
-    /// No collection has it.
+    /// No collection has this path.
     Unknown,
-    /// It has `.` or `..` segments, which a URL resolves: it would reach another path than the one that was matched.
-    Climbing,
+    /// The path has `.` or `..` segments, which a URL resolves: the upstream would see another path than the one that was matched.
+    DotSegments,
 }
 
 impl Routes {
@@ -62,8 +65,8 @@ impl Routes {
     }
 
     pub(super) fn find(&self, path: &str) -> Result<Route, NoRoute> {
-        if climbs(path) {
-            return Err(NoRoute::Climbing);
+        if has_dot_segments(path) {
+            return Err(NoRoute::DotSegments);
         }
         let found = self.router.at(path).map_err(|_| NoRoute::Unknown)?;
         let target = self.targets.iter().find(|target| Arc::ptr_eq(&target.collection, found.value));
@@ -74,7 +77,7 @@ impl Routes {
 }
 
 impl Route {
-    /// The same route, whose upstream is reached through this transport.
+    /// Returns the route with this transport to its upstream.
     pub(super) fn through(self, transport: Transport) -> Self {
         Self { client: self.client.through(transport), ..self }
     }
@@ -91,8 +94,16 @@ impl Route {
         &self.target.canonical
     }
 
-    /// Where the upstream has what the client asked for here; unpage's own parameters are not for the upstream.
-    pub(super) fn upstream_url(&self, uri: &http::Uri, params: &Params) -> Url {
+    /// Returns the value of `Vary`. Beside the fields that select a representation, the answers of a collection with parts depend on the order,
+    /// and those of one with a moment on that.
+    pub(super) fn vary(&self) -> HeaderValue {
+        let Pagination { partition, valid_at, .. } = &*self.collection().pagination;
+        let order = partition.as_ref().map(|_| PREFER);
+        vary(order.into_iter().chain(valid_at.as_ref().map(|_| ACCEPT_DATETIME)))
+    }
+
+    /// Returns the upstream's URL for a request, without unpage's own parameters.
+    pub(super) fn upstream_url(&self, uri: &http::Uri, names: &ParamNames) -> Url {
         let mut url = self.collection().upstream.url.clone();
         let prefix = url.path().trim_end_matches('/').to_owned();
         let path = match &self.collection().upstream_path {
@@ -103,7 +114,7 @@ impl Route {
         };
         url.set_path(&format!("{prefix}{path}"));
         url.set_query(uri.query());
-        for own in [&params.format, &params.snapshot, &params.since] {
+        for own in [&names.format, &names.snapshot, &names.since] {
             if query_value(&url, own).is_some() {
                 remove_query(&mut url, own);
             }
@@ -112,23 +123,23 @@ impl Route {
     }
 }
 
-/// Whether a path has dot segments by the WHATWG rules, which also take `%2e` for a dot and `\` for a slash.
-fn climbs(path: &str) -> bool {
+/// Returns `true` for a path with dot segments by the rules of the WHATWG, which also take `%2e` for a dot and `\` for a slash.
+fn has_dot_segments(path: &str) -> bool {
     let is_dots = |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
     path.contains('\\') || path.split('/').any(is_dots)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::climbs;
+    use super::has_dot_segments;
 
     #[test]
     fn dot_segments_are_found_however_they_are_spelled() {
         for path in ["/a/../b", "/..", "/a/.", "/a/%2E%2e/b", "/a/.%2e", "/a\\..\\b"] {
-            assert!(climbs(path), "{path}");
+            assert!(has_dot_segments(path), "{path}");
         }
         for path in ["/", "/a/b", "/a..b/...", "/.well-known/x", "/a/%2e%2e%2e"] {
-            assert!(!climbs(path), "{path}");
+            assert!(!has_dot_segments(path), "{path}");
         }
     }
 }

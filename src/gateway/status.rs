@@ -1,4 +1,4 @@
-//! How a snapshot stands, as JSON for those who may read it.
+//! SnapshotState of a snapshot as JSON, for callers that may read it.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,17 +6,16 @@ use http::{HeaderValue, Method, Response, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::deliver::Links;
-use crate::request::Wish;
-use crate::response::{Body, empty, full};
+use crate::request::StreamOptions;
+use crate::response::{Body, Links, empty, full};
 use crate::snapshot::{LogExtent, Snapshot, SnapshotState};
 use crate::usage::UsageCounts;
 
-/// The state as a response.
-pub(super) fn answer(snapshot: &Snapshot, wish: &Wish, links: &Links) -> Response<Body> {
+/// Returns the state as a response.
+pub(super) fn answer(snapshot: &Snapshot, options: &StreamOptions, links: &Links) -> Response<Body> {
     let text = format!("{:#}\n", status(snapshot, &links.pinned, SystemTime::now()));
     let length = HeaderValue::from(text.len());
-    let mut response = Response::new(if wish.method == Method::HEAD { empty() } else { full(text) });
+    let mut response = Response::new(if options.method == Method::HEAD { empty() } else { full(text) });
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CONTENT_LENGTH, length);
@@ -37,7 +36,7 @@ fn status(snapshot: &Snapshot, pinned: &str, now: SystemTime) -> Value {
         "pages": pages,
         "first_byte": from,
         "total": facts.total,
-        // A crawl that was interrupted has counted before, and nobody knows how much.
+        // What a crawl counted before an interruption is lost.
         "counted_since": time(since),
         "requests": requests,
         "retries": retries,
@@ -70,14 +69,14 @@ fn status(snapshot: &Snapshot, pinned: &str, now: SystemTime) -> Value {
     status
 }
 
-/// How many seconds the rest takes at the rate of what has come.
+/// Estimates the seconds until the end, at the average rate so far.
 fn eta(total: u64, records: u64, elapsed: u64) -> Option<u64> {
     let left = u128::from(total.checked_sub(records)?);
     let seconds = (left * u128::from(elapsed)).checked_div(u128::from(records))?;
     u64::try_from(seconds).ok()
 }
 
-/// In seconds.
+/// Returns seconds, rounded to milliseconds.
 fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e3).round() / 1e3
 }

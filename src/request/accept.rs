@@ -1,41 +1,44 @@
-//! Which stream the `Accept` field prefers over everything else it names (RFC 9110 §12.5.1).
+//! Stream that the `Accept` field prefers to everything else it names (RFC 9110 §12.5.1).
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, header};
 use mediatype::{MediaTypeList, Name, ReadParams};
 
-/// The media types that NDJSON goes by.
+use crate::format::Format;
+
+/// Media type under which a stream is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MediaType {
-    XNdjson,
-    Ndjson,
-    Jsonl,
-    Jsonlines,
+pub struct MediaType {
+    format: Format,
+    essence: &'static str,
 }
 
 impl MediaType {
-    const ALL: [Self; 4] = [Self::XNdjson, Self::Ndjson, Self::Jsonl, Self::Jsonlines];
-
-    /// The value of a `Content-Type` field.
-    pub fn header(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
-            Self::XNdjson => "application/x-ndjson",
-            Self::Ndjson => "application/ndjson",
-            Self::Jsonl => "application/jsonl",
-            Self::Jsonlines => "application/jsonlines",
-        })
+    pub fn format(self) -> Format {
+        self.format
     }
 
-    /// The stream that a format's short name stands for.
-    pub(super) fn of_format(format: &str) -> Option<Self> {
-        match format {
-            "ndjson" => Some(Self::XNdjson),
-            "jsonl" => Some(Self::Jsonl),
-            _ => None,
-        }
+    /// Returns type and subtype, in lower case.
+    pub fn essence(self) -> &'static str {
+        self.essence
     }
 
-    /// The stream that is asked for by name, and at least as much as anything else that is. A wildcard asks for no stream:
-    /// who sends `*/*` gets what they always got.
+    /// Returns the media type with this short name, for clients that can't set `Accept`.
+    pub(super) fn of_name(name: &str) -> Option<Self> {
+        let named = |format: Format| {
+            format.names().iter().find(|(short, _)| *short == name).map(|(_, essence)| (format, *essence))
+        };
+        Format::ALL.into_iter().find_map(named).map(|(format, essence)| Self { format, essence })
+    }
+
+    fn of_essence(text: &str) -> Option<Self> {
+        let found = |format: Format| {
+            format.media_types().iter().find(|essence| **essence == text).map(|essence| (format, *essence))
+        };
+        Format::ALL.into_iter().find_map(found).map(|(format, essence)| Self { format, essence })
+    }
+
+    /// Returns the stream that is named, and preferred to anything else that is named. A wildcard names no stream: a client that sends `*/*`
+    /// gets the upstream's own answer.
     pub(super) fn accepted(headers: &HeaderMap) -> Option<Self> {
         let mut best: Option<(f32, Self)> = None;
         let mut other = 0.0_f32;
@@ -43,7 +46,7 @@ impl MediaType {
             for range in MediaTypeList::new(field.to_str().ok()?).filter_map(Result::ok) {
                 let quality = range.get_param(Name::new_unchecked("q")).map_or(1.0, |q| quality(q.as_str()));
                 let essence = range.essence().to_string().to_ascii_lowercase();
-                match Self::ALL.into_iter().find(|stream| stream.header() == essence) {
+                match Self::of_essence(&essence) {
                     Some(stream) if quality > 0.0 && best.is_none_or(|(most, _)| quality > most) => {
                         best = Some((quality, stream));
                     }
@@ -56,6 +59,13 @@ impl MediaType {
     }
 }
 
+impl Default for MediaType {
+    fn default() -> Self {
+        let format = Format::default();
+        Self { format, essence: format.media_types()[0] }
+    }
+}
+
 /// A malformed quality makes the range unacceptable rather than preferred.
 fn quality(text: &str) -> f32 {
     text.parse().ok().filter(|quality| (0.0..=1.0).contains(quality)).unwrap_or(0.0)
@@ -63,23 +73,25 @@ fn quality(text: &str) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
-    fn accepted(field: &'static str) -> Option<MediaType> {
+    fn accepted(field: &'static str) -> Option<&'static str> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static(field));
-        MediaType::accepted(&headers)
+        MediaType::accepted(&headers).map(MediaType::essence)
     }
 
     #[test]
     fn a_stream_is_asked_for_by_name() {
         for (field, stream) in [
-            ("application/x-ndjson", MediaType::XNdjson),
-            ("APPLICATION/NDJSON", MediaType::Ndjson),
-            ("application/jsonl, */*", MediaType::Jsonl),
-            ("application/jsonlines;q=0.5, text/*;q=0.9", MediaType::Jsonlines),
-            ("application/json;q=0.9, application/x-ndjson", MediaType::XNdjson),
-            ("application/json, application/x-ndjson;charset=utf-8", MediaType::XNdjson),
+            ("application/x-ndjson", "application/x-ndjson"),
+            ("APPLICATION/NDJSON", "application/ndjson"),
+            ("application/jsonl, */*", "application/jsonl"),
+            ("application/jsonlines;q=0.5, text/*;q=0.9", "application/jsonlines"),
+            ("application/json;q=0.9, application/x-ndjson", "application/x-ndjson"),
+            ("application/json, application/x-ndjson;charset=utf-8", "application/x-ndjson"),
         ] {
             assert_eq!(accepted(field), Some(stream), "{field}");
         }

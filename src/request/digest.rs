@@ -1,4 +1,4 @@
-//! Whether the digest of the whole is wanted: the `Want-Repr-Digest` field (RFC 9530 §4).
+//! Digest that a client wants: the `Want-Repr-Digest` field (RFC 9530 §4).
 
 use http::{HeaderMap, HeaderName};
 
@@ -6,17 +6,16 @@ use super::directives::directives;
 
 const WANT_REPR_DIGEST: HeaderName = HeaderName::from_static("want-repr-digest");
 
-/// Which digest of the whole is wanted.
+/// Digest of the whole that a client wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WantDigest {
-    /// None, or none that can be had.
+    /// None, or an unknown one.
     Nothing,
     Sha256,
 }
 
 impl WantDigest {
-    /// A digest that is not known is as if it weren't there. Of two wishes for one the last counts, as in every dictionary
-    /// (RFC 9651 §3.2).
+    /// Reads the field. Unknown digests are ignored, and the last of several members with one name counts (RFC 9651 §3.2).
     pub(super) fn read(headers: &HeaderMap) -> Self {
         let wishes = directives(headers, &WANT_REPR_DIGEST);
         let weight =

@@ -1,10 +1,10 @@
-//! Lists of names that may have a value, as `Prefer` (RFC 7240) and `Cache-Control` (RFC 9111 §5.2) have them.
+//! Lists of directives with optional values, as in `Prefer` (RFC 7240) and `Cache-Control` (RFC 9111 §5.2).
 
 use http::{HeaderMap, HeaderName};
 
 const BLANK: [char; 2] = [' ', '\t'];
 
-/// The names and values of all fields of this name, without parameters; what is no directive is left out.
+/// Returns the names and values of the directives in all fields of this name, without their parameters. What is no directive is ignored.
 pub(super) fn directives(headers: &HeaderMap, field: &HeaderName) -> Vec<(String, String)> {
     let fields = headers.get_all(field).iter().filter_map(|field| field.to_str().ok());
     let texts = fields.flat_map(|field| split(field, ','));
@@ -24,7 +24,7 @@ fn named(text: &str) -> Option<(&str, String)> {
     is_token(name).then_some((name, value))
 }
 
-/// What stands between these separators, those inside of quoted strings left alone.
+/// Splits a text at these separators, but not inside quoted strings.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |c| {
@@ -38,7 +38,7 @@ fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The text of a quoted string (RFC 9110 §5.6.4) whose first quote is gone, if it ends with the other one.
+/// Returns the text of a quoted string (RFC 9110 §5.6.4) whose opening quote was removed; none without a closing quote at the end.
 fn unquoted(rest: &str) -> Option<String> {
     let mut text = String::new();
     let mut characters = rest.chars();

@@ -1,4 +1,4 @@
-//! How old a stream may be, and what may be kept of it: the request's `Cache-Control` (RFC 9111 §5.2.1).
+//! Use of the cache for a request: its `Cache-Control` (RFC 9111 §5.2.1).
 
 use std::time::Duration;
 
@@ -6,12 +6,10 @@ use http::{HeaderMap, header};
 
 use super::directives::directives;
 
-/// What a client will have of what is there already.
+/// Use of the cache that a client allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Freshness {
-    /// Which kept snapshots will do.
     pub reuse: Reuse,
-    /// What happens where none does.
     pub otherwise: Otherwise,
     pub storage: StorePolicy,
 }
@@ -24,23 +22,23 @@ pub enum StorePolicy {
     Forbidden,
 }
 
-/// Which kept snapshots will do.
+/// Kept snapshots that may answer the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reuse {
-    /// Those that the collection takes for fresh.
+    /// Those that are fresh by the collection's configuration.
     Fresh,
-    /// Of those, the ones that are no older than this: `max-age`.
+    /// Of those, the ones that began at most this long ago: `max-age`.
     Within(Duration),
     /// None: `no-cache`.
     Never,
 }
 
-/// What happens where no kept snapshot will do.
+/// Answer where no kept snapshot may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Otherwise {
-    /// The upstream is crawled.
+    /// A crawl.
     Crawl,
-    /// The upstream is left alone: `only-if-cached`.
+    /// An error: `only-if-cached`.
     Refuse,
 }
 

@@ -5,9 +5,9 @@ mod condition;
 mod digest;
 mod directives;
 mod freshness;
+mod options;
 mod prefer;
 mod range;
-mod wish;
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -16,129 +16,140 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Version};
 use url::form_urlencoded;
 
-use crate::config::Collection;
+use crate::config::{Collection, Config};
 use crate::id::SnapshotId;
 use crate::pagination::Param;
 
 pub use accept::MediaType;
-pub use condition::{IfNoneMatch, IfRange};
+pub use condition::{EntityTag, IfNoneMatch, IfRange};
 pub use digest::WantDigest;
 pub use freshness::{Freshness, Otherwise, Reuse, StorePolicy};
+pub use options::{StreamOptions, View};
+pub use prefer::PREFER;
 pub use range::{Range, Span};
-pub use wish::{View, Wish};
 
-/// When the stream shall have been so (RFC 7089).
-const ACCEPT_DATETIME: HeaderName = HeaderName::from_static("accept-datetime");
+/// Moment that the stream shall be of (RFC 7089).
+pub const ACCEPT_DATETIME: HeaderName = HeaderName::from_static("accept-datetime");
 
-/// What one client request is about.
+/// Kind of a client's request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
     /// The upstream's own answer, untouched.
     Forward,
-    /// The whole collection, a record a line.
-    Stream(Box<Wish>),
+    /// A stream of the collection's records.
+    Stream(Box<StreamOptions>),
 }
 
-/// The names of the query parameters that are unpage's own.
+/// Names of unpage's own query parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Params {
-    /// The format, for who can't set `Accept`.
+pub struct ParamNames {
+    /// Parameter for the format, for clients that can't set `Accept`.
     pub format: String,
-    /// The snapshot that is meant.
+    /// Parameter for the id of a snapshot.
     pub snapshot: String,
-    /// The key of the record to go on behind.
+    /// Parameter for the key of the record behind which the stream begins.
     pub since: String,
 }
 
-/// Why a wish for a stream can't be granted; the upstream is not troubled with it.
+/// Error in a request for a stream; the upstream is not asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadAsk {
+pub enum RequestError {
     #[error("unknown format `{format}` in the parameter `{param}`")]
     Format { param: String, format: String },
     #[error("the parameter `{param}` names no snapshot: `{name}`")]
     Snapshot { param: String, name: String },
     #[error("the parameter `{param}` asks for a status, and the URL names no snapshot")]
     StatusOfNone { param: String },
-    #[error("the parameter `{param}` asks for what follows a record, and this collection has no `since`")]
+    #[error("the parameter `{param}` asks for the records behind one, and this collection has no `since`")]
     Since { param: String },
     #[error("a stream can't be sent over HTTP/1.0, which has no way to tell a whole one from a broken one")]
     Http10,
     #[error("the request asks for several ranges of a stream at once")]
     Ranges,
-    #[error("the Accept-Datetime field is no date as HTTP has them")]
+    #[error("the Accept-Datetime field is not a date in the format of HTTP")]
     Datetime,
 }
 
-/// What the query and the `Accept` field ask for.
-struct Wanted {
+/// Options in the query and the `Accept` field.
+struct QueryOptions {
     media_type: Option<MediaType>,
     view: View,
     pinned: Option<SnapshotId>,
     since: Option<String>,
 }
 
+impl ParamNames {
+    pub fn new(config: &Config) -> Self {
+        Self {
+            format: config.format_param.clone(),
+            snapshot: config.snapshot_param.clone(),
+            since: config.since_param.clone(),
+        }
+    }
+}
+
 impl Ask {
     /// Reads the head of a request to a collection.
-    pub fn read(head: &Parts, collection: &Collection, params: &Params) -> Result<Self, BadAsk> {
-        let wanted = Wanted::read(head, params)?;
-        let media_type = match (wanted.media_type, wanted.pinned) {
+    pub fn read(head: &Parts, collection: &Collection, params: &ParamNames) -> Result<Self, RequestError> {
+        let query = QueryOptions::read(head, params)?;
+        let media_type = match (query.media_type, query.pinned) {
             (Some(media_type), _) => media_type,
-            // A pinned URL has no other meaning, and who goes on with a download repeats the URL but maybe not the fields.
-            (None, Some(_)) => MediaType::XNdjson,
+            // A pinned URL names records in any case, and a client that resumes a download repeats the URL but maybe not the fields.
+            (None, Some(_)) => MediaType::default(),
             (None, None) => return Ok(Self::Forward),
         };
-        if !walks(&head.method, collection, wanted.pinned) {
+        if !reads_collection(&head.method, collection, query.pinned) {
             return Ok(Self::Forward);
         }
-        if wanted.pinned.is_none() && names_a_page(head, collection) {
+        if query.pinned.is_none() && names_a_page(head, collection) {
             return Ok(Self::Forward);
         }
-        // The whole collection looks like what was asked for, and isn't.
-        if wanted.since.is_some() && collection.pagination.since.is_none() {
-            return Err(BadAsk::Since { param: params.since.clone() });
+        // Without its `since`, the whole collection would look like the answer.
+        if query.since.is_some() && collection.pagination.since.is_none() {
+            return Err(RequestError::Since { param: params.since.clone() });
         }
-        if wanted.pinned.is_none() && head.version < Version::HTTP_11 {
-            return Err(BadAsk::Http10);
+        if query.pinned.is_none() && head.version < Version::HTTP_11 {
+            return Err(RequestError::Http10);
         }
         let (headers, method) = (&head.headers, &head.method);
         let conditional = matches!(*method, Method::GET | Method::HEAD);
-        Ok(Self::Stream(Box::new(Wish {
+        Ok(Self::Stream(Box::new(StreamOptions {
             method: method.clone(),
             version: head.version,
             media_type,
             order: prefer::order(headers),
-            view: wanted.view,
-            pinned: wanted.pinned,
-            // RFC 9110 §14.2: no other method has ranges.
+            view: query.view,
+            pinned: query.pinned,
+            // No other method has ranges (RFC 9110 §14.2).
             range: if *method == Method::GET { Range::read(headers)? } else { None },
             if_range: IfRange::read(headers),
             if_none_match: if conditional { IfNoneMatch::read(headers) } else { None },
             freshness: Freshness::read(headers),
             digest: WantDigest::read(headers),
             accept_datetime: accept_datetime(headers)?,
-            since: wanted.since,
+            since: query.since,
         })))
     }
 }
 
-impl Wanted {
-    fn read(head: &Parts, params: &Params) -> Result<Self, BadAsk> {
+impl QueryOptions {
+    fn read(head: &Parts, params: &ParamNames) -> Result<Self, RequestError> {
         let query = head.uri.query().unwrap_or_default();
         let value = |name: &str| form_urlencoded::parse(query.as_bytes()).find(|(own, _)| own == name).map(|(_, v)| v);
         let pinned = value(&params.snapshot).map(|name| match name.parse() {
             Ok(id) => Ok(id),
-            Err(_) => Err(BadAsk::Snapshot { param: params.snapshot.clone(), name: name.into_owned() }),
+            Err(_) => Err(RequestError::Snapshot { param: params.snapshot.clone(), name: name.into_owned() }),
         });
         let pinned = pinned.transpose()?;
         let since = value(&params.since).map(Cow::into_owned);
         let (media_type, view) = match value(&params.format) {
             Some(format) if format == "status" && pinned.is_none() => {
-                return Err(BadAsk::StatusOfNone { param: params.format.clone() });
+                return Err(RequestError::StatusOfNone { param: params.format.clone() });
             }
             Some(format) if format == "status" => (None, View::Status),
-            Some(format) => match MediaType::of_format(&format) {
+            Some(format) => match MediaType::of_name(&format) {
                 Some(media_type) => (Some(media_type), View::Records),
-                None => return Err(BadAsk::Format { param: params.format.clone(), format: format.into_owned() }),
+                None => return Err(RequestError::Format { param: params.format.clone(), format: format.into_owned() }),
             },
             None => (MediaType::accepted(&head.headers), View::Records),
         };
@@ -146,23 +157,23 @@ impl Wanted {
     }
 }
 
-/// Whether this method reads the collection. One that doesn't is the upstream's, whatever else the request says.
-fn walks(method: &Method, collection: &Collection, pinned: Option<SnapshotId>) -> bool {
+/// Returns `true` where this method reads the collection. A request with another method is forwarded.
+fn reads_collection(method: &Method, collection: &Collection, pinned: Option<SnapshotId>) -> bool {
     match *method {
         Method::GET | Method::HEAD => collection.method == Method::GET || collection.body.is_some() || pinned.is_some(),
         ref method => *method == collection.method,
     }
 }
 
-/// Who wishes for a moment and writes it wrongly would else get another one without a word (RFC 7089 §4.5.3).
-fn accept_datetime(headers: &HeaderMap) -> Result<Option<SystemTime>, BadAsk> {
+/// Reads the moment that the stream shall be of. An invalid one is an error: a client would not see that it got another (RFC 7089 §4.5.3).
+fn accept_datetime(headers: &HeaderMap) -> Result<Option<SystemTime>, RequestError> {
     let Some(field) = headers.get(ACCEPT_DATETIME) else { return Ok(None) };
     let date = field.to_str().ok().and_then(|date| httpdate::parse_http_date(date.trim()).ok());
-    date.map(Some).ok_or(BadAsk::Datetime)
+    date.map(Some).ok_or(RequestError::Datetime)
 }
 
-/// Who passes the collection's own page parameter wants that page. Where the parameter stands in the body, that is only known
-/// when the body has been read: the gateway looks at it then, and forwards the request all the same.
+/// Returns `true` where the query has the collection's own page parameter: such a request is for that page. A parameter in the body is found
+/// by the gateway, once the body has been read.
 fn names_a_page(head: &Parts, collection: &Collection) -> bool {
     let params = collection.pagination.style.page_params();
     let query = head.uri.query().unwrap_or_default();
@@ -177,23 +188,23 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::config::{Config, Machine};
+    use crate::config::Machine;
 
     const ID: &str = "0123456789abcdef0123456789abcdef";
 
-    fn read_of(config: &Config, request: http::request::Builder) -> Result<Ask, BadAsk> {
+    fn read_of(config: &Config, request: http::request::Builder) -> Result<Ask, RequestError> {
         let [format, snapshot, since] = ["_format", "_snapshot", "_since"].map(ToOwned::to_owned);
         let (head, ()) = request.body(()).unwrap().into_parts();
-        Ask::read(&head, &config.collections[0], &Params { format, snapshot, since })
+        Ask::read(&head, &config.collections[0], &ParamNames { format, snapshot, since })
     }
 
-    fn read(request: http::request::Builder) -> Result<Ask, BadAsk> {
+    fn read(request: http::request::Builder) -> Result<Ask, RequestError> {
         read_of(&Config::transparent(([127, 0, 0, 1], 1).into(), "http://127.0.0.1:1").unwrap(), request)
     }
 
-    fn wish(request: http::request::Builder) -> Wish {
+    fn options(request: http::request::Builder) -> StreamOptions {
         match read(request) {
-            Ok(Ask::Stream(wish)) => *wish,
+            Ok(Ask::Stream(options)) => *options,
             other => panic!("no stream is asked for: {other:?}"),
         }
     }
@@ -202,13 +213,13 @@ mod tests {
     fn a_pinned_url_is_about_its_snapshot_whatever_the_fields_say() {
         for accept in ["*/*", "text/html", "application/x-ndjson"] {
             let target = format!("/a?x=1&_snapshot={ID}");
-            let wish = wish(Request::get(target).version(Version::HTTP_10).header("accept", accept));
-            assert_eq!((wish.pinned, wish.view), (Some(ID.parse().unwrap()), View::Records), "{accept}");
+            let options = options(Request::get(target).version(Version::HTTP_10).header("accept", accept));
+            assert_eq!((options.pinned, options.view), (Some(ID.parse().unwrap()), View::Records), "{accept}");
         }
-        let status = wish(Request::get(format!("/a?_format=status&_snapshot={ID}")));
-        assert_eq!((status.view, status.media_type), (View::Status, MediaType::XNdjson));
-        let labelled = wish(Request::get(format!("/a?_format=jsonl&_snapshot={ID}")));
-        assert_eq!(labelled.media_type, MediaType::Jsonl);
+        let status = options(Request::get(format!("/a?_format=status&_snapshot={ID}")));
+        assert_eq!((status.view, status.media_type), (View::Status, MediaType::default()));
+        let labelled = options(Request::get(format!("/a?_format=jsonl&_snapshot={ID}")));
+        assert_eq!(labelled.media_type.essence(), "application/jsonl");
         assert_eq!(read(Request::delete(format!("/a?_snapshot={ID}"))), Ok(Ask::Forward));
     }
 
@@ -221,14 +232,15 @@ mod tests {
             .header("cache-control", "max-age=5")
             .header("want-repr-digest", "sha-256=5")
             .header("accept-datetime", "Thu, 01 Jan 1970 00:00:07 GMT");
-        let wish = wish(get);
-        assert_eq!(wish.range, Some(Range::Bytes(Span::From(5))));
-        assert!(wish.if_range.unwrap().matches(ID.parse().unwrap()));
-        assert!(wish.if_none_match.unwrap().matches(ID.parse().unwrap()));
-        assert_eq!(wish.freshness.reuse, Reuse::Within(Duration::from_secs(5)));
-        assert_eq!(wish.digest, WantDigest::Sha256);
-        assert_eq!(wish.accept_datetime, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(7)));
-        assert_eq!(wish.since, None);
+        let options = options(get);
+        assert_eq!(options.range, Some(Range::Bytes(Span::From(5))));
+        let tag = EntityTag::new(ID.parse().unwrap());
+        assert!(options.if_range.unwrap().matches(&tag));
+        assert!(options.if_none_match.unwrap().matches(&tag));
+        assert_eq!(options.freshness.reuse, Reuse::Within(Duration::from_secs(5)));
+        assert_eq!(options.digest, WantDigest::Sha256);
+        assert_eq!(options.accept_datetime, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(7)));
+        assert_eq!(options.since, None);
     }
 
     #[test]
@@ -243,13 +255,17 @@ mod tests {
         let asked = |target| Request::get(target).header("accept", "application/x-ndjson");
         let with = configured("since = { param = \"after\" }");
         match read_of(&with, asked("/a?_since=a%20b")) {
-            Ok(Ask::Stream(wish)) => assert_eq!(wish.since.as_deref(), Some("a b")),
+            Ok(Ask::Stream(options)) => assert_eq!(options.since.as_deref(), Some("a b")),
             other => panic!("{other:?}"),
         }
         let without = configured("");
         let pinned = format!("/a?_snapshot={ID}&_since=5");
         for target in ["/a?_since=5", "/a?x=1&%5fsince", &pinned] {
-            assert_eq!(read_of(&without, asked(target)), Err(BadAsk::Since { param: "_since".to_owned() }), "{target}");
+            assert_eq!(
+                read_of(&without, asked(target)),
+                Err(RequestError::Since { param: "_since".to_owned() }),
+                "{target}"
+            );
         }
         assert_eq!(read_of(&without, asked("/a?_since=5&after=7")), Ok(Ask::Forward));
     }
@@ -257,20 +273,20 @@ mod tests {
     #[test]
     fn ranges_are_for_get_alone() {
         let head =
-            wish(Request::head("/a?_format=ndjson").header("range", "bytes=5-6,9-").header("if-none-match", "*"));
+            options(Request::head("/a?_format=ndjson").header("range", "bytes=5-6,9-").header("if-none-match", "*"));
         assert_eq!((head.range, head.if_none_match), (None, Some(IfNoneMatch::Any)));
     }
 
     #[test]
     fn what_can_not_be_granted_is_said() {
-        let name = |name: &str| BadAsk::Snapshot { param: "_snapshot".to_owned(), name: name.to_owned() };
+        let name = |name: &str| RequestError::Snapshot { param: "_snapshot".to_owned(), name: name.to_owned() };
         for (request, bad) in [
             (Request::get("/a?_snapshot=latest"), name("latest")),
             (Request::get("/a?_snapshot"), name("")),
-            (Request::get("/a?_format=status"), BadAsk::StatusOfNone { param: "_format".to_owned() }),
-            (Request::get("/a?_format=ndjson").version(Version::HTTP_10), BadAsk::Http10),
-            (Request::get("/a?_format=ndjson").header("range", "bytes=0-1,2-3"), BadAsk::Ranges),
-            (Request::get("/a?_format=ndjson").header("accept-datetime", "yesterday"), BadAsk::Datetime),
+            (Request::get("/a?_format=status"), RequestError::StatusOfNone { param: "_format".to_owned() }),
+            (Request::get("/a?_format=ndjson").version(Version::HTTP_10), RequestError::Http10),
+            (Request::get("/a?_format=ndjson").header("range", "bytes=0-1,2-3"), RequestError::Ranges),
+            (Request::get("/a?_format=ndjson").header("accept-datetime", "yesterday"), RequestError::Datetime),
         ] {
             assert_eq!(read(request), Err(bad));
         }

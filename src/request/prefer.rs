@@ -1,17 +1,18 @@
-//! The order that the `Prefer` field asks for: `Prefer: order=any` (RFC 7240).
+//! Order of parts in the `Prefer` field (RFC 7240): `Prefer: order=any`.
 //!
-//! A preference is a wish: one that can't be read or is not known is as if it weren't there.
+//! A preference that can't be read or is not known is ignored (RFC 7240 §2).
 
 use http::{HeaderMap, HeaderName};
 
 use super::directives::directives;
 use crate::pagination::PartOrder;
 
-const PREFER: HeaderName = HeaderName::from_static("prefer");
+/// Request field with preferences.
+pub const PREFER: HeaderName = HeaderName::from_static("prefer");
 
-/// The order that is preferred, if one is.
+/// Returns the preferred order.
 pub(super) fn order(headers: &HeaderMap) -> Option<PartOrder> {
-    // Of a preference that stands there twice the first counts (RFC 7240 §2).
+    // The first of two preferences of one name counts (RFC 7240 §2).
     let (_, order) = directives(headers, &PREFER).into_iter().find(|(name, _)| name == "order")?;
     [("any", PartOrder::Any), ("listed", PartOrder::Listed)]
         .into_iter()

@@ -1,19 +1,19 @@
-//! Which part of a stream is asked for: the `Range` field (RFC 9110 §14.2), in bytes or in records.
+//! Part of a stream: the `Range` field (RFC 9110 §14.2), in bytes or in records.
 
 use http::{HeaderMap, header};
 
-use super::BadAsk;
+use super::RequestError;
 
 /// A part of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Range {
     /// `bytes=…`
     Bytes(Span),
-    /// `records=…`: whole lines, counted from 0.
+    /// `records=…`: whole records, counted from 0.
     Records(Span),
 }
 
-/// From where to where; a range's ends are both in it.
+/// Positions of a range, which includes both of its ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Span {
     /// `N-`
@@ -25,10 +25,10 @@ pub enum Span {
 }
 
 impl Range {
-    /// The one range that is asked for. What is malformed or counts in another unit is as if it weren't there.
-    pub(super) fn read(headers: &HeaderMap) -> Result<Option<Self>, BadAsk> {
+    /// Reads the only range of a request. A malformed one or one in another unit is ignored (RFC 9110 §14.2).
+    pub(super) fn read(headers: &HeaderMap) -> Result<Option<Self>, RequestError> {
         let mut fields = headers.get_all(header::RANGE).iter();
-        // `Range` is no list: of two fields, neither can be meant.
+        // `Range` is no list field, so that two of them are malformed.
         let (Some(field), None) = (fields.next(), fields.next()) else { return Ok(None) };
         let Some((unit, set)) = field.to_str().ok().and_then(|field| field.split_once('=')) else { return Ok(None) };
         let unit = [("bytes", Self::Bytes as fn(Span) -> Self), ("records", Self::Records)]
@@ -38,7 +38,7 @@ impl Range {
         let spans = set.split(',').map(|span| span.trim_matches([' ', '\t'])).filter(|span| !span.is_empty());
         match spans.map(Span::read).collect::<Option<Vec<_>>>().as_deref() {
             Some([span]) => Ok(Some(unit(*span))),
-            Some([_, _, ..]) => Err(BadAsk::Ranges),
+            Some([_, _, ..]) => Err(RequestError::Ranges),
             _ => Ok(None),
         }
     }
@@ -57,7 +57,7 @@ impl Span {
     }
 }
 
-/// Digits alone. A number that is too large for a byte's place lies behind every end, as the largest one does.
+/// Reads digits. A number above [`u64::MAX`] lies behind every end, as that one does.
 fn number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(u64::MAX))
@@ -70,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    fn read(fields: &[&str]) -> Result<Option<Range>, BadAsk> {
+    fn read(fields: &[&str]) -> Result<Option<Range>, RequestError> {
         let mut headers = HeaderMap::new();
         for field in fields {
             headers.append(header::RANGE, HeaderValue::from_str(field).unwrap());
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn several_ranges_are_refused() {
         for field in ["bytes=0-1,3-", "records=-1, 5-6", "bytes=0-0,0-0,0-0"] {
-            assert_eq!(read(&[field]), Err(BadAsk::Ranges), "{field}");
+            assert_eq!(read(&[field]), Err(RequestError::Ranges), "{field}");
         }
     }
 

@@ -1,8 +1,8 @@
 //! The body of a stream: an error, unless the snapshot was sealed as complete.
 //!
 //! hyper ends a body cleanly when its producer is dropped or returns early; here the clean end exists only behind
-//! [`ReaderEvent::Complete`], or behind [`ReaderEvent::Stop`] where the head has promised no more. On a failure, what is whole is flushed first: hyper writes when the body is pending, so the error
-//! follows a short wait. hyper then drops an HTTP/1.1 connection without the last chunk and resets an HTTP/2 stream with
+//! [`ReaderEvent::Complete`], or behind [`ReaderEvent::Stop`] where the head has promised no more. On a failure, the bytes before it are flushed first: hyper
+//! writes when the body is pending, so the error follows a short wait. hyper then drops an HTTP/1.1 connection without the last chunk and resets an HTTP/2 stream with
 //! INTERNAL_ERROR, and no client takes either for a whole answer.
 
 use std::pin::Pin;
@@ -23,53 +23,52 @@ use crate::snapshot::{Reader, ReaderEvent};
 /// The body of any response.
 pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 
-/// How long what was written may take to leave before the connection is cut.
+/// Time for the bytes before a failure to be sent, until the connection is cut.
 const FLUSH: Duration = Duration::from_millis(250);
 
 /// A snapshot's records on their way to a client.
 #[derive(Debug)]
 pub struct StreamBody {
     reader: Reader,
-    left: Length,
-    state: State,
+    left: BodyLength,
+    state: BodyState,
 }
 
-/// How long a body is.
+/// Length of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Length {
-    /// As long as its snapshot comes to be.
+pub enum BodyLength {
+    /// Up to the end of its snapshot.
     Open,
-    /// As the head has promised.
+    /// Number of bytes that the head has promised.
     Exactly(u64),
 }
 
 #[derive(Debug)]
-enum State {
+enum BodyState {
     Open,
     Complete,
     Flushing(Pin<Box<Sleep>>, Arc<Failure>),
-    /// Why, for the log.
+    /// Reason, for the log.
     Aborted(&'static str),
 }
 
 impl StreamBody {
-    /// The body that this reader fills.
-    pub fn new(reader: Reader, length: Length) -> Self {
-        Self { reader, left: length, state: State::Open }
+    pub fn new(reader: Reader, length: BodyLength) -> Self {
+        Self { reader, left: length, state: BodyState::Open }
     }
 
-    /// Open ⇒ Complete, or Aborted where the head has promised more: over HTTP/2 nobody else would notice.
-    fn ended(&self, end: &ReaderEvent) -> State {
+    /// Open ⇒ Complete, or Aborted where the head has promised more: over HTTP/2 hyper would not notice.
+    fn ended(&self, end: &ReaderEvent) -> BodyState {
         match (self.left, end) {
-            (Length::Open, ReaderEvent::Complete(_)) | (Length::Exactly(0), _) => State::Complete,
-            (Length::Open, _) => State::Aborted("the stream stopped before its snapshot's end"),
-            (Length::Exactly(_), _) => State::Aborted("the snapshot is shorter than the head has promised"),
+            (BodyLength::Open, ReaderEvent::Complete(_)) | (BodyLength::Exactly(0), _) => BodyState::Complete,
+            (BodyLength::Open, _) => BodyState::Aborted("the stream stopped before its snapshot's end"),
+            (BodyLength::Exactly(_), _) => BodyState::Aborted("the snapshot is shorter than the head has promised"),
         }
     }
 }
 
-impl Length {
-    /// What is left behind so many bytes; none where they are too many.
+impl BodyLength {
+    /// Returns the length that is left after so many bytes; none where they are too many.
     fn without(self, bytes: usize) -> Option<Self> {
         match self {
             Self::Open => Some(self),
@@ -86,54 +85,54 @@ impl http_body::Body for StreamBody {
         let this = &mut *self;
         loop {
             match &mut this.state {
-                State::Open => match ready!(this.reader.poll_next(context)) {
+                BodyState::Open => match ready!(this.reader.poll_next(context)) {
                     Ok(ReaderEvent::Bytes(bytes)) => match this.left.without(bytes.len()) {
                         Some(left) => {
                             this.left = left;
                             return Poll::Ready(Some(Ok(Frame::data(bytes))));
                         }
                         // Open ⇒ Aborted
-                        None => this.state = State::Aborted("the snapshot is longer than the head has promised"),
+                        None => this.state = BodyState::Aborted("the snapshot is longer than the head has promised"),
                     },
                     // Open ⇒ Complete: the only way to `None`
                     Ok(end @ (ReaderEvent::Complete(_) | ReaderEvent::Stop)) => this.state = this.ended(&end),
                     // Open ⇒ Flushing
                     Err(failure) => {
-                        this.state = State::Flushing(Box::pin(tokio::time::sleep(FLUSH)), failure);
+                        this.state = BodyState::Flushing(Box::pin(tokio::time::sleep(FLUSH)), failure);
                     }
                 },
-                State::Complete => return Poll::Ready(None),
+                BodyState::Complete => return Poll::Ready(None),
                 // Flushing ⇒ Aborted
-                State::Flushing(sleep, failure) => {
+                BodyState::Flushing(sleep, failure) => {
                     ready!(sleep.as_mut().poll(context));
                     let failure = (**failure).clone();
-                    this.state = State::Aborted("the stream was broken before");
+                    this.state = BodyState::Aborted("the stream was broken before");
                     return Poll::Ready(Some(Err(failure.into())));
                 }
-                State::Aborted(why) => return Poll::Ready(Some(Err((*why).into()))),
+                BodyState::Aborted(reason) => return Poll::Ready(Some(Err((*reason).into()))),
             }
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self.left {
-            Length::Open => SizeHint::default(),
-            Length::Exactly(left) => SizeHint::with_exact(left),
+            BodyLength::Open => SizeHint::default(),
+            BodyLength::Exactly(left) => SizeHint::with_exact(left),
         }
     }
 }
 
-/// A body that is nothing.
+/// Returns a body without bytes.
 pub fn empty() -> Body {
     Empty::new().map_err(|never| match never {}).boxed_unsync()
 }
 
-/// A body that is known.
+/// Returns a body of these bytes.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// A body that is passed on.
+/// Returns a body that is passed on.
 pub fn passed<B>(body: B) -> Body
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -151,8 +150,8 @@ mod tests {
 
     const LINES: &str = "[1]\n[2]\n";
 
-    /// What comes of a log of two lines that ended like this: the bytes, and whether the end is a clean one.
-    async fn body(seal: Seal, end: Option<u64>, length: Length) -> (String, Result<(), String>) {
+    /// Returns the bytes of a log of two lines that ended like this, and the error of an end that is not clean.
+    async fn body(seal: Seal, end: Option<u64>, length: BodyLength) -> (String, Result<(), String>) {
         let (mut writer, log) = transient_log(1 << 20);
         let mut body = StreamBody::new(log.reader(0, end).unwrap(), length);
         writer.append(Batch::new(Bytes::from_static(LINES.as_bytes()), 2));
@@ -180,16 +179,16 @@ mod tests {
         let long = "the snapshot is longer than the head has promised";
         let stopped = "the stream stopped before its snapshot's end";
         for (end, length, text, ends) in [
-            (None, Length::Open, LINES, Ok(())),
-            (None, Length::Exactly(8), LINES, Ok(())),
-            (Some(5), Length::Exactly(5), "[1]\n[", Ok(())),
-            (Some(8), Length::Exactly(8), LINES, Ok(())),
-            (None, Length::Exactly(9), LINES, Err(short)),
-            (Some(5), Length::Exactly(6), "[1]\n[", Err(short)),
-            (Some(9), Length::Exactly(9), LINES, Err(short)),
-            (Some(5), Length::Open, "[1]\n[", Err(stopped)),
-            (None, Length::Exactly(7), "", Err(long)),
-            (Some(5), Length::Exactly(0), "", Err(long)),
+            (None, BodyLength::Open, LINES, Ok(())),
+            (None, BodyLength::Exactly(8), LINES, Ok(())),
+            (Some(5), BodyLength::Exactly(5), "[1]\n[", Ok(())),
+            (Some(8), BodyLength::Exactly(8), LINES, Ok(())),
+            (None, BodyLength::Exactly(9), LINES, Err(short)),
+            (Some(5), BodyLength::Exactly(6), "[1]\n[", Err(short)),
+            (Some(9), BodyLength::Exactly(9), LINES, Err(short)),
+            (Some(5), BodyLength::Open, "[1]\n[", Err(stopped)),
+            (None, BodyLength::Exactly(7), "", Err(long)),
+            (Some(5), BodyLength::Exactly(0), "", Err(long)),
         ] {
             let ends = ends.map_err(ToOwned::to_owned);
             assert_eq!(body(complete(), end, length).await, (text.to_owned(), ends), "{end:?} {length:?}");
@@ -198,7 +197,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_broken_snapshot_is_no_end_however_long_it_was_to_be() {
-        for length in [Length::Open, Length::Exactly(8), Length::Exactly(6)] {
+        for length in [BodyLength::Open, BodyLength::Exactly(8), BodyLength::Exactly(6)] {
             let failed = Seal::Failed(Arc::new(Failure::new(Fault::Upstream, "page 3 broke", "")));
             assert_eq!(body(failed, None, length).await, ("[1]\n[2".to_owned(), Err("page 3 broke".to_owned())));
         }

@@ -1,6 +1,16 @@
-//! Readers to the wire: bodies that end cleanly only when their snapshot is complete.
+//! Responses: what a head says of a snapshot in some representation, and a body that ends cleanly only when the snapshot is complete.
 
 mod body;
+mod byte_range;
+mod cache_status;
+mod head;
+mod links;
+mod representation;
 
-pub use body::{Body, Length, StreamBody, empty, full, passed};
+pub use body::{Body, BodyLength, StreamBody, empty, full, passed};
+pub use byte_range::{ByteRange, RangeError};
+pub use cache_status::CacheStatus;
+pub use head::{StreamResponse, redirect};
+pub use links::Links;
+pub use representation::{Representation, vary};
 pub use tower::BoxError;

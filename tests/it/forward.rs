@@ -388,6 +388,6 @@ async fn a_body_that_does_not_come_to_its_end_is_not_waited_for() {
     let request = "POST /search/orders HTTP/1.1\r\nHost: p\r\nAccept: application/x-ndjson\r\nConnection: close\r\n\
         Content-Length: 9\r\n\r\n{";
     let received = String::from_utf8(client::raw(proxy.address, request).await).unwrap();
-    assert!(received.starts_with("HTTP/1.1 408 ") && received.contains("did not come within 30s"), "{received}");
+    assert!(received.starts_with("HTTP/1.1 408 ") && received.contains("did not arrive within 30s"), "{received}");
     client::receive(Version::Http1, upstream.address, client::get("/", "*/*")).await;
 }

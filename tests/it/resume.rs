@@ -16,11 +16,12 @@ use tokio_util::sync::CancellationToken;
 use tower::{Service, service_fn};
 use unpage::batch::Batch;
 use unpage::config::Config;
+use unpage::config::{Resume, Scope};
 use unpage::config::{SlowReader, SnapshotSettings};
 use unpage::error::{Failure, Fault};
-use unpage::gateway::{Found, Said, Scope, Unnamed, deliver};
-use unpage::request::{Ask, Params, Wish};
-use unpage::response::Body;
+use unpage::gateway::respond;
+use unpage::request::{Ask, ParamNames, StreamOptions};
+use unpage::response::{Body, CacheStatus, Links, Representation, StreamResponse};
 use unpage::snapshot::{Birth, FileStorage, Retention, Seal, Snapshot, SnapshotFacts, Store, Verdict, Writer};
 
 use super::client::{self, BOTH, Received, Version};
@@ -39,8 +40,8 @@ pub(super) struct As {
     retention: Retention,
     storage: FileStorage,
     scope: Scope,
-    unnamed: Unnamed,
-    found: Found,
+    unnamed: Resume,
+    cache_status: CacheStatus,
     valid_at: Option<SystemTime>,
 }
 
@@ -48,8 +49,8 @@ pub(super) const PLAIN: As = As {
     retention: Retention::Shared,
     storage: FileStorage::Allowed,
     scope: Scope::Caller,
-    unnamed: Unnamed::Refuse,
-    found: Found::Missed,
+    unnamed: Resume::Refuse,
+    cache_status: CacheStatus::Miss,
     valid_at: None,
 };
 
@@ -153,27 +154,35 @@ fn answering(
 + Send
 + 'static {
     service_fn(move |request: Request<Incoming>| {
-        let (snapshot, wish, said) = (Arc::clone(&snapshot), wish(request), said(&how));
-        let answer: BoxFuture<'static, _> = Box::pin(async move { Ok(deliver(&snapshot, &wish, &said).await) });
+        let (snapshot, options, how) = (Arc::clone(&snapshot), options(request), how.clone());
+        let answer: BoxFuture<'static, _> = Box::pin(async move { Ok(respond_as(&how, &snapshot, &options).await) });
         answer
     })
 }
 
-fn params() -> Params {
+fn names() -> ParamNames {
     let [format, snapshot, since] = ["_format", "_snapshot", "_since"].map(ToOwned::to_owned);
-    Params { format, snapshot, since }
+    ParamNames { format, snapshot, since }
 }
 
-fn said(how: &As) -> Said {
-    let As { scope, unnamed, found, .. } = *how;
-    Said { params: params(), original: ORIGINAL.to_owned(), found, applied: None, scope, unnamed }
+async fn respond_as(how: &As, snapshot: &Snapshot, options: &StreamOptions) -> Response<Body> {
+    let response = StreamResponse {
+        snapshot,
+        options,
+        representation: Representation::new(options.media_type),
+        links: &Links::new(snapshot.id(), ORIGINAL, &names()),
+        cache_status: how.cache_status,
+        applied: None,
+        scope: how.scope,
+    };
+    respond(&response, how.unnamed).await
 }
 
-fn wish<B>(request: Request<B>) -> Wish {
+fn options<B>(request: Request<B>) -> StreamOptions {
     static COLLECTION: LazyLock<Config> =
         LazyLock::new(|| Config::transparent(([127, 0, 0, 1], 1).into(), "http://127.0.0.1:1").unwrap());
-    match Ask::read(&request.into_parts().0, &COLLECTION.collections[0], &params()) {
-        Ok(Ask::Stream(wish)) => *wish,
+    match Ask::read(&request.into_parts().0, &COLLECTION.collections[0], &names()) {
+        Ok(Ask::Stream(options)) => *options,
         other => panic!("no stream is asked for: {other:?}"),
     }
 }
@@ -208,8 +217,8 @@ pub(super) fn lines(bytes: usize) -> String {
 
 /// Asks for the rest from this byte on, without a socket: its status, and its body when the snapshot has ended.
 async fn rest(snapshot: Arc<Snapshot>, at: usize) -> Response<Body> {
-    let wish = wish(request(Method::GET, &pinned(&snapshot), &[("range", &format!("bytes={at}-"))]));
-    deliver(&snapshot, &wish, &said(&PLAIN)).await
+    let options = options(request(Method::GET, &pinned(&snapshot), &[("range", &format!("bytes={at}-"))]));
+    respond_as(&PLAIN, &snapshot, &options).await
 }
 
 /// The file must hold exactly these bytes.
@@ -405,7 +414,7 @@ async fn a_part_is_only_given_of_the_snapshot_that_it_is_of() {
             _ => {}
         }
     }
-    let redirecting = Kept::complete_as(As { unnamed: Unnamed::Redirect, ..PLAIN }, EIGHT).await;
+    let redirecting = Kept::complete_as(As { unnamed: Resume::Redirect, ..PLAIN }, EIGHT).await;
     let received = redirecting.get(Version::Http2, ORIGINAL, &[("range", "bytes=5-")]).await;
     assert_eq!((received.head.status.as_u16(), received.header("location")), (307, Some(&redirecting.pinned()[..])));
 }
@@ -494,15 +503,40 @@ async fn a_snapshot_of_a_known_moment_says_which_and_leads_to_the_original() {
 async fn a_snapshot_that_is_not_kept_or_not_complete_must_not_be_stored_and_promises_nothing() {
     let unkept = As { retention: Retention::Transient, ..PLAIN };
     let forbidden = As { retention: Retention::Private, storage: FileStorage::Forbidden, ..PLAIN };
-    let everyone = As { scope: Scope::Everyone, found: Found::Kept(Some(Duration::from_secs(7))), ..PLAIN };
+    let everyone =
+        As { scope: Scope::Public, cache_status: CacheStatus::Hit { ttl: Some(Duration::from_secs(7)) }, ..PLAIN };
     for (how, cache_control, ranges, location, cache_status) in [
         (unkept, "no-store", "none", false, "unpage; fwd=miss"),
         (forbidden, "no-store", "bytes", true, "unpage; fwd=miss; stored"),
         (everyone, "no-cache", "bytes", true, "unpage; hit; ttl=7"),
-        (As { found: Found::Kept(None), ..PLAIN }, "private, no-cache", "bytes", true, "unpage; hit"),
-        (As { found: Found::Joined, ..PLAIN }, "private, no-cache", "bytes", true, "unpage; fwd=miss; collapsed"),
-        (As { found: Found::Stale, ..PLAIN }, "private, no-cache", "bytes", true, "unpage; fwd=stale; stored"),
-        (As { found: Found::Unwanted, ..PLAIN }, "private, no-cache", "bytes", true, "unpage; fwd=request; stored"),
+        (
+            As { cache_status: CacheStatus::Hit { ttl: None }, ..PLAIN },
+            "private, no-cache",
+            "bytes",
+            true,
+            "unpage; hit",
+        ),
+        (
+            As { cache_status: CacheStatus::Collapsed, ..PLAIN },
+            "private, no-cache",
+            "bytes",
+            true,
+            "unpage; fwd=miss; collapsed",
+        ),
+        (
+            As { cache_status: CacheStatus::Stale, ..PLAIN },
+            "private, no-cache",
+            "bytes",
+            true,
+            "unpage; fwd=stale; stored",
+        ),
+        (
+            As { cache_status: CacheStatus::Bypass, ..PLAIN },
+            "private, no-cache",
+            "bytes",
+            true,
+            "unpage; fwd=request; stored",
+        ),
     ] {
         let mut kept = Kept::serve(how).await;
         kept.append(EIGHT);

@@ -163,10 +163,10 @@ async fn a_start_resumes_what_needs_no_client_and_says_why_it_leaves_the_rest() 
     for collection in ["/offset/orders", "/page/orders"] {
         let id = left.id(collection);
         process.has_said(&format!("snapshot {id}: its cache key of version 1 is replaced")).await;
-        process.has_said(&format!("snapshot {id}: going on after 40 records")).await;
+        process.has_said(&format!("snapshot {id}: resumed after 40 records")).await;
     }
     let id = left.id("/keyset/orders");
-    process.has_said(&format!("snapshot {id}: goes on when its client asks for it")).await;
+    process.has_said(&format!("snapshot {id}: is resumed when its client asks for it")).await;
     while left.upstream.asked().is_empty() {
         tokio::task::yield_now().await;
     }

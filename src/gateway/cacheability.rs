@@ -1,20 +1,20 @@
-//! With whom a snapshot may be shared: what the upstream says of its first page (RFC 9111), held against who asked.
+//! Cacheability: the callers that may share a snapshot, from the upstream's first answer (RFC 9111 §3) and the identity of its caller.
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::asked::Caller;
+use super::headers::CallerIdentity;
 use crate::snapshot::Retention;
 
-/// What may become of what this answer begins.
-pub(super) fn retention(answer: &HeaderMap, caller: Caller) -> Retention {
-    let says = |directive| directives(answer).any(|said| said == directive);
+/// Returns the way in which a snapshot that begins with this answer may be kept.
+pub(super) fn retention(answer: &HeaderMap, caller: CallerIdentity) -> Retention {
+    let has = |directive| directives(answer).any(|name| name == directive);
     let varies_with_anything = names(answer, &header::VARY).any(|name| name == "*");
-    if says("no-store") {
+    if has("no-store") {
         Retention::Transient
     } else if answer.contains_key(header::SET_COOKIE)
         || varies_with_anything
-        // Who says nothing of who it is may be known by its address: nobody else has asked with that.
-        || (says("private") && caller == Caller::Anybody)
+        // The upstream may know a caller without credentials by its address, which no other caller shares.
+        || (has("private") && caller == CallerIdentity::Unknown)
     {
         Retention::Private
     } else {
@@ -22,7 +22,7 @@ pub(super) fn retention(answer: &HeaderMap, caller: Caller) -> Retention {
     }
 }
 
-/// The names of the directives. One that stands inside a quoted value counts, too: it can only forbid what was allowed.
+/// Returns the names of the directives of `Cache-Control`. A name inside a quoted value counts, too: it can only forbid what was allowed.
 fn directives(answer: &HeaderMap) -> impl Iterator<Item = String> {
     names(answer, &header::CACHE_CONTROL).map(|directive| {
         let name = directive.split('=').next().unwrap_or_default();
@@ -49,10 +49,10 @@ mod tests {
     }
 
     #[test]
-    fn the_upstream_says_who_may_share() {
-        use Caller::{Anybody, Known};
+    fn the_upstream_decides_which_callers_may_share() {
+        use CallerIdentity::{Known, Unknown};
         use Retention::{Private, Shared, Transient};
-        for (fields, known, anybody) in [
+        for (fields, known, unknown) in [
             (&[][..], Shared, Shared),
             (&[("cache-control", "max-age=60, must-revalidate")], Shared, Shared),
             (&[("cache-control", "max-age=60, No-Store")], Transient, Transient),
@@ -65,7 +65,7 @@ mod tests {
             (&[("vary", "accept, accept-language")], Shared, Shared),
         ] {
             assert_eq!(retention(&answer(fields), Known), known, "{fields:?}");
-            assert_eq!(retention(&answer(fields), Anybody), anybody, "{fields:?}");
+            assert_eq!(retention(&answer(fields), Unknown), unknown, "{fields:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which bytes of a snapshot answer the wish for a part of it.
+//! Byte ranges of a snapshot's log (RFC 9110 §14), for a whole or a part of it.
 
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use crate::error::{Failure, Fault};
 use crate::request::{Range, Span};
 use crate::snapshot::{Evicted, Log, LogExtent, Reader, ReaderEvent, RecordOffset, Seal};
 
-/// The last byte that `Content-Range` names where nobody knows the last one yet.
+/// Last byte that `Content-Range` names where the last one is not known yet.
 ///
-/// It must name one (RFC 9110 §14.4), and RFC 8673 takes a very large number for "as long as it comes". Measured with `Content-Range: bytes
+/// The field must name one (RFC 9110 §14.4), and RFC 8673 takes a very large number for "as long as it comes". Measured with `Content-Range: bytes
 /// N-LAST/*` over chunks, where the whole is 29,890 bytes:
 ///
 /// | LAST | `curl -C -` | `wget -c`, and wget's own retries |
@@ -20,60 +20,60 @@ use crate::snapshot::{Evicted, Log, LogExtent, Reader, ReaderEvent, RecordOffset
 /// | the last visible byte | the same bytes | **stops there, and says that all is well** |
 ///
 /// So a head need not wait until the snapshot is complete, and the number is the largest that is exact in JavaScript.
-const NOBODY_KNOWS: u64 = (1 << 53) - 1;
+const UNKNOWN_LAST: u64 = (1 << 53) - 1;
 
-/// What goes into a body, and how long that is.
+/// Bytes of a log for the body of a response.
 #[derive(Debug)]
-pub(super) struct Slice {
-    /// None for who wants no more than the head: it keeps no crawl going.
-    pub(super) reader: Option<Reader>,
-    /// None where the snapshot still grows, or broke: the body's end is the snapshot's.
-    pub(super) length: Option<u64>,
-    /// What `Content-Range` says; none for the whole.
-    pub(super) content_range: Option<String>,
+pub struct ByteRange {
+    /// None for a HEAD, which keeps no crawl going.
+    pub reader: Option<Reader>,
+    /// Number of bytes; none where the snapshot still grows, or broke: the body ends where the snapshot does.
+    pub length: Option<u64>,
+    /// Value of `Content-Range`; none for the whole.
+    pub content_range: Option<String>,
 }
 
-/// Why there are no such bytes.
+/// Reason for which there are no such bytes.
 #[derive(Debug)]
-pub(super) enum Missing {
-    /// The snapshot is complete, and ends before them: what it says in `Content-Range`.
+pub enum RangeError {
+    /// The snapshot is complete and ends before them; the value of `Content-Range`.
     Behind(String),
     /// The snapshot broke before it had them.
     Broken(Arc<Failure>),
-    /// They were there once.
+    /// They were dropped.
     Gone(Evicted),
 }
 
-impl Slice {
-    /// Everything from the first byte on.
-    pub(super) fn whole(log: &Log) -> Result<Self, Missing> {
+impl ByteRange {
+    /// Returns everything from the first byte on.
+    pub fn whole(log: &Log) -> Result<Self, RangeError> {
         let reader = Some(log.reader(0, None)?);
         Ok(Self { reader, length: length(&log.extent()), content_range: None })
     }
 
-    /// What is known of everything from the first byte on.
-    pub(super) fn head(log: &Log) -> Result<Self, Missing> {
+    /// Returns what is known of everything from the first byte on.
+    pub fn head(log: &Log) -> Result<Self, RangeError> {
         match log.extent() {
             LogExtent { from: 0, .. } => Ok(Self { reader: None, length: length(&log.extent()), content_range: None }),
-            LogExtent { from, .. } => Err(Missing::Gone(Evicted { at: 0, from })),
+            LogExtent { from, .. } => Err(RangeError::Gone(Evicted { at: 0, from })),
         }
     }
 
-    /// The part that is asked for, as soon as it is known whether it can be had. What counts from an end that nobody knows is no part: the
-    /// whole answers it.
-    pub(super) async fn part(log: &Log, range: Range) -> Result<Self, Missing> {
-        let slice = match range {
+    /// Returns a part, as soon as it is known that it will be there. A range that counts from an end that is not known yet is ignored, and
+    /// the whole is returned (RFC 9110 §14.2).
+    pub async fn part(log: &Log, range: Range) -> Result<Self, RangeError> {
+        let range = match range {
             Range::Bytes(span) => Self::bytes(log, span).await?,
             Range::Records(span) => Self::records(log, span).await?,
         };
-        slice.map_or_else(|| Self::whole(log), Ok)
+        range.map_or_else(|| Self::whole(log), Ok)
     }
 
-    async fn bytes(log: &Log, span: Span) -> Result<Option<Self>, Missing> {
+    async fn bytes(log: &Log, span: Span) -> Result<Option<Self>, RangeError> {
         let (first, last) = match (span, length(&log.extent())) {
             (Span::From(first), _) => (first, None),
             (Span::Within(first, last), _) => (first, Some(last)),
-            (Span::Last(0), Some(length)) => return Err(Missing::Behind(format!("bytes */{length}"))),
+            (Span::Last(0), Some(length)) => return Err(RangeError::Behind(format!("bytes */{length}"))),
             (Span::Last(count), Some(length)) => (length.saturating_sub(count), None),
             (Span::Last(_), None) => return Ok(None),
         };
@@ -84,17 +84,17 @@ impl Slice {
         }
         let length = length(&extent);
         let total = length.map_or("*".to_owned(), |length| length.to_string());
-        // What is whole by now answers a range with an end; more of it may be asked for.
+        // A range with an end is answered with the bytes that are visible now; the client may ask for more.
         let last = last.or(length.map(|_| u64::MAX)).map(|last| last.min(extent.visible - 1));
-        let content_range = format!("bytes {first}-{}/{total}", last.unwrap_or(NOBODY_KNOWS));
+        let content_range = format!("bytes {first}-{}/{total}", last.unwrap_or(UNKNOWN_LAST));
         Ok(Some(match last {
             Some(last) => Self::between(log, first, last + 1, content_range)?,
             None => Self { reader: Some(reader), length: None, content_range: Some(content_range) },
         }))
     }
 
-    /// Whole lines: counts them from one that is known on, and waits for the last one that is asked for.
-    async fn records(log: &Log, span: Span) -> Result<Option<Self>, Missing> {
+    /// Counts lines from a known one on, and waits for the last one of the range.
+    async fn records(log: &Log, span: Span) -> Result<Option<Self>, RangeError> {
         let (first, last) = match span {
             Span::From(first) => (first, u64::MAX),
             Span::Within(first, last) => (first, last),
@@ -103,7 +103,7 @@ impl Slice {
                 _ => return Ok(None),
             },
         };
-        let lines = Lines::count(log, first, last).await?;
+        let lines = LineRange::count(log, first, last).await?;
         let LogExtent { records, seal, .. } = log.extent();
         if lines.count <= first {
             return Err(never(seal, || format!("records */{records}")));
@@ -113,32 +113,32 @@ impl Slice {
         Self::between(log, lines.start, lines.end, content_range).map(Some)
     }
 
-    fn between(log: &Log, start: u64, end: u64, content_range: String) -> Result<Self, Missing> {
+    fn between(log: &Log, start: u64, end: u64, content_range: String) -> Result<Self, RangeError> {
         let reader = Some(log.reader(start, Some(end))?);
         Ok(Self { reader, length: Some(end - start), content_range: Some(content_range) })
     }
 }
 
-/// Where lines begin and end.
+/// Bytes of a range of lines.
 #[derive(Debug)]
-struct Lines {
-    /// The byte at which the first one begins.
+struct LineRange {
+    /// First byte of the first line.
     start: u64,
-    /// The byte behind the last one.
+    /// Byte behind the last line.
     end: u64,
-    /// How many lines there are up to there.
+    /// Number of lines of the log up to there.
     count: u64,
 }
 
-impl Lines {
-    /// The whole lines from the one on to the other, or to the end of the log.
+impl LineRange {
+    /// Finds the whole lines from the first to the last one, or to the end of the log.
     async fn count(log: &Log, first: u64, last: u64) -> Result<Self, Evicted> {
         let RecordOffset { record, byte } = log.near(first);
         let mut reader = log.reader(byte, None)?;
         let mut lines = Self { start: byte, end: byte, count: record };
         loop {
             let at = reader.position();
-            // Whether the log broke or is complete is in its seal.
+            // The log's seal tells a broken end from a proven one.
             let Ok(ReaderEvent::Bytes(bytes)) = reader.next().await else { return Ok(lines) };
             for newline in memchr_iter(b'\n', &bytes) {
                 lines.end = at + newline as u64 + 1;
@@ -154,23 +154,24 @@ impl Lines {
     }
 }
 
-impl From<Evicted> for Missing {
+impl From<Evicted> for RangeError {
     fn from(gone: Evicted) -> Self {
         Self::Gone(gone)
     }
 }
 
-/// How long it is, where that is known.
+/// Returns the number of bytes of a log that is complete.
 fn length(extent: &LogExtent) -> Option<u64> {
     matches!(extent.seal, Some(Seal::Complete(_))).then_some(extent.bytes)
 }
 
-/// Why bytes that nobody has will not come. Only a complete snapshot is said to end: clients take that for the end of their download.
-fn never(seal: Option<Seal>, content_range: impl FnOnce() -> String) -> Missing {
+/// Returns the reason for which bytes behind the last one will not come. Only a complete snapshot has an end (416): clients take it for the
+/// end of their download.
+fn never(seal: Option<Seal>, content_range: impl FnOnce() -> String) -> RangeError {
     match seal {
-        Some(Seal::Complete(_)) => Missing::Behind(content_range()),
-        Some(Seal::Failed(failure)) => Missing::Broken(failure),
-        None => Missing::Broken(Arc::new(Failure::new(
+        Some(Seal::Complete(_)) => RangeError::Behind(content_range()),
+        Some(Seal::Failed(failure)) => RangeError::Broken(failure),
+        None => RangeError::Broken(Arc::new(Failure::new(
             Fault::Stopped,
             "the snapshot could not be read up to there",
             "ask again",

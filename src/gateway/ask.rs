@@ -1,0 +1,260 @@
+//! Ask: a request for a stream, with the request of the first page that it stands for.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Method};
+use http_body_util::{BodyExt, Limited};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::headers::{CallerIdentity, for_a_crawl};
+use super::route::Route;
+use crate::config::Collection;
+use crate::crawl::{Crawl, Crawls};
+use crate::pagination::request::{RequestBody, decoded_name};
+use crate::pagination::{PageRequest, Pagination, PartOrder};
+use crate::request::{ParamNames, StreamOptions};
+use crate::response::BoxError;
+use crate::upstream::Client;
+
+/// Size limit of a request body, which is sent again with every page.
+pub(super) const MAX_REQUEST_BODY: usize = 1 << 20;
+
+/// Time limit for such a body to arrive.
+pub(super) const BODY_LIMIT: Duration = Duration::from_secs(30);
+
+/// A client's request for a stream, as far as it decides which crawl answers it.
+#[derive(Debug)]
+pub(super) struct StreamRequest {
+    pub(super) options: StreamOptions,
+    pub(super) collection: Arc<Collection>,
+    client: Client,
+    /// Request of the first page. Its URL has sorted parameters: a client that resumes may spell them in another order.
+    pub(super) first: PageRequest,
+    /// Pagination of the collection, with the order of parts that the client prefers.
+    pub(super) pagination: Arc<Pagination>,
+    /// Value of `Preference-Applied` (RFC 7240 §3).
+    pub(super) applied: Option<HeaderValue>,
+    /// Path and query without unpage's parameters, but for the one that says where the stream begins.
+    pub(super) original: String,
+    pub(super) caller: CallerIdentity,
+    pub(super) peer: Option<IpAddr>,
+    /// The same request without its client; none where the crawl needs the client's header fields.
+    pub(super) unattended: Option<UnattendedRequest>,
+}
+
+/// A request for a stream that a crawl can be resumed with while no client asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct UnattendedRequest {
+    /// Path and query.
+    pub(super) target: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) body: String,
+}
+
+/// Error of [`read_body`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyError {
+    /// Larger than [`MAX_REQUEST_BODY`], or broken off.
+    TooLarge,
+    /// Not complete within [`BODY_LIMIT`].
+    TooSlow,
+}
+
+/// Reads a request body to its end.
+pub(super) async fn read_body<B>(body: B) -> Result<Bytes, BodyError>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    match tokio::time::timeout(BODY_LIMIT, Limited::new(body, MAX_REQUEST_BODY).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(_)) => Err(BodyError::TooLarge),
+        Err(_) => Err(BodyError::TooSlow),
+    }
+}
+
+impl StreamRequest {
+    /// Reads the rest of a request whose head asks for a stream.
+    ///
+    /// # Errors
+    /// Fails where the body is not the JSON that it is labelled as, or that the pages' requests must have.
+    pub(super) fn new(
+        route: &Route,
+        head: &Parts,
+        body: &Bytes,
+        options: StreamOptions,
+        names: &ParamNames,
+    ) -> Result<Self, serde_json::Error> {
+        let collection = Arc::clone(route.collection());
+        let scope = collection.sharing.scope;
+        let content_type = head.headers.get(http::header::CONTENT_TYPE);
+        let read = RequestBody::read(content_type, body.clone(), collection.pagination.body_kind())?;
+        let first = PageRequest {
+            method: collection.method.clone(),
+            url: canonical(route.upstream_url(&head.uri, names)),
+            headers: for_a_crawl(&head.headers, scope),
+            body: read.or_else(|| collection.body.clone().map(RequestBody::Json)),
+        };
+        let (pagination, applied) = in_order(&collection.pagination, options.order);
+        let original = original(&head.uri, names);
+        let needs_no_client = first.headers.is_empty() && options.accept_datetime.is_none() && applied.is_none();
+        let unattended = needs_no_client.then(|| UnattendedRequest::new(&original, body)).flatten();
+        Ok(Self {
+            client: route.client().clone(),
+            caller: CallerIdentity::of(&first.headers, scope),
+            peer: head.extensions.get::<IpAddr>().copied(),
+            options,
+            collection,
+            first,
+            pagination,
+            applied,
+            original,
+            unattended,
+        })
+    }
+
+    /// Returns `true` where the request has the collection's own page parameter, in its body or a header field. The query was looked at by
+    /// [`Ask::read`](crate::request::Ask::read); such a request is forwarded, too.
+    pub(super) fn names_a_page(&self) -> bool {
+        let value = |param| self.first.value_at(param).filter(|value| !value.is_empty() && value != "null");
+        self.options.pinned.is_none()
+            && self.pagination.style.page_params().into_iter().any(|param| value(param).is_some())
+    }
+
+    /// Returns the crawl that fills a snapshot for this request.
+    pub(super) fn crawl(&self, crawls: &Crawls) -> Crawl {
+        Crawl {
+            client: self.client.clone(),
+            pagination: Arc::clone(&self.pagination),
+            caps: self.collection.caps.clone(),
+            first: self.first.clone(),
+            since: self.options.since.clone(),
+            valid_at: self.options.accept_datetime,
+            // A client that only wants a head needs no page but the first.
+            width: if self.options.method == Method::HEAD { 1 } else { self.width() },
+            crawls: crawls.clone(),
+        }
+    }
+
+    /// Returns the number of pages that may be in flight once the stream is read.
+    pub(super) fn width(&self) -> usize {
+        self.collection.upstream.pace.widest()
+    }
+}
+
+impl UnattendedRequest {
+    /// None where the body is not text.
+    fn new(target: &str, body: &Bytes) -> Option<Self> {
+        let body = std::str::from_utf8(body).ok()?.to_owned();
+        Some(Self { target: target.to_owned(), body })
+    }
+}
+
+/// Returns the pagination with the order that the client prefers, and the value of `Preference-Applied`. A collection without parts has no
+/// order to choose.
+fn in_order(pagination: &Arc<Pagination>, order: Option<PartOrder>) -> (Arc<Pagination>, Option<HeaderValue>) {
+    let Some(order) = order.filter(|_| pagination.partition.is_some()) else { return (Arc::clone(pagination), None) };
+    let applied = HeaderValue::from_static(match order {
+        PartOrder::Any => "order=any",
+        PartOrder::Listed => "order=listed",
+    });
+    (Arc::new(Pagination { order, ..Pagination::clone(pagination) }), Some(applied))
+}
+
+/// Returns the URL with sorted parameters, and without a query where it has none.
+fn canonical(mut url: Url) -> Url {
+    let sorted = url.query().map(sorted).filter(|query| !query.is_empty());
+    url.set_query(sorted.as_deref());
+    url
+}
+
+/// Returns the parameters, each as it is spelled, sorted by their decoded names. Many APIs take the last of several parameters of one name,
+/// so those keep their order.
+fn sorted(query: &str) -> String {
+    let mut pairs: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty()).collect();
+    pairs.sort_by_cached_key(|pair| decoded_name(pair));
+    pairs.join("&")
+}
+
+/// Returns the client's path and query, without unpage's parameters but for the one that says where the stream begins.
+fn original(uri: &http::Uri, names: &ParamNames) -> String {
+    let own = |pair: &&str| {
+        let name = decoded_name(pair);
+        name == names.format || name == names.snapshot
+    };
+    let query = uri.query().unwrap_or_default();
+    let kept: Vec<&str> = query.split('&').filter(|pair| !own(pair)).collect();
+    let query = sorted(&kept.join("&"));
+    if query.is_empty() { uri.path().to_owned() } else { format!("{}?{query}", uri.path()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Names in several spellings, values, and pairs without a name or a value.
+    fn queries() -> impl Strategy<Value = String> {
+        let name =
+            prop::sample::select(vec!["x", "%78", "X", "%58", "y", "%79", "", "a+b", "a%20b", "%", "é", "%C3%A9"]);
+        let pair = (name, "(|=|=[0-3]|=%3[0-3]|=a=b)").prop_map(|(name, value)| format!("{name}{value}"));
+        prop::collection::vec(pair, 0..8).prop_map(|pairs| pairs.join("&"))
+    }
+
+    /// Values of each name, in their order.
+    fn meaning(query: &str) -> BTreeMap<String, Vec<String>> {
+        let mut meaning = BTreeMap::<_, Vec<_>>::new();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            meaning.entry(name.into_owned()).or_default().push(value.into_owned());
+        }
+        meaning
+    }
+
+    proptest! {
+        #[test]
+        fn sorting_keeps_every_spelling_and_the_order_of_those_of_one_name(query in queries()) {
+            let sorted = sorted(&query);
+            prop_assert_eq!(meaning(&sorted), meaning(&query));
+            let pairs = |query: &str| {
+                let mut pairs: Vec<_> = query.split('&').filter(|pair| !pair.is_empty()).map(str::to_owned).collect();
+                pairs.sort();
+                pairs
+            };
+            prop_assert_eq!(pairs(&sorted), pairs(&query));
+            prop_assert_eq!(super::sorted(&sorted), sorted);
+        }
+    }
+
+    #[test]
+    fn a_query_without_parameters_is_none() {
+        let read = |url: &str| canonical(url.parse().unwrap()).to_string();
+        for url in ["http://a/list", "http://a/list?", "http://a/list?&&"] {
+            assert_eq!(read(url), "http://a/list", "{url}");
+        }
+        assert_eq!(read("http://a/list?&b&&a=1&"), "http://a/list?a=1&b");
+    }
+
+    #[test]
+    fn parameters_of_one_name_keep_their_order_however_they_are_spelled() {
+        assert_eq!(sorted("x=1&n=1&%78=2"), "n=1&x=1&%78=2");
+        assert_eq!(sorted("%78=2&n=1&x=1"), "n=1&%78=2&x=1");
+    }
+
+    #[test]
+    fn a_query_is_the_same_in_any_order_of_its_names() {
+        for (one, other) in [("b=2&a=1", "a=1&b=2"), ("a=1&b=2&a=0", "b=2&a=1&a=0"), ("", "&&"), ("a", "a")] {
+            assert_eq!(sorted(one), sorted(other), "{one:?} and {other:?}");
+        }
+        for (one, other) in [("a=1&a=2", "a=2&a=1"), ("a=1", "A=1"), ("a=", "a"), ("a=%31", "a=1")] {
+            assert_ne!(sorted(one), sorted(other), "{one:?} and {other:?}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Automatic resumption: crawls that were interrupted when unpage ended are resumed at its next start, where they need no client.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::{Request, Uri, header};
+
+use super::ask::{StreamRequest, UnattendedRequest};
+use super::fill::{CacheFill, FillRecord};
+use super::key::CacheKeys;
+use super::route::Routes;
+use crate::request::{Ask, ParamNames};
+use crate::snapshot::{LeadOutcome, LookupPurpose, LookupResult, ReaderEvent, Snapshot, StoredSnapshot};
+
+/// Number of crawls that are resumed at a time.
+const AT_A_TIME: usize = 4;
+
+/// Resumes all interrupted crawls, the newest first.
+pub(super) async fn resume_all(routes: Arc<Routes>, names: ParamNames, fill: CacheFill) {
+    let mut interrupted = fill.registry.store().stored();
+    interrupted.retain(|stored| stored.verdict.is_none());
+    interrupted.sort_by_key(|stored| Reverse(stored.birth.facts.created));
+    let resume = |stored| resume(stored, &routes, &names, &fill);
+    stream::iter(interrupted).for_each_concurrent(AT_A_TIME, resume).await;
+}
+
+async fn resume(stored: StoredSnapshot, routes: &Routes, names: &ParamNames, fill: &CacheFill) {
+    let record = serde_json::from_str::<FillRecord>(stored.birth.begun.get());
+    let Some(unattended) = record.ok().and_then(|record| record.unattended) else {
+        return tracing::info!("snapshot {}: is resumed when its client asks for it", stored.id);
+    };
+    let Some((request, keys)) = request_again(unattended, routes, names, fill) else {
+        return tracing::warn!("snapshot {}: is not resumed: its request asks for no stream any more", stored.id);
+    };
+    if let Some(first_version) = keys.first_version {
+        fill.older_keys.adopt(&fill.registry, first_version, keys.current);
+    }
+    match fill.registry.find(stored.id, keys.current, LookupPurpose::Read) {
+        Some(LookupResult::Lead(lead)) => {
+            let subscription = lead.subscription();
+            fill.resume(lead, stored.id, LookupPurpose::Read, &Arc::new(request), keys.current);
+            if let LeadOutcome::Open(snapshot) = subscription.outcome().await {
+                read_to_end(&snapshot).await;
+            }
+        }
+        None => {
+            let reason = fill.older_keys.reason(&fill.registry, stored.id);
+            let reason = reason.unwrap_or_else(|| "the configuration is not what it was".to_owned());
+            tracing::warn!("snapshot {}: is not resumed: {reason}", stored.id);
+        }
+        // A client has asked for it already.
+        Some(LookupResult::Follow(_) | LookupResult::Found(_) | LookupResult::Stored(_)) => {}
+    }
+}
+
+/// Returns the same request to the collections of today's configuration.
+fn request_again(
+    UnattendedRequest { target, body }: UnattendedRequest,
+    routes: &Routes,
+    names: &ParamNames,
+    fill: &CacheFill,
+) -> Option<(StreamRequest, CacheKeys)> {
+    let (target, body): (Uri, Bytes) = (target.parse().ok()?, body.into());
+    let route = routes.find(target.path()).ok()?;
+    let request = Request::builder().method(route.collection().method.clone()).uri(target);
+    let (head, ()) = request.header(header::ACCEPT, "application/x-ndjson").body(()).ok()?.into_parts();
+    let Ok(Ask::Stream(options)) = Ask::read(&head, route.collection(), names) else { return None };
+    let request = StreamRequest::new(&route, &head, &body, *options, names).ok()?;
+    let keys = CacheKeys::new(&route, &request, &body, &fill.registry, &fill.older_keys);
+    Some((request, keys))
+}
+
+/// Reads the rest of a snapshot: a crawl without a reader stops.
+async fn read_to_end(snapshot: &Snapshot) {
+    let log = snapshot.log();
+    let Ok(mut reader) = log.reader(log.extent().visible, None) else { return };
+    while let Ok(ReaderEvent::Bytes(_)) = reader.next().await {}
+}

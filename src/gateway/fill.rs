@@ -1,0 +1,279 @@
+//! Fill: crawls that fill snapshots. Each is a task of its own, so that it outlives the client that began it.
+
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, SystemTime};
+
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderValue};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use super::ask::{StreamRequest, UnattendedRequest};
+use super::cacheability;
+use super::older_keys::OlderKeys;
+use crate::cache_key::{KEY_VERSION, first_version};
+use crate::crawl::{Crawl, Crawls, Opened, ResumePoint};
+use crate::error::{Failure, Fault};
+use crate::id::{CacheKey, SnapshotId};
+use crate::pagination::Precondition;
+use crate::request::StorePolicy;
+use crate::snapshot::{
+    self, Birth, FileStorage, Lead, Log, LookupPurpose, Registry, ReopenError, ReopenedSnapshot, ResumableLog,
+    Retention, Seal, Snapshot, SnapshotFacts, SnapshotState, Writer,
+};
+use crate::usage::UpstreamUsage;
+
+/// Number of bytes of records that may wait for their reader where nothing is kept.
+const WINDOW: u64 = 1 << 20;
+
+/// Longest interval between two runs of the maintenance of snapshots.
+const MAINTENANCE: Duration = Duration::from_secs(2);
+
+/// Shortest time that a snapshot waits for its first reader, whose response is being built.
+const FIRST_READER: Duration = Duration::from_millis(100);
+
+/// Value of `Retry-After` for a snapshot that could not be read, in seconds.
+const RETRY: u64 = 5;
+
+/// The crawls of a gateway and the snapshots that they fill; clones share them.
+#[derive(Clone, Debug)]
+pub(super) struct CacheFill {
+    pub(super) registry: Registry,
+    pub(super) older_keys: Arc<OlderKeys>,
+    pub(super) crawls: Crawls,
+    pub(super) tasks: TaskTracker,
+    /// Cancels the crawls under way; what they have written stays.
+    pub(super) stop: CancellationToken,
+    /// Time that a crawl runs on without readers.
+    pub(super) linger: Duration,
+}
+
+/// Part of the journal's first line that belongs to the gateway.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct FillRecord {
+    /// Version of the snapshot's cache key.
+    #[serde(default = "first_version")]
+    key_version: u32,
+    /// Request with which the crawl can be resumed without a client; none where it needs something of the client's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) unattended: Option<UnattendedRequest>,
+    /// The crawl's own part.
+    crawl: Box<RawValue>,
+}
+
+impl CacheFill {
+    /// Begins a crawl in a task of its own.
+    pub(super) fn begin(&self, lead: Lead, request: &Arc<StreamRequest>, key: CacheKey) {
+        let (fill, request) = (self.clone(), Arc::clone(request));
+        self.spawn(async move { fill.open(lead, &request, key).await });
+    }
+
+    /// Reads a snapshot from its files and, where it was interrupted and the purpose is to read all of it, resumes its crawl.
+    pub(super) fn resume(
+        &self,
+        lead: Lead,
+        id: SnapshotId,
+        purpose: LookupPurpose,
+        request: &Arc<StreamRequest>,
+        key: CacheKey,
+    ) {
+        let (fill, request) = (self.clone(), Arc::clone(request));
+        self.spawn(async move { fill.reopen(lead, id, purpose, &request, key).await });
+    }
+
+    /// Starts the maintenance of snapshots, at an interval that fits the shortest of these times.
+    pub(super) fn maintain(&self, keep_for: impl Iterator<Item = Duration>) {
+        let shortest = keep_for.min().unwrap_or(MAINTENANCE) / 4;
+        self.spawn(self.registry.maintain(shortest.clamp(Duration::from_millis(1), MAINTENANCE)));
+    }
+
+    /// Runs a task until the gateway stops.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = work => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
+    async fn open(&self, lead: Lead, request: &StreamRequest, key: CacheKey) {
+        let crawl = request.crawl(&self.crawls);
+        // A reader keeps the beginning of the stale snapshot from being dropped.
+        let beginning = lead.stale().and_then(|stale| stale.log().reader(0, None).ok());
+        let stale = lead.stale().filter(|_| beginning.is_some());
+        let first_page = async {
+            match stale {
+                Some(stale) if is_unchanged(&crawl, stale).await => None,
+                Some(_) | None => Some(crawl.clone().open().await),
+            }
+        };
+        let opened = tokio::select! {
+            opened = first_page => opened,
+            () = lead.left(self.linger) => return lead.abandon(),
+        };
+        match opened {
+            // The upstream has nothing newer than the stale snapshot.
+            None => lead.unchanged(),
+            Some(Err(failure)) => {
+                tracing::warn!("{failure}; {}", failure.hint);
+                lead.fail(failure);
+            }
+            // With `auto`, only the first answer shows that the request names a page.
+            Some(Ok(opened)) if opened.starts_midway() => lead.page(),
+            Some(Ok(opened)) => {
+                let (snapshot, writer) = self.create(birth(&opened, request, key), request).await;
+                let snapshot = Arc::new(snapshot.with_usage(opened.usage()));
+                lead.publish(&snapshot);
+                drop(beginning);
+                self.run(&snapshot, opened, writer, request.width()).await;
+            }
+        }
+    }
+
+    /// Makes a new snapshot, and its writer.
+    async fn create(&self, birth: Birth, request: &StreamRequest) -> (Snapshot, Writer) {
+        let store = self.registry.store().clone();
+        let id = store.new_id();
+        let Birth { key, facts, retention, .. } = birth.clone();
+        let (writer, log) = if retention == Retention::Transient {
+            snapshot::transient_log(WINDOW)
+        } else {
+            // Making files may wait for the disk.
+            let created = tokio::task::spawn_blocking(move || store.create(id, &birth)).await;
+            created.expect("making a log doesn't panic, and is never cancelled")
+        };
+        (Snapshot::new(id, key, facts, log, retention, request.collection.sharing.keep_for), writer)
+    }
+
+    async fn reopen(&self, lead: Lead, id: SnapshotId, purpose: LookupPurpose, request: &StreamRequest, key: CacheKey) {
+        let store = self.registry.store().clone();
+        let reopened = tokio::task::spawn_blocking(move || store.reopen(id)).await;
+        let ReopenedSnapshot { birth, log, pages, unfinished, modified } = match reopened {
+            Ok(Ok(reopened)) => reopened,
+            Ok(Err(unusable @ (ReopenError::Unknown | ReopenError::Damaged(_)))) => {
+                tracing::debug!("snapshot {id}: {unusable}");
+                return lead.unreadable();
+            }
+            // The files are there, and may be readable again a moment later.
+            Ok(Err(unusable @ (ReopenError::Io(_) | ReopenError::Newer(_)))) => {
+                tracing::warn!("snapshot {id}: {unusable}");
+                return lead.fail(unread(&unusable));
+            }
+            // The task panicked, or the process ends: dropping the lead tells the followers.
+            Err(_) => return,
+        };
+        let Ok(begun) = serde_json::from_str::<FillRecord>(birth.begun.get()) else { return lead.unreadable() };
+        let snapshot = |log: Log| {
+            let Birth { facts, retention, .. } = birth.clone();
+            // The key in the journal may have an older version.
+            let keep_for = request.collection.sharing.keep_for;
+            Snapshot::new(id, key, facts, log, retention, keep_for).with_usage(UpstreamUsage::resumed_after(pages))
+        };
+        match unfinished {
+            None => lead.publish(&Arc::new(snapshot(log).with_end(modified))),
+            Some(ResumableLog { writer, .. }) if purpose == LookupPurpose::Look => {
+                drop(writer);
+                // A reader that joined before the end is known would see the stream break.
+                log.ended().await;
+                lead.publish(&Arc::new(snapshot(log)));
+            }
+            Some(ResumableLog { writer, notes, last, records }) => {
+                let point = ResumePoint { begun: &begun.crawl, checkpoints: &notes, last_record: last, records };
+                match request.crawl(&self.crawls).resume(point) {
+                    Ok(opened) => {
+                        tracing::info!("snapshot {id}: resumed after {records} records");
+                        let snapshot = Arc::new(snapshot(log).with_usage(opened.usage()));
+                        lead.publish(&snapshot);
+                        self.run(&snapshot, opened, writer, request.width()).await;
+                    }
+                    Err(failure) => {
+                        tracing::warn!("snapshot {id}: {failure}; {}", failure.hint);
+                        // Another attempt would fail, too: the next request gets the failure without one.
+                        writer.seal(Seal::Failed(Arc::new(failure)));
+                        lead.publish(&Arc::new(snapshot(log)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes a snapshot to its seal, once it has a reader.
+    async fn run(&self, snapshot: &Arc<Snapshot>, opened: Opened, writer: Writer, width: usize) {
+        let _ended = EndGuard { registry: &self.registry, snapshot };
+        // The log's own messages name no collection.
+        let span = tracing::warn_span!("crawl", collection = snapshot.facts().collection);
+        self.write(snapshot, opened, writer, width).instrument(span).await;
+    }
+
+    async fn write(&self, snapshot: &Snapshot, mut opened: Opened, writer: Writer, width: usize) {
+        // A client that only wanted the head never reads; another one may.
+        if tokio::time::timeout(self.linger.max(FIRST_READER), snapshot.log().has_been_read()).await.is_ok() {
+            opened.widen(width);
+            opened.run(writer).await;
+        }
+    }
+}
+
+/// Returns the first entry of a new snapshot's journal.
+fn birth(opened: &Opened, request: &StreamRequest, key: CacheKey) -> Birth {
+    let retention = match request.options.freshness.storage {
+        StorePolicy::Forbidden => Retention::Transient,
+        StorePolicy::Allowed => cacheability::retention(first_answer(opened), request.caller),
+    };
+    let record = FillRecord { key_version: KEY_VERSION, unattended: request.unattended.clone(), crawl: opened.begun() };
+    let begun = serde_json::value::to_raw_value(&record).expect("its keys are texts");
+    let text = |name| first_answer(opened).get(name)?.to_str().ok().map(ToOwned::to_owned);
+    let facts = SnapshotFacts {
+        collection: request.collection.path.clone(),
+        created: SystemTime::now(),
+        valid_at: opened.valid_at(),
+        etag: text(http::header::ETAG),
+        last_modified: text(http::header::LAST_MODIFIED),
+        total: opened.total(),
+        storage: if retention == Retention::Transient { FileStorage::Forbidden } else { FileStorage::Allowed },
+    };
+    Birth { key, facts, retention, begun }
+}
+
+/// Revalidates a stale snapshot (RFC 9111 §4.3): `true` where the upstream says that it has nothing newer. Only `match` in the configuration
+/// makes a validator of the first page one of the whole collection; most validators tell nothing of the pages behind the first.
+async fn is_unchanged(crawl: &Crawl, stale: &Snapshot) -> bool {
+    let SnapshotFacts { etag, last_modified, .. } = stale.facts();
+    if crawl.pagination.precondition == Precondition::None {
+        return false;
+    }
+    crawl.unchanged(etag.as_deref(), last_modified.as_deref()).await.unwrap_or(false)
+}
+
+/// Failure of a kept snapshot whose files can't be read now.
+fn unread(unusable: &ReopenError) -> Failure {
+    let hint = "ask again after the time in Retry-After; if it fails again, check the folder of the snapshots";
+    let headers = vec![(RETRY_AFTER, HeaderValue::from(RETRY))];
+    Failure { headers, ..Failure::new(Fault::Stopped, unusable.to_string(), hint) }
+}
+
+/// Returns the head of the first page.
+fn first_answer(opened: &Opened) -> &HeaderMap {
+    static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+    opened.head().map_or(&NONE, |head| &head.headers)
+}
+
+/// Guard that tells the registry of a snapshot's end, also where its task is cancelled.
+struct EndGuard<'a> {
+    registry: &'a Registry,
+    snapshot: &'a Arc<Snapshot>,
+}
+
+impl Drop for EndGuard<'_> {
+    fn drop(&mut self) {
+        self.registry.ended(self.snapshot);
+        if let SnapshotState::Stopped = self.snapshot.state() {
+            tracing::debug!("snapshot {}: stopped", self.snapshot.id());
+        }
+    }
+}
