@@ -1,4 +1,4 @@
-//! Batches of records: the currency that every stage accepts.
+//! Batches of records, the unit that all stages exchange.
 
 use bytes::Bytes;
 
@@ -16,27 +16,25 @@ impl Batch {
         Self { lines, records }
     }
 
-    /// The lines, newlines included.
+    /// The lines with their newlines.
     pub fn lines(&self) -> &Bytes {
         &self.lines
     }
 
-    /// How many records there are.
     pub fn records(&self) -> u64 {
         self.records
     }
 
-    /// Whether there is no record.
     pub fn is_empty(&self) -> bool {
         self.records == 0
     }
 
-    /// Each record's line, its newline included.
+    /// Each record's line with its newline.
     pub fn each(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
         self.lines.split_inclusive(|byte| *byte == b'\n')
     }
 
-    /// The same in memory of its own, for a batch that will wait: a slice keeps all of the buffer that it was cut from.
+    /// Copies the lines, for a batch that will wait: a slice would keep all of the buffer that it was cut from.
     pub fn detached(self) -> Self {
         Self { lines: Bytes::copy_from_slice(&self.lines), ..self }
     }

@@ -1,4 +1,4 @@
-//! `auto`: the first page says what the pagination may be, and the second one proves or refutes it.
+//! Recognition of the pagination (`auto`): the first page suggests candidates, and the second one proves or refutes each.
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<Driver, Failure> {
     Err(Failure { fault: Fault::Unproven, ..failure })
 }
 
-/// The first page, of which nothing is known yet.
+/// Fetches the first page, of which nothing is known yet.
 async fn first_page(crawl: &Crawl) -> Result<(Head, Bytes), Failure> {
     let unknown = Records {
         paths: Vec::new(),
@@ -115,7 +115,7 @@ async fn attempt_whole(
     Ok((head, raw.freeze()))
 }
 
-/// What the configuration says beside `auto` holds for every candidate.
+/// The candidate with the configuration beside `auto`, which holds for every one.
 fn configured(said: &Pagination, found: Pagination) -> Pagination {
     let mut both = found;
     if !said.records.paths.is_empty() {
@@ -134,12 +134,12 @@ fn configured(said: &Pagination, found: Pagination) -> Pagination {
     both
 }
 
-/// Walks the first two pages as the candidate would.
+/// Crawls the first two pages as the candidate would.
 async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Arc<Head>, page: &[u8]) -> Result<Driver, Failure> {
     // A guess costs one request, and not one for each page that it leads to.
     let narrow = Crawl { width: 1, ..crawl.clone() };
     let mut driver = Driver::new(&narrow, pagination)?;
-    // The page is there already: this only tells the plan that it was asked for.
+    // The page has come already: this only tells the plan that it was asked for.
     let Some((id, part)) = first_asked(&mut driver.plan) else { return Ok(driver) };
     driver.buffer.open(part);
     driver.note_head(head);
@@ -160,7 +160,7 @@ async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Arc<Head>, p
     Ok(driver)
 }
 
-/// The first page, as the plan asks for it, and the part that it belongs to.
+/// The first page that the plan asks for, and its part.
 fn first_asked(plan: &mut Plan) -> Option<(PageId, PartId)> {
     let mut part = None;
     loop {
@@ -172,7 +172,7 @@ fn first_asked(plan: &mut Plan) -> Option<(PageId, PartId)> {
     }
 }
 
-/// The second page, which must be another one than the first, whatever ends the collection: an upstream that ignores a guessed
+/// Fetches the second page, which must differ from the first even where the collection ends: an upstream that ignores a guessed
 /// parameter answers with its first page once more.
 async fn second_page(driver: &mut Driver) -> Result<CrawlProgress, Failure> {
     loop {

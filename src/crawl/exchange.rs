@@ -14,7 +14,7 @@ use crate::pagination::{PageError, PageRequest};
 use crate::upstream::coding::ACCEPTED;
 use crate::upstream::{Client, DecodedBody, UpstreamError};
 
-/// The most of an error answer's body that is read.
+/// Most bytes that are read of a refusal's body.
 const MAX_ERROR_BODY: usize = 64 * 1024;
 
 /// The failure of one attempt.
@@ -96,7 +96,7 @@ async fn start_of(body: &mut DecodedBody) -> Bytes {
 }
 
 impl AttemptError {
-    /// Whether the same request may be answered better a moment later; of a refusal, its status decides.
+    /// Returns whether the same request may be answered better a moment later; of a refusal, its status decides.
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Refused(..) => true,

@@ -1,4 +1,4 @@
-//! What breaks a crawl, in words that may be shown: whose fault it is, and without what the request holds in confidence.
+//! Failures of a crawl, in words for its reader: the party at fault, the remedy, and no credentials.
 
 use http::{HeaderMap, HeaderValue, header};
 
@@ -9,6 +9,7 @@ use crate::pagination::request::RedactedUrl;
 use crate::pagination::{Blame, PageError, PageRequest};
 use crate::upstream::{Client, UpstreamError};
 
+/// The failure of the last attempt at a page.
 pub(super) fn failed(client: &Client, error: &AttemptError, request: &PageRequest) -> Failure {
     let message = |error: &UpstreamError| format!("{}: {error}", RedactedUrl(&request.url));
     match error {
@@ -20,27 +21,27 @@ pub(super) fn failed(client: &Client, error: &AttemptError, request: &PageReques
             Failure::new(Fault::Timeout, message(error), error.hint())
         }
         AttemptError::Transport(error @ UpstreamError::Coding(_)) => {
-            // It may repeat a header field of the upstream's.
+            // The message may repeat a header field of the upstream's.
             let message = client.redact(&request.url, &request.headers, &message(error));
             Failure::new(Fault::Upstream, message, error.hint())
         }
         AttemptError::Transport(error) => Failure::new(Fault::Unreachable, message(error), error.hint()),
-        AttemptError::Page(wrong) => told(client, wrong, &request.url, &request.headers),
+        AttemptError::Page(wrong) => broken(client, wrong, &request.url, &request.headers),
     }
 }
 
-/// What waited for its turn on disk can't be read again.
+/// The failure to read records that waited in the crawl's file.
 pub(super) fn unreadable_spill(error: &std::io::Error) -> Failure {
     let message = format!("records that waited on disk can't be read again: {error}");
     Failure::new(Fault::Stopped, message, "look at the disk of the temporary files, or set caps.spool = \"0\"")
 }
 
-/// A [`PageError`] as the cause of a broken crawl.
+/// The failure of a crawl that a [`PageError`] breaks.
 pub(super) fn wrong_page(client: &Client, wrong: &PageError, url: &url::Url) -> Failure {
-    told(client, wrong, url, &HeaderMap::new())
+    broken(client, wrong, url, &HeaderMap::new())
 }
 
-fn told(client: &Client, wrong: &PageError, url: &url::Url, headers: &HeaderMap) -> Failure {
+fn broken(client: &Client, wrong: &PageError, url: &url::Url, headers: &HeaderMap) -> Failure {
     let fault = match (wrong, wrong.blame()) {
         (PageError::Status { status, .. }, _) => Fault::Refused(*status),
         (PageError::CollectionChanged, _) => Fault::Changed,
@@ -63,7 +64,7 @@ fn told(client: &Client, wrong: &PageError, url: &url::Url, headers: &HeaderMap)
     Failure::new(fault, format!("{}: {}", RedactedUrl(url), client.redact(url, headers, &message)), wrong.hint())
 }
 
-/// What the client needs of a refusal's head to act on its status.
+/// The fields of a refusal's head that a client needs to act on its status.
 pub(super) fn kept_headers(head: &Head) -> Vec<(http::HeaderName, HeaderValue)> {
     [header::WWW_AUTHENTICATE, header::RETRY_AFTER]
         .into_iter()

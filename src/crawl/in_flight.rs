@@ -50,7 +50,7 @@ struct PageInFlight {
     kept: usize,
 }
 
-/// Whether a page must be polled on.
+/// The need to poll a page on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
     /// It had an event; it may rest for as long as there is no use for more.
@@ -59,17 +59,12 @@ enum Reading {
     Underway,
 }
 
-/// Whether the plan was told something that it may act on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Learnt {
-    Nothing,
-    Something,
-}
-
-/// The plan, as pages tell it of themselves ahead of their turn.
-struct Guesses<'a> {
+/// The receivers of a page's events, before and at its turn.
+struct PageSinks<'a> {
     plan: &'a mut Plan,
-    learnt: Learnt,
+    /// The plan was told something that it may act on.
+    plan_learnt: bool,
+    buffer: &'a mut ReorderBuffer,
 }
 
 impl PagesInFlight {
@@ -127,23 +122,23 @@ impl PagesInFlight {
             }
             is_wanted
         });
-        let mut guesses = Guesses { plan, learnt: Learnt::Nothing };
+        let mut sinks = PageSinks { plan, plan_learnt: false, buffer };
         let mut taken = None;
         for (at, page) in self.pages.iter_mut().enumerate() {
-            match guesses.plan.standing(page.id) {
+            match sinks.plan.standing(page.id) {
                 Standing::Turn(part) => {
                     page.set_turn();
                     // One event at a time, but every page is polled each time: their time limits don't wait.
-                    if !accepts(buffer, part) {
-                        page.read_if_underway(&mut guesses, buffer, context);
+                    if !accepts(sinks.buffer, part) {
+                        page.read_if_underway(&mut sinks, context);
                         page.release_if_paused();
                     } else if taken.is_some() {
-                        page.read_if_underway(&mut guesses, buffer, context);
-                    } else if let Poll::Ready(event) = page.poll_event(&mut guesses, buffer, context) {
+                        page.read_if_underway(&mut sinks, context);
+                    } else if let Poll::Ready(event) = page.poll_event(&mut sinks, context) {
                         taken = Some((at, event));
                     }
                 }
-                Standing::Ahead => page.read_ahead(&mut guesses, buffer, context),
+                Standing::Ahead => page.read_ahead(&mut sinks, context),
                 Standing::Unwanted => {}
             }
         }
@@ -154,7 +149,7 @@ impl PagesInFlight {
                 self.pages.rotate_left(at + 1);
                 Poll::Ready(Some((id, event)))
             }
-            None if guesses.learnt == Learnt::Something => Poll::Ready(None),
+            None if sinks.plan_learnt => Poll::Ready(None),
             None => Poll::Pending,
         }
     }
@@ -176,22 +171,17 @@ impl PageInFlight {
     }
 
     /// The next event of a page that has its turn: first those that waited.
-    fn poll_event(
-        &mut self,
-        guesses: &mut Guesses<'_>,
-        buffer: &mut ReorderBuffer,
-        context: &mut Context<'_>,
-    ) -> Poll<PageEvent> {
+    fn poll_event(&mut self, sinks: &mut PageSinks<'_>, context: &mut Context<'_>) -> Poll<PageEvent> {
         if let Some(head) = self.heads.pop_front() {
             return Poll::Ready(PageEvent::Head(head));
         }
-        match ready!(buffer.poll_pop(Lane::Page(self.id), context)) {
+        match ready!(sinks.buffer.poll_pop(Lane::Page(self.id), context)) {
             Ok(Some(batch)) => return Poll::Ready(PageEvent::Records(batch)),
             Ok(None) => {}
             Err(error) => return Poll::Ready(unreadable(&error)),
         }
         if let Some(Ok(page)) = &mut self.end {
-            match ready!(buffer.poll_pop(Lane::PageEnd(self.id), context)) {
+            match ready!(sinks.buffer.poll_pop(Lane::PageEnd(self.id), context)) {
                 Ok(batch) => page.batch = batch.unwrap_or_default(),
                 Err(error) => return Poll::Ready(unreadable(&error)),
             }
@@ -200,7 +190,7 @@ impl PageInFlight {
             return Poll::Ready(PageEvent::End(end));
         }
         loop {
-            match ready!(self.poll_stream(guesses, context)) {
+            match ready!(self.poll_stream(sinks, context)) {
                 PageEvent::Progress(_) | PageEvent::Stumbled => {}
                 event => return Poll::Ready(event),
             }
@@ -208,9 +198,9 @@ impl PageInFlight {
     }
 
     /// Reads on before the page's turn, as far as there is room.
-    fn read_ahead(&mut self, guesses: &mut Guesses<'_>, buffer: &mut ReorderBuffer, context: &mut Context<'_>) {
-        while self.reading == Reading::Underway || self.kept < AHEAD && buffer.has_room() {
-            if !self.hold_next(guesses, buffer, context) {
+    fn read_ahead(&mut self, sinks: &mut PageSinks<'_>, context: &mut Context<'_>) {
+        while self.reading == Reading::Underway || self.kept < AHEAD && sinks.buffer.has_room() {
+            if !self.hold_next(sinks, context) {
                 return;
             }
         }
@@ -218,8 +208,8 @@ impl PageInFlight {
     }
 
     /// Reads on only as far as the time limit demands.
-    fn read_if_underway(&mut self, guesses: &mut Guesses<'_>, buffer: &mut ReorderBuffer, context: &mut Context<'_>) {
-        while self.reading == Reading::Underway && self.hold_next(guesses, buffer, context) {}
+    fn read_if_underway(&mut self, sinks: &mut PageSinks<'_>, context: &mut Context<'_>) {
+        while self.reading == Reading::Underway && self.hold_next(sinks, context) {}
     }
 
     /// Lets another page be asked for while this one isn't read on.
@@ -232,20 +222,20 @@ impl PageInFlight {
     }
 
     /// Keeps the next event until the page's turn; returns whether there was one, and more may follow.
-    fn hold_next(&mut self, guesses: &mut Guesses<'_>, buffer: &mut ReorderBuffer, context: &mut Context<'_>) -> bool {
+    fn hold_next(&mut self, sinks: &mut PageSinks<'_>, context: &mut Context<'_>) -> bool {
         if self.end.is_some() {
             self.reading = Reading::Paused;
             return false;
         }
-        let Poll::Ready(event) = self.poll_stream(guesses, context) else { return false };
+        let Poll::Ready(event) = self.poll_stream(sinks, context) else { return false };
         match event {
             PageEvent::Head(head) => self.heads.push_back(head),
-            PageEvent::Records(batch) => buffer.push(Lane::Page(self.id), batch),
+            PageEvent::Records(batch) => sinks.buffer.push(Lane::Page(self.id), batch),
             PageEvent::Progress(read) => self.kept += read,
             PageEvent::Stumbled => {}
             PageEvent::End(mut end) => {
                 if let Ok(page) = &mut end {
-                    buffer.push(Lane::PageEnd(self.id), std::mem::take(&mut page.batch));
+                    sinks.buffer.push(Lane::PageEnd(self.id), std::mem::take(&mut page.batch));
                     page.sketch = Bytes::copy_from_slice(&page.sketch);
                 }
                 self.end = Some(end);
@@ -255,7 +245,7 @@ impl PageInFlight {
     }
 
     /// The next event as it is read, of which the plan learns at once what it may guess from.
-    fn poll_stream(&mut self, guesses: &mut Guesses<'_>, context: &mut Context<'_>) -> Poll<PageEvent> {
+    fn poll_stream(&mut self, sinks: &mut PageSinks<'_>, context: &mut Context<'_>) -> Poll<PageEvent> {
         let Some(stream) = &mut self.stream else { return Poll::Pending };
         self.reading = Reading::Underway;
         let Some(event) = ready!(stream.poll_next_unpin(context)) else { return Poll::Pending };
@@ -279,11 +269,11 @@ impl PageInFlight {
         };
         if let Some(head) = self.head.as_ref().filter(|_| is_news) {
             self.known_fields = fields.len();
-            guesses.tell(self.id, PageNews::SoFar(PageSoFar { head, fields, records: self.records }));
+            sinks.tell(self.id, PageNews::SoFar(PageSoFar { head, fields, records: self.records }));
         }
         match &event {
-            PageEvent::End(Ok(_)) => guesses.tell(self.id, PageNews::Whole { records: self.records }),
-            PageEvent::Stumbled | PageEvent::End(Err(_)) => guesses.tell(self.id, PageNews::Failed),
+            PageEvent::End(Ok(_)) => sinks.tell(self.id, PageNews::Whole { records: self.records }),
+            PageEvent::Stumbled | PageEvent::End(Err(_)) => sinks.tell(self.id, PageNews::Failed),
             PageEvent::Head(_) | PageEvent::Records(_) | PageEvent::Progress(_) => {}
         }
         if matches!(event, PageEvent::End(_)) {
@@ -293,10 +283,10 @@ impl PageInFlight {
     }
 }
 
-impl Guesses<'_> {
-    fn tell(&mut self, page: PageId, came: PageNews<'_>) {
-        self.plan.note(page, came);
-        self.learnt = Learnt::Something;
+impl PageSinks<'_> {
+    fn tell(&mut self, page: PageId, news: PageNews<'_>) {
+        self.plan.note(page, news);
+        self.plan_learnt = true;
     }
 }
 

@@ -1,9 +1,9 @@
-//! What has become of the crawls of a process, counted for whoever watches.
+//! Counts of the crawls of a process by their ends, for metrics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The counts of all crawls of a process; clones are the same.
+/// Counts of all crawls of a process; clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Crawls {
     shared: Arc<CrawlCounters>,
@@ -19,24 +19,23 @@ struct CrawlCounters {
     records: AtomicU64,
 }
 
-/// What has been counted at one time: `complete + broken + unopened + abandoned ≤ started`.
+/// The counts at one time: `complete + broken + unopened + abandoned ≤ started`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Crawls that were begun.
+    /// Crawls that were started.
     pub started: u64,
-    /// Those whose end was proven.
+    /// Crawls whose end was proven.
     pub complete: u64,
-    /// Those that broke after their first records.
+    /// Crawls that broke after their first records.
     pub broken: u64,
-    /// Those of which nothing came that could be streamed.
+    /// Crawls that failed before a record could be streamed.
     pub unopened: u64,
-    /// Those whose reader left, or wanted no more than the head.
+    /// Crawls whose reader left, or wanted no more than the head.
     pub abandoned: u64,
     /// Records that were handed to readers.
     pub records: u64,
 }
 
-/// How a crawl ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CrawlEnd {
     Complete,
@@ -45,7 +44,7 @@ pub(super) enum CrawlEnd {
     Abandoned,
 }
 
-/// One crawl among those that are counted; abandoned if it is dropped before its end.
+/// The count of one crawl, which is abandoned if this is dropped before its end.
 #[derive(Debug)]
 pub(super) struct CountedCrawl {
     crawls: Crawls,
@@ -53,7 +52,6 @@ pub(super) struct CountedCrawl {
 }
 
 impl Crawls {
-    /// What has been counted so far.
     pub fn totals(&self) -> Totals {
         let CrawlCounters { started, complete, broken, unopened, abandoned, records } = &*self.shared;
         let read = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
@@ -68,7 +66,7 @@ impl Crawls {
         Totals { records: read(records), started: read(started), ..ended }
     }
 
-    /// A crawl is begun.
+    /// Counts the start of a crawl.
     pub(super) fn start(&self) -> CountedCrawl {
         self.shared.started.fetch_add(1, Ordering::SeqCst);
         CountedCrawl { crawls: self.clone(), is_running: true }
@@ -76,19 +74,19 @@ impl Crawls {
 }
 
 impl Totals {
-    /// How many crawls are under way.
+    /// Number of crawls under way.
     pub fn running(&self) -> u64 {
         self.started.saturating_sub(self.complete + self.broken + self.unopened + self.abandoned)
     }
 }
 
 impl CountedCrawl {
-    /// So many records more were handed to its reader.
+    /// Counts records that were handed to the reader.
     pub(super) fn records(&self, count: u64) {
         self.crawls.shared.records.fetch_add(count, Ordering::SeqCst);
     }
 
-    /// It has ended; only the first end counts.
+    /// Counts the end; only the first one counts.
     pub(super) fn end(&mut self, end: CrawlEnd) {
         if !std::mem::take(&mut self.is_running) {
             return;

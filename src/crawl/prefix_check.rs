@@ -113,7 +113,7 @@ mod tests {
     }
 
     proptest! {
-        /// What comes out is a prefix of the page as it was first seen, each record once; a change before what has left is told.
+        /// The output is a prefix of the page as it was first seen, each record once. A change in records that have left is an error.
         #[test]
         fn no_record_leaves_twice_and_none_is_lost(
             sizes in prop::collection::vec(0..9_usize, 0..12),

@@ -41,7 +41,7 @@ pub(super) enum Lane {
     Part(PartId),
 }
 
-/// What leaves next.
+/// The next output of the buffer.
 #[derive(Debug)]
 pub(super) enum Released {
     Records(Batch),
@@ -148,7 +148,7 @@ impl ReorderBuffer {
         !matches!(self.ready.front(), Some(Released::Checkpoint(_)))
     }
 
-    /// Takes what leaves next; none where nothing may.
+    /// Takes the next output; none where nothing may leave.
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Released>>> {
         if let Some(next) = self.ready.pop_front() {
             if let Released::Records(batch) = &next {

@@ -76,7 +76,7 @@ mod tests {
     use crate::pagination::{PageRequest, Pagination, Style};
     use crate::upstream::{Client, Governors};
 
-    /// What has left a crawl.
+    /// The output of a crawl.
     #[derive(Default)]
     struct Left {
         lines: Vec<u8>,
@@ -117,7 +117,7 @@ mod tests {
     }
 
     impl Left {
-        /// Takes what leaves until so many pages are noted.
+        /// Takes the output until so many pages have their checkpoints.
         async fn take(&mut self, opened: &mut Opened, most: usize) {
             let mut context = Context::from_waker(Waker::noop());
             loop {
@@ -142,7 +142,7 @@ mod tests {
             }
         }
 
-        /// What is found again after a kill: whole pages.
+        /// Keeps what is found again after a kill: whole pages. Returns the last record.
         fn cut(&mut self) -> Option<Vec<u8>> {
             self.lines.truncate(self.bytes);
             let lines: Vec<_> = self.lines.split_inclusive(|byte| *byte == b'\n').collect();
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_crawl_goes_on_behind_any_of_its_pages() {
+    async fn every_crawl_is_resumed_behind_any_of_its_pages() {
         let (api, crawls) = api().await;
         let mut walked = BTreeSet::new();
         for crawl in crawls {
@@ -169,7 +169,7 @@ mod tests {
             let auto = Crawl { pagination: Arc::new(auto), ..crawl.clone() };
             for crawl in [crawl, auto] {
                 let before = api.requests();
-                // Not every pagination can be recognised, and one page is none that is gone on behind.
+                // Not every pagination can be recognised, and a single page can't be resumed behind.
                 let Ok(mut opened) = crawl.clone().open().await else { continue };
                 walked.insert((crawl.pagination.style.name(), opened.pagination().style.name()));
                 let begun = opened.begun();

@@ -117,8 +117,7 @@ impl SpillStore {
 
     /// Number of bytes that are to be written at once, if memory is too full.
     pub(super) fn write_size(&self) -> Option<u64> {
-        let account = self.0.account.lock();
-        account.budget.exceeds_window().then(|| account.budget.limits().extent)
+        self.0.account.lock().budget.write_size()
     }
 
     /// Keeps a batch in memory of its own: a slice would keep all of the buffer that it was cut from.

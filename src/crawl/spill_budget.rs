@@ -45,17 +45,14 @@ impl SpillBudget {
         Self { limits, held: 0, writes: 0, blocks: BlockAllocator::default(), file: FileHealth::Usable }
     }
 
-    pub(super) fn limits(&self) -> SpillLimits {
-        self.limits
-    }
-
     /// Returns whether another batch may come: it can stay in memory, or be written.
     pub(super) fn is_open(&self) -> bool {
         self.held == 0 || self.held < self.limits.window || self.may_write()
     }
 
-    pub(super) fn exceeds_window(&self) -> bool {
-        self.held > self.limits.window
+    /// Number of bytes that are to be written at once, if memory holds too many.
+    pub(super) fn write_size(&self) -> Option<u64> {
+        (self.held > self.limits.window).then_some(self.limits.extent)
     }
 
     /// Number of bytes in memory: at rest, being written and being read.
@@ -192,7 +189,7 @@ mod tests {
         let mut budget = SpillBudget::new(SpillLimits { window: 100, spool: 2 * BLOCK, extent: 50, writes: 1 });
         assert!(budget.is_open());
         budget.hold(1000);
-        assert!(budget.is_open() && budget.exceeds_window(), "the file has room");
+        assert!(budget.is_open() && budget.write_size().is_some(), "the file has room");
         let places = budget.begin_write(1000).unwrap();
         assert!(!budget.is_open() && budget.begin_write(1).is_none(), "one write at a time");
         budget.end_write();

@@ -121,7 +121,7 @@ mod tests {
     /// A window and extents that a few records fill.
     const LIMITS: SpillLimits = SpillLimits { window: 64, spool: 8 * BLOCK, extent: 32, writes: 2 };
 
-    /// It reads and writes one after the other, so that [`written`] can wait for what was started.
+    /// A runtime that reads and writes one after the other, so that [`written`] can wait for what was started.
     fn runtime() -> Runtime {
         runtime_of(1)
     }
@@ -130,7 +130,7 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().max_blocking_threads(threads).build().unwrap()
     }
 
-    /// The records from `first` on, each a line of its number, together so long.
+    /// A batch of the records from `first` on, each a line of its number and padding.
     fn batch(first: u64, records: u64, padding: usize) -> Batch {
         let lines: String = (first..first + records).map(|id| format!("{id}{}\n", " ".repeat(padding))).collect();
         Batch::new(Bytes::from(lines), records)
@@ -149,7 +149,7 @@ mod tests {
         },
         Pop(prop::sample::Index),
         Drop(prop::sample::Index),
-        /// Everything that can be is written.
+        /// Waits for all writes.
         Settle,
     }
 
@@ -166,14 +166,14 @@ mod tests {
         prop::collection::vec(act, 0..120)
     }
 
-    /// What the store holds at most, if `largest` is the longest batch: see `SpillBudget`.
+    /// Most bytes that the store holds, if `largest` is the longest batch: see `SpillBudget`.
     fn most(largest: u64, queues: u64) -> u64 {
         let written = LIMITS.writes as u64 * LIMITS.extent.max(largest);
         let read = queues * AHEAD as u64 * LIMITS.extent.max(largest);
         LIMITS.window + largest + written + read
     }
 
-    /// What several queues on one store give back is what each was given, in its order.
+    /// Several queues on one store give back what each was given, in its order.
     async fn walk(store: &SpillStore, acts: Vec<Act>) {
         const QUEUES: usize = 4;
         let mut queues: Vec<_> = (0..QUEUES).map(|_| (SpillQueue::default(), VecDeque::<u8>::new())).collect();
@@ -244,7 +244,7 @@ mod tests {
         OpenOptions::new().read(true).write(true).open("/dev/full").unwrap()
     }
 
-    /// Fills a queue until its store is closed, and says how many records that took.
+    /// Fills a queue until its store is closed; returns the number of records.
     async fn fill(store: &SpillStore, queue: &mut SpillQueue) -> u64 {
         let mut records = 0;
         while store.is_open() {

@@ -1,4 +1,4 @@
-//! Connections that remember what has passed over them, so that one that the upstream was closing is known from one that failed.
+//! Connections that remember the order of their reads and writes: one that the upstream was closing is told from one that failed.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,14 +13,14 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A connection whose bytes, as they are inside TLS, leave their trace.
+/// A connection that records its reads and writes, as they are inside TLS.
 #[derive(Debug)]
 pub(super) struct Watched {
     stream: TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>,
     past: Past,
 }
 
-/// What has passed over a connection.
+/// The reads and writes of a connection.
 ///
 /// ```text
 ///   new ── read ──▶ heard ── write ──▶ asked again ── read ──▶ heard
@@ -30,9 +30,9 @@ struct Past(Arc<Trace>);
 
 #[derive(Debug, Default)]
 struct Trace {
-    /// Something was read since the last write.
+    /// Bytes were read since the last write.
     is_heard: AtomicBool,
-    /// Something was written after something had been read.
+    /// Bytes were written after others had been read.
     is_used: AtomicBool,
 }
 
@@ -42,8 +42,8 @@ impl Watched {
     }
 }
 
-/// Whether the connection that a request went to had answered another one and then nothing more. Says no of HTTP/2 where TLS has
-/// agreed on it, since a connection's requests have no order there.
+/// Returns whether the request's connection had answered another request and then nothing more. Always false for HTTP/2 that TLS
+/// has negotiated, since a connection's requests have no order there.
 pub(super) fn was_stale(connection: &CaptureConnection) -> bool {
     let metadata = connection.connection_metadata();
     let Some(connected) = metadata.as_ref().filter(|connected| !connected.is_negotiated_h2()) else { return false };

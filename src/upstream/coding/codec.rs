@@ -1,4 +1,4 @@
-//! The decoders of others behind one step: some bytes in, some decoded bytes out.
+//! Foreign decoders behind one function: some bytes in, some decoded bytes out.
 
 #![allow(
     clippy::disallowed_types,
@@ -15,7 +15,7 @@ use super::{BadCoding, Coding, ZSTD_WINDOW_LOG};
 /// The window of gzip and deflate, which their formats hold to 32 KiB.
 const DEFLATE_WINDOW_LOG: u8 = 15;
 
-/// A decoder in the middle of its stream.
+/// A foreign decoder in the middle of its stream.
 pub(super) enum Codec {
     Gzip(Decompress),
     /// None before the first byte, which tells the zlib format from deflate without a header.
@@ -24,11 +24,11 @@ pub(super) enum Codec {
     Zstd(DCtx<'static>),
 }
 
-/// What one step did.
-pub(super) struct Step {
+/// The result of one step.
+pub(super) struct CodecStep {
     pub(super) consumed: usize,
     pub(super) produced: usize,
-    /// Whether the stream has come to its end, checksum included.
+    /// The stream has come to its end, checksum included.
     pub(super) ended: bool,
 }
 
@@ -52,7 +52,7 @@ impl Codec {
     }
 
     /// Decodes until the input is used up, the output is full or the stream ends.
-    pub(super) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, BadCoding> {
+    pub(super) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<CodecStep, BadCoding> {
         match self {
             Self::Gzip(state) => inflate(state, input, output).map_err(|what| BadCoding::Corrupt(Coding::Gzip, what)),
             Self::Deflate(state) => {
@@ -72,11 +72,11 @@ fn starts_zlib(first: u8) -> bool {
     first & 0x0f == 8
 }
 
-fn inflate(state: &mut Decompress, input: &[u8], output: &mut [u8]) -> Result<Step, String> {
+fn inflate(state: &mut Decompress, input: &[u8], output: &mut [u8]) -> Result<CodecStep, String> {
     let (consumed, produced) = (state.total_in(), state.total_out());
     let status = state.decompress(input, output, FlushDecompress::None);
     let status = status.map_err(|error| error.message().unwrap_or("it needs a dictionary").to_owned())?;
-    Ok(Step {
+    Ok(CodecStep {
         consumed: (state.total_in() - consumed) as usize,
         produced: (state.total_out() - produced) as usize,
         ended: status == Status::StreamEnd,
@@ -87,7 +87,7 @@ fn unbrotli(
     state: &mut BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>,
     input: &[u8],
     output: &mut [u8],
-) -> Result<Step, BadCoding> {
+) -> Result<CodecStep, BadCoding> {
     let (mut input_left, mut consumed) = (input.len(), 0);
     let (mut output_left, mut produced) = (output.len(), 0);
     let result = BrotliDecompressStream(
@@ -109,13 +109,13 @@ fn unbrotli(
             return Err(BadCoding::Corrupt(Coding::Brotli, what));
         }
     };
-    Ok(Step { consumed, produced, ended })
+    Ok(CodecStep { consumed, produced, ended })
 }
 
-fn unzstd(context: &mut DCtx<'static>, input: &[u8], output: &mut [u8]) -> Result<Step, BadCoding> {
+fn unzstd(context: &mut DCtx<'static>, input: &[u8], output: &mut [u8]) -> Result<CodecStep, BadCoding> {
     let (mut input, mut output) = (InBuffer::around(input), OutBuffer::around(output));
     match context.decompress_stream(&mut output, &mut input) {
-        Ok(left) => Ok(Step { consumed: input.pos(), produced: output.pos(), ended: left == 0 }),
+        Ok(left) => Ok(CodecStep { consumed: input.pos(), produced: output.pos(), ended: left == 0 }),
         // zstd's functions say an error as its negated number.
         Err(code) if code.wrapping_neg() == ZSTD_ErrorCode::ZSTD_error_frameParameter_windowTooLarge as usize => {
             Err(BadCoding::Window)

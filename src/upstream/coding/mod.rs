@@ -1,10 +1,10 @@
-//! Content codings of the upstream's answers, decoded as they come and held to limits; pure.
+//! Decoding of the content codings of responses (RFC 9110 §8.4), as bytes come and within limits; pure.
 //!
-//! Whatever can be decoded of what has come is given at once, in pieces, so that a record doesn't wait for the next one and
-//! memory is the same whatever a body decodes to. A body ends where its coding says so: bytes that lack and bytes that
-//! follow are errors. gzip is one member, as curl and browsers have it: if a second were taken, a body that is cut between
-//! the two would be whole. zstd is one frame or several (RFC 8878 §3.1), because servers do send several, and clients that
-//! took the first for the whole had to learn it.
+//! All that can be decoded of the bytes so far is given at once, in pieces, so that a record doesn't wait for the next one and
+//! memory is bounded for every body. A body ends where its coding says so: missing bytes and further bytes are errors. gzip is
+//! one member, as in curl and browsers: if a second one were accepted, a body that is cut between the two would be whole. zstd
+//! is one frame or several (RFC 8878 §3.1), because servers do send several, and clients that took the first for the whole had
+//! to learn it.
 
 mod codec;
 #[cfg(test)]
@@ -15,17 +15,17 @@ use http::{HeaderMap, HeaderValue, header};
 
 use codec::Codec;
 
-/// What unpage asks for, the best first: zstd costs least on both sides, gzip has a checksum of the text, br costs most
+/// The codings that unpage asks for, the best first: zstd costs least on both sides, gzip has a checksum of the text, br costs most
 /// (decoded at 1.0, 0.7 and 0.5 GB/s), and deflate is spoken in two dialects. Without weights, which some servers can't read.
 pub const ACCEPTED: HeaderValue = HeaderValue::from_static("zstd, gzip, br, deflate");
 
-/// The largest piece that is given.
+/// Most bytes of a piece.
 pub const PIECE: usize = 64 * 1024;
 
-/// So much may decode from next to nothing, so that a short body of one repeated byte is none to refuse.
+/// Number of bytes that may decode from next to nothing: a short body of one repeated byte is not refused.
 pub const FREE: u64 = 1024 * 1024;
 
-/// How many times its own size a body may decode to, beyond what is free.
+/// Factor of its own size that a body may decode to, beyond [`FREE`].
 ///
 /// Records of 150 fields that are all null but the id reach 935 with zstd and 906 with br, so the limit is a good deal above.
 /// gzip can't reach it: its format ends at 1,032. zstd's bombs are at 32,500 and brotli's at 1,300,000. Those are told by this
@@ -36,7 +36,6 @@ pub const RATIO: u64 = 10_000;
 /// (RFC 7932 §9.1), of which is taken what was decoded.
 pub const ZSTD_WINDOW_LOG: u32 = 23;
 
-/// How a body is coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
     Gzip,
@@ -45,12 +44,12 @@ pub enum Coding {
     Zstd,
 }
 
-/// Takes a body's bytes, gives those that they code.
+/// Decoder of one body: takes coded bytes, and returns decoded ones.
 pub struct Decoder {
-    way: Way,
+    coding: BodyCoding,
     /// Zeros that the next piece is written over.
     space: BytesMut,
-    state: State,
+    state: DecoderState,
     coded: u64,
     decoded: u64,
 }
@@ -74,55 +73,54 @@ pub enum BadCoding {
     Padded(Coding, u64, u64),
 }
 
-/// How bytes go through.
-enum Way {
+/// The coding of the body.
+enum BodyCoding {
     Plain,
     Coded(Coding, Box<Codec>),
     Unknown(String),
 }
 
-/// Where the decoder stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// No byte has come: a body without bytes is none, whatever it is labelled.
+enum DecoderState {
+    /// No byte has come: an empty body is whole in every coding.
     Fresh,
-    /// In the stream, and all that can be decoded of what has come was given.
+    /// In the stream, and all that can be decoded of the input was returned.
     Hungry,
-    /// In the stream; the last piece was full, and there may be more of what has come.
+    /// In the stream; the last piece was full, and the input may have more.
     Full,
     /// At an end of the stream.
     Ended,
 }
 
 impl Decoder {
-    /// A decoder for the body that comes with this head. That its coding is unknown matters only if it has bytes.
+    /// The decoder of the body with these header fields. An unknown coding is an error only if the body has bytes.
     pub fn new(headers: &HeaderMap) -> Self {
         let fields = headers.get_all(header::CONTENT_ENCODING).into_iter();
         let fields = fields.map(|field| String::from_utf8_lossy(field.as_bytes()).to_ascii_lowercase());
         let joined = fields.collect::<Vec<_>>().join(",");
         let mut names = joined.split(',').map(str::trim).filter(|name| !matches!(*name, "" | "identity"));
-        let way = match (names.next(), names.next()) {
-            (None, _) => Way::Plain,
+        let coding = match (names.next(), names.next()) {
+            (None, _) => BodyCoding::Plain,
             (Some(name), None) => match Coding::named(name) {
-                Some(coding) => Way::Coded(coding, Box::new(Codec::new(coding))),
-                None => Way::Unknown(excerpt(name)),
+                Some(coding) => BodyCoding::Coded(coding, Box::new(Codec::new(coding))),
+                None => BodyCoding::Unknown(excerpt(name)),
             },
-            (Some(_), Some(_)) => Way::Unknown(excerpt(&joined)),
+            (Some(_), Some(_)) => BodyCoding::Unknown(excerpt(&joined)),
         };
-        Self { way, space: BytesMut::new(), state: State::Fresh, coded: 0, decoded: 0 }
+        Self { coding, space: BytesMut::new(), state: DecoderState::Fresh, coded: 0, decoded: 0 }
     }
 
-    /// Takes from the front of `input` what the next piece is made of; none when more input is needed, and then all of it
-    /// has been taken. Pieces are never empty.
+    /// Takes the bytes of the next piece from the front of `input`; none when more input is needed, and then all of it has been
+    /// taken. Pieces are never empty.
     pub fn next(&mut self, input: &mut Bytes) -> Result<Option<Bytes>, BadCoding> {
-        let (coding, codec) = match &mut self.way {
-            Way::Plain => return Ok(Some(std::mem::take(input)).filter(|piece| !piece.is_empty())),
-            Way::Unknown(name) if !input.is_empty() => return Err(BadCoding::Unknown(name.clone())),
-            Way::Unknown(_) => return Ok(None),
-            Way::Coded(coding, codec) => (*coding, codec),
+        let (coding, codec) = match &mut self.coding {
+            BodyCoding::Plain => return Ok(Some(std::mem::take(input)).filter(|piece| !piece.is_empty())),
+            BodyCoding::Unknown(name) if !input.is_empty() => return Err(BadCoding::Unknown(name.clone())),
+            BodyCoding::Unknown(_) => return Ok(None),
+            BodyCoding::Coded(coding, codec) => (*coding, codec),
         };
-        while !input.is_empty() || self.state == State::Full {
-            if self.state == State::Ended && coding != Coding::Zstd {
+        while !input.is_empty() || self.state == DecoderState::Full {
+            if self.state == DecoderState::Ended && coding != Coding::Zstd {
                 return Err(BadCoding::Trailing(coding));
             }
             if self.space.len() < PIECE / 16 {
@@ -136,11 +134,11 @@ impl Decoder {
             self.coded += step.consumed as u64;
             self.decoded += step.produced as u64;
             self.state = if step.ended {
-                State::Ended
+                DecoderState::Ended
             } else if step.produced == self.space.len() {
-                State::Full
+                DecoderState::Full
             } else {
-                State::Hungry
+                DecoderState::Hungry
             };
             check(coding, self.coded, self.decoded)?;
             if step.produced > 0 {
@@ -150,16 +148,16 @@ impl Decoder {
         Ok(None)
     }
 
-    /// The body is over: whether its coding is, too.
+    /// Checks at the end of the body that its coding has ended, too.
     pub fn finish(&self) -> Result<(), BadCoding> {
-        match (&self.way, self.state) {
-            (Way::Coded(coding, _), State::Hungry | State::Full) => Err(BadCoding::Cut(*coding)),
+        match (&self.coding, self.state) {
+            (BodyCoding::Coded(coding, _), DecoderState::Hungry | DecoderState::Full) => Err(BadCoding::Cut(*coding)),
             _ => Ok(()),
         }
     }
 }
 
-impl Way {
+impl BodyCoding {
     fn name(&self) -> String {
         match self {
             Self::Plain => "identity".to_owned(),
@@ -183,12 +181,12 @@ impl Coding {
 }
 
 impl BadCoding {
-    /// Whether the same request may be answered better a moment later.
+    /// Returns whether the same request may be answered better a moment later.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Cut(_) | Self::Trailing(_) | Self::Corrupt(..))
     }
 
-    /// What to do about it.
+    /// The remedy, for messages.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Unknown(_) => {
@@ -202,13 +200,12 @@ impl BadCoding {
     }
 }
 
-/// As much of a name as a message can bear.
 fn excerpt(name: &str) -> String {
     name.chars().take(80).collect()
 }
 
-/// Neither a little that decodes to very much, nor very much that decodes to a little: either would cost work that no cap
-/// on what comes out ends.
+/// Refuses a little that decodes to very much, and very much that decodes to a little: either costs work that no cap on the
+/// decoded bytes ends.
 fn check(coding: Coding, coded: u64, decoded: u64) -> Result<(), BadCoding> {
     if decoded > FREE && decoded / RATIO > coded {
         return Err(BadCoding::Bomb(coding, decoded, coded));
@@ -219,7 +216,7 @@ fn check(coding: Coding, coded: u64, decoded: u64) -> Result<(), BadCoding> {
     Ok(())
 }
 
-/// The first bytes of the space. All of it is given away for good, so that whoever takes the piece is its only owner.
+/// Splits the piece off. All of the space is given away in the end, so that each piece has one owner.
 fn piece_of(space: &mut BytesMut, length: usize) -> Bytes {
     let piece = if length == space.len() { std::mem::take(space) } else { space.split_to(length) };
     piece.freeze()
@@ -238,6 +235,9 @@ impl std::fmt::Display for Coding {
 
 impl std::fmt::Debug for Decoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Decoder").field("way", &self.way.name()).field("coded", &self.coded).finish_non_exhaustive()
+        f.debug_struct("Decoder")
+            .field("coding", &self.coding.name())
+            .field("coded", &self.coded)
+            .finish_non_exhaustive()
     }
 }

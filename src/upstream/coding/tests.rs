@@ -72,7 +72,7 @@ fn zstd_frame(text: &[u8], parameter: zstd_safe::CParameter) -> Vec<u8> {
     .concat()
 }
 
-/// What an encoder makes of this text when it is then told to flush or to end.
+/// The output of an encoder for this text when it is then told to flush or to end.
 fn zstd_step(
     context: &mut zstd_safe::CCtx<'static>,
     text: &[u8],
@@ -94,7 +94,7 @@ fn decoder(coding: &str) -> Decoder {
     Decoder::new(&headers)
 }
 
-/// What comes out of a body in these pieces before its end or its error.
+/// The decoded bytes of a body in these pieces, and its end or error.
 fn decode<'a>(coding: &str, pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<u8>, Result<(), BadCoding>) {
     let (mut decoder, mut text) = (decoder(coding), Vec::new());
     for piece in pieces {
@@ -327,7 +327,7 @@ fn a_coding_is_told_by_its_field() {
         for field in fields {
             headers.append(header::CONTENT_ENCODING, field.parse().unwrap());
         }
-        Decoder::new(&headers).way.name()
+        Decoder::new(&headers).coding.name()
     };
     for fields in [&[][..], &[""], &["identity"], &["Identity, ,"], &["identity", ""]] {
         assert_eq!(of(fields), "identity", "{fields:?}");
