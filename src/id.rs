@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_read_as_it_is_written_and_in_no_other_way() {
+    fn an_id_is_read_only_as_it_is_written() {
         let id = SnapshotId([0x0f; 16]);
         assert_eq!(id.to_string().parse(), Ok(id));
         for bad in ["", "0f", &"0F".repeat(16), &"+f".repeat(16), &"0f".repeat(17), &"é".repeat(16)] {

@@ -64,7 +64,7 @@ mod tests {
     proptest! {
         /// After every batch, the visible bytes are a strict prefix that ends inside a record.
         #[test]
-        fn what_has_left_always_ends_inside_a_record(
+        fn visible_bytes_always_end_inside_a_record(
             batches in prop::collection::vec(prop::collection::vec(
                 prop::sample::select(vec!["{\"a\":1}", "[]", "\"x\"", "12", "true", "null", "{}", "\"\"", "[1,{\"b\":\"}\"}]",
                 "{\"a\": 1 }  ", "  7 ", " \"x \" ", "   [ ]", " null  "]), 1..5), 1..6),

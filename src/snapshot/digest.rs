@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_made_once_and_goes_on_when_who_wanted_it_leaves() {
+    async fn a_digest_is_computed_once_even_if_its_requester_leaves() {
         let (writer, snapshot) = snapshot();
         assert_eq!(snapshot.digest().await, None, "it isn't complete");
         writer.seal(Seal::Complete(Verdict { records: 2, pages: 1, proof: String::new() }));
@@ -90,14 +90,14 @@ mod tests {
         let sha256 = digest::digest(&SHA256, b"1\n2\n");
         let digest = Some(Digest(sha256.as_ref().try_into().unwrap()));
         assert_eq!(snapshot.digest().await, digest);
-        // Its bytes could not be read again.
+        // The bytes are gone, so that it can't be computed again.
         snapshot.log().forget_memory();
         assert!(snapshot.log().reader(0, None).is_err());
         assert_eq!((snapshot.digest().await, snapshot.known_digest()), (digest, digest));
     }
 
     #[tokio::test]
-    async fn of_what_is_gone_there_is_none() {
+    async fn a_snapshot_whose_bytes_are_gone_has_no_digest() {
         let (writer, snapshot) = snapshot();
         writer.seal(Seal::Complete(Verdict { records: 2, pages: 1, proof: String::new() }));
         snapshot.log().forget_memory();

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_one_is_never_the_only_one() {
+    fn a_second_snapshot_is_never_the_only_one() {
         let history = KeyHistory::with_capacity(CAPACITY);
         let (key, [first, second]) =
             (CacheKey::from_bytes([1; 32]), [1, 2].map(|byte| SnapshotId::from_bytes([byte; 16])));
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn where_one_was_forgotten_none_is_the_only_one() {
+    fn after_a_key_was_dropped_no_snapshot_is_the_only_one() {
         let history = KeyHistory::with_capacity(2);
         for byte in 0..10 {
             history.add(CacheKey::from_bytes([byte; 32]), SnapshotId::from_bytes([byte; 16]));

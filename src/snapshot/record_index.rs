@@ -53,7 +53,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_near_place_is_a_right_one_and_none_is_much_nearer(
+        fn an_entry_is_right_and_no_other_is_much_nearer(
             batches in prop::collection::vec((1_u64..1000, 1_u64..3 * SPACING), 0..40),
             cut in any::<prop::sample::Index>(),
             record in 0_u64..20_000,

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_finds_what_was_written_under_the_same_keys() {
+    fn a_restart_finds_the_stored_snapshots_under_the_same_keys() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(settings(Some(dir.path()), 1 << 20)).unwrap();
         let key = store.key([&b"a"[..], b"b"]);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_removed_gives_its_room_back_when_its_last_reader_has_left() {
+    fn a_removed_snapshot_gives_its_bytes_back_after_its_last_reader() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(settings(Some(dir.path()), 1 << 20)).unwrap();
         let (id, first) = begin(&store);
@@ -263,7 +263,7 @@ mod tests {
         drop(second);
         assert_eq!(store.on_disk(), 0);
         assert!(matches!(store.reopen(id), Err(ReopenError::Unknown)));
-        // What nobody has open, too.
+        // So does a snapshot without a reader.
         let (id, first) = begin(&store);
         drop(first);
         store.remove(id);
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_late_from_the_crawl_before_is_not_written() {
+    fn a_crawl_whose_epoch_is_over_writes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(settings(Some(dir.path()), 1 << 20)).unwrap();
         let (id, before) = begin(&store);
@@ -318,7 +318,7 @@ mod tests {
         birth.facts.storage = FileStorage::Forbidden;
         store.create(store.new_id(), &birth);
         assert_eq!(files(&path), 2);
-        // Neither full nor gone is a failure, and nothing stays of what was begun.
+        // A full or missing folder is no failure, and leaves no files.
         birth.facts.storage = FileStorage::Allowed;
         birth.facts.etag = Some("x".repeat(1000));
         store.create(store.new_id(), &birth);
@@ -345,7 +345,7 @@ mod tests {
 
     /// Without a runtime the files are written at once.
     #[test]
-    fn of_a_lost_page_nobody_gets_a_byte_before_it_is_known_to_be_the_same() {
+    fn a_lost_page_is_published_only_once_it_is_known_to_be_identical() {
         let batch = |text: &'static str| Batch::new(Bytes::from_static(text.as_bytes()), text.lines().count() as u64);
         let note = RawValue::from_string("{\"next\":2}".to_owned()).unwrap();
         for (came, is_same) in [("[4]\n", true), ("[5]\n", false)] {
@@ -360,7 +360,7 @@ mod tests {
             drop((writer, log));
             let [lines, _] = paths(dir.path(), id);
             fs::File::options().write(true).open(lines).unwrap().set_len(10).unwrap();
-            // As after a start: what this process has written need not be looked at again.
+            // A new store has verified nothing: this one would not read its own bytes again.
             drop(store);
             let store = Store::open(settings(Some(dir.path()), 1 << 20)).unwrap();
             let ReopenedSnapshot { log, unfinished, .. } = store.reopen(id).unwrap();
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_log_that_was_interrupted_goes_on_to_the_same_bytes() {
+    async fn an_interrupted_log_is_resumed_to_the_same_bytes() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(settings(Some(dir.path()), 1 << 20)).unwrap();
         let id = store.new_id();

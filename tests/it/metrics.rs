@@ -151,7 +151,7 @@ async fn crawls_are_counted_by_their_end() {
     let broken = ask(Version::Http1, "/broken").await;
     assert!(broken.head.status.is_success() && broken.broken.is_some(), "{broken:?}");
     drop(client::send(Version::Http1, proxy, stream("/left")).await);
-    process.wait_for("nobody reads any more").await;
+    process.wait_for("its last reader left").await;
     let samples = samples(admin).await;
     let ended = |end: &str| samples[&format!("unpage_crawls_ended_total{{end=\"{end}\"}}")];
     assert_eq!(["complete", "broken", "unopened", "abandoned"].map(ended), [1.0, 1.0, 1.0, 1.0]);

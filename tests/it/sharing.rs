@@ -761,7 +761,7 @@ async fn the_log_says_what_gave_way_and_what_a_start_finds() {
     mode(0o700);
     let mut first = Process::serve(&toml("1MiB")).await;
     let said = first.has_said("snapshots in ").await;
-    assert!(said.contains(": 0 found, 0 of them unfinished; 0 thrown away"), "{said}");
+    assert!(said.contains(": 0 found, 0 of them unfinished; 0 discarded"), "{said}");
     client::receive(Version::Http1, first.address, stream("/a")).await.whole();
     first.signal(rustix::process::Signal::TERM);
     let (said, _) = first.end().await;
@@ -771,8 +771,8 @@ async fn the_log_says_what_gave_way_and_what_a_start_finds() {
     mode(0o750);
     let mut again = Process::serve(&toml("20KiB")).await;
     let said = again.has_said("snapshots in ").await;
-    assert!(said.contains(": 1 found, 0 of them unfinished; 1 thrown away (1 with no journal)"), "{said}");
-    again.has_said("other users may look into ").await;
+    assert!(said.contains(": 1 found, 0 of them unfinished; 1 discarded (1 with no journal)"), "{said}");
+    again.has_said("other users may read ").await;
     for target in ["/b", "/c", "/d", "/e"] {
         let received = client::receive(Version::Http1, again.address, stream(target)).await;
         assert_eq!(received.whole().len(), 6_003);

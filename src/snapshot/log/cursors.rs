@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 #[derive(Debug, Default)]
 pub(super) struct Cursors {
-    cursors: BTreeMap<u64, Cursor>,
+    cursors: BTreeMap<u64, ReaderCursor>,
     next: u64,
     /// Position of the last reader when it left.
     left: u64,
@@ -18,7 +18,7 @@ pub(super) struct Cursors {
 }
 
 #[derive(Debug)]
-struct Cursor {
+struct ReaderCursor {
     position: u64,
     moved: Instant,
     waker: Option<Waker>,
@@ -38,7 +38,7 @@ impl Cursors {
         let id = self.next;
         self.next += 1;
         self.before += usize::from(position < self.mark);
-        self.cursors.insert(id, Cursor { position, moved: Instant::now(), waker: None });
+        self.cursors.insert(id, ReaderCursor { position, moved: Instant::now(), waker: None });
         (id, if self.mark > 0 && self.before == 0 { MarkStatus::Passed } else { MarkStatus::Unchanged })
     }
 
@@ -86,7 +86,7 @@ impl Cursors {
     /// Removes readers before the mark that have stood still for `stall`. Returns their number and the wakers of those that waited.
     pub(super) fn drop_stalled(&mut self, since: Instant, stall: Duration) -> (usize, Vec<Waker>) {
         let (mark, now) = (self.mark, Instant::now());
-        let stalled = |cursor: &Cursor| cursor.position < mark && cursor.moved.max(since) + stall <= now;
+        let stalled = |cursor: &ReaderCursor| cursor.position < mark && cursor.moved.max(since) + stall <= now;
         let ids: Vec<u64> = self.cursors.iter().filter(|(_, cursor)| stalled(cursor)).map(|(id, _)| *id).collect();
         let wakers = ids.iter().filter_map(|id| self.cursors.get_mut(id)?.waker.take()).collect();
         for id in &ids {
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_way_is_clear_when_the_last_has_passed_the_mark() {
+    fn the_mark_is_passed_when_the_last_reader_has_reached_it() {
         let mut cursors = Cursors::default();
         let ((first, _), (second, _), (third, _)) = (cursors.join(0), cursors.join(5), cursors.join(2));
         cursors.set_mark(5);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_who_stands_in_the_way_and_does_not_move_is_dropped() {
+    async fn only_readers_before_the_mark_that_stand_still_are_dropped() {
         let mut cursors = Cursors::default();
         let stall = Duration::from_secs(5);
         let ((stalled, _), (slow, _), (ahead, _)) = (cursors.join(0), cursors.join(0), cursors.join(7));

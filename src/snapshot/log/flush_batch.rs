@@ -90,7 +90,7 @@ impl FlushError {
         let failure = match &self.cause {
             WriteError::Changed => changed(storage),
             cause if self.kept < replay_end || storage.verified_end() < replay_end => stopped(format!(
-                "what came before the interruption can't be verified_end with what comes again: {cause}"
+                "the bytes from before the interruption can't be compared with those that come again: {cause}"
             )),
             cause if storage.loss_policy() == LossPolicy::Stop => {
                 stopped(format!("the file can't be written: {cause}"))
@@ -101,7 +101,7 @@ impl FlushError {
                     tracing::warn!("a snapshot goes on in memory, and can't be resumed after a restart: {cause}");
                     return FlushLoss::Storage(self.kept);
                 }
-                Err(error) => stopped(format!("{cause}, and what was written can't be deleted: {error}")),
+                Err(error) => stopped(format!("{cause}, and the written files can't be deleted: {error}")),
             },
         };
         tracing::warn!("a snapshot stops: {failure}");
@@ -111,8 +111,7 @@ impl FlushError {
 
 /// Stores the failure: a crawl that resumed would find the same difference again.
 fn changed(storage: &LogStorage) -> Failure {
-    let failure =
-        Failure::new(Fault::Changed, WriteRefused::Changed.to_string(), "ask again, for a snapshot of its own");
+    let failure = Failure::new(Fault::Changed, WriteRefused::Changed.to_string(), "ask again for a new snapshot");
     if let Err(error) = storage.append(&LogEntry::Failed(&failure)) {
         tracing::warn!("a snapshot's end can't be written: {error}");
     }
@@ -120,7 +119,7 @@ fn changed(storage: &LogStorage) -> Failure {
 }
 
 fn stopped(message: String) -> Failure {
-    Failure::new(Fault::Stopped, message, "see to the disk and to who may write there, and ask again")
+    Failure::new(Fault::Stopped, message, "check the disk and its permissions, and ask again")
 }
 
 /// Splits the pieces after their `first` bytes. Returns the rest.

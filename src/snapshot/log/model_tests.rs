@@ -1,5 +1,5 @@
-//! A log against a model: whatever is appended, noted, read, dropped, evicted, written late or not at all, killed and opened again, each
-//! reader has the model's bytes from its own first one on, ends only as the log does, and is woken when there is more.
+//! A log against a model: after any appends, notes, reads, drops, evictions, late or failed writes, kills and restarts, each reader has the
+//! model's bytes from its own first one, ends only as the log does, and is woken when there are more.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,19 +20,19 @@ use crate::snapshot::store::Store;
 
 #[derive(Clone, Debug)]
 enum Action {
-    /// So many batches of so many records, as far as there is room.
+    /// Appends this number of batches of this number of records, as far as there is room.
     Append(usize, u64),
     Note,
-    /// A reader at this part of what there is, and where it stops.
+    /// Adds a reader at this fraction of the log, with the byte that it stops at.
     Join(f64, Option<u64>),
     Read(usize, usize),
     Leave(usize),
     PauseDisk,
-    DiskGoesOn,
+    ResumeDisk,
     Forget,
-    /// The process is killed and started again; with another upstream, whose records are different from where the crawl goes on.
+    /// Kills and restarts the process; a changed upstream has other records from where the crawl resumes.
     Kill(Upstream),
-    Other(OnTheOther),
+    Other(OtherAction),
     Seal(End),
 }
 
@@ -44,7 +44,7 @@ enum Upstream {
 
 /// A second log stands beside this one and shares its memory.
 #[derive(Clone, Copy, Debug)]
-enum OnTheOther {
+enum OtherAction {
     Append,
     Read,
 }
@@ -74,11 +74,11 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
         8 => (0..6_usize, 1..5_usize).prop_map(|(reader, times)| Action::Read(reader, times)),
         1 => (0..6_usize).prop_map(Action::Leave),
         2 => Just(Action::PauseDisk),
-        3 => Just(Action::DiskGoesOn),
+        3 => Just(Action::ResumeDisk),
         1 => Just(Action::Forget),
         1 => upstream.prop_map(Action::Kill),
-        2 => Just(Action::Other(OnTheOther::Append)),
-        2 => Just(Action::Other(OnTheOther::Read)),
+        2 => Just(Action::Other(OtherAction::Append)),
+        2 => Just(Action::Other(OtherAction::Read)),
         1 => end.prop_map(Action::Seal),
     ];
     prop::collection::vec(action, 1..60)
@@ -97,7 +97,7 @@ proptest! {
     fn every_reader_has_the_models_bytes(bounds in bounds(), actions in actions()) {
         let mut model = Model::new(bounds);
         for action in &actions {
-            if model.run(action) == Known::No {
+            if model.run(action) == AfterKill::No {
                 return Ok(());
             }
             model.check();
@@ -106,9 +106,9 @@ proptest! {
     }
 }
 
-/// Whether the snapshot is still known after a restart.
+/// State of the snapshot after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Known {
+enum AfterKill {
     Yes,
     No,
 }
@@ -122,39 +122,39 @@ struct Model {
     log: Log,
     writer: Option<Writer>,
     waits: Option<Arc<Woken>>,
-    /// All bytes of which the log is a prefix, and how many records of these were appended.
+    /// All bytes of which the log is a prefix.
     truth: Vec<u8>,
     salt: u64,
-    /// The bytes up to which each record goes.
+    /// End of each record.
     ends: Vec<usize>,
     appended: u64,
-    /// How many records a process that was killed had appended.
+    /// Number of records that a killed process had appended.
     before: u64,
     noted: Vec<u64>,
-    readers: Vec<Client>,
+    readers: Vec<ModelReader>,
     ended: Option<End>,
-    other: Other,
+    other: OtherLog,
     largest: u64,
 }
 
-struct Client {
+struct ModelReader {
     /// None while the process is down.
     reader: Option<Reader>,
     start: usize,
     stop: Option<u64>,
     read: Vec<u8>,
     waits: Option<Arc<Woken>>,
-    over: Option<Over>,
+    over: Option<ReaderEnd>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Over {
+enum ReaderEnd {
     Complete,
     Stop,
     Broken,
 }
 
-struct Other {
+struct OtherLog {
     writer: Writer,
     reader: Reader,
     waits: Option<Arc<Woken>>,
@@ -192,7 +192,7 @@ impl Model {
         let id = store.new_id();
         let (writer, log) = store.create(id, &Birth::in_test("/orders"));
         let memory = store.memory().clone();
-        let other = Other::new(&memory);
+        let other = OtherLog::new(&memory);
         Self {
             bounds,
             folder,
@@ -215,7 +215,7 @@ impl Model {
         }
     }
 
-    fn run(&mut self, action: &Action) -> Known {
+    fn run(&mut self, action: &Action) -> AfterKill {
         match action {
             Action::Append(batches, records) => (0..*batches).for_each(|_| self.append(*records)),
             Action::Note => {
@@ -237,14 +237,14 @@ impl Model {
                 }
             }
             Action::PauseDisk => flush::pause(&self.log),
-            Action::DiskGoesOn => flush::resume(&self.log),
+            Action::ResumeDisk => flush::resume(&self.log),
             Action::Forget => self.log.forget_memory(),
             Action::Kill(upstream) => return self.kill(*upstream),
-            Action::Other(OnTheOther::Append) => self.other.append(),
-            Action::Other(OnTheOther::Read) => self.other.read(),
+            Action::Other(OtherAction::Append) => self.other.append(),
+            Action::Other(OtherAction::Read) => self.other.read(),
             Action::Seal(end) => self.seal(*end),
         }
-        Known::Yes
+        AfterKill::Yes
     }
 
     fn append(&mut self, records: u64) {
@@ -257,7 +257,7 @@ impl Model {
                 return;
             }
             Poll::Ready(Err(refused)) => {
-                // A full disk is one that what was there before the interruption can't be compared on.
+                // On a full disk the bytes from before the interruption can't be compared.
                 assert!(self.salt > 0 || matches!(refused, WriteRefused::Unwritten), "{refused}");
                 self.seal(End::Dropped);
                 return;
@@ -282,7 +282,7 @@ impl Model {
         }
     }
 
-    /// The bytes of what was appended.
+    /// Returns the number of appended bytes.
     fn length(&self) -> usize {
         usize::try_from(self.appended).unwrap().checked_sub(1).map_or(0, |last| self.ends[last])
     }
@@ -292,7 +292,7 @@ impl Model {
         let start = (extent.bytes as f64 * part) as u64;
         let stop = end.map(|end| start + end);
         match self.log.reader(start, stop) {
-            Ok(reader) => self.readers.push(Client {
+            Ok(reader) => self.readers.push(ModelReader {
                 reader: Some(reader),
                 start: usize::try_from(start).unwrap(),
                 stop,
@@ -311,7 +311,7 @@ impl Model {
         let failed = |fault| Seal::Failed(Arc::new(Failure::new(fault, "the model says so", "nothing")));
         match end {
             End::Complete => {
-                // An end before what readers may have had is another upstream's.
+                // An end before bytes that readers may have had is another upstream's.
                 self.salt += u64::from(self.appended < self.before);
                 let proof = "the model".to_owned();
                 writer.seal(Seal::Complete(Verdict { records: self.appended, pages: 1, proof }));
@@ -322,8 +322,8 @@ impl Model {
         }
     }
 
-    /// What the folder has in this moment is all that is left.
-    fn kill(&mut self, upstream: Upstream) -> Known {
+    /// Kills the process: only the files as they are now are left.
+    fn kill(&mut self, upstream: Upstream) -> AfterKill {
         let left = tempfile::tempdir().unwrap();
         for entry in std::fs::read_dir(self.folder.path()).unwrap() {
             let entry = entry.unwrap();
@@ -335,10 +335,10 @@ impl Model {
         self.folder = left;
         self.store = open(self.folder.path(), Bounds { disk: self.bounds.disk * 2, ..self.bounds });
         self.memory = self.store.memory().clone();
-        self.other = Other::new(&self.memory);
+        self.other = OtherLog::new(&self.memory);
         let reopened = match self.store.reopen(self.id) {
             Ok(reopened) => reopened,
-            Err(ReopenError::Unknown) => return Known::No,
+            Err(ReopenError::Unknown) => return AfterKill::No,
             Err(error) => panic!("{error}"),
         };
         self.log = reopened.log;
@@ -353,19 +353,19 @@ impl Model {
             self.salt += u64::from(upstream == Upstream::Changed);
         } else {
             assert!(matches!(self.ended, Some(End::Complete | End::Unproven)) || self.salt > 0, "{:?}", self.ended);
-            // What was written together with an end that was refused had reached nobody yet.
+            // Bytes that were written together with a refused end had reached no reader.
             let refused = matches!(&extent.seal, Some(Seal::Failed(failure)) if failure.fault == Fault::Changed);
             let visible = self.log.extent().visible;
             assert!(visible == extent.visible || refused && visible > extent.visible, "{visible} {extent:?}");
             self.appended = self.log.extent().records;
         }
         assert_eq!(self.log.extent().bytes, self.length() as u64);
-        for client in self.readers.iter_mut().filter(|client| client.over != Some(Over::Complete)) {
+        for client in self.readers.iter_mut().filter(|client| client.over != Some(ReaderEnd::Complete)) {
             let at = client.start + client.read.len();
             client.reader = Some(self.log.reader(at as u64, client.stop).unwrap());
             (client.waits, client.over) = (None, None);
         }
-        Known::Yes
+        AfterKill::Yes
     }
 
     fn check(&mut self) {
@@ -394,7 +394,7 @@ impl Model {
         self.check_writers();
     }
 
-    /// Who waits for room and would get it has been woken.
+    /// Checks that a writer that waits for room and would get it has been woken.
     fn check_writers(&mut self) {
         let both = [
             ("the", self.writer.as_mut(), &mut self.waits),
@@ -415,7 +415,7 @@ impl Model {
         }
     }
 
-    /// The disk catches up, the log ends if it hasn't, and everybody reads to the end.
+    /// Lets the disk catch up, ends the log if it hasn't, and reads all readers to the end.
     fn finish(&mut self) {
         flush::resume(&self.log);
         if self.writer.is_some() {
@@ -433,9 +433,9 @@ impl Model {
             }
             let over = client.over.expect("a reader comes to an end");
             match (over, &ended) {
-                (Over::Broken, Seal::Failed(_)) => {}
-                (Over::Stop, _) => assert_eq!(Some((client.start + client.read.len()) as u64), client.stop),
-                (Over::Complete, Seal::Complete(_)) => {
+                (ReaderEnd::Broken, Seal::Failed(_)) => {}
+                (ReaderEnd::Stop, _) => assert_eq!(Some((client.start + client.read.len()) as u64), client.stop),
+                (ReaderEnd::Complete, Seal::Complete(_)) => {
                     assert!(client.start + client.read.len() == whole || client.start > whole);
                 }
                 other => panic!("{other:?}"),
@@ -444,7 +444,7 @@ impl Model {
     }
 }
 
-impl Client {
+impl ModelReader {
     fn read(&mut self, truth: &[u8], ended: Option<End>) {
         let Some(reader) = self.reader.as_mut().filter(|_| self.over.is_none()) else { return };
         let woken = Arc::new(Woken::default());
@@ -464,21 +464,21 @@ impl Client {
                         );
                         assert_eq!(reader.position(), end as u64);
                     }
-                    Ok(ReaderEvent::Stop) => self.over = Some(Over::Stop),
+                    Ok(ReaderEvent::Stop) => self.over = Some(ReaderEnd::Stop),
                     Ok(ReaderEvent::Complete(_)) => {
                         assert_eq!(ended, Some(End::Complete));
-                        self.over = Some(Over::Complete);
+                        self.over = Some(ReaderEnd::Complete);
                     }
                     Err(failure) => {
                         assert!(ended.is_some() || failure.message.contains("interrupt"), "{failure}");
-                        self.over = Some(Over::Broken);
+                        self.over = Some(ReaderEnd::Broken);
                     }
                 }
             }
         }
     }
 
-    /// Who waits and could go on has been woken.
+    /// Checks that a reader that waits and has bytes to read has been woken.
     fn check(&self, extent: &LogExtent) {
         let (Some(waits), Some(reader)) = (&self.waits, &self.reader) else { return };
         let could = extent.visible > reader.position() || extent.seal.is_some();
@@ -486,7 +486,7 @@ impl Client {
     }
 }
 
-impl Other {
+impl OtherLog {
     fn new(memory: &MemoryBudget) -> Self {
         let (writer, log) = create(LogStorage::Memory, memory, SlowReader::Wait, Duration::ZERO);
         let reader = log.reader(0, None).unwrap();

@@ -161,12 +161,12 @@ impl Drop for Reader {
 
 fn unreadable(error: &io::Error) -> Arc<Failure> {
     let message = format!("the snapshot's file can't be read: {error}");
-    Arc::new(Failure::new(Fault::Stopped, message, "see to the folder of the snapshots, and ask again"))
+    Arc::new(Failure::new(Fault::Stopped, message, "check the folder of the snapshots, and ask again"))
 }
 
 fn gone() -> Failure {
-    let message = "what comes next is no longer kept: there was no room for it";
-    Failure::new(Fault::Stopped, message, "ask again, and give the snapshots more room")
+    let message = "the next bytes are no longer kept: there was no room for them";
+    Failure::new(Fault::Stopped, message, "ask again, and raise `memory` or `disk` in [snapshots]")
 }
 
 fn too_slow(slow_reader: SlowReader) -> Failure {
@@ -176,5 +176,5 @@ fn too_slow(slow_reader: SlowReader) -> Failure {
     };
     let stall = humantime::format_duration(stall);
     let message = format!("nothing was read for {stall}, and there was no room to keep more");
-    Failure::new(Fault::Stopped, message, "read faster, or give the snapshots more room")
+    Failure::new(Fault::Stopped, message, "read faster, or raise `memory` or `disk` in [snapshots]")
 }

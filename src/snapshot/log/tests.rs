@@ -1,4 +1,4 @@
-//! A log with its readers and its writer: what the model doesn't show, which has no threads, no time and no broken files.
+//! Tests of a log with threads, time and broken files, which the model has not.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ fn batch(text: &'static str) -> Batch {
     Batch::new(Bytes::from_static(text.as_bytes()), text.lines().count() as u64)
 }
 
-/// One record of so many bytes, its newline included.
+/// Creates a record of `bytes` bytes, including its newline.
 fn record(bytes: usize) -> Batch {
     Batch::new(format!("\"{}\"\n", "x".repeat(bytes - 3)).into(), 1)
 }
@@ -29,7 +29,7 @@ fn verdict() -> Verdict {
     Verdict { records: 3, pages: 1, proof: "no next address".to_owned() }
 }
 
-/// A log in memory alone that shares it with others.
+/// Creates a log in memory alone that shares its budget.
 fn sharing(memory: &MemoryBudget, slow: SlowReader) -> (Writer, Log) {
     create(LogStorage::Memory, memory, slow, Duration::ZERO)
 }
@@ -54,7 +54,7 @@ async fn read_to_end(reader: &mut Reader) -> (Vec<u8>, Result<Verdict, Arc<Failu
         match reader.next().await {
             Ok(ReaderEvent::Bytes(bytes)) => read.extend_from_slice(&bytes),
             Ok(ReaderEvent::Complete(verdict)) => return (read, Ok(verdict)),
-            Ok(ReaderEvent::Stop) => panic!("nobody asked for a stop"),
+            Ok(ReaderEvent::Stop) => panic!("no stop was asked for"),
             Err(failure) => return (read, Err(failure)),
         }
     }
@@ -85,13 +85,13 @@ async fn a_dropped_writer_is_a_failure_and_never_an_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_writer_learns_when_nobody_has_read_for_a_while() {
+async fn a_log_without_readers_is_abandoned_after_the_linger_time() {
     let linger = Duration::from_secs(30);
     let (writer, log) = create(LogStorage::Memory, &MemoryBudget::new(1 << 20), SlowReader::Wait, linger);
     let started = tokio::time::Instant::now();
     let mut abandoned = Box::pin(writer.abandoned());
     assert!(timeout(linger / 2, &mut abandoned).await.is_err());
-    // Who comes and goes at once makes the time start anew.
+    // A reader that comes and leaves at once starts the time anew.
     drop(log.reader(0, None).unwrap());
     assert!(timeout(linger - Duration::from_millis(1), &mut abandoned).await.is_err());
     abandoned.await;
@@ -132,7 +132,7 @@ async fn a_reader_beyond_the_end_is_told_when_it_is_reached_or_never_will_be() {
 }
 
 #[tokio::test]
-async fn what_all_have_passed_goes_first_and_who_wants_it_is_refused() {
+async fn batches_that_all_readers_have_passed_go_first_and_cannot_be_read_again() {
     let (mut writer, log) = transient_log(1000);
     let (mut fast, mut slow) = (log.reader(0, None).unwrap(), log.reader(0, None).unwrap());
     let most = fill(&mut writer, 100);
@@ -154,7 +154,7 @@ async fn what_all_have_passed_goes_first_and_who_wants_it_is_refused() {
 }
 
 #[tokio::test]
-async fn nothing_goes_before_somebody_has_read() {
+async fn nothing_is_dropped_before_a_reader_has_passed_it() {
     let (mut writer, log) = transient_log(500);
     let first = fill(&mut writer, 100);
     assert_eq!((first > 0, log.extent().from), (true, 0));
@@ -167,7 +167,7 @@ async fn nothing_goes_before_somebody_has_read() {
 }
 
 #[tokio::test]
-async fn one_record_larger_than_all_room_passes() {
+async fn a_record_larger_than_the_budget_passes() {
     let (mut writer, log) = transient_log(10);
     let mut reader = log.reader(0, None).unwrap();
     for _ in 0..3 {
@@ -198,7 +198,7 @@ async fn no_log_can_starve_another() {
 }
 
 #[tokio::test]
-async fn a_finished_snapshot_goes_before_a_window_moves() {
+async fn a_finished_snapshot_is_evicted_before_a_window_moves() {
     let memory = MemoryBudget::with_floor(2000, 0);
     let (mut finished, finished_log) = sharing(&memory, SlowReader::Wait);
     assert!(fill(&mut finished, 100) > 5);
@@ -225,7 +225,7 @@ async fn a_reader_that_stands_still_is_dropped_and_the_others_go_on() {
     let stall = Duration::from_secs(30);
     let (mut writer, log) = sharing(&MemoryBudget::with_floor(1000, 0), SlowReader::Drop(stall));
     let (mut stalled, mut reader) = (log.reader(0, None).unwrap(), log.reader(0, None).unwrap());
-    // Who has nothing to read is not slow.
+    // A reader without bytes to read is not slow.
     tokio::time::advance(2 * stall).await;
     assert!(fill(&mut writer, 100) > 0);
     while reader.position() < log.extent().visible {
@@ -239,7 +239,7 @@ async fn a_reader_that_stands_still_is_dropped_and_the_others_go_on() {
     assert_eq!((failure.fault, failure.message.contains("30s")), (Fault::Stopped, true), "{failure}");
     assert!(matches!(reader.next().await, Ok(ReaderEvent::Bytes(_))));
     drop(reader);
-    // The stalled client's socket may take long to notice: it holds the crawl no more.
+    // The stalled client's socket may take long to notice, but no longer delays the crawl.
     timeout(LONG, writer.abandoned()).await.expect("nobody reads");
 }
 
@@ -281,7 +281,7 @@ impl Wake for Count {
 }
 
 #[tokio::test]
-async fn what_is_in_the_file_is_read_from_there_when_memory_is_short() {
+async fn stored_bytes_are_read_from_the_file_when_memory_is_short() {
     let folder = tempfile::tempdir().unwrap();
     let memory = MemoryBudget::with_floor(0, 0);
     let (mut writer, log) =
@@ -322,7 +322,7 @@ async fn a_file_that_has_lost_bytes_is_a_failure_and_never_an_end() {
 }
 
 #[tokio::test]
-async fn a_full_disk_leaves_the_log_in_memory_and_nobody_goes_on_with_its_files() {
+async fn a_full_disk_leaves_the_log_in_memory_and_its_files_are_not_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let memory = MemoryBudget::with_floor(2000, 0);
     let (mut writer, log) =
@@ -357,7 +357,7 @@ async fn a_journal_that_cannot_be_deleted_is_emptied_and_the_log_goes_on() {
 }
 
 #[tokio::test]
-async fn files_that_can_neither_be_written_nor_deleted_end_the_log_where_a_restart_knows_it() {
+async fn files_that_can_neither_be_written_nor_deleted_end_the_log_at_its_last_stored_byte() {
     let folder = tempfile::tempdir().unwrap();
     let files = LogStorage::undeletable(folder.path(), 1500, std::fs::File::options().read(true));
     let (mut writer, log) = create(files, &MemoryBudget::new(1 << 20), SlowReader::Wait, Duration::ZERO);

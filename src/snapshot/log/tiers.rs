@@ -18,10 +18,10 @@ use crate::snapshot::record_index::{RecordIndex, RecordOffset};
 use crate::snapshot::storage::StoredExtent;
 
 /// Cost of a batch in memory beside its bytes.
-const BESIDE: u64 = 96;
+const OVERHEAD: u64 = 96;
 
 /// Length below which a batch is copied: it may be a slice of a much larger buffer.
-const SMALL: usize = 4 * 1024;
+const COPY_BELOW: usize = 4 * 1024;
 
 /// Maximum length of a frame, so that a client that stalls holds little memory.
 const FRAME: usize = 64 * 1024;
@@ -62,7 +62,7 @@ impl Tiers {
 
     /// Takes a batch into memory and returns its cost.
     pub(super) fn append(&mut self, batch: Batch) -> u64 {
-        let batch = if batch.lines().len() < SMALL { batch.detached() } else { batch };
+        let batch = if batch.lines().len() < COPY_BELOW { batch.detached() } else { batch };
         let piece = TierPiece { at: self.bytes, batch };
         self.bytes = piece.end();
         self.records += piece.batch.records();
@@ -195,7 +195,7 @@ impl TierPiece {
     }
 
     fn cost(&self) -> u64 {
-        self.batch.lines().len() as u64 + BESIDE
+        self.batch.lines().len() as u64 + OVERHEAD
     }
 }
 
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_go_first_and_leave_no_gap() {
+    fn stored_batches_are_dropped_first_and_leave_no_gap() {
         let mut tiers = three();
         tiers.set_kept(12);
         assert_eq!(tiers.publish(12).map(Batch::records), Some(2));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_memory_had_is_gone_when_it_is_dropped() {
+    fn batches_that_are_not_stored_are_gone_when_they_are_dropped() {
         let mut tiers = three();
         tiers.publish_all();
         assert_eq!(tiers.slide(3, u64::MAX), 0);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_was_never_there() {
+    fn cut_batches_leave_no_trace() {
         let mut tiers = three();
         tiers.set_kept(4);
         assert!(tiers.cut() > 0);

@@ -44,13 +44,13 @@ pub enum WriteRefused {
     /// Bytes differ from those that were written here before the crawl was interrupted.
     #[error("the page that was under way when the crawl was interrupted has changed since")]
     Changed,
-    #[error("what came could not be kept")]
+    #[error("the records could not be stored")]
     Unwritten,
 }
 
 /// Error of a read before the first byte that is still kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("byte {at} is no longer kept; the first that is is {from}")]
+#[error("byte {at} is no longer kept: the first one that is kept is {from}")]
 pub struct Evicted {
     pub at: u64,
     pub from: u64,

@@ -18,7 +18,7 @@ use crate::error::{Failure, Fault};
 use crate::snapshot::seal::Seal;
 
 /// Time that a crawl waits for its readers before a warning.
-const LONG: Duration = Duration::from_secs(1);
+const WARN_AFTER: Duration = Duration::from_secs(1);
 
 /// Number of bytes that may wait to be stored.
 const BACKLOG: u64 = 4 << 20;
@@ -29,14 +29,14 @@ pub struct Writer {
     shared: Arc<LogShared>,
     /// Wait for readers under way.
     waiting: Option<ReaderWait>,
-    told: WaitReport,
+    warning: WaitWarning,
 }
 
 /// State of the warning that the crawl waits for its readers, which is logged once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum WaitReport {
-    Nothing,
-    Once,
+enum WaitWarning {
+    Pending,
+    Logged,
 }
 
 #[derive(Debug)]
@@ -54,18 +54,18 @@ impl ReaderWait {
     }
 
     /// Resolves when the wait is worth a warning; never without a runtime, which has the clock.
-    fn poll_long(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_warning(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if Handle::try_current().is_err() {
             return Poll::Pending;
         }
-        let long = self.long.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(self.since + LONG)));
+        let long = self.long.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(self.since + WARN_AFTER)));
         long.as_mut().poll(context)
     }
 }
 
 impl Writer {
     pub(super) fn new(shared: Arc<LogShared>) -> Self {
-        Self { shared, waiting: None, told: WaitReport::Nothing }
+        Self { shared, waiting: None, warning: WaitWarning::Pending }
     }
 
     /// Appends a batch. The memory bounds hold if [`Writer::poll_room`] was awaited before; one more batch is taken in any case.
@@ -143,8 +143,8 @@ impl Writer {
     /// Waits for readers. Readers that don't move are dropped after a while, if that is configured.
     fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WriteRefused>> {
         let wait = self.waiting.get_or_insert_with(ReaderWait::begin);
-        if self.told == WaitReport::Nothing && wait.poll_long(context).is_ready() {
-            self.told = WaitReport::Once;
+        if self.warning == WaitWarning::Pending && wait.poll_warning(context).is_ready() {
+            self.warning = WaitWarning::Logged;
             tracing::warn!("the crawl waits for a slow reader: `memory` of [snapshots] is used up");
         }
         let SlowReader::Drop(stall) = self.shared.slow_reader else { return Poll::Pending };

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_asked_for_until_there_is_room_or_nothing_left_to_delete() {
+    fn missing_bytes_are_asked_for_until_there_is_room_or_nothing_left_to_delete() {
         let budget = Arc::new(DiskBudget::new(10));
         let claims = Arc::new(Mutex::new(vec![claim(&budget), claim(&budget)]));
         claims.lock().iter().for_each(|claim| claim.take(4).unwrap());

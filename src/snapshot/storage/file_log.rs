@@ -285,7 +285,7 @@ impl FileLog {
         let [lines, path] = ["lines", "journal"].map(|name| folder.join(name));
         let (_, mark) = JournalPosition::birth(None, &Birth::in_test("/orders"));
         let (lines_file, journal) = (File::options().read(true).write(true).open(&lines), journal.open(&path));
-        // A file is no folder: to delete something in it fails.
+        // A file is no folder, so that a deletion in it fails.
         let paths = super::disk_budget::FilePaths { lines, journal: path.join("none") };
         let claim = Arc::new(FileClaim::new(Arc::new(super::disk_budget::DiskBudget::new(limit)), paths));
         let position = FilePosition { epoch: claim.next_epoch(), bytes: 0, mark, lost: VecDeque::new() };
@@ -314,7 +314,7 @@ mod tests {
         Bytes::from_static(text.as_bytes())
     }
 
-    /// The same files opened again, as a new process would.
+    /// Opens the files again, as a new process does.
     fn again(folder: &std::path::Path, position: FilePosition) -> FileLog {
         let paths =
             super::super::disk_budget::FilePaths { lines: folder.join("lines"), journal: folder.join("journal") };
@@ -338,14 +338,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_cached_or_not() {
+    fn written_bytes_are_read_cached_or_not() {
         let folder = tempfile::tempdir().unwrap();
         let files = FileLog::in_folder(folder.path(), 100);
         files.write(0, &[bytes("12"), bytes(""), bytes("345\n")]).unwrap();
         files.write(6, &[bytes("6\n")]).unwrap();
         assert_eq!((files.replay_end(), files.read(1, 100).unwrap().as_ref()), (0, &b"2345\n6\n"[..]));
         assert_eq!(files.read(1, 3).unwrap(), "234");
-        // Not every file system can be told not to wait; what comes is never anything else.
+        // Some file systems can't read without waiting; a result is right in any case.
         assert!(files.read_cached(1, 3).unwrap().is_none_or(|read| read == "234"));
         assert!(files.read_cached(8, 3).unwrap().is_none());
         assert_eq!(files.read(8, 1).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
@@ -374,14 +374,14 @@ mod tests {
     }
 
     #[test]
-    fn the_torn_tail_must_be_written_again_as_it_was() {
+    fn a_torn_tail_must_come_again_identical() {
         let folder = tempfile::tempdir().unwrap();
         FileLog::in_folder(folder.path(), 100).write(0, &[bytes("a\nb\nc")]).unwrap();
         let files = again(folder.path(), position(folder.path(), 2));
         assert_eq!(files.replay_end(), 5);
         assert!(matches!(files.write(2, &[bytes("b\nx")]), Err(WriteError::Changed)));
         files.write(2, &[bytes("b")]).unwrap();
-        // The tail has bytes that the whole would not have.
+        // The tail has bytes that the complete log would not have.
         assert!(matches!(files.append(&LogEntry::Complete(&verdict())), Err(WriteError::Changed)));
         files.write(3, &[bytes("\n"), bytes("cc\n"), bytes("d\n")]).unwrap();
         files.append(&LogEntry::Complete(&verdict())).unwrap();
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_was_lost_must_come_again_as_it_was() {
+    fn a_lost_page_must_come_again_identical() {
         let note = RawValue::from_string("1".to_owned()).unwrap();
         for (came, is_same) in [("a\n", true), ("b\n", false), ("a", false)] {
             let folder = tempfile::tempdir().unwrap();
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_budget_refuses_what_has_no_room_and_keeps_the_rest() {
+    fn a_full_budget_refuses_a_write_and_keeps_earlier_ones() {
         let folder = tempfile::tempdir().unwrap();
         let files = FileLog::in_folder(folder.path(), 5);
         files.write(0, &[bytes("abc\n")]).unwrap();
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn deleted_files_go_on_for_who_has_them_open() {
+    fn deleted_files_stay_readable_while_they_are_open() {
         let folder = tempfile::tempdir().unwrap();
         let files = FileLog::in_folder(folder.path(), 100);
         files.write(0, &[bytes("abc\n")]).unwrap();

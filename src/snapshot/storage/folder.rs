@@ -58,7 +58,7 @@ impl Folder {
         let metadata = fs::metadata(path).map_err(io)?;
         check(path, &metadata)?;
         if metadata.mode() & 0o077 != 0 {
-            tracing::warn!("other users may look into {}: snapshots want a folder of mode 0700", path.display());
+            tracing::warn!("other users may read {}: snapshots need a folder of mode 0700", path.display());
         }
         let lock = private().create(true).truncate(false).open(path.join("lock")).map_err(io)?;
         match lock.try_lock() {
@@ -121,7 +121,7 @@ impl Folder {
         let (all, why) = (discarded.values().sum::<usize>(), why.join(", "));
         let why = if why.is_empty() { why } else { format!(" ({why})") };
         tracing::info!(
-            "snapshots in {}: {} found, {unfinished} of them unfinished; {all} thrown away{why}",
+            "snapshots in {}: {} found, {unfinished} of them unfinished; {all} discarded{why}",
             self.path.display(),
             stored.len()
         );
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_has_one_user_at_a_time_and_nobody_else_can_read_it() {
+    fn a_folder_has_one_process_at_a_time_and_is_private() {
         let above = tempfile::tempdir().unwrap();
         let path = above.path().join("a/b");
         let folder = Folder::open(&path).unwrap();
@@ -330,7 +330,7 @@ mod tests {
         assert_eq!(names(&folder.path), expected);
     }
 
-    /// Reading these lines would take hours, and has nothing to read.
+    /// The file of lines is sparse: reading it would take hours.
     #[test]
     fn a_start_reads_no_lines() {
         let above = tempfile::tempdir().unwrap();

@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read() {
+    fn a_written_journal_is_read() {
         let failed = Seal::Failed(Arc::new(Failure::new(Fault::Unproven, "what", "hint")));
         for seal in [complete(), failed] {
             let (text, ends) = journal(3, Some(&seal));
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_ends_it() {
+    fn a_contradiction_ends_the_journal() {
         let (text, mark) = JournalPosition::birth(None, &Birth::in_test("/orders"));
         let note = note("1");
         let page = |bytes, records| JournalLine::Page { bytes, records, hash: 0, note: &note };

@@ -173,8 +173,8 @@ mod tests {
         })
     }
 
-    /// Writes pages behind those that are there.
-    fn go_on(files: &FileLog, from: usize, pages: &[&'static str]) -> Result<(), WriteError> {
+    /// Writes the pages from index `from`.
+    fn write_pages(files: &FileLog, from: usize, pages: &[&'static str]) -> Result<(), WriteError> {
         let text = |pages: &[&str]| pages.concat();
         for page in from..pages.len() {
             let (before, after) = (text(&pages[..page]), text(&pages[..=page]));
@@ -189,10 +189,10 @@ mod tests {
         files.append(&LogEntry::Complete(&Verdict { records: 5, pages: 4, proof: "an empty page".to_owned() }))
     }
 
-    /// All pages, and the beginning of one more.
+    /// Writes all pages, and the beginning of one more.
     fn interrupted(folder: &Path) {
         let files = FileLog::in_folder(folder, 10_000);
-        go_on(&files, 0, &PAGES).unwrap();
+        write_pages(&files, 0, &PAGES).unwrap();
         files.write(ends()[3] as u64, &[Bytes::from_static(TAIL.as_bytes())]).unwrap();
     }
 
@@ -238,7 +238,7 @@ mod tests {
                 (pages > 0).then(|| note(pages - 1).get().to_owned())
             );
             assert_eq!((read.end.is_none(), read.storage.replay_end()), (true, (ends()[3] + TAIL.len()) as u64));
-            go_on(&read.storage, pages, &PAGES).unwrap();
+            write_pages(&read.storage, pages, &PAGES).unwrap();
             assert!(matches!(complete(&read.storage), Err(WriteError::Changed)), "the tail is missing");
             read.storage.write(ends()[3] as u64, &[Bytes::from_static(b"\"six\"\n")]).unwrap();
             complete(&read.storage).unwrap();
@@ -250,12 +250,12 @@ mod tests {
     }
 
     #[test]
-    fn lines_cut_anywhere_keep_the_pages_that_are_there_and_no_other_bytes_take_the_place_of_the_rest() {
+    fn lines_cut_anywhere_keep_their_whole_pages_and_take_no_other_bytes_behind_them() {
         for length in 0..ends()[3] {
             let folder = tempfile::tempdir().unwrap();
             interrupted(folder.path());
             cut(&folder.path().join("lines"), length as u64);
-            // Nothing of it is lost by looking twice.
+            // A second recovery loses nothing.
             drop(recovered(folder.path()).unwrap());
             let read = recovered(folder.path()).unwrap();
             let pages = ends().iter().filter(|end| **end <= length).count();
@@ -267,7 +267,7 @@ mod tests {
             );
             let mut other = PAGES;
             other[3] = "[4]\n[6]\n";
-            assert!(matches!(go_on(&read.storage, pages, &other), Err(WriteError::Changed)), "cut at {length}");
+            assert!(matches!(write_pages(&read.storage, pages, &other), Err(WriteError::Changed)), "cut at {length}");
         }
     }
 
@@ -278,16 +278,16 @@ mod tests {
             interrupted(folder.path());
             cut(&folder.path().join("lines"), length as u64);
             let read = recovered(folder.path()).unwrap();
-            go_on(&read.storage, read.notes.len(), &PAGES).unwrap();
+            write_pages(&read.storage, read.notes.len(), &PAGES).unwrap();
             complete(&read.storage).unwrap();
             assert_eq!(fs::read_to_string(folder.path().join("lines")).unwrap(), PAGES.concat());
             assert!(recovered(folder.path()).unwrap().end.is_some());
         }
     }
 
-    /// A power cut takes pages, some of them come again, a kill, and others: what was lost stays so.
+    /// A power cut loses pages, some come again, a kill interrupts, and others come again.
     #[test]
-    fn pages_stay_promised_until_all_have_come_again_however_often_it_is_interrupted() {
+    fn lost_pages_stay_in_the_journal_until_all_have_come_again() {
         let mut seen = 0;
         for (length, first, second) in
             (0..ends()[3]).flat_map(|length| (0..=3).flat_map(move |a| (a..=3).map(move |b| (length, a, b))))
@@ -299,8 +299,8 @@ mod tests {
             for upto in [first, second] {
                 let read = recovered(folder.path()).unwrap();
                 let from = read.notes.len();
-                go_on(&read.storage, from, &PAGES[..upto.max(from)]).unwrap();
-                // What is under way when it is killed.
+                write_pages(&read.storage, from, &PAGES[..upto.max(from)]).unwrap();
+                // Bytes under way at the kill.
                 read.storage.write(PAGES[..upto.max(from)].concat().len() as u64, &[Bytes::from_static(b"[")]).unwrap();
                 assert_eq!(fs::read(folder.path().join("journal")).unwrap(), journal);
             }
@@ -310,13 +310,13 @@ mod tests {
             let mut other = PAGES;
             other[3] = "[4]\n[6]\n";
             assert!(
-                matches!(go_on(&read.storage, pages, &other), Err(WriteError::Changed)),
+                matches!(write_pages(&read.storage, pages, &other), Err(WriteError::Changed)),
                 "{length} {first} {second}"
             );
-            // Not even the end that this is takes the promise away.
+            // Not even a failed end removes the lost pages from the journal.
             read.storage.append(&LogEntry::Failed(&Failure::new(Fault::Changed, "what", "hint"))).unwrap();
             let read = recovered(folder.path()).unwrap();
-            go_on(&read.storage, read.notes.len(), &PAGES).unwrap();
+            write_pages(&read.storage, read.notes.len(), &PAGES).unwrap();
             complete(&read.storage).unwrap();
             assert!(recovered(folder.path()).unwrap().end.is_some());
             seen += 1;
@@ -329,12 +329,12 @@ mod tests {
         for (at, ended) in (0..ends()[3]).flat_map(|at| [(at, false), (at, true)]) {
             let folder = tempfile::tempdir().unwrap();
             let files = FileLog::in_folder(folder.path(), 10_000);
-            go_on(&files, 0, &PAGES[..3]).unwrap();
+            write_pages(&files, 0, &PAGES[..3]).unwrap();
             if ended {
                 files.write(ends()[2] as u64, &[Bytes::from_static(PAGES[3].as_bytes())]).unwrap();
                 complete(&files).unwrap();
             } else {
-                go_on(&files, 3, &PAGES).unwrap();
+                write_pages(&files, 3, &PAGES).unwrap();
             }
             let path = folder.path().join("lines");
             let mut bytes = fs::read(&path).unwrap();
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_process_has_checked_and_has_open_is_not_read_again() {
+    fn verified_pages_of_open_files_are_not_read_again() {
         let folder = tempfile::tempdir().unwrap();
         interrupted(folder.path());
         let paths = FilePaths { lines: folder.path().join("lines"), journal: folder.path().join("journal") };
@@ -363,7 +363,7 @@ mod tests {
         bytes[0] ^= 1;
         fs::write(&paths.lines, &bytes).unwrap();
         assert_eq!(again().notes.len(), 4, "it was read again");
-        // What is no longer there is, and so is what comes in its paths.
+        // Missing bytes are noticed, and so are others in their place.
         cut(&paths.lines, 20);
         assert_eq!((again().notes.len(), claim.verified()), (2, ends()[1] as u64));
         fs::write(&paths.lines, [&bytes[..ends()[1]], b"[\"no page has\",\"these\"]\n"].concat()).unwrap();
@@ -371,10 +371,10 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_one_has_all_that_was_written() {
+    fn a_failed_log_has_all_its_written_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let files = FileLog::in_folder(folder.path(), 10_000);
-        go_on(&files, 0, &PAGES[..3]).unwrap();
+        write_pages(&files, 0, &PAGES[..3]).unwrap();
         files.write(ends()[2] as u64, &[Bytes::from_static(PAGES[3].as_bytes())]).unwrap();
         files.append(&LogEntry::Failed(&Failure::new(Fault::Unproven, "what", "hint"))).unwrap();
         let read = recovered(folder.path()).unwrap();
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_first_line_nothing_is_known_of_the_lines() {
+    fn lines_are_unusable_without_the_first_line_of_a_journal() {
         let folder = tempfile::tempdir().unwrap();
         interrupted(folder.path());
         let journal = folder.path().join("journal");

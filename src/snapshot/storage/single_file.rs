@@ -89,7 +89,7 @@ mod tests {
 
     /// Without a runtime the files are written at once.
     #[test]
-    fn an_interrupted_file_is_gone_on_with_and_gets_its_name_when_it_is_whole() {
+    fn an_interrupted_file_is_resumed_and_gets_its_name_when_it_is_complete() {
         let folder = tempfile::tempdir().unwrap();
         let [lines, journal, to] = ["all.part", "all.journal", "all"].map(|name| folder.path().join(name));
         let (mut writer, log) = create_single_file(lines.clone(), journal.clone(), &Birth::in_test("/orders")).unwrap();
@@ -118,7 +118,7 @@ mod tests {
     /// `/dev/full` is a disk without room.
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_full_disk_ends_it_and_takes_nothing_that_was_written() {
+    fn a_full_disk_ends_the_log_and_keeps_its_written_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let [lines, journal] = ["all.part", "all.journal"].map(|name| folder.path().join(name));
         let (mut writer, log) = create_single_file(lines.clone(), journal.clone(), &Birth::in_test("/orders")).unwrap();
@@ -139,7 +139,7 @@ mod tests {
         assert!(lines.exists() && journal.exists());
         drop(log);
 
-        // With room again the whole pages are what it goes on behind.
+        // With room again, the crawl resumes behind the whole pages.
         fs::remove_file(&lines).unwrap();
         fs::rename(folder.path().join("kept"), &lines).unwrap();
         fs::write(&journal, before).unwrap();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn two_at_a_time_are_refused() {
+    fn a_second_process_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let [lines, journal] = ["all.part", "all.journal"].map(|name| folder.path().join(name));
         let begin = || create_single_file(lines.clone(), journal.clone(), &Birth::in_test("/orders"));
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(fs::read_to_string(&lines).unwrap(), "1\n2\n", "a refused one changes nothing");
         drop(begin().unwrap());
         assert_eq!(fs::read_to_string(&lines).unwrap(), "");
-        // Notes are nobody else's; the lines are what the caller wants to have.
+        // The journal is private; the lines are the caller's result.
         assert_eq!(fs::metadata(&journal).unwrap().mode() & 0o777, 0o600);
         let own = File::create(folder.path().join("own")).unwrap();
         assert_eq!(fs::metadata(&lines).unwrap().mode(), own.metadata().unwrap().mode());
