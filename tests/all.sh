@@ -111,7 +111,7 @@ nginx() {
   ) && dpkg-deb -x "$installed"/nginx/nginx_*.deb "$installed/nginx" && "$server" -v
 }
 
-# fresh NAME FILE…: whether NAME was installed here from these very files, by this very interpreter.
+# fresh NAME FILE…: succeeds if NAME was installed here from these very files, by this very interpreter.
 fresh() { [ "$(cat "$installed/$1.stamp" 2>/dev/null)" = "$(fingerprint "$@")" ]; }
 stamp() { fingerprint "$@" >"$installed/$1.stamp"; }
 fingerprint() {

@@ -168,6 +168,36 @@ fn every_link_between_the_documents_leads_to_a_file() {
     assert!(count > 20, "only {count} links");
 }
 
+/// Paths in backticks are below the root of the repository, or below `src`; `NAME` stands for any name.
+#[test]
+fn every_file_that_the_documents_name_exists() {
+    let mut count = 0;
+    let pages = ["CONTRIBUTING.md"].map(|file| root().join(file));
+    for file in documents().into_iter().chain(pages) {
+        let text = fs::read_to_string(&file).unwrap();
+        for (at, line) in text.lines().enumerate() {
+            for path in line.split('`').skip(1).step_by(2).filter(|code| is_path(code)) {
+                let exists = [root().join(path), root().join("src").join(path)].iter().any(|path| path.exists());
+                assert!(exists, "{}:{}: {path}", shown(&file), at + 1);
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 15, "only {count} paths");
+}
+
+/// A Rust file, or a folder with the slash at its end.
+fn is_path(code: &str) -> bool {
+    let plain = code.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
+    let file = code.ends_with(".rs") || code.ends_with('/');
+    plain
+        && file
+        && code.len() > 1
+        && !code.contains("NAME")
+        && !code.starts_with(['/', '.'])
+        && !code.starts_with("target")
+}
+
 #[test]
 fn the_documents_stay_short() {
     let architecture = (root().join("ARCHITECTURE.md"), ARCHITECTURE_BYTES);

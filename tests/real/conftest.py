@@ -13,7 +13,7 @@ from harness.proxy import Serve, binary
 from harness.scripted import Scripted
 from harness.upstream import Upstreams
 
-# Everything here talks to this machine alone, whatever proxy the environment names.
+# Everything here talks to this machine alone, even if the environment names a proxy.
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
 
 

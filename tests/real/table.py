@@ -50,7 +50,7 @@ class Collection:
 
     @property
     def style(self) -> dict:
-        """What `pagination` says."""
+        """Arguments of `pagination`."""
         return tomllib.loads(f"pagination = {self.pagination}")["pagination"]
 
     @property
@@ -92,7 +92,7 @@ class Collection:
         return options + self.request_options()
 
     def request_options(self) -> list[str]:
-        """What of the command line belongs to the request rather than to the pagination."""
+        """Arguments of the request, without those of the pagination."""
         options = [option for name, value in self.headers.items() for option in ("-H", f"{name}: {value}")]
         if self.method != "GET":
             options += ["--method", self.method]

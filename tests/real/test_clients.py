@@ -1,4 +1,4 @@
-"""What real clients make of a stream: a whole one is exact, a broken one is noticed, what is left of it unreadable."""
+"""Real clients and a stream: a complete one is exact, a broken one is noticed and its remains are unreadable."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_a_broken_stream_is_noticed(client, fault, scripted, serve, tmp_path: Pa
 
 @every_reader
 @breaking
-def test_what_is_left_of_a_broken_stream_is_unreadable(reader, fault, scripted, serve, tmp_path: Path):
+def test_the_remains_of_a_broken_stream_are_unreadable(reader, fault, scripted, serve, tmp_path: Path):
     file = tmp_path / "orders.ndjson"
     proxy = serve(config=scripted(fault=fault).config())
     assert curl("http1.1")(proxy.url + "/orders", file).outcome().how == "exit 18"
@@ -48,7 +48,7 @@ def test_what_is_left_of_a_broken_stream_is_unreadable(reader, fault, scripted, 
 
 
 @pytest.mark.parametrize("version", ["http1.1", "http2-prior-knowledge"])
-def test_what_is_left_after_kill_9_is_unreadable(version, scripted, serve, tmp_path: Path):
+def test_the_remains_after_kill_9_are_unreadable(version, scripted, serve, tmp_path: Path):
     upstream = scripted(fault=Fault.STALLED)
     proxy = serve(config=upstream.config())
     file = tmp_path / "orders.ndjson"
@@ -67,7 +67,7 @@ def test_what_is_left_after_kill_9_is_unreadable(version, scripted, serve, tmp_p
 
 
 @every_reader
-def test_what_is_left_of_a_whole_stream_is_readable(reader, tmp_path: Path):
+def test_a_complete_stream_is_readable(reader, tmp_path: Path):
     """The readers refuse what they refuse for its end, not for its records."""
     file = tmp_path / "orders.ndjson"
     file.write_bytes(WHOLE)
@@ -137,7 +137,7 @@ def test_fetch_with_a_cap_says_that_there_was_more(scripted):
     assert len(fetched.stdout) <= len(b"".join(WHOLE.splitlines(keepends=True)[:250]))
 
 
-def test_fetch_of_what_the_upstream_refuses(scripted):
+def test_fetch_of_a_refused_collection(scripted):
     upstream = scripted()
     fetched = fetch(f"{upstream.url}/nothing", *ask(upstream)[1:])
     assert (fetched.status, fetched.stdout) == (3, b"")
@@ -153,7 +153,7 @@ def test_fetch_of_what_the_upstream_refuses(scripted):
     ],
     ids=["no-param", "no-such-type", "no-such-option"],
 )
-def test_fetch_of_what_nobody_can_mean(mistake, scripted):
+def test_fetch_with_contradictory_arguments(mistake, scripted):
     upstream = scripted()
     fetched = fetch(f"{upstream.url}/orders", "--records", "data", *mistake)
     assert (fetched.status, fetched.stdout) == (2, b""), fetched.stderr
@@ -165,7 +165,7 @@ def ask(upstream: Scripted) -> list[str]:
 
 
 def assert_cut_inside_a_record(left: bytes) -> None:
-    """What came is a beginning of the collection that ends before the end of a record."""
+    """The output is a beginning of the collection that ends inside a record."""
     assert BEFORE_FAILURE.startswith(left) or lines(1, FAILING).startswith(left)
     assert left, "the pages before the failing one are streamed"
     *_, rest = left.split(b"\n")

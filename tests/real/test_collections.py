@@ -60,7 +60,7 @@ def test_fetch_finds_out(collection: Collection, upstreams):
 
 
 @every(HOPELESS)
-def test_serve_refuses_what_it_can_not_prove(collection: Collection, upstreams, serve):
+def test_serve_refuses_an_unproven_end(collection: Collection, upstreams, serve):
     proxy = serve(upstream=upstreams.get(collection.server).url)
     answer = stream(collection, proxy.url + collection.auto_address)
     if collection.method == "POST":
@@ -72,7 +72,7 @@ def test_serve_refuses_what_it_can_not_prove(collection: Collection, upstreams, 
 
 
 @every(HOPELESS)
-def test_fetch_refuses_what_it_can_not_prove(collection: Collection, upstreams):
+def test_fetch_refuses_an_unproven_end(collection: Collection, upstreams):
     url = upstreams.get(collection.server).url + collection.auto_address
     fetched = fetch(url, *collection.request_options())
     assert fetched.status == 5, f"{collection.hopeless}\n{fetched.stderr}"
@@ -142,7 +142,7 @@ CODED = {
 
 
 @pytest.mark.parametrize(("name", "coding"), CODED.items())
-def test_what_unpage_asks_for_is_coded(name: str, coding: str, upstreams):
+def test_pages_of_a_crawl_are_coded(name: str, coding: str, upstreams):
     """So the tests above have shown that it decodes. A server that says what it sent has sent every page so."""
     collection = named(name)
     upstream = upstreams.get(collection.server)

@@ -1,4 +1,4 @@
-"""What GraphQL alone can do to a collection: errors beside data under status 200, connections that forget their cursor."""
+"""GraphQL: errors beside data under status 200, connections that forget their cursor."""
 
 import json
 
@@ -45,7 +45,7 @@ def numbers(fetched: Fetched) -> list[str]:
 
 @pytest.mark.parametrize("options", [configured(), []], ids=["configured", "auto"])
 def test_errors_beside_data_break_the_stream(options: list[str], server):
-    """The page has a hundred records and an error: it is partial, and nobody has to configure that."""
+    """The page has a hundred records and an error: it is partial, without any configuration."""
     fetched = fetch(f"{server.url}/graphql", "--data", INVOICES, *options)
     assert fetched.status == 4, fetched.stderr
     assert "`errors` is" in fetched.stderr and "the archive of invoices can't be reached" in fetched.stderr
@@ -64,7 +64,7 @@ def test_a_client_of_serve_notices_them(server, serve):
 
 
 def test_errors_may_be_let_through(server, serve):
-    """Where the records are whole in spite of them, as here, where a field is null."""
+    """Errors that leave the records whole, as here, where a field is null."""
     expected = [
         {"number": order["number"], "invoice": None if order["id"] == FAILING else f"inv-{order['id']}"}
         for order in server.stored("orders")

@@ -113,7 +113,7 @@ def test_a_part_of_a_growing_snapshot_is_completed(client, start, upstream, prox
 @pytest.mark.parametrize(
     ("version", "through"), [*((version, "directly") for version in VERSIONS), ("curl-http1.1", "nginx")]
 )
-def test_curl_goes_on_after_a_kill(version, through, upstream, proxy, nginx, orders, tmp_path: Path):
+def test_curl_resumes_after_a_kill(version, through, upstream, proxy, nginx, orders, tmp_path: Path):
     address = proxy.url if through == "directly" else nginx(proxy.url).url
     curl = Curl(address + orders.path, tmp_path / "orders.ndjson", VERSIONS[version])
     client = curl.begin()
@@ -200,8 +200,8 @@ def test_requests_with_ranges(finished, orders):
     assert (same.status_code, same.content) == (304, b"")
 
 
-def test_if_range_goes_on_without_the_pinned_url(finished, proxy, orders):
-    """Who keeps the ETag needs no other URL."""
+def test_if_range_resumes_without_the_snapshots_url(finished, proxy, orders):
+    """A client that keeps the ETag needs no other URL."""
     tag = requests.head(finished, timeout=60).headers["ETag"]
     headers = {"Accept": "application/x-ndjson", "Range": "bytes=1000000-", "If-Range": tag}
     answer = requests.get(proxy.url + orders.path, headers=headers, timeout=60)
@@ -250,7 +250,7 @@ def test_a_break_at_the_upstream_is_mended_by_the_client(scripted, kept, tmp_pat
 
 
 def test_another_callers_pinned_url_is_gone(finished):
-    """The URL alone opens nothing: whoever lacks the credentials gets the answer of an URL that never was."""
+    """The URL alone opens nothing: without the credentials the answer is that of a URL that never existed."""
     other = requests.get(finished, headers={"Authorization": "Bearer other"}, timeout=60)
     unknown = requests.get(finished[:-4] + "0000", timeout=60)
     assert (other.status_code, unknown.status_code) == (410, 410)

@@ -59,7 +59,7 @@ def test_a_fetch_survives_every_kill(upstream, orders, tmp_path: Path):
     assert twice <= 20
 
 
-def test_a_fetch_that_broke_goes_on_when_it_is_run_again(scripted, tmp_path: Path):
+def test_a_fetch_that_broke_resumes_when_it_is_run_again(scripted, tmp_path: Path):
     upstream = scripted(fault=Fault.CUT)
     file = tmp_path / "orders.ndjson"
     pagination = '{ type = "cursor", next = "next_cursor", param = "cursor" }'

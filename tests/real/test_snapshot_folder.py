@@ -35,13 +35,13 @@ def tmpfs(tmp_path: Path):
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-#: Python ignores SIGXFSZ, and what it becomes goes on ignoring it: a write beyond the limit fails, and kills nobody.
+#: Python ignores SIGXFSZ, and its children keep ignoring it: a write beyond the limit fails and kills no process.
 LIMITED = ["python3", "-c", "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"]
 
 
 @pytest.mark.parametrize("way", ["disk", "file-size", "file-system"])
 def test_a_full_disk_is_no_end_of_a_stream(way, tmpfs, upstream, kept, orders, tmp_path: Path):
-    """28 MB into 4: whoever reads gets all of it, and the log says once that the folder takes no more."""
+    """28 MB into 4: a reader gets all of it, and the log says once that the folder is full."""
     if way == "disk":
         proxy = kept(upstream, disk="4MiB", memory="8MiB")
     elif way == "file-system" and tmpfs:
@@ -67,7 +67,7 @@ def test_a_full_disk_is_no_end_of_a_stream(way, tmpfs, upstream, kept, orders, t
 
 
 def test_a_configured_folder_that_cannot_be_is_a_mistake(upstream, kept, tmp_path: Path):
-    """A plain file stands where the folder's parent ought to be; a folder that nobody may write into."""
+    """A plain file in place of the folder's parent; a folder that is read-only."""
     (tmp_path / "file").write_text("no folder")
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
@@ -122,7 +122,7 @@ def test_the_lock_ends_with_its_process(upstream, kept):
     proxy.start()
 
 
-def test_nobody_else_can_read_what_is_kept(upstream, kept, orders, tmp_path: Path):
+def test_no_other_user_can_read_the_files(upstream, kept, orders, tmp_path: Path):
     """Whatever the umask: the folder is 0700 and files 0600, growing and complete; no credentials stand in them."""
     loose = ["python3", "-c", "import os, sys; os.umask(0); os.execvp(sys.argv[1], sys.argv[1:])"]
     proxy = kept(upstream, prefix=loose).start()
@@ -166,7 +166,7 @@ def test_no_orphans_are_left_by_a_kill_during_deletion(scripted, kept):
     until(lambda: len(snapshot_files(proxy.folder)) < len(before), "the first deletion", 60)
     proxy.kill()
     left = snapshot_files(proxy.folder)
-    # What a torn deletion, a torn birth and somebody else leave behind.
+    # Remains of a torn deletion, of a torn creation, and of another program.
     lines = "0123456789abcdef" * 2 + ".ndjson"
     (proxy.folder / lines).write_bytes(WHOLE)
     (proxy.folder / ("fedcba9876543210" * 2 + ".journal")).write_bytes(b"0123")
@@ -187,7 +187,7 @@ def test_no_orphans_are_left_by_a_kill_during_deletion(scripted, kept):
     until(lambda: not snapshot_files(proxy.folder), "everything to expire", 60)
 
 
-def test_a_snapshot_that_is_deleted_goes_on_for_its_reader(upstream, kept, orders, tmp_path: Path):
+def test_a_deleted_snapshot_stays_readable_for_its_reader(upstream, kept, orders, tmp_path: Path):
     """A slow client still has its stream when the files are long gone."""
     proxy = kept(upstream, keep_for="1s", memory="1MiB").start()
     curl = Curl(proxy.url + orders.path, tmp_path / "slow.ndjson", "--limit-rate", "8M")
@@ -233,7 +233,7 @@ def test_the_default_folder_is_the_platforms_cache(upstream, orders, tmp_path: P
     home = tmp_path / "cache"
     home.mkdir()
     config = tmp_path / "unpage.toml"
-    # With port 0 nobody would come back, and nothing is kept.
+    # With port 0 no client could come back, and nothing is kept.
     config.write_text(f'listen = "127.0.0.1:{free_port()}"\n\n{collection(upstream.url)}')
     for number, environment in enumerate(({"XDG_CACHE_HOME": str(home)}, {"XDG_CACHE_HOME": "/dev/null/nowhere"})):
         proxy = Serve(["--config", str(config)], tmp_path / f"default-{number}.log", environment)
@@ -247,7 +247,7 @@ def test_the_default_folder_is_the_platforms_cache(upstream, orders, tmp_path: P
 
 
 def test_a_second_start_takes_no_longer_with_much_in_the_folder(upstream, kept, orders):
-    """The start lists, and reads no lines: snapshots are read when somebody asks for them."""
+    """The start lists, and reads no lines: snapshots are read when they are requested."""
     proxy = kept(upstream).start()
     for number in range(5):
         headers = {**STREAM, "Authorization": f"Bearer {number}"}

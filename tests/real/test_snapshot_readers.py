@@ -1,4 +1,4 @@
-"""Many clients of one URL: one crawl for all who may share it, nobody's records for others, no wait for slow ones."""
+"""Many clients of one URL: one crawl for all that may share it, no record for another caller, no wait for slow readers."""
 
 import json
 import random
@@ -129,7 +129,7 @@ def test_a_stalled_reader_gives_way_where_there_is_no_room(upstream, kept, order
 
 
 def credentials() -> dict[str, str]:
-    """Somebody: a name and a secret, in whatever fields they like."""
+    """A caller: a name and a secret, in different header fields."""
     token = secrets.token_hex(8)
     return random.choice(
         [
@@ -143,21 +143,21 @@ def credentials() -> dict[str, str]:
     )
 
 
-def test_nobody_sees_anothers_records(callers, kept):
+def test_no_caller_sees_the_records_of_another(callers, kept):
     """A hundred callers, three times each and all at once, on one URL: each gets his own records, by one crawl each."""
     upstream = callers()
     proxy = kept(config=upstream.config(), fresh_for="1m", opens="100000/s").start()
-    everybody = [credentials() for _ in range(100)] + [{}]
-    asked = random.sample(everybody * 3, 3 * len(everybody))
+    all_callers = [credentials() for _ in range(100)] + [{}]
+    asked = random.sample(all_callers * 3, 3 * len(all_callers))
     with ThreadPoolExecutor(60) as threads:
         answers = list(threads.map(lambda who: stream(proxy, who), asked))
     for who, answer in zip(asked, answers, strict=True):
         assert answer.status_code == 200, answer.text
-        assert answer.content == lines(names(who)), "somebody else's records"
-    assert upstream.calls == {names(who): PAGES for who in everybody}
+        assert answer.content == lines(names(who)), "records of another caller"
+    assert upstream.calls == {names(who): PAGES for who in all_callers}
     # A pinned URL is no key: it needs its caller, too.
     pinned = {names(who): answer.headers["Content-Location"] for who, answer in zip(asked, answers, strict=True)}
-    for who, other in zip(everybody, everybody[1:], strict=False):
+    for who, other in zip(all_callers, all_callers[1:], strict=False):
         own = requests.get(proxy.url + pinned[names(who)], headers=who, timeout=60)
         assert own.content == lines(names(who))
         for headers in ({}, {"Range": "bytes=10-"}, {"If-None-Match": own.headers["ETag"]}):
@@ -168,7 +168,7 @@ def test_nobody_sees_anothers_records(callers, kept):
                 assert foreign.status_code == 410, (foreign.status_code, headers)
         status = requests.get(proxy.url + pinned[names(who)] + "&_format=status", headers=other, timeout=60)
         assert status.status_code == 410
-    assert upstream.calls.total() == PAGES * len(everybody)
+    assert upstream.calls.total() == PAGES * len(all_callers)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_nobody_sees_anothers_records(callers, kept):
     [{"Cache_Control": "no-store"}, {"Set_Cookie": "session=1"}, {"Vary": "*"}],
     ids=lambda head: "-".join(head.values()),
 )
-def test_what_must_not_be_shared_is_not(head, callers, kept):
+def test_an_unshareable_answer_is_not_shared(head, callers, kept):
     """Ten callers without credentials at once: each has a crawl of his own, and what must not be stored isn't."""
     upstream = callers(**head)
     proxy = kept(config=upstream.config(), fresh_for="1m").start()
@@ -188,7 +188,7 @@ def test_what_must_not_be_shared_is_not(head, callers, kept):
         assert not [file for file in proxy.folder.iterdir() if file.suffix in (".ndjson", ".journal")]
 
 
-def test_a_public_collection_is_one_crawl_for_all_and_still_nobody_gets_anothers(callers, kept):
+def test_a_public_collection_is_one_crawl_for_all_callers_with_the_same_other_fields(callers, kept):
     """`public = true`: Authorization and Cookie are left away; who sends another field has a crawl of their own, as for any collection."""
     upstream = callers()
     proxy = kept(config=upstream.config("public = true\n"), fresh_for="1m").start()
@@ -196,16 +196,16 @@ def test_a_public_collection_is_one_crawl_for_all_and_still_nobody_gets_anothers
     def own(fields: dict[str, str]) -> bytes:
         return lines(names({name: value for name, value in fields.items() if name not in ("Authorization", "Cookie")}))
 
-    everybody = [{"Authorization": f"Bearer {secrets.token_hex(8)}", "Cookie": "a=b"}, {}] * 20
+    all_callers = [{"Authorization": f"Bearer {secrets.token_hex(8)}", "Cookie": "a=b"}, {}] * 20
     others = [{"X-Tenant": secrets.token_hex(8), "Authorization": "Bearer x"} for _ in range(5)]
     with ThreadPoolExecutor(20) as threads:
-        answers = list(threads.map(lambda fields: stream(proxy, fields), everybody + others))
-    assert [answer.content for answer in answers] == [own(fields) for fields in everybody + others]
+        answers = list(threads.map(lambda fields: stream(proxy, fields), all_callers + others))
+    assert [answer.content for answer in answers] == [own(fields) for fields in all_callers + others]
     assert upstream.calls.total() == PAGES * (1 + len(others))
 
 
 def test_the_status_of_a_crawl(upstream, kept, orders):
-    """What the status resource says is what is there, while the crawl runs and after."""
+    """The status resource agrees with the snapshot, while the crawl runs and after."""
     proxy = kept(upstream).start()
     upstream.close_gate(after=10)
     crowd = Crowd(("127.0.0.1", proxy.port), orders.path, orders.lines)

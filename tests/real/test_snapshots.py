@@ -58,7 +58,7 @@ def test_a_download_survives_every_kill(upstream, proxy, orders, tmp_path: Path)
 
 
 def twice(asked: list[str], kill: int) -> int:
-    """How many of the last pages that were asked for before this kill were asked for again."""
+    """Number of the last pages before this kill that were requested again."""
     return len(set(asked[max(0, kill - 4) : kill]) & set(asked[kill:]))
 
 
@@ -76,7 +76,7 @@ def wait_for_a_random_byte(chance: random.Random, curl: Curl, client, upstream: 
     return not client.ended()
 
 
-def test_a_kill_while_nobody_reads(upstream, proxy, orders, tmp_path: Path):
+def test_a_kill_without_a_reader(upstream, proxy, orders, tmp_path: Path):
     """The crawl goes on when its client has gone; what it has when killed is there for the client that returns."""
     proxy.start()
     curl = Curl(proxy.url + orders.path, tmp_path / "orders.ndjson")
@@ -123,7 +123,7 @@ def test_kills_while_it_starts(upstream, proxy, orders, tmp_path: Path):
 
 
 def test_a_stop_and_a_start(upstream, proxy, orders, tmp_path: Path):
-    """SIGTERM in the midst of a crawl that nobody reads: it ends in good order, and goes on after the next start."""
+    """SIGTERM during a crawl without a reader: it ends in good order, and resumes after the next start."""
     proxy.start()
     curl = Curl(proxy.url + orders.path, tmp_path / "orders.ndjson")
     client = curl.begin()

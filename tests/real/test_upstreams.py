@@ -9,7 +9,7 @@ from table import COLLECTIONS, Collection
 
 
 @pytest.mark.parametrize("collection", COLLECTIONS, ids=lambda collection: collection.name)
-def test_the_first_page_is_a_part_of_what_the_store_holds(collection: Collection, upstreams):
+def test_the_first_page_is_a_part_of_the_store(collection: Collection, upstreams):
     upstream = upstreams.get(collection.server)
     expected = collection.expected(upstream)
     page = first_page(collection, upstream.url)

@@ -9,7 +9,7 @@ CODINGS = ("zstd", "brotli", "gzip")
 
 
 def only(coding):
-    """The pages in this coding for whoever accepts it."""
+    """The pages in this coding, for clients that accept it."""
     return CompressMiddleware(pages, **{name: name == coding for name in CODINGS})
 
 

@@ -1,1 +1,1 @@
-"""What the tests stand on: orders to serve, upstreams that serve them, the proxy, and its clients."""
+"""Fixtures: orders, upstreams that serve them, the proxy, and its clients."""

@@ -15,7 +15,7 @@ FIELDS = ("Authorization", "Cookie", "X-Api-Key", "X-Tenant")
 
 
 def names(fields) -> str:
-    """Who asks, as the upstream understands it."""
+    """Caller, as the upstream understands it."""
     return "|".join(fields.get(name, "-") for name in FIELDS)
 
 

@@ -19,7 +19,7 @@ SECONDS = 60
 
 @dataclass
 class Outcome:
-    """How a client says that it went: "whole", or the way in which it noticed that it wasn't."""
+    """Outcome of a client: "whole", or the sign by which it noticed a broken stream."""
 
     how: str
     detail: str = ""
@@ -108,7 +108,7 @@ CLIENTS: dict[str, tuple[Callable[[str, Path], Outcome], str]] = {
 
 
 def curl_into_jq(url: str) -> subprocess.CompletedProcess:
-    """What everyone types: the status is jq's alone, for a pipe forgets curl's."""
+    """The usual pipe: its status is jq's alone, since a pipe forgets curl's."""
     command = f"curl -q -sN -H 'Accept: {STREAM}' '{url}' | jq -c .id"
     return subprocess.run(["bash", "-c", command], capture_output=True, timeout=SECONDS)
 

@@ -134,7 +134,7 @@ class Crowd:
         member.received = end
 
     def left(self) -> int:
-        """How many aren't at their end and do read."""
+        """Number of readers that are active and not at their end."""
         return sum(1 for member in self.open.values() if not member.stalled)
 
     def run(self, seconds: float) -> float:

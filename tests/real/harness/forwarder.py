@@ -1,4 +1,4 @@
-"""What stands between unpage and an API: it counts pages, holds them back, and says when so many bytes have passed."""
+"""Forwarder between unpage and an API: counts pages, holds them back, and reports when a number of bytes has passed."""
 
 import json
 import re

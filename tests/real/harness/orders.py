@@ -51,7 +51,7 @@ def write_sqlite(path: Path) -> None:
 
 
 def rows(path: Path, query: str) -> list[dict]:
-    """What the database itself answers."""
+    """Answer of the database itself."""
     db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     db.row_factory = sqlite3.Row
     try:

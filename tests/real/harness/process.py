@@ -66,7 +66,7 @@ def until(condition: Callable[[], object], what: str, seconds: float = 30):
 
 
 def free_port() -> int:
-    """A port that nobody listens on, below the range that outgoing connections take theirs from: none of them can have
+    """A port without a listener, below the range that outgoing connections take theirs from: none of them can have
     it before the server that it is for."""
     for port in random.sample(range(20_000, 32_000), 200):
         with socket.socket() as probe:

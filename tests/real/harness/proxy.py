@@ -38,7 +38,7 @@ class Serve:
 
 @dataclass
 class Fetched:
-    """What `unpage fetch` left behind."""
+    """Result of a finished `unpage fetch`."""
 
     status: int
     stdout: bytes

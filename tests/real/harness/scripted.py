@@ -13,7 +13,7 @@ FAILING = 7
 
 
 class Fault(enum.Enum):
-    """What becomes of the failing page."""
+    """Failure of the failing page."""
 
     NONE = "it is like the others"
     ONCE = "its first answer is a 503, its second is good"

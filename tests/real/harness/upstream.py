@@ -30,11 +30,11 @@ class Upstream:
 
     @property
     def logs(self) -> bool:
-        """Whether it says which requests came: json-server 1 and osmem don't."""
+        """True if it has an access log: json-server 1 and osmem have none."""
         return self.name not in ("json-server-1", "osmem")
 
     def calls(self, path: str) -> int:
-        """How many requests for this path its access log holds."""
+        """Number of requests for this path in its access log."""
         return len(re.findall(rf"(?:GET|POST) {re.escape(path)}[ ?]", self.child.said()))
 
 
