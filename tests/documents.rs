@@ -172,7 +172,7 @@ fn every_link_between_the_documents_leads_to_a_file() {
 #[test]
 fn every_file_that_the_documents_name_exists() {
     let mut count = 0;
-    let pages = ["CONTRIBUTING.md"].map(|file| root().join(file));
+    let pages = ["ARCHITECTURE.md", "CONTRIBUTING.md"].map(|file| root().join(file));
     for file in documents().into_iter().chain(pages) {
         let text = fs::read_to_string(&file).unwrap();
         for (at, line) in text.lines().enumerate() {
@@ -183,7 +183,7 @@ fn every_file_that_the_documents_name_exists() {
             }
         }
     }
-    assert!(count > 15, "only {count} paths");
+    assert!(count > 60, "only {count} paths");
 }
 
 /// A Rust file, or a folder with the slash at its end.
@@ -207,4 +207,4 @@ fn the_documents_stay_short() {
     }
 }
 
-const ARCHITECTURE_BYTES: u64 = 70_000;
+const ARCHITECTURE_BYTES: u64 = 12 * 1024;
