@@ -1,4 +1,4 @@
-//! What a question is answered with, and its way into bytes: an envelope with the orders written into their place.
+//! The answer to a request: an envelope, into which the orders are written at their place.
 
 use std::fmt::{self, Write};
 
@@ -9,28 +9,28 @@ use serde_json::{Value, json};
 use super::calendar::Calendar;
 use super::orders::Dated;
 use super::quirks;
+use super::refusal::DemoRefusal;
 use super::token;
-use super::window::Window;
+use super::window::OrderWindow;
 
-/// Stands in an envelope where the orders go; no other text in an envelope is the same.
+/// Placeholder of the orders in an envelope; no other string in an envelope is equal to it.
 pub(super) const ORDERS: &str = "<orders>";
 
 /// A response before its orders are written.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct DemoAnswer {
     status: StatusCode,
     headers: HeaderMap,
     envelope: Value,
-    window: Window,
-    shape: Shape,
+    window: OrderWindow,
+    shape: OrdersShape,
 }
 
-/// What holds the orders of a page.
+/// Container of the orders of a page.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Shape {
-    /// An array of them.
+pub(super) enum OrdersShape {
     Elements,
-    /// An object of them, keyed by id.
+    /// An object keyed by id.
     Values,
     /// An array of GraphQL edges, with the order as the node.
     Edges,
@@ -40,48 +40,38 @@ pub(super) enum Shape {
 #[derive(Clone, Copy, Debug)]
 pub struct OrderCount(pub u64);
 
-/// Why a question is not answered.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    status: StatusCode,
-    message: String,
-}
-
-impl Answer {
-    /// The orders of a window, in an envelope that has [`ORDERS`] in it.
-    pub(super) fn page(window: Window, envelope: Value) -> Self {
+impl DemoAnswer {
+    /// The orders of a window, in an envelope with [`ORDERS`].
+    pub(super) fn page(window: OrderWindow, envelope: Value) -> Self {
         Self { window, ..Self::without_orders(envelope) }
     }
 
     /// An envelope that is the whole answer.
     pub(super) fn without_orders(envelope: Value) -> Self {
-        let (window, shape) = (Window::default(), Shape::Elements);
+        let (window, shape) = (OrderWindow::default(), OrdersShape::Elements);
         Self { status: StatusCode::OK, headers: HeaderMap::new(), envelope, window, shape }
     }
 
-    /// The same with its orders held otherwise.
-    pub(super) fn shaped(self, shape: Shape) -> Self {
+    pub(super) fn with_shape(self, shape: OrdersShape) -> Self {
         Self { shape, ..self }
     }
 
-    /// The same with another status.
-    pub(super) fn status(self, status: StatusCode) -> Self {
+    pub(super) fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }
 
-    /// The same with a header field more.
-    pub(super) fn header(mut self, name: HeaderName, value: &str) -> Self {
+    pub(super) fn with_header(mut self, name: HeaderName, value: &str) -> Self {
         let value = HeaderValue::from_str(value);
         self.headers.insert(name, value.expect("made of numbers, an authority and percent-encoded text"));
         self
     }
 
-    /// The bytes, with the times of this calendar; how many orders they hold is an extension of the response.
+    /// The response, with the times of this calendar, and with [`OrderCount`] as an extension.
     pub(super) fn into_response(mut self, calendar: &Calendar) -> Response<Bytes> {
         quirks::without_absent(&mut self.envelope);
         let envelope = self.envelope.to_string();
         let body = match envelope.split_once(&format!("\"{ORDERS}\"")) {
-            Some((before, after)) => self.filled(before, after, calendar).expect("a `String` takes every text"),
+            Some((before, after)) => self.filled(before, after, calendar).expect("writing to a `String` never fails"),
             None => envelope,
         };
         let mut response = Response::new(Bytes::from(body));
@@ -94,8 +84,8 @@ impl Answer {
 
     fn filled(&self, before: &str, after: &str, calendar: &Calendar) -> Result<String, fmt::Error> {
         let (open, close) = match self.shape {
-            Shape::Elements | Shape::Edges => ('[', ']'),
-            Shape::Values => ('{', '}'),
+            OrdersShape::Elements | OrdersShape::Edges => ('[', ']'),
+            OrdersShape::Values => ('{', '}'),
         };
         let mut body = String::from(before);
         body.push(open);
@@ -105,9 +95,9 @@ impl Answer {
             }
             let dated = Dated(order, calendar);
             match self.shape {
-                Shape::Elements => write!(body, "{dated}")?,
-                Shape::Values => write!(body, r#""{}":{dated}"#, order.id())?,
-                Shape::Edges => write!(body, r#"{{"cursor":"{}","node":{dated}}}"#, token::write(order.0))?,
+                OrdersShape::Elements => write!(body, "{dated}")?,
+                OrdersShape::Values => write!(body, r#""{}":{dated}"#, order.id())?,
+                OrdersShape::Edges => write!(body, r#"{{"cursor":"{}","node":{dated}}}"#, token::write(order.0))?,
             }
         }
         body.push(close);
@@ -116,25 +106,8 @@ impl Answer {
     }
 }
 
-impl Refusal {
-    /// A refusal; the message says whose fault it is and what to do.
-    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
-    }
-
-    /// A refusal of what the client sent.
-    pub(super) fn bad(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, message)
-    }
-
-    /// What was wrong, in words.
-    pub(super) fn message(&self) -> &str {
-        &self.message
-    }
-}
-
-impl From<Refusal> for Answer {
-    fn from(refusal: Refusal) -> Self {
-        Self::without_orders(json!({ "error": refusal.message })).status(refusal.status)
+impl From<DemoRefusal> for DemoAnswer {
+    fn from(refusal: DemoRefusal) -> Self {
+        Self::without_orders(json!({ "error": refusal.message })).with_status(refusal.status)
     }
 }

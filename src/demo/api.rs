@@ -16,8 +16,9 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use tower::Service;
 
-use super::Legacy;
-use super::answer::{Answer, Refusal};
+use super::answer::DemoAnswer;
+use super::legacy::Legacy;
+use super::refusal::DemoRefusal;
 
 /// Most bytes of a request's body.
 const MAX_BODY: usize = 1 << 20;
@@ -103,7 +104,7 @@ impl ApiState {
     }
 
     fn refusal(&self, status: StatusCode, message: impl Into<String>) -> Response<Full<Bytes>> {
-        Answer::from(Refusal::new(status, message)).into_response(&self.legacy.calendar).map(Full::new)
+        DemoAnswer::from(DemoRefusal::new(status, message)).into_response(&self.legacy.calendar).map(Full::new)
     }
 }
 

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::orders::Order;
-
 /// Times of the orders, and their format. A later number never has an earlier time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Calendar {
@@ -19,12 +17,12 @@ pub enum Times {
     #[default]
     Steady,
     /// Spans of time one after the other, each with its own number of orders.
-    Spans(Vec<Span>),
+    Spans(Vec<TimeSpan>),
 }
 
 /// A span of time over which orders are spread evenly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct TimeSpan {
     /// Seconds since 1970.
     pub from: u64,
     /// Seconds since 1970; ≥ `from`.
@@ -50,7 +48,7 @@ impl Calendar {
     pub fn skewed() -> Self {
         let years = [(1_514_764_800, 365, 100), (1_546_300_800, 365, 1_000), (1_577_836_800, 366, 1_000_000)];
         let spans =
-            years.map(|(from, days, orders)| Span { from, until: from + days * 24 * 60 * 60, orders, together: 1 });
+            years.map(|(from, days, orders)| TimeSpan { from, until: from + days * 24 * 60 * 60, orders, together: 1 });
         Self { times: Times::Spans(spans.to_vec()), stamp: Stamp::Unix }
     }
 
@@ -63,7 +61,7 @@ impl Calendar {
     }
 
     /// Time of an order, since 1970.
-    pub fn at(&self, Order(number): Order) -> Duration {
+    pub fn at(&self, number: u64) -> Duration {
         Duration::from_secs(match &self.times {
             // Bounded, because a calendar has an end and numbers have none.
             Times::Steady => 1_546_300_800 + 37 * (number / 3).min(1 << 32),
@@ -76,7 +74,7 @@ impl Calendar {
         let (mut before, mut most) = (0, records);
         while before < most {
             let middle = before + (most - before) / 2;
-            if self.at(Order(middle + 1)) < moment {
+            if self.at(middle + 1) < moment {
                 before = middle + 1;
             } else {
                 most = middle;
@@ -87,7 +85,7 @@ impl Calendar {
 }
 
 /// Time of an order by its number; orders behind the last span have the time of its end.
-fn spread(spans: &[Span], number: u64) -> u64 {
+fn spread(spans: &[TimeSpan], number: u64) -> u64 {
     let mut nth = number.saturating_sub(1);
     for span in spans {
         if nth < span.orders {
@@ -131,11 +129,11 @@ mod tests {
 
     #[test]
     fn the_orders_before_a_moment_are_as_many_as_a_scan_counts() {
-        let span = Span { from: 100, until: 120, orders: 50, together: 4 };
-        let late = Span { from: 500, until: 500, orders: 7, together: 0 };
+        let span = TimeSpan { from: 100, until: 120, orders: 50, together: 4 };
+        let late = TimeSpan { from: 500, until: 500, orders: 7, together: 0 };
         let calendar = Calendar { times: Times::Spans(vec![span, late]), stamp: Stamp::Unix };
         for calendar in [calendar, Calendar::default()] {
-            let times: Vec<_> = (1..=57).map(|number| calendar.at(Order(number))).collect();
+            let times: Vec<_> = (1..=57).map(|number| calendar.at(number)).collect();
             assert!(times.is_sorted());
             for moment in times.iter().flat_map(|time| [*time, *time + Duration::from_millis(1)]) {
                 let counted = times.iter().filter(|time| **time < moment).count() as u64;

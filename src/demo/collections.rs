@@ -3,29 +3,30 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::answer::{Answer, Refusal};
-use super::ask::Ask;
+use super::answer::DemoAnswer;
+use super::refusal::DemoRefusal;
+use super::request::DemoRequest;
 use super::{by_link, by_number, by_token};
 
 /// A path of the legacy API.
 #[derive(Debug)]
-pub(super) struct Collection {
+pub(super) struct DemoCollection {
     pub(super) path: &'static str,
     pub(super) method: Method,
     /// Description of its pagination.
     pub(super) about: &'static str,
-    pub(super) answer: fn(&Ask<'_>) -> Result<Answer, Refusal>,
+    pub(super) answer: fn(&DemoRequest<'_>) -> Result<DemoAnswer, DemoRefusal>,
     /// Lines of its `[[collection]]` beside `path`, `upstream`, `method` and `key`.
     pub(super) walk: &'static str,
 }
 
 /// List of the other paths.
-pub(super) static INDEX: Collection =
-    Collection { path: "/", method: Method::GET, about: "this list", answer: index, walk: "" };
+pub(super) static INDEX: DemoCollection =
+    DemoCollection { path: "/", method: Method::GET, about: "this list", answer: index, walk: "" };
 
 /// The orders in each pagination type.
-pub(super) static COLLECTIONS: [Collection; 14] = [
-    Collection {
+pub(super) static COLLECTIONS: [DemoCollection; 14] = [
+    DemoCollection {
         path: "/link/orders",
         method: Method::GET,
         about: "a bare array, Link header (RFC 8288)",
@@ -37,7 +38,7 @@ pagination = { type = "link_header" }
 total = "header:X-Total-Count"
 "#,
     },
-    Collection {
+    DemoCollection {
         path: "/next_url/orders",
         method: Method::GET,
         about: "absolute next URL in the body",
@@ -49,7 +50,7 @@ pagination = { type = "next_url", next = "next" }
 total = "count"
 "#,
     },
-    Collection {
+    DemoCollection {
         path: "/relative/orders",
         method: Method::GET,
         about: "next URL without an origin (JSON:API)",
@@ -61,7 +62,7 @@ pagination = { type = "next_url", next = "links.next" }
 total = "meta.total"
 "#,
     },
-    Collection {
+    DemoCollection {
         path: "/odata/orders",
         method: Method::GET,
         about: "next URL relative to the request (OData)",
@@ -73,7 +74,7 @@ pagination = { type = "next_url", next = '["@odata.nextLink"]' }
 total = '["@odata.count"]'
 "#,
     },
-    Collection {
+    DemoCollection {
         path: "/header/orders",
         method: Method::GET,
         about: "next URL in the Next-Page header field",
@@ -84,7 +85,7 @@ page_size = { param = "_limit", max = 1000 }
 pagination = { type = "next_url", next = "header:Next-Page" }
 "#,
     },
-    Collection {
+    DemoCollection {
         path: "/cursor/orders",
         method: Method::GET,
         about: "opaque token, null at the end",
@@ -95,7 +96,7 @@ page_size = { param = "limit", max = 1000 }
 pagination = { type = "cursor", next = "meta.next_cursor", param = "cursor" }
 "#,
     },
-    Collection {
+    DemoCollection {
         path: "/values/orders",
         method: Method::GET,
         about: "an object keyed by id, token empty at the end",
@@ -106,7 +107,7 @@ page_size = { param = "limit", max = 1000 }
 pagination = { type = "cursor", next = "next_cursor", param = "cursor" }
 "#,
     },
-    Collection {
+    DemoCollection {
         path: "/search/orders",
         method: Method::POST,
         about: "token into the JSON body, absent at the end",
@@ -118,7 +119,7 @@ pagination = { type = "cursor", next = "paging.next.after", param = "body:after"
 total = "total"
 "#,
     },
-    Collection {
+    DemoCollection {
         path: "/graphql",
         method: Method::POST,
         about: "a connection's cursor into the variables (GraphQL)",
@@ -132,7 +133,7 @@ total = "data.orders.totalCount"
 error_path = "errors"
 "#,
     },
-    Collection {
+    DemoCollection {
         path: "/keyset/orders",
         method: Method::GET,
         about: "the last record's id, has_more (Stripe)",
@@ -143,7 +144,7 @@ page_size = { param = "limit", max = 1000 }
 pagination = { type = "keyset", key = "id", param = "starting_after", more = { path = "has_more", while = true } }
 "#,
     },
-    Collection {
+    DemoCollection {
         path: "/page/orders",
         method: Method::GET,
         about: "page number, total",
@@ -156,7 +157,7 @@ total = "total"
 total_pages = "pages"
 "#,
     },
-    Collection {
+    DemoCollection {
         path: "/offset/orders",
         method: Method::GET,
         about: "offset and limit, total",
@@ -168,7 +169,7 @@ pagination = { type = "offset", param = "offset" }
 total = "total"
 "#,
     },
-    Collection {
+    DemoCollection {
         path: "/range/orders",
         method: Method::GET,
         about: "Range and Content-Range of unit items",
@@ -178,7 +179,7 @@ records = "$"
 pagination = { type = "range", unit = "items", size = 1000 }
 "#,
     },
-    Collection {
+    DemoCollection {
         path: "/none/orders",
         method: Method::GET,
         about: "one page, cut at 1,000 records",
@@ -191,10 +192,10 @@ total = "total"
     },
 ];
 
-fn index(ask: &Ask<'_>) -> Result<Answer, Refusal> {
-    let entry = |collection: &Collection| -> Value {
+fn index(request: &DemoRequest<'_>) -> Result<DemoAnswer, DemoRefusal> {
+    let entry = |collection: &DemoCollection| -> Value {
         json!({ "path": collection.path, "method": collection.method.as_str(), "about": collection.about })
     };
     let collections: Vec<_> = COLLECTIONS.iter().map(entry).collect();
-    Ok(Answer::without_orders(json!({ "orders": ask.legacy.records, "collections": collections })))
+    Ok(DemoAnswer::without_orders(json!({ "orders": request.legacy.records, "collections": collections })))
 }

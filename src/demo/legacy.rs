@@ -1,16 +1,7 @@
-//! The legacy API as a pure function from a request to its response.
+//! The legacy API as data: its orders, its page sizes and its faults.
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode, Uri, header};
-use mediatype::names::{_STAR, APPLICATION, JSON, Q};
-use mediatype::{MediaTypeList, Name, ReadParams};
-
-use super::answer::{Answer, Refusal};
-use super::ask::Ask;
 use super::calendar::Calendar;
-use super::collections::{COLLECTIONS, INDEX};
 use super::quirks::Quirks;
-use super::select::Listing;
 
 /// The legacy API: one collection of made-up orders under every pagination type.
 #[derive(Clone, Debug)]
@@ -52,41 +43,14 @@ impl Legacy {
     pub(super) fn page_size(&self, asked: Option<u64>) -> u64 {
         asked.unwrap_or(self.default_page).min(self.max_page).max(1)
     }
-
-    /// The response to a request; equal requests always have equal responses.
-    pub fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Response<Bytes> {
-        self.routed(method, uri, headers, body).unwrap_or_else(Answer::from).into_response(&self.calendar)
-    }
-
-    fn routed(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Answer, Refusal> {
-        let collection = COLLECTIONS.iter().chain([&INDEX]).find(|collection| collection.path == uri.path());
-        let Some(collection) = collection else {
-            let message = format!("no such path; GET / lists those there are: {}", uri.path());
-            return Err(Refusal::new(StatusCode::NOT_FOUND, message));
-        };
-        if *method != collection.method {
-            let message = format!("only {} is allowed here: {method}", collection.method);
-            let answer = Answer::from(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message));
-            return Ok(answer.header(header::ALLOW, collection.method.as_str()));
-        }
-        if !admits_json(headers) {
-            return Err(Refusal::new(StatusCode::NOT_ACCEPTABLE, "`Accept` must admit application/json"));
-        }
-        (collection.answer)(&Ask::read(self, method, uri, headers, body)?)
-    }
 }
 
-/// Media ranges that match JSON, the most specific last.
-const ADMITTING: [(Name<'static>, Name<'static>); 3] = [(_STAR, _STAR), (APPLICATION, _STAR), (APPLICATION, JSON)];
-
-/// Returns whether `Accept` admits JSON, by its most specific matching range (RFC 9110 §12.5.1).
-fn admits_json(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(header::ACCEPT).into_iter().filter_map(|line| line.to_str().ok());
-    let ranges = lines.flat_map(MediaTypeList::new).flatten();
-    let most_specific = ranges.filter_map(|range| {
-        let specificity = ADMITTING.iter().position(|known| *known == (range.ty, range.subty))?;
-        let weight = range.get_param(Q);
-        Some((specificity, weight.is_none_or(|weight| weight.as_str().parse().is_ok_and(|weight: f32| weight > 0.0))))
-    });
-    most_specific.max().map_or(!headers.contains_key(header::ACCEPT), |(_, admitted)| admitted)
+/// Order in which a collection is listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Listing {
+    /// The lowest number first.
+    #[default]
+    OldestFirst,
+    /// The highest number first.
+    NewestFirst,
 }

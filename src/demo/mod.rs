@@ -2,7 +2,6 @@
 
 mod answer;
 mod api;
-mod ask;
 mod by_link;
 mod by_number;
 mod by_token;
@@ -12,7 +11,10 @@ mod config;
 mod legacy;
 mod orders;
 mod quirks;
-mod select;
+mod refusal;
+mod request;
+mod route;
+mod selection;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -20,9 +22,8 @@ mod window;
 
 pub use answer::OrderCount;
 pub use api::DemoApi;
-pub use calendar::{Calendar, Span, Stamp, Times};
+pub use calendar::{Calendar, Stamp, TimeSpan, Times};
 pub use config::configuration;
-pub use legacy::Legacy;
+pub use legacy::{Legacy, Listing};
 pub use orders::{Order, scattered};
 pub use quirks::{Quirks, Total};
-pub use select::Listing;

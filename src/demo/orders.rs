@@ -35,7 +35,7 @@ impl fmt::Display for Dated<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(order, calendar) = *self;
         let dice = scattered(order.0);
-        let created = Stamped(calendar.at(order), calendar.stamp);
+        let created = Stamped(calendar.at(order.0), calendar.stamp);
         write!(f, r#"{{"id":"{}","sequence":{},"#, order.id(), BEYOND_DOUBLES.saturating_add(order.0))?;
         write!(f, r#""created":{created},"status":"{}","#, pick(&STATUSES, dice))?;
         let customer = dice % 90_000;

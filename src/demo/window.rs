@@ -4,12 +4,14 @@ use serde_json::Value;
 
 use super::orders::Order;
 use super::quirks::Quirks;
-use super::select::Selection;
+use super::refusal::DemoRefusal;
+use super::request::DemoRequest;
+use super::selection::Selection;
 use super::token;
 
 /// Orders behind the first `skip` up to `end`, of `total` in the selection; `skip` ≤ `end` ≤ `total`.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Window {
+pub(super) struct OrderWindow {
     pub(super) skip: u64,
     pub(super) end: u64,
     pub(super) total: u64,
@@ -19,7 +21,7 @@ pub(super) struct Window {
     quirks: Quirks,
 }
 
-impl Window {
+impl OrderWindow {
     /// At most `size` orders of a selection, behind the first `skip`.
     pub(super) fn new(selection: Selection, quirks: Quirks, skip: u64, size: u64) -> Self {
         let total = selection.count;
@@ -63,5 +65,59 @@ impl Window {
     pub(super) fn reported_pages(&self) -> Value {
         let total = self.quirks.total;
         total.reported(total.records(self.total).div_ceil(self.size).max(1), self.skip)
+    }
+}
+
+/// The window of a page number.
+#[derive(Debug)]
+pub(super) struct NumberedPage {
+    pub(super) window: OrderWindow,
+    pub(super) page: u64,
+    pub(super) size: u64,
+    /// Number of pages; an empty collection has one.
+    pub(super) pages: u64,
+}
+
+/// The windows that the parameters of a request select.
+impl DemoRequest<'_> {
+    /// At most `size` orders behind the first `skip`.
+    pub(super) fn window(&self, skip: u64, size: u64) -> Result<OrderWindow, DemoRefusal> {
+        Ok(OrderWindow::new(Selection::new(self)?, self.legacy.quirks, skip, size))
+    }
+
+    /// As [`Self::window`], for a number that the client has computed: some APIs refuse it past the end.
+    pub(super) fn counted(&self, skip: u64, size: u64) -> Result<OrderWindow, DemoRefusal> {
+        let window = self.window(skip, size)?;
+        match self.legacy.quirks.past_end {
+            Some(status) if skip > 0 && skip >= window.total => {
+                Err(DemoRefusal::new(status, format!("there are only {} orders: {skip}", window.total)))
+            }
+            _ => Ok(window),
+        }
+    }
+
+    /// The window of a page number and a page size; pages count from 1.
+    pub(super) fn numbered(&self, page: &str, size: &str) -> Result<NumberedPage, DemoRefusal> {
+        let (number, size) = (self.number(page)?.unwrap_or(1), self.size(size)?);
+        let before = number.checked_sub(1).ok_or_else(|| DemoRefusal::bad(format!("`{page}` counts from 1")))?;
+        let window = self.counted(before.saturating_mul(size), size)?;
+        Ok(NumberedPage { window, page: number, size, pages: window.total.div_ceil(size).max(1) })
+    }
+
+    /// The window behind a token.
+    pub(super) fn after(&self, name: &str, size: &str) -> Result<OrderWindow, DemoRefusal> {
+        let number = match self.text(name)? {
+            Some(text) => token::read(text)
+                .filter(|number| *number <= self.legacy.records)
+                .ok_or_else(|| DemoRefusal::bad(format!("`{name}` is not a token of this collection's: {text}")))?,
+            None => return self.window(0, self.size(size)?),
+        };
+        self.behind(Order(number), self.size(size)?)
+    }
+
+    /// At most `size` orders that are listed behind this one.
+    pub(super) fn behind(&self, order: Order, size: u64) -> Result<OrderWindow, DemoRefusal> {
+        let selection = Selection::new(self)?;
+        Ok(OrderWindow::new(selection, self.legacy.quirks, selection.up_to(order.0), size))
     }
 }

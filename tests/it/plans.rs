@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{Method, Request};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use unpage::demo::{Calendar, Legacy, Span, Stamp, Times};
+use unpage::demo::{Calendar, Legacy, Stamp, TimeSpan, Times};
 
 use super::arrival::{asked, settled};
 use super::client::{self, BOTH, Received, Version};
@@ -231,7 +231,7 @@ fn skewed() -> Legacy {
     const YEAR: u64 = 365 * 24 * 60 * 60;
     let from = 1_514_764_800;
     let span =
-        |nth, orders, together| Span { from: from + nth * YEAR, until: from + (nth + 1) * YEAR, orders, together };
+        |nth, orders, together| TimeSpan { from: from + nth * YEAR, until: from + (nth + 1) * YEAR, orders, together };
     let times = Times::Spans(vec![span(0, 20, 1), span(1, 50, 1), span(2, 3_000, 10)]);
     let calendar = Calendar { times, stamp: Stamp::Unix };
     Legacy { calendar, max_page: 50, default_page: 50, ..Legacy::of(3_070) }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
-use unpage::demo::{Calendar, Legacy, Span, Times};
+use unpage::demo::{Calendar, Legacy, TimeSpan, Times};
 use unpage_upstream::{Latency, Script};
 
 use super::super::{Setting, order};
@@ -91,7 +91,7 @@ fn figures(seen: &[Seen], in_last_year: u64, latency: u64) -> Vec<Figure> {
 fn skewed(in_last_year: u64) -> Legacy {
     let mut calendar = Calendar::skewed();
     if let Times::Spans(spans) = &mut calendar.times
-        && let Some(Span { orders, .. }) = spans.last_mut()
+        && let Some(TimeSpan { orders, .. }) = spans.last_mut()
     {
         *orders = in_last_year;
     }

@@ -3,20 +3,10 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::Legacy;
-use super::answer::Refusal;
-use super::ask::Ask;
+use super::legacy::{Legacy, Listing};
 use super::orders::{BEYOND_DOUBLES, Order};
-
-/// Order in which a collection is listed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Listing {
-    /// The lowest number first.
-    #[default]
-    OldestFirst,
-    /// The highest number first.
-    NewestFirst,
-}
+use super::refusal::DemoRefusal;
+use super::request::DemoRequest;
 
 /// The orders `first`, `first + step` and so on, `count` of them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,14 +25,14 @@ const MOST_SEGMENTS: u64 = 1_000;
 
 impl Selection {
     /// Selects by `created[…]`, `sequence[…]`, `id[…]`, `region`, and `segment` with `total_segments`.
-    pub(super) fn of(ask: &Ask<'_>) -> Result<Self, Refusal> {
-        let legacy = ask.legacy;
+    pub(super) fn new(request: &DemoRequest<'_>) -> Result<Self, DemoRefusal> {
+        let legacy = request.legacy;
         let mut range = 0..legacy.records;
-        for field in [Field::Created, Field::Sequence, Field::Id] {
-            range = field.narrowed(ask, range)?;
+        for field in [FilterField::Created, FilterField::Sequence, FilterField::Id] {
+            range = field.narrowed(request, range)?;
         }
-        let (segment, segments) = segment(ask)?;
-        let (region, regions) = match ask.spelled("region") {
+        let (segment, segments) = segment(request)?;
+        let (region, regions) = match request.spelled("region") {
             Some(region) => (place(&region)?, REGIONS.len() as u64),
             None => (0, 1),
         };
@@ -78,15 +68,15 @@ impl Selection {
     }
 }
 
-/// Field with a range filter.
+/// FilterField with a range filter.
 #[derive(Clone, Copy, Debug)]
-enum Field {
+enum FilterField {
     Created,
     Sequence,
     Id,
 }
 
-impl Field {
+impl FilterField {
     fn name(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -96,14 +86,14 @@ impl Field {
     }
 
     /// Narrows a range of order numbers by the filters of this field.
-    fn narrowed(self, ask: &Ask<'_>, range: Range<u64>) -> Result<Range<u64>, Refusal> {
+    fn narrowed(self, request: &DemoRequest<'_>, range: Range<u64>) -> Result<Range<u64>, DemoRefusal> {
         let Range { mut start, mut end } = range;
         for operator in ["gte", "gt", "lte", "lt"] {
             let name = format!("{}[{operator}]", self.name());
-            let Some(value) = ask.spelled(&name) else { continue };
+            let Some(value) = request.spelled(&name) else { continue };
             let (below, through) = self
-                .places(ask.legacy, &value)
-                .ok_or_else(|| Refusal::bad(format!("`{name}` must be a value of `{}`: {value}", self.name())))?;
+                .places(request.legacy, &value)
+                .ok_or_else(|| DemoRefusal::bad(format!("`{name}` must be a value of `{}`: {value}", self.name())))?;
             match operator {
                 "gte" => start = start.max(below),
                 "gt" => start = start.max(through),
@@ -146,20 +136,21 @@ fn moment(value: &str) -> Option<Option<Duration>> {
 }
 
 /// Reads the segment and the number of segments.
-fn segment(ask: &Ask<'_>) -> Result<(u64, u64), Refusal> {
-    match (ask.number("segment")?, ask.number("total_segments")?) {
+fn segment(request: &DemoRequest<'_>) -> Result<(u64, u64), DemoRefusal> {
+    match (request.number("segment")?, request.number("total_segments")?) {
         (None, None) => Ok((0, 1)),
         (Some(segment), Some(segments)) if segment < segments && segments <= MOST_SEGMENTS => Ok((segment, segments)),
-        _ => Err(Refusal::bad(format!(
+        _ => Err(DemoRefusal::bad(format!(
             "`segment` counts from 0 and is less than `total_segments`, which is at most {MOST_SEGMENTS}; send both"
         ))),
     }
 }
 
 /// Remainder of a region's order numbers.
-fn place(region: &str) -> Result<u64, Refusal> {
+fn place(region: &str) -> Result<u64, DemoRefusal> {
     let known = REGIONS.iter().position(|known| *known == region);
-    let place = known.ok_or_else(|| Refusal::bad(format!("`region` is one of {}: {region}", REGIONS.join(", "))))?;
+    let place =
+        known.ok_or_else(|| DemoRefusal::bad(format!("`region` is one of {}: {region}", REGIONS.join(", "))))?;
     Ok(place as u64)
 }
 
@@ -170,7 +161,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::demo::{Calendar, Span, Stamp, Times};
+    use crate::demo::{Calendar, Stamp, TimeSpan, Times};
 
     fn page(legacy: &Legacy, target: &str) -> Value {
         let response = legacy.answer(&Method::GET, &target.parse().unwrap(), &HeaderMap::new(), b"");
@@ -215,8 +206,8 @@ mod tests {
 
     fn legacy(listing: Listing) -> Legacy {
         let spans = vec![
-            Span { from: 1_000, until: 1_010, orders: 30, together: 4 },
-            Span { from: 5_000, until: 6_000, orders: 20, together: 1 },
+            TimeSpan { from: 1_000, until: 1_010, orders: 30, together: 4 },
+            TimeSpan { from: 5_000, until: 6_000, orders: 20, together: 1 },
         ];
         let calendar = Calendar { times: Times::Spans(spans), stamp: Stamp::Unix };
         Legacy { calendar, listing, ..Legacy::of(50) }
@@ -230,7 +221,7 @@ mod tests {
             part in prop::option::of((0_u64..5, 1_u64..5)), region in prop::option::of(0_usize..3),
         ) {
             let legacy = legacy(if newest { Listing::NewestFirst } else { Listing::OldestFirst });
-            let time = |number: u64| legacy.calendar.at(Order(number)).as_secs();
+            let time = |number: u64| legacy.calendar.at(number).as_secs();
             let mut query = format!("created[{lower}]={}&created[{upper}]={}", time(low), time(high));
             let (segment, segments) = part.map_or((0, 1), |(segment, segments)| (segment % segments, segments));
             if part.is_some() {
