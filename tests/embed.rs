@@ -242,6 +242,36 @@ async fn a_gateway_needs_no_peer_address_and_its_shutdown_ends_its_crawls() {
     assert!(numbers(3).starts_with(&text) && error.is_some(), "{text} {error:?}");
 }
 
+#[tokio::test]
+async fn what_a_shutdown_interrupts_is_resumed_by_the_next_gateway() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = format!("[snapshots]\ndir = {:?}", folder.path());
+    let config = Config::from_toml(&CONFIG.replace("[snapshots]\n    disk = \"0\"", &files)).unwrap();
+    let hangs = service_fn(async |request: Request<Body>| match number_of(&request) {
+        number @ 0..3 => Ok::<_, Infallible>(page(number, Ending::Whole)),
+        _ => std::future::pending().await,
+    });
+    let gateway = Gateway::builder(config.clone()).transport(hangs).build().unwrap();
+    let response = gateway.clone().oneshot(get("/numbers", "application/x-ndjson")).await.unwrap();
+    let pinned = response.headers()[header::CONTENT_LOCATION].to_str().unwrap().to_owned();
+    let mut body = response.into_body();
+    let mut came = String::new();
+    while !came.starts_with(&numbers(8)) {
+        let frame = body.frame().await.unwrap().unwrap();
+        came.push_str(std::str::from_utf8(&frame.into_data().unwrap()).unwrap());
+    }
+    gateway.shutdown().await;
+    drop((gateway, body));
+
+    let (service, asked) = legacy(Ending::Whole);
+    let gateway = Gateway::builder(config).transport(service).build().unwrap();
+    let response = gateway.clone().oneshot(get(&pinned, "application/x-ndjson")).await.unwrap();
+    assert_eq!(read(response.into_body()).await, (numbers(3 * PAGES), None));
+    let asked = asked.load(Ordering::Relaxed);
+    assert!(asked <= PAGES - 2, "{asked} pages, and the first ones were there");
+    gateway.shutdown().await;
+}
+
 #[test]
 fn a_gateway_without_a_runtime_is_an_error_and_no_panic() {
     let error = Gateway::builder(config()).build().unwrap_err();

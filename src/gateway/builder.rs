@@ -74,7 +74,7 @@ impl GatewayBuilder {
         Self { transport: Some(Transport::new(service)), ..self }
     }
 
-    /// Opens the snapshot store and the upstreams' trust stores, and starts the gateway's own tasks in the current tokio runtime.
+    /// Opens the snapshot store (in memory, where `[snapshots]` has no `dir`) and the upstreams' trust stores, and starts the gateway's own tasks in the current tokio runtime.
     ///
     /// # Errors
     /// Fails where the snapshot folder or a certificate file can't be used, or outside a tokio runtime.
