@@ -12,7 +12,7 @@ use super::fill::{CacheFill, FillRecord};
 use super::key::CacheKeys;
 use super::route::Routes;
 use crate::request::{Ask, ParamNames};
-use crate::snapshot::{LeadOutcome, LookupPurpose, LookupResult, ReaderEvent, Snapshot, StoredSnapshot};
+use crate::snapshot::{FlightOutcome, LookupPurpose, LookupResult, ReaderEvent, Snapshot, StoredSnapshot};
 
 /// Number of crawls that are resumed at a time.
 const AT_A_TIME: usize = 4;
@@ -41,7 +41,7 @@ async fn resume(stored: StoredSnapshot, routes: &Routes, names: &ParamNames, fil
         Some(LookupResult::Lead(lead)) => {
             let subscription = lead.subscription();
             fill.resume(lead, stored.id, LookupPurpose::Read, &Arc::new(request), keys.current);
-            if let LeadOutcome::Open(snapshot) = subscription.outcome().await {
+            if let FlightOutcome::Open(snapshot) = subscription.outcome().await {
                 read_to_end(&snapshot).await;
             }
         }

@@ -21,7 +21,7 @@ use crate::id::{CacheKey, SnapshotId};
 use crate::pagination::Precondition;
 use crate::request::StorePolicy;
 use crate::snapshot::{
-    self, Birth, FileStorage, Lead, Log, LookupPurpose, Registry, ReopenError, ReopenedSnapshot, ResumableLog,
+    self, Birth, FileStorage, FlightLeader, Log, LookupPurpose, Registry, ReopenError, ReopenedSnapshot, ResumableLog,
     Retention, Seal, Snapshot, SnapshotFacts, SnapshotState, Writer,
 };
 use crate::usage::UpstreamUsage;
@@ -66,7 +66,7 @@ pub(super) struct FillRecord {
 
 impl CacheFill {
     /// Begins a crawl in a task of its own.
-    pub(super) fn begin(&self, lead: Lead, request: &Arc<StreamRequest>, key: CacheKey) {
+    pub(super) fn begin(&self, lead: FlightLeader, request: &Arc<StreamRequest>, key: CacheKey) {
         let (fill, request) = (self.clone(), Arc::clone(request));
         self.spawn(async move { fill.open(lead, &request, key).await });
     }
@@ -74,7 +74,7 @@ impl CacheFill {
     /// Reads a snapshot from its files and, where it was interrupted and the purpose is to read all of it, resumes its crawl.
     pub(super) fn resume(
         &self,
-        lead: Lead,
+        lead: FlightLeader,
         id: SnapshotId,
         purpose: LookupPurpose,
         request: &Arc<StreamRequest>,
@@ -101,7 +101,7 @@ impl CacheFill {
         });
     }
 
-    async fn open(&self, lead: Lead, request: &StreamRequest, key: CacheKey) {
+    async fn open(&self, lead: FlightLeader, request: &StreamRequest, key: CacheKey) {
         let crawl = request.crawl(&self.crawls);
         // A reader keeps the beginning of the stale snapshot from being dropped.
         let beginning = lead.stale().and_then(|stale| stale.log().reader(0, None).ok());
@@ -150,7 +150,14 @@ impl CacheFill {
         (Snapshot::new(id, key, facts, log, retention, request.collection.sharing.keep_for), writer)
     }
 
-    async fn reopen(&self, lead: Lead, id: SnapshotId, purpose: LookupPurpose, request: &StreamRequest, key: CacheKey) {
+    async fn reopen(
+        &self,
+        lead: FlightLeader,
+        id: SnapshotId,
+        purpose: LookupPurpose,
+        request: &StreamRequest,
+        key: CacheKey,
+    ) {
         let store = self.registry.store().clone();
         let reopened = tokio::task::spawn_blocking(move || store.reopen(id)).await;
         let ReopenedSnapshot { birth, log, pages, unfinished, modified } = match reopened {

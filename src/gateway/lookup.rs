@@ -11,7 +11,7 @@ use crate::error::Failure;
 use crate::id::SnapshotId;
 use crate::request::{Freshness, IfRange, Otherwise, Range, Reuse, Span, StorePolicy, View};
 use crate::response::{CacheStatus, Representation};
-use crate::snapshot::{LeadOutcome, LookupPurpose, LookupResult, Recency, Snapshot, SnapshotState};
+use crate::snapshot::{FlightOutcome, LookupPurpose, LookupResult, Recency, Snapshot, SnapshotState};
 
 /// Number of times that one request may find a snapshot whose files are lost before it can be read.
 const ATTEMPTS: usize = 3;
@@ -88,14 +88,14 @@ impl SnapshotLookup<'_> {
             };
             match subscription.outcome().await {
                 // It was opened for a request that only wanted its state.
-                LeadOutcome::Open(snapshot)
+                FlightOutcome::Open(snapshot)
                     if is_follower
                         && purpose == LookupPurpose::Read
                         && matches!(snapshot.state(), SnapshotState::Stopped) => {}
-                LeadOutcome::Open(snapshot) if is_follower => return Some(Ok((snapshot, CacheStatus::Collapsed))),
-                LeadOutcome::Open(snapshot) => return Some(Ok(self.hit(snapshot))),
-                LeadOutcome::Failed(failure) => return Some(Err(NoSnapshot::Failed(failure))),
-                LeadOutcome::Page | LeadOutcome::Apart | LeadOutcome::Lost => return None,
+                FlightOutcome::Open(snapshot) if is_follower => return Some(Ok((snapshot, CacheStatus::Collapsed))),
+                FlightOutcome::Open(snapshot) => return Some(Ok(self.hit(snapshot))),
+                FlightOutcome::Failed(failure) => return Some(Err(NoSnapshot::Failed(failure))),
+                FlightOutcome::Page | FlightOutcome::Apart | FlightOutcome::Lost => return None,
             }
         }
         None
@@ -128,21 +128,21 @@ impl SnapshotLookup<'_> {
                 }
             };
             match subscription.outcome().await {
-                LeadOutcome::Open(snapshot) => {
+                FlightOutcome::Open(snapshot) => {
                     if stale == Some(snapshot.id()) {
                         self.give_back();
                     }
                     return Ok((snapshot, cache_status));
                 }
-                LeadOutcome::Lost => {}
-                LeadOutcome::Apart => break,
-                LeadOutcome::Page => {
+                FlightOutcome::Lost => {}
+                FlightOutcome::Apart => break,
+                FlightOutcome::Page => {
                     if cache_status != CacheStatus::Collapsed {
                         self.give_back();
                     }
                     return Err(NoSnapshot::Page);
                 }
-                LeadOutcome::Failed(failure) => return Err(NoSnapshot::Failed(failure)),
+                FlightOutcome::Failed(failure) => return Err(NoSnapshot::Failed(failure)),
             }
         }
         self.alone().await
@@ -154,13 +154,13 @@ impl SnapshotLookup<'_> {
         let subscription = lead.subscription();
         self.fill.begin(lead, self.request, self.keys.current);
         match subscription.outcome().await {
-            LeadOutcome::Open(snapshot) => Ok((snapshot, self.miss())),
-            LeadOutcome::Page => {
+            FlightOutcome::Open(snapshot) => Ok((snapshot, self.miss())),
+            FlightOutcome::Page => {
                 self.give_back();
                 Err(NoSnapshot::Page)
             }
-            LeadOutcome::Failed(failure) => Err(NoSnapshot::Failed(failure)),
-            LeadOutcome::Apart | LeadOutcome::Lost => Err(NoSnapshot::Gone(None)),
+            FlightOutcome::Failed(failure) => Err(NoSnapshot::Failed(failure)),
+            FlightOutcome::Apart | FlightOutcome::Lost => Err(NoSnapshot::Gone(None)),
         }
     }
 

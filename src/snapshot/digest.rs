@@ -18,7 +18,7 @@ static PERMITS: Semaphore = Semaphore::const_new(2);
 pub struct Digest([u8; 32]);
 
 /// Digest under way: `None` until it is computed, and forever if the snapshot can't be read.
-pub(super) type Hashing = watch::Receiver<Option<Digest>>;
+pub(super) type PendingDigest = watch::Receiver<Option<Digest>>;
 
 impl fmt::Display for Digest {
     /// Formats a member of the fields of RFC 9530.
@@ -28,10 +28,10 @@ impl fmt::Display for Digest {
 }
 
 /// Starts the hash of a complete log; returns `None` if a part of it is gone. The hash goes on when its requester leaves.
-pub(super) fn start(log: &Log) -> Option<Hashing> {
+pub(super) fn start(log: &Log) -> Option<PendingDigest> {
     let reader = log.reader(0, None).ok()?;
     let runtime = Handle::try_current().ok()?;
-    let (told, hashing) = watch::channel(None);
+    let (told, pending) = watch::channel(None);
     let thread = runtime.clone();
     // Its result is only sent through the channel.
     drop(runtime.spawn(async move {
@@ -39,7 +39,7 @@ pub(super) fn start(log: &Log) -> Option<Hashing> {
         let hashed = thread.clone().spawn_blocking(move || thread.block_on(hash(reader))).await;
         told.send_replace(hashed.ok().flatten());
     }));
-    Some(hashing)
+    Some(pending)
 }
 
 async fn hash(mut reader: Reader) -> Option<Digest> {

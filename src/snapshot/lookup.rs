@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::lead::Lead;
+use super::leader::FlightLeader;
 use super::single_flight::Subscription;
 use super::snapshot::Snapshot;
 use crate::id::SnapshotId;
@@ -30,7 +30,7 @@ pub enum LookupPurpose {
 #[derive(Debug)]
 pub enum LookupResult {
     /// The caller has to open the snapshot: to begin a crawl, or to read it from the storage.
-    Lead(Lead),
+    Lead(FlightLeader),
     /// Another caller is opening it.
     Follow(Subscription),
     /// It is in memory, complete or growing.

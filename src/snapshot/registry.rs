@@ -16,7 +16,7 @@ use super::birth::Retention;
 use super::cache_stats::CacheStats;
 use super::index::{IdEntry, KeySlot, SnapshotIndex};
 use super::key_history::{CAPACITY, KeyHistory};
-use super::lead::{FlightScope, Lead};
+use super::leader::{FlightLeader, FlightScope};
 use super::listing::{self, SnapshotListing};
 use super::lookup::{LookupPurpose, LookupResult, Recency};
 use super::retention::{self, ExpiryPolicy};
@@ -108,15 +108,15 @@ impl Registry {
                 }
             }
         });
-        let lead = || Lead::new(&self.index, FlightScope::Key(key), flight).with_stale(stale);
+        let lead = || FlightLeader::new(&self.index, FlightScope::Key(key), flight).with_stale(stale);
         let result = found.unwrap_or_else(|| Ok(LookupResult::Lead(lead())));
         self.counts.stats.count_by_key(&result);
         result
     }
 
     /// Makes a caller the leader of a snapshot that no other caller may have.
-    pub fn open_alone<E>(&self, key: CacheKey, admit: impl FnOnce() -> Result<(), E>) -> Result<Lead, E> {
-        let lead = admit().map(|()| Lead::new(&self.index, FlightScope::Alone, self.new_flight(key)));
+    pub fn open_alone<E>(&self, key: CacheKey, admit: impl FnOnce() -> Result<(), E>) -> Result<FlightLeader, E> {
+        let lead = admit().map(|()| FlightLeader::new(&self.index, FlightScope::Alone, self.new_flight(key)));
         self.counts.stats.count_alone(lead.is_ok());
         lead
     }
@@ -143,7 +143,7 @@ impl Registry {
         });
         if let Some(before) = before {
             let scope = FlightScope::Id(id, Box::new(before));
-            found = Some(LookupResult::Lead(Lead::new(&self.index, scope, flight)));
+            found = Some(LookupResult::Lead(FlightLeader::new(&self.index, scope, flight)));
         }
         if let Some(LookupResult::Found(snapshot)) = &found {
             self.index.touch(snapshot);

@@ -19,7 +19,7 @@ pub(super) struct Flight {
 
 /// Result of an opening, for one caller that waits.
 #[derive(Clone, Debug)]
-pub enum LeadOutcome {
+pub enum FlightOutcome {
     /// The snapshot can be read.
     Open(Arc<Snapshot>),
     /// There is a snapshot, but only for the leader.
@@ -40,8 +40,8 @@ pub struct Subscription {
 
 #[derive(Clone, Debug)]
 struct FlightResults {
-    leader: LeadOutcome,
-    followers: LeadOutcome,
+    leader: FlightOutcome,
+    followers: FlightOutcome,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Flight {
     }
 
     /// Ends the opening. Callers that have left meanwhile are no error.
-    pub(super) fn land(&self, leader: LeadOutcome, followers: LeadOutcome) {
+    pub(super) fn land(&self, leader: FlightOutcome, followers: FlightOutcome) {
         self.results.send_replace(Some(FlightResults { leader, followers }));
     }
 
@@ -84,12 +84,12 @@ impl Flight {
 
 impl Subscription {
     /// Waits for the result of the opening.
-    pub async fn outcome(mut self) -> LeadOutcome {
+    pub async fn outcome(mut self) -> FlightOutcome {
         let role = self.role;
         match self.results.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(FlightResults { leader, .. })) if role == FlightRole::Leader => leader.clone(),
             Ok(Some(FlightResults { followers, .. })) => followers.clone(),
-            Ok(None) | Err(_) => LeadOutcome::Failed(Arc::new(dropped())),
+            Ok(None) | Err(_) => FlightOutcome::Failed(Arc::new(dropped())),
         }
     }
 }

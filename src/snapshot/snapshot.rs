@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 
 use super::birth::{FileStorage, Retention, SnapshotFacts};
-use super::digest::{self, Digest, Hashing};
+use super::digest::{self, Digest, PendingDigest};
 use super::log::{Log, LogExtent};
 use super::seal::{Seal, Verdict};
 use crate::error::{Failure, Fault};
@@ -30,7 +30,7 @@ pub struct Snapshot {
     /// Last request or read.
     used: Mutex<SystemTime>,
     /// Started at the first request; `None` if it can't be computed.
-    digest: OnceLock<Option<Hashing>>,
+    digest: OnceLock<Option<PendingDigest>>,
 }
 
 /// State of a snapshot's crawl.
@@ -109,8 +109,8 @@ impl Snapshot {
         if self.retention == Retention::Transient || !matches!(self.state(), SnapshotState::Complete(_)) {
             return None;
         }
-        let mut hashing = self.digest.get_or_init(|| digest::start(&self.log)).clone()?;
-        *hashing.wait_for(Option::is_some).await.ok()?
+        let mut pending = self.digest.get_or_init(|| digest::start(&self.log)).clone()?;
+        *pending.wait_for(Option::is_some).await.ok()?
     }
 
     /// Returns the digest if it has been computed.

@@ -1,11 +1,11 @@
 //! Leader of a single flight: opens a snapshot and tells the result to all that wait.
 //!
 //! ```text
-//!   Lead ── publish ──▶ Open        for all who may share it; Apart for the others
-//!   Lead ── page ─────▶ Page
-//!   Lead ── fail ─────▶ Failed
-//!   Lead ── abandon ──▶ Lost        for callers that came in the same instant: they ask again
-//!   Lead ── drop ─────▶ Failed      (a dead opening can't leave its followers waiting)
+//!   Leader ── publish ──▶ Open        for all who may share it; Apart for the others
+//!   Leader ── page ─────▶ Page
+//!   Leader ── fail ─────▶ Failed
+//!   Leader ── abandon ──▶ Lost        for callers that came in the same instant: they ask again
+//!   Leader ── drop ─────▶ Failed      (a dead opening can't leave its followers waiting)
 //! ```
 
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use super::birth::Retention;
 use super::index::{IdEntry, SnapshotIndex};
-use super::single_flight::{Flight, LeadOutcome, Subscription, dropped};
+use super::single_flight::{Flight, FlightOutcome, Subscription, dropped};
 use super::snapshot::Snapshot;
 use crate::error::Failure;
 use crate::id::{CacheKey, SnapshotId};
 
 /// Not `Clone`: dropping it ends the flight.
 #[derive(Debug)]
-pub struct Lead {
+pub struct FlightLeader {
     index: Arc<SnapshotIndex>,
     scope: FlightScope,
     flight: Flight,
@@ -38,7 +38,7 @@ pub(super) enum FlightScope {
     Alone,
 }
 
-impl Lead {
+impl FlightLeader {
     pub(super) fn new(index: &Arc<SnapshotIndex>, scope: FlightScope, flight: Flight) -> Self {
         Self { index: Arc::clone(index), scope, flight, stale: None }
     }
@@ -80,35 +80,35 @@ impl Lead {
             (FlightScope::Key(key), retention) => {
                 self.index.publish(*key, self.flight.serial, snapshot);
                 if retention == Retention::Shared {
-                    LeadOutcome::Open(Arc::clone(snapshot))
+                    FlightOutcome::Open(Arc::clone(snapshot))
                 } else {
-                    LeadOutcome::Apart
+                    FlightOutcome::Apart
                 }
             }
             (FlightScope::Id(..), _) => {
                 self.index.republish(snapshot);
-                LeadOutcome::Open(Arc::clone(snapshot))
+                FlightOutcome::Open(Arc::clone(snapshot))
             }
             (FlightScope::Alone, retention) => {
                 if retention != Retention::Transient {
                     self.index.keep(snapshot);
                 }
-                LeadOutcome::Apart
+                FlightOutcome::Apart
             }
         };
-        self.flight.land(LeadOutcome::Open(Arc::clone(snapshot)), followers);
+        self.flight.land(FlightOutcome::Open(Arc::clone(snapshot)), followers);
     }
 
     /// Ends the flight: the upstream's response is a page.
     pub fn page(self) {
         self.withdraw();
-        self.flight.land(LeadOutcome::Page, LeadOutcome::Page);
+        self.flight.land(FlightOutcome::Page, FlightOutcome::Page);
     }
 
     /// Ends the flight without a snapshot. The entry of a snapshot that was to be resumed stays as before.
     pub fn fail(self, failure: Failure) {
         self.withdraw();
-        let failed = LeadOutcome::Failed(Arc::new(failure));
+        let failed = FlightOutcome::Failed(Arc::new(failure));
         self.flight.land(failed.clone(), failed);
     }
 
@@ -126,7 +126,7 @@ impl Lead {
     /// Gives the flight up, since no caller waits.
     pub fn abandon(self) {
         self.withdraw();
-        self.flight.land(LeadOutcome::Lost, LeadOutcome::Lost);
+        self.flight.land(FlightOutcome::Lost, FlightOutcome::Lost);
     }
 
     /// Ends the flight of a snapshot that can't be read from the storage: if it is in memory it is read there, else it is lost.
@@ -137,13 +137,13 @@ impl Lead {
                     // Later lookups find it without another look at the storage.
                     snapshot.close();
                     self.withdraw();
-                    LeadOutcome::Open(Arc::clone(snapshot))
+                    FlightOutcome::Open(Arc::clone(snapshot))
                 }
-                IdEntry::Stored(_) | IdEntry::Opening(_) => LeadOutcome::Lost,
+                IdEntry::Stored(_) | IdEntry::Opening(_) => FlightOutcome::Lost,
             },
-            FlightScope::Key(_) | FlightScope::Alone => LeadOutcome::Lost,
+            FlightScope::Key(_) | FlightScope::Alone => FlightOutcome::Lost,
         };
-        if let (LeadOutcome::Lost, FlightScope::Id(id, _)) = (&outcome, &self.scope) {
+        if let (FlightOutcome::Lost, FlightScope::Id(id, _)) = (&outcome, &self.scope) {
             self.index.forget(*id);
         }
         self.flight.land(outcome.clone(), outcome);
@@ -158,11 +158,11 @@ impl Lead {
     }
 }
 
-impl Drop for Lead {
+impl Drop for FlightLeader {
     fn drop(&mut self) {
         if !self.flight.has_landed() {
             self.withdraw();
-            let failed = LeadOutcome::Failed(Arc::new(dropped()));
+            let failed = FlightOutcome::Failed(Arc::new(dropped()));
             self.flight.land(failed.clone(), failed);
         }
     }
