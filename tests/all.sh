@@ -125,7 +125,7 @@ rust_tests() {
   timeout 1200 cargo test --locked --no-fail-fast -- --include-ignored 2>&1 | tee "$rust_log"
 }
 
-# What reads an upstream's bytes is fuzzed for a minute each, the rest for some seconds; what was found before goes on.
+# Targets that read an upstream's bytes are fuzzed for a minute each, the others for some seconds; earlier corpora are extended.
 fuzz() {
   cargo fmt --check --manifest-path fuzz/Cargo.toml && fuzz_build || return
   fuzz_all 60 splitter coding && fuzz_all 5 path link && fuzz_all 5 config ending && fuzz_all 5 plan journal

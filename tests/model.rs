@@ -319,7 +319,7 @@ fn body_of(shape: &Arc<PageShape>, body: &str) -> Vec<Vec<u8>> {
     splitter.finish().unwrap().batch.each().map(<[u8]>::to_vec).collect()
 }
 
-/// Walks that were interrupted after an earlier page and gone on with from what was written: they must do as the one that was not.
+/// Walks that were interrupted after an earlier page and resumed from their checkpoints: they must behave as an uninterrupted one.
 #[derive(Default)]
 struct Shadows {
     walks: Vec<Walk>,
@@ -343,7 +343,7 @@ impl Shadows {
         }
     }
 
-    /// The walk is interrupted behind a page that ends with this record; `new` goes on.
+    /// The walk is interrupted behind a page that ends with this record; `new` resumes it.
     fn interrupt(&mut self, walk: &Walk, last: Option<Vec<u8>>, mut new: Walk) {
         self.notes.push(serde_json::to_string(&walk.checkpoint()).unwrap());
         self.last = last.or(self.last.take());

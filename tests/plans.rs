@@ -1,8 +1,8 @@
 //! Every plan over thousands of generated upstreams and interleavings: each record once, in order, at most `width` pages in
 //! flight, the end proven, and nothing after it.
 //!
-//! Pages come piece by piece, whichever the dice choose next; the room for what waits is full when they say so, attempts break
-//! off and begin again, and the width changes. What comes out must not know of it.
+//! Pages arrive piece by piece in a random order; the reorder buffer is full at random times, attempts break off and begin again, and
+//! the width changes. None of that may change the records.
 
 #![allow(
     clippy::unwrap_used,

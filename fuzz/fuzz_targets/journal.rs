@@ -1,4 +1,4 @@
-//! A journal under any bytes: what is read is a prefix of whole lines, whatever they say, and the same wherever what follows is cut.
+//! A journal under any bytes: the result is a prefix of whole lines, the same wherever the rest is cut.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

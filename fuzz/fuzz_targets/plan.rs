@@ -1,5 +1,5 @@
-//! No sequence of pages makes a plan panic, walk for ever, or emit records beyond those that came, in whatever order they come and
-//! however they are cut.
+//! No sequence of pages makes a plan panic, crawl for ever, or emit records beyond those that arrived, in any order and
+//! with any cuts.
 #![no_main]
 
 use std::collections::VecDeque;
@@ -35,7 +35,7 @@ partition = { from = "from", to = "to", kind = "rfc3339", field = "at", upper = 
 partition = { param = "region", values = ["a", "b", "c"] }"#,
 ];
 
-/// How many pages may be asked for at a time.
+/// Number of pages in flight.
 const WIDTH: usize = 4;
 
 /// A page that was asked for, and what has come of it that the plan hasn't been shown.
@@ -84,7 +84,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// Whether the crawl goes on.
+/// Returns true if the crawl continues.
 enum Turn {
     Going,
     Done,

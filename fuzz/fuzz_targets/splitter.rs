@@ -13,7 +13,7 @@ use unpage::pagination::split::{Isa, MAX_DEPTH, PageShape, Splitter};
 use unpage::caps::Caps;
 use unpage::pagination::{Encoding, Pagination, Path, Records, Source, Style, Validation, PageError};
 
-/// Where the records of a page stand.
+/// Place of the records in a page.
 #[derive(Clone, Copy)]
 enum Place {
     Root,
@@ -29,7 +29,7 @@ struct Reader {
     shapes: Vec<Arc<PageShape>>,
 }
 
-/// What a splitter makes of a page.
+/// Result of a splitter.
 #[derive(Debug, PartialEq)]
 enum Outcome {
     /// Its lines, and the value of `next`.
@@ -83,7 +83,7 @@ impl Place {
         }
     }
 
-    /// What must become of the page, where serde_json takes it.
+    /// Expected result, if serde_json accepts the page.
     fn judge(self, text: &[u8], page: &[u8]) -> Option<Outcome> {
         let json = std::str::from_utf8(if let Self::Base64 = self { text } else { page }).ok()?;
         let json = if let Self::Root = self { json.strip_prefix('\u{feff}').unwrap_or(json) } else { json };
@@ -153,7 +153,7 @@ impl Reader {
         }
     }
 
-    /// What has left before a page is refused is whole records.
+    /// Only whole records leave before a page is refused.
     fn check_left(&self, lines: &[u8]) {
         let is_whole = |line: &[u8]| line.ends_with(b"\n") && is_json(line);
         let all = lines.split_inclusive(|byte| *byte == b'\n');
@@ -167,7 +167,7 @@ fn is_json(text: &[u8]) -> bool {
         .is_ok_and(|text| serde_json::from_str::<&RawValue>(text).is_ok() && depth(text) <= MAX_DEPTH)
 }
 
-/// How deep a JSON text is nested.
+/// Depth of a JSON text.
 fn depth(text: &str) -> usize {
     let (mut depth, mut most, mut in_string, mut escaped) = (0, 0, false, false);
     for byte in text.bytes() {

@@ -1,5 +1,5 @@
 //! Pages as they arrive: a record leaves before its page is whole, the next page is asked for as soon as it is known, and a
-//! page that breaks off goes on where it was.
+//! page that breaks off continues where it was.
 
 use std::process::Stdio;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! The proxy between two sockets: what a client gets, what the upstream is asked, and what the command line says.
+//! The proxy between two sockets: responses, upstream requests, and the command line.
 //!
 //! Three helpers: `upstream` (the demo's legacy API with a script of faults), `proxy` (in this process, or the real binary)
-//! and `client` (HTTP/1.1, HTTP/2, bare TCP). What they carry:
+//! and `client` (HTTP/1.1, HTTP/2, bare TCP). The parts:
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy.toml allows it in tests, and means their helpers too")]
 
@@ -9,7 +9,7 @@ mod client;
 mod proxy;
 mod upstream;
 
-// Whole collections, byte for byte, in every pagination type; what the head of a stream says; raw records.
+// Complete collections, byte for byte, in every pagination type; heads of streams; raw records.
 mod streams;
 // Pages as they arrive: records that leave before their page is whole, the next page asked for early, pages that break off.
 mod arrival;
@@ -19,9 +19,9 @@ mod plans;
 mod forward;
 // Streams that break: every fault, cap and circle; clients that leave; a proxy that is stopped or killed.
 mod endings;
-// How a client goes on: parts, conditions and states of a snapshot.
+// Resumed downloads: ranges, conditions and states of a snapshot.
 mod resume;
-// Who shares a crawl and who does not; how long snapshots are handed out and kept; what goes on.
+// Shared crawls; freshness and retention of snapshots; resumed crawls.
 mod sharing;
 // Snapshots and files that an older version of unpage has left: resumed, served, or refused with the reason.
 mod upgrade;
@@ -29,7 +29,7 @@ mod upgrade;
 mod retries;
 // Several crawls before one upstream: its demands, how much it is asked at a time, and readers that are slow.
 mod pace;
-// What the operator's address tells: crawls, waits, ends.
+// The admin address: crawls, waits, ends.
 mod metrics;
 // Content codings: asked for, decoded, refused, and left alone where answers are only passed on.
 mod codings;

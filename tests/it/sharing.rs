@@ -472,7 +472,7 @@ async fn the_costs_of_a_snapshot_are_counted() {
     let (state, counts, before) = cost(&proxy, &pinned).await;
     assert_eq!((&*state, counts), ("broken", [2, 5, 2]), "{before:#}");
 
-    // It goes on: its pages are its own, and what is asked is counted from here on.
+    // It is resumed: its pages are its own, and requests are counted from here on.
     let rest = ask(&proxy, &pinned, &[("range", &format!("bytes={}-", had.len()))]).await;
     assert_eq!(String::from_utf8([&had, rest.whole().as_bytes()].concat()).unwrap(), "1\n2\n3\n4\n");
     let (state, counts, after) = cost(&proxy, &pinned).await;

@@ -136,7 +136,7 @@ async fn what_had_credentials_is_resumed_for_its_caller_and_refused_to_others() 
     assert_eq!(left.asked(), [""; 0]);
     assert_eq!(ask(&proxy, &target, Some("Bearer fixture")).await.whole(), orders(ORDERS));
     assert_eq!(left.asked()[0], "/keyset/orders?limit=20&starting_after=ord_000000040");
-    // It has a key of this version now, and what is told of it is what is told of any other.
+    // It has a key of this version now, and its description is that of any other snapshot.
     let (status, detail) = refusal(&ask(&proxy, &target, None).await);
     assert_eq!((status, detail.contains("version")), (StatusCode::GONE, false), "{detail}");
 }

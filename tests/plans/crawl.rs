@@ -53,7 +53,7 @@ pub(crate) struct Manner {
     pub(crate) breaks: usize,
     /// The width changes one time of so many; never where 0.
     pub(crate) widens: usize,
-    /// Behind one page of so many the crawl is interrupted, and gone on with; never where 0.
+    /// The crawl is interrupted and resumed behind one page in so many; never if 0.
     pub(crate) interrupts: usize,
 }
 
@@ -366,7 +366,7 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
         Ok(())
     }
 
-    /// The process is killed behind a whole page, and another one goes on with what was written.
+    /// The process is killed behind a whole page, and another one resumes from the written checkpoints.
     fn interrupt(&mut self) {
         self.drop_unwanted();
         for page in self.pages.drain(..) {

@@ -147,8 +147,7 @@ impl Ranged {
         crawl(&self.pagination(), first, manner, |request| self.server.answer(request))
     }
 
-    /// What is wanted of it: what the configured bounds hold, with the granules that they name, or what the client's filter lets
-    /// through.
+    /// Wanted records: those within the configured bounds, with the units that they name, or those that the client's filter selects.
     fn wanted(&self) -> Vec<u64> {
         let unit = |bound: &Option<Bound>| match bound {
             Some(Bound::At(value)) => self.range.kind.unit_of(value).map(|granule| granule as i64),

@@ -28,7 +28,7 @@ GROWTH = 16 * 1024
 
 @pytest.fixture
 def demo(tmp_path: Path):
-    """Starts a demo that goes on serving, and gives the address of its legacy API."""
+    """Starts a demo that keeps serving, and returns the address of its legacy API."""
     running: list[Child] = []
 
     def start(records: int) -> str:

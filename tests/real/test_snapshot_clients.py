@@ -1,4 +1,4 @@
-"""Off-the-shelf clients go on where they broke, over finished and growing snapshots, and nothing else splices them."""
+"""Off-the-shelf clients resume over complete and growing snapshots, and never splice two."""
 
 from pathlib import Path
 
@@ -87,7 +87,7 @@ def test_a_whole_file_of_a_finished_snapshot_stays(client, finished, orders, tmp
 @pytest.mark.parametrize("client", RESUMING)
 @pytest.mark.parametrize("start", ["behind", "ahead"])
 def test_a_part_of_a_growing_snapshot_is_completed(client, start, upstream, proxy, orders, tmp_path: Path):
-    """The upstream stops in the midst; a client goes on from a byte that is there, or waits for one that isn't yet."""
+    """The upstream stops in the midst; a client resumes from an existing byte, or waits for one that doesn't exist yet."""
     upstream.close_gate(after=30)
     first = Curl(proxy.url + orders.path, tmp_path / "first.ndjson")
     streaming = first.begin()
@@ -129,7 +129,7 @@ def test_curl_resumes_after_a_kill(version, through, upstream, proxy, nginx, ord
 
 @pytest.mark.parametrize("through", ["directly", "nginx"])
 def test_wget_retries_by_itself_while_the_proxy_is_killed(through, upstream, proxy, nginx, orders, tmp_path: Path):
-    """One wget for all of it: its stream breaks, its connection is refused (or nginx says 502), and it goes on."""
+    """One wget for all of it: its stream breaks, its connection is refused (or nginx says 502), and it resumes."""
     address = proxy.url if through == "directly" else nginx(proxy.url).url
     upstream.close_gate(after=40)
     curl = Curl(address + orders.path, tmp_path / "first.ndjson")
@@ -237,7 +237,7 @@ def test_a_redirect_to_the_only_generation(upstream, kept, orders, tmp_path: Pat
 
 
 def test_a_break_at_the_upstream_is_mended_by_the_client(scripted, kept, tmp_path: Path):
-    """The crawl broke, not the proxy: `curl -C -` makes it go on with the page that failed."""
+    """The crawl broke, not the proxy: `curl -C -` resumes it with the page that failed."""
     upstream = scripted(fault=Fault.CUT)
     proxy = kept(config=upstream.config()).start()
     curl = Curl(proxy.url + "/orders", tmp_path / "orders.ndjson")

@@ -1,4 +1,4 @@
-"""`unpage fetch --output FILE` goes on by itself: killed and run again, its file is the API's own list."""
+"""`unpage fetch --output FILE` resumes: killed and run again, its file is the API's own list."""
 
 import random
 import subprocess

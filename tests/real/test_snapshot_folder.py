@@ -104,7 +104,7 @@ def test_a_folder_that_becomes_read_only_stops_nothing(upstream, kept, orders, t
 
 
 def test_a_second_process_is_refused(upstream, kept, orders):
-    """Two processes in one folder would write over each other: the second one ends, the first goes on."""
+    """Two processes in one folder would write over each other: the second one ends, the first continues."""
     first = kept(upstream).start()
     second = kept(upstream, dir=str(first.folder))
     child = second.spawn()

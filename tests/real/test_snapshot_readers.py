@@ -91,7 +91,7 @@ def test_a_thousand_readers_of_one_crawl(forwarders, kept, small_orders):
 
 
 def test_stalled_readers_hold_nothing_but_their_sockets(upstream, kept, orders):
-    """28 MB in a budget of 4: ten stop at the beginning, one reads all; then the ten go on from the file."""
+    """28 MB in a budget of 4: ten stop at the beginning, one reads all; then the ten continue from the file."""
     peaks = {}
     for stalled in (0, STALLED):
         proxy = kept(upstream, memory="4MiB").start()

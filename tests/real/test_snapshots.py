@@ -1,4 +1,4 @@
-"""A killed proxy: a download goes on at its byte, and no more than the page under way is fetched twice."""
+"""A killed proxy: a download resumes at its byte, and only the page in flight is fetched twice."""
 
 import os
 import random
@@ -77,7 +77,7 @@ def wait_for_a_random_byte(chance: random.Random, curl: Curl, client, upstream: 
 
 
 def test_a_kill_without_a_reader(upstream, proxy, orders, tmp_path: Path):
-    """The crawl goes on when its client has gone; what it has when killed is there for the client that returns."""
+    """The crawl continues without its client; its records at the kill are there for the client that returns."""
     proxy.start()
     curl = Curl(proxy.url + orders.path, tmp_path / "orders.ndjson")
     client = curl.begin()

@@ -16,8 +16,7 @@ use super::Setting;
 use super::process::Pinning;
 use super::upstream::Dialect;
 
-/// Streams as they pass through: what keeping them costs is a part of its own. Nobody shares, nothing is kept, and `opens`
-/// doesn't count.
+/// Streams as they pass through: nothing is shared or kept, and `opens` doesn't count. The cost of snapshots is a part of its own.
 pub const STREAMS_ALONE: &str = "listen = \"127.0.0.1:0\"\n
 [snapshots]\ndisk = \"0\"\nmemory = \"8MiB\"\nfresh_for = \"0\"\nopens = \"1000000/s\"\n";
 

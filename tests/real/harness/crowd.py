@@ -1,4 +1,4 @@
-"""Many readers over raw sockets in one thread: who reads all, who joins late, who stops and later goes on."""
+"""Many readers over raw sockets in one thread: some read all, some join late, some stop and continue later."""
 
 import resource
 import select

@@ -1,4 +1,4 @@
-"""Downloads that go on where they broke, by the clients that people have."""
+"""Downloads that resume, by common clients."""
 
 from pathlib import Path
 from urllib.parse import urljoin
@@ -10,7 +10,7 @@ ACCEPT = f"Accept: {STREAM}"
 
 
 class Curl:
-    """curl and its file. The head of its first answer says under which URL it goes on."""
+    """curl and its file. The head of its first answer names the URL under which it resumes."""
 
     def __init__(self, url: str, file: Path, *options: str):
         self.url = url

@@ -1,4 +1,4 @@
-//! What goes wrong by script: which request it is that fails, on which of its attempts, and how.
+//! Scripted faults: the failing requests, their attempts, and the failures.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use http::{HeaderValue, Response, StatusCode, header};
 use super::Delivery;
 use super::log::Asked;
 
-/// What goes wrong with some requests. Where several match, the first one counts.
+/// Fault of some requests. If several match, the first one counts.
 #[derive(Clone, Debug)]
 pub struct Fault {
-    /// Which requests.
+    /// Failing requests.
     pub on: On,
     /// On which of their attempts, counted from 1.
     pub attempts: RangeInclusive<u64>,
-    /// What.
+    /// Failure.
     pub harm: Harm,
 }
 
-/// Which requests are meant.
+/// Selection of requests.
 #[derive(Clone, Debug)]
 pub enum On {
     /// Every one.
@@ -37,7 +37,7 @@ pub enum On {
     Test(fn(&Asked) -> bool),
 }
 
-/// What goes wrong.
+/// Faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Harm {
     /// An error.
@@ -84,7 +84,7 @@ impl On {
 }
 
 impl Harm {
-    /// What becomes of an answer.
+    /// Fate of an answer.
     pub(super) fn done_to(self, mut answer: Response<Bytes>, delivery: Delivery) -> (Response<Bytes>, Delivery) {
         match self {
             Self::Status(status) => (refusal(status, "it is the script's fault"), delivery),
@@ -114,7 +114,7 @@ pub(super) fn refusal(status: StatusCode, message: &str) -> Response<Bytes> {
     response
 }
 
-/// A time in seconds, rounded up: whoever waits so long has waited long enough.
+/// A time in seconds, rounded up, so that a client that waits for it has waited long enough.
 pub(super) fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }

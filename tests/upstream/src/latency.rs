@@ -1,4 +1,4 @@
-//! How long a scripted upstream takes for an answer: a distribution, a knee, and pages that are slower than others.
+//! Latency of a scripted upstream: a distribution, a knee, and pages that are slower than others.
 
 use std::f64::consts::TAU;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use super::fault::On;
 use super::log::Asked;
 use unpage::demo::scattered;
 
-/// How long an answer takes, from the request to its head; by default no time.
+/// Time from a request to the head of its answer; none by default.
 #[derive(Clone, Debug, Default)]
 pub struct Latency {
-    /// What it is while little is asked.
+    /// Latency without load.
     pub jitter: Jitter,
     /// So many requests are answered side by side as fast as one; with more in flight, each takes so many times as long.
     pub knee: Option<u32>,
-    /// Which requests take longer, and how many times; all that match count.
+    /// Slower requests, each with its factor; all that match count.
     pub slow: Vec<(On, f64)>,
     /// Another seed, another sequence of times.
     pub seed: u64,
@@ -31,7 +31,7 @@ pub enum Jitter {
     Exponential {
         /// The least.
         least: Duration,
-        /// How much longer it takes on average.
+        /// Mean factor.
         mean: Duration,
     },
     /// Half of them below the median, with a long tail above.
@@ -61,7 +61,7 @@ impl Latency {
         Jitter::Fixed(time).into()
     }
 
-    /// How long this request takes while so many are in flight, itself included.
+    /// Latency of this request with so many in flight, itself included.
     pub(super) fn of(&self, asked: &Asked, in_flight: usize) -> Duration {
         let crowd = self.knee.map_or(1.0, |knee| (in_flight as f64 / f64::from(knee.max(1))).max(1.0));
         let slow = self.slow.iter().filter(|(on, _)| on.matches(asked)).map(|(_, times)| times).product::<f64>();

@@ -24,18 +24,18 @@ pub use server::serve;
 use limit::{Meter, Verdict};
 use unpage::demo::{Legacy, OrderCount};
 
-/// How an upstream behaves; by default it answers everything at once.
+/// Behaviour of an upstream; by default it answers everything at once.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
-    /// How long an answer takes.
+    /// Latency of answers.
     pub latency: Latency,
-    /// How many requests it works on at a time; the others wait for their turn.
+    /// Number of requests that are processed at a time; the others queue.
     pub at_once: Option<usize>,
-    /// How many requests it allows.
+    /// Rate limit.
     pub limit: Option<RateLimit>,
-    /// How fast a body leaves, in bytes a second.
+    /// Speed of a body, in bytes a second.
     pub bytes_per_second: Option<u64>,
-    /// What goes wrong.
+    /// Faults.
     pub faults: Vec<Fault>,
     /// The time since 1970 at the start.
     pub epoch: Duration,
@@ -48,27 +48,27 @@ pub struct Scripted {
     script: Script,
     log: Log,
     meter: Meter,
-    /// When each of those that work is done with what it has.
+    /// Time at which each worker is free.
     working: Vec<Duration>,
     in_flight: BTreeSet<u64>,
-    /// How many requests there were, also before the log was started anew.
+    /// Number of requests, also before the log was cleared.
     ids: u64,
 }
 
-/// What becomes of a request.
+/// Outcome of a request.
 #[derive(Debug)]
 pub struct Reply {
-    /// What [`Scripted::finished`] wants to have.
+    /// Argument of [`Scripted::finished`].
     pub id: u64,
-    /// How long after the request its answer begins.
+    /// Time from the request to its answer's head.
     pub after: Duration,
     /// The answer.
     pub response: Response<Bytes>,
-    /// How it is sent.
+    /// Delivery of the answer.
     pub delivery: Delivery,
 }
 
-/// How an answer is sent.
+/// Delivery of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// As it is.
@@ -98,7 +98,7 @@ impl Scripted {
         }
     }
 
-    /// What becomes of a request that comes now, the time since the start. It is in flight until it is
+    /// Outcome of a request that arrives now, as the time since the start. It is in flight until it is
     /// [`finished`](Self::finished).
     pub fn ask(&mut self, now: Duration, request: &Request<Bytes>) -> Reply {
         let mut asked = self.asked(request);
@@ -162,7 +162,7 @@ impl Scripted {
         Asked { number: self.log.count() as u64 + 1, target, page, attempt, orders: 0 }
     }
 
-    /// How long a request waits for its turn that takes so long.
+    /// Time in the queue of a request that takes so long.
     fn turn(&mut self, now: Duration, busy: Duration) -> Duration {
         let Some(first) = self.working.iter_mut().min() else { return Duration::ZERO };
         let begins = (*first).max(now);
@@ -172,14 +172,14 @@ impl Scripted {
 }
 
 impl Reply {
-    /// How long after the request its answer has left; none where it never does.
+    /// Time from the request to the end of its answer; none if it never ends.
     pub fn whole(&self) -> Option<Duration> {
         Some(self.after.saturating_add(self.delivery.takes(&self.response)?))
     }
 }
 
 impl Delivery {
-    /// How long a body takes; none where it has no end.
+    /// Duration of a body; none if it has no end.
     fn takes(self, response: &Response<Bytes>) -> Option<Duration> {
         match self {
             Self::Whole | Self::Cut | Self::Close => Some(Duration::ZERO),

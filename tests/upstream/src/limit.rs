@@ -1,4 +1,4 @@
-//! How many requests a scripted upstream allows, how it counts them, and what its answers say of what is left.
+//! Rate limits of a scripted upstream: counting, and the fields of its answers.
 
 use std::collections::VecDeque;
 use std::time::{Duration, UNIX_EPOCH};
@@ -10,17 +10,17 @@ use super::fault::whole_seconds;
 /// So many requests in so long; what is beyond gets 429 and doesn't count.
 #[derive(Clone, Debug)]
 pub struct RateLimit {
-    /// How many.
+    /// Number of requests.
     pub requests: u32,
     /// In how long.
     pub period: Duration,
-    /// How they are counted.
+    /// Way of counting.
     pub counted: Counted,
-    /// What the answers say of it; nothing where this is empty.
+    /// Fields of the answers; none if empty.
     pub says: Vec<Says>,
 }
 
-/// How requests are counted.
+/// Way of counting requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {
     /// From the start of each period on; twice as many may come around its end.
@@ -31,7 +31,7 @@ pub enum Counted {
     Bucket(u32),
 }
 
-/// What answers say of a limit.
+/// Fields of an answer about a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Says {
     /// `Retry-After` in seconds, with a refusal.
@@ -46,7 +46,7 @@ pub enum Says {
     XRateLimit(Reset),
 }
 
-/// How a field says when there is more again.
+/// Form of a reset in a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {
     /// In seconds since 1970.
@@ -55,28 +55,28 @@ pub enum Reset {
     Delta,
 }
 
-/// What a limit has counted.
+/// Counts of a limit.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Meter {
     /// Until when each of those that came counts, the first one first.
     count_until: VecDeque<Duration>,
-    /// When the bucket is full again.
+    /// Time at which the bucket is full again.
     full: Duration,
 }
 
-/// What a request finds.
+/// Verdict on a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Admitted,
     Refused,
 }
 
-/// What is left after a request.
+/// Budget after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Budget {
     pub(super) verdict: Verdict,
     remaining: u32,
-    /// How long until there is more again.
+    /// Time until the reset.
     reset: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What a scripted upstream was asked, request by request, and what tests and benches count of it.
+//! Log of a scripted upstream, request by request, and the counts of tests and benches.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,24 +14,24 @@ pub struct Asked {
     pub target: String,
     /// The how-many-th of the different requests it is, from 1.
     pub page: u64,
-    /// How often it has been asked now, this time included.
+    /// Number of attempts so far, this one included.
     pub attempt: u64,
-    /// How many orders its answer would hold.
+    /// Number of orders in its answer.
     pub orders: u64,
 }
 
 /// One request and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logged {
-    /// When it came, since the start.
+    /// Time of arrival, since the start.
     pub at: Duration,
-    /// What it was.
+    /// The request.
     pub asked: Asked,
-    /// How many were in flight when it came, itself included.
+    /// Number of requests in flight at its arrival, itself included.
     pub in_flight: usize,
     /// The status of the answer; none where there was no answer.
     pub status: Option<StatusCode>,
-    /// How many orders were sent.
+    /// Number of orders sent.
     pub sent: u64,
 }
 
@@ -49,12 +49,12 @@ impl Log {
         &self.requests
     }
 
-    /// How many requests came.
+    /// Number of requests.
     pub fn count(&self) -> usize {
         self.requests.len()
     }
 
-    /// How many different things were asked for.
+    /// Number of different requests.
     pub fn pages(&self) -> usize {
         self.known.len()
     }
@@ -64,7 +64,7 @@ impl Log {
         self.requests.iter().map(|logged| logged.in_flight).max().unwrap_or_default()
     }
 
-    /// How many were answered with this status.
+    /// Number of answers with this status.
     pub fn answered(&self, status: StatusCode) -> usize {
         self.requests.iter().filter(|logged| logged.status == Some(status)).count()
     }
@@ -74,7 +74,7 @@ impl Log {
         self.answered(status) as f64 / self.count().max(1) as f64
     }
 
-    /// How many requests a second came from the first to the last of those that were answered with this status.
+    /// Requests a second from the first to the last of those that were answered with this status.
     pub fn per_second(&self, status: StatusCode) -> f64 {
         let mut answered = self.requests.iter().filter(|logged| logged.status == Some(status));
         let Some(first) = answered.next() else { return 0.0 };
@@ -83,7 +83,7 @@ impl Log {
         if time > 0.0 { more as f64 / time } else { 0.0 }
     }
 
-    /// Which page a request is for, and which attempt at it.
+    /// Page of a request, and number of the attempt at it.
     pub(super) fn recognise(&mut self, what: String) -> (u64, u64) {
         let next = self.known.len() as u64 + 1;
         let (page, attempts) = self.known.entry(what).or_insert((next, 0));

@@ -26,13 +26,13 @@ use super::{Delivery, Reply, Scripted};
 /// The most that a request's body may have.
 const MAX_BODY: usize = 1 << 20;
 
-/// How long answers under way may take once the server is to stop.
+/// Time that answers in progress may take once the server is to stop.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long to wait when no connection can be accepted: the cause, mostly too many open files, doesn't pass at once.
+/// Wait when no connection can be accepted: the cause, mostly too many open files, doesn't pass at once.
 const BREATH: Duration = Duration::from_millis(50);
 
-/// How much of a slow body leaves at a time.
+/// Size of a piece of a slow body.
 const PIECE: Duration = Duration::from_millis(20);
 
 /// The body of an answer, which may break.
@@ -74,7 +74,7 @@ pub async fn serve(listener: TcpListener, scripted: Arc<Mutex<Scripted>>, shutdo
         }
     }
     drop(listener);
-    // Whoever is not done by then is cut off with the set.
+    // Connections that are not finished by then are cut with the set.
     if tokio::time::timeout(PATIENCE, graceful.shutdown()).await.is_err() {
         tracing::warn!(open = connections.len(), "the demo's upstream cuts connections that don't end");
     }

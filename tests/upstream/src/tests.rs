@@ -1,4 +1,4 @@
-//! The scripted API in virtual time: nobody waits, and every time is exact.
+//! The scripted API in virtual time: no test waits, and every time is exact.
 
 use std::collections::BTreeMap;
 

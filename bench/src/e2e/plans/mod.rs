@@ -1,5 +1,5 @@
-//! What the plans show: an API by script with the latencies and limits that APIs have, unpage in front of it, and the
-//! API's own log of what it was asked.
+//! Plans: a scripted API with the latencies and limits that APIs have, unpage in front of it, and the
+//! API's own log of requests.
 //!
 //! - [`api`]: the API, and the configuration that walks it
 //! - [`stream`]: a client that checks that every order comes once

@@ -111,8 +111,7 @@ async fn paced(setting: &Setting, latency: &Latency, width: &str, pages: u64) ->
     Ok((pages as f64 / took.as_secs_f64(), api.log()))
 }
 
-/// How many requests were in flight in the second half of a crawl: nine of ten times at least, half of the time, nine of
-/// ten times at most.
+/// Requests in flight in the second half of a crawl: the 10th, 50th and 90th percentile.
 fn settled_at(log: &Log) -> [f64; 3] {
     let mut in_flight: Vec<_> = log.requests()[log.count() / 2..].iter().map(|logged| logged.in_flight).collect();
     in_flight.sort_unstable();
