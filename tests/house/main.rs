@@ -40,27 +40,24 @@ const IMPURE: &[&str] = &[
     "UdpSocket",
 ];
 
-/// Upper bounds. Each is the target of the design unless its comment says what the target is.
+/// Upper bounds.
 mod limit {
-    /// Percentage of doc comments that open with a relative word. Target: 5.
-    pub(crate) const RELATIVE_OPENINGS: f64 = 28.0;
-    /// Per 1,000 words of comments. Target: 0.5.
-    pub(crate) const PRONOUNS: f64 = 4.0;
-    /// Target: 8.
-    pub(crate) const NAMES_DEFINED_TWICE: usize = 65;
-    /// Target: 12.
-    pub(crate) const FILES_IN_CYCLES: usize = 50;
-    /// Target: 4.
-    pub(crate) const LARGEST_CYCLE: usize = 15;
-    /// Types whose inherent impls stand in more than two files. Target: 0.
-    pub(crate) const SCATTERED_IMPLS: usize = 4;
+    /// Percentage of doc comments that open with a relative word.
+    pub(crate) const RELATIVE_OPENINGS: f64 = 5.0;
+    /// Per 1,000 words of comments.
+    pub(crate) const PRONOUNS: f64 = 0.5;
+    pub(crate) const NAMES_DEFINED_TWICE: usize = 10;
+    pub(crate) const FILES_IN_CYCLES: usize = 12;
+    pub(crate) const LARGEST_CYCLE: usize = 4;
+    /// Types whose inherent impls stand in more than two files.
+    pub(crate) const SCATTERED_IMPLS: usize = 0;
     pub(crate) const PUBLIC_ITEMS: usize = 60;
     /// Percentage of lines.
     pub(crate) const DOC_LINES: f64 = 12.0;
-    /// Target: 30,000.
-    pub(crate) const LINES: usize = 36_000;
-    /// Files of more than 300 lines before their tests. Target: 0.
-    pub(crate) const LONG_FILES: usize = 18;
+    /// The design's target is 30,000: lower this bound with the code.
+    pub(crate) const LINES: usize = 35_800;
+    /// Files of more than 300 lines before their tests.
+    pub(crate) const LONG_FILES: usize = 2;
 }
 
 /// Prints a figure, and fails with its offenders where it is beyond its bound.
