@@ -1,4 +1,4 @@
-//! The operator's address: how unpage is, as numbers and as one word, and what it keeps.
+//! Operator's address: metrics, the list of snapshots, and a health check.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -9,31 +9,25 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use tower::Service;
 
-use super::exposition::MEDIA_TYPE;
 use super::list::list;
-use super::metrics::metrics;
+use super::metrics::{MEDIA_TYPE, Metrics, exposition};
 use crate::crawl::Crawls;
 use crate::snapshot::Registry;
 use crate::upstream::Governors;
 
-/// Answers `/metrics`, `/snapshots` and `/healthz`, to anybody: as a [`tower::Service`], like the proxy.
+/// Service that answers `/metrics`, `/snapshots` and `/healthz` without asking for credentials.
 #[derive(Clone, Debug)]
-pub struct Admin {
-    crawls: Crawls,
-    governors: Governors,
-    registry: Registry,
-}
+pub struct Admin(Metrics);
 
 impl Admin {
-    /// What tells of these.
     pub fn new(crawls: Crawls, governors: Governors, registry: Registry) -> Self {
-        Self { crawls, governors, registry }
+        Self(Metrics { crawls, governors, registry })
     }
 
     fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
         let (media_type, text) = match path {
-            "/metrics" => (MEDIA_TYPE, metrics(&self.crawls.totals(), &self.registry, &self.governors.by_origin())),
-            "/snapshots" => ("application/json", list(&self.registry.list())),
+            "/metrics" => (MEDIA_TYPE, exposition(self.0.clone())),
+            "/snapshots" => ("application/json", list(&self.0.registry.list())),
             "/healthz" => ("text/plain; charset=utf-8", "ok\n".to_owned()),
             _ => return refused(StatusCode::NOT_FOUND),
         };

@@ -1,111 +1,139 @@
-//! The numbers: what has become of the crawls, and how things stand with each upstream.
+//! Metrics of crawls, snapshots and upstreams, read at each scrape.
 
-use std::fmt::Display;
+use std::fmt;
 
-use super::exposition::{Exposition, Kind};
-use crate::crawl::Totals;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode_registry;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue};
+use prometheus_client::metrics::MetricType::{self, Counter, Gauge};
+use prometheus_client::registry::Registry as MetricRegistry;
+
+use crate::crawl::{Crawls, Totals};
 use crate::snapshot::Registry;
-use crate::upstream::Traffic;
+use crate::upstream::{Governors, Traffic};
 
-/// All of them, as Prometheus reads them.
-pub(super) fn metrics(crawls: &Totals, registry: &Registry, upstreams: &[Traffic]) -> String {
-    let mut text = Exposition::default();
-    tell_crawls(&mut text, crawls);
-    tell_snapshots(&mut text, registry);
-    tell_requests(&mut text, upstreams);
-    tell_waits(&mut text, upstreams);
-    text.into_text()
+/// Media type of [`exposition`]: the text format 0.0.4, which every scraper reads. It names a counter's family like its samples,
+/// with `_total`, where OpenMetrics leaves the suffix out, and has no `# EOF`.
+pub(super) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Sources of the metrics.
+#[derive(Clone, Debug)]
+pub(super) struct Metrics {
+    pub(super) crawls: Crawls,
+    pub(super) governors: Governors,
+    pub(super) registry: Registry,
 }
 
-fn tell_crawls(text: &mut Exposition, crawls: &Totals) {
-    let help = "Collections whose walk was begun.";
-    text.family(Kind::Counter, "unpage_crawls_started_total", help).sample(&[], crawls.started);
-    let help = "Walks that ended: complete (the end is proven), broken (after the first records), unopened (a status said so), \
-                abandoned (the client left, or wanted no more than the head).";
-    let mut ended = text.family(Kind::Counter, "unpage_crawls_ended_total", help);
+/// Returns the metrics of a collector as text.
+pub(super) fn exposition(collector: impl Collector) -> String {
+    let mut metrics = MetricRegistry::default();
+    metrics.register_collector(Box::new(collector));
+    let mut text = String::new();
+    encode_registry(&mut text, &metrics).expect("a String takes every text, and no number of bytes passes i64::MAX");
+    text
+}
+
+impl Collector for Metrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        encode_crawls(&mut encoder, &self.crawls.totals())?;
+        encode_snapshots(&mut encoder, &self.registry)?;
+        encode_upstreams(&mut encoder, &self.governors.by_origin())
+    }
+}
+
+/// Encodes a family. A counter is encoded like a gauge, because the encoder of counters would append a second `_total`.
+fn family<T: EncodeGaugeValue, const LABELS: usize>(
+    encoder: &mut DescriptorEncoder<'_>,
+    kind: MetricType,
+    name: &'static str,
+    help: &'static str,
+    samples: impl IntoIterator<Item = ([(&'static str, String); LABELS], T)>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+    for (labels, value) in samples {
+        if LABELS == 0 {
+            family.encode_gauge(&value)?;
+        } else {
+            family.encode_family(&labels)?.encode_gauge(&value)?;
+        }
+    }
+    Ok(())
+}
+
+fn encode_crawls(encoder: &mut DescriptorEncoder<'_>, crawls: &Totals) -> fmt::Result {
+    let help = "Crawls that were started.";
+    family(encoder, Counter, "unpage_crawls_started_total", help, [([], crawls.started)])?;
+    let help = "Crawls that ended: complete (the end is proven), broken (after the first records), unopened (refused before the \
+                first record), abandoned (the client left, or wanted only the head).";
     let ends = [
         ("complete", crawls.complete),
         ("broken", crawls.broken),
         ("unopened", crawls.unopened),
         ("abandoned", crawls.abandoned),
     ];
-    for (end, count) in ends {
-        ended.sample(&[("end", end)], count);
-    }
-    let help = "Walks that are under way.";
-    text.family(Kind::Gauge, "unpage_crawls_running", help).sample(&[], crawls.running());
-    let help = "Records that were handed to streams.";
-    text.family(Kind::Counter, "unpage_records_total", help).sample(&[], crawls.records);
+    let ends = ends.map(|(end, count)| ([("end", end.to_owned())], count));
+    family(encoder, Counter, "unpage_crawls_ended_total", help, ends)?;
+    family(encoder, Gauge, "unpage_crawls_running", "Crawls that are running.", [([], crawls.running())])?;
+    let help = "Records that crawls handed to streams.";
+    family(encoder, Counter, "unpage_records_total", help, [([], crawls.records)])
 }
 
-fn tell_snapshots(text: &mut Exposition, registry: &Registry) {
-    let help =
-        "Snapshots that are kept: running (a crawl writes it), complete, broken, stopped (it can be gone on with).";
-    let mut kept = text.family(Kind::Gauge, "unpage_snapshots", help);
+fn encode_snapshots(encoder: &mut DescriptorEncoder<'_>, registry: &Registry) -> fmt::Result {
+    let help = "Snapshots that are kept: running (a crawl writes it), complete, broken, stopped (it can be resumed).";
     let list = registry.list();
-    for state in ["running", "complete", "broken", "stopped"] {
-        kept.sample(&[("state", state)], list.iter().filter(|listed| listed.state == state).count());
-    }
-    let help = "Bytes of all snapshots; those in files may be in memory, too.";
-    let mut bytes = text.family(Kind::Gauge, "unpage_snapshot_bytes", help);
+    let count = |state| list.iter().filter(|listed| listed.state == state).count();
+    let kept = ["running", "complete", "broken", "stopped"].map(|state| ([("state", state.to_owned())], count(state)));
+    family(encoder, Gauge, "unpage_snapshots", help, kept)?;
+    let help = "Bytes of all snapshots; bytes in files may be in memory, too.";
     let store = registry.store();
-    for (tier, held) in [("memory", store.memory().held()), ("disk", store.on_disk())] {
-        bytes.sample(&[("tier", tier)], held);
-    }
-    let help = "Streams that were asked for: miss (a crawl was begun), collapsed (another's was shared), hit (it was complete), \
-                resumed (it was read from files, or gone on with), refused (no crawl may be begun).";
-    let mut opens = text.family(Kind::Counter, "unpage_opens_total", help);
-    for (result, count) in registry.cache_stats().counts() {
-        opens.sample(&[("result", result)], count);
-    }
+    let held = [("memory", store.memory().held()), ("disk", store.on_disk())];
+    let held = held.map(|(tier, bytes)| ([("tier", tier.to_owned())], bytes));
+    family(encoder, Gauge, "unpage_snapshot_bytes", help, held)?;
+    let help = "Requests for a stream: miss (a crawl was started), collapsed (a running crawl is shared), hit (a complete snapshot \
+                was there), resumed (a snapshot was read from files, or its crawl was resumed), refused (the caller may start no \
+                crawl now).";
+    let counts =
+        registry.cache_stats().counts().into_iter().map(|(result, count)| ([("result", result.to_owned())], count));
+    family(encoder, Counter, "unpage_opens_total", help, counts)
 }
 
-fn tell_requests(text: &mut Exposition, upstreams: &[Traffic]) {
-    let help = "Requests for pages, the repeated ones included.";
-    each(text, Kind::Counter, "unpage_upstream_requests_total", help, upstreams, |of| Some(of.load.counts.requests));
-    let help = "Answers by which the upstream says that it is asked too much.";
-    let mut answers = text.family(Kind::Counter, "unpage_upstream_answers_total", help);
-    for Traffic { origin, load, .. } in upstreams {
-        answers.sample(&[("origin", origin), ("status", "429")], load.counts.too_many);
-        answers.sample(&[("origin", origin), ("status", "503")], load.counts.unavailable);
-    }
+fn encode_upstreams(encoder: &mut DescriptorEncoder<'_>, upstreams: &[Traffic]) -> fmt::Result {
+    let help = "Requests for pages, retries included.";
+    let requests = by_origin(upstreams, |of| Some(of.load.counts.requests));
+    family(encoder, Counter, "unpage_upstream_requests_total", help, requests)?;
+    let help = "Answers with a status by which an upstream limits its requests.";
+    let answers = upstreams.iter().flat_map(|of| {
+        let counts = [("429", of.load.counts.too_many), ("503", of.load.counts.unavailable)];
+        counts.map(|(status, count)| ([("origin", of.origin.clone()), ("status", status.to_owned())], count))
+    });
+    family(encoder, Counter, "unpage_upstream_answers_total", help, answers)?;
     let help = "Requests that were sent again, or wait for that.";
-    each(text, Kind::Counter, "unpage_upstream_retries_total", help, upstreams, |of| Some(of.retries));
-    let help = "Requests that are under way.";
-    each(text, Kind::Gauge, "unpage_upstream_in_flight", help, upstreams, |of| Some(of.load.in_flight));
-    let help = "Requests that may be under way at a time, added up over the credentials that are remembered.";
-    each(text, Kind::Gauge, "unpage_upstream_limit", help, upstreams, |of| Some(of.load.limit));
-    let help = "Requests that are sent in a second at most, added up over the credentials for which that is known.";
-    each(text, Kind::Gauge, "unpage_upstream_rate", help, upstreams, |of| of.load.rate);
+    let retries = by_origin(upstreams, |of| Some(of.retries));
+    family(encoder, Counter, "unpage_upstream_retries_total", help, retries)?;
+    let in_flight = by_origin(upstreams, |of| Some(of.load.in_flight));
+    family(encoder, Gauge, "unpage_upstream_in_flight", "Requests in flight.", in_flight)?;
+    let help = "Most requests that may be in flight, summed over the credentials that are remembered.";
+    family(encoder, Gauge, "unpage_upstream_limit", help, by_origin(upstreams, |of| Some(of.load.limit)))?;
+    let help = "Most requests a second, summed over the credentials for which that is known.";
+    family(encoder, Gauge, "unpage_upstream_rate", help, by_origin(upstreams, |of| of.load.rate))?;
+    let help = "Requests that wait for their turn or for a retry.";
+    let waiting = by_origin(upstreams, |of| Some(of.load.waiting + of.backing_off));
+    family(encoder, Gauge, "unpage_upstream_waiting", help, waiting)?;
+    let help = "Seconds until the next request may be sent, for the credential that waits longest: a demanded wait, a budget that is \
+                used up, or a refusal.";
+    let held = by_origin(upstreams, |of| Some(of.load.held.as_secs_f64()));
+    family(encoder, Gauge, "unpage_upstream_held_seconds", help, held)?;
+    let help = "Seconds that requests have waited for their turn or for a retry, added when a wait ends.";
+    let waited = by_origin(upstreams, |of| Some(of.waited.as_secs_f64()));
+    family(encoder, Counter, "unpage_upstream_wait_seconds_total", help, waited)
 }
 
-fn tell_waits(text: &mut Exposition, upstreams: &[Traffic]) {
-    let help = "Requests that wait, for their turn or to be sent again.";
-    let waiting = |of: &Traffic| Some(of.load.waiting + of.backing_off);
-    each(text, Kind::Gauge, "unpage_upstream_waiting", help, upstreams, waiting);
-    let help = "How long nobody may ask yet: a demanded wait, a budget that is used up, or a refusal; the longest of its credentials.";
-    let held = |of: &Traffic| Some(of.load.held.as_secs_f64());
-    each(text, Kind::Gauge, "unpage_upstream_held_seconds", help, upstreams, held);
-    let help = "How long requests have waited, for their turn or to be sent again, added up as the waits end.";
-    let waited = |of: &Traffic| Some(of.waited.as_secs_f64());
-    each(text, Kind::Counter, "unpage_upstream_wait_seconds_total", help, upstreams, waited);
-}
-
-/// A family with a sample for each upstream that has one.
-fn each<T: Display>(
-    text: &mut Exposition,
-    kind: Kind,
-    name: &'static str,
-    help: &str,
+/// Samples of the upstreams that have a value.
+fn by_origin<T>(
     upstreams: &[Traffic],
     value: impl Fn(&Traffic) -> Option<T>,
-) {
-    let mut family = text.family(kind, name, help);
-    for upstream in upstreams {
-        if let Some(value) = value(upstream) {
-            family.sample(&[("origin", &upstream.origin)], value);
-        }
-    }
+) -> impl Iterator<Item = ([(&'static str, String); 1], T)> {
+    upstreams.iter().filter_map(move |of| Some(([("origin", of.origin.clone())], value(of)?)))
 }
 
 #[cfg(test)]
@@ -116,6 +144,18 @@ mod tests {
     use crate::config::{SlowReader, SnapshotSettings};
     use crate::pace::{GovernorLoad, RequestCounts};
     use crate::snapshot::Store;
+
+    /// Values of one moment.
+    #[derive(Debug)]
+    struct Fixed(Totals, Registry, Vec<Traffic>);
+
+    impl Collector for Fixed {
+        fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+            encode_crawls(&mut encoder, &self.0)?;
+            encode_snapshots(&mut encoder, &self.1)?;
+            encode_upstreams(&mut encoder, &self.2)
+        }
+    }
 
     fn standing(origin: &str, rate: Option<f64>) -> Traffic {
         Traffic {
@@ -140,7 +180,8 @@ mod tests {
         let settings = SnapshotSettings { dir: None, memory: 1, disk: 0, slow_reader, linger };
         let registry = Registry::new(Store::open(settings).unwrap(), Duration::from_secs(60));
         let crawls = Totals { started: 9, complete: 4, broken: 1, unopened: 1, abandoned: 1, records: 1_000 };
-        let told = metrics(&crawls, &registry, &[standing("http://a", None), standing("https://b:1", Some(19.5))]);
+        let upstreams = vec![standing("http://a", None), standing("https://b:1", Some(19.5))];
+        let told = exposition(Fixed(crawls, registry, upstreams));
         let samples: Vec<_> = told.lines().filter(|line| !line.starts_with('#')).collect();
         let crawls = [
             "unpage_crawls_started_total 9",
@@ -180,5 +221,18 @@ mod tests {
         let of_a = samples.iter().filter(|line| line.contains("http://a")).count();
         assert_eq!(of_a, expected.len() - 1, "its rate isn't known");
         assert_eq!(samples.len(), crawls.len() + of_a + of_b.len());
+    }
+
+    #[test]
+    fn a_family_has_its_help_and_type_and_labels_are_escaped() {
+        let (slow_reader, linger) = (SlowReader::Wait, Duration::ZERO);
+        let settings = SnapshotSettings { dir: None, memory: 1, disk: 0, slow_reader, linger };
+        let registry = Registry::new(Store::open(settings).unwrap(), Duration::from_secs(60));
+        let text = exposition(Fixed(Totals::default(), registry, vec![standing("\"\\\n", None)]));
+        let family = "# HELP unpage_upstream_requests_total Requests for pages, retries included.\n\
+                      # TYPE unpage_upstream_requests_total counter\n\
+                      unpage_upstream_requests_total{origin=\"\\\"\\\\\\n\"} 40\n";
+        assert!(text.contains(family), "{text}");
+        assert!(!text.contains("# UNIT") && !text.contains("# EOF"), "{text}");
     }
 }
