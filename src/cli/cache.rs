@@ -1,4 +1,4 @@
-//! Where `serve` keeps snapshots when it wasn't told.
+//! Default folder of `serve` for snapshots.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,10 +11,10 @@ use crate::config::Config;
 use crate::gateway::{Gateway, GatewayError};
 use crate::snapshot::StoreError;
 
-/// How long a folder is waited for that another process has: one that was killed has it until the system has cleaned up behind it.
+/// Wait for a folder that another process holds: after a kill the system needs some time to release its lock.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A gateway that keeps its snapshots where it was told, or else in the platform's cache folder, or else in memory alone.
+/// Builds a gateway with its snapshots in the configured folder, else in the platform's cache folder, else in memory alone.
 pub(super) async fn gateway(mut config: Config) -> Result<Gateway, GatewayError> {
     let settings = &mut config.snapshots.settings;
     if settings.dir.is_some() || settings.disk == 0 {
@@ -24,7 +24,7 @@ pub(super) async fn gateway(mut config: Config) -> Result<Gateway, GatewayError>
     match patient(&config).await {
         Err(GatewayError::Store(error)) => {
             tracing::warn!(
-                "{error}; they stay in memory, and end with this process; `dir` in [snapshots] names another folder"
+                "{error}; snapshots stay in memory and are lost when this process ends; set `dir` in [snapshots] to another folder"
             );
             config.snapshots.settings.dir = None;
             Gateway::builder(config).build()
@@ -45,16 +45,16 @@ async fn patient(config: &Config) -> Result<Gateway, GatewayError> {
     }
 }
 
-/// The folder of the process that listens there: the next one that does goes on with what this one leaves.
+/// Returns the folder for this address: the next process that listens there resumes its snapshots.
 fn folder(listen: SocketAddr) -> Option<PathBuf> {
-    // Each port 0 is another free one, and so nobody would come back to such a folder.
+    // Port 0 is another free port each time, so that no later process would use the folder.
     if listen.port() == 0 {
-        tracing::debug!("snapshots stay in memory: the port is another one each time");
+        tracing::debug!("snapshots stay in memory: port 0 is another port at each start");
         return None;
     }
     let Ok(platform) = etcetera::choose_base_strategy() else {
         tracing::warn!(
-            "snapshots stay in memory: there is no home, and so no cache folder; `dir` in [snapshots] names one"
+            "snapshots stay in memory: there is no home directory for a cache folder; set `dir` in [snapshots]"
         );
         return None;
     };

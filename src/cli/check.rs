@@ -6,12 +6,12 @@ use super::Exit;
 use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct CheckArguments {
     /// The configuration file
     file: PathBuf,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Exit {
+pub(super) fn run(arguments: &CheckArguments) -> Exit {
     match Config::load(&arguments.file) {
         Ok(config) => {
             let count = config.collections.len();

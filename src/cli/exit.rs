@@ -1,10 +1,10 @@
-//! How the program ends, as a number that scripts can act on.
+//! Exit codes, which scripts can act on.
 
 use std::process::ExitCode;
 
 use crate::error::{Failure, Fault};
 
-/// The exit codes.
+/// Exit code of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// 0: done; with `fetch`, the collection is complete.
@@ -24,7 +24,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The end of a crawl that could not start.
+    /// Returns the code for a crawl that could not start.
     pub(super) fn not_opened(failure: &Failure) -> Self {
         match failure.fault {
             Fault::Configuration => Self::Usage,
@@ -33,7 +33,7 @@ impl Exit {
         }
     }
 
-    /// The end of a crawl that broke.
+    /// Returns the code for a crawl that broke.
     pub(super) fn broken(failure: &Failure) -> Self {
         match failure.fault {
             Fault::Unproven => Self::Unproven,

@@ -1,4 +1,4 @@
-//! Arguments to one of: serve, fetch, probe, check, demo.
+//! Command line: serve, fetch, probe, check, demo.
 
 mod cache;
 mod check;
@@ -20,28 +20,28 @@ pub use exit::Exit;
 /// Turns paginated HTTP APIs into streams.
 #[derive(Debug, Parser)]
 #[command(version, about, propagate_version = true)]
-struct Arguments {
+struct CommandLine {
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Stand in front of APIs: stream their collections to whoever asks for NDJSON, and pass on everything else
-    Serve(serve::Arguments),
+    /// Run as a proxy: stream collections to clients that ask for NDJSON, and pass on all other requests
+    Serve(serve::ServeArguments),
     /// Write every record of a paginated URL as NDJSON to stdout or a file
-    Fetch(fetch::Arguments),
-    /// Recognise how a URL is paginated, verify it, and print it as a configuration
-    Probe(probe::Arguments),
-    /// Say everything that is wrong with a configuration file
-    Check(check::Arguments),
+    Fetch(fetch::FetchArguments),
+    /// Recognise the pagination of a URL, verify it on two pages, and print it as a configuration
+    Probe(probe::ProbeArguments),
+    /// Print every mistake in a configuration file
+    Check(check::CheckArguments),
     /// Show the main job on an embedded legacy API
     Demo(demo::DemoArguments),
 }
 
-/// Runs what the arguments say.
+/// Runs the command that the arguments name.
 pub fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = CommandLine::parse();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -7,12 +7,12 @@ use super::{Exit, logging};
 use crate::config::written;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct ProbeArguments {
     #[command(flatten)]
     target: Target,
 }
 
-pub(super) async fn run(arguments: Arguments) -> Exit {
+pub(super) async fn run(arguments: ProbeArguments) -> Exit {
     logging::init("warn");
     let crawl = match arguments.target.crawl() {
         Ok(crawl) => crawl,

@@ -1,4 +1,4 @@
-//! A line on the terminal that moves while records come.
+//! ProgressLine line of a stream on the terminal.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -7,21 +7,21 @@ use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
 use crate::usage::UpstreamUsage;
 
-/// The progress of one stream; silent where stderr is no terminal.
+/// ProgressLine of one stream; silent where stderr is no terminal.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct ProgressLine {
     bar: ProgressBar,
     records: u64,
     bytes: u64,
-    /// How many of the bytes were there before.
+    /// Bytes that an earlier run wrote.
     had: u64,
     begun: Instant,
-    /// Whose pages are told.
+    /// Usage of the crawl, for its number of pages.
     usage: Option<UpstreamUsage>,
 }
 
-impl Progress {
-    /// Of a collection whose size may be known, and of which so many records and bytes are there already.
+impl ProgressLine {
+    /// Starts the line with the records and bytes of an earlier run; `total` is the number of records, where it is known.
     pub(super) fn new(total: Option<u64>, records: u64, bytes: u64) -> Self {
         let bar = if !std::io::stderr().is_terminal() {
             ProgressBar::hidden()
@@ -36,12 +36,12 @@ impl Progress {
         Self { bar, records, bytes, had: bytes, begun: Instant::now(), usage: None }
     }
 
-    /// Tells the pages of this crawl, too.
+    /// Shows the pages of a crawl, too.
     pub(super) fn of(self, usage: UpstreamUsage) -> Self {
         Self { usage: Some(usage), ..self }
     }
 
-    /// More has come.
+    /// Adds records and bytes.
     pub(super) fn add(&mut self, records: u64, bytes: u64) {
         self.records += records;
         self.bytes += bytes;
@@ -54,12 +54,11 @@ impl Progress {
         self.bar.set_message(format!("{records} records{pages}, {bytes} ({rate}/s, {speed}/s)"));
     }
 
-    /// How many records have come.
     pub(super) fn records(&self) -> u64 {
         self.records
     }
 
-    /// Leaves the terminal as it was.
+    /// Removes the line.
     pub(super) fn clear(&self) {
         self.bar.finish_and_clear();
     }

@@ -13,27 +13,27 @@ use crate::config::{Config, Mistakes};
 use crate::server;
 use crate::telemetry::Admin;
 
-/// How long crawls may take to end once no connection is left.
+/// Time for crawls to end after the last connection.
 const LAST_CRAWLS: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("source").required(true).args(["config", "upstream"])))]
-pub(super) struct Arguments {
+pub(super) struct ServeArguments {
     /// The configuration file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Stand in front of this API without a configuration; pagination is recognised
+    /// URL of an API to stand in front of without a configuration; its pagination is recognised
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
-    /// Where to listen; overrides the configuration [default: 127.0.0.1:8080]
+    /// Address to listen on; overrides the configuration [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Where to answer /metrics, /snapshots and /healthz; overrides the configuration [default: nowhere]
+    /// Address of /metrics, /snapshots and /healthz, open to everyone who reaches it; overrides the configuration [default: none]
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
 }
 
-pub(super) async fn run(arguments: Arguments) -> Exit {
+pub(super) async fn run(arguments: ServeArguments) -> Exit {
     logging::init("info");
     raise_limit();
     let mut config = match configuration(&arguments) {
@@ -62,19 +62,22 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
     let stop = stopped();
     announce(&listener);
     let says = Admin::new(gateway.crawls().clone(), gateway.governors().clone(), gateway.registry().clone());
-    // It goes on while streams under way are waited for, and holds up nothing.
+    // The operator's address stays up while the last streams end, and delays nothing.
     tokio::select! {
         () = server::serve(listener, gateway.clone(), stop) => {}
         () = serve_admin(admin, says) => {}
     }
-    // What they have written stays, and goes on after the next start.
+    // Their snapshots stay, and the next start resumes them.
     if tokio::time::timeout(LAST_CRAWLS, gateway.shutdown()).await.is_err() {
-        tracing::warn!("{} crawls are cut", gateway.tasks());
+        tracing::warn!(
+            "{} crawls did not end in time and are stopped; the next start can resume them",
+            gateway.tasks()
+        );
     }
     Exit::Complete
 }
 
-/// Lets the process have as many files open as the system lets it: each connection is one, and each snapshot that is kept two.
+/// Raises the limit of open files to the system's maximum: each connection is one, and each kept snapshot two.
 fn raise_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum
@@ -84,7 +87,7 @@ fn raise_limit() {
     }
 }
 
-/// The listeners of the proxy and, where it is wanted, of the operator's address.
+/// Binds the proxy's address and, where there is one, the operator's.
 async fn bind(config: &Config) -> Result<(TcpListener, Option<TcpListener>), String> {
     let taken = |key: &str, address: SocketAddr, error: std::io::Error| {
         format!("error: can't listen on {address}: {error}\nhint: set {key} to a free address")
@@ -96,7 +99,7 @@ async fn bind(config: &Config) -> Result<(TcpListener, Option<TcpListener>), Str
     Ok((listener, Some(admin)))
 }
 
-/// Serves the operator's address, for ever.
+/// Serves the operator's address; never returns.
 async fn serve_admin(listener: Option<TcpListener>, admin: Admin) {
     let Some(listener) = listener else { return std::future::pending().await };
     match listener.local_addr() {
@@ -106,15 +109,15 @@ async fn serve_admin(listener: Option<TcpListener>, admin: Admin) {
     server::serve(listener, admin, std::future::pending()).await;
 }
 
-/// The address, last on its line, for whoever asked for port 0.
+/// Logs the address, last on its line, for scripts that start with port 0.
 pub(super) fn announce(listener: &TcpListener) {
     match listener.local_addr() {
         Ok(address) => tracing::info!("listening on http://{address}"),
-        Err(error) => tracing::warn!("listening, at an address that can't be read: {error}"),
+        Err(error) => tracing::warn!("listening on an address that can't be read: {error}"),
     }
 }
 
-/// Resolves on SIGINT or SIGTERM, which are caught from the call on: who is told that unpage listens may stop it at once.
+/// Resolves on SIGINT or SIGTERM. They are caught from the call on, because a script may stop unpage as soon as it listens.
 pub(super) fn stopped() -> impl Future<Output = ()> + Send + use<> {
     let caught = [("SIGINT", SignalKind::interrupt()), ("SIGTERM", SignalKind::terminate())]
         .map(|(name, kind)| signal(kind).inspect_err(|error| tracing::warn!("{name} can't be caught: {error}")).ok());
@@ -132,7 +135,7 @@ pub(super) fn stopped() -> impl Future<Output = ()> + Send + use<> {
     }
 }
 
-fn configuration(arguments: &Arguments) -> Result<Config, Mistakes> {
+fn configuration(arguments: &ServeArguments) -> Result<Config, Mistakes> {
     match (&arguments.config, &arguments.upstream) {
         (Some(file), _) => Config::load(file),
         (None, upstream) => {

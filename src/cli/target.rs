@@ -1,4 +1,4 @@
-//! A URL and how to walk it, as `fetch` and `probe` are told on the command line.
+//! URL and pagination of `fetch` and `probe`, from the command line.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::pagination::request::{RedactedUrl, RequestBody};
 use crate::pagination::{BodyKind, PageRequest};
 use crate::upstream::{Client, Governors};
 
-/// Fields that belong to a connection or a page, and are not the user's to set.
+/// Header fields that belong to a connection or a page, which the user can't set.
 const OWNED: [HeaderName; 8] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
@@ -31,51 +31,51 @@ pub(super) struct Target {
     /// A type name or an inline table as in a configuration file: '{ type = "cursor", next = "next_cursor", param = "cursor" }'
     #[arg(long, value_name = "TYPE|TABLE")]
     pagination: Option<String>,
-    /// Where a page keeps its records: a JSONPath, `$` for the page itself
+    /// Path of the records in a page: a JSONPath, `$` for the page itself
     #[arg(long, value_name = "PATH")]
     records: Option<String>,
-    /// What identifies a record
+    /// Path of the value that identifies a record
     #[arg(long, value_name = "PATH")]
     key: Option<String>,
-    /// The page size's parameter and value
+    /// Parameter and value of the page size
     #[arg(long, value_name = "NAME=NUMBER")]
     page_size: Option<String>,
-    /// Where the upstream says how many records there are: a path or header:NAME
+    /// Place of the total number of records: a path or header:NAME
     #[arg(long, value_name = "PATH")]
     total: Option<String>,
-    /// What in a page of status 200 means that it failed, or `false` for nothing [default: `errors` for GraphQL]
+    /// Path whose value in a page of status 200 means that it failed, or `false` for none [default: `errors` for GraphQL]
     #[arg(long, value_name = "PATH|false")]
     error_path: Option<String>,
-    /// How many pages are asked for at a time, or `adaptive` [default: 6]
+    /// Number of pages that are requested at a time, or `adaptive` [default: 6]
     #[arg(long, value_name = "NUMBER|adaptive")]
     width: Option<String>,
-    /// The most requests in a time: `10/s`, `600/min`, `5000/h`
+    /// Limit of the requests: `10/s`, `600/min`, `5000/h`
     #[arg(long, value_name = "NUMBER/TIME")]
     rate: Option<String>,
-    /// What cuts the collection into parts that are walked side by side, as an inline table:
+    /// Parts of the collection that are crawled side by side, as an inline table:
     /// '{ from = "created[gte]", to = "created[lt]", kind = "unix", field = "created", order = "descending" }',
     /// '{ param = "region", values = ["eu", "us"] }'
     #[arg(long, value_name = "TABLE")]
     partition: Option<String>,
-    /// `any` lets the records of a partition's parts leave as they come [default: listed]
+    /// Order of the parts of --partition; `any`: as their records come [default: listed]
     #[arg(long, value_name = "listed|any")]
     order: Option<String>,
     /// GET or POST [default: GET, or POST with --data]
     #[arg(long, value_name = "METHOD", value_parser = method)]
     method: Option<Method>,
-    /// The body of every page's request; JSON unless a Content-Type says otherwise; @FILE reads it from a file
+    /// Body of every page's request; JSON unless a Content-Type says otherwise; @FILE reads it from a file
     #[arg(long, short, value_name = "TEXT")]
     data: Option<String>,
-    /// A header field of every page's request
+    /// Header field of every page's request
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
     headers: Vec<String>,
-    /// A PEM file of certificate authorities that are trusted beside the platform's
+    /// PEM file of certificate authorities that are trusted beside the platform's
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
 }
 
 impl Target {
-    /// The crawl that the arguments describe, or what is wrong with them.
+    /// Returns the crawl that the arguments describe, or the mistake in them.
     pub(super) fn crawl(self) -> Result<Crawl, String> {
         let method = self.method.clone().unwrap_or(if self.data.is_some() { Method::POST } else { Method::GET });
         let mut headers = self.fields()?;
@@ -118,7 +118,7 @@ impl Target {
     fn fields(&self) -> Result<HeaderMap, String> {
         let mut headers = HeaderMap::new();
         for field in &self.headers {
-            // The value may be a secret, and so may be whatever stands in its place.
+            // The value may be a secret, and so may any text in its place.
             let name = field.split([':', ' ']).next().unwrap_or_default();
             let bad = || format!("--header: not `Name: value`: {name:?}…");
             let (name, value) = field.split_once(':').ok_or_else(bad)?;
@@ -142,7 +142,7 @@ impl Target {
     }
 }
 
-/// The methods that a collection can be walked with; any other may do something each time.
+/// Methods that a collection can be crawled with: any other may change something each time.
 fn method(word: &str) -> Result<Method, String> {
     [Method::GET, Method::POST]
         .into_iter()
@@ -150,7 +150,7 @@ fn method(word: &str) -> Result<Method, String> {
         .ok_or_else(|| format!("unknown method {word:?}: one of GET, POST"))
 }
 
-/// The place where everything of the upstream's must stay.
+/// Returns the origin that all next links must have.
 fn origin(url: &Url) -> Result<Url, String> {
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err(format!("not an http or https URL: {}", RedactedUrl(url)));

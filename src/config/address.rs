@@ -5,7 +5,7 @@ use url::Url;
 
 use super::node::TomlNode;
 
-/// An http or https URL that may have a path, whose trailing slash goes.
+/// Reads an http or https URL, without the trailing slash of its path.
 pub(super) fn url(node: &TomlNode<'_>) -> Option<Url> {
     let text = node.text()?;
     let mut url = base_url(text).map_err(|(what, hint)| node.refuse::<()>(what, hint)).ok()?;
@@ -14,7 +14,7 @@ pub(super) fn url(node: &TomlNode<'_>) -> Option<Url> {
     Some(url)
 }
 
-/// What an upstream's URL may be.
+/// Parses the base URL of an API; the error is a description and a hint.
 pub(super) fn base_url(text: &str) -> Result<Url, (String, &'static str)> {
     let hint =
         "write scheme, host and, where the API does not stand at the root, a path: \"https://api.example.com/v2\"";
@@ -38,7 +38,7 @@ pub(super) fn base_url(text: &str) -> Result<Url, (String, &'static str)> {
     Ok(url)
 }
 
-/// An origin: a URL with nothing behind its port.
+/// Reads an origin: a URL with nothing behind its port.
 pub(super) fn origin(node: &TomlNode<'_>) -> Option<Url> {
     let url = url(node)?;
     match url.path() {

@@ -1,4 +1,4 @@
-//! One `[[collection]]`: where it is served, who answers, and how its pages are walked.
+//! `[[collection]]`: its path, its upstream and its pagination.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ table! {
     }
 }
 
-/// The `[upstream.NAME]` tables; `None` for one that was wrong.
+/// `[upstream.NAME]` tables; `None` for one that was wrong.
 pub(super) type Upstreams<'a> = BTreeMap<&'a str, Option<Arc<Upstream>>>;
 
 /// Reads one collection; `None` if something was wrong that has no default.
@@ -80,7 +80,7 @@ pub(super) fn read(
     })
 }
 
-/// An upstream of the collection's own, or one of those that have a name.
+/// Reads an upstream of the collection's own, or returns the named one.
 fn upstream_of(table: &TomlTable<'_>, upstreams: &Upstreams<'_>, secrets: &dyn Secrets) -> Option<Arc<Upstream>> {
     let hint = "write the API's URL, or the NAME of an [upstream.NAME]";
     let node = table.must("upstream", hint, |node| Some(node.clone()))?;
@@ -129,7 +129,7 @@ fn absolute<'a>(node: &TomlNode<'a>) -> Option<&'a str> {
     if path.starts_with('/') { Some(path) } else { node.refuse(format!("relative: {path:?}"), "start it with /") }
 }
 
-/// Holds the `{segments}` of the two paths and the `path:NAME` parameters against each other.
+/// Compares the `{segments}` of the two paths with the `path:NAME` parameters.
 fn check_segments(table: &TomlTable<'_>, path: Option<&str>, upstream_path: Option<&str>, pagination: &Pagination) {
     let Some(path) = path else { return };
     let given = segments(path);
@@ -174,7 +174,7 @@ fn segment_of(param: &Param) -> Option<&str> {
     }
 }
 
-/// The names in a path's braces; `{{` is a brace of the path itself.
+/// Returns the names in a path's braces; `{{` is a brace of the path itself.
 fn segments(path: &str) -> BTreeSet<&str> {
     let names = path.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0.trim_start_matches('*')));
     names.filter(|name| !name.is_empty()).collect()

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration: every mistake at once, each with its place and what to do about it.
+//! Mistakes of a configuration: all at once, each with its place and its remedy.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What unpage was told to do: TOML as written → all mistakes at once → [`Config`], in which only valid values exist.
+//! Configuration: TOML as written → all mistakes at once → [`Config`], in which only valid values exist.
 
 mod address;
 mod collection;
@@ -48,25 +48,23 @@ pub use crate::pagination::retry::RetryPolicy;
 /// `config/unpage.toml` documents every key.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen.
     #[doc(hidden)]
     pub listen: SocketAddr,
-    /// Where `serve` says how it is, to whoever asks; another address than `listen`.
+    /// Address of `/metrics`, `/snapshots` and `/healthz`; not `listen`.
     #[doc(hidden)]
     pub admin: Option<SocketAddr>,
-    /// The query parameter by which a client that can't set `Accept` asks for a stream; stripped before the upstream.
+    /// Query parameter by which a client that can't set `Accept` asks for a stream; not sent upstream.
     #[doc(hidden)]
     pub format_param: String,
-    /// The query parameter that names a snapshot; stripped too.
+    /// Query parameter that names a snapshot; not sent upstream.
     #[doc(hidden)]
     pub snapshot_param: String,
-    /// The query parameter that names the record to go on behind; stripped too.
+    /// Query parameter that names the record to resume behind; not sent upstream.
     #[doc(hidden)]
     pub since_param: String,
-    /// What is kept of what was crawled.
     #[doc(hidden)]
     pub snapshots: Snapshots,
-    /// What unpage knows how to walk; at least one.
+    /// At least one.
     #[doc(hidden)]
     pub collections: Vec<Arc<Collection>>,
 }
@@ -74,22 +72,19 @@ pub struct Config {
 /// One upstream resource whose pages unpage walks.
 #[derive(Clone, Debug)]
 pub struct Collection {
-    /// The client's request path: literal segments, `{name}` for one segment, `{*name}` for the rest, which may be
+    /// Path of the client's request: literal segments, `{name}` for one segment, `{*name}` for the rest, which may be
     /// empty. [`Config::routes`] matches it.
     pub path: String,
-    /// The method of the pages' requests.
+    /// Method of the pages' requests.
     pub method: Method,
-    /// The JSON body of the pages' requests, where the client sends none.
+    /// JSON body of the pages' requests, where the client sends none.
     pub body: Option<Value>,
     /// Replaces the request's path at the upstream; may hold the `{name}` segments of `path` and of `path:NAME` parameters.
     pub upstream_path: Option<String>,
-    /// Who answers.
     pub upstream: Arc<Upstream>,
-    /// How the pages are walked.
     pub pagination: Arc<Pagination>,
     /// unpage's own caps: reaching one breaks the stream.
     pub caps: Caps,
-    /// Who may have its snapshots.
     pub sharing: Sharing,
 }
 
@@ -100,7 +95,6 @@ pub struct Upstream {
     pub url: Url,
     /// Other origins that the API's next links may name; they are rewritten to `url`'s origin.
     pub aliases: Vec<Url>,
-    /// What unpage adds to prove who it is.
     pub credentials: Credentials,
     /// The `Accept` of the pages' requests; default `application/json`.
     pub accept: HeaderValue,
@@ -108,21 +102,17 @@ pub struct Upstream {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// A PEM file of certificate authorities that are trusted beside the platform's.
     pub ca: Option<PathBuf>,
-    /// The HTTP version.
     pub http: HttpVersion,
-    /// How long to wait for what.
     pub timeouts: Timeouts,
-    /// When to ask again.
     pub retry: RetryPolicy,
-    /// How much it is asked at a time.
     pub pace: Pace,
 }
 
-/// What unpage adds to a request to prove who it is; the client's own credentials are passed on in any case but the one
-/// that the same field is configured.
+/// Credentials that unpage adds to a request. The client's own are passed on, unless they stand in the same field or
+/// parameter.
 #[derive(Clone, Debug)]
 pub enum Credentials {
-    /// Only what the client sends.
+    /// None but the client's own.
     Passed,
     /// A header field: `Authorization: Bearer …`, `Authorization: Basic …`, or one of the API's own.
     Header(HeaderName, HeaderValue),
@@ -130,11 +120,11 @@ pub enum Credentials {
     Query(String, Secret),
 }
 
-/// A text that is never shown.
+/// Text that no message and no `Debug` output shows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
-/// The HTTP version that an upstream is spoken to in.
+/// HTTP version of the requests to an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpVersion {
     /// HTTP/2 where TLS negotiates it (ALPN), else HTTP/1.1.
@@ -145,7 +135,7 @@ pub enum HttpVersion {
     Http2,
 }
 
-/// How long to wait for what.
+/// Time limits of a request to an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// For a connection, TLS included; default 10 s.
@@ -157,12 +147,11 @@ pub struct Timeouts {
 }
 
 impl Secret {
-    /// Keeps a text from being shown.
     pub fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// The text, for the one place that sends it.
+    /// Returns the text, for the one place that sends it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -175,7 +164,7 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Upstream {
-    /// An upstream with every default.
+    /// Returns an upstream with the defaults of all keys but the URL.
     pub fn at(url: Url) -> Self {
         Self {
             url,

@@ -1,4 +1,4 @@
-//! A walk over parsed TOML that knows where it is, and that notes a mistake and goes on where serde would stop.
+//! Reads parsed TOML with the place of each value; a mistake is noted, and reading continues, where serde would stop.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -9,19 +9,19 @@ use toml::de::{DeTable, DeValue};
 use super::keys::KeyNames;
 use super::mistake::{Mistake, TextPosition};
 
-/// What was found wrong so far, and in which text.
+/// Mistakes that were noted in a text.
 #[derive(Debug)]
 pub(super) struct MistakeLog<'t> {
     text: &'t str,
     /// Hint for a key that the table does not have; a parameter, because it knows all tables and they know this file.
     hint: fn(&str, &dyn KeyNames) -> String,
     found: RefCell<Vec<Mistake>>,
-    /// Which keys of which tables were met: the annotated configuration must show each of them.
+    /// Keys that were met, by table: the annotated configuration must show each of them.
     #[cfg(test)]
     pub(super) met: RefCell<std::collections::BTreeSet<(&'static str, &'static str)>>,
 }
 
-/// A value and the key that leads to it.
+/// A value and its key.
 #[derive(Clone, Debug)]
 pub(super) struct TomlNode<'a> {
     pub(super) notes: &'a MistakeLog<'a>,
@@ -55,7 +55,7 @@ impl<'t> MistakeLog<'t> {
         self.found.borrow_mut().push(Mistake { at: at.to_owned(), place, what, hint });
     }
 
-    /// Whether something at this key, inside it, or around it is already known to be wrong.
+    /// Returns true if a mistake is noted at this key or inside of it.
     pub(super) fn wrong_at(&self, at: &str) -> bool {
         let inside = |inner: &str, outer: &str| {
             inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
@@ -63,7 +63,7 @@ impl<'t> MistakeLog<'t> {
         self.found.borrow().iter().any(|mistake| inside(&mistake.at, at))
     }
 
-    /// The mistakes in the order of the text.
+    /// Returns the mistakes in the order of the text.
     pub(super) fn into_list(self) -> Vec<Mistake> {
         let mut list = self.found.into_inner();
         list.sort_by_key(|mistake| mistake.place);
@@ -72,7 +72,7 @@ impl<'t> MistakeLog<'t> {
 }
 
 impl<'a> TomlNode<'a> {
-    /// MistakeLog a mistake here; `None`, so that a reader can end with it.
+    /// Notes a mistake here; returns `None` for the reader to end with.
     pub(super) fn refuse<T>(&self, what: impl Into<String>, hint: impl Into<String>) -> Option<T> {
         self.notes.note(&self.at, self.span.start, what.into(), hint.into());
         None
@@ -94,12 +94,12 @@ impl<'a> TomlNode<'a> {
         }
     }
 
-    /// Text that may be empty.
+    /// Reads text that may be empty.
     pub(super) fn any_text(&self) -> Option<&'a str> {
         self.value.as_str().or_else(|| self.mistyped("string", "\"…\""))
     }
 
-    /// A whole number from `least` on.
+    /// Reads a whole number from `least` on.
     pub(super) fn number(&self, least: u64) -> Option<u64> {
         let Some(integer) = self.value.as_integer() else { return self.mistyped("whole number", "100") };
         // TOML's integers are 64 bits and signed; `written` could not say a larger one.
@@ -124,7 +124,7 @@ impl<'a> TomlNode<'a> {
         }
     }
 
-    /// The entries of a table whose keys are names of the user's own.
+    /// Returns the entries of a table whose keys are the user's own names.
     pub(super) fn named(&self) -> Option<Vec<(&'a str, TomlNode<'a>)>> {
         let Some(entries) = self.value.as_table() else { return self.mistyped("table", "{ NAME = … }") };
         let child = |(key, value): (&'a Spanned<_>, &'a Spanned<_>)| {
@@ -134,18 +134,18 @@ impl<'a> TomlNode<'a> {
         Some(entries.iter().map(child).collect())
     }
 
-    /// Another value in this place.
+    /// Returns another value in this place.
     pub(super) fn holding(self, value: &'a DeValue<'a>) -> Self {
         Self { value, ..self }
     }
 
-    /// One entry of a table whose kind is still unknown.
+    /// Returns an entry of a table whose keys are not checked yet.
     pub(super) fn member(&self, key: &str) -> Option<TomlNode<'a>> {
         let value = self.value.as_table()?.get(key)?;
         Some(self.child(&under(&self.at, key), value))
     }
 
-    /// The elements of an array; an array without any is a mistake.
+    /// Returns the elements of an array; an empty one is a mistake.
     pub(super) fn list(&self) -> Option<Vec<TomlNode<'a>>> {
         match self.value.as_array() {
             Some(array) if array.is_empty() => self.refuse("empty list", "leave the key out, or list something"),
@@ -156,12 +156,12 @@ impl<'a> TomlNode<'a> {
         }
     }
 
-    /// The elements of an array, or the value itself.
+    /// Returns the elements of an array, or the value itself.
     pub(super) fn one_or_more(&self) -> Option<Vec<TomlNode<'a>>> {
         if self.value.is_array() { self.list() } else { Some(vec![self.clone()]) }
     }
 
-    /// Reads every element, so that each one's mistakes are noted, and yields them if all were good.
+    /// Reads every element, so that all mistakes are noted; returns them if none was wrong.
     pub(super) fn each<T>(&self, read: impl Fn(&TomlNode<'a>) -> Option<T>) -> Option<Vec<T>> {
         let read: Vec<_> = self.one_or_more()?.iter().map(read).collect();
         read.into_iter().collect()
@@ -173,7 +173,7 @@ impl<'a> TomlNode<'a> {
 }
 
 impl<'a> TomlTable<'a> {
-    /// The whole text.
+    /// Returns the table of the whole text.
     pub(super) fn top(notes: &'a MistakeLog<'a>, entries: &'a DeTable<'a>, level: &dyn KeyNames) -> Self {
         let table = Self { notes, at: String::new(), span: 0..0, entries };
         table.check_keys(level);
@@ -198,23 +198,22 @@ impl<'a> TomlTable<'a> {
         }
     }
 
-    /// The value of a key.
     pub(super) fn get(&self, key: &str) -> Option<TomlNode<'a>> {
         let value = self.entries.get(key)?;
         Some(TomlNode { notes: self.notes, at: under(&self.at, key), span: value.span(), value: value.get_ref() })
     }
 
-    /// What a key says; `None` where it is absent or wrong, and the latter is noted.
+    /// Reads a key; `None` where it is absent or wrong, and the latter is noted.
     pub(super) fn maybe<T>(&self, key: &str, read: impl FnOnce(&TomlNode<'a>) -> Option<T>) -> Option<T> {
         self.get(key).and_then(|node| read(&node))
     }
 
-    /// What a key says, else the default. A wrong value is noted, so that the default is never used for it.
+    /// Reads a key with a default. A wrong value is noted, so that the default is never used for it.
     pub(super) fn or<T>(&self, key: &str, default: T, read: impl FnOnce(&TomlNode<'a>) -> Option<T>) -> T {
         self.maybe(key, read).unwrap_or(default)
     }
 
-    /// What a key says that must be there.
+    /// Reads a key that must be there; `hint` goes with the mistake otherwise.
     pub(super) fn must<T>(&self, key: &str, hint: &str, read: impl FnOnce(&TomlNode<'a>) -> Option<T>) -> Option<T> {
         match self.get(key) {
             Some(node) => read(&node),
@@ -222,12 +221,12 @@ impl<'a> TomlTable<'a> {
         }
     }
 
-    /// The whole path of a key of this table.
+    /// Returns the whole path of a key of this table.
     pub(super) fn path_of(&self, key: &str) -> String {
         under(&self.at, key)
     }
 
-    /// MistakeLog a mistake at a key of this table, or at the table where the key (`a.b` for one inside) is absent.
+    /// Notes a mistake at a key of this table, or at the table where the key (`a.b` for one inside) is absent.
     pub(super) fn refuse_at<T>(&self, key: &str, what: impl Into<String>, hint: impl Into<String>) -> Option<T> {
         let mut byte = self.span.start;
         let mut entries = Some(self.entries);
@@ -241,7 +240,7 @@ impl<'a> TomlTable<'a> {
     }
 }
 
-/// The path of a key under another.
+/// Returns the path of a key under another.
 fn under(at: &str, key: &str) -> String {
     let bare = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')) && !key.is_empty();
     let key = if bare { key.to_owned() } else { format!("{key:?}") };

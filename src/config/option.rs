@@ -11,7 +11,7 @@ use super::node::{MistakeLog, TomlTable};
 use super::{Pace, hints, pace};
 use crate::pagination::Pagination;
 
-/// What the options say; each is a key of `[[collection]]` with `_` for `-`. A value is text, or TOML's `{ … }`.
+/// Options of `fetch` and `probe`; each is a key of `[[collection]]` with `-` for `_`. A value is text, or TOML's `{ … }`.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// `--pagination`: a type's name, or `{ type = "cursor", … }`; `auto` where it is missing.

@@ -1,4 +1,4 @@
-//! How much an upstream is asked at a time: `width`, `max_width`, `rate` and `rate_limit`.
+//! Pace of the requests to an upstream: `width`, `max_width`, `rate` and `rate_limit`.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -21,7 +21,7 @@ table! {
     }
 }
 
-/// Reads everything about the pace that a table says; the rest has its default.
+/// Reads a table's keys of the pace.
 pub(super) fn read(table: &TomlTable<'_>) -> Pace {
     let default = Pace::default();
     let pace = Pace {
@@ -51,13 +51,13 @@ fn width(node: &TomlNode<'_>) -> Option<Width> {
     }
 }
 
-/// More than a thousand at a time is a slip of the finger, or an attack.
+/// Reads a number of pages. More than a thousand at a time is a slip of the finger, or an attack.
 fn count(node: &TomlNode<'_>, number: u64) -> Option<NonZeroU32> {
     let count = u32::try_from(number).ok().filter(|number| *number <= 1000).and_then(NonZeroU32::new);
     count.or_else(|| node.refuse(format!("{number} pages at a time are a siege"), "write a number from 1 to 1000"))
 }
 
-/// `"10/s"`, `"600/min"`, `"100/10s"`.
+/// Reads a rate like `"10/s"`, `"600/min"` or `"100/10s"`.
 pub(super) fn rate(node: &TomlNode<'_>) -> Option<Rate> {
     let key = node.at.rsplit('.').next().unwrap_or_default();
     let hint = format!("write a number of requests and a time: {key} = \"10/s\", \"600/min\" or \"5000/h\"");
@@ -85,7 +85,7 @@ pub(super) fn rate(node: &TomlNode<'_>) -> Option<Rate> {
     }
 }
 
-/// A unit alone is one of it.
+/// Parses a time; a unit alone is one of it.
 fn period_of(text: &str) -> Option<Duration> {
     let bare = text.starts_with(|c: char| c.is_ascii_alphabetic());
     humantime::parse_duration(&if bare { format!("1{text}") } else { text.to_owned() }).ok()

@@ -202,7 +202,7 @@ fn read_page_size(node: &TomlNode<'_>) -> Option<PageSize> {
     Some(size)
 }
 
-/// A path, `header:NAME`, or `link:last` for the page number in the `Link` to the last page.
+/// Reads a path, `header:NAME`, or `link:last` for the page number in the `Link` to the last page.
 fn read_total_pages(node: &TomlNode<'_>, draft: &mut Draft) {
     let pagination = &mut draft.pagination;
     pagination.total_pages = match node.value.as_str() {
@@ -217,7 +217,7 @@ fn read_total_pages(node: &TomlNode<'_>, draft: &mut Draft) {
     };
 }
 
-/// A path, or `false` where nothing in a page says that it failed.
+/// Reads a path, or `false` where nothing in a page says that it failed.
 fn read_error_path(node: &TomlNode<'_>, draft: &mut Draft) {
     draft.has_error_path = true;
     draft.pagination.error = match node.value.as_bool() {

@@ -106,7 +106,7 @@ fn range(node: &TomlNode<'_>) -> Option<RangePartition> {
     Some(range)
 }
 
-/// MistakeLog a mistake and returns false if a bound is of another kind.
+/// Notes a mistake and returns false if a bound is of another kind.
 fn fits(node: &TomlNode<'_>, key: &str, kind: RangeKind) -> bool {
     if node.notes.wrong_at(&node.at) {
         return false;

@@ -1,4 +1,4 @@
-//! From a file's text to a [`Config`]: parse, walk, and hold the parts against each other.
+//! Reads a configuration's text: parses it, reads the tables, and compares them with each other.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -16,7 +16,7 @@ use super::upstream::UPSTREAM;
 use super::{Caps, Collection, Config, Snapshots, Upstream, address, snapshots, upstream};
 use crate::pagination::{Pagination, Records, Style};
 
-/// unpage's own query parameters, each with its default.
+/// unpage's own query parameters and their defaults.
 const PARAMS: [(&str, &str); 3] =
     [("format_param", "_format"), ("snapshot_param", "_snapshot"), ("since_param", "_since")];
 
@@ -98,7 +98,7 @@ impl Config {
         Ok(Self { listen, admin: None, format_param, snapshot_param, since_param, snapshots, collections })
     }
 
-    /// The collection of each path. `{*rest}` also matches nothing: `/{*rest}` serves `/` too, where no other does.
+    /// Returns a router from paths to collections. `{*rest}` also matches nothing: `/{*rest}` serves `/` too, unless another collection does.
     pub fn routes(&self) -> matchit::Router<Arc<Collection>> {
         let mut router = matchit::Router::new();
         for collection in &self.collections {
@@ -114,7 +114,7 @@ impl Config {
     }
 }
 
-/// What `{*rest}` leaves when it matches nothing.
+/// Returns the path without `{*rest}`, where that may match nothing.
 fn bare_parent(path: &str) -> Option<&str> {
     let (parent, _) = path.split_once("{*")?;
     parent.ends_with('/').then_some(parent)
@@ -184,7 +184,7 @@ fn admin(node: &TomlNode<'_>, listen: SocketAddr) -> Option<SocketAddr> {
     Some(admin)
 }
 
-/// unpage's own query parameters, which must not be mistaken for each other.
+/// Reads unpage's own query parameters, which must differ.
 fn params(table: &TomlTable<'_>) -> [String; 3] {
     let params =
         PARAMS.map(|(key, default)| table.or(key, default.to_owned(), |node| node.text().map(ToOwned::to_owned)));
@@ -214,7 +214,7 @@ mod tests {
         }
     }
 
-    /// `config/unpage.toml` is the reference: it loads, and there is no key that it doesn't show.
+    /// `config/unpage.toml` is the reference: it loads, and shows every key.
     #[test]
     fn the_annotated_file_shows_every_key() {
         let text = include_str!("../../config/unpage.toml");

@@ -1,4 +1,4 @@
-//! Credentials, and where their secrets come from: never from the file itself.
+//! Credentials. Their secrets never stand in the configuration, but in the environment or in files.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub(super) static SECRET: Level = Level { name: "a secret", keys: &["env", "file
 
 const HINT: &str = "write { env = \"NAME\" } or { file = \"PATH\" }";
 
-/// Where secrets are kept; `Err` says why one can't be had.
+/// Source of secrets; an error says why one can't be read.
 pub trait Secrets {
     /// The value of an environment variable.
     fn env(&self, name: &str) -> Result<String, String>;
@@ -27,7 +27,7 @@ pub trait Secrets {
     fn file(&self, path: &Path) -> Result<String, String>;
 }
 
-/// The process's environment and the machine's files.
+/// Environment of the process, and files.
 #[derive(Clone, Copy, Debug)]
 pub struct Machine;
 

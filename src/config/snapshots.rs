@@ -1,4 +1,4 @@
-//! `[snapshots]`: how much is kept of what was crawled, where, for how long, and who may have it.
+//! `[snapshots]`: bounds, place and lifetime of the snapshots, and their sharing.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,20 +10,17 @@ use super::units::{duration, size, size_or_none, wait, wait_or_none};
 use super::words::{Flag, Words};
 use crate::pace::Rate;
 
-/// What is kept, and how it is handed out.
+/// Configuration of the snapshots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshots {
-    /// Where, and how much.
     pub settings: SnapshotSettings,
-    /// How long a complete one is handed out again.
+    /// Time for which a complete snapshot is served without a crawl.
     pub fresh_for: Duration,
-    /// How long one stays when nobody wants it any more.
+    /// Time for which a snapshot stays after its last reader.
     pub keep_for: Duration,
-    /// How many crawls a caller may begin in a time.
+    /// Crawls that a caller may start in a time.
     pub opens: Rate,
-    /// What becomes of a request for a part that doesn't say of which one.
     pub resume: Resume,
-    /// What becomes of those that were interrupted when unpage ended.
     pub on_start: OnStart,
 }
 
@@ -50,41 +47,40 @@ pub enum SlowReader {
     Drop(Duration),
 }
 
-/// What becomes of a request for a part that doesn't say of which snapshot.
+/// Answer to a byte range that names no snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resume {
-    /// It is refused: what the client has may be of another one.
+    /// 412: the client's bytes may be of another snapshot.
     Refuse,
-    /// It is sent to the only one that there is.
+    /// 307 to the snapshot, where there is exactly one.
     Redirect,
 }
 
-/// What becomes of snapshots that were interrupted when unpage ended.
+/// Fate of snapshots whose crawls were interrupted by the end of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnStart {
-    /// They go on when somebody asks for them.
+    /// A request for the snapshot resumes the crawl.
     Wait,
-    /// They go on at once, where they need no client for it.
+    /// The start resumes the crawl, unless it needs a client's credentials.
     GoOn,
 }
 
-/// Who may have a collection's snapshots, and for how long.
+/// Sharing of a collection's snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sharing {
-    /// With whom a caller shares.
     pub scope: Scope,
-    /// How long a complete one is handed out again.
+    /// Time for which a complete snapshot is served without a crawl.
     pub fresh_for: Duration,
-    /// How long one stays when nobody wants it any more.
+    /// Time for which a snapshot stays after its last reader.
     pub keep_for: Duration,
 }
 
-/// With whom a caller shares a snapshot.
+/// Callers that share a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// With those who send the same credentials and other fields.
+    /// Callers with the same credentials and other header fields.
     Caller,
-    /// With all others who send the same other fields: their credentials don't count, and don't go upstream.
+    /// All callers with the same other header fields; their credentials don't go upstream.
     Public,
 }
 
@@ -110,7 +106,7 @@ impl Default for Snapshots {
 }
 
 impl Snapshots {
-    /// What a collection has that says nothing of its own.
+    /// Returns the sharing of a collection without keys of its own.
     pub fn sharing(&self) -> Sharing {
         Sharing { scope: Scope::Caller, fresh_for: self.fresh_for, keep_for: self.keep_for }
     }
@@ -144,7 +140,6 @@ static ON_STARTS: Flag<OnStart> = Flag([OnStart::Wait, OnStart::GoOn]);
 
 static SCOPES: Flag<Scope> = Flag([Scope::Caller, Scope::Public]);
 
-/// Reads the table.
 pub(super) fn read(node: &TomlNode<'_>) -> Option<Snapshots> {
     let table = node.table(&SNAPSHOTS)?;
     let default = Snapshots::default();
@@ -170,7 +165,7 @@ pub(super) fn read(node: &TomlNode<'_>) -> Option<Snapshots> {
     Some(Snapshots { settings, fresh_for, keep_for, opens, resume, on_start })
 }
 
-/// Reads what a collection says of its own.
+/// Reads a collection's own sharing.
 pub(super) fn sharing(table: &TomlTable<'_>, all: &Snapshots) -> Sharing {
     let scope = table.or("public", SCOPES.usual(), |node| SCOPES.read(node));
     let (fresh_for, keep_for) = times(table, all.fresh_for, all.keep_for);
@@ -187,7 +182,7 @@ fn folder(node: &TomlNode<'_>) -> Option<PathBuf> {
 }
 
 fn slow_reader(table: &TomlTable<'_>) -> SlowReader {
-    /// How long a reader may stand still.
+    /// Time that a reader may stand still.
     const STALL: Duration = Duration::from_secs(30);
     let stall = table.maybe("stall", wait);
     let drops =
@@ -202,7 +197,7 @@ fn slow_reader(table: &TomlTable<'_>) -> SlowReader {
     SlowReader::Wait
 }
 
-/// What is handed out has to be there.
+/// Reads `fresh_for` and `keep_for`; a snapshot can be served no longer than it is kept.
 fn times(table: &TomlTable<'_>, fresh_for: Duration, keep_for: Duration) -> (Duration, Duration) {
     let fresh_for = table.or("fresh_for", fresh_for, wait_or_none);
     let keep_for = table.or("keep_for", keep_for, duration);

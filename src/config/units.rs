@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use super::node::TomlNode;
 
-/// Longer than this nobody waits on purpose, and sums of times stay far from their end.
+/// Longest wait. Sums of waits then stay far below the range of the types.
 pub(super) const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-/// Longer than this nothing is kept on purpose, and no sum with the time of day comes to the end of what a clock can say.
+/// Longest time to keep something. Sums with the time of day then stay in a clock's range.
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// More than this no machine has: 1 EiB.
+/// Largest size, 1 EiB: more than any machine has.
 const LARGEST: u64 = 1 << 60;
 
-/// As [`duration`], and no longer than a day.
+/// Reads a time like [`duration`], of a day at most.
 pub(super) fn wait(node: &TomlNode<'_>) -> Option<Duration> {
     let wait = time(node)?;
     if wait > LONGEST {
@@ -23,13 +23,13 @@ pub(super) fn wait(node: &TomlNode<'_>) -> Option<Duration> {
     Some(wait)
 }
 
-/// As [`wait`], or `"0"` for none, with a unit or without.
+/// Reads a time like [`wait`], or `"0"` for none, with a unit or without.
 pub(super) fn wait_or_none(node: &TomlNode<'_>) -> Option<Duration> {
     let is_none = |text| text == "0" || humantime::parse_duration(text).is_ok_and(|time| time.is_zero());
     if node.value.as_str().is_some_and(is_none) { Some(Duration::ZERO) } else { wait(node) }
 }
 
-/// `"30s"`, `"200ms"`; never zero, and no longer than a year.
+/// Reads a time like `"30s"` or `"200ms"`; never zero, and of a year at most.
 pub(super) fn duration(node: &TomlNode<'_>) -> Option<Duration> {
     let duration = time(node)?;
     if duration > A_YEAR {
@@ -51,12 +51,12 @@ fn time(node: &TomlNode<'_>) -> Option<Duration> {
     }
 }
 
-/// As [`size`], or `"0"` for none.
+/// Reads a size like [`size`], or `"0"` for none.
 pub(super) fn size_or_none(node: &TomlNode<'_>) -> Option<u64> {
     if node.value.as_str() == Some("0") { Some(0) } else { size(node) }
 }
 
-/// `"64MiB"`; never zero, and no more than 1 EiB.
+/// Reads a size like `"64MiB"`; never zero, and 1 EiB at most.
 pub(super) fn size(node: &TomlNode<'_>) -> Option<u64> {
     let hint = "write a number and its unit: \"64MiB\", \"500kB\"";
     if let Some(number) = node.value.as_integer() {

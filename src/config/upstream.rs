@@ -1,5 +1,4 @@
-//! Who answers, and what unpage says to them beside the client's own words: `[upstream.NAME]`, or the same keys in a
-//! `[[collection]]` whose `upstream` is a URL.
+//! Upstreams: `[upstream.NAME]`, or the same keys in a `[[collection]]` whose `upstream` is a URL.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -84,7 +83,7 @@ table! {
     }
 }
 
-/// Reads the manners of the upstream at `url`, whose aliases stand under `aliases_key`.
+/// Reads the keys of the upstream at `url`, whose aliases stand under `aliases_key`.
 pub(super) fn read(
     table: &TomlTable<'_>,
     url: Option<Url>,

@@ -236,7 +236,7 @@ async fn each_end_has_a_code_of_its_own() {
             "/cursor/orders",
             &broken,
             4,
-            "broken: after 40 records; what was written is incomplete, and the last of it is held back",
+            "broken: after 40 records; what was written is incomplete, and its last records are held back",
         ),
     ] {
         upstream.forget();

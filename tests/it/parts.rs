@@ -73,7 +73,7 @@ async fn a_broken_file_is_resumed_behind_its_last_whole_page() {
         }
         assert_eq!(wanted.names(), ["orders.ndjson.part", "orders.ndjson.part.journal"]);
         let (_, said) = last(&output);
-        assert!(said.ends_with("keeps whole pages, and the same command goes on behind them"), "{said}");
+        assert!(said.ends_with("holds whole pages, and the same command resumes after them"), "{said}");
     }
     assert_eq!(ends, [4, 4, 0]);
     assert_eq!((wanted.names(), read(&wanted.file())), (vec!["orders.ndjson".to_owned()], orders(120)));
@@ -104,7 +104,7 @@ async fn a_file_whose_fetch_was_killed_is_resumed_even_if_its_page_has_changed()
     let before = upstream.asked().len();
     let output = run(wanted.command()).await;
     assert_eq!(last(&output), (0, "complete: 100 records in 5 pages; end proven by no next address"));
-    assert!(String::from_utf8_lossy(&output.stderr).starts_with("goes on behind 40 records in "));
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("resumes after 40 records in "));
     assert_eq!(read(&wanted.file()), orders(100));
     assert_eq!(upstream.asked().len() - before, 3);
 }

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioExecutor;
 use indicatif::{HumanBytes, HumanCount};
 
 use super::DemoError;
-use crate::cli::progress::Progress;
+use crate::cli::progress::ProgressLine;
 use crate::demo::{DemoApi, Legacy};
 
 /// A collection whose pages have numbers, so that unpage asks for several at a time.
@@ -116,7 +116,7 @@ async fn stream(api: &DemoApi, proxy: SocketAddr, path: &str, records: u64) -> R
         return Err(format!("the proxy answered {} to {path}", response.status()).into());
     }
     let mut body = response.into_body();
-    let mut progress = Progress::new(Some(records), 0, 0);
+    let mut progress = ProgressLine::new(Some(records), 0, 0);
     let mut first = None;
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {

@@ -1,4 +1,4 @@
-//! To a file: records go to `FILE.part`, which gets its name when it is complete, and goes on where it was broken off.
+//! Fetch to a file: records go to `FILE.part`, which is renamed when it is complete and resumed after a break.
 
 use std::ffi::OsString;
 use std::io;
@@ -8,9 +8,9 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{Ended, counted};
+use super::{FetchEnd, counted};
 use crate::cache_key::{CanonicalPagination, KEY_VERSION, KeyParts, KeyedRequest, first_version, v1};
-use crate::cli::progress::Progress;
+use crate::cli::progress::ProgressLine;
 use crate::cli::serve::stopped;
 use crate::crawl::{Crawl, Opened, ResumePoint};
 use crate::id::CacheKey;
@@ -19,61 +19,60 @@ use crate::snapshot::{
     Writer,
 };
 
-/// The file that is wanted, and the two that are there until it is complete.
+/// Target file, and the two files that exist until it is complete.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct PartialFile {
     pub(super) to: PathBuf,
     lines: PathBuf,
     journal: PathBuf,
 }
 
-/// How it went.
+/// Result of a fetch to a file.
 pub(super) struct Fetched {
-    pub(super) ended: Ended,
-    /// How many records the file has.
+    pub(super) ended: FetchEnd,
     pub(super) records: u64,
-    /// What it is worth where it isn't complete.
+    /// State of the partial file, for the message.
     pub(super) left: String,
 }
 
-/// Whether the crawl notes where it is: one that walks several parts side by side doesn't.
+/// Checkpoints of the crawl: one with several parts side by side has none.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Notes {
+enum CheckpointPolicy {
     Made,
     None,
 }
 
-/// Whether a file may be gone on with that was begun with other header fields, and so perhaps as somebody else.
+/// Policy for a partial file that was begun with other header fields, and so perhaps as another caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fields {
+pub(super) enum HeaderPolicy {
     AsBegun,
     Changed,
 }
 
-/// What the journal has of a file's beginning.
+/// Beginning of a crawl, as the journal keeps it.
 #[derive(Serialize, Deserialize)]
-struct Begun {
+struct CrawlOrigin {
     /// Version of the file's cache keys.
     #[serde(default = "first_version")]
     key_version: u32,
-    /// The header fields of its requests, as a hash.
+    /// Hash of the header fields of its requests.
     fields: CacheKey,
-    /// In the crawl's own words.
+    /// Checkpoint of the crawl's first page.
     crawl: Box<RawValue>,
 }
 
-/// What the files have of the collection.
-enum Found {
+/// Content of the files at the start.
+enum ExistingFiles {
     Nothing,
-    /// So much that a crawl can go on behind it.
-    Some(Begun, Log, ResumableLog),
-    /// All of it: only the name is missing.
+    /// Pages that a crawl can resume behind.
+    Some(CrawlOrigin, Log, ResumableLog),
+    /// The whole collection, not renamed yet.
     All(Log),
 }
 
-impl Part {
+impl PartialFile {
     pub(super) fn of(to: &Path) -> Self {
-        // What a symbolic link names is replaced, and not the link.
+        // The target of a symbolic link is replaced, and not the link.
         let to = to.canonicalize().unwrap_or_else(|_| to.to_owned());
         let beside = |suffix: &str| {
             let mut name = OsString::from(&to);
@@ -83,35 +82,35 @@ impl Part {
         Self { lines: beside(".part"), journal: beside(".part.journal"), to }
     }
 
-    /// Fetches what is missing.
-    pub(super) async fn fetch(&self, crawl: Crawl, fields: Fields) -> Fetched {
+    /// Fetches the missing records.
+    pub(super) async fn fetch(&self, crawl: Crawl, fields: HeaderPolicy) -> Fetched {
         let (log, crawling) = match self.begin(crawl, fields).await {
             Ok(begun) => begun,
             Err(ended) => return Fetched { left: "nothing new was written".to_owned(), ended, records: 0 },
         };
         let has_parts = crawling.as_ref().is_some_and(|(opened, _)| opened.pagination().partition.is_some());
-        let notes = if has_parts { Notes::None } else { Notes::Made };
+        let notes = if has_parts { CheckpointPolicy::None } else { CheckpointPolicy::Made };
         let had = log.extent();
-        // Before the crawl runs: one that nobody reads stops.
+        // Before the crawl runs: one without a reader stops.
         let reader = match log.reader(had.bytes, None) {
             Ok(reader) => reader,
             Err(gone) => {
                 return Fetched {
                     left: "nothing new was written".to_owned(),
-                    ended: Ended::Unwritable(io::Error::other(gone)),
+                    ended: FetchEnd::Unwritable(io::Error::other(gone)),
                     records: 0,
                 };
             }
         };
         let total = crawling.as_ref().and_then(|(opened, _)| opened.total());
-        let mut progress = Progress::new(total, had.records, had.bytes);
+        let mut progress = ProgressLine::new(total, had.records, had.bytes);
         if let Some((opened, _)) = &crawling {
             progress = progress.of(opened.usage());
         }
         let crawling = crawling.map(|(opened, writer)| tokio::spawn(opened.run(writer)));
         let ended = tokio::select! {
             ended = self.follow(&log, reader, &mut progress) => ended,
-            () = stopped() => Ended::Interrupted,
+            () = stopped() => FetchEnd::Interrupted,
         };
         progress.clear();
         if let Some(crawling) = crawling {
@@ -120,59 +119,63 @@ impl Part {
         Fetched { left: self.left(&ended, notes), ended, records: log.extent().records }
     }
 
-    /// The log, and the crawl that writes what it lacks.
-    async fn begin(&self, crawl: Crawl, fields: Fields) -> Result<(Log, Option<(Opened, Writer)>), Ended> {
+    /// Returns the log, and the crawl that completes it.
+    async fn begin(&self, crawl: Crawl, fields: HeaderPolicy) -> Result<(Log, Option<(Opened, Writer)>), FetchEnd> {
         match self.find(&crawl, fields)? {
-            Found::All(log) => Ok((log, None)),
-            Found::Some(begun, log, ResumableLog { writer, notes, last, records }) => {
-                eprintln!("goes on behind {} in {}", counted(records), self.lines.display());
+            ExistingFiles::All(log) => Ok((log, None)),
+            ExistingFiles::Some(begun, log, ResumableLog { writer, notes, last, records }) => {
+                eprintln!("resumes after {} in {}", counted(records), self.lines.display());
                 let point = ResumePoint { begun: &begun.crawl, checkpoints: &notes, last_record: last, records };
-                let opened = crawl.resume(point).map_err(Ended::Refused)?;
+                let opened = crawl.resume(point).map_err(FetchEnd::Refused)?;
                 Ok((log, Some((opened, writer))))
             }
-            Found::Nothing => {
+            ExistingFiles::Nothing => {
                 let FileKeys { records: key, caller: fields } = FileKeys::current(&crawl);
-                let opened = crawl.open().await.map_err(Ended::Refused)?;
+                let opened = crawl.open().await.map_err(FetchEnd::Refused)?;
                 let created =
-                    self.create(key, &Begun { key_version: KEY_VERSION, fields, crawl: opened.begun() }, &opened);
-                let (writer, log) = created.map_err(|error| Ended::Unwritable(self.named(&error)))?;
+                    self.create(key, &CrawlOrigin { key_version: KEY_VERSION, fields, crawl: opened.begun() }, &opened);
+                let (writer, log) = created.map_err(|error| FetchEnd::Unwritable(self.named(&error)))?;
                 Ok((log, Some((opened, writer))))
             }
         }
     }
 
-    fn find(&self, crawl: &Crawl, fields: Fields) -> Result<Found, Ended> {
+    fn find(&self, crawl: &Crawl, fields: HeaderPolicy) -> Result<ExistingFiles, FetchEnd> {
         let mut reopened = match snapshot::reopen_single_file(self.lines.clone(), self.journal.clone()) {
             Ok(reopened) => reopened,
-            Err(ReopenError::Unknown) if self.lines.exists() => return Err(Ended::Foreign(self.lines.clone())),
-            Err(ReopenError::Unknown) => return Ok(Found::Nothing),
-            Err(ReopenError::Io(error)) => return Err(Ended::Unwritable(self.named(&error))),
-            Err(newer @ ReopenError::Newer(_)) => return Err(Ended::Unwritable(self.named(&io::Error::other(newer)))),
+            Err(ReopenError::Unknown) if self.lines.exists() => return Err(FetchEnd::Foreign(self.lines.clone())),
+            Err(ReopenError::Unknown) => return Ok(ExistingFiles::Nothing),
+            Err(ReopenError::Io(error)) => return Err(FetchEnd::Unwritable(self.named(&error))),
+            Err(newer @ ReopenError::Newer(_)) => {
+                return Err(FetchEnd::Unwritable(self.named(&io::Error::other(newer))));
+            }
             Err(unusable) => {
-                eprintln!("begins anew: {}: {unusable}", self.lines.display());
-                return Ok(Found::Nothing);
+                eprintln!("starts again from the first page: {}: {unusable}", self.lines.display());
+                return Ok(ExistingFiles::Nothing);
             }
         };
-        let Ok(begun) = serde_json::from_str::<Begun>(reopened.birth.begun.get()) else {
-            return Err(Ended::Another(self.lines.clone()));
+        let Ok(begun) = serde_json::from_str::<CrawlOrigin>(reopened.birth.begun.get()) else {
+            return Err(FetchEnd::Another(self.lines.clone()));
         };
         let Some(keys) = FileKeys::of_version(begun.key_version, crawl) else {
-            return Err(Ended::NewerKey(self.lines.clone(), begun.key_version));
+            return Err(FetchEnd::NewerKey(self.lines.clone(), begun.key_version));
         };
         if reopened.birth.key != keys.records {
-            return Err(Ended::Another(self.lines.clone()));
+            return Err(FetchEnd::Another(self.lines.clone()));
         }
-        if fields == Fields::AsBegun && begun.fields != keys.caller {
-            return Err(Ended::OtherFields(self.lines.clone()));
+        if fields == HeaderPolicy::AsBegun && begun.fields != keys.caller {
+            return Err(FetchEnd::OtherFields(self.lines.clone()));
         }
         Ok(match (reopened.unfinished.take(), reopened.log.extent().seal) {
-            (Some(unfinished), _) if !unfinished.notes.is_empty() => Found::Some(begun, reopened.log, unfinished),
-            (None, Some(Seal::Complete(_))) => Found::All(reopened.log),
-            _ => Found::Nothing,
+            (Some(unfinished), _) if !unfinished.notes.is_empty() => {
+                ExistingFiles::Some(begun, reopened.log, unfinished)
+            }
+            (None, Some(Seal::Complete(_))) => ExistingFiles::All(reopened.log),
+            _ => ExistingFiles::Nothing,
         })
     }
 
-    fn create(&self, key: CacheKey, begun: &Begun, opened: &Opened) -> io::Result<(Writer, Log)> {
+    fn create(&self, key: CacheKey, begun: &CrawlOrigin, opened: &Opened) -> io::Result<(Writer, Log)> {
         let begun = to_raw_value(begun)?;
         let facts = SnapshotFacts {
             collection: self.to.display().to_string(),
@@ -187,8 +190,8 @@ impl Part {
         snapshot::create_single_file(self.lines.clone(), self.journal.clone(), &birth)
     }
 
-    /// Follows the log to its end, and gives the file its name.
-    async fn follow(&self, log: &Log, mut reader: Reader, progress: &mut Progress) -> Ended {
+    /// Follows the log to its end, and renames the file.
+    async fn follow(&self, log: &Log, mut reader: Reader, progress: &mut ProgressLine) -> FetchEnd {
         loop {
             match reader.next().await {
                 Ok(ReaderEvent::Bytes(bytes)) => {
@@ -196,25 +199,25 @@ impl Part {
                 }
                 Ok(ReaderEvent::Complete(verdict)) => {
                     return match self.finish(log) {
-                        Ok(()) => Ended::Complete(verdict),
-                        Err(error) => Ended::Unwritable(self.named(&error)),
+                        Ok(()) => FetchEnd::Complete(verdict),
+                        Err(error) => FetchEnd::Unwritable(self.named(&error)),
                     };
                 }
-                Ok(ReaderEvent::Stop) => return Ended::Interrupted,
+                Ok(ReaderEvent::Stop) => return FetchEnd::Interrupted,
                 Err(failure) if self.is_short(log) => {
-                    return Ended::Unwritable(io::Error::other(failure.message.clone()));
+                    return FetchEnd::Unwritable(io::Error::other(failure.message.clone()));
                 }
-                Err(failure) => return Ended::Broken((*failure).clone()),
+                Err(failure) => return FetchEnd::Broken((*failure).clone()),
             }
         }
     }
 
-    /// Whether what has come is not in the file.
+    /// Returns true if records are missing in the file.
     fn is_short(&self, log: &Log) -> bool {
         std::fs::metadata(&self.lines).map_or(true, |lines| lines.len() < log.extent().bytes)
     }
 
-    /// What has all of its bytes gets its name.
+    /// Renames the file if it has all bytes.
     fn finish(&self, log: &Log) -> io::Result<()> {
         if std::fs::metadata(&self.lines)?.len() != log.extent().bytes {
             return Err(io::Error::new(io::ErrorKind::WriteZero, "not all of the records could be written"));
@@ -225,15 +228,17 @@ impl Part {
         snapshot::commit_single_file(&self.lines, &self.journal, &self.to)
     }
 
-    /// What the files are worth where they are not complete.
-    fn left(&self, ended: &Ended, notes: Notes) -> String {
+    /// Describes files that are not complete.
+    fn left(&self, ended: &FetchEnd, notes: CheckpointPolicy) -> String {
         let part = self.lines.display();
-        let is_transient = !matches!(ended, Ended::Broken(failure) if !failure.fault.is_transient());
+        let is_transient = !matches!(ended, FetchEnd::Broken(failure) if !failure.fault.is_transient());
         match notes {
-            Notes::Made if is_transient => {
-                format!("{part} keeps whole pages, and the same command goes on behind them")
+            CheckpointPolicy::Made if is_transient => {
+                format!("{part} holds whole pages, and the same command resumes after them")
             }
-            Notes::Made | Notes::None => format!("{part} is incomplete, and the same command begins anew"),
+            CheckpointPolicy::Made | CheckpointPolicy::None => {
+                format!("{part} is incomplete, and the same command starts again from the first page")
+            }
         }
     }
 

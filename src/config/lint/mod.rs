@@ -16,16 +16,16 @@ use super::node::{TomlNode, TomlTable};
 use super::words::one_of;
 use crate::pagination::{BodyKind, Pagination};
 
-/// What the rules look at.
+/// Input of the rules.
 pub(super) struct LintFacts<'a> {
     pub(super) pagination: &'a Pagination,
     pub(super) method: &'a Method,
     pub(super) body: Option<&'a Value>,
-    /// The statuses that are retried beside 408, 429 and 5xx.
+    /// Statuses that are retried beside 408, 429 and 5xx.
     pub(super) retried: &'a [u16],
 }
 
-/// Whether a rule can be lifted.
+/// Possibility to lift a rule.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Exception {
     Possible,
@@ -36,12 +36,12 @@ enum Exception {
 struct Rule {
     name: &'static str,
     exception: Exception,
-    /// The keys that it looks at: where one of them is wrong in itself, the rule has nothing to say.
+    /// Keys that it depends on: where one of them is wrong in itself, the rule is not applied.
     about: &'static [&'static str],
     check: fn(&LintFacts<'_>) -> Option<Contradiction>,
 }
 
-/// What a rule says.
+/// Message of a rule.
 struct Contradiction {
     at: &'static str,
     what: String,
@@ -68,7 +68,7 @@ pub(super) fn check(table: &TomlTable<'_>, facts: &LintFacts<'_>) {
     }
 }
 
-/// The rules that this pagination breaks and that can be lifted.
+/// Returns the rules that this pagination breaks and that can be lifted.
 pub(super) fn to_allow(pagination: &Pagination) -> Vec<&'static str> {
     let method = if pagination.body_kind() != BodyKind::Labelled { &Method::POST } else { &Method::GET };
     let facts = LintFacts { pagination, method, body: None, retried: &[] };
