@@ -13,7 +13,8 @@ use unpage::caps::Caps;
 use unpage::config::{Config, Machine};
 use unpage::pagination::link_guard::LinkGuard;
 use unpage::pagination::page::{PageFields, Head, Page};
-use unpage::pagination::plan::{PageId, PageNews, PageSoFar, Plan, Room, Standing, Step};
+use unpage::pagination::plan::{PageId, PageNews, PageSoFar, Plan, Room, Standing, Step, TurnEvent};
+use unpage::pagination::retry::Overload;
 use unpage::pagination::split::{PageShape, Splitter};
 use unpage::pagination::{PageError, PageRequest};
 
@@ -171,20 +172,22 @@ impl Crawl {
     /// The plan is shown the next thing that came of a page.
     fn show(&mut self, at: usize) -> Result<(), PageError> {
         let page = &mut self.pages[at];
-        let batches = match page.held.pop_front() {
-            Some(Event::Begun) => self.plan.begun(page.id, &page.head).map(|()| Vec::new())?,
-            Some(Event::Records(batch)) => vec![self.plan.records(page.id, &page.head, &page.fields, batch)?],
+        let released = match page.held.pop_front() {
+            Some(Event::Begun) => self.plan.accept(page.id, TurnEvent::Begun(&page.head))?,
+            Some(Event::Records(batch)) => {
+                self.plan.accept(page.id, TurnEvent::Records(&page.head, &page.fields, batch))?
+            }
             Some(Event::Page(rest)) => {
                 let page = self.pages.remove(at);
-                self.plan.arrived(page.id, &page.head, rest)?
+                self.plan.accept(page.id, TurnEvent::Whole(&page.head, rest))?
             }
             Some(Event::Refused) => {
                 let page = self.pages.remove(at);
-                self.plan.refused(page.id, page.head.status, &page.head.headers, b"").map(|()| Vec::new())?
+                self.plan.accept(page.id, TurnEvent::Refused(&page.head, b"", Overload::No))?
             }
-            None => Vec::new(),
+            None => return Ok(()),
         };
-        self.emitted += batches.iter().map(Batch::records).sum::<u64>();
+        self.emitted += released.into_iter().map(|batch| batch.records()).sum::<u64>();
         assert!(self.emitted <= self.came, "more left than came");
         Ok(())
     }

@@ -14,7 +14,7 @@ use super::spec::Crawl;
 use crate::config::Caps;
 use crate::error::{Failure, Fault};
 use crate::pagination::page::Head;
-use crate::pagination::plan::{self, PageId, PartId, Plan, Step};
+use crate::pagination::plan::{self, PageId, PartId, Plan, Step, TurnEvent};
 use crate::pagination::retry::{Halvable, RetryBudget};
 use crate::pagination::split::{PageShape, Splitter};
 use crate::pagination::{PageError, Pagination, Path, Presence, Records, Style, Validation, detect};
@@ -144,7 +144,11 @@ async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Arc<Head>, p
     driver.buffer.open(part);
     driver.note_head(head);
     let mut splitter = Splitter::new(Arc::clone(&driver.shape));
-    let split = driver.plan.begun(id, head).and_then(|()| splitter.feed(page)).and_then(|()| splitter.finish());
+    let split = driver
+        .plan
+        .accept(id, TurnEvent::Begun(head))
+        .and_then(|_| splitter.feed(page))
+        .and_then(|()| splitter.finish());
     let first = split.map_err(|wrong| driver.wrong(&wrong, head, "page 1"))?;
     driver.arrived(id, part, head, first)?;
     let before = driver.records;

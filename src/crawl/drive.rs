@@ -15,11 +15,10 @@ use super::page_stream::PageEvent;
 use super::reorder::ReorderBuffer;
 use super::spec::Crawl;
 use super::spill::SpillStore;
-use crate::batch::Batch;
 use crate::error::Failure;
 use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::page::{Head, Page};
-use crate::pagination::plan::{self, Checkpoint, PageId, PartId, Plan, Proof, Step};
+use crate::pagination::plan::{self, Checkpoint, PageId, PartId, Plan, Proof, ReleasedRecords, Step, TurnEvent};
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::split::PageShape;
 use crate::pagination::{PageError, Pagination, Precondition};
@@ -162,14 +161,15 @@ impl Driver {
             PageEvent::Head(head) => {
                 let name = name();
                 self.note_head(&head);
-                self.plan.begun(page, &head).map_err(|wrong| self.wrong(&wrong, &head, &name))?;
+                let begun = self.plan.accept(page, TurnEvent::Begun(&head));
+                begun.map_err(|wrong| self.wrong(&wrong, &head, &name))?;
             }
             PageEvent::Progress(_) | PageEvent::Stumbled => {}
             PageEvent::Records(batch) => {
                 let (head, fields) = self.pages.of(page).expect("records come after their head");
-                let passed = self.plan.records(page, head, fields, batch);
-                let batch = passed.map_err(|wrong| self.wrong(&wrong, head, &self.plan.name_of(page)))?;
-                self.emit(part, batch);
+                let released = self.plan.accept(page, TurnEvent::Records(head, fields, batch));
+                let released = released.map_err(|wrong| self.wrong(&wrong, head, &self.plan.name_of(page)))?;
+                self.emit(part, released);
             }
             PageEvent::End(Ok(rest)) => {
                 let (head, _) = self.pages.of(page).expect("a page comes after its head");
@@ -181,11 +181,11 @@ impl Driver {
             PageEvent::End(Err(PageFailure::Refused(head, body, overload))) => {
                 let name = name();
                 self.pages.remove(page);
-                if let Err(failure) = self.refuse(page, &head, &body, &name)
-                    && !self.plan.gave_up(page, overload)
-                {
-                    return Err(failure);
-                }
+                let refused = self.plan.accept(page, TurnEvent::Refused(&head, &body, overload));
+                refused.map_err(|wrong| {
+                    let headers = failure::kept_headers(&head);
+                    Failure { headers, ..self.wrong(&wrong, &head, &name) }
+                })?;
             }
             PageEvent::End(Err(PageFailure::Lost(failure, overload))) => {
                 let name = name();
@@ -200,8 +200,9 @@ impl Driver {
 
     pub(super) fn arrived(&mut self, page: PageId, part: PartId, head: &Head, rest: Page) -> Result<(), Failure> {
         let name = self.plan.name_of(page);
-        let batches = self.plan.arrived(page, head, rest).map_err(|wrong| self.wrong(&wrong, head, &name))?;
-        batches.into_iter().for_each(|batch| self.emit(part, batch));
+        let released = self.plan.accept(page, TurnEvent::Whole(head, rest));
+        let released = released.map_err(|wrong| self.wrong(&wrong, head, &name))?;
+        self.emit(part, released);
         self.usage().set_pages(self.plan.pages());
         let is_wanted = self.pagination.precondition == Precondition::Match && self.plan.pages() == 1;
         if is_wanted && !self.plan.has_condition() {
@@ -221,17 +222,11 @@ impl Driver {
         }
     }
 
-    fn emit(&mut self, part: PartId, batch: Batch) {
-        self.records += batch.records();
-        self.buffer.emit(part, batch);
-    }
-
-    fn refuse(&mut self, page: PageId, head: &Head, body: &[u8], name: &str) -> Result<(), Failure> {
-        self.plan.refused(page, head.status, &head.headers, body).map_err(|wrong| {
-            let mut failure = self.wrong(&wrong, head, name);
-            failure.headers = failure::kept_headers(head);
-            failure
-        })
+    fn emit(&mut self, part: PartId, released: ReleasedRecords) {
+        for batch in released {
+            self.records += batch.records();
+            self.buffer.emit(part, batch);
+        }
     }
 
     /// The failure of a crawl that no page is to blame for alone.

@@ -1,11 +1,11 @@
-//! How the end of a collection is known.
+//! Proof of the end of a collection.
 
 use std::fmt;
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-/// How the end of a collection is known (RFC 9110 has no word for it; each upstream has its own).
+/// Proof of the end of a collection (no RFC has one; each upstream has its own).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Proof {
     /// The upstream gave no next link, URL or token.
@@ -18,15 +18,15 @@ pub enum Proof {
     TotalPages(u64),
     /// The page past the last was empty.
     EmptyPage,
-    /// The last page was short, which this collection says is the end.
+    /// The last page was short, which is the end as configured.
     ShortPage,
-    /// The upstream answered the page past the last with the status that means so.
+    /// The upstream answered the page past the last with the configured status.
     Status(#[serde(with = "by_number")] StatusCode),
-    /// The upstream repeated the token, which this collection says is the end.
+    /// The upstream repeated the token, which is the end as configured.
     SameToken,
     /// The collection is one page.
     SinglePage,
-    /// Each of so many parts has its own proof.
+    /// Each of this number of parts has its own proof.
     Parts(u64),
 }
 

@@ -9,7 +9,9 @@ use unpage::batch::Batch;
 use unpage::config::Caps;
 use unpage::pagination::link_guard::LinkGuard;
 use unpage::pagination::page::{Head, Page, PageFields};
-use unpage::pagination::plan::{Checkpoint, PageId, PageNews, PageSoFar, PartId, Plan, Proof, Room, Standing, Step};
+use unpage::pagination::plan::{
+    Checkpoint, PageId, PageNews, PageSoFar, PartId, Plan, Proof, Room, Standing, Step, TurnEvent,
+};
 use unpage::pagination::request::PageRequest;
 use unpage::pagination::retry::Overload;
 use unpage::pagination::split::{PageShape, Splitter};
@@ -335,25 +337,23 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
         let (id, head) = (page.id, &page.head);
         page.had_its_turn = true;
         let is_page = matches!(page.held.front(), Some(Event::Page(_)));
-        let passed = match page.held.pop_front().unwrap() {
-            Event::Begun => self.plan.begun(id, head).map(|()| Vec::new())?,
-            Event::Records(batch) => vec![self.plan.records(id, head, &page.fields, batch)?],
+        let released = match page.held.pop_front().unwrap() {
+            Event::Begun => self.plan.accept(id, TurnEvent::Begun(head))?,
+            Event::Records(batch) => self.plan.accept(id, TurnEvent::Records(head, &page.fields, batch))?,
             Event::Page(rest) => {
                 let page = self.pages.remove(at);
-                self.plan.arrived(id, &page.head, rest)?
+                self.plan.accept(id, TurnEvent::Whole(&page.head, rest))?
             }
             Event::Refused => {
                 let page = self.pages.remove(at);
-                let Head { status, headers, .. } = &page.head;
-                let refused = self.plan.refused(id, *status, headers, page.body.as_bytes());
                 // Nothing came of it, so that its place may be asked for again.
                 self.asked.remove(&page.identity);
-                let is_smaller = refused.is_err()
-                    && matches!(status.as_u16(), 500 | 502 | 504)
-                    && self.plan.gave_up(id, Overload::Likely);
-                if is_smaller { Vec::new() } else { refused.map(|()| Vec::new())? }
+                let is_overload = matches!(page.head.status.as_u16(), 500 | 502 | 504);
+                let overload = if is_overload { Overload::Likely } else { Overload::No };
+                self.plan.accept(id, TurnEvent::Refused(&page.head, page.body.as_bytes(), overload))?
             }
         };
+        let passed: Vec<Batch> = released.into_iter().collect();
         let lines: Vec<_> = passed.iter().flat_map(|batch| batch.each().map(<[u8]>::to_vec)).collect();
         self.passed.entry(part).or_default().extend(lines.iter().map(|line| id_of(line)));
         self.last = lines.last().cloned().or(self.last.take());

@@ -8,7 +8,7 @@ use crate::pagination::error::PageError;
 use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::request::{PageRequest, Param};
 use crate::pagination::settings::Pagination;
-use crate::pagination::styles::{Address, AddressContext, Answer, Start};
+use crate::pagination::styles::{Address, AddressContext, PageAnswer, Start};
 
 #[derive(Debug)]
 pub(super) struct Addresses {
@@ -95,12 +95,12 @@ impl Addresses {
     }
 
     /// Address behind the page that `answer` is.
-    pub(super) fn next(&self, size: Option<u64>, answer: Answer<'_>) -> Result<Option<Address>, PageError> {
+    pub(super) fn next(&self, size: Option<u64>, answer: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
         self.pagination.style.rules().next(self.context(size), answer)
     }
 
     /// The same before the page is whole, where its rest can't change it.
-    pub(super) fn early(&self, size: Option<u64>, answer: Answer<'_>) -> Option<PageRequest> {
+    pub(super) fn early(&self, size: Option<u64>, answer: PageAnswer<'_>) -> Option<PageRequest> {
         let rules = self.pagination.style.rules();
         let next = rules.is_certain(answer).then(|| rules.next(self.context(size), answer).ok()?).flatten();
         next.map(|next| next.request)

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::consistency::StatePins;
 use super::page_size::Resized;
-use super::progress::Progress;
+use super::progress::WalkProgress;
 use super::request_delta::RequestDelta;
 use super::walk_state::Aim;
 use crate::pagination::proof::Proof;
@@ -12,9 +12,9 @@ use crate::pagination::proof::Proof;
 /// State of a walk after a whole page. The sets that a walk must not forget grow by what this page adds; all else is complete.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Checkpoint {
-    pub(super) leads: Lead,
+    pub(super) leads: WalkLead,
     #[serde(rename = "tally")]
-    pub(super) progress: Progress,
+    pub(super) progress: WalkProgress,
     /// Number that the next page is asked with.
     pub(super) number: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,7 +30,7 @@ pub struct Checkpoint {
 
 /// Continuation of a walk behind a page.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Lead {
+pub(super) enum WalkLead {
     On { request: RequestDelta, aim: Aim },
     Over(Proof),
 }

@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::addresses::Addresses;
 use super::page_size::PageSizing;
-use super::progress::Progress;
+use super::progress::WalkProgress;
 use super::walk_state::Aim;
 use crate::pagination::detect;
 use crate::pagination::end::End;
@@ -13,7 +13,7 @@ use crate::pagination::page::{Head, Page};
 use crate::pagination::proof::Proof;
 use crate::pagination::settings::Pagination;
 use crate::pagination::source::Source;
-use crate::pagination::styles::{Address, Answer, StyleEnd};
+use crate::pagination::styles::{Address, PageAnswer, StyleEnd};
 
 /// View of a walk for the decision whether it ends.
 #[derive(Clone, Copy, Debug)]
@@ -21,13 +21,13 @@ pub(super) struct EndRules<'a> {
     pub(super) pagination: &'a Pagination,
     pub(super) addresses: &'a Addresses,
     pub(super) page_size: &'a PageSizing,
-    pub(super) progress: &'a Progress,
+    pub(super) progress: &'a WalkProgress,
 }
 
 /// A page that is whole and has been counted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WholePage<'a> {
-    pub(super) answer: Answer<'a>,
+    pub(super) answer: PageAnswer<'a>,
     pub(super) page: &'a Page,
     /// Number of its records that no page before had.
     pub(super) new: u64,
@@ -158,7 +158,7 @@ impl EndRules<'_> {
         }
     }
 
-    fn next(&self, answer: Answer<'_>) -> Result<Option<Address>, PageError> {
+    fn next(&self, answer: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
         self.addresses.next(self.page_size.size(), answer)
     }
 
@@ -189,8 +189,8 @@ fn single(head: &Head, page: &Page) -> Result<Proof, PageError> {
     }
 }
 
-/// Words for whatever in the page plainly points to another one. Where too much stands around the records to be looked at, a pointer
-/// may be anywhere.
+/// Description of a pointer in the page that plainly leads to another one. Where too much stands around the records to be looked at,
+/// a pointer may be anywhere.
 fn live_pointer(head: &Head, page: &Page) -> Option<String> {
     if page.sketch.is_empty() {
         return Some("more stands around its records than is looked at".to_owned());

@@ -1,8 +1,10 @@
 //! Vocabulary between a plan and its crawl: orders, the standing of pages, and news of them.
 
-use crate::pagination::page::{Head, PageFields};
+use crate::batch::Batch;
+use crate::pagination::page::{Head, Page, PageFields};
 use crate::pagination::proof::Proof;
 use crate::pagination::request::PageRequest;
+use crate::pagination::retry::Overload;
 
 /// A page that was ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +46,26 @@ pub enum Standing {
     Unwanted,
 }
 
+/// Event of a page that has its turn; each is told once.
+#[derive(Debug)]
+pub enum TurnEvent<'a> {
+    /// Head of an attempt that brings the page.
+    Begun(&'a Head),
+    /// The next records, with the values that have been read.
+    Records(&'a Head, &'a PageFields, Batch),
+    /// The rest of the page.
+    Whole(&'a Head, Page),
+    /// An answer that is no page, and the start of its body.
+    Refused(&'a Head, &'a [u8], Overload),
+}
+
+/// Records that may leave now, in this order.
+#[derive(Debug, Default)]
+pub struct ReleasedRecords {
+    first: Option<Batch>,
+    rest: Vec<Batch>,
+}
+
 /// News of a page as it is read, from which the plan guesses the pages behind it.
 #[derive(Clone, Copy, Debug)]
 pub enum PageNews<'a> {
@@ -63,6 +85,27 @@ pub struct PageSoFar<'a> {
     pub fields: &'a PageFields,
     /// Number of its records.
     pub records: u64,
+}
+
+impl From<Batch> for ReleasedRecords {
+    fn from(batch: Batch) -> Self {
+        Self { first: Some(batch), rest: Vec::new() }
+    }
+}
+
+impl From<Vec<Batch>> for ReleasedRecords {
+    fn from(rest: Vec<Batch>) -> Self {
+        Self { first: None, rest }
+    }
+}
+
+impl IntoIterator for ReleasedRecords {
+    type Item = Batch;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<Batch>, std::vec::IntoIter<Batch>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.rest)
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::addresses::Addresses;
 use super::page_size::PageSizing;
-use super::progress::Progress;
+use super::progress::WalkProgress;
 use super::walk_state::{Aim, WalkState};
 use crate::caps::Caps;
 use crate::pagination::settings::Pagination;
@@ -16,7 +16,7 @@ pub(super) struct Forecast<'a> {
     pub(super) state: &'a WalkState,
     pub(super) addresses: &'a Addresses,
     pub(super) page_size: &'a PageSizing,
-    pub(super) progress: &'a Progress,
+    pub(super) progress: &'a WalkProgress,
 }
 
 impl Forecast<'_> {

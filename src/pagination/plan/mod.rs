@@ -26,6 +26,7 @@ mod forecast;
 mod page_size;
 mod part;
 mod partition;
+mod parts;
 #[expect(clippy::module_inception, reason = "the plan itself is named as the folder of its parts")]
 mod plan;
 mod progress;
@@ -37,7 +38,7 @@ mod walk_state;
 
 pub use super::proof::Proof;
 pub use checkpoint::Checkpoint;
-pub use events::{PageId, PageNews, PageSoFar, PartId, Room, Standing, Step};
+pub use events::{PageId, PageNews, PageSoFar, PartId, ReleasedRecords, Room, Standing, Step, TurnEvent};
 pub use plan::Plan;
 pub use walk::Walk;
 pub use walk_state::WalkStep;

@@ -1,4 +1,4 @@
-//! Progress of a walk: the counts that an end is proven against, and the pages and requests that must not come twice.
+//! WalkProgress of a walk: the counts that an end is proven against, and the pages and requests that must not come twice.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::pagination::settings::Pagination;
 
 /// Counts of one walk. A checkpoint has all but the sets, of which it has what the last page added.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Progress {
+pub(super) struct WalkProgress {
     /// Number of pages that came.
     pages: u64,
     /// Number of pages that came with records.
@@ -62,7 +62,7 @@ struct Added {
     request: Option<u64>,
 }
 
-impl Progress {
+impl WalkProgress {
     pub(super) fn pages(&self) -> u64 {
         self.pages
     }
@@ -227,7 +227,7 @@ impl Progress {
         Self { digests: HashMap::new(), starts: HashMap::new(), requests: HashMap::new(), ..*self }
     }
 
-    /// Takes over [`Progress::counts`] of one page later.
+    /// Takes over [`WalkProgress::counts`] of one page later.
     pub(super) fn fold(&mut self, counts: &Self) -> Result<(), PageError> {
         // A last page that came twice is not counted twice.
         if !(self.pages..=self.pages + 1).contains(&counts.pages) || counts.records < self.records {
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_request_that_comes_again_names_its_page() {
-        let mut progress = Progress::default();
+        let mut progress = WalkProgress::default();
         assert_eq!(progress.add_request(7), Ok(()));
         progress.count(&Fingerprint::default(), 0);
         assert_eq!((progress.add_request(8), progress.add_request(7)), (Ok(()), Err(1)));
@@ -263,21 +263,21 @@ mod tests {
 
     #[test]
     fn counts_are_folded_in_their_order_only() {
-        let mut progress = Progress::default();
+        let mut progress = WalkProgress::default();
         let mut past = Vec::new();
         for _ in 0..3 {
             progress.count(&Fingerprint::default(), 2);
             past.push(progress.counts());
         }
-        let mut again = Progress::default();
+        let mut again = WalkProgress::default();
         past.iter().try_for_each(|counts| again.fold(counts)).unwrap();
         assert_eq!((again.pages(), again.records()), (3, 6));
-        assert!(matches!(Progress::default().fold(&past[1]), Err(PageError::BadCheckpoint(_))));
+        assert!(matches!(WalkProgress::default().fold(&past[1]), Err(PageError::BadCheckpoint(_))));
     }
 
     #[test]
     fn a_total_is_a_proof_for_numbers_and_a_bound_for_cursors() {
-        let mut progress = Progress { records: 5, total: Some(4), most: Some(6), ..Progress::default() };
+        let mut progress = WalkProgress { records: 5, total: Some(4), most: Some(6), ..WalkProgress::default() };
         assert!(progress.check_totals(false).is_ok() && progress.check_totals(true).is_err());
         progress.set_total(6);
         assert!(progress.check_totals(false).is_err());

@@ -1,31 +1,31 @@
-//! How the parts of a range are split while they are walked, and how the far end is looked for.
+//! Splitting of a range into parts while they are crawled, and the search for its upper bound.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::events::PageId;
-use super::part::Part;
+use super::events::{PageId, TurnEvent};
+use super::part::CollectionPart;
 use super::partition::{self, Cut, UpperBound};
 use crate::batch::Batch;
 use crate::pagination::partition::{Bound, RangePartition};
 use crate::pagination::{PageError, PageRequest, Pagination};
 
-/// Everything that parts are split by.
+/// Range of a collection that is cut into parts.
 #[derive(Debug)]
 pub(super) struct RangeSplitter {
     range: Arc<RangePartition>,
     pagination: Arc<Pagination>,
     first: PageRequest,
-    far: UpperBound,
-    probe: Option<Probe>,
-    /// The upstream's total, where it is that of all parts together, and what came of them.
+    bound: UpperBound,
+    probe: Option<BoundProbe>,
+    /// The upstream's total of all parts together, and the number of records that came.
     total: Option<u64>,
     records: u64,
 }
 
-/// A page of one record that is asked for to find the far end.
+/// A page of one record that is ordered to find the upper bound.
 #[derive(Debug)]
-struct Probe {
+struct BoundProbe {
     page: PageId,
     record: Option<Vec<u8>>,
 }
@@ -33,37 +33,37 @@ struct Probe {
 impl RangeSplitter {
     pub(super) fn new(range: &RangePartition, pagination: &Pagination, first: PageRequest, now: SystemTime) -> Self {
         let range = Arc::new(range.clone());
-        let far = UpperBound::new(Arc::clone(&range), &first, now);
+        let bound = UpperBound::new(Arc::clone(&range), &first, now);
         let pagination = Arc::new(Pagination { total: None, total_pages: None, ..pagination.clone() });
-        Self { range, pagination, first, far, probe: None, total: None, records: 0 }
+        Self { range, pagination, first, bound, probe: None, total: None, records: 0 }
     }
 
-    /// All of the collection.
+    /// Bounds of the whole collection.
     pub(super) fn whole(&self) -> Cut {
         Cut::whole(Arc::clone(&self.range))
     }
 
-    /// How the parts are walked that are split off.
+    /// Pagination of the parts that are split off: totals in their pages may be the part's or the collection's.
     pub(super) fn of_parts(&self) -> &Arc<Pagination> {
         &self.pagination
     }
 
-    /// A part's first request.
+    /// First request of a part.
     pub(super) fn request(&self, cut: &Cut) -> Result<PageRequest, PageError> {
         cut.request(&self.first)
     }
 
-    /// Notes how far the walk has come whose end is looked for.
-    pub(super) fn seen(&mut self, parts: &[Part]) {
-        if let Some(cut) = parts.last().and_then(|part| part.cut.as_ref()).filter(|_| !self.far.is_known()) {
-            self.far.seen(cut.read());
+    /// Notes the progress of the last part, whose upper bound is unknown.
+    pub(super) fn seen(&mut self, parts: &[CollectionPart]) {
+        if let Some(cut) = parts.last().and_then(|part| part.cut.as_ref()).filter(|_| !self.bound.is_known()) {
+            self.bound.seen(cut.read());
         }
     }
 
-    /// A request that helps to find the far end, if it isn't known yet.
+    /// Orders a page that helps to find the upper bound, if it is unknown.
     pub(super) fn probe(&mut self, page: PageId) -> Result<Option<Box<PageRequest>>, PageError> {
-        let Some(request) = self.far.probe(&self.first, self.pagination.page_size.as_ref()) else { return Ok(None) };
-        self.probe = Some(Probe { page, record: None });
+        let Some(request) = self.bound.probe(&self.first, self.pagination.page_size.as_ref()) else { return Ok(None) };
+        self.probe = Some(BoundProbe { page, record: None });
         request.map(|request| Some(Box::new(request)))
     }
 
@@ -75,47 +75,55 @@ impl RangeSplitter {
         self.probe.as_ref().is_some_and(|probe| probe.page == page)
     }
 
-    /// Notes the probe's first record.
-    pub(super) fn probe_has(&mut self, batch: &Batch) {
-        if let (Some(Probe { record: record @ None, .. }), Some(line)) = (&mut self.probe, batch.each().next()) {
+    /// Takes an event of the probe.
+    pub(super) fn accept(&mut self, event: TurnEvent<'_>) -> Result<(), PageError> {
+        match event {
+            TurnEvent::Begun(_) => {}
+            TurnEvent::Records(_, _, batch) => self.note_record(&batch),
+            TurnEvent::Whole(_, rest) => {
+                self.note_record(&rest.batch);
+                let record = self.probe.take().and_then(|probe| probe.record);
+                self.bound.probed(record.as_deref())?;
+            }
+            TurnEvent::Refused(..) => self.give_up(),
+        }
+        Ok(())
+    }
+
+    /// Keeps the probe's first record.
+    fn note_record(&mut self, batch: &Batch) {
+        if let (Some(BoundProbe { record: record @ None, .. }), Some(line)) = (&mut self.probe, batch.each().next()) {
             *record = Some(line.to_vec());
         }
     }
 
-    /// The probe is whole.
-    pub(super) fn probed(&mut self) -> Result<(), PageError> {
-        match self.probe.take() {
-            Some(probe) => self.far.probed(probe.record.as_deref()),
-            None => Ok(()),
-        }
-    }
-
-    /// The probe was refused or lost: what is known of the far end has to do.
+    /// Ends the search, because the probe was refused or lost: what is known has to do.
     pub(super) fn give_up(&mut self) {
         self.probe = None;
-        self.far.give_up();
+        self.bound.give_up();
     }
 
-    /// RangeSplitter the part with the most unread work, if it is worth it and the far end is known: its place, and what is split off.
-    pub(super) fn split(&mut self, parts: &mut [Part]) -> Option<(usize, Cut)> {
+    /// Splits the part with the most unread records, if that is worth it and the upper bound is known; returns its index and the bounds
+    /// of the new part.
+    pub(super) fn split(&mut self, parts: &mut [CollectionPart]) -> Option<(usize, Cut)> {
         let page = parts.iter().map(|part| part.walk.full_page()).max().filter(|page| *page > 0)?;
         let walked = parts.iter_mut().enumerate().filter(|(_, part)| !part.is_over());
         let (places, mut cuts): (Vec<_>, Vec<_>) =
             walked.filter_map(|(at, part)| Some((at, part.cut.as_mut()?))).unzip();
-        if !self.far.is_known() {
+        if !self.bound.is_known() {
             return None;
         }
-        let (owner, cut) = partition::split(&mut cuts, &self.far, page)?;
+        let (owner, cut) = partition::split(&mut cuts, &self.bound, page)?;
         Some((places[owner], cut))
     }
 
-    /// A part is over.
-    pub(super) fn retired(&mut self, part: &Part) {
+    /// Counts a part that is over.
+    pub(super) fn retired(&mut self, part: &CollectionPart) {
         self.total = self.total.or(part.walk.total());
         self.records += part.records;
     }
 
-    /// Whether all parts together have what the upstream says there is.
+    /// Checks that all parts together have as many records as the upstream says.
     pub(super) fn check_total(&self) -> Result<(), PageError> {
         // A request that names a bound reaches beyond it, and so does its total.
         let is_bounded = [&self.range.lower, &self.range.upper].iter().any(|bound| matches!(bound, Some(Bound::At(_))));

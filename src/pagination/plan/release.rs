@@ -1,4 +1,4 @@
-//! Release of a page's records: at once, at the page's end, or never.
+//! RecordRelease of a page's records: at once, at the page's end, or never.
 
 use super::fingerprint::{Fingerprint, RecordFinder, RecordIdentity, first_line};
 use crate::batch::Batch;
@@ -9,7 +9,7 @@ use crate::pagination::settings::Pagination;
 
 /// Records of the page that is arriving, and the last record before it.
 #[derive(Debug)]
-pub(super) struct Release {
+pub(super) struct RecordRelease {
     identity: RecordIdentity,
     detection: MoveDetection,
     attempt: Attempt,
@@ -50,7 +50,7 @@ enum MoveDetection {
     ByKey,
 }
 
-/// Progress of the attempts at a page.
+/// WalkProgress of the attempts at a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attempt {
     /// No head has come.
@@ -59,7 +59,7 @@ enum Attempt {
     Begun,
 }
 
-impl Release {
+impl RecordRelease {
     pub(super) fn new(pagination: &Pagination) -> Self {
         let detection = match (&pagination.key, &pagination.total) {
             _ if !pagination.style.is_numbered() => MoveDetection::Off,
@@ -202,17 +202,17 @@ mod tests {
         Batch::new(Bytes::from_static(lines.as_bytes()), lines.lines().count() as u64)
     }
 
-    fn numbered(key: Option<&str>, total: Option<&str>) -> Release {
+    fn numbered(key: Option<&str>, total: Option<&str>) -> RecordRelease {
         let style = PageNumber { param: Param::Query("page".to_owned()), start: 1, template: None };
         let mut pagination = Pagination::of(style.into(), Records::at(Path::root()));
         pagination.key = key.map(|key| key.parse().unwrap());
         pagination.total = total.map(|path| Source::Body(path.parse().unwrap()));
-        let mut release = Release::new(&pagination);
+        let mut release = RecordRelease::new(&pagination);
         release.resume(Some(b"{\"id\":2}\n".to_vec()));
         release
     }
 
-    fn pass(release: &mut Release, lines: &'static str) -> Result<u64, PageError> {
+    fn pass(release: &mut RecordRelease, lines: &'static str) -> Result<u64, PageError> {
         release.add(&batch(lines))?;
         release.pass(batch(lines), 1).map(|batch| batch.records())
     }

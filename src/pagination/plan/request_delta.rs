@@ -1,8 +1,7 @@
-//! What sets a page's request apart from the first one, as data that may be written to a file.
+//! Difference between a page's request and the first one, as data that may be written to a file.
 //!
-//! The first request may hold credentials, in its header fields, its query and its body. So nothing of it is written: a text is
-//! described by what stands in the place of a stretch of the first request's text, and of the header fields only those are looked
-//! at that the pagination itself sets.
+//! The first request may hold credentials, in its header fields, its query and its body. So nothing of it is written: a text is the
+//! replacement of one stretch of the first request's text, and only the header fields that the pagination itself sets are compared.
 
 use http::{HeaderName, HeaderValue, Method};
 use serde::{Deserialize, Serialize};
@@ -12,14 +11,13 @@ use url::Url;
 use crate::pagination::request::{RequestBody, read_form};
 use crate::pagination::{PageError, PageRequest};
 
-/// The difference of a request to the first one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RequestDelta {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     method: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     url: Option<Splice>,
-    /// Those of the pagination's own header fields that have another value, or none any more.
+    /// The pagination's own header fields that have another value, or none any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     headers: Vec<(String, Option<String>)>,
     #[serde(default, skip_serializing_if = "BodyDelta::is_none")]
@@ -35,18 +33,18 @@ enum BodyDelta {
     Form(Splice),
 }
 
-/// A text that begins and ends as another one does.
+/// Replacement of the middle of a text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Splice {
-    /// How many bytes of the other one's start it has.
+    /// Number of bytes that are kept at the start.
     head: usize,
     put: String,
-    /// How many bytes of the other one's end it has.
+    /// Number of bytes that are kept at the end.
     tail: usize,
 }
 
 impl RequestDelta {
-    /// What sets `request` apart from `first`, with the header fields that the pagination sets.
+    /// Returns the difference between `first` and `request`; `names` are the header fields that the pagination sets.
     pub(super) fn between(first: &PageRequest, request: &PageRequest, names: &[HeaderName]) -> Self {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let changed = names.iter().filter(|name| request.headers.get(*name) != first.headers.get(*name));
@@ -58,7 +56,7 @@ impl RequestDelta {
         }
     }
 
-    /// The request that is so different from `first`.
+    /// Applies the difference to `first`.
     pub(super) fn applied(&self, first: &PageRequest) -> Result<PageRequest, PageError> {
         let mut request = first.clone();
         if let Some(method) = &self.method {
@@ -66,7 +64,7 @@ impl RequestDelta {
         }
         if let Some(url) = &self.url {
             let url = Url::parse(&url.applied(first.url.as_str())?).map_err(|_| unfit())?;
-            // The upstream alone may be asked, whatever a file says.
+            // A file must not lead to another server.
             request.url = if url.origin() == first.url.origin() { url } else { return Err(unfit()) };
         }
         for (name, value) in &self.headers {
@@ -83,7 +81,7 @@ impl RequestDelta {
         Ok(request)
     }
 
-    /// A hash that tells requests of one walk apart: what a cycle would repeat.
+    /// Returns a hash that tells requests of one walk apart, and that a cycle would repeat.
     pub(super) fn identity(&self) -> u64 {
         XxHash3_64::oneshot(&serde_json::to_vec(self).expect("a difference is texts and numbers"))
     }
@@ -118,7 +116,7 @@ impl BodyDelta {
     }
 }
 
-/// A body's text; of bytes that the pagination puts nothing into, none.
+/// Returns the text of a body; empty for bytes that the pagination puts nothing into.
 fn text_of(body: Option<&RequestBody>) -> String {
     match body {
         None | Some(RequestBody::Other(_)) => String::new(),

@@ -22,9 +22,9 @@ pub(crate) struct AddressContext<'a> {
     pub(crate) size: Option<u64>,
 }
 
-/// Answer to a page's request, as far as it has been read.
+/// PageAnswer to a page's request, as far as it has been read.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Answer<'a> {
+pub(crate) struct PageAnswer<'a> {
     pub(crate) head: &'a Head,
     pub(crate) fields: &'a PageFields,
     /// Number of records.

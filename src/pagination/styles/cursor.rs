@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::address::{Address, AddressContext, Addressing, Answer};
+use super::address::{Address, AddressContext, Addressing, PageAnswer};
 use super::keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
 use super::rules::{ReadStyle, StyleRules};
 use super::template::Template;
@@ -134,7 +134,7 @@ impl StyleRules for Cursor {
         self.merge.iter().collect()
     }
 
-    fn next(&self, context: AddressContext<'_>, answer: Answer<'_>) -> Result<Option<Address>, PageError> {
+    fn next(&self, context: AddressContext<'_>, answer: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
         let mut next = context.first.clone();
         let mut found = false;
         for token in &self.tokens {
@@ -162,7 +162,7 @@ impl StyleRules for Cursor {
         Ok(found.then(|| Address::unnumbered(next)))
     }
 
-    fn is_certain(&self, answer: Answer<'_>) -> bool {
+    fn is_certain(&self, answer: PageAnswer<'_>) -> bool {
         let is_merged = self.merge.as_ref().is_none_or(|path| answer.fields.get(path).is_some());
         let is_sure = |token: &Token| is_certain(&token.next, &self.end_values, answer.head, answer.fields);
         is_merged && self.tokens.iter().all(is_sure)
@@ -185,7 +185,7 @@ impl Token {
     }
 
     /// Value of the token in an answer; `None` where there is none.
-    fn value(&self, ends: &[Value], answer: Answer<'_>) -> Result<Option<Value>, PageError> {
+    fn value(&self, ends: &[Value], answer: PageAnswer<'_>) -> Result<Option<Value>, PageError> {
         let Some((source, value)) = first_live(&self.next, answer.head, answer.fields, ends) else { return Ok(None) };
         let value = match (source, value) {
             (Source::Links { .. }, Value::Object(link)) => json!(target_of(&link)),

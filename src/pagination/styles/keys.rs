@@ -58,7 +58,7 @@ pub enum KeyKind {
 pub enum KeyNeed {
     Optional,
     Required(&'static str),
-    /// Where absent, the collection's own `key` stands for it; required where that is absent, too.
+    /// The collection's own `key` stands for it; required if that is absent, too.
     Inherited(&'static str),
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::address::{Address, AddressContext, Addressing, Answer};
+use super::address::{Address, AddressContext, Addressing, PageAnswer};
 use super::keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
 use super::rules::{ReadStyle, StyleRules};
 use crate::pagination::error::PageError;
@@ -88,7 +88,7 @@ impl StyleRules for Keyset {
         vec![&self.param]
     }
 
-    fn next(&self, context: AddressContext<'_>, answer: Answer<'_>) -> Result<Option<Address>, PageError> {
+    fn next(&self, context: AddressContext<'_>, answer: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
         let mut values = Vec::new();
         for (path, value) in self.key.iter().zip(values_of(answer.last_record, &self.key)?) {
             values.push(value.ok_or_else(|| PageError::NoKey(path.clone()))?);

@@ -1,6 +1,6 @@
 //! `Link` header field (RFC 8288): followed while it has the relation, and the attribute's value where one is given.
 
-use super::address::{Address, AddressContext, Addressing, Answer};
+use super::address::{Address, AddressContext, Addressing, PageAnswer};
 use super::keys::{KeyKind, KeyMistake, StyleKey, StyleSchema, StyleValue, StyleValues};
 use super::rules::{ReadStyle, StyleRules};
 use crate::pagination::error::PageError;
@@ -50,7 +50,7 @@ impl StyleRules for LinkHeader {
         Addressing::Pointer
     }
 
-    fn next(&self, context: AddressContext<'_>, answer: Answer<'_>) -> Result<Option<Address>, PageError> {
+    fn next(&self, context: AddressContext<'_>, answer: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
         let links = links(&answer.head.headers)?;
         let next = links.iter().find(|link| link.has_rel(&self.rel));
         let is_live =
@@ -60,7 +60,7 @@ impl StyleRules for LinkHeader {
     }
 
     /// The header is whole before the page begins.
-    fn is_certain(&self, _: Answer<'_>) -> bool {
+    fn is_certain(&self, _: PageAnswer<'_>) -> bool {
         true
     }
 

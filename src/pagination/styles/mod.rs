@@ -17,7 +17,7 @@ mod rules;
 mod single;
 mod template;
 
-pub(crate) use address::{Address, AddressContext, Addressing, Answer, Start};
+pub(crate) use address::{Address, AddressContext, Addressing, PageAnswer, Start};
 pub use auto::Auto;
 pub use cursor::{Cursor, Token};
 pub use keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};

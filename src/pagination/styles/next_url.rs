@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::address::{Address, AddressContext, Addressing, Answer};
+use super::address::{Address, AddressContext, Addressing, PageAnswer};
 use super::keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
 use super::rules::{ReadStyle, StyleRules};
 use crate::pagination::error::{PageError, excerpt};
@@ -69,7 +69,7 @@ impl StyleRules for NextUrl {
         self.next.iter().collect()
     }
 
-    fn next(&self, context: AddressContext<'_>, answer: Answer<'_>) -> Result<Option<Address>, PageError> {
+    fn next(&self, context: AddressContext<'_>, answer: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
         let base = match &self.base {
             Base::Request => &answer.head.url,
             Base::Url(url) => url,
@@ -83,7 +83,7 @@ impl StyleRules for NextUrl {
         Ok(Some(Address::unnumbered(request)))
     }
 
-    fn is_certain(&self, answer: Answer<'_>) -> bool {
+    fn is_certain(&self, answer: PageAnswer<'_>) -> bool {
         is_certain(&self.next, &[], answer.head, answer.fields)
     }
 

@@ -1,6 +1,6 @@
 //! Record number that grows by the records that came, by the page size, or by a number in the page.
 
-use super::address::{Address, AddressContext, Addressing, Answer, Start};
+use super::address::{Address, AddressContext, Addressing, PageAnswer, Start};
 use super::keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
 use super::rules::{ReadStyle, StyleRules};
 use super::template::Template;
@@ -105,7 +105,7 @@ impl StyleRules for Offset {
         context.first_numbered(&self.param, self.template.as_ref(), self.start, "offset")
     }
 
-    fn next(&self, context: AddressContext<'_>, answer: Answer<'_>) -> Result<Option<Address>, PageError> {
+    fn next(&self, context: AddressContext<'_>, answer: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
         let step = match &self.step {
             Advance::Returned => answer.records,
             Advance::PageSize => context.size.unwrap_or(answer.records),

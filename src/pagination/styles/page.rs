@@ -1,6 +1,6 @@
 //! Page number that grows by one.
 
-use super::address::{Address, AddressContext, Addressing, Answer, Start};
+use super::address::{Address, AddressContext, Addressing, PageAnswer, Start};
 use super::keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
 use super::rules::{ReadStyle, StyleRules};
 use super::template::Template;
@@ -70,7 +70,7 @@ impl StyleRules for PageNumber {
         context.first_numbered(&self.param, self.template.as_ref(), self.start, "page")
     }
 
-    fn next(&self, context: AddressContext<'_>, _: Answer<'_>) -> Result<Option<Address>, PageError> {
+    fn next(&self, context: AddressContext<'_>, _: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
         let number = context.number.saturating_add(1);
         context.numbered(&self.param, self.template.as_ref(), number, "page").map(Some)
     }

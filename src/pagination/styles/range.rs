@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::address::{Address, AddressContext, Addressing, Answer, Start};
+use super::address::{Address, AddressContext, Addressing, PageAnswer, Start};
 use super::keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
 use super::rules::{ReadStyle, StyleEnd, StyleRules};
 use crate::pagination::content_range::{ContentRange, content_range};
@@ -68,7 +68,7 @@ impl StyleRules for RangeHeader {
         Ok((self.address(context, 0)?, Start::Beginning))
     }
 
-    fn next(&self, context: AddressContext<'_>, answer: Answer<'_>) -> Result<Option<Address>, PageError> {
+    fn next(&self, context: AddressContext<'_>, answer: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
         self.address(context, context.number.saturating_add(answer.records)).map(Some)
     }
 
@@ -94,7 +94,7 @@ impl StyleRules for RangeHeader {
         }
     }
 
-    fn end(&self, answer: Answer<'_>) -> Result<StyleEnd, PageError> {
+    fn end(&self, answer: PageAnswer<'_>) -> Result<StyleEnd, PageError> {
         let bad = |what: String| PageError::BadRange(what);
         let Some(range) = content_range(&answer.head.headers)? else { return Ok(StyleEnd::Whole) };
         if range.span.is_none() && answer.records == 0 {

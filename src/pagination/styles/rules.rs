@@ -5,7 +5,7 @@ use std::fmt;
 use http::{HeaderMap, HeaderName, StatusCode};
 use url::Url;
 
-use super::address::{Address, AddressContext, Addressing, Answer, Start, refuse_partial};
+use super::address::{Address, AddressContext, Addressing, PageAnswer, Start, refuse_partial};
 use super::keys::{KeyMistake, StyleSchema, StyleValues};
 use super::template::Template;
 use crate::pagination::error::PageError;
@@ -77,10 +77,10 @@ pub(crate) trait StyleRules: fmt::Debug {
     }
 
     /// Address behind a page; `None` where there is none.
-    fn next(&self, context: AddressContext<'_>, answer: Answer<'_>) -> Result<Option<Address>, PageError>;
+    fn next(&self, context: AddressContext<'_>, answer: PageAnswer<'_>) -> Result<Option<Address>, PageError>;
 
     /// Returns true if the unread rest of a page can't change the address that [`StyleRules::next`] reads from it.
-    fn is_certain(&self, _: Answer<'_>) -> bool {
+    fn is_certain(&self, _: PageAnswer<'_>) -> bool {
         false
     }
 
@@ -117,7 +117,7 @@ pub(crate) trait StyleRules: fmt::Debug {
     }
 
     /// End that a whole page proves by the style's own rules.
-    fn end(&self, _: Answer<'_>) -> Result<StyleEnd, PageError> {
+    fn end(&self, _: PageAnswer<'_>) -> Result<StyleEnd, PageError> {
         Ok(StyleEnd::Shared)
     }
 

@@ -1,6 +1,6 @@
 //! One page is the whole collection.
 
-use super::address::{Address, AddressContext, Addressing, Answer};
+use super::address::{Address, AddressContext, Addressing, PageAnswer};
 use super::keys::{KeyMistake, StyleKey, StyleSchema, StyleValues};
 use super::rules::{ReadStyle, StyleRules};
 use crate::pagination::error::PageError;
@@ -30,7 +30,7 @@ impl StyleRules for SinglePage {
         Addressing::SinglePage
     }
 
-    fn next(&self, _: AddressContext<'_>, _: Answer<'_>) -> Result<Option<Address>, PageError> {
+    fn next(&self, _: AddressContext<'_>, _: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
         Ok(None)
     }
 }

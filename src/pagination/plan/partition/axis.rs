@@ -1,4 +1,4 @@
-//! The axis that a collection's records are sorted along, and the requests for a stretch of it.
+//! Axis that a collection's records are sorted along, and the requests for a stretch of it.
 
 use std::sync::Arc;
 
@@ -11,38 +11,38 @@ use crate::pagination::partition::{Bound, Direction, RangePartition};
 use crate::pagination::record::text_of;
 use crate::pagination::{Encode, PageError, PageRequest, Param};
 
-/// A range in the direction of the walk. A *place* is a record's granule, negative where the upstream lists the highest first:
-/// so places always grow.
+/// Range in the direction of the walk. A *place* is a record's granule, negative where the upstream lists the highest first, so that
+/// places always grow.
 #[derive(Debug)]
 pub(super) struct Axis {
     range: Arc<RangePartition>,
     wanted: PathSet,
 }
 
-/// From the first place that belongs to a part to the first one behind it; open ends are none.
+/// Places from `start` up to but without `end`; open ends are none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stretch {
     pub(super) start: Option<i128>,
     pub(super) end: Option<i128>,
 }
 
-/// The lowest and the highest granule of something; open ends are none.
+/// Lowest and highest granule, inclusive; open ends are none.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Granules {
     lowest: Option<i128>,
     highest: Option<i128>,
 }
 
-/// Which of the axis' ends.
+/// End of the axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
-    /// Where the walk begins.
+    /// The end at which the walk begins.
     Near,
-    /// Where it ends.
+    /// The end at which the walk ends.
     Far,
 }
 
-/// What a request says of one end itself: the client has filtered.
+/// Bound that the client's own request has at one end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Own {
     Nothing,
@@ -56,8 +56,8 @@ impl Axis {
         Self { range, wanted }
     }
 
-    /// What is wanted of the collection: all of it, but for bounds that are given as values, which are wanted themselves. The
-    /// bound `now` is only a guess of where the collection ends: what lies behind it is wanted, too.
+    /// Places of the collection: all of them within the bounds that are configured as values. The bound `now` only guesses the end of
+    /// the collection, and excludes nothing.
     pub(super) fn whole(&self) -> Stretch {
         let granule = |bound: &Option<Bound>| match bound {
             Some(Bound::At(value)) => self.range.kind.unit_of(value),
@@ -66,32 +66,32 @@ impl Axis {
         self.stretch(Granules { lowest: granule(&self.range.lower), highest: granule(&self.range.upper) })
     }
 
-    /// What of the collection is asked for where a stretch of it is wanted: all from its start on.
+    /// Places that are asked for where a stretch is needed: all from its start on.
     pub(super) fn asked(&self, stretch: Stretch) -> Stretch {
         Stretch { end: self.whole().end, ..stretch }
     }
 
-    /// The bound at one end, as configured.
+    /// Configured bound at one end.
     pub(super) fn bound(&self, side: Side) -> Option<&Bound> {
         if self.is_lower(side) { self.range.lower.as_ref() } else { self.range.upper.as_ref() }
     }
 
-    /// The place of the present, where values are times.
+    /// Place of the present, where values are times.
     pub(super) fn now(&self, now: std::time::SystemTime) -> Option<i128> {
         Some(self.turn(self.range.kind.unit_now(now)?))
     }
 
-    /// Whether what is written later lies further on.
+    /// Returns true if records that are written later lie further on.
     pub(super) fn goes_with_time(&self) -> bool {
         self.range.direction == Direction::Ascending
     }
 
-    /// The furthest place behind `found` that is worth asking for: below 1970 and 0 there is seldom anything but an error.
+    /// Furthest place behind `found` that is worth asking for: below 1970 and 0 there is seldom anything but an error.
     pub(super) fn most(&self, found: i128) -> i128 {
         if self.range.direction == Direction::Descending && found < 0 { 0 } else { i128::MAX / 4 }
     }
 
-    /// The place of the record in `line`.
+    /// Place of the record in `line`.
     pub(super) fn place_of(&self, line: &[u8]) -> Result<i128, PageError> {
         let mut values = [None];
         self.wanted.extract(text_of(line)?, &mut values)?;
@@ -100,7 +100,7 @@ impl Axis {
         self.granule_of(value).map(|granule| self.turn(granule)).ok_or_else(|| self.bad_value(value))
     }
 
-    /// A place, as a message shows it.
+    /// Text of a place in a message.
     pub(super) fn shown(&self, place: i128) -> String {
         match self.range.kind.value(self.turn(place)) {
             Value::String(text) => text,
@@ -108,13 +108,12 @@ impl Axis {
         }
     }
 
-    /// How many granules a request reaches below the lowest one that is wanted.
+    /// Number of granules that a request reaches below the lowest one that is needed.
     pub(super) fn margin(&self) -> i128 {
         self.range.kind.margin()
     }
 
-    /// `first`, for the records of this stretch and a few around it. Bounds that the client has set, and that are narrower,
-    /// stay.
+    /// Returns `first` for the records of this stretch and a few around it. Narrower bounds that the client has set stay.
     pub(super) fn request(&self, first: &PageRequest, stretch: Stretch) -> Result<PageRequest, PageError> {
         let mut request = first.clone();
         let asked = self.granules(stretch).asked(self.margin());
@@ -135,20 +134,20 @@ impl Axis {
         Ok(request)
     }
 
-    /// `first`, for the records from this place on; where they end stays as it is.
+    /// Returns `first` for the records from this place on; their end stays as it is.
     pub(super) fn request_from(&self, first: &PageRequest, place: i128) -> Result<PageRequest, PageError> {
         let mut request = first.clone();
         request.set(self.param(Side::Near), &self.range.kind.value(self.turn(place)), Encode::Plain)?;
         Ok(request)
     }
 
-    /// What the request says itself of this end.
+    /// Bound that the request itself has at this end.
     pub(super) fn own_bound(&self, request: &PageRequest, side: Side) -> Own {
         self.own(request, self.param(side))
     }
 
-    /// What an upstream may answer that was asked for a stretch: what the request names, and a granule more for those that
-    /// round or that live in another time zone.
+    /// Places that an upstream may answer with that was asked for a stretch: those that the request names, and a granule more for
+    /// upstreams that round or that live in another time zone.
     pub(super) fn allowed(&self, stretch: Stretch) -> Stretch {
         let asked = self.granules(stretch).asked(self.margin());
         self.stretch(Granules { lowest: asked.lowest.map(|low| low - 1), highest: asked.highest.map(|high| high + 1) })
@@ -199,7 +198,7 @@ impl Axis {
         (side == Side::Near) == (self.range.direction == Direction::Ascending)
     }
 
-    /// A place's granule, and a granule's place.
+    /// Converts a place to its granule, and a granule to its place.
     fn turn(&self, place: i128) -> i128 {
         match self.range.direction {
             Direction::Ascending => place,
@@ -225,8 +224,8 @@ impl Axis {
 }
 
 impl Granules {
-    /// What a request for these granules names. The bound above them is the first moment of the granule behind the highest; one
-    /// more, because the upstream may round, or live in a time zone where that is later.
+    /// Granules that a request names. The bound above them is the first moment of the granule behind the highest; one more, because the
+    /// upstream may round, or live in a time zone where that is later.
     fn asked(self, margin: i128) -> Self {
         Self { lowest: self.lowest.map(|low| low - margin), highest: self.highest.map(|high| high + 2) }
     }

@@ -1,4 +1,4 @@
-//! One part of a collection: where it begins and ends, and how far it has been read.
+//! Bounds of one part of a collection, and the progress of its walk between them.
 
 use std::sync::Arc;
 
@@ -9,34 +9,34 @@ use crate::batch::Batch;
 use crate::pagination::partition::RangePartition;
 use crate::pagination::{PageError, PageRequest};
 
-/// One part of the collection.
+/// Bounds of one part.
 #[derive(Debug)]
 pub(in crate::pagination::plan) struct Cut {
     axis: Arc<Axis>,
-    /// What belongs to the part. Its end moves towards its start when it is split.
+    /// Places of the part. The end moves towards the start when the part is split.
     stretch: Stretch,
-    /// What may come: that for which the upstream was asked when the part was made.
+    /// Places that the upstream was asked for when the part was made.
     allowed: Stretch,
-    /// Where the walk is, in the part or before it.
+    /// Place of the walk's last record, in the part or before it.
     last: Option<i128>,
-    /// The first record that belongs to the part.
+    /// Place of the part's first record.
     first: Option<i128>,
-    /// The first record behind it.
+    /// Place of the first record behind the part.
     beyond: Option<i128>,
     density: Density,
 }
 
-/// What of a part is unread.
+/// Unread places of a part.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unread {
     from: i128,
     to: i128,
-    /// How many records that is, if they are as dense as those that were read last.
+    /// Number of records, if they are as dense as those that were read last.
     pub(super) records: f64,
 }
 
 impl Cut {
-    /// The whole collection: its requests carry no bound but those that are configured as values.
+    /// The whole collection: its requests have no bounds but those that are configured as values.
     pub(in crate::pagination::plan) fn whole(range: Arc<RangePartition>) -> Self {
         let axis = Axis::new(range);
         let stretch = axis.whole();
@@ -48,13 +48,13 @@ impl Cut {
         Self { axis, stretch, allowed, last: None, first: None, beyond: None, density }
     }
 
-    /// The first request of the part's walk: from a little before its start on. Its end is not asked for: the walk stops at the first
-    /// record behind it, which shows that nothing between the two parts was left out.
+    /// First request of the part's walk, from a little before its start on. It names no end: the walk stops at the first record behind
+    /// the part, which shows that nothing between the two parts was left out.
     pub(in crate::pagination::plan) fn request(&self, first: &PageRequest) -> Result<PageRequest, PageError> {
         self.axis.request(first, self.axis.asked(self.stretch))
     }
 
-    /// Takes the walk's next records, in order, and gives those that belong to the part.
+    /// Takes the walk's next records, in order, and returns those that belong to the part.
     pub(in crate::pagination::plan) fn pass(&mut self, batch: Batch) -> Result<Batch, PageError> {
         let (mut before, mut within, mut records) = (0, 0, 0);
         for line in batch.each() {
@@ -83,23 +83,23 @@ impl Cut {
         Ok(if records == 0 { Batch::default() } else { Batch::new(lines, records) })
     }
 
-    /// A record behind the part's end has come: the rest of the walk isn't needed, the part is complete.
+    /// Returns true if a record behind the part has come, so that the part is complete and the rest of the walk isn't needed.
     pub(in crate::pagination::plan) fn is_over(&self) -> bool {
         self.beyond.is_some()
     }
 
-    /// Whether a record of the part has come.
+    /// Returns true if a record of the part has come.
     pub(in crate::pagination::plan) fn has_read(&self) -> bool {
         self.first.is_some()
     }
 
-    /// The walk has ended by itself, as if nothing came behind it, and a later part has had a record already.
+    /// Error for a walk that has ended by itself, as if nothing followed, while a later part has a record.
     pub(in crate::pagination::plan) fn ended_too_early(&self) -> PageError {
         self.axis.apart(self.stretch.end.or(self.last).unwrap_or_default())
     }
 
-    /// Whether this part and a later one meet, both of whose walks have ended: a record that this one saw behind its end must have
-    /// come in the one that it belongs to, whatever the upstream's filter makes of its bounds.
+    /// Checks that this part and a later one meet, both of whose walks have ended: a record that this one saw behind its end must have
+    /// come in the part that it belongs to, however the upstream's filter reads its bounds.
     pub(in crate::pagination::plan) fn meets(&self, later: &Self) -> Result<(), PageError> {
         let is_theirs = |seen: &i128| !later.stretch.is_before(*seen) && !later.stretch.is_behind(*seen);
         match self.beyond.filter(is_theirs) {
@@ -108,25 +108,25 @@ impl Cut {
         }
     }
 
-    /// The first and the last place that was read.
+    /// First and last place that was read.
     pub(in crate::pagination::plan) fn read(&self) -> Option<(i128, i128)> {
         Some((self.first?, self.last?))
     }
 
-    /// What is unread, if it is enough to be cut, and if something is known of it.
-    pub(super) fn unread(&self, far: &UpperBound) -> Option<Unread> {
+    /// Unread places, if they are enough to be cut and something is known of them.
+    pub(super) fn unread(&self, bound: &UpperBound) -> Option<Unread> {
         if self.is_over() {
             return None;
         }
         let from = self.stretch.start.max(self.last.map(|last| last + 1))?;
-        let to = self.stretch.end.or_else(|| far.beyond(from))?;
+        let to = self.stretch.end.or_else(|| bound.beyond(from))?;
         let granules = to.checked_sub(from).filter(|granules| *granules >= 4 * self.axis.margin())?;
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let records = self.density.per_granule()? * granules as f64;
         Some(Unread { from, to, records })
     }
 
-    /// Ends here, and gives what begins here.
+    /// Ends the part here, and returns the part that begins here.
     pub(super) fn split_at(&mut self, place: i128) -> Self {
         let rest = Stretch { start: Some(place), end: self.stretch.end.replace(place) };
         Self::of(Arc::clone(&self.axis), rest, self.density.inherited())

@@ -1,17 +1,17 @@
-//! How dense the records lie where a part was read last.
+//! Density of the records that a part read last.
 
-/// Records that a sample is made of: fewer than a page of most APIs, so that what lies far back is soon forgotten.
+/// Number of records in a sample: fewer than a page of most APIs, so that distant records are soon forgotten.
 const SAMPLE: f64 = 128.0;
-/// How much an inherited density weighs against records of one's own.
+/// Weight of an inherited density, in records of the part's own.
 const INHERITED: f64 = 16.0;
 
-/// Records per granule, by the last of them.
+/// Records per granule, estimated from the last ones.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Density {
-    /// The last whole sample, which reaches over a granule's edge.
+    /// Last whole sample, which reaches over a granule's edge.
     before: Option<Sample>,
     now: Sample,
-    /// Where the sample that is being taken began.
+    /// First place of the current sample.
     anchor: Option<i128>,
 }
 
@@ -22,7 +22,7 @@ struct Sample {
 }
 
 impl Density {
-    /// What a part starts with that hasn't read anything.
+    /// Density that a part starts with which has read nothing.
     pub(super) fn inherited(&self) -> Self {
         let sample = |density| Sample { records: INHERITED, granules: INHERITED / density };
         Self { before: self.per_granule().map(sample), ..Self::default() }
@@ -39,7 +39,7 @@ impl Density {
         }
     }
 
-    /// None before anything is known. Records that share one granule say nothing of those behind it, however many there are.
+    /// `None` before anything is known. Records that share one granule say nothing of those behind it, however many there are.
     pub(super) fn per_granule(&self) -> Option<f64> {
         match self.before {
             None if self.now.records == 0.0 => None,

@@ -1,6 +1,6 @@
-//! The far end of a collection: given, the present, or found by asking for single records.
+//! Upper bound of a collection's places: configured, the present, or found by asking for single records.
 //!
-//! It only says where to cut. The last part has no bound, so that nothing is lost however wrong this is.
+//! It only says where to cut. The last part has no bound, so that nothing is lost however wrong the estimate is.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,42 +11,42 @@ use super::axis::{Axis, Own, Side};
 use crate::pagination::partition::{Bound, RangePartition};
 use crate::pagination::{Encode, PageError, PageRequest, PageSize};
 
-/// Requests that finding the end may cost.
+/// Largest number of requests that the search may cost.
 const PROBES: u32 = 16;
-/// A fraction of the range that needn't be known more exactly.
+/// Fraction of the range to which the bound must be known: one in so many.
 const PRECISION: i128 = 8;
-/// What is left from here on is halved by its size, and before by its magnitude.
+/// Up to this many times what was read, the gap is halved by its size, and beyond that by its magnitude.
 const NEAR: i128 = 16;
 
-/// What is known of the collection's far end: the highest value when ascending, the lowest when descending.
+/// Knowledge of the collection's last place: the highest value when ascending, the lowest when descending.
 #[derive(Debug)]
 pub(in crate::pagination::plan) struct UpperBound {
     axis: Axis,
-    /// Where the first record lies; none until it has come.
+    /// Place of the first record; none until it has come.
     origin: Option<i128>,
-    /// The furthest place that is known to have a record, or where the end is given.
+    /// Furthest place that is known to have a record, or the given end.
     found: Option<i128>,
-    /// The nearest place that is known to have none at or behind it.
+    /// Nearest place that is known to have no record at or behind it.
     empty: Option<i128>,
     now: Option<i128>,
-    state: State,
+    state: SearchState,
     left: u32,
-    /// How far the next step out goes, as a multiple of what was read, and how much larger the one after it is.
+    /// Length of the next step out, as a multiple of what was read, and the factor of the one after it.
     step: (i128, i128),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum SearchState {
     /// The next probe may be made.
     Unknown,
-    /// This place is being asked for.
+    /// A probe at this place is in flight.
     Asked(i128),
     /// No more probes.
     Known,
 }
 
 impl UpperBound {
-    /// What the configuration and the client's own bounds say; where these can't be read, nothing will ever be known.
+    /// Reads the configuration and the client's own bounds; where these can't be read, nothing will ever be known.
     pub(in crate::pagination::plan) fn new(range: Arc<RangePartition>, first: &PageRequest, now: SystemTime) -> Self {
         let axis = Axis::new(range);
         let now = axis.now(now);
@@ -57,49 +57,49 @@ impl UpperBound {
         };
         let near = axis.own_bound(first, Side::Near);
         let (found, state) = match (axis.own_bound(first, Side::Far), given) {
-            (Own::Unreadable, _) => (None, State::Known),
-            _ if near == Own::Unreadable => (None, State::Known),
-            (Own::Place(own), given) => (Some(given.map_or(own, |given| given.min(own))), State::Known),
-            (Own::Nothing, Some(given)) => (Some(given), State::Known),
-            (Own::Nothing, None) => (None, State::Unknown),
+            (Own::Unreadable, _) => (None, SearchState::Known),
+            _ if near == Own::Unreadable => (None, SearchState::Known),
+            (Own::Place(own), given) => (Some(given.map_or(own, |given| given.min(own))), SearchState::Known),
+            (Own::Nothing, Some(given)) => (Some(given), SearchState::Known),
+            (Own::Nothing, None) => (None, SearchState::Unknown),
         };
         let now = now.filter(|_| axis.goes_with_time());
         Self { axis, origin: None, found, empty: None, now, state, left: PROBES, step: (1, 2) }
     }
 
-    /// Records of the plain walk have come: from here on probes may be made.
+    /// Notes the first and last place that the plain walk has read, from which on probes may be made.
     pub(in crate::pagination::plan) fn seen(&mut self, read: Option<(i128, i128)>) {
         if let Some((first, last)) = read {
             self.origin.get_or_insert(first);
-            if self.state != State::Known {
+            if self.state != SearchState::Known {
                 self.note(last);
             }
         }
     }
 
-    /// The next probe: a page of one record from a place on. None if the end is known, a probe is running or nothing has come.
+    /// Next probe: a page of one record from a place on. `None` if the bound is known, a probe is in flight or nothing has come.
     pub(in crate::pagination::plan) fn probe(
         &mut self,
         first: &PageRequest,
         page_size: Option<&PageSize>,
     ) -> Option<Result<PageRequest, PageError>> {
         let (origin, found) = (self.origin?, self.found?);
-        if self.state != State::Unknown {
+        if self.state != SearchState::Unknown {
             return None;
         }
         let Some(place) = self.next_place(origin, found).filter(|_| self.left > 0) else {
-            self.state = State::Known;
+            self.state = SearchState::Known;
             return None;
         };
         self.left -= 1;
-        self.state = State::Asked(place);
+        self.state = SearchState::Asked(place);
         Some(self.request(first, place, page_size))
     }
 
-    /// What the probe found: the first record's line, or none.
+    /// Takes the line of the probe's first record, or none.
     pub(in crate::pagination::plan) fn probed(&mut self, record: Option<&[u8]>) -> Result<(), PageError> {
-        let State::Asked(asked) = self.state else { return Ok(()) };
-        self.state = State::Unknown;
+        let SearchState::Asked(asked) = self.state else { return Ok(()) };
+        self.state = SearchState::Unknown;
         match record.map(|line| self.axis.place_of(line)).transpose()? {
             None => self.empty = Some(asked),
             Some(place) if place < asked - 1 - self.axis.margin() => return Err(self.axis.out_of_range(place)),
@@ -108,29 +108,28 @@ impl UpperBound {
         Ok(())
     }
 
-    /// The probe was refused, or what came is of no use: what is known has to do.
+    /// Ends the search, because the probe was refused or is of no use.
     pub(in crate::pagination::plan) fn give_up(&mut self) {
-        self.state = State::Known;
+        self.state = SearchState::Known;
     }
 
-    /// Whether no more probes will be made.
     pub(in crate::pagination::plan) fn is_known(&self) -> bool {
-        self.state == State::Known
+        self.state == SearchState::Known
     }
 
-    /// The first place behind the end, as far as it is known and lies behind `place`.
+    /// First place behind the collection, as far as it is known and lies behind `place`.
     pub(super) fn beyond(&self, place: i128) -> Option<i128> {
         let found = self.found.map(|found| found + 1);
-        found.filter(|beyond| *beyond > place).or(self.empty.filter(|_| self.state == State::Known))
+        found.filter(|beyond| *beyond > place).or(self.empty.filter(|_| self.state == SearchState::Known))
     }
 
     fn note(&mut self, place: i128) {
         self.found = self.found.max(Some(place));
-        // Records that were added while the end was looked for.
+        // Records may have been added during the search.
         self.empty = self.empty.max(self.found.map(|found| found + 1)).filter(|_| self.empty.is_some());
     }
 
-    /// Where to look next; none where the end is known well enough.
+    /// Next place to ask for; `None` where the bound is known well enough.
     fn next_place(&mut self, origin: i128, found: i128) -> Option<i128> {
         let read = (found - origin).max(1);
         let Some(empty) = self.empty else {

@@ -1,6 +1,6 @@
 //! Walk through one part of a collection, page by page: each answer is proven against the ones before it.
 //!
-//! The walk owns the order of events; its parts own their state: [`Addresses`], [`Progress`], [`Release`], [`PageSizing`] and
+//! The walk owns the order of events; its parts own their state: [`Addresses`], [`WalkProgress`], [`RecordRelease`], [`PageSizing`] and
 //! [`Consistency`]. A further part, as one that repairs a drift of the collection, has a file of its own and is asked in
 //! [`Walk::records`] and [`Walk::arrived`].
 
@@ -12,8 +12,8 @@ use super::addresses::Addresses;
 use super::consistency::Consistency;
 use super::end::PageLength;
 use super::page_size::PageSizing;
-use super::progress::Progress;
-use super::release::{Release, ReleasePolicy};
+use super::progress::WalkProgress;
+use super::release::{RecordRelease, ReleasePolicy};
 use super::walk_state::{Aim, WalkState, WalkStep};
 use crate::batch::Batch;
 use crate::caps::Caps;
@@ -23,7 +23,7 @@ use crate::pagination::page::{Head, Page, PageFields};
 use crate::pagination::proof::Proof;
 use crate::pagination::request::PageRequest;
 use crate::pagination::settings::Pagination;
-use crate::pagination::styles::Answer;
+use crate::pagination::styles::PageAnswer;
 
 /// State machine of one part of a crawl.
 #[derive(Debug)]
@@ -32,8 +32,8 @@ pub struct Walk {
     caps: Caps,
     state: WalkState,
     addresses: Addresses,
-    progress: Progress,
-    release: Release,
+    progress: WalkProgress,
+    release: RecordRelease,
     page_size: PageSizing,
     consistency: Consistency,
 }
@@ -49,12 +49,12 @@ impl Walk {
         let first = pagination.sized(first)?;
         let mut walk = Self {
             caps,
-            release: Release::new(&pagination),
+            release: RecordRelease::new(&pagination),
             page_size: PageSizing::new(&pagination, &first)?,
             consistency: Consistency::new(&pagination, &first),
             addresses: Addresses::new(Arc::clone(&pagination), guard, first.clone()),
             state: WalkState::Ask(Box::new(first), Aim::Records),
-            progress: Progress::default(),
+            progress: WalkProgress::default(),
             pagination,
         };
         let opening = walk.addresses.open(walk.page_size.size())?;
@@ -234,10 +234,10 @@ impl Walk {
         self.release.check_moved(grew, self.pages())
     }
 
-    /// Answer to the current request, for the style.
-    fn answer<'a>(&'a self, head: &'a Head, fields: &'a PageFields) -> Answer<'a> {
+    /// PageAnswer to the current request, for the style.
+    fn answer<'a>(&'a self, head: &'a Head, fields: &'a PageFields) -> PageAnswer<'a> {
         let page = self.release.page();
-        Answer { head, fields, records: page.records(), last_record: page.last_record() }
+        PageAnswer { head, fields, records: page.records(), last_record: page.last_record() }
     }
 
     fn pin_first(&mut self) -> Result<(), PageError> {

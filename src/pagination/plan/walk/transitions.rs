@@ -6,7 +6,7 @@ use super::Walk;
 use crate::pagination::end::{End, SameToken};
 use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::page::{Head, Page};
-use crate::pagination::plan::checkpoint::{Checkpoint, Lead};
+use crate::pagination::plan::checkpoint::{Checkpoint, WalkLead};
 use crate::pagination::plan::end::{EndRules, PageLead, PageLength, WholePage};
 use crate::pagination::plan::events::PageSoFar;
 use crate::pagination::plan::forecast::Forecast;
@@ -14,7 +14,7 @@ use crate::pagination::plan::page_size::SizeChange;
 use crate::pagination::plan::walk_state::{Aim, WalkState};
 use crate::pagination::proof::Proof;
 use crate::pagination::request::PageRequest;
-use crate::pagination::styles::{Address, Answer, StyleEnd};
+use crate::pagination::styles::{Address, PageAnswer, StyleEnd};
 
 impl Walk {
     /// Takes a refusal of the page that was asked for; `Ok` where that is how the collection ends.
@@ -135,7 +135,7 @@ impl Walk {
         if needs_first_page || !goes_on || may_be_last || self.pagination.check_error(page.fields).is_err() {
             return None;
         }
-        let answer = Answer { records: page.records, ..self.answer(page.head, page.fields) };
+        let answer = PageAnswer { records: page.records, ..self.answer(page.head, page.fields) };
         let mut next = self.addresses.early(self.page_size.size(), answer)?;
         self.consistency.apply(&mut next).ok()?;
         (!self.progress.knows_request(self.identity(&next))).then_some(next)
@@ -191,9 +191,9 @@ impl Walk {
     pub fn checkpoint(&self) -> Checkpoint {
         let leads = match &self.state {
             WalkState::Ask(request, aim) | WalkState::Asked(request, aim) => {
-                Lead::On { request: self.addresses.delta(request), aim: *aim }
+                WalkLead::On { request: self.addresses.delta(request), aim: *aim }
             }
-            WalkState::Done(proof) => Lead::Over(*proof),
+            WalkState::Done(proof) => WalkLead::Over(*proof),
         };
         Checkpoint {
             leads,
@@ -232,10 +232,10 @@ impl Walk {
         }
         self.pin_first()?;
         match leads {
-            Some(Lead::On { request, aim }) => {
+            Some(WalkLead::On { request, aim }) => {
                 self.state = WalkState::Ask(Box::new(request.applied(self.addresses.origin())?), aim);
             }
-            Some(Lead::Over(proof)) => self.state = WalkState::Done(proof),
+            Some(WalkLead::Over(proof)) => self.state = WalkState::Done(proof),
             None => {}
         }
         self.release.resume(last);
