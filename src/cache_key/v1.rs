@@ -1,7 +1,7 @@
 //! Cache keys of version 1, which held `Debug` text of the pagination: frozen, so that what unpage kept before version 2 is found again.
 //!
-//! Each name and each value here is as commit dc8a922 wrote it, whatever the types are called today. An option that is newer than
-//! version 1 has no text here: a configuration that uses it has no key of version 1 ([`None`]).
+//! Each name and each value here is as commit dc8a922 wrote it, also where a type has another name today. Text in `{:?}` is only that of std,
+//! `http`, `url` and `serde_json`, and of the tuple struct `Template`.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -13,8 +13,8 @@ use crate::pagination::request::RequestBody;
 use crate::pagination::{
     Advance, Base, Cursor, Encode, Encoding, End, Keyset, Limits, LinkHeader, More, NextUrl, Offset, Overlap,
     PageNumber, PageRequest, PageSize, Pagination, Param, PartOrder, Partition, Path, Precondition, Presence,
-    RangeHeader, Records, RecordsShape, SameToken, Since, Source, Style, Template, TimeFormat, Token, ValidAt,
-    Validation, VersionSource, Whitespace,
+    RangeHeader, Records, RecordsShape, SameToken, Since, Source, Style, TimeFormat, Token, ValidAt, Validation,
+    VersionSource, Whitespace,
 };
 
 /// Parts of a snapshot's key; `body` is the client's own, as it came.
@@ -58,250 +58,194 @@ pub fn file_fields(first: &PageRequest, upstream: &Upstream) -> KeyParts {
 }
 
 fn text_of(pagination: &Pagination) -> String {
-    let Pagination { records, key, page_size, more, total, total_pages, limits, error, partition, .. } = pagination;
-    let Limits { max_offset, max_pages, max_results } = limits;
-    node(
-        "Pagination",
-        &[
-            ("style", style(&pagination.style)),
-            ("records", records_of(records)),
-            ("key", maybe(key, path)),
-            ("page_size", maybe(page_size, page_size_of)),
-            (
-                "more",
-                maybe(more, |More { path: at, while_ }| node("More", &[("path", path(at)), ("while_", debug(while_))])),
-            ),
-            ("end", end(&pagination.end)),
-            ("same_token", pick(pagination.same_token == SameToken::End, "End", "Error")),
-            ("total", maybe(total, source)),
-            ("total_pages", maybe(total_pages, source)),
-            (
-                "limits",
-                node(
-                    "Limits",
-                    &[
-                        ("max_offset", debug(max_offset)),
-                        ("max_pages", debug(max_pages)),
-                        ("max_results", debug(max_results)),
-                    ],
-                ),
-            ),
-            ("error", maybe(error, path)),
-            ("partition", maybe(partition, partition_of)),
-            ("order", pick(pagination.order == PartOrder::Any, "Any", "Listed")),
-            (
-                "since",
-                maybe(&pagination.since, |Since { param: at, field }| {
-                    node("Since", &[("param", param(at)), ("field", path(field))])
-                }),
-            ),
-            ("valid_at", maybe(&pagination.valid_at, valid_at)),
-            ("precondition", pick(pagination.precondition == Precondition::Match, "Match", "None")),
-        ],
-    )
+    // Without `..`: an option that is added to the pagination must be decided here.
+    let Pagination {
+        style,
+        records,
+        key,
+        page_size,
+        more,
+        end,
+        same_token,
+        total,
+        total_pages,
+        limits,
+        error,
+        partition,
+        order,
+        since,
+        valid_at,
+        precondition,
+    } = pagination;
+    let fields = [
+        ("style", style_text(style)),
+        ("records", records_text(records)),
+        ("key", maybe(key, path)),
+        ("page_size", maybe(page_size, page_size_text)),
+        ("more", maybe(more, |More { path: at, while_ }| format!("More {{ path: {}, while_: {while_:?} }}", path(at)))),
+        ("end", end_text(end)),
+        ("same_token", pick(*same_token == SameToken::End, "End", "Error")),
+        ("total", maybe(total, source)),
+        ("total_pages", maybe(total_pages, source)),
+        ("limits", limits_text(limits)),
+        ("error", maybe(error, path)),
+        ("partition", maybe(partition, partition_text)),
+        ("order", pick(*order == PartOrder::Any, "Any", "Listed")),
+        ("since", maybe(since, since_text)),
+        ("valid_at", maybe(valid_at, valid_at_text)),
+        ("precondition", pick(*precondition == Precondition::Match, "Match", "None")),
+    ];
+    let fields = fields.map(|(name, text)| format!("{name}: {text}"));
+    format!("Pagination {{ {} }}", fields.join(", "))
 }
 
-fn style(style: &Style) -> String {
+fn style_text(style: &Style) -> String {
     match style {
         Style::Single(_) => "Single".to_owned(),
         Style::Auto(_) => "Auto".to_owned(),
         Style::LinkHeader(LinkHeader { rel, attribute }) => {
-            node("LinkHeader", &[("rel", debug(rel)), ("attribute", debug(attribute))])
+            format!("LinkHeader {{ rel: {rel:?}, attribute: {attribute:?} }}")
         }
-        Style::NextUrl(NextUrl { next, base }) => node(
-            "NextUrl",
-            &[
-                ("next", list(next, source)),
-                (
-                    "base",
-                    match base {
-                        Base::Request => "Request".to_owned(),
-                        Base::Url(url) => wrapped("Url", &debug(url)),
-                    },
-                ),
-            ],
+        Style::NextUrl(NextUrl { next, base }) => {
+            let base = match base {
+                Base::Request => "Request".to_owned(),
+                Base::Url(url) => format!("Url({url:?})"),
+            };
+            format!("NextUrl {{ next: {}, base: {base} }}", list(next, source))
+        }
+        Style::Cursor(Cursor { tokens, merge, end_values, template }) => format!(
+            "Cursor(Cursor {{ tokens: {}, merge: {}, end_values: {end_values:?}, template: {template:?} }})",
+            list(tokens, token),
+            maybe(merge, path)
         ),
-        Style::Cursor(Cursor { tokens, merge, end_values, template }) => wrapped(
-            "Cursor",
-            &node(
-                "Cursor",
-                &[
-                    (
-                        "tokens",
-                        list(tokens, |Token { next, param: at, from_url_param }| {
-                            let from = debug(from_url_param);
-                            node(
-                                "Token",
-                                &[("next", list(next, source)), ("param", param(at)), ("from_url_param", from)],
-                            )
-                        }),
-                    ),
-                    ("merge", maybe(merge, path)),
-                    ("end_values", debug(end_values)),
-                    ("template", maybe(template, template_of)),
-                ],
-            ),
-        ),
-        Style::Page(PageNumber { param: at, start, template }) => node(
-            "Page",
-            &[("param", param(at)), ("start", start.to_string()), ("template", maybe(template, template_of))],
-        ),
-        Style::Offset(Offset { param: at, start, step, template }) => node(
-            "Offset",
-            &[
-                ("param", param(at)),
-                ("start", start.to_string()),
-                (
-                    "step",
-                    match step {
-                        Advance::Returned => "Returned".to_owned(),
-                        Advance::PageSize => "PageSize".to_owned(),
-                        Advance::Body(at) => wrapped("Body", &path(at)),
-                    },
-                ),
-                ("template", maybe(template, template_of)),
-            ],
-        ),
-        Style::Keyset(Keyset { key, param: at, encode, overlap }) => node(
-            "Keyset",
-            &[
-                ("key", list(key, path)),
-                ("param", param(at)),
-                ("encode", pick(*encode == Encode::Json, "Json", "Plain")),
-                ("overlap", pick(*overlap == Overlap::First, "First", "None")),
-            ],
-        ),
-        Style::Range(RangeHeader { unit, size }) => node("Range", &[("unit", debug(unit)), ("size", size.to_string())]),
-        #[allow(unreachable_patterns, reason = "a style that is newer than version 1 has no text that was ever kept")]
-        newer => newer.name().to_owned(),
+        Style::Page(PageNumber { param: at, start, template }) => {
+            format!("Page {{ param: {}, start: {start}, template: {template:?} }}", param(at))
+        }
+        Style::Offset(Offset { param: at, start, step, template }) => {
+            let step = match step {
+                Advance::Returned => "Returned".to_owned(),
+                Advance::PageSize => "PageSize".to_owned(),
+                Advance::Body(at) => format!("Body({})", path(at)),
+            };
+            format!("Offset {{ param: {}, start: {start}, step: {step}, template: {template:?} }}", param(at))
+        }
+        Style::Keyset(Keyset { key, param: at, encode, overlap }) => {
+            let (encode, overlap) = (*encode == Encode::Json, *overlap == Overlap::First);
+            let (encode, overlap) = (pick(encode, "Json", "Plain"), pick(overlap, "First", "None"));
+            let (key, at) = (list(key, path), param(at));
+            format!("Keyset {{ key: {key}, param: {at}, encode: {encode}, overlap: {overlap} }}")
+        }
+        Style::Range(RangeHeader { unit, size }) => format!("Range {{ unit: {unit:?}, size: {size} }}"),
     }
 }
 
-fn records_of(records: &Records) -> String {
-    node(
-        "Records",
-        &[
-            ("paths", list(&records.paths, path)),
-            ("shape", pick(records.shape == RecordsShape::Values, "Values", "Elements")),
-            ("presence", pick(records.presence == Presence::Optional, "Optional", "Required")),
-            ("encoding", pick(records.encoding == Encoding::Base64, "Base64", "None")),
-            ("validation", pick(records.validation == Validation::Full, "Full", "Structure")),
-            ("whitespace", pick(records.whitespace == Whitespace::Dropped, "Dropped", "Kept")),
-        ],
+fn token(Token { next, param: at, from_url_param }: &Token) -> String {
+    format!("Token {{ next: {}, param: {}, from_url_param: {from_url_param:?} }}", list(next, source), param(at))
+}
+
+fn records_text(Records { paths, shape, presence, encoding, validation, whitespace }: &Records) -> String {
+    format!(
+        "Records {{ paths: {}, shape: {}, presence: {}, encoding: {}, validation: {}, whitespace: {} }}",
+        list(paths, path),
+        pick(*shape == RecordsShape::Values, "Values", "Elements"),
+        pick(*presence == Presence::Optional, "Optional", "Required"),
+        pick(*encoding == Encoding::Base64, "Base64", "None"),
+        pick(*validation == Validation::Full, "Full", "Structure"),
+        pick(*whitespace == Whitespace::Dropped, "Dropped", "Kept")
     )
 }
 
-fn page_size_of(PageSize { param: at, value, max }: &PageSize) -> String {
-    node("PageSize", &[("param", maybe(at, param)), ("value", debug(value)), ("max", debug(max))])
+fn page_size_text(PageSize { param: at, value, max }: &PageSize) -> String {
+    format!("PageSize {{ param: {}, value: {value:?}, max: {max:?} }}", maybe(at, param))
 }
 
-fn end(end: &End) -> String {
+fn end_text(end: &End) -> String {
     match end {
         End::Style => "Style".to_owned(),
         End::NoNext => "NoNext".to_owned(),
         End::EmptyPage => "EmptyPage".to_owned(),
         End::ShortPage => "ShortPage".to_owned(),
-        End::Status(status) => wrapped("Status", status.as_str()),
+        End::Status(status) => format!("Status({})", status.as_str()),
     }
 }
 
-fn partition_of(partition: &Partition) -> String {
+fn limits_text(Limits { max_offset, max_pages, max_results }: &Limits) -> String {
+    format!("Limits {{ max_offset: {max_offset:?}, max_pages: {max_pages:?}, max_results: {max_results:?} }}")
+}
+
+fn partition_text(partition: &Partition) -> String {
     match partition {
-        Partition::Range(RangePartition { from, to, kind, field, lower, upper, direction }) => wrapped(
-            "Range",
-            &node(
-                "RangePartition",
-                &[
-                    ("from", param(from)),
-                    ("to", param(to)),
-                    (
-                        "kind",
-                        match kind {
-                            RangeKind::Unix => "Unix".to_owned(),
-                            RangeKind::Rfc3339 => "Rfc3339".to_owned(),
-                            RangeKind::Date => "Date".to_owned(),
-                            RangeKind::Integer => "Integer".to_owned(),
-                        },
-                    ),
-                    ("field", path(field)),
-                    ("lower", maybe(lower, bound)),
-                    ("upper", maybe(upper, bound)),
-                    ("direction", pick(*direction == Direction::Descending, "Descending", "Ascending")),
-                ],
-            ),
-        ),
-        Partition::Values { param: at, values } => node("Values", &[("param", param(at)), ("values", debug(values))]),
+        Partition::Range(RangePartition { from, to, kind, field, lower, upper, direction }) => {
+            let kind = match kind {
+                RangeKind::Unix => "Unix",
+                RangeKind::Rfc3339 => "Rfc3339",
+                RangeKind::Date => "Date",
+                RangeKind::Integer => "Integer",
+            };
+            let (from, to, field) = (param(from), param(to), path(field));
+            let (lower, upper) = (maybe(lower, bound), maybe(upper, bound));
+            let direction = pick(*direction == Direction::Descending, "Descending", "Ascending");
+            format!(
+                "Range(RangePartition {{ from: {from}, to: {to}, kind: {kind}, field: {field}, lower: {lower}, upper: {upper}, \
+                 direction: {direction} }})"
+            )
+        }
+        Partition::Values { param: at, values } => format!("Values {{ param: {}, values: {values:?} }}", param(at)),
         Partition::Numbered { param: at, count_param, count } => {
-            node("Numbered", &[("param", param(at)), ("count_param", param(count_param)), ("count", count.to_string())])
+            format!("Numbered {{ param: {}, count_param: {}, count: {count} }}", param(at), param(count_param))
         }
     }
 }
 
 fn bound(bound: &Bound) -> String {
     match bound {
-        Bound::At(value) => wrapped("At", &debug(value)),
+        Bound::At(value) => format!("At({value:?})"),
         Bound::Now => "Now".to_owned(),
     }
 }
 
-fn valid_at(ValidAt { param: at, from }: &ValidAt) -> String {
+fn since_text(Since { param: at, field }: &Since) -> String {
+    format!("Since {{ param: {}, field: {} }}", param(at), path(field))
+}
+
+fn valid_at_text(ValidAt { param: at, from }: &ValidAt) -> String {
     let from = match from {
-        VersionSource::Clock(format) => wrapped(
-            "Clock",
-            match format {
-                TimeFormat::Rfc3339 => "Rfc3339",
-                TimeFormat::Unix => "Unix",
-                TimeFormat::UnixMs => "UnixMs",
-                TimeFormat::Date => "Date",
-            },
-        ),
-        VersionSource::Page(at) => wrapped("Page", &source(at)),
+        VersionSource::Clock(TimeFormat::Rfc3339) => "Clock(Rfc3339)".to_owned(),
+        VersionSource::Clock(TimeFormat::Unix) => "Clock(Unix)".to_owned(),
+        VersionSource::Clock(TimeFormat::UnixMs) => "Clock(UnixMs)".to_owned(),
+        VersionSource::Clock(TimeFormat::Date) => "Clock(Date)".to_owned(),
+        VersionSource::Page(at) => format!("Page({})", source(at)),
     };
-    node("ValidAt", &[("param", param(at)), ("from", from)])
+    format!("ValidAt {{ param: {}, from: {from} }}", param(at))
 }
 
 fn source(place: &Source) -> String {
     match place {
-        Source::Body(at) => wrapped("Body", &path(at)),
-        Source::Header(name) => wrapped("Header", &debug(name)),
-        Source::Links { path: at, rel } => node("Links", &[("path", path(at)), ("rel", debug(rel))]),
-        Source::LastLink { param: name, start } => {
-            node("LastLink", &[("param", debug(name)), ("start", start.to_string())])
-        }
+        Source::Body(at) => format!("Body({})", path(at)),
+        Source::Header(name) => format!("Header({name:?})"),
+        Source::Links { path: at, rel } => format!("Links {{ path: {}, rel: {rel:?} }}", path(at)),
+        Source::LastLink { param, start } => format!("LastLink {{ param: {param:?}, start: {start} }}"),
     }
 }
 
 fn param(param: &Param) -> String {
     match param {
-        Param::Query(name) => wrapped("Query", &debug(name)),
-        Param::Body(at) => wrapped("Body", &path(at)),
-        Param::Form(name) => wrapped("Form", &debug(name)),
-        Param::Header(name) => wrapped("Header", &debug(name)),
-        Param::Path(name) => wrapped("Path", &debug(name)),
+        Param::Query(name) => format!("Query({name:?})"),
+        Param::Body(at) => format!("Body({})", path(at)),
+        Param::Form(name) => format!("Form({name:?})"),
+        Param::Header(name) => format!("Header({name:?})"),
+        Param::Path(name) => format!("Path({name:?})"),
     }
 }
 
 fn path(path: &Path) -> String {
-    let segments = list(path.segments(), |segment| match segment {
-        Segment::Name(name) => wrapped("Name", &debug(name)),
-        Segment::Index(at) => wrapped("Index", &at.to_string()),
-        Segment::FromEnd(back) => wrapped("FromEnd", &back.to_string()),
+    let segment = |segment: &Segment| match segment {
+        Segment::Name(name) => format!("Name({name:?})"),
+        Segment::Index(at) => format!("Index({at})"),
+        Segment::FromEnd(back) => format!("FromEnd({back})"),
         Segment::Each => "Each".to_owned(),
-    });
-    node("Path", &[("segments", segments)])
-}
-
-fn template_of(Template(text): &Template) -> String {
-    wrapped("Template", &debug(text))
-}
-
-fn node(name: &str, members: &[(&str, String)]) -> String {
-    let members: Vec<_> = members.iter().map(|(name, value)| format!("{name}: {value}")).collect();
-    format!("{name} {{ {} }}", members.join(", "))
-}
-
-fn wrapped(name: &str, value: &str) -> String {
-    format!("{name}({value})")
+    };
+    format!("Path {{ segments: {} }}", list(path.segments(), segment))
 }
 
 fn list<T>(all: &[T], text: impl Fn(&T) -> String) -> String {
@@ -309,14 +253,9 @@ fn list<T>(all: &[T], text: impl Fn(&T) -> String) -> String {
 }
 
 fn maybe<T>(value: &Option<T>, text: impl Fn(&T) -> String) -> String {
-    value.as_ref().map_or_else(|| "None".to_owned(), |value| wrapped("Some", &text(value)))
+    value.as_ref().map_or_else(|| "None".to_owned(), |value| format!("Some({})", text(value)))
 }
 
 fn pick(is_set: bool, set: &str, unset: &str) -> String {
     if is_set { set } else { unset }.to_owned()
-}
-
-/// `Debug` text of what is not a type of unpage: of std, `http`, `url` and `serde_json`.
-fn debug(value: &(impl std::fmt::Debug + ?Sized)) -> String {
-    format!("{value:?}")
 }

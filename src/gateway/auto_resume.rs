@@ -11,7 +11,7 @@ use super::ask::{StreamRequest, UnattendedRequest};
 use super::fill::{CacheFill, FillRecord};
 use super::key::CacheKeys;
 use super::route::Routes;
-use crate::request::{Ask, ParamNames};
+use crate::request::{ClientRequest, ParamNames};
 use crate::snapshot::{FlightOutcome, LookupPurpose, LookupResult, ReaderEvent, Snapshot, StoredSnapshot};
 
 /// Number of crawls that are resumed at a time.
@@ -66,7 +66,7 @@ fn request_again(
     let route = routes.find(target.path()).ok()?;
     let request = Request::builder().method(route.collection().method.clone()).uri(target);
     let (head, ()) = request.header(header::ACCEPT, "application/x-ndjson").body(()).ok()?.into_parts();
-    let Ok(Ask::Stream(options)) = Ask::read(&head, route.collection(), names) else { return None };
+    let Ok(ClientRequest::Stream(options)) = ClientRequest::read(&head, route.collection(), names) else { return None };
     let request = StreamRequest::new(&route, &head, &body, *options, names).ok()?;
     let keys = CacheKeys::new(&route, &request, &body, &fill.registry, &fill.older_keys);
     Some((request, keys))

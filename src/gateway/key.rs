@@ -34,7 +34,7 @@ impl CacheKeys {
             first,
             upstream: &collection.upstream,
             since: options.since.as_deref(),
-            // A wish for a moment changes nothing where the upstream can't be asked for one.
+            // A moment changes nothing where the upstream can't be asked for one.
             valid_at: options.accept_datetime.filter(|_| pagination.valid_at.is_some()),
         };
         let store = registry.store();

@@ -9,7 +9,7 @@ use super::key::{CacheKeys, credentials};
 use super::quota::Quota;
 use crate::error::Failure;
 use crate::id::SnapshotId;
-use crate::request::{Freshness, IfRange, Otherwise, Range, Reuse, Span, StorePolicy, View};
+use crate::request::{Freshness, IfRange, Otherwise, Range, RangeSpec, Reuse, StorePolicy, View};
 use crate::response::{CacheStatus, Representation};
 use crate::snapshot::{FlightOutcome, LookupPurpose, LookupResult, Recency, Snapshot, SnapshotState};
 
@@ -33,7 +33,7 @@ pub(super) enum NoSnapshot {
     NotKept,
 }
 
-type Found = Result<(Arc<Snapshot>, CacheStatus), NoSnapshot>;
+type LookupOutcome = Result<(Arc<Snapshot>, CacheStatus), NoSnapshot>;
 
 /// The lookup of one request.
 pub(super) struct SnapshotLookup<'a> {
@@ -46,7 +46,7 @@ pub(super) struct SnapshotLookup<'a> {
 
 impl SnapshotLookup<'_> {
     /// Finds the snapshot, or fills one.
-    pub(super) async fn find(&self) -> Found {
+    pub(super) async fn find(&self) -> LookupOutcome {
         if let Some(first_version) = self.keys.first_version {
             self.fill.older_keys.adopt(&self.fill.registry, first_version, self.keys.current);
         }
@@ -56,7 +56,7 @@ impl SnapshotLookup<'_> {
             return self.named(id).await.unwrap_or_else(|| Err(gone()));
         }
         // A range from the first byte on is the whole.
-        let is_part = options.range.is_some_and(|range| range != Range::Bytes(Span::From(0)));
+        let is_part = options.range.is_some_and(|range| range != Range::Bytes(RangeSpec::From(0)));
         match (is_part, &options.if_range) {
             (true, None) => Err(NoSnapshot::UnnamedRange),
             (true, Some(IfRange::Tag(tag))) if *tag == self.representation.entity_tag(tag.snapshot) => {
@@ -71,7 +71,7 @@ impl SnapshotLookup<'_> {
     }
 
     /// Finds the snapshot with this name; none where it isn't kept for this caller.
-    async fn named(&self, id: SnapshotId) -> Option<Found> {
+    async fn named(&self, id: SnapshotId) -> Option<LookupOutcome> {
         let options = &self.request.options;
         let reads = options.view == View::Records && options.method != http::Method::HEAD;
         let purpose = if reads { LookupPurpose::Read } else { LookupPurpose::Look };
@@ -102,7 +102,7 @@ impl SnapshotLookup<'_> {
     }
 
     /// Finds or fills a snapshot that other requests may share.
-    async fn shared(&self) -> Found {
+    async fn shared(&self) -> LookupOutcome {
         if self.request.options.freshness.storage == StorePolicy::Forbidden {
             return self.alone().await;
         }
@@ -149,7 +149,7 @@ impl SnapshotLookup<'_> {
     }
 
     /// Fills a snapshot that no other request shares.
-    async fn alone(&self) -> Found {
+    async fn alone(&self) -> LookupOutcome {
         let lead = self.fill.registry.open_alone(self.keys.current, || self.admit())?;
         let subscription = lead.subscription();
         self.fill.begin(lead, self.request, self.keys.current);

@@ -37,7 +37,7 @@ use tower::Service;
 
 use crate::config::{Config, OnStart, Resume};
 use crate::crawl::Crawls;
-use crate::request::{Ask, ParamNames, StreamOptions};
+use crate::request::{ClientRequest, ParamNames, StreamOptions};
 use crate::response::{Body, BoxError, Links, Representation, StreamResponse};
 use crate::snapshot::Registry;
 use crate::upstream::{BadTrust, Governors, Transport};
@@ -106,9 +106,9 @@ impl Gateway {
     /// Returns the kind of a request that the gateway has not answered yet.
     pub(crate) fn kind_of(&self, head: &Parts) -> RequestKind {
         let Ok(route) = self.shared.routes.find(head.uri.path()) else { return RequestKind::Elsewhere };
-        match Ask::read(head, route.collection(), &self.shared.names) {
-            Ok(Ask::Forward) => RequestKind::Page(route.vary()),
-            Ok(Ask::Stream(_)) | Err(_) => RequestKind::Stream,
+        match ClientRequest::read(head, route.collection(), &self.shared.names) {
+            Ok(ClientRequest::Forward) => RequestKind::Page(route.vary()),
+            Ok(ClientRequest::Stream(_)) | Err(_) => RequestKind::Stream,
         }
     }
 
@@ -124,9 +124,9 @@ impl Gateway {
             (Ok(route), None) => route,
             (Err(no_route), _) => return problem::no_route(no_route, head.uri.path()),
         };
-        let mut response = match Ask::read(&head, route.collection(), names) {
-            Ok(Ask::Forward) => forward::answer(&route, head, body, names).await,
-            Ok(Ask::Stream(options)) => self.stream(&route, head, body, *options).await,
+        let mut response = match ClientRequest::read(&head, route.collection(), names) {
+            Ok(ClientRequest::Forward) => forward::answer(&route, head, body, names).await,
+            Ok(ClientRequest::Stream(options)) => self.stream(&route, head, body, *options).await,
             Err(error) => problem::bad_request(&error),
         };
         response.headers_mut().append(header::VARY, route.vary());

@@ -4,12 +4,12 @@ use http::{Method, Response, Version};
 
 use super::{problem, status};
 use crate::config::Resume;
-use crate::request::{Range, RequestError, Span, StreamOptions, View};
+use crate::request::{Range, RangeSpec, RequestError, StreamOptions, View};
 use crate::response::{Body, ByteRange, Links, RangeError, StreamResponse, redirect};
 use crate::snapshot::SnapshotState;
 
 /// Part of a snapshot that a request asks for.
-enum Selection {
+enum RangeSelection {
     Whole,
     Part(Range),
     /// A range that names no snapshot, and may be of another one.
@@ -25,11 +25,11 @@ pub async fn respond(response: &StreamResponse<'_>, unnamed: Resume) -> Response
     if has_it_all(response) {
         return response.not_modified();
     }
-    let range = match Selection::new(response) {
-        Selection::Whole if options.method == Method::HEAD => representation.head(snapshot.log()),
-        Selection::Whole => representation.whole(snapshot.log()),
-        Selection::Part(range) => representation.part(snapshot.log(), range).await,
-        Selection::UnnamedPart => return respond_to_unnamed_range(links, unnamed),
+    let range = match RangeSelection::new(response) {
+        RangeSelection::Whole if options.method == Method::HEAD => representation.head(snapshot.log()),
+        RangeSelection::Whole => representation.whole(snapshot.log()),
+        RangeSelection::Part(range) => representation.part(snapshot.log(), range).await,
+        RangeSelection::UnnamedPart => return respond_to_unnamed_range(links, unnamed),
     };
     match range {
         // HTTP/1.0 ends such a body with the connection, which can't be told from a broken one.
@@ -59,14 +59,14 @@ fn has_it_all(response: &StreamResponse<'_>) -> bool {
     is_known && matches!(response.snapshot.state(), SnapshotState::Complete(_))
 }
 
-impl Selection {
+impl RangeSelection {
     fn new(response: &StreamResponse<'_>) -> Self {
         let StreamOptions { range, if_range, pinned, .. } = response.options;
         let tag = response.representation.entity_tag(response.snapshot.id());
         match (*range, if_range) {
             (Some(range), Some(if_range)) if if_range.matches(&tag) => Self::Part(range),
             (Some(range), None) if pinned.is_some() => Self::Part(range),
-            (None, _) | (Some(_), Some(_)) | (Some(Range::Bytes(Span::From(0))), None) => Self::Whole,
+            (None, _) | (Some(_), Some(_)) | (Some(Range::Bytes(RangeSpec::From(0))), None) => Self::Whole,
             (Some(_), None) => Self::UnnamedPart,
         }
     }

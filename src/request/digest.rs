@@ -17,9 +17,9 @@ pub enum WantDigest {
 impl WantDigest {
     /// Reads the field. Unknown digests are ignored, and the last of several members with one name counts (RFC 9651 §3.2).
     pub(super) fn read(headers: &HeaderMap) -> Self {
-        let wishes = directives(headers, &WANT_REPR_DIGEST);
+        let weights = directives(headers, &WANT_REPR_DIGEST);
         let weight =
-            wishes.into_iter().rfind(|(name, _)| name == "sha-256").and_then(|(_, weight)| weight.parse().ok());
+            weights.into_iter().rfind(|(name, _)| name == "sha-256").and_then(|(_, weight)| weight.parse().ok());
         // 0 is "not acceptable", and 10 is the most.
         if weight.is_some_and(|weight: u8| (1..=10).contains(&weight)) { Self::Sha256 } else { Self::Nothing }
     }

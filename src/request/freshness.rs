@@ -49,7 +49,7 @@ impl Default for Freshness {
 }
 
 impl Freshness {
-    /// What the client says of it. A directive that can't be read asks for the strictest that it can mean.
+    /// Reads the field. A directive with an invalid value has its strictest meaning.
     pub(super) fn read(headers: &HeaderMap) -> Self {
         let mut freshness = Self::default();
         for (name, value) in directives(headers, &header::CACHE_CONTROL) {

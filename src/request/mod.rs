@@ -1,4 +1,4 @@
-//! What the client asked for: a stream in some format, or the upstream's own answer.
+//! Request: a client's request for a stream, or for the upstream's own answer.
 
 mod accept;
 mod condition;
@@ -26,14 +26,14 @@ pub use digest::WantDigest;
 pub use freshness::{Freshness, Otherwise, Reuse, StorePolicy};
 pub use options::{StreamOptions, View};
 pub use prefer::PREFER;
-pub use range::{Range, Span};
+pub use range::{Range, RangeSpec};
 
 /// Moment that the stream shall be of (RFC 7089).
 pub const ACCEPT_DATETIME: HeaderName = HeaderName::from_static("accept-datetime");
 
 /// Kind of a client's request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum ClientRequest {
     /// The upstream's own answer, untouched.
     Forward,
     /// A stream of the collection's records.
@@ -88,7 +88,7 @@ impl ParamNames {
     }
 }
 
-impl Ask {
+impl ClientRequest {
     /// Reads the head of a request to a collection.
     pub fn read(head: &Parts, collection: &Collection, params: &ParamNames) -> Result<Self, RequestError> {
         let query = QueryOptions::read(head, params)?;
@@ -192,19 +192,19 @@ mod tests {
 
     const ID: &str = "0123456789abcdef0123456789abcdef";
 
-    fn read_of(config: &Config, request: http::request::Builder) -> Result<Ask, RequestError> {
+    fn read_of(config: &Config, request: http::request::Builder) -> Result<ClientRequest, RequestError> {
         let [format, snapshot, since] = ["_format", "_snapshot", "_since"].map(ToOwned::to_owned);
         let (head, ()) = request.body(()).unwrap().into_parts();
-        Ask::read(&head, &config.collections[0], &ParamNames { format, snapshot, since })
+        ClientRequest::read(&head, &config.collections[0], &ParamNames { format, snapshot, since })
     }
 
-    fn read(request: http::request::Builder) -> Result<Ask, RequestError> {
+    fn read(request: http::request::Builder) -> Result<ClientRequest, RequestError> {
         read_of(&Config::transparent(([127, 0, 0, 1], 1).into(), "http://127.0.0.1:1").unwrap(), request)
     }
 
     fn options(request: http::request::Builder) -> StreamOptions {
         match read(request) {
-            Ok(Ask::Stream(options)) => *options,
+            Ok(ClientRequest::Stream(options)) => *options,
             other => panic!("no stream is asked for: {other:?}"),
         }
     }
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!((status.view, status.media_type), (View::Status, MediaType::default()));
         let labelled = options(Request::get(format!("/a?_format=jsonl&_snapshot={ID}")));
         assert_eq!(labelled.media_type.essence(), "application/jsonl");
-        assert_eq!(read(Request::delete(format!("/a?_snapshot={ID}"))), Ok(Ask::Forward));
+        assert_eq!(read(Request::delete(format!("/a?_snapshot={ID}"))), Ok(ClientRequest::Forward));
     }
 
     #[test]
@@ -233,7 +233,7 @@ mod tests {
             .header("want-repr-digest", "sha-256=5")
             .header("accept-datetime", "Thu, 01 Jan 1970 00:00:07 GMT");
         let options = options(get);
-        assert_eq!(options.range, Some(Range::Bytes(Span::From(5))));
+        assert_eq!(options.range, Some(Range::Bytes(RangeSpec::From(5))));
         let tag = EntityTag::new(ID.parse().unwrap());
         assert!(options.if_range.unwrap().matches(&tag));
         assert!(options.if_none_match.unwrap().matches(&tag));
@@ -255,7 +255,7 @@ mod tests {
         let asked = |target| Request::get(target).header("accept", "application/x-ndjson");
         let with = configured("since = { param = \"after\" }");
         match read_of(&with, asked("/a?_since=a%20b")) {
-            Ok(Ask::Stream(options)) => assert_eq!(options.since.as_deref(), Some("a b")),
+            Ok(ClientRequest::Stream(options)) => assert_eq!(options.since.as_deref(), Some("a b")),
             other => panic!("{other:?}"),
         }
         let without = configured("");
@@ -267,7 +267,7 @@ mod tests {
                 "{target}"
             );
         }
-        assert_eq!(read_of(&without, asked("/a?_since=5&after=7")), Ok(Ask::Forward));
+        assert_eq!(read_of(&without, asked("/a?_since=5&after=7")), Ok(ClientRequest::Forward));
     }
 
     #[test]
@@ -296,7 +296,7 @@ mod tests {
     fn who_asks_for_no_stream_is_passed_on() {
         for target in ["/a", "/a?_since=5", "/a?snapshot=1"] {
             let request = Request::get(target).header("range", "bytes=0-1,2-3").header("accept-datetime", "x");
-            assert_eq!(read(request), Ok(Ask::Forward), "{target}");
+            assert_eq!(read(request), Ok(ClientRequest::Forward), "{target}");
         }
     }
 }

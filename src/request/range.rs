@@ -8,14 +8,14 @@ use super::RequestError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Range {
     /// `bytes=…`
-    Bytes(Span),
+    Bytes(RangeSpec),
     /// `records=…`: whole records, counted from 0.
-    Records(Span),
+    Records(RangeSpec),
 }
 
 /// Positions of a range, which includes both of its ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Span {
+pub enum RangeSpec {
     /// `N-`
     From(u64),
     /// `A-B`, A ≤ B
@@ -31,12 +31,12 @@ impl Range {
         // `Range` is no list field, so that two of them are malformed.
         let (Some(field), None) = (fields.next(), fields.next()) else { return Ok(None) };
         let Some((unit, set)) = field.to_str().ok().and_then(|field| field.split_once('=')) else { return Ok(None) };
-        let unit = [("bytes", Self::Bytes as fn(Span) -> Self), ("records", Self::Records)]
+        let unit = [("bytes", Self::Bytes as fn(RangeSpec) -> Self), ("records", Self::Records)]
             .into_iter()
             .find(|(name, _)| unit.eq_ignore_ascii_case(name));
         let Some((_, unit)) = unit else { return Ok(None) };
         let spans = set.split(',').map(|span| span.trim_matches([' ', '\t'])).filter(|span| !span.is_empty());
-        match spans.map(Span::read).collect::<Option<Vec<_>>>().as_deref() {
+        match spans.map(RangeSpec::read).collect::<Option<Vec<_>>>().as_deref() {
             Some([span]) => Ok(Some(unit(*span))),
             Some([_, _, ..]) => Err(RequestError::Ranges),
             _ => Ok(None),
@@ -44,7 +44,7 @@ impl Range {
     }
 }
 
-impl Span {
+impl RangeSpec {
     fn read(text: &str) -> Option<Self> {
         match text.split_once('-')? {
             ("", last) => Some(Self::Last(number(last)?)),
@@ -81,14 +81,14 @@ mod tests {
     #[test]
     fn one_range_is_read_in_its_spellings() {
         for (field, range) in [
-            ("bytes=0-", Range::Bytes(Span::From(0))),
-            ("BYTES=7-", Range::Bytes(Span::From(7))),
-            ("bytes=, 7-9 ,\t,", Range::Bytes(Span::Within(7, 9))),
-            ("bytes=7-7", Range::Bytes(Span::Within(7, 7))),
-            ("bytes=-5", Range::Bytes(Span::Last(5))),
-            ("bytes=0018446744073709551616-", Range::Bytes(Span::From(u64::MAX))),
-            ("records=3-4", Range::Records(Span::Within(3, 4))),
-            ("Records=3-", Range::Records(Span::From(3))),
+            ("bytes=0-", Range::Bytes(RangeSpec::From(0))),
+            ("BYTES=7-", Range::Bytes(RangeSpec::From(7))),
+            ("bytes=, 7-9 ,\t,", Range::Bytes(RangeSpec::Within(7, 9))),
+            ("bytes=7-7", Range::Bytes(RangeSpec::Within(7, 7))),
+            ("bytes=-5", Range::Bytes(RangeSpec::Last(5))),
+            ("bytes=0018446744073709551616-", Range::Bytes(RangeSpec::From(u64::MAX))),
+            ("records=3-4", Range::Records(RangeSpec::Within(3, 4))),
+            ("Records=3-", Range::Records(RangeSpec::From(3))),
         ] {
             assert_eq!(read(&[field]), Ok(Some(range)), "{field}");
         }
@@ -131,9 +131,9 @@ mod tests {
         fn what_is_written_is_read(first in any::<u64>(), more in any::<u64>(), zeros in "0{0,3}") {
             let last = first.saturating_add(more);
             for (text, span) in [
-                (format!("{zeros}{first}-"), Span::From(first)),
-                (format!("{first}-{zeros}{last}"), Span::Within(first, last)),
-                (format!("-{zeros}{last}"), Span::Last(last)),
+                (format!("{zeros}{first}-"), RangeSpec::From(first)),
+                (format!("{first}-{zeros}{last}"), RangeSpec::Within(first, last)),
+                (format!("-{zeros}{last}"), RangeSpec::Last(last)),
             ] {
                 prop_assert_eq!(read(&[&format!("bytes={text}")]), Ok(Some(Range::Bytes(span))));
                 prop_assert_eq!(read(&[&format!("records={text}")]), Ok(Some(Range::Records(span))));
@@ -142,7 +142,7 @@ mod tests {
 
         #[test]
         fn any_text_may_stand_there(text in "(bytes=)?[-0-9a, =]{0,12}") {
-            if let Ok(Some(Range::Bytes(Span::Within(first, last)))) = read(&[&text]) {
+            if let Ok(Some(Range::Bytes(RangeSpec::Within(first, last)))) = read(&[&text]) {
                 prop_assert!(first <= last);
             }
         }

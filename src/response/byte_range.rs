@@ -5,7 +5,7 @@ use std::sync::Arc;
 use memchr::memchr_iter;
 
 use crate::error::{Failure, Fault};
-use crate::request::{Range, Span};
+use crate::request::{Range, RangeSpec};
 use crate::snapshot::{Evicted, Log, LogExtent, Reader, ReaderEvent, RecordOffset, Seal};
 
 /// Last byte that `Content-Range` names where the last one is not known yet.
@@ -69,13 +69,13 @@ impl ByteRange {
         range.map_or_else(|| Self::whole(log), Ok)
     }
 
-    async fn bytes(log: &Log, span: Span) -> Result<Option<Self>, RangeError> {
+    async fn bytes(log: &Log, span: RangeSpec) -> Result<Option<Self>, RangeError> {
         let (first, last) = match (span, length(&log.extent())) {
-            (Span::From(first), _) => (first, None),
-            (Span::Within(first, last), _) => (first, Some(last)),
-            (Span::Last(0), Some(length)) => return Err(RangeError::Behind(format!("bytes */{length}"))),
-            (Span::Last(count), Some(length)) => (length.saturating_sub(count), None),
-            (Span::Last(_), None) => return Ok(None),
+            (RangeSpec::From(first), _) => (first, None),
+            (RangeSpec::Within(first, last), _) => (first, Some(last)),
+            (RangeSpec::Last(0), Some(length)) => return Err(RangeError::Behind(format!("bytes */{length}"))),
+            (RangeSpec::Last(count), Some(length)) => (length.saturating_sub(count), None),
+            (RangeSpec::Last(_), None) => return Ok(None),
         };
         let mut reader = log.reader(first, None)?;
         let extent = reader.reached().await;
@@ -94,11 +94,11 @@ impl ByteRange {
     }
 
     /// Counts lines from a known one on, and waits for the last one of the range.
-    async fn records(log: &Log, span: Span) -> Result<Option<Self>, RangeError> {
+    async fn records(log: &Log, span: RangeSpec) -> Result<Option<Self>, RangeError> {
         let (first, last) = match span {
-            Span::From(first) => (first, u64::MAX),
-            Span::Within(first, last) => (first, last),
-            Span::Last(count) => match log.extent() {
+            RangeSpec::From(first) => (first, u64::MAX),
+            RangeSpec::Within(first, last) => (first, last),
+            RangeSpec::Last(count) => match log.extent() {
                 LogExtent { records, seal: Some(Seal::Complete(_)), .. } => (records.saturating_sub(count), u64::MAX),
                 _ => return Ok(None),
             },

@@ -1,4 +1,4 @@
-//! Sockets in: accepts connections, speaks HTTP/1.1 and h2c on them, and stops without cutting streams blindly.
+//! Server: accepts connections, serves HTTP/1.1 and h2c on them, and stops after the responses under way.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 
-/// How long a client may take to send the head of a request, the time between two requests included.
+/// Time limit for the head of a request, from the end of the request before.
 const HEAD_LIMIT: Duration = Duration::from_secs(30);
 
-/// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say so.
+/// Interval of PING frames to an HTTP/2 client, and the time limit for its answer.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
-/// What an HTTP/2 client says first (RFC 9113 §3.4).
+/// First bytes of an HTTP/2 client (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// How long responses that are under way may take to end after the signal to stop.
+/// Time limit for the responses under way after the signal to stop.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// Serves HTTP/1.1 and h2c on the listener until `shutdown` resolves; then responses under way may end, for at most 30 s.
@@ -71,9 +71,9 @@ where
         let stopping = stopping.clone();
         tokio::spawn(async move {
             tokio::select! {
-                spoken = tokio::time::timeout(HEAD_LIMIT, version_told(&stream)) => match spoken {
-                    Ok(Ok(Told::Version)) => {}
-                    Ok(Ok(Told::Nothing) | Err(_)) | Err(_) => return,
+                version = tokio::time::timeout(HEAD_LIMIT, read_version(&stream)) => match version {
+                    Ok(Ok(FirstBytes::Version)) => {}
+                    Ok(Ok(FirstBytes::None) | Err(_)) | Err(_) => return,
                 },
                 () = stopping.cancelled() => return,
             }
@@ -92,28 +92,28 @@ where
     }
 }
 
-/// What a client said before it was listened to.
-enum Told {
-    /// Enough to know its version of HTTP.
+/// First bytes of a connection.
+enum FirstBytes {
+    /// They tell the version of HTTP.
     Version,
-    /// Not a byte, and no more will come.
-    Nothing,
+    /// The client closed the connection without any.
+    None,
 }
 
 /// Waits for the bytes that tell the version of HTTP, and leaves them where they are.
 ///
 /// hyper's limits start behind them: a client that never sends them would hold the connection for ever, and the stop with it.
-async fn version_told(stream: &TcpStream) -> std::io::Result<Told> {
+async fn read_version(stream: &TcpStream) -> std::io::Result<FirstBytes> {
     let mut start = [0; PREFACE.len()];
     loop {
         // `readable` would not do, since it may resolve without a byte.
         match stream.peek(&mut start).await? {
-            0 => return Ok(Told::Nothing),
+            0 => return Ok(FirstBytes::None),
             // Bytes that were peeked at are there at once the next time: only time brings more.
             some if some < PREFACE.len() && PREFACE.starts_with(&start[..some]) => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            _ => return Ok(Told::Version),
+            _ => return Ok(FirstBytes::Version),
         }
     }
 }

@@ -20,7 +20,7 @@ use unpage::config::{Resume, Scope};
 use unpage::config::{SlowReader, SnapshotSettings};
 use unpage::error::{Failure, Fault};
 use unpage::gateway::respond;
-use unpage::request::{Ask, ParamNames, StreamOptions};
+use unpage::request::{ClientRequest, ParamNames, StreamOptions};
 use unpage::response::{Body, CacheStatus, Links, Representation, StreamResponse};
 use unpage::snapshot::{Birth, FileStorage, Retention, Seal, Snapshot, SnapshotFacts, Store, Verdict, Writer};
 
@@ -181,8 +181,8 @@ async fn respond_as(how: &As, snapshot: &Snapshot, options: &StreamOptions) -> R
 fn options<B>(request: Request<B>) -> StreamOptions {
     static COLLECTION: LazyLock<Config> =
         LazyLock::new(|| Config::transparent(([127, 0, 0, 1], 1).into(), "http://127.0.0.1:1").unwrap());
-    match Ask::read(&request.into_parts().0, &COLLECTION.collections[0], &names()) {
-        Ok(Ask::Stream(options)) => *options,
+    match ClientRequest::read(&request.into_parts().0, &COLLECTION.collections[0], &names()) {
+        Ok(ClientRequest::Stream(options)) => *options,
         other => panic!("no stream is asked for: {other:?}"),
     }
 }
