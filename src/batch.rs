@@ -1,6 +1,10 @@
 //! Batches of records, the unit that all stages exchange.
 
+use std::fmt;
+use std::hash::Hasher;
+
 use bytes::Bytes;
+use twox_hash::XxHash3_64;
 
 /// Whole NDJSON lines: each record is one line, and each line ends with `\n`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +59,26 @@ impl Batch {
         self.lines.truncate(self.lines.len() - rest.lines.len());
         self.records -= rest.records;
         self
+    }
+}
+
+/// XXH3 (64 bits) of lines, however they are cut into batches.
+#[derive(Clone, Default)]
+pub struct LinesHash(XxHash3_64);
+
+impl LinesHash {
+    pub fn add(&mut self, batch: &Batch) {
+        self.0.write(&batch.lines);
+    }
+
+    pub fn finish(&self) -> u64 {
+        self.0.finish()
+    }
+}
+
+impl fmt::Debug for LinesHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LinesHash").field(&self.finish()).finish()
     }
 }
 

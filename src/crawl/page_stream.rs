@@ -128,7 +128,7 @@ impl PageStream {
             return None;
         };
         let splitter = reader.splitter;
-        let has_begun = splitter.has_begun();
+        let (has_begun, hash) = (splitter.has_begun(), splitter.hash());
         let had_begun = self.had_begun;
         self.had_begun |= has_begun;
         self.fields.clone_from(splitter.fields());
@@ -143,7 +143,10 @@ impl PageStream {
                 attempts.succeed();
                 Some(PageEvent::End(Ok(page)))
             }
-            Err(error) => self.fail(attempts, error),
+            Err(error) => {
+                self.prefix.fail(hash);
+                self.fail(attempts, error)
+            }
         }
     }
 

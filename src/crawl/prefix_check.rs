@@ -1,25 +1,22 @@
 //! The check that a further attempt at a page begins with the records that have left, which are not handed out again.
 
-use std::fmt;
-use std::hash::Hasher;
-
-use twox_hash::XxHash3_64;
-
-use crate::batch::Batch;
+use crate::batch::{Batch, LinesHash};
 
 /// The lines of one page that have left, and the progress of the current attempt in repeating them.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct PrefixCheck {
     bytes: u64,
     records: u64,
-    hash: XxHash3_64,
+    /// Hash of the lines that had left when the last attempt failed.
+    hash: u64,
     repetition: Option<Repetition>,
 }
 
-/// An attempt that has yet to repeat what an earlier one handed out.
+/// An attempt that has yet to repeat the lines that an earlier one handed out.
+#[derive(Debug)]
 struct Repetition {
     bytes_left: u64,
-    hash: XxHash3_64,
+    hash: LinesHash,
 }
 
 /// The page is not the one that it was when so many of its records left.
@@ -31,7 +28,7 @@ pub(super) struct PageChanged {
 impl PrefixCheck {
     /// Begins another attempt, from the page's start.
     pub(super) fn start_over(&mut self) {
-        let repetition = Repetition { bytes_left: self.bytes, hash: XxHash3_64::new() };
+        let repetition = Repetition { bytes_left: self.bytes, hash: LinesHash::default() };
         self.repetition = Some(repetition).filter(|repetition| repetition.bytes_left > 0);
     }
 
@@ -40,8 +37,15 @@ impl PrefixCheck {
         let batch = self.without_prefix(batch)?;
         self.bytes += batch.lines().len() as u64;
         self.records += batch.records();
-        self.hash.write(batch.lines());
         Ok(batch)
+    }
+
+    /// Notes the end of an attempt that failed, whose lines so far have this hash: the splitter has it already, so that a page
+    /// that comes at once is not hashed for this check.
+    pub(super) fn fail(&mut self, hash: u64) {
+        if self.repetition.is_none() {
+            self.hash = hash;
+        }
     }
 
     /// Returns the same of the attempt's last records, with which it must have repeated all that has left.
@@ -55,19 +59,23 @@ impl PrefixCheck {
         let Some(repetition) = &mut self.repetition else { return Ok(batch) };
         let length = batch.lines().len() as u64;
         if length < repetition.bytes_left {
-            repetition.hash.write(batch.lines());
+            repetition.hash.add(&batch);
             repetition.bytes_left -= length;
             return Ok(Batch::default());
         }
         #[expect(clippy::cast_possible_truncation, reason = "no more than the batch's length, which is a usize")]
         let (old, new) = batch.lines().split_at(repetition.bytes_left as usize);
-        repetition.hash.write(old);
-        if !old.ends_with(b"\n") || repetition.hash.finish() != self.hash.finish() {
+        if !old.ends_with(b"\n") {
+            return Err(changed);
+        }
+        let (old, new) = (batch.lines().slice_ref(old), batch.lines().slice_ref(new));
+        repetition.hash.add(&Batch::new(old, 0));
+        if repetition.hash.finish() != self.hash {
             return Err(changed);
         }
         self.repetition = None;
-        let records = newlines(new);
-        Ok(Batch::new(batch.lines().slice_ref(new), records))
+        let records = newlines(&new);
+        Ok(Batch::new(new, records))
     }
 
     fn changed(&self) -> PageChanged {
@@ -77,12 +85,6 @@ impl PrefixCheck {
 
 fn newlines(lines: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', lines).count() as u64
-}
-
-impl fmt::Debug for PrefixCheck {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PrefixCheck").field("records", &self.records).finish_non_exhaustive()
-    }
 }
 
 #[cfg(test)]
@@ -129,6 +131,7 @@ mod tests {
                     page[at] = format!("y{}", page[at]);
                 }
                 let had = records;
+                let mut hash = LinesHash::default();
                 prefix.start_over();
                 let mut batches = batches(&page, &cuts);
                 let end = batches.pop().unwrap_or_default();
@@ -136,6 +139,7 @@ mod tests {
                 let given = if whole { batches.len() } else { broken_after.min(batches.len()) };
                 let mut told = None;
                 for batch in batches.into_iter().take(given) {
+                    hash.add(&batch);
                     match prefix.pass(batch) {
                         Ok(batch) => { records += batch.records(); out.extend_from_slice(batch.lines()); }
                         Err(PageChanged { records: after }) => { told = Some(after); break; }
@@ -152,6 +156,7 @@ mod tests {
                     prop_assert!(differs && after == had && records == had);
                     return Ok(());
                 }
+                prefix.fail(hash.finish());
                 prop_assert!(!(whole && differs), "a changed page went through");
                 if changed.is_some() {
                     // What follows compares with a page that has changed behind what had left: as good as another page.
@@ -169,6 +174,9 @@ mod tests {
         for again in ["1\n", "", "1\n222\n", "1\n20\n", "12\n"] {
             let mut prefix = PrefixCheck::default();
             prefix.pass(batch("1\n2\n")).unwrap();
+            let mut hash = LinesHash::default();
+            hash.add(&batch("1\n2\n"));
+            prefix.fail(hash.finish());
             prefix.start_over();
             assert_eq!(prefix.pass_last(batch(again)), Err(PageChanged { records: 2 }), "{again:?}");
         }

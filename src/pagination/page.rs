@@ -25,6 +25,8 @@ pub struct Page {
     pub fields: PageFields,
     /// The text around the records as JSON, in which arrays may be shortened; empty if it was too large.
     pub sketch: Bytes,
+    /// XXH3 of the lines of all its records.
+    pub hash: u64,
 }
 
 /// Values at the configured paths that have been read so far, `null` included, in the order of reading.

@@ -97,6 +97,11 @@ impl RecordRelease {
         self.attempt == Attempt::Begun
     }
 
+    /// Notes the hash of all lines of a page that is whole.
+    pub(super) fn finish_page(&mut self, hash: u64) {
+        self.page.finish(hash);
+    }
+
     pub(super) fn page(&self) -> &Fingerprint {
         &self.page
     }

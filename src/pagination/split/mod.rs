@@ -44,7 +44,7 @@ use super::json_extract::{extract, parse, value_of};
 use super::page::{Page, PageFields};
 use super::path::Segment;
 use super::{PageError, Path, Presence, Records, Validation, detect};
-use crate::batch::Batch;
+use crate::batch::{Batch, LinesHash};
 use captures::RecordsState;
 use line_buffer::LineBuffer;
 use masks::ScanDetail;
@@ -78,6 +78,8 @@ pub struct Splitter {
     /// The whole page, if some of it can be extracted only at its end.
     raw: BytesMut,
     taken: u64,
+    /// Hash of the lines that were taken.
+    hash: LinesHash,
 }
 
 impl Splitter {
@@ -92,7 +94,17 @@ impl Splitter {
             scanner: Scanner::new(shape.isa),
         });
         let (start, raw) = (Vec::new(), BytesMut::new());
-        Self { shape, walker, output, utf8: Utf8Checker::default(), read: 0, start, raw, taken: 0 }
+        Self {
+            shape,
+            walker,
+            output,
+            utf8: Utf8Checker::default(),
+            read: 0,
+            start,
+            raw,
+            taken: 0,
+            hash: LinesHash::default(),
+        }
     }
 
     /// Reads the next piece of the page. After an error, only the records that were taken before are valid.
@@ -126,6 +138,11 @@ impl Splitter {
     /// Returns whether any byte of a record was read.
     pub fn has_begun(&self) -> bool {
         self.output.lines.has_begun()
+    }
+
+    /// XXH3 of the lines that were taken.
+    pub fn hash(&self) -> u64 {
+        self.hash.finish()
     }
 
     pub fn fields(&self) -> &PageFields {
@@ -168,7 +185,7 @@ impl Splitter {
                 }
             }
         }
-        Ok(Page { batch, fields, sketch })
+        Ok(Page { batch, fields, sketch, hash: self.hash.finish() })
     }
 
     fn lines(&mut self) -> Batch {
@@ -177,6 +194,7 @@ impl Splitter {
             self.walker.around.sketch.show(&batch);
         }
         self.taken += batch.records();
+        self.hash.add(&batch);
         batch
     }
 

@@ -171,6 +171,7 @@ impl Walk {
     /// Takes the rest of the page, and returns its last records and those that waited, as far as they may leave.
     pub fn arrived(&mut self, head: &Head, mut page: Page) -> Result<Vec<Batch>, PageError> {
         let rest = self.records(head, &page.fields, std::mem::take(&mut page.batch))?;
+        self.release.finish_page(page.hash);
         let aim = match self.state {
             WalkState::Asked(_, aim) => aim,
             WalkState::Ask(..) | WalkState::Done(_) => Aim::Records,
