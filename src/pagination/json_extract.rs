@@ -11,6 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::error::start_of;
 use super::path::Segment;
 use super::{PageError, Path};
 
@@ -20,7 +21,7 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, PageErro
 }
 
 fn not_json(text: &str, error: &serde_json::Error) -> PageError {
-    let start = text.trim_start().chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let start = start_of(text.trim_start(), 60);
     PageError::NotJson { at: error.column() as u64, what: error.to_string(), start }
 }
 

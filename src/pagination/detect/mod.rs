@@ -5,7 +5,6 @@
 
 mod fields;
 mod first_page;
-mod name_lists;
 mod names;
 mod numbers;
 mod outline;

@@ -2,11 +2,6 @@
 //!
 //! Names are compared without case and punctuation: `next_page_url`, `nextPageUrl` and `NEXTPAGEURL` are one name.
 
-use super::name_lists::{
-    AFTER_NEXT, CONTAINERS, COUNTS, CURSORS, ECHOES, MORE, NO_MORE, NOT_RECORDS, OFFSETS, OPEN, PAGES, RECORDS, SIZES,
-    TOKENS_IN_NEXT, TOTAL_PAGES, TOTALS, URLS,
-};
-
 /// Kind of value that a pointer's name implies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PointerKind {
@@ -37,6 +32,56 @@ pub(super) struct PointerName {
     pub(super) trust: NameTrust,
 }
 
+// Lists of names without case and punctuation, separated by spaces.
+const URLS: &str = "url uri link href";
+/// Words that may follow "next" in a pointer's name; a longer word precedes its own beginning.
+const AFTER_NEXT: &str = "\
+    pagination continuation starting position records results request stream marker cursor offset number result \
+    index start after token items batch page part link href set key url uri id";
+/// Words of [`AFTER_NEXT`] that leave the kind of value open.
+const OPEN: &str = "page records results result items batch set request stream";
+/// Members of an object at a next-like key, as in `pages.next.starting_after`.
+const TOKENS_IN_NEXT: &str = "\
+    cursor token startingafter after offset page pagenumber pagetoken id marker start skip";
+const CURSORS: &str = "\
+    endcursor aftercursor cursorafter cursornext continuationtoken continuation lastevaluatedkey scrollid \
+    scrollparam bookmark";
+const ECHOES: &str = "\
+    cursor after marker offset pagetoken pagemarker paginationtoken skiptoken startingafter continue searchafter";
+const CONTAINERS: &str = "\
+    meta metadata links link pagination paging paginator pager page pages pageinfo pageinformation pagedetails \
+    paginginfo paginationinfo cursor cursors responsemetadata additionaldata info resultinfo responseinfo \
+    navigation hypermedia searchmetadata records resultset listmetadata listinfo header response";
+const PAGES: &str = "\
+    page pagenumber pagenum pageno pageindex currentpage currentpagenumber pagecurrent p pg pagepage \
+    paginationpage pageinfoindex";
+const OFFSETS: &str = "\
+    offset skip start startat startindex startposition startrow from pageoffset pgoffset paginationoffset \
+    paginationstart pagestart sysparmoffset resultoffset firstresult recordoffset";
+const SIZES: &str = "\
+    limit perpage pagesize size count maxresults top first take rows length pagelimit pglimit pagelen sysparmlimit \
+    itemsperpage resultsperpage pagelength maxitems maxrecords paginationlimit paginationperpage maxsize \
+    pagepagesize pagepersize numrecords";
+const TOTALS: &str = "\
+    total totalcount totalresults totalitems totalrecords totalelements totalentries totalsize totalnumber \
+    totalrows totalhits totalfound totalresultcount totalrecordcount totalitemcount totalsetsize \
+    totalfilteredcount fullresultsize filteredtablerowscount numfound recordsfiltered counttotal resultstotal \
+    resulttotal itemstotal";
+/// Totals in some APIs, the size of this page in others.
+const COUNTS: &str = "count size itemcount resultcount recordcount odatacount resultscount";
+const TOTAL_PAGES: &str = "\
+    totalpages totalpage pagecount pages lastpage pagetotal numpages numberofpages totalpagecount pagestotal";
+const MORE: &str = "\
+    hasmore hasnext hasnextpage havenextpage hasmoreitems hasmorepages hasmoreresults hasmorerecords moreresults \
+    moreresultsavailable moreitemsincollection moredataavailable moreavailable more istruncated";
+const NO_MORE: &str = "islast islastpage endofstream paginationcomplete";
+const NOT_RECORDS: &str = "\
+    links link error errors warning warnings included includes meta metadata responsemetadata extensions facets \
+    aggregations breadcrumbs relatedobjects pagination paging";
+const RECORDS: &str = "\
+    data results items records value values entries result list rows collection content contents nodes edges \
+    objects elements resources hits docs documents features entry dataset";
+
 /// A name without case and punctuation, and without the prefix of OData's annotations.
 pub(super) fn plain(name: &str) -> String {
     let plain: String = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
@@ -46,20 +91,22 @@ pub(super) fn plain(name: &str) -> String {
     }
 }
 
+fn is_in(list: &str, name: &str) -> bool {
+    list.split(' ').any(|known| known == name)
+}
+
 /// Meaning of a page's member as a pointer, by its own name and the name of its object.
 pub(super) fn pointer(name: &str, parent: &str) -> Option<PointerName> {
     let (name, parent) = (plain(name), plain(parent));
     let of = |kind, trust| Some(PointerName { kind, trust });
     match name.as_str() {
-        url if URLS.contains(&url) => next(&parent).and_then(|_| of(PointerKind::Url, NameTrust::NextPage)),
-        token if TOKENS_IN_NEXT.contains(&token) && next(&parent).is_some() => {
-            of(PointerKind::Token, NameTrust::NextPage)
-        }
+        url if is_in(URLS, url) => next(&parent).and_then(|_| of(PointerKind::Url, NameTrust::NextPage)),
+        token if is_in(TOKENS_IN_NEXT, token) && next(&parent).is_some() => of(PointerKind::Token, NameTrust::NextPage),
         "after" | "end" if matches!(parent.as_str(), "cursor" | "cursors") => of(PointerKind::Token, NameTrust::Cursor),
         "afterurl" => of(PointerKind::Url, NameTrust::Cursor),
-        cursor if CURSORS.contains(&cursor) => of(PointerKind::Token, NameTrust::Cursor),
+        cursor if is_in(CURSORS, cursor) => of(PointerKind::Token, NameTrust::Cursor),
         last if last.starts_with("last") && last.ends_with("id") => of(PointerKind::Token, NameTrust::LastRecord),
-        echo if ECHOES.contains(&echo) => of(PointerKind::Token, NameTrust::Echo),
+        echo if is_in(ECHOES, echo) => of(PointerKind::Token, NameTrust::Echo),
         other => next(other),
     }
 }
@@ -70,10 +117,10 @@ fn next(name: &str) -> Option<PointerName> {
     let mut kind = PointerKind::Either;
     let trust = if rest.is_empty() { NameTrust::Next } else { NameTrust::NextPage };
     while !rest.is_empty() {
-        let word = AFTER_NEXT.iter().find(|word| rest.starts_with(**word))?;
+        let word = AFTER_NEXT.split(' ').find(|word| rest.starts_with(word))?;
         kind = match kind {
-            _ if URLS.contains(word) => PointerKind::Url,
-            PointerKind::Either if !OPEN.contains(word) => PointerKind::Token,
+            _ if is_in(URLS, word) => PointerKind::Url,
+            PointerKind::Either if !is_in(OPEN, word) => PointerKind::Token,
             kind => kind,
         };
         rest = &rest[word.len()..];
@@ -84,15 +131,15 @@ fn next(name: &str) -> Option<PointerName> {
 /// Returns whether an object of this name is about paging, or wraps responses.
 pub(super) fn is_container(name: &str) -> bool {
     let name = plain(name);
-    CONTAINERS.contains(&name.as_str()) || next(&name).is_some()
+    is_in(CONTAINERS, &name) || next(&name).is_some()
 }
 
 pub(super) fn is_page(name: &str) -> bool {
-    PAGES.contains(&plain(name).as_str())
+    is_in(PAGES, &plain(name))
 }
 
 pub(super) fn is_offset(name: &str) -> bool {
-    OFFSETS.contains(&plain(name).as_str())
+    is_in(OFFSETS, &plain(name))
 }
 
 /// Returns whether this name is an offset only beside a page size or a total; alone it may be a time, an id or a setting.
@@ -101,33 +148,33 @@ pub(super) fn is_common_word(name: &str) -> bool {
 }
 
 pub(super) fn is_size(name: &str) -> bool {
-    SIZES.contains(&plain(name).as_str())
+    is_in(SIZES, &plain(name))
 }
 
 pub(super) fn is_total(name: &str) -> bool {
-    TOTALS.contains(&plain(name).as_str())
+    is_in(TOTALS, &plain(name))
 }
 
 pub(super) fn is_count(name: &str) -> bool {
-    COUNTS.contains(&plain(name).as_str())
+    is_in(COUNTS, &plain(name))
 }
 
 pub(super) fn is_total_pages(name: &str) -> bool {
-    TOTAL_PAGES.contains(&plain(name).as_str())
+    is_in(TOTAL_PAGES, &plain(name))
 }
 
 /// Value of a has-more flag while more pages follow.
 pub(super) fn more_while(name: &str) -> Option<bool> {
     let name = plain(name);
-    if MORE.contains(&name.as_str()) { Some(true) } else { NO_MORE.contains(&name.as_str()).then_some(false) }
+    if is_in(MORE, &name) { Some(true) } else { is_in(NO_MORE, &name).then_some(false) }
 }
 
 pub(super) fn is_not_records(name: &str) -> bool {
-    NOT_RECORDS.contains(&plain(name).as_str())
+    is_in(NOT_RECORDS, &plain(name))
 }
 
 pub(super) fn is_records(name: &str) -> bool {
-    RECORDS.contains(&plain(name).as_str())
+    is_in(RECORDS, &plain(name))
 }
 
 /// Names of the end of a time or key range that starts with the parameter `name`: `from` … `to` is no offset.

@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 
+use crate::pagination::error::start_of;
 use crate::pagination::json_extract::{extract, value_of};
 use crate::pagination::page::PageFields;
 use crate::pagination::{PageError, Path, Records};
@@ -44,7 +45,7 @@ pub(super) enum RecordsState {
     Null,
     /// No path has a value.
     Absent,
-    /// A value of another type stands there.
+    /// A path has a value of another type.
     Other,
 }
 
@@ -133,8 +134,7 @@ impl Captures {
     pub(super) fn add_large_error(&mut self, path: &Path, start: &[u8]) {
         const EXCERPT: usize = 80;
         let start = String::from_utf8_lossy(&start[..start.len().min(4 * EXCERPT)]);
-        let excerpt = start.chars().take(EXCERPT).map(|c| if c.is_control() { ' ' } else { c }).collect();
-        self.errors.push((path.clone(), excerpt));
+        self.errors.push((path.clone(), start_of(&start, EXCERPT)));
     }
 
     /// Presence of the records at the end of the page.

@@ -2,7 +2,7 @@
 //!
 //! Bytes are fed in pieces of any size. Each record is available as a line when it ends, and each value when it has been read. A
 //! record keeps its own bytes (numbers, key order, escapes, duplicate keys) except line breaks and the space around it: a raw line
-//! break stands only between tokens of JSON, so that it becomes a space and the record one line.
+//! break is only allowed between tokens of JSON, so that it becomes a space and the record one line.
 //!
 //! | file | task |
 //! |---|---|
@@ -40,6 +40,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use serde_json::value::RawValue;
 
+use super::error::start_of;
 use super::json_extract::{extract, parse, value_of};
 use super::page::{Page, PageFields};
 use super::path::Segment;
@@ -228,7 +229,7 @@ impl Splitter {
     /// Adds the start of the page to the message, which shows what came instead of JSON.
     fn with_start(&self, error: PageError) -> PageError {
         match error {
-            PageError::NotJson { at, what, .. } => PageError::NotJson { at, what, start: start_of(&self.start) },
+            PageError::NotJson { at, what, .. } => PageError::NotJson { at, what, start: shown_start(&self.start) },
             other => other,
         }
     }
@@ -253,15 +254,14 @@ fn from_start(path: &Path, text: &str) -> Result<Path, PageError> {
     Ok(Path::new(segments))
 }
 
-fn start_of(start: &[u8]) -> String {
-    let text = String::from_utf8_lossy(start);
-    text.trim_start().chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect()
+fn shown_start(start: &[u8]) -> String {
+    start_of(String::from_utf8_lossy(start).trim_start(), 60)
 }
 
 fn arrays_of(sketch: &[u8], start: &[u8]) -> String {
     match detect::seen_arrays(&detect::outline(sketch)) {
         _ if sketch.is_empty() => "more text around its records than unpage reads".to_owned(),
-        seen if seen.is_empty() => format!("no array at all, it starts with `{}`", start_of(start)),
+        seen if seen.is_empty() => format!("no array at all, it starts with `{}`", shown_start(start)),
         seen => format!("arrays with {seen}"),
     }
 }

@@ -46,7 +46,7 @@ impl PageShape {
         Self { isa, pool: Arc::default(), ..self }
     }
 
-    /// Returns whether the records' path counts from an array's end, so that they can be told only in the whole page.
+    /// Returns whether the records' path counts from an array's end, so that they are found only in the whole page.
     pub(super) fn is_late(&self) -> bool {
         self.tree.records.paths.iter().any(counts_from_end)
     }

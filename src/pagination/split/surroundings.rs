@@ -34,7 +34,7 @@ pub(super) enum SkipPlace {
     Elsewhere,
 }
 
-/// A value at a configured path that is being read, and the depth that it stands at.
+/// A value at a configured path that is being read, and its depth.
 #[derive(Debug)]
 struct Capture {
     target: TargetId,
@@ -63,7 +63,7 @@ impl Surroundings {
         self.capture = Some(Capture { target, depth, bytes: Vec::new() });
     }
 
-    /// Ends the captured value if it stands at this depth; `read` is the number of bytes before the current piece.
+    /// Ends the captured value if its depth is this one; `read` is the number of bytes before the current piece.
     pub(super) fn end_capture(&mut self, depth: usize, read: u64) -> Result<(), PageError> {
         let Some(capture) = self.capture.take_if(|capture| capture.depth == depth) else { return Ok(()) };
         let raw: &RawValue = serde_json::from_slice(&capture.bytes).map_err(|error| PageError::NotJson {
