@@ -125,7 +125,7 @@ async fn a_file_that_another_command_has_begun_is_left_alone() {
     let output = run(other).await;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("orders.ndjson.part has the records of another collection"), "{said}");
+    assert!(said.contains("orders.ndjson.part holds another collection"), "{said}");
     assert_eq!(read(&part), before);
 }
 
