@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::birth::Retention;
 use super::index::{IdEntry, SnapshotIndex};
-use super::single_flight::{Flight, FlightOutcome, Subscription, dropped};
+use super::single_flight::{Flight, FlightOutcome, FlightRole, Subscription, dropped};
 use super::snapshot::Snapshot;
 use crate::error::Failure;
 use crate::id::{CacheKey, SnapshotId};
@@ -50,7 +50,7 @@ impl FlightLeader {
 
     /// Waits for the result as the followers do.
     pub fn subscription(&self) -> Subscription {
-        self.flight.follow_as_leader()
+        self.flight.subscribe(FlightRole::Leader)
     }
 
     /// Returns a complete snapshot with the same key that is no longer fresh: the upstream may revalidate it.

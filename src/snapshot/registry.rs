@@ -20,7 +20,7 @@ use super::leader::{FlightLeader, FlightScope};
 use super::listing::{self, SnapshotListing};
 use super::lookup::{LookupPurpose, LookupResult, Recency};
 use super::retention::{self, ExpiryPolicy};
-use super::single_flight::Flight;
+use super::single_flight::{Flight, FlightRole};
 use super::snapshot::{Snapshot, SnapshotState};
 use super::store::Store;
 use crate::id::{CacheKey, SnapshotId};
@@ -87,7 +87,7 @@ impl Registry {
         self.index.by_key.entry(key).and_compute_with(|slot| {
             match slot.map(moka::Entry::into_value) {
                 Some(KeySlot::Opening(flight)) if recency != Recency::New => {
-                    found = Some(Ok(LookupResult::Follow(flight.follow())));
+                    found = Some(Ok(LookupResult::Follow(flight.subscribe(FlightRole::Follower))));
                     return Op::Nop;
                 }
                 Some(KeySlot::Newest(id)) => match self.newest_match(id, recency) {
@@ -129,7 +129,7 @@ impl Registry {
             Some(entry) if entry.key() != key => Op::Nop,
             None => Op::Nop,
             Some(IdEntry::Opening(flight)) => {
-                found = Some(LookupResult::Follow(flight.follow()));
+                found = Some(LookupResult::Follow(flight.subscribe(FlightRole::Follower)));
                 Op::Nop
             }
             Some(IdEntry::Here(snapshot)) if purpose == LookupPurpose::Look || !snapshot.is_resumable() => {

@@ -94,10 +94,9 @@ fn sweep(index: &SnapshotIndex) {
 }
 
 /// Deletes the files of snapshots that are no longer kept. Blocks.
-fn delete_doomed(index: &SnapshotIndex) -> usize {
+fn delete_doomed(index: &SnapshotIndex) {
     let doomed = std::mem::take(&mut *index.doomed.lock());
     doomed.iter().for_each(|id| index.store.remove(*id));
-    doomed.len()
 }
 
 /// Drops idle snapshots, the least recently used first, until `missing` bytes are free. Returns true if there was one. Blocks if files are
@@ -189,7 +188,7 @@ fn idle(id: SnapshotId, entry: &IdEntry, tier: FullTier) -> Option<IdleSnapshot>
     match entry {
         IdEntry::Here(snapshot) if snapshot.is_idle() => {
             let log = snapshot.log();
-            let bytes = if tier == FullTier::Memory { log.in_memory() } else { log.in_file() };
+            let bytes = if tier == FullTier::Memory { log.bytes_in_memory() } else { log.stored_bytes() };
             let collection = snapshot.facts().collection.clone();
             (bytes > 0).then(|| IdleSnapshot { id, used: snapshot.used(), bytes, collection })
         }

@@ -45,7 +45,7 @@ struct FlightResults {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FlightRole {
+pub(super) enum FlightRole {
     Leader,
     Follower,
 }
@@ -55,12 +55,8 @@ impl Flight {
         Self { key, serial, results: watch::Sender::new(None) }
     }
 
-    pub(super) fn follow(&self) -> Subscription {
-        Subscription { results: self.results.subscribe(), role: FlightRole::Follower }
-    }
-
-    pub(super) fn follow_as_leader(&self) -> Subscription {
-        Subscription { results: self.results.subscribe(), role: FlightRole::Leader }
+    pub(super) fn subscribe(&self, role: FlightRole) -> Subscription {
+        Subscription { results: self.results.subscribe(), role }
     }
 
     /// Ends the opening. Callers that have left meanwhile are no error.

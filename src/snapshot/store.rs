@@ -88,7 +88,6 @@ impl Store {
         self.shared.stored.clone()
     }
 
-    /// Generates a random id.
     pub fn new_id(&self) -> SnapshotId {
         let mut id = [0; 16];
         self.shared.random.fill(&mut id).expect("the system has random numbers");

@@ -66,7 +66,6 @@ impl MemoryBudget {
         let _ = self.budget.evict.set(Box::new(evict));
     }
 
-    /// Returns the number of bytes that all logs hold.
     pub fn held(&self) -> u64 {
         self.budget.state.lock().bytes
     }
@@ -80,7 +79,6 @@ impl MemoryBudget {
         (self.held() + 1).saturating_sub(self.budget.limit)
     }
 
-    /// Returns a number for a new log.
     pub(super) fn number(&self) -> u64 {
         let mut state = self.budget.state.lock();
         state.next += 1;

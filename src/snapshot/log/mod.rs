@@ -135,17 +135,14 @@ impl Log {
         }
     }
 
-    /// Returns the number of bytes in memory.
-    pub fn in_memory(&self) -> u64 {
+    pub fn bytes_in_memory(&self) -> u64 {
         self.shared.lock().tiers.held()
     }
 
-    /// Returns the number of stored bytes.
-    pub fn in_file(&self) -> u64 {
+    pub fn stored_bytes(&self) -> u64 {
         if self.shared.storage.is_durable() { self.shared.lock().tiers.kept() } else { 0 }
     }
 
-    /// Resolves when the log has ended.
     pub async fn ended(&self) {
         if let Ok(mut reader) = self.reader(self.extent().bytes, None) {
             reader.reached().await;

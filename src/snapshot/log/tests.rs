@@ -177,7 +177,7 @@ async fn a_record_larger_than_the_budget_passes() {
             assert!(matches!(reader.next().await, Ok(ReaderEvent::Bytes(bytes)) if bytes.len() <= 64 * 1024));
         }
     }
-    assert!(log.in_memory() < 2 << 20);
+    assert!(log.bytes_in_memory() < 2 << 20);
 }
 
 #[tokio::test]
@@ -215,7 +215,7 @@ async fn a_finished_snapshot_is_evicted_before_a_window_moves() {
     reader.next().await.unwrap();
     running.append(record(100));
     assert!(has_room(&mut running));
-    assert_eq!((log.extent().from, finished_log.in_memory()), (0, 0));
+    assert_eq!((log.extent().from, finished_log.bytes_in_memory()), (0, 0));
     assert_eq!(finished_log.extent().from, finished_log.extent().bytes);
     assert!(finished_log.reader(0, None).is_err());
 }
@@ -298,7 +298,7 @@ async fn stored_bytes_are_read_from_the_file_when_memory_is_short() {
     writer.seal(Seal::Complete(verdict()));
     assert_eq!(timeout(LONG, read_to_end(&mut early)).await.unwrap().0, whole);
     log.forget_memory();
-    assert_eq!((log.in_memory(), memory.held(), log.extent().from), (0, 0, 0));
+    assert_eq!((log.bytes_in_memory(), memory.held(), log.extent().from), (0, 0, 0));
     let mut part = log.reader(1000, Some(100_000)).unwrap();
     let mut read = Vec::new();
     while let ReaderEvent::Bytes(bytes) = part.next().await.unwrap() {

@@ -135,7 +135,7 @@ mod tests {
         assert_eq!((failure.fault, failure.message.contains("No space left")), (Fault::Stopped, true), "{failure}");
         page(&mut writer, "3\n");
         writer.seal(Seal::Complete(verdict()));
-        assert_eq!((log.extent().visible, log.extent().bytes, log.in_memory()), (0, 0, 0));
+        assert_eq!((log.extent().visible, log.extent().bytes, log.bytes_in_memory()), (0, 0, 0));
         assert!(lines.exists() && journal.exists());
         drop(log);
 
