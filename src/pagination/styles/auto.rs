@@ -18,10 +18,6 @@ impl ReadStyle for Auto {
 }
 
 impl StyleRules for Auto {
-    fn schema(&self) -> &'static StyleSchema {
-        &Self::SCHEMA
-    }
-
     fn values(&self) -> StyleValues {
         StyleValues::default()
     }

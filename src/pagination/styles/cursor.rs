@@ -92,25 +92,16 @@ impl ReadStyle for Cursor {
 }
 
 impl StyleRules for Cursor {
-    fn schema(&self) -> &'static StyleSchema {
-        &Self::SCHEMA
-    }
-
     fn values(&self) -> StyleValues {
         let mut values = match self.tokens.as_slice() {
             [] => StyleValues::default(),
             [token] => token.values(),
             tokens => StyleValues::from([("tokens", StyleValue::Tables(tokens.iter().map(Token::values).collect()))]),
         };
-        if let Some(path) = &self.merge {
-            values.put("merge", Some(StyleValue::Path(path.clone())));
-        }
-        if !self.end_values.is_empty() {
-            values.put("end_values", Some(StyleValue::Values(self.end_values.clone())));
-        }
-        if let Some(Template(text)) = &self.template {
-            values.put("template", Some(StyleValue::Text(text.clone())));
-        }
+        values.put_some("merge", self.merge.clone().map(StyleValue::Path));
+        let end_values = Some(self.end_values.clone()).filter(|values| !values.is_empty());
+        values.put_some("end_values", end_values.map(StyleValue::Values));
+        values.put_some("template", self.template.as_ref().map(|template| StyleValue::Text(template.0.clone())));
         values
     }
 
@@ -178,9 +169,7 @@ impl Token {
     fn values(&self) -> StyleValues {
         let next = StyleValue::Sources(self.next.clone());
         let mut values = StyleValues::from([("next", next), ("param", StyleValue::Param(self.param.clone()))]);
-        if let Some(name) = &self.from_url_param {
-            values.put("from_url_param", Some(StyleValue::Text(name.clone())));
-        }
+        values.put_some("from_url_param", self.from_url_param.clone().map(StyleValue::Text));
         values
     }
 

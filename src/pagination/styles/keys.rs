@@ -118,10 +118,26 @@ impl StyleKey {
     }
 }
 
+/// Declares methods that take a key's value out if it has their form.
+macro_rules! readers {
+    ($($name:ident: $form:ident($value:ty),)*) => {
+        $(pub(super) fn $name(&mut self, key: &str) -> Option<$value> {
+            self.take(key, |value| if let StyleValue::$form(value) = value { Some(value) } else { None })
+        })*
+    };
+}
+
 impl StyleValues {
     /// Adds the value of a key that is present; `None` for one that could not be read.
     pub fn put(&mut self, key: &'static str, value: Option<StyleValue>) {
         self.0.push((key, value));
+    }
+
+    /// Adds the value of a key, if there is one.
+    pub(super) fn put_some(&mut self, key: &'static str, value: Option<StyleValue>) {
+        if value.is_some() {
+            self.put(key, value);
+        }
     }
 
     pub fn is_present(&self, key: &str) -> bool {
@@ -139,44 +155,20 @@ impl StyleValues {
         value.take().and_then(form)
     }
 
-    pub(super) fn text(&mut self, key: &str) -> Option<String> {
-        self.take(key, |value| if let StyleValue::Text(text) = value { Some(text) } else { None })
-    }
-
-    pub(super) fn number(&mut self, key: &str) -> Option<u64> {
-        self.take(key, |value| if let StyleValue::Number(number) = value { Some(number) } else { None })
-    }
-
-    pub(super) fn param(&mut self, key: &str) -> Option<Param> {
-        self.take(key, |value| if let StyleValue::Param(param) = value { Some(param) } else { None })
-    }
-
-    pub(super) fn path(&mut self, key: &str) -> Option<Path> {
-        self.take(key, |value| if let StyleValue::Path(path) = value { Some(path) } else { None })
-    }
-
-    pub(super) fn paths(&mut self, key: &str) -> Option<Vec<Path>> {
-        self.take(key, |value| if let StyleValue::Paths(paths) = value { Some(paths) } else { None })
-    }
-
-    pub(super) fn sources(&mut self, key: &str) -> Option<Vec<Source>> {
-        self.take(key, |value| if let StyleValue::Sources(sources) = value { Some(sources) } else { None })
-    }
-
-    pub(super) fn list(&mut self, key: &str) -> Option<Vec<Value>> {
-        self.take(key, |value| if let StyleValue::Values(values) = value { Some(values) } else { None })
-    }
-
-    pub(super) fn url(&mut self, key: &str) -> Option<Url> {
-        self.take(key, |value| if let StyleValue::Url(url) = value { Some(url) } else { None })
+    readers! {
+        text: Text(String),
+        number: Number(u64),
+        param: Param(Param),
+        path: Path(Path),
+        paths: Paths(Vec<Path>),
+        sources: Sources(Vec<Source>),
+        list: Values(Vec<Value>),
+        url: Url(Url),
+        tables: Tables(Vec<Self>),
     }
 
     pub(super) fn pair(&mut self, key: &str) -> Option<(String, String)> {
         self.take(key, |value| if let StyleValue::Pair(name, value) = value { Some((name, value)) } else { None })
-    }
-
-    pub(super) fn tables(&mut self, key: &str) -> Option<Vec<Self>> {
-        self.take(key, |value| if let StyleValue::Tables(tables) = value { Some(tables) } else { None })
     }
 }
 

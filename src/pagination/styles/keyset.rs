@@ -64,19 +64,11 @@ impl ReadStyle for Keyset {
 }
 
 impl StyleRules for Keyset {
-    fn schema(&self) -> &'static StyleSchema {
-        &Self::SCHEMA
-    }
-
     fn values(&self) -> StyleValues {
         let (key, param) = (StyleValue::Paths(self.key.clone()), StyleValue::Param(self.param.clone()));
         let mut values = StyleValues::from([("key", key), ("param", param)]);
-        if self.encode == Encode::Json {
-            values.put("encode", Some(StyleValue::Text("json".to_owned())));
-        }
-        if self.overlap == Overlap::First {
-            values.put("overlap", Some(StyleValue::Number(1)));
-        }
+        values.put_some("encode", (self.encode == Encode::Json).then(|| StyleValue::Text("json".to_owned())));
+        values.put_some("overlap", (self.overlap == Overlap::First).then_some(StyleValue::Number(1)));
         values
     }
 

@@ -34,15 +34,10 @@ impl ReadStyle for LinkHeader {
 }
 
 impl StyleRules for LinkHeader {
-    fn schema(&self) -> &'static StyleSchema {
-        &Self::SCHEMA
-    }
-
     fn values(&self) -> StyleValues {
         let mut values = StyleValues::from([("rel", StyleValue::Text(self.rel.clone()))]);
-        if let Some((name, value)) = &self.attribute {
-            values.put("link_attr", Some(StyleValue::Pair(name.clone(), value.clone())));
-        }
+        let attribute = self.attribute.clone().map(|(name, value)| StyleValue::Pair(name, value));
+        values.put_some("link_attr", attribute);
         values
     }
 

@@ -47,6 +47,12 @@ macro_rules! styles {
             /// Schemas of all styles, in the order in which messages list them.
             pub const SCHEMAS: &[&StyleSchema] = &[$(&<$rules>::SCHEMA,)*];
 
+            pub fn schema(&self) -> &'static StyleSchema {
+                match self {
+                    $(Self::$style(_) => &<$rules>::SCHEMA,)*
+                }
+            }
+
             pub(crate) fn rules(&self) -> &dyn StyleRules {
                 match self {
                     $(Self::$style(style) => style,)*
@@ -94,10 +100,6 @@ styles! {
 impl Style {
     pub const SINGLE: Self = Self::Single(SinglePage);
     pub const AUTO: Self = Self::Auto(Auto);
-
-    pub fn schema(&self) -> &'static StyleSchema {
-        self.rules().schema()
-    }
 
     /// Name in a configuration.
     pub fn name(&self) -> &'static str {

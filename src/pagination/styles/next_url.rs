@@ -49,15 +49,9 @@ impl ReadStyle for NextUrl {
 }
 
 impl StyleRules for NextUrl {
-    fn schema(&self) -> &'static StyleSchema {
-        &Self::SCHEMA
-    }
-
     fn values(&self) -> StyleValues {
         let mut values = StyleValues::from([("next", StyleValue::Sources(self.next.clone()))]);
-        if let Base::Url(url) = &self.base {
-            values.put("base", Some(StyleValue::Url(url.clone())));
-        }
+        values.put_some("base", self.base_url().cloned().map(StyleValue::Url));
         values
     }
 

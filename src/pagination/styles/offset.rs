@@ -60,10 +60,6 @@ impl ReadStyle for Offset {
 }
 
 impl StyleRules for Offset {
-    fn schema(&self) -> &'static StyleSchema {
-        &Self::SCHEMA
-    }
-
     fn values(&self) -> StyleValues {
         let (param, start) = (StyleValue::Param(self.param.clone()), StyleValue::Number(self.start));
         let mut values = StyleValues::from([("param", param), ("start", start)]);
@@ -72,9 +68,7 @@ impl StyleRules for Offset {
             Advance::PageSize => values.put("step", Some(StyleValue::Text("page_size".to_owned()))),
             Advance::Body(path) => values.put("step", Some(StyleValue::Path(path.clone()))),
         }
-        if let Some(Template(text)) = &self.template {
-            values.put("template", Some(StyleValue::Text(text.clone())));
-        }
+        values.put_some("template", self.template.as_ref().map(|template| StyleValue::Text(template.0.clone())));
         values
     }
 

@@ -37,16 +37,10 @@ impl ReadStyle for PageNumber {
 }
 
 impl StyleRules for PageNumber {
-    fn schema(&self) -> &'static StyleSchema {
-        &Self::SCHEMA
-    }
-
     fn values(&self) -> StyleValues {
         let (param, start) = (StyleValue::Param(self.param.clone()), StyleValue::Number(self.start));
         let mut values = StyleValues::from([("param", param), ("start", start)]);
-        if let Some(Template(text)) = &self.template {
-            values.put("template", Some(StyleValue::Text(text.clone())));
-        }
+        values.put_some("template", self.template.as_ref().map(|template| StyleValue::Text(template.0.clone())));
         values
     }
 

@@ -47,10 +47,6 @@ impl RangeHeader {
 }
 
 impl StyleRules for RangeHeader {
-    fn schema(&self) -> &'static StyleSchema {
-        &Self::SCHEMA
-    }
-
     fn values(&self) -> StyleValues {
         let (unit, size) = (StyleValue::Text(self.unit.clone()), StyleValue::Number(self.size));
         StyleValues::from([("unit", unit), ("size", size)])

@@ -30,8 +30,6 @@ pub(crate) enum StyleEnd {
 
 /// One way to address pages.
 pub(crate) trait StyleRules: fmt::Debug {
-    fn schema(&self) -> &'static StyleSchema;
-
     /// Configured values, without those that are the default.
     fn values(&self) -> StyleValues;
 

@@ -18,10 +18,6 @@ impl ReadStyle for SinglePage {
 }
 
 impl StyleRules for SinglePage {
-    fn schema(&self) -> &'static StyleSchema {
-        &Self::SCHEMA
-    }
-
     fn values(&self) -> StyleValues {
         StyleValues::default()
     }
