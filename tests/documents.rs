@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy.toml allows it in tests, and means their helpers too")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -79,6 +80,49 @@ fn every_configuration_in_the_documents_is_accepted() {
         if let Err(mistakes) = Config::read(&block.text, &block.place, &AnySecret) {
             panic!("{mistakes}");
         }
+    }
+}
+
+/// `config/unpage.toml` shows every key, which a test beside the configuration's code checks.
+#[test]
+fn the_reference_names_every_key() {
+    let annotated: toml::Table = fs::read_to_string(root().join("config/unpage.toml")).unwrap().parse().unwrap();
+    let mut keys = BTreeSet::new();
+    for (key, value) in annotated {
+        if key == "upstream" {
+            // The keys of this table are names.
+            for upstream in value.as_table().unwrap().values() {
+                collect_keys(upstream, &mut keys);
+            }
+        } else {
+            collect_keys(&value, &mut keys);
+            keys.insert(key);
+        }
+    }
+    assert!(keys.len() > 100, "only {} keys", keys.len());
+    let text = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let words: BTreeSet<_> = text.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let missing: Vec<_> = keys.iter().filter(|key| !words.contains(key.as_str())).collect();
+    assert!(missing.is_empty(), "docs/configuration.md has no {missing:?}");
+}
+
+fn collect_keys(value: &toml::Value, keys: &mut BTreeSet<String>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                // These tables have an API's own names.
+                if !["headers", "body", "link_attr"].contains(&key.as_str()) {
+                    collect_keys(value, keys);
+                }
+                keys.insert(key.clone());
+            }
+        }
+        toml::Value::Array(elements) => {
+            for element in elements {
+                collect_keys(element, keys);
+            }
+        }
+        _ => {}
     }
 }
 
