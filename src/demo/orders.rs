@@ -9,7 +9,7 @@ use super::calendar::{Calendar, Stamped};
 pub struct Order(pub u64);
 
 impl Order {
-    /// What identifies the order, such as `ord_000000001`.
+    /// Identifier of the order, such as `ord_000000001`.
     pub fn id(self) -> String {
         format!("ord_{:09}", self.0)
     }

@@ -150,7 +150,7 @@ impl Ranged {
     /// Wanted records: those within the configured bounds, with the units that they name, or those that the client's filter selects.
     fn wanted(&self) -> Vec<u64> {
         let unit = |bound: &Option<Bound>| match bound {
-            Some(Bound::At(value)) => self.range.kind.unit_of(value).map(|granule| granule as i64),
+            Some(Bound::At(value)) => self.range.kind.unit_of(value).map(|unit| unit as i64),
             _ => None,
         };
         let (lower, upper) = (unit(&self.range.lower), unit(&self.range.upper));

@@ -11,7 +11,7 @@ use crate::pagination::partition::{Bound, Direction, RangePartition};
 use crate::pagination::record::text_of;
 use crate::pagination::{Encode, PageError, PageRequest, Param};
 
-/// Range in the direction of the walk. A *place* is a record's granule, negative where the upstream lists the highest first, so that
+/// Range in the direction of the walk. A *place* is a record's unit, negative where the upstream lists the highest first, so that
 /// places always grow.
 #[derive(Debug)]
 pub(super) struct Axis {
@@ -26,9 +26,9 @@ pub(super) struct Stretch {
     pub(super) end: Option<i128>,
 }
 
-/// Lowest and highest granule, inclusive; open ends are none.
+/// Lowest and highest unit, inclusive; open ends are none.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Granules {
+pub(super) struct UnitRange {
     lowest: Option<i128>,
     highest: Option<i128>,
 }
@@ -59,11 +59,11 @@ impl Axis {
     /// Places of the collection: all of them within the bounds that are configured as values. The bound `now` only guesses the end of
     /// the collection, and excludes nothing.
     pub(super) fn whole(&self) -> Stretch {
-        let granule = |bound: &Option<Bound>| match bound {
+        let unit = |bound: &Option<Bound>| match bound {
             Some(Bound::At(value)) => self.range.kind.unit_of(value),
             Some(Bound::Now) | None => None,
         };
-        self.stretch(Granules { lowest: granule(&self.range.lower), highest: granule(&self.range.upper) })
+        self.stretch(UnitRange { lowest: unit(&self.range.lower), highest: unit(&self.range.upper) })
     }
 
     /// Places that are asked for where a stretch is needed: all from its start on.
@@ -97,7 +97,7 @@ impl Axis {
         self.wanted.extract(text_of(line)?, &mut values)?;
         let [value] = values;
         let value = value.ok_or_else(|| PageError::NoRangeValue(self.range.field.clone()))?;
-        self.granule_of(value).map(|granule| self.turn(granule)).ok_or_else(|| self.bad_value(value))
+        self.unit_of(value).map(|unit| self.turn(unit)).ok_or_else(|| self.bad_value(value))
     }
 
     /// Text of a place in a message.
@@ -108,7 +108,7 @@ impl Axis {
         }
     }
 
-    /// Number of granules that a request reaches below the lowest one that is needed.
+    /// Number of units that a request reaches below the lowest one that is needed.
     pub(super) fn margin(&self) -> i128 {
         self.range.kind.margin()
     }
@@ -116,19 +116,18 @@ impl Axis {
     /// Returns `first` for the records of this stretch and a few around it. Narrower bounds that the client has set stay.
     pub(super) fn request(&self, first: &PageRequest, stretch: Stretch) -> Result<PageRequest, PageError> {
         let mut request = first.clone();
-        let asked = self.granules(stretch).asked(self.margin());
-        for (param, granule, is_lower) in
-            [(&self.range.from, asked.lowest, true), (&self.range.to, asked.highest, false)]
+        let asked = self.units(stretch).asked(self.margin());
+        for (param, unit, is_lower) in [(&self.range.from, asked.lowest, true), (&self.range.to, asked.highest, false)]
         {
-            let Some(granule) = granule else { continue };
+            let Some(unit) = unit else { continue };
             let is_narrower = match self.own(first, param) {
                 Own::Nothing => false,
-                Own::Place(own) if is_lower => self.turn(own) > granule,
-                Own::Place(own) => self.turn(own) < granule,
+                Own::Place(own) if is_lower => self.turn(own) > unit,
+                Own::Place(own) => self.turn(own) < unit,
                 Own::Unreadable => true,
             };
             if !is_narrower {
-                request.set(param, &self.range.kind.value(granule), Encode::Plain)?;
+                request.set(param, &self.range.kind.value(unit), Encode::Plain)?;
             }
         }
         Ok(request)
@@ -146,11 +145,11 @@ impl Axis {
         self.own(request, self.param(side))
     }
 
-    /// Places that an upstream may answer with that was asked for a stretch: those that the request names, and a granule more for
+    /// Places that an upstream may answer with that was asked for a stretch: those that the request names, and a unit more for
     /// upstreams that round or that live in another time zone.
     pub(super) fn allowed(&self, stretch: Stretch) -> Stretch {
-        let asked = self.granules(stretch).asked(self.margin());
-        self.stretch(Granules { lowest: asked.lowest.map(|low| low - 1), highest: asked.highest.map(|high| high + 1) })
+        let asked = self.units(stretch).asked(self.margin());
+        self.stretch(UnitRange { lowest: asked.lowest.map(|low| low - 1), highest: asked.highest.map(|high| high + 1) })
     }
 
     pub(super) fn out_of_range(&self, place: i128) -> PageError {
@@ -166,7 +165,7 @@ impl Axis {
         PageError::PartsApart { path: self.range.field.clone(), skipped: self.shown(skipped) }
     }
 
-    fn granule_of(&self, raw: &RawValue) -> Option<i128> {
+    fn unit_of(&self, raw: &RawValue) -> Option<i128> {
         let (raw, kind) = (raw.get(), self.range.kind);
         match raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
             None => kind.unit_of_number(raw),
@@ -184,7 +183,7 @@ impl Axis {
         match request.value_at(param) {
             None => Own::Nothing,
             Some(text) => match self.range.kind.unit_of_text(&text) {
-                Some(granule) => Own::Place(self.turn(granule)),
+                Some(unit) => Own::Place(self.turn(unit)),
                 None => Own::Unreadable,
             },
         }
@@ -198,7 +197,7 @@ impl Axis {
         (side == Side::Near) == (self.range.direction == Direction::Ascending)
     }
 
-    /// Converts a place to its granule, and a granule to its place.
+    /// Converts a place to its unit, and a unit to its place.
     fn turn(&self, place: i128) -> i128 {
         match self.range.direction {
             Direction::Ascending => place,
@@ -206,15 +205,15 @@ impl Axis {
         }
     }
 
-    fn granules(&self, stretch: Stretch) -> Granules {
+    fn units(&self, stretch: Stretch) -> UnitRange {
         let (first, last) = (stretch.start, stretch.end.map(|end| end - 1));
         match self.range.direction {
-            Direction::Ascending => Granules { lowest: first, highest: last },
-            Direction::Descending => Granules { lowest: last.map(|last| -last), highest: first.map(|first| -first) },
+            Direction::Ascending => UnitRange { lowest: first, highest: last },
+            Direction::Descending => UnitRange { lowest: last.map(|last| -last), highest: first.map(|first| -first) },
         }
     }
 
-    fn stretch(&self, Granules { lowest, highest }: Granules) -> Stretch {
+    fn stretch(&self, UnitRange { lowest, highest }: UnitRange) -> Stretch {
         let (first, last) = match self.range.direction {
             Direction::Ascending => (lowest, highest),
             Direction::Descending => (highest.map(|high| -high), lowest.map(|low| -low)),
@@ -223,8 +222,8 @@ impl Axis {
     }
 }
 
-impl Granules {
-    /// Granules that a request names. The bound above them is the first moment of the granule behind the highest; one more, because the
+impl UnitRange {
+    /// Units that a request names. The bound above them is the first moment of the unit behind the highest; one more, because the
     /// upstream may round, or live in a time zone where that is later.
     fn asked(self, margin: i128) -> Self {
         Self { lowest: self.lowest.map(|low| low - margin), highest: self.highest.map(|high| high + 2) }

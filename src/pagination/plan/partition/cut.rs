@@ -120,9 +120,9 @@ impl Cut {
         }
         let from = self.stretch.start.max(self.last.map(|last| last + 1))?;
         let to = self.stretch.end.or_else(|| bound.beyond(from))?;
-        let granules = to.checked_sub(from).filter(|granules| *granules >= 4 * self.axis.margin())?;
+        let units = to.checked_sub(from).filter(|units| *units >= 4 * self.axis.margin())?;
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let records = self.density.per_granule()? * granules as f64;
+        let records = self.density.per_unit()? * units as f64;
         Some(Unread { from, to, records })
     }
 

@@ -5,10 +5,10 @@ const SAMPLE: f64 = 128.0;
 /// Weight of an inherited density, in records of the part's own.
 const INHERITED: f64 = 16.0;
 
-/// Records per granule, estimated from the last ones.
+/// Records per unit, estimated from the last ones.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Density {
-    /// Last whole sample, which reaches over a granule's edge.
+    /// Last whole sample, which reaches over a unit's edge.
     before: Option<Sample>,
     now: Sample,
     /// First place of the current sample.
@@ -18,34 +18,34 @@ pub(super) struct Density {
 #[derive(Clone, Copy, Debug, Default)]
 struct Sample {
     records: f64,
-    granules: f64,
+    units: f64,
 }
 
 impl Density {
     /// Density that a part starts with which has read nothing.
     pub(super) fn inherited(&self) -> Self {
-        let sample = |density| Sample { records: INHERITED, granules: INHERITED / density };
-        Self { before: self.per_granule().map(sample), ..Self::default() }
+        let sample = |density| Sample { records: INHERITED, units: INHERITED / density };
+        Self { before: self.per_unit().map(sample), ..Self::default() }
     }
 
     /// Counts a record.
     pub(super) fn add(&mut self, place: i128) {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let granules = (place - *self.anchor.get_or_insert(place)) as f64;
-        self.now = Sample { records: self.now.records + 1.0, granules };
-        if self.now.records >= SAMPLE && granules >= 1.0 {
+        let units = (place - *self.anchor.get_or_insert(place)) as f64;
+        self.now = Sample { records: self.now.records + 1.0, units };
+        if self.now.records >= SAMPLE && units >= 1.0 {
             self.before = Some(std::mem::take(&mut self.now));
             self.anchor = Some(place);
         }
     }
 
-    /// `None` before anything is known. Records that share one granule say nothing of those behind it, however many there are.
-    pub(super) fn per_granule(&self) -> Option<f64> {
+    /// `None` before anything is known. Records that share one unit say nothing of those behind it, however many there are.
+    pub(super) fn per_unit(&self) -> Option<f64> {
         match self.before {
             None if self.now.records == 0.0 => None,
-            None => Some(self.now.records / self.now.granules.max(1.0)),
-            Some(before) if self.now.granules < 1.0 => Some(before.records / before.granules),
-            Some(before) => Some((before.records + self.now.records) / (before.granules + self.now.granules)),
+            None => Some(self.now.records / self.now.units.max(1.0)),
+            Some(before) if self.now.units < 1.0 => Some(before.records / before.units),
+            Some(before) => Some((before.records + self.now.records) / (before.units + self.now.units)),
         }
     }
 }

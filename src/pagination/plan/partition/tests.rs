@@ -16,13 +16,13 @@ use crate::pagination::{PageError, PageRequest, PageSize, Param};
 const NANO: i128 = 1_000_000_000;
 const DAY: i128 = 86_400 * NANO;
 
-/// What an upstream makes of its bounds.
+/// Reading of the bounds by an upstream.
 #[derive(Clone, Copy, Debug)]
 struct Filter {
     from: Edge,
     to: Edge,
     compares: Compares,
-    /// How much later than it should be `from` is read, in nanoseconds: in another time zone.
+    /// Nanoseconds by which `from` is read too late, as in another time zone.
     late: i128,
 }
 
@@ -33,7 +33,7 @@ enum Edge {
     Ignored,
 }
 
-/// Whether an upstream compares fractions, or what it cuts them off to.
+/// Comparison of fractions by an upstream.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Compares {
     Exactly,
@@ -60,7 +60,7 @@ struct Walk {
     read: Vec<usize>,
 }
 
-/// What walking a collection cost.
+/// Cost of a crawl.
 #[derive(Debug, Default)]
 struct Cost {
     pages: usize,
@@ -90,8 +90,8 @@ fn now() -> SystemTime {
 }
 
 impl Upstream {
-    /// How many nanoseconds, or numbers, a granule has.
-    fn granule(&self) -> i128 {
+    /// Nanoseconds, or numbers, of a unit.
+    fn unit(&self) -> i128 {
         match self.range.kind {
             RangeKind::Unix | RangeKind::Rfc3339 => NANO,
             RangeKind::Date => DAY,
@@ -125,8 +125,8 @@ impl Upstream {
         };
         let (lower, upper) = (bound(&self.range.lower), bound(&self.range.upper));
         let is_wanted = |index: &usize| {
-            let granule = self.values[*index].div_euclid(self.granule());
-            lower.is_none_or(|lower| granule >= lower) && upper.is_none_or(|upper| granule <= upper)
+            let unit = self.values[*index].div_euclid(self.unit());
+            lower.is_none_or(|lower| unit >= lower) && upper.is_none_or(|upper| unit <= upper)
         };
         (0..self.values.len()).filter(is_wanted).collect()
     }
@@ -134,12 +134,12 @@ impl Upstream {
     fn listing(&self, request: &PageRequest) -> Vec<usize> {
         let bound = |name: &str| {
             let text = request.value_at(&Param::Query(name.into()))?;
-            Some(self.range.kind.unit_of(&Value::from(text)).expect("a value of the kind") * self.granule())
+            Some(self.range.kind.unit_of(&Value::from(text)).expect("a value of the kind") * self.unit())
         };
         let (from, to) = (bound("from").map(|from| from + self.filter.late), bound("to"));
         let compared = |value: i128| match self.filter.compares {
             Compares::Exactly => value,
-            Compares::Truncated => value.div_euclid(self.granule()) * self.granule(),
+            Compares::Truncated => value.div_euclid(self.unit()) * self.unit(),
         };
         let is_in = |value: i128| {
             let above = from.is_none_or(|from| match self.filter.from {
