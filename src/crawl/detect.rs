@@ -14,7 +14,7 @@ use super::spec::Crawl;
 use crate::config::Caps;
 use crate::error::{Failure, Fault};
 use crate::pagination::page::Head;
-use crate::pagination::plan::{self, PageId, PartId, Plan, Step, TurnEvent};
+use crate::pagination::plan::TurnEvent;
 use crate::pagination::retry::{Halvable, RetryBudget};
 use crate::pagination::split::{PageShape, Splitter};
 use crate::pagination::{PageError, Pagination, Path, Presence, Records, Style, Validation, detect};
@@ -140,8 +140,7 @@ async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Arc<Head>, p
     let narrow = Crawl { width: 1, ..crawl.clone() };
     let mut driver = Driver::new(&narrow, pagination)?;
     // The page has come already: this only tells the plan that it was asked for.
-    let Some((id, part)) = first_asked(&mut driver.plan) else { return Ok(driver) };
-    driver.buffer.open(part);
+    let Some((id, part, _)) = driver.first_request() else { return Ok(driver) };
     driver.note_head(head);
     let mut splitter = Splitter::new(Arc::clone(&driver.shape));
     let split = driver
@@ -162,18 +161,6 @@ async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Arc<Head>, p
     }
     driver.plan.widen(crawl.width);
     Ok(driver)
-}
-
-/// The first page that the plan asks for, and its part.
-fn first_asked(plan: &mut Plan) -> Option<(PageId, PartId)> {
-    let mut part = None;
-    loop {
-        match plan.step(plan::Room::Open).ok()? {
-            Step::Emit(id) => part = Some(id),
-            Step::Fetch(page, _) => return part.map(|part| (page, part)),
-            Step::Wait | Step::Done(_) => return None,
-        }
-    }
 }
 
 /// Fetches the second page, which must differ from the first even where the collection ends: an upstream that ignores a guessed

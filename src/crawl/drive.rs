@@ -21,7 +21,7 @@ use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::{self, Checkpoint, PageId, PartId, Plan, Proof, ReleasedRecords, Step, TurnEvent};
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::split::PageShape;
-use crate::pagination::{PageError, Pagination, Precondition};
+use crate::pagination::{PageError, PageRequest, Pagination, Precondition};
 use crate::upstream::Client;
 use crate::usage::UpstreamUsage;
 
@@ -106,6 +106,21 @@ impl Driver {
         self.records = records;
         self.usage().set_pages(self.plan.pages());
         Ok(())
+    }
+
+    /// The first page that the plan asks for, and its part, whose records may leave. The caller fetches it.
+    pub(super) fn first_request(&mut self) -> Option<(PageId, PartId, Box<PageRequest>)> {
+        let mut first = None;
+        loop {
+            match self.plan.step(plan::Room::Open).ok()? {
+                Step::Emit(part) => {
+                    self.buffer.open(part);
+                    first = Some(part);
+                }
+                Step::Fetch(page, request) => return first.map(|part| (page, part, request)),
+                Step::Wait | Step::Done(_) => return None,
+            }
+        }
     }
 
     /// Waits for the next event. Nothing is lost if this future is dropped.

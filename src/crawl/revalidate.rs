@@ -11,8 +11,6 @@ use super::exchange::{AttemptError, exchange};
 use super::failure;
 use super::spec::Crawl;
 use crate::error::Failure;
-use crate::pagination::PageRequest;
-use crate::pagination::plan::{self, Plan, Step};
 
 /// Asks once, as [`Crawl::unchanged`].
 pub(super) async fn unchanged(
@@ -27,21 +25,11 @@ pub(super) async fn unchanged(
     };
     Beginning::prepare(&mut crawl)?;
     let mut driver = Driver::new(&crawl, Arc::clone(&crawl.pagination))?;
-    let Some(mut request) = first_request(&mut driver.plan) else { return Ok(false) };
+    let Some((_, _, mut request)) = driver.first_request() else { return Ok(false) };
     request.headers.insert(name, value);
     match exchange(&crawl.client, &request).await {
         Err(AttemptError::Refused(head, _)) => Ok(head.status == StatusCode::NOT_MODIFIED),
         Ok(_) => Ok(false),
         Err(error) => Err(failure::failed(&crawl.client, &error, &request)),
-    }
-}
-
-fn first_request(plan: &mut Plan) -> Option<PageRequest> {
-    loop {
-        match plan.step(plan::Room::Open).ok()? {
-            Step::Emit(_) => {}
-            Step::Fetch(_, request) => return Some(*request),
-            Step::Wait | Step::Done(_) => return None,
-        }
     }
 }
