@@ -33,7 +33,7 @@ impl StreamResponse<'_> {
         let Self { snapshot, representation, links, .. } = *self;
         let ByteRange { reader, length, content_range } = range;
         let mut fields = self.validators();
-        fields.insert(header::CONTENT_TYPE, representation.content_type());
+        representation.describe(&mut fields);
         fields.insert(header::VIA, HeaderValue::from_static("1.1 unpage"));
         fields.insert("x-accel-buffering", HeaderValue::from_static("no"));
         fields.insert(header::ACCEPT_RANGES, representation.accept_ranges(self.is_resumable()));

@@ -3,7 +3,7 @@
 //! Everything that a head says of the bytes of its body is decided here: `ETag`, `Content-Type`, `Content-Length`, `Accept-Ranges`,
 //! `Repr-Digest`, `Vary` and the body itself. Another format or a content coding changes these answers, and no other part of a response.
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::body::{Body, BodyLength, StreamBody};
 use super::byte_range::{ByteRange, RangeError};
@@ -44,8 +44,9 @@ impl Representation {
         }
     }
 
-    pub fn content_type(self) -> HeaderValue {
-        HeaderValue::from_static(self.media_type.essence())
+    /// Inserts the fields that describe the representation: `Content-Type`.
+    pub fn describe(self, fields: &mut HeaderMap) {
+        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.media_type.essence()));
     }
 
     /// Returns the value of `Accept-Ranges` for a snapshot all of which can, or can't, be asked for again.
