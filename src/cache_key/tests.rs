@@ -174,6 +174,16 @@ fn keys_are_what_they_always_were() {
             "x-z: 3",
         ]
     );
+    let written = concat!(
+        "method = \"POST\"\nrecords = { path = [\"a.b\", \"c[-1].d\"], as = \"values\" }\nkey = \"id\"\n",
+        "page_size = { param = \"body:limit\", value = 50, max = 100 }\n",
+        "pagination = { type = \"keyset\", key = [\"id\", \"x[0]\"], param = \"body:after\", encode = \"json\", ",
+        "more = { path = \"more\", while = \"Y\" } }\npartition = { param = \"body:region\", values = [\"eu\", 2] }\n",
+        "total = \"header:x-total\"\nvalid_at = { param = \"as_of\", from = \"clock\", format = \"unix\" }\n",
+        "limits = { max_pages = 9 }\nerror_path = \"problem\"\n"
+    );
+    let parts = v1::file(&full_request(), &collection.pagination);
+    assert_eq!(lines(&parts), ["POST", "http://api.test/orders?a=1", r#"{"q":[1]}"#, written]);
 }
 
 #[test]
