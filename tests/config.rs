@@ -214,7 +214,7 @@ fn errors_beside_a_graphql_answers_data_are_looked_for() {
     assert_eq!(error("data.orders", "body:after", ""), None);
     assert_eq!(error("orders.data", "body:variables.after", ""), None);
     let told = read("[[collection]]\npath = \"/a\"\nupstream = \"http://a\"\nerror_path = true").unwrap_err();
-    assert!(told.contains("true is no place\n    hint: write error_path = \"errors\", or false for none"), "{told}");
+    assert!(told.contains("true is not a path\n    hint: write error_path = \"errors\", or false for none"), "{told}");
 }
 
 #[test]

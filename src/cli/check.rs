@@ -7,7 +7,7 @@ use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CheckArguments {
-    /// The configuration file
+    /// Configuration file
     file: PathBuf,
 }
 

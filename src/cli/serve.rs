@@ -16,10 +16,14 @@ use crate::telemetry::Admin;
 /// Time for crawls to end after the last connection.
 const LAST_CRAWLS: Duration = Duration::from_secs(1);
 
+const EXAMPLES: &str = "Examples:
+  unpage serve --upstream https://api.example.com
+  unpage serve --config unpage.toml --admin 127.0.0.1:9090";
+
 #[derive(Debug, clap::Args)]
-#[command(group(clap::ArgGroup::new("source").required(true).args(["config", "upstream"])))]
+#[command(after_help = EXAMPLES, group(clap::ArgGroup::new("source").required(true).args(["config", "upstream"])))]
 pub(super) struct ServeArguments {
-    /// The configuration file
+    /// Configuration file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// URL of an API to stand in front of without a configuration; its pagination is recognised

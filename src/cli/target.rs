@@ -26,7 +26,7 @@ const OWNED: [HeaderName; 8] = [
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Target {
-    /// The collection's URL, with the query that belongs to it
+    /// URL of the collection, with the query that belongs to it
     url: Url,
     /// A type name or an inline table as in a configuration file: '{ type = "cursor", next = "next_cursor", param = "cursor" }'
     #[arg(long, value_name = "TYPE|TABLE")]

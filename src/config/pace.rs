@@ -54,7 +54,7 @@ fn width(node: &TomlNode<'_>) -> Option<Width> {
 /// Reads a number of pages. More than a thousand at a time is a slip of the finger, or an attack.
 fn count(node: &TomlNode<'_>, number: u64) -> Option<NonZeroU32> {
     let count = u32::try_from(number).ok().filter(|number| *number <= 1000).and_then(NonZeroU32::new);
-    count.or_else(|| node.refuse(format!("{number} pages at a time are a siege"), "write a number from 1 to 1000"))
+    count.or_else(|| node.refuse(format!("too many pages at a time: {number}"), "write a number from 1 to 1000"))
 }
 
 /// Reads a rate like `"10/s"`, `"600/min"` or `"100/10s"`.
@@ -73,10 +73,10 @@ pub(super) fn rate(node: &TomlNode<'_>) -> Option<Rate> {
     }
     let Ok(requests) = requests.parse::<u32>() else { return node.refuse(format!("not a rate: {text:?}"), hint) };
     let Some(requests) = NonZeroU32::new(requests) else {
-        return node.refuse("no request at all is no rate", hint);
+        return node.refuse("a rate can't be zero", hint);
     };
     match period_of(period.trim()) {
-        Some(Duration::ZERO) => node.refuse(format!("no time at all is no rate: {text:?}"), hint),
+        Some(Duration::ZERO) => node.refuse(format!("the time of a rate can't be zero: {text:?}"), hint),
         Some(period) if period > LONGEST => {
             node.refuse(format!("longer than a day: {text:?}"), "count the requests of a shorter time: \"1000/1d\"")
         }

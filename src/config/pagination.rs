@@ -222,7 +222,7 @@ fn read_error_path(node: &TomlNode<'_>, draft: &mut Draft) {
     draft.has_error_path = true;
     draft.pagination.error = match node.value.as_bool() {
         Some(false) => None,
-        Some(true) => node.refuse("true is no place", "write error_path = \"errors\", or false for none"),
+        Some(true) => node.refuse("true is not a path", "write error_path = \"errors\", or false for none"),
         None => PATH.read(node),
     };
 }

@@ -80,7 +80,7 @@ fn partition(node: &TomlNode<'_>) -> Option<Partition> {
     } else if has(&RANGE) {
         range(node).map(Partition::Range)
     } else {
-        node.refuse("cuts by nothing that is known", HINT)
+        node.refuse("no known kind of partition", HINT)
     }
 }
 
@@ -116,7 +116,7 @@ fn fits(node: &TomlNode<'_>, key: &str, kind: RangeKind) -> bool {
             node.refuse("nothing would lie between now and later", "write now as upper, or leave lower out")
         }
         (Some(Bound::Now), RangeKind::Integer) => {
-            node.refuse("now is no whole number", "write a number, or leave it out")
+            node.refuse("now is not a whole number", "write a number, or leave it out")
         }
         (Some(Bound::At(value)), kind) if kind.unit_of(&value).is_none() => {
             let hint = match kind {
@@ -173,7 +173,7 @@ fn read_one(node: &TomlNode<'_>, seen: &mut HashSet<String>) -> Option<Value> {
 
 fn read_parts(node: &TomlNode<'_>) -> Option<u64> {
     match node.number(0)? {
-        few @ 0..=1 => node.refuse(format!("{few} is no number of parts"), "write a number from 2 on"),
+        few @ 0..=1 => node.refuse(format!("too few parts: {few}"), "write a number from 2 on"),
         count => Some(count),
     }
 }

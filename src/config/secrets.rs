@@ -44,7 +44,7 @@ impl Secrets for Machine {
 /// Reads `credentials = { … }`.
 pub(super) fn credentials(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credentials> {
     if node.value.is_str() {
-        return node.refuse("a secret does not stand in this file", format!("{HINT} inside {{ bearer = … }}"));
+        return node.refuse("a secret must not stand in this file", format!("{HINT} inside {{ bearer = … }}"));
     }
     let table = node.table(&CREDENTIALS)?;
     let kinds: Vec<_> = CREDENTIALS.keys.iter().filter_map(|key| Some((*key, table.get(key)?))).collect();
@@ -98,7 +98,7 @@ fn secret_of(table: &TomlTable<'_>, key: &str, secrets: &dyn Secrets) -> Option<
 
 fn secret(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Secret> {
     if node.value.is_str() {
-        return node.refuse("a secret does not stand in this file", HINT);
+        return node.refuse("a secret must not stand in this file", HINT);
     }
     let table = node.table(&SECRET)?;
     let (from, text) = match (table.get("env"), table.get("file")) {

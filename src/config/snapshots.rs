@@ -176,7 +176,7 @@ fn folder(node: &TomlNode<'_>) -> Option<PathBuf> {
     let path = node.text()?;
     if path.starts_with('~') {
         let hint = "write the whole path: dir = \"/home/NAME/snapshots\"";
-        return node.refuse(format!("only a shell knows whose home that is: {path:?}"), hint);
+        return node.refuse(format!("only a shell expands ~: {path:?}"), hint);
     }
     Some(PathBuf::from(path))
 }
@@ -192,7 +192,7 @@ fn slow_reader(table: &TomlTable<'_>) -> SlowReader {
     }
     if table.get("stall").is_some() && !table.notes.wrong_at(&table.path_of("slow_reader")) {
         let hint = "write slow_reader = \"drop\" too, or leave it out";
-        table.refuse_at::<()>("stall", "nobody is dropped: slow_reader = \"wait\"", hint);
+        table.refuse_at::<()>("stall", "no reader is dropped: slow_reader = \"wait\"", hint);
     }
     SlowReader::Wait
 }

@@ -45,7 +45,7 @@ fn time(node: &TomlNode<'_>) -> Option<Duration> {
     }
     let text = node.text()?;
     match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => node.refuse("zero is no time to wait", hint),
+        Ok(Duration::ZERO) => node.refuse("a time can't be zero", hint),
         Ok(duration) => Some(duration),
         Err(_) => node.refuse(format!("not a duration: {text:?}"), hint),
     }
@@ -71,7 +71,7 @@ pub(super) fn size(node: &TomlNode<'_>) -> Option<u64> {
             node.refuse(format!("more than any machine has: {text:?}"), "write a size up to \"1EiB\"")
         }
         Ok(size) if size.as_u64() > 0 => Some(size.as_u64()),
-        Ok(_) => node.refuse("no bytes at all", hint),
+        Ok(_) => node.refuse("a size can't be zero", hint),
         Err(_) => node.refuse(format!("not a size: {text:?}"), hint),
     }
 }

@@ -139,7 +139,7 @@ fn field(name: &str, node: &TomlNode<'_>) -> Option<(HeaderName, HeaderValue)> {
     };
     if matches!(name, header::AUTHORIZATION | header::PROXY_AUTHORIZATION | header::COOKIE) {
         return node.refuse(
-            format!("{name} is a secret, and a secret does not stand in this file"),
+            format!("{name} is a secret, and a secret must not stand in this file"),
             "write credentials = { bearer = { env = \"NAME\" } }, { basic = … } or { header = { name, value } }",
         );
     }
@@ -168,6 +168,6 @@ fn retry(node: &TomlNode<'_>) -> Option<RetryPolicy> {
 fn attempts(node: &TomlNode<'_>) -> Option<u32> {
     match node.number(1)? {
         number @ 1..=100 => u32::try_from(number).ok(),
-        number => node.refuse(format!("{number} attempts are a siege"), "write a number from 1 to 100"),
+        number => node.refuse(format!("too many attempts: {number}"), "write a number from 1 to 100"),
     }
 }

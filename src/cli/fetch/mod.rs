@@ -19,12 +19,16 @@ use file::{Fetched, HeaderPolicy, PartialFile};
 /// Bytes of records that may wait for the output.
 const WINDOW: u64 = 1 << 20;
 
-const EXIT_CODES: &str = "Exit codes: 0 complete; 1 the output can't be written; 2 wrong arguments; 3 the first page was refused or is no page; \
+const AFTER_HELP: &str = "Examples:
+  unpage fetch 'https://api.github.com/repos/rust-lang/rust/issues?per_page=100' --output issues.ndjson
+  unpage fetch https://api.example.com/orders --records data --pagination '{ type = \"cursor\", next = \"next\", param = \"after\" }'
+
+Exit codes: 0 complete; 1 the output can't be written; 2 wrong arguments; 3 the first page was refused or is no page; \
 4 the stream broke or was interrupted; 5 the end is not proven, or the pagination was not recognised; 6 --max-records was reached. \
 After any code but 0 what was written is not the whole collection.";
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct FetchArguments {
     #[command(flatten)]
     target: Target,

@@ -34,7 +34,7 @@ pub(super) static RULES: &[Rule] = &[
             pointed.then(|| Contradiction {
                 at: "pagination.end",
                 what: format!(
-                    "type {} is told by the upstream what comes next, and {guess} is no such word",
+                    "type {} gets its next page from the upstream, and {guess} does not say that there is none",
                     style.name()
                 ),
                 hint,

@@ -54,8 +54,8 @@ pub(super) static RULES: &[Rule] = &[
         check: |facts| {
             (steps_by_size(facts) && facts.pagination.total.is_none()).then(|| Contradiction {
                 at: "pagination.step",
-                what: "an upstream that gives fewer records than asked for would have the rest skipped, and without a \
-                       total nobody could tell"
+                what: "if the upstream gives fewer records than requested, the rest is skipped, and without a total that stays \
+                       unnoticed"
                     .to_owned(),
                 hint: "leave step out (the offset then advances by what came), or write total = \"…\"",
             })
