@@ -43,10 +43,10 @@ const IMPURE: &[&str] = &[
 /// Upper bounds.
 mod limit {
     /// Percentage of doc comments that open with a relative word.
-    pub(crate) const RELATIVE_OPENINGS: f64 = 5.0;
+    pub(crate) const RELATIVE_OPENINGS: f64 = 2.0;
     /// Per 1,000 words of comments.
     pub(crate) const PRONOUNS: f64 = 0.5;
-    pub(crate) const NAMES_DEFINED_TWICE: usize = 10;
+    pub(crate) const NAMES_DEFINED_TWICE: usize = 2;
     pub(crate) const FILES_IN_CYCLES: usize = 12;
     pub(crate) const LARGEST_CYCLE: usize = 4;
     /// Types whose inherent impls stand in more than two files.
@@ -55,9 +55,9 @@ mod limit {
     /// Percentage of lines.
     pub(crate) const DOC_LINES: f64 = 12.0;
     /// The design's target is 30,000: lower this bound with the code.
-    pub(crate) const LINES: usize = 35_800;
+    pub(crate) const LINES: usize = 35_600;
     /// Files of more than 300 lines before their tests.
-    pub(crate) const LONG_FILES: usize = 2;
+    pub(crate) const LONG_FILES: usize = 0;
 }
 
 /// Prints a figure, and fails with its offenders where it is beyond its bound.
