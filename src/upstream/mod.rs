@@ -14,7 +14,7 @@ pub use body::{CodedBody, DecodedBody};
 pub use client::Client;
 pub use connect::BadTrust;
 pub use error::UpstreamError;
-pub use pacing::{Governors, Permit, Release, Traffic};
+pub use pacing::{Governors, Permit, Traffic};
 pub use transport::{OutgoingBody, Transport};
 
 fn origin_of(upstream: &crate::config::Upstream) -> String {

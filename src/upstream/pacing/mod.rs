@@ -10,5 +10,5 @@ mod wait_log;
 
 pub(super) use crawl_line::CrawlLine;
 pub use governors::Governors;
-pub use shared_governor::{Permit, Release};
+pub use shared_governor::Permit;
 pub use traffic::Traffic;

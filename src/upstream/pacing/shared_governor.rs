@@ -40,18 +40,10 @@ struct GovernorState {
 
 /// The right to send one request to the upstream; dropping it returns it.
 #[derive(Debug)]
-pub struct Permit(Release);
-
-/// Handle that returns a permit before it is dropped, for a task that does not hold it.
-#[derive(Clone, Debug)]
-pub struct Release(Arc<Grant>);
-
-#[derive(Debug)]
-struct Grant {
+pub struct Permit {
     governor: Arc<SharedGovernor>,
     sent: Duration,
     is_answered: AtomicBool,
-    is_released: AtomicBool,
 }
 
 /// A place in the queue for permits, left when this is dropped.
@@ -170,14 +162,8 @@ impl SharedGovernor {
         self.next.send_if_modified(|known| std::mem::replace(known, next) != next);
         drop(guard);
         for turn in turns {
-            let grant = Grant {
-                governor: Arc::clone(self),
-                sent: now,
-                is_answered: AtomicBool::new(false),
-                is_released: AtomicBool::new(false),
-            };
             // A permit whose request no longer waits comes back here, and dropping it returns it.
-            drop(turn.send(Permit(Release(Arc::new(grant)))));
+            drop(turn.send(Permit { governor: Arc::clone(self), sent: now, is_answered: AtomicBool::new(false) }));
         }
     }
 
@@ -189,52 +175,34 @@ impl SharedGovernor {
 impl Permit {
     /// Tells the governor of the head of the response. Later calls have no effect.
     pub fn answered(&self, status: StatusCode, headers: &HeaderMap) {
-        let grant = &self.0.0;
-        if grant.is_answered.swap(true, Ordering::Relaxed) {
+        if self.is_answered.swap(true, Ordering::Relaxed) {
             return;
         }
-        let governor = &grant.governor;
+        let governor = &self.governor;
         let budget = BudgetReport::from_headers(&governor.pace.budget, headers, SystemTime::now());
         let now = governor.now();
-        governor.state.lock().governor.answered(now, grant.sent, status, &budget);
+        governor.state.lock().governor.answered(now, self.sent, status, &budget);
         governor.pump();
     }
 
     /// Tells the governor of a wait that the response demands elsewhere than in its head.
     pub fn demanded(&self, wait: Duration) {
-        let governor = &self.0.0.governor;
-        let now = governor.now();
-        governor.state.lock().governor.pause(now, wait);
-        governor.pump();
-    }
-
-    pub fn early(&self) -> Release {
-        self.0.clone()
-    }
-}
-
-impl Release {
-    /// Returns the permit. Later calls have no effect.
-    pub fn release(&self) {
-        let grant = &self.0;
-        if grant.is_released.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let governor = &grant.governor;
-        let mut state = governor.state.lock();
-        if !grant.is_answered.swap(true, Ordering::Relaxed) {
-            state.governor.lost(grant.sent);
-        }
-        state.governor.released();
-        state.used = Instant::now();
-        drop(state);
-        governor.pump();
+        let now = self.governor.now();
+        self.governor.state.lock().governor.pause(now, wait);
+        self.governor.pump();
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.release();
+        let mut state = self.governor.state.lock();
+        if !*self.is_answered.get_mut() {
+            state.governor.lost(self.sent);
+        }
+        state.governor.released();
+        state.used = Instant::now();
+        drop(state);
+        self.governor.pump();
     }
 }
 
