@@ -56,7 +56,7 @@
 // - `error`: a failed crawl, the party at fault, and the remedy
 // - `format`: formats of record streams and their hold-back; pure
 // - `id`: snapshot ids and cache keys
-// - `usage`: upstream usage of a crawl
+// - `upstream_usage`: requests, retries and waits of a crawl
 // - `config`: TOML to valid values
 // - `telemetry`: metrics and the operator's list
 // - `demo`: a legacy API in a box
@@ -104,7 +104,7 @@ pub mod telemetry;
 #[doc(hidden)]
 pub mod upstream;
 #[doc(hidden)]
-pub mod usage;
+pub mod upstream_usage;
 
 mod embed;
 

@@ -12,7 +12,7 @@ use unpage::config::Caps;
 use unpage::pagination::link_guard::LinkGuard;
 use unpage::pagination::page::Head;
 use unpage::pagination::plan::{Walk, WalkStep};
-use unpage::pagination::split::{Isa, PageShape, Splitter};
+use unpage::pagination::splitter::{Isa, PageShape, Splitter};
 use unpage::pagination::{PageRequest, Pagination, Path, Records, Style, Validation};
 use url::Url;
 

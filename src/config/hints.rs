@@ -2,8 +2,8 @@
 
 use super::collection::COLLECTION;
 use super::keys::{KeyNames, TOP};
+use super::keywords::nearest;
 use super::upstream::{self, UPSTREAM};
-use super::words::nearest;
 use super::{collection, pace, pagination, partition, secrets, snapshots, style, validity, value};
 use crate::pagination::Style;
 

@@ -2,27 +2,27 @@
 
 mod address;
 mod collection;
+mod command_line;
 mod hints;
 mod keys;
+mod keywords;
 mod lint;
 mod mistake;
-mod node;
-mod option;
 mod pace;
 mod pagination;
+mod pagination_text;
 mod partition;
 mod read;
 mod schema;
 mod secrets;
 mod snapshots;
 mod style;
+mod toml_node;
 mod toml_text;
 mod units;
 mod upstream;
 mod validity;
 mod value;
-mod words;
-mod written;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,11 +33,11 @@ use http::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
 use url::Url;
 
+pub use self::command_line::Options;
 pub use self::mistake::{Mistake, Mistakes, TextPosition};
-pub use self::option::Options;
+pub use self::pagination_text::{read_written, written};
 pub use self::secrets::{Machine, Secrets};
 pub use self::snapshots::{OnStart, Resume, Scope, Sharing, SlowReader, SnapshotSettings, Snapshots};
-pub use self::written::{read_written, written};
 pub use crate::caps::Caps;
 pub use crate::pace::Pace;
 use crate::pagination::Pagination;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::address::header_name;
-use super::node::{TomlNode, TomlTable};
 use super::schema::{ReadOnly, Schema, rule, table};
+use super::toml_node::{TomlNode, TomlTable};
 use super::units::LONGEST;
 use crate::pace::{BudgetFields, Pace, Rate, Width};
 

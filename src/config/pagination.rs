@@ -1,14 +1,14 @@
 //! Keys of a `[[collection]]` that make its pagination.
 
 use super::keys::KeyNames;
-use super::node::{TomlNode, TomlTable};
+use super::keywords::{Flag, Words};
 use super::partition::PARTITIONS;
 use super::schema::{Form, Schema, rule, table};
 use super::style::{self, Styled};
+use super::toml_node::{TomlNode, TomlTable};
 use super::toml_text::{Pairs, text};
 use super::validity::{SINCES, VALID_ATS, since};
 use super::value::{COUNT, LAST_LINK, PARAM, PATH, RECORD_PATHS, SOURCE};
-use super::words::{Flag, Words};
 use crate::pagination::{
     Encoding, Limits, PageSize, Pagination, PartOrder, Path, Precondition, Presence, Records, RecordsShape, Style,
     Validation, Whitespace,

@@ -6,11 +6,11 @@ use serde_json::Value;
 use toml::de::DeValue;
 
 use super::keys::KeyNames;
-use super::node::TomlNode;
+use super::keywords::Words;
 use super::schema::{Form, Schema, rule, table};
+use super::toml_node::TomlNode;
 use super::toml_text::{self, list, text};
 use super::value::{JSON, PARAM, PATH};
-use super::words::Words;
 use crate::pagination::partition::{Bound, Direction, Partition, RangeKind, RangePartition};
 
 const HINT: &str = "write from, to, kind, field and order for a range, param and values for a list, or segment, \

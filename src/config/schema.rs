@@ -2,7 +2,7 @@
 //! its absence; reading, writing, the check for unknown keys and the test of `config/unpage.toml` follow from it.
 
 use super::keys::KeyNames;
-use super::node::{TomlNode, TomlTable};
+use super::toml_node::{TomlNode, TomlTable};
 use super::toml_text::Pairs;
 
 /// A table that makes a `T`, declared by [`table`](macro@super::schema::table).

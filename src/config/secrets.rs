@@ -8,7 +8,7 @@ use http::header::{AUTHORIZATION, HeaderValue};
 
 use super::address::header_name;
 use super::keys::Level;
-use super::node::{TomlNode, TomlTable};
+use super::toml_node::{TomlNode, TomlTable};
 use super::{Credentials, Secret};
 
 pub(super) static CREDENTIALS: Level =

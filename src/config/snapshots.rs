@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::keys::Level;
-use super::node::{TomlNode, TomlTable};
+use super::keywords::{Flag, Words};
 use super::pace;
+use super::toml_node::{TomlNode, TomlTable};
 use super::units::{duration, size, size_or_none, wait, wait_or_none};
-use super::words::{Flag, Words};
 use crate::pace::Rate;
 
 /// Configuration of the snapshots.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::node::TomlNode;
+use super::toml_node::TomlNode;
 
 /// Longest wait. Sums of waits then stay far below the range of the types.
 pub(super) const LONGEST: Duration = Duration::from_secs(24 * 3600);

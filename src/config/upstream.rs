@@ -8,12 +8,12 @@ use url::Url;
 
 use super::address::{header_value, origin};
 use super::keys::Level;
-use super::node::{TomlNode, TomlTable};
+use super::keywords::Words;
 use super::schema::{ReadOnly, Schema, rule, table};
 use super::secrets::{self, Secrets};
+use super::toml_node::{TomlNode, TomlTable};
 use super::units::wait;
 use super::value::{PATH, STATUS};
-use super::words::Words;
 use super::{HttpVersion, RetryPolicy, Timeouts, Upstream, pace};
 use crate::pagination::Path;
 

@@ -16,7 +16,7 @@ use crate::error::{Failure, Fault};
 use crate::pagination::page::Head;
 use crate::pagination::plan::TurnEvent;
 use crate::pagination::retry::{Halvable, RetryBudget};
-use crate::pagination::split::{PageShape, Splitter};
+use crate::pagination::splitter::{PageShape, Splitter};
 use crate::pagination::{PageError, Pagination, Path, Presence, Records, Style, Validation, detect};
 
 /// Fetches the first page, and the second one as each candidate would, until one of them holds.

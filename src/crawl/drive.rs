@@ -20,10 +20,10 @@ use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::{self, Checkpoint, PageId, PartId, Plan, Proof, ReleasedRecords, Step, TurnEvent};
 use crate::pagination::request::RedactedUrl;
-use crate::pagination::split::PageShape;
+use crate::pagination::splitter::PageShape;
 use crate::pagination::{PageError, PageRequest, Pagination, Precondition};
 use crate::upstream::Client;
-use crate::usage::UpstreamUsage;
+use crate::upstream_usage::UpstreamUsage;
 
 /// The running parts of a crawl.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use crate::pagination::PageRequest;
 use crate::pagination::page::{Head, Page, PageFields};
 use crate::pagination::plan::{PageId, PageNews, PageSoFar, PartId, Plan, Standing};
 use crate::pagination::retry::{Halvable, Overload, RetryBudget};
-use crate::pagination::split::PageShape;
+use crate::pagination::splitter::PageShape;
 use crate::upstream::Client;
 
 /// Number of bytes of a page that are read ahead of its turn while no record ends in them that may wait.

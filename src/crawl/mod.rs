@@ -29,7 +29,7 @@ use crate::error::Failure;
 use crate::pagination::Pagination;
 use crate::pagination::page::Head;
 use crate::snapshot::{SavedCrawl, Writer};
-use crate::usage::UpstreamUsage;
+use crate::upstream_usage::UpstreamUsage;
 use beginning::Beginning;
 use drive::Driver;
 use emit::Emitter;

@@ -12,7 +12,7 @@ use super::exchange::AttemptError;
 use super::prefix_check::{PageChanged, PrefixCheck};
 use crate::batch::Batch;
 use crate::pagination::page::{Head, Page, PageFields};
-use crate::pagination::split::{PageShape, Splitter};
+use crate::pagination::splitter::{PageShape, Splitter};
 use crate::upstream::DecodedBody;
 
 /// Number of bytes of a page that are read before its records are handed out, if the body doesn't pause before.

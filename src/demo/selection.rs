@@ -68,7 +68,7 @@ impl Selection {
     }
 }
 
-/// FilterField with a range filter.
+/// Field with a range filter.
 #[derive(Clone, Copy, Debug)]
 enum FilterField {
     Created,

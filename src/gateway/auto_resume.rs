@@ -8,8 +8,8 @@ use futures_util::{StreamExt, stream};
 use http::{Request, Uri, header};
 
 use super::ask::{StreamRequest, UnattendedRequest};
+use super::cache_keys::CacheKeys;
 use super::fill::{CacheFill, FillRecord};
-use super::key::CacheKeys;
 use super::route::Routes;
 use crate::request::{ClientRequest, ParamNames};
 use crate::snapshot::{FlightOutcome, LookupPurpose, LookupResult, ReaderEvent, Snapshot, StoredSnapshot};

@@ -24,7 +24,7 @@ use crate::snapshot::{
     self, Birth, FileStorage, FlightLeader, Log, LookupPurpose, Registry, ReopenError, ReopenedSnapshot, ResumableLog,
     Retention, Seal, Snapshot, SnapshotFacts, SnapshotState, Writer,
 };
-use crate::usage::UpstreamUsage;
+use crate::upstream_usage::UpstreamUsage;
 
 /// Number of bytes of records that may wait for their reader where nothing is kept.
 const WINDOW: u64 = 1 << 20;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::ask::StreamRequest;
+use super::cache_keys::{CacheKeys, credentials};
 use super::fill::CacheFill;
-use super::key::{CacheKeys, credentials};
 use super::quota::Quota;
 use crate::error::Failure;
 use crate::id::SnapshotId;

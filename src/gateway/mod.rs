@@ -11,19 +11,19 @@
 mod ask;
 mod auto_resume;
 mod builder;
+mod cache_keys;
 mod cacheability;
-mod direct;
 mod fill;
 mod forward;
 mod headers;
-mod key;
 mod lookup;
 mod older_keys;
 mod problem;
 mod quota;
 mod respond;
 mod route;
-mod status;
+mod snapshot_status;
+mod uncached_crawl;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -43,13 +43,13 @@ use crate::snapshot::Registry;
 use crate::upstream::{BadTrust, Governors, Transport};
 use ask::{StreamRequest, read_body};
 pub use builder::{GatewayBuilder, GatewayError};
-pub(crate) use direct::crawl_of;
+use cache_keys::CacheKeys;
 use fill::CacheFill;
-use key::CacheKeys;
 use lookup::{NoSnapshot, SnapshotLookup};
 use quota::Quota;
 pub use respond::respond;
 use route::{Route, Routes};
+pub(crate) use uncached_crawl::crawl_of;
 
 /// The proxy as a [`tower::Service`] that a Rust program can mount where it likes.
 ///

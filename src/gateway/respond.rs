@@ -2,7 +2,7 @@
 
 use http::{Method, Response, Version};
 
-use super::{problem, status};
+use super::{problem, snapshot_status};
 use crate::config::Resume;
 use crate::request::{Range, RangeSpec, RequestError, StreamOptions, View};
 use crate::response::{Body, ByteRange, Links, RangeError, StreamResponse, redirect};
@@ -20,7 +20,7 @@ enum RangeSelection {
 pub async fn respond(response: &StreamResponse<'_>, unnamed: Resume) -> Response<Body> {
     let StreamResponse { snapshot, options, representation, links, .. } = *response;
     if options.view == View::Status {
-        return status::answer(snapshot, options, links);
+        return snapshot_status::answer(snapshot, options, links);
     }
     if has_it_all(response) {
         return response.not_modified();

@@ -3,7 +3,7 @@
 
 mod content_range;
 pub mod detect;
-mod end;
+mod end_settings;
 pub mod error;
 mod json_extract;
 pub mod link;
@@ -17,22 +17,22 @@ pub mod plan;
 mod proof;
 mod range_unit;
 mod record;
-mod records;
+mod record_settings;
 pub mod request;
 pub mod retry;
 mod settings;
 mod source;
-pub mod split;
+pub mod splitter;
 pub mod styles;
 mod url_query;
 pub mod validity;
 
-pub use end::{End, Limits, More, SameToken};
+pub use end_settings::{End, Limits, More, SameToken};
 pub use error::{Blame, PageError};
 pub use page_size::PageSize;
 pub use partition::{PartOrder, Partition};
 pub use path::Path;
-pub use records::{Encoding, Presence, Records, RecordsShape, Validation, Whitespace};
+pub use record_settings::{Encoding, Presence, Records, RecordsShape, Validation, Whitespace};
 pub use request::{BodyKind, Encode, PageRequest, Param};
 pub use settings::Pagination;
 pub use source::Source;

@@ -4,13 +4,13 @@ use http::HeaderName;
 use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 use serde_json::Value;
 
-use super::end::{End, Limits, More, SameToken};
+use super::end_settings::{End, Limits, More, SameToken};
 use super::error::{PageError, excerpt};
 use super::page::PageFields;
 use super::page_size::PageSize;
 use super::partition::{PartOrder, Partition};
 use super::path::{Path, Segment};
-use super::records::Records;
+use super::record_settings::Records;
 use super::request::{BadPlace, BodyKind, Encode, PageRequest, Param};
 use super::source::{Source, says_none};
 use super::styles::{Style, Template};

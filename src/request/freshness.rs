@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, header};
 
-use super::directives::directives;
+use super::directive_list::directives;
 
 /// Use of the cache that a client allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

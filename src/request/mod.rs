@@ -2,12 +2,12 @@
 
 mod accept;
 mod condition;
-mod digest;
-mod directives;
+mod directive_list;
 mod freshness;
 mod options;
 mod prefer;
 mod range;
+mod want_digest;
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -22,11 +22,11 @@ use crate::pagination::Param;
 
 pub use accept::MediaType;
 pub use condition::{EntityTag, IfNoneMatch, IfRange};
-pub use digest::WantDigest;
 pub use freshness::{Freshness, Otherwise, Reuse, StorePolicy};
 pub use options::{StreamOptions, View};
 pub use prefer::PREFER;
 pub use range::{Range, RangeSpec};
+pub use want_digest::WantDigest;
 
 /// Moment that the stream shall be of (RFC 7089).
 pub const ACCEPT_DATETIME: HeaderName = HeaderName::from_static("accept-datetime");

@@ -4,7 +4,7 @@
 
 use http::{HeaderMap, HeaderName};
 
-use super::directives::directives;
+use super::directive_list::directives;
 use crate::pagination::PartOrder;
 
 /// Request field with preferences.

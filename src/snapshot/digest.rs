@@ -68,7 +68,7 @@ mod tests {
     use super::*;
     use crate::batch::Batch;
     use crate::id::SnapshotId;
-    use crate::snapshot::birth::{Birth, Retention};
+    use crate::snapshot::facts::{Birth, Retention};
     use crate::snapshot::log::{Writer, transient_log};
     use crate::snapshot::seal::{Seal, Verdict};
     use crate::snapshot::snapshot::Snapshot;

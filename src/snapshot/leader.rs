@@ -11,10 +11,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::birth::Retention;
-use super::index::{IdEntry, SnapshotIndex};
+use super::facts::Retention;
 use super::single_flight::{Flight, FlightOutcome, FlightRole, Subscription, dropped};
 use super::snapshot::Snapshot;
+use super::snapshot_index::{IdEntry, SnapshotIndex};
 use crate::error::Failure;
 use crate::id::{CacheKey, SnapshotId};
 

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::index::{IdEntry, SnapshotIndex};
 use super::snapshot::{Snapshot, SnapshotState};
+use super::snapshot_index::{IdEntry, SnapshotIndex};
 use super::storage::StoredSnapshot;
 use crate::id::SnapshotId;
-use crate::usage::UsageCounts;
+use crate::upstream_usage::UsageCounts;
 
 #[derive(Clone, Debug)]
 pub struct SnapshotListing {

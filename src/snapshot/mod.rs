@@ -1,28 +1,28 @@
 //! Snapshots: the append-only log between a crawl and its readers, its storage, and the registry that shares it.
 
-mod birth;
 mod cache_stats;
 mod digest;
-mod index;
+mod facts;
 mod key_history;
 mod leader;
 mod listing;
 mod log;
 mod lookup;
-mod millis;
 mod record_index;
 mod registry;
 mod retention;
 mod seal;
+mod serde_millis;
 mod single_flight;
 #[expect(clippy::module_inception, reason = "the file is named after its type")]
 mod snapshot;
+mod snapshot_index;
 mod storage;
 mod store;
 
-pub use birth::{Birth, FileStorage, Retention, SavedCrawl, SnapshotFacts};
 pub use cache_stats::CacheStats;
 pub use digest::Digest;
+pub use facts::{Birth, FileStorage, Retention, SavedCrawl, SnapshotFacts};
 pub use leader::FlightLeader;
 pub use listing::SnapshotListing;
 pub use log::{Evicted, Log, LogExtent, MemoryBudget, Reader, ReaderEvent, WriteRefused, Writer, transient_log};

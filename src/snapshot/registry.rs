@@ -12,9 +12,8 @@ use moka::ops::compute::Op;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 
-use super::birth::Retention;
 use super::cache_stats::CacheStats;
-use super::index::{IdEntry, KeySlot, SnapshotIndex};
+use super::facts::Retention;
 use super::key_history::{CAPACITY, KeyHistory};
 use super::leader::{FlightLeader, FlightScope};
 use super::listing::{self, SnapshotListing};
@@ -22,6 +21,7 @@ use super::lookup::{LookupPurpose, LookupResult, Recency};
 use super::retention::{self, ExpiryPolicy};
 use super::single_flight::{Flight, FlightRole};
 use super::snapshot::{Snapshot, SnapshotState};
+use super::snapshot_index::{IdEntry, KeySlot, SnapshotIndex};
 use super::store::Store;
 use crate::id::{CacheKey, SnapshotId};
 
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
     use crate::config::{SlowReader, SnapshotSettings};
     use crate::error::{Failure, Fault};
-    use crate::snapshot::birth::Birth;
+    use crate::snapshot::facts::Birth;
     use crate::snapshot::log::transient_log;
     use crate::snapshot::seal::Seal;
 

@@ -8,7 +8,7 @@ use moka::sync::Cache;
 use moka::{Expiry, ops::compute::Op};
 use parking_lot::Mutex;
 
-use super::index::{IdEntry, KeySlot, SnapshotIndex};
+use super::snapshot_index::{IdEntry, KeySlot, SnapshotIndex};
 use crate::id::SnapshotId;
 
 /// Expiry of index entries; `keep_for` is for snapshots of an earlier process.

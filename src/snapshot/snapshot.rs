@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 
-use super::birth::{FileStorage, Retention, SnapshotFacts};
 use super::digest::{self, Digest, PendingDigest};
+use super::facts::{FileStorage, Retention, SnapshotFacts};
 use super::log::{Log, LogExtent};
 use super::seal::{Seal, Verdict};
 use crate::error::{Failure, Fault};
 use crate::id::{CacheKey, SnapshotId};
-use crate::usage::UpstreamUsage;
+use crate::upstream_usage::UpstreamUsage;
 
 #[derive(Debug)]
 pub struct Snapshot {

@@ -10,7 +10,7 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::value::RawValue;
 
-use super::birth::{Birth, FileStorage};
+use super::facts::{Birth, FileStorage};
 use super::log::{self, Log, MemoryBudget, Writer};
 use super::seal::Seal;
 use super::storage::{

@@ -9,8 +9,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use tower::Service;
 
-use super::list::list;
 use super::metrics::{MEDIA_TYPE, Metrics, exposition};
+use super::snapshot_list::list;
 use crate::crawl::Crawls;
 use crate::snapshot::Registry;
 use crate::upstream::Governors;

@@ -1,7 +1,7 @@
 //! Metrics and the list of snapshots, at the operator's address.
 
 mod admin;
-mod list;
 mod metrics;
+mod snapshot_list;
 
 pub use admin::Admin;

@@ -17,7 +17,7 @@ use super::transport::{OutgoingBody, Transport};
 use super::{auth, origin_of};
 use crate::config;
 use crate::pagination::PageRequest;
-use crate::usage::UpstreamUsage;
+use crate::upstream_usage::UpstreamUsage;
 
 /// Client of one upstream; clones share its transport.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tower::ServiceExt;
 use tower::util::MapResponse;
 
-use super::watched::Watched;
+use super::watched_connection::Watched;
 use crate::config::{HttpVersion, Upstream};
 
 /// The connector of hyper's client.

@@ -8,7 +8,7 @@ mod connect;
 mod error;
 mod pacing;
 mod transport;
-mod watched;
+mod watched_connection;
 
 pub use body::{CodedBody, DecodedBody};
 pub use client::Client;

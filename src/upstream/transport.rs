@@ -17,7 +17,7 @@ use tower::{BoxError, Service, ServiceExt, service_fn};
 use super::body::CodedBody;
 use super::connect::{self, BadTrust};
 use super::error::{TransportError, root_cause, tls_cause};
-use super::watched;
+use super::watched_connection;
 use crate::config::{HttpVersion, Upstream};
 
 /// A body on its way to the upstream.
@@ -124,7 +124,7 @@ async fn send_by_hyper(
             Some(tls) => TransportError::Tls(tls.clone()),
             None => TransportError::Connect(root_cause(&error)),
         }),
-        Err(error) if http != HttpVersion::Http2 && watched::was_stale(&connection) => {
+        Err(error) if http != HttpVersion::Http2 && watched_connection::was_stale(&connection) => {
             Err(TransportError::Stale(root_cause(&error)))
         }
         Err(error) => Err(TransportError::Broken(root_cause(&error))),

@@ -14,7 +14,7 @@ use unpage::pagination::plan::{
 };
 use unpage::pagination::request::PageRequest;
 use unpage::pagination::retry::Overload;
-use unpage::pagination::split::{PageShape, Splitter};
+use unpage::pagination::splitter::{PageShape, Splitter};
 use unpage::pagination::{PageError, Pagination};
 use url::Url;
 

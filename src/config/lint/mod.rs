@@ -12,8 +12,8 @@ mod validity;
 use http::Method;
 use serde_json::Value;
 
-use super::node::{TomlNode, TomlTable};
-use super::words::one_of;
+use super::keywords::one_of;
+use super::toml_node::{TomlNode, TomlTable};
 use crate::pagination::{BodyKind, Pagination};
 
 /// Input of the rules.

@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
     use crate::pagination::path::Path;
-    use crate::pagination::records::Records;
+    use crate::pagination::record_settings::Records;
     use crate::pagination::styles::Style;
 
     #[test]

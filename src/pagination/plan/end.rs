@@ -7,7 +7,7 @@ use super::page_size::PageSizing;
 use super::progress::WalkProgress;
 use super::walk_state::Aim;
 use crate::pagination::detect;
-use crate::pagination::end::End;
+use crate::pagination::end_settings::End;
 use crate::pagination::error::PageError;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::proof::Proof;

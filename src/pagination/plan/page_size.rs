@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::pagination::end::End;
+use crate::pagination::end_settings::End;
 use crate::pagination::error::PageError;
 use crate::pagination::page_size::PageSize;
 use crate::pagination::request::{Encode, PageRequest, Param};
@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
     use crate::pagination::path::Path;
-    use crate::pagination::records::Records;
+    use crate::pagination::record_settings::Records;
     use crate::pagination::styles::{Advance, Offset};
 
     fn sizing(size: u64) -> PageSizing {

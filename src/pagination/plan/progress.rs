@@ -1,4 +1,4 @@
-//! WalkProgress of a walk: the counts that an end is proven against, and the pages and requests that must not come twice.
+//! Progress of a walk: the counts that an end is proven against, and the pages and requests that must not come twice.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fingerprint::Fingerprint;
 use crate::caps::Caps;
-use crate::pagination::end::Limits;
+use crate::pagination::end_settings::Limits;
 use crate::pagination::error::PageError;
 use crate::pagination::page::{Head, PageFields};
 use crate::pagination::settings::Pagination;

@@ -1,4 +1,4 @@
-//! RecordRelease of a page's records: at once, at the page's end, or never.
+//! Release of a page's records: at once, at the page's end, or never.
 
 use super::fingerprint::{Fingerprint, RecordFinder, RecordIdentity, first_line};
 use crate::batch::Batch;
@@ -50,7 +50,7 @@ enum MoveDetection {
     ByKey,
 }
 
-/// WalkProgress of the attempts at a page.
+/// Progress of the attempts at a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attempt {
     /// No head has come.
@@ -198,7 +198,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::pagination::records::Records;
+    use crate::pagination::record_settings::Records;
     use crate::pagination::request::Param;
     use crate::pagination::source::Source;
     use crate::pagination::styles::PageNumber;

@@ -22,7 +22,7 @@ pub(crate) struct AddressContext<'a> {
     pub(crate) size: Option<u64>,
 }
 
-/// PageAnswer to a page's request, as far as it has been read.
+/// Answer to a page's request, as far as it has been read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PageAnswer<'a> {
     pub(crate) head: &'a Head,

@@ -13,7 +13,7 @@ use super::*;
 use crate::config::SnapshotSettings;
 use crate::error::{Failure, Fault};
 use crate::id::SnapshotId;
-use crate::snapshot::birth::Birth;
+use crate::snapshot::facts::Birth;
 use crate::snapshot::seal::Verdict;
 use crate::snapshot::storage::ReopenError;
 use crate::snapshot::store::Store;

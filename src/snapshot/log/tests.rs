@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::error::{Failure, Fault};
-use crate::snapshot::birth::Birth;
+use crate::snapshot::facts::Birth;
 use crate::snapshot::seal::Verdict;
 use crate::snapshot::store::{ReopenedSnapshot, create_single_file, reopen_single_file};
 

@@ -18,7 +18,7 @@ use super::file_io::{self, PIECE, each_piece, read_some, write_all};
 use super::journal::{JournalLine, JournalPosition, PageExtent};
 use super::types::{LogEntry, LossPolicy, WriteError};
 use crate::id::SnapshotId;
-use crate::snapshot::birth::Birth;
+use crate::snapshot::facts::Birth;
 
 /// Two open files of a log. Every call may block, except [`FileLog::read_cached`].
 #[derive(Debug)]

@@ -227,7 +227,7 @@ mod tests {
 
     use super::super::journal::{JournalLine, JournalPosition};
     use super::*;
-    use crate::snapshot::birth::Birth;
+    use crate::snapshot::facts::Birth;
     use crate::snapshot::seal::Verdict;
 
     const ID: SnapshotId = SnapshotId::from_bytes([0xab; 16]);

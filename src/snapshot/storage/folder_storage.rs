@@ -13,7 +13,7 @@ use super::folder::Folder;
 use super::recovery::recover;
 use super::types::{Recovered, ReopenError, SECRET_LEN, StoreError, StoredSnapshot, WriteError};
 use crate::id::SnapshotId;
-use crate::snapshot::birth::Birth;
+use crate::snapshot::facts::Birth;
 
 #[derive(Debug)]
 pub(in crate::snapshot) struct FolderStorage {

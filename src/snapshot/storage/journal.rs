@@ -39,7 +39,7 @@
 //!   the same hash.
 //! - *Delete*: the journal, then the lines. Lines without a journal are discarded at the next start.
 //!
-//! # JournalVersion
+//! # Version
 //!
 //! `unpage` in the first line is the version of this layout. A reader refuses a newer version and leaves its files alone. The first line of any
 //! version is a checksum and JSON that begins with the version.
@@ -54,7 +54,7 @@ use twox_hash::XxHash3_64;
 
 use crate::error::Failure;
 use crate::id::SnapshotId;
-use crate::snapshot::birth::Birth;
+use crate::snapshot::facts::Birth;
 use crate::snapshot::seal::{Seal, Verdict};
 
 /// Version that is written, and the newest that is read.

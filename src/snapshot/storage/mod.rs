@@ -27,7 +27,7 @@ pub(super) use self::types::{LogEntry, LossPolicy, Recovered, SECRET_LEN, Stored
 pub use self::types::{ReopenError, StoreError, StoredSnapshot};
 use crate::config::SnapshotSettings;
 use crate::id::SnapshotId;
-use crate::snapshot::birth::Birth;
+use crate::snapshot::facts::Birth;
 
 /// Snapshots of a process that outlive their readers.
 #[derive(Debug)]

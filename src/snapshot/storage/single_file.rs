@@ -11,7 +11,7 @@ use super::file_io::{length, private};
 use super::file_log::FileLog;
 use super::recovery::recover;
 use super::types::{LossPolicy, Recovered, ReopenError, WriteError};
-use crate::snapshot::birth::Birth;
+use crate::snapshot::facts::Birth;
 
 /// Creates a log in these two files and drops their contents. The file of lines gets the permissions of any new file of the caller.
 pub(super) fn create(lines: PathBuf, journal: PathBuf, birth: &Birth) -> io::Result<FileLog> {

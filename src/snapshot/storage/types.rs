@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::error::Failure;
 use crate::id::SnapshotId;
-use crate::snapshot::birth::Birth;
+use crate::snapshot::facts::Birth;
 use crate::snapshot::record_index::RecordIndex;
 use crate::snapshot::seal::{Seal, Verdict};
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::shared_governor::{Permit, SharedGovernor};
 use crate::pace::CrawlId;
-use crate::usage::{UpstreamUsage, WaitGuard};
+use crate::upstream_usage::{UpstreamUsage, WaitGuard};
 
 /// A crawl's place before the governor of its upstream and credentials.
 #[derive(Clone, Debug)]

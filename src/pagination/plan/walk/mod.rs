@@ -235,7 +235,7 @@ impl Walk {
         self.release.check_moved(grew, self.pages())
     }
 
-    /// PageAnswer to the current request, for the style.
+    /// Answer to the current request, for the style.
     fn answer<'a>(&'a self, head: &'a Head, fields: &'a PageFields) -> PageAnswer<'a> {
         let page = self.release.page();
         PageAnswer { head, fields, records: page.records(), last_record: page.last_record() }

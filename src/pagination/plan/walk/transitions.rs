@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::Walk;
-use crate::pagination::end::{End, SameToken};
+use crate::pagination::end_settings::{End, SameToken};
 use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::checkpoint::{Checkpoint, WalkLead};

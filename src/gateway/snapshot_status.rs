@@ -1,4 +1,4 @@
-//! SnapshotState of a snapshot as JSON, for callers that may read it.
+//! State of a snapshot as JSON, for callers that may read it.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::request::StreamOptions;
 use crate::response::{Body, Links, empty, full};
 use crate::snapshot::{LogExtent, Snapshot, SnapshotState};
-use crate::usage::UsageCounts;
+use crate::upstream_usage::UsageCounts;
 
 /// Returns the state as a response.
 pub(super) fn answer(snapshot: &Snapshot, options: &StreamOptions, links: &Links) -> Response<Body> {

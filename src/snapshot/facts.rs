@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::millis;
+use super::serde_millis;
 use crate::id::CacheKey;
 
 /// First entry of a snapshot's journal.
@@ -27,10 +27,10 @@ pub struct SnapshotFacts {
     /// Path of the collection, as it is configured.
     pub collection: String,
     /// Start of the crawl.
-    #[serde(with = "millis")]
+    #[serde(with = "serde_millis")]
     pub created: SystemTime,
     /// Moment that the upstream was asked to answer for (RFC 7089).
-    #[serde(with = "millis::maybe")]
+    #[serde(with = "serde_millis::maybe")]
     pub valid_at: Option<SystemTime>,
     /// Entity tag of the collection at the upstream.
     pub etag: Option<String>,

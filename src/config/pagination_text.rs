@@ -4,7 +4,7 @@ use toml::de::DeTable;
 
 use super::collection::COLLECTION;
 use super::mistake::{Mistake, Mistakes};
-use super::node::{MistakeLog, TomlTable};
+use super::toml_node::{MistakeLog, TomlTable};
 use super::toml_text::{Pairs, list, text};
 use super::{hints, lint, pagination};
 use crate::pagination::{BodyKind, Pagination};

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName};
 
-use super::directives::directives;
+use super::directive_list::directives;
 
 const WANT_REPR_DIGEST: HeaderName = HeaderName::from_static("want-repr-digest");
 

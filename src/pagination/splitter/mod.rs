@@ -19,15 +19,15 @@ mod captures;
 mod container_span;
 mod flaw;
 mod grammar;
+mod json_position;
 mod lexer;
 mod line_buffer;
 mod masks;
 mod open_value;
-mod position;
+mod page_skeleton;
 mod scanner;
 mod shape;
 mod simd;
-mod sketch;
 mod surroundings;
 mod target_tree;
 #[cfg(test)]

@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 use super::collection::COLLECTION;
 use super::lint::{self, LintFacts};
 use super::mistake::{Mistake, Mistakes};
-use super::node::{MistakeLog, TomlTable};
+use super::toml_node::{MistakeLog, TomlTable};
 use super::{Pace, hints, pace};
 use crate::pagination::Pagination;
 

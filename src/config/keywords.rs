@@ -1,6 +1,6 @@
 //! Words that stand for a value, and the word that a wrong one was probably meant to be.
 
-use super::node::TomlNode;
+use super::toml_node::TomlNode;
 use super::toml_text::text;
 
 /// Words, each of which is a value; the first is the default.

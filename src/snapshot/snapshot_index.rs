@@ -7,7 +7,7 @@ use moka::ops::compute::Op;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 
-use super::birth::Retention;
+use super::facts::Retention;
 use super::key_history::KeyHistory;
 use super::single_flight::Flight;
 use super::snapshot::{Snapshot, SnapshotState};
