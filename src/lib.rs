@@ -27,7 +27,7 @@
 //! }
 //! ```
 //!
-//! There are three doors, each with an example in `examples/`:
+//! There are three entry points, each with an example in `examples/`:
 //!
 //! - [`Gateway`] is the proxy, a [`tower::Service`] to be mounted in a router (`axum_router.rs`);
 //! - [`UnpageLayer`] lets a service that answers with pages stream in its own process (`layer.rs`);
@@ -41,7 +41,7 @@
 // The rooms, in the order of a record's way:
 //
 // - `cli`: arguments to one of serve, fetch, probe, check, demo
-// - `embed`: doors for Rust programs beside the gateway
+// - `embed`: entry points for Rust programs beside the gateway
 // - `server`: sockets in
 // - `gateway`: one request up to the head of its response, as a [`tower::Service`]
 // - `request`: a client's wish, read from its request's head

@@ -171,7 +171,7 @@ fn address(node: &TomlNode<'_>, hint: &str) -> Option<SocketAddr> {
 }
 
 fn admin(node: &TomlNode<'_>, listen: SocketAddr) -> Option<SocketAddr> {
-    let hint = "write admin = \"127.0.0.1:9090\": who reaches it needs no credentials";
+    let hint = "write admin = \"127.0.0.1:9090\": any client that can connect reads it without credentials";
     let admin = address(node, hint)?;
     // Each port 0 is another free one.
     let is_shared = admin.port() == listen.port() && admin.port() != 0;

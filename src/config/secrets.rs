@@ -113,9 +113,9 @@ fn secret(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Secret> {
         _ => return node.refuse("a secret comes from exactly one place", HINT),
     };
     match text.as_deref().map(|text| text.trim_end_matches(['\r', '\n'])) {
-        Ok("") => node.refuse(format!("{from} is empty"), "put the secret there"),
+        Ok("") => node.refuse(format!("{from} is empty"), "set it to the secret before unpage starts"),
         Ok(text) => Some(Secret::new(text.to_owned())),
-        Err(why) => node.refuse(format!("{from}: {why}"), "it is read when unpage starts; put the secret there"),
+        Err(why) => node.refuse(format!("{from}: {why}"), "it is read when unpage starts: set it to the secret before"),
     }
 }
 

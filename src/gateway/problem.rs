@@ -112,7 +112,7 @@ pub(super) fn unnamed_range(newest: Option<&str>) -> Response<Body> {
 /// A range behind the end of a complete snapshot.
 pub(super) fn behind(content_range: &str) -> Response<Body> {
     let detail = format!("the snapshot is complete, and ends before the range of the request: {content_range}");
-    let hint = "a client that has this many has the whole snapshot";
+    let hint = "the snapshot is complete: a copy that ends there has all of it";
     let mut response = report(StatusCode::RANGE_NOT_SATISFIABLE, "client", &detail, hint);
     if let Ok(content_range) = HeaderValue::try_from(content_range) {
         response.headers_mut().insert(header::CONTENT_RANGE, content_range);
