@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use unpage::pagination::splitter::{Isa, PageShape, Splitter};
 use unpage::caps::Caps;
+use unpage::pagination::splitter::{Isa, PageShape, Splitter};
 use unpage::pagination::{Base, NextUrl, Pagination, Path, Records, Source, Style, Validation};
 
 /// Level of validation.
@@ -96,7 +96,8 @@ fn caps() -> Caps {
 fn pagination(level: Level) -> Pagination {
     let path = |text: &str| text.parse::<Path>().expect("a path");
     let next = vec![Source::Body(path("next"))];
-    let mut pagination = Pagination::of(Style::NextUrl(NextUrl { next, base: Base::Request }), Records::at(path("data")));
+    let mut pagination =
+        Pagination::of(Style::NextUrl(NextUrl { next, base: Base::Request }), Records::at(path("data")));
     pagination.records.validation = match level {
         Level::Structural => Validation::Structure,
         Level::Full => Validation::Full,

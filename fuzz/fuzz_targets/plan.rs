@@ -12,7 +12,7 @@ use unpage::batch::Batch;
 use unpage::caps::Caps;
 use unpage::config::{Config, Machine};
 use unpage::pagination::link_guard::LinkGuard;
-use unpage::pagination::page::{PageFields, Head, Page};
+use unpage::pagination::page::{Head, Page, PageFields};
 use unpage::pagination::plan::{PageId, PageNews, PageSoFar, Plan, Room, Standing, Step, TurnEvent};
 use unpage::pagination::retry::Overload;
 use unpage::pagination::splitter::{PageShape, Splitter};

@@ -9,9 +9,9 @@ use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use unpage::pagination::splitter::{Isa, MAX_DEPTH, PageShape, Splitter};
 use unpage::caps::Caps;
-use unpage::pagination::{Encoding, Pagination, Path, Records, Source, Style, Validation, PageError};
+use unpage::pagination::splitter::{Isa, MAX_DEPTH, PageShape, Splitter};
+use unpage::pagination::{Encoding, PageError, Pagination, Path, Records, Source, Style, Validation};
 
 /// Place of the records in a page.
 #[derive(Clone, Copy)]
