@@ -218,6 +218,15 @@ async fn a_crawl_that_can_not_start_says_why() {
     let failure = RecordStream::builder(&config(), "/elsewhere").open().await.unwrap_err();
     assert_eq!(failure.fault, Fault::Configuration);
     assert!(failure.message.contains("/elsewhere"), "{failure}");
+    let numbers = RecordStream::builder(&config(), "/numbers");
+    let failure = numbers.since("3").open().await.unwrap_err();
+    assert_eq!((failure.fault, failure.hint.as_str()), (Fault::Configuration, "set `since` in its configuration"));
+    let by_number = Config::from_toml(
+        &CONFIG.replace("{ type = \"next_url\", next = \"$.next\" }", "{ type = \"page\", param = \"page\" }"),
+    );
+    let by_number = by_number.unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let failure = RecordStream::builder(&by_number, "/numbers?page=2").open().await.unwrap_err();
+    assert_eq!((failure.fault, failure.hint.as_str()), (Fault::Configuration, "leave that parameter out"));
     let refuses = service_fn(async |_: Request<Body>| {
         Ok::<_, Infallible>(Response::builder().status(403).body(Full::<Bytes>::default()).unwrap())
     });

@@ -42,7 +42,9 @@ impl OlderKeys {
 
     /// Gives the snapshots of this key of version 1 their key of now.
     pub(super) fn adopt(&self, registry: &Registry, first_key: CacheKey, key: CacheKey) {
-        let Some(adopted) = self.0.lock().remove(&(1, first_key)) else { return };
+        // Held until all of them have their key: a request that finds nothing to adopt must find them by the key of now.
+        let mut by_key = self.0.lock();
+        let Some(adopted) = by_key.remove(&(1, first_key)) else { return };
         for id in adopted {
             tracing::info!("snapshot {id}: its cache key of version 1 is replaced by one of version {KEY_VERSION}");
             registry.rekey(id, first_key, key);

@@ -27,12 +27,22 @@ pub(crate) fn crawl_of(
         Failure::new(Fault::Configuration, message, "name a path that a `path` of the configuration matches")
     })?;
     let collection = route.collection();
+    if since.is_some() && collection.pagination.since.is_none() {
+        let message =
+            format!("the collection at {} is not configured to be asked for what follows a record", uri.path());
+        return Err(Failure::new(Fault::Configuration, message, "set `since` in its configuration"));
+    }
     let first = PageRequest {
         method: collection.method.clone(),
         url: route.upstream_url(uri, &ParamNames::new(config)),
         headers: for_a_crawl(headers, collection.sharing.scope),
         body: collection.body.clone().map(RequestBody::Json),
     };
+    let names_a_page = |param| first.value_at(param).is_some_and(|value| !value.is_empty() && value != "null");
+    if let Some(param) = collection.pagination.style.page_params().into_iter().find(|param| names_a_page(param)) {
+        let message = format!("the target names a page by {param}, and a stream has all pages");
+        return Err(Failure::new(Fault::Configuration, message, "leave that parameter out"));
+    }
     Ok(Crawl {
         client: route.client().clone(),
         pagination: collection.pagination.clone(),

@@ -108,6 +108,19 @@ async fn what_was_complete_is_served_without_a_request() {
     assert!(!left.asked().is_empty());
 }
 
+/// A request that finds its snapshot claimed by another one finds it by its key of now.
+#[tokio::test]
+async fn of_several_first_requests_at_once_one_at_least_gets_the_snapshot() {
+    let left = Left::copy().await;
+    let proxy = Proxy::start(&left.config()).await;
+    let first = || ask(&proxy, "/cursor/orders?status=any", None);
+    let (a, b, c, d) = tokio::join!(first(), first(), first(), first());
+    let received = [a, b, c, d];
+    assert!(received.iter().all(|received| received.whole() == orders(ORDERS)));
+    let statuses: Vec<_> = received.iter().filter_map(|received| received.header("cache-status")).collect();
+    assert!(statuses.iter().any(|status| status.starts_with("unpage; hit")), "{statuses:?}");
+}
+
 #[tokio::test]
 async fn what_was_interrupted_is_resumed_behind_its_pages() {
     let left = Left::copy().await;
