@@ -20,7 +20,8 @@ use crate::upstream::Transport;
 ///
 /// A request that accepts `application/x-ndjson` is answered with all records of all pages, which are requested of the inner
 /// service one after the other or several at a time, as the configuration says. Every other request passes through
-/// unchanged, but for a `Vary` on the paths of collections.
+/// unchanged, but for a `Vary` on the paths of collections. A request for a stream that turns out to name one page (in its
+/// body, in a header field, or by the rules of `auto`) is forwarded as by the proxy: without extensions, and with `Via`.
 ///
 /// The `upstream` of a collection is then only the name by which the inner service is called: the `Host` of the pages'
 /// requests, and the origin that their links may have. `http://localhost` will do.
