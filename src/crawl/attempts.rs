@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 
 use super::exchange::{AttemptError, exchange};
-use super::failure;
+use super::failure_report;
 use crate::error::Failure;
 use crate::pagination::PageRequest;
 use crate::pagination::page::Head;
@@ -153,7 +153,7 @@ impl Attempts {
     /// hide it.
     fn given_up(&self, error: AttemptError, overload: Overload) -> PageFailure {
         let AttemptError::Refused(mut head, body) = error else {
-            return PageFailure::Lost(failure::failed(&self.client, &error, &self.request), overload);
+            return PageFailure::Lost(failure_report::failed(&self.client, &error, &self.request), overload);
         };
         if let Some(location) = head.headers.get_mut(header::LOCATION)
             && let Ok(clean) = HeaderValue::from_bytes(self.redact(location.as_bytes()).as_bytes())
@@ -180,7 +180,7 @@ impl Attempts {
 
     /// The failure of a page that may not be asked for again, because the crawl's retries are spent.
     fn too_often(&self, spent: RetryBudgetSpent, error: &AttemptError) -> Failure {
-        let last = failure::failed(&self.client, error, &self.request);
+        let last = failure_report::failed(&self.client, error, &self.request);
         Failure { message: format!("{}; {spent}", last.message), hint: spent.hint().to_owned(), ..last }
     }
 }

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::failure;
+use super::failure_report;
 use super::spec::Crawl;
 use crate::config::written;
 use crate::error::Failure;
@@ -33,7 +33,7 @@ impl Beginning {
         crawl.client = crawl.client.for_crawl(&crawl.first);
         let pagination = Arc::clone(&crawl.pagination);
         let mut first = crawl.first.clone();
-        let bad = |bad: BadPlace| failure::wrong_page(&crawl.client, &bad.into(), &crawl.first.url);
+        let bad = |bad: BadPlace| failure_report::wrong_page(&crawl.client, &bad.into(), &crawl.first.url);
         if let (Some(Since { param, .. }), Some(value)) = (&pagination.since, &crawl.since) {
             first.set(param, &Value::from(value.as_str()), Encode::Plain).map_err(bad)?;
         }

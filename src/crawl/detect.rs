@@ -9,7 +9,7 @@ use http::StatusCode;
 use super::attempts::{Attempts, PageFailure};
 use super::drive::{CrawlProgress, Driver, on_page};
 use super::exchange::AttemptError;
-use super::failure;
+use super::failure_report;
 use super::spec::Crawl;
 use crate::config::Caps;
 use crate::error::{Failure, Fault};
@@ -22,7 +22,7 @@ use crate::pagination::{PageError, Pagination, Path, Presence, Records, Style, V
 /// Fetches the first page, and the second one as each candidate would, until one of them holds.
 pub(super) async fn open(mut crawl: Crawl) -> Result<Driver, Failure> {
     let sized = crawl.pagination.sized(crawl.first.clone());
-    crawl.first = sized.map_err(|bad| failure::wrong_page(&crawl.client, &bad.into(), &crawl.first.url))?;
+    crawl.first = sized.map_err(|bad| failure_report::wrong_page(&crawl.client, &bad.into(), &crawl.first.url))?;
     let (head, page) = first_page(&crawl).await?;
     let head = Arc::new(head);
     let json = detect::outline(&page);
@@ -55,7 +55,7 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<Driver, Failure> {
         }
     }
     let wrong = PageError::Unrecognised(notes);
-    let failure = failure::wrong_page(&crawl.client, &wrong, &crawl.first.url);
+    let failure = failure_report::wrong_page(&crawl.client, &wrong, &crawl.first.url);
     Err(Failure { fault: Fault::Unproven, ..failure })
 }
 
@@ -73,9 +73,9 @@ async fn first_page(crawl: &Crawl) -> Result<(Head, Bytes), Failure> {
         Err(PageFailure::Refused(head, body, _)) => {
             let excerpt = String::from_utf8_lossy(&body).chars().take(80).collect();
             let wrong = PageError::Status { status: head.status, excerpt };
-            let failure = failure::wrong_page(&crawl.client, &wrong, &head.url);
+            let failure = failure_report::wrong_page(&crawl.client, &wrong, &head.url);
             let message = format!("page 1 of {}", failure.message);
-            Err(Failure { message, headers: failure::kept_headers(&head), ..failure })
+            Err(Failure { message, headers: failure_report::kept_headers(&head), ..failure })
         }
         Err(PageFailure::Lost(failure, _)) => Err(failure),
     }

@@ -9,7 +9,7 @@ use serde_json::value::to_raw_value;
 use url::Url;
 
 use super::attempts::PageFailure;
-use super::failure;
+use super::failure_report;
 use super::in_flight::PagesInFlight;
 use super::page_stream::PageEvent;
 use super::reorder::ReorderBuffer;
@@ -79,7 +79,7 @@ impl Driver {
         let guard = LinkGuard::new(&client.upstream().url, &client.upstream().aliases);
         let now = SystemTime::now();
         let plan = Plan::new(Arc::clone(&pagination), caps.clone(), guard, first.clone(), *width, now);
-        let mut plan = plan.map_err(|wrong| failure::wrong_page(client, &wrong, &url))?;
+        let mut plan = plan.map_err(|wrong| failure_report::wrong_page(client, &wrong, &url))?;
         let start = match (&pagination.since, since) {
             (Some(_), Some(_)) => CrawlStart::Since,
             _ => CrawlStart::Request,
@@ -198,7 +198,7 @@ impl Driver {
                 self.pages.remove(page);
                 let refused = self.plan.accept(page, TurnEvent::Refused(&head, &body, overload));
                 refused.map_err(|wrong| {
-                    let headers = failure::kept_headers(&head);
+                    let headers = failure_report::kept_headers(&head);
                     Failure { headers, ..self.wrong(&wrong, &head, &name) }
                 })?;
             }
@@ -246,11 +246,11 @@ impl Driver {
 
     /// The failure of a crawl that no page is to blame for alone.
     pub(super) fn page_error(&self, error: &PageError) -> Failure {
-        failure::wrong_page(&self.client, error, &self.url)
+        failure_report::wrong_page(&self.client, error, &self.url)
     }
 
     pub(super) fn wrong(&self, wrong: &PageError, head: &Head, name: &str) -> Failure {
-        on_page(name, failure::wrong_page(&self.client, wrong, &head.url))
+        on_page(name, failure_report::wrong_page(&self.client, wrong, &head.url))
     }
 
     /// As [`super::Opened::starts_midway`].

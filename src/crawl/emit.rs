@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::drive::{CrawlProgress, CrawlStart, Demand, Driver};
-use super::failure;
+use super::failure_report;
 use super::metrics::{CountedCrawl, CrawlEnd};
 use super::reorder::Released;
 use crate::error::{Failure, Fault};
@@ -99,7 +99,7 @@ impl Emitter {
                     self.writer.append(batch);
                 }
                 Ok(None) => break,
-                Err(error) => return Poll::Ready(Err(failure::unreadable_spill(&error).into())),
+                Err(error) => return Poll::Ready(Err(failure_report::unreadable_spill(&error).into())),
             }
         }
         Poll::Ready(Ok(()))

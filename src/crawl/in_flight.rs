@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 
 use super::attempts::{Attempts, PageFailure};
-use super::failure;
+use super::failure_report;
 use super::page_stream::{PageEvent, PageStream};
 use super::reorder::{Lane, ReorderBuffer};
 use crate::pagination::PageRequest;
@@ -291,5 +291,5 @@ impl PageSinks<'_> {
 }
 
 fn unreadable(error: &std::io::Error) -> PageEvent {
-    PageEvent::End(Err(PageFailure::Lost(failure::unreadable_spill(error), Overload::No)))
+    PageEvent::End(Err(PageFailure::Lost(failure_report::unreadable_spill(error), Overload::No)))
 }

@@ -7,7 +7,7 @@ mod detect;
 mod drive;
 mod emit;
 mod exchange;
-mod failure;
+mod failure_report;
 mod in_flight;
 mod metrics;
 mod open;

@@ -8,7 +8,7 @@ use http::{HeaderValue, StatusCode};
 use super::beginning::Beginning;
 use super::drive::Driver;
 use super::exchange::{AttemptError, exchange};
-use super::failure;
+use super::failure_report;
 use super::spec::Crawl;
 use crate::error::Failure;
 
@@ -30,6 +30,6 @@ pub(super) async fn unchanged(
     match exchange(&crawl.client, &request).await {
         Err(AttemptError::Refused(head, _)) => Ok(head.status == StatusCode::NOT_MODIFIED),
         Ok(_) => Ok(false),
-        Err(error) => Err(failure::failed(&crawl.client, &error, &request)),
+        Err(error) => Err(failure_report::failed(&crawl.client, &error, &request)),
     }
 }

@@ -10,7 +10,7 @@ use super::calendar::Calendar;
 use super::orders::Dated;
 use super::quirks;
 use super::refusal::DemoRefusal;
-use super::token;
+use super::token_codec;
 use super::window::OrderWindow;
 
 /// Placeholder of the orders in an envelope; no other string in an envelope is equal to it.
@@ -97,7 +97,7 @@ impl DemoAnswer {
             match self.shape {
                 OrdersShape::Elements => write!(body, "{dated}")?,
                 OrdersShape::Values => write!(body, r#""{}":{dated}"#, order.id())?,
-                OrdersShape::Edges => write!(body, r#"{{"cursor":"{}","node":{dated}}}"#, token::write(order.0))?,
+                OrdersShape::Edges => write!(body, r#"{{"cursor":"{}","node":{dated}}}"#, token_codec::write(order.0))?,
             }
         }
         body.push(close);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::collections::COLLECTIONS;
+use super::endpoints::COLLECTIONS;
 
 /// unpage's configuration for a legacy API at this URL, in TOML: one `[[collection]]` per path.
 pub fn configuration(upstream: &str) -> String {

@@ -6,8 +6,8 @@ mod by_link;
 mod by_number;
 mod by_token;
 mod calendar;
-mod collections;
 mod config;
+mod endpoints;
 mod legacy;
 mod orders;
 mod quirks;
@@ -17,7 +17,7 @@ mod route;
 mod selection;
 #[cfg(test)]
 mod tests;
-mod token;
+mod token_codec;
 mod window;
 
 pub use answer::OrderCount;

@@ -6,7 +6,7 @@ use mediatype::names::{_STAR, APPLICATION, JSON, Q};
 use mediatype::{MediaTypeList, Name, ReadParams};
 
 use super::answer::DemoAnswer;
-use super::collections::{COLLECTIONS, INDEX};
+use super::endpoints::{COLLECTIONS, INDEX};
 use super::legacy::Legacy;
 use super::refusal::DemoRefusal;
 use super::request::DemoRequest;

@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::collections::COLLECTIONS;
-use super::{Legacy, Order, configuration, token};
+use super::endpoints::COLLECTIONS;
+use super::{Legacy, Order, configuration, token_codec};
 use crate::pagination::Path;
 
 const HOST: &str = "legacy.example:8081";
@@ -155,7 +155,7 @@ fn a_single_page_has_no_next_page() {
     assert_eq!(client.get("/values/orders").value("/next_cursor"), json!(""));
     assert!(client.post("/search/orders", &json!({})).json().get("paging").is_none());
     let page_info = client.post("/graphql", &json!({ "query": "…" })).value("/data/orders/pageInfo");
-    assert_eq!(page_info, json!({ "endCursor": token::write(100), "hasNextPage": false }));
+    assert_eq!(page_info, json!({ "endCursor": token_codec::write(100), "hasNextPage": false }));
     assert_eq!(client.get("/keyset/orders").value("/has_more"), json!(false));
     assert_eq!(client.get("/range/orders").response.status(), StatusCode::OK);
 }
@@ -214,11 +214,11 @@ fn past_the_end() {
         json!({ "items": [], "limit": 100, "offset": 250, "total": 250 })
     );
     assert_eq!(
-        client.get(&format!("/cursor/orders?{}", param("cursor", Some(token::write(250))))).value("/data"),
+        client.get(&format!("/cursor/orders?{}", param("cursor", Some(token_codec::write(250))))).value("/data"),
         json!([])
     );
     assert_eq!(
-        client.get(&format!("/values/orders?{}", param("cursor", Some(token::write(250))))).value("/orders"),
+        client.get(&format!("/values/orders?{}", param("cursor", Some(token_codec::write(250))))).value("/orders"),
         json!({})
     );
 }

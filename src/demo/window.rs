@@ -7,7 +7,7 @@ use super::quirks::Quirks;
 use super::refusal::DemoRefusal;
 use super::request::DemoRequest;
 use super::selection::Selection;
-use super::token;
+use super::token_codec;
 
 /// Orders behind the first `skip` up to `end`, of `total` in the selection; `skip` ≤ `end` ≤ `total`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,7 +47,7 @@ impl OrderWindow {
     }
 
     fn token(&self, end: u64) -> String {
-        token::write(self.selection.order(end - 1).0)
+        token_codec::write(self.selection.order(end - 1).0)
     }
 
     /// Index of the page, from 0, if all pages are of its size.
@@ -107,7 +107,7 @@ impl DemoRequest<'_> {
     /// The window behind a token.
     pub(super) fn after(&self, name: &str, size: &str) -> Result<OrderWindow, DemoRefusal> {
         let number = match self.text(name)? {
-            Some(text) => token::read(text)
+            Some(text) => token_codec::read(text)
                 .filter(|number| *number <= self.legacy.records)
                 .ok_or_else(|| DemoRefusal::bad(format!("`{name}` is not a token of this collection's: {text}")))?,
             None => return self.window(0, self.size(size)?),

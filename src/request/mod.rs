@@ -1,7 +1,7 @@
 //! Request: a client's request for a stream, or for the upstream's own answer.
 
 mod accept;
-mod condition;
+mod conditions;
 mod directive_list;
 mod freshness;
 mod options;
@@ -21,7 +21,7 @@ use crate::id::SnapshotId;
 use crate::pagination::Param;
 
 pub use accept::MediaType;
-pub use condition::{EntityTag, IfNoneMatch, IfRange};
+pub use conditions::{EntityTag, IfNoneMatch, IfRange};
 pub use freshness::{Freshness, Otherwise, Reuse, StorePolicy};
 pub use options::{StreamOptions, View};
 pub use prefer::PREFER;

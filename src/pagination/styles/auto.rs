@@ -1,6 +1,6 @@
 //! Style that is recognised from the first page; a walk never has it.
 
-use super::address::{Address, AddressContext, Addressing, PageAnswer};
+use super::addressing::{Address, AddressContext, Addressing, PageAnswer};
 use super::keys::{KeyMistake, StyleKey, StyleSchema, StyleValues};
 use super::rules::{ReadStyle, StyleRules};
 use crate::pagination::error::PageError;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::address::{Address, AddressContext, Addressing, PageAnswer};
+use super::addressing::{Address, AddressContext, Addressing, PageAnswer};
 use super::keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
 use super::rules::{ReadStyle, StyleRules};
 use crate::pagination::error::PageError;

@@ -3,7 +3,7 @@
 //!
 //! A new style is one file here, one line in the list below and its entry in `docs/`.
 
-mod address;
+mod addressing;
 mod auto;
 mod cursor;
 mod keys;
@@ -17,7 +17,7 @@ mod rules;
 mod single;
 mod template;
 
-pub(crate) use address::{Address, AddressContext, Addressing, PageAnswer, Start};
+pub(crate) use addressing::{Address, AddressContext, Addressing, PageAnswer, Start};
 pub use auto::Auto;
 pub use cursor::{Cursor, Token};
 pub use keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};

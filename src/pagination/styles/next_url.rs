@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::address::{Address, AddressContext, Addressing, PageAnswer};
+use super::addressing::{Address, AddressContext, Addressing, PageAnswer};
 use super::keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
 use super::rules::{ReadStyle, StyleRules};
 use crate::pagination::error::{PageError, excerpt};

@@ -1,6 +1,6 @@
 //! Record number that grows by the records that came, by the page size, or by a number in the page.
 
-use super::address::{Address, AddressContext, Addressing, PageAnswer, Start};
+use super::addressing::{Address, AddressContext, Addressing, PageAnswer, Start};
 use super::keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
 use super::rules::{ReadStyle, StyleRules};
 use super::template::Template;

@@ -1,6 +1,6 @@
 //! Page number that grows by one.
 
-use super::address::{Address, AddressContext, Addressing, PageAnswer, Start};
+use super::addressing::{Address, AddressContext, Addressing, PageAnswer, Start};
 use super::keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
 use super::rules::{ReadStyle, StyleRules};
 use super::template::Template;

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::address::{Address, AddressContext, Addressing, PageAnswer, Start};
+use super::addressing::{Address, AddressContext, Addressing, PageAnswer, Start};
 use super::keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
 use super::rules::{ReadStyle, StyleEnd, StyleRules};
 use crate::pagination::content_range::{ContentRange, content_range};

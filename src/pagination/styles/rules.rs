@@ -5,7 +5,7 @@ use std::fmt;
 use http::{HeaderMap, HeaderName, StatusCode};
 use url::Url;
 
-use super::address::{Address, AddressContext, Addressing, PageAnswer, Start, refuse_partial};
+use super::addressing::{Address, AddressContext, Addressing, PageAnswer, Start, refuse_partial};
 use super::keys::{KeyMistake, StyleSchema, StyleValues};
 use super::template::Template;
 use crate::pagination::error::PageError;

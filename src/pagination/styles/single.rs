@@ -1,6 +1,6 @@
 //! One page is the whole collection.
 
-use super::address::{Address, AddressContext, Addressing, PageAnswer};
+use super::addressing::{Address, AddressContext, Addressing, PageAnswer};
 use super::keys::{KeyMistake, StyleKey, StyleSchema, StyleValues};
 use super::rules::{ReadStyle, StyleRules};
 use crate::pagination::error::PageError;

@@ -10,7 +10,7 @@ use super::disk_budget::{DiskBudget, FileClaim};
 use super::file_io::private;
 use super::file_log::FileLog;
 use super::folder::Folder;
-use super::recovery::recover;
+use super::log_recovery::recover;
 use super::types::{Recovered, ReopenError, SECRET_LEN, StoreError, StoredSnapshot, WriteError};
 use crate::id::SnapshotId;
 use crate::snapshot::facts::Birth;

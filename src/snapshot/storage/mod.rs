@@ -10,7 +10,7 @@ mod file_log;
 mod folder;
 mod folder_storage;
 pub mod journal;
-mod recovery;
+mod log_recovery;
 mod single_file;
 mod types;
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::disk_budget::{DiskBudget, FileClaim, FilePaths};
 use super::file_io::{length, private};
 use super::file_log::FileLog;
-use super::recovery::recover;
+use super::log_recovery::recover;
 use super::types::{LossPolicy, Recovered, ReopenError, WriteError};
 use crate::snapshot::facts::Birth;
 
