@@ -16,7 +16,7 @@ const AHEAD: usize = 3;
 
 /// Batches in the order in which they came, taken out in the same order; those that were in the file may come back as one.
 ///
-/// Where memory is full, the newest go to the file, since they are needed last. A write is never waited for: batches that are
+/// The newest batches go to the file if memory is full, since they are needed last. A write is never waited for: batches that are
 /// taken out meanwhile come from memory.
 #[derive(Debug, Default)]
 pub(super) struct SpillQueue {

@@ -89,7 +89,7 @@ impl Client {
 
     /// Sends a request of unpage's own to this URL of the upstream, and waits for the head of its response.
     ///
-    /// What belongs to the connection (`Host`, hop-by-hop fields) is not taken from the request.
+    /// Fields of the connection (`Host`, hop-by-hop fields) are not taken from the request.
     pub async fn send(&self, url: &Url, request: Request<OutgoingBody>) -> Result<Response<CodedBody>, UpstreamError> {
         let limit = self.limit();
         match tokio::time::timeout(limit, self.request(url, request)).await {

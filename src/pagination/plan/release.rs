@@ -33,7 +33,7 @@ pub(super) enum ReleasePolicy {
     /// As they come.
     #[default]
     Now,
-    /// When the page is whole: until then it may be a repetition of an earlier one.
+    /// Release when the page is whole: until then it may be a repetition of an earlier one.
     AtTheEnd,
     /// Never: the page was only asked for to confirm the end.
     Never,
