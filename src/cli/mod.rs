@@ -14,6 +14,7 @@ mod target;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::Builder;
 
 pub use exit::Exit;
 
@@ -42,7 +43,12 @@ enum Command {
 /// Runs the command that the arguments name.
 pub fn run() -> ExitCode {
     let arguments = CommandLine::parse();
-    let runtime = match tokio::runtime::Runtime::new() {
+    let mut runtime = match arguments.command {
+        // An API, a proxy and clients in one process.
+        Command::Demo(_) => Builder::new_multi_thread(),
+        _ => Builder::new_current_thread(),
+    };
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: the runtime can't be started: {error}");

@@ -1,7 +1,9 @@
 //! `unpage serve`.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -10,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Exit, logging, snapshot_folder};
 use crate::config::{Config, Mistakes};
-use crate::server;
+use crate::server::{self, Workers};
 use crate::telemetry::Admin;
 
 /// Time for crawls to end after the last connection.
@@ -63,12 +65,21 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
             return Exit::Usage;
         }
     };
+    let workers = match Workers::start(available_parallelism().unwrap_or(NonZeroUsize::MIN)) {
+        Ok(workers) => workers,
+        Err(error) => {
+            eprintln!(
+                "error: the threads of the server can't be started: {error}\nhint: raise the limits of processes and open files"
+            );
+            return Exit::Output;
+        }
+    };
     let stop = stopped();
     announce(&listener);
     let says = Admin::new(gateway.crawls().clone(), gateway.governors().clone(), gateway.registry().clone());
     // The operator's address stays up while the last streams end, and delays nothing.
     tokio::select! {
-        () = server::serve(listener, gateway.clone(), stop) => {}
+        () = server::serve_on(&workers, listener, gateway.clone(), stop) => {}
         () = serve_admin(admin, says) => {}
     }
     // Their snapshots stay, and the next start resumes them.

@@ -1,5 +1,8 @@
 //! Server: accepts connections, serves HTTP/1.1 and h2c on them, and stops after the responses under way.
 
+mod workers;
+
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +15,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
+
+pub use self::workers::Workers;
 
 /// Time limit for the head of a request, from the end of the request before.
 const HEAD_LIMIT: Duration = Duration::from_secs(30);
@@ -36,6 +41,19 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    serve_on(&Workers::current(), listener, service, shutdown).await;
+}
+
+/// The same with the connections spread over these threads.
+#[doc(hidden)]
+pub async fn serve_on<S, B>(workers: &Workers, listener: TcpListener, service: S, shutdown: impl Future<Output = ()>)
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT).max_buf_size(64 * 1024);
     builder
@@ -49,7 +67,7 @@ where
     tokio::pin!(shutdown);
     loop {
         let (stream, peer) = tokio::select! {
-            accepted = listener.accept() => match accepted {
+            accepted = accept(&listener) => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors, mostly: the next connection that ends makes room.
@@ -60,16 +78,16 @@ where
             },
             () = &mut shutdown => break,
         };
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!("TCP_NODELAY: {error}");
-        }
         let (builder, watcher) = (builder.clone(), open.watcher());
         let service = service.clone().map_request(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer.ip());
             request
         });
-        let stopping = stopping.clone();
-        tokio::spawn(async move {
+        let (stopping, place) = (stopping.clone(), workers.place());
+        let runtime = place.runtime.clone();
+        runtime.spawn(async move {
+            let _held = place;
+            let Ok(stream) = TcpStream::from_std(stream) else { return };
             tokio::select! {
                 version = tokio::time::timeout(HEAD_LIMIT, read_version(&stream)) => match version {
                     Ok(Ok(FirstBytes::Version)) => {}
@@ -90,6 +108,15 @@ where
         () = open.shutdown() => {}
         () = tokio::time::sleep(GRACE) => tracing::warn!("connections that are still open are cut"),
     }
+}
+
+/// Accepts a connection, which no runtime has yet.
+async fn accept(listener: &TcpListener) -> std::io::Result<(std::net::TcpStream, SocketAddr)> {
+    let (stream, peer) = listener.accept().await?;
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!("TCP_NODELAY: {error}");
+    }
+    Ok((stream.into_std()?, peer))
 }
 
 /// First bytes of a connection.

@@ -1,5 +1,6 @@
 //! The carrier of requests to the upstream: any tower service, hyper's client by default.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +12,8 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use parking_lot::RwLock;
+use tokio::runtime::{self, Handle};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Service, ServiceExt, service_fn};
 
@@ -69,9 +72,9 @@ impl Transport {
         if upstream.http == HttpVersion::Http2 {
             builder.http2_only(true);
         }
-        let carrier = hyper_carrier(builder.build(connector.clone()), upstream.http);
+        let carrier = hyper_carrier(builder.clone(), connector.clone(), upstream.http);
         builder.pool_max_idle_per_host(0);
-        let unpooled = hyper_carrier(builder.build(connector), upstream.http);
+        let unpooled = hyper_carrier(builder, connector, upstream.http);
         Ok(Self { carrier, unpooled: Some(unpooled) })
     }
 
@@ -105,8 +108,20 @@ where
     Response::from_parts(head, body)
 }
 
-fn hyper_carrier(client: Hyper, http: HttpVersion) -> Carrier {
-    Carrier::new(service_fn(move |request| send_by_hyper(client.clone(), http, request)))
+/// Carries requests by hyper, with a pool for each runtime: the task of a connection belongs to the runtime that opened it, and a
+/// page that comes through another thread's costs a wake-up of that thread for each of its pieces.
+fn hyper_carrier(builder: legacy::Builder, connector: connect::Connector, http: HttpVersion) -> Carrier {
+    let pools = Arc::new(RwLock::new(Vec::<(runtime::Id, Hyper)>::new()));
+    Carrier::new(service_fn(move |request| {
+        let runtime = Handle::current().id();
+        let pool = pools.read().iter().find(|(of, _)| *of == runtime).map(|(_, pool)| pool.clone());
+        let pool = pool.unwrap_or_else(|| {
+            let pool: Hyper = builder.build(connector.clone());
+            pools.write().push((runtime, pool.clone()));
+            pool
+        });
+        send_by_hyper(pool, http, request)
+    }))
 }
 
 async fn send_by_hyper(

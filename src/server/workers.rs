@@ -1,0 +1,150 @@
+//! Threads of a server, each with a runtime of its own.
+//!
+//! A crawl, its connections to the upstream and its first reader stay on the thread that accepted the reader's connection: what
+//! one of them does for another costs no system call. A runtime that moves tasks between threads wakes a thread for most pages
+//! (`bench/README.md` has the figures).
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use tokio::runtime::{self, Handle};
+use tokio_util::sync::CancellationToken;
+
+/// The current runtime and the threads beside it; they end with this value.
+#[derive(Debug)]
+pub struct Workers {
+    workers: Vec<Worker>,
+    threads: Vec<JoinHandle<()>>,
+    stop: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Worker {
+    runtime: Handle,
+    /// Each connection has a clone.
+    open: Arc<()>,
+}
+
+/// A connection's place on its thread, until it is dropped.
+pub(super) struct WorkerPlace {
+    pub(super) runtime: Handle,
+    _open: Arc<()>,
+}
+
+impl Workers {
+    /// The current runtime alone.
+    ///
+    /// # Panics
+    /// Panics outside a tokio runtime.
+    pub fn current() -> Self {
+        let worker = Worker { runtime: Handle::current(), open: Arc::default() };
+        Self { workers: vec![worker], threads: Vec::new(), stop: CancellationToken::new() }
+    }
+
+    /// The current runtime, and further threads up to this number.
+    ///
+    /// # Errors
+    /// Fails where the system gives no thread, or no event queue for one.
+    ///
+    /// # Panics
+    /// Panics outside a tokio runtime.
+    pub fn start(count: NonZeroUsize) -> io::Result<Self> {
+        let mut all = Self::current();
+        for number in 1..count.get() {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+            all.workers.push(Worker { runtime: runtime.handle().clone(), open: Arc::default() });
+            let stopped = all.stop.clone().cancelled_owned();
+            all.threads.push(Builder::new().name(format!("worker-{number}")).spawn(move || {
+                runtime.block_on(stopped);
+                runtime.shutdown_background();
+            })?);
+        }
+        Ok(all)
+    }
+
+    /// A place on the thread with the fewest connections.
+    pub(super) fn place(&self) -> WorkerPlace {
+        let idlest = self.workers.iter().min_by_key(|worker| Arc::strong_count(&worker.open));
+        let Worker { runtime, open } = idlest.expect("the current runtime is one");
+        WorkerPlace { runtime: runtime.clone(), _open: Arc::clone(open) }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        for thread in self.threads.drain(..) {
+            // A panic has been reported on its thread.
+            drop(thread.join());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::convert::Infallible;
+    use std::net::SocketAddr;
+    use std::thread;
+
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use http_body_util::{BodyExt, Empty, Full};
+    use hyper::body::Incoming;
+    use hyper::client::conn::http1::{SendRequest, handshake};
+    use hyper_util::rt::TokioIo;
+    use tokio::net::{TcpListener, TcpStream};
+    use tower::service_fn;
+
+    use super::*;
+    use crate::server::serve_on;
+
+    async fn connect(address: SocketAddr) -> SendRequest<Empty<Bytes>> {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (client, connection) = handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
+    async fn thread_of(client: &mut SendRequest<Empty<Bytes>>) -> Bytes {
+        let response = client.send_request(Request::new(Empty::new())).await.unwrap();
+        response.into_body().collect().await.unwrap().to_bytes()
+    }
+
+    #[tokio::test]
+    async fn connections_are_spread_over_the_threads_and_stay_where_they_are() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let thread = service_fn(|_: Request<Incoming>| async {
+            let id = format!("{:?}", thread::current().id());
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(id))))
+        });
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn({
+            let stopped = stop.clone().cancelled_owned();
+            async move {
+                let workers = Workers::start(NonZeroUsize::new(3).unwrap()).unwrap();
+                serve_on(&workers, listener, thread, stopped).await;
+            }
+        });
+        let mut clients = Vec::new();
+        for _ in 0..6 {
+            let mut client = connect(address).await;
+            let thread = thread_of(&mut client).await;
+            clients.push((client, thread));
+        }
+        for (client, thread) in &mut clients {
+            assert_eq!(thread_of(client).await, *thread);
+        }
+        let threads: HashSet<_> = clients.iter().map(|(_, thread)| thread.clone()).collect();
+        assert_eq!(threads.len(), 3);
+        for thread in threads {
+            assert_eq!(clients.iter().filter(|(_, of)| *of == thread).count(), 2);
+        }
+        drop(clients);
+        stop.cancel();
+        serving.await.unwrap();
+    }
+}
