@@ -72,7 +72,7 @@ impl Behind {
         let first = PageRequest::get(url);
         let mut plan = Walk::new(Arc::new(pagination.clone()), Caps::default(), guard, first).unwrap();
         let WalkStep::Fetch(request) = plan.step() else { unreachable!("a plan begins with a page") };
-        Self::Plan(Box::new(plan), Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url })
+        Self::Plan(Box::new(plan), Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url.clone() })
     }
 
     fn take(&mut self, splitter: &mut Splitter) -> Batch {

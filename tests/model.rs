@@ -228,10 +228,10 @@ impl Crawled {
         &mut self,
         plan: &mut Walk,
         shape: &Arc<PageShape>,
-        head: &Head,
+        head: &Arc<Head>,
         body: &str,
         size: usize,
-    ) -> Result<Option<PageRequest>, PageError> {
+    ) -> Result<Option<Arc<PageRequest>>, PageError> {
         plan.begun(head)?;
         let (mut splitter, mut records, mut early) = (Splitter::new(Arc::clone(shape)), 0, None);
         for piece in body.as_bytes().chunks(size) {
@@ -241,7 +241,7 @@ impl Crawled {
             self.emit(&plan.records(head, splitter.fields(), batch)?);
             early = early.or_else(|| plan.early(PageSoFar { head, fields: splitter.fields(), records }));
         }
-        plan.arrived(head, splitter.finish()?)?.iter().for_each(|batch| self.emit(batch));
+        plan.arrived(head, splitter.finish()?, None)?.iter().for_each(|batch| self.emit(batch));
         Ok(early)
     }
 }
@@ -262,7 +262,7 @@ fn crawl_at(path: &str, pagination: &Pagination, mut answer: impl FnMut(&PageReq
         Err(wrong) => return Crawled { end: Err(wrong), ..crawled },
     };
     let mut shadows = Shadows::default();
-    let mut early: Option<PageRequest> = None;
+    let mut early: Option<Arc<PageRequest>> = None;
     crawled.end = loop {
         let step = plan.step();
         shadows.step(&step);
@@ -281,7 +281,8 @@ fn crawl_at(path: &str, pagination: &Pagination, mut answer: impl FnMut(&PageReq
         for (name, value) in answer.headers {
             headers.append(name, HeaderValue::from_str(&value).unwrap());
         }
-        let head = Head { status: StatusCode::from_u16(answer.status).unwrap(), headers, url: request.url.clone() };
+        let status = StatusCode::from_u16(answer.status).unwrap();
+        let head = Arc::new(Head { status, headers, url: request.url.clone() });
         let body = answer.body.to_string();
         if !head.status.is_success() {
             let refused = plan.refused(head.status, &head.headers, body.as_bytes());

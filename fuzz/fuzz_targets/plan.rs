@@ -42,7 +42,7 @@ const WIDTH: usize = 4;
 /// A page that was asked for, and what has come of it that the plan hasn't been shown.
 struct InFlight {
     id: PageId,
-    head: Head,
+    head: Arc<Head>,
     fields: PageFields,
     held: VecDeque<Event>,
     is_whole: bool,
@@ -99,7 +99,8 @@ impl Crawl {
             let room = if choice & 0x80 == 0 { Room::Open } else { Room::Full };
             match self.plan.step(room)? {
                 Step::Fetch(id, request) => {
-                    let head = Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url };
+                    let head = Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url.clone() };
+                    let head = Arc::new(head);
                     self.drop_unwanted();
                     self.pages.push(InFlight {
                         id,
@@ -138,7 +139,7 @@ impl Crawl {
         let page = &mut self.pages[at];
         page.is_whole = true;
         if is_refused {
-            page.head.status = StatusCode::NOT_FOUND;
+            Arc::make_mut(&mut page.head).status = StatusCode::NOT_FOUND;
             page.held.push_back(Event::Refused);
             self.plan.note(page.id, PageNews::Failed);
             return Ok(());

@@ -1,5 +1,6 @@
 //! The attempts at one page: requests, the decision on each failure, and the waits in between.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -26,7 +27,7 @@ pub(super) enum PageFailure {
 
 /// The result of one attempt, up to the head of the answer.
 pub(super) enum Attempted {
-    Page(Box<Head>, Box<DecodedBody>),
+    Page(Arc<Head>, Box<DecodedBody>),
     Failed(AttemptError),
     /// No attempt was made: the failure of the one before is final.
     GivenUp(PageFailure),
@@ -36,7 +37,7 @@ pub(super) enum Attempted {
 #[derive(Debug)]
 pub(super) struct Attempts {
     client: Client,
-    request: PageRequest,
+    request: Arc<PageRequest>,
     halvable: Halvable,
     counted: u32,
     free: FreeAttempt,
@@ -55,13 +56,13 @@ enum FreeAttempt {
 }
 
 impl Attempts {
-    pub(super) fn new(client: Client, request: PageRequest, budget: RetryBudget, halvable: Halvable) -> Self {
+    pub(super) fn new(client: Client, request: Arc<PageRequest>, budget: RetryBudget, halvable: Halvable) -> Self {
         budget.count_page();
         Self { client, request, halvable, counted: 0, free: FreeAttempt::Left, budget, owed: 0 }
     }
 
     /// Asks once, and returns the head and the body of a page.
-    pub(super) async fn exchange(&self) -> Result<(Head, DecodedBody), AttemptError> {
+    pub(super) async fn exchange(&self) -> Result<(Arc<Head>, DecodedBody), AttemptError> {
         let unpooled = (self.free == FreeAttempt::Current).then(|| self.client.unpooled());
         exchange(unpooled.as_ref().unwrap_or(&self.client), &self.request).await
     }
@@ -69,7 +70,7 @@ impl Attempts {
     /// Makes the first attempt.
     pub(super) async fn first(self: Box<Self>) -> (Box<Self>, Attempted) {
         let attempted = match self.exchange().await {
-            Ok((head, body)) => Attempted::Page(Box::new(head), Box::new(body)),
+            Ok((head, body)) => Attempted::Page(head, Box::new(body)),
             Err(error) => Attempted::Failed(error),
         };
         (self, attempted)
@@ -202,7 +203,7 @@ mod tests {
     }
 
     fn attempts(client: &Client, budget: RetryBudget, halvable: Halvable) -> Attempts {
-        Attempts::new(client.clone(), PageRequest::get(client.upstream().url.clone()), budget, halvable)
+        Attempts::new(client.clone(), Arc::new(PageRequest::get(client.upstream().url.clone())), budget, halvable)
     }
 
     /// Number of attempts at a page that always fails in this way, and whether a smaller one is worth a try then.

@@ -14,7 +14,7 @@ use super::spec::Crawl;
 use crate::config::Caps;
 use crate::error::{Failure, Fault};
 use crate::pagination::page::Head;
-use crate::pagination::plan::TurnEvent;
+use crate::pagination::plan::{PageName, TurnEvent};
 use crate::pagination::retry::{Halvable, RetryBudget};
 use crate::pagination::splitter::{PageShape, Splitter};
 use crate::pagination::{PageError, Pagination, Path, Presence, Records, Style, Validation, detect};
@@ -24,7 +24,6 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<Driver, Failure> {
     let sized = crawl.pagination.sized(crawl.first.clone());
     crawl.first = sized.map_err(|bad| failure_report::wrong_page(&crawl.client, &bad.into(), &crawl.first.url))?;
     let (head, page) = first_page(&crawl).await?;
-    let head = Arc::new(head);
     let json = detect::outline(&page);
     let configured_records = crawl.pagination.records.paths.iter().find(|path| {
         let holder = path.split_at_each().0;
@@ -60,7 +59,7 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<Driver, Failure> {
 }
 
 /// Fetches the first page, of which nothing is known yet.
-async fn first_page(crawl: &Crawl) -> Result<(Head, Bytes), Failure> {
+async fn first_page(crawl: &Crawl) -> Result<(Arc<Head>, Bytes), Failure> {
     let unknown = Records {
         paths: Vec::new(),
         presence: Presence::Optional,
@@ -82,9 +81,9 @@ async fn first_page(crawl: &Crawl) -> Result<(Head, Bytes), Failure> {
 }
 
 /// The bytes of the first page, which is valid JSON.
-async fn whole(crawl: &Crawl, shape: &Arc<PageShape>) -> Result<(Head, Bytes), PageFailure> {
+async fn whole(crawl: &Crawl, shape: &Arc<PageShape>) -> Result<(Arc<Head>, Bytes), PageFailure> {
     let budget = RetryBudget::new(&crawl.client.upstream().retry);
-    let mut attempts = Attempts::new(crawl.client.clone(), crawl.first.clone(), budget, Halvable::No);
+    let mut attempts = Attempts::new(crawl.client.clone(), Arc::new(crawl.first.clone()), budget, Halvable::No);
     loop {
         let error = match attempt_whole(&attempts, &crawl.caps, shape).await {
             Ok(page) => return Ok(page),
@@ -100,7 +99,7 @@ async fn attempt_whole(
     attempts: &Attempts,
     caps: &Caps,
     shape: &Arc<PageShape>,
-) -> Result<(Head, Bytes), AttemptError> {
+) -> Result<(Arc<Head>, Bytes), AttemptError> {
     let (head, mut body) = attempts.exchange().await?;
     let mut raw = BytesMut::from(if head.status == StatusCode::NO_CONTENT { "{}" } else { "" });
     while let Some(piece) = body.try_next().await? {
@@ -148,7 +147,7 @@ async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Arc<Head>, p
         .accept(id, TurnEvent::Begun(head))
         .and_then(|_| splitter.feed(page))
         .and_then(|()| splitter.finish());
-    let first = split.map_err(|wrong| driver.wrong(&wrong, head, "page 1"))?;
+    let first = split.map_err(|wrong| driver.wrong(&wrong, head, PageName::FIRST))?;
     driver.arrived(id, part, head, first)?;
     let before = driver.records;
     if second_page(&mut driver).await? == CrawlProgress::Page
@@ -171,7 +170,7 @@ async fn second_page(driver: &mut Driver) -> Result<CrawlProgress, Failure> {
             CrawlProgress::Underway => {}
             CrawlProgress::Page if driver.plan.repeats() == Some(1) => {
                 let failure = driver.page_error(&PageError::Repeat(1));
-                return Err(on_page("page 2", failure));
+                return Err(on_page(PageName::SECOND, failure));
             }
             end => return Ok(end),
         }

@@ -18,7 +18,9 @@ use super::spill::SpillStore;
 use crate::error::Failure;
 use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::page::{Head, Page};
-use crate::pagination::plan::{self, Checkpoint, PageId, PartId, Plan, Proof, ReleasedRecords, Step, TurnEvent};
+use crate::pagination::plan::{
+    self, Checkpoint, PageId, PageName, PartId, Plan, Proof, ReleasedRecords, Step, TurnEvent,
+};
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::splitter::PageShape;
 use crate::pagination::{PageError, PageRequest, Pagination, Precondition};
@@ -35,6 +37,7 @@ pub(super) struct Driver {
     pub(super) plan: Plan,
     pages: PagesInFlight,
     pub(super) buffer: ReorderBuffer,
+    pub(super) checkpoints: Checkpoints,
     /// Number of records that the plan has let through.
     pub(super) records: u64,
     url: Url,
@@ -49,6 +52,14 @@ pub(super) enum CrawlStart {
     Request,
     /// The one behind a record, by intent.
     Since,
+}
+
+/// Use of the checkpoints behind pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Checkpoints {
+    Kept,
+    /// None is made: the log has no file that would keep it.
+    Unused,
 }
 
 /// Amount that is taken of the pages.
@@ -91,7 +102,19 @@ impl Driver {
         let pages = PagesInFlight::new(client.clone(), Arc::clone(&shape));
         let buffer = ReorderBuffer::new(SpillStore::new(caps.window_bytes, caps.spool_bytes));
         let client = client.clone();
-        Ok(Self { client, pagination, shape, start, plan, pages, buffer, records: 0, url, head: None })
+        Ok(Self {
+            client,
+            pagination,
+            shape,
+            start,
+            plan,
+            pages,
+            buffer,
+            checkpoints: Checkpoints::Kept,
+            records: 0,
+            url,
+            head: None,
+        })
     }
 
     /// Moves a crawl that has asked for nothing behind these checkpoints, which end with this record.
@@ -109,7 +132,7 @@ impl Driver {
     }
 
     /// The first page that the plan asks for, and its part, whose records may leave. The caller fetches it.
-    pub(super) fn first_request(&mut self) -> Option<(PageId, PartId, Box<PageRequest>)> {
+    pub(super) fn first_request(&mut self) -> Option<(PageId, PartId, Arc<PageRequest>)> {
         let mut first = None;
         loop {
             match self.plan.step(plan::Room::Open).ok()? {
@@ -143,7 +166,7 @@ impl Driver {
             match self.plan.step(room).map_err(|error| self.page_error(&error))? {
                 Step::Fetch(page, request) => {
                     let halvable = self.plan.halvable(page);
-                    self.pages.ask(page, *request, halvable);
+                    self.pages.ask(page, request, halvable);
                 }
                 Step::Emit(part) => {
                     self.buffer.open(part);
@@ -171,19 +194,17 @@ impl Driver {
     /// Tells the plan an event of a page that has its turn.
     fn accept(&mut self, page: PageId, event: PageEvent) -> Result<CrawlProgress, Failure> {
         let plan::Standing::Turn(part) = self.plan.standing(page) else { return Ok(CrawlProgress::Underway) };
-        let name = || self.plan.name_of(page);
+        let name = self.plan.name_of(page);
         match event {
             PageEvent::Head(head) => {
-                let name = name();
                 self.note_head(&head);
                 let begun = self.plan.accept(page, TurnEvent::Begun(&head));
-                begun.map_err(|wrong| self.wrong(&wrong, &head, &name))?;
+                begun.map_err(|wrong| self.wrong(&wrong, &head, name))?;
             }
-            PageEvent::Progress(_) | PageEvent::Stumbled => {}
             PageEvent::Records(batch) => {
                 let (head, fields) = self.pages.of(page).expect("records come after their head");
                 let released = self.plan.accept(page, TurnEvent::Records(head, fields, batch));
-                let released = released.map_err(|wrong| self.wrong(&wrong, head, &self.plan.name_of(page)))?;
+                let released = released.map_err(|wrong| self.wrong(&wrong, head, name))?;
                 self.emit(part, released);
             }
             PageEvent::End(Ok(rest)) => {
@@ -194,29 +215,27 @@ impl Driver {
                 return Ok(if self.buffer.is_open(part) { CrawlProgress::Page } else { CrawlProgress::Underway });
             }
             PageEvent::End(Err(PageFailure::Refused(head, body, overload))) => {
-                let name = name();
                 self.pages.remove(page);
                 let refused = self.plan.accept(page, TurnEvent::Refused(&head, &body, overload));
                 refused.map_err(|wrong| {
                     let headers = failure_report::kept_headers(&head);
-                    Failure { headers, ..self.wrong(&wrong, &head, &name) }
+                    Failure { headers, ..self.wrong(&wrong, &head, name) }
                 })?;
             }
             PageEvent::End(Err(PageFailure::Lost(failure, overload))) => {
-                let name = name();
                 self.pages.remove(page);
                 if !self.plan.gave_up(page, overload) {
-                    return Err(on_page(&name, failure));
+                    return Err(on_page(name, failure));
                 }
             }
         }
         Ok(CrawlProgress::Underway)
     }
 
-    pub(super) fn arrived(&mut self, page: PageId, part: PartId, head: &Head, rest: Page) -> Result<(), Failure> {
+    pub(super) fn arrived(&mut self, page: PageId, part: PartId, head: &Arc<Head>, rest: Page) -> Result<(), Failure> {
         let name = self.plan.name_of(page);
         let released = self.plan.accept(page, TurnEvent::Whole(head, rest));
-        let released = released.map_err(|wrong| self.wrong(&wrong, head, &name))?;
+        let released = released.map_err(|wrong| self.wrong(&wrong, head, name))?;
         self.emit(part, released);
         self.usage().set_pages(self.plan.pages());
         let is_wanted = self.pagination.precondition == Precondition::Match && self.plan.pages() == 1;
@@ -224,7 +243,9 @@ impl Driver {
             let url = self.url();
             tracing::warn!("{url}: match = true, but the first page has neither a strong ETag nor Last-Modified");
         }
-        if let Some(checkpoint) = self.plan.checkpoint() {
+        if self.checkpoints == Checkpoints::Kept
+            && let Some(checkpoint) = self.plan.checkpoint()
+        {
             self.buffer.checkpoint(to_raw_value(&checkpoint).expect("a checkpoint is texts and numbers"));
         }
         Ok(())
@@ -249,7 +270,7 @@ impl Driver {
         failure_report::wrong_page(&self.client, error, &self.url)
     }
 
-    pub(super) fn wrong(&self, wrong: &PageError, head: &Head, name: &str) -> Failure {
+    pub(super) fn wrong(&self, wrong: &PageError, head: &Head, name: PageName) -> Failure {
         on_page(name, failure_report::wrong_page(&self.client, wrong, &head.url))
     }
 
@@ -274,6 +295,6 @@ impl Driver {
 }
 
 /// Adds the page's name to the message.
-pub(super) fn on_page(name: &str, failure: Failure) -> Failure {
+pub(super) fn on_page(name: PageName, failure: Failure) -> Failure {
     Failure { message: format!("{name} of {}", failure.message), ..failure }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::drive::{CrawlProgress, CrawlStart, Demand, Driver};
+use super::drive::{Checkpoints, CrawlProgress, CrawlStart, Demand, Driver};
 use super::failure_report;
 use super::metrics::{CountedCrawl, CrawlEnd};
 use super::reorder::Released;
@@ -21,7 +21,10 @@ pub(super) struct Emitter {
 }
 
 impl Emitter {
-    pub(super) fn new(driver: Driver, counted: CountedCrawl, writer: Writer) -> Self {
+    pub(super) fn new(mut driver: Driver, counted: CountedCrawl, writer: Writer) -> Self {
+        if !writer.keeps_checkpoints() {
+            driver.checkpoints = Checkpoints::Unused;
+        }
         Self { driver, counted, writer }
     }
 

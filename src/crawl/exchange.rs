@@ -1,8 +1,9 @@
 //! One attempt at a page, from its request to the head of its answer.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
@@ -27,31 +28,31 @@ pub(super) enum AttemptError {
 }
 
 /// Asks once, and returns the head and the body of a page.
-pub(super) async fn exchange(client: &Client, page: &PageRequest) -> Result<(Head, DecodedBody), AttemptError> {
+pub(super) async fn exchange(client: &Client, page: &PageRequest) -> Result<(Arc<Head>, DecodedBody), AttemptError> {
     let permit = client.permit(page).await;
     let response = client.send(&page.url, request(client, page)).await?;
-    let (parts, body) = response.into_parts();
+    let (mut parts, body) = response.into_parts();
     permit.answered(parts.status, &parts.headers);
     let mut body = DecodedBody::new(client.upstream(), &parts.headers, body);
-    let head = Head { status: parts.status, headers: detached(&parts.headers), url: page.url.clone() };
+    detach(&mut parts.headers);
+    let head = Head { status: parts.status, headers: parts.headers, url: page.url.clone() };
     if !holds_a_page(head.status) {
         let start = start_of(&mut body).await;
         let wait = demanded(&client.upstream().retry, &head.headers, &start, SystemTime::now());
         permit.demanded(wait.unwrap_or_default());
         return Err(AttemptError::Refused(Box::new(head), start));
     }
-    Ok((head, body.with_permit(permit)))
+    Ok((Arc::new(head), body.with_permit(permit)))
 }
 
-/// A copy of the header fields: hyper's are slices of the buffer that the connection was read into, and would keep all of it
-/// for as long as a page waits.
-fn detached(headers: &HeaderMap) -> HeaderMap {
-    let mut copy = HeaderMap::with_capacity(headers.keys_len());
-    for (name, value) in headers {
-        // Cannot fail: the bytes are those of a valid value.
-        copy.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone()));
+/// Copies the values into one buffer of their own: hyper's are slices of the buffer that the connection was read into, and would
+/// keep all of it for as long as a page waits.
+fn detach(headers: &mut HeaderMap) {
+    let mut buffer = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
+    for value in headers.values_mut() {
+        buffer.extend_from_slice(value.as_bytes());
+        *value = HeaderValue::from_maybe_shared(buffer.split().freeze()).expect("the bytes are those of a valid value");
     }
-    copy
 }
 
 /// Other successes, as 202 or 207, say that something was done or will be, and carry no page.

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 
 use super::attempts::{Attempts, PageFailure};
 use super::failure_report;
-use super::page_stream::{PageEvent, PageStream};
+use super::page_stream::{PageEvent, PageStep, PageStream};
 use super::reorder::{Lane, ReorderBuffer};
 use crate::pagination::PageRequest;
 use crate::pagination::page::{Head, Page, PageFields};
@@ -74,7 +74,7 @@ impl PagesInFlight {
     }
 
     /// Adds a page, which is asked for when it is polled for the first time.
-    pub(super) fn ask(&mut self, id: PageId, request: PageRequest, halvable: Halvable) {
+    pub(super) fn ask(&mut self, id: PageId, request: Arc<PageRequest>, halvable: Halvable) {
         let attempts = Attempts::new(self.client.clone(), request, self.budget.clone(), halvable);
         self.pages.push_back(PageInFlight {
             id,
@@ -115,16 +115,9 @@ impl PagesInFlight {
         accepts: impl Fn(&ReorderBuffer, PartId) -> bool,
         context: &mut Context<'_>,
     ) -> Poll<Option<(PageId, PageEvent)>> {
-        self.pages.retain(|page| {
-            let is_wanted = plan.standing(page.id) != Standing::Unwanted;
-            if !is_wanted {
-                buffer.discard(page.id);
-            }
-            is_wanted
-        });
         let mut sinks = PageSinks { plan, plan_learnt: false, buffer };
         let mut taken = None;
-        for (at, page) in self.pages.iter_mut().enumerate() {
+        self.pages.retain_mut(|page| {
             match sinks.plan.standing(page.id) {
                 Standing::Turn(part) => {
                     page.set_turn();
@@ -135,18 +128,22 @@ impl PagesInFlight {
                     } else if taken.is_some() {
                         page.read_if_underway(&mut sinks, context);
                     } else if let Poll::Ready(event) = page.poll_event(&mut sinks, context) {
-                        taken = Some((at, event));
+                        taken = Some((page.id, event));
                     }
                 }
                 Standing::Ahead => page.read_ahead(&mut sinks, context),
-                Standing::Unwanted => {}
+                Standing::Unwanted => {
+                    sinks.buffer.discard(page.id);
+                    return false;
+                }
             }
-        }
+            true
+        });
         match taken {
-            Some((at, event)) => {
-                let id = self.pages[at].id;
+            Some((id, event)) => {
                 // The others come first the next time.
-                self.pages.rotate_left(at + 1);
+                let at = self.pages.iter().position(|page| page.id == id);
+                self.pages.rotate_left(at.map_or(0, |at| at + 1));
                 Poll::Ready(Some((id, event)))
             }
             None if sinks.plan_learnt => Poll::Ready(None),
@@ -190,9 +187,8 @@ impl PageInFlight {
             return Poll::Ready(PageEvent::End(end));
         }
         loop {
-            match ready!(self.poll_stream(sinks, context)) {
-                PageEvent::Progress(_) | PageEvent::Stumbled => {}
-                event => return Poll::Ready(event),
+            if let PageStep::Event(event) = ready!(self.poll_stream(sinks, context)) {
+                return Poll::Ready(event);
             }
         }
     }
@@ -227,13 +223,13 @@ impl PageInFlight {
             self.reading = Reading::Paused;
             return false;
         }
-        let Poll::Ready(event) = self.poll_stream(sinks, context) else { return false };
-        match event {
-            PageEvent::Head(head) => self.heads.push_back(head),
-            PageEvent::Records(batch) => sinks.buffer.push(Lane::Page(self.id), batch),
-            PageEvent::Progress(read) => self.kept += read,
-            PageEvent::Stumbled => {}
-            PageEvent::End(mut end) => {
+        let Poll::Ready(step) = self.poll_stream(sinks, context) else { return false };
+        match step {
+            PageStep::Progress(read) => self.kept += read,
+            PageStep::Stumbled => {}
+            PageStep::Event(PageEvent::Head(head)) => self.heads.push_back(head),
+            PageStep::Event(PageEvent::Records(batch)) => sinks.buffer.push(Lane::Page(self.id), batch),
+            PageStep::Event(PageEvent::End(mut end)) => {
                 if let Ok(page) = &mut end {
                     sinks.buffer.push(Lane::PageEnd(self.id), std::mem::take(&mut page.batch));
                     page.sketch = Bytes::copy_from_slice(&page.sketch);
@@ -244,42 +240,45 @@ impl PageInFlight {
         true
     }
 
-    /// The next event as it is read, of which the plan learns at once what it may guess from.
-    fn poll_stream(&mut self, sinks: &mut PageSinks<'_>, context: &mut Context<'_>) -> Poll<PageEvent> {
+    /// The next step as it is read, of which the plan learns at once what it may guess from.
+    fn poll_stream(&mut self, sinks: &mut PageSinks<'_>, context: &mut Context<'_>) -> Poll<PageStep> {
         let Some(stream) = &mut self.stream else { return Poll::Pending };
         self.reading = Reading::Underway;
-        let Some(event) = ready!(stream.poll_next_unpin(context)) else { return Poll::Pending };
+        let Some(step) = ready!(stream.poll_next_unpin(context)) else { return Poll::Pending };
         self.reading = Reading::Paused;
         let had_records = self.records > 0;
-        match &event {
-            PageEvent::Head(head) => (self.head, self.known_fields) = (Some(Arc::clone(head)), 0),
-            PageEvent::Records(batch) => self.records += batch.records(),
-            PageEvent::End(Ok(page)) => self.records += page.batch.records(),
-            PageEvent::Progress(_) | PageEvent::Stumbled | PageEvent::End(Err(_)) => {}
-        }
-        let fields = match &event {
-            PageEvent::End(Ok(page)) => &page.fields,
-            _ => stream.fields(),
-        };
-        let is_news = match &event {
-            PageEvent::Head(_) | PageEvent::End(Ok(_)) => true,
-            PageEvent::Records(_) if !had_records => true,
-            PageEvent::Records(_) | PageEvent::Progress(_) => fields.len() > self.known_fields,
-            PageEvent::Stumbled | PageEvent::End(Err(_)) => false,
+        let mut fields = stream.fields();
+        let is_news = match &step {
+            PageStep::Event(PageEvent::Head(head)) => {
+                (self.head, self.known_fields) = (Some(Arc::clone(head)), 0);
+                true
+            }
+            PageStep::Event(PageEvent::Records(batch)) => {
+                self.records += batch.records();
+                !had_records || fields.len() > self.known_fields
+            }
+            PageStep::Progress(_) => fields.len() > self.known_fields,
+            PageStep::Event(PageEvent::End(Ok(page))) => {
+                self.records += page.batch.records();
+                fields = &page.fields;
+                true
+            }
+            PageStep::Stumbled | PageStep::Event(PageEvent::End(Err(_))) => {
+                sinks.tell(self.id, PageNews::Failed);
+                false
+            }
         };
         if let Some(head) = self.head.as_ref().filter(|_| is_news) {
             self.known_fields = fields.len();
             sinks.tell(self.id, PageNews::SoFar(PageSoFar { head, fields, records: self.records }));
         }
-        match &event {
-            PageEvent::End(Ok(_)) => sinks.tell(self.id, PageNews::Whole { records: self.records }),
-            PageEvent::Stumbled | PageEvent::End(Err(_)) => sinks.tell(self.id, PageNews::Failed),
-            PageEvent::Head(_) | PageEvent::Records(_) | PageEvent::Progress(_) => {}
-        }
-        if matches!(event, PageEvent::End(_)) {
+        if let PageStep::Event(PageEvent::End(end)) = &step {
+            if end.is_ok() {
+                sinks.tell(self.id, PageNews::Whole { records: self.records });
+            }
             self.fields = self.stream.take().map(|stream| stream.into_fields()).unwrap_or_default();
         }
-        Poll::Ready(event)
+        Poll::Ready(step)
     }
 }
 

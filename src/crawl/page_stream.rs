@@ -25,12 +25,18 @@ pub(super) enum PageEvent {
     Head(Arc<Head>),
     /// The next records, each once however many attempts the page takes.
     Records(Batch),
+    /// The last event: the rest of the page, or the reason why there is none.
+    End(Result<Page, PageFailure>),
+}
+
+/// A step of a page's stream.
+#[derive(Debug)]
+pub(super) enum PageStep {
+    Event(PageEvent),
     /// So many bytes were read, and no record ended in them that may leave yet.
     Progress(usize),
     /// An attempt failed ahead of the page's turn. The next one is made when the page has it.
     Stumbled,
-    /// The last event: the rest of the page, or the reason why there is none.
-    End(Result<Page, PageFailure>),
 }
 
 /// The stream of one page. It moves when it is polled, and stops when it is dropped.
@@ -113,17 +119,17 @@ impl PageStream {
     }
 
     /// Asking ⇒ Reading.
-    fn begin(&mut self, mut attempts: Box<Attempts>, head: Head, body: DecodedBody) -> PageEvent {
+    fn begin(&mut self, mut attempts: Box<Attempts>, head: Arc<Head>, body: DecodedBody) -> PageStep {
         attempts.begin_page();
         self.prefix.start_over();
         let splitter = Splitter::new(Arc::clone(&self.shape));
         let is_bodiless = head.status == StatusCode::NO_CONTENT;
         self.state = StreamState::Reading(attempts, Box::new(PageReader { body, splitter, read: 0, is_bodiless }));
-        PageEvent::Head(Arc::new(head))
+        PageStep::Event(PageEvent::Head(head))
     }
 
     /// Reading ⇒ Over, if the page is whole and begins with all records that have been handed out.
-    fn finish(&mut self, arrived: Result<(), AttemptError>) -> Option<PageEvent> {
+    fn finish(&mut self, arrived: Result<(), AttemptError>) -> Option<PageStep> {
         let StreamState::Reading(attempts, reader) = std::mem::replace(&mut self.state, StreamState::Over) else {
             return None;
         };
@@ -141,7 +147,7 @@ impl PageStream {
         match page {
             Ok(page) => {
                 attempts.succeed();
-                Some(PageEvent::End(Ok(page)))
+                Some(PageStep::Event(PageEvent::End(Ok(page))))
             }
             Err(error) => {
                 self.prefix.fail(hash);
@@ -152,10 +158,10 @@ impl PageStream {
 
     /// Asking or Reading ⇒ Stumbled, for a page ahead of its turn that may lie behind the end: only at its turn is it worth
     /// another attempt. Else ⇒ Asking.
-    fn fail(&mut self, attempts: Box<Attempts>, error: AttemptError) -> Option<PageEvent> {
+    fn fail(&mut self, attempts: Box<Attempts>, error: AttemptError) -> Option<PageStep> {
         if error.may_lie_behind_the_end() && !self.has_turn {
             self.state = StreamState::Stumbled(attempts, error);
-            return Some(PageEvent::Stumbled);
+            return Some(PageStep::Stumbled);
         }
         self.state = StreamState::Asking(Box::pin(attempts.again(error)));
         None
@@ -163,23 +169,23 @@ impl PageStream {
 }
 
 impl Stream for PageStream {
-    type Item = PageEvent;
+    type Item = PageStep;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<PageEvent>> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<PageStep>> {
         let page = &mut *self;
         loop {
-            let event = match &mut page.state {
+            let step = match &mut page.state {
                 StreamState::Asking(asking) => match ready!(asking.as_mut().poll(context)) {
-                    (attempts, Attempted::Page(head, body)) => Some(page.begin(attempts, *head, *body)),
+                    (attempts, Attempted::Page(head, body)) => Some(page.begin(attempts, head, *body)),
                     (attempts, Attempted::Failed(error)) => page.fail(attempts, error),
                     (_, Attempted::GivenUp(failure)) => {
                         page.state = StreamState::Over;
-                        Some(PageEvent::End(Err(failure)))
+                        Some(PageStep::Event(PageEvent::End(Err(failure))))
                     }
                 },
                 StreamState::Reading(_, reader) => {
-                    match ready!(reader.poll_event(&mut page.prefix, context)).transpose() {
-                        Some(Ok(event)) => Some(event),
+                    match ready!(reader.poll_step(&mut page.prefix, context)).transpose() {
+                        Some(Ok(step)) => Some(step),
                         Some(Err(error)) => page.finish(Err(error)),
                         None => page.finish(Ok(())),
                     }
@@ -195,20 +201,20 @@ impl Stream for PageStream {
                 }
                 StreamState::Over => return Poll::Ready(None),
             };
-            if event.is_some() {
-                return Poll::Ready(event);
+            if step.is_some() {
+                return Poll::Ready(step);
             }
         }
     }
 }
 
 impl PageReader {
-    /// The next event; none at the body's end.
-    fn poll_event(
+    /// The next step; none at the body's end.
+    fn poll_step(
         &mut self,
         prefix: &mut PrefixCheck,
         context: &mut Context<'_>,
-    ) -> Poll<Result<Option<PageEvent>, AttemptError>> {
+    ) -> Poll<Result<Option<PageStep>, AttemptError>> {
         if std::mem::take(&mut self.is_bodiless) {
             self.splitter.feed(b"{}")?;
         }
@@ -229,10 +235,10 @@ impl PageReader {
         }
     }
 
-    fn hand_out(&mut self, prefix: &mut PrefixCheck) -> Result<PageEvent, AttemptError> {
+    fn hand_out(&mut self, prefix: &mut PrefixCheck) -> Result<PageStep, AttemptError> {
         let read = std::mem::take(&mut self.read);
         let batch = prefix.pass(self.splitter.take())?;
-        Ok(if batch.is_empty() { PageEvent::Progress(read) } else { PageEvent::Records(batch) })
+        Ok(if batch.is_empty() { PageStep::Progress(read) } else { PageStep::Event(PageEvent::Records(batch)) })
     }
 }
 

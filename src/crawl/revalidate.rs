@@ -26,7 +26,7 @@ pub(super) async fn unchanged(
     Beginning::prepare(&mut crawl)?;
     let mut driver = Driver::new(&crawl, Arc::clone(&crawl.pagination))?;
     let Some((_, _, mut request)) = driver.first_request() else { return Ok(false) };
-    request.headers.insert(name, value);
+    Arc::make_mut(&mut request).headers.insert(name, value);
     match exchange(&crawl.client, &request).await {
         Err(AttemptError::Refused(head, _)) => Ok(head.status == StatusCode::NOT_MODIFIED),
         Ok(_) => Ok(false),

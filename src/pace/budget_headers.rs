@@ -67,6 +67,11 @@ pub struct RemainingBudget {
 impl BudgetReport {
     /// Reads a head that arrived at `now` by our wall clock. Values that make no sense count as absent.
     pub fn from_headers(fields: &BudgetFields, headers: &HeaderMap, now: SystemTime) -> Self {
+        // Most heads tell of no limit, and each field that is looked for below costs a hash of its name.
+        let names_a_limit = fields.remaining.is_some() || headers.keys().any(|name| name.as_str().contains("limit"));
+        if !names_a_limit && !headers.contains_key(header::RETRY_AFTER) {
+            return Self::default();
+        }
         let now = clock(headers, now);
         let wait = text(headers, &header::RETRY_AFTER).and_then(|text| wait(text, now));
         let left = configured(fields, headers, now).or_else(|| drafted(headers)).or_else(|| usual(headers, now));

@@ -1,5 +1,7 @@
 //! Credentials and header fields of requests to the upstream: added, compared, and redacted from texts.
 
+use std::borrow::Cow;
+
 use http::header::{COOKIE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
@@ -14,13 +16,13 @@ const SHORTEST: usize = 8;
 const KEYS: [&str; 6] = ["access_token", "api-key", "api_key", "apikey", "auth_token", "key"];
 
 /// Adds the configured credentials and fields; a configured field replaces the client's own.
-pub(super) fn authenticate(upstream: &Upstream, url: &mut Url, headers: &mut HeaderMap) {
+pub(super) fn authenticate(upstream: &Upstream, url: &mut Cow<'_, Url>, headers: &mut HeaderMap) {
     match &upstream.credentials {
         Credentials::Passed => {}
         Credentials::Header(name, value) => {
             headers.insert(name.clone(), value.clone());
         }
-        Credentials::Query(name, secret) => set_query(url, name, secret.expose()),
+        Credentials::Query(name, secret) => set_query(url.to_mut(), name, secret.expose()),
     }
     for (name, value) in &upstream.headers {
         headers.insert(name.clone(), value.clone());
@@ -30,7 +32,7 @@ pub(super) fn authenticate(upstream: &Upstream, url: &mut Url, headers: &mut Hea
 
 /// Returns the credentials of a request, configured ones and the client's own: what the upstream may tell callers apart by.
 pub(super) fn identity(upstream: &Upstream, url: &Url, headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
-    let (mut url, mut headers) = (url.clone(), headers.clone());
+    let (mut url, mut headers) = (Cow::Borrowed(url), headers.clone());
     authenticate(upstream, &mut url, &mut headers);
     let (own_field, own_parameter) = match &upstream.credentials {
         Credentials::Passed => (None, None),

@@ -1,5 +1,6 @@
 //! The client of one upstream: credentials, time limits and pacing around its transport.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,7 +136,7 @@ impl Client {
         url: &Url,
         mut request: Request<OutgoingBody>,
     ) -> Result<Response<CodedBody>, UpstreamError> {
-        let mut url = url.clone();
+        let mut url = Cow::Borrowed(url);
         auth::authenticate(&self.upstream, &mut url, request.headers_mut());
         request.headers_mut().remove(header::HOST);
         *request.uri_mut() = url.as_str().parse().map_err(|error: http::uri::InvalidUri| {

@@ -9,8 +9,9 @@ use futures_util::future::BoxFuture;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::capture_connection;
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::RwLock;
 use tokio::runtime::{self, Handle};
@@ -37,6 +38,15 @@ pub struct Transport {
     carrier: Carrier,
     /// The same transport with a new connection for each request; none where connections are the service's own affair.
     unpooled: Option<Carrier>,
+}
+
+/// hyper's clients, with a pool for each runtime: the task of a connection belongs to the runtime that opened it, and a page that
+/// comes through another thread's costs a wake-up of that thread for each of its pieces.
+struct HyperPools {
+    builder: legacy::Builder,
+    connector: connect::Connector,
+    http: HttpVersion,
+    open: RwLock<Vec<(runtime::Id, Hyper)>>,
 }
 
 impl Transport {
@@ -72,9 +82,9 @@ impl Transport {
         if upstream.http == HttpVersion::Http2 {
             builder.http2_only(true);
         }
-        let carrier = hyper_carrier(builder.clone(), connector.clone(), upstream.http);
+        let carrier = HyperPools::carrier(builder.clone(), connector.clone(), upstream.http);
         builder.pool_max_idle_per_host(0);
-        let unpooled = hyper_carrier(builder, connector, upstream.http);
+        let unpooled = HyperPools::carrier(builder, connector, upstream.http);
         Ok(Self { carrier, unpooled: Some(unpooled) })
     }
 
@@ -108,29 +118,43 @@ where
     Response::from_parts(head, body)
 }
 
-/// Carries requests by hyper, with a pool for each runtime: the task of a connection belongs to the runtime that opened it, and a
-/// page that comes through another thread's costs a wake-up of that thread for each of its pieces.
-fn hyper_carrier(builder: legacy::Builder, connector: connect::Connector, http: HttpVersion) -> Carrier {
-    let pools = Arc::new(RwLock::new(Vec::<(runtime::Id, Hyper)>::new()));
-    Carrier::new(service_fn(move |request| {
+impl HyperPools {
+    fn carrier(builder: legacy::Builder, connector: connect::Connector, http: HttpVersion) -> Carrier {
+        let pools = Arc::new(Self { builder, connector, http, open: RwLock::default() });
+        Carrier::new(service_fn(move |request| pools.send(request)))
+    }
+
+    fn send(
+        &self,
+        request: Request<OutgoingBody>,
+    ) -> impl Future<Output = Result<Response<CodedBody>, TransportError>> + use<> {
         let runtime = Handle::current().id();
-        let pool = pools.read().iter().find(|(of, _)| *of == runtime).map(|(_, pool)| pool.clone());
-        let pool = pool.unwrap_or_else(|| {
-            let pool: Hyper = builder.build(connector.clone());
-            pools.write().push((runtime, pool.clone()));
-            pool
-        });
-        send_by_hyper(pool, http, request)
-    }))
+        if let Some((_, pool)) = self.open.read().iter().find(|(of, _)| *of == runtime) {
+            return send_by_hyper(pool, self.http, request);
+        }
+        let pool = self.builder.build(self.connector.clone());
+        let sent = send_by_hyper(&pool, self.http, request);
+        self.open.write().push((runtime, pool));
+        sent
+    }
 }
 
-async fn send_by_hyper(
-    client: Hyper,
+fn send_by_hyper(
+    client: &Hyper,
     http: HttpVersion,
     mut request: Request<OutgoingBody>,
-) -> Result<Response<CodedBody>, TransportError> {
+) -> impl Future<Output = Result<Response<CodedBody>, TransportError>> + use<> {
     let connection = capture_connection(&mut request);
-    match client.request(request).await {
+    let response = client.request(request);
+    async move { answered(response.await, http, &connection) }
+}
+
+fn answered(
+    response: Result<Response<Incoming>, legacy::Error>,
+    http: HttpVersion,
+    connection: &CaptureConnection,
+) -> Result<Response<CodedBody>, TransportError> {
+    match response {
         Ok(response) => {
             let version = response.version();
             Ok(response.map(|incoming| CodedBody::from_hyper(incoming, version)))
@@ -139,7 +163,7 @@ async fn send_by_hyper(
             Some(tls) => TransportError::Tls(tls.clone()),
             None => TransportError::Connect(root_cause(&error)),
         }),
-        Err(error) if http != HttpVersion::Http2 && watched_connection::was_stale(&connection) => {
+        Err(error) if http != HttpVersion::Http2 && watched_connection::was_stale(connection) => {
             Err(TransportError::Stale(root_cause(&error)))
         }
         Err(error) => Err(TransportError::Broken(root_cause(&error))),

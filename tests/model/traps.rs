@@ -671,7 +671,7 @@ fn a_status_after_a_page_that_began_is_no_end() {
             plan.begun(&head).unwrap();
             let mut splitter = Splitter::new(shape);
             splitter.feed(br#"{"total":2,"data":[{"id":1},{"id":2}]}"#).unwrap();
-            plan.arrived(&head, splitter.finish().unwrap()).unwrap();
+            plan.arrived(&head, splitter.finish().unwrap(), None).unwrap();
             assert!(matches!(plan.step(), WalkStep::Fetch(_)));
             if began {
                 plan.begun(&head).unwrap();

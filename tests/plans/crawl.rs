@@ -146,7 +146,7 @@ struct Crawl<A> {
 struct InFlight {
     id: PageId,
     identity: u64,
-    head: Head,
+    head: Arc<Head>,
     body: String,
     read: usize,
     splitter: Splitter,
@@ -230,6 +230,7 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
         let identity = request.identity();
         assert!(self.asked.insert(identity), "{} is asked for twice", request.url);
         let Answer { head, body } = (self.answer)(request);
+        let head = Arc::new(head);
         let splitter = Splitter::new(Arc::clone(&self.shape));
         self.pages.push(InFlight {
             id,

@@ -1,13 +1,21 @@
 //! One walk: pages requested ahead never change the records that come out.
 
-use http::{HeaderName, StatusCode};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use proptest::prelude::*;
 use serde_json::json;
-use unpage::pagination::plan::Proof;
+use unpage::config::Caps;
+use unpage::pagination::link_guard::LinkGuard;
+use unpage::pagination::page::{Head, PageFields};
+use unpage::pagination::plan::{PageNews, PageSoFar, Plan, Proof, Room, Step, TurnEvent};
+use unpage::pagination::splitter::{PageShape, Splitter};
 use unpage::pagination::{
-    Advance, Base, Cursor, Encode, End, Keyset, LinkHeader, More, NextUrl, Offset, Overlap, PageNumber, PageSize,
-    Pagination, Param, Path, RangeHeader, Records, Source, Style, Template, Token,
+    Advance, Base, Cursor, Encode, End, Keyset, LinkHeader, More, NextUrl, Offset, Overlap, PageNumber, PageRequest,
+    PageSize, Pagination, Param, Path, RangeHeader, Records, Source, Style, Template, Token,
 };
+use url::Url;
 
 use crate::crawl::{Crawled, Manner, crawl};
 use crate::server::{Manners, Past, Server, Total};
@@ -257,4 +265,36 @@ fn one_page_is_one_page() {
     let server = Server { total: Total::None, ..Server::of(Style::SINGLE, 3, 5) };
     let crawled = walk(&server, &of(Style::SINGLE), Manner::of(6));
     assert_eq!((crawled.ids, crawled.end.unwrap(), crawled.requests), (vec![0, 1, 2], Proof::SinglePage, 1));
+}
+
+#[test]
+fn a_further_attempt_at_a_page_leads_where_its_own_head_says() {
+    let style = LinkHeader { rel: "next".to_owned(), attribute: None };
+    let pagination = Pagination::of(style.into(), Records::at(Path::root()));
+    let url: Url = "http://api.example/list".parse().unwrap();
+    let head = |page: u64| {
+        let link = HeaderValue::from_str(&format!("<?page={page}>; rel=next")).unwrap();
+        let headers = HeaderMap::from_iter([(header::LINK, link)]);
+        Arc::new(Head { status: StatusCode::OK, headers, url: url.clone() })
+    };
+    let (guard, first) = (LinkGuard::new(&url, &[]), PageRequest::get(url.clone()));
+    let shape = Arc::new(PageShape::new(&pagination, &Caps::default()));
+    let mut plan = Plan::new(Arc::new(pagination), Caps::default(), guard, first, 2, SystemTime::UNIX_EPOCH).unwrap();
+    let asked = |plan: &mut Plan| loop {
+        match plan.step(Room::Open).unwrap() {
+            Step::Emit(_) => {}
+            Step::Fetch(page, request) => return (page, request.url.query().unwrap_or_default().to_owned()),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (page, _) = asked(&mut plan);
+    let (broken, whole, fields) = (head(2), head(3), PageFields::default());
+    plan.note(page, PageNews::SoFar(PageSoFar { head: &broken, fields: &fields, records: 0 }));
+    plan.accept(page, TurnEvent::Begun(&broken)).unwrap();
+    assert_eq!(asked(&mut plan).1, "page=2");
+    plan.accept(page, TurnEvent::Begun(&whole)).unwrap();
+    let mut splitter = Splitter::new(shape);
+    splitter.feed(b"[{\"id\":1}]").unwrap();
+    plan.accept(page, TurnEvent::Whole(&whole, splitter.finish().unwrap())).unwrap();
+    assert_eq!(asked(&mut plan).1, "page=3");
 }

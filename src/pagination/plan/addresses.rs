@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use super::request_delta::RequestDelta;
 use crate::pagination::detect;
 use crate::pagination::error::PageError;
@@ -14,10 +16,12 @@ use crate::pagination::styles::{Address, AddressContext, PageAnswer, Start};
 pub(super) struct Addresses {
     pagination: Arc<Pagination>,
     guard: LinkGuard,
+    /// Header fields that the pagination sets.
+    own_headers: Vec<HeaderName>,
     /// First request in the size of the beginning, by the difference to which every other one is known.
     origin: PageRequest,
     /// The same in the current size, with what the first page said of the collection's state.
-    first: PageRequest,
+    first: Arc<PageRequest>,
     /// Page or record number that the next page is asked with.
     number: u64,
     /// Difference of the last two numbers.
@@ -27,7 +31,16 @@ pub(super) struct Addresses {
 
 impl Addresses {
     pub(super) fn new(pagination: Arc<Pagination>, guard: LinkGuard, first: PageRequest) -> Self {
-        Self { pagination, guard, origin: first.clone(), first, number: 0, stride: None, start: Start::Beginning }
+        Self {
+            own_headers: pagination.own_headers(),
+            pagination,
+            guard,
+            origin: first.clone(),
+            first: Arc::new(first),
+            number: 0,
+            stride: None,
+            start: Start::Beginning,
+        }
     }
 
     /// Returns the address of the walk's first page, and notes the place in the collection that it names.
@@ -54,11 +67,11 @@ impl Addresses {
         &self.origin
     }
 
-    pub(super) fn first(&self) -> &PageRequest {
+    pub(super) fn first(&self) -> &Arc<PageRequest> {
         &self.first
     }
 
-    pub(super) fn set_first(&mut self, first: PageRequest) {
+    pub(super) fn set_first(&mut self, first: Arc<PageRequest>) {
         self.first = first;
     }
 
@@ -100,7 +113,7 @@ impl Addresses {
     }
 
     /// The same before the page is whole, where its rest can't change it.
-    pub(super) fn early(&self, size: Option<u64>, answer: PageAnswer<'_>) -> Option<PageRequest> {
+    pub(super) fn early(&self, size: Option<u64>, answer: PageAnswer<'_>) -> Option<Arc<PageRequest>> {
         let rules = self.pagination.style.rules();
         let next = rules.is_certain(answer).then(|| rules.next(self.context(size), answer).ok()?).flatten();
         next.map(|next| next.request)
@@ -113,7 +126,7 @@ impl Addresses {
 
     /// Difference between a request and the first one.
     pub(super) fn delta(&self, request: &PageRequest) -> RequestDelta {
-        RequestDelta::between(&self.origin, request, &self.pagination.own_headers())
+        RequestDelta::between(&self.origin, request, &self.own_headers)
     }
 }
 

@@ -1,5 +1,7 @@
 //! One state of the collection in all pages: the version and the condition that each request carries.
 
+use std::sync::Arc;
+
 use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -70,18 +72,18 @@ impl Consistency {
     }
 
     /// Puts the state into a request.
-    pub(super) fn apply(&self, request: &mut PageRequest) -> Result<(), PageError> {
+    pub(super) fn apply(&self, request: &mut Arc<PageRequest>) -> Result<(), PageError> {
         if let (Some(ValidAt { param, .. }), Some(version)) = (&self.valid_at, &self.pins.version) {
             let text = version.as_str().map_or_else(|| version.to_string(), ToOwned::to_owned);
             // A link that has the version keeps the link's own spelling.
             if request.value_at(param) != Some(text) {
-                request.set(param, version, Encode::Plain)?;
+                Arc::make_mut(request).set(param, version, Encode::Plain)?;
             }
         }
         if let Some((name, value)) = &self.pins.condition {
             let unfit = || PageError::BadCheckpoint("the condition of its pages is no header field".to_owned());
             let name: HeaderName = name.parse().map_err(|_| unfit())?;
-            request.headers.insert(name, HeaderValue::from_str(value).map_err(|_| unfit())?);
+            Arc::make_mut(request).headers.insert(name, HeaderValue::from_str(value).map_err(|_| unfit())?);
         }
         Ok(())
     }
@@ -107,7 +109,7 @@ mod tests {
     fn the_first_pages_validator_is_the_condition_of_all_that_follow() {
         let mut pagination = Pagination::of(Style::SINGLE, Records::at(Path::root()));
         pagination.precondition = Precondition::Match;
-        let mut request = PageRequest::get(Url::parse("http://a/").unwrap());
+        let mut request = Arc::new(PageRequest::get(Url::parse("http://a/").unwrap()));
         let mut consistency = Consistency::new(&pagination, &request);
         assert!(consistency.needs_first_page() && consistency.pins().is_none());
         let headers = HeaderMap::from_iter([(header::ETAG, HeaderValue::from_static("\"v1\""))]);

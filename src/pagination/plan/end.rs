@@ -1,5 +1,7 @@
 //! End of a walk: the next address behind a page, or the proof that nothing follows.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, StatusCode};
 
 use super::addresses::Addresses;
@@ -11,6 +13,7 @@ use crate::pagination::end_settings::End;
 use crate::pagination::error::PageError;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::proof::Proof;
+use crate::pagination::request::PageRequest;
 use crate::pagination::settings::Pagination;
 use crate::pagination::source::Source;
 use crate::pagination::styles::{Address, PageAnswer, StyleEnd};
@@ -25,10 +28,12 @@ pub(super) struct EndRules<'a> {
 }
 
 /// A page that is whole and has been counted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct WholePage<'a> {
     pub(super) answer: PageAnswer<'a>,
     pub(super) page: &'a Page,
+    /// Next request, where the page has led to it since before it was whole.
+    pub(super) early: Option<Arc<PageRequest>>,
     /// Number of its records that no page before had.
     pub(super) new: u64,
     pub(super) length: PageLength,
@@ -44,7 +49,6 @@ pub(super) enum PageLength {
 }
 
 /// Continuation behind a page.
-#[expect(clippy::large_enum_variant, reason = "made once a page, and taken apart at once")]
 pub(super) enum PageLead {
     Next(Address, Aim),
     End(Proof),
@@ -55,7 +59,7 @@ impl EndRules<'_> {
     pub(super) fn lead(&self, page: WholePage<'_>, style_end: StyleEnd) -> Result<PageLead, PageError> {
         match style_end {
             StyleEnd::Shared if self.pagination.style.is_pointed() => self.by_pointer(page),
-            StyleEnd::Shared => self.by_count(page),
+            StyleEnd::Shared => self.by_count(&page),
             StyleEnd::Whole => single(page.answer.head, page.page).map(PageLead::End),
             StyleEnd::Proven(proof) => Ok(PageLead::End(proof)),
             StyleEnd::Range { total: Some(total), is_last: true } => Ok(PageLead::End(Proof::Total(total))),
@@ -69,7 +73,11 @@ impl EndRules<'_> {
     /// Links and tokens: the page itself leads on.
     fn by_pointer(&self, page: WholePage<'_>) -> Result<PageLead, PageError> {
         let ends_empty = self.pagination.end == End::EmptyPage && page.new == 0;
-        Ok(match (self.next(page.answer)?, page.more) {
+        let next = match page.early {
+            Some(request) => Some(Address { request, number: 0 }),
+            None => self.next(page.answer)?,
+        };
+        Ok(match (next, page.more) {
             (Some(_), Some(false)) => PageLead::End(Proof::Flag),
             (Some(_), _) if ends_empty => PageLead::End(Proof::EmptyPage),
             (Some(next), _) => PageLead::Next(next, Aim::Records),
@@ -82,7 +90,7 @@ impl EndRules<'_> {
     }
 
     /// Numbers and keys: nothing in the page leads on, so the end must be proven.
-    fn by_count(&self, page: WholePage<'_>) -> Result<PageLead, PageError> {
+    fn by_count(&self, page: &WholePage<'_>) -> Result<PageLead, PageError> {
         if page.more == Some(false) {
             return Ok(PageLead::End(Proof::Flag));
         }

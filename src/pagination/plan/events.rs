@@ -1,5 +1,8 @@
 //! Vocabulary between a plan and its crawl: orders, the standing of pages, and news of them.
 
+use std::fmt;
+use std::sync::Arc;
+
 use crate::batch::Batch;
 use crate::pagination::page::{Head, Page, PageFields};
 use crate::pagination::proof::Proof;
@@ -14,11 +17,20 @@ pub struct PageId(pub(super) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartId(pub(super) u64);
 
+/// Name of a page in a message.
+#[derive(Clone, Copy, Debug)]
+pub struct PageName {
+    /// Position in its part, from 1; none for a page that is not wanted any more.
+    pub(super) number: Option<u64>,
+    /// Where there is more than one.
+    pub(super) part: Option<PartId>,
+}
+
 /// Order of a plan.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// Ask for this page, and report what comes.
-    Fetch(PageId, Box<PageRequest>),
+    Fetch(PageId, Arc<PageRequest>),
     /// The records of this part may leave, present and future ones.
     Emit(PartId),
     /// Nothing before an event comes.
@@ -54,7 +66,7 @@ pub enum TurnEvent<'a> {
     /// The next records, with the values that have been read.
     Records(&'a Head, &'a PageFields, Batch),
     /// The rest of the page.
-    Whole(&'a Head, Page),
+    Whole(&'a Arc<Head>, Page),
     /// An answer that is no page, and the start of its body.
     Refused(&'a Head, &'a [u8], Overload),
 }
@@ -81,10 +93,25 @@ pub enum PageNews<'a> {
 /// Part of a page that is still arriving.
 #[derive(Clone, Copy, Debug)]
 pub struct PageSoFar<'a> {
-    pub head: &'a Head,
+    pub head: &'a Arc<Head>,
     pub fields: &'a PageFields,
     /// Number of its records.
     pub records: u64,
+}
+
+impl PageName {
+    pub const FIRST: Self = Self { number: Some(1), part: None };
+    pub const SECOND: Self = Self { number: Some(2), part: None };
+}
+
+impl fmt::Display for PageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.number, self.part) {
+            (None, _) => f.write_str("a page"),
+            (Some(number), None) => write!(f, "page {number}"),
+            (Some(number), Some(part)) => write!(f, "page {number} of part {}", part.0 + 1),
+        }
+    }
 }
 
 impl From<Batch> for ReleasedRecords {

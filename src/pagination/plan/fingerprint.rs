@@ -12,6 +12,10 @@ use crate::pagination::json_extract::PathSet;
 use crate::pagination::path::Path;
 use crate::pagination::record::text_of;
 
+/// Longest start of a record that is searched for: memchr finds up to 32 bytes without tables, whose construction for a whole record
+/// took longer than the search through a page.
+const SEARCHED: usize = 32;
+
 /// Fingerprint of the page that is arriving.
 #[derive(Default)]
 pub(super) struct Fingerprint {
@@ -29,10 +33,6 @@ pub(super) struct Fingerprint {
 /// Part of a record that tells it apart: its key where one is configured, else all its bytes.
 #[derive(Debug)]
 pub(super) struct RecordIdentity(Option<PathSet>);
-
-/// Search for one record among lines.
-#[derive(Debug)]
-pub(super) struct RecordFinder(memmem::Finder<'static>);
 
 impl Fingerprint {
     pub(super) fn records(&self) -> u64 {
@@ -94,22 +94,19 @@ impl RecordIdentity {
     }
 }
 
-impl RecordFinder {
-    pub(super) fn new(record: &[u8]) -> Self {
-        Self(memmem::Finder::new(record.trim_ascii()).into_owned())
-    }
-
-    /// Returns true if one of the lines is the record, apart from spaces around it.
-    pub(super) fn finds_in(&self, lines: &[u8]) -> bool {
-        let length = self.0.needle().len();
-        let is_line = |at: usize| {
-            let before = memrchr(b'\n', &lines[..at]).map_or(0, |newline| newline + 1);
-            let end = at + length;
-            let after = memchr(b'\n', &lines[end..]).map_or(lines.len(), |newline| end + newline);
-            lines[before..after].trim_ascii().len() == length
-        };
-        length > 0 && self.0.find_iter(lines).any(is_line)
-    }
+/// Returns true if one of the lines is the record, apart from spaces around it.
+pub(super) fn has_line(lines: &[u8], record: &[u8]) -> bool {
+    let record = record.trim_ascii();
+    let ends_line = |rest: &[u8]| {
+        let text = rest.trim_ascii_start();
+        text.is_empty() || rest[..rest.len() - text.len()].contains(&b'\n')
+    };
+    let begins_line = |before: &[u8]| {
+        let text = before.trim_ascii_end();
+        text.is_empty() || before[text.len()..].contains(&b'\n')
+    };
+    let is_line = |at: usize| begins_line(&lines[..at]) && lines[at..].strip_prefix(record).is_some_and(ends_line);
+    !record.is_empty() && memmem::find_iter(lines, &record[..record.len().min(SEARCHED)]).any(is_line)
 }
 
 pub(super) fn first_line(lines: &[u8]) -> &[u8] {
@@ -185,9 +182,13 @@ mod tests {
 
     #[test]
     fn a_record_is_found_as_a_whole_line_only() {
-        let holds = |lines: &[u8], record: &[u8]| RecordFinder::new(record).finds_in(lines);
+        let holds = has_line;
         assert!(holds(b"1\n12\n", b"12\n") && holds(b" 12 \n1\n", b"12  \n") && holds(b"3\n2\n", b" 2"));
         assert!(!holds(b"112\n121\n", b"12\n") && !holds(b"[12]\n", b"12") && !holds(b"1\n2\n", b""));
         assert!(holds(b"{\"a\":[2]}\n2\n", b"2\n"));
+        let (long, other) = (format!("{}1", "x".repeat(SEARCHED)), format!("{}2", "x".repeat(SEARCHED)));
+        let lines = format!("{other}\n {long} \n");
+        assert!(holds(lines.as_bytes(), long.as_bytes()) && holds(lines.as_bytes(), other.as_bytes()));
+        assert!(!holds(other.as_bytes(), long.as_bytes()) && !holds(format!("{long}1").as_bytes(), long.as_bytes()));
     }
 }

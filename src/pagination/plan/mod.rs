@@ -38,7 +38,7 @@ mod walk_state;
 
 pub use super::proof::Proof;
 pub use checkpoint::Checkpoint;
-pub use events::{PageId, PageNews, PageSoFar, PartId, ReleasedRecords, Room, Standing, Step, TurnEvent};
+pub use events::{PageId, PageName, PageNews, PageSoFar, PartId, ReleasedRecords, Room, Standing, Step, TurnEvent};
 pub use plan::Plan;
 pub use walk::Walk;
 pub use walk_state::WalkStep;

@@ -1,6 +1,7 @@
 //! One part of a collection: its walk, and the pages that were ordered for it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::events::{PageId, PageNews, PartId, ReleasedRecords, TurnEvent};
 use super::partition::Cut;
@@ -58,11 +59,18 @@ pub(super) enum PlaceInPart {
 #[derive(Debug)]
 struct OrderedPage {
     id: PageId,
-    request: PageRequest,
+    request: Arc<PageRequest>,
     position: u64,
     arrival: Arrival,
-    /// Request that the page itself leads to, once it is known.
-    leads: Option<PageRequest>,
+    /// Once it is known.
+    lead: Option<Lead>,
+}
+
+/// Request that a page itself leads to, whatever follows this head.
+#[derive(Debug)]
+struct Lead {
+    head: Arc<Head>,
+    next: Arc<PageRequest>,
 }
 
 /// Arrival of a page.
@@ -115,18 +123,18 @@ impl CollectionPart {
     }
 
     /// Orders the page that has its turn, if it has not been ordered.
-    pub(super) fn turn(&mut self, id: PageId) -> Option<Box<PageRequest>> {
+    pub(super) fn turn(&mut self, id: PageId) -> Option<Arc<PageRequest>> {
         if self.is_over() || self.is_closing() || self.walk.next().is_none() {
             return None;
         }
         self.walk.grow();
         let WalkStep::Fetch(request) = self.walk.step() else { return None };
-        self.push(id, (*request).clone(), self.walk.number());
+        self.push(id, Arc::clone(&request), self.walk.number());
         Some(request)
     }
 
     /// Orders the page after those that were ordered, as far as it can be guessed.
-    pub(super) fn ahead(&mut self, id: PageId) -> Option<Box<PageRequest>> {
+    pub(super) fn ahead(&mut self, id: PageId) -> Option<Arc<PageRequest>> {
         let ahead = self.pages.len() as u64;
         let last = self.pages.back()?;
         // Nothing is ordered behind a page that may be the last, however many of those behind it are still in flight.
@@ -140,15 +148,15 @@ impl CollectionPart {
         {
             return None;
         }
-        let (request, position) = match &last.leads {
-            Some(request) => (request.clone(), 0),
+        let (request, position) = match &last.lead {
+            Some(lead) => (Arc::clone(&lead.next), 0),
             None => self.walk.forecast().after(last.position).map(|next| (next.request, next.number))?,
         };
         if self.pages.iter().any(|page| page.request == request) {
             return None;
         }
-        self.push(id, request.clone(), position);
-        Some(Box::new(request))
+        self.push(id, Arc::clone(&request), position);
+        Some(request)
     }
 
     /// Notes what has been read of a page.
@@ -156,8 +164,9 @@ impl CollectionPart {
         let Some(asked) = self.pages.iter_mut().find(|asked| asked.id == page) else { return };
         match news {
             PageNews::SoFar(so_far) => {
-                if asked.leads.is_none() {
-                    asked.leads = self.walk.early(so_far);
+                if asked.lead.is_none() {
+                    let next = self.walk.early(so_far);
+                    asked.lead = next.map(|next| Lead { head: Arc::clone(so_far.head), next });
                 }
             }
             PageNews::Whole { records } if self.walk.forecast().may_end_with(records) => asked.arrival = Arrival::Last,
@@ -176,7 +185,10 @@ impl CollectionPart {
             }
             TurnEvent::Whole(head, page) => {
                 let stride = self.walk.stride();
-                let batches = self.walk.arrived(head, page)?;
+                // Another attempt at the page may have led elsewhere.
+                let lead = self.pages.front_mut().and_then(|page| page.lead.take());
+                let lead = lead.filter(|lead| Arc::ptr_eq(&lead.head, head));
+                let batches = self.walk.arrived(head, page, lead.map(|lead| lead.next))?;
                 self.check_end()?;
                 let batches: Result<Vec<_>, _> = batches.into_iter().map(|batch| self.let_through(batch)).collect();
                 self.pass(stride);
@@ -241,7 +253,7 @@ impl CollectionPart {
             return;
         };
         let is_hit = match self.pages.front() {
-            Some(guessed) => guessed.request == *next,
+            Some(guessed) => *guessed.request == *next,
             None => self.walk.stride().is_some() && self.walk.stride() == stride,
         };
         if is_hit {
@@ -256,7 +268,7 @@ impl CollectionPart {
         }
     }
 
-    fn push(&mut self, id: PageId, request: PageRequest, position: u64) {
-        self.pages.push_back(OrderedPage { id, request, position, arrival: Arrival::OnItsWay, leads: None });
+    fn push(&mut self, id: PageId, request: Arc<PageRequest>, position: u64) {
+        self.pages.push_back(OrderedPage { id, request, position, arrival: Arrival::OnItsWay, lead: None });
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::checkpoint::Checkpoint;
-use super::events::{PageId, PageNews, ReleasedRecords, Room, Standing, Step, TurnEvent};
+use super::events::{PageId, PageName, PageNews, ReleasedRecords, Room, Standing, Step, TurnEvent};
 use super::part::{CollectionPart, Emission, PlaceInPart};
 use super::parts::Parts;
 use super::range_splitter::RangeSplitter;
@@ -115,7 +115,7 @@ impl Plan {
     }
 
     /// Orders a page: first those that have their turn, then those of new parts, then those ahead.
-    fn fetch(&mut self, page: PageId, room: Room) -> Result<Option<Box<PageRequest>>, PageError> {
+    fn fetch(&mut self, page: PageId, room: Room) -> Result<Option<Arc<PageRequest>>, PageError> {
         let may_leave = |part: &&mut CollectionPart| room == Room::Open || part.emission == Emission::Told;
         if let Some(turn) = self.parts.list.iter_mut().filter(may_leave).find_map(|part| part.turn(page)) {
             return Ok(Some(turn));
@@ -215,15 +215,10 @@ impl Plan {
         self.parts.list.iter_mut().for_each(|part| part.widen(width));
     }
 
-    /// Name of a page in a message.
-    pub fn name_of(&self, page: PageId) -> String {
-        let Some(part) = self.owner(page) else { return "a page".to_owned() };
-        let number = part.walk.pages() + 1;
-        if self.parts.are_several() {
-            format!("page {number} of part {}", part.id.0 + 1)
-        } else {
-            format!("page {number}")
-        }
+    pub fn name_of(&self, page: PageId) -> PageName {
+        let owner = self.owner(page);
+        let part = owner.filter(|_| self.parts.are_several()).map(|part| part.id);
+        PageName { number: owner.map(|part| part.walk.pages() + 1), part }
     }
 
     /// Number of pages that came.

@@ -61,10 +61,10 @@ impl RangeSplitter {
     }
 
     /// Orders a page that helps to find the upper bound, if it is unknown.
-    pub(super) fn probe(&mut self, page: PageId) -> Result<Option<Box<PageRequest>>, PageError> {
+    pub(super) fn probe(&mut self, page: PageId) -> Result<Option<Arc<PageRequest>>, PageError> {
         let Some(request) = self.bound.probe(&self.first, self.pagination.page_size.as_ref()) else { return Ok(None) };
         self.probe = Some(BoundProbe { page, record: None });
-        request.map(|request| Some(Box::new(request)))
+        request.map(|request| Some(Arc::new(request)))
     }
 
     pub(super) fn is_probing(&self) -> bool {

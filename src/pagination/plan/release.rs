@@ -1,6 +1,6 @@
 //! Release of a page's records: at once, at the page's end, or never.
 
-use super::fingerprint::{Fingerprint, RecordFinder, RecordIdentity, first_line};
+use super::fingerprint::{Fingerprint, RecordIdentity, first_line, has_line};
 use crate::batch::Batch;
 use crate::pagination::error::PageError;
 use crate::pagination::path::Path;
@@ -19,8 +19,6 @@ pub(super) struct RecordRelease {
     policy: ReleasePolicy,
     /// Records that wait for the page's end.
     withheld: Vec<Batch>,
-    /// Search for the last record before this page, built at the page's first batch.
-    finder: Option<RecordFinder>,
     /// The last record before this page stands in it, too.
     has_moved: bool,
     /// Last record before this page.
@@ -75,7 +73,6 @@ impl RecordRelease {
             overlap: 0,
             policy: ReleasePolicy::Now,
             withheld: Vec::new(),
-            finder: None,
             has_moved: false,
             last: None,
         }
@@ -85,7 +82,7 @@ impl RecordRelease {
     pub(super) fn start_page(&mut self) {
         (self.attempt, self.page, self.overlap, self.policy) =
             (Attempt::Pending, Fingerprint::default(), 0, ReleasePolicy::Now);
-        (self.withheld, self.finder, self.has_moved) = (Vec::new(), None, false);
+        (self.withheld, self.has_moved) = (Vec::new(), false);
     }
 
     /// Notes that an attempt at the page has brought its head.
@@ -157,7 +154,7 @@ impl RecordRelease {
         let Some(last) = self.last.as_ref().filter(|_| self.detection != MoveDetection::Off && !self.has_moved) else {
             return Ok(());
         };
-        if !self.finder.get_or_insert_with(|| RecordFinder::new(last)).finds_in(batch.lines()) {
+        if !has_line(batch.lines(), last) {
             return Ok(());
         }
         if self.detection == MoveDetection::ByKey && self.policy == ReleasePolicy::Now {

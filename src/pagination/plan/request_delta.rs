@@ -126,11 +126,15 @@ fn text_of(body: Option<&RequestBody>) -> String {
 
 impl Splice {
     fn between(first: &str, text: &str) -> Self {
-        let same = |(one, other): &(char, char)| one == other;
-        let length = |pair: (char, char)| pair.0.len_utf8();
-        let head: usize = first.chars().zip(text.chars()).take_while(same).map(length).sum();
+        let mut head = first.bytes().zip(text.bytes()).take_while(|(one, other)| one == other).count();
+        while !first.is_char_boundary(head) {
+            head -= 1;
+        }
         let (rest, put) = (&first[head..], &text[head..]);
-        let tail: usize = rest.chars().rev().zip(put.chars().rev()).take_while(same).map(length).sum();
+        let mut tail = rest.bytes().rev().zip(put.bytes().rev()).take_while(|(one, other)| one == other).count();
+        while !rest.is_char_boundary(rest.len() - tail) {
+            tail -= 1;
+        }
         Self { head, put: put[..put.len() - tail].to_owned(), tail }
     }
 

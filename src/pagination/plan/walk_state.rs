@@ -1,5 +1,7 @@
 //! State of a walk: the page that it asks for, or the proof that there is no other.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::pagination::proof::Proof;
@@ -9,15 +11,15 @@ use crate::pagination::request::PageRequest;
 #[derive(Clone, Debug)]
 pub enum WalkStep {
     /// Ask for this page, and report what comes.
-    Fetch(Box<PageRequest>),
+    Fetch(Arc<PageRequest>),
     /// Nothing more: the walk is complete.
     Done(Proof),
 }
 
 #[derive(Debug)]
 pub(super) enum WalkState {
-    Ask(Box<PageRequest>, Aim),
-    Asked(Box<PageRequest>, Aim),
+    Ask(Arc<PageRequest>, Aim),
+    Asked(Arc<PageRequest>, Aim),
     Done(Proof),
 }
 

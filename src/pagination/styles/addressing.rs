@@ -1,5 +1,7 @@
 //! Vocabulary of addresses: what a style makes the next request from, and what it makes.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use serde_json::json;
 use url::Url;
@@ -36,7 +38,7 @@ pub(crate) struct PageAnswer<'a> {
 /// Request of a page, and the page or record number in it.
 #[derive(Clone, Debug)]
 pub(crate) struct Address {
-    pub(crate) request: PageRequest,
+    pub(crate) request: Arc<PageRequest>,
     pub(crate) number: u64,
 }
 
@@ -65,9 +67,12 @@ pub(crate) enum Addressing {
 }
 
 impl Address {
-    /// Address without a number.
+    pub(crate) fn new(request: PageRequest, number: u64) -> Self {
+        Self { request: Arc::new(request), number }
+    }
+
     pub(crate) fn unnumbered(request: PageRequest) -> Self {
-        Self { request, number: 0 }
+        Self::new(request, 0)
     }
 }
 
@@ -94,7 +99,7 @@ impl AddressContext<'_> {
             None => json!(number),
         };
         request.set(param, &value, Encode::Plain)?;
-        Ok(Address { request, number })
+        Ok(Address::new(request, number))
     }
 
     /// First address of a numbered style: with the client's own number where its request has one.

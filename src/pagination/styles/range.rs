@@ -42,7 +42,7 @@ impl RangeHeader {
             .map_err(|_| PageError::BadRange(format!("the unit `{}` is not a token", self.unit)))?;
         let mut request = context.first.clone();
         request.headers.insert(header::RANGE, range);
-        Ok(Address { request, number })
+        Ok(Address::new(request, number))
     }
 }
 

@@ -87,6 +87,11 @@ impl Writer {
         wake.wake();
     }
 
+    /// Returns whether [`Writer::note`] has an effect: without a file, nothing can be resumed.
+    pub fn keeps_checkpoints(&self) -> bool {
+        self.shared.lock().flush.is_good()
+    }
+
     /// Ends a page, all of which has been appended. `page` is the state to resume from after it.
     pub fn note(&mut self, page: &RawValue) {
         let mut state = self.shared.lock();

@@ -75,6 +75,9 @@ impl SharedGovernor {
     }
 
     pub(super) async fn permit(self: &Arc<Self>, crawl: CrawlId) -> Permit {
+        if let Some(permit) = self.permit_at_once(crawl) {
+            return permit;
+        }
         let since = Instant::now();
         let (turn, mut permit) = oneshot::channel();
         let mut next = self.next.subscribe();
@@ -93,6 +96,23 @@ impl SharedGovernor {
                 permit = &mut permit => return permit.expect("the sender is kept until the permit is sent or its place is left"),
                 _ = next.changed() => {}
                 () = due => self.pump(),
+            }
+        }
+    }
+
+    /// Grants a permit where no request waits and none has to, without a place in the queue.
+    fn permit_at_once(self: &Arc<Self>, crawl: CrawlId) -> Option<Permit> {
+        let now = self.now();
+        let mut state = self.state.lock();
+        if !state.waiting.is_empty() {
+            return None;
+        }
+        let ticket = state.governor.join(crawl);
+        match state.governor.grant(now) {
+            GrantDecision::Now(_) => Some(Permit::new(self, now)),
+            GrantDecision::At(..) | GrantDecision::Idle => {
+                state.governor.leave(ticket);
+                None
             }
         }
     }
@@ -163,7 +183,7 @@ impl SharedGovernor {
         drop(guard);
         for turn in turns {
             // A permit whose request no longer waits comes back here, and dropping it returns it.
-            drop(turn.send(Permit { governor: Arc::clone(self), sent: now, is_answered: AtomicBool::new(false) }));
+            drop(turn.send(Permit::new(self, now)));
         }
     }
 
@@ -173,6 +193,10 @@ impl SharedGovernor {
 }
 
 impl Permit {
+    fn new(governor: &Arc<SharedGovernor>, sent: Duration) -> Self {
+        Self { governor: Arc::clone(governor), sent, is_answered: AtomicBool::new(false) }
+    }
+
     /// Tells the governor of the head of the response. Later calls have no effect.
     pub fn answered(&self, status: StatusCode, headers: &HeaderMap) {
         if self.is_answered.swap(true, Ordering::Relaxed) {

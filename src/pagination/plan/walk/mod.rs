@@ -31,6 +31,8 @@ pub struct Walk {
     pagination: Arc<Pagination>,
     caps: Caps,
     state: WalkState,
+    /// Identity of the state's request.
+    identity: u64,
     addresses: Addresses,
     progress: WalkProgress,
     release: RecordRelease,
@@ -53,7 +55,8 @@ impl Walk {
             page_size: PageSizing::new(&pagination, &first)?,
             consistency: Consistency::new(&pagination, &first),
             addresses: Addresses::new(Arc::clone(&pagination), guard, first.clone()),
-            state: WalkState::Ask(Box::new(first), Aim::Records),
+            state: WalkState::Ask(Arc::new(first), Aim::Records),
+            identity: 0,
             progress: WalkProgress::default(),
             pagination,
         };
@@ -67,9 +70,9 @@ impl Walk {
         match &self.state {
             // Ask ⇒ Asked, and Asked ⇒ Asked: an answer that was never reported is asked for once more
             WalkState::Ask(request, aim) | WalkState::Asked(request, aim) => {
-                let (request, aim) = (request.clone(), *aim);
+                let (request, aim) = (Arc::clone(request), *aim);
                 self.release.start_page();
-                self.state = WalkState::Asked(request.clone(), aim);
+                self.state = WalkState::Asked(Arc::clone(&request), aim);
                 WalkStep::Fetch(request)
             }
             WalkState::Done(proof) => WalkStep::Done(*proof),
@@ -168,8 +171,14 @@ impl Walk {
         self.release.pass(batch, self.progress.pages())
     }
 
-    /// Takes the rest of the page, and returns its last records and those that waited, as far as they may leave.
-    pub fn arrived(&mut self, head: &Head, mut page: Page) -> Result<Vec<Batch>, PageError> {
+    /// Takes the rest of the page, and returns its last records and those that waited, as far as they may leave. `early` is what
+    /// [`Walk::early`] made of the same answer.
+    pub fn arrived(
+        &mut self,
+        head: &Head,
+        mut page: Page,
+        early: Option<Arc<PageRequest>>,
+    ) -> Result<Vec<Batch>, PageError> {
         let rest = self.records(head, &page.fields, std::mem::take(&mut page.batch))?;
         self.release.finish_page(page.hash);
         let aim = match self.state {
@@ -200,7 +209,7 @@ impl Walk {
             self.consistency.learn(head, &page.fields)?;
             self.pin_first()?;
         }
-        self.advance(head, &page, length, aim)?;
+        self.advance(head, &page, early, length, aim)?;
         self.progress.note_length(records);
         Ok(self.release.end_page(rest))
     }

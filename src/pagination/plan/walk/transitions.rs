@@ -1,5 +1,7 @@
 //! Transitions of a walk: to the next page, to the end, to another page size, and from a checkpoint.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::Walk;
@@ -37,7 +39,14 @@ impl Walk {
     }
 
     /// Moves behind a page that is good: Asked ⇒ Ask, or Asked ⇒ Done.
-    pub(super) fn advance(&mut self, head: &Head, page: &Page, length: PageLength, aim: Aim) -> Result<(), PageError> {
+    pub(super) fn advance(
+        &mut self,
+        head: &Head,
+        page: &Page,
+        early: Option<Arc<PageRequest>>,
+        length: PageLength,
+        aim: Aim,
+    ) -> Result<(), PageError> {
         if let Aim::Confirm(proof) = aim {
             return self.finish(proof);
         }
@@ -53,7 +62,7 @@ impl Walk {
         if let StyleEnd::Range { total: Some(total), .. } = style_end {
             self.progress.set_total(total);
         }
-        let whole = WholePage { answer: self.answer(head, &page.fields), page, new, length, more };
+        let whole = WholePage { answer: self.answer(head, &page.fields), page, early, new, length, more };
         match self.end_rules().lead(whole, style_end)? {
             PageLead::Next(next, aim) => self.ask(next, aim),
             PageLead::End(proof) => self.finish(proof),
@@ -99,10 +108,8 @@ impl Walk {
             return Err(PageError::Limit { name: "max_offset", value });
         }
         self.progress.check_empty_pages(&self.caps)?;
-        let identity = self.identity(&next.request);
-        if let WalkState::Asked(asked, _) = &self.state
-            && self.identity(asked) == identity
-        {
+        let identity = self.identity_of(&next.request);
+        if matches!(self.state, WalkState::Asked(..)) && self.identity == identity {
             return match self.pagination.same_token {
                 SameToken::End => self.finish(Proof::SameToken),
                 SameToken::Error => Err(self.pagination.style.rules().repetition()),
@@ -114,18 +121,18 @@ impl Walk {
         } else {
             self.addresses.start_at(next.number);
         }
-        self.state = WalkState::Ask(Box::new(next.request), aim);
+        (self.state, self.identity) = (WalkState::Ask(next.request, aim), identity);
         self.page_size.went_well();
         Ok(())
     }
 
     /// Identity of a request; one for the same place in another size has the same.
-    fn identity(&self, request: &PageRequest) -> u64 {
+    fn identity_of(&self, request: &PageRequest) -> u64 {
         self.addresses.delta(self.page_size.with_size(request, 0).as_ref().unwrap_or(request)).identity()
     }
 
     /// Request that the page will most likely lead to, where pages point to each other. A hint: [`Walk::step`] decides.
-    pub fn early(&self, page: PageSoFar<'_>) -> Option<PageRequest> {
+    pub fn early(&self, page: PageSoFar<'_>) -> Option<Arc<PageRequest>> {
         let goes_on = match &self.pagination.more {
             Some(more) => page.fields.get(&more.path).is_some() && more.read(page.fields).ok()? == Some(true),
             None => true,
@@ -138,7 +145,7 @@ impl Walk {
         let answer = PageAnswer { records: page.records, ..self.answer(page.head, page.fields) };
         let mut next = self.addresses.early(self.page_size.size(), answer)?;
         self.consistency.apply(&mut next).ok()?;
-        (!self.progress.knows_request(self.identity(&next))).then_some(next)
+        (!self.progress.knows_request(self.identity_of(&next))).then_some(next)
     }
 
     /// Returns true if the current page, and those behind it, could be asked for with half as many records.
@@ -180,8 +187,8 @@ impl Walk {
         let (WalkState::Asked(request, aim) | WalkState::Ask(request, aim)) = &self.state else { return false };
         let resized = (self.page_size.with_size(request, size), self.page_size.with_size(self.addresses.first(), size));
         let (Some(request), Some(first)) = resized else { return false };
-        self.state = WalkState::Ask(Box::new(request), *aim);
-        self.addresses.set_first(first);
+        self.state = WalkState::Ask(Arc::new(request), *aim);
+        self.addresses.set_first(Arc::new(first));
         self.addresses.forget_stride();
         self.page_size.change_to(size, change);
         true
@@ -228,12 +235,15 @@ impl Walk {
         }
         if let (true, Some(size)) = (self.page_size.is_resized(), self.page_size.size()) {
             let unfit = || PageError::BadCheckpoint("the collection's pages can't be of another size".to_owned());
-            self.addresses.set_first(self.page_size.with_size(self.addresses.origin(), size).ok_or_else(unfit)?);
+            let first = self.page_size.with_size(self.addresses.origin(), size).ok_or_else(unfit)?;
+            self.addresses.set_first(Arc::new(first));
         }
         self.pin_first()?;
         match leads {
             Some(WalkLead::On { request, aim }) => {
-                self.state = WalkState::Ask(Box::new(request.applied(self.addresses.origin())?), aim);
+                let request = Arc::new(request.applied(self.addresses.origin())?);
+                self.identity = self.identity_of(&request);
+                self.state = WalkState::Ask(request, aim);
             }
             Some(WalkLead::Over(proof)) => self.state = WalkState::Done(proof),
             None => {}
