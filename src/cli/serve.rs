@@ -92,7 +92,8 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
     Exit::Complete
 }
 
-/// Raises the limit of open files to the system's maximum: each connection is one, and each kept snapshot two.
+/// Raises the limit of open files to the system's maximum: each connection is one, and the files of snapshots
+/// get a share.
 fn raise_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum

@@ -103,7 +103,7 @@ impl Gateway {
         GatewayBuilder { config, transport: None }
     }
 
-    /// Stops all crawls and waits for their tasks to end.
+    /// Stops all crawls and waits for their tasks to end, and for what they have appended to be written.
     ///
     /// Snapshots with files keep what was written and are resumed after the next start. Streams under way break, so stop
     /// serving first.
@@ -112,6 +112,7 @@ impl Gateway {
         fill.stop.cancel();
         fill.tasks.close();
         fill.tasks.wait().await;
+        fill.registry.store().written().await;
     }
 
     /// Returns the number of tasks that have not ended.

@@ -139,7 +139,7 @@ impl FlightLeader {
                     self.withdraw();
                     FlightOutcome::Open(Arc::clone(snapshot))
                 }
-                IdEntry::Stored(_) | IdEntry::Opening(_) => FlightOutcome::Lost,
+                IdEntry::Stored(_) | IdEntry::Opening { .. } => FlightOutcome::Lost,
             },
             FlightScope::Key(_) | FlightScope::Alone => FlightOutcome::Lost,
         };

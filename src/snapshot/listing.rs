@@ -33,7 +33,7 @@ pub(super) fn list(index: &SnapshotIndex) -> Vec<SnapshotListing> {
     let listed = |entry: IdEntry| match entry {
         IdEntry::Here(snapshot) => Some(listed_here(&snapshot)),
         IdEntry::Stored(stored) => Some(listed_stored(&stored, index.keep_for)),
-        IdEntry::Opening(_) => None,
+        IdEntry::Opening { .. } => None,
     };
     let mut list: Vec<_> = index.by_id.iter().filter_map(|(_, entry)| listed(entry)).collect();
     list.sort_by_key(|listing| std::cmp::Reverse(listing.created));

@@ -128,7 +128,7 @@ impl Registry {
         self.index.by_id.entry(id).and_compute_with(|entry| match entry.map(moka::Entry::into_value) {
             Some(entry) if entry.key() != key => Op::Nop,
             None => Op::Nop,
-            Some(IdEntry::Opening(flight)) => {
+            Some(IdEntry::Opening { flight, .. }) => {
                 found = Some(LookupResult::Follow(flight.subscribe(FlightRole::Follower)));
                 Op::Nop
             }
@@ -137,8 +137,9 @@ impl Registry {
                 Op::Nop
             }
             Some(entry) => {
+                let stored = if let IdEntry::Stored(stored) = &entry { Some(Arc::clone(stored)) } else { None };
                 before = Some(entry);
-                Op::Put(IdEntry::Opening(flight.clone()))
+                Op::Put(IdEntry::Opening { flight: flight.clone(), stored })
             }
         });
         if let Some(before) = before {
@@ -209,10 +210,12 @@ impl Registry {
                 | SnapshotState::Broken(_)
                 | SnapshotState::Stopped => NewestMatch::None,
             },
-            Some(IdEntry::Stored(stored)) if recency.covers(stored.birth.facts.created, Some(stored.modified)) => {
+            Some(IdEntry::Stored(stored) | IdEntry::Opening { stored: Some(stored), .. })
+                if recency.covers(stored.birth.facts.created, Some(stored.modified)) =>
+            {
                 NewestMatch::Enough(LookupResult::Stored(id))
             }
-            Some(IdEntry::Stored(_) | IdEntry::Opening(_)) | None => NewestMatch::None,
+            Some(IdEntry::Stored(_) | IdEntry::Opening { .. }) | None => NewestMatch::None,
         }
     }
 
@@ -229,7 +232,41 @@ mod tests {
     use crate::error::{Failure, Fault};
     use crate::snapshot::facts::Birth;
     use crate::snapshot::log::transient_log;
-    use crate::snapshot::seal::Seal;
+    use crate::snapshot::seal::{Seal, Verdict};
+
+    #[tokio::test]
+    async fn a_request_by_key_follows_the_reopening_of_a_stored_snapshot() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = SnapshotSettings {
+            dir: Some(dir.path().to_owned()),
+            memory: 1 << 20,
+            disk: 1 << 20,
+            slow_reader: SlowReader::Wait,
+            linger: Duration::ZERO,
+        };
+        let birth = Birth::in_test("/orders");
+        let store = Store::open(settings.clone()).unwrap();
+        let (writer, log) = store.create(store.new_id(), &birth);
+        writer.seal(Seal::Complete(Verdict { records: 0, pages: 1, proof: "no next address".to_owned() }));
+        log.ended().await;
+        store.written().await;
+        drop((log, store));
+
+        let registry = Registry::new(Store::open(settings).unwrap(), Duration::from_secs(60));
+        let open = |max_age| {
+            let recency = Recency::Within { fresh_for: Duration::from_secs(60), max_age };
+            registry.open(birth.key, recency, || Err(())).ok()
+        };
+        let recent = Duration::from_secs(1 << 40);
+        let Some(LookupResult::Stored(id)) = open(recent) else { panic!("it is stored") };
+        let Some(LookupResult::Lead(lead)) = registry.find(id, birth.key, LookupPurpose::Read) else { panic!() };
+        // It is being read: another request finds it all the same, and follows.
+        assert!(matches!(open(recent), Some(LookupResult::Stored(same)) if same == id));
+        assert!(matches!(registry.find(id, birth.key, LookupPurpose::Read), Some(LookupResult::Follow(_))));
+        assert!(open(Duration::ZERO).is_none(), "too old");
+        lead.unreadable();
+        assert!(open(recent).is_none());
+    }
 
     #[test]
     fn a_snapshot_whose_files_have_its_end_is_never_resumed_again() {

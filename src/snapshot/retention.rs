@@ -111,7 +111,7 @@ fn evict(index: &SnapshotIndex, missing: u64, tier: FullTier) -> bool {
         }
         index.by_id.entry(id).and_compute_with(|entry| match entry.map(moka::Entry::into_value) {
             Some(IdEntry::Here(snapshot)) if !snapshot.is_idle() => Op::Nop,
-            Some(IdEntry::Opening(_)) | None => Op::Nop,
+            Some(IdEntry::Opening { .. }) | None => Op::Nop,
             Some(entry) => {
                 if let IdEntry::Here(snapshot) = entry {
                     snapshot.log().forget_memory();
@@ -147,7 +147,7 @@ impl Expiry<SnapshotId, IdEntry> for ExpiryPolicy {
     ) -> Option<Duration> {
         match entry {
             IdEntry::Stored(_) => current,
-            IdEntry::Here(_) | IdEntry::Opening(_) => self.time_of(entry),
+            IdEntry::Here(_) | IdEntry::Opening { .. } => self.time_of(entry),
         }
     }
 
@@ -171,7 +171,7 @@ impl ExpiryPolicy {
                 let unused = SystemTime::now().duration_since(stored.modified).unwrap_or_default();
                 Some(self.keep_for.saturating_sub(unused))
             }
-            IdEntry::Opening(_) => None,
+            IdEntry::Opening { .. } => None,
         }
     }
 }
@@ -196,6 +196,6 @@ fn idle(id: SnapshotId, entry: &IdEntry, tier: FullTier) -> Option<IdleSnapshot>
             let collection = stored.birth.facts.collection.clone();
             Some(IdleSnapshot { id, used: stored.modified, bytes: stored.bytes, collection })
         }
-        IdEntry::Here(_) | IdEntry::Stored(_) | IdEntry::Opening(_) => None,
+        IdEntry::Here(_) | IdEntry::Stored(_) | IdEntry::Opening { .. } => None,
     }
 }

@@ -42,7 +42,11 @@ pub(super) enum IdEntry {
     /// In the storage, from an earlier process.
     Stored(Arc<StoredSnapshot>),
     /// Being read from the storage and resumed.
-    Opening(Flight),
+    Opening {
+        flight: Flight,
+        /// Description of the snapshot if it is of an earlier process.
+        stored: Option<Arc<StoredSnapshot>>,
+    },
 }
 
 impl SnapshotIndex {
@@ -100,7 +104,7 @@ impl SnapshotIndex {
     /// Restores the entry from before the flight `serial`.
     pub(super) fn restore(&self, id: SnapshotId, serial: u64, before: &IdEntry) {
         self.by_id.entry(id).and_compute_with(|entry| match entry.map(moka::Entry::into_value) {
-            Some(IdEntry::Opening(flight)) if flight.serial == serial => Op::Put(before.clone()),
+            Some(IdEntry::Opening { flight, .. }) if flight.serial == serial => Op::Put(before.clone()),
             _ => Op::Nop,
         });
     }
@@ -141,7 +145,7 @@ impl IdEntry {
         let (retention, facts) = match self {
             Self::Here(snapshot) => (snapshot.retention(), snapshot.facts()),
             Self::Stored(stored) => (stored.birth.retention, &stored.birth.facts),
-            Self::Opening(_) => return None,
+            Self::Opening { .. } => return None,
         };
         (retention == Retention::Shared).then_some(facts.created)
     }
@@ -150,7 +154,7 @@ impl IdEntry {
         match self {
             Self::Here(snapshot) => snapshot.key(),
             Self::Stored(stored) => stored.birth.key,
-            Self::Opening(flight) => flight.key,
+            Self::Opening { flight, .. } => flight.key,
         }
     }
 }

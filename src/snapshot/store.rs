@@ -122,6 +122,11 @@ impl Store {
         self.shared.storage.used_bytes()
     }
 
+    /// Resolves when all that was appended to logs is in their files. The folder stays locked until the logs are gone.
+    pub async fn written(&self) {
+        self.shared.storage.written().await;
+    }
+
     /// Creates a log; in memory alone if it may not be stored, or can't be.
     pub fn create(&self, id: SnapshotId, birth: &Birth) -> (Writer, Log) {
         let StoreShared { memory, settings, warned, .. } = &*self.shared;
@@ -392,6 +397,7 @@ mod tests {
         }
         assert_eq!(had, b"[1]\n[2]\n[3]\n[4");
 
+        drop((log, early));
         let ReopenedSnapshot { log, unfinished, .. } = store.reopen(id).unwrap();
         let ResumableLog { mut writer, notes, last, records } = unfinished.unwrap();
         assert_eq!((notes.len(), last.as_deref(), records), (1, Some(&b"[2]"[..]), 2));
@@ -404,7 +410,9 @@ mod tests {
         }
         assert_eq!(had, b"[1]\n[2]\n[3]\n[4]\n[5]\n");
 
-        drop((store, log, late, early));
+        // A log keeps the folder locked, and so does a task that writes.
+        store.written().await;
+        drop((store, log, late));
         let store = Store::open(settings(Some(dir.path()), 1 << 20)).unwrap();
         assert_eq!(store.stored()[0].verdict.as_ref().unwrap().records, 5);
         let ReopenedSnapshot { log, unfinished, .. } = store.reopen(id).unwrap();

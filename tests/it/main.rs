@@ -25,6 +25,8 @@ mod resume;
 mod sharing;
 // Snapshots and files that an older version of unpage has left: resumed, served, or refused with the reason.
 mod upgrade;
+// Limits on descriptors, and the files of snapshots that are closed meanwhile.
+mod descriptors;
 // Trouble that passes: retried, counted, and not to be seen in the stream.
 mod retries;
 // Several crawls before one upstream: its demands, how much it is asked at a time, and readers that are slow.

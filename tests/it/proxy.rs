@@ -20,6 +20,8 @@ pub(super) const RETRY: &str = "retry = { attempts = 3, base = \"1ms\", cap = \"
 /// Each stream has a crawl of its own that ends with it, unless others ask for the same meanwhile.
 const UNKEPT: &str = "[snapshots]\ndisk = \"0\"\nlinger = \"0\"\nfresh_for = \"0\"";
 
+const BINARY: &str = env!("CARGO_BIN_EXE_unpage");
+
 /// A proxy in this process; it stops when it is dropped.
 pub(super) struct Proxy {
     pub(super) address: SocketAddr,
@@ -88,7 +90,10 @@ pub(super) async fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>)
 
 /// The binary, without what the environment of the tests would tell it; killed when it is dropped.
 pub(super) fn binary() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_unpage"));
+    clean(Command::new(BINARY))
+}
+
+fn clean(mut command: Command) -> Command {
     command.env_remove("UNPAGE_LOG").env("NO_COLOR", "1").stdin(Stdio::null()).kill_on_drop(true);
     command
 }
@@ -109,9 +114,23 @@ impl Process {
         Self::serve_with(["--config".as_ref(), file.path().as_os_str()]).await
     }
 
+    /// Starts the binary with a configuration file and so many descriptors.
+    pub(super) async fn serve_within(descriptors: usize, toml: &str) -> Self {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, unkept(toml)).unwrap();
+        let mut command = clean(Command::new("sh"));
+        command.arg("-c").arg(format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")).arg(BINARY);
+        // Many crawls would fill the pipe, which nothing reads.
+        command.env("UNPAGE_LOG", "warn,unpage::cli=info");
+        Self::spawn(command, ["--config".as_ref(), file.path().as_os_str()]).await
+    }
+
     /// Starts the binary with these arguments, and waits until it listens.
     pub(super) async fn serve_with(arguments: impl IntoIterator<Item = &OsStr>) -> Self {
-        let mut command = binary();
+        Self::spawn(binary(), arguments).await
+    }
+
+    async fn spawn(mut command: Command, arguments: impl IntoIterator<Item = &OsStr>) -> Self {
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());

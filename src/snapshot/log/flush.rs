@@ -41,7 +41,7 @@ pub(super) fn start(shared: &Arc<LogShared>, mut state: MutexGuard<'_, LogState>
     drop(state);
     let mut task = FlushTask::new(shared);
     match Handle::try_current() {
-        Ok(runtime) => drop(runtime.spawn_blocking(move || task.run())),
+        Ok(runtime) => shared.storage.spawn_write(&runtime, move || task.run()),
         Err(_) => task.run(),
     }
 }

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::file_io::{length, remove};
+use super::open_files::NamedFile;
 use super::types::{LossPolicy, WriteError};
 
 pub(super) struct DiskBudget {
@@ -25,11 +26,13 @@ type Evict = Arc<dyn Fn(u64) -> bool + Send + Sync>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoRoom;
 
-/// Share of one snapshot's two files, common to all that have them open. Deleted files count until the last of those has closed them.
+/// One snapshot's two files and their share of the budget, common to all logs that read or write them. Deleted files count until the last of
+/// those logs is gone.
 #[derive(Debug)]
 pub(super) struct FileClaim {
+    pub(super) lines: NamedFile,
+    pub(super) journal: NamedFile,
     budget: Arc<DiskBudget>,
-    paths: FilePaths,
     bytes: AtomicU64,
     deleted: AtomicBool,
     epoch: Mutex<Epoch>,
@@ -38,16 +41,9 @@ pub(super) struct FileClaim {
     verified: AtomicU64,
 }
 
-/// Fencing token: of all that have the files open, only the holder of the newest epoch may write.
+/// Fencing token: of all logs of the files, only the holder of the newest epoch may write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Epoch(u64);
-
-/// Paths of a snapshot's two files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct FilePaths {
-    pub(super) lines: PathBuf,
-    pub(super) journal: PathBuf,
-}
 
 impl DiskBudget {
     pub(super) fn new(limit: u64) -> Self {
@@ -101,10 +97,11 @@ impl From<NoRoom> for WriteError {
 
 impl FileClaim {
     /// Creates the claim of files that are yet to be created.
-    pub(super) fn new(budget: Arc<DiskBudget>, paths: FilePaths) -> Self {
+    pub(super) fn new(budget: Arc<DiskBudget>, lines: NamedFile, journal: NamedFile) -> Self {
         Self {
+            lines,
+            journal,
             budget,
-            paths,
             bytes: AtomicU64::new(0),
             deleted: AtomicBool::new(false),
             epoch: Mutex::default(),
@@ -114,9 +111,9 @@ impl FileClaim {
     }
 
     /// Creates the claim of existing files, which the budget has counted.
-    pub(super) fn of_existing(budget: Arc<DiskBudget>, paths: FilePaths) -> Self {
-        let mut claim = Self::new(budget, paths);
-        claim.bytes = AtomicU64::new(length(&claim.paths.lines) + length(&claim.paths.journal));
+    pub(super) fn of_existing(budget: Arc<DiskBudget>, lines: NamedFile, journal: NamedFile) -> Self {
+        let mut claim = Self::new(budget, lines, journal);
+        *claim.bytes.get_mut() = length(claim.lines.path()) + length(claim.journal.path());
         claim
     }
 
@@ -127,10 +124,6 @@ impl FileClaim {
 
     pub(super) fn loss_policy(&self) -> LossPolicy {
         self.loss_policy
-    }
-
-    pub(super) fn paths(&self) -> &FilePaths {
-        &self.paths
     }
 
     pub(super) fn take(&self, bytes: u64) -> Result<(), NoRoom> {
@@ -166,19 +159,25 @@ impl FileClaim {
         (*epoch == mine).then_some(epoch)
     }
 
-    /// Deletes the files; open ones stay readable. The journal goes first: lines without a journal are discarded at the next start.
+    /// Deletes the files. Logs that read them still can. The journal goes first: lines without a journal are discarded at the next start.
     pub(super) fn delete(&self) -> io::Result<()> {
-        remove(&self.paths.journal)?;
-        remove(&self.paths.lines)?;
+        if let Err(error) = self.lines.pin() {
+            tracing::debug!(%error, "readers of a deleted snapshot break off");
+        }
+        self.journal.close();
+        remove(self.journal.path())?;
+        remove(self.lines.path())?;
         self.deleted.store(true, Ordering::Release);
         Ok(())
     }
 
     /// Makes sure that the snapshot is not found again, even after a power cut. A journal that can't be deleted is emptied, which is as good.
-    pub(super) fn disown(&self, journal: &File) -> io::Result<()> {
-        let folder = || File::open(self.paths.journal.parent().unwrap_or(Path::new(".")));
-        let deleted = remove(&self.paths.journal).and_then(|()| folder()?.sync_all());
-        deleted.or_else(|error| journal.set_len(0).and_then(|()| journal.sync_all()).map_err(|_| error))?;
+    pub(super) fn disown(&self) -> io::Result<()> {
+        let path = self.journal.path();
+        let folder = || File::open(path.parent().unwrap_or(Path::new(".")));
+        let empty = || self.journal.open().and_then(|journal| journal.set_len(0).and_then(|()| journal.sync_all()));
+        let deleted = remove(path).and_then(|()| folder()?.sync_all());
+        deleted.or_else(|error| empty().map_err(|_| error))?;
         if let Err(error) = self.delete() {
             tracing::debug!(%error, "the rest of a snapshot's files is deleted at the next start");
         }
@@ -195,12 +194,21 @@ impl Drop for FileClaim {
 }
 
 #[cfg(test)]
+impl FileClaim {
+    /// Creates the claim of two files in a folder that is not locked.
+    pub(super) fn in_folder(folder: &Path, budget: Arc<DiskBudget>) -> Self {
+        let open_files = super::open_files::OpenFiles::new(None);
+        let [lines, journal] = ["lines", "journal"].map(|name| NamedFile::new(folder.join(name), &open_files));
+        Self::of_existing(budget, lines, journal)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     fn claim(budget: &Arc<DiskBudget>) -> FileClaim {
-        let paths = FilePaths { lines: PathBuf::from("/nowhere/lines"), journal: PathBuf::from("/nowhere/journal") };
-        FileClaim::new(Arc::clone(budget), paths)
+        FileClaim::in_folder(Path::new("/nowhere"), Arc::clone(budget))
     }
 
     #[test]

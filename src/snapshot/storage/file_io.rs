@@ -1,12 +1,13 @@
 //! Reads and writes of files at a position, and the options that snapshots' files are opened with.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, IoSlice, Seek, SeekFrom, Write};
+use std::io::{self, IoSlice};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use rustix::io::Errno;
 
 /// Number of bytes that a scan of a file reads at once.
 pub(super) const PIECE: usize = 1 << 20;
@@ -71,7 +72,7 @@ fn read_into(file: &File, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
 /// Reads 1 to `most` bytes from the page cache; returns `None` if the disk would have to be waited for, or that can't be told.
 #[cfg(target_os = "linux")]
 pub(super) fn read_cached(file: &File, at: u64, most: usize) -> io::Result<Option<Bytes>> {
-    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+    use rustix::io::{ReadWriteFlags, preadv2};
     let mut buffer = vec![0; most];
     match preadv2(file, &mut [io::IoSliceMut::new(&mut buffer)], at, ReadWriteFlags::NOWAIT) {
         // 0 is the end of the file, where no reader stands, and some file systems return it where a read would wait.
@@ -89,14 +90,16 @@ pub(super) fn read_cached(_file: &File, _at: u64, _most: usize) -> io::Result<Op
     Ok(None)
 }
 
-pub(super) fn write_all(mut file: &File, at: u64, mut pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
-    file.seek(SeekFrom::Start(at))?;
+pub(super) fn write_all(file: &File, mut at: u64, mut pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
     while !pieces.is_empty() {
-        match file.write_vectored(pieces) {
+        match rustix::io::pwritev(file, pieces, at) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => IoSlice::advance_slices(&mut pieces, written),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Ok(written) => {
+                at += written as u64;
+                IoSlice::advance_slices(&mut pieces, written);
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(())

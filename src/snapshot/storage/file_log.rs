@@ -1,9 +1,8 @@
-//! Open files of one log: its lines, and the journal of what is known about them.
+//! Files of one log: its lines, and the journal of what is known about them.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
-use std::fs::File;
 use std::hash::Hasher;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
@@ -11,6 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio_util::task::TaskTracker;
 use twox_hash::XxHash3_64;
 
 use super::disk_budget::{Epoch, FileClaim};
@@ -20,11 +20,9 @@ use super::types::{LogEntry, LossPolicy, WriteError};
 use crate::id::SnapshotId;
 use crate::snapshot::facts::Birth;
 
-/// Two open files of a log. Every call may block, except [`FileLog::read_cached`].
+/// Two files of a log. Every call may block, except [`FileLog::read_cached`].
 #[derive(Debug)]
 pub(in crate::snapshot) struct FileLog {
-    lines: File,
-    journal: File,
     claim: Arc<FileClaim>,
     epoch: Epoch,
     /// Length of the file of lines when it was opened: readers may have had any of these bytes.
@@ -67,41 +65,32 @@ struct FileLogState {
 }
 
 impl FileLog {
-    /// Creates a log in two empty files.
-    pub(super) fn create(
-        lines: File,
-        journal: File,
-        claim: Arc<FileClaim>,
-        id: Option<SnapshotId>,
-        birth: &Birth,
-    ) -> Result<Self, WriteError> {
+    /// Creates a log in two empty files, which are created unless they are open.
+    pub(super) fn create(claim: Arc<FileClaim>, id: Option<SnapshotId>, birth: &Birth) -> Result<Self, WriteError> {
+        for file in [&claim.lines, &claim.journal] {
+            file.if_open().map_or_else(|| file.create(), Ok)?;
+        }
         let epoch = claim.next_epoch();
         let position = FilePosition { epoch, bytes: 0, mark: JournalPosition::default(), lost: VecDeque::new() };
-        let files = Self::reopen(lines, journal, claim, position)?;
+        let files = Self::reopen(claim, position)?;
         let (line, mark) = JournalPosition::birth(id, birth);
         files.log(&mut files.state.lock(), &line, mark)?;
         Ok(files)
     }
 
     /// Continues a log at this position.
-    pub(super) fn reopen(
-        lines: File,
-        journal: File,
-        claim: Arc<FileClaim>,
-        position: FilePosition,
-    ) -> io::Result<Self> {
+    pub(super) fn reopen(claim: Arc<FileClaim>, position: FilePosition) -> io::Result<Self> {
         let FilePosition { epoch, bytes, mark, lost } = position;
-        let previous_len = lines.metadata()?.len();
-        let journal_length = journal.metadata()?.len();
-        let state =
-            FileLogState { written: bytes, from: bytes, hash: XxHash3_64::new(), mark, journal: journal_length, lost };
-        Ok(Self { lines, journal, claim, epoch, previous_len, state: Mutex::new(state) })
+        let previous_len = claim.lines.open()?.metadata()?.len();
+        let journal = claim.journal.open()?.metadata()?.len();
+        let state = FileLogState { written: bytes, from: bytes, hash: XxHash3_64::new(), mark, journal, lost };
+        Ok(Self { claim, epoch, previous_len, state: Mutex::new(state) })
     }
 
     /// Cuts the lines behind the last complete page off. Only for files whose lines had no reader: other bytes may then follow.
     pub(super) fn cut(&mut self) -> io::Result<()> {
         let state = self.state.get_mut();
-        self.lines.set_len(state.written)?;
+        self.claim.lines.open()?.set_len(state.written)?;
         self.claim.give(self.previous_len.saturating_sub(state.written));
         self.previous_len = state.written;
         state.lost.clear();
@@ -137,7 +126,8 @@ impl FileLog {
         }
         let bytes = fresh.iter().map(|piece| piece.len() as u64).sum();
         self.claim.take(bytes)?;
-        write_all(&self.lines, place, &mut fresh).inspect_err(|_| self.claim.give(bytes))?;
+        let lines = self.claim.lines.open();
+        lines.and_then(|lines| write_all(&lines, place, &mut fresh)).inspect_err(|_| self.claim.give(bytes))?;
         for piece in pieces {
             state.hash.write(piece);
         }
@@ -175,6 +165,9 @@ impl FileLog {
         self.log(&mut state, &text, mark)?;
         (state.from, state.hash) = (bytes, rest);
         self.claim.set_verified(bytes);
+        if !matches!(entry, LogEntry::Page { .. }) {
+            self.claim.journal.close();
+        }
         Ok(())
     }
 
@@ -190,28 +183,35 @@ impl FileLog {
 
     /// Reads 1 to `most` bytes without waiting for the disk; returns `None` if it would have to wait, or that can't be told.
     pub(super) fn read_cached(&self, at: u64, most: usize) -> io::Result<Option<Bytes>> {
-        file_io::read_cached(&self.lines, at, most)
+        // To open the file again may wait for the disk.
+        self.claim.lines.if_open().map_or(Ok(None), |lines| file_io::read_cached(&lines, at, most))
     }
 
     /// Reads 1 to `most` bytes.
     pub(super) fn read(&self, at: u64, most: usize) -> io::Result<Bytes> {
-        read_some(&self.lines, at, most)
+        read_some(&*self.claim.lines.open()?, at, most)
+    }
+
+    /// Returns the tasks that write files of this storage.
+    pub(super) fn writes(&self) -> &TaskTracker {
+        self.claim.lines.open_files().writes()
     }
 
     pub(super) fn loss_policy(&self) -> LossPolicy {
         self.claim.loss_policy()
     }
 
-    /// Deletes the files, so that a restart does not find the snapshot. Open readers go on.
+    /// Deletes the files, so that a restart does not find the snapshot. Readers go on.
     pub(super) fn disown(&self) -> Result<(), WriteError> {
         let _epoch = self.claim.hold(self.epoch).ok_or(WriteError::Changed)?;
-        Ok(self.claim.disown(&self.journal)?)
+        Ok(self.claim.disown()?)
     }
 
     /// Compares bytes with those in the file.
     fn compare(&self, mut at: u64, mut same: &[u8]) -> Result<(), WriteError> {
+        let lines = self.claim.lines.open()?;
         while !same.is_empty() {
-            let there = read_some(&self.lines, at, same.len().min(PIECE))?;
+            let there = read_some(&lines, at, same.len().min(PIECE))?;
             let (now, rest) = same.split_at(there.len());
             if now != there {
                 return Err(WriteError::Changed);
@@ -232,20 +232,21 @@ impl FileLog {
 
     fn stretch(&self, from: u64, to: u64) -> io::Result<XxHash3_64> {
         let mut hash = XxHash3_64::new();
-        each_piece(&self.lines, from, to, |piece| hash.write(piece))?;
+        each_piece(&*self.claim.lines.open()?, from, to, |piece| hash.write(piece))?;
         Ok(hash)
     }
 
     /// Writes one line of the journal, in one write.
     fn log(&self, state: &mut FileLogState, line: &str, mark: JournalPosition) -> Result<(), WriteError> {
+        let journal = self.claim.journal.open()?;
         if state.journal > state.mark.length {
-            self.journal.set_len(state.mark.length)?;
+            journal.set_len(state.mark.length)?;
             self.claim.give(state.journal - state.mark.length);
             state.journal = state.mark.length;
         }
         let bytes = line.len() as u64;
         self.claim.take(bytes)?;
-        self.journal.write_all_at(line.as_bytes(), state.mark.length).inspect_err(|_| self.claim.give(bytes))?;
+        journal.write_all_at(line.as_bytes(), state.mark.length).inspect_err(|_| self.claim.give(bytes))?;
         (state.mark, state.journal) = (mark, mark.length);
         Ok(())
     }
@@ -263,34 +264,25 @@ impl fmt::Debug for FileLogState {
 impl FileLog {
     /// Creates two new files in a folder, which together may have `limit` bytes more than their birth needs.
     pub(super) fn in_folder(folder: &std::path::Path, limit: u64) -> Arc<Self> {
-        let paths = super::disk_budget::FilePaths { lines: folder.join("lines"), journal: folder.join("journal") };
-        let open =
-            |path| File::options().read(true).write(true).create_new(true).open(path).expect("a folder for tests");
-        let (lines, journal) = (open(&paths.lines), open(&paths.journal));
         let birth = Birth::in_test("/orders");
         let birth_bytes = JournalPosition::birth(None, &birth).1.length;
         let disk = Arc::new(super::disk_budget::DiskBudget::new(birth_bytes + limit));
-        Arc::new(
-            Self::create(lines, journal, Arc::new(FileClaim::new(disk, paths)), None, &birth)
-                .expect("room for the birth"),
-        )
+        Arc::new(Self::create(Arc::new(FileClaim::in_folder(folder, disk)), None, &birth).expect("room for the birth"))
     }
-}
 
-#[cfg(test)]
-impl FileLog {
     /// Opens such files again, with a journal that can't be deleted.
     pub(super) fn undeletable(folder: &std::path::Path, limit: u64, journal: &std::fs::OpenOptions) -> Arc<Self> {
+        use super::open_files::{NamedFile, OpenFiles};
         drop(Self::in_folder(folder, 0));
-        let [lines, path] = ["lines", "journal"].map(|name| folder.join(name));
         let (_, mark) = JournalPosition::birth(None, &Birth::in_test("/orders"));
-        let (lines_file, journal) = (File::options().read(true).write(true).open(&lines), journal.open(&path));
+        let file = journal.open(folder.join("journal")).expect("it is there");
+        let open_files = OpenFiles::new(None);
         // A file is no folder, so that a deletion in it fails.
-        let paths = super::disk_budget::FilePaths { lines, journal: path.join("none") };
-        let claim = Arc::new(FileClaim::new(Arc::new(super::disk_budget::DiskBudget::new(limit)), paths));
+        let journal = NamedFile::pinned(folder.join("journal/none"), file, &open_files);
+        let lines = NamedFile::new(folder.join("lines"), &open_files);
+        let claim = FileClaim::new(Arc::new(super::disk_budget::DiskBudget::new(limit)), lines, journal);
         let position = FilePosition { epoch: claim.next_epoch(), bytes: 0, mark, lost: VecDeque::new() };
-        let (lines, journal) = (lines_file.expect("it is there"), journal.expect("it is there"));
-        Arc::new(Self::reopen(lines, journal, claim, position).expect("files have a length"))
+        Arc::new(Self::reopen(Arc::new(claim), position).expect("files have a length"))
     }
 }
 
@@ -316,15 +308,11 @@ mod tests {
 
     /// Opens the files again, as a new process does.
     fn again(folder: &std::path::Path, position: FilePosition) -> FileLog {
-        let paths =
-            super::super::disk_budget::FilePaths { lines: folder.join("lines"), journal: folder.join("journal") };
-        let open = |path| File::options().read(true).write(true).open(path).unwrap();
-        let (lines, journal) = (open(&paths.lines), open(&paths.journal));
         let disk = Arc::new(super::super::disk_budget::DiskBudget::new(u64::MAX));
         disk.count(1 << 20);
-        let claim = Arc::new(FileClaim::of_existing(disk, paths));
+        let claim = FileClaim::in_folder(folder, disk);
         let position = FilePosition { epoch: claim.next_epoch(), ..position };
-        FileLog::reopen(lines, journal, claim, position).unwrap()
+        FileLog::reopen(Arc::new(claim), position).unwrap()
     }
 
     fn position(folder: &std::path::Path, bytes: u64) -> FilePosition {

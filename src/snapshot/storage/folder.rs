@@ -7,7 +7,6 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::disk_budget::FilePaths;
 use super::file_io::{length, modified, private};
 use super::journal::{Journal, JournalError};
 use super::types::{SECRET_LEN, StoreError, StoredSnapshot};
@@ -18,11 +17,17 @@ use crate::snapshot::seal::Seal;
 const LINES: &str = Format::Ndjson.suffix();
 const JOURNAL: &str = ".journal";
 
-/// Folder that is locked for this process.
+/// Folder that is locked for this process, by the file that [`Folder::open`] returns.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    _lock: File,
+}
+
+/// Paths of a snapshot's two files.
+#[derive(Debug)]
+pub(super) struct FilePaths {
+    pub(super) lines: PathBuf,
+    pub(super) journal: PathBuf,
 }
 
 /// Snapshots in a folder.
@@ -52,7 +57,7 @@ enum JournalStatus {
 
 impl Folder {
     /// Creates the folder if it does not exist, and locks it.
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn open(path: &Path) -> Result<(Self, File), StoreError> {
         let io = |error| StoreError::Io(path.to_owned(), error);
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
         let metadata = fs::metadata(path).map_err(io)?;
@@ -62,7 +67,7 @@ impl Folder {
         }
         let lock = private().create(true).truncate(false).open(path.join("lock")).map_err(io)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok((Self { path: path.to_owned() }, lock)),
             Err(TryLockError::WouldBlock) => Err(StoreError::Locked(path.to_owned())),
             Err(TryLockError::Error(error)) => Err(io(error)),
         }
@@ -249,20 +254,20 @@ mod tests {
     fn a_folder_has_one_process_at_a_time_and_is_private() {
         let above = tempfile::tempdir().unwrap();
         let path = above.path().join("a/b");
-        let folder = Folder::open(&path).unwrap();
+        let (folder, lock) = Folder::open(&path).unwrap();
         folder.secret([1; SECRET_LEN]).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
         let modes = [path.clone(), path.join("lock"), path.join("secret")].map(|path| mode(&path));
         assert_eq!(modes, [0o700, 0o600, 0o600]);
         assert!(matches!(Folder::open(&path), Err(StoreError::Locked(_))));
-        drop(folder);
-        assert_eq!(Folder::open(&path).unwrap().secret([2; SECRET_LEN]).unwrap(), [1; SECRET_LEN]);
+        drop(lock);
+        assert_eq!(Folder::open(&path).unwrap().0.secret([2; SECRET_LEN]).unwrap(), [1; SECRET_LEN]);
     }
 
     #[test]
     fn a_secret_that_is_not_whole_is_made_anew() {
         let above = tempfile::tempdir().unwrap();
-        let folder = Folder::open(&above.path().join("a")).unwrap();
+        let (folder, _lock) = Folder::open(&above.path().join("a")).unwrap();
         for torn in [0, SECRET_LEN - 1, SECRET_LEN + 1] {
             fs::write(folder.path.join("secret"), vec![1; torn]).unwrap();
             assert_eq!(folder.secret([2; SECRET_LEN]).unwrap(), [2; SECRET_LEN]);
@@ -297,7 +302,7 @@ mod tests {
     #[test]
     fn a_start_deletes_what_a_crash_left_and_nothing_else() {
         let above = tempfile::tempdir().unwrap();
-        let folder = Folder::open(&above.path().join("a")).unwrap();
+        let (folder, _lock) = Folder::open(&above.path().join("a")).unwrap();
         folder.secret([1; SECRET_LEN]).unwrap();
         let ids = [1, 2, 3, 4, 5, 6].map(|byte| SnapshotId::from_bytes([byte; 16]));
         let [lines_only, torn, whole, newer, other, journal_only] = ids;
@@ -334,7 +339,7 @@ mod tests {
     #[test]
     fn a_start_reads_no_lines() {
         let above = tempfile::tempdir().unwrap();
-        let folder = Folder::open(above.path()).unwrap();
+        let (folder, _lock) = Folder::open(above.path()).unwrap();
         let (paths, bytes) = (folder.paths(ID), 1 << 40);
         File::create(&paths.lines).unwrap().set_len(bytes).unwrap();
         fs::write(&paths.journal, complete_journal(ID, bytes)).unwrap();

@@ -7,10 +7,10 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use super::disk_budget::{DiskBudget, FileClaim};
-use super::file_io::private;
 use super::file_log::FileLog;
-use super::folder::Folder;
+use super::folder::{FilePaths, Folder};
 use super::log_recovery::recover;
+use super::open_files::{NamedFile, OpenFiles};
 use super::types::{Recovered, ReopenError, SECRET_LEN, StoreError, StoredSnapshot, WriteError};
 use crate::id::SnapshotId;
 use crate::snapshot::facts::Birth;
@@ -19,7 +19,8 @@ use crate::snapshot::facts::Birth;
 pub(in crate::snapshot) struct FolderStorage {
     folder: Folder,
     budget: Arc<DiskBudget>,
-    /// Claims of the snapshots whose files are open.
+    open_files: Arc<OpenFiles>,
+    /// Claims of the snapshots that have a log.
     claims: Mutex<HashMap<SnapshotId, Weak<FileClaim>>>,
 }
 
@@ -31,22 +32,18 @@ impl FolderStorage {
         new_secret: [u8; SECRET_LEN],
     ) -> Result<(Self, [u8; SECRET_LEN], Vec<StoredSnapshot>), StoreError> {
         let io = |error| StoreError::Io(dir.to_owned(), error);
-        let folder = Folder::open(dir)?;
+        let (folder, lock) = Folder::open(dir)?;
         let secret = folder.secret(new_secret).map_err(io)?;
         let found = folder.scan().map_err(io)?;
         let budget = Arc::new(DiskBudget::new(limit));
         budget.count(found.bytes);
-        Ok((Self { folder, budget, claims: Mutex::default() }, secret, found.stored))
+        let open_files = OpenFiles::new(Some(lock));
+        Ok((Self { folder, budget, open_files, claims: Mutex::default() }, secret, found.stored))
     }
 
     pub(super) fn create(&self, id: SnapshotId, birth: &Birth) -> Result<FileLog, WriteError> {
-        let claim = self.claim(id, || FileClaim::new(Arc::clone(&self.budget), self.folder.paths(id)));
-        let create = |path: &Path| private().create_new(true).open(path);
-        let files = create(&claim.paths().lines).and_then(|lines| Ok((lines, create(&claim.paths().journal)?)));
-        let created = files
-            .map_err(WriteError::Io)
-            .and_then(|(lines, journal)| FileLog::create(lines, journal, Arc::clone(&claim), Some(id), birth));
-        created.inspect_err(|_| {
+        let claim = self.claim(id, FileClaim::new);
+        FileLog::create(Arc::clone(&claim), Some(id), birth).inspect_err(|_| {
             if let Err(error) = claim.delete() {
                 tracing::debug!(%id, %error, "the files of a snapshot that failed to start are deleted at the next start");
             }
@@ -54,18 +51,21 @@ impl FolderStorage {
     }
 
     pub(super) fn reopen(&self, id: SnapshotId) -> Result<Recovered<FileLog>, ReopenError> {
-        let claim = self.claim(id, || FileClaim::of_existing(Arc::clone(&self.budget), self.folder.paths(id)));
-        let journal = private().open(&claim.paths().journal)?;
-        let lines = private().open(&claim.paths().lines)?;
-        recover(lines, journal, claim, Some(id))
+        recover(self.claim(id, FileClaim::of_existing), Some(id))
     }
 
     pub(super) fn remove(&self, id: SnapshotId) {
-        let claim = self.claim(id, || FileClaim::of_existing(Arc::clone(&self.budget), self.folder.paths(id)));
+        let claim = self.claim(id, FileClaim::of_existing);
         if let Err(error) = claim.delete() {
             tracing::warn!(%id, %error, "a snapshot's files can't be deleted");
         }
         self.claims.lock().remove(&id);
+    }
+
+    /// Resolves when no task writes a file.
+    pub(super) async fn written(&self) {
+        self.open_files.writes().close();
+        self.open_files.writes().wait().await;
     }
 
     pub(super) fn used_bytes(&self) -> u64 {
@@ -76,8 +76,12 @@ impl FolderStorage {
         self.budget.on_full(evict);
     }
 
-    /// Returns the claim of the snapshot's files, of which there is one however often they are open.
-    fn claim(&self, id: SnapshotId, new: impl FnOnce() -> FileClaim) -> Arc<FileClaim> {
+    /// Returns the claim of the snapshot's files, of which there is one for all their logs.
+    fn claim(
+        &self,
+        id: SnapshotId,
+        new: impl FnOnce(Arc<DiskBudget>, NamedFile, NamedFile) -> FileClaim,
+    ) -> Arc<FileClaim> {
         let mut claims = self.claims.lock();
         if let Some(claim) = claims.get(&id).and_then(Weak::upgrade) {
             return claim;
@@ -85,7 +89,9 @@ impl FolderStorage {
         if claims.len() == claims.capacity() {
             claims.retain(|_, claim| claim.strong_count() > 0);
         }
-        let claim = Arc::new(new());
+        let FilePaths { lines, journal } = self.folder.paths(id);
+        let [lines, journal] = [lines, journal].map(|path| NamedFile::new(path, &self.open_files));
+        let claim = Arc::new(new(Arc::clone(&self.budget), lines, journal));
         claims.insert(id, Arc::downgrade(&claim));
         claim
     }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::hash::Hasher;
-use std::io::{self, Read, Seek};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -20,18 +20,14 @@ use crate::snapshot::record_index::{RecordIndex, RecordOffset};
 /// Number of bytes that the search for the start of the last record reads at once.
 const STEP: u64 = 64 * 1024;
 
-/// Reads a log's files and verifies all their bytes, except those that this process has written or verified and still has open.
-pub(super) fn recover(
-    lines: File,
-    mut journal: File,
-    claim: Arc<FileClaim>,
-    id: Option<SnapshotId>,
-) -> Result<Recovered<FileLog>, ReopenError> {
+/// Reads a log's files and verifies all their bytes, except those that this process has written or verified since it has had a log of them.
+pub(super) fn recover(claim: Arc<FileClaim>, id: Option<SnapshotId>) -> Result<Recovered<FileLog>, ReopenError> {
+    let (journal, lines) = (claim.journal.open()?, claim.lines.open()?);
     let epoch = claim.next_epoch();
-    let modified = modified(&lines.metadata()?, journal.metadata().ok().as_ref());
+    let (lines_metadata, journal_metadata) = (lines.metadata()?, journal.metadata()?);
+    let modified = modified(&lines_metadata, Some(&journal_metadata));
     let mut text = Vec::new();
-    journal.rewind()?;
-    journal.read_to_end(&mut text)?;
+    each_piece(&journal, 0, journal_metadata.len(), |piece| text.extend_from_slice(piece))?;
     let mut read = Journal::read(&text).map_err(|error| match error {
         // The journal was created a moment ago.
         JournalError::NoBirth if text.is_empty() => ReopenError::Unknown,
@@ -55,7 +51,7 @@ pub(super) fn recover(
     };
     let last = last_line(&lines, page_bytes)?;
     let position = FilePosition { epoch, bytes, mark: read.mark(), lost: lost.into() };
-    let storage = FileLog::reopen(lines, journal, claim, position)?;
+    let storage = FileLog::reopen(claim, position)?;
     let end = read.end.map(|end| end.seal);
     let extent = StoredExtent { bytes, records: page_records + more, index };
     Ok(Recovered { storage, birth: read.birth, extent, end, notes, last, modified })
@@ -151,7 +147,7 @@ mod tests {
     use bytes::Bytes;
     use serde_json::value::RawValue;
 
-    use super::super::disk_budget::{DiskBudget, FilePaths};
+    use super::super::disk_budget::DiskBudget;
     use super::super::journal::JournalPosition;
     use super::super::types::{LogEntry, WriteError};
     use super::*;
@@ -196,13 +192,14 @@ mod tests {
         files.write(ends()[3] as u64, &[Bytes::from_static(TAIL.as_bytes())]).unwrap();
     }
 
-    fn recovered(folder: &Path) -> Result<Recovered<FileLog>, ReopenError> {
-        let paths = FilePaths { lines: folder.join("lines"), journal: folder.join("journal") };
-        let open = |path| File::options().read(true).write(true).open(path).unwrap();
-        let (lines, journal) = (open(&paths.lines), open(&paths.journal));
+    fn claim(folder: &Path) -> Arc<FileClaim> {
         let disk = Arc::new(DiskBudget::new(u64::MAX));
         disk.count(1 << 20);
-        recover(lines, journal, Arc::new(FileClaim::of_existing(disk, paths)), None)
+        Arc::new(FileClaim::in_folder(folder, disk))
+    }
+
+    fn recovered(folder: &Path) -> Result<Recovered<FileLog>, ReopenError> {
+        recover(claim(folder), None)
     }
 
     fn cut(path: &Path, length: u64) {
@@ -352,21 +349,17 @@ mod tests {
     fn verified_pages_of_open_files_are_not_read_again() {
         let folder = tempfile::tempdir().unwrap();
         interrupted(folder.path());
-        let paths = FilePaths { lines: folder.path().join("lines"), journal: folder.path().join("journal") };
-        let disk = Arc::new(DiskBudget::new(u64::MAX));
-        disk.count(1 << 20);
-        let claim = Arc::new(FileClaim::of_existing(disk, paths.clone()));
-        let open = |path| File::options().read(true).write(true).open(path).unwrap();
-        let again = || recover(open(&paths.lines), open(&paths.journal), Arc::clone(&claim), None).unwrap();
+        let (claim, lines) = (claim(folder.path()), folder.path().join("lines"));
+        let again = || recover(Arc::clone(&claim), None).unwrap();
         assert_eq!((again().notes.len(), claim.verified()), (4, ends()[3] as u64));
-        let mut bytes = fs::read(&paths.lines).unwrap();
+        let mut bytes = fs::read(&lines).unwrap();
         bytes[0] ^= 1;
-        fs::write(&paths.lines, &bytes).unwrap();
+        fs::write(&lines, &bytes).unwrap();
         assert_eq!(again().notes.len(), 4, "it was read again");
         // Missing bytes are noticed, and so are others in their place.
-        cut(&paths.lines, 20);
+        cut(&lines, 20);
         assert_eq!((again().notes.len(), claim.verified()), (2, ends()[1] as u64));
-        fs::write(&paths.lines, [&bytes[..ends()[1]], b"[\"no page has\",\"these\"]\n"].concat()).unwrap();
+        fs::write(&lines, [&bytes[..ends()[1]], b"[\"no page has\",\"these\"]\n"].concat()).unwrap();
         assert_eq!(again().notes.len(), 2);
     }
 

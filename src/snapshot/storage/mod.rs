@@ -11,6 +11,7 @@ mod folder;
 mod folder_storage;
 pub mod journal;
 mod log_recovery;
+mod open_files;
 mod single_file;
 mod types;
 
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 
 use self::file_log::FileLog;
 use self::folder_storage::FolderStorage;
@@ -87,6 +89,14 @@ impl Storage {
         }
     }
 
+    /// Resolves when no task of [`LogStorage::spawn_write`] is left.
+    pub(super) async fn written(&self) {
+        match self {
+            Self::Memory => {}
+            Self::Folder(folder) => folder.written().await,
+        }
+    }
+
     /// Returns the number of bytes of all logs, including deleted ones that are still read.
     pub(super) fn used_bytes(&self) -> u64 {
         match self {
@@ -151,6 +161,14 @@ impl LogStorage {
         match self {
             Self::Memory => u64::MAX,
             Self::Files(files) => files.verified_end(),
+        }
+    }
+
+    /// Runs a task that calls [`LogStorage::write`] and [`LogStorage::append`], on a thread that may wait.
+    pub(super) fn spawn_write(&self, runtime: &Handle, task: impl FnOnce() + Send + 'static) {
+        match self {
+            Self::Memory => drop(runtime.spawn_blocking(task)),
+            Self::Files(files) => drop(files.writes().spawn_blocking_on(task, runtime)),
         }
     }
 

@@ -6,10 +6,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk_budget::{DiskBudget, FileClaim, FilePaths};
+use super::disk_budget::{DiskBudget, FileClaim};
 use super::file_io::{length, private};
 use super::file_log::FileLog;
 use super::log_recovery::recover;
+use super::open_files::{NamedFile, OpenFiles};
 use super::types::{LossPolicy, Recovered, ReopenError, WriteError};
 use crate::snapshot::facts::Birth;
 
@@ -20,8 +21,9 @@ pub(super) fn create(lines: PathBuf, journal: PathBuf, birth: &Birth) -> io::Res
     lock(&journal_file, &journal)?;
     journal_file.set_len(0)?;
     let lines_file = File::options().read(true).write(true).create(true).truncate(true).open(&lines)?;
-    let claim = FileClaim::new(unbounded(), FilePaths { lines, journal }).with_loss_policy(LossPolicy::Stop);
-    FileLog::create(lines_file, journal_file, Arc::new(claim), None, birth).map_err(|error| match error {
+    let [lines, journal] = stay_open([(lines, lines_file), (journal, journal_file)]);
+    let claim = FileClaim::new(unbounded(), lines, journal).with_loss_policy(LossPolicy::Stop);
+    FileLog::create(Arc::new(claim), None, birth).map_err(|error| match error {
         WriteError::Io(error) => error,
         other => io::Error::other(other),
     })
@@ -34,8 +36,9 @@ pub(super) fn reopen(lines: PathBuf, journal: PathBuf) -> Result<Recovered<FileL
     let lines_file = File::options().read(true).write(true).open(&lines)?;
     let budget = unbounded();
     budget.count(length(&lines) + length(&journal));
-    let claim = FileClaim::of_existing(budget, FilePaths { lines, journal }).with_loss_policy(LossPolicy::Stop);
-    let mut recovered = recover(lines_file, journal_file, Arc::new(claim), None)?;
+    let [lines, journal] = stay_open([(lines, lines_file), (journal, journal_file)]);
+    let claim = FileClaim::of_existing(budget, lines, journal).with_loss_policy(LossPolicy::Stop);
+    let mut recovered = recover(Arc::new(claim), None)?;
     // A file without its final name has had no reader.
     recovered.storage.cut()?;
     Ok(recovered)
@@ -60,6 +63,12 @@ fn lock(journal: &File, path: &Path) -> io::Result<()> {
     })?;
     let (ours, named) = (journal.metadata()?, fs::metadata(path).map_err(|_| busy())?);
     if (ours.dev(), ours.ino()) == (named.dev(), named.ino()) { Ok(()) } else { Err(busy()) }
+}
+
+/// A file that was closed would lose its lock.
+fn stay_open(files: [(PathBuf, File); 2]) -> [NamedFile; 2] {
+    let open_files = OpenFiles::new(None);
+    files.map(|(path, file)| NamedFile::pinned(path, file, &open_files))
 }
 
 fn unbounded() -> Arc<DiskBudget> {
