@@ -115,9 +115,13 @@ impl LogShared {
                 state.wake_all()
             }
         };
+        let has_ended = state.seal.is_some();
         drop(state);
         wake.wake();
         self.memory.give(freed);
+        if has_ended {
+            self.memory.note_idle();
+        }
         self.memory.relieve();
     }
 }

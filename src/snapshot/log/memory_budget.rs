@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -25,6 +25,9 @@ struct BudgetShared {
     state: Mutex<BudgetState>,
     logs: Mutex<Vec<Weak<LogShared>>>,
     evict: OnceLock<Box<dyn Fn(u64) -> bool + Send + Sync>>,
+    /// Set if a finished snapshot may have become idle since `evict` last found none. `evict` lists all snapshots: asked at each batch at the
+    /// limit, it took a quarter of a page's instructions.
+    may_evict: AtomicBool,
     /// Number of reads of all logs. A log remembers it at its last read, so that logs can be ordered by that.
     reads: AtomicU64,
 }
@@ -54,6 +57,7 @@ impl MemoryBudget {
             state: Mutex::default(),
             logs: Mutex::default(),
             evict: OnceLock::new(),
+            may_evict: AtomicBool::new(false),
             reads: AtomicU64::new(0),
         };
         Self { budget: Arc::new(budget) }
@@ -77,6 +81,19 @@ impl MemoryBudget {
     /// Returns the number of bytes to be freed before there is room.
     pub(super) fn excess(&self) -> u64 {
         (self.held() + 1).saturating_sub(self.budget.limit)
+    }
+
+    /// Returns the number of bytes to free if there is no room, else 0: more than are missing, so that not every batch has to ask all logs.
+    pub(super) fn wanted(&self) -> u64 {
+        match self.excess() {
+            0 => 0,
+            missing => missing + self.budget.limit / 16,
+        }
+    }
+
+    /// Notes that a log may have ended or lost its last reader, so that it can be evicted.
+    pub(super) fn note_idle(&self) {
+        self.budget.may_evict.store(true, Ordering::Release);
     }
 
     pub(super) fn number(&self) -> u64 {
@@ -135,19 +152,19 @@ impl MemoryBudget {
             return;
         }
         let logs = self.logs();
-        // More than is missing, so that not every batch has to ask all logs.
-        let some = self.budget.limit / 16;
-        for log in &logs {
-            match self.excess() {
-                0 => return,
-                missing => log.drop_copies(missing + some),
-            }
-        }
-        let missing = self.excess();
-        if missing > 0 && self.budget.evict.get().is_some_and(|evict| evict(missing)) && self.excess() == 0 {
-            return;
+        logs.iter().take_while(|_| self.excess() > 0).for_each(|log| log.drop_copies(self.wanted()));
+        if self.excess() > 0 {
+            self.evict();
         }
         logs.iter().take_while(|_| self.excess() > 0).for_each(|log| log.slide());
+    }
+
+    /// Drops finished snapshots. The flag is cleared first: one that becomes idle meanwhile is found the next time.
+    fn evict(&self) {
+        let evict = self.budget.evict.get().filter(|_| self.budget.may_evict.swap(false, Ordering::AcqRel));
+        if evict.is_some_and(|evict| evict(self.wanted())) {
+            self.note_idle();
+        }
     }
 
     /// Returns all logs, those that were read longest ago first.

@@ -98,6 +98,7 @@ impl LogShared {
 
     pub(super) fn readers_left(&self, count: usize) {
         self.reader_count.send_modify(|reader_count| reader_count.now -= count);
+        self.memory.note_idle();
     }
 
     /// Drops the oldest batches in memory that are stored, until `wanted` bytes are free.
@@ -109,7 +110,7 @@ impl LogShared {
 
     /// Drops batches that all readers have passed, while the budget is exceeded.
     pub(super) fn slide(&self) {
-        let wanted = self.memory.excess();
+        let wanted = self.memory.wanted();
         let mut state = self.lock();
         let freed = state.slide(wanted);
         state.mark(wanted);

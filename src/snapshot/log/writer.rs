@@ -129,7 +129,7 @@ impl Writer {
             memory.relieve();
             let mut state = self.shared.lock();
             // Under the same lock that registers the waker: bytes that are freed later wake it.
-            let freed = state.slide(memory.excess());
+            let freed = state.slide(memory.wanted());
             if freed == 0 && (state.tiers.held() <= memory.floor() || state.is_caught_up()) {
                 return Poll::Ready(Ok(()));
             }
@@ -212,6 +212,7 @@ impl Writer {
         let wake = state.finish(seal);
         drop(state);
         wake.wake();
+        self.shared.memory.note_idle();
     }
 }
 
