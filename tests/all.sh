@@ -31,7 +31,9 @@ main() {
   step "fuzz" fuzz
   step "cargo doc" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
   step "cargo build --release" cargo build --locked --release || finish
+  step "cost" cargo bench --locked --package unpage-upstream --bench cost
   step "bench check" bench_check
+  step "bench memory" bench_memory
   step "pytest tests/real" python_tests
   finish
 }
@@ -61,6 +63,7 @@ debian_packages() {
   need cc build-essential
   need node nodejs
   need npm npm
+  need valgrind valgrind
   need python3 python3 python3-venv
   ! command -v python3 >/dev/null || python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
   if [ ${#missing[@]} -gt 0 ]; then
@@ -174,6 +177,12 @@ bench_check() {
     cargo clippy --locked --manifest-path bench/Cargo.toml --all-targets -- -D warnings &&
     cargo test --locked --manifest-path bench/Cargo.toml --quiet --lib &&
     cargo run --locked --manifest-path bench/Cargo.toml --quiet -- check
+}
+
+# The four rows of peak memory, on streams of a fifth of the length. The bench itself may be slow: what is measured is the release build.
+bench_memory() {
+  cargo run --locked --manifest-path bench/Cargo.toml --quiet -- memory --quick --gate \
+    --unpage "$CARGO_TARGET_DIR/release/unpage" --out "$CARGO_TARGET_DIR/bench"
 }
 
 python_tests() {

@@ -1,10 +1,11 @@
 //! Test support: the demo's legacy API by script, with the latencies, limits and faults that APIs have, and a log of every request.
-//! [`Scripted`] takes the time from its caller; [`serve`] puts it on a socket.
+//! [`Scripted`] takes the time from its caller; [`serve`] puts it on a socket. [`PipedCrawl`] does without sockets, to count what a crawl costs.
 
 mod fault;
 mod latency;
 mod limit;
 mod log;
+mod piped;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub use fault::{Fault, Harm, On};
 pub use latency::{Jitter, Latency};
 pub use limit::{Counted, RateLimit, Reset, Says};
 pub use log::{Asked, Log, Logged};
+pub use piped::{PipedCrawl, PipedStyle, is_counted};
 pub use server::serve;
 
 use limit::{Meter, Verdict};
