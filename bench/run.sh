@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds unpage and the bench, installs what they are compared with, measures, and prints ratios as tables in Markdown.
 #
-#   bash bench/run.sh [check|micro|proxy|early|memory|plans|snapshots|peers|all] [--quick] [--gate]
+#   bash bench/run.sh [check|micro|proxy|early|memory|small|plans|snapshots|peers|all] [--quick] [--gate] [--write]
 #
 # The numbers of every round also go into target/bench/PART.json. With --gate the status is 1 if a figure misses what it
 # has to be by more than 15 %. With --quick nothing is measured well: it shows that everything runs.
@@ -13,15 +13,16 @@ installed=$CARGO_TARGET_DIR/bench
 python=$installed/venv/bin/python
 
 main() {
-  local parts=() options=() part status=0
+  local parts=() options=() part status=0 write=
   for argument in "$@"; do
     case $argument in
+      --write) write=yes ;;
       --*) options+=("$argument") ;;
-      all) parts+=(micro proxy early memory plans snapshots peers) ;;
+      all) parts+=(micro proxy early memory small plans snapshots peers) ;;
       *) parts+=("$argument") ;;
     esac
   done
-  [ ${#parts[@]} -gt 0 ] || parts=(micro proxy early memory plans snapshots peers)
+  [ ${#parts[@]} -gt 0 ] || parts=(micro proxy early memory small plans snapshots peers)
 
   mkdir -p "$installed"
   build || exit
@@ -35,7 +36,9 @@ main() {
       early) need curl || exit ;;
       peers) need curl jq && need_python && rivals=(--python "$python") || exit ;;
     esac
-    "$CARGO_TARGET_DIR/release/unpage-bench" "$part" "${rivals[@]}" "${options[@]}" || status=1
+    "$CARGO_TARGET_DIR/release/unpage-bench" "$part" "${rivals[@]}" "${options[@]}" | tee "$installed/$part.md"
+    [ "${PIPESTATUS[0]}" -eq 0 ] || status=1
+    [ -z "$write" ] || write_tables "$part" || status=1
   done
   exit $status
 }
@@ -48,6 +51,21 @@ build() {
 machine() {
   echo "$(nproc) processors, $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1), $(uname -sr)," \
     "$(rustc --version | cut -d ' ' -f 1-2), load $(cut -d ' ' -f 1 /proc/loadavg)"
+}
+
+# write_tables PART: puts the tables of this run between the marks of the part in bench/README.md; its prose stays.
+write_tables() {
+  local commit
+  commit=$(git describe --always --dirty) &&
+    python3 - "$1" "$commit, $(date -u +%F): $(machine)." "$(cat "$installed/$1.md")" <<'PYTHON'
+import pathlib, sys
+part, run, tables = sys.argv[1:]
+file = pathlib.Path("bench/README.md")
+start, end = f"<!-- {part} -->\n", f"<!-- /{part} -->\n"
+before, rest = file.read_text().split(start)
+after = rest.split(end)[1]
+file.write_text(f"{before}{start}{run}\n\n{tables.strip()}\n{end}{after}")
+PYTHON
 }
 
 # need COMMAND…: Debian has a package of the same name for each.

@@ -54,6 +54,8 @@ enum Part {
     Early,
     /// Peak memory
     Memory,
+    /// Streams of one page, and a new process's first record
+    Small,
     /// Fan-out, partitions and pace against an API by script
     Plans {
         /// Parts to run; all by default
@@ -109,6 +111,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Part::Early => ("early", Runtime::new()?.block_on(e2e::early::run(&setting))?),
         Part::Memory => ("memory", Runtime::new()?.block_on(e2e::memory::run(&setting))?),
+        Part::Small => ("small", Runtime::new()?.block_on(e2e::small::run(&setting))?),
         Part::Plans { rows } => ("plans", Runtime::new()?.block_on(plans::run(&setting, &rows))?),
         Part::Snapshots { rows } => {
             let pinning = pin_to_first()?;

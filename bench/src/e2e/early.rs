@@ -110,7 +110,7 @@ async fn first_record(setting: &Setting) -> anyhow::Result<(Vec<Figure>, Value)>
         }
     }
     let figures = ways.iter().zip(&delays).map(|((name, ..), delays)| {
-        let goal = if *name == "no proxy" { Goal::None } else { Goal::AtMost(5.0, 0.3) };
+        let goal = if *name == "no proxy" { Goal::None } else { Goal::AtMost(3.0, 0.3) };
         let name = format!("ms from the upstream's first body byte to the first record, {name}");
         Figure::new(name, goal, Spread::of(delays.clone()), "450 KB pages, 20 + 80 ms")
     });

@@ -6,7 +6,7 @@
 //! - [`passthrough`]: the bare proxy that unpage is held against
 //! - [`proxies`]: unpage and the others, as processes
 //! - [`process`]: what a process has cost
-//! - [`proxy`], [`early`], [`memory`], [`plans`], [`snapshots`], [`peers`]: what is measured
+//! - [`proxy`], [`early`], [`memory`], [`small`], [`plans`], [`snapshots`], [`peers`]: what is measured
 
 pub mod client;
 pub mod early;
@@ -18,6 +18,7 @@ pub mod plans;
 pub mod process;
 pub mod proxies;
 pub mod proxy;
+pub mod small;
 pub mod snapshots;
 pub mod upstream;
 

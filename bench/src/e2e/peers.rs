@@ -122,7 +122,7 @@ fn figures(peers: &[Peer], seconds: &[Vec<f64>]) -> Vec<Figure> {
     let others = peers.iter().zip(seconds).skip(1);
     let figure = |(peer, theirs): (&Peer, &Vec<f64>)| {
         let ratio = Spread::of_ratios(&seconds[0], theirs);
-        let goal = if *peer == Peer::AiohttpOrjson { Goal::AtMost(0.25, 0.05) } else { Goal::None };
+        let goal = if *peer == Peer::AiohttpOrjson { Goal::AtMost(0.10, 0.05) } else { Goal::None };
         let note = format!("1/{}", short(1.0 / ratio.median));
         Figure::new(format!("CPU per record, unpage and curl / {}", peer.name()), goal, ratio, note)
     };
