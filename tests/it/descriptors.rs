@@ -113,4 +113,11 @@ async fn a_closed_file_that_is_gone_or_another_breaks_its_streams_and_no_other()
         assert_eq!(received.head.status, StatusCode::OK, "{number}");
         assert_eq!(received.broken.is_some(), number < 3, "{number}");
     }
+    // A snapshot without its file is not tried again.
+    for location in &kept[..2] {
+        assert_eq!(get(&process, location).await.head.status, StatusCode::GONE);
+    }
+    let asked = upstream.asked().len();
+    assert_eq!(get(&process, "/kept/0").await.whole(), records("/kept/0"));
+    assert_eq!(upstream.asked().len(), asked + 2);
 }

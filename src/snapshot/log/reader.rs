@@ -55,7 +55,7 @@ impl Reader {
         let (bytes, mark) = match ready!(self.poll_step(context))? {
             ReadStep::Bytes(bytes, mark) => (bytes, mark),
             ReadStep::Stored(most) => {
-                let bytes = ready!(self.poll_storage(most, context)).map_err(|error| unreadable(&error))?;
+                let bytes = ready!(self.poll_storage(most, context)).map_err(|error| self.unreadable(&error))?;
                 let mark = self.shared.lock().cursors.advance(self.id, self.position + bytes.len() as u64);
                 (bytes, mark)
             }
@@ -114,6 +114,15 @@ impl Reader {
         }
     }
 
+    /// Returns the failure of a read. If the file is gone for good, later requests get another snapshot.
+    fn unreadable(&self, error: &io::Error) -> Arc<Failure> {
+        if error.kind() == io::ErrorKind::NotFound {
+            self.shared.lock().tiers.lose_stored();
+        }
+        let message = format!("the snapshot's file can't be read: {error}");
+        Arc::new(Failure::new(Fault::Stopped, message, "check the folder of the snapshots, and ask again"))
+    }
+
     /// Reads at most `most` bytes from the storage; on another thread if the disk has to be waited for.
     fn poll_storage(&mut self, most: u64, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
         let storage = &self.shared.storage;
@@ -157,11 +166,6 @@ impl Drop for Reader {
             self.shared.reader_moved(mark);
         }
     }
-}
-
-fn unreadable(error: &io::Error) -> Arc<Failure> {
-    let message = format!("the snapshot's file can't be read: {error}");
-    Arc::new(Failure::new(Fault::Stopped, message, "check the folder of the snapshots, and ask again"))
 }
 
 fn gone() -> Failure {

@@ -92,6 +92,12 @@ impl Tiers {
         self.kept = through;
     }
 
+    /// Notes that the stored bytes can't be read any more.
+    pub(super) fn lose_stored(&mut self) {
+        let first = self.pieces.front().map_or(self.kept, |piece| piece.at.min(self.kept));
+        self.from = self.from.max(first);
+    }
+
     /// Returns the batches that are not stored yet, in order.
     pub(super) fn unwritten(&self) -> Vec<Bytes> {
         let first = self.pieces.partition_point(|piece| piece.at < self.kept);

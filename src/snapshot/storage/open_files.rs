@@ -185,7 +185,7 @@ impl NamedFile {
         let file = self.open_files.with_descriptors(|| options.open(&self.path))?;
         let identity = FileIdentity::of(&file.metadata()?);
         if *self.identity.get_or_init(|| identity.clone()) != identity {
-            return Err(io::Error::other("another file has its name by now"));
+            return Err(io::Error::new(io::ErrorKind::NotFound, "another file has its name by now"));
         }
         let file = Arc::new(file);
         self.open_files.insert(self.number, &file);
