@@ -261,6 +261,17 @@ fn no_more_than_the_width_is_asked_for_past_the_end() {
 }
 
 #[test]
+fn guesses_become_rare_where_one_after_the_other_is_wrong() {
+    let manners = Manners { short_pages: 3, ..Manners::default() };
+    let server = Server { manners, total: Total::Records, ..Server::of(offset_from(0), 2_000, 5) };
+    let mut pagination = sized(of(offset_from(0)), 5);
+    says(&mut pagination, Total::Records);
+    let crawled = walk(&server, &pagination, Manner::of(6));
+    assert_eq!((crawled.ids, crawled.end.is_ok()), (server.ids(), true));
+    assert!(10 * crawled.wasted < crawled.requests, "{} of {} are wasted", crawled.wasted, crawled.requests);
+}
+
+#[test]
 fn one_page_is_one_page() {
     let server = Server { total: Total::None, ..Server::of(Style::SINGLE, 3, 5) };
     let crawled = walk(&server, &of(Style::SINGLE), Manner::of(6));

@@ -22,7 +22,7 @@ const BODY_DEPTH: usize = 4;
 pub(super) struct FirstPage<'a> {
     pub(super) request: &'a PageRequest,
     pub(super) headers: &'a HeaderMap,
-    pub(super) links: &'a [Link],
+    pub(super) links: &'a [Link<'a>],
     pub(super) fields: Vec<OuterField<'a>>,
     pub(super) records: Path,
     /// Number of records in the page.
@@ -61,14 +61,14 @@ impl<'a> FirstPage<'a> {
     pub(super) fn of(
         request: &'a PageRequest,
         headers: &'a HeaderMap,
-        links: &'a [Link],
+        links: &'a [Link<'a>],
         page: &'a Value,
         records: Path,
     ) -> Self {
         let fields = fields::fields(page, Some(&records));
         let count = records.split_at_each().0.of_value(page).and_then(Value::as_array).map_or(0, Vec::len);
         let urls = fields.iter().filter_map(|field| field.value.as_str());
-        let linked = urls.chain(links.iter().map(|link| link.target.as_str())).flat_map(query_of).collect();
+        let linked = urls.chain(links.iter().map(|link| &*link.target)).flat_map(query_of).collect();
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         Self { request, headers, links, fields, records, count, asked: asked(request), linked }
     }

@@ -121,7 +121,7 @@ pub fn live_pointer(headers: &HeaderMap, page: &Value) -> Option<String> {
 }
 
 /// The `Link` with rel=next that can be followed: Sentry's has `results="false"` on the last page.
-fn live_link(links: &[Link]) -> Option<&Link> {
+fn live_link<'a>(links: &'a [Link<'a>]) -> Option<&'a Link<'a>> {
     links.iter().find(|link| link.has_rel("next")).filter(|link| link.param("results") != Some("false"))
 }
 
@@ -200,7 +200,7 @@ fn ended(answer: &FirstPage<'_>, pointer: &Pointer) -> Option<Candidate> {
 }
 
 /// The links of the header, and the observation for the user.
-fn read_links(headers: &HeaderMap) -> (Vec<Link>, String) {
+fn read_links(headers: &HeaderMap) -> (Vec<Link<'_>>, String) {
     match links(headers) {
         Ok(links) => {
             let seen = seen_links(&links);
@@ -210,7 +210,7 @@ fn read_links(headers: &HeaderMap) -> (Vec<Link>, String) {
     }
 }
 
-fn seen_links(links: &[Link]) -> String {
+fn seen_links(links: &[Link<'_>]) -> String {
     let rels: Vec<_> = links.iter().flat_map(Link::rels).collect();
     match rels[..] {
         [] => "no Link header".to_owned(),

@@ -29,6 +29,10 @@ pub(super) struct CollectionPart {
     pages: VecDeque<OrderedPage>,
     /// Number of pages that may be ordered ahead, which grows with right guesses.
     trust: usize,
+    /// Number of pages since the last wrong guess that came where they were expected.
+    hits: usize,
+    /// Number of hits behind a wrong guess before the next guess.
+    caution: usize,
     width: usize,
     bound: BoundState,
     pub(super) emission: Emission,
@@ -92,6 +96,8 @@ impl CollectionPart {
             records: 0,
             pages: VecDeque::new(),
             trust: width,
+            hits: 0,
+            caution: 1,
             width,
             bound: BoundState::Ahead,
             emission: Emission::NotYet,
@@ -143,6 +149,7 @@ impl CollectionPart {
             || ahead > MOST_AHEAD
             || self.is_over()
             || self.is_closing()
+            || self.trust == 0
             || self.in_flight() > self.trust
             || self.walk.forecast().may_be_capped(ahead)
         {
@@ -257,11 +264,18 @@ impl CollectionPart {
             None => self.walk.stride().is_some() && self.walk.stride() == stride,
         };
         if is_hit {
-            self.trust = self.width.min(2 * self.trust + 1);
+            self.hits += 1;
+            if self.hits >= self.caution {
+                self.trust = self.width.min(2 * self.trust + 1);
+            }
         } else if !self.pages.is_empty() {
-            // A wrong guess is often the end: one page alone is ordered, and twice as many with each hit.
-            self.trust = 0;
+            // A wrong guess is often the end: one page alone is ordered, and twice as many with each hit. Where the numbers of records
+            // differ from page to page, one wrong guess follows another, and each costs requests that nothing comes of.
+            self.caution = if self.hits > 4 * self.width { 1 } else { self.caution.saturating_mul(2) };
+            (self.trust, self.hits) = (0, 0);
             self.pages.clear();
+        } else {
+            self.hits = 0;
         }
         if !self.pages.is_empty() {
             self.walk.step();
