@@ -1,7 +1,7 @@
 //! The masks of JSON text in blocks of 64 bytes, one bit a byte: structure, strings and flaws.
 //!
 //! As in simdjson's first stage (Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019). The code that reads the masks
-//! is the same on every machine; the code that makes them is chosen at run time.
+//! is the same on every machine; the code that makes them is chosen at run time. Both are one loop, so that no mask is stored.
 
 /// Bytes in a block: one for each bit of a mask.
 pub(super) const BLOCK: usize = 64;
@@ -56,13 +56,13 @@ pub(super) struct BlockMasks {
 
 /// State from one block to the next.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct BlockCarry {
+pub(super) struct Carry {
     /// All ones inside a string.
     string: u64,
     /// 1 if the first byte is escaped, else 0.
     escaped: u64,
-    /// A control character was read.
-    has_breaks: bool,
+    /// Control characters of all blocks.
+    control: u64,
 }
 
 /// Classification of bytes on one kind of machine.
@@ -73,7 +73,89 @@ pub(super) trait Classify {
     fn prefix_xor(mask: u64) -> u64;
 }
 
-impl BlockCarry {
+/// A reader of the masks, which is copied into registers while it reads.
+pub(super) trait BlockReader: Copy {
+    const DETAIL: ScanDetail;
+
+    /// Reads the block at byte `at` of the text.
+    fn block(&mut self, block: &BlockMasks, at: usize, text: &[u8], cuts: &mut Cuts) -> Option<BlockStop>;
+}
+
+/// Reason for which a reader stops, and its offset in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BlockStop {
+    /// The bracket that closes the first one.
+    End(usize),
+    /// Not what the text says was expected.
+    Flaw(usize, &'static str),
+    TooDeep(usize),
+}
+
+/// Offsets at which records end in a text.
+#[derive(Debug)]
+pub(super) struct Cuts {
+    places: Box<[u16; Self::TEXT]>,
+    len: usize,
+}
+
+impl Cuts {
+    /// Longest text, in bytes: it stays in the first-level cache until its records are copied.
+    pub(super) const TEXT: usize = 4096;
+
+    pub(super) fn new() -> Self {
+        Self { places: Box::new([0; Self::TEXT]), len: 0 }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Adds the offsets of a mask whose first bit is the byte at `start`.
+    #[inline(always)]
+    pub(super) fn add(&mut self, start: usize, mut mask: u64) {
+        while mask != 0 {
+            let place = start + mask.trailing_zeros() as usize;
+            self.places[self.len] = u16::try_from(place).unwrap_or(u16::MAX);
+            self.len += 1;
+            mask &= mask - 1;
+        }
+    }
+
+    pub(super) fn as_slice(&self) -> &[u16] {
+        &self.places[..self.len]
+    }
+}
+
+/// Makes the masks of a text with the instructions of one kind of machine, and has each block read.
+#[inline(always)]
+pub(super) fn scan_with<C: Classify, R: BlockReader>(
+    text: &[u8],
+    kept_carry: &mut Carry,
+    kept_reader: &mut R,
+    cuts: &mut Cuts,
+) -> Option<BlockStop> {
+    // Local copies stay in registers during the loop.
+    let (mut carry, mut reader) = (*kept_carry, *kept_reader);
+    let mut padded = [b' '; BLOCK];
+    let mut stop = None;
+    for at in (0..text.len()).step_by(BLOCK) {
+        let rest = &text[at..];
+        let masks = if let Some(block) = rest.first_chunk() {
+            carry.block::<C>(block, BLOCK, R::DETAIL)
+        } else {
+            padded[..rest.len()].copy_from_slice(rest);
+            carry.block::<C>(&padded, rest.len(), R::DETAIL)
+        };
+        stop = reader.block(&masks, at, text, cuts);
+        if stop.is_some() {
+            break;
+        }
+    }
+    (*kept_carry, *kept_reader) = (carry, reader);
+    stop
+}
+
+impl Carry {
     /// Returns whether the text ends inside a string.
     pub(super) fn is_in_string(&self) -> bool {
         self.string != 0
@@ -81,59 +163,30 @@ impl BlockCarry {
 
     /// Returns whether a control character was read since the last call.
     pub(super) fn take_breaks(&mut self) -> bool {
-        std::mem::take(&mut self.has_breaks)
+        std::mem::take(&mut self.control) != 0
     }
-}
 
-/// Makes the masks of a text with the instructions of one kind of machine.
-#[inline(always)]
-pub(super) fn scan_with<C: Classify>(
-    bytes: &[u8],
-    carry: &mut BlockCarry,
-    detail: ScanDetail,
-    blocks: &mut [BlockMasks],
-) {
-    match detail {
-        ScanDetail::Structure => scan_each::<C>(bytes, carry, ScanDetail::Structure, blocks),
-        ScanDetail::Grammar => scan_each::<C>(bytes, carry, ScanDetail::Grammar, blocks),
-    }
-}
-
-#[inline(always)]
-fn scan_each<C: Classify>(bytes: &[u8], kept: &mut BlockCarry, detail: ScanDetail, blocks: &mut [BlockMasks]) {
-    // A local copy stays in registers during the loop.
-    let mut carry = *kept;
-    let (whole, rest) = bytes.as_chunks::<BLOCK>();
-    let mut blocks = blocks.iter_mut();
-    for (bytes, block) in whole.iter().zip(blocks.by_ref()) {
-        carry.block::<C>(bytes, BLOCK, detail, block);
-    }
-    if let Some(block) = blocks.next() {
-        let mut padded = [b' '; BLOCK];
-        padded[..rest.len()].copy_from_slice(rest);
-        carry.block::<C>(&padded, rest.len(), detail, block);
-    }
-    *kept = carry;
-}
-
-impl BlockCarry {
     /// Makes the masks of a block: its first `len` bytes, at least one, are text, the others spaces.
     #[inline(always)]
-    fn block<C: Classify>(&mut self, bytes: &[u8; BLOCK], len: usize, detail: ScanDetail, block: &mut BlockMasks) {
+    fn block<C: Classify>(&mut self, bytes: &[u8; BLOCK], len: usize, detail: ScanDetail) -> BlockMasks {
         let classes = C::classes(bytes, detail);
         let escaped = self.escaped(classes.backslash, len);
         let quote = classes.quote & !escaped;
         let string = C::prefix_xor(quote) ^ self.string;
         self.string = 0_u64.wrapping_sub(string >> 63);
-        block.bracket = classes.bracket & !string;
-        block.comma = classes.comma & !string;
-        block.bad = (classes.backslash & !string) | (classes.control & string) | classes.never;
-        self.has_breaks |= classes.control != 0;
+        self.control |= classes.control;
+        let mut masks = BlockMasks {
+            bracket: classes.bracket & !string,
+            comma: classes.comma & !string,
+            bad: (classes.backslash & !string) | (classes.control & string) | classes.never,
+            ..BlockMasks::default()
+        };
         if detail == ScanDetail::Grammar {
-            block.colon = classes.colon & !string;
-            block.space = classes.space & !string & below(len);
-            (block.string, block.quote, block.escaped) = (string, quote, escaped);
+            (masks.string, masks.quote, masks.escaped) = (string, quote, escaped);
+            masks.colon = classes.colon & !string;
+            masks.space = classes.space & !string & below(len);
         }
+        masks
     }
 
     /// Mask of the bytes that a backslash escapes: every second one of a run of backslashes, and the byte behind an odd run.

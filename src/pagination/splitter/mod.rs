@@ -6,15 +6,16 @@
 //!
 //! | file | task |
 //! |---|---|
-//! | `walker.rs` | reads the text around the records byte by byte; `position.rs` and `target_tree.rs` tell where it is |
-//! | `surroundings.rs`, `captures.rs`, `sketch.rs` | keep the parts of that text that are used |
+//! | `walker.rs` | reads the text around the records byte by byte; `json_position.rs` and `target_tree.rs` tell where it is |
+//! | `surroundings.rs`, `captures.rs`, `page_skeleton.rs` | keep the parts of that text that are used |
 //! | `open_value.rs` | reads a whole value |
 //! | `container_span.rs` | reads records, and unused arrays and objects, by their brackets alone |
-//! | `scanner.rs`, `masks.rs`, `simd.rs` | make the masks that a span reads |
-//! | `grammar.rs` | checks the whole grammar over the same masks, with full validation |
+//! | `masks.rs`, `simd.rs` | make masks of 64 bytes, and pass each block's to its reader |
+//! | `brackets.rs`, `grammar.rs` | the readers: brackets and separators; with full validation, the whole grammar |
 //! | `line_buffer.rs` | turns the records into lines |
 
 mod base64_text;
+mod brackets;
 mod captures;
 mod container_span;
 mod flaw;
@@ -25,7 +26,6 @@ mod line_buffer;
 mod masks;
 mod open_value;
 mod page_skeleton;
-mod scanner;
 mod shape;
 mod simd;
 mod surroundings;
@@ -47,10 +47,11 @@ use super::path::Segment;
 use super::{PageError, Path, Presence, Records, Validation, detect};
 use crate::batch::{Batch, LinesHash};
 use captures::RecordsState;
+use container_span::Scanner;
 use line_buffer::LineBuffer;
 use masks::ScanDetail;
 use open_value::WalkOutput;
-use scanner::Scanner;
+
 use surroundings::Surroundings;
 use utf8::Utf8Checker;
 use walker::PageWalker;

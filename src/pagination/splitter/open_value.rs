@@ -1,10 +1,9 @@
 //! A value outside of the walker's own states, read piece by piece: a string, a number or literal, or a whole array or object.
 
-use super::container_span::{ContainerSpan, SpanProgress};
+use super::container_span::{ContainerSpan, Scanner};
 use super::flaw::{Flaw, FlawKind, SCALAR, VALUE};
 use super::lexer::{ScalarState, StringState};
 use super::line_buffer::{LineBuffer, LineUse};
-use super::scanner::Scanner;
 use super::surroundings::Surroundings;
 use crate::pagination::PageError;
 
@@ -37,9 +36,6 @@ pub(super) enum ValueUse {
     NoRecord,
     Other,
 }
-
-/// Number of bytes of a piece that belong to the value, if it ends there.
-pub(super) type ValueEnd = Option<usize>;
 
 impl OpenValue {
     pub(super) fn is_scalar(&self) -> bool {
@@ -76,14 +72,14 @@ impl OpenValue {
         Ok(Self { kind: ValueKind::Span(Box::new(span)), usage })
     }
 
-    /// Reads the next piece, before which the page has `read` bytes.
+    /// Reads the next piece, before which the page has `read` bytes; returns the number of its bytes that belong to the value, if it ends.
     pub(super) fn feed(
         &mut self,
         piece: &[u8],
         read: u64,
         around: &mut Surroundings,
         output: &mut WalkOutput,
-    ) -> Result<ValueEnd, Flaw> {
+    ) -> Result<Option<usize>, Flaw> {
         let (len, is_whole) = match &mut self.kind {
             ValueKind::Span(_) => return self.feed_span(piece, read, around, output),
             ValueKind::String(state) => {
@@ -119,18 +115,14 @@ impl OpenValue {
         read: u64,
         around: &mut Surroundings,
         output: &mut WalkOutput,
-    ) -> Result<ValueEnd, Flaw> {
+    ) -> Result<Option<usize>, Flaw> {
         let ValueKind::Span(span) = &mut self.kind else { return Ok(None) };
         let fed = span.feed(piece, &mut output.scanner, &mut output.lines);
-        let end = match fed {
-            Ok(SpanProgress::Ended(end)) => Some(end),
-            Ok(SpanProgress::Continues) | Err(_) => None,
-        };
         if self.usage == ValueUse::Other {
+            let end = fed.as_ref().map_or(None, |end| *end);
             around.skip(&piece[..end.unwrap_or(piece.len())]);
         }
-        fed?;
-        let Some(end) = end else { return Ok(None) };
+        let Some(end) = fed? else { return Ok(None) };
         match self.usage {
             ValueUse::Records => around.sketch.add_records(span.elements()),
             ValueUse::Other => {

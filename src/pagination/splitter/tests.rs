@@ -482,6 +482,14 @@ fn no_verdict_depends_on_a_cut() {
             let whole = split_by(&shape, &text, text.len()).map(|page| page.batch);
             let bytes = split_by(&shape, &text, 1).map(|page| page.batch);
             assert_eq!(whole.as_ref().ok(), bytes.as_ref().ok(), "{}", String::from_utf8_lossy(&text));
+            // The same between two blocks of the scan.
+            let padded = [b"[", &[b' '; 60][..], &text[1..]].concat();
+            let moved = split_by(&shape, &padded, padded.len()).map(|page| page.batch);
+            assert_eq!(whole.as_ref().ok(), moved.as_ref().ok(), "{}", String::from_utf8_lossy(&text));
+            let is_json = serde_json::from_slice::<Vec<&RawValue>>(&text).is_ok();
+            let is_right =
+                if validation == Validation::Full { whole.is_ok() == is_json } else { whole.is_ok() || !is_json };
+            assert!(is_right, "{} {whole:?}", String::from_utf8_lossy(&text));
             taken += usize::from(whole.is_ok());
         }
         assert!(taken > 0);
