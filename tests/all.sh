@@ -28,6 +28,7 @@ main() {
   step "cargo clippy" cargo clippy --locked --all-targets -- -D warnings
   step "cargo clippy of the library alone" cargo clippy --locked --package unpage --no-default-features --lib -- -D warnings
   step "cargo test" rust_tests
+  step "the splitter with NEON" neon
   step "fuzz" fuzz
   step "cargo doc" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
   step "cargo build --release" cargo build --locked --release || finish
@@ -65,6 +66,8 @@ debian_packages() {
   need npm npm
   need valgrind valgrind
   need python3 python3 python3-venv
+  need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+  need qemu-aarch64 qemu-user
   ! command -v python3 >/dev/null || python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
   if [ ${#missing[@]} -gt 0 ]; then
     echo "    missing: ${missing[*]}"
@@ -126,6 +129,16 @@ fingerprint() {
 # Those that are ignored elsewhere need what was installed here.
 rust_tests() {
   timeout 1200 cargo test --locked --no-fail-fast -- --include-ignored 2>&1 | tee "$rust_log"
+}
+
+# The masks of AArch64, which no other test runs: the splitter's unit tests alone, under an emulator.
+neon() {
+  local target=aarch64-unknown-linux-gnu
+  rustup target list --installed | grep -qx $target || rustup target add $target || return
+  CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
+    timeout 600 cargo test --locked --quiet --manifest-path tests/neon/Cargo.toml --target $target \
+    --target-dir "$CARGO_TARGET_DIR/neon" --lib -- pagination::splitter this_machine
 }
 
 # Targets that read an upstream's bytes are fuzzed for a minute each, the others for some seconds; earlier corpora are extended.
