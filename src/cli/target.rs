@@ -10,6 +10,7 @@ use crate::config::{Caps, Options, Upstream};
 use crate::crawl::{Crawl, Crawls};
 use crate::pagination::request::{RedactedUrl, RequestBody};
 use crate::pagination::{BodyKind, PageRequest};
+use crate::snapshot::MemoryBudget;
 use crate::upstream::{Client, Governors};
 
 /// Header fields that belong to a connection or a page, which the user can't set.
@@ -111,6 +112,7 @@ impl Target {
             since: None,
             valid_at: None,
             width,
+            memory: MemoryBudget::unlimited(),
             crawls: Crawls::default(),
         })
     }

@@ -30,6 +30,7 @@ table! {
     read pub(super) CAPS "caps": Caps = Caps {
         "page" => page_bytes: ReadOnly(size), or(Caps::default().page_bytes);
         "record" => record_bytes: ReadOnly(size), or(Caps::default().record_bytes);
+        "gap" => gap_bytes: ReadOnly(size), or(Caps::default().gap_bytes);
         "pages" => pages: COUNT, or(Caps::default().pages);
         "empty_pages" => empty_pages: COUNT, or(Caps::default().empty_pages);
         "window" => window_bytes: ReadOnly(size), or(Caps::default().window_bytes);

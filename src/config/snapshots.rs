@@ -20,6 +20,8 @@ pub struct Snapshots {
     pub keep_for: Duration,
     /// Crawls that a caller may start in a time.
     pub opens: Rate,
+    /// Crawls that run at a time.
+    pub crawls: usize,
     pub resume: Resume,
     pub on_start: OnStart,
 }
@@ -29,13 +31,15 @@ pub struct Snapshots {
 pub struct SnapshotSettings {
     /// Folder of the snapshots' files; `None` keeps everything in memory.
     pub dir: Option<PathBuf>,
-    /// Limit on the bytes of all logs in memory.
+    /// Limit on the bytes of all logs and crawls in memory.
     pub memory: u64,
     /// Limit on the bytes of all files; 0 for no files.
     pub disk: u64,
     pub slow_reader: SlowReader,
     /// Time that a crawl goes on without a reader.
     pub linger: Duration,
+    /// Bytes of a file that a crawl may write before its first reader has them.
+    pub ahead: u64,
 }
 
 /// Policy for a reader that is so slow that its log has no room left.
@@ -92,6 +96,7 @@ impl Default for Snapshots {
             disk: 10 << 30,
             slow_reader: SlowReader::Wait,
             linger: Duration::from_secs(30),
+            ahead: 64 << 20,
         };
         let per_minute = std::num::NonZeroU32::new(600).expect("it is more than none");
         Self {
@@ -99,6 +104,7 @@ impl Default for Snapshots {
             fresh_for: Duration::from_secs(10),
             keep_for: Duration::from_secs(15 * 60),
             opens: Rate { requests: per_minute, period: Duration::from_secs(60) },
+            crawls: 1000,
             resume: Resume::Refuse,
             on_start: OnStart::Wait,
         }
@@ -123,7 +129,9 @@ pub(super) static SNAPSHOTS: Level = Level {
         "linger",
         "fresh_for",
         "keep_for",
+        "ahead",
         "opens",
+        "crawls",
         "resume",
         "resume_on_start",
     ],
@@ -149,6 +157,7 @@ pub(super) fn read(node: &TomlNode<'_>) -> Option<Snapshots> {
         disk: table.or("disk", default.settings.disk, size_or_none),
         slow_reader: slow_reader(&table),
         linger: table.or("linger", default.settings.linger, wait_or_none),
+        ahead: table.or("ahead", default.settings.ahead, size),
     };
     let (fresh_for, keep_for) = times(&table, default.fresh_for, default.keep_for);
     let resume = table.or("resume", RESUMES.usual(), |node| RESUMES.read(node));
@@ -162,7 +171,8 @@ pub(super) fn read(node: &TomlNode<'_>) -> Option<Snapshots> {
         }
     }
     let opens = table.or("opens", default.opens, pace::rate);
-    Some(Snapshots { settings, fresh_for, keep_for, opens, resume, on_start })
+    let crawls = table.or("crawls", default.crawls, |node| usize::try_from(node.number(1)?).ok());
+    Some(Snapshots { settings, fresh_for, keep_for, opens, crawls, resume, on_start })
 }
 
 /// Reads a collection's own sharing.

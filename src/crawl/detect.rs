@@ -103,8 +103,8 @@ async fn attempt_whole(
     let (head, mut body) = attempts.exchange().await?;
     let mut raw = BytesMut::from(if head.status == StatusCode::NO_CONTENT { "{}" } else { "" });
     while let Some(piece) = body.try_next().await? {
-        if (raw.len() + piece.len()) as u64 > caps.page_bytes {
-            return Err(PageError::PageTooLarge(caps.page_bytes).into());
+        if (raw.len() + piece.len()) as u64 > caps.whole_page_bytes() {
+            return Err(PageError::WholePageTooLarge(caps.whole_page_bytes()).into());
         }
         raw.extend_from_slice(&piece);
     }

@@ -85,7 +85,7 @@ pub(super) enum CrawlProgress {
 impl Driver {
     /// A crawl with this pagination that has asked for nothing yet.
     pub(super) fn new(crawl: &Crawl, pagination: Arc<Pagination>) -> Result<Self, Failure> {
-        let Crawl { client, caps, first, width, since, .. } = crawl;
+        let Crawl { client, caps, first, width, since, memory, .. } = crawl;
         let url = first.url.clone();
         let guard = LinkGuard::new(&client.upstream().url, &client.upstream().aliases);
         let now = SystemTime::now();
@@ -99,11 +99,11 @@ impl Driver {
             plan.begin_midway();
         }
         let shape = Arc::new(PageShape::new(&pagination, caps));
+        let memory = memory.crawl();
+        let buffer = ReorderBuffer::new(SpillStore::new(caps.window_bytes, caps.spool_bytes, memory.clone()), memory);
         let pages = PagesInFlight::new(client.clone(), Arc::clone(&shape));
-        let buffer = ReorderBuffer::new(SpillStore::new(caps.window_bytes, caps.spool_bytes));
-        let client = client.clone();
         Ok(Self {
-            client,
+            client: client.clone(),
             pagination,
             shape,
             start,
@@ -166,7 +166,7 @@ impl Driver {
             match self.plan.step(room).map_err(|error| self.page_error(&error))? {
                 Step::Fetch(page, request) => {
                     let halvable = self.plan.halvable(page);
-                    self.pages.ask(page, request, halvable);
+                    self.pages.ask(page, request, halvable, self.buffer.memory().in_use());
                 }
                 Step::Emit(part) => {
                     self.buffer.open(part);

@@ -16,6 +16,7 @@ use crate::pagination::page::{Head, Page, PageFields};
 use crate::pagination::plan::{PageId, PageNews, PageSoFar, PartId, Plan, Standing};
 use crate::pagination::retry::{Halvable, Overload, RetryBudget};
 use crate::pagination::splitter::PageShape;
+use crate::snapshot::UsedMemory;
 use crate::upstream::Client;
 
 /// Number of bytes of a page that are read ahead of its turn while no record ends in them that may wait.
@@ -48,6 +49,8 @@ struct PageInFlight {
     end: Option<Result<Page, PageFailure>>,
     /// Number of bytes that were read without a record that could wait.
     kept: usize,
+    /// The bytes of the record that is being read.
+    memory: UsedMemory,
 }
 
 /// The need to poll a page on.
@@ -74,7 +77,7 @@ impl PagesInFlight {
     }
 
     /// Adds a page, which is asked for when it is polled for the first time.
-    pub(super) fn ask(&mut self, id: PageId, request: Arc<PageRequest>, halvable: Halvable) {
+    pub(super) fn ask(&mut self, id: PageId, request: Arc<PageRequest>, halvable: Halvable, memory: UsedMemory) {
         let attempts = Attempts::new(self.client.clone(), request, self.budget.clone(), halvable);
         self.pages.push_back(PageInFlight {
             id,
@@ -87,6 +90,7 @@ impl PagesInFlight {
             heads: VecDeque::new(),
             end: None,
             kept: 0,
+            memory,
         });
     }
 
@@ -120,7 +124,7 @@ impl PagesInFlight {
         self.pages.retain_mut(|page| {
             match sinks.plan.standing(page.id) {
                 Standing::Turn(part) => {
-                    page.set_turn();
+                    page.stream.iter_mut().for_each(|stream| stream.set_turn());
                     // One event at a time, but every page is polled each time: their time limits don't wait.
                     if !accepts(sinks.buffer, part) {
                         page.read_if_underway(&mut sinks, context);
@@ -153,12 +157,6 @@ impl PagesInFlight {
 }
 
 impl PageInFlight {
-    fn set_turn(&mut self) {
-        if let Some(stream) = &mut self.stream {
-            stream.set_turn();
-        }
-    }
-
     fn fields(&self) -> &PageFields {
         match (&self.stream, &self.end) {
             (Some(stream), _) => stream.fields(),
@@ -243,8 +241,14 @@ impl PageInFlight {
     /// The next step as it is read, of which the plan learns at once what it may guess from.
     fn poll_stream(&mut self, sinks: &mut PageSinks<'_>, context: &mut Context<'_>) -> Poll<PageStep> {
         let Some(stream) = &mut self.stream else { return Poll::Pending };
+        if self.memory.bytes() > 0 {
+            let memory = sinks.buffer.memory();
+            ready!(if stream.has_turn() { memory.poll_turn(context) } else { memory.poll_room(context) });
+        }
         self.reading = Reading::Underway;
-        let Some(step) = ready!(stream.poll_next_unpin(context)) else { return Poll::Pending };
+        let polled = stream.poll_next_unpin(context);
+        self.memory.set(stream.held_bytes());
+        let Some(step) = ready!(polled) else { return Poll::Pending };
         self.reading = Reading::Paused;
         let had_records = self.records > 0;
         let mut fields = stream.fields();
@@ -277,6 +281,7 @@ impl PageInFlight {
                 sinks.tell(self.id, PageNews::Whole { records: self.records });
             }
             self.fields = self.stream.take().map(|stream| stream.into_fields()).unwrap_or_default();
+            self.memory.set(0);
         }
         Poll::Ready(step)
     }

@@ -17,6 +17,7 @@ struct CrawlCounters {
     unopened: AtomicU64,
     abandoned: AtomicU64,
     records: AtomicU64,
+    waiting: AtomicU64,
 }
 
 /// The counts at one time: `complete + broken + unopened + abandoned ≤ started`.
@@ -34,6 +35,14 @@ pub struct Totals {
     pub abandoned: u64,
     /// Records that were handed to readers.
     pub records: u64,
+    /// Crawls that wait for a place and are not started.
+    pub waiting: u64,
+}
+
+/// A crawl that waits for a place, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct WaitingCrawl {
+    crawls: Crawls,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +62,7 @@ pub(super) struct CountedCrawl {
 
 impl Crawls {
     pub fn totals(&self) -> Totals {
-        let CrawlCounters { started, complete, broken, unopened, abandoned, records } = &*self.shared;
+        let CrawlCounters { started, complete, broken, unopened, abandoned, records, waiting } = &*self.shared;
         let read = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
         let ended = Totals {
             complete: read(complete),
@@ -63,7 +72,13 @@ impl Crawls {
             ..Totals::default()
         };
         // Last, so that no crawl is seen to have ended and not to have started.
-        Totals { records: read(records), started: read(started), ..ended }
+        Totals { records: read(records), started: read(started), waiting: read(waiting), ..ended }
+    }
+
+    /// Counts a crawl that waits for a place.
+    pub(crate) fn wait(&self) -> WaitingCrawl {
+        self.shared.waiting.fetch_add(1, Ordering::SeqCst);
+        WaitingCrawl { crawls: self.clone() }
     }
 
     /// Counts the start of a crawl.
@@ -102,6 +117,12 @@ impl CountedCrawl {
     }
 }
 
+impl Drop for WaitingCrawl {
+    fn drop(&mut self) {
+        self.crawls.shared.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Drop for CountedCrawl {
     fn drop(&mut self) {
         self.end(if std::thread::panicking() { CrawlEnd::Broken } else { CrawlEnd::Abandoned });
@@ -124,7 +145,7 @@ mod tests {
         let running = crawls.start();
         drop(crawls.start());
         let totals = crawls.totals();
-        let expected = Totals { started: 6, complete: 2, broken: 1, unopened: 1, abandoned: 1, records: 8 };
+        let expected = Totals { started: 6, complete: 2, broken: 1, unopened: 1, abandoned: 1, records: 8, waiting: 0 };
         assert_eq!((totals, totals.running()), (expected, 1));
         drop(running);
         assert_eq!((crawls.totals().abandoned, crawls.totals().running()), (2, 0));

@@ -13,6 +13,9 @@ use crate::error::{Failure, Fault};
 /// page a status says more than a broken stream. No client notices such a delay.
 const GRACE: Duration = Duration::from_millis(2);
 
+/// Value of `Retry-After` where there was no memory, in seconds.
+const RETRY: u64 = 10;
+
 /// Opens a crawl, as [`Crawl::open`].
 pub(super) async fn open(mut crawl: Crawl) -> Result<(Driver, Beginning), Failure> {
     let beginning = Beginning::prepare(&mut crawl)?;
@@ -30,8 +33,14 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<(Driver, Beginning), Failur
 
 /// Drives the crawl until the first page is whole, or takes longer than its first records and a moment.
 async fn first_page(driver: &mut Driver) -> Result<(), Failure> {
+    let memory = driver.buffer.memory().clone();
     while driver.buffer.ready_bytes() == 0 {
-        if driver.progress().await? != CrawlProgress::Underway {
+        let progress = tokio::select! {
+            biased;
+            progress = driver.progress() => progress?,
+            () = memory.starved() => return Err(starved()),
+        };
+        if progress != CrawlProgress::Underway {
             return Ok(());
         }
     }
@@ -44,6 +53,14 @@ async fn first_page(driver: &mut Driver) -> Result<(), Failure> {
             () = &mut grace => return Ok(()),
         }
     }
+}
+
+/// Large records of other streams fill the memory.
+fn starved() -> Failure {
+    let message = "the first record waits for memory, which other streams have used up";
+    let hint = "ask again after the time in Retry-After; the operator may raise `memory` in [snapshots]";
+    let headers = vec![(http::header::RETRY_AFTER, http::HeaderValue::from(RETRY))];
+    Failure { headers, ..Failure::new(Fault::Stopped, message, hint) }
 }
 
 /// A first page that is refused where the client named a record is no end, and nothing is wrong with the configuration.

@@ -98,6 +98,18 @@ impl PageStream {
         self.has_turn = true;
     }
 
+    pub(super) fn has_turn(&self) -> bool {
+        self.has_turn
+    }
+
+    /// Number of bytes in memory of what was read and not handed out.
+    pub(super) fn held_bytes(&self) -> usize {
+        match &self.state {
+            StreamState::Reading(_, reader) => reader.splitter.held_bytes(),
+            StreamState::Asking(_) | StreamState::Stumbled(..) | StreamState::Over => 0,
+        }
+    }
+
     /// Releases the permit of a page that is not read on for now: another one may be asked for instead.
     pub(super) fn release(&mut self) {
         if let StreamState::Reading(_, reader) = &mut self.state {

@@ -10,6 +10,7 @@ use super::spill::SpillStore;
 use super::spill_queue::SpillQueue;
 use crate::batch::Batch;
 use crate::pagination::plan::{PageId, PartId};
+use crate::snapshot::{CrawlMemory, UsedMemory};
 
 /// Number of bytes that may leave and are kept before more is taken from their pages.
 const ENOUGH: usize = 256 * 1024;
@@ -17,12 +18,14 @@ const ENOUGH: usize = 256 * 1024;
 /// Records that wait, in lanes of their own that share one store, and those that leave next.
 #[derive(Debug)]
 pub(super) struct ReorderBuffer {
+    memory: CrawlMemory,
     store: SpillStore,
     /// Lanes without records are left out.
     lanes: HashMap<Lane, SpillQueue>,
     ready: VecDeque<Released>,
     /// Number of bytes of records in `ready`.
     ready_bytes: usize,
+    ready_memory: UsedMemory,
     /// The parts that may leave.
     open: BTreeSet<PartId>,
     /// Those of them that leave from their lanes, in the order in which they were opened.
@@ -50,8 +53,10 @@ pub(super) enum Released {
 }
 
 impl ReorderBuffer {
-    pub(super) fn new(store: SpillStore) -> Self {
+    pub(super) fn new(store: SpillStore, memory: CrawlMemory) -> Self {
         Self {
+            ready_memory: memory.in_use(),
+            memory,
             store,
             lanes: HashMap::new(),
             ready: VecDeque::new(),
@@ -59,6 +64,11 @@ impl ReorderBuffer {
             open: BTreeSet::new(),
             draining: VecDeque::new(),
         }
+    }
+
+    /// The account of the crawl.
+    pub(super) fn memory(&self) -> &CrawlMemory {
+        &self.memory
     }
 
     /// Returns whether more may be read ahead of its turn.
@@ -101,7 +111,7 @@ impl ReorderBuffer {
         }
         let is_open = self.open.contains(&part);
         if is_open && self.draining.is_empty() {
-            self.ready_bytes += batch.lines().len();
+            self.set_ready_bytes(self.ready_bytes + batch.lines().len());
             self.ready.push_back(Released::Records(batch));
             return;
         }
@@ -109,6 +119,11 @@ impl ReorderBuffer {
         if is_open && !self.draining.contains(&part) {
             self.draining.push_back(part);
         }
+    }
+
+    fn set_ready_bytes(&mut self, bytes: usize) {
+        self.ready_bytes = bytes;
+        self.ready_memory.set(bytes);
     }
 
     /// Takes the checkpoint behind the records so far. Only a crawl of one part has any, whose records all leave as they come.
@@ -152,7 +167,7 @@ impl ReorderBuffer {
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Released>>> {
         if let Some(next) = self.ready.pop_front() {
             if let Released::Records(batch) = &next {
-                self.ready_bytes -= batch.lines().len();
+                self.set_ready_bytes(self.ready_bytes - batch.lines().len());
             }
             return Poll::Ready(Ok(Some(next)));
         }
@@ -172,6 +187,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::snapshot::MemoryBudget;
+
+    fn buffer() -> ReorderBuffer {
+        let memory = MemoryBudget::unlimited().crawl();
+        ReorderBuffer::new(SpillStore::new(1 << 20, 0, memory.clone()), memory)
+    }
 
     const PARTS: usize = 4;
 
@@ -195,7 +216,7 @@ mod tests {
         ) {
             // Later parts have smaller numbers: numbers say when a part was begun and nothing else.
             let part = |at: usize| PartId::of((PARTS - at) as u64);
-            let mut buffer = ReorderBuffer::new(SpillStore::new(1 << 20, 0));
+            let mut buffer = buffer();
             let (mut counts, mut first, mut left) = ([0; PARTS], 0, Vec::new());
             buffer.open(part(0));
             for (what, takes) in steps {
@@ -229,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_page_is_noted_behind_its_records_and_needs_no_room() {
-        let mut buffer = ReorderBuffer::new(SpillStore::new(1 << 20, 0));
+        let mut buffer = buffer();
         buffer.open(PartId::of(0));
         buffer.emit(PartId::of(0), batch(0, 1));
         buffer.checkpoint(RawValue::from_string("1".to_owned()).unwrap());

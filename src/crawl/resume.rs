@@ -74,6 +74,7 @@ mod tests {
     use crate::pagination::plan::Proof;
     use crate::pagination::request::RequestBody;
     use crate::pagination::{PageRequest, Pagination, Style};
+    use crate::snapshot::MemoryBudget;
     use crate::upstream::{Client, Governors};
 
     /// The output of a crawl.
@@ -110,6 +111,7 @@ mod tests {
                 since: None,
                 valid_at: None,
                 width: 1,
+                memory: MemoryBudget::unlimited(),
                 crawls: Crawls::default(),
             }
         });

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use super::metrics::Crawls;
 use crate::config::Caps;
 use crate::pagination::{PageRequest, Pagination};
+use crate::snapshot::MemoryBudget;
 use crate::upstream::Client;
 
 /// A collection to be crawled.
@@ -25,6 +26,8 @@ pub struct Crawl {
     pub valid_at: Option<SystemTime>,
     /// Most pages in flight at a time; at least 1.
     pub width: usize,
+    /// Budget that this crawl shares with others and with their snapshots.
+    pub memory: MemoryBudget,
     /// The counts that this crawl is part of.
     pub crawls: Crawls,
 }

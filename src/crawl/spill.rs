@@ -16,8 +16,9 @@ use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 use twox_hash::XxHash3_64;
 
-use super::spill_budget::{FileHealth, SpillBudget, SpillLimits};
+use super::spill_budget::{FileHealth, Pressure, SpillBudget, SpillLimits};
 use crate::batch::Batch;
+use crate::snapshot::CrawlMemory;
 
 /// Most bytes of one write, unless a single batch is larger.
 const EXTENT: u64 = 256 * 1024;
@@ -32,6 +33,7 @@ pub(super) struct SpillStore(Arc<SharedStore>);
 #[derive(Debug)]
 struct SharedStore {
     account: Mutex<Account>,
+    memory: CrawlMemory,
     /// Opened at the first write.
     file: Mutex<Option<Arc<File>>>,
 }
@@ -79,26 +81,31 @@ pub(super) enum Recalled {
 }
 
 impl SpillStore {
-    /// A store for `window` bytes in memory and `spool` bytes in a file.
-    pub(super) fn new(window: u64, spool: u64) -> Self {
-        Self::with_limits(SpillLimits { window, spool, extent: EXTENT, writes: WRITES }, None)
+    /// A store for `window` bytes in memory, as far as the process has them, and `spool` bytes in a file.
+    pub(super) fn new(window: u64, spool: u64, memory: CrawlMemory) -> Self {
+        Self::with_limits(SpillLimits { window, spool, extent: EXTENT, writes: WRITES }, None, memory)
     }
 
     /// A store with these limits, and in this file if it exists already.
-    pub(super) fn with_limits(limits: SpillLimits, file: Option<File>) -> Self {
+    pub(super) fn with_limits(limits: SpillLimits, file: Option<File>, memory: CrawlMemory) -> Self {
         let account = Mutex::new(Account { budget: SpillBudget::new(limits), waker: None });
-        Self(Arc::new(SharedStore { account, file: Mutex::new(file.map(Arc::new)) }))
+        Self(Arc::new(SharedStore { account, memory, file: Mutex::new(file.map(Arc::new)) }))
     }
 
     /// Returns whether more may be asked for: memory has room, or the file has.
     pub(super) fn is_open(&self) -> bool {
-        self.0.account.lock().budget.is_open()
+        let pressure = self.0.pressure();
+        self.0.account.lock().budget.is_open(pressure)
     }
 
     /// Waits for room, which the end of a write may bring that no other event tells of. One task waits at a time.
     pub(super) fn poll_open(&self, context: &mut Context<'_>) -> Poll<()> {
+        let pressure = match self.0.pressure() {
+            Pressure::Full if self.0.memory.poll_room(context).is_pending() => Pressure::Full,
+            Pressure::Full | Pressure::None => Pressure::None,
+        };
         let mut account = self.0.account.lock();
-        if account.budget.is_open() {
+        if account.budget.is_open(pressure) {
             return Poll::Ready(());
         }
         account.waker = Some(context.waker().clone());
@@ -106,18 +113,15 @@ impl SpillStore {
     }
 
     #[cfg(test)]
-    pub(super) fn held(&self) -> u64 {
-        self.0.account.lock().budget.held()
-    }
-
-    #[cfg(test)]
-    pub(super) fn spooled(&self) -> u64 {
-        self.0.account.lock().budget.spooled()
+    pub(super) fn usage(&self) -> (u64, u64) {
+        let account = self.0.account.lock();
+        (account.budget.held(), account.budget.spooled())
     }
 
     /// Number of bytes that are to be written at once, if memory is too full.
     pub(super) fn write_size(&self) -> Option<u64> {
-        self.0.account.lock().budget.write_size()
+        let pressure = self.0.pressure();
+        self.0.account.lock().budget.write_size(pressure)
     }
 
     /// Keeps a batch in memory of its own: a slice would keep all of the buffer that it was cut from.
@@ -236,11 +240,17 @@ impl SpilledRun {
 fn length(range: &Range<u64>) -> usize {
     usize::try_from(range.end - range.start).unwrap_or(usize::MAX)
 }
-
 impl SharedStore {
+    /// Returns the pressure on a crawl that holds more than one write. Asked without the lock: other crawls may have to make room.
+    fn pressure(&self) -> Pressure {
+        let is_small = self.account.lock().budget.is_small();
+        if is_small || self.memory.has_room() { Pressure::None } else { Pressure::Full }
+    }
+
     /// Room in memory for a batch of so many bytes.
     fn reserve(self: &Arc<Self>, bytes: u64) -> HeldBatch {
         self.account.lock().budget.hold(bytes);
+        self.memory.take(bytes);
         HeldBatch { batch: Batch::default(), bytes, store: Arc::clone(self) }
     }
 
@@ -248,7 +258,7 @@ impl SharedStore {
     fn update<T>(&self, update: impl FnOnce(&mut SpillBudget) -> T) -> T {
         let mut account = self.account.lock();
         let updated = update(&mut account.budget);
-        let waker = if account.budget.is_open() { account.waker.take() } else { None };
+        let waker = if account.budget.is_open(Pressure::None) { account.waker.take() } else { None };
         drop(account);
         if let Some(waker) = waker {
             waker.wake();
@@ -270,6 +280,7 @@ impl SharedStore {
 impl Drop for HeldBatch {
     fn drop(&mut self) {
         self.store.update(|budget| budget.release(self.bytes));
+        self.store.memory.give(self.bytes);
     }
 }
 

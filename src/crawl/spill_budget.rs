@@ -34,6 +34,13 @@ pub(super) struct SpillBudget {
     file: FileHealth,
 }
 
+/// State of the memory that all crawls share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pressure {
+    None,
+    Full,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileHealth {
     Usable,
@@ -46,13 +53,26 @@ impl SpillBudget {
     }
 
     /// Returns whether another batch may come: it can stay in memory, or be written.
-    pub(super) fn is_open(&self) -> bool {
-        self.held == 0 || self.held < self.limits.window || self.may_write()
+    pub(super) fn is_open(&self, pressure: Pressure) -> bool {
+        self.held == 0 || self.held < self.window(pressure) || self.may_write()
     }
 
     /// Number of bytes that are to be written at once, if memory holds too many.
-    pub(super) fn write_size(&self) -> Option<u64> {
-        (self.held > self.limits.window).then_some(self.limits.extent)
+    pub(super) fn write_size(&self, pressure: Pressure) -> Option<u64> {
+        (self.held > self.window(pressure)).then_some(self.limits.extent)
+    }
+
+    /// Returns whether the crawl holds so little that the process's memory does not matter.
+    pub(super) fn is_small(&self) -> bool {
+        self.held < self.limits.extent
+    }
+
+    /// Number of bytes that may stay in memory: one write's, where the process has no more to give.
+    fn window(&self, pressure: Pressure) -> u64 {
+        match pressure {
+            Pressure::None => self.limits.window,
+            Pressure::Full => self.limits.window.min(self.limits.extent),
+        }
     }
 
     /// Number of bytes in memory: at rest, being written and being read.
@@ -187,29 +207,38 @@ mod tests {
     #[test]
     fn is_open_as_long_as_memory_or_the_file_has_room() {
         let mut budget = SpillBudget::new(SpillLimits { window: 100, spool: 2 * BLOCK, extent: 50, writes: 1 });
-        assert!(budget.is_open());
+        assert!(budget.is_open(Pressure::None));
         budget.hold(1000);
-        assert!(budget.is_open() && budget.write_size().is_some(), "the file has room");
+        assert!(budget.is_open(Pressure::None) && budget.write_size(Pressure::None).is_some(), "the file has room");
         let places = budget.begin_write(1000).unwrap();
-        assert!(!budget.is_open() && budget.begin_write(1).is_none(), "one write at a time");
+        assert!(!budget.is_open(Pressure::None) && budget.begin_write(1).is_none(), "one write at a time");
         budget.end_write();
-        assert!(budget.is_open());
+        assert!(budget.is_open(Pressure::None));
         budget.begin_write(1).unwrap();
         budget.end_write();
-        assert!(!budget.is_open() && budget.begin_write(1).is_none(), "the file is full");
+        assert!(!budget.is_open(Pressure::None) && budget.begin_write(1).is_none(), "the file is full");
         budget.free(&places);
-        assert!(budget.is_open());
+        assert!(budget.is_open(Pressure::None));
         assert_eq!((budget.fail(), budget.fail()), (FileHealth::Usable, FileHealth::Failed));
-        assert!(!budget.is_open(), "the file is lost");
+        assert!(!budget.is_open(Pressure::None), "the file is lost");
         budget.release(901);
-        assert!(budget.is_open(), "memory has room");
+        assert!(budget.is_open(Pressure::None), "memory has room");
+    }
+
+    #[test]
+    fn under_pressure_one_write_stays_in_memory() {
+        let mut budget = SpillBudget::new(SpillLimits { window: 100, spool: 0, extent: 50, writes: 1 });
+        budget.hold(50);
+        assert!(budget.is_open(Pressure::None) && !budget.is_open(Pressure::Full) && !budget.is_small());
+        budget.hold(1);
+        assert_eq!((budget.write_size(Pressure::None), budget.write_size(Pressure::Full)), (None, Some(50)));
     }
 
     #[test]
     fn nothing_that_waits_is_always_room_for_one() {
         let mut budget = SpillBudget::new(SpillLimits { window: 0, spool: 0, extent: 50, writes: 1 });
-        assert!(budget.is_open());
+        assert!(budget.is_open(Pressure::None));
         budget.hold(1);
-        assert!(!budget.is_open());
+        assert!(!budget.is_open(Pressure::None));
     }
 }

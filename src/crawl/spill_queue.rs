@@ -117,6 +117,11 @@ mod tests {
 
     use super::*;
     use crate::crawl::spill_budget::{BLOCK, SpillLimits};
+    use crate::snapshot::{CrawlMemory, MemoryBudget};
+
+    fn memory() -> CrawlMemory {
+        MemoryBudget::unlimited().crawl()
+    }
 
     /// A window and extents that a few records fill.
     const LIMITS: SpillLimits = SpillLimits { window: 64, spool: 8 * BLOCK, extent: 32, writes: 2 };
@@ -196,8 +201,8 @@ mod tests {
                 Act::Drop(index) => queues[index.index(QUEUES)] = (SpillQueue::default(), VecDeque::new()),
                 Act::Settle => written().await,
             }
-            assert!(store.held() <= most(largest, QUEUES as u64), "{} of {}", store.held(), most(largest, 4));
-            assert!(store.spooled() <= LIMITS.spool + LIMITS.extent.max(largest).next_multiple_of(BLOCK));
+            assert!(store.usage().0 <= most(largest, QUEUES as u64), "{} of {}", store.usage().0, most(largest, 4));
+            assert!(store.usage().1 <= LIMITS.spool + LIMITS.extent.max(largest).next_multiple_of(BLOCK));
         }
         for (mut queue, mut model) in queues {
             while !model.is_empty() {
@@ -229,13 +234,13 @@ mod tests {
         #[test]
         fn each_queue_gives_back_what_it_was_given(acts in acts(), threads in 1..4_usize, has_disk in prop::bool::weighted(0.9)) {
             let file = if has_disk { None } else { Some(full()) };
-            let store = SpillStore::with_limits(LIMITS, file);
+            let store = SpillStore::with_limits(LIMITS, file, memory());
             let runtime = runtime_of(threads);
             runtime.block_on(walk(&store, acts));
             // Waits for the writes that are under way.
             drop(runtime);
-            prop_assert_eq!(store.held(), 0);
-            prop_assert_eq!(store.spooled(), 0);
+            prop_assert_eq!(store.usage().0, 0);
+            prop_assert_eq!(store.usage().1, 0);
         }
     }
 
@@ -258,26 +263,26 @@ mod tests {
     #[test]
     fn what_is_in_the_file_is_not_in_memory_and_small_batches_share_a_place() {
         let limits = SpillLimits { window: 64 * 1024, spool: 1 << 20, extent: 4 * BLOCK, writes: 2 };
-        let store = SpillStore::with_limits(limits, None);
+        let store = SpillStore::with_limits(limits, None, memory());
         runtime().block_on(async {
             let mut queue = SpillQueue::default();
             let records = fill(&store, &mut queue).await;
             let bytes = (0..records).map(|id| batch(id, 1, 9).lines().len() as u64).sum::<u64>();
-            assert!(store.spooled() >= limits.spool && store.held() <= limits.window + 16, "{store:?}");
+            assert!(store.usage().1 >= limits.spool && store.usage().0 <= limits.window + 16, "{store:?}");
             assert!(bytes > limits.window + limits.spool * 9 / 10, "{bytes}");
             let mut came = 0;
             while let Some(batch) = pop(&mut queue).await.unwrap() {
                 assert!(batch.lines().starts_with(format!("{came} ").as_bytes()));
                 came += batch.records();
             }
-            assert_eq!((came, store.held(), store.spooled()), (records, 0, 0));
+            assert_eq!((came, store.usage().0, store.usage().1), (records, 0, 0));
         });
     }
 
     #[test]
     fn a_full_disk_holds_back_and_loses_nothing() {
         runtime().block_on(async {
-            let store = SpillStore::with_limits(LIMITS, Some(full()));
+            let store = SpillStore::with_limits(LIMITS, Some(full()), memory());
             let mut queue = SpillQueue::default();
             let records = fill(&store, &mut queue).await;
             let mut came = 0;
@@ -285,10 +290,10 @@ mod tests {
                 came += batch.records();
             }
             assert_eq!(came, records);
-            assert_eq!(store.held(), 0);
+            assert_eq!(store.usage().0, 0);
             assert!(store.is_open());
             fill(&store, &mut queue).await;
-            assert!((LIMITS.window..LIMITS.window + 16).contains(&store.held()), "only memory has store: {store:?}");
+            assert!((LIMITS.window..LIMITS.window + 16).contains(&store.usage().0), "only memory has store: {store:?}");
         });
     }
 
@@ -299,7 +304,7 @@ mod tests {
                 [|file: &File| file.set_len(0), |file: &File| std::os::unix::fs::FileExt::write_all_at(file, b"x", 0)]
             {
                 let file = tempfile::tempfile().unwrap();
-                let store = SpillStore::with_limits(LIMITS, Some(file.try_clone().unwrap()));
+                let store = SpillStore::with_limits(LIMITS, Some(file.try_clone().unwrap()), memory());
                 let mut queue = SpillQueue::default();
                 fill(&store, &mut queue).await;
                 spoil(&file).unwrap();
@@ -318,7 +323,7 @@ mod tests {
     #[test]
     fn who_waits_for_store_is_woken_by_a_write() {
         runtime().block_on(async {
-            let store = SpillStore::with_limits(SpillLimits { writes: 1, ..LIMITS }, None);
+            let store = SpillStore::with_limits(SpillLimits { writes: 1, ..LIMITS }, None, memory());
             let mut queue = SpillQueue::default();
             while store.is_open() {
                 queue.push(&store, batch(0, 1, 20));
@@ -332,7 +337,7 @@ mod tests {
     fn a_batch_larger_than_the_window_passes() {
         runtime().block_on(async {
             for spool in [0, 1 << 20] {
-                let store = SpillStore::new(8, spool);
+                let store = SpillStore::new(8, spool, memory());
                 let mut queue = SpillQueue::default();
                 queue.push(&store, batch(7, 1, 5000));
                 assert_eq!(pop(&mut queue).await.unwrap(), Some(batch(7, 1, 5000)));

@@ -19,6 +19,7 @@ use crate::pagination::request::{RequestBody, decoded_name};
 use crate::pagination::{PageRequest, Pagination, PartOrder};
 use crate::request::{ParamNames, StreamOptions};
 use crate::response::BoxError;
+use crate::snapshot::MemoryBudget;
 use crate::upstream::Client;
 
 /// Size limit of a request body, which is sent again with every page.
@@ -127,7 +128,7 @@ impl StreamRequest {
     }
 
     /// Returns the crawl that fills a snapshot for this request.
-    pub(super) fn crawl(&self, crawls: &Crawls) -> Crawl {
+    pub(super) fn crawl(&self, memory: &MemoryBudget, crawls: &Crawls) -> Crawl {
         Crawl {
             client: self.client.clone(),
             pagination: Arc::clone(&self.pagination),
@@ -137,6 +138,7 @@ impl StreamRequest {
             valid_at: self.options.accept_datetime,
             // A client that only wants a head needs no page but the first.
             width: if self.options.method == Method::HEAD { 1 } else { self.width() },
+            memory: memory.clone(),
             crawls: crawls.clone(),
         }
     }

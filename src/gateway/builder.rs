@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use super::Gateway;
+use super::admission::Admission;
 use super::fill::CacheFill;
 use super::older_keys::OlderKeys;
 use crate::config::Config;
@@ -85,10 +86,12 @@ impl GatewayBuilder {
         let snapshots = &self.config.snapshots;
         let registry = Registry::new(Store::open(snapshots.settings.clone())?, snapshots.keep_for);
         let older_keys = OlderKeys::new(&registry.store().stored());
+        let crawls = Crawls::default();
         let fill = CacheFill {
             registry,
             older_keys: Arc::new(older_keys),
-            crawls: Crawls::default(),
+            admission: Admission::new(snapshots.crawls, crawls.clone()),
+            crawls,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             linger: snapshots.settings.linger,

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use super::admission::Admission;
 use super::ask::{StreamRequest, UnattendedRequest};
 use super::cacheability;
 use super::older_keys::OlderKeys;
@@ -44,6 +45,7 @@ pub(super) struct CacheFill {
     pub(super) registry: Registry,
     pub(super) older_keys: Arc<OlderKeys>,
     pub(super) crawls: Crawls,
+    pub(super) admission: Admission,
     pub(super) tasks: TaskTracker,
     /// Cancels the crawls under way; what they have written stays.
     pub(super) stop: CancellationToken,
@@ -102,7 +104,7 @@ impl CacheFill {
     }
 
     async fn open(&self, lead: FlightLeader, request: &StreamRequest, key: CacheKey) {
-        let crawl = request.crawl(&self.crawls);
+        let crawl = request.crawl(self.registry.store().memory(), &self.crawls);
         // A reader keeps the beginning of the stale snapshot from being dropped.
         let beginning = lead.stale().and_then(|stale| stale.log().reader(0, None).ok());
         let stale = lead.stale().filter(|_| beginning.is_some());
@@ -112,9 +114,17 @@ impl CacheFill {
                 Some(_) | None => Some(crawl.clone().open().await),
             }
         };
+        let opened = async {
+            let place = self.admission.enter().await?;
+            Ok::<_, Failure>((first_page.await, place))
+        };
         let opened = tokio::select! {
-            opened = first_page => opened,
+            opened = opened => opened,
             () = lead.left(self.linger) => return lead.abandon(),
+        };
+        let (opened, _place) = match opened {
+            Ok(opened) => opened,
+            Err(full) => return lead.fail(full),
         };
         match opened {
             // The upstream has nothing newer than the stale snapshot.
@@ -190,8 +200,12 @@ impl CacheFill {
                 lead.publish(&Arc::new(snapshot(log)));
             }
             Some(ResumableLog { writer, notes, last, records }) => {
+                let _place = match self.admission.enter().await {
+                    Ok(place) => place,
+                    Err(full) => return lead.fail(full),
+                };
                 let point = ResumePoint { begun: &begun.crawl, checkpoints: &notes, last_record: last, records };
-                match request.crawl(&self.crawls).resume(point) {
+                match request.crawl(self.registry.store().memory(), &self.crawls).resume(point) {
                     Ok(opened) => {
                         tracing::info!("snapshot {id}: resumed after {records} records");
                         let snapshot = Arc::new(snapshot(log).with_usage(opened.usage()));

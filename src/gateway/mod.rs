@@ -8,6 +8,7 @@
 //!
 //! A stage that fails ends in a problem report (`problem`).
 
+mod admission;
 mod ask;
 mod auto_resume;
 mod builder;

@@ -10,6 +10,7 @@ use crate::error::{Failure, Fault};
 use crate::pagination::PageRequest;
 use crate::pagination::request::RequestBody;
 use crate::request::ParamNames;
+use crate::snapshot::MemoryBudget;
 use crate::upstream::{Governors, Transport};
 
 /// Returns the crawl of the collection that has this path.
@@ -51,6 +52,7 @@ pub(crate) fn crawl_of(
         since,
         valid_at: None,
         width: collection.upstream.pace.widest(),
+        memory: MemoryBudget::unlimited(),
         crawls: Crawls::default(),
     })
 }

@@ -65,6 +65,12 @@ page_errors! {
         TooDeep(usize) => Upstream, "unpage reads no deeper page; ask the upstream for a flatter one";
         #[error("the page is larger than {0} bytes")]
         PageTooLarge(u64) => Upstream, "ask for smaller pages (page_size), or raise caps.page";
+        #[error("the page is larger than {0} bytes, and has to be held as a whole")]
+        WholePageTooLarge(u64) => Upstream,
+            "a page is held as a whole where its pagination is to be recognised, or where values behind its records say what they are: configure `pagination` and `records`, ask for smaller pages (page_size), or set caps.page";
+        #[error("{0} bytes of the page came, and no record ended in them")]
+        GapTooLarge(u64) => Upstream,
+            "the page does not seem to end; if it has so many bytes without a record, raise caps.gap";
         #[error("record {} is larger than {limit} bytes", .index + 1)]
         RecordTooLarge { index: usize, limit: u64 } => Upstream, "raise caps.record";
         #[error("the value at `{path}` is larger than {limit} bytes")]

@@ -25,7 +25,10 @@ pub use digest::Digest;
 pub use facts::{Birth, FileStorage, Retention, SavedCrawl, SnapshotFacts};
 pub use leader::FlightLeader;
 pub use listing::SnapshotListing;
-pub use log::{Evicted, Log, LogExtent, MemoryBudget, Reader, ReaderEvent, WriteRefused, Writer, transient_log};
+pub use log::{
+    CrawlMemory, Evicted, Log, LogExtent, MemoryBudget, Reader, ReaderEvent, UsedMemory, WriteRefused, Writer,
+    transient_log,
+};
 pub use lookup_types::{LookupPurpose, LookupResult, Recency};
 pub use record_index::RecordOffset;
 pub use registry::Registry;

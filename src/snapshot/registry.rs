@@ -243,6 +243,7 @@ mod tests {
             disk: 1 << 20,
             slow_reader: SlowReader::Wait,
             linger: Duration::ZERO,
+            ahead: u64::MAX,
         };
         let birth = Birth::in_test("/orders");
         let store = Store::open(settings.clone()).unwrap();
@@ -270,8 +271,14 @@ mod tests {
 
     #[test]
     fn a_snapshot_whose_files_have_its_end_is_never_resumed_again() {
-        let settings =
-            SnapshotSettings { dir: None, memory: 0, disk: 0, slow_reader: SlowReader::Wait, linger: Duration::ZERO };
+        let settings = SnapshotSettings {
+            dir: None,
+            memory: 0,
+            disk: 0,
+            slow_reader: SlowReader::Wait,
+            linger: Duration::ZERO,
+            ahead: u64::MAX,
+        };
         let registry = Registry::new(Store::open(settings).unwrap(), Duration::from_secs(60));
         let Birth { key, facts, .. } = Birth::in_test("/orders");
         let broken = || {

@@ -65,6 +65,7 @@ pub(super) fn maintain(index: &Arc<SnapshotIndex>, period: Duration) -> impl Fut
             ticks.tick().await;
             let Some(index) = index.upgrade() else { return };
             sweep(&index);
+            index.store.memory().retry();
             let deleted = tokio::task::spawn_blocking(move || delete_doomed(&index));
             // Cancelled only by a runtime that ends: the next start finds the files.
             drop(deleted.await);

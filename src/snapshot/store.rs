@@ -4,19 +4,19 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::value::RawValue;
 
 use super::facts::{Birth, FileStorage};
-use super::log::{self, Log, MemoryBudget, Writer};
+use super::log::{self, Log, LogPolicy, MemoryBudget, Writer};
 use super::seal::Seal;
 use super::storage::{
     LogStorage, OpenedStorage, Recovered, ReopenError, SECRET_LEN, Storage, StoreError, StoredSnapshot,
 };
-use crate::config::{SlowReader, SnapshotSettings};
+use crate::config::SnapshotSettings;
 use crate::id::{CacheKey, SnapshotId};
 
 /// Number of bytes of a single file's log that wait in memory to be written, or stay there for readers.
@@ -145,14 +145,14 @@ impl Store {
                 }
             },
         };
-        log::create(storage, memory, settings.slow_reader, settings.linger)
+        log::create(storage, memory, LogPolicy::new(settings))
     }
 
     /// Reads a stored snapshot again. Blocks, since all of its bytes are verified. The log that was open before must be sealed if the crawl
     /// is to resume: a writer that is still open breaks.
     pub fn reopen(&self, id: SnapshotId) -> Result<ReopenedSnapshot, ReopenError> {
         let StoreShared { memory, settings, storage, .. } = &*self.shared;
-        reopen(storage.reopen(id)?, memory, settings.slow_reader, settings.linger)
+        reopen(storage.reopen(id)?, memory, LogPolicy::new(settings))
     }
 
     /// Deletes a stored snapshot. Its readers still get all of it.
@@ -164,20 +164,19 @@ impl Store {
 /// Creates a log in two files of the caller's own and drops their contents.
 pub fn create_single_file(lines: PathBuf, journal: PathBuf, birth: &Birth) -> io::Result<(Writer, Log)> {
     let storage = LogStorage::create_single_file(lines, journal, birth)?;
-    Ok(log::create(storage, &MemoryBudget::new(SINGLE_FILE_MEMORY), SlowReader::Wait, Duration::ZERO))
+    Ok(log::create(storage, &MemoryBudget::new(SINGLE_FILE_MEMORY), LogPolicy::SINGLE))
 }
 
 /// Reads such files again. Blocks, since all of their bytes are verified. The log that was open before must be dropped.
 pub fn reopen_single_file(lines: PathBuf, journal: PathBuf) -> Result<ReopenedSnapshot, ReopenError> {
     let recovered = LogStorage::reopen_single_file(lines, journal)?;
-    reopen(recovered, &MemoryBudget::new(SINGLE_FILE_MEMORY), SlowReader::Wait, Duration::ZERO)
+    reopen(recovered, &MemoryBudget::new(SINGLE_FILE_MEMORY), LogPolicy::SINGLE)
 }
 
 fn reopen(
     recovered: Recovered<LogStorage>,
     memory: &MemoryBudget,
-    slow_reader: SlowReader,
-    linger: Duration,
+    policy: LogPolicy,
 ) -> Result<ReopenedSnapshot, ReopenError> {
     let Recovered { storage, birth, extent, end, notes, last, modified } = recovered;
     let records = extent.records;
@@ -185,7 +184,7 @@ fn reopen(
         Some(Seal::Complete(verdict)) => verdict.pages,
         Some(Seal::Failed(_)) | None => notes.len() as u64,
     };
-    let (writer, log) = log::reopen(storage, extent, end, memory, slow_reader, linger)?;
+    let (writer, log) = log::reopen(storage, extent, end, memory, policy)?;
     let unfinished = writer.map(|writer| ResumableLog { writer, notes, last, records });
     Ok(ReopenedSnapshot { birth, log, pages, unfinished, modified })
 }
@@ -194,12 +193,14 @@ fn reopen(
 mod tests {
     use std::fs;
     use std::path::Path;
+    use std::time::Duration;
 
     use bytes::Bytes;
     use parking_lot::Mutex;
 
     use super::*;
     use crate::batch::Batch;
+    use crate::config::SlowReader;
     use crate::error::{Failure, Fault};
     use crate::snapshot::log::{LogExtent, ReaderEvent};
     use crate::snapshot::seal::Verdict;
@@ -208,7 +209,14 @@ mod tests {
 
     fn settings(dir: Option<&Path>, disk: u64) -> SnapshotSettings {
         let dir = dir.map(Path::to_owned);
-        SnapshotSettings { dir, memory: 1 << 20, disk, slow_reader: SlowReader::Wait, linger: Duration::ZERO }
+        SnapshotSettings {
+            dir,
+            memory: 1 << 20,
+            disk,
+            slow_reader: SlowReader::Wait,
+            linger: Duration::ZERO,
+            ahead: u64::MAX,
+        }
     }
 
     fn files(dir: &Path) -> usize {

@@ -77,7 +77,7 @@ mod tests {
 
     async fn ask(method: Method, path: &str) -> (StatusCode, http::HeaderMap, String) {
         let (slow_reader, linger) = (SlowReader::Wait, Duration::ZERO);
-        let settings = SnapshotSettings { dir: None, memory: 1, disk: 0, slow_reader, linger };
+        let settings = SnapshotSettings { dir: None, memory: 1, disk: 0, slow_reader, linger, ahead: u64::MAX };
         let store = Store::open(settings).unwrap();
         let registry = Registry::new(store, Duration::from_secs(60));
         let mut admin = Admin::new(Crawls::default(), Governors::default(), registry);

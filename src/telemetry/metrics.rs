@@ -74,6 +74,8 @@ fn encode_crawls(encoder: &mut DescriptorEncoder<'_>, crawls: &Totals) -> fmt::R
     let ends = ends.map(|(end, count)| ([("end", end.to_owned())], count));
     family(encoder, Counter, "unpage_crawls_ended_total", help, ends)?;
     family(encoder, Gauge, "unpage_crawls_running", "Crawls that are running.", [([], crawls.running())])?;
+    let help = "Crawls that wait for a place, since `crawls` of [snapshots] are running.";
+    family(encoder, Gauge, "unpage_crawls_waiting", help, [([], crawls.waiting)])?;
     let help = "Records that crawls handed to streams.";
     family(encoder, Counter, "unpage_records_total", help, [([], crawls.records)])
 }
@@ -89,6 +91,8 @@ fn encode_snapshots(encoder: &mut DescriptorEncoder<'_>, registry: &Registry) ->
     let held = [("memory", store.memory().held()), ("disk", store.on_disk())];
     let held = held.map(|(tier, bytes)| ([("tier", tier.to_owned())], bytes));
     family(encoder, Gauge, "unpage_snapshot_bytes", help, held)?;
+    let help = "Crawls that wait for memory, since `memory` of [snapshots] is used up.";
+    family(encoder, Gauge, "unpage_memory_waiting", help, [([], store.memory().waiting() as u64)])?;
     let help = "Requests for a stream: miss (a crawl was started), collapsed (a running crawl is shared), hit (a complete snapshot \
                 was there), resumed (a snapshot was read from files, or its crawl was resumed), refused (the caller may start no \
                 crawl now).";
@@ -177,9 +181,10 @@ mod tests {
     #[test]
     fn everything_is_told_by_origin() {
         let (slow_reader, linger) = (SlowReader::Wait, Duration::ZERO);
-        let settings = SnapshotSettings { dir: None, memory: 1, disk: 0, slow_reader, linger };
+        let settings = SnapshotSettings { dir: None, memory: 1, disk: 0, slow_reader, linger, ahead: u64::MAX };
         let registry = Registry::new(Store::open(settings).unwrap(), Duration::from_secs(60));
-        let crawls = Totals { started: 9, complete: 4, broken: 1, unopened: 1, abandoned: 1, records: 1_000 };
+        let crawls =
+            Totals { started: 9, complete: 4, broken: 1, unopened: 1, abandoned: 1, records: 1_000, waiting: 7 };
         let upstreams = vec![standing("http://a", None), standing("https://b:1", Some(19.5))];
         let told = exposition(Fixed(crawls, registry, upstreams));
         let samples: Vec<_> = told.lines().filter(|line| !line.starts_with('#')).collect();
@@ -190,6 +195,7 @@ mod tests {
             "unpage_crawls_ended_total{end=\"unopened\"} 1",
             "unpage_crawls_ended_total{end=\"abandoned\"} 1",
             "unpage_crawls_running 2",
+            "unpage_crawls_waiting 7",
             "unpage_records_total 1000",
             "unpage_snapshots{state=\"running\"} 0",
             "unpage_snapshots{state=\"complete\"} 0",
@@ -197,6 +203,7 @@ mod tests {
             "unpage_snapshots{state=\"stopped\"} 0",
             "unpage_snapshot_bytes{tier=\"memory\"} 0",
             "unpage_snapshot_bytes{tier=\"disk\"} 0",
+            "unpage_memory_waiting 0",
             "unpage_opens_total{result=\"miss\"} 0",
             "unpage_opens_total{result=\"collapsed\"} 0",
             "unpage_opens_total{result=\"hit\"} 0",
@@ -226,7 +233,7 @@ mod tests {
     #[test]
     fn a_family_has_its_help_and_type_and_labels_are_escaped() {
         let (slow_reader, linger) = (SlowReader::Wait, Duration::ZERO);
-        let settings = SnapshotSettings { dir: None, memory: 1, disk: 0, slow_reader, linger };
+        let settings = SnapshotSettings { dir: None, memory: 1, disk: 0, slow_reader, linger, ahead: u64::MAX };
         let registry = Registry::new(Store::open(settings).unwrap(), Duration::from_secs(60));
         let text = exposition(Fixed(Totals::default(), registry, vec![standing("\"\\\n", None)]));
         let family = "# HELP unpage_upstream_requests_total Requests for pages, retries included.\n\

@@ -45,8 +45,14 @@ mod tests {
 
     #[test]
     fn a_line_says_what_can_be_read_of_a_snapshot() {
-        let settings =
-            SnapshotSettings { dir: None, memory: 1, disk: 0, slow_reader: SlowReader::Wait, linger: Duration::ZERO };
+        let settings = SnapshotSettings {
+            dir: None,
+            memory: 1,
+            disk: 0,
+            slow_reader: SlowReader::Wait,
+            linger: Duration::ZERO,
+            ahead: u64::MAX,
+        };
         let id = Store::open(settings).unwrap().new_id();
         let now = SystemTime::now();
         let listed = SnapshotListing {

@@ -31,6 +31,8 @@ mod descriptors;
 mod retries;
 // Several crawls before one upstream: its demands, how much it is asked at a time, and readers that are slow.
 mod pace;
+// Clients that don't read: the memory that their crawls take, and the crawls that wait.
+mod memory;
 // The admin address: crawls, waits, ends.
 mod metrics;
 // Content codings: asked for, decoded, refused, and left alone where answers are only passed on.

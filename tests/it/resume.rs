@@ -65,6 +65,7 @@ impl Kept {
             disk: 0,
             slow_reader: SlowReader::Wait,
             linger: Duration::from_secs(600),
+            ahead: u64::MAX,
         };
         let store = Store::open(settings).unwrap();
         let facts = SnapshotFacts {

@@ -7,7 +7,7 @@ use unpage::config::{Config, Machine};
 use unpage::crawl::{Crawl, Crawls};
 use unpage::error::{Failure, Fault};
 use unpage::pagination::PageRequest;
-use unpage::snapshot::{self, ReaderEvent, Verdict};
+use unpage::snapshot::{self, MemoryBudget, ReaderEvent, Verdict};
 use unpage::upstream::{Client, Governors};
 
 use super::client::{self, Received, Version, stream};
@@ -31,6 +31,7 @@ fn crawl(upstream: &Upstream, query: &str, lines: &str) -> Crawl {
         since: None,
         valid_at: Some(UNIX_EPOCH + TIME),
         width: 4,
+        memory: MemoryBudget::unlimited(),
         crawls: Crawls::default(),
     }
 }

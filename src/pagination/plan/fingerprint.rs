@@ -22,7 +22,7 @@ pub(super) struct Fingerprint {
     records: u64,
     /// Hash of the first record.
     start: u64,
-    /// Line of the last record.
+    /// Line of the last record, where it is kept.
     last: Vec<u8>,
     /// Hash of the keys, where they tell records apart.
     keys: Option<XxHash3_64>,
@@ -74,10 +74,14 @@ impl Fingerprint {
                 keys.write(&identity.hash(line)?.to_le_bytes());
             }
         }
-        self.last.clear();
-        self.last.extend_from_slice(last_line(lines));
         self.records += batch.records();
         Ok(())
+    }
+
+    /// Keeps the last record of these.
+    pub(super) fn keep_last(&mut self, batch: &Batch) {
+        self.last.clear();
+        self.last.extend_from_slice(last_line(batch.lines()));
     }
 }
 

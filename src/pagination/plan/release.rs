@@ -6,6 +6,7 @@ use crate::pagination::error::PageError;
 use crate::pagination::path::Path;
 use crate::pagination::record::values_of;
 use crate::pagination::settings::Pagination;
+use crate::pagination::styles::Style;
 
 /// Records of the page that is arriving, and the last record before it.
 #[derive(Debug)]
@@ -19,10 +20,14 @@ pub(super) struct RecordRelease {
     policy: ReleasePolicy,
     /// Records that wait for the page's end.
     withheld: Vec<Batch>,
+    /// Number of bytes that may wait so.
+    withheld_limit: u64,
     /// The last record before this page stands in it, too.
     has_moved: bool,
     /// Last record before this page.
     last: Option<Vec<u8>>,
+    /// The last record of a page is looked for in the next one, or names its address. A large one is not kept for nothing.
+    needs_last: bool,
 }
 
 /// Time at which the records of a page leave.
@@ -58,7 +63,7 @@ enum Attempt {
 }
 
 impl RecordRelease {
-    pub(super) fn new(pagination: &Pagination) -> Self {
+    pub(super) fn new(pagination: &Pagination, withheld_limit: u64) -> Self {
         let detection = match (&pagination.key, &pagination.total) {
             _ if !pagination.style.is_numbered() => MoveDetection::Off,
             (Some(_), _) => MoveDetection::ByKey,
@@ -73,8 +78,10 @@ impl RecordRelease {
             overlap: 0,
             policy: ReleasePolicy::Now,
             withheld: Vec::new(),
+            withheld_limit,
             has_moved: false,
             last: None,
+            needs_last: detection != MoveDetection::Off || matches!(pagination.style, Style::Keyset(_)),
         }
     }
 
@@ -112,6 +119,9 @@ impl RecordRelease {
     pub(super) fn add(&mut self, batch: &Batch) -> Result<bool, PageError> {
         let is_first = self.page.records() == 0;
         self.page.add(batch, &self.identity)?;
+        if self.needs_last {
+            self.page.keep_last(batch);
+        }
         Ok(is_first)
     }
 
@@ -144,6 +154,10 @@ impl RecordRelease {
             ReleasePolicy::Now => Ok(batch),
             ReleasePolicy::AtTheEnd => {
                 self.withheld.push(batch);
+                let bytes: usize = self.withheld.iter().map(|batch| batch.lines().len()).sum();
+                if bytes as u64 > self.withheld_limit {
+                    return Err(PageError::WholePageTooLarge(self.withheld_limit));
+                }
                 Ok(Batch::default())
             }
             ReleasePolicy::Never => Ok(Batch::default()),
@@ -177,7 +191,7 @@ impl RecordRelease {
 
     /// Ends the page, which is good: returns the records that waited, and `rest` behind them.
     pub(super) fn end_page(&mut self, rest: Batch) -> Vec<Batch> {
-        if self.page.records() > 0 {
+        if self.page.records() > 0 && self.needs_last {
             self.last = Some(self.page.take_last_record());
         }
         let mut batches = std::mem::take(&mut self.withheld);
@@ -209,7 +223,7 @@ mod tests {
         let mut pagination = Pagination::of(style.into(), Records::at(Path::root()));
         pagination.key = key.map(|key| key.parse().unwrap());
         pagination.total = total.map(|path| Source::Body(path.parse().unwrap()));
-        let mut release = RecordRelease::new(&pagination);
+        let mut release = RecordRelease::new(&pagination, u64::MAX);
         release.resume(Some(b"{\"id\":2}\n".to_vec()));
         release
     }

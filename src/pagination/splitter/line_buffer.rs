@@ -28,7 +28,7 @@ pub(super) enum LineUse {
 #[derive(Debug)]
 pub(super) struct LineBuffer {
     /// Whole lines, and the beginning of the record behind them.
-    bytes: BytesMut,
+    pub(super) bytes: BytesMut,
     /// Offset of that record; whole ≤ bytes.len()
     whole: usize,
     /// Number of whole lines that were not taken.
@@ -161,8 +161,11 @@ impl LineBuffer {
 
     /// Takes the whole lines.
     pub(super) fn take(&mut self) -> Batch {
-        let lines = self.bytes.split_to(self.whole).freeze();
-        self.whole = 0;
+        let lines = self.bytes.split_to(std::mem::take(&mut self.whole)).freeze();
+        if lines.len() > LARGE {
+            // The rest of a buffer that grew for a large record would stay in memory with that record.
+            self.bytes = BytesMut::from(&self.bytes[..]);
+        }
         self.taken += self.lines;
         Batch::new(lines, std::mem::take(&mut self.lines))
     }
@@ -175,10 +178,8 @@ impl LineBuffer {
     /// Clears the buffer for other records or another page. Batches that were taken keep their bytes.
     pub(super) fn forget(&mut self) {
         self.bytes.clear();
-        let mut bytes = std::mem::take(&mut self.bytes);
-        if bytes.capacity() > LARGE {
-            bytes = BytesMut::new();
-        }
+        let bytes = std::mem::take(&mut self.bytes);
+        let bytes = if bytes.capacity() > LARGE { BytesMut::new() } else { bytes };
         *self = Self { bytes, ..Self::new(self.record_bytes, self.whitespace) };
     }
 

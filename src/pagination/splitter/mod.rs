@@ -76,6 +76,8 @@ pub struct Splitter {
     utf8: Utf8Checker,
     /// Bytes that were fed.
     read: u64,
+    /// Number of them when a record was last taken.
+    last_record: u64,
     start: Vec<u8>,
     /// The whole page, if some of it can be extracted only at its end.
     raw: BytesMut,
@@ -102,6 +104,7 @@ impl Splitter {
             output,
             utf8: Utf8Checker::default(),
             read: 0,
+            last_record: 0,
             start,
             raw,
             taken: 0,
@@ -118,7 +121,18 @@ impl Splitter {
         self.start.extend_from_slice(&bytes[..bytes.len().min(room)]);
         let (begun, bytes) = self.without_mark(bytes);
         self.feed_text(begun)?;
-        self.feed_text(bytes)
+        self.feed_text(bytes)?;
+        self.check_progress()
+    }
+
+    /// Checks that the page goes on with records, and that no more of it is held than may be.
+    fn check_progress(&mut self) -> Result<(), PageError> {
+        let whole = self.shape.caps.whole_page_bytes().max(self.shape.caps.record_bytes);
+        if self.held_bytes() as u64 > whole {
+            return Err(PageError::WholePageTooLarge(whole));
+        }
+        let gap = self.shape.caps.gap_bytes.max(self.shape.caps.record_bytes);
+        if self.read - self.last_record > gap { Err(PageError::GapTooLarge(gap)) } else { Ok(()) }
     }
 
     fn feed_text(&mut self, bytes: &[u8]) -> Result<(), PageError> {
@@ -135,6 +149,11 @@ impl Splitter {
     /// Takes the records that have ended since the last call.
     pub fn take(&mut self) -> Batch {
         if self.walker.around.captures.is_sure() { self.lines() } else { Batch::default() }
+    }
+
+    /// Number of bytes in memory: records that were not taken, the one that is being read, and the page, where all of it is needed.
+    pub fn held_bytes(&self) -> usize {
+        self.output.lines.bytes.len() + self.raw.len()
     }
 
     /// Returns whether any byte of a record was read.
@@ -194,6 +213,9 @@ impl Splitter {
         let batch = self.output.lines.take();
         if self.taken == 0 {
             self.walker.around.sketch.show(&batch);
+        }
+        if !batch.is_empty() {
+            self.last_record = self.read;
         }
         self.taken += batch.records();
         self.hash.add(&batch);

@@ -15,12 +15,18 @@ pub(super) struct Cursors {
     /// Byte that all readers must pass before there is room, and the number of readers before it.
     mark: u64,
     before: usize,
+    /// Byte behind which one reader must come before there is room.
+    front: Option<u64>,
+    /// Start of the writer's wait for readers before the mark.
+    waiting: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct ReaderCursor {
     position: u64,
     moved: Instant,
+    /// Time for which the writer, and readers that had read everything, have waited for this one.
+    delay: Duration,
     waker: Option<Waker>,
 }
 
@@ -38,18 +44,27 @@ impl Cursors {
         let id = self.next;
         self.next += 1;
         self.before += usize::from(position < self.mark);
-        self.cursors.insert(id, ReaderCursor { position, moved: Instant::now(), waker: None });
-        (id, if self.mark > 0 && self.before == 0 { MarkStatus::Passed } else { MarkStatus::Unchanged })
+        let cursor = ReaderCursor { position, moved: Instant::now(), delay: Duration::ZERO, waker: None };
+        self.cursors.insert(id, cursor);
+        let is_passed = self.mark > 0 && self.before == 0 || self.is_at_front(position);
+        (id, if is_passed { MarkStatus::Passed } else { MarkStatus::Unchanged })
     }
 
     /// Moves a reader to this byte.
     pub(super) fn advance(&mut self, id: u64, position: u64) -> MarkStatus {
-        let mark = self.mark;
+        let (mark, is_at_front, holds_others) = (self.mark, self.is_at_front(position), self.holds_others());
         let Some(cursor) = self.cursors.get_mut(&id) else { return MarkStatus::Unchanged };
         let crossed = cursor.position < mark && mark <= position;
+        let now = Instant::now();
+        if let Some(since) = self.waiting.filter(|_| crossed && holds_others) {
+            cursor.delay += now - since;
+        }
         cursor.position = position;
-        cursor.moved = Instant::now();
-        if crossed { self.one_less_before() } else { MarkStatus::Unchanged }
+        cursor.moved = now;
+        match if crossed { self.one_less_before() } else { MarkStatus::Unchanged } {
+            MarkStatus::Unchanged if is_at_front => MarkStatus::Passed,
+            status => status,
+        }
     }
 
     /// Removes a reader's cursor; returns `None` if it was removed before.
@@ -71,22 +86,49 @@ impl Cursors {
         self.cursors.values().map(|cursor| cursor.position).min().unwrap_or(self.left)
     }
 
+    /// Returns the byte that the first reader has reached; without readers, the one that the last of them had reached.
+    pub(super) fn high_water_mark(&self) -> u64 {
+        self.cursors.values().map(|cursor| cursor.position).max().unwrap_or(self.left)
+    }
+
+    /// Sets the byte behind which one reader must come for [`MarkStatus::Passed`].
+    pub(super) fn set_front(&mut self, front: Option<u64>) {
+        self.front = front;
+    }
+
+    fn is_at_front(&self, position: u64) -> bool {
+        self.front.is_some_and(|front| position > front)
+    }
+
+    /// Notes that the writer waits for the readers before the mark, or that it goes on.
+    pub(super) fn set_waiting(&mut self, since: Option<Instant>) {
+        self.waiting = since;
+    }
+
+    /// Returns whether a reader waits for more while others stand before the mark.
+    fn holds_others(&self) -> bool {
+        self.cursors.values().any(|cursor| cursor.waker.is_some() && cursor.position >= self.mark)
+    }
+
     /// Sets the byte that all readers must reach for [`MarkStatus::Passed`].
     pub(super) fn set_mark(&mut self, mark: u64) {
         self.mark = mark;
         self.before = self.cursors.values().filter(|cursor| cursor.position < mark).count();
     }
 
-    /// Returns the time at which the first reader before the mark has stood still for `stall`, counted from `since` at the earliest.
+    /// Returns the time at which the first reader before the mark has stood still for `stall`, counted from `since` at the earliest, or
+    /// has delayed others for as long in all.
     pub(super) fn first_stall(&self, since: Instant, stall: Duration) -> Option<Instant> {
+        let holds_others = self.holds_others();
         let before = self.cursors.values().filter(|cursor| cursor.position < self.mark);
-        before.map(|cursor| cursor.moved.max(since) + stall).min()
+        before.map(|cursor| cursor.stalls(since, stall, holds_others)).min()
     }
 
-    /// Removes readers before the mark that have stood still for `stall`. Returns their number and the wakers of those that waited.
+    /// Removes the readers before the mark for which that time has come. Returns their number and the wakers of those that waited.
     pub(super) fn drop_stalled(&mut self, since: Instant, stall: Duration) -> (usize, Vec<Waker>) {
-        let (mark, now) = (self.mark, Instant::now());
-        let stalled = |cursor: &ReaderCursor| cursor.position < mark && cursor.moved.max(since) + stall <= now;
+        let (mark, now, holds_others) = (self.mark, Instant::now(), self.holds_others());
+        let stalled =
+            |cursor: &ReaderCursor| cursor.position < mark && cursor.stalls(since, stall, holds_others) <= now;
         let ids: Vec<u64> = self.cursors.iter().filter(|(_, cursor)| stalled(cursor)).map(|(id, _)| *id).collect();
         let wakers = ids.iter().filter_map(|id| self.cursors.get_mut(id)?.waker.take()).collect();
         for id in &ids {
@@ -121,6 +163,14 @@ impl Cursors {
     }
 }
 
+impl ReaderCursor {
+    /// Returns the time at which it has stood still for `stall`, or has delayed others for as long.
+    fn stalls(&self, since: Instant, stall: Duration, holds_others: bool) -> Instant {
+        let stands = self.moved.max(since) + stall;
+        if holds_others { stands.min(since + stall.saturating_sub(self.delay)) } else { stands }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +186,34 @@ mod tests {
         assert_eq!((cursors.low_water_mark(), cursors.advance(first, 5)), (4, MarkStatus::Passed));
         assert_eq!((cursors.leave(first), cursors.leave(first)), (Some(MarkStatus::Unchanged), None));
         assert_eq!((cursors.leave(second), cursors.low_water_mark()), (Some(MarkStatus::Unchanged), 9));
+    }
+
+    #[test]
+    fn the_first_reader_behind_the_front_is_told() {
+        let mut cursors = Cursors::default();
+        let ((first, _), (second, _)) = (cursors.join(0), cursors.join(0));
+        cursors.set_front(Some(5));
+        assert_eq!((cursors.advance(first, 5), cursors.high_water_mark()), (MarkStatus::Unchanged, 5));
+        assert_eq!((cursors.advance(second, 6), cursors.high_water_mark()), (MarkStatus::Passed, 6));
+        assert_eq!(cursors.join(9).1, MarkStatus::Passed);
+        cursors.set_front(None);
+        assert_eq!(cursors.advance(first, 7), MarkStatus::Unchanged);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_moves_is_dropped_when_others_have_waited_for_it_long_enough() {
+        let (mut cursors, stall) = (Cursors::default(), Duration::from_secs(5));
+        let ((slow, _), (fast, _)) = (cursors.join(0), cursors.join(100));
+        for step in 1..=4 {
+            cursors.set_mark(step);
+            cursors.wait(fast, Waker::noop());
+            let since = Instant::now();
+            cursors.set_waiting(Some(since));
+            tokio::time::advance(stall / 4).await;
+            assert_eq!(cursors.drop_stalled(since, stall).0, usize::from(step == 4), "{step}");
+            assert_eq!(cursors.advance(slow, step), if step < 4 { MarkStatus::Passed } else { MarkStatus::Unchanged });
+        }
+        assert!(!cursors.contains(slow) && cursors.contains(fast));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Memory budget of all logs, and the order in which they give memory back.
+//! Memory budget of all logs and running crawls, and the order in which they give memory back.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,12 +8,13 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
+use super::crawl_memory::CrawlMemory;
 use super::state::LogShared;
 
 /// Number of bytes that each running log may hold regardless of the budget, so that no log can starve another.
-const FLOOR: u64 = 1 << 20;
+const FLOOR: u64 = 256 * 1024;
 
-/// Budget of bytes that logs share; clones share it.
+/// Budget of bytes that logs and crawls share; clones share it.
 #[derive(Clone, Debug)]
 pub struct MemoryBudget {
     budget: Arc<BudgetShared>,
@@ -35,13 +36,17 @@ struct BudgetShared {
 #[derive(Debug, Default)]
 struct BudgetState {
     bytes: u64,
-    /// Writers that wait until the budget has room, by the number of their log.
+    /// Tasks that wait until the budget has room, by the number of their log or crawl.
     waiting: BTreeMap<u64, Waker>,
+    /// Crawl that may exceed the budget. One at a time: its record ends, and its memory is free again, whatever the others hold.
+    overdraft: Option<u64>,
     next: u64,
+    /// Set after the warning that crawls wait, until half of the budget is free.
+    is_full: bool,
 }
 
 impl MemoryBudget {
-    /// Creates a budget for many logs. Each running log may hold 1 MiB regardless of it.
+    /// Creates a budget for many logs. Each running log may hold 256 KiB regardless of it.
     pub fn new(limit: u64) -> Self {
         Self::with_floor(limit, FLOOR)
     }
@@ -70,6 +75,21 @@ impl MemoryBudget {
         let _ = self.budget.evict.set(Box::new(evict));
     }
 
+    /// Creates a budget without a limit.
+    pub fn unlimited() -> Self {
+        Self::new(u64::MAX)
+    }
+
+    /// Opens the account of a crawl that begins.
+    pub fn crawl(&self) -> CrawlMemory {
+        CrawlMemory::new(self.clone(), self.number())
+    }
+
+    /// Number of crawls that wait for memory.
+    pub fn waiting(&self) -> usize {
+        self.budget.state.lock().waiting.len()
+    }
+
     pub fn held(&self) -> u64 {
         self.budget.state.lock().bytes
     }
@@ -80,7 +100,7 @@ impl MemoryBudget {
 
     /// Returns the number of bytes to be freed before there is room.
     pub(super) fn excess(&self) -> u64 {
-        (self.held() + 1).saturating_sub(self.budget.limit)
+        self.held().saturating_add(1).saturating_sub(self.budget.limit)
     }
 
     /// Returns the number of bytes to free if there is no room, else 0: more than are missing, so that not every batch has to ask all logs.
@@ -124,10 +144,13 @@ impl MemoryBudget {
         }
         let mut state = self.budget.state.lock();
         state.bytes -= bytes;
-        let waiting =
-            if state.bytes < self.budget.limit { std::mem::take(&mut state.waiting) } else { BTreeMap::new() };
-        drop(state);
-        waiting.into_values().for_each(Waker::wake);
+        if state.bytes < self.budget.limit {
+            state.overdraft = None;
+            state.is_full &= state.bytes > self.budget.limit / 2;
+            let waiting = std::mem::take(&mut state.waiting);
+            drop(state);
+            waiting.into_values().for_each(Waker::wake);
+        }
     }
 
     /// Resolves if the budget has room; the log's writer is woken when it has.
@@ -143,6 +166,33 @@ impl MemoryBudget {
     /// Cancels the wait of a log's writer.
     pub(super) fn cancel_wait(&self, log: u64) {
         self.budget.state.lock().waiting.remove(&log);
+    }
+
+    /// Lets this crawl exceed the budget, if none does.
+    pub(super) fn overdraw(&self, crawl: u64) -> bool {
+        let mut state = self.budget.state.lock();
+        let is_allowed = *state.overdraft.get_or_insert(crawl) == crawl;
+        if !is_allowed && !std::mem::replace(&mut state.is_full, true) {
+            tracing::warn!("large records wait for memory: `memory` of [snapshots] is used up");
+        }
+        is_allowed
+    }
+
+    /// Ends the account of a crawl. If it could exceed the budget, another may now.
+    pub(super) fn leave(&self, crawl: u64) {
+        let mut state = self.budget.state.lock();
+        state.waiting.remove(&crawl);
+        if state.overdraft == Some(crawl) {
+            state.overdraft = None;
+            drop(state);
+            self.retry();
+        }
+    }
+
+    /// Wakes all tasks that wait: snapshots that were read or written may give way now.
+    pub fn retry(&self) {
+        let waiting = std::mem::take(&mut self.budget.state.lock().waiting);
+        waiting.into_values().for_each(Waker::wake);
     }
 
     /// Makes room. Batches that are stored go first, the oldest of the logs that were read longest ago; then finished snapshots; then batches

@@ -6,6 +6,7 @@
 //!   Open ── drop ────▶ Sealed(Failed)  (a dead crawl can't look finished)
 //! ```
 
+mod crawl_memory;
 mod cursors;
 mod flush;
 mod flush_batch;
@@ -19,21 +20,21 @@ mod writer;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
+pub use self::crawl_memory::{CrawlMemory, UsedMemory};
 use self::flush_queue::FlushQueue;
 pub use self::memory_budget::MemoryBudget;
 pub use self::reader::Reader;
 use self::state::{LogShared, LogState};
 use self::tiers::Tiers;
 use self::types::FORMAT;
+pub(super) use self::types::LogPolicy;
 pub use self::types::{Evicted, LogExtent, ReaderEvent, WriteRefused};
 pub use self::writer::Writer;
 use super::record_index::RecordOffset;
 use super::seal::Seal;
 use super::storage::{LogStorage, StoredExtent};
 use crate::batch::Batch;
-use crate::config::SlowReader;
 
 /// Number of bytes that the search for the last record of a stored log reads at once.
 const TAIL: u64 = 64 * 1024;
@@ -45,9 +46,9 @@ pub struct Log {
 }
 
 /// Creates an empty log.
-pub(super) fn create(storage: LogStorage, memory: &MemoryBudget, slow: SlowReader, linger: Duration) -> (Writer, Log) {
+pub(super) fn create(storage: LogStorage, memory: &MemoryBudget, policy: LogPolicy) -> (Writer, Log) {
     let state = LogState { flush: FlushQueue::new(&storage), ..LogState::default() };
-    ends(LogShared::new(state, storage, memory, slow, linger))
+    ends(LogShared::new(state, storage, memory, policy))
 }
 
 /// Creates a log with these stored bytes, and a writer if it has not ended. Reads the last record.
@@ -56,8 +57,7 @@ pub(super) fn reopen(
     extent: StoredExtent,
     end: Option<Seal>,
     memory: &MemoryBudget,
-    slow: SlowReader,
-    linger: Duration,
+    policy: LogPolicy,
 ) -> io::Result<(Option<Writer>, Log)> {
     let held_back = match &end {
         Some(Seal::Complete(_)) => 0,
@@ -66,14 +66,14 @@ pub(super) fn reopen(
     let flush = if end.is_none() { FlushQueue::new(&storage) } else { FlushQueue::default() };
     let has_ended = end.is_some();
     let state = LogState { tiers: Tiers::reopened(extent), flush, seal: end, held_back, ..LogState::default() };
-    let (writer, log) = ends(LogShared::new(state, storage, memory, slow, linger));
+    let (writer, log) = ends(LogShared::new(state, storage, memory, policy));
     Ok(((!has_ended).then_some(writer), log))
 }
 
 /// Creates a log that is not kept: bytes that all readers have passed stay in memory only up to `bytes`, and its crawl ends with its last
 /// reader.
 pub fn transient_log(bytes: u64) -> (Writer, Log) {
-    create(LogStorage::Memory, &MemoryBudget::for_one_log(bytes), SlowReader::Wait, Duration::ZERO)
+    create(LogStorage::Memory, &MemoryBudget::for_one_log(bytes), LogPolicy::SINGLE)
 }
 
 fn ends(shared: Arc<LogShared>) -> (Writer, Log) {

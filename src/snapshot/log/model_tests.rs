@@ -5,11 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::*;
+use crate::config::SlowReader;
 use crate::config::SnapshotSettings;
 use crate::error::{Failure, Fault};
 use crate::id::SnapshotId;
@@ -488,7 +490,7 @@ impl ModelReader {
 
 impl OtherLog {
     fn new(memory: &MemoryBudget) -> Self {
-        let (writer, log) = create(LogStorage::Memory, memory, SlowReader::Wait, Duration::ZERO);
+        let (writer, log) = create(LogStorage::Memory, memory, LogPolicy::SINGLE);
         let reader = log.reader(0, None).unwrap();
         Self { writer, reader, waits: None }
     }
@@ -516,6 +518,7 @@ fn open(folder: &Path, bounds: Bounds) -> Store {
         disk,
         slow_reader: SlowReader::Wait,
         linger: Duration::ZERO,
+        ahead: u64::MAX,
     };
     Store::open_with(settings, MemoryBudget::with_floor(memory, floor)).unwrap()
 }

@@ -91,7 +91,7 @@ impl Reader {
             return Poll::Ready(Ok(ReadStep::End(ReaderEvent::Stop)));
         }
         if !state.cursors.contains(self.id) {
-            return Poll::Ready(Err(Arc::new(too_slow(self.shared.slow_reader))));
+            return Poll::Ready(Err(Arc::new(too_slow(self.shared.policy.slow_reader))));
         }
         let limit = state.visible().min(self.end.unwrap_or(u64::MAX));
         if self.position < limit {
@@ -179,6 +179,8 @@ fn too_slow(slow_reader: SlowReader) -> Failure {
         SlowReader::Wait => Duration::ZERO,
     };
     let stall = humantime::format_duration(stall);
-    let message = format!("nothing was read for {stall}, and there was no room to keep more");
+    let message = format!(
+        "nothing was read for {stall}, or other readers had to wait for this one as long, and there was no room to keep more"
+    );
     Failure::new(Fault::Stopped, message, "read faster, or raise `memory` or `disk` in [snapshots]")
 }

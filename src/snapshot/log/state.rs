@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
-use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
@@ -12,8 +11,7 @@ use super::cursors::{Cursors, MarkStatus};
 use super::flush_queue::FlushQueue;
 use super::memory_budget::MemoryBudget;
 use super::tiers::Tiers;
-use super::types::{FORMAT, LogExtent};
-use crate::config::SlowReader;
+use super::types::{FORMAT, LogExtent, LogPolicy};
 use crate::snapshot::seal::Seal;
 use crate::snapshot::storage::LogStorage;
 
@@ -23,8 +21,7 @@ pub(super) struct LogShared {
     pub(super) number: u64,
     pub(super) memory: MemoryBudget,
     pub(super) storage: LogStorage,
-    pub(super) slow_reader: SlowReader,
-    pub(super) linger: Duration,
+    pub(super) policy: LogPolicy,
     pub(super) reader_count: watch::Sender<ReaderCount>,
     last_read: AtomicU64,
     state: Mutex<LogState>,
@@ -56,19 +53,12 @@ pub(super) struct ReaderCount {
 pub(super) struct WakeList(Vec<Waker>);
 
 impl LogShared {
-    pub(super) fn new(
-        state: LogState,
-        storage: LogStorage,
-        memory: &MemoryBudget,
-        slow_reader: SlowReader,
-        linger: Duration,
-    ) -> Arc<Self> {
+    pub(super) fn new(state: LogState, storage: LogStorage, memory: &MemoryBudget, policy: LogPolicy) -> Arc<Self> {
         let shared = Arc::new(Self {
             number: memory.number(),
             memory: memory.clone(),
             storage,
-            slow_reader,
-            linger,
+            policy,
             reader_count: watch::Sender::default(),
             last_read: AtomicU64::new(memory.tick()),
             state: Mutex::new(state),
@@ -175,6 +165,14 @@ impl LogState {
     /// Returns true if readers can't pass more bytes before more are appended.
     pub(super) fn is_caught_up(&self) -> bool {
         !self.flush.is_good() && self.cursors.low_water_mark() >= self.visible()
+    }
+
+    /// Returns true if a reader has come within `ahead` bytes of the log's end; if not, the one that does passes the mark.
+    pub(super) fn is_followed(&mut self, ahead: u64) -> bool {
+        let far = self.tiers.bytes().checked_sub(ahead);
+        let is_followed = far.is_none_or(|far| self.cursors.high_water_mark() > far);
+        self.cursors.set_front(far.filter(|_| !is_followed));
+        is_followed
     }
 
     pub(super) fn extent(&self) -> LogExtent {

@@ -3,12 +3,14 @@
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::*;
+use crate::config::SlowReader;
 use crate::error::{Failure, Fault};
 use crate::snapshot::facts::Birth;
 use crate::snapshot::seal::Verdict;
@@ -31,7 +33,7 @@ fn verdict() -> Verdict {
 
 /// Creates a log in memory alone that shares its budget.
 fn sharing(memory: &MemoryBudget, slow: SlowReader) -> (Writer, Log) {
-    create(LogStorage::Memory, memory, slow, Duration::ZERO)
+    create(LogStorage::Memory, memory, LogPolicy { slow_reader: slow, ..LogPolicy::SINGLE })
 }
 
 fn has_room(writer: &mut Writer) -> bool {
@@ -87,7 +89,8 @@ async fn a_dropped_writer_is_a_failure_and_never_an_end() {
 #[tokio::test(start_paused = true)]
 async fn a_log_without_readers_is_abandoned_after_the_linger_time() {
     let linger = Duration::from_secs(30);
-    let (writer, log) = create(LogStorage::Memory, &MemoryBudget::new(1 << 20), SlowReader::Wait, linger);
+    let (writer, log) =
+        create(LogStorage::Memory, &MemoryBudget::new(1 << 20), LogPolicy { linger, ..LogPolicy::SINGLE });
     let started = tokio::time::Instant::now();
     let mut abandoned = Box::pin(writer.abandoned());
     assert!(timeout(linger / 2, &mut abandoned).await.is_err());
@@ -284,8 +287,7 @@ impl Wake for Count {
 async fn stored_bytes_are_read_from_the_file_when_memory_is_short() {
     let folder = tempfile::tempdir().unwrap();
     let memory = MemoryBudget::with_floor(0, 0);
-    let (mut writer, log) =
-        create(LogStorage::in_folder(folder.path(), 1 << 30), &memory, SlowReader::Wait, Duration::ZERO);
+    let (mut writer, log) = create(LogStorage::in_folder(folder.path(), 1 << 30), &memory, LogPolicy::SINGLE);
     let mut early = log.reader(0, None).unwrap();
     let mut whole = Vec::new();
     for number in 0..200 {
@@ -308,10 +310,30 @@ async fn stored_bytes_are_read_from_the_file_when_memory_is_short() {
 }
 
 #[tokio::test]
+async fn a_crawl_with_files_stops_before_its_fastest_reader_and_goes_on_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = LogStorage::in_folder(folder.path(), 1 << 30);
+    let policy = LogPolicy { ahead: 1000, ..LogPolicy::SINGLE };
+    let (mut writer, log) = create(files, &MemoryBudget::new(1 << 20), policy);
+    let (_stalled, mut reader) = (log.reader(0, None).unwrap(), log.reader(0, None).unwrap());
+    assert_eq!(fill(&mut writer, 100), 10);
+    let waits = Arc::new(Count::default());
+    let waker = Waker::from(Arc::clone(&waits));
+    assert!(writer.poll_room(&mut Context::from_waker(&waker)).is_pending());
+    let mut read = 0;
+    while read < 300 {
+        let ReaderEvent::Bytes(bytes) = reader.next().await.unwrap() else { panic!("the log is open") };
+        read += bytes.len();
+    }
+    assert!(waits.0.load(Ordering::SeqCst) > 0, "the writer is woken");
+    assert_eq!(fill(&mut writer, 100), read / 100 + usize::from(read % 100 > 0));
+}
+
+#[tokio::test]
 async fn a_file_that_has_lost_bytes_is_a_failure_and_never_an_end() {
     let folder = tempfile::tempdir().unwrap();
     let files = LogStorage::in_folder(folder.path(), 1 << 30);
-    let (mut writer, log) = create(files, &MemoryBudget::with_floor(0, 0), SlowReader::Wait, Duration::ZERO);
+    let (mut writer, log) = create(files, &MemoryBudget::with_floor(0, 0), LogPolicy::SINGLE);
     writer.append(record(1000));
     writer.seal(Seal::Complete(verdict()));
     log.reader(1000, None).unwrap().reached().await;
@@ -325,8 +347,7 @@ async fn a_file_that_has_lost_bytes_is_a_failure_and_never_an_end() {
 async fn a_full_disk_leaves_the_log_in_memory_and_its_files_are_not_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let memory = MemoryBudget::with_floor(2000, 0);
-    let (mut writer, log) =
-        create(LogStorage::in_folder(folder.path(), 1500), &memory, SlowReader::Wait, Duration::ZERO);
+    let (mut writer, log) = create(LogStorage::in_folder(folder.path(), 1500), &memory, LogPolicy::SINGLE);
     let mut reader = log.reader(0, None).unwrap();
     let reading = tokio::spawn(async move { read_to_end(&mut reader).await });
     for _ in 0..50 {
@@ -344,7 +365,7 @@ async fn a_full_disk_leaves_the_log_in_memory_and_its_files_are_not_resumed() {
 async fn a_journal_that_cannot_be_deleted_is_emptied_and_the_log_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let files = LogStorage::undeletable(folder.path(), 1500, std::fs::File::options().read(true).write(true));
-    let (mut writer, log) = create(files, &MemoryBudget::new(1 << 20), SlowReader::Wait, Duration::ZERO);
+    let (mut writer, log) = create(files, &MemoryBudget::new(1 << 20), LogPolicy::SINGLE);
     let mut reader = log.reader(0, None).unwrap();
     for _ in 0..50 {
         poll_fn(|context| writer.poll_room(context)).await.unwrap();
@@ -360,7 +381,7 @@ async fn a_journal_that_cannot_be_deleted_is_emptied_and_the_log_goes_on() {
 async fn files_that_can_neither_be_written_nor_deleted_end_the_log_at_its_last_stored_byte() {
     let folder = tempfile::tempdir().unwrap();
     let files = LogStorage::undeletable(folder.path(), 1500, std::fs::File::options().read(true));
-    let (mut writer, log) = create(files, &MemoryBudget::new(1 << 20), SlowReader::Wait, Duration::ZERO);
+    let (mut writer, log) = create(files, &MemoryBudget::new(1 << 20), LogPolicy::SINGLE);
     let mut reader = log.reader(0, None).unwrap();
     let refused = loop {
         if let Err(refused) = poll_fn(|context| writer.poll_room(context)).await {
@@ -387,7 +408,7 @@ async fn a_runtime_that_stops_leaves_nothing_unwritten() {
     let files = LogStorage::in_folder(folder.path(), 1 << 30);
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let (mut writer, log) = create(files, &MemoryBudget::new(0), SlowReader::Wait, Duration::ZERO);
+        let (mut writer, log) = create(files, &MemoryBudget::new(0), LogPolicy::SINGLE);
         let _task = runtime.spawn(async move {
             writer.append(record(1000));
             std::future::pending::<()>().await;
@@ -410,7 +431,7 @@ fn threads_that_join_at_random_all_read_the_same() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
         let memory = MemoryBudget::with_floor(30_000, 0);
         let (mut writer, log) = if files {
-            create(LogStorage::in_folder(folder.path(), 1 << 30), &memory, SlowReader::Wait, Duration::ZERO)
+            create(LogStorage::in_folder(folder.path(), 1 << 30), &memory, LogPolicy::SINGLE)
         } else {
             sharing(&memory, SlowReader::Wait)
         };

@@ -26,6 +26,9 @@ const COPY_BELOW: usize = 4 * 1024;
 /// Maximum length of a frame, so that a client that stalls holds little memory.
 const FRAME: usize = 64 * 1024;
 
+/// Length above which a batch gives copies to readers.
+const LARGE: usize = 4 * FRAME;
+
 #[derive(Debug, Default)]
 pub(super) struct Tiers {
     pieces: VecDeque<TierPiece>,
@@ -163,7 +166,13 @@ impl Tiers {
         let lines = piece.batch.lines();
         let place = |byte: u64| usize::try_from(byte - piece.at).unwrap_or(usize::MAX).min(lines.len());
         let start = place(at);
-        ByteLocation::Memory(lines.slice(start..place(limit).min(start + FRAME)))
+        let frame = start..place(limit).min(start + FRAME);
+        // A slice of a large record would keep all of it in memory for as long as the client does not read.
+        ByteLocation::Memory(if lines.len() > LARGE {
+            Bytes::copy_from_slice(&lines[frame])
+        } else {
+            lines.slice(frame)
+        })
     }
 
     pub(super) fn near(&self, record: u64) -> RecordOffset {

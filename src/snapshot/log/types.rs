@@ -2,11 +2,35 @@
 
 use bytes::Bytes;
 
+use std::time::Duration;
+
+use crate::config::{SlowReader, SnapshotSettings};
 use crate::format::Format;
 use crate::snapshot::seal::{Seal, Verdict};
 
 /// Format of the bytes of a log, in memory and in files.
 pub(super) const FORMAT: Format = Format::Ndjson;
+
+/// Regard of a log's writer for its readers.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::snapshot) struct LogPolicy {
+    pub(super) slow_reader: SlowReader,
+    /// Time that the crawl goes on without a reader.
+    pub(super) linger: Duration,
+    /// Number of stored bytes that may lie before all readers.
+    pub(super) ahead: u64,
+}
+
+impl LogPolicy {
+    /// Waits for every reader where there are no files, ends with the last one, and writes files as fast as it can.
+    pub(in crate::snapshot) const SINGLE: Self =
+        Self { slow_reader: SlowReader::Wait, linger: Duration::ZERO, ahead: u64::MAX };
+
+    pub(in crate::snapshot) fn new(settings: &SnapshotSettings) -> Self {
+        let SnapshotSettings { slow_reader, linger, ahead, .. } = *settings;
+        Self { slow_reader, linger, ahead }
+    }
+}
 
 /// Result of a read.
 #[derive(Clone, Debug)]

@@ -107,6 +107,7 @@ impl Writer {
         let room = self.poll_space(context);
         if room.is_ready() && self.waiting.take().is_some() {
             self.shared.memory.cancel_wait(self.shared.number);
+            self.shared.lock().cursors.set_waiting(None);
         }
         room
     }
@@ -117,7 +118,9 @@ impl Writer {
             if let Some(refused) = state.refused() {
                 return Poll::Ready(Err(refused));
             }
-            if state.flush.is_good() && state.tiers.bytes() - state.tiers.kept() > BACKLOG {
+            if state.flush.is_good()
+                && (state.tiers.bytes() - state.tiers.kept() > BACKLOG || !state.is_followed(self.shared.policy.ahead))
+            {
                 state.writer = Some(context.waker().clone());
                 return Poll::Pending;
             }
@@ -152,9 +155,10 @@ impl Writer {
             self.warning = WaitWarning::Logged;
             tracing::warn!("the crawl waits for a slow reader: `memory` of [snapshots] is used up");
         }
-        let SlowReader::Drop(stall) = self.shared.slow_reader else { return Poll::Pending };
+        let SlowReader::Drop(stall) = self.shared.policy.slow_reader else { return Poll::Pending };
         loop {
             let mut state = self.shared.lock();
+            state.cursors.set_waiting(Some(wait.since));
             let (dropped, wakers) = state.cursors.drop_stalled(wait.since, stall);
             let patience = state.cursors.first_stall(wait.since, stall);
             drop(state);
@@ -164,7 +168,7 @@ impl Writer {
                     1 => "1 reader was dropped: it had".to_owned(),
                     _ => format!("{dropped} readers were dropped: they had"),
                 };
-                tracing::warn!("{who} not read for {stall:?}, and there was no room");
+                tracing::warn!("{who} not read for {stall:?}, or had delayed others as long, and there was no room");
                 self.shared.readers_left(dropped);
                 context.waker().wake_by_ref();
                 return Poll::Pending;
@@ -182,7 +186,7 @@ impl Writer {
 
     /// Resolves when the log has had no reader for the linger time. Independent of the writer, so that it can be awaited beside its work.
     pub fn abandoned(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (mut reader_count, linger) = (self.shared.reader_count.subscribe(), self.shared.linger);
+        let (mut reader_count, linger) = (self.shared.reader_count.subscribe(), self.shared.policy.linger);
         async move {
             loop {
                 let is_unread = reader_count.wait_for(|reader_count| reader_count.now == 0).await.is_ok();

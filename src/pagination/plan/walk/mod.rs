@@ -50,8 +50,8 @@ impl Walk {
     ) -> Result<Self, PageError> {
         let first = pagination.sized(first)?;
         let mut walk = Self {
+            release: RecordRelease::new(&pagination, caps.whole_page_bytes()),
             caps,
-            release: RecordRelease::new(&pagination),
             page_size: PageSizing::new(&pagination, &first)?,
             consistency: Consistency::new(&pagination, &first),
             addresses: Addresses::new(Arc::clone(&pagination), guard, first.clone()),
