@@ -12,8 +12,8 @@ use crate::id::{CacheKey, SnapshotId};
 /// Time that a snapshot is remembered: a client may take that long to come back for the rest of it.
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Number of keys that are remembered.
-pub(super) const CAPACITY: u64 = 100_000;
+/// Number of keys that are remembered, at some 430 bytes each: 4 MiB, which `memory` does not count.
+pub(super) const CAPACITY: u64 = 10_000;
 
 #[derive(Debug)]
 pub(super) struct KeyHistory {
