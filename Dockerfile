@@ -9,9 +9,11 @@
 
 # Rust links statically where the C library is musl, so the binary needs no file of the image that built it.
 FROM rust:1.95-alpine AS build
-RUN apk add --no-cache musl-dev ca-certificates
+# make is for jemalloc.
+RUN apk add --no-cache musl-dev make ca-certificates
 WORKDIR /unpage
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 COPY src src
 COPY tests/upstream tests/upstream
 RUN cargo build --locked --release --package unpage

@@ -59,17 +59,17 @@ fn cases(setting: &Setting) -> [Case; 4] {
     let at_once = Manner::AT_ONCE;
     let page_bytes = 450_000;
     [
-        Case { name: "1 GB stream", pages: long, page_bytes, manner: at_once, pace: Pace::Free, seen: 56.0 },
+        Case { name: "1 GB stream", pages: long, page_bytes, manner: at_once, pace: Pace::Free, seen: 28.0 },
         Case {
             name: "1 GB stream, chunked pages",
             pages: long,
             page_bytes,
             manner: at_once.chunked(),
             pace: Pace::Free,
-            seen: 56.0,
+            seen: 28.0,
         },
-        Case { name: "slow client (50 MB/s)", pages: short, page_bytes, manner: at_once, pace: slow, seen: 56.0 },
-        Case { name: "one 256 MiB page", pages: 1, page_bytes: huge, manner: at_once, pace: Pace::Free, seen: 36.0 },
+        Case { name: "slow client (50 MB/s)", pages: short, page_bytes, manner: at_once, pace: slow, seen: 28.0 },
+        Case { name: "one 256 MiB page", pages: 1, page_bytes: huge, manner: at_once, pace: Pace::Free, seen: 28.0 },
     ]
 }
 
