@@ -148,6 +148,16 @@ static ON_STARTS: Flag<OnStart> = Flag([OnStart::Wait, OnStart::GoOn]);
 
 static SCOPES: Flag<Scope> = Flag([Scope::Caller, Scope::Public]);
 
+/// Least value of `ahead`: readers don't get what is held back of the last record, so that a smaller distance could never be reached.
+const LEAST_AHEAD: u64 = 64 << 10;
+
+fn ahead(node: &TomlNode<'_>) -> Option<u64> {
+    match size(node)? {
+        bytes if bytes < LEAST_AHEAD => node.refuse("less than a crawl writes at once", "write \"64KiB\" or more"),
+        bytes => Some(bytes),
+    }
+}
+
 pub(super) fn read(node: &TomlNode<'_>) -> Option<Snapshots> {
     let table = node.table(&SNAPSHOTS)?;
     let default = Snapshots::default();
@@ -157,7 +167,7 @@ pub(super) fn read(node: &TomlNode<'_>) -> Option<Snapshots> {
         disk: table.or("disk", default.settings.disk, size_or_none),
         slow_reader: slow_reader(&table),
         linger: table.or("linger", default.settings.linger, wait_or_none),
-        ahead: table.or("ahead", default.settings.ahead, size),
+        ahead: table.or("ahead", default.settings.ahead, ahead),
     };
     let (fresh_for, keep_for) = times(&table, default.fresh_for, default.keep_for);
     let resume = table.or("resume", RESUMES.usual(), |node| RESUMES.read(node));

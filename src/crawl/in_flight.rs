@@ -243,7 +243,12 @@ impl PageInFlight {
         let Some(stream) = &mut self.stream else { return Poll::Pending };
         if self.memory.bytes() > 0 {
             let memory = sinks.buffer.memory();
-            ready!(if stream.has_turn() { memory.poll_turn(context) } else { memory.poll_room(context) });
+            let room = if stream.has_turn() { memory.poll_turn(context) } else { memory.poll_room(context) };
+            if room.is_pending() {
+                // Other crawls need the permit meanwhile, which may be what this one waits for.
+                stream.release();
+                return Poll::Pending;
+            }
         }
         self.reading = Reading::Underway;
         let polled = stream.poll_next_unpin(context);

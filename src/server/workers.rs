@@ -6,7 +6,7 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::{Builder, JoinHandle};
 
 use tokio::runtime::{self, Handle};
@@ -53,13 +53,11 @@ impl Workers {
     pub fn start(count: NonZeroUsize) -> io::Result<Self> {
         let mut all = Self::current();
         for number in 1..count.get() {
-            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            all.workers.push(Worker { runtime: runtime.handle().clone(), open: Arc::default() });
+            let (sender, started) = mpsc::channel();
             let stopped = all.stop.clone().cancelled_owned();
-            all.threads.push(Builder::new().name(format!("worker-{number}")).spawn(move || {
-                runtime.block_on(stopped);
-                runtime.shutdown_background();
-            })?);
+            all.threads.push(Builder::new().name(format!("worker-{number}")).spawn(move || run(stopped, &sender))?);
+            let runtime = started.recv().map_err(io::Error::other)??;
+            all.workers.push(Worker { runtime, open: Arc::default() });
         }
         Ok(all)
     }
@@ -69,6 +67,17 @@ impl Workers {
         let idlest = self.workers.iter().min_by_key(|worker| Arc::strong_count(&worker.open));
         let Worker { runtime, open } = idlest.expect("the current runtime is one");
         WorkerPlace { runtime: runtime.clone(), _open: Arc::clone(open) }
+    }
+}
+
+/// Runs a runtime until it is stopped, and sends its handle, or the error of its start.
+fn run(stopped: impl Future<Output = ()>, sender: &mpsc::Sender<io::Result<Handle>>) {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    // Nothing receives it where the start was given up.
+    let _ = sender.send(runtime.as_ref().map(|runtime| runtime.handle().clone()).map_err(|error| error.kind().into()));
+    if let Ok(runtime) = runtime {
+        runtime.block_on(stopped);
+        runtime.shutdown_background();
     }
 }
 

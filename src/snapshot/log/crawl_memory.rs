@@ -1,6 +1,7 @@
 //! Memory of running crawls beside their logs: records under way and records that wait, counted in the budget of all logs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -26,11 +27,12 @@ struct CrawlAccount {
     budget: MemoryBudget,
     /// Number of the crawl in its budget.
     number: u64,
+    used: AtomicU64,
     /// Start of the wait for memory.
     waiting: Mutex<Option<Instant>>,
 }
 
-/// Bytes in use by a part of a crawl beyond [`UNCOUNTED`], given back when this is dropped.
+/// Bytes in use by a part of a crawl beyond the uncounted 128 KiB, given back when this is dropped.
 #[derive(Debug)]
 pub struct UsedMemory {
     memory: CrawlMemory,
@@ -39,15 +41,20 @@ pub struct UsedMemory {
 
 impl CrawlMemory {
     pub(super) fn new(budget: MemoryBudget, number: u64) -> Self {
-        Self { account: Arc::new(CrawlAccount { budget, number, waiting: Mutex::default() }) }
+        Self { account: Arc::new(CrawlAccount { budget, number, used: AtomicU64::new(0), waiting: Mutex::default() }) }
     }
 
     pub fn take(&self, bytes: u64) {
+        self.account.used.fetch_add(bytes, Ordering::Relaxed);
         self.account.budget.take(bytes);
     }
 
+    /// Gives bytes back. A crawl that holds none more has no need to exceed the budget: another one may.
     pub fn give(&self, bytes: u64) {
         self.account.budget.give(bytes);
+        if bytes > 0 && self.account.used.fetch_sub(bytes, Ordering::Relaxed) == bytes {
+            self.account.budget.end_overdraft(self.account.number);
+        }
     }
 
     pub fn in_use(&self) -> UsedMemory {
@@ -123,7 +130,7 @@ impl Drop for CrawlAccount {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
     use std::task::{Wake, Waker};
 
     use super::*;

@@ -27,6 +27,8 @@ struct ReaderCursor {
     moved: Instant,
     /// Time for which the writer, and readers that had read everything, have waited for this one.
     delay: Duration,
+    /// Time up to which waits are in `delay`.
+    counted: Instant,
     waker: Option<Waker>,
 }
 
@@ -44,7 +46,8 @@ impl Cursors {
         let id = self.next;
         self.next += 1;
         self.before += usize::from(position < self.mark);
-        let cursor = ReaderCursor { position, moved: Instant::now(), delay: Duration::ZERO, waker: None };
+        let now = Instant::now();
+        let cursor = ReaderCursor { position, moved: now, delay: Duration::ZERO, counted: now, waker: None };
         self.cursors.insert(id, cursor);
         let is_passed = self.mark > 0 && self.before == 0 || self.is_at_front(position);
         (id, if is_passed { MarkStatus::Passed } else { MarkStatus::Unchanged })
@@ -57,7 +60,8 @@ impl Cursors {
         let crossed = cursor.position < mark && mark <= position;
         let now = Instant::now();
         if let Some(since) = self.waiting.filter(|_| crossed && holds_others) {
-            cursor.delay += now - since;
+            cursor.delay += now - since.max(cursor.counted);
+            cursor.counted = now;
         }
         cursor.position = position;
         cursor.moved = now;
@@ -167,7 +171,7 @@ impl ReaderCursor {
     /// Returns the time at which it has stood still for `stall`, or has delayed others for as long.
     fn stalls(&self, since: Instant, stall: Duration, holds_others: bool) -> Instant {
         let stands = self.moved.max(since) + stall;
-        if holds_others { stands.min(since + stall.saturating_sub(self.delay)) } else { stands }
+        if holds_others { stands.min(since.max(self.counted) + stall.saturating_sub(self.delay)) } else { stands }
     }
 }
 
@@ -204,10 +208,10 @@ mod tests {
     async fn a_reader_that_moves_is_dropped_when_others_have_waited_for_it_long_enough() {
         let (mut cursors, stall) = (Cursors::default(), Duration::from_secs(5));
         let ((slow, _), (fast, _)) = (cursors.join(0), cursors.join(100));
+        let since = Instant::now();
         for step in 1..=4 {
             cursors.set_mark(step);
             cursors.wait(fast, Waker::noop());
-            let since = Instant::now();
             cursors.set_waiting(Some(since));
             tokio::time::advance(stall / 4).await;
             assert_eq!(cursors.drop_stalled(since, stall).0, usize::from(step == 4), "{step}");

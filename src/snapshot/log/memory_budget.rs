@@ -178,12 +178,16 @@ impl MemoryBudget {
         is_allowed
     }
 
-    /// Ends the account of a crawl. If it could exceed the budget, another may now.
+    /// Ends the account of a crawl.
     pub(super) fn leave(&self, crawl: u64) {
+        self.cancel_wait(crawl);
+        self.end_overdraft(crawl);
+    }
+
+    /// Lets another crawl exceed the budget, if this one could.
+    pub(super) fn end_overdraft(&self, crawl: u64) {
         let mut state = self.budget.state.lock();
-        state.waiting.remove(&crawl);
-        if state.overdraft == Some(crawl) {
-            state.overdraft = None;
+        if state.overdraft.take_if(|owner| *owner == crawl).is_some() {
             drop(state);
             self.retry();
         }
