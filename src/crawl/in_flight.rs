@@ -241,14 +241,10 @@ impl PageInFlight {
     /// The next step as it is read, of which the plan learns at once what it may guess from.
     fn poll_stream(&mut self, sinks: &mut PageSinks<'_>, context: &mut Context<'_>) -> Poll<PageStep> {
         let Some(stream) = &mut self.stream else { return Poll::Pending };
-        if self.memory.bytes() > 0 {
-            let memory = sinks.buffer.memory();
-            let room = if stream.has_turn() { memory.poll_turn(context) } else { memory.poll_room(context) };
-            if room.is_pending() {
-                // Other crawls need the permit meanwhile, which may be what this one waits for.
-                stream.release();
-                return Poll::Pending;
-            }
+        if self.memory.bytes() > 0 && sinks.buffer.poll_memory(stream, context).is_pending() {
+            // Other crawls need the permit meanwhile, which may be what this one waits for.
+            stream.release();
+            return Poll::Pending;
         }
         self.reading = Reading::Underway;
         let polled = stream.poll_next_unpin(context);

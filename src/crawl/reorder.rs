@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use serde_json::value::RawValue;
 
+use super::page_stream::PageStream;
 use super::spill::SpillStore;
 use super::spill_queue::SpillQueue;
 use crate::batch::Batch;
@@ -69,6 +70,11 @@ impl ReorderBuffer {
     /// The account of the crawl.
     pub(super) fn memory(&self) -> &CrawlMemory {
         &self.memory
+    }
+
+    /// Resolves if a page that holds a part of a large record may be read on.
+    pub(super) fn poll_memory(&self, page: &PageStream, context: &mut Context<'_>) -> Poll<()> {
+        if page.has_turn() { self.memory.poll_turn(context) } else { self.memory.poll_room(context) }
     }
 
     /// Returns whether more may be read ahead of its turn.

@@ -330,6 +330,20 @@ async fn a_crawl_with_files_stops_before_its_fastest_reader_and_goes_on_with_it(
 }
 
 #[tokio::test]
+async fn a_crawl_does_not_stop_before_its_reader_where_memory_is_used_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = LogStorage::in_folder(folder.path(), 1 << 30);
+    let policy = LogPolicy { ahead: 1000, ..LogPolicy::SINGLE };
+    let (mut writer, log) = create(files, &MemoryBudget::with_floor(0, 0), policy);
+    let _stalled = log.reader(0, None).unwrap();
+    for _ in 0..20 {
+        poll_fn(|context| writer.poll_room(context)).await.unwrap();
+        writer.append(record(100));
+    }
+    assert_eq!(log.extent().bytes, 2000);
+}
+
+#[tokio::test]
 async fn a_file_that_has_lost_bytes_is_a_failure_and_never_an_end() {
     let folder = tempfile::tempdir().unwrap();
     let files = LogStorage::in_folder(folder.path(), 1 << 30);

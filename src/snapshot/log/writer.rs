@@ -118,8 +118,11 @@ impl Writer {
             if let Some(refused) = state.refused() {
                 return Poll::Ready(Err(refused));
             }
+            // Where memory is used up, the file takes what was read: a crawl that stopped would keep it from the others.
+            let may_stop = self.shared.memory.excess() == 0;
             if state.flush.is_good()
-                && (state.tiers.bytes() - state.tiers.kept() > BACKLOG || !state.is_followed(self.shared.policy.ahead))
+                && (state.tiers.bytes() - state.tiers.kept() > BACKLOG
+                    || may_stop && !state.is_followed(self.shared.policy.ahead))
             {
                 state.writer = Some(context.waker().clone());
                 return Poll::Pending;
