@@ -26,6 +26,9 @@ const REPEATABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/repeatabl
 /// Share of the recorded figure by which a cost may rise.
 const TOLERANCE: f64 = 0.03;
 
+/// Tolerance of a difference of two counts: 2 % of a page, spread over its further records, are 10 % of what one of them costs.
+const TOLERANCE_OF_DIFFERENCES: f64 = 0.15;
+
 const PAGE: usize = 45_000;
 const LARGE: usize = 450_000;
 
@@ -180,16 +183,17 @@ fn compare(costs: &[Cost], record: &str) -> Result<(), BoxError> {
     for Cost { name, instructions } in costs {
         let before = *recorded.get(name.as_str()).ok_or_else(|| format!("the record has no line {name:?}"))?;
         let change = *instructions as f64 / before as f64 - 1.0;
+        let tolerance = if name.starts_with("one more") { TOLERANCE_OF_DIFFERENCES } else { TOLERANCE };
         let verdict = match change {
-            _ if change > TOLERANCE => "**too much**",
-            _ if change < -TOLERANCE => "lower the record",
+            _ if change > tolerance => "**too much**",
+            _ if change < -tolerance => "lower the record",
             _ => "",
         };
-        risen += usize::from(change > TOLERANCE);
+        risen += usize::from(change > tolerance);
         println!("| {name} | {before} | {instructions} | {:+.1} % {verdict} |", change * 100.0);
     }
     match risen {
         0 => Ok(()),
-        _ => Err(format!("{risen} costs are more than 3 % above {RECORD}").into()),
+        _ => Err(format!("{risen} costs are further above {RECORD} than they vary").into()),
     }
 }
