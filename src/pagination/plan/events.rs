@@ -22,7 +22,7 @@ pub struct PartId(pub(super) u64);
 pub struct PageName {
     /// Position in its part, from 1; none for a page that is not wanted any more.
     pub(super) number: Option<u64>,
-    /// Where there is more than one.
+    /// Part of the page; none in a plan of one part.
     pub(super) part: Option<PartId>,
 }
 
