@@ -8,12 +8,12 @@ use unpage::config::{Config, Machine};
 use unpage::pagination::partition::{Direction, Partition, RangeKind};
 use unpage::pagination::plan::Proof;
 use unpage::pagination::request::{PageRequest, query_value};
-use unpage::pagination::{End, PageError, Pagination, PartOrder};
+use unpage::pagination::{Base, End, NextUrl, PageError, Pagination, PartOrder, Source, Style};
 
 use crate::crawl::{Crawled, Manner, crawl};
-use crate::fan_out::{cursor, of, offset_from, page_from, query, says, sized};
+use crate::fan_out::{cursor, of, offset_from, page_from, path, query, says, sized};
 use crate::parts::{plain, plainly, sorted};
-use crate::server::{Answer, Edge, Manners, Past, Record, Server, Total, number, page, refusal};
+use crate::server::{Answer, Edge, Manners, ORIGIN, Past, Record, Server, Total, number, page, refusal};
 
 /// Both ways: one page after the other, and with pages ahead.
 const WIDTHS: [usize; 2] = [1, 6];
@@ -495,4 +495,30 @@ fn a_request_that_names_a_part_of_a_list_gets_that_part() {
         assert!(crawled.end.is_ok(), "{:?}", crawled.end);
         assert_eq!(crawled.ids, ids(10..20));
     }
+}
+
+/// Links and URLs over page numbers and offsets, of a list that changes behind its first page.
+#[test]
+fn links_over_numbered_pages_move_like_them() {
+    let walk = |name: &str, step: u64, shift: i64| {
+        let style = NextUrl { next: vec![Source::Body(path("next"))], base: Base::Request };
+        let mut pagination = of(style.into());
+        says(&mut pagination, Total::Records);
+        let mut at = 0_u64;
+        crawl(&pagination, Server::of(Style::SINGLE, 0, 5).first(), Manner::of(1), |request| {
+            at += 1;
+            let shift = if at > 1 { shift } else { 0 };
+            let from = (5 * (at - 1)).checked_add_signed(-shift).unwrap();
+            let next = (at < 4).then(|| format!("{ORIGIN}/list?{name}={}&limit=5", at * step + 1));
+            page(request, &json!({"data": data(from..from + 5), "next": next, "total": 20_i64 + shift}))
+        })
+    };
+    for (name, step) in [("page", 1), ("offset", 5)] {
+        let wrong = walk(name, step, 1).end.unwrap_err();
+        assert!(matches!(wrong, PageError::Moved(1)), "{wrong}");
+        let wrong = walk(name, step, -1).end.unwrap_err();
+        assert!(matches!(wrong, PageError::TotalShrank { before: 20, after: 19 }), "{wrong}");
+    }
+    // A token may name a record, whatever stands before it.
+    assert!(walk("after", 5, -1).end.is_ok());
 }

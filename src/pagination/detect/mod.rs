@@ -218,9 +218,28 @@ fn seen_links(links: &[Link<'_>]) -> String {
     }
 }
 
-/// Returns whether a parameter of this name usually takes a page number.
-pub fn is_page_number(name: &str) -> bool {
-    names::is_page(name)
+/// Use of a parameter in the address of a numbered page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageParam {
+    Page,
+    /// Number of records before the page.
+    Offset,
+    Size,
+}
+
+/// Usual use of a parameter of this name.
+pub fn page_param(name: &str) -> Option<PageParam> {
+    let uses = [
+        (names::is_page(name), PageParam::Page),
+        (names::is_offset(name), PageParam::Offset),
+        (names::is_size(name), PageParam::Size),
+    ];
+    uses.into_iter().find(|(is_name, _)| *is_name).map(|(_, param)| param)
+}
+
+/// Returns true for a name that is also usual for a time, an id or a setting.
+pub fn has_other_uses(name: &str) -> bool {
+    names::is_common_word(name)
 }
 
 /// The first arrays of a page with their lengths, for a message; empty where there is none.

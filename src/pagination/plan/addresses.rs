@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
+use super::numbering::counts_on;
 use super::request_delta::RequestDelta;
-use crate::pagination::detect;
+use crate::pagination::detect::{self, PageParam};
 use crate::pagination::error::PageError;
 use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::request::{PageRequest, Param};
@@ -26,6 +27,8 @@ pub(super) struct Addresses {
     number: u64,
     /// Difference of the last two numbers.
     stride: Option<u64>,
+    /// The current page is addressed by a number, by the pagination itself or by the address that led to it.
+    numbered: bool,
     start: Start,
 }
 
@@ -33,6 +36,7 @@ impl Addresses {
     pub(super) fn new(pagination: Arc<Pagination>, guard: LinkGuard, first: PageRequest) -> Self {
         Self {
             own_headers: pagination.own_headers(),
+            numbered: pagination.style.is_numbered(),
             pagination,
             guard,
             origin: first.clone(),
@@ -83,6 +87,18 @@ impl Addresses {
         self.stride
     }
 
+    /// Returns true if the current page is addressed by a number, and moves when records before it are added or removed.
+    pub(super) fn is_numbered(&self) -> bool {
+        self.numbered
+    }
+
+    /// Notes the relation between a page with so many records and the one that it leads to.
+    pub(super) fn note_lead(&mut self, request: &PageRequest, next: &PageRequest, records: u64) {
+        if self.pagination.style.is_pointed() {
+            self.numbered = counts_on(request, next, records);
+        }
+    }
+
     /// Moves to the first page.
     pub(super) fn start_at(&mut self, number: u64) {
         self.number = number;
@@ -99,8 +115,11 @@ impl Addresses {
         self.stride = None;
     }
 
-    pub(super) fn resume(&mut self, number: u64, stride: Option<u64>) {
+    pub(super) fn resume(&mut self, number: u64, stride: Option<u64>, numbered: bool) {
         (self.number, self.stride) = (number, stride);
+        if self.pagination.style.is_pointed() {
+            self.numbered = numbered;
+        }
     }
 
     pub(super) fn context(&self, size: Option<u64>) -> AddressContext<'_> {
@@ -133,6 +152,6 @@ impl Addresses {
 /// Returns true for the text that stands in a request where a token will go, before there is one; a token that is a page's number
 /// begins at 0 or 1.
 fn is_blank(param: &Param, text: &str) -> bool {
-    let counts_pages = matches!(param, Param::Query(name) if detect::is_page_number(name));
+    let counts_pages = matches!(param, Param::Query(name) if detect::page_param(name) == Some(PageParam::Page));
     matches!(text, "" | "null") || counts_pages && matches!(text, "0" | "1")
 }

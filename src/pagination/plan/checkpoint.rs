@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::consistency::StatePins;
 use super::page_size::Resized;
+use super::pinned_state::StatePins;
 use super::progress::WalkProgress;
 use super::request_delta::RequestDelta;
 use super::walk_state::Aim;
@@ -19,6 +19,9 @@ pub struct Checkpoint {
     pub(super) number: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) stride: Option<u64>,
+    /// The page leads to the next one by a number in its address.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) numbered: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) size: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

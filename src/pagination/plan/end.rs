@@ -127,7 +127,7 @@ impl EndRules<'_> {
             return Ok(None);
         }
         match (self.progress.total(), self.progress.total_pages()) {
-            (Some(total), _) if records > total && self.pagination.style.is_numbered() => {
+            (Some(total), _) if records > total && self.addresses.is_numbered() => {
                 Err(PageError::TotalDisagrees { records, total })
             }
             (Some(total), _) if records == total => Ok(Some(Proof::Total(total))),
@@ -155,7 +155,7 @@ impl EndRules<'_> {
     /// Checks that what came does not contradict the upstream's own numbers and flags.
     pub(super) fn check(&self) -> Result<(), PageError> {
         if !self.addresses.is_midway() {
-            self.progress.check_totals(self.pagination.style.is_numbered())?;
+            self.progress.check_totals(self.addresses.is_numbered())?;
         }
         // One page may leave the flag out where it is false; of several, those before the last have it.
         match &self.pagination.more {

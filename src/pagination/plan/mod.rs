@@ -18,15 +18,16 @@
 
 mod addresses;
 mod checkpoint;
-mod consistency;
 mod end;
 mod events;
 mod fingerprint;
 mod forecast;
+mod numbering;
 mod page_size;
 mod part;
 mod partition;
 mod parts;
+mod pinned_state;
 #[expect(clippy::module_inception, reason = "the plan itself is named as the folder of its parts")]
 mod plan;
 mod progress;

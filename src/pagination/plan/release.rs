@@ -13,6 +13,8 @@ use crate::pagination::styles::Style;
 pub(super) struct RecordRelease {
     identity: RecordIdentity,
     detection: MoveDetection,
+    /// The current page is addressed by a number.
+    is_numbered: bool,
     attempt: Attempt,
     page: Fingerprint,
     /// Number of records at the page's start that the page before held.
@@ -64,8 +66,10 @@ enum Attempt {
 
 impl RecordRelease {
     pub(super) fn new(pagination: &Pagination, withheld_limit: u64) -> Self {
+        // Pages that point to each other may be numbered underneath.
+        let may_be_numbered = pagination.style.is_numbered() || pagination.style.is_pointed();
         let detection = match (&pagination.key, &pagination.total) {
-            _ if !pagination.style.is_numbered() => MoveDetection::Off,
+            _ if !may_be_numbered => MoveDetection::Off,
             (Some(_), _) => MoveDetection::ByKey,
             (None, Some(_)) => MoveDetection::ByTotal,
             (None, None) => MoveDetection::Off,
@@ -73,6 +77,7 @@ impl RecordRelease {
         Self {
             identity: RecordIdentity::new(pagination.key.as_ref()),
             detection,
+            is_numbered: pagination.style.is_numbered(),
             attempt: Attempt::Pending,
             page: Fingerprint::default(),
             overlap: 0,
@@ -90,6 +95,11 @@ impl RecordRelease {
         (self.attempt, self.page, self.overlap, self.policy) =
             (Attempt::Pending, Fingerprint::default(), 0, ReleasePolicy::Now);
         (self.withheld, self.has_moved) = (Vec::new(), false);
+    }
+
+    /// Notes the kind of the next page's address.
+    pub(super) fn set_numbered(&mut self, is_numbered: bool) {
+        self.is_numbered = is_numbered;
     }
 
     /// Notes that an attempt at the page has brought its head.
@@ -164,8 +174,12 @@ impl RecordRelease {
         }
     }
 
+    fn looks_for_moved(&self) -> bool {
+        self.is_numbered && self.detection != MoveDetection::Off
+    }
+
     fn look_for_moved(&mut self, batch: &Batch, pages: u64) -> Result<(), PageError> {
-        let Some(last) = self.last.as_ref().filter(|_| self.detection != MoveDetection::Off && !self.has_moved) else {
+        let Some(last) = self.last.as_ref().filter(|_| self.looks_for_moved() && !self.has_moved) else {
             return Ok(());
         };
         if !has_line(batch.lines(), last) {

@@ -1,7 +1,7 @@
 //! Walk through one part of a collection, page by page: each answer is proven against the ones before it.
 //!
 //! The walk owns the order of events; its parts own their state: [`Addresses`], [`WalkProgress`], [`RecordRelease`], [`PageSizing`] and
-//! [`Consistency`]. A further part, as one that repairs a drift of the collection, has a file of its own and is asked in
+//! [`PinnedState`]. A further part, as one that repairs a drift of the collection, has a file of its own and is asked in
 //! [`Walk::records`] and [`Walk::arrived`].
 
 mod transitions;
@@ -9,9 +9,9 @@ mod transitions;
 use std::sync::Arc;
 
 use super::addresses::Addresses;
-use super::consistency::Consistency;
 use super::end::PageLength;
 use super::page_size::PageSizing;
+use super::pinned_state::PinnedState;
 use super::progress::WalkProgress;
 use super::release::{RecordRelease, ReleasePolicy};
 use super::walk_state::{Aim, WalkState, WalkStep};
@@ -37,7 +37,7 @@ pub struct Walk {
     progress: WalkProgress,
     release: RecordRelease,
     page_size: PageSizing,
-    consistency: Consistency,
+    pinned: PinnedState,
 }
 
 impl Walk {
@@ -53,7 +53,7 @@ impl Walk {
             release: RecordRelease::new(&pagination, caps.whole_page_bytes()),
             caps,
             page_size: PageSizing::new(&pagination, &first)?,
-            consistency: Consistency::new(&pagination, &first),
+            pinned: PinnedState::new(&pagination, &first),
             addresses: Addresses::new(Arc::clone(&pagination), guard, first.clone()),
             state: WalkState::Ask(Arc::new(first), Aim::Records),
             identity: 0,
@@ -143,7 +143,7 @@ impl Walk {
     }
 
     pub(in crate::pagination::plan) fn has_condition(&self) -> bool {
-        self.consistency.has_condition()
+        self.pinned.has_condition()
     }
 
     /// Takes the head of an attempt that brings the page; an error says why none of its records may leave.
@@ -206,7 +206,7 @@ impl Walk {
         let length = if records < self.progress.longest() { PageLength::Short } else { PageLength::Full };
         self.progress.count(self.release.page(), new);
         if self.pages() == 1 {
-            self.consistency.learn(head, &page.fields)?;
+            self.pinned.learn(head, &page.fields)?;
             self.pin_first()?;
         }
         self.advance(head, &page, early, length, aim)?;
@@ -227,7 +227,7 @@ impl Walk {
     /// Checks the total, where it is known before the records: numbered pages skip records when others are removed.
     fn check_total(&self, head: &Head, fields: &PageFields) -> Result<(), PageError> {
         let (Some(source), Some(before)) = (&self.pagination.total, self.progress.total()) else { return Ok(()) };
-        match source.number(head, fields)?.filter(|_| self.pagination.style.is_numbered()) {
+        match source.number(head, fields)?.filter(|_| self.addresses.is_numbered()) {
             Some(after) if after < before => Err(PageError::TotalShrank { before, after }),
             _ => Ok(()),
         }
@@ -237,7 +237,7 @@ impl Walk {
         let before = self.progress.total();
         let counts_pages = !self.page_size.is_resized();
         let larger = self.progress.read_totals(&self.pagination, counts_pages, head, fields, records)?;
-        if let Some(before) = larger.filter(|_| self.pagination.style.is_numbered()) {
+        if let Some(before) = larger.filter(|_| self.addresses.is_numbered()) {
             return Err(PageError::TotalShrank { before, after: self.progress.total().unwrap_or_default() });
         }
         let grew = before.is_some() && self.progress.total() > before;
@@ -252,7 +252,7 @@ impl Walk {
 
     fn pin_first(&mut self) -> Result<(), PageError> {
         let mut first = self.addresses.first().clone();
-        self.consistency.apply(&mut first)?;
+        self.pinned.apply(&mut first)?;
         self.addresses.set_first(first);
         Ok(())
     }

@@ -100,7 +100,7 @@ impl Walk {
 
     /// ⇒ Ask, unless a cap or a cycle is in the way.
     pub(super) fn ask(&mut self, mut next: Address, aim: Aim) -> Result<(), PageError> {
-        self.consistency.apply(&mut next.request)?;
+        self.pinned.apply(&mut next.request)?;
         let limits = &self.pagination.limits;
         self.progress.check_limits(limits, &self.caps)?;
         let counts_records = self.pagination.style.counts_records();
@@ -116,7 +116,9 @@ impl Walk {
             };
         }
         self.progress.add_request(identity).map_err(PageError::AddressRepeats)?;
-        if matches!(self.state, WalkState::Asked(..)) {
+        if let WalkState::Asked(request, _) = &self.state {
+            self.addresses.note_lead(request, &next.request, self.release.page().records());
+            self.release.set_numbered(self.addresses.is_numbered());
             self.addresses.advance_to(next.number);
         } else {
             self.addresses.start_at(next.number);
@@ -138,13 +140,13 @@ impl Walk {
             None => true,
         };
         let may_be_last = self.pagination.end == End::EmptyPage && page.records == 0;
-        let needs_first_page = self.pages() == 0 && self.consistency.needs_first_page();
+        let needs_first_page = self.pages() == 0 && self.pinned.needs_first_page();
         if needs_first_page || !goes_on || may_be_last || self.pagination.check_error(page.fields).is_err() {
             return None;
         }
         let answer = PageAnswer { records: page.records, ..self.answer(page.head, page.fields) };
         let mut next = self.addresses.early(self.page_size.size(), answer)?;
-        self.consistency.apply(&mut next).ok()?;
+        self.pinned.apply(&mut next).ok()?;
         (!self.progress.knows_request(self.identity_of(&next))).then_some(next)
     }
 
@@ -207,9 +209,10 @@ impl Walk {
             progress: self.progress.counts(),
             number: self.addresses.number(),
             stride: self.addresses.stride(),
+            numbered: self.pagination.style.is_pointed() && self.addresses.is_numbered(),
             size: self.page_size.size(),
             resized: self.page_size.resized(),
-            pins: self.consistency.pins().filter(|_| self.pages() == 1),
+            pins: self.pinned.pins().filter(|_| self.pages() == 1),
         }
     }
 
@@ -222,10 +225,10 @@ impl Walk {
         let mut leads = None;
         for checkpoint in past {
             self.progress.fold(&checkpoint.progress)?;
-            self.addresses.resume(checkpoint.number, checkpoint.stride);
+            self.addresses.resume(checkpoint.number, checkpoint.stride, checkpoint.numbered);
             self.page_size.resume(checkpoint.size, checkpoint.resized);
             if let Some(pins) = checkpoint.pins {
-                self.consistency.resume(pins);
+                self.pinned.resume(pins);
             }
             leads = Some(checkpoint.leads);
         }
@@ -248,6 +251,7 @@ impl Walk {
             Some(WalkLead::Over(proof)) => self.state = WalkState::Done(proof),
             None => {}
         }
+        self.release.set_numbered(self.addresses.is_numbered());
         self.release.resume(last);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! One state of the collection in all pages: the version and the condition that each request carries.
+//! State of the collection that all pages are asked for in: the version and the condition that each request carries.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::pagination::validity::{Precondition, ValidAt, VersionSource, unchange
 
 /// Version and condition of a walk's requests.
 #[derive(Debug)]
-pub(super) struct Consistency {
+pub(super) struct PinnedState {
     valid_at: Option<ValidAt>,
     precondition: Precondition,
     pins: StatePins,
@@ -32,7 +32,7 @@ pub(super) struct StatePins {
     condition: Option<(String, String)>,
 }
 
-impl Consistency {
+impl PinnedState {
     /// Reads the version that the first request names.
     pub(super) fn new(pagination: &Pagination, first: &PageRequest) -> Self {
         let valid_at = pagination.valid_at.clone();
@@ -110,14 +110,14 @@ mod tests {
         let mut pagination = Pagination::of(Style::SINGLE, Records::at(Path::root()));
         pagination.precondition = Precondition::Match;
         let mut request = Arc::new(PageRequest::get(Url::parse("http://a/").unwrap()));
-        let mut consistency = Consistency::new(&pagination, &request);
-        assert!(consistency.needs_first_page() && consistency.pins().is_none());
+        let mut state = PinnedState::new(&pagination, &request);
+        assert!(state.needs_first_page() && state.pins().is_none());
         let headers = HeaderMap::from_iter([(header::ETAG, HeaderValue::from_static("\"v1\""))]);
         let head = Head { status: StatusCode::OK, headers, url: request.url.clone() };
-        consistency.learn(&head, &PageFields::default()).unwrap();
-        consistency.apply(&mut request).unwrap();
+        state.learn(&head, &PageFields::default()).unwrap();
+        state.apply(&mut request).unwrap();
         assert_eq!(request.headers[header::IF_MATCH], "\"v1\"");
-        let pins = serde_json::to_string(&consistency.pins().unwrap()).unwrap();
+        let pins = serde_json::to_string(&state.pins().unwrap()).unwrap();
         assert_eq!(pins, r#"{"condition":["if-match","\"v1\""]}"#);
     }
 }
