@@ -56,6 +56,8 @@ enum Part {
     Memory,
     /// Streams of one page, and a new process's first record
     Small,
+    /// Other connections and codings beside HTTP/1.1 in the clear
+    Wires,
     /// Fan-out, partitions and pace against an API by script
     Plans {
         /// Parts to run; all by default
@@ -112,6 +114,10 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Part::Early => ("early", Runtime::new()?.block_on(e2e::early::run(&setting))?),
         Part::Memory => ("memory", Runtime::new()?.block_on(e2e::memory::run(&setting))?),
         Part::Small => ("small", Runtime::new()?.block_on(e2e::small::run(&setting))?),
+        Part::Wires => {
+            let pinning = pin_to_first()?;
+            ("wires", Runtime::new()?.block_on(e2e::wires::run(&setting, pinning))?)
+        }
         Part::Plans { rows } => ("plans", Runtime::new()?.block_on(plans::run(&setting, &rows))?),
         Part::Snapshots { rows } => {
             let pinning = pin_to_first()?;

@@ -9,7 +9,8 @@ use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -17,6 +18,9 @@ use tokio::time::{Duration, Instant};
 
 /// Number of bodies that a crawl lets arrive at once.
 const AHEAD: usize = 8;
+
+/// Window of HTTP/2, as curl's.
+const WINDOW: u32 = 10 << 20;
 
 /// A body that was read to its end.
 #[derive(Clone, Copy, Debug)]
@@ -43,10 +47,43 @@ pub enum Turn {
     AtHead,
 }
 
+/// Version of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    Http1,
+    /// Without TLS, by prior knowledge.
+    Http2,
+}
+
 /// Reads one response of NDJSON, which must be as long as it ought to be.
 pub async fn drain(address: SocketAddr, path: &str, pace: Pace, expected: u64) -> anyhow::Result<Drained> {
+    drain_over(Version::Http1, address, path, pace, expected).await
+}
+
+/// As [`drain`], over this version of HTTP.
+pub async fn drain_over(
+    version: Version,
+    address: SocketAddr,
+    path: &str,
+    pace: Pace,
+    expected: u64,
+) -> anyhow::Result<Drained> {
     let start = Instant::now();
-    let mut response = connect(address).await?.send_request(request(path)?).await?;
+    let mut response = match version {
+        Version::Http1 => connect(address).await?.send_request(request(path)?).await?,
+        Version::Http2 => {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            builder.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
+            let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+            tokio::spawn(connection);
+            let mut request = request(path)?;
+            *request.uri_mut() = format!("http://{address}{path}").parse()?;
+            request.headers_mut().remove(header::HOST);
+            sender.send_request(request).await?
+        }
+    };
     ensure!(response.status() == StatusCode::OK, "{path} is answered with {}", response.status());
     let (mut bytes, mut first_line) = (0, None);
     while let Some(frame) = response.body_mut().frame().await {

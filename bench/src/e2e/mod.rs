@@ -2,11 +2,12 @@
 //!
 //! - [`page`]: pages that are sent without being built
 //! - [`upstream`]: serves them as an API does
+//! - [`wire`]: over HTTP/1.1, HTTP/2 or TLS, and in a content coding
 //! - [`client`]: fetches, and only counts
 //! - [`passthrough`]: the bare proxy that unpage is held against
 //! - [`proxies`]: unpage and the others, as processes
 //! - [`process`]: what a process has cost
-//! - [`proxy`], [`early`], [`memory`], [`small`], [`plans`], [`snapshots`], [`peers`]: what is measured
+//! - [`proxy`], [`early`], [`memory`], [`small`], [`wires`], [`plans`], [`snapshots`], [`peers`]: what is measured
 
 pub mod client;
 pub mod early;
@@ -21,6 +22,8 @@ pub mod proxy;
 pub mod small;
 pub mod snapshots;
 pub mod upstream;
+pub mod wire;
+pub mod wires;
 
 use std::path::PathBuf;
 

@@ -14,12 +14,12 @@ use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep};
 
 use super::page::Collection;
+use super::wire::{Coding, Wire};
 
 /// In how many pieces a body comes that takes its time.
 const PIECES: usize = 17;
@@ -118,12 +118,37 @@ impl Dialect {
 /// Path at which the upstream returns all records as one NDJSON body.
 pub const STREAM: &str = "/stream";
 
+/// Bodies of an upstream.
+#[derive(Debug)]
+struct Bodies {
+    collection: Arc<Collection>,
+    manner: Manner,
+    /// The pages of [`Dialect::Link`] in a content coding.
+    coded: Option<(&'static str, Vec<Bytes>)>,
+}
+
 impl Upstream {
     pub async fn start(collection: Collection, manner: Manner) -> std::io::Result<Self> {
+        Self::start_over(&Wire::Http1, None, collection, manner).await
+    }
+
+    /// As [`Upstream::start`], over this wire and in this content coding.
+    pub async fn start_over(
+        wire: &Wire,
+        coding: Option<Coding>,
+        collection: Collection,
+        manner: Manner,
+    ) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (collection, seen) = (Arc::new(collection), Arc::new(Seen::default()));
-        let task = tokio::spawn(serve(listener, Arc::clone(&collection), manner, Arc::clone(&seen)));
+        let mut coded = None;
+        if let Some(coding) = coding {
+            let page = |page| coding.encode(&link_page(&collection, page));
+            coded = Some((coding.name(), (0..collection.pages()).map(page).collect::<Result<_, _>>()?));
+        }
+        let bodies = Arc::new(Bodies { collection: Arc::clone(&collection), manner, coded });
+        let task = tokio::spawn(serve(listener, wire.clone(), bodies, Arc::clone(&seen)));
         Ok(Self { address, collection, seen, task })
     }
 
@@ -143,47 +168,60 @@ impl Drop for Upstream {
     }
 }
 
-async fn serve(listener: TcpListener, collection: Arc<Collection>, manner: Manner, seen: Arc<Seen>) {
+async fn serve(listener: TcpListener, wire: Wire, bodies: Arc<Bodies>, seen: Arc<Seen>) {
     while let Ok((stream, _)) = listener.accept().await {
         if stream.set_nodelay(true).is_err() {
             continue;
         }
-        let (collection, seen) = (Arc::clone(&collection), Arc::clone(&seen));
+        let (wire, bodies, seen) = (wire.clone(), Arc::clone(&bodies), Arc::clone(&seen));
         tokio::spawn(async move {
-            let service = service_fn(|request| answer(request, Arc::clone(&collection), manner, Arc::clone(&seen)));
-            // A client that leaves early is none of the upstream's business.
-            drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+            let service = service_fn(|request| answer(request, Arc::clone(&bodies), Arc::clone(&seen)));
+            wire.serve(stream, service).await;
         });
     }
 }
 
 async fn answer(
     request: Request<Incoming>,
-    collection: Arc<Collection>,
-    manner: Manner,
+    bodies: Arc<Bodies>,
     seen: Arc<Seen>,
 ) -> Result<Response<Paced>, Infallible> {
+    let Bodies { collection, manner, coded } = &*bodies;
     let in_flight = InFlight::new(seen);
     if !manner.head.is_zero() {
         tokio::time::sleep(manner.head).await;
     }
-    let mut response = Response::new(Paced::new(VecDeque::new(), manner, in_flight));
-    match told(&collection, request.uri()) {
-        Some(Told { pieces, link, json }) => {
+    let mut response = Response::new(Paced::new(VecDeque::new(), *manner, in_flight));
+    match told(collection, request.uri()) {
+        Some(Told { page, mut pieces, link, json }) => {
             let media_type = if json { "application/json" } else { "application/x-ndjson" };
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
             if let Some(link) = link.and_then(|link| HeaderValue::try_from(link).ok()) {
                 response.headers_mut().insert(header::LINK, link);
             }
-            response.body_mut().fill(pieces, if json { manner } else { manner.chunked() });
+            if let (Some((coding, pages)), true) = (coded, json) {
+                response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
+                pieces = VecDeque::from([pages[page].clone()]);
+            }
+            response.body_mut().fill(pieces, if json { *manner } else { manner.chunked() });
         }
         None => *response.status_mut() = StatusCode::NOT_FOUND,
     }
     Ok(response)
 }
 
+/// Body of a page of [`Dialect::Link`].
+fn link_page(collection: &Collection, page: usize) -> Vec<u8> {
+    [Bytes::from_static(LINK_AROUND.0), collection.elements(page).concat().into(), Bytes::from_static(LINK_AROUND.1)]
+        .concat()
+}
+
+/// The bytes before and behind the records of a page of [`Dialect::Link`].
+const LINK_AROUND: (&[u8], &[u8]) = (b"{\"data\":[", b"]}");
+
 /// An answer before it is paced.
 struct Told {
+    page: usize,
     pieces: VecDeque<Bytes>,
     link: Option<String>,
     json: bool,
@@ -192,7 +230,7 @@ struct Told {
 fn told(collection: &Collection, uri: &Uri) -> Option<Told> {
     if uri.path() == STREAM {
         let pieces = (0..collection.pages()).flat_map(|page| collection.lines(page)).collect();
-        return Some(Told { pieces, link: None, json: false });
+        return Some(Told { page: 0, pieces, link: None, json: false });
     }
     let dialect = Dialect::ALL.into_iter().find(|dialect| dialect.path() == uri.path())?;
     let number = uri.query().unwrap_or_default().split('&').find_map(|pair| pair.split_once('=')?.1.parse().ok());
@@ -203,8 +241,9 @@ fn told(collection: &Collection, uri: &Uri) -> Option<Told> {
     };
     let next = (page + 1 < collection.pages()).then(|| format!("{}?page={}", dialect.path(), page + 1));
     let address = next.as_ref().map_or_else(|| "null".to_owned(), |next| format!("\"{next}\""));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (before, after) = match dialect {
-        Dialect::Link => (r#"{"data":["#.to_owned(), "]}".to_owned()),
+        Dialect::Link => (text(LINK_AROUND.0), text(LINK_AROUND.1)),
         Dialect::Before => (format!(r#"{{"next":{address},"data":["#), "]}".to_owned()),
         Dialect::After => (r#"{"data":["#.to_owned(), format!(r#"],"next":{address}}}"#)),
         Dialect::Offset => (format!(r#"{{"total":{},"data":["#, collection.records()), "]}".to_owned()),
@@ -215,7 +254,7 @@ fn told(collection: &Collection, uri: &Uri) -> Option<Told> {
     }
     pieces.push_back(after.into());
     let link = next.filter(|_| dialect == Dialect::Link).map(|next| format!("<{next}>; rel=\"next\""));
-    Some(Told { pieces, link, json: true })
+    Some(Told { page, pieces, link, json: true })
 }
 
 /// A request that is being answered.
