@@ -317,15 +317,18 @@ async fn a_crawl_with_files_stops_before_its_fastest_reader_and_goes_on_with_it(
     let (mut writer, log) = create(files, &MemoryBudget::new(1 << 20), policy);
     let (_stalled, mut reader) = (log.reader(0, None).unwrap(), log.reader(0, None).unwrap());
     assert_eq!(fill(&mut writer, 100), 10);
-    let waits = Arc::new(Count::default());
-    let waker = Waker::from(Arc::clone(&waits));
-    assert!(writer.poll_room(&mut Context::from_waker(&waker)).is_pending());
+    let waiting = tokio::spawn(async move {
+        poll_fn(|context| writer.poll_room(context)).await.unwrap();
+        writer
+    });
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
     let mut read = 0;
     while read < 300 {
         let ReaderEvent::Bytes(bytes) = reader.next().await.unwrap() else { panic!("the log is open") };
         read += bytes.len();
     }
-    assert!(waits.0.load(Ordering::SeqCst) > 0, "the writer is woken");
+    let mut writer = timeout(LONG, waiting).await.expect("the writer is woken").unwrap();
     assert_eq!(fill(&mut writer, 100), read / 100 + usize::from(read % 100 > 0));
 }
 
