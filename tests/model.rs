@@ -577,6 +577,7 @@ mod traps {
     }
 
     include!("model/traps.rs");
+    include!("model/ends.rs");
 }
 
 /// A body that is not text in a query: tokens in JSON bodies keep their type.

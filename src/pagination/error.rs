@@ -20,7 +20,7 @@ pub enum Blame {
 }
 
 const NOT_JSON_HINT: &str = "request the same URL with `Accept: application/json` and read the answer; an HTML page is often a login or an error page";
-const CYCLE_HINT: &str = "the upstream ignores the parameter, or its pages form a cycle: check `pagination` (param, key, type); where an unchanged token means the end, set same_token = \"end\"";
+const CYCLE_HINT: &str = "the upstream ignores the parameter, or its pages form a cycle: check `pagination` (param, key, type); where the last page leads to itself, set same_token = \"end\", which asks for such a page once more to be sure";
 const COUNT_HINT: &str = "records were added or removed during the crawl, or `pagination` ends too early, or a range `partition` leaves out records without its field, or the number isn't the collection's size: in that case take it out of `total` / `total_pages`";
 
 /// Defines [`PageError`] from one entry a variant: its message, its name and fields, its [`Blame`] and its hint.
@@ -79,6 +79,9 @@ page_errors! {
         #[error("no record array at {paths}; the page has {arrays}")]
         NoRecords { paths: String, arrays: String } => Upstream,
             "set `records` to the array that holds them; if this is how the upstream reports an error under status 200, set error_path to its place; only if a page without records leaves the array out, set records_optional = true";
+        #[error("the records are null on a page that leads on, where earlier pages had arrays")]
+        NullRecords => Upstream,
+            "records are missing there: report it to the upstream; only if null is how it writes an empty page, set records_optional = true";
         #[error("record {} has nothing at `{path}`", .index + 1)]
         NoInner { index: usize, path: Path } => Configuration,
             "correct the part of `records` after [*]; if it is null where there is no record, set records_optional = true";
@@ -99,10 +102,19 @@ page_errors! {
         AddressRepeats(u64) => Upstream, CYCLE_HINT;
         #[error("the next token is the one that was just sent")]
         TokenRepeats => Upstream, CYCLE_HINT;
+        #[error("the next token is the one that was just sent, and the page behind it had other records")]
+        HandleRepeats => Upstream,
+            "the token names no place that could be asked for twice: the upstream keeps the place itself (a scroll), which unpage can't follow; use another way of the upstream's, as page numbers or a key";
         #[error("the next address can't be read from {source_name}: {found}")]
         BadPointer { source_name: String, found: String } => Upstream, "check `next` in `pagination`";
         #[error(transparent)]
         BadLink(#[from] super::link::BadLink) => Upstream, "report it to the upstream, or use another style of pagination";
+        #[error("the Link header has the relation `{0}`, which is none (RFC 8288 §3.3), and may be the link to the next page")]
+        ImpossibleRelation(String) => Upstream,
+            "report it to the upstream; if this is its link to the next page, set rel = \"…\" in `pagination` to the text as it stands there, else use another style of pagination";
+        #[error("the Link header has two links with rel={0}, to different addresses")]
+        TwoNextLinks(String) => Upstream,
+            "if one of them is another format's, choose by a parameter of the link: link_attr = { type = \"application/json\" } in `pagination`; else the upstream is ambiguous: report it there";
         #[error(transparent)]
         BadAddress(#[from] BadAddress) => Upstream,
             "if the upstream is also known by that origin, add it to upstream_aliases; otherwise the link must not be followed";
@@ -116,6 +128,9 @@ page_errors! {
         TotalDisagrees { records: u64, total: u64 } => Unproven, COUNT_HINT;
         #[error("the upstream's total shrank from {before} to {after}")]
         TotalShrank { before: u64, after: u64 } => Unproven,
+            "records were removed during the crawl, and numbered pages then skip others: crawl again, or use a cursor or key if the upstream has one";
+        #[error("the upstream's number of pages shrank from {before} to {after}")]
+        PagesShrank { before: u64, after: u64 } => Unproven,
             "records were removed during the crawl, and numbered pages then skip others: crawl again, or use a cursor or key if the upstream has one";
         #[error("the page would be the end, but a later page, which was requested ahead, has {records} records")]
         RecordsBehindTheEnd { records: u64 } => Unproven,

@@ -33,6 +33,12 @@ impl Link<'_> {
         self.param("rel").unwrap_or_default().split_ascii_whitespace()
     }
 
+    /// The first relation type that can't be one: neither a registered name nor a URI (RFC 8288 §3.3), as `'next'` in single quotes.
+    pub fn impossible_rel(&self) -> Option<&str> {
+        let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        self.rels().find(|rel| !rel.contains(':') && !rel.bytes().all(is_name_byte))
+    }
+
     pub fn param(&self, name: &str) -> Option<&str> {
         self.params.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_ref())
     }

@@ -23,10 +23,22 @@ pub struct Page {
     /// Records that were not taken while the page arrived.
     pub batch: Batch,
     pub fields: PageFields,
+    pub holder: RecordHolder,
     /// The text around the records as JSON, in which arrays may be shortened; empty if it was too large.
     pub sketch: Bytes,
     /// XXH3 of the lines of all its records.
     pub hash: u64,
+}
+
+/// Value at the path of the records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecordHolder {
+    #[default]
+    Records,
+    /// `null`, which Go's encoders write for an empty list.
+    Null,
+    /// Nothing, where the configuration allows it.
+    Absent,
 }
 
 /// Values at the configured paths that have been read so far, `null` included, in the order of reading.

@@ -127,6 +127,11 @@ impl Pagination {
         self.style.rules().pointers()
     }
 
+    /// Place of the upstream's total: the configured one, else the one that each answer of the style has.
+    pub(super) fn total_source(&self) -> Option<&Source> {
+        self.total.as_ref().or_else(|| self.style.rules().total())
+    }
+
     /// Paths whose values are needed of each page.
     pub fn fields(&self) -> Vec<&Path> {
         let sources = self.pointers().into_iter().chain(&self.total).chain(&self.total_pages);

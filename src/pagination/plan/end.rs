@@ -146,6 +146,8 @@ impl EndRules<'_> {
         // 400 and 422 also mean that a parameter is unknown or that a window is too deep.
         let past_the_last = matches!(status.as_u16(), 404 | 410 | 416);
         match (self.pagination.end, aim) {
+            // A page that leads to itself was there a moment ago.
+            (_, Some(Aim::Confirm(Proof::SameToken))) => Ok(None),
             (_, Some(Aim::Confirm(proof))) if past_the_last => Ok(Some(proof)),
             (End::Status(end), _) if end == status && self.progress.pages() > 0 => Ok(Some(Proof::Status(status))),
             _ => self.pagination.style.rules().end_by_refusal(status, headers),

@@ -10,6 +10,7 @@ use crate::pagination::end_settings::Limits;
 use crate::pagination::error::PageError;
 use crate::pagination::page::{Head, PageFields};
 use crate::pagination::settings::Pagination;
+use crate::pagination::source::Source;
 
 /// Counts of one walk. A checkpoint has all but the sets, of which it has what the last page added.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -91,8 +92,17 @@ impl WalkProgress {
         self.opening
     }
 
-    pub(super) fn set_total(&mut self, total: u64) {
-        self.total = Some(total);
+    /// Notes the upstream's total; returns the error of one that shrank, which it is where pages are numbered.
+    pub(super) fn note_total(&mut self, total: u64) -> Option<PageError> {
+        self.most = self.most.max(Some(total));
+        let before = self.total.replace(total)?;
+        (total < before).then_some(PageError::TotalShrank { before, after: total })
+    }
+
+    /// Notes the upstream's number of pages, as [`WalkProgress::note_total`].
+    fn note_total_pages(&mut self, pages: u64) -> Option<PageError> {
+        let before = self.total_pages.replace(pages)?;
+        (pages < before).then_some(PageError::PagesShrank { before, after: pages })
     }
 
     /// Notes that a page held the upstream's "more" flag.
@@ -154,8 +164,8 @@ impl WalkProgress {
         }
     }
 
-    /// Reads the upstream's totals; past the end, where some upstreams make them up, they are not read. Returns the total before,
-    /// if it was larger.
+    /// Reads the upstream's totals; past the end, where some upstreams make them up, they are not read. Returns the error of one
+    /// that shrank, as [`WalkProgress::note_total`].
     pub(super) fn read_totals(
         &mut self,
         pagination: &Pagination,
@@ -163,21 +173,14 @@ impl WalkProgress {
         head: &Head,
         fields: &PageFields,
         records: u64,
-    ) -> Result<Option<u64>, PageError> {
+    ) -> Result<Option<PageError>, PageError> {
         if records == 0 && self.pages > 0 {
             return Ok(None);
         }
-        let before = self.total;
-        if let Some(total) = &pagination.total
-            && let Some(total) = total.number(head, fields)?
-        {
-            self.total = Some(total);
-            self.most = self.most.max(Some(total));
-        }
-        if let Some(total_pages) = pagination.total_pages.as_ref().filter(|_| counts_pages) {
-            self.total_pages = total_pages.number(head, fields)?.or(self.total_pages);
-        }
-        Ok(before.filter(|before| self.total < Some(*before)))
+        let number = |source: Option<&Source>| source.map_or(Ok(None), |source| source.number(head, fields));
+        let total = number(pagination.total_source())?.and_then(|total| self.note_total(total));
+        let pages = number(pagination.total_pages.as_ref().filter(|_| counts_pages))?;
+        Ok(total.or(pages.and_then(|pages| self.note_total_pages(pages))))
     }
 
     /// Returns true if the upstream's total and its number of pages both say that all has come.
@@ -279,7 +282,7 @@ mod tests {
     fn a_total_is_a_proof_for_numbers_and_a_bound_for_cursors() {
         let mut progress = WalkProgress { records: 5, total: Some(4), most: Some(6), ..WalkProgress::default() };
         assert!(progress.check_totals(false).is_ok() && progress.check_totals(true).is_err());
-        progress.set_total(6);
+        progress.note_total(6);
         assert!(progress.check_totals(false).is_err());
     }
 }

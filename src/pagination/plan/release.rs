@@ -68,7 +68,7 @@ impl RecordRelease {
     pub(super) fn new(pagination: &Pagination, withheld_limit: u64) -> Self {
         // Pages that point to each other may be numbered underneath.
         let may_be_numbered = pagination.style.is_numbered() || pagination.style.is_pointed();
-        let detection = match (&pagination.key, &pagination.total) {
+        let detection = match (&pagination.key, pagination.total_source()) {
             _ if !may_be_numbered => MoveDetection::Off,
             (Some(_), _) => MoveDetection::ByKey,
             (None, Some(_)) => MoveDetection::ByTotal,

@@ -27,6 +27,8 @@ pub(super) enum WalkState {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) enum Aim {
     Records,
+    /// The same page once more: as it came, it can't be one of the collection.
+    Again,
     /// The page must show that nothing follows a count that agrees already: a total alone may be the size of one page.
     Confirm(Proof),
 }

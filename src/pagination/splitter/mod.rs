@@ -42,7 +42,7 @@ use serde_json::value::RawValue;
 
 use super::error::start_of;
 use super::json_extract::{extract, parse, value_of};
-use super::page::{Page, PageFields};
+use super::page::{Page, PageFields, RecordHolder};
 use super::path::Segment;
 use super::{PageError, Path, Presence, Records, Validation, detect};
 use crate::batch::{Batch, LinesHash};
@@ -190,11 +190,16 @@ impl Splitter {
             return Err(PageError::ErrorInPage { path: path.clone(), value: value.clone() });
         }
         let records = &self.shape.tree.records;
-        let may_be_absent = there == RecordsState::Absent && records.presence == Presence::Optional;
-        if !matches!(there, RecordsState::Present | RecordsState::Null) && !may_be_absent {
+        let holder = match there {
+            RecordsState::Present => Some(RecordHolder::Records),
+            RecordsState::Null => Some(RecordHolder::Null),
+            RecordsState::Absent if records.presence == Presence::Optional => Some(RecordHolder::Absent),
+            RecordsState::Absent | RecordsState::Other => None,
+        };
+        let Some(holder) = holder else {
             let paths: Vec<_> = records.paths.iter().map(|path| format!("`{path}`")).collect();
             return Err(PageError::NoRecords { paths: paths.join(", "), arrays: arrays_of(&sketch, &self.start) });
-        }
+        };
         let mut fields = captures.into_fields();
         let late: Vec<&Path> = self.shape.late.iter().collect();
         if !late.is_empty() {
@@ -206,7 +211,7 @@ impl Splitter {
                 }
             }
         }
-        Ok(Page { batch, fields, sketch, hash: self.hash.finish() })
+        Ok(Page { batch, fields, holder, sketch, hash: self.hash.finish() })
     }
 
     fn lines(&mut self) -> Batch {

@@ -3,7 +3,7 @@
 use super::addressing::{Address, AddressContext, Addressing, PageAnswer};
 use super::keys::{KeyKind, KeyMistake, StyleKey, StyleSchema, StyleValue, StyleValues};
 use super::rules::{ReadStyle, StyleRules};
-use crate::pagination::error::PageError;
+use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::link::{Link, links};
 
 /// Links in the `Link` header field.
@@ -47,11 +47,20 @@ impl StyleRules for LinkHeader {
 
     fn next(&self, context: AddressContext<'_>, answer: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
         let links = links(&answer.head.headers)?;
-        let next = links.iter().find(|link| link.has_rel(&self.rel));
         let is_live =
             |link: &&Link| self.attribute.as_ref().is_none_or(|(name, value)| link.param(name) == Some(value.as_str()));
-        let next = next.filter(is_live).map(|link| context.at(&answer.head.url, &link.target));
-        Ok(next.transpose()?.map(Address::unnumbered))
+        let mut named = links.iter().filter(|link| link.has_rel(&self.rel)).peekable();
+        if named.peek().is_none()
+            && let Some(rel) = links.iter().find_map(Link::impossible_rel)
+        {
+            return Err(PageError::ImpossibleRelation(excerpt(rel)));
+        }
+        let mut live = named.filter(is_live);
+        let Some(next) = live.next() else { return Ok(None) };
+        if live.any(|other| other.target != next.target) {
+            return Err(PageError::TwoNextLinks(self.rel.clone()));
+        }
+        context.at(&answer.head.url, &next.target).map(|request| Some(Address::unnumbered(request)))
     }
 
     /// The header is whole before the page begins.

@@ -9,6 +9,7 @@ use crate::pagination::content_range::{ContentRange, content_range};
 use crate::pagination::error::PageError;
 use crate::pagination::page::Head;
 use crate::pagination::proof::Proof;
+use crate::pagination::source::Source;
 
 /// Pages that are ranges of records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +95,11 @@ impl StyleRules for RangeHeader {
         let bad = |what: String| PageError::BadRange(what);
         let Some(range) = content_range(&answer.head.headers)? else { return Ok(StyleEnd::Whole) };
         if range.span.is_none() && answer.records == 0 {
-            return Ok(StyleEnd::Proven(Proof::EmptyPage));
+            // Even an empty answer says how many records there are, and those that came are compared with it.
+            return Ok(match range.total {
+                Some(_) => StyleEnd::Range { total: range.total, is_last: true },
+                None => StyleEnd::Proven(Proof::EmptyPage),
+            });
         }
         let (first, last) = range.span.ok_or_else(|| bad("records without a range in Content-Range".to_owned()))?;
         if last - first + 1 != answer.records {
@@ -110,6 +115,12 @@ impl StyleRules for RangeHeader {
         let total = content_range(headers)?.and_then(|range| range.total);
         let total = total.ok_or_else(|| PageError::BadRange("416 without the collection's length".to_owned()))?;
         Ok(Some(Proof::Total(total)))
+    }
+
+    /// `Content-Range` always has the place of the total, so that no configuration has to name it.
+    fn total(&self) -> Option<&'static Source> {
+        static CONTENT_RANGE: Source = Source::Header(header::CONTENT_RANGE);
+        Some(&CONTENT_RANGE)
     }
 
     fn confirms_totals(&self) -> bool {

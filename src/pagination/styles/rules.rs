@@ -129,6 +129,11 @@ pub(crate) trait StyleRules: fmt::Debug {
         true
     }
 
+    /// Place of the total in every answer of this style.
+    fn total(&self) -> Option<&'static Source> {
+        None
+    }
+
     /// Error for a next address that is the one that was just sent.
     fn repetition(&self) -> PageError {
         PageError::TokenRepeats

@@ -116,7 +116,7 @@ impl Walk {
 
     /// Total in a page that is still arriving.
     pub fn total_in(&self, head: &Head, fields: &PageFields) -> Option<u64> {
-        self.pagination.total.as_ref()?.number(head, fields).ok()?
+        self.pagination.total_source()?.number(head, fields).ok()?
     }
 
     /// Number of the earlier page whose records the current one repeats, as far as it has come.
@@ -193,6 +193,7 @@ impl Walk {
             && new > 0
         {
             return Err(match proof {
+                Proof::SameToken => PageError::HandleRepeats,
                 Proof::TotalPages(total_pages) => PageError::PagesDisagree { pages: self.pages() + 1, total_pages },
                 _ => PageError::TotalLied(self.progress.records()),
             });
@@ -201,6 +202,9 @@ impl Walk {
         let suspects = self.page_size.suspects_repetition(self.pagination.key.is_some());
         if let Some(earlier) = starts_again.filter(|_| suspects && new > 0) {
             return Err(PageError::Repeat(earlier));
+        }
+        if let Some(doubt) = self.doubt(head, &page)? {
+            return self.ask_again(doubt).map(|()| Vec::new());
         }
         self.read_totals(head, &page.fields, records)?;
         let length = if records < self.progress.longest() { PageLength::Short } else { PageLength::Full };
@@ -226,7 +230,9 @@ impl Walk {
 
     /// Checks the total, where it is known before the records: numbered pages skip records when others are removed.
     fn check_total(&self, head: &Head, fields: &PageFields) -> Result<(), PageError> {
-        let (Some(source), Some(before)) = (&self.pagination.total, self.progress.total()) else { return Ok(()) };
+        let (Some(source), Some(before)) = (self.pagination.total_source(), self.progress.total()) else {
+            return Ok(());
+        };
         match source.number(head, fields)?.filter(|_| self.addresses.is_numbered()) {
             Some(after) if after < before => Err(PageError::TotalShrank { before, after }),
             _ => Ok(()),
@@ -236,12 +242,15 @@ impl Walk {
     fn read_totals(&mut self, head: &Head, fields: &PageFields, records: u64) -> Result<(), PageError> {
         let before = self.progress.total();
         let counts_pages = !self.page_size.is_resized();
-        let larger = self.progress.read_totals(&self.pagination, counts_pages, head, fields, records)?;
-        if let Some(before) = larger.filter(|_| self.addresses.is_numbered()) {
-            return Err(PageError::TotalShrank { before, after: self.progress.total().unwrap_or_default() });
-        }
+        let shrank = self.progress.read_totals(&self.pagination, counts_pages, head, fields, records)?;
+        self.check_shrunk(shrank)?;
         let grew = before.is_some() && self.progress.total() > before;
         self.release.check_moved(grew, self.pages())
+    }
+
+    /// Refuses a count that shrank, where pages are numbered: the records behind a deleted one moved up, and one was skipped.
+    fn check_shrunk(&self, shrank: Option<PageError>) -> Result<(), PageError> {
+        shrank.filter(|_| self.addresses.is_numbered()).map_or(Ok(()), Err)
     }
 
     /// Answer to the current request, for the style.

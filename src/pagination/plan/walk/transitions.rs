@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::Walk;
 use crate::pagination::end_settings::{End, SameToken};
 use crate::pagination::error::{PageError, excerpt};
-use crate::pagination::page::{Head, Page};
+use crate::pagination::page::{Head, Page, RecordHolder};
 use crate::pagination::plan::checkpoint::{Checkpoint, WalkLead};
 use crate::pagination::plan::end::{EndRules, PageLead, PageLength, WholePage};
 use crate::pagination::plan::events::PageSoFar;
@@ -15,6 +15,7 @@ use crate::pagination::plan::forecast::Forecast;
 use crate::pagination::plan::page_size::SizeChange;
 use crate::pagination::plan::walk_state::{Aim, WalkState};
 use crate::pagination::proof::Proof;
+use crate::pagination::record_settings::Presence;
 use crate::pagination::request::PageRequest;
 use crate::pagination::styles::{Address, PageAnswer, StyleEnd};
 
@@ -31,7 +32,8 @@ impl Walk {
             Some(_) if self.restore() => Ok(()),
             Some(proof) => {
                 if let Proof::Total(total) = proof {
-                    self.progress.set_total(total);
+                    let shrank = self.progress.note_total(total);
+                    self.check_shrunk(shrank)?;
                 }
                 self.finish(proof)
             }
@@ -60,7 +62,8 @@ impl Walk {
         }
         let style_end = self.pagination.style.rules().end(self.answer(head, &page.fields))?;
         if let StyleEnd::Range { total: Some(total), .. } = style_end {
-            self.progress.set_total(total);
+            let shrank = self.progress.note_total(total);
+            self.check_shrunk(shrank)?;
         }
         let whole = WholePage { answer: self.answer(head, &page.fields), page, early, new, length, more };
         match self.end_rules().lead(whole, style_end)? {
@@ -72,13 +75,40 @@ impl Walk {
     /// Takes a page with the records of an earlier one.
     pub(super) fn end_by_repetition(&mut self, earlier: u64, aim: Aim) -> Result<(), PageError> {
         match aim {
-            // An upstream that clamps page numbers gives the last page once more. Where only one page came before, it may as well be
-            // one that ignores the number.
-            Aim::Confirm(proof) if earlier == self.pages() && (earlier > 1 || self.progress.counts_agree()) => {
+            // The page that leads to itself.
+            Aim::Confirm(proof @ Proof::SameToken) if earlier == self.pages() => self.finish(proof),
+            // An upstream that clamps page numbers gives the last page once more, and one that wraps them the first. Where only one
+            // page came before, it may as well be one that ignores the number.
+            Aim::Confirm(proof) if proof != Proof::SameToken && (self.pages() > 1 || self.progress.counts_agree()) => {
                 self.finish(proof)
             }
             _ => Err(PageError::Repeat(earlier)),
         }
+    }
+
+    /// Reason for which a whole page can't be one of the collection, though its answer is a page.
+    pub(super) fn doubt(&self, head: &Head, page: &Page) -> Result<Option<PageError>, PageError> {
+        let may_be_null = self.pagination.records.presence == Presence::Optional || self.progress.filled() == 0;
+        if page.holder != RecordHolder::Null || may_be_null || matches!(self.state.aim(), Some(Aim::Confirm(_))) {
+            return Ok(None);
+        }
+        let more = self.pagination.more.as_ref().map_or(Ok(None), |more| more.read(&page.fields))?;
+        let leads_on = match more {
+            Some(more) => more,
+            None if self.pagination.end == End::EmptyPage => false,
+            None => {
+                let answer = self.answer(head, &page.fields);
+                self.pagination.style.is_pointed() && self.addresses.next(self.page_size.size(), answer)?.is_some()
+            }
+        };
+        Ok(leads_on.then_some(PageError::NullRecords))
+    }
+
+    /// Asks for the page once more: Asked ⇒ Ask. A second time the doubt is an error.
+    pub(super) fn ask_again(&mut self, doubt: PageError) -> Result<(), PageError> {
+        let WalkState::Asked(request, Aim::Records) = &self.state else { return Err(doubt) };
+        self.state = WalkState::Ask(Arc::clone(request), Aim::Again);
+        Ok(())
     }
 
     /// Asked ⇒ Done, unless what came contradicts the upstream's own numbers.
@@ -111,7 +141,13 @@ impl Walk {
         let identity = self.identity_of(&next.request);
         if matches!(self.state, WalkState::Asked(..)) && self.identity == identity {
             return match self.pagination.same_token {
-                SameToken::End => self.finish(Proof::SameToken),
+                SameToken::End if self.release.new_records() == 0 => self.finish(Proof::SameToken),
+                // A last page that leads to itself comes once more; behind a handle, for which the upstream keeps the place, other
+                // records do.
+                SameToken::End => {
+                    self.state = WalkState::Ask(next.request, Aim::Confirm(Proof::SameToken));
+                    Ok(())
+                }
                 SameToken::Error => Err(self.pagination.style.rules().repetition()),
             };
         }

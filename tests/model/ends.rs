@@ -1,0 +1,164 @@
+// Ends that something in the answers contradicts. Included into `tests/model.rs`: it shares that file's server and crawl.
+
+fn link_header() -> Pagination {
+    of(Style::LinkHeader(LinkHeader { rel: "next".into(), attribute: None }))
+}
+
+fn linked(links: &str) -> Answer {
+    Answer { status: 200, headers: vec![("link", links.to_owned())], body: json!({"data": data(0..2)}) }
+}
+
+/// Answers to range requests: status, `Content-Range` and the records' ids.
+fn ranges(answers: &[(u16, &'static str, std::ops::Range<u64>)]) -> Crawled {
+    let pagination = of(Style::Range(RangeHeader { unit: "items".into(), size: 2 }));
+    let mut answers = answers.iter();
+    crawl(&pagination, |_| {
+        let (status, range, ids) = answers.next().expect("no more was to be asked for").clone();
+        Answer { status, headers: vec![("content-range", range.to_owned())], body: json!({"data": data(ids)}) }
+    })
+}
+
+#[test]
+fn a_range_never_ends_against_the_upstreams_own_total() {
+    let first = (206, "items 0-1/10", 0..2);
+    let unknown = (206, "items 0-1/*", 0..2);
+    let lies = [
+        vec![first.clone(), (416, "items */10", 0..0)],
+        vec![first.clone(), (206, "items */10", 0..0)],
+        vec![first.clone(), (206, "items */*", 0..0)],
+        vec![first.clone(), (206, "items 2-3/4", 2..4)],
+        vec![first.clone(), (416, "items */2", 0..0)],
+        vec![first, (206, "items */2", 0..0)],
+        vec![unknown.clone(), (416, "items */10", 0..0)],
+        vec![unknown.clone(), (206, "items */10", 0..0)],
+    ];
+    for lie in lies {
+        let end = ranges(&lie).end;
+        assert!(matches!(end, Err(PageError::TotalDisagrees { .. } | PageError::TotalShrank { .. })), "{lie:?}: {end:?}");
+    }
+    for past in [(416, "items */2", 0..0), (206, "items */2", 0..0), (206, "items */*", 0..0)] {
+        let crawled = ranges(&[unknown.clone(), past.clone()]);
+        assert!(crawled.end.is_ok() && crawled.ids == [0, 1], "{past:?}: {:?}", crawled.end);
+    }
+}
+
+#[test]
+fn a_number_of_pages_that_shrinks_is_an_error() {
+    let pagination = Pagination { total_pages: Some(Source::Body(path("pages"))), ..page() };
+    let pages = vec![json!({"pages": 5, "data": data(0..5)}), json!({"pages": 2, "data": data(5..10)})];
+    let crawled = crawl(&pagination, answers(pages));
+    assert!(matches!(crawled.end, Err(PageError::PagesShrank { before: 5, after: 2 })), "{:?}", crawled.end);
+}
+
+#[test]
+fn a_relation_that_can_be_none_is_no_end() {
+    for rel in ["'next'", "\"'next'\"", "next]", "\u{201c}next\u{201d}"] {
+        let crawled = crawl(&link_header(), |_| linked(&format!("<{ORIGIN}/list?page=2>; rel={rel}")));
+        let shown = rel.trim_matches('"');
+        assert!(matches!(&crawled.end, Err(PageError::ImpossibleRelation(found)) if found == shown), "{rel}: {:?}", crawled.end);
+    }
+    for rel in ["prev", "https://api.w.org/", "\"first last\"", "item_1", "curies:x"] {
+        assert!(crawl(&link_header(), |_| linked(&format!("<{ORIGIN}/list?page=2>; rel={rel}"))).end.is_ok(), "{rel}");
+    }
+    // Where the relation is there, what stands beside it doesn't matter.
+    let mut asked = 0;
+    let crawled = crawl(&link_header(), |_| {
+        asked += 1;
+        match asked {
+            1 => linked(&format!("<{ORIGIN}/list?page=2>; rel=next, <{ORIGIN}/list?page=9>; rel='last'")),
+            _ => Answer { status: 200, headers: vec![], body: json!({"data": data(2..3)}) },
+        }
+    });
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (3, Proof::NoNext));
+}
+
+#[test]
+fn two_different_links_to_the_next_page_are_an_error() {
+    let two = |other: &str| format!("<{ORIGIN}/list?page=2>; rel=next; type=\"a/b\", <{ORIGIN}{other}>; rel=next; type=\"c/d\"");
+    let crawled = crawl(&link_header(), |_| linked(&two("/list?page=3")));
+    assert!(matches!(crawled.end, Err(PageError::TwoNextLinks(_))), "{:?}", crawled.end);
+    let end = |pagination: &Pagination, links: String| {
+        let mut links = Some(links);
+        let crawled = crawl(pagination, |_| match links.take() {
+            Some(links) => linked(&links),
+            None => Answer { status: 200, headers: vec![], body: json!({"data": data(2..3)}) },
+        });
+        (crawled.ids.len(), crawled.end.unwrap())
+    };
+    assert_eq!(end(&link_header(), two("/list?page=2")), (3, Proof::NoNext), "the same twice is one");
+    let attribute = Some(("type".into(), "c/d".into()));
+    let chosen = of(Style::LinkHeader(LinkHeader { rel: "next".into(), attribute }));
+    assert_eq!(end(&chosen, two("/list?page=3")), (3, Proof::NoNext));
+}
+
+/// A scroll: one token for all pages, whose place the upstream keeps.
+fn scroll(pages: u64) -> impl FnMut(&PageRequest) -> Answer {
+    let mut asked = 0;
+    move |_| {
+        let ids = (2 * asked).min(2 * pages)..(2 * asked + 2).min(2 * pages);
+        asked += 1;
+        Answer { status: 200, headers: vec![], body: json!({"data": data(ids), "next": "handle"}) }
+    }
+}
+
+#[test]
+fn a_token_that_stays_the_same_ends_only_where_nothing_new_is_behind_it() {
+    let mut pagination = of(cursor());
+    pagination.same_token = unpage::pagination::SameToken::End;
+    assert!(matches!(crawl(&pagination, scroll(5)).end, Err(PageError::HandleRepeats)));
+    // Two pages, and nothing behind them.
+    let crawled = crawl(&pagination, scroll(2));
+    assert_eq!((crawled.ids.len(), crawled.requests, crawled.end.unwrap()), (4, 3, Proof::SameToken));
+    let stays = |ids: std::ops::Range<u64>| json!({"data": data(ids), "next": "b"});
+    let crawled = crawl(&pagination, answers(vec![stays(0..2), stays(2..3), stays(2..3)]));
+    assert_eq!((crawled.ids, crawled.end.unwrap()), (vec![0, 1, 2], Proof::SameToken));
+    // An empty page that leads to itself needs no second look.
+    let crawled = crawl(&pagination, answers(vec![stays(0..2), stays(2..2)]));
+    assert_eq!((crawled.ids, crawled.end.unwrap()), (vec![0, 1], Proof::SameToken));
+}
+
+#[test]
+fn a_handle_that_is_gone_when_it_is_looked_at_again_is_no_end() {
+    let mut pagination = of(cursor());
+    pagination.same_token = unpage::pagination::SameToken::End;
+    let (mut scroll, mut asked) = (scroll(5), 0);
+    let crawled = crawl(&pagination, |request| {
+        asked += 1;
+        if asked < 3 { scroll(request) } else { Answer { status: 404, headers: vec![], body: json!({}) } }
+    });
+    assert!(matches!(crawled.end, Err(PageError::Status { status: StatusCode::NOT_FOUND, .. })));
+}
+
+#[test]
+fn null_records_on_a_page_that_leads_on_are_asked_for_again_and_then_an_error() {
+    let gap = || json!({"data": null, "next": "c"});
+    let first = || json!({"data": data(0..2), "next": "b"});
+    let last = || json!({"data": data(4..5), "next": null});
+    let crawled = crawl(&of(cursor()), answers(vec![first(), gap(), gap()]));
+    assert!(matches!(crawled.end, Err(PageError::NullRecords)), "{:?}", crawled.end);
+    let mended = crawl(&of(cursor()), answers(vec![first(), gap(), json!({"data": data(2..4), "next": "c"}), last()]));
+    assert_eq!((mended.ids.len(), mended.end.unwrap()), (5, Proof::NoNext));
+    let mut optional = of(cursor());
+    optional.records.presence = unpage::pagination::Presence::Optional;
+    assert_eq!(crawl(&optional, answers(vec![first(), gap(), last()])).ids.len(), 3);
+    // At the end, and before the first array, null is how many write an empty list.
+    let ended = crawl(&of(cursor()), answers(vec![first(), json!({"data": null, "next": null})]));
+    assert_eq!((ended.ids.len(), ended.end.unwrap()), (2, Proof::NoNext));
+    assert_eq!(crawl(&of(cursor()), answers(vec![gap(), json!({"data": data(0..2)})])).ids.len(), 2);
+    let flagged = Pagination { more: Some(More { path: path("has_more"), while_: json!(true) }), ..page() };
+    let null = || json!({"data": null, "has_more": true});
+    let crawled = crawl(&flagged, answers(vec![json!({"data": data(0..2), "has_more": true}), null(), null()]));
+    assert!(matches!(crawled.end, Err(PageError::NullRecords)), "{:?}", crawled.end);
+}
+
+#[test]
+fn past_the_end_any_page_once_more_confirms_a_total_that_agrees() {
+    let pagination = Pagination { total: Some(Source::Body(path("total"))), ..page() };
+    let page = |ids: std::ops::Range<u64>| json!({"data": data(ids), "total": 6});
+    let crawled = crawl(&pagination, answers(vec![page(0..2), page(2..4), page(4..6), page(0..2)]));
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (6, Proof::Total(6)));
+    // One page that comes again may be an upstream that ignores the number, and a total that is the page's size.
+    let one = |ids: std::ops::Range<u64>| json!({"data": data(ids), "total": 2});
+    let crawled = crawl(&pagination, answers(vec![one(0..2), one(0..2)]));
+    assert!(matches!(crawled.end, Err(PageError::Repeat(1))), "{:?}", crawled.end);
+}
