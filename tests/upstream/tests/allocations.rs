@@ -51,9 +51,13 @@ fn note(request: usize) {
     }
 }
 
+/// The lesser of two counts: work that a clock starts, as a cache's maintenance, may fall between the counted requests once.
 fn allocations_a_page(crawl: PipedCrawl) -> f64 {
-    crawl.run(note).unwrap();
-    (AT[1].load(Relaxed) - AT[0].load(Relaxed)) as f64 / (COUNTED[1] - COUNTED[0]) as f64
+    let count = || {
+        crawl.run(note).unwrap();
+        AT[1].load(Relaxed) - AT[0].load(Relaxed)
+    };
+    count().min(count()) as f64 / (COUNTED[1] - COUNTED[0]) as f64
 }
 
 /// `UPDATE_GOLDEN=1` writes the record anew.
