@@ -27,6 +27,9 @@ mod parts;
 // Upstreams that lie, and configurations that don't fit: the clear error or the proven end.
 #[path = "plans/lies.rs"]
 mod lies;
+// The consistency that a plan's pages can show.
+#[path = "plans/verdicts.rs"]
+mod verdicts;
 // Upstreams that fail at large pages, and what they may make of small ones.
 #[path = "plans/smaller.rs"]
 mod smaller;

@@ -18,11 +18,10 @@ use super::spill::SpillStore;
 use crate::error::Failure;
 use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::page::{Head, Page};
-use crate::pagination::plan::{
-    self, Checkpoint, PageId, PageName, PartId, Plan, Proof, ReleasedRecords, Step, TurnEvent,
-};
+use crate::pagination::plan::{self, Checkpoint, PageId, PageName, PartId, Plan, ReleasedRecords, Step, TurnEvent};
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::splitter::PageShape;
+use crate::pagination::verdict::ProvenEnd;
 use crate::pagination::{PageError, PageRequest, Pagination, Precondition};
 use crate::upstream::Client;
 use crate::upstream_usage::UpstreamUsage;
@@ -72,14 +71,14 @@ pub(super) enum Demand {
 }
 
 /// The result of one step of the loop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum CrawlProgress {
     /// A page moved on, or one was refused as the plan had expected.
     Underway,
     /// A page is whole, and good.
     Page,
     /// The end is proven.
-    Done(Proof),
+    Done(ProvenEnd),
 }
 
 impl Driver {
@@ -172,7 +171,7 @@ impl Driver {
                     self.buffer.open(part);
                     opened = true;
                 }
-                Step::Done(proof) => return Poll::Ready(Ok(CrawlProgress::Done(proof))),
+                Step::Done(end) => return Poll::Ready(Ok(CrawlProgress::Done(end))),
                 Step::Wait => break,
             }
         }

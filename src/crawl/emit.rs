@@ -10,8 +10,8 @@ use super::failure_report;
 use super::metrics::{CountedCrawl, CrawlEnd};
 use super::reorder::Released;
 use crate::error::{Failure, Fault};
-use crate::pagination::plan::Proof;
-use crate::snapshot::{Seal, Verdict, WriteRefused, Writer};
+use crate::pagination::verdict::{ProvenEnd, Verdict};
+use crate::snapshot::{Seal, WriteRefused, Writer};
 
 /// A crawl that writes to its log.
 pub(super) struct Emitter {
@@ -46,8 +46,8 @@ impl Emitter {
         let elapsed = humantime::format_duration(Duration::from_millis(elapsed));
         let (url, records) = (self.driver.url(), self.driver.records);
         match ended {
-            Ok(proof) => {
-                let verdict = self.verdict(proof);
+            Ok(end) => {
+                let verdict = self.verdict(end);
                 tracing::info!("{url}: complete: {verdict} ({elapsed})");
                 self.writer.seal(Seal::Complete(verdict));
             }
@@ -65,18 +65,20 @@ impl Emitter {
         }
     }
 
-    fn verdict(&self, proof: Proof) -> Verdict {
+    fn verdict(&self, end: ProvenEnd) -> Verdict {
         let start = match self.driver.start {
             CrawlStart::Since => "; it starts behind the record that `since` names",
             CrawlStart::Request if self.driver.starts_midway() => "; it starts at the page that the request names",
             CrawlStart::Request => "",
         };
-        let proof = format!("{proof}{start}");
-        Verdict { records: self.driver.records, pages: self.driver.plan.pages(), proof }
+        let ProvenEnd { proof, consistency, doubles, late } = end;
+        let (records, pages) = (self.driver.records, self.driver.plan.pages());
+        let requests = self.driver.usage().counts().requests;
+        Verdict { records, pages, requests, proof: format!("{proof}{start}"), consistency, doubles, late }
     }
 
     /// Drives the crawl to its proven end. Records are written as far as the log has room; meanwhile, the pages move on.
-    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Result<Proof, Unproven>> {
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Result<ProvenEnd, Unproven>> {
         loop {
             let written = self.poll_written(context)?;
             match ready!(self.driver.poll_progress(Demand::AsItLeaves, context)).map_err(Unproven::Broken)? {
@@ -84,7 +86,7 @@ impl Emitter {
                 // The end has been read, and records before it haven't left yet.
                 CrawlProgress::Done(_) if written.is_pending() => return Poll::Pending,
                 CrawlProgress::Done(_) if !self.driver.buffer.is_drained() => {}
-                CrawlProgress::Done(proof) => return Poll::Ready(Ok(proof)),
+                CrawlProgress::Done(end) => return Poll::Ready(Ok(end)),
             }
         }
     }

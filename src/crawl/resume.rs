@@ -71,8 +71,8 @@ mod tests {
     use crate::config::{Config, Machine};
     use crate::crawl::{Crawls, Opened};
     use crate::demo::{DemoApi, Legacy, configuration};
-    use crate::pagination::plan::Proof;
     use crate::pagination::request::RequestBody;
+    use crate::pagination::verdict::ProvenEnd;
     use crate::pagination::{PageRequest, Pagination, Style};
     use crate::snapshot::MemoryBudget;
     use crate::upstream::{Client, Governors};
@@ -85,7 +85,7 @@ mod tests {
         /// Of the whole pages.
         bytes: usize,
         records: u64,
-        proof: Option<Proof>,
+        end: Option<ProvenEnd>,
     }
 
     /// The demo's API, with five pages under each pagination.
@@ -135,10 +135,10 @@ mod tests {
                         }
                     }
                 }
-                if let CrawlProgress::Done(proof) = opened.driver.progress().await.unwrap()
+                if let CrawlProgress::Done(end) = opened.driver.progress().await.unwrap()
                     && opened.driver.buffer.is_drained()
                 {
-                    self.proof = Some(proof);
+                    self.end = Some(end);
                     return;
                 }
             }
@@ -180,7 +180,7 @@ mod tests {
                 let mut whole = Left::default();
                 whole.take(&mut opened, usize::MAX).await;
                 let needed = api.requests() - before;
-                assert!(whole.proof.is_some() && !whole.notes.is_empty());
+                assert!(whole.end.is_some() && !whole.notes.is_empty());
                 for pages in 1..=whole.notes.len() {
                     let before = api.requests();
                     let mut left = Left::default();
@@ -192,7 +192,7 @@ mod tests {
                     let mut opened = crawl.clone().resume(point(&begun, &left.notes, last, left.records)).unwrap();
                     left.take(&mut opened, usize::MAX).await;
                     assert_eq!(String::from_utf8(left.lines), String::from_utf8(whole.lines.clone()));
-                    assert_eq!((left.proof, left.notes.len()), (whole.proof, whole.notes.len()));
+                    assert_eq!((&left.end, left.notes.len()), (&whole.end, whole.notes.len()));
                     assert_eq!(opened.driver.records, 47);
                     // One may have been in flight.
                     let again = api.requests() - before;

@@ -14,8 +14,9 @@ use tower::Service;
 use crate::config::Config;
 use crate::error::{Failure, Fault};
 use crate::gateway;
+use crate::pagination::verdict::Verdict;
 use crate::response::{Body, BoxError};
-use crate::snapshot::{self, Reader, ReaderEvent, Verdict};
+use crate::snapshot::{self, Reader, ReaderEvent};
 use crate::upstream::Transport;
 
 /// Bytes of records that may wait for their reader; the crawl stands still while there are more.
@@ -50,7 +51,7 @@ const WINDOW: u64 = 1 << 20;
 /// }
 /// assert_eq!(ids, [1, 2, 3]);
 /// let verdict = orders.verdict().expect("the stream has ended");
-/// assert_eq!(verdict.to_string(), "3 records in 2 pages; end proven by no next address");
+/// assert!(verdict.to_string().starts_with("3 records in 2 pages; end proven by no next address; unverified: "));
 /// # Ok(())
 /// # }
 /// ```

@@ -26,6 +26,7 @@ pub mod splitter;
 pub mod styles;
 mod url_query;
 pub mod validity;
+pub mod verdict;
 
 pub use end_settings::{End, Limits, More, SameToken};
 pub use error::{Blame, PageError};

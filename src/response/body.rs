@@ -146,7 +146,8 @@ mod tests {
     use super::*;
     use crate::batch::Batch;
     use crate::error::Fault;
-    use crate::snapshot::{Seal, Verdict, transient_log};
+    use crate::pagination::verdict::Verdict;
+    use crate::snapshot::{Seal, transient_log};
 
     const LINES: &str = "[1]\n[2]\n";
 
@@ -170,7 +171,7 @@ mod tests {
     }
 
     fn complete() -> Seal {
-        Seal::Complete(Verdict { records: 2, pages: 1, proof: "a test".to_owned() })
+        Seal::Complete(Verdict::in_test(2, 1))
     }
 
     #[tokio::test]

@@ -68,9 +68,10 @@ mod tests {
     use super::*;
     use crate::batch::Batch;
     use crate::id::SnapshotId;
+    use crate::pagination::verdict::Verdict;
     use crate::snapshot::facts::{Birth, Retention};
     use crate::snapshot::log::{Writer, transient_log};
-    use crate::snapshot::seal::{Seal, Verdict};
+    use crate::snapshot::seal::Seal;
     use crate::snapshot::snapshot::Snapshot;
 
     fn snapshot() -> (Writer, Snapshot) {
@@ -84,7 +85,7 @@ mod tests {
     async fn a_digest_is_computed_once_even_if_its_requester_leaves() {
         let (writer, snapshot) = snapshot();
         assert_eq!(snapshot.digest().await, None, "it isn't complete");
-        writer.seal(Seal::Complete(Verdict { records: 2, pages: 1, proof: String::new() }));
+        writer.seal(Seal::Complete(Verdict::in_test(2, 1)));
         assert_eq!(snapshot.known_digest(), None);
         let _left = pin!(snapshot.digest()).poll(&mut Context::from_waker(Waker::noop()));
         let sha256 = digest::digest(&SHA256, b"1\n2\n");
@@ -99,7 +100,7 @@ mod tests {
     #[tokio::test]
     async fn a_snapshot_whose_bytes_are_gone_has_no_digest() {
         let (writer, snapshot) = snapshot();
-        writer.seal(Seal::Complete(Verdict { records: 2, pages: 1, proof: String::new() }));
+        writer.seal(Seal::Complete(Verdict::in_test(2, 1)));
         snapshot.log().forget_memory();
         assert_eq!(snapshot.digest().await, None);
     }

@@ -32,7 +32,7 @@ pub use log::{
 pub use lookup_types::{LookupPurpose, LookupResult, Recency};
 pub use record_index::RecordOffset;
 pub use registry::Registry;
-pub use seal::{Seal, Verdict};
+pub use seal::Seal;
 pub use single_flight::{FlightOutcome, Subscription};
 pub use snapshot::{Snapshot, SnapshotState};
 pub use storage::{ReopenError, StoreError, StoredSnapshot, commit_single_file, journal};

@@ -230,9 +230,10 @@ mod tests {
     use super::*;
     use crate::config::{SlowReader, SnapshotSettings};
     use crate::error::{Failure, Fault};
+    use crate::pagination::verdict::Verdict;
     use crate::snapshot::facts::Birth;
     use crate::snapshot::log::transient_log;
-    use crate::snapshot::seal::{Seal, Verdict};
+    use crate::snapshot::seal::Seal;
 
     #[tokio::test]
     async fn a_request_by_key_follows_the_reopening_of_a_stored_snapshot() {
@@ -248,7 +249,7 @@ mod tests {
         let birth = Birth::in_test("/orders");
         let store = Store::open(settings.clone()).unwrap();
         let (writer, log) = store.create(store.new_id(), &birth);
-        writer.seal(Seal::Complete(Verdict { records: 0, pages: 1, proof: "no next address".to_owned() }));
+        writer.seal(Seal::Complete(Verdict::in_test(0, 1)));
         log.ended().await;
         store.written().await;
         drop((log, store));

@@ -8,9 +8,10 @@ use parking_lot::Mutex;
 use super::digest::{self, Digest, PendingDigest};
 use super::facts::{FileStorage, Retention, SnapshotFacts};
 use super::log::{Log, LogExtent};
-use super::seal::{Seal, Verdict};
+use super::seal::Seal;
 use crate::error::{Failure, Fault};
 use crate::id::{CacheKey, SnapshotId};
+use crate::pagination::verdict::Verdict;
 use crate::upstream_usage::UpstreamUsage;
 
 #[derive(Debug)]

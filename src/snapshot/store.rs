@@ -202,8 +202,8 @@ mod tests {
     use crate::batch::Batch;
     use crate::config::SlowReader;
     use crate::error::{Failure, Fault};
+    use crate::pagination::verdict::Verdict;
     use crate::snapshot::log::{LogExtent, ReaderEvent};
-    use crate::snapshot::seal::Verdict;
     use crate::snapshot::storage::journal::JournalPosition;
     use crate::snapshot::storage::{LogEntry, WriteError};
 
@@ -412,7 +412,7 @@ mod tests {
         let mut late = log.reader(had.len() as u64, None).unwrap();
         writer.append(batch("[3]\n[4]\n[5]\n"));
         writer.note(&note);
-        writer.seal(Seal::Complete(Verdict { records: 5, pages: 2, proof: "no next address".to_owned() }));
+        writer.seal(Seal::Complete(Verdict::in_test(5, 2)));
         while let ReaderEvent::Bytes(bytes) = late.next().await.unwrap() {
             had.extend_from_slice(&bytes);
         }

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::{Service, service_fn};
@@ -20,9 +20,10 @@ use unpage::config::{Resume, Scope};
 use unpage::config::{SlowReader, SnapshotSettings};
 use unpage::error::{Failure, Fault};
 use unpage::gateway::respond;
+use unpage::pagination::verdict::{Consistency, Verdict};
 use unpage::request::{ClientRequest, ParamNames, StreamOptions};
 use unpage::response::{Body, CacheStatus, Links, Representation, StreamResponse};
-use unpage::snapshot::{Birth, FileStorage, Retention, Seal, Snapshot, SnapshotFacts, Store, Verdict, Writer};
+use unpage::snapshot::{Birth, FileStorage, Retention, Seal, Snapshot, SnapshotFacts, Store, Writer};
 
 use super::client::{self, BOTH, Received, Version};
 
@@ -194,7 +195,8 @@ fn pinned(snapshot: &Snapshot) -> String {
 
 pub(super) fn complete(lines: &str) -> Seal {
     let records = lines.lines().count() as u64;
-    Seal::Complete(Verdict { records, pages: 1, proof: "a test".to_owned() })
+    let (proof, consistency) = ("a test".to_owned(), Consistency::Steady);
+    Seal::Complete(Verdict { records, pages: 1, requests: 1, proof, consistency, doubles: 0, late: 0 })
 }
 
 pub(super) fn failed(fault: Fault) -> Seal {
@@ -757,7 +759,8 @@ async fn the_status_describes_the_snapshot() {
     kept.seal(complete(EIGHT));
     let status = read(&kept).await;
     assert_eq!(counts(&status), ["\"complete\"", "8", "80", "8"]);
-    assert_eq!(status["verdict"]["proof"], "a test");
+    let verdict = json!({ "records": 8, "pages": 1, "requests": 1, "proof": "a test", "consistency": "steady", "doubles": 0, "late": 0 });
+    assert_eq!(status["verdict"], verdict);
     assert!(status["ended"].is_string() && status["expires"].is_string());
 
     let mut broken = Kept::serve(PLAIN).await;

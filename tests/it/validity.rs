@@ -7,7 +7,8 @@ use unpage::config::{Config, Machine};
 use unpage::crawl::{Crawl, Crawls};
 use unpage::error::{Failure, Fault};
 use unpage::pagination::PageRequest;
-use unpage::snapshot::{self, MemoryBudget, ReaderEvent, Verdict};
+use unpage::pagination::verdict::Verdict;
+use unpage::snapshot::{self, MemoryBudget, ReaderEvent};
 use unpage::upstream::{Client, Governors};
 
 use super::client::{self, Received, Version, stream};

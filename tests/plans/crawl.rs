@@ -15,6 +15,7 @@ use unpage::pagination::plan::{
 use unpage::pagination::request::PageRequest;
 use unpage::pagination::retry::Overload;
 use unpage::pagination::splitter::{PageShape, Splitter};
+use unpage::pagination::verdict::Consistency;
 use unpage::pagination::{PageError, Pagination};
 use url::Url;
 
@@ -78,6 +79,7 @@ pub(crate) struct Crawled {
     /// The most pages in flight at a time.
     pub(crate) most: usize,
     pub(crate) end: Result<Proof, PageError>,
+    pub(crate) consistency: Option<Consistency>,
 }
 
 /// Crawls what `answer` serves.
@@ -93,7 +95,15 @@ pub(crate) fn crawl(
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
     let pagination = Arc::new(pagination.clone());
     let new = move |width| Plan::new(Arc::clone(&pagination), caps.clone(), guard.clone(), first.clone(), width, now);
-    let mut crawled = Crawled { ids: Vec::new(), requests: 0, wasted: 0, lost: 0, most: 0, end: Ok(Proof::NoNext) };
+    let mut crawled = Crawled {
+        ids: Vec::new(),
+        requests: 0,
+        wasted: 0,
+        lost: 0,
+        most: 0,
+        end: Ok(Proof::NoNext),
+        consistency: None,
+    };
     match new(manner.width) {
         Ok(plan) => {
             let mut crawl = Crawl {
@@ -212,14 +222,15 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
                     self.told.push(part);
                 }
                 Step::Wait => return Ok(None),
-                Step::Done(proof) => {
+                Step::Done(end) => {
                     self.drop_unwanted();
                     assert!(self.pages.is_empty(), "pages are wanted after the end");
                     for room in [Room::Open, Room::Full] {
                         let after = self.plan.step(room)?;
-                        assert!(matches!(after, Step::Done(again) if again == proof), "{after:?} after the end");
+                        assert!(matches!(&after, Step::Done(again) if *again == end), "{after:?} after the end");
                     }
-                    return Ok(Some(proof));
+                    self.crawled.consistency = Some(end.consistency);
+                    return Ok(Some(end.proof));
                 }
             }
         }

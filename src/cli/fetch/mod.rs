@@ -13,7 +13,8 @@ use super::target::Target;
 use super::{Exit, logging};
 use crate::crawl::Crawl;
 use crate::error::Failure;
-use crate::snapshot::{self, Reader, ReaderEvent, Verdict};
+use crate::pagination::verdict::Verdict;
+use crate::snapshot::{self, Reader, ReaderEvent};
 use file::{Fetched, HeaderPolicy, PartialFile};
 
 /// Bytes of records that may wait for the output.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::batch::Batch;
 use crate::pagination::page::{Head, Page, PageFields};
-use crate::pagination::proof::Proof;
 use crate::pagination::request::PageRequest;
 use crate::pagination::retry::Overload;
+use crate::pagination::verdict::ProvenEnd;
 
 /// A page that was ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,7 +36,7 @@ pub enum Step {
     /// Nothing before an event comes.
     Wait,
     /// Nothing more: the collection is complete.
-    Done(Proof),
+    Done(ProvenEnd),
 }
 
 /// Room for records that wait for their turn.

@@ -22,6 +22,7 @@ mod end;
 mod events;
 mod fingerprint;
 mod forecast;
+mod judgement;
 mod numbering;
 mod page_size;
 mod part;

@@ -15,6 +15,8 @@ use crate::pagination::partition::PartOrder;
 use crate::pagination::proof::Proof;
 use crate::pagination::request::PageRequest;
 use crate::pagination::settings::Pagination;
+use crate::pagination::validity::VersionSource;
+use crate::pagination::verdict::{Consistency, Doubt, ProvenEnd};
 
 /// All parts of a crawl.
 #[derive(Debug)]
@@ -39,7 +41,8 @@ pub(super) struct Parts {
 struct RetiredParts {
     parts: u64,
     pages: u64,
-    proof: Option<Proof>,
+    /// Of the last of them.
+    ending: Option<ProvenEnd>,
     cuts: Vec<Cut>,
 }
 
@@ -133,7 +136,7 @@ impl Parts {
             let part = self.list.remove(0);
             self.retired.parts += 1;
             self.retired.pages += part.walk.pages();
-            self.retired.proof = part.walk.proof();
+            self.retired.ending = part.walk.ending();
             if let Some(splitter) = &mut self.splitter {
                 splitter.retired(&part);
             }
@@ -151,13 +154,28 @@ impl Parts {
     }
 
     /// Proof that all parts together are the collection.
-    pub(super) fn proof(&self) -> Result<Proof, PageError> {
-        match (self.retired.parts, self.retired.proof) {
-            (1, Some(proof)) => Ok(proof),
-            (parts, _) => {
+    pub(super) fn ending(&self) -> Result<ProvenEnd, PageError> {
+        match (self.retired.parts, &self.retired.ending) {
+            (1, Some(ending)) => Ok(ending.clone()),
+            (parts, last) => {
                 self.splitter.as_ref().map_or(Ok(()), RangeSplitter::check_total)?;
-                Ok(Proof::Parts(parts))
+                Ok(ProvenEnd {
+                    proof: Proof::Parts(parts),
+                    consistency: self.consistency(last.as_ref()),
+                    doubles: 0,
+                    late: 0,
+                })
             }
+        }
+    }
+
+    /// Consistency of several parts: one state, where the crawl's own time names it in all of them.
+    fn consistency(&self, last: Option<&ProvenEnd>) -> Consistency {
+        let valid_at = self.pagination.valid_at.as_ref();
+        let is_shared = valid_at.is_some_and(|valid_at| matches!(valid_at.from, VersionSource::Clock(_)));
+        match last.map(|last| &last.consistency) {
+            Some(upstream @ Consistency::Upstream { .. }) if is_shared => upstream.clone(),
+            _ => Doubt::Parts.into(),
         }
     }
 

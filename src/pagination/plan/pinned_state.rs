@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::pagination::error::PageError;
 use crate::pagination::page::{Head, PageFields};
-use crate::pagination::request::{Encode, PageRequest};
+use crate::pagination::request::{Encode, PageRequest, Param};
 use crate::pagination::settings::Pagination;
 use crate::pagination::source::first_live;
 use crate::pagination::validity::{Precondition, ValidAt, VersionSource, unchanged_since};
@@ -44,6 +44,16 @@ impl PinnedState {
     /// Returns true if an answer may say that the collection has changed.
     pub(super) fn has_condition(&self) -> bool {
         self.pins.condition.is_some()
+    }
+
+    /// Parameter that names the collection's state in every request, where one does.
+    pub(super) fn version_param(&self) -> Option<&Param> {
+        self.pins.version.as_ref().and(self.valid_at.as_ref()).map(|valid_at| &valid_at.param)
+    }
+
+    /// Header field that names the collection's state in every request but the first, where one does.
+    pub(super) fn condition_field(&self) -> Option<&str> {
+        self.pins.condition.as_ref().map(|(field, _)| field.as_str())
     }
 
     /// Names of the state for a checkpoint; `None` where nothing is named.

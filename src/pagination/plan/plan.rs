@@ -103,7 +103,7 @@ impl Plan {
             return Ok(Step::Emit(part));
         }
         if self.parts.list.is_empty() {
-            return self.parts.proof().map(Step::Done);
+            return self.parts.ending().map(Step::Done);
         }
         if self.parts.in_flight() >= self.width {
             return Ok(Step::Wait);

@@ -1,7 +1,9 @@
 //! Progress of a walk: the counts that an end is proven against, and the pages and requests that must not come twice.
 
 use std::collections::HashMap;
+use std::time::UNIX_EPOCH;
 
+use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::Fingerprint;
@@ -39,6 +41,9 @@ pub(super) struct WalkProgress {
     /// Hash of the first record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     opening: Option<u64>,
+    /// `Date` of the first page, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    date: Option<u64>,
     added: Added,
     /// Hash of a page's records → its number.
     #[serde(skip)]
@@ -90,6 +95,22 @@ impl WalkProgress {
 
     pub(super) fn opening(&self) -> Option<u64> {
         self.opening
+    }
+
+    pub(super) fn date(&self) -> Option<u64> {
+        self.date
+    }
+
+    /// Number of different pages that were asked for.
+    pub(super) fn requests(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Notes the `Date` of the first page (RFC 9110 §6.6.1).
+    pub(super) fn note_date(&mut self, headers: &HeaderMap) {
+        let text = headers.get(header::DATE).and_then(|date| date.to_str().ok());
+        let date = text.and_then(|text| httpdate::parse_http_date(text).ok());
+        self.date = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs());
     }
 
     /// Notes the upstream's total; returns the error of one that shrank, which it is where pages are numbered.

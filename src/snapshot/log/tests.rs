@@ -12,8 +12,8 @@ use tokio::time::timeout;
 use super::*;
 use crate::config::SlowReader;
 use crate::error::{Failure, Fault};
+use crate::pagination::verdict::Verdict;
 use crate::snapshot::facts::Birth;
-use crate::snapshot::seal::Verdict;
 use crate::snapshot::store::{ReopenedSnapshot, create_single_file, reopen_single_file};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -28,7 +28,7 @@ fn record(bytes: usize) -> Batch {
 }
 
 fn verdict() -> Verdict {
-    Verdict { records: 3, pages: 1, proof: "no next address".to_owned() }
+    Verdict::in_test(3, 1)
 }
 
 /// Creates a log in memory alone that shares its budget.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::config::{SlowReader, SnapshotSettings};
 use crate::format::Format;
-use crate::snapshot::seal::{Seal, Verdict};
+use crate::pagination::verdict::Verdict;
+use crate::snapshot::seal::Seal;
 
 /// Format of the bytes of a log, in memory and in files.
 pub(super) const FORMAT: Format = Format::Ndjson;

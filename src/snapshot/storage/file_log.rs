@@ -291,11 +291,11 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use crate::snapshot::seal::Verdict;
+    use crate::pagination::verdict::Verdict;
     use crate::snapshot::storage::journal::Journal;
 
     fn verdict() -> Verdict {
-        Verdict { records: 2, pages: 1, proof: "no next address".to_owned() }
+        Verdict::in_test(2, 1)
     }
 
     fn page(bytes: u64, note: &RawValue) -> LogEntry<'_> {

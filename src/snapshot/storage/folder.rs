@@ -232,13 +232,13 @@ mod tests {
 
     use super::super::journal::{JournalLine, JournalPosition};
     use super::*;
+    use crate::pagination::verdict::Verdict;
     use crate::snapshot::facts::Birth;
-    use crate::snapshot::seal::Verdict;
 
     const ID: SnapshotId = SnapshotId::from_bytes([0xab; 16]);
 
     fn complete_journal(id: SnapshotId, bytes: u64) -> String {
-        let verdict = Verdict { records: 9, pages: 2, proof: "an empty page".to_owned() };
+        let verdict = Verdict::in_test(9, 2);
         let (birth, mark) = JournalPosition::birth(Some(id), &Birth::in_test("/orders"));
         birth + &mark.line(&JournalLine::Complete { bytes, hash: 0, verdict: std::borrow::Cow::Owned(verdict) }).0
     }

@@ -54,8 +54,9 @@ use twox_hash::XxHash3_64;
 
 use crate::error::Failure;
 use crate::id::SnapshotId;
+use crate::pagination::verdict::Verdict;
 use crate::snapshot::facts::Birth;
-use crate::snapshot::seal::{Seal, Verdict};
+use crate::snapshot::seal::Seal;
 
 /// Version that is written, and the newest that is read.
 const VERSION: u32 = 1;
@@ -305,7 +306,7 @@ mod tests {
     }
 
     fn complete() -> Seal {
-        Seal::Complete(Verdict { records: 3, pages: 4, proof: "no next address".to_owned() })
+        Seal::Complete(Verdict::in_test(3, 4))
     }
 
     /// Returns the number of good lines, and checks that they are those that were written.

@@ -152,7 +152,8 @@ mod tests {
     use super::super::types::{LogEntry, WriteError};
     use super::*;
     use crate::error::{Failure, Fault};
-    use crate::snapshot::seal::{Seal, Verdict};
+    use crate::pagination::verdict::Verdict;
+    use crate::snapshot::seal::Seal;
 
     const PAGES: [&str; 4] = ["{\"a\":1}\n{\"a\":2}\n", "", "{\"a\":3}\n", "[4]\n[5]\n"];
     const TAIL: &str = "\"si";
@@ -182,7 +183,7 @@ mod tests {
     }
 
     fn complete(files: &FileLog) -> Result<(), WriteError> {
-        files.append(&LogEntry::Complete(&Verdict { records: 5, pages: 4, proof: "an empty page".to_owned() }))
+        files.append(&LogEntry::Complete(&Verdict::in_test(5, 4)))
     }
 
     /// Writes all pages, and the beginning of one more.

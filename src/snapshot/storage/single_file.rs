@@ -83,8 +83,9 @@ mod tests {
     use super::*;
     use crate::batch::Batch;
     use crate::error::Fault;
+    use crate::pagination::verdict::Verdict;
     use crate::snapshot::log::Writer;
-    use crate::snapshot::seal::{Seal, Verdict};
+    use crate::snapshot::seal::Seal;
     use crate::snapshot::store::{ReopenedSnapshot, ResumableLog, create_single_file, reopen_single_file};
 
     fn page(writer: &mut Writer, text: &'static str) {
@@ -93,7 +94,7 @@ mod tests {
     }
 
     fn verdict() -> Verdict {
-        Verdict { records: 3, pages: 2, proof: "no next address".to_owned() }
+        Verdict::in_test(3, 2)
     }
 
     /// Without a runtime the files are written at once.

@@ -8,9 +8,10 @@ use serde_json::value::RawValue;
 
 use crate::error::Failure;
 use crate::id::SnapshotId;
+use crate::pagination::verdict::Verdict;
 use crate::snapshot::facts::Birth;
 use crate::snapshot::record_index::RecordIndex;
-use crate::snapshot::seal::{Seal, Verdict};
+use crate::snapshot::seal::Seal;
 
 /// Length of the secret that cache keys are made with, in bytes.
 pub(in crate::snapshot) const SECRET_LEN: usize = 32;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::addresses::Addresses;
 use super::end::PageLength;
+use super::judgement::Judgement;
 use super::page_size::PageSizing;
 use super::pinned_state::PinnedState;
 use super::progress::WalkProgress;
@@ -24,6 +25,7 @@ use crate::pagination::proof::Proof;
 use crate::pagination::request::PageRequest;
 use crate::pagination::settings::Pagination;
 use crate::pagination::styles::PageAnswer;
+use crate::pagination::verdict::ProvenEnd;
 
 /// State machine of one part of a crawl.
 #[derive(Debug)]
@@ -92,6 +94,15 @@ impl Walk {
             WalkState::Done(proof) => Some(*proof),
             WalkState::Ask(..) | WalkState::Asked(..) => None,
         }
+    }
+
+    /// End of the walk, if it has one, with what its pages say of their consistency.
+    pub(in crate::pagination::plan) fn ending(&self) -> Option<ProvenEnd> {
+        let proof = self.proof()?;
+        let Self { pagination, progress, pinned, .. } = self;
+        let (is_numbered, is_midway) = (self.addresses.is_numbered(), self.starts_midway());
+        let judgement = Judgement { pagination, progress, pinned, is_numbered, is_midway };
+        Some(ProvenEnd { proof, consistency: judgement.consistency(proof), doubles: 0, late: 0 })
     }
 
     /// Number of pages that came.
@@ -210,6 +221,7 @@ impl Walk {
         let length = if records < self.progress.longest() { PageLength::Short } else { PageLength::Full };
         self.progress.count(self.release.page(), new);
         if self.pages() == 1 {
+            self.progress.note_date(&head.headers);
             self.pinned.learn(head, &page.fields)?;
             self.pin_first()?;
         }

@@ -1,0 +1,54 @@
+//! Judgement of a walk that has ended: the consistency of its records, as far as its pages show it.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::pinned_state::PinnedState;
+use super::progress::WalkProgress;
+use crate::pagination::proof::Proof;
+use crate::pagination::settings::Pagination;
+use crate::pagination::verdict::{Consistency, Doubt};
+
+/// View of a walk that has ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judgement<'a> {
+    pub(super) pagination: &'a Pagination,
+    pub(super) progress: &'a WalkProgress,
+    pub(super) pinned: &'a PinnedState,
+    /// Pages are addressed by a number, in links too.
+    pub(super) is_numbered: bool,
+    pub(super) is_midway: bool,
+}
+
+impl Judgement<'_> {
+    /// Consistency behind this proof: the strongest word whose promise the walk can show.
+    pub(super) fn consistency(&self, proof: Proof) -> Consistency {
+        if let Some(param) = self.pinned.version_param() {
+            return Consistency::Upstream { by: format!("{param} in every request") };
+        }
+        if self.is_midway {
+            return Doubt::Midway.into();
+        }
+        if self.is_one_page(proof) {
+            return Consistency::Snapshot { at: self.progress.date().map(|at| UNIX_EPOCH + Duration::from_secs(at)) };
+        }
+        if let Some(field) = self.pinned.condition_field() {
+            return Consistency::Upstream { by: format!("`{field}` in every request but the first") };
+        }
+        if self.is_numbered {
+            Doubt::Numbered.into()
+        } else if self.pagination.style.is_pointed() {
+            Doubt::Pointer.into()
+        } else {
+            Doubt::Key.into()
+        }
+    }
+
+    /// Returns true if one answer has all records and says itself that they are all, so that they are of one moment. A range's total may
+    /// also have come with the refusal of a later page.
+    fn is_one_page(&self, proof: Proof) -> bool {
+        let is_confirmed = self.progress.filled() <= 1
+            && matches!(proof, Proof::Total(_) | Proof::TotalPages(_))
+            && self.pagination.style.rules().confirms_totals();
+        self.progress.requests() == 1 || is_confirmed
+    }
+}

@@ -1,0 +1,102 @@
+//! The word that each plan gives its records: never more than its pages can show.
+
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderValue, header};
+use unpage::pagination::partition::Direction;
+use unpage::pagination::verdict::Consistency;
+use unpage::pagination::{Overlap, Pagination, Precondition, Style, TimeFormat, ValidAt, VersionSource};
+
+use crate::crawl::{Manner, crawl};
+use crate::fan_out::{cursor, keyset, of, offset_from, page_from, query, says, sized};
+use crate::parts::plainly;
+use crate::server::{Record, Server, Total};
+
+const DATE: &str = "Wed, 01 Jan 2020 00:01:01 GMT";
+
+/// Crawls so many records, five a page, from an upstream whose answers are dated and tagged.
+fn verdict(pagination: &Pagination, total: Total, records: u64, width: usize) -> Consistency {
+    let mut pagination = sized(pagination.clone(), 5);
+    says(&mut pagination, total);
+    let server = Server { total, ..Server::of(pagination.style.clone(), records, 5) };
+    let manner = Manner { interrupts: usize::from(width > 1) * 3, ..Manner::of(width) };
+    let crawled = crawl(&pagination, server.first(), manner, |request| {
+        let mut answer = server.answer(request);
+        answer.head.headers.insert(header::DATE, HeaderValue::from_static(DATE));
+        answer.head.headers.insert(header::ETAG, HeaderValue::from_static("\"v1\""));
+        answer
+    });
+    assert_eq!(crawled.ids, server.ids());
+    crawled.end.unwrap();
+    crawled.consistency.unwrap()
+}
+
+fn why(consistency: &Consistency) -> &str {
+    match consistency {
+        Consistency::Unverified { why } => why,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn several_pages_are_unverified_until_something_ties_them() {
+    for (style, reason) in [
+        (page_from(1), "pages are numbered"),
+        (offset_from(0), "pages are numbered"),
+        (keyset(Overlap::None), "the record of that key"),
+        (cursor(), "links and tokens"),
+    ] {
+        for (total, width) in [(Total::None, 1), (Total::Records, 1), (Total::Records, 6)] {
+            let verdict = verdict(&of(style.clone()), total, 23, width);
+            assert!(why(&verdict).contains(reason), "{}: {verdict}", style.name());
+        }
+    }
+}
+
+#[test]
+fn a_page_that_says_that_it_is_all_is_of_one_moment() {
+    let at = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_577_836_861));
+    for (style, total, records) in [
+        (Style::SINGLE, Total::None, 3),
+        (cursor(), Total::None, 3),
+        (cursor(), Total::None, 0),
+        (page_from(1), Total::None, 0),
+        (page_from(1), Total::Records, 3),
+        (offset_from(0), Total::Records, 5),
+    ] {
+        for width in [1, 6] {
+            let verdict = verdict(&of(style.clone()), total, records, width);
+            assert_eq!(verdict, Consistency::Snapshot { at }, "{} of {}", records, style.name());
+        }
+    }
+    // The empty page behind it is of another moment: a list that shrank has one, too.
+    for style in [page_from(1), offset_from(0)] {
+        assert!(why(&verdict(&of(style), Total::None, 3, 1)).contains("numbered"));
+    }
+}
+
+#[test]
+fn an_upstream_that_is_asked_for_one_state_answers_for_it() {
+    let matching = Pagination { precondition: Precondition::Match, ..of(page_from(1)) };
+    let by = "`if-match` in every request but the first".to_owned();
+    assert_eq!(verdict(&matching, Total::None, 23, 1), Consistency::Upstream { by });
+    assert!(
+        matches!(verdict(&matching, Total::Records, 3, 1), Consistency::Snapshot { .. }),
+        "no page had a condition"
+    );
+}
+
+#[test]
+fn parts_are_of_different_moments() {
+    let (server, mut pagination) = plainly((0..200).map(Record::of).collect(), Direction::Ascending);
+    let crawled = crawl(&pagination, server.first(), Manner::of(6), |request| server.answer(request));
+    crawled.end.unwrap();
+    assert!(why(&crawled.consistency.unwrap()).contains("parts"));
+    pagination.valid_at = Some(ValidAt { param: query("as_of"), from: VersionSource::Clock(TimeFormat::Unix) });
+    let mut first = server.first();
+    first.url.query_pairs_mut().append_pair("as_of", "1577836861");
+    let crawled = crawl(&pagination, first, Manner::of(6), |request| server.answer(request));
+    crawled.end.unwrap();
+    let by = "`as_of` in every request".to_owned();
+    assert_eq!(crawled.consistency, Some(Consistency::Upstream { by }));
+}
