@@ -54,6 +54,8 @@ enum Part {
     Early,
     /// Peak memory
     Memory,
+    /// Memory of clients that read nothing
+    Crowd,
     /// Streams of one page, and a new process's first record
     Small,
     /// Other connections and codings beside HTTP/1.1 in the clear
@@ -113,6 +115,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Part::Early => ("early", Runtime::new()?.block_on(e2e::early::run(&setting))?),
         Part::Memory => ("memory", Runtime::new()?.block_on(e2e::memory::run(&setting))?),
+        Part::Crowd => ("crowd", Runtime::new()?.block_on(e2e::crowd::run(&setting))?),
         Part::Small => ("small", Runtime::new()?.block_on(e2e::small::run(&setting))?),
         Part::Wires => {
             let pinning = pin_to_first()?;

@@ -7,9 +7,10 @@
 //! - [`passthrough`]: the bare proxy that unpage is held against
 //! - [`proxies`]: unpage and the others, as processes
 //! - [`process`]: what a process has cost
-//! - [`proxy`], [`early`], [`memory`], [`small`], [`wires`], [`plans`], [`snapshots`], [`peers`]: what is measured
+//! - [`proxy`], [`early`], [`memory`], [`crowd`], [`small`], [`wires`], [`plans`], [`snapshots`], [`peers`]: what is measured
 
 pub mod client;
+pub mod crowd;
 pub mod early;
 pub mod memory;
 pub mod page;

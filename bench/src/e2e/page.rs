@@ -21,7 +21,7 @@ pub struct Collection {
 }
 
 /// Some records.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Block {
     /// Each with a comma in front of it.
     elements: Bytes,
@@ -38,6 +38,13 @@ impl Collection {
         let blocks = (0..BLOCKS.min(pages)).map(|_| Block::new(&mut maker, page_bytes / repeats)).collect();
         let firsts = (0..pages).map(|_| record(&mut maker)).collect();
         Self { firsts, blocks, repeats }
+    }
+
+    /// So many pages of one record of about so many bytes.
+    pub fn large(pages: usize, record_bytes: usize) -> Self {
+        let text = "x".repeat(record_bytes);
+        let firsts = (0..pages).map(|page| format!(r#"{{"id":{page},"text":"{text}"}}"#)).collect();
+        Self { firsts, blocks: vec![Block::default()], repeats: 0 }
     }
 
     pub fn pages(&self) -> usize {

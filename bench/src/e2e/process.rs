@@ -29,9 +29,18 @@ pub fn cpu_of_ended_children() -> anyhow::Result<Duration> {
 
 /// The most memory that a process has had, in MiB.
 pub fn peak_mib(pid: u32) -> anyhow::Result<f64> {
+    status_mib(pid, "VmHWM:")
+}
+
+/// The memory that a process has, in MiB.
+pub fn resident_mib(pid: u32) -> anyhow::Result<f64> {
+    status_mib(pid, "VmRSS:")
+}
+
+fn status_mib(pid: u32, field: &str) -> anyhow::Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+    let value = status.lines().find_map(|line| line.strip_prefix(field)).with_context(|| format!("no {field}"))?;
+    Ok(value.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
 }
 
 /// True if the proxies have a processor of their own.

@@ -11,6 +11,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
+pub use self::download::{Download, Window};
 use super::Setting;
 use super::process::Pinning;
 use super::proxies::Proxy;
