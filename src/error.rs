@@ -35,6 +35,8 @@ pub enum Fault {
     Configuration,
     /// The pages do not prove that the collection is complete.
     Unproven,
+    /// Records moved while the collection was read: some may be missing.
+    Moved,
     /// The upstream's collection has changed since the crawl began.
     Changed,
     /// The checkpoint of the crawl is unusable: the crawl cannot be resumed.
@@ -55,7 +57,7 @@ impl Fault {
     pub fn is_transient(self) -> bool {
         match self {
             Self::Refused(_) | Self::Unreachable | Self::Timeout | Self::Upstream | Self::Stopped => true,
-            Self::Configuration | Self::Unproven | Self::Changed | Self::Lost => false,
+            Self::Configuration | Self::Unproven | Self::Moved | Self::Changed | Self::Lost => false,
         }
     }
 
@@ -65,6 +67,7 @@ impl Fault {
             Self::Refused(_) | Self::Unreachable | Self::Timeout | Self::Upstream | Self::Changed => "upstream",
             Self::Configuration => "configuration",
             Self::Unproven => "unproven",
+            Self::Moved => "moved",
             Self::Lost | Self::Stopped => "unpage",
         }
     }
@@ -127,7 +130,7 @@ mod tests {
     #[test]
     fn a_failure_is_read_as_it_was_written() {
         let faults =
-            [Fault::Refused(StatusCode::FORBIDDEN), Fault::Unproven, Fault::Changed, Fault::Lost, Fault::Stopped];
+            [Fault::Refused(StatusCode::FORBIDDEN), Fault::Unproven, Fault::Moved, Fault::Lost, Fault::Stopped];
         for fault in faults {
             let value = HeaderValue::from_bytes(b"a \"quote\" \xff").unwrap();
             let failure = Failure { headers: vec![(RETRY_AFTER, value)], ..Failure::new(fault, "what", "do") };

@@ -14,9 +14,9 @@ use unpage::pace::{Rate, Width};
 use unpage::pagination::partition::{Bound, Direction, RangeKind, RangePartition};
 use unpage::pagination::path::Segment;
 use unpage::pagination::{
-    self, Advance, Base, Cursor, Encode, Encoding, End, Keyset, Limits, LinkHeader, More, NextUrl, Offset, Overlap,
-    PageNumber, PageSize, Pagination, Param, PartOrder, Partition, Precondition, Presence, RangeHeader, Records,
-    RecordsShape, SameToken, Source, Style, Template, Token, Validation, Whitespace,
+    self, Advance, Base, Cursor, Encode, Encoding, End, Keyset, Limits, LinkHeader, More, NextUrl, Offset, OnMissed,
+    Overlap, PageNumber, PageSize, Pagination, Param, PartOrder, Partition, Precondition, Presence, RangeHeader,
+    Records, RecordsShape, SameToken, Source, Style, Template, Token, Validation, Whitespace,
 };
 
 /// Secrets that need neither an environment nor a disk.
@@ -506,6 +506,7 @@ fn pagination() -> impl Strategy<Value = Pagination> {
             since: None,
             valid_at: None,
             precondition: Precondition::None,
+            on_missed: OnMissed::Fail,
             style,
         }
     })

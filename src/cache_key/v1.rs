@@ -76,6 +76,8 @@ fn text_of(pagination: &Pagination) -> String {
         since,
         valid_at,
         precondition,
+        // No key of version 1 had it.
+        on_missed: _,
     } = pagination;
     let fields = [
         ("style", style_text(style)),

@@ -21,6 +21,8 @@ pub enum Exit {
     Unproven,
     /// 6: `--max-records` was reached, and there is more.
     Capped,
+    /// 7: the end is proven, but records moved while they were read, and some may be missing.
+    Moved,
 }
 
 impl Exit {
@@ -37,6 +39,7 @@ impl Exit {
     pub(super) fn broken(failure: &Failure) -> Self {
         match failure.fault {
             Fault::Unproven => Self::Unproven,
+            Fault::Moved => Self::Moved,
             _ => Self::Broken,
         }
     }
@@ -52,6 +55,7 @@ impl From<Exit> for ExitCode {
             Exit::Broken => 4,
             Exit::Unproven => 5,
             Exit::Capped => 6,
+            Exit::Moved => 7,
         })
     }
 }

@@ -61,6 +61,9 @@ pub(super) struct Target {
     /// Order of the parts of --partition; `any`: as their records come [default: listed]
     #[arg(long, value_name = "listed|any")]
     order: Option<String>,
+    /// End of a fetch whose records moved, so that some may be missing: `fail` exits with 7, `report` with 0 [default: fail]
+    #[arg(long, value_name = "fail|report")]
+    on_missed: Option<String>,
     /// GET or POST [default: GET, or POST with --data]
     #[arg(long, value_name = "METHOD", value_parser = method)]
     method: Option<Method>,
@@ -94,6 +97,7 @@ impl Target {
             error_path: self.error_path.clone(),
             partition: self.partition.clone(),
             order: self.order.clone(),
+            on_missed: self.on_missed.clone(),
             width: self.width.clone(),
             rate: self.rate.clone(),
             method: method.clone(),

@@ -30,6 +30,8 @@ pub struct Options {
     pub partition: Option<String>,
     /// `--order`: `listed` or `any`.
     pub order: Option<String>,
+    /// `--on-missed`: `fail` or `report`.
+    pub on_missed: Option<String>,
     /// `--width`: a number of pages, or `adaptive`.
     pub width: Option<String>,
     /// `--rate`: `10/s`.
@@ -50,6 +52,7 @@ impl Options {
             ("error_path", &self.error_path),
             ("partition", &self.partition),
             ("order", &self.order),
+            ("on_missed", &self.on_missed),
             ("width", &self.width),
             ("rate", &self.rate),
         ];

@@ -10,8 +10,8 @@ use super::toml_text::{Pairs, text};
 use super::validity::{SINCES, VALID_ATS, since};
 use super::value::{COUNT, LAST_LINK, PARAM, PATH, RECORD_PATHS, SOURCE};
 use crate::pagination::{
-    Encoding, Limits, PageSize, Pagination, PartOrder, Path, Precondition, Presence, Records, RecordsShape, Style,
-    Validation, Whitespace,
+    Encoding, Limits, OnMissed, PageSize, Pagination, PartOrder, Path, Precondition, Presence, Records, RecordsShape,
+    Style, Validation, Whitespace,
 };
 
 const RECORDS_HINT: &str =
@@ -66,7 +66,7 @@ macro_rules! field {
 }
 
 /// In the order in which they are read and written: a type may inherit `key`, and a number of pages depends on the type.
-static KEYS: [PaginationKey; 17] = [
+static KEYS: [PaginationKey; 18] = [
     PaginationKey { name: "records", read: read_records, write: write_records },
     field!("records_optional", usual records.presence, Flag([Presence::Required, Presence::Optional])),
     field!("encoding", usual records.encoding, Words(&[("none", Encoding::None), ("base64", Encoding::Base64)])),
@@ -90,6 +90,7 @@ static KEYS: [PaginationKey; 17] = [
     },
     field!("valid_at", some valid_at, VALID_ATS),
     field!("match", usual precondition, Flag([Precondition::None, Precondition::Match])),
+    field!("on_missed", usual on_missed, Words(&[("fail", OnMissed::Fail), ("report", OnMissed::Report)])),
     PaginationKey {
         name: "limits",
         read: |node, draft| draft.pagination.limits = LIMITS.read(node).unwrap_or_default(),

@@ -10,7 +10,7 @@ use super::failure_report;
 use super::metrics::{CountedCrawl, CrawlEnd};
 use super::reorder::Released;
 use crate::error::{Failure, Fault};
-use crate::pagination::verdict::{ProvenEnd, Verdict};
+use crate::pagination::verdict::{Consistency, OnMissed, ProvenEnd, Verdict};
 use crate::snapshot::{Seal, WriteRefused, Writer};
 
 /// A crawl that writes to its log.
@@ -36,6 +36,7 @@ impl Emitter {
             ended = poll_fn(|context| self.poll_end(context)) => ended,
             () = abandoned => Err(Unproven::Abandoned),
         };
+        let ended = ended.and_then(|end| self.judge(end));
         // The end is counted before any reader can learn of it.
         self.counted.end(match &ended {
             Ok(_) => CrawlEnd::Complete,
@@ -46,9 +47,12 @@ impl Emitter {
         let elapsed = humantime::format_duration(Duration::from_millis(elapsed));
         let (url, records) = (self.driver.url(), self.driver.records);
         match ended {
-            Ok(end) => {
-                let verdict = self.verdict(end);
-                tracing::info!("{url}: complete: {verdict} ({elapsed})");
+            Ok(verdict) => {
+                if matches!(verdict.consistency, Consistency::Moved { .. }) {
+                    tracing::warn!("{url}: complete: {verdict} ({elapsed})");
+                } else {
+                    tracing::info!("{url}: complete: {verdict} ({elapsed})");
+                }
                 self.writer.seal(Seal::Complete(verdict));
             }
             Err(Unproven::Abandoned) => {
@@ -62,6 +66,16 @@ impl Emitter {
                 tracing::error!("{url}: broken after {records} records: {failure}; {}", failure.hint);
                 self.writer.seal(Seal::Failed(Arc::new(failure)));
             }
+        }
+    }
+
+    /// Makes the verdict, or the failure of a list that moved where that breaks the stream.
+    fn judge(&self, end: ProvenEnd) -> Result<Verdict, Unproven> {
+        let verdict = self.verdict(end);
+        self.counted.judge(&verdict.consistency);
+        match (&verdict.consistency, self.driver.pagination.on_missed) {
+            (Consistency::Moved { why }, OnMissed::Fail) => Err(Unproven::Broken(failure_report::moved(why))),
+            _ => Ok(verdict),
         }
     }
 

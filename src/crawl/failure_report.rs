@@ -64,6 +64,12 @@ fn broken(client: &Client, wrong: &PageError, url: &url::Url, headers: &HeaderMa
     Failure::new(fault, format!("{}: {}", RedactedUrl(url), client.redact(url, headers, &message)), wrong.hint())
 }
 
+/// The failure of a crawl whose records moved while they were read, for this reason.
+pub(super) fn moved(why: &str) -> Failure {
+    let hint = "fetch the collection again; `on_missed = \"report\"` (fetch: --on-missed report) accepts a list that may have lost records";
+    Failure::new(Fault::Moved, format!("records may be missing or doubled: {why}"), hint)
+}
+
 /// The fields of a refusal's head that a client needs to act on its status.
 pub(super) fn kept_headers(head: &Head) -> Vec<(http::HeaderName, HeaderValue)> {
     [header::WWW_AUTHENTICATE, header::RETRY_AFTER]

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::pagination::verdict::Consistency;
+
 /// Counts of all crawls of a process; clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Crawls {
@@ -16,6 +18,7 @@ struct CrawlCounters {
     broken: AtomicU64,
     unopened: AtomicU64,
     abandoned: AtomicU64,
+    verdicts: [AtomicU64; Consistency::WORDS.len()],
     records: AtomicU64,
     waiting: AtomicU64,
 }
@@ -33,6 +36,8 @@ pub struct Totals {
     pub unopened: u64,
     /// Crawls whose reader left, or wanted no more than the head.
     pub abandoned: u64,
+    /// Crawls whose end was proven, by the word of their consistency; with `on_missed = "fail"`, those that moved are broken.
+    pub verdicts: [u64; Consistency::WORDS.len()],
     /// Records that were handed to readers.
     pub records: u64,
     /// Crawls that wait for a place and are not started.
@@ -62,13 +67,15 @@ pub(super) struct CountedCrawl {
 
 impl Crawls {
     pub fn totals(&self) -> Totals {
-        let CrawlCounters { started, complete, broken, unopened, abandoned, records, waiting } = &*self.shared;
+        let CrawlCounters { started, complete, broken, unopened, abandoned, verdicts, records, waiting } =
+            &*self.shared;
         let read = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
         let ended = Totals {
             complete: read(complete),
             broken: read(broken),
             unopened: read(unopened),
             abandoned: read(abandoned),
+            verdicts: verdicts.each_ref().map(read),
             ..Totals::default()
         };
         // Last, so that no crawl is seen to have ended and not to have started.
@@ -89,6 +96,11 @@ impl Crawls {
 }
 
 impl Totals {
+    /// Verdicts with the words of their consistency.
+    pub fn by_consistency(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Consistency::WORDS.into_iter().zip(self.verdicts)
+    }
+
     /// Number of crawls under way.
     pub fn running(&self) -> u64 {
         self.started.saturating_sub(self.complete + self.broken + self.unopened + self.abandoned)
@@ -99,6 +111,11 @@ impl CountedCrawl {
     /// Counts records that were handed to the reader.
     pub(super) fn records(&self, count: u64) {
         self.crawls.shared.records.fetch_add(count, Ordering::SeqCst);
+    }
+
+    /// Counts a verdict.
+    pub(super) fn judge(&self, consistency: &Consistency) {
+        self.crawls.shared.verdicts[consistency.rank()].fetch_add(1, Ordering::SeqCst);
     }
 
     /// Counts the end; only the first one counts.
@@ -139,13 +156,16 @@ mod tests {
         for end in [CrawlEnd::Complete, CrawlEnd::Broken, CrawlEnd::Unopened, CrawlEnd::Complete] {
             let mut crawl = crawls.start();
             crawl.records(2);
+            crawl.judge(&Consistency::Moved { why: "a test".to_owned() });
             crawl.end(end);
             crawl.end(CrawlEnd::Abandoned);
         }
         let running = crawls.start();
         drop(crawls.start());
         let totals = crawls.totals();
-        let expected = Totals { started: 6, complete: 2, broken: 1, unopened: 1, abandoned: 1, records: 8, waiting: 0 };
+        let verdicts = [0, 0, 4, 0, 0, 0];
+        let expected =
+            Totals { started: 6, complete: 2, broken: 1, unopened: 1, abandoned: 1, verdicts, records: 8, waiting: 0 };
         assert_eq!((totals, totals.running()), (expected, 1));
         drop(running);
         assert_eq!((crawls.totals().abandoned, crawls.totals().running()), (2, 0));

@@ -202,7 +202,9 @@ pub(super) fn not_json(error: &serde_json::Error, kind: BodyKind) -> Response<Bo
 fn status_of(fault: Fault) -> StatusCode {
     match fault {
         Fault::Refused(status) => status,
-        Fault::Unreachable | Fault::Upstream | Fault::Unproven | Fault::Changed => StatusCode::BAD_GATEWAY,
+        Fault::Unreachable | Fault::Upstream | Fault::Unproven | Fault::Moved | Fault::Changed => {
+            StatusCode::BAD_GATEWAY
+        }
         Fault::Timeout => StatusCode::GATEWAY_TIMEOUT,
         Fault::Configuration => StatusCode::INTERNAL_SERVER_ERROR,
         Fault::Lost | Fault::Stopped => StatusCode::SERVICE_UNAVAILABLE,

@@ -42,3 +42,4 @@ pub use styles::{
     Token,
 };
 pub use validity::{Precondition, Since, TimeFormat, ValidAt, VersionSource};
+pub use verdict::OnMissed;

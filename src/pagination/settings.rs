@@ -15,6 +15,7 @@ use super::request::{BadPlace, BodyKind, Encode, PageRequest, Param};
 use super::source::{Source, says_none};
 use super::styles::{Style, Template};
 use super::validity::{Precondition, Since, ValidAt, VersionSource};
+use super::verdict::OnMissed;
 
 /// Rules by which the pages of one collection are addressed, read and ended; made only by `config`, by the command line and by
 /// [`detect`](super::detect).
@@ -41,6 +42,7 @@ pub struct Pagination {
     pub since: Option<Since>,
     pub valid_at: Option<ValidAt>,
     pub precondition: Precondition,
+    pub on_missed: OnMissed,
 }
 
 impl Pagination {
@@ -63,6 +65,7 @@ impl Pagination {
             since: None,
             valid_at: None,
             precondition: Precondition::None,
+            on_missed: OnMissed::Fail,
         }
     }
 

@@ -85,6 +85,15 @@ pub enum Doubt {
     Parts,
 }
 
+/// Policy for a collection whose end is proven, and whose records moved while they were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnMissed {
+    /// The stream breaks: records are likely missing in it.
+    Fail,
+    /// The stream ends cleanly, and its verdict says so.
+    Report,
+}
+
 /// End of a collection as a plan has proven it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProvenEnd {
@@ -97,16 +106,24 @@ pub struct ProvenEnd {
 }
 
 impl Consistency {
+    /// All words, in the order of [`Consistency::rank`].
+    pub const WORDS: [&str; 6] = ["steady", "mended", "moved", "snapshot", "upstream", "unverified"];
+
+    /// Index in [`Consistency::WORDS`].
+    pub(crate) fn rank(&self) -> usize {
+        match self {
+            Self::Steady => 0,
+            Self::Mended { .. } => 1,
+            Self::Moved { .. } => 2,
+            Self::Snapshot { .. } => 3,
+            Self::Upstream { .. } => 4,
+            Self::Unverified { .. } => 5,
+        }
+    }
+
     /// Word for it in metrics and header fields.
     pub fn word(&self) -> &'static str {
-        match self {
-            Self::Steady => "steady",
-            Self::Mended { .. } => "mended",
-            Self::Moved { .. } => "moved",
-            Self::Snapshot { .. } => "snapshot",
-            Self::Upstream { .. } => "upstream",
-            Self::Unverified { .. } => "unverified",
-        }
+        Self::WORDS[self.rank()]
     }
 }
 

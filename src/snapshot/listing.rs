@@ -15,6 +15,8 @@ pub struct SnapshotListing {
     pub collection: String,
     /// `running`, `complete`, `broken` or `stopped`.
     pub state: &'static str,
+    /// Word of the consistency, where it is complete.
+    pub consistency: Option<&'static str>,
     pub records: u64,
     pub bytes: u64,
     pub pages: u64,
@@ -42,15 +44,20 @@ pub(super) fn list(index: &SnapshotIndex) -> Vec<SnapshotListing> {
 
 fn listed_here(snapshot: &Snapshot) -> SnapshotListing {
     let extent = snapshot.log().extent();
+    let state = snapshot.state();
     let usage = snapshot.usage().counts();
     SnapshotListing {
         id: snapshot.id(),
         collection: snapshot.facts().collection.clone(),
-        state: match snapshot.state() {
+        state: match state {
             SnapshotState::Running => "running",
             SnapshotState::Complete(_) => "complete",
             SnapshotState::Broken(_) => "broken",
             SnapshotState::Stopped => "stopped",
+        },
+        consistency: match &state {
+            SnapshotState::Complete(verdict) => Some(verdict.consistency.word()),
+            _ => None,
         },
         records: extent.records,
         bytes: extent.bytes,
@@ -68,6 +75,7 @@ fn listed_stored(stored: &StoredSnapshot, keep_for: Duration) -> SnapshotListing
         id: stored.id,
         collection: stored.birth.facts.collection.clone(),
         state: if stored.verdict.is_some() { "complete" } else { "stopped" },
+        consistency: stored.verdict.as_ref().map(|verdict| verdict.consistency.word()),
         records: stored.records,
         bytes: stored.bytes,
         pages: stored.verdict.as_ref().map_or(stored.pages, |verdict| verdict.pages),

@@ -73,6 +73,10 @@ fn encode_crawls(encoder: &mut DescriptorEncoder<'_>, crawls: &Totals) -> fmt::R
     ];
     let ends = ends.map(|(end, count)| ([("end", end.to_owned())], count));
     family(encoder, Counter, "unpage_crawls_ended_total", help, ends)?;
+    let help = "Crawls whose end was proven, by the consistency of their records: steady, mended, moved (broken, unless on_missed \
+                is report), snapshot, upstream, unverified.";
+    let verdicts = crawls.by_consistency().map(|(word, count)| ([("consistency", word.to_owned())], count));
+    family(encoder, Counter, "unpage_verdicts_total", help, verdicts)?;
     family(encoder, Gauge, "unpage_crawls_running", "Crawls that are running.", [([], crawls.running())])?;
     let help = "Crawls that wait for a place, since `crawls` of [snapshots] are running.";
     family(encoder, Gauge, "unpage_crawls_waiting", help, [([], crawls.waiting)])?;
@@ -183,8 +187,16 @@ mod tests {
         let (slow_reader, linger) = (SlowReader::Wait, Duration::ZERO);
         let settings = SnapshotSettings { dir: None, memory: 1, disk: 0, slow_reader, linger, ahead: u64::MAX };
         let registry = Registry::new(Store::open(settings).unwrap(), Duration::from_secs(60));
-        let crawls =
-            Totals { started: 9, complete: 4, broken: 1, unopened: 1, abandoned: 1, records: 1_000, waiting: 7 };
+        let crawls = Totals {
+            started: 9,
+            complete: 4,
+            broken: 1,
+            unopened: 1,
+            abandoned: 1,
+            verdicts: [2, 0, 0, 1, 0, 1],
+            records: 1_000,
+            waiting: 7,
+        };
         let upstreams = vec![standing("http://a", None), standing("https://b:1", Some(19.5))];
         let told = exposition(Fixed(crawls, registry, upstreams));
         let samples: Vec<_> = told.lines().filter(|line| !line.starts_with('#')).collect();
@@ -194,6 +206,12 @@ mod tests {
             "unpage_crawls_ended_total{end=\"broken\"} 1",
             "unpage_crawls_ended_total{end=\"unopened\"} 1",
             "unpage_crawls_ended_total{end=\"abandoned\"} 1",
+            "unpage_verdicts_total{consistency=\"steady\"} 2",
+            "unpage_verdicts_total{consistency=\"mended\"} 0",
+            "unpage_verdicts_total{consistency=\"moved\"} 0",
+            "unpage_verdicts_total{consistency=\"snapshot\"} 1",
+            "unpage_verdicts_total{consistency=\"upstream\"} 0",
+            "unpage_verdicts_total{consistency=\"unverified\"} 1",
             "unpage_crawls_running 2",
             "unpage_crawls_waiting 7",
             "unpage_records_total 1000",

@@ -14,14 +14,27 @@ pub(super) fn list(listed: &[SnapshotListing]) -> String {
 }
 
 fn line(listed: &SnapshotListing, now: SystemTime) -> Value {
-    let SnapshotListing { id, collection, state, records, bytes, from, pages, usage, readers, created, expires } =
-        listed;
+    let SnapshotListing {
+        id,
+        collection,
+        state,
+        consistency,
+        records,
+        bytes,
+        from,
+        pages,
+        usage,
+        readers,
+        created,
+        expires,
+    } = listed;
     let asked = usage.as_ref();
     let seconds = |time: Duration| time.as_secs();
     json!({
         "id": id,
         "collection": collection,
         "state": state,
+        "consistency": consistency,
         "records": records,
         "bytes": bytes,
         "pages": pages,
@@ -59,6 +72,7 @@ mod tests {
             id,
             collection: "/orders".to_owned(),
             state: "complete",
+            consistency: Some("steady"),
             records: 3,
             bytes: 90,
             from: 60,
@@ -72,6 +86,7 @@ mod tests {
             "id": id,
             "collection": "/orders",
             "state": "complete",
+            "consistency": "steady",
             "records": 3,
             "bytes": 90,
             "first_byte": 60,

@@ -12,8 +12,8 @@ use super::serve::stopped;
 use super::target::Target;
 use super::{Exit, logging};
 use crate::crawl::Crawl;
-use crate::error::Failure;
-use crate::pagination::verdict::Verdict;
+use crate::error::{Failure, Fault};
+use crate::pagination::verdict::{Consistency, Verdict};
 use crate::snapshot::{self, Reader, ReaderEvent};
 use file::{Fetched, HeaderPolicy, PartialFile};
 
@@ -25,8 +25,8 @@ const AFTER_HELP: &str = "Examples:
   unpage fetch https://api.example.com/orders --records data --pagination '{ type = \"cursor\", next = \"next\", param = \"after\" }'
 
 Exit codes: 0 complete; 1 the output can't be written; 2 wrong arguments; 3 the first page was refused or is no page; \
-4 the stream broke or was interrupted; 5 the end is not proven, or the pagination was not recognised; 6 --max-records was reached. \
-After any code but 0 what was written is not the whole collection.";
+4 the stream broke or was interrupted; 5 the end is not proven, or the pagination was not recognised; 6 --max-records was reached; \
+7 records moved while they were read, and some may be missing. After any code but 0 what was written is not the whole collection.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -202,6 +202,9 @@ fn report(ended: &FetchEnd, records: u64, left: &str) -> Exit {
             Exit::Usage
         }
         FetchEnd::Complete(verdict) => {
+            if matches!(verdict.consistency, Consistency::Moved { .. }) {
+                eprintln!("warning: on_missed = \"report\" accepts a list that may have lost records");
+            }
             eprintln!("complete: {verdict}");
             Exit::Complete
         }
@@ -209,7 +212,7 @@ fn report(ended: &FetchEnd, records: u64, left: &str) -> Exit {
             eprintln!("stopped: {} as --max-records says; this is not the whole collection", counted(*most));
             Exit::Capped
         }
-        FetchEnd::Broken(failure) if records == 0 => {
+        FetchEnd::Broken(failure) if records == 0 && failure.fault != Fault::Moved => {
             tell(failure);
             eprintln!("not started: no record was written");
             Exit::not_opened(failure)
