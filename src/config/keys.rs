@@ -29,6 +29,16 @@ impl KeyNames for Level {
 /// The file itself. Its table is read in `read.rs`, which knows the hints, and they know all tables.
 pub(super) static TOP: Level = Level {
     name: "the top of the file",
-    keys: &["listen", "admin", "format_param", "snapshot_param", "since_param", "snapshots", "collection", "upstream"],
+    keys: &[
+        "listen",
+        "admin",
+        "format_param",
+        "snapshot_param",
+        "since_param",
+        "end_param",
+        "snapshots",
+        "collection",
+        "upstream",
+    ],
     others: &[],
 };

@@ -62,6 +62,9 @@ pub struct Config {
     /// Query parameter that names the record to resume behind; not sent upstream.
     #[doc(hidden)]
     pub since_param: String,
+    /// Query parameter that asks for an end marker with the value `marker`, which is not sent upstream.
+    #[doc(hidden)]
+    pub end_param: String,
     #[doc(hidden)]
     pub snapshots: Snapshots,
     /// At least one.

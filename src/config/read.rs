@@ -17,8 +17,8 @@ use super::{Caps, Collection, Config, Snapshots, Upstream, address, snapshots, u
 use crate::pagination::{Pagination, Records, Style};
 
 /// unpage's own query parameters and their defaults.
-const PARAMS: [(&str, &str); 3] =
-    [("format_param", "_format"), ("snapshot_param", "_snapshot"), ("since_param", "_since")];
+const PARAMS: [(&str, &str); 4] =
+    [("format_param", "_format"), ("snapshot_param", "_snapshot"), ("since_param", "_since"), ("end_param", "_end")];
 
 impl Config {
     /// Reads a configuration in TOML, as `config/unpage.toml` documents it, and the secrets that it names.
@@ -93,9 +93,9 @@ impl Config {
             sharing: Snapshots::default().sharing(),
         };
         let collections = vec![Arc::new(collection)];
-        let [format_param, snapshot_param, since_param] = PARAMS.map(|(_, default)| default.to_owned());
+        let [format_param, snapshot_param, since_param, end_param] = PARAMS.map(|(_, default)| default.to_owned());
         let snapshots = Snapshots::default();
-        Ok(Self { listen, admin: None, format_param, snapshot_param, since_param, snapshots, collections })
+        Ok(Self { listen, admin: None, format_param, snapshot_param, since_param, end_param, snapshots, collections })
     }
 
     /// Returns a router from paths to collections. `{*rest}` also matches nothing: `/{*rest}` serves `/` too, unless another collection does.
@@ -125,7 +125,7 @@ fn top(table: &TomlTable<'_>, secrets: &dyn Secrets) -> Option<Config> {
         address(node, "write listen = \"127.0.0.1:8080\", or \"0.0.0.0:8080\" for every interface")
     });
     let admin = table.maybe("admin", |node| admin(node, listen));
-    let [format_param, snapshot_param, since_param] = params(table);
+    let [format_param, snapshot_param, since_param, end_param] = params(table);
     let snapshots = table.maybe("snapshots", snapshots::read).unwrap_or_default();
     let named = table.maybe("upstream", TomlNode::named).unwrap_or_default();
     let upstreams: Upstreams<'_> = named.iter().map(|(name, node)| (*name, shared(name, node, secrets))).collect();
@@ -150,7 +150,7 @@ fn top(table: &TomlTable<'_>, secrets: &dyn Secrets) -> Option<Config> {
         }
     }
     let collections = collections.into_iter().map(|collection| collection.map(Arc::new)).collect::<Option<_>>()?;
-    Some(Config { listen, admin, format_param, snapshot_param, since_param, snapshots, collections })
+    Some(Config { listen, admin, format_param, snapshot_param, since_param, end_param, snapshots, collections })
 }
 
 fn shared(name: &str, node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Arc<Upstream>> {
@@ -185,7 +185,7 @@ fn admin(node: &TomlNode<'_>, listen: SocketAddr) -> Option<SocketAddr> {
 }
 
 /// Reads unpage's own query parameters, which must differ.
-fn params(table: &TomlTable<'_>) -> [String; 3] {
+fn params(table: &TomlTable<'_>) -> [String; PARAMS.len()] {
     let params =
         PARAMS.map(|(key, default)| table.or(key, default.to_owned(), |node| node.text().map(ToOwned::to_owned)));
     for (at, (key, _)) in PARAMS.iter().enumerate() {

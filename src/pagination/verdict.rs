@@ -140,7 +140,7 @@ impl fmt::Display for Doubt {
             Self::Key => "each page begins behind a key, and nothing shows that the record of that key was still there",
             Self::Pointer => "links and tokens do not show whether records moved between two pages",
             Self::Midway => "the crawl began behind the first record, so that the upstream's counts prove nothing",
-            Self::Parts => "the parts of the collection were read at different moments",
+            Self::Parts => "the collection was read in parts, at different moments",
         })
     }
 }

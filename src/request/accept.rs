@@ -1,6 +1,6 @@
 //! Stream that the `Accept` field prefers to everything else it names (RFC 9110 §12.5.1).
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use mediatype::{MediaTypeList, Name, ReadParams};
 
 use crate::format::Format;
@@ -10,11 +10,41 @@ use crate::format::Format;
 pub struct MediaType {
     format: Format,
     essence: &'static str,
+    end: EndMark,
+}
+
+/// Way in which a stream tells its end in band.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EndMark {
+    /// Not at all: a stream that ends cleanly is complete.
+    #[default]
+    None,
+    /// By one more line, with the verdict or the failure.
+    Marker,
 }
 
 impl MediaType {
     pub fn format(self) -> Format {
         self.format
+    }
+
+    pub fn end(self) -> EndMark {
+        self.end
+    }
+
+    /// Returns the media type with an end marker.
+    pub(super) fn marked(self) -> Self {
+        Self { end: EndMark::Marker, ..self }
+    }
+
+    /// Returns the value of `Content-Type`.
+    pub fn content_type(self) -> HeaderValue {
+        match self.end {
+            EndMark::None => HeaderValue::from_static(self.essence),
+            EndMark::Marker => {
+                HeaderValue::try_from(format!("{};end=marker", self.essence)).expect("a media type is ASCII")
+            }
+        }
     }
 
     /// Returns type and subtype, in lower case.
@@ -27,14 +57,14 @@ impl MediaType {
         let named = |format: Format| {
             format.names().iter().find(|(short, _)| *short == name).map(|(_, essence)| (format, *essence))
         };
-        Format::ALL.into_iter().find_map(named).map(|(format, essence)| Self { format, essence })
+        Format::ALL.into_iter().find_map(named).map(|(format, essence)| Self { format, essence, end: EndMark::None })
     }
 
     fn of_essence(text: &str) -> Option<Self> {
         let found = |format: Format| {
             format.media_types().iter().find(|essence| **essence == text).map(|essence| (format, *essence))
         };
-        Format::ALL.into_iter().find_map(found).map(|(format, essence)| Self { format, essence })
+        Format::ALL.into_iter().find_map(found).map(|(format, essence)| Self { format, essence, end: EndMark::None })
     }
 
     /// Returns the stream that is named, and preferred to anything else that is named. A wildcard names no stream: a client that sends `*/*`
@@ -48,7 +78,9 @@ impl MediaType {
                 let essence = range.essence().to_string().to_ascii_lowercase();
                 match Self::of_essence(&essence) {
                     Some(stream) if quality > 0.0 && best.is_none_or(|(most, _)| quality > most) => {
-                        best = Some((quality, stream));
+                        let marker =
+                            range.get_param(Name::new_unchecked("end")).is_some_and(|end| end.as_str() == "marker");
+                        best = Some((quality, if marker { stream.marked() } else { stream }));
                     }
                     None if !essence.contains('*') => other = other.max(quality),
                     _ => {}
@@ -62,7 +94,7 @@ impl MediaType {
 impl Default for MediaType {
     fn default() -> Self {
         let format = Format::default();
-        Self { format, essence: format.media_types()[0] }
+        Self { format, essence: format.media_types()[0], end: EndMark::None }
     }
 }
 
@@ -73,8 +105,6 @@ fn quality(text: &str) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn accepted(field: &'static str) -> Option<&'static str> {

@@ -7,6 +7,7 @@ mod freshness;
 mod options;
 mod prefer;
 mod range;
+mod trailers;
 mod want_digest;
 
 use std::borrow::Cow;
@@ -20,13 +21,17 @@ use crate::config::{Collection, Config};
 use crate::id::SnapshotId;
 use crate::pagination::Param;
 
-pub use accept::MediaType;
+pub use accept::{EndMark, MediaType};
 pub use conditions::{EntityTag, IfNoneMatch, IfRange};
 pub use freshness::{Freshness, Otherwise, Reuse, StorePolicy};
 pub use options::{StreamOptions, View};
 pub use prefer::PREFER;
 pub use range::{Range, RangeSpec};
+pub use trailers::Trailers;
 pub use want_digest::WantDigest;
+
+/// Value of the parameter for an end marker.
+pub const END_MARKER: &str = "marker";
 
 /// Moment that the stream shall be of (RFC 7089).
 pub const ACCEPT_DATETIME: HeaderName = HeaderName::from_static("accept-datetime");
@@ -49,6 +54,8 @@ pub struct ParamNames {
     pub snapshot: String,
     /// Parameter for the key of the record behind which the stream begins.
     pub since: String,
+    /// Parameter for an end marker; with another value than `marker` it is the upstream's own.
+    pub end: String,
 }
 
 /// Error in a request for a stream; the upstream is not asked.
@@ -84,6 +91,7 @@ impl ParamNames {
             format: config.format_param.clone(),
             snapshot: config.snapshot_param.clone(),
             since: config.since_param.clone(),
+            end: config.end_param.clone(),
         }
     }
 }
@@ -112,6 +120,8 @@ impl ClientRequest {
             return Err(RequestError::Http10);
         }
         let (headers, method) = (&head.headers, &head.method);
+        // No other method has ranges, and an end marker is behind no range: the field is ignored (RFC 9110 §14.2).
+        let has_ranges = *method == Method::GET && media_type.end() == EndMark::None;
         let conditional = matches!(*method, Method::GET | Method::HEAD);
         Ok(Self::Stream(Box::new(StreamOptions {
             method: method.clone(),
@@ -120,12 +130,12 @@ impl ClientRequest {
             order: prefer::order(headers),
             view: query.view,
             pinned: query.pinned,
-            // No other method has ranges (RFC 9110 §14.2).
-            range: if *method == Method::GET { Range::read(headers)? } else { None },
+            range: if has_ranges { Range::read(headers)? } else { None },
             if_range: IfRange::read(headers),
             if_none_match: if conditional { IfNoneMatch::read(headers) } else { None },
             freshness: Freshness::read(headers),
             digest: WantDigest::read(headers),
+            trailers: Trailers::read(headers),
             accept_datetime: accept_datetime(headers)?,
             since: query.since,
         })))
@@ -142,6 +152,7 @@ impl QueryOptions {
         });
         let pinned = pinned.transpose()?;
         let since = value(&params.since).map(Cow::into_owned);
+        let marker = value(&params.end).is_some_and(|end| end == END_MARKER);
         let (media_type, view) = match value(&params.format) {
             Some(format) if format == "status" && pinned.is_none() => {
                 return Err(RequestError::StatusOfNone { param: params.format.clone() });
@@ -153,6 +164,9 @@ impl QueryOptions {
             },
             None => (MediaType::accepted(&head.headers), View::Records),
         };
+        // The URL of a snapshot alone asks for its records, too.
+        let media_type = media_type.or_else(|| (marker && pinned.is_some()).then(MediaType::default));
+        let media_type = media_type.map(|media_type| if marker { media_type.marked() } else { media_type });
         Ok(Self { media_type, view, pinned, since })
     }
 }
@@ -193,9 +207,9 @@ mod tests {
     const ID: &str = "0123456789abcdef0123456789abcdef";
 
     fn read_of(config: &Config, request: http::request::Builder) -> Result<ClientRequest, RequestError> {
-        let [format, snapshot, since] = ["_format", "_snapshot", "_since"].map(ToOwned::to_owned);
+        let [format, snapshot, since, end] = ["_format", "_snapshot", "_since", "_end"].map(ToOwned::to_owned);
         let (head, ()) = request.body(()).unwrap().into_parts();
-        ClientRequest::read(&head, &config.collections[0], &ParamNames { format, snapshot, since })
+        ClientRequest::read(&head, &config.collections[0], &ParamNames { format, snapshot, since, end })
     }
 
     fn read(request: http::request::Builder) -> Result<ClientRequest, RequestError> {

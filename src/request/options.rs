@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use http::{Method, Version};
 
-use super::{Freshness, IfNoneMatch, IfRange, MediaType, Range, WantDigest};
+use super::{Freshness, IfNoneMatch, IfRange, MediaType, Range, Trailers, WantDigest};
 use crate::id::SnapshotId;
 use crate::pagination::PartOrder;
 
@@ -30,6 +30,7 @@ pub struct StreamOptions {
     pub freshness: Freshness,
     /// Digest of the whole that the client wants.
     pub digest: WantDigest,
+    pub trailers: Trailers,
     /// Moment that the stream shall be of.
     pub accept_datetime: Option<SystemTime>,
     /// Key of the record behind which the stream begins.

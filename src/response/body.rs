@@ -17,6 +17,7 @@ use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::Sleep;
 use tower::BoxError;
 
+use super::ending::StreamEnding;
 use crate::error::Failure;
 use crate::snapshot::{Reader, ReaderEvent};
 
@@ -31,6 +32,7 @@ const FLUSH: Duration = Duration::from_millis(250);
 pub struct StreamBody {
     reader: Reader,
     left: BodyLength,
+    ending: StreamEnding,
     state: BodyState,
 }
 
@@ -53,8 +55,9 @@ enum BodyState {
 }
 
 impl StreamBody {
-    pub fn new(reader: Reader, length: BodyLength) -> Self {
-        Self { reader, left: length, state: BodyState::Open }
+    /// Makes a body of this length, with this addition where the length is open.
+    pub fn new(reader: Reader, length: BodyLength, ending: StreamEnding) -> Self {
+        Self { reader, left: length, ending, state: BodyState::Open }
     }
 
     /// Open ⇒ Complete, or Aborted where the head has promised more: over HTTP/2 hyper would not notice.
@@ -89,16 +92,28 @@ impl http_body::Body for StreamBody {
                     Ok(ReaderEvent::Bytes(bytes)) => match this.left.without(bytes.len()) {
                         Some(left) => {
                             this.left = left;
+                            this.ending.pass(&bytes);
                             return Poll::Ready(Some(Ok(Frame::data(bytes))));
                         }
                         // Open ⇒ Aborted
                         None => this.state = BodyState::Aborted("the snapshot is longer than the head has promised"),
                     },
                     // Open ⇒ Complete: the only way to `None`
-                    Ok(end @ (ReaderEvent::Complete(_) | ReaderEvent::Stop)) => this.state = this.ended(&end),
+                    Ok(end @ (ReaderEvent::Complete(_) | ReaderEvent::Stop)) => {
+                        this.state = this.ended(&end);
+                        if let (ReaderEvent::Complete(verdict), BodyLength::Open) = (&end, this.left)
+                            && let Some(last) = this.ending.complete(verdict)
+                        {
+                            return Poll::Ready(Some(Ok(last)));
+                        }
+                    }
                     // Open ⇒ Flushing
                     Err(failure) => {
+                        let last = this.ending.broken(&failure);
                         this.state = BodyState::Flushing(Box::pin(tokio::time::sleep(FLUSH)), failure);
+                        if let Some(last) = last {
+                            return Poll::Ready(Some(Ok(last)));
+                        }
                     }
                 },
                 BodyState::Complete => return Poll::Ready(None),
@@ -154,7 +169,7 @@ mod tests {
     /// Returns the bytes of a log of two lines that ended like this, and the error of an end that is not clean.
     async fn body(seal: Seal, end: Option<u64>, length: BodyLength) -> (String, Result<(), String>) {
         let (mut writer, log) = transient_log(1 << 20);
-        let mut body = StreamBody::new(log.reader(0, end).unwrap(), length);
+        let mut body = StreamBody::new(log.reader(0, end).unwrap(), length, StreamEnding::Plain);
         writer.append(Batch::new(Bytes::from_static(LINES.as_bytes()), 2));
         writer.seal(seal);
         let mut text = String::new();

@@ -4,11 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
-use super::body::{Body, BodyLength, empty};
+use super::body::{Body, BodyLength, StreamBody, empty};
 use super::byte_range::ByteRange;
 use super::cache_status::CacheStatus;
+use super::ending::{REPR_DIGEST, StreamEnding};
 use super::links::Links;
 use super::representation::Representation;
+use super::verdict_field::{self, UNPAGE_VERDICT};
 use crate::config::Scope;
 use crate::request::{StreamOptions, WantDigest};
 use crate::snapshot::{FileStorage, Retention, Snapshot, SnapshotState};
@@ -31,6 +33,7 @@ impl StreamResponse<'_> {
     /// Returns the head with these bytes as its body: 200, or 206 for a range.
     pub async fn success(&self, range: ByteRange) -> Response<Body> {
         let Self { snapshot, representation, links, .. } = *self;
+        let ending = representation.ending(self.options, &range);
         let ByteRange { reader, length, content_range } = range;
         let mut fields = self.validators();
         representation.describe(&mut fields);
@@ -67,13 +70,26 @@ impl StreamResponse<'_> {
         if self.options.digest == WantDigest::Sha256
             && let Some(digest) = representation.digest(snapshot).await
         {
-            set(&mut fields, HeaderName::from_static("repr-digest"), digest);
+            set(&mut fields, REPR_DIGEST, digest);
         }
+        self.insert_verdict(&ending, &mut fields);
         let body = match reader {
-            Some(reader) => representation.body(reader, length.map_or(BodyLength::Open, BodyLength::Exactly)),
+            Some(reader) => {
+                let length = length.map_or(BodyLength::Open, BodyLength::Exactly);
+                Body::new(StreamBody::new(reader, length, ending))
+            }
             None => empty(),
         };
         with_fields(status, fields, body)
+    }
+
+    /// Inserts the verdict of a complete snapshot, or the announcement that it comes behind the body.
+    fn insert_verdict(&self, ending: &StreamEnding, fields: &mut HeaderMap) {
+        if let Some(trailer) = ending.announced() {
+            fields.insert(header::TRAILER, trailer);
+        } else if let SnapshotState::Complete(verdict) = self.snapshot.state() {
+            fields.insert(UNPAGE_VERDICT, verdict_field::value(&verdict));
+        }
     }
 
     /// Returns a 304 for a client that has the whole.

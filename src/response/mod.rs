@@ -3,9 +3,11 @@
 mod body;
 mod byte_range;
 mod cache_status;
+mod ending;
 mod head;
 mod links;
 mod representation;
+mod verdict_field;
 
 pub use body::{Body, BodyLength, StreamBody, empty, full, passed};
 pub use byte_range::{ByteRange, RangeError};

@@ -1,16 +1,16 @@
 //! A representation of a snapshot (RFC 9110 §3.2): its records in one format, under one media type.
 //!
 //! Everything that a head says of the bytes of its body is decided here: `ETag`, `Content-Type`, `Content-Length`, `Accept-Ranges`,
-//! `Repr-Digest`, `Vary` and the body itself. Another format or a content coding changes these answers, and no other part of a response.
+//! `Repr-Digest`, `Vary` and the end of the body. Another format or a content coding changes these answers, and no other part of a response.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::body::{Body, BodyLength, StreamBody};
 use super::byte_range::{ByteRange, RangeError};
+use super::ending::StreamEnding;
 use crate::format::Format;
 use crate::id::SnapshotId;
-use crate::request::{EntityTag, MediaType, Range};
-use crate::snapshot::{Log, Reader, Snapshot};
+use crate::request::{EndMark, EntityTag, MediaType, Range, StreamOptions, Trailers, WantDigest};
+use crate::snapshot::{Log, RunningDigest, Snapshot};
 
 /// Request fields that select a representation.
 const SELECTORS: [HeaderName; 1] = [header::ACCEPT];
@@ -24,6 +24,8 @@ pub struct Representation {
 enum Bytes {
     /// The same bytes: ranges, lengths and digests of the log are those of the representation.
     OfTheLog,
+    /// The same bytes and an end marker, whose length and content are not known before it is sent: it has neither ranges nor a length.
+    OfTheLogAndAMarker,
 }
 
 impl Representation {
@@ -32,8 +34,9 @@ impl Representation {
     }
 
     fn bytes(self) -> Bytes {
-        match self.media_type.format() {
-            Format::Ndjson => Bytes::OfTheLog,
+        match (self.media_type.format(), self.media_type.end()) {
+            (Format::Ndjson, EndMark::None) => Bytes::OfTheLog,
+            (Format::Ndjson, EndMark::Marker) => Bytes::OfTheLogAndAMarker,
         }
     }
 
@@ -41,39 +44,45 @@ impl Representation {
     pub fn entity_tag(self, snapshot: SnapshotId) -> EntityTag {
         match self.bytes() {
             Bytes::OfTheLog => EntityTag::new(snapshot),
+            Bytes::OfTheLogAndAMarker => EntityTag { snapshot, variant: "marker".to_owned() },
         }
     }
 
     /// Inserts the fields that describe the representation: `Content-Type`.
     pub fn describe(self, fields: &mut HeaderMap) {
-        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.media_type.essence()));
+        fields.insert(header::CONTENT_TYPE, self.media_type.content_type());
     }
 
     /// Returns the value of `Accept-Ranges` for a snapshot all of which can, or can't, be asked for again.
     pub fn accept_ranges(self, is_resumable: bool) -> HeaderValue {
         match self.bytes() {
-            Bytes::OfTheLog => HeaderValue::from_static(if is_resumable { "bytes" } else { "none" }),
+            Bytes::OfTheLog if is_resumable => HeaderValue::from_static("bytes"),
+            Bytes::OfTheLog | Bytes::OfTheLogAndAMarker => HeaderValue::from_static("none"),
         }
     }
 
     /// Returns the bytes of the whole.
     pub fn whole(self, log: &Log) -> Result<ByteRange, RangeError> {
-        match self.bytes() {
-            Bytes::OfTheLog => ByteRange::whole(log),
-        }
+        ByteRange::whole(log).map(|whole| self.measured(whole))
     }
 
     /// Returns the whole without a reader, for a HEAD.
     pub fn head(self, log: &Log) -> Result<ByteRange, RangeError> {
-        match self.bytes() {
-            Bytes::OfTheLog => ByteRange::head(log),
-        }
+        ByteRange::head(log).map(|whole| self.measured(whole))
     }
 
-    /// Returns the bytes of a range.
+    /// Returns the bytes of a range; the whole where there are none (RFC 9110 §14.2).
     pub async fn part(self, log: &Log, range: Range) -> Result<ByteRange, RangeError> {
         match self.bytes() {
             Bytes::OfTheLog => ByteRange::part(log, range).await,
+            Bytes::OfTheLogAndAMarker => self.whole(log),
+        }
+    }
+
+    fn measured(self, whole: ByteRange) -> ByteRange {
+        match self.bytes() {
+            Bytes::OfTheLog => whole,
+            Bytes::OfTheLogAndAMarker => ByteRange { length: None, ..whole },
         }
     }
 
@@ -81,13 +90,20 @@ impl Representation {
     pub async fn digest(self, snapshot: &Snapshot) -> Option<String> {
         match self.bytes() {
             Bytes::OfTheLog => snapshot.digest().await.map(|digest| digest.to_string()),
+            Bytes::OfTheLogAndAMarker => None,
         }
     }
 
-    /// Returns the body that sends what the reader reads of the log.
-    pub fn body(self, reader: Reader, length: BodyLength) -> Body {
-        match self.bytes() {
-            Bytes::OfTheLog => Body::new(StreamBody::new(reader, length)),
+    /// Returns the addition behind a body whose length is open; a digest is made of the whole alone.
+    pub(super) fn ending(self, options: &StreamOptions, range: &ByteRange) -> StreamEnding {
+        match (self.bytes(), options.trailers) {
+            _ if range.length.is_some() => StreamEnding::Plain,
+            (Bytes::OfTheLogAndAMarker, _) => StreamEnding::marker(),
+            (Bytes::OfTheLog, Trailers::Unwanted) => StreamEnding::Plain,
+            (Bytes::OfTheLog, Trailers::Accepted) => {
+                let is_wanted = options.digest == WantDigest::Sha256 && range.content_range.is_none();
+                StreamEnding::Trailers(is_wanted.then(RunningDigest::default))
+            }
         }
     }
 }

@@ -17,8 +17,34 @@ static PERMITS: Semaphore = Semaphore::const_new(2);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digest([u8; 32]);
 
+/// SHA-256 of the bytes so far.
+#[derive(Clone)]
+pub struct RunningDigest(digest::Context);
+
 /// Digest under way: `None` until it is computed, and forever if the snapshot can't be read.
 pub(super) type PendingDigest = watch::Receiver<Option<Digest>>;
+
+impl RunningDigest {
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finish().as_ref().try_into().expect("SHA-256 has 32 bytes"))
+    }
+}
+
+impl Default for RunningDigest {
+    fn default() -> Self {
+        Self(digest::Context::new(&SHA256))
+    }
+}
+
+impl fmt::Debug for RunningDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunningDigest").finish_non_exhaustive()
+    }
+}
 
 impl fmt::Display for Digest {
     /// Formats a member of the fields of RFC 9530.
@@ -43,11 +69,11 @@ pub(super) fn start(log: &Log) -> Option<PendingDigest> {
 }
 
 async fn hash(mut reader: Reader) -> Option<Digest> {
-    let mut context = digest::Context::new(&SHA256);
+    let mut digest = RunningDigest::default();
     loop {
         match reader.next().await {
-            Ok(ReaderEvent::Bytes(bytes)) => context.update(&bytes),
-            Ok(ReaderEvent::Complete(_)) => return context.finish().as_ref().try_into().ok().map(Digest),
+            Ok(ReaderEvent::Bytes(bytes)) => digest.update(&bytes),
+            Ok(ReaderEvent::Complete(_)) => return Some(digest.finish()),
             Ok(ReaderEvent::Stop) => return None,
             Err(failure) => {
                 tracing::warn!("a digest can't be made: {failure}");

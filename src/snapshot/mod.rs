@@ -21,7 +21,7 @@ mod storage;
 mod store;
 
 pub use cache_stats::CacheStats;
-pub use digest::Digest;
+pub use digest::{Digest, RunningDigest};
 pub use facts::{Birth, FileStorage, Retention, SavedCrawl, SnapshotFacts};
 pub use leader::FlightLeader;
 pub use listing::SnapshotListing;

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::{Request, Response, header, response};
+use http::{HeaderMap, Request, Response, header, response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -25,6 +25,7 @@ pub(super) const BOTH: [Version; 2] = [Version::Http1, Version::Http2];
 pub(super) struct Received {
     pub(super) head: response::Parts,
     pub(super) body: Vec<u8>,
+    pub(super) trailers: HeaderMap,
     pub(super) broken: Option<hyper::Error>,
 }
 
@@ -92,12 +93,15 @@ impl Received {
     /// Reads a response to its end.
     pub(super) async fn read(response: Response<Incoming>) -> Self {
         let (head, mut incoming) = response.into_parts();
-        let mut body = Vec::new();
+        let (mut body, mut trailers) = (Vec::new(), HeaderMap::new());
         loop {
-            match incoming.frame().await {
-                Some(Ok(frame)) => body.extend_from_slice(&frame.into_data().unwrap_or_default()),
-                Some(Err(error)) => return Self { head, body, broken: Some(error) },
-                None => return Self { head, body, broken: None },
+            match incoming.frame().await.transpose() {
+                Ok(Some(frame)) => match frame.into_data() {
+                    Ok(data) => body.extend_from_slice(&data),
+                    Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
+                },
+                Ok(None) => return Self { head, body, trailers, broken: None },
+                Err(error) => return Self { head, body, trailers, broken: Some(error) },
             }
         }
     }

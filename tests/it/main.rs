@@ -21,6 +21,8 @@ mod forward;
 mod endings;
 // Resumed downloads: ranges, conditions and states of a snapshot.
 mod resume;
+// Verdicts: in a head, behind a body, in an end marker.
+mod verdicts;
 // Shared crawls; freshness and retention of snapshots; resumed crawls.
 mod sharing;
 // Snapshots and files that an older version of unpage has left: resumed, served, or refused with the reason.

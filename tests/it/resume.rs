@@ -119,7 +119,7 @@ impl Kept {
         format!("\"{}\"", self.snapshot.id())
     }
 
-    async fn get(&self, version: Version, target: &str, fields: &[(&'static str, &str)]) -> Received {
+    pub(super) async fn get(&self, version: Version, target: &str, fields: &[(&'static str, &str)]) -> Received {
         client::receive(version, self.address, request(Method::GET, target, fields)).await
     }
 
@@ -163,8 +163,8 @@ fn answering(
 }
 
 fn names() -> ParamNames {
-    let [format, snapshot, since] = ["_format", "_snapshot", "_since"].map(ToOwned::to_owned);
-    ParamNames { format, snapshot, since }
+    let [format, snapshot, since, end] = ["_format", "_snapshot", "_since", "_end"].map(ToOwned::to_owned);
+    ParamNames { format, snapshot, since, end }
 }
 
 async fn respond_as(how: &As, snapshot: &Snapshot, options: &StreamOptions) -> Response<Body> {

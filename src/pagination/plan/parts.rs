@@ -156,7 +156,9 @@ impl Parts {
     /// Proof that all parts together are the collection.
     pub(super) fn ending(&self) -> Result<ProvenEnd, PageError> {
         match (self.retired.parts, &self.retired.ending) {
-            (1, Some(ending)) => Ok(ending.clone()),
+            (1, Some(ending)) if self.splitter.is_none() => Ok(ending.clone()),
+            // What the upstream leaves out of every range is not seen.
+            (1, Some(ending)) => Ok(ProvenEnd { consistency: self.consistency(Some(ending)), ..ending.clone() }),
             (parts, last) => {
                 self.splitter.as_ref().map_or(Ok(()), RangeSplitter::check_total)?;
                 Ok(ProvenEnd {
