@@ -14,9 +14,10 @@ use unpage::pace::{Rate, Width};
 use unpage::pagination::partition::{Bound, Direction, RangeKind, RangePartition};
 use unpage::pagination::path::Segment;
 use unpage::pagination::{
-    self, Advance, Base, Cursor, Encode, Encoding, End, Keyset, Limits, LinkHeader, More, NextUrl, Offset, OnMissed,
-    Overlap, PageNumber, PageSize, Pagination, Param, PartOrder, Partition, Precondition, Presence, RangeHeader,
-    Records, RecordsShape, SameToken, Source, Style, Template, Token, Validation, Whitespace,
+    self, Advance, Base, Cursor, Encode, Encoding, End, ErrorCondition, FailureSigns, Keyset, Limits, LinkHeader, More,
+    NextUrl, Offset, OnMissed, Overlap, OwnWords, PageNumber, PageSize, Pagination, Param, PartOrder, Partition,
+    Precondition, Presence, RangeHeader, Records, RecordsShape, SameToken, Source, Style, Template, Token,
+    UnnamedCounts, Validation, Whitespace,
 };
 
 /// Secrets that need neither an environment nor a disk.
@@ -200,7 +201,7 @@ fn errors_beside_a_graphql_answers_data_are_looked_for() {
         ));
         let pagination = config.unwrap().collections[0].pagination.clone();
         assert_eq!(read_back(&pagination).unwrap(), *pagination, "{}", written(&pagination));
-        pagination.error.as_ref().map(ToString::to_string)
+        pagination.failures.conditions.first().map(|condition| condition.path.to_string())
     };
     let errors = Some("errors".to_owned());
     assert_eq!(error("data.orders.nodes", "body:/variables/after", ""), errors);
@@ -442,6 +443,16 @@ fn partition() -> impl Strategy<Value = Partition> {
     ]
 }
 
+fn failures() -> impl Strategy<Value = FailureSigns> {
+    let values = || prop::option::of(prop::collection::vec(prop_oneof![Just(json!("OK")), Just(json!(0))], 1..3));
+    let condition = (path(), values(), values()).prop_map(|(path, ok, retry)| ErrorCondition { path, ok, retry });
+    prop_oneof![
+        1 => Just(FailureSigns { conditions: Vec::new(), words: OwnWords::Ignored }),
+        3 => prop::collection::vec(condition, 0..3)
+            .prop_map(|conditions| FailureSigns { conditions, words: OwnWords::Heeded }),
+    ]
+}
+
 fn pagination() -> impl Strategy<Value = Pagination> {
     let shape = prop_oneof![Just(RecordsShape::Elements), Just(RecordsShape::Values)];
     let presence = prop_oneof![Just(Presence::Required), Just(Presence::Optional)];
@@ -465,7 +476,13 @@ fn pagination() -> impl Strategy<Value = Pagination> {
         .prop_map(|(param, value, max)| PageSize { param: Some(param), value, max });
     let flag = prop_oneof![Just(json!(false)), Just(json!("yes")), Just(json!({"a b": [1, 2.5, true]}))];
     let more = (path(), flag).prop_map(|(path, while_): (_, Value)| More { path, while_ });
-    let odd = vec![End::NoNext, End::EmptyPage, End::ShortPage, End::Status(StatusCode::NOT_FOUND)];
+    let odd = vec![
+        End::NoNext,
+        End::EmptyPage,
+        End::ShortPage,
+        End::Status(StatusCode::NOT_FOUND),
+        End::Status(StatusCode::NO_CONTENT),
+    ];
     let ends = prop_oneof![2 => Just(End::Style), 1 => prop::sample::select(odd)];
     let limits = (prop::option::of(1..9_u64), prop::option::of(1..9_u64)).prop_map(|(max_pages, max_results)| Limits {
         max_offset: None,
@@ -473,13 +490,18 @@ fn pagination() -> impl Strategy<Value = Pagination> {
         max_results,
     });
     let total = prop_oneof![path().prop_map(Source::Body), header().prop_map(Source::Header)];
+    let total = prop_oneof![
+        2 => total.prop_map(|total| (Some(total), UnnamedCounts::Heeded)),
+        1 => Just((None, UnnamedCounts::Heeded)),
+        1 => Just((None, UnnamedCounts::Ignored)),
+    ];
     let parts = (records, prop::option::of(path()), prop::option::of(size), prop::option::of(more));
     let same = prop_oneof![Just(SameToken::Error), Just(SameToken::End)];
     let order = prop_oneof![Just(PartOrder::Listed), Just(PartOrder::Any)];
     let cut = (prop::option::of(partition()), order);
-    let rest = (ends, prop::option::of(total), limits, prop::option::of(path()), same, cut);
+    let rest = (ends, total, limits, failures(), same, cut);
     (style(), parts, rest).prop_map(|(style, (records, key, page_size, more), rest)| {
-        let (end, total, limits, error, same, (partition, order)) = rest;
+        let (end, (total, unnamed_counts), limits, failures, same, (partition, order)) = rest;
         let total_pages = match &style {
             Style::Page(PageNumber { param: Param::Query(param), start, template: None }) => {
                 Some(Source::LastLink { param: param.clone(), start: *start })
@@ -500,7 +522,8 @@ fn pagination() -> impl Strategy<Value = Pagination> {
             total,
             total_pages,
             limits,
-            error,
+            failures,
+            unnamed_counts,
             partition,
             order,
             since: None,

@@ -23,8 +23,8 @@ use unpage::pagination::plan::{Checkpoint, PageSoFar, Proof, Walk, WalkStep};
 use unpage::pagination::request::{PageRequest, RequestBody, query_value};
 use unpage::pagination::splitter::{PageShape, Splitter};
 use unpage::pagination::{
-    Advance, Base, Cursor, Encode, End, Keyset, LinkHeader, More, NextUrl, Offset, Overlap, PageError, PageNumber,
-    PageSize, Pagination, Param, Path, Precondition, RangeHeader, Records, Source, Style, Token, ValidAt,
+    Advance, Base, Cursor, Encode, End, FailureSigns, Keyset, LinkHeader, More, NextUrl, Offset, Overlap, PageError,
+    PageNumber, PageSize, Pagination, Param, Path, Precondition, RangeHeader, Records, Source, Style, Token, ValidAt,
     VersionSource,
 };
 use url::Url;

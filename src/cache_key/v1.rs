@@ -11,10 +11,10 @@ use crate::pagination::partition::{Bound, Direction, RangeKind, RangePartition};
 use crate::pagination::path::Segment;
 use crate::pagination::request::RequestBody;
 use crate::pagination::{
-    Advance, Base, Cursor, Encode, Encoding, End, Keyset, Limits, LinkHeader, More, NextUrl, Offset, Overlap,
-    PageNumber, PageRequest, PageSize, Pagination, Param, PartOrder, Partition, Path, Precondition, Presence,
-    RangeHeader, Records, RecordsShape, SameToken, Since, Source, Style, TimeFormat, Token, ValidAt, Validation,
-    VersionSource, Whitespace,
+    Advance, Base, Cursor, Encode, Encoding, End, ErrorCondition, FailureSigns, Keyset, Limits, LinkHeader, More,
+    NextUrl, Offset, Overlap, PageNumber, PageRequest, PageSize, Pagination, Param, PartOrder, Partition, Path,
+    Precondition, Presence, RangeHeader, Records, RecordsShape, SameToken, Since, Source, Style, TimeFormat, Token,
+    ValidAt, Validation, VersionSource, Whitespace,
 };
 
 /// Parts of a snapshot's key; `body` is the client's own, as it came.
@@ -70,7 +70,9 @@ fn text_of(pagination: &Pagination) -> String {
         total,
         total_pages,
         limits,
-        error,
+        failures,
+        // A new option, which decides nothing about the records.
+        unnamed_counts: _,
         partition,
         order,
         since,
@@ -90,7 +92,7 @@ fn text_of(pagination: &Pagination) -> String {
         ("total", maybe(total, source)),
         ("total_pages", maybe(total_pages, source)),
         ("limits", limits_text(limits)),
-        ("error", maybe(error, path)),
+        ("error", error_text(failures)),
         ("partition", maybe(partition, partition_text)),
         ("order", pick(*order == PartOrder::Any, "Any", "Listed")),
         ("since", maybe(since, since_text)),
@@ -99,6 +101,15 @@ fn text_of(pagination: &Pagination) -> String {
     ];
     let fields = fields.map(|(name, text)| format!("{name}: {text}"));
     format!("Pagination {{ {} }}", fields.join(", "))
+}
+
+/// Version 1 knew one path; a newer condition has a text that no key of it has.
+fn error_text(failures: &FailureSigns) -> String {
+    match failures.conditions.as_slice() {
+        [] => "None".to_owned(),
+        [ErrorCondition { path: at, ok: None, retry: None }] => format!("Some({})", path(at)),
+        newer => format!("{newer:?}"),
+    }
 }
 
 fn style_text(style: &Style) -> String {

@@ -41,11 +41,12 @@ pub(super) struct Target {
     /// Parameter and value of the page size
     #[arg(long, value_name = "NAME=NUMBER")]
     page_size: Option<String>,
-    /// Place of the total number of records: a path or header:NAME
-    #[arg(long, value_name = "PATH")]
-    total: Option<String>,
-    /// Path whose value in a page of status 200 means that it failed, or `false` for none [default: `errors` for GraphQL]
+    /// Place of the total number of records: a path or header:NAME; `false`: no number beside the records counts them
     #[arg(long, value_name = "PATH|false")]
+    total: Option<String>,
+    /// Path whose value in a page of status 200 means that it failed, or '{ path = "status", ok = ["OK"], retry = ["WAIT"] }';
+    /// `false`: nothing does [default: `errors` for GraphQL]
+    #[arg(long, value_name = "PATH|TABLE|false")]
     error_path: Option<String>,
     /// Number of pages that are requested at a time, or `adaptive` [default: 6]
     #[arg(long, value_name = "NUMBER|adaptive")]

@@ -22,9 +22,9 @@ pub struct Options {
     pub key: Option<String>,
     /// `--page-size`: `limit=100`, or `{ param = …, value = …, max = … }`.
     pub page_size: Option<String>,
-    /// `--total`: a path or `header:NAME`.
+    /// `--total`: a path or `header:NAME`, or `false`.
     pub total: Option<String>,
-    /// `--error-path`: a path, or `false`.
+    /// `--error-path`: a path, `{ path = …, ok = […], retry = […] }`, or `false`.
     pub error_path: Option<String>,
     /// `--partition`: `{ from = …, to = …, … }`, `{ param = …, values = … }` or `{ segment = …, … }`.
     pub partition: Option<String>,
@@ -94,7 +94,7 @@ fn value<'a>(key: &str, text: &'a str) -> Result<DeValue<'a>, String> {
     {
         return Ok(number.into_inner());
     }
-    if key == "error_path" && text == "false" {
+    if matches!(key, "error_path" | "total") && text == "false" {
         return Ok(DeValue::Boolean(false));
     }
     if key != "page_size" {

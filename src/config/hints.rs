@@ -8,7 +8,7 @@ use super::{collection, pace, pagination, partition, secrets, snapshots, style, 
 use crate::pagination::Style;
 
 /// All tables but the styles', in the order in which a hint looks for a key's own.
-pub(super) static LEVELS: [&dyn KeyNames; 24] = [
+pub(super) static LEVELS: [&dyn KeyNames; 25] = [
     &TOP,
     &snapshots::SNAPSHOTS,
     &COLLECTION,
@@ -24,6 +24,7 @@ pub(super) static LEVELS: [&dyn KeyNames; 24] = [
     &pagination::RECORDS,
     &pagination::PAGE_SIZE,
     &pagination::LIMITS,
+    &pagination::ERROR,
     &collection::CAPS,
     &partition::RANGE,
     &partition::VALUES,

@@ -6,12 +6,12 @@ use super::partition::PARTITIONS;
 use super::schema::{Form, Schema, rule, table};
 use super::style::{self, Styled};
 use super::toml_node::{TomlNode, TomlTable};
-use super::toml_text::{Pairs, text};
+use super::toml_text::{Pairs, one_or_list};
 use super::validity::{SINCES, VALID_ATS, since};
-use super::value::{COUNT, LAST_LINK, PARAM, PATH, RECORD_PATHS, SOURCE};
+use super::value::{COUNT, ERROR_PATH, LAST_LINK, PARAM, PATH, RECORD_PATHS, SOURCE, VALUES};
 use crate::pagination::{
-    Encoding, Limits, OnMissed, PageSize, Pagination, PartOrder, Path, Precondition, Presence, Records, RecordsShape,
-    Style, Validation, Whitespace,
+    Encoding, ErrorCondition, FailureSigns, Limits, OnMissed, OwnWords, PageSize, Pagination, PartOrder, Path,
+    Precondition, Presence, Records, RecordsShape, Style, UnnamedCounts, Validation, Whitespace,
 };
 
 const RECORDS_HINT: &str =
@@ -77,7 +77,7 @@ static KEYS: [PaginationKey; 18] = [
     PaginationKey { name: "pagination", read: read_style, write: |pagination| Some(style::write(pagination)) },
     field!("partition", some partition, PARTITIONS),
     field!("order", usual order, Words(&[("listed", PartOrder::Listed), ("any", PartOrder::Any)])),
-    field!("total", some total, SOURCE),
+    PaginationKey { name: "total", read: read_total, write: write_total },
     PaginationKey {
         name: "total_pages",
         read: read_total_pages,
@@ -131,6 +131,14 @@ table! {
     }
 }
 
+table! {
+    pub(super) ERROR "error_path": ErrorCondition = ErrorCondition {
+        "path" => path: ERROR_PATH, required("name the value: path = \"status\"");
+        "ok" => ok: VALUES, some;
+        "retry" => retry: VALUES, some;
+    }
+}
+
 const PAGE_SIZES: Form<PageSize> = Form { read: read_page_size, write: |size| PAGE_SIZE.write(size) };
 
 /// Reads all keys of a pagination; `None` where the style is wrong. A wrong value of another key is noted, and its default
@@ -153,7 +161,7 @@ pub(super) fn read(table: &TomlTable<'_>) -> Option<Pagination> {
     }
     let Draft { mut pagination, is_style_wrong, has_error_path } = draft;
     if !has_error_path {
-        pagination.error = pagination.usual_error();
+        pagination.failures.conditions.extend(pagination.usual_error().map(ErrorCondition::at));
     }
     (!is_style_wrong).then_some(pagination)
 }
@@ -218,20 +226,49 @@ fn read_total_pages(node: &TomlNode<'_>, draft: &mut Draft) {
     };
 }
 
-/// Reads a path, or `false` where nothing in a page says that it failed.
+/// Reads a place, or `false` where no number beside the records counts them.
+fn read_total(node: &TomlNode<'_>, draft: &mut Draft) {
+    match node.value.as_bool() {
+        Some(false) => draft.pagination.unnamed_counts = UnnamedCounts::Ignored,
+        Some(true) => drop(node.refuse::<()>("true is not a place", "write total = \"meta.total\", or false for none")),
+        None => draft.pagination.total = SOURCE.read(node),
+    }
+}
+
+fn write_total(pagination: &Pagination) -> Option<String> {
+    match (&pagination.total, pagination.unnamed_counts) {
+        (Some(source), _) => Some(SOURCE.write(source)),
+        (None, UnnamedCounts::Ignored) => Some("false".to_owned()),
+        (None, UnnamedCounts::Heeded) => None,
+    }
+}
+
+/// Reads conditions, or `false` where nothing in a page says that it failed.
 fn read_error_path(node: &TomlNode<'_>, draft: &mut Draft) {
     draft.has_error_path = true;
-    draft.pagination.error = match node.value.as_bool() {
-        Some(false) => None,
-        Some(true) => node.refuse("true is not a path", "write error_path = \"errors\", or false for none"),
-        None => PATH.read(node),
-    };
+    match node.value.as_bool() {
+        Some(false) => draft.pagination.failures.words = OwnWords::Ignored,
+        Some(true) => drop(node.refuse::<()>("true is not a path", "write error_path = \"errors\", or false for none")),
+        None => draft.pagination.failures.conditions = node.each(read_error).unwrap_or_default(),
+    }
+}
+
+/// Reads a path, or a table with a path and values.
+fn read_error(node: &TomlNode<'_>) -> Option<ErrorCondition> {
+    if node.value.is_table() { ERROR.read(node) } else { ERROR_PATH.read(node).map(ErrorCondition::at) }
 }
 
 fn write_error_path(pagination: &Pagination) -> Option<String> {
-    match (&pagination.error, pagination.usual_error()) {
-        (Some(path), _) => Some(text(&path.to_string())),
-        (None, Some(_)) => Some("false".to_owned()),
-        (None, None) => None,
+    let FailureSigns { conditions, words } = &pagination.failures;
+    let usual = pagination.usual_error().map(ErrorCondition::at);
+    let write = |condition: &ErrorCondition| match condition {
+        ErrorCondition { path, ok: None, retry: None } => ERROR_PATH.write(path),
+        condition => ERROR.write(condition),
+    };
+    match (conditions.as_slice(), words) {
+        (_, OwnWords::Ignored) => Some("false".to_owned()),
+        ([], OwnWords::Heeded) => None,
+        (conditions, OwnWords::Heeded) if usual.as_slice() == conditions => None,
+        (conditions, OwnWords::Heeded) => Some(one_or_list(conditions, write)),
     }
 }

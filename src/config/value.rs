@@ -24,7 +24,7 @@ pub(super) const TEXT: Form<String> = Form { read: owned_text, write: |value| te
 /// Whole number from 1 on.
 pub(super) const COUNT: Form<u64> = Form { read: |node| node.number(1), write: u64::to_string };
 
-/// Status that says that something failed.
+/// Status that brings no page: of a failure, or 204.
 pub(super) const STATUS: Form<u16> = Form { read: status, write: u16::to_string };
 
 /// Path to at most one value.
@@ -33,6 +33,9 @@ pub(super) const PATH: Form<Path> = Form { read: path, write: |path| text(&path.
 /// Paths that may go through each element of an array.
 pub(super) const RECORD_PATHS: Form<Vec<Path>> =
     Form { read: |node| node.each(record_path), write: |paths| one_or_list(paths, |path| PATH.write(path)) };
+
+/// Path of an error, which may go through each element of an array.
+pub(super) const ERROR_PATH: Form<Path> = Form { read: record_path, write: |path| text(&path.to_string()) };
 
 /// `path` or `header:NAME`.
 pub(super) const SOURCE: Form<Source> = Form { read: source, write: write_source };
@@ -48,13 +51,19 @@ table! {
     }
 }
 
+/// List of TOML values as JSON.
+pub(super) const VALUES: Form<Vec<Value>> =
+    Form { read: |node| node.each(json), write: |values| toml_text::list(values, toml_text::json) };
+
 /// TOML value as JSON.
 pub(super) const JSON: Form<Value> = Form { read: json, write: toml_text::json };
 
 fn status(node: &TomlNode<'_>) -> Option<u16> {
     match node.number(0)? {
-        number @ 400..=599 => u16::try_from(number).ok(),
-        number => node.refuse(format!("not an error status: {number}"), "write a number from 400 to 599"),
+        number @ (204 | 400..=599) => u16::try_from(number).ok(),
+        number => {
+            node.refuse(format!("not a status without a page: {number}"), "write a number from 400 to 599, or 204")
+        }
     }
 }
 

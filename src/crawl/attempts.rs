@@ -13,7 +13,8 @@ use crate::pagination::PageRequest;
 use crate::pagination::page::Head;
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::retry::{
-    AttemptOutcome, Halvable, Overload, RetryBudget, RetryBudgetSpent, RetryDecision, decide, demanded, overload,
+    AttemptOutcome, Halvable, Overload, PageTraits, RetryBudget, RetryBudgetSpent, RetryDecision, decide, demanded,
+    overload,
 };
 use crate::upstream::{Client, DecodedBody, UpstreamError};
 
@@ -38,7 +39,7 @@ pub(super) enum Attempted {
 pub(super) struct Attempts {
     client: Client,
     request: Arc<PageRequest>,
-    halvable: Halvable,
+    traits: PageTraits,
     counted: u32,
     free: FreeAttempt,
     budget: RetryBudget,
@@ -56,15 +57,15 @@ enum FreeAttempt {
 }
 
 impl Attempts {
-    pub(super) fn new(client: Client, request: Arc<PageRequest>, budget: RetryBudget, halvable: Halvable) -> Self {
+    pub(super) fn new(client: Client, request: Arc<PageRequest>, budget: RetryBudget, traits: PageTraits) -> Self {
         budget.count_page();
-        Self { client, request, halvable, counted: 0, free: FreeAttempt::Left, budget, owed: 0 }
+        Self { client, request, traits, counted: 0, free: FreeAttempt::Left, budget, owed: 0 }
     }
 
     /// Asks once, and returns the head and the body of a page.
     pub(super) async fn exchange(&self) -> Result<(Arc<Head>, DecodedBody), AttemptError> {
         let unpooled = (self.free == FreeAttempt::Current).then(|| self.client.unpooled());
-        exchange(unpooled.as_ref().unwrap_or(&self.client), &self.request).await
+        exchange(unpooled.as_ref().unwrap_or(&self.client), &self.request, self.traits.no_content).await
     }
 
     /// Makes the first attempt.
@@ -86,7 +87,7 @@ impl Attempts {
 
     /// Notes that a page's head has come: a page that has begun can't be replaced by a smaller one.
     pub(super) fn begin_page(&mut self) {
-        self.halvable = Halvable::No;
+        self.traits.halvable = Halvable::No;
     }
 
     /// Counts the attempts of a page that is whole.
@@ -109,7 +110,7 @@ impl Attempts {
         self.counted += 1;
         let policy = &self.client.upstream().retry;
         let outcome = self.outcome(&error);
-        let overload = outcome.as_ref().map_or(Overload::No, |outcome| overload(policy, outcome, self.halvable));
+        let overload = outcome.as_ref().map_or(Overload::No, |outcome| overload(policy, outcome, self.traits.halvable));
         let decision = outcome.as_ref().map(|outcome| decide(policy, outcome, overload, self.counted, fastrand::f64()));
         let (Some(outcome), Some(RetryDecision::Again(after))) = (outcome, decision) else {
             if overload == Overload::No {
@@ -196,6 +197,7 @@ mod tests {
     use super::*;
     use crate::config::Upstream;
     use crate::pagination::PageError;
+    use crate::pagination::retry::NoContent;
 
     fn client() -> Client {
         let upstream = Upstream::at(Url::parse("http://a/").unwrap());
@@ -203,7 +205,8 @@ mod tests {
     }
 
     fn attempts(client: &Client, budget: RetryBudget, halvable: Halvable) -> Attempts {
-        Attempts::new(client.clone(), Arc::new(PageRequest::get(client.upstream().url.clone())), budget, halvable)
+        let traits = PageTraits { halvable, no_content: NoContent::Page };
+        Attempts::new(client.clone(), Arc::new(PageRequest::get(client.upstream().url.clone())), budget, traits)
     }
 
     /// Number of attempts at a page that always fails in this way, and whether a smaller one is worth a try then.

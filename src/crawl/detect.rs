@@ -15,9 +15,9 @@ use crate::config::Caps;
 use crate::error::{Failure, Fault};
 use crate::pagination::page::Head;
 use crate::pagination::plan::{PageName, TurnEvent};
-use crate::pagination::retry::{Halvable, RetryBudget};
+use crate::pagination::retry::{Halvable, NoContent, PageTraits, RetryBudget};
 use crate::pagination::splitter::{PageShape, Splitter};
-use crate::pagination::{PageError, Pagination, Path, Presence, Records, Style, Validation, detect};
+use crate::pagination::{FailureSigns, PageError, Pagination, Path, Presence, Records, Style, Validation, detect};
 
 /// Fetches the first page, and the second one as each candidate would, until one of them holds.
 pub(super) async fn open(mut crawl: Crawl) -> Result<Driver, Failure> {
@@ -83,7 +83,8 @@ async fn first_page(crawl: &Crawl) -> Result<(Arc<Head>, Bytes), Failure> {
 /// The bytes of the first page, which is valid JSON.
 async fn whole(crawl: &Crawl, shape: &Arc<PageShape>) -> Result<(Arc<Head>, Bytes), PageFailure> {
     let budget = RetryBudget::new(&crawl.client.upstream().retry);
-    let mut attempts = Attempts::new(crawl.client.clone(), Arc::new(crawl.first.clone()), budget, Halvable::No);
+    let traits = PageTraits { halvable: Halvable::No, no_content: NoContent::Page };
+    let mut attempts = Attempts::new(crawl.client.clone(), Arc::new(crawl.first.clone()), budget, traits);
     loop {
         let error = match attempt_whole(&attempts, &crawl.caps, shape).await {
             Ok(page) => return Ok(page),
@@ -126,7 +127,10 @@ fn configured(said: &Pagination, found: Pagination) -> Pagination {
     both.key = said.key.clone().or(both.key);
     both.total = said.total.clone().or(both.total);
     both.total_pages = said.total_pages.clone().or(both.total_pages);
-    both.error = said.error.clone().or(both.error);
+    if said.failures != FailureSigns::default() {
+        both.failures = said.failures.clone();
+    }
+    both.unnamed_counts = said.unnamed_counts;
     both.limits = said.limits.clone();
     both.valid_at = said.valid_at.clone();
     both.precondition = said.precondition;

@@ -164,8 +164,8 @@ impl Driver {
             };
             match self.plan.step(room).map_err(|error| self.page_error(&error))? {
                 Step::Fetch(page, request) => {
-                    let halvable = self.plan.halvable(page);
-                    self.pages.ask(page, request, halvable, self.buffer.memory().in_use());
+                    let traits = self.plan.traits_of(page);
+                    self.pages.ask(page, request, traits, self.buffer.memory().in_use());
                 }
                 Step::Emit(part) => {
                     self.buffer.open(part);

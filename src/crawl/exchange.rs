@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full};
 
 use super::prefix_check::PageChanged;
 use crate::pagination::page::Head;
-use crate::pagination::retry::demanded;
+use crate::pagination::retry::{NoContent, demanded};
 use crate::pagination::{PageError, PageRequest};
 use crate::upstream::coding::ACCEPTED;
 use crate::upstream::{Client, DecodedBody, UpstreamError};
@@ -28,7 +28,11 @@ pub(super) enum AttemptError {
 }
 
 /// Asks once, and returns the head and the body of a page.
-pub(super) async fn exchange(client: &Client, page: &PageRequest) -> Result<(Arc<Head>, DecodedBody), AttemptError> {
+pub(super) async fn exchange(
+    client: &Client,
+    page: &PageRequest,
+    no_content: NoContent,
+) -> Result<(Arc<Head>, DecodedBody), AttemptError> {
     let permit = client.permit(page).await;
     let response = client.send(&page.url, request(client, page)).await?;
     let (mut parts, body) = response.into_parts();
@@ -36,7 +40,8 @@ pub(super) async fn exchange(client: &Client, page: &PageRequest) -> Result<(Arc
     let mut body = DecodedBody::new(client.upstream(), &parts.headers, body);
     detach(&mut parts.headers);
     let head = Head { status: parts.status, headers: parts.headers, url: page.url.clone() };
-    if !holds_a_page(head.status) {
+    let is_not_yet = no_content == NoContent::NotYet || client.upstream().retry.statuses.contains(&204);
+    if !holds_a_page(head.status) || head.status == StatusCode::NO_CONTENT && is_not_yet {
         let start = start_of(&mut body).await;
         let wait = demanded(&client.upstream().retry, &head.headers, &start, SystemTime::now());
         permit.demanded(wait.unwrap_or_default());

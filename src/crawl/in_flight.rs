@@ -14,7 +14,7 @@ use super::reorder::{Lane, ReorderBuffer};
 use crate::pagination::PageRequest;
 use crate::pagination::page::{Head, Page, PageFields};
 use crate::pagination::plan::{PageId, PageNews, PageSoFar, PartId, Plan, Standing};
-use crate::pagination::retry::{Halvable, Overload, RetryBudget};
+use crate::pagination::retry::{Overload, PageTraits, RetryBudget};
 use crate::pagination::splitter::PageShape;
 use crate::snapshot::UsedMemory;
 use crate::upstream::Client;
@@ -77,8 +77,8 @@ impl PagesInFlight {
     }
 
     /// Adds a page, which is asked for when it is polled for the first time.
-    pub(super) fn ask(&mut self, id: PageId, request: Arc<PageRequest>, halvable: Halvable, memory: UsedMemory) {
-        let attempts = Attempts::new(self.client.clone(), request, self.budget.clone(), halvable);
+    pub(super) fn ask(&mut self, id: PageId, request: Arc<PageRequest>, traits: PageTraits, memory: UsedMemory) {
+        let attempts = Attempts::new(self.client.clone(), request, self.budget.clone(), traits);
         self.pages.push_back(PageInFlight {
             id,
             stream: Some(Box::new(PageStream::new(attempts, Arc::clone(&self.shape)))),

@@ -76,7 +76,7 @@ struct PageReader {
     splitter: Splitter,
     /// Number of bytes since the last event.
     read: usize,
-    /// The status says that there is no body (204): the page is an empty object.
+    /// The status says that there is no body (204).
     is_bodiless: bool,
 }
 
@@ -145,13 +145,13 @@ impl PageStream {
         let StreamState::Reading(attempts, reader) = std::mem::replace(&mut self.state, StreamState::Over) else {
             return None;
         };
-        let splitter = reader.splitter;
+        let (splitter, is_bodiless) = (reader.splitter, reader.is_bodiless);
         let (has_begun, hash) = (splitter.has_begun(), splitter.hash());
         let had_begun = self.had_begun;
         self.had_begun |= has_begun;
         self.fields.clone_from(splitter.fields());
         let page = arrived.and_then(|()| {
-            let mut page = splitter.finish()?;
+            let mut page = if is_bodiless { splitter.finish_without_content() } else { splitter.finish() }?;
             page.batch = self.prefix.pass_last(page.batch)?;
             // A page that had a part of a record a moment ago is not empty.
             if had_begun && !has_begun { Err(PageChanged { records: 0 }.into()) } else { Ok(page) }
@@ -227,9 +227,6 @@ impl PageReader {
         prefix: &mut PrefixCheck,
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<PageStep>, AttemptError>> {
-        if std::mem::take(&mut self.is_bodiless) {
-            self.splitter.feed(b"{}")?;
-        }
         loop {
             match self.body.poll_next_unpin(context)? {
                 // Nothing is there: the records that have ended leave now, and not with those that come next.

@@ -11,6 +11,7 @@ use super::exchange::{AttemptError, exchange};
 use super::failure_report;
 use super::spec::Crawl;
 use crate::error::Failure;
+use crate::pagination::retry::NoContent;
 
 /// Asks once, as [`Crawl::unchanged`].
 pub(super) async fn unchanged(
@@ -27,7 +28,7 @@ pub(super) async fn unchanged(
     let mut driver = Driver::new(&crawl, Arc::clone(&crawl.pagination))?;
     let Some((_, _, mut request)) = driver.first_request() else { return Ok(false) };
     Arc::make_mut(&mut request).headers.insert(name, value);
-    match exchange(&crawl.client, &request).await {
+    match exchange(&crawl.client, &request, NoContent::Page).await {
         Err(AttemptError::Refused(head, _)) => Ok(head.status == StatusCode::NOT_MODIFIED),
         Ok(_) => Ok(false),
         Err(error) => Err(failure_report::failed(&crawl.client, &error, &request)),

@@ -19,6 +19,13 @@ pub enum Blame {
     Unproven,
 }
 
+/// Hope that the same request is answered better a moment later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    MayPass,
+    Lasting,
+}
+
 const NOT_JSON_HINT: &str = "request the same URL with `Accept: application/json` and read the answer; an HTML page is often a login or an error page";
 const CYCLE_HINT: &str = "the upstream ignores the parameter, or its pages form a cycle: check `pagination` (param, key, type); where the last page leads to itself, set same_token = \"end\", which asks for such a page once more to be sure";
 const COUNT_HINT: &str = "records were added or removed during the crawl, or `pagination` ends too early, or a range `partition` leaves out records without its field, or the number isn't the collection's size: in that case take it out of `total` / `total_pages`";
@@ -94,8 +101,14 @@ page_errors! {
         Changed(u64) => Unproven,
             "the upstream broke off in the middle of the page, and sent another page when it was requested again: retry, with smaller pages (page_size) if that happens often";
         #[error("the page says that it failed or is partial: `{path}` is {value}")]
-        ErrorInPage { path: Path, value: String } => Upstream,
-            "the upstream reported this under status 200; see its documentation; where its pages are whole in spite of it, set error_path = false";
+        ErrorInPage { path: Path, value: String, outlook: Outlook } => Upstream,
+            "the upstream reported this under status 200; see its documentation; where such pages are good, name their values: error_path = { path = …, ok = […] }, or set error_path = false";
+        #[error("the upstream answered 204 No Content where a page was expected")]
+        NoContent => Upstream,
+            "if that is how it answers past its last page, set end = { status = 204 } in `pagination`; if it is a page without records, set records_optional = true";
+        #[error("{records} records came, and {place} is {number}")]
+        CountContradicts { place: String, number: u64, records: u64 } => Unproven,
+            "the upstream gives fewer records than it counts: its limit was reached, a page was lost, or `pagination` ends too early; if this number doesn't count the collection's records, set total to the one that does, or total = false";
         #[error("the page repeats the records of page {0}")]
         Repeat(u64) => Upstream, CYCLE_HINT;
         #[error("the next address is that of page {0}")]
@@ -205,7 +218,11 @@ page_errors! {
 impl PageError {
     /// Returns whether the same request may be answered better a moment later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::EmptyPage | Self::NotJson { .. } | Self::NotUtf8(_) | Self::NotBase64 { .. })
+        match self {
+            Self::EmptyPage | Self::NotJson { .. } | Self::NotUtf8(_) | Self::NotBase64 { .. } => true,
+            Self::ErrorInPage { outlook, .. } => *outlook == Outlook::MayPass,
+            _ => false,
+        }
     }
 
     /// Advice for the user.
@@ -213,6 +230,12 @@ impl PageError {
         let Self::Status { status, .. } = self else { return self.usual_hint() };
         match status.as_u16() {
             301..=308 => "redirects are not followed: use the address it points to (upstream, upstream_path)",
+            202 => {
+                "the upstream was still preparing the page after all attempts: try later, or raise retry.attempts or retry.base"
+            }
+            204 => {
+                "a page that the upstream leads to has no content: try later; if that is how its collections end, set end = { status = 204 } in `pagination`"
+            }
             401 | 403 => "send the credentials that the upstream asks for, or configure `credentials`",
             404 | 410 => {
                 "check the path; if this status is how the upstream says that a page lies past the last, set end = { status = 404 }"

@@ -5,10 +5,14 @@ mod content_range;
 pub mod detect;
 mod end_settings;
 pub mod error;
+mod failed_page;
+mod failure_signs;
 mod json_extract;
 pub mod link;
 pub mod link_guard;
 pub mod page;
+mod page_account;
+mod page_names;
 mod page_size;
 pub mod partition;
 pub mod path;
@@ -29,13 +33,14 @@ pub mod validity;
 pub mod verdict;
 
 pub use end_settings::{End, Limits, More, SameToken};
-pub use error::{Blame, PageError};
+pub use error::{Blame, Outlook, PageError};
+pub use failure_signs::{ErrorCondition, FailureSigns, OwnWords};
 pub use page_size::PageSize;
 pub use partition::{PartOrder, Partition};
 pub use path::Path;
 pub use record_settings::{Encoding, Presence, Records, RecordsShape, Validation, Whitespace};
 pub use request::{BodyKind, Encode, PageRequest, Param};
-pub use settings::Pagination;
+pub use settings::{Pagination, UnnamedCounts};
 pub use source::Source;
 pub use styles::{
     Advance, Base, Cursor, Keyset, LinkHeader, NextUrl, Offset, Overlap, PageNumber, RangeHeader, Style, Template,

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::Path;
 
-/// Policy for retries, which follow connect errors, timeouts, cut bodies, 408, 429, 5xx, and `statuses`.
+/// Policy for retries, which follow connect errors, timeouts, cut bodies, 202, 408, 429, 5xx, and `statuses`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetryPolicy {
     /// Most attempts at one page, the first included; 1 … 100, default 5.
@@ -55,6 +55,22 @@ pub enum Overload {
 pub enum Halvable {
     No,
     Yes,
+}
+
+/// Answers to a page's request that the plan can do with, beside the page itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageTraits {
+    pub halvable: Halvable,
+    pub no_content: NoContent,
+}
+
+/// Meaning of 204 No Content (RFC 9110 §15.3.5) as the answer to a page's request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoContent {
+    /// The page, which has no records.
+    Page,
+    /// The upstream has led to the page, which is not there yet.
+    NotYet,
 }
 
 /// Retry budget of a crawl; clones share it.
@@ -140,7 +156,8 @@ impl AttemptOutcome {
 
     /// Returns whether the upstream has named the time of the next attempt, which then doesn't count against the retry budget.
     fn is_appointment(&self) -> bool {
-        matches!(self, Self::Answered(StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Some(_)))
+        let is_told = |status: &StatusCode| matches!(status.as_u16(), 202 | 429 | 503);
+        matches!(self, Self::Answered(status, Some(_)) if is_told(status))
     }
 }
 
@@ -215,7 +232,8 @@ impl Default for RetryPolicy {
 }
 
 fn retried(policy: &RetryPolicy, status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 429 | 500..=599) || policy.statuses.contains(&status.as_u16())
+    // A page that is being prepared (RFC 9110 §15.3.3). An answer without content (204) comes here only where it is no page.
+    matches!(status.as_u16(), 202 | 204 | 408 | 429 | 500..=599) || policy.statuses.contains(&status.as_u16())
 }
 
 #[cfg(test)]

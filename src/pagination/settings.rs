@@ -5,14 +5,13 @@ use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 use serde_json::Value;
 
 use super::end_settings::{End, Limits, More, SameToken};
-use super::error::{PageError, excerpt};
-use super::page::PageFields;
+use super::failure_signs::FailureSigns;
 use super::page_size::PageSize;
 use super::partition::{PartOrder, Partition};
 use super::path::{Path, Segment};
 use super::record_settings::Records;
 use super::request::{BadPlace, BodyKind, Encode, PageRequest, Param};
-use super::source::{Source, says_none};
+use super::source::Source;
 use super::styles::{Style, Template};
 use super::validity::{Precondition, Since, ValidAt, VersionSource};
 use super::verdict::OnMissed;
@@ -35,14 +34,23 @@ pub struct Pagination {
     /// Place of the upstream's number of pages.
     pub total_pages: Option<Source>,
     pub limits: Limits,
-    /// Path whose value in a page of status 200 means that the page failed or is partial.
-    pub error: Option<Path>,
+    /// Signs by which a page of status 200 says that it failed or is partial.
+    pub failures: FailureSigns,
+    pub unnamed_counts: UnnamedCounts,
     pub partition: Option<Partition>,
     pub order: PartOrder,
     pub since: Option<Since>,
     pub valid_at: Option<ValidAt>,
     pub precondition: Precondition,
     pub on_missed: OnMissed,
+}
+
+/// Use of numbers beside the records that seem to count them, where no total is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnnamedCounts {
+    /// One that contradicts the records refutes an end.
+    Heeded,
+    Ignored,
 }
 
 impl Pagination {
@@ -59,7 +67,8 @@ impl Pagination {
             total: None,
             total_pages: None,
             limits: Limits::default(),
-            error: None,
+            failures: FailureSigns::default(),
+            unnamed_counts: UnnamedCounts::Heeded,
             partition: None,
             order: PartOrder::Listed,
             since: None,
@@ -80,7 +89,7 @@ impl Pagination {
         Ok(first)
     }
 
-    /// Default of [`Pagination::error`]. An answer to a GraphQL query has `errors` beside its `data`, under status 200, and what failed
+    /// Default of the conditions of [`Pagination::failures`]. An answer to a GraphQL query has `errors` beside its `data`, under status 200, and what failed
     /// of it is `null` or left out (GraphQL, October 2021, §7.1).
     pub fn usual_error(&self) -> Option<Path> {
         let starts = |path: &Path, names: &[&str]| match path.segments() {
@@ -136,15 +145,15 @@ impl Pagination {
     }
 
     /// Paths whose values are needed of each page.
-    pub fn fields(&self) -> Vec<&Path> {
+    pub fn fields(&self) -> Vec<Path> {
         let sources = self.pointers().into_iter().chain(&self.total).chain(&self.total_pages);
         let version = match &self.valid_at {
             Some(ValidAt { from: VersionSource::Page(Source::Body(path)), .. }) => Some(path),
             _ => None,
         };
         let more = self.more.as_ref().map(|more| &more.path);
-        let fields = sources.filter_map(Source::path).chain(version).chain(more).chain(&self.error);
-        fields.chain(self.style.rules().fields()).collect()
+        let fields = sources.filter_map(Source::path).chain(version).chain(more).chain(self.style.rules().fields());
+        fields.cloned().chain(self.failures.fields()).collect()
     }
 
     /// Template of the token's or number's parameter.
@@ -152,14 +161,8 @@ impl Pagination {
         self.style.rules().template()
     }
 
-    /// Checks that a page of status 200 does not say that it failed or is partial.
-    pub(super) fn check_error(&self, fields: &PageFields) -> Result<(), PageError> {
-        let Some(path) = &self.error else { return Ok(()) };
-        match fields.get(path) {
-            Some(value) if !says_none(value) => {
-                Err(PageError::ErrorInPage { path: path.clone(), value: excerpt(&value.to_string()) })
-            }
-            _ => Ok(()),
-        }
+    /// Returns true if the upstream's own count is configured, or known by the style.
+    pub(super) fn has_total(&self) -> bool {
+        self.total_source().is_some() || self.total_pages.is_some()
     }
 }

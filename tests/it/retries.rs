@@ -15,7 +15,12 @@ use super::upstream::{Asked, Framing, Gate, Reply, Upstream, answer, held};
 /// Transient faults of an upstream; the answer is the correct one.
 type Trouble = fn(Response<Bytes>) -> Reply;
 
-const PASSING: [(&str, Trouble); 20] = [
+const PASSING: [(&str, Trouble); 25] = [
+    ("202", |_| Reply::status(202)),
+    ("202 for no time", |_| Reply::Whole(answer(202, &[("retry-after", "0")], "{}"))),
+    ("a status word", |_| Reply::json(r#"{"data":[],"status":"TRY_AGAIN"}"#)),
+    ("a code beside a null list", |_| Reply::json(r#"{"data":null,"code":503}"#)),
+    ("a message beside an empty list", |_| Reply::json(r#"{"data":[],"message":"Rate limit, retry later"}"#)),
     ("408", |_| Reply::status(408)),
     ("429", |_| Reply::status(429)),
     ("429 for no time", |_| Reply::Whole(answer(429, &[("retry-after", "0")], "slow down"))),

@@ -162,3 +162,82 @@ fn past_the_end_any_page_once_more_confirms_a_total_that_agrees() {
     let crawled = crawl(&pagination, answers(vec![one(0..2), one(0..2)]));
     assert!(matches!(crawled.end, Err(PageError::Repeat(1))), "{:?}", crawled.end);
 }
+
+/// A page with these members beside its records.
+fn beside(mut page: Value, members: &Value) -> Value {
+    page.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    page
+}
+
+#[test]
+fn a_page_that_says_that_it_failed_is_no_end() {
+    let first = json!({"data": data(0..2), "next": "b", "status": "OK", "code": 0});
+    for failed in [json!({"status": "INVALID_REQUEST"}), json!({"success": false}), json!({"message": "try again later"})] {
+        let crawled = crawl(&of(cursor()), answers(vec![first.clone(), beside(json!({"data": []}), &failed)]));
+        assert!(matches!(crawled.end, Err(PageError::ErrorInPage { .. })), "{failed}: {:?}", crawled.end);
+    }
+    // Words that only differ from those before: asked for again, and then an error.
+    for other in [json!({"status": "PARTIAL"}), json!({"code": 17}), json!({"message": "you can only have 2 hits"})] {
+        let page = beside(json!({"data": []}), &other);
+        let crawled = crawl(&of(cursor()), answers(vec![first.clone(), page.clone(), page.clone()]));
+        assert!(matches!(crawled.end, Err(PageError::ErrorInPage { .. })), "{other}: {:?}", crawled.end);
+        let mended = crawl(&of(cursor()), answers(vec![first.clone(), page, json!({"data": data(2..3), "status": "OK"})]));
+        assert_eq!((mended.ids.len(), mended.end.unwrap()), (3, Proof::NoNext), "{other}");
+    }
+    // Beside records, a page that would be the end breaks the stream.
+    for other in [json!({"status": "PARTIAL"}), json!({"ok": false}), json!({"error": "shard 3 is gone"})] {
+        let crawled = crawl(&of(cursor()), answers(vec![first.clone(), beside(json!({"data": data(2..3)}), &other)]));
+        assert!(matches!(crawled.end, Err(PageError::ErrorInPage { .. })), "{other}: {:?}", crawled.end);
+    }
+}
+
+#[test]
+fn words_that_are_good_or_ignored_are_no_failures() {
+    let first = json!({"data": data(0..2), "next": "b", "status": "OK"});
+    let ended = json!({"data": [], "status": "ZERO_RESULTS", "message": "No more records"});
+    assert_eq!(crawl(&of(cursor()), answers(vec![first.clone(), ended])).end.unwrap(), Proof::NoNext);
+    let odd = json!({"data": [], "status": "ERROR", "error": "nothing is left"});
+    let mut ignored = of(cursor());
+    ignored.failures.words = unpage::pagination::OwnWords::Ignored;
+    assert_eq!(crawl(&ignored, answers(vec![first.clone(), odd])).end.unwrap(), Proof::NoNext);
+    // A condition judges its own word alone.
+    let mut named = of(cursor());
+    let ok = vec![json!("OK"), json!("ERROR")];
+    named.failures.conditions = vec![unpage::pagination::ErrorCondition { path: path("status"), ok: Some(ok), retry: None }];
+    let odd = json!({"data": [], "status": "ERROR"});
+    assert_eq!(crawl(&named, answers(vec![first, odd])).end.unwrap(), Proof::NoNext);
+}
+
+#[test]
+fn a_number_beside_the_records_refutes_an_end_whatever_its_name() {
+    let page = |ids: std::ops::Range<u64>, next: Option<&str>| json!({"data": data(ids), "nbHits": 5, "next": next});
+    let crawled = crawl(&of(cursor()), answers(vec![page(0..2, Some("b")), page(2..4, None)]));
+    assert!(matches!(crawled.end, Err(PageError::CountContradicts { number: 5, records: 4, .. })), "{:?}", crawled.end);
+    let crawled = crawl(&of(cursor()), answers(vec![page(0..2, Some("b")), page(2..5, None)]));
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (5, Proof::NoNext));
+    let mut ignored = of(cursor());
+    ignored.unnamed_counts = unpage::pagination::UnnamedCounts::Ignored;
+    assert!(crawl(&ignored, answers(vec![page(0..2, Some("b")), page(2..4, None)])).end.is_ok());
+    let crawled = crawl(&self::page(), answers(vec![page(0..2, None), page(2..4, None), page(4..4, None)]));
+    assert!(matches!(crawled.end, Err(PageError::CountContradicts { .. })), "{:?}", crawled.end);
+    let single = crawl(&of(Style::SINGLE), answers(vec![page(0..2, None)]));
+    assert!(matches!(single.end, Err(PageError::CountContradicts { .. })), "{:?}", single.end);
+}
+
+#[test]
+fn no_content_past_the_last_page_is_an_end_where_it_is_configured() {
+    let pages = |pagination: &Pagination, next: Option<&str>| {
+        let mut asked = 0;
+        crawl(pagination, |_| {
+            asked += 1;
+            match asked {
+                1 => Answer { status: 200, headers: vec![], body: json!({"data": data(0..2), "next": next}) },
+                _ => Answer { status: 204, headers: vec![], body: json!({"data": []}) },
+            }
+        })
+    };
+    let ends = |pagination: Pagination| Pagination { end: End::Status(StatusCode::NO_CONTENT), ..pagination };
+    assert_eq!(pages(&ends(page()), None).end.unwrap(), Proof::Status(StatusCode::NO_CONTENT));
+    assert_eq!(pages(&ends(of(cursor())), Some("b")).end.unwrap(), Proof::Status(StatusCode::NO_CONTENT));
+    assert_eq!(pages(&page(), None).end.unwrap(), Proof::EmptyPage);
+}

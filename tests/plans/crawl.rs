@@ -181,6 +181,8 @@ enum Event {
     Records(Batch),
     Page(Page),
     Refused,
+    /// No page could be read.
+    Lost(PageError),
 }
 
 /// Events that may happen next.
@@ -317,15 +319,21 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
             Stage::Arriving if page.read == page.body.len() => {
                 page.stage = Stage::Over;
                 let splitter = std::mem::replace(&mut page.splitter, Splitter::new(Arc::clone(&self.shape)));
-                let mut rest = splitter.finish().unwrap();
-                rest.batch = page.fresh(rest.batch);
-                page.fields = rest.fields.clone();
-                page.held.push_back(Event::Page(rest));
+                match splitter.finish() {
+                    Ok(mut rest) => {
+                        rest.batch = page.fresh(rest.batch);
+                        page.fields = rest.fields.clone();
+                        page.held.push_back(Event::Page(rest));
+                    }
+                    Err(wrong) => return page.lose(wrong, &mut self.plan),
+                }
             }
             Stage::Arriving => {
                 let most = page.body.len() - page.read;
                 let piece = [most, most, 100, 30][self.dice.below(4)].min(most);
-                page.splitter.feed(&page.body.as_bytes()[page.read..page.read + piece]).unwrap();
+                if let Err(wrong) = page.splitter.feed(&page.body.as_bytes()[page.read..page.read + piece]) {
+                    return page.lose(wrong, &mut self.plan);
+                }
                 page.read += piece;
                 let batch = page.splitter.take();
                 let batch = page.fresh(batch);
@@ -356,6 +364,7 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
                 let page = self.pages.remove(at);
                 self.plan.accept(id, TurnEvent::Whole(&page.head, rest))?
             }
+            Event::Lost(wrong) => return Err(wrong),
             Event::Refused => {
                 let page = self.pages.remove(at);
                 // Nothing came of it, so that its place may be asked for again.
@@ -409,6 +418,13 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
 }
 
 impl InFlight {
+    /// The page can't be read, and no further attempt is made.
+    fn lose(&mut self, wrong: PageError, plan: &mut Plan) {
+        self.stage = Stage::Over;
+        self.held.push_back(Event::Lost(wrong));
+        plan.note(self.id, PageNews::Failed);
+    }
+
     /// Records that no earlier attempt brought.
     fn fresh(&mut self, batch: Batch) -> Batch {
         let old = self.again.min(batch.records());

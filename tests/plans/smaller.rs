@@ -261,7 +261,7 @@ fn a_page_that_has_begun_is_not_asked_for_in_another_size() {
     let pagination = Arc::new(pagination);
     let mut plan = Plan::new(pagination, Caps::default(), guard, first, 1, SystemTime::UNIX_EPOCH).unwrap();
     let (page, size) = next(&mut plan);
-    assert_eq!((plan.halvable(page), size), (Halvable::Yes, 10));
+    assert_eq!((plan.traits_of(page).halvable, size), (Halvable::Yes, 10));
     assert!(!plan.gave_up(page, Overload::No));
     assert!(plan.gave_up(page, Overload::Likely));
     let (page, size) = next(&mut plan);

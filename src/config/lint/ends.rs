@@ -1,5 +1,7 @@
 //! Ends that the pagination type can't have.
 
+use http::StatusCode;
+
 use super::{Contradiction, Exception, LintFacts, Rule};
 use crate::pagination::End;
 
@@ -28,8 +30,10 @@ pub(super) static RULES: &[Rule] = &[
                 End::ShortPage => {
                     ("a short page", "leave end out: a filtered page may be short, and its next page isn't")
                 }
-                End::Status(_) => ("an error status", "leave end out: a next address that fails is a failure"),
-                End::Style | End::NoNext | End::EmptyPage => return None,
+                End::Status(status) if status != StatusCode::NO_CONTENT => {
+                    ("an error status", "leave end out: a next address that fails is a failure")
+                }
+                End::Style | End::NoNext | End::EmptyPage | End::Status(_) => return None,
             };
             pointed.then(|| Contradiction {
                 at: "pagination.end",

@@ -6,13 +6,12 @@ use serde_json::Value;
 use super::fields::{self, OuterField, digits};
 use super::{Candidate, names};
 use crate::pagination::link::Link;
+use crate::pagination::page_names::TOTAL_HEADERS;
 use crate::pagination::path::Segment;
 use crate::pagination::request::RequestBody;
-use crate::pagination::{More, PageRequest, Pagination, Param, Path, Records, Source, Style};
+use crate::pagination::{ErrorCondition, More, PageRequest, Pagination, Param, Path, Records, Source, Style};
 
-/// Header fields of the collection's number of records and of pages.
-const TOTAL_HEADERS: &[&str] =
-    &["x-total-count", "x-total", "x-wp-total", "x-pagination-total-count", "x-total-records"];
+/// Header fields of the collection's number of pages.
 const TOTAL_PAGES_HEADERS: &[&str] =
     &["x-total-pages", "x-wp-totalpages", "x-pagination-page-count", "x-pagination-total-pages"];
 const PAGE_HEADERS: &[&str] = &["x-page", "x-current-page", "x-pagination-current-page"];
@@ -81,7 +80,7 @@ impl<'a> FirstPage<'a> {
         if pagination.style.counts_pages() {
             pagination.total_pages = self.total_pages().map(|pages| pages.source);
         }
-        pagination.error = pagination.usual_error();
+        pagination.failures.conditions.extend(pagination.usual_error().map(ErrorCondition::at));
         Candidate { pagination, why }
     }
 
@@ -108,7 +107,7 @@ impl<'a> FirstPage<'a> {
 
     /// Number of records in the collection; none if two totals disagree, or if the page alone has more.
     pub(super) fn total(&self, counts: AmbiguousCounts) -> Option<SourcedNumber> {
-        let mut totals = self.numbers(names::is_total, TOTAL_HEADERS);
+        let mut totals = self.numbers(names::is_total, &TOTAL_HEADERS);
         if totals.is_empty() && counts == AmbiguousCounts::Allowed {
             let asked = self.size();
             let beside_size = self.near().any(|field| is_size_field(field.name));
@@ -192,7 +191,7 @@ impl<'a> FirstPage<'a> {
 
     /// A total that is greater than the page; where there is none, also a count that may be one.
     fn greater_count(&self) -> Option<SourcedNumber> {
-        let mut totals = self.numbers(names::is_total, TOTAL_HEADERS);
+        let mut totals = self.numbers(names::is_total, &TOTAL_HEADERS);
         if totals.is_empty() && self.says_more().is_none() {
             let asked: Vec<_> = self.asked.iter().filter(|asked| names::is_size(&asked.name)).collect();
             let is_asked = |count: &SourcedNumber| asked.iter().any(|asked| digits(&asked.value) == Some(count.value));

@@ -242,6 +242,20 @@ pub fn has_other_uses(name: &str) -> bool {
     names::is_common_word(name)
 }
 
+/// Returns true if the query of a URL names a place behind a collection's beginning: a later page, an offset or a token.
+pub fn names_a_place(url: &url::Url) -> bool {
+    const TOKENS: [&str; 6] = ["cursor", "token", "marker", "continuation", "after", "bookmark"];
+    url.query_pairs().any(|(name, value)| match &*value {
+        "" | "0" => false,
+        "1" => !names::is_page(&name) && names::is_offset(&name),
+        _ => {
+            names::is_page(&name)
+                || names::is_offset(&name)
+                || TOKENS.iter().any(|token| names::plain(&name).contains(token))
+        }
+    })
+}
+
 /// The first arrays of a page with their lengths, for a message; empty where there is none.
 pub fn seen_arrays(page: &Value) -> String {
     const TOLD: usize = 6;

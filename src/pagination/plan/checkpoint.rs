@@ -7,6 +7,7 @@ use super::pinned_state::StatePins;
 use super::progress::WalkProgress;
 use super::request_delta::RequestDelta;
 use super::walk_state::Aim;
+use crate::pagination::page_account::PageAccount;
 use crate::pagination::proof::Proof;
 
 /// State of a walk after a whole page. The sets that a walk must not forget grow by what this page adds; all else is complete.
@@ -26,6 +27,9 @@ pub struct Checkpoint {
     pub(super) size: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) resized: Option<Resized>,
+    /// Account of the first page, behind it alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) account: Option<PageAccount>,
     /// State of the collection, behind the first page alone, which names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pins: Option<StatePins>,

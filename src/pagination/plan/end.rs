@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::addresses::Addresses;
 use super::page_size::PageSizing;
@@ -10,9 +10,10 @@ use super::progress::WalkProgress;
 use super::walk_state::Aim;
 use crate::pagination::detect;
 use crate::pagination::end_settings::End;
-use crate::pagination::error::PageError;
-use crate::pagination::page::{Head, Page};
+use crate::pagination::error::{PageError, excerpt};
+use crate::pagination::page::{Head, Page, RecordHolder};
 use crate::pagination::proof::Proof;
+use crate::pagination::record_settings::Presence;
 use crate::pagination::request::PageRequest;
 use crate::pagination::settings::Pagination;
 use crate::pagination::source::Source;
@@ -57,6 +58,12 @@ pub(super) enum PageLead {
 impl EndRules<'_> {
     /// Continuation behind a page; `style_end` is what the style's own rules say of it.
     pub(super) fn lead(&self, page: WholePage<'_>, style_end: StyleEnd) -> Result<PageLead, PageError> {
+        // The page past the last, as configured, or the only one of an empty collection.
+        if page.answer.head.status == StatusCode::NO_CONTENT
+            && self.pagination.end == End::Status(StatusCode::NO_CONTENT)
+        {
+            return Ok(PageLead::End(Proof::Status(StatusCode::NO_CONTENT)));
+        }
         match style_end {
             StyleEnd::Shared if self.pagination.style.is_pointed() => self.by_pointer(page),
             StyleEnd::Shared => self.by_count(&page),
@@ -168,6 +175,20 @@ impl EndRules<'_> {
         }
     }
 
+    /// Returns true for a page whose records are null although it leads on and earlier pages had arrays: records are missing there.
+    pub(super) fn is_gap(&self, answer: PageAnswer<'_>, page: &Page) -> Result<bool, PageError> {
+        let may_be_null = self.pagination.records.presence == Presence::Optional || self.progress.filled() == 0;
+        if page.holder != RecordHolder::Null || may_be_null {
+            return Ok(false);
+        }
+        let more = self.pagination.more.as_ref().map_or(Ok(None), |more| more.read(&page.fields))?;
+        Ok(match more {
+            Some(more) => more,
+            None if self.pagination.end == End::EmptyPage => false,
+            None => self.pagination.style.is_pointed() && self.next(answer)?.is_some(),
+        })
+    }
+
     fn next(&self, answer: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
         self.addresses.next(self.page_size.size(), answer)
     }
@@ -206,4 +227,11 @@ fn live_pointer(head: &Head, page: &Page) -> Option<String> {
         return Some("more stands around its records than is looked at".to_owned());
     }
     detect::live_pointer(&head.headers, &detect::outline(&page.sketch))
+}
+
+/// Error of a status that brings no page.
+pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> PageError {
+    let location = headers.get(header::LOCATION).filter(|_| status.is_redirection());
+    let said = location.map_or(body, HeaderValue::as_bytes);
+    PageError::Status { status, excerpt: excerpt(&String::from_utf8_lossy(said)) }
 }

@@ -24,6 +24,7 @@ mod fingerprint;
 mod forecast;
 mod judgement;
 mod numbering;
+mod page_accounts;
 mod page_size;
 mod part;
 mod partition;

@@ -128,6 +128,11 @@ impl CollectionPart {
         Some(if at == 0 && self.walk.next().is_none() { PlaceInPart::Turn } else { PlaceInPart::Ahead })
     }
 
+    /// Returns true if a page was ordered because another one leads to it, so that it can't be without content.
+    pub(super) fn is_led_to(&self, page: PageId) -> bool {
+        self.walk.is_led() && (self.walk.pages() > 0 || self.place_of(page) == Some(PlaceInPart::Ahead))
+    }
+
     /// Orders the page that has its turn, if it has not been ordered.
     pub(super) fn turn(&mut self, id: PageId) -> Option<Arc<PageRequest>> {
         if self.is_over() || self.is_closing() || self.walk.next().is_none() {

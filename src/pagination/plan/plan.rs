@@ -14,7 +14,7 @@ use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::page::{Head, PageFields};
 use crate::pagination::partition::Partition;
 use crate::pagination::request::PageRequest;
-use crate::pagination::retry::{Halvable, Overload};
+use crate::pagination::retry::{Halvable, NoContent, Overload, PageTraits};
 use crate::pagination::settings::Pagination;
 use crate::pagination::styles::Start;
 
@@ -204,9 +204,15 @@ impl Plan {
         self.parts.list.iter().find(|part| part.place_of(page).is_some())
     }
 
-    /// Returns whether a smaller page could be ordered in the place of this one.
-    pub fn halvable(&self, page: PageId) -> Halvable {
-        if self.owner(page).is_some_and(|part| part.walk.may_halve()) { Halvable::Yes } else { Halvable::No }
+    /// Answers, beside the page itself, that the plan can do with.
+    pub fn traits_of(&self, page: PageId) -> PageTraits {
+        let owner = self.owner(page);
+        let may_halve = owner.is_some_and(|part| part.walk.may_halve());
+        let is_led_to = owner.is_some_and(|part| part.is_led_to(page));
+        PageTraits {
+            halvable: if may_halve { Halvable::Yes } else { Halvable::No },
+            no_content: if is_led_to { NoContent::NotYet } else { NoContent::Page },
+        }
     }
 
     /// Sets the largest number of pages in flight.

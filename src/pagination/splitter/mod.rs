@@ -37,12 +37,15 @@ mod walker;
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use serde_json::value::RawValue;
 
 use super::error::start_of;
+use super::failed_page::{check_empty, outlook_of};
+use super::failure_signs::{OwnWords, PageExtent};
 use super::json_extract::{extract, parse, value_of};
 use super::page::{Page, PageFields, RecordHolder};
+use super::page_account::PageAccount;
 use super::path::Segment;
 use super::{PageError, Path, Presence, Records, Validation, detect};
 use crate::batch::{Batch, LinesHash};
@@ -56,6 +59,7 @@ use surroundings::Surroundings;
 use utf8::Utf8Checker;
 use walker::PageWalker;
 
+use shape::NoContentPage;
 pub use shape::PageShape;
 pub use simd::Isa;
 
@@ -122,6 +126,7 @@ impl Splitter {
         let (begun, bytes) = self.without_mark(bytes);
         self.feed_text(begun)?;
         self.feed_text(bytes)?;
+        self.shape.failures.check(self.fields(), PageExtent::Beginning)?;
         self.check_progress()
     }
 
@@ -185,9 +190,16 @@ impl Splitter {
         self.shape.pool.put(self.output);
         let Surroundings { captures, sketch, .. } = self.walker.around;
         let sketch = sketch.finish();
-        if let Some((path, value)) = captures.first_error().filter(|_| self.taken == 0) {
+        let failures = &self.shape.failures;
+        if self.taken == 0 && failures.words == OwnWords::Heeded {
             // An error without records is the upstream's failure under status 200: neither an empty page nor a wrong path.
-            return Err(PageError::ErrorInPage { path: path.clone(), value: value.clone() });
+            if let Some((path, value)) = captures.first_error().filter(|(path, _)| !failures.judges(&path.to_string()))
+            {
+                let outlook = outlook_of(value);
+                return Err(PageError::ErrorInPage { path: path.clone(), value: value.clone(), outlook });
+            }
+            let account = PageAccount::words_of(&detect::outline(&sketch));
+            check_empty(&account.without(|path| failures.judges(path)))?;
         }
         let records = &self.shape.tree.records;
         let holder = match there {
@@ -211,6 +223,7 @@ impl Splitter {
                 }
             }
         }
+        failures.check(&fields, PageExtent::Whole)?;
         Ok(Page { batch, fields, holder, sketch, hash: self.hash.finish() })
     }
 
@@ -227,6 +240,16 @@ impl Splitter {
         batch
     }
 
+    /// Ends a page that has no content, because its status says so (204).
+    pub fn finish_without_content(self) -> Result<Page, PageError> {
+        match self.shape.no_content {
+            NoContentPage::Empty => {
+                Ok(Page { holder: RecordHolder::Absent, sketch: Bytes::from_static(b"{}"), ..Page::default() })
+            }
+            NoContentPage::Error => Err(PageError::NoContent),
+        }
+    }
+
     /// Splits a page whose records' path counts from an array's end: the path is resolved in the whole page, which is then split.
     fn finish_late(self) -> Result<Page, PageError> {
         let text = std::str::from_utf8(&self.raw).map_err(|error| PageError::NotUtf8(error.valid_up_to() as u64))?;
@@ -235,7 +258,7 @@ impl Splitter {
         let fields = self.shape.tree.fields.iter().chain(&self.shape.late).cloned().collect();
         let shape =
             PageShape::with_fields(fields, &Records { paths, ..records.clone() }, &self.shape.caps, self.shape.isa);
-        let mut splitter = Self::new(Arc::new(shape));
+        let mut splitter = Self::new(Arc::new(PageShape { failures: self.shape.failures.clone(), ..shape }));
         splitter.feed(text.as_bytes())?;
         splitter.finish()
     }

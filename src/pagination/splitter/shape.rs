@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use parking_lot::Mutex;
 
 use super::open_value::WalkOutput;
 use super::simd::Isa;
 use super::target_tree::{TargetTree, counts_from_end};
 use crate::caps::Caps;
-use crate::pagination::{Pagination, Path, Records};
+use crate::pagination::{End, FailureSigns, Pagination, Path, Presence, Records};
 
 /// Paths and limits by which each page of a collection is split.
 #[derive(Clone, Debug)]
@@ -16,9 +17,19 @@ pub struct PageShape {
     pub(super) tree: Arc<TargetTree>,
     /// Fields that contain the records, are inside of them, or count from an array's end: they are extracted from the whole page.
     pub(super) late: Vec<Path>,
+    pub(super) failures: FailureSigns,
+    pub(super) no_content: NoContentPage,
     pub(super) caps: Caps,
     pub(super) isa: Isa,
     pub(super) pool: Arc<OutputPool>,
+}
+
+/// Meaning of an answer without content (204).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoContentPage {
+    /// A page without records.
+    Empty,
+    Error,
 }
 
 /// Buffers of split pages, reused for the next ones.
@@ -30,16 +41,30 @@ impl PageShape {
     pub fn new(pagination: &Pagination, caps: &Caps) -> Self {
         let mut fields: Vec<Path> = Vec::new();
         for path in pagination.fields() {
-            if !fields.contains(path) {
-                fields.push(path.clone());
+            if !fields.contains(&path) {
+                fields.push(path);
             }
         }
-        Self::with_fields(fields, &pagination.records, caps, Isa::best())
+        let ends = pagination.end == End::Status(StatusCode::NO_CONTENT);
+        let is_page = ends || pagination.records.presence == Presence::Optional;
+        Self {
+            failures: pagination.failures.clone(),
+            no_content: if is_page { NoContentPage::Empty } else { NoContentPage::Error },
+            ..Self::with_fields(fields, &pagination.records, caps, Isa::best())
+        }
     }
 
     pub(super) fn with_fields(fields: Vec<Path>, records: &Records, caps: &Caps, isa: Isa) -> Self {
         let (fields, late) = fields.into_iter().partition(|field| TargetTree::can_walk(field, records));
-        Self { tree: Arc::new(TargetTree::new(fields, records)), late, caps: caps.clone(), isa, pool: Arc::default() }
+        Self {
+            tree: Arc::new(TargetTree::new(fields, records)),
+            late,
+            failures: FailureSigns::default(),
+            no_content: NoContentPage::Error,
+            caps: caps.clone(),
+            isa,
+            pool: Arc::default(),
+        }
     }
 
     pub fn with_isa(self, isa: Isa) -> Self {

@@ -261,7 +261,7 @@ fn a_path_of_higher_rank_that_is_read_later_has_the_records() {
 fn values_in_and_around_the_records_are_found_when_the_page_is_whole() {
     let mut pagination = of(Records::at("Contents".parse().unwrap()));
     pagination.total = Some(Source::Body("Contents[-1].Key".parse().unwrap()));
-    pagination.error = Some(Path::root());
+    pagination.more = Some(crate::pagination::More { path: Path::root(), while_: Value::from(1) });
     let page = split_with(&pagination, r#"{"Contents":[{"Key":1},{"Key":2}]}"#).unwrap();
     assert_eq!(page.batch.lines(), "{\"Key\":1}\n{\"Key\":2}\n");
     assert_eq!(page.fields.get(&"Contents[-1].Key".parse().unwrap()), Some(&Value::from(2)));

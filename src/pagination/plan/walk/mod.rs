@@ -8,9 +8,12 @@ mod transitions;
 
 use std::sync::Arc;
 
+use http::StatusCode;
+
 use super::addresses::Addresses;
 use super::end::PageLength;
 use super::judgement::Judgement;
+use super::page_accounts::{ArrivedPage, PageAccounts};
 use super::page_size::PageSizing;
 use super::pinned_state::PinnedState;
 use super::progress::WalkProgress;
@@ -18,6 +21,7 @@ use super::release::{RecordRelease, ReleasePolicy};
 use super::walk_state::{Aim, WalkState, WalkStep};
 use crate::batch::Batch;
 use crate::caps::Caps;
+use crate::pagination::end_settings::End;
 use crate::pagination::error::PageError;
 use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::page::{Head, Page, PageFields};
@@ -40,6 +44,7 @@ pub struct Walk {
     release: RecordRelease,
     page_size: PageSizing,
     pinned: PinnedState,
+    accounts: PageAccounts,
 }
 
 impl Walk {
@@ -60,6 +65,7 @@ impl Walk {
             state: WalkState::Ask(Arc::new(first), Aim::Records),
             identity: 0,
             progress: WalkProgress::default(),
+            accounts: PageAccounts::default(),
             pagination,
         };
         let opening = walk.addresses.open(walk.page_size.size())?;
@@ -120,6 +126,11 @@ impl Walk {
         self.addresses.begin_midway();
     }
 
+    /// Returns true if pages lead to each other, and one without content (204) is not how they end.
+    pub(in crate::pagination::plan) fn is_led(&self) -> bool {
+        self.pagination.style.is_pointed() && self.pagination.end != End::Status(StatusCode::NO_CONTENT)
+    }
+
     /// The upstream's own total, as far as it is known.
     pub fn total(&self) -> Option<u64> {
         self.progress.total()
@@ -166,7 +177,6 @@ impl Walk {
 
     /// Takes the next records of the page, each once, and returns those that may leave now.
     pub fn records(&mut self, head: &Head, fields: &PageFields, mut batch: Batch) -> Result<Batch, PageError> {
-        self.pagination.check_error(fields)?;
         if batch.is_empty() {
             return Ok(batch);
         }
@@ -214,7 +224,7 @@ impl Walk {
         if let Some(earlier) = starts_again.filter(|_| suspects && new > 0) {
             return Err(PageError::Repeat(earlier));
         }
-        if let Some(doubt) = self.doubt(head, &page)? {
+        if let Some(doubt) = self.doubt(head, &page, records)? {
             return self.ask_again(doubt).map(|()| Vec::new());
         }
         self.read_totals(head, &page.fields, records)?;
@@ -224,10 +234,18 @@ impl Walk {
             self.progress.note_date(&head.headers);
             self.pinned.learn(head, &page.fields)?;
             self.pin_first()?;
+            self.accounts.begin(ArrivedPage { head, page: &page, records, asked: &self.addresses.origin().url });
         }
         self.advance(head, &page, early, length, aim)?;
         self.progress.note_length(records);
         Ok(self.release.end_page(rest))
+    }
+
+    /// Asks for the page once more: Asked ⇒ Ask. A second time the doubt is an error.
+    fn ask_again(&mut self, doubt: PageError) -> Result<(), PageError> {
+        let WalkState::Asked(request, Aim::Records) = &self.state else { return Err(doubt) };
+        self.state = WalkState::Ask(Arc::clone(request), Aim::Again);
+        Ok(())
     }
 
     /// Policy for the records of a page whose first one has come.

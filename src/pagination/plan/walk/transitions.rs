@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 
 use super::Walk;
 use crate::pagination::end_settings::{End, SameToken};
-use crate::pagination::error::{PageError, excerpt};
-use crate::pagination::page::{Head, Page, RecordHolder};
+use crate::pagination::error::PageError;
+use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::checkpoint::{Checkpoint, WalkLead};
-use crate::pagination::plan::end::{EndRules, PageLead, PageLength, WholePage};
+use crate::pagination::plan::end::{EndRules, PageLead, PageLength, WholePage, refusal};
 use crate::pagination::plan::events::PageSoFar;
 use crate::pagination::plan::forecast::Forecast;
+use crate::pagination::plan::page_accounts::ArrivedPage;
 use crate::pagination::plan::page_size::SizeChange;
 use crate::pagination::plan::walk_state::{Aim, WalkState};
 use crate::pagination::proof::Proof;
-use crate::pagination::record_settings::Presence;
 use crate::pagination::request::PageRequest;
 use crate::pagination::styles::{Address, PageAnswer, StyleEnd};
 
@@ -68,7 +68,10 @@ impl Walk {
         let whole = WholePage { answer: self.answer(head, &page.fields), page, early, new, length, more };
         match self.end_rules().lead(whole, style_end)? {
             PageLead::Next(next, aim) => self.ask(next, aim),
-            PageLead::End(proof) => self.finish(proof),
+            PageLead::End(proof) => {
+                self.check_words(head, page, self.pages() == 1)?;
+                self.finish(proof)
+            }
         }
     }
 
@@ -87,33 +90,31 @@ impl Walk {
     }
 
     /// Reason for which a whole page can't be one of the collection, though its answer is a page.
-    pub(super) fn doubt(&self, head: &Head, page: &Page) -> Result<Option<PageError>, PageError> {
-        let may_be_null = self.pagination.records.presence == Presence::Optional || self.progress.filled() == 0;
-        if page.holder != RecordHolder::Null || may_be_null || matches!(self.state.aim(), Some(Aim::Confirm(_))) {
+    pub(super) fn doubt(&mut self, head: &Head, page: &Page, records: u64) -> Result<Option<PageError>, PageError> {
+        if records > 0 || self.pages() == 0 || matches!(self.state.aim(), Some(Aim::Confirm(_))) {
             return Ok(None);
         }
-        let more = self.pagination.more.as_ref().map_or(Ok(None), |more| more.read(&page.fields))?;
-        let leads_on = match more {
-            Some(more) => more,
-            None if self.pagination.end == End::EmptyPage => false,
-            None => {
-                let answer = self.answer(head, &page.fields);
-                self.pagination.style.is_pointed() && self.addresses.next(self.page_size.size(), answer)?.is_some()
-            }
-        };
-        Ok(leads_on.then_some(PageError::NullRecords))
+        if let Err(failed) = self.check_words(head, page, false) {
+            return Ok(Some(failed));
+        }
+        let is_gap = self.end_rules().is_gap(self.answer(head, &page.fields), page)?;
+        Ok(is_gap.then_some(PageError::NullRecords))
     }
 
-    /// Asks for the page once more: Asked ⇒ Ask. A second time the doubt is an error.
-    pub(super) fn ask_again(&mut self, doubt: PageError) -> Result<(), PageError> {
-        let WalkState::Asked(request, Aim::Records) = &self.state else { return Err(doubt) };
-        self.state = WalkState::Ask(Arc::clone(request), Aim::Again);
-        Ok(())
+    /// Checks what a page that may be the end says of itself.
+    fn check_words(&mut self, head: &Head, page: &Page, is_first: bool) -> Result<(), PageError> {
+        let asked = &self.addresses.origin().url;
+        let page = ArrivedPage { head, page, records: self.release.page().records(), asked };
+        self.accounts.check_words(&self.pagination, page, is_first)
     }
 
     /// Asked ⇒ Done, unless what came contradicts the upstream's own numbers.
     fn finish(&mut self, proof: Proof) -> Result<(), PageError> {
         self.end_rules().check()?;
+        if !self.addresses.is_midway() {
+            let (asked, records) = (&self.addresses.origin().url, self.progress.records());
+            self.accounts.check_counts(&self.pagination, asked, records)?;
+        }
         self.state = WalkState::Done(proof);
         Ok(())
     }
@@ -177,7 +178,7 @@ impl Walk {
         };
         let may_be_last = self.pagination.end == End::EmptyPage && page.records == 0;
         let needs_first_page = self.pages() == 0 && self.pinned.needs_first_page();
-        if needs_first_page || !goes_on || may_be_last || self.pagination.check_error(page.fields).is_err() {
+        if needs_first_page || !goes_on || may_be_last {
             return None;
         }
         let answer = PageAnswer { records: page.records, ..self.answer(page.head, page.fields) };
@@ -248,6 +249,7 @@ impl Walk {
             numbered: self.pagination.style.is_pointed() && self.addresses.is_numbered(),
             size: self.page_size.size(),
             resized: self.page_size.resized(),
+            account: if self.pages() == 1 { self.accounts.first(&self.addresses.origin().url) } else { None },
             pins: self.pinned.pins().filter(|_| self.pages() == 1),
         }
     }
@@ -263,6 +265,9 @@ impl Walk {
             self.progress.fold(&checkpoint.progress)?;
             self.addresses.resume(checkpoint.number, checkpoint.stride, checkpoint.numbered);
             self.page_size.resume(checkpoint.size, checkpoint.resized);
+            if let Some(account) = checkpoint.account {
+                self.accounts.resume(account);
+            }
             if let Some(pins) = checkpoint.pins {
                 self.pinned.resume(pins);
             }
@@ -291,10 +296,4 @@ impl Walk {
         self.release.resume(last);
         Ok(())
     }
-}
-
-fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> PageError {
-    let location = headers.get(header::LOCATION).filter(|_| status.is_redirection());
-    let said = location.map_or(body, HeaderValue::as_bytes);
-    PageError::Status { status, excerpt: excerpt(&String::from_utf8_lossy(said)) }
 }

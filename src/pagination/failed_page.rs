@@ -1,0 +1,203 @@
+//! Pages of status 200 that say themselves that they failed: by an error, a flag, a status word, a code, or a message beside an empty
+//! list. Such a page is never an end.
+
+use serde_json::Value;
+
+use super::error::{Outlook, PageError, excerpt};
+use super::page_account::{PageAccount, PageWord};
+use super::page_names::WordRole;
+use super::source::says_none;
+
+/// Parts of a failure's words, separated by `|` as those below.
+const FAILURES: &str = "\
+    error|fail|denied|invalid|exceed|unavailable|timeout|timed out|time out|forbidden|unauthori|not authorized|throttl|overload|\
+    maintenance|try again|retry|too many|not allowed|not permitted|permission|no access|temporar|rejected|abort|expired|over query|\
+    rate limit|quota|busy|pending|processing|in progress|queued|not ready|bad request|exception|refused|cannot|can t|could not|unable";
+/// Those of them that pass.
+const PASSING: &str = "\
+    timeout|timed out|time out|try again|retry|later|temporar|unavailable|busy|overload|throttl|rate limit|ratelimit|too many|pending|\
+    processing|in progress|queued|not ready|maintenance|internal|server error|over query";
+/// Words of a page that is good, or empty because nothing is there.
+const GOOD: &str = "\
+    ok|okay|success|successful|successfully|succeeded|complete|completed|done|finished|last|end|empty|none|no|zero|nothing|exhausted|\
+    not found|0|true";
+const NO_FAILURES: [&str; 3] = ["no error", "without error", "0 error"];
+
+/// Outlook of a failure that is described by this text.
+pub(super) fn outlook_of(text: &str) -> Outlook {
+    let code: Option<u16> = text.trim().trim_matches('"').parse().ok();
+    let may_pass = has_any(PASSING, &normal(text)) || matches!(code, Some(408 | 429 | 500..=599));
+    if may_pass { Outlook::MayPass } else { Outlook::Lasting }
+}
+
+/// Checks a page without records, of which nothing else is known.
+pub(super) fn check_empty(page: &PageAccount) -> Result<(), PageError> {
+    page.words().find(|word| is_failure(word)).map_or(Ok(()), |word| Err(failed(word)))
+}
+
+/// Checks a page that may be the end, beside what the first page said of itself, where that was another page.
+pub(super) fn check_beside(first: Option<&PageAccount>, page: &PageAccount) -> Result<(), PageError> {
+    let before = |word: &PageWord<'_>| first.and_then(|first| first.word(word.path));
+    let is_other = |word: &PageWord<'_>| first.is_some() && before(word) != Some(word.value);
+    let failure = page.words().find(|word| match word.role {
+        WordRole::Error => is_failure(word) && is_other(word),
+        WordRole::Flag => is_failure(word),
+        // One that the first page did not have is judged by itself, in a page without records.
+        WordRole::Status => before(word).is_some() && is_other(word) && !is_good(word.value),
+        WordRole::Message => page.is_empty() && is_other(word) && !says_none(word.value) && !is_good(word.value),
+    });
+    failure.map_or(Ok(()), |word| Err(failed(word)))
+}
+
+fn failed(PageWord { path, value, .. }: PageWord<'_>) -> PageError {
+    let value = value.to_string();
+    let outlook = outlook_of(&value);
+    PageError::ErrorInPage { path: path.parse().unwrap_or_default(), value: excerpt(&value), outlook }
+}
+
+/// Returns true for a word that means a failure, whatever other pages say.
+fn is_failure(PageWord { role, value, .. }: &PageWord<'_>) -> bool {
+    let text = value.as_str().map(normal);
+    match (role, value) {
+        (WordRole::Error, Value::Number(number)) => number.as_f64() != Some(0.0),
+        (WordRole::Error, Value::String(_)) => !says_none(value) && !is_good(value),
+        (WordRole::Error, _) => !says_none(value),
+        (WordRole::Flag | WordRole::Status, Value::Bool(flag)) => !flag,
+        (WordRole::Flag, Value::Number(number)) => number.as_f64() == Some(0.0),
+        (WordRole::Flag, _) => text.is_some_and(|text| matches!(text.as_str(), "false" | "no") || is_bad(&text)),
+        (WordRole::Status, _) => match code(value) {
+            Some(code) => code < 0 || (400..600).contains(&code) && !matches!(code, 404 | 410 | 416),
+            None => text.is_some_and(|text| is_bad(&text)),
+        },
+        (WordRole::Message, _) => text.is_some_and(|text| is_bad(&text)),
+    }
+}
+
+fn is_bad(text: &str) -> bool {
+    let text = NO_FAILURES.iter().fold(text.to_owned(), |text, none| text.replace(none, ""));
+    has_any(FAILURES, &text)
+}
+
+/// Returns true for a word of success, or of nothing being there.
+fn is_good(value: &Value) -> bool {
+    match (value, code(value)) {
+        (_, Some(code)) => matches!(code, 0 | 200..300 | 404 | 410 | 416),
+        (Value::String(text), None) => {
+            let text = normal(text);
+            !is_bad(&text) && GOOD.split('|').any(|good| format!(" {text} ").contains(&format!(" {good} ")))
+        }
+        (value, None) => *value == Value::Bool(true) || says_none(value),
+    }
+}
+
+/// A whole number, also where it is spelled as a string.
+fn code(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+fn has_any(parts: &str, text: &str) -> bool {
+    parts.split('|').any(|part| text.contains(part))
+}
+
+/// A text in lower case, with one space between its words: `OVER_QUERY_LIMIT` and `overQueryLimit` are alike.
+fn normal(text: &str) -> String {
+    let mut normal = String::new();
+    let mut before = ' ';
+    for c in text.chars() {
+        if !c.is_alphanumeric() || c.is_uppercase() && before.is_lowercase() {
+            normal.push(' ');
+        }
+        normal.extend(c.to_lowercase().filter(|c| c.is_alphanumeric()));
+        before = c;
+    }
+    normal.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use serde_json::json;
+    use url::Url;
+
+    use super::*;
+
+    fn account(page: &Value, records: u64) -> PageAccount {
+        PageAccount::read(&HeaderMap::new(), page, &Url::parse("http://a/items").unwrap(), records)
+    }
+
+    #[test]
+    fn an_empty_page_that_says_that_it_failed_is_none() {
+        let failures = [
+            json!({"status": "INVALID_REQUEST"}),
+            json!({"status": "error"}),
+            json!({"status": false}),
+            json!({"stat": "fail"}),
+            json!({"state": "queryTimedOut"}),
+            json!({"success": false}),
+            json!({"ok": false, "why": 1}),
+            json!({"success": 0}),
+            json!({"code": 500}),
+            json!({"code": "429"}),
+            json!({"errcode": -1}),
+            json!({"meta": {"status_code": 503}}),
+            json!({"error_message": "quota"}),
+            json!({"error": {"code": 7}}),
+            json!({"message": "Please try again later"}),
+            json!({"msg": "No access to this list"}),
+        ];
+        for page in failures {
+            assert!(check_empty(&account(&page, 0)).is_err(), "{page}");
+        }
+    }
+
+    #[test]
+    fn an_empty_page_of_an_empty_collection_is_one() {
+        let pages = [
+            json!({"status": "ZERO_RESULTS"}),
+            json!({"status": "OK", "code": 0, "message": ""}),
+            json!({"success": true, "message": "No records found"}),
+            json!({"code": 404, "message": "not found"}),
+            json!({"error": null, "errors": [], "error_message": "", "errcode": 0}),
+            json!({"errors": "0 errors", "msg": "ok"}),
+            json!({"status": "active"}),
+            json!({"build": {"id": 7, "status": "failed"}}),
+            json!({"items": [{"status": "error"}]}),
+        ];
+        for page in pages {
+            assert!(check_empty(&account(&page, 0)).is_ok(), "{page}");
+        }
+    }
+
+    #[test]
+    fn at_an_end_a_page_is_held_to_the_words_of_the_first() {
+        let first = account(&json!({"status": "active", "code": 1, "warnings": 0, "errors": ["old note"]}), 10);
+        let good = [
+            json!({"status": "active", "code": 1, "errors": ["old note"]}),
+            json!({"status": "no more results", "code": 0}),
+            json!({"status": "complete", "code": 204, "message": "end of list"}),
+            json!({"state": "gone elsewhere"}),
+        ];
+        for page in good {
+            assert!(check_beside(Some(&first), &account(&page, 0)).is_ok(), "{page}");
+        }
+        for page in
+            [json!({"status": "suspended"}), json!({"code": 2}), json!({"errors": ["new"]}), json!({"ok": false})]
+        {
+            assert!(check_beside(Some(&first), &account(&page, 0)).is_err(), "{page}");
+            assert!(check_beside(Some(&first), &account(&page, 3)).is_err(), "{page}");
+        }
+        let message = json!({"message": "you can only have the first 50"});
+        assert!(check_beside(Some(&first), &account(&message, 0)).is_err());
+        assert!(check_beside(Some(&first), &account(&message, 3)).is_ok());
+    }
+
+    #[test]
+    fn failures_that_pass_are_told_from_those_that_last() {
+        for text in ["Try again", "THROTTLED", "internalServerError", "503", "\"OVER_QUERY_LIMIT\"", "in_progress"] {
+            assert_eq!(outlook_of(text), Outlook::MayPass, "{text}");
+        }
+        for text in ["REQUEST_DENIED", "invalid token", "403", "no such list"] {
+            assert_eq!(outlook_of(text), Outlook::Lasting, "{text}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Signs by which a page of status 200 says that it failed or is partial, as configured.
+
+use serde_json::Value;
+
+use super::error::{Outlook, PageError, excerpt};
+use super::failed_page::outlook_of;
+use super::page::PageFields;
+use super::path::Path;
+use super::source::says_none;
+
+/// Signs of a failure in a page.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FailureSigns {
+    pub conditions: Vec<ErrorCondition>,
+    pub words: OwnWords,
+}
+
+/// Use of the words by which a page tells of its own failure, beside the configured conditions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OwnWords {
+    #[default]
+    Heeded,
+    Ignored,
+}
+
+/// Condition under which a page failed or is partial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ErrorCondition {
+    /// Path of a value, or behind `[*]` of one in each element of an array.
+    pub path: Path,
+    /// Values of good pages; without one, every value but an empty one is an error.
+    pub ok: Option<Vec<Value>>,
+    /// Values of errors that may pass; without one, the words of the error decide.
+    pub retry: Option<Vec<Value>>,
+}
+
+/// Part of a page that has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PageExtent {
+    /// What is absent may follow.
+    Beginning,
+    Whole,
+}
+
+impl FailureSigns {
+    /// The sign of a value that is there.
+    pub fn at(path: Path) -> Self {
+        Self { conditions: vec![ErrorCondition::at(path)], words: OwnWords::Heeded }
+    }
+
+    /// Paths whose values are needed of each page.
+    pub(super) fn fields(&self) -> impl Iterator<Item = Path> {
+        self.conditions.iter().map(|condition| condition.path.split_at_each().0)
+    }
+
+    /// Returns true if a condition, and nothing else, judges the word at this path.
+    pub(super) fn judges(&self, path: &str) -> bool {
+        self.fields().any(|field| field.to_string() == path)
+    }
+
+    /// Checks the values of a page.
+    pub(super) fn check(&self, fields: &PageFields, extent: PageExtent) -> Result<(), PageError> {
+        self.conditions.iter().try_for_each(|condition| condition.check(fields, extent))
+    }
+}
+
+impl ErrorCondition {
+    /// The condition that anything is there.
+    pub fn at(path: Path) -> Self {
+        Self { path, ok: None, retry: None }
+    }
+
+    fn check(&self, fields: &PageFields, extent: PageExtent) -> Result<(), PageError> {
+        let (holder, inner) = self.path.split_at_each();
+        let values: Vec<&Value> = match (fields.get(&holder), inner) {
+            (None, _) if extent == PageExtent::Beginning => return Ok(()),
+            (None, _) => vec![&Value::Null],
+            // An element without the value is an error all the same.
+            (Some(Value::Array(elements)), Some(inner)) => {
+                elements.iter().map(|element| inner.of_value(element).unwrap_or(element)).collect()
+            }
+            (Some(value), _) => vec![value],
+        };
+        let failures: Vec<_> = values.into_iter().filter(|value| !self.is_good(value)).collect();
+        let Some(first) = failures.first() else { return Ok(()) };
+        let value = first.to_string();
+        let outlook = match &self.retry {
+            Some(retry) if failures.iter().all(|failure| is_one_of(failure, retry)) => Outlook::MayPass,
+            Some(_) => Outlook::Lasting,
+            None => outlook_of(&value),
+        };
+        Err(PageError::ErrorInPage { path: self.path.clone(), value: excerpt(&value), outlook })
+    }
+
+    fn is_good(&self, value: &Value) -> bool {
+        self.ok.as_ref().map_or_else(|| says_none(value), |ok| is_one_of(value, ok))
+    }
+}
+
+/// Returns true if the list has this value; numbers are compared by their value.
+fn is_one_of(value: &Value, list: &[Value]) -> bool {
+    list.iter().any(|known| match (known, value) {
+        (Value::Number(known), Value::Number(found)) => known.as_f64() == found.as_f64(),
+        (known, found) => known == found,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(condition: &ErrorCondition, page: &Value) -> Result<(), PageError> {
+        let mut fields = PageFields::default();
+        let holder = condition.path.split_at_each().0;
+        if let Some(value) = holder.of_value(page) {
+            fields.push(holder, value.clone());
+        }
+        condition.check(&fields, PageExtent::Whole)
+    }
+
+    fn outlook(condition: &ErrorCondition, page: &Value) -> Option<Outlook> {
+        match check(condition, page) {
+            Ok(()) => None,
+            Err(PageError::ErrorInPage { outlook, .. }) => Some(outlook),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn condition(path: &str, ok: Option<Value>, retry: Option<Value>) -> ErrorCondition {
+        let list = |values: Value| values.as_array().unwrap().clone();
+        ErrorCondition { path: path.parse().unwrap(), ok: ok.map(list), retry: retry.map(list) }
+    }
+
+    #[test]
+    fn a_word_is_good_or_passes_or_is_an_error() {
+        let status = condition("status", Some(json!(["OK", "ZERO_RESULTS"])), Some(json!(["INVALID_REQUEST"])));
+        assert_eq!(outlook(&status, &json!({"status": "ZERO_RESULTS"})), None);
+        assert_eq!(outlook(&status, &json!({"status": "INVALID_REQUEST"})), Some(Outlook::MayPass));
+        assert_eq!(outlook(&status, &json!({"status": "REQUEST_DENIED"})), Some(Outlook::Lasting));
+        assert_eq!(outlook(&status, &json!({})), Some(Outlook::Lasting), "a good page says so");
+        let code = condition("code", Some(json!([0])), None);
+        assert_eq!(outlook(&code, &json!({"code": 0.0})), None);
+        assert_eq!(outlook(&code, &json!({"code": 503})), Some(Outlook::MayPass));
+        assert_eq!(outlook(&code, &json!({"code": "0"})), Some(Outlook::Lasting));
+    }
+
+    #[test]
+    fn each_of_several_errors_has_its_code() {
+        let codes = condition("errors[*].extensions.code", None, Some(json!(["THROTTLED"])));
+        let page = |codes: &[&str]| {
+            let errors: Vec<_> = codes.iter().map(|code| json!({"extensions": {"code": code}})).collect();
+            json!({"errors": errors})
+        };
+        assert_eq!(outlook(&codes, &page(&["THROTTLED", "THROTTLED"])), Some(Outlook::MayPass));
+        assert_eq!(outlook(&codes, &page(&["THROTTLED", "ACCESS_DENIED"])), Some(Outlook::Lasting));
+        assert_eq!(outlook(&codes, &json!({"errors": [{"message": "x"}]})), Some(Outlook::Lasting));
+        for none in [json!({}), json!({"errors": null}), json!({"errors": []})] {
+            assert_eq!(outlook(&codes, &none), None, "{none}");
+        }
+    }
+}

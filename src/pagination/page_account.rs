@@ -1,0 +1,233 @@
+//! Account that a page gives of itself beside its records: words of its success, and counts.
+
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::content_range::content_range;
+use super::error::PageError;
+use super::page_names::{CountName, TOTAL_HEADERS, WordRole, is_count};
+use super::path::{Path, Segment};
+
+/// Depth down to which objects around the records are read.
+const DEPTH: usize = 3;
+/// An object with more members than this is data keyed by id.
+const MEMBERS: usize = 64;
+/// Longest word that is kept, in bytes of JSON.
+const WORD: usize = 1024;
+
+/// Account of one page.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct PageAccount {
+    /// Number of the page's records.
+    records: u64,
+    /// Path and value of each word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    words: Vec<(String, Value)>,
+    /// Place and value of each number that may count the collection's records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    counts: Vec<(String, u64)>,
+}
+
+/// Word of a page.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PageWord<'a> {
+    pub(super) path: &'a str,
+    pub(super) role: WordRole,
+    pub(super) value: &'a Value,
+}
+
+impl PageAccount {
+    /// Reads the words of a page without records by its outline.
+    pub(super) fn words_of(page: &Value) -> Self {
+        let mut account = Self::default();
+        account.read_page(page, None);
+        account
+    }
+
+    /// Reads a page by its head and its outline, of `records` records; `asked` is the URL of the first request, whose numbers a page
+    /// may repeat.
+    pub(super) fn read(headers: &HeaderMap, page: &Value, asked: &Url, records: u64) -> Self {
+        Self::of_head(headers, asked, records).with_page(page, asked)
+    }
+
+    /// Reads the head of a page.
+    pub(super) fn of_head(headers: &HeaderMap, asked: &Url, records: u64) -> Self {
+        let mut account = Self { records, ..Self::default() };
+        for name in TOTAL_HEADERS {
+            let text = headers.get(name).and_then(|value| value.to_str().ok());
+            let number = text.and_then(|text| text.trim().parse().ok());
+            account.counts.extend(number.map(|number| (name.to_owned(), number)));
+        }
+        let range = content_range(headers).ok().flatten().and_then(|range| range.total);
+        account.counts.extend(range.map(|total| ("content-range".to_owned(), total)));
+        account.forget_asked(asked);
+        account
+    }
+
+    /// The account with what the page itself says.
+    pub(super) fn with_page(mut self, page: &Value, asked: &Url) -> Self {
+        self.read_page(page, Some(asked));
+        self.forget_asked(asked);
+        self
+    }
+
+    fn read_page(&mut self, page: &Value, asked: Option<&Url>) {
+        if let Value::Object(members) = page {
+            self.read_object(members, &mut Vec::new(), asked);
+        }
+    }
+
+    /// Forgets numbers that the request has, too: a page size is no count.
+    fn forget_asked(&mut self, asked: &Url) {
+        let is_asked = |number: u64| asked.query_pairs().any(|(_, value)| value == number.to_string().as_str());
+        self.counts.retain(|(_, number)| !is_asked(*number));
+    }
+
+    fn read_object(&mut self, members: &Map<String, Value>, path: &mut Vec<Segment>, asked: Option<&Url>) {
+        // An object with an id is a thing of its own: its state is not the page's.
+        let is_thing = members.get("id").is_some_and(|id| id.is_string() || id.is_number());
+        for (name, value) in members {
+            path.push(Segment::Name(name.clone()));
+            let role = WordRole::of(name).filter(|role| match role {
+                WordRole::Error => true,
+                WordRole::Flag => !value.is_object() && !value.is_array(),
+                WordRole::Status | WordRole::Message => !value.is_object() && !value.is_array() && !is_thing,
+            });
+            match (role, value) {
+                (Some(role), _) if !(role == WordRole::Status && value.is_object()) => {
+                    self.words.push((Path::new(path.clone()).to_string(), shortened(value)));
+                }
+                (_, Value::Object(inner)) if path.len() < DEPTH && inner.len() <= MEMBERS => {
+                    self.read_object(inner, path, asked);
+                }
+                _ => {}
+            }
+            let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+            if let (Some(number), Some(url)) = (number.filter(|_| !is_thing), asked)
+                && is_count(CountName { name, parent: parent_of(path), siblings: members, url })
+            {
+                self.counts.push((Path::new(path.clone()).to_string(), number));
+            }
+            path.pop();
+        }
+    }
+
+    /// The account without the words at these paths.
+    pub(super) fn without(mut self, is_judged: impl Fn(&str) -> bool) -> Self {
+        self.words.retain(|(path, _)| !is_judged(path));
+        self
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    pub(super) fn words(&self) -> impl Iterator<Item = PageWord<'_>> {
+        self.words.iter().filter_map(|(path, value)| {
+            let name = path.rsplit(['.', '[']).next().unwrap_or_default();
+            Some(PageWord { path, role: WordRole::of(name)?, value })
+        })
+    }
+
+    /// Value of the word at this path.
+    pub(super) fn word(&self, path: &str) -> Option<&Value> {
+        self.words.iter().find(|(known, _)| known == path).map(|(_, value)| value)
+    }
+
+    /// Checks the end of a collection, of which `records` came, against the numbers of its first page, which this is, and of its last.
+    /// Such a number can't prove an end, since its name is only likely, but it refutes one.
+    pub(super) fn check_counts(&self, last: Option<&Self>, records: u64) -> Result<(), PageError> {
+        let last_counts = || last.into_iter().flat_map(|last| &last.counts);
+        // Of several numbers, as all records and the filtered ones, one that agrees is enough.
+        if self.counts.iter().chain(last_counts()).any(|(_, number)| *number == records) {
+            return Ok(());
+        }
+        // Past the last page some upstreams make their numbers up.
+        let is_past = last.is_some_and(Self::is_empty);
+        let still = |place: &str| last_counts().find(|(other, _)| other == place).filter(|_| !is_past);
+        let refuting = self.counts.iter().find_map(|(place, number)| {
+            let number = still(place).map_or(*number, |(_, number)| *number);
+            (number > records).then(|| PageError::CountContradicts { place: place.clone(), number, records })
+        });
+        refuting.map_or(Ok(()), Err)
+    }
+}
+
+fn parent_of(path: &[Segment]) -> &str {
+    match path {
+        [.., Segment::Name(parent), _] => parent,
+        _ => "",
+    }
+}
+
+/// The value, or the start of its text where it is long.
+fn shortened(value: &Value) -> Value {
+    let text = value.to_string();
+    if text.len() <= WORD { value.clone() } else { Value::from(text.chars().take(WORD / 4).collect::<String>()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue};
+    use serde_json::json;
+
+    use super::*;
+
+    fn account(page: &Value, records: u64) -> PageAccount {
+        PageAccount::read(&HeaderMap::new(), page, &Url::parse("http://a/v1/orders?limit=100").unwrap(), records)
+    }
+
+    #[test]
+    fn a_count_is_known_whatever_its_name() {
+        let pages = [
+            json!({"nbHits": 70}),
+            json!({"total": "70"}),
+            json!({"responseSummary": {"numTotalResults": 70}}),
+            json!({"hits": {"total": {"value": 70}}}),
+            json!({"meta": {"total_orders": 70}}),
+            json!({"count": 70}),
+            json!({"number_of_results": 70, "found": 50}),
+        ];
+        for page in pages {
+            let refuted = account(&page, 10).check_counts(Some(&account(&page, 0)), 69);
+            assert!(matches!(refuted, Err(PageError::CountContradicts { number: 70, records: 69, .. })), "{page}");
+            assert!(account(&page, 10).check_counts(Some(&account(&page, 0)), 70).is_ok(), "{page}");
+        }
+    }
+
+    #[test]
+    fn other_numbers_refute_nothing() {
+        let pages = [
+            json!({"page": 70, "pages": 70, "total_pages": 70, "per_page": 70, "page_count": 70, "nbPages": 70}),
+            json!({"limit": 70, "offset": 70, "size": 70, "number": 70, "took": 70, "processingTimeMS": 70}),
+            json!({"paging": {"count": 70, "start": 0}}),
+            json!({"total": 100}),
+            json!({"total_amount": 70, "unread_count": 70, "remaining": 70, "max_results": 70, "rate_limit": {"total": 3}}),
+            json!({"order": {"id": 1, "total": 70}}),
+            json!({"recordsTotal": 70, "recordsFiltered": 35}),
+        ];
+        for page in pages {
+            assert!(account(&page, 35).check_counts(None, 35).is_ok(), "{page}");
+        }
+    }
+
+    #[test]
+    fn the_last_page_with_records_knows_best() {
+        let (first, shrunk) = (account(&json!({"total": 36}), 10), account(&json!({"total": 35}), 5));
+        assert!(first.check_counts(Some(&shrunk), 35).is_ok() && first.check_counts(Some(&shrunk), 34).is_err());
+        let past = account(&json!({"total": 0}), 0);
+        assert!(first.check_counts(Some(&past), 36).is_ok() && first.check_counts(Some(&past), 35).is_err());
+    }
+
+    #[test]
+    fn header_fields_count_too() {
+        let url = Url::parse("http://a/orders").unwrap();
+        for (name, value) in [("x-total-count", "70"), ("content-range", "items 0-9/70")] {
+            let headers = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))]);
+            let page = PageAccount::read(&headers, &Value::Null, &url, 10);
+            assert!(page.check_counts(None, 10).is_err() && page.check_counts(None, 70).is_ok(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Names of the members beside the records by which a page tells of its success, or counts the collection.
+
+use serde_json::{Map, Value};
+use url::Url;
+
+/// Meaning of a member beside the records, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WordRole {
+    /// Present only where something failed.
+    Error,
+    /// True where nothing failed.
+    Flag,
+    /// Word or code of the outcome.
+    Status,
+    /// Text for people.
+    Message,
+}
+
+/// Names of a number in a page.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CountName<'a> {
+    pub(super) name: &'a str,
+    /// Name of its object; empty at the top.
+    pub(super) parent: &'a str,
+    /// Members of its object.
+    pub(super) siblings: &'a Map<String, Value>,
+    /// URL of the collection.
+    pub(super) url: &'a Url,
+}
+
+/// Header fields of the collection's number of records.
+pub(super) const TOTAL_HEADERS: [&str; 5] =
+    ["x-total-count", "x-total", "x-wp-total", "x-pagination-total-count", "x-total-records"];
+/// Words of which a name of a count has at least one.
+const COUNTING: &str = "\
+    total totals count hits found matches matched results records items entries elements rows documents docs objects";
+/// The same, where another word stands beside it: `number` alone is a page's number.
+const COUNTING_WITH_ANOTHER: &str = "num nb number";
+/// Words that may stand beside them, and the words of the collection's own name.
+const BESIDE: &str = "of in the all set size search query filtered result record item entry element document object entities resources collection";
+/// Members that make a `count` beside them the size of a page.
+const PAGING: &str = "start offset skip from limit page";
+
+// Lists of names without case and punctuation.
+const ERRORS: &str =
+    "error errors errormessage errormessages errormsg errmsg errordescription exception fault faultstring";
+const FLAGS: &str = "success ok succeeded successful issuccess issuccessful";
+const STATUSES: &str = "\
+    status state stat code result outcome statuscode resultcode responsecode returncode retcode ret errcode errorcode errno \
+    responsestatus statustext resultstatus querystatus requeststatus";
+const MESSAGES: &str = "message msg detail reason notice statusmessage resultmessage";
+
+impl WordRole {
+    /// Role of a member with this name.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        let plain: String = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+        let roles = [(ERRORS, Self::Error), (FLAGS, Self::Flag), (STATUSES, Self::Status), (MESSAGES, Self::Message)];
+        roles
+            .into_iter()
+            .find(|(names, _)| names.split_ascii_whitespace().any(|name| name == plain))
+            .map(|(_, role)| role)
+    }
+}
+
+/// Returns true for a name by which the collection's records are counted.
+pub(super) fn is_count(CountName { name, parent, siblings, url }: CountName<'_>) -> bool {
+    // Elasticsearch: `total: { value: 70, relation: "eq" }`.
+    let name = if name == "value" && words(parent).iter().any(|word| word == "total") { parent } else { name };
+    let words = words(name);
+    let is_in = |list: &str, word: &str| list.split_ascii_whitespace().any(|known| known == word);
+    let resource = url.path_segments().and_then(|segments| segments.rev().find(|segment| !segment.is_empty()));
+    let own = self::words(resource.unwrap_or_default());
+    let counts = |word: &String| is_in(COUNTING, word) || words.len() > 1 && is_in(COUNTING_WITH_ANOTHER, word);
+    let fits = |word: &String| counts(word) || is_in(BESIDE, word) || own.contains(word);
+    let is_page_size = words == ["count"] && siblings.keys().any(|sibling| is_in(PAGING, sibling));
+    words.iter().any(counts) && words.iter().all(fits) && !is_page_size
+}
+
+/// Words of a name: `numTotalResults`, `num_total_results`.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut before = '_';
+    for c in name.chars() {
+        if !c.is_alphanumeric() || c.is_uppercase() && before.is_lowercase() {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut() {
+            word.extend(c.to_lowercase().filter(|c| c.is_alphanumeric()));
+        }
+        before = c;
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}

@@ -1,0 +1,109 @@
+//! Accounts that the first and the last page of a walk give of themselves, beside which an end is checked.
+
+use bytes::Bytes;
+use url::Url;
+
+use crate::pagination::detect;
+use crate::pagination::error::PageError;
+use crate::pagination::failed_page::check_beside;
+use crate::pagination::failure_signs::OwnWords;
+use crate::pagination::page::{Head, Page};
+use crate::pagination::page_account::PageAccount;
+use crate::pagination::settings::{Pagination, UnnamedCounts};
+
+#[derive(Debug, Default)]
+pub(super) struct PageAccounts {
+    first: Option<FirstPage>,
+    /// Account of the page that may be the end.
+    last: Option<PageAccount>,
+}
+
+/// First page of a walk; most walks never need its account.
+#[derive(Debug)]
+enum FirstPage {
+    Unread { head: PageAccount, sketch: Bytes },
+    Read(PageAccount),
+}
+
+/// Page that has come, with the facts that its account is read by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ArrivedPage<'a> {
+    pub(super) head: &'a Head,
+    pub(super) page: &'a Page,
+    pub(super) records: u64,
+    /// URL of the walk's first request.
+    pub(super) asked: &'a Url,
+}
+
+impl ArrivedPage<'_> {
+    fn account(self) -> PageAccount {
+        let outline = detect::outline(&self.page.sketch);
+        PageAccount::read(&self.head.headers, &outline, self.asked, self.records)
+    }
+}
+
+impl PageAccounts {
+    /// Notes the first page.
+    pub(super) fn begin(&mut self, ArrivedPage { head, page, records, asked }: ArrivedPage<'_>) {
+        let head = PageAccount::of_head(&head.headers, asked, records);
+        self.first = Some(FirstPage::Unread { head, sketch: page.sketch.clone() });
+    }
+
+    /// Account of the first page, for a checkpoint behind it.
+    pub(super) fn first(&self, asked: &Url) -> Option<PageAccount> {
+        Some(match self.first.as_ref()? {
+            FirstPage::Unread { head, sketch } => head.clone().with_page(&detect::outline(sketch), asked),
+            FirstPage::Read(account) => account.clone(),
+        })
+    }
+
+    pub(super) fn resume(&mut self, first: PageAccount) {
+        self.first = Some(FirstPage::Read(first));
+    }
+
+    /// Checks the words of a page that may be the end, which may be the first one.
+    pub(super) fn check_words(
+        &mut self,
+        pagination: &Pagination,
+        page: ArrivedPage<'_>,
+        is_first: bool,
+    ) -> Result<(), PageError> {
+        let account = page.account();
+        let first = if is_first { None } else { self.read_first(page.asked) };
+        let checked = match pagination.failures.words {
+            OwnWords::Heeded => check_beside(first, &account.clone().without(|path| pagination.failures.judges(path))),
+            OwnWords::Ignored => Ok(()),
+        };
+        if is_first {
+            self.first = Some(FirstPage::Read(account.clone()));
+        }
+        self.last = Some(account);
+        checked
+    }
+
+    /// Checks the number of records that came against numbers beside them, where no total is configured.
+    pub(super) fn check_counts(&mut self, pagination: &Pagination, asked: &Url, records: u64) -> Result<(), PageError> {
+        let is_counted = pagination.has_total() || pagination.partition.is_some();
+        let is_ignored = pagination.unnamed_counts == UnnamedCounts::Ignored;
+        // A client may begin at a page that links to the next one.
+        if is_counted || is_ignored || detect::names_a_place(asked) {
+            return Ok(());
+        }
+        self.read_first(asked);
+        match &self.first {
+            Some(FirstPage::Read(first)) => first.check_counts(self.last.as_ref(), records),
+            Some(FirstPage::Unread { .. }) | None => Ok(()),
+        }
+    }
+
+    /// Unread ⇒ Read.
+    fn read_first(&mut self, asked: &Url) -> Option<&PageAccount> {
+        if let Some(FirstPage::Unread { .. }) = &self.first {
+            self.first = self.first(asked).map(FirstPage::Read);
+        }
+        match &self.first {
+            Some(FirstPage::Read(account)) => Some(account),
+            Some(FirstPage::Unread { .. }) | None => None,
+        }
+    }
+}
