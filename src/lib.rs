@@ -112,6 +112,6 @@ pub use config::{Config, Mistake, Mistakes};
 pub use embed::{Record, RecordStream, RecordStreamBuilder, UnpageLayer, UnpageService};
 pub use error::{Failure, Fault};
 pub use gateway::{Gateway, GatewayBuilder, GatewayError};
-pub use pagination::verdict::{Consistency, Verdict};
+pub use pagination::{Consistency, Verdict};
 pub use response::{Body, BoxError};
 pub use server::serve;

@@ -85,10 +85,11 @@ impl Emitter {
             CrawlStart::Request if self.driver.starts_midway() => "; it starts at the page that the request names",
             CrawlStart::Request => "",
         };
-        let ProvenEnd { proof, consistency, doubles, late } = end;
+        let proof = format!("{}{start}", end.proof_text());
+        let ProvenEnd { consistency, doubles, late, .. } = end;
         let (records, pages) = (self.driver.records, self.driver.plan.pages());
         let requests = self.driver.usage().counts().requests;
-        Verdict { records, pages, requests, proof: format!("{proof}{start}"), consistency, doubles, late }
+        Verdict { records, pages, requests, proof, consistency, doubles, late }
     }
 
     /// Drives the crawl to its proven end. Records are written as far as the log has room; meanwhile, the pages move on.

@@ -47,4 +47,4 @@ pub use styles::{
     Token,
 };
 pub use validity::{Precondition, Since, TimeFormat, ValidAt, VersionSource};
-pub use verdict::OnMissed;
+pub use verdict::{Consistency, OnMissed, Verdict};

@@ -19,6 +19,7 @@ pub struct Verdict {
     pub requests: u64,
     /// Signals that proved the end, as a phrase: "no next address".
     pub proof: String,
+    /// Consistency of the records as one list.
     #[serde(flatten, deserialize_with = "unverified_if_unknown")]
     pub consistency: Consistency,
     /// Number of records that came again with the same bytes, and were dropped.
@@ -98,11 +99,20 @@ pub enum OnMissed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProvenEnd {
     pub proof: Proof,
+    /// Further signals that say the same.
+    pub agreeing: Vec<Proof>,
     pub consistency: Consistency,
     /// As [`Verdict::doubles`].
     pub doubles: u64,
     /// As [`Verdict::late`].
     pub late: u64,
+}
+
+impl ProvenEnd {
+    /// Returns the proof and the signals that agree as a phrase: "no next address and the upstream's total of 3".
+    pub fn proof_text(&self) -> String {
+        self.agreeing.iter().fold(self.proof.to_string(), |text, signal| format!("{text} and {signal}"))
+    }
 }
 
 impl Consistency {
@@ -287,6 +297,14 @@ mod tests {
             let counts = "3 records in 1 page; end proven by no next address; 1 double dropped; 2 late inserts seen";
             assert_eq!(verdict.to_string(), format!("{counts}; {phrase}"));
         }
+    }
+
+    #[test]
+    fn signals_that_agree_are_told_with_the_proof() {
+        let consistency = Consistency::Steady;
+        let end = ProvenEnd { proof: Proof::NoNext, agreeing: vec![Proof::Total(3)], consistency, doubles: 0, late: 0 };
+        assert_eq!(end.proof_text(), "no next address and the upstream's total of 3");
+        assert_eq!(ProvenEnd { agreeing: Vec::new(), ..end }.proof_text(), "no next address");
     }
 
     #[test]

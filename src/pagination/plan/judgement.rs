@@ -43,6 +43,14 @@ impl Judgement<'_> {
         }
     }
 
+    /// The upstream's counts that agree with what came, beside this proof.
+    pub(super) fn agreeing(&self, proof: Proof) -> Vec<Proof> {
+        let total = self.progress.total().filter(|total| *total == self.progress.records()).map(Proof::Total);
+        let pages = self.progress.total_pages().filter(|pages| *pages == self.progress.filled()).map(Proof::TotalPages);
+        let counts = [total, pages].into_iter().flatten().filter(|count| !self.is_midway && *count != proof);
+        counts.collect()
+    }
+
     /// Returns true if one answer has all records and says itself that they are all, so that they are of one moment. A range's total may
     /// also have come with the refusal of a later page.
     fn is_one_page(&self, proof: Proof) -> bool {

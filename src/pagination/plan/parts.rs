@@ -163,6 +163,7 @@ impl Parts {
                 self.splitter.as_ref().map_or(Ok(()), RangeSplitter::check_total)?;
                 Ok(ProvenEnd {
                     proof: Proof::Parts(parts),
+                    agreeing: Vec::new(),
                     consistency: self.consistency(last.as_ref()),
                     doubles: 0,
                     late: 0,

@@ -108,7 +108,8 @@ impl Walk {
         let Self { pagination, progress, pinned, .. } = self;
         let (is_numbered, is_midway) = (self.addresses.is_numbered(), self.starts_midway());
         let judgement = Judgement { pagination, progress, pinned, is_numbered, is_midway };
-        Some(ProvenEnd { proof, consistency: judgement.consistency(proof), doubles: 0, late: 0 })
+        let (agreeing, consistency) = (judgement.agreeing(proof), judgement.consistency(proof));
+        Some(ProvenEnd { proof, agreeing, consistency, doubles: 0, late: 0 })
     }
 
     /// Number of pages that came.
