@@ -15,17 +15,16 @@ pub(super) struct BracketStack {
     last: u8,
 }
 
-/// Brackets and commas of a block, by the stack of brackets.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct BlockBrackets {
-    /// Opening brackets.
-    pub(super) open: u64,
-    /// Opening braces.
-    pub(super) braces: u64,
-    /// Commas between the members of an object.
-    pub(super) members: u64,
-    /// Number of bytes of the text up to the bracket that closes the first one, if it is in the block.
-    pub(super) end: Option<usize>,
+/// One bracket of a block.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bracket {
+    /// The bit of its place.
+    pub(super) bit: u64,
+    /// 1 for a brace, else 0.
+    pub(super) is_brace: u64,
+    pub(super) is_open: bool,
+    /// 1 if the innermost container before it is an object, else 0.
+    pub(super) is_in_object: u64,
 }
 
 impl BracketStack {
@@ -39,6 +38,11 @@ impl BracketStack {
         self.depth == self.cut_at
     }
 
+    /// Returns whether the innermost container is an object.
+    pub(super) fn is_in_object(&self) -> bool {
+        self.braces & 1 == 1
+    }
+
     /// Returns whether the last byte was a closing bracket.
     pub(super) fn has_closed(&self) -> bool {
         matches!(self.last, b']' | b'}')
@@ -48,7 +52,8 @@ impl BracketStack {
         self.last = before_space(text).unwrap_or(self.last);
     }
 
-    /// Follows the brackets of the block at byte `at` of the text, and notes the commas at the depth of records.
+    /// Follows the brackets of the block at byte `at` of the text, each of which `seen` is told, and notes the commas at the depth of
+    /// records. Returns the offset of the bracket that closes the first one, if it is in the block.
     #[inline(always)]
     pub(super) fn follow(
         &mut self,
@@ -56,48 +61,49 @@ impl BracketStack {
         at: usize,
         text: &[u8],
         cuts: &mut Cuts,
-    ) -> Result<BlockBrackets, BlockStop> {
+        mut seen: impl FnMut(Bracket),
+    ) -> Result<Option<usize>, BlockStop> {
         // Only what stands before the first bad byte is read.
         let sound = block.bad.wrapping_sub(1) & !block.bad;
         let (mut rest, mut commas) = (block.bracket & sound, block.comma & sound);
-        let mut seen = BlockBrackets::default();
-        loop {
-            let bracket = rest & rest.wrapping_neg();
-            // Without a bracket, all that is left stands before it.
-            let before = commas & bracket.wrapping_sub(1);
+        while rest != 0 {
+            let bit = rest & rest.wrapping_neg();
+            let place = at + rest.trailing_zeros() as usize;
+            // `[` is 0x5b, `]` 0x5d, `{` 0x7b and `}` 0x7d.
+            let byte = text[place];
+            let (is_brace, is_open) = (u64::from(byte >> 5 & 1), byte & 0x04 == 0);
             let is_in_object = self.braces as u64 & 1;
-            seen.members |= before & 0_u64.wrapping_sub(is_in_object);
-            let place = at + bracket.trailing_zeros() as usize;
+            seen(Bracket { bit, is_brace, is_open, is_in_object });
             if self.depth == self.cut_at {
-                cuts.add(at, before);
-                if bracket != 0 && text[place] & 0x04 == 0 {
+                cuts.add(at, commas & (bit - 1));
+                if is_open {
                     check_separated(&text[..place], self.last, is_in_object == 1)?;
                 }
             }
-            if bracket == 0 {
-                break;
+            if is_open {
+                self.braces = self.braces << 1 | u128::from(is_brace);
+                self.depth += 1;
+                if self.depth > self.most {
+                    return Err(BlockStop::TooDeep(place));
+                }
+            } else {
+                if is_brace != is_in_object {
+                    let expected = if is_brace == 1 { "expected `]`" } else { "expected `}`" };
+                    return Err(BlockStop::Flaw(place, expected));
+                }
+                self.braces >>= 1;
+                self.depth -= 1;
+                if self.depth == 0 {
+                    return Ok(Some(place));
+                }
             }
-            commas ^= before;
-            rest ^= bracket;
-            // `[` is 0x5b, `]` 0x5d, `{` 0x7b and `}` 0x7d.
-            let (is_brace, is_open) = (u64::from(text[place] >> 5 & 1), text[place] & 0x04 == 0);
-            if !is_open && is_brace != is_in_object {
-                let expected = if is_brace == 1 { "expected `]`" } else { "expected `}`" };
-                return Err(BlockStop::Flaw(place, expected));
-            }
-            seen.open |= if is_open { bracket } else { 0 };
-            seen.braces |= if is_open { bracket & 0_u64.wrapping_sub(is_brace) } else { 0 };
-            self.braces = if is_open { self.braces << 1 | u128::from(is_brace) } else { self.braces >> 1 };
-            self.depth = if is_open { self.depth + 1 } else { self.depth - 1 };
-            if self.depth > self.most {
-                return Err(BlockStop::TooDeep(place));
-            }
-            if self.depth == 0 {
-                seen.end = Some(place + 1);
-                return Ok(seen);
-            }
+            commas &= 0_u64.wrapping_sub(bit);
+            rest ^= bit;
         }
-        Ok(seen)
+        if self.depth == self.cut_at {
+            cuts.add(at, commas);
+        }
+        Ok(None)
     }
 }
 
@@ -112,10 +118,10 @@ impl BlockReader for BracketStack {
             }
             return None;
         }
-        match self.follow(block, at, text, cuts) {
-            Ok(BlockBrackets { end: Some(end), .. }) => Some(BlockStop::End(end - 1)),
-            Ok(_) if block.bad == 0 => None,
-            Ok(_) => Some(bad_byte(block, at, text)),
+        match self.follow(block, at, text, cuts, |_| {}) {
+            Ok(Some(end)) => Some(BlockStop::End(end)),
+            Ok(None) if block.bad == 0 => None,
+            Ok(None) => Some(bad_byte(block, at, text)),
             Err(stop) => Some(stop),
         }
     }

@@ -102,21 +102,34 @@ impl BlockReader for GrammarChecker {
         if block.string == u64::MAX && block.quote | block.escaped | block.bad | self.hex == 0 {
             return None;
         }
-        let brackets = match self.stack.follow(block, at, text, cuts) {
-            Ok(brackets) => brackets,
+        // Opening brackets, and the tokens before names: opening braces, and the commas between the members of an object.
+        let (mut open, mut wants_name, mut commas) = (0, 0, block.comma);
+        let ended = self.stack.follow(block, at, text, cuts, |bracket| {
+            wants_name |= commas & (bracket.bit - 1) & 0_u64.wrapping_sub(bracket.is_in_object);
+            commas &= 0_u64.wrapping_sub(bracket.bit);
+            if bracket.is_open {
+                open |= bracket.bit;
+                wants_name |= bracket.bit & 0_u64.wrapping_sub(bracket.is_brace);
+            }
+        });
+        let ended = match ended {
+            Ok(ended) => ended,
             Err(stop) => return Some(stop),
         };
-        let bytes = match brackets.end {
-            Some(end) => &text[at..end],
+        if self.stack.is_in_object() {
+            wants_name |= commas;
+        }
+        let bytes = match ended {
+            Some(end) => &text[at..=end],
             None => text[at..].first_chunk::<64>().map_or(&text[at..], |whole| &whole[..]),
         };
-        if let Err((place, expected)) = self.check(block, brackets.open, brackets.braces | brackets.members, bytes)
+        if let Err((place, expected)) = self.check(block, open, wants_name, bytes)
             && place <= block.bad.trailing_zeros() as usize
         {
             return Some(BlockStop::Flaw(at + place, expected));
         }
-        match brackets.end {
-            Some(end) => Some(BlockStop::End(end - 1)),
+        match ended {
+            Some(end) => Some(BlockStop::End(end)),
             None if block.bad == 0 => None,
             None => Some(bad_byte(block, at, text)),
         }

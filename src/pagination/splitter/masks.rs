@@ -12,18 +12,24 @@ const ODD: u64 = 0xaaaa_aaaa_aaaa_aaaa;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ByteClasses {
     pub(super) quote: u64,
-    pub(super) backslash: u64,
     /// `[`, `{`, `]` and `}`.
     pub(super) bracket: u64,
     pub(super) comma: u64,
-    /// Bytes below 0x20.
-    pub(super) control: u64,
-    /// Bytes below 0x20 that are no white space.
-    pub(super) never: u64,
+    pub(super) rare: Option<RareClasses>,
     /// Only with [`ScanDetail::Grammar`].
     pub(super) colon: u64,
     /// White space; only with [`ScanDetail::Grammar`].
     pub(super) space: u64,
+}
+
+/// Classes of which most blocks have no byte: one test for all of them is cheaper than their masks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RareClasses {
+    pub(super) backslash: u64,
+    /// Bytes below 0x20.
+    pub(super) control: u64,
+    /// Bytes below 0x20 that are no white space.
+    pub(super) never: u64,
 }
 
 /// Detail of a block's masks.
@@ -170,17 +176,19 @@ impl Carry {
     #[inline(always)]
     fn block<C: Classify>(&mut self, bytes: &[u8; BLOCK], len: usize, detail: ScanDetail) -> BlockMasks {
         let classes = C::classes(bytes, detail);
-        let escaped = self.escaped(classes.backslash, len);
+        let escaped = match classes.rare {
+            None => std::mem::take(&mut self.escaped),
+            Some(rare) => self.escaped(rare.backslash, len),
+        };
         let quote = classes.quote & !escaped;
         let string = C::prefix_xor(quote) ^ self.string;
         self.string = 0_u64.wrapping_sub(string >> 63);
-        self.control |= classes.control;
-        let mut masks = BlockMasks {
-            bracket: classes.bracket & !string,
-            comma: classes.comma & !string,
-            bad: (classes.backslash & !string) | (classes.control & string) | classes.never,
-            ..BlockMasks::default()
-        };
+        let mut masks =
+            BlockMasks { bracket: classes.bracket & !string, comma: classes.comma & !string, ..BlockMasks::default() };
+        if let Some(rare) = classes.rare {
+            self.control |= rare.control;
+            masks.bad = (rare.backslash & !string) | (rare.control & string) | rare.never;
+        }
         if detail == ScanDetail::Grammar {
             (masks.string, masks.quote, masks.escaped) = (string, quote, escaped);
             masks.colon = classes.colon & !string;
@@ -216,27 +224,28 @@ pub(super) struct Portable;
 impl Classify for Portable {
     #[inline(always)]
     fn classes(block: &[u8; BLOCK], _: ScanDetail) -> ByteClasses {
-        let mut classes = ByteClasses::default();
+        let (mut classes, mut rare) = (ByteClasses::default(), RareClasses::default());
         for (at, byte) in block.iter().enumerate() {
             let bit = 1_u64 << at;
             match *byte {
                 b'"' => classes.quote |= bit,
-                b'\\' => classes.backslash |= bit,
+                b'\\' => rare.backslash |= bit,
                 b'[' | b'{' | b']' | b'}' => classes.bracket |= bit,
                 b',' => classes.comma |= bit,
                 b':' => classes.colon |= bit,
                 b' ' => classes.space |= bit,
                 b'\t' | b'\n' | b'\r' => {
-                    classes.control |= bit;
+                    rare.control |= bit;
                     classes.space |= bit;
                 }
                 0..0x20 => {
-                    classes.control |= bit;
-                    classes.never |= bit;
+                    rare.control |= bit;
+                    rare.never |= bit;
                 }
                 _ => {}
             }
         }
+        classes.rare = (rare.backslash | rare.control != 0).then_some(rare);
         classes
     }
 

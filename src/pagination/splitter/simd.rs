@@ -8,7 +8,7 @@ use std::arch::is_x86_feature_detected as has;
 use std::fmt;
 
 use super::masks::{
-    BLOCK, BlockReader, BlockStop, ByteClasses, Carry, Classify, Cuts, Portable, ScanDetail, scan_with,
+    BLOCK, BlockReader, BlockStop, ByteClasses, Carry, Classify, Cuts, Portable, RareClasses, ScanDetail, scan_with,
 };
 
 /// Instruction set that makes the masks. One that this machine lacks can't be constructed.
@@ -116,10 +116,6 @@ impl Classify for Avx2 {
                 let [low, high] = [a, b].map(|half| u64::from(_mm256_movemask_epi8(half).cast_unsigned()));
                 pinned(low | high << 32)
             };
-            // Most blocks have no such byte, and one test of both halves is cheaper than two masks.
-            let mask_of_few = |(a, b): (__m256i, __m256i)| {
-                if _mm256_movemask_epi8(_mm256_or_si256(a, b)) == 0 { 0 } else { mask((a, b)) }
-            };
             let is = |a: __m256i, b: __m256i, byte: u8| {
                 let byte = _mm256_set1_epi8(byte.cast_signed());
                 (_mm256_cmpeq_epi8(a, byte), _mm256_cmpeq_epi8(b, byte))
@@ -130,21 +126,22 @@ impl Classify for Avx2 {
             let (opens, closes) = (is(upper_a, upper_b, b'{'), is(upper_a, upper_b, b'}'));
             let last = _mm256_set1_epi8(0x1f);
             let is_control = |v: __m256i| _mm256_cmpeq_epi8(_mm256_min_epu8(v, last), v);
-            let control = (is_control(a), is_control(b));
+            let backslash = is(a, b, b'\\');
+            let has_control = is_control(_mm256_min_epu8(a, b));
+            let rare = _mm256_or_si256(_mm256_or_si256(backslash.0, backslash.1), has_control);
             // The four white bytes differ in their lower halves, by which each finds itself.
             let white = _mm256_broadcastsi128_si256(_mm_setr_epi8(32, 0, 0, 0, 0, 0, 0, 0, 0, 9, 10, 0, 0, 13, 0, 0));
             let is_white = |v: __m256i| _mm256_cmpeq_epi8(_mm256_shuffle_epi8(white, v), v);
             let mut classes = ByteClasses {
                 quote: mask(is(a, b, b'"')),
-                backslash: mask_of_few(is(a, b, b'\\')),
                 bracket: mask((_mm256_or_si256(opens.0, closes.0), _mm256_or_si256(opens.1, closes.1))),
                 comma: mask(is(a, b, b',')),
-                control: mask_of_few(control),
                 ..ByteClasses::default()
             };
-            if classes.control != 0 {
-                let never = |control, v| _mm256_andnot_si256(is_white(v), control);
-                classes.never = mask_of_few((never(control.0, a), never(control.1, b)));
+            if _mm256_movemask_epi8(rare) != 0 {
+                let control = mask((is_control(a), is_control(b)));
+                let never = if control == 0 { 0 } else { control & !mask((is_white(a), is_white(b))) };
+                classes.rare = Some(RareClasses { backslash: mask(backslash), control, never });
             }
             if detail == ScanDetail::Grammar {
                 classes.colon = mask(is(a, b, b':'));
@@ -177,17 +174,17 @@ impl Classify for Avx512 {
             // `[` and `{`, and `]` and `}`, differ in this bit only.
             let bit = _mm512_set1_epi8(0x20);
             let upper = _mm512_or_si512(bytes, bit);
+            let breaks = || is(bytes, b'\t') | is(bytes, b'\n') | is(bytes, b'\r');
+            let (backslash, control) = (is(bytes, b'\\'), pinned(_mm512_cmplt_epu8_mask(bytes, bit)));
             let mut classes = ByteClasses {
                 quote: is(bytes, b'"'),
-                backslash: is(bytes, b'\\'),
                 bracket: is(upper, b'{') | is(upper, b'}'),
                 comma: is(bytes, b','),
-                control: pinned(_mm512_cmplt_epu8_mask(bytes, bit)),
                 ..ByteClasses::default()
             };
-            let breaks = || is(bytes, b'\t') | is(bytes, b'\n') | is(bytes, b'\r');
-            if classes.control != 0 {
-                classes.never = classes.control & !breaks();
+            if backslash | control != 0 {
+                let never = if control == 0 { 0 } else { control & !breaks() };
+                classes.rare = Some(RareClasses { backslash, control, never });
             }
             if detail == ScanDetail::Grammar {
                 classes.colon = is(bytes, b':');
@@ -248,17 +245,17 @@ impl Classify for Neon {
             // `[` and `{`, and `]` and `}`, differ in this bit only.
             let bit = vdupq_n_u8(0x20);
             let upper = v.map(|v| vorrq_u8(v, bit));
+            let breaks = || mask(is(v, b'\t')) | mask(is(v, b'\n')) | mask(is(v, b'\r'));
+            let (backslash, control) = (mask(is(v, b'\\')), mask(v.map(|v| vcltq_u8(v, bit))));
             let mut classes = ByteClasses {
                 quote: mask(is(v, b'"')),
-                backslash: mask(is(v, b'\\')),
                 bracket: mask(is(upper, b'{')) | mask(is(upper, b'}')),
                 comma: mask(is(v, b',')),
-                control: mask(v.map(|v| vcltq_u8(v, bit))),
                 ..ByteClasses::default()
             };
-            let breaks = || mask(is(v, b'\t')) | mask(is(v, b'\n')) | mask(is(v, b'\r'));
-            if classes.control != 0 {
-                classes.never = classes.control & !breaks();
+            if backslash | control != 0 {
+                let never = if control == 0 { 0 } else { control & !breaks() };
+                classes.rare = Some(RareClasses { backslash, control, never });
             }
             if detail == ScanDetail::Grammar {
                 classes.colon = mask(is(v, b':'));
