@@ -42,6 +42,8 @@ pub(super) struct LineBuffer {
     is_early: bool,
     whitespace: Whitespace,
     record_bytes: u64,
+    /// Length of the last batch. The next one begins where as much fits: in the middle of it, its lines would have to be copied.
+    usual: usize,
 }
 
 /// A part of a span's text, with the separators of its elements.
@@ -68,6 +70,7 @@ impl LineBuffer {
             is_early: false,
             whitespace,
             record_bytes,
+            usual: 0,
         }
     }
 
@@ -166,6 +169,7 @@ impl LineBuffer {
             // The rest of a buffer that grew for a large record would stay in memory with that record.
             self.bytes = BytesMut::from(&self.bytes[..]);
         }
+        self.usual = lines.len().min(ROOM);
         self.taken += self.lines;
         Batch::new(lines, std::mem::take(&mut self.lines))
     }
@@ -180,7 +184,7 @@ impl LineBuffer {
         self.bytes.clear();
         let bytes = std::mem::take(&mut self.bytes);
         let bytes = if bytes.capacity() > LARGE { BytesMut::new() } else { bytes };
-        *self = Self { bytes, ..Self::new(self.record_bytes, self.whitespace) };
+        *self = Self { bytes, usual: self.usual, ..Self::new(self.record_bytes, self.whitespace) };
     }
 
     /// Returns whether no record has begun behind the whole lines.
@@ -191,8 +195,9 @@ impl LineBuffer {
     fn copy(&mut self, part: SpanPart<'_>, run: Range<usize>, cuts: Range<usize>) {
         let text = &part.text[run.clone()];
         let place = self.bytes.len();
-        if self.bytes.capacity() - place < text.len() && !self.bytes.try_reclaim(text.len()) {
-            self.bytes.reserve(ROOM.max(text.len()));
+        let needed = if self.whole == 0 { text.len().max(self.usual) } else { text.len() };
+        if self.bytes.capacity() - place < needed && !self.bytes.try_reclaim(needed) {
+            self.bytes.reserve(ROOM.max(needed));
         }
         self.bytes.extend_from_slice(text);
         let copied = &mut self.bytes[place..];
