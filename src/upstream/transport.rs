@@ -6,17 +6,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::{Method, Request, Response};
+use http::header::HOST;
+use http::{HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::RwLock;
 use tokio::runtime::{self, Handle};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Service, ServiceExt, service_fn};
+use url::Position;
 
 use super::body::CodedBody;
 use super::connect::{self, BadTrust};
@@ -46,6 +47,8 @@ struct HyperPools {
     builder: legacy::Builder,
     connector: connect::Connector,
     http: HttpVersion,
+    /// The field `Host`, which hyper would print for each request, where no connection is one of HTTP/2.
+    host: Option<HeaderValue>,
     open: RwLock<Vec<(runtime::Id, Hyper)>>,
 }
 
@@ -82,9 +85,9 @@ impl Transport {
         if upstream.http == HttpVersion::Http2 {
             builder.http2_only(true);
         }
-        let carrier = HyperPools::carrier(builder.clone(), connector.clone(), upstream.http);
+        let carrier = HyperPools::carrier(builder.clone(), connector.clone(), upstream);
         builder.pool_max_idle_per_host(0);
-        let unpooled = HyperPools::carrier(builder, connector, upstream.http);
+        let unpooled = HyperPools::carrier(builder, connector, upstream);
         Ok(Self { carrier, unpooled: Some(unpooled) })
     }
 
@@ -119,15 +122,19 @@ where
 }
 
 impl HyperPools {
-    fn carrier(builder: legacy::Builder, connector: connect::Connector, http: HttpVersion) -> Carrier {
-        let pools = Arc::new(Self { builder, connector, http, open: RwLock::default() });
+    fn carrier(builder: legacy::Builder, connector: connect::Connector, upstream: &Upstream) -> Carrier {
+        let pools = Self { builder, connector, http: upstream.http, host: host_of(upstream), open: RwLock::default() };
+        let pools = Arc::new(pools);
         Carrier::new(service_fn(move |request| pools.send(request)))
     }
 
     fn send(
         &self,
-        request: Request<OutgoingBody>,
+        mut request: Request<OutgoingBody>,
     ) -> impl Future<Output = Result<Response<CodedBody>, TransportError>> + use<> {
+        if let Some(host) = &self.host {
+            request.headers_mut().insert(HOST, host.clone());
+        }
         let runtime = Handle::current().id();
         if let Some((_, pool)) = self.open.read().iter().find(|(of, _)| *of == runtime) {
             return send_by_hyper(pool, self.http, request);
@@ -139,20 +146,28 @@ impl HyperPools {
     }
 }
 
+/// Returns the value of `Host` for an upstream that has only connections of HTTP/1.1.
+fn host_of(upstream: &Upstream) -> Option<HeaderValue> {
+    let is_http1 = match upstream.http {
+        HttpVersion::Auto => upstream.url.scheme() == "http",
+        HttpVersion::Http1 => true,
+        HttpVersion::Http2 => false,
+    };
+    HeaderValue::from_str(&upstream.url[Position::BeforeHost..Position::AfterPort]).ok().filter(|_| is_http1)
+}
+
 fn send_by_hyper(
     client: &Hyper,
     http: HttpVersion,
-    mut request: Request<OutgoingBody>,
+    request: Request<OutgoingBody>,
 ) -> impl Future<Output = Result<Response<CodedBody>, TransportError>> + use<> {
-    let connection = capture_connection(&mut request);
     let response = client.request(request);
-    async move { answered(response.await, http, &connection) }
+    async move { answered(response.await, http) }
 }
 
 fn answered(
     response: Result<Response<Incoming>, legacy::Error>,
     http: HttpVersion,
-    connection: &CaptureConnection,
 ) -> Result<Response<CodedBody>, TransportError> {
     match response {
         Ok(response) => {
@@ -163,7 +178,7 @@ fn answered(
             Some(tls) => TransportError::Tls(tls.clone()),
             None => TransportError::Connect(root_cause(&error)),
         }),
-        Err(error) if http != HttpVersion::Http2 && watched_connection::was_stale(connection) => {
+        Err(error) if http != HttpVersion::Http2 && error.connect_info().is_some_and(watched_connection::was_stale) => {
             Err(TransportError::Stale(root_cause(&error)))
         }
         Err(error) => Err(TransportError::Broken(root_cause(&error))),

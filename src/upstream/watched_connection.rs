@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use http::Extensions;
 use hyper_rustls::MaybeHttpsStream;
-use hyper_util::client::legacy::connect::{CaptureConnection, Connected, Connection};
+use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -42,16 +42,13 @@ impl Watched {
     }
 }
 
-/// Returns whether the request's connection had answered another request and then nothing more. Always false for HTTP/2 that TLS
+/// Returns whether a request's connection had answered another request and then nothing more. Always false for HTTP/2 that TLS
 /// has negotiated, since a connection's requests have no order there.
-pub(super) fn was_stale(connection: &CaptureConnection) -> bool {
-    let metadata = connection.connection_metadata();
-    let Some(connected) = metadata.as_ref().filter(|connected| !connected.is_negotiated_h2()) else { return false };
+pub(super) fn was_stale(connection: &Connected) -> bool {
     let mut extras = Extensions::new();
-    connected.get_extras(&mut extras);
-    extras
-        .get::<Past>()
-        .is_some_and(|Past(trace)| trace.is_used.load(Ordering::Acquire) && !trace.is_heard.load(Ordering::Acquire))
+    connection.get_extras(&mut extras);
+    let past = extras.get::<Past>().filter(|_| !connection.is_negotiated_h2());
+    past.is_some_and(|Past(trace)| trace.is_used.load(Ordering::Acquire) && !trace.is_heard.load(Ordering::Acquire))
 }
 
 impl Trace {
