@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use http::{HeaderMap, header};
+use memchr::{memchr, memchr2};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link<'a> {
@@ -79,7 +80,7 @@ impl<'a> LinkParser<'a> {
 
     fn link(&mut self) -> Result<Link<'a>, BadLink> {
         self.at += 1;
-        let target = self.take_while(|byte| byte != b'>');
+        let target = self.take_to(memchr(b'>', self.rest()));
         if !self.eat(b'>') {
             return Err(self.bad("`>` after a link's URL"));
         }
@@ -112,7 +113,7 @@ impl<'a> LinkParser<'a> {
     }
 
     fn quoted(&mut self) -> Result<Cow<'a, str>, BadLink> {
-        let plain = self.take_while(|byte| !matches!(byte, b'"' | b'\\'));
+        let plain = self.take_to(memchr2(b'"', b'\\', self.rest()));
         if self.eat(b'"') {
             return Ok(text_of(plain));
         }
@@ -138,10 +139,19 @@ impl<'a> LinkParser<'a> {
     }
 
     fn take_while(&mut self, wanted: impl Fn(u8) -> bool) -> &'a [u8] {
-        let rest = &self.bytes[self.at..];
-        let end = rest.iter().position(|byte| !wanted(*byte)).unwrap_or(rest.len());
-        self.at += end;
-        &rest[..end]
+        self.take_to(self.rest().iter().position(|byte| !wanted(*byte)))
+    }
+
+    /// Takes the bytes up to this one of the rest, or all of it.
+    fn take_to(&mut self, end: Option<usize>) -> &'a [u8] {
+        let rest = self.rest();
+        let taken = &rest[..end.unwrap_or(rest.len())];
+        self.at += taken.len();
+        taken
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.at..]
     }
 
     fn skip_space(&mut self) {
@@ -176,7 +186,7 @@ fn lower(name: Cow<'_, str>) -> Cow<'_, str> {
 
 /// `tchar` of RFC 9110 §5.6.2.
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Links are parsed by the WHATWG rules first and compared part by part after that (`127.1`, `\\evil` and `@host` count as what
 //! they parse to). A refused link fails the stream: to ignore it would be a silent end.
 
-use url::{Origin, Url};
+use url::{Origin, Position, Url};
 
 /// Origins that links may name, and the one that requests are sent to.
 #[derive(Clone, Debug)]
@@ -32,10 +32,15 @@ impl LinkGuard {
     /// Resolves `link` of the answer to `base` (RFC 3986 §5).
     #[expect(clippy::disallowed_methods, reason = "this is the one place that joins a link")]
     pub fn resolve(&self, base: &Url, link: &str) -> Result<Url, BadAddress> {
-        let mut url = base.join(link.trim()).map_err(BadAddress::NotAUrl)?;
+        let mut url = base.join(self.shortened(base, link.trim())).map_err(BadAddress::NotAUrl)?;
+        url.set_fragment(None);
+        // Scheme, host and port, without user name and password.
+        if url[..Position::BeforePath] == self.upstream[..Position::BeforePath] && !has_userinfo(&url) {
+            return Ok(url);
+        }
         let origin = url.origin();
         let host = || origin.ascii_serialization();
-        if !url.username().is_empty() || url.password().is_some() {
+        if has_userinfo(&url) {
             return Err(BadAddress::Userinfo(host()));
         }
         if origin != self.upstream.origin() {
@@ -50,13 +55,33 @@ impl LinkGuard {
             url.set_path(&path);
             url.set_query(query.as_deref());
         }
-        url.set_fragment(None);
         Ok(url)
     }
+
+    /// Returns the link's path, query and fragment alone, where it begins as the upstream's URL and `base` do: the host, which takes as
+    /// long as the rest to parse, is then `base`'s own. A path that could be read as another host is left as it is.
+    fn shortened<'a>(&self, base: &Url, link: &'a str) -> &'a str {
+        let host = &self.upstream[..Position::BeforePath];
+        match link.strip_prefix(host) {
+            Some(path)
+                if matches!(path.as_bytes(), [b'/', first, ..] if first.is_ascii_alphanumeric())
+                    && base[..Position::BeforePath] == *host =>
+            {
+                path
+            }
+            _ => link,
+        }
+    }
+}
+
+fn has_userinfo(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn resolve(link: &str) -> Result<String, BadAddress> {
@@ -72,11 +97,28 @@ mod tests {
             ("/x?page=2#top", "http://127.0.0.1:8000/x?page=2"),
             ("items?page=2", "http://127.0.0.1:8000/base/items?page=2"),
             ("http://127.0.0.1:8000/y", "http://127.0.0.1:8000/y"),
+            (" http://127.0.0.1:8000/y/../z?a=\u{e9}#b ", "http://127.0.0.1:8000/z?a=%C3%A9"),
+            ("http://127.0.0.1:8000//evil.example/x", "http://127.0.0.1:8000//evil.example/x"),
+            ("http://127.0.0.1:8000/\t/evil.example/x", "http://127.0.0.1:8000//evil.example/x"),
+            ("http://127.0.0.1:8000/\\evil.example/x", "http://127.0.0.1:8000//evil.example/x"),
             ("http://127.1:8000/y", "http://127.0.0.1:8000/y"),
             ("https://public.example/v2?a=%2F", "http://127.0.0.1:8000/v2?a=%2F"),
         ];
         for (link, address) in cases {
             assert_eq!(resolve(link).as_deref(), Ok(address), "{link}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_link_to_the_upstream_means_what_the_whole_url_does(rest in "[/\\\\ab?#.%@:é\t]{0,9}") {
+            let link = format!("http://127.0.0.1:8000{rest}");
+            let whole = Url::parse(&link).ok().filter(|url| url.origin().ascii_serialization() == "http://127.0.0.1:8000");
+            let whole = whole.filter(|url| !has_userinfo(url)).map(|mut url| {
+                url.set_fragment(None);
+                url.to_string()
+            });
+            prop_assert_eq!(resolve(&link).ok(), whole);
         }
     }
 
