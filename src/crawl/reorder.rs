@@ -1,6 +1,6 @@
 //! The reorder buffer of a crawl: pages wait for their turn in their part, and the records of parts for their turn in the stream.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::task::{Context, Poll, ready};
 
@@ -22,7 +22,7 @@ pub(super) struct ReorderBuffer {
     memory: CrawlMemory,
     store: SpillStore,
     /// Lanes without records are left out.
-    lanes: HashMap<Lane, SpillQueue>,
+    lanes: BTreeMap<Lane, SpillQueue>,
     ready: VecDeque<Released>,
     /// Number of bytes of records in `ready`.
     ready_bytes: usize,
@@ -34,7 +34,7 @@ pub(super) struct ReorderBuffer {
 }
 
 /// A queue of records that wait for the same turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Lane {
     /// Records of a page ahead of its turn.
     Page(PageId),
@@ -59,7 +59,7 @@ impl ReorderBuffer {
             ready_memory: memory.in_use(),
             memory,
             store,
-            lanes: HashMap::new(),
+            lanes: BTreeMap::new(),
             ready: VecDeque::new(),
             ready_bytes: 0,
             open: BTreeSet::new(),

@@ -18,6 +18,7 @@
 
 mod addresses;
 mod checkpoint;
+mod digest_map;
 mod end;
 mod events;
 mod fingerprint;

@@ -1,8 +1,9 @@
 //! Parts of a collection in the order of the collection: those that are crawled, those that wait, and those that are over.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::digest_map::DigestMap;
 use super::events::PartId;
 use super::part::{CollectionPart, Emission};
 use super::partition::Cut;
@@ -31,7 +32,7 @@ pub(super) struct Parts {
     /// Splitter of the parts of a range.
     pub(super) splitter: Option<RangeSplitter>,
     /// Hash of a part's first record → the part, in a list of parts.
-    openings: HashMap<u64, PartId>,
+    openings: DigestMap<PartId>,
     begun: u64,
     retired: RetiredParts,
 }
@@ -63,7 +64,7 @@ impl Parts {
             list: Vec::new(),
             queued,
             splitter,
-            openings: HashMap::new(),
+            openings: DigestMap::default(),
             begun: 0,
             retired: RetiredParts::default(),
         };

@@ -1,11 +1,11 @@
 //! Progress of a walk: the counts that an end is proven against, and the pages and requests that must not come twice.
 
-use std::collections::HashMap;
 use std::time::UNIX_EPOCH;
 
 use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 
+use super::digest_map::DigestMap;
 use super::fingerprint::Fingerprint;
 use crate::caps::Caps;
 use crate::pagination::end_settings::Limits;
@@ -47,13 +47,13 @@ pub(super) struct WalkProgress {
     added: Added,
     /// Hash of a page's records → its number.
     #[serde(skip)]
-    digests: HashMap<u64, u64>,
+    digests: DigestMap<u64>,
     /// Hash of a page's first record → the number of the first page that starts so.
     #[serde(skip)]
-    starts: HashMap<u64, u64>,
+    starts: DigestMap<u64>,
     /// Hash of a request → the number of its page.
     #[serde(skip)]
-    requests: HashMap<u64, u64>,
+    requests: DigestMap<u64>,
 }
 
 /// Additions of the last page that was counted, and of the request behind it, to the sets.
@@ -248,7 +248,7 @@ impl WalkProgress {
 
     /// Returns what a checkpoint has: all but the sets, of which it has the last page's additions.
     pub(super) fn counts(&self) -> Self {
-        Self { digests: HashMap::new(), starts: HashMap::new(), requests: HashMap::new(), ..*self }
+        Self { digests: DigestMap::default(), starts: DigestMap::default(), requests: DigestMap::default(), ..*self }
     }
 
     /// Takes over [`WalkProgress::counts`] of one page later.
