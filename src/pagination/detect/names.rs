@@ -2,6 +2,8 @@
 //!
 //! Names are compared without case and punctuation: `next_page_url`, `nextPageUrl` and `NEXTPAGEURL` are one name.
 
+use memchr::memmem;
+
 /// Kind of value that a pointer's name implies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PointerKind {
@@ -92,7 +94,11 @@ pub(super) fn plain(name: &str) -> String {
 }
 
 fn is_in(list: &str, name: &str) -> bool {
-    list.split(' ').any(|known| known == name)
+    let is_whole = |at: usize| {
+        let (before, after) = (&list.as_bytes()[..at], &list.as_bytes()[at + name.len()..]);
+        matches!(before.last(), None | Some(b' ')) && matches!(after.first(), None | Some(b' '))
+    };
+    !name.is_empty() && memmem::find_iter(list.as_bytes(), name).any(is_whole)
 }
 
 /// Meaning of a page's member as a pointer, by its own name and the name of its object.

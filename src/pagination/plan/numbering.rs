@@ -6,8 +6,8 @@ use crate::pagination::request::PageRequest;
 /// Returns true if `next`, to which the page of `request` with so many records leads, differs from it in a growing page number or offset
 /// alone. Such pages move like numbered ones when records before them are added or removed.
 pub(super) fn counts_on(request: &PageRequest, next: &PageRequest, records: u64) -> bool {
-    let path = |request: &PageRequest| request.url.path().trim_end_matches('/').to_owned();
-    if request.method != next.method || request.body != next.body || path(request) != path(next) {
+    let [path, path_of_next] = [request, next].map(|request| request.url.path().trim_end_matches('/'));
+    if request.method != next.method || request.body != next.body || path != path_of_next {
         return false;
     }
     let (before, after): (Vec<_>, Vec<_>) = (request.url.query_pairs().collect(), next.url.query_pairs().collect());
@@ -17,6 +17,10 @@ pub(super) fn counts_on(request: &PageRequest, next: &PageRequest, records: u64)
     }
     let mut numbers = 0;
     for (name, value) in after.iter().filter(|pair| !before.contains(pair)) {
+        // Before the names, since a token is told at once.
+        if digits(value).is_none() {
+            return false;
+        }
         let last = value_before(name).map(AsRef::as_ref);
         let step = match (detect::page_param(name), last) {
             // A link may add the page size that the first request left to the upstream.
