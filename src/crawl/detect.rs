@@ -20,7 +20,7 @@ use crate::pagination::splitter::{PageShape, Splitter};
 use crate::pagination::{FailureSigns, PageError, Pagination, Path, Presence, Records, Style, Validation, detect};
 
 /// Fetches the first page, and the second one as each candidate would, until one of them holds.
-pub(super) async fn open(mut crawl: Crawl) -> Result<Driver, Failure> {
+pub(super) async fn open(mut crawl: Crawl) -> Result<Box<Driver>, Failure> {
     let sized = crawl.pagination.sized(crawl.first.clone());
     crawl.first = sized.map_err(|bad| failure_report::wrong_page(&crawl.client, &bad.into(), &crawl.first.url))?;
     let (head, page) = first_page(&crawl).await?;
@@ -138,7 +138,12 @@ fn configured(said: &Pagination, found: Pagination) -> Pagination {
 }
 
 /// Crawls the first two pages as the candidate would.
-async fn attempt(crawl: &Crawl, pagination: Arc<Pagination>, head: &Arc<Head>, page: &[u8]) -> Result<Driver, Failure> {
+async fn attempt(
+    crawl: &Crawl,
+    pagination: Arc<Pagination>,
+    head: &Arc<Head>,
+    page: &[u8],
+) -> Result<Box<Driver>, Failure> {
     // A guess costs one request, and not one for each page that it leads to.
     let narrow = Crawl { width: 1, ..crawl.clone() };
     let mut driver = Driver::new(&narrow, pagination)?;

@@ -82,8 +82,9 @@ pub(super) enum CrawlProgress {
 }
 
 impl Driver {
-    /// A crawl with this pagination that has asked for nothing yet.
-    pub(super) fn new(crawl: &Crawl, pagination: Arc<Pagination>) -> Result<Self, Failure> {
+    /// A crawl with this pagination that has asked for nothing yet. It is boxed: the futures that it passes through would have a place
+    /// for all of it in each of their states, and be copied with those.
+    pub(super) fn new(crawl: &Crawl, pagination: Arc<Pagination>) -> Result<Box<Self>, Failure> {
         let Crawl { client, caps, first, width, since, memory, .. } = crawl;
         let url = first.url.clone();
         let guard = LinkGuard::new(&client.upstream().url, &client.upstream().aliases);
@@ -101,7 +102,7 @@ impl Driver {
         let memory = memory.crawl();
         let buffer = ReorderBuffer::new(SpillStore::new(caps.window_bytes, caps.spool_bytes, memory.clone()), memory);
         let pages = PagesInFlight::new(client.clone(), Arc::clone(&shape));
-        Ok(Self {
+        Ok(Box::new(Self {
             client: client.clone(),
             pagination,
             shape,
@@ -113,7 +114,7 @@ impl Driver {
             records: 0,
             url,
             head: None,
-        })
+        }))
     }
 
     /// Moves a crawl that has asked for nothing behind these checkpoints, which end with this record.

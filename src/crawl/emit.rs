@@ -15,13 +15,13 @@ use crate::snapshot::{Seal, WriteRefused, Writer};
 
 /// A crawl that writes to its log.
 pub(super) struct Emitter {
-    driver: Driver,
+    driver: Box<Driver>,
     counted: CountedCrawl,
     writer: Writer,
 }
 
 impl Emitter {
-    pub(super) fn new(mut driver: Driver, counted: CountedCrawl, writer: Writer) -> Self {
+    pub(super) fn new(mut driver: Box<Driver>, counted: CountedCrawl, writer: Writer) -> Self {
         if !writer.keeps_checkpoints() {
             driver.checkpoints = Checkpoints::Unused;
         }

@@ -41,7 +41,7 @@ pub use spec::Crawl;
 /// A crawl whose first page has come, or its first records, and is good so far.
 #[derive(Debug)]
 pub struct Opened {
-    driver: Driver,
+    driver: Box<Driver>,
     beginning: Beginning,
     counted: CountedCrawl,
 }
@@ -63,12 +63,13 @@ impl Crawl {
     /// Asks once for the first page, under the condition that it has changed; returns whether the upstream says that it has not
     /// (RFC 9111 §4.3). Its answer is dropped.
     pub async fn unchanged(&self, etag: Option<&str>, last_modified: Option<&str>) -> Result<bool, Failure> {
-        revalidate::unchanged(self.clone(), etag, last_modified).await
+        // Boxed: few streams ask, and the futures around each have the room.
+        Box::pin(revalidate::unchanged(self.clone(), etag, last_modified)).await
     }
 }
 
 impl Opened {
-    fn new(opened: Result<(Driver, Beginning), Failure>, mut counted: CountedCrawl) -> Result<Self, Failure> {
+    fn new(opened: Result<(Box<Driver>, Beginning), Failure>, mut counted: CountedCrawl) -> Result<Self, Failure> {
         match opened {
             Ok((driver, beginning)) => Ok(Self { driver, beginning, counted }),
             Err(failure) => {

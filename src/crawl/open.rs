@@ -17,11 +17,12 @@ const GRACE: Duration = Duration::from_millis(2);
 const RETRY: u64 = 10;
 
 /// Opens a crawl, as [`Crawl::open`].
-pub(super) async fn open(mut crawl: Crawl) -> Result<(Driver, Beginning), Failure> {
+pub(super) async fn open(mut crawl: Crawl) -> Result<(Box<Driver>, Beginning), Failure> {
     let beginning = Beginning::prepare(&mut crawl)?;
     let configured = Arc::clone(&crawl.pagination);
     let driver = if configured.style.is_auto() {
-        detect::open(crawl).await?
+        // Its future is far larger than those of all other crawls.
+        Box::pin(detect::open(crawl)).await?
     } else {
         let mut driver = Driver::new(&crawl, Arc::clone(&configured))?;
         first_page(&mut driver).await.map_err(|failure| explain(driver.start, failure))?;

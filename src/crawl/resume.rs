@@ -26,7 +26,7 @@ pub struct ResumePoint<'a> {
 }
 
 /// Resumes a crawl, as [`Crawl::resume`].
-pub(super) fn resume(mut crawl: Crawl, point: ResumePoint<'_>) -> Result<(Driver, Beginning), Failure> {
+pub(super) fn resume(mut crawl: Crawl, point: ResumePoint<'_>) -> Result<(Box<Driver>, Beginning), Failure> {
     let beginning: Beginning = read(point.begun)?;
     crawl.valid_at = beginning.valid_at;
     if beginning.first != Beginning::prepare(&mut crawl)?.first {

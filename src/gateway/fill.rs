@@ -92,9 +92,9 @@ impl CacheFill {
         self.spawn(self.registry.maintain(shortest.clamp(Duration::from_millis(1), MAINTENANCE)));
     }
 
-    /// Runs a task until the gateway stops.
+    /// Runs a task until the gateway stops. It is boxed at once, since tokio copies a future several times on its way into a task.
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let stop = self.stop.clone();
+        let (stop, work) = (self.stop.clone(), Box::pin(work));
         self.tasks.spawn(async move {
             tokio::select! {
                 () = work => {}
