@@ -30,6 +30,8 @@ pub struct Reader {
     end: Option<u64>,
     /// Read of the storage under way, on a thread that may wait for the disk.
     reading: Option<JoinHandle<io::Result<Bytes>>>,
+    /// The last bytes that were read from the storage, whose buffer is used again once they have been sent.
+    last: Bytes,
 }
 
 /// Decision of one read, made under the log's lock.
@@ -42,7 +44,7 @@ enum ReadStep {
 
 impl Reader {
     pub(super) fn new(shared: Arc<LogShared>, id: u64, position: u64, end: Option<u64>) -> Self {
-        Self { shared, id, position, end, reading: None }
+        Self { shared, id, position, end, reading: None, last: Bytes::new() }
     }
 
     /// Returns the offset of the next byte.
@@ -52,11 +54,13 @@ impl Reader {
 
     /// Reads the next bytes. [`ReaderEvent::Complete`] comes only after the log was sealed as complete.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<ReaderEvent, Arc<Failure>>> {
+        let last = std::mem::take(&mut self.last);
         let (bytes, mark) = match ready!(self.poll_step(context))? {
             ReadStep::Bytes(bytes, mark) => (bytes, mark),
             ReadStep::Stored(most) => {
-                let bytes = ready!(self.poll_storage(most, context)).map_err(|error| self.unreadable(&error))?;
+                let bytes = ready!(self.poll_storage(most, last, context)).map_err(|error| self.unreadable(&error))?;
                 let mark = self.shared.lock().cursors.advance(self.id, self.position + bytes.len() as u64);
+                self.last = bytes.clone();
                 (bytes, mark)
             }
             ReadStep::End(end) => return Poll::Ready(Ok(end)),
@@ -124,17 +128,17 @@ impl Reader {
     }
 
     /// Reads at most `most` bytes from the storage; on another thread if the disk has to be waited for.
-    fn poll_storage(&mut self, most: u64, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+    fn poll_storage(&mut self, most: u64, last: Bytes, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
         let storage = &self.shared.storage;
         let (at, most) = (self.position, usize::try_from(most.min(FRAME)).unwrap_or(usize::MAX));
         let bytes = match &mut self.reading {
             Some(reading) => ready!(std::pin::Pin::new(reading).poll(context)).map_err(io::Error::other).flatten(),
-            None => match storage.read_cached(at, most).transpose() {
+            None => match storage.read_cached(at, most, last.try_into_mut().unwrap_or_default()).transpose() {
                 Some(read) => read,
                 None => match on_a_thread(storage, at, most) {
                     Ok(reading) => {
                         self.reading = Some(reading);
-                        return self.poll_storage(most as u64, context);
+                        return self.poll_storage(most as u64, Bytes::new(), context);
                     }
                     Err(read) => read,
                 },

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::SystemTime;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 
 /// Number of bytes that a scan of a file reads at once.
@@ -69,24 +69,25 @@ fn read_into(file: &File, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// Reads 1 to `most` bytes from the page cache; returns `None` if the disk would have to be waited for, or that can't be told.
+/// Reads 1 to `most` bytes from the page cache, over those of `buffer`, which need not be made and zeroed if it was read into before.
+/// Returns `None` if the disk would have to be waited for, or that can't be told.
 #[cfg(target_os = "linux")]
-pub(super) fn read_cached(file: &File, at: u64, most: usize) -> io::Result<Option<Bytes>> {
+pub(super) fn read_cached(file: &File, at: u64, most: usize, mut buffer: BytesMut) -> io::Result<Option<Bytes>> {
     use rustix::io::{ReadWriteFlags, preadv2};
-    let mut buffer = vec![0; most];
+    buffer.resize(most, 0);
     match preadv2(file, &mut [io::IoSliceMut::new(&mut buffer)], at, ReadWriteFlags::NOWAIT) {
         // 0 is the end of the file, where no reader stands, and some file systems return it where a read would wait.
         Ok(0) | Err(Errno::AGAIN | Errno::INTR | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => Ok(None),
         Ok(read) => {
             buffer.truncate(read);
-            Ok(Some(buffer.into()))
+            Ok(Some(buffer.freeze()))
         }
         Err(error) => Err(error.into()),
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn read_cached(_file: &File, _at: u64, _most: usize) -> io::Result<Option<Bytes>> {
+pub(super) fn read_cached(_file: &File, _at: u64, _most: usize, _buffer: BytesMut) -> io::Result<Option<Bytes>> {
     Ok(None)
 }
 

@@ -8,7 +8,7 @@ use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 use twox_hash::XxHash3_64;
@@ -181,10 +181,11 @@ impl FileLog {
         Ok(())
     }
 
-    /// Reads 1 to `most` bytes without waiting for the disk; returns `None` if it would have to wait, or that can't be told.
-    pub(super) fn read_cached(&self, at: u64, most: usize) -> io::Result<Option<Bytes>> {
+    /// Reads 1 to `most` bytes over those of `buffer` without waiting for the disk; returns `None` if it would have to wait, or that
+    /// can't be told.
+    pub(super) fn read_cached(&self, at: u64, most: usize, buffer: BytesMut) -> io::Result<Option<Bytes>> {
         // To open the file again may wait for the disk.
-        self.claim.lines.if_open().map_or(Ok(None), |lines| file_io::read_cached(&lines, at, most))
+        self.claim.lines.if_open().map_or(Ok(None), |lines| file_io::read_cached(&lines, at, most, buffer))
     }
 
     /// Reads 1 to `most` bytes.
@@ -334,8 +335,8 @@ mod tests {
         assert_eq!((files.replay_end(), files.read(1, 100).unwrap().as_ref()), (0, &b"2345\n6\n"[..]));
         assert_eq!(files.read(1, 3).unwrap(), "234");
         // Some file systems can't read without waiting; a result is right in any case.
-        assert!(files.read_cached(1, 3).unwrap().is_none_or(|read| read == "234"));
-        assert!(files.read_cached(8, 3).unwrap().is_none());
+        assert!(files.read_cached(1, 3, BytesMut::new()).unwrap().is_none_or(|read| read == "234"));
+        assert!(files.read_cached(8, 3, BytesMut::from("used")).unwrap().is_none());
         assert_eq!(files.read(8, 1).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 

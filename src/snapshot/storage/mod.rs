@@ -19,7 +19,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::runtime::Handle;
 
 use self::file_log::FileLog;
@@ -188,11 +188,11 @@ impl LogStorage {
         }
     }
 
-    /// Reads 1 to `most` bytes without waiting for a device; returns `None` if it would have to wait.
-    pub(super) fn read_cached(&self, at: u64, most: usize) -> io::Result<Option<Bytes>> {
+    /// Reads 1 to `most` bytes over those of `buffer` without waiting for a device; returns `None` if it would have to wait.
+    pub(super) fn read_cached(&self, at: u64, most: usize, buffer: BytesMut) -> io::Result<Option<Bytes>> {
         match self {
             Self::Memory => Err(io::ErrorKind::NotFound.into()),
-            Self::Files(files) => files.read_cached(at, most),
+            Self::Files(files) => files.read_cached(at, most, buffer),
         }
     }
 
