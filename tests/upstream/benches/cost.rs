@@ -4,7 +4,7 @@
 //!
 //! Each course is a process of its own, in which a [`PipedCrawl`] runs. callgrind leaves out API and client, and writes what it has
 //! counted whenever [`milestone`] is called: once the crawl is warm, and again so many pages later. The profile of those pages stays in
-//! `target/cost/NAME.2`. `repeatable.c` keeps time and chance out: five runs differ by less than 0.5 %. The processor is callgrind's own,
+//! `target/cost/NAME.2`. `repeatable.c` keeps time and chance out: runs differ by less than 0.8 %. The processor is callgrind's own,
 //! which has AVX2, so that the record holds on any x86-64. With `UPDATE_GOLDEN=1` it is written anew.
 
 #![expect(clippy::print_stdout, reason = "a report for the terminal")]
@@ -23,8 +23,12 @@ const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/cost.tsv");
 
 const REPEATABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/repeatable.c");
 
-/// Share of the recorded figure by which a cost may rise: the counts of one binary were seen up to 10 % apart (offset, pages of 450 KB).
-const TOLERANCE: f64 = 0.10;
+/// Share of the recorded figure by which a cost may rise.
+const TOLERANCE: f64 = 0.03;
+
+/// Pages that wait in a file, which other threads write: counts of one binary are up to 11 % apart.
+const SPILLED: &str = "a page: offset 450 KB";
+const TOLERANCE_OF_SPILLED: f64 = 0.15;
 
 /// Tolerance of a difference of two counts: 3 % of a page, spread over its further records, are 15 % of what one of them costs.
 const TOLERANCE_OF_DIFFERENCES: f64 = 0.30;
@@ -37,7 +41,7 @@ const PIECE: usize = 1_460;
 
 /// Upstream requests at which counting starts and ends. The log's memory of 8 MiB is full before.
 const PAGES: [usize; 2] = [250, 350];
-const LARGE_PAGES: [usize; 2] = [25, 45];
+const LARGE_PAGES: [usize; 2] = [25, 125];
 
 /// Pages behind the last counted one, so that it has pages ahead of it.
 const BEHIND: usize = 15;
@@ -119,7 +123,12 @@ impl Course {
             .args(["--dump-before=*cost::milestone*", &format!("--callgrind-out-file={profile}")])
             .arg(env::current_exe()?)
             .args(["course", self.name])
-            .env("LD_PRELOAD", repeatable);
+            .env("LD_PRELOAD", repeatable)
+            // callgrind counts an instruction for each byte that `rep movsb` copies, and so a page that waits, and is copied, twice.
+            .env(
+                "GLIBC_TUNABLES",
+                "glibc.cpu.x86_rep_movsb_threshold=1073741824:glibc.cpu.x86_rep_stosb_threshold=1073741824",
+            );
         run(&mut callgrind)?;
         // The first part is the start, and the third one has what came after the counted pages.
         let counted = fs::read_to_string(format!("{profile}.2"))?;
@@ -183,7 +192,11 @@ fn compare(costs: &[Cost], record: &str) -> Result<(), BoxError> {
     for Cost { name, instructions } in costs {
         let before = *recorded.get(name.as_str()).ok_or_else(|| format!("the record has no line {name:?}"))?;
         let change = *instructions as f64 / before as f64 - 1.0;
-        let tolerance = if name.starts_with("one more") { TOLERANCE_OF_DIFFERENCES } else { TOLERANCE };
+        let tolerance = match name.as_str() {
+            SPILLED => TOLERANCE_OF_SPILLED,
+            difference if difference.starts_with("one more") => TOLERANCE_OF_DIFFERENCES,
+            _ => TOLERANCE,
+        };
         let verdict = match change {
             _ if change > tolerance => "**too much**",
             _ if change < -tolerance => "lower the record",
