@@ -10,7 +10,7 @@ use super::failure_report;
 use super::metrics::{CountedCrawl, CrawlEnd};
 use super::reorder::Released;
 use crate::error::{Failure, Fault};
-use crate::pagination::verdict::{Consistency, OnMissed, ProvenEnd, Verdict};
+use crate::pagination::verdict::{Consistency, ProvenEnd, Verdict};
 use crate::snapshot::{Seal, WriteRefused, Writer};
 
 /// A crawl that writes to its log.
@@ -73,10 +73,8 @@ impl Emitter {
     fn judge(&self, end: ProvenEnd) -> Result<Verdict, Unproven> {
         let verdict = self.verdict(end);
         self.counted.judge(&verdict.consistency);
-        match (&verdict.consistency, self.driver.pagination.on_missed) {
-            (Consistency::Moved { why }, OnMissed::Fail) => Err(Unproven::Broken(failure_report::moved(why))),
-            _ => Ok(verdict),
-        }
+        let held = verdict.held_to(self.driver.pagination.on_missed);
+        held.map_err(|why| Unproven::Broken(failure_report::moved(&why)))
     }
 
     fn verdict(&self, end: ProvenEnd) -> Verdict {

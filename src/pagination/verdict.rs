@@ -108,6 +108,16 @@ pub struct ProvenEnd {
     pub late: u64,
 }
 
+impl Verdict {
+    /// Returns the verdict, or the reason for which it breaks the stream.
+    pub(crate) fn held_to(self, policy: OnMissed) -> Result<Self, String> {
+        match (self.consistency, policy) {
+            (Consistency::Moved { why }, OnMissed::Fail) => Err(why),
+            (consistency, _) => Ok(Self { consistency, ..self }),
+        }
+    }
+}
+
 impl ProvenEnd {
     /// Returns the proof and the signals that agree as a phrase: "no next address and the upstream's total of 3".
     pub fn proof_text(&self) -> String {
@@ -296,6 +306,16 @@ mod tests {
             assert_eq!(serde_json::from_value::<Verdict>(written).unwrap(), verdict);
             let counts = "3 records in 1 page; end proven by no next address; 1 double dropped; 2 late inserts seen";
             assert_eq!(verdict.to_string(), format!("{counts}; {phrase}"));
+        }
+    }
+
+    #[test]
+    fn only_records_that_moved_break_a_stream_and_only_by_policy() {
+        for (consistency, _, phrase) in words() {
+            let verdict = Verdict { consistency, ..Verdict::in_test(3, 1) };
+            let moved = phrase.starts_with("moved");
+            assert_eq!(verdict.clone().held_to(OnMissed::Report).as_ref(), Ok(&verdict), "{phrase}");
+            assert_eq!(verdict.clone().held_to(OnMissed::Fail).is_err(), moved, "{phrase}");
         }
     }
 
