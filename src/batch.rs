@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::Hasher;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use twox_hash::XxHash3_64;
 
 /// Whole NDJSON lines: each record is one line, and each line ends with `\n`.
@@ -53,6 +53,19 @@ impl Batch {
         self
     }
 
+    /// Copies the batch without the records at these indexes, which ascend.
+    pub fn without(&self, dropped: &[usize]) -> Self {
+        let mut lines = BytesMut::with_capacity(self.lines.len());
+        let mut dropped_left = dropped;
+        for (at, line) in self.each().enumerate() {
+            match dropped_left.split_first() {
+                Some((first, rest)) if *first == at => dropped_left = rest,
+                _ => lines.extend_from_slice(line),
+            }
+        }
+        Self { lines: lines.freeze(), records: self.records - dropped.len() as u64 }
+    }
+
     /// The batch's first `count` records.
     pub fn take(mut self, count: u64) -> Self {
         let rest = self.clone().skip(count);
@@ -93,5 +106,6 @@ mod tests {
         assert_eq!(batch.clone().take(1), Batch::new(Bytes::from_static(b"1\n"), 1));
         assert!(batch.clone().skip(9).is_empty());
         assert_eq!(batch.clone().take(9), batch);
+        assert_eq!(batch.without(&[0, 2]), Batch::new(Bytes::from_static(b"22\n"), 1));
     }
 }

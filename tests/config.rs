@@ -15,8 +15,8 @@ use unpage::pagination::partition::{Bound, Direction, RangeKind, RangePartition}
 use unpage::pagination::path::Segment;
 use unpage::pagination::{
     self, Advance, Base, Cursor, Encode, Encoding, End, ErrorCondition, FailureSigns, Keyset, Limits, LinkHeader, More,
-    NextUrl, Offset, OnMissed, Overlap, OwnWords, PageNumber, PageSize, Pagination, Param, PartOrder, Partition,
-    Precondition, Presence, RangeHeader, Records, RecordsShape, SameToken, Source, Style, Template, Token,
+    NextUrl, Offset, OnDouble, OnMissed, Overlap, OwnWords, PageNumber, PageSize, Pagination, Param, PartOrder,
+    Partition, Precondition, Presence, RangeHeader, Records, RecordsShape, SameToken, Source, Style, Template, Token,
     UnnamedCounts, Validation, Whitespace,
 };
 
@@ -512,9 +512,11 @@ fn pagination() -> impl Strategy<Value = Pagination> {
         let ranged = matches!(style, Style::Range(_));
         let (more, end) = if ranged { (None, End::Style) } else { (more, end) };
         let same_token = if points { same } else { SameToken::Error };
+        let on_double = if key.is_some() && points { OnDouble::Drop } else { OnDouble::Fail };
         Pagination {
             records,
             key,
+            on_double,
             page_size,
             more,
             end,

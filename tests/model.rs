@@ -209,6 +209,8 @@ impl Server {
 #[derive(Debug)]
 struct Crawled {
     ids: Vec<u64>,
+    /// The records that left.
+    log: Vec<u8>,
     requests: u64,
     /// Number of next pages that could have been requested before a page was whole, and of those that were requested in vain.
     early: u64,
@@ -218,6 +220,7 @@ struct Crawled {
 
 impl Crawled {
     fn emit(&mut self, batch: &Batch) {
+        self.log.extend_from_slice(batch.lines());
         let lines = std::str::from_utf8(batch.lines()).unwrap().lines();
         // A record without an id is one that its test wants refused, which may be only when it has left.
         self.ids.extend(lines.filter_map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_u64()));
@@ -255,7 +258,8 @@ fn crawl_at(path: &str, pagination: &Pagination, mut answer: impl FnMut(&PageReq
     let shape = Arc::new(PageShape::new(pagination, &caps));
     let guard = LinkGuard::new(&Url::parse(ORIGIN).unwrap(), &[]);
     let first = PageRequest::get(Url::parse(&format!("{ORIGIN}{path}")).unwrap());
-    let mut crawled = Crawled { ids: Vec::new(), requests: 0, early: 0, wasted: 0, end: Ok(Proof::NoNext) };
+    let mut crawled =
+        Crawled { ids: Vec::new(), log: Vec::new(), requests: 0, early: 0, wasted: 0, end: Ok(Proof::NoNext) };
     let new = || Walk::new(Arc::new(pagination.clone()), caps.clone(), guard.clone(), first.clone());
     let mut plan = match new() {
         Ok(plan) => plan,
@@ -298,7 +302,8 @@ fn crawl_at(path: &str, pagination: &Pagination, mut answer: impl FnMut(&PageReq
         let read = crawled.read(&mut plan, &shape, &head, &body, size);
         let left = &crawled.ids[before..];
         shadows.show(&read, |shadow| {
-            let mut again = Crawled { ids: Vec::new(), requests: 0, early: 0, wasted: 0, end: Ok(Proof::NoNext) };
+            let mut again =
+                Crawled { ids: Vec::new(), log: Vec::new(), requests: 0, early: 0, wasted: 0, end: Ok(Proof::NoNext) };
             let read = again.read(shadow, &shape, &head, &body, size);
             assert_eq!(again.ids, left, "what leaves of a page is another after an interruption");
             read
@@ -308,7 +313,7 @@ fn crawl_at(path: &str, pagination: &Pagination, mut answer: impl FnMut(&PageReq
             Err(wrong) => break Err(wrong),
         }
         let last = body_of(&shape, &body).last().cloned();
-        shadows.interrupt(&plan, last, new().unwrap());
+        shadows.interrupt(&plan, last, &crawled.log, new().unwrap());
     };
     crawled
 }
@@ -345,7 +350,7 @@ impl Shadows {
     }
 
     /// The walk is interrupted behind a page that ends with this record; `new` resumes it.
-    fn interrupt(&mut self, walk: &Walk, last: Option<Vec<u8>>, mut new: Walk) {
+    fn interrupt(&mut self, walk: &Walk, last: Option<Vec<u8>>, log: &[u8], mut new: Walk) {
         self.notes.push(serde_json::to_string(&walk.checkpoint()).unwrap());
         self.last = last.or(self.last.take());
         // Some walk for thousands of pages.
@@ -359,6 +364,7 @@ impl Shadows {
         // Where only records that came twice came, none has left.
         let last = self.last.clone().filter(|_| walk.checkpoint().records() > 0);
         new.resume(notes, last).unwrap();
+        new.recall(&Batch::new(log.to_vec().into(), log.iter().filter(|byte| **byte == b'\n').count() as u64)).unwrap();
         assert_eq!(serde_json::to_string(&new.checkpoint()).unwrap(), *self.notes.last().unwrap());
         self.walks.push(new);
     }

@@ -27,6 +27,9 @@ mod parts;
 // Upstreams that lie, and configurations that don't fit: the clear error or the proven end.
 #[path = "plans/lies.rs"]
 mod lies;
+// Records that come twice.
+#[path = "plans/doubles.rs"]
+mod doubles;
 // The consistency that a plan's pages can show.
 #[path = "plans/verdicts.rs"]
 mod verdicts;

@@ -4,6 +4,7 @@
 //! - [`approaches`]: every way from a page to lines
 //! - [`splitter`]: unpage's own, the one place that knows its interface
 //! - [`check`]: every approach comes to the expected lines
+//! - [`keys`]: memory and time of the comparison of keys
 //! - [`micro`]: all of them against each other
 //! - [`e2e`]: the whole way, between two sockets
 //! - [`figure`]: what issue 3 asks for, and what was seen
@@ -14,6 +15,7 @@ pub mod check;
 pub mod corpora;
 pub mod e2e;
 pub mod figure;
+pub mod keys;
 pub mod micro;
 pub mod splitter;
 pub mod spread;

@@ -54,6 +54,8 @@ enum Part {
     Early,
     /// Peak memory
     Memory,
+    /// Memory and time of the comparison of keys
+    Keys,
     /// Memory of clients that read nothing
     Crowd,
     /// Streams of one page, and a new process's first record
@@ -115,6 +117,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Part::Early => ("early", Runtime::new()?.block_on(e2e::early::run(&setting))?),
         Part::Memory => ("memory", Runtime::new()?.block_on(e2e::memory::run(&setting))?),
+        Part::Keys => ("keys", unpage_bench::keys::run(setting.effort, &setting.out)?),
         Part::Crowd => ("crowd", Runtime::new()?.block_on(e2e::crowd::run(&setting))?),
         Part::Small => ("small", Runtime::new()?.block_on(e2e::small::run(&setting))?),
         Part::Wires => {

@@ -12,9 +12,9 @@ use crate::pagination::path::Segment;
 use crate::pagination::request::RequestBody;
 use crate::pagination::{
     Advance, Base, Cursor, Encode, Encoding, End, ErrorCondition, FailureSigns, Keyset, Limits, LinkHeader, More,
-    NextUrl, Offset, Overlap, PageNumber, PageRequest, PageSize, Pagination, Param, PartOrder, Partition, Path,
-    Precondition, Presence, RangeHeader, Records, RecordsShape, SameToken, Since, Source, Style, TimeFormat, Token,
-    ValidAt, Validation, VersionSource, Whitespace,
+    NextUrl, Offset, OnDouble, Overlap, PageNumber, PageRequest, PageSize, Pagination, Param, PartOrder, Partition,
+    Path, Precondition, Presence, RangeHeader, Records, RecordsShape, SameToken, Since, Source, Style, TimeFormat,
+    Token, ValidAt, Validation, VersionSource, Whitespace,
 };
 
 /// Parts of a snapshot's key; `body` is the client's own, as it came.
@@ -63,6 +63,7 @@ fn text_of(pagination: &Pagination) -> String {
         style,
         records,
         key,
+        on_double,
         page_size,
         more,
         end,
@@ -99,7 +100,10 @@ fn text_of(pagination: &Pagination) -> String {
         ("valid_at", maybe(valid_at, valid_at_text)),
         ("precondition", pick(*precondition == Precondition::Match, "Match", "None")),
     ];
-    let fields = fields.map(|(name, text)| format!("{name}: {text}"));
+    // Options that came later are left out where they have their defaults, so that keys stay what they were.
+    let later = [(*on_double == OnDouble::Drop).then_some(("on_double", "Drop".to_owned()))];
+    let fields = fields.into_iter().chain(later.into_iter().flatten());
+    let fields: Vec<_> = fields.map(|(name, text)| format!("{name}: {text}")).collect();
     format!("Pagination {{ {} }}", fields.join(", "))
 }
 

@@ -38,6 +38,10 @@ pub(super) struct Target {
     /// Path of the value that identifies a record
     #[arg(long, value_name = "PATH")]
     key: Option<String>,
+    /// A record whose key came before, where that shows that records moved or changed: `fail` breaks the stream, `drop` keeps the first one
+    /// [default: fail]
+    #[arg(long, value_name = "fail|drop")]
+    on_double: Option<String>,
     /// Parameter and value of the page size
     #[arg(long, value_name = "NAME=NUMBER")]
     page_size: Option<String>,
@@ -93,6 +97,7 @@ impl Target {
             pagination: self.pagination.clone(),
             records: self.records.clone(),
             key: self.key.clone(),
+            on_double: self.on_double.clone(),
             page_size: self.page_size.clone(),
             total: self.total.clone(),
             error_path: self.error_path.clone(),

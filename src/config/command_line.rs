@@ -20,6 +20,8 @@ pub struct Options {
     pub records: Option<String>,
     /// `--key`: a path.
     pub key: Option<String>,
+    /// `--on-double`: `fail` or `drop`.
+    pub on_double: Option<String>,
     /// `--page-size`: `limit=100`, or `{ param = …, value = …, max = … }`.
     pub page_size: Option<String>,
     /// `--total`: a path or `header:NAME`, or `false`.
@@ -47,6 +49,7 @@ impl Options {
             ("pagination", &self.pagination),
             ("records", &self.records),
             ("key", &self.key),
+            ("on_double", &self.on_double),
             ("page_size", &self.page_size),
             ("total", &self.total),
             ("error_path", &self.error_path),

@@ -10,8 +10,8 @@ use super::toml_text::{Pairs, one_or_list};
 use super::validity::{SINCES, VALID_ATS, since};
 use super::value::{COUNT, ERROR_PATH, LAST_LINK, PARAM, PATH, RECORD_PATHS, SOURCE, VALUES};
 use crate::pagination::{
-    Encoding, ErrorCondition, FailureSigns, Limits, OnMissed, OwnWords, PageSize, Pagination, PartOrder, Path,
-    Precondition, Presence, Records, RecordsShape, Style, UnnamedCounts, Validation, Whitespace,
+    Encoding, ErrorCondition, FailureSigns, Limits, OnDouble, OnMissed, OwnWords, PageSize, Pagination, PartOrder,
+    Path, Precondition, Presence, Records, RecordsShape, Style, UnnamedCounts, Validation, Whitespace,
 };
 
 const RECORDS_HINT: &str =
@@ -66,13 +66,14 @@ macro_rules! field {
 }
 
 /// In the order in which they are read and written: a type may inherit `key`, and a number of pages depends on the type.
-static KEYS: [PaginationKey; 18] = [
+static KEYS: [PaginationKey; 19] = [
     PaginationKey { name: "records", read: read_records, write: write_records },
     field!("records_optional", usual records.presence, Flag([Presence::Required, Presence::Optional])),
     field!("encoding", usual records.encoding, Words(&[("none", Encoding::None), ("base64", Encoding::Base64)])),
     field!("validate", usual records.validation, Words(&[("structure", Validation::Structure), ("full", Validation::Full)])),
     field!("compact", usual records.whitespace, Flag([Whitespace::Kept, Whitespace::Dropped])),
     field!("key", some key, PATH),
+    field!("on_double", usual on_double, Words(&[("fail", OnDouble::Fail), ("drop", OnDouble::Drop)])),
     field!("page_size", some page_size, PAGE_SIZES),
     PaginationKey { name: "pagination", read: read_style, write: |pagination| Some(style::write(pagination)) },
     field!("partition", some partition, PARTITIONS),

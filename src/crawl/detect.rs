@@ -7,7 +7,7 @@ use futures_util::TryStreamExt;
 use http::StatusCode;
 
 use super::attempts::{Attempts, PageFailure};
-use super::drive::{CrawlProgress, Driver, on_page};
+use super::drive::{CrawlProgress, Driver};
 use super::exchange::AttemptError;
 use super::failure_report;
 use super::spec::Crawl;
@@ -179,7 +179,7 @@ async fn second_page(driver: &mut Driver) -> Result<CrawlProgress, Failure> {
             CrawlProgress::Underway => {}
             CrawlProgress::Page if driver.plan.repeats() == Some(1) => {
                 let failure = driver.page_error(&PageError::Repeat(1));
-                return Err(on_page(PageName::SECOND, failure));
+                return Err(failure_report::on_page(PageName::SECOND, failure));
             }
             end => return Ok(end),
         }

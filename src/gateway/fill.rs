@@ -199,13 +199,13 @@ impl CacheFill {
                 log.ended().await;
                 lead.publish(&Arc::new(snapshot(log)));
             }
-            Some(ResumableLog { writer, notes, last, records }) => {
+            Some(ResumableLog { writer, notes, last, records, lines }) => {
                 let _place = match self.admission.enter().await {
                     Ok(place) => place,
                     Err(full) => return lead.fail(full),
                 };
-                let point = ResumePoint { begun: &begun.crawl, checkpoints: &notes, last_record: last, records };
-                match request.crawl(self.registry.store().memory(), &self.crawls).resume(point) {
+                let point = ResumePoint { begun: &begun.crawl, checkpoints: &notes, last_record: last, records, lines };
+                match request.crawl(self.registry.store().memory(), &self.crawls).resume(point).await {
                     Ok(opened) => {
                         tracing::info!("snapshot {id}: resumed after {records} records");
                         let snapshot = Arc::new(snapshot(log).with_usage(opened.usage()));

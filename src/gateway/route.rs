@@ -9,7 +9,7 @@ use crate::cache_key::CanonicalPagination;
 use crate::config::{Collection, Config, Upstream};
 use crate::pagination::Pagination;
 use crate::pagination::request::{query_value, remove_query};
-use crate::request::{ACCEPT_DATETIME, PREFER, ParamNames};
+use crate::request::{ACCEPT_DATETIME, END_MARKER, PREFER, ParamNames};
 use crate::response::vary;
 use crate::upstream::{BadTrust, Client, Governors, Transport};
 
@@ -119,10 +119,9 @@ impl Route {
                 remove_query(&mut url, own);
             }
         }
-        if let Some(query) = url.query().filter(|query| query.split('&').any(|pair| names.is_marker(pair))) {
-            let kept: Vec<&str> = query.split('&').filter(|pair| !names.is_marker(pair)).collect();
-            let kept = Some(kept.join("&")).filter(|kept| !kept.is_empty());
-            url.set_query(kept.as_deref());
+        // json-server has a parameter of this name.
+        if query_value(&url, &names.end).is_some_and(|end| end == END_MARKER) {
+            remove_query(&mut url, &names.end);
         }
         url
     }

@@ -59,6 +59,15 @@ pub enum Whitespace {
     Dropped,
 }
 
+/// Policy for a record that came before, where that shows that records moved or changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDouble {
+    /// The stream breaks.
+    Fail,
+    /// The first one stays, and the verdict says so.
+    Drop,
+}
+
 impl Records {
     /// Records in an array at one path, which must be there.
     pub fn at(path: Path) -> Self {

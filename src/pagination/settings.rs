@@ -9,7 +9,7 @@ use super::failure_signs::FailureSigns;
 use super::page_size::PageSize;
 use super::partition::{PartOrder, Partition};
 use super::path::{Path, Segment};
-use super::record_settings::Records;
+use super::record_settings::{OnDouble, Records};
 use super::request::{BadPlace, BodyKind, Encode, PageRequest, Param};
 use super::source::Source;
 use super::styles::{Style, Template};
@@ -24,6 +24,7 @@ pub struct Pagination {
     pub records: Records,
     /// Path of a value that identifies a record.
     pub key: Option<Path>,
+    pub on_double: OnDouble,
     pub page_size: Option<PageSize>,
     /// The upstream's own "there is more" flag.
     pub more: Option<More>,
@@ -60,6 +61,7 @@ impl Pagination {
             style,
             records,
             key: None,
+            on_double: OnDouble::Fail,
             page_size: None,
             more: None,
             end: End::Style,

@@ -22,7 +22,7 @@ pub struct Verdict {
     /// Consistency of the records as one list.
     #[serde(flatten, deserialize_with = "unverified_if_unknown")]
     pub consistency: Consistency,
-    /// Number of records that came again with the same bytes, and were dropped.
+    /// Number of records whose key had come before, and that were dropped.
     #[serde(default)]
     pub doubles: u64,
     /// Number of records that were inserted before the place that the crawl had reached, as far as it saw them.

@@ -30,6 +30,9 @@ pub use range::{Range, RangeSpec};
 pub use trailers::Trailers;
 pub use want_digest::WantDigest;
 
+/// Value of the parameter for an end marker.
+pub const END_MARKER: &str = "marker";
+
 /// Moment that the stream shall be of (RFC 7089).
 pub const ACCEPT_DATETIME: HeaderName = HeaderName::from_static("accept-datetime");
 
@@ -91,12 +94,6 @@ impl ParamNames {
             end: config.end_param.clone(),
         }
     }
-
-    /// Returns true for the pair of a query that asks for an end marker. json-server has `_end=30`, which is its own.
-    pub fn is_marker(&self, pair: &str) -> bool {
-        let pair = form_urlencoded::parse(pair.as_bytes()).next();
-        pair.is_some_and(|(name, value)| name == self.end && value == "marker")
-    }
 }
 
 impl ClientRequest {
@@ -155,7 +152,7 @@ impl QueryOptions {
         });
         let pinned = pinned.transpose()?;
         let since = value(&params.since).map(Cow::into_owned);
-        let marker = query.split('&').any(|pair| params.is_marker(pair));
+        let marker = value(&params.end).is_some_and(|end| end == END_MARKER);
         let (media_type, view) = match value(&params.format) {
             Some(format) if format == "status" && pinned.is_none() => {
                 return Err(RequestError::StatusOfNone { param: params.format.clone() });

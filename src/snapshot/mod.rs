@@ -19,6 +19,7 @@ mod snapshot;
 mod snapshot_index;
 mod storage;
 mod store;
+mod stored_lines;
 
 pub use cache_stats::CacheStats;
 pub use digest::{Digest, RunningDigest};
@@ -37,3 +38,4 @@ pub use single_flight::{FlightOutcome, Subscription};
 pub use snapshot::{Snapshot, SnapshotState};
 pub use storage::{ReopenError, StoreError, StoredSnapshot, commit_single_file, journal};
 pub use store::{ReopenedSnapshot, ResumableLog, Store, create_single_file, reopen_single_file};
+pub use stored_lines::StoredLines;

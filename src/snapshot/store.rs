@@ -16,6 +16,7 @@ use super::seal::Seal;
 use super::storage::{
     LogStorage, OpenedStorage, Recovered, ReopenError, SECRET_LEN, Storage, StoreError, StoredSnapshot,
 };
+use super::stored_lines::StoredLines;
 use crate::config::SnapshotSettings;
 use crate::id::{CacheKey, SnapshotId};
 
@@ -64,6 +65,7 @@ pub struct ResumableLog {
     pub last: Option<Vec<u8>>,
     /// Number of records of those pages.
     pub records: u64,
+    pub lines: StoredLines,
 }
 
 impl Store {
@@ -184,8 +186,9 @@ fn reopen(
         Some(Seal::Complete(verdict)) => verdict.pages,
         Some(Seal::Failed(_)) | None => notes.len() as u64,
     };
+    let lines = StoredLines::new(storage.clone(), extent.bytes);
     let (writer, log) = log::reopen(storage, extent, end, memory, policy)?;
-    let unfinished = writer.map(|writer| ResumableLog { writer, notes, last, records });
+    let unfinished = writer.map(|writer| ResumableLog { writer, notes, last, records, lines });
     Ok(ReopenedSnapshot { birth, log, pages, unfinished, modified })
 }
 
@@ -407,7 +410,7 @@ mod tests {
 
         drop((log, early));
         let ReopenedSnapshot { log, unfinished, .. } = store.reopen(id).unwrap();
-        let ResumableLog { mut writer, notes, last, records } = unfinished.unwrap();
+        let ResumableLog { mut writer, notes, last, records, .. } = unfinished.unwrap();
         assert_eq!((notes.len(), last.as_deref(), records), (1, Some(&b"[2]"[..]), 2));
         let mut late = log.reader(had.len() as u64, None).unwrap();
         writer.append(batch("[3]\n[4]\n[5]\n"));

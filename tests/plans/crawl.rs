@@ -110,7 +110,7 @@ pub(crate) fn crawl(
                 plan,
                 new: Box::new(new),
                 notes: Vec::new(),
-                last: None,
+                log: Vec::new(),
                 shape,
                 answer,
                 dice: Dice::of(manner.seed),
@@ -137,8 +137,8 @@ struct Crawl<A> {
     new: Box<dyn Fn(usize) -> Result<Plan, PageError>>,
     /// Checkpoints after each page, as they would be written.
     notes: Vec<String>,
-    /// The last record that was let through.
-    last: Option<Vec<u8>>,
+    /// The records that were let through, as their log has them.
+    log: Vec<Vec<u8>>,
     shape: Arc<PageShape>,
     answer: A,
     dice: Dice,
@@ -377,7 +377,7 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
         let passed: Vec<Batch> = released.into_iter().collect();
         let lines: Vec<_> = passed.iter().flat_map(|batch| batch.each().map(<[u8]>::to_vec)).collect();
         self.passed.entry(part).or_default().extend(lines.iter().map(|line| id_of(line)));
-        self.last = lines.last().cloned().or(self.last.take());
+        self.log.extend(lines);
         if is_page && let Some(checkpoint) = self.plan.checkpoint() {
             self.notes.push(serde_json::to_string(&checkpoint).unwrap());
             if self.dice.one_in(self.manner.interrupts) {
@@ -398,7 +398,8 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
         self.told.clear();
         self.plan = (self.new)(self.manner.width).unwrap();
         let notes = self.notes.iter().map(|note| serde_json::from_str::<Checkpoint>(note).unwrap());
-        self.plan.resume(notes, self.last.clone()).unwrap();
+        self.plan.resume(notes, self.log.last().cloned()).unwrap();
+        self.plan.recall(&Batch::new(self.log.concat().into(), self.log.len() as u64)).unwrap();
         let again = self.plan.checkpoint().map(|checkpoint| serde_json::to_string(&checkpoint).unwrap());
         assert_eq!(again.as_ref(), self.notes.last());
     }

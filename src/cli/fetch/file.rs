@@ -123,10 +123,10 @@ impl PartialFile {
     async fn begin(&self, crawl: Crawl, fields: HeaderPolicy) -> Result<(Log, Option<(Opened, Writer)>), FetchEnd> {
         match self.find(&crawl, fields)? {
             ExistingFiles::All(log) => Ok((log, None)),
-            ExistingFiles::Some(begun, log, ResumableLog { writer, notes, last, records }) => {
+            ExistingFiles::Some(begun, log, ResumableLog { writer, notes, last, records, lines }) => {
                 eprintln!("resumes after {} in {}", counted(records), self.lines.display());
-                let point = ResumePoint { begun: &begun.crawl, checkpoints: &notes, last_record: last, records };
-                let opened = crawl.resume(point).map_err(FetchEnd::Refused)?;
+                let point = ResumePoint { begun: &begun.crawl, checkpoints: &notes, last_record: last, records, lines };
+                let opened = crawl.resume(point).await.map_err(FetchEnd::Refused)?;
                 Ok((log, Some((opened, writer))))
             }
             ExistingFiles::Nothing => {

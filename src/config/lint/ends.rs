@@ -1,9 +1,9 @@
-//! Ends that the pagination type can't have.
+//! Ends that the pagination type can't have, and doubles that can't be found.
 
 use http::StatusCode;
 
 use super::{Contradiction, Exception, LintFacts, Rule};
-use crate::pagination::End;
+use crate::pagination::{End, OnDouble};
 
 pub(super) static RULES: &[Rule] = &[
     Rule {
@@ -42,6 +42,18 @@ pub(super) static RULES: &[Rule] = &[
                     style.name()
                 ),
                 hint,
+            })
+        },
+    },
+    Rule {
+        name: "doubles-without-key",
+        exception: Exception::Never,
+        about: &["key", "on_double"],
+        check: |facts| {
+            (facts.pagination.on_double == OnDouble::Drop && facts.pagination.key.is_none()).then(|| Contradiction {
+                at: "on_double",
+                what: "doubles are found by their keys, and none is named".to_owned(),
+                hint: "write key with the path of the value that identifies a record",
             })
         },
     },

@@ -8,13 +8,15 @@ use twox_hash::XxHash3_64;
 
 use crate::batch::Batch;
 use crate::pagination::error::PageError;
-use crate::pagination::json_extract::PathSet;
+use crate::pagination::keys::KeyReader;
 use crate::pagination::path::Path;
-use crate::pagination::record::text_of;
 
 /// Longest start of a record that is searched for: memchr finds up to 32 bytes without tables, whose construction for a whole record
 /// took longer than the search through a page.
 const SEARCHED: usize = 32;
+
+/// Number of records of a batch for which there is room from the first one on.
+const USUAL: usize = 512;
 
 /// Fingerprint of the page that is arriving.
 #[derive(Default)]
@@ -24,6 +26,8 @@ pub(super) struct Fingerprint {
     start: u64,
     /// Line of the last record, where it is kept.
     last: Vec<u8>,
+    /// Keys of the last batch, where they tell records apart.
+    batch: Vec<BatchKey>,
     /// Hash of the keys, where they tell records apart.
     keys: Option<XxHash3_64>,
     /// Hash of all records, at the page's end.
@@ -32,7 +36,17 @@ pub(super) struct Fingerprint {
 
 /// Part of a record that tells it apart: its key where one is configured, else all its bytes.
 #[derive(Debug)]
-pub(super) struct RecordIdentity(Option<PathSet>);
+pub(super) struct RecordIdentity(Option<KeyReader>);
+
+/// Key of one record of a batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BatchKey {
+    /// Start of its text in the batch, and its length, which is 0 where the record has no key.
+    at: usize,
+    length: usize,
+    /// Hash of the key, or of a record without one.
+    pub(super) hash: u64,
+}
 
 impl Fingerprint {
     pub(super) fn records(&self) -> u64 {
@@ -64,18 +78,36 @@ impl Fingerprint {
 
     /// Takes the next records; how they were cut into batches leaves no trace.
     pub(super) fn add(&mut self, batch: &Batch, identity: &RecordIdentity) -> Result<(), PageError> {
-        let lines = batch.lines();
-        if self.records == 0 {
-            self.start = identity.hash(first_line(lines))?;
-        }
-        if identity.0.is_some() {
-            let keys = self.keys.get_or_insert_default();
-            for line in batch.each() {
-                keys.write(&identity.hash(line)?.to_le_bytes());
+        let Some(reader) = &identity.0 else {
+            if self.records == 0 {
+                self.start = XxHash3_64::oneshot(first_line(batch.lines()).trim_ascii());
             }
+            self.records += batch.records();
+            return Ok(());
+        };
+        self.batch.clear();
+        self.batch.reserve(usize::try_from(batch.records()).unwrap_or_default().max(USUAL));
+        let keys = self.keys.get_or_insert_default();
+        for line in batch.each() {
+            let key = reader.read(line)?;
+            let hash = XxHash3_64::oneshot(key.unwrap_or(line.trim_ascii()));
+            keys.write(&hash.to_le_bytes());
+            self.batch.push(BatchKey::new(batch, key, hash));
+        }
+        if let Some(first) = self.batch.first().filter(|_| self.records == 0) {
+            self.start = first.hash;
         }
         self.records += batch.records();
         Ok(())
+    }
+
+    /// Keys of the last batch that was added, one a record; none where no key is configured.
+    pub(super) fn batch(&self) -> &[BatchKey] {
+        &self.batch
+    }
+
+    pub(super) fn take_batch(&mut self) -> Vec<BatchKey> {
+        std::mem::take(&mut self.batch)
     }
 
     /// Keeps the last record of these.
@@ -87,14 +119,20 @@ impl Fingerprint {
 
 impl RecordIdentity {
     pub(super) fn new(key: Option<&Path>) -> Self {
-        Self(key.map(|key| PathSet::new(&[key])))
+        Self(key.map(KeyReader::new))
+    }
+}
+
+impl BatchKey {
+    /// The key of a record of this batch, in whose lines it stands; `null` is none.
+    pub(super) fn new(batch: &Batch, key: Option<&[u8]>, hash: u64) -> Self {
+        let key = key.filter(|key| *key != b"null").unwrap_or_default();
+        let at = (key.as_ptr() as usize).saturating_sub(batch.lines().as_ptr() as usize);
+        Self { at, length: key.len(), hash }
     }
 
-    fn hash(&self, line: &[u8]) -> Result<u64, PageError> {
-        let Some(paths) = &self.0 else { return Ok(XxHash3_64::oneshot(line.trim_ascii())) };
-        let mut key = [None];
-        paths.extract(text_of(line)?, &mut key)?;
-        Ok(XxHash3_64::oneshot(key[0].map_or(line.trim_ascii(), |key| key.get().as_bytes())))
+    pub(super) fn text<'a>(&self, batch: &'a Batch) -> Option<&'a [u8]> {
+        batch.lines().get(self.at..self.at + self.length).filter(|text| !text.is_empty())
     }
 }
 

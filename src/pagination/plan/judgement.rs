@@ -22,6 +22,9 @@ pub(super) struct Judgement<'a> {
 impl Judgement<'_> {
     /// Consistency behind this proof: the strongest word whose promise the walk can show.
     pub(super) fn consistency(&self, proof: Proof) -> Consistency {
+        if let Some(moved) = self.progress.doubles().refuted() {
+            return moved;
+        }
         if let Some(param) = self.pinned.version_param() {
             return Consistency::Upstream { by: format!("{param} in every request") };
         }

@@ -19,11 +19,13 @@
 mod addresses;
 mod checkpoint;
 mod digest_map;
+mod doubles;
 mod end;
 mod events;
 mod fingerprint;
 mod forecast;
 mod judgement;
+mod newest_records;
 mod numbering;
 mod page_accounts;
 mod page_size;
@@ -42,6 +44,7 @@ mod walk_state;
 
 pub use super::proof::Proof;
 pub use checkpoint::Checkpoint;
+pub use doubles::{CrawlKeys, Doubles};
 pub use events::{PageId, PageName, PageNews, PageSoFar, PartId, ReleasedRecords, Room, Standing, Step, TurnEvent};
 pub use plan::Plan;
 pub use walk::Walk;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::doubles::DoubleFilter;
 use super::events::{PageId, PageNews, PartId, ReleasedRecords, TurnEvent};
 use super::partition::Cut;
 use super::walk::Walk;
@@ -25,6 +26,8 @@ pub(super) struct CollectionPart {
     pub(super) cut: Option<Cut>,
     /// Number of records that the part has let through.
     pub(super) records: u64,
+    /// Filter behind the cut: a record behind it belongs to the next part, too.
+    pub(super) double_filter: Option<DoubleFilter>,
     /// The pages in flight and those that wait for their turn, in order. The first has its turn if the walk waits for it.
     pages: VecDeque<OrderedPage>,
     /// Number of pages that may be ordered ahead, which grows with right guesses.
@@ -88,8 +91,9 @@ enum Arrival {
 }
 
 impl CollectionPart {
-    pub(super) fn new(id: PartId, walk: Walk, cut: Option<Cut>, width: usize) -> Self {
+    pub(super) fn new(id: PartId, mut walk: Walk, cut: Option<Cut>, width: usize) -> Self {
         Self {
+            double_filter: cut.as_ref().and_then(|_| walk.release.take_double_filter()),
             id,
             walk,
             cut,
@@ -203,6 +207,7 @@ impl CollectionPart {
                 let batches = self.walk.arrived(head, page, lead.map(|lead| lead.next))?;
                 self.check_end()?;
                 let batches: Result<Vec<_>, _> = batches.into_iter().map(|batch| self.let_through(batch)).collect();
+                self.double_filter.iter_mut().for_each(DoubleFilter::end_page);
                 self.pass(stride);
                 batches.map(ReleasedRecords::from)
             }
@@ -232,9 +237,10 @@ impl CollectionPart {
 
     /// Returns those of the walk's records that belong to the part. With the first that does not, the part is over.
     fn let_through(&mut self, batch: Batch) -> Result<Batch, PageError> {
-        let batch = match &mut self.cut {
-            Some(cut) => cut.pass(batch)?,
-            None => batch,
+        let batch = match (&mut self.cut, &mut self.double_filter) {
+            (Some(cut), Some(filter)) => filter.pass_unread(cut.pass(batch)?, self.walk.release.is_numbered())?,
+            (Some(cut), None) => cut.pass(batch)?,
+            (None, _) => batch,
         };
         self.records += batch.records();
         if self.is_closing() {

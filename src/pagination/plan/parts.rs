@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::digest_map::DigestMap;
+use super::doubles::{CrawlKeys, DoubleFilter, Doubles};
 use super::events::PartId;
 use super::part::{CollectionPart, Emission};
 use super::partition::Cut;
@@ -33,6 +34,8 @@ pub(super) struct Parts {
     pub(super) splitter: Option<RangeSplitter>,
     /// Hash of a part's first record → the part, in a list of parts.
     openings: DigestMap<PartId>,
+    /// Keys of the records of all parts.
+    keys: CrawlKeys,
     begun: u64,
     retired: RetiredParts,
 }
@@ -44,6 +47,7 @@ struct RetiredParts {
     pages: u64,
     /// Of the last of them.
     ending: Option<ProvenEnd>,
+    doubles: Doubles,
     cuts: Vec<Cut>,
 }
 
@@ -65,6 +69,7 @@ impl Parts {
             queued,
             splitter,
             openings: DigestMap::default(),
+            keys: CrawlKeys::default(),
             begun: 0,
             retired: RetiredParts::default(),
         };
@@ -82,6 +87,10 @@ impl Parts {
 
     pub(super) fn only_mut(&mut self) -> Option<&mut CollectionPart> {
         self.list.first_mut().filter(|_| self.pagination.partition.is_none())
+    }
+
+    pub(super) fn keys(&self) -> &CrawlKeys {
+        &self.keys
     }
 
     /// Returns true if there is or was more than one part.
@@ -122,7 +131,8 @@ impl Parts {
         cut: Option<Cut>,
         width: usize,
     ) -> Result<(), PageError> {
-        let walk = Walk::new(pagination, self.caps.clone(), self.guard.clone(), first)?;
+        let mut walk = Walk::new(pagination, self.caps.clone(), self.guard.clone(), first)?;
+        walk.release.share_keys(&self.keys);
         self.list.insert(at, CollectionPart::new(PartId(self.begun), walk, cut, width));
         self.begun += 1;
         Ok(())
@@ -138,6 +148,9 @@ impl Parts {
             self.retired.parts += 1;
             self.retired.pages += part.walk.pages();
             self.retired.ending = part.walk.ending();
+            self.retired
+                .doubles
+                .add(part.double_filter.as_ref().map_or(part.walk.progress.doubles(), DoubleFilter::total));
             if let Some(splitter) = &mut self.splitter {
                 splitter.retired(&part);
             }
@@ -157,20 +170,28 @@ impl Parts {
     /// Proof that all parts together are the collection.
     pub(super) fn ending(&self) -> Result<ProvenEnd, PageError> {
         match (self.retired.parts, &self.retired.ending) {
-            (1, Some(ending)) if self.splitter.is_none() => Ok(ending.clone()),
+            (1, Some(ending)) if self.splitter.is_none() => Ok(self.with_doubles(ending.clone())),
             // What the upstream leaves out of every range is not seen.
-            (1, Some(ending)) => Ok(ProvenEnd { consistency: self.consistency(Some(ending)), ..ending.clone() }),
+            (1, Some(ending)) => {
+                let consistency = self.consistency(Some(ending));
+                Ok(self.with_doubles(ProvenEnd { consistency, ..ending.clone() }))
+            }
             (parts, last) => {
                 self.splitter.as_ref().map_or(Ok(()), RangeSplitter::check_total)?;
-                Ok(ProvenEnd {
+                Ok(self.with_doubles(ProvenEnd {
                     proof: Proof::Parts(parts),
                     agreeing: Vec::new(),
                     consistency: self.consistency(last.as_ref()),
                     doubles: 0,
                     late: 0,
-                })
+                }))
             }
         }
+    }
+
+    fn with_doubles(&self, end: ProvenEnd) -> ProvenEnd {
+        let doubles = self.retired.doubles;
+        ProvenEnd { doubles: doubles.dropped, consistency: doubles.refuted().unwrap_or(end.consistency), ..end }
     }
 
     /// Consistency of several parts: one state, where the crawl's own time names it in all of them.
@@ -185,7 +206,6 @@ impl Parts {
 
     /// Checks a part behind a whole page of it.
     pub(super) fn check(&mut self, id: PartId) -> Result<(), PageError> {
-        self.check_twin(id)?;
         self.check_order(id)?;
         let is_over = self.queued.is_empty() && self.list.iter().all(CollectionPart::is_over);
         if self.pages() >= self.caps.pages && !is_over {
@@ -195,8 +215,11 @@ impl Parts {
     }
 
     /// Refuses two parts of a list that start alike: the upstream ignores the parameter that tells them apart.
-    fn check_twin(&mut self, id: PartId) -> Result<(), PageError> {
-        let opening = self.list.iter().find(|part| part.id == id).and_then(|part| part.walk.opening());
+    pub(super) fn check_twin(&mut self, id: PartId) -> Result<(), PageError> {
+        let opening = self.list.iter().find(|part| part.id == id).and_then(|part| {
+            let page = part.walk.release.page();
+            part.walk.progress.opening().or((page.records() > 0).then(|| page.start()))
+        });
         // Parts of a range overlap where they meet.
         let Some(opening) = opening.filter(|_| self.splitter.is_none()) else { return Ok(()) };
         match *self.openings.entry(opening).or_insert(id) {

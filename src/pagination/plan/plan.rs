@@ -8,8 +8,10 @@ use super::events::{PageId, PageName, PageNews, ReleasedRecords, Room, Standing,
 use super::part::{CollectionPart, Emission, PlaceInPart};
 use super::parts::Parts;
 use super::range_splitter::RangeSplitter;
+use crate::batch::Batch;
 use crate::caps::Caps;
 use crate::pagination::error::PageError;
+use crate::pagination::keys::KeySet;
 use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::page::{Head, PageFields};
 use crate::pagination::partition::Partition;
@@ -69,6 +71,16 @@ impl Plan {
         self.parts.list.iter_mut().for_each(|part| part.walk.begin_midway());
     }
 
+    /// Compares keys in this set. Nothing has been ordered yet.
+    pub fn compare_keys_in(&mut self, keys: KeySet) {
+        self.parts.keys().replace(keys);
+    }
+
+    /// Bytes in memory of the keys of all records.
+    pub fn key_bytes(&self) -> usize {
+        self.parts.keys().bytes()
+    }
+
     /// Returns true if later pages are asked for under the condition that the collection is the first page's.
     pub fn has_condition(&self) -> bool {
         self.parts.list.iter().any(|part| part.walk.has_condition())
@@ -90,6 +102,11 @@ impl Plan {
             None if last.is_none() && past.into_iter().next().is_none() => Ok(()),
             None => Err(PageError::BadCheckpoint("the collection is cut into parts".to_owned())),
         }
+    }
+
+    /// Notes the keys of records that left before a crawl was interrupted, in their order.
+    pub fn recall(&mut self, records: &Batch) -> Result<(), PageError> {
+        self.parts.only_mut().map_or(Ok(()), |part| part.walk.recall(records))
     }
 
     /// Returns the next order.
@@ -170,9 +187,13 @@ impl Plan {
             Receiver::Turn(part) => part,
             Receiver::None => return Ok(ReleasedRecords::default()),
         };
-        let released = part.accept(event)?;
+        let (accepted, part) = (part.accept(event), part.id);
+        // Parts that start alike have the same records: that says more than the double.
+        if matches!(accepted, Ok(_) | Err(PageError::DoubleInParts { .. })) {
+            self.parts.check_twin(part)?;
+        }
+        let released = accepted?;
         if is_whole {
-            let part = part.id;
             self.parts.check(part)?;
         }
         Ok(released)

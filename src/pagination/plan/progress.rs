@@ -6,6 +6,7 @@ use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 
 use super::digest_map::DigestMap;
+use super::doubles::Doubles;
 use super::fingerprint::Fingerprint;
 use crate::caps::Caps;
 use crate::pagination::end_settings::Limits;
@@ -38,6 +39,8 @@ pub(super) struct WalkProgress {
     /// The upstream's number of pages, as last said by a page with records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     total_pages: Option<u64>,
+    #[serde(default, skip_serializing_if = "Doubles::is_none")]
+    doubles: Doubles,
     /// Hash of the first record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     opening: Option<u64>,
@@ -171,10 +174,16 @@ impl WalkProgress {
         self.starts.get(&start).copied()
     }
 
-    /// Counts a page, with the number of records that no page before had.
-    pub(super) fn count(&mut self, page: &Fingerprint, new: u64) {
+    pub(super) fn doubles(&self) -> Doubles {
+        self.doubles
+    }
+
+    /// Counts a page, with the number of records behind those that it shares with the page before by intent, and the doubles among them. A
+    /// page of doubles alone isn't empty: it proves no end.
+    pub(super) fn count(&mut self, page: &Fingerprint, new: u64, doubles: Doubles) {
         self.pages += 1;
-        self.records += new;
+        self.records += new - doubles.dropped;
+        self.doubles.add(doubles);
         self.empty_pages = if new == 0 { self.empty_pages + 1 } else { 0 };
         self.added = Added::default();
         if page.records() > 0 {
@@ -281,7 +290,7 @@ mod tests {
     fn a_request_that_comes_again_names_its_page() {
         let mut progress = WalkProgress::default();
         assert_eq!(progress.add_request(7), Ok(()));
-        progress.count(&Fingerprint::default(), 0);
+        progress.count(&Fingerprint::default(), 0, Doubles::default());
         assert_eq!((progress.add_request(8), progress.add_request(7)), (Ok(()), Err(1)));
     }
 
@@ -290,7 +299,7 @@ mod tests {
         let mut progress = WalkProgress::default();
         let mut past = Vec::new();
         for _ in 0..3 {
-            progress.count(&Fingerprint::default(), 2);
+            progress.count(&Fingerprint::default(), 2, Doubles::default());
             past.push(progress.counts());
         }
         let mut again = WalkProgress::default();

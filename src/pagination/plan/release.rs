@@ -1,6 +1,7 @@
 //! Release of a page's records: at once, at the page's end, or never.
 
-use super::fingerprint::{Fingerprint, RecordIdentity, first_line, has_line};
+use super::doubles::{CrawlKeys, DoubleFilter, Doubles};
+use super::fingerprint::{BatchKey, Fingerprint, RecordIdentity, first_line, has_line};
 use crate::batch::Batch;
 use crate::pagination::error::PageError;
 use crate::pagination::path::Path;
@@ -13,6 +14,8 @@ use crate::pagination::styles::Style;
 pub(super) struct RecordRelease {
     identity: RecordIdentity,
     detection: MoveDetection,
+    /// Filter by keys; none where no key is configured.
+    doubles: Option<DoubleFilter>,
     /// The current page is addressed by a number.
     is_numbered: bool,
     attempt: Attempt,
@@ -21,7 +24,7 @@ pub(super) struct RecordRelease {
     overlap: u64,
     policy: ReleasePolicy,
     /// Records that wait for the page's end.
-    withheld: Vec<Batch>,
+    withheld: Vec<WithheldBatch>,
     /// Number of bytes that may wait so.
     withheld_limit: u64,
     /// The last record before this page stands in it, too.
@@ -30,6 +33,15 @@ pub(super) struct RecordRelease {
     last: Option<Vec<u8>>,
     /// The last record of a page is looked for in the next one, or names its address. A large one is not kept for nothing.
     needs_last: bool,
+}
+
+/// Records that wait for their page's end, with their keys.
+#[derive(Debug)]
+struct WithheldBatch {
+    batch: Batch,
+    keys: Vec<BatchKey>,
+    /// Number of records at its start that the page before held.
+    skipped: usize,
 }
 
 /// Time at which the records of a page leave.
@@ -44,15 +56,13 @@ pub(super) enum ReleasePolicy {
     Never,
 }
 
-/// Evidence that records were inserted before the current page, which pushes the last ones of the page before into it.
+/// Evidence without a key that records were inserted before the current page, which pushes the last ones of the page before into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum MoveDetection {
     /// None: pages are not numbered, or equal records may be different ones.
     Off,
     /// A record that comes twice, while the total grew.
     ByTotal,
-    /// A key that comes twice.
-    ByKey,
 }
 
 /// Progress of the attempts at a page.
@@ -70,13 +80,14 @@ impl RecordRelease {
         let may_be_numbered = pagination.style.is_numbered() || pagination.style.is_pointed();
         let detection = match (&pagination.key, pagination.total_source()) {
             _ if !may_be_numbered => MoveDetection::Off,
-            (Some(_), _) => MoveDetection::ByKey,
             (None, Some(_)) => MoveDetection::ByTotal,
-            (None, None) => MoveDetection::Off,
+            // Doubles are found by their keys.
+            (Some(_), _) | (None, None) => MoveDetection::Off,
         };
         Self {
             identity: RecordIdentity::new(pagination.key.as_ref()),
             detection,
+            doubles: DoubleFilter::of(pagination),
             is_numbered: pagination.style.is_numbered(),
             attempt: Attempt::Pending,
             page: Fingerprint::default(),
@@ -100,6 +111,16 @@ impl RecordRelease {
     /// Notes the kind of the next page's address.
     pub(super) fn set_numbered(&mut self, is_numbered: bool) {
         self.is_numbered = is_numbered;
+    }
+
+    /// Compares keys with those of other walks of the crawl, too.
+    pub(super) fn share_keys(&mut self, keys: &CrawlKeys) {
+        self.doubles.iter_mut().for_each(|doubles| doubles.share(keys));
+    }
+
+    /// Takes the filter out: the walk's records then leave with their doubles.
+    pub(super) fn take_double_filter(&mut self) -> Option<DoubleFilter> {
+        self.doubles.take()
     }
 
     /// Notes that an attempt at the page has brought its head.
@@ -148,23 +169,23 @@ impl RecordRelease {
         Ok(())
     }
 
-    /// Number of records at the page's start that the page before held.
-    pub(super) fn overlap(&self) -> u64 {
-        self.overlap
-    }
-
     pub(super) fn set_policy(&mut self, policy: ReleasePolicy) {
         self.policy = policy;
     }
 
-    /// Returns the records of a batch that may leave now; `pages` have come before this one.
-    pub(super) fn pass(&mut self, batch: Batch, pages: u64) -> Result<Batch, PageError> {
-        self.look_for_moved(&batch, pages)?;
+    /// Returns the records of the batch that was added last, as far as they may leave now.
+    pub(super) fn pass(&mut self, batch: Batch) -> Result<Batch, PageError> {
+        self.look_for_moved(&batch);
+        let is_first = self.page.records() == batch.records();
+        let skipped = if is_first { usize::try_from(self.overlap).unwrap_or_default() } else { 0 };
         match self.policy {
-            ReleasePolicy::Now => Ok(batch),
+            ReleasePolicy::Now => match &mut self.doubles {
+                Some(doubles) => doubles.pass(batch, self.page.batch(), skipped, self.is_numbered),
+                None => Ok(batch.skip(skipped as u64)),
+            },
             ReleasePolicy::AtTheEnd => {
-                self.withheld.push(batch);
-                let bytes: usize = self.withheld.iter().map(|batch| batch.lines().len()).sum();
+                self.withheld.push(WithheldBatch { batch, keys: self.page.take_batch(), skipped });
+                let bytes: usize = self.withheld.iter().map(|withheld| withheld.batch.lines().len()).sum();
                 if bytes as u64 > self.withheld_limit {
                     return Err(PageError::WholePageTooLarge(self.withheld_limit));
                 }
@@ -174,33 +195,48 @@ impl RecordRelease {
         }
     }
 
+    /// Compares the keys of records that waited; their page is no repetition.
+    pub(super) fn compare_withheld(&mut self) -> Result<(), PageError> {
+        for WithheldBatch { batch, keys, skipped } in &mut self.withheld {
+            *batch = match &mut self.doubles {
+                Some(doubles) => doubles.pass(std::mem::take(batch), keys, *skipped, self.is_numbered)?,
+                None => std::mem::take(batch).skip(*skipped as u64),
+            };
+        }
+        Ok(())
+    }
+
+    pub(super) fn recall(&mut self, records: &Batch) -> Result<(), PageError> {
+        self.doubles.as_mut().map_or(Ok(()), |doubles| doubles.recall(records))
+    }
+
+    /// Doubles of the page so far.
+    pub(super) fn doubles(&self) -> Doubles {
+        self.doubles.as_ref().map(DoubleFilter::doubles).unwrap_or_default()
+    }
+
+    pub(super) fn is_numbered(&self) -> bool {
+        self.is_numbered
+    }
+
     fn looks_for_moved(&self) -> bool {
         self.is_numbered && self.detection != MoveDetection::Off
     }
 
-    fn look_for_moved(&mut self, batch: &Batch, pages: u64) -> Result<(), PageError> {
-        let Some(last) = self.last.as_ref().filter(|_| self.looks_for_moved() && !self.has_moved) else {
-            return Ok(());
-        };
-        if !has_line(batch.lines(), last) {
-            return Ok(());
-        }
-        if self.detection == MoveDetection::ByKey && self.policy == ReleasePolicy::Now {
-            return Err(PageError::Moved(pages));
+    fn look_for_moved(&mut self, batch: &Batch) {
+        let last = self.last.as_ref().filter(|_| self.looks_for_moved() && !self.has_moved);
+        if last.is_none_or(|last| !has_line(batch.lines(), last)) {
+            return;
         }
         self.has_moved = true;
         if self.policy == ReleasePolicy::Now {
             self.policy = ReleasePolicy::AtTheEnd;
         }
-        Ok(())
     }
 
     /// Checks the whole page for records that were pushed into it; `pages` have come before it.
     pub(super) fn check_moved(&self, total_grew: bool, pages: u64) -> Result<(), PageError> {
-        if self.has_moved && (total_grew || self.detection == MoveDetection::ByKey) {
-            return Err(PageError::Moved(pages));
-        }
-        Ok(())
+        if self.has_moved && total_grew { Err(PageError::Moved(pages)) } else { Ok(()) }
     }
 
     /// Ends the page, which is good: returns the records that waited, and `rest` behind them.
@@ -208,13 +244,16 @@ impl RecordRelease {
         if self.page.records() > 0 && self.needs_last {
             self.last = Some(self.page.take_last_record());
         }
-        let mut batches = std::mem::take(&mut self.withheld);
-        batches.push(rest);
-        batches
+        if let Some(doubles) = &mut self.doubles {
+            doubles.end_page();
+        }
+        let waited = std::mem::take(&mut self.withheld).into_iter().map(|withheld| withheld.batch);
+        waited.chain([rest]).collect()
     }
 
-    pub(super) fn resume(&mut self, last: Option<Vec<u8>>) {
+    pub(super) fn resume(&mut self, last: Option<Vec<u8>>, pages: u64) {
         self.last = last;
+        self.doubles.iter_mut().for_each(|doubles| doubles.resume(pages));
     }
 }
 
@@ -238,19 +277,23 @@ mod tests {
         pagination.key = key.map(|key| key.parse().unwrap());
         pagination.total = total.map(|path| Source::Body(path.parse().unwrap()));
         let mut release = RecordRelease::new(&pagination, u64::MAX);
-        release.resume(Some(b"{\"id\":2}\n".to_vec()));
+        release.resume(Some(b"{\"id\":2}\n".to_vec()), 0);
         release
     }
 
     fn pass(release: &mut RecordRelease, lines: &'static str) -> Result<u64, PageError> {
         release.add(&batch(lines))?;
-        release.pass(batch(lines), 1).map(|batch| batch.records())
+        release.pass(batch(lines)).map(|batch| batch.records())
     }
 
     #[test]
     fn a_record_that_comes_twice_is_an_error_by_its_key_and_waits_for_the_total_without_one() {
         let twice = "{\"id\":2}\n{\"id\":3}\n";
-        assert!(matches!(pass(&mut numbered(Some("id"), None), twice), Err(PageError::Moved(1))));
+        let mut by_key = numbered(Some("id"), None);
+        assert_eq!(pass(&mut by_key, "{\"id\":2}\n").unwrap(), 1);
+        by_key.end_page(Batch::default());
+        by_key.start_page();
+        assert!(matches!(pass(&mut by_key, twice), Err(PageError::Moved(1))));
         let mut by_total = numbered(None, Some("total"));
         assert_eq!(pass(&mut by_total, "{\"id\":1}\n").unwrap(), 1);
         assert_eq!(pass(&mut by_total, twice).unwrap(), 0);

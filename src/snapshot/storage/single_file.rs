@@ -110,7 +110,7 @@ mod tests {
         let ReopenedSnapshot { log, unfinished, birth, .. } =
             reopen_single_file(lines.clone(), journal.clone()).unwrap();
         assert_eq!(birth.facts, Birth::in_test("/orders").facts);
-        let ResumableLog { mut writer, notes, last, records } = unfinished.unwrap();
+        let ResumableLog { mut writer, notes, last, records, .. } = unfinished.unwrap();
         assert_eq!((notes.len(), notes[0].get(), last.unwrap().as_slice(), records), (1, "16", &b"{\"a\":2}"[..], 2));
         page(&mut writer, "{\"a\":3}\n");
         writer.seal(Seal::Complete(verdict()));

@@ -40,8 +40,8 @@ pub struct Walk {
     /// Identity of the state's request.
     identity: u64,
     addresses: Addresses,
-    progress: WalkProgress,
-    release: RecordRelease,
+    pub(in crate::pagination::plan) progress: WalkProgress,
+    pub(in crate::pagination::plan) release: RecordRelease,
     page_size: PageSizing,
     pinned: PinnedState,
     accounts: PageAccounts,
@@ -109,7 +109,7 @@ impl Walk {
         let (is_numbered, is_midway) = (self.addresses.is_numbered(), self.starts_midway());
         let judgement = Judgement { pagination, progress, pinned, is_numbered, is_midway };
         let (agreeing, consistency) = (judgement.agreeing(proof), judgement.consistency(proof));
-        Some(ProvenEnd { proof, agreeing, consistency, doubles: 0, late: 0 })
+        Some(ProvenEnd { proof, agreeing, consistency, doubles: progress.doubles().dropped, late: 0 })
     }
 
     /// Number of pages that came.
@@ -147,11 +147,6 @@ impl Walk {
         self.progress.repeated(self.release.page()).filter(|_| self.release.new_records() > 0)
     }
 
-    /// Hash of the first record.
-    pub(in crate::pagination::plan) fn opening(&self) -> Option<u64> {
-        self.progress.opening()
-    }
-
     /// Number of records on the longest page so far.
     pub(in crate::pagination::plan) fn full_page(&self) -> u64 {
         self.progress.longest()
@@ -163,6 +158,11 @@ impl Walk {
 
     pub(in crate::pagination::plan) fn stride(&self) -> Option<u64> {
         self.addresses.stride()
+    }
+
+    /// Notes the keys of records that left before the walk was interrupted, in their order.
+    pub fn recall(&mut self, records: &Batch) -> Result<(), PageError> {
+        self.release.recall(records)
     }
 
     pub(in crate::pagination::plan) fn has_condition(&self) -> bool {
@@ -177,7 +177,7 @@ impl Walk {
     }
 
     /// Takes the next records of the page, each once, and returns those that may leave now.
-    pub fn records(&mut self, head: &Head, fields: &PageFields, mut batch: Batch) -> Result<Batch, PageError> {
+    pub fn records(&mut self, head: &Head, fields: &PageFields, batch: Batch) -> Result<Batch, PageError> {
         if batch.is_empty() {
             return Ok(batch);
         }
@@ -188,9 +188,8 @@ impl Walk {
             if policy == ReleasePolicy::Now {
                 self.check_total(head, fields)?;
             }
-            batch = batch.skip(self.release.overlap());
         }
-        self.release.pass(batch, self.progress.pages())
+        self.release.pass(batch)
     }
 
     /// Takes the rest of the page, and returns its last records and those that waited, as far as they may leave. `early` is what
@@ -228,9 +227,10 @@ impl Walk {
         if let Some(doubt) = self.doubt(head, &page, records)? {
             return self.ask_again(doubt).map(|()| Vec::new());
         }
+        self.release.compare_withheld()?;
         self.read_totals(head, &page.fields, records)?;
         let length = if records < self.progress.longest() { PageLength::Short } else { PageLength::Full };
-        self.progress.count(self.release.page(), new);
+        self.progress.count(self.release.page(), new, self.release.doubles());
         if self.pages() == 1 {
             self.progress.note_date(&head.headers);
             self.pinned.learn(head, &page.fields)?;

@@ -293,7 +293,7 @@ impl Walk {
             None => {}
         }
         self.release.set_numbered(self.addresses.is_numbered());
-        self.release.resume(last);
+        self.release.resume(last, self.progress.pages());
         Ok(())
     }
 }

@@ -1,0 +1,21 @@
+//! Keys of all records of a crawl, compared exactly: a key is known if the same text came before, and never because of a hash.
+//!
+//! ```text
+//!   a record ── KeyReader ──▶ text ── KeySet ──┬─ prefix and number ──▶ NumberRanges: 1 to 1,000,000 is one range
+//!                                              └─ any other text ─────▶ LooseKeys: memory, then sorted runs in a KeySpill
+//! ```
+//!
+//! Numbers that are dense leave no more than their ranges behind, whatever their order. All other keys are kept as they are, in memory up
+//! to a bound and behind it as sorted runs in a file, beside which a filter answers most questions for new keys.
+
+mod filter;
+mod loose;
+mod numbers;
+mod reader;
+mod run;
+mod series;
+mod set;
+
+pub use self::loose::{KeySpill, NoSpill, RunNumber, SpillLost};
+pub(in crate::pagination) use self::reader::KeyReader;
+pub use self::set::{KeySet, Novelty};

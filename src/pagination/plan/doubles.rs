@@ -1,0 +1,388 @@
+//! Doubles: records whose key came before, anywhere in the crawl.
+//!
+//! A double is judged by its place, since what it shows depends on that:
+//!
+//! | place of the first one | shows |
+//! |---|---|
+//! | the same page, with the same bytes | nothing: a page is of one moment, so the upstream lists the record twice |
+//! | the end of what came, which the page begins with | of numbered pages, that records were inserted; of others, nothing: their pages may overlap |
+//! | anywhere else | that the upstream's order isn't one, or that records moved |
+//!
+//! With other bytes the record changed, or the key isn't unique.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use super::fingerprint::BatchKey;
+use super::newest_records::NewestRecords;
+use crate::batch::Batch;
+use crate::pagination::error::{PageError, excerpt};
+use crate::pagination::keys::{KeyReader, KeySet, Novelty};
+use crate::pagination::path::Path;
+use crate::pagination::record_settings::OnDouble;
+use crate::pagination::settings::Pagination;
+use crate::pagination::verdict::Consistency;
+
+/// Keys of a crawl, which the walks of all its parts share.
+#[derive(Clone, Debug, Default)]
+pub struct CrawlKeys(Arc<Mutex<KeySet>>);
+
+/// Numbers of doubles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doubles {
+    /// Records that were left out.
+    pub dropped: u64,
+    /// Those of them that show that records moved or changed.
+    pub moved: u64,
+}
+
+/// Filter of one walk: lets each record through once.
+#[derive(Debug)]
+pub(super) struct DoubleFilter {
+    reader: KeyReader,
+    policy: OnDouble,
+    extent: FilterExtent,
+    keys: CrawlKeys,
+    newest: NewestRecords,
+    /// Number of the page's records that have left.
+    left: usize,
+    overlap: OverlapState,
+    /// Number of pages before this one.
+    pages: u64,
+    /// Doubles of the page, and of the pages before it.
+    doubles: Doubles,
+    earlier: Doubles,
+}
+
+/// Records that a filter sees of its crawl.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FilterExtent {
+    All,
+    /// Those of one part: others have keys in the same set.
+    Part,
+}
+
+/// Comparison of a page's start with the end of what came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum OverlapState {
+    #[default]
+    Start,
+    /// All records so far have come in this order, the last one so many records before the end; its key.
+    Inside(usize, Box<[u8]>),
+    Over,
+}
+
+/// Place of the first record with the key of a double.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DoublePlace {
+    Page(Bytewise),
+    Overlap(Bytewise),
+    Elsewhere,
+}
+
+/// Comparison of two records with one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bytewise {
+    Same,
+    Changed,
+}
+
+impl CrawlKeys {
+    /// Puts another set in the place of this one, which is empty.
+    pub fn replace(&self, keys: KeySet) {
+        *self.0.lock() = keys;
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        self.0.lock().bytes()
+    }
+}
+
+impl Doubles {
+    pub(super) fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Consistency of a crawl in which records moved or changed.
+    pub(super) fn refuted(self) -> Option<Consistency> {
+        let records = if self.moved == 1 { "record" } else { "records" };
+        let why = || format!("{} {records} came again where none should, and the first ones were kept", self.moved);
+        (self.moved > 0).then(|| Consistency::Moved { why: why() })
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.dropped += other.dropped;
+        self.moved += other.moved;
+    }
+}
+
+impl DoubleFilter {
+    /// The filter of a pagination; none where it has no key.
+    pub(super) fn of(pagination: &Pagination) -> Option<Self> {
+        let extent = if pagination.partition.is_some() { FilterExtent::Part } else { FilterExtent::All };
+        Some(Self::new(pagination.key.as_ref()?, pagination.on_double, extent))
+    }
+
+    fn new(key: &Path, policy: OnDouble, extent: FilterExtent) -> Self {
+        Self {
+            reader: KeyReader::new(key),
+            policy,
+            extent,
+            keys: CrawlKeys::default(),
+            newest: NewestRecords::default(),
+            left: 0,
+            overlap: OverlapState::Start,
+            pages: 0,
+            doubles: Doubles::default(),
+            earlier: Doubles::default(),
+        }
+    }
+
+    pub(super) fn share(&mut self, keys: &CrawlKeys) {
+        self.keys = keys.clone();
+    }
+
+    /// Returns the records of a batch, but for the first `skipped` and for doubles; an error where a double must break the stream.
+    pub(super) fn pass(
+        &mut self,
+        batch: Batch,
+        keys: &[BatchKey],
+        skipped: usize,
+        is_numbered: bool,
+    ) -> Result<Batch, PageError> {
+        let mut dropped: Vec<usize> = (0..skipped).collect();
+        let set = Arc::clone(&self.keys.0);
+        let mut set = set.lock();
+        let mut lines = batch.each().skip(skipped);
+        let mut behind = skipped;
+        for (at, key) in keys.iter().enumerate().skip(skipped) {
+            let text = key.text(&batch);
+            let novelty = text.map_or(Ok(Novelty::New), |text| set.insert(text));
+            if novelty.map_err(|lost| PageError::KeysLost(lost.to_string()))? == Novelty::New {
+                if self.overlap != OverlapState::Over {
+                    self.end_overlap()?;
+                }
+                continue;
+            }
+            // What has left of this batch is among the newest records.
+            lines.by_ref().take(at - behind).for_each(|line| self.leave(line));
+            behind = at + 1;
+            let line = lines.next().unwrap_or_default();
+            let text = text.unwrap_or_default();
+            let place = self.place_of(text, line)?;
+            self.judge(place, is_numbered, text)?;
+            dropped.push(at);
+        }
+        drop(set);
+        if dropped.is_empty() {
+            drop(lines);
+            self.left += keys.len();
+            self.newest.push(batch.lines());
+            return Ok(batch);
+        }
+        lines.for_each(|line| self.leave(line));
+        Ok(batch.without(&dropped))
+    }
+
+    fn leave(&mut self, line: &[u8]) {
+        self.left += 1;
+        self.newest.push(line);
+    }
+
+    /// As [`DoubleFilter::pass`], for a batch whose keys have not been read.
+    pub(super) fn pass_unread(&mut self, batch: Batch, is_numbered: bool) -> Result<Batch, PageError> {
+        let mut keys = Vec::new();
+        for line in batch.each() {
+            keys.push(BatchKey::new(&batch, self.reader.read(line)?, 0));
+        }
+        self.pass(batch, &keys, 0, is_numbered)
+    }
+
+    pub(super) fn resume(&mut self, pages: u64) {
+        self.pages = pages;
+    }
+
+    /// Notes the keys of records that have left before.
+    pub(super) fn recall(&mut self, records: &Batch) -> Result<(), PageError> {
+        let mut set = self.keys.0.lock();
+        for line in records.each() {
+            if let Some(text) = BatchKey::new(records, self.reader.read(line)?, 0).text(records) {
+                set.insert(text).map_err(|lost| PageError::KeysLost(lost.to_string()))?;
+            }
+        }
+        drop(set);
+        self.newest.push(records.lines());
+        Ok(())
+    }
+
+    /// Ends a page.
+    pub(super) fn end_page(&mut self) {
+        self.left = 0;
+        self.overlap = OverlapState::Start;
+        self.pages += 1;
+        self.earlier.add(std::mem::take(&mut self.doubles));
+    }
+
+    /// Doubles of the page so far.
+    pub(super) fn doubles(&self) -> Doubles {
+        self.doubles
+    }
+
+    /// Doubles of all pages that have ended.
+    pub(super) fn total(&self) -> Doubles {
+        self.earlier
+    }
+
+    fn place_of(&mut self, key: &[u8], line: &[u8]) -> Result<DoublePlace, PageError> {
+        let Some((back, first)) = self.newest.find(key, &self.reader)? else {
+            self.overlap = OverlapState::Over;
+            return Ok(DoublePlace::Elsewhere);
+        };
+        let bytes = if first.trim_ascii() == line.trim_ascii() { Bytewise::Same } else { Bytewise::Changed };
+        if back < self.left {
+            return Ok(DoublePlace::Page(bytes));
+        }
+        let goes_on = match &self.overlap {
+            OverlapState::Start => true,
+            OverlapState::Inside(last, _) => back + 1 == *last,
+            OverlapState::Over => false,
+        };
+        self.overlap = if goes_on { OverlapState::Inside(back, key.into()) } else { OverlapState::Over };
+        Ok(if goes_on { DoublePlace::Overlap(bytes) } else { DoublePlace::Elsewhere })
+    }
+
+    /// Ends the overlap before a new record. What the page begins with must be the end of what came: else a record that stood behind it has
+    /// moved, or was never behind it.
+    fn end_overlap(&mut self) -> Result<(), PageError> {
+        match (std::mem::replace(&mut self.overlap, OverlapState::Over), self.policy) {
+            (OverlapState::Inside(1.., key), OnDouble::Fail) => Err(PageError::NoOrder { key: excerpt_of(&key) }),
+            (OverlapState::Inside(1.., _), OnDouble::Drop) => {
+                self.doubles.moved += 1;
+                Ok(())
+            }
+            (OverlapState::Inside(0, _) | OverlapState::Start | OverlapState::Over, _) => Ok(()),
+        }
+    }
+
+    /// Decides on a double by what it shows. [`OnDouble::Fail`] is the default because a clean end would claim what the double refutes.
+    fn judge(&mut self, double: DoublePlace, is_numbered: bool, key: &[u8]) -> Result<(), PageError> {
+        let key = || excerpt_of(key);
+        let shows = match double {
+            DoublePlace::Overlap(_) if is_numbered => Some(PageError::Moved(self.pages)),
+            DoublePlace::Page(Bytewise::Same) | DoublePlace::Overlap(Bytewise::Same) => None,
+            DoublePlace::Page(Bytewise::Changed) | DoublePlace::Overlap(Bytewise::Changed) => {
+                Some(PageError::DoubleChanged { key: key() })
+            }
+            DoublePlace::Elsewhere if self.extent == FilterExtent::Part => {
+                Some(PageError::DoubleInParts { key: key() })
+            }
+            DoublePlace::Elsewhere => Some(PageError::NoOrder { key: key() }),
+        };
+        match (shows, self.policy) {
+            (Some(error), OnDouble::Fail) => return Err(error),
+            (Some(_), OnDouble::Drop) => self.doubles.moved += 1,
+            (None, _) => {}
+        }
+        self.doubles.dropped += 1;
+        Ok(())
+    }
+}
+
+fn excerpt_of(key: &[u8]) -> String {
+    excerpt(&String::from_utf8_lossy(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn batch(ids: &[u64]) -> Batch {
+        lines(&ids.iter().map(|id| format!("{{\"id\":{id}}}\n")).collect::<String>())
+    }
+
+    fn lines(lines: &str) -> Batch {
+        Batch::new(Bytes::from(lines.to_owned()), lines.lines().count() as u64)
+    }
+
+    fn filter(policy: OnDouble) -> DoubleFilter {
+        DoubleFilter::new(&"id".parse().unwrap(), policy, FilterExtent::All)
+    }
+
+    const POINTED: bool = false;
+    const NUMBERED: bool = true;
+
+    /// Result of two pages: the ids that leave, and the doubles.
+    fn two(
+        policy: OnDouble,
+        is_numbered: bool,
+        first: &[u64],
+        second: &[u64],
+    ) -> Result<(Vec<u64>, Doubles), PageError> {
+        let mut filter = filter(policy);
+        let mut left = vec![filter.pass_unread(batch(first), is_numbered)?];
+        filter.end_page();
+        // Pieces don't matter.
+        for id in second {
+            left.push(filter.pass_unread(batch(&[*id]), is_numbered)?);
+        }
+        filter.end_page();
+        let ids = left.iter().flat_map(Batch::each).map(|line| {
+            let digits: String = line.iter().map(|byte| char::from(*byte)).filter(char::is_ascii_digit).collect();
+            digits.parse().unwrap()
+        });
+        Ok((ids.collect(), filter.total()))
+    }
+
+    #[test]
+    fn pages_that_overlap_at_their_edge_are_one_list_unless_they_are_numbered() {
+        let left = two(OnDouble::Fail, POINTED, &[1, 2, 3, 4], &[3, 4, 5]).unwrap();
+        assert_eq!(left, (vec![1, 2, 3, 4, 5], Doubles { dropped: 2, moved: 0 }));
+        assert!(matches!(two(OnDouble::Fail, NUMBERED, &[1, 2, 3, 4], &[3, 4, 5]), Err(PageError::Moved(1))));
+        let left = two(OnDouble::Drop, NUMBERED, &[1, 2, 3, 4], &[3, 4, 5]).unwrap();
+        assert_eq!(left, (vec![1, 2, 3, 4, 5], Doubles { dropped: 2, moved: 2 }));
+    }
+
+    #[test]
+    fn a_double_out_of_its_place_shows_that_there_is_no_order() {
+        for second in [&[4, 3, 5], &[5, 3, 6], &[3, 5, 6]] {
+            assert!(matches!(two(OnDouble::Fail, POINTED, &[1, 2, 3, 4], second), Err(PageError::NoOrder { .. })));
+            let (ids, doubles) = two(OnDouble::Drop, POINTED, &[1, 2, 3, 4], second).unwrap();
+            assert!(ids.is_sorted() && doubles.moved == 1, "{ids:?} {doubles:?}");
+        }
+    }
+
+    #[test]
+    fn a_record_twice_in_a_page_is_one_and_with_other_bytes_a_key_that_is_none() {
+        let mut filter = filter(OnDouble::Fail);
+        let left = filter.pass_unread(lines("{\"id\":1,\"n\":1}\n{\"id\":1,\"n\":1}\n"), POINTED).unwrap();
+        assert_eq!((left.records(), filter.doubles()), (1, Doubles { dropped: 1, moved: 0 }));
+        let changed = filter.pass_unread(lines("{\"id\":1,\"n\":2}\n"), POINTED);
+        assert!(matches!(changed, Err(PageError::DoubleChanged { .. })));
+    }
+
+    #[test]
+    fn records_without_a_key_are_all_let_through() {
+        let mut filter = filter(OnDouble::Fail);
+        let without = "{\"n\":1}\n{\"n\":1}\n{\"id\":null}\n{\"id\":null}\n";
+        assert_eq!(filter.pass_unread(lines(without), POINTED).unwrap().records(), 4);
+    }
+
+    #[test]
+    fn parts_share_the_keys_of_their_crawl() {
+        let keys = CrawlKeys::default();
+        let of_part = |policy| {
+            let mut filter = DoubleFilter::new(&"id".parse().unwrap(), policy, FilterExtent::Part);
+            filter.share(&keys);
+            filter
+        };
+        let (mut one, mut other) = (of_part(OnDouble::Fail), of_part(OnDouble::Drop));
+        assert_eq!(one.pass_unread(batch(&[1, 2]), POINTED).unwrap().records(), 2);
+        assert_eq!(other.pass_unread(batch(&[2, 3]), POINTED).unwrap().records(), 1);
+        assert!(matches!(one.pass_unread(batch(&[3]), POINTED), Err(PageError::DoubleInParts { .. })));
+    }
+}
