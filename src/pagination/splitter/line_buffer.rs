@@ -8,7 +8,7 @@ use std::ops::Range;
 use bytes::BytesMut;
 
 use super::flaw::{FlawKind, SEPARATOR, VALUE};
-use super::lexer;
+use super::lexer::{self, drop_space, is_space, space_at};
 use crate::batch::Batch;
 use crate::pagination::{PageError, Whitespace};
 
@@ -268,38 +268,4 @@ fn check_record(record: &[u8]) -> Result<(), FlawKind> {
         scalar if lexer::is_scalar(scalar) => Ok(()),
         _ => Err(FlawKind::Expected("expected one whole string, number or literal")),
     }
-}
-
-/// Offset of the first byte from `place` on that is no white space.
-#[inline(always)]
-fn space_at(text: &[u8], mut place: usize) -> usize {
-    while text.get(place).is_some_and(|byte| is_space(*byte)) {
-        place += 1;
-    }
-    place
-}
-
-#[inline(always)]
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
-}
-
-/// Removes white space outside strings in place; returns the new length.
-fn drop_space(record: &mut [u8]) -> usize {
-    let (mut write, mut in_string, mut escaped) = (0, false, false);
-    for read in 0..record.len() {
-        let byte = record[read];
-        if in_string || byte != b' ' {
-            record[write] = byte;
-            write += 1;
-        }
-        if escaped {
-            escaped = false;
-        } else if byte == b'"' {
-            in_string = !in_string;
-        } else {
-            escaped = in_string && byte == b'\\';
-        }
-    }
-    write
 }
