@@ -16,7 +16,7 @@ use crate::error::{Failure, Fault};
 use crate::pagination::page::Head;
 use crate::pagination::plan::{PageName, TurnEvent};
 use crate::pagination::retry::{Halvable, NoContent, PageTraits, RetryBudget};
-use crate::pagination::splitter::{PageShape, Splitter};
+use crate::pagination::splitter::{BYTE_ORDER_MARK, PageShape, Splitter};
 use crate::pagination::{FailureSigns, PageError, Pagination, Path, Presence, Records, Style, Validation, detect};
 
 /// Fetches the first page, and the second one as each candidate would, until one of them holds.
@@ -112,7 +112,9 @@ async fn attempt_whole(
     let mut splitter = Splitter::new(Arc::clone(shape));
     splitter.feed(&raw)?;
     splitter.finish()?;
-    Ok((head, raw.freeze()))
+    let page = raw.freeze();
+    let mark = if page.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+    Ok((head, page.slice(mark..)))
 }
 
 /// The candidate with the configuration beside `auto`, which holds for every one.

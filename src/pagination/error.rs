@@ -61,8 +61,8 @@ page_errors! {
     pub enum PageError {
         #[error("the page is empty where JSON was expected")]
         EmptyPage => Upstream, NOT_JSON_HINT;
-        #[error("the page isn't JSON at byte {at}: {what}; it starts with `{start}`")]
-        NotJson { at: u64, what: String, start: String } => Upstream, NOT_JSON_HINT;
+        #[error("the page isn't JSON at byte {at}: {what}; {shown}")]
+        NotJson { at: u64, what: String, shown: String } => Upstream, NOT_JSON_HINT;
         #[error("the page isn't UTF-8 at byte {0}")]
         NotUtf8(u64) => Upstream, "JSON is UTF-8 (RFC 8259 §8.1): the upstream must send it so";
         #[error("the records' text isn't base64 at byte {at} of the page: {what}")]
@@ -238,7 +238,11 @@ impl PageError {
 
     /// Advice for the user.
     pub fn hint(&self) -> &'static str {
-        let Self::Status { status, .. } = self else { return self.usual_hint() };
+        let status = match self {
+            Self::Status { status, .. } => status,
+            Self::NotJson { what, shown, .. } => return not_json_hint(what, shown),
+            _ => return self.usual_hint(),
+        };
         match status.as_u16() {
             301..=308 => "redirects are not followed: use the address it points to (upstream, upstream_path)",
             202 => {
@@ -258,6 +262,19 @@ impl PageError {
             _ => self.usual_hint(),
         }
     }
+}
+
+/// Hint for a page that is no JSON, by what was found and what it starts with.
+fn not_json_hint(what: &str, shown: &str) -> &'static str {
+    let starts = |start: &str| shown.contains(&format!("it starts with `{start}"));
+    if [")]}'", "while(1)", "while (1)", "for(;;)", "for (;;)"].into_iter().any(starts) {
+        return "the page begins with a prefix against JSON hijacking, which unpage does not remove: ask the upstream for plain JSON";
+    }
+    let is_second = ["found `{`", "found `[`", "found byte 0x1e"].iter().any(|found| what.ends_with(found));
+    if what.starts_with("expected nothing more") && is_second || starts("\u{1e}") {
+        return "the page holds several JSON texts, one after the other (NDJSON, JSON Lines or a JSON text sequence), which unpage does not read: ask the upstream for one JSON text a page";
+    }
+    NOT_JSON_HINT
 }
 
 /// Returns the first `most` characters of a text that came from outside, on one line.

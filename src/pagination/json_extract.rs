@@ -21,8 +21,8 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, PageErro
 }
 
 fn not_json(text: &str, error: &serde_json::Error) -> PageError {
-    let start = start_of(text.trim_start(), 60);
-    PageError::NotJson { at: error.column() as u64, what: error.to_string(), start }
+    let shown = format!("it starts with `{}`", start_of(text.trim_start(), 60));
+    PageError::NotJson { at: error.column() as u64, what: error.to_string(), shown }
 }
 
 /// Extracts the raw values at `paths`; fails where the text isn't JSON as a whole.

@@ -127,12 +127,25 @@ fn live_link<'a>(links: &'a [Link<'a>]) -> Option<&'a Link<'a>> {
 
 fn link_next(answer: &FirstPage<'_>) -> Option<Candidate> {
     let next = answer.links.iter().find(|link| link.has_rel("next"))?;
-    if is_same_url(&next.target, answer.request) {
+    if is_same_url(&next.target, answer.request) || !lost_params(answer, &next.target).is_empty() {
         return None;
     }
     let attribute = next.param("results").map(|_| ("results".to_owned(), "true".to_owned()));
     let style = LinkHeader { rel: "next".to_owned(), attribute };
     Some(answer.candidate(style, AmbiguousCounts::Refused, "a Link header with rel=next".to_owned()))
+}
+
+/// Parameters of the request that a link to a page number or an offset lacks: behind it, pages are of another size or another collection.
+/// A token may stand for all of them.
+fn lost_params(answer: &FirstPage<'_>, link: &str) -> Vec<String> {
+    let linked = query_of(link);
+    let is_number = |name: &str| names::is_page(name) || names::is_offset(name);
+    if !linked.iter().any(|(name, value)| is_number(name) && fields::digits(value).is_some()) {
+        return Vec::new();
+    }
+    let asked = answer.request.url.query_pairs().filter(|(name, _)| !is_number(name));
+    let lost = asked.filter(|(name, _)| linked.iter().all(|(other, _)| other != name));
+    lost.map(|(name, _)| name.into_owned()).collect()
 }
 
 /// Links to the first, last or previous page and none to the next: the last page of an API that links its pages.
@@ -158,7 +171,10 @@ fn last_is_elsewhere(answer: &FirstPage<'_>) -> bool {
 }
 
 fn next_url(answer: &FirstPage<'_>, pointer: &Pointer) -> Option<Candidate> {
-    let PointerValue::Url(_) = pointer.value else { return None };
+    let PointerValue::Url(url) = &pointer.value else { return None };
+    if !lost_params(answer, url).is_empty() {
+        return None;
+    }
     let style = NextUrl { next: vec![pointer.source.clone()], base: Base::Request };
     Some(answer.candidate(style, AmbiguousCounts::Refused, pointer.phrase()))
 }
@@ -272,6 +288,14 @@ fn seen_fields(answer: &FirstPage<'_>, pointers: &[Pointer], doubt: Option<&str>
     let mut seen: Vec<_> = pointers.iter().map(Pointer::phrase).collect();
     if pointers.is_empty() {
         seen.push("no next URL or token".to_owned());
+    }
+    let urls = pointers.iter().filter_map(|pointer| match &pointer.value {
+        PointerValue::Url(url) => Some(url.as_str()),
+        _ => None,
+    });
+    let links = answer.links.iter().filter(|link| link.has_rel("next")).map(|link| &*link.target);
+    if let Some(lost) = urls.chain(links).map(|link| lost_params(answer, link)).find(|lost| !lost.is_empty()) {
+        seen.push(format!("the next link lacks `{}`, which the request has", lost.join("`, `")));
     }
     if let (Some(more), Some(says)) = (answer.more(), answer.says_more()) {
         seen.push(format!("`{}` says that there is {}", more.path, if says { "more" } else { "no more" }));

@@ -602,3 +602,22 @@ proptest! {
         arrays(&page);
     }
 }
+
+#[test]
+fn a_numbered_link_that_lost_a_parameter_is_not_followed() {
+    let detection = |next: &str| {
+        let request = PageRequest::get(Url::parse("http://a/items?pageSize=2&state=open").unwrap());
+        detect(&request, &HeaderMap::new(), &json!({"items": [{"id": 1}, {"id": 2}], "next": next}))
+    };
+    for kept in ["/items?page=2&pageSize=2&state=open", "/items?cursor=bmV4dA", "/items/next/bmV4dA"] {
+        assert!(
+            detection(kept).candidates.iter().any(|candidate| candidate.pagination.style.name() == "next_url"),
+            "{kept}"
+        );
+    }
+    for lost in ["/items?page=2", "http://a/items?page=2&pageSize=2", "/items?offset=2&state=open"] {
+        let detection = detection(lost);
+        assert!(detection.candidates.iter().all(|candidate| candidate.pagination.style.name() != "next_url"), "{lost}");
+        assert!(detection.seen.iter().any(|seen| seen.starts_with("the next link lacks")), "{:?}", detection.seen);
+    }
+}

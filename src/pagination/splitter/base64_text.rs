@@ -127,17 +127,17 @@ fn not_base64(at: u64, what: &str) -> PageError {
 }
 
 fn not_utf8(at: u64) -> PageError {
-    decoded_error(PageError::NotJson { at, what: "expected UTF-8".to_owned(), start: String::new() })
+    decoded_error(PageError::NotJson { at, what: "expected UTF-8".to_owned(), shown: String::new() })
 }
 
 /// An error of the decoded text: its offsets are those of that text.
 pub(super) fn decoded_error(error: PageError) -> PageError {
     match error {
-        PageError::NotJson { at, what, start } => {
-            PageError::NotJson { at, what: format!("{what} (in the decoded text)"), start }
+        PageError::NotJson { at, what, shown } => {
+            PageError::NotJson { at, what: format!("{what} (in the decoded text)"), shown }
         }
         PageError::EmptyPage => {
-            decoded_error(PageError::NotJson { at: 0, what: VALUE.to_owned(), start: String::new() })
+            decoded_error(PageError::NotJson { at: 0, what: VALUE.to_owned(), shown: String::new() })
         }
         other => other,
     }

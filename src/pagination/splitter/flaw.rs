@@ -34,6 +34,6 @@ impl FlawKind {
             byte if byte.is_ascii_graphic() => format!("`{}`", char::from(byte)),
             byte => format!("byte 0x{byte:02x}"),
         };
-        PageError::NotJson { at, what: format!("{expected}, found {found}"), start: String::new() }
+        PageError::NotJson { at, what: format!("{expected}, found {found}"), shown: String::new() }
     }
 }

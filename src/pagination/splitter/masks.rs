@@ -16,6 +16,8 @@ pub(super) struct ByteClasses {
     pub(super) bracket: u64,
     pub(super) comma: u64,
     pub(super) rare: Option<RareClasses>,
+    /// Bytes of 0x40 and above but 0x80 to 0xbf, which are letters, brackets and few others; only with [`ScanDetail::Structure`].
+    pub(super) letter: u64,
     /// Only with [`ScanDetail::Grammar`].
     pub(super) colon: u64,
     /// White space; only with [`ScanDetail::Grammar`].
@@ -48,6 +50,8 @@ pub(super) struct BlockMasks {
     pub(super) comma: u64,
     /// Control characters where JSON doesn't allow them, and backslashes outside strings.
     pub(super) bad: u64,
+    /// Letters outside strings; only with [`ScanDetail::Structure`].
+    pub(super) word: u64,
     /// Only with [`ScanDetail::Grammar`], as all below.
     pub(super) colon: u64,
     /// Space, tab and line breaks.
@@ -189,6 +193,9 @@ impl Carry {
             self.control |= rare.control;
             masks.bad = (rare.backslash & !string) | (rare.control & string) | rare.never;
         }
+        if detail == ScanDetail::Structure {
+            masks.word = classes.letter & !(string | classes.bracket) & below(len);
+        }
         if detail == ScanDetail::Grammar {
             (masks.string, masks.quote, masks.escaped) = (string, quote, escaped);
             masks.colon = classes.colon & !string;
@@ -227,6 +234,7 @@ impl Classify for Portable {
         let (mut classes, mut rare) = (ByteClasses::default(), RareClasses::default());
         for (at, byte) in block.iter().enumerate() {
             let bit = 1_u64 << at;
+            classes.letter |= if byte & 0x40 == 0 { 0 } else { bit };
             match *byte {
                 b'"' => classes.quote |= bit,
                 b'\\' => rare.backslash |= bit,

@@ -18,6 +18,7 @@ mod base64_text;
 mod brackets;
 mod captures;
 mod container_span;
+mod excerpts;
 mod flaw;
 mod grammar;
 mod json_position;
@@ -38,24 +39,23 @@ mod walker;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use serde_json::value::RawValue;
 
-use super::error::start_of;
 use super::failed_page::{check_empty, outlook_of};
 use super::failure_signs::{OwnWords, PageExtent};
-use super::json_extract::{extract, parse, value_of};
+use super::json_extract::{extract, value_of};
 use super::page::{Page, PageFields, RecordHolder};
 use super::page_account::PageAccount;
-use super::path::Segment;
 use super::{PageError, Path, Presence, Records, Validation, detect};
 use crate::batch::{Batch, LinesHash};
 use captures::RecordsState;
 use container_span::Scanner;
+use excerpts::{BEFORE_FLAW, arrays_of, shown_flaw};
 use line_buffer::LineBuffer;
 use masks::ScanDetail;
 use open_value::WalkOutput;
 
 use surroundings::Surroundings;
+use target_tree::from_start;
 use utf8::Utf8Checker;
 use walker::PageWalker;
 
@@ -69,7 +69,8 @@ pub const MAX_DEPTH: usize = 128;
 /// Bytes of a page's start that are kept for messages.
 const START: usize = 240;
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// Mark that a JSON text may begin with (RFC 8259 §8.1 lets a reader ignore it).
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The splitter of one page.
 #[derive(Debug)]
@@ -148,7 +149,14 @@ impl Splitter {
         if self.shape.is_late() {
             return Ok(());
         }
-        self.walker.feed(bytes, &mut self.output).map_err(|error| self.with_start(error))
+        let read = self.walker.read();
+        self.walker.feed(bytes, &mut self.output).map_err(|error| match error {
+            PageError::NotJson { at, what, .. } => {
+                let place = usize::try_from(at.saturating_sub(read)).unwrap_or(usize::MAX).saturating_sub(BEFORE_FLAW);
+                PageError::NotJson { at, what, shown: shown_flaw(&self.start, at, &bytes[place.min(bytes.len())..]) }
+            }
+            other => other,
+        })
     }
 
     /// Takes the records that have ended since the last call.
@@ -181,7 +189,12 @@ impl Splitter {
         if self.shape.is_late() {
             return self.finish_late();
         }
-        self.walker.end_of_text(&mut self.output).map_err(|error| self.with_start(error))?;
+        self.walker.end_of_text(&mut self.output).map_err(|error| match error {
+            PageError::NotJson { at, what, .. } => {
+                PageError::NotJson { at, what, shown: shown_flaw(&self.start, 0, &[]) }
+            }
+            other => other,
+        })?;
         let there = self.walker.around.captures.records();
         let batch = match there {
             RecordsState::Present => self.lines(),
@@ -275,44 +288,5 @@ impl Splitter {
         } else {
             (&[], bytes)
         }
-    }
-
-    /// Adds the start of the page to the message, which shows what came instead of JSON.
-    fn with_start(&self, error: PageError) -> PageError {
-        match error {
-            PageError::NotJson { at, what, .. } => PageError::NotJson { at, what, start: shown_start(&self.start) },
-            other => other,
-        }
-    }
-}
-
-/// The path in which each index counts from its array's start.
-fn from_start(path: &Path, text: &str) -> Result<Path, PageError> {
-    let mut segments: Vec<Segment> = Vec::new();
-    for segment in path.segments() {
-        segments.push(match segment {
-            Segment::FromEnd(back) => {
-                let array = Path::new(segments.clone());
-                let elements = match extract(text, &[&array])?[0] {
-                    Some(raw) if raw.get().starts_with('[') => parse::<Vec<&RawValue>>(raw.get())?.len(),
-                    _ => 0,
-                };
-                Segment::Index(elements.checked_sub(*back).unwrap_or(usize::MAX))
-            }
-            other => other.clone(),
-        });
-    }
-    Ok(Path::new(segments))
-}
-
-fn shown_start(start: &[u8]) -> String {
-    start_of(String::from_utf8_lossy(start).trim_start(), 60)
-}
-
-fn arrays_of(sketch: &[u8], start: &[u8]) -> String {
-    match detect::seen_arrays(&detect::outline(sketch)) {
-        _ if sketch.is_empty() => "more text around its records than unpage reads".to_owned(),
-        seen if seen.is_empty() => format!("no array at all, it starts with `{}`", shown_start(start)),
-        seen => format!("arrays with {seen}"),
     }
 }

@@ -143,6 +143,10 @@ impl Classify for Avx2 {
                 let never = if control == 0 { 0 } else { control & !mask((is_white(a), is_white(b))) };
                 classes.rare = Some(RareClasses { backslash: mask(backslash), control, never });
             }
+            if detail == ScanDetail::Structure {
+                // Bit 6 of each byte becomes the bit that the mask takes.
+                classes.letter = mask((_mm256_slli_epi16::<1>(a), _mm256_slli_epi16::<1>(b)));
+            }
             if detail == ScanDetail::Grammar {
                 classes.colon = mask(is(a, b, b':'));
                 classes.space = mask((is_white(a), is_white(b)));
@@ -185,6 +189,9 @@ impl Classify for Avx512 {
             if backslash | control != 0 {
                 let never = if control == 0 { 0 } else { control & !breaks() };
                 classes.rare = Some(RareClasses { backslash, control, never });
+            }
+            if detail == ScanDetail::Structure {
+                classes.letter = pinned(_mm512_test_epi8_mask(bytes, _mm512_set1_epi8(0x40)));
             }
             if detail == ScanDetail::Grammar {
                 classes.colon = is(bytes, b':');
@@ -256,6 +263,9 @@ impl Classify for Neon {
             if backslash | control != 0 {
                 let never = if control == 0 { 0 } else { control & !breaks() };
                 classes.rare = Some(RareClasses { backslash, control, never });
+            }
+            if detail == ScanDetail::Structure {
+                classes.letter = mask(v.map(|v| vtstq_u8(v, vdupq_n_u8(0x40))));
             }
             if detail == ScanDetail::Grammar {
                 classes.colon = mask(is(v, b':'));

@@ -69,7 +69,7 @@ impl Surroundings {
         let raw: &RawValue = serde_json::from_slice(&capture.bytes).map_err(|error| PageError::NotJson {
             at: read,
             what: error.to_string(),
-            start: String::new(),
+            shown: String::new(),
         })?;
         let path = self.tree.path(capture.target);
         for field in self.tree.fields.iter().filter(|field| field.segments().starts_with(path.segments())) {
@@ -115,7 +115,7 @@ impl Surroundings {
         }
         if let Err(error) = serde_json::from_slice::<&RawValue>(&self.skipped) {
             let at = end.saturating_sub((self.skipped.len() - offset_of(&error, &self.skipped)) as u64);
-            return Err(PageError::NotJson { at, what: error.to_string(), start: String::new() });
+            return Err(PageError::NotJson { at, what: error.to_string(), shown: String::new() });
         }
         self.sketch.add(if self.skip_place == SkipPlace::InWrapper { b"null" } else { &self.skipped });
         Ok(())

@@ -1,7 +1,10 @@
 //! The targets of a walk: the paths of records and fields, joined where they start alike.
 
+use serde_json::value::RawValue;
+
+use crate::pagination::json_extract::{extract, parse};
 use crate::pagination::path::Segment;
-use crate::pagination::{Encoding, Path, Records};
+use crate::pagination::{Encoding, PageError, Path, Records};
 
 /// The root of a [`TargetTree`].
 pub(super) const ROOT: TargetId = TargetId(0);
@@ -149,4 +152,23 @@ impl TargetTree {
 /// Returns whether a path can be resolved only when the arrays on its way are whole.
 pub(super) fn counts_from_end(path: &Path) -> bool {
     path.segments().iter().any(|segment| matches!(segment, Segment::FromEnd(_)))
+}
+
+/// The path in which each index counts from its array's start.
+pub(super) fn from_start(path: &Path, text: &str) -> Result<Path, PageError> {
+    let mut segments: Vec<Segment> = Vec::new();
+    for segment in path.segments() {
+        segments.push(match segment {
+            Segment::FromEnd(back) => {
+                let array = Path::new(segments.clone());
+                let elements = match extract(text, &[&array])?[0] {
+                    Some(raw) if raw.get().starts_with('[') => parse::<Vec<&RawValue>>(raw.get())?.len(),
+                    _ => 0,
+                };
+                Segment::Index(elements.checked_sub(*back).unwrap_or(usize::MAX))
+            }
+            other => other.clone(),
+        });
+    }
+    Ok(Path::new(segments))
 }

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::*;
 use crate::caps::Caps;
@@ -557,4 +558,68 @@ fn a_value_that_is_no_token_is_refused_for_its_size() {
     assert_eq!(page.unwrap().batch.records(), 1);
     let page = split_by(shape, format!("{{\"errors\":[{long}],\"data\":[]}}").as_bytes(), 999);
     assert!(matches!(page, Err(PageError::ErrorInPage { .. })));
+}
+
+#[test]
+fn text_that_is_no_json_never_becomes_a_line() {
+    let words = [
+        "NaN",
+        "-NaN",
+        "nan",
+        "Infinity",
+        "-Infinity",
+        "inf",
+        "undefined",
+        "None",
+        "True",
+        "nulll",
+        "nul",
+        "tru",
+        "truefalse",
+        "1null",
+        "1e",
+        "1ex",
+        "e",
+        "1.e5",
+        "0x1f",
+        "1n",
+        "\u{e9}",
+        "a",
+    ];
+    for word in words {
+        for record in
+            [format!("{{\"id\":1,\"ce\":{word}}}"), format!("[{word}]"), format!("{{\"a\":[1,{word},2],\"b\":null}}")]
+        {
+            // At every place of a block of 64 bytes, and cut at every byte.
+            for indent in (0..70).step_by(7) {
+                let page = format!("{{\"data\":[{}{record},{{\"id\":2}}]}}", " ".repeat(indent));
+                for isa in Isa::available() {
+                    for size in [1, 2, 3, 5, 7, 64, 4096] {
+                        let shape =
+                            PageShape::new(&of(Records::at("data".parse().unwrap())), &Caps::default()).with_isa(isa);
+                        let mut splitter = Splitter::new(Arc::new(shape));
+                        let fed = page.as_bytes().chunks(size).try_for_each(|piece| splitter.feed(piece));
+                        assert!(matches!(fed, Err(PageError::NotJson { .. })), "{page} by {size}, {isa}: {fed:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn literals_and_exponents_are_json_however_they_are_cut() {
+    let record = "{\"a\":[true,false,null,1e5,1E+5,-2.5e-3,\"NaN e\"],\"e\":null, \"t\" : true ,\"f\":false}";
+    for indent in 0..70 {
+        let page = format!("{{\"data\":[{}{record}]}}", " ".repeat(indent));
+        for isa in Isa::available() {
+            for size in [1, 2, 3, 5, 7, 64, 4096] {
+                let shape = PageShape::new(&of(Records::at("data".parse().unwrap())), &Caps::default()).with_isa(isa);
+                let mut splitter = Splitter::new(Arc::new(shape));
+                page.as_bytes().chunks(size).for_each(|piece| splitter.feed(piece).unwrap());
+                let lines = splitter.finish().unwrap().batch.lines().to_vec();
+                assert!(lines == format!("{record}\n").as_bytes(), "{indent}, {size}, {isa}");
+            }
+        }
+    }
 }

@@ -62,6 +62,11 @@ impl PageWalker {
         }
     }
 
+    /// Number of bytes of the pieces that have been read.
+    pub(super) fn read(&self) -> u64 {
+        self.read
+    }
+
     /// Reads the next piece.
     pub(super) fn feed(&mut self, piece: &[u8], output: &mut WalkOutput) -> Result<(), PageError> {
         let mut at = 0;
@@ -94,7 +99,7 @@ impl PageWalker {
             _ => Err(PageError::NotJson {
                 at: self.read,
                 what: "the text ends before its JSON does".to_owned(),
-                start: String::new(),
+                shown: String::new(),
             }),
         }
     }
