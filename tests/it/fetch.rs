@@ -432,3 +432,29 @@ async fn an_empty_collection_is_complete() {
     );
     assert_eq!(text(&output.stdout), "");
 }
+
+#[tokio::test]
+async fn a_list_whose_records_moved_breaks_unless_that_is_accepted() {
+    let pages = [r#"[{"id":1},{"id":2}],"next":"a""#, r#"[{"id":3},{"id":4}],"next":"b""#, r#"[{"id":1},{"id":5}]"#];
+    let upstream = Upstream::scripted(0, move |asked, _| {
+        let at = ["after=a", "after=b"].iter().position(|token| asked.target.contains(token)).map_or(0, |at| at + 1);
+        Reply::json(format!("{{\"data\":{}}}", pages[at]))
+    })
+    .await;
+    let url = format!("{}/orders", upstream.url());
+    let pagination = "{ type = \"cursor\", next = \"next\", param = \"after\" }";
+    let arguments =
+        ["fetch", &url, "--records", "data", "--pagination", pagination, "--key", "id", "--on-double", "drop"];
+    let broken = run(arguments).await;
+    let said = text(&broken.stderr);
+    assert_eq!(broken.status.code(), Some(7), "{said}");
+    assert!(
+        said.contains("\nfault: moved\n") && said.contains("--on-missed report") && said.contains("broken: after 5")
+    );
+    assert_eq!(text(&broken.stdout).lines().last(), Some("{\"id\":5"), "its last byte is held back");
+    let accepted = run(arguments.iter().chain(&["--on-missed", "report"])).await;
+    let (code, last) = end(&accepted);
+    assert_eq!((code, text(&accepted.stdout).lines().count()), (0, 5), "{last}");
+    assert!(text(&accepted.stderr).starts_with("warning: ") && last.starts_with("complete: 5 records in 3 pages; "));
+    assert!(last.contains("; 1 double dropped; moved: records may be missing or doubled, since "), "{last}");
+}
