@@ -163,16 +163,16 @@ page_errors! {
             "a key that several records share loses or doubles them where a page ends between them: use a unique key";
         #[error("a record of page {0} stands in this page too: records were inserted before it during the crawl")]
         Moved(u64) => Unproven,
-            "numbered pages double and skip records when others are inserted: crawl again, or use a cursor or key, or an order in which new records come last; on_double = \"drop\" leaves doubles out, and the verdict says `moved`";
+            "numbered pages double and skip records when others are inserted: crawl again, or use a cursor or key, or an order in which new records come last; on_double = \"drop\" leaves doubles out, and on_missed decides on the verdict `moved`";
         #[error("the record with the key {key} came before, and not at the end of the page before: the upstream's order isn't one, or records moved during the crawl")]
         NoOrder { key: String } => Unproven,
-            "ask the upstream to sort by a unique field, often the id: records that are equal in its order come in another order on each page, some twice and others never; on_double = \"drop\" leaves doubles out, and the verdict says `moved`";
+            "ask the upstream to sort by a unique field, often the id: records that are equal in its order come in another order on each page, some twice and others never; on_double = \"drop\" leaves doubles out, and on_missed decides on the verdict `moved`";
         #[error("the record with the key {key} came before, in this part of the collection or in another")]
         DoubleInParts { key: String } => Unproven,
-            "parts that share records double them: correct `partition`, or take it out; a record that changes its part during the crawl comes twice, too: on_double = \"drop\" keeps the first, and the verdict says `moved`";
+            "parts that share records double them: correct `partition`, or take it out; a record that changes its part during the crawl comes twice, too: on_double = \"drop\" keeps the first, and on_missed decides on the verdict `moved`";
         #[error("the record with the key {key} came twice, and has other bytes now")]
         DoubleChanged { key: String } => Unproven,
-            "it changed during the crawl, or several records share the value at `key`: name a unique one; on_double = \"drop\" keeps the first, and the verdict says `moved`";
+            "it changed during the crawl, or several records share the value at `key`: name a unique one; on_double = \"drop\" keeps the first, and on_missed decides on the verdict `moved`";
         #[error("the keys of earlier records can't be read again: {0}")]
         KeysLost(String) => Unpage, "check the folder for temporary files (TMPDIR), and crawl again";
         #[error("`{0}` is of another type than the value that it is compared with")]
