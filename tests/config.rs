@@ -532,6 +532,7 @@ fn pagination() -> impl Strategy<Value = Pagination> {
             valid_at: None,
             precondition: Precondition::None,
             on_missed: OnMissed::Fail,
+            consistency: None,
             style,
         }
     })

@@ -23,9 +23,9 @@ use unpage::pagination::plan::{Checkpoint, PageSoFar, Proof, Walk, WalkStep};
 use unpage::pagination::request::{PageRequest, RequestBody, query_value};
 use unpage::pagination::splitter::{PageShape, Splitter};
 use unpage::pagination::{
-    Advance, Base, Cursor, Encode, End, FailureSigns, Keyset, LinkHeader, More, NextUrl, Offset, Overlap, PageError,
-    PageNumber, PageSize, Pagination, Param, Path, Precondition, RangeHeader, Records, Source, Style, Token, ValidAt,
-    VersionSource,
+    Advance, Base, ConsistencyLevel, Cursor, Encode, End, FailureSigns, Keyset, LinkHeader, More, NextUrl, Offset,
+    Overlap, PageError, PageNumber, PageSize, Pagination, Param, Path, Precondition, RangeHeader, Records, Source,
+    Style, Token, ValidAt, VersionSource,
 };
 use url::Url;
 
@@ -381,6 +381,8 @@ fn query(name: &str) -> Param {
 fn of(style: Style) -> Pagination {
     let mut pagination = Pagination::of(style, Records::at(path("data")));
     pagination.key = Some(path("id"));
+    // What pages that share records make of a list is the matter of tests/drift.rs.
+    pagination.consistency = Some(ConsistencyLevel::Detect);
     pagination
 }
 

@@ -81,6 +81,8 @@ fn text_of(pagination: &Pagination) -> String {
         precondition,
         // No key of version 1 had it.
         on_missed: _,
+        // Came later; a crawl that was begun without it resumes without shared records.
+        consistency: _,
     } = pagination;
     let fields = [
         ("style", style_text(style)),

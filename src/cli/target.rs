@@ -66,6 +66,10 @@ pub(super) struct Target {
     /// Order of the parts of --partition; `any`: as their records come [default: listed]
     #[arg(long, value_name = "listed|any")]
     order: Option<String>,
+    /// Care for a list that changes while it is read: `repair` lets pages share records and reads again what a move leaves uncertain
+    /// [default: repair where a --key and an offset allow it, else detect]
+    #[arg(long, value_name = "detect|repair")]
+    consistency: Option<String>,
     /// End of a fetch whose records moved, so that some may be missing: `fail` exits with 7, `report` with 0 [default: fail]
     #[arg(long, value_name = "fail|report")]
     on_missed: Option<String>,
@@ -103,6 +107,7 @@ impl Target {
             error_path: self.error_path.clone(),
             partition: self.partition.clone(),
             order: self.order.clone(),
+            consistency: self.consistency.clone(),
             on_missed: self.on_missed.clone(),
             width: self.width.clone(),
             rate: self.rate.clone(),

@@ -32,6 +32,8 @@ pub struct Options {
     pub partition: Option<String>,
     /// `--order`: `listed` or `any`.
     pub order: Option<String>,
+    /// `--consistency`: `detect` or `repair`.
+    pub consistency: Option<String>,
     /// `--on-missed`: `fail` or `report`.
     pub on_missed: Option<String>,
     /// `--width`: a number of pages, or `adaptive`.
@@ -55,6 +57,7 @@ impl Options {
             ("error_path", &self.error_path),
             ("partition", &self.partition),
             ("order", &self.order),
+            ("consistency", &self.consistency),
             ("on_missed", &self.on_missed),
             ("width", &self.width),
             ("rate", &self.rate),

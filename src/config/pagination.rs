@@ -10,8 +10,9 @@ use super::toml_text::{Pairs, one_or_list};
 use super::validity::{SINCES, VALID_ATS, since};
 use super::value::{COUNT, ERROR_PATH, LAST_LINK, PARAM, PATH, RECORD_PATHS, SOURCE, VALUES};
 use crate::pagination::{
-    Encoding, ErrorCondition, FailureSigns, Limits, OnDouble, OnMissed, OwnWords, PageSize, Pagination, PartOrder,
-    Path, Precondition, Presence, Records, RecordsShape, Style, UnnamedCounts, Validation, Whitespace,
+    ConsistencyLevel, Encoding, ErrorCondition, FailureSigns, Limits, OnDouble, OnMissed, OwnWords, PageSize,
+    Pagination, PartOrder, Path, Precondition, Presence, Records, RecordsShape, Style, UnnamedCounts, Validation,
+    Whitespace,
 };
 
 const RECORDS_HINT: &str =
@@ -66,7 +67,7 @@ macro_rules! field {
 }
 
 /// In the order in which they are read and written: a type may inherit `key`, and a number of pages depends on the type.
-static KEYS: [PaginationKey; 19] = [
+static KEYS: [PaginationKey; 20] = [
     PaginationKey { name: "records", read: read_records, write: write_records },
     field!("records_optional", usual records.presence, Flag([Presence::Required, Presence::Optional])),
     field!("encoding", usual records.encoding, Words(&[("none", Encoding::None), ("base64", Encoding::Base64)])),
@@ -90,6 +91,11 @@ static KEYS: [PaginationKey; 19] = [
         write: |pagination| pagination.since.as_ref().map(|value| SINCES.write(value)),
     },
     field!("valid_at", some valid_at, VALID_ATS),
+    field!(
+        "consistency",
+        some consistency,
+        Words(&[("detect", ConsistencyLevel::Detect), ("repair", ConsistencyLevel::Repair)])
+    ),
     field!("match", usual precondition, Flag([Precondition::None, Precondition::Match])),
     field!("on_missed", usual on_missed, Words(&[("fail", OnMissed::Fail), ("report", OnMissed::Report)])),
     PaginationKey {

@@ -136,6 +136,7 @@ fn configured(said: &Pagination, found: Pagination) -> Pagination {
     both.limits = said.limits.clone();
     both.valid_at = said.valid_at.clone();
     both.precondition = said.precondition;
+    both.consistency = said.consistency;
     both
 }
 

@@ -175,6 +175,12 @@ page_errors! {
             "it changed during the crawl, or several records share the value at `key`: name a unique one; on_double = \"drop\" keeps the first, and on_missed decides on the verdict `moved`";
         #[error("the keys of earlier records can't be read again: {0}")]
         KeysLost(String) => Unpage, "check the folder for temporary files (TMPDIR), and crawl again";
+        #[error("the collection changes faster than it can be read: {0} requests were spent on its moved records")]
+        Drifted(u64) => Unproven,
+            "crawl again when fewer records are added and removed, ask for larger pages (page_size), or use a cursor or key if the upstream has one; consistency = \"detect\" spends nothing on moved records";
+        #[error("none of the {0} records that had come is where the collection is read on")]
+        Vanished(u64) => Unproven,
+            "the records before this page were removed meanwhile, or the upstream answers with another collection: crawl again";
         #[error("`{0}` is of another type than the value that it is compared with")]
         BadFlag(Path) => Configuration, "write `while` as the upstream writes the flag: true, 1 or \"true\"";
         #[error("no page had anything at `{0}`")]

@@ -41,7 +41,7 @@ pub use partition::{PartOrder, Partition};
 pub use path::Path;
 pub use record_settings::{Encoding, OnDouble, Presence, Records, RecordsShape, Validation, Whitespace};
 pub use request::{BodyKind, Encode, PageRequest, Param};
-pub use settings::{Pagination, UnnamedCounts};
+pub use settings::{ConsistencyLevel, Pagination, UnnamedCounts};
 pub use source::Source;
 pub use styles::{
     Advance, Base, Cursor, Keyset, LinkHeader, NextUrl, Offset, Overlap, PageNumber, RangeHeader, Style, Template,

@@ -44,6 +44,17 @@ pub struct Pagination {
     pub valid_at: Option<ValidAt>,
     pub precondition: Precondition,
     pub on_missed: OnMissed,
+    /// As configured; otherwise the best that costs next to nothing.
+    pub consistency: Option<ConsistencyLevel>,
+}
+
+/// Effort against records that move while they are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsistencyLevel {
+    /// Moves are looked for where that costs nothing.
+    Detect,
+    /// Pages share records, and what a move leaves uncertain is read again.
+    Repair,
 }
 
 /// Use of numbers beside the records that seem to count them, where no total is configured.
@@ -77,6 +88,7 @@ impl Pagination {
             valid_at: None,
             precondition: Precondition::None,
             on_missed: OnMissed::Fail,
+            consistency: None,
         }
     }
 
@@ -104,6 +116,18 @@ impl Pagination {
         let queried = |param: &Param| matches!(param, Param::Body(path) if starts(path, &["variables", "query"]));
         (answered && self.style.params().into_iter().any(queried))
             .then(|| Path::new(vec![Segment::Name("errors".to_owned())]))
+    }
+
+    /// Returns true if pages can share records: they begin with the record of a number, and a key tells records apart.
+    pub fn can_repair(&self) -> bool {
+        self.key.is_some() && self.partition.is_none() && self.style.rules().is_windowed()
+    }
+
+    /// Key by which pages that share records meet, where they do. The upstream itself may answer for one state of the collection.
+    pub(super) fn anchor_key(&self) -> Option<&Path> {
+        let is_pinned = self.valid_at.is_some() || self.precondition != Precondition::None;
+        let repairs = self.consistency.map_or(!is_pinned, |level| level == ConsistencyLevel::Repair);
+        self.key.as_ref().filter(|_| repairs && self.can_repair())
     }
 
     /// Header fields that change from page to page.

@@ -12,8 +12,8 @@ use unpage::pagination::page::{Head, PageFields};
 use unpage::pagination::plan::{PageNews, PageSoFar, Plan, Proof, Room, Step, TurnEvent};
 use unpage::pagination::splitter::{PageShape, Splitter};
 use unpage::pagination::{
-    Advance, Base, Cursor, Encode, End, Keyset, LinkHeader, More, NextUrl, Offset, Overlap, PageNumber, PageRequest,
-    PageSize, Pagination, Param, Path, RangeHeader, Records, Source, Style, Template, Token,
+    Advance, Base, ConsistencyLevel, Cursor, Encode, End, Keyset, LinkHeader, More, NextUrl, Offset, Overlap,
+    PageNumber, PageRequest, PageSize, Pagination, Param, Path, RangeHeader, Records, Source, Style, Template, Token,
 };
 use url::Url;
 
@@ -31,6 +31,8 @@ pub(crate) fn query(name: &str) -> Param {
 pub(crate) fn of(style: Style) -> Pagination {
     let mut pagination = Pagination::of(style, Records::at(path("data")));
     pagination.key = Some(path("id"));
+    // What pages that share records make of a list is the matter of tests/drift.rs.
+    pagination.consistency = Some(ConsistencyLevel::Detect);
     pagination
 }
 

@@ -1,7 +1,7 @@
-//! `since`, `valid_at` and `match` where the rest of the collection is in their way.
+//! `since`, `valid_at`, `match` and `consistency` where the rest of the collection is in their way.
 
 use super::{Contradiction, Exception, LintFacts, Rule};
-use crate::pagination::{Precondition, VersionSource};
+use crate::pagination::{ConsistencyLevel, Precondition, VersionSource};
 
 pub(super) static RULES: &[Rule] = &[
     Rule {
@@ -50,6 +50,20 @@ pub(super) static RULES: &[Rule] = &[
         exception: Exception::Never,
         about: &["valid_at", "match", "partition"],
         check: of_parts,
+    },
+    Rule {
+        name: "nothing-to-repair-by",
+        exception: Exception::Never,
+        about: &["consistency", "key", "pagination", "partition"],
+        check: |facts| {
+            let pagination = facts.pagination;
+            let repairs = pagination.consistency == Some(ConsistencyLevel::Repair) && !pagination.style.is_auto();
+            (repairs && !pagination.can_repair()).then(|| Contradiction {
+                at: "consistency",
+                what: format!("type {} without what repair needs", pagination.style.name()),
+                hint: "repair needs a `key`, type offset whose step is the number of records that came, and no partition",
+            })
+        },
     },
     Rule {
         name: "valid-at-overwritten",

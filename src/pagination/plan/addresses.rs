@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::numbering::counts_on;
+use super::page_size::PageSizing;
 use super::request_delta::RequestDelta;
 use crate::pagination::detect::{self, PageParam};
 use crate::pagination::error::PageError;
@@ -27,6 +28,8 @@ pub(super) struct Addresses {
     number: u64,
     /// Difference of the last two numbers.
     stride: Option<u64>,
+    /// Number of the walk's first page.
+    floor: u64,
     /// The current page is addressed by a number, by the pagination itself or by the address that led to it.
     numbered: bool,
     start: Start,
@@ -43,6 +46,7 @@ impl Addresses {
             first: Arc::new(first),
             number: 0,
             stride: None,
+            floor: 0,
             start: Start::Beginning,
         }
     }
@@ -101,7 +105,17 @@ impl Addresses {
 
     /// Moves to the first page.
     pub(super) fn start_at(&mut self, number: u64) {
-        self.number = number;
+        (self.number, self.floor) = (number, number);
+    }
+
+    /// Number of records between the walk's first one and the current page.
+    pub(super) fn before(&self) -> u64 {
+        self.number.saturating_sub(self.floor)
+    }
+
+    /// Number of records between the list's first one and the end of the current page, which has so many records.
+    pub(super) fn reach(&self, records: u64) -> u64 {
+        self.number.saturating_sub(self.pagination.style.rules().start()).saturating_add(records)
     }
 
     /// Moves to the page behind the current one.
@@ -141,6 +155,11 @@ impl Addresses {
     /// Address of the page with this number.
     pub(super) fn predict(&self, size: Option<u64>, number: u64) -> Option<Address> {
         self.pagination.style.rules().predict(self.context(size), number)
+    }
+
+    /// Identity of a request; one for the same place in another size has the same.
+    pub(super) fn identity(&self, page_size: &PageSizing, request: &PageRequest) -> u64 {
+        self.delta(page_size.with_size(request, 0).as_ref().unwrap_or(request)).identity()
     }
 
     /// Difference between a request and the first one.

@@ -1,12 +1,18 @@
 //! Checkpoint of a walk after a whole page: folded in their order, checkpoints restore the walk.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::page_size::Resized;
-use super::pinned_state::StatePins;
+use super::addresses::Addresses;
+use super::anchors::{Anchors, AnchorsNote};
+use super::page_accounts::PageAccounts;
+use super::page_size::{PageSizing, Resized};
+use super::pinned_state::{PinnedState, StatePins};
 use super::progress::WalkProgress;
 use super::request_delta::RequestDelta;
 use super::walk_state::Aim;
+use crate::pagination::error::PageError;
 use crate::pagination::page_account::PageAccount;
 use crate::pagination::proof::Proof;
 
@@ -30,6 +36,8 @@ pub struct Checkpoint {
     /// Account of the first page, behind it alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) account: Option<PageAccount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) anchors: Option<AnchorsNote>,
     /// State of the collection, behind the first page alone, which names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pins: Option<StatePins>,
@@ -40,6 +48,47 @@ pub struct Checkpoint {
 pub(super) enum WalkLead {
     On { request: RequestDelta, aim: Aim },
     Over(Proof),
+}
+
+/// Parts of a walk that checkpoints restore.
+pub(super) struct ResumedParts<'a> {
+    pub(super) progress: &'a mut WalkProgress,
+    pub(super) addresses: &'a mut Addresses,
+    pub(super) page_size: &'a mut PageSizing,
+    pub(super) pinned: &'a mut PinnedState,
+    pub(super) anchors: &'a mut Anchors,
+    pub(super) accounts: &'a mut PageAccounts,
+}
+
+impl ResumedParts<'_> {
+    /// Takes over the checkpoint of one page later, and returns the continuation behind it.
+    pub(super) fn fold(&mut self, checkpoint: Checkpoint) -> Result<WalkLead, PageError> {
+        self.progress.fold(&checkpoint.progress)?;
+        self.addresses.resume(checkpoint.number, checkpoint.stride, checkpoint.numbered);
+        self.page_size.resume(checkpoint.size, checkpoint.resized);
+        self.anchors.resume(checkpoint.anchors)?;
+        if let Some(account) = checkpoint.account {
+            self.accounts.resume(account);
+        }
+        if let Some(pins) = checkpoint.pins {
+            self.pinned.resume(pins);
+        }
+        Ok(checkpoint.leads)
+    }
+
+    /// Checks that there is a last record where records have come, and makes the first request as large as the last one.
+    pub(super) fn check(&mut self, has_last: bool) -> Result<(), PageError> {
+        let bad = |what: &str| PageError::BadCheckpoint(what.to_owned());
+        if has_last != (self.progress.records() > 0) {
+            return Err(bad("it tells of records that are not there, or of none that are"));
+        }
+        if let (true, Some(size)) = (self.page_size.is_resized(), self.page_size.size()) {
+            let first = self.page_size.with_size(self.addresses.origin(), size);
+            let first = first.ok_or_else(|| bad("the collection's pages can't be of another size"))?;
+            self.addresses.set_first(Arc::new(first));
+        }
+        Ok(())
+    }
 }
 
 impl Checkpoint {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::addresses::Addresses;
+use super::anchors::Anchors;
 use super::page_size::PageSizing;
 use super::progress::WalkProgress;
 use super::walk_state::Aim;
@@ -26,6 +27,7 @@ pub(super) struct EndRules<'a> {
     pub(super) addresses: &'a Addresses,
     pub(super) page_size: &'a PageSizing,
     pub(super) progress: &'a WalkProgress,
+    pub(super) anchors: &'a Anchors,
 }
 
 /// A page that is whole and has been counted.
@@ -101,6 +103,9 @@ impl EndRules<'_> {
         if page.more == Some(false) {
             return Ok(PageLead::End(Proof::Flag));
         }
+        if let Some(reach) = self.anchors.reach().filter(|_| page.answer.records > 0) {
+            return self.by_anchor(page, reach);
+        }
         // An empty page that says "more" is followed by the next page number; a key or offset could not advance.
         if page.new == 0 && !(page.more == Some(true) && self.pagination.style.counts_pages()) {
             return match page.more {
@@ -127,6 +132,35 @@ impl EndRules<'_> {
         })
     }
 
+    /// Windows that share records: a short one ends where the list does. Some upstreams have short ones in the middle, too.
+    fn by_anchor(&self, page: &WholePage<'_>, reach: u64) -> Result<PageLead, PageError> {
+        let (records, longest) = (page.answer.records, self.progress.longest());
+        if self.pagination.end == End::ShortPage && page.length == PageLength::Short {
+            return Ok(PageLead::End(Proof::ShortPage));
+        }
+        let is_midway = page.more == Some(true) || self.addresses.is_midway();
+        let total = self.progress.total().filter(|_| !is_midway);
+        // The counts of records that came say nothing where some of them are gone; the page's own place and total are of one moment.
+        let proof = match total {
+            Some(total) if reach > total => return Err(PageError::TotalDisagrees { records: reach, total }),
+            _ => total.filter(|total| *total == reach).map(Proof::Total),
+        };
+        let shared = Anchors::shared_with(records, longest);
+        // Where no page before it is longer, a page may be short of what the upstream ever gives.
+        let may_be_short = (longest == 0 || shared == 0) && self.page_size.size().is_some_and(|size| records < size);
+        let (shared, aim) = match proof {
+            Some(proof) if page.length == PageLength::Short => return Ok(PageLead::End(proof)),
+            Some(proof) if may_be_short => (0, Aim::Confirm(proof)),
+            None if total.is_none() && (may_be_short || page.length == PageLength::Short) => {
+                (0, Aim::Confirm(Proof::EmptyPage))
+            }
+            _ => (shared, Aim::Records),
+        };
+        let number = self.addresses.number() + records - shared;
+        let next = self.addresses.predict(self.page_size.size(), number);
+        next.map(|next| PageLead::Next(next, aim)).ok_or_else(|| self.more_without_next())
+    }
+
     /// Count that agrees with the upstream's own, if one does.
     fn agreeing(&self, more: Option<bool>) -> Result<Option<Proof>, PageError> {
         let (filled, records) = (self.progress.filled(), self.progress.records());
@@ -140,6 +174,30 @@ impl EndRules<'_> {
             (Some(total), _) if records == total => Ok(Some(Proof::Total(total))),
             (None, Some(total_pages)) if filled >= total_pages => Ok(Some(Proof::TotalPages(total_pages))),
             _ => Ok(None),
+        }
+    }
+
+    /// End that a page with the records of an earlier one proves.
+    pub(super) fn by_repetition(&self, earlier: u64, aim: Aim) -> Result<Proof, PageError> {
+        let has_several = self.progress.pages() > 1 || self.progress.counts_agree();
+        match aim {
+            // The page that leads to itself.
+            Aim::Confirm(proof @ Proof::SameToken) if earlier == self.progress.pages() => Ok(proof),
+            // An upstream that clamps page numbers gives the last page once more, and one that wraps them the first. Where only one
+            // page came before, it may as well be one that ignores the number.
+            Aim::Confirm(proof) if proof != Proof::SameToken && has_several => Ok(proof),
+            _ => Err(PageError::Repeat(earlier)),
+        }
+    }
+
+    /// Error for records on a page that was to confirm this proof.
+    pub(super) fn refuted(&self, proof: Proof) -> PageError {
+        match proof {
+            Proof::SameToken => PageError::HandleRepeats,
+            Proof::TotalPages(total_pages) => {
+                PageError::PagesDisagree { pages: self.progress.pages() + 1, total_pages }
+            }
+            _ => PageError::TotalLied(self.progress.records()),
         }
     }
 
@@ -163,8 +221,13 @@ impl EndRules<'_> {
 
     /// Checks that what came does not contradict the upstream's own numbers and flags.
     pub(super) fn check(&self) -> Result<(), PageError> {
-        if !self.addresses.is_midway() {
-            self.progress.check_totals(self.addresses.is_numbered())?;
+        match (self.anchors.reach(), self.progress.total()) {
+            _ if self.addresses.is_midway() => {}
+            (None, _) => self.progress.check_totals(self.addresses.is_numbered())?,
+            (Some(records), Some(total)) if records != total => {
+                return Err(PageError::TotalDisagrees { records, total });
+            }
+            (Some(_), _) => {}
         }
         // One page may leave the flag out where it is false; of several, those before the last have it.
         match &self.pagination.more {

@@ -101,6 +101,18 @@ impl Fingerprint {
         Ok(())
     }
 
+    /// Reads the keys of the last batch again, of which some records were taken out.
+    pub(super) fn read_keys(&mut self, batch: &Batch, identity: &RecordIdentity) -> Result<(), PageError> {
+        let Some(reader) = &identity.0 else { return Ok(()) };
+        self.batch.clear();
+        for line in batch.each() {
+            let key = reader.read(line)?;
+            let hash = XxHash3_64::oneshot(key.unwrap_or(line.trim_ascii()));
+            self.batch.push(BatchKey::new(batch, key, hash));
+        }
+        Ok(())
+    }
+
     /// Keys of the last batch that was added, one a record; none where no key is configured.
     pub(super) fn batch(&self) -> &[BatchKey] {
         &self.batch

@@ -1,12 +1,19 @@
 //! Forecast of the pages behind the current one: guesses from the last step and the upstream's totals, which prove nothing.
 
+use std::sync::Arc;
+
 use super::addresses::Addresses;
+use super::anchors::Anchors;
+use super::events::PageSoFar;
 use super::page_size::PageSizing;
+use super::pinned_state::PinnedState;
 use super::progress::WalkProgress;
 use super::walk_state::{Aim, WalkState};
 use crate::caps::Caps;
+use crate::pagination::end_settings::End;
+use crate::pagination::request::PageRequest;
 use crate::pagination::settings::Pagination;
-use crate::pagination::styles::Address;
+use crate::pagination::styles::{Address, PageAnswer};
 
 /// View of a walk for guesses.
 #[derive(Clone, Copy, Debug)]
@@ -17,9 +24,28 @@ pub(super) struct Forecast<'a> {
     pub(super) addresses: &'a Addresses,
     pub(super) page_size: &'a PageSizing,
     pub(super) progress: &'a WalkProgress,
+    pub(super) pinned: &'a PinnedState,
+    pub(super) anchors: &'a Anchors,
 }
 
 impl Forecast<'_> {
+    /// Request that the page will most likely lead to, where pages point to each other.
+    pub(super) fn early(&self, page: PageSoFar<'_>) -> Option<Arc<PageRequest>> {
+        let goes_on = match &self.pagination.more {
+            Some(more) => page.fields.get(&more.path).is_some() && more.read(page.fields).ok()? == Some(true),
+            None => true,
+        };
+        let may_be_last = self.pagination.end == End::EmptyPage && page.records == 0;
+        let needs_first_page = self.progress.pages() == 0 && self.pinned.needs_first_page();
+        if needs_first_page || !goes_on || may_be_last {
+            return None;
+        }
+        let answer = PageAnswer { head: page.head, fields: page.fields, records: page.records, last_record: &[] };
+        let mut next = self.addresses.early(self.page_size.size(), answer)?;
+        self.pinned.apply(&mut next).ok()?;
+        (!self.progress.knows_request(self.addresses.identity(self.page_size, &next))).then_some(next)
+    }
+
     /// Address of the page that most likely comes after the one with this number.
     pub(super) fn after(&self, number: u64) -> Option<Address> {
         let number = number.checked_add(self.addresses.stride()?)?;
@@ -64,7 +90,11 @@ impl Forecast<'_> {
         match (self.progress.total(), self.progress.total_pages()) {
             (Some(total), _) if longest > 0 => {
                 let end = if by_page { total.div_ceil(longest) } else { total };
-                index > end || index == end && !(rules.confirms_totals() && total.is_multiple_of(longest))
+                // Pages that share records begin in front of the end of the page before.
+                let shared = if self.anchors.are_active() { Anchors::shared_with(longest, longest) } else { 0 };
+                let reach = index.saturating_add(shared);
+                let is_even = total.saturating_sub(shared).is_multiple_of(longest - shared);
+                reach > end || reach == end && !(rules.confirms_totals() && is_even)
             }
             (None, Some(pages)) if by_page => index >= pages,
             (None, Some(pages)) => index >= pages.saturating_mul(longest.max(1)),

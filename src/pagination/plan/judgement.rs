@@ -2,6 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::anchors::Drift;
 use super::pinned_state::PinnedState;
 use super::progress::WalkProgress;
 use crate::pagination::proof::Proof;
@@ -14,6 +15,8 @@ pub(super) struct Judgement<'a> {
     pub(super) pagination: &'a Pagination,
     pub(super) progress: &'a WalkProgress,
     pub(super) pinned: &'a PinnedState,
+    /// Changes that the junctions of pages have shown, where pages share records.
+    pub(super) drift: Option<Drift>,
     /// Pages are addressed by a number, in links too.
     pub(super) is_numbered: bool,
     pub(super) is_midway: bool,
@@ -36,6 +39,9 @@ impl Judgement<'_> {
         }
         if let Some(field) = self.pinned.condition_field() {
             return Consistency::Upstream { by: format!("`{field}` in every request but the first") };
+        }
+        if let Some(drift) = self.drift {
+            return by_drift(drift);
         }
         if self.is_numbered {
             Doubt::Numbered.into()
@@ -61,5 +67,20 @@ impl Judgement<'_> {
             && matches!(proof, Proof::Total(_) | Proof::TotalPages(_))
             && self.pagination.style.rules().confirms_totals();
         self.progress.requests() == 1 || is_confirmed
+    }
+}
+
+/// Consistency of pages that share records.
+fn by_drift(drift: Drift) -> Consistency {
+    match drift {
+        Drift { is_disordered: true, .. } => {
+            Consistency::Moved { why: "a record that had come moved to another place among those around it".to_owned() }
+        }
+        Drift { is_loose: true, shifts: 1.., .. } => Consistency::Moved {
+            why: "a record came again, and its page could not be tied to the one before".to_owned(),
+        },
+        Drift { is_loose: true, .. } => Doubt::Numbered.into(),
+        Drift { shifts: 0, .. } => Consistency::Steady,
+        Drift { shifts, again, back, .. } => Consistency::Mended { shifts, again, back },
     }
 }

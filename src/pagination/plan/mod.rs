@@ -17,6 +17,7 @@
 //! Anything that is neither a next address nor a proven end is a [`PageError`](super::PageError), and the crawl breaks.
 
 mod addresses;
+mod anchors;
 mod checkpoint;
 mod digest_map;
 mod doubles;
@@ -25,6 +26,8 @@ mod events;
 mod fingerprint;
 mod forecast;
 mod judgement;
+mod junction;
+mod known_keys;
 mod newest_records;
 mod numbering;
 mod page_accounts;

@@ -1,8 +1,12 @@
 //! Page size of a walk: smaller where the upstream keeps failing, and larger again behind good pages.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::addresses::Addresses;
+use super::walk_state::WalkState;
 use crate::pagination::end_settings::End;
 use crate::pagination::error::PageError;
 use crate::pagination::page_size::PageSize;
@@ -93,7 +97,26 @@ impl PageSizing {
         self.size.filter(|size| *size < whole).map(|_| whole)
     }
 
-    pub(super) fn change_to(&mut self, size: u64, change: SizeChange) {
+    /// Puts another size into a walk's request and into the first one, from which others are made. Returns false where pages have one
+    /// size.
+    pub(super) fn resize(
+        &mut self,
+        state: &mut WalkState,
+        addresses: &mut Addresses,
+        size: u64,
+        change: SizeChange,
+    ) -> bool {
+        let (WalkState::Asked(request, aim) | WalkState::Ask(request, aim)) = &*state else { return false };
+        let resized = (self.with_size(request, size), self.with_size(addresses.first(), size));
+        let (Some(request), Some(first)) = resized else { return false };
+        *state = WalkState::Ask(Arc::new(request), *aim);
+        addresses.set_first(Arc::new(first));
+        addresses.forget_stride();
+        self.change_to(size, change);
+        true
+    }
+
+    fn change_to(&mut self, size: u64, change: SizeChange) {
         let (whole, patience) = match (self.resized, change) {
             (None, _) => (self.size.unwrap_or(size), PATIENCE),
             (Some(Resized { whole, last: SizeChange::Doubled, good, patience }), SizeChange::Halved) => {

@@ -194,6 +194,20 @@ impl WalkProgress {
         }
     }
 
+    /// Checks the total, where it is known before the records: numbered pages skip records when others are removed.
+    pub(super) fn check_total(
+        &self,
+        pagination: &Pagination,
+        head: &Head,
+        fields: &PageFields,
+    ) -> Result<(), PageError> {
+        let (Some(source), Some(before)) = (pagination.total_source(), self.total) else { return Ok(()) };
+        match source.number(head, fields)? {
+            Some(after) if after < before => Err(PageError::TotalShrank { before, after }),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads the upstream's totals; past the end, where some upstreams make them up, they are not read. Returns the error of one
     /// that shrank, as [`WalkProgress::note_total`].
     pub(super) fn read_totals(

@@ -1,5 +1,7 @@
 //! Release of a page's records: at once, at the page's end, or never.
 
+use bytes::BytesMut;
+
 use super::doubles::{CrawlKeys, DoubleFilter, Doubles};
 use super::fingerprint::{BatchKey, Fingerprint, RecordIdentity, first_line, has_line};
 use crate::batch::Batch;
@@ -20,7 +22,7 @@ pub(super) struct RecordRelease {
     is_numbered: bool,
     attempt: Attempt,
     page: Fingerprint,
-    /// Number of records at the page's start that the page before held.
+    /// Number of records of the page that pages before held.
     overlap: u64,
     policy: ReleasePolicy,
     /// Records that wait for the page's end.
@@ -167,6 +169,20 @@ impl RecordRelease {
             self.overlap = 1;
         }
         Ok(())
+    }
+
+    /// Returns the records of the batch that was added last without known ones, which pages before held.
+    pub(super) fn keep_new(&mut self, batch: Batch, is_known: &[bool]) -> Result<Batch, PageError> {
+        let known = is_known.iter().filter(|is_known| **is_known).count() as u64;
+        if known == 0 {
+            return Ok(batch);
+        }
+        self.overlap += known;
+        let fresh = batch.each().zip(is_known).filter(|(_, is_known)| !**is_known).map(|(line, _)| line);
+        let lines: BytesMut = fresh.flatten().collect();
+        let batch = Batch::new(lines.freeze(), batch.records() - known);
+        self.page.read_keys(&batch, &self.identity)?;
+        Ok(batch)
     }
 
     pub(super) fn set_policy(&mut self, policy: ReleasePolicy) {

@@ -128,6 +128,10 @@ impl StyleRules for Offset {
         matches!(self.step, Advance::Returned | Advance::Body(_))
     }
 
+    fn is_windowed(&self) -> bool {
+        self.step == Advance::Returned
+    }
+
     fn is_resizable(&self) -> bool {
         self.step == Advance::Returned && self.template.is_none()
     }

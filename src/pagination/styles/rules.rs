@@ -97,6 +97,11 @@ pub(crate) trait StyleRules: fmt::Debug {
         false
     }
 
+    /// Returns true if a page holds the records from any number on, so that pages may share some.
+    fn is_windowed(&self) -> bool {
+        false
+    }
+
     /// Returns true if pages may change their size between two requests: the next address then follows from the records alone.
     fn is_resizable(&self) -> bool {
         false

@@ -11,8 +11,10 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use super::addresses::Addresses;
+use super::anchors::Anchors;
 use super::end::PageLength;
 use super::judgement::Judgement;
+use super::junction::PageStart;
 use super::page_accounts::{ArrivedPage, PageAccounts};
 use super::page_size::PageSizing;
 use super::pinned_state::PinnedState;
@@ -45,6 +47,7 @@ pub struct Walk {
     page_size: PageSizing,
     pinned: PinnedState,
     accounts: PageAccounts,
+    anchors: Anchors,
 }
 
 impl Walk {
@@ -57,6 +60,7 @@ impl Walk {
     ) -> Result<Self, PageError> {
         let first = pagination.sized(first)?;
         let mut walk = Self {
+            anchors: Anchors::new(pagination.anchor_key()),
             release: RecordRelease::new(&pagination, caps.whole_page_bytes()),
             caps,
             page_size: PageSizing::new(&pagination, &first)?,
@@ -80,6 +84,7 @@ impl Walk {
             WalkState::Ask(request, aim) | WalkState::Asked(request, aim) => {
                 let (request, aim) = (Arc::clone(request), *aim);
                 self.release.start_page();
+                self.anchors.start_page();
                 self.state = WalkState::Asked(Arc::clone(&request), aim);
                 WalkStep::Fetch(request)
             }
@@ -107,9 +112,10 @@ impl Walk {
         let proof = self.proof()?;
         let Self { pagination, progress, pinned, .. } = self;
         let (is_numbered, is_midway) = (self.addresses.is_numbered(), self.starts_midway());
-        let judgement = Judgement { pagination, progress, pinned, is_numbered, is_midway };
+        let (drift, late) = (self.anchors.drift(), self.anchors.drift().map_or(0, |drift| drift.late));
+        let judgement = Judgement { pagination, progress, pinned, drift, is_numbered, is_midway };
         let (agreeing, consistency) = (judgement.agreeing(proof), judgement.consistency(proof));
-        Some(ProvenEnd { proof, agreeing, consistency, doubles: progress.doubles().dropped, late: 0 })
+        Some(ProvenEnd { proof, agreeing, consistency, doubles: progress.doubles().dropped, late })
     }
 
     /// Number of pages that came.
@@ -177,16 +183,21 @@ impl Walk {
     }
 
     /// Takes the next records of the page, each once, and returns those that may leave now.
-    pub fn records(&mut self, head: &Head, fields: &PageFields, batch: Batch) -> Result<Batch, PageError> {
+    pub fn records(&mut self, head: &Head, fields: &PageFields, mut batch: Batch) -> Result<Batch, PageError> {
         if batch.is_empty() {
             return Ok(batch);
         }
-        if self.release.add(&batch)? {
+        let is_first = self.release.add(&batch)?;
+        if is_first {
             self.release.find_overlap(&batch, self.pagination.style.rules().overlap_key())?;
+        }
+        let is_known = self.anchors.join(&batch)?;
+        batch = self.release.keep_new(batch, &is_known)?;
+        if is_first {
             let policy = self.policy();
             self.release.set_policy(policy);
-            if policy == ReleasePolicy::Now {
-                self.check_total(head, fields)?;
+            if policy == ReleasePolicy::Now && self.moves_unseen() {
+                self.progress.check_total(&self.pagination, head, fields)?;
             }
         }
         self.release.pass(batch)
@@ -207,27 +218,15 @@ impl Walk {
             WalkState::Ask(..) | WalkState::Done(_) => Aim::Records,
         };
         let (records, new) = (self.release.page().records(), self.release.new_records());
-        if let Some(earlier) = self.repeats() {
-            return self.end_by_repetition(earlier, aim).map(|()| Vec::new());
-        }
-        if let Aim::Confirm(proof) = aim
-            && new > 0
-        {
-            return Err(match proof {
-                Proof::SameToken => PageError::HandleRepeats,
-                Proof::TotalPages(total_pages) => PageError::PagesDisagree { pages: self.pages() + 1, total_pages },
-                _ => PageError::TotalLied(self.progress.records()),
-            });
-        }
-        let starts_again = self.progress.started(self.release.page().start());
-        let suspects = self.page_size.suspects_repetition(self.pagination.key.is_some());
-        if let Some(earlier) = starts_again.filter(|_| suspects && new > 0) {
-            return Err(PageError::Repeat(earlier));
+        if !self.take(aim, new)? {
+            return Ok(Vec::new());
         }
         if let Some(doubt) = self.doubt(head, &page, records)? {
             return self.ask_again(doubt).map(|()| Vec::new());
         }
         self.release.compare_withheld()?;
+        let reach = self.addresses.reach(records);
+        self.anchors.settle(self.page_start(), reach, &self.progress)?;
         self.read_totals(head, &page.fields, records)?;
         let length = if records < self.progress.longest() { PageLength::Short } else { PageLength::Full };
         self.progress.count(self.release.page(), new, self.release.doubles());
@@ -252,6 +251,8 @@ impl Walk {
     /// Policy for the records of a page whose first one has come.
     fn policy(&self) -> ReleasePolicy {
         match self.state {
+            _ if self.anchors.is_apart(self.page_start()) => ReleasePolicy::AtTheEnd,
+            _ if self.anchors.are_active() => ReleasePolicy::Now,
             WalkState::Asked(_, Aim::Confirm(_)) => ReleasePolicy::Never,
             _ if self.progress.started(self.release.page().start()).is_some() => ReleasePolicy::AtTheEnd,
             _ if self.page_size.is_uneven() => ReleasePolicy::AtTheEnd,
@@ -259,20 +260,18 @@ impl Walk {
         }
     }
 
-    /// Checks the total, where it is known before the records: numbered pages skip records when others are removed.
-    fn check_total(&self, head: &Head, fields: &PageFields) -> Result<(), PageError> {
-        let (Some(source), Some(before)) = (self.pagination.total_source(), self.progress.total()) else {
-            return Ok(());
-        };
-        match source.number(head, fields)?.filter(|_| self.addresses.is_numbered()) {
-            Some(after) if after < before => Err(PageError::TotalShrank { before, after }),
-            _ => Ok(()),
-        }
+    fn page_start(&self) -> PageStart {
+        PageStart::of(self.state.aim(), self.addresses.before())
+    }
+
+    /// Returns true if a removed record moves others past the pages unseen.
+    fn moves_unseen(&self) -> bool {
+        self.addresses.is_numbered() && !self.anchors.are_active()
     }
 
     fn read_totals(&mut self, head: &Head, fields: &PageFields, records: u64) -> Result<(), PageError> {
         let before = self.progress.total();
-        let counts_pages = !self.page_size.is_resized();
+        let counts_pages = !self.page_size.is_resized() && !self.anchors.are_active();
         let shrank = self.progress.read_totals(&self.pagination, counts_pages, head, fields, records)?;
         self.check_shrunk(shrank)?;
         let grew = before.is_some() && self.progress.total() > before;
@@ -281,7 +280,7 @@ impl Walk {
 
     /// Refuses a count that shrank, where pages are numbered: the records behind a deleted one moved up, and one was skipped.
     fn check_shrunk(&self, shrank: Option<PageError>) -> Result<(), PageError> {
-        shrank.filter(|_| self.addresses.is_numbered()).map_or(Ok(()), Err)
+        shrank.filter(|_| self.moves_unseen()).map_or(Ok(()), Err)
     }
 
     /// Answer to the current request, for the style.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use http::{HeaderMap, StatusCode};
 
 use super::Walk;
-use crate::pagination::end_settings::{End, SameToken};
+use crate::pagination::end_settings::SameToken;
 use crate::pagination::error::PageError;
 use crate::pagination::page::{Head, Page};
-use crate::pagination::plan::checkpoint::{Checkpoint, WalkLead};
+use crate::pagination::plan::checkpoint::{Checkpoint, ResumedParts, WalkLead};
 use crate::pagination::plan::end::{EndRules, PageLead, PageLength, WholePage, refusal};
 use crate::pagination::plan::events::PageSoFar;
 use crate::pagination::plan::forecast::Forecast;
@@ -17,7 +17,7 @@ use crate::pagination::plan::page_size::SizeChange;
 use crate::pagination::plan::walk_state::{Aim, WalkState};
 use crate::pagination::proof::Proof;
 use crate::pagination::request::PageRequest;
-use crate::pagination::styles::{Address, PageAnswer, StyleEnd};
+use crate::pagination::styles::{Address, StyleEnd};
 
 impl Walk {
     /// Takes a refusal of the page that was asked for; `Ok` where that is how the collection ends.
@@ -27,8 +27,9 @@ impl Walk {
         }
         match self.end_rules().by_refusal(status, headers, self.state.aim())? {
             None => Err(refusal(status, headers, body)),
-            // A page that was there a moment ago is not past the last.
+            // A page that was there a moment ago is not past the last, nor one that should begin with a known record.
             Some(_) if self.release.has_begun() => Err(PageError::Gone(status)),
+            Some(_) if self.step_back()? => Ok(()),
             Some(_) if self.restore() => Ok(()),
             Some(proof) => {
                 if let Proof::Total(total) = proof {
@@ -49,7 +50,9 @@ impl Walk {
         length: PageLength,
         aim: Aim,
     ) -> Result<(), PageError> {
-        if let Aim::Confirm(proof) = aim {
+        if let Aim::Confirm(proof) = aim
+            && (!self.anchors.are_active() || self.release.page().records() == 0)
+        {
             return self.finish(proof);
         }
         let more = self.pagination.more.as_ref().map_or(Ok(None), |more| more.read(&page.fields))?;
@@ -57,7 +60,8 @@ impl Walk {
             self.progress.note_flag();
         }
         let new = self.release.new_records();
-        if new == 0 && self.restore() {
+        let came = if self.anchors.are_active() { self.release.page().records() } else { new };
+        if came == 0 && self.restore() {
             return Ok(());
         }
         let style_end = self.pagination.style.rules().end(self.answer(head, &page.fields))?;
@@ -75,18 +79,47 @@ impl Walk {
         }
     }
 
-    /// Takes a page with the records of an earlier one.
-    pub(super) fn end_by_repetition(&mut self, earlier: u64, aim: Aim) -> Result<(), PageError> {
-        match aim {
-            // The page that leads to itself.
-            Aim::Confirm(proof @ Proof::SameToken) if earlier == self.pages() => self.finish(proof),
-            // An upstream that clamps page numbers gives the last page once more, and one that wraps them the first. Where only one
-            // page came before, it may as well be one that ignores the number.
-            Aim::Confirm(proof) if proof != Proof::SameToken && (self.pages() > 1 || self.progress.counts_agree()) => {
-                self.finish(proof)
-            }
-            _ => Err(PageError::Repeat(earlier)),
+    /// Takes a page whose records must be new, or one that shares some with those before it. Returns false where nothing of it is used.
+    pub(super) fn take(&mut self, aim: Aim, new: u64) -> Result<bool, PageError> {
+        if self.anchors.are_active() {
+            return self.take_anchored(aim);
         }
+        if let Some(earlier) = self.repeats() {
+            let proof = self.end_rules().by_repetition(earlier, aim)?;
+            return self.finish(proof).map(|()| false);
+        }
+        if let (Aim::Confirm(proof), 1..) = (aim, new) {
+            return Err(self.end_rules().refuted(proof));
+        }
+        let starts_again = self.progress.started(self.release.page().start());
+        let suspects = new > 0 && self.page_size.suspects_repetition(self.pagination.key.is_some());
+        starts_again.filter(|_| suspects).map_or(Ok(true), |earlier| Err(PageError::Repeat(earlier)))
+    }
+
+    /// Takes a page that must share a record with those before it, or steps back.
+    fn take_anchored(&mut self, aim: Aim) -> Result<bool, PageError> {
+        let total = self.progress.total().filter(|total| self.anchors.reach() == Some(*total));
+        let proof = match (self.progress.repeated(self.release.page()), total) {
+            // The number is ignored. In a list that moves, just as many records would have to come in front as the first page has.
+            (Some(1), _) if self.pages() == 1 => self.end_rules().by_repetition(1, aim)?,
+            // An upstream that clamps numbers gives its last page again.
+            (Some(last), Some(total)) if last == self.pages() => Proof::Total(total),
+            _ => return self.step_back().map(|goes_back| !goes_back),
+        };
+        self.finish(proof).map(|()| false)
+    }
+
+    /// Steps back from a page that does not meet those before it: Asked ⇒ Ask. Returns false if it does.
+    fn step_back(&mut self) -> Result<bool, PageError> {
+        let (start, before) = (self.page_start(), self.addresses.before());
+        let Some(step) = self.anchors.step_back(start, before, &self.progress)? else { return Ok(false) };
+        let back = self.addresses.predict(self.page_size.size(), self.addresses.number() - step);
+        let Some(Address { mut request, number }) = back else { return Ok(false) };
+        self.pinned.apply(&mut request)?;
+        self.addresses.advance_to(number);
+        self.identity = self.addresses.identity(&self.page_size, &request);
+        self.state = WalkState::Ask(request, Aim::Records);
+        Ok(true)
     }
 
     /// Reason for which a whole page can't be one of the collection, though its answer is a page.
@@ -112,21 +145,27 @@ impl Walk {
     fn finish(&mut self, proof: Proof) -> Result<(), PageError> {
         self.end_rules().check()?;
         if !self.addresses.is_midway() {
-            let (asked, records) = (&self.addresses.origin().url, self.progress.records());
+            let records = self.anchors.reach().unwrap_or_else(|| self.progress.records());
+            let asked = &self.addresses.origin().url;
             self.accounts.check_counts(&self.pagination, asked, records)?;
         }
         self.state = WalkState::Done(proof);
         Ok(())
     }
 
-    fn end_rules(&self) -> EndRules<'_> {
-        let Self { pagination, addresses, page_size, progress, .. } = self;
-        EndRules { pagination, addresses, page_size, progress }
+    pub(super) fn end_rules(&self) -> EndRules<'_> {
+        let Self { pagination, addresses, page_size, progress, anchors, .. } = self;
+        EndRules { pagination, addresses, page_size, progress, anchors }
     }
 
     pub(in crate::pagination::plan) fn forecast(&self) -> Forecast<'_> {
-        let Self { pagination, caps, state, addresses, page_size, progress, .. } = self;
-        Forecast { pagination, caps, state, addresses, page_size, progress }
+        let Self { pagination, caps, state, addresses, page_size, progress, pinned, anchors, .. } = self;
+        Forecast { pagination, caps, state, addresses, page_size, progress, pinned, anchors }
+    }
+
+    /// Request that the page will most likely lead to, where pages point to each other. A hint: [`Walk::step`] decides.
+    pub fn early(&self, page: PageSoFar<'_>) -> Option<Arc<PageRequest>> {
+        self.forecast().early(page)
     }
 
     /// ⇒ Ask, unless a cap or a cycle is in the way.
@@ -139,8 +178,10 @@ impl Walk {
             return Err(PageError::Limit { name: "max_offset", value });
         }
         self.progress.check_empty_pages(&self.caps)?;
-        let identity = self.identity_of(&next.request);
-        if matches!(self.state, WalkState::Asked(..)) && self.identity == identity {
+        let identity = self.addresses.identity(&self.page_size, &next.request);
+        // An anchored walk goes back and comes again, as often as its repairs allow.
+        let comes_once = !self.anchors.are_active();
+        if comes_once && matches!(self.state, WalkState::Asked(..)) && self.identity == identity {
             return match self.pagination.same_token {
                 SameToken::End if self.release.new_records() == 0 => self.finish(Proof::SameToken),
                 // A last page that leads to itself comes once more; behind a handle, for which the upstream keeps the place, other
@@ -152,9 +193,13 @@ impl Walk {
                 SameToken::Error => Err(self.pagination.style.rules().repetition()),
             };
         }
-        self.progress.add_request(identity).map_err(PageError::AddressRepeats)?;
+        let known = self.progress.add_request(identity).map_err(PageError::AddressRepeats);
+        known.or_else(|repeats| if comes_once { Err(repeats) } else { Ok(()) })?;
         if let WalkState::Asked(request, _) = &self.state {
-            self.addresses.note_lead(request, &next.request, self.release.page().records());
+            let records = self.release.page().records();
+            let shared = (self.addresses.number() + records).saturating_sub(next.number);
+            self.anchors.expect(aim, shared, records, self.progress.longest());
+            self.addresses.note_lead(request, &next.request, records);
             self.release.set_numbered(self.addresses.is_numbered());
             self.addresses.advance_to(next.number);
         } else {
@@ -163,28 +208,6 @@ impl Walk {
         (self.state, self.identity) = (WalkState::Ask(next.request, aim), identity);
         self.page_size.went_well();
         Ok(())
-    }
-
-    /// Identity of a request; one for the same place in another size has the same.
-    fn identity_of(&self, request: &PageRequest) -> u64 {
-        self.addresses.delta(self.page_size.with_size(request, 0).as_ref().unwrap_or(request)).identity()
-    }
-
-    /// Request that the page will most likely lead to, where pages point to each other. A hint: [`Walk::step`] decides.
-    pub fn early(&self, page: PageSoFar<'_>) -> Option<Arc<PageRequest>> {
-        let goes_on = match &self.pagination.more {
-            Some(more) => page.fields.get(&more.path).is_some() && more.read(page.fields).ok()? == Some(true),
-            None => true,
-        };
-        let may_be_last = self.pagination.end == End::EmptyPage && page.records == 0;
-        let needs_first_page = self.pages() == 0 && self.pinned.needs_first_page();
-        if needs_first_page || !goes_on || may_be_last {
-            return None;
-        }
-        let answer = PageAnswer { records: page.records, ..self.answer(page.head, page.fields) };
-        let mut next = self.addresses.early(self.page_size.size(), answer)?;
-        self.pinned.apply(&mut next).ok()?;
-        (!self.progress.knows_request(self.identity_of(&next))).then_some(next)
     }
 
     /// Returns true if the current page, and those behind it, could be asked for with half as many records.
@@ -223,14 +246,8 @@ impl Walk {
     }
 
     fn resize(&mut self, size: u64, change: SizeChange) -> bool {
-        let (WalkState::Asked(request, aim) | WalkState::Ask(request, aim)) = &self.state else { return false };
-        let resized = (self.page_size.with_size(request, size), self.page_size.with_size(self.addresses.first(), size));
-        let (Some(request), Some(first)) = resized else { return false };
-        self.state = WalkState::Ask(Arc::new(request), *aim);
-        self.addresses.set_first(Arc::new(first));
-        self.addresses.forget_stride();
-        self.page_size.change_to(size, change);
-        true
+        let Self { state, addresses, page_size, .. } = self;
+        page_size.resize(state, addresses, size, change)
     }
 
     /// Returns the state right after [`Walk::arrived`].
@@ -250,6 +267,7 @@ impl Walk {
             size: self.page_size.size(),
             resized: self.page_size.resized(),
             account: if self.pages() == 1 { self.accounts.first(&self.addresses.origin().url) } else { None },
+            anchors: self.anchors.note(),
             pins: self.pinned.pins().filter(|_| self.pages() == 1),
         }
     }
@@ -260,33 +278,15 @@ impl Walk {
         past: impl IntoIterator<Item = Checkpoint>,
         last: Option<Vec<u8>>,
     ) -> Result<(), PageError> {
-        let mut leads = None;
-        for checkpoint in past {
-            self.progress.fold(&checkpoint.progress)?;
-            self.addresses.resume(checkpoint.number, checkpoint.stride, checkpoint.numbered);
-            self.page_size.resume(checkpoint.size, checkpoint.resized);
-            if let Some(account) = checkpoint.account {
-                self.accounts.resume(account);
-            }
-            if let Some(pins) = checkpoint.pins {
-                self.pinned.resume(pins);
-            }
-            leads = Some(checkpoint.leads);
-        }
-        if last.is_some() != (self.progress.records() > 0) {
-            let what = "it tells of records that are not there, or of none that are";
-            return Err(PageError::BadCheckpoint(what.to_owned()));
-        }
-        if let (true, Some(size)) = (self.page_size.is_resized(), self.page_size.size()) {
-            let unfit = || PageError::BadCheckpoint("the collection's pages can't be of another size".to_owned());
-            let first = self.page_size.with_size(self.addresses.origin(), size).ok_or_else(unfit)?;
-            self.addresses.set_first(Arc::new(first));
-        }
+        let Self { progress, addresses, page_size, pinned, anchors, accounts, .. } = self;
+        let mut parts = ResumedParts { progress, addresses, page_size, pinned, anchors, accounts };
+        let leads = past.into_iter().try_fold(None, |_, checkpoint| parts.fold(checkpoint).map(Some))?;
+        parts.check(last.is_some())?;
         self.pin_first()?;
         match leads {
             Some(WalkLead::On { request, aim }) => {
                 let request = Arc::new(request.applied(self.addresses.origin())?);
-                self.identity = self.identity_of(&request);
+                self.identity = self.addresses.identity(&self.page_size, &request);
                 self.state = WalkState::Ask(request, aim);
             }
             Some(WalkLead::Over(proof)) => self.state = WalkState::Done(proof),

@@ -1,0 +1,334 @@
+//! A list that changes, its upstream, and a crawl of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use serde_json::json;
+use unpage::batch::{Batch, LinesHash};
+use unpage::config::Caps;
+use unpage::pagination::link_guard::LinkGuard;
+use unpage::pagination::page::{Head, Page, PageFields};
+use unpage::pagination::plan::{Checkpoint, PageId, PageNews, PageSoFar, Plan, Room, Standing, Step, TurnEvent};
+use unpage::pagination::request::{PageRequest, query_value};
+use unpage::pagination::retry::Overload;
+use unpage::pagination::verdict::{Consistency, ProvenEnd};
+use unpage::pagination::{PageError, Pagination, Path};
+use url::Url;
+
+const ORIGIN: &str = "http://api.example";
+
+/// Source of choices: all of them one after the other, or random ones.
+pub(crate) enum Choices {
+    /// Path through the tree of choices, each with the number of its ways.
+    All {
+        path: Vec<(usize, usize)>,
+        at: usize,
+    },
+    Random(u64),
+}
+
+impl Choices {
+    pub(crate) fn all() -> Self {
+        Self::All { path: Vec::new(), at: 0 }
+    }
+
+    pub(crate) fn pick(&mut self, ways: usize) -> usize {
+        match self {
+            Self::All { path, at } => {
+                if *at == path.len() {
+                    path.push((0, ways));
+                }
+                let (taken, known) = path[*at];
+                assert_eq!(known, ways, "the same choices lead elsewhere");
+                *at += 1;
+                taken
+            }
+            Self::Random(seed) => {
+                *seed ^= *seed << 13;
+                *seed ^= *seed >> 7;
+                *seed ^= *seed << 17;
+                (*seed >> 16) as usize % ways
+            }
+        }
+    }
+
+    /// Moves to the next course; returns false behind the last.
+    pub(crate) fn advance(&mut self) -> bool {
+        let Self::All { path, at } = self else { return false };
+        *at = 0;
+        while let Some((taken, ways)) = path.pop() {
+            if taken + 1 < ways {
+                path.push((taken + 1, ways));
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// Kinds of worlds.
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) records: usize,
+    /// Largest page.
+    pub(crate) page: usize,
+    /// Most changes.
+    pub(crate) changes: usize,
+    /// Probability of a change before a request where choices are random: one of so many.
+    pub(crate) rarity: usize,
+    /// Records may also move past others.
+    pub(crate) with_moves: bool,
+    pub(crate) with_total: bool,
+    pub(crate) width: usize,
+    /// Most kills.
+    pub(crate) kills: usize,
+}
+
+/// Result of a crawl.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) ids: Vec<u64>,
+    pub(crate) end: Result<ProvenEnd, PageError>,
+    pub(crate) requests: usize,
+    /// Changes of the list and what was asked for, in order.
+    pub(crate) course: Vec<String>,
+    /// Records that were there from the first request to the end.
+    pub(crate) stayed: BTreeSet<u64>,
+}
+
+impl Outcome {
+    /// Records that stayed and are missing.
+    pub(crate) fn missing(&self) -> Vec<u64> {
+        let ids: BTreeSet<_> = self.ids.iter().copied().collect();
+        self.stayed.difference(&ids).copied().collect()
+    }
+
+    /// Records that came twice.
+    pub(crate) fn doubled(&self) -> Vec<u64> {
+        let mut counts = BTreeMap::new();
+        self.ids.iter().for_each(|id| *counts.entry(*id).or_insert(0) += 1);
+        counts.into_iter().filter(|(_, count)| *count > 1).map(|(id, _)| id).collect()
+    }
+
+    /// Checks that the verdict doesn't claim what isn't so.
+    pub(crate) fn check_honesty(&self, world: &World) {
+        let Ok(ProvenEnd { consistency: Consistency::Steady | Consistency::Mended { .. }, .. }) = &self.end else {
+            return;
+        };
+        let (missing, doubled) = (self.missing(), self.doubled());
+        assert!(
+            missing.is_empty() && doubled.is_empty(),
+            "{world:?}: {missing:?} missing, {doubled:?} doubled of {:?}: {:?}\n{}",
+            self.ids,
+            self.end,
+            self.course.join("\n")
+        );
+    }
+}
+
+/// The upstream's list.
+struct List {
+    ids: Vec<u64>,
+    next: u64,
+    left: usize,
+    stayed: BTreeSet<u64>,
+}
+
+struct Answer {
+    head: Arc<Head>,
+    fields: PageFields,
+    lines: Vec<String>,
+}
+
+struct Crawl<'a> {
+    world: &'a World,
+    pagination: &'a Arc<Pagination>,
+    choices: &'a mut Choices,
+    list: List,
+    plan: Plan,
+    asked: Vec<(PageId, Arc<PageRequest>)>,
+    served: Vec<(PageId, Answer)>,
+    notes: Vec<String>,
+    last: Option<Vec<u8>>,
+    kills: usize,
+    ids: Vec<u64>,
+    requests: usize,
+    course: Vec<String>,
+}
+
+/// Crawls a world as the choices have it.
+pub(crate) fn crawl(world: &World, pagination: &Arc<Pagination>, choices: &mut Choices) -> Outcome {
+    let ids: Vec<u64> = (1..=world.records as u64).collect();
+    let stayed = ids.iter().copied().collect();
+    let mut crawl = Crawl {
+        world,
+        pagination,
+        choices,
+        list: List { next: 1_000_000, ids, left: world.changes, stayed },
+        plan: plan(pagination, world.width),
+        asked: Vec::new(),
+        served: Vec::new(),
+        notes: Vec::new(),
+        last: None,
+        kills: world.kills,
+        ids: Vec::new(),
+        requests: 0,
+        course: Vec::new(),
+    };
+    let end = crawl.run();
+    let Crawl { ids, requests, course, list, .. } = crawl;
+    Outcome { ids, end, requests, course, stayed: list.stayed }
+}
+
+fn plan(pagination: &Arc<Pagination>, width: usize) -> Plan {
+    let guard = LinkGuard::new(&Url::parse(ORIGIN).unwrap(), &[]);
+    let first = PageRequest::get(Url::parse(&format!("{ORIGIN}/list")).unwrap());
+    Plan::new(Arc::clone(pagination), Caps::default(), guard, first, width, SystemTime::UNIX_EPOCH).unwrap()
+}
+
+impl Crawl<'_> {
+    fn run(&mut self) -> Result<ProvenEnd, PageError> {
+        loop {
+            match self.plan.step(Room::Open)? {
+                Step::Fetch(page, request) => {
+                    self.requests += 1;
+                    self.asked.push((page, request));
+                    continue;
+                }
+                Step::Emit(_) => continue,
+                Step::Done(end) => return Ok(end),
+                Step::Wait => {}
+            }
+            self.asked.retain(|(page, _)| self.plan.standing(*page) != Standing::Unwanted);
+            self.served.retain(|(page, _)| self.plan.standing(*page) != Standing::Unwanted);
+            match self.served.iter().position(|(page, _)| matches!(self.plan.standing(*page), Standing::Turn(_))) {
+                Some(at) => {
+                    let (page, answer) = self.served.remove(at);
+                    self.show(page, answer)?;
+                }
+                None => self.serve(),
+            }
+        }
+    }
+
+    /// The list may change, and one of the pages that were asked for is made.
+    fn serve(&mut self) {
+        let at = if self.asked.len() > 1 { self.choices.pick(self.asked.len()) } else { 0 };
+        self.change();
+        let (page, request) = self.asked.remove(at);
+        let answer = self.answer(&request);
+        let ends = (answer.lines.first(), answer.lines.last(), answer.lines.len());
+        self.course.push(format!("{}: {ends:?}", request.url.query().unwrap_or("-")));
+        if answer.head.status.is_success() {
+            let records = answer.lines.len() as u64;
+            self.plan.note(page, PageNews::SoFar(PageSoFar { head: &answer.head, fields: &answer.fields, records }));
+            self.plan.note(page, PageNews::Whole { records });
+        } else {
+            self.plan.note(page, PageNews::Failed);
+        }
+        self.served.push((page, answer));
+    }
+
+    /// Changes the list, as often as the choices have it.
+    fn change(&mut self) {
+        if self.requests == 1 && self.served.is_empty() && self.ids.is_empty() && self.course.is_empty() {
+            return;
+        }
+        while self.list.left > 0 {
+            if matches!(self.choices, Choices::Random(_)) && self.choices.pick(self.world.rarity) > 0 {
+                return;
+            }
+            let count = self.list.ids.len();
+            let moves = if self.world.with_moves { count * count.saturating_sub(1) } else { 0 };
+            let ways = 1 + (count + 1) + count + moves;
+            let list = &mut self.list;
+            match self.choices.pick(ways) {
+                0 => return,
+                way if way <= count + 1 => {
+                    list.ids.insert(way - 1, list.next);
+                    list.next += 1;
+                }
+                way if way <= count + 1 + count => {
+                    let gone = list.ids.remove(way - count - 2);
+                    list.stayed.remove(&gone);
+                }
+                way => {
+                    let way = way - 2 * count - 2;
+                    let (from, to) = (way / (count - 1), way % (count - 1));
+                    // The place where it was is none of the others.
+                    let to = if to >= from { to + 1 } else { to };
+                    let id = list.ids.remove(from);
+                    list.ids.insert(to, id);
+                    // Of those whose order changed, some may have passed into the part that was read, which no walk can see.
+                    list.ids[from.min(to)..=from.max(to)].iter().for_each(|id| _ = list.stayed.remove(id));
+                }
+            }
+            list.left -= 1;
+            let count = list.ids.len();
+            self.course.push(format!("now {count}: {:?}", &list.ids[..count.min(12)]));
+        }
+    }
+
+    fn answer(&self, request: &PageRequest) -> Answer {
+        let number = |name| query_value(&request.url, name).map(|text| text.parse::<usize>().unwrap());
+        let size = number("limit").unwrap_or(self.world.page).min(self.world.page);
+        let ids = &self.list.ids;
+        let from = match (number("offset"), number("page")) {
+            (Some(offset), _) => offset,
+            (None, Some(page)) => (page - 1) * size,
+            (None, None) => 0,
+        };
+        let window = ids.get(from..ids.len().min(from + size)).unwrap_or_default();
+        let mut fields = PageFields::default();
+        if self.world.with_total {
+            fields.push("total".parse::<Path>().unwrap(), json!(ids.len()));
+        }
+        let head = Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url.clone() };
+        let lines = window.iter().map(|id| format!("{{\"id\":{id}}}\n")).collect();
+        Answer { head: Arc::new(head), fields, lines }
+    }
+
+    /// Shows the plan a page that has its turn: its first record alone, and the rest with its end.
+    fn show(&mut self, id: PageId, answer: Answer) -> Result<(), PageError> {
+        let Answer { head, fields, lines } = answer;
+        if !head.status.is_success() {
+            return self.plan.accept(id, TurnEvent::Refused(&head, b"", Overload::No)).map(|_| ());
+        }
+        let (first, rest) = lines.split_at(1.min(lines.len()));
+        let [first, rest] = [first, rest].map(|lines| Batch::new(Bytes::from(lines.concat()), lines.len() as u64));
+        let mut hash = LinesHash::default();
+        hash.add(&first);
+        hash.add(&rest);
+        let mut released: Vec<Batch> = self.plan.accept(id, TurnEvent::Begun(&head))?.into_iter().collect();
+        released.extend(self.plan.accept(id, TurnEvent::Records(&head, &fields, first))?);
+        let page =
+            Page { batch: rest, fields, hash: hash.finish(), sketch: Bytes::from_static(b"{}"), ..Page::default() };
+        released.extend(self.plan.accept(id, TurnEvent::Whole(&head, page))?);
+        for line in released.iter().flat_map(Batch::each) {
+            let text = std::str::from_utf8(line).unwrap();
+            self.ids.push(text.trim_start_matches("{\"id\":").trim_end_matches("}\n").parse().unwrap());
+            self.last = Some(line.to_vec());
+        }
+        self.notes.push(serde_json::to_string(&self.plan.checkpoint().unwrap()).unwrap());
+        if self.kills > 0 && self.choices.pick(2) == 1 {
+            self.kill();
+        }
+        Ok(())
+    }
+
+    /// Kills the process behind a page; another one resumes.
+    fn kill(&mut self) {
+        self.kills -= 1;
+        self.course.push("killed".to_owned());
+        self.asked.clear();
+        self.served.clear();
+        self.plan = plan(self.pagination, self.world.width);
+        let notes = self.notes.iter().map(|note| serde_json::from_str::<Checkpoint>(note).unwrap());
+        self.plan.resume(notes, self.last.clone()).unwrap();
+        let again = serde_json::to_string(&self.plan.checkpoint().unwrap()).unwrap();
+        assert_eq!(Some(&again), self.notes.last());
+    }
+}
