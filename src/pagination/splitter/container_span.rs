@@ -92,6 +92,11 @@ impl ContainerSpan {
             None => None,
             Some(BlockStop::End(at)) => Some(at),
             Some(BlockStop::Flaw(at, expected)) => {
+                // What stands before the flaw shows that the page had begun: another attempt that brings an empty one is no answer.
+                let sound = cuts.as_slice().partition_point(|cut| usize::from(*cut) < at);
+                let (text, cuts) = (&text[..at], &cuts.as_slice()[..sound]);
+                let part = SpanPart { text, cuts, has_breaks: self.carry.take_breaks(), is_outside: false };
+                lines.add(part).map_err(|(at, kind)| Flaw { at, kind })?;
                 return Err(Flaw { at, kind: FlawKind::Expected(expected) });
             }
             Some(BlockStop::TooDeep(at)) => {
