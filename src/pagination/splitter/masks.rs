@@ -16,8 +16,8 @@ pub(super) struct ByteClasses {
     pub(super) bracket: u64,
     pub(super) comma: u64,
     pub(super) rare: Option<RareClasses>,
-    /// Bytes of 0x40 and above but 0x80 to 0xbf, which are letters, brackets and few others; only with [`ScanDetail::Structure`].
-    pub(super) letter: u64,
+    /// Bytes that stand in no literal or number, nor between values: [`is_foreign`]; only with [`ScanDetail::Structure`].
+    pub(super) foreign: u64,
     /// Only with [`ScanDetail::Grammar`].
     pub(super) colon: u64,
     /// White space; only with [`ScanDetail::Grammar`].
@@ -48,10 +48,8 @@ pub(super) enum ScanDetail {
 pub(super) struct BlockMasks {
     pub(super) bracket: u64,
     pub(super) comma: u64,
-    /// Control characters where JSON doesn't allow them, and backslashes outside strings.
+    /// Control characters where JSON doesn't allow them, and backslashes and foreign bytes outside strings.
     pub(super) bad: u64,
-    /// Letters outside strings; only with [`ScanDetail::Structure`].
-    pub(super) word: u64,
     /// Only with [`ScanDetail::Grammar`], as all below.
     pub(super) colon: u64,
     /// Space, tab and line breaks.
@@ -194,7 +192,7 @@ impl Carry {
             masks.bad = (rare.backslash & !string) | (rare.control & string) | rare.never;
         }
         if detail == ScanDetail::Structure {
-            masks.word = classes.letter & !(string | classes.bracket) & below(len);
+            masks.bad |= classes.foreign & !string;
         }
         if detail == ScanDetail::Grammar {
             (masks.string, masks.quote, masks.escaped) = (string, quote, escaped);
@@ -225,6 +223,25 @@ pub(super) fn below(len: usize) -> u64 {
     if len < BLOCK { (1 << len) - 1 } else { u64::MAX }
 }
 
+/// Returns true for a letter that no literal or exponent of JSON has, and for other bytes above 0x3f that stand in strings only. It is the
+/// pair of tables by which vectors find them: a bit for each high half that a low half makes foreign.
+pub(super) const fn is_foreign(byte: u8) -> bool {
+    FOREIGN_LOW[(byte & 15) as usize] & FOREIGN_HIGH[(byte >> 4) as usize] != 0
+}
+
+pub(super) const FOREIGN_HIGH: [u8; 16] = [0, 0, 0, 0, 1, 2, 4, 8, 16, 16, 16, 16, 16, 16, 16, 16];
+pub(super) const FOREIGN_LOW: [u8; 16] = {
+    // `E`; `[`, `]` and the backslash, which is judged by itself; the small letters of `true`, `false` and `null`; `{` and `}`.
+    const KNOWN: &[u8] = br"E[]\aeflnrstu{}";
+    let mut low = [31; 16];
+    let mut at = 0;
+    while at < KNOWN.len() {
+        low[(KNOWN[at] & 15) as usize] &= !FOREIGN_HIGH[(KNOWN[at] >> 4) as usize];
+        at += 1;
+    }
+    low
+};
+
 /// Classification without special instructions.
 pub(super) struct Portable;
 
@@ -234,7 +251,7 @@ impl Classify for Portable {
         let (mut classes, mut rare) = (ByteClasses::default(), RareClasses::default());
         for (at, byte) in block.iter().enumerate() {
             let bit = 1_u64 << at;
-            classes.letter |= if byte & 0x40 == 0 { 0 } else { bit };
+            classes.foreign |= if is_foreign(*byte) { bit } else { 0 };
             match *byte {
                 b'"' => classes.quote |= bit,
                 b'\\' => rare.backslash |= bit,

@@ -8,7 +8,8 @@ use std::arch::is_x86_feature_detected as has;
 use std::fmt;
 
 use super::masks::{
-    BLOCK, BlockReader, BlockStop, ByteClasses, Carry, Classify, Cuts, Portable, RareClasses, ScanDetail, scan_with,
+    BLOCK, BlockReader, BlockStop, ByteClasses, Carry, Classify, Cuts, FOREIGN_HIGH, FOREIGN_LOW, Portable,
+    RareClasses, ScanDetail, scan_with,
 };
 
 /// Instruction set that makes the masks. One that this machine lacks can't be constructed.
@@ -144,8 +145,14 @@ impl Classify for Avx2 {
                 classes.rare = Some(RareClasses { backslash: mask(backslash), control, never });
             }
             if detail == ScanDetail::Structure {
-                // Bit 6 of each byte becomes the bit that the mask takes.
-                classes.letter = mask((_mm256_slli_epi16::<1>(a), _mm256_slli_epi16::<1>(b)));
+                let table = |table: &[u8; 16]| _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
+                let (low, high, half) = (table(&FOREIGN_LOW), table(&FOREIGN_HIGH), _mm256_set1_epi8(15));
+                let foreign = |v: __m256i| {
+                    let low = _mm256_shuffle_epi8(low, _mm256_and_si256(v, half));
+                    let high = _mm256_shuffle_epi8(high, _mm256_and_si256(_mm256_srli_epi16::<4>(v), half));
+                    _mm256_cmpeq_epi8(_mm256_and_si256(low, high), _mm256_setzero_si256())
+                };
+                classes.foreign = !mask((foreign(a), foreign(b)));
             }
             if detail == ScanDetail::Grammar {
                 classes.colon = mask(is(a, b, b':'));
@@ -191,7 +198,11 @@ impl Classify for Avx512 {
                 classes.rare = Some(RareClasses { backslash, control, never });
             }
             if detail == ScanDetail::Structure {
-                classes.letter = pinned(_mm512_test_epi8_mask(bytes, _mm512_set1_epi8(0x40)));
+                let table = |table: &[u8; 16]| _mm512_broadcast_i32x4(_mm_loadu_si128(table.as_ptr().cast()));
+                let half = _mm512_set1_epi8(15);
+                let low = _mm512_shuffle_epi8(table(&FOREIGN_LOW), _mm512_and_si512(bytes, half));
+                let high = _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), half);
+                classes.foreign = pinned(_mm512_test_epi8_mask(low, _mm512_shuffle_epi8(table(&FOREIGN_HIGH), high)));
             }
             if detail == ScanDetail::Grammar {
                 classes.colon = is(bytes, b':');
@@ -265,7 +276,12 @@ impl Classify for Neon {
                 classes.rare = Some(RareClasses { backslash, control, never });
             }
             if detail == ScanDetail::Structure {
-                classes.letter = mask(v.map(|v| vtstq_u8(v, vdupq_n_u8(0x40))));
+                let (low, high) = (vld1q_u8(FOREIGN_LOW.as_ptr()), vld1q_u8(FOREIGN_HIGH.as_ptr()));
+                let foreign = |v| {
+                    let low = vqtbl1q_u8(low, vandq_u8(v, vdupq_n_u8(15)));
+                    vtstq_u8(low, vqtbl1q_u8(high, vshrq_n_u8::<4>(v)))
+                };
+                classes.foreign = mask(v.map(foreign));
             }
             if detail == ScanDetail::Grammar {
                 classes.colon = mask(is(v, b':'));
