@@ -123,10 +123,9 @@ impl Pagination {
         self.key.is_some() && self.partition.is_none() && self.style.rules().is_windowed()
     }
 
-    /// Key by which pages that share records meet, where they do. The upstream itself may answer for one state of the collection.
+    /// Key by which pages that share records meet, where they do: by the operator's word, since records have to keep their order.
     pub(super) fn anchor_key(&self) -> Option<&Path> {
-        let is_pinned = self.valid_at.is_some() || self.precondition != Precondition::None;
-        let repairs = self.consistency.map_or(!is_pinned, |level| level == ConsistencyLevel::Repair);
+        let repairs = self.consistency == Some(ConsistencyLevel::Repair);
         self.key.as_ref().filter(|_| repairs && self.can_repair())
     }
 

@@ -151,7 +151,10 @@ impl EndRules<'_> {
         let (shared, aim) = match proof {
             Some(proof) if page.length == PageLength::Short => return Ok(PageLead::End(proof)),
             Some(proof) if may_be_short => (0, Aim::Confirm(proof)),
-            None if total.is_none() && (may_be_short || page.length == PageLength::Short) => {
+            None if total.is_none()
+                && page.more != Some(true)
+                && (may_be_short || page.length == PageLength::Short) =>
+            {
                 (0, Aim::Confirm(Proof::EmptyPage))
             }
             _ => (shared, Aim::Records),
@@ -171,7 +174,7 @@ impl EndRules<'_> {
             (Some(total), _) if records > total && self.addresses.is_numbered() => {
                 Err(PageError::TotalDisagrees { records, total })
             }
-            (Some(total), _) if records == total => Ok(Some(Proof::Total(total))),
+            (Some(total), _) if self.progress.counts_to(total) => Ok(Some(Proof::Total(total))),
             (None, Some(total_pages)) if filled >= total_pages => Ok(Some(Proof::TotalPages(total_pages))),
             _ => Ok(None),
         }
@@ -213,7 +216,7 @@ impl EndRules<'_> {
         match (self.pagination.end, aim) {
             // A page that leads to itself was there a moment ago.
             (_, Some(Aim::Confirm(Proof::SameToken))) => Ok(None),
-            (_, Some(Aim::Confirm(proof))) if past_the_last => Ok(Some(proof)),
+            (_, Some(Aim::Confirm(proof))) if past_the_last && proof != Proof::EmptyPage => Ok(Some(proof)),
             (End::Status(end), _) if end == status && self.progress.pages() > 0 => Ok(Some(Proof::Status(status))),
             _ => self.pagination.style.rules().end_by_refusal(status, headers),
         }
@@ -256,7 +259,7 @@ impl EndRules<'_> {
         self.addresses.next(self.page_size.size(), answer)
     }
 
-    fn more_without_next(&self) -> PageError {
+    pub(super) fn more_without_next(&self) -> PageError {
         let path = self.pagination.more.as_ref().map(|more| more.path.clone()).unwrap_or_default();
         PageError::MoreWithoutNext { path }
     }

@@ -53,6 +53,9 @@ impl Walk {
         if let Aim::Confirm(proof) = aim
             && (!self.anchors.are_active() || self.release.page().records() == 0)
         {
+            if proof == Proof::EmptyPage {
+                self.check_words(head, page, false)?;
+            }
             return self.finish(proof);
         }
         let more = self.pagination.more.as_ref().map_or(Ok(None), |more| more.read(&page.fields))?;
