@@ -11,8 +11,8 @@ use super::source::says_none;
 /// Parts of a failure's words, separated by `|` as those below.
 const FAILURES: &str = "\
     error|fail|denied|invalid|exceed|unavailable|timeout|timed out|time out|forbidden|unauthori|not authorized|throttl|overload|\
-    maintenance|try again|retry|too many|not allowed|not permitted|permission|no access|temporar|rejected|abort|expired|over query|\
-    rate limit|quota|busy|pending|processing|in progress|queued|not ready|bad request|exception|refused|cannot|can t|could not|unable";
+    maintenance|try again|too many|not allowed|not permitted|no access|temporar|over query|rate limit|not ready|bad request|\
+    exception|could not|unable to";
 /// Those of them that pass.
 const PASSING: &str = "\
     timeout|timed out|time out|try again|retry|later|temporar|unavailable|busy|overload|throttl|rate limit|ratelimit|too many|pending|\
@@ -32,7 +32,13 @@ pub(super) fn outlook_of(text: &str) -> Outlook {
 
 /// Checks a page without records, of which nothing else is known.
 pub(super) fn check_empty(page: &PageAccount) -> Result<(), PageError> {
-    page.words().find(|word| is_failure(word)).map_or(Ok(()), |word| Err(failed(word)))
+    page.words().find(|word| is_failure(word) && !is_overruled(word, page)).map_or(Ok(()), |word| Err(failed(word)))
+}
+
+/// Returns true for a message beside a flag or a status that says that the page is good.
+fn is_overruled(word: &PageWord<'_>, page: &PageAccount) -> bool {
+    let says_good = |word: &PageWord<'_>| matches!(word.role, WordRole::Flag | WordRole::Status) && is_good(word.value);
+    word.role == WordRole::Message && page.words().any(|word| says_good(&word))
 }
 
 /// Checks a page that may be the end, beside what the first page said of itself, where that was another page.
@@ -43,8 +49,10 @@ pub(super) fn check_beside(first: Option<&PageAccount>, page: &PageAccount) -> R
         WordRole::Error => is_failure(word) && is_other(word),
         WordRole::Flag => is_failure(word),
         // One that the first page did not have is judged by itself, in a page without records.
+        // Beside records, a state or result that changes may be data.
+        WordRole::Status if !page.is_empty() => is_other(word) && is_failure(word),
         WordRole::Status => before(word).is_some() && is_other(word) && !is_good(word.value),
-        WordRole::Message => page.is_empty() && is_other(word) && !says_none(word.value) && !is_good(word.value),
+        WordRole::Message => page.is_empty() && is_other(word) && is_failure(word) && !is_overruled(word, page),
     });
     failure.map_or(Ok(()), |word| Err(failed(word)))
 }

@@ -38,13 +38,16 @@ const COUNTING: &str = "\
 const COUNTING_WITH_ANOTHER: &str = "num nb number";
 /// Words that may stand beside them, and the words of the collection's own name.
 const BESIDE: &str = "of in the all set size search query filtered result record item entry element document object entities resources collection";
+/// Words of objects whose numbers count something else.
+const ELSEWHERE: &str =
+    "quota quotas timing stats statistics shards usage limit limits rate ratelimit budget credits cost costs price";
 /// Members that make a `count` beside them the size of a page.
 const PAGING: &str = "start offset skip from limit page";
 
 // Lists of names without case and punctuation.
 const ERRORS: &str =
     "error errors errormessage errormessages errormsg errmsg errordescription exception fault faultstring";
-const FLAGS: &str = "success ok succeeded successful issuccess issuccessful";
+const FLAGS: &str = "success ok succeeded issuccess issuccessful";
 const STATUSES: &str = "\
     status state stat code result outcome statuscode resultcode responsecode returncode retcode ret errcode errorcode errno \
     responsestatus statustext resultstatus querystatus requeststatus";
@@ -72,8 +75,11 @@ pub(super) fn is_count(CountName { name, parent, siblings, url }: CountName<'_>)
     let own = self::words(resource.unwrap_or_default());
     let counts = |word: &String| is_in(COUNTING, word) || words.len() > 1 && is_in(COUNTING_WITH_ANOTHER, word);
     let fits = |word: &String| counts(word) || is_in(BESIDE, word) || own.contains(word);
+    // Beside a currency, a number is an amount of money.
+    let is_elsewhere = self::words(parent).iter().any(|word| is_in(ELSEWHERE, word));
+    let is_money = siblings.keys().any(|sibling| matches!(sibling.as_str(), "currency" | "subtotal" | "tax"));
     let is_page_size = words == ["count"] && siblings.keys().any(|sibling| is_in(PAGING, sibling));
-    words.iter().any(counts) && words.iter().all(fits) && !is_page_size
+    words.iter().any(counts) && words.iter().all(fits) && !(is_page_size || is_elsewhere || is_money)
 }
 
 /// Words of a name: `numTotalResults`, `num_total_results`.
