@@ -137,6 +137,8 @@ fn configured(said: &Pagination, found: Pagination) -> Pagination {
     both.valid_at = said.valid_at.clone();
     both.precondition = said.precondition;
     both.consistency = said.consistency;
+    both.on_missed = said.on_missed;
+    both.on_double = said.on_double;
     both
 }
 
