@@ -84,7 +84,7 @@ async fn fetch_recognises_the_pagination_of_a_post_too() {
     let output = run(["fetch", &format!("{}/search/orders", upstream.url()), "--data", "{}"]).await;
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.stdout == orders(130).into_bytes(), "{said}");
-    assert!(said.ends_with("end proven by no next address; unverified: links and tokens do not show whether records moved between two pages\n"), "{said}");
+    assert!(said.ends_with("end proven by no next address and the upstream's total of 130; unverified: links and tokens do not show whether records moved between two pages\n"), "{said}");
 }
 
 #[tokio::test]

@@ -36,6 +36,9 @@ pub struct Doubles {
     pub dropped: u64,
     /// Those of them that show that records moved or changed.
     pub moved: u64,
+    /// Those of them whose page had the same bytes before: the upstream may count them, as a query that joins tables does.
+    #[serde(default)]
+    pub within: u64,
 }
 
 /// Filter of one walk: lets each record through once.
@@ -116,6 +119,7 @@ impl Doubles {
     pub(super) fn add(&mut self, other: Self) {
         self.dropped += other.dropped;
         self.moved += other.moved;
+        self.within += other.within;
     }
 }
 
@@ -287,6 +291,7 @@ impl DoubleFilter {
             (None, _) => {}
         }
         self.doubles.dropped += 1;
+        self.doubles.within += u64::from(double == DoublePlace::Page(Bytewise::Same));
         Ok(())
     }
 }
@@ -341,10 +346,10 @@ mod tests {
     #[test]
     fn pages_that_overlap_at_their_edge_are_one_list_unless_they_are_numbered() {
         let left = two(OnDouble::Fail, POINTED, &[1, 2, 3, 4], &[3, 4, 5]).unwrap();
-        assert_eq!(left, (vec![1, 2, 3, 4, 5], Doubles { dropped: 2, moved: 0 }));
+        assert_eq!(left, (vec![1, 2, 3, 4, 5], Doubles { dropped: 2, moved: 0, within: 0 }));
         assert!(matches!(two(OnDouble::Fail, NUMBERED, &[1, 2, 3, 4], &[3, 4, 5]), Err(PageError::Moved(1))));
         let left = two(OnDouble::Drop, NUMBERED, &[1, 2, 3, 4], &[3, 4, 5]).unwrap();
-        assert_eq!(left, (vec![1, 2, 3, 4, 5], Doubles { dropped: 2, moved: 2 }));
+        assert_eq!(left, (vec![1, 2, 3, 4, 5], Doubles { dropped: 2, moved: 2, within: 0 }));
     }
 
     #[test]
@@ -360,7 +365,7 @@ mod tests {
     fn a_record_twice_in_a_page_is_one_and_with_other_bytes_a_key_that_is_none() {
         let mut filter = filter(OnDouble::Fail);
         let left = filter.pass_unread(lines("{\"id\":1,\"n\":1}\n{\"id\":1,\"n\":1}\n"), POINTED).unwrap();
-        assert_eq!((left.records(), filter.doubles()), (1, Doubles { dropped: 1, moved: 0 }));
+        assert_eq!((left.records(), filter.doubles()), (1, Doubles { dropped: 1, moved: 0, within: 1 }));
         let changed = filter.pass_unread(lines("{\"id\":1,\"n\":2}\n"), POINTED);
         assert!(matches!(changed, Err(PageError::DoubleChanged { .. })));
     }

@@ -227,19 +227,24 @@ impl WalkProgress {
         Ok(total.or(pages.and_then(|pages| self.note_total_pages(pages))))
     }
 
+    /// Returns true if as many records came as this total says, with or without those that a page had twice.
+    pub(super) fn counts_to(&self, total: u64) -> bool {
+        total == self.records || total == self.records + self.doubles.within
+    }
+
     /// Returns true if the upstream's total and its number of pages both say that all has come.
     pub(super) fn counts_agree(&self) -> bool {
-        self.total == Some(self.records) && self.total_pages == Some(self.filled)
+        self.total.is_some_and(|total| self.counts_to(total)) && self.total_pages == Some(self.filled)
     }
 
     /// Checks the counts of a walk from the collection's beginning against the upstream's own, at its end.
     pub(super) fn check_totals(&self, is_numbered: bool) -> Result<(), PageError> {
-        let Self { filled, records, total, most, total_pages, .. } = *self;
+        let Self { filled, records, total, most, total_pages, doubles, .. } = *self;
         if let (Some(total), Some(most)) = (total, most) {
             // Records that were deleted after they were read make a cursor's count larger than the last total, but not larger than
             // every total.
             let too_many = records > if is_numbered { total } else { most };
-            if records < total || too_many {
+            if records + doubles.within < total || too_many {
                 return Err(PageError::TotalDisagrees { records, total });
             }
         }
