@@ -188,15 +188,37 @@ mod tests {
         for page in good {
             assert!(check_beside(Some(&first), &account(&page, 0)).is_ok(), "{page}");
         }
-        for page in
-            [json!({"status": "suspended"}), json!({"code": 2}), json!({"errors": ["new"]}), json!({"ok": false})]
-        {
+        for page in [json!({"errors": ["new"]}), json!({"ok": false}), json!({"status": "error"})] {
             assert!(check_beside(Some(&first), &account(&page, 0)).is_err(), "{page}");
             assert!(check_beside(Some(&first), &account(&page, 3)).is_err(), "{page}");
         }
-        let message = json!({"message": "you can only have the first 50"});
-        assert!(check_beside(Some(&first), &account(&message, 0)).is_err());
-        assert!(check_beside(Some(&first), &account(&message, 3)).is_ok());
+        let without_records =
+            [json!({"status": "suspended"}), json!({"code": 2}), json!({"message": "the limit of 50 is exceeded"})];
+        for page in without_records {
+            assert!(check_beside(Some(&first), &account(&page, 0)).is_err(), "{page}");
+            assert!(check_beside(Some(&first), &account(&page, 3)).is_ok(), "{page}");
+        }
+    }
+
+    #[test]
+    fn words_of_ordinary_pages_are_no_failures() {
+        let first = account(&json!({"success": true, "message": "Page 1 retrieved", "state": "abc"}), 10);
+        let last = [
+            json!({"success": true, "message": "Page 2 retrieved", "state": "abc"}),
+            json!({"success": true, "message": "No errors, and no failed orders"}),
+        ];
+        for page in last {
+            assert!(check_beside(Some(&first), &account(&page, 0)).is_ok(), "{page}");
+        }
+        assert!(check_beside(Some(&first), &account(&json!({"success": true, "state": "def"}), 3)).is_ok());
+        for page in [
+            json!({"status": "pending"}),
+            json!({"success": true, "message": "No permissions found"}),
+            json!({"message": "No quotations found"}),
+            json!({"_shards": {"total": 0, "successful": 0}}),
+        ] {
+            assert!(check_empty(&account(&page, 0)).is_ok(), "{page}");
+        }
     }
 
     #[test]

@@ -76,7 +76,7 @@ mod tests {
             (0..30_000).map(|line| if line == 9 { format!("{long}\n") } else { format!("{line}\n") }).collect();
         storage.write(0, &[Bytes::from(lines.clone() + "behind\n")]).unwrap();
         let batches: Vec<_> = StoredLines::new(storage, lines.len() as u64).map(Result::unwrap).collect();
-        assert!(batches.len() > 2 && batches.iter().map(Batch::records).sum::<u64>() == 30_000);
+        assert!(batches.len() > 1 && batches.iter().map(Batch::records).sum::<u64>() == 30_000);
         assert!(batches.iter().flat_map(|batch| batch.lines().to_vec()).eq(lines.bytes()));
     }
 }
