@@ -52,7 +52,10 @@ pub(super) fn check_beside(first: Option<&PageAccount>, page: &PageAccount) -> R
         // Beside records, a state or result that changes may be data.
         WordRole::Status if !page.is_empty() => is_other(word) && is_failure(word),
         WordRole::Status => before(word).is_some() && is_other(word) && !is_good(word.value),
-        WordRole::Message => page.is_empty() && is_other(word) && is_failure(word) && !is_overruled(word, page),
+        WordRole::Message if !page.is_empty() || !is_other(word) || is_overruled(word, page) => false,
+        WordRole::Message if before(word).is_some() => is_failure(word),
+        // A message that the first page did not have must be about the end.
+        WordRole::Message => !says_none(word.value) && !is_good(word.value),
     });
     failure.map_or(Ok(()), |word| Err(failed(word)))
 }

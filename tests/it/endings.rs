@@ -155,9 +155,6 @@ async fn every_pagination_breaks_alike() {
                 let received = ask(Version::Http2, &proxy, &method, &path).await;
                 assert_told(&received, Version::Http2, &case);
                 let whole = if name == "a short body" { SOMETHING } else { NOTHING };
-                // The second page by offset begins with the last record of the first one.
-                let shared = u64::from(path == "/offset/orders");
-                let whole = whole.start() - shared..=whole.end() - shared;
                 assert_cut(&received.body, whole, &case);
             }
         });

@@ -37,12 +37,10 @@ pub(super) fn collections(upstream: &Upstream) -> Vec<(String, Method)> {
 
 /// Number of requests for a crawl: one a page, and one more where only that proves the end.
 fn needed(path: &str, records: u64) -> u64 {
-    // Each page by offset begins with the last record of the one before.
-    let shared = u64::from(path == "/offset/orders" && records > PAGE);
-    let pages = (records - shared).div_ceil(PAGE - shared).max(1);
+    let pages = records.div_ceil(PAGE).max(1);
     let counted = matches!(path, "/page/orders" | "/offset/orders");
     // A count that agrees may be that of one page; a last page that is shorter than the others agrees with it.
-    let probed = counted && records > 0 && (pages == 1 || (records - shared).is_multiple_of(PAGE - shared));
+    let probed = counted && records > 0 && (pages == 1 || records.is_multiple_of(PAGE));
     pages + u64::from(probed)
 }
 

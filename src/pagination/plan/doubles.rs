@@ -36,7 +36,7 @@ pub struct Doubles {
     pub dropped: u64,
     /// Those of them that show that records moved or changed.
     pub moved: u64,
-    /// Those of them whose page had the same bytes before: the upstream may count them, as a query that joins tables does.
+    /// Those whose page had the same bytes before: an upstream may count them.
     #[serde(default)]
     pub within: u64,
 }
@@ -52,7 +52,6 @@ pub(super) struct DoubleFilter {
     /// Number of the page's records that have left.
     left: usize,
     overlap: OverlapState,
-    /// Number of pages before this one.
     pages: u64,
     /// Doubles of the page, and of the pages before it.
     doubles: Doubles,
@@ -258,8 +257,7 @@ impl DoubleFilter {
         Ok(if goes_on { DoublePlace::Overlap(bytes) } else { DoublePlace::Elsewhere })
     }
 
-    /// Ends the overlap before a new record. What the page begins with must be the end of what came: else a record that stood behind it has
-    /// moved, or was never behind it.
+    /// Ends the overlap before a new record. What the page begins with must be the end of what came: else a record behind it has moved.
     fn end_overlap(&mut self) -> Result<(), PageError> {
         match (std::mem::replace(&mut self.overlap, OverlapState::Over), self.policy) {
             (OverlapState::Inside(1.., key), OnDouble::Fail) => Err(PageError::NoOrder { key: excerpt_of(&key) }),

@@ -148,19 +148,16 @@ impl EndRules<'_> {
         let shared = Anchors::shared_with(records, longest);
         // Where no page before it is longer, a page may be short of what the upstream ever gives.
         let may_be_short = (longest == 0 || shared == 0) && self.page_size.size().is_some_and(|size| records < size);
+        let is_open = total.is_none() && page.more != Some(true);
         let (shared, aim) = match proof {
             Some(proof) if page.length == PageLength::Short => return Ok(PageLead::End(proof)),
             Some(proof) if may_be_short => (0, Aim::Confirm(proof)),
-            None if total.is_none()
-                && page.more != Some(true)
-                && (may_be_short || page.length == PageLength::Short) =>
-            {
+            None if is_open && (may_be_short || page.length == PageLength::Short) => {
                 (0, Aim::Confirm(Proof::EmptyPage))
             }
             _ => (shared, Aim::Records),
         };
-        let number = self.addresses.number() + records - shared;
-        let next = self.addresses.predict(self.page_size.size(), number);
+        let next = self.addresses.predict(self.page_size.size(), self.addresses.number() + records - shared);
         next.map(|next| PageLead::Next(next, aim)).ok_or_else(|| self.more_without_next())
     }
 

@@ -143,8 +143,7 @@ impl WalkProgress {
         self.longest = self.longest.max(records);
     }
 
-    /// Forgets what only holds for pages of one size: beside larger ones a smaller one would look short, and the number of pages
-    /// is one of pages of one size.
+    /// Forgets what only holds for pages of one size: the longest page, and the number of pages.
     pub(super) fn forget_page_size(&mut self) {
         self.longest = 0;
         self.total_pages = None;
@@ -178,8 +177,7 @@ impl WalkProgress {
         self.doubles
     }
 
-    /// Counts a page, with the number of records behind those that it shares with the page before by intent, and the doubles among them. A
-    /// page of doubles alone isn't empty: it proves no end.
+    /// Counts a page with its number of records behind those that it shares with the page before, and the doubles among them.
     pub(super) fn count(&mut self, page: &Fingerprint, new: u64, doubles: Doubles) {
         self.pages += 1;
         self.records += new - doubles.dropped;
@@ -241,8 +239,7 @@ impl WalkProgress {
     pub(super) fn check_totals(&self, is_numbered: bool) -> Result<(), PageError> {
         let Self { filled, records, total, most, total_pages, doubles, .. } = *self;
         if let (Some(total), Some(most)) = (total, most) {
-            // Records that were deleted after they were read make a cursor's count larger than the last total, but not larger than
-            // every total.
+            // Records that were deleted after they were read make a cursor's count larger than the last total, not than every total.
             let too_many = records > if is_numbered { total } else { most };
             if records + doubles.within < total || too_many {
                 return Err(PageError::TotalDisagrees { records, total });

@@ -188,8 +188,7 @@ impl Walk {
         if comes_once && matches!(self.state, WalkState::Asked(..)) && self.identity == identity {
             return match self.pagination.same_token {
                 SameToken::End if self.release.new_records() == 0 => self.finish(Proof::SameToken),
-                // A last page that leads to itself comes once more; behind a handle, for which the upstream keeps the place, other
-                // records do.
+                // A last page that leads to itself comes once more; behind a handle other records do.
                 SameToken::End => {
                     self.state = WalkState::Ask(next.request, Aim::Confirm(Proof::SameToken));
                     Ok(())
@@ -239,11 +238,9 @@ impl Walk {
         }
     }
 
-    /// Asks for a place where a smaller page had no records in the size of the beginning: Asked ⇒ Ask. Returns false if the page had
-    /// that size.
+    /// Asks for a place where a smaller page had no records in the beginning's size: Asked ⇒ Ask. Returns false if the page had it.
     ///
-    /// An upstream that rounds a size down to 0, or filters a page after cutting it, has no records for a small page and some for a
-    /// large one.
+    /// An upstream that rounds a size down to 0, or filters a page after cutting it, may have records for a large page alone.
     pub(super) fn restore(&mut self) -> bool {
         let whole = self.page_size.whole().filter(|_| matches!(self.state, WalkState::Asked(_, Aim::Records)));
         whole.is_some_and(|whole| self.resize(whole, SizeChange::Restored))
