@@ -126,7 +126,7 @@ impl ProvenEnd {
 }
 
 impl Consistency {
-    /// All words, in the order of [`Consistency::rank`].
+    /// Words of all consistencies.
     pub const WORDS: [&str; 6] = ["steady", "mended", "moved", "snapshot", "upstream", "unverified"];
 
     /// Index in [`Consistency::WORDS`].
