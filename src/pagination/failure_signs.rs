@@ -37,7 +37,7 @@ pub struct ErrorCondition {
 /// Part of a page that has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PageExtent {
-    /// What is absent may follow.
+    /// The page's start: an absent member may follow.
     Beginning,
     Whole,
 }

@@ -123,10 +123,9 @@ impl Pagination {
         self.key.is_some() && self.partition.is_none() && self.style.rules().is_windowed()
     }
 
-    /// Key by which pages that share records meet, where they do: by the operator's word, since records have to keep their order.
-    pub(super) fn anchor_key(&self) -> Option<&Path> {
-        let repairs = self.consistency == Some(ConsistencyLevel::Repair);
-        self.key.as_ref().filter(|_| repairs && self.can_repair())
+    /// Returns true if pages share records: by the operator's word, since records have to keep their order.
+    pub(super) fn shares_records(&self) -> bool {
+        self.consistency == Some(ConsistencyLevel::Repair) && self.can_repair()
     }
 
     /// Header fields that change from page to page.

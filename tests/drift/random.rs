@@ -29,3 +29,16 @@ proptest! {
         prop_assert_eq!(counts.wrong, 0);
     }
 }
+
+#[test]
+fn pages_of_more_records_than_are_known_at_least_are_resumed() {
+    for seed in 1..=8 {
+        let (records, page, changes) = (11_000, 5_000, 3);
+        let world =
+            World { records, page, changes, rarity: 2, with_moves: false, with_total: true, width: 1, kills: 2 };
+        let outcome =
+            crawl(&world, &by_offset(page, true, ConsistencyLevel::Repair), &mut Choices::Random(seed * 0x9e37_79b9));
+        outcome.check_honesty(&world);
+        assert!(outcome.end.is_ok(), "{:?}\n{}", outcome.end, outcome.course.join("\n"));
+    }
+}

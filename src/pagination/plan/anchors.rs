@@ -5,15 +5,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fingerprint::BatchKey;
 use super::junction::{Junction, PageStart};
 use super::known_keys::KnownKeys;
 use super::progress::WalkProgress;
 use super::walk_state::Aim;
 use crate::batch::Batch;
 use crate::pagination::error::PageError;
-use crate::pagination::json_extract::PathSet;
-use crate::pagination::path::Path;
-use crate::pagination::record::text_of;
+use crate::pagination::settings::Pagination;
 
 /// One record in so many is shared with the next page; more would only make steps back rarer.
 const RECORDS_A_SHARED_ONE: u64 = 50;
@@ -22,7 +21,7 @@ const RECORDS_A_SHARED_ONE: u64 = 50;
 const LEAST_KNOWN: usize = 4096;
 
 /// Number of the longest pages whose keys are known.
-const KNOWN_PAGES: u64 = 8;
+const KNOWN_PAGES: usize = 8;
 
 /// Number of requests that repair may take in any walk; a longer one may take [`REPAIR_SHARE`].
 const LEAST_REPAIRS: u64 = 20;
@@ -33,14 +32,23 @@ const REPAIR_SHARE: u64 = 4;
 /// Junctions of a walk's pages, and the changes of the list that they have shown.
 #[derive(Debug)]
 pub(super) struct Anchors {
-    /// Key of a record; none where pages share no records.
-    key: Option<PathSet>,
+    mode: AnchorMode,
     known: KnownKeys,
+    /// Number of keys that are known at most.
+    most: usize,
     page: Junction,
     joint: Joint,
     /// Number of the last page's keys among the known ones, for its checkpoint.
     added: u64,
     drift: Drift,
+}
+
+/// Relation of a walk's pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AnchorMode {
+    /// They share records.
+    Shared,
+    Apart,
 }
 
 /// Place at which the page under way should meet those before it.
@@ -69,7 +77,7 @@ pub(super) struct Drift {
     pub(super) late: u64,
     /// A known record came out of its order.
     pub(super) is_disordered: bool,
-    /// Pages share no records any more: they have one each, or some in the middle of the list are short.
+    /// Pages share no records any more: they have one each, some in the middle of the list are short, or a record has no key.
     pub(super) is_loose: bool,
 }
 
@@ -84,10 +92,11 @@ pub(super) struct AnchorsNote {
 }
 
 impl Anchors {
-    pub(super) fn new(key: Option<&Path>) -> Self {
+    pub(super) fn new(pagination: &Pagination) -> Self {
         Self {
-            key: key.map(|key| PathSet::new(&[key])),
+            mode: if pagination.shares_records() { AnchorMode::Shared } else { AnchorMode::Apart },
             known: KnownKeys::default(),
+            most: LEAST_KNOWN,
             page: Junction::default(),
             joint: Joint::default(),
             added: 0,
@@ -97,11 +106,11 @@ impl Anchors {
 
     /// Returns true if each page shares records with those before it.
     pub(super) fn are_active(&self) -> bool {
-        self.key.is_some() && !self.drift.is_loose
+        self.mode == AnchorMode::Shared && !self.drift.is_loose
     }
 
     pub(super) fn drift(&self) -> Option<Drift> {
-        self.key.as_ref().map(|_| self.drift)
+        (self.mode == AnchorMode::Shared).then_some(self.drift)
     }
 
     /// Number of records of the list up to the end of the last page with records, where pages share some.
@@ -118,19 +127,20 @@ impl Anchors {
         (longest.max(records) / RECORDS_A_SHARED_ONE).max(1).min(records.saturating_sub(1))
     }
 
-    /// Takes the next records of the page, and returns for each of them whether it is known; nothing where pages share no records.
-    pub(super) fn join(&mut self, batch: &Batch) -> Result<Vec<bool>, PageError> {
-        let Some(path) = &self.key else { return Ok(Vec::new()) };
-        let mut is_known = Vec::new();
-        for line in batch.each() {
-            let mut raw = [None];
-            path.extract(text_of(line)?, &mut raw)?;
-            let key = raw[0].map_or(text_of(line.trim_ascii())?, |raw| raw.get());
-            let place = self.known.place_of(key);
-            is_known.push(place.is_some());
-            self.page.meet(key, place);
+    /// Takes the next records of the page, and returns the indexes of those that are known; none where pages share no records. A record
+    /// without a key is never known.
+    pub(super) fn join(&mut self, batch: &Batch, keys: &[BatchKey]) -> Vec<usize> {
+        if self.mode == AnchorMode::Apart {
+            return Vec::new();
         }
-        Ok(is_known)
+        let mut known = Vec::new();
+        for (at, key) in keys.iter().enumerate() {
+            let text = key.text(batch).and_then(|text| std::str::from_utf8(text).ok());
+            let place = text.and_then(|text| self.known.place_of(key.hash, text));
+            known.extend(place.map(|_| at));
+            self.page.meet(text, place);
+        }
+        known
     }
 
     /// Returns true if the page, as far as it has come, does not meet those before it.
@@ -156,7 +166,7 @@ impl Anchors {
         }
         let longest = progress.longest();
         let least = (longest / RECORDS_A_SHARED_ONE).max(1);
-        let doubled = least.checked_shl(self.joint.steps).unwrap_or(u64::MAX);
+        let doubled = least.saturating_mul(1_u64.checked_shl(self.joint.steps).unwrap_or(u64::MAX));
         let step = match start {
             PageStart::Behind => self.joint.behind,
             PageStart::List | PageStart::Shared => doubled.min(longest.saturating_sub(least).max(1)),
@@ -172,7 +182,7 @@ impl Anchors {
 
     /// Takes over a page that meets those before it or begins the list, with the number of records up to its end.
     pub(super) fn settle(&mut self, start: PageStart, reach: u64, progress: &WalkProgress) -> Result<(), PageError> {
-        if self.key.is_none() {
+        if self.mode == AnchorMode::Apart {
             return Ok(());
         }
         let page = std::mem::take(&mut self.page);
@@ -189,20 +199,25 @@ impl Anchors {
         self.drift.late += page.late;
         self.drift.is_disordered |= page.is_disordered;
         // The page is as short as it was, although others follow: its end is not the list's.
-        self.drift.is_loose |= is_met && steps == 1 && shared == behind && page.keys.is_empty();
+        self.drift.is_loose |= is_met && steps == 1 && shared == behind && page.keys.is_empty() || page.has_keyless;
         if page.records > 0 {
             self.joint.reach = reach;
         }
         let is_idle = page.records > 0 && page.keys.is_empty() && page.known != shared;
         self.added = page.keys.len() as u64;
         self.joint = Joint { shared: 0, steps: 0, behind: 0, ..self.joint };
-        let most = LEAST_KNOWN.max(usize::try_from(KNOWN_PAGES * progress.longest()).unwrap_or(usize::MAX));
-        self.known.extend(page.keys, most);
+        self.learn(page.keys);
         if is_idle {
             self.drift.again += 1;
             self.check_repairs(progress.pages())?;
         }
         Ok(())
+    }
+
+    /// Adds the keys of a page's new records, of which as many are known as some of the longest pages have.
+    fn learn(&mut self, keys: Vec<Box<str>>) {
+        self.most = self.most.max(keys.len().saturating_mul(KNOWN_PAGES));
+        self.known.extend(keys, self.most);
     }
 
     /// Notes how the next page should meet the last one, of so many records: it begins with the `shared` last ones of them, or it is
@@ -226,7 +241,7 @@ impl Anchors {
 
     pub(super) fn note(&self) -> Option<AnchorsNote> {
         let (first, keys) = self.known.newest(self.added);
-        self.key.as_ref().map(|_| AnchorsNote { first, keys, joint: self.joint, drift: self.drift })
+        (self.mode == AnchorMode::Shared).then_some(AnchorsNote { first, keys, joint: self.joint, drift: self.drift })
     }
 
     /// Takes over [`Anchors::note`] of one page later.
@@ -237,7 +252,7 @@ impl Anchors {
             self.drift.is_loose = true;
             return Ok(());
         };
-        if self.key.is_none() {
+        if self.mode == AnchorMode::Apart {
             return bad("its pages share records, and those of the configuration do not");
         }
         if first > self.known.end() {
@@ -246,8 +261,48 @@ impl Anchors {
         // A last page that came twice has its keys once.
         self.known.truncate(first);
         self.added = keys.len() as u64;
-        self.known.extend(keys, LEAST_KNOWN);
+        self.learn(keys);
         (self.joint, self.drift) = (joint, drift);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::pagination::plan::fingerprint::{Fingerprint, RecordIdentity};
+    use crate::pagination::record_settings::Records;
+    use crate::pagination::request::Param;
+    use crate::pagination::settings::ConsistencyLevel;
+    use crate::pagination::styles::{Advance, Offset};
+
+    /// Indexes of the known records of a page, which begins the list or shares records with the one before.
+    fn page(anchors: &mut Anchors, start: PageStart, records: &str) -> Vec<usize> {
+        let lines: String = records.split(' ').map(|record| format!("{record}\n")).collect();
+        let count = lines.lines().count() as u64;
+        let batch = Batch::new(Bytes::from(lines), count);
+        let mut fingerprint = Fingerprint::default();
+        fingerprint.add(&batch, &RecordIdentity::new(Some(&"id".parse().unwrap()))).unwrap();
+        anchors.start_page();
+        let known = anchors.join(&batch, fingerprint.batch());
+        anchors.settle(start, count, &WalkProgress::default()).unwrap();
+        known
+    }
+
+    #[test]
+    fn a_record_without_a_key_is_never_known_and_ends_the_sharing() {
+        let style =
+            Offset { param: Param::Query("offset".to_owned()), start: 0, step: Advance::Returned, template: None };
+        let mut pagination = Pagination::of(style.into(), Records::at("data".parse().unwrap()));
+        pagination.key = Some("id".parse().unwrap());
+        assert!(!Anchors::new(&pagination).are_active(), "it is the operator's word");
+        pagination.consistency = Some(ConsistencyLevel::Repair);
+        let mut anchors = Anchors::new(&pagination);
+        assert_eq!(page(&mut anchors, PageStart::List, r#"{"id":1} {"id":2}"#), [0; 0]);
+        anchors.expect(Aim::Records, 1, 2, 2);
+        let second = r#"{"id":2} {"id":null,"n":1} {"id":null,"n":2} {"n":3} {"n":3}"#;
+        assert_eq!((page(&mut anchors, PageStart::Shared, second), anchors.are_active()), (vec![0], false));
     }
 }

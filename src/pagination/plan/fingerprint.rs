@@ -90,7 +90,7 @@ impl Fingerprint {
         let keys = self.keys.get_or_insert_default();
         for line in batch.each() {
             let key = reader.read(line)?;
-            let hash = XxHash3_64::oneshot(key.unwrap_or(line.trim_ascii()));
+            let hash = hash_of(key.unwrap_or(line.trim_ascii()));
             keys.write(&hash.to_le_bytes());
             self.batch.push(BatchKey::new(batch, key, hash));
         }
@@ -107,7 +107,7 @@ impl Fingerprint {
         self.batch.clear();
         for line in batch.each() {
             let key = reader.read(line)?;
-            let hash = XxHash3_64::oneshot(key.unwrap_or(line.trim_ascii()));
+            let hash = hash_of(key.unwrap_or(line.trim_ascii()));
             self.batch.push(BatchKey::new(batch, key, hash));
         }
         Ok(())
@@ -146,6 +146,11 @@ impl BatchKey {
     pub(super) fn text<'a>(&self, batch: &'a Batch) -> Option<&'a [u8]> {
         batch.lines().get(self.at..self.at + self.length).filter(|text| !text.is_empty())
     }
+}
+
+/// Hash of a key, or of a record without one.
+pub(super) fn hash_of(text: &[u8]) -> u64 {
+    XxHash3_64::oneshot(text)
 }
 
 /// Returns true if one of the lines is the record, apart from spaces around it.

@@ -16,6 +16,8 @@ pub(super) struct Junction {
     /// Number of new records in front of the last known one.
     pub(super) late: u64,
     pub(super) is_disordered: bool,
+    /// A record has no key, or `null`.
+    pub(super) has_keyless: bool,
 }
 
 /// Beginning of a page among the records of the list.
@@ -41,11 +43,12 @@ impl PageStart {
 }
 
 impl Junction {
-    /// Counts a record with its place, if it is known.
-    pub(super) fn meet(&mut self, key: &str, place: Option<u64>) {
+    /// Counts a record with its key, if it has one, and its place, if it is known.
+    pub(super) fn meet(&mut self, key: Option<&str>, place: Option<u64>) {
         self.records += 1;
+        self.has_keyless |= key.is_none();
         let Some(place) = place else {
-            self.keys.push(key.into());
+            self.keys.extend(key.map(Into::into));
             return;
         };
         self.known += 1;

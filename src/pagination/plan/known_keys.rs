@@ -1,15 +1,16 @@
 //! Keys of the records that came last, by which a record is known again.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
-use twox_hash::XxHash3_64;
+use super::digest_map::DigestMap;
+use super::fingerprint::hash_of;
 
 /// Keys of the records that came last, in their order.
 #[derive(Debug, Default)]
 pub(super) struct KnownKeys {
     keys: VecDeque<Box<str>>,
     /// Hash of a key → its place among all that came.
-    places: HashMap<u64, u64>,
+    places: DigestMap<u64>,
     /// Number of keys that are not known any more.
     forgotten: u64,
 }
@@ -31,9 +32,9 @@ impl KnownKeys {
         self.forgotten + self.keys.len() as u64
     }
 
-    /// Place of a key among all that came.
-    pub(super) fn place_of(&self, key: &str) -> Option<u64> {
-        let place = *self.places.get(&hash(key))?;
+    /// Place of a key with this hash among all that came.
+    pub(super) fn place_of(&self, hash: u64, key: &str) -> Option<u64> {
+        let place = *self.places.get(&hash)?;
         let at = usize::try_from(place.checked_sub(self.forgotten)?).ok()?;
         // A hash alone drops no record.
         (**self.keys.get(at)? == *key).then_some(place)
@@ -42,11 +43,11 @@ impl KnownKeys {
     /// Adds keys, and forgets the oldest beyond `most`.
     pub(super) fn extend(&mut self, keys: Vec<Box<str>>, most: usize) {
         for key in keys {
-            self.places.insert(hash(&key), self.end());
+            self.places.insert(hash_of(key.as_bytes()), self.end());
             self.keys.push_back(key);
         }
         while self.keys.len() > most {
-            let forgotten = self.keys.pop_front().map(|key| hash(&key));
+            let forgotten = self.keys.pop_front().map(|key| hash_of(key.as_bytes()));
             if let Some(hash) = forgotten.filter(|hash| self.places.get(hash) == Some(&self.forgotten)) {
                 self.places.remove(&hash);
             }
@@ -59,11 +60,7 @@ impl KnownKeys {
         while self.end() > place
             && let Some(key) = self.keys.pop_back()
         {
-            self.places.remove(&hash(&key));
+            self.places.remove(&hash_of(key.as_bytes()));
         }
     }
-}
-
-fn hash(key: &str) -> u64 {
-    XxHash3_64::oneshot(key.as_bytes())
 }

@@ -1,7 +1,5 @@
 //! Release of a page's records: at once, at the page's end, or never.
 
-use bytes::BytesMut;
-
 use super::doubles::{CrawlKeys, DoubleFilter, Doubles};
 use super::fingerprint::{BatchKey, Fingerprint, RecordIdentity, first_line, has_line};
 use crate::batch::Batch;
@@ -171,16 +169,18 @@ impl RecordRelease {
         Ok(())
     }
 
-    /// Returns the records of the batch that was added last without known ones, which pages before held.
-    pub(super) fn keep_new(&mut self, batch: Batch, is_known: &[bool]) -> Result<Batch, PageError> {
-        let known = is_known.iter().filter(|is_known| **is_known).count() as u64;
-        if known == 0 {
+    /// Keys of the batch that was added last.
+    pub(super) fn keys(&self) -> &[BatchKey] {
+        self.page.batch()
+    }
+
+    /// Returns the records of the batch that was added last without those at these indexes, which pages before held.
+    pub(super) fn keep_new(&mut self, batch: Batch, known: &[usize]) -> Result<Batch, PageError> {
+        if known.is_empty() {
             return Ok(batch);
         }
-        self.overlap += known;
-        let fresh = batch.each().zip(is_known).filter(|(_, is_known)| !**is_known).map(|(line, _)| line);
-        let lines: BytesMut = fresh.flatten().collect();
-        let batch = Batch::new(lines.freeze(), batch.records() - known);
+        self.overlap += known.len() as u64;
+        let batch = batch.without(known);
         self.page.read_keys(&batch, &self.identity)?;
         Ok(batch)
     }

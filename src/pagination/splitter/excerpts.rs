@@ -9,8 +9,8 @@ const START_SHOWN: usize = 60;
 /// Bytes before a flaw that are shown.
 pub(super) const BEFORE_FLAW: usize = 30;
 
-/// What is shown of a page that has a flaw at byte `at`: its start, which tells what came instead of JSON, and the text around a flaw
-/// that is farther on, which `near` begins with.
+/// Description of a page with a flaw at byte `at`: its start, where a body that is no JSON is recognised, and the text around a flaw that is
+/// farther on, with which `near` begins.
 pub(super) fn shown_flaw(start: &[u8], at: u64, near: &[u8]) -> String {
     let start = format!("it starts with `{}`", shown_start(start));
     if at < START_SHOWN as u64 {

@@ -60,7 +60,7 @@ impl Walk {
     ) -> Result<Self, PageError> {
         let first = pagination.sized(first)?;
         let mut walk = Self {
-            anchors: Anchors::new(pagination.anchor_key()),
+            anchors: Anchors::new(&pagination),
             release: RecordRelease::new(&pagination, caps.whole_page_bytes()),
             caps,
             page_size: PageSizing::new(&pagination, &first)?,
@@ -191,8 +191,8 @@ impl Walk {
         if is_first {
             self.release.find_overlap(&batch, self.pagination.style.rules().overlap_key())?;
         }
-        let is_known = self.anchors.join(&batch)?;
-        batch = self.release.keep_new(batch, &is_known)?;
+        let known = self.anchors.join(&batch, self.release.keys());
+        batch = self.release.keep_new(batch, &known)?;
         if is_first {
             let policy = self.policy();
             self.release.set_policy(policy);

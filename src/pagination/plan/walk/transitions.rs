@@ -117,7 +117,7 @@ impl Walk {
         let (start, before) = (self.page_start(), self.addresses.before());
         let Some(step) = self.anchors.step_back(start, before, &self.progress)? else { return Ok(false) };
         let back = self.addresses.predict(self.page_size.size(), self.addresses.number() - step);
-        let Some(Address { mut request, number }) = back else { return Ok(false) };
+        let Address { mut request, number } = back.ok_or_else(|| self.end_rules().more_without_next())?;
         self.pinned.apply(&mut request)?;
         self.addresses.advance_to(number);
         self.identity = self.addresses.identity(&self.page_size, &request);
