@@ -386,7 +386,7 @@ async fn the_output_of_probe_is_a_configuration() {
     }
     let output = run(["probe", &format!("{}/nowhere", upstream.url())]).await;
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(3), ""));
-    assert!(text(&output.stderr).contains("404"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("404 Not Found"), "{}", text(&output.stderr));
 }
 
 #[tokio::test]

@@ -290,7 +290,7 @@ async fn a_failure_is_logged_once_however_many_wait() {
     }
     process.signal(rustix::process::Signal::TERM);
     let (said, _) = process.end().await;
-    let lines = said.lines().filter(|line| line.contains("403")).count();
+    let lines = said.lines().filter(|line| line.contains("403 Forbidden")).count();
     assert_eq!(lines, upstream.asked().len(), "{said}");
 }
 
