@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import harness.orders as stock
 import pytest
 from harness.forwarder import Forwarder, listed
 from harness.kept import Kept, collection
@@ -20,7 +21,7 @@ os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
 @pytest.fixture(scope="session")
 def upstreams(tmp_path_factory):
     """The real servers, each started when it is first asked for."""
-    servers = Upstreams(tmp_path_factory.mktemp("upstreams"))
+    servers = Upstreams(tmp_path_factory.mktemp("upstreams"), stock.orders())
     yield servers
     servers.stop()
 

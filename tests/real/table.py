@@ -24,7 +24,7 @@ class Collection:
     #: The inline table that both the file and `--pagination` take.
     pagination: str
     records: str
-    key: str = "id"
+    key: str | None = "id"
     page_size: tuple[str, int] | None = None
     total: str | None = None
     #: Further lines of the file, for which the command line has no option.
@@ -71,9 +71,10 @@ class Collection:
             f'path = "{self.path}"',
             f'upstream = "{upstream}"',
             f"records = {self.records!r}",
-            f"key = {self.key!r}",
             f"pagination = {self.pagination}",
         ]
+        if self.key:
+            lines.append(f"key = {self.key!r}")
         if self.method != "GET":
             lines.append(f'method = "{self.method}"')
         if self.page_size:
@@ -84,7 +85,9 @@ class Collection:
 
     def options(self) -> list[str]:
         """The same for the command line of `fetch`, without the URL."""
-        options = ["--pagination", self.pagination, "--records", self.records, "--key", self.key]
+        options = ["--pagination", self.pagination, "--records", self.records]
+        if self.key:
+            options += ["--key", self.key]
         if self.page_size:
             options += ["--page-size", f"{self.page_size[0]}={self.page_size[1]}"]
         if self.total:
@@ -354,6 +357,10 @@ COLLECTIONS = [
         shaped=lambda stored: by("customer")(sorted(stored, key=lambda record: record["id"], reverse=True)),
     ),
 ]
+
+def named(name: str) -> Collection:
+    return next(collection for collection in COLLECTIONS if collection.name == name)
+
 
 # GraphQL: the query is the body of a POST, the cursor one of its variables.
 NODE = "id number customer cents note serial weight placed"

@@ -8,7 +8,7 @@ from harness.client import STREAM
 from harness.process import until
 from harness.proxy import Fetched, fetch
 from harness.upstream import Upstream
-from table import COLLECTIONS, SCAN, Collection
+from table import COLLECTIONS, SCAN, Collection, named
 
 # Collections that differ in their configuration alone are one to `auto`.
 PROVABLE = list(
@@ -160,10 +160,6 @@ def test_pages_of_a_crawl_are_coded(name: str, coding: str, upstreams):
 def steady(page):
     """A page without what changes with each answer."""
     return {key: value for key, value in page.items() if key not in ("query_ms", "took")} if isinstance(page, dict) else page
-
-
-def named(name: str) -> Collection:
-    return next(collection for collection in COLLECTIONS if collection.name == name)
 
 
 def stream(collection: Collection, url: str) -> requests.Response:

@@ -2,14 +2,12 @@
 
 import base64
 import hashlib
-import http.client
 import json
 import subprocess
-import urllib.request
 from pathlib import Path
 
 import pytest
-from harness.client import STREAM
+from harness.client import STREAM, marked
 from harness.scripted import BEFORE_FAILURE, PAGES, RECORDS, WHOLE, Fault
 
 DIGEST = f"sha-256=:{base64.b64encode(hashlib.sha256(WHOLE).digest()).decode()}:"
@@ -37,20 +35,6 @@ def test_curl_takes_trailers_only_where_it_says_so(version, te, scripted, serve,
     else:
         names = {name for name, _ in fields(head)}
         assert names.isdisjoint({"trailer", "unpage-verdict", "repr-digest"})
-
-
-def marked(url: str) -> tuple[bytes, bool]:
-    """The body that Python reads, and True if it ended well."""
-    request = urllib.request.Request(url, headers={"Accept": f"{STREAM};end=marker"})
-    with urllib.request.urlopen(request, timeout=60) as response:
-        assert response.headers["Content-Type"] == f"{STREAM};end=marker"
-        body = b""
-        try:
-            while piece := response.read1():
-                body += piece
-        except http.client.IncompleteRead as broken:
-            return body + broken.partial, False
-        return body, True
 
 
 def test_an_end_marker_is_the_last_line(scripted, serve):

@@ -68,6 +68,7 @@ class ByOffset(pagination.LimitOffsetPagination):
 
 class ByCursor(pagination.CursorPagination):
     page_size = 100
+    page_size_query_param = "page_size"
     ordering = "placed"
 
 

@@ -1,8 +1,10 @@
 """Clients that stream into a file, and readers that read what a client left there."""
 
+import http.client
 import json
 import shutil
 import subprocess
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +77,20 @@ def with_requests(url: str, file: Path) -> Outcome:
         except requests.RequestException as error:
             return Outcome(type(error).__name__, str(error))
     return Outcome("whole")
+
+
+def marked(url: str, headers: dict[str, str] | None = None) -> tuple[bytes, bool]:
+    """The body with an end marker that Python reads, and True if it ended well."""
+    request = urllib.request.Request(url, headers={**(headers or {}), "Accept": f"{STREAM};end=marker"})
+    with urllib.request.urlopen(request, timeout=SECONDS) as response:
+        assert response.headers["Content-Type"] == f"{STREAM};end=marker"
+        body = b""
+        try:
+            while piece := response.read1():
+                body += piece
+        except http.client.IncompleteRead as broken:
+            return body + broken.partial, False
+        return body, True
 
 
 def with_httpx(**versions: bool) -> Callable[[str, Path], Outcome]:

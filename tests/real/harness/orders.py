@@ -6,6 +6,9 @@ from pathlib import Path
 # Prime, so that no page size divides it: every last page is a short one.
 COUNT = 1237
 
+#: Statement that adds a record to the database.
+INSERT = "insert into orders values (:id, :number, :customer, :cents, :note, :serial, :weight, :placed)"
+
 CUSTOMERS = ("Ada", "Bo", "Çelik", "李", "O'Neil")
 
 
@@ -24,17 +27,22 @@ def order(number: int) -> dict:
     }
 
 
+def number_of(name: str) -> int:
+    """Number of the order with this name."""
+    return int(name.removeprefix("ord-"))
+
+
 def orders() -> list[dict]:
     """All records, in the order of their ids."""
     return [order(number) for number in range(1, COUNT + 1)]
 
 
-def safe_orders() -> list[dict]:
-    """All records without the integers that a JavaScript server can't keep; ids are text, as json-server wants them."""
-    return [{**{k: v for k, v in row.items() if k != "serial"}, "id": str(row["id"])} for row in orders()]
+def safe(order: dict) -> dict:
+    """The record without the integer that a JavaScript server can't keep; its id is text, as json-server wants it."""
+    return {**{k: v for k, v in order.items() if k != "serial"}, "id": str(order["id"])}
 
 
-def write_sqlite(path: Path) -> None:
+def write_sqlite(path: Path, stock: list[dict]) -> None:
     """Makes the database: `orders` with a primary key, and `notes` without one."""
     with sqlite3.connect(path) as db:
         db.execute(
@@ -42,11 +50,9 @@ def write_sqlite(path: Path) -> None:
             " cents integer not null, note text not null, serial integer not null, weight real not null,"
             " placed text not null)"
         )
-        db.executemany(
-            "insert into orders values (:id, :number, :customer, :cents, :note, :serial, :weight, :placed)", orders()
-        )
+        db.executemany(INSERT, stock)
         db.execute("create table notes (note text not null)")
-        db.executemany("insert into notes values (:note)", orders())
+        db.executemany("insert into notes values (:note)", stock)
     db.close()
 
 

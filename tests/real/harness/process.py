@@ -17,7 +17,9 @@ INSTALLED = REPOSITORY / "target" / "real"
 class Child:
     """One process in a group of its own, so that what it starts ends with it."""
 
-    def __init__(self, command: list[str], output: Path, environment: dict[str, str] | None = None):
+    def __init__(
+        self, command: list[str], output: Path, environment: dict[str, str] | None = None, folder: Path | None = None
+    ):
         self.command = command
         self.output = output
         with output.open("wb") as log:
@@ -28,6 +30,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
                 start_new_session=True,
+                cwd=folder,
             )
 
     def said(self) -> str:

@@ -39,15 +39,18 @@ class Upstream:
 
 
 class Upstreams:
-    """All servers, each started when it is first asked for."""
+    """All servers over one stock of orders, each started when it is first asked for."""
 
-    def __init__(self, directory: Path):
+    def __init__(self, directory: Path, stock: list[dict]):
         self.directory = directory
         self.running: dict[str, Upstream] = {}
+        self.stock = stock
         self.database = directory / "orders.db"
-        orders.write_sqlite(self.database)
+        orders.write_sqlite(self.database, stock)
         self.json = directory / "orders.json"
-        self.json.write_text(json.dumps(orders.orders()))
+        self.json.write_text(json.dumps(stock))
+        # json-server 1 wants a folder of this name where it runs.
+        (directory / "public").mkdir()
 
     def get(self, name: str) -> Upstream:
         if name not in self.running:
@@ -61,7 +64,7 @@ class Upstreams:
     def start(self, name: str, ready: str, command: Callable[[int], list[str]], stored, **environment: str) -> Upstream:
         """Starts a server and waits until it answers at the path `ready` with anything but a server error."""
         port = free_port()
-        child = Child(command(port), self.directory / f"{name}.log", environment)
+        child = Child(command(port), self.directory / f"{name}.log", environment, self.directory)
         url = f"http://127.0.0.1:{port}"
         try:
             until(lambda: not child.running() or answers(url + ready), f"{name} to answer", seconds=60)
@@ -128,7 +131,7 @@ def json_server(version: int) -> Callable[[Upstreams], Upstream]:
     def start(all: Upstreams) -> Upstream:
         name = f"json-server-{version}"
         database = all.directory / f"{name}.json"
-        database.write_text(json.dumps({"orders": orders.safe_orders()}))
+        database.write_text(json.dumps({"orders": [orders.safe(order) for order in all.stock]}))
         package = INSTALLED / "npm" / "node_modules" / name
         manifest = json.loads((package / "package.json").read_text())
         entry = manifest["bin"] if isinstance(manifest["bin"], str) else manifest["bin"]["json-server"]
@@ -140,6 +143,8 @@ def json_server(version: int) -> Callable[[Upstreams], Upstream]:
                 *("--host", "127.0.0.1", "--port", str(port)),
             ],
             lambda table: json.loads(database.read_text())[table],
+            # Version 1 would read its file again after each write, and by that undo a later one.
+            NODE_ENV="production",
         )
 
     return start
@@ -167,13 +172,13 @@ def osmem(all: Upstreams) -> Upstream:
         "osmem",
         "/",
         lambda port: [str(binary), "-addr", f"127.0.0.1:{port}", "-no-ja", "-no-stdin-watch"],
-        lambda _: stored_in_osmem(upstream.url),
+        lambda _: stored_in_osmem(upstream.url, all.stock),
     )
     fields = {"id": "long", "number": "keyword", "serial": "long", "weight": "double", "placed": "date"}
     mappings = {"properties": {name: {"type": kind} for name, kind in fields.items()}}
     requests.put(f"{upstream.url}/orders", json={"mappings": mappings}, timeout=30).raise_for_status()
     # Newest first, so that only a sort gives the orders in their order.
-    operations = [line for order in reversed(orders.orders()) for line in ({"index": {"_id": order["number"]}}, order)]
+    operations = [line for order in reversed(all.stock) for line in ({"index": {"_id": order["number"]}}, order)]
     lines = "".join(f"{json.dumps(line)}\n" for line in operations)
     ndjson = {"Content-Type": "application/x-ndjson"}
     bulk = f"{upstream.url}/orders/_bulk?refresh=true"
@@ -182,9 +187,9 @@ def osmem(all: Upstreams) -> Upstream:
     return upstream
 
 
-def stored_in_osmem(url: str) -> list[dict]:
+def stored_in_osmem(url: str, stock: list[dict]) -> list[dict]:
     """Every document, got by its id: no search is asked."""
-    ids = [order["number"] for order in orders.orders()]
+    ids = [order["number"] for order in stock]
     answer = requests.post(f"{url}/orders/_mget", json={"ids": ids}, timeout=60).json()
     return [document["_source"] for document in answer["docs"]]
 
