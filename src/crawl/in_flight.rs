@@ -230,7 +230,7 @@ impl PageInFlight {
             PageStep::Event(PageEvent::End(mut end)) => {
                 if let Ok(page) = &mut end {
                     sinks.buffer.push(Lane::PageEnd(self.id), std::mem::take(&mut page.batch));
-                    page.sketch = Bytes::copy_from_slice(&page.sketch);
+                    page.sketch = Bytes::copy_from_slice(&page.sketch).into();
                 }
                 self.end = Some(end);
             }

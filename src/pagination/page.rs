@@ -1,11 +1,11 @@
 //! A page as it was read: the answer's head, its records and the values at the configured paths.
 
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use url::Url;
 
 use super::Path;
+use super::detect::Sketch;
 use crate::batch::Batch;
 
 /// The head of an answer.
@@ -24,8 +24,7 @@ pub struct Page {
     pub batch: Batch,
     pub fields: PageFields,
     pub holder: RecordHolder,
-    /// The text around the records as JSON, in which arrays may be shortened; empty if it was too large.
-    pub sketch: Bytes,
+    pub sketch: Sketch,
     /// XXH3 of the lines of all its records.
     pub hash: u64,
 }

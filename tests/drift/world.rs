@@ -304,8 +304,13 @@ impl Crawl<'_> {
         hash.add(&rest);
         let mut released: Vec<Batch> = self.plan.accept(id, TurnEvent::Begun(&head))?.into_iter().collect();
         released.extend(self.plan.accept(id, TurnEvent::Records(&head, &fields, first))?);
-        let page =
-            Page { batch: rest, fields, hash: hash.finish(), sketch: Bytes::from_static(b"{}"), ..Page::default() };
+        let page = Page {
+            batch: rest,
+            fields,
+            hash: hash.finish(),
+            sketch: Bytes::from_static(b"{}").into(),
+            ..Page::default()
+        };
         released.extend(self.plan.accept(id, TurnEvent::Whole(&head, page))?);
         for line in released.iter().flat_map(Batch::each) {
             let text = std::str::from_utf8(line).unwrap();

@@ -18,7 +18,7 @@ use http::HeaderMap;
 use serde_json::Value;
 
 use self::first_page::{AmbiguousCounts, FirstPage, query_of};
-pub use self::outline::outline;
+pub use self::outline::{Sketch, outline};
 use self::pointer::{Pointer, PointerValue, is_same_url};
 pub use self::records::{arrays, records_path};
 use super::link::{Link, links};

@@ -4,7 +4,10 @@
 //! borrows single values and refuses such texts.
 
 use std::fmt;
+use std::ops::Deref;
+use std::sync::OnceLock;
 
+use bytes::Bytes;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -23,6 +26,34 @@ pub fn outline(page: &[u8]) -> Value {
     raw.ok()
         .and_then(|raw| Outline { budget: &mut budget, scope: OutlineScope::Around, depth: 0 }.of(raw).ok())
         .unwrap_or_default()
+}
+
+/// The text around a page's records as JSON, in which arrays may be shortened; empty if it was too large. Its outline is made once, since
+/// several checks of an end read it, and only when one of them does.
+#[derive(Clone, Debug, Default)]
+pub struct Sketch {
+    text: Bytes,
+    outline: OnceLock<Value>,
+}
+
+impl Sketch {
+    pub fn outline(&self) -> &Value {
+        self.outline.get_or_init(|| outline(&self.text))
+    }
+}
+
+impl From<Bytes> for Sketch {
+    fn from(text: Bytes) -> Self {
+        Self { text, outline: OnceLock::new() }
+    }
+}
+
+impl Deref for Sketch {
+    type Target = Bytes;
+
+    fn deref(&self) -> &Bytes {
+        &self.text
+    }
 }
 
 /// Number of values that are still kept: elements of outermost arrays, and values inside of them.

@@ -289,7 +289,7 @@ fn live_pointer(head: &Head, page: &Page) -> Option<String> {
     if page.sketch.is_empty() {
         return Some("more stands around its records than is looked at".to_owned());
     }
-    detect::live_pointer(&head.headers, &detect::outline(&page.sketch))
+    detect::live_pointer(&head.headers, page.sketch.outline())
 }
 
 /// Error of a status that brings no page.

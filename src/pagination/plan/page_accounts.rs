@@ -1,9 +1,8 @@
 //! Accounts that the first and the last page of a walk give of themselves, beside which an end is checked.
 
-use bytes::Bytes;
 use url::Url;
 
-use crate::pagination::detect;
+use crate::pagination::detect::{self, Sketch};
 use crate::pagination::error::PageError;
 use crate::pagination::failed_page::check_beside;
 use crate::pagination::failure_signs::OwnWords;
@@ -21,7 +20,7 @@ pub(super) struct PageAccounts {
 /// First page of a walk; most walks never need its account.
 #[derive(Debug)]
 enum FirstPage {
-    Unread { head: PageAccount, sketch: Bytes },
+    Unread { head: PageAccount, sketch: Sketch },
     Read(PageAccount),
 }
 
@@ -37,8 +36,7 @@ pub(super) struct ArrivedPage<'a> {
 
 impl ArrivedPage<'_> {
     fn account(self) -> PageAccount {
-        let outline = detect::outline(&self.page.sketch);
-        PageAccount::read(&self.head.headers, &outline, self.asked, self.records)
+        PageAccount::read(&self.head.headers, self.page.sketch.outline(), self.asked, self.records)
     }
 }
 
@@ -52,7 +50,7 @@ impl PageAccounts {
     /// Account of the first page, for a checkpoint behind it.
     pub(super) fn first(&self, asked: &Url) -> Option<PageAccount> {
         Some(match self.first.as_ref()? {
-            FirstPage::Unread { head, sketch } => head.clone().with_page(&detect::outline(sketch), asked),
+            FirstPage::Unread { head, sketch } => head.clone().with_page(sketch.outline(), asked),
             FirstPage::Read(account) => account.clone(),
         })
     }

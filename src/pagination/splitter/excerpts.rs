@@ -1,6 +1,6 @@
 //! Excerpts of a page for messages.
 
-use crate::pagination::detect;
+use crate::pagination::detect::{self, Sketch};
 use crate::pagination::error::start_of;
 
 /// Characters of a page's start that are shown.
@@ -21,8 +21,8 @@ pub(super) fn shown_flaw(start: &[u8], at: u64, near: &[u8]) -> String {
 }
 
 /// The arrays of a page without the configured one.
-pub(super) fn arrays_of(sketch: &[u8], start: &[u8]) -> String {
-    match detect::seen_arrays(&detect::outline(sketch)) {
+pub(super) fn arrays_of(sketch: &Sketch, start: &[u8]) -> String {
+    match detect::seen_arrays(sketch.outline()) {
         _ if sketch.is_empty() => "more text around its records than unpage reads".to_owned(),
         seen if seen.is_empty() => format!("no array at all, it starts with `{}`", shown_start(start)),
         seen => format!("arrays with {seen}"),

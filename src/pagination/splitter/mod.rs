@@ -40,12 +40,13 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::detect::Sketch;
 use super::failed_page::{check_empty, outlook_of};
 use super::failure_signs::{OwnWords, PageExtent};
 use super::json_extract::{extract, value_of};
 use super::page::{Page, PageFields, RecordHolder};
 use super::page_account::PageAccount;
-use super::{PageError, Path, Presence, Records, Validation, detect};
+use super::{PageError, Path, Presence, Records, Validation};
 use crate::batch::{Batch, LinesHash};
 use captures::RecordsState;
 use container_span::Scanner;
@@ -202,7 +203,7 @@ impl Splitter {
         };
         self.shape.pool.put(self.output);
         let Surroundings { captures, sketch, .. } = self.walker.around;
-        let sketch = sketch.finish();
+        let sketch = Sketch::from(sketch.finish());
         let failures = &self.shape.failures;
         if self.taken == 0 && failures.words == OwnWords::Heeded {
             // An error without records is the upstream's failure under status 200: neither an empty page nor a wrong path.
@@ -211,7 +212,7 @@ impl Splitter {
                 let outlook = outlook_of(value);
                 return Err(PageError::ErrorInPage { path: path.clone(), value: value.clone(), outlook });
             }
-            let account = PageAccount::words_of(&detect::outline(&sketch));
+            let account = PageAccount::words_of(sketch.outline());
             check_empty(&account.without(|path| failures.judges(path)))?;
         }
         let records = &self.shape.tree.records;
@@ -257,7 +258,7 @@ impl Splitter {
     pub fn finish_without_content(self) -> Result<Page, PageError> {
         match self.shape.no_content {
             NoContentPage::Empty => {
-                Ok(Page { holder: RecordHolder::Absent, sketch: Bytes::from_static(b"{}"), ..Page::default() })
+                Ok(Page { holder: RecordHolder::Absent, sketch: Bytes::from_static(b"{}").into(), ..Page::default() })
             }
             NoContentPage::Error => Err(PageError::NoContent),
         }

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::*;
 use crate::caps::Caps;
+use crate::pagination::detect;
 use crate::pagination::{Encoding, Pagination, RecordsShape, Source, Style, Whitespace};
 
 fn split(records: &str, text: &str) -> Result<Page, PageError> {
