@@ -21,6 +21,8 @@ pub struct UsageCounts {
     /// Start of counting for the other fields: the start of the crawl, or of its resumption.
     pub since: SystemTime,
     pub requests: u64,
+    /// Number of requests before an interruption, as far as they were noted.
+    pub earlier_requests: u64,
     /// Number of requests repeated after a failure; immediate repeats on a new connection, after a stale one, do not count.
     pub retries: u64,
     /// Number of waits, for the rate governor or before a retry.
@@ -42,6 +44,7 @@ struct SharedCounts {
     began: Instant,
     pages: AtomicU64,
     requests: AtomicU64,
+    earlier_requests: AtomicU64,
     retries: AtomicU64,
     waits: Mutex<Waits>,
 }
@@ -64,6 +67,7 @@ impl UpstreamUsage {
             began: Instant::now(),
             pages: pages.into(),
             requests: AtomicU64::default(),
+            earlier_requests: AtomicU64::default(),
             retries: AtomicU64::default(),
             waits: Mutex::default(),
         };
@@ -72,6 +76,11 @@ impl UpstreamUsage {
 
     pub fn set_pages(&self, pages: u64) {
         self.shared.pages.store(pages, Ordering::Relaxed);
+    }
+
+    /// Notes the number of requests before an interruption.
+    pub fn continue_from(&self, requests: u64) {
+        self.shared.earlier_requests.store(requests, Ordering::Relaxed);
     }
 
     pub fn count_request(&self) {
@@ -93,7 +102,7 @@ impl UpstreamUsage {
     }
 
     pub fn counts(&self) -> UsageCounts {
-        let SharedCounts { since, began, pages, requests, retries, .. } = &*self.shared;
+        let SharedCounts { since, began, pages, requests, earlier_requests, retries, .. } = &*self.shared;
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let waits = self.shared.waits.lock();
         // Read under the lock: no wait under way began later than this.
@@ -102,10 +111,18 @@ impl UpstreamUsage {
             pages: read(pages),
             since: *since,
             requests: read(requests),
+            earlier_requests: read(earlier_requests),
             retries: read(retries),
             waits: waits.count,
             waited: waits.over + lasting,
         }
+    }
+}
+
+impl UsageCounts {
+    /// Number of requests from the start of the crawl on, with retries.
+    pub fn all_requests(&self) -> u64 {
+        self.earlier_requests + self.requests
     }
 }
 
@@ -150,5 +167,8 @@ mod tests {
         usage.count_retry();
         usage.clone().set_pages(8);
         assert_eq!(seen(), (8, 1, 1, 2, 21));
+        assert_eq!(usage.counts().all_requests(), 1);
+        usage.continue_from(9);
+        assert_eq!((usage.counts().requests, usage.counts().all_requests()), (1, 10));
     }
 }

@@ -17,6 +17,9 @@ pub(super) fn run(arguments: &CheckArguments) -> Exit {
             let count = config.collections.len();
             let plural = if count == 1 { "" } else { "s" };
             eprintln!("{}: ok, {count} collection{plural}", arguments.file.display());
+            for collection in &config.collections {
+                eprintln!("{}: verdict: {}", collection.path, collection.pagination.best_verdict());
+            }
             Exit::Complete
         }
         Err(mistakes) => {

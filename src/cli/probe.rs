@@ -22,10 +22,13 @@ pub(super) async fn run(arguments: ProbeArguments) -> Exit {
         }
     };
     match crawl.open().await {
-        Ok(opened) => match writeln!(std::io::stdout(), "{}", written(opened.pagination()).trim_end()) {
-            Ok(()) => Exit::Complete,
-            Err(_) => Exit::Output,
-        },
+        Ok(opened) => {
+            eprintln!("verdict: {}", opened.pagination().best_verdict());
+            match writeln!(std::io::stdout(), "{}", written(opened.pagination()).trim_end()) {
+                Ok(()) => Exit::Complete,
+                Err(_) => Exit::Output,
+            }
+        }
         Err(failure) => {
             eprintln!("error: {failure}\nfault: {}\nhint: {}", failure.fault.name(), failure.hint);
             Exit::not_opened(&failure)

@@ -62,6 +62,10 @@ impl Attempts {
         Self { client, request, traits, counted: 0, free: FreeAttempt::Left, budget, owed: 0 }
     }
 
+    pub(super) fn request(&self) -> &Arc<PageRequest> {
+        &self.request
+    }
+
     /// Asks once, and returns the head and the body of a page.
     pub(super) async fn exchange(&self) -> Result<(Arc<Head>, DecodedBody), AttemptError> {
         let unpooled = (self.free == FreeAttempt::Current).then(|| self.client.unpooled());

@@ -109,7 +109,7 @@ async fn attempt_whole(
         }
         raw.extend_from_slice(&piece);
     }
-    let mut splitter = Splitter::new(Arc::clone(shape));
+    let mut splitter = Splitter::of_answer(Arc::clone(shape), Arc::clone(attempts.request()));
     splitter.feed(&raw)?;
     splitter.finish()?;
     let page = raw.freeze();
@@ -153,9 +153,9 @@ async fn attempt(
     let narrow = Crawl { width: 1, ..crawl.clone() };
     let mut driver = Driver::new(&narrow, pagination)?;
     // The page has come already: this only tells the plan that it was asked for.
-    let Some((id, part, _)) = driver.first_request() else { return Ok(driver) };
+    let Some((id, part, request)) = driver.first_request() else { return Ok(driver) };
     driver.note_head(head);
-    let mut splitter = Splitter::new(Arc::clone(&driver.shape));
+    let mut splitter = Splitter::of_answer(Arc::clone(&driver.shape), request);
     let split = driver
         .plan
         .accept(id, TurnEvent::Begun(head))

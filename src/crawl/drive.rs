@@ -129,6 +129,7 @@ impl Driver {
         last_record: Option<Vec<u8>>,
         records: u64,
     ) -> Result<(), Failure> {
+        self.usage().continue_from(past.last().map_or(0, Checkpoint::requests));
         let resumed = self.plan.resume(past, last_record);
         resumed.map_err(|error| self.page_error(&error))?;
         self.records = records;
@@ -251,6 +252,7 @@ impl Driver {
         if self.checkpoints == Checkpoints::Kept
             && let Some(checkpoint) = self.plan.checkpoint()
         {
+            let checkpoint = checkpoint.with_requests(self.usage().counts().all_requests());
             self.buffer.checkpoint(to_raw_value(&checkpoint).expect("a checkpoint is texts and numbers"));
         }
         Ok(())
@@ -279,12 +281,10 @@ impl Driver {
         on_page(name, failure_report::wrong_page(&self.client, wrong, &head.url))
     }
 
-    /// As [`super::Opened::starts_midway`].
     pub(super) fn starts_midway(&self) -> bool {
         self.start == CrawlStart::Request && self.plan.starts_midway()
     }
 
-    /// As [`super::Opened::total`].
     pub(super) fn total(&self) -> Option<u64> {
         let first = || self.pages.first().and_then(|(head, fields)| self.plan.total_in(head, fields));
         self.plan.total().or_else(first)

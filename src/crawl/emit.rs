@@ -86,7 +86,7 @@ impl Emitter {
         let proof = format!("{}{start}", end.proof_text());
         let ProvenEnd { consistency, doubles, late, .. } = end;
         let (records, pages) = (self.driver.records, self.driver.plan.pages());
-        let requests = self.driver.usage().counts().requests;
+        let requests = self.driver.usage().counts().all_requests();
         Verdict { records, pages, requests, proof, consistency, doubles, late }
     }
 

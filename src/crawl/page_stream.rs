@@ -134,7 +134,7 @@ impl PageStream {
     fn begin(&mut self, mut attempts: Box<Attempts>, head: Arc<Head>, body: DecodedBody) -> PageStep {
         attempts.begin_page();
         self.prefix.start_over();
-        let splitter = Splitter::new(Arc::clone(&self.shape));
+        let splitter = Splitter::of_answer(Arc::clone(&self.shape), Arc::clone(attempts.request()));
         let is_bodiless = head.status == StatusCode::NO_CONTENT;
         self.state = StreamState::Reading(attempts, Box::new(PageReader { body, splitter, read: 0, is_bodiless }));
         PageStep::Event(PageEvent::Head(head))

@@ -217,6 +217,8 @@ mod tests {
                     // One may have been in flight.
                     let again = api.requests() - before;
                     assert!((needed..=needed + 1).contains(&again), "{again} requests where {needed} are needed");
+                    let counted = opened.driver.usage().counts().all_requests() as usize;
+                    assert!((needed..=again).contains(&counted), "{counted} of {again} requests are counted");
                 }
             }
         }

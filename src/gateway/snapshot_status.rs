@@ -26,7 +26,7 @@ pub(super) fn answer(snapshot: &Snapshot, options: &StreamOptions, links: &Links
 fn status(snapshot: &Snapshot, pinned: &str, now: SystemTime) -> Value {
     let facts = snapshot.facts();
     let LogExtent { visible, records, from, readers, .. } = snapshot.log().extent();
-    let UsageCounts { pages, since, requests, retries, waits, waited } = snapshot.usage().counts();
+    let UsageCounts { pages, since, requests, retries, waits, waited, .. } = snapshot.usage().counts();
     let mut status = json!({
         "id": snapshot.id(),
         "url": pinned,

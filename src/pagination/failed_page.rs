@@ -135,9 +135,11 @@ mod tests {
     use url::Url;
 
     use super::*;
+    use crate::pagination::request::PageRequest;
 
     fn account(page: &Value, records: u64) -> PageAccount {
-        PageAccount::read(&HeaderMap::new(), page, &Url::parse("http://a/items").unwrap(), records)
+        let asked = PageRequest::get(Url::parse("http://a/items").unwrap());
+        PageAccount::read(&HeaderMap::new(), page, &asked, records)
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Addresses of a collection's pages, their records, and the proof of the collection's end: the pure heart of unpage. No IO, no
 //! clock, no tasks.
 
+mod best_verdict;
 mod content_range;
 pub mod detect;
 mod end_settings;
@@ -24,6 +25,7 @@ mod range_unit;
 mod record;
 mod record_settings;
 pub mod request;
+mod request_params;
 pub mod retry;
 mod settings;
 mod source;
@@ -33,6 +35,7 @@ mod url_query;
 pub mod validity;
 pub mod verdict;
 
+pub use best_verdict::BestVerdict;
 pub use end_settings::{End, Limits, More, SameToken};
 pub use error::{Blame, Outlook, PageError};
 pub use failure_signs::{ErrorCondition, FailureSigns, OwnWords};

@@ -3,12 +3,13 @@
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use url::Url;
 
 use super::content_range::content_range;
 use super::error::PageError;
-use super::page_names::{CountName, TOTAL_HEADERS, WordRole, is_count};
+use super::page_names::{CountName, TOTAL_HEADERS, WordRole, is_count, is_same_word};
 use super::path::{Path, Segment};
+use super::request::PageRequest;
+use super::request_params::RequestParam;
 
 /// Depth down to which objects around the records are read.
 const DEPTH: usize = 3;
@@ -30,6 +31,12 @@ pub(super) struct PageAccount {
     counts: Vec<(String, u64)>,
 }
 
+/// First request of a page's walk, whose values the page may repeat: they tell nothing of its success, and count nothing.
+struct Asked<'a> {
+    request: &'a PageRequest,
+    params: Vec<RequestParam>,
+}
+
 /// Word of a page.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PageWord<'a> {
@@ -40,20 +47,19 @@ pub(super) struct PageWord<'a> {
 
 impl PageAccount {
     /// Reads the words of a page without records by its outline.
-    pub(super) fn words_of(page: &Value) -> Self {
+    pub(super) fn words_of(page: &Value, asked: Option<&PageRequest>) -> Self {
         let mut account = Self::default();
-        account.read_page(page, None);
+        account.read_page(page, asked.map(Asked::of).as_ref());
         account
     }
 
-    /// Reads a page by its head and its outline, of `records` records; `asked` is the URL of the first request, whose numbers a page
-    /// may repeat.
-    pub(super) fn read(headers: &HeaderMap, page: &Value, asked: &Url, records: u64) -> Self {
+    /// Reads a page by its head and its outline, of `records` records; `asked` is the first request, whose values a page may repeat.
+    pub(super) fn read(headers: &HeaderMap, page: &Value, asked: &PageRequest, records: u64) -> Self {
         Self::of_head(headers, asked, records).with_page(page, asked)
     }
 
     /// Reads the head of a page.
-    pub(super) fn of_head(headers: &HeaderMap, asked: &Url, records: u64) -> Self {
+    pub(super) fn of_head(headers: &HeaderMap, asked: &PageRequest, records: u64) -> Self {
         let mut account = Self { records, ..Self::default() };
         for name in TOTAL_HEADERS {
             let text = headers.get(name).and_then(|value| value.to_str().ok());
@@ -62,30 +68,31 @@ impl PageAccount {
         }
         let range = content_range(headers).ok().flatten().and_then(|range| range.total);
         account.counts.extend(range.map(|total| ("content-range".to_owned(), total)));
-        account.forget_asked(asked);
+        account.forget_asked(&Asked::of(asked));
         account
     }
 
     /// The account with what the page itself says.
-    pub(super) fn with_page(mut self, page: &Value, asked: &Url) -> Self {
-        self.read_page(page, Some(asked));
-        self.forget_asked(asked);
+    pub(super) fn with_page(mut self, page: &Value, asked: &PageRequest) -> Self {
+        let asked = Asked::of(asked);
+        self.read_page(page, Some(&asked));
+        self.forget_asked(&asked);
         self
     }
 
-    fn read_page(&mut self, page: &Value, asked: Option<&Url>) {
+    fn read_page(&mut self, page: &Value, asked: Option<&Asked<'_>>) {
         if let Value::Object(members) = page {
             self.read_object(members, &mut Vec::new(), asked);
         }
     }
 
     /// Forgets numbers that the request has, too: a page size is no count.
-    fn forget_asked(&mut self, asked: &Url) {
-        let is_asked = |number: u64| asked.query_pairs().any(|(_, value)| value == number.to_string().as_str());
+    fn forget_asked(&mut self, asked: &Asked<'_>) {
+        let is_asked = |number: u64| asked.params.iter().any(|param| param.value == number.to_string());
         self.counts.retain(|(_, number)| !is_asked(*number));
     }
 
-    fn read_object(&mut self, members: &Map<String, Value>, path: &mut Vec<Segment>, asked: Option<&Url>) {
+    fn read_object(&mut self, members: &Map<String, Value>, path: &mut Vec<Segment>, asked: Option<&Asked<'_>>) {
         // An object with an id is a thing of its own: its state is not the page's.
         let is_thing = members.get("id").is_some_and(|id| id.is_string() || id.is_number());
         for (name, value) in members {
@@ -96,6 +103,7 @@ impl PageAccount {
                 WordRole::Status | WordRole::Message => !value.is_object() && !value.is_array() && !is_thing,
             });
             match (role, value) {
+                (Some(_), _) if asked.is_some_and(|asked| asked.has(name, value)) => {}
                 (Some(role), _) if !(role == WordRole::Status && value.is_object()) => {
                     self.words.push((Path::new(path.clone()).to_string(), shortened(value)));
                 }
@@ -105,8 +113,8 @@ impl PageAccount {
                 _ => {}
             }
             let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
-            if let (Some(number), Some(url)) = (number.filter(|_| !is_thing), asked)
-                && is_count(CountName { name, parent: parent_of(path), siblings: members, url })
+            if let (Some(number), Some(asked)) = (number.filter(|_| !is_thing), asked)
+                && is_count(CountName { name, parent: parent_of(path), siblings: members, url: &asked.request.url })
             {
                 self.counts.push((Path::new(path.clone()).to_string(), number));
             }
@@ -155,6 +163,21 @@ impl PageAccount {
     }
 }
 
+impl<'a> Asked<'a> {
+    fn of(request: &'a PageRequest) -> Self {
+        Self { params: request.params(), request }
+    }
+
+    /// Returns true for a member that repeats a parameter: `?filter[status]=failed` may come back as `"status": "failed"`.
+    fn has(&self, name: &str, value: &Value) -> bool {
+        let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        self.params.iter().any(|param| {
+            param.value.eq_ignore_ascii_case(&text)
+                && (is_same_word(&param.name, name) || param.name.ends_with(&format!("[{name}]")))
+        })
+    }
+}
+
 fn parent_of(path: &[Segment]) -> &str {
     match path {
         [.., Segment::Name(parent), _] => parent,
@@ -172,11 +195,40 @@ fn shortened(value: &Value) -> Value {
 mod tests {
     use http::{HeaderMap, HeaderValue};
     use serde_json::json;
+    use url::Url;
 
     use super::*;
+    use crate::pagination::request::RequestBody;
 
     fn account(page: &Value, records: u64) -> PageAccount {
-        PageAccount::read(&HeaderMap::new(), page, &Url::parse("http://a/v1/orders?limit=100").unwrap(), records)
+        PageAccount::read(&HeaderMap::new(), page, &asked("limit=100"), records)
+    }
+
+    fn asked(query: &str) -> PageRequest {
+        PageRequest::get(Url::parse(&format!("http://a/v1/orders?{query}")).unwrap())
+    }
+
+    #[test]
+    fn an_echo_of_the_request_is_no_word_of_the_page() {
+        let read = |query: &str, page: &Value| {
+            PageAccount::read(&HeaderMap::new(), page, &asked(query), 0)
+                .words()
+                .map(|word| word.path.to_owned())
+                .collect::<Vec<_>>()
+        };
+        let page = json!({"status": "failed", "filters": {"state": "Error"}, "success": false});
+        assert_eq!(read("status=failed&filter%5Bstate%5D=error", &page), ["success"]);
+        assert_eq!(read("status=FAILED", &page), ["filters.state", "success"]);
+        assert_eq!(read("q=failed&status=open", &page), ["status", "filters.state", "success"]);
+        let body = Some(RequestBody::Json(json!({"query": {"status": "failed", "success": false}, "size": 70})));
+        let by_body = PageRequest { body, ..asked("") };
+        let account = PageAccount::read(
+            &HeaderMap::new(),
+            &json!({"status": "failed", "success": false, "count": 70}),
+            &by_body,
+            0,
+        );
+        assert_eq!((account.words().count(), account.check_counts(None, 5).is_ok()), (0, true));
     }
 
     #[test]
@@ -223,10 +275,9 @@ mod tests {
 
     #[test]
     fn header_fields_count_too() {
-        let url = Url::parse("http://a/orders").unwrap();
         for (name, value) in [("x-total-count", "70"), ("content-range", "items 0-9/70")] {
             let headers = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))]);
-            let page = PageAccount::read(&headers, &Value::Null, &url, 10);
+            let page = PageAccount::read(&headers, &Value::Null, &asked(""), 10);
             assert!(page.check_counts(None, 10).is_err() && page.check_counts(None, 70).is_ok(), "{name}");
         }
     }

@@ -53,10 +53,19 @@ const STATUSES: &str = "\
     responsestatus statustext resultstatus querystatus requeststatus";
 const MESSAGES: &str = "message msg detail reason notice statusmessage resultmessage";
 
+/// Returns true for names that differ in case and punctuation alone.
+pub(super) fn is_same_word(name: &str, other: &str) -> bool {
+    plain(name) == plain(other)
+}
+
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
 impl WordRole {
     /// Role of a member with this name.
     pub(super) fn of(name: &str) -> Option<Self> {
-        let plain: String = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+        let plain = plain(name);
         let roles = [(ERRORS, Self::Error), (FLAGS, Self::Flag), (STATUSES, Self::Status), (MESSAGES, Self::Message)];
         roles
             .into_iter()

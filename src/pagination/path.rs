@@ -40,6 +40,14 @@ impl Path {
         &self.segments
     }
 
+    /// Name of the last step; `None` for an index.
+    pub(super) fn last_name(&self) -> Option<&str> {
+        match self.segments().last() {
+            Some(Segment::Name(name)) => Some(name),
+            _ => None,
+        }
+    }
+
     pub fn is_root(&self) -> bool {
         self.segments.is_empty()
     }

@@ -246,6 +246,15 @@ impl fmt::Display for RedactedUrl<'_> {
 }
 
 impl Param {
+    /// Name that tells its use: the last one of a path in a body.
+    pub(super) fn last_name(&self) -> &str {
+        match self {
+            Self::Query(name) | Self::Form(name) | Self::Path(name) => name,
+            Self::Body(path) => path.last_name().unwrap_or_default(),
+            Self::Header(name) => name.as_str(),
+        }
+    }
+
     /// Name without its prefix, as a template uses it.
     pub fn own_name(&self) -> String {
         match self {

@@ -14,7 +14,7 @@ pub struct Verdict {
     pub records: u64,
     /// Number of pages that they came from.
     pub pages: u64,
-    /// Number of requests to the upstream, with retries; of a resumed crawl, those since it was resumed.
+    /// Number of requests to the upstream, with retries; of a resumed crawl without those whose page an interruption lost.
     #[serde(default)]
     pub requests: u64,
     /// Signals that proved the end, as a phrase: "no next address".
@@ -80,6 +80,8 @@ pub enum Doubt {
     Key,
     /// Pages are addressed by a link or a token of the page before.
     Pointer,
+    /// The one page that came was asked for by a page number, an offset or a token.
+    Place,
     /// The crawl began behind the collection's first record.
     Midway,
     /// The collection was read in parts.
@@ -145,6 +147,23 @@ impl Consistency {
     pub fn word(&self) -> &'static str {
         Self::WORDS[self.rank()]
     }
+
+    /// The same of a crawl that forgot so many keys, with which later ones were not compared.
+    pub(super) fn but_for_forgotten(self, keys: u64) -> Self {
+        let why = || {
+            format!(
+                "{} forgotten for want of room (caps.spool), so that doubles of their records were not looked for",
+                Counted(keys, "key")
+            )
+        };
+        match self {
+            consistency if keys == 0 => consistency,
+            Self::Steady | Self::Mended { .. } => Self::Unverified { why: why() },
+            Self::Unverified { why: first } => Self::Unverified { why: format!("{first}; {}", why()) },
+            // What refutes or outranks the comparison stands.
+            Self::Moved { .. } | Self::Snapshot { .. } | Self::Upstream { .. } => self,
+        }
+    }
 }
 
 impl From<Doubt> for Consistency {
@@ -159,6 +178,9 @@ impl fmt::Display for Doubt {
             Self::Numbered => "pages are numbered, and nothing ties one to the next",
             Self::Key => "each page begins behind a key, and nothing shows that the record of that key was still there",
             Self::Pointer => "links and tokens do not show whether records moved between two pages",
+            Self::Place => {
+                "the request names a page, an offset or a token, so that this one page need not be the whole collection"
+            }
             Self::Midway => "the crawl began behind the first record, so that the upstream's counts prove nothing",
             Self::Parts => "the collection was read in parts, at different moments",
         })
@@ -316,6 +338,18 @@ mod tests {
             let moved = phrase.starts_with("moved");
             assert_eq!(verdict.clone().held_to(OnMissed::Report).as_ref(), Ok(&verdict), "{phrase}");
             assert_eq!(verdict.clone().held_to(OnMissed::Fail).is_err(), moved, "{phrase}");
+        }
+    }
+
+    #[test]
+    fn forgotten_keys_leave_no_promise_of_each_record_once() {
+        for (consistency, _, phrase) in words() {
+            assert_eq!(consistency.clone().but_for_forgotten(0), consistency);
+            let promises = phrase.starts_with("steady") || phrase.starts_with("mended");
+            let doubted = consistency.clone().but_for_forgotten(2);
+            let says = doubted.to_string().contains("2 keys forgotten for want of room (caps.spool)");
+            assert_eq!(says, promises || phrase.starts_with("unverified"), "{doubted}");
+            assert_eq!(doubted.word() == "unverified", says, "{doubted}");
         }
     }
 

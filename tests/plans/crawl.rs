@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 use unpage::batch::Batch;
 use unpage::config::Caps;
+use unpage::pagination::keys::{KeySet, NoSpill};
 use unpage::pagination::link_guard::LinkGuard;
 use unpage::pagination::page::{Head, Page, PageFields};
 use unpage::pagination::plan::{
@@ -58,11 +59,13 @@ pub(crate) struct Manner {
     pub(crate) widens: usize,
     /// The crawl is interrupted and resumed behind one page in so many; never if 0.
     pub(crate) interrupts: usize,
+    /// Memory for keys, and no store behind it; the default where none is named.
+    pub(crate) key_memory: Option<usize>,
 }
 
 impl Manner {
     pub(crate) fn of(width: usize) -> Self {
-        Self { width, seed: 1, full: 0, breaks: 0, widens: 0, interrupts: 0 }
+        Self { width, seed: 1, full: 0, breaks: 0, widens: 0, interrupts: 0, key_memory: None }
     }
 }
 
@@ -94,7 +97,13 @@ pub(crate) fn crawl(
     let shape = Arc::new(PageShape::new(pagination, &caps));
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
     let pagination = Arc::new(pagination.clone());
-    let new = move |width| Plan::new(Arc::clone(&pagination), caps.clone(), guard.clone(), first.clone(), width, now);
+    let new = move |width| {
+        let plan = Plan::new(Arc::clone(&pagination), caps.clone(), guard.clone(), first.clone(), width, now);
+        plan.map(|mut plan| {
+            manner.key_memory.iter().for_each(|memory| plan.compare_keys_in(KeySet::new(*memory, Box::new(NoSpill))));
+            plan
+        })
+    };
     let mut crawled = Crawled {
         ids: Vec::new(),
         requests: 0,

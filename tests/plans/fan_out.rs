@@ -108,7 +108,14 @@ pub(crate) fn manner() -> impl Strategy<Value = Manner> {
     let interrupts = prop_oneof![3 => Just(0), 1 => Just(1), 2 => 2..8_usize];
     let breaks = prop_oneof![Just(0), Just(12_usize)];
     (1..=32_usize, any::<u64>(), 0..4_usize, breaks, widens, interrupts).prop_map(
-        |(width, seed, full, breaks, widens, interrupts)| Manner { width, seed, full, breaks, widens, interrupts },
+        |(width, seed, full, breaks, widens, interrupts)| Manner {
+            full,
+            breaks,
+            widens,
+            interrupts,
+            seed,
+            ..Manner::of(width)
+        },
     )
 }
 

@@ -2,15 +2,20 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde_json::json;
+use unpage::pagination::page::Head;
 use unpage::pagination::partition::Direction;
+use unpage::pagination::request::PageRequest;
 use unpage::pagination::verdict::Consistency;
-use unpage::pagination::{Overlap, Pagination, Precondition, Style, TimeFormat, ValidAt, VersionSource};
+use unpage::pagination::{Base, NextUrl, Overlap, Pagination, Precondition, Style, TimeFormat, ValidAt, VersionSource};
+use unpage::pagination::{OnDouble, Source};
+use url::Url;
 
 use crate::crawl::{Manner, crawl};
-use crate::fan_out::{cursor, keyset, of, offset_from, page_from, query, says, sized};
+use crate::fan_out::{cursor, keyset, of, offset_from, page_from, path, query, says, sized};
 use crate::parts::plainly;
-use crate::server::{Record, Server, Total};
+use crate::server::{Answer, ORIGIN, Record, Server, Total};
 
 const DATE: &str = "Wed, 01 Jan 2020 00:01:01 GMT";
 
@@ -99,4 +104,52 @@ fn parts_are_of_different_moments() {
     crawled.end.unwrap();
     let by = "`as_of` in every request".to_owned();
     assert_eq!(crawled.consistency, Some(Consistency::Upstream { by }));
+}
+
+/// Crawls a list whose pages, each of two records, lead to each other by these addresses, and that begins with the first one.
+fn linked(addresses: &[&str], manner: Manner) -> Consistency {
+    let style = Style::NextUrl(NextUrl { next: vec![Source::Body(path("next"))], base: Base::Request });
+    let pagination = Pagination { on_double: OnDouble::Fail, ..of(style) };
+    let url = |at: usize| Url::parse(&format!("{ORIGIN}/list{}", addresses[at])).unwrap();
+    let crawled = crawl(&pagination, PageRequest::get(url(0)), manner, |request| {
+        let at = (0..addresses.len()).find(|at| url(*at) == request.url).unwrap();
+        let next = addresses.get(at + 1).map(|_| url(at + 1).to_string());
+        let body = json!({"data": [{"id": 2 * at}, {"id": 2 * at + 1}], "next": next}).to_string();
+        Answer { head: Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url.clone() }, body }
+    });
+    crawled.end.unwrap();
+    assert_eq!(crawled.ids.len(), 2 * addresses.len());
+    crawled.consistency.unwrap()
+}
+
+#[test]
+fn one_page_that_names_a_place_is_no_snapshot() {
+    for place in ["?page=7", "?offset=40", "/page/7", "?cursor=abc", "?page_token=abc"] {
+        assert!(why(&linked(&[place], Manner::of(1))).contains("names a page"), "{place}");
+    }
+    for place in ["", "?page=1", "?offset=0", "?cursor=", "?created_after=2020&access_token=7", "/page/1"] {
+        assert_eq!(linked(&[place], Manner::of(1)), Consistency::Snapshot { at: None }, "{place}");
+    }
+}
+
+#[test]
+fn one_odd_link_makes_numbered_pages_no_less_so() {
+    for interrupts in [0, 1] {
+        let manner = Manner { interrupts, ..Manner::of(1) };
+        let is_numbered = |addresses: &[&str]| why(&linked(addresses, manner)).contains("pages are numbered");
+        assert!(is_numbered(&["", "?page=2", "?page=3", "?after=abc", "?after=def"]), "{interrupts}");
+        assert!(is_numbered(&["?q=1", "?q=1&page=2", "?page=3"]) && is_numbered(&["", "/page/2", "/page/3"]));
+        assert!(!is_numbered(&["", "?after=abc", "?after=def"]));
+    }
+}
+
+#[test]
+fn forgotten_keys_are_a_part_of_the_verdict() {
+    for (memory, interrupts) in [(None, 0), (Some(100), 0), (Some(100), 1)] {
+        let addresses: Vec<_> = (0..60).map(|at| format!("?after={at}x")).collect();
+        let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
+        let manner = Manner { key_memory: memory, interrupts, ..Manner::of(1) };
+        let verdict = linked(&addresses, manner);
+        assert_eq!(why(&verdict).contains("forgotten for want of room (caps.spool)"), memory.is_some(), "{verdict}");
+    }
 }

@@ -9,14 +9,13 @@ use crate::pagination::link::Link;
 use crate::pagination::page_names::TOTAL_HEADERS;
 use crate::pagination::path::Segment;
 use crate::pagination::request::RequestBody;
+use crate::pagination::request_params::RequestParam;
 use crate::pagination::{ErrorCondition, More, PageRequest, Pagination, Param, Path, Records, Source, Style};
 
 /// Header fields of the collection's number of pages.
 const TOTAL_PAGES_HEADERS: &[&str] =
     &["x-total-pages", "x-wp-totalpages", "x-pagination-page-count", "x-pagination-total-pages"];
 const PAGE_HEADERS: &[&str] = &["x-page", "x-current-page", "x-pagination-current-page"];
-/// Depth down to which a request's JSON body is read.
-const BODY_DEPTH: usize = 4;
 
 pub(super) struct FirstPage<'a> {
     pub(super) request: &'a PageRequest,
@@ -30,14 +29,6 @@ pub(super) struct FirstPage<'a> {
     pub(super) asked: Vec<RequestParam>,
     /// Query parameters of the URLs in the page and its head, as the API spells them.
     pub(super) linked: Vec<(String, String)>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RequestParam {
-    pub(super) param: Param,
-    /// Last name of the path, for a parameter in a body.
-    pub(super) name: String,
-    pub(super) value: String,
 }
 
 /// Use of names, as `count`, that mean the total in some APIs and the size of the page in others.
@@ -69,7 +60,7 @@ impl<'a> FirstPage<'a> {
         let urls = fields.iter().filter_map(|field| field.value.as_str());
         let linked = urls.chain(links.iter().map(|link| &*link.target)).flat_map(query_of).collect();
         let count = u64::try_from(count).unwrap_or(u64::MAX);
-        Self { request, headers, links, fields, records, count, asked: asked(request), linked }
+        Self { request, headers, links, fields, records, count, asked: request.params(), linked }
     }
 
     /// A complete pagination of this style.
@@ -241,44 +232,4 @@ pub(super) fn query_of(text: &str) -> Vec<(String, String)> {
     let is_url = text.starts_with("http") || text.starts_with('/') || text.starts_with('?');
     let query = query.filter(|_| is_url).unwrap_or_default();
     url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
-}
-
-fn asked(request: &PageRequest) -> Vec<RequestParam> {
-    let query = request.url.query_pairs().map(|(name, value)| RequestParam {
-        param: Param::Query(name.clone().into_owned()),
-        name: name.into_owned(),
-        value: value.into_owned(),
-    });
-    let mut asked: Vec<_> = query.collect();
-    match &request.body {
-        Some(RequestBody::Form(fields)) => asked.extend(fields.iter().map(|(name, value)| RequestParam {
-            param: Param::Form(name.clone()),
-            name: name.clone(),
-            value: value.clone(),
-        })),
-        Some(RequestBody::Json(body)) => asked_in_body(body, &mut Vec::new(), &mut asked),
-        Some(RequestBody::Other(_)) | None => {}
-    }
-    asked
-}
-
-fn asked_in_body(value: &Value, path: &mut Vec<Segment>, asked: &mut Vec<RequestParam>) {
-    let Value::Object(members) = value else { return };
-    for (name, value) in members {
-        path.push(Segment::Name(name.clone()));
-        let text = match value {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
-            Value::Null => Some(String::new()),
-            Value::Array(_) | Value::Object(_) => None,
-        };
-        match text {
-            Some(value) => {
-                asked.push(RequestParam { param: Param::Body(Path::new(path.clone())), name: name.clone(), value });
-            }
-            None if path.len() < BODY_DEPTH => asked_in_body(value, path, asked),
-            None => {}
-        }
-        path.pop();
-    }
 }

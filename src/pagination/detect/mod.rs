@@ -9,6 +9,7 @@ mod names;
 mod numbers;
 mod outline;
 mod params;
+mod path_number;
 mod pointer;
 mod records;
 #[cfg(test)]
@@ -19,9 +20,11 @@ use serde_json::Value;
 
 use self::first_page::{AmbiguousCounts, FirstPage, query_of};
 pub use self::outline::{Sketch, outline};
+pub(in crate::pagination) use self::path_number::{PathNumber, segments};
 use self::pointer::{Pointer, PointerValue, is_same_url};
 pub use self::records::{arrays, records_path};
 use super::link::{Link, links};
+use super::request_params::RequestParam;
 use super::styles::{Base, Cursor, LinkHeader, NextUrl, Style, Token};
 use super::{PageRequest, Pagination, Path, Source};
 
@@ -258,18 +261,14 @@ pub fn has_other_uses(name: &str) -> bool {
     names::is_common_word(name)
 }
 
-/// Returns true if the query of a URL names a place behind a collection's beginning: a later page, an offset or a token.
-pub fn names_a_place(url: &url::Url) -> bool {
-    const TOKENS: [&str; 6] = ["cursor", "token", "marker", "continuation", "after", "bookmark"];
-    url.query_pairs().any(|(name, value)| match &*value {
+/// Returns true if a request names a place behind a collection's beginning: a later page, an offset or a token.
+pub fn names_a_place(request: &PageRequest) -> bool {
+    let by_param = request.params().iter().any(|RequestParam { name, value, .. }| match value.as_str() {
         "" | "0" => false,
-        "1" => !names::is_page(&name) && names::is_offset(&name),
-        _ => {
-            names::is_page(&name)
-                || names::is_offset(&name)
-                || TOKENS.iter().any(|token| names::plain(&name).contains(token))
-        }
-    })
+        "1" => !names::is_page(name) && names::is_offset(name),
+        _ => names::is_page(name) || names::is_offset(name) || names::is_token(name),
+    });
+    by_param || PathNumber::of(&request.url).is_some_and(|number| number.value > 1)
 }
 
 /// The first arrays of a page with their lengths, for a message; empty where there is none.

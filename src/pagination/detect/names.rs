@@ -153,6 +153,17 @@ pub(super) fn is_common_word(name: &str) -> bool {
     matches!(plain(name).as_str(), "start" | "from" | "skip" | "p" | "pg" | "number")
 }
 
+/// Returns true for a parameter that holds a token of pages, and no credential.
+pub(super) fn is_token(name: &str) -> bool {
+    const PARTS: [&str; 6] = ["cursor", "marker", "continuation", "startingafter", "pageafter", "bookmark"];
+    const CREDENTIALS: [&str; 8] = ["access", "auth", "api", "csrf", "id", "private", "refresh", "session"];
+    let name = plain(name);
+    let is_credential = || CREDENTIALS.iter().any(|word| name.contains(word));
+    matches!(name.as_str(), "after" | "searchafter" | "startafter")
+        || PARTS.iter().any(|part| name.contains(part))
+        || name.contains("token") && !is_credential()
+}
+
 pub(super) fn is_size(name: &str) -> bool {
     is_in(SIZES, &plain(name))
 }
@@ -230,6 +241,14 @@ mod tests {
             let found = pointer(name, parent).map(|pointer| (pointer.kind, pointer.trust));
             assert_eq!(found, expected, "{parent}.{name}");
         }
+    }
+
+    #[test]
+    fn a_credential_or_a_filter_is_no_token_of_pages() {
+        assert!(
+            ["cursor", "page_token", "starting_after", "page[after]", "$skiptoken", "token"].into_iter().all(is_token)
+        );
+        assert!(!["access_token", "api-token", "id_token", "created_after", "tok"].into_iter().any(is_token));
     }
 
     #[test]

@@ -83,11 +83,10 @@ impl ParamGuesses {
     fn may_be_set(self, answer: &FirstPage<'_>, most: usize) -> Vec<Param> {
         let is_free = |param: &Param| {
             answer.asked.iter().find(|asked| asked.param == *param).is_none_or(|asked| {
-                let is_token = ["cursor", "token", "marker", "continuation", "startingafter", "pageafter", "bookmark"];
                 let is_number = names::is_page(&asked.name) || names::is_offset(&asked.name);
                 asked.value.is_empty()
                     || (is_number && digits(&asked.value).is_some())
-                    || is_token.iter().any(|word| names::plain(&asked.name).contains(word))
+                    || names::is_token(&asked.name) && names::plain(&asked.name) != "after"
             })
         };
         self.0.into_iter().filter(is_free).take(most).collect()

@@ -30,7 +30,7 @@ pub(super) struct Addresses {
     stride: Option<u64>,
     /// Number of the walk's first page.
     floor: u64,
-    /// The current page is addressed by a number, by the pagination itself or by the address that led to it.
+    /// Pages are addressed by a number, by the pagination itself or by an address that led to one of them.
     numbered: bool,
     start: Start,
 }
@@ -91,15 +91,16 @@ impl Addresses {
         self.stride
     }
 
-    /// Returns true if the current page is addressed by a number, and moves when records before it are added or removed.
+    /// Returns true if pages are addressed by a number, and move when records before them are added or removed.
     pub(super) fn is_numbered(&self) -> bool {
         self.numbered
     }
 
-    /// Notes the relation between a page with so many records and the one that it leads to.
+    /// Notes the relation between a page with so many records and the one that it leads to. One odd address among numbered ones makes
+    /// the others no less so.
     pub(super) fn note_lead(&mut self, request: &PageRequest, next: &PageRequest, records: u64) {
         if self.pagination.style.is_pointed() {
-            self.numbered = counts_on(request, next, records);
+            self.numbered = self.numbered || counts_on(request, next, records);
         }
     }
 
@@ -132,7 +133,7 @@ impl Addresses {
     pub(super) fn resume(&mut self, number: u64, stride: Option<u64>, numbered: bool) {
         (self.number, self.stride) = (number, stride);
         if self.pagination.style.is_pointed() {
-            self.numbered = numbered;
+            self.numbered |= numbered;
         }
     }
 
@@ -171,6 +172,6 @@ impl Addresses {
 /// Returns true for the text that stands in a request where a token will go, before there is one; a token that is a page's number
 /// begins at 0 or 1.
 fn is_blank(param: &Param, text: &str) -> bool {
-    let counts_pages = matches!(param, Param::Query(name) if detect::page_param(name) == Some(PageParam::Page));
+    let counts_pages = detect::page_param(param.last_name()) == Some(PageParam::Page);
     matches!(text, "" | "null") || counts_pages && matches!(text, "0" | "1")
 }

@@ -26,7 +26,7 @@ pub struct Checkpoint {
     pub(super) number: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) stride: Option<u64>,
-    /// The page leads to the next one by a number in its address.
+    /// A page has led to the next one by a number in its address.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) numbered: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,6 +41,9 @@ pub struct Checkpoint {
     /// State of the collection, behind the first page alone, which names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pins: Option<StatePins>,
+    /// Number of requests to the upstream so far, as the crawl has counted them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) requests: Option<u64>,
 }
 
 /// Continuation of a walk behind a page.
@@ -95,5 +98,14 @@ impl Checkpoint {
     /// Number of records that had come.
     pub fn records(&self) -> u64 {
         self.progress.records()
+    }
+
+    /// Number of requests to the upstream that it took to come so far; the pages, where an older unpage has counted none.
+    pub fn requests(&self) -> u64 {
+        self.requests.unwrap_or(self.progress.pages())
+    }
+
+    pub fn with_requests(self, requests: u64) -> Self {
+        Self { requests: Some(requests), ..self }
     }
 }

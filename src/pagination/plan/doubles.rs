@@ -101,6 +101,11 @@ impl CrawlKeys {
     pub fn bytes(&self) -> usize {
         self.0.lock().bytes()
     }
+
+    /// Number of keys that were forgotten for want of room.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.0.lock().forgotten()
+    }
 }
 
 impl Doubles {

@@ -20,6 +20,8 @@ pub(super) struct Judgement<'a> {
     /// Pages are addressed by a number, in links too.
     pub(super) is_numbered: bool,
     pub(super) is_midway: bool,
+    /// The first request has a parameter by whose name pages are often asked for.
+    pub(super) names_a_place: bool,
 }
 
 impl Judgement<'_> {
@@ -33,6 +35,9 @@ impl Judgement<'_> {
         }
         if self.is_midway {
             return Doubt::Midway.into();
+        }
+        if self.is_one_page(proof) && self.names_a_place {
+            return Doubt::Place.into();
         }
         if self.is_one_page(proof) {
             return Consistency::Snapshot { at: self.progress.date().map(|at| UNIX_EPOCH + Duration::from_secs(at)) };

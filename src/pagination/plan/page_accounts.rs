@@ -1,13 +1,12 @@
 //! Accounts that the first and the last page of a walk give of themselves, beside which an end is checked.
 
-use url::Url;
-
 use crate::pagination::detect::{self, Sketch};
 use crate::pagination::error::PageError;
 use crate::pagination::failed_page::check_beside;
 use crate::pagination::failure_signs::OwnWords;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::page_account::PageAccount;
+use crate::pagination::request::PageRequest;
 use crate::pagination::settings::{Pagination, UnnamedCounts};
 
 #[derive(Debug, Default)]
@@ -30,8 +29,8 @@ pub(super) struct ArrivedPage<'a> {
     pub(super) head: &'a Head,
     pub(super) page: &'a Page,
     pub(super) records: u64,
-    /// URL of the walk's first request.
-    pub(super) asked: &'a Url,
+    /// The walk's first request.
+    pub(super) asked: &'a PageRequest,
 }
 
 impl ArrivedPage<'_> {
@@ -48,7 +47,7 @@ impl PageAccounts {
     }
 
     /// Account of the first page, for a checkpoint behind it.
-    pub(super) fn first(&self, asked: &Url) -> Option<PageAccount> {
+    pub(super) fn first(&self, asked: &PageRequest) -> Option<PageAccount> {
         Some(match self.first.as_ref()? {
             FirstPage::Unread { head, sketch } => head.clone().with_page(sketch.outline(), asked),
             FirstPage::Read(account) => account.clone(),
@@ -80,7 +79,12 @@ impl PageAccounts {
     }
 
     /// Checks the number of records that came against numbers beside them, where no total is configured.
-    pub(super) fn check_counts(&mut self, pagination: &Pagination, asked: &Url, records: u64) -> Result<(), PageError> {
+    pub(super) fn check_counts(
+        &mut self,
+        pagination: &Pagination,
+        asked: &PageRequest,
+        records: u64,
+    ) -> Result<(), PageError> {
         let is_counted = pagination.has_total() || pagination.partition.is_some();
         let is_ignored = pagination.unnamed_counts == UnnamedCounts::Ignored;
         // A client may begin at a page that links to the next one.
@@ -95,7 +99,7 @@ impl PageAccounts {
     }
 
     /// Unread ⇒ Read.
-    fn read_first(&mut self, asked: &Url) -> Option<&PageAccount> {
+    fn read_first(&mut self, asked: &PageRequest) -> Option<&PageAccount> {
         if let Some(FirstPage::Unread { .. }) = &self.first {
             self.first = self.first(asked).map(FirstPage::Read);
         }

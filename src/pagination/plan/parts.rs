@@ -191,7 +191,8 @@ impl Parts {
 
     fn with_doubles(&self, end: ProvenEnd) -> ProvenEnd {
         let doubles = self.retired.doubles;
-        ProvenEnd { doubles: doubles.dropped, consistency: doubles.refuted().unwrap_or(end.consistency), ..end }
+        let consistency = doubles.refuted().unwrap_or(end.consistency).but_for_forgotten(self.keys.forgotten());
+        ProvenEnd { doubles: doubles.dropped, consistency, ..end }
     }
 
     /// Consistency of several parts: one state, where the crawl's own time names it in all of them.

@@ -46,7 +46,7 @@ use super::failure_signs::{OwnWords, PageExtent};
 use super::json_extract::{extract, value_of};
 use super::page::{Page, PageFields, RecordHolder};
 use super::page_account::PageAccount;
-use super::{PageError, Path, Presence, Records, Validation};
+use super::{PageError, PageRequest, Path, Presence, Records, Validation};
 use crate::batch::{Batch, LinesHash};
 use captures::RecordsState;
 use container_span::Scanner;
@@ -54,7 +54,6 @@ use excerpts::{BEFORE_FLAW, arrays_of, shown_flaw};
 use line_buffer::LineBuffer;
 use masks::ScanDetail;
 use open_value::WalkOutput;
-
 use surroundings::Surroundings;
 use target_tree::from_start;
 use utf8::Utf8Checker;
@@ -77,6 +76,8 @@ pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 #[derive(Debug)]
 pub struct Splitter {
     shape: Arc<PageShape>,
+    /// Request of the page, whose values the page may repeat.
+    asked: Option<Arc<PageRequest>>,
     walker: PageWalker,
     output: WalkOutput,
     utf8: Utf8Checker,
@@ -93,6 +94,11 @@ pub struct Splitter {
 }
 
 impl Splitter {
+    /// The splitter of the answer to this request.
+    pub fn of_answer(shape: Arc<PageShape>, asked: Arc<PageRequest>) -> Self {
+        Self { asked: Some(asked), ..Self::new(shape) }
+    }
+
     pub fn new(shape: Arc<PageShape>) -> Self {
         let detail = match shape.tree.records.validation {
             Validation::Structure => ScanDetail::Structure,
@@ -103,16 +109,16 @@ impl Splitter {
             lines: LineBuffer::new(shape.caps.record_bytes, shape.tree.records.whitespace),
             scanner: Scanner::new(shape.isa),
         });
-        let (start, raw) = (Vec::new(), BytesMut::new());
         Self {
             shape,
+            asked: None,
             walker,
             output,
             utf8: Utf8Checker::default(),
             read: 0,
             last_record: 0,
-            start,
-            raw,
+            start: Vec::new(),
+            raw: BytesMut::new(),
             taken: 0,
             hash: LinesHash::default(),
         }
@@ -212,7 +218,7 @@ impl Splitter {
                 let outlook = outlook_of(value);
                 return Err(PageError::ErrorInPage { path: path.clone(), value: value.clone(), outlook });
             }
-            let account = PageAccount::words_of(sketch.outline());
+            let account = PageAccount::words_of(sketch.outline(), self.asked.as_deref());
             check_empty(&account.without(|path| failures.judges(path)))?;
         }
         let records = &self.shape.tree.records;
@@ -272,7 +278,8 @@ impl Splitter {
         let fields = self.shape.tree.fields.iter().chain(&self.shape.late).cloned().collect();
         let shape =
             PageShape::with_fields(fields, &Records { paths, ..records.clone() }, &self.shape.caps, self.shape.isa);
-        let mut splitter = Self::new(Arc::new(PageShape { failures: self.shape.failures.clone(), ..shape }));
+        let shape = Arc::new(PageShape { failures: self.shape.failures.clone(), ..shape });
+        let mut splitter = Self { asked: self.asked, ..Self::new(shape) };
         splitter.feed(text.as_bytes())?;
         splitter.finish()
     }

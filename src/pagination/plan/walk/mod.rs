@@ -23,6 +23,7 @@ use super::release::{RecordRelease, ReleasePolicy};
 use super::walk_state::{Aim, WalkState, WalkStep};
 use crate::batch::Batch;
 use crate::caps::Caps;
+use crate::pagination::detect;
 use crate::pagination::end_settings::End;
 use crate::pagination::error::PageError;
 use crate::pagination::link_guard::LinkGuard;
@@ -113,7 +114,8 @@ impl Walk {
         let Self { pagination, progress, pinned, .. } = self;
         let (is_numbered, is_midway) = (self.addresses.is_numbered(), self.starts_midway());
         let (drift, late) = (self.anchors.drift(), self.anchors.drift().map_or(0, |drift| drift.late));
-        let judgement = Judgement { pagination, progress, pinned, drift, is_numbered, is_midway };
+        let names_a_place = detect::names_a_place(self.addresses.origin());
+        let judgement = Judgement { pagination, progress, pinned, drift, is_numbered, is_midway, names_a_place };
         let (agreeing, consistency) = (judgement.agreeing(proof), judgement.consistency(proof));
         Some(ProvenEnd { proof, agreeing, consistency, doubles: progress.doubles().dropped, late })
     }
@@ -234,7 +236,7 @@ impl Walk {
             self.progress.note_date(&head.headers);
             self.pinned.learn(head, &page.fields)?;
             self.pin_first()?;
-            self.accounts.begin(ArrivedPage { head, page: &page, records, asked: &self.addresses.origin().url });
+            self.accounts.begin(ArrivedPage { head, page: &page, records, asked: self.addresses.origin() });
         }
         self.advance(head, &page, early, length, aim)?;
         self.progress.note_length(records);

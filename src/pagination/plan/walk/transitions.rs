@@ -139,7 +139,7 @@ impl Walk {
 
     /// Checks what a page that may be the end says of itself.
     fn check_words(&mut self, head: &Head, page: &Page, is_first: bool) -> Result<(), PageError> {
-        let asked = &self.addresses.origin().url;
+        let asked = self.addresses.origin();
         let page = ArrivedPage { head, page, records: self.release.page().records(), asked };
         self.accounts.check_words(&self.pagination, page, is_first)
     }
@@ -150,7 +150,7 @@ impl Walk {
         // An unnamed number of the first page counts a list that has moved since.
         if !self.addresses.is_midway() && self.anchors.drift().is_none_or(|drift| drift.shifts == 0) {
             let records = self.anchors.reach().unwrap_or_else(|| self.progress.records());
-            let asked = &self.addresses.origin().url;
+            let asked = self.addresses.origin();
             self.accounts.check_counts(&self.pagination, asked, records)?;
         }
         self.state = WalkState::Done(proof);
@@ -247,8 +247,7 @@ impl Walk {
     }
 
     fn resize(&mut self, size: u64, change: SizeChange) -> bool {
-        let Self { state, addresses, page_size, .. } = self;
-        page_size.resize(state, addresses, size, change)
+        self.page_size.resize(&mut self.state, &mut self.addresses, size, change)
     }
 
     /// Returns the state right after [`Walk::arrived`].
@@ -267,9 +266,10 @@ impl Walk {
             numbered: self.pagination.style.is_pointed() && self.addresses.is_numbered(),
             size: self.page_size.size(),
             resized: self.page_size.resized(),
-            account: if self.pages() == 1 { self.accounts.first(&self.addresses.origin().url) } else { None },
+            account: if self.pages() == 1 { self.accounts.first(self.addresses.origin()) } else { None },
             anchors: self.anchors.note(),
             pins: self.pinned.pins().filter(|_| self.pages() == 1),
+            requests: None,
         }
     }
 
