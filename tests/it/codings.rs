@@ -16,9 +16,9 @@ use super::upstream::{Reply, Upstream, answer};
 const ASKED: &str = "zstd, gzip, br, deflate";
 
 /// A way to code a body, and the name that it goes by.
-type Encoder = (&'static str, fn(&[u8]) -> Vec<u8>);
+pub(super) type Encoder = (&'static str, fn(&[u8]) -> Vec<u8>);
 
-const ENCODERS: [Encoder; 6] = [
+pub(super) const ENCODERS: [Encoder; 6] = [
     ("gzip", gzip),
     ("X-GZip", gzip),
     ("deflate", zlib),

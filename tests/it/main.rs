@@ -29,6 +29,8 @@ mod sharing;
 mod upgrade;
 // Limits on descriptors, and the files of snapshots that are closed meanwhile.
 mod descriptors;
+// Chaos: generated cases of faults and lies in every dialect, and a judge of its own.
+mod chaos;
 // Trouble that passes: retried, counted, and not to be seen in the stream.
 mod retries;
 // Several crawls before one upstream: its demands, how much it is asked at a time, and readers that are slow.
@@ -51,5 +53,7 @@ mod parts;
 mod auto;
 // One state of a collection: as of a time, by its version, by its validator; and what came since a record.
 mod validity;
+// Public reports of trouble with other APIs, each condensed to its upstream.
+mod trouble;
 // TLS to the upstream, with an authority of one's own and without.
 mod tls;

@@ -1,0 +1,72 @@
+//! Chaos: every dialect at every width, coding, framing and client, before an upstream that fails or lies; and a judge of its own.
+//!
+//! A case follows from its seed alone. `UNPAGE_SEED=17` runs one, `UNPAGE_LONG=1` runs many.
+
+#![allow(clippy::print_stdout, reason = "the numbers of outcomes are what the long form is read for")]
+
+mod case;
+mod judge;
+mod page;
+mod trouble;
+
+use std::sync::Arc;
+
+use http::{Request, header};
+use http_body_util::Full;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use unpage::demo::{Legacy, Quirks};
+
+use super::client;
+use super::proxy::{Proxy, run};
+use super::upstream::Upstream;
+use case::{Case, Client};
+use judge::{End, Tally};
+
+/// Cases of the short and of the long form.
+const CASES: [u64; 2] = [300, 12_000];
+
+/// Cases that run at a time.
+const AT_ONCE: usize = 4;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_clean_end_is_wrong_where_anything_contradicts() {
+    let only = std::env::var("UNPAGE_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
+    let count = CASES[usize::from(std::env::var_os("UNPAGE_LONG").is_some())];
+    let seeds = only.map_or(0..count, |seed| seed..seed + 1);
+    let (permits, mut running) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
+    for seed in seeds {
+        let permit = Arc::clone(&permits).acquire_owned().await.unwrap();
+        running.spawn(async move {
+            let _permit = permit;
+            let case = Case::of(seed);
+            let end = ended(&case).await;
+            (case, end)
+        });
+    }
+    let mut tally = Tally::default();
+    while let Some(done) = running.join_next().await {
+        let (case, end) = done.unwrap();
+        tally.judge(&case, &end);
+    }
+    println!("{tally}");
+    assert!(tally.failures.is_empty(), "{}", tally.failures.join("\n"));
+    assert!(only.is_some() || tally.has_seen_all(), "{tally}");
+}
+
+/// Runs a case to its end.
+async fn ended(case: &Case) -> End {
+    let (scripted, quirks) = (case.clone(), Quirks { total: case.total(), ..Quirks::default() });
+    let legacy = Legacy { max_page: case.page, default_page: case.page, quirks, ..Legacy::of(case.records) };
+    let upstream = Upstream::serving(legacy, move |asked, answer| scripted.reply(asked, answer), None).await;
+    if case.client == Client::Fetch {
+        let output = run(case.fetch_arguments(&upstream.url())).await;
+        return End::of_fetch(&output);
+    }
+    let proxy = Proxy::start(&case.config(&upstream.url())).await;
+    let (method, path) = (case.dialect.method.clone(), case.dialect.path);
+    let accept = "application/x-ndjson;end=marker";
+    let request = Request::builder().method(method).uri(path).header(header::ACCEPT, accept).body(Full::default());
+    let version = if case.client == Client::Http2 { client::Version::Http2 } else { client::Version::Http1 };
+    End::of_stream(&client::receive(version, proxy.address, request.unwrap()).await)
+}
