@@ -10,24 +10,18 @@
 //!
 //! With other bytes the record changed, or the key isn't unique.
 
-use std::sync::Arc;
-
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use super::crawl_keys::CrawlKeys;
 use super::fingerprint::BatchKey;
 use super::newest_records::NewestRecords;
 use crate::batch::Batch;
 use crate::pagination::error::{PageError, excerpt};
-use crate::pagination::keys::{KeyReader, KeySet, Novelty};
+use crate::pagination::keys::{KeyReader, Novelty};
 use crate::pagination::path::Path;
 use crate::pagination::record_settings::OnDouble;
 use crate::pagination::settings::Pagination;
 use crate::pagination::verdict::Consistency;
-
-/// Keys of a crawl, which the walks of all its parts share.
-#[derive(Clone, Debug, Default)]
-pub struct CrawlKeys(Arc<Mutex<KeySet>>);
 
 /// Numbers of doubles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,23 +85,6 @@ enum Bytewise {
     Changed,
 }
 
-impl CrawlKeys {
-    /// Puts another set in the place of this one, which is empty.
-    pub fn replace(&self, keys: KeySet) {
-        *self.0.lock() = keys;
-    }
-
-    /// Bytes in memory.
-    pub fn bytes(&self) -> usize {
-        self.0.lock().bytes()
-    }
-
-    /// Number of keys that were forgotten for want of room.
-    pub(super) fn forgotten(&self) -> u64 {
-        self.0.lock().forgotten()
-    }
-}
-
 impl Doubles {
     pub(super) fn is_none(&self) -> bool {
         *self == Self::default()
@@ -162,8 +139,8 @@ impl DoubleFilter {
         is_numbered: bool,
     ) -> Result<Batch, PageError> {
         let mut dropped: Vec<usize> = (0..skipped).collect();
-        let set = Arc::clone(&self.keys.0);
-        let mut set = set.lock();
+        let shared = self.keys.clone();
+        let mut set = shared.lock();
         let mut lines = batch.each().skip(skipped);
         let mut behind = skipped;
         for (at, key) in keys.iter().enumerate().skip(skipped) {
@@ -215,7 +192,7 @@ impl DoubleFilter {
 
     /// Notes the keys of records that have left before.
     pub(super) fn recall(&mut self, records: &Batch) -> Result<(), PageError> {
-        let mut set = self.keys.0.lock();
+        let mut set = self.keys.lock();
         for line in records.each() {
             if let Some(text) = BatchKey::new(records, self.reader.read(line)?, 0).text(records) {
                 set.insert(text).map_err(|lost| PageError::KeysLost(lost.to_string()))?;

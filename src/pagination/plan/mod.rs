@@ -19,6 +19,7 @@
 mod addresses;
 mod anchors;
 mod checkpoint;
+mod crawl_keys;
 mod digest_map;
 mod doubles;
 mod end;
@@ -47,7 +48,8 @@ mod walk_state;
 
 pub use super::proof::Proof;
 pub use checkpoint::Checkpoint;
-pub use doubles::{CrawlKeys, Doubles};
+pub use crawl_keys::CrawlKeys;
+pub use doubles::Doubles;
 pub use events::{PageId, PageName, PageNews, PageSoFar, PartId, ReleasedRecords, Room, Standing, Step, TurnEvent};
 pub use plan::Plan;
 pub use walk::Walk;

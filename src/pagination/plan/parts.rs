@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::crawl_keys::CrawlKeys;
 use super::digest_map::DigestMap;
-use super::doubles::{CrawlKeys, DoubleFilter, Doubles};
+use super::doubles::{DoubleFilter, Doubles};
 use super::events::PartId;
 use super::part::{CollectionPart, Emission};
 use super::partition::Cut;

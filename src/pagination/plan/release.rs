@@ -1,6 +1,7 @@
 //! Release of a page's records: at once, at the page's end, or never.
 
-use super::doubles::{CrawlKeys, DoubleFilter, Doubles};
+use super::crawl_keys::CrawlKeys;
+use super::doubles::{DoubleFilter, Doubles};
 use super::fingerprint::{BatchKey, Fingerprint, RecordIdentity, first_line, has_line};
 use crate::batch::Batch;
 use crate::pagination::error::PageError;
