@@ -56,6 +56,8 @@ enum Part {
     Memory,
     /// Memory and time of the comparison of keys
     Keys,
+    /// Processor time and throughput of streams whose records have a key
+    Keyed,
     /// Memory of clients that read nothing
     Crowd,
     /// Streams of one page, and a new process's first record
@@ -118,6 +120,10 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Part::Early => ("early", Runtime::new()?.block_on(e2e::early::run(&setting))?),
         Part::Memory => ("memory", Runtime::new()?.block_on(e2e::memory::run(&setting))?),
         Part::Keys => ("keys", unpage_bench::keys::run(setting.effort, &setting.out)?),
+        Part::Keyed => {
+            let pinning = pin_to_first()?;
+            ("keyed", Runtime::new()?.block_on(e2e::keyed::run(&setting, pinning))?)
+        }
         Part::Crowd => ("crowd", Runtime::new()?.block_on(e2e::crowd::run(&setting))?),
         Part::Small => ("small", Runtime::new()?.block_on(e2e::small::run(&setting))?),
         Part::Wires => {

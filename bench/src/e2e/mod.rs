@@ -7,11 +7,12 @@
 //! - [`passthrough`]: the bare proxy that unpage is held against
 //! - [`proxies`]: unpage and the others, as processes
 //! - [`process`]: what a process has cost
-//! - [`proxy`], [`early`], [`memory`], [`crowd`], [`small`], [`wires`], [`plans`], [`snapshots`], [`peers`]: what is measured
+//! - [`proxy`], [`keyed`], [`early`], [`memory`], [`crowd`], [`small`], [`wires`], [`plans`], [`snapshots`], [`peers`]: what is measured
 
 pub mod client;
 pub mod crowd;
 pub mod early;
+pub mod keyed;
 pub mod memory;
 pub mod page;
 pub mod passthrough;

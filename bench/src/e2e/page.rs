@@ -33,9 +33,18 @@ struct Block {
 impl Collection {
     /// So many pages of about so many bytes.
     pub fn new(corpus: Corpus, pages: usize, page_bytes: usize) -> Self {
+        Self::of_blocks(corpus, pages, page_bytes, BLOCKS)
+    }
+
+    /// The same, in which no record comes twice.
+    pub fn distinct(corpus: Corpus, pages: usize, page_bytes: usize) -> Self {
+        Self::of_blocks(corpus, pages, page_bytes, pages)
+    }
+
+    fn of_blocks(corpus: Corpus, pages: usize, page_bytes: usize, blocks: usize) -> Self {
         let mut maker = Maker::new(corpus);
         let repeats = page_bytes.div_ceil(LARGEST);
-        let blocks = (0..BLOCKS.min(pages)).map(|_| Block::new(&mut maker, page_bytes / repeats)).collect();
+        let blocks = (0..blocks.min(pages)).map(|_| Block::new(&mut maker, page_bytes / repeats)).collect();
         let firsts = (0..pages).map(|_| record(&mut maker)).collect();
         Self { firsts, blocks, repeats }
     }

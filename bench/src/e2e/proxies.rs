@@ -32,7 +32,12 @@ pub struct Proxy {
 impl Proxy {
     /// `unpage serve` in front of every dialect.
     pub async fn unpage(setting: &Setting, upstream: SocketAddr, pinning: Pinning) -> anyhow::Result<Self> {
-        Self::configured(setting, &configuration(upstream)?, pinning).await
+        Self::configured(setting, &configuration(upstream, "")?, pinning).await
+    }
+
+    /// The same with a key of the records.
+    pub async fn keyed(setting: &Setting, upstream: SocketAddr, pinning: Pinning) -> anyhow::Result<Self> {
+        Self::configured(setting, &configuration(upstream, "key = \"id\"\nconsistency = \"detect\"\n")?, pinning).await
     }
 
     /// `unpage serve` with this configuration.
@@ -144,7 +149,7 @@ fn command(binary: &Path, pinning: Pinning) -> Command {
     command
 }
 
-fn configuration(upstream: SocketAddr) -> Result<String, std::fmt::Error> {
+fn configuration(upstream: SocketAddr, keys: &str) -> Result<String, std::fmt::Error> {
     let mut text = format!("{STREAMS_ALONE}\n[upstream.bench]\nurl = \"http://{upstream}\"\n");
     for dialect in Dialect::ALL {
         let pagination = match dialect {
@@ -153,7 +158,7 @@ fn configuration(upstream: SocketAddr) -> Result<String, std::fmt::Error> {
             Dialect::Offset => r#"{ type = "offset", param = "offset" }"#,
         };
         write!(text, "\n[[collection]]\npath = \"{}\"\nupstream = \"bench\"\nrecords = \"data\"\n", dialect.path())?;
-        writeln!(text, "pagination = {pagination}\ncaps = {{ page = \"300MiB\" }}")?;
+        writeln!(text, "{keys}pagination = {pagination}\ncaps = {{ page = \"300MiB\" }}")?;
         if dialect == Dialect::Offset {
             writeln!(text, "total = \"total\"")?;
         }

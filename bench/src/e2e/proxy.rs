@@ -15,21 +15,27 @@ use crate::figure::{Figure, Goal};
 use crate::spread::{Spread, short};
 
 /// The page that the figures are for.
-const PAGE: usize = 45_000;
+pub(super) const PAGE: usize = 45_000;
 
 /// Streams that a proxy has under way at once. A crawl of an upstream that answers at once has one page in flight, since the
 /// next address comes with the page: as many streams have as many.
-const AT_ONCE: usize = 6;
+pub(super) const AT_ONCE: usize = 6;
 
 /// One proxy with what it is asked for, and what was measured of it.
-struct Contender {
+pub(super) struct Contender {
     name: &'static str,
     path: &'static str,
     proxy: usize,
     at_once: usize,
-    cpu_per_gb: Vec<f64>,
-    gb_per_s: Vec<f64>,
+    pub(super) cpu_per_gb: Vec<f64>,
+    pub(super) gb_per_s: Vec<f64>,
     sight: Option<Sight>,
+}
+
+impl Contender {
+    pub(super) fn new(name: &'static str, path: &'static str, proxy: usize, at_once: usize) -> Self {
+        Self { name, path, proxy, at_once, cpu_per_gb: Vec::new(), gb_per_s: Vec::new(), sight: None }
+    }
 }
 
 /// Measures, and gives the figures and everything that they were made of.
@@ -37,11 +43,24 @@ pub async fn run(setting: &Setting, pinning: Pinning) -> anyhow::Result<(Vec<Fig
     let (pages, rounds) = setting.effort.pick((950, 9), (60, 3));
     let upstream = Upstream::start(Collection::new(Corpus::Orders, pages, PAGE), Manner::AT_ONCE).await?;
     let (proxies, mut contenders) = contenders(setting, &upstream, pinning).await?;
+    measure("proxy", &upstream, &proxies, &mut contenders, rounds).await?;
+    print(&contenders);
+    Ok((figures(&contenders, setting.nginx.is_some()), details(&contenders)))
+}
+
+/// Measures the contenders in turn, in an order that changes with each round.
+pub(super) async fn measure(
+    part: &str,
+    upstream: &Upstream,
+    proxies: &[Proxy],
+    contenders: &mut [Contender],
+    rounds: usize,
+) -> anyhow::Result<()> {
     let expected = upstream.collection.output();
     let all = expected * AT_ONCE as u64;
     // The first round only warms connections and caches up.
     for round in 0..=rounds {
-        eprintln!("proxy: round {round} of {rounds}, {} MB each", all / 1_000_000);
+        eprintln!("{part}: round {round} of {rounds}, {} MB each", all / 1_000_000);
         for index in order(&(0..contenders.len()).collect::<Vec<_>>(), round) {
             let contender = &mut contenders[index];
             let proxy = &proxies[contender.proxy];
@@ -63,8 +82,7 @@ pub async fn run(setting: &Setting, pinning: Pinning) -> anyhow::Result<(Vec<Fig
             }
         }
     }
-    print(&contenders);
-    Ok((figures(&contenders, setting.nginx.is_some()), details(&contenders)))
+    Ok(())
 }
 
 async fn contenders(
@@ -72,32 +90,23 @@ async fn contenders(
     upstream: &Upstream,
     pinning: Pinning,
 ) -> anyhow::Result<(Vec<Proxy>, Vec<Contender>)> {
-    let contender = |name, path, proxy, at_once| Contender {
-        name,
-        path,
-        proxy,
-        at_once,
-        cpu_per_gb: Vec::new(),
-        gb_per_s: Vec::new(),
-        sight: None,
-    };
     let address = upstream.address;
     let mut proxies =
         vec![Proxy::unpage(setting, address, pinning).await?, Proxy::passthrough(address, pinning).await?];
     let mut contenders = vec![
-        contender("unpage", Dialect::Link.path(), 0, AT_ONCE),
-        contender("hyper pass-through", STREAM, 1, AT_ONCE),
-        contender("unpage again (A/A)", Dialect::Link.path(), 0, AT_ONCE),
-        contender("unpage, next before data", Dialect::Before.path(), 0, AT_ONCE),
-        contender("unpage, offset", Dialect::Offset.path(), 0, AT_ONCE),
-        contender("unpage, one stream", Dialect::Link.path(), 0, 1),
-        contender("hyper pass-through, one stream", STREAM, 1, 1),
+        Contender::new("unpage", Dialect::Link.path(), 0, AT_ONCE),
+        Contender::new("hyper pass-through", STREAM, 1, AT_ONCE),
+        Contender::new("unpage again (A/A)", Dialect::Link.path(), 0, AT_ONCE),
+        Contender::new("unpage, next before data", Dialect::Before.path(), 0, AT_ONCE),
+        Contender::new("unpage, offset", Dialect::Offset.path(), 0, AT_ONCE),
+        Contender::new("unpage, one stream", Dialect::Link.path(), 0, 1),
+        Contender::new("hyper pass-through, one stream", STREAM, 1, 1),
     ];
     if let Some(nginx) = &setting.nginx {
         proxies.push(Proxy::nginx(setting, nginx, Buffers::Tuned, address, pinning).await?);
         proxies.push(Proxy::nginx(setting, nginx, Buffers::Default, address, pinning).await?);
-        contenders.push(contender("nginx, 16 buffers of 128 KiB, no file", STREAM, 2, AT_ONCE));
-        contenders.push(contender("nginx, default buffers", STREAM, 3, AT_ONCE));
+        contenders.push(Contender::new("nginx, 16 buffers of 128 KiB, no file", STREAM, 2, AT_ONCE));
+        contenders.push(Contender::new("nginx, default buffers", STREAM, 3, AT_ONCE));
     }
     Ok((proxies, contenders))
 }
@@ -132,7 +141,7 @@ fn figures(contenders: &[Contender], nginx: bool) -> Vec<Figure> {
     figures
 }
 
-fn print(contenders: &[Contender]) {
+pub(super) fn print(contenders: &[Contender]) {
     println!("\n| proxy | CPU s/GB | GB/s | in flight: mean, most |\n|---|---|---|---|");
     for contender in contenders {
         let (cpu, speed) = (Spread::of(contender.cpu_per_gb.clone()), Spread::of(contender.gb_per_s.clone()));
@@ -142,7 +151,7 @@ fn print(contenders: &[Contender]) {
     }
 }
 
-fn details(contenders: &[Contender]) -> Value {
+pub(super) fn details(contenders: &[Contender]) -> Value {
     let row = |contender: &Contender| {
         json!({
             "proxy": contender.name,
