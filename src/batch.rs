@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::Hasher;
 
 use bytes::{Bytes, BytesMut};
+use memchr::memchr;
 use twox_hash::XxHash3_64;
 
 /// Whole NDJSON lines: each record is one line, and each line ends with `\n`.
@@ -46,15 +47,18 @@ impl Batch {
     /// The batch without its first `count` records.
     pub fn skip(mut self, count: u64) -> Self {
         for _ in 0..count.min(self.records) {
-            let end = self.lines.iter().position(|byte| *byte == b'\n').map_or(self.lines.len(), |at| at + 1);
+            let end = memchr(b'\n', &self.lines).map_or(self.lines.len(), |at| at + 1);
             let _first = self.lines.split_to(end);
             self.records -= 1;
         }
         self
     }
 
-    /// Copies the batch without the records at these indexes, which ascend.
-    pub fn without(&self, dropped: &[usize]) -> Self {
+    /// The batch without the records at these indexes, which ascend. It is copied, unless they are its first ones.
+    pub fn without(self, dropped: &[usize]) -> Self {
+        if dropped.iter().copied().eq(0..dropped.len()) {
+            return self.skip(dropped.len() as u64);
+        }
         let mut lines = BytesMut::with_capacity(self.lines.len());
         let mut dropped_left = dropped;
         for (at, line) in self.each().enumerate() {
@@ -106,6 +110,7 @@ mod tests {
         assert_eq!(batch.clone().take(1), Batch::new(Bytes::from_static(b"1\n"), 1));
         assert!(batch.clone().skip(9).is_empty());
         assert_eq!(batch.clone().take(9), batch);
+        assert_eq!(batch.clone().without(&[0, 1]), batch.clone().skip(2));
         assert_eq!(batch.without(&[0, 2]), Batch::new(Bytes::from_static(b"22\n"), 1));
     }
 }

@@ -30,6 +30,9 @@ mod lies;
 // Records that come twice.
 #[path = "plans/doubles.rs"]
 mod doubles;
+// Offsets that are no place in a list, where pages should share records.
+#[path = "plans/repair.rs"]
+mod repair;
 // The consistency that a plan's pages can show.
 #[path = "plans/verdicts.rs"]
 mod verdicts;

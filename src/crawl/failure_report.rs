@@ -57,7 +57,7 @@ fn broken(client: &Client, wrong: &PageError, url: &url::Url, headers: &HeaderMa
         message = format!("{message}: {cause}");
         source = cause.source();
     }
-    if let PageError::Status { excerpt, .. } = wrong
+    if let PageError::Status { excerpt, .. } | PageError::SharedRefused { excerpt, .. } = wrong
         && !excerpt.trim().is_empty()
     {
         message = format!("{message}, saying `{}`", excerpt.trim());

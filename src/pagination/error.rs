@@ -180,7 +180,13 @@ page_errors! {
             "crawl again when fewer records are added and removed, ask for larger pages (page_size), or use a cursor or key if the upstream has one; consistency = \"detect\" spends nothing on moved records";
         #[error("none of the {0} records that had come is where the collection is read on")]
         Vanished(u64) => Unproven,
-            "the records before this page were removed meanwhile, or the upstream answers with another collection: crawl again";
+            "the records before this page were removed meanwhile, or the upstream answers with another collection: crawl again; consistency = \"detect\" does not look for them";
+        #[error("the upstream answered {status} for a page that begins with known records")]
+        SharedRefused { status: StatusCode, excerpt: String } => Upstream,
+            "see the upstream's documentation for this status; if it refuses the number of the page, consistency = \"detect\" asks for no known records";
+        #[error("the last page ends with record {reach} of the list, and the upstream's total is {total}")]
+        ReachDisagrees { reach: u64, total: u64 } => Unproven,
+            "records were added or removed as the last page was read, or the upstream's pages leave records out that its numbers count: crawl again, or set consistency = \"detect\", which counts records alone; if the number isn't the collection's size, take it out of `total`";
         #[error("`{0}` is of another type than the value that it is compared with")]
         BadFlag(Path) => Configuration, "write `while` as the upstream writes the flag: true, 1 or \"true\"";
         #[error("no page had anything at `{0}`")]

@@ -86,6 +86,12 @@ pub enum Doubt {
     Midway,
     /// The collection was read in parts.
     Parts,
+    /// Pages were to share records, and the upstream takes no number between those of its pages.
+    Unaligned,
+    /// Pages were to share records, and some have no key to be known by.
+    Keyless,
+    /// The end was taken from a short or empty page, and the upstream's pages may be so in the middle of the list.
+    ShortPage,
 }
 
 /// Policy for a collection whose end is proven, and whose records moved while they were read.
@@ -183,6 +189,13 @@ impl fmt::Display for Doubt {
             }
             Self::Midway => "the crawl began behind the first record, so that the upstream's counts prove nothing",
             Self::Parts => "the collection was read in parts, at different moments",
+            Self::Unaligned => {
+                "the upstream refuses or rounds numbers between those of its pages, so that they share no records"
+            }
+            Self::Keyless => "records without a key are not known again, so that nothing ties one page to the next",
+            Self::ShortPage => {
+                "a short page was taken for the end, and the upstream's pages may also be short before it"
+            }
         })
     }
 }

@@ -77,9 +77,11 @@ fn world(records: usize, page: usize, changes: usize) -> World {
     World { records, page, changes, rarity: 1, with_moves: false, with_total: false, width: 1, kills: 0 }
 }
 
-/// A page that repeats the first one breaks the crawl: it can't be told from an upstream that ignores the number.
+/// A page that repeats the first one can't be told from an upstream that rounds or ignores its number, nor pages behind the end that repeat
+/// the last one from an upstream that clamps it.
 fn may_break(outcome: &Outcome) -> bool {
-    matches!(outcome.end, Err(PageError::Repeat(1) | PageError::Vanished(_) | PageError::RecordsBehindTheEnd { .. }))
+    matches!(outcome.end, Err(PageError::Repeat(_) | PageError::Vanished(_) | PageError::RecordsBehindTheEnd { .. }))
+        || outcome.looked_rounded
 }
 
 /// Runs all courses, with and without a total: nothing is lost or doubled.

@@ -97,6 +97,8 @@ pub(crate) struct Outcome {
     pub(crate) course: Vec<String>,
     /// Records that were there from the first request to the end.
     pub(crate) stayed: BTreeSet<u64>,
+    /// The upstream looked like one that rounds offsets, so that pages shared no records.
+    pub(crate) looked_rounded: bool,
 }
 
 impl Outcome {
@@ -179,8 +181,10 @@ pub(crate) fn crawl(world: &World, pagination: &Arc<Pagination>, choices: &mut C
         course: Vec::new(),
     };
     let end = crawl.run();
-    let Crawl { ids, requests, course, list, .. } = crawl;
-    Outcome { ids, end, requests, course, stayed: list.stayed }
+    let Crawl { ids, requests, course, list, plan, .. } = crawl;
+    let state = serde_json::to_value(plan.checkpoint()).unwrap();
+    let looked_rounded = state.pointer("/junctions/drift/looseness") == Some(&json!("Unaligned"));
+    Outcome { ids, end, requests, course, stayed: list.stayed, looked_rounded }
 }
 
 fn plan(pagination: &Arc<Pagination>, width: usize) -> Plan {
@@ -335,5 +339,7 @@ impl Crawl<'_> {
         self.plan.resume(notes, self.last.clone()).unwrap();
         let again = serde_json::to_string(&self.plan.checkpoint().unwrap()).unwrap();
         assert_eq!(Some(&again), self.notes.last());
+        let lines: String = self.ids.iter().map(|id| format!("{{\"id\":{id}}}\n")).collect();
+        self.plan.recall(&Batch::new(Bytes::from(lines), self.ids.len() as u64)).unwrap();
     }
 }

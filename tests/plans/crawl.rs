@@ -17,7 +17,7 @@ use unpage::pagination::request::PageRequest;
 use unpage::pagination::retry::Overload;
 use unpage::pagination::splitter::{PageShape, Splitter};
 use unpage::pagination::verdict::Consistency;
-use unpage::pagination::{PageError, Pagination};
+use unpage::pagination::{ConsistencyLevel, PageError, Pagination};
 use url::Url;
 
 use crate::server::{Answer, ORIGIN};
@@ -96,6 +96,7 @@ pub(crate) fn crawl(
     let guard = LinkGuard::new(&Url::parse(ORIGIN).unwrap(), &[]);
     let shape = Arc::new(PageShape::new(pagination, &caps));
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
+    let consistency = pagination.consistency;
     let pagination = Arc::new(pagination.clone());
     let new = move |width| {
         let plan = Plan::new(Arc::clone(&pagination), caps.clone(), guard.clone(), first.clone(), width, now);
@@ -124,6 +125,7 @@ pub(crate) fn crawl(
                 answer,
                 dice: Dice::of(manner.seed),
                 manner,
+                consistency,
                 pages: Vec::new(),
                 asked: HashSet::new(),
                 told: Vec::new(),
@@ -152,6 +154,7 @@ struct Crawl<A> {
     answer: A,
     dice: Dice,
     manner: Manner,
+    consistency: Option<ConsistencyLevel>,
     pages: Vec<InFlight>,
     /// The requests whose answers came or may still come.
     asked: HashSet<u64>,
@@ -250,7 +253,12 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
     fn ask(&mut self, id: PageId, request: &PageRequest) {
         self.drop_unwanted();
         let identity = request.identity();
-        assert!(self.asked.insert(identity), "{} is asked for twice", request.url);
+        // What a move leaves uncertain is read again.
+        assert!(
+            self.asked.insert(identity) || self.consistency == Some(ConsistencyLevel::Repair),
+            "{} is asked for twice",
+            request.url
+        );
         let Answer { head, body } = (self.answer)(request);
         let head = Arc::new(head);
         let splitter = Splitter::new(Arc::clone(&self.shape));

@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint::BatchKey;
-use super::junction::{Junction, PageStart};
+use super::fingerprint::{BatchKey, Fingerprint};
+use super::junction::{Junction, KnownRecord, PageStart};
 use super::known_keys::KnownKeys;
 use super::progress::WalkProgress;
 use super::walk_state::Aim;
@@ -17,29 +17,27 @@ use crate::pagination::settings::Pagination;
 /// One record in so many is shared with the next page; more would only make steps back rarer.
 const RECORDS_A_SHARED_ONE: u64 = 50;
 
-/// Smallest number of keys that are known. Within them, a known record is told from a new one wherever the list has moved to.
-const LEAST_KNOWN: usize = 4096;
-
-/// Number of the longest pages whose keys are known.
-const KNOWN_PAGES: usize = 8;
-
 /// Number of requests that repair may take in any walk; a longer one may take [`REPAIR_SHARE`].
 const LEAST_REPAIRS: u64 = 20;
 
 /// One repair in so many pages.
 const REPAIR_SHARE: u64 = 4;
 
+/// Number of pages in a row that may be the one before: two show an upstream that clamps numbers, rather than a list to which as many records
+/// were added each time.
+const MOST_ECHOES: u32 = 1;
+
+/// Number of steps back from one page, after which it shows an upstream that rounds numbers, rather than a list from which as many records
+/// were removed each time.
+const MOST_SAME: u32 = 2;
+
 /// Junctions of a walk's pages, and the changes of the list that they have shown.
 #[derive(Debug)]
 pub(super) struct Anchors {
     mode: AnchorMode,
     known: KnownKeys,
-    /// Number of keys that are known at most.
-    most: usize,
     page: Junction,
     joint: Joint,
-    /// Number of the last page's keys among the known ones, for its checkpoint.
-    added: u64,
     drift: Drift,
 }
 
@@ -58,8 +56,20 @@ struct Joint {
     shared: u64,
     /// Number of steps back since the last page that met those before it.
     steps: u32,
+    /// Digest of the page that was stepped back from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    apart: Option<u64>,
+    /// Number of steps back in a row from that page.
+    #[serde(default)]
+    apart_times: u32,
     /// Number of records to step back by where the page was to confirm the end and is not empty.
     behind: u64,
+    /// The page begins behind the last one, since the upstream may have rounded the number of one that should share records.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_probe: bool,
+    /// Number of pages in a row that were the one before.
+    #[serde(default)]
+    echoes: u32,
     /// Number of records of the list up to the end of the last page with records.
     reach: u64,
 }
@@ -75,42 +85,70 @@ pub(super) struct Drift {
     pub(super) back: u64,
     /// Number of new records in front of a known one. They leave too: one that moved there would be lost otherwise.
     pub(super) late: u64,
+    /// Number of known records that came again with other bytes: the ones that left are of an earlier moment.
+    pub(super) changed: u64,
+    /// A page has begun with a known record.
+    pub(super) has_met: bool,
     /// A known record came out of its order.
     pub(super) is_disordered: bool,
-    /// Pages share no records any more: they have one each, some in the middle of the list are short, or a record has no key.
-    pub(super) is_loose: bool,
+    /// Known and new records came behind a page that seemed to be the last: it was short for another reason.
+    pub(super) has_gaps: bool,
+    /// Reason for which pages share no records any more.
+    pub(super) looseness: Option<Looseness>,
 }
 
-/// Anchors for a checkpoint: the last page's keys, and all else as a whole.
+/// Reason for which pages share no records, although they should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Looseness {
+    /// An older unpage has begun the walk without.
+    Older,
+    /// Pages have one record each.
+    Single,
+    /// The upstream refuses or rounds numbers between those of its pages.
+    Unaligned,
+    /// A page in the middle of the list is short, so that its records say nothing of the next number.
+    Gaps,
+    /// A record has no key.
+    Keyless,
+}
+
+/// Anchors for a checkpoint; the keys are in the log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct AnchorsNote {
-    /// Number of keys before these.
-    first: u64,
-    keys: Vec<Box<str>>,
     joint: Joint,
     drift: Drift,
 }
 
+impl Drift {
+    fn loosen(&mut self, looseness: Looseness) {
+        self.looseness.get_or_insert(looseness);
+    }
+}
+
 impl Anchors {
-    pub(super) fn new(pagination: &Pagination) -> Self {
+    /// Anchors of a pagination, whose known keys have a share of `window` bytes.
+    pub(super) fn new(pagination: &Pagination, window: u64) -> Self {
         Self {
             mode: if pagination.shares_records() { AnchorMode::Shared } else { AnchorMode::Apart },
-            known: KnownKeys::default(),
-            most: LEAST_KNOWN,
+            known: KnownKeys::new(window),
             page: Junction::default(),
             joint: Joint::default(),
-            added: 0,
             drift: Drift::default(),
         }
     }
 
     /// Returns true if each page shares records with those before it.
     pub(super) fn are_active(&self) -> bool {
-        self.mode == AnchorMode::Shared && !self.drift.is_loose
+        self.mode == AnchorMode::Shared && self.drift.looseness.is_none()
     }
 
     pub(super) fn drift(&self) -> Option<Drift> {
         (self.mode == AnchorMode::Shared).then_some(self.drift)
+    }
+
+    /// Bytes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.known.bytes()
     }
 
     /// Number of records of the list up to the end of the last page with records, where pages share some.
@@ -120,6 +158,7 @@ impl Anchors {
 
     pub(super) fn start_page(&mut self) {
         self.page = Junction::default();
+        self.known.drop_page();
     }
 
     /// Number of records that the next page is to share with one of so many; none where the pages are too short for it.
@@ -127,20 +166,38 @@ impl Anchors {
         (longest.max(records) / RECORDS_A_SHARED_ONE).max(1).min(records.saturating_sub(1))
     }
 
-    /// Takes the next records of the page, and returns the indexes of those that are known; none where pages share no records. A record
-    /// without a key is never known.
-    pub(super) fn join(&mut self, batch: &Batch, keys: &[BatchKey]) -> Vec<usize> {
-        if self.mode == AnchorMode::Apart {
-            return Vec::new();
-        }
+    /// Known records of the next batch of the page; none where pages share no records. A record without a key is never known.
+    pub(super) fn find_known(&mut self, batch: &Batch, keys: &[BatchKey]) -> Vec<KnownRecord> {
         let mut known = Vec::new();
+        if !self.are_active() {
+            return known;
+        }
         for (at, key) in keys.iter().enumerate() {
-            let text = key.text(batch).and_then(|text| std::str::from_utf8(text).ok());
-            let place = text.and_then(|text| self.known.place_of(key.hash, text));
-            known.extend(place.map(|_| at));
-            self.page.meet(text, place);
+            let Some(text) = key.text(batch) else {
+                self.page.has_keyless = true;
+                continue;
+            };
+            match self.known.place_of(key.hash, text) {
+                Some(place) => known.push(KnownRecord { at, place, line: 0, is_changed: false }),
+                None => self.known.push(key.hash, text),
+            }
         }
         known
+    }
+
+    /// Takes a batch of so many records, with those of them that are known.
+    pub(super) fn join(&mut self, records: u64, known: &[KnownRecord]) {
+        if self.are_active() {
+            self.page.meet(records, known);
+        }
+    }
+
+    /// Notes the keys of records that left before the walk was interrupted.
+    pub(super) fn recall(&mut self, batch: &Batch, keys: &[BatchKey]) {
+        if self.are_active() {
+            keys.iter().for_each(|key| key.text(batch).into_iter().for_each(|text| self.known.push(key.hash, text)));
+            self.known.end_page();
+        }
     }
 
     /// Returns true if the page, as far as it has come, does not meet those before it.
@@ -148,7 +205,7 @@ impl Anchors {
         match start {
             _ if !self.are_active() => false,
             PageStart::List => false,
-            PageStart::Shared => self.page.known == 0,
+            PageStart::Shared => self.page.known == 0 && !self.joint.is_probe,
             PageStart::Behind => self.page.known == 0 && self.page.records > 0,
         }
     }
@@ -159,6 +216,7 @@ impl Anchors {
         &mut self,
         start: PageStart,
         before: u64,
+        page: &Fingerprint,
         progress: &WalkProgress,
     ) -> Result<Option<u64>, PageError> {
         if !self.is_apart(start) {
@@ -172,17 +230,52 @@ impl Anchors {
             PageStart::List | PageStart::Shared => doubled.min(longest.saturating_sub(least).max(1)),
         };
         let step = step.min(before);
-        self.page = Junction::default();
-        self.added = 0;
+        self.start_page();
         self.drift.back += 1;
         self.joint.steps += 1;
         self.joint.shared += step;
+        let apart = Some(page.digest()).filter(|_| page.records() > 0);
+        self.joint.apart_times = if self.joint.apart == apart { self.joint.apart_times + 1 } else { 1 };
+        self.joint.apart = apart;
         self.check_repairs(progress.pages()).map(|()| Some(step))
+    }
+
+    /// Returns true if a page that should share records is one that the upstream gives for another number, too: the only page so far, or the
+    /// one that was stepped back from.
+    pub(super) fn is_rounded(&self, start: PageStart, page: &Fingerprint, progress: &WalkProgress) -> bool {
+        let is_the_only_one = progress.pages() == 1 && progress.repeated(page).is_some();
+        let came_before = self.joint.apart_times >= MOST_SAME && self.joint.apart == Some(page.digest());
+        start == PageStart::Shared && self.may_be_unaligned() && page.records() > 0 && (is_the_only_one || came_before)
+    }
+
+    /// Returns true if no page has met another one yet, so that the upstream may take no number between those of its pages.
+    pub(super) fn may_be_unaligned(&self) -> bool {
+        self.are_active() && self.joint.shared > 0 && !self.drift.has_met
+    }
+
+    /// Lets the current page share no records, and returns the number of those that it should have shared. If it then begins with known ones,
+    /// the list has moved, and the upstream may have rounded nothing.
+    pub(super) fn probe_rounding(&mut self) -> u64 {
+        self.start_page();
+        self.joint.is_probe = true;
+        std::mem::take(&mut self.joint.shared)
+    }
+
+    /// Lets pages share no records from here on, and returns the number of those that the current one should have shared.
+    pub(super) fn give_up_sharing(&mut self) -> u64 {
+        self.drift.loosen(Looseness::Unaligned);
+        self.probe_rounding()
+    }
+
+    /// Counts a page that is the same as the one before; an error if that can't be for a list that moves.
+    pub(super) fn count_echo(&mut self, is_echo: bool, pages: u64) -> Result<(), PageError> {
+        self.joint.echoes = if is_echo { self.joint.echoes + 1 } else { 0 };
+        if self.joint.echoes > MOST_ECHOES { Err(PageError::Repeat(pages)) } else { Ok(()) }
     }
 
     /// Takes over a page that meets those before it or begins the list, with the number of records up to its end.
     pub(super) fn settle(&mut self, start: PageStart, reach: u64, progress: &WalkProgress) -> Result<(), PageError> {
-        if self.mode == AnchorMode::Apart {
+        if !self.are_active() {
             return Ok(());
         }
         let page = std::mem::take(&mut self.page);
@@ -194,30 +287,35 @@ impl Anchors {
                 return Err(PageError::Vanished(end));
             }
         }
-        let is_met = page.known == shared && page.late == 0 && page.first.is_none_or(|first| first + shared == end);
+        // A record that its page has twice is known at its last place.
+        let is_met = page.known == shared && page.late == 0 && page.first.is_none_or(|first| first + shared >= end);
         self.drift.shifts += u64::from(!is_met);
         self.drift.late += page.late;
+        self.drift.changed += page.changed;
+        self.drift.has_met |= start == PageStart::Shared && page.known > 0;
         self.drift.is_disordered |= page.is_disordered;
+        self.drift.has_gaps |= start == PageStart::Behind && page.known > 0 && page.new > page.late;
         // The page is as short as it was, although others follow: its end is not the list's.
-        self.drift.is_loose |= is_met && steps == 1 && shared == behind && page.keys.is_empty() || page.has_keyless;
+        if is_met && steps == 1 && shared == behind && page.new == 0 {
+            self.drift.loosen(Looseness::Gaps);
+        }
+        if self.joint.is_probe && page.known == 0 {
+            self.drift.loosen(Looseness::Unaligned);
+        }
+        if page.has_keyless {
+            self.drift.loosen(Looseness::Keyless);
+        }
         if page.records > 0 {
             self.joint.reach = reach;
         }
-        let is_idle = page.records > 0 && page.keys.is_empty() && page.known != shared;
-        self.added = page.keys.len() as u64;
-        self.joint = Joint { shared: 0, steps: 0, behind: 0, ..self.joint };
-        self.learn(page.keys);
-        if is_idle {
+        self.joint =
+            Joint { shared: 0, steps: 0, apart: None, apart_times: 0, behind: 0, is_probe: false, ..self.joint };
+        self.known.end_page();
+        if page.records > 0 && page.new == 0 && page.known != shared {
             self.drift.again += 1;
             self.check_repairs(progress.pages())?;
         }
         Ok(())
-    }
-
-    /// Adds the keys of a page's new records, of which as many are known as some of the longest pages have.
-    fn learn(&mut self, keys: Vec<Box<str>>) {
-        self.most = self.most.max(keys.len().saturating_mul(KNOWN_PAGES));
-        self.known.extend(keys, self.most);
     }
 
     /// Notes how the next page should meet the last one, of so many records: it begins with the `shared` last ones of them, or it is
@@ -226,7 +324,9 @@ impl Anchors {
         match aim {
             Aim::Records | Aim::Again => {
                 self.joint.shared = shared;
-                self.drift.is_loose |= shared == 0;
+                if shared == 0 {
+                    self.drift.loosen(Looseness::Single);
+                }
             }
             // The first page may only look short: the upstream may give fewer records than were asked for.
             Aim::Confirm(_) if longest == 0 => self.joint.behind = Self::shared_with(records, 0).max(1),
@@ -240,29 +340,20 @@ impl Anchors {
     }
 
     pub(super) fn note(&self) -> Option<AnchorsNote> {
-        let (first, keys) = self.known.newest(self.added);
-        (self.mode == AnchorMode::Shared).then_some(AnchorsNote { first, keys, joint: self.joint, drift: self.drift })
+        (self.mode == AnchorMode::Shared).then_some(AnchorsNote { joint: self.joint, drift: self.drift })
     }
 
     /// Takes over [`Anchors::note`] of one page later.
     pub(super) fn resume(&mut self, note: Option<AnchorsNote>) -> Result<(), PageError> {
-        let bad = |what: &str| Err(PageError::BadCheckpoint(what.to_owned()));
-        let Some(AnchorsNote { first, keys, joint, drift }) = note else {
-            // An older crawl, whose pages share no records.
-            self.drift.is_loose = true;
-            return Ok(());
-        };
-        if self.mode == AnchorMode::Apart {
-            return bad("its pages share records, and those of the configuration do not");
+        match (self.mode, note) {
+            (AnchorMode::Shared, Some(AnchorsNote { joint, drift })) => (self.joint, self.drift) = (joint, drift),
+            (AnchorMode::Shared, None) => self.drift.loosen(Looseness::Older),
+            (AnchorMode::Apart, None) => {}
+            (AnchorMode::Apart, Some(_)) => {
+                let what = "its pages share records, and those of the configuration do not";
+                return Err(PageError::BadCheckpoint(what.to_owned()));
+            }
         }
-        if first > self.known.end() {
-            return bad("keys of a page are missing");
-        }
-        // A last page that came twice has its keys once.
-        self.known.truncate(first);
-        self.added = keys.len() as u64;
-        self.learn(keys);
-        (self.joint, self.drift) = (joint, drift);
         Ok(())
     }
 }
@@ -272,7 +363,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::pagination::plan::fingerprint::{Fingerprint, RecordIdentity};
+    use crate::pagination::plan::fingerprint::RecordIdentity;
     use crate::pagination::record_settings::Records;
     use crate::pagination::request::Param;
     use crate::pagination::settings::ConsistencyLevel;
@@ -286,9 +377,10 @@ mod tests {
         let mut fingerprint = Fingerprint::default();
         fingerprint.add(&batch, &RecordIdentity::new(Some(&"id".parse().unwrap()))).unwrap();
         anchors.start_page();
-        let known = anchors.join(&batch, fingerprint.batch());
+        let known = anchors.find_known(&batch, fingerprint.batch());
+        anchors.join(count, &known);
         anchors.settle(start, count, &WalkProgress::default()).unwrap();
-        known
+        known.iter().map(|known| known.at).collect()
     }
 
     #[test]
@@ -297,9 +389,9 @@ mod tests {
             Offset { param: Param::Query("offset".to_owned()), start: 0, step: Advance::Returned, template: None };
         let mut pagination = Pagination::of(style.into(), Records::at("data".parse().unwrap()));
         pagination.key = Some("id".parse().unwrap());
-        assert!(!Anchors::new(&pagination).are_active(), "it is the operator's word");
+        assert!(!Anchors::new(&pagination, 1 << 20).are_active(), "it is the operator's word");
         pagination.consistency = Some(ConsistencyLevel::Repair);
-        let mut anchors = Anchors::new(&pagination);
+        let mut anchors = Anchors::new(&pagination, 1 << 20);
         assert_eq!(page(&mut anchors, PageStart::List, r#"{"id":1} {"id":2}"#), [0; 0]);
         anchors.expect(Aim::Records, 1, 2, 2);
         let second = r#"{"id":2} {"id":null,"n":1} {"id":null,"n":2} {"n":3} {"n":3}"#;

@@ -37,7 +37,7 @@ pub struct Checkpoint {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) account: Option<PageAccount>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) anchors: Option<AnchorsNote>,
+    pub(super) junctions: Option<AnchorsNote>,
     /// State of the collection, behind the first page alone, which names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pins: Option<StatePins>,
@@ -69,7 +69,7 @@ impl ResumedParts<'_> {
         self.progress.fold(&checkpoint.progress)?;
         self.addresses.resume(checkpoint.number, checkpoint.stride, checkpoint.numbered);
         self.page_size.resume(checkpoint.size, checkpoint.resized);
-        self.anchors.resume(checkpoint.anchors)?;
+        self.anchors.resume(checkpoint.junctions)?;
         if let Some(account) = checkpoint.account {
             self.accounts.resume(account);
         }

@@ -5,15 +5,17 @@
 //! | place of the first one | shows |
 //! |---|---|
 //! | the same page, with the same bytes | nothing: a page is of one moment, so the upstream lists the record twice |
-//! | the end of what came, which the page begins with | of numbered pages, that records were inserted; of others, nothing: their pages may overlap |
+//! | the end of what came, which the page begins with | nothing: pages may overlap, and numbered ones do where records were inserted before them |
 //! | anywhere else | that the upstream's order isn't one, or that records moved |
 //!
 //! With other bytes the record changed, or the key isn't unique.
 
+use memchr::memchr_iter;
 use serde::{Deserialize, Serialize};
 
 use super::crawl_keys::CrawlKeys;
-use super::fingerprint::BatchKey;
+use super::fingerprint::{BatchKey, hash_of};
+use super::junction::KnownRecord;
 use super::newest_records::NewestRecords;
 use crate::batch::Batch;
 use crate::pagination::error::{PageError, excerpt};
@@ -33,6 +35,9 @@ pub struct Doubles {
     /// Those whose page had the same bytes before: an upstream may count them.
     #[serde(default)]
     pub within: u64,
+    /// Those that a numbered page began with: as many records were inserted before it, which a total counts.
+    #[serde(default)]
+    pub inserted: u64,
 }
 
 /// Filter of one walk: lets each record through once.
@@ -46,7 +51,6 @@ pub(super) struct DoubleFilter {
     /// Number of the page's records that have left.
     left: usize,
     overlap: OverlapState,
-    pages: u64,
     /// Doubles of the page, and of the pages before it.
     doubles: Doubles,
     earlier: Doubles,
@@ -101,6 +105,12 @@ impl Doubles {
         self.dropped += other.dropped;
         self.moved += other.moved;
         self.within += other.within;
+        self.inserted += other.inserted;
+    }
+
+    /// Numbers of records that the upstream may count beside those that left.
+    pub(super) fn counted(self) -> [u64; 4] {
+        [0, self.within, self.inserted, self.within + self.inserted]
     }
 }
 
@@ -120,7 +130,6 @@ impl DoubleFilter {
             newest: NewestRecords::default(),
             left: 0,
             overlap: OverlapState::Start,
-            pages: 0,
             doubles: Doubles::default(),
             earlier: Doubles::default(),
         }
@@ -130,51 +139,69 @@ impl DoubleFilter {
         self.keys = keys.clone();
     }
 
-    /// Returns the records of a batch, but for the first `skipped` and for doubles; an error where a double must break the stream.
+    /// Returns the records of a batch, but for the `known` ones, whose indexes ascend, and for doubles; an error where a double must break
+    /// the stream.
     pub(super) fn pass(
         &mut self,
         batch: Batch,
         keys: &[BatchKey],
-        skipped: usize,
+        known: &[usize],
         is_numbered: bool,
     ) -> Result<Batch, PageError> {
-        let mut dropped: Vec<usize> = (0..skipped).collect();
+        let mut dropped = Vec::new();
         let shared = self.keys.clone();
         let mut set = shared.lock();
-        let mut lines = batch.each().skip(skipped);
-        let mut behind = skipped;
-        for (at, key) in keys.iter().enumerate().skip(skipped) {
+        let mut rest = batch.lines().as_ref();
+        let mut behind = 0;
+        let mut known = known.iter().copied().peekable();
+        for (at, key) in keys.iter().enumerate() {
+            let is_known = known.next_if_eq(&at).is_some();
             let text = key.text(&batch);
-            let novelty = text.map_or(Ok(Novelty::New), |text| set.insert(text));
-            if novelty.map_err(|lost| PageError::KeysLost(lost.to_string()))? == Novelty::New {
-                if self.overlap != OverlapState::Over {
-                    self.end_overlap()?;
+            if !is_known {
+                let novelty = text.map_or(Ok(Novelty::New), |text| set.insert(text));
+                if novelty.map_err(|lost| PageError::KeysLost(lost.to_string()))? == Novelty::New {
+                    if self.overlap != OverlapState::Over {
+                        self.end_overlap()?;
+                    }
+                    continue;
                 }
-                continue;
             }
             // What has left of this batch is among the newest records.
-            lines.by_ref().take(at - behind).for_each(|line| self.leave(line));
+            self.leave(split_lines(&mut rest, at - behind), at - behind);
             behind = at + 1;
-            let line = lines.next().unwrap_or_default();
-            let text = text.unwrap_or_default();
-            let place = self.place_of(text, line)?;
-            self.judge(place, is_numbered, text)?;
+            let line = split_lines(&mut rest, 1);
+            if !is_known {
+                let text = text.unwrap_or_default();
+                let place = self.place_of(text, line)?;
+                self.judge(place, is_numbered, text)?;
+            }
             dropped.push(at);
         }
         drop(set);
-        if dropped.is_empty() {
-            drop(lines);
-            self.left += keys.len();
-            self.newest.push(batch.lines());
-            return Ok(batch);
-        }
-        lines.for_each(|line| self.leave(line));
-        Ok(batch.without(&dropped))
+        self.leave(rest, keys.len() - behind);
+        Ok(if dropped.is_empty() { batch } else { batch.without(&dropped) })
     }
 
-    fn leave(&mut self, line: &[u8]) {
-        self.left += 1;
-        self.newest.push(line);
+    /// Notes records that leave.
+    fn leave(&mut self, lines: &[u8], records: usize) {
+        self.left += records;
+        self.newest.push(lines);
+    }
+
+    /// Compares known records with those that left, as far as these are among the newest.
+    pub(super) fn compare(&self, batch: &Batch, keys: &[BatchKey], known: &mut [KnownRecord]) -> Result<(), PageError> {
+        let (mut lines, mut next): (&[u8], usize) = (batch.lines(), 0);
+        let mut behind: &[u8] = &[];
+        for record in known {
+            split_lines(&mut lines, record.at - next);
+            next = record.at + 1;
+            let line = split_lines(&mut lines, 1).trim_ascii();
+            let text = keys[record.at].text(batch).unwrap_or_default();
+            let first = self.newest.find_next(text, &self.reader, &mut behind)?;
+            record.line = hash_of(line);
+            record.is_changed = first.is_some_and(|first| first.trim_ascii() != line);
+        }
+        Ok(())
     }
 
     /// As [`DoubleFilter::pass`], for a batch whose keys have not been read.
@@ -183,20 +210,14 @@ impl DoubleFilter {
         for line in batch.each() {
             keys.push(BatchKey::new(&batch, self.reader.read(line)?, 0));
         }
-        self.pass(batch, &keys, 0, is_numbered)
-    }
-
-    pub(super) fn resume(&mut self, pages: u64) {
-        self.pages = pages;
+        self.pass(batch, &keys, &[], is_numbered)
     }
 
     /// Notes the keys of records that have left before.
-    pub(super) fn recall(&mut self, records: &Batch) -> Result<(), PageError> {
+    pub(super) fn recall(&mut self, records: &Batch, keys: &[BatchKey]) -> Result<(), PageError> {
         let mut set = self.keys.lock();
-        for line in records.each() {
-            if let Some(text) = BatchKey::new(records, self.reader.read(line)?, 0).text(records) {
-                set.insert(text).map_err(|lost| PageError::KeysLost(lost.to_string()))?;
-            }
+        for text in keys.iter().filter_map(|key| key.text(records)) {
+            set.insert(text).map_err(|lost| PageError::KeysLost(lost.to_string()))?;
         }
         drop(set);
         self.newest.push(records.lines());
@@ -207,7 +228,6 @@ impl DoubleFilter {
     pub(super) fn end_page(&mut self) {
         self.left = 0;
         self.overlap = OverlapState::Start;
-        self.pages += 1;
         self.earlier.add(std::mem::take(&mut self.doubles));
     }
 
@@ -255,7 +275,6 @@ impl DoubleFilter {
     fn judge(&mut self, double: DoublePlace, is_numbered: bool, key: &[u8]) -> Result<(), PageError> {
         let key = || excerpt_of(key);
         let shows = match double {
-            DoublePlace::Overlap(_) if is_numbered => Some(PageError::Moved(self.pages)),
             DoublePlace::Page(Bytewise::Same) | DoublePlace::Overlap(Bytewise::Same) => None,
             DoublePlace::Page(Bytewise::Changed) | DoublePlace::Overlap(Bytewise::Changed) => {
                 Some(PageError::DoubleChanged { key: key() })
@@ -272,8 +291,20 @@ impl DoubleFilter {
         }
         self.doubles.dropped += 1;
         self.doubles.within += u64::from(double == DoublePlace::Page(Bytewise::Same));
+        self.doubles.inserted += u64::from(is_numbered && double == DoublePlace::Overlap(Bytewise::Same));
         Ok(())
     }
+}
+
+/// Takes the first `count` lines off.
+fn split_lines<'a>(lines: &mut &'a [u8], count: usize) -> &'a [u8] {
+    let end = match count.checked_sub(1) {
+        Some(nth) => memchr_iter(b'\n', lines).nth(nth).map_or(lines.len(), |newline| newline + 1),
+        None => 0,
+    };
+    let (first, rest) = lines.split_at(end);
+    *lines = rest;
+    first
 }
 
 fn excerpt_of(key: &[u8]) -> String {
@@ -324,12 +355,24 @@ mod tests {
     }
 
     #[test]
-    fn pages_that_overlap_at_their_edge_are_one_list_unless_they_are_numbered() {
-        let left = two(OnDouble::Fail, POINTED, &[1, 2, 3, 4], &[3, 4, 5]).unwrap();
-        assert_eq!(left, (vec![1, 2, 3, 4, 5], Doubles { dropped: 2, moved: 0, within: 0 }));
-        assert!(matches!(two(OnDouble::Fail, NUMBERED, &[1, 2, 3, 4], &[3, 4, 5]), Err(PageError::Moved(1))));
-        let left = two(OnDouble::Drop, NUMBERED, &[1, 2, 3, 4], &[3, 4, 5]).unwrap();
-        assert_eq!(left, (vec![1, 2, 3, 4, 5], Doubles { dropped: 2, moved: 2, within: 0 }));
+    fn pages_that_overlap_at_their_edge_are_one_list() {
+        for policy in [OnDouble::Fail, OnDouble::Drop] {
+            for (is_numbered, inserted) in [(POINTED, 0), (NUMBERED, 2)] {
+                let left = two(policy, is_numbered, &[1, 2, 3, 4], &[3, 4, 5]).unwrap();
+                assert_eq!(left, (vec![1, 2, 3, 4, 5], Doubles { dropped: 2, inserted, ..Doubles::default() }));
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_that_changed_between_two_pages_is_no_copy() {
+        for is_numbered in [POINTED, NUMBERED] {
+            let mut filter = filter(OnDouble::Fail);
+            filter.pass_unread(lines("{\"id\":1,\"n\":1}\n"), is_numbered).unwrap();
+            filter.end_page();
+            let changed = filter.pass_unread(lines("{\"id\":1,\"n\":2}\n{\"id\":2}\n"), is_numbered);
+            assert!(matches!(changed, Err(PageError::DoubleChanged { .. })));
+        }
     }
 
     #[test]
@@ -345,7 +388,7 @@ mod tests {
     fn a_record_twice_in_a_page_is_one_and_with_other_bytes_a_key_that_is_none() {
         let mut filter = filter(OnDouble::Fail);
         let left = filter.pass_unread(lines("{\"id\":1,\"n\":1}\n{\"id\":1,\"n\":1}\n"), POINTED).unwrap();
-        assert_eq!((left.records(), filter.doubles()), (1, Doubles { dropped: 1, moved: 0, within: 1 }));
+        assert_eq!((left.records(), filter.doubles()), (1, Doubles { dropped: 1, within: 1, ..Doubles::default() }));
         let changed = filter.pass_unread(lines("{\"id\":1,\"n\":2}\n"), POINTED);
         assert!(matches!(changed, Err(PageError::DoubleChanged { .. })));
     }

@@ -142,7 +142,7 @@ impl EndRules<'_> {
         let total = self.progress.total().filter(|_| !is_midway);
         // The counts of records that came say nothing where some of them are gone; the page's own place and total are of one moment.
         let proof = match total {
-            Some(total) if reach > total => return Err(PageError::TotalDisagrees { records: reach, total }),
+            Some(total) if reach > total => return Err(PageError::ReachDisagrees { reach, total }),
             _ => total.filter(|total| *total == reach).map(Proof::Total),
         };
         let shared = Anchors::shared_with(records, longest);
@@ -224,9 +224,7 @@ impl EndRules<'_> {
         match (self.anchors.reach(), self.progress.total()) {
             _ if self.addresses.is_midway() => {}
             (None, _) => self.progress.check_totals(self.addresses.is_numbered())?,
-            (Some(records), Some(total)) if records != total => {
-                return Err(PageError::TotalDisagrees { records, total });
-            }
+            (Some(reach), Some(total)) if reach != total => return Err(PageError::ReachDisagrees { reach, total }),
             (Some(_), _) => {}
         }
         // One page may leave the flag out where it is false; of several, those before the last have it.

@@ -89,27 +89,14 @@ impl Fingerprint {
         self.batch.reserve(usize::try_from(batch.records()).unwrap_or_default().max(USUAL));
         let keys = self.keys.get_or_insert_default();
         for line in batch.each() {
-            let key = reader.read(line)?;
-            let hash = hash_of(key.unwrap_or(line.trim_ascii()));
-            keys.write(&hash.to_le_bytes());
-            self.batch.push(BatchKey::new(batch, key, hash));
+            let key = BatchKey::read(batch, line, reader)?;
+            keys.write(&key.hash.to_le_bytes());
+            self.batch.push(key);
         }
         if let Some(first) = self.batch.first().filter(|_| self.records == 0) {
             self.start = first.hash;
         }
         self.records += batch.records();
-        Ok(())
-    }
-
-    /// Reads the keys of the last batch again, of which some records were taken out.
-    pub(super) fn read_keys(&mut self, batch: &Batch, identity: &RecordIdentity) -> Result<(), PageError> {
-        let Some(reader) = &identity.0 else { return Ok(()) };
-        self.batch.clear();
-        for line in batch.each() {
-            let key = reader.read(line)?;
-            let hash = hash_of(key.unwrap_or(line.trim_ascii()));
-            self.batch.push(BatchKey::new(batch, key, hash));
-        }
         Ok(())
     }
 
@@ -133,9 +120,20 @@ impl RecordIdentity {
     pub(super) fn new(key: Option<&Path>) -> Self {
         Self(key.map(KeyReader::new))
     }
+
+    /// Keys of a batch, one a record; none where no key is configured.
+    pub(super) fn keys_of(&self, batch: &Batch) -> Result<Vec<BatchKey>, PageError> {
+        let Some(reader) = &self.0 else { return Ok(Vec::new()) };
+        batch.each().map(|line| BatchKey::read(batch, line, reader)).collect()
+    }
 }
 
 impl BatchKey {
+    fn read(batch: &Batch, line: &[u8], reader: &KeyReader) -> Result<Self, PageError> {
+        let key = reader.read(line)?;
+        Ok(Self::new(batch, key, hash_of(key.unwrap_or(line.trim_ascii()))))
+    }
+
     /// The key of a record of this batch, in whose lines it stands; `null` is none.
     pub(super) fn new(batch: &Batch, key: Option<&[u8]>, hash: u64) -> Self {
         let key = key.filter(|key| *key != b"null").unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::anchors::Drift;
+use super::anchors::{Drift, Looseness};
 use super::pinned_state::PinnedState;
 use super::progress::WalkProgress;
 use crate::pagination::proof::Proof;
@@ -46,7 +46,7 @@ impl Judgement<'_> {
             return Consistency::Upstream { by: format!("`{field}` in every request but the first") };
         }
         if let Some(drift) = self.drift {
-            return by_drift(drift);
+            return by_drift(drift, proof);
         }
         if self.is_numbered {
             Doubt::Numbered.into()
@@ -76,15 +76,18 @@ impl Judgement<'_> {
 }
 
 /// Consistency of pages that share records.
-fn by_drift(drift: Drift) -> Consistency {
+fn by_drift(drift: Drift, proof: Proof) -> Consistency {
+    // An end without a count takes it on faith that pages are filled up.
+    let lacks_records = matches!(proof, Proof::EmptyPage | Proof::Status(_)) && drift.has_gaps;
     match drift {
         Drift { is_disordered: true, .. } => {
-            Consistency::Moved { why: "a record that had come moved to another place among those around it".to_owned() }
+            Consistency::Moved { why: "a record that had come came again out of the order that it had".to_owned() }
         }
-        Drift { is_loose: true, shifts: 1.., .. } => Consistency::Moved {
-            why: "a record came again, and its page could not be tied to the one before".to_owned(),
-        },
-        Drift { is_loose: true, .. } => Doubt::Numbered.into(),
+        Drift { looseness: Some(Looseness::Older | Looseness::Single), .. } => Doubt::Numbered.into(),
+        Drift { looseness: Some(Looseness::Unaligned), .. } => Doubt::Unaligned.into(),
+        Drift { looseness: Some(Looseness::Keyless), .. } => Doubt::Keyless.into(),
+        Drift { looseness: Some(Looseness::Gaps), .. } => Doubt::ShortPage.into(),
+        _ if lacks_records || proof == Proof::ShortPage => Doubt::ShortPage.into(),
         Drift { shifts: 0, .. } => Consistency::Steady,
         Drift { shifts, again, back, .. } => Consistency::Mended { shifts, again, back },
     }

@@ -6,18 +6,33 @@ use super::walk_state::Aim;
 #[derive(Debug, Default)]
 pub(super) struct Junction {
     pub(super) records: u64,
-    /// Number of known records.
+    /// Number of known records, and of new ones.
     pub(super) known: u64,
-    /// Places of the first and the last known record among all that came.
+    pub(super) new: u64,
+    /// Place of the first known record among all that came.
     pub(super) first: Option<u64>,
-    pub(super) last: Option<u64>,
-    /// Keys of the new records.
-    pub(super) keys: Vec<Box<str>>,
+    /// Place of the last known record, and the hash of its line.
+    last: Option<(u64, u64)>,
     /// Number of new records in front of the last known one.
     pub(super) late: u64,
+    /// Number of known records whose bytes have changed.
+    pub(super) changed: u64,
     pub(super) is_disordered: bool,
     /// A record has no key, or `null`.
     pub(super) has_keyless: bool,
+}
+
+/// Record of a batch whose key came with a page before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KnownRecord {
+    /// Index in its batch.
+    pub(super) at: usize,
+    /// Place of its key among all that came.
+    pub(super) place: u64,
+    /// Hash of its line.
+    pub(super) line: u64,
+    /// Its bytes are others than the ones that left.
+    pub(super) is_changed: bool,
 }
 
 /// Beginning of a page among the records of the list.
@@ -43,18 +58,20 @@ impl PageStart {
 }
 
 impl Junction {
-    /// Counts a record with its key, if it has one, and its place, if it is known.
-    pub(super) fn meet(&mut self, key: Option<&str>, place: Option<u64>) {
-        self.records += 1;
-        self.has_keyless |= key.is_none();
-        let Some(place) = place else {
-            self.keys.extend(key.map(Into::into));
-            return;
-        };
-        self.known += 1;
-        self.first.get_or_insert(place);
-        self.is_disordered |= self.last.is_some_and(|last| place <= last);
-        self.last = Some(place);
-        self.late = self.keys.len() as u64;
+    /// Counts a batch of so many records, with those of them that are known.
+    pub(super) fn meet(&mut self, records: u64, known: &[KnownRecord]) {
+        for (nth, record) in known.iter().enumerate() {
+            self.first.get_or_insert(record.place);
+            // A record that its page has twice is one, unless it has other bytes: the key is that of several then.
+            self.is_disordered |= self
+                .last
+                .is_some_and(|(place, line)| record.place < place || record.place == place && record.line != line);
+            self.last = Some((record.place, record.line));
+            self.late = self.new + (record.at - nth) as u64;
+            self.changed += u64::from(record.is_changed);
+        }
+        self.records += records;
+        self.known += known.len() as u64;
+        self.new += records - known.len() as u64;
     }
 }

@@ -1,7 +1,8 @@
 //! Newest records of a walk, in which the first one of a double is looked for.
 
-use memchr::memchr;
+use memchr::{memchr, memrchr_iter};
 
+use super::fingerprint::first_line;
 use crate::pagination::error::PageError;
 use crate::pagination::keys::KeyReader;
 
@@ -32,6 +33,32 @@ impl NewestRecords {
             }
         }
         Ok(None)
+    }
+
+    /// The same for a key whose record most likely stands at the start of `rest`, which becomes what stands behind the record.
+    pub(super) fn find_next<'a>(
+        &'a self,
+        key: &[u8],
+        reader: &KeyReader,
+        rest: &mut &'a [u8],
+    ) -> Result<Option<&'a [u8]>, PageError> {
+        let next = first_line(rest);
+        if !next.is_empty() && reader.read(next)? == Some(key) {
+            *rest = rest.get(next.len() + 1..).unwrap_or_default();
+            return Ok(Some(next));
+        }
+        let Some((back, line)) = self.find(key, reader)? else { return Ok(None) };
+        let behind = last_line_starts(&self.0, back);
+        *rest = &self.0[behind..];
+        Ok(Some(line))
+    }
+}
+
+/// Start of the last `count` lines.
+fn last_line_starts(lines: &[u8], count: usize) -> usize {
+    match count.checked_sub(1) {
+        Some(nth) => memrchr_iter(b'\n', lines.strip_suffix(b"\n").unwrap_or_default()).nth(nth).map_or(0, |at| at + 1),
+        None => lines.len(),
     }
 }
 

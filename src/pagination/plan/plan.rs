@@ -76,9 +76,9 @@ impl Plan {
         self.parts.keys().replace(keys);
     }
 
-    /// Bytes in memory of the keys of all records.
+    /// Bytes in memory of the keys of records.
     pub fn key_bytes(&self) -> usize {
-        self.parts.keys().bytes()
+        self.parts.keys().bytes() + self.parts.list.iter().map(|part| part.walk.known_bytes()).sum::<usize>()
     }
 
     /// Returns true if later pages are asked for under the condition that the collection is the first page's.

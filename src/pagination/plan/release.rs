@@ -3,6 +3,7 @@
 use super::crawl_keys::CrawlKeys;
 use super::doubles::{DoubleFilter, Doubles};
 use super::fingerprint::{BatchKey, Fingerprint, RecordIdentity, first_line, has_line};
+use super::junction::KnownRecord;
 use crate::batch::Batch;
 use crate::pagination::error::PageError;
 use crate::pagination::path::Path;
@@ -41,8 +42,8 @@ pub(super) struct RecordRelease {
 struct WithheldBatch {
     batch: Batch,
     keys: Vec<BatchKey>,
-    /// Number of records at its start that the page before held.
-    skipped: usize,
+    /// Indexes of those that pages before held.
+    known: Vec<usize>,
 }
 
 /// Time at which the records of a page leave.
@@ -157,17 +158,14 @@ impl RecordRelease {
         Ok(is_first)
     }
 
-    /// Finds the record of the page before with which this one begins, as pages of a keyset with an overlap do.
-    pub(super) fn find_overlap(&mut self, batch: &Batch, key: Option<&[Path]>) -> Result<(), PageError> {
-        let (Some(key), Some(last)) = (key, &self.last) else { return Ok(()) };
+    /// Returns true if the page begins with the record of the page before, as pages of a keyset with an overlap do.
+    pub(super) fn begins_with_last(&self, batch: &Batch, key: Option<&[Path]>) -> Result<bool, PageError> {
+        let (Some(key), Some(last)) = (key, &self.last) else { return Ok(false) };
         let first = first_line(batch.lines());
-        if values_of(first, key)? == values_of(last, key)? {
-            if first.trim_ascii() != last.trim_ascii() {
-                return Err(PageError::KeyIsShared);
-            }
-            self.overlap = 1;
+        if values_of(first, key)? != values_of(last, key)? {
+            return Ok(false);
         }
-        Ok(())
+        if first.trim_ascii() != last.trim_ascii() { Err(PageError::KeyIsShared) } else { Ok(true) }
     }
 
     /// Keys of the batch that was added last.
@@ -175,33 +173,30 @@ impl RecordRelease {
         self.page.batch()
     }
 
-    /// Returns the records of the batch that was added last without those at these indexes, which pages before held.
-    pub(super) fn keep_new(&mut self, batch: Batch, known: &[usize]) -> Result<Batch, PageError> {
-        if known.is_empty() {
-            return Ok(batch);
-        }
-        self.overlap += known.len() as u64;
-        let batch = batch.without(known);
-        self.page.read_keys(&batch, &self.identity)?;
-        Ok(batch)
+    /// Compares known records of the batch that was added last with those that left.
+    pub(super) fn compare(&self, batch: &Batch, known: &mut [KnownRecord]) -> Result<(), PageError> {
+        self.doubles.as_ref().map_or(Ok(()), |doubles| doubles.compare(batch, self.page.batch(), known))
+    }
+
+    /// Counts records that pages before held.
+    pub(super) fn count_known(&mut self, records: usize) {
+        self.overlap += records as u64;
     }
 
     pub(super) fn set_policy(&mut self, policy: ReleasePolicy) {
         self.policy = policy;
     }
 
-    /// Returns the records of the batch that was added last, as far as they may leave now.
-    pub(super) fn pass(&mut self, batch: Batch) -> Result<Batch, PageError> {
+    /// Returns the records of the batch that was added last, as far as they may leave now: all but those at the indexes `known`.
+    pub(super) fn pass(&mut self, batch: Batch, known: Vec<usize>) -> Result<Batch, PageError> {
         self.look_for_moved(&batch);
-        let is_first = self.page.records() == batch.records();
-        let skipped = if is_first { usize::try_from(self.overlap).unwrap_or_default() } else { 0 };
         match self.policy {
             ReleasePolicy::Now => match &mut self.doubles {
-                Some(doubles) => doubles.pass(batch, self.page.batch(), skipped, self.is_numbered),
-                None => Ok(batch.skip(skipped as u64)),
+                Some(doubles) => doubles.pass(batch, self.page.batch(), &known, self.is_numbered),
+                None => Ok(batch.without(&known)),
             },
             ReleasePolicy::AtTheEnd => {
-                self.withheld.push(WithheldBatch { batch, keys: self.page.take_batch(), skipped });
+                self.withheld.push(WithheldBatch { batch, keys: self.page.take_batch(), known });
                 let bytes: usize = self.withheld.iter().map(|withheld| withheld.batch.lines().len()).sum();
                 if bytes as u64 > self.withheld_limit {
                     return Err(PageError::WholePageTooLarge(self.withheld_limit));
@@ -214,17 +209,23 @@ impl RecordRelease {
 
     /// Compares the keys of records that waited; their page is no repetition.
     pub(super) fn compare_withheld(&mut self) -> Result<(), PageError> {
-        for WithheldBatch { batch, keys, skipped } in &mut self.withheld {
+        for WithheldBatch { batch, keys, known } in &mut self.withheld {
+            let waited = std::mem::take(batch);
             *batch = match &mut self.doubles {
-                Some(doubles) => doubles.pass(std::mem::take(batch), keys, *skipped, self.is_numbered)?,
-                None => std::mem::take(batch).skip(*skipped as u64),
+                Some(doubles) => doubles.pass(waited, keys, known, self.is_numbered)?,
+                None => waited.without(known),
             };
         }
         Ok(())
     }
 
-    pub(super) fn recall(&mut self, records: &Batch) -> Result<(), PageError> {
-        self.doubles.as_mut().map_or(Ok(()), |doubles| doubles.recall(records))
+    /// Notes the keys of records that left before the walk was interrupted, and returns them.
+    pub(super) fn recall(&mut self, records: &Batch) -> Result<Vec<BatchKey>, PageError> {
+        let keys = self.identity.keys_of(records)?;
+        if let Some(doubles) = &mut self.doubles {
+            doubles.recall(records, &keys)?;
+        }
+        Ok(keys)
     }
 
     /// Doubles of the page so far.
@@ -268,9 +269,8 @@ impl RecordRelease {
         waited.chain([rest]).collect()
     }
 
-    pub(super) fn resume(&mut self, last: Option<Vec<u8>>, pages: u64) {
+    pub(super) fn resume(&mut self, last: Option<Vec<u8>>) {
         self.last = last;
-        self.doubles.iter_mut().for_each(|doubles| doubles.resume(pages));
     }
 }
 
@@ -294,23 +294,23 @@ mod tests {
         pagination.key = key.map(|key| key.parse().unwrap());
         pagination.total = total.map(|path| Source::Body(path.parse().unwrap()));
         let mut release = RecordRelease::new(&pagination, u64::MAX);
-        release.resume(Some(b"{\"id\":2}\n".to_vec()), 0);
+        release.resume(Some(b"{\"id\":2}\n".to_vec()));
         release
     }
 
     fn pass(release: &mut RecordRelease, lines: &'static str) -> Result<u64, PageError> {
         release.add(&batch(lines))?;
-        release.pass(batch(lines)).map(|batch| batch.records())
+        release.pass(batch(lines), Vec::new()).map(|batch| batch.records())
     }
 
     #[test]
-    fn a_record_that_comes_twice_is_an_error_by_its_key_and_waits_for_the_total_without_one() {
+    fn a_record_that_comes_twice_leaves_once_by_its_key_and_waits_for_the_total_without_one() {
         let twice = "{\"id\":2}\n{\"id\":3}\n";
         let mut by_key = numbered(Some("id"), None);
         assert_eq!(pass(&mut by_key, "{\"id\":2}\n").unwrap(), 1);
         by_key.end_page(Batch::default());
         by_key.start_page();
-        assert!(matches!(pass(&mut by_key, twice), Err(PageError::Moved(1))));
+        assert_eq!((pass(&mut by_key, twice).unwrap(), by_key.doubles().inserted), (1, 1));
         let mut by_total = numbered(None, Some("total"));
         assert_eq!(pass(&mut by_total, "{\"id\":1}\n").unwrap(), 1);
         assert_eq!(pass(&mut by_total, twice).unwrap(), 0);

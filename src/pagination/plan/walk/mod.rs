@@ -61,7 +61,7 @@ impl Walk {
     ) -> Result<Self, PageError> {
         let first = pagination.sized(first)?;
         let mut walk = Self {
-            anchors: Anchors::new(&pagination),
+            anchors: Anchors::new(&pagination, caps.window_bytes),
             release: RecordRelease::new(&pagination, caps.whole_page_bytes()),
             caps,
             page_size: PageSizing::new(&pagination, &first)?,
@@ -113,7 +113,8 @@ impl Walk {
         let proof = self.proof()?;
         let Self { pagination, progress, pinned, .. } = self;
         let (is_numbered, is_midway) = (self.addresses.is_numbered(), self.starts_midway());
-        let (drift, late) = (self.anchors.drift(), self.anchors.drift().map_or(0, |drift| drift.late));
+        let drift = self.anchors.drift();
+        let late = drift.map_or(0, |drift| drift.late);
         let names_a_place = detect::names_a_place(self.addresses.origin());
         let judgement = Judgement { pagination, progress, pinned, drift, is_numbered, is_midway, names_a_place };
         let (agreeing, consistency) = (judgement.agreeing(proof), judgement.consistency(proof));
@@ -170,7 +171,14 @@ impl Walk {
 
     /// Notes the keys of records that left before the walk was interrupted, in their order.
     pub fn recall(&mut self, records: &Batch) -> Result<(), PageError> {
-        self.release.recall(records)
+        let keys = self.release.recall(records)?;
+        self.anchors.recall(records, &keys);
+        Ok(())
+    }
+
+    /// Bytes in memory of the keys by which records are known again.
+    pub(in crate::pagination::plan) fn known_bytes(&self) -> usize {
+        self.anchors.bytes()
     }
 
     pub(in crate::pagination::plan) fn has_condition(&self) -> bool {
@@ -185,16 +193,13 @@ impl Walk {
     }
 
     /// Takes the next records of the page, each once, and returns those that may leave now.
-    pub fn records(&mut self, head: &Head, fields: &PageFields, mut batch: Batch) -> Result<Batch, PageError> {
+    pub fn records(&mut self, head: &Head, fields: &PageFields, batch: Batch) -> Result<Batch, PageError> {
         if batch.is_empty() {
             return Ok(batch);
         }
         let is_first = self.release.add(&batch)?;
-        if is_first {
-            self.release.find_overlap(&batch, self.pagination.style.rules().overlap_key())?;
-        }
-        let known = self.anchors.join(&batch, self.release.keys());
-        batch = self.release.keep_new(batch, &known)?;
+        let known = self.known(&batch, is_first)?;
+        self.release.count_known(known.len());
         if is_first {
             let policy = self.policy();
             self.release.set_policy(policy);
@@ -202,7 +207,19 @@ impl Walk {
                 self.progress.check_total(&self.pagination, head, fields)?;
             }
         }
-        self.release.pass(batch)
+        self.release.pass(batch, known)
+    }
+
+    /// Indexes of the records of a batch that pages before held, as far as pages are meant to share some.
+    fn known(&mut self, batch: &Batch, is_first: bool) -> Result<Vec<usize>, PageError> {
+        let overlap_key = self.pagination.style.rules().overlap_key();
+        if is_first && self.release.begins_with_last(batch, overlap_key)? {
+            return Ok(vec![0]);
+        }
+        let mut known = self.anchors.find_known(batch, self.release.keys());
+        self.release.compare(batch, &mut known)?;
+        self.anchors.join(batch.records(), &known);
+        Ok(known.iter().map(|record| record.at).collect())
     }
 
     /// Takes the rest of the page, and returns its last records and those that waited, as far as they may leave. `early` is what

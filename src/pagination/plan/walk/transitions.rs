@@ -6,12 +6,13 @@ use http::{HeaderMap, StatusCode};
 
 use super::Walk;
 use crate::pagination::end_settings::SameToken;
-use crate::pagination::error::PageError;
+use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::checkpoint::{Checkpoint, ResumedParts, WalkLead};
 use crate::pagination::plan::end::{EndRules, PageLead, PageLength, WholePage, refusal};
 use crate::pagination::plan::events::PageSoFar;
 use crate::pagination::plan::forecast::Forecast;
+use crate::pagination::plan::junction::PageStart;
 use crate::pagination::plan::page_accounts::ArrivedPage;
 use crate::pagination::plan::page_size::SizeChange;
 use crate::pagination::plan::walk_state::{Aim, WalkState};
@@ -26,6 +27,13 @@ impl Walk {
             return Err(PageError::CollectionChanged);
         }
         match self.end_rules().by_refusal(status, headers, self.state.aim())? {
+            None if matches!(status.as_u16(), 400 | 422) && self.anchors.may_be_unaligned() => {
+                let shared = self.anchors.give_up_sharing();
+                self.ask_at(self.addresses.number() + shared)
+            }
+            None if self.page_start() == PageStart::Shared && self.anchors.are_active() => {
+                Err(PageError::SharedRefused { status, excerpt: excerpt(&String::from_utf8_lossy(body)) })
+            }
             None => Err(refusal(status, headers, body)),
             // A page that was there a moment ago is not past the last, nor one that should begin with a known record.
             Some(_) if self.release.has_begun() => Err(PageError::Gone(status)),
@@ -62,9 +70,10 @@ impl Walk {
         if more.is_some() {
             self.progress.note_flag();
         }
-        let new = self.release.new_records();
-        let came = if self.anchors.are_active() { self.release.page().records() } else { new };
-        if came == 0 && self.restore() {
+        // A page of records that are all known is no empty one.
+        let is_anchored = self.anchors.drift().is_some();
+        let new = if is_anchored { self.release.page().records() } else { self.release.new_records() };
+        if new == 0 && self.restore() {
             return Ok(());
         }
         let style_end = self.pagination.style.rules().end(self.answer(head, &page.fields))?;
@@ -101,13 +110,22 @@ impl Walk {
 
     /// Takes a page that must share a record with those before it, or steps back.
     fn take_anchored(&mut self, aim: Aim) -> Result<bool, PageError> {
+        if self.anchors.is_rounded(self.page_start(), self.release.page(), &self.progress) {
+            let shared = self.anchors.probe_rounding();
+            return self.ask_at(self.addresses.number() + shared).map(|()| false);
+        }
         let total = self.progress.total().filter(|total| self.anchors.reach() == Some(*total));
-        let proof = match (self.progress.repeated(self.release.page()), total) {
+        let repeated = self.progress.repeated(self.release.page());
+        let proof = match (repeated, total) {
             // The number is ignored. In a list that moves, just as many records would have to come in front as the first page has.
             (Some(1), _) if self.pages() == 1 => self.end_rules().by_repetition(1, aim)?,
             // An upstream that clamps numbers gives its last page again.
             (Some(last), Some(total)) if last == self.pages() => Proof::Total(total),
-            _ => return self.step_back().map(|goes_back| !goes_back),
+            _ => {
+                let pages = self.pages();
+                self.anchors.count_echo(repeated == Some(pages), pages)?;
+                return self.step_back().map(|goes_back| !goes_back);
+            }
         };
         self.finish(proof).map(|()| false)
     }
@@ -115,14 +133,22 @@ impl Walk {
     /// Steps back from a page that does not meet those before it: Asked ⇒ Ask. Returns false if it does.
     fn step_back(&mut self) -> Result<bool, PageError> {
         let (start, before) = (self.page_start(), self.addresses.before());
-        let Some(step) = self.anchors.step_back(start, before, &self.progress)? else { return Ok(false) };
-        let back = self.addresses.predict(self.page_size.size(), self.addresses.number() - step);
-        let Address { mut request, number } = back.ok_or_else(|| self.end_rules().more_without_next())?;
+        let Some(step) = self.anchors.step_back(start, before, self.release.page(), &self.progress)? else {
+            return Ok(false);
+        };
+        self.ask_at(self.addresses.number() - step).map(|()| true)
+    }
+
+    /// Asks for the page of another number in the place of the current one: Asked ⇒ Ask.
+    fn ask_at(&mut self, number: u64) -> Result<(), PageError> {
+        let address = self.addresses.predict(self.page_size.size(), number);
+        let Address { mut request, number } = address.ok_or_else(|| self.end_rules().more_without_next())?;
         self.pinned.apply(&mut request)?;
         self.addresses.advance_to(number);
+        self.addresses.forget_stride();
         self.identity = self.addresses.identity(&self.page_size, &request);
         self.state = WalkState::Ask(request, Aim::Records);
-        Ok(true)
+        Ok(())
     }
 
     /// Reason for which a whole page can't be one of the collection, though its answer is a page.
@@ -184,7 +210,7 @@ impl Walk {
         self.progress.check_empty_pages(&self.caps)?;
         let identity = self.addresses.identity(&self.page_size, &next.request);
         // An anchored walk goes back and comes again, as often as its repairs allow.
-        let comes_once = !self.anchors.are_active();
+        let comes_once = self.anchors.drift().is_none();
         if comes_once && matches!(self.state, WalkState::Asked(..)) && self.identity == identity {
             return match self.pagination.same_token {
                 SameToken::End if self.release.new_records() == 0 => self.finish(Proof::SameToken),
@@ -267,7 +293,7 @@ impl Walk {
             size: self.page_size.size(),
             resized: self.page_size.resized(),
             account: if self.pages() == 1 { self.accounts.first(self.addresses.origin()) } else { None },
-            anchors: self.anchors.note(),
+            junctions: self.anchors.note(),
             pins: self.pinned.pins().filter(|_| self.pages() == 1),
             requests: None,
         }
@@ -294,7 +320,7 @@ impl Walk {
             None => {}
         }
         self.release.set_numbered(self.addresses.is_numbered());
-        self.release.resume(last, self.progress.pages());
+        self.release.resume(last);
         Ok(())
     }
 }

@@ -1,0 +1,151 @@
+//! Upstreams whose offsets are no place in a list, under `consistency = "repair"`: each stream has every record once and says what it can't
+//! show, or breaks at once.
+
+use http::{HeaderMap, StatusCode};
+use serde_json::json;
+use unpage::pagination::page::Head;
+use unpage::pagination::plan::Proof;
+use unpage::pagination::request::PageRequest;
+use unpage::pagination::verdict::{Consistency, Doubt};
+use unpage::pagination::{ConsistencyLevel, PageError, Pagination};
+
+use crate::crawl::{Crawled, Manner, crawl};
+use crate::fan_out::{of, offset_from, says, sized};
+use crate::server::{Answer, Server, Total, number};
+
+const RECORDS: u64 = 95;
+const PAGE: u64 = 10;
+
+fn repaired(total: Total) -> Pagination {
+    let mut pagination = sized(of(offset_from(0)), PAGE);
+    pagination.consistency = Some(ConsistencyLevel::Repair);
+    says(&mut pagination, total);
+    pagination
+}
+
+/// Answer with these records, as `(id, version)`.
+fn list(request: &PageRequest, total: Option<u64>, records: impl IntoIterator<Item = (u64, u64)>) -> Answer {
+    let records: Vec<_> = records.into_iter().map(|(id, version)| json!({"id": id, "version": version})).collect();
+    let head = Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url.clone() };
+    Answer { head, body: json!({"data": records, "total": total}).to_string() }
+}
+
+/// Crawls a list whose offsets the upstream changes before it uses them; none where it refuses them.
+fn rounded(records: u64, total: Total, width: usize, round: impl Fn(u64) -> Option<u64>) -> Crawled {
+    let pagination = repaired(total);
+    let first = Server::of(offset_from(0), 0, PAGE).first();
+    crawl(&pagination, first, Manner::of(width), |request| match round(number(request, "offset").unwrap_or(0)) {
+        Some(from) => {
+            let total = (total == Total::Records).then_some(records);
+            list(request, total, (from..records.min(from + PAGE)).map(|id| (id, 0)))
+        }
+        None => {
+            let head = Head { status: StatusCode::BAD_REQUEST, headers: HeaderMap::new(), url: request.url.clone() };
+            Answer { head, body: json!({"error": "offset must be a multiple of limit"}).to_string() }
+        }
+    })
+}
+
+#[test]
+fn offsets_between_pages_that_are_refused_or_rounded_are_given_up() {
+    let down = |offset: u64| Some(offset / PAGE * PAGE);
+    let up = |offset: u64| Some(offset.div_ceil(PAGE) * PAGE);
+    let refused = |offset: u64| offset.is_multiple_of(PAGE).then_some(offset);
+    for (round, spent) in [(&down as &dyn Fn(u64) -> Option<u64>, 1), (&up, 3), (&refused, 1)] {
+        for total in [Total::None, Total::Records] {
+            for width in [1, 6] {
+                let crawled = rounded(90, total, width, round);
+                assert!(crawled.end.is_ok(), "{:?}", crawled.end);
+                assert_eq!(crawled.ids, (0..90).collect::<Vec<_>>());
+                assert_eq!(crawled.consistency, Some(Doubt::Unaligned.into()));
+                let needed = crawled.requests - crawled.wasted;
+                assert!(width > 1 || needed <= 11 + spent, "{needed} requests");
+            }
+        }
+    }
+    let exact = rounded(RECORDS, Total::Records, 1, Some);
+    assert_eq!((exact.consistency, exact.requests), (Some(Consistency::Steady), 11));
+}
+
+#[test]
+fn an_offset_that_is_ignored_is_a_repetition() {
+    for total in [Total::None, Total::Records] {
+        let crawled = rounded(RECORDS, total, 1, |_| Some(0));
+        assert!(matches!(crawled.end, Err(PageError::Repeat(1))), "{:?}", crawled.end);
+        let needed = crawled.requests - crawled.wasted;
+        assert!(needed <= 3, "{needed} requests");
+    }
+}
+
+#[test]
+fn offsets_that_are_clamped_to_the_last_page_end_at_once() {
+    let to_last_page = |offset: u64| Some(if offset < RECORDS { offset } else { RECORDS - 5 });
+    let to_full_page = |offset: u64| Some(offset.min(RECORDS - PAGE));
+    for clamped in [&to_last_page as &dyn Fn(u64) -> Option<u64>, &to_full_page] {
+        let crawled = rounded(RECORDS, Total::None, 1, clamped);
+        assert!(matches!(crawled.end, Err(PageError::Repeat(12))), "{:?}", crawled.end);
+        assert_eq!(crawled.ids.len() as u64, RECORDS);
+    }
+    let crawled = rounded(RECORDS, Total::Records, 1, to_last_page);
+    assert_eq!((crawled.end.unwrap(), crawled.consistency), (Proof::Total(RECORDS), Some(Consistency::Steady)));
+    let crawled = rounded(RECORDS, Total::Records, 1, to_full_page);
+    assert!(matches!(crawled.end, Err(PageError::ReachDisagrees { reach: 100, total: RECORDS })), "{:?}", crawled.end);
+}
+
+/// Crawls a list without a total whose pages lack some of the records at their offsets.
+fn filtered(is_hidden: impl Fn(u64) -> bool) -> Crawled {
+    let first = Server::of(offset_from(0), 0, PAGE).first();
+    crawl(&repaired(Total::None), first, Manner::of(1), |request| {
+        let from = number(request, "offset").unwrap_or(0);
+        list(request, None, (from..RECORDS.min(from + PAGE)).filter(|id| !is_hidden(*id)).map(|id| (id, 0)))
+    })
+}
+
+#[test]
+fn short_pages_that_are_no_end_leave_the_end_unverified() {
+    for hidden in [vec![13], vec![5, 17, 23], vec![28, 29], vec![70, 71, 72]] {
+        let crawled = filtered(|id| hidden.contains(&id));
+        let expected: Vec<_> = (0..RECORDS).filter(|id| !hidden.contains(id)).collect();
+        assert_eq!(
+            (crawled.ids, crawled.consistency),
+            (expected, Some(Doubt::ShortPage.into())),
+            "{hidden:?}: {:?}",
+            crawled.end
+        );
+    }
+}
+
+/// Crawls pages of records with versions, the second of which begins with the last record of the first.
+fn two_pages(first: Vec<(u64, u64)>, second: Vec<(u64, u64)>) -> Crawled {
+    let shared = first.len() as u64 - 1;
+    let request = Server::of(offset_from(0), 0, PAGE).first();
+    crawl(&repaired(Total::None), request, Manner::of(1), |request| {
+        list(
+            request,
+            None,
+            match number(request, "offset").unwrap_or(0) {
+                0 => first.clone(),
+                from if from == shared => second.clone(),
+                from => second.iter().copied().skip((from - shared) as usize).collect(),
+            },
+        )
+    })
+}
+
+#[test]
+fn a_shared_record_may_change_and_a_key_of_several_records_may_not() {
+    let first: Vec<_> = (0..PAGE).map(|id| (id, 0)).collect();
+    let updated = two_pages(first.clone(), vec![(9, 1), (10, 0)]);
+    assert_eq!((updated.ids.len(), updated.consistency), (11, Some(Consistency::Steady)));
+    for shared in [[(9, 0), (9, 1)], [(9, 1), (9, 0)]] {
+        let ambiguous = two_pages(first.clone(), [&shared[..], &[(10, 0)]].concat());
+        assert!(matches!(ambiguous.consistency, Some(Consistency::Moved { .. })), "{:?}", ambiguous.consistency);
+    }
+}
+
+#[test]
+fn a_record_that_the_end_of_a_page_has_twice_is_one() {
+    let first = [(0..PAGE - 1).map(|id| (id, 0)).collect(), vec![(PAGE - 2, 0)]].concat();
+    let crawled = two_pages(first, vec![(PAGE - 2, 0), (20, 0)]);
+    assert_eq!((crawled.ids.len(), crawled.consistency), (10, Some(Consistency::Steady)));
+}
