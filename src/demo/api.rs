@@ -19,6 +19,7 @@ use tower::Service;
 use super::answer::DemoAnswer;
 use super::legacy::Legacy;
 use super::refusal::DemoRefusal;
+use super::stock::ChangingStock;
 
 /// Most bytes of a request's body.
 const MAX_BODY: usize = 1 << 20;
@@ -35,6 +36,16 @@ struct ApiState {
     rate: Option<NonZeroU32>,
     requests: AtomicUsize,
     second: Mutex<Second>,
+    changes: Option<OrderChanges>,
+}
+
+/// Changes of the orders as time passes.
+#[derive(Debug)]
+struct OrderChanges {
+    stock: Mutex<ChangingStock>,
+    begun: Instant,
+    /// Time from one change to the next; not zero.
+    every: Duration,
 }
 
 /// Requests that were admitted in one second of the clock.
@@ -47,8 +58,30 @@ struct Second {
 impl DemoApi {
     /// An API that takes `latency` for each answer, and answers 429 beyond `rate` requests a second.
     pub fn new(legacy: Legacy, latency: Duration, rate: Option<NonZeroU32>) -> Self {
+        Self::with_changes(legacy, latency, rate, None)
+    }
+
+    /// As [`DemoApi::new`], with as many orders, of which one comes or goes each time that `every` has passed.
+    ///
+    /// # Panics
+    ///
+    /// If `every` is zero.
+    pub fn changing(legacy: Legacy, latency: Duration, rate: Option<NonZeroU32>, every: Duration) -> Self {
+        assert!(!every.is_zero(), "time between two changes");
+        let stock = ChangingStock::of(legacy.records);
+        let legacy = Legacy { records: stock.highest(), ..legacy };
+        let changes = OrderChanges { stock: Mutex::new(stock), begun: Instant::now(), every };
+        Self::with_changes(legacy, latency, rate, Some(changes))
+    }
+
+    fn with_changes(
+        legacy: Legacy,
+        latency: Duration,
+        rate: Option<NonZeroU32>,
+        changes: Option<OrderChanges>,
+    ) -> Self {
         let (requests, second) = (AtomicUsize::new(0), Mutex::default());
-        Self(Arc::new(ApiState { legacy, latency, rate, requests, second }))
+        Self(Arc::new(ApiState { legacy, latency, rate, requests, second, changes }))
     }
 
     /// Number of requests so far, refused ones included.
@@ -97,7 +130,11 @@ impl DemoApi {
 
 impl ApiState {
     async fn page(&self, head: &http::request::Parts, body: &[u8], begun: Instant) -> Response<Full<Bytes>> {
-        let response = self.legacy.answer(&head.method, &head.uri, &head.headers, body);
+        let legacy = match &self.changes {
+            Some(changes) => &Legacy { stock: Some(changes.orders_at(begun)), ..self.legacy.clone() },
+            None => &self.legacy,
+        };
+        let response = legacy.answer(&head.method, &head.uri, &head.headers, body);
         // Making the page is a part of its latency.
         tokio::time::sleep_until(begun + self.latency).await;
         response.map(Full::new)
@@ -105,6 +142,14 @@ impl ApiState {
 
     fn refusal(&self, status: StatusCode, message: impl Into<String>) -> Response<Full<Bytes>> {
         DemoAnswer::from(DemoRefusal::new(status, message)).into_response(&self.legacy.calendar).map(Full::new)
+    }
+}
+
+impl OrderChanges {
+    /// Numbers of the orders at a time.
+    fn orders_at(&self, now: Instant) -> Arc<Vec<u64>> {
+        let changes = (now - self.begun).as_nanos() / self.every.as_nanos();
+        self.stock.lock().after(u64::try_from(changes).unwrap_or(u64::MAX))
     }
 }
 
@@ -155,6 +200,20 @@ mod tests {
         let begun = Instant::now();
         assert_eq!(ask(&api, b"").await.status(), StatusCode::OK);
         assert_eq!((begun.elapsed(), api.requests()), (Duration::from_millis(30), 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn orders_come_and_go_as_time_passes() {
+        let every = Duration::from_millis(100);
+        let api = DemoApi::changing(Legacy::of(30), Duration::from_millis(250), None, every);
+        let mut pages = Vec::new();
+        for _ in 0..3 {
+            pages.push(ask(&api, b"").await.into_body().collect().await.unwrap().to_bytes());
+        }
+        // Each answer is of the moment of its request: 0, 2 and 5 changes after the start.
+        let counts = pages.iter().map(|page| page.windows(8).filter(|text| *text == b"\"created").count());
+        assert_eq!(counts.collect::<Vec<_>>(), [30, 30, 31]);
+        assert!(pages[0] != pages[1] && pages[1] != pages[2]);
     }
 
     #[tokio::test]

@@ -18,8 +18,9 @@ pub(super) fn link(request: &DemoRequest<'_>) -> Result<DemoAnswer, DemoRefusal>
     if at.page < at.pages {
         targets.extend([("next", at.page + 1), ("last", at.pages)]);
     }
+    let total = quirks::in_header(&at.window.reported_total());
     let mut answer = DemoAnswer::page(at.window, json!(ORDERS));
-    if let Some(total) = quirks::in_header(&at.window.reported_total()) {
+    if let Some(total) = total {
         answer = answer.with_header(HeaderName::from_static("x-total-count"), &total);
     }
     if targets.is_empty() {
@@ -59,10 +60,8 @@ pub(super) fn relative(request: &DemoRequest<'_>) -> Result<DemoAnswer, DemoRefu
         "prev": (at.page > 1).then(|| to((at.page - 1).min(at.pages))),
         "next": (at.page < at.pages).then(|| to(at.page + 1)),
     });
-    Ok(DemoAnswer::page(
-        at.window,
-        json!({ "data": ORDERS, "links": links, "meta": { "total": at.window.reported_total() } }),
-    ))
+    let envelope = json!({ "data": ORDERS, "links": links, "meta": { "total": at.window.reported_total() } });
+    Ok(DemoAnswer::page(at.window, envelope))
 }
 
 /// As OData 4: a link relative to the request, behind the orders, under a name with a dot; absent from the last page.
@@ -83,8 +82,9 @@ pub(super) fn odata(request: &DemoRequest<'_>) -> Result<DemoAnswer, DemoRefusal
 /// As Kinto: the whole URL in a header field of its own.
 pub(super) fn header(request: &DemoRequest<'_>) -> Result<DemoAnswer, DemoRefusal> {
     let window = request.after("_token", "_limit")?;
+    let next = window.next();
     let answer = DemoAnswer::page(window, json!({ "data": ORDERS }));
-    Ok(match window.next() {
+    Ok(match next {
         Some(next) => {
             let link = format!("{}{}", request.origin(), request.path_with(&[("_token", next)]));
             answer.with_header(HeaderName::from_static("next-page"), &link)

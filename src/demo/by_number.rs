@@ -42,10 +42,11 @@ pub(super) fn range(request: &DemoRequest<'_>) -> Result<DemoAnswer, DemoRefusal
         let answer = DemoAnswer::from(DemoRefusal::new(StatusCode::RANGE_NOT_SATISFIABLE, message));
         return Ok(answer.with_header(header::CONTENT_RANGE, &format!("items */{total}")));
     }
+    let OrderWindow { skip, end, total: all, .. } = window;
     let answer = DemoAnswer::page(window, json!(ORDERS)).with_header(header::ACCEPT_RANGES, "items");
-    Ok(match window {
-        OrderWindow { skip: 0, end, total: all, .. } if end == all => answer,
-        OrderWindow { skip, end, .. } => answer
+    Ok(match (skip, end) {
+        (0, end) if end == all => answer,
+        (skip, end) => answer
             .with_status(StatusCode::PARTIAL_CONTENT)
             .with_header(header::CONTENT_RANGE, &format!("items {skip}-{}/{total}", end - 1)),
     })
@@ -67,5 +68,6 @@ fn asked_range(request: &DemoRequest<'_>) -> Result<Option<(u64, u64)>, DemoRefu
 /// A single page; only its total says that it was cut to the largest page size.
 pub(super) fn none(request: &DemoRequest<'_>) -> Result<DemoAnswer, DemoRefusal> {
     let window = request.window(0, request.legacy.page_size(Some(u64::MAX)))?;
-    Ok(DemoAnswer::page(window, json!({ "orders": ORDERS, "total": window.reported_total() })))
+    let envelope = json!({ "orders": ORDERS, "total": window.reported_total() });
+    Ok(DemoAnswer::page(window, envelope))
 }

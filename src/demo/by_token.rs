@@ -10,7 +10,8 @@ use super::request::DemoRequest;
 /// The token is null at the end.
 pub(super) fn cursor(request: &DemoRequest<'_>) -> Result<DemoAnswer, DemoRefusal> {
     let window = request.after("cursor", "limit")?;
-    Ok(DemoAnswer::page(window, json!({ "data": ORDERS, "meta": { "next_cursor": window.next() } })))
+    let envelope = json!({ "data": ORDERS, "meta": { "next_cursor": window.next() } });
+    Ok(DemoAnswer::page(window, envelope))
 }
 
 /// As Slack's token, empty at the end; as Pocket's records, an object keyed by id.

@@ -197,5 +197,5 @@ fn index(request: &DemoRequest<'_>) -> Result<DemoAnswer, DemoRefusal> {
         json!({ "path": collection.path, "method": collection.method.as_str(), "about": collection.about })
     };
     let collections: Vec<_> = COLLECTIONS.iter().map(entry).collect();
-    Ok(DemoAnswer::without_orders(json!({ "orders": request.legacy.records, "collections": collections })))
+    Ok(DemoAnswer::without_orders(json!({ "orders": request.legacy.count(), "collections": collections })))
 }

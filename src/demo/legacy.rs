@@ -1,13 +1,17 @@
 //! The legacy API as data: its orders, its page sizes and its faults.
 
+use std::sync::Arc;
+
 use super::calendar::Calendar;
 use super::quirks::Quirks;
 
 /// The legacy API: one collection of made-up orders under every pagination type.
 #[derive(Clone, Debug)]
 pub struct Legacy {
-    /// Number of orders.
+    /// Highest number of an order, and the number of orders where [`Self::stock`] does not say which there are.
     pub records: u64,
+    /// Numbers of the orders, ascending; none for all up to the highest one.
+    pub stock: Option<Arc<Vec<u64>>>,
     /// Page size without a parameter of the client; 0 counts as 1.
     pub default_page: u64,
     /// Largest page size, which also cuts the client's; 0 counts as 1.
@@ -25,6 +29,7 @@ impl Legacy {
     pub fn of(records: u64) -> Self {
         Self {
             records,
+            stock: None,
             default_page: 100,
             max_page: Self::MAX_PAGE,
             calendar: Calendar::default(),
@@ -37,6 +42,11 @@ impl Legacy {
     pub fn skewed() -> Self {
         let calendar = Calendar::skewed();
         Self { calendar: calendar.clone(), ..Self::of(calendar.orders().unwrap_or_default()) }
+    }
+
+    /// Number of orders.
+    pub(super) fn count(&self) -> u64 {
+        self.stock.as_ref().map_or(self.records, |stock| stock.len() as u64)
     }
 
     /// Page size for the client's parameter: cut to the largest one without an error.

@@ -15,6 +15,7 @@ mod refusal;
 mod request;
 mod route;
 mod selection;
+mod stock;
 #[cfg(test)]
 mod tests;
 mod token_codec;

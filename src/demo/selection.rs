@@ -1,6 +1,7 @@
 //! Selections of orders: by a range of times, numbers or ids, by segment and by region; computed without a scan.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::legacy::{Legacy, Listing};
@@ -8,13 +9,21 @@ use super::orders::{BEYOND_DOUBLES, Order};
 use super::refusal::DemoRefusal;
 use super::request::DemoRequest;
 
-/// The orders `first`, `first + step` and so on, `count` of them.
-#[derive(Clone, Copy, Debug, Default)]
+/// Some of the orders, in the order of their listing.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Selection {
-    first: u64,
-    step: u64,
+    numbers: OrderNumbers,
     pub(super) count: u64,
     listing: Listing,
+}
+
+/// Numbers of selected orders, ascending.
+#[derive(Clone, Debug)]
+enum OrderNumbers {
+    /// `first`, `first + step` and so on.
+    Steps { first: u64, step: u64 },
+    /// These, of a stock that changes.
+    Listed(Arc<Vec<u64>>),
 }
 
 /// Regions of the orders, in turn.
@@ -39,9 +48,18 @@ impl Selection {
         // Both are remainders, so that orders with both repeat after the product of the divisors.
         let step = if segments % regions == 0 { segments } else { segments * regions };
         let has_both = |number: &u64| number % segments == segment && number % regions == region;
+        let listing = legacy.listing;
+        if let Some(stock) = &legacy.stock {
+            let is_selected = |number: &u64| (range.start + 1..=range.end).contains(number) && has_both(number);
+            let listed = match (range.start, step) {
+                (0, 1) if range.end == legacy.records => Arc::clone(stock),
+                _ => Arc::new(stock.iter().copied().filter(is_selected).collect()),
+            };
+            return Ok(Self { count: listed.len() as u64, numbers: OrderNumbers::Listed(listed), listing });
+        }
         let first = (1..=step).map(|above| range.start.saturating_add(above)).find(has_both);
         let count = first.and_then(|first| range.end.checked_sub(first)).map_or(0, |above| above / step + 1);
-        Ok(Self { first: first.unwrap_or_default(), step, count, listing: legacy.listing })
+        Ok(Self { numbers: OrderNumbers::Steps { first: first.unwrap_or_default(), step }, count, listing })
     }
 
     /// The order at this index, from 0; `place` < `count`.
@@ -50,7 +68,10 @@ impl Selection {
             Listing::OldestFirst => place,
             Listing::NewestFirst => self.count - 1 - place,
         };
-        Order(self.first + nth * self.step)
+        Order(match &self.numbers {
+            OrderNumbers::Steps { first, step } => first + nth * step,
+            OrderNumbers::Listed(numbers) => numbers[nth as usize],
+        })
     }
 
     /// Number of orders that are listed up to and including this number, which may be absent.
@@ -63,8 +84,19 @@ impl Selection {
     }
 
     fn not_above(&self, number: u64) -> u64 {
-        let above_first = number.checked_sub(self.first).filter(|_| self.count > 0);
-        above_first.map_or(0, |above| (above / self.step + 1).min(self.count))
+        match &self.numbers {
+            OrderNumbers::Steps { first, step } => {
+                let above_first = number.checked_sub(*first).filter(|_| self.count > 0);
+                above_first.map_or(0, |above| (above / step + 1).min(self.count))
+            }
+            OrderNumbers::Listed(numbers) => numbers.partition_point(|listed| *listed <= number) as u64,
+        }
+    }
+}
+
+impl Default for OrderNumbers {
+    fn default() -> Self {
+        Self::Steps { first: 0, step: 0 }
     }
 }
 

@@ -10,7 +10,7 @@ use super::selection::Selection;
 use super::token_codec;
 
 /// Orders behind the first `skip` up to `end`, of `total` in the selection; `skip` ≤ `end` ≤ `total`.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct OrderWindow {
     pub(super) skip: u64,
     pub(super) end: u64,
@@ -30,7 +30,8 @@ impl OrderWindow {
     }
 
     pub(super) fn orders(&self) -> impl Iterator<Item = Order> + use<> {
-        let Self { skip, end, selection, quirks, .. } = *self;
+        let Self { skip, end, quirks, .. } = *self;
+        let selection = self.selection.clone();
         let from = if quirks.empty == Some(self.index()) { end } else { skip.saturating_sub(quirks.overlap) };
         (from..end).map(move |place| selection.order(place))
     }
@@ -101,7 +102,7 @@ impl DemoRequest<'_> {
         let (number, size) = (self.number(page)?.unwrap_or(1), self.size(size)?);
         let before = number.checked_sub(1).ok_or_else(|| DemoRefusal::bad(format!("`{page}` counts from 1")))?;
         let window = self.counted(before.saturating_mul(size), size)?;
-        Ok(NumberedPage { window, page: number, size, pages: window.total.div_ceil(size).max(1) })
+        Ok(NumberedPage { page: number, size, pages: window.total.div_ceil(size).max(1), window })
     }
 
     /// The window behind a token.
@@ -118,6 +119,7 @@ impl DemoRequest<'_> {
     /// At most `size` orders that are listed behind this one.
     pub(super) fn behind(&self, order: Order, size: u64) -> Result<OrderWindow, DemoRefusal> {
         let selection = Selection::new(self)?;
-        Ok(OrderWindow::new(selection, self.legacy.quirks, selection.up_to(order.0), size))
+        let skip = selection.up_to(order.0);
+        Ok(OrderWindow::new(selection, self.legacy.quirks, skip, size))
     }
 }

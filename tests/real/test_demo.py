@@ -61,6 +61,34 @@ def test_the_demo_ends_after_one_stream():
         assert re.search(rf"^{way}.* {pages} pages +[0-9.]+ s ", done.stderr, re.MULTILINE), done.stderr
 
 
+def test_the_demo_says_what_changed_while_it_was_read():
+    done = subprocess.run(
+        [str(binary()), "demo", "--once", "--records", "20000", "--changes", "50/s", "--listen", "127.0.0.1:0"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    # A total that shrinks, a record that comes again, or neither where nothing has moved past a page.
+    assert re.search(r"^numbered, several .* (broken: page \d+|complete: .*; unverified: )", done.stderr, re.M), done.stderr
+    # Every record that stayed, once.
+    assert re.search(r"^the same with .* complete: .*; (steady|mended): ", done.stderr, re.M), done.stderr
+    assert re.search(r"^each page names .* complete: .*; unverified: ", done.stderr, re.M), done.stderr
+
+
+def test_a_list_that_changes_is_served_alone(tmp_path: Path):
+    options = ["--api-only", "--records", "40", "--changes", "1000/s", "--latency", "0ms"]
+    child = Child([str(binary()), "demo", *options], tmp_path / "demo.log")
+    try:
+        until(lambda: "Still serving" in child.said() or not child.running(), "the demo's API")
+        url = re.search(r"answers at (http://[^/]+)/", child.said())[1] + "/offset/orders"
+        first = requests.get(url, timeout=10).json()
+        changed = until(lambda: (page := requests.get(url, timeout=10).json()) != first and page, "a change")
+        assert {page["total"] for page in (first, changed)} <= {40, 41}
+    finally:
+        child.stop()
+
+
 def test_memory_does_not_grow_with_the_collection(demo, serve):
     peaks = {}
     for records in (10_000, 1_000_000):

@@ -67,9 +67,13 @@ impl PageText {
     pub(super) fn fail(&mut self, status: &str, field: &str, text: &str) {
         self.orders.clear();
         self.end();
-        if let Value::Object(members) = &mut self.envelope {
-            members.insert("status".into(), json!(status));
-            members.insert(field.into(), json!(text));
+        match &mut self.envelope {
+            Value::Object(members) => {
+                members.insert("status".into(), json!(status));
+                members.insert(field.into(), json!(text));
+            }
+            // An array has no room for words.
+            array => *array = json!({ "status": status, field: text }),
         }
     }
 

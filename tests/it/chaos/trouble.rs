@@ -136,23 +136,28 @@ impl Case {
 
     /// True if the upstream says something that a stream with other orders disagrees with.
     pub(super) fn contradicts(&self) -> bool {
-        let path = self.dialect.path;
+        let (is_range, is_offset) = (self.dialect.path == "/range/orders", self.dialect.path == "/offset/orders");
         match self.trouble {
             // A numbered page that doesn't exist is the end of a list without a total.
             Trouble::Staying(Fault::Status(404 | 416)) => !self.is_numbered() || self.is_counted(),
             Trouble::None | Trouble::Passing(..) | Trouble::Staying(_) => true,
             Trouble::Lie(lie) => match lie {
-                Lie::SkippedAndCounted => path == "/range/orders",
-                Lie::Skipped => self.is_counted() || path == "/range/orders",
+                Lie::SkippedAndCounted => is_range,
+                // Where pages share records the list may change, and then a count may be larger than what came.
+                Lie::Skipped => is_range || self.is_counted() && !self.dialect.repairs,
                 Lie::Short | Lie::Empty | Lie::Last => self.is_counted(),
-                Lie::Doubled | Lie::Again | Lie::Failed | Lie::Worded | Lie::Contentless(_) | Lie::Count(_) => true,
+                // An offset counts the records that came, of which the upstream has one less.
+                Lie::Doubled => !is_offset,
+                // A page that ends where the total says is the last one.
+                Lie::Count(Total::Off(..0)) => !is_range,
+                Lie::Again | Lie::Failed | Lie::Worded | Lie::Contentless(_) | Lie::Count(_) => true,
             },
         }
     }
 
-    /// True if an order is shown nowhere and counted nowhere: the list that the upstream has is one without it.
+    /// True if an order, or all from it on, are shown in no page: the list that the upstream shows is one without them.
     pub(super) fn hides(&self) -> bool {
-        matches!(self.trouble, Trouble::Lie(Lie::Skipped | Lie::SkippedAndCounted)) && !self.contradicts()
+        matches!(self.trouble, Trouble::Lie(Lie::Skipped | Lie::SkippedAndCounted | Lie::Short)) && !self.contradicts()
     }
 
     fn is_numbered(&self) -> bool {
