@@ -14,10 +14,10 @@ use unpage::pace::{Rate, Width};
 use unpage::pagination::partition::{Bound, Direction, RangeKind, RangePartition};
 use unpage::pagination::path::Segment;
 use unpage::pagination::{
-    self, Advance, Base, Cursor, Encode, Encoding, End, ErrorCondition, FailureSigns, Keyset, Limits, LinkHeader, More,
-    NextUrl, Offset, OnDouble, OnMissed, Overlap, OwnWords, PageNumber, PageSize, Pagination, Param, PartOrder,
-    Partition, Precondition, Presence, RangeHeader, Records, RecordsShape, SameToken, Source, Style, Template, Token,
-    UnnamedCounts, Validation, Whitespace,
+    self, Advance, Base, Cursor, Encode, Encoding, End, ErrorCondition, FailureSigns, KeyUse, Keyset, Limits,
+    LinkHeader, More, NextUrl, Offset, OnDouble, OnMissed, Overlap, OwnWords, PageNumber, PageSize, Pagination, Param,
+    PartOrder, Partition, Precondition, Presence, RangeHeader, Records, RecordsShape, SameToken, Source, Style,
+    Template, Token, UnnamedCounts, Validation, Whitespace,
 };
 
 /// Secrets that need neither an environment nor a disk.
@@ -389,6 +389,7 @@ fn style() -> impl Strategy<Value = Style> {
     let step = prop_oneof![Just(Advance::Returned), Just(Advance::PageSize), path().prop_map(Advance::Body)];
     let encode = prop_oneof![Just(Encode::Plain), Just(Encode::Json)];
     let overlap = prop_oneof![Just(Overlap::None), Just(Overlap::First)];
+    let usage = prop_oneof![Just(KeyUse::Unknown), Just(KeyUse::Compared), Just(KeyUse::LookedUp)];
     prop_oneof![
         Just(Style::SINGLE),
         (name_of(), attribute).prop_map(|(rel, attribute)| Style::LinkHeader(LinkHeader { rel, attribute })),
@@ -401,8 +402,9 @@ fn style() -> impl Strategy<Value = Style> {
         })),
         (param(), 0..3_u64, step, template("offset"))
             .prop_map(|(param, start, step, template)| Style::Offset(Offset { param, start, step, template })),
-        (prop::collection::vec(path(), 1..3), param(), encode, overlap)
-            .prop_map(|(key, param, encode, overlap)| Style::Keyset(Keyset { key, param, encode, overlap })),
+        (prop::collection::vec(path(), 1..3), param(), encode, overlap, usage).prop_map(
+            |(key, param, encode, overlap, usage)| Style::Keyset(Keyset { key, param, encode, overlap, usage })
+        ),
         (name_of(), 1..999_u64).prop_map(|(unit, size)| Style::Range(RangeHeader { unit, size })),
     ]
 }

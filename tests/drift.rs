@@ -12,6 +12,9 @@ mod world;
 // All courses of small worlds.
 #[path = "drift/exhaustive.rs"]
 mod exhaustive;
+// Walks by keys.
+#[path = "drift/keys.rs"]
+mod keys;
 // Random courses of larger ones.
 #[path = "drift/random.rs"]
 mod random;

@@ -23,9 +23,9 @@ use unpage::pagination::plan::{Checkpoint, PageSoFar, Proof, Walk, WalkStep};
 use unpage::pagination::request::{PageRequest, RequestBody, query_value};
 use unpage::pagination::splitter::{PageShape, Splitter};
 use unpage::pagination::{
-    Advance, Base, ConsistencyLevel, Cursor, Encode, End, FailureSigns, Keyset, LinkHeader, More, NextUrl, Offset,
-    Overlap, PageError, PageNumber, PageSize, Pagination, Param, Path, Precondition, RangeHeader, Records, Source,
-    Style, Token, ValidAt, VersionSource,
+    Advance, Base, ConsistencyLevel, Cursor, Encode, End, FailureSigns, KeyUse, Keyset, LinkHeader, More, NextUrl,
+    Offset, Overlap, PageError, PageNumber, PageSize, Pagination, Param, Path, Precondition, RangeHeader, Records,
+    Source, Style, Token, ValidAt, VersionSource,
 };
 use url::Url;
 
@@ -413,7 +413,13 @@ fn counted() -> impl Strategy<Value = Style> {
 
 fn keyset() -> impl Strategy<Value = Style> {
     prop_oneof![Just(Overlap::None), Just(Overlap::First)].prop_map(|overlap| {
-        Style::Keyset(Keyset { key: vec![path("id")], param: query("after"), encode: Encode::Plain, overlap })
+        Style::Keyset(Keyset {
+            key: vec![path("id")],
+            param: query("after"),
+            encode: Encode::Plain,
+            overlap,
+            usage: KeyUse::Unknown,
+        })
     })
 }
 

@@ -148,7 +148,8 @@ fn style_text(style: &Style) -> String {
             };
             format!("Offset {{ param: {}, start: {start}, step: {step}, template: {template:?} }}", param(at))
         }
-        Style::Keyset(Keyset { key, param: at, encode, overlap }) => {
+        // What the upstream makes of a key changes no record.
+        Style::Keyset(Keyset { key, param: at, encode, overlap, usage: _ }) => {
             let (encode, overlap) = (*encode == Encode::Json, *overlap == Overlap::First);
             let (encode, overlap) = (pick(encode, "Json", "Plain"), pick(overlap, "First", "None"));
             let (key, at) = (list(key, path), param(at));

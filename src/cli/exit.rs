@@ -31,6 +31,7 @@ impl Exit {
         match failure.fault {
             Fault::Configuration => Self::Usage,
             Fault::Unproven => Self::Unproven,
+            Fault::Moved => Self::Moved,
             _ => Self::Refused,
         }
     }

@@ -66,9 +66,9 @@ pub(super) struct Target {
     /// Order of the parts of --partition; `any`: as their records come [default: listed]
     #[arg(long, value_name = "listed|any")]
     order: Option<String>,
-    /// Care for a list that changes while it is read: `repair` lets pages share records and reads again what a move leaves uncertain
-    /// [default: repair where a --key and an offset allow it, else detect]
-    #[arg(long, value_name = "detect|repair")]
+    /// Care for a list that changes while it is read: `repair` reads again what a move leaves uncertain (offsets, keysets), `verify`
+    /// reads all until two reads are equal; both need a --key [default: detect]
+    #[arg(long, value_name = "none|detect|repair|verify")]
     consistency: Option<String>,
     /// End of a fetch whose records moved, so that some may be missing: `fail` exits with 7, `report` with 0 [default: fail]
     #[arg(long, value_name = "fail|report")]

@@ -32,7 +32,7 @@ pub struct Options {
     pub partition: Option<String>,
     /// `--order`: `listed` or `any`.
     pub order: Option<String>,
-    /// `--consistency`: `detect` or `repair`.
+    /// `--consistency`: `none`, `detect`, `repair`, `verify` or `upstream`.
     pub consistency: Option<String>,
     /// `--on-missed`: `fail` or `report`.
     pub on_missed: Option<String>,

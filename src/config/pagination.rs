@@ -94,7 +94,13 @@ static KEYS: [PaginationKey; 20] = [
     field!(
         "consistency",
         some consistency,
-        Words(&[("detect", ConsistencyLevel::Detect), ("repair", ConsistencyLevel::Repair)])
+        Words(&[
+            ("none", ConsistencyLevel::None),
+            ("detect", ConsistencyLevel::Detect),
+            ("repair", ConsistencyLevel::Repair),
+            ("verify", ConsistencyLevel::Verify),
+            ("upstream", ConsistencyLevel::Upstream),
+        ])
     ),
     field!("match", usual precondition, Flag([Precondition::None, Precondition::Match])),
     field!("on_missed", usual on_missed, Words(&[("fail", OnMissed::Fail), ("report", OnMissed::Report)])),

@@ -9,6 +9,7 @@ use serde_json::value::to_raw_value;
 use url::Url;
 
 use super::attempts::PageFailure;
+pub(super) use super::drive_types::{Checkpoints, CrawlProgress, CrawlStart, Demand};
 use super::failure_report::{self, on_page};
 use super::in_flight::PagesInFlight;
 use super::key_spill;
@@ -16,15 +17,15 @@ use super::page_stream::PageEvent;
 use super::reorder::ReorderBuffer;
 use super::spec::Crawl;
 use super::spill::SpillStore;
+use super::withheld_read::WithheldRead;
 use crate::error::Failure;
 use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::{self, Checkpoint, PageId, PageName, PartId, Plan, ReleasedRecords, Step, TurnEvent};
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::splitter::PageShape;
-use crate::pagination::verdict::ProvenEnd;
 use crate::pagination::{PageError, PageRequest, Pagination, Precondition};
-use crate::snapshot::UsedMemory;
+use crate::snapshot::{Digest, UsedMemory};
 use crate::upstream::Client;
 use crate::upstream_usage::UpstreamUsage;
 
@@ -40,48 +41,15 @@ pub(super) struct Driver {
     key_memory: UsedMemory,
     pub(super) buffer: ReorderBuffer,
     pub(super) checkpoints: Checkpoints,
+    /// Records that wait for another read of the collection.
+    withheld: Option<WithheldRead>,
+    /// Reason for which records may be missing that the plan does not know.
+    pub(super) moved: Option<String>,
     /// Number of records that the plan has let through.
     pub(super) records: u64,
     url: Url,
     /// The head of the first page.
     pub(super) head: Option<Arc<Head>>,
-}
-
-/// The record that a crawl starts with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CrawlStart {
-    /// The first one of the request's page.
-    Request,
-    /// The one behind a record, by intent.
-    Since,
-}
-
-/// Use of the checkpoints behind pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Checkpoints {
-    Kept,
-    /// None is made: the log has no file that would keep it.
-    Unused,
-}
-
-/// Amount that is taken of the pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Demand {
-    /// All that comes, while nothing leaves yet.
-    Everything,
-    /// As much as can leave soon.
-    AsItLeaves,
-}
-
-/// The result of one step of the loop.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum CrawlProgress {
-    /// A page moved on, or one was refused as the plan had expected.
-    Underway,
-    /// A page is whole, and good.
-    Page,
-    /// The end is proven.
-    Done(ProvenEnd),
 }
 
 impl Driver {
@@ -116,6 +84,8 @@ impl Driver {
             key_memory: memory.in_use(),
             buffer: ReorderBuffer::new(spill, memory),
             checkpoints: Checkpoints::Kept,
+            withheld: None,
+            moved: None,
             records: 0,
             url,
             head: None,
@@ -135,6 +105,19 @@ impl Driver {
         self.records = records;
         self.usage().set_pages(self.plan.pages());
         Ok(())
+    }
+
+    /// Keeps all records until [`Driver::release`]. Their pages have no checkpoints: an interrupted crawl starts again.
+    pub(super) fn withhold(&mut self) {
+        self.withheld = Some(WithheldRead::default());
+        self.checkpoints = Checkpoints::Unused;
+    }
+
+    /// Lets the records leave, and returns a digest of them.
+    pub(super) fn release(&mut self) -> Digest {
+        let (parts, digest) = self.withheld.take().unwrap_or_default().finish();
+        parts.into_iter().for_each(|part| self.buffer.open(part));
+        digest
     }
 
     /// The first page that the plan asks for, and its part, whose records may leave. The caller fetches it.
@@ -174,10 +157,13 @@ impl Driver {
                     let traits = self.plan.traits_of(page);
                     self.pages.ask(page, request, traits, self.buffer.memory().in_use());
                 }
-                Step::Emit(part) => {
-                    self.buffer.open(part);
-                    opened = true;
-                }
+                Step::Emit(part) => match &mut self.withheld {
+                    Some(withheld) => withheld.open(part),
+                    None => {
+                        self.buffer.open(part);
+                        opened = true;
+                    }
+                },
                 Step::Done(end) => return Poll::Ready(Ok(CrawlProgress::Done(end))),
                 Step::Wait => break,
             }
@@ -268,6 +254,9 @@ impl Driver {
     fn emit(&mut self, part: PartId, released: ReleasedRecords) {
         for batch in released {
             self.records += batch.records();
+            if let Some(withheld) = &mut self.withheld {
+                withheld.add(&batch);
+            }
             self.buffer.emit(part, batch);
         }
     }

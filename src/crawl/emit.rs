@@ -85,6 +85,7 @@ impl Emitter {
         };
         let proof = format!("{}{start}", end.proof_text());
         let ProvenEnd { consistency, doubles, late, .. } = end;
+        let consistency = self.driver.moved.clone().map_or(consistency, |why| Consistency::Moved { why });
         let (records, pages) = (self.driver.records, self.driver.plan.pages());
         let requests = self.driver.usage().counts().all_requests();
         Verdict { records, pages, requests, proof, consistency, doubles, late }

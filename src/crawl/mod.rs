@@ -5,6 +5,7 @@ mod attempts;
 mod beginning;
 mod detect;
 mod drive;
+mod drive_types;
 mod emit;
 mod exchange;
 mod failure_report;
@@ -22,6 +23,8 @@ mod spill;
 mod spill_budget;
 mod spill_file;
 mod spill_queue;
+mod verify;
+mod withheld_read;
 
 use std::time::SystemTime;
 
@@ -33,7 +36,7 @@ use crate::pagination::page::Head;
 use crate::snapshot::{SavedCrawl, Writer};
 use crate::upstream_usage::UpstreamUsage;
 use beginning::Beginning;
-use drive::Driver;
+use drive::{Checkpoints, Driver};
 use emit::Emitter;
 use metrics::{CountedCrawl, CrawlEnd};
 pub use metrics::{Crawls, Totals};
@@ -94,6 +97,11 @@ impl Opened {
     /// The pagination of the crawl: with `auto`, the one that was recognised and verified.
     pub fn pagination(&self) -> &Pagination {
         &self.driver.pagination
+    }
+
+    /// Returns true if the crawl can be resumed behind its last whole page.
+    pub fn has_checkpoints(&self) -> bool {
+        self.driver.pagination.partition.is_none() && self.driver.checkpoints == Checkpoints::Kept
     }
 
     /// Returns whether the request names a page behind the collection's beginning, other than by a record to begin behind.

@@ -7,6 +7,7 @@ use super::beginning::Beginning;
 use super::detect;
 use super::drive::{CrawlProgress, CrawlStart, Driver};
 use super::spec::Crawl;
+use super::verify;
 use crate::error::{Failure, Fault};
 
 /// Time that the first page may take to become whole once it has a record: most pages do, and of one that turns out to be no
@@ -22,7 +23,10 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<(Box<Driver>, Beginning), F
     let configured = Arc::clone(&crawl.pagination);
     let driver = if configured.style.is_auto() {
         // Its future is far larger than those of all other crawls.
-        Box::pin(detect::open(crawl)).await?
+        let recognised = Box::pin(detect::open(crawl.clone())).await?;
+        if configured.is_verified() { verify::open(&crawl, &recognised.pagination).await? } else { recognised }
+    } else if configured.is_verified() {
+        verify::open(&crawl, &configured).await?
     } else {
         let mut driver = Driver::new(&crawl, Arc::clone(&configured))?;
         first_page(&mut driver).await.map_err(|failure| explain(driver.start, failure))?;

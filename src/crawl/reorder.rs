@@ -87,6 +87,11 @@ impl ReorderBuffer {
         self.store.poll_open(context)
     }
 
+    /// Returns true if nothing that waits has room any more before it leaves.
+    pub(super) fn is_full(&self) -> bool {
+        self.store.is_full()
+    }
+
     /// Appends records to a lane. They are taken in any case: [`Self::has_room`] bounds them.
     pub(super) fn push(&mut self, lane: Lane, batch: Batch) {
         if !batch.is_empty() {

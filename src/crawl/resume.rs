@@ -9,6 +9,7 @@ use tokio::task::spawn_blocking;
 use super::beginning::Beginning;
 use super::drive::Driver;
 use super::spec::Crawl;
+use super::verify;
 use crate::config::read_written;
 use crate::error::{Failure, Fault};
 use crate::pagination::plan::Checkpoint;
@@ -47,9 +48,12 @@ pub(super) async fn resume(mut crawl: Crawl, point: ResumePoint<'_>) -> Result<(
     if past.last().map_or(0, Checkpoint::records) != point.records {
         return Err(unusable("its records are not those of its pages"));
     }
+    if crawl.pagination.is_verified() && past.is_empty() {
+        return Ok((verify::open(&crawl, &crawl.pagination).await?, beginning));
+    }
     let mut driver = Driver::new(&crawl, Arc::clone(&crawl.pagination))?;
     driver.resume(past, point.last_record, point.records)?;
-    if driver.pagination.key.is_some() {
+    if driver.pagination.recalls_keys() {
         recall(&mut driver, point.lines).await?;
     }
     Ok((driver, beginning))

@@ -101,6 +101,11 @@ impl SpillStore {
         self.0.account.lock().budget.is_open(pressure)
     }
 
+    /// Returns true if memory and file are full.
+    pub(super) fn is_full(&self) -> bool {
+        self.0.account.lock().budget.is_full()
+    }
+
     /// Waits for room, which the end of a write may bring that no other event tells of. One task waits at a time.
     pub(super) fn poll_open(&self, context: &mut Context<'_>) -> Poll<()> {
         let pressure = match self.0.pressure() {

@@ -57,6 +57,11 @@ impl SpillBudget {
         self.held == 0 || self.held < self.window(pressure) || self.may_write()
     }
 
+    /// Returns true if memory and file are full, so that only what leaves makes room.
+    pub(super) fn is_full(&self) -> bool {
+        self.held >= self.limits.window && !self.has_file_room()
+    }
+
     /// Number of bytes that are to be written at once, if memory holds too many.
     pub(super) fn write_size(&self, pressure: Pressure) -> Option<u64> {
         (self.held > self.window(pressure)).then_some(self.limits.extent)

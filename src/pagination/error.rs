@@ -161,6 +161,15 @@ page_errors! {
         #[error("the last record's key is shared by another record")]
         KeyIsShared => Configuration,
             "a key that several records share loses or doubles them where a page ends between them: use a unique key";
+        #[error("two records of the page have the same {paths}, {key}, behind which a next page would begin")]
+        KeyTies { paths: String, key: String } => Configuration,
+            "records that share a key are lost where a page ends between them: name a unique one as `key` in `pagination`, or several that are unique together, if the upstream takes them";
+        #[error("the keys at `{path}` are in no order: {after} came after {before}, against the direction of those before them")]
+        KeyFalls { path: Path, before: String, after: String } => Configuration,
+            "the upstream does not sort by this key, so that a page behind it may leave records out: ask it to sort by it; only if it looks up the record that has the key, instead of comparing, set anchor = \"looked_up\" in `pagination`";
+        #[error("the records behind which the list could be read on are gone; {0} records had come")]
+        KeysGone(u64) => Unproven,
+            "many records were removed during the crawl: crawl again; if the upstream compares keys instead of looking records up, set anchor = \"compared\" in `pagination`";
         #[error("a record of page {0} stands in this page too: records were inserted before it during the crawl")]
         Moved(u64) => Unproven,
             "numbered pages double and skip records when others are inserted: crawl again, or use a cursor or key, or an order in which new records come last; on_double = \"drop\" leaves doubles out, and on_missed decides on the verdict `moved`";

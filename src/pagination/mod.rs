@@ -47,8 +47,8 @@ pub use request::{BodyKind, Encode, PageRequest, Param};
 pub use settings::{ConsistencyLevel, Pagination, UnnamedCounts};
 pub use source::Source;
 pub use styles::{
-    Advance, Base, Cursor, Keyset, LinkHeader, NextUrl, Offset, Overlap, PageNumber, RangeHeader, Style, Template,
-    Token,
+    Advance, Base, Cursor, KeyUse, Keyset, LinkHeader, NextUrl, Offset, Overlap, PageNumber, RangeHeader, Style,
+    Template, Token,
 };
 pub use validity::{Precondition, Since, TimeFormat, ValidAt, VersionSource};
 pub use verdict::{Consistency, OnMissed, Verdict};

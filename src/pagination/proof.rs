@@ -24,6 +24,8 @@ pub enum Proof {
     Status(#[serde(with = "by_number")] StatusCode),
     /// The upstream repeated the token, which is the end as configured.
     SameToken,
+    /// A page that begins in front of the last record has it, and nothing behind it.
+    LastRecord,
     /// The collection is one page.
     SinglePage,
     /// Each of this number of parts has its own proof.
@@ -41,6 +43,7 @@ impl fmt::Display for Proof {
             Self::ShortPage => f.write_str("a short page, as configured"),
             Self::Status(status) => write!(f, "status {} past the last page, as configured", status.as_u16()),
             Self::SameToken => f.write_str("an unchanged token, as configured"),
+            Self::LastRecord => f.write_str("the last record, with nothing behind it"),
             Self::SinglePage => f.write_str("one page, as configured"),
             Self::Parts(1) => f.write_str("a record behind the configured range"),
             Self::Parts(parts) => write!(f, "the end of each of its {parts} parts"),

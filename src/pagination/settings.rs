@@ -51,10 +51,16 @@ pub struct Pagination {
 /// Effort against records that move while they are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConsistencyLevel {
+    /// Nothing is compared that the end doesn't need.
+    None,
     /// Moves are looked for where that costs nothing.
     Detect,
     /// Pages share records, and what a move leaves uncertain is read again.
     Repair,
+    /// The collection is read until two reads are equal.
+    Verify,
+    /// Every request names one state of the upstream, or the condition that it still holds.
+    Upstream,
 }
 
 /// Use of numbers beside the records that seem to count them, where no total is configured.
@@ -118,14 +124,38 @@ impl Pagination {
             .then(|| Path::new(vec![Segment::Name("errors".to_owned())]))
     }
 
-    /// Returns true if pages can share records: they begin with the record of a number, and a key tells records apart.
+    /// Returns true if what moves can be read again: a key tells records apart, and pages begin with the record of a number, so that they
+    /// can share some, or behind that key.
     pub fn can_repair(&self) -> bool {
-        self.key.is_some() && self.partition.is_none() && self.style.rules().is_windowed()
+        let Some(key) = self.key.as_ref().filter(|_| self.partition.is_none()) else { return false };
+        match &self.style {
+            Style::Keyset(keyset) => keyset.key.contains(key),
+            style => style.rules().is_windowed(),
+        }
     }
 
     /// Returns true if pages share records: by the operator's word, since records have to keep their order.
     pub(super) fn shares_records(&self) -> bool {
+        self.promises_order() && self.style.rules().is_windowed()
+    }
+
+    /// Returns true if records keep their order, by the operator's word, and a key identifies each of them.
+    pub(super) fn promises_order(&self) -> bool {
         self.consistency == Some(ConsistencyLevel::Repair) && self.can_repair()
+    }
+
+    pub(crate) fn is_verified(&self) -> bool {
+        self.consistency == Some(ConsistencyLevel::Verify)
+    }
+
+    /// Returns true if records that move are looked for.
+    pub(super) fn watches_moves(&self) -> bool {
+        self.consistency != Some(ConsistencyLevel::None)
+    }
+
+    /// Returns true if a crawl that was interrupted needs the keys of the records that had left.
+    pub(crate) fn recalls_keys(&self) -> bool {
+        self.key.is_some() || matches!(self.style, Style::Keyset(_))
     }
 
     /// Header fields that change from page to page.

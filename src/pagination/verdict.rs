@@ -76,14 +76,18 @@ pub enum Consistency {
 pub enum Doubt {
     /// Pages are addressed by a number of pages or records.
     Numbered,
-    /// Pages are addressed by the key of a record.
+    /// Pages are addressed by the key of a record, which others may share.
     Key,
+    /// Pages are addressed by a unique key, which no word says that records keep.
+    KeyOrder,
     /// Pages are addressed by a link or a token of the page before.
     Pointer,
     /// The one page that came was asked for by a page number, an offset or a token.
     Place,
     /// The crawl began behind the collection's first record.
     Midway,
+    /// By configuration.
+    Unwatched,
     /// The collection was read in parts.
     Parts,
     /// Pages were to share records, and the upstream takes no number between those of its pages.
@@ -182,12 +186,14 @@ impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Numbered => "pages are numbered, and nothing ties one to the next",
-            Self::Key => "each page begins behind a key, and nothing shows that the record of that key was still there",
+            Self::Key => "each page begins behind a key, and records that share one at a page's edge would be missing",
+            Self::KeyOrder => "each page begins behind a key, and nothing shows that records keep their place by it",
             Self::Pointer => "links and tokens do not show whether records moved between two pages",
             Self::Place => {
                 "the request names a page, an offset or a token, so that this one page need not be the whole collection"
             }
             Self::Midway => "the crawl began behind the first record, so that the upstream's counts prove nothing",
+            Self::Unwatched => "not watched, as configured",
             Self::Parts => "the collection was read in parts, at different moments",
             Self::Unaligned => {
                 "the upstream refuses or rounds numbers between those of its pages, so that they share no records"

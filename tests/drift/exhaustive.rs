@@ -60,7 +60,7 @@ impl Counts {
 }
 
 /// Runs all courses of a world.
-fn each(world: &World, pagination: &Arc<Pagination>, mut check: impl FnMut(&Outcome)) -> Counts {
+pub(crate) fn each(world: &World, pagination: &Arc<Pagination>, mut check: impl FnMut(&Outcome)) -> Counts {
     let (mut choices, mut counts) = (Choices::all(), Counts::default());
     loop {
         let outcome = crawl(world, pagination, &mut choices);
@@ -73,7 +73,7 @@ fn each(world: &World, pagination: &Arc<Pagination>, mut check: impl FnMut(&Outc
     }
 }
 
-fn world(records: usize, page: usize, changes: usize) -> World {
+pub(crate) fn world(records: usize, page: usize, changes: usize) -> World {
     World { records, page, changes, rarity: 1, with_moves: false, with_total: false, width: 1, kills: 0 }
 }
 

@@ -20,6 +20,13 @@ use url::Url;
 
 const ORIGIN: &str = "http://api.example";
 
+/// Parameters of a key, whose record the upstream compares or looks up; one that is gone is answered as the parameter says.
+pub(crate) const COMPARED: &str = "after";
+pub(crate) const OR_NOTHING: &str = "after_or_nothing";
+pub(crate) const OR_FIRST: &str = "after_or_first";
+pub(crate) const OR_NOT_FOUND: &str = "after_or_not_found";
+pub(crate) const KEY_PARAMS: [&str; 4] = [COMPARED, OR_NOTHING, OR_FIRST, OR_NOT_FOUND];
+
 /// Source of choices: all of them one after the other, or random ones.
 pub(crate) enum Choices {
     /// Path through the tree of choices, each with the number of its ways.
@@ -134,6 +141,8 @@ impl Outcome {
 /// The upstream's list.
 struct List {
     ids: Vec<u64>,
+    /// All that were ever there, in their order.
+    order: Vec<u64>,
     next: u64,
     left: usize,
     stayed: BTreeSet<u64>,
@@ -169,7 +178,7 @@ pub(crate) fn crawl(world: &World, pagination: &Arc<Pagination>, choices: &mut C
         world,
         pagination,
         choices,
-        list: List { next: 1_000_000, ids, left: world.changes, stayed },
+        list: List { next: 1_000_000, order: ids.clone(), ids, left: world.changes, stayed },
         plan: plan(pagination, world.width),
         asked: Vec::new(),
         served: Vec::new(),
@@ -252,6 +261,8 @@ impl Crawl<'_> {
             match self.choices.pick(ways) {
                 0 => return,
                 way if way <= count + 1 => {
+                    let behind = list.ids.get(way - 1).and_then(|id| list.order.iter().position(|known| known == id));
+                    list.order.insert(behind.unwrap_or(list.order.len()), list.next);
                     list.ids.insert(way - 1, list.next);
                     list.next += 1;
                 }
@@ -280,17 +291,33 @@ impl Crawl<'_> {
         let number = |name| query_value(&request.url, name).map(|text| text.parse::<usize>().unwrap());
         let size = number("limit").unwrap_or(self.world.page).min(self.world.page);
         let ids = &self.list.ids;
-        let from = match (number("offset"), number("page")) {
-            (Some(offset), _) => offset,
-            (None, Some(page)) => (page - 1) * size,
-            (None, None) => 0,
+        let behind = KEY_PARAMS.iter().find_map(|param| Some((*param, number(param)? as u64)));
+        let mut status = StatusCode::OK;
+        let from = match (number("offset"), number("page"), behind) {
+            (Some(offset), ..) => offset,
+            (None, Some(page), _) => (page - 1) * size,
+            (None, None, Some((COMPARED, key))) => {
+                let before: Vec<_> =
+                    self.list.order.split_inclusive(|id| *id == key).next().unwrap_or_default().to_vec();
+                ids.iter().position(|id| !before.contains(id)).unwrap_or(ids.len())
+            }
+            (None, None, Some((param, key))) => match (ids.iter().position(|id| *id == key), param) {
+                (Some(at), _) => at + 1,
+                (None, OR_FIRST) => 0,
+                (None, OR_NOT_FOUND) => {
+                    status = StatusCode::NOT_FOUND;
+                    ids.len()
+                }
+                (None, _) => ids.len(),
+            },
+            (None, None, None) => 0,
         };
         let window = ids.get(from..ids.len().min(from + size)).unwrap_or_default();
         let mut fields = PageFields::default();
         if self.world.with_total {
             fields.push("total".parse::<Path>().unwrap(), json!(ids.len()));
         }
-        let head = Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url.clone() };
+        let head = Head { status, headers: HeaderMap::new(), url: request.url.clone() };
         let lines = window.iter().map(|id| format!("{{\"id\":{id}}}\n")).collect();
         Answer { head: Arc::new(head), fields, lines }
     }
@@ -337,6 +364,8 @@ impl Crawl<'_> {
         self.plan = plan(self.pagination, self.world.width);
         let notes = self.notes.iter().map(|note| serde_json::from_str::<Checkpoint>(note).unwrap());
         self.plan.resume(notes, self.last.clone()).unwrap();
+        let lines: String = self.ids.iter().map(|id| format!("{{\"id\":{id}}}\n")).collect();
+        self.plan.recall(&Batch::new(Bytes::from(lines), self.ids.len() as u64)).unwrap();
         let again = serde_json::to_string(&self.plan.checkpoint().unwrap()).unwrap();
         assert_eq!(Some(&again), self.notes.last());
         let lines: String = self.ids.iter().map(|id| format!("{{\"id\":{id}}}\n")).collect();

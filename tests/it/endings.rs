@@ -146,8 +146,8 @@ async fn every_pagination_breaks_alike() {
             // The third page that is asked for is the third page.
             let proxy = Proxy::start(&demo(&upstream).replace("\nmethod", "\nwidth = 1\nmethod")).await;
             for (path, method) in collections(&upstream) {
-                // It has no third page.
-                if path == "/none/orders" {
+                // It has no third page, or is read on from an earlier key.
+                if path == "/none/orders" || path == "/keyset/orders" && name == "404" {
                     continue;
                 }
                 upstream.forget();

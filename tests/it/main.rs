@@ -23,6 +23,8 @@ mod endings;
 mod resume;
 // Verdicts: in a head, behind a body, in an end marker.
 mod verdicts;
+// Lists that change while they are read.
+mod consistency;
 // Shared crawls; freshness and retention of snapshots; resumed crawls.
 mod sharing;
 // Snapshots and files that an older version of unpage has left: resumed, served, or refused with the reason.

@@ -176,6 +176,7 @@ fn search_after_keeps_its_mixed_types() {
         param: Param::Body(path("search_after")),
         encode: Encode::Plain,
         overlap: Overlap::None,
+        usage: KeyUse::Unknown,
     }));
     let mut bodies = Vec::new();
     let crawled = crawl(&pagination, |request| {
@@ -408,7 +409,7 @@ fn an_empty_link_header_is_an_end() {
 
 #[test]
 fn a_key_that_is_missing_from_the_last_record_is_an_error() {
-    let style = Style::Keyset(Keyset { key: vec![path("id")], param: query("after"), encode: Encode::Plain, overlap: Overlap::None });
+    let style = Style::Keyset(Keyset { key: vec![path("id")], param: query("after"), encode: Encode::Plain, overlap: Overlap::None, usage: KeyUse::Unknown });
     let crawled = crawl(&of(style), answers(vec![json!({"data": [{"id": 1}, {"name": "x"}]})]));
     assert!(matches!(crawled.end, Err(PageError::NoKey(_))));
 }
@@ -567,7 +568,7 @@ fn more_records_than_any_total_are_not_the_end() {
 
 #[test]
 fn an_overlapping_key_that_records_share_is_an_error() {
-    let style = Style::Keyset(Keyset { key: vec![path("t")], param: query("since"), encode: Encode::Plain, overlap: Overlap::First });
+    let style = Style::Keyset(Keyset { key: vec![path("t")], param: query("since"), encode: Encode::Plain, overlap: Overlap::First, usage: KeyUse::Unknown });
     let one = |id: u64, t: u64| json!({"id": id, "t": t});
     let pages = vec![json!({"data": [one(1, 4), one(2, 5)]}), json!({"data": [one(3, 5), one(4, 6)]})];
     let crawled = crawl(&of(style), answers(pages));
@@ -610,7 +611,7 @@ fn part_of_a_collection_is_not_one_page() {
 
 #[test]
 fn an_overlapping_key_is_confirmed_by_its_own_record() {
-    let style = Style::Keyset(Keyset { key: vec![path("id")], param: query("after"), encode: Encode::Plain, overlap: Overlap::First });
+    let style = Style::Keyset(Keyset { key: vec![path("id")], param: query("after"), encode: Encode::Plain, overlap: Overlap::First, usage: KeyUse::Unknown });
     let mut pagination = of(style);
     pagination.total = Some(Source::Body(path("total")));
     let pages = vec![json!({"data": data(0..5), "total": 5}), json!({"data": data(4..5), "total": 5})];

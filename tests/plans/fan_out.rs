@@ -12,7 +12,7 @@ use unpage::pagination::page::{Head, PageFields};
 use unpage::pagination::plan::{PageNews, PageSoFar, Plan, Proof, Room, Step, TurnEvent};
 use unpage::pagination::splitter::{PageShape, Splitter};
 use unpage::pagination::{
-    Advance, Base, ConsistencyLevel, Cursor, Encode, End, Keyset, LinkHeader, More, NextUrl, Offset, Overlap,
+    Advance, Base, ConsistencyLevel, Cursor, Encode, End, KeyUse, Keyset, LinkHeader, More, NextUrl, Offset, Overlap,
     PageNumber, PageRequest, PageSize, Pagination, Param, Path, RangeHeader, Records, Source, Style, Template, Token,
 };
 use url::Url;
@@ -42,7 +42,13 @@ pub(crate) fn cursor() -> Style {
 }
 
 pub(crate) fn keyset(overlap: Overlap) -> Style {
-    Style::Keyset(Keyset { key: vec![path("id")], param: query("after"), encode: Encode::Plain, overlap })
+    Style::Keyset(Keyset {
+        key: vec![path("id")],
+        param: query("after"),
+        encode: Encode::Plain,
+        overlap,
+        usage: KeyUse::Compared,
+    })
 }
 
 pub(crate) fn page_from(start: u64) -> Style {

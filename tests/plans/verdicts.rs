@@ -48,7 +48,7 @@ fn several_pages_are_unverified_until_something_ties_them() {
     for (style, reason) in [
         (page_from(1), "pages are numbered"),
         (offset_from(0), "pages are numbered"),
-        (keyset(Overlap::None), "the record of that key"),
+        (keyset(Overlap::None), "keep their place by it"),
         (cursor(), "links and tokens"),
     ] {
         for (total, width) in [(Total::None, 1), (Total::Records, 1), (Total::Records, 6)] {

@@ -88,8 +88,8 @@ impl PartialFile {
             Ok(begun) => begun,
             Err(ended) => return Fetched { left: "nothing new was written".to_owned(), ended, records: 0 },
         };
-        let has_parts = crawling.as_ref().is_some_and(|(opened, _)| opened.pagination().partition.is_some());
-        let notes = if has_parts { CheckpointPolicy::None } else { CheckpointPolicy::Made };
+        let starts_again = crawling.as_ref().is_some_and(|(opened, _)| !opened.has_checkpoints());
+        let notes = if starts_again { CheckpointPolicy::None } else { CheckpointPolicy::Made };
         let had = log.extent();
         // Before the crawl runs: one without a reader stops.
         let reader = match log.reader(had.bytes, None) {

@@ -61,7 +61,35 @@ pub(super) static RULES: &[Rule] = &[
             (repairs && !pagination.can_repair()).then(|| Contradiction {
                 at: "consistency",
                 what: format!("type {} without what repair needs", pagination.style.name()),
-                hint: "repair needs a `key`, type offset whose step is the number of records that came, and no partition",
+                hint: "repair needs a `key`, no partition, and type offset whose step is the number of records that came, or type keyset by that key",
+            })
+        },
+    },
+    Rule {
+        name: "nothing-to-verify-by",
+        exception: Exception::Never,
+        about: &["consistency", "key", "partition"],
+        check: |facts| {
+            let pagination = facts.pagination;
+            let can_verify = pagination.key.is_some() && pagination.partition.is_none();
+            (pagination.consistency == Some(ConsistencyLevel::Verify) && !can_verify).then(|| Contradiction {
+                at: "consistency",
+                what: "verify without a key, or of a collection that is cut into parts".to_owned(),
+                hint: "two equal reads show one state where a `key` tells records apart, and all pages are one list: set key, and leave partition out",
+            })
+        },
+    },
+    Rule {
+        name: "no-state-of-the-upstream",
+        exception: Exception::Never,
+        about: &["consistency", "valid_at", "match"],
+        check: |facts| {
+            let pagination = facts.pagination;
+            let names_one = pagination.valid_at.is_some() || pagination.precondition == Precondition::Match;
+            (pagination.consistency == Some(ConsistencyLevel::Upstream) && !names_one).then(|| Contradiction {
+                at: "consistency",
+                what: "upstream, and nothing names a state of the collection".to_owned(),
+                hint: "add valid_at = { param = …, from = … }, or match = true; without either, consistency = \"verify\" reads the collection until two reads are equal",
             })
         },
     },

@@ -153,6 +153,13 @@ impl Addresses {
         next.map(|next| next.request)
     }
 
+    /// Request of the page behind a key, or of the first page.
+    pub(super) fn behind(&self, size: Option<u64>, key: Option<&[u8]>) -> Result<Arc<PageRequest>, PageError> {
+        let Some(key) = key else { return Ok(Arc::clone(&self.first)) };
+        let behind = self.pagination.style.rules().behind(self.context(size), key)?;
+        Ok(behind.map_or_else(|| Arc::clone(&self.first), |address| address.request))
+    }
+
     /// Address of the page with this number.
     pub(super) fn predict(&self, size: Option<u64>, number: u64) -> Option<Address> {
         self.pagination.style.rules().predict(self.context(size), number)

@@ -6,15 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use super::addresses::Addresses;
 use super::anchors::{Anchors, AnchorsNote};
+use super::key_trail::KeyTrail;
 use super::page_accounts::PageAccounts;
 use super::page_size::{PageSizing, Resized};
 use super::pinned_state::{PinnedState, StatePins};
 use super::progress::WalkProgress;
 use super::request_delta::RequestDelta;
-use super::walk_state::Aim;
+use super::trail_note::TrailNote;
+use super::walk_state::{Aim, WalkState};
 use crate::pagination::error::PageError;
 use crate::pagination::page_account::PageAccount;
 use crate::pagination::proof::Proof;
+use crate::pagination::settings::Pagination;
 
 /// State of a walk after a whole page. The sets that a walk must not forget grow by what this page adds; all else is complete.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,6 +41,8 @@ pub struct Checkpoint {
     pub(super) account: Option<PageAccount>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) junctions: Option<AnchorsNote>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) trail: Option<TrailNote>,
     /// State of the collection, behind the first page alone, which names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pins: Option<StatePins>,
@@ -53,6 +58,19 @@ pub(super) enum WalkLead {
     Over(Proof),
 }
 
+/// Parts of a walk that a checkpoint has.
+pub(super) struct NotedParts<'a> {
+    pub(super) pagination: &'a Pagination,
+    pub(super) state: &'a WalkState,
+    pub(super) progress: &'a WalkProgress,
+    pub(super) addresses: &'a Addresses,
+    pub(super) page_size: &'a PageSizing,
+    pub(super) pinned: &'a PinnedState,
+    pub(super) anchors: &'a Anchors,
+    pub(super) accounts: &'a PageAccounts,
+    pub(super) trail: &'a KeyTrail,
+}
+
 /// Parts of a walk that checkpoints restore.
 pub(super) struct ResumedParts<'a> {
     pub(super) progress: &'a mut WalkProgress,
@@ -61,6 +79,34 @@ pub(super) struct ResumedParts<'a> {
     pub(super) pinned: &'a mut PinnedState,
     pub(super) anchors: &'a mut Anchors,
     pub(super) accounts: &'a mut PageAccounts,
+    pub(super) trail: &'a mut KeyTrail,
+}
+
+impl NotedParts<'_> {
+    pub(super) fn checkpoint(&self) -> Checkpoint {
+        let Self { pagination, progress, addresses, page_size, .. } = self;
+        let leads = match self.state {
+            WalkState::Ask(request, aim) | WalkState::Asked(request, aim) => {
+                WalkLead::On { request: addresses.delta(request), aim: *aim }
+            }
+            WalkState::Done(proof) => WalkLead::Over(*proof),
+        };
+        let is_first = progress.pages() == 1;
+        Checkpoint {
+            leads,
+            progress: progress.counts(),
+            number: addresses.number(),
+            stride: addresses.stride(),
+            numbered: pagination.style.is_pointed() && addresses.is_numbered(),
+            size: page_size.size(),
+            resized: page_size.resized(),
+            account: if is_first { self.accounts.first(addresses.origin()) } else { None },
+            junctions: self.anchors.note(),
+            trail: self.trail.note(),
+            pins: self.pinned.pins().filter(|_| is_first),
+            requests: None,
+        }
+    }
 }
 
 impl ResumedParts<'_> {
@@ -70,6 +116,7 @@ impl ResumedParts<'_> {
         self.addresses.resume(checkpoint.number, checkpoint.stride, checkpoint.numbered);
         self.page_size.resume(checkpoint.size, checkpoint.resized);
         self.anchors.resume(checkpoint.junctions)?;
+        self.trail.resume(checkpoint.trail);
         if let Some(account) = checkpoint.account {
             self.accounts.resume(account);
         }

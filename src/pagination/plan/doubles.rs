@@ -118,7 +118,8 @@ impl DoubleFilter {
     /// The filter of a pagination; none where it has no key.
     pub(super) fn of(pagination: &Pagination) -> Option<Self> {
         let extent = if pagination.partition.is_some() { FilterExtent::Part } else { FilterExtent::All };
-        Some(Self::new(pagination.key.as_ref()?, pagination.on_double, extent))
+        let key = pagination.key.as_ref().filter(|_| pagination.watches_moves())?;
+        Some(Self::new(key, pagination.on_double, extent))
     }
 
     fn new(key: &Path, policy: OnDouble, extent: FilterExtent) -> Self {

@@ -1,13 +1,13 @@
 //! Judgement of a walk that has ended: the consistency of its records, as far as its pages show it.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::anchors::{Drift, Looseness};
 use super::pinned_state::PinnedState;
 use super::progress::WalkProgress;
 use crate::pagination::proof::Proof;
-use crate::pagination::settings::Pagination;
-use crate::pagination::verdict::{Consistency, Doubt};
+use crate::pagination::settings::{ConsistencyLevel, Pagination};
+use crate::pagination::verdict::{Consistency, Doubt, ProvenEnd};
 
 /// View of a walk that has ended.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +25,18 @@ pub(super) struct Judgement<'a> {
 }
 
 impl Judgement<'_> {
+    pub(super) fn ending(&self, proof: Proof) -> ProvenEnd {
+        ProvenEnd {
+            proof,
+            agreeing: self.agreeing(proof),
+            consistency: self.consistency(proof),
+            doubles: self.progress.doubles().dropped,
+            late: self.drift.map_or(0, |drift| drift.late),
+        }
+    }
+
     /// Consistency behind this proof: the strongest word whose promise the walk can show.
-    pub(super) fn consistency(&self, proof: Proof) -> Consistency {
+    fn consistency(&self, proof: Proof) -> Consistency {
         if let Some(moved) = self.progress.doubles().refuted() {
             return moved;
         }
@@ -40,10 +50,17 @@ impl Judgement<'_> {
             return Doubt::Place.into();
         }
         if self.is_one_page(proof) {
-            return Consistency::Snapshot { at: self.progress.date().map(|at| UNIX_EPOCH + Duration::from_secs(at)) };
+            return Consistency::Snapshot { at: self.moment() };
         }
         if let Some(field) = self.pinned.condition_field() {
             return Consistency::Upstream { by: format!("`{field}` in every request but the first") };
+        }
+        match self.pagination.consistency {
+            Some(ConsistencyLevel::None) => return Doubt::Unwatched.into(),
+            // Two reads were equal. Of numbered pages a record that came and went between them would have moved others.
+            Some(ConsistencyLevel::Verify) if self.is_numbered => return Consistency::Snapshot { at: self.moment() },
+            Some(ConsistencyLevel::Verify) => return Consistency::Steady,
+            _ => {}
         }
         if let Some(drift) = self.drift {
             return by_drift(drift, proof);
@@ -52,13 +69,20 @@ impl Judgement<'_> {
             Doubt::Numbered.into()
         } else if self.pagination.style.is_pointed() {
             Doubt::Pointer.into()
+        } else if self.pagination.can_repair() {
+            Doubt::KeyOrder.into()
         } else {
             Doubt::Key.into()
         }
     }
 
+    /// Moment of the first page, by the upstream's clock.
+    fn moment(&self) -> Option<SystemTime> {
+        self.progress.date().map(|at| UNIX_EPOCH + Duration::from_secs(at))
+    }
+
     /// The upstream's counts that agree with what came, beside this proof.
-    pub(super) fn agreeing(&self, proof: Proof) -> Vec<Proof> {
+    fn agreeing(&self, proof: Proof) -> Vec<Proof> {
         let total = self.progress.total().filter(|total| *total == self.progress.records()).map(Proof::Total);
         let pages = self.progress.total_pages().filter(|pages| *pages == self.progress.filled()).map(Proof::TotalPages);
         let counts = [total, pages].into_iter().flatten().filter(|count| !self.is_midway && *count != proof);
@@ -71,7 +95,7 @@ impl Judgement<'_> {
         let is_confirmed = self.progress.filled() <= 1
             && matches!(proof, Proof::Total(_) | Proof::TotalPages(_))
             && self.pagination.style.rules().confirms_totals();
-        self.progress.requests() == 1 || is_confirmed
+        self.progress.requests() == 1 && self.progress.pages() == 1 || is_confirmed
     }
 }
 

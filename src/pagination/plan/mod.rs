@@ -28,6 +28,10 @@ mod fingerprint;
 mod forecast;
 mod judgement;
 mod junction;
+mod key_order;
+mod key_texts;
+mod key_trail;
+mod keyset_reader;
 mod known_keys;
 mod newest_records;
 mod numbering;
@@ -43,6 +47,7 @@ mod progress;
 mod range_splitter;
 mod release;
 mod request_delta;
+mod trail_note;
 mod walk;
 mod walk_state;
 

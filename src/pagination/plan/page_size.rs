@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::addresses::Addresses;
-use super::walk_state::WalkState;
+use super::progress::WalkProgress;
+use super::walk_state::{Aim, WalkState};
 use crate::pagination::end_settings::End;
 use crate::pagination::error::PageError;
 use crate::pagination::page_size::PageSize;
@@ -37,12 +38,55 @@ pub(super) struct Resized {
     patience: u64,
 }
 
+/// View of a walk for pages of another size.
+pub(super) struct Resizing<'a> {
+    pub(super) page_size: &'a mut PageSizing,
+    pub(super) state: &'a mut WalkState,
+    pub(super) addresses: &'a mut Addresses,
+    pub(super) progress: &'a mut WalkProgress,
+    /// The current page has begun: a later attempt must not make another page of it.
+    pub(super) has_begun: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum SizeChange {
     Halved,
     Doubled,
     /// A smaller page had no records: its place is asked for again in the size of the beginning.
     Restored,
+}
+
+impl Resizing<'_> {
+    /// Asks for the current page with half as many records, and for those behind it: Asked ⇒ Ask. Returns false if it can't.
+    pub(super) fn halve(mut self) -> bool {
+        let half = self.page_size.half().filter(|_| !self.has_begun);
+        let is_smaller = half.is_some_and(|half| self.resize(half, SizeChange::Halved));
+        if is_smaller {
+            self.progress.forget_page_size();
+        }
+        is_smaller
+    }
+
+    /// Asks for the next page with twice as many records, where enough smaller ones have come; it must not be in flight.
+    pub(super) fn grow(mut self) {
+        if matches!(self.state, WalkState::Ask(_, Aim::Records))
+            && let Some(size) = self.page_size.double()
+        {
+            self.resize(size, SizeChange::Doubled);
+        }
+    }
+
+    /// Asks for a place where a smaller page had no records in the beginning's size: Asked ⇒ Ask. Returns false if the page had it.
+    ///
+    /// An upstream that rounds a size down to 0, or filters a page after cutting it, may have records for a large page alone.
+    pub(super) fn restore(mut self) -> bool {
+        let whole = self.page_size.whole().filter(|_| matches!(self.state, WalkState::Asked(_, Aim::Records)));
+        whole.is_some_and(|whole| self.resize(whole, SizeChange::Restored))
+    }
+
+    fn resize(&mut self, size: u64, change: SizeChange) -> bool {
+        self.page_size.resize(self.state, self.addresses, size, change)
+    }
 }
 
 impl PageSizing {
@@ -60,6 +104,11 @@ impl PageSizing {
 
     pub(super) fn size(&self) -> Option<u64> {
         self.size
+    }
+
+    /// Returns true if more records are asked for than these.
+    pub(super) fn is_above(&self, records: u64) -> bool {
+        self.size.is_some_and(|size| records < size)
     }
 
     /// Changes for a checkpoint.
@@ -99,13 +148,7 @@ impl PageSizing {
 
     /// Puts another size into a walk's request and into the first one, from which others are made. Returns false where pages have one
     /// size.
-    pub(super) fn resize(
-        &mut self,
-        state: &mut WalkState,
-        addresses: &mut Addresses,
-        size: u64,
-        change: SizeChange,
-    ) -> bool {
+    fn resize(&mut self, state: &mut WalkState, addresses: &mut Addresses, size: u64, change: SizeChange) -> bool {
         let (WalkState::Asked(request, aim) | WalkState::Ask(request, aim)) = &*state else { return false };
         let resized = (self.with_size(request, size), self.with_size(addresses.first(), size));
         let (Some(request), Some(first)) = resized else { return false };

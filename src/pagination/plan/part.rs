@@ -142,7 +142,7 @@ impl CollectionPart {
         if self.is_over() || self.is_closing() || self.walk.next().is_none() {
             return None;
         }
-        self.walk.grow();
+        self.walk.resizing().grow();
         let WalkStep::Fetch(request) = self.walk.step() else { return None };
         self.push(id, Arc::clone(&request), self.walk.number());
         Some(request)
@@ -228,7 +228,7 @@ impl CollectionPart {
 
     /// Gives up the page that has its turn; returns true if a smaller one is asked for instead.
     pub(super) fn gave_up(&mut self, overload: Overload) -> bool {
-        let is_smaller = overload == Overload::Likely && self.walk.halve();
+        let is_smaller = overload == Overload::Likely && self.walk.resizing().halve();
         if is_smaller {
             self.pages.clear();
         }

@@ -106,7 +106,7 @@ impl RangeSplitter {
     /// Splits the part with the most unread records, if that is worth it and the upper bound is known; returns its index and the bounds
     /// of the new part.
     pub(super) fn split(&mut self, parts: &mut [CollectionPart]) -> Option<(usize, Cut)> {
-        let page = parts.iter().map(|part| part.walk.full_page()).max().filter(|page| *page > 0)?;
+        let page = parts.iter().map(|part| part.walk.progress.longest()).max().filter(|page| *page > 0)?;
         let walked = parts.iter_mut().enumerate().filter(|(_, part)| !part.is_over());
         let (places, mut cuts): (Vec<_>, Vec<_>) =
             walked.filter_map(|(at, part)| Some((at, part.cut.as_mut()?))).unzip();

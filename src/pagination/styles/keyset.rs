@@ -18,6 +18,17 @@ pub struct Keyset {
     pub param: Param,
     pub encode: Encode,
     pub overlap: Overlap,
+    pub usage: KeyUse,
+}
+
+/// Use that the upstream makes of a key to find the place behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyUse {
+    Unknown,
+    /// The list is sorted by the key, and records behind its value follow, though its own record is gone.
+    Compared,
+    /// The record with the key is looked up, in any order of the list.
+    LookedUp,
 }
 
 /// First record of a page, relative to the record whose key its request has.
@@ -40,6 +51,7 @@ impl ReadStyle for Keyset {
             StyleKey::new("param", KeyKind::Param).with_need(KeyNeed::PARAM),
             StyleKey::new("encode", KeyKind::Word(&["plain", "json"])),
             StyleKey::new("overlap", KeyKind::Number { least: 0 }),
+            StyleKey::new("anchor", KeyKind::Word(&["compared", "looked_up"])),
             StyleKey::MORE,
             StyleKey::END,
         ],
@@ -59,7 +71,12 @@ impl ReadStyle for Keyset {
                 Overlap::None
             }
         };
-        Some(Self { key: values.paths("key")?, param: values.param("param")?, encode, overlap })
+        let usage = match values.text("anchor").as_deref() {
+            Some("compared") => KeyUse::Compared,
+            Some(_) => KeyUse::LookedUp,
+            None => KeyUse::Unknown,
+        };
+        Some(Self { key: values.paths("key")?, param: values.param("param")?, encode, overlap, usage })
     }
 }
 
@@ -69,6 +86,12 @@ impl StyleRules for Keyset {
         let mut values = StyleValues::from([("key", key), ("param", param)]);
         values.put_some("encode", (self.encode == Encode::Json).then(|| StyleValue::Text("json".to_owned())));
         values.put_some("overlap", (self.overlap == Overlap::First).then_some(StyleValue::Number(1)));
+        let anchor = match self.usage {
+            KeyUse::Unknown => None,
+            KeyUse::Compared => Some("compared"),
+            KeyUse::LookedUp => Some("looked_up"),
+        };
+        values.put_some("anchor", anchor.map(|word| StyleValue::Text(word.to_owned())));
         values
     }
 
@@ -86,9 +109,15 @@ impl StyleRules for Keyset {
             values.push(value.ok_or_else(|| PageError::NoKey(path.clone()))?);
         }
         let value = if values.len() == 1 { values.remove(0) } else { Value::Array(values) };
-        let mut request = context.first.clone();
-        request.set(&self.param, &value, self.encode)?;
-        Ok(Some(Address::unnumbered(request)))
+        self.at(context, &value).map(Some)
+    }
+
+    fn behind(&self, context: AddressContext<'_>, key: &[u8]) -> Result<Option<Address>, PageError> {
+        // The path of the key's only value is told; of several, the text is an array that was made of them.
+        let path = self.key.first().filter(|_| self.key.len() == 1).cloned().unwrap_or_default();
+        let value = serde_json::from_slice(key);
+        let value = value.map_err(|error| PageError::Unreadable { path, what: error.to_string() })?;
+        self.at(context, &value).map(Some)
     }
 
     /// A small page with an overlap may hold nothing but the record that its key names.
@@ -97,7 +126,7 @@ impl StyleRules for Keyset {
     }
 
     fn overlap_key(&self) -> Option<&[Path]> {
-        (self.overlap == Overlap::First).then_some(self.key.as_slice())
+        Some(&self.key)
     }
 
     fn repetition(&self) -> PageError {
@@ -106,5 +135,14 @@ impl StyleRules for Keyset {
 
     fn sends_array(&self) -> bool {
         self.key.len() > 1 && self.encode == Encode::Plain
+    }
+}
+
+impl Keyset {
+    /// Address of the page behind a key.
+    fn at(&self, context: AddressContext<'_>, key: &Value) -> Result<Address, PageError> {
+        let mut request = context.first.clone();
+        request.set(&self.param, key, self.encode)?;
+        Ok(Address::unnumbered(request))
     }
 }

@@ -21,7 +21,7 @@ pub(crate) use addressing::{Address, AddressContext, Addressing, PageAnswer, Sta
 pub use auto::Auto;
 pub use cursor::{Cursor, Token};
 pub use keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
-pub use keyset::{Keyset, Overlap};
+pub use keyset::{KeyUse, Keyset, Overlap};
 pub use link_header::LinkHeader;
 pub use next_url::{Base, NextUrl};
 pub use offset::{Advance, Offset};

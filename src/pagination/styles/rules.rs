@@ -87,6 +87,12 @@ pub(crate) trait StyleRules: fmt::Debug {
         None
     }
 
+    /// Address of the page behind the record with a key, as [`KeyReader`](crate::pagination::keys::KeyReader) reads it; of several
+    /// values, as an array of them.
+    fn behind(&self, _: AddressContext<'_>, _key: &[u8]) -> Result<Option<Address>, PageError> {
+        Ok(None)
+    }
+
     /// Number that a walk from the beginning starts with.
     fn start(&self) -> u64 {
         0
@@ -107,7 +113,7 @@ pub(crate) trait StyleRules: fmt::Debug {
         false
     }
 
-    /// Key of the record that a page begins with where it is the last one of the page before.
+    /// Key by which a page's first record is the last one of the page before.
     fn overlap_key(&self) -> Option<&[Path]> {
         None
     }

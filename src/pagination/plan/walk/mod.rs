@@ -15,6 +15,7 @@ use super::anchors::Anchors;
 use super::end::PageLength;
 use super::judgement::Judgement;
 use super::junction::PageStart;
+use super::key_trail::KeyTrail;
 use super::page_accounts::{ArrivedPage, PageAccounts};
 use super::page_size::PageSizing;
 use super::pinned_state::PinnedState;
@@ -49,6 +50,7 @@ pub struct Walk {
     pinned: PinnedState,
     accounts: PageAccounts,
     anchors: Anchors,
+    trail: KeyTrail,
 }
 
 impl Walk {
@@ -62,6 +64,7 @@ impl Walk {
         let first = pagination.sized(first)?;
         let mut walk = Self {
             anchors: Anchors::new(&pagination, caps.window_bytes),
+            trail: KeyTrail::new(&pagination),
             release: RecordRelease::new(&pagination, caps.whole_page_bytes()),
             caps,
             page_size: PageSizing::new(&pagination, &first)?,
@@ -86,6 +89,7 @@ impl Walk {
                 let (request, aim) = (Arc::clone(request), *aim);
                 self.release.start_page();
                 self.anchors.start_page();
+                self.trail.start_page();
                 self.state = WalkState::Asked(Arc::clone(&request), aim);
                 WalkStep::Fetch(request)
             }
@@ -113,12 +117,9 @@ impl Walk {
         let proof = self.proof()?;
         let Self { pagination, progress, pinned, .. } = self;
         let (is_numbered, is_midway) = (self.addresses.is_numbered(), self.starts_midway());
-        let drift = self.anchors.drift();
-        let late = drift.map_or(0, |drift| drift.late);
+        let drift = self.anchors.drift().or_else(|| self.trail.drift());
         let names_a_place = detect::names_a_place(self.addresses.origin());
-        let judgement = Judgement { pagination, progress, pinned, drift, is_numbered, is_midway, names_a_place };
-        let (agreeing, consistency) = (judgement.agreeing(proof), judgement.consistency(proof));
-        Some(ProvenEnd { proof, agreeing, consistency, doubles: progress.doubles().dropped, late })
+        Some(Judgement { pagination, progress, pinned, drift, is_numbered, is_midway, names_a_place }.ending(proof))
     }
 
     /// Number of pages that came.
@@ -156,9 +157,9 @@ impl Walk {
         self.progress.repeated(self.release.page()).filter(|_| self.release.new_records() > 0)
     }
 
-    /// Number of records on the longest page so far.
-    pub(in crate::pagination::plan) fn full_page(&self) -> u64 {
-        self.progress.longest()
+    /// Returns true if the current page, and those behind it, could be asked for with half as many records.
+    pub(in crate::pagination::plan) fn may_halve(&self) -> bool {
+        self.page_size.half().is_some()
     }
 
     pub(in crate::pagination::plan) fn number(&self) -> u64 {
@@ -171,6 +172,7 @@ impl Walk {
 
     /// Notes the keys of records that left before the walk was interrupted, in their order.
     pub fn recall(&mut self, records: &Batch) -> Result<(), PageError> {
+        self.trail.recall(records)?;
         let keys = self.release.recall(records)?;
         self.anchors.recall(records, &keys);
         Ok(())
@@ -201,9 +203,8 @@ impl Walk {
         let known = self.known(&batch, is_first)?;
         self.release.count_known(known.len());
         if is_first {
-            let policy = self.policy();
-            self.release.set_policy(policy);
-            if policy == ReleasePolicy::Now && self.moves_unseen() {
+            self.release.set_policy(self.policy());
+            if self.policy() == ReleasePolicy::Now && self.moves_unseen() {
                 self.progress.check_total(&self.pagination, head, fields)?;
             }
         }
@@ -213,13 +214,14 @@ impl Walk {
     /// Indexes of the records of a batch that pages before held, as far as pages are meant to share some.
     fn known(&mut self, batch: &Batch, is_first: bool) -> Result<Vec<usize>, PageError> {
         let overlap_key = self.pagination.style.rules().overlap_key();
-        if is_first && self.release.begins_with_last(batch, overlap_key)? {
-            return Ok(vec![0]);
+        if is_first && !self.trail.is_held() && self.release.begins_with_last(batch, overlap_key)? {
+            return self.trail.join(batch).map(|known| [vec![0], known].concat());
         }
         let mut known = self.anchors.find_known(batch, self.release.keys());
         self.release.compare(batch, &mut known)?;
         self.anchors.join(batch.records(), &known);
-        Ok(known.iter().map(|record| record.at).collect())
+        let behind_key = self.trail.join(batch)?;
+        Ok(known.iter().map(|record| record.at).chain(behind_key).collect())
     }
 
     /// Takes the rest of the page, and returns its last records and those that waited, as far as they may leave. `early` is what
@@ -232,10 +234,7 @@ impl Walk {
     ) -> Result<Vec<Batch>, PageError> {
         let rest = self.records(head, &page.fields, std::mem::take(&mut page.batch))?;
         self.release.finish_page(page.hash);
-        let aim = match self.state {
-            WalkState::Asked(_, aim) => aim,
-            WalkState::Ask(..) | WalkState::Done(_) => Aim::Records,
-        };
+        let aim = self.state.aim().unwrap_or(Aim::Records);
         let (records, new) = (self.release.page().records(), self.release.new_records());
         if !self.take(aim, new)? {
             return Ok(Vec::new());
@@ -246,6 +245,7 @@ impl Walk {
         self.release.compare_withheld()?;
         let reach = self.addresses.reach(records);
         self.anchors.settle(self.page_start(), reach, &self.progress)?;
+        self.trail.settle();
         self.read_totals(head, &page.fields, records)?;
         let length = if records < self.progress.longest() { PageLength::Short } else { PageLength::Full };
         self.progress.count(self.release.page(), new, self.release.doubles());
@@ -270,7 +270,7 @@ impl Walk {
     /// Policy for the records of a page whose first one has come.
     fn policy(&self) -> ReleasePolicy {
         match self.state {
-            _ if self.anchors.is_apart(self.page_start()) => ReleasePolicy::AtTheEnd,
+            _ if self.trail.is_apart() || self.anchors.is_apart(self.page_start()) => ReleasePolicy::AtTheEnd,
             _ if self.anchors.are_active() => ReleasePolicy::Now,
             WalkState::Asked(_, Aim::Confirm(_)) => ReleasePolicy::Never,
             _ if self.progress.started(self.release.page().start()).is_some() => ReleasePolicy::AtTheEnd,
@@ -285,7 +285,7 @@ impl Walk {
 
     /// Returns true if a removed record moves others past the pages unseen.
     fn moves_unseen(&self) -> bool {
-        self.addresses.is_numbered() && !self.anchors.are_active()
+        self.addresses.is_numbered() && !self.anchors.are_active() && self.pagination.watches_moves()
     }
 
     fn read_totals(&mut self, head: &Head, fields: &PageFields, records: u64) -> Result<(), PageError> {

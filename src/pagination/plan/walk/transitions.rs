@@ -8,13 +8,14 @@ use super::Walk;
 use crate::pagination::end_settings::SameToken;
 use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::page::{Head, Page};
-use crate::pagination::plan::checkpoint::{Checkpoint, ResumedParts, WalkLead};
+use crate::pagination::plan::checkpoint::{Checkpoint, NotedParts, ResumedParts, WalkLead};
 use crate::pagination::plan::end::{EndRules, PageLead, PageLength, WholePage, refusal};
 use crate::pagination::plan::events::PageSoFar;
 use crate::pagination::plan::forecast::Forecast;
 use crate::pagination::plan::junction::PageStart;
+use crate::pagination::plan::key_trail::Conclusion;
 use crate::pagination::plan::page_accounts::ArrivedPage;
-use crate::pagination::plan::page_size::SizeChange;
+use crate::pagination::plan::page_size::Resizing;
 use crate::pagination::plan::walk_state::{Aim, WalkState};
 use crate::pagination::proof::Proof;
 use crate::pagination::request::PageRequest;
@@ -34,17 +35,20 @@ impl Walk {
             None if self.page_start() == PageStart::Shared && self.anchors.are_active() => {
                 Err(PageError::SharedRefused { status, excerpt: excerpt(&String::from_utf8_lossy(body)) })
             }
+            None if !self.release.has_begun() && matches!(status.as_u16(), 400 | 404 | 410 | 422) => {
+                self.hold(Err(refusal(status, headers, body)))
+            }
             None => Err(refusal(status, headers, body)),
             // A page that was there a moment ago is not past the last, nor one that should begin with a known record.
             Some(_) if self.release.has_begun() => Err(PageError::Gone(status)),
             Some(_) if self.step_back()? => Ok(()),
-            Some(_) if self.restore() => Ok(()),
+            Some(_) if self.resizing().restore() => Ok(()),
             Some(proof) => {
                 if let Proof::Total(total) = proof {
                     let shrank = self.progress.note_total(total);
                     self.check_shrunk(shrank)?;
                 }
-                self.finish(proof)
+                self.hold(Ok(proof))
             }
         }
     }
@@ -58,24 +62,36 @@ impl Walk {
         length: PageLength,
         aim: Aim,
     ) -> Result<(), PageError> {
+        let records = self.release.page().records();
         if let Aim::Confirm(proof) = aim
-            && (!self.anchors.are_active() || self.release.page().records() == 0)
+            && (!self.anchors.are_active() || records == 0)
         {
             if proof == Proof::EmptyPage {
                 self.check_words(head, page, false)?;
             }
-            return self.finish(proof);
+            return self.hold(Ok(proof));
         }
         let more = self.pagination.more.as_ref().map_or(Ok(None), |more| more.read(&page.fields))?;
         if more.is_some() {
             self.progress.note_flag();
         }
         // A page of records that are all known is no empty one.
-        let is_anchored = self.anchors.drift().is_some();
-        let new = if is_anchored { self.release.page().records() } else { self.release.new_records() };
-        if new == 0 && self.restore() {
+        let mut new = if self.anchors.drift().is_some() { records } else { self.release.new_records() };
+        let came = if self.trail.is_held() { records } else { new };
+        if came == 0 && self.resizing().restore() {
             return Ok(());
         }
+        match self.trail.conclude(new, length) {
+            Conclusion::Ordinary => {}
+            Conclusion::GoesOn => new = records,
+            Conclusion::Proven(proof) => return self.finish(proof),
+            Conclusion::Refuted(error) => return Err(error),
+            Conclusion::Absent => return self.hold(Ok(Proof::EmptyPage)),
+        }
+        // The first page may be short of what the upstream ever gives, so that it proves nothing.
+        let is_short =
+            length == PageLength::Short || self.pages() == 1 && records > 1 && self.page_size.is_above(records);
+        let may_be_last = is_short && more.is_none() && self.progress.total().is_none();
         let style_end = self.pagination.style.rules().end(self.answer(head, &page.fields))?;
         if let StyleEnd::Range { total: Some(total), .. } = style_end {
             let shrank = self.progress.note_total(total);
@@ -83,10 +99,11 @@ impl Walk {
         }
         let whole = WholePage { answer: self.answer(head, &page.fields), page, early, new, length, more };
         match self.end_rules().lead(whole, style_end)? {
+            PageLead::Next(_, Aim::Records) if may_be_last && self.trail.overlap() => self.ask_behind(),
             PageLead::Next(next, aim) => self.ask(next, aim),
             PageLead::End(proof) => {
                 self.check_words(head, page, self.pages() == 1)?;
-                self.finish(proof)
+                if records == 0 { self.hold(Ok(proof)) } else { self.finish(proof) }
             }
         }
     }
@@ -96,6 +113,16 @@ impl Walk {
         if self.anchors.are_active() {
             return self.take_anchored(aim);
         }
+        let starts_again = self.progress.started(self.release.page().start());
+        if !matches!(aim, Aim::Confirm(_)) && self.trail.holds_ends() {
+            let restart = starts_again.filter(|_| new > 0 && !self.trail.knows_first());
+            if let Some(earlier) = restart.or(self.trail.is_apart().then_some(1)) {
+                return self.hold(Err(PageError::Repeat(earlier))).map(|()| false);
+            }
+            if self.trail.is_held() {
+                return Ok(true);
+            }
+        }
         if let Some(earlier) = self.repeats() {
             let proof = self.end_rules().by_repetition(earlier, aim)?;
             return self.finish(proof).map(|()| false);
@@ -103,7 +130,6 @@ impl Walk {
         if let (Aim::Confirm(proof), 1..) = (aim, new) {
             return Err(self.end_rules().refuted(proof));
         }
-        let starts_again = self.progress.started(self.release.page().start());
         let suspects = new > 0 && self.page_size.suspects_repetition(self.pagination.key.is_some());
         starts_again.filter(|_| suspects).map_or(Ok(true), |earlier| Err(PageError::Repeat(earlier)))
     }
@@ -163,6 +189,27 @@ impl Walk {
         Ok(is_gap.then_some(PageError::NullRecords))
     }
 
+    /// Holds an answer behind a key that would end the walk or break it: Asked ⇒ Ask for an earlier key, or what the answer means.
+    fn hold(&mut self, absence: Result<Proof, PageError>) -> Result<(), PageError> {
+        let agrees = self.progress.total() == Some(self.progress.records());
+        let is_confirmed = agrees || matches!(self.state.aim(), Some(Aim::Confirm(_)));
+        let meaning = match absence {
+            Ok(proof) if is_confirmed && self.trail.trusts_totals() => Some(proof),
+            absence => self.trail.hold(absence, self.pages())?,
+        };
+        if let Some(proof) = meaning { self.finish(proof) } else { self.ask_behind() }
+    }
+
+    /// Asks for the page behind the trail's key: Asked ⇒ Ask.
+    fn ask_behind(&mut self) -> Result<(), PageError> {
+        self.progress.check_limits(&self.pagination.limits, &self.caps)?;
+        let mut request = self.addresses.behind(self.page_size.size(), self.trail.behind())?;
+        self.pinned.apply(&mut request)?;
+        self.identity = self.addresses.identity(&self.page_size, &request);
+        self.state = WalkState::Ask(request, Aim::Records);
+        Ok(())
+    }
+
     /// Checks what a page that may be the end says of itself.
     fn check_words(&mut self, head: &Head, page: &Page, is_first: bool) -> Result<(), PageError> {
         let asked = self.addresses.origin();
@@ -210,7 +257,7 @@ impl Walk {
         self.progress.check_empty_pages(&self.caps)?;
         let identity = self.addresses.identity(&self.page_size, &next.request);
         // An anchored walk goes back and comes again, as often as its repairs allow.
-        let comes_once = self.anchors.drift().is_none();
+        let comes_once = self.anchors.drift().is_none() && !self.trail.has_stepped();
         if comes_once && matches!(self.state, WalkState::Asked(..)) && self.identity == identity {
             return match self.pagination.same_token {
                 SameToken::End if self.release.new_records() == 0 => self.finish(Proof::SameToken),
@@ -239,64 +286,17 @@ impl Walk {
         Ok(())
     }
 
-    /// Returns true if the current page, and those behind it, could be asked for with half as many records.
-    pub(in crate::pagination::plan) fn may_halve(&self) -> bool {
-        self.page_size.half().is_some()
-    }
-
-    /// Asks for the current page with half as many records, and for those behind it: Asked ⇒ Ask. Returns false if it can't.
-    pub(in crate::pagination::plan) fn halve(&mut self) -> bool {
-        // A later attempt must not make another page of one that has begun.
-        let half = self.page_size.half().filter(|_| !self.release.has_begun());
-        let is_smaller = half.is_some_and(|half| self.resize(half, SizeChange::Halved));
-        if is_smaller {
-            self.progress.forget_page_size();
-        }
-        is_smaller
-    }
-
-    /// Asks for the next page with twice as many records, where enough smaller ones have come; it must not be in flight.
-    pub(in crate::pagination::plan) fn grow(&mut self) {
-        if matches!(self.state, WalkState::Ask(_, Aim::Records))
-            && let Some(size) = self.page_size.double()
-        {
-            self.resize(size, SizeChange::Doubled);
-        }
-    }
-
-    /// Asks for a place where a smaller page had no records in the beginning's size: Asked ⇒ Ask. Returns false if the page had it.
-    ///
-    /// An upstream that rounds a size down to 0, or filters a page after cutting it, may have records for a large page alone.
-    pub(super) fn restore(&mut self) -> bool {
-        let whole = self.page_size.whole().filter(|_| matches!(self.state, WalkState::Asked(_, Aim::Records)));
-        whole.is_some_and(|whole| self.resize(whole, SizeChange::Restored))
-    }
-
-    fn resize(&mut self, size: u64, change: SizeChange) -> bool {
-        self.page_size.resize(&mut self.state, &mut self.addresses, size, change)
+    /// View of the walk for another page size.
+    pub(in crate::pagination::plan) fn resizing(&mut self) -> Resizing<'_> {
+        let has_begun = self.release.has_begun();
+        let Self { page_size, state, addresses, progress, .. } = self;
+        Resizing { page_size, state, addresses, progress, has_begun }
     }
 
     /// Returns the state right after [`Walk::arrived`].
     pub fn checkpoint(&self) -> Checkpoint {
-        let leads = match &self.state {
-            WalkState::Ask(request, aim) | WalkState::Asked(request, aim) => {
-                WalkLead::On { request: self.addresses.delta(request), aim: *aim }
-            }
-            WalkState::Done(proof) => WalkLead::Over(*proof),
-        };
-        Checkpoint {
-            leads,
-            progress: self.progress.counts(),
-            number: self.addresses.number(),
-            stride: self.addresses.stride(),
-            numbered: self.pagination.style.is_pointed() && self.addresses.is_numbered(),
-            size: self.page_size.size(),
-            resized: self.page_size.resized(),
-            account: if self.pages() == 1 { self.accounts.first(self.addresses.origin()) } else { None },
-            junctions: self.anchors.note(),
-            pins: self.pinned.pins().filter(|_| self.pages() == 1),
-            requests: None,
-        }
+        let Self { pagination, state, progress, addresses, page_size, pinned, anchors, accounts, trail, .. } = self;
+        NotedParts { pagination, state, progress, addresses, page_size, pinned, anchors, accounts, trail }.checkpoint()
     }
 
     /// Resumes behind the pages of these checkpoints, of which `last` is the last record: new ⇒ Ask or Done.
@@ -305,8 +305,8 @@ impl Walk {
         past: impl IntoIterator<Item = Checkpoint>,
         last: Option<Vec<u8>>,
     ) -> Result<(), PageError> {
-        let Self { progress, addresses, page_size, pinned, anchors, accounts, .. } = self;
-        let mut parts = ResumedParts { progress, addresses, page_size, pinned, anchors, accounts };
+        let Self { progress, addresses, page_size, pinned, anchors, accounts, trail, .. } = self;
+        let mut parts = ResumedParts { progress, addresses, page_size, pinned, anchors, accounts, trail };
         let leads = past.into_iter().try_fold(None, |_, checkpoint| parts.fold(checkpoint).map(Some))?;
         parts.check(last.is_some())?;
         self.pin_first()?;
