@@ -535,6 +535,7 @@ fn pagination() -> impl Strategy<Value = Pagination> {
             precondition: Precondition::None,
             on_missed: OnMissed::Fail,
             consistency: None,
+            keep: if style.takes_links() { vec!["limit".to_owned(), "a b".to_owned()] } else { Vec::new() },
             style,
         }
     })

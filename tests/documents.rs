@@ -252,3 +252,73 @@ fn the_documents_stay_short() {
 }
 
 const ARCHITECTURE_BYTES: u64 = 12 * 1024;
+
+/// String literals of a source file in front of its tests.
+fn literals(source: &str) -> Vec<String> {
+    let source = source.split("#[cfg(test)]\nmod ").next().unwrap();
+    let code = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let code = code.replace("'\"'", "' '").replace("'\\\"'", "' '");
+    let mut literals = Vec::new();
+    let mut rest = code.as_str();
+    while let Some(start) = rest.find('"') {
+        let inner = &rest[start + 1..];
+        let mut end = 0;
+        while end < inner.len() && !inner[end..].starts_with('"') {
+            end +=
+                if inner[end..].starts_with('\\') { 2 } else { inner[end..].chars().next().map_or(1, char::len_utf8) };
+        }
+        literals.push(inner[..end].replace("\\\"", "\""));
+        rest = &inner[end + 1..];
+    }
+    literals
+}
+
+/// Messages name keys and flags that exist: those of a crawl's failures, in the words of a configuration and of the command line.
+#[test]
+fn messages_name_what_exists() {
+    let help = |command: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_unpage")).args([command, "--help"]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let help: String = ["fetch", "probe", "serve", "check", "demo"].map(help).concat();
+    let reference = fs::read_to_string(root().join("config/unpage.toml")).unwrap();
+    let is_word = |c: char| c.is_ascii_lowercase() || c == '_';
+    let keys: BTreeSet<&str> = reference.split(|c| !is_word(c)).collect();
+    let (mut flags, mut named, mut wrong) = (0, 0, Vec::new());
+    let mut files: Vec<PathBuf> =
+        ["src/crawl", "src/upstream", "src/cli", "src/cli/fetch", "src/gateway", "src/pagination"]
+            .into_iter()
+            .flat_map(|folder| fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+            .collect();
+    files.sort();
+    for file in files {
+        for text in literals(&fs::read_to_string(&file).unwrap()).iter().filter(|text| text.contains(' ')) {
+            for flag in text.split("--").skip(1).filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase())) {
+                let flag: String = flag.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
+                flags += 1;
+                if !help.contains(&format!("--{flag}")) {
+                    wrong.push(format!("{}: --{flag} in {text:?}", shown(&file)));
+                }
+            }
+            for table in ["caps", "retry", "limits", "timeouts", "page_size", "pagination", "partition"] {
+                for key in text.split(&format!("{table}.")).skip(1) {
+                    let key: String = key.chars().take_while(|c| is_word(*c)).collect();
+                    named += usize::from(!key.is_empty());
+                    if !key.is_empty() && !keys.contains(key.as_str()) {
+                        wrong.push(format!("{}: {table}.{key} in {text:?}", shown(&file)));
+                    }
+                }
+            }
+            for (before, _) in text.match_indices(" = ").map(|(at, _)| text.split_at(at)) {
+                let key = before.rsplit(|c| !is_word(c)).next().unwrap();
+                named += usize::from(key.contains('_'));
+                if key.contains('_') && !keys.contains(key) {
+                    wrong.push(format!("{}: {key} in {text:?}", shown(&file)));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(flags > 10 && named > 20, "{flags} flags and {named} keys were looked at");
+}

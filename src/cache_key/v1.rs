@@ -83,6 +83,7 @@ fn text_of(pagination: &Pagination) -> String {
         on_missed: _,
         // Came later; a crawl that was begun without it resumes without shared records.
         consistency: _,
+        keep,
     } = pagination;
     let fields = [
         ("style", style_text(style)),
@@ -103,7 +104,10 @@ fn text_of(pagination: &Pagination) -> String {
         ("precondition", pick(*precondition == Precondition::Match, "Match", "None")),
     ];
     // Options that came later are left out where they have their defaults, so that keys stay what they were.
-    let later = [(*on_double == OnDouble::Drop).then_some(("on_double", "Drop".to_owned()))];
+    let later = [
+        (*on_double == OnDouble::Drop).then_some(("on_double", "Drop".to_owned())),
+        (!keep.is_empty()).then(|| ("keep", keep.join(","))),
+    ];
     let fields = fields.into_iter().chain(later.into_iter().flatten());
     let fields: Vec<_> = fields.map(|(name, text)| format!("{name}: {text}")).collect();
     format!("Pagination {{ {} }}", fields.join(", "))

@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod exit;
+mod failure_lines;
 mod fetch;
 mod logging;
 mod probe;

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::failure_lines::tell;
 use super::target::Target;
 use super::{Exit, logging};
 use crate::config::written;
@@ -30,7 +31,7 @@ pub(super) async fn run(arguments: ProbeArguments) -> Exit {
             }
         }
         Err(failure) => {
-            eprintln!("error: {failure}\nfault: {}\nhint: {}", failure.fault.name(), failure.hint);
+            tell(&failure);
             Exit::not_opened(&failure)
         }
     }

@@ -52,6 +52,13 @@ pub(super) struct Target {
     /// `false`: nothing does [default: `errors` for GraphQL]
     #[arg(long, value_name = "PATH|TABLE|false")]
     error_path: Option<String>,
+    /// Query parameter that each next link gets again where it lacks it, as a page size or a filter; may be repeated
+    #[arg(long, value_name = "NAME")]
+    keep: Vec<String>,
+    /// Other origin that the API's own links name, as http:// where the URL has https://; they are rewritten to the URL's origin; may be
+    /// repeated
+    #[arg(long, value_name = "URL")]
+    upstream_aliases: Vec<Url>,
     /// Number of pages that are requested at a time, or `adaptive` [default: 6]
     #[arg(long, value_name = "NUMBER|adaptive")]
     width: Option<String>,
@@ -96,6 +103,7 @@ impl Target {
         if let Some(accept) = headers.remove(header::ACCEPT) {
             upstream.accept = accept;
         }
+        upstream.aliases = self.upstream_aliases.iter().map(origin).collect::<Result<_, _>>()?;
         upstream.ca = self.cacert.clone();
         let options = Options {
             pagination: self.pagination.clone(),
@@ -105,6 +113,7 @@ impl Target {
             page_size: self.page_size.clone(),
             total: self.total.clone(),
             error_path: self.error_path.clone(),
+            keep: self.keep.clone(),
             partition: self.partition.clone(),
             order: self.order.clone(),
             consistency: self.consistency.clone(),

@@ -2,7 +2,7 @@
 
 use http::Method;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::collection::COLLECTION;
 use super::lint::{self, LintFacts};
@@ -28,6 +28,8 @@ pub struct Options {
     pub total: Option<String>,
     /// `--error-path`: a path, `{ path = …, ok = […], retry = […] }`, or `false`.
     pub error_path: Option<String>,
+    /// `--keep`: a parameter; several if it is repeated.
+    pub keep: Vec<String>,
     /// `--partition`: `{ from = …, to = …, … }`, `{ param = …, values = … }` or `{ segment = …, … }`.
     pub partition: Option<String>,
     /// `--order`: `listed` or `any`.
@@ -70,6 +72,11 @@ impl Options {
                 Ok(Some(value)) => drop(entries.insert(Spanned::new(0..0, key.into()), Spanned::new(0..0, value))),
                 Err(what) => broken.push(Mistake { at: option(key), place: None, what, hint: String::new() }),
             }
+        }
+        if !self.keep.is_empty() {
+            let mut names = DeArray::new();
+            self.keep.iter().for_each(|name| names.push(Spanned::new(0..0, DeValue::String(name.as_str().into()))));
+            entries.insert(Spanned::new(0..0, "keep".into()), Spanned::new(0..0, DeValue::Array(names)));
         }
         let notes = MistakeLog::new("", hints::unknown_key);
         let table = TomlTable::top(&notes, &entries, &COLLECTION);

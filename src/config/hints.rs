@@ -36,6 +36,26 @@ pub(super) static LEVELS: [&dyn KeyNames; 25] = [
     &value::LINKS,
 ];
 
+/// Place of a key of a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// `[[collection]]` itself.
+    Collection,
+    /// Inside `pagination`.
+    Style,
+}
+
+/// Returns the place of a key, or of the table in front of its dot.
+pub fn key_place(key: &str) -> Option<KeyPlace> {
+    let (table, inner) = key.split_once('.').map_or((key, None), |(table, inner)| (table, Some(inner)));
+    let is_there = |key: &str| LEVELS.iter().any(|level| level.keys().contains(&key));
+    if COLLECTION.keys().contains(&table) && inner.is_none_or(is_there) {
+        return Some(KeyPlace::Collection);
+    }
+    let in_style = Style::SCHEMAS.iter().any(|style| KeyNames::keys(*style).contains(&key));
+    in_style.then_some(KeyPlace::Style)
+}
+
 /// Returns the hint for a key that the table `level` does not have.
 pub(super) fn unknown_key(key: &str, level: &dyn KeyNames) -> String {
     let known = level.keys();

@@ -34,6 +34,7 @@ use serde_json::Value;
 use url::Url;
 
 pub use self::command_line::Options;
+pub use self::hints::{KeyPlace, key_place};
 pub use self::mistake::{Mistake, Mistakes, TextPosition};
 pub use self::pagination_text::{read_written, written};
 pub use self::secrets::{Machine, Secrets};

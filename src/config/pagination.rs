@@ -8,7 +8,7 @@ use super::style::{self, Styled};
 use super::toml_node::{TomlNode, TomlTable};
 use super::toml_text::{Pairs, one_or_list};
 use super::validity::{SINCES, VALID_ATS, since};
-use super::value::{COUNT, ERROR_PATH, LAST_LINK, PARAM, PATH, RECORD_PATHS, SOURCE, VALUES};
+use super::value::{COUNT, ERROR_PATH, LAST_LINK, PARAM, PATH, RECORD_PATHS, SOURCE, TEXT, VALUES};
 use crate::pagination::{
     ConsistencyLevel, Encoding, ErrorCondition, FailureSigns, Limits, OnDouble, OnMissed, OwnWords, PageSize,
     Pagination, PartOrder, Path, Precondition, Presence, Records, RecordsShape, Style, UnnamedCounts, Validation,
@@ -67,7 +67,7 @@ macro_rules! field {
 }
 
 /// In the order in which they are read and written: a type may inherit `key`, and a number of pages depends on the type.
-static KEYS: [PaginationKey; 20] = [
+static KEYS: [PaginationKey; 21] = [
     PaginationKey { name: "records", read: read_records, write: write_records },
     field!("records_optional", usual records.presence, Flag([Presence::Required, Presence::Optional])),
     field!("encoding", usual records.encoding, Words(&[("none", Encoding::None), ("base64", Encoding::Base64)])),
@@ -77,6 +77,14 @@ static KEYS: [PaginationKey; 20] = [
     field!("on_double", usual on_double, Words(&[("fail", OnDouble::Fail), ("drop", OnDouble::Drop)])),
     field!("page_size", some page_size, PAGE_SIZES),
     PaginationKey { name: "pagination", read: read_style, write: |pagination| Some(style::write(pagination)) },
+    PaginationKey {
+        name: "keep",
+        read: |node, draft| draft.pagination.keep = node.each(|node| TEXT.read(node)).unwrap_or_default(),
+        write: |pagination| {
+            let keep = &pagination.keep;
+            (!keep.is_empty()).then(|| one_or_list(keep, |name| TEXT.write(name)))
+        },
+    },
     field!("partition", some partition, PARTITIONS),
     field!("order", usual order, Words(&[("listed", PartOrder::Listed), ("any", PartOrder::Any)])),
     PaginationKey { name: "total", read: read_total, write: write_total },

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
 use http::StatusCode;
+use serde_json::Value;
 
 use super::attempts::{Attempts, PageFailure};
 use super::drive::{CrawlProgress, Driver};
@@ -13,11 +14,24 @@ use super::failure_report;
 use super::spec::Crawl;
 use crate::config::Caps;
 use crate::error::{Failure, Fault};
+use crate::pagination::error::ALIAS_HINT;
 use crate::pagination::page::Head;
 use crate::pagination::plan::{PageName, TurnEvent};
+use crate::pagination::request::remove_query;
 use crate::pagination::retry::{Halvable, NoContent, PageTraits, RetryBudget};
 use crate::pagination::splitter::{BYTE_ORDER_MARK, PageShape, Splitter};
-use crate::pagination::{FailureSigns, PageError, Pagination, Path, Presence, Records, Style, Validation, detect};
+use crate::pagination::{
+    Advance, Encode, FailureSigns, Offset, PageError, PageNumber, Pagination, Path, Presence, Records, Style,
+    Validation, detect,
+};
+
+/// Second page of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SecondPage {
+    Empty,
+    /// It has records, or the first page was the only one.
+    Other,
+}
 
 /// Fetches the first page, and the second one as each candidate would, until one of them holds.
 pub(super) async fn open(mut crawl: Crawl) -> Result<Box<Driver>, Failure> {
@@ -29,15 +43,26 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<Box<Driver>, Failure> {
         let holder = path.split_at_each().0;
         holder.of_value(&json).is_some_and(|value| value.is_array() || value.is_object())
     });
+    // What is kept can't be lost on the way.
+    let mut asked = crawl.first.clone();
+    crawl.pagination.keep.iter().for_each(|name| remove_query(&mut asked.url, name));
     let detection = match configured_records {
-        Some(path) => detect::detect_around(&crawl.first, &head.headers, &json, path.clone()),
-        None => detect::detect(&crawl.first, &head.headers, &json),
+        Some(path) => detect::detect_around(&asked, &head.headers, &json, path.clone()),
+        None => detect::detect(&asked, &head.headers, &json),
     };
     let mut notes = detection.seen;
+    let mut hint = None;
     for candidate in detection.candidates {
-        let pagination = Arc::new(configured(&crawl.pagination, candidate.pagination));
-        match attempt(&crawl, Arc::clone(&pagination), &head, &page).await {
-            Ok(driver) => {
+        let mut pagination = Arc::new(configured(&crawl.pagination, candidate.pagination));
+        let mut attempted = attempt(&crawl, Arc::clone(&pagination), &head, &page).await;
+        if let Some(by_pages) = may_count_pages(&crawl, &pagination, &attempted)
+            && counts_pages(&crawl, &by_pages, &page).await
+        {
+            pagination = Arc::new(by_pages);
+            attempted = attempt(&crawl, Arc::clone(&pagination), &head, &page).await;
+        }
+        match attempted {
+            Ok((driver, _)) => {
                 tracing::info!(
                     "recognised {} ({}):\n{}",
                     pagination.style.name(),
@@ -50,34 +75,70 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<Box<Driver>, Failure> {
             Err(failure) => {
                 tracing::debug!("{} was not it: {failure}", candidate.why);
                 notes.push(format!("tried {} ({}): {}", pagination.style.name(), candidate.why, failure.message));
+                hint = hint.or((failure.hint == ALIAS_HINT).then_some(failure.hint));
             }
         }
     }
     let wrong = PageError::Unrecognised(notes);
     let failure = failure_report::wrong_page(&crawl.client, &wrong, &crawl.first.url);
-    Err(Failure { fault: Fault::Unproven, ..failure })
+    // A link to another origin says more than all other signs.
+    Err(Failure { fault: Fault::Unproven, hint: hint.unwrap_or(failure.hint), ..failure })
+}
+
+/// The same pagination by pages, where an attempt by offset leaves open if the parameter counts records or pages: the page at the number of
+/// records is empty, or refutes what came.
+fn may_count_pages(
+    crawl: &Crawl,
+    pagination: &Pagination,
+    attempted: &Result<(Box<Driver>, SecondPage), Failure>,
+) -> Option<Pagination> {
+    let Style::Offset(Offset { param, start: 0, step: Advance::Returned, template: None }) = &pagination.style else {
+        return None;
+    };
+    let is_open = match attempted {
+        Ok((_, SecondPage::Empty)) => true,
+        Ok((_, SecondPage::Other)) => false,
+        Err(failure) => failure.fault == Fault::Unproven && crawl.first.value_at(param).is_some(),
+    };
+    let style = PageNumber { param: param.clone(), start: 0, template: None };
+    is_open.then(|| Pagination { style: style.into(), ..pagination.clone() })
+}
+
+/// Asks for number 1: behind a first page of several records, an offset has the second of them there, and a page number others.
+async fn counts_pages(crawl: &Crawl, by_pages: &Pagination, first: &[u8]) -> bool {
+    let mut asked = crawl.first.clone();
+    let is_set = by_pages.style.params().iter().all(|param| asked.set(param, &Value::from(1), Encode::Plain).is_ok());
+    let second = Crawl { first: asked, ..crawl.clone() };
+    is_set
+        && match whole(&second, &unknown_shape(crawl)).await {
+            Ok((_, page)) => by_pages.records.paths.iter().any(|path| detect::begins_elsewhere(path, first, &page)),
+            Err(_) => false,
+        }
 }
 
 /// Fetches the first page, of which nothing is known yet.
 async fn first_page(crawl: &Crawl) -> Result<(Arc<Head>, Bytes), Failure> {
-    let unknown = Records {
-        paths: Vec::new(),
-        presence: Presence::Optional,
-        validation: Validation::Full,
-        ..Records::at(Path::root())
-    };
-    let shape = Arc::new(PageShape::new(&Pagination::of(Style::SINGLE, unknown), &crawl.caps));
-    match whole(crawl, &shape).await {
+    match whole(crawl, &unknown_shape(crawl)).await {
         Ok(page) => Ok(page),
         Err(PageFailure::Refused(head, body, _)) => {
-            let excerpt = String::from_utf8_lossy(&body).chars().take(80).collect();
-            let wrong = PageError::Status { status: head.status, excerpt };
+            let wrong = PageError::of_refusal(head.status, &head.headers, &body);
             let failure = failure_report::wrong_page(&crawl.client, &wrong, &head.url);
             let message = format!("page 1 of {}", failure.message);
             Err(Failure { message, headers: failure_report::kept_headers(&head), ..failure })
         }
         Err(PageFailure::Lost(failure, _)) => Err(failure),
     }
+}
+
+/// The shape of a page of which nothing is known.
+fn unknown_shape(crawl: &Crawl) -> Arc<PageShape> {
+    let unknown = Records {
+        paths: Vec::new(),
+        presence: Presence::Optional,
+        validation: Validation::Full,
+        ..Records::at(Path::root())
+    };
+    Arc::new(PageShape::new(&Pagination::of(Style::SINGLE, unknown), &crawl.caps))
 }
 
 /// The bytes of the first page, which is valid JSON.
@@ -139,6 +200,7 @@ fn configured(said: &Pagination, found: Pagination) -> Pagination {
     both.consistency = said.consistency;
     both.on_missed = said.on_missed;
     both.on_double = said.on_double;
+    both.keep = said.keep.clone();
     both
 }
 
@@ -148,12 +210,12 @@ async fn attempt(
     pagination: Arc<Pagination>,
     head: &Arc<Head>,
     page: &[u8],
-) -> Result<Box<Driver>, Failure> {
+) -> Result<(Box<Driver>, SecondPage), Failure> {
     // A guess costs one request, and not one for each page that it leads to.
     let narrow = Crawl { width: 1, ..crawl.clone() };
     let mut driver = Driver::new(&narrow, pagination)?;
     // The page has come already: this only tells the plan that it was asked for.
-    let Some((id, part, request)) = driver.first_request() else { return Ok(driver) };
+    let Some((id, part, request)) = driver.first_request() else { return Ok((driver, SecondPage::Other)) };
     driver.note_head(head);
     let mut splitter = Splitter::of_answer(Arc::clone(&driver.shape), request);
     let split = driver
@@ -164,16 +226,15 @@ async fn attempt(
     let first = split.map_err(|wrong| driver.wrong(&wrong, head, PageName::FIRST))?;
     driver.arrived(id, part, head, first)?;
     let before = driver.records;
-    if second_page(&mut driver).await? == CrawlProgress::Page
-        && driver.pagination.style.is_pointed()
-        && driver.records == before
-    {
+    let is_page = second_page(&mut driver).await? == CrawlProgress::Page;
+    let second = if is_page && driver.records == before { SecondPage::Empty } else { SecondPage::Other };
+    if second == SecondPage::Empty && driver.pagination.style.is_pointed() {
         // A guessed parameter may be a filter that nothing passes, and a guessed array one that only the first page has:
         // where pages point to each other, the second one has records, or it proves nothing.
         return Err(Failure::new(Fault::Unproven, "the second page has no records there", ""));
     }
     driver.plan.widen(crawl.width);
-    Ok(driver)
+    Ok((driver, second))
 }
 
 /// Fetches the second page, which must differ from the first even where the collection ends: an upstream that ignores a guessed

@@ -24,7 +24,7 @@ use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::{self, Checkpoint, PageId, PageName, PartId, Plan, ReleasedRecords, Step, TurnEvent};
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::splitter::PageShape;
-use crate::pagination::{PageError, PageRequest, Pagination, Precondition};
+use crate::pagination::{PageError, PageRequest, Pagination};
 use crate::snapshot::{Digest, UsedMemory};
 use crate::upstream::Client;
 use crate::upstream_usage::UpstreamUsage;
@@ -68,6 +68,7 @@ impl Driver {
         if start == CrawlStart::Since {
             plan.begin_midway();
         }
+        plan.guess_at_most(client.upstream().pace.width_of_guesses());
         let shape = Arc::new(PageShape::new(&pagination, caps));
         let memory = memory.crawl();
         let spill = SpillStore::new(caps.window_bytes, caps.spool_bytes, memory.clone());
@@ -231,9 +232,8 @@ impl Driver {
         self.emit(part, released);
         self.key_memory.set(self.plan.key_bytes());
         self.usage().set_pages(self.plan.pages());
-        let is_wanted = self.pagination.precondition == Precondition::Match && self.plan.pages() == 1;
-        if is_wanted && !self.plan.has_condition() {
-            tracing::warn!("{}: match = true, but page 1 has neither a strong ETag nor Last-Modified", self.url());
+        if let Some(notice) = self.plan.take_notice() {
+            tracing::warn!("{}: {notice}", self.url());
         }
         if self.checkpoints == Checkpoints::Kept
             && let Some(checkpoint) = self.plan.checkpoint()

@@ -63,7 +63,11 @@ impl Emitter {
                 tracing::info!("{url}: stopped after {records} records: its last reader left{resumable} ({elapsed})");
             }
             Err(Unproven::Broken(failure)) => {
-                tracing::error!("{url}: broken after {records} records: {failure}; {}", failure.hint);
+                tracing::error!(
+                    "{url}: broken after {records} records: {failure}; fault: {}; {}",
+                    failure.fault.name(),
+                    failure.hint
+                );
                 self.writer.seal(Seal::Failed(Arc::new(failure)));
             }
         }

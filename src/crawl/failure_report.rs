@@ -57,10 +57,11 @@ fn broken(client: &Client, wrong: &PageError, url: &url::Url, headers: &HeaderMa
         message = format!("{message}: {cause}");
         source = cause.source();
     }
-    if let PageError::Status { excerpt, .. } | PageError::SharedRefused { excerpt, .. } = wrong
+    if let PageError::Status { status, excerpt, .. } | PageError::SharedRefused { status, excerpt } = wrong
         && !excerpt.trim().is_empty()
     {
-        message = format!("{message}, saying `{}`", excerpt.trim());
+        let verb = if status.is_redirection() { "leading to" } else { "saying" };
+        message = format!("{message}, {verb} `{}`", excerpt.trim());
     }
     Failure::new(fault, format!("{}: {}", RedactedUrl(url), client.redact(url, headers, &message)), wrong.hint())
 }

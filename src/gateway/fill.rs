@@ -130,7 +130,7 @@ impl CacheFill {
             // The upstream has nothing newer than the stale snapshot.
             None => lead.unchanged(),
             Some(Err(failure)) => {
-                tracing::warn!("{failure}; {}", failure.hint);
+                tracing::warn!("{failure}; fault: {}; {}", failure.fault.name(), failure.hint);
                 lead.fail(failure);
             }
             // With `auto`, only the first answer shows that the request names a page.
@@ -213,7 +213,7 @@ impl CacheFill {
                         self.run(&snapshot, opened, writer, request.width()).await;
                     }
                     Err(failure) => {
-                        tracing::warn!("snapshot {id}: {failure}; {}", failure.hint);
+                        tracing::warn!("snapshot {id}: {failure}; fault: {}; {}", failure.fault.name(), failure.hint);
                         // Another attempt would fail, too: the next request gets the failure without one.
                         writer.seal(Seal::Failed(Arc::new(failure)));
                         lead.publish(&Arc::new(snapshot(log)));

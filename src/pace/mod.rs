@@ -70,6 +70,12 @@ impl Pace {
         };
         width.get() as usize
     }
+
+    /// Most pages of one crawl that may be requested at a time where nothing says that they are there.
+    pub fn width_of_guesses(&self) -> usize {
+        let width = if self.width == Width::Adaptive { Self::WIDTH } else { self.max_width };
+        width.min(self.max_width).get() as usize
+    }
 }
 
 impl Default for Pace {

@@ -4,6 +4,7 @@ use http::StatusCode;
 
 use super::link_guard::BadAddress;
 use super::path::Path;
+use super::refusal::{RefusalCause, status_hint};
 use super::request::{BadPlace, Param};
 
 /// The party that must act on an error.
@@ -27,6 +28,9 @@ pub enum Outlook {
 }
 
 const NOT_JSON_HINT: &str = "request the same URL with `Accept: application/json` and read the answer; an HTML page is often a login or an error page";
+/// Hint for a link to another origin.
+pub const ALIAS_HINT: &str =
+    "if the upstream is also known by that origin, add it to upstream_aliases; otherwise the link must not be followed";
 const CYCLE_HINT: &str = "the upstream ignores the parameter, or its pages form a cycle: check `pagination` (param, key, type); where the last page leads to itself, set same_token = \"end\", which asks for such a page once more to be sure";
 const COUNT_HINT: &str = "records were added or removed during the crawl, or `pagination` ends too early, or a range `partition` leaves out records without its field, or the number isn't the collection's size: in that case take it out of `total` / `total_pages`";
 
@@ -114,7 +118,8 @@ page_errors! {
         #[error("the next address is that of page {0}")]
         AddressRepeats(u64) => Upstream, CYCLE_HINT;
         #[error("the next token is the one that was just sent")]
-        TokenRepeats => Upstream, CYCLE_HINT;
+        TokenRepeats => Upstream,
+            "check `param` in `pagination`: the upstream may ignore it; a token that is the same on every page is a handle for a place that the upstream keeps itself (a scroll), which unpage can't follow: use page numbers or a key; where the last page alone leads to itself, set same_token = \"end\" in `pagination`";
         #[error("the next token is the one that was just sent, and the page behind it had other records")]
         HandleRepeats => Upstream,
             "the token names no place that could be asked for twice: the upstream keeps the place itself (a scroll), which unpage can't follow; use another way of the upstream's, as page numbers or a key";
@@ -129,8 +134,7 @@ page_errors! {
         TwoNextLinks(String) => Upstream,
             "if one of them is another format's, choose by a parameter of the link: link_attr = { type = \"application/json\" } in `pagination`; else the upstream is ambiguous: report it there";
         #[error(transparent)]
-        BadAddress(#[from] BadAddress) => Upstream,
-            "if the upstream is also known by that origin, add it to upstream_aliases; otherwise the link must not be followed";
+        BadAddress(#[from] BadAddress) => Upstream, ALIAS_HINT;
         #[error("`{path}` says that there is more, but the page has no next address")]
         MoreWithoutNext { path: Path } => Unproven, "check `next` and `more` in `pagination`";
         #[error("the collection is configured as one page, but {0}")]
@@ -206,9 +210,10 @@ page_errors! {
         Limit { name: &'static str, value: u64 } => Unproven,
             "this is a cap, not the end: narrow the request with the upstream's own filters, or raise the cap if it is unpage's";
         #[error("{0} pages without a record came in a row")]
-        EmptyPages(u64) => Upstream, "raise caps.empty_pages if this is normal for the upstream";
+        EmptyPages(u64) => Upstream,
+            "if the upstream leads on from its last page and an empty page is its end, set end = \"empty_page\" in `pagination`; if it gives so many empty pages between others, raise caps.empty_pages";
         #[error("the upstream answered {status}")]
-        Status { status: StatusCode, excerpt: String } => Upstream,
+        Status { status: StatusCode, cause: RefusalCause, excerpt: String } => Upstream,
             "see the upstream's documentation for this status; if it marks the page past the last, set end = { status = … }";
         #[error("the page had begun to arrive, and when it was requested again the upstream answered {0}")]
         Gone(StatusCode) => Unproven,
@@ -243,7 +248,7 @@ page_errors! {
         BadCheckpoint(String) => Unpage, "request the collection again, for a new snapshot";
         #[error("the pagination was not recognised: {}", .0.join("; "))]
         Unrecognised(Vec<String>) => Unproven,
-            "set `records` and `pagination` for it (a [[collection]], or --records and --pagination); `none` says that one page is all there is";
+            "set `records` and `pagination` for it; the type none says that one page is all there is";
     }
 }
 
@@ -259,27 +264,9 @@ impl PageError {
 
     /// Advice for the user.
     pub fn hint(&self) -> &'static str {
-        let status = match self {
-            Self::Status { status, .. } => status,
-            Self::NotJson { what, shown, .. } => return not_json_hint(what, shown),
-            _ => return self.usual_hint(),
-        };
-        match status.as_u16() {
-            301..=308 => "redirects are not followed: use the address it points to (upstream, upstream_path)",
-            202 => {
-                "the upstream was still preparing the page after all attempts: try later, or raise retry.attempts or retry.base"
-            }
-            204 => {
-                "a page that the upstream leads to has no content: try later; if that is how its collections end, set end = { status = 204 } in `pagination`"
-            }
-            401 | 403 => "send the credentials that the upstream asks for, or configure `credentials`",
-            404 | 410 => {
-                "check the path; if this status is how the upstream says that a page lies past the last, set end = { status = 404 }"
-            }
-            406 => "set `accept` to a media type that the upstream offers",
-            408 | 429 | 500..=599 => {
-                "the upstream kept failing, or demands a longer wait than retry.cap: try later, or raise retry.attempts or retry.cap"
-            }
+        match self {
+            Self::Status { status, cause, .. } => status_hint(*status, *cause).unwrap_or(self.usual_hint()),
+            Self::NotJson { what, shown, .. } => not_json_hint(what, shown),
             _ => self.usual_hint(),
         }
     }

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::path::Path;
 use super::url_query::RESERVED;
-pub use super::url_query::{decoded_name, query_value, remove_query, set_query};
+pub use super::url_query::{copy_query, decoded_name, query_value, remove_query, set_query};
 
 /// Destination of a token or number in a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

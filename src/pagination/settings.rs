@@ -46,6 +46,8 @@ pub struct Pagination {
     pub on_missed: OnMissed,
     /// As configured; otherwise the best that costs next to nothing.
     pub consistency: Option<ConsistencyLevel>,
+    /// Query parameters of the first request that each next address gets again where it lacks them.
+    pub keep: Vec<String>,
 }
 
 /// Effort against records that move while they are read.
@@ -95,6 +97,7 @@ impl Pagination {
             precondition: Precondition::None,
             on_missed: OnMissed::Fail,
             consistency: None,
+            keep: Vec::new(),
         }
     }
 

@@ -32,6 +32,16 @@ pub fn remove_query(url: &mut Url, name: &str) {
     url.set_query(Some(kept.as_str()).filter(|query| !query.is_empty()));
 }
 
+/// Appends the pairs of this name that another URL has, as they stand there. Returns false if it has none.
+pub fn copy_query(from: &Url, to: &mut Url, name: &str) -> bool {
+    let pairs: Vec<_> = from.query().unwrap_or_default().split('&').filter(|pair| decoded_name(pair) == name).collect();
+    if !pairs.is_empty() {
+        let own = to.query().filter(|query| !query.is_empty()).map(|query| format!("{query}&")).unwrap_or_default();
+        to.set_query(Some(&format!("{own}{}", pairs.join("&"))));
+    }
+    !pairs.is_empty()
+}
+
 /// First value of a query parameter, decoded.
 pub fn query_value(url: &Url, name: &str) -> Option<String> {
     url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())

@@ -116,3 +116,43 @@ async fn two_pages_are_read_however_large_they_are() {
     let lines: String = (1..=3).flat_map(records).map(|record| record + "\n").collect();
     assert!(received.whole() == lines, "{} of {} bytes", received.body.len(), lines.len());
 }
+
+#[tokio::test]
+async fn an_offset_that_counts_pages_is_told_apart_by_one_more_request() {
+    for (counts_pages, records, requests) in [(true, 35, None), (false, 10, Some(3)), (false, 35, None)] {
+        let upstream = Upstream::scripted(0, move |asked, _| {
+            let skip = asked.target.split("skip=").nth(1).unwrap().split('&').next().unwrap().parse().unwrap();
+            let from: usize = if counts_pages { 10 * skip } else { skip };
+            let page: Vec<_> = (from..records.min(from + 10)).map(|id| format!("{{\"id\":{id}}}")).collect();
+            Reply::json(format!("{{\"items\":[{}]}}", page.join(",")))
+        })
+        .await;
+        let output = run(["fetch", &format!("{}/items?skip=0&limit=10", upstream.url())]).await;
+        let (written, said) = (output.stdout, String::from_utf8(output.stderr).unwrap());
+        assert_eq!(
+            (output.status.code(), written.split(|byte| *byte == b'\n').count() - 1),
+            (Some(0), records),
+            "{said}"
+        );
+        assert!(requests.is_none_or(|requests| requests == upstream.asked().len()), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_to_another_origin_names_the_key_and_the_option() {
+    let upstream = Upstream::scripted(0, move |asked, _| {
+        let next = if asked.target.contains("page=2") { "null" } else { "\"https://public.example/rows?page=2\"" };
+        let first = if next == "null" { 3 } else { 1 };
+        Reply::json(format!("{{\"next\":{next},\"items\":[{{\"id\":{first}}},{{\"id\":{}}}]}}", first + 1))
+    })
+    .await;
+    let url = format!("{}/rows", upstream.url());
+    let output = run(["fetch", &url]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    let told =
+        ["https://public.example", &upstream.url(), "upstream_aliases` is --upstream-aliases", "fault: unproven"];
+    assert!(output.status.code() == Some(5) && told.iter().all(|told| said.contains(told)), "{said}");
+    let output = run(["fetch", &url, "--upstream-aliases", "https://public.example"]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), output.stdout.split(|byte| *byte == b'\n').count() - 1), (Some(0), 4), "{said}");
+}

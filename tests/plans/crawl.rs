@@ -61,11 +61,13 @@ pub(crate) struct Manner {
     pub(crate) interrupts: usize,
     /// Memory for keys, and no store behind it; the default where none is named.
     pub(crate) key_memory: Option<usize>,
+    /// Most pages in flight where no count says that they are there.
+    pub(crate) guesses: usize,
 }
 
 impl Manner {
     pub(crate) fn of(width: usize) -> Self {
-        Self { width, seed: 1, full: 0, breaks: 0, widens: 0, interrupts: 0, key_memory: None }
+        Self { width, seed: 1, full: 0, breaks: 0, widens: 0, interrupts: 0, key_memory: None, guesses: usize::MAX }
     }
 }
 
@@ -101,6 +103,7 @@ pub(crate) fn crawl(
     let new = move |width| {
         let plan = Plan::new(Arc::clone(&pagination), caps.clone(), guard.clone(), first.clone(), width, now);
         plan.map(|mut plan| {
+            plan.guess_at_most(manner.guesses);
             manner.key_memory.iter().for_each(|memory| plan.compare_keys_in(KeySet::new(*memory, Box::new(NoSpill))));
             plan
         })

@@ -324,3 +324,26 @@ fn a_further_attempt_at_a_page_leads_where_its_own_head_says() {
     plan.accept(page, TurnEvent::Whole(&whole, splitter.finish().unwrap())).unwrap();
     assert_eq!(asked(&mut plan).1, "page=3");
 }
+
+#[test]
+fn a_wide_crawl_asks_for_few_pages_past_an_end_that_no_count_names() {
+    for style in [page_from(1), offset_from(0)] {
+        for pages in [3, 40] {
+            let server = Server::of(style.clone(), pages * 5, 5);
+            let past = |guesses: usize| {
+                let crawled = walk(&server, &sized(of(style.clone()), 5), Manner { guesses, ..Manner::of(64) });
+                crawled.end.unwrap();
+                assert_eq!(crawled.ids, server.ids());
+                crawled.requests - pages as usize
+            };
+            let (bounded, free) = (past(6), past(usize::MAX));
+            assert!(bounded <= 6 && free > 6, "{pages} pages: {bounded} requests past the end, {free} without a bound");
+        }
+        // A count says how many there are.
+        let mut counted = sized(of(style.clone()), 5);
+        says(&mut counted, Total::Records);
+        let server = Server { total: Total::Records, ..Server::of(style, 100 * 5, 5) };
+        let crawled = walk(&server, &counted, Manner { guesses: 6, ..Manner::of(64) });
+        assert!(crawled.end.is_ok() && crawled.most > 32, "{}", crawled.most);
+    }
+}

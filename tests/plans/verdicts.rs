@@ -1,15 +1,16 @@
 //! The word that each plan gives its records: never more than its pages can show.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
+use unpage::pagination::Source;
 use unpage::pagination::page::Head;
 use unpage::pagination::partition::Direction;
-use unpage::pagination::request::PageRequest;
+use unpage::pagination::request::{PageRequest, remove_query};
 use unpage::pagination::verdict::Consistency;
 use unpage::pagination::{Base, NextUrl, Overlap, Pagination, Precondition, Style, TimeFormat, ValidAt, VersionSource};
-use unpage::pagination::{OnDouble, Source};
 use url::Url;
 
 use crate::crawl::{Manner, crawl};
@@ -108,18 +109,46 @@ fn parts_are_of_different_moments() {
 
 /// Crawls a list whose pages, each of two records, lead to each other by these addresses, and that begins with the first one.
 fn linked(addresses: &[&str], manner: Manner) -> Consistency {
+    let (consistency, asked) = linked_and_kept(addresses, &[], manner);
+    assert_eq!(asked.len(), addresses.len());
+    consistency
+}
+
+/// The same where parameters are kept, with the queries of the requests.
+fn linked_and_kept(addresses: &[&str], keep: &[&str], manner: Manner) -> (Consistency, BTreeSet<String>) {
     let style = Style::NextUrl(NextUrl { next: vec![Source::Body(path("next"))], base: Base::Request });
-    let pagination = Pagination { on_double: OnDouble::Fail, ..of(style) };
+    let keep = keep.iter().map(|name| (*name).to_owned()).collect();
+    let pagination = Pagination { keep, ..of(style) };
+    let mut asked = BTreeSet::new();
     let url = |at: usize| Url::parse(&format!("{ORIGIN}/list{}", addresses[at])).unwrap();
     let crawled = crawl(&pagination, PageRequest::get(url(0)), manner, |request| {
-        let at = (0..addresses.len()).find(|at| url(*at) == request.url).unwrap();
+        asked.insert(request.url.query().unwrap_or(request.url.path()).to_owned());
+        let mut link = request.url.clone();
+        pagination.keep.iter().filter(|_| request.url != url(0)).for_each(|name| remove_query(&mut link, name));
+        let at = (0..addresses.len()).find(|at| url(*at) == link).unwrap();
         let next = addresses.get(at + 1).map(|_| url(at + 1).to_string());
         let body = json!({"data": [{"id": 2 * at}, {"id": 2 * at + 1}], "next": next}).to_string();
         Answer { head: Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url.clone() }, body }
     });
     crawled.end.unwrap();
     assert_eq!(crawled.ids.len(), 2 * addresses.len());
-    crawled.consistency.unwrap()
+    (crawled.consistency.unwrap(), asked)
+}
+
+#[test]
+fn a_parameter_that_a_numbered_link_lacks_is_told_or_kept() {
+    let addresses = ["?limit=5&q=a&q=b", "?page=2&limit=5", "?page=3&limit=5"];
+    for interrupts in [0, 1] {
+        let manner = Manner { interrupts, ..Manner::of(1) };
+        let (verdict, _) = linked_and_kept(&addresses, &[], manner);
+        assert!(why(&verdict).contains("the next address lacks `q`, `q`"), "{verdict}");
+        let (verdict, asked) = linked_and_kept(&addresses, &["q"], manner);
+        assert!(!why(&verdict).contains("lacks"), "{verdict}");
+        let expected = ["limit=5&q=a&q=b", "page=2&limit=5&q=a&q=b", "page=3&limit=5&q=a&q=b"];
+        assert_eq!(asked.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+    }
+    // A token may stand for all of them.
+    assert!(!why(&linked(&["?limit=5", "?after=abc", "?after=def"], Manner::of(1))).contains("lacks"));
 }
 
 #[test]

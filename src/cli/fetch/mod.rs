@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use super::failure_lines::tell;
 use super::progress::ProgressLine;
 use super::serve::stopped;
 use super::target::Target;
@@ -203,7 +204,7 @@ fn report(ended: &FetchEnd, records: u64, left: &str) -> Exit {
         }
         FetchEnd::Complete(verdict) => {
             if matches!(verdict.consistency, Consistency::Moved { .. }) {
-                eprintln!("warning: on_missed = \"report\" accepts a list that may have lost records");
+                eprintln!("warning: --on-missed report accepts a list that may have lost records");
             }
             eprintln!("complete: {verdict}");
             Exit::Complete
@@ -238,8 +239,4 @@ fn report(ended: &FetchEnd, records: u64, left: &str) -> Exit {
 
 fn counted(records: u64) -> String {
     format!("{records} record{}", if records == 1 { "" } else { "s" })
-}
-
-fn tell(failure: &Failure) {
-    eprintln!("error: {failure}\nfault: {}\nhint: {}", failure.fault.name(), failure.hint);
 }

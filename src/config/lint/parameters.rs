@@ -68,6 +68,23 @@ pub(super) static RULES: &[Rule] = &[
             })
         },
     },
+    Rule {
+        name: "keep-of-own-addresses",
+        exception: Exception::Never,
+        about: &["pagination", "keep"],
+        check: |facts| {
+            let style = &facts.pagination.style;
+            let takes_links = style.takes_links() || style.is_auto();
+            (!facts.pagination.keep.is_empty() && !takes_links).then(|| Contradiction {
+                at: "keep",
+                what: format!(
+                    "type {} makes each next request from the first one, so that none loses a parameter",
+                    style.name()
+                ),
+                hint: "leave keep out",
+            })
+        },
+    },
     Rule { name: "template", exception: Exception::Never, about: &["pagination"], check: template },
 ];
 

@@ -15,14 +15,17 @@ mod records;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use http::HeaderMap;
 use serde_json::Value;
+use url::Url;
 
 use self::first_page::{AmbiguousCounts, FirstPage, query_of};
 pub use self::outline::{Sketch, outline};
 pub(in crate::pagination) use self::path_number::{PathNumber, segments};
 use self::pointer::{Pointer, PointerValue, is_same_url};
-pub use self::records::{arrays, records_path};
+pub use self::records::{arrays, begins_elsewhere, records_path};
 use super::link::{Link, links};
 use super::request_params::RequestParam;
 use super::styles::{Base, Cursor, LinkHeader, NextUrl, Style, Token};
@@ -103,7 +106,7 @@ pub fn live_pointer(headers: &HeaderMap, page: &Value) -> Option<String> {
     if live_link(&links).is_some_and(|next| links.iter().all(|own| !own.has_rel("self") || own.target != next.target)) {
         return Some("a Link header with rel=next".to_owned());
     }
-    let request = PageRequest::get(url::Url::parse("http://localhost/").ok()?);
+    let request = PageRequest::get(Url::parse("http://localhost/").ok()?);
     let records = records_path(&request, page).unwrap_or_default();
     let answer = FirstPage::of(&request, headers, &links, page, records);
     if answer.says_more() == Some(false) {
@@ -138,17 +141,28 @@ fn link_next(answer: &FirstPage<'_>) -> Option<Candidate> {
     Some(answer.candidate(style, AmbiguousCounts::Refused, "a Link header with rel=next".to_owned()))
 }
 
-/// Parameters of the request that a link to a page number or an offset lacks: behind it, pages are of another size or another collection.
-/// A token may stand for all of them.
+/// As [`lost_on_the_way`], for a link in the first page.
 fn lost_params(answer: &FirstPage<'_>, link: &str) -> Vec<String> {
     let linked = query_of(link);
+    let linked = linked.iter().map(|(name, value)| (Cow::from(name), Cow::from(value)));
+    lost_on_the_way(&answer.request.url, linked, || PathNumber::of_link(link).is_some())
+}
+
+/// Query parameters of the first request that an address with a page number or an offset lacks: behind it, pages are of another size or of
+/// another collection. A token may stand for all of them.
+pub(in crate::pagination) fn lost_on_the_way<'a>(
+    first: &Url,
+    linked: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + Clone,
+    is_numbered_by_path: impl FnOnce() -> bool,
+) -> Vec<String> {
     let is_number = |name: &str| names::is_page(name) || names::is_offset(name);
-    if !linked.iter().any(|(name, value)| is_number(name) && fields::digits(value).is_some()) {
-        return Vec::new();
-    }
-    let asked = answer.request.url.query_pairs().filter(|(name, _)| !is_number(name));
-    let lost = asked.filter(|(name, _)| linked.iter().all(|(other, _)| other != name));
-    lost.map(|(name, _)| name.into_owned()).collect()
+    let asked = first.query_pairs().filter(|(name, value)| !value.is_empty() && !is_number(name));
+    let lost = asked.filter(|(name, _)| linked.clone().all(|(other, _)| other != *name));
+    let lost: Vec<_> = lost.map(|(name, _)| name.into_owned()).collect();
+    let mut linked = linked;
+    let is_numbered =
+        |(name, value): (Cow<'_, str>, Cow<'_, str>)| is_number(&name) && fields::digits(&value).is_some();
+    if lost.is_empty() || linked.any(is_numbered) || is_numbered_by_path() { lost } else { Vec::new() }
 }
 
 /// Links to the first, last or previous page and none to the next: the last page of an API that links its pages.
@@ -294,7 +308,7 @@ fn seen_fields(answer: &FirstPage<'_>, pointers: &[Pointer], doubt: Option<&str>
     });
     let links = answer.links.iter().filter(|link| link.has_rel("next")).map(|link| &*link.target);
     if let Some(lost) = urls.chain(links).map(|link| lost_params(answer, link)).find(|lost| !lost.is_empty()) {
-        seen.push(format!("the next link lacks `{}`, which the request has", lost.join("`, `")));
+        seen.push(format!("the next link lacks `{}`, which the request has (keep puts it back)", lost.join("`, `")));
     }
     if let (Some(more), Some(says)) = (answer.more(), answer.says_more()) {
         seen.push(format!("`{}` says that there is {}", more.path, if says { "more" } else { "no more" }));

@@ -16,7 +16,16 @@ pub(in crate::pagination) struct PathNumber {
 
 impl PathNumber {
     pub(in crate::pagination) fn of(url: &Url) -> Option<Self> {
-        let mut before = segments(url);
+        Self::behind(segments(url))
+    }
+
+    /// Number in a link that stands in an answer; that of a relative one that has no path is the base's own, and tells nothing.
+    pub(super) fn of_link(link: &str) -> Option<Self> {
+        let path = link.split(['?', '#']).next().unwrap_or_default();
+        Self::behind(path.split('/').filter(|segment| !segment.is_empty()).map(ToOwned::to_owned).collect())
+    }
+
+    fn behind(mut before: Vec<String>) -> Option<Self> {
         let (value, name) = (before.pop()?, before.pop()?);
         let param = page_param(&name).filter(|param| *param != PageParam::Size && !has_other_uses(&name))?;
         Some(Self { param, value: digits(&value)?, before })

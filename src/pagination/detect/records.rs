@@ -171,3 +171,13 @@ fn found(page: &Value) -> Vec<ArrayCandidate<'_>> {
     }
     found
 }
+
+/// Returns true if the second page begins with a record that the first one, which has several, has not.
+pub fn begins_elsewhere(records: &Path, first: &[u8], second: &[u8]) -> bool {
+    let read = |page: &[u8]| -> Option<Vec<Value>> {
+        let page: Value = serde_json::from_slice(page).ok()?;
+        records.split_at_each().0.of_value(&page)?.as_array().cloned()
+    };
+    let (Some(first), Some(second)) = (read(first), read(second)) else { return false };
+    first.len() > 1 && second.first().is_some_and(|record| !first.contains(record))
+}

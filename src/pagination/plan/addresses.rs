@@ -7,10 +7,10 @@ use http::HeaderName;
 use super::numbering::counts_on;
 use super::page_size::PageSizing;
 use super::request_delta::RequestDelta;
-use crate::pagination::detect::{self, PageParam};
+use crate::pagination::detect::{self, PageParam, PathNumber};
 use crate::pagination::error::PageError;
 use crate::pagination::link_guard::LinkGuard;
-use crate::pagination::request::{PageRequest, Param};
+use crate::pagination::request::{PageRequest, Param, copy_query, query_value};
 use crate::pagination::settings::Pagination;
 use crate::pagination::styles::{Address, AddressContext, PageAnswer, Start};
 
@@ -32,6 +32,8 @@ pub(super) struct Addresses {
     floor: u64,
     /// Pages are addressed by a number, by the pagination itself or by an address that led to one of them.
     numbered: bool,
+    /// Query parameters of the first request that an address lacked.
+    lost: Vec<String>,
     start: Start,
 }
 
@@ -47,6 +49,7 @@ impl Addresses {
             number: 0,
             stride: None,
             floor: 0,
+            lost: Vec::new(),
             start: Start::Beginning,
         }
     }
@@ -96,11 +99,24 @@ impl Addresses {
         self.numbered
     }
 
+    pub(super) fn lost(&self) -> &[String] {
+        &self.lost
+    }
+
     /// Notes the relation between a page with so many records and the one that it leads to. One odd address among numbered ones makes
     /// the others no less so.
     pub(super) fn note_lead(&mut self, request: &PageRequest, next: &PageRequest, records: u64) {
         if self.pagination.style.is_pointed() {
             self.numbered = self.numbered || counts_on(request, next, records);
+        }
+        self.note_lost(next);
+    }
+
+    /// Notes the parameters that an address lacks.
+    pub(super) fn note_lost(&mut self, next: &PageRequest) {
+        if self.lost.is_empty() && self.pagination.style.takes_links() {
+            let is_by_path = || PathNumber::of(&next.url).is_some();
+            self.lost = detect::lost_on_the_way(&self.origin.url, next.url.query_pairs(), is_by_path);
         }
     }
 
@@ -143,14 +159,25 @@ impl Addresses {
 
     /// Address behind the page that `answer` is.
     pub(super) fn next(&self, size: Option<u64>, answer: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
-        self.pagination.style.rules().next(self.context(size), answer)
+        let next = self.pagination.style.rules().next(self.context(size), answer)?;
+        Ok(next.map(|Address { request, number }| Address { request: self.with_kept(request), number }))
+    }
+
+    /// The request with the parameters that it must not lose.
+    fn with_kept(&self, mut request: Arc<PageRequest>) -> Arc<PageRequest> {
+        for name in &self.pagination.keep {
+            if query_value(&request.url, name).is_none() {
+                copy_query(&self.first.url, &mut Arc::make_mut(&mut request).url, name);
+            }
+        }
+        request
     }
 
     /// The same before the page is whole, where its rest can't change it.
     pub(super) fn early(&self, size: Option<u64>, answer: PageAnswer<'_>) -> Option<Arc<PageRequest>> {
         let rules = self.pagination.style.rules();
         let next = rules.is_certain(answer).then(|| rules.next(self.context(size), answer).ok()?).flatten();
-        next.map(|next| next.request)
+        next.map(|next| self.with_kept(next.request))
     }
 
     /// Request of the page behind a key, or of the first page.

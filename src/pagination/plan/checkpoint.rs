@@ -114,6 +114,9 @@ impl ResumedParts<'_> {
     pub(super) fn fold(&mut self, checkpoint: Checkpoint) -> Result<WalkLead, PageError> {
         self.progress.fold(&checkpoint.progress)?;
         self.addresses.resume(checkpoint.number, checkpoint.stride, checkpoint.numbered);
+        if let WalkLead::On { request, .. } = &checkpoint.leads {
+            self.addresses.note_lost(&request.applied(self.addresses.origin())?);
+        }
         self.page_size.resume(checkpoint.size, checkpoint.resized);
         self.anchors.resume(checkpoint.junctions)?;
         self.trail.resume(checkpoint.trail);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 
 use super::addresses::Addresses;
 use super::anchors::Anchors;
@@ -11,7 +11,7 @@ use super::progress::WalkProgress;
 use super::walk_state::Aim;
 use crate::pagination::detect;
 use crate::pagination::end_settings::End;
-use crate::pagination::error::{PageError, excerpt};
+use crate::pagination::error::PageError;
 use crate::pagination::page::{Head, Page, RecordHolder};
 use crate::pagination::proof::Proof;
 use crate::pagination::record_settings::Presence;
@@ -288,11 +288,4 @@ fn live_pointer(head: &Head, page: &Page) -> Option<String> {
         return Some("more stands around its records than is looked at".to_owned());
     }
     detect::live_pointer(&head.headers, page.sketch.outline())
-}
-
-/// Error of a status that brings no page.
-pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> PageError {
-    let location = headers.get(header::LOCATION).filter(|_| status.is_redirection());
-    let said = location.map_or(body, HeaderValue::as_bytes);
-    PageError::Status { status, excerpt: excerpt(&String::from_utf8_lossy(said)) }
 }

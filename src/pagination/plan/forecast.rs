@@ -73,6 +73,15 @@ impl Forecast<'_> {
         records == 0 || records < self.progress.longest() && self.pagination.style.rules().advances_by_records()
     }
 
+    /// Most pages in flight: where no count of the upstream's names the end, those past it are in vain. In a long list one in 16 may be.
+    pub(super) fn most_in_flight(&self, guesses: usize) -> usize {
+        let pages = usize::try_from(self.progress.pages()).unwrap_or(usize::MAX);
+        let is_known = self.pagination.style.is_pointed()
+            || self.progress.total().is_some()
+            || self.progress.total_pages().is_some();
+        if is_known { usize::MAX } else { guesses.max(pages / 16) }
+    }
+
     fn is_confirming(&self) -> bool {
         !matches!(self.state.aim(), Some(Aim::Records))
     }

@@ -2,9 +2,12 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::addresses::Addresses;
 use super::anchors::{Drift, Looseness};
+use super::notice::PlanNotice;
 use super::pinned_state::PinnedState;
 use super::progress::WalkProgress;
+use crate::pagination::detect;
 use crate::pagination::proof::Proof;
 use crate::pagination::settings::{ConsistencyLevel, Pagination};
 use crate::pagination::verdict::{Consistency, Doubt, ProvenEnd};
@@ -17,11 +20,7 @@ pub(super) struct Judgement<'a> {
     pub(super) pinned: &'a PinnedState,
     /// Changes that the junctions of pages have shown, where pages share records.
     pub(super) drift: Option<Drift>,
-    /// Pages are addressed by a number, in links too.
-    pub(super) is_numbered: bool,
-    pub(super) is_midway: bool,
-    /// The first request has a parameter by whose name pages are often asked for.
-    pub(super) names_a_place: bool,
+    pub(super) addresses: &'a Addresses,
 }
 
 impl Judgement<'_> {
@@ -37,16 +36,23 @@ impl Judgement<'_> {
 
     /// Consistency behind this proof: the strongest word whose promise the walk can show.
     fn consistency(&self, proof: Proof) -> Consistency {
+        match self.addresses.lost() {
+            [] => self.shown(proof),
+            lost => self.shown(proof).doubted(PlanNotice::LostParams(lost.to_vec()).to_string()),
+        }
+    }
+
+    fn shown(&self, proof: Proof) -> Consistency {
         if let Some(moved) = self.progress.doubles().refuted() {
             return moved;
         }
         if let Some(param) = self.pinned.version_param() {
             return Consistency::Upstream { by: format!("{param} in every request") };
         }
-        if self.is_midway {
+        if self.addresses.is_midway() {
             return Doubt::Midway.into();
         }
-        if self.is_one_page(proof) && self.names_a_place {
+        if self.is_one_page(proof) && detect::names_a_place(self.addresses.origin()) {
             return Doubt::Place.into();
         }
         if self.is_one_page(proof) {
@@ -58,14 +64,16 @@ impl Judgement<'_> {
         match self.pagination.consistency {
             Some(ConsistencyLevel::None) => return Doubt::Unwatched.into(),
             // Two reads were equal. Of numbered pages a record that came and went between them would have moved others.
-            Some(ConsistencyLevel::Verify) if self.is_numbered => return Consistency::Snapshot { at: self.moment() },
+            Some(ConsistencyLevel::Verify) if self.addresses.is_numbered() => {
+                return Consistency::Snapshot { at: self.moment() };
+            }
             Some(ConsistencyLevel::Verify) => return Consistency::Steady,
             _ => {}
         }
         if let Some(drift) = self.drift {
             return by_drift(drift, proof);
         }
-        if self.is_numbered {
+        if self.addresses.is_numbered() {
             Doubt::Numbered.into()
         } else if self.pagination.style.is_pointed() {
             Doubt::Pointer.into()
@@ -85,7 +93,8 @@ impl Judgement<'_> {
     fn agreeing(&self, proof: Proof) -> Vec<Proof> {
         let total = self.progress.total().filter(|total| *total == self.progress.records()).map(Proof::Total);
         let pages = self.progress.total_pages().filter(|pages| *pages == self.progress.filled()).map(Proof::TotalPages);
-        let counts = [total, pages].into_iter().flatten().filter(|count| !self.is_midway && *count != proof);
+        let counts =
+            [total, pages].into_iter().flatten().filter(|count| !self.addresses.is_midway() && *count != proof);
         counts.collect()
     }
 

@@ -192,7 +192,13 @@ impl Parts {
 
     fn with_doubles(&self, end: ProvenEnd) -> ProvenEnd {
         let doubles = self.retired.doubles;
-        let consistency = doubles.refuted().unwrap_or(end.consistency).but_for_forgotten(self.keys.forgotten());
+        let consistency = doubles.refuted().unwrap_or(end.consistency);
+        let consistency = match self.keys.forgotten() {
+            0 => consistency,
+            keys => consistency.doubted(format!(
+                "{keys} keys were forgotten for want of room (caps.spool), so that doubles of their records were not looked for"
+            )),
+        };
         ProvenEnd { doubles: doubles.dropped, consistency, ..end }
     }
 

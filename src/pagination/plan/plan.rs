@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::checkpoint::Checkpoint;
 use super::events::{PageId, PageName, PageNews, ReleasedRecords, Room, Standing, Step, TurnEvent};
+use super::notice::PlanNotice;
 use super::part::{CollectionPart, Emission, PlaceInPart};
 use super::parts::Parts;
 use super::range_splitter::RangeSplitter;
@@ -26,8 +27,12 @@ pub struct Plan {
     parts: Parts,
     /// Largest number of pages in flight.
     width: usize,
+    /// The same where no count of the upstream's says that they are there.
+    guesses: usize,
     start: Start,
     next_page: u64,
+    /// Notices that were given.
+    noticed: Vec<PlanNotice>,
 }
 
 /// Receiver of a page's events.
@@ -61,7 +66,7 @@ impl Plan {
         let parts = Parts::new(pagination, caps, guard, queued.into(), splitter, width)?;
         let is_midway = parts.list.iter().any(|part| part.walk.starts_midway());
         let start = if is_midway { Start::Midway } else { Start::Beginning };
-        Ok(Self { parts, width, start, next_page: 0 })
+        Ok(Self { parts, width, guesses: usize::MAX, start, next_page: 0, noticed: Vec::new() })
     }
 
     /// Notes that the crawl has, by intent, only what follows a record, so that the upstream's totals prove nothing. Nothing has been
@@ -69,6 +74,11 @@ impl Plan {
     pub fn begin_midway(&mut self) {
         self.start = Start::Midway;
         self.parts.list.iter_mut().for_each(|part| part.walk.begin_midway());
+    }
+
+    /// Bounds the pages in flight where no count of the upstream's says that they are there. Nothing has been ordered yet.
+    pub fn guess_at_most(&mut self, width: usize) {
+        self.guesses = width;
     }
 
     /// Compares keys in this set. Nothing has been ordered yet.
@@ -81,9 +91,12 @@ impl Plan {
         self.parts.keys().bytes() + self.parts.list.iter().map(|part| part.walk.known_bytes()).sum::<usize>()
     }
 
-    /// Returns true if later pages are asked for under the condition that the collection is the first page's.
-    pub fn has_condition(&self) -> bool {
-        self.parts.list.iter().any(|part| part.walk.has_condition())
+    /// Takes what an operator should know of the crawl, each once.
+    pub fn take_notice(&mut self) -> Option<PlanNotice> {
+        let notice =
+            self.parts.list.iter().find_map(|part| part.walk.notice()).filter(|notice| !self.noticed.contains(notice));
+        self.noticed.extend(notice.clone());
+        notice
     }
 
     /// Returns the state right after a whole page; `None` where the collection is cut into parts, which are not resumed.
@@ -155,7 +168,9 @@ impl Plan {
         if self.parts.begin_queued(self.width)? {
             return Ok(self.parts.list.last_mut().and_then(|part| part.turn(page)));
         }
-        Ok(self.parts.list.iter_mut().find_map(|part| part.ahead(page)))
+        let may_guess =
+            |part: &&mut CollectionPart| part.in_flight() < part.walk.forecast().most_in_flight(self.guesses);
+        Ok(self.parts.list.iter_mut().filter(may_guess).find_map(|part| part.ahead(page)))
     }
 
     pub fn standing(&self, page: PageId) -> Standing {

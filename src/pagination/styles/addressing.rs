@@ -135,7 +135,7 @@ impl AddressContext<'_> {
 /// Refuses `206 Partial Content` (RFC 9110 §15.3.7), which only answers a request with a `Range`.
 pub(super) fn refuse_partial(head: &Head) -> Result<(), PageError> {
     match head.status {
-        StatusCode::PARTIAL_CONTENT => Err(PageError::Status { status: head.status, excerpt: String::new() }),
+        StatusCode::PARTIAL_CONTENT => Err(PageError::of_refusal(head.status, &head.headers, b"")),
         _ => Ok(()),
     }
 }

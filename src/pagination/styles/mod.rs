@@ -120,6 +120,11 @@ impl Style {
         self.rules().addressing() == Addressing::Pointer
     }
 
+    /// Returns true if the upstream writes the whole next address.
+    pub fn takes_links(&self) -> bool {
+        matches!(self, Self::LinkHeader(_) | Self::NextUrl(_))
+    }
+
     /// Returns true if pages are addressed by a number, which moves when records before it are added or removed.
     pub fn is_numbered(&self) -> bool {
         matches!(self.rules().addressing(), Addressing::PageNumber | Addressing::RecordNumber)

@@ -16,6 +16,7 @@ use super::end::PageLength;
 use super::judgement::Judgement;
 use super::junction::PageStart;
 use super::key_trail::KeyTrail;
+use super::notice::PlanNotice;
 use super::page_accounts::{ArrivedPage, PageAccounts};
 use super::page_size::PageSizing;
 use super::pinned_state::PinnedState;
@@ -24,7 +25,6 @@ use super::release::{RecordRelease, ReleasePolicy};
 use super::walk_state::{Aim, WalkState, WalkStep};
 use crate::batch::Batch;
 use crate::caps::Caps;
-use crate::pagination::detect;
 use crate::pagination::end_settings::End;
 use crate::pagination::error::PageError;
 use crate::pagination::link_guard::LinkGuard;
@@ -115,11 +115,14 @@ impl Walk {
     /// End of the walk, if it has one, with what its pages say of their consistency.
     pub(in crate::pagination::plan) fn ending(&self) -> Option<ProvenEnd> {
         let proof = self.proof()?;
-        let Self { pagination, progress, pinned, .. } = self;
-        let (is_numbered, is_midway) = (self.addresses.is_numbered(), self.starts_midway());
+        let Self { pagination, progress, pinned, addresses, .. } = self;
         let drift = self.anchors.drift().or_else(|| self.trail.drift());
-        let names_a_place = detect::names_a_place(self.addresses.origin());
-        Some(Judgement { pagination, progress, pinned, drift, is_numbered, is_midway, names_a_place }.ending(proof))
+        Some(Judgement { pagination, progress, pinned, drift, addresses }.ending(proof))
+    }
+
+    /// What an operator should know by now.
+    pub(in crate::pagination::plan) fn notice(&self) -> Option<PlanNotice> {
+        PlanNotice::of(&self.pagination, &self.pinned, self.addresses.lost(), self.pages())
     }
 
     /// Number of pages that came.
@@ -181,10 +184,6 @@ impl Walk {
     /// Bytes in memory of the keys by which records are known again.
     pub(in crate::pagination::plan) fn known_bytes(&self) -> usize {
         self.anchors.bytes()
-    }
-
-    pub(in crate::pagination::plan) fn has_condition(&self) -> bool {
-        self.pinned.has_condition()
     }
 
     /// Takes the head of an attempt that brings the page; an error says why none of its records may leave.

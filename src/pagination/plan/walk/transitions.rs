@@ -9,7 +9,7 @@ use crate::pagination::end_settings::SameToken;
 use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::checkpoint::{Checkpoint, NotedParts, ResumedParts, WalkLead};
-use crate::pagination::plan::end::{EndRules, PageLead, PageLength, WholePage, refusal};
+use crate::pagination::plan::end::{EndRules, PageLead, PageLength, WholePage};
 use crate::pagination::plan::events::PageSoFar;
 use crate::pagination::plan::forecast::Forecast;
 use crate::pagination::plan::junction::PageStart;
@@ -24,7 +24,7 @@ use crate::pagination::styles::{Address, StyleEnd};
 impl Walk {
     /// Takes a refusal of the page that was asked for; `Ok` where that is how the collection ends.
     pub fn refused(&mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<(), PageError> {
-        if status == StatusCode::PRECONDITION_FAILED && self.has_condition() {
+        if status == StatusCode::PRECONDITION_FAILED && self.pinned.has_condition() {
             return Err(PageError::CollectionChanged);
         }
         match self.end_rules().by_refusal(status, headers, self.state.aim())? {
@@ -36,9 +36,9 @@ impl Walk {
                 Err(PageError::SharedRefused { status, excerpt: excerpt(&String::from_utf8_lossy(body)) })
             }
             None if !self.release.has_begun() && matches!(status.as_u16(), 400 | 404 | 410 | 422) => {
-                self.hold(Err(refusal(status, headers, body)))
+                self.hold(Err(PageError::of_refusal(status, headers, body)))
             }
-            None => Err(refusal(status, headers, body)),
+            None => Err(PageError::of_refusal(status, headers, body)),
             // A page that was there a moment ago is not past the last, nor one that should begin with a known record.
             Some(_) if self.release.has_begun() => Err(PageError::Gone(status)),
             Some(_) if self.step_back()? => Ok(()),

@@ -1,0 +1,76 @@
+//! Refusals: statuses that bring no page, as errors with advice.
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::error::{PageError, excerpt};
+
+/// Relation of a refusal to the number of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalCause {
+    /// The answer says when to come again.
+    TooMany,
+    Unsaid,
+}
+
+impl PageError {
+    /// Error of a status that brings no page.
+    pub fn of_refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        let location = headers.get(header::LOCATION).filter(|_| status.is_redirection());
+        let said = location.map_or(body, HeaderValue::as_bytes);
+        let is_spent = headers.get("x-ratelimit-remaining").is_some_and(|left| left == "0");
+        let cause = if is_spent || headers.contains_key(header::RETRY_AFTER) {
+            RefusalCause::TooMany
+        } else {
+            RefusalCause::Unsaid
+        };
+        Self::Status { status, cause, excerpt: excerpt(&String::from_utf8_lossy(said)) }
+    }
+}
+
+/// Advice for a status; `None` where nothing is known of it.
+pub(super) fn status_hint(status: StatusCode, cause: RefusalCause) -> Option<&'static str> {
+    Some(match (status.as_u16(), cause) {
+        (301..=308, _) => {
+            "redirects are not followed: use the address that it leads to, as URL of the upstream or of the collection"
+        }
+        (202, _) => {
+            "the upstream was still preparing the page after all attempts: try later, or raise retry.attempts or retry.base"
+        }
+        (204, _) => {
+            "a page that the upstream leads to has no content: try later; if that is how its collections end, set end = { status = 204 } in `pagination`"
+        }
+        (403, RefusalCause::TooMany) => {
+            "the upstream has had too many requests, though it says 403: wait as long as its answer says, and lower `rate` or `width`"
+        }
+        (401 | 403, _) => "send the credentials that the upstream asks for, or configure `credentials`",
+        (404 | 410, _) => {
+            "check the path; if this status is how the upstream says that a page lies past the last, set end = { status = 404 }"
+        }
+        (406, _) => "set `accept` to a media type that the upstream offers",
+        (408 | 429 | 500..=599, _) => {
+            "the upstream kept failing, or demands a longer wait than retry.cap: try later, or raise retry.attempts or retry.cap"
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_what_to_do() {
+        let refused = |status: u16, fields: &[(&'static str, &'static str)]| {
+            let fields = fields.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
+            PageError::of_refusal(StatusCode::from_u16(status).unwrap(), &fields.collect(), b"no")
+        };
+        assert!(refused(403, &[]).hint().contains("credentials"));
+        for field in [("retry-after", "7"), ("x-ratelimit-remaining", "0")] {
+            let hint = refused(403, &[field]).hint();
+            assert!(hint.contains("too many requests") && !hint.contains("credentials"), "{hint}");
+        }
+        let moved = refused(301, &[("location", "https://b/items")]);
+        assert!(matches!(&moved, PageError::Status { excerpt, .. } if excerpt == "https://b/items"));
+        assert!(moved.hint().contains("redirects are not followed"));
+    }
+}
