@@ -108,9 +108,10 @@ impl Doubles {
         self.inserted += other.inserted;
     }
 
-    /// Numbers of records that the upstream may count beside those that left.
-    pub(super) fn counted(self) -> [u64; 4] {
-        [0, self.within, self.inserted, self.within + self.inserted]
+    /// Numbers of records that the upstream may count beside those that left, if its total grew by so many.
+    pub(super) fn counted(self, grown: u64) -> [u64; 4] {
+        let inserted = if grown >= self.inserted { self.inserted } else { 0 };
+        [0, self.within, inserted, self.within + inserted]
     }
 }
 

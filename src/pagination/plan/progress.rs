@@ -36,6 +36,9 @@ pub(super) struct WalkProgress {
     /// Largest total that the upstream ever said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     most: Option<u64>,
+    /// Number of records by which the total grew since the first page.
+    #[serde(default)]
+    grown: u64,
     /// The upstream's number of pages, as last said by a page with records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     total_pages: Option<u64>,
@@ -120,6 +123,7 @@ impl WalkProgress {
     pub(super) fn note_total(&mut self, total: u64) -> Option<PageError> {
         self.most = self.most.max(Some(total));
         let before = self.total.replace(total)?;
+        self.grown += total.saturating_sub(before);
         (total < before).then_some(PageError::TotalShrank { before, after: total })
     }
 
@@ -153,10 +157,7 @@ impl WalkProgress {
     pub(super) fn add_request(&mut self, identity: u64) -> Result<(), u64> {
         let page = self.pages + 1;
         self.added.request = Some(identity);
-        match self.requests.insert(identity, page) {
-            Some(earlier) => Err(earlier),
-            None => Ok(()),
-        }
+        self.requests.insert(identity, page).map_or(Ok(()), Err)
     }
 
     pub(super) fn knows_request(&self, identity: u64) -> bool {
@@ -200,10 +201,8 @@ impl WalkProgress {
         fields: &PageFields,
     ) -> Result<(), PageError> {
         let (Some(source), Some(before)) = (pagination.total_source(), self.total) else { return Ok(()) };
-        match source.number(head, fields)? {
-            Some(after) if after < before => Err(PageError::TotalShrank { before, after }),
-            _ => Ok(()),
-        }
+        let after = source.number(head, fields)?.filter(|after| *after < before);
+        after.map_or(Ok(()), |after| Err(PageError::TotalShrank { before, after }))
     }
 
     /// Reads the upstream's totals; past the end, where some upstreams make them up, they are not read. Returns the error of one
@@ -227,7 +226,7 @@ impl WalkProgress {
 
     /// Returns true if as many records came as this total says, with or without doubles that it may count.
     pub(super) fn counts_to(&self, total: u64) -> bool {
-        self.doubles.counted().into_iter().any(|counted| total == self.records + counted)
+        self.doubles.counted(self.grown).into_iter().any(|counted| total == self.records + counted)
     }
 
     /// Returns true if the upstream's total and its number of pages both say that all has come.
@@ -330,5 +329,16 @@ mod tests {
         assert!(progress.check_totals(false).is_ok() && progress.check_totals(true).is_err());
         progress.note_total(6);
         assert!(progress.check_totals(false).is_err());
+    }
+
+    #[test]
+    fn a_total_counts_inserted_records_only_if_it_grew_by_them() {
+        let doubles = Doubles { dropped: 1, inserted: 1, ..Doubles::default() };
+        for (first, last, agrees) in [(5, 6, true), (6, 6, false), (4, 6, true)] {
+            let mut progress = WalkProgress { records: 5, doubles, ..WalkProgress::default() };
+            progress.note_total(first);
+            progress.note_total(last);
+            assert_eq!((progress.counts_to(last), progress.check_totals(true).is_ok()), (agrees, agrees), "{first}");
+        }
     }
 }
