@@ -7,7 +7,7 @@
 //! | file | task |
 //! |---|---|
 //! | `walker.rs` | reads the text around the records byte by byte; `json_position.rs` and `target_tree.rs` tell where it is |
-//! | `surroundings.rs`, `captures.rs`, `page_skeleton.rs` | keep the parts of that text that are used |
+//! | `surroundings.rs`, `captures.rs`, `page_sketch.rs` | keep the parts of that text that are used |
 //! | `open_value.rs` | reads a whole value |
 //! | `container_span.rs` | reads records, and unused arrays and objects, by their brackets alone |
 //! | `masks.rs`, `simd.rs` | make masks of 64 bytes, and pass each block's to its reader |
@@ -18,7 +18,6 @@ mod base64_text;
 mod brackets;
 mod captures;
 mod container_span;
-mod excerpts;
 mod flaw;
 mod grammar;
 mod json_position;
@@ -26,7 +25,7 @@ mod lexer;
 mod line_buffer;
 mod masks;
 mod open_value;
-mod page_skeleton;
+mod page_sketch;
 mod shape;
 mod simd;
 mod surroundings;
@@ -50,7 +49,7 @@ use super::{PageError, PageRequest, Path, Presence, Records, Validation};
 use crate::batch::{Batch, LinesHash};
 use captures::RecordsState;
 use container_span::Scanner;
-use excerpts::{BEFORE_FLAW, arrays_of, shown_flaw};
+use flaw::{BEFORE_FLAW, arrays_of, shown_flaw};
 use line_buffer::LineBuffer;
 use masks::ScanDetail;
 use open_value::WalkOutput;

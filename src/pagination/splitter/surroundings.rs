@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::captures::Captures;
-use super::page_skeleton::PageSketch;
+use super::page_sketch::PageSketch;
 use super::target_tree::{TargetId, TargetTree};
 use crate::pagination::PageError;
 

@@ -9,11 +9,8 @@ use std::sync::Arc;
 use parking_lot::MutexGuard;
 use tokio::runtime::Handle;
 
-use super::flush_batch::{FlushBatch, FlushError, FlushLoss};
-use super::flush_queue::{FlushActivity, FlushMode};
-use super::state::{LogShared, LogState, WakeList};
-use super::types::WriteRefused;
-use crate::error::{Failure, Fault};
+use super::flush_queue::{FlushActivity, FlushBatch, FlushError, FlushLoss};
+use super::state::{LogShared, LogState};
 use crate::snapshot::seal::Seal;
 use crate::snapshot::storage::WriteError;
 
@@ -123,51 +120,6 @@ impl LogShared {
             self.memory.note_idle();
         }
         self.memory.relieve();
-    }
-}
-
-impl LogState {
-    /// Returns the reason if the log takes no more batches.
-    pub(super) fn refused(&self) -> Option<WriteRefused> {
-        let changed = matches!(&self.seal, Some(Seal::Failed(failure)) if failure.fault == Fault::Changed);
-        (self.flush.mode == FlushMode::Refused).then_some(if changed {
-            WriteRefused::Changed
-        } else {
-            WriteRefused::Unwritten
-        })
-    }
-
-    /// Good ⇒ Good
-    fn written(&mut self, kept: u64, verified_end: u64, seal: Option<Seal>) -> WakeList {
-        self.tiers.set_kept(kept);
-        // Readers may have a part of a lost page that comes again: they get the rest once it is known to be identical.
-        let wake = self.publish(kept.min(verified_end));
-        match seal {
-            Some(seal) => wake.and(self.finish(seal)),
-            None => wake,
-        }
-    }
-
-    /// Good ⇒ Lost
-    fn lose(&mut self, kept: u64) -> WakeList {
-        self.flush.mode = FlushMode::Lost;
-        self.flush.activity = FlushActivity::Idle;
-        self.flush.pages.clear();
-        self.tiers.set_kept(kept);
-        let wake = self.publish(u64::MAX);
-        match self.flush.sealing.clone() {
-            Some(seal) => wake.and(self.finish(seal)),
-            None => wake,
-        }
-    }
-
-    /// Good ⇒ Refused: bytes that are not stored are dropped; readers never had them.
-    fn refuse(&mut self, failure: Failure) -> u64 {
-        self.flush.mode = FlushMode::Refused;
-        self.flush.activity = FlushActivity::Idle;
-        self.flush.pages.clear();
-        self.seal = Some(Seal::Failed(Arc::new(failure)));
-        self.tiers.cut()
     }
 }
 

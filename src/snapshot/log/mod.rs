@@ -9,32 +9,34 @@
 mod crawl_memory;
 mod cursors;
 mod flush;
-mod flush_batch;
 mod flush_queue;
 mod memory_budget;
 mod reader;
 mod state;
 mod tiers;
-mod types;
 mod writer;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use self::crawl_memory::{CrawlMemory, UsedMemory};
 use self::flush_queue::FlushQueue;
+pub use self::flush_queue::WriteRefused;
 pub use self::memory_budget::MemoryBudget;
-pub use self::reader::Reader;
+pub use self::reader::{Reader, ReaderEvent};
 use self::state::{LogShared, LogState};
 use self::tiers::Tiers;
-use self::types::FORMAT;
-pub(super) use self::types::LogPolicy;
-pub use self::types::{Evicted, LogExtent, ReaderEvent, WriteRefused};
 pub use self::writer::Writer;
 use super::record_index::RecordOffset;
 use super::seal::Seal;
 use super::storage::{LogStorage, StoredExtent};
 use crate::batch::Batch;
+use crate::config::{SlowReader, SnapshotSettings};
+use crate::format::Format;
+
+/// Format of the bytes of a log, in memory and in files.
+pub(super) const FORMAT: Format = Format::Ndjson;
 
 /// Number of bytes that the search for the last record of a stored log reads at once.
 const TAIL: u64 = 64 * 1024;
@@ -43,6 +45,40 @@ const TAIL: u64 = 64 * 1024;
 #[derive(Clone, Debug)]
 pub struct Log {
     shared: Arc<LogShared>,
+}
+
+/// Extent of a log at one moment.
+#[derive(Clone, Debug)]
+pub struct LogExtent {
+    /// End of the bytes that readers may have; equal to `bytes` once the log is complete.
+    pub visible: u64,
+    /// Number of appended bytes.
+    pub bytes: u64,
+    /// Number of appended records.
+    pub records: u64,
+    /// First byte that can still be read.
+    pub from: u64,
+    /// Number of readers.
+    pub readers: usize,
+    pub seal: Option<Seal>,
+}
+
+/// Error of a read before the first byte that is still kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("byte {at} is no longer kept: the first one that is kept is {from}")]
+pub struct Evicted {
+    pub at: u64,
+    pub from: u64,
+}
+
+/// Regard of a log's writer for its readers.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::snapshot) struct LogPolicy {
+    pub(super) slow_reader: SlowReader,
+    /// Time that the crawl goes on without a reader.
+    pub(super) linger: Duration,
+    /// Number of stored bytes that may lie before all readers.
+    pub(super) ahead: u64,
 }
 
 /// Creates an empty log.
@@ -100,6 +136,17 @@ fn visible_len(storage: &LogStorage, bytes: u64) -> io::Result<u64> {
         tail.splice(0..0, more);
     }
     Ok(start + FORMAT.visible_len(&Batch::new(tail.into(), 1)) as u64)
+}
+
+impl LogPolicy {
+    /// Waits for every reader where there are no files, ends with the last one, and writes files as fast as it can.
+    pub(in crate::snapshot) const SINGLE: Self =
+        Self { slow_reader: SlowReader::Wait, linger: Duration::ZERO, ahead: u64::MAX };
+
+    pub(in crate::snapshot) fn new(settings: &SnapshotSettings) -> Self {
+        let SnapshotSettings { slow_reader, linger, ahead, .. } = *settings;
+        Self { slow_reader, linger, ahead }
+    }
 }
 
 impl Log {

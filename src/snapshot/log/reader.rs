@@ -9,12 +9,13 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use super::LogExtent;
 use super::cursors::MarkStatus;
 use super::state::LogShared;
 use super::tiers::ByteLocation;
-use super::types::{LogExtent, ReaderEvent};
 use crate::config::SlowReader;
 use crate::error::{Failure, Fault};
+use crate::pagination::verdict::Verdict;
 use crate::snapshot::seal::Seal;
 use crate::snapshot::storage::LogStorage;
 
@@ -32,6 +33,17 @@ pub struct Reader {
     reading: Option<JoinHandle<io::Result<Bytes>>>,
     /// The last bytes that were read from the storage, whose buffer is used again once they have been sent.
     last: Bytes,
+}
+
+/// Result of a read.
+#[derive(Clone, Debug)]
+pub enum ReaderEvent {
+    /// More bytes, cut anywhere.
+    Bytes(Bytes),
+    /// The reader has reached its last byte.
+    Stop,
+    /// The log ends here, and the end is proven.
+    Complete(Verdict),
 }
 
 /// Decision of one read, made under the log's lock.

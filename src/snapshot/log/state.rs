@@ -8,10 +8,11 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::cursors::{Cursors, MarkStatus};
-use super::flush_queue::FlushQueue;
+use super::flush_queue::{FlushActivity, FlushMode, FlushQueue, WriteRefused};
 use super::memory_budget::MemoryBudget;
 use super::tiers::Tiers;
-use super::types::{FORMAT, LogExtent, LogPolicy};
+use super::{FORMAT, LogExtent, LogPolicy};
+use crate::error::{Failure, Fault};
 use crate::snapshot::seal::Seal;
 use crate::snapshot::storage::LogStorage;
 
@@ -198,6 +199,49 @@ impl LogState {
         }
         let readers = self.cursors.wakers_before(self.visible());
         readers.into_iter().chain(self.writer.take()).collect()
+    }
+
+    /// Returns the reason if the log takes no more batches.
+    pub(super) fn refused(&self) -> Option<WriteRefused> {
+        let changed = matches!(&self.seal, Some(Seal::Failed(failure)) if failure.fault == Fault::Changed);
+        (self.flush.mode == FlushMode::Refused).then_some(if changed {
+            WriteRefused::Changed
+        } else {
+            WriteRefused::Unwritten
+        })
+    }
+
+    /// Good ⇒ Good
+    pub(super) fn written(&mut self, kept: u64, verified_end: u64, seal: Option<Seal>) -> WakeList {
+        self.tiers.set_kept(kept);
+        // Readers may have a part of a lost page that comes again: they get the rest once it is known to be identical.
+        let wake = self.publish(kept.min(verified_end));
+        match seal {
+            Some(seal) => wake.and(self.finish(seal)),
+            None => wake,
+        }
+    }
+
+    /// Good ⇒ Lost
+    pub(super) fn lose(&mut self, kept: u64) -> WakeList {
+        self.flush.mode = FlushMode::Lost;
+        self.flush.activity = FlushActivity::Idle;
+        self.flush.pages.clear();
+        self.tiers.set_kept(kept);
+        let wake = self.publish(u64::MAX);
+        match self.flush.sealing.clone() {
+            Some(seal) => wake.and(self.finish(seal)),
+            None => wake,
+        }
+    }
+
+    /// Good ⇒ Refused: bytes that are not stored are dropped; readers never had them.
+    pub(super) fn refuse(&mut self, failure: Failure) -> u64 {
+        self.flush.mode = FlushMode::Refused;
+        self.flush.activity = FlushActivity::Idle;
+        self.flush.pages.clear();
+        self.seal = Some(Seal::Failed(Arc::new(failure)));
+        self.tiers.cut()
     }
 
     pub(super) fn finish(&mut self, seal: Seal) -> WakeList {

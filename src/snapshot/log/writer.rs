@@ -10,8 +10,8 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
 
 use super::flush;
+use super::flush_queue::WriteRefused;
 use super::state::{LogShared, WakeList};
-use super::types::WriteRefused;
 use crate::batch::Batch;
 use crate::config::SlowReader;
 use crate::error::{Failure, Fault};
