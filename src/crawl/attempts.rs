@@ -3,25 +3,29 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-use http::{HeaderValue, header};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::exchange::{AttemptError, exchange};
-use super::failure_report;
+use super::failure_report::{self, AttemptError};
 use crate::error::Failure;
 use crate::pagination::PageRequest;
 use crate::pagination::page::Head;
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::retry::{
-    AttemptOutcome, Halvable, Overload, PageTraits, RetryBudget, RetryBudgetSpent, RetryDecision, decide, demanded,
-    overload,
+    AttemptOutcome, Halvable, NoContent, Overload, PageTraits, RetryBudget, RetryBudgetSpent, RetryDecision, decide,
+    demanded, overload,
 };
 use crate::upstream::{Client, DecodedBody, UpstreamError};
 
-/// The reason why a page was given up, and whether a smaller page is worth a try.
+/// Most bytes that are read of a refusal's body.
+const MAX_ERROR_BODY: usize = 64 * 1024;
+
+/// The failure of a page after its last attempt, ready for its reader: unlike an [`AttemptError`], it holds no credentials. Its
+/// [`Overload`] says if a smaller page is worth a try.
 #[derive(Debug)]
 pub(super) enum PageFailure {
-    /// A status that brings no page, and the start of its body, without credentials.
+    /// A status that brings no page, and the start of its body.
     Refused(Box<Head>, Bytes, Overload),
     Lost(Failure, Overload),
 }
@@ -66,7 +70,7 @@ impl Attempts {
         &self.request
     }
 
-    /// Asks once, and returns the head and the body of a page.
+    /// Makes one attempt: returns the head and the body of a page.
     pub(super) async fn exchange(&self) -> Result<(Arc<Head>, DecodedBody), AttemptError> {
         let unpooled = (self.free == FreeAttempt::Current).then(|| self.client.unpooled());
         exchange(unpooled.as_ref().unwrap_or(&self.client), &self.request, self.traits.no_content).await
@@ -99,7 +103,7 @@ impl Attempts {
         self.budget.count_retries(self.owed);
     }
 
-    /// Decides on a failed attempt: returns why the page is given up, or waits until it is to be asked for again.
+    /// Decides on a failed attempt: returns the page's failure if it was the last one, or waits until the next one.
     pub(super) async fn settle(&mut self, error: AttemptError) -> Option<PageFailure> {
         if let AttemptError::Transport(stale @ UpstreamError::Stale(..)) = &error
             && self.free == FreeAttempt::Left
@@ -191,17 +195,64 @@ impl Attempts {
     }
 }
 
+/// Makes one attempt: returns the head and the body of a page.
+pub(super) async fn exchange(
+    client: &Client,
+    page: &PageRequest,
+    no_content: NoContent,
+) -> Result<(Arc<Head>, DecodedBody), AttemptError> {
+    let permit = client.permit(page).await;
+    let response = client.send_page(page).await?;
+    let (mut parts, body) = response.into_parts();
+    permit.answered(parts.status, &parts.headers);
+    let mut body = DecodedBody::new(client.upstream(), &parts.headers, body);
+    detach(&mut parts.headers);
+    let head = Head { status: parts.status, headers: parts.headers, url: page.url.clone() };
+    let is_not_yet = no_content == NoContent::NotYet || client.upstream().retry.statuses.contains(&204);
+    if !holds_a_page(head.status) || head.status == StatusCode::NO_CONTENT && is_not_yet {
+        let start = start_of(&mut body).await;
+        let wait = demanded(&client.upstream().retry, &head.headers, &start, SystemTime::now());
+        permit.demanded(wait.unwrap_or_default());
+        return Err(AttemptError::Refused(Box::new(head), start));
+    }
+    Ok((Arc::new(head), body.with_permit(permit)))
+}
+
+/// Copies the values into one buffer of their own: hyper's are slices of the buffer that the connection was read into, and would
+/// keep all of it for as long as a page waits.
+fn detach(headers: &mut HeaderMap) {
+    let mut buffer = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
+    for value in headers.values_mut() {
+        buffer.extend_from_slice(value.as_bytes());
+        *value = HeaderValue::from_maybe_shared(buffer.split().freeze()).expect("the bytes are those of a valid value");
+    }
+}
+
+/// Other successes, as 202 or 207, say that something was done or will be, and carry no page.
+fn holds_a_page(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 203 | 204 | 206)
+}
+
+/// The start of a body that only serves messages: a body that breaks off is no further error.
+async fn start_of(body: &mut DecodedBody) -> Bytes {
+    let mut start = Vec::new();
+    while start.len() < MAX_ERROR_BODY {
+        match body.next().await {
+            Some(Ok(piece)) => start.extend_from_slice(&piece),
+            Some(Err(_)) | None => break,
+        }
+    }
+    start.truncate(MAX_ERROR_BODY);
+    Bytes::from(start)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use http::{HeaderMap, StatusCode};
     use url::Url;
 
     use super::*;
     use crate::config::Upstream;
     use crate::pagination::PageError;
-    use crate::pagination::retry::NoContent;
 
     fn client() -> Client {
         let upstream = Upstream::at(Url::parse("http://a/").unwrap());

@@ -7,11 +7,10 @@ use futures_util::TryStreamExt;
 use http::StatusCode;
 use serde_json::Value;
 
+use super::Crawl;
 use super::attempts::{Attempts, PageFailure};
 use super::drive::{CrawlProgress, Driver};
-use super::exchange::AttemptError;
-use super::failure_report;
-use super::spec::Crawl;
+use super::failure_report::{self, AttemptError};
 use crate::config::Caps;
 use crate::error::{Failure, Fault};
 use crate::pagination::error::ALIAS_HINT;
@@ -178,7 +177,7 @@ async fn attempt_whole(
     Ok((head, page.slice(mark..)))
 }
 
-/// The candidate with the configuration beside `auto`, which holds for every one.
+/// The candidate with the configuration that `auto` has, which holds for every one.
 fn configured(said: &Pagination, found: Pagination) -> Pagination {
     let mut both = found;
     if !said.records.paths.is_empty() {
@@ -223,7 +222,7 @@ async fn attempt(
         .accept(id, TurnEvent::Begun(head))
         .and_then(|_| splitter.feed(page))
         .and_then(|()| splitter.finish());
-    let first = split.map_err(|wrong| driver.wrong(&wrong, head, PageName::FIRST))?;
+    let first = split.map_err(|wrong| driver.page_failure(&wrong, head, PageName::FIRST))?;
     driver.arrived(id, part, head, first)?;
     let before = driver.records;
     let is_page = second_page(&mut driver).await? == CrawlProgress::Page;
@@ -244,7 +243,7 @@ async fn second_page(driver: &mut Driver) -> Result<CrawlProgress, Failure> {
         match driver.progress().await? {
             CrawlProgress::Underway => {}
             CrawlProgress::Page if driver.plan.repeats() == Some(1) => {
-                let failure = driver.page_error(&PageError::Repeat(1));
+                let failure = driver.crawl_failure(&PageError::Repeat(1));
                 return Err(failure_report::on_page(PageName::SECOND, failure));
             }
             end => return Ok(end),

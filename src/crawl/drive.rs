@@ -9,27 +9,27 @@ use serde_json::value::to_raw_value;
 use url::Url;
 
 use super::attempts::PageFailure;
-pub(super) use super::drive_types::{Checkpoints, CrawlProgress, CrawlStart, Demand};
+pub(super) use super::drive_types::{Checkpoints, CrawlProgress, CrawlStart, ReadLimit};
 use super::failure_report::{self, on_page};
 use super::in_flight::PagesInFlight;
-use super::key_spill;
 use super::page_stream::PageEvent;
 use super::reorder::ReorderBuffer;
-use super::spec::Crawl;
 use super::spill::SpillStore;
 use super::withheld_read::WithheldRead;
+use super::{Crawl, key_spill};
 use crate::error::Failure;
 use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::{self, Checkpoint, PageId, PageName, PartId, Plan, ReleasedRecords, Step, TurnEvent};
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::splitter::PageShape;
+use crate::pagination::verdict::{Consistency, ProvenEnd, Verdict};
 use crate::pagination::{PageError, PageRequest, Pagination};
 use crate::snapshot::{Digest, UsedMemory};
 use crate::upstream::Client;
 use crate::upstream_usage::UpstreamUsage;
 
-/// The running parts of a crawl.
+/// A crawl under way: plan, pages in flight, reorder buffer. It has no log yet when it is opened.
 #[derive(Debug)]
 pub(super) struct Driver {
     client: Client,
@@ -39,13 +39,14 @@ pub(super) struct Driver {
     pub(super) plan: Plan,
     pages: PagesInFlight,
     key_memory: UsedMemory,
+    /// The crawl's output, from which the log is written.
     pub(super) buffer: ReorderBuffer,
     pub(super) checkpoints: Checkpoints,
     /// Records that wait for another read of the collection.
     withheld: Option<WithheldRead>,
     /// Reason for which records may be missing that the plan does not know.
     pub(super) moved: Option<String>,
-    /// Number of records that the plan has let through.
+    /// Number of records that the plan has released.
     pub(super) records: u64,
     url: Url,
     /// The head of the first page.
@@ -61,11 +62,8 @@ impl Driver {
         let guard = LinkGuard::new(&client.upstream().url, &client.upstream().aliases);
         let plan = Plan::new(Arc::clone(&pagination), caps.clone(), guard, first.clone(), *width, SystemTime::now());
         let mut plan = plan.map_err(|wrong| failure_report::wrong_page(client, &wrong, &url))?;
-        let start = match (&pagination.since, since) {
-            (Some(_), Some(_)) => CrawlStart::Since,
-            _ => CrawlStart::Request,
-        };
-        if start == CrawlStart::Since {
+        let begins_behind_record = pagination.since.is_some() && since.is_some();
+        if begins_behind_record {
             plan.begin_midway();
         }
         plan.guess_at_most(client.upstream().pace.width_of_guesses());
@@ -80,7 +78,7 @@ impl Driver {
             pagination,
             pages: PagesInFlight::new(client.clone(), Arc::clone(&shape)),
             shape,
-            start,
+            start: if begins_behind_record { CrawlStart::Since } else { CrawlStart::Request },
             plan,
             key_memory: memory.in_use(),
             buffer: ReorderBuffer::new(spill, memory),
@@ -93,16 +91,11 @@ impl Driver {
         }))
     }
 
-    /// Moves a crawl that has asked for nothing behind these checkpoints, which end with this record.
-    pub(super) fn resume(
-        &mut self,
-        past: Vec<Checkpoint>,
-        last_record: Option<Vec<u8>>,
-        records: u64,
-    ) -> Result<(), Failure> {
+    /// Restores an unstarted crawl from its checkpoints, which end with this record.
+    pub(super) fn resume(&mut self, past: Vec<Checkpoint>, last: Option<Vec<u8>>, records: u64) -> Result<(), Failure> {
         self.usage().continue_from(past.last().map_or(0, Checkpoint::requests));
-        let resumed = self.plan.resume(past, last_record);
-        resumed.map_err(|error| self.page_error(&error))?;
+        let resumed = self.plan.resume(past, last);
+        resumed.map_err(|error| self.crawl_failure(&error))?;
         self.records = records;
         self.usage().set_pages(self.plan.pages());
         Ok(())
@@ -138,22 +131,19 @@ impl Driver {
 
     /// Waits for the next event. Nothing is lost if this future is dropped.
     pub(super) async fn progress(&mut self) -> Result<CrawlProgress, Failure> {
-        poll_fn(|context| self.poll_progress(Demand::Everything, context)).await
+        poll_fn(|context| self.poll_progress(ReadLimit::None, context)).await
     }
 
     /// Does what the plan wants, and waits for the next event.
     pub(super) fn poll_progress(
         &mut self,
-        demand: Demand,
+        limit: ReadLimit,
         context: &mut Context<'_>,
     ) -> Poll<Result<CrawlProgress, Failure>> {
         let mut opened = false;
         loop {
-            let room = match self.buffer.poll_room(context) {
-                Poll::Ready(()) => plan::Room::Open,
-                Poll::Pending => plan::Room::Full,
-            };
-            match self.plan.step(room).map_err(|error| self.page_error(&error))? {
+            let room = if self.buffer.poll_room(context).is_ready() { plan::Room::Open } else { plan::Room::Full };
+            match self.plan.step(room).map_err(|error| self.crawl_failure(&error))? {
                 Step::Fetch(page, request) => {
                     let traits = self.plan.traits_of(page);
                     self.pages.ask(page, request, traits, self.buffer.memory().in_use());
@@ -172,7 +162,7 @@ impl Driver {
         if opened && !self.buffer.is_drained() {
             return Poll::Ready(Ok(CrawlProgress::Underway));
         }
-        let accepts = |buffer: &ReorderBuffer, part: PartId| demand == Demand::Everything || buffer.accepts(part);
+        let accepts = |buffer: &ReorderBuffer, part: PartId| limit == ReadLimit::None || buffer.accepts(part);
         match self.pages.poll_event(&mut self.plan, &mut self.buffer, accepts, context) {
             Poll::Ready(Some((page, event))) => Poll::Ready(self.accept(page, event)),
             Poll::Ready(None) => Poll::Ready(Ok(CrawlProgress::Underway)),
@@ -184,7 +174,7 @@ impl Driver {
         }
     }
 
-    /// Tells the plan an event of a page that has its turn.
+    /// Tells the plan an event of a page at the head of its part.
     fn accept(&mut self, page: PageId, event: PageEvent) -> Result<CrawlProgress, Failure> {
         let plan::Standing::Turn(part) = self.plan.standing(page) else { return Ok(CrawlProgress::Underway) };
         let name = self.plan.name_of(page);
@@ -192,16 +182,17 @@ impl Driver {
             PageEvent::Head(head) => {
                 self.note_head(&head);
                 let begun = self.plan.accept(page, TurnEvent::Begun(&head));
-                begun.map_err(|wrong| self.wrong(&wrong, &head, name))?;
+                begun.map_err(|wrong| self.page_failure(&wrong, &head, name))?;
             }
             PageEvent::Records(batch) => {
-                let (head, fields) = self.pages.of(page).expect("records come after their head");
+                let (head, fields) = self.pages.head_and_fields(page).expect("records come after their head");
                 let released = self.plan.accept(page, TurnEvent::Records(head, fields, batch));
-                let released = released.map_err(|wrong| self.wrong(&wrong, head, name))?;
+                let released = released.map_err(|wrong| self.page_failure(&wrong, head, name))?;
                 self.emit(part, released);
             }
+            PageEvent::Progress(_) | PageEvent::Deferred => {}
             PageEvent::End(Ok(rest)) => {
-                let (head, _) = self.pages.of(page).expect("a page comes after its head");
+                let (head, _) = self.pages.head_and_fields(page).expect("a page comes after its head");
                 let head = Arc::clone(head);
                 self.pages.remove(page);
                 self.arrived(page, part, &head, rest)?;
@@ -212,7 +203,7 @@ impl Driver {
                 let refused = self.plan.accept(page, TurnEvent::Refused(&head, &body, overload));
                 refused.map_err(|wrong| {
                     let headers = failure_report::kept_headers(&head);
-                    Failure { headers, ..self.wrong(&wrong, &head, name) }
+                    Failure { headers, ..self.page_failure(&wrong, &head, name) }
                 })?;
             }
             PageEvent::End(Err(PageFailure::Lost(failure, overload))) => {
@@ -228,7 +219,7 @@ impl Driver {
     pub(super) fn arrived(&mut self, page: PageId, part: PartId, head: &Arc<Head>, rest: Page) -> Result<(), Failure> {
         let name = self.plan.name_of(page);
         let released = self.plan.accept(page, TurnEvent::Whole(head, rest));
-        let released = released.map_err(|wrong| self.wrong(&wrong, head, name))?;
+        let released = released.map_err(|wrong| self.page_failure(&wrong, head, name))?;
         self.emit(part, released);
         self.key_memory.set(self.plan.key_bytes());
         self.usage().set_pages(self.plan.pages());
@@ -261,12 +252,12 @@ impl Driver {
         }
     }
 
-    /// The failure of a crawl that no page is to blame for alone.
-    pub(super) fn page_error(&self, error: &PageError) -> Failure {
+    /// The failure of a crawl that is not the fault of one page.
+    pub(super) fn crawl_failure(&self, error: &PageError) -> Failure {
         failure_report::wrong_page(&self.client, error, &self.url)
     }
 
-    pub(super) fn wrong(&self, wrong: &PageError, head: &Head, name: PageName) -> Failure {
+    pub(super) fn page_failure(&self, wrong: &PageError, head: &Head, name: PageName) -> Failure {
         on_page(name, failure_report::wrong_page(&self.client, wrong, &head.url))
     }
 
@@ -281,6 +272,21 @@ impl Driver {
 
     pub(super) fn usage(&self) -> UpstreamUsage {
         self.client.usage()
+    }
+
+    /// The verdict of a crawl with this end.
+    pub(super) fn verdict(&self, end: ProvenEnd) -> Verdict {
+        let start = match self.start {
+            CrawlStart::Since => "; it starts behind the record that `since` names",
+            CrawlStart::Request if self.starts_midway() => "; it starts at the page that the request names",
+            CrawlStart::Request => "",
+        };
+        let proof = format!("{}{start}", end.proof_text());
+        let ProvenEnd { consistency, doubles, late, .. } = end;
+        let consistency = self.moved.clone().map_or(consistency, |why| Consistency::Moved { why });
+        let (records, pages) = (self.records, self.plan.pages());
+        let requests = self.usage().counts().all_requests();
+        Verdict { records, pages, requests, proof, consistency, doubles, late }
     }
 
     pub(super) fn url(&self) -> RedactedUrl<'_> {

@@ -7,11 +7,11 @@ use crate::pagination::verdict::ProvenEnd;
 pub(super) enum CrawlStart {
     /// The first one of the request's page.
     Request,
-    /// The one behind a record, by intent.
+    /// The one after a record, by intent.
     Since,
 }
 
-/// Use of the checkpoints behind pages.
+/// Use of the checkpoints after pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Checkpoints {
     Kept,
@@ -19,13 +19,13 @@ pub(super) enum Checkpoints {
     Unused,
 }
 
-/// Amount that is taken of the pages.
+/// Bound of the records that are read at the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Demand {
-    /// All that comes, while nothing leaves yet.
-    Everything,
-    /// As much as can leave soon.
-    AsItLeaves,
+pub(super) enum ReadLimit {
+    /// None, while nothing leaves yet.
+    None,
+    /// The room in the output buffer.
+    OutputBuffer,
 }
 
 /// The result of one step of the loop.

@@ -1,11 +1,11 @@
-//! The emission of an opened crawl to its log: records, a checkpoint behind each page, and the seal.
+//! The emission of an opened crawl to its log: records, a checkpoint after each page, and the seal.
 
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::drive::{Checkpoints, CrawlProgress, CrawlStart, Demand, Driver};
+use super::drive::{Checkpoints, CrawlProgress, Driver, ReadLimit};
 use super::failure_report;
 use super::metrics::{CountedCrawl, CrawlEnd};
 use super::reorder::Released;
@@ -34,14 +34,14 @@ impl Emitter {
         let abandoned = self.writer.abandoned();
         let ended = tokio::select! {
             ended = poll_fn(|context| self.poll_end(context)) => ended,
-            () = abandoned => Err(Unproven::Abandoned),
+            () = abandoned => Err(AbnormalEnd::Abandoned),
         };
         let ended = ended.and_then(|end| self.judge(end));
         // The end is counted before any reader can learn of it.
         self.counted.end(match &ended {
             Ok(_) => CrawlEnd::Complete,
-            Err(Unproven::Abandoned) => CrawlEnd::Abandoned,
-            Err(Unproven::Broken(_)) => CrawlEnd::Broken,
+            Err(AbnormalEnd::Abandoned) => CrawlEnd::Abandoned,
+            Err(AbnormalEnd::Broken(_)) => CrawlEnd::Broken,
         });
         let elapsed = started.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
         let elapsed = humantime::format_duration(Duration::from_millis(elapsed));
@@ -55,14 +55,14 @@ impl Emitter {
                 }
                 self.writer.seal(Seal::Complete(verdict));
             }
-            Err(Unproven::Abandoned) => {
+            Err(AbnormalEnd::Abandoned) => {
                 let resumable = match self.driver.plan.checkpoint() {
                     Some(_) => "; a snapshot that is kept can be resumed",
                     None => "",
                 };
                 tracing::info!("{url}: stopped after {records} records: its last reader left{resumable} ({elapsed})");
             }
-            Err(Unproven::Broken(failure)) => {
+            Err(AbnormalEnd::Broken(failure)) => {
                 tracing::error!(
                     "{url}: broken after {records} records: {failure}; fault: {}; {}",
                     failure.fault.name(),
@@ -74,32 +74,18 @@ impl Emitter {
     }
 
     /// Makes the verdict, or the failure of a list that moved where that breaks the stream.
-    fn judge(&self, end: ProvenEnd) -> Result<Verdict, Unproven> {
-        let verdict = self.verdict(end);
+    fn judge(&self, end: ProvenEnd) -> Result<Verdict, AbnormalEnd> {
+        let verdict = self.driver.verdict(end);
         self.counted.judge(&verdict.consistency);
         let held = verdict.held_to(self.driver.pagination.on_missed);
-        held.map_err(|why| Unproven::Broken(failure_report::moved(&why)))
+        held.map_err(|why| AbnormalEnd::Broken(failure_report::moved(&why)))
     }
 
-    fn verdict(&self, end: ProvenEnd) -> Verdict {
-        let start = match self.driver.start {
-            CrawlStart::Since => "; it starts behind the record that `since` names",
-            CrawlStart::Request if self.driver.starts_midway() => "; it starts at the page that the request names",
-            CrawlStart::Request => "",
-        };
-        let proof = format!("{}{start}", end.proof_text());
-        let ProvenEnd { consistency, doubles, late, .. } = end;
-        let consistency = self.driver.moved.clone().map_or(consistency, |why| Consistency::Moved { why });
-        let (records, pages) = (self.driver.records, self.driver.plan.pages());
-        let requests = self.driver.usage().counts().all_requests();
-        Verdict { records, pages, requests, proof, consistency, doubles, late }
-    }
-
-    /// Drives the crawl to its proven end. Records are written as far as the log has room; meanwhile, the pages move on.
-    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Result<ProvenEnd, Unproven>> {
+    /// Drives the crawl to its proven end, and writes records while the log has room.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Result<ProvenEnd, AbnormalEnd>> {
         loop {
             let written = self.poll_written(context)?;
-            match ready!(self.driver.poll_progress(Demand::AsItLeaves, context)).map_err(Unproven::Broken)? {
+            match ready!(self.driver.poll_progress(ReadLimit::OutputBuffer, context)).map_err(AbnormalEnd::Broken)? {
                 CrawlProgress::Underway | CrawlProgress::Page => {}
                 // The end has been read, and records before it haven't left yet.
                 CrawlProgress::Done(_) if written.is_pending() => return Poll::Pending,
@@ -109,8 +95,8 @@ impl Emitter {
         }
     }
 
-    /// Writes until nothing may leave any more, or the reader or the disk has to be waited for.
-    fn poll_written(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Unproven>> {
+    /// Writes until the buffer is empty or the log is full.
+    fn poll_written(&mut self, context: &mut Context<'_>) -> Poll<Result<(), AbnormalEnd>> {
         while !self.driver.buffer.is_drained() {
             if self.driver.buffer.needs_room() {
                 ready!(self.writer.poll_room(context))?;
@@ -129,13 +115,13 @@ impl Emitter {
     }
 }
 
-/// The end of a crawl without a proof.
-enum Unproven {
+/// The end of a crawl without a proof of completeness.
+enum AbnormalEnd {
     Abandoned,
     Broken(Failure),
 }
 
-impl From<WriteRefused> for Unproven {
+impl From<WriteRefused> for AbnormalEnd {
     fn from(refused: WriteRefused) -> Self {
         match refused {
             WriteRefused::NoReader => Self::Abandoned,
@@ -151,7 +137,7 @@ impl From<WriteRefused> for Unproven {
     }
 }
 
-impl From<Failure> for Unproven {
+impl From<Failure> for AbnormalEnd {
     fn from(failure: Failure) -> Self {
         Self::Broken(failure)
     }

@@ -1,14 +1,24 @@
-//! Failures of a crawl, in words for its reader: the party at fault, the remedy, and no credentials.
+//! The failure of an attempt, and failures of a crawl in words for its reader: the party at fault, the remedy, and no credentials.
 
-use http::{HeaderMap, HeaderValue, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::exchange::AttemptError;
+use super::prefix_check::PageChanged;
 use crate::error::{Failure, Fault};
 use crate::pagination::page::Head;
 use crate::pagination::plan::PageName;
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::{Blame, PageError, PageRequest};
 use crate::upstream::{Client, UpstreamError};
+
+/// The failure of one attempt, which another one may mend. It may hold credentials that the upstream repeats.
+#[derive(Debug)]
+pub(super) enum AttemptError {
+    /// A status that brings no page, and the start of its body.
+    Refused(Box<Head>, Bytes),
+    Transport(UpstreamError),
+    Page(PageError),
+}
 
 /// The failure of the last attempt at a page.
 pub(super) fn failed(client: &Client, error: &AttemptError, request: &PageRequest) -> Failure {
@@ -83,4 +93,45 @@ pub(super) fn kept_headers(head: &Head) -> Vec<(http::HeaderName, HeaderValue)> 
 /// Adds the page's name to the message.
 pub(super) fn on_page(name: PageName, failure: Failure) -> Failure {
     Failure { message: format!("{name} of {}", failure.message), ..failure }
+}
+
+impl AttemptError {
+    /// Returns whether the same request may be answered better a moment later; of a refusal, its status decides.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Refused(..) => true,
+            Self::Transport(error) => error.is_transient(),
+            Self::Page(error) => error.is_transient(),
+        }
+    }
+
+    /// Returns whether a page that was asked for before its address was known may not exist. One that the upstream has no time for now is
+    /// like any other page.
+    pub(super) fn may_lie_behind_the_end(&self) -> bool {
+        match self {
+            Self::Refused(head, _) => {
+                !matches!(head.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+            }
+            Self::Transport(UpstreamError::Stale(..)) => false,
+            Self::Transport(_) | Self::Page(_) => true,
+        }
+    }
+}
+
+impl From<UpstreamError> for AttemptError {
+    fn from(error: UpstreamError) -> Self {
+        Self::Transport(error)
+    }
+}
+
+impl From<PageError> for AttemptError {
+    fn from(error: PageError) -> Self {
+        Self::Page(error)
+    }
+}
+
+impl From<PageChanged> for AttemptError {
+    fn from(changed: PageChanged) -> Self {
+        Self::Page(PageError::Changed(changed.records))
+    }
 }

@@ -1,6 +1,7 @@
-//! The pages in flight: those that have their turn stream, and those that were asked for ahead of it wait in the reorder buffer.
+//! The pages in flight: those at the head of their parts stream, and those that were asked for ahead wait in the reorder buffer.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -9,7 +10,7 @@ use futures_util::StreamExt;
 
 use super::attempts::{Attempts, PageFailure};
 use super::failure_report;
-use super::page_stream::{PageEvent, PageStep, PageStream};
+use super::page_stream::{PageEvent, PageStream};
 use super::reorder::{Lane, ReorderBuffer};
 use crate::pagination::PageRequest;
 use crate::pagination::page::{Head, Page, PageFields};
@@ -19,10 +20,10 @@ use crate::pagination::splitter::PageShape;
 use crate::snapshot::UsedMemory;
 use crate::upstream::Client;
 
-/// Number of bytes of a page that are read ahead of its turn while no record ends in them that may wait.
-const AHEAD: usize = 256 * 1024;
+/// Max bytes of a page that are read ahead without a complete record.
+const MAX_AHEAD: usize = 256 * 1024;
 
-/// The pages that were asked for and are not whole, or wait for their turn.
+/// The pages that were asked for and are not whole, or wait for the pages before them.
 #[derive(Debug)]
 pub(super) struct PagesInFlight {
     client: Client,
@@ -34,39 +35,39 @@ pub(super) struct PagesInFlight {
 #[derive(Debug)]
 struct PageInFlight {
     id: PageId,
-    /// None behind the page's end, so that a page that waits keeps no connection and no buffers.
+    /// None after the page's end, so that a page that waits keeps no connection and no buffers.
     stream: Option<Box<PageStream>>,
     /// The fields of a page whose stream has ended.
     fields: PageFields,
-    reading: Reading,
+    poll_state: PollState,
     /// The head of the current attempt.
     head: Option<Arc<Head>>,
     /// Number of fields that the plan knows of this attempt.
     known_fields: usize,
     records: u64,
-    /// Heads that came before the page's turn.
+    /// Heads that came while the page was not at the head of its part.
     heads: VecDeque<Arc<Head>>,
     end: Option<Result<Page, PageFailure>>,
-    /// Number of bytes that were read without a record that could wait.
-    kept: usize,
+    /// Number of bytes that were read ahead without a complete record.
+    read_ahead: usize,
     /// The bytes of the record that is being read.
     memory: UsedMemory,
 }
 
-/// The need to poll a page on.
+/// State of a page's stream between two polls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
-    /// It had an event; it may rest for as long as there is no use for more.
-    Paused,
-    /// It waits for the upstream, under a time limit.
-    Underway,
+enum PollState {
+    /// The last poll had an event: the stream may rest for as long as there is no use for more.
+    Idle,
+    /// The stream waits under a time limit, and must be polled.
+    AwaitingUpstream,
 }
 
-/// The receivers of a page's events, before and at its turn.
+/// The receivers of a page's events.
 struct PageSinks<'a> {
     plan: &'a mut Plan,
     /// The plan was told something that it may act on.
-    plan_learnt: bool,
+    plan_changed: bool,
     buffer: &'a mut ReorderBuffer,
 }
 
@@ -83,26 +84,26 @@ impl PagesInFlight {
             id,
             stream: Some(Box::new(PageStream::new(attempts, Arc::clone(&self.shape)))),
             fields: PageFields::default(),
-            reading: Reading::Underway,
+            poll_state: PollState::AwaitingUpstream,
             head: None,
             known_fields: 0,
             records: 0,
             heads: VecDeque::new(),
             end: None,
-            kept: 0,
+            read_ahead: 0,
             memory,
         });
     }
 
     /// The head and the fields so far of a page, if its head has come.
-    pub(super) fn of(&self, id: PageId) -> Option<(&Arc<Head>, &PageFields)> {
+    pub(super) fn head_and_fields(&self, id: PageId) -> Option<(&Arc<Head>, &PageFields)> {
         let page = self.pages.iter().find(|page| page.id == id)?;
         Some((page.head.as_ref()?, page.fields()))
     }
 
-    /// The same of the page that was asked for first.
+    /// The head and the fields so far of the page that was asked for first.
     pub(super) fn first(&self) -> Option<(&Arc<Head>, &PageFields)> {
-        self.of(self.pages.front()?.id)
+        self.head_and_fields(self.pages.front()?.id)
     }
 
     /// Removes a page whose last event was taken.
@@ -110,8 +111,7 @@ impl PagesInFlight {
         self.pages.retain(|page| page.id != id);
     }
 
-    /// The next event of a page that has its turn and whose part `accepts` more; none where the plan has only learnt something
-    /// of other pages, which move on meanwhile.
+    /// The next event of a page at the head of a part that `accepts` more; none if the plan has only been told of other pages.
     pub(super) fn poll_event(
         &mut self,
         plan: &mut Plan,
@@ -119,18 +119,18 @@ impl PagesInFlight {
         accepts: impl Fn(&ReorderBuffer, PartId) -> bool,
         context: &mut Context<'_>,
     ) -> Poll<Option<(PageId, PageEvent)>> {
-        let mut sinks = PageSinks { plan, plan_learnt: false, buffer };
+        let mut sinks = PageSinks { plan, plan_changed: false, buffer };
         let mut taken = None;
         self.pages.retain_mut(|page| {
             match sinks.plan.standing(page.id) {
                 Standing::Turn(part) => {
-                    page.stream.iter_mut().for_each(|stream| stream.set_turn());
+                    page.stream.iter_mut().for_each(|stream| stream.set_at_head());
                     // One event at a time, but every page is polled each time: their time limits don't wait.
                     if !accepts(sinks.buffer, part) {
-                        page.read_if_underway(&mut sinks, context);
-                        page.release_if_paused();
+                        page.read_if_awaiting(&mut sinks, context);
+                        page.release_if_idle();
                     } else if taken.is_some() {
-                        page.read_if_underway(&mut sinks, context);
+                        page.read_if_awaiting(&mut sinks, context);
                     } else if let Poll::Ready(event) = page.poll_event(&mut sinks, context) {
                         taken = Some((page.id, event));
                     }
@@ -143,16 +143,13 @@ impl PagesInFlight {
             }
             true
         });
-        match taken {
-            Some((id, event)) => {
-                // The others come first the next time.
-                let at = self.pages.iter().position(|page| page.id == id);
-                self.pages.rotate_left(at.map_or(0, |at| at + 1));
-                Poll::Ready(Some((id, event)))
-            }
-            None if sinks.plan_learnt => Poll::Ready(None),
-            None => Poll::Pending,
-        }
+        let Some((id, event)) = taken else {
+            return if sinks.plan_changed { Poll::Ready(None) } else { Poll::Pending };
+        };
+        // The others come first the next time.
+        let at = self.pages.iter().position(|page| page.id == id);
+        self.pages.rotate_left(at.map_or(0, |at| at + 1));
+        Poll::Ready(Some((id, event)))
     }
 }
 
@@ -165,69 +162,71 @@ impl PageInFlight {
         }
     }
 
-    /// The next event of a page that has its turn: first those that waited.
+    /// The next event of a page at the head: first those that waited.
     fn poll_event(&mut self, sinks: &mut PageSinks<'_>, context: &mut Context<'_>) -> Poll<PageEvent> {
-        if let Some(head) = self.heads.pop_front() {
-            return Poll::Ready(PageEvent::Head(head));
-        }
-        match ready!(sinks.buffer.poll_pop(Lane::Page(self.id), context)) {
-            Ok(Some(batch)) => return Poll::Ready(PageEvent::Records(batch)),
-            Ok(None) => {}
-            Err(error) => return Poll::Ready(unreadable(&error)),
-        }
-        if let Some(Ok(page)) = &mut self.end {
-            match ready!(sinks.buffer.poll_pop(Lane::PageEnd(self.id), context)) {
-                Ok(batch) => page.batch = batch.unwrap_or_default(),
-                Err(error) => return Poll::Ready(unreadable(&error)),
-            }
-        }
-        if let Some(end) = self.end.take() {
-            return Poll::Ready(PageEvent::End(end));
+        let waiting = ready!(self.poll_waiting(sinks.buffer, context));
+        let lost = |error| PageFailure::Lost(failure_report::unreadable_spill(&error), Overload::No);
+        if let Some(event) = waiting.unwrap_or_else(|error| Some(PageEvent::End(Err(lost(error))))) {
+            return Poll::Ready(event);
         }
         loop {
-            if let PageStep::Event(event) = ready!(self.poll_stream(sinks, context)) {
-                return Poll::Ready(event);
+            match ready!(self.poll_stream(sinks, context)) {
+                PageEvent::Progress(_) | PageEvent::Deferred => {}
+                event => return Poll::Ready(event),
             }
         }
     }
 
-    /// Reads on before the page's turn, as far as there is room.
+    fn poll_waiting(
+        &mut self,
+        buffer: &mut ReorderBuffer,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<PageEvent>>> {
+        if let Some(head) = self.heads.pop_front() {
+            return Poll::Ready(Ok(Some(PageEvent::Head(head))));
+        }
+        if let Some(batch) = ready!(buffer.poll_pop(Lane::Page(self.id), context))? {
+            return Poll::Ready(Ok(Some(PageEvent::Records(batch))));
+        }
+        if let Some(Ok(page)) = &mut self.end {
+            page.batch = ready!(buffer.poll_pop(Lane::PageEnd(self.id), context))?.unwrap_or_default();
+        }
+        Poll::Ready(Ok(self.end.take().map(PageEvent::End)))
+    }
+
+    /// Reads on ahead of the pages before, as far as there is room.
     fn read_ahead(&mut self, sinks: &mut PageSinks<'_>, context: &mut Context<'_>) {
-        while self.reading == Reading::Underway || self.kept < AHEAD && sinks.buffer.has_room() {
+        while self.poll_state == PollState::AwaitingUpstream || self.read_ahead < MAX_AHEAD && sinks.buffer.has_room() {
             if !self.hold_next(sinks, context) {
                 return;
             }
         }
-        self.release_if_paused();
+        self.release_if_idle();
     }
 
     /// Reads on only as far as the time limit demands.
-    fn read_if_underway(&mut self, sinks: &mut PageSinks<'_>, context: &mut Context<'_>) {
-        while self.reading == Reading::Underway && self.hold_next(sinks, context) {}
+    fn read_if_awaiting(&mut self, sinks: &mut PageSinks<'_>, context: &mut Context<'_>) {
+        while self.poll_state == PollState::AwaitingUpstream && self.hold_next(sinks, context) {}
     }
 
     /// Lets another page be asked for while this one isn't read on.
-    fn release_if_paused(&mut self) {
-        if self.reading == Reading::Paused
+    fn release_if_idle(&mut self) {
+        if self.poll_state == PollState::Idle
             && let Some(stream) = &mut self.stream
         {
-            stream.release();
+            stream.release_permit();
         }
     }
 
-    /// Keeps the next event until the page's turn; returns whether there was one, and more may follow.
+    /// Holds the next event until the page is at the head; returns whether there was one, and more may follow.
     fn hold_next(&mut self, sinks: &mut PageSinks<'_>, context: &mut Context<'_>) -> bool {
-        if self.end.is_some() {
-            self.reading = Reading::Paused;
-            return false;
-        }
-        let Poll::Ready(step) = self.poll_stream(sinks, context) else { return false };
-        match step {
-            PageStep::Progress(read) => self.kept += read,
-            PageStep::Stumbled => {}
-            PageStep::Event(PageEvent::Head(head)) => self.heads.push_back(head),
-            PageStep::Event(PageEvent::Records(batch)) => sinks.buffer.push(Lane::Page(self.id), batch),
-            PageStep::Event(PageEvent::End(mut end)) => {
+        let Poll::Ready(event) = self.poll_stream(sinks, context) else { return false };
+        match event {
+            PageEvent::Progress(read) => self.read_ahead += read,
+            PageEvent::Deferred => {}
+            PageEvent::Head(head) => self.heads.push_back(head),
+            PageEvent::Records(batch) => sinks.buffer.push(Lane::Page(self.id), batch),
+            PageEvent::End(mut end) => {
                 if let Ok(page) = &mut end {
                     sinks.buffer.push(Lane::PageEnd(self.id), std::mem::take(&mut page.batch));
                     page.sketch = Bytes::copy_from_slice(&page.sketch).into();
@@ -238,63 +237,63 @@ impl PageInFlight {
         true
     }
 
-    /// The next step as it is read, of which the plan learns at once what it may guess from.
-    fn poll_stream(&mut self, sinks: &mut PageSinks<'_>, context: &mut Context<'_>) -> Poll<PageStep> {
+    /// The next event as it is read, of which the plan is told at once.
+    fn poll_stream(&mut self, sinks: &mut PageSinks<'_>, context: &mut Context<'_>) -> Poll<PageEvent> {
+        let event = ready!(self.poll_within_memory(sinks.buffer, context));
+        self.tell(&event, sinks);
+        if let PageEvent::End(_) = event {
+            self.fields = self.stream.take().map(|stream| stream.into_fields()).unwrap_or_default();
+            self.memory.set(0);
+        }
+        Poll::Ready(event)
+    }
+
+    /// Polls the stream, unless it holds a part of a record and there is no memory for more of it.
+    fn poll_within_memory(&mut self, buffer: &ReorderBuffer, context: &mut Context<'_>) -> Poll<PageEvent> {
         let Some(stream) = &mut self.stream else { return Poll::Pending };
-        if self.memory.bytes() > 0 && sinks.buffer.poll_memory(stream, context).is_pending() {
+        if self.memory.bytes() > 0 && buffer.poll_memory(stream, context).is_pending() {
             // Other crawls need the permit meanwhile, which may be what this one waits for.
-            stream.release();
+            stream.release_permit();
             return Poll::Pending;
         }
-        self.reading = Reading::Underway;
+        self.poll_state = PollState::AwaitingUpstream;
         let polled = stream.poll_next_unpin(context);
         self.memory.set(stream.held_bytes());
-        let Some(step) = ready!(polled) else { return Poll::Pending };
-        self.reading = Reading::Paused;
+        let Some(event) = ready!(polled) else { return Poll::Pending };
+        self.poll_state = PollState::Idle;
+        Poll::Ready(event)
+    }
+
+    /// Tells the plan the news in an event from which it may predict other pages.
+    fn tell(&mut self, event: &PageEvent, sinks: &mut PageSinks<'_>) {
         let had_records = self.records > 0;
-        let mut fields = stream.fields();
-        let is_news = match &step {
-            PageStep::Event(PageEvent::Head(head)) => {
+        let read = self.stream.as_ref().map_or(&self.fields, |stream| stream.fields());
+        if let PageEvent::Records(batch) | PageEvent::End(Ok(Page { batch, .. })) = event {
+            self.records += batch.records();
+        }
+        let (fields, is_news) = match event {
+            PageEvent::Head(head) => {
                 (self.head, self.known_fields) = (Some(Arc::clone(head)), 0);
-                true
+                (read, true)
             }
-            PageStep::Event(PageEvent::Records(batch)) => {
-                self.records += batch.records();
-                !had_records || fields.len() > self.known_fields
-            }
-            PageStep::Progress(_) => fields.len() > self.known_fields,
-            PageStep::Event(PageEvent::End(Ok(page))) => {
-                self.records += page.batch.records();
-                fields = &page.fields;
-                true
-            }
-            PageStep::Stumbled | PageStep::Event(PageEvent::End(Err(_))) => {
-                sinks.tell(self.id, PageNews::Failed);
-                false
-            }
+            PageEvent::Records(_) if !had_records => (read, true),
+            PageEvent::Records(_) | PageEvent::Progress(_) => (read, read.len() > self.known_fields),
+            PageEvent::End(Ok(page)) => (&page.fields, true),
+            PageEvent::Deferred | PageEvent::End(Err(_)) => return sinks.tell(self.id, PageNews::Failed),
         };
         if let Some(head) = self.head.as_ref().filter(|_| is_news) {
             self.known_fields = fields.len();
             sinks.tell(self.id, PageNews::SoFar(PageSoFar { head, fields, records: self.records }));
         }
-        if let PageStep::Event(PageEvent::End(end)) = &step {
-            if end.is_ok() {
-                sinks.tell(self.id, PageNews::Whole { records: self.records });
-            }
-            self.fields = self.stream.take().map(|stream| stream.into_fields()).unwrap_or_default();
-            self.memory.set(0);
+        if let PageEvent::End(_) = event {
+            sinks.tell(self.id, PageNews::Whole { records: self.records });
         }
-        Poll::Ready(step)
     }
 }
 
 impl PageSinks<'_> {
     fn tell(&mut self, page: PageId, news: PageNews<'_>) {
         self.plan.note(page, news);
-        self.plan_learnt = true;
+        self.plan_changed = true;
     }
-}
-
-fn unreadable(error: &std::io::Error) -> PageEvent {
-    PageEvent::End(Err(PageFailure::Lost(failure_report::unreadable_spill(error), Overload::No)))
 }

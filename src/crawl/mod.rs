@@ -2,12 +2,10 @@
 //! records to the log.
 
 mod attempts;
-mod beginning;
 mod detect;
 mod drive;
 mod drive_types;
 mod emit;
-mod exchange;
 mod failure_report;
 mod in_flight;
 mod key_spill;
@@ -18,7 +16,6 @@ mod prefix_check;
 mod reorder;
 mod resume;
 mod revalidate;
-mod spec;
 mod spill;
 mod spill_budget;
 mod spill_file;
@@ -26,34 +23,59 @@ mod spill_queue;
 mod verify;
 mod withheld_read;
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::value::to_raw_value;
 
+use crate::config::Caps;
 use crate::error::Failure;
-use crate::pagination::Pagination;
 use crate::pagination::page::Head;
-use crate::snapshot::{SavedCrawl, Writer};
+use crate::pagination::{PageRequest, Pagination};
+use crate::snapshot::{MemoryBudget, SavedCrawl, Writer};
+use crate::upstream::Client;
 use crate::upstream_usage::UpstreamUsage;
-use beginning::Beginning;
 use drive::{Checkpoints, Driver};
 use emit::Emitter;
 use metrics::{CountedCrawl, CrawlEnd};
 pub use metrics::{Crawls, Totals};
+use open::ResumeState;
 pub use resume::ResumePoint;
-pub use spec::Crawl;
+
+/// A collection to be crawled.
+#[derive(Clone, Debug)]
+pub struct Crawl {
+    /// The upstream's client.
+    pub client: Client,
+    /// The pagination of the collection.
+    pub pagination: Arc<Pagination>,
+    /// unpage's own caps.
+    pub caps: Caps,
+    /// The first page's request, before page size and number are added.
+    pub first: PageRequest,
+    /// The value of the record behind which the crawl begins, if the collection has a `since`.
+    pub since: Option<String>,
+    /// The moment that the upstream is asked for, if it can be; none means now.
+    pub valid_at: Option<SystemTime>,
+    /// Most pages in flight at a time; at least 1.
+    pub width: usize,
+    /// Budget that this crawl shares with others and with their snapshots.
+    pub memory: MemoryBudget,
+    /// The counts that this crawl is part of.
+    pub crawls: Crawls,
+}
 
 /// A crawl whose first page has come, or its first records, and is good so far.
 #[derive(Debug)]
 pub struct Opened {
     driver: Box<Driver>,
-    beginning: Beginning,
+    state: ResumeState,
     counted: CountedCrawl,
 }
 
 impl Crawl {
-    /// Fetches the first page or the start of one that is slow, and with `auto` two whole ones. Until then, every failure can
-    /// still be told by a status.
+    /// Fetches the first page, or the start of a slow one, and with `auto` two whole ones. Until then, a failure can still become
+    /// a status.
     pub async fn open(self) -> Result<Opened, Failure> {
         let counted = self.crawls.start();
         Opened::new(open::open(self).await, counted)
@@ -74,9 +96,9 @@ impl Crawl {
 }
 
 impl Opened {
-    fn new(opened: Result<(Box<Driver>, Beginning), Failure>, mut counted: CountedCrawl) -> Result<Self, Failure> {
+    fn new(opened: Result<(Box<Driver>, ResumeState), Failure>, mut counted: CountedCrawl) -> Result<Self, Failure> {
         match opened {
-            Ok((driver, beginning)) => Ok(Self { driver, beginning, counted }),
+            Ok((driver, state)) => Ok(Self { driver, state, counted }),
             Err(failure) => {
                 counted.end(CrawlEnd::Unopened);
                 Err(failure)
@@ -89,9 +111,9 @@ impl Opened {
         Emitter::new(self.driver, self.counted, writer).run().await;
     }
 
-    /// The state that [`Crawl::resume`] needs of the beginning.
-    pub fn begun(&self) -> SavedCrawl {
-        to_raw_value(&self.beginning).expect("a beginning is texts and numbers")
+    /// The state that [`Crawl::resume`] needs.
+    pub fn saved(&self) -> SavedCrawl {
+        to_raw_value(&self.state).expect("a state is texts and numbers")
     }
 
     /// The pagination of the crawl: with `auto`, the one that was recognised and verified.
@@ -109,14 +131,14 @@ impl Opened {
         self.driver.starts_midway()
     }
 
-    /// The requests and waits of the crawl, which are counted on.
+    /// Counters of the crawl's requests and waits.
     pub fn usage(&self) -> UpstreamUsage {
         self.driver.usage()
     }
 
     /// The moment that the upstream is asked for, if it can be.
     pub fn valid_at(&self) -> Option<SystemTime> {
-        self.beginning.valid_at
+        self.state.valid_at
     }
 
     /// Number of records of the collection, as far as the upstream has named it yet.

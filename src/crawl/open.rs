@@ -1,25 +1,43 @@
-//! The opening of a crawl: until its first records are good, a failure is told by a status.
+//! The opening of a crawl: its first request, the state for a later resume, and the wait until the first records are good.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::beginning::Beginning;
-use super::detect;
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
 use super::drive::{CrawlProgress, CrawlStart, Driver};
-use super::spec::Crawl;
-use super::verify;
+use super::{Crawl, detect, failure_report, verify};
+use crate::config::written;
 use crate::error::{Failure, Fault};
+use crate::pagination::request::BadPlace;
+use crate::pagination::{Encode, PageRequest, Pagination, Since, ValidAt, VersionSource};
 
 /// Time that the first page may take to become whole once it has a record: most pages do, and of one that turns out to be no
 /// page a status says more than a broken stream. No client notices such a delay.
 const GRACE: Duration = Duration::from_millis(2);
 
-/// Value of `Retry-After` where there was no memory, in seconds.
-const RETRY: u64 = 10;
+/// Value of `Retry-After` where there was no memory.
+const RETRY_AFTER_SECS: u64 = 10;
+
+/// State of a crawl's beginning that a resumed crawl needs in addition to its configuration and its request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct ResumeState {
+    /// Hash of the first request without its header fields.
+    #[serde(rename = "first")]
+    pub(super) first_request_hash: u64,
+    /// With `auto`, the recognised pagination, as a configuration writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) recognised: Option<String>,
+    /// The moment that the upstream is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) valid_at: Option<SystemTime>,
+}
 
 /// Opens a crawl, as [`Crawl::open`].
-pub(super) async fn open(mut crawl: Crawl) -> Result<(Box<Driver>, Beginning), Failure> {
-    let beginning = Beginning::prepare(&mut crawl)?;
+pub(super) async fn open(mut crawl: Crawl) -> Result<(Box<Driver>, ResumeState), Failure> {
+    let state = ResumeState::prepare(&mut crawl)?;
     let configured = Arc::clone(&crawl.pagination);
     let driver = if configured.style.is_auto() {
         // Its future is far larger than those of all other crawls.
@@ -32,11 +50,11 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<(Box<Driver>, Beginning), F
         first_page(&mut driver).await.map_err(|failure| explain(driver.start, failure))?;
         driver
     };
-    let beginning = beginning.with_recognised(&configured, &driver.pagination);
-    Ok((driver, beginning))
+    let state = state.with_recognised(&configured, &driver.pagination);
+    Ok((driver, state))
 }
 
-/// Drives the crawl until the first page is whole, or takes longer than its first records and a moment.
+/// Drives the crawl until the first page is whole, or has records and takes longer than [`GRACE`].
 async fn first_page(driver: &mut Driver) -> Result<(), Failure> {
     let memory = driver.buffer.memory().clone();
     while driver.buffer.ready_bytes() == 0 {
@@ -60,11 +78,11 @@ async fn first_page(driver: &mut Driver) -> Result<(), Failure> {
     }
 }
 
-/// Large records of other streams fill the memory.
+/// Other streams hold all memory.
 fn starved() -> Failure {
     let message = "the first record waits for memory, which other streams have used up";
     let hint = "ask again after the time in Retry-After; the operator may raise `memory` in [snapshots]";
-    let headers = vec![(http::header::RETRY_AFTER, http::HeaderValue::from(RETRY))];
+    let headers = vec![(http::header::RETRY_AFTER, http::HeaderValue::from(RETRY_AFTER_SECS))];
     Failure { headers, ..Failure::new(Fault::Stopped, message, hint) }
 }
 
@@ -76,5 +94,40 @@ fn explain(start: CrawlStart, failure: Failure) -> Failure {
             Failure { hint: hint.to_owned(), ..failure }
         }
         _ => failure,
+    }
+}
+
+impl ResumeState {
+    /// Adds `since` and `valid_at` to the crawl's first request.
+    pub(super) fn prepare(crawl: &mut Crawl) -> Result<Self, Failure> {
+        crawl.client = crawl.client.for_crawl(&crawl.first);
+        let pagination = Arc::clone(&crawl.pagination);
+        let mut first = crawl.first.clone();
+        let bad = |bad: BadPlace| failure_report::wrong_page(&crawl.client, &bad.into(), &crawl.first.url);
+        if let (Some(Since { param, .. }), Some(value)) = (&pagination.since, &crawl.since) {
+            first.set(param, &Value::from(value.as_str()), Encode::Plain).map_err(bad)?;
+        }
+        let mut state = Self::new(&first);
+        if let Some(ValidAt { param, from: VersionSource::Clock(format) }) = &pagination.valid_at
+            // The client's own value takes precedence.
+            && first.value_at(param).is_none()
+        {
+            let valid_at = format.moment(crawl.valid_at.unwrap_or_else(SystemTime::now));
+            first.set(param, &format.value(valid_at), Encode::Plain).map_err(bad)?;
+            state.valid_at = Some(valid_at);
+        }
+        crawl.first = first;
+        Ok(state)
+    }
+
+    fn new(first: &PageRequest) -> Self {
+        let first = PageRequest { headers: HeaderMap::new(), ..first.clone() };
+        Self { first_request_hash: first.identity(), recognised: None, valid_at: None }
+    }
+
+    /// Adds the recognised pagination, where none was configured.
+    pub(super) fn with_recognised(self, configured: &Pagination, found: &Pagination) -> Self {
+        let recognised = configured.style.is_auto().then(|| written(found));
+        Self { recognised, ..self }
     }
 }

@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt};
 use http::StatusCode;
 
 use super::attempts::{Attempted, Attempts, PageFailure};
-use super::exchange::AttemptError;
+use super::failure_report::AttemptError;
 use super::prefix_check::{PageChanged, PrefixCheck};
 use crate::batch::Batch;
 use crate::pagination::page::{Head, Page, PageFields};
@@ -25,18 +25,12 @@ pub(super) enum PageEvent {
     Head(Arc<Head>),
     /// The next records, each once however many attempts the page takes.
     Records(Batch),
+    /// Number of bytes that were read, where no record that may leave ended in them.
+    Progress(usize),
+    /// An attempt failed at a page that is not at the head. The next one is made when it is.
+    Deferred,
     /// The last event: the rest of the page, or the reason why there is none.
     End(Result<Page, PageFailure>),
-}
-
-/// A step of a page's stream.
-#[derive(Debug)]
-pub(super) enum PageStep {
-    Event(PageEvent),
-    /// So many bytes were read, and no record ended in them that may leave yet.
-    Progress(usize),
-    /// An attempt failed ahead of the page's turn. The next one is made when the page has it.
-    Stumbled,
 }
 
 /// The stream of one page. It moves when it is polled, and stops when it is dropped.
@@ -44,9 +38,9 @@ pub(super) enum PageStep {
 /// ```text
 ///   Asking ── a page's head ──▶ Reading ── the whole page ──▶ Over
 ///     ▲  │                         │                           ▲
-///     │  ├──────── an error ───────┴─▶ Stumbled                │
+///     │  ├──────── an error ───────┴─▶ Deferred                │
 ///     │  │                                 │                   │
-///     └──│──────────── the page's turn ────┘                   │
+///     └──│──── the page is at the head ─────┘                   │
 ///        └── no further attempt ───────────────────────────────┘
 /// ```
 ///
@@ -57,16 +51,17 @@ pub(super) struct PageStream {
     prefix: PrefixCheck,
     /// The values that the last attempt had read when it failed.
     fields: PageFields,
-    /// An attempt failed that had brought a part of a record.
-    had_begun: bool,
-    has_turn: bool,
+    /// A failed attempt had brought a part of a record.
+    earlier_attempt_had_bytes: bool,
+    /// The page is the next one of its part.
+    is_at_head: bool,
 }
 
 enum StreamState {
     /// Waits for permits, connections, heads and back-offs.
     Asking(Pin<Box<dyn Future<Output = (Box<Attempts>, Attempted)> + Send>>),
     Reading(Box<Attempts>, Box<PageReader>),
-    Stumbled(Box<Attempts>, AttemptError),
+    Deferred(Box<Attempts>, AttemptError),
     Over,
 }
 
@@ -88,30 +83,30 @@ impl PageStream {
             shape,
             prefix: PrefixCheck::default(),
             fields: PageFields::default(),
-            had_begun: false,
-            has_turn: false,
+            earlier_attempt_had_bytes: false,
+            is_at_head: false,
         }
     }
 
-    /// Allows further attempts, for a page whose turn it is.
-    pub(super) fn set_turn(&mut self) {
-        self.has_turn = true;
+    /// Allows further attempts: the page is the next one of its part.
+    pub(super) fn set_at_head(&mut self) {
+        self.is_at_head = true;
     }
 
-    pub(super) fn has_turn(&self) -> bool {
-        self.has_turn
+    pub(super) fn is_at_head(&self) -> bool {
+        self.is_at_head
     }
 
     /// Number of bytes in memory of what was read and not handed out.
     pub(super) fn held_bytes(&self) -> usize {
         match &self.state {
             StreamState::Reading(_, reader) => reader.splitter.held_bytes(),
-            StreamState::Asking(_) | StreamState::Stumbled(..) | StreamState::Over => 0,
+            StreamState::Asking(_) | StreamState::Deferred(..) | StreamState::Over => 0,
         }
     }
 
     /// Releases the permit of a page that is not read on for now: another one may be asked for instead.
-    pub(super) fn release(&mut self) {
+    pub(super) fn release_permit(&mut self) {
         if let StreamState::Reading(_, reader) = &mut self.state {
             reader.body.release();
         }
@@ -121,45 +116,45 @@ impl PageStream {
     pub(super) fn fields(&self) -> &PageFields {
         match &self.state {
             StreamState::Reading(_, reader) => reader.splitter.fields(),
-            StreamState::Asking(_) | StreamState::Stumbled(..) | StreamState::Over => &self.fields,
+            StreamState::Asking(_) | StreamState::Deferred(..) | StreamState::Over => &self.fields,
         }
     }
 
-    /// The same, when the stream is over.
+    /// The values that were read, of a stream that is over.
     pub(super) fn into_fields(self) -> PageFields {
         self.fields
     }
 
     /// Asking ⇒ Reading.
-    fn begin(&mut self, mut attempts: Box<Attempts>, head: Arc<Head>, body: DecodedBody) -> PageStep {
+    fn begin(&mut self, mut attempts: Box<Attempts>, head: Arc<Head>, body: DecodedBody) -> PageEvent {
         attempts.begin_page();
         self.prefix.start_over();
         let splitter = Splitter::of_answer(Arc::clone(&self.shape), Arc::clone(attempts.request()));
         let is_bodiless = head.status == StatusCode::NO_CONTENT;
         self.state = StreamState::Reading(attempts, Box::new(PageReader { body, splitter, read: 0, is_bodiless }));
-        PageStep::Event(PageEvent::Head(head))
+        PageEvent::Head(head)
     }
 
     /// Reading ⇒ Over, if the page is whole and begins with all records that have been handed out.
-    fn finish(&mut self, arrived: Result<(), AttemptError>) -> Option<PageStep> {
+    fn finish(&mut self, arrived: Result<(), AttemptError>) -> Option<PageEvent> {
         let StreamState::Reading(attempts, reader) = std::mem::replace(&mut self.state, StreamState::Over) else {
             return None;
         };
         let (splitter, is_bodiless) = (reader.splitter, reader.is_bodiless);
-        let (has_begun, hash) = (splitter.has_begun(), splitter.hash());
-        let had_begun = self.had_begun;
-        self.had_begun |= has_begun;
+        let (has_bytes, hash) = (splitter.has_begun(), splitter.hash());
+        let lost_bytes = self.earlier_attempt_had_bytes && !has_bytes;
+        self.earlier_attempt_had_bytes |= has_bytes;
         self.fields.clone_from(splitter.fields());
         let page = arrived.and_then(|()| {
             let mut page = if is_bodiless { splitter.finish_without_content() } else { splitter.finish() }?;
             page.batch = self.prefix.pass_last(page.batch)?;
             // A page that had a part of a record a moment ago is not empty.
-            if had_begun && !has_begun { Err(PageChanged { records: 0 }.into()) } else { Ok(page) }
+            if lost_bytes { Err(PageChanged { records: 0 }.into()) } else { Ok(page) }
         });
         match page {
             Ok(page) => {
                 attempts.succeed();
-                Some(PageStep::Event(PageEvent::End(Ok(page))))
+                Some(PageEvent::End(Ok(page)))
             }
             Err(error) => {
                 self.prefix.fail(hash);
@@ -168,12 +163,12 @@ impl PageStream {
         }
     }
 
-    /// Asking or Reading ⇒ Stumbled, for a page ahead of its turn that may lie behind the end: only at its turn is it worth
-    /// another attempt. Else ⇒ Asking.
-    fn fail(&mut self, attempts: Box<Attempts>, error: AttemptError) -> Option<PageStep> {
-        if error.may_lie_behind_the_end() && !self.has_turn {
-            self.state = StreamState::Stumbled(attempts, error);
-            return Some(PageStep::Stumbled);
+    /// Asking or Reading ⇒ Deferred, for a page that may not exist: it is worth another attempt only at the head of its part. Else
+    /// ⇒ Asking.
+    fn fail(&mut self, attempts: Box<Attempts>, error: AttemptError) -> Option<PageEvent> {
+        if !self.is_at_head && error.may_lie_behind_the_end() {
+            self.state = StreamState::Deferred(attempts, error);
+            return Some(PageEvent::Deferred);
         }
         self.state = StreamState::Asking(Box::pin(attempts.again(error)));
         None
@@ -181,30 +176,30 @@ impl PageStream {
 }
 
 impl Stream for PageStream {
-    type Item = PageStep;
+    type Item = PageEvent;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<PageStep>> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<PageEvent>> {
         let page = &mut *self;
         loop {
-            let step = match &mut page.state {
+            let event = match &mut page.state {
                 StreamState::Asking(asking) => match ready!(asking.as_mut().poll(context)) {
                     (attempts, Attempted::Page(head, body)) => Some(page.begin(attempts, head, *body)),
                     (attempts, Attempted::Failed(error)) => page.fail(attempts, error),
                     (_, Attempted::GivenUp(failure)) => {
                         page.state = StreamState::Over;
-                        Some(PageStep::Event(PageEvent::End(Err(failure))))
+                        Some(PageEvent::End(Err(failure)))
                     }
                 },
                 StreamState::Reading(_, reader) => {
-                    match ready!(reader.poll_step(&mut page.prefix, context)).transpose() {
-                        Some(Ok(step)) => Some(step),
+                    match ready!(reader.poll_event(&mut page.prefix, context)).transpose() {
+                        Some(Ok(event)) => Some(event),
                         Some(Err(error)) => page.finish(Err(error)),
                         None => page.finish(Ok(())),
                     }
                 }
-                StreamState::Stumbled(..) if !page.has_turn => return Poll::Pending,
-                StreamState::Stumbled(..) => {
-                    if let StreamState::Stumbled(attempts, error) =
+                StreamState::Deferred(..) if !page.is_at_head => return Poll::Pending,
+                StreamState::Deferred(..) => {
+                    if let StreamState::Deferred(attempts, error) =
                         std::mem::replace(&mut page.state, StreamState::Over)
                     {
                         page.state = StreamState::Asking(Box::pin(attempts.again(error)));
@@ -213,20 +208,20 @@ impl Stream for PageStream {
                 }
                 StreamState::Over => return Poll::Ready(None),
             };
-            if step.is_some() {
-                return Poll::Ready(step);
+            if event.is_some() {
+                return Poll::Ready(event);
             }
         }
     }
 }
 
 impl PageReader {
-    /// The next step; none at the body's end.
-    fn poll_step(
+    /// The next event; none at the body's end.
+    fn poll_event(
         &mut self,
         prefix: &mut PrefixCheck,
         context: &mut Context<'_>,
-    ) -> Poll<Result<Option<PageStep>, AttemptError>> {
+    ) -> Poll<Result<Option<PageEvent>, AttemptError>> {
         loop {
             match self.body.poll_next_unpin(context)? {
                 // Nothing is there: the records that have ended leave now, and not with those that come next.
@@ -244,15 +239,15 @@ impl PageReader {
         }
     }
 
-    fn hand_out(&mut self, prefix: &mut PrefixCheck) -> Result<PageStep, AttemptError> {
+    fn hand_out(&mut self, prefix: &mut PrefixCheck) -> Result<PageEvent, AttemptError> {
         let read = std::mem::take(&mut self.read);
         let batch = prefix.pass(self.splitter.take())?;
-        Ok(if batch.is_empty() { PageStep::Progress(read) } else { PageStep::Event(PageEvent::Records(batch)) })
+        Ok(if batch.is_empty() { PageEvent::Progress(read) } else { PageEvent::Records(batch) })
     }
 }
 
 impl std::fmt::Debug for PageStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PageStream").field("has_turn", &self.has_turn).finish_non_exhaustive()
+        f.debug_struct("PageStream").field("is_at_head", &self.is_at_head).finish_non_exhaustive()
     }
 }

@@ -19,7 +19,7 @@ struct Repetition {
     hash: LinesHash,
 }
 
-/// The page is not the one that it was when so many of its records left.
+/// The page no longer begins with the records that have left of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PageChanged {
     pub(super) records: u64,
@@ -48,7 +48,7 @@ impl PrefixCheck {
         }
     }
 
-    /// Returns the same of the attempt's last records, with which it must have repeated all that has left.
+    /// Returns the new ones of the attempt's last records, with which it must have repeated all that has left.
     pub(super) fn pass_last(&mut self, batch: Batch) -> Result<Batch, PageChanged> {
         let batch = self.without_prefix(batch)?;
         if self.repetition.is_some() { Err(self.changed()) } else { Ok(batch) }

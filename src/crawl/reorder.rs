@@ -1,4 +1,4 @@
-//! The reorder buffer of a crawl: pages wait for their turn in their part, and the records of parts for their turn in the stream.
+//! The reorder buffer of a crawl: pages wait for those before them in their part, and the records of a part for the parts before it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -14,7 +14,7 @@ use crate::pagination::plan::{PageId, PartId};
 use crate::snapshot::{CrawlMemory, UsedMemory};
 
 /// Number of bytes that may leave and are kept before more is taken from their pages.
-const ENOUGH: usize = 256 * 1024;
+const READY_BYTES: usize = 256 * 1024;
 
 /// Records that wait, in lanes of their own that share one store, and those that leave next.
 #[derive(Debug)]
@@ -33,15 +33,15 @@ pub(super) struct ReorderBuffer {
     draining: VecDeque<PartId>,
 }
 
-/// A queue of records that wait for the same turn.
+/// A queue of records that wait for the same event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Lane {
-    /// Records of a page ahead of its turn.
+    /// Records of a page that is not at the head of its part.
     Page(PageId),
     /// The last batch of a page that is whole. It must not be joined with those before, since it leaves when the page has been
     /// found good. Of a page that came at once it is all of it.
     PageEnd(PageId),
-    /// Records that the plan has let through, of a part that may not leave yet.
+    /// Released records of a part that may not leave yet.
     Part(PartId),
 }
 
@@ -74,15 +74,15 @@ impl ReorderBuffer {
 
     /// Resolves if a page that holds a part of a large record may be read on.
     pub(super) fn poll_memory(&self, page: &PageStream, context: &mut Context<'_>) -> Poll<()> {
-        if page.has_turn() { self.memory.poll_turn(context) } else { self.memory.poll_room(context) }
+        if page.is_at_head() { self.memory.poll_turn(context) } else { self.memory.poll_room(context) }
     }
 
-    /// Returns whether more may be read ahead of its turn.
+    /// Returns whether more may be read ahead.
     pub(super) fn has_room(&self) -> bool {
         self.store.is_open()
     }
 
-    /// The same, and wakes the task when there is room again.
+    /// Resolves when more may be read ahead.
     pub(super) fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
         self.store.poll_open(context)
     }
@@ -115,7 +115,7 @@ impl ReorderBuffer {
         self.lanes.remove(&Lane::PageEnd(page));
     }
 
-    /// Takes a part's next records, which the plan has let through.
+    /// Takes a part's next released records.
     pub(super) fn emit(&mut self, part: PartId, batch: Batch) {
         if batch.is_empty() {
             return;
@@ -156,7 +156,11 @@ impl ReorderBuffer {
 
     /// Returns whether more of this part's records may be taken from its pages.
     pub(super) fn accepts(&self, part: PartId) -> bool {
-        if self.open.contains(&part) && self.draining.is_empty() { self.ready_bytes < ENOUGH } else { self.has_room() }
+        if self.open.contains(&part) && self.draining.is_empty() {
+            self.ready_bytes < READY_BYTES
+        } else {
+            self.has_room()
+        }
     }
 
     /// Number of bytes that could leave at once.

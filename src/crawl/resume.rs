@@ -6,9 +6,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::task::spawn_blocking;
 
-use super::beginning::Beginning;
+use super::Crawl;
 use super::drive::Driver;
-use super::spec::Crawl;
+use super::open::ResumeState;
 use super::verify;
 use crate::config::read_written;
 use crate::error::{Failure, Fault};
@@ -18,8 +18,8 @@ use crate::snapshot::StoredLines;
 /// A crawl as its log has kept it, up to its last whole page.
 #[derive(Clone, Debug)]
 pub struct ResumePoint<'a> {
-    /// The state that [`super::Opened::begun`] returned.
-    pub begun: &'a RawValue,
+    /// The state that [`super::Opened::saved`] returned.
+    pub state: &'a RawValue,
     /// The checkpoints behind its pages, in their order.
     pub checkpoints: &'a [Box<RawValue>],
     /// The line of the last record.
@@ -31,13 +31,13 @@ pub struct ResumePoint<'a> {
 }
 
 /// Resumes a crawl, as [`Crawl::resume`].
-pub(super) async fn resume(mut crawl: Crawl, point: ResumePoint<'_>) -> Result<(Box<Driver>, Beginning), Failure> {
-    let beginning: Beginning = read(point.begun)?;
-    crawl.valid_at = beginning.valid_at;
-    if beginning.first != Beginning::prepare(&mut crawl)?.first {
+pub(super) async fn resume(mut crawl: Crawl, point: ResumePoint<'_>) -> Result<(Box<Driver>, ResumeState), Failure> {
+    let state: ResumeState = read(point.state)?;
+    crawl.valid_at = state.valid_at;
+    if state.first_request_hash != ResumeState::prepare(&mut crawl)?.first_request_hash {
         return Err(unusable("the request is not the one that it was begun with"));
     }
-    if let Some(recognised) = &beginning.recognised {
+    if let Some(recognised) = &state.recognised {
         let found = read_written(recognised);
         crawl.pagination = Arc::new(found.map_err(|_| unusable("the recognised pagination can't be read"))?);
     }
@@ -49,14 +49,14 @@ pub(super) async fn resume(mut crawl: Crawl, point: ResumePoint<'_>) -> Result<(
         return Err(unusable("its records are not those of its pages"));
     }
     if crawl.pagination.is_verified() && past.is_empty() {
-        return Ok((verify::open(&crawl, &crawl.pagination).await?, beginning));
+        return Ok((verify::open(&crawl, &crawl.pagination).await?, state));
     }
     let mut driver = Driver::new(&crawl, Arc::clone(&crawl.pagination))?;
     driver.resume(past, point.last_record, point.records)?;
     if driver.pagination.recalls_keys() {
         recall(&mut driver, point.lines).await?;
     }
-    Ok((driver, beginning))
+    Ok((driver, state))
 }
 
 /// Takes the keys of all records out of their lines, since the journal hasn't got them: it would be as long as they are. The lines were
@@ -66,7 +66,7 @@ async fn recall(driver: &mut Driver, mut lines: StoredLines) -> Result<(), Failu
     loop {
         let (next, rest) = spawn_blocking(move || (lines.next(), lines)).await.map_err(|_| unreadable())?;
         let Some(batch) = next.transpose().map_err(|_| unreadable())? else { return Ok(()) };
-        driver.plan.recall(&batch).map_err(|error| driver.page_error(&error))?;
+        driver.plan.recall(&batch).map_err(|error| driver.crawl_failure(&error))?;
         lines = rest;
     }
 }
@@ -177,12 +177,12 @@ mod tests {
     }
 
     fn point<'a>(
-        begun: &'a RawValue,
+        state: &'a RawValue,
         checkpoints: &'a [Box<RawValue>],
         last_record: Option<Vec<u8>>,
         records: u64,
     ) -> ResumePoint<'a> {
-        ResumePoint { begun, checkpoints, last_record, records, lines: StoredLines::none() }
+        ResumePoint { state, checkpoints, last_record, records, lines: StoredLines::none() }
     }
 
     #[tokio::test]
@@ -197,8 +197,8 @@ mod tests {
                 // Not every pagination can be recognised, and a single page can't be resumed behind.
                 let Ok(mut opened) = crawl.clone().open().await else { continue };
                 walked.insert((crawl.pagination.style.name(), opened.pagination().style.name()));
-                let begun = opened.begun();
-                assert!(!begun.get().contains("hunter2"), "{begun}");
+                let state = opened.saved();
+                assert!(!state.get().contains("hunter2"), "{state}");
                 assert!(opened.head().is_some());
                 let mut whole = Left::default();
                 whole.take(&mut opened, usize::MAX).await;
@@ -213,7 +213,7 @@ mod tests {
                     let last = left.cut();
                     assert!(left.notes.iter().all(|note| !note.get().contains("hunter2")), "{:?}", left.notes);
                     let mut opened =
-                        crawl.clone().resume(point(&begun, &left.notes, last, left.records)).await.unwrap();
+                        crawl.clone().resume(point(&state, &left.notes, last, left.records)).await.unwrap();
                     left.take(&mut opened, usize::MAX).await;
                     assert_eq!(String::from_utf8(left.lines), String::from_utf8(whole.lines.clone()));
                     assert_eq!((&left.end, left.notes.len()), (&whole.end, whole.notes.len()));
@@ -237,7 +237,7 @@ mod tests {
         let crawl = crawls[0].clone();
         let mut left = Left::default();
         let mut opened = crawl.clone().open().await.unwrap();
-        let begun = opened.begun();
+        let state = opened.saved();
         left.take(&mut opened, 2).await;
         drop(opened);
         let before = api.requests();
@@ -249,16 +249,16 @@ mod tests {
         let missing = left.notes[1..].to_vec();
         let (notes, records) = (left.notes.clone(), left.records);
         let cases = [
-            (other.resume(point(&begun, &notes, last.clone(), records)).await, "begun with"),
+            (other.resume(point(&state, &notes, last.clone(), records)).await, "begun with"),
             (crawl.clone().resume(point(&text("{}"), &notes, last.clone(), records)).await, "can't be read"),
-            (crawl.clone().resume(point(&begun, &[text("[1]")], last.clone(), records)).await, "can't be read"),
-            (crawl.clone().resume(point(&begun, &swapped, last.clone(), records)).await, "are not those of its pages"),
-            (crawl.clone().resume(point(&begun, &missing, last.clone(), records)).await, "a page is missing"),
+            (crawl.clone().resume(point(&state, &[text("[1]")], last.clone(), records)).await, "can't be read"),
+            (crawl.clone().resume(point(&state, &swapped, last.clone(), records)).await, "are not those of its pages"),
+            (crawl.clone().resume(point(&state, &missing, last.clone(), records)).await, "a page is missing"),
             (
-                crawl.clone().resume(point(&begun, &notes, last.clone(), records + 1)).await,
+                crawl.clone().resume(point(&state, &notes, last.clone(), records + 1)).await,
                 "are not those of its pages",
             ),
-            (crawl.clone().resume(point(&begun, &notes, None, records)).await, "records that are not there"),
+            (crawl.clone().resume(point(&state, &notes, None, records)).await, "records that are not there"),
         ];
         for (resumed, told) in cases {
             let failure = resumed.unwrap_err();

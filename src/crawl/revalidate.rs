@@ -5,11 +5,11 @@ use std::sync::Arc;
 use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode};
 
-use super::beginning::Beginning;
+use super::Crawl;
+use super::attempts::exchange;
 use super::drive::Driver;
-use super::exchange::{AttemptError, exchange};
-use super::failure_report;
-use super::spec::Crawl;
+use super::failure_report::{self, AttemptError};
+use super::open::ResumeState;
 use crate::error::Failure;
 use crate::pagination::retry::NoContent;
 
@@ -24,7 +24,7 @@ pub(super) async fn unchanged(
     else {
         return Ok(false);
     };
-    Beginning::prepare(&mut crawl)?;
+    ResumeState::prepare(&mut crawl)?;
     let mut driver = Driver::new(&crawl, Arc::clone(&crawl.pagination))?;
     let Some((_, _, mut request)) = driver.first_request() else { return Ok(false) };
     Arc::make_mut(&mut request).headers.insert(name, value);

@@ -1,4 +1,4 @@
-//! Store of records that wait for their turn: in memory, and where that is full in a file without a name.
+//! Store of records that wait for those before them: in memory, and where that is full in a file without a name.
 //!
 //! A crawl has one file, whose blocks are used again, and not one for each waiting page: up to 256 pages wait in each part, and
 //! so many descriptors for each crawl are more than a process has.

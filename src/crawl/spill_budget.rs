@@ -1,4 +1,4 @@
-//! Account of the records that wait for their turn: their bytes in memory, their blocks of a file, and the room left. Pure.
+//! Account of the records that wait for those before them: their bytes in memory, their blocks of a file, and the room left. Pure.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::drive::{CrawlProgress, Driver};
-use super::failure_report;
-use super::spec::Crawl;
+use super::{Crawl, failure_report};
 use crate::error::{Failure, Fault};
 use crate::pagination::Pagination;
 use crate::pagination::verdict::{Consistency, OnMissed};

@@ -204,7 +204,7 @@ impl CacheFill {
                     Ok(place) => place,
                     Err(full) => return lead.fail(full),
                 };
-                let point = ResumePoint { begun: &begun.crawl, checkpoints: &notes, last_record: last, records, lines };
+                let point = ResumePoint { state: &begun.crawl, checkpoints: &notes, last_record: last, records, lines };
                 match request.crawl(self.registry.store().memory(), &self.crawls).resume(point).await {
                     Ok(opened) => {
                         tracing::info!("snapshot {id}: resumed after {records} records");
@@ -246,7 +246,7 @@ fn birth(opened: &Opened, request: &StreamRequest, key: CacheKey) -> Birth {
         StorePolicy::Forbidden => Retention::Transient,
         StorePolicy::Allowed => cacheability::retention(first_answer(opened), request.caller),
     };
-    let record = FillRecord { key_version: KEY_VERSION, unattended: request.unattended.clone(), crawl: opened.begun() };
+    let record = FillRecord { key_version: KEY_VERSION, unattended: request.unattended.clone(), crawl: opened.saved() };
     let begun = serde_json::value::to_raw_value(&record).expect("its keys are texts");
     let text = |name| first_answer(opened).get(name)?.to_str().ok().map(ToOwned::to_owned);
     let facts = SnapshotFacts {

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body::Body as _;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::body::CodedBody;
+use super::coding::ACCEPTED;
 use super::connect::BadTrust;
 use super::error::UpstreamError;
 use super::pacing::{CrawlLine, Governors, Permit};
@@ -18,6 +19,7 @@ use super::transport::{OutgoingBody, Transport};
 use super::{auth, origin_of};
 use crate::config;
 use crate::pagination::PageRequest;
+use crate::pagination::request::RequestBody;
 use crate::upstream_usage::UpstreamUsage;
 
 /// Client of one upstream; clones share its transport.
@@ -88,10 +90,34 @@ impl Client {
         &self.upstream
     }
 
-    /// Sends a request of unpage's own to this URL of the upstream, and waits for the head of its response.
+    /// Requests a page, and waits for the head of its response.
+    pub async fn send_page(&self, page: &PageRequest) -> Result<Response<CodedBody>, UpstreamError> {
+        self.send(&page.url, self.page_request(page)).await
+    }
+
+    fn page_request(&self, page: &PageRequest) -> Request<OutgoingBody> {
+        let body = page.body.as_ref().map(RequestBody::to_bytes).unwrap_or_default();
+        let mut request = Request::new(Full::new(body).map_err(|never| match never {}).boxed_unsync());
+        *request.method_mut() = page.method.clone();
+        let headers = request.headers_mut();
+        headers.clone_from(&page.headers);
+        headers.insert(header::ACCEPT, self.upstream.accept.clone());
+        headers.entry(header::ACCEPT_ENCODING).or_insert(ACCEPTED);
+        if let Some(media_type) = page.body.as_ref().and_then(RequestBody::media_type) {
+            // A label of the same kind (a `+json` type, a charset) is kept.
+            let kind = if media_type.ends_with("json") { "json" } else { media_type };
+            let fits = |label: &HeaderValue| label.to_str().is_ok_and(|label| label.contains(kind));
+            if !headers.get(header::CONTENT_TYPE).is_some_and(fits) {
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+            }
+        }
+        request
+    }
+
+    /// Sends a request to this URL of the upstream, and waits for the head of its response.
     ///
     /// Fields of the connection (`Host`, hop-by-hop fields) are not taken from the request.
-    pub async fn send(&self, url: &Url, request: Request<OutgoingBody>) -> Result<Response<CodedBody>, UpstreamError> {
+    async fn send(&self, url: &Url, request: Request<OutgoingBody>) -> Result<Response<CodedBody>, UpstreamError> {
         let limit = self.limit();
         match tokio::time::timeout(limit, self.request(url, request)).await {
             Ok(answered) => answered,

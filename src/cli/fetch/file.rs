@@ -125,7 +125,7 @@ impl PartialFile {
             ExistingFiles::All(log) => Ok((log, None)),
             ExistingFiles::Some(begun, log, ResumableLog { writer, notes, last, records, lines }) => {
                 eprintln!("resumes after {} in {}", counted(records), self.lines.display());
-                let point = ResumePoint { begun: &begun.crawl, checkpoints: &notes, last_record: last, records, lines };
+                let point = ResumePoint { state: &begun.crawl, checkpoints: &notes, last_record: last, records, lines };
                 let opened = crawl.resume(point).await.map_err(FetchEnd::Refused)?;
                 Ok((log, Some((opened, writer))))
             }
@@ -133,7 +133,7 @@ impl PartialFile {
                 let FileKeys { records: key, caller: fields } = FileKeys::current(&crawl);
                 let opened = crawl.open().await.map_err(FetchEnd::Refused)?;
                 let created =
-                    self.create(key, &CrawlOrigin { key_version: KEY_VERSION, fields, crawl: opened.begun() }, &opened);
+                    self.create(key, &CrawlOrigin { key_version: KEY_VERSION, fields, crawl: opened.saved() }, &opened);
                 let (writer, log) = created.map_err(|error| FetchEnd::Unwritable(self.named(&error)))?;
                 Ok((log, Some((opened, writer))))
             }
