@@ -42,10 +42,9 @@ pub(super) struct StreamRequest {
     pub(super) applied: Option<HeaderValue>,
     /// Path and query without unpage's parameters, but for the one that says where the stream begins.
     pub(super) original: String,
-    pub(super) caller: CallerIdentity,
     pub(super) peer: Option<IpAddr>,
-    /// The same request without its client; none where the crawl needs the client's header fields.
-    pub(super) unattended: Option<UnattendedRequest>,
+    /// The client's body, as it came.
+    pub(super) body: Bytes,
 }
 
 /// A request for a stream that a crawl can be resumed with while no client asks.
@@ -87,7 +86,7 @@ impl StreamRequest {
     pub(super) fn new(
         route: &Route,
         head: &Parts,
-        body: &Bytes,
+        body: Bytes,
         options: StreamOptions,
         names: &ParamNames,
     ) -> Result<Self, serde_json::Error> {
@@ -103,11 +102,8 @@ impl StreamRequest {
         };
         let (pagination, applied) = in_order(&collection.pagination, options.order);
         let original = original(&head.uri, names);
-        let needs_no_client = first.headers.is_empty() && options.accept_datetime.is_none() && applied.is_none();
-        let unattended = needs_no_client.then(|| UnattendedRequest::new(&original, body)).flatten();
         Ok(Self {
             client: route.client().clone(),
-            caller: CallerIdentity::of(&first.headers, scope),
             peer: head.extensions.get::<IpAddr>().copied(),
             options,
             collection,
@@ -115,7 +111,7 @@ impl StreamRequest {
             pagination,
             applied,
             original,
-            unattended,
+            body,
         })
     }
 
@@ -125,6 +121,19 @@ impl StreamRequest {
         let value = |param| self.first.value_at(param).filter(|value| !value.is_empty() && value != "null");
         self.options.pinned.is_none()
             && self.pagination.style.page_params().into_iter().any(|param| value(param).is_some())
+    }
+
+    /// Returns the identity of the caller by the header fields that go upstream.
+    pub(super) fn caller(&self) -> CallerIdentity {
+        CallerIdentity::of(&self.first.headers, self.collection.sharing.scope)
+    }
+
+    /// Returns the same request without its client; none where the crawl needs the client's header fields, or the body is not text.
+    pub(super) fn unattended(&self) -> Option<UnattendedRequest> {
+        let needs_client =
+            !self.first.headers.is_empty() || self.options.accept_datetime.is_some() || self.applied.is_some();
+        let body = std::str::from_utf8(&self.body).ok().filter(|_| !needs_client)?;
+        Some(UnattendedRequest { target: self.original.clone(), body: body.to_owned() })
     }
 
     /// Returns the crawl that fills a snapshot for this request.
@@ -146,14 +155,6 @@ impl StreamRequest {
     /// Returns the number of pages that may be in flight once the stream is read.
     pub(super) fn width(&self) -> usize {
         self.collection.upstream.pace.widest()
-    }
-}
-
-impl UnattendedRequest {
-    /// None where the body is not text.
-    fn new(target: &str, body: &Bytes) -> Option<Self> {
-        let body = std::str::from_utf8(body).ok()?.to_owned();
-        Some(Self { target: target.to_owned(), body })
     }
 }
 

@@ -67,8 +67,8 @@ fn request_again(
     let request = Request::builder().method(route.collection().method.clone()).uri(target);
     let (head, ()) = request.header(header::ACCEPT, "application/x-ndjson").body(()).ok()?.into_parts();
     let Ok(ClientRequest::Stream(options)) = ClientRequest::read(&head, route.collection(), names) else { return None };
-    let request = StreamRequest::new(&route, &head, &body, *options, names).ok()?;
-    let keys = CacheKeys::new(&route, &request, &body, &fill.registry, &fill.older_keys);
+    let request = StreamRequest::new(&route, &head, body, *options, names).ok()?;
+    let keys = CacheKeys::new(&route, &request, &fill.registry, &fill.older_keys);
     Some((request, keys))
 }
 

@@ -19,7 +19,7 @@ use crate::response::{Body, BoxError};
 use crate::snapshot::{Registry, Store, StoreError};
 use crate::upstream::{BadTrust, Transport};
 
-/// Settings of a [`Gateway`] beside its configuration.
+/// Settings of a [`Gateway`] in addition to its configuration.
 #[derive(Clone, Debug)]
 pub struct GatewayBuilder {
     config: Config,

@@ -19,15 +19,8 @@ pub(super) struct CacheKeys {
 }
 
 impl CacheKeys {
-    /// `body` is the client's own, as it came.
-    pub(super) fn new(
-        route: &Route,
-        request: &StreamRequest,
-        body: &[u8],
-        registry: &Registry,
-        older: &OlderKeys,
-    ) -> Self {
-        let StreamRequest { options, collection, first, pagination, .. } = request;
+    pub(super) fn new(route: &Route, request: &StreamRequest, registry: &Registry, older: &OlderKeys) -> Self {
+        let StreamRequest { options, collection, first, pagination, body, .. } = request;
         let keyed = KeyedRequest {
             pagination: route.canonical_pagination(),
             order: pagination.order,

@@ -244,9 +244,9 @@ impl CacheFill {
 fn birth(opened: &Opened, request: &StreamRequest, key: CacheKey) -> Birth {
     let retention = match request.options.freshness.storage {
         StorePolicy::Forbidden => Retention::Transient,
-        StorePolicy::Allowed => cacheability::retention(first_answer(opened), request.caller),
+        StorePolicy::Allowed => cacheability::retention(first_answer(opened), request.caller()),
     };
-    let record = FillRecord { key_version: KEY_VERSION, unattended: request.unattended.clone(), crawl: opened.saved() };
+    let record = FillRecord { key_version: KEY_VERSION, unattended: request.unattended(), crawl: opened.saved() };
     let begun = serde_json::value::to_raw_value(&record).expect("its keys are texts");
     let text = |name| first_answer(opened).get(name)?.to_str().ok().map(ToOwned::to_owned);
     let facts = SnapshotFacts {
@@ -262,7 +262,7 @@ fn birth(opened: &Opened, request: &StreamRequest, key: CacheKey) -> Birth {
 }
 
 /// Revalidates a stale snapshot (RFC 9111 §4.3): `true` where the upstream says that it has nothing newer. Only `match` in the configuration
-/// makes a validator of the first page one of the whole collection; most validators tell nothing of the pages behind the first.
+/// makes a validator of the first page one of the whole collection; most validators tell nothing of the pages after the first.
 async fn is_unchanged(crawl: &Crawl, stale: &Snapshot) -> bool {
     let SnapshotFacts { etag, last_modified, .. } = stale.facts();
     if crawl.pagination.precondition == Precondition::None {

@@ -145,19 +145,19 @@ impl Gateway {
             Ok(body) => body,
             Err(error) => return problem::request_body(error),
         };
-        let request = match StreamRequest::new(route, &head, &body, options, names) {
+        let request = match StreamRequest::new(route, &head, body, options, names) {
             Ok(request) => Arc::new(request),
             Err(error) => return problem::not_json(&error, route.collection().pagination.body_kind()),
         };
         if request.names_a_page() {
-            return forward::answer(route, head, Full::new(body), names).await;
+            return forward::answer(route, head, Full::new(request.body.clone()), names).await;
         }
-        let keys = CacheKeys::new(route, &request, &body, &fill.registry, &fill.older_keys);
+        let keys = CacheKeys::new(route, &request, &fill.registry, &fill.older_keys);
         let representation = Representation::new(request.options.media_type);
         let found = SnapshotLookup { request: &request, keys, representation, fill, quota }.find().await;
         let (snapshot, cache_status) = match found {
             Ok(found) => found,
-            Err(NoSnapshot::Page) => return forward::answer(route, head, Full::new(body), names).await,
+            Err(NoSnapshot::Page) => return forward::answer(route, head, Full::new(request.body.clone()), names).await,
             Err(NoSnapshot::UnnamedRange) => return self.unnamed_range(&request, keys),
             Err(no_snapshot) => return problem::no_snapshot(&no_snapshot),
         };

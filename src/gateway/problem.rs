@@ -109,7 +109,7 @@ pub(super) fn unnamed_range(newest: Option<&str>) -> Response<Body> {
     response
 }
 
-/// A range behind the end of a complete snapshot.
+/// A range past the end of a complete snapshot.
 pub(super) fn behind(content_range: &str) -> Response<Body> {
     let detail = format!("the snapshot is complete, and ends before the range of the request: {content_range}");
     let hint = "the snapshot is complete: a copy that ends there has all of it";
@@ -120,7 +120,7 @@ pub(super) fn behind(content_range: &str) -> Response<Body> {
     response
 }
 
-/// A range behind the last byte of a snapshot that broke.
+/// A range past the last byte of a snapshot that broke.
 pub(super) fn broken(failure: &Failure) -> Response<Body> {
     // The upstream's own status is about a page, and some statuses mean that a download is done.
     let status = match status_of(failure.fault) {
@@ -215,7 +215,7 @@ fn report(status: StatusCode, fault: &str, detail: &str, hint: &str) -> Response
     with_members(status, fault, detail, hint, json!({}))
 }
 
-/// Returns a report with further members behind those that all reports have.
+/// Returns a report with further members after those that all reports have.
 fn with_members(status: StatusCode, fault: &str, detail: &str, hint: &str, members: Value) -> Response<Body> {
     let title = status.canonical_reason().unwrap_or("Error");
     let mut details = json!({

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use crate::cache_key::CanonicalPagination;
 use crate::config::{Collection, Config, Upstream};
 use crate::pagination::Pagination;
-use crate::pagination::request::{query_value, remove_query};
 use crate::request::{ACCEPT_DATETIME, END_MARKER, PREFER, ParamNames};
 use crate::response::vary;
 use crate::upstream::{BadTrust, Client, Governors, Transport};
@@ -94,7 +93,7 @@ impl Route {
         &self.target.canonical
     }
 
-    /// Returns the value of `Vary`. Beside the fields that select a representation, the answers of a collection with parts depend on the order,
+    /// Returns the value of `Vary`. In addition to the fields that select a representation, the answers of a collection with parts depend on the order,
     /// and those of one with a moment on that.
     pub(super) fn vary(&self) -> HeaderValue {
         let Pagination { partition, valid_at, .. } = &*self.collection().pagination;
@@ -113,18 +112,29 @@ impl Route {
             None => uri.path().to_owned(),
         };
         url.set_path(&format!("{prefix}{path}"));
-        url.set_query(uri.query());
-        for own in [&names.format, &names.snapshot, &names.since] {
-            if query_value(&url, own).is_some() {
-                remove_query(&mut url, own);
+        match uri.query().map(|query| (query, foreign_pairs(query, names))) {
+            Some((query, foreign)) if foreign.len() < query.split('&').count() => {
+                url.set_query(Some(foreign.join("&").as_str()).filter(|query| !query.is_empty()));
             }
-        }
-        // json-server has a parameter of this name.
-        if query_value(&url, &names.end).is_some_and(|end| end == END_MARKER) {
-            remove_query(&mut url, &names.end);
+            // Without a parameter of unpage's own, the query goes upstream as it is.
+            _ => url.set_query(uri.query()),
         }
         url
     }
+}
+
+/// Returns the pairs of a query that are not unpage's own, as they are spelled.
+fn foreign_pairs<'q>(query: &'q str, names: &ParamNames) -> Vec<&'q str> {
+    let mut has_marker = None;
+    let is_foreign = |pair: &&str| {
+        let (name, value) = form_urlencoded::parse(pair.as_bytes()).next().unwrap_or_default();
+        if name == names.end.as_str() {
+            // json-server has a parameter of this name: the first value decides.
+            return !*has_marker.get_or_insert(value == END_MARKER);
+        }
+        ![&names.format, &names.snapshot, &names.since].into_iter().any(|own| name == own.as_str())
+    };
+    query.split('&').filter(is_foreign).collect()
 }
 
 /// Returns `true` for a path with dot segments by the rules of the WHATWG, which also take `%2e` for a dot and `\` for a slash.
@@ -135,7 +145,24 @@ fn has_dot_segments(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::has_dot_segments;
+    use super::{foreign_pairs, has_dot_segments};
+    use crate::request::ParamNames;
+
+    #[test]
+    fn own_parameters_are_found_however_they_are_spelled_and_the_others_keep_their_bytes() {
+        let [format, snapshot, since, end] = ["_format", "_snapshot", "_since", "_end"].map(ToOwned::to_owned);
+        let names = ParamNames { format, snapshot, since, end };
+        for (query, foreign) in [
+            ("", ""),
+            ("a=1&&b", "a=1&&b"),
+            ("_format=ndjson&a=%41+b&_%73napshot=1&_since", "a=%41+b"),
+            ("_end=marker&x=1&_end=5", "x=1"),
+            ("_end=5&x=1&_end=marker", "_end=5&x=1&_end=marker"),
+            ("_format=a&_format=b&_formats=c", "_formats=c"),
+        ] {
+            assert_eq!(foreign_pairs(query, &names).join("&"), foreign, "{query}");
+        }
+    }
 
     #[test]
     fn dot_segments_are_found_however_they_are_spelled() {

@@ -52,7 +52,7 @@ pub struct ParamNames {
     pub format: String,
     /// Parameter for the id of a snapshot.
     pub snapshot: String,
-    /// Parameter for the key of the record behind which the stream begins.
+    /// Parameter for the key of the record after which the stream begins.
     pub since: String,
     /// Parameter for an end marker; with another value than `marker` it is the upstream's own.
     pub end: String,
@@ -120,7 +120,7 @@ impl ClientRequest {
             return Err(RequestError::Http10);
         }
         let (headers, method) = (&head.headers, &head.method);
-        // No other method has ranges, and an end marker is behind no range: the field is ignored (RFC 9110 §14.2).
+        // No other method has ranges, and an end marker comes after no range: the field is ignored (RFC 9110 §14.2).
         let has_ranges = *method == Method::GET && media_type.end() == EndMark::None;
         let conditional = matches!(*method, Method::GET | Method::HEAD);
         Ok(Self::Stream(Box::new(StreamOptions {
@@ -144,16 +144,26 @@ impl ClientRequest {
 
 impl QueryOptions {
     fn read(head: &Parts, params: &ParamNames) -> Result<Self, RequestError> {
-        let query = head.uri.query().unwrap_or_default();
-        let value = |name: &str| form_urlencoded::parse(query.as_bytes()).find(|(own, _)| own == name).map(|(_, v)| v);
-        let pinned = value(&params.snapshot).map(|name| match name.parse() {
+        let [mut format, mut snapshot, mut since, mut end] = [const { None::<Cow<'_, str>> }; 4];
+        for (name, value) in form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()) {
+            let own = [
+                (&params.format, &mut format),
+                (&params.snapshot, &mut snapshot),
+                (&params.since, &mut since),
+                (&params.end, &mut end),
+            ];
+            for (_, first) in own.into_iter().filter(|(own, first)| name == own.as_str() && first.is_none()) {
+                *first = Some(value.clone());
+            }
+        }
+        let pinned = snapshot.map(|name| match name.parse() {
             Ok(id) => Ok(id),
             Err(_) => Err(RequestError::Snapshot { param: params.snapshot.clone(), name: name.into_owned() }),
         });
         let pinned = pinned.transpose()?;
-        let since = value(&params.since).map(Cow::into_owned);
-        let marker = value(&params.end).is_some_and(|end| end == END_MARKER);
-        let (media_type, view) = match value(&params.format) {
+        let since = since.map(Cow::into_owned);
+        let marker = end.is_some_and(|end| end == END_MARKER);
+        let (media_type, view) = match format {
             Some(format) if format == "status" && pinned.is_none() => {
                 return Err(RequestError::StatusOfNone { param: params.format.clone() });
             }

@@ -33,7 +33,7 @@ pub struct StreamOptions {
     pub trailers: Trailers,
     /// Moment that the stream shall be of.
     pub accept_datetime: Option<SystemTime>,
-    /// Key of the record behind which the stream begins.
+    /// Key of the record after which the stream begins.
     pub since: Option<String>,
 }
 

@@ -57,7 +57,7 @@ impl RangeSpec {
     }
 }
 
-/// Reads digits. A number above [`u64::MAX`] lies behind every end, as that one does.
+/// Reads digits. A number above [`u64::MAX`] lies past every end, as that one does.
 fn number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(u64::MAX))

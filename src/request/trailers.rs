@@ -4,7 +4,7 @@ use http::{HeaderMap, header};
 
 use super::directive_list::directives;
 
-/// Willingness of a client to take fields behind a body. Without it they may be dropped on the way, and none is sent.
+/// Willingness of a client to take fields after a body. Without it they may be dropped on the way, and none is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trailers {
     Unwanted,
