@@ -41,7 +41,7 @@
 // The rooms, in the order of a record's way:
 //
 // - `cli`: arguments to one of serve, fetch, probe, check, demo
-// - `embed`: entry points for Rust programs beside the gateway
+// - `embed`: entry points for Rust programs in addition to the gateway
 // - `server`: sockets in
 // - `gateway`: one request up to the head of its response, as a [`tower::Service`]
 // - `request`: a client's wish, read from its request's head

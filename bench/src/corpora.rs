@@ -67,7 +67,7 @@ impl Corpus {
         }
     }
 
-    /// Pages of 100 records, as many as it takes to have so many bytes.
+    /// Pages of 100 records, as many as it takes to have this many bytes.
     pub fn pages(self, bytes: usize) -> Vec<Vec<u8>> {
         let mut maker = Maker::new(self);
         let mut pages = Vec::new();
@@ -80,12 +80,12 @@ impl Corpus {
         pages
     }
 
-    /// One page of so many bytes, or a record more.
+    /// One page of this many bytes, or a record more.
     pub fn page_of_bytes(self, bytes: usize) -> Vec<u8> {
         Maker::new(self).page_until(|page, _| page.len() >= bytes)
     }
 
-    /// One page of so many records.
+    /// One page of this many records.
     pub fn page_of_records(self, records: usize) -> Vec<u8> {
         Maker::new(self).page(records)
     }

@@ -8,12 +8,12 @@
 //!
 //! # Layout
 //!
-//! A key is a hash over a sequence of byte strings, each behind its length: first `TAG`, then for each part its name and its value.
+//! A key is a hash over a sequence of byte strings, each after its length: first `TAG`, then for each part its name and its value.
 //! The pagination is its `[[collection]]` keys as JSON with sorted members, since that vocabulary is public and versioned.
 //!
 //! # Version
 //!
-//! [`KEY_VERSION`] counts changes of this layout. It stands beside each key in a journal; where it is missing, the version is 1 ([`v1`]).
+//! [`KEY_VERSION`] counts changes of this layout. It stands next to each key in a journal; where it is missing, the version is 1 ([`v1`]).
 
 pub mod v1;
 
@@ -33,7 +33,7 @@ const TAG: &[u8] = b"unpage cache key 2";
 /// Keys of a `[[collection]]` that decide nothing about its records, or have a part of their own.
 const WITHOUT: [&str; 3] = ["allow", "method", "order"];
 
-/// Version of a key that has none beside it.
+/// Version of a key without a version.
 pub fn first_version() -> u32 {
     1
 }
@@ -54,7 +54,7 @@ pub struct KeyedRequest<'a> {
     /// Its URL has sorted parameters, so that their order tells no two requests apart.
     pub first: &'a PageRequest,
     pub upstream: &'a Upstream,
-    /// Value of the record behind which the stream begins.
+    /// Value of the record after which the stream begins.
     pub since: Option<&'a str>,
     /// Moment that the upstream is asked for; none where it can't be asked for one.
     pub valid_at: Option<SystemTime>,

@@ -2,7 +2,7 @@
 
 use clap::{Args, Command};
 
-use super::target::Target;
+use super::crawl_args::CrawlArguments;
 use crate::config::{KeyPlace, key_place};
 use crate::error::Failure;
 
@@ -19,7 +19,7 @@ pub(super) fn tell(failure: &Failure) {
 
 /// Returns the options of `fetch` for the keys that a hint names; `None` where it names no key.
 fn options_for(hint: &str) -> Option<String> {
-    let command = Target::augment_args(Command::new(""));
+    let command = CrawlArguments::augment_args(Command::new(""));
     let flags: Vec<_> = command.get_arguments().filter_map(|argument| argument.get_long()).collect();
     let mut told: Vec<String> = Vec::new();
     for (key, place) in keys_in(hint) {

@@ -1,6 +1,7 @@
 //! Command line: serve, fetch, probe, check, demo.
 
 mod check;
+mod crawl_args;
 mod demo;
 mod exit;
 mod failure_lines;
@@ -9,8 +10,7 @@ mod logging;
 mod probe;
 mod progress;
 mod serve;
-mod snapshot_folder;
-mod target;
+mod serve_gateway;
 
 use std::process::ExitCode;
 

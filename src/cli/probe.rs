@@ -2,15 +2,15 @@
 
 use std::io::Write;
 
+use super::crawl_args::CrawlArguments;
 use super::failure_lines::tell;
-use super::target::Target;
 use super::{Exit, logging};
 use crate::config::written;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ProbeArguments {
     #[command(flatten)]
-    target: Target,
+    target: CrawlArguments,
 }
 
 pub(super) async fn run(arguments: ProbeArguments) -> Exit {

@@ -10,7 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Exit, logging, snapshot_folder};
+use super::{Exit, logging, serve_gateway};
 use crate::config::{Config, Mistakes};
 use crate::server::{self, Workers};
 use crate::telemetry::Admin;
@@ -51,7 +51,7 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
     };
     config.listen = arguments.listen.unwrap_or(config.listen);
     config.admin = arguments.admin.or(config.admin);
-    let gateway = match snapshot_folder::gateway(config.clone()).await {
+    let gateway = match serve_gateway::build(config.clone()).await {
         Ok(gateway) => gateway,
         Err(error) => {
             eprintln!("error: {error}\nhint: {}", error.hint());

@@ -38,7 +38,7 @@ pub(super) fn base_url(text: &str) -> Result<Url, (String, &'static str)> {
     Ok(url)
 }
 
-/// Reads an origin: a URL with nothing behind its port.
+/// Reads an origin: a URL with nothing after its port.
 pub(super) fn origin(node: &TomlNode<'_>) -> Option<Url> {
     let url = url(node)?;
     match url.path() {

@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use http::Method;
 
+use super::collection_pagination::PaginationKeys;
 use super::keys::Level;
 use super::keywords::{Words, one_of};
 use super::lint::{self, LintFacts};
-use super::pagination::PaginationKeys;
+use super::pagination_values::{self, COUNT};
 use super::schema::{ReadOnly, Schema, rule, table};
 use super::secrets::Secrets;
 use super::toml_node::{TomlNode, TomlTable};
 use super::units::{size, size_or_none};
 use super::upstream::{self, CLIENT_KEYS};
-use super::value::{self, COUNT};
-use super::{Caps, Collection, Snapshots, Upstream, address, pagination, snapshots};
+use super::{Caps, Collection, Snapshots, Upstream, address, collection_pagination, snapshots};
 use crate::pagination::{Pagination, Param, Partition};
 
 pub(super) static COLLECTION: Level = Level {
@@ -52,11 +52,11 @@ pub(super) fn read(
     let path = table.must("path", "write the path that clients ask for: path = \"/v1/orders\"", path);
     let upstream = upstream_of(&table, upstreams, secrets);
     let method = table.or("method", METHODS.usual(), |node| METHODS.read(node));
-    let body = table.maybe("body", value::body);
+    let body = table.maybe("body", pagination_values::body);
     let upstream_path = table.maybe("upstream_path", upstream_path);
     let caps = table.or("caps", Caps::default(), |node| CAPS.read(node));
     let sharing = snapshots::sharing(&table, all);
-    let pagination = pagination::read(&table);
+    let pagination = collection_pagination::read(&table);
     if let Some(pagination) = &pagination {
         let retried = upstream.as_deref().map_or(&[][..], |upstream| &upstream.retry.statuses);
         lint::check(&table, &LintFacts { pagination, method: &method, body: body.as_ref(), retried });

@@ -81,7 +81,7 @@ impl Options {
         let notes = MistakeLog::new("", hints::unknown_key);
         let table = TomlTable::top(&notes, &entries, &COLLECTION);
         let pace = pace::read(&table);
-        let pagination = super::pagination::read(&table);
+        let pagination = super::collection_pagination::read(&table);
         if let Some(pagination) = &pagination {
             lint::check(&table, &LintFacts { pagination, method: &self.method, body: None, retried: &[] });
         }

@@ -4,7 +4,10 @@ use super::collection::COLLECTION;
 use super::keys::{KeyNames, TOP};
 use super::keywords::nearest;
 use super::upstream::{self, UPSTREAM};
-use super::{collection, pace, pagination, partition, secrets, snapshots, style, validity, value};
+use super::{
+    collection, collection_pagination, pace, pagination_key, pagination_values, partition_key, secrets, snapshots,
+    validity,
+};
 use crate::pagination::Style;
 
 /// All tables but the styles', in the order in which a hint looks for a key's own.
@@ -21,19 +24,19 @@ pub(super) static LEVELS: [&dyn KeyNames; 25] = [
     &upstream::RETRY,
     &upstream::WAIT,
     &pace::RATE_LIMIT,
-    &pagination::RECORDS,
-    &pagination::PAGE_SIZE,
-    &pagination::LIMITS,
-    &pagination::ERROR,
+    &collection_pagination::RECORDS,
+    &collection_pagination::PAGE_SIZE,
+    &collection_pagination::LIMITS,
+    &collection_pagination::ERROR,
     &collection::CAPS,
-    &partition::RANGE,
-    &partition::VALUES,
-    &partition::NUMBERED,
+    &partition_key::RANGE,
+    &partition_key::VALUES,
+    &partition_key::NUMBERED,
     &validity::SINCE,
     &validity::VALID_AT,
-    &style::MORE,
-    &style::END,
-    &value::LINKS,
+    &pagination_key::MORE,
+    &pagination_key::END,
+    &pagination_values::LINKS,
 ];
 
 /// Place of a key of a collection.

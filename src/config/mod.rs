@@ -2,6 +2,7 @@
 
 mod address;
 mod collection;
+mod collection_pagination;
 mod command_line;
 mod hints;
 mod keys;
@@ -9,20 +10,19 @@ mod keywords;
 mod lint;
 mod mistake;
 mod pace;
-mod pagination;
+mod pagination_key;
 mod pagination_text;
-mod partition;
+mod pagination_values;
+mod partition_key;
 mod read;
 mod schema;
 mod secrets;
 mod snapshots;
-mod style;
 mod toml_node;
 mod toml_text;
 mod units;
 mod upstream;
 mod validity;
-mod value;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -60,7 +60,7 @@ pub struct Config {
     /// Query parameter that names a snapshot; not sent upstream.
     #[doc(hidden)]
     pub snapshot_param: String,
-    /// Query parameter that names the record to resume behind; not sent upstream.
+    /// Query parameter that names the record to resume after; not sent upstream.
     #[doc(hidden)]
     pub since_param: String,
     /// Query parameter that asks for an end marker with the value `marker`, which is not sent upstream.
@@ -104,7 +104,7 @@ pub struct Upstream {
     pub accept: HeaderValue,
     /// Header fields added to every request.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// A PEM file of certificate authorities that are trusted beside the platform's.
+    /// A PEM file of certificate authorities that are trusted in addition to the platform's.
     pub ca: Option<PathBuf>,
     pub http: HttpVersion,
     pub timeouts: Timeouts,

@@ -6,7 +6,7 @@ use super::collection::COLLECTION;
 use super::mistake::{Mistake, Mistakes};
 use super::toml_node::{MistakeLog, TomlTable};
 use super::toml_text::{Pairs, list, text};
-use super::{hints, lint, pagination};
+use super::{collection_pagination, hints, lint};
 use crate::pagination::{BodyKind, Pagination};
 
 /// Returns the keys of a `[[collection]]` that make this pagination, one a line; [`read_written`] makes it again.
@@ -15,7 +15,7 @@ pub fn written(pagination: &Pagination) -> String {
     if pagination.body_kind() != BodyKind::Labelled {
         lines.put("method", text("POST"));
     }
-    pagination::write(pagination, &mut lines);
+    collection_pagination::write(pagination, &mut lines);
     let allow = lint::to_allow(pagination);
     if !allow.is_empty() {
         lines.put("allow", list(&allow, |name| text(name)));
@@ -31,7 +31,7 @@ pub fn read_written(text: &str) -> Result<Pagination, Mistakes> {
         let what = error.message().replace('\n', "; ");
         mistakes(vec![Mistake { at: String::new(), place: None, what, hint: String::new() }])
     })?;
-    let pagination = pagination::read(&TomlTable::top(&notes, entries.get_ref(), &COLLECTION));
+    let pagination = collection_pagination::read(&TomlTable::top(&notes, entries.get_ref(), &COLLECTION));
     let list = notes.into_list();
     pagination.filter(|_| list.is_empty()).ok_or_else(|| mistakes(list))
 }

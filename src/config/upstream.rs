@@ -9,11 +9,11 @@ use url::Url;
 use super::address::{header_value, origin};
 use super::keys::Level;
 use super::keywords::Words;
+use super::pagination_values::{PATH, STATUS};
 use super::schema::{ReadOnly, Schema, rule, table};
 use super::secrets::{self, Secrets};
 use super::toml_node::{TomlNode, TomlTable};
 use super::units::wait;
-use super::value::{PATH, STATUS};
 use super::{HttpVersion, RetryPolicy, Timeouts, Upstream, pace};
 use crate::pagination::Path;
 

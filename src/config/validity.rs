@@ -1,10 +1,10 @@
 //! `since` and `valid_at`: the record and the state that a collection is asked for.
 
 use super::keywords::Words;
+use super::pagination_values::{PARAM, PATH, SOURCE};
 use super::schema::{Form, Schema, rule, table};
 use super::toml_node::TomlNode;
 use super::toml_text::text;
-use super::value::{PARAM, PATH, SOURCE};
 use crate::pagination::{Param, Path, Since, Source, TimeFormat, ValidAt, VersionSource};
 
 pub(super) const SINCES: Form<Since> = Form { read: |node| since(node, None), write: write_since };

@@ -1,4 +1,4 @@
-//! Runs of keys in the crawl's file, beside the records that wait there.
+//! Runs of keys in the crawl's file, together with the records that wait there.
 
 use std::io;
 use std::sync::Arc;

@@ -53,7 +53,7 @@ pub struct Crawl {
     pub caps: Caps,
     /// The first page's request, before page size and number are added.
     pub first: PageRequest,
-    /// The value of the record behind which the crawl begins, if the collection has a `since`.
+    /// The value of the record after which the crawl begins, if the collection has a `since`.
     pub since: Option<String>,
     /// The moment that the upstream is asked for, if it can be; none means now.
     pub valid_at: Option<SystemTime>,
@@ -81,7 +81,7 @@ impl Crawl {
         Opened::new(open::open(self).await, counted)
     }
 
-    /// Resumes a crawl behind its last whole page. Nothing is asked for yet, and no page twice. Where records have a key, their lines are read.
+    /// Resumes a crawl after its last whole page. Nothing is asked for yet, and no page twice. Where records have a key, their lines are read.
     pub async fn resume(self, point: ResumePoint<'_>) -> Result<Opened, Failure> {
         let counted = self.crawls.start();
         Opened::new(resume::resume(self, point).await, counted)
@@ -121,12 +121,12 @@ impl Opened {
         &self.driver.pagination
     }
 
-    /// Returns true if the crawl can be resumed behind its last whole page.
+    /// Returns true if the crawl can be resumed after its last whole page.
     pub fn has_checkpoints(&self) -> bool {
         self.driver.pagination.partition.is_none() && self.driver.checkpoints == Checkpoints::Kept
     }
 
-    /// Returns whether the request names a page behind the collection's beginning, other than by a record to begin behind.
+    /// Returns whether the request names a page after the collection's beginning, other than by a record to begin after.
     pub fn starts_midway(&self) -> bool {
         self.driver.starts_midway()
     }

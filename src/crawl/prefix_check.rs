@@ -159,7 +159,7 @@ mod tests {
                 prefix.fail(hash.finish());
                 prop_assert!(!(whole && differs), "a changed page went through");
                 if changed.is_some() {
-                    // What follows compares with a page that has changed behind what had left: as good as another page.
+                    // What follows compares with a page that has changed after what had left: as good as another page.
                     return Ok(());
                 }
             }

@@ -49,7 +49,7 @@ pub(super) enum Lane {
 #[derive(Debug)]
 pub(super) enum Released {
     Records(Batch),
-    /// The checkpoint behind a page whose last record has left.
+    /// The checkpoint after a page whose last record has left.
     Checkpoint(Box<RawValue>),
 }
 
@@ -74,7 +74,7 @@ impl ReorderBuffer {
 
     /// Resolves if a page that holds a part of a large record may be read on.
     pub(super) fn poll_memory(&self, page: &PageStream, context: &mut Context<'_>) -> Poll<()> {
-        if page.is_at_head() { self.memory.poll_turn(context) } else { self.memory.poll_room(context) }
+        if page.is_at_head() { self.memory.poll_head_room(context) } else { self.memory.poll_room(context) }
     }
 
     /// Returns whether more may be read ahead.
@@ -137,12 +137,12 @@ impl ReorderBuffer {
         self.ready_memory.set(bytes);
     }
 
-    /// Takes the checkpoint behind the records so far. Only a crawl of one part has any, whose records all leave as they come.
+    /// Takes the checkpoint after the records so far. Only a crawl of one part has any, whose records all leave as they come.
     pub(super) fn checkpoint(&mut self, checkpoint: Box<RawValue>) {
         self.ready.push_back(Released::Checkpoint(checkpoint));
     }
 
-    /// Lets a part's records leave, present and future ones, behind those that may leave already.
+    /// Lets a part's records leave, present and future ones, after those that may leave already.
     pub(super) fn open(&mut self, part: PartId) {
         self.open.insert(part);
         if self.lanes.contains_key(&Lane::Part(part)) {

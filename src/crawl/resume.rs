@@ -1,4 +1,4 @@
-//! The resumption of an interrupted crawl behind its last whole page.
+//! The resumption of an interrupted crawl after its last whole page.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::snapshot::StoredLines;
 pub struct ResumePoint<'a> {
     /// The state that [`super::Opened::saved`] returned.
     pub state: &'a RawValue,
-    /// The checkpoints behind its pages, in their order.
+    /// The checkpoints after its pages, in their order.
     pub checkpoints: &'a [Box<RawValue>],
     /// The line of the last record.
     pub last_record: Option<Vec<u8>>,
@@ -142,7 +142,7 @@ mod tests {
     }
 
     impl Left {
-        /// Takes the output until so many pages have their checkpoints.
+        /// Takes the output until this many pages have their checkpoints.
         async fn take(&mut self, opened: &mut Opened, most: usize) {
             let mut context = Context::from_waker(Waker::noop());
             loop {
@@ -194,7 +194,7 @@ mod tests {
             let auto = Crawl { pagination: Arc::new(auto), ..crawl.clone() };
             for crawl in [crawl, auto] {
                 let before = api.requests();
-                // Not every pagination can be recognised, and a single page can't be resumed behind.
+                // Not every pagination can be recognised, and a single page can't be resumed after.
                 let Ok(mut opened) = crawl.clone().open().await else { continue };
                 walked.insert((crawl.pagination.style.name(), opened.pagination().style.name()));
                 let state = opened.saved();

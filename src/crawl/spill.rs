@@ -259,7 +259,7 @@ impl SharedStore {
         if is_small || self.memory.has_room() { Pressure::None } else { Pressure::Full }
     }
 
-    /// Room in memory for a batch of so many bytes.
+    /// Room in memory for a batch of this length.
     fn reserve(self: &Arc<Self>, bytes: u64) -> HeldBatch {
         self.account.lock().budget.hold(bytes);
         self.memory.take(bytes);

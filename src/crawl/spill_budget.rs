@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Unit in which the file is allotted, in bytes: the account of a piece in memory is small beside the piece.
+/// Unit in which the file is allotted, in bytes: the account of a piece in memory is small compared with the piece.
 pub(super) const BLOCK: u64 = 4096;
 
 /// Limits of the records that wait.
@@ -142,14 +142,14 @@ impl SpillBudget {
 #[derive(Debug, Default)]
 struct BlockAllocator {
     used: u64,
-    /// The first block behind all that are taken.
+    /// The first block after all that are taken.
     end: u64,
-    /// The gaps before the end, none of which touch: their first blocks, and the first ones behind them.
+    /// The gaps before the end, none of which touch: their first blocks, and the first ones after them.
     gaps: BTreeMap<u64, u64>,
 }
 
 impl BlockAllocator {
-    /// Takes so many blocks, and returns their ranges in bytes.
+    /// Takes this many blocks, and returns their ranges in bytes.
     fn take(&mut self, count: u64) -> Vec<Range<u64>> {
         let (mut places, mut left) = (Vec::new(), count);
         while left > 0 {

@@ -28,7 +28,7 @@ impl SpillFile {
         Ok(())
     }
 
-    /// Reads bytes that begin so many bytes behind the start of the first range. Blocks.
+    /// Reads bytes that begin at this distance from the start of the first range. Blocks.
     pub(super) fn read(&self, ranges: &[Range<u64>], mut at: u64, mut bytes: &mut [u8]) -> io::Result<()> {
         let file = self.open()?;
         for range in ranges {

@@ -28,7 +28,7 @@ enum QueueEntry {
     Held(HeldBatch),
     Spilled(Arc<SpilledRun>),
     Reading(JoinHandle<io::Result<HeldBatch>>),
-    /// The file can't be read: nothing behind this entry leaves.
+    /// The file can't be read: nothing after this entry leaves.
     Lost(io::ErrorKind, String),
 }
 

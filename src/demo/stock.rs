@@ -29,7 +29,7 @@ impl ChangingStock {
         2 * self.records
     }
 
-    /// Numbers of the orders after so many changes since the start, ascending.
+    /// Numbers of the orders after this many changes since the start, ascending.
     pub(super) fn after(&mut self, changes: u64) -> Arc<Vec<u64>> {
         // Once all odd numbers have come, the stock stays as it is.
         while self.changes < changes.min(2 * self.records) {

@@ -1,4 +1,4 @@
-//! Entry points for Rust programs beside [`Gateway`](crate::gateway::Gateway): a layer around a service, and a crawl as a stream.
+//! Entry points for Rust programs in addition to [`Gateway`](crate::gateway::Gateway): a layer around a service, and a crawl as a stream.
 
 mod layer;
 mod record_stream;

@@ -156,7 +156,7 @@ impl RecordStreamBuilder {
         self
     }
 
-    /// Starts behind the record with this value, where the collection is configured with `since`.
+    /// Starts after the record with this value, where the collection is configured with `since`.
     #[must_use]
     pub fn since(self, value: impl Into<String>) -> Self {
         Self { since: Some(value.into()), ..self }

@@ -1,7 +1,7 @@
 //! Formats of record streams: names, and the bytes that may be sent before the end of a stream is proven. Pure.
 //!
 //! A log stores records as NDJSON lines and publishes record boundaries; its readers send what the format lets them send. Another format is
-//! a variant here and a file beside `ndjson.rs`.
+//! a variant here and a file next to `ndjson.rs`.
 
 mod ndjson;
 

@@ -110,7 +110,7 @@ fn usual(headers: &HeaderMap, now: SystemTime) -> Option<RemainingBudget> {
     Some(RemainingBudget { remaining, reset, limit, window: window.flatten() })
 }
 
-/// The drafts of the IETF: `RateLimit: "name";r=50;t=30` beside `RateLimit-Policy: "name";q=100;w=60`, and before them
+/// The drafts of the IETF: `RateLimit: "name";r=50;t=30` with `RateLimit-Policy: "name";q=100;w=60`, and before them
 /// `RateLimit: limit=100, remaining=50, reset=30`.
 fn drafted(headers: &HeaderMap) -> Option<RemainingBudget> {
     let name = HeaderName::from_static("ratelimit");
@@ -201,7 +201,7 @@ fn seconds(text: &str) -> Option<Duration> {
     number(text).and_then(|number| Duration::try_from_secs_f64(number).ok()).map(|wait| wait.min(LONGEST))
 }
 
-/// Reads a limit, and the window that an old draft writes behind it: `100, 100;w=60`.
+/// Reads a limit, and the window that an old draft writes after it: `100, 100;w=60`.
 fn policy(text: &str) -> Option<(u64, Option<Duration>)> {
     let mut members = items(text);
     let first = members.next()?;

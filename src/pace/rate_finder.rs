@@ -71,7 +71,7 @@ struct AnswerCount {
     answers: u64,
 }
 
-/// A refusal, behind which the upstream has not answered a request successfully yet.
+/// A refusal, after which the upstream has not answered a request successfully yet.
 #[derive(Clone, Copy, Debug)]
 struct RateRefusal {
     /// Refusals in a row.

@@ -147,7 +147,7 @@ struct World<U> {
     most_in_flight: usize,
 }
 
-/// Answers a request that arrives beside `others`, after the returned time.
+/// Answers a request that arrives at the same time as `others`, after the returned time.
 trait Upstream {
     fn ask(&mut self, now: Duration, others: usize, dice: &mut fastrand::Rng) -> (StatusCode, BudgetReport, Duration);
 }

@@ -1,9 +1,10 @@
 //! The body of a stream: an error, unless the snapshot was sealed as complete.
 //!
-//! hyper ends a body cleanly when its producer is dropped or returns early; here the clean end exists only behind
-//! [`ReaderEvent::Complete`], or behind [`ReaderEvent::Stop`] where the head has promised no more. On a failure, the bytes before it are flushed first: hyper
-//! writes when the body is pending, so the error follows a short wait. hyper then drops an HTTP/1.1 connection without the last chunk and resets an HTTP/2 stream with
-//! INTERNAL_ERROR, and no client takes either for a whole answer.
+//! hyper ends a body cleanly when its producer is dropped or returns early. Here a body of open length ends cleanly only after
+//! [`ReaderEvent::Complete`]; a body with a `Content-Length` ends cleanly when it has that length (a range, also of a snapshot that
+//! still grows). On a failure, the bytes before it are flushed first: hyper writes when the body is pending, so the error follows a
+//! short wait. hyper then drops an HTTP/1.1 connection without the last chunk and resets an HTTP/2 stream with INTERNAL_ERROR, and
+//! no client takes either for a whole answer.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -71,7 +72,7 @@ impl StreamBody {
 }
 
 impl BodyLength {
-    /// Returns the length that is left after so many bytes; none where they are too many.
+    /// Returns the length that is left after this number of bytes; none if they are too many.
     fn without(self, bytes: usize) -> Option<Self> {
         match self {
             Self::Open => Some(self),

@@ -124,7 +124,7 @@ impl ByteRange {
 struct LineRange {
     /// First byte of the first line.
     start: u64,
-    /// Byte behind the last line.
+    /// Byte after the last line.
     end: u64,
     /// Number of lines of the log up to there.
     count: u64,
@@ -165,7 +165,7 @@ fn length(extent: &LogExtent) -> Option<u64> {
     matches!(extent.seal, Some(Seal::Complete(_))).then_some(extent.bytes)
 }
 
-/// Returns the reason for which bytes behind the last one will not come. Only a complete snapshot has an end (416): clients take it for the
+/// Returns the reason for which bytes after the last one will not come. Only a complete snapshot has an end (416): clients take it for the
 /// end of their download.
 fn never(seal: Option<Seal>, content_range: impl FnOnce() -> String) -> RangeError {
     match seal {

@@ -1,4 +1,4 @@
-//! Additions behind the records of a stream, for clients that ask for them: trailer fields (RFC 9110 §6.5), or a last line.
+//! Additions after the records of a stream, for clients that ask for them: trailer fields (RFC 9110 §6.5), or a last line.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -12,7 +12,7 @@ use crate::snapshot::RunningDigest;
 
 pub(super) const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 
-/// Addition behind the records of a body whose end is open.
+/// Addition after the records of a body whose end is open.
 #[derive(Debug)]
 pub enum StreamEnding {
     /// None: the clean end says it.
@@ -78,7 +78,7 @@ impl StreamEnding {
         }
     }
 
-    /// Returns the last frame of a broken stream, behind which the connection is aborted.
+    /// Returns the last frame of a broken stream, after which the connection is aborted.
     pub(super) fn broken(&mut self, failure: &Failure) -> Option<Frame<Bytes>> {
         let Self::Marker { cut, .. } = std::mem::replace(self, Self::Plain) else { return None };
         let before = if cut == LineCut::Within { "\n" } else { "" };

@@ -83,7 +83,7 @@ impl StreamResponse<'_> {
         with_fields(status, fields, body)
     }
 
-    /// Inserts the verdict of a complete snapshot, or the announcement that it comes behind the body.
+    /// Inserts the verdict of a complete snapshot, or the announcement that it comes after the body.
     fn insert_verdict(&self, ending: &StreamEnding, fields: &mut HeaderMap) {
         if let Some(trailer) = ending.announced() {
             fields.insert(header::TRAILER, trailer);

@@ -94,7 +94,7 @@ impl Representation {
         }
     }
 
-    /// Returns the addition behind a body whose length is open; a digest is made of the whole alone.
+    /// Returns the addition after a body whose length is open; a digest is made of the whole alone.
     pub(super) fn ending(self, options: &StreamOptions, range: &ByteRange) -> StreamEnding {
         match (self.bytes(), options.trailers) {
             _ if range.length.is_some() => StreamEnding::Plain,

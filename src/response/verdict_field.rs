@@ -1,4 +1,4 @@
-//! The field `Unpage-Verdict`: a verdict as an item of structured fields (RFC 9651), in a head or behind a body.
+//! The field `Unpage-Verdict`: a verdict as an item of structured fields (RFC 9651), in a head or after a body.
 
 use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};

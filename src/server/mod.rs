@@ -129,7 +129,7 @@ enum FirstBytes {
 
 /// Waits for the bytes that tell the version of HTTP, and leaves them where they are.
 ///
-/// hyper's limits start behind them: a client that never sends them would hold the connection for ever, and the stop with it.
+/// hyper's limits start after them: a client that never sends them would hold the connection for ever, and the stop with it.
 async fn read_version(stream: &TcpStream) -> std::io::Result<FirstBytes> {
     let mut start = [0; PREFACE.len()];
     loop {

@@ -12,7 +12,7 @@ use std::thread::{Builder, JoinHandle};
 use tokio::runtime::{self, Handle};
 use tokio_util::sync::CancellationToken;
 
-/// The current runtime and the threads beside it; they end with this value.
+/// The current runtime and its further threads; they end with this value.
 #[derive(Debug)]
 pub struct Workers {
     workers: Vec<Worker>,

@@ -25,7 +25,7 @@ impl RecordIndex {
         }
     }
 
-    /// Removes the entries behind this byte.
+    /// Removes the entries after this byte.
     pub(super) fn cut(&mut self, byte: u64) {
         self.offsets.truncate(self.offsets.partition_point(|place| place.byte <= byte));
     }

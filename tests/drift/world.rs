@@ -84,7 +84,7 @@ pub(crate) struct World {
     pub(crate) page: usize,
     /// Most changes.
     pub(crate) changes: usize,
-    /// Probability of a change before a request where choices are random: one of so many.
+    /// Probability of a change before a request where choices are random: one of this many.
     pub(crate) rarity: usize,
     /// Records may also move past others.
     pub(crate) with_moves: bool,

@@ -118,7 +118,7 @@ async fn the_next_page_is_asked_for_while_this_one_arrives() {
     }
 }
 
-/// An upstream of so many pages whose bodies all wait at gates of their own, with a `Link` in their heads.
+/// An upstream of this many pages whose bodies all wait at gates of their own, with a `Link` in their heads.
 async fn held(pages: usize) -> (Upstream, Arc<Vec<Gate>>) {
     let gates: Arc<Vec<Gate>> = Arc::new((0..=pages).map(|_| Gate::default()).collect());
     let own = Arc::clone(&gates);

@@ -79,7 +79,7 @@ pub(super) async fn raw(address: SocketAddr, request: impl AsRef<[u8]>) -> Vec<u
     received
 }
 
-/// Reads a body until so many whole lines are there.
+/// Reads a body until this many whole lines are there.
 pub(super) async fn lines(body: &mut Incoming, count: usize) -> Vec<u8> {
     let mut received = Vec::new();
     while received.iter().filter(|byte| **byte == b'\n').count() < count {

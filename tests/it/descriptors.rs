@@ -44,7 +44,7 @@ async fn get(process: &Process, target: &str) -> Received {
     client::receive(Version::Http1, process.address, stream(target)).await
 }
 
-/// Crawls so many collections. Returns the address of each snapshot.
+/// Crawls this many collections. Returns the address of each snapshot.
 async fn keep(process: &Process, count: usize) -> Vec<String> {
     let crawls = (0..count).map(|number| async move {
         let path = format!("/kept/{number}");

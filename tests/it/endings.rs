@@ -77,7 +77,7 @@ async fn broken(fault: impl Fn(&Asked, Response<Bytes>) -> Reply + Send + Sync +
 const NOTHING: RangeInclusive<u64> = 100..=100;
 const SOMETHING: RangeInclusive<u64> = 100..=149;
 
-/// Returns true for a strict prefix of NDJSON with so many of the orders, the last of them without its end.
+/// Returns true for a strict prefix of NDJSON with this many of the orders, the last of them without its end.
 pub(super) fn assert_cut(body: &[u8], whole: RangeInclusive<u64>, case: &str) {
     let expected = |count| orders(count).strip_suffix("}\n").unwrap_or_default().to_owned();
     let newlines = body.iter().filter(|byte| **byte == b'\n').count() as u64;

@@ -13,7 +13,7 @@ mod upstream;
 mod streams;
 // Pages as they arrive: records that leave before their page is whole, the next page asked for early, pages that break off.
 mod arrival;
-// Pages ahead of their turn and parts side by side: in order, at most so many at a time, and in bounded memory.
+// Pages ahead of their turn and parts side by side: in order, at most this many at a time, and in bounded memory.
 mod plans;
 // Everything else: passed through, byte for byte, in both directions; paths that lead out.
 mod forward;

@@ -16,7 +16,7 @@ use super::upstream::{Gate, Part, Reply, Upstream, answer};
 
 const ONE_PAGE: &str = "records = \"$\"\npagination = \"none\"";
 
-/// A proxy that asks for so many pages at a time, of all crawls.
+/// A proxy that asks for this many pages at a time, of all crawls.
 async fn narrow(upstream: &Upstream, lines: &str, width: u32) -> Proxy {
     let mut config = Config::read(&collection(&upstream.url(), lines), "the test's configuration", &Machine).unwrap();
     let width = NonZeroU32::new(width).unwrap();

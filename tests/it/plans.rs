@@ -23,7 +23,7 @@ fn number(target: &str) -> usize {
     target.split_once("page=").map_or(0, |(_, number)| number.parse().unwrap())
 }
 
-/// A page of two records of so many bytes, of so many pages.
+/// A page of two records of this many bytes, of this many pages.
 fn page(number: usize, pages: usize, size: usize) -> http::Response<bytes::Bytes> {
     let records = if (1..=pages).contains(&number) { record(number, size) } else { String::new() };
     answer(200, &[("content-type", "application/json")], format!("{{\"pages\":{pages},\"data\":[{records}]}}"))
@@ -45,7 +45,7 @@ fn gates(count: usize) -> Arc<Vec<Gate>> {
     Arc::new((0..=count).map(|_| Gate::default()).collect())
 }
 
-/// An upstream with so many pages, each of which waits at its gate, and a proxy before it.
+/// An upstream with this many pages, each of which waits at its gate, and a proxy before it.
 async fn gated(pages: usize, gates: &Arc<Vec<Gate>>) -> (Upstream, Proxy) {
     let at = Arc::clone(gates);
     let upstream = Upstream::scripted(0, move |asked, _| {

@@ -114,7 +114,7 @@ impl Process {
         Self::serve_with(["--config".as_ref(), file.path().as_os_str()]).await
     }
 
-    /// Starts the binary with a configuration file and so many descriptors.
+    /// Starts the binary with a configuration file and this many descriptors.
     pub(super) async fn serve_within(descriptors: usize, toml: &str) -> Self {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&file, unkept(toml)).unwrap();

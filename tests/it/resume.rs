@@ -207,7 +207,7 @@ pub(super) fn failed(fault: Fault) -> Seal {
 const EIGHT: &str =
     "{\"id\":10}\n{\"id\":11}\n{\"id\":12}\n{\"id\":13}\n{\"id\":14}\n{\"id\":15}\n{\"id\":16}\n{\"id\":17}\n";
 
-/// So many bytes of records of many lengths.
+/// This many bytes of records of many lengths.
 pub(super) fn lines(bytes: usize) -> String {
     let mut lines = String::new();
     let mut id = 0;

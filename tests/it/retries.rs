@@ -367,7 +367,7 @@ async fn pages_that_another_size_would_move_keep_their_size() {
 
 #[tokio::test]
 async fn an_upstream_that_changes_the_size_loses_no_record() {
-    // What it gives where it is asked for so many: one that ignores the size, and one that rounds it down.
+    // What it gives where it is asked for this many: one that ignores the size, and one that rounds it down.
     let given: [fn(u64) -> u64; 2] = [|_| 40, |size| if size < 40 { 2 } else { size }];
     for path in BY_WHAT_CAME {
         for given in given {

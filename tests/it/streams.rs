@@ -15,7 +15,7 @@ use super::upstream::{Gate, Reply, Upstream, answer};
 /// The most orders on a page of the upstream's.
 const PAGE: u64 = 50;
 
-/// The first so many orders as NDJSON.
+/// The first this many orders as NDJSON.
 pub(super) fn orders(count: u64) -> String {
     (1..=count).map(|number| format!("{}\n", Order(number))).collect()
 }

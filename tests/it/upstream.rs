@@ -101,7 +101,7 @@ struct Shared {
 }
 
 impl Upstream {
-    /// The legacy API with so many orders, in pages of 50 at most.
+    /// The legacy API with this many orders, in pages of 50 at most.
     pub(super) async fn of(records: u64) -> Self {
         Self::scripted(records, |_, answer| Reply::Whole(answer)).await
     }

@@ -53,11 +53,11 @@ pub(crate) struct Manner {
     pub(crate) seed: u64,
     /// In how many of 4 moments there is no room.
     pub(crate) full: usize,
-    /// One attempt of so many breaks off; none where 0.
+    /// One attempt of this many breaks off; none where 0.
     pub(crate) breaks: usize,
-    /// The width changes one time of so many; never where 0.
+    /// The width changes one time of this many; never where 0.
     pub(crate) widens: usize,
-    /// The crawl is interrupted and resumed behind one page in so many; never if 0.
+    /// The crawl is interrupted and resumed behind one page in this many; never if 0.
     pub(crate) interrupts: usize,
     /// Memory for keys, and no store behind it; the default where none is named.
     pub(crate) key_memory: Option<usize>,

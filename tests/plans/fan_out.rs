@@ -126,7 +126,7 @@ pub(crate) fn manner() -> impl Strategy<Value = Manner> {
 }
 
 prop_compose! {
-    /// 0, 1, exactly so many pages, or a few more records.
+    /// 0, 1, exactly this many pages, or a few more records.
     fn server(style: impl Strategy<Value = Style> + 'static, totals: Vec<Total>)(
         style in style,
         clamp in 2..8_u64,

@@ -38,7 +38,7 @@ pub(crate) struct Record {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Manners {
     pub(crate) past: Past,
-    /// One page of so many is short; none where 0.
+    /// One page of this many is short; none where 0.
     pub(crate) short_pages: u64,
     /// Place of the records in a page: before its other values, or behind them.
     pub(crate) records_last: bool,
@@ -172,7 +172,7 @@ impl Filter {
 }
 
 impl Server {
-    /// So many records without a value.
+    /// This many records without a value.
     pub(crate) fn of(style: Style, records: u64, clamp: u64) -> Self {
         let records = (0..records).map(Record::of).collect();
         Self { style, records, clamp, manners: Manners::default(), total: Total::None, filter: None }

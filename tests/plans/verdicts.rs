@@ -20,7 +20,7 @@ use crate::server::{Answer, ORIGIN, Record, Server, Total};
 
 const DATE: &str = "Wed, 01 Jan 2020 00:01:01 GMT";
 
-/// Crawls so many records, five a page, from an upstream whose answers are dated and tagged.
+/// Crawls this many records, five a page, from an upstream whose answers are dated and tagged.
 fn verdict(pagination: &Pagination, total: Total, records: u64, width: usize) -> Consistency {
     let mut pagination = sized(pagination.clone(), 5);
     says(&mut pagination, total);

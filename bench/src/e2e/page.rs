@@ -31,7 +31,7 @@ struct Block {
 }
 
 impl Collection {
-    /// So many pages of about so many bytes.
+    /// This many pages of about this many bytes.
     pub fn new(corpus: Corpus, pages: usize, page_bytes: usize) -> Self {
         Self::of_blocks(corpus, pages, page_bytes, BLOCKS)
     }
@@ -49,7 +49,7 @@ impl Collection {
         Self { firsts, blocks, repeats }
     }
 
-    /// So many pages of one record of about so many bytes.
+    /// This many pages of one record of about this many bytes.
     pub fn large(pages: usize, record_bytes: usize) -> Self {
         let text = "x".repeat(record_bytes);
         let firsts = (0..pages).map(|page| format!(r#"{{"id":{page},"text":"{text}"}}"#)).collect();

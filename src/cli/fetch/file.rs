@@ -64,7 +64,7 @@ struct CrawlOrigin {
 /// Content of the files at the start.
 enum ExistingFiles {
     Nothing,
-    /// Pages that a crawl can resume behind.
+    /// Pages that a crawl can resume after.
     Some(CrawlOrigin, Log, ResumableLog),
     /// The whole collection, not renamed yet.
     All(Log),

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use super::crawl_args::CrawlArguments;
 use super::failure_lines::tell;
 use super::progress::ProgressLine;
 use super::serve::stopped;
-use super::target::Target;
 use super::{Exit, logging};
 use crate::crawl::Crawl;
 use crate::error::{Failure, Fault};
@@ -33,7 +33,7 @@ Exit codes: 0 complete; 1 the output can't be written; 2 wrong arguments; 3 the 
 #[command(after_help = AFTER_HELP)]
 pub(super) struct FetchArguments {
     #[command(flatten)]
-    target: Target,
+    target: CrawlArguments,
     /// Write to this file instead of stdout; until it is complete it is FILE.part, which the same command resumes
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,

@@ -21,7 +21,7 @@ pub(super) struct LintFacts<'a> {
     pub(super) pagination: &'a Pagination,
     pub(super) method: &'a Method,
     pub(super) body: Option<&'a Value>,
-    /// Statuses that are retried beside 408, 429 and 5xx.
+    /// Statuses that are retried in addition to 408, 429 and 5xx.
     pub(super) retried: &'a [u16],
 }
 

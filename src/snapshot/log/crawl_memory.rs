@@ -1,4 +1,4 @@
-//! Memory of running crawls beside their logs: records under way and records that wait, counted in the budget of all logs.
+//! Memory of running crawls in addition to their logs: records under way and records that wait, counted in the budget of all logs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ const UNCOUNTED: u64 = 128 * 1024;
 /// Time after which a crawl that waits for memory before its first record is refused.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Account of the bytes that a running crawl holds beside its log; clones share it.
+/// Account of the bytes that a running crawl holds in addition to its log; clones share it.
 #[derive(Clone, Debug)]
 pub struct CrawlMemory {
     account: Arc<CrawlAccount>,
@@ -67,15 +67,15 @@ impl CrawlMemory {
         self.account.budget.excess() == 0
     }
 
-    /// The same, and wakes the task when there is room again.
+    /// Resolves when more may be read ahead.
     pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
         self.account.budget.relieve();
         self.account.budget.poll_room(self.account.number, context)
     }
 
-    /// Resolves if what has its turn may be read: one crawl may exceed the budget, so that crawls which fill it with parts of records don't
+    /// Resolves if the page at the head may be read on: one crawl may exceed the budget, so that crawls which fill it with parts of records don't
     /// wait for each other.
-    pub fn poll_turn(&self, context: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_head_room(&self, context: &mut Context<'_>) -> Poll<()> {
         let is_pending = self.poll_room(context).is_pending() && !self.account.budget.overdraw(self.account.number);
         let mut waiting = self.account.waiting.lock();
         if !is_pending {
@@ -86,7 +86,7 @@ impl CrawlMemory {
         Poll::Pending
     }
 
-    /// Resolves when what has its turn has waited for 30 s in a row.
+    /// Resolves when the page at the head has waited for 30 s in a row.
     pub async fn starved(&self) {
         let mut until = Instant::now() + PATIENCE;
         loop {
@@ -155,14 +155,14 @@ mod tests {
         let mut used = first.in_use();
         used.set(uncounted + 100);
         assert!(!first.has_room() && first.poll_room(&mut context).is_pending());
-        assert!(first.poll_turn(&mut context).is_ready() && second.poll_turn(&mut context).is_pending());
+        assert!(first.poll_head_room(&mut context).is_ready() && second.poll_head_room(&mut context).is_pending());
         used.set(uncounted + 140);
         assert_eq!((budget.held(), woken.0.load(Ordering::SeqCst)), (140, 0));
         drop(first);
-        assert!(second.poll_turn(&mut context).is_pending(), "its account is still in use");
+        assert!(second.poll_head_room(&mut context).is_pending(), "its account is still in use");
         drop(used);
         assert!(woken.0.load(Ordering::SeqCst) > 0);
-        assert!(budget.held() == 0 && second.poll_turn(&mut context).is_ready());
+        assert!(budget.held() == 0 && second.poll_head_room(&mut context).is_ready());
     }
 
     #[tokio::test(start_paused = true)]
@@ -171,13 +171,13 @@ mod tests {
         let (first, second) = (budget.crawl(), budget.crawl());
         let mut context = Context::from_waker(Waker::noop());
         first.take(150);
-        assert!(first.poll_turn(&mut context).is_ready() && second.poll_turn(&mut context).is_pending());
+        assert!(first.poll_head_room(&mut context).is_ready() && second.poll_head_room(&mut context).is_pending());
         assert_eq!(budget.waiting(), 2);
         let began = Instant::now();
         second.starved().await;
         assert_eq!(began.elapsed(), PATIENCE);
         first.give(150);
-        assert!(second.poll_turn(&mut context).is_ready());
+        assert!(second.poll_head_room(&mut context).is_ready());
         assert!(tokio::time::timeout(10 * PATIENCE, second.starved()).await.is_err());
     }
 
@@ -187,11 +187,11 @@ mod tests {
         let (first, second) = (budget.crawl(), budget.crawl());
         let mut context = Context::from_waker(Waker::noop());
         first.take(150);
-        assert!(first.poll_turn(&mut context).is_ready() && second.poll_turn(&mut context).is_pending());
+        assert!(first.poll_head_room(&mut context).is_ready() && second.poll_head_room(&mut context).is_pending());
         first.give(60);
-        assert!(second.poll_turn(&mut context).is_ready() && second.has_room());
+        assert!(second.poll_head_room(&mut context).is_ready() && second.has_room());
         second.take(60);
-        assert!(second.poll_turn(&mut context).is_ready() && first.poll_turn(&mut context).is_pending());
+        assert!(second.poll_head_room(&mut context).is_ready() && first.poll_head_room(&mut context).is_pending());
         first.give(90);
         second.give(60);
     }

@@ -15,7 +15,7 @@ pub(super) struct Cursors {
     /// Byte that all readers must pass before there is room, and the number of readers before it.
     mark: u64,
     before: usize,
-    /// Byte behind which one reader must come before there is room.
+    /// Byte that one reader must pass before there is room.
     front: Option<u64>,
     /// Start of the writer's wait for readers before the mark.
     waiting: Option<Instant>,
@@ -95,7 +95,7 @@ impl Cursors {
         self.cursors.values().map(|cursor| cursor.position).max().unwrap_or(self.left)
     }
 
-    /// Sets the byte behind which one reader must come for [`MarkStatus::Passed`].
+    /// Sets the byte that one reader must pass for [`MarkStatus::Passed`].
     pub(super) fn set_front(&mut self, front: Option<u64>) {
         self.front = front;
     }

@@ -17,7 +17,7 @@ use crate::batch::Batch;
 use crate::snapshot::record_index::{RecordIndex, RecordOffset};
 use crate::snapshot::storage::StoredExtent;
 
-/// Cost of a batch in memory beside its bytes.
+/// Cost of a batch in memory in addition to its bytes.
 const OVERHEAD: u64 = 96;
 
 /// Length below which a batch is copied: it may be a slice of a much larger buffer.

@@ -187,7 +187,7 @@ impl Writer {
         }
     }
 
-    /// Resolves when the log has had no reader for the linger time. Independent of the writer, so that it can be awaited beside its work.
+    /// Resolves when the log has had no reader for the linger time. Independent of the writer, so that it can be awaited during its work.
     pub fn abandoned(&self) -> impl Future<Output = ()> + Send + use<> {
         let (mut reader_count, linger) = (self.shared.reader_count.subscribe(), self.shared.policy.linger);
         async move {

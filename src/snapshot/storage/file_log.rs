@@ -43,8 +43,8 @@ pub(super) struct FilePosition {
     pub(super) lost: VecDeque<LostPage>,
 }
 
-/// Page whose journal line stands behind the position. The line stays there while its page comes again and afterwards, so that a kill loses
-/// none of the lines behind it.
+/// Page whose journal line stands after the position. The line stays there while its page comes again and afterwards, so that a kill loses
+/// none of the lines after it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LostPage {
     pub(super) stretch: PageExtent,
@@ -59,7 +59,7 @@ struct FileLogState {
     from: u64,
     hash: XxHash3_64,
     mark: JournalPosition,
-    /// Length of the journal's file. Bytes behind the position are noise.
+    /// Length of the journal's file. Bytes after the position are noise.
     journal: u64,
     lost: VecDeque<LostPage>,
 }
@@ -87,7 +87,7 @@ impl FileLog {
         Ok(Self { claim, epoch, previous_len, state: Mutex::new(state) })
     }
 
-    /// Cuts the lines behind the last complete page off. Only for files whose lines had no reader: other bytes may then follow.
+    /// Cuts the lines after the last complete page off. Only for files whose lines had no reader: other bytes may then follow.
     pub(super) fn cut(&mut self) -> io::Result<()> {
         let state = self.state.get_mut();
         self.claim.lines.open()?.set_len(state.written)?;
@@ -223,7 +223,7 @@ impl FileLog {
         Ok(())
     }
 
-    /// Returns the hash of the bytes from the last entry to `end`. They are read again only if bytes behind `end` were written already.
+    /// Returns the hash of the bytes from the last entry to `end`. They are read again only if bytes after `end` were written already.
     fn hash(&self, state: &FileLogState, end: u64) -> io::Result<u64> {
         if end == state.written {
             return Ok(state.hash.finish());

@@ -34,8 +34,8 @@
 //! - *Create*: the file of lines is created, then the journal with its birth.
 //! - *Append*: one write of one line.
 //! - *Read*: up to the first line that is torn, has a wrong checksum or contradicts the lines before it. The bytes after that are noise.
-//! - *Resume*: the first append cuts the noise off. Bytes of lines behind the last page stay: bytes that are written there must be identical.
-//!   A journal line whose page the file of lines has lost is no noise: it and all lines behind it stay until the page has come again, with
+//! - *Resume*: the first append cuts the noise off. Bytes of lines after the last page stay: bytes that are written there must be identical.
+//!   A journal line whose page the file of lines has lost is no noise: it and all lines after it stay until the page has come again, with
 //!   the same hash.
 //! - *Delete*: the journal, then the lines. Lines without a journal are discarded at the next start.
 //!
@@ -104,7 +104,7 @@ pub struct PageExtent {
     pub hash: u64,
 }
 
-/// Position in a journal behind a complete line: the length up to there, and the checksum of the line.
+/// Position in a journal after a complete line: the length up to there, and the checksum of the line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JournalPosition {
     pub length: u64,
@@ -211,12 +211,12 @@ impl<'a> Journal<'a> {
 }
 
 impl JournalPosition {
-    /// Formats the first line of a journal. Returns it with the position behind it.
+    /// Formats the first line of a journal. Returns it with the position after it.
     pub(super) fn birth(id: Option<SnapshotId>, birth: &Birth) -> (String, Self) {
         Self::default().append(&BirthLine { unpage: VERSION, id, birth: Cow::Borrowed(birth) })
     }
 
-    /// Formats a line for this position. Returns it with the position behind it.
+    /// Formats a line for this position. Returns it with the position after it.
     pub(super) fn line(self, line: &JournalLine<'_>) -> (String, Self) {
         self.append(line)
     }

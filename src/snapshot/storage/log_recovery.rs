@@ -58,7 +58,7 @@ pub(super) fn recover(claim: Arc<FileClaim>, id: Option<SnapshotId>) -> Result<R
 }
 
 /// Removes the pages that have lost their bytes (by a power cut, or by another program) from the journal, and cuts the lines off there: the
-/// bytes behind the complete pages are then not those that readers have had, so that new bytes must not be compared with them.
+/// bytes after the complete pages are then not those that readers have had, so that new bytes must not be compared with them.
 fn check_pages(lines: &File, journal: &mut Journal<'_>, claim: &FileClaim) -> Result<Vec<LostPage>, ReopenError> {
     let length = lines.metadata()?.len();
     let whole = count_whole(lines, length, &journal.pages, claim.verified())?;

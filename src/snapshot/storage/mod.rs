@@ -1,7 +1,7 @@
 //! Storage of snapshots: the seam between logs and the tiers that keep their bytes.
 //!
 //! A tier is one variant of [`Storage`], which has the snapshots of a process, and one of [`LogStorage`], which has the bytes of one log.
-//! Nothing above this folder names a file. Another tier, such as an object store, is a variant of both and a file beside
+//! Nothing above this folder names a file. Another tier, such as an object store, is a variant of both and a file next to
 //! `folder_storage.rs`; [`Storage::open`] chooses it.
 
 mod disk_budget;

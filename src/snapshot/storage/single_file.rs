@@ -149,7 +149,7 @@ mod tests {
         assert!(lines.exists() && journal.exists());
         drop(log);
 
-        // With room again, the crawl resumes behind the whole pages.
+        // With room again, the crawl resumes after the whole pages.
         fs::remove_file(&lines).unwrap();
         fs::rename(folder.path().join("kept"), &lines).unwrap();
         fs::write(&journal, before).unwrap();

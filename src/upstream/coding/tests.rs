@@ -118,7 +118,7 @@ fn decode_whole(coding: &str, body: &[u8]) -> (Vec<u8>, Result<(), BadCoding>) {
     decode(coding, std::iter::once(body))
 }
 
-/// A page of so many records.
+/// A page of this many records.
 fn page(records: usize) -> Vec<u8> {
     let records = (0..records).map(|id| format!("{{\"id\":{id},\"number\":\"A-{}\",\"open\":true}}", id * 7919 % 1000));
     format!("{{\"data\":[{}],\"next\":null}}", records.collect::<Vec<_>>().join(",")).into_bytes()

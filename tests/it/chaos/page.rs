@@ -23,7 +23,7 @@ impl PageText {
         memchr::memmem::find(answer.body(), id.as_bytes()).is_some()
     }
 
-    /// A page with orders, of a collection with so many.
+    /// A page with orders, of a collection with this many.
     pub(super) fn of(answer: &Response<Bytes>, path: &'static str, records: u64) -> Self {
         let orders: Vec<_> =
             (1..=records).filter(|number| Self::holds(answer, *number)).map(|number| wrapped(path, number)).collect();

@@ -12,7 +12,7 @@ use crate::upstream::{Asked, Framing, Reply, answer};
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Trouble {
     None,
-    /// On so many attempts, of which the proxy makes three.
+    /// On this many attempts, of which the proxy makes three.
     Passing(Fault, usize),
     Staying(Fault),
     Lie(Lie),

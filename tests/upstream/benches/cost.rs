@@ -3,7 +3,7 @@
 //!     cargo bench -p unpage-upstream --bench cost [-- PART_OF_A_NAME]
 //!
 //! Each course is a process of its own, in which a [`PipedCrawl`] runs. callgrind leaves out API and client, and writes what it has
-//! counted whenever [`milestone`] is called: once the crawl is warm, and again so many pages later. The profile of those pages stays in
+//! counted whenever [`milestone`] is called: once the crawl is warm, and again this many pages later. The profile of those pages stays in
 //! `target/cost/NAME.2`. `repeatable.c` keeps time and chance out, but for the turns that threads take: a page that waits for a file costs
 //! more. So each course runs three times, and its least count stands: those differ by less than 2 %, on a busy machine too. The processor
 //! is callgrind's own, which has AVX2, so that the record holds on any x86-64. With `UPDATE_GOLDEN=1` it is written anew.

@@ -27,7 +27,7 @@ pub enum On {
     Every,
     /// The one of this number, counted from 1.
     Request(u64),
-    /// All that ask what was the so many-th to be asked among different requests, counted from 1.
+    /// All that ask what was the n-th to be asked among different requests, counted from 1.
     Page(u64),
     /// All whose path and query hold this text.
     Target(String),

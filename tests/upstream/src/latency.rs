@@ -12,7 +12,7 @@ use unpage::demo::scattered;
 pub struct Latency {
     /// Latency without load.
     pub jitter: Jitter,
-    /// So many requests are answered side by side as fast as one; with more in flight, each takes so many times as long.
+    /// This many requests are answered side by side as fast as one; with more in flight, each takes this many times as long.
     pub knee: Option<u32>,
     /// Slower requests, each with its factor; all that match count.
     pub slow: Vec<(On, f64)>,
@@ -61,7 +61,7 @@ impl Latency {
         Jitter::Fixed(time).into()
     }
 
-    /// Latency of this request with so many in flight, itself included.
+    /// Latency of this request with this many in flight, itself included.
     pub(super) fn of(&self, asked: &Asked, in_flight: usize) -> Duration {
         let crowd = self.knee.map_or(1.0, |knee| (in_flight as f64 / f64::from(knee.max(1))).max(1.0));
         let slow = self.slow.iter().filter(|(on, _)| on.matches(asked)).map(|(_, times)| times).product::<f64>();

@@ -75,7 +75,7 @@ pub struct Reply {
 pub enum Delivery {
     /// As it is.
     Whole,
-    /// So many bytes of the body a second; at least 1.
+    /// This many bytes of the body a second; at least 1.
     Paced(u64),
     /// Half of the body, and then the connection breaks.
     Cut,

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::fault::whole_seconds;
 
-/// So many requests in so long; what is beyond gets 429 and doesn't count.
+/// This many requests in so long; what is beyond gets 429 and doesn't count.
 #[derive(Clone, Debug)]
 pub struct RateLimit {
     /// Number of requests.
@@ -27,7 +27,7 @@ pub enum Counted {
     FixedWindow,
     /// Over the period that ends now.
     SlidingWindow,
-    /// By tokens that come back one by one, of which so many are kept.
+    /// By tokens that come back one by one, of which this many are kept.
     Bucket(u32),
 }
 
@@ -81,7 +81,7 @@ pub(super) struct Budget {
 }
 
 impl RateLimit {
-    /// So many requests a second, each in its turn, which answers say nothing of.
+    /// This many requests a second, each in its turn, which answers say nothing of.
     pub fn per_second(requests: u32) -> Self {
         Self { requests, period: Duration::from_secs(1), counted: Counted::Bucket(1), says: Vec::new() }
     }

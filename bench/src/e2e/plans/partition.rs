@@ -87,7 +87,7 @@ fn figures(seen: &[Seen], in_last_year: u64, latency: u64) -> Vec<Figure> {
     figures
 }
 
-/// 100 orders in 2018, 1,000 in 2019, and so many in 2020.
+/// 100 orders in 2018, 1,000 in 2019, and this many in 2020.
 fn skewed(in_last_year: u64) -> Legacy {
     let mut calendar = Calendar::skewed();
     if let Times::Spans(spans) = &mut calendar.times

@@ -1,4 +1,4 @@
-//! Default folder of `serve` for snapshots.
+//! Gateway of `serve`: its default folder for snapshots, the wait for its lock, and the fall back to memory.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::snapshot::StoreError;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Builds a gateway with its snapshots in the configured folder, else in the platform's cache folder, else in memory alone.
-pub(super) async fn gateway(mut config: Config) -> Result<Gateway, GatewayError> {
+pub(super) async fn build(mut config: Config) -> Result<Gateway, GatewayError> {
     let settings = &mut config.snapshots.settings;
     if settings.dir.is_some() || settings.disk == 0 {
         return patient(&config).await;

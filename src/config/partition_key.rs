@@ -7,10 +7,10 @@ use toml::de::DeValue;
 
 use super::keys::KeyNames;
 use super::keywords::Words;
+use super::pagination_values::{JSON, PARAM, PATH};
 use super::schema::{Form, Schema, rule, table};
 use super::toml_node::TomlNode;
 use super::toml_text::{self, list, text};
-use super::value::{JSON, PARAM, PATH};
 use crate::pagination::partition::{Bound, Direction, Partition, RangeKind, RangePartition};
 
 const HINT: &str = "write from, to, kind, field and order for a range, param and values for a list, or segment, \

@@ -2,13 +2,13 @@
 
 use super::keys::KeyNames;
 use super::keywords::{Flag, Words};
-use super::partition::PARTITIONS;
+use super::pagination_key::{self, Styled};
+use super::pagination_values::{COUNT, ERROR_PATH, LAST_LINK, PARAM, PATH, RECORD_PATHS, SOURCE, TEXT, VALUES};
+use super::partition_key::PARTITIONS;
 use super::schema::{Form, Schema, rule, table};
-use super::style::{self, Styled};
 use super::toml_node::{TomlNode, TomlTable};
 use super::toml_text::{Pairs, one_or_list};
 use super::validity::{SINCES, VALID_ATS, since};
-use super::value::{COUNT, ERROR_PATH, LAST_LINK, PARAM, PATH, RECORD_PATHS, SOURCE, TEXT, VALUES};
 use crate::pagination::{
     ConsistencyLevel, Encoding, ErrorCondition, FailureSigns, Limits, OnDouble, OnMissed, OwnWords, PageSize,
     Pagination, PartOrder, Path, Precondition, Presence, Records, RecordsShape, Style, UnnamedCounts, Validation,
@@ -76,7 +76,7 @@ static KEYS: [PaginationKey; 21] = [
     field!("key", some key, PATH),
     field!("on_double", usual on_double, Words(&[("fail", OnDouble::Fail), ("drop", OnDouble::Drop)])),
     field!("page_size", some page_size, PAGE_SIZES),
-    PaginationKey { name: "pagination", read: read_style, write: |pagination| Some(style::write(pagination)) },
+    PaginationKey { name: "pagination", read: read_style, write: |pagination| Some(pagination_key::write(pagination)) },
     PaginationKey {
         name: "keep",
         read: |node, draft| draft.pagination.keep = node.each(|node| TEXT.read(node)).unwrap_or_default(),

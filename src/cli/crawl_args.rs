@@ -26,7 +26,7 @@ const OWNED: [HeaderName; 8] = [
 ];
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Target {
+pub(super) struct CrawlArguments {
     /// URL of the collection, with the query that belongs to it
     url: Url,
     /// A type name or an inline table as in a configuration file: '{ type = "cursor", next = "next_cursor", param = "cursor" }'
@@ -94,7 +94,7 @@ pub(super) struct Target {
     cacert: Option<PathBuf>,
 }
 
-impl Target {
+impl CrawlArguments {
     /// Returns the crawl that the arguments describe, or the mistake in them.
     pub(super) fn crawl(self) -> Result<Crawl, String> {
         let method = self.method.clone().unwrap_or(if self.data.is_some() { Method::POST } else { Method::GET });
