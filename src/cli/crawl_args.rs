@@ -73,7 +73,7 @@ pub(super) struct CrawlArguments {
     /// Order of the parts of --partition; `any`: as their records come [default: listed]
     #[arg(long, value_name = "listed|any")]
     order: Option<String>,
-    /// Care for a list that changes while it is read: `repair` reads again what a move leaves uncertain (offsets, keysets), `verify`
+    /// Care for a list that changes while it is read: `repair` reads again what a move leaves uncertain (offsets, pages of free size, keysets), `verify`
     /// reads all until two reads are equal; both need a --key [default: detect]
     #[arg(long, value_name = "none|detect|repair|verify")]
     consistency: Option<String>,

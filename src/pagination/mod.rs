@@ -9,6 +9,7 @@ pub mod error;
 mod failed_page;
 mod failure_signs;
 mod json_extract;
+mod json_hint;
 pub mod keys;
 pub mod link;
 pub mod link_guard;

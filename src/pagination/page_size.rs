@@ -18,4 +18,9 @@ impl PageSize {
     pub fn asked(&self) -> Option<u64> {
         self.value.or(self.max)
     }
+
+    /// Returns true if requests name the size in a parameter of its own.
+    pub fn is_sent(&self) -> bool {
+        self.param.is_some() && self.asked().is_some()
+    }
 }

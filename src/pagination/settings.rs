@@ -128,18 +128,19 @@ impl Pagination {
     }
 
     /// Returns true if what moves can be read again: a key tells records apart, and pages begin with the record of a number, so that they
-    /// can share some, or behind that key.
+    /// can share some, or are numbered in a size that is free, or begin behind that key.
     pub fn can_repair(&self) -> bool {
         let Some(key) = self.key.as_ref().filter(|_| self.partition.is_none()) else { return false };
         match &self.style {
             Style::Keyset(keyset) => keyset.key.contains(key),
+            Style::Page(page) => page.template.is_none() && self.page_size.as_ref().is_some_and(PageSize::is_sent),
             style => style.rules().is_windowed(),
         }
     }
 
     /// Returns true if pages share records: by the operator's word, since records have to keep their order.
     pub(super) fn shares_records(&self) -> bool {
-        self.promises_order() && self.style.rules().is_windowed()
+        self.promises_order() && (self.style.rules().is_windowed() || self.style.counts_pages())
     }
 
     /// Returns true if records keep their order, by the operator's word, and a key identifies each of them.

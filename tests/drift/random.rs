@@ -3,11 +3,35 @@
 use proptest::prelude::*;
 use unpage::pagination::ConsistencyLevel;
 
-use crate::exhaustive::{Counts, by_offset};
+use crate::exhaustive::{Counts, by_offset, by_page};
 use crate::world::{Choices, World, crawl};
 
+/// Number of random courses: `UNPAGE_LONG=1 cargo test --release --test drift` runs the deep form.
+fn courses() -> u32 {
+    if std::env::var_os("UNPAGE_LONG").is_some() { 100_000 } else { 100 }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: courses(), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn large_lists_that_move_are_not_said_to_be_steady(
+        records in 0..300_usize,
+        page in 2..40_usize,
+        rarity in 1..6_usize,
+        changes in 0..40_usize,
+        with_total in any::<bool>(),
+        width in 1..8_usize,
+        kills in 0..3_usize,
+        seed in 1..u64::MAX,
+    ) {
+        let world = World { records, page, changes, rarity, with_moves: true, with_total, width, kills };
+        for level in [ConsistencyLevel::Repair, ConsistencyLevel::Detect] {
+            for pagination in [by_offset, by_page].map(|of| of(page, with_total, level)) {
+                crawl(&world, &pagination, &mut Choices::Random(seed)).check_honesty(&world);
+            }
+        }
+    }
 
     #[test]
     fn large_lists_that_change_lose_nothing(
@@ -21,12 +45,13 @@ proptest! {
         seed in 1..u64::MAX,
     ) {
         let world = World { records, page, changes, rarity, with_moves: false, with_total, width, kills };
-        let pagination = by_offset(page, with_total, ConsistencyLevel::Repair);
-        let outcome = crawl(&world, &pagination, &mut Choices::Random(seed));
-        outcome.check_honesty(&world);
-        let mut counts = Counts::default();
-        counts.add(&outcome);
-        prop_assert!(counts.wrong == 0 || outcome.looked_rounded, "{}", outcome.course.join("\n"));
+        for pagination in [by_offset, by_page].map(|of| of(page, with_total, ConsistencyLevel::Repair)) {
+            let outcome = crawl(&world, &pagination, &mut Choices::Random(seed));
+            outcome.check_honesty(&world);
+            let mut counts = Counts::default();
+            counts.add(&outcome);
+            prop_assert!(counts.wrong == 0 || outcome.gave_up_sharing, "{:?}: {}", outcome.end, outcome.course.join("\n"));
+        }
     }
 }
 

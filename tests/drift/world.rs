@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use unpage::batch::{Batch, LinesHash};
 use unpage::config::Caps;
 use unpage::pagination::link_guard::LinkGuard;
@@ -104,8 +104,8 @@ pub(crate) struct Outcome {
     pub(crate) course: Vec<String>,
     /// Records that were there from the first request to the end.
     pub(crate) stayed: BTreeSet<u64>,
-    /// The upstream looked like one that rounds offsets, so that pages shared no records.
-    pub(crate) looked_rounded: bool,
+    /// The upstream looked like one that rounds numbers, or the pages were too short, so that they shared no records.
+    pub(crate) gave_up_sharing: bool,
 }
 
 impl Outcome {
@@ -190,10 +190,18 @@ pub(crate) fn crawl(world: &World, pagination: &Arc<Pagination>, choices: &mut C
         course: Vec::new(),
     };
     let end = crawl.run();
-    let Crawl { ids, requests, course, list, plan, .. } = crawl;
-    let state = serde_json::to_value(plan.checkpoint()).unwrap();
-    let looked_rounded = state.pointer("/junctions/drift/looseness") == Some(&json!("Unaligned"));
-    Outcome { ids, end, requests, course, stayed: list.stayed, looked_rounded }
+    let Crawl { ids, requests, course, list, plan, notes, .. } = crawl;
+    let last = || notes.last().map(|note| serde_json::from_str(note).unwrap());
+    let state: Value =
+        plan.checkpoint().map(|state| serde_json::to_value(state).unwrap()).or_else(last).unwrap_or_default();
+    let looseness = state.pointer("/junctions/drift/looseness").and_then(Value::as_str);
+    let gave_up_sharing = match looseness {
+        Some("Unaligned") => true,
+        // Sizes may fit no place in a list.
+        Some("Single") => pagination.style.counts_pages(),
+        _ => false,
+    };
+    Outcome { ids, end, requests, course, stayed: list.stayed, gave_up_sharing }
 }
 
 fn plan(pagination: &Arc<Pagination>, width: usize) -> Plan {

@@ -10,7 +10,7 @@ use unpage::pagination::verdict::{Consistency, Doubt};
 use unpage::pagination::{ConsistencyLevel, PageError, Pagination};
 
 use crate::crawl::{Crawled, Manner, crawl};
-use crate::fan_out::{of, offset_from, says, sized};
+use crate::fan_out::{of, offset_from, page_from, says, sized};
 use crate::server::{Answer, Server, Total, number};
 
 const RECORDS: u64 = 95;
@@ -148,4 +148,54 @@ fn a_record_that_the_end_of_a_page_has_twice_is_one() {
     let first = [(0..PAGE - 1).map(|id| (id, 0)).collect(), vec![(PAGE - 2, 0)]].concat();
     let crawled = two_pages(first, vec![(PAGE - 2, 0), (20, 0)]);
     assert_eq!((crawled.ids.len(), crawled.consistency), (10, Some(Consistency::Steady)));
+}
+
+/// Crawls numbered pages whose sizes the upstream changes before it uses them; none where it refuses them.
+fn sized_by(records: u64, width: usize, total: Total, size: impl Fn(u64) -> Option<u64>) -> Crawled {
+    let mut pagination = sized(of(page_from(1)), 100);
+    pagination.consistency = Some(ConsistencyLevel::Repair);
+    says(&mut pagination, total);
+    crawl(&pagination, Server::of(page_from(1), 0, 100).first(), Manner::of(width), |request| {
+        match size(number(request, "limit").unwrap()) {
+            Some(size) => {
+                let from = (number(request, "page").unwrap() - 1) * size;
+                let total = (total == Total::Records).then_some(records);
+                list(request, total, (from..records.min(from + size)).map(|id| (id, 0)))
+            }
+            None => {
+                let head =
+                    Head { status: StatusCode::BAD_REQUEST, headers: HeaderMap::new(), url: request.url.clone() };
+                Answer { head, body: json!({"error": "size must be 100"}).to_string() }
+            }
+        }
+    })
+}
+
+#[test]
+fn numbered_pages_of_several_sizes_share_records() {
+    for total in [Total::None, Total::Records] {
+        for width in [1, 6] {
+            let crawled = sized_by(9_950, width, total, Some);
+            assert_eq!(crawled.ids, (0..9_950).collect::<Vec<_>>());
+            assert_eq!((crawled.end.is_ok(), crawled.consistency), (true, Some(Consistency::Steady)));
+            let spare = if total == Total::None { 2 + 2 * width } else { 0 };
+            assert!(crawled.requests <= 115 + spare, "{} requests", crawled.requests);
+        }
+    }
+}
+
+#[test]
+fn sizes_that_are_not_free_are_given_up() {
+    let fixed = |_: u64| Some(100_u64);
+    let rounded = |size: u64| [100, 50, 25, 10].into_iter().find(|allowed| *allowed <= size);
+    let refused = |size: u64| (size == 100).then_some(size);
+    for size in [&fixed as &dyn Fn(u64) -> Option<u64>, &rounded, &refused] {
+        for total in [Total::None, Total::Records] {
+            for width in [1, 6] {
+                let crawled = sized_by(1_000, width, total, size);
+                assert_eq!(crawled.ids, (0..1_000).collect::<Vec<_>>(), "{:?}", crawled.end);
+                assert_eq!((crawled.end.is_ok(), crawled.consistency), (true, Some(Doubt::Unaligned.into())));
+            }
+        }
+    }
 }

@@ -61,7 +61,7 @@ pub(super) static RULES: &[Rule] = &[
             (repairs && !pagination.can_repair()).then(|| Contradiction {
                 at: "consistency",
                 what: format!("type {} without what repair needs", pagination.style.name()),
-                hint: "repair needs a `key`, no partition, and type offset whose step is the number of records that came, or type keyset by that key",
+                hint: "repair needs a `key`, no partition, and type offset whose step is the number of records that came, type page with page_size.param and its value, or type keyset by that key",
             })
         },
     },

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
+use super::anchors::Anchors;
 use super::numbering::counts_on;
+use super::page_grid::PageGrid;
 use super::page_size::PageSizing;
 use super::request_delta::RequestDelta;
 use crate::pagination::detect::{self, PageParam, PathNumber};
@@ -35,11 +37,15 @@ pub(super) struct Addresses {
     /// Query parameters of the first request that an address lacked.
     lost: Vec<String>,
     start: Start,
+    /// Grid of pages that share records by their sizes: numbers are then those of records.
+    grid: Option<PageGrid>,
 }
 
 impl Addresses {
-    pub(super) fn new(pagination: Arc<Pagination>, guard: LinkGuard, first: PageRequest) -> Self {
+    /// Addresses of a walk whose first request asks for so many records.
+    pub(super) fn new(pagination: Arc<Pagination>, guard: LinkGuard, first: PageRequest, size: Option<u64>) -> Self {
         Self {
+            grid: PageGrid::of(&pagination, size),
             own_headers: pagination.own_headers(),
             numbered: pagination.style.is_numbered(),
             pagination,
@@ -58,7 +64,10 @@ impl Addresses {
     pub(super) fn open(&mut self, size: Option<u64>) -> Result<Address, PageError> {
         let style = &self.pagination.style;
         let given = |param: &Param| self.first.value_at(param).is_some_and(|text| !is_blank(param, &text));
-        let (first, start) = style.rules().first(self.context(size))?;
+        let (mut first, start) = style.rules().first(self.context(size))?;
+        if let Some(grid) = &self.grid {
+            first.number = grid.offset_of(first.number, style.rules().start());
+        }
         let names_a_page = !style.is_numbered() && style.page_params().into_iter().any(given);
         self.start = if names_a_page { Start::Midway } else { start };
         Ok(first)
@@ -132,7 +141,40 @@ impl Addresses {
 
     /// Number of records between the list's first one and the end of the current page, which has so many records.
     pub(super) fn reach(&self, records: u64) -> u64 {
-        self.number.saturating_sub(self.pagination.style.rules().start()).saturating_add(records)
+        let first = if self.grid.is_some() { 0 } else { self.pagination.style.rules().start() };
+        self.number.saturating_sub(first).saturating_add(records)
+    }
+
+    /// Number of records that a page asks for, where its place depends on it.
+    pub(super) fn asked(&self, request: &PageRequest) -> Option<u64> {
+        self.grid.as_ref()?.asked(request)
+    }
+
+    /// Number of records that the next page is to share with the current one, which has so many; none where the pages are too short.
+    pub(super) fn shared(&self, records: u64, longest: u64) -> u64 {
+        match &self.grid {
+            Some(grid) => grid.shared(self.number + records, records, longest.max(records)),
+            None => Anchors::shared_with(records, longest),
+        }
+    }
+
+    /// Number of a page that begins so many records before the current one, or a few more.
+    pub(super) fn back_by(&self, step: u64, longest: u64) -> u64 {
+        let number = self.number - step;
+        self.grid.as_ref().map_or(number, |grid| grid.back_to(number, longest))
+    }
+
+    /// Returns true if numbers are those of records, and pages are of several sizes.
+    pub(super) fn has_grid(&self) -> bool {
+        self.grid.is_some()
+    }
+
+    /// Number that most likely comes after this one; none where the page at this one reaches a total of records.
+    pub(super) fn after(&self, number: u64, longest: u64, total: Option<u64>) -> Option<u64> {
+        let Some(grid) = &self.grid else { return number.checked_add(self.stride?) };
+        let end = grid.end_of(number, longest);
+        let shared = grid.shared(end, longest, longest);
+        (shared > 0 && total.is_none_or(|total| end < total)).then(|| end - shared)
     }
 
     /// Moves to the page behind the current one.
@@ -159,6 +201,9 @@ impl Addresses {
 
     /// Address behind the page that `answer` is.
     pub(super) fn next(&self, size: Option<u64>, answer: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
+        if let Some(grid) = &self.grid {
+            return Ok(self.at(size, grid.behind(self.number, self.number + answer.records), 0));
+        }
         let next = self.pagination.style.rules().next(self.context(size), answer)?;
         Ok(next.map(|Address { request, number }| Address { request: self.with_kept(request), number }))
     }
@@ -187,9 +232,12 @@ impl Addresses {
         Ok(behind.map_or_else(|| Arc::clone(&self.first), |address| address.request))
     }
 
-    /// Address of the page with this number.
-    pub(super) fn predict(&self, size: Option<u64>, number: u64) -> Option<Address> {
-        self.pagination.style.rules().predict(self.context(size), number)
+    /// Address of the page with this number; `longest` is the longest one before it.
+    pub(super) fn at(&self, size: Option<u64>, number: u64, longest: u64) -> Option<Address> {
+        match &self.grid {
+            Some(grid) => grid.address(&self.pagination, self.context(size), number, longest),
+            None => self.pagination.style.rules().predict(self.context(size), number),
+        }
     }
 
     /// Identity of a request; one for the same place in another size has the same.

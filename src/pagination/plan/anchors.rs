@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::drift::{Drift, Filling, Looseness};
 use super::fingerprint::{BatchKey, Fingerprint};
+use super::joint::Joint;
 use super::junction::{Junction, KnownRecord, PageStart};
 use super::known_keys::KnownKeys;
 use super::progress::WalkProgress;
@@ -23,18 +25,12 @@ const LEAST_REPAIRS: u64 = 20;
 /// One repair in so many pages.
 const REPAIR_SHARE: u64 = 4;
 
-/// Number of pages in a row that may be the one before: two show an upstream that clamps numbers, rather than a list to which as many records
-/// were added each time.
-const MOST_ECHOES: u32 = 1;
-
-/// Number of steps back from one page, after which it shows an upstream that rounds numbers, rather than a list from which as many records
-/// were removed each time.
-const MOST_SAME: u32 = 2;
-
 /// Junctions of a walk's pages, and the changes of the list that they have shown.
 #[derive(Debug)]
 pub(super) struct Anchors {
     mode: AnchorMode,
+    /// Numbers mean the same whether pages share records or not.
+    has_offsets: bool,
     known: KnownKeys,
     page: Junction,
     joint: Joint,
@@ -49,69 +45,6 @@ enum AnchorMode {
     Apart,
 }
 
-/// Place at which the page under way should meet those before it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Joint {
-    /// Number of known records that the page begins with, if none has moved.
-    shared: u64,
-    /// Number of steps back since the last page that met those before it.
-    steps: u32,
-    /// Digest of the page that was stepped back from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    apart: Option<u64>,
-    /// Number of steps back in a row from that page.
-    #[serde(default)]
-    apart_times: u32,
-    /// Number of records to step back by where the page was to confirm the end and is not empty.
-    behind: u64,
-    /// The page begins behind the last one, since the upstream may have rounded the number of one that should share records.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    is_probe: bool,
-    /// Number of pages in a row that were the one before.
-    #[serde(default)]
-    echoes: u32,
-    /// Number of records of the list up to the end of the last page with records.
-    reach: u64,
-}
-
-/// Changes of the list, as far as the junctions show them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Drift {
-    /// Number of pages that did not begin with the records that they should share.
-    pub(super) shifts: u64,
-    /// Number of pages that brought nothing new.
-    pub(super) again: u64,
-    /// Number of steps back to a known record.
-    pub(super) back: u64,
-    /// Number of new records in front of a known one. They leave too: one that moved there would be lost otherwise.
-    pub(super) late: u64,
-    /// Number of known records that came again with other bytes: the ones that left are of an earlier moment.
-    pub(super) changed: u64,
-    /// A page has begun with a known record.
-    pub(super) has_met: bool,
-    /// A known record came out of its order.
-    pub(super) is_disordered: bool,
-    /// Known and new records came behind a page that seemed to be the last: it was short for another reason.
-    pub(super) has_gaps: bool,
-    /// Reason for which pages share no records any more.
-    pub(super) looseness: Option<Looseness>,
-}
-
-/// Reason for which pages share no records, although they should.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Looseness {
-    /// An older unpage has begun the walk without.
-    Older,
-    /// Pages have one record each.
-    Single,
-    /// The upstream refuses or rounds numbers between those of its pages.
-    Unaligned,
-    /// A page in the middle of the list is short, so that its records say nothing of the next number.
-    Gaps,
-    /// A record has no key.
-    Keyless,
-}
-
 /// Anchors for a checkpoint; the keys are in the log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct AnchorsNote {
@@ -119,17 +52,12 @@ pub(super) struct AnchorsNote {
     drift: Drift,
 }
 
-impl Drift {
-    fn loosen(&mut self, looseness: Looseness) {
-        self.looseness.get_or_insert(looseness);
-    }
-}
-
 impl Anchors {
     /// Anchors of a pagination, whose known keys have a share of `window` bytes.
     pub(super) fn new(pagination: &Pagination, window: u64) -> Self {
         Self {
             mode: if pagination.shares_records() { AnchorMode::Shared } else { AnchorMode::Apart },
+            has_offsets: pagination.style.counts_records(),
             known: KnownKeys::new(window),
             page: Junction::default(),
             joint: Joint::default(),
@@ -224,7 +152,7 @@ impl Anchors {
         }
         let longest = progress.longest();
         let least = (longest / RECORDS_A_SHARED_ONE).max(1);
-        let doubled = least.saturating_mul(1_u64.checked_shl(self.joint.steps).unwrap_or(u64::MAX));
+        let doubled = least.saturating_mul(1 << self.joint.steps.min(62));
         let step = match start {
             PageStart::Behind => self.joint.behind,
             PageStart::List | PageStart::Shared => doubled.min(longest.saturating_sub(least).max(1)),
@@ -232,20 +160,34 @@ impl Anchors {
         let step = step.min(before);
         self.start_page();
         self.drift.back += 1;
-        self.joint.steps += 1;
-        self.joint.shared += step;
-        let apart = Some(page.digest()).filter(|_| page.records() > 0);
-        self.joint.apart_times = if self.joint.apart == apart { self.joint.apart_times + 1 } else { 1 };
-        self.joint.apart = apart;
+        self.joint.step_back(Some(page.digest()).filter(|_| page.records() > 0));
         self.check_repairs(progress.pages()).map(|()| Some(step))
     }
 
+    /// Notes that the page has fewer records than its own place and total say.
+    pub(super) fn note_lack(&mut self) {
+        self.drift.filling = Filling::Lacking;
+    }
+
+    /// Notes that the page is asked for so many records earlier.
+    pub(super) fn begin_earlier(&mut self, records: u64) {
+        self.joint.shared += records;
+    }
+
     /// Returns true if a page that should share records is one that the upstream gives for another number, too: the only page so far, or the
-    /// one that was stepped back from.
-    pub(super) fn is_rounded(&self, start: PageStart, page: &Fingerprint, progress: &WalkProgress) -> bool {
+    /// one that was stepped back from; or if it has not as many records as it was asked for, and no other reason for it.
+    pub(super) fn is_rounded(
+        &self,
+        start: PageStart,
+        asked: Option<u64>,
+        page: &Fingerprint,
+        progress: &WalkProgress,
+    ) -> bool {
+        let is_other_size =
+            asked.is_some_and(|asked| page.records() > asked || page.records() < asked && self.page.new == 0);
         let is_the_only_one = progress.pages() == 1 && progress.repeated(page).is_some();
-        let came_before = self.joint.apart_times >= MOST_SAME && self.joint.apart == Some(page.digest());
-        start == PageStart::Shared && self.may_be_unaligned() && page.records() > 0 && (is_the_only_one || came_before)
+        let is_same = is_the_only_one || self.joint.comes_again(page.digest());
+        start == PageStart::Shared && self.may_be_unaligned() && page.records() > 0 && (is_same || is_other_size)
     }
 
     /// Returns true if no page has met another one yet, so that the upstream may take no number between those of its pages.
@@ -257,8 +199,7 @@ impl Anchors {
     /// the list has moved, and the upstream may have rounded nothing.
     pub(super) fn probe_rounding(&mut self) -> u64 {
         self.start_page();
-        self.joint.is_probe = true;
-        std::mem::take(&mut self.joint.shared)
+        self.joint.probe()
     }
 
     /// Lets pages share no records from here on, and returns the number of those that the current one should have shared.
@@ -269,8 +210,7 @@ impl Anchors {
 
     /// Counts a page that is the same as the one before; an error if that can't be for a list that moves.
     pub(super) fn count_echo(&mut self, is_echo: bool, pages: u64) -> Result<(), PageError> {
-        self.joint.echoes = if is_echo { self.joint.echoes + 1 } else { 0 };
-        if self.joint.echoes > MOST_ECHOES { Err(PageError::Repeat(pages)) } else { Ok(()) }
+        if self.joint.count_echo(is_echo) { Err(PageError::Repeat(pages)) } else { Ok(()) }
     }
 
     /// Takes over a page that meets those before it or begins the list, with the number of records up to its end.
@@ -278,9 +218,8 @@ impl Anchors {
         if !self.are_active() {
             return Ok(());
         }
-        let page = std::mem::take(&mut self.page);
+        let (page, end) = (std::mem::take(&mut self.page), self.known.end());
         let Joint { shared, steps, behind, .. } = self.joint;
-        let end = self.known.end();
         if start == PageStart::List && page.known == 0 && end > 0 {
             // An empty list may also be a failure, and unknown records at its beginning those that were read first.
             if page.records == 0 || self.known.forgotten() > 0 {
@@ -294,7 +233,9 @@ impl Anchors {
         self.drift.changed += page.changed;
         self.drift.has_met |= start == PageStart::Shared && page.known > 0;
         self.drift.is_disordered |= page.is_disordered;
-        self.drift.has_gaps |= start == PageStart::Behind && page.known > 0 && page.new > page.late;
+        if start == PageStart::Behind && page.known > 0 && page.new > page.late {
+            self.drift.filling = self.drift.filling.max(Filling::Uneven);
+        }
         // The page is as short as it was, although others follow: its end is not the list's.
         if is_met && steps == 1 && shared == behind && page.new == 0 {
             self.drift.loosen(Looseness::Gaps);
@@ -308,8 +249,7 @@ impl Anchors {
         if page.records > 0 {
             self.joint.reach = reach;
         }
-        self.joint =
-            Joint { shared: 0, steps: 0, apart: None, apart_times: 0, behind: 0, is_probe: false, ..self.joint };
+        self.joint = self.joint.met();
         self.known.end_page();
         if page.records > 0 && page.new == 0 && page.known != shared {
             self.drift.again += 1;
@@ -347,10 +287,10 @@ impl Anchors {
     pub(super) fn resume(&mut self, note: Option<AnchorsNote>) -> Result<(), PageError> {
         match (self.mode, note) {
             (AnchorMode::Shared, Some(AnchorsNote { joint, drift })) => (self.joint, self.drift) = (joint, drift),
-            (AnchorMode::Shared, None) => self.drift.loosen(Looseness::Older),
+            (AnchorMode::Shared, None) if self.has_offsets => self.drift.loosen(Looseness::Older),
             (AnchorMode::Apart, None) => {}
-            (AnchorMode::Apart, Some(_)) => {
-                let what = "its pages share records, and those of the configuration do not";
+            (AnchorMode::Apart, Some(_)) | (AnchorMode::Shared, None) => {
+                let what = "either its pages share records or those of the configuration, and not both";
                 return Err(PageError::BadCheckpoint(what.to_owned()));
             }
         }

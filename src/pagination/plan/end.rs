@@ -35,11 +35,13 @@ pub(super) struct EndRules<'a> {
 pub(super) struct WholePage<'a> {
     pub(super) answer: PageAnswer<'a>,
     pub(super) page: &'a Page,
-    /// Next request, where the page has led to it since before it was whole.
+    /// Next request, where the page has led to it early.
     pub(super) early: Option<Arc<PageRequest>>,
     /// Number of its records that no page before had.
     pub(super) new: u64,
     pub(super) length: PageLength,
+    /// Number of records that it was asked for, where that is known.
+    pub(super) asked: Option<u64>,
     /// The upstream's flag, where it has one and the page holds it.
     pub(super) more: Option<bool>,
 }
@@ -138,16 +140,15 @@ impl EndRules<'_> {
         if self.pagination.end == End::ShortPage && page.length == PageLength::Short {
             return Ok(PageLead::End(Proof::ShortPage));
         }
-        let is_midway = page.more == Some(true) || self.addresses.is_midway();
-        let total = self.progress.total().filter(|_| !is_midway);
-        // The counts of records that came say nothing where some of them are gone; the page's own place and total are of one moment.
+        let total = self.progress.total().filter(|_| page.more != Some(true) && !self.addresses.is_midway());
+        // Counts of records that came say nothing where some are gone; the page's own place and total are of one moment.
         let proof = match total {
             Some(total) if reach > total => return Err(PageError::ReachDisagrees { reach, total }),
             _ => total.filter(|total| *total == reach).map(Proof::Total),
         };
-        let shared = Anchors::shared_with(records, longest);
+        let shared = self.addresses.shared(records, longest);
         // Where no page before it is longer, a page may be short of what the upstream ever gives.
-        let may_be_short = (longest == 0 || shared == 0) && self.page_size.size().is_some_and(|size| records < size);
+        let may_be_short = (longest == 0 || shared == 0) && page.asked.is_some_and(|asked| records < asked);
         let is_open = total.is_none() && page.more != Some(true);
         let (shared, aim) = match proof {
             Some(proof) if page.length == PageLength::Short => return Ok(PageLead::End(proof)),
@@ -157,7 +158,8 @@ impl EndRules<'_> {
             }
             _ => (shared, Aim::Records),
         };
-        let next = self.addresses.predict(self.page_size.size(), self.addresses.number() + records - shared);
+        let number = self.addresses.number() + records - shared;
+        let next = self.addresses.at(self.page_size.size(), number, longest.max(records));
         next.map(|next| PageLead::Next(next, aim)).ok_or_else(|| self.more_without_next())
     }
 

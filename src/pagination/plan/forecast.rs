@@ -48,13 +48,19 @@ impl Forecast<'_> {
 
     /// Address of the page that most likely comes after the one with this number.
     pub(super) fn after(&self, number: u64) -> Option<Address> {
-        let number = number.checked_add(self.addresses.stride()?)?;
+        let longest = self.progress.longest();
+        let number = self.addresses.after(number, longest, self.progress.total())?;
         // When larger pages are due, a guess would ask for a smaller one.
         let is_growing = self.page_size.double().is_some();
-        if is_growing || self.is_confirming() || self.is_past_the_end(number) || self.is_capped_at(number) {
+        let is_over = match self.anchors.drift().filter(|_| self.addresses.has_grid()) {
+            // Before a page has met the first one, the sizes may be others than those that are asked for.
+            Some(drift) => !drift.has_met || !self.anchors.are_active(),
+            None => self.is_past_the_end(number),
+        };
+        if is_growing || self.is_confirming() || is_over || self.is_capped_at(number) {
             return None;
         }
-        self.addresses.predict(self.page_size.size(), number)
+        self.addresses.at(self.page_size.size(), number, longest)
     }
 
     /// Returns true if a limit may be reached before the page that is `ahead` pages behind the current one.

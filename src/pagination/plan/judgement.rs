@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::addresses::Addresses;
-use super::anchors::{Drift, Looseness};
+use super::drift::Drift;
 use super::notice::PlanNotice;
 use super::pinned_state::PinnedState;
 use super::progress::WalkProgress;
@@ -71,7 +71,7 @@ impl Judgement<'_> {
             _ => {}
         }
         if let Some(drift) = self.drift {
-            return by_drift(drift, proof);
+            return drift.consistency(proof);
         }
         if self.addresses.is_numbered() {
             Doubt::Numbered.into()
@@ -105,23 +105,5 @@ impl Judgement<'_> {
             && matches!(proof, Proof::Total(_) | Proof::TotalPages(_))
             && self.pagination.style.rules().confirms_totals();
         self.progress.requests() == 1 && self.progress.pages() == 1 || is_confirmed
-    }
-}
-
-/// Consistency of pages that share records.
-fn by_drift(drift: Drift, proof: Proof) -> Consistency {
-    // An end without a count takes it on faith that pages are filled up.
-    let lacks_records = matches!(proof, Proof::EmptyPage | Proof::Status(_)) && drift.has_gaps;
-    match drift {
-        Drift { is_disordered: true, .. } => {
-            Consistency::Moved { why: "a record that had come came again out of the order that it had".to_owned() }
-        }
-        Drift { looseness: Some(Looseness::Older | Looseness::Single), .. } => Doubt::Numbered.into(),
-        Drift { looseness: Some(Looseness::Unaligned), .. } => Doubt::Unaligned.into(),
-        Drift { looseness: Some(Looseness::Keyless), .. } => Doubt::Keyless.into(),
-        Drift { looseness: Some(Looseness::Gaps), .. } => Doubt::ShortPage.into(),
-        _ if lacks_records || proof == Proof::ShortPage => Doubt::ShortPage.into(),
-        Drift { shifts: 0, .. } => Consistency::Steady,
-        Drift { shifts, again, back, .. } => Consistency::Mended { shifts, again, back },
     }
 }

@@ -4,7 +4,7 @@
 //! the place when the record is deleted, and answers with nothing, with an error, or from the list's beginning. So an answer without
 //! records is no end before a page behind an earlier key has shown that the record is still there, or what follows it.
 
-use super::anchors::Drift;
+use super::drift::Drift;
 use super::end::PageLength;
 use super::key_texts::KeyTexts;
 use super::keyset_reader::{KeysetReader, KeysetText, PageOrder};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::crawl_keys::CrawlKeys;
 use super::digest_map::DigestMap;
-use super::doubles::{DoubleFilter, Doubles};
+use super::double_counts::Doubles;
+use super::doubles::DoubleFilter;
 use super::events::PartId;
 use super::part::{CollectionPart, Emission};
 use super::partition::Cut;

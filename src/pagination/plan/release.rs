@@ -1,7 +1,8 @@
 //! Release of a page's records: at once, at the page's end, or never.
 
 use super::crawl_keys::CrawlKeys;
-use super::doubles::{DoubleFilter, Doubles};
+use super::double_counts::Doubles;
+use super::doubles::DoubleFilter;
 use super::fingerprint::{BatchKey, Fingerprint, RecordIdentity, first_line, has_line};
 use super::junction::KnownRecord;
 use crate::batch::Batch;

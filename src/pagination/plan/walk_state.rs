@@ -34,6 +34,13 @@ pub(super) enum Aim {
 }
 
 impl WalkState {
+    pub(super) fn request(&self) -> Option<&PageRequest> {
+        match self {
+            Self::Ask(request, _) | Self::Asked(request, _) => Some(request),
+            Self::Done(_) => None,
+        }
+    }
+
     pub(super) fn aim(&self) -> Option<Aim> {
         match self {
             Self::Ask(_, aim) | Self::Asked(_, aim) => Some(*aim),

@@ -4,6 +4,7 @@
 //! [`PinnedState`]. A further part, as one that repairs a drift of the collection, has a file of its own and is asked in
 //! [`Walk::records`] and [`Walk::arrived`].
 
+mod anchored;
 mod transitions;
 
 use std::sync::Arc;
@@ -14,7 +15,6 @@ use super::addresses::Addresses;
 use super::anchors::Anchors;
 use super::end::PageLength;
 use super::judgement::Judgement;
-use super::junction::PageStart;
 use super::key_trail::KeyTrail;
 use super::notice::PlanNotice;
 use super::page_accounts::{ArrivedPage, PageAccounts};
@@ -34,6 +34,7 @@ use crate::pagination::request::PageRequest;
 use crate::pagination::settings::Pagination;
 use crate::pagination::styles::PageAnswer;
 use crate::pagination::verdict::ProvenEnd;
+use anchored::AnchoredWalk;
 
 /// State machine of one part of a crawl.
 #[derive(Debug)]
@@ -62,14 +63,15 @@ impl Walk {
         first: PageRequest,
     ) -> Result<Self, PageError> {
         let first = pagination.sized(first)?;
+        let page_size = PageSizing::new(&pagination, &first)?;
         let mut walk = Self {
             anchors: Anchors::new(&pagination, caps.window_bytes),
             trail: KeyTrail::new(&pagination),
             release: RecordRelease::new(&pagination, caps.whole_page_bytes()),
             caps,
-            page_size: PageSizing::new(&pagination, &first)?,
             pinned: PinnedState::new(&pagination, &first),
-            addresses: Addresses::new(Arc::clone(&pagination), guard, first.clone()),
+            addresses: Addresses::new(Arc::clone(&pagination), guard, first.clone(), page_size.size()),
+            page_size,
             state: WalkState::Ask(Arc::new(first), Aim::Records),
             identity: 0,
             progress: WalkProgress::default(),
@@ -199,7 +201,7 @@ impl Walk {
             return Ok(batch);
         }
         let is_first = self.release.add(&batch)?;
-        let known = self.known(&batch, is_first)?;
+        let known = AnchoredWalk(self).known(&batch, is_first)?;
         self.release.count_known(known.len());
         if is_first {
             self.release.set_policy(self.policy());
@@ -208,19 +210,6 @@ impl Walk {
             }
         }
         self.release.pass(batch, known)
-    }
-
-    /// Indexes of the records of a batch that pages before held, as far as pages are meant to share some.
-    fn known(&mut self, batch: &Batch, is_first: bool) -> Result<Vec<usize>, PageError> {
-        let overlap_key = self.pagination.style.rules().overlap_key();
-        if is_first && !self.trail.is_held() && self.release.begins_with_last(batch, overlap_key)? {
-            return self.trail.join(batch).map(|known| [vec![0], known].concat());
-        }
-        let mut known = self.anchors.find_known(batch, self.release.keys());
-        self.release.compare(batch, &mut known)?;
-        self.anchors.join(batch.records(), &known);
-        let behind_key = self.trail.join(batch)?;
-        Ok(known.iter().map(|record| record.at).chain(behind_key).collect())
     }
 
     /// Takes the rest of the page, and returns its last records and those that waited, as far as they may leave. `early` is what
@@ -246,7 +235,8 @@ impl Walk {
         self.anchors.settle(self.page_start(), reach, &self.progress)?;
         self.trail.settle();
         self.read_totals(head, &page.fields, records)?;
-        let length = if records < self.progress.longest() { PageLength::Short } else { PageLength::Full };
+        AnchoredWalk(self).look_for_lacks(records);
+        let length = if records < AnchoredWalk(self).full_length() { PageLength::Short } else { PageLength::Full };
         self.progress.count(self.release.page(), new, self.release.doubles());
         if self.pages() == 1 {
             self.progress.note_date(&head.headers);
@@ -278,18 +268,9 @@ impl Walk {
         }
     }
 
-    fn page_start(&self) -> PageStart {
-        PageStart::of(self.state.aim(), self.addresses.before())
-    }
-
-    /// Returns true if a removed record moves others past the pages unseen.
-    fn moves_unseen(&self) -> bool {
-        self.addresses.is_numbered() && !self.anchors.are_active() && self.pagination.watches_moves()
-    }
-
     fn read_totals(&mut self, head: &Head, fields: &PageFields, records: u64) -> Result<(), PageError> {
         let before = self.progress.total();
-        let counts_pages = !self.page_size.is_resized() && !self.anchors.are_active();
+        let counts_pages = !self.page_size.is_resized() && self.anchors.drift().is_none();
         let shrank = self.progress.read_totals(&self.pagination, counts_pages, head, fields, records)?;
         self.check_shrunk(shrank)?;
         let grew = before.is_some() && self.progress.total() > before;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, StatusCode};
 
 use super::Walk;
+use super::anchored::AnchoredWalk;
 use crate::pagination::end_settings::SameToken;
 use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::page::{Head, Page};
@@ -30,7 +31,7 @@ impl Walk {
         match self.end_rules().by_refusal(status, headers, self.state.aim())? {
             None if matches!(status.as_u16(), 400 | 422) && self.anchors.may_be_unaligned() => {
                 let shared = self.anchors.give_up_sharing();
-                self.ask_at(self.addresses.number() + shared)
+                AnchoredWalk(self).ask_after(shared)
             }
             None if self.page_start() == PageStart::Shared && self.anchors.are_active() => {
                 Err(PageError::SharedRefused { status, excerpt: excerpt(&String::from_utf8_lossy(body)) })
@@ -41,7 +42,7 @@ impl Walk {
             None => Err(PageError::of_refusal(status, headers, body)),
             // A page that was there a moment ago is not past the last, nor one that should begin with a known record.
             Some(_) if self.release.has_begun() => Err(PageError::Gone(status)),
-            Some(_) if self.step_back()? => Ok(()),
+            Some(_) if AnchoredWalk(self).step_back()? => Ok(()),
             Some(_) if self.resizing().restore() => Ok(()),
             Some(proof) => {
                 if let Proof::Total(total) = proof {
@@ -97,7 +98,8 @@ impl Walk {
             let shrank = self.progress.note_total(total);
             self.check_shrunk(shrank)?;
         }
-        let whole = WholePage { answer: self.answer(head, &page.fields), page, early, new, length, more };
+        let asked = self.asked().or(self.page_size.size());
+        let whole = WholePage { answer: self.answer(head, &page.fields), page, early, new, length, asked, more };
         match self.end_rules().lead(whole, style_end)? {
             PageLead::Next(_, Aim::Records) if may_be_last && self.trail.overlap() => self.ask_behind(),
             PageLead::Next(next, aim) => self.ask(next, aim),
@@ -111,7 +113,7 @@ impl Walk {
     /// Takes a page whose records must be new, or one that shares some with those before it. Returns false where nothing of it is used.
     pub(super) fn take(&mut self, aim: Aim, new: u64) -> Result<bool, PageError> {
         if self.anchors.are_active() {
-            return self.take_anchored(aim);
+            return AnchoredWalk(self).take(aim);
         }
         let starts_again = self.progress.started(self.release.page().start());
         if !matches!(aim, Aim::Confirm(_)) && self.trail.holds_ends() {
@@ -134,47 +136,18 @@ impl Walk {
         starts_again.filter(|_| suspects).map_or(Ok(true), |earlier| Err(PageError::Repeat(earlier)))
     }
 
-    /// Takes a page that must share a record with those before it, or steps back.
-    fn take_anchored(&mut self, aim: Aim) -> Result<bool, PageError> {
-        if self.anchors.is_rounded(self.page_start(), self.release.page(), &self.progress) {
-            let shared = self.anchors.probe_rounding();
-            return self.ask_at(self.addresses.number() + shared).map(|()| false);
-        }
-        let total = self.progress.total().filter(|total| self.anchors.reach() == Some(*total));
-        let repeated = self.progress.repeated(self.release.page());
-        let proof = match (repeated, total) {
-            // The number is ignored. In a list that moves, just as many records would have to come in front as the first page has.
-            (Some(1), _) if self.pages() == 1 => self.end_rules().by_repetition(1, aim)?,
-            // An upstream that clamps numbers gives its last page again.
-            (Some(last), Some(total)) if last == self.pages() => Proof::Total(total),
-            _ => {
-                let pages = self.pages();
-                self.anchors.count_echo(repeated == Some(pages), pages)?;
-                return self.step_back().map(|goes_back| !goes_back);
-            }
-        };
-        self.finish(proof).map(|()| false)
+    /// Number of records that the current page was asked for, where its place depends on it.
+    pub(super) fn asked(&self) -> Option<u64> {
+        self.state.request().and_then(|request| self.addresses.asked(request))
     }
 
-    /// Steps back from a page that does not meet those before it: Asked ⇒ Ask. Returns false if it does.
-    fn step_back(&mut self) -> Result<bool, PageError> {
-        let (start, before) = (self.page_start(), self.addresses.before());
-        let Some(step) = self.anchors.step_back(start, before, self.release.page(), &self.progress)? else {
-            return Ok(false);
-        };
-        self.ask_at(self.addresses.number() - step).map(|()| true)
+    pub(super) fn page_start(&self) -> PageStart {
+        PageStart::of(self.state.aim(), self.addresses.before())
     }
 
-    /// Asks for the page of another number in the place of the current one: Asked ⇒ Ask.
-    fn ask_at(&mut self, number: u64) -> Result<(), PageError> {
-        let address = self.addresses.predict(self.page_size.size(), number);
-        let Address { mut request, number } = address.ok_or_else(|| self.end_rules().more_without_next())?;
-        self.pinned.apply(&mut request)?;
-        self.addresses.advance_to(number);
-        self.addresses.forget_stride();
-        self.identity = self.addresses.identity(&self.page_size, &request);
-        self.state = WalkState::Ask(request, Aim::Records);
-        Ok(())
+    /// Returns true if a removed record moves others past the pages unseen.
+    pub(super) fn moves_unseen(&self) -> bool {
+        self.addresses.is_numbered() && !self.anchors.are_active()
     }
 
     /// Reason for which a whole page can't be one of the collection, though its answer is a page.
@@ -218,7 +191,7 @@ impl Walk {
     }
 
     /// Asked ⇒ Done, unless what came contradicts the upstream's own numbers.
-    fn finish(&mut self, proof: Proof) -> Result<(), PageError> {
+    pub(super) fn finish(&mut self, proof: Proof) -> Result<(), PageError> {
         self.end_rules().check()?;
         // An unnamed number of the first page counts a list that has moved since.
         if !self.addresses.is_midway() && self.anchors.drift().is_none_or(|drift| drift.shifts == 0) {
