@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::settings::Pagination;
+use super::settings::{ConsistencyLevel, Pagination};
 use super::validity::{Precondition, VersionSource};
 use super::verdict::Doubt;
 
@@ -17,10 +17,11 @@ pub struct BestVerdict {
     better: Option<&'static str>,
 }
 
-const STATE: &str = "a state of the upstream's that every request names (valid_at), or its ETag (match = true)";
+const STATE: &str = "a state of the upstream's that every request names (valid_at), its ETag (match = true), or consistency = \"verify\", which reads the list until two reads are equal";
 const SHARED: &str =
     "consistency = \"repair\", if records keep their order; or a state that every request names (valid_at, match)";
 const KEY: &str = "`key` and consistency = \"repair\", if records keep their order; or a state that every request names (valid_at, match)";
+const READ_TWICE: &str = "consistency = \"detect\", or \"verify\", which reads the list until two reads are equal";
 const CLOCK: &str = "one time for all parts: valid_at = { param = …, from = \"clock\" }";
 
 impl Pagination {
@@ -38,6 +39,14 @@ impl Pagination {
         if self.precondition == Precondition::Match {
             return best("upstream", &"if page 1 has a strong ETag or Last-Modified", None);
         }
+        match self.consistency {
+            Some(ConsistencyLevel::None) => return best("unverified", &Doubt::Unwatched, Some(READ_TWICE)),
+            Some(ConsistencyLevel::Verify) if self.style.is_numbered() => {
+                return best("snapshot", &"two reads that are equal", None);
+            }
+            Some(ConsistencyLevel::Verify) => return best("steady", &"two reads that are equal", None),
+            _ => {}
+        }
         if self.shares_records() {
             return best("steady or mended", &"pages share records, and records keep their order by your word", None);
         }
@@ -46,6 +55,7 @@ impl Pagination {
             style if style.is_auto() => best("unverified", &"the pagination is yet to be recognised", None),
             style if style.is_pointed() => best("unverified", &Doubt::Pointer, Some(STATE)),
             style if !style.is_computed() => best("snapshot", &"one page is all there is", None),
+            style if !style.is_numbered() && self.can_repair() => best("unverified", &Doubt::KeyOrder, Some(SHARED)),
             style if !style.is_numbered() => best("unverified", &Doubt::Key, Some(STATE)),
             _ if !rules.is_windowed() => best("unverified", &Doubt::Numbered, Some(STATE)),
             _ if self.key.is_some() => best("unverified", &Doubt::Numbered, Some(SHARED)),
@@ -68,7 +78,6 @@ mod tests {
     use crate::pagination::path::Path;
     use crate::pagination::record_settings::Records;
     use crate::pagination::request::Param;
-    use crate::pagination::settings::ConsistencyLevel;
     use crate::pagination::styles::{Advance, LinkHeader, Offset, PageNumber, Style};
     use crate::pagination::validity::{TimeFormat, ValidAt};
 
@@ -103,6 +112,9 @@ mod tests {
                 Pagination { precondition: Precondition::Match, ..links() },
                 "at best upstream: if page 1 has a strong ETag",
             ),
+            (Pagination { consistency: Some(ConsistencyLevel::Verify), ..offset() }, "at best snapshot: two reads"),
+            (Pagination { consistency: Some(ConsistencyLevel::Verify), ..links() }, "at best steady: two reads"),
+            (Pagination { consistency: Some(ConsistencyLevel::None), ..links() }, "at best unverified: "),
             (of(Style::SINGLE), "at best snapshot: one page is all there is"),
             (of(Style::AUTO), "at best unverified: the pagination is yet to be recognised"),
         ];

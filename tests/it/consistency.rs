@@ -169,3 +169,26 @@ async fn a_list_that_is_not_watched_says_so() {
     let said = String::from_utf8(run(arguments).await.stderr).unwrap();
     assert!(said.contains("; unverified: not watched, as configured"), "{said}");
 }
+
+#[tokio::test]
+async fn a_read_that_is_interrupted_leaves_nothing_and_the_next_run_starts_again() {
+    let begun = AtomicUsize::new(0);
+    let upstream = Upstream::scripted(0, move |asked, _| {
+        let offset = number(asked, "offset").unwrap_or(0);
+        if offset == 0 && begun.fetch_add(1, Ordering::SeqCst) == 1 {
+            return Reply::status(403);
+        }
+        let list = ids(50, &[]);
+        Reply::json(page(list.get(offset..list.len().min(offset + SIZE)).unwrap_or_default()))
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("orders.ndjson");
+    let output = ["--output", file.to_str().unwrap()];
+    let (code, _, said) = verified(&upstream, &output).await;
+    assert!(code == Some(3) && said.contains("not started: no record was written"), "{said}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let (code, _, said) = verified(&upstream, &output).await;
+    assert_eq!((code, std::fs::read_to_string(&file).unwrap()), (Some(0), lines(&ids(50, &[]))), "{said}");
+    assert!(said.contains("; snapshot: all records are of "), "{said}");
+}

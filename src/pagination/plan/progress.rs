@@ -39,6 +39,9 @@ pub(super) struct WalkProgress {
     /// Number of records by which the total grew since the first page.
     #[serde(default)]
     grown: u64,
+    /// Smallest total that the upstream ever said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    least: Option<u64>,
     /// The upstream's number of pages, as last said by a page with records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     total_pages: Option<u64>,
@@ -122,6 +125,8 @@ impl WalkProgress {
     /// Notes the upstream's total; returns the error of one that shrank, which it is where pages are numbered.
     pub(super) fn note_total(&mut self, total: u64) -> Option<PageError> {
         self.most = self.most.max(Some(total));
+        // The journal of an older unpage has only the last total.
+        self.least = self.least.or(self.total).or(Some(total)).min(Some(total));
         let before = self.total.replace(total)?;
         self.grown += total.saturating_sub(before);
         (total < before).then_some(PageError::TotalShrank { before, after: total })
@@ -240,7 +245,9 @@ impl WalkProgress {
         if let (Some(total), Some(most)) = (total, most) {
             // Records that were deleted after they were read make a cursor's count larger than the last total, not than every total.
             let too_many = records > if is_numbered { total } else { most };
-            if records + doubles.within < total && !self.counts_to(total) || too_many {
+            // What was inserted behind the place of a cursor makes its count smaller than the last total, not than every total.
+            let least = if is_numbered { total } else { self.least.unwrap_or(total) };
+            if records + doubles.within < least && !self.counts_to(total) || too_many {
                 return Err(PageError::TotalDisagrees { records, total });
             }
         }
@@ -328,6 +335,9 @@ mod tests {
         let mut progress = WalkProgress { records: 5, total: Some(4), most: Some(6), ..WalkProgress::default() };
         assert!(progress.check_totals(false).is_ok() && progress.check_totals(true).is_err());
         progress.note_total(6);
+        assert!(progress.check_totals(false).is_ok(), "the total grew behind the cursor");
+        assert!(progress.check_totals(true).is_err());
+        progress.records = 3;
         assert!(progress.check_totals(false).is_err());
     }
 

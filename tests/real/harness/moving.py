@@ -33,6 +33,8 @@ class Crawl:
     requests: int = 0
     inserted: set[int] = field(default_factory=set)
     deleted: set[int] = field(default_factory=set)
+    #: The orders at each moment, from the beginning on.
+    states: list[list[int]] = field(default_factory=list)
     #: The writes in their order, each with the number of the request before it.
     log: list[str] = field(default_factory=list)
 
@@ -70,7 +72,7 @@ class MovingList:
     def begin(self, due: Counter[int], dice: random.Random) -> Crawl:
         """Watches a crawl, to which the requests belong from now on."""
         with self.lock:
-            self.crawl = Crawl(due, dice, list(self.numbers))
+            self.crawl = Crawl(due, dice, list(self.numbers), states=[list(self.numbers)])
             return self.crawl
 
     def restore(self) -> None:
@@ -121,6 +123,7 @@ class MovingList:
             self.numbers = sorted([*self.numbers, number])
             crawl.inserted.add(number)
             crawl.log.append(f"{crawl.requests}: insert {number}")
+        crawl.states.append(list(self.numbers))
 
     def stop(self) -> None:
         self.server.shutdown()
