@@ -199,3 +199,17 @@ fn sizes_that_are_not_free_are_given_up() {
         }
     }
 }
+
+#[test]
+fn a_first_page_that_is_short_of_its_size_is_no_end_while_the_list_shrinks() {
+    // The upstream gives half as many records as are asked for, and has one more behind them, which moves up.
+    let mut requests = 0;
+    let first = Server::of(offset_from(0), 0, PAGE).first();
+    let crawled = crawl(&repaired(Total::None), first, Manner::of(1), |request| {
+        let ids: Vec<_> = (0..6).filter(|id| requests == 0 || *id != 2).map(|id| (id, 0)).collect();
+        requests += 1;
+        list(request, None, ids.into_iter().skip(number(request, "offset").unwrap() as usize).take(5))
+    });
+    assert_eq!((crawled.ids, crawled.end.is_ok()), ((0..6).collect(), true), "{:?}", crawled.end);
+    assert!(matches!(crawled.consistency, Some(Consistency::Mended { .. })), "{:?}", crawled.consistency);
+}

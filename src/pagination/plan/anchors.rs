@@ -19,12 +19,6 @@ use crate::pagination::settings::Pagination;
 /// One record in so many is shared with the next page; more would only make steps back rarer.
 const RECORDS_A_SHARED_ONE: u64 = 50;
 
-/// Number of requests that repair may take in any walk; a longer one may take [`REPAIR_SHARE`].
-const LEAST_REPAIRS: u64 = 20;
-
-/// One repair in so many pages.
-const REPAIR_SHARE: u64 = 4;
-
 /// Junctions of a walk's pages, and the changes of the list that they have shown.
 #[derive(Debug)]
 pub(super) struct Anchors {
@@ -72,6 +66,16 @@ impl Anchors {
 
     pub(super) fn drift(&self) -> Option<Drift> {
         (self.mode == AnchorMode::Shared).then_some(self.drift)
+    }
+
+    /// Number of known records with which the page under way should begin.
+    pub(super) fn shared(&self) -> u64 {
+        self.joint.shared
+    }
+
+    /// Returns true if the last page had the records that it should share, and nothing behind them.
+    pub(super) fn have_ended(&self) -> bool {
+        self.joint.has_ended
     }
 
     /// Bytes in memory.
@@ -157,11 +161,10 @@ impl Anchors {
             PageStart::Behind => self.joint.behind,
             PageStart::List | PageStart::Shared => doubled.min(longest.saturating_sub(least).max(1)),
         };
-        let step = step.min(before);
         self.start_page();
         self.drift.back += 1;
         self.joint.step_back(Some(page.digest()).filter(|_| page.records() > 0));
-        self.check_repairs(progress.pages()).map(|()| Some(step))
+        self.drift.check_repairs(progress.pages()).map(|()| Some(step.min(before)))
     }
 
     /// Notes that the page has fewer records than its own place and total say.
@@ -233,7 +236,7 @@ impl Anchors {
         self.drift.changed += page.changed;
         self.drift.has_met |= start == PageStart::Shared && page.known > 0;
         self.drift.is_disordered |= page.is_disordered;
-        if start == PageStart::Behind && page.known > 0 && page.new > page.late {
+        if steps == 0 && behind > 0 && page.known > shared && page.new > page.late {
             self.drift.filling = self.drift.filling.max(Filling::Uneven);
         }
         // The page is as short as it was, although others follow: its end is not the list's.
@@ -249,11 +252,11 @@ impl Anchors {
         if page.records > 0 {
             self.joint.reach = reach;
         }
-        self.joint = self.joint.met();
+        self.joint = self.joint.met(is_met && page.new == 0);
         self.known.end_page();
         if page.records > 0 && page.new == 0 && page.known != shared {
             self.drift.again += 1;
-            self.check_repairs(progress.pages())?;
+            self.drift.check_repairs(progress.pages())?;
         }
         Ok(())
     }
@@ -269,14 +272,11 @@ impl Anchors {
                 }
             }
             // The first page may only look short: the upstream may give fewer records than were asked for.
-            Aim::Confirm(_) if longest == 0 => self.joint.behind = Self::shared_with(records, 0).max(1),
+            Aim::Confirm(_) if longest == 0 => {
+                (self.joint.shared, self.joint.behind) = (shared, Self::shared_with(records, 0).max(1));
+            }
             Aim::Confirm(_) => self.joint.behind = records,
         }
-    }
-
-    fn check_repairs(&self, pages: u64) -> Result<(), PageError> {
-        let repairs = self.drift.again + self.drift.back;
-        if repairs > LEAST_REPAIRS.max(pages / REPAIR_SHARE) { Err(PageError::Drifted(repairs)) } else { Ok(()) }
     }
 
     pub(super) fn note(&self) -> Option<AnchorsNote> {

@@ -2,8 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::pagination::error::PageError;
 use crate::pagination::proof::Proof;
 use crate::pagination::verdict::{Consistency, Doubt};
+
+/// Number of requests that repair may take in any walk; a longer one may take [`REPAIR_SHARE`].
+const LEAST_REPAIRS: u64 = 20;
+
+/// One repair in so many pages.
+const REPAIR_SHARE: u64 = 4;
 
 /// Changes of the list, as far as the junctions show them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +65,12 @@ pub(super) enum Looseness {
 impl Drift {
     pub(super) fn loosen(&mut self, looseness: Looseness) {
         self.looseness.get_or_insert(looseness);
+    }
+
+    /// Checks the number of requests that the changes have taken in so many pages.
+    pub(super) fn check_repairs(&self, pages: u64) -> Result<(), PageError> {
+        let repairs = self.again + self.back;
+        if repairs > LEAST_REPAIRS.max(pages / REPAIR_SHARE) { Err(PageError::Drifted(repairs)) } else { Ok(()) }
     }
 
     /// Consistency of the records behind this proof.

@@ -153,9 +153,9 @@ impl EndRules<'_> {
         let (shared, aim) = match proof {
             Some(proof) if page.length == PageLength::Short => return Ok(PageLead::End(proof)),
             Some(proof) if may_be_short => (0, Aim::Confirm(proof)),
-            None if is_open && (may_be_short || page.length == PageLength::Short) => {
-                (0, Aim::Confirm(Proof::EmptyPage))
-            }
+            // A first page may be as long as any, and the list may shrink behind it: its last records must still be there.
+            None if is_open && may_be_short => (shared, Aim::Confirm(Proof::EmptyPage)),
+            None if is_open && page.length == PageLength::Short => (0, Aim::Confirm(Proof::EmptyPage)),
             _ => (shared, Aim::Records),
         };
         let number = self.addresses.number() + records - shared;

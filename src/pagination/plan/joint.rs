@@ -26,6 +26,9 @@ pub(super) struct Joint {
     /// The page begins behind the last one, since the upstream may have rounded the number of one that should share records.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_probe: bool,
+    /// A page that was to confirm the end shared the last records, and had nothing behind them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) has_ended: bool,
     /// Number of pages in a row that were the one before.
     #[serde(default)]
     echoes: u32,
@@ -58,8 +61,9 @@ impl Joint {
         self.echoes > MOST_ECHOES
     }
 
-    /// The joint behind a page that has met those before it.
-    pub(super) fn met(self) -> Self {
-        Self { echoes: self.echoes, reach: self.reach, ..Self::default() }
+    /// The joint behind a page that has met those before it, and brought nothing new or something.
+    pub(super) fn met(self, is_idle: bool) -> Self {
+        let has_ended = is_idle && self.shared > 0 && self.behind > 0;
+        Self { echoes: self.echoes, reach: self.reach, has_ended, ..Self::default() }
     }
 }

@@ -47,12 +47,13 @@ pub(super) enum PageStart {
 }
 
 impl PageStart {
-    /// Beginning of a page that was asked for with this aim; the walk has so many records of the list in front of it.
-    pub(super) fn of(aim: Option<Aim>, before: u64) -> Self {
+    /// Beginning of a page that was asked for with this aim; the walk has so many records of the list in front of it, of which the page should
+    /// begin with `shared` ones.
+    pub(super) fn of(aim: Option<Aim>, before: u64, shared: u64) -> Self {
         match aim {
             _ if before == 0 => Self::List,
-            Some(Aim::Confirm(_)) => Self::Behind,
-            Some(Aim::Records | Aim::Again) | None => Self::Shared,
+            Some(Aim::Confirm(_)) if shared == 0 => Self::Behind,
+            Some(Aim::Records | Aim::Again | Aim::Confirm(_)) | None => Self::Shared,
         }
     }
 }

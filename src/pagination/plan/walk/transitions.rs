@@ -65,7 +65,7 @@ impl Walk {
     ) -> Result<(), PageError> {
         let records = self.release.page().records();
         if let Aim::Confirm(proof) = aim
-            && (!self.anchors.are_active() || records == 0)
+            && (!self.anchors.are_active() || records == 0 || self.anchors.have_ended())
         {
             if proof == Proof::EmptyPage {
                 self.check_words(head, page, false)?;
@@ -142,7 +142,7 @@ impl Walk {
     }
 
     pub(super) fn page_start(&self) -> PageStart {
-        PageStart::of(self.state.aim(), self.addresses.before())
+        PageStart::of(self.state.aim(), self.addresses.before(), self.anchors.shared())
     }
 
     /// Returns true if a removed record moves others past the pages unseen.
