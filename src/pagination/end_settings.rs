@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::error::PageError;
 use super::page::PageFields;
 use super::path::Path;
+use crate::caps::Caps;
 
 /// Event that ends a collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,23 @@ pub struct Limits {
     pub max_offset: Option<u64>,
     pub max_pages: Option<u64>,
     pub max_results: Option<u64>,
+}
+
+impl Limits {
+    /// Checks that one more page may be asked for after so many pages and records.
+    pub(super) fn check(&self, caps: &Caps, pages: u64, records: u64) -> Result<(), PageError> {
+        let limits = [
+            ("max_pages", self.max_pages, pages),
+            ("max_results", self.max_results, records),
+            ("caps.pages", Some(caps.pages), pages),
+        ];
+        for (name, limit, reached) in limits {
+            if let Some(value) = limit.filter(|limit| reached >= *limit) {
+                return Err(PageError::Limit { name, value });
+            }
+        }
+        Ok(())
+    }
 }
 
 impl More {

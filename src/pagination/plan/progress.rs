@@ -260,17 +260,7 @@ impl WalkProgress {
 
     /// Checks that one more page may be asked for.
     pub(super) fn check_limits(&self, limits: &Limits, caps: &Caps) -> Result<(), PageError> {
-        let limits = [
-            ("max_pages", limits.max_pages, self.pages),
-            ("max_results", limits.max_results, self.records),
-            ("caps.pages", Some(caps.pages), self.pages),
-        ];
-        for (name, limit, reached) in limits {
-            if let Some(value) = limit.filter(|limit| reached >= *limit) {
-                return Err(PageError::Limit { name, value });
-            }
-        }
-        Ok(())
+        limits.check(caps, self.pages, self.records)
     }
 
     pub(super) fn check_empty_pages(&self, caps: &Caps) -> Result<(), PageError> {
