@@ -36,6 +36,9 @@ mod repair;
 // The consistency that a plan's pages can show.
 #[path = "plans/verdicts.rs"]
 mod verdicts;
+
+#[path = "plans/verified.rs"]
+mod verified;
 // Upstreams that fail at large pages, and what they may make of small ones.
 #[path = "plans/smaller.rs"]
 mod smaller;

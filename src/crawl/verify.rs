@@ -8,6 +8,8 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
+use http::{HeaderValue, header};
+
 use super::drive::{CrawlProgress, Driver};
 use super::{Crawl, failure_report};
 use crate::error::{Failure, Fault};
@@ -19,11 +21,14 @@ const MOST_READS: usize = 3;
 
 /// Reads the collection, and returns the driver of a read whose records may leave.
 pub(super) async fn open(crawl: &Crawl, pagination: &Arc<Pagination>) -> Result<Box<Driver>, Failure> {
+    let mut crawl = crawl.clone();
     let mut before = None;
     let mut reads = 0;
     loop {
         reads += 1;
-        let mut driver = Driver::new(crawl, Arc::clone(pagination))?;
+        let mut driver = Driver::new(&crawl, Arc::clone(pagination))?;
+        // A cache on the way would answer the next read with pages of this one (RFC 9111 §5.2.1.4).
+        crawl.first.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         driver.withhold();
         let consistency = match read(&mut driver).await {
             Ok(consistency) => consistency,

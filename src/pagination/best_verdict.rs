@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::end_settings::End;
 use super::settings::{ConsistencyLevel, Pagination};
 use super::validity::{Precondition, VersionSource};
 use super::verdict::Doubt;
@@ -22,6 +23,9 @@ const SHARED: &str =
     "consistency = \"repair\", if records keep their order; or a state that every request names (valid_at, match)";
 const KEY: &str = "`key` and consistency = \"repair\", if records keep their order; or a state that every request names (valid_at, match)";
 const READ_TWICE: &str = "consistency = \"detect\", or \"verify\", which reads the list until two reads are equal";
+const EQUAL: &str = "two reads that are equal";
+const COUNT: &str = "the upstream's `total`, `total_pages` or flag (`more`), if it has one";
+const KEYSET: &str = "a keyset by the collection's `key`, or a state that every request names (valid_at, match)";
 const CLOCK: &str = "one time for all parts: valid_at = { param = …, from = \"clock\" }";
 
 impl Pagination {
@@ -41,10 +45,7 @@ impl Pagination {
         }
         match self.consistency {
             Some(ConsistencyLevel::None) => return best("unverified", &Doubt::Unwatched, Some(READ_TWICE)),
-            Some(ConsistencyLevel::Verify) if self.style.is_numbered() => {
-                return best("snapshot", &"two reads that are equal", None);
-            }
-            Some(ConsistencyLevel::Verify) => return best("steady", &"two reads that are equal", None),
+            Some(ConsistencyLevel::Verify) if !self.style.is_auto() => return self.best_of_equal_reads(),
             _ => {}
         }
         if self.shares_records() {
@@ -62,6 +63,21 @@ impl Pagination {
             _ => best("unverified", &Doubt::Numbered, Some(KEY)),
         }
     }
+
+    /// Best verdict on two reads that are equal, as far as a list can't give two that lack the same records.
+    fn best_of_equal_reads(&self) -> BestVerdict {
+        let best = |words, why: &dyn fmt::Display, better| BestVerdict { words, why: why.to_string(), better };
+        let has_count = self.more.is_some() || self.total_source().is_some() || self.total_pages.is_some();
+        let ends_by_address = self.style.is_pointed() && matches!(self.end, End::Style | End::NoNext);
+        let is_numbered = self.style.is_numbered();
+        match (self.end, has_count || ends_by_address) {
+            (End::ShortPage, false) => best("unverified", &Doubt::ShortPage, Some(COUNT)),
+            (_, false) if is_numbered || self.style.is_pointed() => best("unverified", &Doubt::ShortPage, Some(COUNT)),
+            _ if is_numbered => best("snapshot", &EQUAL, None),
+            _ if self.style.is_pointed() || self.can_repair() => best("steady", &EQUAL, None),
+            _ => best("unverified", &Doubt::Key, Some(KEYSET)),
+        }
+    }
 }
 
 impl fmt::Display for BestVerdict {
@@ -77,8 +93,9 @@ mod tests {
     use super::*;
     use crate::pagination::path::Path;
     use crate::pagination::record_settings::Records;
-    use crate::pagination::request::Param;
-    use crate::pagination::styles::{Advance, LinkHeader, Offset, PageNumber, Style};
+    use crate::pagination::request::{Encode, Param};
+    use crate::pagination::source::Source;
+    use crate::pagination::styles::{Advance, KeyUse, Keyset, LinkHeader, Offset, Overlap, PageNumber, Style};
     use crate::pagination::validity::{TimeFormat, ValidAt};
 
     fn of(style: impl Into<Style>) -> Pagination {
@@ -92,6 +109,11 @@ mod tests {
         let with_key = |pagination| Pagination { key: Some(Path::root()), ..pagination };
         let clock = Some(ValidAt { param: param(), from: VersionSource::Clock(TimeFormat::Unix) });
         let links = || of(LinkHeader { rel: "next".to_owned(), attribute: None });
+        let verified = |pagination| Pagination { consistency: Some(ConsistencyLevel::Verify), ..pagination };
+        let count = || Some(Source::Body(Path::root()));
+        let (key, usage) = (vec![Path::root()], KeyUse::Compared);
+        let keyset =
+            || of(Keyset { key: key.clone(), param: param(), encode: Encode::Plain, overlap: Overlap::None, usage });
         let cases = [
             (
                 offset(),
@@ -112,8 +134,13 @@ mod tests {
                 Pagination { precondition: Precondition::Match, ..links() },
                 "at best upstream: if page 1 has a strong ETag",
             ),
-            (Pagination { consistency: Some(ConsistencyLevel::Verify), ..offset() }, "at best snapshot: two reads"),
-            (Pagination { consistency: Some(ConsistencyLevel::Verify), ..links() }, "at best steady: two reads"),
+            (verified(offset()), "at best unverified: a short or empty page was taken for the end"),
+            (Pagination { total: count(), ..verified(offset()) }, "at best snapshot: two reads"),
+            (Pagination { end: End::ShortPage, ..verified(links()) }, "for a better one: the upstream's `total`"),
+            (verified(links()), "at best steady: two reads"),
+            (verified(of(Style::AUTO)), "at best unverified: the pagination is yet to be recognised"),
+            (verified(keyset()), "a better one: a keyset by the collection's `key`"),
+            (verified(with_key(keyset())), "at best steady: two reads"),
             (Pagination { consistency: Some(ConsistencyLevel::None), ..links() }, "at best unverified: "),
             (of(Style::SINGLE), "at best snapshot: one page is all there is"),
             (of(Style::AUTO), "at best unverified: the pagination is yet to be recognised"),

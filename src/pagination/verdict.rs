@@ -94,6 +94,10 @@ pub enum Doubt {
     Unaligned,
     /// Pages were to share records, and some have no key to be known by.
     Keyless,
+    /// A page came from a cache, whose pages are of earlier moments.
+    Cached,
+    /// A page repeated records of the one before, as one does that others were pushed out of.
+    Repeated,
     /// The end was taken from a short or empty page, and the upstream's pages may be so in the middle of the list.
     ShortPage,
 }
@@ -161,10 +165,10 @@ impl Consistency {
     /// The same of a crawl for which a reason to doubt it is known.
     pub(super) fn doubted(self, why: String) -> Self {
         match self {
-            Self::Steady | Self::Mended { .. } => Self::Unverified { why },
+            Self::Steady | Self::Mended { .. } | Self::Snapshot { .. } => Self::Unverified { why },
             Self::Unverified { why: first } => Self::Unverified { why: format!("{first}; {why}") },
             // What refutes or outranks a doubt stands.
-            Self::Moved { .. } | Self::Snapshot { .. } | Self::Upstream { .. } => self,
+            Self::Moved { .. } | Self::Upstream { .. } => self,
         }
     }
 }
@@ -193,7 +197,11 @@ impl fmt::Display for Doubt {
             }
             Self::Keyless => "records without a key are not known again, so that nothing ties one page to the next",
             Self::ShortPage => {
-                "a short page was taken for the end, and the upstream's pages may also be short before it"
+                "a short or empty page was taken for the end, and the upstream's pages may also be so before it"
+            }
+            Self::Cached => "a cache answered (Age), so that pages are of earlier moments, and a later read may see them again",
+            Self::Repeated => {
+                "a page repeated records of the one before, and others may be missing for them: the upstream's order may not be one"
             }
         })
     }
@@ -356,7 +364,7 @@ mod tests {
     #[test]
     fn a_doubt_leaves_no_promise_of_each_record_once() {
         for (consistency, _, phrase) in words() {
-            let promises = phrase.starts_with("steady") || phrase.starts_with("mended");
+            let promises = ["steady", "mended", "snapshot"].iter().any(|word| phrase.starts_with(word));
             let doubted = consistency.doubted("keys were forgotten".to_owned());
             let says = doubted.to_string().ends_with("keys were forgotten");
             assert_eq!(says, promises || phrase.starts_with("unverified"), "{doubted}");

@@ -1,15 +1,16 @@
 //! Lists that change while they are read: records that are gone when a keyset is read on behind them, and reads that are compared.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use http::Method;
+use http::{Method, header};
 use serde_json::{Value, json};
 
 use crate::client::BOTH;
 use crate::proxy::{Proxy, collection, run};
 use crate::streams::ask;
-use crate::upstream::{Asked, Reply, Upstream};
+use crate::upstream::{Asked, Reply, Upstream, answer};
 
 const SIZE: usize = 20;
 
@@ -96,17 +97,35 @@ async fn changing(reads: &'static [&'static [usize]]) -> Upstream {
             begun.fetch_add(1, Ordering::SeqCst);
         }
         let list = ids(50, reads[(begun.load(Ordering::SeqCst) - 1).min(reads.len() - 1)]);
-        Reply::json(page(list.get(offset..list.len().min(offset + SIZE)).unwrap_or_default()))
+        Reply::json(counted(&list, offset))
     })
     .await
+}
+
+/// A page of a list, with the number of all records.
+fn counted(list: &[usize], offset: usize) -> String {
+    let window = list.get(offset..list.len().min(offset + SIZE)).unwrap_or_default();
+    page(window).replacen('{', &format!("{{\"total\":{},", list.len()), 1)
 }
 
 const OFFSET: &str = "{ type = \"offset\", param = \"offset\" }";
 
 async fn verified(upstream: &Upstream, more: &[&str]) -> (Option<i32>, String, String) {
     let url = format!("{}/orders", upstream.url());
-    let arguments =
-        ["fetch", &url, "--records", "data", "--key", "id", "--pagination", OFFSET, "--consistency", "verify"];
+    let arguments = [
+        "fetch",
+        &url,
+        "--records",
+        "data",
+        "--key",
+        "id",
+        "--pagination",
+        OFFSET,
+        "--total",
+        "total",
+        "--consistency",
+        "verify",
+    ];
     let fetched = run(arguments.iter().chain(more)).await;
     let [output, said] = [fetched.stdout, fetched.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     (fetched.status.code(), output, said)
@@ -139,11 +158,60 @@ async fn three_reads_that_differ_are_no_snapshot() {
     assert!(said.contains("; moved: records may be missing or doubled, since no two of 3 reads"), "{said}");
 }
 
+/// A cache before a list that loses record 7 behind its first page. Where it `listens`, it asks anew for `no-cache`.
+async fn cached(listens: bool) -> Upstream {
+    let kept: Mutex<BTreeMap<usize, String>> = Mutex::default();
+    Upstream::scripted(0, move |asked, _| {
+        let offset = number(asked, "offset").unwrap_or(0);
+        let mut kept = kept.lock().unwrap();
+        let asks_anew = asked.headers.get(header::CACHE_CONTROL).is_some_and(|said| said == "no-cache");
+        if let Some(body) = kept.get(&offset).filter(|_| !(listens && asks_anew)) {
+            let headers = [("content-type", "application/json"), ("age", "3")];
+            return Reply::Whole(answer(200, &headers, body.clone()));
+        }
+        let list = ids(50, if kept.is_empty() { &[] } else { &[7] });
+        let window = list.get(offset..list.len().min(offset + SIZE)).unwrap_or_default();
+        let body = page(window).replacen('{', &format!("{{\"more\":{},", offset + SIZE < list.len()), 1);
+        kept.insert(offset, body.clone());
+        Reply::json(body)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_read_is_not_verified_by_a_cache() {
+    const FLAGGED: &str = "{ type = \"offset\", param = \"offset\", more = { path = \"more\", while = true } }";
+    for (listens, gone, verdict) in
+        [(true, &[7], "; snapshot: "), (false, &[21], "; unverified: a cache answered (Age)")]
+    {
+        let upstream = cached(listens).await;
+        let url = format!("{}/orders", upstream.url());
+        let fetched = run([
+            "fetch",
+            &url,
+            "--records",
+            "data",
+            "--key",
+            "id",
+            "--pagination",
+            FLAGGED,
+            "--consistency",
+            "verify",
+        ])
+        .await;
+        let said = String::from_utf8_lossy(&fetched.stderr).into_owned();
+        assert_eq!((fetched.status.code(), fetched.stdout), (Some(0), lines(&ids(50, gone)).into_bytes()), "{said}");
+        assert!(said.contains(verdict), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn a_stream_that_is_verified_begins_when_two_reads_agree() {
     let upstream = changing(&[&[], &[7]]).await;
     let lines_of = |more: &str| {
-        format!("records = \"data\"\nkey = \"id\"\npagination = {OFFSET}\nconsistency = \"verify\"\n{more}")
+        format!(
+            "records = \"data\"\nkey = \"id\"\npagination = {OFFSET}\ntotal = \"total\"\nconsistency = \"verify\"\n{more}"
+        )
     };
     let proxy = Proxy::start(&collection(&upstream.url(), &lines_of(""))).await;
     for version in BOTH {
@@ -178,8 +246,7 @@ async fn a_read_that_is_interrupted_leaves_nothing_and_the_next_run_starts_again
         if offset == 0 && begun.fetch_add(1, Ordering::SeqCst) == 1 {
             return Reply::status(403);
         }
-        let list = ids(50, &[]);
-        Reply::json(page(list.get(offset..list.len().min(offset + SIZE)).unwrap_or_default()))
+        Reply::json(counted(&ids(50, &[]), offset))
     })
     .await;
     let folder = tempfile::tempdir().unwrap();

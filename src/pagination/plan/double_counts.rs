@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pagination::verdict::Consistency;
 
-/// Numbers of doubles.
+/// Numbers of doubles, and of records that can't be compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Doubles {
     /// Records that were left out.
@@ -17,11 +17,19 @@ pub struct Doubles {
     /// Those that a numbered page began with: as many records were inserted before it, which a total counts.
     #[serde(default)]
     pub inserted: u64,
+    /// Records without a key.
+    #[serde(default)]
+    pub keyless: u64,
 }
 
 impl Doubles {
     pub(super) fn is_none(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Returns true if a page repeated records of the ones before it.
+    pub(super) fn cross_pages(self) -> bool {
+        self.dropped > self.within
     }
 
     /// Consistency of a crawl in which records moved or changed.
@@ -36,6 +44,7 @@ impl Doubles {
         self.moved += other.moved;
         self.within += other.within;
         self.inserted += other.inserted;
+        self.keyless += other.keyless;
     }
 
     /// Numbers of records that the upstream may count beside those that left, if its total grew by so many.

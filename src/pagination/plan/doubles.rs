@@ -118,6 +118,7 @@ impl DoubleFilter {
             let is_known = known.next_if_eq(&at).is_some();
             let text = key.text(&batch);
             if !is_known {
+                self.doubles.keyless += u64::from(text.is_none());
                 let novelty = text.map_or(Ok(Novelty::New), |text| set.insert(text));
                 if novelty.map_err(|lost| PageError::KeysLost(lost.to_string()))? == Novelty::New {
                     if self.overlap != OverlapState::Over {

@@ -63,11 +63,7 @@ impl Judgement<'_> {
         }
         match self.pagination.consistency {
             Some(ConsistencyLevel::None) => return Doubt::Unwatched.into(),
-            // Two reads were equal. Of numbered pages a record that came and went between them would have moved others.
-            Some(ConsistencyLevel::Verify) if self.addresses.is_numbered() => {
-                return Consistency::Snapshot { at: self.moment() };
-            }
-            Some(ConsistencyLevel::Verify) => return Consistency::Steady,
+            Some(ConsistencyLevel::Verify) => return self.verified(proof),
             _ => {}
         }
         if let Some(drift) = self.drift {
@@ -79,6 +75,34 @@ impl Judgement<'_> {
             Doubt::Pointer.into()
         } else if self.pagination.can_repair() {
             Doubt::KeyOrder.into()
+        } else {
+            Doubt::Key.into()
+        }
+    }
+
+    /// Consistency of a read that another one equals. What a list does to each read alike, that can't show: so it is looked for here.
+    fn verified(&self, proof: Proof) -> Consistency {
+        let doubles = self.progress.doubles();
+        let is_numbered = self.addresses.is_numbered();
+        let is_pointed = self.pagination.style.is_pointed();
+        let may_be_early = match proof {
+            Proof::ShortPage => true,
+            Proof::EmptyPage | Proof::Status(_) => is_numbered || is_pointed,
+            _ => false,
+        };
+        if self.progress.is_from_cache() {
+            Doubt::Cached.into()
+        } else if doubles.cross_pages() {
+            Doubt::Repeated.into()
+        } else if doubles.keyless > 0 {
+            Doubt::Keyless.into()
+        } else if may_be_early && self.agreeing(proof).is_empty() {
+            Doubt::ShortPage.into()
+        } else if is_numbered {
+            // A record that came and went between the two reads would have moved others.
+            Consistency::Snapshot { at: self.moment() }
+        } else if is_pointed || self.pagination.can_repair() {
+            Consistency::Steady
         } else {
             Doubt::Key.into()
         }

@@ -195,6 +195,8 @@ impl Parts {
         let doubles = self.retired.doubles;
         let consistency = doubles.refuted().unwrap_or(end.consistency);
         let consistency = match self.keys.forgotten() {
+            // One page is of one moment, whatever it repeats.
+            _ if self.pages() <= 1 => consistency,
             0 => consistency,
             keys => consistency.doubted(format!(
                 "{keys} keys were forgotten for want of room (caps.spool), so that doubles of their records were not looked for"

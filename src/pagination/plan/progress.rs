@@ -53,6 +53,9 @@ pub(super) struct WalkProgress {
     /// `Date` of the first page, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     date: Option<u64>,
+    /// A page came from a cache. Only a read that is never resumed asks for it.
+    #[serde(skip)]
+    from_cache: bool,
     added: Added,
     /// Hash of a page's records → its number.
     #[serde(skip)]
@@ -120,6 +123,15 @@ impl WalkProgress {
         let text = headers.get(header::DATE).and_then(|date| date.to_str().ok());
         let date = text.and_then(|text| httpdate::parse_http_date(text).ok());
         self.date = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs());
+    }
+
+    pub(super) fn is_from_cache(&self) -> bool {
+        self.from_cache
+    }
+
+    /// Notes the origin of a page: one with an `Age` was not generated or validated for its request (RFC 9111 §5.1).
+    pub(super) fn note_age(&mut self, headers: &HeaderMap) {
+        self.from_cache |= headers.contains_key(header::AGE);
     }
 
     /// Notes the upstream's total; returns the error of one that shrank, which it is where pages are numbered.

@@ -238,6 +238,7 @@ impl Walk {
         AnchoredWalk(self).look_for_lacks(records);
         let length = if records < AnchoredWalk(self).full_length() { PageLength::Short } else { PageLength::Full };
         self.progress.count(self.release.page(), new, self.release.doubles());
+        self.progress.note_age(&head.headers);
         if self.pages() == 1 {
             self.progress.note_date(&head.headers);
             self.pinned.learn(head, &page.fields)?;
