@@ -189,7 +189,8 @@ fn sizes_that_are_not_free_are_given_up() {
     let fixed = |_: u64| Some(100_u64);
     let rounded = |size: u64| [100, 50, 25, 10].into_iter().find(|allowed| *allowed <= size);
     let refused = |size: u64| (size == 100).then_some(size);
-    for size in [&fixed as &dyn Fn(u64) -> Option<u64>, &rounded, &refused] {
+    let halved = |_: u64| Some(50_u64);
+    for size in [&fixed as &dyn Fn(u64) -> Option<u64>, &rounded, &refused, &halved] {
         for total in [Total::None, Total::Records] {
             for width in [1, 6] {
                 let crawled = sized_by(1_000, width, total, size);
@@ -212,4 +213,43 @@ fn a_first_page_that_is_short_of_its_size_is_no_end_while_the_list_shrinks() {
     });
     assert_eq!((crawled.ids, crawled.end.is_ok()), ((0..6).collect(), true), "{:?}", crawled.end);
     assert!(matches!(crawled.consistency, Some(Consistency::Mended { .. })), "{:?}", crawled.consistency);
+}
+
+#[test]
+fn sizes_that_are_capped_in_silence_lose_nothing() {
+    for (asked, cap) in [(100, 50), (100, 99), (10, 9), (4, 3), (3, 2)] {
+        for total in [Total::None, Total::Records] {
+            let mut pagination = sized(of(page_from(1)), asked);
+            pagination.consistency = Some(ConsistencyLevel::Repair);
+            says(&mut pagination, total);
+            let server = Server { total, ..Server::of(page_from(1), 120, cap) };
+            let crawled = crawl(&pagination, server.first(), Manner::of(1), |request| server.answer(request));
+            assert!(crawled.end.is_ok(), "{asked}, {cap}: {:?}", crawled.end);
+            assert_eq!(crawled.ids, (0..120).collect::<Vec<_>>(), "{asked}, {cap}");
+        }
+    }
+}
+
+#[test]
+fn a_record_without_a_key_ends_the_sharing_and_loses_nothing() {
+    for keyless in [0, 99, 100, 150, 250, 949] {
+        for (style, place) in [(page_from(1), "page"), (offset_from(0), "offset")] {
+            let mut pagination = sized(of(style.clone()), 100);
+            pagination.consistency = Some(ConsistencyLevel::Repair);
+            pagination.key = Some("key".parse().unwrap());
+            let crawled = crawl(&pagination, Server::of(style, 0, 100).first(), Manner::of(1), |request| {
+                let (at, size) = (number(request, place).unwrap(), number(request, "limit").unwrap());
+                let from = if place == "page" { (at - 1) * size } else { at };
+                let of = |id: u64| json!({"id": id, "key": (id != keyless).then_some(id)});
+                let records: Vec<_> = (from..950.min(from + size)).map(of).collect();
+                let head = Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url.clone() };
+                Answer { head, body: json!({"data": records}).to_string() }
+            });
+            assert_eq!(crawled.consistency, Some(Doubt::Keyless.into()), "{keyless}: {:?}", crawled.end);
+            // One at a junction leaves with both pages.
+            let mut ids = crawled.ids;
+            ids.dedup();
+            assert_eq!(ids, (0..950).collect::<Vec<_>>(), "{keyless}");
+        }
+    }
 }

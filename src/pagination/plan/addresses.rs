@@ -199,10 +199,16 @@ impl Addresses {
         AddressContext { guard: &self.guard, first: &self.first, number: self.number, size }
     }
 
-    /// Address behind the page that `answer` is.
-    pub(super) fn next(&self, size: Option<u64>, answer: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
+    /// Address behind the page that `answer` is; `longest` is the longest one before it.
+    pub(super) fn next(
+        &self,
+        size: Option<u64>,
+        longest: u64,
+        answer: PageAnswer<'_>,
+    ) -> Result<Option<Address>, PageError> {
         if let Some(grid) = &self.grid {
-            return Ok(self.at(size, grid.behind(self.number, self.number + answer.records), 0));
+            let longest = longest.max(answer.records);
+            return Ok(self.at(size, grid.end_of(self.number, longest), longest));
         }
         let next = self.pagination.style.rules().next(self.context(size), answer)?;
         Ok(next.map(|Address { request, number }| Address { request: self.with_kept(request), number }))

