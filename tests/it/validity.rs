@@ -142,6 +142,20 @@ async fn later_pages_are_asked_for_only_if_nothing_has_changed() {
 }
 
 #[tokio::test]
+async fn an_end_by_a_status_is_given_without_regard_to_a_condition() {
+    let upstream = Upstream::scripted(0, |asked, _| match asked.target.contains("page=4") {
+        true => Reply::status(404),
+        false => page(asked, &[("etag", "\"a\"")]),
+    })
+    .await;
+    let by_status = NUMBER.replace(" }", ", end = { status = 404 } }");
+    for (style, word) in [(LINK, "upstream"), (&by_status, "unverified")] {
+        let (text, verdict, _) = whole(crawl(&upstream, "", &format!("{style}match = true"))).await.unwrap();
+        assert_eq!((text.as_str(), verdict.consistency.word()), (ALL, word), "{verdict}");
+    }
+}
+
+#[tokio::test]
 async fn a_collection_that_changed_breaks_the_crawl() {
     let upstream = Upstream::scripted(0, |asked, _| match asked.target.contains("page=3") {
         true if asked.headers.contains_key("if-match") => Reply::status(412),

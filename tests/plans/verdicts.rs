@@ -93,6 +93,37 @@ fn an_upstream_that_is_asked_for_one_state_answers_for_it() {
 }
 
 #[test]
+fn an_upstream_that_does_not_show_that_it_heeds_a_condition_is_not_believed() {
+    let link = Style::NextUrl(NextUrl { next: vec![Source::Body(path("next"))], base: Base::Request });
+    for style in [link, cursor(), page_from(1), keyset(Overlap::None)] {
+        for interrupts in [0, 3] {
+            for (tag, reason) in
+                [(Some("\"p2\""), "heeds `if-match: \"v1\"`"), (None, "no `etag`"), (Some("\"v1\""), "")]
+            {
+                let pagination = sized(Pagination { precondition: Precondition::Match, ..of(style.clone()) }, 5);
+                let server = Server::of(pagination.style.clone(), 23, 5);
+                let mut asked = Vec::new();
+                let crawled = crawl(&pagination, server.first(), Manner { interrupts, ..Manner::of(1) }, |request| {
+                    let mut answer = server.answer(request);
+                    if !asked.contains(&request.url) {
+                        asked.push(request.url.clone());
+                    }
+                    // The third page has a validator of its own, however often it is asked for.
+                    let tag = if asked.get(2) == Some(&request.url) { tag } else { Some("\"v1\"") };
+                    answer.head.headers.extend(tag.map(|tag| (header::ETAG, HeaderValue::from_static(tag))));
+                    answer
+                });
+                crawled.end.unwrap();
+                match crawled.consistency.unwrap() {
+                    Consistency::Upstream { .. } => assert_eq!(reason, "", "{tag:?}"),
+                    doubted => assert!(!reason.is_empty() && why(&doubted).contains(reason), "{tag:?}: {doubted}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn parts_are_of_different_moments() {
     let (server, mut pagination) = plainly((0..200).map(Record::of).collect(), Direction::Ascending);
     let crawled = crawl(&pagination, server.first(), Manner::of(6), |request| server.answer(request));

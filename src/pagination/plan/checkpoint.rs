@@ -43,7 +43,7 @@ pub struct Checkpoint {
     pub(super) junctions: Option<AnchorsNote>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) trail: Option<TrailNote>,
-    /// State of the collection, behind the first page alone, which names it.
+    /// State of the collection, behind the first page, which names it, and where a later one has cast doubt on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) pins: Option<StatePins>,
     /// Number of requests to the upstream so far, as the crawl has counted them.
@@ -103,7 +103,7 @@ impl NotedParts<'_> {
             account: if is_first { self.accounts.first(addresses.origin()) } else { None },
             junctions: self.anchors.note(),
             trail: self.trail.note(),
-            pins: self.pinned.pins().filter(|_| is_first),
+            pins: self.pinned.pins().filter(|_| is_first || self.pinned.is_unheeded()),
             requests: None,
         }
     }

@@ -58,8 +58,9 @@ impl Judgement<'_> {
         if self.is_one_page(proof) {
             return Consistency::Snapshot { at: self.moment() };
         }
-        if let Some(field) = self.pinned.condition_field() {
-            return Consistency::Upstream { by: format!("`{field}` in every request but the first") };
+        let by_condition = self.pinned.by_condition();
+        if let Some(upheld @ Consistency::Upstream { .. }) = by_condition {
+            return upheld;
         }
         match self.pagination.consistency {
             Some(ConsistencyLevel::None) => return Doubt::Unwatched.into(),
@@ -68,6 +69,9 @@ impl Judgement<'_> {
         }
         if let Some(drift) = self.drift {
             return drift.consistency(proof);
+        }
+        if let Some(doubt) = by_condition {
+            return doubt;
         }
         if self.addresses.is_numbered() {
             Doubt::Numbered.into()

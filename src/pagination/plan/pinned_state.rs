@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
+use http::header::{ETAG, IF_MATCH, LAST_MODIFIED};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::pagination::error::PageError;
+use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::page::{Head, PageFields};
 use crate::pagination::request::{Encode, PageRequest, Param};
 use crate::pagination::settings::Pagination;
 use crate::pagination::source::first_live;
 use crate::pagination::validity::{Precondition, ValidAt, VersionSource, unchanged_since};
+use crate::pagination::verdict::Consistency;
 
 /// Version and condition of a walk's requests.
 #[derive(Debug)]
@@ -30,6 +32,9 @@ pub(super) struct StatePins {
     /// `If-Match` or `If-Unmodified-Since`, and its value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     condition: Option<(String, String)>,
+    /// First answer that does not show that the condition was heeded, as a phrase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unheeded: Option<String>,
 }
 
 impl PinnedState {
@@ -37,7 +42,7 @@ impl PinnedState {
     pub(super) fn new(pagination: &Pagination, first: &PageRequest) -> Self {
         let valid_at = pagination.valid_at.clone();
         let version = valid_at.as_ref().and_then(|valid_at| first.json_at(&valid_at.param));
-        let pins = StatePins { version, condition: None };
+        let pins = StatePins { version, ..StatePins::default() };
         Self { valid_at, precondition: pagination.precondition, pins }
     }
 
@@ -51,9 +56,17 @@ impl PinnedState {
         self.pins.version.as_ref().and(self.valid_at.as_ref()).map(|valid_at| &valid_at.param)
     }
 
-    /// Header field that names the collection's state in every request but the first, where one does.
-    pub(super) fn condition_field(&self) -> Option<&str> {
-        self.pins.condition.as_ref().map(|(field, _)| field.as_str())
+    /// Consistency of the answers to conditional requests; `None` where no request has a condition.
+    pub(super) fn by_condition(&self) -> Option<Consistency> {
+        let (field, _) = self.pins.condition.as_ref()?;
+        let upheld = || Consistency::Upstream { by: format!("`{field}` in every request but the first") };
+        let doubt = self.pins.unheeded.clone().map(|why| Consistency::Unverified { why });
+        Some(doubt.unwrap_or_else(upheld))
+    }
+
+    /// Returns true if an answer does not show that the condition was heeded.
+    pub(super) fn is_unheeded(&self) -> bool {
+        self.pins.unheeded.is_some()
     }
 
     /// Names of the state for a checkpoint; `None` where nothing is named.
@@ -79,6 +92,23 @@ impl PinnedState {
             self.pins.condition = condition.map(|(name, value)| (name.to_string(), value.to_owned()));
         }
         Ok(())
+    }
+
+    /// Takes the head of an answer: under a condition only one with the same validator is of the first page's state. Many upstreams ignore
+    /// conditions, or tag each page by itself, and a refusal is given without regard to them (RFC 9110 §13.2.1).
+    pub(super) fn check(&mut self, headers: &HeaderMap) {
+        let Some((field, wanted)) = self.pins.condition.as_ref().filter(|_| !self.is_unheeded()) else { return };
+        let validator = if *field == IF_MATCH.as_str() { ETAG } else { LAST_MODIFIED };
+        let found = headers.get(&validator);
+        if found.is_some_and(|found| found == wanted) {
+            return;
+        }
+        let text = |found: &HeaderValue| excerpt(&String::from_utf8_lossy(found.as_bytes()));
+        let found = found.map_or(format!("no `{validator}`"), |found| format!("`{validator}: {}`", text(found)));
+        let wanted = excerpt(wanted);
+        self.pins.unheeded = Some(format!(
+            "nothing shows that the upstream heeds `{field}: {wanted}`, since a later answer has {found}"
+        ));
     }
 
     /// Puts the state into a request.
@@ -107,7 +137,7 @@ impl PinnedState {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, StatusCode, header};
+    use http::StatusCode;
     use url::Url;
 
     use super::*;
@@ -122,12 +152,55 @@ mod tests {
         let mut request = Arc::new(PageRequest::get(Url::parse("http://a/").unwrap()));
         let mut state = PinnedState::new(&pagination, &request);
         assert!(state.needs_first_page() && state.pins().is_none());
-        let headers = HeaderMap::from_iter([(header::ETAG, HeaderValue::from_static("\"v1\""))]);
+        let headers = HeaderMap::from_iter([(ETAG, HeaderValue::from_static("\"v1\""))]);
         let head = Head { status: StatusCode::OK, headers, url: request.url.clone() };
         state.learn(&head, &PageFields::default()).unwrap();
         state.apply(&mut request).unwrap();
-        assert_eq!(request.headers[header::IF_MATCH], "\"v1\"");
+        assert_eq!(request.headers[IF_MATCH], "\"v1\"");
         let pins = serde_json::to_string(&state.pins().unwrap()).unwrap();
         assert_eq!(pins, r#"{"condition":["if-match","\"v1\""]}"#);
+    }
+
+    #[test]
+    fn only_an_answer_with_the_conditions_validator_shows_that_it_was_heeded() {
+        const DATE: &str = "Wed, 01 Jan 2020 00:00:00 GMT";
+        const LATER: &str = "Wed, 01 Jan 2020 00:00:01 GMT";
+        let headers = |fields: &[(HeaderName, &'static str)]| -> HeaderMap {
+            fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
+        };
+        for (first, later, found) in [
+            ((ETAG, "\"v1\""), vec![(ETAG, "\"v1\""), (LAST_MODIFIED, LATER)], None),
+            (
+                (ETAG, "\"v1\""),
+                vec![(ETAG, "\"p2\"")],
+                Some("`if-match: \"v1\"`, since a later answer has `etag: \"p2\"`"),
+            ),
+            ((ETAG, "\"v1\""), vec![(ETAG, "W/\"v1\"")], Some("`etag: W/\"v1\"`")),
+            ((ETAG, "\"v1\""), vec![(LAST_MODIFIED, DATE)], Some("no `etag`")),
+            ((LAST_MODIFIED, DATE), vec![(ETAG, "\"v2\""), (LAST_MODIFIED, DATE)], None),
+            (
+                (LAST_MODIFIED, DATE),
+                vec![(LAST_MODIFIED, LATER)],
+                Some("`last-modified: Wed, 01 Jan 2020 00:00:01 GMT`"),
+            ),
+            ((LAST_MODIFIED, DATE), vec![], Some("no `last-modified`")),
+        ] {
+            let mut pagination = Pagination::of(Style::SINGLE, Records::at(Path::root()));
+            pagination.precondition = Precondition::Match;
+            let request = PageRequest::get(Url::parse("http://a/").unwrap());
+            let mut state = PinnedState::new(&pagination, &request);
+            let head = Head { status: StatusCode::OK, headers: headers(&[first]), url: request.url };
+            state.check(&head.headers);
+            state.learn(&head, &PageFields::default()).unwrap();
+            state.check(&head.headers);
+            assert!(matches!(state.by_condition(), Some(Consistency::Upstream { .. })));
+            state.check(&headers(&later));
+            state.check(&head.headers);
+            match (state.by_condition().unwrap(), found) {
+                (Consistency::Upstream { .. }, None) => {}
+                (Consistency::Unverified { why }, Some(found)) => assert!(why.contains(found), "{why}"),
+                (other, _) => panic!("{later:?}: {other}"),
+            }
+        }
     }
 }

@@ -45,6 +45,7 @@ impl Walk {
             Some(_) if AnchoredWalk(self).step_back()? => Ok(()),
             Some(_) if self.resizing().restore() => Ok(()),
             Some(proof) => {
+                self.pinned.check(headers);
                 if let Proof::Total(total) = proof {
                     let shrank = self.progress.note_total(total);
                     self.check_shrunk(shrank)?;
