@@ -33,21 +33,26 @@ impl KeyOrder {
     }
 }
 
-/// Compares two JSON texts whose order is the same for every upstream: whole numbers, and strings of one form, as times (RFC 3339), padded
-/// numbers and UUIDs. Other texts depend on a collation.
+/// Compares two JSON texts whose order is the same for every upstream: whole numbers, and times in UTC (RFC 3339) of equal length. The
+/// order of other texts depends on a collation, a time zone, or the upstream's own type, as that of UUIDs.
 fn compare(before: &[u8], after: &[u8]) -> Option<Ordering> {
     let whole = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<i128>().ok();
     if let (Some(before), Some(after)) = (whole(before), whole(after)) {
         return Some(before.cmp(&after));
     }
-    let is_alike = |(one, other): (&u8, &u8)| one == other || [one, other].into_iter().all(|byte| is_hex(*byte));
-    let is_comparable =
-        before.starts_with(b"\"") && before.len() == after.len() && before.iter().zip(after).all(is_alike);
-    is_comparable.then(|| before.cmp(after))
+    (before.len() == after.len() && is_utc(before) && is_utc(after)).then(|| before.cmp(after))
 }
 
-fn is_hex(byte: u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+/// Returns true for a time such as `"2026-01-02T03:04:05.678Z"`.
+fn is_utc(text: &[u8]) -> bool {
+    const SECOND: &[u8] = b"0000-00-00T00:00:00";
+    let time = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"Z\""));
+    let Some((second, fraction)) = time.and_then(|time| time.split_at_checked(SECOND.len())) else { return false };
+    let has_form =
+        second.iter().zip(SECOND).all(|(byte, form)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form });
+    let is_fraction =
+        |fraction: &[u8]| matches!(fraction, [b'.', digits @ ..] if digits.iter().all(u8::is_ascii_digit));
+    has_form && (fraction.is_empty() || is_fraction(fraction))
 }
 
 #[cfg(test)]
@@ -63,7 +68,18 @@ mod tests {
         assert_eq!(of("\"9\"", "\"10\""), None, "texts or numbers");
         assert_eq!(of("\"apple\"", "\"Banana\""), None);
         assert_eq!(of("1.5", "2"), None);
-        assert_eq!(of("\"ch_1a\"", "\"ch_1b\""), Some(Ordering::Less));
+        let fractions = ["\"2026-01-02T03:04:05.250Z\"", "\"2026-01-02T03:04:05.125Z\""];
+        assert_eq!(of(fractions[0], fractions[1]), Some(Ordering::Greater));
+        assert_eq!(of(fractions[0], "\"2026-01-02T03:04:06Z\""), None, "of another length");
+        for (before, after) in [
+            ("\"2026-10-25T02:40:00+02:00\"", "\"2026-10-25T02:00:00+01:00\""),
+            ("\"2026-10-25T02:40:00\"", "\"2026-10-25T02:00:00\""),
+            ("\"31.01.2026\"", "\"01.02.2026\""),
+            ("\"ffffffff-0000-4000-8000-000000000000\"", "\"00000000-0000-4000-8000-000000000000\""),
+            ("\"ch_1a\"", "\"ch_1b\""),
+        ] {
+            assert_eq!(of(before, after), None, "{before}");
+        }
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub(super) enum Conclusion {
 impl KeyTrail {
     pub(super) fn new(pagination: &Pagination) -> Self {
         let keyset = match &pagination.style {
-            Style::Keyset(keyset) => Some(KeysetReader::new(keyset)),
+            Style::Keyset(keyset) => Some(KeysetReader::new(keyset, pagination.consistency)),
             _ => None,
         };
         Self {

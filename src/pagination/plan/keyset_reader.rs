@@ -4,6 +4,7 @@ use super::key_order::KeyOrder;
 use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::keys::KeyReader;
 use crate::pagination::path::Path;
+use crate::pagination::settings::ConsistencyLevel;
 use crate::pagination::styles::{KeyUse, Keyset};
 
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub(super) struct KeysetReader {
     readers: Vec<KeyReader>,
     usage: KeyUse,
     order: KeyOrder,
+    /// Keys out of their order are refused.
+    watches_order: bool,
     /// Key of the record before it and the one that is read.
     before: Vec<u8>,
     text: Vec<u8>,
@@ -37,12 +40,13 @@ pub(super) enum PageOrder {
 }
 
 impl KeysetReader {
-    pub(super) fn new(keyset: &Keyset) -> Self {
+    pub(super) fn new(keyset: &Keyset, level: Option<ConsistencyLevel>) -> Self {
         Self {
             paths: keyset.key.clone(),
             readers: keyset.key.iter().map(KeyReader::new).collect(),
             usage: keyset.usage,
             order: KeyOrder::default(),
+            watches_order: keyset.usage != KeyUse::LookedUp && level != Some(ConsistencyLevel::None),
             before: Vec::new(),
             text: Vec::new(),
             leading: Vec::new(),
@@ -70,7 +74,7 @@ impl KeysetReader {
                 return Ok(None);
             };
             if at == 0 {
-                let is_led = self.usage != KeyUse::LookedUp && !self.leading.is_empty();
+                let is_led = self.watches_order && !self.leading.is_empty();
                 if is_led && !self.order.admits(&self.leading, value) {
                     let (before, after) = (shown(&self.leading), shown(value));
                     return Err(PageError::KeyFalls { path: self.paths[0].clone(), before, after });
@@ -106,15 +110,15 @@ mod tests {
     use crate::pagination::request::{Encode, Param};
     use crate::pagination::styles::Overlap;
 
-    fn reader(key: &[&str], usage: KeyUse) -> KeysetReader {
+    fn reader(key: &[&str], usage: KeyUse, level: Option<ConsistencyLevel>) -> KeysetReader {
         let key = key.iter().map(|path| path.parse().unwrap()).collect();
         let param = Param::Query("after".to_owned());
-        KeysetReader::new(&Keyset { key, param, encode: Encode::Plain, overlap: Overlap::None, usage })
+        KeysetReader::new(&Keyset { key, param, encode: Encode::Plain, overlap: Overlap::None, usage }, level)
     }
 
     #[test]
     fn several_values_are_one_key_and_the_first_shows_the_order() {
-        let mut reader = reader(&["at", "id"], KeyUse::Unknown);
+        let mut reader = reader(&["at", "id"], KeyUse::Unknown, None);
         let text = reader.read(br#"{"at":"t1","id":7}"#).unwrap().unwrap();
         assert_eq!((std::str::from_utf8(text.text).unwrap(), text.is_equal), (r#"["t1",7]"#, false));
         assert!(!reader.read(br#"{"at":"t1","id":3}"#).unwrap().unwrap().is_equal);
@@ -125,9 +129,16 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_falls_names_both_values_unless_records_are_looked_up() {
-        for (usage, falls) in [(KeyUse::Unknown, true), (KeyUse::Compared, true), (KeyUse::LookedUp, false)] {
-            let mut reader = reader(&["id"], usage);
+    fn a_key_that_falls_names_both_values_unless_records_are_looked_up_or_nothing_is_watched() {
+        const NONE: Option<ConsistencyLevel> = Some(ConsistencyLevel::None);
+        for (usage, level, falls) in [
+            (KeyUse::Unknown, None, true),
+            (KeyUse::Compared, Some(ConsistencyLevel::Repair), true),
+            (KeyUse::LookedUp, None, false),
+            (KeyUse::Unknown, NONE, false),
+            (KeyUse::Compared, NONE, false),
+        ] {
+            let mut reader = reader(&["id"], usage, level);
             for id in 1..=9 {
                 reader.read(format!("{{\"id\":{id}}}").as_bytes()).unwrap();
             }
