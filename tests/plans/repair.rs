@@ -217,15 +217,17 @@ fn a_first_page_that_is_short_of_its_size_is_no_end_while_the_list_shrinks() {
 
 #[test]
 fn sizes_that_are_capped_in_silence_lose_nothing() {
-    for (asked, cap) in [(100, 50), (100, 99), (10, 9), (4, 3), (3, 2)] {
+    let small = (3..12_u64).flat_map(|asked| (2..asked).map(move |cap| (asked, cap)));
+    let sizes = small.flat_map(|(asked, cap)| (0..40_u64).step_by(3).map(move |records| (asked, cap, records)));
+    for (asked, cap, records) in sizes.chain([(100, 50, 120), (100, 99, 990)]) {
         for total in [Total::None, Total::Records] {
             let mut pagination = sized(of(page_from(1)), asked);
             pagination.consistency = Some(ConsistencyLevel::Repair);
             says(&mut pagination, total);
-            let server = Server { total, ..Server::of(page_from(1), 120, cap) };
+            let server = Server { total, ..Server::of(page_from(1), records, cap) };
             let crawled = crawl(&pagination, server.first(), Manner::of(1), |request| server.answer(request));
-            assert!(crawled.end.is_ok(), "{asked}, {cap}: {:?}", crawled.end);
-            assert_eq!(crawled.ids, (0..120).collect::<Vec<_>>(), "{asked}, {cap}");
+            assert!(crawled.end.is_ok(), "{asked}, {cap}, {records}, {total:?}: {:?}", crawled.end);
+            assert_eq!(crawled.ids, (0..records).collect::<Vec<_>>(), "{asked}, {cap}");
         }
     }
 }
