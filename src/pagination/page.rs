@@ -1,6 +1,8 @@
 //! A page as it was read: the answer's head, its records and the values at the configured paths.
 
-use http::{HeaderMap, StatusCode};
+use std::time::UNIX_EPOCH;
+
+use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 use url::Url;
 
@@ -15,6 +17,20 @@ pub struct Head {
     pub headers: HeaderMap,
     /// URL of the request.
     pub url: Url,
+}
+
+impl Head {
+    /// Returns the moment of the answer in seconds since 1970, by its `Date` (RFC 9110 §6.6.1).
+    pub(super) fn date(&self) -> Option<u64> {
+        let text = self.headers.get(header::DATE).and_then(|date| date.to_str().ok());
+        let date = text.and_then(|text| httpdate::parse_http_date(text).ok());
+        date.and_then(|date| date.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs())
+    }
+
+    /// Returns true if the origin did not generate or validate the answer for its request, by its `Age` (RFC 9111 §5.1).
+    pub(super) fn is_from_cache(&self) -> bool {
+        self.headers.contains_key(header::AGE)
+    }
 }
 
 /// The rest of a page at its end.

@@ -1,8 +1,5 @@
 //! Progress of a walk: the counts that an end is proven against, and the pages and requests that must not come twice.
 
-use std::time::UNIX_EPOCH;
-
-use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 
 use super::digest_map::DigestMap;
@@ -118,20 +115,14 @@ impl WalkProgress {
         self.requests.len()
     }
 
-    /// Notes the `Date` of the first page (RFC 9110 §6.6.1).
-    pub(super) fn note_date(&mut self, headers: &HeaderMap) {
-        let text = headers.get(header::DATE).and_then(|date| date.to_str().ok());
-        let date = text.and_then(|text| httpdate::parse_http_date(text).ok());
-        self.date = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs());
-    }
-
     pub(super) fn is_from_cache(&self) -> bool {
         self.from_cache
     }
 
-    /// Notes the origin of a page: one with an `Age` was not generated or validated for its request (RFC 9111 §5.1).
-    pub(super) fn note_age(&mut self, headers: &HeaderMap) {
-        self.from_cache |= headers.contains_key(header::AGE);
+    /// Notes the moment of a page that was counted.
+    pub(super) fn note_moment(&mut self, head: &Head) {
+        self.date = if self.pages == 1 { head.date() } else { self.date };
+        self.from_cache |= head.is_from_cache();
     }
 
     /// Notes the upstream's total; returns the error of one that shrank, which it is where pages are numbered.

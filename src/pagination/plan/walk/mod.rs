@@ -239,9 +239,8 @@ impl Walk {
         AnchoredWalk(self).look_for_lacks(records);
         let length = if records < AnchoredWalk(self).full_length() { PageLength::Short } else { PageLength::Full };
         self.progress.count(self.release.page(), new, self.release.doubles());
-        self.progress.note_age(&head.headers);
+        self.progress.note_moment(head);
         if self.pages() == 1 {
-            self.progress.note_date(&head.headers);
             self.pinned.learn(head, &page.fields)?;
             self.pin_first()?;
             self.accounts.begin(ArrivedPage { head, page: &page, records, asked: self.addresses.origin() });
