@@ -47,6 +47,8 @@ struct TrailPage {
     known: Option<u64>,
     /// The page begins with a record in front of those that it was asked for.
     is_apart: bool,
+    /// The page begins with the last record that came: all that follows is new, and is looked up no more.
+    goes_on: bool,
     /// The record behind which an end came is there.
     has_anchor: bool,
     /// Keys, where the page begins in front of what came.
@@ -141,7 +143,7 @@ impl KeyTrail {
                 return Err(keyset.ties());
             }
             line_before = line;
-            let looks = !is_equal && (is_first || self.page.is_apart || self.note.held.is_some());
+            let looks = !is_equal && (is_first || self.page.is_apart || self.note.held.is_some() && !self.page.goes_on);
             let hint = self.page.known.or(self.note.behind).map_or(0, |place| place + 1);
             let place = if looks { self.keys.place_of(text, self.settled, hint) } else { None };
             if let Some(place) = place {
@@ -150,6 +152,7 @@ impl KeyTrail {
                 if is_first {
                     self.page.first = Some(place);
                     self.page.is_apart = self.note.behind.is_some_and(|behind| place < behind);
+                    self.page.goes_on = self.note.held.is_some() && place + 1 == self.settled;
                 }
                 if !is_own {
                     known.push(at);
@@ -159,11 +162,11 @@ impl KeyTrail {
                 self.note.late += std::mem::take(&mut self.page.new);
             }
             match self.note.held {
-                Some(_) if !is_equal => {
+                Some(_) if !is_equal && !self.page.goes_on => {
                     self.page.keys.push(text.into());
                     self.page.new += u64::from(place.is_none());
                 }
-                None if place.is_none() && !self.page.is_apart && !is_equal => self.keys.push(text),
+                _ if place.is_none() && !self.page.is_apart && !is_equal => self.keys.push(text),
                 _ => {}
             }
         }
@@ -184,8 +187,8 @@ impl KeyTrail {
     /// Takes over a page whose records leave.
     pub(super) fn settle(&mut self) {
         match (self.note.behind, self.page.keys.as_slice()) {
-            _ if self.note.held.is_none() => {
-                let came = self.keys.end() > self.settled;
+            _ if self.note.held.is_none() || self.page.goes_on => {
+                let came = self.page.goes_on || self.keys.end() > self.settled;
                 self.note.behind = if came { Some(self.keys.end() - 1) } else { self.note.behind };
             }
             (_, []) => {}
