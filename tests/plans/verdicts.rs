@@ -8,9 +8,11 @@ use serde_json::json;
 use unpage::pagination::Source;
 use unpage::pagination::page::Head;
 use unpage::pagination::partition::Direction;
-use unpage::pagination::request::{PageRequest, remove_query};
+use unpage::pagination::request::{PageRequest, query_value, remove_query};
 use unpage::pagination::verdict::Consistency;
-use unpage::pagination::{Base, NextUrl, Overlap, Pagination, Precondition, Style, TimeFormat, ValidAt, VersionSource};
+use unpage::pagination::{
+    Base, More, NextUrl, Overlap, Pagination, Precondition, Style, TimeFormat, ValidAt, VersionSource,
+};
 use url::Url;
 
 use crate::crawl::{Manner, crawl};
@@ -136,6 +138,27 @@ fn parts_are_of_different_moments() {
     crawled.end.unwrap();
     let by = "`as_of` in every request".to_owned();
     assert_eq!(crawled.consistency, Some(Consistency::Upstream { by }));
+}
+
+#[test]
+fn a_page_that_repeats_records_is_not_of_the_state_that_was_named() {
+    let valid_at = Some(ValidAt { param: query("as_of"), from: VersionSource::Clock(TimeFormat::Unix) });
+    let more = Some(More { path: path("more"), while_: json!(true) });
+    let pagination = Pagination { valid_at, more, ..of(offset_from(0)) };
+    for (second, is_named) in [(json!([{"id": 3}, {"id": 4}]), true), (json!([{"id": 2}, {"id": 3}]), false)] {
+        let first = PageRequest::get(Url::parse(&format!("{ORIGIN}/list?as_of=1577836861")).unwrap());
+        let crawled = crawl(&pagination, first, Manner::of(1), |request| {
+            let is_first = query_value(&request.url, "offset").is_none_or(|offset| offset == "0");
+            let records = if is_first { json!([{"id": 1}, {"id": 2}]) } else { second.clone() };
+            let head = Head { status: StatusCode::OK, headers: HeaderMap::new(), url: request.url.clone() };
+            Answer { head, body: json!({"data": records, "more": is_first}).to_string() }
+        });
+        crawled.end.unwrap();
+        match crawled.consistency.unwrap() {
+            Consistency::Upstream { by } => assert!(is_named && by.contains("as_of")),
+            doubted => assert!(!is_named && why(&doubted).contains("repeated records of the one before"), "{doubted}"),
+        }
+    }
 }
 
 /// Crawls a list whose pages, each of two records, lead to each other by these addresses, and that begins with the first one.

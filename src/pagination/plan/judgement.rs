@@ -46,8 +46,11 @@ impl Judgement<'_> {
         if let Some(moved) = self.progress.doubles().refuted() {
             return moved;
         }
+        // A state has no record twice: an upstream whose pages repeat some did not answer for the one that was named.
+        let is_refuted = self.progress.doubles().cross_pages();
         if let Some(param) = self.pinned.version_param() {
-            return Consistency::Upstream { by: format!("{param} in every request") };
+            let by = || format!("{param} in every request");
+            return if is_refuted { Doubt::Repeated.into() } else { Consistency::Upstream { by: by() } };
         }
         if self.addresses.is_midway() {
             return Doubt::Midway.into();
@@ -60,7 +63,7 @@ impl Judgement<'_> {
         }
         let by_condition = self.pinned.by_condition();
         if let Some(upheld @ Consistency::Upstream { .. }) = by_condition {
-            return upheld;
+            return if is_refuted { Doubt::Repeated.into() } else { upheld };
         }
         match self.pagination.consistency {
             Some(ConsistencyLevel::None) => return Doubt::Unwatched.into(),
