@@ -157,7 +157,12 @@ impl Case {
 
     /// True if an order, or all from it on, are shown in no page: the list that the upstream shows is one without them.
     pub(super) fn hides(&self) -> bool {
-        matches!(self.trouble, Trouble::Lie(Lie::Skipped | Lie::SkippedAndCounted | Lie::Short)) && !self.contradicts()
+        match self.trouble {
+            // A page that lacks one of the orders that it counts.
+            Trouble::Lie(Lie::Skipped) => !self.contradicts() && !self.is_counted(),
+            Trouble::Lie(Lie::SkippedAndCounted | Lie::Short) => !self.contradicts(),
+            _ => false,
+        }
     }
 
     fn is_numbered(&self) -> bool {
