@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::{Contradiction, Exception, LintFacts, Rule};
-use crate::pagination::{End, OnDouble};
+use crate::pagination::{ConsistencyLevel, End, OnDouble};
 
 pub(super) static RULES: &[Rule] = &[
     Rule {
@@ -48,13 +48,21 @@ pub(super) static RULES: &[Rule] = &[
     Rule {
         name: "doubles-without-key",
         exception: Exception::Never,
-        about: &["key", "on_double"],
+        about: &["key", "on_double", "consistency"],
         check: |facts| {
-            (facts.pagination.on_double == OnDouble::Drop && facts.pagination.key.is_none()).then(|| Contradiction {
-                at: "on_double",
-                what: "doubles are found by their keys, and none is named".to_owned(),
-                hint: "write key with the path of the value that identifies a record",
-            })
+            let contradiction = |what: &str, hint| Contradiction { at: "on_double", what: what.to_owned(), hint };
+            let pagination = facts.pagination;
+            if pagination.on_double != OnDouble::Drop {
+                None
+            } else if pagination.key.is_none() {
+                let hint = "write key with the path of the value that identifies a record";
+                Some(contradiction("doubles are found by their keys, and none is named", hint))
+            } else if pagination.consistency == Some(ConsistencyLevel::None) {
+                let hint = "leave out consistency, so that keys are compared, or leave out on_double";
+                Some(contradiction("doubles are found by their keys, and consistency none compares none", hint))
+            } else {
+                None
+            }
         },
     },
     Rule {

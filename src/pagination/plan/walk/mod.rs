@@ -122,7 +122,7 @@ impl Walk {
         Some(Judgement { pagination, progress, pinned, drift, addresses }.ending(proof))
     }
 
-    /// What an operator should know by now.
+    /// Latest fact about the walk that the operator is told of.
     pub(in crate::pagination::plan) fn notice(&self) -> Option<PlanNotice> {
         PlanNotice::of(&self.pagination, &self.pinned, self.addresses.lost(), self.pages())
     }
