@@ -34,36 +34,26 @@ class Callers:
     def __init__(self, head: dict[str, str] | None = None):
         self.calls: Counter[str] = Counter()
         self.lock = threading.Lock()
-        upstream = self
+        self.head = head or {}
+        self.server = Server(self.answer)
+        self.url = self.server.url
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def do_GET(self):
-                caller = names(self.headers)
-                with upstream.lock:
-                    upstream.calls[caller] += 1
-                page = int(parse_qs(urlsplit(self.path).query).get("cursor", ["0"])[0])
-                following = f'"{page + 1}"' if page + 1 < PAGES else "null"
-                numbers = range(page * RECORDS, (page + 1) * RECORDS)
-                records = b",".join(record(caller, number) for number in numbers)
-                body = b'{"data":[' + records + f'],"next_cursor":{following}}}'.encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                for name, value in (head or {}).items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
-        self.thread.start()
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        caller = names(request.headers)
+        with self.lock:
+            self.calls[caller] += 1
+        page = int(parse_qs(urlsplit(request.path).query).get("cursor", ["0"])[0])
+        following = f'"{page + 1}"' if page + 1 < PAGES else "null"
+        numbers = range(page * RECORDS, (page + 1) * RECORDS)
+        records = b",".join(record(caller, number) for number in numbers)
+        body = b'{"data":[' + records + f'],"next_cursor":{following}}}'.encode()
+        request.send_response(200)
+        request.send_header("Content-Type", "application/json")
+        request.send_header("Content-Length", str(len(body)))
+        for name, value in self.head.items():
+            request.send_header(name, value)
+        request.end_headers()
+        request.wfile.write(body)
 
     def config(self, further: str = "") -> str:
         return (
@@ -72,6 +62,4 @@ class Callers:
         )
 
     def stop(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+        self.server.stop()

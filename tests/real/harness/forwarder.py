@@ -36,22 +36,8 @@ class Forwarder:
         self.gate.set()
         self.closed_after = 0
         self.stopped = threading.Event()
-        forwarder = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def do_GET(self):
-                forwarder.answer(self)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
-        self.thread.start()
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.server = Server(self.answer)
+        self.url = self.server.url
 
     def page(self, path: str) -> bytes:
         if path not in self.pages:
@@ -112,9 +98,7 @@ class Forwarder:
     def stop(self) -> None:
         self.stopped.set()
         self.gate.set()
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+        self.server.stop()
 
 
 def listed(forwarder: Forwarder, path: str) -> tuple[bytes, int]:

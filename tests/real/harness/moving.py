@@ -52,22 +52,8 @@ class MovingList:
         self.lock = threading.Lock()
         self.numbers = store.numbers()
         self.crawl: Crawl | None = None
-        moving = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def do_GET(self):
-                moving.answer(self)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
-        self.thread.start()
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.server = Server(self.answer)
+        self.url = self.server.url
 
     def begin(self, due: Counter[int], dice: random.Random) -> Crawl:
         """Watches a crawl, to which the requests belong from now on."""
@@ -126,7 +112,5 @@ class MovingList:
         crawl.states.append(list(self.numbers))
 
     def stop(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+        self.server.stop()
         self.pool.close()

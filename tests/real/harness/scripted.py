@@ -4,6 +4,7 @@ import enum
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -51,7 +52,31 @@ def page(number: int) -> bytes:
 
 
 class Server(ThreadingHTTPServer):
+    """A running server at `url`, which answers each GET by a function, in a thread of its own."""
+
     daemon_threads = True
+
+    def __init__(self, answer: Callable[[BaseHTTPRequestHandler], None]):
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            # A page's head and body leave as they are written, or Nagle and delayed acknowledgements add 40 ms to each.
+            disable_nagle_algorithm = True
+
+            def do_GET(self):
+                answer(self)
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
+        self.thread.start()
+
+    def stop(self) -> None:
+        self.shutdown()
+        self.server_close()
+        self.thread.join()
 
     def handle_error(self, request, client_address):
         """A proxy that hangs up, or is killed, is what some tests are about."""
@@ -70,23 +95,8 @@ class Scripted:
         self.calls: Counter[int] = Counter()
         self.failing = threading.Event()
         self.stopped = threading.Event()
-        upstream = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            # A page's head and body leave as they are written, or Nagle and delayed acknowledgements add 40 ms to each.
-            disable_nagle_algorithm = True
-
-            def do_GET(self):
-                upstream.answer(self)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
-        self.thread.start()
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.server = Server(self.answer)
+        self.url = self.server.url
 
     def config(self, further: str = "") -> str:
         """The collection's block in a configuration file, with retries that take no time."""
@@ -128,6 +138,4 @@ class Scripted:
 
     def stop(self) -> None:
         self.stopped.set()
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+        self.server.stop()
