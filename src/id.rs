@@ -22,13 +22,13 @@ pub struct CacheKey([u8; 32]);
 pub struct IdError;
 
 impl CacheKey {
-    /// Hashes these parts without a secret (SHA-256), so that the key can be computed from the parts alone.
-    pub fn from_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+    /// Hashes the parts that `parts` gives to its argument, without a secret (SHA-256), so that the key can be computed from the parts alone.
+    pub fn from_parts(parts: impl FnOnce(&mut dyn FnMut(&[u8]))) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
-        for part in parts {
+        parts(&mut |part| {
             context.update(&(part.len() as u64).to_le_bytes());
             context.update(part);
-        }
+        });
         let mut key = [0; 32];
         key.copy_from_slice(context.finish().as_ref());
         Self(key)

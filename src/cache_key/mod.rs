@@ -42,10 +42,6 @@ pub fn first_version() -> u32 {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CanonicalPagination(String);
 
-/// Byte strings of a key, in order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeyParts(Vec<Vec<u8>>);
-
 /// A request for the records of a collection.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyedRequest<'a> {
@@ -72,63 +68,56 @@ impl CanonicalPagination {
     }
 }
 
+/// Each method gives the byte strings of a key to `part`, in order.
 impl KeyedRequest<'_> {
     /// Parts that decide which records the collection has.
-    pub fn records(&self) -> KeyParts {
+    pub fn records(&self, part: &mut dyn FnMut(&[u8])) {
         let Self { pagination, order, first, since, valid_at, .. } = *self;
-        let mut parts = KeyParts(vec![TAG.to_vec()]);
-        parts.add("method", first.method.as_str());
-        parts.add("url", first.url.as_str());
+        part(TAG);
+        named("method", first.method.as_str(), part);
+        named("url", first.url.as_str(), part);
         if let Some(body) = &first.body {
-            parts.add("body", body.to_bytes());
-            parts.add_some("media_type", body.media_type());
+            named("body", body.to_bytes(), part);
+            named_some("media_type", body.media_type(), part);
         }
-        parts.add("pagination", &pagination.0);
-        parts.add_some("order", (order == PartOrder::Any).then_some("any"));
-        parts.add_some("since", since);
+        named("pagination", &pagination.0, part);
+        named_some("order", (order == PartOrder::Any).then_some("any"), part);
+        named_some("since", since, part);
         let seconds = valid_at.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map(|at| at.as_secs().to_string());
-        parts.add_some("valid_at", seconds);
-        parts
+        named_some("valid_at", seconds, part);
     }
 
     /// Parts by which the upstream may tell callers apart.
-    pub fn caller(&self) -> KeyParts {
+    pub fn caller(&self, part: &mut dyn FnMut(&[u8])) {
         let Upstream { accept, headers, credentials, .. } = self.upstream;
-        let mut parts = KeyParts(vec![TAG.to_vec()]);
-        parts.add("accept", accept);
-        headers.iter().for_each(|(name, value)| parts.add("configured", field(name, value)));
+        part(TAG);
+        named("accept", accept, part);
+        headers.iter().for_each(|(name, value)| named("configured", field(name, value), part));
         match credentials {
             Credentials::Passed => {}
-            Credentials::Header(name, value) => parts.add("credentials", field(name, value)),
-            Credentials::Query(name, secret) => parts.add("credentials", format!("?{name}={}", secret.expose())),
+            Credentials::Header(name, value) => named("credentials", field(name, value), part),
+            Credentials::Query(name, secret) => named("credentials", format!("?{name}={}", secret.expose()), part),
         }
-        fields(&self.first.headers).into_iter().for_each(|field| parts.add("field", field));
-        parts
+        fields(&self.first.headers).into_iter().for_each(|field| named("field", field, part));
     }
 
     /// Parts that two requests to a gateway must have in common to share a snapshot.
-    pub fn shared(&self, collection: &Collection) -> KeyParts {
-        let mut parts = self.records();
-        parts.0.extend(self.caller().0);
-        parts.add("collection", &collection.path);
-        parts.add_some("scope", (collection.sharing.scope == Scope::Public).then_some("public"));
-        parts
+    pub fn shared(&self, collection: &Collection, part: &mut dyn FnMut(&[u8])) {
+        self.records(part);
+        self.caller(part);
+        named("collection", &collection.path, part);
+        named_some("scope", (collection.sharing.scope == Scope::Public).then_some("public"), part);
     }
 }
 
-impl KeyParts {
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.iter().map(Vec::as_slice)
-    }
+fn named(name: &str, value: impl AsRef<[u8]>, part: &mut dyn FnMut(&[u8])) {
+    part(name.as_bytes());
+    part(value.as_ref());
+}
 
-    fn add(&mut self, name: &str, value: impl AsRef<[u8]>) {
-        self.0.extend([name.as_bytes().to_vec(), value.as_ref().to_vec()]);
-    }
-
-    fn add_some(&mut self, name: &str, value: Option<impl AsRef<[u8]>>) {
-        if let Some(value) = value {
-            self.add(name, value);
-        }
+fn named_some(name: &str, value: Option<impl AsRef<[u8]>>, part: &mut dyn FnMut(&[u8])) {
+    if let Some(value) = value {
+        named(name, value, part);
     }
 }
 

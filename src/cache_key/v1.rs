@@ -5,7 +5,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::{KeyParts, KeyedRequest, fields};
+use super::{KeyedRequest, fields};
 use crate::config::{Collection, Credentials, Scope, Upstream, written};
 use crate::pagination::partition::{Bound, Direction, RangeKind, RangePartition};
 use crate::pagination::path::Segment;
@@ -18,7 +18,13 @@ use crate::pagination::{
 };
 
 /// Parts of a snapshot's key; `body` is the client's own, as it came.
-pub fn shared(request: &KeyedRequest<'_>, collection: &Collection, pagination: &Pagination, body: &[u8]) -> KeyParts {
+pub fn shared(
+    request: &KeyedRequest<'_>,
+    collection: &Collection,
+    pagination: &Pagination,
+    body: &[u8],
+    part: &mut dyn FnMut(&[u8]),
+) {
     let Collection { path, upstream_path, body: default_body, sharing, .. } = collection;
     let Upstream { url, accept, headers, credentials, .. } = request.upstream;
     let scope = if sharing.scope == Scope::Public { "Public" } else { "Caller" };
@@ -29,7 +35,7 @@ pub fn shared(request: &KeyedRequest<'_>, collection: &Collection, pagination: &
         Credentials::Query(name, secret) => format!("{name}={}", secret.expose()).into_bytes(),
     };
     let PageRequest { method, url: first, headers: sent, .. } = request.first;
-    let mut parts = vec![
+    let parts = [
         format!("{path:?} {upstream_path:?} {default_body:?} {scope}").into_bytes(),
         format!("{} {url:?} {accept:?} {headers:?}", text_of(pagination)).into_bytes(),
         credentials,
@@ -39,22 +45,24 @@ pub fn shared(request: &KeyedRequest<'_>, collection: &Collection, pagination: &
         format!("{:?}", request.since.map(str::to_owned)).into_bytes(),
         format!("{moment:?}").into_bytes(),
     ];
-    parts.extend(fields(sent));
-    KeyParts(parts)
+    parts.into_iter().chain(fields(sent)).for_each(|bytes| part(&bytes));
 }
 
 /// Parts of the key of a file that `fetch` writes.
-pub fn file(first: &PageRequest, pagination: &Pagination) -> KeyParts {
-    let body = first.body.as_ref().map(RequestBody::to_bytes).unwrap_or_default();
-    let (method, url) = (first.method.as_str().into(), first.url.as_str().into());
-    KeyParts(vec![method, url, body.to_vec(), written(pagination).into_bytes()])
+pub fn file(first: &PageRequest, pagination: &Pagination, part: &mut dyn FnMut(&[u8])) {
+    part(first.method.as_str().as_bytes());
+    part(first.url.as_str().as_bytes());
+    part(&first.body.as_ref().map(RequestBody::to_bytes).unwrap_or_default());
+    part(written(pagination).as_bytes());
 }
 
 /// Parts of the hash of the header fields with which such a file was begun.
-pub fn file_fields(first: &PageRequest, upstream: &Upstream) -> KeyParts {
-    let mut parts = vec![upstream.accept.as_bytes().to_vec()];
-    parts.extend(first.headers.iter().flat_map(|(name, value)| [name.as_str().into(), value.as_bytes().to_vec()]));
-    KeyParts(parts)
+pub fn file_fields(first: &PageRequest, upstream: &Upstream, part: &mut dyn FnMut(&[u8])) {
+    part(upstream.accept.as_bytes());
+    for (name, value) in &first.headers {
+        part(name.as_str().as_bytes());
+        part(value.as_bytes());
+    }
 }
 
 fn text_of(pagination: &Pagination) -> String {

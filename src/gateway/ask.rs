@@ -116,7 +116,7 @@ impl StreamRequest {
     }
 
     /// Returns `true` where the request has the collection's own page parameter, in its body or a header field. The query was looked at by
-    /// [`ClientRequest::read`](crate::request::ClientRequest::read); such a request is forwarded, too.
+    /// [`StreamOptions::read`]; such a request is forwarded, too.
     pub(super) fn names_a_page(&self) -> bool {
         let value = |param| self.first.value_at(param).filter(|value| !value.is_empty() && value != "null");
         self.options.pinned.is_none()

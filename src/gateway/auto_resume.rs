@@ -8,10 +8,11 @@ use futures_util::{StreamExt, stream};
 use http::{Request, Uri, header};
 
 use super::ask::{StreamRequest, UnattendedRequest};
-use super::cache_keys::CacheKeys;
+use super::cache_key::key_of;
 use super::fill::{CacheFill, FillRecord};
 use super::route::Routes;
-use crate::request::{ClientRequest, ParamNames};
+use crate::id::CacheKey;
+use crate::request::{ParamNames, StreamOptions};
 use crate::snapshot::{FlightOutcome, LookupPurpose, LookupResult, ReaderEvent, Snapshot, StoredSnapshot};
 
 /// Number of crawls that are resumed at a time.
@@ -31,16 +32,13 @@ async fn resume(stored: StoredSnapshot, routes: &Routes, names: &ParamNames, fil
     let Some(unattended) = record.ok().and_then(|record| record.unattended) else {
         return tracing::info!("snapshot {}: is resumed when its client asks for it", stored.id);
     };
-    let Some((request, keys)) = request_again(unattended, routes, names, fill) else {
+    let Some((request, key)) = request_again(unattended, routes, names, fill) else {
         return tracing::warn!("snapshot {}: is not resumed: its request asks for no stream any more", stored.id);
     };
-    if let Some(first_version) = keys.first_version {
-        fill.older_keys.adopt(&fill.registry, first_version, keys.current);
-    }
-    match fill.registry.find(stored.id, keys.current, LookupPurpose::Read) {
+    match fill.registry.find(stored.id, key, LookupPurpose::Read) {
         Some(LookupResult::Lead(lead)) => {
             let subscription = lead.subscription();
-            fill.resume(lead, stored.id, LookupPurpose::Read, &Arc::new(request), keys.current);
+            fill.resume(lead, stored.id, LookupPurpose::Read, &Arc::new(request), key);
             if let FlightOutcome::Open(snapshot) = subscription.outcome().await {
                 read_to_end(&snapshot).await;
             }
@@ -61,15 +59,15 @@ fn request_again(
     routes: &Routes,
     names: &ParamNames,
     fill: &CacheFill,
-) -> Option<(StreamRequest, CacheKeys)> {
+) -> Option<(StreamRequest, CacheKey)> {
     let (target, body): (Uri, Bytes) = (target.parse().ok()?, body.into());
     let route = routes.find(target.path()).ok()?;
     let request = Request::builder().method(route.collection().method.clone()).uri(target);
     let (head, ()) = request.header(header::ACCEPT, "application/x-ndjson").body(()).ok()?.into_parts();
-    let Ok(ClientRequest::Stream(options)) = ClientRequest::read(&head, route.collection(), names) else { return None };
-    let request = StreamRequest::new(&route, &head, body, *options, names).ok()?;
-    let keys = CacheKeys::new(&route, &request, &fill.registry, &fill.older_keys);
-    Some((request, keys))
+    let options = StreamOptions::read(&head, route.collection(), names).ok()??;
+    let request = StreamRequest::new(&route, &head, body, options, names).ok()?;
+    let key = key_of(&request, &route, fill);
+    Some((request, key))
 }
 
 /// Reads the rest of a snapshot: a crawl without a reader stops.

@@ -111,7 +111,7 @@ impl Gateway {
     /// Snapshots with files keep what was written and are resumed after the next start. Streams under way break, so stop
     /// serving first.
     pub async fn shutdown(&self) {
-        let fill = &self.shared.fill;
+        let fill = &self.shared.lookup.fill;
         fill.stop.cancel();
         fill.tasks.close();
         fill.tasks.wait().await;
@@ -121,6 +121,6 @@ impl Gateway {
     /// Returns the number of tasks that have not ended.
     #[doc(hidden)]
     pub fn tasks(&self) -> usize {
-        self.shared.fill.tasks.len()
+        self.shared.lookup.fill.tasks.len()
     }
 }

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::ask::StreamRequest;
-use super::cache_keys::{CacheKeys, credentials};
 use super::fill::CacheFill;
-use super::quota::Quota;
+use super::quota::{Quota, credentials};
 use crate::error::Failure;
-use crate::id::SnapshotId;
-use crate::request::{Freshness, IfRange, Otherwise, Range, RangeSpec, Reuse, StorePolicy, View};
+use crate::id::{CacheKey, SnapshotId};
+use crate::request::{Freshness, IfRange, Otherwise, Reuse, StorePolicy, View};
 use crate::response::{CacheStatus, Representation};
 use crate::snapshot::{FlightOutcome, LookupPurpose, LookupResult, Recency, Snapshot, SnapshotState};
 
@@ -35,54 +34,47 @@ pub(super) enum NoSnapshot {
 
 type LookupOutcome = Result<(Arc<Snapshot>, CacheStatus), NoSnapshot>;
 
-/// The lookup of one request.
-pub(super) struct SnapshotLookup<'a> {
-    pub(super) request: &'a Arc<StreamRequest>,
-    pub(super) keys: CacheKeys,
-    pub(super) representation: Representation,
-    pub(super) fill: &'a CacheFill,
-    pub(super) quota: &'a Quota,
+/// Lookups of a gateway.
+#[derive(Debug)]
+pub(super) struct SnapshotLookup {
+    pub(super) fill: CacheFill,
+    pub(super) quota: Quota,
 }
 
-impl SnapshotLookup<'_> {
-    /// Finds the snapshot, or fills one.
-    pub(super) async fn find(&self) -> LookupOutcome {
-        if let Some(first_version) = self.keys.first_version {
-            self.fill.older_keys.adopt(&self.fill.registry, first_version, self.keys.current);
-        }
-        let options = &self.request.options;
+impl SnapshotLookup {
+    /// Finds the snapshot for a request with this key, or fills one.
+    pub(super) async fn find(&self, request: &Arc<StreamRequest>, key: CacheKey) -> LookupOutcome {
+        let options = &request.options;
         if let Some(id) = options.pinned {
             let gone = || NoSnapshot::Gone(self.fill.older_keys.reason(&self.fill.registry, id));
-            return self.named(id).await.unwrap_or_else(|| Err(gone()));
+            return self.named(request, key, id).await.unwrap_or_else(|| Err(gone()));
         }
-        // A range from the first byte on is the whole.
-        let is_part = options.range.is_some_and(|range| range != Range::Bytes(RangeSpec::From(0)));
-        match (is_part, &options.if_range) {
-            (true, None) => Err(NoSnapshot::UnnamedRange),
-            (true, Some(IfRange::Tag(tag))) if *tag == self.representation.entity_tag(tag.snapshot) => {
-                match self.named(tag.snapshot).await {
-                    Some(found) => found,
-                    // The client has a part of another snapshot: it gets the whole of this one.
-                    None => self.shared().await,
-                }
-            }
-            (true, Some(IfRange::Tag(_) | IfRange::Never)) | (false, _) => self.shared().await,
+        if options.has_unnamed_range() {
+            return Err(NoSnapshot::UnnamedRange);
         }
+        if let (Some(_), Some(IfRange::Tag(tag))) = (options.partial_range(), &options.if_range)
+            && *tag == Representation::new(options.media_type).entity_tag(tag.snapshot)
+            && let Some(found) = self.named(request, key, tag.snapshot).await
+        {
+            return found;
+        }
+        // A client that has a part of another snapshot gets the whole of this one.
+        self.shared(request, key).await
     }
 
     /// Finds the snapshot with this name; none where it isn't kept for this caller.
-    async fn named(&self, id: SnapshotId) -> Option<LookupOutcome> {
-        let options = &self.request.options;
+    async fn named(&self, request: &Arc<StreamRequest>, key: CacheKey, id: SnapshotId) -> Option<LookupOutcome> {
+        let options = &request.options;
         let reads = options.view == View::Records && options.method != http::Method::HEAD;
         let purpose = if reads { LookupPurpose::Read } else { LookupPurpose::Look };
         for _ in 0..ATTEMPTS {
-            let (subscription, is_follower) = match self.fill.registry.find(id, self.keys.current, purpose) {
+            let (subscription, is_follower) = match self.fill.registry.find(id, key, purpose) {
                 Some(LookupResult::Stored(_)) | None => return None,
-                Some(LookupResult::Found(snapshot)) => return Some(Ok(self.hit(snapshot))),
+                Some(LookupResult::Found(snapshot)) => return Some(Ok(hit(request, snapshot))),
                 Some(LookupResult::Follow(subscription)) => (subscription, true),
                 Some(LookupResult::Lead(lead)) => {
                     let subscription = lead.subscription();
-                    self.fill.resume(lead, id, purpose, self.request, self.keys.current);
+                    self.fill.resume(lead, id, purpose, request, key);
                     (subscription, false)
                 }
             };
@@ -93,7 +85,7 @@ impl SnapshotLookup<'_> {
                         && purpose == LookupPurpose::Read
                         && matches!(snapshot.state(), SnapshotState::Stopped) => {}
                 FlightOutcome::Open(snapshot) if is_follower => return Some(Ok((snapshot, CacheStatus::Collapsed))),
-                FlightOutcome::Open(snapshot) => return Some(Ok(self.hit(snapshot))),
+                FlightOutcome::Open(snapshot) => return Some(Ok(hit(request, snapshot))),
                 FlightOutcome::Failed(failure) => return Some(Err(NoSnapshot::Failed(failure))),
                 FlightOutcome::Page | FlightOutcome::Apart | FlightOutcome::Lost => return None,
             }
@@ -102,19 +94,19 @@ impl SnapshotLookup<'_> {
     }
 
     /// Finds or fills a snapshot that other requests may share.
-    async fn shared(&self) -> LookupOutcome {
-        if self.request.options.freshness.storage == StorePolicy::Forbidden {
-            return self.alone().await;
+    async fn shared(&self, request: &Arc<StreamRequest>, key: CacheKey) -> LookupOutcome {
+        if request.options.freshness.storage == StorePolicy::Forbidden {
+            return self.alone(request, key).await;
         }
         for _ in 0..ATTEMPTS {
             let mut stale = None;
-            let role = self.fill.registry.open(self.keys.current, self.recency(), || self.admit())?;
+            let role = self.fill.registry.open(key, recency(request), || self.admit(request))?;
             let (subscription, cache_status) = match role {
                 LookupResult::Found(snapshot) if matches!(snapshot.state(), SnapshotState::Running) => {
                     return Ok((snapshot, CacheStatus::Collapsed));
                 }
-                LookupResult::Found(snapshot) => return Ok(self.hit(snapshot)),
-                LookupResult::Stored(id) => match self.named(id).await {
+                LookupResult::Found(snapshot) => return Ok(hit(request, snapshot)),
+                LookupResult::Stored(id) => match self.named(request, key, id).await {
                     Some(found) => return found,
                     None => continue,
                 },
@@ -122,15 +114,15 @@ impl SnapshotLookup<'_> {
                 LookupResult::Lead(lead) => {
                     let subscription = lead.subscription();
                     stale = lead.stale().map(|stale| stale.id());
-                    let cache_status = if stale.is_some() { CacheStatus::Stale } else { self.miss() };
-                    self.fill.begin(lead, self.request, self.keys.current);
+                    let cache_status = if stale.is_some() { CacheStatus::Stale } else { miss(request) };
+                    self.fill.begin(lead, request, key);
                     (subscription, cache_status)
                 }
             };
             match subscription.outcome().await {
                 FlightOutcome::Open(snapshot) => {
                     if stale == Some(snapshot.id()) {
-                        self.give_back();
+                        self.give_back(request);
                     }
                     return Ok((snapshot, cache_status));
                 }
@@ -138,25 +130,25 @@ impl SnapshotLookup<'_> {
                 FlightOutcome::Apart => break,
                 FlightOutcome::Page => {
                     if cache_status != CacheStatus::Collapsed {
-                        self.give_back();
+                        self.give_back(request);
                     }
                     return Err(NoSnapshot::Page);
                 }
                 FlightOutcome::Failed(failure) => return Err(NoSnapshot::Failed(failure)),
             }
         }
-        self.alone().await
+        self.alone(request, key).await
     }
 
     /// Fills a snapshot that no other request shares.
-    async fn alone(&self) -> LookupOutcome {
-        let lead = self.fill.registry.open_alone(self.keys.current, || self.admit())?;
+    async fn alone(&self, request: &Arc<StreamRequest>, key: CacheKey) -> LookupOutcome {
+        let lead = self.fill.registry.open_alone(key, || self.admit(request))?;
         let subscription = lead.subscription();
-        self.fill.begin(lead, self.request, self.keys.current);
+        self.fill.begin(lead, request, key);
         match subscription.outcome().await {
-            FlightOutcome::Open(snapshot) => Ok((snapshot, self.miss())),
+            FlightOutcome::Open(snapshot) => Ok((snapshot, miss(request))),
             FlightOutcome::Page => {
-                self.give_back();
+                self.give_back(request);
                 Err(NoSnapshot::Page)
             }
             FlightOutcome::Failed(failure) => Err(NoSnapshot::Failed(failure)),
@@ -165,40 +157,40 @@ impl SnapshotLookup<'_> {
     }
 
     /// Called before a crawl begins, and for nothing else.
-    fn admit(&self) -> Result<(), NoSnapshot> {
-        if self.request.options.freshness.otherwise == Otherwise::Refuse {
+    fn admit(&self, request: &StreamRequest) -> Result<(), NoSnapshot> {
+        if request.options.freshness.otherwise == Otherwise::Refuse {
             return Err(NoSnapshot::NotKept);
         }
-        let credentials = credentials(&self.request.first.headers, &self.fill.registry);
-        self.quota.take(credentials, self.request.peer).map_err(NoSnapshot::TooMany)
+        let credentials = credentials(&request.first.headers, self.fill.registry.store());
+        self.quota.take(credentials, request.peer).map_err(NoSnapshot::TooMany)
     }
 
     /// Called where no crawl came of an admission: the upstream has nothing newer, or the request names a page.
-    fn give_back(&self) {
-        self.quota.give_back(credentials(&self.request.first.headers, &self.fill.registry), self.request.peer);
+    fn give_back(&self, request: &StreamRequest) {
+        self.quota.give_back(credentials(&request.first.headers, self.fill.registry.store()), request.peer);
     }
+}
 
-    fn recency(&self) -> Recency {
-        let fresh_for = self.request.collection.sharing.fresh_for;
-        match self.request.options.freshness {
-            Freshness { reuse: Reuse::Fresh, .. } => Recency::Within { fresh_for, max_age: Duration::MAX },
-            Freshness { reuse: Reuse::Within(max_age), .. } => Recency::Within { fresh_for, max_age },
-            Freshness { reuse: Reuse::Never, .. } => Recency::New,
-        }
+fn recency(request: &StreamRequest) -> Recency {
+    let fresh_for = request.collection.sharing.fresh_for;
+    match request.options.freshness {
+        Freshness { reuse: Reuse::Fresh, .. } => Recency::Within { fresh_for, max_age: Duration::MAX },
+        Freshness { reuse: Reuse::Within(max_age), .. } => Recency::Within { fresh_for, max_age },
+        Freshness { reuse: Reuse::Never, .. } => Recency::New,
     }
+}
 
-    fn hit(&self, snapshot: Arc<Snapshot>) -> (Arc<Snapshot>, CacheStatus) {
-        let ttl = match self.request.options.pinned {
-            Some(_) => None,
-            None => snapshot.fresh_at().map(|at| {
-                let until = at + self.request.collection.sharing.fresh_for;
-                until.duration_since(SystemTime::now()).unwrap_or_default()
-            }),
-        };
-        (snapshot, CacheStatus::Hit { ttl })
-    }
+fn hit(request: &StreamRequest, snapshot: Arc<Snapshot>) -> (Arc<Snapshot>, CacheStatus) {
+    let ttl = match request.options.pinned {
+        Some(_) => None,
+        None => snapshot.fresh_at().map(|at| {
+            let until = at + request.collection.sharing.fresh_for;
+            until.duration_since(SystemTime::now()).unwrap_or_default()
+        }),
+    };
+    (snapshot, CacheStatus::Hit { ttl })
+}
 
-    fn miss(&self) -> CacheStatus {
-        if self.request.options.freshness.reuse == Reuse::Never { CacheStatus::Bypass } else { CacheStatus::Miss }
-    }
+fn miss(request: &StreamRequest) -> CacheStatus {
+    if request.options.freshness.reuse == Reuse::Never { CacheStatus::Bypass } else { CacheStatus::Miss }
 }

@@ -12,7 +12,7 @@ mod admission;
 mod ask;
 mod auto_resume;
 mod builder;
-mod cache_keys;
+mod cache_key;
 mod cacheability;
 mod fill;
 mod forward;
@@ -38,13 +38,14 @@ use tower::Service;
 
 use crate::config::{Config, OnStart, Resume};
 use crate::crawl::Crawls;
-use crate::request::{ClientRequest, ParamNames, StreamOptions};
-use crate::response::{Body, BoxError, Links, Representation, StreamResponse};
+use crate::id::CacheKey;
+use crate::request::{ParamNames, StreamOptions};
+use crate::response::{Body, BoxError, Representation, StreamResponse, pinned_url};
 use crate::snapshot::Registry;
 use crate::upstream::{BadTrust, Governors, Transport};
 use ask::{StreamRequest, read_body};
 pub use builder::{GatewayBuilder, GatewayError};
-use cache_keys::CacheKeys;
+use cache_key::key_of;
 use fill::CacheFill;
 use lookup::{NoSnapshot, SnapshotLookup};
 use quota::Quota;
@@ -68,8 +69,7 @@ struct Shared {
     names: ParamNames,
     /// Answer to a range that names no snapshot.
     unnamed: Resume,
-    quota: Quota,
-    fill: CacheFill,
+    lookup: SnapshotLookup,
     governors: Governors,
 }
 
@@ -83,15 +83,13 @@ impl Gateway {
         if config.snapshots.on_start == OnStart::GoOn {
             fill.spawn(auto_resume::resume_all(Arc::clone(&routes), names.clone(), fill.clone()));
         }
-        let quota = Quota::new(&config.snapshots.opens);
-        Ok(Self {
-            shared: Arc::new(Shared { routes, names, unnamed: config.snapshots.resume, quota, fill, governors }),
-        })
+        let lookup = SnapshotLookup { fill, quota: Quota::new(&config.snapshots.opens) };
+        Ok(Self { shared: Arc::new(Shared { routes, names, unnamed: config.snapshots.resume, lookup, governors }) })
     }
 
     #[doc(hidden)]
     pub fn registry(&self) -> &Registry {
-        &self.shared.fill.registry
+        &self.shared.lookup.fill.registry
     }
 
     #[doc(hidden)]
@@ -101,15 +99,15 @@ impl Gateway {
 
     #[doc(hidden)]
     pub fn crawls(&self) -> &Crawls {
-        &self.shared.fill.crawls
+        &self.shared.lookup.fill.crawls
     }
 
     /// Returns the kind of a request that the gateway has not answered yet.
     pub(crate) fn kind_of(&self, head: &Parts) -> RequestKind {
         let Ok(route) = self.shared.routes.find(head.uri.path()) else { return RequestKind::Elsewhere };
-        match ClientRequest::read(head, route.collection(), &self.shared.names) {
-            Ok(ClientRequest::Forward) => RequestKind::Page(route.vary()),
-            Ok(ClientRequest::Stream(_)) | Err(_) => RequestKind::Stream,
+        match StreamOptions::read(head, route.collection(), &self.shared.names) {
+            Ok(None) => RequestKind::Page(route.vary()),
+            Ok(Some(_)) | Err(_) => RequestKind::Stream,
         }
     }
 
@@ -125,9 +123,9 @@ impl Gateway {
             (Ok(route), None) => route,
             (Err(no_route), _) => return problem::no_route(no_route, head.uri.path()),
         };
-        let mut response = match ClientRequest::read(&head, route.collection(), names) {
-            Ok(ClientRequest::Forward) => forward::answer(&route, head, body, names).await,
-            Ok(ClientRequest::Stream(options)) => self.stream(&route, head, body, *options).await,
+        let mut response = match StreamOptions::read(&head, route.collection(), names) {
+            Ok(None) => forward::answer(&route, head, body, names).await,
+            Ok(Some(options)) => self.stream(&route, head, body, options).await,
             Err(error) => problem::bad_request(&error),
         };
         response.headers_mut().append(header::VARY, route.vary());
@@ -140,7 +138,7 @@ impl Gateway {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let Shared { names, quota, fill, .. } = &*self.shared;
+        let Shared { names, lookup, .. } = &*self.shared;
         let body = match read_body(body).await {
             Ok(body) => body,
             Err(error) => return problem::request_body(error),
@@ -152,20 +150,19 @@ impl Gateway {
         if request.names_a_page() {
             return forward::answer(route, head, Full::new(request.body.clone()), names).await;
         }
-        let keys = CacheKeys::new(route, &request, &fill.registry, &fill.older_keys);
-        let representation = Representation::new(request.options.media_type);
-        let found = SnapshotLookup { request: &request, keys, representation, fill, quota }.find().await;
-        let (snapshot, cache_status) = match found {
+        let key = key_of(&request, route, &lookup.fill);
+        let (snapshot, cache_status) = match lookup.find(&request, key).await {
             Ok(found) => found,
             Err(NoSnapshot::Page) => return forward::answer(route, head, Full::new(request.body.clone()), names).await,
-            Err(NoSnapshot::UnnamedRange) => return self.unnamed_range(&request, keys),
+            Err(NoSnapshot::UnnamedRange) => return self.unnamed_range(&request, key),
             Err(no_snapshot) => return problem::no_snapshot(&no_snapshot),
         };
         let response = StreamResponse {
             snapshot: &snapshot,
             options: &request.options,
-            representation,
-            links: &Links::new(snapshot.id(), &request.original, names),
+            representation: Representation::new(request.options.media_type),
+            original: &request.original,
+            names,
             cache_status,
             applied: request.applied.as_ref(),
             scope: request.collection.sharing.scope,
@@ -174,16 +171,16 @@ impl Gateway {
     }
 
     /// Answers a range that names no snapshot. Where it is configured, the client is sent to the only snapshot that the range can be of.
-    fn unnamed_range(&self, request: &StreamRequest, keys: CacheKeys) -> Response<Body> {
-        let Shared { names, fill, unnamed, .. } = &*self.shared;
-        let links = |id| Links::new(id, &request.original, names);
+    fn unnamed_range(&self, request: &StreamRequest, key: CacheKey) -> Response<Body> {
+        let Shared { names, unnamed, .. } = &*self.shared;
+        let (registry, url) = (self.registry(), |id| pinned_url(id, &request.original, names));
         let only = match unnamed {
-            Resume::Redirect => fill.registry.only_of(keys.current),
+            Resume::Redirect => registry.only_of(key),
             Resume::Refuse => None,
         };
-        match (only, fill.registry.newest_of(keys.current)) {
-            (Some(only), _) => respond::respond_to_unnamed_range(&links(only), Resume::Redirect),
-            (None, Some(newest)) => respond::respond_to_unnamed_range(&links(newest), Resume::Refuse),
+        match (only, registry.newest_of(key)) {
+            (Some(only), _) => respond::respond_to_unnamed_range(url(only), Resume::Redirect),
+            (None, Some(newest)) => respond::respond_to_unnamed_range(url(newest), Resume::Refuse),
             (None, None) => problem::unnamed_range(None),
         }
     }

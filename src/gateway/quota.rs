@@ -6,12 +6,15 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use http::header::{AUTHORIZATION, COOKIE};
+use http::{HeaderMap, HeaderValue};
 use moka::ops::compute::Op;
 use moka::sync::Cache;
 use tokio::time::Instant;
 
 use crate::id::CacheKey;
 use crate::pace::Rate;
+use crate::snapshot::Store;
 
 /// Quota of all callers of one address, in quotas of one caller: credentials can be made up.
 const CALLERS: u32 = 10;
@@ -100,6 +103,17 @@ impl<K: std::hash::Hash + Eq + Send + Sync + Copy + 'static> RateBuckets<K> {
     }
 }
 
+/// Returns a hash of the credentials that go upstream; none where there are none that are known to be credentials. Any other field may be one,
+/// too, but need not.
+pub(super) fn credentials(headers: &HeaderMap, store: &Store) -> Option<CacheKey> {
+    let fields = [AUTHORIZATION, COOKIE].map(|name| {
+        let values: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+        values.join(&b'\n')
+    });
+    let has_some = fields.iter().any(|field| !field.is_empty());
+    has_some.then(|| store.key(|part| fields.iter().for_each(|field| part(field))))
+}
+
 /// Returns the network of an address: 2⁶⁴ addresses of IPv6 belong to one customer, and count as one.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -123,7 +137,7 @@ mod tests {
     fn key(name: &str) -> CacheKey {
         static STORE: std::sync::LazyLock<Store> =
             std::sync::LazyLock::new(|| Store::open(crate::config::Snapshots::default().settings).unwrap());
-        STORE.key([name.as_bytes()])
+        STORE.key(|part| part(name.as_bytes()))
     }
 
     fn at(address: &str) -> Option<IpAddr> {

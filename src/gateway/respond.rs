@@ -4,32 +4,26 @@ use http::{Method, Response, Version};
 
 use super::{problem, snapshot_status};
 use crate::config::Resume;
-use crate::request::{Range, RangeSpec, RequestError, StreamOptions, View};
-use crate::response::{Body, ByteRange, Links, RangeError, StreamResponse, redirect};
+use crate::request::{Range, RequestError, View};
+use crate::response::{Body, ByteRange, RangeError, StreamResponse, redirect};
 use crate::snapshot::SnapshotState;
-
-/// Part of a snapshot that a request asks for.
-enum RangeSelection {
-    Whole,
-    Part(Range),
-    /// A range that names no snapshot, and may be of another one.
-    UnnamedPart,
-}
 
 /// Answers a request with a snapshot. `unnamed` is for a range that names none.
 pub async fn respond(response: &StreamResponse<'_>, unnamed: Resume) -> Response<Body> {
-    let StreamResponse { snapshot, options, representation, links, .. } = *response;
+    let StreamResponse { snapshot, options, representation, .. } = *response;
     if options.view == View::Status {
-        return snapshot_status::answer(snapshot, options, links);
+        return snapshot_status::answer(response);
     }
     if has_it_all(response) {
         return response.not_modified();
     }
-    let range = match RangeSelection::new(response) {
-        RangeSelection::Whole if options.method == Method::HEAD => representation.head(snapshot.log()),
-        RangeSelection::Whole => representation.whole(snapshot.log()),
-        RangeSelection::Part(range) => representation.part(snapshot.log(), range).await,
-        RangeSelection::UnnamedPart => return respond_to_unnamed_range(links, unnamed),
+    if options.has_unnamed_range() {
+        return respond_to_unnamed_range(response.pinned_url(), unnamed);
+    }
+    let range = match range_of(response) {
+        Some(range) => representation.part(snapshot.log(), range).await,
+        None if options.method == Method::HEAD => representation.head(snapshot.log()),
+        None => representation.whole(snapshot.log()),
     };
     match range {
         // HTTP/1.0 ends such a body with the connection, which can't be told from a broken one.
@@ -44,10 +38,10 @@ pub async fn respond(response: &StreamResponse<'_>, unnamed: Resume) -> Response
 }
 
 /// Answers a range that names no snapshot, where this one is the newest, or the only one that the range can be of.
-pub(super) fn respond_to_unnamed_range(links: &Links, unnamed: Resume) -> Response<Body> {
+pub(super) fn respond_to_unnamed_range(pinned_url: String, unnamed: Resume) -> Response<Body> {
     match unnamed {
-        Resume::Refuse => problem::unnamed_range(Some(&links.pinned)),
-        Resume::Redirect => redirect(links),
+        Resume::Refuse => problem::unnamed_range(Some(&pinned_url)),
+        Resume::Redirect => redirect(pinned_url),
     }
 }
 
@@ -59,15 +53,12 @@ fn has_it_all(response: &StreamResponse<'_>) -> bool {
     is_known && matches!(response.snapshot.state(), SnapshotState::Complete(_))
 }
 
-impl RangeSelection {
-    fn new(response: &StreamResponse<'_>) -> Self {
-        let StreamOptions { range, if_range, pinned, .. } = response.options;
-        let tag = response.representation.entity_tag(response.snapshot.id());
-        match (*range, if_range) {
-            (Some(range), Some(if_range)) if if_range.matches(&tag) => Self::Part(range),
-            (Some(range), None) if pinned.is_some() => Self::Part(range),
-            (None, _) | (Some(_), Some(_)) | (Some(Range::Bytes(RangeSpec::From(0))), None) => Self::Whole,
-            (Some(_), None) => Self::UnnamedPart,
-        }
-    }
+/// Returns the range of this snapshot; none for the whole, which a client gets that has a part of another one.
+fn range_of(response: &StreamResponse<'_>) -> Option<Range> {
+    let options = response.options;
+    let is_of_this = match &options.if_range {
+        Some(if_range) => if_range.matches(&response.representation.entity_tag(response.snapshot.id())),
+        None => options.pinned.is_some(),
+    };
+    options.range.filter(|_| is_of_this)
 }

@@ -6,16 +6,15 @@ use http::{HeaderValue, Method, Response, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::request::StreamOptions;
-use crate::response::{Body, Links, empty, full};
+use crate::response::{Body, StreamResponse, empty, full};
 use crate::snapshot::{LogExtent, Snapshot, SnapshotState};
 use crate::upstream_usage::UsageCounts;
 
 /// Returns the state as a response.
-pub(super) fn answer(snapshot: &Snapshot, options: &StreamOptions, links: &Links) -> Response<Body> {
-    let text = format!("{:#}\n", status(snapshot, &links.pinned, SystemTime::now()));
+pub(super) fn answer(asked: &StreamResponse<'_>) -> Response<Body> {
+    let text = format!("{:#}\n", status(asked.snapshot, &asked.pinned_url(), SystemTime::now()));
     let length = HeaderValue::from(text.len());
-    let mut response = Response::new(if options.method == Method::HEAD { empty() } else { full(text) });
+    let mut response = Response::new(if asked.options.method == Method::HEAD { empty() } else { full(text) });
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CONTENT_LENGTH, length);

@@ -1,12 +1,19 @@
 //! Options of a request for a stream.
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
-use http::{Method, Version};
+use http::request::Parts;
+use http::{HeaderMap, Method, Uri, Version};
+use url::form_urlencoded;
 
-use super::{Freshness, IfNoneMatch, IfRange, MediaType, Range, Trailers, WantDigest};
+use super::{
+    ACCEPT_DATETIME, END_MARKER, EndMark, Freshness, IfNoneMatch, IfRange, MediaType, ParamNames, Range, RangeSpec,
+    RequestError, Trailers, WantDigest, prefer,
+};
+use crate::config::Collection;
 use crate::id::SnapshotId;
-use crate::pagination::PartOrder;
+use crate::pagination::{Param, PartOrder};
 
 /// Options of a request for a stream, read from its head.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,4 +49,228 @@ pub struct StreamOptions {
 pub enum View {
     Records,
     Status,
+}
+
+impl StreamOptions {
+    /// Reads the head of a request to a collection. Returns `None` for a request that asks for no stream: the upstream answers it.
+    ///
+    /// # Errors
+    /// Fails where a stream is asked for that can't be given; the upstream is not asked.
+    pub fn read(head: &Parts, collection: &Collection, params: &ParamNames) -> Result<Option<Self>, RequestError> {
+        let (headers, method) = (&head.headers, &head.method);
+        let [format, snapshot, since, end] = own_params(&head.uri, params);
+        let named = |name: Cow<'_, str>| match name.parse() {
+            Ok(id) => Ok(id),
+            Err(_) => Err(RequestError::Snapshot { param: params.snapshot.clone(), name: name.into_owned() }),
+        };
+        let pinned = snapshot.map(named).transpose()?;
+        let view = if format.as_deref() == Some("status") { View::Status } else { View::Records };
+        if view == View::Status && pinned.is_none() {
+            return Err(RequestError::StatusOfNone { param: params.format.clone() });
+        }
+        let media_type = match (view, format) {
+            (View::Status, _) => None,
+            (View::Records, None) => MediaType::accepted(headers),
+            (View::Records, Some(format)) => {
+                let unknown = || RequestError::Format { param: params.format.clone(), format: format.to_string() };
+                Some(MediaType::of_name(&format).ok_or_else(unknown)?)
+            }
+        };
+        // A pinned URL names records in any case, and a client that resumes a download repeats the URL but maybe not the fields.
+        let Some(media_type) = media_type.or_else(|| pinned.map(|_| MediaType::default())) else { return Ok(None) };
+        let media_type = if end.is_some_and(|end| end == END_MARKER) { media_type.marked() } else { media_type };
+        if !reads_collection(method, collection, pinned) || (pinned.is_none() && names_a_page(head, collection)) {
+            return Ok(None);
+        }
+        // Without its `since`, the whole collection would look like the answer.
+        if since.is_some() && collection.pagination.since.is_none() {
+            return Err(RequestError::Since { param: params.since.clone() });
+        }
+        if pinned.is_none() && head.version < Version::HTTP_11 {
+            return Err(RequestError::Http10);
+        }
+        // No other method has ranges, and an end marker comes after no range: the field is ignored (RFC 9110 §14.2).
+        let has_ranges = *method == Method::GET && media_type.end() == EndMark::None;
+        let conditional = matches!(*method, Method::GET | Method::HEAD);
+        Ok(Some(Self {
+            method: method.clone(),
+            version: head.version,
+            media_type,
+            order: prefer::order(headers),
+            view,
+            pinned,
+            range: if has_ranges { Range::read(headers)? } else { None },
+            if_range: IfRange::read(headers),
+            if_none_match: if conditional { IfNoneMatch::read(headers) } else { None },
+            freshness: Freshness::read(headers),
+            digest: WantDigest::read(headers),
+            trailers: Trailers::read(headers),
+            accept_datetime: accept_datetime(headers)?,
+            since: since.map(Cow::into_owned),
+        }))
+    }
+
+    /// Returns the range of a part; a range from the first byte on is the whole.
+    pub fn partial_range(&self) -> Option<Range> {
+        self.range.filter(|range| *range != Range::Bytes(RangeSpec::From(0)))
+    }
+
+    /// Returns `true` for a part of which neither the URL nor `If-Range` says the snapshot (RFC 9110 §14.2).
+    pub fn has_unnamed_range(&self) -> bool {
+        self.partial_range().is_some() && self.if_range.is_none() && self.pinned.is_none()
+    }
+}
+
+/// Returns the first values of unpage's own parameters: format, snapshot, since and end.
+fn own_params<'q>(uri: &'q Uri, params: &ParamNames) -> [Option<Cow<'q, str>>; 4] {
+    let names = [&params.format, &params.snapshot, &params.since, &params.end];
+    let mut values = [const { None }; 4];
+    for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+        for (own, first) in names.into_iter().zip(&mut values) {
+            if name == own.as_str() && first.is_none() {
+                *first = Some(value.clone());
+            }
+        }
+    }
+    values
+}
+
+/// Returns `true` where this method reads the collection. A request with another method is forwarded.
+fn reads_collection(method: &Method, collection: &Collection, pinned: Option<SnapshotId>) -> bool {
+    match *method {
+        Method::GET | Method::HEAD => collection.method == Method::GET || collection.body.is_some() || pinned.is_some(),
+        ref method => *method == collection.method,
+    }
+}
+
+/// Reads the moment that the stream shall be of. An invalid one is an error: a client would not see that it got another (RFC 7089 §4.5.3).
+fn accept_datetime(headers: &HeaderMap) -> Result<Option<SystemTime>, RequestError> {
+    let Some(field) = headers.get(ACCEPT_DATETIME) else { return Ok(None) };
+    let date = field.to_str().ok().and_then(|date| httpdate::parse_http_date(date.trim()).ok());
+    date.map(Some).ok_or(RequestError::Datetime)
+}
+
+/// Returns `true` where the query has the collection's own page parameter: such a request is for that page. A parameter in the body is found
+/// by the gateway, once the body has been read.
+fn names_a_page(head: &Parts, collection: &Collection) -> bool {
+    let params = collection.pagination.style.page_params();
+    let query = head.uri.query().unwrap_or_default();
+    form_urlencoded::parse(query.as_bytes())
+        .any(|(name, _)| params.iter().any(|param| matches!(param, Param::Query(own) if *own == name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::Request;
+
+    use super::super::{EntityTag, Reuse};
+    use super::*;
+    use crate::config::{Config, Machine};
+
+    const ID: &str = "0123456789abcdef0123456789abcdef";
+
+    fn read_of(config: &Config, request: http::request::Builder) -> Result<Option<StreamOptions>, RequestError> {
+        let [format, snapshot, since, end] = ["_format", "_snapshot", "_since", "_end"].map(ToOwned::to_owned);
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        StreamOptions::read(&head, &config.collections[0], &ParamNames { format, snapshot, since, end })
+    }
+
+    fn read(request: http::request::Builder) -> Result<Option<StreamOptions>, RequestError> {
+        read_of(&Config::transparent(([127, 0, 0, 1], 1).into(), "http://127.0.0.1:1").unwrap(), request)
+    }
+
+    fn options(request: http::request::Builder) -> StreamOptions {
+        read(request).unwrap().expect("a stream is asked for")
+    }
+
+    #[test]
+    fn a_pinned_url_is_about_its_snapshot_whatever_the_fields_say() {
+        for accept in ["*/*", "text/html", "application/x-ndjson"] {
+            let target = format!("/a?x=1&_snapshot={ID}");
+            let options = options(Request::get(target).version(Version::HTTP_10).header("accept", accept));
+            assert_eq!((options.pinned, options.view), (Some(ID.parse().unwrap()), View::Records), "{accept}");
+        }
+        let status = options(Request::get(format!("/a?_format=status&_snapshot={ID}")));
+        assert_eq!((status.view, status.media_type), (View::Status, MediaType::default()));
+        let labelled = options(Request::get(format!("/a?_format=jsonl&_snapshot={ID}")));
+        assert_eq!(labelled.media_type.essence(), "application/jsonl");
+        assert_eq!(read(Request::delete(format!("/a?_snapshot={ID}"))), Ok(None));
+    }
+
+    #[test]
+    fn everything_that_a_client_wishes_is_read() {
+        let get = Request::get("/a?_format=ndjson")
+            .header("range", "bytes=5-")
+            .header("if-range", format!("\"{ID}\""))
+            .header("if-none-match", format!("W/\"{ID}\""))
+            .header("cache-control", "max-age=5")
+            .header("want-repr-digest", "sha-256=5")
+            .header("accept-datetime", "Thu, 01 Jan 1970 00:00:07 GMT");
+        let options = options(get);
+        assert_eq!(options.range, Some(Range::Bytes(RangeSpec::From(5))));
+        let tag = EntityTag::new(ID.parse().unwrap());
+        assert!(options.if_range.unwrap().matches(&tag));
+        assert!(options.if_none_match.unwrap().matches(&tag));
+        assert_eq!(options.freshness.reuse, Reuse::Within(Duration::from_secs(5)));
+        assert_eq!(options.digest, WantDigest::Sha256);
+        assert_eq!(options.accept_datetime, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(7)));
+        assert_eq!(options.since, None);
+    }
+
+    #[test]
+    fn what_follows_a_record_is_only_asked_for_where_that_can_be() {
+        let configured = |since| {
+            let toml = format!(
+                "[[collection]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\nrecords = \"$\"\nkey = \"id\"\n\
+                 pagination = {{ type = \"keyset\", param = \"after\" }}\n{since}"
+            );
+            Config::read(&toml, "", &Machine).unwrap()
+        };
+        let asked = |target| Request::get(target).header("accept", "application/x-ndjson");
+        let with = configured("since = { param = \"after\" }");
+        let options = read_of(&with, asked("/a?_since=a%20b")).unwrap().unwrap();
+        assert_eq!(options.since.as_deref(), Some("a b"));
+        let without = configured("");
+        let pinned = format!("/a?_snapshot={ID}&_since=5");
+        for target in ["/a?_since=5", "/a?x=1&%5fsince", &pinned] {
+            assert_eq!(
+                read_of(&without, asked(target)),
+                Err(RequestError::Since { param: "_since".to_owned() }),
+                "{target}"
+            );
+        }
+        assert_eq!(read_of(&without, asked("/a?_since=5&after=7")), Ok(None));
+    }
+
+    #[test]
+    fn ranges_are_for_get_alone() {
+        let head =
+            options(Request::head("/a?_format=ndjson").header("range", "bytes=5-6,9-").header("if-none-match", "*"));
+        assert_eq!((head.range, head.if_none_match), (None, Some(IfNoneMatch::Any)));
+    }
+
+    #[test]
+    fn what_can_not_be_granted_is_said() {
+        let name = |name: &str| RequestError::Snapshot { param: "_snapshot".to_owned(), name: name.to_owned() };
+        for (request, bad) in [
+            (Request::get("/a?_snapshot=latest"), name("latest")),
+            (Request::get("/a?_snapshot"), name("")),
+            (Request::get("/a?_format=status"), RequestError::StatusOfNone { param: "_format".to_owned() }),
+            (Request::get("/a?_format=ndjson").version(Version::HTTP_10), RequestError::Http10),
+            (Request::get("/a?_format=ndjson").header("range", "bytes=0-1,2-3"), RequestError::Ranges),
+            (Request::get("/a?_format=ndjson").header("accept-datetime", "yesterday"), RequestError::Datetime),
+        ] {
+            assert_eq!(read(request), Err(bad));
+        }
+    }
+
+    #[test]
+    fn who_asks_for_no_stream_is_passed_on() {
+        for target in ["/a", "/a?_since=5", "/a?snapshot=1"] {
+            let request = Request::get(target).header("range", "bytes=0-1,2-3").header("accept-datetime", "x");
+            assert_eq!(read(request), Ok(None), "{target}");
+        }
+    }
 }

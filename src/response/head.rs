@@ -8,11 +8,11 @@ use super::body::{Body, BodyLength, StreamBody, empty};
 use super::byte_range::ByteRange;
 use super::cache_status::CacheStatus;
 use super::ending::{REPR_DIGEST, StreamEnding};
-use super::links::Links;
 use super::representation::Representation;
+use super::snapshot_url::{pinned_url, relative, status_url};
 use super::verdict_field::{self, UNPAGE_VERDICT};
 use crate::config::Scope;
-use crate::request::{StreamOptions, WantDigest};
+use crate::request::{ParamNames, StreamOptions, WantDigest};
 use crate::snapshot::{FileStorage, Retention, Snapshot, SnapshotState};
 
 /// A response to a request for a stream, before it is known how much of the snapshot it sends.
@@ -21,7 +21,9 @@ pub struct StreamResponse<'a> {
     pub snapshot: &'a Snapshot,
     pub options: &'a StreamOptions,
     pub representation: Representation,
-    pub links: &'a Links,
+    /// Path and query of the collection, without the parameters of unpage.
+    pub original: &'a str,
+    pub names: &'a ParamNames,
     pub cache_status: CacheStatus,
     /// Value of `Preference-Applied` (RFC 7240 §3).
     pub applied: Option<&'a HeaderValue>,
@@ -32,7 +34,7 @@ pub struct StreamResponse<'a> {
 impl StreamResponse<'_> {
     /// Returns the head with these bytes as its body: 200, or 206 for a range.
     pub async fn success(&self, range: ByteRange) -> Response<Body> {
-        let Self { snapshot, representation, links, .. } = *self;
+        let Self { snapshot, representation, original, names, .. } = *self;
         let ending = representation.ending(self.options, &range);
         let ByteRange { reader, length, content_range } = range;
         let mut fields = self.validators();
@@ -48,8 +50,9 @@ impl StreamResponse<'_> {
         if let Some(moment) = moment {
             set(&mut fields, HeaderName::from_static("memento-datetime"), httpdate::fmt_http_date(moment));
         }
-        let status = self.has_address().then(|| format!("<{}>; rel=\"status\"", links.status));
-        let original = moment.map(|_| format!("<{}>; rel=\"original\"", links.original));
+        let status = || format!("<{}>; rel=\"status\"", status_url(snapshot.id(), original, names));
+        let status = self.has_address().then(status);
+        let original = moment.map(|_| format!("<{}>; rel=\"original\"", relative(original)));
         let links: Vec<_> = status.into_iter().chain(original).collect();
         if !links.is_empty() {
             set(&mut fields, header::LINK, links.join(", "));
@@ -97,13 +100,18 @@ impl StreamResponse<'_> {
         with_fields(StatusCode::NOT_MODIFIED, self.validators(), empty())
     }
 
+    /// Returns the URL that names the snapshot.
+    pub fn pinned_url(&self) -> String {
+        pinned_url(self.snapshot.id(), self.original, self.names)
+    }
+
     /// Returns the fields that a 304 has, too.
     fn validators(&self) -> HeaderMap {
-        let Self { snapshot, representation, links, .. } = *self;
+        let Self { snapshot, representation, .. } = *self;
         let mut fields = HeaderMap::new();
         set(&mut fields, header::ETAG, representation.entity_tag(snapshot.id()).to_string());
         if self.has_address() {
-            set(&mut fields, header::CONTENT_LOCATION, links.pinned.clone());
+            set(&mut fields, header::CONTENT_LOCATION, self.pinned_url());
         }
         let is_kept = snapshot.retention() != Retention::Transient && snapshot.facts().storage == FileStorage::Allowed;
         let is_complete = matches!(snapshot.state(), SnapshotState::Complete(_));
@@ -128,9 +136,9 @@ impl StreamResponse<'_> {
 }
 
 /// Returns a 307 to a snapshot, for a range that names none and can only be of this one.
-pub fn redirect(links: &Links) -> Response<Body> {
+pub fn redirect(pinned_url: String) -> Response<Body> {
     let mut fields = HeaderMap::new();
-    set(&mut fields, header::LOCATION, links.pinned.clone());
+    set(&mut fields, header::LOCATION, pinned_url);
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     with_fields(StatusCode::TEMPORARY_REDIRECT, fields, empty())
 }

@@ -5,14 +5,14 @@ mod byte_range;
 mod cache_status;
 mod ending;
 mod head;
-mod links;
 mod representation;
+mod snapshot_url;
 mod verdict_field;
 
 pub use body::{Body, BodyLength, StreamBody, empty, full, passed};
 pub use byte_range::{ByteRange, RangeError};
 pub use cache_status::CacheStatus;
 pub use head::{StreamResponse, redirect};
-pub use links::Links;
 pub use representation::{Representation, vary};
+pub use snapshot_url::pinned_url;
 pub use tower::BoxError;

@@ -39,13 +39,6 @@ struct RegistryCounts {
     stats: CacheStats,
 }
 
-/// Verdict on the newest snapshot of a key.
-enum NewestMatch {
-    Enough(LookupResult),
-    Stale(Arc<Snapshot>),
-    None,
-}
-
 impl Registry {
     /// Creates a registry with the contents of this store. `keep_for` is the time that snapshots of an earlier process are kept.
     pub fn new(store: Store, keep_for: Duration) -> Self {
@@ -82,34 +75,28 @@ impl Registry {
         recency: Recency,
         admit: impl FnOnce() -> Result<(), E>,
     ) -> Result<LookupResult, E> {
-        let flight = self.new_flight(key);
-        let (mut found, mut stale) = (None, None);
+        let mut result = None;
         self.index.by_key.entry(key).and_compute_with(|slot| {
-            match slot.map(moka::Entry::into_value) {
+            let newest = match slot.map(moka::Entry::into_value) {
                 Some(KeySlot::Opening(flight)) if recency != Recency::New => {
-                    found = Some(Ok(LookupResult::Follow(flight.subscribe(FlightRole::Follower))));
-                    return Op::Nop;
+                    Ok(LookupResult::Follow(flight.subscribe(FlightRole::Follower)))
                 }
-                Some(KeySlot::Newest(id)) => match self.newest_match(id, recency) {
-                    NewestMatch::Enough(result) => {
-                        found = Some(Ok(result));
-                        return Op::Nop;
-                    }
-                    NewestMatch::Stale(snapshot) => stale = Some(snapshot),
-                    NewestMatch::None => {}
-                },
-                Some(KeySlot::Opening(_)) | None => {}
-            }
-            match admit() {
-                Ok(()) => Op::Put(KeySlot::Opening(flight.clone())),
-                Err(refusal) => {
-                    found = Some(Err(refusal));
-                    Op::Nop
+                Some(KeySlot::Newest(id)) => self.newest(id, recency),
+                Some(KeySlot::Opening(_)) | None => Err(None),
+            };
+            let (outcome, op) = match newest.map_err(|stale| admit().map(|()| stale)) {
+                Ok(found) => (Ok(found), Op::Nop),
+                Err(Ok(stale)) => {
+                    let flight = self.new_flight(key);
+                    let lead = FlightLeader::new(&self.index, FlightScope::Key(key), flight.clone()).with_stale(stale);
+                    (Ok(LookupResult::Lead(lead)), Op::Put(KeySlot::Opening(flight)))
                 }
-            }
+                Err(Err(refusal)) => (Err(refusal), Op::Nop),
+            };
+            result = Some(outcome);
+            op
         });
-        let lead = || FlightLeader::new(&self.index, FlightScope::Key(key), flight).with_stale(stale);
-        let result = found.unwrap_or_else(|| Ok(LookupResult::Lead(lead())));
+        let result = result.expect("the cache calls the closure once");
         self.counts.stats.count_by_key(&result);
         result
     }
@@ -123,8 +110,7 @@ impl Registry {
 
     /// Looks up a snapshot by its id, for a caller with this key. Returns `None` if there is none for this caller.
     pub fn find(&self, id: SnapshotId, key: CacheKey, purpose: LookupPurpose) -> Option<LookupResult> {
-        let flight = self.new_flight(key);
-        let (mut found, mut before) = (None, None);
+        let mut found = None;
         self.index.by_id.entry(id).and_compute_with(|entry| match entry.map(moka::Entry::into_value) {
             Some(entry) if entry.key() != key => Op::Nop,
             None => Op::Nop,
@@ -138,14 +124,11 @@ impl Registry {
             }
             Some(entry) => {
                 let stored = if let IdEntry::Stored(stored) = &entry { Some(Arc::clone(stored)) } else { None };
-                before = Some(entry);
-                Op::Put(IdEntry::Opening { flight: flight.clone(), stored })
+                let (flight, scope) = (self.new_flight(key), FlightScope::Id(id, Box::new(entry)));
+                found = Some(LookupResult::Lead(FlightLeader::new(&self.index, scope, flight.clone())));
+                Op::Put(IdEntry::Opening { flight, stored })
             }
         });
-        if let Some(before) = before {
-            let scope = FlightScope::Id(id, Box::new(before));
-            found = Some(LookupResult::Lead(FlightLeader::new(&self.index, scope, flight)));
-        }
         if let Some(LookupResult::Found(snapshot)) = &found {
             self.index.touch(snapshot);
         }
@@ -198,30 +181,31 @@ impl Registry {
         Flight::new(key, self.counts.flights.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn newest_match(&self, id: SnapshotId, recency: Recency) -> NewestMatch {
+    /// Returns the newest snapshot of a key where it is recent enough, else a stale one that the upstream may revalidate.
+    fn newest(&self, id: SnapshotId, recency: Recency) -> Result<LookupResult, Option<Arc<Snapshot>>> {
         match self.index.by_id.get(&id) {
             Some(IdEntry::Here(snapshot)) => match snapshot.state() {
-                SnapshotState::Running if recency.accepts_growing(&snapshot) => self.found(snapshot),
-                SnapshotState::Complete(_) if recency.accepts_complete(&snapshot) => self.found(snapshot),
+                SnapshotState::Running if recency.accepts_growing(&snapshot) => Ok(self.found(snapshot)),
+                SnapshotState::Complete(_) if recency.accepts_complete(&snapshot) => Ok(self.found(snapshot)),
                 // A snapshot without its beginning is of no use, fresh or stale.
-                SnapshotState::Complete(_) if snapshot.log().extent().from == 0 => NewestMatch::Stale(snapshot),
+                SnapshotState::Complete(_) if snapshot.log().extent().from == 0 => Err(Some(snapshot)),
                 SnapshotState::Complete(_)
                 | SnapshotState::Running
                 | SnapshotState::Broken(_)
-                | SnapshotState::Stopped => NewestMatch::None,
+                | SnapshotState::Stopped => Err(None),
             },
             Some(IdEntry::Stored(stored) | IdEntry::Opening { stored: Some(stored), .. })
                 if recency.covers(stored.birth.facts.created, Some(stored.modified)) =>
             {
-                NewestMatch::Enough(LookupResult::Stored(id))
+                Ok(LookupResult::Stored(id))
             }
-            Some(IdEntry::Stored(_) | IdEntry::Opening { .. }) | None => NewestMatch::None,
+            Some(IdEntry::Stored(_) | IdEntry::Opening { .. }) | None => Err(None),
         }
     }
 
-    fn found(&self, snapshot: Arc<Snapshot>) -> NewestMatch {
+    fn found(&self, snapshot: Arc<Snapshot>) -> LookupResult {
         self.index.touch(&snapshot);
-        NewestMatch::Enough(LookupResult::Found(snapshot))
+        LookupResult::Found(snapshot)
     }
 }
 

@@ -96,13 +96,13 @@ impl Store {
         SnapshotId::from_bytes(id)
     }
 
-    /// Hashes these parts with the storage's secret (HMAC-SHA-256), so that the key tells nothing about them.
-    pub fn key<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> CacheKey {
+    /// Hashes the parts that `parts` gives to its argument, with the storage's secret (HMAC-SHA-256), so that the key tells nothing about them.
+    pub fn key(&self, parts: impl FnOnce(&mut dyn FnMut(&[u8]))) -> CacheKey {
         let mut context = hmac::Context::with_key(&self.shared.secret);
-        for part in parts {
+        parts(&mut |part| {
             context.update(&(part.len() as u64).to_le_bytes());
             context.update(part);
-        }
+        });
         let tag = context.sign();
         let mut key = [0; 32];
         key.copy_from_slice(tag.as_ref());
@@ -245,13 +245,14 @@ mod tests {
     fn a_restart_finds_the_stored_snapshots_under_the_same_keys() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(settings(Some(dir.path()), 1 << 20)).unwrap();
-        let key = store.key([&b"a"[..], b"b"]);
-        assert_ne!(key, store.key([&b"ab"[..]]));
+        let parts = |part: &mut dyn FnMut(&[u8])| [b"a", b"b"].into_iter().for_each(|bytes| part(bytes));
+        let key = store.key(parts);
+        assert_ne!(key, store.key(|part| part(b"ab")));
         let (id, files) = begin(&store);
         files.write(4, &[Bytes::from_static(b"torn")]).unwrap();
         drop((store, files));
         let store = Store::open(settings(Some(dir.path()), 1 << 20)).unwrap();
-        assert_eq!(store.key([&b"a"[..], b"b"]), key);
+        assert_eq!(store.key(parts), key);
         let [stored] = &store.stored()[..] else { panic!("{:?}", store.stored()) };
         assert_eq!((stored.id, stored.bytes, stored.records, stored.pages), (id, 4, 2, 1));
         assert_eq!((&stored.verdict, &stored.birth.facts), (&None, &Birth::in_test("/orders").facts));
@@ -260,7 +261,7 @@ mod tests {
         let on_disk = paths(dir.path(), id).map(|path| path.metadata().unwrap().len());
         assert_eq!(store.on_disk(), on_disk.iter().sum::<u64>());
         let other = tempfile::tempdir().unwrap();
-        assert_ne!(Store::open(settings(Some(other.path()), 1)).unwrap().key([&b"a"[..], b"b"]), key);
+        assert_ne!(Store::open(settings(Some(other.path()), 1)).unwrap().key(parts), key);
     }
 
     #[test]

@@ -21,8 +21,8 @@ use unpage::config::{SlowReader, SnapshotSettings};
 use unpage::error::{Failure, Fault};
 use unpage::gateway::respond;
 use unpage::pagination::verdict::{Consistency, Verdict};
-use unpage::request::{ClientRequest, ParamNames, StreamOptions};
-use unpage::response::{Body, CacheStatus, Links, Representation, StreamResponse};
+use unpage::request::{ParamNames, StreamOptions};
+use unpage::response::{Body, CacheStatus, Representation, StreamResponse};
 use unpage::snapshot::{Birth, FileStorage, Retention, Seal, Snapshot, SnapshotFacts, Store, Writer};
 
 use super::client::{self, BOTH, Received, Version};
@@ -78,7 +78,7 @@ impl Kept {
             total: Some(8),
             storage: how.storage,
         };
-        let (id, key) = (store.new_id(), store.key([&b"a test"[..]]));
+        let (id, key) = (store.new_id(), store.key(|part| part(b"a test")));
         let begun = serde_json::value::to_raw_value("").unwrap();
         let (writer, log) = store.create(id, &Birth { key, facts: facts.clone(), retention: how.retention, begun });
         let snapshot = Snapshot::new(id, key, facts, log, how.retention, Duration::from_secs(900));
@@ -172,7 +172,8 @@ async fn respond_as(how: &As, snapshot: &Snapshot, options: &StreamOptions) -> R
         snapshot,
         options,
         representation: Representation::new(options.media_type),
-        links: &Links::new(snapshot.id(), ORIGINAL, &names()),
+        original: ORIGINAL,
+        names: &names(),
         cache_status: how.cache_status,
         applied: None,
         scope: how.scope,
@@ -183,10 +184,8 @@ async fn respond_as(how: &As, snapshot: &Snapshot, options: &StreamOptions) -> R
 fn options<B>(request: Request<B>) -> StreamOptions {
     static COLLECTION: LazyLock<Config> =
         LazyLock::new(|| Config::transparent(([127, 0, 0, 1], 1).into(), "http://127.0.0.1:1").unwrap());
-    match ClientRequest::read(&request.into_parts().0, &COLLECTION.collections[0], &names()) {
-        Ok(ClientRequest::Stream(options)) => *options,
-        other => panic!("no stream is asked for: {other:?}"),
-    }
+    let options = StreamOptions::read(&request.into_parts().0, &COLLECTION.collections[0], &names());
+    options.unwrap().expect("a stream is asked for")
 }
 
 fn pinned(snapshot: &Snapshot) -> String {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{FetchEnd, counted};
-use crate::cache_key::{CanonicalPagination, KEY_VERSION, KeyParts, KeyedRequest, first_version, v1};
+use crate::cache_key::{CanonicalPagination, KEY_VERSION, KeyedRequest, first_version, v1};
 use crate::cli::progress::ProgressLine;
 use crate::cli::serve::stopped;
 use crate::crawl::{Crawl, Opened, ResumePoint};
@@ -256,10 +256,6 @@ struct FileKeys {
 }
 
 impl FileKeys {
-    fn new(records: &KeyParts, caller: &KeyParts) -> Self {
-        Self { records: CacheKey::from_parts(records.iter()), caller: CacheKey::from_parts(caller.iter()) }
-    }
-
     fn current(crawl: &Crawl) -> Self {
         let request = KeyedRequest {
             pagination: &CanonicalPagination::new(&crawl.pagination),
@@ -269,7 +265,10 @@ impl FileKeys {
             since: crawl.since.as_deref(),
             valid_at: crawl.valid_at,
         };
-        Self::new(&request.records(), &request.caller())
+        Self {
+            records: CacheKey::from_parts(|part| request.records(part)),
+            caller: CacheKey::from_parts(|part| request.caller(part)),
+        }
     }
 
     /// Keys of an earlier version, or of this one; none for a newer version.
@@ -277,7 +276,10 @@ impl FileKeys {
         match version {
             1 => {
                 let (first, upstream) = (&crawl.first, crawl.client.upstream());
-                Some(Self::new(&v1::file(first, &crawl.pagination), &v1::file_fields(first, upstream)))
+                Some(Self {
+                    records: CacheKey::from_parts(|part| v1::file(first, &crawl.pagination, part)),
+                    caller: CacheKey::from_parts(|part| v1::file_fields(first, upstream, part)),
+                })
             }
             KEY_VERSION => Some(Self::current(crawl)),
             _ => None,
