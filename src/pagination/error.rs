@@ -149,7 +149,7 @@ page_errors! {
         #[error("the upstream's number of pages shrank from {before} to {after}")]
         PagesShrank { before: u64, after: u64 } => Unproven,
             "records were removed during the crawl, and numbered pages then skip others: set `key` and consistency = \"repair\", or use a cursor or key if the upstream has one, or crawl again";
-        #[error("the page would be the end, but a later page, which was requested ahead, has {records} records")]
+        #[error("the page would be the end, but a page behind it has {records} records")]
         RecordsBehindTheEnd { records: u64 } => Unproven,
             "the upstream gives empty or short pages between full ones: configure its total (total, total_pages) or its flag (more), or use a cursor";
         #[error("more records follow after the upstream's total of {0}")]

@@ -32,6 +32,13 @@ pub enum Proof {
     Parts(u64),
 }
 
+impl Proof {
+    /// Returns true if nothing but a lack of records shows the end.
+    pub(super) fn is_by_lack(self) -> bool {
+        matches!(self, Self::EmptyPage | Self::ShortPage | Self::Status(_) | Self::LastRecord)
+    }
+}
+
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -115,6 +115,53 @@ fn short_pages_that_are_no_end_leave_the_end_unverified() {
     }
 }
 
+/// Crawls a list of 9,950 records without a total, every page of which ends where `is_cut` says; pages behind the end have this status.
+fn cut(manner: Manner, behind: StatusCode, is_cut: impl Fn(u64) -> bool) -> Crawled {
+    let mut pagination = sized(of(offset_from(0)), 100);
+    pagination.consistency = Some(ConsistencyLevel::Repair);
+    crawl(&pagination, Server::of(offset_from(0), 0, 100).first(), manner, |request| {
+        let from = number(request, "offset").unwrap_or(0);
+        let page = (from..9_950.min(from + 100)).take_while(|id| !is_cut(*id)).map(|id| (id, 0));
+        let mut answer = list(request, None, page);
+        answer.head.status = if from > 9_950 { behind } else { StatusCode::OK };
+        answer
+    })
+}
+
+#[test]
+fn one_look_behind_the_end_shows_records_that_every_page_before_it_lacks() {
+    for width in [1, 6] {
+        let whole = cut(Manner::of(width), StatusCode::OK, |_| false);
+        assert_eq!((whole.ids.len(), whole.consistency), (9_950, Some(Consistency::Steady)));
+        // Without shared records a crawl takes 101.
+        let needed = whole.requests - whole.wasted;
+        assert!(width > 1 || needed * 100 <= 101 * 103, "{needed} requests");
+        for at in [100, 4_321, 9_900, 9_948] {
+            let crawled = cut(Manner::of(width), StatusCode::OK, |id| id == at);
+            assert!(matches!(crawled.end, Err(PageError::RecordsBehindTheEnd { .. })), "{at}: {:?}", crawled.end);
+        }
+    }
+    let not_found = cut(Manner::of(1), StatusCode::NOT_FOUND, |_| false);
+    assert_eq!((not_found.end.is_ok(), not_found.consistency), (true, Some(Consistency::Steady)));
+    let too_deep = cut(Manner::of(1), StatusCode::BAD_REQUEST, |_| false);
+    assert_eq!((too_deep.end.is_ok(), too_deep.consistency), (true, Some(Doubt::ShortPage.into())));
+}
+
+#[test]
+fn a_hole_that_is_wider_than_a_page_is_shown_by_pages_that_came_ahead_of_it() {
+    let word = |seed| {
+        let crawled = cut(Manner { seed, ..Manner::of(6) }, StatusCode::OK, |id| (4_321..4_425).contains(&id));
+        assert!(crawled.end.is_ok() && crawled.ids.len() == 4_321, "{:?}", crawled.end);
+        crawled.consistency.unwrap().word()
+    };
+    let words: Vec<_> = (1..=20).map(word).collect();
+    // Where none of them has come before the walk drops them, nothing contradicts the end.
+    assert!(
+        words.contains(&"unverified") && words.iter().all(|word| ["unverified", "steady"].contains(word)),
+        "{words:?}"
+    );
+}
+
 /// Crawls pages of records with versions, the second of which begins with the last record of the first.
 fn two_pages(first: Vec<(u64, u64)>, second: Vec<(u64, u64)>) -> Crawled {
     let shared = first.len() as u64 - 1;

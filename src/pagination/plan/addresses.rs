@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use super::anchors::Anchors;
+use super::joint::Joint;
 use super::numbering::counts_on;
 use super::page_grid::PageGrid;
 use super::page_size::PageSizing;
@@ -139,10 +139,10 @@ impl Addresses {
         self.number.saturating_sub(self.floor)
     }
 
-    /// Number of records between the list's first one and the end of the current page, which has so many records.
-    pub(super) fn reach(&self, records: u64) -> u64 {
+    /// Number of records between the list's first one and the end of the page with this number, which has so many records.
+    pub(super) fn reach(&self, number: u64, records: u64) -> u64 {
         let first = if self.grid.is_some() { 0 } else { self.pagination.style.rules().start() };
-        self.number.saturating_sub(first).saturating_add(records)
+        number.saturating_sub(first).saturating_add(records)
     }
 
     /// Number of records that a page asks for, where its place depends on it.
@@ -154,7 +154,7 @@ impl Addresses {
     pub(super) fn shared(&self, records: u64, longest: u64) -> u64 {
         match &self.grid {
             Some(grid) => grid.shared(self.number + records, records, longest.max(records)),
-            None => Anchors::shared_with(records, longest),
+            None => Joint::shared_with(records, longest),
         }
     }
 

@@ -14,10 +14,8 @@ use super::progress::WalkProgress;
 use super::walk_state::Aim;
 use crate::batch::Batch;
 use crate::pagination::error::PageError;
+use crate::pagination::proof::Proof;
 use crate::pagination::settings::Pagination;
-
-/// One record in so many is shared with the next page; more would only make steps back rarer.
-const RECORDS_A_SHARED_ONE: u64 = 50;
 
 /// Junctions of a walk's pages, and the changes of the list that they have shown.
 #[derive(Debug)]
@@ -73,6 +71,27 @@ impl Anchors {
         self.joint.shared
     }
 
+    /// Returns true if nothing but a lack of records at one place shows this end. A page that is cut at a record leaves out those behind it,
+    /// too, unless it begins there.
+    pub(super) fn may_be_cut(&self, proof: Proof) -> bool {
+        proof.is_by_lack() && self.are_active() && self.joint.reach > 0 && !self.are_beyond()
+    }
+
+    /// Returns true if the page under way begins one record behind the end of the list.
+    pub(super) fn are_beyond(&self) -> bool {
+        self.joint.beyond.is_some()
+    }
+
+    /// Notes that the next page begins one record behind the end of the list, where nothing should be.
+    pub(super) fn look_beyond(&mut self) {
+        self.joint.look_beyond();
+    }
+
+    /// Notes a page that came ahead and was not used, by the number of records up to its end.
+    pub(super) fn note_unused(&mut self, reach: u64) {
+        self.drift.note_unused(reach);
+    }
+
     /// Returns true if the last page had the records that it should share, and nothing behind them.
     pub(super) fn have_ended(&self) -> bool {
         self.joint.has_ended
@@ -91,11 +110,6 @@ impl Anchors {
     pub(super) fn start_page(&mut self) {
         self.page = Junction::default();
         self.known.drop_page();
-    }
-
-    /// Number of records that the next page is to share with one of so many; none where the pages are too short for it.
-    pub(super) fn shared_with(records: u64, longest: u64) -> u64 {
-        (longest.max(records) / RECORDS_A_SHARED_ONE).max(1).min(records.saturating_sub(1))
     }
 
     /// Known records of the next batch of the page; none where pages share no records. A record without a key is never known.
@@ -143,7 +157,7 @@ impl Anchors {
     }
 
     /// Drops a page that does not meet those before it, and returns the number of records to step back by, at most as many as stand in
-    /// front of it. Two steps leave no record between them.
+    /// front of it.
     pub(super) fn step_back(
         &mut self,
         start: PageStart,
@@ -154,16 +168,9 @@ impl Anchors {
         if !self.is_apart(start) {
             return Ok(None);
         }
-        let longest = progress.longest();
-        let least = (longest / RECORDS_A_SHARED_ONE).max(1);
-        let doubled = least.saturating_mul(1 << self.joint.steps.min(62));
-        let step = match start {
-            PageStart::Behind => self.joint.behind,
-            PageStart::List | PageStart::Shared => doubled.min(longest.saturating_sub(least).max(1)),
-        };
         self.start_page();
         self.drift.back += 1;
-        self.joint.step_back(Some(page.digest()).filter(|_| page.records() > 0));
+        let step = self.joint.step_back(start, page, progress.longest());
         self.drift.check_repairs(progress.pages()).map(|()| Some(step.min(before)))
     }
 
@@ -174,7 +181,7 @@ impl Anchors {
 
     /// Notes that the page is asked for so many records earlier.
     pub(super) fn begin_earlier(&mut self, records: u64) {
-        self.joint.shared += records;
+        self.joint.begin_earlier(records);
     }
 
     /// Returns true if a page that should share records is one that the upstream gives for another number, too: the only page so far, or the
@@ -222,37 +229,18 @@ impl Anchors {
             return Ok(());
         }
         let (page, end) = (std::mem::take(&mut self.page), self.known.end());
-        let Joint { shared, steps, behind, .. } = self.joint;
+        let shared = self.joint.shared;
         if start == PageStart::List && page.known == 0 && end > 0 {
             // An empty list may also be a failure, and unknown records at its beginning those that were read first.
             if page.records == 0 || self.known.forgotten() > 0 {
                 return Err(PageError::Vanished(end));
             }
         }
-        // A record that its page has twice is known at its last place.
-        let is_met = page.known == shared && page.late == 0 && page.first.is_none_or(|first| first + shared >= end);
-        self.drift.shifts += u64::from(!is_met);
-        self.drift.late += page.late;
-        self.drift.changed += page.changed;
-        self.drift.has_met |= start == PageStart::Shared && page.known > 0;
-        self.drift.is_disordered |= page.is_disordered;
-        if steps == 0 && behind > 0 && page.known > shared && page.new > page.late {
-            self.drift.filling = self.drift.filling.max(Filling::Uneven);
-        }
-        // The page is as short as it was, although others follow: its end is not the list's.
-        if is_met && steps == 1 && shared == behind && page.new == 0 {
-            self.drift.loosen(Looseness::Gaps);
-        }
-        if self.joint.is_probe && page.known == 0 {
-            self.drift.loosen(Looseness::Unaligned);
-        }
-        if page.has_keyless {
-            self.drift.loosen(Looseness::Keyless);
-        }
+        let is_met = self.drift.note_page(start, &page, self.joint, end)?;
         if page.records > 0 {
             self.joint.reach = reach;
         }
-        self.joint = self.joint.met(is_met && page.new == 0);
+        self.joint = self.joint.met(page.records, is_met && page.new == 0);
         self.known.end_page();
         if page.records > 0 && page.new == 0 && page.known != shared {
             self.drift.again += 1;
@@ -273,7 +261,7 @@ impl Anchors {
             }
             // The first page may only look short: the upstream may give fewer records than were asked for.
             Aim::Confirm(_) if longest == 0 => {
-                (self.joint.shared, self.joint.behind) = (shared, Self::shared_with(records, 0).max(1));
+                (self.joint.shared, self.joint.behind) = (shared, Joint::shared_with(records, 0).max(1));
             }
             Aim::Confirm(_) => self.joint.behind = records,
         }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::joint::Joint;
+use super::junction::{Junction, PageStart};
 use crate::pagination::error::PageError;
 use crate::pagination::proof::Proof;
 use crate::pagination::verdict::{Consistency, Doubt};
@@ -33,6 +35,9 @@ pub(super) struct Drift {
     pub(super) filling: Filling,
     /// Reason for which pages share no records any more.
     pub(super) looseness: Option<Looseness>,
+    /// Number of records of the list up to the end of the farthest page that came ahead and was not used.
+    #[serde(default)]
+    pub(super) unused: u64,
 }
 
 /// Evidence against pages that are full up to the end of the list.
@@ -67,16 +72,58 @@ impl Drift {
         self.looseness.get_or_insert(looseness);
     }
 
+    /// Notes a page that came ahead and was not used, by the number of records up to its end.
+    pub(super) fn note_unused(&mut self, reach: u64) {
+        self.unused = self.unused.max(reach);
+    }
+
+    /// Notes a page that meets those before it, which have so many known keys. Returns true if no record has moved between them.
+    pub(super) fn note_page(
+        &mut self,
+        start: PageStart,
+        page: &Junction,
+        joint: Joint,
+        end: u64,
+    ) -> Result<bool, PageError> {
+        let Joint { shared, steps, behind, .. } = joint;
+        // A record that its page has twice is known at its last place.
+        let is_met = page.known == shared && page.late == 0 && page.first.is_none_or(|first| first + shared >= end);
+        self.shifts += u64::from(!is_met);
+        self.late += page.late;
+        self.changed += page.changed;
+        self.has_met |= start == PageStart::Shared && page.known > 0;
+        self.is_disordered |= page.is_disordered;
+        if steps == 0 && behind > 0 && page.known > shared && page.new > page.late {
+            self.filling = self.filling.max(Filling::Uneven);
+        }
+        // The page is as short as it was, although others follow: its end is not the list's.
+        if is_met && steps == 1 && shared == behind && page.new == 0 {
+            // A page behind the record that is missing had some, and the place of that record has none: it is in no page.
+            if let Some(records) = joint.beyond {
+                return Err(PageError::RecordsBehindTheEnd { records });
+            }
+            self.loosen(Looseness::Gaps);
+        }
+        if joint.is_probe && page.known == 0 {
+            self.loosen(Looseness::Unaligned);
+        }
+        if page.has_keyless {
+            self.loosen(Looseness::Keyless);
+        }
+        Ok(is_met)
+    }
+
     /// Checks the number of requests that the changes have taken in so many pages.
     pub(super) fn check_repairs(&self, pages: u64) -> Result<(), PageError> {
         let repairs = self.again + self.back;
         if repairs > LEAST_REPAIRS.max(pages / REPAIR_SHARE) { Err(PageError::Drifted(repairs)) } else { Ok(()) }
     }
 
-    /// Consistency of the records behind this proof.
-    pub(super) fn consistency(self, proof: Proof) -> Consistency {
+    /// Consistency of the so many records of a list behind this proof.
+    pub(super) fn consistency(self, proof: Proof, reach: u64) -> Consistency {
         // An end without a count takes it on faith that pages are filled up.
-        let lacks_records = matches!(proof, Proof::EmptyPage | Proof::Status(_)) && self.filling == Filling::Uneven;
+        let is_uneven = self.filling == Filling::Uneven || self.unused > reach;
+        let lacks_records = proof.is_by_lack() && is_uneven;
         match self {
             Self { is_disordered: true, .. } => {
                 Consistency::Moved { why: "a record that had come came again out of the order that it had".to_owned() }

@@ -154,6 +154,9 @@ impl EndRules<'_> {
             Some(proof) if page.length == PageLength::Short => return Ok(PageLead::End(proof)),
             Some(proof) if may_be_short => (0, Aim::Confirm(proof)),
             // A first page may be as long as any, and the list may shrink behind it: its last records must still be there.
+            None if is_open && page.length == PageLength::Short && self.anchors.have_ended() => {
+                return Ok(PageLead::End(Proof::LastRecord));
+            }
             None if is_open && may_be_short => (shared, Aim::Confirm(Proof::EmptyPage)),
             None if is_open && page.length == PageLength::Short => (0, Aim::Confirm(Proof::EmptyPage)),
             _ => (shared, Aim::Records),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::addresses::Addresses;
 use super::anchors::Anchors;
 use super::events::PageSoFar;
+use super::joint::Joint;
 use super::page_size::PageSizing;
 use super::pinned_state::PinnedState;
 use super::progress::WalkProgress;
@@ -106,7 +107,7 @@ impl Forecast<'_> {
             (Some(total), _) if longest > 0 => {
                 let end = if by_page { total.div_ceil(longest) } else { total };
                 // Pages that share records begin in front of the end of the page before.
-                let shared = if self.anchors.are_active() { Anchors::shared_with(longest, longest) } else { 0 };
+                let shared = if self.anchors.are_active() { Joint::shared_with(longest, longest) } else { 0 };
                 let reach = index.saturating_add(shared);
                 let is_even = total.saturating_sub(shared).is_multiple_of(longest - shared);
                 reach > end || reach == end && !(rules.confirms_totals() && is_even)

@@ -2,6 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fingerprint::Fingerprint;
+use super::junction::PageStart;
+
+/// One record in so many is shared with the next page; more would only make steps back rarer.
+const RECORDS_A_SHARED_ONE: u64 = 50;
+
 /// Number of pages in a row that may be the one before: with two, the upstream clamps numbers, or a list grew by as many records each time.
 const MOST_ECHOES: u32 = 1;
 
@@ -26,7 +32,10 @@ pub(super) struct Joint {
     /// The page begins behind the last one, since the upstream may have rounded the number of one that should share records.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_probe: bool,
-    /// A page that was to confirm the end shared the last records, and had nothing behind them.
+    /// Number of records that were found one record behind the end of the list, where the walk has looked for some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) beyond: Option<u64>,
+    /// The last page shared the last records, and had nothing behind them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) has_ended: bool,
     /// Number of pages in a row that were the one before.
@@ -37,11 +46,34 @@ pub(super) struct Joint {
 }
 
 impl Joint {
-    /// Steps back from a page with this digest; none where it is empty.
-    pub(super) fn step_back(&mut self, page: Option<u64>) {
-        self.apart_times = if self.apart == page { self.apart_times + 1 } else { 1 };
-        self.apart = page;
+    /// Number of records that the next page is to share with one of so many; none where the pages are too short for it.
+    pub(super) fn shared_with(records: u64, longest: u64) -> u64 {
+        (longest.max(records) / RECORDS_A_SHARED_ONE).max(1).min(records.saturating_sub(1))
+    }
+
+    /// Steps back from a page that does not meet those before it, and returns the number of records to step back by. Two steps leave no
+    /// record between them.
+    pub(super) fn step_back(&mut self, start: PageStart, page: &Fingerprint, longest: u64) -> u64 {
+        let least = (longest / RECORDS_A_SHARED_ONE).max(1);
+        let doubled = least.saturating_mul(1 << self.steps.min(62));
+        let step = match (start, &mut self.beyond) {
+            (PageStart::Behind, Some(found)) => {
+                *found = page.records();
+                self.behind + 1
+            }
+            (PageStart::Behind, None) => self.behind,
+            (PageStart::List | PageStart::Shared, _) => doubled.min(longest.saturating_sub(least).max(1)),
+        };
+        let digest = Some(page.digest()).filter(|_| page.records() > 0);
+        self.apart_times = if self.apart == digest { self.apart_times + 1 } else { 1 };
+        self.apart = digest;
         self.steps += 1;
+        step
+    }
+
+    /// Notes that the page is asked for so many records earlier.
+    pub(super) fn begin_earlier(&mut self, records: u64) {
+        self.shared += records - u64::from(self.beyond.is_some() && self.steps == 1);
     }
 
     /// Returns true if a page came for several numbers.
@@ -55,15 +87,20 @@ impl Joint {
         std::mem::take(&mut self.shared)
     }
 
+    /// Moves one record behind the end of the list. If others stand there, the last record is the one to step back to.
+    pub(super) fn look_beyond(&mut self) {
+        *self = Self { echoes: self.echoes, reach: self.reach, behind: 1, beyond: Some(0), ..Self::default() };
+    }
+
     /// Counts a page that is the same as the one before; returns true for one too many.
     pub(super) fn count_echo(&mut self, is_echo: bool) -> bool {
         self.echoes = if is_echo { self.echoes + 1 } else { 0 };
         self.echoes > MOST_ECHOES
     }
 
-    /// The joint behind a page that has met those before it, and brought nothing new or something.
-    pub(super) fn met(self, is_idle: bool) -> Self {
-        let has_ended = is_idle && self.shared > 0 && self.behind > 0;
-        Self { echoes: self.echoes, reach: self.reach, has_ended, ..Self::default() }
+    /// The joint behind a page of so many records that has met those before it, and brought nothing new or something.
+    pub(super) fn met(self, records: u64, is_idle: bool) -> Self {
+        let (has_ended, beyond) = (is_idle && self.shared > 0, self.beyond.filter(|_| records == 0));
+        Self { echoes: self.echoes, reach: self.reach, has_ended, beyond, ..Self::default() }
     }
 }

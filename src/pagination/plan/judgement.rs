@@ -20,6 +20,8 @@ pub(super) struct Judgement<'a> {
     pub(super) pinned: &'a PinnedState,
     /// Changes that the junctions of pages have shown, where pages share records.
     pub(super) drift: Option<Drift>,
+    /// Number of records of the list up to the end of the last page.
+    pub(super) reach: u64,
     pub(super) addresses: &'a Addresses,
 }
 
@@ -71,7 +73,7 @@ impl Judgement<'_> {
             _ => {}
         }
         if let Some(drift) = self.drift {
-            return drift.consistency(proof);
+            return drift.consistency(proof, self.reach);
         }
         if let Some(doubt) = by_condition {
             return doubt;

@@ -39,6 +39,7 @@ mod known_keys;
 mod newest_records;
 mod notice;
 mod numbering;
+mod ordered_page;
 mod page_accounts;
 mod page_grid;
 mod page_size;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::doubles::DoubleFilter;
 use super::events::{PageId, PageNews, PartId, ReleasedRecords, TurnEvent};
+use super::ordered_page::{Arrival, Lead, OrderedPage};
 use super::partition::Cut;
 use super::walk::Walk;
 use super::walk_state::WalkStep;
@@ -61,33 +62,6 @@ pub(super) enum PlaceInPart {
     /// The walk waits for it.
     Turn,
     Ahead,
-}
-
-#[derive(Debug)]
-struct OrderedPage {
-    id: PageId,
-    request: Arc<PageRequest>,
-    position: u64,
-    arrival: Arrival,
-    /// Once it is known.
-    lead: Option<Lead>,
-}
-
-/// Request that a page itself leads to, whatever follows this head.
-#[derive(Debug)]
-struct Lead {
-    head: Arc<Head>,
-    next: Arc<PageRequest>,
-}
-
-/// Arrival of a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Arrival {
-    OnItsWay,
-    /// The page is whole, and has so many records.
-    Whole(u64),
-    /// No guess holds behind the page: it is empty, refused or lost, or so short that the next number is another one.
-    Last,
 }
 
 impl CollectionPart {
@@ -153,7 +127,7 @@ impl CollectionPart {
         let ahead = self.pages.len() as u64;
         let last = self.pages.back()?;
         // Nothing is ordered behind a page that may be the last, however many of those behind it are still in flight.
-        let may_be_over = self.pages.iter().any(|page| page.arrival == Arrival::Last);
+        let may_be_over = self.pages.iter().any(|page| matches!(page.arrival, Arrival::Last(_)));
         if may_be_over
             || ahead > MOST_AHEAD
             || self.is_over()
@@ -185,9 +159,11 @@ impl CollectionPart {
                     asked.lead = next.map(|next| Lead { head: Arc::clone(so_far.head), next });
                 }
             }
-            PageNews::Whole { records } if self.walk.forecast().may_end_with(records) => asked.arrival = Arrival::Last,
+            PageNews::Whole { records } if self.walk.forecast().may_end_with(records) => {
+                asked.arrival = Arrival::Last(records);
+            }
             PageNews::Whole { records } => asked.arrival = Arrival::Whole(records),
-            PageNews::Failed => asked.arrival = Arrival::Last,
+            PageNews::Failed => asked.arrival = Arrival::Last(0),
         }
     }
 
@@ -251,12 +227,9 @@ impl CollectionPart {
 
     /// Refuses an end that only the lack of records proves, where a page behind it has some.
     fn check_end(&self) -> Result<(), PageError> {
-        let by_lack = matches!(self.walk.proof(), Some(Proof::EmptyPage | Proof::ShortPage | Proof::Status(_)));
-        let behind = self.pages.iter().skip(1).find_map(|page| match page.arrival {
-            Arrival::Whole(records) if by_lack => Some(records),
-            _ => None,
-        });
-        behind.map_or(Ok(()), |records| Err(PageError::RecordsBehindTheEnd { records }))
+        let by_lack = self.walk.proof().is_some_and(Proof::is_by_lack);
+        let behind = self.pages.iter().skip(1).map(OrderedPage::records).find(|records| *records > 0);
+        behind.filter(|_| by_lack).map_or(Ok(()), |records| Err(PageError::RecordsBehindTheEnd { records }))
     }
 
     /// Turn ⇒ over, and Ahead ⇒ Turn for the page that the walk asks for next. If another one was guessed, all guesses that build on
@@ -284,7 +257,9 @@ impl CollectionPart {
             // differ from page to page, one wrong guess follows another, and each costs requests that nothing comes of.
             self.caution = if self.hits > 4 * self.width { 1 } else { self.caution.saturating_mul(2) };
             (self.trust, self.hits) = (0, 0);
-            self.pages.clear();
+            for page in std::mem::take(&mut self.pages).iter().filter(|page| page.records() > 0) {
+                self.walk.note_unused(page.position, page.records());
+            }
         } else {
             self.hits = 0;
         }
@@ -294,6 +269,6 @@ impl CollectionPart {
     }
 
     fn push(&mut self, id: PageId, request: Arc<PageRequest>, position: u64) {
-        self.pages.push_back(OrderedPage { id, request, position, arrival: Arrival::OnItsWay, lead: None });
+        self.pages.push_back(OrderedPage::new(id, request, position));
     }
 }

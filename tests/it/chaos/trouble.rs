@@ -160,7 +160,9 @@ impl Case {
         match self.trouble {
             // A page that lacks one of the orders that it counts.
             Trouble::Lie(Lie::Skipped) => !self.contradicts() && !self.is_counted(),
-            Trouble::Lie(Lie::SkippedAndCounted | Lie::Short) => !self.contradicts(),
+            Trouble::Lie(Lie::SkippedAndCounted) => !self.contradicts(),
+            // Of the orders that a short page leaves out, only the last of all stands in no other page.
+            Trouble::Lie(Lie::Short) => !self.contradicts() && self.at == self.records,
             _ => false,
         }
     }

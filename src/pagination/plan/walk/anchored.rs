@@ -1,5 +1,7 @@
 //! Pages that share records with those before them, and the ways back from one that does not.
 
+use http::StatusCode;
+
 use super::Walk;
 use crate::batch::Batch;
 use crate::pagination::error::PageError;
@@ -31,7 +33,8 @@ impl AnchoredWalk<'_> {
 
     /// Compares the number of a page's records with its own place and total, which are of one moment.
     pub(super) fn look_for_lacks(&mut self, records: u64) {
-        let left = self.0.progress.total().map(|total| total.saturating_sub(self.0.addresses.reach(0)));
+        let before = self.0.addresses.reach(self.0.number(), 0);
+        let left = self.0.progress.total().map(|total| total.saturating_sub(before));
         if left.is_some_and(|left| records > 0 && records < left.min(self.full_length())) {
             self.0.anchors.note_lack();
         }
@@ -67,23 +70,42 @@ impl AnchoredWalk<'_> {
         };
         let (from, to) = (self.0.addresses.number(), self.0.addresses.back_by(step, self.0.progress.longest()));
         self.0.anchors.begin_earlier(from - to);
-        self.ask_at(to).map(|()| true)
+        self.ask_at(to, Aim::Records).map(|()| true)
+    }
+
+    /// Asks for the page that begins one record behind the end: Asked ⇒ Ask.
+    pub(super) fn look_beyond(&mut self) -> Result<(), PageError> {
+        self.0.anchors.look_beyond();
+        let beyond = self.0.number() + self.0.release.page().records() + 1;
+        match self.0.pagination.limits.max_offset {
+            Some(most) if beyond > most => self.refused_beyond(StatusCode::UNPROCESSABLE_ENTITY),
+            Some(_) | None => self.ask_at(beyond, Aim::Confirm(Proof::EmptyPage)),
+        }
+    }
+
+    /// Takes a refusal of the place behind the end, where no record is then.
+    pub(super) fn refused_beyond(&mut self, status: StatusCode) -> Result<(), PageError> {
+        // These also mean a window that is too deep, which shows nothing.
+        if matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY) {
+            self.0.anchors.note_lack();
+        }
+        self.0.finish(Proof::EmptyPage)
     }
 
     /// Asks for the page that begins so many records later than the current one: Asked ⇒ Ask.
     pub(super) fn ask_after(&mut self, records: u64) -> Result<(), PageError> {
-        self.ask_at(self.0.addresses.number() + records)
+        self.ask_at(self.0.addresses.number() + records, Aim::Records)
     }
 
     /// Asks for the page of another number in the place of the current one: Asked ⇒ Ask.
-    pub(super) fn ask_at(&mut self, number: u64) -> Result<(), PageError> {
+    fn ask_at(&mut self, number: u64, aim: Aim) -> Result<(), PageError> {
         let address = self.0.addresses.at(self.0.page_size.size(), number, self.0.progress.longest());
         let Address { mut request, number } = address.ok_or_else(|| self.0.end_rules().more_without_next())?;
         self.0.pinned.apply(&mut request)?;
         self.0.addresses.advance_to(number);
         self.0.addresses.forget_stride();
         self.0.identity = self.0.addresses.identity(&self.0.page_size, &request);
-        self.0.state = WalkState::Ask(request, Aim::Records);
+        self.0.state = WalkState::Ask(request, aim);
         Ok(())
     }
 }

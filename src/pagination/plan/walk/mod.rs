@@ -5,6 +5,7 @@
 //! [`Walk::records`] and [`Walk::arrived`].
 
 mod anchored;
+mod keyset;
 mod transitions;
 
 use std::sync::Arc;
@@ -119,7 +120,8 @@ impl Walk {
         let proof = self.proof()?;
         let Self { pagination, progress, pinned, addresses, .. } = self;
         let drift = self.anchors.drift().or_else(|| self.trail.drift());
-        Some(Judgement { pagination, progress, pinned, drift, addresses }.ending(proof))
+        let reach = self.anchors.reach().unwrap_or(u64::MAX);
+        Some(Judgement { pagination, progress, pinned, drift, reach, addresses }.ending(proof))
     }
 
     /// Latest fact about the walk that the operator is told of.
@@ -232,7 +234,7 @@ impl Walk {
             return self.ask_again(doubt).map(|()| Vec::new());
         }
         self.release.compare_withheld()?;
-        let reach = self.addresses.reach(records);
+        let reach = self.addresses.reach(self.number(), records);
         self.anchors.settle(self.page_start(), reach, &self.progress)?;
         self.trail.settle();
         self.read_totals(head, &page.fields, records)?;

@@ -6,6 +6,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::Walk;
 use super::anchored::AnchoredWalk;
+use super::keyset::KeysetWalk;
 use crate::pagination::end_settings::SameToken;
 use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::page::{Head, Page};
@@ -33,11 +34,14 @@ impl Walk {
                 let shared = self.anchors.give_up_sharing();
                 AnchoredWalk(self).ask_after(shared)
             }
+            None if self.anchors.are_beyond() && matches!(status.as_u16(), 400 | 404 | 410 | 416 | 422) => {
+                AnchoredWalk(self).refused_beyond(status)
+            }
             None if self.page_start() == PageStart::Shared && self.anchors.are_active() => {
                 Err(PageError::SharedRefused { status, excerpt: excerpt(&String::from_utf8_lossy(body)) })
             }
             None if !self.release.has_begun() && matches!(status.as_u16(), 400 | 404 | 410 | 422) => {
-                self.hold(Err(PageError::of_refusal(status, headers, body)))
+                KeysetWalk(self).hold(Err(PageError::of_refusal(status, headers, body)))
             }
             None => Err(PageError::of_refusal(status, headers, body)),
             // A page that was there a moment ago is not past the last, nor one that should begin with a known record.
@@ -50,7 +54,7 @@ impl Walk {
                     let shrank = self.progress.note_total(total);
                     self.check_shrunk(shrank)?;
                 }
-                self.hold(Ok(proof))
+                KeysetWalk(self).hold(Ok(proof))
             }
         }
     }
@@ -71,7 +75,7 @@ impl Walk {
             if proof == Proof::EmptyPage {
                 self.check_words(head, page, false)?;
             }
-            return self.hold(Ok(proof));
+            return KeysetWalk(self).hold(Ok(proof));
         }
         let more = self.pagination.more.as_ref().map_or(Ok(None), |more| more.read(&page.fields))?;
         if more.is_some() {
@@ -88,7 +92,7 @@ impl Walk {
             Conclusion::GoesOn => new = records,
             Conclusion::Proven(proof) => return self.finish(proof),
             Conclusion::Refuted(error) => return Err(error),
-            Conclusion::Absent => return self.hold(Ok(Proof::EmptyPage)),
+            Conclusion::Absent => return KeysetWalk(self).hold(Ok(Proof::EmptyPage)),
         }
         // The first page may be short of what the upstream ever gives, so that it proves nothing.
         let is_short =
@@ -102,11 +106,11 @@ impl Walk {
         let asked = self.asked().or(self.page_size.size());
         let whole = WholePage { answer: self.answer(head, &page.fields), page, early, new, length, asked, more };
         match self.end_rules().lead(whole, style_end)? {
-            PageLead::Next(_, Aim::Records) if may_be_last && self.trail.overlap() => self.ask_behind(),
+            PageLead::Next(_, Aim::Records) if may_be_last && self.trail.overlap() => KeysetWalk(self).ask_behind(),
             PageLead::Next(next, aim) => self.ask(next, aim),
             PageLead::End(proof) => {
                 self.check_words(head, page, self.pages() == 1)?;
-                if records == 0 { self.hold(Ok(proof)) } else { self.finish(proof) }
+                if records == 0 { KeysetWalk(self).hold(Ok(proof)) } else { self.finish(proof) }
             }
         }
     }
@@ -120,7 +124,7 @@ impl Walk {
         if !matches!(aim, Aim::Confirm(_)) && self.trail.holds_ends() {
             let restart = starts_again.filter(|_| new > 0 && !self.trail.knows_first());
             if let Some(earlier) = restart.or(self.trail.is_apart().then_some(1)) {
-                return self.hold(Err(PageError::Repeat(earlier))).map(|()| false);
+                return KeysetWalk(self).hold(Err(PageError::Repeat(earlier))).map(|()| false);
             }
             if self.trail.is_held() {
                 return Ok(true);
@@ -163,27 +167,6 @@ impl Walk {
         Ok(is_gap.then_some(PageError::NullRecords))
     }
 
-    /// Holds an answer behind a key that would end the walk or break it: Asked ⇒ Ask for an earlier key, or what the answer means.
-    fn hold(&mut self, absence: Result<Proof, PageError>) -> Result<(), PageError> {
-        let agrees = self.progress.total() == Some(self.progress.records());
-        let is_confirmed = agrees || matches!(self.state.aim(), Some(Aim::Confirm(_)));
-        let meaning = match absence {
-            Ok(proof) if is_confirmed && self.trail.trusts_totals() => Some(proof),
-            absence => self.trail.hold(absence, self.pages())?,
-        };
-        if let Some(proof) = meaning { self.finish(proof) } else { self.ask_behind() }
-    }
-
-    /// Asks for the page behind the trail's key: Asked ⇒ Ask.
-    fn ask_behind(&mut self) -> Result<(), PageError> {
-        self.progress.check_limits(&self.pagination.limits, &self.caps)?;
-        let mut request = self.addresses.behind(self.page_size.size(), self.trail.behind())?;
-        self.pinned.apply(&mut request)?;
-        self.identity = self.addresses.identity(&self.page_size, &request);
-        self.state = WalkState::Ask(request, Aim::Records);
-        Ok(())
-    }
-
     /// Checks what a page that may be the end says of itself.
     fn check_words(&mut self, head: &Head, page: &Page, is_first: bool) -> Result<(), PageError> {
         let asked = self.addresses.origin();
@@ -191,8 +174,11 @@ impl Walk {
         self.accounts.check_words(&self.pagination, page, is_first)
     }
 
-    /// Asked ⇒ Done, unless what came contradicts the upstream's own numbers.
+    /// Asked ⇒ Done, unless what came contradicts the upstream's own numbers, or Asked ⇒ Ask for a look behind the end.
     pub(super) fn finish(&mut self, proof: Proof) -> Result<(), PageError> {
+        if self.progress.total().is_none() && self.anchors.may_be_cut(proof) {
+            return AnchoredWalk(self).look_beyond();
+        }
         self.end_rules().check()?;
         // An unnamed number of the first page counts a list that has moved since.
         if !self.addresses.is_midway() && self.anchors.drift().is_none_or(|drift| drift.shifts == 0) {
@@ -212,6 +198,11 @@ impl Walk {
     pub(in crate::pagination::plan) fn forecast(&self) -> Forecast<'_> {
         let Self { pagination, caps, state, addresses, page_size, progress, pinned, anchors, .. } = self;
         Forecast { pagination, caps, state, addresses, page_size, progress, pinned, anchors }
+    }
+
+    /// Notes a page of a number that came with so many records, and is not used.
+    pub(in crate::pagination::plan) fn note_unused(&mut self, number: u64, records: u64) {
+        self.anchors.note_unused(self.addresses.reach(number, records));
     }
 
     /// Request that the page will most likely lead to, where pages point to each other. A hint: [`Walk::step`] decides.

@@ -1,0 +1,32 @@
+//! Pages behind a key, and the ends that are held until the record of that key has been seen again.
+
+use super::Walk;
+use crate::pagination::error::PageError;
+use crate::pagination::plan::walk_state::{Aim, WalkState};
+use crate::pagination::proof::Proof;
+
+/// Walk whose pages may begin behind a key.
+pub(super) struct KeysetWalk<'a>(pub(super) &'a mut Walk);
+
+impl KeysetWalk<'_> {
+    /// Holds an answer behind a key that would end the walk or break it: Asked ⇒ Ask for an earlier key, or what the answer means.
+    pub(super) fn hold(&mut self, absence: Result<Proof, PageError>) -> Result<(), PageError> {
+        let agrees = self.0.progress.total() == Some(self.0.progress.records());
+        let is_confirmed = agrees || matches!(self.0.state.aim(), Some(Aim::Confirm(_)));
+        let meaning = match absence {
+            Ok(proof) if is_confirmed && self.0.trail.trusts_totals() => Some(proof),
+            absence => self.0.trail.hold(absence, self.0.pages())?,
+        };
+        if let Some(proof) = meaning { self.0.finish(proof) } else { self.ask_behind() }
+    }
+
+    /// Asks for the page behind the trail's key: Asked ⇒ Ask.
+    pub(super) fn ask_behind(&mut self) -> Result<(), PageError> {
+        self.0.progress.check_limits(&self.0.pagination.limits, &self.0.caps)?;
+        let mut request = self.0.addresses.behind(self.0.page_size.size(), self.0.trail.behind())?;
+        self.0.pinned.apply(&mut request)?;
+        self.0.identity = self.0.addresses.identity(&self.0.page_size, &request);
+        self.0.state = WalkState::Ask(request, Aim::Records);
+        Ok(())
+    }
+}
