@@ -14,7 +14,7 @@ use unpage::pace::{Rate, Width};
 use unpage::pagination::partition::{Bound, Direction, RangeKind, RangePartition};
 use unpage::pagination::path::Segment;
 use unpage::pagination::{
-    self, Advance, Base, Cursor, Encode, Encoding, End, ErrorCondition, FailureSigns, KeyUse, Keyset, Limits,
+    self, Advance, Base, Cursor, Encode, Encoding, End, ErrorCondition, ErrorSettings, KeyUse, Keyset, Limits,
     LinkHeader, More, NextUrl, Offset, OnDouble, OnMissed, Overlap, OwnWords, PageNumber, PageSize, Pagination, Param,
     PartOrder, Partition, Precondition, Presence, RangeHeader, Records, RecordsShape, SameToken, Source, Style,
     Template, Token, UnnamedCounts, Validation, Whitespace,
@@ -445,13 +445,13 @@ fn partition() -> impl Strategy<Value = Partition> {
     ]
 }
 
-fn failures() -> impl Strategy<Value = FailureSigns> {
+fn failures() -> impl Strategy<Value = ErrorSettings> {
     let values = || prop::option::of(prop::collection::vec(prop_oneof![Just(json!("OK")), Just(json!(0))], 1..3));
     let condition = (path(), values(), values()).prop_map(|(path, ok, retry)| ErrorCondition { path, ok, retry });
     prop_oneof![
-        1 => Just(FailureSigns { conditions: Vec::new(), words: OwnWords::Ignored }),
+        1 => Just(ErrorSettings { conditions: Vec::new(), words: OwnWords::Ignored }),
         3 => prop::collection::vec(condition, 0..3)
-            .prop_map(|conditions| FailureSigns { conditions, words: OwnWords::Heeded }),
+            .prop_map(|conditions| ErrorSettings { conditions, words: OwnWords::Heeded }),
     ]
 }
 

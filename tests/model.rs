@@ -23,7 +23,7 @@ use unpage::pagination::plan::{Checkpoint, PageSoFar, Proof, Walk, WalkStep};
 use unpage::pagination::request::{PageRequest, RequestBody, query_value};
 use unpage::pagination::splitter::{PageShape, Splitter};
 use unpage::pagination::{
-    Advance, Base, ConsistencyLevel, Cursor, Encode, End, FailureSigns, KeyUse, Keyset, LinkHeader, More, NextUrl,
+    Advance, Base, ConsistencyLevel, Cursor, Encode, End, ErrorSettings, KeyUse, Keyset, LinkHeader, More, NextUrl,
     Offset, Overlap, PageError, PageNumber, PageSize, Pagination, Param, Path, Precondition, RangeHeader, Records,
     Source, Style, Token, ValidAt, VersionSource,
 };

@@ -25,8 +25,8 @@ fn check(text: &[u8], cut: u8) {
     assert_eq!(text[end - 1], b'\n');
     let mut last = (0, 0);
     for page in &whole.pages {
-        assert!(page.stretch.bytes >= last.0 && page.records >= last.1);
-        last = (page.stretch.bytes, page.records);
+        assert!(page.extent.bytes >= last.0 && page.records >= last.1);
+        last = (page.extent.bytes, page.records);
     }
     assert_eq!(entries(&Journal::read(&text[..end]).expect("it has a birth")), entries(&whole));
     let length = text.len() * usize::from(cut) / 256;

@@ -11,7 +11,7 @@ use crate::pagination::partition::{Bound, Direction, RangeKind, RangePartition};
 use crate::pagination::path::Segment;
 use crate::pagination::request::RequestBody;
 use crate::pagination::{
-    Advance, Base, Cursor, Encode, Encoding, End, ErrorCondition, FailureSigns, Keyset, Limits, LinkHeader, More,
+    Advance, Base, Cursor, Encode, Encoding, End, ErrorCondition, ErrorSettings, Keyset, Limits, LinkHeader, More,
     NextUrl, Offset, OnDouble, Overlap, PageNumber, PageRequest, PageSize, Pagination, Param, PartOrder, Partition,
     Path, Precondition, Presence, RangeHeader, Records, RecordsShape, SameToken, Since, Source, Style, TimeFormat,
     Token, ValidAt, Validation, VersionSource, Whitespace,
@@ -122,7 +122,7 @@ fn text_of(pagination: &Pagination) -> String {
 }
 
 /// Version 1 knew one path; a newer condition has a text that no key of it has.
-fn error_text(failures: &FailureSigns) -> String {
+fn error_text(failures: &ErrorSettings) -> String {
     match failures.conditions.as_slice() {
         [] => "None".to_owned(),
         [ErrorCondition { path: at, ok: None, retry: None }] => format!("Some({})", path(at)),

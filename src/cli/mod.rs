@@ -3,12 +3,12 @@
 mod check;
 mod crawl_args;
 mod demo;
-mod exit;
+mod exit_code;
 mod failure_lines;
 mod fetch;
 mod logging;
 mod probe;
-mod progress;
+mod progress_line;
 mod serve;
 mod serve_gateway;
 
@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tokio::runtime::Builder;
 
-pub use exit::Exit;
+pub use exit_code::Exit;
 
 /// Turns paginated HTTP APIs into streams.
 #[derive(Debug, Parser)]

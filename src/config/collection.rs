@@ -6,16 +6,16 @@ use std::sync::Arc;
 use http::Method;
 
 use super::collection_pagination::PaginationKeys;
-use super::keys::Level;
+use super::key_names::Level;
 use super::keywords::{Words, one_of};
 use super::lint::{self, LintFacts};
 use super::pagination_values::{self, COUNT};
-use super::schema::{ReadOnly, Schema, rule, table};
 use super::secrets::Secrets;
+use super::table_schema::{ReadOnly, Schema, rule, table};
 use super::toml_node::{TomlNode, TomlTable};
 use super::units::{size, size_or_none};
 use super::upstream::{self, CLIENT_KEYS};
-use super::{Caps, Collection, Snapshots, Upstream, address, collection_pagination, snapshots};
+use super::{Caps, Collection, Snapshots, Upstream, collection_pagination, snapshots, urls_and_headers};
 use crate::pagination::{Pagination, Param, Partition};
 
 pub(super) static COLLECTION: Level = Level {
@@ -87,7 +87,7 @@ fn upstream_of(table: &TomlTable<'_>, upstreams: &Upstreams<'_>, secrets: &dyn S
     let node = table.must("upstream", hint, |node| Some(node.clone()))?;
     let text = node.text()?;
     if text.contains("://") {
-        return upstream::read(table, address::url(&node), "upstream_aliases", secrets).map(Arc::new);
+        return upstream::read(table, urls_and_headers::url(&node), "upstream_aliases", secrets).map(Arc::new);
     }
     for key in CLIENT_KEYS.keys.iter().chain(&["upstream_aliases"]) {
         if table.get(key).is_some() {

@@ -1,16 +1,16 @@
 //! Keys of a `[[collection]]` that make its pagination.
 
-use super::keys::KeyNames;
+use super::key_names::KeyNames;
 use super::keywords::{Flag, Words};
 use super::pagination_key::{self, Styled};
 use super::pagination_values::{COUNT, ERROR_PATH, LAST_LINK, PARAM, PATH, RECORD_PATHS, SOURCE, TEXT, VALUES};
 use super::partition_key::PARTITIONS;
-use super::schema::{Form, Schema, rule, table};
+use super::since_valid_at::{SINCES, VALID_ATS, since};
+use super::table_schema::{Form, Schema, rule, table};
 use super::toml_node::{TomlNode, TomlTable};
 use super::toml_text::{Pairs, one_or_list};
-use super::validity::{SINCES, VALID_ATS, since};
 use crate::pagination::{
-    ConsistencyLevel, Encoding, ErrorCondition, FailureSigns, Limits, OnDouble, OnMissed, OwnWords, PageSize,
+    ConsistencyLevel, Encoding, ErrorCondition, ErrorSettings, Limits, OnDouble, OnMissed, OwnWords, PageSize,
     Pagination, PartOrder, Path, Precondition, Presence, Records, RecordsShape, Style, UnnamedCounts, Validation,
     Whitespace,
 };
@@ -280,7 +280,7 @@ fn read_error(node: &TomlNode<'_>) -> Option<ErrorCondition> {
 }
 
 fn write_error_path(pagination: &Pagination) -> Option<String> {
-    let FailureSigns { conditions, words } = &pagination.failures;
+    let ErrorSettings { conditions, words } = &pagination.failures;
     let usual = pagination.usual_error().map(ErrorCondition::at);
     let write = |condition: &ErrorCondition| match condition {
         ErrorCondition { path, ok: None, retry: None } => ERROR_PATH.write(path),

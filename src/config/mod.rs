@@ -1,11 +1,9 @@
 //! Configuration: TOML as written → all mistakes at once → [`Config`], in which only valid values exist.
 
-mod address;
 mod collection;
 mod collection_pagination;
-mod command_line;
-mod hints;
-mod keys;
+mod command_line_pagination;
+mod key_names;
 mod keywords;
 mod lint;
 mod mistake;
@@ -15,14 +13,16 @@ mod pagination_text;
 mod pagination_values;
 mod partition_key;
 mod read;
-mod schema;
 mod secrets;
+mod since_valid_at;
 mod snapshots;
+mod table_schema;
 mod toml_node;
 mod toml_text;
 mod units;
+mod unknown_key_hints;
 mod upstream;
-mod validity;
+mod urls_and_headers;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,12 +33,12 @@ use http::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
 use url::Url;
 
-pub use self::command_line::Options;
-pub use self::hints::{KeyPlace, key_place};
+pub use self::command_line_pagination::Options;
 pub use self::mistake::{Mistake, Mistakes, TextPosition};
 pub use self::pagination_text::{read_written, written};
 pub use self::secrets::{Machine, Secrets};
 pub use self::snapshots::{OnStart, Resume, Scope, Sharing, SlowReader, SnapshotSettings, Snapshots};
+pub use self::unknown_key_hints::{KeyPlace, key_place};
 pub use crate::caps::Caps;
 pub use crate::pace::Pace;
 use crate::pagination::Pagination;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::address::header_name;
-use super::schema::{ReadOnly, Schema, rule, table};
+use super::table_schema::{ReadOnly, Schema, rule, table};
 use super::toml_node::{TomlNode, TomlTable};
 use super::units::LONGEST;
+use super::urls_and_headers::header_name;
 use crate::pace::{BudgetFields, Pace, Rate, Width};
 
 const WIDTH: &str = "write how many pages are asked for at a time: width = 6, or \"adaptive\"";

@@ -3,13 +3,13 @@
 use http::StatusCode;
 use toml::de::{DeTable, DeValue};
 
-use super::address::base_url;
-use super::keys::KeyNames;
+use super::key_names::KeyNames;
 use super::keywords::{Words, one_of};
 use super::pagination_values::{JSON, LINKS, PARAM, PATH, SOURCE, STATUS, TEXT};
-use super::schema::{Schema, rule, table};
+use super::table_schema::{Schema, rule, table};
 use super::toml_node::{TomlNode, TomlTable};
 use super::toml_text::{Pairs, json, list, one_or_list, text};
+use super::urls_and_headers::base_url;
 use crate::pagination::styles::{KeyKind, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
 use crate::pagination::{End, More, Pagination, Path, SameToken, Source, Style};
 

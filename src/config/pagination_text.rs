@@ -6,7 +6,7 @@ use super::collection::COLLECTION;
 use super::mistake::{Mistake, Mistakes};
 use super::toml_node::{MistakeLog, TomlTable};
 use super::toml_text::{Pairs, list, text};
-use super::{collection_pagination, hints, lint};
+use super::{collection_pagination, lint, unknown_key_hints};
 use crate::pagination::{BodyKind, Pagination};
 
 /// Returns the keys of a `[[collection]]` that make this pagination, one a line; [`read_written`] makes it again.
@@ -26,7 +26,7 @@ pub fn written(pagination: &Pagination) -> String {
 /// Reads the text of [`written`].
 pub fn read_written(text: &str) -> Result<Pagination, Mistakes> {
     let mistakes = |list| Mistakes { name: String::new(), list };
-    let notes = MistakeLog::new(text, hints::unknown_key);
+    let notes = MistakeLog::new(text, unknown_key_hints::unknown_key);
     let entries = DeTable::parse(text).map_err(|error| {
         let what = error.message().replace('\n', "; ");
         mistakes(vec![Mistake { at: String::new(), place: None, what, hint: String::new() }])

@@ -3,10 +3,10 @@
 use serde_json::{Number, Value};
 use toml::de::DeValue;
 
-use super::address::header_name_in;
-use super::schema::{Form, Schema, rule, table};
+use super::table_schema::{Form, Schema, rule, table};
 use super::toml_node::TomlNode;
 use super::toml_text::{self, one_or_list, text};
+use super::urls_and_headers::header_name_in;
 use crate::pagination::path_parser::BadPath;
 use crate::pagination::{Param, Path, Source};
 

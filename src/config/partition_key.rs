@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use serde_json::Value;
 use toml::de::DeValue;
 
-use super::keys::KeyNames;
+use super::key_names::KeyNames;
 use super::keywords::Words;
 use super::pagination_values::{JSON, PARAM, PATH};
-use super::schema::{Form, Schema, rule, table};
+use super::table_schema::{Form, Schema, rule, table};
 use super::toml_node::TomlNode;
 use super::toml_text::{self, list, text};
 use crate::pagination::partition::{Bound, Direction, Partition, RangeKind, RangePartition};

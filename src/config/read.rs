@@ -7,13 +7,13 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::collection::{self, Upstreams};
-use super::hints;
-use super::keys::TOP;
+use super::key_names::TOP;
 use super::mistake::Mistakes;
 use super::secrets::{Machine, Secrets};
 use super::toml_node::{MistakeLog, TomlNode, TomlTable};
+use super::unknown_key_hints;
 use super::upstream::UPSTREAM;
-use super::{Caps, Collection, Config, Snapshots, Upstream, address, snapshots, upstream};
+use super::{Caps, Collection, Config, Snapshots, Upstream, snapshots, upstream, urls_and_headers};
 use crate::pagination::{Pagination, Records, Style};
 
 /// unpage's own query parameters and their defaults.
@@ -54,7 +54,7 @@ impl Config {
 
     /// Reads a text; `name` is what its mistakes call it.
     pub fn read(text: &str, name: &str, secrets: &dyn Secrets) -> Result<Self, Mistakes> {
-        let notes = MistakeLog::new(text, hints::unknown_key);
+        let notes = MistakeLog::new(text, unknown_key_hints::unknown_key);
         let (entries, broken) = DeTable::parse_recoverable(text);
         for error in &broken {
             let span = error.span().unwrap_or(0..0);
@@ -78,7 +78,7 @@ impl Config {
     /// One collection of everything that an upstream has, its pagination to be recognised.
     pub fn transparent(listen: SocketAddr, upstream: &str) -> Result<Self, Mistakes> {
         let mut url =
-            address::base_url(upstream).map_err(|(what, hint)| Mistakes::one("", "--upstream", what, hint))?;
+            urls_and_headers::base_url(upstream).map_err(|(what, hint)| Mistakes::one("", "--upstream", what, hint))?;
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
         let found_later = Records { paths: Vec::new(), ..Records::at(crate::pagination::Path::root()) };
@@ -158,7 +158,7 @@ fn shared(name: &str, node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Arc<
         return node.refuse("a name that looks like a URL", "write [upstream.NAME] with url = \"https://…\" in it");
     }
     let table = node.table(&UPSTREAM)?;
-    let url = table.must("url", "write url = \"https://api.example.com\"", address::url);
+    let url = table.must("url", "write url = \"https://api.example.com\"", urls_and_headers::url);
     upstream::read(&table, url, "aliases", secrets).map(Arc::new)
 }
 
@@ -200,7 +200,7 @@ fn params(table: &TomlTable<'_>) -> [String; PARAMS.len()] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::keys::KeyNames;
+    use crate::config::key_names::KeyNames;
 
     struct Anything;
 
@@ -221,12 +221,12 @@ mod tests {
         if let Err(mistakes) = Config::read(text, "config/unpage.toml", &Anything) {
             panic!("{mistakes}");
         }
-        let notes = MistakeLog::new(text, hints::unknown_key);
+        let notes = MistakeLog::new(text, unknown_key_hints::unknown_key);
         let entries = DeTable::parse(text).unwrap();
         assert!(top(&TomlTable::top(&notes, entries.get_ref(), &TOP), &Anything).is_some());
         let met = notes.met.into_inner();
         let styles = Style::SCHEMAS.iter().map(|schema| *schema as &dyn KeyNames);
-        let levels = hints::LEVELS.into_iter().chain(styles);
+        let levels = unknown_key_hints::LEVELS.into_iter().chain(styles);
         let known: Vec<_> = levels.flat_map(|level| level.keys().into_iter().map(|key| (level.name(), key))).collect();
         assert!(known.len() > 100, "{} keys", known.len());
         let missing: Vec<_> = known.iter().filter(|key| !met.contains(key)).collect();

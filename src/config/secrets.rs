@@ -6,9 +6,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{AUTHORIZATION, HeaderValue};
 
-use super::address::header_name;
-use super::keys::Level;
+use super::key_names::Level;
 use super::toml_node::{TomlNode, TomlTable};
+use super::urls_and_headers::header_name;
 use super::{Credentials, Secret};
 
 pub(super) static CREDENTIALS: Level =

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::keys::Level;
+use super::key_names::Level;
 use super::keywords::{Flag, Words};
 use super::pace;
 use super::toml_node::{TomlNode, TomlTable};

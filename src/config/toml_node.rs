@@ -6,7 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::KeyNames;
+use super::key_names::KeyNames;
 use super::mistake::{Mistake, TextPosition};
 
 /// Mistakes that were noted in a text.

@@ -6,14 +6,14 @@ use std::time::Duration;
 use http::header::{self, HeaderName, HeaderValue};
 use url::Url;
 
-use super::address::{header_value, origin};
-use super::keys::Level;
+use super::key_names::Level;
 use super::keywords::Words;
 use super::pagination_values::{PATH, STATUS};
-use super::schema::{ReadOnly, Schema, rule, table};
 use super::secrets::{self, Secrets};
+use super::table_schema::{ReadOnly, Schema, rule, table};
 use super::toml_node::{TomlNode, TomlTable};
 use super::units::wait;
+use super::urls_and_headers::{header_value, origin};
 use super::{HttpVersion, RetryPolicy, Timeouts, Upstream, pace};
 use crate::pagination::Path;
 

@@ -20,7 +20,7 @@ use crate::pagination::request::remove_query;
 use crate::pagination::retry::{Halvable, NoContent, PageTraits, RetryBudget};
 use crate::pagination::splitter::{BYTE_ORDER_MARK, PageShape, Splitter};
 use crate::pagination::{
-    Advance, Encode, FailureSigns, Offset, PageError, PageNumber, Pagination, Path, Presence, Records, Style,
+    Advance, Encode, ErrorSettings, Offset, PageError, PageNumber, Pagination, Path, Presence, Records, Style,
     Validation, detect,
 };
 
@@ -189,7 +189,7 @@ fn configured(said: &Pagination, found: Pagination) -> Pagination {
     both.key = said.key.clone().or(both.key);
     both.total = said.total.clone().or(both.total);
     both.total_pages = said.total_pages.clone().or(both.total_pages);
-    if said.failures != FailureSigns::default() {
+    if said.failures != ErrorSettings::default() {
         both.failures = said.failures.clone();
     }
     both.unnamed_counts = said.unnamed_counts;

@@ -11,8 +11,8 @@ use tower::Service;
 
 use super::Gateway;
 use super::admission::Admission;
+use super::cache_key_upgrade::OlderKeys;
 use super::fill::CacheFill;
-use super::older_keys::OlderKeys;
 use crate::config::Config;
 use crate::crawl::Crawls;
 use crate::response::{Body, BoxError};

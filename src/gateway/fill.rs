@@ -13,8 +13,8 @@ use tracing::Instrument;
 
 use super::admission::Admission;
 use super::ask::{StreamRequest, UnattendedRequest};
+use super::cache_key_upgrade::OlderKeys;
 use super::cacheability;
-use super::older_keys::OlderKeys;
 use crate::cache_key::{KEY_VERSION, first_version};
 use crate::crawl::{Crawl, Crawls, Opened, ResumePoint};
 use crate::error::{Failure, Fault};

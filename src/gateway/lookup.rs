@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::ask::StreamRequest;
+use super::crawl_quota::{Quota, credentials};
 use super::fill::CacheFill;
-use super::quota::{Quota, credentials};
 use crate::error::Failure;
 use crate::id::{CacheKey, SnapshotId};
 use crate::request::{Freshness, IfRange, Otherwise, Reuse, StorePolicy, View};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::end_settings::End;
 use super::settings::{ConsistencyLevel, Pagination};
-use super::validity::{Precondition, VersionSource};
+use super::since_valid_at::{Precondition, VersionSource};
 use super::verdict::Doubt;
 
 /// Best verdict on a collection of several pages; one page that says that it is all is a `snapshot` in any case.
@@ -94,9 +94,9 @@ mod tests {
     use crate::pagination::path::Path;
     use crate::pagination::record_settings::Records;
     use crate::pagination::request::{Encode, Param};
+    use crate::pagination::since_valid_at::{TimeFormat, ValidAt};
     use crate::pagination::source::Source;
     use crate::pagination::styles::{Advance, KeyUse, Keyset, LinkHeader, Offset, Overlap, PageNumber, Style};
-    use crate::pagination::validity::{TimeFormat, ValidAt};
 
     fn of(style: impl Into<Style>) -> Pagination {
         Pagination::of(style.into(), Records::at(Path::root()))

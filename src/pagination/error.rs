@@ -2,10 +2,10 @@
 
 use http::StatusCode;
 
+use super::error_status::{RefusalCause, status_hint};
 use super::json_hint::{NOT_JSON_HINT, not_json_hint};
 use super::link_guard::BadAddress;
 use super::path::Path;
-use super::refusal::{RefusalCause, status_hint};
 use super::request::{BadPlace, Param};
 
 /// The party that must act on an error.

@@ -51,7 +51,7 @@ impl fmt::Display for Proof {
             Self::Status(status) => write!(f, "status {} past the last page, as configured", status.as_u16()),
             Self::SameToken => f.write_str("an unchanged token, as configured"),
             Self::LastRecord => f.write_str("the last record, with nothing behind it"),
-            Self::SinglePage => f.write_str("one page, as configured"),
+            Self::SinglePage => f.write_str("one page, which is the whole"),
             Self::Parts(1) => f.write_str("a record behind the configured range"),
             Self::Parts(parts) => write!(f, "the end of each of its {parts} parts"),
         }

@@ -5,15 +5,15 @@ use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 use serde_json::Value;
 
 use super::end_settings::{End, Limits, More, SameToken};
-use super::failure_signs::FailureSigns;
+use super::error_settings::ErrorSettings;
 use super::page_size::PageSize;
 use super::partition::{PartOrder, Partition};
 use super::path::{Path, Segment};
 use super::record_settings::{OnDouble, Records};
 use super::request::{BadPlace, BodyKind, Encode, PageRequest, Param};
+use super::since_valid_at::{Precondition, Since, ValidAt, VersionSource};
 use super::source::Source;
 use super::styles::{Style, Template};
-use super::validity::{Precondition, Since, ValidAt, VersionSource};
 use super::verdict::OnMissed;
 
 /// Rules by which the pages of one collection are addressed, read and ended; made only by `config`, by the command line and by
@@ -36,7 +36,7 @@ pub struct Pagination {
     pub total_pages: Option<Source>,
     pub limits: Limits,
     /// Signs by which a page of status 200 says that it failed or is partial.
-    pub failures: FailureSigns,
+    pub failures: ErrorSettings,
     pub unnamed_counts: UnnamedCounts,
     pub partition: Option<Partition>,
     pub order: PartOrder,
@@ -88,7 +88,7 @@ impl Pagination {
             total: None,
             total_pages: None,
             limits: Limits::default(),
-            failures: FailureSigns::default(),
+            failures: ErrorSettings::default(),
             unnamed_counts: UnnamedCounts::Heeded,
             partition: None,
             order: PartOrder::Listed,

@@ -4,9 +4,9 @@ mod accept;
 mod conditions;
 mod directive_list;
 mod freshness;
-mod options;
 mod prefer;
 mod range;
+mod stream_options;
 mod trailers;
 mod want_digest;
 
@@ -17,9 +17,9 @@ use crate::config::Config;
 pub use accept::{EndMark, MediaType};
 pub use conditions::{EntityTag, IfNoneMatch, IfRange};
 pub use freshness::{Freshness, Otherwise, Reuse, StorePolicy};
-pub use options::{StreamOptions, View};
 pub use prefer::PREFER;
 pub use range::{Range, RangeSpec};
+pub use stream_options::{StreamOptions, View};
 pub use trailers::Trailers;
 pub use want_digest::WantDigest;
 

@@ -18,7 +18,7 @@ use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::Sleep;
 use tower::BoxError;
 
-use super::ending::StreamEnding;
+use super::stream_ending::StreamEnding;
 use crate::error::Failure;
 use crate::snapshot::{Reader, ReaderEvent};
 

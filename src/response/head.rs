@@ -7,9 +7,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 use super::body::{Body, BodyLength, StreamBody, empty};
 use super::byte_range::ByteRange;
 use super::cache_status::CacheStatus;
-use super::ending::{REPR_DIGEST, StreamEnding};
 use super::representation::Representation;
 use super::snapshot_url::{pinned_url, relative, status_url};
+use super::stream_ending::{REPR_DIGEST, StreamEnding};
 use super::verdict_field::{self, UNPAGE_VERDICT};
 use crate::config::Scope;
 use crate::request::{ParamNames, StreamOptions, WantDigest};

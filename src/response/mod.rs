@@ -3,10 +3,10 @@
 mod body;
 mod byte_range;
 mod cache_status;
-mod ending;
 mod head;
 mod representation;
 mod snapshot_url;
+mod stream_ending;
 mod verdict_field;
 
 pub use body::{Body, BodyLength, StreamBody, empty, full, passed};

@@ -6,7 +6,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::byte_range::{ByteRange, RangeError};
-use super::ending::StreamEnding;
+use super::stream_ending::StreamEnding;
 use crate::format::Format;
 use crate::id::SnapshotId;
 use crate::request::{EndMark, EntityTag, MediaType, Range, StreamOptions, Trailers, WantDigest};

@@ -150,7 +150,7 @@ fn an_expired_token_is_an_error() {
 #[test]
 fn an_error_with_status_200_is_an_error() {
     let mut pagination = of(cursor());
-    pagination.failures = FailureSigns::at(path("error"));
+    pagination.failures = ErrorSettings::at(path("error"));
     let pages = vec![json!({"data": data(0..2), "next": "b"}), json!({"data": [], "error": "ratelimited"})];
     assert!(matches!(crawl(&pagination, answers(pages)).end, Err(PageError::ErrorInPage { .. })));
     let pages = vec![json!({"data": data(0..2), "next": "b"}), json!({"ok": true})];
@@ -161,7 +161,7 @@ fn an_error_with_status_200_is_an_error() {
 fn partial_results_with_status_200_are_errors() {
     for (name, partial) in [("incomplete_results", json!(true)), ("timed_out", json!(true)), ("errors", json!([{"message": "x"}])), ("truncated", json!(true))] {
         let mut pagination = of(cursor());
-        pagination.failures = FailureSigns::at(path(name));
+        pagination.failures = ErrorSettings::at(path(name));
         let crawled = crawl(&pagination, answers(vec![json!({"data": data(0..2), name: partial})]));
         assert!(matches!(crawled.end, Err(PageError::ErrorInPage { .. })), "{name}");
         let whole = json!({"data": data(0..2), name: false});

@@ -9,7 +9,7 @@ use unpage::pagination::partition::{Direction, Partition, RangeKind};
 use unpage::pagination::plan::Proof;
 use unpage::pagination::request::{PageRequest, query_value};
 use unpage::pagination::verdict::Consistency;
-use unpage::pagination::{Base, End, FailureSigns, NextUrl, PageError, Pagination, PartOrder, Source, Style};
+use unpage::pagination::{Base, End, ErrorSettings, NextUrl, PageError, Pagination, PartOrder, Source, Style};
 
 use crate::crawl::{Crawled, Manner, crawl};
 use crate::fan_out::{cursor, of, offset_from, page_from, path, query, says, sized};
@@ -440,7 +440,7 @@ fn an_error_behind_the_record_that_ends_a_part_is_seen() {
         let steps = [(7, 0); 300];
         let (server, mut pagination) =
             plainly(sorted(&steps, RangeKind::Integer, Direction::Ascending), Direction::Ascending);
-        pagination.failures = FailureSigns::at("errors".parse().unwrap());
+        pagination.failures = ErrorSettings::at("errors".parse().unwrap());
         let partial = |request: &PageRequest| {
             let mut body: Value = serde_json::from_str(&server.answer(request).body).unwrap();
             let data = body["data"].as_array_mut().unwrap();

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioExecutor;
 use indicatif::{HumanBytes, HumanCount};
 
 use super::DemoError;
-use crate::cli::progress::ProgressLine;
+use crate::cli::progress_line::ProgressLine;
 use crate::demo::{DemoApi, Legacy};
 
 /// A collection whose pages have numbers, so that unpage asks for several at a time.

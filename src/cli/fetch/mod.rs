@@ -1,6 +1,6 @@
 //! `unpage fetch`: a collection as NDJSON, without a server.
 
-mod file;
+mod part_file;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::crawl_args::CrawlArguments;
 use super::failure_lines::tell;
-use super::progress::ProgressLine;
+use super::progress_line::ProgressLine;
 use super::serve::stopped;
 use super::{Exit, logging};
 use crate::crawl::Crawl;
 use crate::error::{Failure, Fault};
 use crate::pagination::verdict::{Consistency, Verdict};
 use crate::snapshot::{self, Reader, ReaderEvent};
-use file::{Fetched, HeaderPolicy, PartialFile};
+use part_file::{Fetched, HeaderPolicy, PartialFile};
 
 /// Bytes of records that may wait for the output.
 const WINDOW: u64 = 1 << 20;

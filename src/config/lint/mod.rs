@@ -3,11 +3,11 @@
 //! Each rule has a name. Where an API can really be as odd as that, `allow = ["name"]` in its `[[collection]]` lifts the
 //! rule; the others can't work under any API.
 
-mod ends;
+mod ends_and_doubles;
 mod parameters;
 mod partitions;
+mod since_valid_at;
 mod sizes;
-mod validity;
 
 use http::Method;
 use serde_json::Value;
@@ -77,7 +77,12 @@ pub(super) fn to_allow(pagination: &Pagination) -> Vec<&'static str> {
 }
 
 fn rules() -> impl Iterator<Item = &'static Rule> {
-    parameters::RULES.iter().chain(ends::RULES).chain(sizes::RULES).chain(partitions::RULES).chain(validity::RULES)
+    parameters::RULES
+        .iter()
+        .chain(ends_and_doubles::RULES)
+        .chain(sizes::RULES)
+        .chain(partitions::RULES)
+        .chain(since_valid_at::RULES)
 }
 
 fn allowed_rule(node: &TomlNode<'_>) -> Option<&'static str> {

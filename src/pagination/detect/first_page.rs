@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::fields::{self, OuterField, digits};
 use super::{Candidate, names};
+use crate::pagination::envelope_names::TOTAL_HEADERS;
 use crate::pagination::link::Link;
-use crate::pagination::page_names::TOTAL_HEADERS;
 use crate::pagination::path::Segment;
 use crate::pagination::request::RequestBody;
 use crate::pagination::request_params::RequestParam;

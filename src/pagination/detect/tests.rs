@@ -222,7 +222,7 @@ fn a_graphql_connection_continues_by_the_variable_of_its_query() {
         "cursor data.orders.pageInfo.endCursor → `body:variables.c`, while data.orders.pageInfo.hasNextPage=true"
     );
     assert_eq!(detection.candidates[0].pagination.records.paths, ["data.orders.edges[*].node".parse().unwrap()]);
-    let signs = crate::pagination::FailureSigns::at("errors".parse().unwrap());
+    let signs = crate::pagination::ErrorSettings::at("errors".parse().unwrap());
     assert_eq!(detection.candidates[0].pagination.failures, signs);
 }
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::addresses::Addresses;
 use super::anchors::{Anchors, AnchorsNote};
+use super::envelope_check::EnvelopeCheck;
 use super::key_trail::KeyTrail;
-use super::page_accounts::PageAccounts;
 use super::page_size::{PageSizing, Resized};
 use super::pinned_state::{PinnedState, StatePins};
 use super::progress::WalkProgress;
@@ -15,7 +15,7 @@ use super::request_delta::RequestDelta;
 use super::trail_note::TrailNote;
 use super::walk_state::{Aim, WalkState};
 use crate::pagination::error::PageError;
-use crate::pagination::page_account::PageAccount;
+use crate::pagination::page_envelope::PageEnvelope;
 use crate::pagination::proof::Proof;
 use crate::pagination::settings::Pagination;
 
@@ -36,9 +36,9 @@ pub struct Checkpoint {
     pub(super) size: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) resized: Option<Resized>,
-    /// Account of the first page, behind it alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) account: Option<PageAccount>,
+    /// Envelope of the first page, behind it alone.
+    #[serde(rename = "account", default, skip_serializing_if = "Option::is_none")]
+    pub(super) envelope: Option<PageEnvelope>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) junctions: Option<AnchorsNote>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,7 +67,7 @@ pub(super) struct NotedParts<'a> {
     pub(super) page_size: &'a PageSizing,
     pub(super) pinned: &'a PinnedState,
     pub(super) anchors: &'a Anchors,
-    pub(super) accounts: &'a PageAccounts,
+    pub(super) envelopes: &'a EnvelopeCheck,
     pub(super) trail: &'a KeyTrail,
 }
 
@@ -78,7 +78,7 @@ pub(super) struct ResumedParts<'a> {
     pub(super) page_size: &'a mut PageSizing,
     pub(super) pinned: &'a mut PinnedState,
     pub(super) anchors: &'a mut Anchors,
-    pub(super) accounts: &'a mut PageAccounts,
+    pub(super) envelopes: &'a mut EnvelopeCheck,
     pub(super) trail: &'a mut KeyTrail,
 }
 
@@ -100,7 +100,7 @@ impl NotedParts<'_> {
             numbered: pagination.style.is_pointed() && addresses.is_numbered(),
             size: page_size.size(),
             resized: page_size.resized(),
-            account: if is_first { self.accounts.first(addresses.origin()) } else { None },
+            envelope: if is_first { self.envelopes.first(addresses.origin()) } else { None },
             junctions: self.anchors.note(),
             trail: self.trail.note(),
             pins: self.pinned.pins().filter(|_| is_first || self.pinned.is_unheeded()),
@@ -120,8 +120,8 @@ impl ResumedParts<'_> {
         self.page_size.resume(checkpoint.size, checkpoint.resized);
         self.anchors.resume(checkpoint.junctions)?;
         self.trail.resume(checkpoint.trail);
-        if let Some(account) = checkpoint.account {
-            self.accounts.resume(account);
+        if let Some(envelope) = checkpoint.envelope {
+            self.envelopes.resume(envelope);
         }
         if let Some(pins) = checkpoint.pins {
             self.pinned.resume(pins);

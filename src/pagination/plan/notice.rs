@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::pinned_state::PinnedState;
 use crate::pagination::settings::Pagination;
-use crate::pagination::validity::Precondition;
+use crate::pagination::since_valid_at::Precondition;
 
 /// Notice; each is given once.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use crate::pagination::partition::PartOrder;
 use crate::pagination::proof::Proof;
 use crate::pagination::request::PageRequest;
 use crate::pagination::settings::Pagination;
-use crate::pagination::validity::VersionSource;
+use crate::pagination::since_valid_at::VersionSource;
 use crate::pagination::verdict::{Consistency, Doubt, ProvenEnd};
 
 /// All parts of a crawl.

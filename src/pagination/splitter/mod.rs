@@ -40,11 +40,11 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::detect::Sketch;
-use super::failed_page::{check_empty, outlook_of};
-use super::failure_signs::{OwnWords, PageExtent};
+use super::error_settings::{OwnWords, PageCompleteness};
+use super::error_words::{check_empty, outlook_of};
 use super::json_extract::{extract, value_of};
 use super::page::{Page, PageFields, RecordHolder};
-use super::page_account::PageAccount;
+use super::page_envelope::PageEnvelope;
 use super::{PageError, PageRequest, Path, Presence, Records, Validation};
 use crate::batch::{Batch, LinesHash};
 use captures::RecordsState;
@@ -133,7 +133,7 @@ impl Splitter {
         let (begun, bytes) = self.without_mark(bytes);
         self.feed_text(begun)?;
         self.feed_text(bytes)?;
-        self.shape.failures.check(self.fields(), PageExtent::Beginning)?;
+        self.shape.failures.check(self.fields(), PageCompleteness::Beginning)?;
         self.check_progress()
     }
 
@@ -217,8 +217,8 @@ impl Splitter {
                 let outlook = outlook_of(value);
                 return Err(PageError::ErrorInPage { path: path.clone(), value: value.clone(), outlook });
             }
-            let account = PageAccount::words_of(sketch.outline(), self.asked.as_deref());
-            check_empty(&account.without(|path| failures.judges(path)))?;
+            let envelope = PageEnvelope::words_of(sketch.outline(), self.asked.as_deref());
+            check_empty(&envelope.without(|path| failures.judges(path)))?;
         }
         let records = &self.shape.tree.records;
         let holder = match there {
@@ -242,7 +242,7 @@ impl Splitter {
                 }
             }
         }
-        failures.check(&fields, PageExtent::Whole)?;
+        failures.check(&fields, PageCompleteness::Whole)?;
         Ok(Page { batch, fields, holder, sketch, hash: self.hash.finish() })
     }
 

@@ -9,7 +9,7 @@ use super::open_value::WalkOutput;
 use super::simd::Isa;
 use super::target_tree::{TargetTree, counts_from_end};
 use crate::caps::Caps;
-use crate::pagination::{End, FailureSigns, Pagination, Path, Presence, Records};
+use crate::pagination::{End, ErrorSettings, Pagination, Path, Presence, Records};
 
 /// Paths and limits by which each page of a collection is split.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct PageShape {
     pub(super) tree: Arc<TargetTree>,
     /// Fields that contain the records, are inside of them, or count from an array's end: they are extracted from the whole page.
     pub(super) late: Vec<Path>,
-    pub(super) failures: FailureSigns,
+    pub(super) failures: ErrorSettings,
     pub(super) no_content: NoContentPage,
     pub(super) caps: Caps,
     pub(super) isa: Isa,
@@ -59,7 +59,7 @@ impl PageShape {
         Self {
             tree: Arc::new(TargetTree::new(fields, records)),
             late,
-            failures: FailureSigns::default(),
+            failures: ErrorSettings::default(),
             no_content: NoContentPage::Error,
             caps: caps.clone(),
             isa,

@@ -47,7 +47,7 @@ pub(super) struct FilePosition {
 /// none of the lines after it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LostPage {
-    pub(super) stretch: PageExtent,
+    pub(super) extent: PageExtent,
     /// End of its line.
     pub(super) mark: JournalPosition,
 }
@@ -99,7 +99,7 @@ impl FileLog {
 
     /// Returns the end of the bytes that were in the file, or in the journal, when it was opened. They must come again identical.
     pub(super) fn replay_end(&self) -> u64 {
-        self.state.lock().lost.back().map_or(0, |page| page.stretch.bytes).max(self.previous_len)
+        self.state.lock().lost.back().map_or(0, |page| page.extent.bytes).max(self.previous_len)
     }
 
     /// Returns the end of the written bytes that are known to be identical with lost ones; `u64::MAX` if none are lost.
@@ -150,7 +150,7 @@ impl FileLog {
             (_, None) => {}
             // The line would overwrite those of lost pages. Without it, the next crawl that resumes finds the same failure.
             (LogEntry::Failed(_), Some(_)) => return Ok(()),
-            (LogEntry::Page { .. }, Some(lost)) if lost.stretch == PageExtent { bytes, hash } => {
+            (LogEntry::Page { .. }, Some(lost)) if lost.extent == PageExtent { bytes, hash } => {
                 return self.confirm_lost_page(&mut state);
             }
             _ => return Err(WriteError::Changed),
@@ -161,7 +161,7 @@ impl FileLog {
             LogEntry::Failed(failure) => JournalLine::Failed { bytes, hash, failure: Cow::Borrowed(failure) },
         };
         let (text, mark) = state.mark.line(&line);
-        let rest = self.stretch(bytes, state.written)?;
+        let rest = self.hash_between(bytes, state.written)?;
         self.log(&mut state, &text, mark)?;
         (state.from, state.hash) = (bytes, rest);
         self.claim.set_verified(bytes);
@@ -173,9 +173,9 @@ impl FileLog {
 
     /// Moves past the first lost page, which has come again: its line is in the journal.
     fn confirm_lost_page(&self, state: &mut FileLogState) -> Result<(), WriteError> {
-        if let Some(LostPage { stretch, mark }) = state.lost.front().copied() {
-            state.hash = self.stretch(stretch.bytes, state.written)?;
-            (state.from, state.mark) = (stretch.bytes, mark);
+        if let Some(LostPage { extent, mark }) = state.lost.front().copied() {
+            state.hash = self.hash_between(extent.bytes, state.written)?;
+            (state.from, state.mark) = (extent.bytes, mark);
             state.lost.pop_front();
         }
         Ok(())
@@ -228,10 +228,10 @@ impl FileLog {
         if end == state.written {
             return Ok(state.hash.finish());
         }
-        Ok(self.stretch(state.from, end)?.finish())
+        Ok(self.hash_between(state.from, end)?.finish())
     }
 
-    fn stretch(&self, from: u64, to: u64) -> io::Result<XxHash3_64> {
+    fn hash_between(&self, from: u64, to: u64) -> io::Result<XxHash3_64> {
         let mut hash = XxHash3_64::new();
         each_piece(&*self.claim.lines.open()?, from, to, |piece| hash.write(piece))?;
         Ok(hash)
@@ -358,8 +358,8 @@ mod tests {
         });
         assert!(journals.iter().all(|journal| *journal == journals[0]), "{journals:#?}");
         let read = Journal::read(journals[0].as_bytes()).unwrap();
-        assert_eq!(read.pages[1].stretch, PageExtent { bytes: 6, hash: XxHash3_64::oneshot(b"cd\n") });
-        assert_eq!(read.end.unwrap().stretch, PageExtent { bytes: 8, hash: XxHash3_64::oneshot(b"ef") });
+        assert_eq!(read.pages[1].extent, PageExtent { bytes: 6, hash: XxHash3_64::oneshot(b"cd\n") });
+        assert_eq!(read.end.unwrap().extent, PageExtent { bytes: 8, hash: XxHash3_64::oneshot(b"ef") });
     }
 
     #[test]
@@ -387,8 +387,8 @@ mod tests {
             before.write(0, &[bytes("a\n")]).unwrap();
             before.append(&page(2, &note)).unwrap();
             std::fs::write(folder.path().join("lines"), "").unwrap();
-            let stretch = PageExtent { bytes: 2, hash: XxHash3_64::oneshot(b"a\n") };
-            let lost = VecDeque::from([LostPage { stretch, mark: position(folder.path(), 2).mark }]);
+            let extent = PageExtent { bytes: 2, hash: XxHash3_64::oneshot(b"a\n") };
+            let lost = VecDeque::from([LostPage { extent, mark: position(folder.path(), 2).mark }]);
             let files = again(folder.path(), FilePosition { lost, ..born });
             files.write(0, &[bytes(came)]).unwrap();
             assert!(matches!(files.append(&LogEntry::Complete(&verdict())), Err(WriteError::Changed)));

@@ -204,12 +204,12 @@ fn known(id: SnapshotId, paths: &FilePaths) -> JournalStatus {
 /// Describes a snapshot from its journal, up to the last page whose lines are there.
 fn stored(id: SnapshotId, mut journal: Journal<'_>, length: u64, modified: SystemTime) -> StoredSnapshot {
     if journal.end.is_none() {
-        let whole = journal.pages.partition_point(|page| page.stretch.bytes <= length);
+        let whole = journal.pages.partition_point(|page| page.extent.bytes <= length);
         journal.pages.truncate(whole);
     }
     let (bytes, records) = journal.extent();
     let pages = journal.pages.len() as u64;
-    match journal.end.map(|end| (end.stretch.bytes, end.seal)) {
+    match journal.end.map(|end| (end.extent.bytes, end.seal)) {
         Some((bytes, Seal::Complete(verdict))) => {
             let (records, pages) = (verdict.records, verdict.pages);
             StoredSnapshot { id, birth: journal.birth, bytes, records, pages, verdict: Some(verdict), modified }

@@ -78,7 +78,7 @@ pub struct Journal<'a> {
 /// Complete page.
 #[derive(Clone, Copy, Debug)]
 pub struct JournalPage<'a> {
-    pub stretch: PageExtent,
+    pub extent: PageExtent,
     /// Number of records up to the end of this page.
     pub records: u64,
     /// Note of the crawl: the state to resume from after this page.
@@ -91,7 +91,7 @@ pub struct JournalPage<'a> {
 #[derive(Clone, Debug)]
 pub struct JournalEnd {
     /// Bytes after the last page.
-    pub stretch: PageExtent,
+    pub extent: PageExtent,
     pub seal: Seal,
     /// End of the journal line.
     pub mark: JournalPosition,
@@ -185,27 +185,27 @@ impl<'a> Journal<'a> {
 
     /// Returns the numbers of bytes and records in complete pages.
     pub fn extent(&self) -> (u64, u64) {
-        self.pages.last().map_or((0, 0), |page| (page.stretch.bytes, page.records))
+        self.pages.last().map_or((0, 0), |page| (page.extent.bytes, page.records))
     }
 
     /// Adds a line. Returns `None` if it contradicts the lines before it.
     fn take(&mut self, line: JournalLine<'a>, mark: JournalPosition) -> Option<()> {
         let (before, records_before) = self.extent();
-        let stretch = |bytes, hash| (bytes >= before).then_some(PageExtent { bytes, hash });
-        let (stretch, seal) = match line {
+        let extent = |bytes, hash| (bytes >= before).then_some(PageExtent { bytes, hash });
+        let (extent, seal) = match line {
             JournalLine::Page { bytes, records, hash, note } if records >= records_before => {
-                self.pages.push(JournalPage { stretch: stretch(bytes, hash)?, records, note, mark });
+                self.pages.push(JournalPage { extent: extent(bytes, hash)?, records, note, mark });
                 return Some(());
             }
             JournalLine::Page { .. } => return None,
             JournalLine::Complete { bytes, hash, verdict } => {
-                (stretch(bytes, hash)?, Seal::Complete(verdict.into_owned()))
+                (extent(bytes, hash)?, Seal::Complete(verdict.into_owned()))
             }
             JournalLine::Failed { bytes, hash, failure } => {
-                (stretch(bytes, hash)?, Seal::Failed(Arc::new(failure.into_owned())))
+                (extent(bytes, hash)?, Seal::Failed(Arc::new(failure.into_owned())))
             }
         };
-        self.end = Some(JournalEnd { stretch, seal, mark });
+        self.end = Some(JournalEnd { extent, seal, mark });
         Some(())
     }
 }
@@ -326,11 +326,11 @@ mod tests {
             let (text, ends) = journal(3, Some(&seal));
             let read = Journal::read(text.as_bytes()).unwrap();
             assert_eq!(read.extent(), (14, 2));
-            assert_eq!(read.pages[2].stretch, PageExtent { bytes: 14, hash: 2 << 60 });
+            assert_eq!(read.pages[2].extent, PageExtent { bytes: 14, hash: 2 << 60 });
             assert_eq!(read.pages[0].note.get(), "{\"next\":   [\"é\\n\", 12345678901234567890]}");
             assert_eq!(read.birth.facts, Birth::in_test("/orders").facts);
             let end = read.end.unwrap();
-            assert_eq!((format!("{:?}", end.seal), end.stretch.bytes), (format!("{seal:?}"), 21));
+            assert_eq!((format!("{:?}", end.seal), end.extent.bytes), (format!("{seal:?}"), 21));
             assert_eq!(end.mark.length, *ends.last().unwrap());
         }
     }

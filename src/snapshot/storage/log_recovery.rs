@@ -42,11 +42,11 @@ pub(super) fn recover(claim: Arc<FileClaim>, id: Option<SnapshotId>) -> Result<R
     let index = read
         .pages
         .iter()
-        .map(|page| RecordOffset { record: page.records, byte: page.stretch.bytes })
+        .map(|page| RecordOffset { record: page.records, byte: page.extent.bytes })
         .collect::<RecordIndex>();
     let (page_bytes, page_records) = read.extent();
     let (bytes, more) = match &read.end {
-        Some(end) => (end.stretch.bytes, check_end(&lines, page_bytes, end)?),
+        Some(end) => (end.extent.bytes, check_end(&lines, page_bytes, end)?),
         None => (page_bytes, 0),
     };
     let last = last_line(&lines, page_bytes)?;
@@ -62,9 +62,9 @@ pub(super) fn recover(claim: Arc<FileClaim>, id: Option<SnapshotId>) -> Result<R
 fn check_pages(lines: &File, journal: &mut Journal<'_>, claim: &FileClaim) -> Result<Vec<LostPage>, ReopenError> {
     let length = lines.metadata()?.len();
     let whole = count_whole(lines, length, &journal.pages, claim.verified())?;
-    claim.set_verified(journal.pages[..whole].last().map_or(0, |page| page.stretch.bytes));
+    claim.set_verified(journal.pages[..whole].last().map_or(0, |page| page.extent.bytes));
     let lost: Vec<_> =
-        journal.pages.drain(whole..).map(|JournalPage { stretch, mark, .. }| LostPage { stretch, mark }).collect();
+        journal.pages.drain(whole..).map(|JournalPage { extent, mark, .. }| LostPage { extent, mark }).collect();
     if lost.is_empty() {
         return Ok(lost);
     }
@@ -83,11 +83,11 @@ fn check_pages(lines: &File, journal: &mut Journal<'_>, claim: &FileClaim) -> Re
 fn count_whole(lines: &File, length: u64, pages: &[JournalPage<'_>], checked: u64) -> io::Result<usize> {
     let mut from = 0;
     for (count, page) in pages.iter().enumerate() {
-        let known = page.stretch.bytes <= checked.min(length);
-        if !known && !is_there(lines, length, from, page.stretch, |_| {})? {
+        let known = page.extent.bytes <= checked.min(length);
+        if !known && !is_there(lines, length, from, page.extent, |_| {})? {
             return Ok(count);
         }
-        from = page.stretch.bytes;
+        from = page.extent.bytes;
     }
     Ok(pages.len())
 }
@@ -96,28 +96,22 @@ fn count_whole(lines: &File, length: u64, pages: &[JournalPage<'_>], checked: u6
 fn check_end(lines: &File, from: u64, end: &JournalEnd) -> Result<u64, ReopenError> {
     let mut records = 0;
     let count = |piece: &[u8]| records += memchr_iter(b'\n', piece).count() as u64;
-    if is_there(lines, lines.metadata()?.len(), from, end.stretch, count)? {
+    if is_there(lines, lines.metadata()?.len(), from, end.extent, count)? {
         return Ok(records);
     }
     Err(ReopenError::Damaged("what came after the last page is not as it was written".to_owned()))
 }
 
-fn is_there(
-    lines: &File,
-    length: u64,
-    from: u64,
-    stretch: PageExtent,
-    mut each: impl FnMut(&[u8]),
-) -> io::Result<bool> {
-    if stretch.bytes > length {
+fn is_there(lines: &File, length: u64, from: u64, extent: PageExtent, mut each: impl FnMut(&[u8])) -> io::Result<bool> {
+    if extent.bytes > length {
         return Ok(false);
     }
     let mut hash = XxHash3_64::new();
-    each_piece(lines, from, stretch.bytes, |piece| {
+    each_piece(lines, from, extent.bytes, |piece| {
         hash.write(piece);
         each(piece);
     })?;
-    Ok(hash.finish() == stretch.hash)
+    Ok(hash.finish() == extent.hash)
 }
 
 /// Returns the last of the lines that end at this byte.

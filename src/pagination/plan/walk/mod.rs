@@ -14,11 +14,11 @@ use http::StatusCode;
 
 use super::addresses::Addresses;
 use super::anchors::Anchors;
+use super::consistency::EndedWalk;
 use super::end::PageLength;
-use super::judgement::Judgement;
+use super::envelope_check::{ArrivedPage, EnvelopeCheck};
 use super::key_trail::KeyTrail;
 use super::notice::PlanNotice;
-use super::page_accounts::{ArrivedPage, PageAccounts};
 use super::page_size::PageSizing;
 use super::pinned_state::PinnedState;
 use super::progress::WalkProgress;
@@ -50,7 +50,7 @@ pub struct Walk {
     pub(in crate::pagination::plan) release: RecordRelease,
     page_size: PageSizing,
     pinned: PinnedState,
-    accounts: PageAccounts,
+    envelopes: EnvelopeCheck,
     anchors: Anchors,
     trail: KeyTrail,
 }
@@ -76,7 +76,7 @@ impl Walk {
             state: WalkState::Ask(Arc::new(first), Aim::Records),
             identity: 0,
             progress: WalkProgress::default(),
-            accounts: PageAccounts::default(),
+            envelopes: EnvelopeCheck::default(),
             pagination,
         };
         let opening = walk.addresses.open(walk.page_size.size())?;
@@ -121,7 +121,7 @@ impl Walk {
         let Self { pagination, progress, pinned, addresses, .. } = self;
         let drift = self.anchors.drift().or_else(|| self.trail.drift());
         let reach = self.anchors.reach().unwrap_or(u64::MAX);
-        Some(Judgement { pagination, progress, pinned, drift, reach, addresses }.ending(proof))
+        Some(EndedWalk { pagination, progress, pinned, drift, reach, addresses }.ending(proof))
     }
 
     /// Latest fact about the walk that the operator is told of.
@@ -245,7 +245,7 @@ impl Walk {
         if self.pages() == 1 {
             self.pinned.learn(head, &page.fields)?;
             self.pin_first()?;
-            self.accounts.begin(ArrivedPage { head, page: &page, records, asked: self.addresses.origin() });
+            self.envelopes.begin(ArrivedPage { head, page: &page, records, asked: self.addresses.origin() });
         }
         self.advance(head, &page, early, length, aim)?;
         self.progress.note_length(records);

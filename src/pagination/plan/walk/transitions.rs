@@ -12,11 +12,11 @@ use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::checkpoint::{Checkpoint, NotedParts, ResumedParts, WalkLead};
 use crate::pagination::plan::end::{EndRules, PageLead, PageLength, WholePage};
+use crate::pagination::plan::envelope_check::ArrivedPage;
 use crate::pagination::plan::events::PageSoFar;
 use crate::pagination::plan::forecast::Forecast;
 use crate::pagination::plan::junction::PageStart;
 use crate::pagination::plan::key_trail::Conclusion;
-use crate::pagination::plan::page_accounts::ArrivedPage;
 use crate::pagination::plan::page_size::Resizing;
 use crate::pagination::plan::walk_state::{Aim, WalkState};
 use crate::pagination::proof::Proof;
@@ -171,7 +171,7 @@ impl Walk {
     fn check_words(&mut self, head: &Head, page: &Page, is_first: bool) -> Result<(), PageError> {
         let asked = self.addresses.origin();
         let page = ArrivedPage { head, page, records: self.release.page().records(), asked };
-        self.accounts.check_words(&self.pagination, page, is_first)
+        self.envelopes.check_words(&self.pagination, page, is_first)
     }
 
     /// Asked ⇒ Done, unless what came contradicts the upstream's own numbers, or Asked ⇒ Ask for a look behind the end.
@@ -184,7 +184,7 @@ impl Walk {
         if !self.addresses.is_midway() && self.anchors.drift().is_none_or(|drift| drift.shifts == 0) {
             let records = self.anchors.reach().unwrap_or_else(|| self.progress.records());
             let asked = self.addresses.origin();
-            self.accounts.check_counts(&self.pagination, asked, records)?;
+            self.envelopes.check_counts(&self.pagination, asked, records)?;
         }
         self.state = WalkState::Done(proof);
         Ok(())
@@ -260,8 +260,8 @@ impl Walk {
 
     /// Returns the state right after [`Walk::arrived`].
     pub fn checkpoint(&self) -> Checkpoint {
-        let Self { pagination, state, progress, addresses, page_size, pinned, anchors, accounts, trail, .. } = self;
-        NotedParts { pagination, state, progress, addresses, page_size, pinned, anchors, accounts, trail }.checkpoint()
+        let Self { pagination, state, progress, addresses, page_size, pinned, anchors, envelopes, trail, .. } = self;
+        NotedParts { pagination, state, progress, addresses, page_size, pinned, anchors, envelopes, trail }.checkpoint()
     }
 
     /// Resumes behind the pages of these checkpoints, of which `last` is the last record: new ⇒ Ask or Done.
@@ -270,8 +270,8 @@ impl Walk {
         past: impl IntoIterator<Item = Checkpoint>,
         last: Option<Vec<u8>>,
     ) -> Result<(), PageError> {
-        let Self { progress, addresses, page_size, pinned, anchors, accounts, trail, .. } = self;
-        let mut parts = ResumedParts { progress, addresses, page_size, pinned, anchors, accounts, trail };
+        let Self { progress, addresses, page_size, pinned, anchors, envelopes, trail, .. } = self;
+        let mut parts = ResumedParts { progress, addresses, page_size, pinned, anchors, envelopes, trail };
         let leads = past.into_iter().try_fold(None, |_, checkpoint| parts.fold(checkpoint).map(Some))?;
         parts.check(last.is_some())?;
         self.pin_first()?;

@@ -1,12 +1,12 @@
 //! Hints for keys that their table does not have.
 
 use super::collection::COLLECTION;
-use super::keys::{KeyNames, TOP};
+use super::key_names::{KeyNames, TOP};
 use super::keywords::nearest;
 use super::upstream::{self, UPSTREAM};
 use super::{
-    collection, collection_pagination, pace, pagination_key, pagination_values, partition_key, secrets, snapshots,
-    validity,
+    collection, collection_pagination, pace, pagination_key, pagination_values, partition_key, secrets, since_valid_at,
+    snapshots,
 };
 use crate::pagination::Style;
 
@@ -32,8 +32,8 @@ pub(super) static LEVELS: [&dyn KeyNames; 25] = [
     &partition_key::RANGE,
     &partition_key::VALUES,
     &partition_key::NUMBERED,
-    &validity::SINCE,
-    &validity::VALID_AT,
+    &since_valid_at::SINCE,
+    &since_valid_at::VALID_AT,
     &pagination_key::MORE,
     &pagination_key::END,
     &pagination_values::LINKS,

@@ -1,29 +1,29 @@
-//! Accounts that the first and the last page of a walk give of themselves, beside which an end is checked.
+//! Check of an end against the envelopes of the first and the last page of a walk.
 
 use crate::pagination::detect::{self, Sketch};
 use crate::pagination::error::PageError;
-use crate::pagination::failed_page::check_beside;
-use crate::pagination::failure_signs::OwnWords;
+use crate::pagination::error_settings::OwnWords;
+use crate::pagination::error_words::check_beside;
 use crate::pagination::page::{Head, Page};
-use crate::pagination::page_account::PageAccount;
+use crate::pagination::page_envelope::PageEnvelope;
 use crate::pagination::request::PageRequest;
 use crate::pagination::settings::{Pagination, UnnamedCounts};
 
 #[derive(Debug, Default)]
-pub(super) struct PageAccounts {
+pub(super) struct EnvelopeCheck {
     first: Option<FirstPage>,
-    /// Account of the page that may be the end.
-    last: Option<PageAccount>,
+    /// Envelope of the page that may be the end.
+    last: Option<PageEnvelope>,
 }
 
-/// First page of a walk; most walks never need its account.
+/// First page of a walk; most walks never need its envelope.
 #[derive(Debug)]
 enum FirstPage {
-    Unread { head: PageAccount, sketch: Sketch },
-    Read(PageAccount),
+    Unread { head: PageEnvelope, sketch: Sketch },
+    Read(PageEnvelope),
 }
 
-/// Page that has come, with the facts that its account is read by.
+/// Page that has come, with the facts that its envelope is read by.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ArrivedPage<'a> {
     pub(super) head: &'a Head,
@@ -34,27 +34,27 @@ pub(super) struct ArrivedPage<'a> {
 }
 
 impl ArrivedPage<'_> {
-    fn account(self) -> PageAccount {
-        PageAccount::read(&self.head.headers, self.page.sketch.outline(), self.asked, self.records)
+    fn envelope(self) -> PageEnvelope {
+        PageEnvelope::read(&self.head.headers, self.page.sketch.outline(), self.asked, self.records)
     }
 }
 
-impl PageAccounts {
+impl EnvelopeCheck {
     /// Notes the first page.
     pub(super) fn begin(&mut self, ArrivedPage { head, page, records, asked }: ArrivedPage<'_>) {
-        let head = PageAccount::of_head(&head.headers, asked, records);
+        let head = PageEnvelope::of_head(&head.headers, asked, records);
         self.first = Some(FirstPage::Unread { head, sketch: page.sketch.clone() });
     }
 
-    /// Account of the first page, for a checkpoint behind it.
-    pub(super) fn first(&self, asked: &PageRequest) -> Option<PageAccount> {
+    /// Envelope of the first page, for a checkpoint behind it.
+    pub(super) fn first(&self, asked: &PageRequest) -> Option<PageEnvelope> {
         Some(match self.first.as_ref()? {
             FirstPage::Unread { head, sketch } => head.clone().with_page(sketch.outline(), asked),
-            FirstPage::Read(account) => account.clone(),
+            FirstPage::Read(envelope) => envelope.clone(),
         })
     }
 
-    pub(super) fn resume(&mut self, first: PageAccount) {
+    pub(super) fn resume(&mut self, first: PageEnvelope) {
         self.first = Some(FirstPage::Read(first));
     }
 
@@ -65,16 +65,16 @@ impl PageAccounts {
         page: ArrivedPage<'_>,
         is_first: bool,
     ) -> Result<(), PageError> {
-        let account = page.account();
+        let envelope = page.envelope();
         let first = if is_first { None } else { self.read_first(page.asked) };
         let checked = match pagination.failures.words {
-            OwnWords::Heeded => check_beside(first, &account.clone().without(|path| pagination.failures.judges(path))),
+            OwnWords::Heeded => check_beside(first, &envelope.clone().without(|path| pagination.failures.judges(path))),
             OwnWords::Ignored => Ok(()),
         };
         if is_first {
-            self.first = Some(FirstPage::Read(account.clone()));
+            self.first = Some(FirstPage::Read(envelope.clone()));
         }
-        self.last = Some(account);
+        self.last = Some(envelope);
         checked
     }
 
@@ -99,12 +99,12 @@ impl PageAccounts {
     }
 
     /// Unread ⇒ Read.
-    fn read_first(&mut self, asked: &PageRequest) -> Option<&PageAccount> {
+    fn read_first(&mut self, asked: &PageRequest) -> Option<&PageEnvelope> {
         if let Some(FirstPage::Unread { .. }) = &self.first {
             self.first = self.first(asked).map(FirstPage::Read);
         }
         match &self.first {
-            Some(FirstPage::Read(account)) => Some(account),
+            Some(FirstPage::Read(envelope)) => Some(envelope),
             Some(FirstPage::Unread { .. }) | None => None,
         }
     }

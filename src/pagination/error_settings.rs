@@ -1,16 +1,16 @@
-//! Signs by which a page of status 200 says that it failed or is partial, as configured.
+//! Errors in pages of status 200, as configured (`error_path`): conditions under which a page failed or is partial.
 
 use serde_json::Value;
 
 use super::error::{Outlook, PageError, excerpt};
-use super::failed_page::outlook_of;
+use super::error_words::outlook_of;
 use super::page::PageFields;
 use super::path::Path;
 use super::source::says_none;
 
 /// Signs of a failure in a page.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct FailureSigns {
+pub struct ErrorSettings {
     pub conditions: Vec<ErrorCondition>,
     pub words: OwnWords,
 }
@@ -36,13 +36,13 @@ pub struct ErrorCondition {
 
 /// Part of a page that has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PageExtent {
+pub(super) enum PageCompleteness {
     /// The page's start: an absent member may follow.
     Beginning,
     Whole,
 }
 
-impl FailureSigns {
+impl ErrorSettings {
     /// The sign of a value that is there.
     pub fn at(path: Path) -> Self {
         Self { conditions: vec![ErrorCondition::at(path)], words: OwnWords::Heeded }
@@ -59,7 +59,7 @@ impl FailureSigns {
     }
 
     /// Checks the values of a page.
-    pub(super) fn check(&self, fields: &PageFields, extent: PageExtent) -> Result<(), PageError> {
+    pub(super) fn check(&self, fields: &PageFields, extent: PageCompleteness) -> Result<(), PageError> {
         self.conditions.iter().try_for_each(|condition| condition.check(fields, extent))
     }
 }
@@ -70,10 +70,10 @@ impl ErrorCondition {
         Self { path, ok: None, retry: None }
     }
 
-    fn check(&self, fields: &PageFields, extent: PageExtent) -> Result<(), PageError> {
+    fn check(&self, fields: &PageFields, extent: PageCompleteness) -> Result<(), PageError> {
         let (holder, inner) = self.path.split_at_each();
         let values: Vec<&Value> = match (fields.get(&holder), inner) {
-            (None, _) if extent == PageExtent::Beginning => return Ok(()),
+            (None, _) if extent == PageCompleteness::Beginning => return Ok(()),
             (None, _) => vec![&Value::Null],
             // An element without the value is an error all the same.
             (Some(Value::Array(elements)), Some(inner)) => {
@@ -117,7 +117,7 @@ mod tests {
         if let Some(value) = holder.of_value(page) {
             fields.push(holder, value.clone());
         }
-        condition.check(&fields, PageExtent::Whole)
+        condition.check(&fields, PageCompleteness::Whole)
     }
 
     fn outlook(condition: &ErrorCondition, page: &Value) -> Option<Outlook> {

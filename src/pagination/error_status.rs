@@ -1,4 +1,4 @@
-//! Refusals: statuses that bring no page, as errors with advice.
+//! Error statuses: answers that bring no page, with their cause and advice.
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 

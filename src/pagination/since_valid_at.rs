@@ -1,4 +1,4 @@
-//! Parameters that name a state of the collection, and the record behind which it is requested.
+//! `since` and `valid_at`: parameters that name a state of the collection, and the record behind which it is requested.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

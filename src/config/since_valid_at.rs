@@ -2,7 +2,7 @@
 
 use super::keywords::Words;
 use super::pagination_values::{PARAM, PATH, SOURCE};
-use super::schema::{Form, Schema, rule, table};
+use super::table_schema::{Form, Schema, rule, table};
 use super::toml_node::TomlNode;
 use super::toml_text::text;
 use crate::pagination::{Param, Path, Since, Source, TimeFormat, ValidAt, VersionSource};

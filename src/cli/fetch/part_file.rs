@@ -10,7 +10,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::{FetchEnd, counted};
 use crate::cache_key::{CanonicalPagination, KEY_VERSION, KeyedRequest, first_version, v1};
-use crate::cli::progress::ProgressLine;
+use crate::cli::progress_line::ProgressLine;
 use crate::cli::serve::stopped;
 use crate::crawl::{Crawl, Opened, ResumePoint};
 use crate::id::CacheKey;

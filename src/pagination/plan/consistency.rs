@@ -1,4 +1,4 @@
-//! Judgement of a walk that has ended: the consistency of its records, as far as its pages show it.
+//! Consistency of the records of a walk that has ended, as far as its pages show it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,7 +14,7 @@ use crate::pagination::verdict::{Consistency, Doubt, ProvenEnd};
 
 /// View of a walk that has ended.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Judgement<'a> {
+pub(super) struct EndedWalk<'a> {
     pub(super) pagination: &'a Pagination,
     pub(super) progress: &'a WalkProgress,
     pub(super) pinned: &'a PinnedState,
@@ -25,7 +25,7 @@ pub(super) struct Judgement<'a> {
     pub(super) addresses: &'a Addresses,
 }
 
-impl Judgement<'_> {
+impl EndedWalk<'_> {
     pub(super) fn ending(&self, proof: Proof) -> ProvenEnd {
         ProvenEnd {
             proof,

@@ -1,11 +1,11 @@
 //! Tables of a configuration: one declaration says each key's name, the form of its value, and its default or the hint for
 //! its absence; reading, writing, the check for unknown keys and the test of `config/unpage.toml` follow from it.
 
-use super::keys::KeyNames;
+use super::key_names::KeyNames;
 use super::toml_node::{TomlNode, TomlTable};
 use super::toml_text::Pairs;
 
-/// A table that makes a `T`, declared by [`table`](macro@super::schema::table).
+/// A table that makes a `T`, declared by [`table`](macro@super::table_schema::table).
 pub(super) struct Schema<T: 'static> {
     pub(super) name: &'static str,
     pub(super) keys: &'static [&'static str],
@@ -106,7 +106,7 @@ macro_rules! table {
     };
 }
 
-/// Parts of [`table`](macro@super::schema::table) that depend on a key's rule.
+/// Parts of [`table`](macro@super::table_schema::table) that depend on a key's rule.
 macro_rules! rule {
     (read required $table:ident $key:literal, $form:expr, $hint:expr) => {
         $table.must($key, $hint, |node| $form.read(node))

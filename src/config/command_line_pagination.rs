@@ -8,7 +8,7 @@ use super::collection::COLLECTION;
 use super::lint::{self, LintFacts};
 use super::mistake::{Mistake, Mistakes};
 use super::toml_node::{MistakeLog, TomlTable};
-use super::{Pace, hints, pace};
+use super::{Pace, pace, unknown_key_hints};
 use crate::pagination::Pagination;
 
 /// Options of `fetch` and `probe`; each is a key of `[[collection]]` with `-` for `_`. A value is text, or TOML's `{ … }`.
@@ -78,7 +78,7 @@ impl Options {
             self.keep.iter().for_each(|name| names.push(Spanned::new(0..0, DeValue::String(name.as_str().into()))));
             entries.insert(Spanned::new(0..0, "keep".into()), Spanned::new(0..0, DeValue::Array(names)));
         }
-        let notes = MistakeLog::new("", hints::unknown_key);
+        let notes = MistakeLog::new("", unknown_key_hints::unknown_key);
         let table = TomlTable::top(&notes, &entries, &COLLECTION);
         let pace = pace::read(&table);
         let pagination = super::collection_pagination::read(&table);

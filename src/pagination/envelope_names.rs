@@ -1,4 +1,4 @@
-//! Names of the members beside the records by which a page tells of its success, or counts the collection.
+//! Names in the envelope of a page: members that tell of its success, or count the collection.
 
 use serde_json::{Map, Value};
 use url::Url;

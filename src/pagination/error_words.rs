@@ -1,11 +1,11 @@
-//! Pages of status 200 that say themselves that they failed: by an error, a flag, a status word, a code, or a message beside an empty
-//! list. Such a page is never an end.
+//! Words by which a page of status 200 says itself that it failed: an error, a flag, a status, a code, or a message in place of records.
+//! Such a page is never an end.
 
 use serde_json::Value;
 
+use super::envelope_names::WordRole;
 use super::error::{Outlook, PageError, excerpt};
-use super::page_account::{PageAccount, PageWord};
-use super::page_names::WordRole;
+use super::page_envelope::{PageEnvelope, PageWord};
 use super::source::says_none;
 
 /// Parts of a failure's words, separated by `|` as those below.
@@ -31,7 +31,7 @@ pub(super) fn outlook_of(text: &str) -> Outlook {
 }
 
 /// Checks a page without records, of which nothing else is known.
-pub(super) fn check_empty(page: &PageAccount) -> Result<(), PageError> {
+pub(super) fn check_empty(page: &PageEnvelope) -> Result<(), PageError> {
     page.words().find(|word| is_failure(word) && !is_overruled(word, page)).map_or(Ok(()), |word| Err(failed(word)))
 }
 
@@ -41,13 +41,13 @@ fn may_be_data(path: &str) -> bool {
 }
 
 /// Returns true for a message beside a flag or a status that says that the page is good.
-fn is_overruled(word: &PageWord<'_>, page: &PageAccount) -> bool {
+fn is_overruled(word: &PageWord<'_>, page: &PageEnvelope) -> bool {
     let says_good = |word: &PageWord<'_>| matches!(word.role, WordRole::Flag | WordRole::Status) && is_good(word.value);
     word.role == WordRole::Message && page.words().any(|word| says_good(&word))
 }
 
 /// Checks a page that may be the end, beside what the first page said of itself, where that was another page.
-pub(super) fn check_beside(first: Option<&PageAccount>, page: &PageAccount) -> Result<(), PageError> {
+pub(super) fn check_beside(first: Option<&PageEnvelope>, page: &PageEnvelope) -> Result<(), PageError> {
     let before = |word: &PageWord<'_>| first.and_then(|first| first.word(word.path));
     let is_other = |word: &PageWord<'_>| first.is_some() && before(word) != Some(word.value);
     let failure = page.words().find(|word| match word.role {
@@ -137,9 +137,9 @@ mod tests {
     use super::*;
     use crate::pagination::request::PageRequest;
 
-    fn account(page: &Value, records: u64) -> PageAccount {
+    fn envelope(page: &Value, records: u64) -> PageEnvelope {
         let asked = PageRequest::get(Url::parse("http://a/items").unwrap());
-        PageAccount::read(&HeaderMap::new(), page, &asked, records)
+        PageEnvelope::read(&HeaderMap::new(), page, &asked, records)
     }
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
             json!({"msg": "No access to this list"}),
         ];
         for page in failures {
-            assert!(check_empty(&account(&page, 0)).is_err(), "{page}");
+            assert!(check_empty(&envelope(&page, 0)).is_err(), "{page}");
         }
     }
 
@@ -181,13 +181,13 @@ mod tests {
             json!({"items": [{"status": "error"}]}),
         ];
         for page in pages {
-            assert!(check_empty(&account(&page, 0)).is_ok(), "{page}");
+            assert!(check_empty(&envelope(&page, 0)).is_ok(), "{page}");
         }
     }
 
     #[test]
     fn at_an_end_a_page_is_held_to_the_words_of_the_first() {
-        let first = account(&json!({"status": "active", "code": 1, "warnings": 0, "errors": ["old note"]}), 10);
+        let first = envelope(&json!({"status": "active", "code": 1, "warnings": 0, "errors": ["old note"]}), 10);
         let good = [
             json!({"status": "active", "code": 1, "errors": ["old note"]}),
             json!({"status": "no more results", "code": 0}),
@@ -195,37 +195,37 @@ mod tests {
             json!({"state": "gone elsewhere"}),
         ];
         for page in good {
-            assert!(check_beside(Some(&first), &account(&page, 0)).is_ok(), "{page}");
+            assert!(check_beside(Some(&first), &envelope(&page, 0)).is_ok(), "{page}");
         }
         for page in
             [json!({"status": "suspended"}), json!({"code": 2}), json!({"errors": ["new"]}), json!({"ok": false})]
         {
-            assert!(check_beside(Some(&first), &account(&page, 0)).is_err(), "{page}");
-            assert!(check_beside(Some(&first), &account(&page, 3)).is_err(), "{page}");
+            assert!(check_beside(Some(&first), &envelope(&page, 0)).is_err(), "{page}");
+            assert!(check_beside(Some(&first), &envelope(&page, 3)).is_err(), "{page}");
         }
         let message = json!({"message": "you can only have the first 50"});
-        assert!(check_beside(Some(&first), &account(&message, 0)).is_err());
-        assert!(check_beside(Some(&first), &account(&message, 3)).is_ok());
+        assert!(check_beside(Some(&first), &envelope(&message, 0)).is_err());
+        assert!(check_beside(Some(&first), &envelope(&message, 3)).is_ok());
     }
 
     #[test]
     fn words_of_ordinary_pages_are_no_failures() {
-        let first = account(&json!({"success": true, "message": "Page 1 retrieved", "state": "abc"}), 10);
+        let first = envelope(&json!({"success": true, "message": "Page 1 retrieved", "state": "abc"}), 10);
         let last = [
             json!({"success": true, "message": "Page 2 retrieved", "state": "abc"}),
             json!({"success": true, "message": "No errors, and no failed orders"}),
         ];
         for page in last {
-            assert!(check_beside(Some(&first), &account(&page, 0)).is_ok(), "{page}");
+            assert!(check_beside(Some(&first), &envelope(&page, 0)).is_ok(), "{page}");
         }
-        assert!(check_beside(Some(&first), &account(&json!({"success": true, "state": "def"}), 3)).is_ok());
+        assert!(check_beside(Some(&first), &envelope(&json!({"success": true, "state": "def"}), 3)).is_ok());
         for page in [
             json!({"status": "pending"}),
             json!({"success": true, "message": "No permissions found"}),
             json!({"message": "No quotations found"}),
             json!({"_shards": {"total": 0, "successful": 0}}),
         ] {
-            assert!(check_empty(&account(&page, 0)).is_ok(), "{page}");
+            assert!(check_empty(&envelope(&page, 0)).is_ok(), "{page}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Names of tables and their keys.
+//! Names of tables and of their keys, for messages and the check for unknown keys.
 
 /// Keys of one kind of table.
 pub(super) trait KeyNames: Sync {

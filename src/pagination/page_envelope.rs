@@ -1,12 +1,12 @@
-//! Account that a page gives of itself beside its records: words of its success, and counts.
+//! Envelope of a page: what stands around its records, read as words of its success and as counts.
 
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::content_range::content_range;
+use super::envelope_names::{CountName, TOTAL_HEADERS, WordRole, is_count, is_same_word};
 use super::error::PageError;
-use super::page_names::{CountName, TOTAL_HEADERS, WordRole, is_count, is_same_word};
 use super::path::{Path, Segment};
 use super::request::PageRequest;
 use super::request_params::RequestParam;
@@ -18,9 +18,9 @@ const MEMBERS: usize = 64;
 /// Longest word that is kept, in bytes of JSON.
 const WORD: usize = 1024;
 
-/// Account of one page.
+/// Envelope of one page.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct PageAccount {
+pub(super) struct PageEnvelope {
     /// Number of the page's records.
     records: u64,
     /// Path and value of each word.
@@ -45,12 +45,12 @@ pub(super) struct PageWord<'a> {
     pub(super) value: &'a Value,
 }
 
-impl PageAccount {
+impl PageEnvelope {
     /// Reads the words of a page without records by its outline.
     pub(super) fn words_of(page: &Value, asked: Option<&PageRequest>) -> Self {
-        let mut account = Self::default();
-        account.read_page(page, asked.map(Asked::of).as_ref());
-        account
+        let mut envelope = Self::default();
+        envelope.read_page(page, asked.map(Asked::of).as_ref());
+        envelope
     }
 
     /// Reads a page by its head and its outline, of `records` records; `asked` is the first request, whose values a page may repeat.
@@ -60,19 +60,19 @@ impl PageAccount {
 
     /// Reads the head of a page.
     pub(super) fn of_head(headers: &HeaderMap, asked: &PageRequest, records: u64) -> Self {
-        let mut account = Self { records, ..Self::default() };
+        let mut envelope = Self { records, ..Self::default() };
         for name in TOTAL_HEADERS {
             let text = headers.get(name).and_then(|value| value.to_str().ok());
             let number = text.and_then(|text| text.trim().parse().ok());
-            account.counts.extend(number.map(|number| (name.to_owned(), number)));
+            envelope.counts.extend(number.map(|number| (name.to_owned(), number)));
         }
         let range = content_range(headers).ok().flatten().and_then(|range| range.total);
-        account.counts.extend(range.map(|total| ("content-range".to_owned(), total)));
-        account.forget_asked(&Asked::of(asked));
-        account
+        envelope.counts.extend(range.map(|total| ("content-range".to_owned(), total)));
+        envelope.forget_asked(&Asked::of(asked));
+        envelope
     }
 
-    /// The account with what the page itself says.
+    /// The envelope with what the page itself says.
     pub(super) fn with_page(mut self, page: &Value, asked: &PageRequest) -> Self {
         let asked = Asked::of(asked);
         self.read_page(page, Some(&asked));
@@ -122,7 +122,7 @@ impl PageAccount {
         }
     }
 
-    /// The account without the words at these paths.
+    /// The envelope without the words at these paths.
     pub(super) fn without(mut self, is_judged: impl Fn(&str) -> bool) -> Self {
         self.words.retain(|(path, _)| !is_judged(path));
         self
@@ -200,8 +200,8 @@ mod tests {
     use super::*;
     use crate::pagination::request::RequestBody;
 
-    fn account(page: &Value, records: u64) -> PageAccount {
-        PageAccount::read(&HeaderMap::new(), page, &asked("limit=100"), records)
+    fn envelope(page: &Value, records: u64) -> PageEnvelope {
+        PageEnvelope::read(&HeaderMap::new(), page, &asked("limit=100"), records)
     }
 
     fn asked(query: &str) -> PageRequest {
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn an_echo_of_the_request_is_no_word_of_the_page() {
         let read = |query: &str, page: &Value| {
-            PageAccount::read(&HeaderMap::new(), page, &asked(query), 0)
+            PageEnvelope::read(&HeaderMap::new(), page, &asked(query), 0)
                 .words()
                 .map(|word| word.path.to_owned())
                 .collect::<Vec<_>>()
@@ -222,13 +222,13 @@ mod tests {
         assert_eq!(read("q=failed&status=open", &page), ["status", "filters.state", "success"]);
         let body = Some(RequestBody::Json(json!({"query": {"status": "failed", "success": false}, "size": 70})));
         let by_body = PageRequest { body, ..asked("") };
-        let account = PageAccount::read(
+        let envelope = PageEnvelope::read(
             &HeaderMap::new(),
             &json!({"status": "failed", "success": false, "count": 70}),
             &by_body,
             0,
         );
-        assert_eq!((account.words().count(), account.check_counts(None, 5).is_ok()), (0, true));
+        assert_eq!((envelope.words().count(), envelope.check_counts(None, 5).is_ok()), (0, true));
     }
 
     #[test]
@@ -243,9 +243,9 @@ mod tests {
             json!({"number_of_results": 70, "found": 50}),
         ];
         for page in pages {
-            let refuted = account(&page, 10).check_counts(Some(&account(&page, 0)), 69);
+            let refuted = envelope(&page, 10).check_counts(Some(&envelope(&page, 0)), 69);
             assert!(matches!(refuted, Err(PageError::CountContradicts { number: 70, records: 69, .. })), "{page}");
-            assert!(account(&page, 10).check_counts(Some(&account(&page, 0)), 70).is_ok(), "{page}");
+            assert!(envelope(&page, 10).check_counts(Some(&envelope(&page, 0)), 70).is_ok(), "{page}");
         }
     }
 
@@ -261,15 +261,15 @@ mod tests {
             json!({"recordsTotal": 70, "recordsFiltered": 35}),
         ];
         for page in pages {
-            assert!(account(&page, 35).check_counts(None, 35).is_ok(), "{page}");
+            assert!(envelope(&page, 35).check_counts(None, 35).is_ok(), "{page}");
         }
     }
 
     #[test]
     fn the_last_page_with_records_knows_best() {
-        let (first, shrunk) = (account(&json!({"total": 36}), 10), account(&json!({"total": 35}), 5));
+        let (first, shrunk) = (envelope(&json!({"total": 36}), 10), envelope(&json!({"total": 35}), 5));
         assert!(first.check_counts(Some(&shrunk), 35).is_ok() && first.check_counts(Some(&shrunk), 34).is_err());
-        let past = account(&json!({"total": 0}), 0);
+        let past = envelope(&json!({"total": 0}), 0);
         assert!(first.check_counts(Some(&past), 36).is_ok() && first.check_counts(Some(&past), 35).is_err());
     }
 
@@ -277,7 +277,7 @@ mod tests {
     fn header_fields_count_too() {
         for (name, value) in [("x-total-count", "70"), ("content-range", "items 0-9/70")] {
             let headers = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))]);
-            let page = PageAccount::read(&headers, &Value::Null, &asked(""), 10);
+            let page = PageEnvelope::read(&headers, &Value::Null, &asked(""), 10);
             assert!(page.check_counts(None, 10).is_err() && page.check_counts(None, 70).is_ok(), "{name}");
         }
     }

@@ -1,4 +1,4 @@
-//! URLs and header fields.
+//! Values that are URLs, header names and header fields.
 
 use http::{HeaderName, HeaderValue};
 use url::Url;
