@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::Hasher;
 
 use bytes::{Bytes, BytesMut};
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 use twox_hash::XxHash3_64;
 
 /// Whole NDJSON lines: each record is one line, and each line ends with `\n`.
@@ -35,8 +35,9 @@ impl Batch {
     }
 
     /// Each record's line with its newline.
-    pub fn each(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
-        self.lines.split_inclusive(|byte| *byte == b'\n')
+    pub fn each(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        memchr_iter(b'\n', &self.lines).map(move |end| &self.lines[std::mem::replace(&mut start, end + 1)..=end])
     }
 
     /// Copies the lines, for a batch that will wait: a slice would keep all of the buffer that it was cut from.

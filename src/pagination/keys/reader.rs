@@ -3,7 +3,7 @@
 //! It runs for each record of a collection with a `key`, and stops at the key: 20 ns where a parser of the whole record, as
 //! [`PathSet`] is one, took 600. The splitter has checked the record's form, and whatever the reader isn't sure of the parser decides.
 
-use memchr::memchr2;
+use memchr::{memchr2, memchr3};
 
 use crate::pagination::error::PageError;
 use crate::pagination::json_extract::PathSet;
@@ -13,6 +13,8 @@ use crate::pagination::record::text_of;
 /// Reader of the value at one path.
 #[derive(Debug)]
 pub(in crate::pagination) struct KeyReader {
+    /// Text before a key that is a compact record's first member, as `{"id":`: most are, and the key is then found by one comparison.
+    opening: Option<Box<[u8]>>,
     /// Names of the members that lead to the key; none where an element of an array does.
     names: Option<Vec<Box<[u8]>>>,
     paths: PathSet,
@@ -36,11 +38,21 @@ impl KeyReader {
             }
             Segment::Name(_) | Segment::Index(_) | Segment::FromEnd(_) | Segment::Each => None,
         });
-        Self { names: names.collect(), paths: PathSet::new(&[path]) }
+        let names: Option<Vec<Box<[u8]>>> = names.collect();
+        let opening = match names.as_deref() {
+            Some([name]) => Some([b"{\"", &**name, b"\":"].concat().into()),
+            Some(_) | None => None,
+        };
+        Self { opening, names, paths: PathSet::new(&[path]) }
     }
 
     /// Returns the text of the key; none where the record has nothing there. Of several members with one name the first counts.
     pub(in crate::pagination) fn read<'a>(&self, line: &'a [u8]) -> Result<Option<&'a [u8]>, PageError> {
+        if let Some(value) = self.opening.as_ref().and_then(|opening| line.strip_prefix(&**opening))
+            && let Some(end @ 1..) = value_end(value, 0)
+        {
+            return Ok(Some(&value[..end]));
+        }
         match self.names.as_ref().map(|names| scan(line, names)) {
             Some(Scan::Found(key)) => Ok(Some(key)),
             Some(Scan::Absent) => Ok(None),
@@ -127,23 +139,27 @@ fn string_end(text: &[u8], at: usize) -> Option<usize> {
 fn value_end(text: &[u8], at: usize) -> Option<usize> {
     match text.get(at)? {
         b'"' => string_end(text, at),
-        b'{' | b'[' => nested_end(text, at),
+        b'{' => nested_end(text, at, *b"{}"),
+        b'[' => nested_end(text, at, *b"[]"),
         _ => {
+            // Most are whole numbers.
+            let digits = text[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
             let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r');
-            Some(text[at..].iter().position(is_end).map_or(text.len(), |length| at + length))
+            Some(text[at + digits..].iter().position(is_end).map_or(text.len(), |length| at + digits + length))
         }
     }
 }
 
-fn nested_end(text: &[u8], mut at: usize) -> Option<usize> {
+/// End of the array or object that begins at `at`. All brackets match, so that those of its own kind tell where it ends.
+fn nested_end(text: &[u8], mut at: usize, [open, close]: [u8; 2]) -> Option<usize> {
     let mut depth = 0_usize;
     loop {
-        match text.get(at)? {
+        at += memchr3(b'"', open, close, text.get(at..)?)?;
+        match text[at] {
             b'"' => at = string_end(text, at)?,
-            b'{' | b'[' => (depth, at) = (depth + 1, at + 1),
-            b'}' | b']' if depth == 1 => return Some(at + 1),
-            b'}' | b']' => (depth, at) = (depth - 1, at + 1),
-            _ => at += 1,
+            byte if byte == open => (depth, at) = (depth + 1, at + 1),
+            _ if depth == 1 => return Some(at + 1),
+            _ => (depth, at) = (depth - 1, at + 1),
         }
     }
 }

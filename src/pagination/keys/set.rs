@@ -1,7 +1,7 @@
 //! Set of all keys of a crawl.
 
 use super::loose::{KeySpill, LooseKeys, NoSpill, SpillLost};
-use super::series::{Series, SeriesInsert, split};
+use super::series::{NextKey, Series, SeriesInsert, split};
 
 /// Most series: keys with other prefixes are kept one by one.
 const SERIES: usize = 16;
@@ -18,6 +18,7 @@ pub struct KeySet {
     series: Vec<Series>,
     /// Index of the series that had the last key.
     last: usize,
+    next: NextKey,
     /// Number of ranges of all series, and the most that there may be.
     ranges: usize,
     most_ranges: usize,
@@ -39,6 +40,7 @@ impl KeySet {
         Self {
             series: Vec::with_capacity(SERIES),
             last: 0,
+            next: NextKey::default(),
             ranges: 0,
             most_ranges: memory / 8 / RANGE,
             loose: LooseKeys::new(memory, spill),
@@ -48,7 +50,7 @@ impl KeySet {
 
     /// Adds a key. A number of another text, as `1.0` for `1`, is another key.
     pub fn insert(&mut self, key: &[u8]) -> Result<Novelty, SpillLost> {
-        let Some((at, number)) = split(key).and_then(|(prefix, number)| Some((self.series_of(prefix)?, number))) else {
+        let Some((at, number)) = self.number_of(key) else {
             self.form.clear();
             self.form.push(u8::MAX);
             self.form.extend_from_slice(key);
@@ -78,6 +80,17 @@ impl KeySet {
     /// Number of keys that were forgotten for want of room: later ones were not compared with them.
     pub fn forgotten(&self) -> u64 {
         self.loose.forgotten()
+    }
+
+    /// Index of a key's series, and its number.
+    fn number_of(&mut self, key: &[u8]) -> Option<(usize, u64)> {
+        if let Some(number) = self.next.number_of(key) {
+            return Some((self.last, number));
+        }
+        let (prefix, number) = split(key)?;
+        let at = self.series_of(prefix)?;
+        self.next.follow(key, prefix.len(), number);
+        Some((at, number))
     }
 
     /// Index of the series with this prefix. A prefix that once had no series never gets one: its keys are elsewhere.

@@ -18,6 +18,9 @@ const SEARCHED: usize = 32;
 /// Number of records of a batch for which there is room from the first one on.
 const USUAL: usize = 512;
 
+/// Number of keys whose hashes are hashed at once.
+const HASHED: usize = 64;
+
 /// Fingerprint of the page that is arriving.
 #[derive(Default)]
 pub(super) struct Fingerprint {
@@ -78,23 +81,16 @@ impl Fingerprint {
 
     /// Takes the next records; how they were cut into batches leaves no trace.
     pub(super) fn add(&mut self, batch: &Batch, identity: &RecordIdentity) -> Result<(), PageError> {
-        let Some(reader) = &identity.0 else {
-            if self.records == 0 {
-                self.start = XxHash3_64::oneshot(first_line(batch.lines()).trim_ascii());
-            }
-            self.records += batch.records();
-            return Ok(());
-        };
         self.batch.clear();
-        self.batch.reserve(usize::try_from(batch.records()).unwrap_or_default().max(USUAL));
-        let keys = self.keys.get_or_insert_default();
-        for line in batch.each() {
-            let key = BatchKey::read(batch, line, reader)?;
-            keys.write(&key.hash.to_le_bytes());
-            self.batch.push(key);
+        identity.read(batch, &mut self.batch)?;
+        if self.records == 0 {
+            let first = self.batch.first().map(|key| key.hash);
+            self.start = first.unwrap_or_else(|| hash_of(first_line(batch.lines()).trim_ascii()));
         }
-        if let Some(first) = self.batch.first().filter(|_| self.records == 0) {
-            self.start = first.hash;
+        for keys in self.batch.chunks(HASHED) {
+            let mut hashes = [[0; size_of::<u64>()]; HASHED];
+            hashes.iter_mut().zip(keys).for_each(|(bytes, key)| *bytes = key.hash.to_le_bytes());
+            self.keys.get_or_insert_default().write(hashes[..keys.len()].as_flattened());
         }
         self.records += batch.records();
         Ok(())
@@ -121,19 +117,19 @@ impl RecordIdentity {
         Self(key.map(KeyReader::new))
     }
 
-    /// Keys of a batch, one a record; none where no key is configured.
-    pub(super) fn keys_of(&self, batch: &Batch) -> Result<Vec<BatchKey>, PageError> {
-        let Some(reader) = &self.0 else { return Ok(Vec::new()) };
-        batch.each().map(|line| BatchKey::read(batch, line, reader)).collect()
+    /// Adds the keys of a batch, one a record; none where no key is configured.
+    pub(super) fn read(&self, batch: &Batch, keys: &mut Vec<BatchKey>) -> Result<(), PageError> {
+        let Some(reader) = &self.0 else { return Ok(()) };
+        keys.reserve(usize::try_from(batch.records()).unwrap_or_default().max(USUAL));
+        for line in batch.each() {
+            let key = reader.read(line)?;
+            keys.push(BatchKey::new(batch, key, hash_of(key.unwrap_or(line.trim_ascii()))));
+        }
+        Ok(())
     }
 }
 
 impl BatchKey {
-    fn read(batch: &Batch, line: &[u8], reader: &KeyReader) -> Result<Self, PageError> {
-        let key = reader.read(line)?;
-        Ok(Self::new(batch, key, hash_of(key.unwrap_or(line.trim_ascii()))))
-    }
-
     /// The key of a record of this batch, in whose lines it stands; `null` is none.
     pub(super) fn new(batch: &Batch, key: Option<&[u8]>, hash: u64) -> Self {
         let key = key.filter(|key| *key != b"null").unwrap_or_default();

@@ -5,42 +5,77 @@ use std::cmp::Ordering;
 /// Number of pairs of neighbours that show a direction. Keys in no order have so many in a row once in 180,000 lists.
 const SHOWN_BY: u32 = 8;
 
-/// Direction of a list's keys, as far as it has come.
+/// Order of a list's keys, as far as it has come.
+#[derive(Debug, Default)]
+pub(super) struct KeyOrder {
+    direction: KeyDirection,
+    /// Last key, and its number if it is one.
+    last: Vec<u8>,
+    number: Option<i128>,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum KeyOrder {
+enum KeyDirection {
     #[default]
     Unknown,
     /// So many pairs of neighbours are in this order, and none in the other.
-    Directed(Ordering, u32),
+    Shown(Ordering, u32),
     /// Keys rise and fall: the list is in another order.
     Mixed,
 }
 
 impl KeyOrder {
-    /// Takes two keys that follow each other; returns false if they contradict the direction that those before them have shown.
-    pub(super) fn admits(&mut self, before: &[u8], after: &[u8]) -> bool {
-        let Some(ordering) = compare(before, after).filter(|ordering| *ordering != Ordering::Equal) else {
-            return true;
-        };
-        match self {
-            Self::Unknown => *self = Self::Directed(ordering, 1),
-            Self::Directed(direction, pairs) if *direction == ordering => *pairs = pairs.saturating_add(1),
-            Self::Directed(_, SHOWN_BY..) => return false,
-            Self::Directed(..) => *self = Self::Mixed,
-            Self::Mixed => {}
+    /// Takes the next key; returns false, and takes nothing, if it contradicts the direction that those before it have shown.
+    pub(super) fn admits(&mut self, key: &[u8]) -> bool {
+        let number = whole_number(key);
+        let ordering = self.compare(key, number);
+        match (self.direction, ordering.filter(|ordering| *ordering != Ordering::Equal)) {
+            (KeyDirection::Unknown, Some(ordering)) => self.direction = KeyDirection::Shown(ordering, 1),
+            (KeyDirection::Shown(direction, pairs), Some(ordering)) if direction == ordering => {
+                self.direction = KeyDirection::Shown(direction, pairs.saturating_add(1));
+            }
+            (KeyDirection::Shown(_, SHOWN_BY..), Some(_)) => return false,
+            (KeyDirection::Shown(..), Some(_)) => self.direction = KeyDirection::Mixed,
+            (KeyDirection::Mixed, Some(_)) | (_, None) => {}
         }
+        self.last.clear();
+        self.last.extend_from_slice(key);
+        self.number = number;
         true
+    }
+
+    /// The last key; empty if there is none.
+    pub(super) fn last(&self) -> &[u8] {
+        &self.last
+    }
+
+    /// Forgets the last key: the next one need not follow it.
+    pub(super) fn forget_last(&mut self) {
+        self.last.clear();
+        self.number = None;
+    }
+
+    /// Compares the last key with the next one, if their order is the same for every upstream: whole numbers, and times in UTC (RFC 3339) of
+    /// equal length. The order of other texts depends on a collation, a time zone, or the upstream's own type, as that of UUIDs.
+    fn compare(&self, key: &[u8], number: Option<i128>) -> Option<Ordering> {
+        match (self.number, number) {
+            (Some(last), Some(number)) => Some(last.cmp(&number)),
+            (None, None) if self.last.len() == key.len() && is_utc(&self.last) && is_utc(key) => {
+                Some(self.last.as_slice().cmp(key))
+            }
+            _ => None,
+        }
     }
 }
 
-/// Compares two JSON texts whose order is the same for every upstream: whole numbers, and times in UTC (RFC 3339) of equal length. The
-/// order of other texts depends on a collation, a time zone, or the upstream's own type, as that of UUIDs.
-fn compare(before: &[u8], after: &[u8]) -> Option<Ordering> {
-    let whole = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<i128>().ok();
-    if let (Some(before), Some(after)) = (whole(before), whole(after)) {
-        return Some(before.cmp(&after));
+/// Number of a key that is a whole one.
+fn whole_number(key: &[u8]) -> Option<i128> {
+    // As many digits as are surely in a `u64` are most keys, and are read without the checks of a parser.
+    if matches!(key.len(), 1..=18) && key.iter().all(u8::is_ascii_digit) {
+        return Some(i128::from(key.iter().fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0'))));
     }
-    (before.len() == after.len() && is_utc(before) && is_utc(after)).then(|| before.cmp(after))
+    let begins = matches!(key.first(), Some(b'-' | b'0'..=b'9'));
+    begins.then(|| std::str::from_utf8(key).ok()?.parse().ok()).flatten()
 }
 
 /// Returns true for a time such as `"2026-01-02T03:04:05.678Z"`.
@@ -61,7 +96,11 @@ mod tests {
 
     #[test]
     fn only_keys_whose_order_every_upstream_shares_are_compared() {
-        let of = |before: &str, after: &str| compare(before.as_bytes(), after.as_bytes());
+        let of = |before: &str, after: &str| {
+            let mut order = KeyOrder::default();
+            assert!(order.admits(before.as_bytes()) && order.last() == before.as_bytes());
+            order.compare(after.as_bytes(), whole_number(after.as_bytes()))
+        };
         assert_eq!(of("9", "10"), Some(Ordering::Less));
         assert_eq!(of("-1", "-2"), Some(Ordering::Greater));
         assert_eq!(of("\"2026-01-02T03:04:05Z\"", "\"2026-01-02T03:04:06Z\""), Some(Ordering::Less));
@@ -86,7 +125,7 @@ mod tests {
     fn a_direction_is_shown_by_several_pairs_before_a_key_can_contradict_it() {
         let admitted = |keys: &[u64]| {
             let mut order = KeyOrder::default();
-            keys.windows(2).all(|pair| order.admits(pair[0].to_string().as_bytes(), pair[1].to_string().as_bytes()))
+            keys.iter().all(|key| order.admits(key.to_string().as_bytes()))
         };
         assert!(admitted(&[1, 2, 3, 4, 3, 2, 9, 1]) && admitted(&[9, 8, 7, 6, 5, 4, 3, 2, 1, 1, 0]));
         assert!(admitted(&[1, 2, 3, 4, 5, 6, 7, 8, 7]));

@@ -1,5 +1,9 @@
 //! Keys of a list's newest records, by their place among all that came.
 
+use memchr::memrchr_iter;
+
+use super::fingerprint::hash_of;
+
 /// Bytes of the newest keys that are kept at least, where so many came.
 const KEPT: usize = 32 * 1024;
 
@@ -9,6 +13,8 @@ pub(super) struct KeyTexts {
     bytes: Vec<u8>,
     /// Ends of the keys in `bytes`.
     ends: Vec<usize>,
+    /// A byte of each key's hash: a search is for one, and compares one key in 256.
+    tags: Vec<u8>,
     /// Number of keys that are not kept any more.
     forgotten: u64,
 }
@@ -20,6 +26,7 @@ impl KeyTexts {
         }
         self.bytes.extend_from_slice(text);
         self.ends.push(self.bytes.len());
+        self.tags.push(tag_of(text));
     }
 
     /// Number of keys that came.
@@ -41,7 +48,11 @@ impl KeyTexts {
     /// Place of a key, of the first `end`; it is most likely at `hint`.
     pub(super) fn place_of(&self, text: &[u8], end: u64, hint: u64) -> Option<u64> {
         let is_it = |place: &u64| self.get(*place) == Some(text);
-        Some(hint).filter(|hint| *hint < end).filter(is_it).or_else(|| (self.forgotten..end).rev().find(is_it))
+        let likely = Some(hint).filter(|hint| *hint < end).filter(is_it);
+        likely.or_else(|| {
+            let kept = usize::try_from(end.saturating_sub(self.forgotten)).unwrap_or(usize::MAX).min(self.tags.len());
+            memrchr_iter(tag_of(text), &self.tags[..kept]).map(|at| self.forgotten + at as u64).find(is_it)
+        })
     }
 
     /// Place in front of another one, by twice as many records with each step; none at the list's beginning. `None` where nothing is known.
@@ -56,7 +67,9 @@ impl KeyTexts {
 
     /// Drops the keys from this place on.
     pub(super) fn truncate(&mut self, end: u64) {
-        self.ends.truncate(usize::try_from(end.saturating_sub(self.forgotten)).unwrap_or(usize::MAX));
+        let kept = usize::try_from(end.saturating_sub(self.forgotten)).unwrap_or(usize::MAX);
+        self.ends.truncate(kept);
+        self.tags.truncate(kept);
         self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
     }
 
@@ -78,9 +91,14 @@ impl KeyTexts {
         let Some(dropped) = count.checked_sub(1).map(|last| self.ends[last]) else { return };
         self.bytes.drain(..dropped);
         self.ends.drain(..count);
+        self.tags.drain(..count);
         self.ends.iter_mut().for_each(|end| *end -= dropped);
         self.forgotten += count as u64;
     }
+}
+
+fn tag_of(text: &[u8]) -> u8 {
+    hash_of(text) as u8
 }
 
 #[cfg(test)]

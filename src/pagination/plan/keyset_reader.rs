@@ -18,8 +18,6 @@ pub(super) struct KeysetReader {
     /// Key of the record before it and the one that is read.
     before: Vec<u8>,
     text: Vec<u8>,
-    /// First value of the key before, where the next one should follow it.
-    leading: Vec<u8>,
 }
 
 /// Key of a record as JSON, of several values as an array.
@@ -49,7 +47,6 @@ impl KeysetReader {
             watches_order: keyset.usage != KeyUse::LookedUp && level != Some(ConsistencyLevel::None),
             before: Vec::new(),
             text: Vec::new(),
-            leading: Vec::new(),
         }
     }
 
@@ -60,7 +57,7 @@ impl KeysetReader {
     pub(super) fn start_page(&mut self, order: PageOrder) {
         self.text.clear();
         if order == PageOrder::Back {
-            self.leading.clear();
+            self.order.forget_last();
         }
     }
 
@@ -73,14 +70,9 @@ impl KeysetReader {
                 self.text.clear();
                 return Ok(None);
             };
-            if at == 0 {
-                let is_led = self.watches_order && !self.leading.is_empty();
-                if is_led && !self.order.admits(&self.leading, value) {
-                    let (before, after) = (shown(&self.leading), shown(value));
-                    return Err(PageError::KeyFalls { path: self.paths[0].clone(), before, after });
-                }
-                self.leading.clear();
-                self.leading.extend_from_slice(value);
+            if at == 0 && self.watches_order && !self.order.admits(value) {
+                let (before, after) = (shown(self.order.last()), shown(value));
+                return Err(PageError::KeyFalls { path: self.paths[0].clone(), before, after });
             }
             if self.readers.len() > 1 {
                 self.text.push(if at == 0 { b'[' } else { b',' });

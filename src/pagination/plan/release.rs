@@ -222,7 +222,8 @@ impl RecordRelease {
 
     /// Notes the keys of records that left before the walk was interrupted, and returns them.
     pub(super) fn recall(&mut self, records: &Batch) -> Result<Vec<BatchKey>, PageError> {
-        let keys = self.identity.keys_of(records)?;
+        let mut keys = Vec::new();
+        self.identity.read(records, &mut keys)?;
         if let Some(doubles) = &mut self.doubles {
             doubles.recall(records, &keys)?;
         }

@@ -4,20 +4,20 @@
 //! record keeps its own bytes (numbers, key order, escapes, duplicate keys) except line breaks and the space around it: a raw line
 //! break is only allowed between tokens of JSON, so that it becomes a space and the record one line.
 //!
-//! | file | task |
+//! | file, in the order of a page's bytes | task |
 //! |---|---|
+//! | `shape.rs` | the paths and limits of a collection's pages |
 //! | `walker.rs` | reads the text around the records byte by byte; `json_position.rs` and `target_tree.rs` tell where it is |
-//! | `surroundings.rs`, `captures.rs`, `page_sketch.rs` | keep the parts of that text that are used |
-//! | `open_value.rs` | reads a whole value |
-//! | `container_span.rs` | reads records, and unused arrays and objects, by their brackets alone |
+//! | `surroundings.rs`, `page_sketch.rs` | keep the parts of that text that are used |
+//! | `open_value.rs` | reads a whole value: records, and unused arrays and objects, by their brackets alone |
 //! | `masks.rs`, `simd.rs` | make masks of 64 bytes, and pass each block's to its reader |
 //! | `brackets.rs`, `grammar.rs` | the readers: brackets and separators; with full validation, the whole grammar |
 //! | `line_buffer.rs` | turns the records into lines |
+//! | `lexer.rs`, `flaw.rs` | strings, numbers and characters byte by byte; what is said of a page with a flaw |
+//! | `base64_text.rs` | decodes the string that a page of records stands in |
 
 mod base64_text;
 mod brackets;
-mod captures;
-mod container_span;
 mod flaw;
 mod grammar;
 mod json_position;
@@ -32,7 +32,6 @@ mod surroundings;
 mod target_tree;
 #[cfg(test)]
 mod tests;
-mod utf8;
 mod walker;
 
 use std::sync::Arc;
@@ -47,15 +46,13 @@ use super::page::{Page, PageFields, RecordHolder};
 use super::page_envelope::PageEnvelope;
 use super::{PageError, PageRequest, Path, Presence, Records, Validation};
 use crate::batch::{Batch, LinesHash};
-use captures::RecordsState;
-use container_span::Scanner;
 use flaw::{BEFORE_FLAW, arrays_of, shown_flaw};
+use lexer::Utf8Checker;
 use line_buffer::LineBuffer;
 use masks::ScanDetail;
-use open_value::WalkOutput;
-use surroundings::Surroundings;
+use open_value::{Scanner, WalkOutput};
+use surroundings::{RecordsState, Surroundings};
 use target_tree::from_start;
-use utf8::Utf8Checker;
 use walker::PageWalker;
 
 use shape::NoContentPage;

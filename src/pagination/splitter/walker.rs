@@ -10,14 +10,12 @@
 use std::sync::Arc;
 
 use super::base64_text::{Base64Text, decoded_error};
-use super::captures::{DuplicateHolder, HolderChoice, RecordsState};
-use super::container_span::{ContainerSpan, SpanCut};
 use super::flaw::{END, Flaw, FlawKind, NAME};
 use super::json_position::{ContainerContent, Parent, WalkPosition};
 use super::lexer::StringState;
 use super::masks::ScanDetail;
-use super::open_value::{OpenValue, ValueUse, WalkOutput};
-use super::surroundings::{SkipPlace, Surroundings};
+use super::open_value::{ContainerSpan, OpenValue, SpanCut, ValueUse, WalkOutput};
+use super::surroundings::{DuplicateHolder, HolderChoice, RecordsState, SkipPlace, Surroundings};
 use super::target_tree::{TargetRole, TargetTree};
 use crate::pagination::{Encoding, PageError, Presence, RecordsShape};
 

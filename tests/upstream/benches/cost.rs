@@ -87,16 +87,22 @@ impl Course {
         Self { name, crawl: PipedCrawl::new(style, counted[1] + BEHIND, page_bytes), counted }
     }
 
-    fn all() -> [Self; 9] {
+    fn all() -> [Self; 12] {
         let link = Self::new("link 45 KB", PipedStyle::Link, PAGE, PAGES);
         let crawl = link.crawl;
+        let keyed = PipedCrawl { has_key: true, ..crawl };
+        let offset = Self::new("offset 45 KB", PipedStyle::Offset, PAGE, PAGES);
+        let keyed_offset = PipedCrawl { has_key: true, ..offset.crawl };
         let pieces = PipedCrawl { pipe: PIECE, ..crawl };
         let few_records = PipedCrawl { record_bytes: 1_000, ..crawl };
         let streams = PipedCrawl { streams: crawl.pages, pages: 1, ..crawl };
         [
             link,
             Self::new("cursor 45 KB", PipedStyle::Cursor, PAGE, PAGES),
-            Self::new("offset 45 KB", PipedStyle::Offset, PAGE, PAGES),
+            offset,
+            Self::new("keyset 45 KB", PipedStyle::Keyset, PAGE, PAGES),
+            Self { name: "link 45 KB with a key", crawl: keyed, ..link },
+            Self { name: "offset 45 KB with a key", crawl: keyed_offset, ..offset },
             Self::new("link 450 KB", PipedStyle::Link, LARGE, LARGE_PAGES),
             Self::new("cursor 450 KB", PipedStyle::Cursor, LARGE, LARGE_PAGES),
             Self::new("offset 450 KB", PipedStyle::Offset, LARGE, LARGE_PAGES),
@@ -178,7 +184,7 @@ fn count_all(filter: &str) -> Result<(), BoxError> {
 fn costs(counted: &BTreeMap<&str, u64>) -> Vec<Cost> {
     let of = |course: &str| counted.get(course).copied();
     let difference = |more: &str, less: &str, number: usize| Some(of(more)?.saturating_sub(of(less)?) / number as u64);
-    let pages = Course::all().map(|course| course.name).into_iter().take(6);
+    let pages = Course::all().map(|course| course.name).into_iter().take(9);
     let mut costs: Vec<_> = pages.map(|name| (format!("a page: {name}"), of(name))).collect();
     costs.extend([
         ("a stream of one page of 45 KB".to_owned(), of("streams of one page")),

@@ -44,6 +44,8 @@ pub struct PipedCrawl {
     pub record_bytes: usize,
     /// Size of the pipe from the API, in bytes: no piece of a page is larger.
     pub pipe: usize,
+    /// Records are compared by their `id`.
+    pub has_key: bool,
 }
 
 /// Pagination of a [`PipedCrawl`].
@@ -52,12 +54,14 @@ pub enum PipedStyle {
     Link,
     Cursor,
     Offset,
+    /// Pages begin behind a record's `id`; the last one is empty.
+    Keyset,
 }
 
 impl PipedCrawl {
     /// One stream of pages of records of 250 bytes, which arrive in pieces as large as the proxy takes them.
     pub const fn new(style: PipedStyle, pages: usize, page_bytes: usize) -> Self {
-        Self { style, streams: 1, pages, page_bytes, record_bytes: 250, pipe: BUFFER }
+        Self { style, streams: 1, pages, page_bytes, record_bytes: 250, pipe: BUFFER, has_key: false }
     }
 
     /// Number of records in a page.
@@ -89,7 +93,7 @@ impl PipedCrawl {
             std::future::ready(Ok::<_, Infallible>(TokioIo::new(Pipe(proxy))))
         });
         let client = legacy::Client::builder(TokioExecutor::new()).http1_max_buf_size(BUFFER).build(connector);
-        let config = Config::from_toml(&self.style.config())?;
+        let config = Config::from_toml(&self.config())?;
         let gateway = Gateway::builder(config).transport(client).build()?;
 
         let (mut client, server) = duplex(CLIENT_PIPE);
@@ -138,23 +142,29 @@ impl PipedCrawl {
     }
 
     fn page(&self, uri: &Uri) -> Response<Full<Bytes>> {
-        let query = uri.query().unwrap_or_default();
-        let number = query.split('&').find_map(|pair| pair.split_once('=')?.1.parse::<usize>().ok()).unwrap_or(0);
-        let page = if self.style == PipedStyle::Offset { number / self.records() } else { number };
-        let next = (page + 1 < self.pages).then_some(page + 1);
+        let value = uri.query().and_then(|query| query.split('&').find_map(|pair| Some(pair.split_once('=')?.1)));
+        let number = value.and_then(|value| value.trim_start_matches("ord_").parse::<usize>().ok());
+        let (records, all) = (self.records(), self.pages * self.records());
+        let first = match (self.style, number) {
+            (_, None) => 0,
+            (PipedStyle::Link | PipedStyle::Cursor, Some(page)) => page * records,
+            (PipedStyle::Offset, Some(before)) => before,
+            (PipedStyle::Keyset, Some(last)) => last + 1,
+        };
+        let next = Some(first / records + 1).filter(|next| *next < self.pages);
         let mut body = match self.style {
             PipedStyle::Link => "[".to_owned(),
-            PipedStyle::Cursor => r#"{"data":["#.to_owned(),
-            PipedStyle::Offset => format!(r#"{{"total":{},"data":["#, self.pages * self.records()),
+            PipedStyle::Cursor | PipedStyle::Keyset => r#"{"data":["#.to_owned(),
+            PipedStyle::Offset => format!(r#"{{"total":{all},"data":["#),
         };
-        for place in 0..if page < self.pages { self.records() } else { 0 } {
-            body.push_str(if place == 0 { "" } else { "," });
-            body.push_str(&self.record(page * self.records() + place));
+        for id in first..all.min(first + records) {
+            body.push_str(if id == first { "" } else { "," });
+            body.push_str(&self.record(id));
         }
         body.push_str(match self.style {
             PipedStyle::Link => "]",
             PipedStyle::Cursor => "],",
-            PipedStyle::Offset => "]}",
+            PipedStyle::Offset | PipedStyle::Keyset => "]}",
         });
         let mut response = Response::builder().header(header::CONTENT_TYPE, "application/json");
         match (self.style, next) {
@@ -164,9 +174,29 @@ impl PipedCrawl {
             }
             (PipedStyle::Cursor, Some(next)) => body.push_str(&format!(r#""meta":{{"next_cursor":"{next}"}}}}"#)),
             (PipedStyle::Cursor, None) => body.push_str(r#""meta":{"next_cursor":null}}"#),
-            (PipedStyle::Link, None) | (PipedStyle::Offset, _) => {}
+            (PipedStyle::Link, None) | (PipedStyle::Offset | PipedStyle::Keyset, _) => {}
         }
         response.body(Full::from(body)).expect("the header fields are valid")
+    }
+
+    fn config(self) -> String {
+        let pagination = match self.style {
+            PipedStyle::Link => "records = \"$\"\npagination = { type = \"link_header\" }",
+            PipedStyle::Cursor => {
+                "records = \"data\"\npagination = { type = \"cursor\", next = \"meta.next_cursor\", param = \"cursor\" }"
+            }
+            PipedStyle::Offset => {
+                "records = \"data\"\ntotal = \"total\"\npagination = { type = \"offset\", param = \"offset\" }"
+            }
+            PipedStyle::Keyset => {
+                "records = \"data\"\npagination = { type = \"keyset\", key = \"id\", param = \"after\" }"
+            }
+        };
+        let key = if self.has_key { "key = \"id\"\n" } else { "" };
+        format!(
+            "[snapshots]\ndisk = \"0\"\nmemory = \"8MiB\"\nfresh_for = \"0\"\nopens = \"1000000/s\"\n\
+             [[collection]]\npath = \"/records\"\nupstream = \"http://api.test\"\n{key}{pagination}\n"
+        )
     }
 
     /// A record of exactly `record_bytes`, the comma behind it included.
@@ -183,23 +213,7 @@ impl PipedCrawl {
 }
 
 impl PipedStyle {
-    pub const ALL: [Self; 3] = [Self::Link, Self::Cursor, Self::Offset];
-
-    fn config(self) -> String {
-        let pagination = match self {
-            Self::Link => "records = \"$\"\npagination = { type = \"link_header\" }",
-            Self::Cursor => {
-                "records = \"data\"\npagination = { type = \"cursor\", next = \"meta.next_cursor\", param = \"cursor\" }"
-            }
-            Self::Offset => {
-                "records = \"data\"\ntotal = \"total\"\npagination = { type = \"offset\", param = \"offset\" }"
-            }
-        };
-        format!(
-            "[snapshots]\ndisk = \"0\"\nmemory = \"8MiB\"\nfresh_for = \"0\"\nopens = \"1000000/s\"\n\
-             [[collection]]\npath = \"/records\"\nupstream = \"http://api.test\"\n{pagination}\n"
-        )
-    }
+    pub const ALL: [Self; 4] = [Self::Link, Self::Cursor, Self::Offset, Self::Keyset];
 }
 
 thread_local! {

@@ -69,6 +69,8 @@ fn a_page_of_a_whole_crawl_allocates_no_more_than_recorded() {
     let link = page(PipedStyle::Link);
     let few = allocations_a_page(PipedCrawl { record_bytes: 1_000, ..link });
     assert!((few / counts[0].1 - 1.0).abs() < TOLERANCE, "{counts:?}, and {few} with a quarter of the records");
+    let keyed = allocations_a_page(PipedCrawl { has_key: true, ..link });
+    counts.push(("Link, with a key".to_owned(), keyed));
     counts.push(("Link, in pieces of 1,460 bytes".to_owned(), allocations_a_page(PipedCrawl { pipe: 1_460, ..link })));
     if env::var_os("UPDATE_GOLDEN").is_some() {
         let lines: String = counts.iter().map(|(name, count)| format!("{name}\t{count:.1}\n")).collect();
