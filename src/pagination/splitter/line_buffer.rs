@@ -174,6 +174,11 @@ impl LineBuffer {
         Batch::new(lines, std::mem::take(&mut self.lines))
     }
 
+    /// Number of bytes in memory. The buffer of a large record is counted with its spare capacity, which is up to half of it.
+    pub(super) fn held_bytes(&self) -> usize {
+        if self.bytes.len() > ROOM { self.bytes.capacity() } else { self.bytes.len() }
+    }
+
     /// Returns whether any byte of a record was added.
     pub(super) fn has_begun(&self) -> bool {
         self.taken + self.lines > 0 || !self.is_between()

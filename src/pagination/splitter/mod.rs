@@ -137,7 +137,7 @@ impl Splitter {
     /// Checks that the page goes on with records, and that no more of it is held than may be.
     fn check_progress(&mut self) -> Result<(), PageError> {
         let whole = self.shape.caps.whole_page_bytes().max(self.shape.caps.record_bytes);
-        if self.held_bytes() as u64 > whole {
+        if (self.output.lines.bytes.len() + self.raw.len()) as u64 > whole {
             return Err(PageError::WholePageTooLarge(whole));
         }
         let gap = self.shape.caps.gap_bytes.max(self.shape.caps.record_bytes);
@@ -169,7 +169,7 @@ impl Splitter {
 
     /// Number of bytes in memory: records that were not taken, the one that is being read, and the page, where all of it is needed.
     pub fn held_bytes(&self) -> usize {
-        self.output.lines.bytes.len() + self.raw.len()
+        self.output.lines.held_bytes() + self.raw.len()
     }
 
     /// Returns whether any byte of a record was read.

@@ -169,6 +169,19 @@ fn sizes_are_capped() {
     assert!(matches!(splitter.feed(b" "), Err(PageError::PageTooLarge(20))));
 }
 
+#[test]
+fn the_memory_of_a_large_record_is_the_capacity_of_its_buffer() {
+    let pagination = Pagination::of(Style::SINGLE, Records::at(Path::ROOT));
+    let mut splitter = Splitter::new(Arc::new(PageShape::new(&pagination, &Caps::default())));
+    splitter.feed(b"[\"").unwrap();
+    for pieces in 1..=32 {
+        splitter.feed(&[b'a'; 64 * 1024]).unwrap();
+        let (len, capacity) = (splitter.output.lines.bytes.len(), splitter.output.lines.bytes.capacity());
+        assert_eq!(len, 1 + pieces * 64 * 1024);
+        assert_eq!(splitter.held_bytes(), if pieces == 1 { len } else { capacity });
+    }
+}
+
 fn base64(records: &str, text: &str, escape: fn(String) -> String) -> String {
     use base64::Engine;
     let inside = base64::engine::general_purpose::STANDARD.encode(text);
