@@ -16,7 +16,7 @@ use crate::pagination::{Encode, PageRequest, Pagination, Since, ValidAt, Version
 
 /// Time that the first page may take to become whole once it has a record: most pages do, and of one that turns out to be no
 /// page a status says more than a broken stream. No client notices such a delay.
-const GRACE: Duration = Duration::from_millis(2);
+const GRACE: Duration = Duration::from_millis(1);
 
 /// Value of `Retry-After` where there was no memory.
 const RETRY_AFTER_SECS: u64 = 10;

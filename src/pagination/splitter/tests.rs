@@ -171,7 +171,7 @@ fn sizes_are_capped() {
 
 #[test]
 fn the_memory_of_a_large_record_is_the_capacity_of_its_buffer() {
-    let pagination = Pagination::of(Style::SINGLE, Records::at(Path::ROOT));
+    let pagination = Pagination::of(Style::SINGLE, Records::at(Path::root()));
     let mut splitter = Splitter::new(Arc::new(PageShape::new(&pagination, &Caps::default())));
     splitter.feed(b"[\"").unwrap();
     for pieces in 1..=32 {
