@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use unpage::config::{Config, Credentials, HttpVersion, Options, Pace, Secrets, written};
 use unpage::pace::{Rate, Width};
-use unpage::pagination::partition::{Bound, Direction, RangeKind, RangePartition};
+use unpage::pagination::partition_settings::{Bound, Direction, RangeKind, RangePartition};
 use unpage::pagination::path::Segment;
 use unpage::pagination::{
     self, Advance, Base, Cursor, Encode, Encoding, End, ErrorCondition, ErrorSettings, KeyUse, Keyset, Limits,

@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::{KeyedRequest, fields};
 use crate::config::{Collection, Credentials, Scope, Upstream, written};
-use crate::pagination::partition::{Bound, Direction, RangeKind, RangePartition};
+use crate::pagination::partition_settings::{Bound, Direction, RangeKind, RangePartition};
 use crate::pagination::path::Segment;
 use crate::pagination::request::RequestBody;
 use crate::pagination::{

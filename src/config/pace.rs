@@ -6,8 +6,8 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::table_schema::{ReadOnly, Schema, rule, table};
+use super::times_and_sizes::LONGEST;
 use super::toml_node::{TomlNode, TomlTable};
-use super::units::LONGEST;
 use super::urls_and_headers::header_name;
 use crate::pace::{BudgetFields, Pace, Rate, Width};
 

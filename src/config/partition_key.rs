@@ -11,7 +11,7 @@ use super::pagination_values::{JSON, PARAM, PATH};
 use super::table_schema::{Form, Schema, rule, table};
 use super::toml_node::TomlNode;
 use super::toml_text::{self, list, text};
-use crate::pagination::partition::{Bound, Direction, Partition, RangeKind, RangePartition};
+use crate::pagination::partition_settings::{Bound, Direction, Partition, RangeKind, RangePartition};
 
 const HINT: &str = "write from, to, kind, field and order for a range, param and values for a list, or segment, \
                     total_segments and count for numbered parts";

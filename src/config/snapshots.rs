@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::key_names::Level;
 use super::keywords::{Flag, Words};
 use super::pace;
+use super::times_and_sizes::{duration, size, size_or_none, wait, wait_or_none};
 use super::toml_node::{TomlNode, TomlTable};
-use super::units::{duration, size, size_or_none, wait, wait_or_none};
 use crate::pace::Rate;
 
 /// Configuration of the snapshots.

@@ -7,11 +7,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::calendar::Calendar;
+use super::faults;
 use super::orders::Dated;
-use super::quirks;
+use super::page_window::OrderWindow;
 use super::refusal::DemoRefusal;
 use super::token_codec;
-use super::window::OrderWindow;
 
 /// Placeholder of the orders in an envelope; no other string in an envelope is equal to it.
 pub(super) const ORDERS: &str = "<orders>";
@@ -68,7 +68,7 @@ impl DemoAnswer {
 
     /// The response, with the times of this calendar, and with [`OrderCount`] as an extension.
     pub(super) fn into_response(mut self, calendar: &Calendar) -> Response<Bytes> {
-        quirks::without_absent(&mut self.envelope);
+        faults::without_absent(&mut self.envelope);
         let envelope = self.envelope.to_string();
         let body = match envelope.split_once(&format!("\"{ORDERS}\"")) {
             Some((before, after)) => self.filled(before, after, calendar).expect("writing to a `String` never fails"),

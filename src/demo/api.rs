@@ -17,9 +17,9 @@ use tokio::time::Instant;
 use tower::Service;
 
 use super::answer::DemoAnswer;
-use super::legacy::Legacy;
+use super::changing_stock::ChangingStock;
+use super::legacy_api::Legacy;
 use super::refusal::DemoRefusal;
-use super::stock::ChangingStock;
 
 /// Most bytes of a request's body.
 const MAX_BODY: usize = 1 << 20;

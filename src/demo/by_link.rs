@@ -4,7 +4,7 @@ use http::{HeaderName, StatusCode, header};
 use serde_json::json;
 
 use super::answer::{DemoAnswer, ORDERS};
-use super::quirks;
+use super::faults;
 use super::refusal::DemoRefusal;
 use super::request::DemoRequest;
 
@@ -18,7 +18,7 @@ pub(super) fn link(request: &DemoRequest<'_>) -> Result<DemoAnswer, DemoRefusal>
     if at.page < at.pages {
         targets.extend([("next", at.page + 1), ("last", at.pages)]);
     }
-    let total = quirks::in_header(&at.window.reported_total());
+    let total = faults::in_header(&at.window.reported_total());
     let mut answer = DemoAnswer::page(at.window, json!(ORDERS));
     if let Some(total) = total {
         answer = answer.with_header(HeaderName::from_static("x-total-count"), &total);

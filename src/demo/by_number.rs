@@ -4,10 +4,10 @@ use http::{StatusCode, header};
 use serde_json::json;
 
 use super::answer::{DemoAnswer, ORDERS};
-use super::quirks;
+use super::faults;
+use super::page_window::OrderWindow;
 use super::refusal::DemoRefusal;
 use super::request::DemoRequest;
-use super::window::OrderWindow;
 
 /// As fastapi-pagination: empty past the end.
 pub(super) fn page(request: &DemoRequest<'_>) -> Result<DemoAnswer, DemoRefusal> {
@@ -36,7 +36,7 @@ pub(super) fn range(request: &DemoRequest<'_>) -> Result<DemoAnswer, DemoRefusal
     let size = request.legacy.page_size(asked.map(|(_, size)| size));
     let first = asked.map_or(0, |(first, _)| first);
     let window = request.window(first, size)?;
-    let total = quirks::in_header(&window.reported_total()).unwrap_or_else(|| "*".to_owned());
+    let total = faults::in_header(&window.reported_total()).unwrap_or_else(|| "*".to_owned());
     if asked.is_some() && first >= window.total {
         let message = format!("the range begins past the end of {} orders: {first}", window.total);
         let answer = DemoAnswer::from(DemoRefusal::new(StatusCode::RANGE_NOT_SATISFIABLE, message));

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, Uri, header};
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use super::legacy::Legacy;
+use super::legacy_api::Legacy;
 use super::refusal::DemoRefusal;
 
 /// A request with its parameters.

@@ -7,7 +7,7 @@ use mediatype::{MediaTypeList, Name, ReadParams};
 
 use super::answer::DemoAnswer;
 use super::endpoints::{COLLECTIONS, INDEX};
-use super::legacy::Legacy;
+use super::legacy_api::Legacy;
 use super::refusal::DemoRefusal;
 use super::request::DemoRequest;
 

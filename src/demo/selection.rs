@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::legacy::{Legacy, Listing};
+use super::legacy_api::{Legacy, Listing};
 use super::orders::{BEYOND_DOUBLES, Order};
 use super::refusal::DemoRefusal;
 use super::request::DemoRequest;

@@ -95,8 +95,8 @@ mod tests {
     use crate::pagination::record_settings::Records;
     use crate::pagination::request::{Encode, Param};
     use crate::pagination::since_valid_at::{TimeFormat, ValidAt};
-    use crate::pagination::source::Source;
     use crate::pagination::styles::{Advance, KeyUse, Keyset, LinkHeader, Offset, Overlap, PageNumber, Style};
+    use crate::pagination::value_source::Source;
 
     fn of(style: impl Into<Style>) -> Pagination {
         Pagination::of(style.into(), Records::at(Path::root()))

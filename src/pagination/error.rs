@@ -3,8 +3,8 @@
 use http::StatusCode;
 
 use super::error_status::{RefusalCause, status_hint};
-use super::json_hint::{NOT_JSON_HINT, not_json_hint};
 use super::link_guard::BadAddress;
+use super::not_json_hint::{NOT_JSON_HINT, not_json_hint};
 use super::path::Path;
 use super::request::{BadPlace, Param};
 

@@ -6,7 +6,7 @@ use super::error::{Outlook, PageError, excerpt};
 use super::error_words::outlook_of;
 use super::page::PageFields;
 use super::path::Path;
-use super::source::says_none;
+use super::value_source::says_none;
 
 /// Signs of a failure in a page.
 #[derive(Clone, Debug, Default, PartialEq)]

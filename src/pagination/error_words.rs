@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::envelope_names::WordRole;
 use super::error::{Outlook, PageError, excerpt};
 use super::page_envelope::{PageEnvelope, PageWord};
-use super::source::says_none;
+use super::value_source::says_none;
 
 /// Parts of a failure's words, separated by `|` as those below.
 const FAILURES: &str = "\

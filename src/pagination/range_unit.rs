@@ -11,7 +11,7 @@ use jiff::tz::Offset;
 use jiff::{Timestamp, civil};
 use serde_json::{Number, Value};
 
-use super::partition::RangeKind;
+use super::partition_settings::RangeKind;
 
 const DAY: i128 = 86_400;
 /// A quarter of the largest `i128`, so that sums of a few values fit.

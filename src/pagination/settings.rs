@@ -6,14 +6,14 @@ use serde_json::Value;
 
 use super::end_settings::{End, Limits, More, SameToken};
 use super::error_settings::ErrorSettings;
-use super::page_size::PageSize;
-use super::partition::{PartOrder, Partition};
+use super::page_size_settings::PageSize;
+use super::partition_settings::{PartOrder, Partition};
 use super::path::{Path, Segment};
 use super::record_settings::{OnDouble, Records};
 use super::request::{BadPlace, BodyKind, Encode, PageRequest, Param};
 use super::since_valid_at::{Precondition, Since, ValidAt, VersionSource};
-use super::source::Source;
 use super::styles::{Style, Template};
+use super::value_source::Source;
 use super::verdict::OnMissed;
 
 /// Rules by which the pages of one collection are addressed, read and ended; made only by `config`, by the command line and by

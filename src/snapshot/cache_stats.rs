@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::lookup_types::LookupResult;
+use super::lookup_result::LookupResult;
 use super::snapshot::{Snapshot, SnapshotState};
 
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ mod key_history;
 mod leader;
 mod listing;
 mod log;
-mod lookup_types;
+mod lookup_result;
 mod record_index;
 mod registry;
 mod retention;
@@ -30,7 +30,7 @@ pub use log::{
     CrawlMemory, Evicted, Log, LogExtent, MemoryBudget, Reader, ReaderEvent, UsedMemory, WriteRefused, Writer,
     transient_log,
 };
-pub use lookup_types::{LookupPurpose, LookupResult, Recency};
+pub use lookup_result::{LookupPurpose, LookupResult, Recency};
 pub use record_index::RecordOffset;
 pub use registry::Registry;
 pub use seal::Seal;

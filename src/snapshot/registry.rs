@@ -17,7 +17,7 @@ use super::facts::Retention;
 use super::key_history::{CAPACITY, KeyHistory};
 use super::leader::{FlightLeader, FlightScope};
 use super::listing::{self, SnapshotListing};
-use super::lookup_types::{LookupPurpose, LookupResult, Recency};
+use super::lookup_result::{LookupPurpose, LookupResult, Recency};
 use super::retention::{self, ExpiryPolicy};
 use super::single_flight::{Flight, FlightRole};
 use super::snapshot::{Snapshot, SnapshotState};

@@ -40,6 +40,10 @@ const IMPURE: &[&str] = &[
     "UdpSocket",
 ];
 
+/// Words of a file's name that fit any content.
+const WITHOUT_CONTENT: &[&str] =
+    &["util", "utils", "helper", "helpers", "common", "misc", "types", "stuff", "things", "manager", "handler", "data"];
+
 /// Upper bounds.
 mod limit {
     /// Percentage of doc comments that open with a relative word.
@@ -57,6 +61,10 @@ mod limit {
     /// The design's target is 30,000: lower this bound with the code. The one budget of memory, the table of open files and the threads of
     /// the server came with 1,000 lines.
     pub(crate) const LINES: usize = 44_100;
+    /// `crawl/drive_types.rs`.
+    pub(crate) const FILES_WITHOUT_A_CONTENT: usize = 1;
+    /// Words that stand for a term of the field (`prose::RIDDLES`).
+    pub(crate) const RIDDLES: usize = 60;
     /// Files of more than 300 lines before their tests.
     pub(crate) const LONG_FILES: usize = 0;
 }
@@ -208,6 +216,36 @@ fn the_rooms_use_each_other_as_the_table_says() {
         wrong.extend(unused.map(|to| format!("{room} doesn't use {to}")));
     }
     assert!(wrong.is_empty(), "ARCHITECTURE.md, Who may depend on whom, says otherwise: {wrong:#?}");
+}
+
+#[test]
+fn the_gateway_shows_its_stages_in_their_order() {
+    const STAGES: [&str; 6] =
+        ["routes.find(", "StreamOptions::read(", "StreamRequest::new(", "key_of(", "lookup.find(", "respond(&response"];
+    let text = fs::read_to_string(root().join("src/gateway/mod.rs")).unwrap();
+    let below = text.split("async fn answer<B>").nth(1).unwrap();
+    let places: Vec<_> = STAGES.iter().map(|stage| below.find(stage)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{STAGES:?} are called at {places:?}");
+}
+
+#[test]
+fn a_file_is_named_after_its_content() {
+    let wrong: Vec<_> = CRATE
+        .files
+        .iter()
+        .filter(|file| {
+            let name = file.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
+            name.split('_').any(|word| WITHOUT_CONTENT.contains(&word))
+        })
+        .map(|file| format!("src/{}", file.path))
+        .collect();
+    hold("files whose names tell no content", wrong.len(), limit::FILES_WITHOUT_A_CONTENT, &wrong);
+}
+
+#[test]
+fn comments_use_the_terms_of_the_field() {
+    let prose = prose::read(&["src"]);
+    hold("riddles in comments of src", prose.riddles.len(), limit::RIDDLES, &prose.riddles);
 }
 
 #[test]

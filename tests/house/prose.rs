@@ -8,12 +8,17 @@ const OPENINGS: &[&str] = &["what", "who", "whose", "whom", "whether", "how", "w
 const PRONOUNS: &[&str] =
     &["nobody", "somebody", "anybody", "everybody", "whoever", "whomever", "whatever", "whichever", "nobody's"];
 
+/// Phrases that stand for a term of the field: the head of the queue, resumed, fetched again, a number that has a name.
+const RIDDLES: &[&str] =
+    &["its turn", "their turn", "gone on with", "walked again", "in confidence", "so many", "as it were", "such a one"];
+
 #[derive(Default)]
 pub(crate) struct Prose {
     pub(crate) doc_comments: usize,
     pub(crate) relative_openings: Vec<String>,
     pub(crate) words: usize,
     pub(crate) pronouns: Vec<String>,
+    pub(crate) riddles: Vec<String>,
 }
 
 /// Reads the comments of all files below some folders, tests included.
@@ -34,6 +39,8 @@ pub(crate) fn read(folders: &[&str]) -> Prose {
             prose.words += comment.text.split_whitespace().count();
             let lower = comment.text.to_lowercase();
             let found = lower.split(|c: char| !c.is_alphabetic() && c != '\'').filter(|word| PRONOUNS.contains(word));
+            let riddles = RIDDLES.iter().filter(|riddle| lower.contains(*riddle));
+            prose.riddles.extend(riddles.map(|riddle| format!("{path}:{}: {riddle}: {}", comment.line, comment.text)));
             prose.pronouns.extend(found.map(|word| format!("{path}:{}: {word}: {}", comment.line, comment.text)));
             before = Some(comment);
         }

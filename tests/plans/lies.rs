@@ -5,7 +5,7 @@ use std::cell::Cell;
 use http::StatusCode;
 use serde_json::{Value, json};
 use unpage::config::{Config, Machine};
-use unpage::pagination::partition::{Direction, Partition, RangeKind};
+use unpage::pagination::partition_settings::{Direction, Partition, RangeKind};
 use unpage::pagination::plan::Proof;
 use unpage::pagination::request::{PageRequest, query_value};
 use unpage::pagination::verdict::Consistency;

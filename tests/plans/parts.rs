@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use unpage::pagination::partition::{Bound, Direction, PartOrder, Partition, RangeKind, RangePartition};
+use unpage::pagination::partition_settings::{Bound, Direction, PartOrder, Partition, RangeKind, RangePartition};
 use unpage::pagination::plan::Proof;
 use unpage::pagination::request::set_query;
 use unpage::pagination::{Overlap, Pagination};

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use jiff::{Timestamp, civil};
 use serde_json::{Map, Value, json};
 use unpage::pagination::page::Head;
-use unpage::pagination::partition::{Direction, RangeKind};
+use unpage::pagination::partition_settings::{Direction, RangeKind};
 use unpage::pagination::request::{PageRequest, query_value};
 use unpage::pagination::{Keyset, Offset, Overlap, PageNumber, Style};
 use url::Url;

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 use unpage::pagination::Source;
 use unpage::pagination::page::Head;
-use unpage::pagination::partition::Direction;
+use unpage::pagination::partition_settings::Direction;
 use unpage::pagination::request::{PageRequest, query_value, remove_query};
 use unpage::pagination::verdict::Consistency;
 use unpage::pagination::{

@@ -1,10 +1,10 @@
-//! The first page with its request: sizes, totals, flags and parameters; pointers are read in `pointer.rs`.
+//! The first page with its request: sizes, totals, flags and parameters; pointers are read in `next_pointer.rs`.
 
 use http::{HeaderMap, HeaderName};
 use serde_json::Value;
 
-use super::fields::{self, OuterField, digits};
-use super::{Candidate, names};
+use super::page_members::{self, OuterField, digits};
+use super::{Candidate, member_names};
 use crate::pagination::envelope_names::TOTAL_HEADERS;
 use crate::pagination::link::Link;
 use crate::pagination::path::Segment;
@@ -55,7 +55,7 @@ impl<'a> FirstPage<'a> {
         page: &'a Value,
         records: Path,
     ) -> Self {
-        let fields = fields::fields(page, Some(&records));
+        let fields = page_members::fields(page, Some(&records));
         let count = records.split_at_each().0.of_value(page).and_then(Value::as_array).map_or(0, Vec::len);
         let urls = fields.iter().filter_map(|field| field.value.as_str());
         let linked = urls.chain(links.iter().map(|link| &*link.target)).flat_map(query_of).collect();
@@ -83,7 +83,7 @@ impl<'a> FirstPage<'a> {
     pub(super) fn more(&self) -> Option<More> {
         let flags: Vec<_> = self
             .near()
-            .filter_map(|field| Some((field, field.value.as_bool()?, names::more_while(field.name)?)))
+            .filter_map(|field| Some((field, field.value.as_bool()?, member_names::more_while(field.name)?)))
             .collect();
         let (first, value, while_) = flags.first()?;
         let agree = flags.iter().all(|(_, other, other_while)| (other == other_while) == (value == while_));
@@ -98,13 +98,13 @@ impl<'a> FirstPage<'a> {
 
     /// Number of records in the collection; none if two totals disagree, or if the page alone has more.
     pub(super) fn total(&self, counts: AmbiguousCounts) -> Option<SourcedNumber> {
-        let mut totals = self.numbers(names::is_total, &TOTAL_HEADERS);
+        let mut totals = self.numbers(member_names::is_total, &TOTAL_HEADERS);
         if totals.is_empty() && counts == AmbiguousCounts::Allowed {
             let asked = self.size();
             let beside_size = self.near().any(|field| is_size_field(field.name));
-            totals = self.numbers(names::is_count, &[]);
+            totals = self.numbers(member_names::is_count, &[]);
             totals.retain(|total| total.value > self.count && Some(total.value) != asked);
-            totals.retain(|total| beside_size || names::plain(&total.name) != "size");
+            totals.retain(|total| beside_size || member_names::plain(&total.name) != "size");
         }
         let first = totals.first()?.clone();
         (first.value >= self.count && totals.iter().all(|total| total.value == first.value)).then_some(first)
@@ -112,14 +112,14 @@ impl<'a> FirstPage<'a> {
 
     /// Number of pages in the collection.
     pub(super) fn total_pages(&self) -> Option<SourcedNumber> {
-        self.numbers(names::is_total_pages, TOTAL_PAGES_HEADERS).into_iter().next()
+        self.numbers(member_names::is_total_pages, TOTAL_PAGES_HEADERS).into_iter().next()
     }
 
     /// Number of this page according to the answer.
     pub(super) fn page_number(&self) -> Option<SourcedNumber> {
-        self.numbers(names::is_page, PAGE_HEADERS).into_iter().next().or_else(|| {
+        self.numbers(member_names::is_page, PAGE_HEADERS).into_iter().next().or_else(|| {
             // Spring's `number` means the page only beside its `totalPages`.
-            let pages = self.numbers(|name| names::plain(name) == "totalpages", &[]);
+            let pages = self.numbers(|name| member_names::plain(name) == "totalpages", &[]);
             self.numbers(|name| name == "number", &[]).into_iter().next().filter(|_| !pages.is_empty())
         })
     }
@@ -144,24 +144,25 @@ impl<'a> FirstPage<'a> {
 
     /// Number of records in a full page, according to the request or the answer.
     pub(super) fn size(&self) -> Option<u64> {
-        let asked = self.asked.iter().find(|asked| names::is_size(&asked.name)).and_then(|asked| digits(&asked.value));
+        let asked =
+            self.asked.iter().find(|asked| member_names::is_size(&asked.name)).and_then(|asked| digits(&asked.value));
         asked.or_else(|| self.near().filter(|field| is_size_field(field.name)).find_map(OuterField::number))
     }
 
     /// Page numbers among the request's parameters.
     pub(super) fn asked_pages(&self) -> impl Iterator<Item = (&RequestParam, u64)> {
-        let pages = self.asked.iter().filter(|asked| names::is_page(&asked.name));
+        let pages = self.asked.iter().filter(|asked| member_names::is_page(&asked.name));
         pages.filter_map(|asked| Some((asked, digits(&asked.value)?)))
     }
 
     /// Offsets among the request's parameters, without starts of time ranges and times.
     pub(super) fn asked_offsets(&self) -> impl Iterator<Item = (&RequestParam, u64)> {
-        let offsets = self.asked.iter().filter(|asked| names::is_offset(&asked.name));
+        let offsets = self.asked.iter().filter(|asked| member_names::is_offset(&asked.name));
         let offsets = offsets.filter_map(|asked| Some((asked, digits(&asked.value)?)));
         offsets.filter(|(asked, value)| {
-            let ends = names::range_end(&asked.name);
-            let is_range = self.asked.iter().any(|other| ends.contains(&names::plain(&other.name).as_str()));
-            !is_range && (*value < 100_000_000 || !names::is_common_word(&asked.name))
+            let ends = member_names::range_end(&asked.name);
+            let is_range = self.asked.iter().any(|other| ends.contains(&member_names::plain(&other.name).as_str()));
+            !is_range && (*value < 100_000_000 || !member_names::is_common_word(&asked.name))
         })
     }
 
@@ -182,11 +183,11 @@ impl<'a> FirstPage<'a> {
 
     /// A total that is greater than the page; where there is none, also a count that may be one.
     fn greater_count(&self) -> Option<SourcedNumber> {
-        let mut totals = self.numbers(names::is_total, &TOTAL_HEADERS);
+        let mut totals = self.numbers(member_names::is_total, &TOTAL_HEADERS);
         if totals.is_empty() && self.says_more().is_none() {
-            let asked: Vec<_> = self.asked.iter().filter(|asked| names::is_size(&asked.name)).collect();
+            let asked: Vec<_> = self.asked.iter().filter(|asked| member_names::is_size(&asked.name)).collect();
             let is_asked = |count: &SourcedNumber| asked.iter().any(|asked| digits(&asked.value) == Some(count.value));
-            totals.extend(self.numbers(names::is_count, &[]).into_iter().filter(|count| !is_asked(count)));
+            totals.extend(self.numbers(member_names::is_count, &[]).into_iter().filter(|count| !is_asked(count)));
         }
         totals.into_iter().find(|total| total.value > self.count)
     }
@@ -200,8 +201,8 @@ impl<'a> FirstPage<'a> {
 
     /// The request's parameter of this name in any spelling.
     pub(super) fn asked_as(&self, name: &str) -> Option<&RequestParam> {
-        let plain = names::plain(name);
-        self.asked.iter().find(|asked| names::plain(&asked.name) == plain)
+        let plain = member_names::plain(name);
+        self.asked.iter().find(|asked| member_names::plain(&asked.name) == plain)
     }
 
     /// Destination of a parameter of this name: that of the request's own one, else that of its other parameters.
@@ -222,8 +223,11 @@ impl<'a> FirstPage<'a> {
 
 /// Returns whether this is the name of a page size, and of no count.
 fn is_size_field(name: &str) -> bool {
-    names::is_size(name)
-        && !matches!(names::plain(name).as_str(), "count" | "size" | "rows" | "length" | "first" | "top" | "take")
+    member_names::is_size(name)
+        && !matches!(
+            member_names::plain(name).as_str(),
+            "count" | "size" | "rows" | "length" | "first" | "top" | "take"
+        )
 }
 
 /// The query parameters of a text, if it is a URL.

@@ -3,17 +3,17 @@
 //! A candidate is a pointer in the answer, or a number in the request or the answer. Signs that are merely likely (a keyset, a
 //! total without a number) are reported and never tried. A page without any sign is not taken for a collection.
 
-mod fields;
 mod first_page;
-mod names;
-mod numbers;
-mod outline;
-mod params;
+mod member_names;
+mod next_pointer;
+mod page_members;
+mod page_numbers;
+mod page_outline;
 mod path_number;
-mod pointer;
-mod records;
+mod record_array;
 #[cfg(test)]
 mod tests;
+mod token_param;
 
 use std::borrow::Cow;
 
@@ -22,10 +22,10 @@ use serde_json::Value;
 use url::Url;
 
 use self::first_page::{AmbiguousCounts, FirstPage, query_of};
-pub use self::outline::{Sketch, outline};
+use self::next_pointer::{Pointer, PointerValue, is_same_url};
+pub use self::page_outline::{Sketch, outline};
 pub(in crate::pagination) use self::path_number::{PathNumber, segments};
-use self::pointer::{Pointer, PointerValue, is_same_url};
-pub use self::records::{arrays, begins_elsewhere, records_path};
+pub use self::record_array::{arrays, begins_elsewhere, records_path};
 use super::link::{Link, links};
 use super::request_params::RequestParam;
 use super::styles::{Base, Cursor, LinkHeader, NextUrl, Style, Token};
@@ -54,9 +54,9 @@ pub struct Candidate {
 /// Reads the first page.
 pub fn detect(request: &PageRequest, headers: &HeaderMap, page: &Value) -> Detection {
     let likeliest = records_path(request, page);
-    match likeliest.filter(|path| !records::is_one_of_several(request, page, path, records::Rivals::Filled)) {
+    match likeliest.filter(|path| !record_array::is_one_of_several(request, page, path, record_array::Rivals::Filled)) {
         Some(records) => {
-            let doubt = records::doubt(request, page, &records);
+            let doubt = record_array::doubt(request, page, &records);
             around(request, headers, page, records, doubt)
         }
         None => {
@@ -80,7 +80,7 @@ fn around(request: &PageRequest, headers: &HeaderMap, page: &Value, records: Pat
     let mut seen = vec![seen];
     let answer = FirstPage::of(request, headers, &links, page, records);
     seen.push(format!("an array of {} records at `{}`", answer.count, answer.records));
-    let pointers = pointer::credible(&answer);
+    let pointers = next_pointer::credible(&answer);
     let doubt = answer.must_go_on().or(doubt);
     seen.extend(seen_fields(&answer, &pointers, doubt.as_deref()));
 
@@ -94,7 +94,7 @@ fn around(request: &PageRequest, headers: &HeaderMap, page: &Value, records: Pat
         candidates.extend(link_ended(&answer));
         candidates.extend(pointers.iter().find_map(|pointer| ended(&answer, pointer)));
     }
-    candidates.extend(numbers::candidates(&answer));
+    candidates.extend(page_numbers::candidates(&answer));
     Detection { candidates, seen }
 }
 
@@ -114,12 +114,12 @@ pub fn live_pointer(headers: &HeaderMap, page: &Value) -> Option<String> {
     }
     let own: Vec<_> =
         answer.near().filter(|field| field.name == "self").filter_map(|field| field.value.as_str()).collect();
-    let live = pointer::credible(&answer).into_iter().find(|pointer| match &pointer.value {
-        _ if pointer.trust > names::NameTrust::Cursor => false,
+    let live = next_pointer::credible(&answer).into_iter().find(|pointer| match &pointer.value {
+        _ if pointer.trust > member_names::NameTrust::Cursor => false,
         PointerValue::Url(url) => !own.contains(&url.as_str()),
         PointerValue::Token(Value::Number(_)) => !answer.is_last_by_number(),
         // Some APIs hand out such a token on the last page too.
-        PointerValue::Token(_) => pointer.trust <= names::NameTrust::Next || answer.says_more() == Some(true),
+        PointerValue::Token(_) => pointer.trust <= member_names::NameTrust::Next || answer.says_more() == Some(true),
         PointerValue::Parameters => true,
         PointerValue::End | PointerValue::EndText(_) => false,
     })?;
@@ -155,13 +155,13 @@ pub(in crate::pagination) fn lost_on_the_way<'a>(
     linked: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + Clone,
     is_numbered_by_path: impl FnOnce() -> bool,
 ) -> Vec<String> {
-    let is_number = |name: &str| names::is_page(name) || names::is_offset(name);
+    let is_number = |name: &str| member_names::is_page(name) || member_names::is_offset(name);
     let asked = first.query_pairs().filter(|(name, value)| !value.is_empty() && !is_number(name));
     let lost = asked.filter(|(name, _)| linked.clone().all(|(other, _)| other != *name));
     let lost: Vec<_> = lost.map(|(name, _)| name.into_owned()).collect();
     let mut linked = linked;
     let is_numbered =
-        |(name, value): (Cow<'_, str>, Cow<'_, str>)| is_number(&name) && fields::digits(&value).is_some();
+        |(name, value): (Cow<'_, str>, Cow<'_, str>)| is_number(&name) && page_members::digits(&value).is_some();
     if lost.is_empty() || linked.any(is_numbered) || is_numbered_by_path() { lost } else { Vec::new() }
 }
 
@@ -181,9 +181,12 @@ fn link_ended(answer: &FirstPage<'_>) -> Option<Candidate> {
 fn last_is_elsewhere(answer: &FirstPage<'_>) -> bool {
     let Some(last) = answer.links.iter().find(|link| link.has_rel("last")) else { return false };
     query_of(&last.target).iter().any(|(name, value)| {
-        let is_number = names::is_page(name) || names::is_offset(name);
-        let own = answer.asked.iter().find(|asked| asked.name == *name).and_then(|asked| fields::digits(&asked.value));
-        is_number && fields::digits(value).is_some_and(|last| last > own.unwrap_or(u64::from(names::is_page(name))))
+        let is_number = member_names::is_page(name) || member_names::is_offset(name);
+        let own =
+            answer.asked.iter().find(|asked| asked.name == *name).and_then(|asked| page_members::digits(&asked.value));
+        is_number
+            && page_members::digits(value)
+                .is_some_and(|last| last > own.unwrap_or(u64::from(member_names::is_page(name))))
     })
 }
 
@@ -201,7 +204,7 @@ fn cursors(answer: &FirstPage<'_>, pointer: &Pointer, guesses: usize) -> Vec<Can
         let cursor = Cursor { tokens: Vec::new(), merge: Some(path.clone()), end_values: Vec::new(), template: None };
         return vec![answer.candidate(cursor, AmbiguousCounts::Refused, pointer.phrase())];
     }
-    let params = params::for_token(answer, pointer, guesses);
+    let params = token_param::for_token(answer, pointer, guesses);
     let cursor = |param| Cursor {
         tokens: vec![Token { next: vec![pointer.source.clone()], param, from_url_param: None }],
         merge: None,
@@ -222,8 +225,8 @@ fn ended(answer: &FirstPage<'_>, pointer: &Pointer) -> Option<Candidate> {
         PointerValue::EndText(text) => vec![Value::from(text.as_str())],
         _ => return None,
     };
-    let style: Style = if pointer.kind == names::PointerKind::Token || !end_values.is_empty() {
-        let param = params::for_token(answer, pointer, 1).pop()?;
+    let style: Style = if pointer.kind == member_names::PointerKind::Token || !end_values.is_empty() {
+        let param = token_param::for_token(answer, pointer, 1).pop()?;
         let token = Token { next: vec![pointer.source.clone()], param, from_url_param: None };
         Cursor { tokens: vec![token], merge: None, end_values, template: None }.into()
     } else {
@@ -263,24 +266,24 @@ pub enum PageParam {
 /// Usual use of a parameter of this name.
 pub fn page_param(name: &str) -> Option<PageParam> {
     let uses = [
-        (names::is_page(name), PageParam::Page),
-        (names::is_offset(name), PageParam::Offset),
-        (names::is_size(name), PageParam::Size),
+        (member_names::is_page(name), PageParam::Page),
+        (member_names::is_offset(name), PageParam::Offset),
+        (member_names::is_size(name), PageParam::Size),
     ];
     uses.into_iter().find(|(is_name, _)| *is_name).map(|(_, param)| param)
 }
 
 /// Returns true for a name that is also usual for a time, an id or a setting.
 pub fn has_other_uses(name: &str) -> bool {
-    names::is_common_word(name)
+    member_names::is_common_word(name)
 }
 
 /// Returns true if a request names a place behind a collection's beginning: a later page, an offset or a token.
 pub fn names_a_place(request: &PageRequest) -> bool {
     let by_param = request.params().iter().any(|RequestParam { name, value, .. }| match value.as_str() {
         "" | "0" => false,
-        "1" => !names::is_page(name) && names::is_offset(name),
-        _ => names::is_page(name) || names::is_offset(name) || names::is_token(name),
+        "1" => !member_names::is_page(name) && member_names::is_offset(name),
+        _ => member_names::is_page(name) || member_names::is_offset(name) || member_names::is_token(name),
     });
     by_param || PathNumber::of(&request.url).is_some_and(|number| number.value > 1)
 }
@@ -316,13 +319,13 @@ fn seen_fields(answer: &FirstPage<'_>, pointers: &[Pointer], doubt: Option<&str>
     if let Some(page) = answer.page_number() {
         seen.push(format!("`{}` = {}", page.shown, page.value));
     }
-    if let Some((field, value)) = numbers::offset_field(answer) {
+    if let Some((field, value)) = page_numbers::offset_field(answer) {
         seen.push(format!("`{}` = {value}", field.path));
     }
     let asked = answer.asked_pages().chain(answer.asked_offsets());
     seen.extend(asked.map(|(asked, value)| format!("{} = {value} in the request", asked.param)));
     if let Some(total) = answer.total(AmbiguousCounts::Allowed) {
-        let lone = answer.page_number().is_none() && numbers::offset_field(answer).is_none();
+        let lone = answer.page_number().is_none() && page_numbers::offset_field(answer).is_none();
         let note = if lone { " but no page or offset field" } else { "" };
         seen.push(format!("`{}` = {}{note}", total.shown, total.value));
     }

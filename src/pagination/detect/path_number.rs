@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::fields::digits;
+use super::page_members::digits;
 use super::{PageParam, has_other_uses, page_param};
 
 /// Number behind a name of pages or offsets.

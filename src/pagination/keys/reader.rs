@@ -8,7 +8,7 @@ use memchr::{memchr2, memchr3};
 use crate::pagination::error::PageError;
 use crate::pagination::json_extract::PathSet;
 use crate::pagination::path::{Path, Segment};
-use crate::pagination::record::text_of;
+use crate::pagination::record_values::text_of;
 
 /// Reader of the value at one path.
 #[derive(Debug)]

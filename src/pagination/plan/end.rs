@@ -17,8 +17,8 @@ use crate::pagination::proof::Proof;
 use crate::pagination::record_settings::Presence;
 use crate::pagination::request::PageRequest;
 use crate::pagination::settings::Pagination;
-use crate::pagination::source::Source;
 use crate::pagination::styles::{Address, PageAnswer, StyleEnd};
+use crate::pagination::value_source::Source;
 
 /// View of a walk for the decision whether it ends.
 #[derive(Clone, Copy, Debug)]

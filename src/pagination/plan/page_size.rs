@@ -10,7 +10,7 @@ use super::progress::WalkProgress;
 use super::walk_state::{Aim, WalkState};
 use crate::pagination::end_settings::End;
 use crate::pagination::error::PageError;
-use crate::pagination::page_size::PageSize;
+use crate::pagination::page_size_settings::PageSize;
 use crate::pagination::request::{Encode, PageRequest, Param};
 use crate::pagination::settings::Pagination;
 

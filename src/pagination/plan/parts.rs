@@ -15,7 +15,7 @@ use super::walk::Walk;
 use crate::caps::Caps;
 use crate::pagination::error::PageError;
 use crate::pagination::link_guard::LinkGuard;
-use crate::pagination::partition::PartOrder;
+use crate::pagination::partition_settings::PartOrder;
 use crate::pagination::proof::Proof;
 use crate::pagination::request::PageRequest;
 use crate::pagination::settings::Pagination;

@@ -12,7 +12,7 @@ use crate::pagination::page::{Head, PageFields};
 use crate::pagination::request::{Encode, PageRequest, Param};
 use crate::pagination::settings::Pagination;
 use crate::pagination::since_valid_at::{Precondition, ValidAt, VersionSource, unchanged_since};
-use crate::pagination::source::first_live;
+use crate::pagination::value_source::first_live;
 use crate::pagination::verdict::Consistency;
 
 /// Version and condition of a walk's requests.

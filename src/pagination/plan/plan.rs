@@ -15,7 +15,7 @@ use crate::pagination::error::PageError;
 use crate::pagination::keys::KeySet;
 use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::page::{Head, PageFields};
-use crate::pagination::partition::Partition;
+use crate::pagination::partition_settings::Partition;
 use crate::pagination::request::PageRequest;
 use crate::pagination::retry::{Halvable, NoContent, Overload, PageTraits};
 use crate::pagination::settings::Pagination;

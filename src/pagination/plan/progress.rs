@@ -10,7 +10,7 @@ use crate::pagination::end_settings::Limits;
 use crate::pagination::error::PageError;
 use crate::pagination::page::{Head, PageFields};
 use crate::pagination::settings::Pagination;
-use crate::pagination::source::Source;
+use crate::pagination::value_source::Source;
 
 /// Counts of one walk. A checkpoint has all but the sets, of which it has what the last page added.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use super::events::{PageId, TurnEvent};
 use super::part::CollectionPart;
 use super::partition::{self, Cut, UpperBound};
 use crate::batch::Batch;
-use crate::pagination::partition::{Bound, RangePartition};
+use crate::pagination::partition_settings::{Bound, RangePartition};
 use crate::pagination::{PageError, PageRequest, Pagination};
 
 /// Range of a collection that is cut into parts.

@@ -8,7 +8,7 @@ use super::junction::KnownRecord;
 use crate::batch::Batch;
 use crate::pagination::error::PageError;
 use crate::pagination::path::Path;
-use crate::pagination::record::values_of;
+use crate::pagination::record_values::values_of;
 use crate::pagination::settings::Pagination;
 use crate::pagination::styles::Style;
 
@@ -283,8 +283,8 @@ mod tests {
     use super::*;
     use crate::pagination::record_settings::Records;
     use crate::pagination::request::Param;
-    use crate::pagination::source::Source;
     use crate::pagination::styles::PageNumber;
+    use crate::pagination::value_source::Source;
 
     fn batch(lines: &'static str) -> Batch {
         Batch::new(Bytes::from_static(lines.as_bytes()), lines.lines().count() as u64)

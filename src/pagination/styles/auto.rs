@@ -1,8 +1,8 @@
 //! Style that is recognised from the first page; a walk never has it.
 
 use super::addressing::{Address, AddressContext, Addressing, PageAnswer};
-use super::keys::{KeyMistake, StyleKey, StyleSchema, StyleValues};
-use super::rules::{ReadStyle, StyleRules};
+use super::config_keys::{KeyMistake, StyleKey, StyleSchema, StyleValues};
+use super::style_rules::{ReadStyle, StyleRules};
 use crate::pagination::error::PageError;
 
 /// Style to be recognised.

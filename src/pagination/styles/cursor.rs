@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use super::addressing::{Address, AddressContext, Addressing, PageAnswer};
-use super::keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
-use super::rules::{ReadStyle, StyleRules};
+use super::config_keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
+use super::style_rules::{ReadStyle, StyleRules};
 use super::template::Template;
 use crate::pagination::error::PageError;
 use crate::pagination::path::Path;
 use crate::pagination::request::{Encode, Param};
-use crate::pagination::source::{Source, first_live, is_certain, target_of};
+use crate::pagination::value_source::{Source, first_live, is_certain, target_of};
 
 /// Tokens from one page to the next.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use super::addressing::{Address, AddressContext, Addressing, PageAnswer};
-use super::keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
-use super::rules::{ReadStyle, StyleRules};
+use super::config_keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
+use super::style_rules::{ReadStyle, StyleRules};
 use crate::pagination::error::PageError;
 use crate::pagination::path::Path;
-use crate::pagination::record::values_of;
+use crate::pagination::record_values::values_of;
 use crate::pagination::request::{Encode, Param};
 
 /// Pages that begin behind the record with a key, or with it.

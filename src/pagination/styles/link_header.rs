@@ -1,8 +1,8 @@
 //! `Link` header field (RFC 8288): followed while it has the relation, and the attribute's value where one is given.
 
 use super::addressing::{Address, AddressContext, Addressing, PageAnswer};
-use super::keys::{KeyKind, KeyMistake, StyleKey, StyleSchema, StyleValue, StyleValues};
-use super::rules::{ReadStyle, StyleRules};
+use super::config_keys::{KeyKind, KeyMistake, StyleKey, StyleSchema, StyleValue, StyleValues};
+use super::style_rules::{ReadStyle, StyleRules};
 use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::link::{Link, links};
 

@@ -5,34 +5,34 @@
 
 mod addressing;
 mod auto;
+mod config_keys;
 mod cursor;
-mod keys;
 mod keyset;
 mod link_header;
 mod next_url;
 mod offset;
 mod page;
 mod range;
-mod rules;
 mod single;
+mod style_rules;
 mod template;
 
 pub(crate) use addressing::{Address, AddressContext, Addressing, PageAnswer, Start};
 pub use auto::Auto;
+pub use config_keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
 pub use cursor::{Cursor, Token};
-pub use keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
 pub use keyset::{KeyUse, Keyset, Overlap};
 pub use link_header::LinkHeader;
 pub use next_url::{Base, NextUrl};
 pub use offset::{Advance, Offset};
 pub use page::PageNumber;
 pub use range::RangeHeader;
-pub(crate) use rules::{StyleEnd, StyleRules};
 pub use single::SinglePage;
+pub(crate) use style_rules::{StyleEnd, StyleRules};
 pub use template::Template;
 
 use super::request::Param;
-use rules::ReadStyle;
+use style_rules::ReadStyle;
 
 /// Declares the styles: the variant, its type, and its schema among those of the configuration.
 macro_rules! styles {

@@ -5,11 +5,11 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::addressing::{Address, AddressContext, Addressing, PageAnswer};
-use super::keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
-use super::rules::{ReadStyle, StyleRules};
+use super::config_keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
+use super::style_rules::{ReadStyle, StyleRules};
 use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::request::{PageRequest, RequestBody};
-use crate::pagination::source::{Source, first_live, is_certain, target_of};
+use crate::pagination::value_source::{Source, first_live, is_certain, target_of};
 
 /// A URL that the answer hands out.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,13 +1,13 @@
 //! Record number that grows by the records that came, by the page size, or by a number in the page.
 
 use super::addressing::{Address, AddressContext, Addressing, PageAnswer, Start};
-use super::keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
-use super::rules::{ReadStyle, StyleRules};
+use super::config_keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
+use super::style_rules::{ReadStyle, StyleRules};
 use super::template::Template;
 use crate::pagination::error::PageError;
 use crate::pagination::path::Path;
 use crate::pagination::request::Param;
-use crate::pagination::source::Source;
+use crate::pagination::value_source::Source;
 
 /// Pages that begin with the record of a number.
 #[derive(Clone, Debug, PartialEq, Eq)]

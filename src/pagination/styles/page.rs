@@ -1,12 +1,12 @@
 //! Page number that grows by one.
 
 use super::addressing::{Address, AddressContext, Addressing, PageAnswer, Start};
-use super::keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
-use super::rules::{ReadStyle, StyleRules};
+use super::config_keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
+use super::style_rules::{ReadStyle, StyleRules};
 use super::template::Template;
 use crate::pagination::error::PageError;
 use crate::pagination::request::Param;
-use crate::pagination::source::Source;
+use crate::pagination::value_source::Source;
 
 /// Pages with consecutive numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]

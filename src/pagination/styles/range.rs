@@ -3,13 +3,13 @@
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::addressing::{Address, AddressContext, Addressing, PageAnswer, Start};
-use super::keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
-use super::rules::{ReadStyle, StyleEnd, StyleRules};
+use super::config_keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
+use super::style_rules::{ReadStyle, StyleEnd, StyleRules};
 use crate::pagination::content_range::{ContentRange, content_range};
 use crate::pagination::error::PageError;
 use crate::pagination::page::Head;
 use crate::pagination::proof::Proof;
-use crate::pagination::source::Source;
+use crate::pagination::value_source::Source;
 
 /// Pages that are ranges of records.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use parking_lot::MutexGuard;
 use tokio::runtime::Handle;
 
 use super::flush_queue::{FlushActivity, FlushBatch, FlushError, FlushLoss};
-use super::state::{LogShared, LogState};
+use super::log_state::{LogShared, LogState};
 use crate::snapshot::seal::Seal;
 use crate::snapshot::storage::WriteError;
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use parking_lot::Mutex;
 
 use super::crawl_memory::CrawlMemory;
-use super::state::LogShared;
+use super::log_state::LogShared;
 
 /// Number of bytes that each running log may hold regardless of the budget, so that no log can starve another.
 const FLOOR: u64 = 256 * 1024;

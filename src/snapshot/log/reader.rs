@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::LogExtent;
 use super::cursors::MarkStatus;
-use super::state::LogShared;
+use super::log_state::LogShared;
 use super::tiers::ByteLocation;
 use crate::config::SlowReader;
 use crate::error::{Failure, Fault};

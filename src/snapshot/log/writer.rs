@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::flush;
 use super::flush_queue::WriteRefused;
-use super::state::{LogShared, WakeList};
+use super::log_state::{LogShared, WakeList};
 use crate::batch::Batch;
 use crate::config::SlowReader;
 use crate::error::{Failure, Fault};

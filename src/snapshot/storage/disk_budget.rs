@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
+use super::contents::LossPolicy;
+use super::error::WriteError;
 use super::file_io::{length, remove};
 use super::open_files::NamedFile;
-use super::types::{LossPolicy, WriteError};
 
 pub(super) struct DiskBudget {
     limit: u64,

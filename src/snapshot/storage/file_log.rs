@@ -13,10 +13,11 @@ use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 use twox_hash::XxHash3_64;
 
+use super::contents::{LogEntry, LossPolicy};
 use super::disk_budget::{Epoch, FileClaim};
+use super::error::WriteError;
 use super::file_io::{self, PIECE, each_piece, read_some, write_all};
 use super::journal::{JournalLine, JournalPosition, PageExtent};
-use super::types::{LogEntry, LossPolicy, WriteError};
 use crate::id::SnapshotId;
 use crate::snapshot::facts::Birth;
 

@@ -7,9 +7,10 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::contents::{SECRET_LEN, StoredSnapshot};
+use super::error::StoreError;
 use super::file_io::{length, modified, private};
 use super::journal::{Journal, JournalError};
-use super::types::{SECRET_LEN, StoreError, StoredSnapshot};
 use crate::format::Format;
 use crate::id::SnapshotId;
 use crate::snapshot::seal::Seal;

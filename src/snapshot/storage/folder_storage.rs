@@ -6,12 +6,13 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
+use super::contents::{Recovered, SECRET_LEN, StoredSnapshot};
 use super::disk_budget::{DiskBudget, FileClaim};
+use super::error::{ReopenError, StoreError, WriteError};
 use super::file_log::FileLog;
 use super::folder::{FilePaths, Folder};
 use super::log_recovery::recover;
 use super::open_files::{NamedFile, OpenFiles};
-use super::types::{Recovered, ReopenError, SECRET_LEN, StoreError, StoredSnapshot, WriteError};
 use crate::id::SnapshotId;
 use crate::snapshot::facts::Birth;
 

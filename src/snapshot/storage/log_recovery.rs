@@ -9,11 +9,12 @@ use std::sync::Arc;
 use memchr::{memchr_iter, memrchr};
 use twox_hash::XxHash3_64;
 
+use super::contents::{Recovered, StoredExtent};
 use super::disk_budget::FileClaim;
+use super::error::ReopenError;
 use super::file_io::{each_piece, modified};
 use super::file_log::{FileLog, FilePosition, LostPage};
 use super::journal::{Journal, JournalEnd, JournalError, JournalPage, PageExtent};
-use super::types::{Recovered, ReopenError, StoredExtent};
 use crate::id::SnapshotId;
 use crate::snapshot::record_index::{RecordIndex, RecordOffset};
 
@@ -141,9 +142,10 @@ mod tests {
     use bytes::Bytes;
     use serde_json::value::RawValue;
 
+    use super::super::contents::LogEntry;
     use super::super::disk_budget::DiskBudget;
+    use super::super::error::WriteError;
     use super::super::journal::JournalPosition;
-    use super::super::types::{LogEntry, WriteError};
     use super::*;
     use crate::error::{Failure, Fault};
     use crate::pagination::verdict::Verdict;

@@ -4,7 +4,9 @@
 //! Nothing above this folder names a file. Another tier, such as an object store, is a variant of both and a file next to
 //! `folder_storage.rs`; [`Storage::open`] chooses it.
 
+mod contents;
 mod disk_budget;
+mod error;
 mod file_io;
 mod file_log;
 mod folder;
@@ -13,7 +15,6 @@ pub mod journal;
 mod log_recovery;
 mod open_files;
 mod single_file;
-mod types;
 
 use std::io;
 use std::path::PathBuf;
@@ -22,11 +23,13 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tokio::runtime::Handle;
 
+pub use self::contents::StoredSnapshot;
+pub(super) use self::contents::{LogEntry, LossPolicy, Recovered, SECRET_LEN, StoredExtent};
+pub(super) use self::error::WriteError;
+pub use self::error::{ReopenError, StoreError};
 use self::file_log::FileLog;
 use self::folder_storage::FolderStorage;
 pub use self::single_file::commit as commit_single_file;
-pub(super) use self::types::{LogEntry, LossPolicy, Recovered, SECRET_LEN, StoredExtent, WriteError};
-pub use self::types::{ReopenError, StoreError, StoredSnapshot};
 use crate::config::SnapshotSettings;
 use crate::id::SnapshotId;
 use crate::snapshot::facts::Birth;

@@ -6,12 +6,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::contents::{LossPolicy, Recovered};
 use super::disk_budget::{DiskBudget, FileClaim};
+use super::error::{ReopenError, WriteError};
 use super::file_io::{length, private};
 use super::file_log::FileLog;
 use super::log_recovery::recover;
 use super::open_files::{NamedFile, OpenFiles};
-use super::types::{LossPolicy, Recovered, ReopenError, WriteError};
 use crate::snapshot::facts::Birth;
 
 /// Creates a log in these two files and drops their contents. The file of lines gets the permissions of any new file of the caller.

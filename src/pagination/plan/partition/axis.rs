@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 
 use crate::pagination::error::excerpt;
 use crate::pagination::json_extract::PathSet;
-use crate::pagination::partition::{Bound, Direction, RangePartition};
-use crate::pagination::record::text_of;
+use crate::pagination::partition_settings::{Bound, Direction, RangePartition};
+use crate::pagination::record_values::text_of;
 use crate::pagination::{Encode, PageError, PageRequest, Param};
 
 /// Range in the direction of the walk. A *place* is a record's unit, negative where the upstream lists the highest first, so that

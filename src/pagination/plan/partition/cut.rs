@@ -6,7 +6,7 @@ use super::axis::{Axis, Stretch};
 use super::density::Density;
 use super::upper_bound::UpperBound;
 use crate::batch::Batch;
-use crate::pagination::partition::RangePartition;
+use crate::pagination::partition_settings::RangePartition;
 use crate::pagination::{PageError, PageRequest};
 
 /// Bounds of one part.

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::{Cut, UpperBound, split};
 use crate::batch::Batch;
-use crate::pagination::partition::{Bound, Direction, RangeKind, RangePartition};
+use crate::pagination::partition_settings::{Bound, Direction, RangeKind, RangePartition};
 use crate::pagination::{PageError, PageRequest, PageSize, Param};
 
 const NANO: i128 = 1_000_000_000;

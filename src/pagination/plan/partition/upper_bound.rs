@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::axis::{Axis, Own, Side};
-use crate::pagination::partition::{Bound, RangePartition};
+use crate::pagination::partition_settings::{Bound, RangePartition};
 use crate::pagination::{Encode, PageError, PageRequest, PageSize};
 
 /// Largest number of requests that the search may cost.

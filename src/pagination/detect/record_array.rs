@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use serde_json::Value;
 
-use super::{names, outline};
+use super::{member_names, page_outline};
 use crate::pagination::path::Segment;
 use crate::pagination::{PageRequest, Path};
 
@@ -32,7 +32,7 @@ pub fn records_path(request: &PageRequest, page: &Value) -> Option<Path> {
         [only] => only,
         _ => {
             let resource = request.url.path_segments()?.rev().find(|segment| !segment.is_empty()).unwrap_or_default();
-            let resource = names::plain(resource.strip_suffix(".json").unwrap_or(resource));
+            let resource = member_names::plain(resource.strip_suffix(".json").unwrap_or(resource));
             let mut likeliest: Vec<_> = outside.iter().map(|array| (array.score(&resource), *array)).collect();
             likeliest.sort_by_key(|(score, _)| Reverse(*score));
             match likeliest[..] {
@@ -83,7 +83,7 @@ pub(super) fn is_one_of_several(request: &PageRequest, page: &Value, records: &P
     };
     let others: Vec<_> = all.iter().filter(others).collect();
     let Some(own) = all.iter().find(|array| array.path == path.segments()) else { return true };
-    let segments: Vec<_> = request.url.path_segments().into_iter().flatten().map(names::plain).collect();
+    let segments: Vec<_> = request.url.path_segments().into_iter().flatten().map(member_names::plain).collect();
     !others.is_empty() && (!own.is_named(&segments) || others.iter().any(|other| other.is_named(&segments)))
 }
 
@@ -101,12 +101,12 @@ impl ArrayCandidate<'_> {
     }
 
     fn is_aside(&self) -> bool {
-        self.names().any(names::is_not_records)
+        self.names().any(member_names::is_not_records)
     }
 
     fn is_in_meta(&self) -> bool {
-        let aside = self.names().filter(|name| names::is_not_records(name));
-        aside.map(names::plain).all(|name| matches!(name.as_str(), "meta" | "metadata"))
+        let aside = self.names().filter(|name| member_names::is_not_records(name));
+        aside.map(member_names::plain).all(|name| matches!(name.as_str(), "meta" | "metadata"))
     }
 
     fn has_objects(&self) -> bool {
@@ -117,18 +117,22 @@ impl ArrayCandidate<'_> {
     fn is_edges(&self) -> bool {
         self.names().next_back() == Some("edges")
             && !self.elements.is_empty()
-            && self.elements.iter().take(outline::ELEMENTS).all(|edge| edge.get("node").is_some_and(Value::is_object))
+            && self
+                .elements
+                .iter()
+                .take(page_outline::ELEMENTS)
+                .all(|edge| edge.get("node").is_some_and(Value::is_object))
     }
 
     /// Returns whether it has a usual name of records, or the name of the requested resource.
     fn is_named(&self, segments: &[String]) -> bool {
-        let name = names::plain(self.names().next_back().unwrap_or_default());
+        let name = member_names::plain(self.names().next_back().unwrap_or_default());
         let asked = |segment: &String| stem(segment).len() > 2 && stem(segment) == stem(&name);
-        names::is_records(&name) || segments.iter().any(asked)
+        member_names::is_records(&name) || segments.iter().any(asked)
     }
 
     fn score(&self, resource: &str) -> i64 {
-        let name = names::plain(self.names().next_back().unwrap_or_default());
+        let name = member_names::plain(self.names().next_back().unwrap_or_default());
         let elements = match self.elements.first() {
             Some(Value::Object(_)) => 30,
             // Rows without names, as tables have them.
@@ -136,7 +140,7 @@ impl ArrayCandidate<'_> {
             None => 12,
             Some(_) => 0,
         };
-        let named = i64::from(names::is_records(&name)) * 20;
+        let named = i64::from(member_names::is_records(&name)) * 20;
         let (resource, stem) = (stem(resource), stem(&name));
         // `/custom-fields` answers with `fields`, `/campaigns` with `emailer_campaigns`.
         let ends_alike = stem.len() > 2 && resource.len() > 2 && (resource.ends_with(stem) || stem.ends_with(resource));

@@ -1,9 +1,9 @@
 //! Page numbers and offsets: from the request, then from the page.
 
 use super::first_page::{AmbiguousCounts, FirstPage};
-use super::names;
-use super::params;
-use super::{Candidate, fields::OuterField};
+use super::member_names;
+use super::token_param;
+use super::{Candidate, page_members::OuterField};
 use crate::pagination::Param;
 use crate::pagination::styles::{Advance, Offset, PageNumber};
 
@@ -29,14 +29,14 @@ pub(super) fn candidates(answer: &FirstPage<'_>) -> Vec<Candidate> {
     let current = answer.page_number().filter(|_| has_total || answer.total_pages().is_some());
     if let Some(current) = current.filter(|page| FIRST.contains(&page.value) && answer.asked_pages().next().is_none()) {
         let why = format!("`{}` is the page's number; asked for as", current.shown);
-        for param in params::for_number(answer, &current.name, names::is_page, PAGE_PARAMS, GUESSES) {
+        for param in token_param::for_number(answer, &current.name, member_names::is_page, PAGE_PARAMS, GUESSES) {
             found.push(page(answer, param, current.value, &why));
         }
     }
     let own = offset_field(answer).filter(|(_, start)| FIRST.contains(start));
     if let Some((field, start)) = own.filter(|_| answer.asked_offsets().next().is_none()) {
         let why = format!("`{}` is the page's offset; asked for as", field.path);
-        for param in params::for_number(answer, field.name, names::is_offset, OFFSET_PARAMS, GUESSES) {
+        for param in token_param::for_number(answer, field.name, member_names::is_offset, OFFSET_PARAMS, GUESSES) {
             found.push(offset(answer, param, start, &why));
         }
     }
@@ -51,10 +51,10 @@ pub(super) fn offset_field<'r>(answer: &'r FirstPage<'_>) -> Option<(&'r OuterFi
         };
         answer.near().filter(around).any(|other| is(other.name) && other.number().is_some())
     };
-    answer.near().filter(|field| names::is_offset(field.name)).find_map(|field| {
+    answer.near().filter(|field| member_names::is_offset(field.name)).find_map(|field| {
         let start = field.number()?;
-        let sized = is_beside(field, names::is_size);
-        let counted = !names::is_common_word(field.name) && answer.total(AmbiguousCounts::Refused).is_some();
+        let sized = is_beside(field, member_names::is_size);
+        let counted = !member_names::is_common_word(field.name) && answer.total(AmbiguousCounts::Refused).is_some();
         (sized || counted).then_some((field, start))
     })
 }

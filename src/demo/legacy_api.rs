@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::calendar::Calendar;
-use super::quirks::Quirks;
+use super::faults::Quirks;
 
 /// The legacy API: one collection of made-up orders under every pagination type.
 #[derive(Clone, Debug)]

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use super::faults::Quirks;
 use super::orders::Order;
-use super::quirks::Quirks;
 use super::refusal::DemoRefusal;
 use super::request::DemoRequest;
 use super::selection::Selection;

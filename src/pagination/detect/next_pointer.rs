@@ -3,9 +3,9 @@
 use http::{HeaderMap, HeaderName};
 use serde_json::Value;
 
-use super::fields::{OuterField, digits};
 use super::first_page::FirstPage;
-use super::names::{self, NameTrust, PointerKind};
+use super::member_names::{self, NameTrust, PointerKind};
+use super::page_members::{OuterField, digits};
 use crate::pagination::{PageRequest, Source};
 
 /// A value that can point to the next page.
@@ -114,8 +114,9 @@ pub(super) fn is_same_url(url: &str, request: &PageRequest) -> bool {
 
 fn in_header(name: &HeaderName, value: &str) -> Option<Pointer> {
     let bare = name.as_str().trim_start_matches("x-").trim_start_matches("ms-").trim_start_matches("pagination-");
-    let meaning = names::pointer(bare, "").filter(|name| {
-        name.trust == NameTrust::NextPage || matches!(names::plain(bare).as_str(), "continuation" | "continuationtoken")
+    let meaning = member_names::pointer(bare, "").filter(|name| {
+        name.trust == NameTrust::NextPage
+            || matches!(member_names::plain(bare).as_str(), "continuation" | "continuationtoken")
     })?;
     let value = value.trim();
     let value = match digits(value) {
@@ -154,16 +155,18 @@ fn in_field(field: &OuterField<'_>) -> Option<Pointer> {
         return found(source, PointerKind::Token, NameTrust::Cursor, PointerValue::Parameters);
     }
     // DynamoDB's token is an object.
-    if names::plain(field.name) == "lastevaluatedkey" && field.value.as_object().is_some_and(|key| !key.is_empty()) {
+    if member_names::plain(field.name) == "lastevaluatedkey"
+        && field.value.as_object().is_some_and(|key| !key.is_empty())
+    {
         return found(source, PointerKind::Token, NameTrust::Cursor, PointerValue::Token(field.value.clone()));
     }
-    let meaning = names::pointer(field.name, field.parent)?;
+    let meaning = member_names::pointer(field.name, field.parent)?;
     if !field.is_near() && meaning.trust != NameTrust::NextPage {
         return None;
     }
     // A number under such a name is a position, and a position may be the request's.
     let is_number = field.number().is_some();
-    if is_number && meaning.trust == NameTrust::Echo && names::plain(field.name) != "cursor" {
+    if is_number && meaning.trust == NameTrust::Echo && member_names::plain(field.name) != "cursor" {
         return None;
     }
     let value = pointer_value(field.value, meaning.kind)?;
@@ -207,7 +210,7 @@ fn is_url(text: &str, kind: PointerKind) -> bool {
 
 /// URL of the link `next` in an array of link objects.
 fn next_of_links(field: &OuterField<'_>) -> Option<String> {
-    let named = matches!(names::plain(field.name).as_str(), "links" | "link");
+    let named = matches!(member_names::plain(field.name).as_str(), "links" | "link");
     let links = field.value.as_array().filter(|_| named && field.is_near())?;
     let of = |link: &Value, names: [&str; 2]| {
         names.iter().find_map(|name| link.get(name).and_then(Value::as_str)).map(ToOwned::to_owned)

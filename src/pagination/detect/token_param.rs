@@ -3,10 +3,10 @@
 
 use serde_json::Value;
 
-use super::fields::digits;
 use super::first_page::FirstPage;
-use super::names;
-use super::pointer::{Pointer, PointerValue};
+use super::member_names;
+use super::next_pointer::{Pointer, PointerValue};
+use super::page_members::digits;
 use crate::pagination::request::RequestBody;
 use crate::pagination::{Param, Path};
 
@@ -60,7 +60,7 @@ pub(super) fn for_number(
     let family = answer.param_spelling();
     let spelled = ["number", "page", "offset", "skip"].iter().filter_map(|name| family.spelled(name));
     let spelled: Vec<_> = spelled.filter(|name| is(name)).collect();
-    let own = Some(field).filter(|name| is(name) && !names::plain(name).contains("current"));
+    let own = Some(field).filter(|name| is(name) && !member_names::plain(name).contains("current"));
     let shown = linked.map(|(name, _)| name.as_str()).chain(spelled.iter().map(String::as_str));
     for name in shown.chain(own).chain(common.iter().copied()) {
         guesses.push(answer.param(name));
@@ -83,10 +83,10 @@ impl ParamGuesses {
     fn may_be_set(self, answer: &FirstPage<'_>, most: usize) -> Vec<Param> {
         let is_free = |param: &Param| {
             answer.asked.iter().find(|asked| asked.param == *param).is_none_or(|asked| {
-                let is_number = names::is_page(&asked.name) || names::is_offset(&asked.name);
+                let is_number = member_names::is_page(&asked.name) || member_names::is_offset(&asked.name);
                 asked.value.is_empty()
                     || (is_number && digits(&asked.value).is_some())
-                    || names::is_token(&asked.name) && names::plain(&asked.name) != "after"
+                    || member_names::is_token(&asked.name) && member_names::plain(&asked.name) != "after"
             })
         };
         self.0.into_iter().filter(is_free).take(most).collect()
@@ -94,7 +94,7 @@ impl ParamGuesses {
 }
 
 fn token_names(pointer: &Pointer, is_number: bool, family: &ParamSpelling) -> Vec<String> {
-    let plain = names::plain(&pointer.name);
+    let plain = member_names::plain(&pointer.name);
     let mut names = Vec::new();
     let own = without_next(&pointer.name).unwrap_or_else(|| pointer.name.clone());
     let spelled = match (family, is_number) {
@@ -110,7 +110,8 @@ fn token_names(pointer: &Pointer, is_number: bool, family: &ParamSpelling) -> Ve
     if let Some(rest) = pointer.name.strip_prefix("last_").filter(|_| plain != "lastid") {
         names.push(format!("start_after_{rest}"));
     }
-    let parent = Some(names::plain(&pointer.parent)).filter(|parent| matches!(parent.as_str(), "cursor" | "cursors"));
+    let parent =
+        Some(member_names::plain(&pointer.parent)).filter(|parent| matches!(parent.as_str(), "cursor" | "cursors"));
     if plain == "next" && parent.is_some() {
         names.insert(0, "cursor".to_owned());
     }
@@ -148,7 +149,7 @@ fn graphql_variable(answer: &FirstPage<'_>) -> Option<Param> {
 impl FirstPage<'_> {
     /// Spelling of the request's page size: parameters of one API are spelled alike.
     fn param_spelling(&self) -> ParamSpelling {
-        let size = self.asked.iter().find(|asked| names::is_size(&asked.name)).map(|asked| asked.name.as_str());
+        let size = self.asked.iter().find(|asked| member_names::is_size(&asked.name)).map(|asked| asked.name.as_str());
         match size.map(|name| (name, name.find('['))) {
             Some((name, Some(at))) => ParamSpelling::Brackets(name[..=at].to_owned()),
             Some((name, None)) if name.starts_with(['_', '$']) => ParamSpelling::Prefix(name[..1].to_owned()),

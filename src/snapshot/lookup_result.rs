@@ -1,4 +1,4 @@
-//! Vocabulary of lookups: requirements of a caller, and results.
+//! Result of a lookup, and the requirements of its caller.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -5,7 +5,7 @@ use url::Url;
 
 use crate::pagination::path::Path;
 use crate::pagination::request::Param;
-use crate::pagination::source::Source;
+use crate::pagination::value_source::Source;
 
 /// Name of a style and the keys of its table.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::names;
+use super::member_names;
 use crate::pagination::Path;
 use crate::pagination::path::Segment;
 
@@ -65,9 +65,9 @@ pub(super) fn fields<'a>(page: &'a Value, records: Option<&Path>) -> Vec<OuterFi
                 path.push(Segment::Name(name.clone()));
                 let within = around.starts_with(&path);
                 if (within || value.as_object().is_some_and(|object| object.len() <= MEMBERS))
-                    && !matches!(names::plain(name).as_str(), "error" | "errors" | "included" | "warnings")
+                    && !matches!(member_names::plain(name).as_str(), "error" | "errors" | "included" | "warnings")
                 {
-                    let inner = if within || (nearness == Nearness::Near && names::is_container(name)) {
+                    let inner = if within || (nearness == Nearness::Near && member_names::is_container(name)) {
                         Nearness::Near
                     } else {
                         Nearness::Far

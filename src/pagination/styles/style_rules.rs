@@ -6,14 +6,14 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use url::Url;
 
 use super::addressing::{Address, AddressContext, Addressing, PageAnswer, Start, refuse_partial};
-use super::keys::{KeyMistake, StyleSchema, StyleValues};
+use super::config_keys::{KeyMistake, StyleSchema, StyleValues};
 use super::template::Template;
 use crate::pagination::error::PageError;
 use crate::pagination::page::Head;
 use crate::pagination::path::Path;
 use crate::pagination::proof::Proof;
 use crate::pagination::request::Param;
-use crate::pagination::source::Source;
+use crate::pagination::value_source::Source;
 
 /// End of a collection as far as the style alone can tell it.
 #[derive(Clone, Copy, Debug)]
