@@ -16,6 +16,7 @@ pub struct Download {
     pub head: String,
     /// Outcome of the body behind the head.
     first: Vec<u8>,
+    chunks: Chunks,
     begun: Instant,
 }
 
@@ -52,7 +53,7 @@ impl Download {
         };
         let head = String::from_utf8(first.drain(..end).collect())?;
         ensure!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
-        Ok(Self { stream, head, first, begun })
+        Ok(Self { stream, head, first, chunks: Chunks::default(), begun })
     }
 
     /// A header field of the response.
@@ -82,16 +83,25 @@ impl Download {
         Ok(self.begun.elapsed())
     }
 
+    /// Reads a body in chunks until at least this many bytes of it have come.
+    pub async fn read_to(&mut self, bytes: u64) -> anyhow::Result<()> {
+        self.read_while(|chunks| chunks.total < bytes).await
+    }
+
     async fn chunks(&mut self) -> anyhow::Result<u64> {
-        let mut chunks = Chunks::default();
-        chunks.feed(&std::mem::take(&mut self.first))?;
+        self.read_while(|chunks| chunks.part != Part::End).await?;
+        Ok(self.chunks.total)
+    }
+
+    async fn read_while(&mut self, goes_on: impl Fn(&Chunks) -> bool) -> anyhow::Result<()> {
+        self.chunks.feed(&std::mem::take(&mut self.first))?;
         let mut piece = vec![0; PIECE];
-        while chunks.part != Part::End {
+        while goes_on(&self.chunks) {
             let count = self.stream.read(&mut piece).await?;
-            ensure!(count > 0, "cut after {} bytes", chunks.total);
-            chunks.feed(&piece[..count])?;
+            ensure!(count > 0, "cut after {} bytes", self.chunks.total);
+            self.chunks.feed(&piece[..count])?;
         }
-        Ok(chunks.total)
+        Ok(())
     }
 }
 

@@ -1,7 +1,8 @@
-//! Costs of snapshots: replay beside a file server, files beside memory alone, and readers beside stalled ones.
+//! Costs of snapshots: replay beside a file server, files beside memory alone, readers beside stalled ones, and a long crawl.
 
 mod download;
 mod journal;
+mod long;
 mod readers;
 mod replay;
 
@@ -24,6 +25,7 @@ pub enum Row {
     Replay,
     Journal,
     Readers,
+    Long,
 }
 
 /// Measures these rows, or all of them, and gives the figures and everything that they were made of.
@@ -34,6 +36,7 @@ pub async fn run(setting: &Setting, rows: &[Row], pinning: Pinning) -> anyhow::R
             Row::Replay => replay::run(setting, pinning).await?,
             Row::Journal => journal::run(setting, pinning).await?,
             Row::Readers => readers::run(setting, pinning).await?,
+            Row::Long => long::run(setting, pinning).await?,
         };
         figures.extend(more);
         details.push(json!({ "row": format!("{row:?}"), "details": detail }));
@@ -57,12 +60,30 @@ async fn unpage(
     lines: &str,
     pinning: Pinning,
 ) -> anyhow::Result<(Proxy, PathBuf)> {
+    let folder = emptied(setting, name)?;
+    Ok((started(setting, &folder, upstream, keeping, lines, pinning).await?, folder))
+}
+
+/// A folder without snapshots.
+fn emptied(setting: &Setting, name: &str) -> anyhow::Result<PathBuf> {
     let folder = setting.out.join(format!("snapshots-{name}"));
     if folder.exists() {
         std::fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
     }
+    Ok(folder)
+}
+
+/// unpage over this folder, with the snapshots that it has.
+async fn started(
+    setting: &Setting,
+    folder: &Path,
+    upstream: &Upstream,
+    keeping: Keeping,
+    lines: &str,
+    pinning: Pinning,
+) -> anyhow::Result<Proxy> {
     let place = match keeping {
-        Keeping::Files => format!("dir = \"{}\"", std::path::absolute(&folder)?.display()),
+        Keeping::Files => format!("dir = \"{}\"", std::path::absolute(folder)?.display()),
         Keeping::Memory => "disk = \"0\"".to_owned(),
     };
     let configuration = format!(
@@ -71,7 +92,7 @@ async fn unpage(
         Dialect::Link.path(),
         upstream.address,
     );
-    Ok((Proxy::configured(setting, &configuration, pinning).await?, folder))
+    Proxy::configured(setting, &configuration, pinning).await
 }
 
 /// The only file of lines in a folder of snapshots.
