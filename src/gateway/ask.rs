@@ -186,12 +186,9 @@ fn sorted(query: &str) -> String {
 
 /// Returns the client's path and query, without unpage's parameters but for the one that says where the stream begins.
 fn original(uri: &http::Uri, names: &ParamNames) -> String {
-    let own = |pair: &&str| {
-        let name = decoded_name(pair);
-        name == names.format || name == names.snapshot
-    };
     let query = uri.query().unwrap_or_default();
-    let kept: Vec<&str> = query.split('&').filter(|pair| !own(pair)).collect();
+    let start = query.split('&').filter(|pair| decoded_name(pair) == names.since);
+    let kept: Vec<&str> = names.foreign_pairs(query).into_iter().chain(start).collect();
     let query = sorted(&kept.join("&"));
     if query.is_empty() { uri.path().to_owned() } else { format!("{}?{query}", uri.path()) }
 }
@@ -243,6 +240,19 @@ mod tests {
             assert_eq!(read(url), "http://a/list", "{url}");
         }
         assert_eq!(read("http://a/list?&b&&a=1&"), "http://a/list?a=1&b");
+    }
+
+    #[test]
+    fn the_address_of_a_stream_has_the_record_that_it_begins_behind_and_no_other_of_unpages_parameters() {
+        let [format, snapshot, since, end] = ["_format", "_snapshot", "_since", "_end"].map(ToOwned::to_owned);
+        let names = ParamNames { format, snapshot, since, end };
+        for (target, kept) in [
+            ("/a?_end=marker&_format=ndjson", "/a"),
+            ("/a?x=1&_end=marker&_%73ince=5&_snapshot=0", "/a?_%73ince=5&x=1"),
+            ("/a?_end=5&b&_format=ndjson", "/a?_end=5&b"),
+        ] {
+            assert_eq!(original(&target.parse().unwrap(), &names), kept, "{target}");
+        }
     }
 
     #[test]

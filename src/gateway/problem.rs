@@ -72,6 +72,14 @@ pub(super) fn bad_request(error: &RequestError) -> Response<Body> {
             StatusCode::BAD_REQUEST,
             "add since = { param = \"…\", field = \"…\" } to the [[collection]], or leave the parameter out for all of it",
         ),
+        RequestError::SinceNothing { .. } => (
+            StatusCode::BAD_REQUEST,
+            "name the last record that you have, or leave the parameter out for all of the collection",
+        ),
+        RequestError::End { .. } => (
+            StatusCode::BAD_REQUEST,
+            "the only value is `marker`; a value that begins with a digit is passed on to the upstream, and `end_param` gives the parameter another name",
+        ),
         RequestError::Ranges => (StatusCode::BAD_REQUEST, "ask for one range at a time"),
         RequestError::Datetime => (StatusCode::BAD_REQUEST, "write it like this: Sun, 06 Nov 1994 08:49:37 GMT"),
     };

@@ -11,6 +11,7 @@ mod trailers;
 mod want_digest;
 
 use http::HeaderName;
+use url::form_urlencoded;
 
 use crate::config::Config;
 
@@ -24,7 +25,7 @@ pub use trailers::Trailers;
 pub use want_digest::WantDigest;
 
 /// Value of the parameter for an end marker.
-pub const END_MARKER: &str = "marker";
+const END_MARKER: &str = "marker";
 
 /// Moment that the stream shall be of (RFC 7089).
 pub const ACCEPT_DATETIME: HeaderName = HeaderName::from_static("accept-datetime");
@@ -38,7 +39,7 @@ pub struct ParamNames {
     pub snapshot: String,
     /// Parameter for the key of the record after which the stream begins.
     pub since: String,
-    /// Parameter for an end marker; with another value than `marker` it is the upstream's own.
+    /// Parameter for an end marker; where its first value begins with a digit it is the upstream's own, as json-server's is.
     pub end: String,
 }
 
@@ -53,6 +54,10 @@ pub enum RequestError {
     StatusOfNone { param: String },
     #[error("the parameter `{param}` asks for the records behind one, and this collection has no `since`")]
     Since { param: String },
+    #[error("the parameter `{param}` names no record: its value is empty")]
+    SinceNothing { param: String },
+    #[error("unknown kind of end `{end}` in the parameter `{param}`")]
+    End { param: String, end: String },
     #[error("a stream can't be sent over HTTP/1.0, which has no way to tell a whole one from a broken one")]
     Http10,
     #[error("the request asks for several ranges of a stream at once")]
@@ -68,6 +73,40 @@ impl ParamNames {
             snapshot: config.snapshot_param.clone(),
             since: config.since_param.clone(),
             end: config.end_param.clone(),
+        }
+    }
+
+    /// Returns the pairs of a query that are not unpage's own, as they are spelled.
+    pub fn foreign_pairs<'q>(&self, query: &'q str) -> Vec<&'q str> {
+        let mut has_marker = None;
+        let is_foreign = |pair: &&str| {
+            let (name, value) = form_urlencoded::parse(pair.as_bytes()).next().unwrap_or_default();
+            if name == self.end.as_str() {
+                return !*has_marker.get_or_insert(value == END_MARKER);
+            }
+            ![&self.format, &self.snapshot, &self.since].into_iter().any(|own| name == own.as_str())
+        };
+        query.split('&').filter(is_foreign).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_parameters_are_found_however_they_are_spelled_and_the_others_keep_their_bytes() {
+        let [format, snapshot, since, end] = ["_format", "_snapshot", "_since", "_end"].map(ToOwned::to_owned);
+        let names = ParamNames { format, snapshot, since, end };
+        for (query, foreign) in [
+            ("", ""),
+            ("a=1&&b", "a=1&&b"),
+            ("_format=ndjson&a=%41+b&_%73napshot=1&_since", "a=%41+b"),
+            ("_end=marker&x=1&_end=5", "x=1"),
+            ("_end=5&x=1&_end=marker", "_end=5&x=1&_end=marker"),
+            ("_format=a&_format=b&_formats=c", "_formats=c"),
+        ] {
+            assert_eq!(names.foreign_pairs(query).join("&"), foreign, "{query}");
         }
     }
 }

@@ -78,13 +78,23 @@ impl StreamOptions {
         };
         // A pinned URL names records in any case, and a client that resumes a download repeats the URL but maybe not the fields.
         let Some(media_type) = media_type.or_else(|| pinned.map(|_| MediaType::default())) else { return Ok(None) };
-        let media_type = if end.is_some_and(|end| end == END_MARKER) { media_type.marked() } else { media_type };
         if !reads_collection(method, collection, pinned) || (pinned.is_none() && names_a_page(head, collection)) {
             return Ok(None);
         }
+        let media_type = match end {
+            Some(end) if end == END_MARKER => media_type.marked(),
+            // A client that waits for a marker would take a stream without one for a broken one.
+            Some(end) if !end.starts_with(|first: char| first.is_ascii_digit()) => {
+                return Err(RequestError::End { param: params.end.clone(), end: end.into_owned() });
+            }
+            _ => media_type,
+        };
         // Without its `since`, the whole collection would look like the answer.
         if since.is_some() && collection.pagination.since.is_none() {
             return Err(RequestError::Since { param: params.since.clone() });
+        }
+        if since.as_deref() == Some("") {
+            return Err(RequestError::SinceNothing { param: params.since.clone() });
         }
         if pinned.is_none() && head.version < Version::HTTP_11 {
             return Err(RequestError::Http10);
@@ -242,6 +252,15 @@ mod tests {
             );
         }
         assert_eq!(read_of(&without, asked("/a?_since=5&after=7")), Ok(None));
+        let nothing = RequestError::SinceNothing { param: "_since".to_owned() };
+        assert_eq!(read_of(&with, asked("/a?_since=")), Err(nothing));
+    }
+
+    #[test]
+    fn an_end_that_begins_with_a_digit_is_the_upstreams_own() {
+        for target in ["/a?_format=ndjson&_end=20", "/a?_end=2026-01-01&_format=ndjson"] {
+            assert_eq!(options(Request::get(target)).media_type.end(), EndMark::None, "{target}");
+        }
     }
 
     #[test]
@@ -254,10 +273,15 @@ mod tests {
     #[test]
     fn what_can_not_be_granted_is_said() {
         let name = |name: &str| RequestError::Snapshot { param: "_snapshot".to_owned(), name: name.to_owned() };
+        let end = |end: &str| RequestError::End { param: "_end".to_owned(), end: end.to_owned() };
         for (request, bad) in [
             (Request::get("/a?_snapshot=latest"), name("latest")),
             (Request::get("/a?_snapshot"), name("")),
             (Request::get("/a?_format=status"), RequestError::StatusOfNone { param: "_format".to_owned() }),
+            (Request::get("/a?_format=ndjson&_end=markr"), end("markr")),
+            (Request::get("/a?_end=&_format=ndjson"), end("")),
+            (Request::get("/a?_end=Marker").header("accept", "application/x-ndjson"), end("Marker")),
+            (Request::get(format!("/a?_end=true&_snapshot={ID}")), end("true")),
             (Request::get("/a?_format=ndjson").version(Version::HTTP_10), RequestError::Http10),
             (Request::get("/a?_format=ndjson").header("range", "bytes=0-1,2-3"), RequestError::Ranges),
             (Request::get("/a?_format=ndjson").header("accept-datetime", "yesterday"), RequestError::Datetime),
@@ -268,7 +292,7 @@ mod tests {
 
     #[test]
     fn who_asks_for_no_stream_is_passed_on() {
-        for target in ["/a", "/a?_since=5", "/a?snapshot=1"] {
+        for target in ["/a", "/a?_since=5", "/a?snapshot=1", "/a?_end=markr", "/a?_end=marker"] {
             let request = Request::get(target).header("range", "bytes=0-1,2-3").header("accept-datetime", "x");
             assert_eq!(read(request), Ok(None), "{target}");
         }

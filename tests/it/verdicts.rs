@@ -147,6 +147,8 @@ async fn the_parameter_is_unpages_own_with_its_one_value() {
     let asked = |target: &'static str| client::receive(Version::Http1, proxy.address, stream(target));
     let marked = asked("/cursor/orders?_end=marker").await;
     assert_eq!(marker(&marked.body).1["verdict"]["records"], 30);
+    let address = marked.header("content-location").unwrap();
+    assert!(address.starts_with("/cursor/orders?_snapshot=") && !address.contains("_end"), "{address}");
     assert!(upstream.forget().iter().all(|asked| !asked.target.contains("_end")));
     assert_eq!(asked("/cursor/orders?_end=30").await.whole().lines().count(), 30);
     assert!(upstream.forget().iter().any(|asked| asked.target.contains("_end=30")), "json-server has such a parameter");
