@@ -21,7 +21,7 @@ pub enum Exit {
     Unproven,
     /// 6: `--max-records` was reached, and there is more.
     Capped,
-    /// 7: the end is proven, but records moved while they were read, and some may be missing.
+    /// 7: records moved while they were read, and some may be missing.
     Moved,
 }
 

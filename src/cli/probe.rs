@@ -5,7 +5,8 @@ use std::io::Write;
 use super::crawl_args::CrawlArguments;
 use super::failure_lines::tell;
 use super::{Exit, logging};
-use crate::config::written;
+use crate::config::{Mistake, mistakes_in, written};
+use crate::error::{Failure, Fault};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ProbeArguments {
@@ -24,8 +25,20 @@ pub(super) async fn run(arguments: ProbeArguments) -> Exit {
     };
     match crawl.open().await {
         Ok(opened) => {
+            let lines = written(opened.pagination());
+            let mistakes = mistakes_in(&lines);
+            if !mistakes.is_empty() {
+                mistakes.into_iter().for_each(|Mistake { what, hint, .. }| {
+                    let message = format!(
+                        "{} was recognised, with which the options don't fit: {what}",
+                        opened.pagination().style.name()
+                    );
+                    tell(&Failure::new(Fault::Configuration, message, hint));
+                });
+                return Exit::Usage;
+            }
             eprintln!("verdict: {}", opened.pagination().best_verdict());
-            match writeln!(std::io::stdout(), "{}", written(opened.pagination()).trim_end()) {
+            match writeln!(std::io::stdout(), "{}", lines.trim_end()) {
                 Ok(()) => Exit::Complete,
                 Err(_) => Exit::Output,
             }

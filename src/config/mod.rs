@@ -35,7 +35,7 @@ use url::Url;
 
 pub use self::command_line_pagination::Options;
 pub use self::mistake::{Mistake, Mistakes, TextPosition};
-pub use self::pagination_text::{read_written, written};
+pub use self::pagination_text::{mistakes_in, read_written, written};
 pub use self::secrets::{Machine, Secrets};
 pub use self::snapshots::{OnStart, Resume, Scope, Sharing, SlowReader, SnapshotSettings, Snapshots};
 pub use self::unknown_key_hints::{KeyPlace, key_place};

@@ -6,7 +6,7 @@ use super::collection::COLLECTION;
 use super::mistake::{Mistake, Mistakes};
 use super::toml_node::{MistakeLog, TomlTable};
 use super::toml_text::{Pairs, list, text};
-use super::{collection_pagination, lint, unknown_key_hints};
+use super::{Config, Machine, collection_pagination, lint, unknown_key_hints};
 use crate::pagination::{BodyKind, Pagination};
 
 /// Returns the keys of a `[[collection]]` that make this pagination, one a line; [`read_written`] makes it again.
@@ -21,6 +21,12 @@ pub fn written(pagination: &Pagination) -> String {
         lines.put("allow", list(&allow, |name| text(name)));
     }
     lines.lines()
+}
+
+/// Returns the mistakes in a `[[collection]]` with these lines, as `unpage check` finds them.
+pub fn mistakes_in(lines: &str) -> Vec<Mistake> {
+    let text = format!("[[collection]]\npath = \"/\"\nupstream = \"http://localhost\"\n{lines}");
+    Config::read(&text, "", &Machine).err().map(|mistakes| mistakes.list).unwrap_or_default()
 }
 
 /// Reads the text of [`written`].

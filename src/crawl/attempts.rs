@@ -163,7 +163,10 @@ impl Attempts {
     /// hide it.
     fn given_up(&self, error: AttemptError, overload: Overload) -> PageFailure {
         let AttemptError::Refused(mut head, body) = error else {
-            return PageFailure::Lost(failure_report::failed(&self.client, &error, &self.request), overload);
+            return PageFailure::Lost(
+                failure_report::failed(&self.client, &error, &self.request, self.traits.place),
+                overload,
+            );
         };
         if let Some(location) = head.headers.get_mut(header::LOCATION)
             && let Ok(clean) = HeaderValue::from_bytes(self.redact(location.as_bytes()).as_bytes())
@@ -190,7 +193,7 @@ impl Attempts {
 
     /// The failure of a page that may not be asked for again, because the crawl's retries are spent.
     fn too_often(&self, spent: RetryBudgetSpent, error: &AttemptError) -> Failure {
-        let last = failure_report::failed(&self.client, error, &self.request);
+        let last = failure_report::failed(&self.client, error, &self.request, self.traits.place);
         Failure { message: format!("{}; {spent}", last.message), hint: spent.hint().to_owned(), ..last }
     }
 }
@@ -260,7 +263,8 @@ mod tests {
     }
 
     fn attempts(client: &Client, budget: RetryBudget, halvable: Halvable) -> Attempts {
-        let traits = PageTraits { halvable, no_content: NoContent::Page };
+        let traits =
+            PageTraits { halvable, no_content: NoContent::Page, place: crate::pagination::retry::PagePlace::Later };
         Attempts::new(client.clone(), Arc::new(PageRequest::get(client.upstream().url.clone())), budget, traits)
     }
 
@@ -317,7 +321,10 @@ mod tests {
             assert_eq!(given_up(halvable, || PageError::EmptyPage.into()).await, (5, Overload::No));
             assert_eq!(given_up(halvable, || refused(StatusCode::TOO_MANY_REQUESTS)).await, (5, Overload::No));
             assert_eq!(given_up(halvable, || refused(StatusCode::SERVICE_UNAVAILABLE)).await, (5, Overload::No));
-            assert_eq!(given_up(halvable, || PageError::Repeat(1).into()).await, (1, Overload::No));
+            assert_eq!(
+                given_up(halvable, || PageError::Repeat { page: 1, param: None }.into()).await,
+                (1, Overload::No)
+            );
             assert_eq!(given_up(halvable, stale).await, (6, Overload::No), "one of them is free");
         }
     }

@@ -13,11 +13,11 @@ use super::drive::{CrawlProgress, Driver};
 use super::failure_report::{self, AttemptError};
 use crate::config::Caps;
 use crate::error::{Failure, Fault};
-use crate::pagination::error::ALIAS_HINT;
+use crate::pagination::error::{ALIAS_HINT, SHARED_RECORD_HINT};
 use crate::pagination::page::Head;
 use crate::pagination::plan::{PageName, TurnEvent};
 use crate::pagination::request::remove_query;
-use crate::pagination::retry::{Halvable, NoContent, PageTraits, RetryBudget};
+use crate::pagination::retry::{Halvable, NoContent, PagePlace, PageTraits, RetryBudget};
 use crate::pagination::splitter::{BYTE_ORDER_MARK, PageShape, Splitter};
 use crate::pagination::{
     Advance, Encode, ErrorSettings, Offset, PageError, PageNumber, Pagination, Path, Presence, Records, Style,
@@ -32,11 +32,26 @@ enum SecondPage {
     Other,
 }
 
-/// Fetches the first page, and the second one as each candidate would, until one of them holds.
+/// Number of times that a collection is looked at which changes between its first two pages.
+const LOOKS: usize = 3;
+
+/// Recognises the pagination, and starts a crawl behind the second page.
 pub(super) async fn open(mut crawl: Crawl) -> Result<Box<Driver>, Failure> {
     let sized = crawl.pagination.sized(crawl.first.clone());
     crawl.first = sized.map_err(|bad| failure_report::wrong_page(&crawl.client, &bad.into(), &crawl.first.url))?;
-    let (head, page) = first_page(&crawl).await?;
+    let mut look = 1;
+    loop {
+        match recognise(&crawl).await {
+            Err(moved) if moved.fault == Fault::Moved && look < LOOKS => tracing::debug!("looking again: {moved}"),
+            recognised => return recognised,
+        }
+        look += 1;
+    }
+}
+
+/// Fetches the first page, and the second one as each candidate would, until one of them holds.
+async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
+    let (head, page) = first_page(crawl).await?;
     let json = detect::outline(&page);
     let configured_records = crawl.pagination.records.paths.iter().find(|path| {
         let holder = path.split_at_each().0;
@@ -53,12 +68,12 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<Box<Driver>, Failure> {
     let mut hint = None;
     for candidate in detection.candidates {
         let mut pagination = Arc::new(configured(&crawl.pagination, candidate.pagination));
-        let mut attempted = attempt(&crawl, Arc::clone(&pagination), &head, &page).await;
-        if let Some(by_pages) = may_count_pages(&crawl, &pagination, &attempted)
-            && counts_pages(&crawl, &by_pages, &page).await
+        let mut attempted = attempt(crawl, Arc::clone(&pagination), &head, &page).await;
+        if let Some(by_pages) = may_count_pages(crawl, &pagination, &attempted)
+            && counts_pages(crawl, &by_pages, &page).await
         {
             pagination = Arc::new(by_pages);
-            attempted = attempt(&crawl, Arc::clone(&pagination), &head, &page).await;
+            attempted = attempt(crawl, Arc::clone(&pagination), &head, &page).await;
         }
         match attempted {
             Ok((driver, _)) => {
@@ -70,17 +85,22 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<Box<Driver>, Failure> {
                 );
                 return Ok(driver);
             }
-            Err(failure) if matches!(failure.fault, Fault::Unreachable | Fault::Timeout) => return Err(failure),
+            // The second page belongs to the list of the first one, which changed meanwhile. For another candidate, whose parameter the
+            // upstream may ignore, the change would make the first page a second one.
+            Err(failure) if matches!(failure.fault, Fault::Unreachable | Fault::Timeout | Fault::Moved) => {
+                return Err(failure);
+            }
             Err(failure) => {
                 tracing::debug!("{} was not it: {failure}", candidate.why);
                 notes.push(format!("tried {} ({}): {}", pagination.style.name(), candidate.why, failure.message));
-                hint = hint.or((failure.hint == ALIAS_HINT).then_some(failure.hint));
+                let is_telling = [ALIAS_HINT, SHARED_RECORD_HINT].contains(&failure.hint.as_str());
+                hint = hint.or(is_telling.then_some(failure.hint));
             }
         }
     }
     let wrong = PageError::Unrecognised(notes);
     let failure = failure_report::wrong_page(&crawl.client, &wrong, &crawl.first.url);
-    // A link to another origin says more than all other signs.
+    // A link to another origin, and a page that goes on where the first one ended, say more than all other signs.
     Err(Failure { fault: Fault::Unproven, hint: hint.unwrap_or(failure.hint), ..failure })
 }
 
@@ -143,7 +163,7 @@ fn unknown_shape(crawl: &Crawl) -> Arc<PageShape> {
 /// The bytes of the first page, which is valid JSON.
 async fn whole(crawl: &Crawl, shape: &Arc<PageShape>) -> Result<(Arc<Head>, Bytes), PageFailure> {
     let budget = RetryBudget::new(&crawl.client.upstream().retry);
-    let traits = PageTraits { halvable: Halvable::No, no_content: NoContent::Page };
+    let traits = PageTraits { halvable: Halvable::No, no_content: NoContent::Page, place: PagePlace::First };
     let mut attempts = Attempts::new(crawl.client.clone(), Arc::new(crawl.first.clone()), budget, traits);
     loop {
         let error = match attempt_whole(&attempts, &crawl.caps, shape).await {
@@ -243,7 +263,7 @@ async fn second_page(driver: &mut Driver) -> Result<CrawlProgress, Failure> {
         match driver.progress().await? {
             CrawlProgress::Underway => {}
             CrawlProgress::Page if driver.plan.repeats() == Some(1) => {
-                let failure = driver.crawl_failure(&PageError::Repeat(1));
+                let failure = driver.crawl_failure(&driver.pagination.style.repeated(1));
                 return Err(failure_report::on_page(PageName::SECOND, failure));
             }
             end => return Ok(end),

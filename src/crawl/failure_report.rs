@@ -8,6 +8,7 @@ use crate::error::{Failure, Fault};
 use crate::pagination::page::Head;
 use crate::pagination::plan::PageName;
 use crate::pagination::request::RedactedUrl;
+use crate::pagination::retry::PagePlace;
 use crate::pagination::{Blame, PageError, PageRequest};
 use crate::upstream::{Client, UpstreamError};
 
@@ -21,7 +22,7 @@ pub(super) enum AttemptError {
 }
 
 /// The failure of the last attempt at a page.
-pub(super) fn failed(client: &Client, error: &AttemptError, request: &PageRequest) -> Failure {
+pub(super) fn failed(client: &Client, error: &AttemptError, request: &PageRequest, place: PagePlace) -> Failure {
     let message = |error: &UpstreamError| format!("{}: {error}", RedactedUrl(&request.url));
     match error {
         AttemptError::Refused(head, _) => {
@@ -37,7 +38,14 @@ pub(super) fn failed(client: &Client, error: &AttemptError, request: &PageReques
             Failure::new(Fault::Upstream, message, error.hint())
         }
         AttemptError::Transport(error) => Failure::new(Fault::Unreachable, message(error), error.hint()),
-        AttemptError::Page(wrong) => broken(client, wrong, &request.url, &request.headers),
+        AttemptError::Page(wrong) => {
+            let failure = broken(client, wrong, &request.url, &request.headers);
+            // On a later page the path has been right before.
+            match (wrong, place) {
+                (PageError::NoRecords { .. }, PagePlace::First) => Failure { fault: Fault::Configuration, ..failure },
+                _ => failure,
+            }
+        }
     }
 }
 
@@ -59,6 +67,7 @@ fn broken(client: &Client, wrong: &PageError, url: &url::Url, headers: &HeaderMa
         (_, Blame::Upstream) => Fault::Upstream,
         (_, Blame::Configuration) => Fault::Configuration,
         (_, Blame::Unproven) => Fault::Unproven,
+        (_, Blame::Moved) => Fault::Moved,
         (_, Blame::Unpage) => Fault::Lost,
     };
     let mut message = wrong.to_string();
@@ -78,7 +87,7 @@ fn broken(client: &Client, wrong: &PageError, url: &url::Url, headers: &HeaderMa
 
 /// The failure of a crawl whose records moved while they were read, for this reason.
 pub(super) fn moved(why: &str) -> Failure {
-    let hint = "fetch the collection again; `on_missed = \"report\"` (fetch: --on-missed report) accepts a list that may have lost records";
+    let hint = "consistency = \"repair\" with a `key` reads again what moved, and \"verify\" reads all until two reads are equal; on_missed = \"report\" accepts a list that may have lost records; or fetch the collection again when fewer records change";
     Failure::new(Fault::Moved, format!("records may be missing or doubled: {why}"), hint)
 }
 

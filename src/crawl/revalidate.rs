@@ -11,7 +11,7 @@ use super::drive::Driver;
 use super::failure_report::{self, AttemptError};
 use super::open::ResumeState;
 use crate::error::Failure;
-use crate::pagination::retry::NoContent;
+use crate::pagination::retry::{NoContent, PagePlace};
 
 /// Asks once, as [`Crawl::unchanged`].
 pub(super) async fn unchanged(
@@ -31,6 +31,6 @@ pub(super) async fn unchanged(
     match exchange(&crawl.client, &request, NoContent::Page).await {
         Err(AttemptError::Refused(head, _)) => Ok(head.status == StatusCode::NOT_MODIFIED),
         Ok(_) => Ok(false),
-        Err(error) => Err(failure_report::failed(&crawl.client, &error, &request)),
+        Err(error) => Err(failure_report::failed(&crawl.client, &error, &request, PagePlace::First)),
     }
 }

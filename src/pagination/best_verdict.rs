@@ -18,11 +18,12 @@ pub struct BestVerdict {
     better: Option<&'static str>,
 }
 
-const STATE: &str = "a state of the upstream's that every request names (valid_at), its ETag (match = true), or consistency = \"verify\", which reads the list until two reads are equal";
+const STATE: &str = "a state of the upstream's that every request names (valid_at), its ETag (match = true), or consistency = \"verify\" with a `key`, which reads the list until two reads are equal";
 const SHARED: &str =
     "consistency = \"repair\", if records keep their order; or a state that every request names (valid_at, match)";
 const KEY: &str = "`key` and consistency = \"repair\", if records keep their order; or a state that every request names (valid_at, match)";
-const READ_TWICE: &str = "consistency = \"detect\", or \"verify\", which reads the list until two reads are equal";
+const READ_TWICE: &str =
+    "consistency = \"detect\", or \"verify\" with a `key`, which reads the list until two reads are equal";
 const EQUAL: &str = "two reads that are equal";
 const COUNT: &str = "the upstream's `total`, `total_pages` or flag (`more`), if it has one";
 const KEYSET: &str = "a keyset by the collection's `key`, or a state that every request names (valid_at, match)";

@@ -19,6 +19,8 @@ pub enum Blame {
     Unpage,
     /// No party is at fault: the known facts don't prove that the collection is complete.
     Unproven,
+    /// No party is at fault: the collection changed while it was read, and records may be missing.
+    Moved,
 }
 
 /// Hope that the same request is answered better a moment later.
@@ -31,8 +33,12 @@ pub enum Outlook {
 /// Hint for a link to another origin.
 pub const ALIAS_HINT: &str =
     "if the upstream is also known by that origin, add it to upstream_aliases; otherwise the link must not be followed";
+/// Hint for a page that shares a record with the one before.
+pub const SHARED_RECORD_HINT: &str = "key = \"id\", or the field that identifies a record, drops what comes twice; without it either the upstream's cursor gives a record twice, or records were inserted before this page during the crawl, and unpage does not guess which; consistency = \"none\" compares nothing";
+const MOVED_HINT: &str = "the list changed during the crawl, and numbered pages then double and skip records: consistency = \"repair\" with a `key` reads again what moved, \"verify\" reads all until two reads are equal; or crawl again, or use a cursor or key if the upstream has one";
+const IGNORED_HINT: &str = "the upstream ignores the parameter, counts from another number than `start`, or gives its last page for each later one: correct `param` in `pagination` by the upstream's documentation; for its end, its total (total, total_pages) or its flag (more); a keyset whose upstream looks the record up needs anchor = \"looked_up\"";
 const CYCLE_HINT: &str = "the upstream ignores the parameter, or its pages form a cycle: check `pagination` (param, key, type); where the last page leads to itself, set same_token = \"end\", which asks for such a page once more to be sure";
-const COUNT_HINT: &str = "records were added or removed during the crawl, or `pagination` ends too early, or a range `partition` leaves out records without its field, or the number isn't the collection's size: in that case take it out of `total` / `total_pages`";
+const COUNT_HINT: &str = "if the list changed during the crawl, consistency = \"repair\" or \"verify\" with a `key` heeds that; if records are missing in each crawl, `pagination` begins too late (start) or ends too early (end), or a range `partition` leaves out records without its field; if the number isn't the collection's size, take it out of `total` / `total_pages`";
 
 /// Defines [`PageError`] from one entry a variant: its message, its name and fields, its [`Blame`] and its hint.
 macro_rules! page_errors {
@@ -112,9 +118,9 @@ page_errors! {
             "if that is how it answers past its last page, set end = { status = 204 } in `pagination`; if it is a page without records, set records_optional = true";
         #[error("{records} records came, and {place} is {number}")]
         CountContradicts { place: String, number: u64, records: u64 } => Unproven,
-            "the upstream gives fewer records than it counts: its limit was reached, a page was lost, or `pagination` ends too early; if this number doesn't count the collection's records, set total to the one that does, or total = false";
-        #[error("the page repeats the records of page {0}")]
-        Repeat(u64) => Upstream, CYCLE_HINT;
+            "the upstream gives fewer records than it counts: its limit was reached, a page was lost, or `pagination` begins too late (start) or ends too early (end); if this number doesn't count the collection's records, set total to the one that does, or total = false";
+        #[error("the page repeats the records of page {page}{}", .param.as_ref().map(|param| format!(", as if the upstream ignored {param}")).unwrap_or_default())]
+        Repeat { page: u64, param: Option<Param> } => Upstream, CYCLE_HINT;
         #[error("the next address is that of page {0}")]
         AddressRepeats(u64) => Upstream, CYCLE_HINT;
         #[error("the next token is the one that was just sent")]
@@ -144,11 +150,9 @@ page_errors! {
         #[error("{records} records came, and the upstream's total is {total}")]
         TotalDisagrees { records: u64, total: u64 } => Unproven, COUNT_HINT;
         #[error("the upstream's total shrank from {before} to {after}")]
-        TotalShrank { before: u64, after: u64 } => Unproven,
-            "records were removed during the crawl, and numbered pages then skip others: set `key` and consistency = \"repair\", or use a cursor or key if the upstream has one, or crawl again";
+        TotalShrank { before: u64, after: u64 } => Moved, MOVED_HINT;
         #[error("the upstream's number of pages shrank from {before} to {after}")]
-        PagesShrank { before: u64, after: u64 } => Unproven,
-            "records were removed during the crawl, and numbered pages then skip others: set `key` and consistency = \"repair\", or use a cursor or key if the upstream has one, or crawl again";
+        PagesShrank { before: u64, after: u64 } => Moved, MOVED_HINT;
         #[error("the page would be the end, but a page behind it has {records} records")]
         RecordsBehindTheEnd { records: u64 } => Unproven,
             "the upstream gives empty or short pages between full ones: configure its total (total, total_pages) or its flag (more), or use a cursor";
@@ -160,6 +164,9 @@ page_errors! {
         NotANumber { source_name: String, found: String } => Upstream, "correct or take out the path in the configuration";
         #[error("the last record has nothing at `{0}`")]
         NoKey(Path) => Configuration, "correct `key` in `pagination`";
+        #[error("no record of the page has anything at `{0}`")]
+        KeyNowhere(Path) => Configuration,
+            "correct `key`: it names the field that identifies a record; where records have none, take it out";
         #[error("the last record's key is the one that was just sent")]
         KeyRepeats => Upstream, CYCLE_HINT;
         #[error("the last record's key is shared by another record")]
@@ -172,11 +179,12 @@ page_errors! {
         KeyFalls { path: Path, before: String, after: String } => Configuration,
             "the upstream does not sort by this key, so that a page behind it may leave records out: ask it to sort by it; only if it looks up the record that has the key, instead of comparing, set anchor = \"looked_up\" in `pagination`";
         #[error("the records behind which the list could be read on are gone; {0} records had come")]
-        KeysGone(u64) => Unproven,
+        KeysGone(u64) => Moved,
             "many records were removed during the crawl: crawl again; if the upstream compares keys instead of looking records up, set anchor = \"compared\" in `pagination`";
         #[error("a record of page {0} stands in this page too: records were inserted before it during the crawl")]
-        Moved(u64) => Unproven,
-            "numbered pages double and skip records when others are inserted: crawl again, or use a cursor or key, or an order in which new records come last; on_double = \"drop\" leaves doubles out, and on_missed decides on the verdict `moved`";
+        Moved(u64) => Moved, MOVED_HINT;
+        #[error("the page begins with the record that the page before ended with: both have the same bytes, and one `{member}`")]
+        SharesRecord { member: &'static str } => Unproven, SHARED_RECORD_HINT;
         #[error("the record with the key {key} came before, and not at the end of the page before: the upstream's order isn't one, or records moved during the crawl")]
         NoOrder { key: String } => Unproven,
             "ask the upstream to sort by a unique field, often the id: records that are equal in its order come in another order on each page, some twice and others never; on_double = \"drop\" leaves doubles out, and on_missed decides on the verdict `moved`";
@@ -189,10 +197,10 @@ page_errors! {
         #[error("the keys of earlier records can't be read again: {0}")]
         KeysLost(String) => Unpage, "check the folder for temporary files (TMPDIR), and crawl again";
         #[error("the collection changes faster than it can be read: {0} requests were spent on its moved records")]
-        Drifted(u64) => Unproven,
+        Drifted(u64) => Moved,
             "crawl again when fewer records are added and removed, ask for larger pages (page_size), or use a cursor or key if the upstream has one; consistency = \"detect\" spends nothing on moved records";
         #[error("none of the {0} records that had come is where the collection is read on")]
-        Vanished(u64) => Unproven,
+        Vanished(u64) => Moved,
             "the records before this page were removed meanwhile, or the upstream answers with another collection: crawl again; consistency = \"detect\" does not look for them";
         #[error("the upstream answered {status} for a page that begins with known records")]
         SharedRefused { status: StatusCode, excerpt: String } => Upstream,
@@ -267,6 +275,7 @@ impl PageError {
         match self {
             Self::Status { status, cause, .. } => status_hint(*status, *cause).unwrap_or(self.usual_hint()),
             Self::NotJson { what, shown, .. } => not_json_hint(what, shown),
+            Self::Repeat { param: Some(_), .. } => IGNORED_HINT,
             _ => self.usual_hint(),
         }
     }

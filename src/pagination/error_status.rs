@@ -46,6 +46,9 @@ pub(super) fn status_hint(status: StatusCode, cause: RefusalCause) -> Option<&'s
         (404 | 410, _) => {
             "check the path; if this status is how the upstream says that a page lies past the last, set end = { status = 404 }"
         }
+        (400 | 422, _) => {
+            "the upstream refuses a parameter of the request, and its answer may say which: check `param`, `start` and page_size (its largest) by its documentation; if this status is how it says that a page lies past the last, set end = { status = … }"
+        }
         (406, _) => "set `accept` to a media type that the upstream offers",
         (408 | 429 | 500..=599, _) => {
             "the upstream kept failing, or demands a longer wait than retry.cap: try later, or raise retry.attempts or retry.cap"

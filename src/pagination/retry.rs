@@ -62,6 +62,14 @@ pub enum Halvable {
 pub struct PageTraits {
     pub halvable: Halvable,
     pub no_content: NoContent,
+    pub place: PagePlace,
+}
+
+/// Place of a page in its part of the collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PagePlace {
+    First,
+    Later,
 }
 
 /// Meaning of 204 No Content (RFC 9110 §15.3.5) as the answer to a page's request.

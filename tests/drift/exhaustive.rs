@@ -80,8 +80,10 @@ pub(crate) fn world(records: usize, page: usize, changes: usize) -> World {
 /// A page that repeats the first one can't be told from an upstream that rounds or ignores its number, nor pages behind the end that repeat
 /// the last one from an upstream that clamps it.
 fn may_break(outcome: &Outcome) -> bool {
-    matches!(outcome.end, Err(PageError::Repeat(_) | PageError::Vanished(_) | PageError::RecordsBehindTheEnd { .. }))
-        || outcome.gave_up_sharing
+    matches!(
+        outcome.end,
+        Err(PageError::Repeat { .. } | PageError::Vanished(_) | PageError::RecordsBehindTheEnd { .. })
+    ) || outcome.gave_up_sharing
 }
 
 /// Runs all courses by offset and by pages of several sizes, with and without a total: nothing is lost or doubled.

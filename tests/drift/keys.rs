@@ -28,7 +28,7 @@ fn may_break(outcome: &Outcome, with_total: bool) -> bool {
         Err(
             PageError::KeysGone(_)
             | PageError::Drifted(_)
-            | PageError::Repeat(_)
+            | PageError::Repeat { .. }
             | PageError::Status { .. }
             | PageError::NoOrder { .. },
         ) => true,

@@ -395,6 +395,37 @@ async fn the_output_of_probe_is_a_configuration() {
 }
 
 #[tokio::test]
+async fn what_probe_prints_passes_check() {
+    let upstream = Upstream::of(120).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("unpage.toml");
+    let mut checked = 0;
+    for path in ["/link/orders", "/next_url/orders", "/cursor/orders", "/page/orders", "/offset/orders"] {
+        for level in ["none", "detect", "repair", "verify"] {
+            for key in [None, Some("id")] {
+                let url = format!("{}{path}", upstream.url());
+                let mut arguments = vec!["probe", &url, "--consistency", level];
+                arguments.extend(key.iter().flat_map(|key| ["--key", key]));
+                let output = run(&arguments).await;
+                let (said, found) = (text(&output.stderr), text(&output.stdout));
+                let case = format!("{path} {level} {key:?}: {said}");
+                if output.status.success() {
+                    let collection = format!("[[collection]]\npath = \"{path}\"\nupstream = \"{}\"\n", upstream.url());
+                    std::fs::write(&file, collection + found).unwrap();
+                    let check = run(["check", file.to_str().unwrap()]).await;
+                    assert!(check.status.success(), "{case}{}", text(&check.stderr));
+                    checked += 1;
+                } else {
+                    let told = said.contains("(nothing-to-") && said.contains("key");
+                    assert!(output.status.code() == Some(2) && found.is_empty() && told, "{case}");
+                }
+            }
+        }
+    }
+    assert!(checked >= 20, "{checked}");
+}
+
+#[tokio::test]
 async fn fetch_through_the_proxy_is_the_proxys_upstream_again() {
     // A page parameter makes the proxy pass pages on, so that unpage can walk what unpage forwards.
     let upstream = Upstream::of(120).await;
@@ -454,7 +485,9 @@ async fn a_list_whose_records_moved_breaks_unless_that_is_accepted() {
     let said = text(&broken.stderr);
     assert_eq!(broken.status.code(), Some(7), "{said}");
     assert!(
-        said.contains("\nfault: moved\n") && said.contains("--on-missed report") && said.contains("broken: after 5")
+        said.contains("\nfault: moved\n")
+            && said.contains("`on_missed` is --on-missed")
+            && said.contains("broken: after 5")
     );
     assert_eq!(text(&broken.stdout).lines().last(), Some("{\"id\":5"), "its last byte is held back");
     let accepted = run(arguments.iter().chain(&["--on-missed", "report"])).await;

@@ -32,10 +32,16 @@ const CURSOR: &str =
     "records = \"data\"\npagination = { type = \"cursor\", next = \"meta.next_cursor\", param = \"cursor\" }";
 const PAGE: &str =
     "width = 1\nrecords = \"items\"\ntotal = \"total\"\npagination = { type = \"page\", param = \"page\", start = 1 }";
+const PAGE_0: &str =
+    "width = 1\nrecords = \"items\"\ntotal = \"total\"\npagination = { type = \"page\", param = \"page\", start = 0 }";
+const OFFSET: &str =
+    "width = 1\nrecords = \"items\"\ntotal = \"total\"\npagination = { type = \"offset\", param = \"skip\" }";
+const KEYSET: &str = "records = \"data\"\npagination = { type = \"keyset\", key = \"id\", param = \"after\", more = { path = \"has_more\" } }";
+const KEYED: &str = "key = \"uid\"\nrecords = \"data\"\npagination = { type = \"cursor\", next = \"meta.next_cursor\", param = \"cursor\" }";
 const NEXT_URL: &str = "records = \"results\"\npagination = { type = \"next_url\", next = \"next\" }";
 const AUTO: &str = "";
 
-const CASES: [Case; 34] = [
+const CASES: [Case; 47] = [
     case("malformed-json", "/cursor/orders", CURSOR, |_, _| Reply::json("{\"data\": [{\"id\": 1}, {\"id\": ]}")),
     case("html-with-200", "/cursor/orders", CURSOR, |_, _| {
         let page = "<!DOCTYPE html>\n<html><head><title>Log in</title></head><body>…</body></html>";
@@ -105,6 +111,58 @@ const CASES: [Case; 34] = [
         1 => Reply::json("{\"items\":[1,2],\"total\":9}"),
         2 => Reply::json("{\"items\":[3],\"total\":9}"),
         _ => Reply::json("{\"items\":[],\"total\":9}"),
+    }),
+    case("keyset-parameter-ignored", "/orders", KEYSET, |_, _| {
+        Reply::json("{\"data\":[{\"id\":1},{\"id\":2}],\"has_more\":true}")
+    }),
+    case("offset-parameter-ignored", "/orders", OFFSET, |_, _| {
+        Reply::json("{\"items\":[{\"id\":1},{\"id\":2}],\"total\":9}")
+    }),
+    case("key-of-no-record", "/cursor/orders", KEYED, |_, answer| Reply::Whole(answer)),
+    case("list-shrinks", "/orders", PAGE, |asked, _| match asked.page {
+        1 => Reply::json("{\"items\":[1,2],\"total\":9}"),
+        _ => Reply::json("{\"items\":[4,5],\"total\":8}"),
+    }),
+    case("list-grows-in-front", "/orders", PAGE, |asked, _| match asked.page {
+        1 => Reply::json("{\"items\":[1,2],\"total\":9}"),
+        _ => Reply::json("{\"items\":[2,3],\"total\":10}"),
+    }),
+    case("list-shrinks-under-auto", "/orders?limit=2", AUTO, |asked, _| {
+        let offset = u64::from(asked.target.contains("offset=2")) * 2;
+        let (one, two, total) = (offset + 1, offset + 2, 9 - offset / 2);
+        let ids = format!("{{\"id\":{one}}},{{\"id\":{two}}}");
+        Reply::json(format!("{{\"items\":[{ids}],\"offset\":{offset},\"limit\":2,\"total\":{total}}}"))
+    }),
+    case("cursor-repeats-the-last-record", "/orders", CURSOR, |asked, _| {
+        let (last, next) = (asked.page, asked.page + 1);
+        let records = format!("{{\"id\":{last}}},{{\"id\":{next}}}");
+        Reply::json(format!("{{\"data\":[{records}],\"meta\":{{\"next_cursor\":{next}}}}}"))
+    }),
+    case("cursor-repeats-the-last-record-under-auto", "/orders", AUTO, |asked, _| {
+        let (last, next) = (asked.page, asked.page + 1);
+        let records = format!("{{\"id\":{last}}},{{\"id\":{next}}}");
+        Reply::json(format!("{{\"data\":[{records}],\"next_cursor\":\"c{next}\"}}"))
+    }),
+    case("first-page-is-number-0", "/orders", PAGE, |asked, _| {
+        let page: u64 = asked.target.rsplit('=').next().and_then(|page| page.parse().ok()).unwrap_or_default();
+        let ids: Vec<_> = (1..=5_u64).skip(page as usize * 2).take(2).collect();
+        Reply::json(format!("{{\"items\":{ids:?},\"total\":5}}"))
+    }),
+    case("page-0-is-page-1", "/orders", PAGE_0, |asked, _| {
+        let page: u64 = asked.target.rsplit('=').next().and_then(|page| page.parse().ok()).unwrap_or_default();
+        let ids: Vec<_> = (1..=5_u64).skip(page.saturating_sub(1) as usize * 2).take(2).collect();
+        Reply::json(format!("{{\"items\":{ids:?},\"total\":5}}"))
+    }),
+    case("page-0-is-refused", "/orders", PAGE_0, |_, _| {
+        Reply::Whole(answer(400, &[], "{\"error\":\"page must be at least 1\"}"))
+    }),
+    case("total-of-no-page", "/orders", PAGE, |asked, _| match asked.page {
+        1 => Reply::json("{\"items\":[1,2],\"meta\":{\"total\":3}}"),
+        2 => Reply::json("{\"items\":[3],\"meta\":{\"total\":3}}"),
+        _ => Reply::json("{\"items\":[],\"meta\":{\"total\":3}}"),
+    }),
+    case("page-size-refused", "/orders?limit=5000", PAGE, |_, _| {
+        Reply::Whole(answer(422, &[], "{\"message\":\"limit must be 100 at most\"}"))
     }),
     case("hostile-link", "/orders", NEXT_URL, |_, _| {
         Reply::json("{\"results\":[1],\"next\":\"http://169.254.169.254/latest/meta-data?x=1\"}")
@@ -205,7 +263,7 @@ async fn said(url: &str, case: &Case) -> String {
     for line in case.lines.lines() {
         let (key, value) = line.split_once(" = ").unwrap();
         match key {
-            "records" | "total" | "pagination" | "width" => {
+            "records" | "key" | "total" | "pagination" | "width" => {
                 arguments.extend([format!("--{key}"), value.trim_matches('"').to_owned()]);
             }
             key => return format!("fetch has no option for `{key}`\n"),
@@ -251,6 +309,8 @@ async fn bad_wishes() -> (&'static str, String) {
         "/orders?_format=",
         "/orders?_format=status",
         "/orders?_since=7",
+        "/orders?_end=markr",
+        "/orders?_end=",
         "/orders?_snapshot=latest",
         "/orders?_snapshot=0123456789abcdef0123456789abcdef",
         "/nowhere",
@@ -336,7 +396,10 @@ fn normalised(text: &str, addresses: &[SocketAddr]) -> String {
                 let from = before.find("WARN").unwrap_or_default();
                 format!("TIME {}asking again in TIME\n", &before[from..])
             }
-            _ => format!("{line}\n"),
+            _ => match line.split_once("Z  WARN ") {
+                Some((_, told)) => format!("TIME WARN {told}\n"),
+                None => format!("{line}\n"),
+            },
         })
         .collect()
 }

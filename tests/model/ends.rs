@@ -160,7 +160,7 @@ fn past_the_end_any_page_once_more_confirms_a_total_that_agrees() {
     // One page that comes again may be an upstream that ignores the number, and a total that is the page's size.
     let one = |ids: std::ops::Range<u64>| json!({"data": data(ids), "total": 2});
     let crawled = crawl(&pagination, answers(vec![one(0..2), one(0..2)]));
-    assert!(matches!(crawled.end, Err(PageError::Repeat(1))), "{:?}", crawled.end);
+    assert!(matches!(crawled.end, Err(PageError::Repeat { page: 1, .. })), "{:?}", crawled.end);
 }
 
 /// A page with these members beside its records.

@@ -257,7 +257,7 @@ fn a_page_that_repeats_an_earlier_one_is_an_error_under_any_address() {
         asked += 1;
         Answer { status: 200, headers: vec![], body: json!({"data": data(0..2), "next": format!("nonce{asked}")}) }
     });
-    assert!(matches!(crawled.end, Err(PageError::Repeat(1))));
+    assert!(matches!(crawled.end, Err(PageError::Repeat { page: 1, .. })));
     assert_eq!(crawled.ids, [0, 1]);
 }
 
@@ -265,7 +265,7 @@ fn a_page_that_repeats_an_earlier_one_is_an_error_under_any_address() {
 fn an_ignored_page_parameter_is_an_error() {
     for pagination in [page(), offset()] {
         let crawled = crawl(&pagination, |_| Answer { status: 200, headers: vec![], body: json!({"data": data(0..5)}) });
-        assert!(matches!(crawled.end, Err(PageError::Repeat(1))));
+        assert!(matches!(crawled.end, Err(PageError::Repeat { page: 1, .. })));
         assert_eq!(crawled.ids, [0, 1, 2, 3, 4]);
     }
 }
@@ -534,7 +534,7 @@ fn an_ignored_parameter_beside_the_size_of_one_page_is_found_out() {
     let mut pagination = page();
     pagination.total = Some(Source::Body(path("count")));
     let crawled = crawl(&pagination, |_| Answer { status: 200, headers: vec![], body: json!({"data": data(0..10), "count": 10}) });
-    assert!(matches!(crawled.end, Err(PageError::Repeat(1))), "{:?}", crawled.end);
+    assert!(matches!(crawled.end, Err(PageError::Repeat { page: 1, .. })), "{:?}", crawled.end);
 }
 
 #[test]

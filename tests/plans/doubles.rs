@@ -168,13 +168,13 @@ proptest! {
                 let is_moved = matches!(dropping.consistency, Some(Consistency::Moved { .. }));
                 prop_assert_eq!(is_moved, !shows_nothing, "{:?}", dropping.consistency);
             }
-            Err(PageError::Repeat(_)) => {}
+            Err(PageError::Repeat { .. }) => {}
             Err(other) => prop_assert!(false, "{}", other),
         }
         let failing = read(style, OnDouble::Fail, &pages, None, manner);
         match failing.end {
             Ok(_) => prop_assert!(shows_nothing && failing.ids == distinct),
-            Err(PageError::Repeat(_)) => {}
+            Err(PageError::Repeat { .. }) => {}
             Err(PageError::NoOrder { .. } | PageError::DoubleChanged { .. }) => {
                 prop_assert!(!shows_nothing && distinct.starts_with(&failing.ids));
             }

@@ -427,7 +427,7 @@ fn an_upstream_that_ignores_the_page_number_is_an_error() {
             let server = Server::of(style.clone(), 0, 5);
             let same = |request: &PageRequest| -> Answer { page(request, &json!({"data": data(0..5)})) };
             let crawled = crawl(&of(style), server.first(), Manner::of(width), same);
-            assert!(matches!(crawled.end, Err(PageError::Repeat(1))), "{:?}", crawled.end);
+            assert!(matches!(crawled.end, Err(PageError::Repeat { page: 1, .. })), "{:?}", crawled.end);
             assert_eq!(crawled.ids, ids(0..5));
         }
     }

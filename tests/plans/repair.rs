@@ -71,7 +71,7 @@ fn offsets_between_pages_that_are_refused_or_rounded_are_given_up() {
 fn an_offset_that_is_ignored_is_a_repetition() {
     for total in [Total::None, Total::Records] {
         let crawled = rounded(RECORDS, total, 1, |_| Some(0));
-        assert!(matches!(crawled.end, Err(PageError::Repeat(1))), "{:?}", crawled.end);
+        assert!(matches!(crawled.end, Err(PageError::Repeat { page: 1, .. })), "{:?}", crawled.end);
         let needed = crawled.requests - crawled.wasted;
         assert!(needed <= 3, "{needed} requests");
     }
@@ -83,7 +83,7 @@ fn offsets_that_are_clamped_to_the_last_page_end_at_once() {
     let to_full_page = |offset: u64| Some(offset.min(RECORDS - PAGE));
     for clamped in [&to_last_page as &dyn Fn(u64) -> Option<u64>, &to_full_page] {
         let crawled = rounded(RECORDS, Total::None, 1, clamped);
-        assert!(matches!(crawled.end, Err(PageError::Repeat(12))), "{:?}", crawled.end);
+        assert!(matches!(crawled.end, Err(PageError::Repeat { page: 12, .. })), "{:?}", crawled.end);
         assert_eq!(crawled.ids.len() as u64, RECORDS);
     }
     let crawled = rounded(RECORDS, Total::Records, 1, to_last_page);

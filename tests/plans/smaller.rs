@@ -236,7 +236,7 @@ fn an_upstream_that_ignores_the_offset_is_found_out_in_another_size() {
         set_query(&mut request.url, "offset", "0");
         if count.get() == 2 { refusal(&request, 502) } else { server.answer(&request) }
     });
-    assert!(matches!(crawled.end, Err(PageError::Repeat(1))), "{:?}", crawled.end);
+    assert!(matches!(crawled.end, Err(PageError::Repeat { page: 1, .. })), "{:?}", crawled.end);
     assert_eq!(crawled.ids.len(), 10);
 }
 

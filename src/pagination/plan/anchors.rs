@@ -220,7 +220,7 @@ impl Anchors {
 
     /// Counts a page that is the same as the one before; an error if that can't be for a list that moves.
     pub(super) fn count_echo(&mut self, is_echo: bool, pages: u64) -> Result<(), PageError> {
-        if self.joint.count_echo(is_echo) { Err(PageError::Repeat(pages)) } else { Ok(()) }
+        if self.joint.count_echo(is_echo) { Err(PageError::Repeat { page: pages, param: None }) } else { Ok(()) }
     }
 
     /// Takes over a page that meets those before it or begins the list, with the number of records up to its end.

@@ -191,7 +191,7 @@ impl EndRules<'_> {
             // An upstream that clamps page numbers gives the last page once more, and one that wraps them the first. Where only one
             // page came before, it may as well be one that ignores the number.
             Aim::Confirm(proof) if proof != Proof::SameToken && has_several => Ok(proof),
-            _ => Err(PageError::Repeat(earlier)),
+            _ => Err(self.pagination.style.repeated(earlier)),
         }
     }
 

@@ -166,7 +166,7 @@ pub(super) fn first_line(lines: &[u8]) -> &[u8] {
     memchr(b'\n', lines).map_or(lines, |newline| &lines[..newline])
 }
 
-fn last_line(lines: &[u8]) -> &[u8] {
+pub(super) fn last_line(lines: &[u8]) -> &[u8] {
     let lines = lines.strip_suffix(b"\n").unwrap_or(lines);
     memrchr(b'\n', lines).map_or(lines, |newline| &lines[newline + 1..])
 }

@@ -41,6 +41,7 @@ mod newest_records;
 mod notice;
 mod numbering;
 mod ordered_page;
+mod page_edge;
 mod page_grid;
 mod page_size;
 mod part;

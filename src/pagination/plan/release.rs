@@ -5,6 +5,7 @@ use super::double_counts::Doubles;
 use super::doubles::DoubleFilter;
 use super::fingerprint::{BatchKey, Fingerprint, RecordIdentity, first_line, has_line};
 use super::junction::KnownRecord;
+use super::page_edge::PageEdge;
 use crate::batch::Batch;
 use crate::pagination::error::PageError;
 use crate::pagination::path::Path;
@@ -19,6 +20,10 @@ pub(super) struct RecordRelease {
     detection: MoveDetection,
     /// Filter by keys; none where no key is configured.
     doubles: Option<DoubleFilter>,
+    /// Path of the keys that the filter compares.
+    key: Option<Path>,
+    /// Comparison of the page's first record with the last one before it.
+    edge: Option<PageEdge>,
     /// The current page is addressed by a number.
     is_numbered: bool,
     attempt: Attempt,
@@ -91,6 +96,8 @@ impl RecordRelease {
             identity: RecordIdentity::new(pagination.key.as_ref()),
             detection,
             doubles: DoubleFilter::of(pagination),
+            key: pagination.key.clone().filter(|_| pagination.watches_moves()),
+            edge: PageEdge::of(pagination),
             is_numbered: pagination.style.is_numbered(),
             attempt: Attempt::Pending,
             page: Fingerprint::default(),
@@ -109,6 +116,7 @@ impl RecordRelease {
         (self.attempt, self.page, self.overlap, self.policy) =
             (Attempt::Pending, Fingerprint::default(), 0, ReleasePolicy::Now);
         (self.withheld, self.has_moved) = (Vec::new(), false);
+        self.edge.iter_mut().for_each(PageEdge::start_page);
     }
 
     /// Notes the kind of the next page's address.
@@ -156,6 +164,8 @@ impl RecordRelease {
         if self.needs_last {
             self.page.keep_last(batch);
         }
+        let start = self.page.start();
+        self.edge.as_mut().map_or(Ok(()), |edge| edge.add(batch, start))?;
         Ok(is_first)
     }
 
@@ -192,10 +202,13 @@ impl RecordRelease {
     pub(super) fn pass(&mut self, batch: Batch, known: Vec<usize>) -> Result<Batch, PageError> {
         self.look_for_moved(&batch);
         match self.policy {
-            ReleasePolicy::Now => match &mut self.doubles {
-                Some(doubles) => doubles.pass(batch, self.page.batch(), &known, self.is_numbered),
-                None => Ok(batch.without(&known)),
-            },
+            ReleasePolicy::Now => {
+                self.check_edge()?;
+                match &mut self.doubles {
+                    Some(doubles) => doubles.pass(batch, self.page.batch(), &known, self.is_numbered),
+                    None => Ok(batch.without(&known)),
+                }
+            }
             ReleasePolicy::AtTheEnd => {
                 self.withheld.push(WithheldBatch { batch, keys: self.page.take_batch(), known });
                 let bytes: usize = self.withheld.iter().map(|withheld| withheld.batch.lines().len()).sum();
@@ -208,8 +221,9 @@ impl RecordRelease {
         }
     }
 
-    /// Compares the keys of records that waited; their page is no repetition.
-    pub(super) fn compare_withheld(&mut self) -> Result<(), PageError> {
+    /// Compares the keys of records that waited; their page is no repetition, and `pages` came before it.
+    pub(super) fn compare_withheld(&mut self, pages: u64) -> Result<(), PageError> {
+        self.check_edge()?;
         for WithheldBatch { batch, keys, known } in &mut self.withheld {
             let waited = std::mem::take(batch);
             *batch = match &mut self.doubles {
@@ -217,7 +231,9 @@ impl RecordRelease {
                 None => waited.without(known),
             };
         }
-        Ok(())
+        // A key that no record has compares nothing.
+        let is_nowhere = pages == 0 && self.page.records() > 0 && self.doubles().keyless == self.page.records();
+        self.key.clone().filter(|_| is_nowhere).map_or(Ok(()), |key| Err(PageError::KeyNowhere(key)))
     }
 
     /// Notes the keys of records that left before the walk was interrupted, and returns them.
@@ -237,6 +253,10 @@ impl RecordRelease {
 
     pub(super) fn is_numbered(&self) -> bool {
         self.is_numbered
+    }
+
+    fn check_edge(&self) -> Result<(), PageError> {
+        self.edge.as_ref().map_or(Ok(()), PageEdge::check)
     }
 
     fn looks_for_moved(&self) -> bool {
@@ -267,11 +287,13 @@ impl RecordRelease {
         if let Some(doubles) = &mut self.doubles {
             doubles.end_page();
         }
+        self.edge.iter_mut().for_each(PageEdge::end_page);
         let waited = std::mem::take(&mut self.withheld).into_iter().map(|withheld| withheld.batch);
         waited.chain([rest]).collect()
     }
 
     pub(super) fn resume(&mut self, last: Option<Vec<u8>>) {
+        self.edge.iter_mut().for_each(|edge| edge.resume(last.as_deref()));
         self.last = last;
     }
 }

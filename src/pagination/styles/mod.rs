@@ -31,6 +31,7 @@ pub use single::SinglePage;
 pub(crate) use style_rules::{StyleEnd, StyleRules};
 pub use template::Template;
 
+use super::error::PageError;
 use super::request::Param;
 use style_rules::ReadStyle;
 
@@ -151,6 +152,11 @@ impl Style {
     /// Parameters that change from page to page.
     pub fn params(&self) -> Vec<&Param> {
         self.rules().params()
+    }
+
+    /// Error for a page with the records of an earlier one.
+    pub(crate) fn repeated(&self, page: u64) -> PageError {
+        PageError::Repeat { page, param: self.params().first().copied().cloned() }
     }
 
     /// Parameters that name a page and nothing else: one with a template also holds what the collection is asked with.

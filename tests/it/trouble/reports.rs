@@ -2,7 +2,7 @@
 
 use super::{Report, Right};
 use crate::upstream::{Reply, answer};
-use Right::{Breaks, Either, Exact, Unverified};
+use Right::{Breaks, Either, Exact};
 
 /// A record without anything odd.
 fn item(number: u64) -> String {
@@ -364,7 +364,7 @@ pagination = { type = "next_url", next = '["hydra:view"]["hydra:next"]' }"#,
         record: item,
         lines: "records = \"page\"\nkey = \"id\"\npagination = { type = \"cursor\", next = \"pageInfo.endCursor\", param = \"after\", \
             more = { path = \"pageInfo.hasNextPage\" } }",
-        auto: Unverified,
+        auto: Breaks(&["key = \\\"id\\\""]),
         configured: Exact,
     },
     Report {

@@ -22,8 +22,17 @@ impl AnchoredWalk<'_> {
         let mut known = self.0.anchors.find_known(batch, self.0.release.keys());
         self.0.release.compare(batch, &mut known)?;
         self.0.anchors.join(batch.records(), &known);
-        let behind_key = self.0.trail.join(batch)?;
+        let behind_key = self.0.trail.join(batch).map_err(|error| self.or_repeats(error))?;
         Ok(known.iter().map(|record| record.at).chain(behind_key).collect())
+    }
+
+    /// Error for a page whose keys fall, which is the first one again where the upstream ignores its key.
+    fn or_repeats(&self, error: PageError) -> PageError {
+        let Walk { progress, release, pagination, .. } = &*self.0;
+        match (&error, progress.started(release.page().start())) {
+            (PageError::KeyFalls { .. }, Some(earlier)) => pagination.style.repeated(earlier),
+            _ => error,
+        }
     }
 
     /// Number of records that make the current page a full one.

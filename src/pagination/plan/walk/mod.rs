@@ -126,7 +126,7 @@ impl Walk {
 
     /// Latest fact about the walk that the operator is told of.
     pub(in crate::pagination::plan) fn notice(&self) -> Option<PlanNotice> {
-        PlanNotice::of(&self.pagination, &self.pinned, self.addresses.lost(), self.pages())
+        PlanNotice::of(&self.pagination, &self.pinned, self.addresses.lost(), &self.progress)
     }
 
     /// Number of pages that came.
@@ -233,7 +233,7 @@ impl Walk {
         if let Some(doubt) = self.doubt(head, &page, records)? {
             return self.ask_again(doubt).map(|()| Vec::new());
         }
-        self.release.compare_withheld()?;
+        self.release.compare_withheld(self.pages())?;
         let reach = self.addresses.reach(self.number(), records);
         self.anchors.settle(self.page_start(), reach, &self.progress)?;
         self.trail.settle();

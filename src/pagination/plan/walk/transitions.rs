@@ -124,7 +124,8 @@ impl Walk {
         if !matches!(aim, Aim::Confirm(_)) && self.trail.holds_ends() {
             let restart = starts_again.filter(|_| new > 0 && !self.trail.knows_first());
             if let Some(earlier) = restart.or(self.trail.is_apart().then_some(1)) {
-                return KeysetWalk(self).hold(Err(PageError::Repeat(earlier))).map(|()| false);
+                let repeated = self.pagination.style.repeated(earlier);
+                return KeysetWalk(self).hold(Err(repeated)).map(|()| false);
             }
             if self.trail.is_held() {
                 return Ok(true);
@@ -138,7 +139,7 @@ impl Walk {
             return Err(self.end_rules().refuted(proof));
         }
         let suspects = new > 0 && self.page_size.suspects_repetition(self.pagination.key.is_some());
-        starts_again.filter(|_| suspects).map_or(Ok(true), |earlier| Err(PageError::Repeat(earlier)))
+        starts_again.filter(|_| suspects).map_or(Ok(true), |earlier| Err(self.pagination.style.repeated(earlier)))
     }
 
     /// Number of records that the current page was asked for, where its place depends on it.
