@@ -115,6 +115,34 @@ async fn a_file_whose_fetch_was_killed_is_resumed_even_if_its_page_has_changed()
     assert_eq!(upstream.asked().len() - before, 3);
 }
 
+/// Leftovers of a process that was killed while it created its two files.
+#[tokio::test]
+async fn a_kill_before_the_first_line_of_the_journal_leaves_files_that_the_same_command_takes() {
+    let gone = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&gone);
+    let upstream = Upstream::scripted(60, move |asked, answer| match asked.page {
+        2 if counted.fetch_add(1, Ordering::SeqCst) == 0 => Reply::status(410),
+        _ => Reply::Whole(answer),
+    })
+    .await;
+    let wanted = Wanted::from(&upstream);
+    assert_eq!(last(&run(wanted.command()).await).0, 4);
+    let [part, journal] = ["part", "part.journal"].map(|end| wanted.file().with_extension(format!("ndjson.{end}")));
+    let begun = read(&journal);
+    for kept in [None, Some(""), Some(&begun)] {
+        std::fs::write(&part, "").unwrap();
+        match kept {
+            None => std::fs::remove_file(&journal).unwrap(),
+            Some(text) => std::fs::write(&journal, text).unwrap(),
+        }
+        let asked = upstream.asked().len();
+        let output = run(wanted.command()).await;
+        assert_eq!((last(&output).0, upstream.asked().len() - asked), (0, 3), "{kept:?}: {output:?}");
+        assert_eq!(read(&wanted.file()), orders(60));
+        std::fs::write(&journal, "").unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_file_that_another_command_has_begun_is_left_alone() {
     let upstream = Upstream::scripted(60, |asked, answer| match asked.page {

@@ -1,9 +1,9 @@
 //! Fetch to a file: records go to `FILE.part`, which is renamed when it is complete and resumed after a break.
 
 use std::ffi::OsString;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -143,7 +143,10 @@ impl PartialFile {
     fn find(&self, crawl: &Crawl, fields: HeaderPolicy) -> Result<ExistingFiles, FetchEnd> {
         let mut reopened = match snapshot::reopen_single_file(self.lines.clone(), self.journal.clone()) {
             Ok(reopened) => reopened,
-            Err(ReopenError::Unknown) if self.lines.exists() => return Err(FetchEnd::Foreign(self.lines.clone())),
+            // An empty file is what a kill leaves right after the first page.
+            Err(ReopenError::Unknown) if fs::metadata(&self.lines).is_ok_and(|lines| lines.len() > 0) => {
+                return Err(FetchEnd::Foreign(self.lines.clone()));
+            }
             Err(ReopenError::Unknown) => return Ok(ExistingFiles::Nothing),
             Err(ReopenError::Io(error)) => return Err(FetchEnd::Unwritable(self.named(&error))),
             Err(newer @ ReopenError::Newer(_)) => {
@@ -214,16 +217,16 @@ impl PartialFile {
 
     /// Returns true if records are missing in the file.
     fn is_short(&self, log: &Log) -> bool {
-        std::fs::metadata(&self.lines).map_or(true, |lines| lines.len() < log.extent().bytes)
+        fs::metadata(&self.lines).map_or(true, |lines| lines.len() < log.extent().bytes)
     }
 
     /// Renames the file if it has all bytes.
     fn finish(&self, log: &Log) -> io::Result<()> {
-        if std::fs::metadata(&self.lines)?.len() != log.extent().bytes {
+        if fs::metadata(&self.lines)?.len() != log.extent().bytes {
             return Err(io::Error::new(io::ErrorKind::WriteZero, "not all of the records could be written"));
         }
-        if let Ok(before) = std::fs::metadata(&self.to) {
-            std::fs::set_permissions(&self.lines, before.permissions())?;
+        if let Ok(before) = fs::metadata(&self.to) {
+            fs::set_permissions(&self.lines, before.permissions())?;
         }
         snapshot::commit_single_file(&self.lines, &self.journal, &self.to)
     }

@@ -20,8 +20,9 @@ pub(super) fn create(lines: PathBuf, journal: PathBuf, birth: &Birth) -> io::Res
     let journal_file = private().create(true).truncate(false).open(&journal)?;
     // Locked before anything is cut off: another process may still write there.
     lock(&journal_file, &journal)?;
-    journal_file.set_len(0)?;
+    // First the lines: a kill in between leaves no lines without the journal that says what they are.
     let lines_file = File::options().read(true).write(true).create(true).truncate(true).open(&lines)?;
+    journal_file.set_len(0)?;
     let [lines, journal] = stay_open([(lines, lines_file), (journal, journal_file)]);
     let claim = FileClaim::new(unbounded(), lines, journal).with_loss_policy(LossPolicy::Stop);
     FileLog::create(Arc::new(claim), None, birth).map_err(|error| match error {
