@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::ask::StreamRequest;
-use super::crawl_quota::{Quota, credentials};
+use super::crawl_rate_limit::{CrawlRateLimit, credentials};
 use super::fill::CacheFill;
 use crate::error::Failure;
 use crate::id::{CacheKey, SnapshotId};
@@ -38,7 +38,7 @@ type LookupOutcome = Result<(Arc<Snapshot>, CacheStatus), NoSnapshot>;
 #[derive(Debug)]
 pub(super) struct SnapshotLookup {
     pub(super) fill: CacheFill,
-    pub(super) quota: Quota,
+    pub(super) rate_limit: CrawlRateLimit,
 }
 
 impl SnapshotLookup {
@@ -162,12 +162,12 @@ impl SnapshotLookup {
             return Err(NoSnapshot::NotKept);
         }
         let credentials = credentials(&request.first.headers, self.fill.registry.store());
-        self.quota.take(credentials, request.peer).map_err(NoSnapshot::TooMany)
+        self.rate_limit.take(credentials, request.peer).map_err(NoSnapshot::TooMany)
     }
 
     /// Called where no crawl came of an admission: the upstream has nothing newer, or the request names a page.
     fn give_back(&self, request: &StreamRequest) {
-        self.quota.give_back(credentials(&request.first.headers, self.fill.registry.store()), request.peer);
+        self.rate_limit.give_back(credentials(&request.first.headers, self.fill.registry.store()), request.peer);
     }
 }
 

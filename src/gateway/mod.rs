@@ -15,7 +15,7 @@ mod builder;
 mod cache_key;
 mod cache_key_upgrade;
 mod cacheability;
-mod crawl_quota;
+mod crawl_rate_limit;
 mod fill;
 mod forward;
 mod headers;
@@ -46,7 +46,7 @@ use crate::upstream::{BadTrust, Governors, Transport};
 use ask::{StreamRequest, read_body};
 pub use builder::{GatewayBuilder, GatewayError};
 use cache_key::key_of;
-use crawl_quota::Quota;
+use crawl_rate_limit::CrawlRateLimit;
 use fill::CacheFill;
 use lookup::{NoSnapshot, SnapshotLookup};
 pub use respond::respond;
@@ -83,7 +83,7 @@ impl Gateway {
         if config.snapshots.on_start == OnStart::GoOn {
             fill.spawn(auto_resume::resume_all(Arc::clone(&routes), names.clone(), fill.clone()));
         }
-        let lookup = SnapshotLookup { fill, quota: Quota::new(&config.snapshots.opens) };
+        let lookup = SnapshotLookup { fill, rate_limit: CrawlRateLimit::new(&config.snapshots.opens) };
         Ok(Self { shared: Arc::new(Shared { routes, names, unnamed: config.snapshots.resume, lookup, governors }) })
     }
 

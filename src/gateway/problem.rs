@@ -139,7 +139,7 @@ pub(super) fn broken(failure: &Failure) -> Response<Body> {
     report(status, failure.fault.name(), &detail, &failure.hint)
 }
 
-/// A caller that has begun as many crawls as its quota allows.
+/// A caller that has begun as many crawls as it may in a time.
 fn too_many(wait: Duration) -> Response<Body> {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let mut response = report(

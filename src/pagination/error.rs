@@ -132,7 +132,7 @@ page_errors! {
         #[error("the next address can't be read from {source_name}: {found}")]
         BadPointer { source_name: String, found: String } => Upstream, "check `next` in `pagination`";
         #[error(transparent)]
-        BadLink(#[from] super::link::BadLink) => Upstream, "report it to the upstream, or use another style of pagination";
+        BadLink(#[from] super::link_header_parser::BadLink) => Upstream, "report it to the upstream, or use another style of pagination";
         #[error("the Link header has the relation `{0}`, which is none (RFC 8288 §3.3), and may be the link to the next page")]
         ImpossibleRelation(String) => Upstream,
             "report it to the upstream; if this is its link to the next page, set rel = \"…\" in `pagination` to the text as it stands there, else use another style of pagination";

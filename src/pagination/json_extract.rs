@@ -1,7 +1,7 @@
 //! Extraction of the raw values at several paths of a JSON text, in one pass that checks the rest.
 //!
 //! It borrows from a text that is in memory. The splitter can't serve for it: that copies values out of pieces of a page, and this
-//! runs once for each record where a collection is cut into ranges.
+//! reads values around the records again, and of single records: their keys, and their places in a range.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -9,7 +9,7 @@ use url::form_urlencoded;
 
 use super::content_range::content_range;
 use super::error::{PageError, excerpt};
-use super::link;
+use super::link_header_parser;
 use super::page::{Head, PageFields};
 use super::path::Path;
 
@@ -85,7 +85,7 @@ impl Source {
 
     /// Number of pages up to the one that the `Link` with the relation `last` leads to.
     fn last_page(&self, head: &Head, param: &str, start: u64) -> Result<Option<u64>, PageError> {
-        let links = link::links(&head.headers)?;
+        let links = link_header_parser::links(&head.headers)?;
         let Some(link) = links.iter().find(|link| link.has_rel("last")) else { return Ok(None) };
         // The rest of the address may hold a secret, and isn't shown.
         let address = link.target.split('#').next().unwrap_or_default();

@@ -9,7 +9,7 @@ use url::form_urlencoded;
 
 use super::{
     ACCEPT_DATETIME, END_MARKER, EndMark, Freshness, IfNoneMatch, IfRange, MediaType, ParamNames, Range, RangeSpec,
-    RequestError, Trailers, WantDigest, prefer,
+    RequestError, Trailers, WantDigest, prefer_order,
 };
 use crate::config::Collection;
 use crate::id::SnapshotId;
@@ -106,7 +106,7 @@ impl StreamOptions {
             method: method.clone(),
             version: head.version,
             media_type,
-            order: prefer::order(headers),
+            order: prefer_order::read(headers),
             view,
             pinned,
             range: if has_ranges { Range::read(headers)? } else { None },

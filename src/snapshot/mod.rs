@@ -2,6 +2,7 @@
 
 mod cache_stats;
 mod digest;
+mod expiry_and_eviction;
 mod facts;
 mod key_history;
 mod leader;
@@ -10,7 +11,6 @@ mod log;
 mod lookup_result;
 mod record_index;
 mod registry;
-mod retention;
 mod seal;
 mod serde_millis;
 mod single_flight;

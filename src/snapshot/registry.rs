@@ -13,12 +13,12 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 
 use super::cache_stats::CacheStats;
+use super::expiry_and_eviction::{self, ExpiryPolicy};
 use super::facts::Retention;
 use super::key_history::{CAPACITY, KeyHistory};
 use super::leader::{FlightLeader, FlightScope};
 use super::listing::{self, SnapshotListing};
 use super::lookup_result::{LookupPurpose, LookupResult, Recency};
-use super::retention::{self, ExpiryPolicy};
 use super::single_flight::{Flight, FlightRole};
 use super::snapshot::{Snapshot, SnapshotState};
 use super::snapshot_index::{IdEntry, KeySlot, SnapshotIndex};
@@ -43,7 +43,7 @@ impl Registry {
     /// Creates a registry with the contents of this store. `keep_for` is the time that snapshots of an earlier process are kept.
     pub fn new(store: Store, keep_for: Duration) -> Self {
         let doomed = Arc::new(Mutex::new(Vec::new()));
-        let by_id = retention::cache(ExpiryPolicy { keep_for }, &doomed);
+        let by_id = expiry_and_eviction::cache(ExpiryPolicy { keep_for }, &doomed);
         let by_key = Cache::builder().build();
         let mut stored = store.stored();
         // Of several with one key the newest comes last, and stays.
@@ -56,7 +56,7 @@ impl Registry {
         }
         let history = KeyHistory::with_capacity(CAPACITY);
         let index = Arc::new(SnapshotIndex { store, by_key, by_id, keep_for, doomed, history });
-        retention::evict_when_full(&index);
+        expiry_and_eviction::evict_when_full(&index);
         Self { index, counts: Arc::default() }
     }
 
@@ -174,7 +174,7 @@ impl Registry {
 
     /// Expires snapshots and deletes their files, every `period`, for as long as the registry lives.
     pub fn maintain(&self, period: Duration) -> impl Future<Output = ()> + Send + use<> {
-        retention::maintain(&self.index, period)
+        expiry_and_eviction::maintain(&self.index, period)
     }
 
     fn new_flight(&self, key: CacheKey) -> Flight {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::page_members::{self, OuterField, digits};
 use super::{Candidate, member_names};
 use crate::pagination::envelope_names::TOTAL_HEADERS;
-use crate::pagination::link::Link;
+use crate::pagination::link_header_parser::Link;
 use crate::pagination::path::Segment;
 use crate::pagination::request::RequestBody;
 use crate::pagination::request_params::RequestParam;

@@ -26,7 +26,7 @@ use self::next_pointer::{Pointer, PointerValue, is_same_url};
 pub use self::page_outline::{Sketch, outline};
 pub(in crate::pagination) use self::path_number::{PathNumber, segments};
 pub use self::record_array::{arrays, begins_elsewhere, records_path};
-use super::link::{Link, links};
+use super::link_header_parser::{Link, links};
 use super::request_params::RequestParam;
 use super::styles::{Base, Cursor, LinkHeader, NextUrl, Style, Token};
 use super::{PageRequest, Pagination, Path, Source};

@@ -5,7 +5,7 @@ use std::fmt;
 use hashbrown::HashTable;
 use twox_hash::XxHash3_64;
 
-use super::filter::KeyFilter;
+use super::bloom_filter::KeyFilter;
 use super::run::RunIndex;
 use super::set::Novelty;
 

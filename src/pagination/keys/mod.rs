@@ -8,7 +8,7 @@
 //! Numbers that are dense leave no more than their ranges behind, whatever their order. All other keys are kept as they are, in memory up
 //! to a bound and behind it as sorted runs in a file, beside which a filter answers most questions for new keys.
 
-mod filter;
+mod bloom_filter;
 mod loose;
 mod numbers;
 mod reader;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
+use super::adaptive_page_size::PageSizing;
+use super::diff_to_first_request::RequestDelta;
 use super::joint::Joint;
 use super::numbering::counts_on;
 use super::page_grid::PageGrid;
-use super::page_size::PageSizing;
-use super::request_delta::RequestDelta;
 use crate::pagination::detect::{self, PageParam, PathNumber};
 use crate::pagination::error::PageError;
 use crate::pagination::link_guard::LinkGuard;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::adaptive_page_size::{PageSizing, Resized};
 use super::addresses::Addresses;
 use super::anchors::{Anchors, AnchorsNote};
+use super::diff_to_first_request::RequestDelta;
 use super::envelope_check::EnvelopeCheck;
 use super::key_trail::KeyTrail;
-use super::page_size::{PageSizing, Resized};
 use super::pinned_state::{PinnedState, StatePins};
 use super::progress::WalkProgress;
-use super::request_delta::RequestDelta;
 use super::trail_note::TrailNote;
 use super::walk_state::{Aim, WalkState};
 use crate::pagination::error::PageError;

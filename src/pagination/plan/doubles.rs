@@ -12,11 +12,11 @@
 
 use memchr::memchr_iter;
 
-use super::crawl_keys::CrawlKeys;
 use super::double_counts::Doubles;
 use super::fingerprint::{BatchKey, hash_of};
 use super::junction::KnownRecord;
 use super::newest_records::NewestRecords;
+use super::shared_key_set::CrawlKeys;
 use crate::batch::Batch;
 use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::keys::{KeyReader, Novelty};

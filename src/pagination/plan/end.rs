@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 
+use super::adaptive_page_size::PageSizing;
 use super::addresses::Addresses;
 use super::anchors::Anchors;
-use super::page_size::PageSizing;
 use super::progress::WalkProgress;
 use super::walk_state::Aim;
 use crate::pagination::detect;

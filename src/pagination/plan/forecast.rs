@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use super::adaptive_page_size::PageSizing;
 use super::addresses::Addresses;
 use super::anchors::Anchors;
 use super::events::PageSoFar;
 use super::joint::Joint;
-use super::page_size::PageSizing;
 use super::pinned_state::PinnedState;
 use super::progress::WalkProgress;
 use super::walk_state::{Aim, WalkState};

@@ -16,11 +16,12 @@
 //! used if it is exactly the one that the walk asks for, and dropped otherwise.
 //! Anything that is neither a next address nor a proven end is a [`PageError`](super::PageError), and the crawl breaks.
 
+mod adaptive_page_size;
 mod addresses;
 mod anchors;
 mod checkpoint;
 mod consistency;
-mod crawl_keys;
+mod diff_to_first_request;
 mod digest_map;
 mod double_counts;
 mod doubles;
@@ -43,7 +44,6 @@ mod numbering;
 mod ordered_page;
 mod page_edge;
 mod page_grid;
-mod page_size;
 mod part;
 mod partition;
 mod parts;
@@ -53,17 +53,17 @@ mod plan;
 mod progress;
 mod range_splitter;
 mod release;
-mod request_delta;
+mod shared_key_set;
 mod trail_note;
 mod walk;
 mod walk_state;
 
 pub use super::proof::Proof;
 pub use checkpoint::Checkpoint;
-pub use crawl_keys::CrawlKeys;
 pub use double_counts::Doubles;
 pub use events::{PageId, PageName, PageNews, PageSoFar, PartId, ReleasedRecords, Room, Standing, Step, TurnEvent};
 pub use notice::PlanNotice;
 pub use plan::Plan;
+pub use shared_key_set::CrawlKeys;
 pub use walk::Walk;
 pub use walk_state::WalkStep;

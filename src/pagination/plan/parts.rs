@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::crawl_keys::CrawlKeys;
 use super::digest_map::DigestMap;
 use super::double_counts::Doubles;
 use super::doubles::DoubleFilter;
@@ -11,6 +10,7 @@ use super::events::PartId;
 use super::part::{CollectionPart, Emission};
 use super::partition::Cut;
 use super::range_splitter::RangeSplitter;
+use super::shared_key_set::CrawlKeys;
 use super::walk::Walk;
 use crate::caps::Caps;
 use crate::pagination::error::PageError;

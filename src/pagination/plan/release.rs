@@ -1,11 +1,11 @@
 //! Release of a page's records: at once, at the page's end, or never.
 
-use super::crawl_keys::CrawlKeys;
 use super::double_counts::Doubles;
 use super::doubles::DoubleFilter;
 use super::fingerprint::{BatchKey, Fingerprint, RecordIdentity, first_line, has_line};
 use super::junction::KnownRecord;
 use super::page_edge::PageEdge;
+use super::shared_key_set::CrawlKeys;
 use crate::batch::Batch;
 use crate::pagination::error::PageError;
 use crate::pagination::path::Path;

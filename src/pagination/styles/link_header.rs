@@ -4,7 +4,7 @@ use super::addressing::{Address, AddressContext, Addressing, PageAnswer};
 use super::config_keys::{KeyKind, KeyMistake, StyleKey, StyleSchema, StyleValue, StyleValues};
 use super::style_rules::{ReadStyle, StyleRules};
 use crate::pagination::error::{PageError, excerpt};
-use crate::pagination::link::{Link, links};
+use crate::pagination::link_header_parser::{Link, links};
 
 /// Links in the `Link` header field.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
+use super::adaptive_page_size::PageSizing;
 use super::addresses::Addresses;
 use super::anchors::Anchors;
 use super::consistency::EndedWalk;
@@ -19,7 +20,6 @@ use super::end::PageLength;
 use super::envelope_check::{ArrivedPage, EnvelopeCheck};
 use super::key_trail::KeyTrail;
 use super::notice::PlanNotice;
-use super::page_size::PageSizing;
 use super::pinned_state::PinnedState;
 use super::progress::WalkProgress;
 use super::release::{RecordRelease, ReleasePolicy};

@@ -1,6 +1,6 @@
-//! Quota of crawls that a caller may begin in a time, and that all callers of one address may begin.
+//! Rate limit of crawls: the number that a caller may begin in a time, and that all callers of one address may begin.
 //!
-//! The generic cell rate algorithm: for each caller, the moment at which all crawls that it has begun are paid for. A whole quota may be used
+//! The generic cell rate algorithm: for each caller, the moment at which all crawls that it has begun are paid for. All crawls of a period may begin
 //! at once, and after it one crawl at a time.
 
 use std::net::{IpAddr, Ipv6Addr};
@@ -16,7 +16,7 @@ use crate::id::CacheKey;
 use crate::pace::Rate;
 use crate::snapshot::Store;
 
-/// Quota of all callers of one address, in quotas of one caller: credentials can be made up.
+/// Rate of all callers of one address, in rates of one caller: credentials can be made up.
 const CALLERS: u32 = 10;
 
 /// Number of callers, and of addresses, that are remembered.
@@ -24,7 +24,7 @@ const REMEMBERED: u64 = 1 << 16;
 
 /// Callers that have begun crawls of late.
 #[derive(Debug)]
-pub(super) struct Quota {
+pub(super) struct CrawlRateLimit {
     callers: RateBuckets<CacheKey>,
     /// Callers without credentials.
     anonymous: RateBuckets<NetworkOrigin>,
@@ -43,7 +43,7 @@ struct RateBuckets<K: std::hash::Hash + Eq + Send + Sync + Copy + 'static> {
     at: Cache<K, Instant>,
 }
 
-impl Quota {
+impl CrawlRateLimit {
     pub(super) fn new(rate: &Rate) -> Self {
         let requests = rate.requests.get();
         let all = requests.saturating_mul(CALLERS);
@@ -129,9 +129,9 @@ mod tests {
     use super::*;
     use crate::snapshot::Store;
 
-    fn quota(requests: u32) -> Quota {
+    fn limit(requests: u32) -> CrawlRateLimit {
         let requests = NonZeroU32::new(requests).unwrap();
-        Quota::new(&Rate { requests, period: Duration::from_secs(60) })
+        CrawlRateLimit::new(&Rate { requests, period: Duration::from_secs(60) })
     }
 
     fn key(name: &str) -> CacheKey {
@@ -146,38 +146,38 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_caller_has_its_number_in_a_time_and_others_have_theirs() {
-        let quota = quota(6);
+        let limit = limit(6);
         let one = Some(key("one"));
         for (caller, other) in [(one, Some(key("two"))), (None, one)] {
             let (here, there) = (at("10.0.0.1"), at("10.0.0.2"));
             let peer = if caller.is_some() { here } else { there };
-            assert!((0..6).all(|_| quota.take(caller, peer).is_ok()));
-            let wait = quota.take(caller, peer).unwrap_err();
+            assert!((0..6).all(|_| limit.take(caller, peer).is_ok()));
+            let wait = limit.take(caller, peer).unwrap_err();
             assert!(wait > Duration::from_secs(9) && wait <= Duration::from_secs(10), "{wait:?}");
             tokio::time::advance(wait).await;
-            assert_eq!((quota.take(other, peer), quota.take(caller, peer)), (Ok(()), Ok(())));
-            assert!(quota.take(caller, peer).is_err());
-            quota.give_back(caller, peer);
-            assert_eq!(quota.take(caller, peer), Ok(()));
-            assert!(quota.take(caller, peer).is_err());
+            assert_eq!((limit.take(other, peer), limit.take(caller, peer)), (Ok(()), Ok(())));
+            assert!(limit.take(caller, peer).is_err());
+            limit.give_back(caller, peer);
+            assert_eq!(limit.take(caller, peer), Ok(()));
+            assert!(limit.take(caller, peer).is_err());
             // Who moves takes its number along; who has no name is another one there.
-            assert_eq!(quota.take(caller, at("10.0.0.3")).is_ok(), caller.is_none());
+            assert_eq!(limit.take(caller, at("10.0.0.3")).is_ok(), caller.is_none());
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn credentials_that_are_made_up_give_an_address_ten_times_its_number_and_no_more() {
-        let quota = quota(3);
+        let limit = limit(3);
         for addresses in [&["10.0.0.1"][..], &["2001:db8::1", "2001:db8::2", "2001:db8::ffff:1"], &["::ffff:10.0.0.2"]]
         {
             let taken = (0..100).filter(|number| {
                 let peer = at(addresses[number % addresses.len()]);
-                quota.take(Some(key(&format!("{number} {addresses:?}"))), peer).is_ok()
+                limit.take(Some(key(&format!("{number} {addresses:?}"))), peer).is_ok()
             });
             assert_eq!(taken.count(), 30, "{addresses:?}");
         }
-        assert!(quota.take(None, at("10.0.0.2")).is_err(), "that is the same address");
-        assert_eq!(quota.take(None, at("2001:db8:0:1::1")), Ok(()));
+        assert!(limit.take(None, at("10.0.0.2")).is_err(), "that is the same address");
+        assert_eq!(limit.take(None, at("2001:db8:0:1::1")), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]

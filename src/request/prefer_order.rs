@@ -11,7 +11,7 @@ use crate::pagination::PartOrder;
 pub const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// Returns the preferred order.
-pub(super) fn order(headers: &HeaderMap) -> Option<PartOrder> {
+pub(super) fn read(headers: &HeaderMap) -> Option<PartOrder> {
     // The first of two preferences of one name counts (RFC 7240 §2).
     let (_, order) = directives(headers, &PREFER).into_iter().find(|(name, _)| name == "order")?;
     [("any", PartOrder::Any), ("listed", PartOrder::Listed)]
@@ -32,7 +32,7 @@ mod tests {
         for field in fields {
             headers.append(PREFER, HeaderValue::from_str(field).unwrap());
         }
-        order(&headers)
+        read(&headers)
     }
 
     #[test]
