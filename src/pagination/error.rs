@@ -250,6 +250,9 @@ page_errors! {
             "the upstream ignores the parameter that tells the parts apart: correct `param` or `segment` in `partition`; where parts share records, they would be doubled: take `partition` out";
         #[error("the first page has nothing at {0}, by which the collection's state is known")]
         NoVersion(String) => Configuration, "correct `from` in `valid_at`, or take valid_at out";
+        #[error("consistency = \"upstream\" asks for one state of the collection, and {0}")]
+        NoState(String) => Unproven,
+            "name a state that the upstream keeps (valid_at), or set another consistency: \"verify\" reads the list until two reads are equal and \"repair\" reads what moved again, both with `key`; \"detect\" takes pages of different moments";
         #[error("the collection changed during the crawl: it is not in the state of the first page any more")]
         CollectionChanged => Upstream, "crawl again, for the collection as it is now";
         #[error("the checkpoint of the pages before can't be resumed: {0}")]

@@ -142,6 +142,55 @@ async fn later_pages_are_asked_for_only_if_nothing_has_changed() {
 }
 
 #[tokio::test]
+async fn the_level_upstream_breaks_where_no_state_spans_the_pages() {
+    const NONE: &str = "page 1 has neither a strong ETag nor Last-Modified, and more pages follow";
+    const OTHER: &str = "since a later answer has `etag: \"p2\"`";
+    const REFUSED: &str = "since a later answer has no `etag`";
+    let of_each_page = |asked: &Asked| match asked.target.contains("page=2") {
+        true => page(asked, &[("etag", "\"p2\"")]),
+        false => page(asked, &[("etag", "\"a\"")]),
+    };
+    let past_the_end = |asked: &Asked| match asked.target.contains("page=4") {
+        true => Reply::status(404),
+        false => page(asked, &[("etag", "\"a\"")]),
+    };
+    let by_status = NUMBER.replace(" }", ", end = { status = 404 } }");
+    let untagged = Upstream::scripted(0, |asked, _| page(asked, &[("etag", "W/\"a\"")])).await;
+    let tagged = Upstream::scripted(0, |asked, _| page(asked, &[("etag", "\"a\"")])).await;
+    let apart = Upstream::scripted(0, move |asked, _| of_each_page(asked)).await;
+    let refusing = Upstream::scripted(0, move |asked, _| past_the_end(asked)).await;
+    let cases = [
+        (&untagged, LINK, 1, Some(NONE)),
+        (&untagged, NUMBER, 1, Some(NONE)),
+        (&apart, TOKEN, 2, Some(OTHER)),
+        (&refusing, by_status.as_str(), 4, Some(REFUSED)),
+        (&tagged, LINK, 3, None),
+    ];
+    for (upstream, style, requests, broken) in cases {
+        upstream.forget();
+        let crawl = crawl(upstream, "", &format!("{style}match = true\nconsistency = \"upstream\""));
+        let ended = whole(Crawl { width: 1, ..crawl }).await;
+        assert_eq!(upstream.asked().len(), requests, "{style}");
+        match (ended, broken) {
+            (Ok((text, verdict, _)), None) => {
+                assert_eq!((text.as_str(), verdict.consistency.word()), (ALL, "upstream"))
+            }
+            (Err(failure), Some(why)) => {
+                assert!(failure.fault == Fault::Unproven && failure.message.contains(why), "{failure}");
+                let levels = ["\"verify\"", "\"repair\"", "\"detect\""];
+                assert!(levels.iter().all(|level| failure.hint.contains(level)), "{}", failure.hint);
+            }
+            (ended, _) => panic!("{style}: {ended:?}"),
+        }
+    }
+    // One page is of one moment, whatever it names.
+    let single = Upstream::scripted(0, |_, _| Reply::json(r#"{"data":[{"id":1}]}"#)).await;
+    let (_, verdict, _) =
+        whole(crawl(&single, "", &format!("{LINK}match = true\nconsistency = \"upstream\""))).await.unwrap();
+    assert_eq!(verdict.consistency.word(), "snapshot");
+}
+
+#[tokio::test]
 async fn an_end_by_a_status_is_given_without_regard_to_a_condition() {
     let upstream = Upstream::scripted(0, |asked, _| match asked.target.contains("page=4") {
         true => Reply::status(404),

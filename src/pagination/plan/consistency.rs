@@ -54,18 +54,20 @@ impl EndedWalk<'_> {
             let by = || format!("{param} in every request");
             return if is_refuted { Doubt::Repeated.into() } else { Consistency::Upstream { by: by() } };
         }
-        if self.addresses.is_midway() {
-            return Doubt::Midway.into();
-        }
-        if self.is_one_page(proof) && detect::names_a_place(self.addresses.origin()) {
-            return Doubt::Place.into();
-        }
-        if self.is_one_page(proof) {
+        let is_midway = self.addresses.is_midway();
+        let names_a_place = detect::names_a_place(self.addresses.origin());
+        if self.is_one_page(proof) && !is_midway && !names_a_place {
             return Consistency::Snapshot { at: self.moment() };
         }
         let by_condition = self.pinned.by_condition();
         if let Some(upheld @ Consistency::Upstream { .. }) = by_condition {
             return if is_refuted { Doubt::Repeated.into() } else { upheld };
+        }
+        if is_midway {
+            return Doubt::Midway.into();
+        }
+        if self.is_one_page(proof) {
+            return Doubt::Place.into();
         }
         match self.pagination.consistency {
             Some(ConsistencyLevel::None) => return Doubt::Unwatched.into(),

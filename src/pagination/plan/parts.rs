@@ -18,7 +18,7 @@ use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::partition_settings::PartOrder;
 use crate::pagination::proof::Proof;
 use crate::pagination::request::PageRequest;
-use crate::pagination::settings::Pagination;
+use crate::pagination::settings::{ConsistencyLevel, Pagination};
 use crate::pagination::since_valid_at::VersionSource;
 use crate::pagination::verdict::{Consistency, Doubt, ProvenEnd};
 
@@ -171,6 +171,16 @@ impl Parts {
 
     /// Proof that all parts together are the collection.
     pub(super) fn ending(&self) -> Result<ProvenEnd, PageError> {
+        let end = self.proven()?;
+        match &end.consistency {
+            Consistency::Unverified { why } if self.pagination.consistency == Some(ConsistencyLevel::Upstream) => {
+                Err(PageError::NoState(why.clone()))
+            }
+            _ => Ok(end),
+        }
+    }
+
+    fn proven(&self) -> Result<ProvenEnd, PageError> {
         match (self.retired.parts, &self.retired.ending) {
             (1, Some(ending)) if self.splitter.is_none() => Ok(self.with_doubles(ending.clone())),
             // What the upstream leaves out of every range is not seen.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::page::{Head, PageFields};
 use crate::pagination::request::{Encode, PageRequest, Param};
-use crate::pagination::settings::Pagination;
+use crate::pagination::settings::{ConsistencyLevel, Pagination};
 use crate::pagination::since_valid_at::{Precondition, ValidAt, VersionSource, unchanged_since};
 use crate::pagination::value_source::first_live;
 use crate::pagination::verdict::Consistency;
@@ -20,7 +20,17 @@ use crate::pagination::verdict::Consistency;
 pub(super) struct PinnedState {
     valid_at: Option<ValidAt>,
     precondition: Precondition,
+    requirement: StateRequirement,
     pins: StatePins,
+}
+
+/// Use of the state's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StateRequirement {
+    /// A crawl whose pages are of no one state ends as `unverified`.
+    Optional,
+    /// By `consistency = "upstream"`: such a crawl breaks.
+    Required,
 }
 
 /// Names of the collection's state.
@@ -43,7 +53,11 @@ impl PinnedState {
         let valid_at = pagination.valid_at.clone();
         let version = valid_at.as_ref().and_then(|valid_at| first.json_at(&valid_at.param));
         let pins = StatePins { version, ..StatePins::default() };
-        Self { valid_at, precondition: pagination.precondition, pins }
+        let requirement = match pagination.consistency {
+            Some(ConsistencyLevel::Upstream) => StateRequirement::Required,
+            _ => StateRequirement::Optional,
+        };
+        Self { valid_at, precondition: pagination.precondition, requirement, pins }
     }
 
     /// Returns true if an answer may say that the collection has changed.
@@ -96,19 +110,32 @@ impl PinnedState {
 
     /// Takes the head of an answer: under a condition only one with the same validator is of the first page's state. Many upstreams ignore
     /// conditions, or tag each page by itself, and a refusal is given without regard to them (RFC 9110 §13.2.1).
-    pub(super) fn check(&mut self, headers: &HeaderMap) {
-        let Some((field, wanted)) = self.pins.condition.as_ref().filter(|_| !self.is_unheeded()) else { return };
+    pub(super) fn check(&mut self, headers: &HeaderMap) -> Result<(), PageError> {
+        let Some((field, wanted)) = self.pins.condition.as_ref().filter(|_| !self.is_unheeded()) else { return Ok(()) };
         let validator = if *field == IF_MATCH.as_str() { ETAG } else { LAST_MODIFIED };
         let found = headers.get(&validator);
         if found.is_some_and(|found| found == wanted) {
-            return;
+            return Ok(());
         }
         let text = |found: &HeaderValue| excerpt(&String::from_utf8_lossy(found.as_bytes()));
         let found = found.map_or(format!("no `{validator}`"), |found| format!("`{validator}: {}`", text(found)));
         let wanted = excerpt(wanted);
-        self.pins.unheeded = Some(format!(
-            "nothing shows that the upstream heeds `{field}: {wanted}`, since a later answer has {found}"
-        ));
+        let why =
+            format!("nothing shows that the upstream heeds `{field}: {wanted}`, since a later answer has {found}");
+        self.pins.unheeded = Some(why.clone());
+        match self.requirement {
+            StateRequirement::Optional => Ok(()),
+            StateRequirement::Required => Err(PageError::NoState(why)),
+        }
+    }
+
+    /// Refuses a further page, where one state is required and the first page has named none.
+    pub(super) fn check_named(&self) -> Result<(), PageError> {
+        let names_one = self.pins.condition.is_some() || self.version_param().is_some();
+        if self.requirement == StateRequirement::Optional || names_one {
+            return Ok(());
+        }
+        Err(PageError::NoState("page 1 has neither a strong ETag nor Last-Modified, and more pages follow".to_owned()))
     }
 
     /// Puts the state into a request.
@@ -190,12 +217,13 @@ mod tests {
             let request = PageRequest::get(Url::parse("http://a/").unwrap());
             let mut state = PinnedState::new(&pagination, &request);
             let head = Head { status: StatusCode::OK, headers: headers(&[first]), url: request.url };
-            state.check(&head.headers);
+            state.check(&head.headers).unwrap();
             state.learn(&head, &PageFields::default()).unwrap();
-            state.check(&head.headers);
+            state.check(&head.headers).unwrap();
             assert!(matches!(state.by_condition(), Some(Consistency::Upstream { .. })));
-            state.check(&headers(&later));
-            state.check(&head.headers);
+            let told = state.check(&headers(&later));
+            state.check(&head.headers).unwrap();
+            assert!(told.is_ok());
             match (state.by_condition().unwrap(), found) {
                 (Consistency::Upstream { .. }, None) => {}
                 (Consistency::Unverified { why }, Some(found)) => assert!(why.contains(found), "{why}"),

@@ -193,7 +193,7 @@ impl Walk {
     /// Takes the head of an attempt that brings the page; an error says why none of its records may leave.
     pub fn begun(&mut self, head: &Head) -> Result<(), PageError> {
         self.release.begin();
-        self.pinned.check(&head.headers);
+        self.pinned.check(&head.headers)?;
         let context = self.addresses.context(self.page_size.size());
         self.pagination.style.rules().check_head(context, head, self.progress.pages())
     }

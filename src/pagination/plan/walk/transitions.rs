@@ -49,7 +49,7 @@ impl Walk {
             Some(_) if AnchoredWalk(self).step_back()? => Ok(()),
             Some(_) if self.resizing().restore() => Ok(()),
             Some(proof) => {
-                self.pinned.check(headers);
+                self.pinned.check(headers)?;
                 if let Proof::Total(total) = proof {
                     let shrank = self.progress.note_total(total);
                     self.check_shrunk(shrank)?;
@@ -213,6 +213,9 @@ impl Walk {
 
     /// ⇒ Ask, unless a cap or a cycle is in the way.
     pub(super) fn ask(&mut self, mut next: Address, aim: Aim) -> Result<(), PageError> {
+        if self.pages() > 0 {
+            self.pinned.check_named()?;
+        }
         self.pinned.apply(&mut next.request)?;
         let limits = &self.pagination.limits;
         self.progress.check_limits(limits, &self.caps)?;
