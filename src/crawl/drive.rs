@@ -9,13 +9,14 @@ use serde_json::value::to_raw_value;
 use url::Url;
 
 use super::attempts::PageFailure;
-pub(super) use super::drive_types::{Checkpoints, CrawlProgress, CrawlStart, ReadLimit};
+pub(super) use super::drive_types::{Checkpoints, CrawlProgress, CrawlStart, ReadLimit, Verification};
 use super::failure_report::{self, on_page};
 use super::in_flight::PagesInFlight;
+use super::page_notes::PageNotes;
 use super::page_stream::PageEvent;
 use super::reorder::ReorderBuffer;
 use super::spill::SpillStore;
-use super::withheld_read::WithheldRead;
+use super::withheld_read::{ReadEvidence, WholeRead, WithheldRead};
 use super::{Crawl, key_spill};
 use crate::error::Failure;
 use crate::pagination::link_guard::LinkGuard;
@@ -23,9 +24,8 @@ use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::{self, Checkpoint, PageId, PageName, PartId, Plan, ReleasedRecords, Step, TurnEvent};
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::splitter::PageShape;
-use crate::pagination::verdict::{Consistency, ProvenEnd, Verdict};
 use crate::pagination::{PageError, PageRequest, Pagination};
-use crate::snapshot::{Digest, UsedMemory};
+use crate::snapshot::UsedMemory;
 use crate::upstream::Client;
 use crate::upstream_usage::UpstreamUsage;
 
@@ -44,8 +44,7 @@ pub(super) struct Driver {
     pub(super) checkpoints: Checkpoints,
     /// Records that wait for another read of the collection.
     withheld: Option<WithheldRead>,
-    /// Reason for which records may be missing that the plan does not know.
-    pub(super) moved: Option<String>,
+    pub(super) verification: Option<Verification>,
     /// Number of records that the plan has released.
     pub(super) records: u64,
     url: Url,
@@ -84,7 +83,7 @@ impl Driver {
             buffer: ReorderBuffer::new(spill, memory),
             checkpoints: Checkpoints::Kept,
             withheld: None,
-            moved: None,
+            verification: None,
             records: 0,
             url,
             head: None,
@@ -102,16 +101,17 @@ impl Driver {
     }
 
     /// Keeps all records until [`Driver::release`]. Their pages have no checkpoints: an interrupted crawl starts again.
-    pub(super) fn withhold(&mut self) {
-        self.withheld = Some(WithheldRead::default());
+    pub(super) fn withhold(&mut self, evidence: ReadEvidence) {
+        self.withheld = Some(WithheldRead::new(evidence));
         self.checkpoints = Checkpoints::Unused;
     }
 
-    /// Lets the records leave, and returns a digest of them.
-    pub(super) fn release(&mut self) -> Digest {
-        let (parts, digest) = self.withheld.take().unwrap_or_default().finish();
+    /// Lets the records leave, and returns the evidence of them.
+    pub(super) fn release(&mut self) -> WholeRead {
+        let withheld = self.withheld.take().expect("records are released once, of a driver that withheld them");
+        let (parts, read) = withheld.finish();
         parts.into_iter().for_each(|part| self.buffer.open(part));
-        digest
+        read
     }
 
     /// The first page that the plan asks for, and its part, whose records may leave. The caller fetches it.
@@ -145,6 +145,9 @@ impl Driver {
             let room = if self.buffer.poll_room(context).is_ready() { plan::Room::Open } else { plan::Room::Full };
             match self.plan.step(room).map_err(|error| self.crawl_failure(&error))? {
                 Step::Fetch(page, request) => {
+                    if let Some(pages) = self.noted_pages() {
+                        pages.begin(page, &request);
+                    }
                     let traits = self.plan.traits_of(page);
                     self.pages.ask(page, request, traits, self.buffer.memory().in_use());
                 }
@@ -185,6 +188,9 @@ impl Driver {
                 begun.map_err(|wrong| self.page_failure(&wrong, &head, name))?;
             }
             PageEvent::Records(batch) => {
+                if let Some(withheld) = &mut self.withheld {
+                    withheld.add(page, &batch);
+                }
                 let (head, fields) = self.pages.head_and_fields(page).expect("records come after their head");
                 let released = self.plan.accept(page, TurnEvent::Records(head, fields, batch));
                 let released = released.map_err(|wrong| self.page_failure(&wrong, head, name))?;
@@ -205,6 +211,9 @@ impl Driver {
                     let headers = failure_report::kept_headers(&head);
                     Failure { headers, ..self.page_failure(&wrong, &head, name) }
                 })?;
+                if let Some(pages) = self.noted_pages() {
+                    pages.refused(page, head.status);
+                }
             }
             PageEvent::End(Err(PageFailure::Lost(failure, overload))) => {
                 self.pages.remove(page);
@@ -218,6 +227,9 @@ impl Driver {
 
     pub(super) fn arrived(&mut self, page: PageId, part: PartId, head: &Arc<Head>, rest: Page) -> Result<(), Failure> {
         let name = self.plan.name_of(page);
+        if let Some(withheld) = &mut self.withheld {
+            withheld.arrived(page, head, &rest);
+        }
         let released = self.plan.accept(page, TurnEvent::Whole(head, rest));
         let released = released.map_err(|wrong| self.page_failure(&wrong, head, name))?;
         self.emit(part, released);
@@ -235,6 +247,11 @@ impl Driver {
         Ok(())
     }
 
+    /// Notes of the pages of a read that is to be compared page by page.
+    fn noted_pages(&mut self) -> Option<&mut PageNotes> {
+        self.withheld.as_mut()?.pages()
+    }
+
     /// Notes the head of a page: until one is whole, it is the first page's.
     pub(super) fn note_head(&mut self, head: &Arc<Head>) {
         if self.plan.pages() == 0 {
@@ -245,9 +262,6 @@ impl Driver {
     fn emit(&mut self, part: PartId, released: ReleasedRecords) {
         for batch in released {
             self.records += batch.records();
-            if let Some(withheld) = &mut self.withheld {
-                withheld.add(&batch);
-            }
             self.buffer.emit(part, batch);
         }
     }
@@ -255,6 +269,11 @@ impl Driver {
     /// The failure of a crawl that is not the fault of one page.
     pub(super) fn crawl_failure(&self, error: &PageError) -> Failure {
         failure_report::wrong_page(&self.client, error, &self.url)
+    }
+
+    /// The failure of a crawl whose records moved.
+    pub(super) fn moved(&self, why: &str) -> Failure {
+        failure_report::moved(&self.url, why)
     }
 
     pub(super) fn page_failure(&self, wrong: &PageError, head: &Head, name: PageName) -> Failure {
@@ -272,21 +291,6 @@ impl Driver {
 
     pub(super) fn usage(&self) -> UpstreamUsage {
         self.client.usage()
-    }
-
-    /// The verdict of a crawl with this end.
-    pub(super) fn verdict(&self, end: ProvenEnd) -> Verdict {
-        let start = match self.start {
-            CrawlStart::Since => "; it starts behind the record that `since` names",
-            CrawlStart::Request if self.starts_midway() => "; it starts at the page that the request names",
-            CrawlStart::Request => "",
-        };
-        let proof = format!("{}{start}", end.proof_text());
-        let ProvenEnd { consistency, doubles, late, .. } = end;
-        let consistency = self.moved.clone().map_or(consistency, |why| Consistency::Moved { why });
-        let (records, pages) = (self.records, self.plan.pages());
-        let requests = self.usage().counts().all_requests();
-        Verdict { records, pages, requests, proof, consistency, doubles, late }
     }
 
     pub(super) fn url(&self) -> RedactedUrl<'_> {

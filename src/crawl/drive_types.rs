@@ -1,6 +1,8 @@
 //! Vocabulary of the loop of a crawl.
 
-use crate::pagination::verdict::ProvenEnd;
+use std::time::SystemTime;
+
+use crate::pagination::verdict::{Consistency, Doubt, ProvenEnd};
 
 /// The record that a crawl starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,4 +39,27 @@ pub(super) enum CrawlProgress {
     Page,
     /// The end is proven.
     Done(ProvenEnd),
+}
+
+/// Result of the comparison of whole reads, which no plan knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verification {
+    /// The list was as it was read at this moment, by the upstream's clock.
+    At(Option<SystemTime>),
+    /// As far as a cache shows.
+    Cached,
+    /// None was confirmed, for this reason.
+    Moved(String),
+}
+
+impl Verification {
+    /// Consistency of a read with this result, of which its own pages show this one.
+    pub(super) fn applied(self, shown: Consistency) -> Consistency {
+        match (self, shown) {
+            (Self::Moved(why), _) => Consistency::Moved { why },
+            (Self::Cached, Consistency::Snapshot { .. } | Consistency::Steady) => Doubt::Cached.into(),
+            (Self::At(at), Consistency::Snapshot { .. }) => Consistency::Snapshot { at },
+            (Self::At(_) | Self::Cached, shown) => shown,
+        }
+    }
 }

@@ -78,7 +78,7 @@ impl Emitter {
         let verdict = self.driver.verdict(end);
         self.counted.judge(&verdict.consistency);
         let held = verdict.held_to(self.driver.pagination.on_missed);
-        held.map_err(|why| AbnormalEnd::Broken(failure_report::moved(&why)))
+        held.map_err(|why| AbnormalEnd::Broken(self.driver.moved(&why)))
     }
 
     /// Drives the crawl to its proven end, and writes records while the log has room.

@@ -86,9 +86,9 @@ fn broken(client: &Client, wrong: &PageError, url: &url::Url, headers: &HeaderMa
 }
 
 /// The failure of a crawl whose records moved while they were read, for this reason.
-pub(super) fn moved(why: &str) -> Failure {
+pub(super) fn moved(url: &url::Url, why: &str) -> Failure {
     let hint = "consistency = \"repair\" with a `key` reads again what moved, and \"verify\" reads all until two reads are equal; on_missed = \"report\" accepts a list that may have lost records; or fetch the collection again when fewer records change";
-    Failure::new(Fault::Moved, format!("records may be missing or doubled: {why}"), hint)
+    Failure::new(Fault::Moved, format!("{}: records may be missing or doubled: {why}", RedactedUrl(url)), hint)
 }
 
 /// The fields of a refusal's head that a client needs to act on its status.

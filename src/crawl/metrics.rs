@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::error::{Failure, Fault};
+use crate::pagination::ConsistencyLevel;
 use crate::pagination::verdict::Consistency;
 
 /// Counts of all crawls of a process; clones share them.
@@ -30,7 +32,7 @@ pub struct Totals {
     pub started: u64,
     /// Crawls whose end was proven.
     pub complete: u64,
-    /// Crawls that broke after their first records.
+    /// Crawls that broke after their first records, or whose list moved while it was read.
     pub broken: u64,
     /// Crawls that failed before a record could be streamed.
     pub unopened: u64,
@@ -116,6 +118,17 @@ impl CountedCrawl {
     /// Counts a verdict.
     pub(super) fn judge(&self, consistency: &Consistency) {
         self.crawls.shared.verdicts[consistency.rank()].fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Counts the end of a crawl that could not be opened. One whose list moved while it was verified was read, and is counted like one
+    /// whose records were streamed.
+    pub(super) fn fail_to_open(&mut self, failure: &Failure, level: Option<ConsistencyLevel>) {
+        if failure.fault == Fault::Moved && level == Some(ConsistencyLevel::Verify) {
+            self.judge(&Consistency::Moved { why: String::new() });
+            self.end(CrawlEnd::Broken);
+        } else {
+            self.end(CrawlEnd::Unopened);
+        }
     }
 
     /// Counts the end; only the first one counts.

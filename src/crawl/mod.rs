@@ -11,15 +11,18 @@ mod in_flight;
 mod key_spill;
 mod metrics;
 mod open;
+mod page_notes;
 mod page_stream;
 mod prefix_check;
 mod reorder;
 mod resume;
 mod revalidate;
+mod second_look;
 mod spill;
 mod spill_budget;
 mod spill_file;
 mod spill_queue;
+mod verdict;
 mod verify;
 mod withheld_read;
 
@@ -31,13 +34,13 @@ use serde_json::value::to_raw_value;
 use crate::config::Caps;
 use crate::error::Failure;
 use crate::pagination::page::Head;
-use crate::pagination::{PageRequest, Pagination};
+use crate::pagination::{ConsistencyLevel, PageRequest, Pagination};
 use crate::snapshot::{MemoryBudget, SavedCrawl, Writer};
 use crate::upstream::Client;
 use crate::upstream_usage::UpstreamUsage;
 use drive::{Checkpoints, Driver};
 use emit::Emitter;
-use metrics::{CountedCrawl, CrawlEnd};
+use metrics::CountedCrawl;
 pub use metrics::{Crawls, Totals};
 use open::ResumeState;
 pub use resume::ResumePoint;
@@ -78,13 +81,15 @@ impl Crawl {
     /// a status.
     pub async fn open(self) -> Result<Opened, Failure> {
         let counted = self.crawls.start();
-        Opened::new(open::open(self).await, counted)
+        let level = self.pagination.consistency;
+        Opened::new(open::open(self).await, counted, level)
     }
 
     /// Resumes a crawl after its last whole page. Nothing is asked for yet, and no page twice. Where records have a key, their lines are read.
     pub async fn resume(self, point: ResumePoint<'_>) -> Result<Opened, Failure> {
         let counted = self.crawls.start();
-        Opened::new(resume::resume(self, point).await, counted)
+        let level = self.pagination.consistency;
+        Opened::new(resume::resume(self, point).await, counted, level)
     }
 
     /// Asks once for the first page, under the condition that it has changed; returns whether the upstream says that it has not
@@ -96,11 +101,15 @@ impl Crawl {
 }
 
 impl Opened {
-    fn new(opened: Result<(Box<Driver>, ResumeState), Failure>, mut counted: CountedCrawl) -> Result<Self, Failure> {
+    fn new(
+        opened: Result<(Box<Driver>, ResumeState), Failure>,
+        mut counted: CountedCrawl,
+        level: Option<ConsistencyLevel>,
+    ) -> Result<Self, Failure> {
         match opened {
             Ok((driver, state)) => Ok(Self { driver, state, counted }),
             Err(failure) => {
-                counted.end(CrawlEnd::Unopened);
+                counted.fail_to_open(&failure, level);
                 Err(failure)
             }
         }

@@ -48,8 +48,14 @@ pub(super) async fn resume(mut crawl: Crawl, point: ResumePoint<'_>) -> Result<(
     if past.last().map_or(0, Checkpoint::records) != point.records {
         return Err(unusable("its records are not those of its pages"));
     }
-    if crawl.pagination.is_verified() && past.is_empty() {
-        return Ok((verify::open(&crawl, &crawl.pagination).await?, state));
+    if crawl.pagination.is_verified() {
+        // Whole pages of a read that was not compared are no snapshot, and one that was has no checkpoints.
+        let unread = || unusable("it is verified, so that all of it is read again");
+        return if past.is_empty() {
+            Ok((verify::open(&crawl, &crawl.pagination).await?, state))
+        } else {
+            Err(unread())
+        };
     }
     let mut driver = Driver::new(&crawl, Arc::clone(&crawl.pagination))?;
     driver.resume(past, point.last_record, point.records)?;
@@ -96,7 +102,7 @@ mod tests {
     use crate::demo::{DemoApi, Legacy, configuration};
     use crate::pagination::request::RequestBody;
     use crate::pagination::verdict::ProvenEnd;
-    use crate::pagination::{PageRequest, Pagination, Style};
+    use crate::pagination::{ConsistencyLevel, PageRequest, Pagination, Style};
     use crate::snapshot::MemoryBudget;
     use crate::upstream::{Client, Governors};
 
@@ -265,5 +271,30 @@ mod tests {
             assert!(failure.fault == Fault::Lost && failure.message.contains(told), "{failure}");
         }
         assert_eq!((api.requests(), crawl.crawls.totals().unopened), (before, 7));
+    }
+
+    #[tokio::test]
+    async fn a_verified_crawl_is_read_and_compared_again() {
+        let (api, crawls) = api().await;
+        let numbered = crawls.into_iter().find(|crawl| crawl.pagination.style.counts_records()).unwrap();
+        let mut pagination = (*numbered.pagination).clone();
+        (pagination.key, pagination.consistency) = (Some("id".parse().unwrap()), Some(ConsistencyLevel::Verify));
+        let crawl = Crawl { pagination: Arc::new(pagination), ..numbered.clone() };
+        let mut opened = crawl.clone().open().await.unwrap();
+        let state = opened.saved();
+        let mut whole = Left::default();
+        whole.take(&mut opened, usize::MAX).await;
+        assert!(whole.notes.is_empty() && !opened.has_checkpoints());
+        let before = api.requests();
+        let mut resumed = crawl.clone().resume(point(&state, &[], None, 0)).await.unwrap();
+        let mut again = Left::default();
+        again.take(&mut resumed, usize::MAX).await;
+        assert!(again.lines == whole.lines && again.end.is_some() && api.requests() - before >= 10);
+        // Pages that were noted under another level were not compared.
+        let mut plain = Left::default();
+        plain.take(&mut numbered.open().await.unwrap(), 2).await;
+        let last = plain.cut();
+        let failure = crawl.resume(point(&state, &plain.notes, last, plain.records)).await.unwrap_err();
+        assert!(failure.fault == Fault::Lost && failure.message.contains("read again"), "{failure}");
     }
 }

@@ -4,6 +4,7 @@
 mod best_verdict;
 mod content_range;
 pub mod detect;
+mod doubt;
 mod end_settings;
 mod envelope_names;
 pub mod error;

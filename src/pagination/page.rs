@@ -21,14 +21,14 @@ pub struct Head {
 
 impl Head {
     /// Returns the moment of the answer in seconds since 1970, by its `Date` (RFC 9110 §6.6.1).
-    pub(super) fn date(&self) -> Option<u64> {
+    pub(crate) fn date(&self) -> Option<u64> {
         let text = self.headers.get(header::DATE).and_then(|date| date.to_str().ok());
         let date = text.and_then(|text| httpdate::parse_http_date(text).ok());
         date.and_then(|date| date.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs())
     }
 
     /// Returns true if the origin did not generate or validate the answer for its request, by its `Age` (RFC 9111 §5.1).
-    pub(super) fn is_from_cache(&self) -> bool {
+    pub(crate) fn is_from_cache(&self) -> bool {
         self.headers.contains_key(header::AGE)
     }
 }
@@ -67,6 +67,11 @@ impl PageFields {
 
     pub fn get(&self, path: &Path) -> Option<&Value> {
         self.0.iter().find(|(field, _)| field == path).map(|(_, value)| value)
+    }
+
+    /// Values in the order of reading.
+    pub fn iter(&self) -> impl Iterator<Item = &(Path, Value)> {
+        self.0.iter()
     }
 
     pub fn len(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::header::{ETAG, IF_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED};
+use http::header::{DATE, ETAG, IF_MATCH, IF_UNMODIFIED_SINCE, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -82,12 +82,17 @@ impl TimeFormat {
     }
 }
 
-/// The condition that the collection is unchanged since an answer with this head; none without a strong validator or a date.
+/// The condition that the collection is unchanged since an answer with this head; none without a strong validator.
 pub(super) fn unchanged_since(headers: &HeaderMap) -> Option<(HeaderName, &str)> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     // A weak validator never matches (RFC 9110 §13.1.1).
     let strong = text(ETAG).filter(|etag| etag.starts_with('"'));
-    strong.map(|etag| (IF_MATCH, etag)).or_else(|| text(LAST_MODIFIED).map(|date| (IF_UNMODIFIED_SINCE, date)))
+    strong.map(|etag| (IF_MATCH, etag)).or_else(|| {
+        let seconds = |name| httpdate::parse_http_date(text(name)?).ok();
+        // Within the second that it names, the list may change again under the same date (RFC 9110 §8.8.2.2).
+        let is_over = seconds(DATE)?.duration_since(seconds(LAST_MODIFIED)?).is_ok_and(|since| since.as_secs() > 0);
+        Some((IF_UNMODIFIED_SINCE, text(LAST_MODIFIED)?)).filter(|_| is_over)
+    })
 }
 
 #[cfg(test)]
@@ -123,18 +128,24 @@ mod tests {
     }
 
     #[test]
-    fn a_weak_tag_is_no_condition() {
-        let condition = |etag: &'static str, modified: &'static str| {
+    fn a_weak_validator_is_no_condition() {
+        const FIRST: &str = "Wed, 01 Jan 2020 00:00:00 GMT";
+        const NEXT: &str = "Wed, 01 Jan 2020 00:00:01 GMT";
+        let condition = |etag: &'static str, modified: &'static str, date: &'static str| {
             let mut headers = HeaderMap::new();
-            for (name, value) in [(ETAG, etag), (LAST_MODIFIED, modified)] {
+            for (name, value) in [(ETAG, etag), (LAST_MODIFIED, modified), (DATE, date)] {
                 if !value.is_empty() {
                     headers.insert(name, HeaderValue::from_static(value));
                 }
             }
             unchanged_since(&headers).map(|(name, value)| format!("{name}: {value}"))
         };
-        assert_eq!(condition("\"a\"", "x").as_deref(), Some("if-match: \"a\""));
-        assert_eq!(condition("W/\"a\"", "x").as_deref(), Some("if-unmodified-since: x"));
-        assert_eq!(condition("W/\"a\"", ""), None);
+        let by_date = Some(format!("if-unmodified-since: {FIRST}"));
+        assert_eq!(condition("\"a\"", FIRST, NEXT).as_deref(), Some("if-match: \"a\""));
+        assert_eq!(condition("W/\"a\"", FIRST, NEXT), by_date);
+        assert_eq!(condition("", FIRST, NEXT), by_date);
+        for (modified, date) in [("", NEXT), (FIRST, FIRST), (NEXT, FIRST), (FIRST, ""), ("then", NEXT)] {
+            assert_eq!(condition("W/\"a\"", modified, date), None, "{modified} {date}");
+        }
     }
 }

@@ -63,8 +63,8 @@ fn family<T: EncodeGaugeValue, const LABELS: usize>(
 fn encode_crawls(encoder: &mut DescriptorEncoder<'_>, crawls: &Totals) -> fmt::Result {
     let help = "Crawls that were started.";
     family(encoder, Counter, "unpage_crawls_started_total", help, [([], crawls.started)])?;
-    let help = "Crawls that ended: complete (the end is proven), broken (after the first records), unopened (refused before the \
-                first record), abandoned (the client left, or wanted only the head).";
+    let help = "Crawls that ended: complete (the end is proven), broken (after the first records, or since a verified list moved), \
+                unopened (refused before the first record), abandoned (the client left, or wanted only the head).";
     let ends = [
         ("complete", crawls.complete),
         ("broken", crawls.broken),

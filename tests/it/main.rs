@@ -23,6 +23,7 @@ mod endings;
 mod resume;
 // Verdicts: in a head, behind a body, in an end marker.
 mod verdicts;
+mod verify;
 // Lists that change while they are read.
 mod consistency;
 // Shared crawls; freshness and retention of snapshots; resumed crawls.

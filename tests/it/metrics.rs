@@ -15,7 +15,7 @@ const ONE_PAGE: &str = "records = \"$\"\npagination = \"none\"\nretry = { cap = 
 type Samples = BTreeMap<String, f64>;
 
 /// The binary before this upstream, with an operator's address; and that address.
-async fn serve(upstream: &Upstream, lines: &str) -> (Process, SocketAddr) {
+pub(super) async fn serve(upstream: &Upstream, lines: &str) -> (Process, SocketAddr) {
     let toml = format!("admin = \"127.0.0.1:0\"\n{}", collection(&upstream.url(), lines));
     let mut process = Process::serve(&toml).await;
     let address = told(&mut process).await;
@@ -35,7 +35,7 @@ async fn ask(admin: SocketAddr, path: &str) -> (StatusCode, String) {
     (received.head.status, String::from_utf8(received.body).unwrap())
 }
 
-async fn samples(admin: SocketAddr) -> Samples {
+pub(super) async fn samples(admin: SocketAddr) -> Samples {
     let (status, text) = ask(admin, "/metrics").await;
     assert_eq!(status, StatusCode::OK);
     read(&text)

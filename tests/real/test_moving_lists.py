@@ -152,6 +152,38 @@ def test_a_clean_end_is_worth_its_verdict(collection: Collection, care: str, lis
     assert not [wrong for wrong in row.wrong if care in ("repair", "verify") or not wrong.startswith("unverified")]
 
 
+#: Django marks the tags of pages that it compresses as weak.
+UNCOMPRESSED = ["-H", "Accept-Encoding: identity"]
+
+
+@pytest.mark.parametrize("name", ["drf-page-number", "drf-offset"])
+def test_a_second_read_is_conditional_where_tags_are_strong(name: str, lists, rows):
+    collection = next(each for each in COLLECTIONS if each.name == name)
+    moving = lists(collection.server)
+
+    def read(writes: int, seed: str, *options: str) -> tuple[Crawl, End]:
+        dice = random.Random(seed)
+        crawl = moving.begin(Counter(dice.randint(1, 2 * PAGES) for _ in range(writes)), dice)
+        end = fetched(moving.url + collection.address, [*collection.options(), *options])
+        moving.restore()
+        return crawl, end
+
+    once, _ = read(0, "once", *UNCOMPRESSED)
+    twice, end = read(0, "twice", *UNCOMPRESSED, "--consistency", "verify")
+    assert end.word == "snapshot" and twice.statuses[304] == PAGES - 1, (end.said, twice.statuses)
+    assert twice.requests <= 2 * once.requests and twice.bytes.total() < 1.2 * once.bytes.total()
+    weak, end = read(0, "weak", "--consistency", "verify")
+    assert end.word == "snapshot" and weak.statuses[304] == 0 and weak.requests == twice.requests
+    row = Row(f"{collection.name} verify by tags")
+    rows.append(row)
+    for at, writes in enumerate(WRITES):
+        seed = f"{row.name} {at}"
+        width = str(WIDTHS[at % len(WIDTHS)])
+        crawl, end = read(writes, seed, *UNCOMPRESSED, "--width", width, "--consistency", "verify")
+        judge(row, crawl, end, f"seed {seed}")
+    assert not row.wrong
+
+
 def judge(row: Row, crawl: Crawl, end: End, seed: str) -> None:
     """Puts a crawl into its row."""
     if not end.clean:

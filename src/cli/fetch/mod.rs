@@ -4,6 +4,7 @@ mod part_file;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::{Pin, pin};
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -12,7 +13,7 @@ use super::failure_lines::tell;
 use super::progress_line::ProgressLine;
 use super::serve::stopped;
 use super::{Exit, logging};
-use crate::crawl::Crawl;
+use crate::crawl::{Crawl, Opened};
 use crate::error::{Failure, Fault};
 use crate::pagination::verdict::{Consistency, Verdict};
 use crate::snapshot::{self, Reader, ReaderEvent};
@@ -102,9 +103,10 @@ fn may_be_renamed_to(file: &Path) -> bool {
 
 /// Writes the records as they come, to an output that can't be resumed.
 async fn stream(crawl: Crawl, file: Option<&Path>, max_records: Option<u64>) -> (FetchEnd, u64) {
-    let opened = match crawl.open().await {
+    let mut stop = pin!(stopped());
+    let opened = match unless_stopped(crawl.open(), stop.as_mut()).await {
         Ok(opened) => opened,
-        Err(failure) => return (FetchEnd::Refused(failure), 0),
+        Err(ended) => return (ended, 0),
     };
     let mut output = match output(file).await {
         Ok(output) => output,
@@ -116,12 +118,23 @@ async fn stream(crawl: Crawl, file: Option<&Path>, max_records: Option<u64>) -> 
     let crawling = tokio::spawn(opened.run(writer));
     let ended = tokio::select! {
         ended = copy(reader, &mut output, max_records, &mut progress) => ended,
-        () = stopped() => FetchEnd::Interrupted,
+        () = stop => FetchEnd::Interrupted,
     };
     progress.clear();
     crawling.abort();
     let records = if matches!(ended, FetchEnd::Broken(_)) { log.extent().records } else { progress.records() };
     (ended, records)
+}
+
+/// Waits for a crawl to be opened, which takes whole reads where it is verified.
+async fn unless_stopped(
+    opening: impl Future<Output = Result<Opened, Failure>>,
+    stop: Pin<&mut impl Future<Output = ()>>,
+) -> Result<Opened, FetchEnd> {
+    tokio::select! {
+        opened = opening => opened.map_err(FetchEnd::Refused),
+        () = stop => Err(FetchEnd::Interrupted),
+    }
 }
 
 async fn copy(

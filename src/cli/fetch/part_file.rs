@@ -2,13 +2,14 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::pin::{Pin, pin};
 use std::time::SystemTime;
 use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{FetchEnd, counted};
+use super::{FetchEnd, counted, unless_stopped};
 use crate::cache_key::{CanonicalPagination, KEY_VERSION, KeyedRequest, first_version, v1};
 use crate::cli::progress_line::ProgressLine;
 use crate::cli::serve::stopped;
@@ -84,7 +85,8 @@ impl PartialFile {
 
     /// Fetches the missing records.
     pub(super) async fn fetch(&self, crawl: Crawl, fields: HeaderPolicy) -> Fetched {
-        let (log, crawling) = match self.begin(crawl, fields).await {
+        let mut stop = pin!(stopped());
+        let (log, crawling) = match self.begin(crawl, fields, stop.as_mut()).await {
             Ok(begun) => begun,
             Err(ended) => return Fetched { left: "nothing new was written".to_owned(), ended, records: 0 },
         };
@@ -110,7 +112,7 @@ impl PartialFile {
         let crawling = crawling.map(|(opened, writer)| tokio::spawn(opened.run(writer)));
         let ended = tokio::select! {
             ended = self.follow(&log, reader, &mut progress) => ended,
-            () = stopped() => FetchEnd::Interrupted,
+            () = stop => FetchEnd::Interrupted,
         };
         progress.clear();
         if let Some(crawling) = crawling {
@@ -120,18 +122,23 @@ impl PartialFile {
     }
 
     /// Returns the log, and the crawl that completes it.
-    async fn begin(&self, crawl: Crawl, fields: HeaderPolicy) -> Result<(Log, Option<(Opened, Writer)>), FetchEnd> {
+    async fn begin(
+        &self,
+        crawl: Crawl,
+        fields: HeaderPolicy,
+        stop: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<(Log, Option<(Opened, Writer)>), FetchEnd> {
         match self.find(&crawl, fields)? {
             ExistingFiles::All(log) => Ok((log, None)),
             ExistingFiles::Some(begun, log, ResumableLog { writer, notes, last, records, lines }) => {
                 eprintln!("resumes after {} in {}", counted(records), self.lines.display());
                 let point = ResumePoint { state: &begun.crawl, checkpoints: &notes, last_record: last, records, lines };
-                let opened = crawl.resume(point).await.map_err(FetchEnd::Refused)?;
+                let opened = unless_stopped(crawl.resume(point), stop).await?;
                 Ok((log, Some((opened, writer))))
             }
             ExistingFiles::Nothing => {
                 let FileKeys { records: key, caller: fields } = FileKeys::current(&crawl);
-                let opened = crawl.open().await.map_err(FetchEnd::Refused)?;
+                let opened = unless_stopped(crawl.open(), stop).await?;
                 let created =
                     self.create(key, &CrawlOrigin { key_version: KEY_VERSION, fields, crawl: opened.saved() }, &opened);
                 let (writer, log) = created.map_err(|error| FetchEnd::Unwritable(self.named(&error)))?;

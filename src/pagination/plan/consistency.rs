@@ -110,7 +110,7 @@ impl EndedWalk<'_> {
         } else if may_be_early && self.agreeing(proof).is_empty() {
             Doubt::ShortPage.into()
         } else if is_numbered {
-            // A record that came and went between the two reads would have moved others.
+            // The records of the read were all there between both reads, and its end shows that there were no others then.
             Consistency::Snapshot { at: self.moment() }
         } else if is_pointed || self.pagination.can_repair() {
             Consistency::Steady

@@ -135,7 +135,10 @@ impl PinnedState {
         if self.requirement == StateRequirement::Optional || names_one {
             return Ok(());
         }
-        Err(PageError::NoState("page 1 has neither a strong ETag nor Last-Modified, and more pages follow".to_owned()))
+        Err(PageError::NoState(
+            "page 1 has neither a strong ETag nor a Last-Modified before the second of its Date, and more pages follow"
+                .to_owned(),
+        ))
     }
 
     /// Puts the state into a request.
@@ -165,6 +168,7 @@ impl PinnedState {
 #[cfg(test)]
 mod tests {
     use http::StatusCode;
+    use http::header::DATE;
     use url::Url;
 
     use super::*;
@@ -190,8 +194,9 @@ mod tests {
 
     #[test]
     fn only_an_answer_with_the_conditions_validator_shows_that_it_was_heeded() {
-        const DATE: &str = "Wed, 01 Jan 2020 00:00:00 GMT";
+        const CHANGED: &str = "Wed, 01 Jan 2020 00:00:00 GMT";
         const LATER: &str = "Wed, 01 Jan 2020 00:00:01 GMT";
+        const TODAY: &str = "Thu, 02 Jan 2020 00:00:00 GMT";
         let headers = |fields: &[(HeaderName, &'static str)]| -> HeaderMap {
             fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
         };
@@ -203,20 +208,20 @@ mod tests {
                 Some("`if-match: \"v1\"`, since a later answer has `etag: \"p2\"`"),
             ),
             ((ETAG, "\"v1\""), vec![(ETAG, "W/\"v1\"")], Some("`etag: W/\"v1\"`")),
-            ((ETAG, "\"v1\""), vec![(LAST_MODIFIED, DATE)], Some("no `etag`")),
-            ((LAST_MODIFIED, DATE), vec![(ETAG, "\"v2\""), (LAST_MODIFIED, DATE)], None),
+            ((ETAG, "\"v1\""), vec![(LAST_MODIFIED, CHANGED)], Some("no `etag`")),
+            ((LAST_MODIFIED, CHANGED), vec![(ETAG, "\"v2\""), (LAST_MODIFIED, CHANGED)], None),
             (
-                (LAST_MODIFIED, DATE),
+                (LAST_MODIFIED, CHANGED),
                 vec![(LAST_MODIFIED, LATER)],
                 Some("`last-modified: Wed, 01 Jan 2020 00:00:01 GMT`"),
             ),
-            ((LAST_MODIFIED, DATE), vec![], Some("no `last-modified`")),
+            ((LAST_MODIFIED, CHANGED), vec![], Some("no `last-modified`")),
         ] {
             let mut pagination = Pagination::of(Style::SINGLE, Records::at(Path::root()));
             pagination.precondition = Precondition::Match;
             let request = PageRequest::get(Url::parse("http://a/").unwrap());
             let mut state = PinnedState::new(&pagination, &request);
-            let head = Head { status: StatusCode::OK, headers: headers(&[first]), url: request.url };
+            let head = Head { status: StatusCode::OK, headers: headers(&[first, (DATE, TODAY)]), url: request.url };
             state.check(&head.headers).unwrap();
             state.learn(&head, &PageFields::default()).unwrap();
             state.check(&head.headers).unwrap();

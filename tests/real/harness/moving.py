@@ -31,6 +31,9 @@ class Crawl:
     #: Numbers of the orders when it began.
     before: list[int]
     requests: int = 0
+    #: Bytes of the bodies that came with each status.
+    bytes: Counter[int] = field(default_factory=Counter)
+    statuses: Counter[int] = field(default_factory=Counter)
     inserted: set[int] = field(default_factory=set)
     deleted: set[int] = field(default_factory=set)
     #: The orders at each moment, from the beginning on.
@@ -80,6 +83,8 @@ class MovingList:
             )
             if self.crawl:
                 self.crawl.requests += 1
+                self.crawl.statuses[page.status] += 1
+                self.crawl.bytes[page.status] += len(page.data)
                 for _ in range(self.crawl.due[self.crawl.requests]):
                     self.write(self.crawl)
         request.send_response(page.status)

@@ -1,0 +1,24 @@
+//! The verdict on a crawl: the end that its plan has proven, where it began, and how its reads compare.
+
+use super::drive::{CrawlStart, Driver};
+use crate::pagination::verdict::{ProvenEnd, Verdict};
+
+impl Driver {
+    /// The verdict of a crawl with this end.
+    pub(super) fn verdict(&self, end: ProvenEnd) -> Verdict {
+        let start = match self.start {
+            CrawlStart::Since => "; it starts behind the record that `since` names",
+            CrawlStart::Request if self.starts_midway() => "; it starts at the page that the request names",
+            CrawlStart::Request => "",
+        };
+        let proof = format!("{}{start}", end.proof_text());
+        let ProvenEnd { consistency, doubles, late, .. } = end;
+        let consistency = match self.verification.clone() {
+            Some(verification) => verification.applied(consistency),
+            None => consistency,
+        };
+        let (records, pages) = (self.records, self.plan.pages());
+        let requests = self.usage().counts().all_requests();
+        Verdict { records, pages, requests, proof, consistency, doubles, late }
+    }
+}
