@@ -1,7 +1,10 @@
 //! Edge between two pages of which one leads to the other: a page must not begin with the record that the one before ended with.
 //!
 //! A cursor that is rounded or compared with `>=` gives that record twice. Where a key is configured, the double is dropped. Without one it
-//! breaks the walk, if a member shows that the two are one record: others may be equal and still two.
+//! breaks the walk, if a member shows that the two are one record: others may be equal and still two. Where the member or the record
+//! repeats inside a page, it identifies nothing.
+
+use serde_json::Value;
 
 use super::fingerprint::{first_line, hash_of, last_line};
 use crate::batch::Batch;
@@ -20,6 +23,8 @@ pub(super) struct PageEdge {
     before: Option<u64>,
     /// Hash of the last record of this page so far.
     last: Option<u64>,
+    /// The last two records of a batch of this page are equal.
+    has_equals: bool,
     /// Member that identifies the record which both pages have.
     shared: Option<&'static str>,
 }
@@ -32,15 +37,19 @@ impl PageEdge {
     }
 
     pub(super) fn start_page(&mut self) {
-        (self.last, self.shared) = (None, None);
+        (self.last, self.has_equals, self.shared) = (None, false, None);
     }
 
     /// Takes the next records of the page, whose first record has the hash `start`.
     pub(super) fn add(&mut self, batch: &Batch, start: u64) -> Result<(), PageError> {
         if self.last.is_none() && self.before == Some(start) {
-            self.shared = identifier_of(first_line(batch.lines()))?;
+            self.shared = identifier_in(batch)?;
         }
-        self.last = Some(hash_of(last_line(batch.lines()).trim_ascii()));
+        let last = last_line(batch.lines());
+        let rest = batch.lines().trim_ascii_end();
+        let before_last = last_line(&rest[..rest.len().saturating_sub(last.len())]);
+        self.has_equals |= batch.records() > 1 && before_last.trim_ascii() == last.trim_ascii();
+        self.last = Some(hash_of(last.trim_ascii()));
         Ok(())
     }
 
@@ -50,7 +59,7 @@ impl PageEdge {
     }
 
     pub(super) fn end_page(&mut self) {
-        self.before = self.last.or(self.before);
+        self.before = if self.has_equals { None } else { self.last.or(self.before) };
     }
 
     pub(super) fn resume(&mut self, last: Option<&[u8]>) {
@@ -58,16 +67,23 @@ impl PageEdge {
     }
 }
 
-/// Returns the member by which a record is told apart from an equal one.
-fn identifier_of(record: &[u8]) -> Result<Option<&'static str>, PageError> {
-    if !record.trim_ascii_start().starts_with(b"{") {
-        return Ok(None);
+/// Returns the member by which the first record of a batch is told apart from an equal one.
+fn identifier_in(batch: &Batch) -> Result<Option<&'static str>, PageError> {
+    let identifiers = |line: &[u8]| {
+        if !line.trim_ascii_start().starts_with(b"{") {
+            return Ok(vec![None; IDENTIFIERS.len()]);
+        }
+        values_of(line, &IDENTIFIERS.map(|name| Path::new(vec![Segment::Name(name.to_owned())])))
+    };
+    let is_value = |value: &Value| value.is_number() || value.as_str().is_some_and(|text| !text.is_empty());
+    let first = identifiers(first_line(batch.lines()))?;
+    let Some(at) = first.iter().position(|value| value.as_ref().is_some_and(is_value)) else { return Ok(None) };
+    for other in batch.each().skip(1) {
+        if identifiers(other)?[at] == first[at] {
+            return Ok(None);
+        }
     }
-    let paths = IDENTIFIERS.map(|name| Path::new(vec![Segment::Name(name.to_owned())]));
-    let found = values_of(record, &paths)?;
-    let is_value = |value: &serde_json::Value| value.is_number() || value.as_str().is_some_and(|text| !text.is_empty());
-    let mut named = IDENTIFIERS.into_iter().zip(found);
-    Ok(named.find(|(_, value)| value.as_ref().is_some_and(is_value)).map(|(name, _)| name))
+    Ok(Some(IDENTIFIERS[at]))
 }
 
 #[cfg(test)]
@@ -113,6 +129,25 @@ mod tests {
                 Err(other) => panic!("{record}: {other}"),
             };
             assert_eq!(found, member, "{record}");
+        }
+    }
+
+    #[test]
+    fn a_member_or_a_record_that_repeats_inside_a_page_identifies_nothing() {
+        let ping = r#"{"id":7}"#;
+        let mut edge = PageEdge::default();
+        let lines = |lines: String, records| Batch::new(Bytes::from(lines), records);
+        for (first, second, is_shared) in [
+            (format!("{ping}\n{ping}\n"), format!("{ping}\n{{\"id\":8}}\n"), false),
+            (format!("{{\"id\":6}}\n{ping}\n"), format!("{ping}\n{{\"id\":7,\"n\":1}}\n"), false),
+            (format!("{{\"id\":6}}\n{ping}\n"), format!("{ping}\n{{\"id\":8}}\n"), true),
+        ] {
+            edge.start_page();
+            edge.add(&lines(first, 2), 0).unwrap();
+            edge.end_page();
+            edge.start_page();
+            edge.add(&lines(second, 2), hash_of(ping.as_bytes())).unwrap();
+            assert_eq!(edge.check().is_err(), is_shared);
         }
     }
 
