@@ -211,8 +211,8 @@ impl Driver {
                     let headers = failure_report::kept_headers(&head);
                     Failure { headers, ..self.page_failure(&wrong, &head, name) }
                 })?;
-                if let Some(pages) = self.noted_pages() {
-                    pages.refused(page, head.status);
+                if let Some(withheld) = &mut self.withheld {
+                    withheld.refused(page, head.status);
                 }
             }
             PageEvent::End(Err(PageFailure::Lost(failure, overload))) => {

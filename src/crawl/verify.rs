@@ -58,7 +58,7 @@ fn tells_a_change(fault: Fault) -> bool {
 
 /// End of a collection of which no read was confirmed.
 fn moved(crawl: &Crawl, policy: OnMissed, last: Result<Box<Driver>, Failure>) -> Result<Box<Driver>, Failure> {
-    let why = format!("the list changed in each of {MOST_READS} reads, or before it could be read a second time");
+    let why = format!("none of {MOST_READS} reads was confirmed by a second one");
     match (last, policy) {
         (Ok(mut driver), OnMissed::Report) => {
             driver.verification = Some(Verification::Moved(why));
@@ -126,12 +126,13 @@ impl Reads {
         // A cache on the way would answer the next read with pages of this one (RFC 9111 §5.2.1.4).
         self.crawl.first.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         let before = self.before.take();
-        let consistency = read(&mut driver).await?;
+        let consistency = read(&mut driver).await.map_err(|failure| of_page(driver.plan.pages(), failure))?;
         let whole = driver.release();
-        if driver.plan.pages() <= 1 || matches!(consistency, Consistency::Upstream { .. }) {
+        if matches!(consistency, Consistency::Upstream { .. }) {
             return Ok((driver, ReadStanding::Confirmed));
         }
         driver.verification = match whole {
+            WholeRead::OneAnswer => return Ok((driver, ReadStanding::Confirmed)),
             WholeRead::Pages(pages) => {
                 let (client, shape) = (self.crawl.client.clone(), Arc::clone(&driver.shape));
                 let look = SecondLook { client, shape, memory, width: self.crawl.width };
@@ -155,6 +156,16 @@ impl Reads {
         };
         let is_confirmed = driver.verification.is_some();
         Ok((driver, if is_confirmed { ReadStanding::Confirmed } else { ReadStanding::Unconfirmed }))
+    }
+}
+
+/// The failure of a read after so many pages: the absence of a later one is not that of the collection, and the next read may find a shorter list.
+fn of_page(pages: u64, failure: Failure) -> Failure {
+    match failure.fault {
+        Fault::Refused(status) if pages > 0 && matches!(status.as_u16(), 404 | 410 | 416) => {
+            Failure { fault: Fault::Unproven, ..failure }
+        }
+        _ => failure,
     }
 }
 

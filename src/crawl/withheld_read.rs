@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use http::StatusCode;
+
 use super::page_notes::PageNotes;
 use crate::batch::Batch;
 use crate::pagination::page::{Head, Page};
@@ -13,6 +15,8 @@ use crate::snapshot::{Digest, RunningDigest};
 pub(super) struct WithheldRead {
     parts: Vec<PartId>,
     evidence: ReadEvidence,
+    /// Number of pages, and of refusals that the plan took for an end.
+    answers: u64,
     /// Moment of the newest page, by the upstream's clock.
     moment: Option<SystemTime>,
 }
@@ -29,13 +33,18 @@ pub(super) enum ReadEvidence {
 /// Evidence of a whole read.
 #[derive(Debug)]
 pub(super) enum WholeRead {
+    /// One answer is of one moment.
+    OneAnswer,
     Pages(PageNotes),
-    Lines { digest: Digest, moment: Option<SystemTime> },
+    Lines {
+        digest: Digest,
+        moment: Option<SystemTime>,
+    },
 }
 
 impl WithheldRead {
     pub(super) fn new(evidence: ReadEvidence) -> Self {
-        Self { parts: Vec::new(), evidence, moment: None }
+        Self { parts: Vec::new(), evidence, answers: 0, moment: None }
     }
 
     /// Notes a part whose records would leave now.
@@ -53,10 +62,19 @@ impl WithheldRead {
 
     /// Notes a whole page with the last of its records.
     pub(super) fn arrived(&mut self, page: PageId, head: &Head, rest: &Page) {
+        self.answers += 1;
         self.moment = moment(head).or(self.moment);
         self.add(page, &rest.batch);
         if let Some(pages) = self.pages() {
             pages.whole(page, head, &rest.fields);
+        }
+    }
+
+    /// Notes a refusal that the plan expected.
+    pub(super) fn refused(&mut self, page: PageId, status: StatusCode) {
+        self.answers += 1;
+        if let Some(pages) = self.pages() {
+            pages.refused(page, status);
         }
     }
 
@@ -70,8 +88,9 @@ impl WithheldRead {
 
     /// Returns the parts in the order in which they leave, and the evidence.
     pub(super) fn finish(self) -> (Vec<PartId>, WholeRead) {
-        let Self { parts, evidence, moment } = self;
+        let Self { parts, evidence, answers, moment } = self;
         let read = match evidence {
+            _ if answers == 1 => WholeRead::OneAnswer,
             ReadEvidence::Pages(pages) => WholeRead::Pages(pages),
             ReadEvidence::Lines(digest) => WholeRead::Lines { digest: digest.finish(), moment },
         };
