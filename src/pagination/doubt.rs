@@ -33,6 +33,8 @@ pub enum Doubt {
     Repeated,
     /// The end was taken from a short or empty page, and the upstream's pages may be so in the middle of the list.
     ShortPage,
+    /// Fewer records came than the upstream's last total says.
+    Fewer,
 }
 
 impl From<Doubt> for Consistency {
@@ -61,6 +63,7 @@ impl fmt::Display for Doubt {
             Self::ShortPage => {
                 "a short or empty page was taken for the end, and the upstream's pages may also be so before it"
             }
+            Self::Fewer => "fewer records came than the upstream's total, which changed: they were inserted in front, or are missing",
             Self::Cached => "a cache answered (Age), so that pages are of earlier moments, and a later read may see them again",
             Self::Repeated => {
                 "a page repeated records of the one before, and others may be missing for them: the upstream's order may not be one"

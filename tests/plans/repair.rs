@@ -7,7 +7,7 @@ use unpage::pagination::page::Head;
 use unpage::pagination::plan::Proof;
 use unpage::pagination::request::PageRequest;
 use unpage::pagination::verdict::{Consistency, Doubt};
-use unpage::pagination::{ConsistencyLevel, PageError, Pagination};
+use unpage::pagination::{ConsistencyLevel, Encode, KeyUse, Keyset, Overlap, PageError, Pagination, Param};
 
 use crate::crawl::{Crawled, Manner, crawl};
 use crate::fan_out::{of, offset_from, page_from, says, sized};
@@ -160,6 +160,48 @@ fn a_hole_that_is_wider_than_a_page_is_shown_by_pages_that_came_ahead_of_it() {
         words.contains(&"unverified") && words.iter().all(|word| ["unverified", "steady"].contains(word)),
         "{words:?}"
     );
+}
+
+#[test]
+fn a_total_on_the_first_page_alone_holds_no_later_page() {
+    let changing = |records: [u64; 2], total: u64| {
+        let mut asked = 0;
+        crawl(&repaired(Total::Records), Server::of(offset_from(0), 0, PAGE).first(), Manner::of(1), |request| {
+            let from = number(request, "offset").unwrap_or(0);
+            // Records are inserted or deleted when four pages have come.
+            let records = records[usize::from(asked >= 4)];
+            asked += 1;
+            list(request, (from == 0).then_some(total), (from..records.min(from + PAGE)).map(|id| (id, 0)))
+        })
+    };
+    for (records, total, steady) in
+        [([95, 95], 95, true), ([95, 97], 95, true), ([95, 93], 95, false), ([95, 95], 99, false)]
+    {
+        let crawled = changing(records, total);
+        assert_eq!(crawled.ids, (0..records[1]).collect::<Vec<_>>(), "{:?}", crawled.end);
+        let word = if steady { Consistency::Steady } else { Doubt::Fewer.into() };
+        assert_eq!((crawled.end.is_ok(), crawled.consistency), (true, Some(word)), "{records:?}, {total}");
+    }
+}
+
+#[test]
+fn a_keyset_of_fewer_records_than_the_last_total_is_unverified() {
+    for (totals, came, word) in [([95, 95], 95, "steady"), ([95, 99], 97, "unverified"), ([95, 90], 93, "steady")] {
+        let key = || "id".parse().unwrap();
+        let param = Param::Query("after".to_owned());
+        let usage = KeyUse::Compared;
+        let style = Keyset { key: vec![key()], param, encode: Encode::Plain, overlap: Overlap::None, usage };
+        let mut pagination = sized(of(style.into()), PAGE);
+        (pagination.key, pagination.consistency) = (Some(key()), Some(ConsistencyLevel::Repair));
+        says(&mut pagination, Total::Records);
+        let crawled = crawl(&pagination, Server::of(offset_from(0), 0, PAGE).first(), Manner::of(1), |request| {
+            let from = number(request, "after").map_or(0, |after| after + 1);
+            let total = totals[usize::from(from > 0)];
+            list(request, Some(total), (from..came.min(from + PAGE)).map(|id| (id, 0)))
+        });
+        assert_eq!((crawled.ids.len() as u64, crawled.end.is_ok()), (came, true), "{:?}", crawled.end);
+        assert_eq!(crawled.consistency.unwrap().word(), word, "{totals:?}, {came}");
+    }
 }
 
 /// Crawls pages of records with versions, the second of which begins with the last record of the first.

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::joint::Joint;
 use super::junction::{Junction, PageStart};
+use super::progress::WalkProgress;
+use super::totals::{TotalAgreement, WalkCount};
 use crate::pagination::error::PageError;
 use crate::pagination::proof::Proof;
 use crate::pagination::verdict::{Consistency, Doubt};
@@ -50,6 +52,8 @@ pub(super) enum Filling {
     Uneven,
     /// A page had fewer records than its own place and total say.
     Lacking,
+    /// Fewer records came than the upstream's last total says, and no move that the walk has seen explains it.
+    Fewer,
 }
 
 /// Reason for which pages share no records, although they should.
@@ -119,6 +123,17 @@ impl Drift {
         if repairs > LEAST_REPAIRS.max(pages / REPAIR_SHARE) { Err(PageError::Drifted(repairs)) } else { Ok(()) }
     }
 
+    /// The same, held to the upstream's totals at the end: where pages share records, by the place of the last one's end.
+    pub(super) fn held_to(mut self, progress: &WalkProgress, reach: Option<u64>) -> Self {
+        let agreement = progress.totals().agreement(reach.map_or_else(|| progress.counted(false), WalkCount::Place));
+        // What a keyset has seen to move was deleted, which leaves no fewer records than there are.
+        let is_explained = reach.is_some() && self.shifts > 0;
+        if agreement == Some(TotalAgreement::Fewer) && !is_explained {
+            self.filling = Filling::Fewer;
+        }
+        self
+    }
+
     /// Consistency of the so many records of a list behind this proof.
     pub(super) fn consistency(self, proof: Proof, reach: u64) -> Consistency {
         // An end without a count takes it on faith that pages are filled up.
@@ -132,6 +147,7 @@ impl Drift {
             Self { looseness: Some(Looseness::Unaligned), .. } => Doubt::Unaligned.into(),
             Self { looseness: Some(Looseness::Keyless), .. } => Doubt::Keyless.into(),
             Self { looseness: Some(Looseness::Gaps), .. } => Doubt::ShortPage.into(),
+            Self { filling: Filling::Fewer, .. } => Doubt::Fewer.into(),
             _ if lacks_records || self.filling == Filling::Lacking || proof == Proof::ShortPage => {
                 Doubt::ShortPage.into()
             }

@@ -126,11 +126,13 @@ impl EndRules<'_> {
                 _ => single(page.answer.head, page.page).map(PageLead::End),
             };
         };
+        // Where records may have been deleted that were read, more may follow than the total says.
+        let is_repaired_keyset = self.pagination.promises_order() && !self.addresses.is_numbered();
         Ok(match self.agreeing(page.more)? {
             // Two signals agree: the count, and a page shorter than those before it.
             Some(proof) if page.length == PageLength::Short => PageLead::End(proof),
-            Some(proof) => PageLead::Next(next, Aim::Confirm(proof)),
-            None => PageLead::Next(next, Aim::Records),
+            Some(proof) if !is_repaired_keyset => PageLead::Next(next, Aim::Confirm(proof)),
+            Some(_) | None => PageLead::Next(next, Aim::Records),
         })
     }
 
@@ -140,8 +142,8 @@ impl EndRules<'_> {
         if self.pagination.end == End::ShortPage && page.length == PageLength::Short {
             return Ok(PageLead::End(Proof::ShortPage));
         }
-        let total = self.progress.total().filter(|_| page.more != Some(true) && !self.addresses.is_midway());
         // Counts of records that came say nothing where some are gone; the page's own place and total are of one moment.
+        let total = self.progress.totals().own().filter(|_| page.more != Some(true) && !self.addresses.is_midway());
         let proof = match total {
             Some(total) if reach > total => return Err(PageError::ReachDisagrees { reach, total }),
             _ => total.filter(|total| *total == reach).map(Proof::Total),
@@ -176,7 +178,7 @@ impl EndRules<'_> {
             (Some(total), _) if records > total && self.addresses.is_numbered() => {
                 Err(PageError::TotalDisagrees { records, total })
             }
-            (Some(total), _) if self.progress.counts_to(total) => Ok(Some(Proof::Total(total))),
+            (Some(total), _) if self.progress.counts_to_total() => Ok(Some(Proof::Total(total))),
             (None, Some(total_pages)) if filled >= total_pages => Ok(Some(Proof::TotalPages(total_pages))),
             _ => Ok(None),
         }
@@ -226,7 +228,7 @@ impl EndRules<'_> {
 
     /// Checks that what came does not contradict the upstream's own numbers and flags.
     pub(super) fn check(&self) -> Result<(), PageError> {
-        match (self.anchors.reach(), self.progress.total()) {
+        match (self.anchors.reach(), self.progress.totals().own()) {
             _ if self.addresses.is_midway() => {}
             (None, _) => self.progress.check_totals(self.addresses.is_numbered())?,
             (Some(reach), Some(total)) if reach != total => return Err(PageError::ReachDisagrees { reach, total }),

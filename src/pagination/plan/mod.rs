@@ -54,6 +54,7 @@ mod progress;
 mod range_splitter;
 mod release;
 mod shared_key_set;
+mod totals;
 mod trail_note;
 mod walk;
 mod walk_state;

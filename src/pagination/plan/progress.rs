@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::digest_map::DigestMap;
 use super::double_counts::Doubles;
 use super::fingerprint::Fingerprint;
+use super::totals::{TotalAgreement, UpstreamTotals, WalkCount};
 use crate::caps::Caps;
 use crate::pagination::end_settings::Limits;
 use crate::pagination::error::PageError;
@@ -27,18 +28,8 @@ pub(super) struct WalkProgress {
     empty_pages: u64,
     /// Largest number of records on a page before the current one.
     longest: u64,
-    /// The upstream's total, as last said by a page with records.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    total: Option<u64>,
-    /// Largest total that the upstream ever said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    most: Option<u64>,
-    /// Number of records by which the total grew since the first page.
-    #[serde(default)]
-    grown: u64,
-    /// Smallest total that the upstream ever said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    least: Option<u64>,
+    #[serde(flatten)]
+    totals: UpstreamTotals,
     /// The upstream's number of pages, as last said by a page with records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     total_pages: Option<u64>,
@@ -94,8 +85,13 @@ impl WalkProgress {
         self.longest
     }
 
+    /// The upstream's total, as last said by a page with records.
     pub(super) fn total(&self) -> Option<u64> {
-        self.total
+        self.totals.last()
+    }
+
+    pub(super) fn totals(&self) -> UpstreamTotals {
+        self.totals
     }
 
     pub(super) fn total_pages(&self) -> Option<u64> {
@@ -127,12 +123,7 @@ impl WalkProgress {
 
     /// Notes the upstream's total; returns the error of one that shrank, which it is where pages are numbered.
     pub(super) fn note_total(&mut self, total: u64) -> Option<PageError> {
-        self.most = self.most.max(Some(total));
-        // The journal of an older unpage has only the last total.
-        self.least = self.least.or(self.total).or(Some(total)).min(Some(total));
-        let before = self.total.replace(total)?;
-        self.grown += total.saturating_sub(before);
-        (total < before).then_some(PageError::TotalShrank { before, after: total })
+        self.totals.note(total).map(|before| PageError::TotalShrank { before, after: total })
     }
 
     /// Notes the upstream's number of pages, as [`WalkProgress::note_total`].
@@ -208,7 +199,7 @@ impl WalkProgress {
         head: &Head,
         fields: &PageFields,
     ) -> Result<(), PageError> {
-        let (Some(source), Some(before)) = (pagination.total_source(), self.total) else { return Ok(()) };
+        let (Some(source), Some(before)) = (pagination.total_source(), self.totals.last()) else { return Ok(()) };
         let after = source.number(head, fields)?.filter(|after| *after < before);
         after.map_or(Ok(()), |after| Err(PageError::TotalShrank { before, after }))
     }
@@ -227,32 +218,38 @@ impl WalkProgress {
             return Ok(None);
         }
         let number = |source: Option<&Source>| source.map_or(Ok(None), |source| source.number(head, fields));
-        let total = number(pagination.total_source())?.and_then(|total| self.note_total(total));
+        let said = number(pagination.total_source())?;
+        if said.is_none() {
+            self.totals.note_none();
+        }
+        let total = said.and_then(|total| self.note_total(total));
         let pages = number(pagination.total_pages.as_ref().filter(|_| counts_pages))?;
         Ok(total.or(pages.and_then(|pages| self.note_total_pages(pages))))
     }
 
-    /// Returns true if as many records came as this total says, with or without doubles that it may count.
-    pub(super) fn counts_to(&self, total: u64) -> bool {
-        self.doubles.counted(self.grown).into_iter().any(|counted| total == self.records + counted)
+    /// Returns true if as many records came as the last total says, with or without doubles that it may count.
+    pub(super) fn counts_to_total(&self) -> bool {
+        self.totals.count(self.records, self.doubles)
     }
 
     /// Returns true if the upstream's total and its number of pages both say that all has come.
     pub(super) fn counts_agree(&self) -> bool {
-        self.total.is_some_and(|total| self.counts_to(total)) && self.total_pages == Some(self.filled)
+        self.counts_to_total() && self.total_pages == Some(self.filled)
+    }
+
+    /// Number of records that came, to be held to the totals.
+    pub(super) fn counted(&self, is_numbered: bool) -> WalkCount {
+        let Self { records, doubles, .. } = *self;
+        if is_numbered { WalkCount::Numbered(records, doubles) } else { WalkCount::Pointed(records, doubles) }
     }
 
     /// Checks the counts of a walk from the collection's beginning against the upstream's own, at its end.
     pub(super) fn check_totals(&self, is_numbered: bool) -> Result<(), PageError> {
-        let Self { filled, records, total, most, total_pages, doubles, .. } = *self;
-        if let (Some(total), Some(most)) = (total, most) {
-            // Records that were deleted after they were read make a cursor's count larger than the last total, not than every total.
-            let too_many = records > if is_numbered { total } else { most };
-            // What was inserted behind the place of a cursor makes its count smaller than the last total, not than every total.
-            let least = if is_numbered { total } else { self.least.unwrap_or(total) };
-            if records + doubles.within < least && !self.counts_to(total) || too_many {
-                return Err(PageError::TotalDisagrees { records, total });
-            }
+        let Self { filled, records, total_pages, totals, .. } = *self;
+        if let (Some(total), Some(TotalAgreement::Contradicts)) =
+            (totals.last(), totals.agreement(self.counted(is_numbered)))
+        {
+            return Err(PageError::TotalDisagrees { records, total });
         }
         let empty = records == 0 && total_pages == Some(1);
         match total_pages.filter(|total_pages| filled < *total_pages && !empty) {
@@ -321,27 +318,5 @@ mod tests {
         past.iter().try_for_each(|counts| again.fold(counts)).unwrap();
         assert_eq!((again.pages(), again.records()), (3, 6));
         assert!(matches!(WalkProgress::default().fold(&past[1]), Err(PageError::BadCheckpoint(_))));
-    }
-
-    #[test]
-    fn a_total_is_a_proof_for_numbers_and_a_bound_for_cursors() {
-        let mut progress = WalkProgress { records: 5, total: Some(4), most: Some(6), ..WalkProgress::default() };
-        assert!(progress.check_totals(false).is_ok() && progress.check_totals(true).is_err());
-        progress.note_total(6);
-        assert!(progress.check_totals(false).is_ok(), "the total grew behind the cursor");
-        assert!(progress.check_totals(true).is_err());
-        progress.records = 3;
-        assert!(progress.check_totals(false).is_err());
-    }
-
-    #[test]
-    fn a_total_counts_inserted_records_only_if_it_grew_by_them() {
-        let doubles = Doubles { dropped: 1, inserted: 1, ..Doubles::default() };
-        for (first, last, agrees) in [(5, 6, true), (6, 6, false), (4, 6, true)] {
-            let mut progress = WalkProgress { records: 5, doubles, ..WalkProgress::default() };
-            progress.note_total(first);
-            progress.note_total(last);
-            assert_eq!((progress.counts_to(last), progress.check_totals(true).is_ok()), (agrees, agrees), "{first}");
-        }
     }
 }

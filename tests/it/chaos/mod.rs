@@ -1,6 +1,6 @@
 //! Chaos: every dialect at every width, coding, framing and client, before an upstream that fails or lies; and a judge of its own.
 //!
-//! A case follows from its seed alone. `UNPAGE_SEED=17` runs one, `UNPAGE_LONG=1` runs many.
+//! A case follows from its seed alone. `UNPAGE_SEED=17` runs one, `UNPAGE_SEED=2000..4000` a range of them, `UNPAGE_LONG=1` runs many.
 
 #![allow(clippy::print_stdout, reason = "the numbers of outcomes are what the long form is read for")]
 
@@ -9,6 +9,7 @@ mod judge;
 mod page;
 mod trouble;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use http::{Request, header};
@@ -31,9 +32,9 @@ const AT_ONCE: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_clean_end_is_wrong_where_anything_contradicts() {
-    let only = std::env::var("UNPAGE_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
+    let only = std::env::var("UNPAGE_SEED").ok().map(|seeds| seeds_of(&seeds));
     let count = CASES[usize::from(std::env::var_os("UNPAGE_LONG").is_some())];
-    let seeds = only.map_or(0..count, |seed| seed..seed + 1);
+    let seeds = only.clone().unwrap_or(0..count);
     let (permits, mut running) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
     for seed in seeds {
         let permit = Arc::clone(&permits).acquire_owned().await.unwrap();
@@ -52,6 +53,13 @@ async fn no_clean_end_is_wrong_where_anything_contradicts() {
     println!("{tally}");
     assert!(tally.failures.is_empty(), "{}", tally.failures.join("\n"));
     assert!(only.is_some() || tally.has_seen_all(), "{tally}");
+}
+
+/// A seed, or a range of them.
+fn seeds_of(text: &str) -> Range<u64> {
+    let (first, end) = text.split_once("..").unwrap_or((text, ""));
+    let first: u64 = first.parse().unwrap();
+    first..if end.is_empty() { first + 1 } else { end.parse().unwrap() }
 }
 
 /// Runs a case to its end.

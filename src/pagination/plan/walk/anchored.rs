@@ -43,7 +43,7 @@ impl AnchoredWalk<'_> {
     /// Compares the number of a page's records with its own place and total, which are of one moment.
     pub(super) fn look_for_lacks(&mut self, records: u64) {
         let before = self.0.addresses.reach(self.0.number(), 0);
-        let left = self.0.progress.total().map(|total| total.saturating_sub(before));
+        let left = self.0.progress.totals().own().map(|total| total.saturating_sub(before));
         if left.is_some_and(|left| records > 0 && records < left.min(self.full_length())) {
             self.0.anchors.note_lack();
         }
@@ -55,7 +55,7 @@ impl AnchoredWalk<'_> {
             let shared = self.0.anchors.probe_rounding();
             return self.ask_after(shared).map(|()| false);
         }
-        let total = self.0.progress.total().filter(|total| self.0.anchors.reach() == Some(*total));
+        let total = self.0.progress.totals().own().filter(|total| self.0.anchors.reach() == Some(*total));
         let repeated = self.0.progress.repeated(self.0.release.page());
         let proof = match (repeated, total) {
             // The number is ignored. In a list that moves, just as many records would have to come in front as the first page has.

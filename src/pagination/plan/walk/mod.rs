@@ -119,9 +119,12 @@ impl Walk {
     pub(in crate::pagination::plan) fn ending(&self) -> Option<ProvenEnd> {
         let proof = self.proof()?;
         let Self { pagination, progress, pinned, addresses, .. } = self;
-        let drift = self.anchors.drift().or_else(|| self.trail.drift());
-        let reach = self.anchors.reach().unwrap_or(u64::MAX);
-        Some(EndedWalk { pagination, progress, pinned, drift, reach, addresses }.ending(proof))
+        let reach = self.anchors.reach();
+        let drift = self.anchors.drift().or_else(|| self.trail.drift()).map(|drift| drift.held_to(progress, reach));
+        Some(
+            EndedWalk { pagination, progress, pinned, drift, reach: reach.unwrap_or(u64::MAX), addresses }
+                .ending(proof),
+        )
     }
 
     /// Latest fact about the walk that the operator is told of.

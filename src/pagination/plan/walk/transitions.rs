@@ -177,7 +177,7 @@ impl Walk {
 
     /// Asked ⇒ Done, unless what came contradicts the upstream's own numbers, or Asked ⇒ Ask for a look behind the end.
     pub(super) fn finish(&mut self, proof: Proof) -> Result<(), PageError> {
-        if self.progress.total().is_none() && self.anchors.may_be_cut(proof) {
+        if self.progress.totals().own().is_none() && self.anchors.may_be_cut(proof) {
             return AnchoredWalk(self).look_beyond();
         }
         self.end_rules().check()?;
