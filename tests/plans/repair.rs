@@ -7,7 +7,7 @@ use unpage::pagination::page::Head;
 use unpage::pagination::plan::Proof;
 use unpage::pagination::request::PageRequest;
 use unpage::pagination::verdict::{Consistency, Doubt};
-use unpage::pagination::{ConsistencyLevel, Encode, KeyUse, Keyset, Overlap, PageError, Pagination, Param};
+use unpage::pagination::{ConsistencyLevel, Encode, KeyUse, Keyset, More, Overlap, PageError, Pagination, Param};
 
 use crate::crawl::{Crawled, Manner, crawl};
 use crate::fan_out::{of, offset_from, page_from, says, sized};
@@ -202,6 +202,46 @@ fn a_keyset_of_fewer_records_than_the_last_total_is_unverified() {
         assert_eq!((crawled.ids.len() as u64, crawled.end.is_ok()), (came, true), "{:?}", crawled.end);
         assert_eq!(crawled.consistency.unwrap().word(), word, "{totals:?}, {came}");
     }
+}
+
+#[test]
+fn a_page_of_another_size_that_is_dropped_has_passed_nothing() {
+    // Pages have five records, whatever is asked for, and one is inserted in front behind page 1.
+    let mut pagination = sized(of(page_from(1)), 10);
+    pagination.consistency = Some(ConsistencyLevel::Repair);
+    let mut asked = 0;
+    let crawled = crawl(&pagination, Server::of(page_from(1), 0, 10).first(), Manner::of(1), |request| {
+        let ids: Vec<u64> = if asked == 0 { (1..10).collect() } else { (0..10).collect() };
+        asked += 1;
+        let from = (number(request, "page").unwrap() as usize - 1) * 5;
+        list(request, None, ids.into_iter().skip(from).take(5).map(|id| (id, 0)))
+    });
+    let missing: Vec<_> = (1..10).filter(|id| !crawled.ids.contains(id)).collect();
+    assert!(
+        missing.is_empty() || crawled.end.is_err(),
+        "{missing:?} missing: {:?}, {:?}",
+        crawled.ids,
+        crawled.consistency
+    );
+}
+
+#[test]
+fn a_page_that_says_that_there_is_more_proves_no_held_end() {
+    let key = || "id".parse().unwrap();
+    let (param, usage) = (Param::Query("after".to_owned()), KeyUse::Unknown);
+    let style = Keyset { key: vec![key()], param, encode: Encode::Plain, overlap: Overlap::None, usage };
+    let mut pagination = sized(of(style.into()), 2);
+    (pagination.key, pagination.consistency) = (Some(key()), Some(ConsistencyLevel::Repair));
+    pagination.more = Some(More { path: "more".parse().unwrap(), while_: json!(true) });
+    // The upstream knows none of the keys that it is asked behind.
+    let crawled = crawl(&pagination, Server::of(offset_from(0), 0, 2).first(), Manner::of(1), |request| {
+        let is_first = number(request, "after").is_none();
+        let mut answer = list(request, None, (0..if is_first { 2 } else { 0 }).map(|id| (id, 0)));
+        answer.body = answer.body.replacen('{', &format!("{{\"more\":{is_first},"), 1);
+        answer
+    });
+    assert!(matches!(crawled.end, Err(PageError::MoreWithoutNext { .. })), "{:?} after {:?}", crawled.end, crawled.ids);
+    assert!(crawled.requests <= 8, "{} requests", crawled.requests);
 }
 
 /// Crawls pages of records with versions, the second of which begins with the last record of the first.

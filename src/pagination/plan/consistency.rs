@@ -20,8 +20,8 @@ pub(super) struct EndedWalk<'a> {
     pub(super) pinned: &'a PinnedState,
     /// Changes that the junctions of pages have shown, where pages share records.
     pub(super) drift: Option<Drift>,
-    /// Number of records of the list up to the end of the last page.
-    pub(super) reach: u64,
+    /// Number of records of the list up to the end of the last page, where pages share some.
+    pub(super) reach: Option<u64>,
     pub(super) addresses: &'a Addresses,
 }
 

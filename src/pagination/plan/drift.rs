@@ -134,10 +134,10 @@ impl Drift {
         self
     }
 
-    /// Consistency of the so many records of a list behind this proof.
-    pub(super) fn consistency(self, proof: Proof, reach: u64) -> Consistency {
+    /// Consistency of the records behind this proof, where the list had so many.
+    pub(super) fn consistency(self, proof: Proof, reach: Option<u64>) -> Consistency {
         // An end without a count takes it on faith that pages are filled up.
-        let is_uneven = self.filling == Filling::Uneven || self.unused > reach;
+        let is_uneven = self.filling == Filling::Uneven || reach.is_some_and(|reach| self.unused > reach);
         let lacks_records = proof.is_by_lack() && is_uneven;
         match self {
             Self { is_disordered: true, .. } => {

@@ -35,6 +35,8 @@ pub(super) struct KeyTrail {
     is_resumed: bool,
     /// Error that stands if the record behind which it came is still there.
     fault: Option<PageError>,
+    /// Place of a last record behind which nothing came, although its page says that there is more.
+    refuted: Option<u64>,
 }
 
 /// Records of the page under way, by their places among all that came.
@@ -86,6 +88,7 @@ impl KeyTrail {
             note: TrailNote::default(),
             is_resumed: false,
             fault: None,
+            refuted: None,
         }
     }
 
@@ -261,6 +264,11 @@ impl KeyTrail {
             _ if length == PageLength::Short => Conclusion::Proven(Proof::LastRecord),
             _ => Conclusion::GoesOn,
         }
+    }
+
+    /// Notes that the page refutes the end behind its last record; returns false if it is the same record as the last time.
+    pub(super) fn goes_on_anew(&mut self) -> bool {
+        std::mem::replace(&mut self.refuted, self.note.behind) != self.note.behind
     }
 
     /// Changes that the walk has noticed, where the operator's word makes its pages one list.

@@ -1,8 +1,7 @@
 //! Walk through one part of a collection, page by page: each answer is proven against the ones before it.
 //!
 //! The walk owns the order of events; its parts own their state: [`Addresses`], [`WalkProgress`], [`RecordRelease`], [`PageSizing`] and
-//! [`PinnedState`]. A further part, as one that repairs a drift of the collection, has a file of its own and is asked in
-//! [`Walk::records`] and [`Walk::arrived`].
+//! [`PinnedState`]. A further part has a file of its own and is asked in [`Walk::records`] and [`Walk::arrived`].
 
 mod anchored;
 mod keyset;
@@ -119,12 +118,9 @@ impl Walk {
     pub(in crate::pagination::plan) fn ending(&self) -> Option<ProvenEnd> {
         let proof = self.proof()?;
         let Self { pagination, progress, pinned, addresses, .. } = self;
-        let reach = self.anchors.reach();
-        let drift = self.anchors.drift().or_else(|| self.trail.drift()).map(|drift| drift.held_to(progress, reach));
-        Some(
-            EndedWalk { pagination, progress, pinned, drift, reach: reach.unwrap_or(u64::MAX), addresses }
-                .ending(proof),
-        )
+        let (reach, drift) = (self.anchors.reach(), self.anchors.drift().or_else(|| self.trail.drift()));
+        let drift = drift.map(|drift| drift.held_to(progress, reach));
+        Some(EndedWalk { pagination, progress, pinned, drift, reach, addresses }.ending(proof))
     }
 
     /// Latest fact about the walk that the operator is told of.
@@ -132,7 +128,6 @@ impl Walk {
         PlanNotice::of(&self.pagination, &self.pinned, self.addresses.lost(), &self.progress)
     }
 
-    /// Number of pages that came.
     pub fn pages(&self) -> u64 {
         self.progress.pages()
     }
@@ -266,6 +261,8 @@ impl Walk {
     fn policy(&self) -> ReleasePolicy {
         match self.state {
             _ if self.trail.is_apart() || self.anchors.is_apart(self.page_start()) => ReleasePolicy::AtTheEnd,
+            // A page of another size than was asked for is dropped at its end, with all its records.
+            _ if self.anchors.may_be_unaligned() && self.asked().is_some() => ReleasePolicy::AtTheEnd,
             _ if self.anchors.are_active() => ReleasePolicy::Now,
             WalkState::Asked(_, Aim::Confirm(_)) => ReleasePolicy::Never,
             _ if self.progress.started(self.release.page().start()).is_some() => ReleasePolicy::AtTheEnd,

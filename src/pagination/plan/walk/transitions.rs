@@ -90,6 +90,9 @@ impl Walk {
         match self.trail.conclude(new, length) {
             Conclusion::Ordinary => {}
             Conclusion::GoesOn => new = records,
+            // The page says itself that the held end is none. More may follow behind its last record, if the upstream finds that.
+            Conclusion::Proven(_) if more == Some(true) && self.trail.goes_on_anew() => new = records,
+            Conclusion::Proven(_) if more == Some(true) => return Err(self.end_rules().more_without_next()),
             Conclusion::Proven(proof) => return self.finish(proof),
             Conclusion::Refuted(error) => return Err(error),
             Conclusion::Absent => return KeysetWalk(self).hold(Ok(Proof::EmptyPage)),
