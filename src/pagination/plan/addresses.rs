@@ -7,7 +7,7 @@ use http::HeaderName;
 use super::adaptive_page_size::PageSizing;
 use super::diff_to_first_request::RequestDelta;
 use super::joint::Joint;
-use super::numbering::counts_on;
+use super::numbers_in_links::counts_on;
 use super::page_grid::PageGrid;
 use crate::pagination::detect::{self, PageParam, PathNumber};
 use crate::pagination::error::PageError;

@@ -9,7 +9,7 @@ use super::drift::{Drift, Filling, Looseness};
 use super::fingerprint::{BatchKey, Fingerprint};
 use super::joint::Joint;
 use super::junction::{Junction, KnownRecord, PageStart};
-use super::known_keys::KnownKeys;
+use super::overlap_keys::OverlapKeys;
 use super::progress::WalkProgress;
 use super::walk_state::Aim;
 use crate::batch::Batch;
@@ -23,7 +23,7 @@ pub(super) struct Anchors {
     mode: AnchorMode,
     /// Numbers mean the same whether pages share records or not.
     has_offsets: bool,
-    known: KnownKeys,
+    known: OverlapKeys,
     page: Junction,
     joint: Joint,
     drift: Drift,
@@ -50,7 +50,7 @@ impl Anchors {
         Self {
             mode: if pagination.shares_records() { AnchorMode::Shared } else { AnchorMode::Apart },
             has_offsets: pagination.style.counts_records(),
-            known: KnownKeys::new(window),
+            known: OverlapKeys::new(window),
             page: Junction::default(),
             joint: Joint::default(),
             drift: Drift::default(),

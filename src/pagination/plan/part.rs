@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::doubles::DoubleFilter;
+use super::double_filter::DoubleFilter;
 use super::events::{PageId, PageNews, PartId, ReleasedRecords, TurnEvent};
 use super::ordered_page::{Arrival, Lead, OrderedPage};
 use super::partition::Cut;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::digest_map::DigestMap;
 use super::double_counts::Doubles;
-use super::doubles::DoubleFilter;
+use super::double_filter::DoubleFilter;
 use super::events::PartId;
 use super::part::{CollectionPart, Emission};
 use super::partition::Cut;

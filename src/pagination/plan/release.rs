@@ -1,7 +1,7 @@
 //! Release of a page's records: at once, at the page's end, or never.
 
 use super::double_counts::Doubles;
-use super::doubles::DoubleFilter;
+use super::double_filter::DoubleFilter;
 use super::fingerprint::{BatchKey, Fingerprint, RecordIdentity, first_line, has_line};
 use super::junction::KnownRecord;
 use super::page_edge::PageEdge;

@@ -18,7 +18,7 @@ const WINDOW_SHARE: u64 = 16;
 
 /// Keys of the records that came last, in their order. Those of the page under way are not known before it ends.
 #[derive(Debug, Default)]
-pub(super) struct KnownKeys {
+pub(super) struct OverlapKeys {
     /// Texts of the keys, one behind the other, and at their start some of forgotten ones.
     texts: Vec<u8>,
     /// Number of bytes of all texts that have been removed.
@@ -44,7 +44,7 @@ struct KnownKey {
     length: usize,
 }
 
-impl KnownKeys {
+impl OverlapKeys {
     /// Keys in a share of this window.
     pub(super) fn new(window: u64) -> Self {
         Self { room: usize::try_from(window / WINDOW_SHARE).unwrap_or(usize::MAX), ..Self::default() }
@@ -132,21 +132,21 @@ mod tests {
     use super::*;
     use crate::pagination::plan::fingerprint::hash_of;
 
-    fn page(known: &mut KnownKeys, keys: impl IntoIterator<Item = u64>) {
+    fn page(known: &mut OverlapKeys, keys: impl IntoIterator<Item = u64>) {
         for key in keys {
             let key = key.to_string();
             known.push(hash_of(key.as_bytes()), key.as_bytes());
         }
     }
 
-    fn place_of(known: &KnownKeys, key: u64) -> Option<u64> {
+    fn place_of(known: &OverlapKeys, key: u64) -> Option<u64> {
         let key = key.to_string();
         known.place_of(hash_of(key.as_bytes()), key.as_bytes())
     }
 
     #[test]
     fn a_page_is_known_when_it_has_ended_and_forgotten_where_it_is_dropped() {
-        let mut known = KnownKeys::new(1 << 20);
+        let mut known = OverlapKeys::new(1 << 20);
         page(&mut known, [7, 8, 8]);
         assert_eq!((place_of(&known, 7), known.end()), (None, 0));
         known.end_page();
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_newest_keys_are_known_within_their_room() {
-        let mut known = KnownKeys::new(16 << 20);
+        let mut known = OverlapKeys::new(16 << 20);
         for first in (0..50_000).step_by(1_000) {
             page(&mut known, first..first + 1_000);
             known.end_page();
@@ -169,7 +169,7 @@ mod tests {
             (Some(42_000), None, 42_000)
         );
         assert!(known.bytes() <= 8_000 * (KEY_BYTES + 10) && known.places.len() == 8_000);
-        let mut small = KnownKeys::new(16 << 10);
+        let mut small = OverlapKeys::new(16 << 10);
         page(&mut small, 0..1_000);
         small.end_page();
         assert!(small.bytes() <= 1 << 10 && place_of(&small, 999) == Some(999) && place_of(&small, 0).is_none());
