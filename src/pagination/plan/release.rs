@@ -233,7 +233,7 @@ impl RecordRelease {
         }
         // A key that no record has compares nothing.
         let is_nowhere = pages == 0 && self.page.records() > 0 && self.doubles().keyless == self.page.records();
-        self.key.clone().filter(|_| is_nowhere).map_or(Ok(()), |key| Err(PageError::KeyNowhere(key)))
+        self.key.as_ref().filter(|_| is_nowhere).map_or(Ok(()), |key| Err(PageError::KeyNowhere(key.clone())))
     }
 
     /// Notes the keys of records that left before the walk was interrupted, and returns them.
