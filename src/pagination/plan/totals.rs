@@ -1,10 +1,10 @@
-//! UpstreamTotals that an upstream says during a walk, and the rule by which what came is held to them.
+//! Totals that an upstream says during a walk, and the rule by which what came is held to them.
 
 use serde::{Deserialize, Serialize};
 
 use super::double_counts::Doubles;
 
-/// UpstreamTotals of a walk's pages with records.
+/// Totals of a walk's pages with records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct UpstreamTotals {
     #[serde(rename = "total", default, skip_serializing_if = "Option::is_none")]
