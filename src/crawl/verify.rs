@@ -132,7 +132,6 @@ impl Reads {
             return Ok((driver, ReadStanding::Confirmed));
         }
         driver.verification = match whole {
-            WholeRead::OneAnswer => return Ok((driver, ReadStanding::Confirmed)),
             WholeRead::Pages(pages) => {
                 let (client, shape) = (self.crawl.client.clone(), Arc::clone(&driver.shape));
                 let look = SecondLook { client, shape, memory, width: self.crawl.width };

@@ -15,8 +15,6 @@ use crate::snapshot::{Digest, RunningDigest};
 pub(super) struct WithheldRead {
     parts: Vec<PartId>,
     evidence: ReadEvidence,
-    /// Number of pages, and of refusals that the plan took for an end.
-    answers: u64,
     /// Moment of the newest page, by the upstream's clock.
     moment: Option<SystemTime>,
 }
@@ -33,8 +31,6 @@ pub(super) enum ReadEvidence {
 /// Evidence of a whole read.
 #[derive(Debug)]
 pub(super) enum WholeRead {
-    /// One answer is of one moment.
-    OneAnswer,
     Pages(PageNotes),
     Lines {
         digest: Digest,
@@ -44,7 +40,7 @@ pub(super) enum WholeRead {
 
 impl WithheldRead {
     pub(super) fn new(evidence: ReadEvidence) -> Self {
-        Self { parts: Vec::new(), evidence, answers: 0, moment: None }
+        Self { parts: Vec::new(), evidence, moment: None }
     }
 
     /// Notes a part whose records would leave now.
@@ -62,7 +58,6 @@ impl WithheldRead {
 
     /// Notes a whole page with the last of its records.
     pub(super) fn arrived(&mut self, page: PageId, head: &Head, rest: &Page) {
-        self.answers += 1;
         self.moment = moment(head).or(self.moment);
         self.add(page, &rest.batch);
         if let Some(pages) = self.pages() {
@@ -72,7 +67,6 @@ impl WithheldRead {
 
     /// Notes a refusal that the plan expected.
     pub(super) fn refused(&mut self, page: PageId, status: StatusCode) {
-        self.answers += 1;
         if let Some(pages) = self.pages() {
             pages.refused(page, status);
         }
@@ -88,9 +82,8 @@ impl WithheldRead {
 
     /// Returns the parts in the order in which they leave, and the evidence.
     pub(super) fn finish(self) -> (Vec<PartId>, WholeRead) {
-        let Self { parts, evidence, answers, moment } = self;
+        let Self { parts, evidence, moment } = self;
         let read = match evidence {
-            _ if answers == 1 => WholeRead::OneAnswer,
             ReadEvidence::Pages(pages) => WholeRead::Pages(pages),
             ReadEvidence::Lines(digest) => WholeRead::Lines { digest: digest.finish(), moment },
         };

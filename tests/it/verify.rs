@@ -369,6 +369,19 @@ async fn one_page_whose_end_another_answer_tells_is_read_twice() {
 }
 
 #[tokio::test]
+async fn a_list_that_is_empty_in_one_answer_alone_is_read_again() {
+    let answers = Arc::new(AtomicUsize::new(0));
+    let upstream = Upstream::scripted(0, move |asked, _| {
+        let list = if answers.fetch_add(1, Ordering::SeqCst) == 0 { Vec::new() } else { ids(50, &[]) };
+        Reply::json(counted(&list, number(asked, "offset").unwrap_or(0)))
+    })
+    .await;
+    let (code, output, said) = verified(&upstream, &[]).await;
+    assert_eq!((code, output), (Some(0), lines(&ids(50, &[]))), "{said}");
+    assert!(said.contains("; snapshot: all records are of "), "{said}");
+}
+
+#[tokio::test]
 async fn a_later_page_that_is_not_there_is_not_the_absence_of_the_collection() {
     let upstream = Upstream::scripted(0, |asked, _| match number(asked, "offset") {
         Some(20) => Reply::status(404),
