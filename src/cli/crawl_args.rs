@@ -77,7 +77,7 @@ pub(super) struct CrawlArguments {
     /// reads all until two reads are equal; both need a --key [default: detect]
     #[arg(long, value_name = "none|detect|repair|verify")]
     consistency: Option<String>,
-    /// End of a fetch whose records moved, so that some may be missing: `fail` exits with 7, `report` with 0 [default: fail]
+    /// End of a fetch that read all pages while records moved, so that some may be missing: `fail` exits with 7, `report` with 0 [default: fail]
     #[arg(long, value_name = "fail|report")]
     on_missed: Option<String>,
     /// GET or POST [default: GET, or POST with --data]

@@ -21,6 +21,10 @@ const GRACE: Duration = Duration::from_millis(1);
 /// Value of `Retry-After` where there was no memory.
 const RETRY_AFTER_SECS: u64 = 10;
 
+/// Notice where `auto` finds a pagination without repair: what it finds may change from list to list, so that this is no error.
+const UNREPAIRED: &str = "consistency = \"repair\" does no more here than \"detect\": it needs `key` and offsets, page numbers of a size that \
+    is sent, or a keyset by that key, and `auto` has recognised something else";
+
 /// State of a crawl's beginning that a resumed crawl needs in addition to its configuration and its request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct ResumeState {
@@ -42,6 +46,9 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<(Box<Driver>, ResumeState),
     let driver = if configured.style.is_auto() {
         // Its future is far larger than those of all other crawls.
         let recognised = Box::pin(detect::open(crawl.clone())).await?;
+        if recognised.pagination.lacks_repair() {
+            tracing::warn!("{}: {UNREPAIRED}", recognised.url());
+        }
         if configured.is_verified() { verify::open(&crawl, &recognised.pagination).await? } else { recognised }
     } else if configured.is_verified() {
         verify::open(&crawl, &configured).await?

@@ -32,10 +32,7 @@ pub(super) enum ReadEvidence {
 #[derive(Debug)]
 pub(super) enum WholeRead {
     Pages(PageNotes),
-    Lines {
-        digest: Digest,
-        moment: Option<SystemTime>,
-    },
+    Lines { digest: Digest, moment: Option<SystemTime> },
 }
 
 impl WithheldRead {

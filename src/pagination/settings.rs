@@ -148,6 +148,11 @@ impl Pagination {
         self.consistency == Some(ConsistencyLevel::Repair) && self.can_repair()
     }
 
+    /// Returns true if repair is configured and nothing can be repaired, as where `auto` has recognised links.
+    pub(crate) fn lacks_repair(&self) -> bool {
+        self.consistency == Some(ConsistencyLevel::Repair) && !self.can_repair()
+    }
+
     pub(crate) fn is_verified(&self) -> bool {
         self.consistency == Some(ConsistencyLevel::Verify)
     }

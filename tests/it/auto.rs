@@ -88,6 +88,18 @@ async fn fetch_recognises_the_pagination_of_a_post_too() {
 }
 
 #[tokio::test]
+async fn repair_of_a_recognised_pagination_that_has_none_is_warned_of() {
+    let upstream = Upstream::of(60).await;
+    for (path, is_warned) in [("/link/orders", true), ("/offset/orders", false)] {
+        let url = format!("{}{path}", upstream.url());
+        let output = run(["fetch", &url, "--key", "id", "--consistency", "repair"]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.stdout == orders(60).into_bytes(), "{said}");
+        assert_eq!(said.contains("consistency = \"repair\" does no more here than \"detect\""), is_warned, "{said}");
+    }
+}
+
+#[tokio::test]
 async fn everything_else_passes_an_unknown_upstream_untouched() {
     let upstream = Upstream::of(130).await;
     let proxy = transparent(&upstream).await;

@@ -69,12 +69,8 @@ enum FetchEnd {
 }
 
 pub(super) async fn run(arguments: FetchArguments) -> Exit {
-    // The last line tells the end; the crawl's log line would repeat it.
-    logging::init(if arguments.verbose {
-        "info"
-    } else {
-        "warn,unpage::crawl=off,unpage::crawl::attempts=warn,unpage::crawl::drive=warn"
-    });
+    // The last line tells the end; the crawl's own log line would repeat it.
+    logging::init(if arguments.verbose { "info" } else { "warn,unpage::crawl::emit=off" });
     let mut crawl = match arguments.target.crawl() {
         Ok(crawl) => crawl,
         Err(what) => {
