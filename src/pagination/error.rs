@@ -196,7 +196,7 @@ page_errors! {
             "it changed during the crawl, or several records share the value at `key`: name a unique one; on_double = \"drop\" keeps the first, and on_missed decides on the verdict `moved`";
         #[error("the keys of earlier records can't be read again: {0}")]
         KeysLost(String) => Unpage, "check the folder for temporary files (TMPDIR), and crawl again";
-        #[error("the collection changes faster than it can be read: {0} requests were spent on its moved records")]
+        #[error("{0} requests did not find where the list goes on: it changes faster than it can be read, or the upstream's answers contradict each other")]
         Drifted(u64) => Moved,
             "crawl again when fewer records are added and removed, ask for larger pages (page_size), or use a cursor or key if the upstream has one; consistency = \"detect\" spends nothing on moved records";
         #[error("none of the {0} records that had come is where the collection is read on")]
