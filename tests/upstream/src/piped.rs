@@ -30,6 +30,9 @@ const BUFFER: usize = 64 * 1024;
 /// Size of the pipe to the client, in bytes.
 const CLIENT_PIPE: usize = 256 * 1024;
 
+/// Number of pages that wait for those before them, at most.
+const AHEAD: usize = 8;
+
 /// End of a chunked body behind its last chunk.
 const END: &[u8] = b"\r\n0\r\n\r\n";
 
@@ -193,9 +196,12 @@ impl PipedCrawl {
             }
         };
         let key = if self.has_key { "key = \"id\"\n" } else { "" };
+        // Where pages are asked for ahead of the client, as many are soon taken as are asked for.
+        let window = AHEAD * self.page_bytes;
         format!(
             "[snapshots]\ndisk = \"0\"\nmemory = \"8MiB\"\nfresh_for = \"0\"\nopens = \"1000000/s\"\n\
-             [[collection]]\npath = \"/records\"\nupstream = \"http://api.test\"\n{key}{pagination}\n"
+             [[collection]]\npath = \"/records\"\nupstream = \"http://api.test\"\n\
+             caps = {{ window = \"{window}B\", spool = \"0\" }}\n{key}{pagination}\n"
         )
     }
 
