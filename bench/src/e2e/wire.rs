@@ -48,7 +48,7 @@ impl Wire {
             .with_no_client_auth()
             .with_single_cert(vec![cert.der().clone()], key)?;
         config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
-        let file = folder.join("upstream-certificate.pem");
+        let file = folder.join(format!("upstream-certificate-{}.pem", protocol.replace('/', "-")));
         fs::write(&file, cert.pem())?;
         Ok((Self::Tls(TlsAcceptor::from(Arc::new(config))), fs::canonicalize(file)?))
     }
