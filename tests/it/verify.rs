@@ -39,23 +39,16 @@ fn counted(list: &[usize], offset: usize) -> String {
     page(window).replacen('{', &format!("{{\"total\":{},", list.len()), 1)
 }
 
+/// Fetches a list by offsets, with its total.
 async fn verified(upstream: &Upstream, more: &[&str]) -> (Option<i32>, String, String) {
+    verified_by(upstream, OFFSET, &[&["--total", "total"], more].concat()).await
+}
+
+/// Status, output and messages of a fetch under `verify`.
+async fn verified_by(upstream: &Upstream, pagination: &str, more: &[&str]) -> (Option<i32>, String, String) {
     let url = format!("{}/orders", upstream.url());
-    let arguments = [
-        "fetch",
-        &url,
-        "--records",
-        "data",
-        "--key",
-        "id",
-        "--pagination",
-        OFFSET,
-        "--total",
-        "total",
-        "--consistency",
-        "verify",
-    ];
-    let fetched = run(arguments.iter().chain(more)).await;
+    let arguments = ["fetch", &url, "--records", "data", "--key", "id", "--pagination", pagination];
+    let fetched = run(arguments.iter().chain(&["--consistency", "verify"]).chain(more)).await;
     let [output, said] = [fetched.stdout, fetched.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     (fetched.status.code(), output, said)
 }
@@ -119,22 +112,8 @@ async fn a_read_is_not_verified_by_a_cache() {
         [(true, &[7], "; snapshot: "), (false, &[21], "; unverified: a cache answered (Age)")]
     {
         let upstream = cached(listens).await;
-        let url = format!("{}/orders", upstream.url());
-        let fetched = run([
-            "fetch",
-            &url,
-            "--records",
-            "data",
-            "--key",
-            "id",
-            "--pagination",
-            FLAGGED,
-            "--consistency",
-            "verify",
-        ])
-        .await;
-        let said = String::from_utf8_lossy(&fetched.stderr).into_owned();
-        assert_eq!((fetched.status.code(), fetched.stdout), (Some(0), lines(&ids(50, gone)).into_bytes()), "{said}");
+        let (code, output, said) = verified_by(&upstream, FLAGGED, &[]).await;
+        assert_eq!((code, output), (Some(0), lines(&ids(50, gone))), "{said}");
         assert!(said.contains(verdict), "{said}");
     }
 }
@@ -358,12 +337,8 @@ async fn one_page_whose_end_another_answer_tells_is_read_twice() {
     const RANGE: &str = "{ type = \"range\", unit = \"items\", size = 5 }";
     for totals in [false, true] {
         let upstream = ranged(totals).await;
-        let url = format!("{}/orders", upstream.url());
-        let arguments =
-            ["--records", "data", "--key", "id", "--width", "1", "--consistency", "verify", "--pagination", RANGE];
-        let fetched = run(["fetch", &url].iter().chain(&arguments)).await;
-        let said = String::from_utf8_lossy(&fetched.stderr).into_owned();
-        assert_eq!((fetched.status.code(), fetched.stdout), (Some(0), lines(&ids(6, &[1])).into_bytes()), "{said}");
+        let (code, output, said) = verified_by(&upstream, RANGE, &["--width", "1"]).await;
+        assert_eq!((code, output), (Some(0), lines(&ids(6, &[1]))), "{said}");
         assert!(said.contains("; snapshot: all records are of "), "{said}");
     }
 }
