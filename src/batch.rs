@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::Hasher;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use memchr::{memchr, memchr_iter};
@@ -12,13 +13,81 @@ use twox_hash::XxHash3_64;
 pub struct Batch {
     lines: Bytes,
     records: u64,
+    /// Place of each record's key, where they have been looked for.
+    keys: Option<Arc<Vec<LineKey>>>,
+}
+
+/// Place of a record's key in the lines of its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineKey {
+    /// Offset of the key, or of the record's line where it has none.
+    pub start: u32,
+    /// Number of bytes; 0 for no key.
+    pub length: u32,
+    pub relation: KeyRelation,
+}
+
+/// Relation of a key to the one before it in its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyRelation {
+    /// Any, this one included.
+    Other,
+    /// The same text, but for the number at its end, which is one more and has as many digits.
+    Next,
+}
+
+impl LineKey {
+    /// The place of a key; none beyond 4 GiB.
+    pub fn new(start: usize, length: usize, relation: KeyRelation) -> Option<Self> {
+        Some(Self { start: u32::try_from(start).ok()?, length: u32::try_from(length).ok()?, relation })
+    }
 }
 
 impl Batch {
     /// A batch of `records` lines; `lines` is empty or ends with a newline.
     pub fn new(lines: Bytes, records: u64) -> Self {
         debug_assert!(lines.is_empty() || lines.ends_with(b"\n"), "a batch ends with its last record's newline");
-        Self { lines, records }
+        Self { lines, records, keys: None }
+    }
+
+    /// The batch with the places of its keys, one for each record.
+    pub fn with_keys(self, keys: Arc<Vec<LineKey>>) -> Self {
+        debug_assert!(keys.len() as u64 == self.records, "each record has a place");
+        Self { keys: Some(keys), ..self }
+    }
+
+    pub fn without_keys(self) -> Self {
+        Self { keys: None, ..self }
+    }
+
+    /// Places of the keys, one for each record; none where they have not been looked for, or a part of the batch was cut off.
+    pub fn keys(&self) -> Option<&[LineKey]> {
+        self.keys.as_deref().map(Vec::as_slice)
+    }
+
+    /// Text of a key; none where the record has none, or `null`.
+    pub fn key(&self, key: LineKey) -> Option<&[u8]> {
+        Some(self.text_of(key)).filter(|text| !matches!(*text, b"" | b"null"))
+    }
+
+    /// Text by which a record is told apart: its key, or all of its line.
+    pub fn identity(&self, key: LineKey) -> &[u8] {
+        match self.text_of(key) {
+            [] => {
+                let rest = &self.lines[key.start as usize..];
+                memchr(b'\n', rest).map_or(rest, |end| &rest[..end]).trim_ascii()
+            }
+            text => text,
+        }
+    }
+
+    fn text_of(&self, key: LineKey) -> &[u8] {
+        &self.lines[key.start as usize..][..key.length as usize]
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        self.lines.len() + self.keys().map_or(0, size_of_val)
     }
 
     /// The lines with their newlines.
@@ -47,6 +116,9 @@ impl Batch {
 
     /// The batch without its first `count` records.
     pub fn skip(mut self, count: u64) -> Self {
+        if count > 0 {
+            self.keys = None;
+        }
         for _ in 0..count.min(self.records) {
             let end = memchr(b'\n', &self.lines).map_or(self.lines.len(), |at| at + 1);
             let _first = self.lines.split_to(end);
@@ -68,11 +140,12 @@ impl Batch {
                 _ => lines.extend_from_slice(line),
             }
         }
-        Self { lines: lines.freeze(), records: self.records - dropped.len() as u64 }
+        Self::new(lines.freeze(), self.records - dropped.len() as u64)
     }
 
     /// The batch's first `count` records.
     pub fn take(mut self, count: u64) -> Self {
+        self.keys = None;
         let rest = self.clone().skip(count);
         self.lines.truncate(self.lines.len() - rest.lines.len());
         self.records -= rest.records;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
-/// Snapshot id: 128 random bits, as 32 hexadecimal digits. It is a name and no capability: a reader must also have the snapshot's cache key.
+/// Snapshot id: 128 random bits, as 32 hexadecimal digits. It is a name and no capability: a reader must also have one of the snapshot's keys.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SnapshotId([u8; 16]);

@@ -54,6 +54,7 @@
 // - `response`: readers to the wire
 // - `batch`: records on their way
 // - `error`: a failed crawl, the party at fault, and the remedy
+// - `field_class`: header fields that count, that identify, and that don't matter; pure
 // - `format`: formats of record streams and their hold-back; pure
 // - `id`: snapshot ids and cache keys
 // - `upstream_usage`: requests, retries and waits of a crawl
@@ -81,6 +82,8 @@ pub mod crawl;
 pub mod demo;
 #[doc(hidden)]
 pub mod error;
+#[doc(hidden)]
+pub mod field_class;
 #[doc(hidden)]
 pub mod format;
 #[doc(hidden)]

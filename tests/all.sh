@@ -24,7 +24,7 @@ main() {
   step "Debian packages" debian_packages || finish
   step "Python packages" python_packages || finish
   step "npm packages" npm_packages || finish
-  step "nginx" nginx || finish
+  step "middle boxes" middle_boxes || finish
 
   step "cargo fmt" cargo fmt --check
   step "cargo clippy" cargo clippy --locked --all-targets -- -D warnings
@@ -66,6 +66,12 @@ debian_packages() {
   need cc build-essential
   need node nodejs
   need npm npm
+  need go golang-go
+  need javac default-jdk-headless
+  need openssl openssl
+  need slowhttptest slowhttptest
+  need h2load nghttp2-client
+  need strace strace
   need valgrind valgrind
   need python3 python3 python3-venv
   need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
@@ -107,17 +113,33 @@ npm_packages() {
     stamp npm tests/real/package.json tests/real/package-lock.json
 }
 
-# Only unpacked: installed, it would start a server of its own.
-nginx() {
-  local server=$installed/nginx/usr/sbin/nginx
-  ! type -P nginx >/dev/null && [ ! -x "$server" ] || return 0
-  rm -rf "$installed/nginx" && mkdir -p "$installed/nginx" || return
-  (
-    cd "$installed/nginx" || exit
-    apt-get -qq -o APT::Sandbox::User=root download nginx ||
-      { as_root apt-get -qq update && apt-get -qq -o APT::Sandbox::User=root download nginx; }
-  ) && dpkg-deb -x "$installed"/nginx/nginx_*.deb "$installed/nginx" && "$server" -v
+# Only unpacked: installed, each would start a server of its own. What they depend on is installed.
+middle_boxes() {
+  local package
+  for package in nginx haproxy varnish squid caddy; do
+    middle_box $package || return
+  done
 }
+
+middle_box() {
+  local package=$1 place=$installed/$1
+  ! type -P "${package/#varnish/varnishd}" >/dev/null && [ ! -e "$place/unpacked" ] || return 0
+  rm -rf "$place" && mkdir -p "$place" || return
+  (
+    cd "$place" || exit
+    download "$package" || { as_root apt-get -qq update && download "$package"; }
+  ) && depended_on "$place"/*.deb &&
+    dpkg-deb -x "$place"/*.deb "$place" && rm "$place"/*.deb && touch "$place/unpacked"
+}
+
+# nginx needs no more than is there, and what it names would be started in its stead.
+depended_on() {
+  local depends
+  depends=$(dpkg-deb -f "$1" Depends | tr , '\n' | grep -v nginx-common | paste -sd,) &&
+    as_root apt-get -qq satisfy -y --no-install-recommends "$depends" >/dev/null
+}
+
+download() { apt-get -qq -o APT::Sandbox::User=root download "$1"; }
 
 # fresh NAME FILE…: succeeds if NAME was installed here from these very files, by this very interpreter.
 fresh() { [ "$(cat "$installed/$1.stamp" 2>/dev/null)" = "$(fingerprint "$@")" ]; }

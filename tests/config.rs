@@ -16,8 +16,8 @@ use unpage::pagination::path::Segment;
 use unpage::pagination::{
     self, Advance, Base, Cursor, Encode, Encoding, End, ErrorCondition, ErrorSettings, KeyUse, Keyset, Limits,
     LinkHeader, More, NextUrl, Offset, OnDouble, OnMissed, Overlap, OwnWords, PageNumber, PageSize, Pagination, Param,
-    PartOrder, Partition, Precondition, Presence, RangeHeader, Records, RecordsShape, SameToken, Source, Style,
-    Template, Token, UnnamedCounts, Validation, Whitespace,
+    PartOrder, Partition, Precondition, Presence, RangeHeader, RecordOrder, Records, RecordsShape, SameToken, Source,
+    Style, Template, Token, UnnamedCounts, Validation, Whitespace,
 };
 
 /// Secrets that need neither an environment nor a disk.
@@ -153,7 +153,7 @@ upstream = "a"
     )
     .unwrap();
     let [a, b] = config.collections.as_slice() else { panic!("{} collections", config.collections.len()) };
-    assert_eq!((config.listen.port(), config.format_param.as_str()), (80, "as"));
+    assert_eq!((config.listen[0].tcp().unwrap().port(), config.format_param.as_str()), (80, "as"));
     assert_eq!(config.admin, Some("[::1]:9090".parse().unwrap()));
     assert!(std::sync::Arc::ptr_eq(&a.upstream, &b.upstream), "one name is one upstream");
     assert_eq!(a.upstream.url.as_str(), "https://api.example.com/v2");
@@ -534,6 +534,7 @@ fn pagination() -> impl Strategy<Value = Pagination> {
             valid_at: None,
             precondition: Precondition::None,
             on_missed: OnMissed::Fail,
+            record_order: RecordOrder::Assumed,
             consistency: None,
             keep: if style.takes_links() { vec!["limit".to_owned(), "a b".to_owned()] } else { Vec::new() },
             style,

@@ -13,7 +13,7 @@ use unpage::caps::Caps;
 use unpage::config::{Config, Machine};
 use unpage::pagination::link_guard::LinkGuard;
 use unpage::pagination::page::{Head, Page, PageFields};
-use unpage::pagination::plan::{PageId, PageNews, PageSoFar, Plan, Room, Standing, Step, TurnEvent};
+use unpage::pagination::plan::{CurrentPageEvent, PageId, PageNews, PageSoFar, PageStanding, Plan, Room, Step};
 use unpage::pagination::retry::Overload;
 use unpage::pagination::splitter::{PageShape, Splitter};
 use unpage::pagination::{PageError, PageRequest};
@@ -131,7 +131,7 @@ impl Crawl {
     }
 
     fn drop_unwanted(&mut self) {
-        self.pages.retain(|page| self.plan.standing(page.id) != Standing::Unwanted);
+        self.pages.retain(|page| self.plan.standing(page.id) != PageStanding::Unwanted);
     }
 
     /// A page comes, or is refused.
@@ -166,7 +166,7 @@ impl Crawl {
     fn shown_next(&mut self) -> Option<usize> {
         self.drop_unwanted();
         let is_next =
-            |page: &InFlight| !page.held.is_empty() && matches!(self.plan.standing(page.id), Standing::Turn(_));
+            |page: &InFlight| !page.held.is_empty() && matches!(self.plan.standing(page.id), PageStanding::Current(_));
         self.pages.iter().position(is_next)
     }
 
@@ -174,17 +174,17 @@ impl Crawl {
     fn show(&mut self, at: usize) -> Result<(), PageError> {
         let page = &mut self.pages[at];
         let released = match page.held.pop_front() {
-            Some(Event::Begun) => self.plan.accept(page.id, TurnEvent::Begun(&page.head))?,
+            Some(Event::Begun) => self.plan.accept(page.id, CurrentPageEvent::Begun(&page.head))?,
             Some(Event::Records(batch)) => {
-                self.plan.accept(page.id, TurnEvent::Records(&page.head, &page.fields, batch))?
+                self.plan.accept(page.id, CurrentPageEvent::Records(&page.head, &page.fields, batch))?
             }
             Some(Event::Page(rest)) => {
                 let page = self.pages.remove(at);
-                self.plan.accept(page.id, TurnEvent::Whole(&page.head, rest))?
+                self.plan.accept(page.id, CurrentPageEvent::Whole(&page.head, rest))?
             }
             Some(Event::Refused) => {
                 let page = self.pages.remove(at);
-                self.plan.accept(page.id, TurnEvent::Refused(&page.head, b"", Overload::No))?
+                self.plan.accept(page.id, CurrentPageEvent::Refused(&page.head, b"", Overload::No))?
             }
             None => return Ok(()),
         };

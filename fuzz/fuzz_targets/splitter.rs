@@ -1,14 +1,18 @@
-//! The splitter against serde_json: pages of every kind, cut anywhere, at both levels, with every instruction set.
+//! The splitter against serde_json: pages of every kind, cut anywhere, at both levels, with every instruction set, and the keys of their
+//! records.
 #![no_main]
 
+use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use unpage::batch::Batch;
 use unpage::caps::Caps;
 use unpage::pagination::splitter::{Isa, MAX_DEPTH, PageShape, Splitter};
 use unpage::pagination::{Encoding, PageError, Pagination, Path, Records, Source, Style, Validation};
@@ -112,6 +116,7 @@ impl Reader {
             Place::Root => None,
             _ => Some(Source::Body("next".parse().expect("a path"))),
         };
+        pagination.key = Some("id".parse().expect("a path"));
         let shape = PageShape::new(&pagination, &Caps::default());
         Self { validation, shapes: Isa::available().map(|isa| Arc::new(shape.clone().with_isa(isa))).collect() }
     }
@@ -136,11 +141,14 @@ impl Reader {
                 self.check_left(&lines);
                 return Outcome::Refused;
             }
-            lines.extend_from_slice(splitter.take().lines());
+            let batch = splitter.take();
+            self.check_keys(&batch);
+            lines.extend_from_slice(batch.lines());
             page = rest;
         }
         match splitter.finish() {
             Ok(page) => {
+                self.check_keys(&page.batch);
                 lines.extend_from_slice(page.batch.lines());
                 let next = page.fields.get(&"next".parse().expect("a path")).cloned();
                 Outcome::Split(lines, next.unwrap_or_default())
@@ -153,11 +161,49 @@ impl Reader {
         }
     }
 
+    /// Each key of a batch is the text of its record's first member with this name, as far as serde_json reads the record.
+    fn check_keys(&self, batch: &Batch) {
+        for (line, key) in batch.each().zip(batch.keys().unwrap_or_default()) {
+            if let Ok(FirstId(id)) = serde_json::from_slice(line) {
+                assert_eq!(batch.key(*key), id.map(|id| id.get().as_bytes()).filter(|id| *id != b"null"));
+            }
+        }
+    }
+
     /// Only whole records leave before a page is refused.
     fn check_left(&self, lines: &[u8]) {
         let is_whole = |line: &[u8]| line.ends_with(b"\n") && is_json(line);
         let all = lines.split_inclusive(|byte| *byte == b'\n');
         assert!(self.validation == Validation::Structure || all.into_iter().all(is_whole));
+    }
+}
+
+/// Value of the first member `id` of an object.
+struct FirstId<'a>(Option<&'a RawValue>);
+
+impl<'de> Deserialize<'de> for FirstId<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = FirstId<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FirstId<'de>, A::Error> {
+                let mut first = None;
+                while let Some(name) = map.next_key::<String>()? {
+                    if name == "id" && first.is_none() {
+                        first = Some(map.next_value()?);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(FirstId(first))
+            }
+        }
+        deserializer.deserialize_map(Members)
     }
 }
 

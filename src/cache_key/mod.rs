@@ -11,11 +11,17 @@
 //! A key is a hash over a sequence of byte strings, each after its length: first `TAG`, then for each part its name and its value.
 //! The pagination is its `[[collection]]` keys as JSON with sorted members, since that vocabulary is public and versioned.
 //!
+//! # Readers
+//!
+//! A snapshot has a second key, by which its caller reads it under its name: of the header fields it has those alone that identify a caller.
+//! Fields that differ in each request would else keep a caller from resuming its own download.
+//!
 //! # Version
 //!
 //! [`KEY_VERSION`] counts changes of this layout. It stands next to each key in a journal; where it is missing, the version is 1 ([`v1`]).
 
 pub mod v1;
+pub mod v2;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -29,6 +35,9 @@ pub const KEY_VERSION: u32 = 2;
 
 /// First byte string of a key of this version.
 const TAG: &[u8] = b"unpage cache key 2";
+
+/// First byte string of a reader's key.
+const READER_TAG: &[u8] = b"unpage reader key 1";
 
 /// Keys of a `[[collection]]` that decide nothing about its records, or have a part of their own.
 const WITHOUT: [&str; 3] = ["allow", "method", "order"];
@@ -72,10 +81,11 @@ impl CanonicalPagination {
 impl KeyedRequest<'_> {
     /// Parts that decide which records the collection has.
     pub fn records(&self, part: &mut dyn FnMut(&[u8])) {
-        let Self { pagination, order, first, since, valid_at, .. } = *self;
+        let Self { pagination, order, first, upstream, since, valid_at } = *self;
         part(TAG);
         named("method", first.method.as_str(), part);
         named("url", first.url.as_str(), part);
+        named_some("socket", upstream.socket.as_ref().map(|socket| socket.as_os_str().as_encoded_bytes()), part);
         if let Some(body) = &first.body {
             named("body", body.to_bytes(), part);
             named_some("media_type", body.media_type(), part);
@@ -89,8 +99,14 @@ impl KeyedRequest<'_> {
 
     /// Parts by which the upstream may tell callers apart.
     pub fn caller(&self, part: &mut dyn FnMut(&[u8])) {
-        let Upstream { accept, headers, credentials, .. } = self.upstream;
         part(TAG);
+        self.configured(part);
+        fields(&self.first.headers).into_iter().for_each(|field| named("field", field, part));
+    }
+
+    /// Parts that the configuration adds to each request.
+    fn configured(&self, part: &mut dyn FnMut(&[u8])) {
+        let Upstream { accept, headers, credentials, .. } = self.upstream;
         named("accept", accept, part);
         headers.iter().for_each(|(name, value)| named("configured", field(name, value), part));
         match credentials {
@@ -98,16 +114,28 @@ impl KeyedRequest<'_> {
             Credentials::Header(name, value) => named("credentials", field(name, value), part),
             Credentials::Query(name, secret) => named("credentials", format!("?{name}={}", secret.expose()), part),
         }
-        fields(&self.first.headers).into_iter().for_each(|field| named("field", field, part));
+    }
+
+    /// Parts that a request must have in common with a snapshot's first one to read it; `identity` are its fields that identify a caller.
+    pub fn reader(&self, collection: &Collection, identity: &HeaderMap, part: &mut dyn FnMut(&[u8])) {
+        part(READER_TAG);
+        self.records(part);
+        self.configured(part);
+        fields(identity).into_iter().for_each(|field| named("field", field, part));
+        of_collection(collection, part);
     }
 
     /// Parts that two requests to a gateway must have in common to share a snapshot.
     pub fn shared(&self, collection: &Collection, part: &mut dyn FnMut(&[u8])) {
         self.records(part);
         self.caller(part);
-        named("collection", &collection.path, part);
-        named_some("scope", (collection.sharing.scope == Scope::Public).then_some("public"), part);
+        of_collection(collection, part);
     }
+}
+
+fn of_collection(collection: &Collection, part: &mut dyn FnMut(&[u8])) {
+    named("collection", &collection.path, part);
+    named_some("scope", (collection.sharing.scope == Scope::Public).then_some("public"), part);
 }
 
 fn named(name: &str, value: impl AsRef<[u8]>, part: &mut dyn FnMut(&[u8])) {

@@ -89,6 +89,7 @@ fn text_of(pagination: &Pagination) -> String {
         precondition,
         // No key of version 1 had it.
         on_missed: _,
+        record_order: _,
         // Came later; a crawl that was begun without it resumes without shared records.
         consistency: _,
         keep,

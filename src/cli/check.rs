@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use http::Method;
+
 use super::Exit;
-use crate::config::Config;
+use crate::config::{Collection, Config, Credentials};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CheckArguments {
@@ -20,6 +22,7 @@ pub(super) fn run(arguments: &CheckArguments) -> Exit {
             for collection in &config.collections {
                 eprintln!("{}: verdict: {}", collection.path, collection.pagination.best_verdict());
             }
+            warnings(&config).iter().for_each(|warning| eprintln!("warning: {warning}"));
             Exit::Complete
         }
         Err(mistakes) => {
@@ -27,4 +30,35 @@ pub(super) fn run(arguments: &CheckArguments) -> Exit {
             Exit::Usage
         }
     }
+}
+
+/// Requests that any client can have done as the operator, and identities that don't count.
+fn warnings(config: &Config) -> Vec<String> {
+    let of = |collection| [deputy(collection), ignored(collection)].concat();
+    let mut warnings: Vec<String> = config.collections.iter().flat_map(|collection| of(collection)).collect();
+    // Collections of one upstream share its rules.
+    warnings.sort();
+    warnings.dedup();
+    warnings
+}
+
+fn deputy(Collection { path, method, upstream, .. }: &Collection) -> Vec<String> {
+    if matches!(upstream.credentials, Credentials::Passed) {
+        return Vec::new();
+    }
+    let named = upstream.passthrough.rules().map(|rule| {
+        format!("passthrough: {rule} is sent to {} with the configured credentials for any client", upstream.url)
+    });
+    let any = (method == Method::POST && path.contains("{*"))
+        .then(|| format!("{path}: any POST below it is sent with the configured credentials for any client"));
+    named.chain(any).collect()
+}
+
+fn ignored(Collection { upstream, .. }: &Collection) -> Vec<String> {
+    let ignored = upstream.fields.ignored_identities();
+    ignored
+        .map(|name| {
+            format!("ignore_fields: callers of {} that differ in {name} alone get the same records", upstream.url)
+        })
+        .collect()
 }

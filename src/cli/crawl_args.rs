@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use url::Url;
 
-use crate::config::{Caps, Options, Upstream};
+use crate::config::{Caps, Options, Proxy, Redirects, Upstream};
 use crate::crawl::{Crawl, Crawls};
 use crate::pagination::request::{RedactedUrl, RequestBody};
 use crate::pagination::{BodyKind, PageRequest};
@@ -59,6 +59,9 @@ pub(super) struct CrawlArguments {
     /// repeated
     #[arg(long, value_name = "URL")]
     upstream_aliases: Vec<Url>,
+    /// Redirects of a page's GET: followed inside the URL's origin, or a failure [default: same-origin]
+    #[arg(long, value_name = "same-origin|off", value_parser = redirects)]
+    redirects: Option<Redirects>,
     /// Number of pages that are requested at a time, or `adaptive` [default: 6]
     #[arg(long, value_name = "NUMBER|adaptive")]
     width: Option<String>,
@@ -77,6 +80,9 @@ pub(super) struct CrawlArguments {
     /// reads all until two reads are equal; both need a --key [default: detect]
     #[arg(long, value_name = "none|detect|repair|verify")]
     consistency: Option<String>,
+    /// Your word that records keep their order: one that stays does not move past another. The verdict says whose word it is
+    #[arg(long)]
+    stable_order: bool,
     /// End of a fetch that read all pages while records moved, so that some may be missing: `fail` exits with 7, `report` with 0 [default: fail]
     #[arg(long, value_name = "fail|report")]
     on_missed: Option<String>,
@@ -89,6 +95,9 @@ pub(super) struct CrawlArguments {
     /// Header field of every page's request
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
     headers: Vec<String>,
+    /// HTTP proxy in front of the API; `env`: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, as curl [default: env]
+    #[arg(long, value_name = "none|env|URL", value_parser = proxy)]
+    proxy: Option<Proxy>,
     /// PEM file of certificate authorities that are trusted beside the platform's
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
@@ -105,6 +114,8 @@ impl CrawlArguments {
         }
         upstream.aliases = self.upstream_aliases.iter().map(origin).collect::<Result<_, _>>()?;
         upstream.ca = self.cacert.clone();
+        upstream.proxy = self.proxy.clone().unwrap_or(Proxy::Environment);
+        upstream.redirects = self.redirects.unwrap_or(upstream.redirects);
         let options = Options {
             pagination: self.pagination.clone(),
             records: self.records.clone(),
@@ -118,6 +129,7 @@ impl CrawlArguments {
             order: self.order.clone(),
             consistency: self.consistency.clone(),
             on_missed: self.on_missed.clone(),
+            stable_order: self.stable_order.then(|| "true".to_owned()),
             width: self.width.clone(),
             rate: self.rate.clone(),
             method: method.clone(),
@@ -174,6 +186,18 @@ fn method(word: &str) -> Result<Method, String> {
         .into_iter()
         .find(|method| method.as_str() == word)
         .ok_or_else(|| format!("unknown method {word:?}: one of GET, POST"))
+}
+
+fn proxy(text: &str) -> Result<Proxy, String> {
+    Proxy::from_text(text).map_err(|(what, hint)| format!("{what}: {hint}"))
+}
+
+fn redirects(word: &str) -> Result<Redirects, String> {
+    match word {
+        "same-origin" => Ok(Redirects::SameOrigin),
+        "off" => Ok(Redirects::Off),
+        _ => Err(format!("unknown redirects {word:?}: one of same-origin, off")),
+    }
 }
 
 /// Returns the origin that all next links must have.

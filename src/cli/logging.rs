@@ -12,5 +12,7 @@ pub(super) fn init(level: &str) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
+        // A line that can't be written is lost. Its error would go to stderr as well, and panic in the crawl that logs.
+        .log_internal_errors(false)
         .init();
 }

@@ -6,11 +6,14 @@ mod demo;
 mod exit_code;
 mod failure_lines;
 mod fetch;
+mod inherited_sockets;
+mod listeners;
 mod logging;
 mod probe;
 mod progress_line;
 mod serve;
 mod serve_gateway;
+mod stop_signals;
 
 use std::process::ExitCode;
 

@@ -7,16 +7,25 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use sd_notify::NotifyState;
 
+use super::listeners::{self, Listeners};
+use super::stop_signals::{self, StopSignals};
 use super::{Exit, logging, serve_gateway};
-use crate::config::{Config, Mistakes};
-use crate::server::{self, Workers};
+use crate::config::{AdminAccess, Config, Mistakes, Secret};
+use crate::server::{
+    CutResponses, DrainSettings, HostList, ListenAddress, Listener, Server, ServerLimits, ServerSettings, Workers,
+};
 use crate::telemetry::Admin;
 
 /// Time for crawls to end after the last connection.
 const LAST_CRAWLS: Duration = Duration::from_secs(1);
+
+/// Connections of the operator's address.
+const ADMIN_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(64).expect("it is more than none");
+
+/// Variable by which a pod learns the time from its signal to stop to its end, in seconds.
+const ORCHESTRATORS_GRACE: &str = "TERMINATION_GRACE_PERIOD_SECONDS";
 
 const EXAMPLES: &str = "Examples:
   unpage serve --upstream https://api.example.com
@@ -31,12 +40,15 @@ pub(super) struct ServeArguments {
     /// URL of an API to stand in front of without a configuration; its pagination is recognised
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
-    /// Address to listen on; overrides the configuration [default: 127.0.0.1:8080]
+    /// Address to listen on, several times for several: 127.0.0.1:8080, unix:PATH, or fd:NAME for a socket of the service manager; overrides the configuration [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
-    listen: Option<SocketAddr>,
-    /// Address of /metrics, /snapshots and /healthz, open to everyone who reaches it; overrides the configuration [default: none]
+    listen: Vec<ListenAddress>,
+    /// Address of /metrics, /snapshots, /healthz and /readyz; on other addresses than loopback it needs admin_token, or --admin-open; overrides the configuration [default: none]
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
+    /// Let every client that reaches --admin read it, where it is not on loopback and the configuration has no admin_token
+    #[arg(long)]
+    admin_open: bool,
 }
 
 pub(super) async fn run(arguments: ServeArguments) -> Exit {
@@ -49,19 +61,33 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
             return Exit::Usage;
         }
     };
-    config.listen = arguments.listen.unwrap_or(config.listen);
+    if !arguments.listen.is_empty() {
+        config.listen.clone_from(&arguments.listen);
+    }
     config.admin = arguments.admin.or(config.admin);
-    let gateway = match serve_gateway::build(config.clone()).await {
-        Ok(gateway) => gateway,
-        Err(error) => {
-            eprintln!("error: {error}\nhint: {}", error.hint());
-            return Exit::Usage;
-        }
-    };
-    let (listener, admin) = match bind(&config).await {
+    if arguments.admin_open {
+        config.admin_access = AdminAccess::Open;
+    }
+    if let Some(admin) = config.admin
+        && !config.admin_access.suffices(admin, config.admin_token.as_ref())
+    {
+        eprintln!(
+            "error: {admin} is not this machine's alone, and its clients need no token\nhint: give --admin-open, or write admin_token = {{ file = \"PATH\" }} into the configuration"
+        );
+        return Exit::Usage;
+    }
+    let Listeners { proxy, admin, certificates } = match listeners::bind(&config).await {
         Ok(listeners) => listeners,
         Err(error) => {
             eprintln!("{error}");
+            return Exit::Usage;
+        }
+    };
+    // The sockets first: connections wait in them while the folder of a process that is stopping is waited for.
+    let (gateway, leaving) = match serve_gateway::build(config.clone()).await {
+        Ok(built) => built,
+        Err(error) => {
+            eprintln!("error: {error}\nhint: {}", error.hint());
             return Exit::Usage;
         }
     };
@@ -74,14 +100,33 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
             return Exit::Output;
         }
     };
-    let stop = stopped();
-    announce(&listener);
-    let says = Admin::new(gateway.crawls().clone(), gateway.governors().clone(), gateway.registry().clone());
-    // The operator's address stays up while the last streams end, and delays nothing.
-    tokio::select! {
-        () = server::serve_on(&workers, listener, gateway.clone(), stop) => {}
-        () = serve_admin(admin, says) => {}
+    let signals = StopSignals::catch();
+    stop_signals::outlive_others();
+    let drain = drain(&config.server.drain);
+    // `hosts` has the names of the proxy: probes ask the operator's address by others.
+    let admin_hosts = config.admin.and_then(|admin| hosts_of(&[ListenAddress::Tcp(admin)]));
+    let hosts = config.server.hosts.clone().or_else(|| hosts_of(&config.listen));
+    let server = Server::new(ServerSettings { drain, hosts, ..config.server.clone() });
+    let registry = gateway.registry().clone();
+    let monitor = server.monitor().with_certificates(certificates);
+    let says = Admin::new(gateway.crawls().clone(), gateway.governors().clone(), registry, monitor)
+        .with_token(config.admin_token.as_ref().map(Secret::expose));
+    for listener in &proxy {
+        // Last on its line, for scripts that start with port 0.
+        tracing::info!("listening on {}", listener.url());
     }
+    notify(NotifyState::Ready);
+    let (first, stop_now) = (signals.first.cancelled_owned(), signals.second.cancelled_owned());
+    let stop = async {
+        first.await;
+        notify(NotifyState::Stopping);
+        leaving.set();
+    };
+    // The operator's address stays up while the last streams end, and delays nothing.
+    let cut = tokio::select! {
+        cut = server.run(&workers, proxy, gateway.clone(), stop, stop_now) => cut,
+        () = serve_admin(admin, admin_hosts, says) => CutResponses::default(),
+    };
     // Their snapshots stay, and the next start resumes them.
     if tokio::time::timeout(LAST_CRAWLS, gateway.shutdown()).await.is_err() {
         tracing::warn!(
@@ -89,7 +134,45 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
             gateway.tasks()
         );
     }
+    let is_on_disk = gateway.registry().store().on_disk() > 0;
+    report(cut, is_on_disk);
     Exit::Complete
+}
+
+/// Tells the service manager, where one asks for it by `NOTIFY_SOCKET`.
+fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!("the service manager can't be told: {error}");
+    }
+}
+
+/// Returns the names of this machine for listeners that no other machine reaches.
+fn hosts_of(listen: &[ListenAddress]) -> Option<HostList> {
+    listen.iter().all(ListenAddress::is_loopback).then(HostList::of_loopback)
+}
+
+/// Returns the times of the stop, within those of the orchestrator where it tells them.
+fn drain(settings: &DrainSettings) -> DrainSettings {
+    let told = std::env::var(ORCHESTRATORS_GRACE).ok();
+    match told.as_deref().map(str::parse) {
+        Some(Ok(seconds)) => settings.within(Duration::from_secs(seconds)),
+        Some(Err(_)) => {
+            tracing::warn!("{ORCHESTRATORS_GRACE} is no number of seconds: {told:?}");
+            *settings
+        }
+        None => *settings,
+    }
+}
+
+/// Logs the last line: which clients have to go on after the restart.
+fn report(CutResponses { all, streams }: CutResponses, is_on_disk: bool) {
+    let others = all - streams;
+    let remedy = match (streams, is_on_disk) {
+        (0, _) => "",
+        (_, true) => " (each whose snapshot is in a file resumes at its byte after a restart)",
+        (_, false) => " (their snapshots were in memory, and are lost)",
+    };
+    tracing::info!("stopped; streams cut: {streams}{remedy}; other responses cut: {others}");
 }
 
 /// Raises the limit of open files to the system's maximum: each connection is one, and the files of snapshots
@@ -103,60 +186,19 @@ fn raise_limit() {
     }
 }
 
-/// Binds the proxy's address and, where there is one, the operator's.
-async fn bind(config: &Config) -> Result<(TcpListener, Option<TcpListener>), String> {
-    let taken = |key: &str, address: SocketAddr, error: std::io::Error| {
-        format!("error: can't listen on {address}: {error}\nhint: set {key} to a free address")
-    };
-    let listener = TcpListener::bind(config.listen).await;
-    let listener = listener.map_err(|error| taken("`listen`, or --listen,", config.listen, error))?;
-    let Some(address) = config.admin else { return Ok((listener, None)) };
-    let admin = TcpListener::bind(address).await.map_err(|error| taken("`admin`, or --admin,", address, error))?;
-    Ok((listener, Some(admin)))
-}
-
 /// Serves the operator's address; never returns.
-async fn serve_admin(listener: Option<TcpListener>, admin: Admin) {
+async fn serve_admin(listener: Option<Listener>, hosts: Option<HostList>, admin: Admin) {
     let Some(listener) = listener else { return std::future::pending().await };
-    match listener.local_addr() {
-        Ok(address) => tracing::info!("metrics at http://{address}/metrics"),
-        Err(error) => tracing::warn!("metrics, at an address that can't be read: {error}"),
-    }
-    server::serve(listener, admin, std::future::pending()).await;
-}
-
-/// Logs the address, last on its line, for scripts that start with port 0.
-pub(super) fn announce(listener: &TcpListener) {
-    match listener.local_addr() {
-        Ok(address) => tracing::info!("listening on http://{address}"),
-        Err(error) => tracing::warn!("listening on an address that can't be read: {error}"),
-    }
-}
-
-/// Resolves on SIGINT or SIGTERM. They are caught from the call on, because a script may stop unpage as soon as it listens.
-pub(super) fn stopped() -> impl Future<Output = ()> + Send + use<> {
-    let caught = [("SIGINT", SignalKind::interrupt()), ("SIGTERM", SignalKind::terminate())]
-        .map(|(name, kind)| signal(kind).inspect_err(|error| tracing::warn!("{name} can't be caught: {error}")).ok());
-    async move {
-        let [interrupt, terminate] = caught.map(|signal| async move {
-            match signal {
-                Some(mut signal) => drop(signal.recv().await),
-                None => std::future::pending().await,
-            }
-        });
-        tokio::select! {
-            () = interrupt => {}
-            () = terminate => {}
-        }
-    }
+    tracing::info!("metrics at {}/metrics", listener.url());
+    let limits = ServerLimits { connections: Some(ADMIN_CONNECTIONS), ..ServerLimits::default() };
+    let server = Server::new(ServerSettings { limits, hosts, ..ServerSettings::default() });
+    let never = || std::future::pending();
+    server.run(&Workers::current(), vec![listener], admin, never(), never()).await;
 }
 
 fn configuration(arguments: &ServeArguments) -> Result<Config, Mistakes> {
     match (&arguments.config, &arguments.upstream) {
         (Some(file), _) => Config::load(file),
-        (None, upstream) => {
-            let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
-            Config::transparent(listen, upstream.as_deref().unwrap_or_default())
-        }
+        (None, upstream) => Config::transparent(upstream.as_deref().unwrap_or_default()),
     }
 }

@@ -86,8 +86,8 @@ fn upstream_of(table: &TomlTable<'_>, upstreams: &Upstreams<'_>, secrets: &dyn S
     let hint = "write the API's URL, or the NAME of an [upstream.NAME]";
     let node = table.must("upstream", hint, |node| Some(node.clone()))?;
     let text = node.text()?;
-    if text.contains("://") {
-        return upstream::read(table, urls_and_headers::url(&node), "upstream_aliases", secrets).map(Arc::new);
+    if text.contains("://") || text.starts_with("unix:") {
+        return upstream::read(table, urls_and_headers::place(&node), "upstream_aliases", secrets).map(Arc::new);
     }
     for key in CLIENT_KEYS.keys.iter().chain(&["upstream_aliases"]) {
         if table.get(key).is_some() {

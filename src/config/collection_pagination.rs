@@ -11,8 +11,8 @@ use super::toml_node::{TomlNode, TomlTable};
 use super::toml_text::{Pairs, one_or_list};
 use crate::pagination::{
     ConsistencyLevel, Encoding, ErrorCondition, ErrorSettings, Limits, OnDouble, OnMissed, OwnWords, PageSize,
-    Pagination, PartOrder, Path, Precondition, Presence, Records, RecordsShape, Style, UnnamedCounts, Validation,
-    Whitespace,
+    Pagination, PartOrder, Path, Precondition, Presence, RecordOrder, Records, RecordsShape, Style, UnnamedCounts,
+    Validation, Whitespace,
 };
 
 const RECORDS_HINT: &str =
@@ -67,7 +67,7 @@ macro_rules! field {
 }
 
 /// In the order in which they are read and written: a type may inherit `key`, and a number of pages depends on the type.
-static KEYS: [PaginationKey; 21] = [
+static KEYS: [PaginationKey; 22] = [
     PaginationKey { name: "records", read: read_records, write: write_records },
     field!("records_optional", usual records.presence, Flag([Presence::Required, Presence::Optional])),
     field!("encoding", usual records.encoding, Words(&[("none", Encoding::None), ("base64", Encoding::Base64)])),
@@ -111,6 +111,7 @@ static KEYS: [PaginationKey; 21] = [
         ])
     ),
     field!("match", usual precondition, Flag([Precondition::None, Precondition::Match])),
+    field!("stable_order", usual record_order, Flag([RecordOrder::Assumed, RecordOrder::Configured])),
     field!("on_missed", usual on_missed, Words(&[("fail", OnMissed::Fail), ("report", OnMissed::Report)])),
     PaginationKey {
         name: "limits",

@@ -38,6 +38,8 @@ pub struct Options {
     pub consistency: Option<String>,
     /// `--on-missed`: `fail` or `report`.
     pub on_missed: Option<String>,
+    /// `--stable-order`: `true`.
+    pub stable_order: Option<String>,
     /// `--width`: a number of pages, or `adaptive`.
     pub width: Option<String>,
     /// `--rate`: `10/s`.
@@ -61,6 +63,7 @@ impl Options {
             ("order", &self.order),
             ("consistency", &self.consistency),
             ("on_missed", &self.on_missed),
+            ("stable_order", &self.stable_order),
             ("width", &self.width),
             ("rate", &self.rate),
         ];
@@ -109,6 +112,9 @@ fn value<'a>(key: &str, text: &'a str) -> Result<DeValue<'a>, String> {
     }
     if matches!(key, "error_path" | "total") && text == "false" {
         return Ok(DeValue::Boolean(false));
+    }
+    if key == "stable_order" {
+        return Ok(DeValue::Boolean(text == "true"));
     }
     if key != "page_size" {
         return Ok(DeValue::String(text.into()));

@@ -1,23 +1,29 @@
 //! Configuration: TOML as written → all mistakes at once → [`Config`], in which only valid values exist.
 
+mod addresses;
 mod collection;
 mod collection_pagination;
 mod command_line_pagination;
 mod key_names;
 mod keywords;
 mod lint;
+mod listen;
 mod mistake;
 mod pace;
 mod pagination_key;
 mod pagination_text;
 mod pagination_values;
 mod partition_key;
+mod passthrough;
+mod proxy;
 mod read;
 mod secrets;
+mod server;
 mod since_valid_at;
 mod snapshots;
 mod table_schema;
 mod times_and_sizes;
+mod tls;
 mod toml_node;
 mod toml_text;
 mod unknown_key_hints;
@@ -33,16 +39,22 @@ use http::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
 use url::Url;
 
+pub use self::addresses::{AddressKind, PrivateAddresses};
 pub use self::command_line_pagination::Options;
+pub use self::listen::AdminAccess;
 pub use self::mistake::{Mistake, Mistakes, TextPosition};
 pub use self::pagination_text::{mistakes_in, read_written, written};
+pub use self::passthrough::Passthrough;
+pub use self::proxy::Proxy;
 pub use self::secrets::{Machine, Secrets};
 pub use self::snapshots::{OnStart, Resume, Scope, Sharing, SlowReader, SnapshotSettings, Snapshots};
 pub use self::unknown_key_hints::{KeyPlace, key_place};
 pub use crate::caps::Caps;
+use crate::field_class::FieldRules;
 pub use crate::pace::Pace;
 use crate::pagination::Pagination;
 pub use crate::pagination::retry::RetryPolicy;
+use crate::server::{ListenAddress, ServerSettings, TlsSettings};
 
 /// A configuration: collections of paginated APIs, and how they are crawled, kept and served.
 ///
@@ -50,10 +62,20 @@ pub use crate::pagination::retry::RetryPolicy;
 #[derive(Clone, Debug)]
 pub struct Config {
     #[doc(hidden)]
-    pub listen: SocketAddr,
+    pub listen: Vec<ListenAddress>,
+    /// Mode of unix sockets in `listen`.
+    #[doc(hidden)]
+    pub socket_mode: u32,
+    #[doc(hidden)]
+    pub tls: Option<TlsSettings>,
     /// Address of `/metrics`, `/snapshots` and `/healthz`; not `listen`.
     #[doc(hidden)]
     pub admin: Option<SocketAddr>,
+    /// Bearer token for everything at `admin` but the checks of health and readiness.
+    #[doc(hidden)]
+    pub admin_token: Option<Secret>,
+    #[doc(hidden)]
+    pub admin_access: AdminAccess,
     /// Query parameter by which a client that can't set `Accept` asks for a stream; not sent upstream.
     #[doc(hidden)]
     pub format_param: String,
@@ -66,6 +88,9 @@ pub struct Config {
     /// Query parameter that asks for an end marker with the value `marker`, which is not sent upstream.
     #[doc(hidden)]
     pub end_param: String,
+    /// Limits and stop of the server.
+    #[doc(hidden)]
+    pub server: ServerSettings,
     #[doc(hidden)]
     pub snapshots: Snapshots,
     /// At least one.
@@ -97,6 +122,9 @@ pub struct Collection {
 pub struct Upstream {
     /// Scheme, host, port and, where the API does not stand at the root, a path prefix without a trailing slash.
     pub url: Url,
+    /// Unix socket that is dialled, in place of the host and port of `url`.
+    pub socket: Option<PathBuf>,
+    pub proxy: Proxy,
     /// Other origins that the API's next links may name; they are rewritten to `url`'s origin.
     pub aliases: Vec<Url>,
     pub credentials: Credentials,
@@ -104,9 +132,17 @@ pub struct Upstream {
     pub accept: HeaderValue,
     /// Header fields added to every request.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Fields of clients' requests that don't count, or that identify a caller.
+    pub fields: FieldRules,
+    /// Requests that are passed through with the configured credentials, besides those for pages.
+    pub passthrough: Passthrough,
+    pub rewrite_links: RewriteLinks,
     /// A PEM file of certificate authorities that are trusted in addition to the platform's.
     pub ca: Option<PathBuf>,
     pub http: HttpVersion,
+    pub redirects: Redirects,
+    /// Addresses that the URL's host may have.
+    pub private_addresses: PrivateAddresses,
     pub timeouts: Timeouts,
     pub retry: RetryPolicy,
     pub pace: Pace,
@@ -128,6 +164,14 @@ pub enum Credentials {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
+/// Links of answers that are passed through and lead to the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RewriteLinks {
+    /// Those in `Link`, `Location` and `Content-Location` lead to the client's own origin.
+    Headers,
+    Off,
+}
+
 /// HTTP version of the requests to an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpVersion {
@@ -137,6 +181,15 @@ pub enum HttpVersion {
     Http1,
     /// HTTP/2, over plain TCP with prior knowledge.
     Http2,
+}
+
+/// Redirects of a page's GET.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redirects {
+    /// Followed inside the upstream's origin and its aliases.
+    SameOrigin,
+    /// A failure of the page.
+    Off,
 }
 
 /// Time limits of a request to an upstream.
@@ -167,17 +220,34 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+impl Credentials {
+    /// Name of the query parameter that has them.
+    pub fn query_param(&self) -> Option<&str> {
+        match self {
+            Self::Query(name, _) => Some(name),
+            Self::Passed | Self::Header(..) => None,
+        }
+    }
+}
+
 impl Upstream {
     /// Returns an upstream with the defaults of all keys but the URL.
     pub fn at(url: Url) -> Self {
         Self {
             url,
+            socket: None,
+            proxy: Proxy::None,
             aliases: Vec::new(),
             credentials: Credentials::Passed,
             accept: HeaderValue::from_static("application/json"),
             headers: Vec::new(),
+            fields: FieldRules::default(),
+            passthrough: Passthrough::default(),
+            rewrite_links: RewriteLinks::Headers,
             ca: None,
             http: HttpVersion::Auto,
+            redirects: Redirects::SameOrigin,
+            private_addresses: PrivateAddresses::Allow,
             timeouts: Timeouts::default(),
             retry: RetryPolicy::default(),
             pace: Pace::default(),

@@ -1,6 +1,5 @@
 //! Reads a configuration's text: parses it, reads the tables, and compares them with each other.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,11 +9,16 @@ use super::collection::{self, Upstreams};
 use super::key_names::TOP;
 use super::mistake::Mistakes;
 use super::secrets::{Machine, Secrets};
+use super::server::{self, DRAIN, LIMITS, PROXY_PROTOCOL};
 use super::toml_node::{MistakeLog, TomlNode, TomlTable};
 use super::unknown_key_hints;
 use super::upstream::UPSTREAM;
-use super::{Caps, Collection, Config, Snapshots, Upstream, snapshots, upstream, urls_and_headers};
+use super::{
+    AdminAccess, Caps, Collection, Config, Snapshots, Upstream, listen, secrets, snapshots, tls, upstream,
+    urls_and_headers,
+};
 use crate::pagination::{Pagination, Records, Style};
+use crate::server::{HostList, PeerSettings, ServerSettings};
 
 /// unpage's own query parameters and their defaults.
 const PARAMS: [(&str, &str); 4] =
@@ -34,7 +38,7 @@ impl Config {
     /// # Errors
     /// Fails where the text is no base URL of an API.
     pub fn for_upstream(url: &str) -> Result<Self, Mistakes> {
-        Self::transparent(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)), url).map_err(|mut mistakes| {
+        Self::transparent(url).map_err(|mut mistakes| {
             mistakes.list.iter_mut().for_each(|mistake| "upstream".clone_into(&mut mistake.at));
             mistakes
         })
@@ -76,18 +80,16 @@ impl Config {
     }
 
     /// One collection of everything that an upstream has, its pagination to be recognised.
-    pub fn transparent(listen: SocketAddr, upstream: &str) -> Result<Self, Mistakes> {
-        let mut url =
-            urls_and_headers::base_url(upstream).map_err(|(what, hint)| Mistakes::one("", "--upstream", what, hint))?;
-        let path = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&path);
+    pub fn transparent(upstream: &str) -> Result<Self, Mistakes> {
+        let (url, socket) =
+            urls_and_headers::place_of(upstream).map_err(|(what, hint)| Mistakes::one("", "--upstream", what, hint))?;
         let found_later = Records { paths: Vec::new(), ..Records::at(crate::pagination::Path::root()) };
         let collection = Collection {
             path: "/{*rest}".to_owned(),
             method: http::Method::GET,
             body: None,
             upstream_path: None,
-            upstream: Arc::new(Upstream::at(url)),
+            upstream: Arc::new(Upstream { socket, ..Upstream::at(url) }),
             pagination: Arc::new(Pagination::of(Style::AUTO, found_later)),
             caps: Caps::default(),
             sharing: Snapshots::default().sharing(),
@@ -95,7 +97,22 @@ impl Config {
         let collections = vec![Arc::new(collection)];
         let [format_param, snapshot_param, since_param, end_param] = PARAMS.map(|(_, default)| default.to_owned());
         let snapshots = Snapshots::default();
-        Ok(Self { listen, admin: None, format_param, snapshot_param, since_param, end_param, snapshots, collections })
+        let server = ServerSettings::default();
+        Ok(Self {
+            listen: listen::usual(),
+            socket_mode: listen::SOCKET_MODE,
+            tls: None,
+            admin: None,
+            admin_token: None,
+            admin_access: AdminAccess::Guarded,
+            format_param,
+            snapshot_param,
+            since_param,
+            end_param,
+            server,
+            snapshots,
+            collections,
+        })
     }
 
     /// Returns a router from paths to collections. `{*rest}` also matches nothing: `/{*rest}` serves `/` too, unless another collection does.
@@ -121,11 +138,31 @@ fn bare_parent(path: &str) -> Option<&str> {
 }
 
 fn top(table: &TomlTable<'_>, secrets: &dyn Secrets) -> Option<Config> {
-    let listen = table.or("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)), |node| {
-        address(node, "write listen = \"127.0.0.1:8080\", or \"0.0.0.0:8080\" for every interface")
-    });
-    let admin = table.maybe("admin", |node| admin(node, listen));
+    let listen = table.or("listen", listen::usual(), listen::read);
+    let socket_mode = table.or("socket_mode", listen::SOCKET_MODE, listen::socket_mode);
+    let tls = table.maybe("tls", tls::read);
+    let admin_token = table.maybe("admin_token", |node| secrets::secret(node, secrets));
+    let admin_access = table.or("admin_open", AdminAccess::Guarded, |node| listen::ADMIN_ACCESS.read(node));
+    let admin = table.maybe("admin", |node| listen::admin(node, &listen));
+    if admin.is_some_and(|admin| !admin_access.suffices(admin, admin_token.as_ref()))
+        && !["admin", "admin_token"].iter().any(|key| table.notes.wrong_at(key))
+    {
+        table.refuse_at::<()>(
+            "admin",
+            "this address is not this machine's alone, and there is no admin_token",
+            listen::ADMIN_HINT,
+        );
+    }
     let [format_param, snapshot_param, since_param, end_param] = params(table);
+    let server = ServerSettings {
+        limits: table.maybe("limits", |node| LIMITS.read(node)).unwrap_or_default(),
+        drain: table.maybe("drain", |node| DRAIN.read(node)).unwrap_or_default(),
+        peers: PeerSettings {
+            proxy_protocol: table.maybe("proxy_protocol", |node| PROXY_PROTOCOL.read(node)),
+            trusted_proxies: table.maybe("trusted_proxies", listen::peers).unwrap_or_default(),
+        },
+        hosts: table.maybe("hosts", |node| node.each(server::host)).map(HostList::of),
+    };
     let snapshots = table.maybe("snapshots", snapshots::read).unwrap_or_default();
     let named = table.maybe("upstream", TomlNode::named).unwrap_or_default();
     let upstreams: Upstreams<'_> = named.iter().map(|(name, node)| (*name, shared(name, node, secrets))).collect();
@@ -150,7 +187,21 @@ fn top(table: &TomlTable<'_>, secrets: &dyn Secrets) -> Option<Config> {
         }
     }
     let collections = collections.into_iter().map(|collection| collection.map(Arc::new)).collect::<Option<_>>()?;
-    Some(Config { listen, admin, format_param, snapshot_param, since_param, end_param, snapshots, collections })
+    Some(Config {
+        listen,
+        socket_mode,
+        tls,
+        admin,
+        admin_token,
+        admin_access,
+        format_param,
+        snapshot_param,
+        since_param,
+        end_param,
+        server,
+        snapshots,
+        collections,
+    })
 }
 
 fn shared(name: &str, node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Arc<Upstream>> {
@@ -158,30 +209,8 @@ fn shared(name: &str, node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Arc<
         return node.refuse("a name that looks like a URL", "write [upstream.NAME] with url = \"https://…\" in it");
     }
     let table = node.table(&UPSTREAM)?;
-    let url = table.must("url", "write url = \"https://api.example.com\"", urls_and_headers::url);
-    upstream::read(&table, url, "aliases", secrets).map(Arc::new)
-}
-
-fn address(node: &TomlNode<'_>, hint: &str) -> Option<SocketAddr> {
-    let text = node.text()?;
-    match text.parse() {
-        Ok(address) => Some(address),
-        Err(_) => node.refuse(format!("not an address and port: {text:?}"), hint),
-    }
-}
-
-fn admin(node: &TomlNode<'_>, listen: SocketAddr) -> Option<SocketAddr> {
-    let hint = "write admin = \"127.0.0.1:9090\": any client that can connect reads it without credentials";
-    let admin = address(node, hint)?;
-    // Each port 0 is another free one.
-    let is_shared = admin.port() == listen.port() && admin.port() != 0;
-    if is_shared && (admin.ip() == listen.ip() || admin.ip().is_unspecified() || listen.ip().is_unspecified()) {
-        return node.refuse(
-            format!("listen has this port already: {listen}"),
-            "give one of them another port: clients of the proxy are not meant to reach admin",
-        );
-    }
-    Some(admin)
+    let place = table.must("url", "write url = \"https://api.example.com\"", urls_and_headers::place);
+    upstream::read(&table, place, "aliases", secrets).map(Arc::new)
 }
 
 /// Reads unpage's own query parameters, which must differ.
@@ -235,14 +264,13 @@ mod tests {
 
     #[test]
     fn the_rest_may_be_empty() {
-        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let config = Config::transparent(listen, "http://127.0.0.1:1/api/").unwrap();
+        let config = Config::transparent("http://127.0.0.1:1/api/").unwrap();
         assert_eq!(config.collections[0].upstream.url.as_str(), "http://127.0.0.1:1/api");
         let routes = config.routes();
         for path in ["/", "/a", "/a/b"] {
             assert_eq!(routes.at(path).unwrap().value.path, "/{*rest}", "{path}");
         }
-        let mistakes = Config::transparent(listen, "http://a:b@c").unwrap_err().to_string();
+        let mistakes = Config::transparent("http://a:b@c").unwrap_err().to_string();
         assert!(mistakes.starts_with("--upstream: a user or password in a URL"), "{mistakes}");
     }
 

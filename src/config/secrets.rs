@@ -96,7 +96,7 @@ fn secret_of(table: &TomlTable<'_>, key: &str, secrets: &dyn Secrets) -> Option<
     table.must(key, HINT, |node| secret(node, secrets))
 }
 
-fn secret(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Secret> {
+pub(super) fn secret(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Secret> {
     if node.value.is_str() {
         return node.refuse("a secret must not stand in this file", HINT);
     }

@@ -5,13 +5,13 @@ use super::key_names::{KeyNames, TOP};
 use super::keywords::nearest;
 use super::upstream::{self, UPSTREAM};
 use super::{
-    collection, collection_pagination, pace, pagination_key, pagination_values, partition_key, secrets, since_valid_at,
-    snapshots,
+    collection, collection_pagination, pace, pagination_key, pagination_values, partition_key, secrets, server,
+    since_valid_at, snapshots, tls,
 };
 use crate::pagination::Style;
 
 /// All tables but the styles', in the order in which a hint looks for a key's own.
-pub(super) static LEVELS: [&dyn KeyNames; 25] = [
+pub(super) static LEVELS: [&dyn KeyNames; 31] = [
     &TOP,
     &snapshots::SNAPSHOTS,
     &COLLECTION,
@@ -37,6 +37,12 @@ pub(super) static LEVELS: [&dyn KeyNames; 25] = [
     &pagination_key::MORE,
     &pagination_key::END,
     &pagination_values::LINKS,
+    &server::LIMITS,
+    &server::HTTP2,
+    &server::DRAIN,
+    &server::PROXY_PROTOCOL,
+    &tls::TLS,
+    &tls::PAIR,
 ];
 
 /// Place of a key of a collection.

@@ -1,20 +1,23 @@
 //! Upstreams: `[upstream.NAME]`, or the same keys in a `[[collection]]` whose `upstream` is a URL.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use http::header::{self, HeaderName, HeaderValue};
-use url::Url;
+use url::{Host, Url};
 
 use super::key_names::Level;
 use super::keywords::Words;
 use super::pagination_values::{PATH, STATUS};
+use super::passthrough::Passthrough;
 use super::secrets::{self, Secrets};
 use super::table_schema::{ReadOnly, Schema, rule, table};
 use super::times_and_sizes::wait;
 use super::toml_node::{TomlNode, TomlTable};
 use super::urls_and_headers::{header_value, origin};
-use super::{HttpVersion, RetryPolicy, Timeouts, Upstream, pace};
+use super::{HttpVersion, PrivateAddresses, Redirects, RetryPolicy, RewriteLinks, Timeouts, Upstream, pace, proxy};
+use crate::field_class::{FieldPattern, FieldRules};
 use crate::pagination::Path;
 
 /// An upstream with a name.
@@ -28,8 +31,15 @@ pub(super) static CLIENT_KEYS: Level = Level {
         "credentials",
         "accept",
         "headers",
+        "ignore_fields",
+        "identity_fields",
+        "passthrough",
+        "rewrite_links",
         "ca",
         "http",
+        "proxy",
+        "redirects",
+        "private_addresses",
         "timeouts",
         "retry",
         "width",
@@ -42,6 +52,13 @@ pub(super) static CLIENT_KEYS: Level = Level {
 
 static VERSIONS: Words<HttpVersion> =
     Words(&[("auto", HttpVersion::Auto), ("1.1", HttpVersion::Http1), ("2", HttpVersion::Http2)]);
+
+static REWRITE_LINKS: Words<RewriteLinks> = Words(&[("headers", RewriteLinks::Headers), ("off", RewriteLinks::Off)]);
+
+static REDIRECTS: Words<Redirects> = Words(&[("same-origin", Redirects::SameOrigin), ("off", Redirects::Off)]);
+
+static PRIVATE_ADDRESSES: Words<PrivateAddresses> =
+    Words(&[("allow", PrivateAddresses::Allow), ("refuse", PrivateAddresses::Refuse)]);
 
 table! {
     read pub(super) TIMEOUTS "timeouts": Timeouts = Timeouts {
@@ -86,10 +103,11 @@ table! {
 /// Reads the keys of the upstream at `url`, whose aliases stand under `aliases_key`.
 pub(super) fn read(
     table: &TomlTable<'_>,
-    url: Option<Url>,
+    place: Option<(Url, Option<PathBuf>)>,
     aliases_key: &str,
     secrets: &dyn Secrets,
 ) -> Option<Upstream> {
+    let (url, socket) = place.unzip();
     let aliases = table.maybe(aliases_key, |node| node.each(|alias| alias_of(alias, url.as_ref()))).unwrap_or_default();
     let plain = url.as_ref().is_some_and(|url| url.scheme() == "http");
     if let (Some(ca), true) = (table.get("ca"), plain) {
@@ -98,25 +116,61 @@ pub(super) fn read(
     let credentials = table.maybe("credentials", |node| secrets::credentials(node, secrets));
     let accept = table.maybe("accept", header_value);
     let headers = table.maybe("headers", headers).unwrap_or_default();
+    let ignored = table.maybe("ignore_fields", ignored_fields).unwrap_or_default();
+    let identity = table.maybe("identity_fields", |node| node.each(field_pattern)).unwrap_or_default();
+    let passthrough = table.maybe("passthrough", Passthrough::read).unwrap_or_default();
+    let rewrite_links = table.or("rewrite_links", REWRITE_LINKS.usual(), |node| REWRITE_LINKS.read(node));
     let ca = table.maybe("ca", |node| node.text().map(PathBuf::from));
     let http = table.or("http", VERSIONS.usual(), |node| VERSIONS.read(node));
+    let proxy = table.maybe("proxy", |node| match socket.as_ref().and_then(Option::as_ref) {
+        Some(_) => node.refuse("there is no proxy in front of a unix socket", "leave proxy out"),
+        None => proxy::read(node, secrets),
+    });
+    let redirects = table.or("redirects", REDIRECTS.usual(), |node| REDIRECTS.read(node));
+    let private_addresses = table.or("private_addresses", PRIVATE_ADDRESSES.usual(), |node| {
+        let private = PRIVATE_ADDRESSES.read(node)?;
+        refuse_literal(node, url.as_ref(), private);
+        Some(private)
+    });
     let timeouts = table.maybe("timeouts", |node| TIMEOUTS.read(node)).unwrap_or_default();
     let retry = table.maybe("retry", retry).unwrap_or_default();
     let pace = pace::read(table);
     // The URL is missed only here, so that the mistakes above are told together with its own.
     let default = Upstream::at(url?);
     Some(Upstream {
+        socket: socket.flatten(),
+        proxy: proxy.unwrap_or(default.proxy),
         aliases,
         credentials: credentials.unwrap_or(default.credentials),
         accept: accept.unwrap_or(default.accept),
         headers,
+        fields: FieldRules { ignored, identity },
+        passthrough,
+        rewrite_links,
         ca,
         http,
+        redirects,
+        private_addresses,
         timeouts,
         retry,
         pace,
         url: default.url,
     })
+}
+
+/// Refuses an address in the URL itself that no look-up will check.
+fn refuse_literal(node: &TomlNode<'_>, url: Option<&Url>, private: PrivateAddresses) {
+    let address = match url.and_then(Url::host) {
+        Some(Host::Ipv4(address)) => IpAddr::from(address),
+        Some(Host::Ipv6(address)) => IpAddr::from(address),
+        Some(Host::Domain(_)) | None => return,
+    };
+    if let (PrivateAddresses::Refuse, Err(kind)) = (private, private.check(address)) {
+        node.refuse::<()>(
+            format!("the URL has {}", kind.name()),
+            "write a public address, or leave out private_addresses",
+        );
+    }
 }
 
 fn alias_of(node: &TomlNode<'_>, upstream: Option<&Url>) -> Option<Url> {
@@ -151,6 +205,30 @@ fn field(name: &str, node: &TomlNode<'_>) -> Option<(HeaderName, HeaderValue)> {
         return node.refuse(format!("{name} is set by unpage for each request"), "leave it out");
     }
     Some((name, header_value(node)?))
+}
+
+fn field_pattern(node: &TomlNode<'_>) -> Option<FieldPattern> {
+    let text = node.text()?;
+    match FieldPattern::parse(text) {
+        Some(pattern) => Some(pattern),
+        None => node.refuse(
+            format!("not a header name: {text:?}"),
+            "letters, digits and -, as in X-Trace; X-Trace-* for all that begin so",
+        ),
+    }
+}
+
+fn ignored_fields(node: &TomlNode<'_>) -> Option<Vec<FieldPattern>> {
+    node.each(|node| {
+        let pattern = field_pattern(node)?;
+        if [header::AUTHORIZATION, header::COOKIE].iter().any(|credential| pattern.matches(credential)) {
+            return node.refuse(
+                format!("{pattern} holds the client's credentials"),
+                "write public = true in the collections whose callers share regardless of their credentials",
+            );
+        }
+        Some(pattern)
+    })
 }
 
 fn retry(node: &TomlNode<'_>) -> Option<RetryPolicy> {

@@ -1,17 +1,35 @@
 //! Values that are URLs, header names and header fields.
 
+use std::path::PathBuf;
+
 use http::{HeaderName, HeaderValue};
 use url::Url;
 
 use super::toml_node::TomlNode;
 
-/// Reads an http or https URL, without the trailing slash of its path.
-pub(super) fn url(node: &TomlNode<'_>) -> Option<Url> {
-    let text = node.text()?;
-    let mut url = base_url(text).map_err(|(what, hint)| node.refuse::<()>(what, hint)).ok()?;
-    let path = url.path().trim_end_matches('/').to_owned();
-    url.set_path(&path);
-    Some(url)
+/// Reads the place of an upstream: an http or https URL without the trailing slash of its path, or a unix socket.
+pub(super) fn place(node: &TomlNode<'_>) -> Option<(Url, Option<PathBuf>)> {
+    place_of(node.text()?).map_err(|(what, hint)| node.refuse::<()>(what, hint)).ok()
+}
+
+/// Reads such a place, `unix:SOCKET` or `unix:SOCKET:/path` for a socket, whose requests have the host `localhost`; the error is a
+/// description and a hint.
+pub(super) fn place_of(text: &str) -> Result<(Url, Option<PathBuf>), (String, &'static str)> {
+    let Some(text) = text.strip_prefix("unix:") else {
+        let mut url = base_url(text)?;
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
+        return Ok((url, None));
+    };
+    let (socket, path) = text.split_once(":/").unwrap_or((text, ""));
+    let socket = PathBuf::from(socket);
+    if !socket.is_absolute() || path.contains(['?', '#']) {
+        let hint = "write the whole path of the socket, and the API's behind it: \"unix:/run/api.sock\", \"unix:/run/api.sock:/v2\"";
+        return Err(("not a unix socket, or more than a path behind it".to_owned(), hint));
+    }
+    let mut url = Url::parse("http://localhost/").expect("it is one");
+    url.set_path(path.trim_end_matches('/'));
+    Ok((url, Some(socket)))
 }
 
 /// Parses the base URL of an API; the error is a description and a hint.
@@ -40,7 +58,7 @@ pub(super) fn base_url(text: &str) -> Result<Url, (String, &'static str)> {
 
 /// Reads an origin: a URL with nothing after its port.
 pub(super) fn origin(node: &TomlNode<'_>) -> Option<Url> {
-    let url = url(node)?;
+    let url = base_url(node.text()?).map_err(|(what, hint)| node.refuse::<()>(what, hint)).ok()?;
     match url.path() {
         "/" | "" => Some(url),
         path => node.refuse(format!("an alias is an origin, and this has the path {path}"), "leave out the path"),

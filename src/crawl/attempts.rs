@@ -3,23 +3,21 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use bytes::Bytes;
+use http::{HeaderValue, header};
+use url::Url;
 
+use super::exchange::exchange;
 use super::failure_report::{self, AttemptError};
 use crate::error::Failure;
 use crate::pagination::PageRequest;
 use crate::pagination::page::Head;
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::retry::{
-    AttemptOutcome, Halvable, NoContent, Overload, PageTraits, RetryBudget, RetryBudgetSpent, RetryDecision, decide,
+    AttemptOutcome, Halvable, Overload, PagePlace, PageTraits, RetryBudget, RetryBudgetSpent, RetryDecision, decide,
     demanded, overload,
 };
 use crate::upstream::{Client, DecodedBody, UpstreamError};
-
-/// Most bytes that are read of a refusal's body.
-const MAX_ERROR_BODY: usize = 64 * 1024;
 
 /// The failure of a page after its last attempt, ready for its reader: unlike an [`AttemptError`], it holds no credentials. Its
 /// [`Overload`] says if a smaller page is worth a try.
@@ -73,7 +71,16 @@ impl Attempts {
     /// Makes one attempt: returns the head and the body of a page.
     pub(super) async fn exchange(&self) -> Result<(Arc<Head>, DecodedBody), AttemptError> {
         let unpooled = (self.free == FreeAttempt::Current).then(|| self.client.unpooled());
-        exchange(unpooled.as_ref().unwrap_or(&self.client), &self.request, self.traits.no_content).await
+        let client = unpooled.as_ref().unwrap_or(&self.client);
+        let (head, body) = exchange(client, &self.request, self.traits.no_content, self.traits.place).await?;
+        let (asked, answered) = (self.request.url.path(), head.url.path());
+        if self.traits.place == PagePlace::First && asked != answered {
+            tracing::warn!(
+                "{}: redirected to {answered}; a page may cost a request less by that path",
+                RedactedUrl(&self.request.url)
+            );
+        }
+        Ok((head, body))
     }
 
     /// Makes the first attempt.
@@ -169,22 +176,24 @@ impl Attempts {
             );
         };
         if let Some(location) = head.headers.get_mut(header::LOCATION)
-            && let Ok(clean) = HeaderValue::from_bytes(self.redact(location.as_bytes()).as_bytes())
+            && let Ok(clean) = HeaderValue::from_bytes(self.redact(&head.url, location.as_bytes()).as_bytes())
         {
             *location = clean;
         }
-        PageFailure::Refused(head, Bytes::from(self.redact(&body)), overload)
+        // The URL that answered has all of the page's own query, and may have secrets of the redirect's.
+        let body = Bytes::from(self.redact(&head.url, &body));
+        PageFailure::Refused(head, body, overload)
     }
 
-    fn redact(&self, bytes: &[u8]) -> String {
-        self.client.redact(&self.request.url, &self.request.headers, &String::from_utf8_lossy(bytes))
+    fn redact(&self, url: &Url, bytes: &[u8]) -> String {
+        self.client.redact(url, &self.request.headers, &String::from_utf8_lossy(bytes))
     }
 
     fn log_retry(&self, error: &AttemptError, after: Duration) {
         let what = match error {
             AttemptError::Refused(head, _) => format!("the upstream answered {}", head.status),
-            AttemptError::Transport(error) => self.redact(error.to_string().as_bytes()),
-            AttemptError::Page(error) => self.redact(error.to_string().as_bytes()),
+            AttemptError::Transport(error) => self.redact(&self.request.url, error.to_string().as_bytes()),
+            AttemptError::Page(error) => self.redact(&self.request.url, error.to_string().as_bytes()),
         };
         let after = humantime::Duration::from(Duration::from_millis(after.as_millis().try_into().unwrap_or(u64::MAX)));
         let url = RedactedUrl(&self.request.url);
@@ -198,64 +207,13 @@ impl Attempts {
     }
 }
 
-/// Makes one attempt: returns the head and the body of a page.
-pub(super) async fn exchange(
-    client: &Client,
-    page: &PageRequest,
-    no_content: NoContent,
-) -> Result<(Arc<Head>, DecodedBody), AttemptError> {
-    let permit = client.permit(page).await;
-    let response = client.send_page(page).await?;
-    let (mut parts, body) = response.into_parts();
-    permit.answered(parts.status, &parts.headers);
-    let mut body = DecodedBody::new(client.upstream(), &parts.headers, body);
-    detach(&mut parts.headers);
-    let head = Head { status: parts.status, headers: parts.headers, url: page.url.clone() };
-    let is_not_yet = no_content == NoContent::NotYet || client.upstream().retry.statuses.contains(&204);
-    if !holds_a_page(head.status) || head.status == StatusCode::NO_CONTENT && is_not_yet {
-        let start = start_of(&mut body).await;
-        let wait = demanded(&client.upstream().retry, &head.headers, &start, SystemTime::now());
-        permit.demanded(wait.unwrap_or_default());
-        return Err(AttemptError::Refused(Box::new(head), start));
-    }
-    Ok((Arc::new(head), body.with_permit(permit)))
-}
-
-/// Copies the values into one buffer of their own: hyper's are slices of the buffer that the connection was read into, and would
-/// keep all of it for as long as a page waits.
-fn detach(headers: &mut HeaderMap) {
-    let mut buffer = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
-    for value in headers.values_mut() {
-        buffer.extend_from_slice(value.as_bytes());
-        *value = HeaderValue::from_maybe_shared(buffer.split().freeze()).expect("the bytes are those of a valid value");
-    }
-}
-
-/// Other successes, as 202 or 207, say that something was done or will be, and carry no page.
-fn holds_a_page(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 200 | 203 | 204 | 206)
-}
-
-/// The start of a body that only serves messages: a body that breaks off is no further error.
-async fn start_of(body: &mut DecodedBody) -> Bytes {
-    let mut start = Vec::new();
-    while start.len() < MAX_ERROR_BODY {
-        match body.next().await {
-            Some(Ok(piece)) => start.extend_from_slice(&piece),
-            Some(Err(_)) | None => break,
-        }
-    }
-    start.truncate(MAX_ERROR_BODY);
-    Bytes::from(start)
-}
-
 #[cfg(test)]
 mod tests {
-    use url::Url;
-
     use super::*;
     use crate::config::Upstream;
     use crate::pagination::PageError;
+    use crate::pagination::retry::NoContent;
+    use http::{HeaderMap, StatusCode};
 
     fn client() -> Client {
         let upstream = Upstream::at(Url::parse("http://a/").unwrap());
@@ -263,8 +221,7 @@ mod tests {
     }
 
     fn attempts(client: &Client, budget: RetryBudget, halvable: Halvable) -> Attempts {
-        let traits =
-            PageTraits { halvable, no_content: NoContent::Page, place: crate::pagination::retry::PagePlace::Later };
+        let traits = PageTraits { halvable, no_content: NoContent::Page, place: PagePlace::Later };
         Attempts::new(client.clone(), Arc::new(PageRequest::get(client.upstream().url.clone())), budget, traits)
     }
 

@@ -9,19 +9,21 @@ use serde_json::value::to_raw_value;
 use url::Url;
 
 use super::attempts::PageFailure;
-pub(super) use super::drive_types::{Checkpoints, CrawlProgress, CrawlStart, ReadLimit, Verification};
+pub(super) use super::drive_step::{Checkpoints, CrawlProgress, CrawlStart, ReadLimit};
 use super::failure_report::{self, on_page};
 use super::in_flight::PagesInFlight;
-use super::page_notes::PageNotes;
 use super::page_stream::PageEvent;
 use super::reorder::ReorderBuffer;
 use super::spill::SpillStore;
+use super::verification::Verification;
 use super::withheld_read::{ReadEvidence, WholeRead, WithheldRead};
 use super::{Crawl, key_spill};
 use crate::error::Failure;
 use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::page::{Head, Page};
-use crate::pagination::plan::{self, Checkpoint, PageId, PageName, PartId, Plan, ReleasedRecords, Step, TurnEvent};
+use crate::pagination::plan::{
+    self, Checkpoint, CurrentPageEvent, PageId, PageName, PartId, Plan, ReleasedRecords, Step,
+};
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::splitter::PageShape;
 use crate::pagination::{PageError, PageRequest, Pagination};
@@ -145,7 +147,7 @@ impl Driver {
             let room = if self.buffer.poll_room(context).is_ready() { plan::Room::Open } else { plan::Room::Full };
             match self.plan.step(room).map_err(|error| self.crawl_failure(&error))? {
                 Step::Fetch(page, request) => {
-                    if let Some(pages) = self.noted_pages() {
+                    if let Some(pages) = self.withheld.as_mut().and_then(WithheldRead::pages) {
                         pages.begin(page, &request);
                     }
                     let traits = self.plan.traits_of(page);
@@ -179,12 +181,12 @@ impl Driver {
 
     /// Tells the plan an event of a page at the head of its part.
     fn accept(&mut self, page: PageId, event: PageEvent) -> Result<CrawlProgress, Failure> {
-        let plan::Standing::Turn(part) = self.plan.standing(page) else { return Ok(CrawlProgress::Underway) };
+        let plan::PageStanding::Current(part) = self.plan.standing(page) else { return Ok(CrawlProgress::Underway) };
         let name = self.plan.name_of(page);
         match event {
             PageEvent::Head(head) => {
                 self.note_head(&head);
-                let begun = self.plan.accept(page, TurnEvent::Begun(&head));
+                let begun = self.plan.accept(page, CurrentPageEvent::Begun(&head));
                 begun.map_err(|wrong| self.page_failure(&wrong, &head, name))?;
             }
             PageEvent::Records(batch) => {
@@ -192,7 +194,7 @@ impl Driver {
                     withheld.add(page, &batch);
                 }
                 let (head, fields) = self.pages.head_and_fields(page).expect("records come after their head");
-                let released = self.plan.accept(page, TurnEvent::Records(head, fields, batch));
+                let released = self.plan.accept(page, CurrentPageEvent::Records(head, fields, batch));
                 let released = released.map_err(|wrong| self.page_failure(&wrong, head, name))?;
                 self.emit(part, released);
             }
@@ -206,7 +208,7 @@ impl Driver {
             }
             PageEvent::End(Err(PageFailure::Refused(head, body, overload))) => {
                 self.pages.remove(page);
-                let refused = self.plan.accept(page, TurnEvent::Refused(&head, &body, overload));
+                let refused = self.plan.accept(page, CurrentPageEvent::Refused(&head, &body, overload));
                 refused.map_err(|wrong| {
                     let headers = failure_report::kept_headers(&head);
                     Failure { headers, ..self.page_failure(&wrong, &head, name) }
@@ -230,7 +232,7 @@ impl Driver {
         if let Some(withheld) = &mut self.withheld {
             withheld.arrived(page, head, &rest);
         }
-        let released = self.plan.accept(page, TurnEvent::Whole(head, rest));
+        let released = self.plan.accept(page, CurrentPageEvent::Whole(head, rest));
         let released = released.map_err(|wrong| self.page_failure(&wrong, head, name))?;
         self.emit(part, released);
         self.key_memory.set(self.plan.key_bytes());
@@ -247,11 +249,6 @@ impl Driver {
         Ok(())
     }
 
-    /// Notes of the pages of a read that is to be compared page by page.
-    fn noted_pages(&mut self) -> Option<&mut PageNotes> {
-        self.withheld.as_mut()?.pages()
-    }
-
     /// Notes the head of a page: until one is whole, it is the first page's.
     pub(super) fn note_head(&mut self, head: &Arc<Head>) {
         if self.plan.pages() == 0 {
@@ -262,7 +259,7 @@ impl Driver {
     fn emit(&mut self, part: PartId, released: ReleasedRecords) {
         for batch in released {
             self.records += batch.records();
-            self.buffer.emit(part, batch);
+            self.buffer.emit(part, batch.without_keys());
         }
     }
 

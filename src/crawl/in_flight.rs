@@ -14,7 +14,7 @@ use super::page_stream::{PageEvent, PageStream};
 use super::reorder::{Lane, ReorderBuffer};
 use crate::pagination::PageRequest;
 use crate::pagination::page::{Head, Page, PageFields};
-use crate::pagination::plan::{PageId, PageNews, PageSoFar, PartId, Plan, Standing};
+use crate::pagination::plan::{PageId, PageNews, PageSoFar, PageStanding, PartId, Plan};
 use crate::pagination::retry::{Overload, PageTraits, RetryBudget};
 use crate::pagination::splitter::PageShape;
 use crate::snapshot::UsedMemory;
@@ -123,7 +123,7 @@ impl PagesInFlight {
         let mut taken = None;
         self.pages.retain_mut(|page| {
             match sinks.plan.standing(page.id) {
-                Standing::Turn(part) => {
+                PageStanding::Current(part) => {
                     page.stream.iter_mut().for_each(|stream| stream.set_at_head());
                     // One event at a time, but every page is polled each time: their time limits don't wait.
                     if !accepts(sinks.buffer, part) {
@@ -135,8 +135,8 @@ impl PagesInFlight {
                         taken = Some((page.id, event));
                     }
                 }
-                Standing::Ahead => page.read_ahead(&mut sinks, context),
-                Standing::Unwanted => {
+                PageStanding::Ahead => page.read_ahead(&mut sinks, context),
+                PageStanding::Unwanted => {
                     sinks.buffer.discard(page.id);
                     return false;
                 }

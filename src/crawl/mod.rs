@@ -2,10 +2,10 @@
 //! records to the log.
 
 mod attempts;
-mod detect;
 mod drive;
-mod drive_types;
-mod emit;
+mod drive_step;
+mod equal_reads;
+mod exchange;
 mod failure_report;
 mod in_flight;
 mod key_spill;
@@ -14,16 +14,18 @@ mod open;
 mod page_notes;
 mod page_stream;
 mod prefix_check;
+mod recognise_pagination;
 mod reorder;
 mod resume;
 mod revalidate;
+mod run_into_log;
 mod second_look;
 mod spill;
 mod spill_budget;
 mod spill_file;
 mod spill_queue;
 mod verdict;
-mod verify;
+mod verification;
 mod withheld_read;
 
 use std::sync::Arc;
@@ -39,11 +41,11 @@ use crate::snapshot::{MemoryBudget, SavedCrawl, Writer};
 use crate::upstream::Client;
 use crate::upstream_usage::UpstreamUsage;
 use drive::{Checkpoints, Driver};
-use emit::Emitter;
 use metrics::CountedCrawl;
 pub use metrics::{Crawls, Totals};
 use open::ResumeState;
 pub use resume::ResumePoint;
+use run_into_log::CrawlRun;
 
 /// A collection to be crawled.
 #[derive(Clone, Debug)]
@@ -117,7 +119,7 @@ impl Opened {
 
     /// Writes the records to a log, up to its seal: a verdict where the end is proven, else a failure.
     pub async fn run(self, writer: Writer) {
-        Emitter::new(self.driver, self.counted, writer).run().await;
+        CrawlRun::new(self.driver, self.counted, writer).run().await;
     }
 
     /// The state that [`Crawl::resume`] needs.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::drive::{CrawlProgress, CrawlStart, Driver};
-use super::{Crawl, detect, failure_report, verify};
+use super::{Crawl, equal_reads, failure_report, recognise_pagination};
 use crate::config::written;
 use crate::error::{Failure, Fault};
 use crate::pagination::request::BadPlace;
@@ -45,13 +45,13 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<(Box<Driver>, ResumeState),
     let configured = Arc::clone(&crawl.pagination);
     let driver = if configured.style.is_auto() {
         // Its future is far larger than those of all other crawls.
-        let recognised = Box::pin(detect::open(crawl.clone())).await?;
+        let recognised = Box::pin(recognise_pagination::open(crawl.clone())).await?;
         if recognised.pagination.lacks_repair() {
             tracing::warn!("{}: {UNREPAIRED}", recognised.url());
         }
-        if configured.is_verified() { verify::open(&crawl, &recognised.pagination).await? } else { recognised }
+        if configured.is_verified() { equal_reads::open(&crawl, &recognised.pagination).await? } else { recognised }
     } else if configured.is_verified() {
-        verify::open(&crawl, &configured).await?
+        equal_reads::open(&crawl, &configured).await?
     } else {
         let mut driver = Driver::new(&crawl, Arc::clone(&configured))?;
         first_page(&mut driver).await.map_err(|failure| explain(driver.start, failure))?;

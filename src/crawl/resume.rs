@@ -6,10 +6,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::task::spawn_blocking;
 
-use super::Crawl;
 use super::drive::Driver;
 use super::open::ResumeState;
-use super::verify;
+use super::{Crawl, equal_reads};
 use crate::config::read_written;
 use crate::error::{Failure, Fault};
 use crate::pagination::plan::Checkpoint;
@@ -52,7 +51,7 @@ pub(super) async fn resume(mut crawl: Crawl, point: ResumePoint<'_>) -> Result<(
         // Whole pages of a read that was not compared are no snapshot, and one that was has no checkpoints.
         let unread = || unusable("it is verified, so that all of it is read again");
         return if past.is_empty() {
-            Ok((verify::open(&crawl, &crawl.pagination).await?, state))
+            Ok((equal_reads::open(&crawl, &crawl.pagination).await?, state))
         } else {
             Err(unread())
         };

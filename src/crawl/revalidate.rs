@@ -6,8 +6,8 @@ use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode};
 
 use super::Crawl;
-use super::attempts::exchange;
 use super::drive::Driver;
+use super::exchange::exchange;
 use super::failure_report::{self, AttemptError};
 use super::open::ResumeState;
 use crate::error::Failure;
@@ -28,7 +28,7 @@ pub(super) async fn unchanged(
     let mut driver = Driver::new(&crawl, Arc::clone(&crawl.pagination))?;
     let Some((_, _, mut request)) = driver.first_request() else { return Ok(false) };
     Arc::make_mut(&mut request).headers.insert(name, value);
-    match exchange(&crawl.client, &request, NoContent::Page).await {
+    match exchange(&crawl.client, &request, NoContent::Page, PagePlace::First).await {
         Err(AttemptError::Refused(head, _)) => Ok(head.status == StatusCode::NOT_MODIFIED),
         Ok(_) => Ok(false),
         Err(error) => Err(failure_report::failed(&crawl.client, &error, &request, PagePlace::First)),

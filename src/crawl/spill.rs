@@ -1,7 +1,7 @@
 //! Store of records that wait for those before them: in memory, and where that is full in a file without a name.
 //!
-//! A crawl has one file, whose blocks are used again, and not one for each waiting page: up to 256 pages wait in each part, and
-//! so many descriptors for each crawl are more than a process has.
+//! A crawl has one file, whose blocks are used again, and not one for each waiting page: up to 256 pages wait in each part,
+//! and a process has fewer descriptors than that for each crawl.
 
 use std::fs::File;
 use std::io;
@@ -134,14 +134,14 @@ impl SpillStore {
 
     /// Keeps a batch in memory of its own: a slice would keep all of the buffer that it was cut from.
     pub(super) fn hold(&self, batch: Batch) -> HeldBatch {
-        let mut held = self.reserve(batch.lines().len() as u64);
+        let mut held = self.reserve(batch.bytes() as u64);
         held.batch = batch.detached();
         held
     }
 
     /// Starts to write these batches as one; they come back if nothing may be written now.
     pub(super) fn spill(&self, batches: Vec<HeldBatch>) -> Result<Arc<SpilledRun>, Vec<HeldBatch>> {
-        let bytes = batches.iter().map(HeldBatch::bytes).sum();
+        let bytes = batches.iter().map(|held| held.batch.lines().len() as u64).sum();
         let Some(ranges) = self.0.account.lock().budget.begin_write(bytes) else { return Err(batches) };
         let ranges = FileRanges { ranges, store: Arc::clone(&self.0) };
         let records = batches.iter().map(|held| held.batch.records()).sum();

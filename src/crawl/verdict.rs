@@ -1,7 +1,7 @@
 //! The verdict on a crawl: the end that its plan has proven, where it began, and how its reads compare.
 
 use super::drive::{CrawlStart, Driver};
-use crate::pagination::verdict::{ProvenEnd, Verdict};
+use crate::pagination::verdict::{Consistency, ProvenEnd, Verdict};
 
 impl Driver {
     /// The verdict of a crawl with this end.
@@ -17,8 +17,10 @@ impl Driver {
             Some(verification) => verification.applied(consistency),
             None => consistency,
         };
+        let relies_on_order = matches!(consistency, Consistency::Steady | Consistency::Mended { .. });
+        let order = relies_on_order.then_some(self.pagination.record_order);
         let (records, pages) = (self.records, self.plan.pages());
         let requests = self.usage().counts().all_requests();
-        Verdict { records, pages, requests, proof, consistency, doubles, late }
+        Verdict { records, pages, requests, proof, consistency, order, doubles, late }
     }
 }

@@ -97,7 +97,7 @@ impl StreamRequest {
         let first = PageRequest {
             method: collection.method.clone(),
             url: canonical(route.upstream_url(&head.uri, names)),
-            headers: for_a_crawl(&head.headers, scope),
+            headers: for_a_crawl(&head.headers, scope, &collection.upstream.fields),
             body: read.or_else(|| collection.body.clone().map(RequestBody::Json)),
         };
         let (pagination, applied) = in_order(&collection.pagination, options.order);

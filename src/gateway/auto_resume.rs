@@ -8,12 +8,11 @@ use futures_util::{StreamExt, stream};
 use http::{Request, Uri, header};
 
 use super::ask::{StreamRequest, UnattendedRequest};
-use super::cache_key::key_of;
+use super::cache_key::keys_of;
 use super::fill::{CacheFill, FillRecord};
 use super::route::Routes;
-use crate::id::CacheKey;
 use crate::request::{ParamNames, StreamOptions};
-use crate::snapshot::{FlightOutcome, LookupPurpose, LookupResult, ReaderEvent, Snapshot, StoredSnapshot};
+use crate::snapshot::{FlightOutcome, LookupPurpose, LookupResult, ReaderEvent, RequestKeys, Snapshot, StoredSnapshot};
 
 /// Number of crawls that are resumed at a time.
 const AT_A_TIME: usize = 4;
@@ -32,18 +31,18 @@ async fn resume(stored: StoredSnapshot, routes: &Routes, names: &ParamNames, fil
     let Some(unattended) = record.ok().and_then(|record| record.unattended) else {
         return tracing::info!("snapshot {}: is resumed when its client asks for it", stored.id);
     };
-    let Some((request, key)) = request_again(unattended, routes, names, fill) else {
+    let Some((request, keys)) = request_again(unattended, routes, names, fill) else {
         return tracing::warn!("snapshot {}: is not resumed: its request asks for no stream any more", stored.id);
     };
-    match fill.registry.find(stored.id, key, LookupPurpose::Read) {
+    match fill.registry.find(stored.id, keys, LookupPurpose::Read) {
         Some(LookupResult::Lead(lead)) => {
             let subscription = lead.subscription();
-            fill.resume(lead, stored.id, LookupPurpose::Read, &Arc::new(request), key);
+            fill.resume(lead, stored.id, LookupPurpose::Read, &Arc::new(request));
             if let FlightOutcome::Open(snapshot) = subscription.outcome().await {
                 read_to_end(&snapshot).await;
             }
         }
-        None => {
+        Some(LookupResult::OtherFields) | None => {
             let reason = fill.older_keys.reason(&fill.registry, stored.id);
             let reason = reason.unwrap_or_else(|| "the configuration is not what it was".to_owned());
             tracing::warn!("snapshot {}: is not resumed: {reason}", stored.id);
@@ -59,15 +58,15 @@ fn request_again(
     routes: &Routes,
     names: &ParamNames,
     fill: &CacheFill,
-) -> Option<(StreamRequest, CacheKey)> {
+) -> Option<(StreamRequest, RequestKeys)> {
     let (target, body): (Uri, Bytes) = (target.parse().ok()?, body.into());
     let route = routes.find(target.path()).ok()?;
     let request = Request::builder().method(route.collection().method.clone()).uri(target);
     let (head, ()) = request.header(header::ACCEPT, "application/x-ndjson").body(()).ok()?.into_parts();
     let options = StreamOptions::read(&head, route.collection(), names).ok()??;
     let request = StreamRequest::new(&route, &head, body, options, names).ok()?;
-    let key = key_of(&request, &route, fill);
-    Some((request, key))
+    let keys = keys_of(&request, &head.headers, &route, fill);
+    Some((request, keys))
 }
 
 /// Reads the rest of a snapshot: a crawl without a reader stops.

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::crawl::Crawls;
 use crate::response::{Body, BoxError};
 use crate::snapshot::{Registry, Store, StoreError};
-use crate::upstream::{BadTrust, Transport};
+use crate::upstream::{ConnectorError, Transport};
 
 /// Settings of a [`Gateway`] in addition to its configuration.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub enum GatewayError {
     /// The certificate authorities of an upstream can't be used.
     #[error(transparent)]
     #[doc(hidden)]
-    Trust(#[from] BadTrust),
+    Trust(#[from] ConnectorError),
     /// The folder of the snapshots can't be used.
     #[error(transparent)]
     #[doc(hidden)]

@@ -1,13 +1,19 @@
-//! Key: the cache key of a request for a stream.
+//! Key: the keys of a request for a stream.
+
+use std::borrow::Cow;
+
+use http::HeaderMap;
 
 use super::ask::StreamRequest;
 use super::fill::CacheFill;
+use super::headers::{connection_options, of_the_caller};
 use super::route::Route;
-use crate::cache_key::{KeyedRequest, v1};
-use crate::id::CacheKey;
+use crate::cache_key::{KeyedRequest, v1, v2};
+use crate::pagination::PageRequest;
+use crate::snapshot::RequestKeys;
 
-/// Returns the key. Snapshots with an older version of it have it from now on, so that a lookup by this one finds them.
-pub(super) fn key_of(request: &StreamRequest, route: &Route, fill: &CacheFill) -> CacheKey {
+/// Returns the keys of a request with these fields. Snapshots with an older version of them have them from now on, so that a lookup finds them.
+pub(super) fn keys_of(request: &StreamRequest, headers: &HeaderMap, route: &Route, fill: &CacheFill) -> RequestKeys {
     let StreamRequest { options, collection, first, pagination, body, .. } = request;
     let keyed = KeyedRequest {
         pagination: route.canonical_pagination(),
@@ -19,10 +25,35 @@ pub(super) fn key_of(request: &StreamRequest, route: &Route, fill: &CacheFill) -
         valid_at: options.accept_datetime.filter(|_| pagination.valid_at.is_some()),
     };
     let store = fill.registry.store();
-    let key = store.key(|part| keyed.shared(collection, part));
-    if !fill.older_keys.is_empty() {
-        let first_version = store.key(|part| v1::shared(&keyed, collection, pagination, body, part));
-        fill.older_keys.adopt(&fill.registry, first_version, key);
+    let identity = of_the_caller(&first.headers, &collection.upstream.fields);
+    let keys = RequestKeys {
+        shared: store.key(|part| keyed.shared(collection, part)),
+        reader: store.key(|part| keyed.reader(collection, &identity, part)),
+    };
+    if !fill.older_keys.is_empty()
+        && let Some(first) = as_before(request, headers)
+    {
+        let older = KeyedRequest { first: &first, ..keyed };
+        let first_version = store.key(|part| v1::shared(&older, collection, pagination, body, part));
+        let second_version = store.key(|part| older.shared(collection, part));
+        for (version, key) in [(1, first_version), (2, second_version)] {
+            fill.older_keys.adopt(&fill.registry, version, key, keys);
+        }
     }
-    key
+    keys
+}
+
+/// Returns the first page's request with the fields that were sent before fields had classes; none where an identity was not: the records
+/// that were kept then may be of another caller.
+fn as_before<'a>(request: &'a StreamRequest, headers: &HeaderMap) -> Option<Cow<'a, PageRequest>> {
+    let StreamRequest { collection, first, .. } = request;
+    let named: Vec<_> = connection_options(headers).collect();
+    let mut sent = v2::sent(headers, &named, collection.sharing.scope);
+    super::headers::join_cookies(&mut sent);
+    if sent == first.headers {
+        return Some(Cow::Borrowed(first));
+    }
+    let identity = of_the_caller(&first.headers, &collection.upstream.fields);
+    let all_sent = identity.keys().all(|name| sent.contains_key(name));
+    all_sent.then(|| Cow::Owned(PageRequest { headers: sent, ..first.clone() }))
 }

@@ -1,4 +1,6 @@
-//! Snapshots of earlier processes whose cache keys have an older version: each gets its key of now from the first request that has both.
+//! Snapshots of earlier processes whose keys have an older version: each gets its keys of now from the first request that has both.
+//!
+//! A snapshot of version 2 may have no reader's key: it is from the time before header fields had classes, and its cache key has other fields.
 
 use std::collections::HashMap;
 
@@ -7,9 +9,9 @@ use serde::Deserialize;
 
 use crate::cache_key::{KEY_VERSION, first_version};
 use crate::id::{CacheKey, SnapshotId};
-use crate::snapshot::{Registry, StoredSnapshot};
+use crate::snapshot::{Registry, RequestKeys, StoredSnapshot};
 
-/// Snapshots whose key has another version than [`KEY_VERSION`] and that no request has claimed, by version and key.
+/// Snapshots that have another version than [`KEY_VERSION`] or no reader's key, and that no request has claimed, by version and key.
 #[derive(Debug)]
 pub(super) struct OlderKeys(Mutex<HashMap<(u32, CacheKey), Vec<SnapshotId>>>);
 
@@ -29,7 +31,7 @@ impl OlderKeys {
             if version > KEY_VERSION {
                 tracing::warn!("snapshot {id}: can't be served: {}", explained(version));
             }
-            if version != KEY_VERSION {
+            if version != KEY_VERSION || birth.facts.reader.is_none() {
                 by_key.entry((version, birth.key)).or_default().push(*id);
             }
         }
@@ -40,14 +42,16 @@ impl OlderKeys {
         self.0.lock().is_empty()
     }
 
-    /// Gives the snapshots of this key of version 1 their key of now.
-    pub(super) fn adopt(&self, registry: &Registry, first_key: CacheKey, key: CacheKey) {
-        // Held until all of them have their key: a request that finds nothing to adopt must find them by the key of now.
+    /// Gives the snapshots of this key of an older version their keys of now.
+    pub(super) fn adopt(&self, registry: &Registry, version: u32, older: CacheKey, keys: RequestKeys) {
+        // Held until all of them have their keys: a request that finds nothing to adopt must find them by the keys of now.
         let mut by_key = self.0.lock();
-        let Some(adopted) = by_key.remove(&(1, first_key)) else { return };
+        let Some(adopted) = by_key.remove(&(version, older)) else { return };
         for id in adopted {
-            tracing::info!("snapshot {id}: its cache key of version 1 is replaced by one of version {KEY_VERSION}");
-            registry.rekey(id, first_key, key);
+            tracing::info!(
+                "snapshot {id}: its cache key of version {version} is replaced by one of version {KEY_VERSION}"
+            );
+            registry.rekey(id, older, keys);
         }
     }
 

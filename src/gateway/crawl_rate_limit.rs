@@ -3,21 +3,27 @@
 //! The generic cell rate algorithm: for each caller, the moment at which all crawls that it has begun are paid for. All crawls of a period may begin
 //! at once, and after it one crawl at a time.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, COOKIE};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName};
 use moka::ops::compute::Op;
 use moka::sync::Cache;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::headers::of_the_caller;
+use crate::field_class::FieldRules;
 use crate::id::CacheKey;
 use crate::pace::Rate;
+use crate::server::network_of;
 use crate::snapshot::Store;
 
 /// Rate of all callers of one address, in rates of one caller: credentials can be made up.
 const CALLERS: u32 = 10;
+
+/// Shortest time between two lines of the log about refusals.
+const LOGGED: Duration = Duration::from_secs(10);
 
 /// Number of callers, and of addresses, that are remembered.
 const REMEMBERED: u64 = 1 << 16;
@@ -29,6 +35,14 @@ pub(super) struct CrawlRateLimit {
     /// Callers without credentials.
     anonymous: RateBuckets<NetworkOrigin>,
     addresses: RateBuckets<NetworkOrigin>,
+    refusals: Mutex<Refusals>,
+}
+
+/// Refused crawls since they were last logged.
+#[derive(Debug, Default)]
+struct Refusals {
+    count: u64,
+    logged: Option<Instant>,
 }
 
 /// Network of a caller; none where its address is not known.
@@ -51,6 +65,7 @@ impl CrawlRateLimit {
             callers: RateBuckets::new(rate.period, requests),
             anonymous: RateBuckets::new(rate.period, requests),
             addresses: RateBuckets::new(rate.period, all),
+            refusals: Mutex::default(),
         }
     }
 
@@ -59,17 +74,35 @@ impl CrawlRateLimit {
     /// # Errors
     /// Fails with the time until the next crawl is granted.
     pub(super) fn take(&self, caller: Option<CacheKey>, peer: Option<IpAddr>) -> Result<(), Duration> {
-        let origin = peer.map(network);
-        match caller {
-            Some(caller) => self.callers.take(caller)?,
-            None => self.anonymous.take(origin)?,
+        let origin = peer.map(network_of);
+        let of_caller = match caller {
+            Some(caller) => self.callers.take(caller),
+            None => self.anonymous.take(origin),
+        };
+        let taken = of_caller.and_then(|()| self.addresses.take(origin));
+        taken.inspect_err(|wait| self.log_refusal(caller, peer, *wait))
+    }
+
+    /// Logs a refusal, with those since the last line, at most once in [`LOGGED`].
+    fn log_refusal(&self, caller: Option<CacheKey>, peer: Option<IpAddr>, wait: Duration) {
+        let mut refusals = self.refusals.lock();
+        refusals.count += 1;
+        if refusals.logged.is_some_and(|logged| logged.elapsed() < LOGGED) {
+            return;
         }
-        self.addresses.take(origin)
+        let kind = if caller.is_some() { "an identified caller" } else { "a caller without credentials" };
+        let address = peer.map_or_else(|| "an unknown address".to_owned(), |peer| peer.to_string());
+        tracing::warn!(
+            "{} crawls refused with 429, by `opens` in [snapshots]; the last one of {kind} at {address}, which may begin its next in {} s",
+            refusals.count,
+            wait.as_secs().max(1)
+        );
+        *refusals = Refusals { count: 0, logged: Some(Instant::now()) };
     }
 
     /// Gives a crawl back that was taken and did not begin.
     pub(super) fn give_back(&self, caller: Option<CacheKey>, peer: Option<IpAddr>) {
-        let origin = peer.map(network);
+        let origin = peer.map(network_of);
         match caller {
             Some(caller) => self.callers.give_back(caller),
             None => self.anonymous.give_back(origin),
@@ -103,23 +136,20 @@ impl<K: std::hash::Hash + Eq + Send + Sync + Copy + 'static> RateBuckets<K> {
     }
 }
 
-/// Returns a hash of the credentials that go upstream; none where there are none that are known to be credentials. Any other field may be one,
-/// too, but need not.
-pub(super) fn credentials(headers: &HeaderMap, store: &Store) -> Option<CacheKey> {
-    let fields = [AUTHORIZATION, COOKIE].map(|name| {
-        let values: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-        values.join(&b'\n')
-    });
-    let has_some = fields.iter().any(|field| !field.is_empty());
-    has_some.then(|| store.key(|part| fields.iter().for_each(|field| part(field))))
-}
-
-/// Returns the network of an address: 2⁶⁴ addresses of IPv6 belong to one customer, and count as one.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        address @ IpAddr::V4(_) => address,
-    }
+/// Returns a hash of the fields that go upstream and identify the caller; none where there are none. They can be made up, but not to get more than
+/// an address may have.
+pub(super) fn identity(sent: &HeaderMap, rules: &FieldRules, store: &Store) -> Option<CacheKey> {
+    let fields = of_the_caller(sent, rules);
+    let mut names: Vec<&HeaderName> = fields.keys().collect();
+    names.sort_unstable_by_key(|name| name.as_str());
+    (!names.is_empty()).then(|| {
+        store.key(|part| {
+            for name in names {
+                part(name.as_str().as_bytes());
+                fields.get_all(name).iter().for_each(|value| part(value.as_bytes()));
+            }
+        })
+    })
 }
 
 #[cfg(test)]

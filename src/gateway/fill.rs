@@ -18,12 +18,12 @@ use super::cacheability;
 use crate::cache_key::{KEY_VERSION, first_version};
 use crate::crawl::{Crawl, Crawls, Opened, ResumePoint};
 use crate::error::{Failure, Fault};
-use crate::id::{CacheKey, SnapshotId};
+use crate::id::SnapshotId;
 use crate::pagination::Precondition;
 use crate::request::StorePolicy;
 use crate::snapshot::{
-    self, Birth, FileStorage, FlightLeader, Log, LookupPurpose, Registry, ReopenError, ReopenedSnapshot, ResumableLog,
-    Retention, Seal, Snapshot, SnapshotFacts, SnapshotState, Writer,
+    self, Birth, FileStorage, FlightLeader, Log, LookupPurpose, Registry, ReopenError, ReopenedSnapshot, RequestKeys,
+    ResumableLog, Retention, Seal, Snapshot, SnapshotFacts, SnapshotState, Writer,
 };
 use crate::upstream_usage::UpstreamUsage;
 
@@ -68,9 +68,9 @@ pub(super) struct FillRecord {
 
 impl CacheFill {
     /// Begins a crawl in a task of its own.
-    pub(super) fn begin(&self, lead: FlightLeader, request: &Arc<StreamRequest>, key: CacheKey) {
+    pub(super) fn begin(&self, lead: FlightLeader, request: &Arc<StreamRequest>, keys: RequestKeys) {
         let (fill, request) = (self.clone(), Arc::clone(request));
-        self.spawn(async move { fill.open(lead, &request, key).await });
+        self.spawn(async move { fill.open(lead, &request, keys).await });
     }
 
     /// Reads a snapshot from its files and, where it was interrupted and the purpose is to read all of it, resumes its crawl.
@@ -80,10 +80,9 @@ impl CacheFill {
         id: SnapshotId,
         purpose: LookupPurpose,
         request: &Arc<StreamRequest>,
-        key: CacheKey,
     ) {
         let (fill, request) = (self.clone(), Arc::clone(request));
-        self.spawn(async move { fill.reopen(lead, id, purpose, &request, key).await });
+        self.spawn(async move { fill.reopen(lead, id, purpose, &request).await });
     }
 
     /// Starts the maintenance of snapshots, at an interval that fits the shortest of these times.
@@ -103,7 +102,7 @@ impl CacheFill {
         });
     }
 
-    async fn open(&self, lead: FlightLeader, request: &StreamRequest, key: CacheKey) {
+    async fn open(&self, lead: FlightLeader, request: &StreamRequest, keys: RequestKeys) {
         let crawl = request.crawl(self.registry.store().memory(), &self.crawls);
         // A reader keeps the beginning of the stale snapshot from being dropped.
         let beginning = lead.stale().and_then(|stale| stale.log().reader(0, None).ok());
@@ -136,7 +135,7 @@ impl CacheFill {
             // With `auto`, only the first answer shows that the request names a page.
             Some(Ok(opened)) if opened.starts_midway() => lead.page(),
             Some(Ok(opened)) => {
-                let (snapshot, writer) = self.create(birth(&opened, request, key), request).await;
+                let (snapshot, writer) = self.create(birth(&opened, request, keys), request).await;
                 let snapshot = Arc::new(snapshot.with_usage(opened.usage()));
                 lead.publish(&snapshot);
                 drop(beginning);
@@ -160,15 +159,8 @@ impl CacheFill {
         (Snapshot::new(id, key, facts, log, retention, request.collection.sharing.keep_for), writer)
     }
 
-    async fn reopen(
-        &self,
-        lead: FlightLeader,
-        id: SnapshotId,
-        purpose: LookupPurpose,
-        request: &StreamRequest,
-        key: CacheKey,
-    ) {
-        let store = self.registry.store().clone();
+    async fn reopen(&self, lead: FlightLeader, id: SnapshotId, purpose: LookupPurpose, request: &StreamRequest) {
+        let (key, store) = (lead.key(), self.registry.store().clone());
         let reopened = tokio::task::spawn_blocking(move || store.reopen(id)).await;
         let ReopenedSnapshot { birth, log, pages, unfinished, modified } = match reopened {
             Ok(Ok(reopened)) => reopened,
@@ -187,7 +179,7 @@ impl CacheFill {
         let Ok(begun) = serde_json::from_str::<FillRecord>(birth.begun.get()) else { return lead.unreadable() };
         let snapshot = |log: Log| {
             let Birth { facts, retention, .. } = birth.clone();
-            // The key in the journal may have an older version.
+            // The keys in the journal may have an older version.
             let keep_for = request.collection.sharing.keep_for;
             Snapshot::new(id, key, facts, log, retention, keep_for).with_usage(UpstreamUsage::resumed_after(pages))
         };
@@ -241,7 +233,7 @@ impl CacheFill {
 }
 
 /// Returns the first entry of a new snapshot's journal.
-fn birth(opened: &Opened, request: &StreamRequest, key: CacheKey) -> Birth {
+fn birth(opened: &Opened, request: &StreamRequest, keys: RequestKeys) -> Birth {
     let retention = match request.options.freshness.storage {
         StorePolicy::Forbidden => Retention::Transient,
         StorePolicy::Allowed => cacheability::retention(first_answer(opened), request.caller()),
@@ -257,8 +249,9 @@ fn birth(opened: &Opened, request: &StreamRequest, key: CacheKey) -> Birth {
         last_modified: text(http::header::LAST_MODIFIED),
         total: opened.total(),
         storage: if retention == Retention::Transient { FileStorage::Forbidden } else { FileStorage::Allowed },
+        reader: Some(keys.reader),
     };
-    Birth { key, facts, retention, begun }
+    Birth { key: keys.shared, facts, retention, begun }
 }
 
 /// Revalidates a stale snapshot (RFC 9111 §4.3): `true` where the upstream says that it has nothing newer. Only `match` in the configuration

@@ -1,48 +1,11 @@
 //! Header fields that cross the proxy, in each direction.
 
-use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE,
-    CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    IF_UNMODIFIED_SINCE, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, RANGE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use http::header::{CONNECTION, COOKIE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 
 use crate::config::Scope;
-
-/// Fields that belong to one connection (RFC 9110 §7.6.1).
-const HOP_BY_HOP: [HeaderName; 9] = [
-    CONNECTION,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
-
-/// Fields about the client's own response, which is not the page that a crawl asks for.
-const OF_THE_RESPONSE: [HeaderName; 11] = [
-    ACCEPT,
-    ACCEPT_ENCODING,
-    CONTENT_LENGTH,
-    EXPECT,
-    HOST,
-    IF_MATCH,
-    IF_MODIFIED_SINCE,
-    IF_NONE_MATCH,
-    IF_RANGE,
-    IF_UNMODIFIED_SINCE,
-    RANGE,
-];
-
-/// Fields with credentials.
-const CREDENTIALS: [HeaderName; 3] = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE];
-
-/// Fields of a page's request that don't identify its caller.
-const ABOUT_CONTENT: [HeaderName; 5] =
-    [ACCEPT_LANGUAGE, CONTENT_TYPE, CONTENT_LANGUAGE, CONTENT_ENCODING, HeaderName::from_static("content-digest")];
+use crate::field_class::{FieldClass, FieldRules};
 
 /// Identity of a caller, as the fields of its request tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,16 +16,59 @@ pub(super) enum CallerIdentity {
     Unknown,
 }
 
+/// Reason for which a request is not passed on in any way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum BadField {
+    /// The field asks the upstream for another method than that of the request.
+    MethodOverride(HeaderName),
+    /// `Connection` names a field that is for the upstream, which would be removed.
+    HopByHop(HeaderName),
+}
+
+/// Checks the fields of a request that change it on its way.
+///
+/// # Errors
+/// Fails with the field of a request that would reach the upstream as another one than was checked.
+pub(super) fn check(head: &Parts, rules: &FieldRules) -> Result<(), BadField> {
+    let overrides = |(name, value): (&HeaderName, &HeaderValue)| {
+        let is_same = || value.as_bytes().trim_ascii().eq_ignore_ascii_case(head.method.as_str().as_bytes());
+        FieldClass::of(name) == FieldClass::MethodOverride && !is_same()
+    };
+    if let Some((name, _)) = head.headers.iter().find(|field| overrides(*field)) {
+        return Err(BadField::MethodOverride(name.clone()));
+    }
+    let is_end_to_end = |name: &HeaderName| {
+        rules.class_of(name).identifies() || *name == header::HOST || *name == header::CONTENT_LENGTH
+    };
+    match connection_options(&head.headers).find(is_end_to_end) {
+        Some(name) => Err(BadField::HopByHop(name)),
+        None => Ok(()),
+    }
+}
+
+/// Returns the fields that `Connection` names.
+pub(super) fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
+    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok())
+}
+
 /// Removes the fields of the connection that the message came on.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
+    remove(headers, |class| class == FieldClass::Connection);
+}
+
+/// Removes the fields of a client's connection, and those that name another URL or method for its request.
+pub(super) fn for_the_upstream(headers: &mut HeaderMap) {
+    remove(headers, |class| {
+        matches!(class, FieldClass::Connection | FieldClass::MethodOverride | FieldClass::UrlOverride)
+    });
+    join_cookies(headers);
+}
+
+fn remove(headers: &mut HeaderMap, is_dropped: impl Fn(FieldClass) -> bool) {
+    let of_class = headers.keys().filter(|name| is_dropped(FieldClass::of(name))).cloned();
+    let dropped: Vec<HeaderName> = connection_options(headers).chain(of_class).collect();
+    for name in dropped {
         headers.remove(name);
     }
 }
@@ -86,89 +92,79 @@ pub(super) fn via(version: Version) -> HeaderValue {
     })
 }
 
-/// Returns the fields of a client's request that go with every page's request: credentials, cookies and the API's own fields.
+/// Returns the fields of a client's request that go with every page's request: credentials, cookies, identities and the API's own fields.
 ///
-/// Left out are the fields of the connection, of the client's own response, of its program, and those by which servers rewrite their links to
-/// another host. What goes upstream is part of the cache key, so a field of the program that no API answers by would only keep two programs of
-/// one caller from sharing. No credentials go upstream for a public collection, whose snapshots are for callers without any. Every other field
-/// goes and is in the key: it may change the answer even where `Vary` does not name it.
-pub(super) fn for_a_crawl(headers: &HeaderMap, scope: Scope) -> HeaderMap {
-    let mut kept = headers.clone();
-    strip_hop_by_hop(&mut kept);
-    join_cookies(&mut kept);
-    let drops = |name: &HeaderName| {
-        OF_THE_RESPONSE.contains(name)
-            || of_intermediaries(name.as_str())
-            || of_the_program(name.as_str())
-            || (scope == Scope::Public && CREDENTIALS.contains(name))
+/// Left out are the fields of the connection, of the client's own response, of its program, of the proxies and tracers on its way, and those
+/// that the configuration ignores. Proxies' fields differ in each request, and by some of them servers rewrite their links to another host.
+/// All that goes upstream is part of the cache key, so a field that no API answers by would only keep one caller's requests from sharing.
+/// `Authorization` and `Cookie` don't go upstream for a public collection. Every other field goes and is in the key: it may change the answer
+/// even where `Vary` does not name it.
+pub(super) fn for_a_crawl(headers: &HeaderMap, scope: Scope, rules: &FieldRules) -> HeaderMap {
+    let connection: Vec<HeaderName> = connection_options(headers).collect();
+    let is_kept = |name: &HeaderName| match rules.class_of(name) {
+        FieldClass::Credential if [header::AUTHORIZATION, COOKIE].contains(name) => scope == Scope::Caller,
+        FieldClass::Credential | FieldClass::Identity | FieldClass::Content | FieldClass::Other => true,
+        FieldClass::Connection
+        | FieldClass::Response
+        | FieldClass::Hop
+        | FieldClass::Program
+        | FieldClass::MethodOverride
+        | FieldClass::UrlOverride => false,
     };
-    let dropped: Vec<HeaderName> = kept.keys().filter(|name| drops(name)).cloned().collect();
-    for name in dropped {
-        kept.remove(name);
+    let mut kept = HeaderMap::new();
+    for (name, value) in headers {
+        if !connection.contains(name) && is_kept(name) {
+            kept.append(name.clone(), value.clone());
+        }
     }
+    join_cookies(&mut kept);
     kept
+}
+
+/// Returns the fields of a page's request that prove or name its caller.
+pub(super) fn of_the_caller(sent: &HeaderMap, rules: &FieldRules) -> HeaderMap {
+    let fields = sent.iter().filter(|(name, _)| rules.class_of(name).identifies());
+    // `append`: `collect` would keep the last of several fields with one name.
+    fields.fold(HeaderMap::new(), |mut fields, (name, value)| {
+        fields.append(name.clone(), value.clone());
+        fields
+    })
 }
 
 impl CallerIdentity {
     /// Returns what the fields of a page's request say: any field may identify the caller that is not known to have another purpose.
     pub(super) fn of(headers: &HeaderMap, scope: Scope) -> Self {
-        let identifies = |name: &HeaderName| !ABOUT_CONTENT.contains(name);
+        let identifies = |name: &HeaderName| FieldClass::of(name) != FieldClass::Content;
         if scope == Scope::Caller && headers.keys().any(identifies) { Self::Known } else { Self::Unknown }
     }
 }
 
-/// Fields by which intermediaries name the client before them.
-fn of_intermediaries(name: &str) -> bool {
-    name.starts_with("x-forwarded-")
-        || matches!(name, "forwarded" | "via" | "x-real-ip" | "x-original-host" | "true-client-ip" | "max-forwards")
-}
-
-/// Fields of a browser, a library or a tracer.
-fn of_the_program(name: &str) -> bool {
-    const PREFIXES: [&str; 5] = ["sec-ch-", "sec-fetch-", "x-b3-", "x-datadog-", "x-amzn-trace-"];
-    const NAMES: [&str; 33] = [
-        "accept-datetime",
-        "b3",
-        "baggage",
-        "cache-control",
-        "device-memory",
-        "dnt",
-        "downlink",
-        "dpr",
-        "early-data",
-        "ect",
-        "origin",
-        "pragma",
-        "prefer",
-        "priority",
-        "referer",
-        "rtt",
-        "save-data",
-        "sec-gpc",
-        "sec-purpose",
-        "traceparent",
-        "tracestate",
-        "uber-trace-id",
-        "upgrade-insecure-requests",
-        "user-agent",
-        "viewport-width",
-        "want-content-digest",
-        "want-digest",
-        "want-repr-digest",
-        "width",
-        "x-cloud-trace-context",
-        "x-correlation-id",
-        "x-request-id",
-        "x-requested-with",
-    ];
-    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || NAMES.binary_search(&name).is_ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderValue, Method};
 
     use super::*;
+    use crate::field_class::FieldPattern;
+
+    #[test]
+    fn a_request_that_would_change_on_its_way_is_refused() {
+        let checked = |method: Method, fields: &[(&'static str, &'static str)]| {
+            let mut request = http::Request::builder().method(method);
+            for (name, value) in fields {
+                request = request.header(*name, *value);
+            }
+            let rules = FieldRules { ignored: Vec::new(), identity: vec![FieldPattern::parse("X-Foo").unwrap()] };
+            check(&request.body(()).unwrap().into_parts().0, &rules)
+        };
+        let overridden = Err(BadField::MethodOverride(HeaderName::from_static("x-http-method-override")));
+        assert_eq!(checked(Method::GET, &[("x-http-method-override", "DELETE")]), overridden);
+        assert_eq!(checked(Method::POST, &[("x-http-method-override", "post"), ("x-original-url", "/x")]), Ok(()));
+        let stripped = |name| Err(BadField::HopByHop(HeaderName::from_static(name)));
+        assert_eq!(checked(Method::GET, &[("connection", "close, X-Forwarded-User")]), stripped("x-forwarded-user"));
+        assert_eq!(checked(Method::GET, &[("connection", "close"), ("connection", "Cookie")]), stripped("cookie"));
+        assert_eq!(checked(Method::GET, &[("connection", "x-foo")]), stripped("x-foo"));
+        assert_eq!(checked(Method::GET, &[("connection", "keep-alive, x-hop, te")]), Ok(()));
+    }
 
     #[test]
     fn a_crawl_carries_credentials_and_nothing_of_the_connection() {
@@ -198,17 +194,26 @@ mod tests {
             ("prefer", "order=any"),
             ("x-request-id", "1"),
             ("want-repr-digest", "sha-256=5"),
+            ("x-varnish", "32770"),
+            ("x-unique-id", "1"),
+            ("x-noise", "1"),
+            ("x-original-url", "/admin"),
+            ("x-forwarded-user", "ada"),
         ] {
             headers.insert(name, HeaderValue::from_static(value));
         }
         let names = |scope| {
-            let kept = for_a_crawl(&headers, scope);
+            let rules = FieldRules { ignored: vec![FieldPattern::parse("X-Noise").unwrap()], identity: Vec::new() };
+            let kept = for_a_crawl(&headers, scope, &rules);
             let mut names: Vec<_> = kept.keys().map(|name| name.as_str().to_owned()).collect();
             names.sort_unstable();
             names
         };
-        assert_eq!(names(Scope::Caller), ["authorization", "cookie", "notion-version", "x-api-key"]);
-        assert_eq!(names(Scope::Public), ["notion-version", "x-api-key"]);
+        assert_eq!(
+            names(Scope::Caller),
+            ["authorization", "cookie", "notion-version", "x-api-key", "x-forwarded-user"]
+        );
+        assert_eq!(names(Scope::Public), ["notion-version", "x-api-key", "x-forwarded-user"]);
     }
 
     #[test]

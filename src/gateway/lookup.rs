@@ -4,16 +4,23 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::ask::StreamRequest;
-use super::crawl_rate_limit::{CrawlRateLimit, credentials};
+use super::crawl_rate_limit::{self, CrawlRateLimit};
+use super::field_noise::FieldNoise;
 use super::fill::CacheFill;
-use crate::error::Failure;
+use crate::error::{Failure, Fault};
 use crate::id::{CacheKey, SnapshotId};
 use crate::request::{Freshness, IfRange, Otherwise, Reuse, StorePolicy, View};
 use crate::response::{CacheStatus, Representation};
-use crate::snapshot::{FlightOutcome, LookupPurpose, LookupResult, Recency, Snapshot, SnapshotState};
+use crate::snapshot::{
+    FlightLeader, FlightOutcome, LookupPurpose, LookupResult, Recency, RequestKeys, Snapshot, SnapshotState,
+};
 
 /// Number of times that one request may find a snapshot whose files are lost before it can be read.
 const ATTEMPTS: usize = 3;
+
+/// Reason for which an interrupted snapshot is not resumed.
+const OTHER_FIELDS: &str = "its crawl was interrupted, and this request has other header fields than the one that began it; a field \
+     that decides nothing is named in `ignore_fields`";
 
 /// Reason for which no snapshot answers a request.
 #[derive(Debug)]
@@ -39,42 +46,44 @@ type LookupOutcome = Result<(Arc<Snapshot>, CacheStatus), NoSnapshot>;
 pub(super) struct SnapshotLookup {
     pub(super) fill: CacheFill,
     pub(super) rate_limit: CrawlRateLimit,
+    pub(super) noise: FieldNoise,
 }
 
 impl SnapshotLookup {
     /// Finds the snapshot for a request with this key, or fills one.
-    pub(super) async fn find(&self, request: &Arc<StreamRequest>, key: CacheKey) -> LookupOutcome {
+    pub(super) async fn find(&self, request: &Arc<StreamRequest>, keys: RequestKeys) -> LookupOutcome {
         let options = &request.options;
         if let Some(id) = options.pinned {
             let gone = || NoSnapshot::Gone(self.fill.older_keys.reason(&self.fill.registry, id));
-            return self.named(request, key, id).await.unwrap_or_else(|| Err(gone()));
+            return self.named(request, keys, id).await.unwrap_or_else(|| Err(gone()));
         }
         if options.has_unnamed_range() {
             return Err(NoSnapshot::UnnamedRange);
         }
         if let (Some(_), Some(IfRange::Tag(tag))) = (options.partial_range(), &options.if_range)
             && *tag == Representation::new(options.media_type).entity_tag(tag.snapshot)
-            && let Some(found) = self.named(request, key, tag.snapshot).await
+            && let Some(found) = self.named(request, keys, tag.snapshot).await
         {
             return found;
         }
         // A client that has a part of another snapshot gets the whole of this one.
-        self.shared(request, key).await
+        self.shared(request, keys).await
     }
 
     /// Finds the snapshot with this name; none where it isn't kept for this caller.
-    async fn named(&self, request: &Arc<StreamRequest>, key: CacheKey, id: SnapshotId) -> Option<LookupOutcome> {
+    async fn named(&self, request: &Arc<StreamRequest>, keys: RequestKeys, id: SnapshotId) -> Option<LookupOutcome> {
         let options = &request.options;
         let reads = options.view == View::Records && options.method != http::Method::HEAD;
         let purpose = if reads { LookupPurpose::Read } else { LookupPurpose::Look };
         for _ in 0..ATTEMPTS {
-            let (subscription, is_follower) = match self.fill.registry.find(id, key, purpose) {
+            let (subscription, is_follower) = match self.fill.registry.find(id, keys, purpose) {
                 Some(LookupResult::Stored(_)) | None => return None,
+                Some(LookupResult::OtherFields) => return Some(Err(NoSnapshot::Gone(Some(OTHER_FIELDS.to_owned())))),
                 Some(LookupResult::Found(snapshot)) => return Some(Ok(hit(request, snapshot))),
                 Some(LookupResult::Follow(subscription)) => (subscription, true),
                 Some(LookupResult::Lead(lead)) => {
                     let subscription = lead.subscription();
-                    self.fill.resume(lead, id, purpose, request, key);
+                    self.fill.resume(lead, id, purpose, request);
                     (subscription, false)
                 }
             };
@@ -94,28 +103,30 @@ impl SnapshotLookup {
     }
 
     /// Finds or fills a snapshot that other requests may share.
-    async fn shared(&self, request: &Arc<StreamRequest>, key: CacheKey) -> LookupOutcome {
+    async fn shared(&self, request: &Arc<StreamRequest>, keys: RequestKeys) -> LookupOutcome {
         if request.options.freshness.storage == StorePolicy::Forbidden {
-            return self.alone(request, key).await;
+            return self.alone(request, keys).await;
         }
         for _ in 0..ATTEMPTS {
             let mut stale = None;
-            let role = self.fill.registry.open(key, recency(request), || self.admit(request))?;
+            let role = self.fill.registry.open(keys.shared, recency(request), || self.admit(request))?;
             let (subscription, cache_status) = match role {
                 LookupResult::Found(snapshot) if matches!(snapshot.state(), SnapshotState::Running) => {
                     return Ok((snapshot, CacheStatus::Collapsed));
                 }
                 LookupResult::Found(snapshot) => return Ok(hit(request, snapshot)),
-                LookupResult::Stored(id) => match self.named(request, key, id).await {
+                LookupResult::Stored(id) => match self.named(request, keys, id).await {
                     Some(found) => return found,
                     None => continue,
                 },
+                // Only of a lookup by id.
+                LookupResult::OtherFields => break,
                 LookupResult::Follow(subscription) => (subscription, CacheStatus::Collapsed),
                 LookupResult::Lead(lead) => {
                     let subscription = lead.subscription();
                     stale = lead.stale().map(|stale| stale.id());
                     let cache_status = if stale.is_some() { CacheStatus::Stale } else { miss(request) };
-                    self.fill.begin(lead, request, key);
+                    self.begin(lead, request, keys);
                     (subscription, cache_status)
                 }
             };
@@ -134,17 +145,23 @@ impl SnapshotLookup {
                     }
                     return Err(NoSnapshot::Page);
                 }
-                FlightOutcome::Failed(failure) => return Err(NoSnapshot::Failed(failure)),
+                FlightOutcome::Failed(failure) => {
+                    // The upstream was not asked.
+                    if cache_status != CacheStatus::Collapsed && failure.fault == Fault::Stopped {
+                        self.give_back(request);
+                    }
+                    return Err(NoSnapshot::Failed(failure));
+                }
             }
         }
-        self.alone(request, key).await
+        self.alone(request, keys).await
     }
 
     /// Fills a snapshot that no other request shares.
-    async fn alone(&self, request: &Arc<StreamRequest>, key: CacheKey) -> LookupOutcome {
-        let lead = self.fill.registry.open_alone(key, || self.admit(request))?;
+    async fn alone(&self, request: &Arc<StreamRequest>, keys: RequestKeys) -> LookupOutcome {
+        let lead = self.fill.registry.open_alone(keys.shared, || self.admit(request))?;
         let subscription = lead.subscription();
-        self.fill.begin(lead, request, key);
+        self.begin(lead, request, keys);
         match subscription.outcome().await {
             FlightOutcome::Open(snapshot) => Ok((snapshot, miss(request))),
             FlightOutcome::Page => {
@@ -156,18 +173,27 @@ impl SnapshotLookup {
         }
     }
 
+    fn begin(&self, lead: FlightLeader, request: &Arc<StreamRequest>, keys: RequestKeys) {
+        self.noise.note(keys.reader, request);
+        self.fill.begin(lead, request, keys);
+    }
+
     /// Called before a crawl begins, and for nothing else.
     fn admit(&self, request: &StreamRequest) -> Result<(), NoSnapshot> {
         if request.options.freshness.otherwise == Otherwise::Refuse {
             return Err(NoSnapshot::NotKept);
         }
-        let credentials = credentials(&request.first.headers, self.fill.registry.store());
-        self.rate_limit.take(credentials, request.peer).map_err(NoSnapshot::TooMany)
+        self.rate_limit.take(self.identity(request), request.peer).map_err(NoSnapshot::TooMany)
     }
 
-    /// Called where no crawl came of an admission: the upstream has nothing newer, or the request names a page.
+    /// Called where no crawl came of an admission: the upstream has nothing newer, there is no place for it, or the request names a page.
     fn give_back(&self, request: &StreamRequest) {
-        self.rate_limit.give_back(credentials(&request.first.headers, self.fill.registry.store()), request.peer);
+        self.rate_limit.give_back(self.identity(request), request.peer);
+    }
+
+    fn identity(&self, request: &StreamRequest) -> Option<CacheKey> {
+        let rules = &request.collection.upstream.fields;
+        crawl_rate_limit::identity(&request.first.headers, rules, self.fill.registry.store())
     }
 }
 

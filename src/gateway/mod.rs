@@ -9,17 +9,23 @@
 //! A stage that fails ends in a problem report (`problem`).
 
 mod admission;
+mod answer_length;
 mod ask;
 mod auto_resume;
 mod builder;
 mod cache_key;
 mod cache_key_upgrade;
 mod cacheability;
+mod client_body;
+mod client_links;
 mod crawl_rate_limit;
+mod field_noise;
 mod fill;
 mod forward;
+mod forward_problem;
 mod headers;
 mod lookup;
+mod path_template;
 mod problem;
 mod respond;
 mod route;
@@ -42,12 +48,14 @@ use crate::id::CacheKey;
 use crate::request::{ParamNames, StreamOptions};
 use crate::response::{Body, BoxError, Representation, StreamResponse, pinned_url};
 use crate::snapshot::Registry;
-use crate::upstream::{BadTrust, Governors, Transport};
+use crate::upstream::{ConnectorError, Governors, Transport};
 use ask::{StreamRequest, read_body};
 pub use builder::{GatewayBuilder, GatewayError};
-use cache_key::key_of;
+use cache_key::keys_of;
 use crawl_rate_limit::CrawlRateLimit;
+use field_noise::FieldNoise;
 use fill::CacheFill;
+use forward::Forwarding;
 use lookup::{NoSnapshot, SnapshotLookup};
 pub use respond::respond;
 use route::{Route, Routes};
@@ -70,12 +78,13 @@ struct Shared {
     /// Answer to a range that names no snapshot.
     unnamed: Resume,
     lookup: SnapshotLookup,
+    forwarding: Forwarding,
     governors: Governors,
 }
 
 impl Gateway {
     /// Starts the maintenance of snapshots and, where it is configured, the crawls that were interrupted.
-    fn start(config: &Config, fill: CacheFill, transport: Option<&Transport>) -> Result<Self, BadTrust> {
+    fn start(config: &Config, fill: CacheFill, transport: Option<&Transport>) -> Result<Self, ConnectorError> {
         let governors = Governors::default();
         let routes = Arc::new(Routes::new(config, &governors, transport)?);
         let names = ParamNames::new(config);
@@ -83,8 +92,12 @@ impl Gateway {
         if config.snapshots.on_start == OnStart::GoOn {
             fill.spawn(auto_resume::resume_all(Arc::clone(&routes), names.clone(), fill.clone()));
         }
-        let lookup = SnapshotLookup { fill, rate_limit: CrawlRateLimit::new(&config.snapshots.opens) };
-        Ok(Self { shared: Arc::new(Shared { routes, names, unnamed: config.snapshots.resume, lookup, governors }) })
+        let forwarding = Forwarding::new(&routes, names.clone(), config.server.limits.request_body);
+        let lookup =
+            SnapshotLookup { fill, rate_limit: CrawlRateLimit::new(&config.snapshots.opens), noise: FieldNoise::new() };
+        Ok(Self {
+            shared: Arc::new(Shared { routes, names, unnamed: config.snapshots.resume, lookup, forwarding, governors }),
+        })
     }
 
     #[doc(hidden)]
@@ -116,15 +129,18 @@ impl Gateway {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let Shared { routes, names, .. } = &*self.shared;
+        let Shared { routes, names, forwarding, .. } = &*self.shared;
         let (mut head, body) = request.into_parts();
         let route = match (routes.find(head.uri.path()), head.extensions.remove::<Transport>()) {
             (Ok(route), Some(transport)) => route.through(transport),
             (Ok(route), None) => route,
             (Err(no_route), _) => return problem::no_route(no_route, head.uri.path()),
         };
+        if let Err(bad) = headers::check(&head, &route.collection().upstream.fields) {
+            return problem::bad_field(&bad);
+        }
         let mut response = match StreamOptions::read(&head, route.collection(), names) {
-            Ok(None) => forward::answer(&route, head, body, names).await,
+            Ok(None) => forwarding.answer(&route, head, body).await,
             Ok(Some(options)) => self.stream(&route, head, body, options).await,
             Err(error) => problem::bad_request(&error),
         };
@@ -138,7 +154,7 @@ impl Gateway {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let Shared { names, lookup, .. } = &*self.shared;
+        let Shared { names, lookup, forwarding, .. } = &*self.shared;
         let body = match read_body(body).await {
             Ok(body) => body,
             Err(error) => return problem::request_body(error),
@@ -148,13 +164,13 @@ impl Gateway {
             Err(error) => return problem::not_json(&error, route.collection().pagination.body_kind()),
         };
         if request.names_a_page() {
-            return forward::answer(route, head, Full::new(request.body.clone()), names).await;
+            return forwarding.answer(route, head, Full::new(request.body.clone())).await;
         }
-        let key = key_of(&request, route, &lookup.fill);
-        let (snapshot, cache_status) = match lookup.find(&request, key).await {
+        let keys = keys_of(&request, &head.headers, route, &lookup.fill);
+        let (snapshot, cache_status) = match lookup.find(&request, keys).await {
             Ok(found) => found,
-            Err(NoSnapshot::Page) => return forward::answer(route, head, Full::new(request.body.clone()), names).await,
-            Err(NoSnapshot::UnnamedRange) => return self.unnamed_range(&request, key),
+            Err(NoSnapshot::Page) => return forwarding.answer(route, head, Full::new(request.body.clone())).await,
+            Err(NoSnapshot::UnnamedRange) => return self.unnamed_range(&request, keys.shared),
             Err(no_snapshot) => return problem::no_snapshot(&no_snapshot),
         };
         let response = StreamResponse {

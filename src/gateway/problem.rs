@@ -6,6 +6,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::ask::{BODY_LIMIT, BodyError, MAX_REQUEST_BODY};
+use super::headers::BadField;
 use super::lookup::NoSnapshot;
 use super::route::NoRoute;
 use crate::error::{Failure, Fault};
@@ -14,6 +15,8 @@ use crate::request::RequestError;
 use crate::response::{Body, full};
 use crate::snapshot::Evicted;
 use crate::upstream::UpstreamError;
+
+pub(super) const HTTP_11: &str = "use HTTP/1.1 or HTTP/2; in nginx: proxy_http_version 1.1";
 
 /// Returns the report for a request that no snapshot answers.
 pub(super) fn no_snapshot(reason: &NoSnapshot) -> Response<Body> {
@@ -50,6 +53,8 @@ pub(super) fn unreachable(error: &UpstreamError) -> Response<Body> {
         | UpstreamError::Tls(..)
         | UpstreamError::Broken(..)
         | UpstreamError::Stale(..)
+        | UpstreamError::Proxy(..)
+        | UpstreamError::Address(..)
         | UpstreamError::Coding(_) => StatusCode::BAD_GATEWAY,
     };
     report(status, "upstream", &error.to_string(), error.hint())
@@ -59,9 +64,7 @@ pub(super) fn unreachable(error: &UpstreamError) -> Response<Body> {
 pub(super) fn bad_request(error: &RequestError) -> Response<Body> {
     let (status, hint) = match error {
         RequestError::Format { .. } => (StatusCode::NOT_ACCEPTABLE, "known formats are `ndjson` and `jsonl`"),
-        RequestError::Http10 => {
-            (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "use HTTP/1.1 or HTTP/2; in nginx: proxy_http_version 1.1")
-        }
+        RequestError::Http10 => (StatusCode::HTTP_VERSION_NOT_SUPPORTED, HTTP_11),
         RequestError::Snapshot { .. } => {
             (StatusCode::BAD_REQUEST, "take the URL from the Content-Location field of a stream")
         }
@@ -141,14 +144,17 @@ pub(super) fn broken(failure: &Failure) -> Response<Body> {
 
 /// A caller that has begun as many crawls as it may in a time.
 fn too_many(wait: Duration) -> Response<Body> {
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let seconds = (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1);
     let mut response = report(
         StatusCode::TOO_MANY_REQUESTS,
         "client",
-        "this caller has begun as many streams as it may",
-        "wait for the time in Retry-After; snapshots that are kept or growing can be read at any time",
+        &format!(
+            "this caller has begun as many crawls as `opens` in [snapshots] allows; it may begin the next in {seconds} s"
+        ),
+        "ask again after the time in Retry-After; streams that others have begun, kept snapshots and resumed downloads don't count; the \
+         operator may raise `opens`",
     );
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 
@@ -162,6 +168,21 @@ fn not_kept() -> Response<Body> {
     )
 }
 
+/// Returns the report for a request that would change on its way.
+pub(super) fn bad_field(bad: &BadField) -> Response<Body> {
+    let (message, hint) = match bad {
+        BadField::MethodOverride(name) => (
+            format!("the field {name} names another method than that of the request, and is not passed on"),
+            "send the request with the method that is meant",
+        ),
+        BadField::HopByHop(name) => (
+            format!("Connection names {name}, which is for the upstream and would be removed"),
+            "name only fields of the connection there (RFC 9110 §7.6.1)",
+        ),
+    };
+    report(StatusCode::BAD_REQUEST, "client", &message, hint)
+}
+
 /// Returns the report for a path without a collection.
 pub(super) fn no_route(no_route: NoRoute, path: &str) -> Response<Body> {
     let (status, message, hint) = match no_route {
@@ -172,7 +193,7 @@ pub(super) fn no_route(no_route: NoRoute, path: &str) -> Response<Body> {
         ),
         NoRoute::DotSegments => (
             StatusCode::BAD_REQUEST,
-            format!("the path has dot segments or backslashes, which upstreams resolve: {path}"),
+            format!("the path has dot segments, backslashes or NUL, which upstreams resolve: {path}"),
             "send the path that is meant, without `.`, `..` and `\\`",
         ),
     };
@@ -219,7 +240,7 @@ fn status_of(fault: Fault) -> StatusCode {
     }
 }
 
-fn report(status: StatusCode, fault: &str, detail: &str, hint: &str) -> Response<Body> {
+pub(super) fn report(status: StatusCode, fault: &str, detail: &str, hint: &str) -> Response<Body> {
     with_members(status, fault, detail, hint, json!({}))
 }
 

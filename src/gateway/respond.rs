@@ -6,6 +6,7 @@ use super::{problem, snapshot_status};
 use crate::config::Resume;
 use crate::request::{Range, RequestError, View};
 use crate::response::{Body, ByteRange, RangeError, StreamResponse, redirect};
+use crate::server::Resumable;
 use crate::snapshot::SnapshotState;
 
 /// Answers a request with a snapshot. `unnamed` is for a range that names none.
@@ -30,7 +31,12 @@ pub async fn respond(response: &StreamResponse<'_>, unnamed: Resume) -> Response
         Ok(ByteRange { length: None, .. }) if options.version < Version::HTTP_11 => {
             problem::bad_request(&RequestError::Http10)
         }
-        Ok(range) => response.success(range).await,
+        Ok(range) => {
+            let mut response = response.success(range).await;
+            // Its client goes on at its byte when it pauses for too long.
+            response.extensions_mut().insert(Resumable);
+            response
+        }
         Err(RangeError::Behind(content_range)) => problem::behind(&content_range),
         Err(RangeError::Broken(failure)) => problem::broken(&failure),
         Err(RangeError::Gone(gone)) => problem::dropped(gone),

@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{HeaderValue, Method};
+use percent_encoding::percent_decode;
 use url::Url;
 
+use super::path_template;
 use crate::cache_key::CanonicalPagination;
-use crate::config::{Collection, Config, Upstream};
+use crate::config::{Collection, Config, Credentials, Upstream};
 use crate::pagination::Pagination;
 use crate::request::{ACCEPT_DATETIME, PREFER, ParamNames};
 use crate::response::vary;
-use crate::upstream::{BadTrust, Client, Governors, Transport};
+use crate::upstream::{Client, ConnectorError, Governors, Transport};
+
+/// Most times that a path's segments may be percent-encoded by those who expect it to be decoded as often.
+const ENCODINGS: usize = 3;
 
 /// Collections by their paths.
 #[derive(Debug)]
@@ -26,6 +31,8 @@ struct RouteTarget {
     /// Shared by all collections of an upstream.
     client: Client,
     canonical: CanonicalPagination,
+    /// Matches the collection's `upstream_path`.
+    upstream_paths: Option<matchit::Router<()>>,
 }
 
 /// A path's collection, and the values of the path's `{name}` segments.
@@ -36,17 +43,30 @@ pub(super) struct Route {
     segments: Vec<(String, String)>,
 }
 
+/// Part of the configured credentials in a request that is passed through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ConfiguredCredentials {
+    /// They go with it, or there are none.
+    Sent,
+    Withheld,
+}
+
 /// Reason for which a path has no collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoRoute {
     /// No collection has this path.
     Unknown,
-    /// The path has `.` or `..` segments, which a URL resolves: the upstream would see another path than the one that was matched.
+    /// The path has `.` or `..` segments, which a URL or the upstream resolves, or NUL, at which it may end there: another path than the one
+    /// that was matched.
     DotSegments,
 }
 
 impl Routes {
-    pub(super) fn new(config: &Config, governors: &Governors, transport: Option<&Transport>) -> Result<Self, BadTrust> {
+    pub(super) fn new(
+        config: &Config,
+        governors: &Governors,
+        transport: Option<&Transport>,
+    ) -> Result<Self, ConnectorError> {
         let mut clients: Vec<(Arc<Upstream>, Client)> = Vec::new();
         let mut targets = Vec::new();
         for collection in &config.collections {
@@ -58,7 +78,13 @@ impl Routes {
             };
             clients.push((Arc::clone(upstream), client.clone()));
             let canonical = CanonicalPagination::new(&collection.pagination);
-            targets.push(Arc::new(RouteTarget { collection: Arc::clone(collection), client, canonical }));
+            let upstream_paths = collection.upstream_path.as_ref().and_then(|template| {
+                let mut paths = matchit::Router::new();
+                // A template that can't be matched has no way back.
+                paths.insert(template, ()).ok().map(|()| paths)
+            });
+            let collection = Arc::clone(collection);
+            targets.push(Arc::new(RouteTarget { collection, client, canonical, upstream_paths }));
         }
         Ok(Self { router: config.routes(), targets })
     }
@@ -70,9 +96,48 @@ impl Routes {
         let found = self.router.at(path).map_err(|_| NoRoute::Unknown)?;
         let target = self.targets.iter().find(|target| Arc::ptr_eq(&target.collection, found.value));
         let target = Arc::clone(target.ok_or(NoRoute::Unknown)?);
-        let segments = found.params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Ok(Route { client: target.client.clone(), target, segments })
+        Ok(Route { client: target.client.clone(), target, segments: values(&found.params) })
     }
+
+    /// Returns the path and query by which a client asks for this URL of the route's upstream; none where no request of a client leads there,
+    /// and for another server's URL.
+    pub(super) fn client_target(&self, route: &Route, url: &str, names: &ParamNames) -> Option<String> {
+        let upstream = &route.collection().upstream;
+        let url = Url::parse(url).ok().filter(|url| url.username().is_empty() && url.password().is_none())?;
+        let is_own = std::iter::once(&upstream.url).chain(&upstream.aliases).any(|own| own.origin() == url.origin());
+        let path =
+            url.path().strip_prefix(upstream.url.path().trim_end_matches('/')).filter(|path| path.starts_with('/'));
+        let path = path.filter(|_| is_own)?;
+        let of_upstream = self.targets.iter().filter(|target| Arc::ptr_eq(&target.collection.upstream, upstream));
+        let leads_there = |candidate: &String| {
+            let Ok(found) = self.find(candidate) else { return false };
+            let uri = candidate.parse::<http::Uri>();
+            Arc::ptr_eq(&found.collection().upstream, upstream)
+                && uri.is_ok_and(|uri| found.upstream_url(&uri, names).path() == url.path())
+        };
+        let own_first = std::iter::once(&route.target).chain(of_upstream);
+        let target = own_first.filter_map(|target| target.client_path(path)).find(leads_there)?;
+        let query = url.query().map(|query| format!("?{query}"));
+        let fragment = url.fragment().map(|fragment| format!("#{fragment}"));
+        Some([target, query.unwrap_or_default(), fragment.unwrap_or_default()].concat())
+    }
+}
+
+impl RouteTarget {
+    /// Returns the client's path for a path of the upstream, if the collection has this one.
+    fn client_path(&self, path: &str) -> Option<String> {
+        match (&self.collection.upstream_path, &self.upstream_paths) {
+            (None, _) => Some(path.to_owned()),
+            (Some(_), paths) => {
+                let found = paths.as_ref()?.at(path).ok()?;
+                Some(path_template::fill(&self.collection.path, &values(&found.params)))
+            }
+        }
+    }
+}
+
+fn values(params: &matchit::Params<'_, '_>) -> Vec<(String, String)> {
+    params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 impl Route {
@@ -87,6 +152,21 @@ impl Route {
 
     pub(super) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Returns the client for a request that is passed through. The configured credentials are for pages: GET, HEAD, and the method of the
+    /// collection. Any other request of any client would else be done as the operator.
+    pub(super) fn client_for(&self, method: &Method, path: &str) -> (Client, ConfiguredCredentials) {
+        let Collection { method: own, upstream, .. } = &**self.collection();
+        let is_for_pages = matches!(*method, Method::GET | Method::HEAD) || method == own;
+        if is_for_pages
+            || matches!(upstream.credentials, Credentials::Passed)
+            || upstream.passthrough.allows(method, path)
+        {
+            (self.client.clone(), ConfiguredCredentials::Sent)
+        } else {
+            (self.client.without_credentials(), ConfiguredCredentials::Withheld)
+        }
     }
 
     pub(super) fn canonical_pagination(&self) -> &CanonicalPagination {
@@ -106,9 +186,7 @@ impl Route {
         let mut url = self.collection().upstream.url.clone();
         let prefix = url.path().trim_end_matches('/').to_owned();
         let path = match &self.collection().upstream_path {
-            Some(template) => self.segments.iter().fold(template.clone(), |path, (name, value)| {
-                path.replace(&format!("{{{name}}}"), value).replace(&format!("{{*{name}}}"), value)
-            }),
+            Some(template) => path_template::fill(template, &self.segments),
             None => uri.path().to_owned(),
         };
         url.set_path(&format!("{prefix}{path}"));
@@ -123,10 +201,19 @@ impl Route {
     }
 }
 
-/// Returns `true` for a path with dot segments by the rules of the WHATWG, which also take `%2e` for a dot and `\` for a slash.
+/// Returns `true` for a path that an upstream may read as another one: with dot segments, as they are, percent-encoded up to three times, or
+/// with parameters (`..;x`, which Tomcat resolves), and with backslashes or NUL.
 fn has_dot_segments(path: &str) -> bool {
-    let is_dots = |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
-    path.contains('\\') || path.split('/').any(is_dots)
+    let is_dots = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
+    let mut decoded = path.as_bytes().to_vec();
+    for _ in 0..=ENCODINGS {
+        let text = String::from_utf8_lossy(&decoded);
+        if text.contains('\0') || text.split(['/', '\\']).any(is_dots) {
+            return true;
+        }
+        decoded = percent_decode(&decoded).collect();
+    }
+    path.contains('\\')
 }
 
 #[cfg(test)]
@@ -135,10 +222,38 @@ mod tests {
 
     #[test]
     fn dot_segments_are_found_however_they_are_spelled() {
-        for path in ["/a/../b", "/..", "/a/.", "/a/%2E%2e/b", "/a/.%2e", "/a\\..\\b"] {
+        for path in [
+            "/a/../b",
+            "/..",
+            "/a/.",
+            "/a/%2E%2e/b",
+            "/a/.%2e",
+            "/a\\..\\b",
+            "/a/..%2fb",
+            "/a%2f..%2Fb",
+            "/a/..%5cb",
+            "/a/..;/b",
+            "/a/..;x=1/b",
+            "/a/%252e%252e%252fb",
+            "/a/%25252e%25252e/b",
+            "/a%00",
+            "/a/%2500b",
+            "/a/..%c0%af/../b",
+        ] {
             assert!(has_dot_segments(path), "{path}");
         }
-        for path in ["/", "/a/b", "/a..b/...", "/.well-known/x", "/a/%2e%2e%2e"] {
+        for path in [
+            "/",
+            "/a/b",
+            "/a..b/...",
+            "/.well-known/x",
+            "/a/%2e%2e%2e",
+            "/group%2Fproject",
+            "/a;v=1/b",
+            "/100%25",
+            "/%zz",
+            "/a%5Cb",
+        ] {
             assert!(!has_dot_segments(path), "{path}");
         }
     }

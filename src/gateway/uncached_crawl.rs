@@ -36,7 +36,7 @@ pub(crate) fn crawl_of(
     let first = PageRequest {
         method: collection.method.clone(),
         url: route.upstream_url(uri, &ParamNames::new(config)),
-        headers: for_a_crawl(headers, collection.sharing.scope),
+        headers: for_a_crawl(headers, collection.sharing.scope, &collection.upstream.fields),
         body: collection.body.clone().map(RequestBody::Json),
     };
     let names_a_page = |param| first.value_at(param).is_some_and(|value| !value.is_empty() && value != "null");

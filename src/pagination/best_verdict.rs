@@ -5,7 +5,7 @@ use std::fmt;
 use super::end_settings::End;
 use super::settings::{ConsistencyLevel, Pagination};
 use super::since_valid_at::{Precondition, VersionSource};
-use super::verdict::Doubt;
+use super::verdict::{Doubt, RecordOrder};
 
 /// Best verdict on a collection of several pages; one page that says that it is all is a `snapshot` in any case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,13 @@ impl Pagination {
             _ => {}
         }
         if self.shares_records() {
-            return best("steady or mended", &"pages share records, and records keep their order by your word", None);
+            let why = match self.record_order {
+                RecordOrder::Configured => "pages share records, and records keep their order by your word",
+                RecordOrder::Assumed => {
+                    "pages share records, if records keep their order, which stable_order = true says"
+                }
+            };
+            return best("steady or mended", &why, None);
         }
         let rules = self.style.rules();
         match &self.style {

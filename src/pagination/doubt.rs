@@ -51,7 +51,7 @@ impl fmt::Display for Doubt {
             Self::KeyOrder => "each page begins behind a key, and nothing shows that records keep their place by it",
             Self::Pointer => "links and tokens do not show whether records moved between two pages",
             Self::Place => {
-                "the request names a page, an offset or a token, so that this one page need not be the whole collection"
+                "the request names a page, an offset, a token or a record, so that this one page need not be the whole collection"
             }
             Self::Midway => "the crawl began behind the first record, so that the upstream's counts prove nothing",
             Self::Unwatched => "not watched, as configured",

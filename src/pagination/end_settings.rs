@@ -49,7 +49,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Checks that one more page may be asked for after so many pages and records.
+    /// Checks that one more page may be asked for after `pages` with `records`.
     pub(super) fn check(&self, caps: &Caps, pages: u64, records: u64) -> Result<(), PageError> {
         let limits = [
             ("max_pages", self.max_pages, pages),

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::error_status::{RefusalCause, status_hint};
-use super::link_guard::BadAddress;
+use super::link_guard::{ALIAS_HINT, BadAddress};
 use super::not_json_hint::{NOT_JSON_HINT, not_json_hint};
 use super::path::Path;
 use super::request::{BadPlace, Param};
@@ -30,9 +30,6 @@ pub enum Outlook {
     Lasting,
 }
 
-/// Hint for a link to another origin.
-pub const ALIAS_HINT: &str =
-    "if the upstream is also known by that origin, add it to upstream_aliases; otherwise the link must not be followed";
 /// Hint for a page that shares a record with the one before.
 pub const SHARED_RECORD_HINT: &str = "key = \"id\", or the field that identifies a record, drops what comes twice; without it either the upstream's cursor gives a record twice, or records were inserted before this page during the crawl, and unpage does not guess which; consistency = \"none\" compares nothing";
 const MOVED_HINT: &str = "the list changed during the crawl, and numbered pages then double and skip records: consistency = \"repair\" with a `key` reads again what moved, \"verify\" reads all until two reads are equal; or crawl again, or use a cursor or key if the upstream has one";
@@ -223,6 +220,8 @@ page_errors! {
         #[error("the upstream answered {status}")]
         Status { status: StatusCode, cause: RefusalCause, excerpt: String } => Upstream,
             "see the upstream's documentation for this status; if it marks the page past the last, set end = { status = … }";
+        #[error("the upstream answered {status}, {why}")]
+        Redirect { status: StatusCode, why: super::redirects::BadRedirect } => Upstream, "";
         #[error("the page had begun to arrive, and when it was requested again the upstream answered {0}")]
         Gone(StatusCode) => Unproven,
             "this status would end the collection, but the page was there a moment ago: retry, and if that doesn't help read the upstream's answer for the page";
@@ -277,6 +276,7 @@ impl PageError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Status { status, cause, .. } => status_hint(*status, *cause).unwrap_or(self.usual_hint()),
+            Self::Redirect { why, .. } => why.hint(),
             Self::NotJson { what, shown, .. } => not_json_hint(what, shown),
             Self::Repeat { param: Some(_), .. } => IGNORED_HINT,
             _ => self.usual_hint(),

@@ -31,7 +31,7 @@ impl PageError {
 pub(super) fn status_hint(status: StatusCode, cause: RefusalCause) -> Option<&'static str> {
     Some(match (status.as_u16(), cause) {
         (301..=308, _) => {
-            "redirects are not followed: use the address that it leads to, as URL of the upstream or of the collection"
+            "this redirect is not followed (redirects = \"off\", or the page is a POST): use the address that it leads to, as URL of the upstream or of the collection"
         }
         (202, _) => {
             "the upstream was still preparing the page after all attempts: try later, or raise retry.attempts or retry.base"
@@ -74,6 +74,6 @@ mod tests {
         }
         let moved = refused(301, &[("location", "https://b/items")]);
         assert!(matches!(&moved, PageError::Status { excerpt, .. } if excerpt == "https://b/items"));
-        assert!(moved.hint().contains("redirects are not followed"));
+        assert!(moved.hint().contains("redirect is not followed"));
     }
 }

@@ -22,11 +22,13 @@ mod page_size_settings;
 pub mod partition_settings;
 mod partition_value_unit;
 pub mod path;
+pub mod path_change;
 pub mod path_parser;
 pub mod plan;
 mod proof;
 mod record_settings;
 mod record_values;
+pub mod redirects;
 pub mod request;
 mod request_params;
 pub mod retry;
@@ -55,4 +57,4 @@ pub use styles::{
     Template, Token,
 };
 pub use value_source::Source;
-pub use verdict::{Consistency, OnMissed, Verdict};
+pub use verdict::{Consistency, OnMissed, RecordOrder, Verdict};

@@ -14,7 +14,7 @@ use super::request::{BadPlace, BodyKind, Encode, PageRequest, Param};
 use super::since_valid_at::{Precondition, Since, ValidAt, VersionSource};
 use super::styles::{Style, Template};
 use super::value_source::Source;
-use super::verdict::OnMissed;
+use super::verdict::{OnMissed, RecordOrder};
 
 /// Rules by which the pages of one collection are addressed, read and ended; made only by `config`, by the command line and by
 /// [`detect`](super::detect).
@@ -46,6 +46,8 @@ pub struct Pagination {
     pub on_missed: OnMissed,
     /// As configured; otherwise the best that costs next to nothing.
     pub consistency: Option<ConsistencyLevel>,
+    /// Word for it that records keep their order, on which `steady` and `mended` rely.
+    pub record_order: RecordOrder,
     /// Query parameters of the first request that each next address gets again where it lacks them.
     pub keep: Vec<String>,
 }
@@ -97,6 +99,7 @@ impl Pagination {
             precondition: Precondition::None,
             on_missed: OnMissed::Fail,
             consistency: None,
+            record_order: RecordOrder::Assumed,
             keep: Vec::new(),
         }
     }

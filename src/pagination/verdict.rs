@@ -23,6 +23,9 @@ pub struct Verdict {
     /// Consistency of the records as one list.
     #[serde(flatten, deserialize_with = "unverified_if_unknown")]
     pub consistency: Consistency,
+    /// Word for it that records keep their order, where the consistency relies on that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<RecordOrder>,
     /// Number of records whose key had come before, and that were dropped.
     #[serde(default)]
     pub doubles: u64,
@@ -70,6 +73,16 @@ pub enum Consistency {
         /// Missing evidence, as a phrase.
         why: String,
     },
+}
+
+/// Word for it that records keep their order: one that stays does not move past another. A read can refute that, and never prove it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordOrder {
+    /// None: it is a guess that nothing refuted.
+    Assumed,
+    /// The operator's (`stable_order = true`).
+    Configured,
 }
 
 /// Policy for a collection whose end is proven, and whose records moved while they were read.
@@ -162,7 +175,7 @@ impl fmt::Display for Consistency {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { records, pages, proof, consistency, doubles, late, .. } = self;
+        let Self { records, pages, proof, consistency, order, doubles, late, .. } = self;
         write!(f, "{} in {}; end proven by {proof}; ", Counted(*records, "record"), Counted(*pages, "page"))?;
         if *doubles > 0 {
             write!(f, "{} dropped; ", Counted(*doubles, "double"))?;
@@ -170,7 +183,14 @@ impl fmt::Display for Verdict {
         if *late > 0 {
             write!(f, "{} seen; ", Counted(*late, "late insert"))?;
         }
-        consistency.fmt(f)
+        consistency.fmt(f)?;
+        match order {
+            Some(RecordOrder::Assumed) => {
+                f.write_str(" (that records keep their order is assumed, and was not refuted)")
+            }
+            Some(RecordOrder::Configured) => f.write_str(" (records keep their order, by stable_order)"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -220,7 +240,7 @@ mod rfc3339 {
 impl Verdict {
     pub(crate) fn in_test(records: u64, pages: u64) -> Self {
         let (proof, consistency) = ("no next address".to_owned(), Doubt::Pointer.into());
-        Self { records, pages, requests: pages, proof, consistency, doubles: 0, late: 0 }
+        Self { records, pages, requests: pages, proof, consistency, order: None, doubles: 0, late: 0 }
     }
 }
 
@@ -284,6 +304,20 @@ mod tests {
             assert_eq!(serde_json::from_value::<Verdict>(written).unwrap(), verdict);
             let counts = "3 records in 1 page; end proven by no next address; 1 double dropped; 2 late inserts seen";
             assert_eq!(verdict.to_string(), format!("{counts}; {phrase}"));
+        }
+    }
+
+    #[test]
+    fn a_verdict_that_relies_on_an_order_says_whose_word_it_is() {
+        for (order, word, phrase) in [
+            (RecordOrder::Assumed, "assumed", "(that records keep their order is assumed, and was not refuted)"),
+            (RecordOrder::Configured, "configured", "(records keep their order, by stable_order)"),
+        ] {
+            let verdict = Verdict { consistency: Consistency::Steady, order: Some(order), ..Verdict::in_test(3, 1) };
+            let written = serde_json::to_value(&verdict).unwrap();
+            assert_eq!(written["order"], word);
+            assert_eq!(serde_json::from_value::<Verdict>(written).unwrap(), verdict);
+            assert!(verdict.to_string().ends_with(phrase), "{verdict}");
         }
     }
 

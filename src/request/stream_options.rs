@@ -188,7 +188,7 @@ mod tests {
     }
 
     fn read(request: http::request::Builder) -> Result<Option<StreamOptions>, RequestError> {
-        read_of(&Config::transparent(([127, 0, 0, 1], 1).into(), "http://127.0.0.1:1").unwrap(), request)
+        read_of(&Config::transparent("http://127.0.0.1:1").unwrap(), request)
     }
 
     fn options(request: http::request::Builder) -> StreamOptions {

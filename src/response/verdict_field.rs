@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderName, HeaderValue};
 
-use crate::pagination::verdict::{Consistency, Verdict};
+use crate::pagination::verdict::{Consistency, RecordOrder, Verdict};
 
 pub(super) const UNPAGE_VERDICT: HeaderName = HeaderName::from_static("unpage-verdict");
 
@@ -14,7 +14,7 @@ const LARGEST: u64 = 999_999_999_999_999;
 
 /// Returns the word of the consistency, with everything else as parameters: `steady;records=3;pages=1;requests=1;proof="no next address"`.
 pub(super) fn value(verdict: &Verdict) -> HeaderValue {
-    let Verdict { records, pages, requests, proof, consistency, doubles, late } = verdict;
+    let Verdict { records, pages, requests, proof, consistency, order, doubles, late } = verdict;
     let mut item = Item(consistency.word().to_owned());
     item.counts([("records", *records), ("pages", *pages), ("requests", *requests)]);
     item.text("proof", proof);
@@ -26,6 +26,11 @@ pub(super) fn value(verdict: &Verdict) -> HeaderValue {
         Consistency::Moved { why } | Consistency::Unverified { why } => item.text("why", why),
         Consistency::Snapshot { at } => at.iter().for_each(|at| item.date("at", *at)),
         Consistency::Upstream { by } => item.text("by", by),
+    }
+    match order {
+        Some(RecordOrder::Assumed) => item.add("order", "assumed"),
+        Some(RecordOrder::Configured) => item.add("order", "configured"),
+        None => {}
     }
     item.counts([("doubles", *doubles), ("late", *late)].into_iter().filter(|(_, count)| *count > 0));
     HeaderValue::try_from(item.0).expect("an item has visible ASCII and spaces only")

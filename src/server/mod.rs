@@ -1,146 +1,230 @@
-//! Server: accepts connections, serves HTTP/1.1 and h2c on them, and stops after the responses under way.
+//! Server: accepts connections, serves HTTP/1.1 and HTTP/2 on them within limits, and stops after the responses in progress.
 
+mod accepted;
+mod activity;
+mod certificate_expiry;
+mod certificates;
+mod client_address;
+mod client_stream;
+mod closures;
+mod connection;
+mod connection_table;
+mod connection_timer;
+mod deadlines;
+mod drain;
+mod head_scanner;
+mod head_watch;
+mod hosts;
+mod limits;
+mod listen_address;
+mod listener;
+mod moment;
+mod monitor;
+mod peer_settings;
+mod proxy_protocol;
+mod request_check;
+mod response_activity;
+mod response_body;
+mod timed_io;
+mod tls;
+mod unix_socket;
 mod workers;
 
-use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
-use tower::{Service, ServiceExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tower::{BoxError, Service};
 
+use self::accepted::Accepted;
+pub use self::certificates::Certificates;
+pub use self::client_address::{TrustedPeers, UnixPeers, network_of};
+use self::closures::CloseReason;
+pub use self::connection_table::CutResponses;
+use self::connection_table::{ConnectionTable, Phase};
+pub use self::drain::DrainSettings;
+pub use self::hosts::HostList;
+pub use self::limits::{Http2Limits, ServerLimits};
+pub use self::listen_address::ListenAddress;
+pub use self::listener::Listener;
+pub use self::monitor::ServerMonitor;
+pub use self::peer_settings::PeerSettings;
+pub use self::proxy_protocol::ProxyProtocol;
+pub use self::response_body::Resumable;
+pub use self::tls::{CertificatePair, ClientAuth, MinVersion, TlsError, TlsSettings};
 pub use self::workers::Workers;
 
-/// Time limit for the head of a request, from the end of the request before.
-const HEAD_LIMIT: Duration = Duration::from_secs(30);
+/// Wait after an error of `accept`, which is mostly a lack of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Interval of PING frames to an HTTP/2 client, and the time limit for its answer.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// Time for the connections that the system accepted before the listeners close.
+const LAST_ACCEPTS: Duration = Duration::from_millis(5);
 
-/// First bytes of an HTTP/2 client (RFC 9113 §3.4).
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Time for cut connections to close.
+const CUT_LIMIT: Duration = Duration::from_millis(900);
 
-/// Time limit for the responses under way after the signal to stop.
-const GRACE: Duration = Duration::from_secs(30);
+/// Settings of a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerSettings {
+    pub limits: ServerLimits,
+    pub drain: DrainSettings,
+    pub peers: PeerSettings,
+    /// Names that clients may ask for; none: all.
+    pub hosts: Option<HostList>,
+}
+
+/// A server with its open connections.
+#[derive(Debug)]
+pub struct Server {
+    limits: Arc<ServerLimits>,
+    peers: Arc<PeerSettings>,
+    hosts: Option<Arc<HostList>>,
+    drain: DrainSettings,
+    table: Arc<ConnectionTable>,
+}
 
 /// Serves HTTP/1.1 and h2c on the listener until `shutdown` resolves; then responses under way may end, for at most 30 s.
 ///
-/// Requests have the [`IpAddr`](std::net::IpAddr) of their peer as an extension.
+/// Requests have the [`IpAddr`](std::net::IpAddr) of their peer as an extension. Connections are bounded in number and time by the
+/// defaults of `[limits]` in `config/unpage.toml`.
 pub async fn serve<S, B>(listener: TcpListener, service: S, shutdown: impl Future<Output = ()>)
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send + 'static,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S::Error: Into<BoxError>,
     B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B::Error: Into<BoxError>,
 {
-    serve_on(&Workers::current(), listener, service, shutdown).await;
+    let server = Server::new(ServerSettings::default());
+    server.run(&Workers::current(), vec![listener.into()], service, shutdown, std::future::pending()).await;
 }
 
-/// The same with the connections spread over these threads.
-#[doc(hidden)]
-pub async fn serve_on<S, B>(workers: &Workers, listener: TcpListener, service: S, shutdown: impl Future<Output = ()>)
-where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT).max_buf_size(64 * 1024);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(100)
-        .keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE);
-    let open = GracefulShutdown::new();
-    let stopping = CancellationToken::new();
-    tokio::pin!(shutdown);
-    loop {
-        let (stream, peer) = tokio::select! {
-            accepted = accept(&listener) => match accepted {
-                Ok(accepted) => accepted,
+impl Server {
+    pub fn new(settings: ServerSettings) -> Self {
+        let ServerSettings { limits, drain, peers, hosts } = settings;
+        let table = Arc::new(ConnectionTable::new(&limits));
+        Self { limits: Arc::new(limits), peers: Arc::new(peers), hosts: hosts.map(Arc::new), drain, table }
+    }
+
+    pub fn monitor(&self) -> ServerMonitor {
+        ServerMonitor::new(Arc::clone(&self.table))
+    }
+
+    /// Serves the listeners, with the connections spread over the workers, until `stop` resolves and the responses in progress have
+    /// ended. Those that have not when the grace is over, or `stop_now` resolves, are cut, and returned.
+    pub async fn run<S, B>(
+        &self,
+        workers: &Workers,
+        listeners: Vec<Listener>,
+        service: S,
+        stop: impl Future<Output = ()>,
+        stop_now: impl Future<Output = ()>,
+    ) -> CutResponses
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let mut stop_now = pin!(stop_now);
+        let mut followers = JoinSet::new();
+        for certificates in listeners.iter().filter_map(Listener::certificates) {
+            followers.spawn(certificates.follow());
+        }
+        let spawn = move |accepted| self.spawn(workers, accepted, service.clone());
+        self.accept_until(&listeners, spawn, stop, stop_now.as_mut()).await;
+        drop(listeners);
+        self.end(stop_now).await
+    }
+
+    /// Accepts connections until the server stops and its delay is over.
+    async fn accept_until(
+        &self,
+        listeners: &[Listener],
+        spawn: impl Fn(Accepted),
+        stop: impl Future<Output = ()>,
+        stop_now: Pin<&mut impl Future<Output = ()>>,
+    ) {
+        let mut accepting = pin!(self.accept(listeners, spawn));
+        tokio::select! {
+            () = &mut accepting => {}
+            () = stop => {}
+        }
+        self.table.begin(Phase::Leaving);
+        if !self.drain.delay.is_zero() {
+            tracing::info!("not ready: connections are still accepted for {} s", self.drain.delay.as_secs_f32());
+            tokio::select! {
+                () = &mut accepting => {}
+                () = tokio::time::sleep(self.drain.delay) => {}
+                () = stop_now => {}
+            }
+        }
+        // Connections that the system has accepted already would be reset with the listeners.
+        let _elapsed = tokio::time::timeout(LAST_ACCEPTS, accepting).await;
+    }
+
+    /// Waits for the responses in progress, and cuts the others.
+    async fn end(&self, stop_now: Pin<&mut impl Future<Output = ()>>) -> CutResponses {
+        let grace = self.drain.grace();
+        self.table.begin(Phase::Draining);
+        tracing::info!(
+            "stopping: waiting up to {} s for {} requests in progress",
+            grace.as_secs(),
+            self.table.in_progress().all
+        );
+        tokio::select! {
+            () = self.table.closed() => return CutResponses::default(),
+            () = tokio::time::sleep(grace) => {}
+            () = stop_now => {}
+        }
+        let cut = self.table.in_progress();
+        self.table.begin(Phase::Cut);
+        if tokio::time::timeout(CUT_LIMIT, self.table.closed()).await.is_err() {
+            tracing::debug!("{} connections are still open", self.table.count());
+        }
+        cut
+    }
+
+    /// Accepts connections; never returns.
+    async fn accept(&self, listeners: &[Listener], spawn: impl Fn(Accepted)) {
+        let mut first = 0;
+        loop {
+            match listener::accept(listeners, &mut first).await {
+                Ok(accepted) => spawn(accepted),
                 Err(error) => {
-                    // Out of file descriptors, mostly: the next connection that ends makes room.
                     tracing::warn!("a connection can't be accepted: {error}");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
+                    self.table.make_room();
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
-            },
-            () = &mut shutdown => break,
-        };
-        let (builder, watcher) = (builder.clone(), open.watcher());
-        let service = service.clone().map_request(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer.ip());
-            request
-        });
-        let (stopping, place) = (stopping.clone(), workers.place());
+            }
+        }
+    }
+
+    /// Serves a connection on one of the workers, once it has a permit.
+    fn spawn<S, B>(&self, workers: &Workers, accepted: Accepted, service: S)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (table, limits, peers) = (Arc::clone(&self.table), Arc::clone(&self.limits), Arc::clone(&self.peers));
+        let place = workers.place();
+        let hosts = self.hosts.clone();
         let runtime = place.runtime.clone();
         runtime.spawn(async move {
             let _held = place;
-            let Ok(stream) = TcpStream::from_std(stream) else { return };
-            tokio::select! {
-                version = tokio::time::timeout(HEAD_LIMIT, read_version(&stream)) => match version {
-                    Ok(Ok(FirstBytes::Version)) => {}
-                    Ok(Ok(FirstBytes::None) | Err(_)) | Err(_) => return,
-                },
-                () = stopping.cancelled() => return,
-            }
-            let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-            if let Err(error) = watcher.watch(connection.into_owned()).await {
-                tracing::debug!("a connection ended: {error}");
+            match table.permit().await {
+                Some(permit) => connection::serve(accepted, permit, table, limits, peers, hosts, service).await,
+                None => table.closures.note(CloseReason::Refused, accepted.peer),
             }
         });
-    }
-    drop(listener);
-    stopping.cancel();
-    tracing::info!("stopping: waiting up to {} s for {} connections", GRACE.as_secs(), open.count());
-    tokio::select! {
-        () = open.shutdown() => {}
-        () = tokio::time::sleep(GRACE) => tracing::warn!("connections that are still open are cut"),
-    }
-}
-
-/// Accepts a connection, which no runtime has yet.
-async fn accept(listener: &TcpListener) -> std::io::Result<(std::net::TcpStream, SocketAddr)> {
-    let (stream, peer) = listener.accept().await?;
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!("TCP_NODELAY: {error}");
-    }
-    Ok((stream.into_std()?, peer))
-}
-
-/// First bytes of a connection.
-enum FirstBytes {
-    /// They tell the version of HTTP.
-    Version,
-    /// The client closed the connection without any.
-    None,
-}
-
-/// Waits for the bytes that tell the version of HTTP, and leaves them where they are.
-///
-/// hyper's limits start after them: a client that never sends them would hold the connection for ever, and the stop with it.
-async fn read_version(stream: &TcpStream) -> std::io::Result<FirstBytes> {
-    let mut start = [0; PREFACE.len()];
-    loop {
-        // `readable` would not do, since it may resolve without a byte.
-        match stream.peek(&mut start).await? {
-            0 => return Ok(FirstBytes::None),
-            // Bytes that were peeked at are there at once the next time: only time brings more.
-            some if some < PREFACE.len() && PREFACE.starts_with(&start[..some]) => {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            _ => return Ok(FirstBytes::Version),
-        }
     }
 }

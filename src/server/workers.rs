@@ -108,7 +108,7 @@ mod tests {
     use tower::service_fn;
 
     use super::*;
-    use crate::server::serve_on;
+    use crate::server::{Server, ServerSettings};
 
     async fn connect(address: SocketAddr) -> SendRequest<Empty<Bytes>> {
         let stream = TcpStream::connect(address).await.unwrap();
@@ -118,7 +118,8 @@ mod tests {
     }
 
     async fn thread_of(client: &mut SendRequest<Empty<Bytes>>) -> Bytes {
-        let response = client.send_request(Request::new(Empty::new())).await.unwrap();
+        let request = Request::get("/").header("host", "a").body(Empty::new()).unwrap();
+        let response = client.send_request(request).await.unwrap();
         response.into_body().collect().await.unwrap().to_bytes()
     }
 
@@ -135,7 +136,8 @@ mod tests {
             let stopped = stop.clone().cancelled_owned();
             async move {
                 let workers = Workers::start(NonZeroUsize::new(3).unwrap()).unwrap();
-                serve_on(&workers, listener, thread, stopped).await;
+                let server = Server::new(ServerSettings::default());
+                server.run(&workers, vec![listener.into()], thread, stopped, std::future::pending()).await;
             }
         });
         let mut clients = Vec::new();

@@ -30,7 +30,7 @@ impl CacheStats {
             Ok(LookupResult::Follow(_)) => add(&self.collapsed),
             Ok(LookupResult::Found(snapshot)) => self.count_found(snapshot),
             // Counted by the lookup of its id, which comes next.
-            Ok(LookupResult::Stored(_)) => {}
+            Ok(LookupResult::Stored(_) | LookupResult::OtherFields) => {}
             Err(_) => add(&self.refused),
         }
     }
@@ -44,7 +44,7 @@ impl CacheStats {
             Some(LookupResult::Lead(_)) => add(&self.resumed),
             Some(LookupResult::Follow(_)) => add(&self.collapsed),
             Some(LookupResult::Found(snapshot)) => self.count_found(snapshot),
-            Some(LookupResult::Stored(_)) | None => {}
+            Some(LookupResult::Stored(_) | LookupResult::OtherFields) | None => {}
         }
     }
 

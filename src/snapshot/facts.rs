@@ -39,6 +39,9 @@ pub struct SnapshotFacts {
     /// Number of records, as the upstream reports it.
     pub total: Option<u64>,
     pub storage: FileStorage,
+    /// Key of the callers that may read it by its name; none in journals of older versions, where the cache key is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reader: Option<CacheKey>,
 }
 
 /// Permission to write a snapshot to files.
@@ -74,6 +77,7 @@ impl Birth {
             last_modified: None,
             total: Some(3),
             storage: FileStorage::Allowed,
+            reader: None,
         };
         let begun = RawValue::from_string("{ \"page\":\n1}".to_owned()).expect("JSON");
         Self { key: CacheKey::from_bytes([7; 32]), facts, retention: Retention::Shared, begun }

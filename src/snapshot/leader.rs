@@ -53,6 +53,11 @@ impl FlightLeader {
         self.flight.subscribe(FlightRole::Leader)
     }
 
+    /// Returns the cache key of the snapshot that is opened.
+    pub fn key(&self) -> CacheKey {
+        self.flight.key
+    }
+
     /// Returns a complete snapshot with the same key that is no longer fresh: the upstream may revalidate it.
     pub fn stale(&self) -> Option<&Arc<Snapshot>> {
         self.stale.as_ref()

@@ -37,6 +37,8 @@ pub enum LookupResult {
     Found(Arc<Snapshot>),
     /// It is in the storage, to be looked up by this id. Only of a lookup by key.
     Stored(SnapshotId),
+    /// Its crawl was interrupted, and the request would resume it with other header fields than it began with. Only of a lookup by id.
+    OtherFields,
 }
 
 impl Recency {

@@ -11,6 +11,7 @@ mod log;
 mod lookup_result;
 mod record_index;
 mod registry;
+mod request_keys;
 mod seal;
 mod serde_millis;
 mod single_flight;
@@ -33,6 +34,7 @@ pub use log::{
 pub use lookup_result::{LookupPurpose, LookupResult, Recency};
 pub use record_index::RecordOffset;
 pub use registry::Registry;
+pub use request_keys::RequestKeys;
 pub use seal::Seal;
 pub use single_flight::{FlightOutcome, Subscription};
 pub use snapshot::{Snapshot, SnapshotState};

@@ -19,6 +19,7 @@ use super::key_history::{CAPACITY, KeyHistory};
 use super::leader::{FlightLeader, FlightScope};
 use super::listing::{self, SnapshotListing};
 use super::lookup_result::{LookupPurpose, LookupResult, Recency};
+use super::request_keys::RequestKeys;
 use super::single_flight::{Flight, FlightRole};
 use super::snapshot::{Snapshot, SnapshotState};
 use super::snapshot_index::{IdEntry, KeySlot, SnapshotIndex};
@@ -108,11 +109,11 @@ impl Registry {
         lead
     }
 
-    /// Looks up a snapshot by its id, for a caller with this key. Returns `None` if there is none for this caller.
-    pub fn find(&self, id: SnapshotId, key: CacheKey, purpose: LookupPurpose) -> Option<LookupResult> {
+    /// Looks up a snapshot by its id, for a caller with these keys. Returns `None` if there is none for this caller.
+    pub fn find(&self, id: SnapshotId, keys: RequestKeys, purpose: LookupPurpose) -> Option<LookupResult> {
         let mut found = None;
         self.index.by_id.entry(id).and_compute_with(|entry| match entry.map(moka::Entry::into_value) {
-            Some(entry) if entry.key() != key => Op::Nop,
+            Some(entry) if !keys.may_read(entry.key(), entry.reader()) => Op::Nop,
             None => Op::Nop,
             Some(IdEntry::Opening { flight, .. }) => {
                 found = Some(LookupResult::Follow(flight.subscribe(FlightRole::Follower)));
@@ -122,11 +123,17 @@ impl Registry {
                 found = Some(LookupResult::Found(snapshot));
                 Op::Nop
             }
+            // The pages that are left would be another caller's, as far as the fields tell.
+            Some(entry) if purpose == LookupPurpose::Read && entry.key() != keys.shared && entry.is_interrupted() => {
+                found = Some(LookupResult::OtherFields);
+                Op::Nop
+            }
             Some(entry) => {
                 let stored = if let IdEntry::Stored(stored) = &entry { Some(Arc::clone(stored)) } else { None };
-                let (flight, scope) = (self.new_flight(key), FlightScope::Id(id, Box::new(entry)));
+                let (flight, reader) = (self.new_flight(entry.key()), entry.reader());
+                let scope = FlightScope::Id(id, Box::new(entry));
                 found = Some(LookupResult::Lead(FlightLeader::new(&self.index, scope, flight.clone())));
-                Op::Put(IdEntry::Opening { flight, stored })
+                Op::Put(IdEntry::Opening { flight, reader, stored })
             }
         });
         if let Some(LookupResult::Found(snapshot)) = &found {
@@ -141,9 +148,9 @@ impl Registry {
         self.index.by_id.contains_key(&id)
     }
 
-    /// Gives a snapshot of an earlier process, which has this older key, the key that requests for it have now.
-    pub fn rekey(&self, id: SnapshotId, older: CacheKey, key: CacheKey) {
-        self.index.rekey(id, older, key);
+    /// Gives a snapshot of an earlier process, which has this older key, the keys that requests for it have now.
+    pub fn rekey(&self, id: SnapshotId, older: CacheKey, keys: RequestKeys) {
+        self.index.rekey(id, older, keys);
     }
 
     /// Returns the newest snapshot of a key that is kept and shared.
@@ -244,11 +251,12 @@ mod tests {
             registry.open(birth.key, recency, || Err(())).ok()
         };
         let recent = Duration::from_secs(1 << 40);
+        let keys = RequestKeys { shared: birth.key, reader: CacheKey::from_bytes([8; 32]) };
         let Some(LookupResult::Stored(id)) = open(recent) else { panic!("it is stored") };
-        let Some(LookupResult::Lead(lead)) = registry.find(id, birth.key, LookupPurpose::Read) else { panic!() };
+        let Some(LookupResult::Lead(lead)) = registry.find(id, keys, LookupPurpose::Read) else { panic!() };
         // It is being read: another request finds it all the same, and follows.
         assert!(matches!(open(recent), Some(LookupResult::Stored(same)) if same == id));
-        assert!(matches!(registry.find(id, birth.key, LookupPurpose::Read), Some(LookupResult::Follow(_))));
+        assert!(matches!(registry.find(id, keys, LookupPurpose::Read), Some(LookupResult::Follow(_))));
         assert!(open(Duration::ZERO).is_none(), "too old");
         lead.unreadable();
         assert!(open(recent).is_none());
@@ -276,7 +284,7 @@ mod tests {
             let snapshot = Arc::new(snapshot);
             registry.index.keep(&snapshot);
             for _ in 0..2 {
-                match registry.find(snapshot.id(), key, LookupPurpose::Read) {
+                match registry.find(snapshot.id(), RequestKeys { shared: key, reader: key }, LookupPurpose::Read) {
                     // Its files can't be read: the first look finds that.
                     Some(LookupResult::Lead(lead)) => {
                         assert!(leads && snapshot.is_resumable());

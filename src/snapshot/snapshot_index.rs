@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::facts::Retention;
 use super::key_history::KeyHistory;
+use super::request_keys::RequestKeys;
 use super::single_flight::Flight;
 use super::snapshot::{Snapshot, SnapshotState};
 use super::storage::StoredSnapshot;
@@ -44,6 +45,7 @@ pub(super) enum IdEntry {
     /// Being read from the storage and resumed.
     Opening {
         flight: Flight,
+        reader: Option<CacheKey>,
         /// Description of the snapshot if it is of an earlier process.
         stored: Option<Arc<StoredSnapshot>>,
     },
@@ -109,12 +111,13 @@ impl SnapshotIndex {
         });
     }
 
-    /// Replaces the key of a stored snapshot.
-    pub(super) fn rekey(&self, id: SnapshotId, older: CacheKey, key: CacheKey) {
+    /// Replaces the keys of a stored snapshot.
+    pub(super) fn rekey(&self, id: SnapshotId, older: CacheKey, keys: RequestKeys) {
+        let RequestKeys { shared: key, reader } = keys;
         self.by_id.entry(id).and_compute_with(|entry| match entry.map(moka::Entry::into_value) {
             Some(IdEntry::Stored(stored)) if stored.birth.key == older => {
                 let mut stored = StoredSnapshot::clone(&stored);
-                stored.birth.key = key;
+                (stored.birth.key, stored.birth.facts.reader) = (key, Some(reader));
                 Op::Put(IdEntry::Stored(Arc::new(stored)))
             }
             _ => Op::Nop,
@@ -155,6 +158,21 @@ impl IdEntry {
             Self::Here(snapshot) => snapshot.key(),
             Self::Stored(stored) => stored.birth.key,
             Self::Opening { flight, .. } => flight.key,
+        }
+    }
+    pub(super) fn reader(&self) -> Option<CacheKey> {
+        match self {
+            Self::Here(snapshot) => snapshot.facts().reader,
+            Self::Stored(stored) => stored.birth.facts.reader,
+            Self::Opening { reader, .. } => *reader,
+        }
+    }
+
+    /// Returns `true` where opening it resumes its crawl.
+    pub(super) fn is_interrupted(&self) -> bool {
+        match self {
+            Self::Here(_) | Self::Opening { .. } => true,
+            Self::Stored(stored) => stored.verdict.is_none(),
         }
     }
 }

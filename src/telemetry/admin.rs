@@ -1,34 +1,69 @@
-//! Operator's address: metrics, the list of snapshots, and a health check.
+//! Operator's address: metrics, the list of snapshots, and checks of health and readiness.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
+use ring::digest::{self, Digest};
 use tower::Service;
 
 use super::metrics::{MEDIA_TYPE, Metrics, exposition};
 use super::snapshot_list::list;
 use crate::crawl::Crawls;
+use crate::server::ServerMonitor;
 use crate::snapshot::Registry;
 use crate::upstream::Governors;
 
-/// Service that answers `/metrics`, `/snapshots` and `/healthz` without asking for credentials.
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Service that answers `/metrics`, `/snapshots`, `/healthz` and `/readyz`, the first two only with the token where there is one.
 #[derive(Clone, Debug)]
-pub struct Admin(Metrics);
+pub struct Admin {
+    metrics: Metrics,
+    token: Option<AdminToken>,
+}
+
+/// SHA-256 of the bearer token: two digests are compared, so that the time tells nothing of the token.
+#[derive(Clone, Debug)]
+struct AdminToken(Digest);
 
 impl Admin {
-    pub fn new(crawls: Crawls, governors: Governors, registry: Registry) -> Self {
-        Self(Metrics { crawls, governors, registry })
+    pub fn new(crawls: Crawls, governors: Governors, registry: Registry, server: ServerMonitor) -> Self {
+        Self { metrics: Metrics { crawls, governors, registry, server }, token: None }
     }
 
-    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
+    /// Asks for this bearer token at `/metrics` and `/snapshots`; probes of health and readiness have none.
+    #[must_use]
+    pub fn with_token(self, token: Option<&str>) -> Self {
+        Self { token: token.map(|token| AdminToken(digest::digest(&digest::SHA256, token.as_bytes()))), ..self }
+    }
+
+    /// Returns true where the request has the token, if one is asked for.
+    fn admits(&self, headers: &HeaderMap) -> bool {
+        let Some(AdminToken(expected)) = &self.token else { return true };
+        let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = value.and_then(|value| value.split_once(' '));
+        token.is_some_and(|(scheme, token)| {
+            let shown = digest::digest(&digest::SHA256, token.trim().as_bytes());
+            scheme.eq_ignore_ascii_case("bearer") && shown.as_ref() == expected.as_ref()
+        })
+    }
+
+    fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        if matches!(path, "/metrics" | "/snapshots") && !self.admits(headers) {
+            let mut response = refused(StatusCode::UNAUTHORIZED);
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            return response;
+        }
         let (media_type, text) = match path {
-            "/metrics" => (MEDIA_TYPE, exposition(self.0.clone())),
-            "/snapshots" => ("application/json", list(&self.0.registry.list())),
-            "/healthz" => ("text/plain; charset=utf-8", "ok\n".to_owned()),
+            "/metrics" => (MEDIA_TYPE, exposition(self.metrics.clone())),
+            "/snapshots" => ("application/json", list(&self.metrics.registry.list())),
+            "/healthz" => (TEXT, "ok\n".to_owned()),
+            "/readyz" if self.metrics.server.is_ready() => (TEXT, "ready\n".to_owned()),
+            "/readyz" => (TEXT, "stopping\n".to_owned()),
             _ => return refused(StatusCode::NOT_FOUND),
         };
         if !matches!(*method, Method::GET | Method::HEAD) {
@@ -38,6 +73,9 @@ impl Admin {
         }
         let text = if method == Method::HEAD { Bytes::new() } else { Bytes::from(text) };
         let mut response = Response::new(Full::new(text));
+        if path == "/readyz" && !self.metrics.server.is_ready() {
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -61,7 +99,7 @@ impl<B> Service<Request<B>> for Admin {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        ready(Ok(self.answer(request.method(), request.uri().path())))
+        ready(Ok(self.answer(request.method(), request.uri().path(), request.headers())))
     }
 }
 
@@ -73,14 +111,16 @@ mod tests {
 
     use super::*;
     use crate::config::{SlowReader, SnapshotSettings};
+    use crate::server::{Server, ServerSettings};
     use crate::snapshot::Store;
 
-    async fn ask(method: Method, path: &str) -> (StatusCode, http::HeaderMap, String) {
+    async fn ask(method: Method, path: &str) -> (StatusCode, HeaderMap, String) {
         let (slow_reader, linger) = (SlowReader::Wait, Duration::ZERO);
         let settings = SnapshotSettings { dir: None, memory: 1, disk: 0, slow_reader, linger, ahead: u64::MAX };
         let store = Store::open(settings).unwrap();
         let registry = Registry::new(store, Duration::from_secs(60));
-        let mut admin = Admin::new(Crawls::default(), Governors::default(), registry);
+        let monitor = Server::new(ServerSettings::default()).monitor();
+        let mut admin = Admin::new(Crawls::default(), Governors::default(), registry, monitor);
         let request = Request::builder().method(method).uri(path).body(()).unwrap();
         let (head, body) = admin.call(request).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();
@@ -94,10 +134,12 @@ mod tests {
         assert!(body.contains("\nunpage_crawls_started_total 0\n"), "{body}");
         let (status, _, body) = ask(Method::GET, "/healthz").await;
         assert_eq!((status, body.as_str()), (StatusCode::OK, "ok\n"));
+        let (status, _, body) = ask(Method::GET, "/readyz").await;
+        assert_eq!((status, body.as_str()), (StatusCode::OK, "ready\n"));
         let (status, headers, body) = ask(Method::GET, "/snapshots").await;
         assert_eq!((status, &headers["content-type"]), (StatusCode::OK, &HeaderValue::from_static("application/json")));
         assert_eq!(body, "[]\n");
-        for path in ["/metrics", "/healthz", "/snapshots"] {
+        for path in ["/metrics", "/healthz", "/readyz", "/snapshots"] {
             let (status, _, body) = ask(Method::HEAD, path).await;
             assert_eq!((status, body.as_str()), (StatusCode::OK, ""), "{path}");
             let (status, headers, _) = ask(Method::POST, path).await;

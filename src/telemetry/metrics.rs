@@ -9,6 +9,7 @@ use prometheus_client::metrics::MetricType::{self, Counter, Gauge};
 use prometheus_client::registry::Registry as MetricRegistry;
 
 use crate::crawl::{Crawls, Totals};
+use crate::server::ServerMonitor;
 use crate::snapshot::Registry;
 use crate::upstream::{Governors, Traffic};
 
@@ -22,6 +23,7 @@ pub(super) struct Metrics {
     pub(super) crawls: Crawls,
     pub(super) governors: Governors,
     pub(super) registry: Registry,
+    pub(super) server: ServerMonitor,
 }
 
 /// Returns the metrics of a collector as text.
@@ -35,6 +37,7 @@ pub(super) fn exposition(collector: impl Collector) -> String {
 
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        encode_server(&mut encoder, &self.server)?;
         encode_crawls(&mut encoder, &self.crawls.totals())?;
         encode_snapshots(&mut encoder, &self.registry)?;
         encode_upstreams(&mut encoder, &self.governors.by_origin())
@@ -58,6 +61,23 @@ fn family<T: EncodeGaugeValue, const LABELS: usize>(
         }
     }
     Ok(())
+}
+
+fn encode_server(encoder: &mut DescriptorEncoder<'_>, server: &ServerMonitor) -> fmt::Result {
+    let open = server.connections() as u64;
+    family(encoder, Gauge, "unpage_connections", "Connections of clients that are open.", [([], open)])?;
+    let help = "Requests of clients that are in progress, to the end of their responses.";
+    family(encoder, Gauge, "unpage_requests", help, [([], server.requests() as u64)])?;
+    let help = "Connections of clients that were accepted.";
+    family(encoder, Counter, "unpage_connections_accepted_total", help, [([], server.accepted())])?;
+    let help = "Connections and requests of clients that a limit has ended, by the limit's key in [limits]; full: idle, and gave its \
+                place to another one.";
+    let closed = server.closed().map(|(limit, count)| ([("limit", limit.to_owned())], count));
+    family(encoder, Counter, "unpage_connections_closed_total", help, closed)?;
+    let help = "Seconds until a certificate of the server expires.";
+    let expiries = server.certificate_expiries();
+    let expiries = expiries.into_iter().map(|(file, left)| ([("cert", file.display().to_string())], left));
+    family(encoder, Gauge, "unpage_certificate_expiry_seconds", help, expiries)
 }
 
 fn encode_crawls(encoder: &mut DescriptorEncoder<'_>, crawls: &Totals) -> fmt::Result {

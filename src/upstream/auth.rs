@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use crate::config::{Credentials, Upstream};
+use crate::field_class::names_a_secret;
 use crate::pagination::request::set_query;
 
 /// Shortest value of a query parameter or a field that is redacted: shorter ones are hardly secrets, and occur everywhere.
@@ -39,7 +40,7 @@ pub(super) fn identity(upstream: &Upstream, url: &Url, headers: &HeaderMap) -> V
         Credentials::Header(name, _) => (Some(name), None),
         Credentials::Query(name, _) => (None, Some(name.as_str())),
     };
-    let fields = headers.iter().filter(|(name, _)| is_credential(name) || Some(*name) == own_field);
+    let fields = headers.iter().filter(|(name, _)| names_a_secret(name.as_str()) || Some(*name) == own_field);
     let fields = fields.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
     let is_key = |name: &str| KEYS.contains(&name.to_ascii_lowercase().as_str()) || Some(name) == own_parameter;
     let parameters = url.query_pairs().filter(|(name, _)| is_key(name));
@@ -56,7 +57,7 @@ pub(super) fn redact(upstream: &Upstream, url: &Url, headers: &HeaderMap, text: 
     secrets
         .extend(url.query().unwrap_or_default().split('&').filter_map(|pair| Some(pair.split_once('=')?.1.to_owned())));
     let configured = upstream.headers.iter().map(|(name, value)| (name, value));
-    for (name, value) in headers.iter().chain(configured).filter(|(name, _)| is_credential(name)) {
+    for (name, value) in headers.iter().chain(configured).filter(|(name, _)| names_a_secret(name.as_str())) {
         secrets.extend(secrets_of(name, &String::from_utf8_lossy(value.as_bytes())));
     }
     secrets.retain(|secret| secret.len() >= SHORTEST);
@@ -86,11 +87,6 @@ fn without(text: &str, secret: &str) -> String {
         rest.drain(..end);
     }
     clean + &rest
-}
-
-/// Returns true if the name of a field says that its value is a secret.
-fn is_credential(name: &HeaderName) -> bool {
-    ["auth", "cookie", "key", "token", "secret", "password", "session"].iter().any(|part| name.as_str().contains(part))
 }
 
 /// Returns the parts of a field's value that may be repeated alone.

@@ -12,13 +12,13 @@ use url::Url;
 
 use super::body::CodedBody;
 use super::coding::ACCEPTED;
-use super::connect::BadTrust;
-use super::error::UpstreamError;
+use super::error::{ConnectorError, UpstreamError};
 use super::pacing::{CrawlLine, Governors, Permit};
 use super::transport::{OutgoingBody, Transport};
 use super::{auth, origin_of};
 use crate::config;
 use crate::pagination::PageRequest;
+use crate::pagination::redirects::CrawlRedirects;
 use crate::pagination::request::RequestBody;
 use crate::upstream_usage::UpstreamUsage;
 
@@ -30,23 +30,31 @@ pub struct Client {
     governors: Governors,
     /// A crawl's place in the queue for permits.
     line: Option<CrawlLine>,
+    /// Path of the crawl's first page, and its redirects.
+    crawl: Arc<(String, CrawlRedirects)>,
 }
 
 impl Client {
     /// Makes a client that reaches the upstream over the network and whose crawls are paced by `governors`; reads the certificate
     /// authorities.
-    pub fn new(upstream: Arc<config::Upstream>, governors: &Governors) -> Result<Self, BadTrust> {
+    pub fn new(upstream: Arc<config::Upstream>, governors: &Governors) -> Result<Self, ConnectorError> {
         let transport = Transport::hyper(&upstream)?;
         Ok(Self::with_transport(upstream, governors, transport))
     }
 
     pub fn with_transport(upstream: Arc<config::Upstream>, governors: &Governors, transport: Transport) -> Self {
-        Self { transport, upstream, governors: governors.clone(), line: None }
+        Self { transport, upstream, governors: governors.clone(), line: None, crawl: Arc::default() }
     }
 
     /// The same client with another transport.
     pub fn through(&self, transport: Transport) -> Self {
         Self { transport, ..self.clone() }
+    }
+
+    /// The same client without the configured credentials; those of a request itself go upstream.
+    pub fn without_credentials(&self) -> Self {
+        let upstream = config::Upstream { credentials: config::Credentials::Passed, ..(*self.upstream).clone() };
+        Self { upstream: Arc::new(upstream), ..self.clone() }
     }
 
     /// The same client, but each request opens a connection of its own: where one from the pool was stale, the others may be, too.
@@ -57,7 +65,18 @@ impl Client {
     /// The same client for one crawl, whose first page this is: its requests have the credentials of that page, wait in turn
     /// with those of other crawls, and are counted from now on.
     pub fn for_crawl(&self, first: &PageRequest) -> Self {
-        Self { line: Some(self.line_of(&first.url, &first.headers)), ..self.clone() }
+        let crawl = Arc::new((first.url.path().to_owned(), CrawlRedirects::default()));
+        Self { line: Some(self.line_of(&first.url, &first.headers)), crawl, ..self.clone() }
+    }
+
+    /// Redirects of the crawl.
+    pub fn redirects(&self) -> &CrawlRedirects {
+        &self.crawl.1
+    }
+
+    /// Returns true for a page that the crawl tells from its first one by the query, and not by the path.
+    pub fn is_at_first_path(&self, page: &Url) -> bool {
+        page.path() == self.crawl.0
     }
 
     /// Counts of the crawl's requests; zero where the client is not a crawl's.

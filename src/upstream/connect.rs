@@ -1,67 +1,70 @@
-//! Connections to the upstream: TCP without delay, TLS with the platform's certificate authorities and the configured ones.
+//! Connections to the upstream: its route, and TLS with the platform's certificate authorities and the configured ones.
 
-use std::path::PathBuf;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::client::legacy::connect::HttpConnector;
+use futures_util::future::BoxFuture;
+use http::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
-use tower::ServiceExt;
-use tower::util::MapResponse;
+use tower::{BoxError, Service};
 
+use super::dialler::{Dialler, UpstreamRoute};
+use super::error::ConnectorError;
 use super::watched_connection::Watched;
 use crate::config::{HttpVersion, Upstream};
 
-/// The connector of hyper's client.
-pub(super) type Connector = MapResponse<HttpsConnector<HttpConnector>, fn(PlainOrTls) -> TokioIo<Watched>>;
-
-type PlainOrTls = MaybeHttpsStream<TokioIo<TcpStream>>;
-
-/// Error of reading certificate authorities.
-#[derive(Debug, thiserror::Error)]
-pub enum BadTrust {
-    #[error("the certificate authorities in {path} can't be read: {what}")]
-    File { path: PathBuf, what: String },
-    #[error("TLS can't be set up: {0}")]
-    Tls(#[from] rustls::Error),
+/// The connector of hyper's client: one time limit for the socket, a proxy's tunnel and TLS together.
+#[derive(Clone, Debug)]
+pub(super) struct Connector {
+    tls: HttpsConnector<Dialler>,
+    limit: Duration,
 }
 
-impl BadTrust {
-    /// Advice for the operator, on one line.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::File { .. } => "set `ca` to a PEM file of certificates that this user can read",
-            Self::Tls(_) => "look at the platform's certificates, or set `ca` to a PEM file",
-        }
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Watched>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.tls.poll_ready(context)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (limit, connected) = (self.limit, self.tls.call(uri));
+        Box::pin(async move {
+            let late =
+                || io::Error::new(ErrorKind::TimedOut, format!("not made within {}", humantime::Duration::from(limit)));
+            let stream = tokio::time::timeout(limit, connected).await.map_err(|_| late())??;
+            Ok(TokioIo::new(Watched::new(stream)))
+        })
     }
 }
 
-/// Makes the connector for one upstream; reads the certificate authorities.
-pub(super) fn connector(upstream: &Upstream) -> Result<Connector, BadTrust> {
+/// Makes the connector for one upstream on this route; reads the certificate authorities.
+pub(super) fn connector(upstream: &Upstream, route: UpstreamRoute) -> Result<Connector, ConnectorError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_root_certificates(trusted(upstream)?)
         .with_no_client_auth();
-    let mut tcp = HttpConnector::new();
-    tcp.set_nodelay(true);
-    tcp.enforce_http(false);
-    tcp.set_connect_timeout(Some(upstream.timeouts.connect));
+    let dialler = Dialler::new(route, upstream.timeouts.connect);
     let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
-    let connector = match upstream.http {
-        HttpVersion::Auto => builder.enable_all_versions().wrap_connector(tcp),
-        HttpVersion::Http1 => builder.enable_http1().wrap_connector(tcp),
-        HttpVersion::Http2 => builder.enable_http2().wrap_connector(tcp),
+    let tls = match upstream.http {
+        HttpVersion::Auto => builder.enable_all_versions().wrap_connector(dialler),
+        HttpVersion::Http1 => builder.enable_http1().wrap_connector(dialler),
+        HttpVersion::Http2 => builder.enable_http2().wrap_connector(dialler),
     };
-    Ok(connector.map_response(|stream| TokioIo::new(Watched::new(stream))))
+    Ok(Connector { tls, limit: upstream.timeouts.connect })
 }
 
 /// Returns the trusted certificate authorities. The platform's are only read for a TLS upstream: a minimal container has none.
-fn trusted(upstream: &Upstream) -> Result<RootCertStore, BadTrust> {
+fn trusted(upstream: &Upstream) -> Result<RootCertStore, ConnectorError> {
     let mut roots = RootCertStore::empty();
     if upstream.url.scheme() == "https" {
         let platform = rustls_native_certs::load_native_certs();
@@ -71,7 +74,7 @@ fn trusted(upstream: &Upstream) -> Result<RootCertStore, BadTrust> {
         roots.add_parsable_certificates(platform.certs);
     }
     if let Some(path) = &upstream.ca {
-        let bad = |what: String| BadTrust::File { path: path.clone(), what };
+        let bad = |what: String| ConnectorError::File { path: path.clone(), what };
         let certificates = CertificateDer::pem_file_iter(path).map_err(|error| bad(error.to_string()))?;
         let mut count = 0;
         for certificate in certificates {

@@ -1,12 +1,19 @@
 //! Errors of requests to the upstream, each with advice for the operator.
 
+use std::path::PathBuf;
+
 use super::coding::BadCoding;
+use super::resolver::RefusedAddress;
 
 /// Error of a request to the upstream: no response came, or its body broke off.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
     #[error("no connection to {0}: {1}")]
     Connect(String, String),
+    #[error("no connection to {0} through its proxy: {1}")]
+    Proxy(String, String),
+    #[error("no connection to {0}: {1}")]
+    Address(String, String),
     #[error("no TLS connection to {0}: {1}")]
     Tls(String, rustls::Error),
     #[error("{0} did not answer within {1}")]
@@ -21,10 +28,34 @@ pub enum UpstreamError {
     Coding(#[from] BadCoding),
 }
 
+/// Error of an upstream's certificate authorities or proxy.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectorError {
+    #[error("the certificate authorities in {path} can't be read: {what}")]
+    File { path: PathBuf, what: String },
+    #[error("TLS can't be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    #[error("the environment names a proxy by {0}, and unpage speaks HTTP with a proxy")]
+    Proxy(String),
+}
+
+impl ConnectorError {
+    /// Advice for the operator, on one line.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::File { .. } => "set `ca` to a PEM file of certificates that this user can read",
+            Self::Proxy(_) => "set proxy = \"none\" (fetch: --proxy none), or name an HTTP proxy",
+            Self::Tls(_) => "look at the platform's certificates, or set `ca` to a PEM file",
+        }
+    }
+}
+
 /// Error of a transport, which does not know to which upstream it carries.
 #[derive(Debug)]
 pub(super) enum TransportError {
     Connect(String),
+    Proxy(String),
+    Address(RefusedAddress),
     Tls(rustls::Error),
     Broken(String),
     /// See [`UpstreamError::Stale`].
@@ -36,7 +67,14 @@ impl UpstreamError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Coding(bad) => bad.is_transient(),
-            Self::Connect(..) | Self::Tls(..) | Self::Timeout(..) | Self::Broken(..) | Self::Stale(..) => true,
+            // A name that flips to such an address is a mistake or an attack, and no trouble that passes.
+            Self::Address(..) => false,
+            Self::Connect(..)
+            | Self::Proxy(..)
+            | Self::Tls(..)
+            | Self::Timeout(..)
+            | Self::Broken(..)
+            | Self::Stale(..) => true,
         }
     }
 
@@ -44,6 +82,12 @@ impl UpstreamError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Connect(..) => "check that the upstream is running and that its address is right",
+            Self::Proxy(..) => {
+                "check `proxy` of the upstream (fetch: --proxy, or HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment), and its user name and password"
+            }
+            Self::Address(..) => {
+                "check the upstream's name and who answers for it; private_addresses = \"allow\" permits loopback and private networks, and any other address must stand in the URL itself"
+            }
             Self::Tls(_, rustls::Error::InvalidMessage(_)) => {
                 "what answers there doesn't speak TLS: check the port, or write http:// if that is meant"
             }
@@ -65,6 +109,8 @@ impl TransportError {
     pub(super) fn at(self, origin: String) -> UpstreamError {
         match self {
             Self::Connect(cause) => UpstreamError::Connect(origin, cause),
+            Self::Proxy(cause) => UpstreamError::Proxy(origin, cause),
+            Self::Address(refused) => UpstreamError::Address(origin, refused.to_string()),
             Self::Tls(error) => UpstreamError::Tls(origin, error),
             Self::Broken(cause) => UpstreamError::Broken(origin, cause),
             Self::Stale(cause) => UpstreamError::Stale(origin, cause),
@@ -72,15 +118,15 @@ impl TransportError {
     }
 }
 
-/// Finds the TLS error in a chain of errors.
-pub(super) fn tls_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    if let Some(tls) = error.downcast_ref() {
-        return Some(tls);
+/// Finds the error of this type in a chain of errors.
+pub(super) fn cause<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
+    if let Some(found) = error.downcast_ref() {
+        return Some(found);
     }
     // The source of an `io::Error` is the source of the error inside it; the inner error itself is passed over.
     match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-        Some(inside) => tls_cause(inside),
-        None => tls_cause(error.source()?),
+        Some(inside) => cause(inside),
+        None => cause(error.source()?),
     }
 }
 

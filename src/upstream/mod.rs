@@ -5,18 +5,23 @@ mod body;
 mod client;
 pub mod coding;
 mod connect;
+mod dialler;
 mod error;
 mod pacing;
+mod resolver;
 mod transport;
 mod watched_connection;
 
 pub use body::{CodedBody, DecodedBody};
 pub use client::Client;
-pub use connect::BadTrust;
-pub use error::UpstreamError;
+pub use error::{ConnectorError, UpstreamError};
 pub use pacing::{Governors, Permit, Traffic};
 pub use transport::{OutgoingBody, Transport};
 
+/// Name of the upstream in messages and metrics; it tells two upstreams apart.
 fn origin_of(upstream: &crate::config::Upstream) -> String {
-    upstream.url.origin().ascii_serialization()
+    match &upstream.socket {
+        Some(socket) => format!("unix:{}", socket.display()),
+        None => upstream.url.origin().ascii_serialization(),
+    }
 }

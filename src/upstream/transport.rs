@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::header::HOST;
-use http::{HeaderValue, Method, Request, Response};
+use http::header::{HOST, PROXY_AUTHORIZATION};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
@@ -20,8 +20,10 @@ use tower::{BoxError, Service, ServiceExt, service_fn};
 use url::Position;
 
 use super::body::CodedBody;
-use super::connect::{self, BadTrust};
-use super::error::{TransportError, root_cause, tls_cause};
+use super::connect;
+use super::dialler::{ProxyFailure, UpstreamRoute};
+use super::error::{ConnectorError, TransportError, cause, root_cause};
+use super::resolver::RefusedAddress;
 use super::watched_connection;
 use crate::config::{HttpVersion, Upstream};
 
@@ -49,6 +51,8 @@ struct HyperPools {
     http: HttpVersion,
     /// The field `Host`, which hyper would print for each request, where no connection is one of HTTP/2.
     host: Option<HeaderValue>,
+    /// Credentials for a proxy that takes requests in the clear.
+    proxy_authorization: Option<HeaderValue>,
     open: RwLock<Vec<(runtime::Id, Hyper)>>,
 }
 
@@ -75,8 +79,10 @@ impl Transport {
     }
 
     /// Makes hyper's client for this upstream; reads the certificate authorities.
-    pub(super) fn hyper(upstream: &Upstream) -> Result<Self, BadTrust> {
-        let connector = connect::connector(upstream)?;
+    pub(super) fn hyper(upstream: &Upstream) -> Result<Self, ConnectorError> {
+        let route = UpstreamRoute::of(upstream)?;
+        let proxy_authorization = route.proxy_authorization();
+        let connector = connect::connector(upstream, route)?;
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new());
         builder.pool_idle_timeout(Duration::from_secs(60));
@@ -85,9 +91,9 @@ impl Transport {
         if upstream.http == HttpVersion::Http2 {
             builder.http2_only(true);
         }
-        let carrier = HyperPools::carrier(builder.clone(), connector.clone(), upstream);
+        let carrier = HyperPools::carrier(builder.clone(), connector.clone(), upstream, proxy_authorization.clone());
         builder.pool_max_idle_per_host(0);
-        let unpooled = HyperPools::carrier(builder, connector, upstream);
+        let unpooled = HyperPools::carrier(builder, connector, upstream, proxy_authorization);
         Ok(Self { carrier, unpooled: Some(unpooled) })
     }
 
@@ -122,8 +128,14 @@ where
 }
 
 impl HyperPools {
-    fn carrier(builder: legacy::Builder, connector: connect::Connector, upstream: &Upstream) -> Carrier {
-        let pools = Self { builder, connector, http: upstream.http, host: host_of(upstream), open: RwLock::default() };
+    fn carrier(
+        builder: legacy::Builder,
+        connector: connect::Connector,
+        upstream: &Upstream,
+        proxy_authorization: Option<HeaderValue>,
+    ) -> Carrier {
+        let (http, host) = (upstream.http, host_of(upstream));
+        let pools = Self { builder, connector, http, host, proxy_authorization, open: RwLock::default() };
         let pools = Arc::new(pools);
         Carrier::new(service_fn(move |request| pools.send(request)))
     }
@@ -134,6 +146,9 @@ impl HyperPools {
     ) -> impl Future<Output = Result<Response<CodedBody>, TransportError>> + use<> {
         if let Some(host) = &self.host {
             request.headers_mut().insert(HOST, host.clone());
+        }
+        if let Some(credentials) = &self.proxy_authorization {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, credentials.clone());
         }
         let runtime = Handle::current().id();
         if let Some((_, pool)) = self.open.read().iter().find(|(of, _)| *of == runtime) {
@@ -170,17 +185,32 @@ fn answered(
     http: HttpVersion,
 ) -> Result<Response<CodedBody>, TransportError> {
     match response {
+        // It is about the next hop of its receiver (RFC 9110 §11.7.1), and the client's is unpage: it must not send us its credentials for a proxy.
+        Ok(response) if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            Err(TransportError::Proxy("it answered 407, and wants other credentials".to_owned()))
+        }
         Ok(response) => {
             let version = response.version();
             Ok(response.map(|incoming| CodedBody::from_hyper(incoming, version)))
         }
-        Err(error) if error.is_connect() => Err(match tls_cause(&error) {
-            Some(tls) => TransportError::Tls(tls.clone()),
-            None => TransportError::Connect(root_cause(&error)),
-        }),
+        Err(error) if error.is_connect() => Err(connect_error(&error)),
         Err(error) if http != HttpVersion::Http2 && error.connect_info().is_some_and(watched_connection::was_stale) => {
             Err(TransportError::Stale(root_cause(&error)))
         }
         Err(error) => Err(TransportError::Broken(root_cause(&error))),
+    }
+}
+
+/// Returns the failure of a connection, by what it failed at.
+fn connect_error(error: &legacy::Error) -> TransportError {
+    if let Some(tls) = cause::<rustls::Error>(error) {
+        return TransportError::Tls(tls.clone());
+    }
+    if let Some(refused) = cause::<RefusedAddress>(error) {
+        return TransportError::Address(*refused);
+    }
+    match cause::<ProxyFailure>(error) {
+        Some(failure) => TransportError::Proxy(failure.to_string()),
+        None => TransportError::Connect(root_cause(error)),
     }
 }

@@ -11,12 +11,15 @@ use hyper_rustls::MaybeHttpsStream;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use super::dialler::DialledStream;
+
+pub(super) type PlainOrTls = MaybeHttpsStream<TokioIo<DialledStream>>;
 
 /// A connection that records its reads and writes, as they are inside TLS.
 #[derive(Debug)]
 pub(super) struct Watched {
-    stream: TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>,
+    stream: TokioIo<PlainOrTls>,
     past: Past,
 }
 
@@ -37,7 +40,7 @@ struct Trace {
 }
 
 impl Watched {
-    pub(super) fn new(stream: MaybeHttpsStream<TokioIo<TcpStream>>) -> Self {
+    pub(super) fn new(stream: PlainOrTls) -> Self {
         Self { stream: TokioIo::new(stream), past: Past::default() }
     }
 }

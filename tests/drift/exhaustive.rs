@@ -7,7 +7,7 @@ use unpage::pagination::{
     Advance, ConsistencyLevel, Offset, PageError, PageNumber, PageSize, Pagination, Param, Records, Source, Style,
 };
 
-use crate::world::{Choices, Outcome, World, crawl};
+use crate::world::{ChangeKind, Choices, Outcome, World, crawl};
 
 pub(crate) fn query(name: &str) -> Param {
     Param::Query(name.to_owned())
@@ -74,7 +74,16 @@ pub(crate) fn each(world: &World, pagination: &Arc<Pagination>, mut check: impl 
 }
 
 pub(crate) fn world(records: usize, page: usize, changes: usize) -> World {
-    World { records, page, changes, rarity: 1, with_moves: false, with_total: false, width: 1, kills: 0 }
+    World {
+        records,
+        page,
+        changes,
+        rarity: 1,
+        kind: ChangeKind::InsertsAndDeletes,
+        with_total: false,
+        width: 1,
+        kills: 0,
+    }
 }
 
 /// A page that repeats the first one can't be told from an upstream that rounds or ignores its number, nor pages behind the end that repeat
@@ -137,7 +146,7 @@ fn two_in_flight_and_kills_change_no_promise() {
 fn verdicts_are_honest_when_records_move() {
     for (records, page, changes) in [(3, 2, 1), (4, 2, 1), (4, 3, 2), (6, 4, 1)] {
         for with_total in [false, true] {
-            let world = World { with_total, with_moves: true, ..world(records, page, changes) };
+            let world = World { with_total, kind: ChangeKind::Moves, ..world(records, page, changes) };
             for pagination in [
                 by_offset(page, with_total, ConsistencyLevel::Repair),
                 by_offset(page, with_total, ConsistencyLevel::Detect),

@@ -7,7 +7,9 @@ use unpage::pagination::{
 };
 
 use crate::exhaustive::{Counts, each, query, world};
-use crate::world::{COMPARED, Choices, KEY_PARAMS, OR_FIRST, OR_NOT_FOUND, OR_NOTHING, Outcome, World, crawl};
+use crate::world::{
+    COMPARED, ChangeKind, Choices, KEY_PARAMS, OR_FIRST, OR_NOT_FOUND, OR_NOTHING, Outcome, World, crawl,
+};
 
 fn by_key(param: &str, page: usize, with_total: bool, usage: KeyUse) -> Arc<Pagination> {
     let key = || "id".parse().unwrap();
@@ -71,6 +73,46 @@ fn a_record_that_is_gone_when_the_list_is_read_on_behind_it_ends_no_walk() {
             }
         }
     }
+}
+
+/// Deletions of known records may take any step back to a place that is gone, too; what is left of the known ones comes again.
+fn loses_nothing_by_deletions(world: &World, outcome: &Outcome) {
+    let is_good = outcome.end.is_ok() && outcome.missing().is_empty() && outcome.doubled().is_empty();
+    // Each deletion may cost a step back, of which no walk takes more than its budget.
+    let is_spent = matches!(outcome.end, Err(PageError::Drifted(_) | PageError::KeysGone(_)));
+    assert!(is_good || is_spent, "{world:?}: {:?} of {:?}\n{}", outcome.end, outcome.ids, outcome.course.join("\n"));
+}
+
+#[test]
+fn records_that_are_deleted_while_the_walk_steps_back_break_nothing() {
+    for (records, page, changes, kills) in [(3, 2, 3, 0), (5, 2, 3, 0), (6, 3, 3, 0), (7, 2, 2, 0), (5, 2, 2, 1)] {
+        for param in KEY_PARAMS {
+            let world = World { kind: ChangeKind::KnownDeletes, kills, ..world(records, page, changes) };
+            let pagination = by_key(param, page, false, KeyUse::LookedUp);
+            let counts = each(&world, &pagination, |outcome| loses_nothing_by_deletions(&world, outcome));
+            println!("{param} {world:?}: {counts:?}");
+        }
+    }
+}
+
+#[test]
+fn a_walk_that_steps_back_over_several_pages_takes_their_known_records_once() {
+    let mut counts = Counts::default();
+    for seed in 1..=200_u64 {
+        for param in [OR_NOTHING, OR_FIRST, OR_NOT_FOUND] {
+            let (records, page) = (60 + 5 * seed as usize % 200, 5 + seed as usize % 20);
+            let kind = ChangeKind::KnownDeletes;
+            // At once, or a few before each request.
+            let rarity = 1 + seed as usize % 3;
+            let world = World { kind, rarity, kills: seed as usize % 3, ..world(records, page, 3 + seed as usize % 9) };
+            let pagination = by_key(param, page, false, KeyUse::LookedUp);
+            let outcome = crawl(&world, &pagination, &mut Choices::Random(seed * 0x9e37_79b9_7f4a));
+            loses_nothing_by_deletions(&world, &outcome);
+            counts.add(&outcome);
+        }
+    }
+    println!("{counts:?}");
+    assert!(counts.wrong == 0 && counts.broken * 50 < counts.courses, "{counts:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use unpage::pagination::ConsistencyLevel;
 
 use crate::exhaustive::{Counts, by_offset, by_page};
-use crate::world::{Choices, World, crawl};
+use crate::world::{ChangeKind, Choices, World, crawl};
 
 /// Number of random courses: `UNPAGE_LONG=1 cargo test --release --test drift` runs the deep form.
 fn courses() -> u32 {
@@ -25,7 +25,7 @@ proptest! {
         kills in 0..3_usize,
         seed in 1..u64::MAX,
     ) {
-        let world = World { records, page, changes, rarity, with_moves: true, with_total, width, kills };
+        let world = World { records, page, changes, rarity, kind: ChangeKind::Moves, with_total, width, kills };
         for level in [ConsistencyLevel::Repair, ConsistencyLevel::Detect] {
             for pagination in [by_offset, by_page].map(|of| of(page, with_total, level)) {
                 crawl(&world, &pagination, &mut Choices::Random(seed)).check_honesty(&world);
@@ -44,7 +44,7 @@ proptest! {
         kills in 0..3_usize,
         seed in 1..u64::MAX,
     ) {
-        let world = World { records, page, changes, rarity, with_moves: false, with_total, width, kills };
+        let world = World { records, page, changes, rarity, kind: ChangeKind::InsertsAndDeletes, with_total, width, kills };
         for pagination in [by_offset, by_page].map(|of| of(page, with_total, ConsistencyLevel::Repair)) {
             let outcome = crawl(&world, &pagination, &mut Choices::Random(seed));
             outcome.check_honesty(&world);
@@ -59,8 +59,16 @@ proptest! {
 fn pages_of_more_records_than_are_known_at_least_are_resumed() {
     for seed in 1..=8 {
         let (records, page, changes) = (11_000, 5_000, 3);
-        let world =
-            World { records, page, changes, rarity: 2, with_moves: false, with_total: true, width: 1, kills: 2 };
+        let world = World {
+            records,
+            page,
+            changes,
+            rarity: 2,
+            kind: ChangeKind::InsertsAndDeletes,
+            with_total: true,
+            width: 1,
+            kills: 2,
+        };
         let outcome =
             crawl(&world, &by_offset(page, true, ConsistencyLevel::Repair), &mut Choices::Random(seed * 0x9e37_79b9));
         outcome.check_honesty(&world);

@@ -11,7 +11,9 @@ use unpage::batch::{Batch, LinesHash};
 use unpage::config::Caps;
 use unpage::pagination::link_guard::LinkGuard;
 use unpage::pagination::page::{Head, Page, PageFields};
-use unpage::pagination::plan::{Checkpoint, PageId, PageNews, PageSoFar, Plan, Room, Standing, Step, TurnEvent};
+use unpage::pagination::plan::{
+    Checkpoint, CurrentPageEvent, PageId, PageNews, PageSoFar, PageStanding, Plan, Room, Step,
+};
 use unpage::pagination::request::{PageRequest, query_value};
 use unpage::pagination::retry::Overload;
 use unpage::pagination::verdict::{Consistency, ProvenEnd};
@@ -76,6 +78,16 @@ impl Choices {
     }
 }
 
+/// Kinds of changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChangeKind {
+    InsertsAndDeletes,
+    /// Records also move past others.
+    Moves,
+    /// Records that came are deleted.
+    KnownDeletes,
+}
+
 /// Kinds of worlds.
 #[derive(Clone, Debug)]
 pub(crate) struct World {
@@ -86,8 +98,7 @@ pub(crate) struct World {
     pub(crate) changes: usize,
     /// Probability of a change before a request where choices are random: one of this many.
     pub(crate) rarity: usize,
-    /// Records may also move past others.
-    pub(crate) with_moves: bool,
+    pub(crate) kind: ChangeKind,
     pub(crate) with_total: bool,
     pub(crate) width: usize,
     /// Most kills.
@@ -223,9 +234,10 @@ impl Crawl<'_> {
                 Step::Done(end) => return Ok(end),
                 Step::Wait => {}
             }
-            self.asked.retain(|(page, _)| self.plan.standing(*page) != Standing::Unwanted);
-            self.served.retain(|(page, _)| self.plan.standing(*page) != Standing::Unwanted);
-            match self.served.iter().position(|(page, _)| matches!(self.plan.standing(*page), Standing::Turn(_))) {
+            self.asked.retain(|(page, _)| self.plan.standing(*page) != PageStanding::Unwanted);
+            self.served.retain(|(page, _)| self.plan.standing(*page) != PageStanding::Unwanted);
+            match self.served.iter().position(|(page, _)| matches!(self.plan.standing(*page), PageStanding::Current(_)))
+            {
                 Some(at) => {
                     let (page, answer) = self.served.remove(at);
                     self.show(page, answer)?;
@@ -263,7 +275,13 @@ impl Crawl<'_> {
                 return;
             }
             let count = self.list.ids.len();
-            let moves = if self.world.with_moves { count * count.saturating_sub(1) } else { 0 };
+            if self.world.kind == ChangeKind::KnownDeletes {
+                if !self.delete_known() {
+                    return;
+                }
+                continue;
+            }
+            let moves = if self.world.kind == ChangeKind::Moves { count * count.saturating_sub(1) } else { 0 };
             let ways = 1 + (count + 1) + count + moves;
             let list = &mut self.list;
             match self.choices.pick(ways) {
@@ -293,6 +311,20 @@ impl Crawl<'_> {
             let count = list.ids.len();
             self.course.push(format!("now {count}: {:?}", &list.ids[..count.min(12)]));
         }
+    }
+
+    /// Deletes one of the newest records that came and are still there; returns false where the choice is none.
+    fn delete_known(&mut self) -> bool {
+        const NEWEST: usize = 40;
+        let came = |id: &u64| self.ids.contains(id);
+        let known: Vec<usize> = (0..self.list.ids.len()).filter(|at| came(&self.list.ids[*at])).collect();
+        let known = &known[known.len().saturating_sub(NEWEST)..];
+        let Some(way) = self.choices.pick(1 + known.len()).checked_sub(1) else { return false };
+        let gone = self.list.ids.remove(known[way]);
+        self.list.stayed.remove(&gone);
+        self.list.left -= 1;
+        self.course.push(format!("{gone} is gone"));
+        true
     }
 
     fn answer(&self, request: &PageRequest) -> Answer {
@@ -330,19 +362,19 @@ impl Crawl<'_> {
         Answer { head: Arc::new(head), fields, lines }
     }
 
-    /// Shows the plan a page that has its turn: its first record alone, and the rest with its end.
+    /// Shows the plan a current page: its first record alone, and the rest with its end.
     fn show(&mut self, id: PageId, answer: Answer) -> Result<(), PageError> {
         let Answer { head, fields, lines } = answer;
         if !head.status.is_success() {
-            return self.plan.accept(id, TurnEvent::Refused(&head, b"", Overload::No)).map(|_| ());
+            return self.plan.accept(id, CurrentPageEvent::Refused(&head, b"", Overload::No)).map(|_| ());
         }
         let (first, rest) = lines.split_at(1.min(lines.len()));
         let [first, rest] = [first, rest].map(|lines| Batch::new(Bytes::from(lines.concat()), lines.len() as u64));
         let mut hash = LinesHash::default();
         hash.add(&first);
         hash.add(&rest);
-        let mut released: Vec<Batch> = self.plan.accept(id, TurnEvent::Begun(&head))?.into_iter().collect();
-        released.extend(self.plan.accept(id, TurnEvent::Records(&head, &fields, first))?);
+        let mut released: Vec<Batch> = self.plan.accept(id, CurrentPageEvent::Begun(&head))?.into_iter().collect();
+        released.extend(self.plan.accept(id, CurrentPageEvent::Records(&head, &fields, first))?);
         let page = Page {
             batch: rest,
             fields,
@@ -350,7 +382,7 @@ impl Crawl<'_> {
             sketch: Bytes::from_static(b"{}").into(),
             ..Page::default()
         };
-        released.extend(self.plan.accept(id, TurnEvent::Whole(&head, page))?);
+        released.extend(self.plan.accept(id, CurrentPageEvent::Whole(&head, page))?);
         for line in released.iter().flat_map(Batch::each) {
             let text = std::str::from_utf8(line).unwrap();
             self.ids.push(text.trim_start_matches("{\"id\":").trim_end_matches("}\n").parse().unwrap());

@@ -21,7 +21,7 @@ const RECOGNISED: [&str; 8] = [
 
 /// A proxy in front of an upstream without a configuration.
 async fn transparent(upstream: &Upstream) -> Proxy {
-    Proxy::of(&Config::transparent(([127, 0, 0, 1], 0).into(), &upstream.url()).unwrap()).await
+    Proxy::of(&Config::transparent(&upstream.url()).unwrap()).await
 }
 
 #[tokio::test]

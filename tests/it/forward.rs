@@ -391,3 +391,94 @@ async fn a_body_that_does_not_come_to_its_end_is_not_waited_for() {
     assert!(received.starts_with("HTTP/1.1 408 ") && received.contains("did not arrive within 30s"), "{received}");
     client::receive(Version::Http1, upstream.address, client::get("/", "*/*")).await;
 }
+
+/// Absolute links of an answer, and those that its client gets.
+#[tokio::test]
+async fn links_to_the_upstream_lead_to_the_clients_own_origin() {
+    let links = |own: &str| {
+        [
+            (
+                "link",
+                format!("<{own}/api/v1/files/a?page=2&key=unpage&x=1>; rel=\"next\", <http://else.example/>; rel=last"),
+            ),
+            ("link", format!("<{own}/api/v2/7/list?page=2>; rel=next; title=\"<{own}/api/v2/7/list>\"")),
+            ("link", "</api/v1/files/a>; rel=prev".to_owned()),
+            ("location", format!("{own}/api/v1/files/b#c")),
+            ("content-location", format!("{own}/other/a")),
+        ]
+    };
+    let upstream = Upstream::scripted(1, move |asked, _| {
+        let own = match asked.target.as_str() {
+            target if target.contains("alias") => "https://alias.example".to_owned(),
+            target if target.contains("user") => format!("http://user@{}", asked.header("host").unwrap()),
+            _ => format!("http://{}", asked.header("host").unwrap()),
+        };
+        let links = links(&own);
+        let fields: Vec<_> = links.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        Reply::Whole(answer(201, &fields, "[\"http://upstream/\"]"))
+    })
+    .await;
+    let toml = |rewrite: &str| {
+        format!(
+            "[upstream.a]\nurl = \"{}/api\"\naliases = [\"https://alias.example\"]\n{rewrite}\n\
+             credentials = {{ query = {{ name = \"key\", value = {{ env = \"CARGO_PKG_NAME\" }} }} }}\n\
+             [[collection]]\npath = \"/files/{{*rest}}\"\nupstream = \"a\"\nupstream_path = \"/v1/files/{{*rest}}\"\n{PAGES}\n\
+             [[collection]]\npath = \"/shops/{{shop}}/orders\"\nupstream = \"a\"\nupstream_path = \"/v2/{{shop}}/list\"\n{PAGES}\n",
+            upstream.url()
+        )
+    };
+    let proxy = Proxy::start(&toml("")).await;
+    let fields_of = |received: &client::Received| {
+        let names = ["link", "location", "content-location"];
+        let headers = &received.head.headers;
+        let values =
+            names.iter().flat_map(|name| headers.get_all(*name)).map(|value| value.to_str().unwrap().to_owned());
+        values.collect::<Vec<_>>()
+    };
+    for (target, own) in
+        [("/files/a", format!("http://{}", upstream.address)), ("/files/alias", "https://alias.example".to_owned())]
+    {
+        for version in BOTH {
+            let mut request = client::get(target, "*/*");
+            if version == Version::Http1 {
+                request.headers_mut().insert("host", "public.example:81".parse().unwrap());
+            }
+            let received = client::receive(version, proxy.address, request).await;
+            let client =
+                if version == Version::Http1 { "public.example:81".to_owned() } else { proxy.address.to_string() };
+            assert_eq!(
+                fields_of(&received),
+                [
+                    format!("<http://{client}/files/a?page=2&x=1>; rel=\"next\", <http://else.example/>; rel=last"),
+                    format!("<http://{client}/shops/7/orders?page=2>; rel=next; title=\"<{own}/api/v2/7/list>\""),
+                    "</api/v1/files/a>; rel=prev".to_owned(),
+                    format!("http://{client}/files/b#c"),
+                    format!("{own}/other/a"),
+                ],
+                "{target} {version:?}"
+            );
+            assert_eq!(received.whole(), "[\"http://upstream/\"]");
+        }
+    }
+    // A link with a user is none of the upstream's.
+    let received = client::receive(Version::Http1, proxy.address, client::get("/files/user", "*/*")).await;
+    assert!(fields_of(&received).iter().all(|value| value.contains("user@") || value.starts_with("</api")));
+    let proxy = Proxy::start(&toml("rewrite_links = \"off\"")).await;
+    let received = client::receive(Version::Http1, proxy.address, client::get("/files/alias", "*/*")).await;
+    assert!(
+        fields_of(&received)[0].starts_with("<https://alias.example/api/v1/files/a?page=2&x=1>"),
+        "without the secret"
+    );
+}
+
+#[tokio::test]
+async fn a_segment_that_looks_like_one_of_the_template_is_a_value() {
+    let upstream = Upstream::scripted(1, |_, _| Reply::json("{}")).await;
+    let toml = format!(
+        "[[collection]]\npath = \"/two/{{a}}/{{b}}\"\nupstream = \"{}\"\nupstream_path = \"/x/{{a}}/{{b}}\"\n{PAGES}\n",
+        upstream.url()
+    );
+    let proxy = Proxy::start(&toml).await;
+    client::raw(proxy.address, "GET /two/{b}/evil HTTP/1.1\r\nHost: p\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(upstream.asked()[0].target, "/x/%7Bb%7D/evil");
+}

@@ -19,6 +19,12 @@ mod plans;
 mod forward;
 // Streams that break: every fault, cap and circle; clients that leave; a proxy that is stopped or killed.
 mod endings;
+// Limits on what a client takes of the server, each reached over a socket.
+mod limits;
+// Listeners: TLS, unix sockets, inherited sockets, several at a time.
+mod listeners;
+// The stop: readiness, the drain's phases, streams that are cut, signals.
+mod drain;
 // Resumed downloads: ranges, conditions and states of a snapshot.
 mod resume;
 // Verdicts: in a head, behind a body, in an end marker.
@@ -26,6 +32,8 @@ mod verdicts;
 mod verify;
 // Lists that change while they are read.
 mod consistency;
+// Configured credentials: requests that get them, and fields that would change a request on its way.
+mod deputy;
 // Shared crawls; freshness and retention of snapshots; resumed crawls.
 mod sharing;
 // Snapshots and files that an older version of unpage has left: resumed, served, or refused with the reason.
@@ -40,12 +48,18 @@ mod retries;
 mod pace;
 // Clients that don't read: the memory that their crawls take, and the crawls that wait.
 mod memory;
+// Heads that two parsers may read differently, hosts, HTTP/1.0, and bodies that stand still.
+mod malformed;
 // The admin address: crawls, waits, ends.
 mod metrics;
 // Content codings: asked for, decoded, refused, and left alone where answers are only passed on.
 mod codings;
 // Requests to the upstream: fields, credentials, links, aliases; addresses that are never connected to.
 mod manners;
+// Redirects of pages, and addresses that are not dialled.
+mod redirects;
+// Unix sockets, proxies and tunnels to the upstream.
+mod routes;
 // Every failure in the words that its user reads, held in tests/data/messages.
 mod problems;
 // The command line: output, exit codes, last lines, wrong arguments, closed pipes.

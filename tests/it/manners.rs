@@ -314,17 +314,20 @@ async fn a_refusal_that_repeats_its_request_tells_no_secret_not_even_a_part_of_o
     let token = "s3cr3t-0123456789-0123456789";
     let target = "/orders?api_key=s3cr3t-of-the-url-0123456789";
     for lines in ["records = \"$\"\npagination = \"none\"", ""] {
-        for status in [403, 301] {
+        for (status, redirects) in [(403, ""), (301, "redirects = \"off\"\n"), (302, "")] {
             let upstream = Upstream::scripted(1, move |asked, _| {
                 let values =
                     ["authorization", "cookie", "x-api-key"].map(|name| asked.header(name).unwrap_or_default());
                 let which = asked.header("x-which").unwrap().parse::<usize>().unwrap();
                 let secret = values.into_iter().chain([asked.target.as_str()]).nth(which).unwrap();
                 let body = format!("{}{secret}", "x".repeat(80 - secret.len() + 8));
-                Reply::Whole(answer(status, &[("location", &body)], body.clone()))
+                // What is not followed in any case.
+                let elsewhere = format!("//elsewhere.example/{}", &body[20..]);
+                let location = if status == 302 { &elsewhere } else { &body };
+                Reply::Whole(answer(status, &[("location", location)], body.clone()))
             })
             .await;
-            let proxy = Proxy::start(&collection(&upstream.url(), lines)).await;
+            let proxy = Proxy::start(&collection(&upstream.url(), &format!("{redirects}{lines}"))).await;
             for which in 0..4 {
                 let mut request = client::stream(target);
                 for (name, value) in [

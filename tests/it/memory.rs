@@ -40,7 +40,7 @@ async fn stalled(address: SocketAddr, number: usize) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(address).await.unwrap();
-    let head = format!("GET /{number} HTTP/1.1\r\nHost: test\r\nAccept: application/x-ndjson\r\n\r\n");
+    let head = format!("GET /{number} HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     stream
 }

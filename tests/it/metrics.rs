@@ -23,7 +23,7 @@ pub(super) async fn serve(upstream: &Upstream, lines: &str) -> (Process, SocketA
 }
 
 /// The operator's address, as it is told.
-async fn told(process: &mut Process) -> SocketAddr {
+pub(super) async fn told(process: &mut Process) -> SocketAddr {
     let line = process.wait_for("metrics at ").await;
     let address = line.rsplit_once("http://").unwrap().1.trim().strip_suffix("/metrics").unwrap();
     address.parse().unwrap()
@@ -241,4 +241,46 @@ async fn a_taken_address_is_reported() {
     assert!(said.contains(&format!("error: can't listen on {address}: ")), "{said}");
     assert!(said.ends_with("hint: set `admin`, or --admin, to a free address\n"), "{said}");
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn a_token_guards_everything_but_the_probes() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, "s3cret\n").unwrap();
+    let lines = collection("http://127.0.0.1:1", ONE_PAGE);
+    let token = format!("admin_token = {{ file = {:?} }}", file.path());
+    let mut process = Process::serve(&format!("admin = \"0.0.0.0:0\"\n{token}\n{lines}")).await;
+    let port = told(&mut process).await.port();
+    let admin = SocketAddr::from(([127, 0, 0, 1], port));
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(ask(admin, path).await.0, StatusCode::OK);
+    }
+    for path in ["/metrics", "/snapshots"] {
+        for (credentials, status) in [
+            (None, StatusCode::UNAUTHORIZED),
+            (Some("Bearer s3cre"), StatusCode::UNAUTHORIZED),
+            (Some("Basic s3cret"), StatusCode::UNAUTHORIZED),
+            (Some("bearer s3cret"), StatusCode::OK),
+        ] {
+            let mut request = get(path, "*/*");
+            if let Some(credentials) = credentials {
+                request.headers_mut().insert("authorization", credentials.parse().unwrap());
+            }
+            let received = client::receive(Version::Http1, admin, request).await;
+            assert_eq!(received.head.status, status, "{path} {credentials:?}");
+        }
+    }
+    process.signal(rustix::process::Signal::TERM);
+    let (said, _) = process.end().await;
+    assert!(!said.contains("s3cret"), "{said}");
+    // Without a token it is this machine's alone, unless that is wanted otherwise.
+    let arguments = ["serve", "--upstream", "http://127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin", "0.0.0.0:0"];
+    let refused = run(arguments).await;
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--admin-open"));
+    let open =
+        arguments[1..].iter().filter(|word| !["--listen", "127.0.0.1:0"].contains(word)).chain([&"--admin-open"]);
+    let process = Process::serve_with(open.map(AsRef::as_ref)).await;
+    process.signal(rustix::process::Signal::TERM);
+    assert_eq!(process.end().await.1, Some(0));
 }

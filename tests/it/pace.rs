@@ -166,7 +166,7 @@ async fn a_reader_that_stalls_a_crawl_is_logged_with_its_collection() {
     let mut process = Process::serve(&format!("[snapshots]\n{settings}\n{lines}")).await;
     // It asks, and reads nothing.
     let mut socket = TcpStream::connect(process.address).await.unwrap();
-    socket.write_all(b"GET /all HTTP/1.1\r\nhost: a\r\naccept: application/x-ndjson\r\n\r\n").await.unwrap();
+    socket.write_all(b"GET /all HTTP/1.1\r\nhost: localhost\r\naccept: application/x-ndjson\r\n\r\n").await.unwrap();
     let waits = process.wait_for("the crawl waits for a slow reader").await;
     let dropped = process.wait_for("1 reader was dropped: it had not read for 2s").await;
     for line in [waits, dropped] {

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::process::{Output, Stdio};
+use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpListener;
@@ -11,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use unpage::config::{Config, Machine};
 use unpage::gateway::Gateway;
+use unpage::server::{Certificates, Listener, Server, ServerMonitor, Workers};
 
 use super::upstream::Upstream;
 
@@ -25,6 +27,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_unpage");
 /// A proxy in this process; it stops when it is dropped.
 pub(super) struct Proxy {
     pub(super) address: SocketAddr,
+    pub(super) monitor: ServerMonitor,
     stop: CancellationToken,
     serving: JoinHandle<()>,
 }
@@ -42,13 +45,30 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(unpage::server::serve(listener, gateway, stop.clone().cancelled_owned()));
-        Self { address, stop, serving }
+        let server = Server::new(config.server.clone());
+        let certificates = config.tls.clone().map(|tls| Arc::new(Certificates::load(tls).unwrap()));
+        let monitor = server.monitor();
+        let stopped = stop.clone().cancelled_owned();
+        let serving = tokio::spawn(async move {
+            let listeners = vec![Listener::from(listener).with_tls(certificates)];
+            server.run(&Workers::current(), listeners, gateway, stopped, std::future::pending()).await;
+        });
+        Self { address, monitor, stop, serving }
     }
 
     /// A proxy in front of every collection of the demo.
     pub(super) async fn before(upstream: &Upstream) -> Self {
         Self::start(&demo(upstream)).await
+    }
+
+    /// Resolves when the server's figures are these.
+    pub(super) async fn until(&self, are_these: impl Fn(&ServerMonitor) -> bool) {
+        let reached = async {
+            while !are_these(&self.monitor) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), reached).await.expect("the figures stay others");
     }
 
     /// Stops accepting, and resolves when what was under way has ended.
@@ -130,14 +150,53 @@ impl Process {
         Self::spawn(binary(), arguments).await
     }
 
+    /// Starts the binary with a configuration file that says where it listens, and waits until it does.
+    pub(super) async fn listening(toml: &str) -> Self {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, unkept(toml)).unwrap();
+        let mut command = binary();
+        command.args(["serve", "--config"]).arg(file.path());
+        Self::started(command).await
+    }
+
+    /// Starts the binary with a configuration file, and waits until it says this.
+    pub(super) async fn saying(part: &str, toml: &str) -> Self {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, unkept(toml)).unwrap();
+        let mut command = binary();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(file.path());
+        Self::until_it_says(part, command).await
+    }
+
+    /// The same with a socket that it inherits by the name `http`, and a service manager to be told.
+    pub(super) async fn inheriting(toml: &str, socket: Stdio, manager: &std::path::Path) -> Self {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, unkept(toml)).unwrap();
+        let mut command = clean(Command::new("sh"));
+        let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=http exec \"$0\" \"$@\"";
+        command.arg("-c").arg(script).arg(BINARY).args(["serve", "--config"]).arg(file.path());
+        command.stdin(socket).env("NOTIFY_SOCKET", manager);
+        Self::started(command).await
+    }
+
     async fn spawn(mut command: Command, arguments: impl IntoIterator<Item = &OsStr>) -> Self {
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
+        Self::started(command).await
+    }
+
+    async fn started(command: Command) -> Self {
+        let mut process = Self::until_it_says("listening on ", command).await;
+        let line = process.has_said("listening on ").await;
+        process.address = line.rsplit_once("://").unwrap().1.trim().parse().unwrap();
+        process
+    }
+
+    async fn until_it_says(part: &str, mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut process = Self { address, child, stderr, said: String::new() };
-        let line = process.wait_for("listening on ").await;
-        process.address = line.rsplit_once("http://").unwrap().1.trim().parse().unwrap();
+        process.wait_for(part).await;
         process
     }
 

@@ -77,6 +77,7 @@ impl Kept {
             last_modified: Some("Sat, 05 Nov 1994 08:49:37 GMT".to_owned()),
             total: Some(8),
             storage: how.storage,
+            reader: None,
         };
         let (id, key) = (store.new_id(), store.key(|part| part(b"a test")));
         let begun = serde_json::value::to_raw_value("").unwrap();
@@ -182,8 +183,7 @@ async fn respond_as(how: &As, snapshot: &Snapshot, options: &StreamOptions) -> R
 }
 
 fn options<B>(request: Request<B>) -> StreamOptions {
-    static COLLECTION: LazyLock<Config> =
-        LazyLock::new(|| Config::transparent(([127, 0, 0, 1], 1).into(), "http://127.0.0.1:1").unwrap());
+    static COLLECTION: LazyLock<Config> = LazyLock::new(|| Config::transparent("http://127.0.0.1:1").unwrap());
     let options = StreamOptions::read(&request.into_parts().0, &COLLECTION.collections[0], &names());
     options.unwrap().expect("a stream is asked for")
 }
@@ -195,7 +195,7 @@ fn pinned(snapshot: &Snapshot) -> String {
 pub(super) fn complete(lines: &str) -> Seal {
     let records = lines.lines().count() as u64;
     let (proof, consistency) = ("a test".to_owned(), Consistency::Steady);
-    Seal::Complete(Verdict { records, pages: 1, requests: 1, proof, consistency, doubles: 0, late: 0 })
+    Seal::Complete(Verdict { records, pages: 1, requests: 1, proof, consistency, order: None, doubles: 0, late: 0 })
 }
 
 pub(super) fn failed(fault: Fault) -> Seal {

@@ -305,6 +305,7 @@ async fn a_caller_may_begin_so_many_crawls_and_share_any_number() {
         }
         let refused = ask(&proxy, "/c", fields).await;
         assert_eq!(refused.head.status, StatusCode::TOO_MANY_REQUESTS);
+        assert!(refused.whole().contains("`opens` in [snapshots]"), "{}", refused.whole());
         let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
         assert!(wait > 1700 && wait <= 1800, "{wait}");
     }
@@ -312,7 +313,7 @@ async fn a_caller_may_begin_so_many_crawls_and_share_any_number() {
 }
 
 #[tokio::test]
-async fn only_credentials_make_another_caller_and_only_so_many_at_an_address() {
+async fn only_an_identity_makes_another_caller_and_only_so_many_at_an_address() {
     let upstream = Upstream::scripted(0, |_, _| Reply::json("[1]")).await;
     let proxy = proxy(&upstream, "disk = \"0\"\nopens = \"3/h\"", LINKS).await;
     let mut number = 0;
@@ -327,9 +328,15 @@ async fn only_credentials_make_another_caller_and_only_so_many_at_an_address() {
     }
     assert_eq!(count, 3);
     for nonce in ["1", "2", "3", "4", "5"] {
-        count += usize::from(begun(&[("x-nonce", nonce), ("x-api-key", nonce)]).await);
+        count += usize::from(begun(&[("x-nonce", nonce)]).await);
     }
     assert_eq!(count, 6);
+    // Users of one authenticating proxy, or of one network, have their own number.
+    for user in ["ada", "bob"] {
+        count += usize::from(begun(&[("x-forwarded-user", user)]).await);
+        count += usize::from(begun(&[("x-api-key", user)]).await);
+    }
+    assert_eq!(count, 10);
     for made_up in 0..40 {
         count += usize::from(begun(&[("cookie", &format!("session={made_up}"))]).await);
     }
@@ -781,4 +788,127 @@ async fn the_log_says_what_gave_way_and_what_a_start_finds() {
     assert!(said.contains(" of /{*rest} with "), "{said}");
     again.signal(rustix::process::Signal::TERM);
     again.end().await;
+}
+
+/// Fields of proxies and tracers, different each time.
+fn noise(serial: usize) -> Vec<(&'static str, String)> {
+    let names = "x-varnish x-unique-id x-request-start cf-ray x-amz-cf-id x-azure-ref x-envoy-attempt-count sentry-trace traceparent \
+        elastic-apm-traceparent x-forwarded-for x-datadog-trace-id x-cloud-trace-context x-kong-request-id sw8 x-newrelic-id fly-request-id \
+        idempotency-key x-stainless-retry-count x-ms-client-request-id";
+    names.split_whitespace().map(|name| (name, format!("{serial}-{name}"))).collect()
+}
+
+#[tokio::test]
+async fn fields_that_proxies_and_tracers_add_are_neither_keyed_nor_sent() {
+    let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
+    let proxy = proxy(&upstream, "disk = \"0\"", LINKS).await;
+    let mut pinned = Vec::new();
+    for serial in 0..3 {
+        let fields = noise(serial);
+        let mut fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let received = ask(&proxy, "/mine", &fields).await;
+        assert_eq!(received.whole(), both("nobody"));
+        pinned.push(received.header("content-location").unwrap().to_owned());
+        fields.push(("range", "bytes=5-"));
+        assert_eq!(ask(&proxy, &pinned[0], &fields).await.head.status, StatusCode::PARTIAL_CONTENT);
+    }
+    assert!(crawls(&upstream) == 1 && pinned[0] == pinned[2]);
+    for asked in upstream.asked() {
+        let sent: Vec<_> = noise(0).iter().filter(|(name, _)| asked.headers.contains_key(*name)).cloned().collect();
+        assert_eq!(sent, []);
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_an_authenticating_proxy_names_shares_with_no_other() {
+    let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
+    let proxy = proxy(&upstream, "disk = \"0\"", LINKS).await;
+    let names = "x_forwarded_user x-forwarded-user x-forwarded-email x-forwarded-access-token x-forwarded-groups x-forwarded-preferred-username \
+        x-forwarded-client-cert x-remote-user x-auth-request-user remote-user x-amzn-oidc-identity x-goog-iap-jwt-assertion \
+        cf-access-authenticated-user-email x-ms-client-principal-id tailscale-user-login x-tenant-id x-user-id";
+    for name in names.split_whitespace() {
+        upstream.forget();
+        let ada = ask(&proxy, "/mine", &[(name, "ada")]).await;
+        let pinned = ada.header("content-location").unwrap().to_owned();
+        assert!(upstream.asked().iter().all(|asked| asked.header(name) == Some("ada")), "{name}");
+        let bob = ask(&proxy, "/mine", &[(name, "bob")]).await;
+        assert_ne!(bob.header("content-location"), Some(&*pinned), "{name}");
+        for other in [&[(name, "bob")][..], &[]] {
+            assert_eq!(ask(&proxy, &pinned, other).await.head.status, StatusCode::GONE, "{name}");
+        }
+        let again = ask(&proxy, &pinned, &[(name, "ada"), ("x-noise", "5")]).await;
+        assert_eq!(again.whole(), both("nobody"), "{name}");
+        assert_eq!(crawls(&upstream), 2, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_field_counts_unless_the_configuration_ignores_it_and_one_that_always_differs_is_named() {
+    let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
+    let lines = format!("ignore_fields = [\"X-Span-*\", \"X-Known\"]\nidentity_fields = [\"X-Foo\"]\n{LINKS}");
+    let toml = format!("[snapshots]\ndisk = \"0\"\n{}", collection(&upstream.url(), &lines));
+    let mut process = Process::serve(&toml).await;
+    let ask = |fields: Vec<(&'static str, String)>| {
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        client::receive(Version::Http1, process.address, with("/mine", &fields))
+    };
+    for serial in 0..5 {
+        ask(vec![("x-span-id", serial.to_string()), ("x-known", serial.to_string())]).await;
+    }
+    assert_eq!(crawls(&upstream), 1);
+    assert!(upstream.asked().iter().all(|asked| !asked.headers.contains_key("x-span-id")));
+    let first = ask(vec![("x-odd", "0".to_owned()), ("x-foo", "1".to_owned())]).await;
+    let pinned = first.header("content-location").unwrap().to_owned();
+    for serial in 1..6 {
+        ask(vec![("x-odd", serial.to_string()), ("x-foo", "1".to_owned())]).await;
+    }
+    assert_eq!(crawls(&upstream), 7);
+    // A resume does not fail for it.
+    let resume = |foo: &str| {
+        let fields = [("x-odd", "9"), ("x-foo", foo), ("range", "bytes=3-")];
+        client::receive(Version::Http1, process.address, with(&pinned, &fields))
+    };
+    assert_eq!(resume("1").await.head.status, StatusCode::PARTIAL_CONTENT);
+    assert_eq!(resume("2").await.head.status, StatusCode::GONE);
+    let named = process.has_said("x-odd differs in each request").await;
+    assert!(named.contains("ignore_fields = [\"x-odd\"]"), "{named}");
+    process.signal(rustix::process::Signal::TERM);
+    let (said, _) = process.end().await;
+    assert_eq!(said.matches("differs in each request").count(), 1, "{said}");
+}
+
+#[tokio::test]
+async fn an_interrupted_crawl_goes_on_only_with_the_fields_that_it_began_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::scripted(0, |asked, _| match (asked.target.contains("page=2"), asked.attempt) {
+        (true, 1) => Reply::status(403),
+        _ => two_pages(asked, &[]),
+    })
+    .await;
+    let proxy = proxy(&upstream, &format!("dir = {:?}", folder.path()), LINKS).await;
+    let broken = ask(&proxy, "/mine", &[("x-odd", "1"), ("x-varnish", "6")]).await;
+    assert!(broken.broken.is_some());
+    let pinned = broken.header("content-location").unwrap();
+    let refused = ask(&proxy, pinned, &[("x-odd", "2"), ("x-varnish", "7")]).await;
+    assert_eq!(refused.head.status, StatusCode::GONE);
+    assert!(refused.whole().contains("`ignore_fields`"), "{}", refused.whole());
+    let resumed = ask(&proxy, pinned, &[("x-odd", "1"), ("x-varnish", "8")]).await;
+    assert_eq!(resumed.whole(), both("nobody"));
+    // What is complete is read whatever other fields say.
+    assert_eq!(ask(&proxy, pinned, &[("x-odd", "2")]).await.whole(), both("nobody"));
+}
+
+#[tokio::test]
+async fn refused_crawls_are_logged_with_the_name_of_their_limit() {
+    let upstream = Upstream::scripted(0, |_, _| Reply::json("[1]")).await;
+    let toml = format!("[snapshots]\ndisk = \"0\"\nopens = \"1/h\"\n{}", collection(&upstream.url(), LINKS));
+    let mut process = Process::serve(&toml).await;
+    for target in ["/a", "/b", "/c", "/d"] {
+        client::receive(Version::Http1, process.address, stream(target)).await;
+    }
+    let said = process.has_said("crawls refused with 429").await;
+    assert!(said.contains("`opens` in [snapshots]") && said.contains("127.0.0.1"), "{said}");
+    process.signal(rustix::process::Signal::TERM);
+    let (said, _) = process.end().await;
+    assert_eq!(said.matches("refused with 429").count(), 1, "{said}");
 }

@@ -19,7 +19,7 @@ const CURSOR: &str =
     "records = \"data\"\npagination = { type = \"cursor\", next = \"meta.next_cursor\", param = \"cursor\" }";
 
 /// An upstream behind a certificate for `localhost`, and the file that names who signed it.
-async fn secured(protocols: &[&str]) -> (Upstream, tempfile::NamedTempFile) {
+pub(super) async fn secured(protocols: &[&str]) -> (Upstream, tempfile::NamedTempFile) {
     // The second page is cut once, so that trouble inside TLS is seen to pass as well.
     secured_by(protocols, |asked, answer| match (asked.page, asked.attempt) {
         (2, 1) => Reply::Cut(answer, Framing::Length),

@@ -193,6 +193,28 @@ async fn a_read_that_breaks_because_the_list_changed_is_one_that_differs() {
 }
 
 #[tokio::test]
+async fn a_page_that_repeats_another_because_the_list_grew_by_a_page_is_read_again() {
+    let asked_before = AtomicUsize::new(0);
+    let upstream = Upstream::scripted(0, move |asked, _| {
+        // As many records as a page has are inserted in front, once page 1 has been read.
+        let has_grown = asked_before.fetch_add(1, Ordering::SeqCst) > 0;
+        let list = ids(
+            70,
+            if has_grown { &[] } else { &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20] },
+        );
+        Reply::json(counted(&list, number(asked, "offset").unwrap_or(0)))
+    })
+    .await;
+    let (code, output, said) = verified(&upstream, &[]).await;
+    assert_eq!((code, output), (Some(0), lines(&ids(70, &[]))), "{said}");
+    // An offset that is ignored comes again alike.
+    let ignoring = Upstream::scripted(0, |_, _| Reply::json(page(&ids(20, &[])))).await;
+    let (code, output, said) = verified_by(&ignoring, OFFSET, &["--total", "false"]).await;
+    assert!(code == Some(3) && output.is_empty() && said.contains("as if the upstream ignored `offset`"), "{said}");
+    assert_eq!(ignoring.asked().iter().filter(|asked| number(asked, "offset").unwrap_or(0) == 0).count(), 2);
+}
+
+#[tokio::test]
 async fn an_error_that_comes_again_is_no_change_and_is_not_read_a_third_time() {
     let upstream = Upstream::scripted(0, |asked, _| {
         let offset = number(asked, "offset").unwrap_or(0);

@@ -11,7 +11,7 @@ use unpage::pagination::keys::{KeySet, NoSpill};
 use unpage::pagination::link_guard::LinkGuard;
 use unpage::pagination::page::{Head, Page, PageFields};
 use unpage::pagination::plan::{
-    Checkpoint, PageId, PageNews, PageSoFar, PartId, Plan, Proof, Room, Standing, Step, TurnEvent,
+    Checkpoint, CurrentPageEvent, PageId, PageNews, PageSoFar, PageStanding, PartId, Plan, Proof, Room, Step,
 };
 use unpage::pagination::request::PageRequest;
 use unpage::pagination::retry::Overload;
@@ -180,7 +180,7 @@ struct InFlight {
     /// Records of this attempt that an earlier one brought.
     again: u64,
     stage: Stage,
-    had_its_turn: bool,
+    was_current: bool,
     held: VecDeque<Event>,
 }
 
@@ -276,7 +276,7 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
             records: 0,
             again: 0,
             stage: Stage::Asked,
-            had_its_turn: false,
+            was_current: false,
             held: VecDeque::new(),
         });
         self.crawled.requests += 1;
@@ -288,11 +288,11 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
     fn drop_unwanted(&mut self) {
         let (plan, asked, crawled) = (&self.plan, &mut self.asked, &mut self.crawled);
         for page in &mut self.pages {
-            page.had_its_turn |= matches!(plan.standing(page.id), Standing::Turn(_));
+            page.was_current |= matches!(plan.standing(page.id), PageStanding::Current(_));
         }
         self.pages.retain(|page| {
-            let wanted = plan.standing(page.id) != Standing::Unwanted;
-            if !wanted && !page.had_its_turn {
+            let wanted = plan.standing(page.id) != PageStanding::Unwanted;
+            if !wanted && !page.was_current {
                 asked.remove(&page.identity);
                 crawled.wasted += 1;
             }
@@ -307,7 +307,7 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
                 next.push(Next::Comes(at));
             }
             match self.plan.standing(page.id) {
-                Standing::Turn(part) if !page.held.is_empty() => next.push(Next::Shown(at, part)),
+                PageStanding::Current(part) if !page.held.is_empty() => next.push(Next::Shown(at, part)),
                 _ => {}
             }
         }
@@ -375,14 +375,14 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
     fn show(&mut self, at: usize, part: PartId) -> Result<(), PageError> {
         let page = &mut self.pages[at];
         let (id, head) = (page.id, &page.head);
-        page.had_its_turn = true;
+        page.was_current = true;
         let is_page = matches!(page.held.front(), Some(Event::Page(_)));
         let released = match page.held.pop_front().unwrap() {
-            Event::Begun => self.plan.accept(id, TurnEvent::Begun(head))?,
-            Event::Records(batch) => self.plan.accept(id, TurnEvent::Records(head, &page.fields, batch))?,
+            Event::Begun => self.plan.accept(id, CurrentPageEvent::Begun(head))?,
+            Event::Records(batch) => self.plan.accept(id, CurrentPageEvent::Records(head, &page.fields, batch))?,
             Event::Page(rest) => {
                 let page = self.pages.remove(at);
-                self.plan.accept(id, TurnEvent::Whole(&page.head, rest))?
+                self.plan.accept(id, CurrentPageEvent::Whole(&page.head, rest))?
             }
             Event::Lost(wrong) => return Err(wrong),
             Event::Refused => {
@@ -391,7 +391,7 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
                 self.asked.remove(&page.identity);
                 let is_overload = matches!(page.head.status.as_u16(), 500 | 502 | 504);
                 let overload = if is_overload { Overload::Likely } else { Overload::No };
-                self.plan.accept(id, TurnEvent::Refused(&page.head, page.body.as_bytes(), overload))?
+                self.plan.accept(id, CurrentPageEvent::Refused(&page.head, page.body.as_bytes(), overload))?
             }
         };
         let passed: Vec<Batch> = released.into_iter().collect();

@@ -9,7 +9,7 @@ use serde_json::json;
 use unpage::config::Caps;
 use unpage::pagination::link_guard::LinkGuard;
 use unpage::pagination::page::{Head, PageFields};
-use unpage::pagination::plan::{PageNews, PageSoFar, Plan, Proof, Room, Step, TurnEvent};
+use unpage::pagination::plan::{CurrentPageEvent, PageNews, PageSoFar, Plan, Proof, Room, Step};
 use unpage::pagination::splitter::{PageShape, Splitter};
 use unpage::pagination::{
     Advance, Base, ConsistencyLevel, Cursor, Encode, End, KeyUse, Keyset, LinkHeader, More, NextUrl, Offset, Overlap,
@@ -316,12 +316,12 @@ fn a_further_attempt_at_a_page_leads_where_its_own_head_says() {
     let (page, _) = asked(&mut plan);
     let (broken, whole, fields) = (head(2), head(3), PageFields::default());
     plan.note(page, PageNews::SoFar(PageSoFar { head: &broken, fields: &fields, records: 0 }));
-    plan.accept(page, TurnEvent::Begun(&broken)).unwrap();
+    plan.accept(page, CurrentPageEvent::Begun(&broken)).unwrap();
     assert_eq!(asked(&mut plan).1, "page=2");
-    plan.accept(page, TurnEvent::Begun(&whole)).unwrap();
+    plan.accept(page, CurrentPageEvent::Begun(&whole)).unwrap();
     let mut splitter = Splitter::new(shape);
     splitter.feed(b"[{\"id\":1}]").unwrap();
-    plan.accept(page, TurnEvent::Whole(&whole, splitter.finish().unwrap())).unwrap();
+    plan.accept(page, CurrentPageEvent::Whole(&whole, splitter.finish().unwrap())).unwrap();
     assert_eq!(asked(&mut plan).1, "page=3");
 }
 

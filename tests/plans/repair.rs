@@ -187,12 +187,7 @@ fn a_total_on_the_first_page_alone_holds_no_later_page() {
 #[test]
 fn a_keyset_of_fewer_records_than_the_last_total_is_unverified() {
     for (totals, came, word) in [([95, 95], 95, "steady"), ([95, 99], 97, "unverified"), ([95, 90], 93, "steady")] {
-        let key = || "id".parse().unwrap();
-        let param = Param::Query("after".to_owned());
-        let usage = KeyUse::Compared;
-        let style = Keyset { key: vec![key()], param, encode: Encode::Plain, overlap: Overlap::None, usage };
-        let mut pagination = sized(of(style.into()), PAGE);
-        (pagination.key, pagination.consistency) = (Some(key()), Some(ConsistencyLevel::Repair));
+        let mut pagination = by_key(KeyUse::Compared, PAGE);
         says(&mut pagination, Total::Records);
         let crawled = crawl(&pagination, Server::of(offset_from(0), 0, PAGE).first(), Manner::of(1), |request| {
             let from = number(request, "after").map_or(0, |after| after + 1);
@@ -225,13 +220,53 @@ fn a_page_of_another_size_that_is_dropped_has_passed_nothing() {
     );
 }
 
+/// Pages of so many records behind a key.
+fn by_key(usage: KeyUse, page: u64) -> Pagination {
+    let key = || "id".parse().unwrap();
+    let param = Param::Query("after".to_owned());
+    let style = Keyset { key: vec![key()], param, encode: Encode::Plain, overlap: Overlap::None, usage };
+    let mut pagination = sized(of(style.into()), page);
+    (pagination.key, pagination.consistency) = (Some(key()), Some(ConsistencyLevel::Repair));
+    pagination
+}
+
+#[test]
+fn a_walk_that_steps_back_to_the_beginning_meets_each_known_page_until_it_goes_on() {
+    let pagination = by_key(KeyUse::Unknown, 10);
+    let mut requests = 0;
+    let crawled = crawl(&pagination, Server::of(offset_from(0), 0, 10).first(), Manner::of(1), |request| {
+        requests += 1;
+        let gone: &[u64] = if requests < 4 { &[] } else { &[300, 290, 280, 260, 220, 140] };
+        let ids: Vec<u64> = (1..=60).map(|id| id * 10).filter(|id| !gone.contains(id)).collect();
+        // The record of the key is looked up, and nothing follows one that is gone.
+        let from = number(request, "after").map(|key| ids.iter().position(|id| *id == key));
+        let ids = match from {
+            None => &ids[..10],
+            Some(Some(at)) => &ids[at + 1..ids.len().min(at + 11)],
+            Some(None) => &[],
+        };
+        list(request, None, ids.iter().map(|id| (*id, 0)))
+    });
+    assert_eq!(crawled.ids, (1..=60).map(|id| id * 10).collect::<Vec<_>>(), "{:?}", crawled.end);
+    assert_eq!(crawled.consistency.unwrap().word(), "mended");
+}
+
+#[test]
+fn a_compared_key_that_is_ignored_is_no_end() {
+    for page in [1, 3, 10] {
+        let crawled = crawl(
+            &by_key(KeyUse::Compared, page),
+            Server::of(offset_from(0), 0, page).first(),
+            Manner::of(1),
+            |request| list(request, None, (0..page).map(|id| (id, 0))),
+        );
+        assert!(crawled.end.is_err(), "{page}: {:?} after {:?}", crawled.consistency, crawled.ids);
+    }
+}
+
 #[test]
 fn a_page_that_says_that_there_is_more_proves_no_held_end() {
-    let key = || "id".parse().unwrap();
-    let (param, usage) = (Param::Query("after".to_owned()), KeyUse::Unknown);
-    let style = Keyset { key: vec![key()], param, encode: Encode::Plain, overlap: Overlap::None, usage };
-    let mut pagination = sized(of(style.into()), 2);
-    (pagination.key, pagination.consistency) = (Some(key()), Some(ConsistencyLevel::Repair));
+    let mut pagination = by_key(KeyUse::Unknown, 2);
     pagination.more = Some(More { path: "more".parse().unwrap(), while_: json!(true) });
     // The upstream knows none of the keys that it is asked behind.
     let crawled = crawl(&pagination, Server::of(offset_from(0), 0, 2).first(), Manner::of(1), |request| {
@@ -377,7 +412,7 @@ fn a_record_without_a_key_ends_the_sharing_and_loses_nothing() {
                 Answer { head, body: json!({"data": records}).to_string() }
             });
             assert_eq!(crawled.consistency, Some(Doubt::Keyless.into()), "{keyless}: {:?}", crawled.end);
-            // One at a junction leaves with both pages.
+            // One that two pages share leaves with both.
             let mut ids = crawled.ids;
             ids.dedup();
             assert_eq!(ids, (0..950).collect::<Vec<_>>(), "{keyless}");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use unpage::config::Caps;
 use unpage::pagination::link_guard::LinkGuard;
 use unpage::pagination::page::Head;
-use unpage::pagination::plan::{PageId, Plan, Room, Step, TurnEvent};
+use unpage::pagination::plan::{CurrentPageEvent, PageId, Plan, Room, Step};
 use unpage::pagination::request::{PageRequest, set_query};
 use unpage::pagination::retry::{Halvable, Overload};
 use unpage::pagination::{Advance, End, Offset, Overlap, PageError, Pagination, Style};
@@ -267,6 +267,6 @@ fn a_page_that_has_begun_is_not_asked_for_in_another_size() {
     let (page, size) = next(&mut plan);
     assert_eq!(size, 5);
     let head = Head { status: StatusCode::OK, headers: HeaderMap::new(), url };
-    plan.accept(page, TurnEvent::Begun(&head)).unwrap();
+    plan.accept(page, CurrentPageEvent::Begun(&head)).unwrap();
     assert!(!plan.gave_up(page, Overload::Likely));
 }

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import requests
+from harness.boxes import Nginx
 from harness.download import Curl, aria2, field, wget
 from harness.process import until
 from harness.scripted import FAILING, PAGES, WHOLE, Fault
-from harness.webserver import Nginx
 
 VERSIONS = {"curl-http1.1": "--http1.1", "curl-http2-prior-knowledge": "--http2-prior-knowledge"}
 CUTS = (1, 299_781, 12_345_678)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import requests
+from harness.boxes import listens
 from harness.download import Curl
 from harness.kept import OBEYS_MODES, collection
-from harness.process import free_port, until
-from harness.proxy import Serve
-from harness.scripted import WHOLE
+from harness.process import Child, free_port, until
+from harness.proxy import Serve, binary
+from harness.scripted import FAILING, WHOLE, Fault
 
 MIB = 1 << 20
 STREAM = {"Accept": "application/x-ndjson"}
@@ -64,6 +65,20 @@ def test_a_full_disk_is_no_end_of_a_stream(way, tmpfs, upstream, kept, orders, t
     assert len(warnings) == 1, warnings
     assert proxy.child.running()
     assert requests.get(proxy.url + orders.path, headers=STREAM, timeout=60).content == orders.lines
+
+
+def test_a_log_without_room_is_no_end_of_a_stream(scripted, kept, tmp_path: Path):
+    """Lines that can't be written are lost: those of a failed attempt in the midst, and of the end."""
+    upstream = scripted(fault=Fault.ONCE)
+    proxy = kept(config=upstream.config())
+    child = Child([str(binary()), "serve", "--config", str(proxy.config)], Path("/dev/full"))
+    try:
+        until(lambda: listens(proxy.port) or not child.running(), "unpage serve to listen")
+        assert requests.get(f"{proxy.url}/orders", headers=STREAM, timeout=60).content == WHOLE
+        assert child.running()
+    finally:
+        child.stop()
+    assert upstream.calls[FAILING] == 2
 
 
 def test_a_configured_folder_that_cannot_be_is_a_mistake(upstream, kept, tmp_path: Path):

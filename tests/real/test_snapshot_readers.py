@@ -1,6 +1,7 @@
 """Many clients of one URL: one crawl for all that may share it, no record for another caller, no wait for slow readers."""
 
 import json
+import os
 import random
 import secrets
 from concurrent.futures import ThreadPoolExecutor
@@ -171,6 +172,34 @@ def test_no_caller_sees_the_records_of_another(callers, kept):
     assert upstream.calls.total() == PAGES * len(all_callers)
 
 
+def near(who: dict[str, str], dice: random.Random) -> dict[str, str]:
+    """A caller who differs in one field, and there in little."""
+    name = dice.choice(list(who))
+    value = who[name]
+    changed = dice.choice([value[:-1], value + "0", value.swapcase(), value[:-1] + chr(ord(value[-1]) ^ 1), None])
+    others = {key: kept for key, kept in who.items() if key != name}
+    if changed is None:
+        # The same secret in another field.
+        return {**others, dice.choice([field for field in FIELDS if field != name]): value}
+    return {**others, name: changed}
+
+
+def test_random_pairs_of_callers_share_nothing(callers, kept):
+    """Pairs who differ in a byte or a field, on a URL of the pair's own, both at once: 250, and 1,000 with UNPAGE_LONG."""
+    upstream = callers()
+    proxy = kept(config=upstream.config(), fresh_for="1m", opens="100000/s").start()
+    seed = random.randrange(1_000_000)
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    pairs = [(who, near(who, dice)) for who in (credentials() for _ in range(1000 if "UNPAGE_LONG" in os.environ else 250))]
+    asked = [(number, who) for number, pair in enumerate(pairs) for who in pair]
+    with ThreadPoolExecutor(32) as threads:
+        answers = list(threads.map(lambda one: stream(proxy, one[1], f"?pair={one[0]}"), asked))
+    for (number, who), answer in zip(asked, answers, strict=True):
+        assert answer.content == lines(names(who)), (pairs[number], answer.status_code)
+    assert upstream.calls.total() == PAGES * len(asked)
+
+
 @pytest.mark.parametrize(
     "head",
     [{"Cache_Control": "no-store"}, {"Set_Cookie": "session=1"}, {"Vary": "*"}],
@@ -237,5 +266,5 @@ def test_the_status_of_a_crawl(upstream, kept, orders):
         crowd.close()
 
 
-def stream(proxy: Kept, who: dict[str, str]) -> requests.Response:
-    return requests.get(f"{proxy.url}/mine", headers={**STREAM, **who}, timeout=60)
+def stream(proxy: Kept, who: dict[str, str], query: str = "") -> requests.Response:
+    return requests.get(f"{proxy.url}/mine{query}", headers={**STREAM, **who}, timeout=60)

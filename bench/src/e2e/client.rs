@@ -155,7 +155,7 @@ pub(super) async fn connect(address: SocketAddr) -> anyhow::Result<SendRequest<E
 pub(super) fn request(path: &str) -> anyhow::Result<Request<Empty<Bytes>>> {
     static CALLERS: AtomicU64 = AtomicU64::new(0);
     let request = Request::get(path)
-        .header(header::HOST, "bench")
+        .header(header::HOST, "localhost")
         .header(header::ACCEPT, "application/x-ndjson")
         .header("x-caller", CALLERS.fetch_add(1, Ordering::Relaxed));
     Ok(request.body(Empty::new())?)

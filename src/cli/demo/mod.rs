@@ -11,7 +11,7 @@ use indicatif::HumanCount;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::serve::{announce, stopped};
+use super::stop_signals::stopped;
 use super::{Exit, logging};
 use crate::config::{Config, Machine};
 use crate::demo::{DemoApi, Legacy, configuration};
@@ -98,7 +98,7 @@ async fn show(arguments: &DemoArguments) -> Result<(), DemoError> {
             Err(_) => TcpListener::bind(SocketAddr::from((arguments.listen.ip(), 0))).await?,
         };
         let proxy_address = proxy.local_addr()?;
-        announce(&proxy);
+        tracing::info!("listening on http://{proxy_address}");
         let proxying = tokio::spawn(server::serve(proxy, gateway, stop.clone().cancelled_owned()));
         eprintln!("unpage stands in front of it at http://{proxy_address}/.\n");
         match arguments.changes {

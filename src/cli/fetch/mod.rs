@@ -11,7 +11,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use super::crawl_args::CrawlArguments;
 use super::failure_lines::tell;
 use super::progress_line::ProgressLine;
-use super::serve::stopped;
+use super::stop_signals::stopped;
 use super::{Exit, logging};
 use crate::crawl::{Crawl, Opened};
 use crate::error::{Failure, Fault};
@@ -70,7 +70,7 @@ enum FetchEnd {
 
 pub(super) async fn run(arguments: FetchArguments) -> Exit {
     // The last line tells the end; the crawl's own log line would repeat it.
-    logging::init(if arguments.verbose { "info" } else { "warn,unpage::crawl::emit=off" });
+    logging::init(if arguments.verbose { "info" } else { "warn,unpage::crawl::run_into_log=off" });
     let mut crawl = match arguments.target.crawl() {
         Ok(crawl) => crawl,
         Err(what) => {

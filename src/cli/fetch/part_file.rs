@@ -12,7 +12,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::{FetchEnd, counted, unless_stopped};
 use crate::cache_key::{CanonicalPagination, KEY_VERSION, KeyedRequest, first_version, v1};
 use crate::cli::progress_line::ProgressLine;
-use crate::cli::serve::stopped;
+use crate::cli::stop_signals::stopped;
 use crate::crawl::{Crawl, Opened, ResumePoint};
 use crate::id::CacheKey;
 use crate::snapshot::{
@@ -195,6 +195,7 @@ impl PartialFile {
             last_modified: None,
             total: opened.total(),
             storage: FileStorage::Allowed,
+            reader: None,
         };
         let birth = Birth { key, facts, retention: Retention::Private, begun };
         snapshot::create_single_file(self.lines.clone(), self.journal.clone(), &birth)

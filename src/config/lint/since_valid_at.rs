@@ -1,7 +1,7 @@
 //! `since`, `valid_at`, `match` and `consistency` where the rest of the collection is in their way.
 
 use super::{Contradiction, Exception, LintFacts, Rule};
-use crate::pagination::{ConsistencyLevel, Precondition, VersionSource};
+use crate::pagination::{ConsistencyLevel, Precondition, RecordOrder, VersionSource};
 
 pub(super) static RULES: &[Rule] = &[
     Rule {
@@ -90,6 +90,20 @@ pub(super) static RULES: &[Rule] = &[
                 at: "consistency",
                 what: "upstream, and nothing names a state of the collection".to_owned(),
                 hint: "add valid_at = { param = …, from = … }, or match = true; without either, consistency = \"verify\" reads the collection until two reads are equal",
+            })
+        },
+    },
+    Rule {
+        name: "order-without-use",
+        exception: Exception::Never,
+        about: &["stable_order", "consistency"],
+        check: |facts| {
+            let pagination = facts.pagination;
+            let relies = matches!(pagination.consistency, Some(ConsistencyLevel::Repair | ConsistencyLevel::Verify));
+            (pagination.record_order == RecordOrder::Configured && !relies).then(|| Contradiction {
+                at: "stable_order",
+                what: "no verdict of this consistency relies on the order of records".to_owned(),
+                hint: "set consistency = \"repair\" or \"verify\", or leave stable_order out",
             })
         },
     },

@@ -164,6 +164,11 @@ pub(super) fn is_token(name: &str) -> bool {
         || name.contains("token") && !is_credential()
 }
 
+/// Returns true for a parameter with the record at which the answer begins or ends.
+pub(super) fn is_record_bound(name: &str) -> bool {
+    matches!(plain(name).as_str(), "before" | "beforeid" | "afterid" | "maxid" | "minid" | "sinceid" | "untilid")
+}
+
 pub(super) fn is_size(name: &str) -> bool {
     is_in(SIZES, &plain(name))
 }

@@ -288,6 +288,11 @@ pub fn names_a_place(request: &PageRequest) -> bool {
     by_param || PathNumber::of(&request.url).is_some_and(|number| number.value > 1)
 }
 
+/// Returns true if a request names the record at which its answer begins or ends, or a time: what it has is a part of the collection.
+pub fn names_a_bound(request: &PageRequest) -> bool {
+    request.params().iter().any(|param| member_names::is_record_bound(&param.name) && !param.value.is_empty())
+}
+
 /// The first arrays of a page with their lengths, for a message; empty where there is none.
 pub fn seen_arrays(page: &Value) -> String {
     const TOLD: usize = 6;

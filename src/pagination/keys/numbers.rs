@@ -51,6 +51,19 @@ impl NumberRanges {
         Novelty::New
     }
 
+    /// Adds up to `count` numbers behind this one, if it ends the open range, and before the next range. Returns their number.
+    pub(super) fn extend(&mut self, number: u64, count: usize) -> usize {
+        match &mut self.open {
+            Some(open) if open.range.end == number + 1 => {
+                let added = (count as u64).min(open.ceiling - open.range.end);
+                open.range.end += added;
+                // Cannot be cut: it is `count` or less.
+                added as usize
+            }
+            Some(_) | None => 0,
+        }
+    }
+
     pub(super) fn contains(&self, number: u64) -> bool {
         self.open.as_ref().is_some_and(|open| open.range.contains(&number)) || self.contains_closed(number)
     }

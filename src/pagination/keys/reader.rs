@@ -5,9 +5,11 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use memchr::{memchr, memchr2, memchr3};
 
+use crate::batch::{Batch, KeyRelation, LineKey};
 use crate::pagination::error::PageError;
 use crate::pagination::json_extract::PathSet;
 use crate::pagination::path::{Path, Segment};
@@ -25,7 +27,7 @@ pub(in crate::pagination) struct KeyReader {
 
 /// Reading of a text that is JSON, as far as brackets and quotes go.
 #[derive(Debug, PartialEq, Eq)]
-enum Scan<T> {
+pub(super) enum Scan<T> {
     Found(T),
     Absent,
     /// A path through an array, or a text of another form.
@@ -61,8 +63,29 @@ impl KeyReader {
         }
     }
 
+    /// The batch with the places of its keys, which are read where the splitter has not found them.
+    pub(in crate::pagination) fn keyed(&self, batch: Batch) -> Result<Batch, PageError> {
+        if batch.keys().is_some() {
+            return Ok(batch);
+        }
+        let (mut keys, mut before) = (Vec::new(), 0);
+        for line in batch.each() {
+            let key = self.read(line)?.unwrap_or_default();
+            let at = if key.is_empty() { 0 } else { key.as_ptr() as usize - line.as_ptr() as usize };
+            let place = LineKey::new(before + at, key.len(), KeyRelation::Other);
+            keys.push(place.ok_or(PageError::RecordTooLarge { index: keys.len(), limit: u32::MAX.into() })?);
+            before += line.len();
+        }
+        Ok(batch.with_keys(Arc::new(keys)))
+    }
+
+    /// Text of a line in front of a key that is its first member; empty where none is.
+    pub(super) fn opening(&self) -> &[u8] {
+        self.opening.as_deref().unwrap_or_default()
+    }
+
     #[inline]
-    fn find(&self, line: &[u8]) -> Scan<Range<usize>> {
+    pub(super) fn find(&self, line: &[u8]) -> Scan<Range<usize>> {
         if let Some(opening) = &self.opening
             && line.starts_with(opening)
             && let Some(end) = value_end(line, opening.len())

@@ -1,7 +1,9 @@
 //! Set of all keys of a crawl.
 
 use super::loose::{KeySpill, LooseKeys, NoSpill, SpillLost};
-use super::series::{NextKey, Series, SeriesInsert, split};
+use super::next_key::NextKey;
+use super::numbered_key::split;
+use super::series::{Series, SeriesInsert};
 
 /// Most series: keys with other prefixes are kept one by one.
 const SERIES: usize = 16;
@@ -40,7 +42,7 @@ impl KeySet {
         Self {
             series: Vec::with_capacity(SERIES),
             last: 0,
-            next: NextKey::default(),
+            next: NextKey::behind(b""),
             ranges: 0,
             most_ranges: memory / 8 / RANGE,
             loose: LooseKeys::new(memory, spill),
@@ -50,7 +52,22 @@ impl KeySet {
 
     /// Adds a key. A number of another text, as `1.0` for `1`, is another key.
     pub fn insert(&mut self, key: &[u8]) -> Result<Novelty, SpillLost> {
-        let Some((at, number)) = self.number_of(key) else {
+        let number = self.number_of(key);
+        self.insert_at(key, number)
+    }
+
+    /// Adds a key and those that count up from it, `count` in all with as many digits, as far as the others take no search. Returns the
+    /// number of those that were added: they are new, and the one behind them may be known.
+    pub fn insert_run(&mut self, first: &[u8], count: usize) -> Result<usize, SpillLost> {
+        let number = self.number_of(first);
+        if self.insert_at(first, number)? == Novelty::Known {
+            return Ok(0);
+        }
+        Ok(1 + number.map_or(0, |(at, number)| self.series[at].extend(number, count - 1)))
+    }
+
+    fn insert_at(&mut self, key: &[u8], number: Option<(usize, u64)>) -> Result<Novelty, SpillLost> {
+        let Some((at, number)) = number else {
             self.form.clear();
             self.form.push(u8::MAX);
             self.form.extend_from_slice(key);
@@ -160,6 +177,28 @@ mod tests {
             1 => Just("null".to_owned()),
             1 => Just("\"\"".to_owned()),
         ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_run_is_added_as_its_keys_are(
+            runs in prop::collection::vec((10..90_u64, 1..20_usize, any::<bool>()), 1..30), memory in 0..4_000_usize,
+        ) {
+            let (mut keys, mut model) = (KeySet::new(memory, Box::new(NoSpill)), BTreeSet::new());
+            for (first, count, is_text) in runs {
+                let key = |number: u64| if is_text { format!("\"a{number}\"") } else { number.to_string() };
+                let run: Vec<_> = (first..100).take(count).map(key).collect();
+                let new = keys.insert_run(run[0].as_bytes(), run.len()).unwrap();
+                let known = run.iter().take_while(|key| !model.contains(*key)).count();
+                prop_assert!(new <= known && (new > 0 || known == 0) || keys.forgotten() > 0);
+                model.extend(run.iter().take(new).cloned());
+                for key in &run[new..] {
+                    let novelty = if model.insert(key.clone()) { Novelty::New } else { Novelty::Known };
+                    let inserted = keys.insert(key.as_bytes()).unwrap();
+                    prop_assert!(inserted == novelty || keys.forgotten() > 0);
+                }
+            }
+        }
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use http::HeaderName;
 
 use super::adaptive_page_size::PageSizing;
 use super::diff_to_first_request::RequestDelta;
-use super::joint::Joint;
+use super::expected_overlap::ExpectedOverlap;
 use super::numbers_in_links::counts_on;
 use super::page_grid::PageGrid;
 use crate::pagination::detect::{self, PageParam, PathNumber};
@@ -42,7 +42,7 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    /// Addresses of a walk whose first request asks for so many records.
+    /// Addresses of a walk whose first request asks for `size` records.
     pub(super) fn new(pagination: Arc<Pagination>, guard: LinkGuard, first: PageRequest, size: Option<u64>) -> Self {
         Self {
             grid: PageGrid::of(&pagination, size),
@@ -112,7 +112,7 @@ impl Addresses {
         &self.lost
     }
 
-    /// Notes the relation between a page with so many records and the one that it leads to. One odd address among numbered ones makes
+    /// Notes the relation between a page with its number of records and the one that it leads to. One odd address among numbered ones makes
     /// the others no less so.
     pub(super) fn note_lead(&mut self, request: &PageRequest, next: &PageRequest, records: u64) {
         if self.pagination.style.is_pointed() {
@@ -139,7 +139,7 @@ impl Addresses {
         self.number.saturating_sub(self.floor)
     }
 
-    /// Number of records between the list's first one and the end of the page with this number, which has so many records.
+    /// Number of records between the list's first one and the end of the page of `records` with this number.
     pub(super) fn reach(&self, number: u64, records: u64) -> u64 {
         let first = if self.grid.is_some() { 0 } else { self.pagination.style.rules().start() };
         number.saturating_sub(first).saturating_add(records)
@@ -150,15 +150,15 @@ impl Addresses {
         self.grid.as_ref()?.asked(request)
     }
 
-    /// Number of records that the next page is to share with the current one, which has so many; none where the pages are too short.
+    /// Number of records that the next page is to share with the current one, of `records`; none where the pages are too short.
     pub(super) fn shared(&self, records: u64, longest: u64) -> u64 {
         match &self.grid {
             Some(grid) => grid.shared(self.number + records, records, longest.max(records)),
-            None => Joint::shared_with(records, longest),
+            None => ExpectedOverlap::shared_with(records, longest),
         }
     }
 
-    /// Number of a page that begins so many records before the current one, or a few more.
+    /// Number of a page that begins `step` records before the current one, or a few more.
     pub(super) fn back_by(&self, step: u64, longest: u64) -> u64 {
         let number = self.number - step;
         self.grid.as_ref().map_or(number, |grid| grid.back_to(number, longest))

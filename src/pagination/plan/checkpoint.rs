@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::adaptive_page_size::{PageSizing, Resized};
 use super::addresses::Addresses;
-use super::anchors::{Anchors, AnchorsNote};
 use super::diff_to_first_request::RequestDelta;
 use super::envelope_check::EnvelopeCheck;
 use super::key_trail::KeyTrail;
+use super::page_overlap::{OverlapNote, PageOverlap};
 use super::pinned_state::{PinnedState, StatePins};
 use super::progress::WalkProgress;
 use super::trail_note::TrailNote;
@@ -39,8 +39,8 @@ pub struct Checkpoint {
     /// Envelope of the first page, behind it alone.
     #[serde(rename = "account", default, skip_serializing_if = "Option::is_none")]
     pub(super) envelope: Option<PageEnvelope>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) junctions: Option<AnchorsNote>,
+    #[serde(rename = "junctions", default, skip_serializing_if = "Option::is_none")]
+    pub(super) overlap: Option<OverlapNote>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) trail: Option<TrailNote>,
     /// State of the collection, behind the first page, which names it, and where a later one has cast doubt on it.
@@ -66,7 +66,7 @@ pub(super) struct NotedParts<'a> {
     pub(super) addresses: &'a Addresses,
     pub(super) page_size: &'a PageSizing,
     pub(super) pinned: &'a PinnedState,
-    pub(super) anchors: &'a Anchors,
+    pub(super) overlap: &'a PageOverlap,
     pub(super) envelopes: &'a EnvelopeCheck,
     pub(super) trail: &'a KeyTrail,
 }
@@ -77,7 +77,7 @@ pub(super) struct ResumedParts<'a> {
     pub(super) addresses: &'a mut Addresses,
     pub(super) page_size: &'a mut PageSizing,
     pub(super) pinned: &'a mut PinnedState,
-    pub(super) anchors: &'a mut Anchors,
+    pub(super) overlap: &'a mut PageOverlap,
     pub(super) envelopes: &'a mut EnvelopeCheck,
     pub(super) trail: &'a mut KeyTrail,
 }
@@ -101,7 +101,7 @@ impl NotedParts<'_> {
             size: page_size.size(),
             resized: page_size.resized(),
             envelope: if is_first { self.envelopes.first(addresses.origin()) } else { None },
-            junctions: self.anchors.note(),
+            overlap: self.overlap.note(),
             trail: self.trail.note(),
             pins: self.pinned.pins().filter(|_| is_first || self.pinned.is_unheeded()),
             requests: None,
@@ -118,7 +118,7 @@ impl ResumedParts<'_> {
             self.addresses.note_lost(&request.applied(self.addresses.origin())?);
         }
         self.page_size.resume(checkpoint.size, checkpoint.resized);
-        self.anchors.resume(checkpoint.junctions)?;
+        self.overlap.resume(checkpoint.overlap)?;
         self.trail.resume(checkpoint.trail);
         if let Some(envelope) = checkpoint.envelope {
             self.envelopes.resume(envelope);

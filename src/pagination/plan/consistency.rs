@@ -18,7 +18,7 @@ pub(super) struct EndedWalk<'a> {
     pub(super) pagination: &'a Pagination,
     pub(super) progress: &'a WalkProgress,
     pub(super) pinned: &'a PinnedState,
-    /// Changes that the junctions of pages have shown, where pages share records.
+    /// Changes that the overlap of pages has shown, where pages share records.
     pub(super) drift: Option<Drift>,
     /// Number of records of the list up to the end of the last page, where pages share some.
     pub(super) reach: Option<u64>,
@@ -55,7 +55,8 @@ impl EndedWalk<'_> {
             return if is_refuted { Doubt::Repeated.into() } else { Consistency::Upstream { by: by() } };
         }
         let is_midway = self.addresses.is_midway();
-        let names_a_place = detect::names_a_place(self.addresses.origin());
+        let origin = self.addresses.origin();
+        let names_a_place = detect::names_a_place(origin) || detect::names_a_bound(origin);
         if self.is_one_page(proof) && !is_midway && !names_a_place {
             return Consistency::Snapshot { at: self.moment() };
         }

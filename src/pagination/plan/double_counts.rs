@@ -47,7 +47,7 @@ impl Doubles {
         self.keyless += other.keyless;
     }
 
-    /// Numbers of records that the upstream may count beside those that left, if its total grew by so many.
+    /// Numbers of records that the upstream may count beside those that left, where its total grew by `grown`.
     pub(super) fn counted(self, grown: u64) -> [u64; 4] {
         let inserted = if grown >= self.inserted { self.inserted } else { 0 };
         [0, self.within, inserted, self.within + inserted]

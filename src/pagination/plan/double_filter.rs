@@ -13,13 +13,13 @@
 use memchr::memchr_iter;
 
 use super::double_counts::Doubles;
-use super::fingerprint::{BatchKey, hash_of};
-use super::junction::KnownRecord;
+use super::fingerprint::hash_of;
 use super::newest_records::NewestRecords;
+use super::observed_overlap::KnownRecord;
 use super::shared_key_set::CrawlKeys;
-use crate::batch::Batch;
+use crate::batch::{Batch, KeyRelation, LineKey};
 use crate::pagination::error::{PageError, excerpt};
-use crate::pagination::keys::{KeyReader, Novelty};
+use crate::pagination::keys::KeyReader;
 use crate::pagination::path::Path;
 use crate::pagination::record_settings::OnDouble;
 use crate::pagination::settings::Pagination;
@@ -53,7 +53,7 @@ enum FilterExtent {
 enum OverlapState {
     #[default]
     Start,
-    /// All records so far have come in this order, the last one so many records before the end; its key.
+    /// All records so far have come in this order: place of the last one, counted from the end, and its key.
     Inside(usize, Box<[u8]>),
     Over,
 }
@@ -99,37 +99,38 @@ impl DoubleFilter {
         self.keys = keys.clone();
     }
 
-    /// Returns the records of a batch, but for the `known` ones, whose indexes ascend, and for doubles; an error where a double must break
-    /// the stream.
-    pub(super) fn pass(
-        &mut self,
-        batch: Batch,
-        keys: &[BatchKey],
-        known: &[usize],
-        is_numbered: bool,
-    ) -> Result<Batch, PageError> {
+    /// Returns the records of a batch, but for the `known` ones, whose indexes ascend, and for doubles; an error where a double
+    /// must break the stream.
+    pub(super) fn pass(&mut self, batch: Batch, known: &[usize], is_numbered: bool) -> Result<Batch, PageError> {
+        let batch = self.reader.keyed(batch)?;
         let mut dropped = Vec::new();
         let shared = self.keys.clone();
         let mut set = shared.lock();
+        let keys = batch.keys().unwrap_or_default();
         let mut rest = batch.lines().as_ref();
-        let mut behind = 0;
         let mut known = known.iter().copied().peekable();
-        for (at, key) in keys.iter().enumerate() {
+        let (mut at, mut behind) = (0, 0);
+        while let Some(key) = keys.get(at) {
             let is_known = known.next_if_eq(&at).is_some();
-            let text = key.text(&batch);
+            let text = batch.key(*key);
             if !is_known {
+                let end = known.peek().map_or(keys.len(), |next| (at + 1).max(*next));
+                let new = match text {
+                    Some(text) => set.insert_run(text, run_length(&keys[at..end])),
+                    None => Ok(1),
+                };
+                let new = new.map_err(|lost| PageError::KeysLost(lost.to_string()))?;
                 self.doubles.keyless += u64::from(text.is_none());
-                let novelty = text.map_or(Ok(Novelty::New), |text| set.insert(text));
-                if novelty.map_err(|lost| PageError::KeysLost(lost.to_string()))? == Novelty::New {
+                if new > 0 {
                     if self.overlap != OverlapState::Over {
                         self.end_overlap()?;
                     }
+                    at += new;
                     continue;
                 }
             }
             // What has left of this batch is among the newest records.
-            self.leave(split_lines(&mut rest, at - behind), at - behind);
-            behind = at + 1;
+            self.leave(&batch, split_lines(&mut rest, at - behind), at - behind);
             let line = split_lines(&mut rest, 1);
             if !is_known {
                 let text = text.unwrap_or_default();
@@ -137,27 +138,30 @@ impl DoubleFilter {
                 self.judge(place, is_numbered, text)?;
             }
             dropped.push(at);
+            at += 1;
+            behind = at;
         }
         drop(set);
-        self.leave(rest, keys.len() - behind);
-        Ok(if dropped.is_empty() { batch } else { batch.without(&dropped) })
+        self.leave(&batch, rest, keys.len() - behind);
+        Ok(batch.without(&dropped))
     }
 
-    /// Notes records that leave.
-    fn leave(&mut self, lines: &[u8], records: usize) {
+    /// Notes records of a batch that leave.
+    fn leave(&mut self, batch: &Batch, lines: &[u8], records: usize) {
         self.left += records;
-        self.newest.push(lines);
+        self.newest.push(batch.lines().slice_ref(lines));
     }
 
     /// Compares known records with those that left, as far as these are among the newest.
-    pub(super) fn compare(&self, batch: &Batch, keys: &[BatchKey], known: &mut [KnownRecord]) -> Result<(), PageError> {
+    pub(super) fn compare(&self, batch: &Batch, known: &mut [KnownRecord]) -> Result<(), PageError> {
+        let keys = batch.keys().unwrap_or_default();
         let (mut lines, mut next): (&[u8], usize) = (batch.lines(), 0);
         let mut behind: &[u8] = &[];
         for record in known {
             split_lines(&mut lines, record.at - next);
             next = record.at + 1;
             let line = split_lines(&mut lines, 1).trim_ascii();
-            let text = keys[record.at].text(batch).unwrap_or_default();
+            let text = batch.key(keys[record.at]).unwrap_or_default();
             let first = self.newest.find_next(text, &self.reader, &mut behind)?;
             record.line = hash_of(line);
             record.is_changed = first.is_some_and(|first| first.trim_ascii() != line);
@@ -165,23 +169,14 @@ impl DoubleFilter {
         Ok(())
     }
 
-    /// As [`DoubleFilter::pass`], for a batch whose keys have not been read.
-    pub(super) fn pass_unread(&mut self, batch: Batch, is_numbered: bool) -> Result<Batch, PageError> {
-        let mut keys = Vec::new();
-        for line in batch.each() {
-            keys.push(BatchKey::new(&batch, self.reader.read(line)?, 0));
-        }
-        self.pass(batch, &keys, &[], is_numbered)
-    }
-
     /// Notes the keys of records that have left before.
-    pub(super) fn recall(&mut self, records: &Batch, keys: &[BatchKey]) -> Result<(), PageError> {
+    pub(super) fn recall(&mut self, records: &Batch) -> Result<(), PageError> {
         let mut set = self.keys.lock();
-        for text in keys.iter().filter_map(|key| key.text(records)) {
+        for text in records.keys().unwrap_or_default().iter().filter_map(|key| records.key(*key)) {
             set.insert(text).map_err(|lost| PageError::KeysLost(lost.to_string()))?;
         }
         drop(set);
-        self.newest.push(records.lines());
+        self.newest.push(records.lines().clone());
         Ok(())
     }
 
@@ -257,6 +252,11 @@ impl DoubleFilter {
     }
 }
 
+/// Number of keys that count up from the first one, which is one of them.
+fn run_length(keys: &[LineKey]) -> usize {
+    1 + keys.iter().skip(1).take_while(|key| key.relation == KeyRelation::Next).count()
+}
+
 /// Takes the first `count` lines off.
 fn split_lines<'a>(lines: &mut &'a [u8], count: usize) -> &'a [u8] {
     let end = match count.checked_sub(1) {
@@ -301,11 +301,11 @@ mod tests {
         second: &[u64],
     ) -> Result<(Vec<u64>, Doubles), PageError> {
         let mut filter = filter(policy);
-        let mut left = vec![filter.pass_unread(batch(first), is_numbered)?];
+        let mut left = vec![filter.pass(batch(first), &[], is_numbered)?];
         filter.end_page();
         // Pieces don't matter.
         for id in second {
-            left.push(filter.pass_unread(batch(&[*id]), is_numbered)?);
+            left.push(filter.pass(batch(&[*id]), &[], is_numbered)?);
         }
         filter.end_page();
         let ids = left.iter().flat_map(Batch::each).map(|line| {
@@ -329,9 +329,9 @@ mod tests {
     fn a_record_that_changed_between_two_pages_is_no_copy() {
         for is_numbered in [POINTED, NUMBERED] {
             let mut filter = filter(OnDouble::Fail);
-            filter.pass_unread(lines("{\"id\":1,\"n\":1}\n"), is_numbered).unwrap();
+            filter.pass(lines("{\"id\":1,\"n\":1}\n"), &[], is_numbered).unwrap();
             filter.end_page();
-            let changed = filter.pass_unread(lines("{\"id\":1,\"n\":2}\n{\"id\":2}\n"), is_numbered);
+            let changed = filter.pass(lines("{\"id\":1,\"n\":2}\n{\"id\":2}\n"), &[], is_numbered);
             assert!(matches!(changed, Err(PageError::DoubleChanged { .. })));
         }
     }
@@ -348,9 +348,9 @@ mod tests {
     #[test]
     fn a_record_twice_in_a_page_is_one_and_with_other_bytes_a_key_that_is_none() {
         let mut filter = filter(OnDouble::Fail);
-        let left = filter.pass_unread(lines("{\"id\":1,\"n\":1}\n{\"id\":1,\"n\":1}\n"), POINTED).unwrap();
+        let left = filter.pass(lines("{\"id\":1,\"n\":1}\n{\"id\":1,\"n\":1}\n"), &[], POINTED).unwrap();
         assert_eq!((left.records(), filter.doubles()), (1, Doubles { dropped: 1, within: 1, ..Doubles::default() }));
-        let changed = filter.pass_unread(lines("{\"id\":1,\"n\":2}\n"), POINTED);
+        let changed = filter.pass(lines("{\"id\":1,\"n\":2}\n"), &[], POINTED);
         assert!(matches!(changed, Err(PageError::DoubleChanged { .. })));
     }
 
@@ -358,7 +358,7 @@ mod tests {
     fn records_without_a_key_are_all_let_through() {
         let mut filter = filter(OnDouble::Fail);
         let without = "{\"n\":1}\n{\"n\":1}\n{\"id\":null}\n{\"id\":null}\n";
-        assert_eq!(filter.pass_unread(lines(without), POINTED).unwrap().records(), 4);
+        assert_eq!(filter.pass(lines(without), &[], POINTED).unwrap().records(), 4);
     }
 
     #[test]
@@ -370,8 +370,8 @@ mod tests {
             filter
         };
         let (mut one, mut other) = (of_part(OnDouble::Fail), of_part(OnDouble::Drop));
-        assert_eq!(one.pass_unread(batch(&[1, 2]), POINTED).unwrap().records(), 2);
-        assert_eq!(other.pass_unread(batch(&[2, 3]), POINTED).unwrap().records(), 1);
-        assert!(matches!(one.pass_unread(batch(&[3]), POINTED), Err(PageError::DoubleInParts { .. })));
+        assert_eq!(one.pass(batch(&[1, 2]), &[], POINTED).unwrap().records(), 2);
+        assert_eq!(other.pass(batch(&[2, 3]), &[], POINTED).unwrap().records(), 1);
+        assert!(matches!(one.pass(batch(&[3]), &[], POINTED), Err(PageError::DoubleInParts { .. })));
     }
 }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::joint::Joint;
-use super::junction::{Junction, PageStart};
+use super::expected_overlap::ExpectedOverlap;
+use super::observed_overlap::{ObservedOverlap, PageStart};
 use super::progress::WalkProgress;
 use super::totals::{TotalAgreement, WalkCount};
 use crate::pagination::error::PageError;
@@ -13,10 +13,10 @@ use crate::pagination::verdict::{Consistency, Doubt};
 /// Number of requests that repair may take in any walk; a longer one may take [`REPAIR_SHARE`].
 const LEAST_REPAIRS: u64 = 20;
 
-/// One repair in so many pages.
+/// Number of pages for each repair.
 const REPAIR_SHARE: u64 = 4;
 
-/// Changes of the list, as far as the junctions show them.
+/// Changes of the list, as far as the overlap of pages shows them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Drift {
     /// Number of pages that did not begin with the records that they should share.
@@ -81,15 +81,15 @@ impl Drift {
         self.unused = self.unused.max(reach);
     }
 
-    /// Notes a page that meets those before it, which have so many known keys. Returns true if no record has moved between them.
+    /// Notes a page that meets those before it, which have `end` known keys. Returns true if no record has moved between them.
     pub(super) fn note_page(
         &mut self,
         start: PageStart,
-        page: &Junction,
-        joint: Joint,
+        page: &ObservedOverlap,
+        expected: ExpectedOverlap,
         end: u64,
     ) -> Result<bool, PageError> {
-        let Joint { shared, steps, behind, .. } = joint;
+        let ExpectedOverlap { shared, steps, behind, .. } = expected;
         // A record that its page has twice is known at its last place.
         let is_met = page.known == shared && page.late == 0 && page.first.is_none_or(|first| first + shared >= end);
         self.shifts += u64::from(!is_met);
@@ -103,12 +103,12 @@ impl Drift {
         // The page is as short as it was, although others follow: its end is not the list's.
         if is_met && steps == 1 && shared == behind && page.new == 0 {
             // A page behind the record that is missing had some, and the place of that record has none: it is in no page.
-            if let Some(records) = joint.beyond {
+            if let Some(records) = expected.beyond {
                 return Err(PageError::RecordsBehindTheEnd { records });
             }
             self.loosen(Looseness::Gaps);
         }
-        if joint.is_probe && page.known == 0 {
+        if expected.is_probe && page.known == 0 {
             self.loosen(Looseness::Unaligned);
         }
         if page.has_keyless {
@@ -117,7 +117,7 @@ impl Drift {
         Ok(is_met)
     }
 
-    /// Checks the number of requests that the changes have taken in so many pages.
+    /// Checks the number of requests that the changes have taken, for a walk of `pages`.
     pub(super) fn check_repairs(&self, pages: u64) -> Result<(), PageError> {
         let repairs = self.again + self.back;
         if repairs > LEAST_REPAIRS.max(pages / REPAIR_SHARE) { Err(PageError::Drifted(repairs)) } else { Ok(()) }
@@ -134,7 +134,7 @@ impl Drift {
         self
     }
 
-    /// Consistency of the records behind this proof, where the list had so many.
+    /// Consistency of the records behind this proof; `reach` is the number of records in the list.
     pub(super) fn consistency(self, proof: Proof, reach: Option<u64>) -> Consistency {
         // An end without a count takes it on faith that pages are filled up.
         let is_uneven = self.filling == Filling::Uneven || reach.is_some_and(|reach| self.unused > reach);

@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::adaptive_page_size::PageSizing;
 use super::addresses::Addresses;
-use super::anchors::Anchors;
+use super::page_overlap::PageOverlap;
 use super::progress::WalkProgress;
 use super::walk_state::Aim;
 use crate::pagination::detect;
@@ -27,7 +27,7 @@ pub(super) struct EndRules<'a> {
     pub(super) addresses: &'a Addresses,
     pub(super) page_size: &'a PageSizing,
     pub(super) progress: &'a WalkProgress,
-    pub(super) anchors: &'a Anchors,
+    pub(super) overlap: &'a PageOverlap,
 }
 
 /// A page that is whole and has been counted.
@@ -105,8 +105,8 @@ impl EndRules<'_> {
         if page.more == Some(false) {
             return Ok(PageLead::End(Proof::Flag));
         }
-        if let Some(reach) = self.anchors.reach().filter(|_| page.answer.records > 0) {
-            return self.by_anchor(page, reach);
+        if let Some(reach) = self.overlap.reach().filter(|_| page.answer.records > 0) {
+            return self.by_overlap(page, reach);
         }
         // An empty page that says "more" is followed by the next page number; a key or offset could not advance.
         if page.new == 0 && !(page.more == Some(true) && self.pagination.style.counts_pages()) {
@@ -137,7 +137,7 @@ impl EndRules<'_> {
     }
 
     /// Windows that share records: a short one ends where the list does. Some upstreams have short ones in the middle, too.
-    fn by_anchor(&self, page: &WholePage<'_>, reach: u64) -> Result<PageLead, PageError> {
+    fn by_overlap(&self, page: &WholePage<'_>, reach: u64) -> Result<PageLead, PageError> {
         let (records, longest) = (page.answer.records, self.progress.longest());
         if self.pagination.end == End::ShortPage && page.length == PageLength::Short {
             return Ok(PageLead::End(Proof::ShortPage));
@@ -156,7 +156,7 @@ impl EndRules<'_> {
             Some(proof) if page.length == PageLength::Short => return Ok(PageLead::End(proof)),
             Some(proof) if may_be_short => (0, Aim::Confirm(proof)),
             // A first page may be as long as any, and the list may shrink behind it: its last records must still be there.
-            None if is_open && page.length == PageLength::Short && self.anchors.have_ended() => {
+            None if is_open && page.length == PageLength::Short && self.overlap.has_ended() => {
                 return Ok(PageLead::End(Proof::LastRecord));
             }
             None if is_open && may_be_short => (shared, Aim::Confirm(Proof::EmptyPage)),
@@ -228,7 +228,7 @@ impl EndRules<'_> {
 
     /// Checks that what came does not contradict the upstream's own numbers and flags.
     pub(super) fn check(&self) -> Result<(), PageError> {
-        match (self.anchors.reach(), self.progress.totals().own()) {
+        match (self.overlap.reach(), self.progress.totals().own()) {
             _ if self.addresses.is_midway() => {}
             (None, _) => self.progress.check_totals(self.addresses.is_numbered())?,
             (Some(reach), Some(total)) if reach != total => return Err(PageError::ReachDisagrees { reach, total }),

@@ -39,7 +39,7 @@ pub enum Step {
     Done(ProvenEnd),
 }
 
-/// Room for records that wait for their turn.
+/// Room for records that wait for the pages before theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
     Open,
@@ -49,18 +49,18 @@ pub enum Room {
 
 /// Standing of a page that was ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// The page has its turn: its events are accepted by the plan, and its records leave with this part.
-    Turn(PartId),
-    /// The page's records wait for its turn.
+pub enum PageStanding {
+    /// The page that the walk waits for: its events are accepted by the plan, and its records leave with this part.
+    Current(PartId),
+    /// The page's records wait for the pages before it.
     Ahead,
     /// The page was dropped.
     Unwanted,
 }
 
-/// Event of a page that has its turn; each is told once.
+/// Event of a current page; each is told once.
 #[derive(Debug)]
-pub enum TurnEvent<'a> {
+pub enum CurrentPageEvent<'a> {
     /// Head of an attempt that brings the page.
     Begun(&'a Head),
     /// The next records, with the values that have been read.
@@ -82,7 +82,7 @@ pub struct ReleasedRecords {
 #[derive(Clone, Copy, Debug)]
 pub enum PageNews<'a> {
     SoFar(PageSoFar<'a>),
-    /// The page is whole, and has so many records.
+    /// The page is whole.
     Whole {
         records: u64,
     },

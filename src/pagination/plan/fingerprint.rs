@@ -7,16 +7,10 @@ use memchr::{memchr, memmem, memrchr};
 use twox_hash::XxHash3_64;
 
 use crate::batch::Batch;
-use crate::pagination::error::PageError;
-use crate::pagination::keys::KeyReader;
-use crate::pagination::path::Path;
 
 /// Longest start of a record that is searched for: memchr finds up to 32 bytes without tables, whose construction for a whole record
 /// took longer than the search through a page.
 const SEARCHED: usize = 32;
-
-/// Number of records of a batch for which there is room from the first one on.
-const USUAL: usize = 512;
 
 /// Number of keys whose hashes are hashed at once.
 const HASHED: usize = 64;
@@ -29,26 +23,10 @@ pub(super) struct Fingerprint {
     start: u64,
     /// Line of the last record, where it is kept.
     last: Vec<u8>,
-    /// Keys of the last batch, where they tell records apart.
-    batch: Vec<BatchKey>,
     /// Hash of the keys, where they tell records apart.
     keys: Option<XxHash3_64>,
     /// Hash of all records, at the page's end.
     digest: u64,
-}
-
-/// Part of a record that tells it apart: its key where one is configured, else all its bytes.
-#[derive(Debug)]
-pub(super) struct RecordIdentity(Option<KeyReader>);
-
-/// Key of one record of a batch.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct BatchKey {
-    /// Start of its text in the batch, and its length, which is 0 where the record has no key.
-    at: usize,
-    length: usize,
-    /// Hash of the key, or of a record without one.
-    pub(super) hash: u64,
 }
 
 impl Fingerprint {
@@ -80,65 +58,24 @@ impl Fingerprint {
     }
 
     /// Takes the next records; how they were cut into batches leaves no trace.
-    pub(super) fn add(&mut self, batch: &Batch, identity: &RecordIdentity) -> Result<(), PageError> {
-        self.batch.clear();
-        identity.read(batch, &mut self.batch)?;
+    pub(super) fn add(&mut self, batch: &Batch) {
+        let keys = batch.keys().unwrap_or_default();
         if self.records == 0 {
-            let first = self.batch.first().map(|key| key.hash);
-            self.start = first.unwrap_or_else(|| hash_of(first_line(batch.lines()).trim_ascii()));
+            let first = keys.first().map(|key| batch.identity(*key));
+            self.start = hash_of(first.unwrap_or_else(|| first_line(batch.lines()).trim_ascii()));
         }
-        for keys in self.batch.chunks(HASHED) {
+        for keys in keys.chunks(HASHED) {
             let mut hashes = [[0; size_of::<u64>()]; HASHED];
-            hashes.iter_mut().zip(keys).for_each(|(bytes, key)| *bytes = key.hash.to_le_bytes());
+            hashes.iter_mut().zip(keys).for_each(|(bytes, key)| *bytes = hash_of(batch.identity(*key)).to_le_bytes());
             self.keys.get_or_insert_default().write(hashes[..keys.len()].as_flattened());
         }
         self.records += batch.records();
-        Ok(())
-    }
-
-    /// Keys of the last batch that was added, one a record; none where no key is configured.
-    pub(super) fn batch(&self) -> &[BatchKey] {
-        &self.batch
-    }
-
-    pub(super) fn take_batch(&mut self) -> Vec<BatchKey> {
-        std::mem::take(&mut self.batch)
     }
 
     /// Keeps the last record of these.
     pub(super) fn keep_last(&mut self, batch: &Batch) {
         self.last.clear();
         self.last.extend_from_slice(last_line(batch.lines()));
-    }
-}
-
-impl RecordIdentity {
-    pub(super) fn new(key: Option<&Path>) -> Self {
-        Self(key.map(KeyReader::new))
-    }
-
-    /// Adds the keys of a batch, one a record; none where no key is configured.
-    pub(super) fn read(&self, batch: &Batch, keys: &mut Vec<BatchKey>) -> Result<(), PageError> {
-        let Some(reader) = &self.0 else { return Ok(()) };
-        keys.reserve(usize::try_from(batch.records()).unwrap_or_default().max(USUAL));
-        for line in batch.each() {
-            let key = reader.read(line)?;
-            keys.push(BatchKey::new(batch, key, hash_of(key.unwrap_or(line.trim_ascii()))));
-        }
-        Ok(())
-    }
-}
-
-impl BatchKey {
-    /// The key of a record of this batch, in whose lines it stands; `null` is none.
-    pub(super) fn new(batch: &Batch, key: Option<&[u8]>, hash: u64) -> Self {
-        let key = key.filter(|key| *key != b"null").unwrap_or_default();
-        let at = (key.as_ptr() as usize).saturating_sub(batch.lines().as_ptr() as usize);
-        Self { at, length: key.len(), hash }
-    }
-
-    pub(super) fn text<'a>(&self, batch: &'a Batch) -> Option<&'a [u8]> {
-        batch.lines().get(self.at..self.at + self.length).filter(|text| !text.is_empty())
     }
 }
 
@@ -183,6 +120,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::pagination::keys::KeyReader;
+    use crate::pagination::path::Path;
 
     fn batch(lines: &str) -> Batch {
         Batch::new(Bytes::from(lines.to_owned()), lines.lines().count() as u64)
@@ -196,19 +135,23 @@ mod tests {
             with_key in any::<bool>(),
         ) {
             let key = "id".parse().unwrap();
-            let identity = RecordIdentity::new(with_key.then_some(&key));
+            let reader = with_key.then(|| KeyReader::new(&key));
+            let batch = |lines: &str| {
+                let batch = batch(lines);
+                reader.as_ref().map_or(batch.clone(), |reader| reader.keyed(batch).unwrap())
+            };
             let (mut whole, mut pieces) = (Fingerprint::default(), Fingerprint::default());
             let lines: Vec<_> = ids.iter().map(|id| format!("{{\"id\":{id},\"n\":0}}\n")).collect();
-            whole.add(&batch(&lines.concat()), &identity).unwrap();
+            whole.add(&batch(&lines.concat()));
             let mut piece = String::new();
             for (line, cut) in lines.iter().zip(cuts) {
                 piece.push_str(line);
                 if cut {
-                    pieces.add(&batch(&std::mem::take(&mut piece)), &identity).unwrap();
+                    pieces.add(&batch(&std::mem::take(&mut piece)));
                 }
             }
             if !piece.is_empty() {
-                pieces.add(&batch(&piece), &identity).unwrap();
+                pieces.add(&batch(&piece));
             }
             whole.finish(1);
             pieces.finish(1);
@@ -223,7 +166,8 @@ mod tests {
         let digest = |key: Option<&Path>, lines: &str| {
             let mut page = Fingerprint::default();
             let batch = batch(lines);
-            page.add(&batch, &RecordIdentity::new(key)).unwrap();
+            let batch = key.map_or(batch.clone(), |key| KeyReader::new(key).keyed(batch).unwrap());
+            page.add(&batch);
             page.finish(XxHash3_64::oneshot(batch.lines()));
             (page.start, page.digest())
         };

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::adaptive_page_size::PageSizing;
 use super::addresses::Addresses;
-use super::anchors::Anchors;
 use super::events::PageSoFar;
-use super::joint::Joint;
+use super::expected_overlap::ExpectedOverlap;
+use super::page_overlap::PageOverlap;
 use super::pinned_state::PinnedState;
 use super::progress::WalkProgress;
 use super::walk_state::{Aim, WalkState};
@@ -26,7 +26,7 @@ pub(super) struct Forecast<'a> {
     pub(super) page_size: &'a PageSizing,
     pub(super) progress: &'a WalkProgress,
     pub(super) pinned: &'a PinnedState,
-    pub(super) anchors: &'a Anchors,
+    pub(super) overlap: &'a PageOverlap,
 }
 
 impl Forecast<'_> {
@@ -53,9 +53,9 @@ impl Forecast<'_> {
         let number = self.addresses.after(number, longest, self.progress.total())?;
         // When larger pages are due, a guess would ask for a smaller one.
         let is_growing = self.page_size.double().is_some();
-        let is_over = match self.anchors.drift().filter(|_| self.addresses.has_grid()) {
+        let is_over = match self.overlap.drift().filter(|_| self.addresses.has_grid()) {
             // Before a page has met the first one, the sizes may be others than those that are asked for.
-            Some(drift) => !drift.has_met || !self.anchors.are_active(),
+            Some(drift) => !drift.has_met || !self.overlap.is_active(),
             None => self.is_past_the_end(number),
         };
         if is_growing || self.is_confirming() || is_over || self.is_capped_at(number) {
@@ -74,7 +74,7 @@ impl Forecast<'_> {
             || asked >= self.caps.pages
     }
 
-    /// Returns true if no guess holds behind a page of so many records: an empty one, and a short one where the number advances by
+    /// Returns true if no guess holds behind a page of `records`: an empty one, and a short one where the number advances by
     /// the records that came. Elsewhere a page may be short because the upstream filters it.
     pub(super) fn may_end_with(&self, records: u64) -> bool {
         records == 0 || records < self.progress.longest() && self.pagination.style.rules().advances_by_records()
@@ -107,7 +107,7 @@ impl Forecast<'_> {
             (Some(total), _) if longest > 0 => {
                 let end = if by_page { total.div_ceil(longest) } else { total };
                 // Pages that share records begin in front of the end of the page before.
-                let shared = if self.anchors.are_active() { Joint::shared_with(longest, longest) } else { 0 };
+                let shared = if self.overlap.is_active() { ExpectedOverlap::shared_with(longest, longest) } else { 0 };
                 let reach = index.saturating_add(shared);
                 let is_even = total.saturating_sub(shared).is_multiple_of(longest - shared);
                 reach > end || reach == end && !(rules.confirms_totals() && is_even)

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-/// Number of pairs of neighbours that show a direction. Keys in no order have so many in a row once in 180,000 lists.
+/// Number of pairs of neighbours that show a direction. Keys in no order have eight in a row once in 180,000 lists.
 const SHOWN_BY: u32 = 8;
 
 /// Order of a list's keys, as far as it has come.
@@ -18,7 +18,7 @@ pub(super) struct KeyOrder {
 enum KeyDirection {
     #[default]
     Unknown,
-    /// So many pairs of neighbours are in this order, and none in the other.
+    /// Order of all pairs of neighbours, and their number.
     Shown(Ordering, u32),
     /// Keys rise and fall: the list is in another order.
     Mixed,

@@ -3,12 +3,16 @@
 //! A page begins behind the record whose key its request names. An upstream that looks that record up, instead of comparing its key, loses
 //! the place when the record is deleted, and answers with nothing, with an error, or from the list's beginning. So an answer without
 //! records is no end before a page behind an earlier key has shown that the record is still there, or what follows it.
+//!
+//! The keys are one list, cut at the place of the next page: some have been passed, and others are ahead, since the walk has stepped back
+//! from them. [`TrailPage::take`] has the rule for the records of a page.
 
 use super::drift::Drift;
 use super::end::PageLength;
-use super::key_texts::KeyTexts;
 use super::keyset_reader::{KeysetReader, KeysetText, PageOrder};
-use super::trail_note::{HeldEnd, TrailNote};
+use super::trail_keys::{TrailKeys, TrailPlace};
+use super::trail_note::{NotedEnd, TrailNote};
+use super::trail_page::{TrailPage, TrailRecord};
 use crate::batch::Batch;
 use crate::pagination::error::PageError;
 use crate::pagination::proof::Proof;
@@ -26,37 +30,23 @@ pub(super) struct KeyTrail {
     keyset: Option<KeysetReader>,
     /// A key identifies a record, and records keep their order: the operator's word.
     promises_order: bool,
-    keys: KeyTexts,
+    keys: TrailKeys,
     page: TrailPage,
-    /// Number of keys of the pages that are taken over.
-    settled: u64,
-    note: TrailNote,
-    /// The note is of a crawl that was interrupted, and its places are still to be counted from the end of what came.
-    is_resumed: bool,
-    /// Error that stands if the record behind which it came is still there.
-    fault: Option<PageError>,
-    /// Place of a last record behind which nothing came, although its page says that there is more.
-    refuted: Option<u64>,
+    held: Option<HeldEnd>,
+    /// Changes that the steps back have shown.
+    drift: Drift,
+    /// Key of a last record behind which nothing came, although its page says that there is more.
+    refuted: Vec<u8>,
 }
 
-/// Records of the page under way, by their places among all that came.
-#[derive(Debug, Default)]
-struct TrailPage {
-    records: u64,
-    /// Place of the first record, if it is known.
-    first: Option<u64>,
-    /// Place of the last known record.
-    known: Option<u64>,
-    /// The page begins with a record in front of those that it was asked for.
-    is_apart: bool,
-    /// The page begins with the last record that came: all that follows is new, and is looked up no more.
-    goes_on: bool,
-    /// The record behind which an end came is there.
-    has_anchor: bool,
-    /// Keys, where the page begins in front of what came.
-    keys: Vec<Box<[u8]>>,
-    /// Number of new records behind the last known one.
-    new: u64,
+/// Answer that would end the walk, held until a page shows the record behind which it came.
+#[derive(Debug)]
+struct HeldEnd {
+    /// Place of that record among the keys ahead.
+    anchor: u64,
+    steps: u32,
+    /// Meaning of the answer if the record is there; none where no end has come yet.
+    answer: Option<Result<Proof, PageError>>,
 }
 
 /// Meaning of a whole page for an end that is held.
@@ -82,13 +72,11 @@ impl KeyTrail {
         Self {
             keyset,
             promises_order: pagination.promises_order(),
-            keys: KeyTexts::default(),
+            keys: TrailKeys::default(),
             page: TrailPage::default(),
-            settled: 0,
-            note: TrailNote::default(),
-            is_resumed: false,
-            fault: None,
-            refuted: None,
+            held: None,
+            drift: Drift::default(),
+            refuted: Vec::new(),
         }
     }
 
@@ -98,11 +86,11 @@ impl KeyTrail {
     }
 
     pub(super) fn is_held(&self) -> bool {
-        self.note.held.is_some()
+        self.held.is_some()
     }
 
     pub(super) fn has_stepped(&self) -> bool {
-        self.note.back > 0 || self.is_held()
+        self.drift.back > 0 || self.keys.ahead() > 0 || self.is_held()
     }
 
     /// Returns true if a total that agrees ends the walk: one that was deleted may stand for one that is missing.
@@ -112,23 +100,24 @@ impl KeyTrail {
 
     /// Returns true if the page is not what follows the key that it was asked behind.
     pub(super) fn is_apart(&self) -> bool {
-        self.page.is_apart
+        self.page.is_apart()
     }
 
     /// Returns true if the page begins with a record that has come.
     pub(super) fn knows_first(&self) -> bool {
-        self.page.first.is_some()
+        self.page.knows_first()
+    }
+
+    /// Returns true if the page begins in front of what came.
+    pub(super) fn is_back(&self) -> bool {
+        self.is_held() || self.page.met().is_some()
     }
 
     pub(super) fn start_page(&mut self) {
-        if std::mem::take(&mut self.is_resumed) {
-            self.settled = self.keys.end();
-            self.note = self.note.counted_to(self.settled);
-        }
-        self.keys.truncate(self.settled);
+        self.keys.drop_page();
         self.page = TrailPage::default();
         if let Some(keyset) = &mut self.keyset {
-            keyset.start_page(if self.note.held.is_some() { PageOrder::Back } else { PageOrder::Forward });
+            keyset.start_page(if self.held.is_some() { PageOrder::Back } else { PageOrder::Forward });
         }
     }
 
@@ -136,41 +125,27 @@ impl KeyTrail {
     /// follows one of them is not what follows the other.
     pub(super) fn join(&mut self, batch: &Batch) -> Result<Vec<usize>, PageError> {
         let mut known = Vec::new();
-        let Some(keyset) = &mut self.keyset else { return Ok(known) };
+        let (is_held, holds_ends) = (self.is_held(), self.holds_ends());
+        let Self { keyset: Some(keyset), keys, page, .. } = self else { return Ok(known) };
         let mut line_before: &[u8] = &[];
         for (at, line) in batch.each().enumerate() {
-            let is_first = self.page.records == 0;
-            self.page.records += 1;
             let Some(KeysetText { text, is_equal }) = keyset.read(line)? else { continue };
             if is_equal && line.trim_ascii() != line_before.trim_ascii() {
                 return Err(keyset.ties());
             }
             line_before = line;
-            let looks = !is_equal && (is_first || self.page.is_apart || self.note.held.is_some() && !self.page.goes_on);
-            let hint = self.page.known.or(self.note.behind).map_or(0, |place| place + 1);
-            let place = if looks { self.keys.place_of(text, self.settled, hint) } else { None };
-            if let Some(place) = place {
-                // A page may begin with the record itself, whose bytes are compared with what came.
-                let is_own = is_first && self.note.held.is_none() && Some(place) == self.note.behind;
-                if is_first {
-                    self.page.first = Some(place);
-                    self.page.is_apart = self.note.behind.is_some_and(|behind| place < behind);
-                    self.page.goes_on = self.note.held.is_some() && place + 1 == self.settled;
-                }
-                if !is_own {
-                    known.push(at);
-                }
-                self.page.known = Some(place);
-                self.page.has_anchor |= Some(place) == self.note.held.map(|held| held.anchor).or(self.note.behind);
-                self.note.late += std::mem::take(&mut self.page.new);
+            if is_equal || !holds_ends {
+                continue;
             }
-            match self.note.held {
-                Some(_) if !is_equal && !self.page.goes_on => {
-                    self.page.keys.push(text.into());
-                    self.page.new += u64::from(place.is_none());
-                }
-                _ if place.is_none() && !self.page.is_apart && !is_equal => self.keys.push(text),
-                _ => {}
+            let place = keys.place_of(text, page.looks_back() || is_held);
+            let record = page.take(place);
+            if place != TrailPlace::Start && !page.is_apart() {
+                keys.pass(text);
+            }
+            match record {
+                TrailRecord::New => {}
+                TrailRecord::Known => known.push(at),
+                TrailRecord::Disordered => return Err(keyset.disordered()),
             }
         }
         Ok(known)
@@ -181,111 +156,109 @@ impl KeyTrail {
         let Some(keyset) = &mut self.keyset else { return Ok(()) };
         for line in records.each() {
             if let Some(KeysetText { text, is_equal: false }) = keyset.read(line)? {
-                self.keys.push(text);
+                self.keys.recall(text);
             }
         }
         Ok(())
     }
 
-    /// Takes over a page whose records leave.
+    /// Takes over a page whose records leave. Where one that follows the page before has new ones alone, those ahead are gone.
     pub(super) fn settle(&mut self) {
-        match (self.note.behind, self.page.keys.as_slice()) {
-            _ if self.note.held.is_none() || self.page.goes_on => {
-                let came = self.page.goes_on || self.keys.end() > self.settled;
-                self.note.behind = if came { Some(self.keys.end() - 1) } else { self.note.behind };
-            }
-            (_, []) => {}
-            (behind, keys) => {
-                // Records that were inserted meanwhile have their places among those that came.
-                let from = behind.map_or(0, |behind| behind + 1).max(self.keys.first());
-                let keys = if self.page.first == behind && behind.is_some() { &keys[1..] } else { keys };
-                self.keys.renew(from, keys);
-                self.note.behind = (from + keys.len() as u64).checked_sub(1);
-            }
+        self.drift.late += self.page.late();
+        self.keys.end_page(self.page.met());
+        if self.page.new_records() > 0 && !self.is_back() {
+            self.keys.forget_ahead();
         }
-        self.settled = self.keys.end();
     }
 
     /// Key behind which the next page is asked for; none for the list's beginning.
     pub(super) fn behind(&self) -> Option<&[u8]> {
-        self.keys.get(self.note.behind?)
+        self.keys.behind()
     }
 
     /// Asks for the last page's last record once more, with what follows it: where that is nothing, the end needs no further request.
     /// Returns false if it can't.
     pub(super) fn overlap(&mut self) -> bool {
-        let Some(anchor) = self.note.behind.filter(|_| self.holds_ends() && !self.is_held()) else { return false };
-        let Some(before) = self.keys.earlier(anchor, 0) else { return false };
-        self.note.held = Some(HeldEnd { anchor, steps: 1, proof: None });
-        self.note.behind = before;
-        true
+        let anchor = self.keys.ahead();
+        let steps_back = self.holds_ends() && !self.is_held() && self.keys.step_back(1);
+        if steps_back {
+            self.held = Some(HeldEnd { anchor, steps: 1, answer: None });
+        }
+        steps_back
     }
 
     /// Holds an answer that would end the walk, or break it, until the record behind which it came has been seen: the next page is asked
     /// for behind an earlier one. Returns the answer's own meaning where that is the list's beginning.
     pub(super) fn hold(&mut self, absence: Result<Proof, PageError>, pages: u64) -> Result<Option<Proof>, PageError> {
-        let Some(behind) = self.note.behind.filter(|_| self.holds_ends()) else { return absence.map(Some) };
-        if absence.is_err() && self.page.has_anchor {
+        self.keys.drop_page();
+        // An upstream that begins in front of a record that is there ignores its key.
+        let ignores_key = absence.is_err() && self.page.has_start();
+        if ignores_key || !self.holds_ends() || self.keys.is_at_beginning() {
             return absence.map(Some);
         }
-        let held = match self.note.held {
-            Some(held) => held,
-            None => {
-                self.fault = absence.as_ref().err().cloned();
-                HeldEnd { anchor: behind, steps: 0, proof: absence.ok() }
-            }
-        };
-        let lost = || PageError::KeysGone(self.settled);
-        let earlier = self.keys.earlier(held.anchor, held.steps).ok_or_else(lost)?;
-        if earlier == Some(behind) {
-            return Err(lost());
+        let first = || HeldEnd { anchor: self.keys.ahead(), steps: 0, answer: Some(absence) };
+        let mut held = self.held.take().unwrap_or_else(first);
+        let distance = 1_u64.checked_shl(held.steps).unwrap_or(u64::MAX);
+        let came = self.keys.passed();
+        if !self.keys.step_back(distance.saturating_sub(self.keys.ahead().saturating_sub(held.anchor))) {
+            return Err(PageError::KeysGone(came));
         }
-        self.note.behind = earlier;
-        self.note.held = Some(HeldEnd { steps: held.steps + 1, ..held });
-        self.note.back += 1;
-        let is_spent = self.note.back > LEAST_STEPS.max(pages / PAGES_A_STEP);
-        if is_spent { Err(PageError::Drifted(self.note.back)) } else { Ok(None) }
+        held.steps += 1;
+        self.held = Some(held);
+        self.drift.back += 1;
+        let is_spent = self.drift.back > LEAST_STEPS.max(pages / PAGES_A_STEP);
+        if is_spent { Err(PageError::Drifted(self.drift.back)) } else { Ok(None) }
     }
 
-    /// Meaning of a whole page, with so many records that had not come, for the end that is held. A page that is shorter than others shows
-    /// the list's end.
-    pub(super) fn conclude(&mut self, new: u64, length: PageLength) -> Conclusion {
-        let Some(held) = self.note.held else { return Conclusion::Ordinary };
-        if self.page.records == 0 {
+    /// Meaning of a whole page, `new` of whose records had not come, for the end that is held. A page that is shorter than others shows the
+    /// list's end.
+    pub(super) fn conclude(&mut self, records: u64, new: u64, length: PageLength) -> Conclusion {
+        if records == 0 && self.is_held() {
             return Conclusion::Absent;
         }
-        let (fault, is_there) = (self.fault.take(), self.page.has_anchor);
-        self.note.held = None;
-        self.note.shifts += u64::from(!is_there);
-        match (fault, held.proof) {
+        let Some(HeldEnd { anchor, answer, .. }) = self.held.take() else {
+            return if self.page.met().is_some() { Conclusion::GoesOn } else { Conclusion::Ordinary };
+        };
+        let is_there = self.page.met() == Some(anchor);
+        self.drift.shifts += u64::from(!is_there);
+        match answer {
             _ if new > 0 => Conclusion::GoesOn,
-            (Some(fault), _) if is_there => Conclusion::Refuted(fault),
-            (None, Some(proof)) if is_there => Conclusion::Proven(proof),
+            Some(Err(fault)) if is_there => Conclusion::Refuted(fault),
+            Some(Ok(proof)) if is_there => Conclusion::Proven(proof),
             _ if length == PageLength::Short => Conclusion::Proven(Proof::LastRecord),
             _ => Conclusion::GoesOn,
         }
     }
 
     /// Notes that the page refutes the end behind its last record; returns false if it is the same record as the last time.
-    pub(super) fn goes_on_anew(&mut self) -> bool {
-        std::mem::replace(&mut self.refuted, self.note.behind) != self.note.behind
+    pub(super) fn refutes_anew(&mut self) -> bool {
+        let last = self.keys.behind().unwrap_or_default();
+        let is_new = self.refuted != last;
+        self.refuted = last.to_vec();
+        is_new
     }
 
     /// Changes that the walk has noticed, where the operator's word makes its pages one list.
     pub(super) fn drift(&self) -> Option<Drift> {
-        let TrailNote { shifts, back, late, .. } = self.note;
-        self.promises_order.then(|| Drift { shifts, back, late, ..Drift::default() })
+        self.promises_order.then_some(self.drift)
     }
 
     /// State for a checkpoint; none for a walk that has only gone forward.
     pub(super) fn note(&self) -> Option<TrailNote> {
-        let end = if self.is_resumed { self.note.end } else { self.settled };
-        self.has_stepped().then_some(TrailNote { end, ..self.note })
+        let held = self.held.as_ref().map(|HeldEnd { anchor, steps, answer }| {
+            let proof = answer.as_ref().and_then(|answer| answer.as_ref().ok().copied());
+            NotedEnd { anchor: *anchor, steps: *steps, proof }
+        });
+        let Drift { shifts, back, late, .. } = self.drift;
+        let is_noted = self.has_stepped() || self.drift != Drift::default();
+        is_noted.then(|| TrailNote { ahead: self.keys.texts_ahead(), held, shifts, back, late })
     }
 
-    /// Takes over [`KeyTrail::note`]; the keys follow.
+    /// Takes over [`KeyTrail::note`]; the keys that have been passed follow.
     pub(super) fn resume(&mut self, note: Option<TrailNote>) {
-        self.note = note.unwrap_or(TrailNote::FORWARD);
-        self.is_resumed = true;
+        let TrailNote { ahead, held, shifts, back, late } = note.unwrap_or_default();
+        self.keys.resume(ahead.iter().map(String::as_str));
+        self.held = held.map(|NotedEnd { anchor, steps, proof }| HeldEnd { anchor, steps, answer: proof.map(Ok) });
+        self.drift = Drift { shifts, back, late, ..Drift::default() };
     }
 }

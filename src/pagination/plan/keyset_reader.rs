@@ -90,6 +90,11 @@ impl KeysetReader {
         let paths = self.paths.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>().join(" and ");
         PageError::KeyTies { paths, key: shown(&self.text) }
     }
+
+    /// Error for the last key, whose record came in front of one that it stood behind.
+    pub(super) fn disordered(&self) -> PageError {
+        PageError::NoOrder { key: shown(&self.text) }
+    }
 }
 
 fn shown(text: &[u8]) -> String {

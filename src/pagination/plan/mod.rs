@@ -12,13 +12,12 @@
 //! A page's records pass through [`Walk::records`] while it arrives, and those that may leave come out at once. A record that the
 //! page's end could still prove to be doubled waits for it.
 //!
-//! Around its walks the plan orders pages ahead of their turn. Those are guesses, and prove nothing: a page whose turn comes is
-//! used if it is exactly the one that the walk asks for, and dropped otherwise.
+//! Around its walks the plan orders pages ahead. Those are guesses, and prove nothing: when the pages before it have been taken, such a
+//! page is used if it is exactly the one that the walk asks for, and dropped otherwise.
 //! Anything that is neither a next address nor a proven end is a [`PageError`](super::PageError), and the crawl breaks.
 
 mod adaptive_page_size;
 mod addresses;
-mod anchors;
 mod checkpoint;
 mod consistency;
 mod diff_to_first_request;
@@ -29,10 +28,9 @@ mod drift;
 mod end;
 mod envelope_check;
 mod events;
+mod expected_overlap;
 mod fingerprint;
 mod forecast;
-mod joint;
-mod junction;
 mod key_order;
 mod key_texts;
 mod key_trail;
@@ -40,10 +38,12 @@ mod keyset_reader;
 mod newest_records;
 mod notice;
 mod numbers_in_links;
+mod observed_overlap;
 mod ordered_page;
 mod overlap_keys;
 mod page_edge;
 mod page_grid;
+mod page_overlap;
 mod part;
 mod partition;
 mod parts;
@@ -55,14 +55,18 @@ mod range_splitter;
 mod release;
 mod shared_key_set;
 mod totals;
+mod trail_keys;
 mod trail_note;
+mod trail_page;
 mod walk;
 mod walk_state;
 
 pub use super::proof::Proof;
 pub use checkpoint::Checkpoint;
 pub use double_counts::Doubles;
-pub use events::{PageId, PageName, PageNews, PageSoFar, PartId, ReleasedRecords, Room, Standing, Step, TurnEvent};
+pub use events::{
+    CurrentPageEvent, PageId, PageName, PageNews, PageSoFar, PageStanding, PartId, ReleasedRecords, Room, Step,
+};
 pub use notice::PlanNotice;
 pub use plan::Plan;
 pub use shared_key_set::CrawlKeys;

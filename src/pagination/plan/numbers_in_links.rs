@@ -14,7 +14,7 @@ struct Change<'a> {
     after: Cow<'a, str>,
 }
 
-/// Returns true if `next`, to which the page of `request` with so many records leads, differs from it in a growing page number or offset
+/// Returns true if `next`, to which the page of `request` with its `records` leads, differs from it in a growing page number or offset
 /// alone, beside parameters that it drops. Such pages move like numbered ones when records before them are added or removed.
 pub(super) fn counts_on(request: &PageRequest, next: &PageRequest, records: u64) -> bool {
     let numbers = || {

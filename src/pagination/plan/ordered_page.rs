@@ -28,10 +28,10 @@ pub(super) struct Lead {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
     OnItsWay,
-    /// The page is whole, and has so many records.
+    /// The page is whole; number of its records.
     Whole(u64),
-    /// No guess holds behind the page, which has so many records: it is empty, refused or lost, or so short that the next number is another
-    /// one.
+    /// No guess holds behind the page: it is empty, refused or lost, or so short that the next number is another one. Number of its
+    /// records.
     Last(u64),
 }
 

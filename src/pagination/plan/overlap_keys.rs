@@ -11,9 +11,12 @@ const LEAST_KNOWN: u64 = 4096;
 const KNOWN_PAGES: u64 = 8;
 
 /// Bytes of a key in memory, beside its text: its entry, and its place by its hash.
-const KEY_BYTES: usize = 64;
+const KEY_BYTES: usize = 72;
 
-/// One byte in so many of `caps.window` holds known keys. Where that is too little, more pages are read again, and no record is lost.
+/// Distance of two keys in the list's order, where keys of records that were inserted between their records meanwhile find room.
+const RANK_STEP: u64 = 1 << 20;
+
+/// Bytes of `caps.window` for each byte of known keys. Where that is too little, more pages are read again, and no record is lost.
 const WINDOW_SHARE: u64 = 16;
 
 /// Keys of the records that came last, in their order. Those of the page under way are not known before it ends.
@@ -30,6 +33,9 @@ pub(super) struct OverlapKeys {
     forgotten: u64,
     /// Place of the first key of the page under way.
     page: u64,
+    /// Rank of the page's last known key, and the place of its first new key behind that.
+    met: Option<u64>,
+    fresh: u64,
     /// Largest number of keys of a page.
     longest: u64,
     /// Number of bytes that all keys may take.
@@ -39,6 +45,8 @@ pub(super) struct OverlapKeys {
 #[derive(Clone, Copy, Debug)]
 struct KnownKey {
     hash: u64,
+    /// Place in the list's order, which ascends.
+    rank: u64,
     /// Number of bytes of all texts before its own.
     start: u64,
     length: usize,
@@ -77,7 +85,8 @@ impl OverlapKeys {
     pub(super) fn push(&mut self, hash: u64, key: &[u8]) {
         let place = self.forgotten + self.keys.len() as u64;
         self.places.insert(hash, place);
-        self.keys.push_back(KnownKey { hash, start: self.removed + self.texts.len() as u64, length: key.len() });
+        let rank = (place + 1).saturating_mul(RANK_STEP);
+        self.keys.push_back(KnownKey { hash, rank, start: self.removed + self.texts.len() as u64, length: key.len() });
         self.texts.extend_from_slice(key);
         self.longest = self.longest.max(place + 1 - self.page);
         let most = LEAST_KNOWN.max(self.longest.saturating_mul(KNOWN_PAGES));
@@ -86,9 +95,44 @@ impl OverlapKeys {
         }
     }
 
-    /// Adds the keys of the page to those that are known.
+    /// Takes a known key of the page, and returns its rank. The new keys since the one before it stand between the two: a page is of one
+    /// moment.
+    pub(super) fn meet(&mut self, place: u64) -> u64 {
+        // Cannot be cut: the key is in memory, and so is its place.
+        let rank = self.keys.get((place - self.forgotten) as usize).map_or(0, |key| key.rank);
+        self.insert_fresh(self.met.unwrap_or(rank.saturating_sub(RANK_STEP)), rank);
+        (self.met, self.fresh) = (Some(rank), self.all());
+        rank
+    }
+
+    /// Gives the page's new keys behind its last known one their ranks between these.
+    fn insert_fresh(&mut self, from: u64, to: u64) {
+        let first = self.fresh.saturating_sub(self.forgotten) as usize;
+        let count = self.keys.len().saturating_sub(first) as u64;
+        let step = to.saturating_sub(from) / (count + 1);
+        for (rank, key) in (1..).map(|nth| from + nth * step).zip(self.keys.iter_mut().skip(first)) {
+            key.rank = rank;
+        }
+    }
+
+    /// Adds the keys of the page to those that are known. Behind a page that ends in front of known records, its last ones stand before these.
     pub(super) fn end_page(&mut self) {
-        self.page = self.forgotten + self.keys.len() as u64;
+        let is_behind_all = |met: &u64| self.page.checked_mul(RANK_STEP).is_none_or(|last| *met >= last);
+        if let Some(met) = self.met.filter(|met| !is_behind_all(met) && self.fresh < self.all()) {
+            let known = self.page.saturating_sub(self.forgotten) as usize;
+            let next = self.keys.iter().take(known).map(|key| key.rank).filter(|rank| *rank > met).min();
+            next.into_iter().for_each(|next| self.insert_fresh(met, next));
+        }
+        self.begin_page();
+    }
+
+    fn begin_page(&mut self) {
+        (self.page, self.met, self.fresh) = (self.all(), None, self.all());
+    }
+
+    /// Number of keys that came, those of the page under way included.
+    fn all(&self) -> u64 {
+        self.forgotten + self.keys.len() as u64
     }
 
     /// Drops the keys of the page.
@@ -99,7 +143,7 @@ impl OverlapKeys {
             self.places.remove(&hash);
             self.texts.truncate(self.texts.len() - length);
         }
-        self.end_page();
+        self.begin_page();
     }
 
     fn forget_first(&mut self) {
@@ -155,6 +199,35 @@ mod tests {
         known.drop_page();
         assert_eq!((place_of(&known, 9), place_of(&known, 7), known.end()), (None, Some(0), 3));
         assert_eq!(known.place_of(hash_of(b"7"), b"other"), None, "no key is known by its hash alone");
+    }
+
+    #[test]
+    fn a_late_key_stands_between_those_that_its_page_has_around_it() {
+        let mut known = OverlapKeys::new(1 << 20);
+        page(&mut known, [10, 20, 30, 40]);
+        known.end_page();
+        let mut ranks = |keys: &[u64]| {
+            let ranks: Vec<_> = keys
+                .iter()
+                .map(|key| match place_of(&known, *key) {
+                    Some(place) => known.meet(place),
+                    None => {
+                        page(&mut known, [*key]);
+                        0
+                    }
+                })
+                .collect();
+            known.end_page();
+            ranks
+        };
+        // Among known records, in front of them, and behind the last one of a page that is in front of others.
+        for late in [&[20, 24, 25, 30][..], &[5, 10, 20], &[20, 23], &[40, 50, 60]] {
+            ranks(late);
+        }
+        let seen = ranks(&[5, 10, 20, 23, 24, 25, 30, 40, 50, 60]);
+        assert!(seen.is_sorted_by(|one, other| one < other), "{seen:?}");
+        // Another order is none.
+        assert!(!ranks(&[24, 23, 30]).is_sorted());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::double_filter::DoubleFilter;
-use super::events::{PageId, PageNews, PartId, ReleasedRecords, TurnEvent};
+use super::events::{CurrentPageEvent, PageId, PageNews, PartId, ReleasedRecords};
 use super::ordered_page::{Arrival, Lead, OrderedPage};
 use super::partition::Cut;
 use super::walk::Walk;
@@ -15,7 +15,7 @@ use crate::pagination::proof::Proof;
 use crate::pagination::retry::Overload;
 use crate::pagination::{PageError, PageRequest};
 
-/// Largest number of pages ahead of the one that has its turn, those that wait included: each of them is looked at at every event.
+/// Largest number of pages ahead of the current one, those that wait included: each event looks at each of them.
 const MOST_AHEAD: u64 = 256;
 
 /// A part, whose walk takes the events of its pages in order.
@@ -29,7 +29,7 @@ pub(super) struct CollectionPart {
     pub(super) records: u64,
     /// Filter behind the cut: a record behind it belongs to the next part, too.
     pub(super) double_filter: Option<DoubleFilter>,
-    /// The pages in flight and those that wait for their turn, in order. The first has its turn if the walk waits for it.
+    /// The pages in flight and those that wait, in order. The first is the current one if the walk waits for it.
     pages: VecDeque<OrderedPage>,
     /// Number of pages that may be ordered ahead, which grows with right guesses.
     trust: usize,
@@ -60,7 +60,7 @@ pub(super) enum Emission {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PlaceInPart {
     /// The walk waits for it.
-    Turn,
+    Current,
     Ahead,
 }
 
@@ -103,7 +103,7 @@ impl CollectionPart {
     /// Place of a page, if it was ordered for this part and not dropped.
     pub(super) fn place_of(&self, page: PageId) -> Option<PlaceInPart> {
         let at = self.pages.iter().position(|asked| asked.id == page)?;
-        Some(if at == 0 && self.walk.next().is_none() { PlaceInPart::Turn } else { PlaceInPart::Ahead })
+        Some(if at == 0 && self.walk.next().is_none() { PlaceInPart::Current } else { PlaceInPart::Ahead })
     }
 
     /// Returns true if a page was ordered because another one leads to it, so that it can't be without content.
@@ -111,8 +111,8 @@ impl CollectionPart {
         self.walk.is_led() && (self.walk.pages() > 0 || self.place_of(page) == Some(PlaceInPart::Ahead))
     }
 
-    /// Orders the page that has its turn, if it has not been ordered.
-    pub(super) fn turn(&mut self, id: PageId) -> Option<Arc<PageRequest>> {
+    /// Orders the current page, if it has not been ordered.
+    pub(super) fn current(&mut self, id: PageId) -> Option<Arc<PageRequest>> {
         if self.is_over() || self.is_closing() || self.walk.next().is_none() {
             return None;
         }
@@ -167,15 +167,15 @@ impl CollectionPart {
         }
     }
 
-    /// Takes an event of the page that has its turn, and returns those of the walk's records that belong to the part.
-    pub(super) fn accept(&mut self, event: TurnEvent<'_>) -> Result<ReleasedRecords, PageError> {
+    /// Takes an event of the current page, and returns those of the walk's records that belong to the part.
+    pub(super) fn accept(&mut self, event: CurrentPageEvent<'_>) -> Result<ReleasedRecords, PageError> {
         match event {
-            TurnEvent::Begun(head) => self.walk.begun(head).map(|()| ReleasedRecords::default()),
-            TurnEvent::Records(head, fields, batch) => {
+            CurrentPageEvent::Begun(head) => self.walk.begun(head).map(|()| ReleasedRecords::default()),
+            CurrentPageEvent::Records(head, fields, batch) => {
                 let batch = self.walk.records(head, fields, batch)?;
                 self.let_through(batch).map(ReleasedRecords::from)
             }
-            TurnEvent::Whole(head, page) => {
+            CurrentPageEvent::Whole(head, page) => {
                 let stride = self.walk.stride();
                 // Another attempt at the page may have led elsewhere.
                 let lead = self.pages.front_mut().and_then(|page| page.lead.take());
@@ -187,7 +187,7 @@ impl CollectionPart {
                 self.pass(stride);
                 batches.map(ReleasedRecords::from)
             }
-            TurnEvent::Refused(head, body, overload) => {
+            CurrentPageEvent::Refused(head, body, overload) => {
                 self.refused(head, body)
                     .or_else(|refusal| if self.gave_up(overload) { Ok(()) } else { Err(refusal) })?;
                 Ok(ReleasedRecords::default())
@@ -202,7 +202,7 @@ impl CollectionPart {
         Ok(())
     }
 
-    /// Gives up the page that has its turn; returns true if a smaller one is asked for instead.
+    /// Gives up the current page; returns true if a smaller one is asked for instead.
     pub(super) fn gave_up(&mut self, overload: Overload) -> bool {
         let is_smaller = overload == Overload::Likely && self.walk.resizing().halve();
         if is_smaller {
@@ -214,7 +214,7 @@ impl CollectionPart {
     /// Returns those of the walk's records that belong to the part. With the first that does not, the part is over.
     fn let_through(&mut self, batch: Batch) -> Result<Batch, PageError> {
         let batch = match (&mut self.cut, &mut self.double_filter) {
-            (Some(cut), Some(filter)) => filter.pass_unread(cut.pass(batch)?, self.walk.release.is_numbered())?,
+            (Some(cut), Some(filter)) => filter.pass(cut.pass(batch)?, &[], self.walk.release.is_numbered())?,
             (Some(cut), None) => cut.pass(batch)?,
             (None, _) => batch,
         };
@@ -232,7 +232,7 @@ impl CollectionPart {
         behind.filter(|_| by_lack).map_or(Ok(()), |records| Err(PageError::RecordsBehindTheEnd { records }))
     }
 
-    /// Turn ⇒ over, and Ahead ⇒ Turn for the page that the walk asks for next. If another one was guessed, all guesses that build on
+    /// Current ⇒ over, and Ahead ⇒ Current for the page that the walk asks for next. If another one was guessed, all guesses that build on
     /// it are dropped.
     fn pass(&mut self, stride: Option<u64>) {
         self.pages.pop_front();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::checkpoint::Checkpoint;
-use super::events::{PageId, PageName, PageNews, ReleasedRecords, Room, Standing, Step, TurnEvent};
+use super::events::{CurrentPageEvent, PageId, PageName, PageNews, PageStanding, ReleasedRecords, Room, Step};
 use super::notice::PlanNotice;
 use super::part::{CollectionPart, Emission, PlaceInPart};
 use super::parts::Parts;
@@ -41,7 +41,7 @@ enum Receiver<'a> {
     /// The search for the range's upper bound.
     Probe(&'a mut RangeSplitter),
     /// The part that waits for the page.
-    Turn(&'a mut CollectionPart),
+    Current(&'a mut CollectionPart),
     None,
 }
 
@@ -144,11 +144,11 @@ impl Plan {
         Ok(Step::Fetch(page, request))
     }
 
-    /// Orders a page: first those that have their turn, then those of new parts, then those ahead.
+    /// Orders a page: first the current ones of the parts, then those of new parts, then those ahead.
     fn fetch(&mut self, page: PageId, room: Room) -> Result<Option<Arc<PageRequest>>, PageError> {
         let may_leave = |part: &&mut CollectionPart| room == Room::Open || part.emission == Emission::Told;
-        if let Some(turn) = self.parts.list.iter_mut().filter(may_leave).find_map(|part| part.turn(page)) {
-            return Ok(Some(turn));
+        if let Some(current) = self.parts.list.iter_mut().filter(may_leave).find_map(|part| part.current(page)) {
+            return Ok(Some(current));
         }
         if room == Room::Full {
             return Ok(None);
@@ -162,27 +162,27 @@ impl Plan {
                 && let Some((owner, cut)) = splitter.split(&mut self.parts.list)
             {
                 self.parts.begin_cut(owner + 1, cut, self.width)?;
-                return Ok(self.parts.list[owner + 1].turn(page));
+                return Ok(self.parts.list[owner + 1].current(page));
             }
         }
         if self.parts.begin_queued(self.width)? {
-            return Ok(self.parts.list.last_mut().and_then(|part| part.turn(page)));
+            return Ok(self.parts.list.last_mut().and_then(|part| part.current(page)));
         }
         let may_guess =
             |part: &&mut CollectionPart| part.in_flight() < part.walk.forecast().most_in_flight(self.guesses);
         Ok(self.parts.list.iter_mut().filter(may_guess).find_map(|part| part.ahead(page)))
     }
 
-    pub fn standing(&self, page: PageId) -> Standing {
+    pub fn standing(&self, page: PageId) -> PageStanding {
         if self.parts.splitter.as_ref().is_some_and(|splitter| splitter.is_probe(page)) {
             // A probe belongs to no part; the last part is the one whose bound it looks for.
-            return self.parts.list.last().map_or(Standing::Unwanted, |part| Standing::Turn(part.id));
+            return self.parts.list.last().map_or(PageStanding::Unwanted, |part| PageStanding::Current(part.id));
         }
         let place = |part: &CollectionPart| part.place_of(page).map(|place| (part.id, place));
         match self.parts.list.iter().find_map(place) {
-            Some((part, PlaceInPart::Turn)) => Standing::Turn(part),
-            Some((_, PlaceInPart::Ahead)) => Standing::Ahead,
-            None => Standing::Unwanted,
+            Some((part, PlaceInPart::Current)) => PageStanding::Current(part),
+            Some((_, PlaceInPart::Ahead)) => PageStanding::Ahead,
+            None => PageStanding::Unwanted,
         }
     }
 
@@ -193,13 +193,13 @@ impl Plan {
         }
     }
 
-    /// Takes an event of a page that has its turn, and returns the records that may leave now. An error says why no more of its
+    /// Takes an event of a current page, and returns the records that may leave now. An error says why no more of its
     /// records can be trusted; a refusal is none where it is how the part ends, or where a smaller page is ordered instead.
-    pub fn accept(&mut self, page: PageId, event: TurnEvent<'_>) -> Result<ReleasedRecords, PageError> {
-        let is_whole = matches!(event, TurnEvent::Whole(..));
+    pub fn accept(&mut self, page: PageId, event: CurrentPageEvent<'_>) -> Result<ReleasedRecords, PageError> {
+        let is_whole = matches!(event, CurrentPageEvent::Whole(..));
         let part = match self.receiver(page) {
             Receiver::Probe(splitter) => return splitter.accept(event).map(|()| ReleasedRecords::default()),
-            Receiver::Turn(part) => part,
+            Receiver::Current(part) => part,
             Receiver::None => return Ok(ReleasedRecords::default()),
         };
         let (accepted, part) = (part.accept(event), part.id);
@@ -214,14 +214,14 @@ impl Plan {
         Ok(released)
     }
 
-    /// Gives up a page that has its turn. Returns true if the plan does without it: it orders a smaller one, or the page was a probe.
+    /// Gives up a current page. Returns true if the plan does without it: it orders a smaller one, or the page was a probe.
     pub fn gave_up(&mut self, page: PageId, overload: Overload) -> bool {
         match self.receiver(page) {
             Receiver::Probe(splitter) => {
                 splitter.give_up();
                 true
             }
-            Receiver::Turn(part) => part.gave_up(overload),
+            Receiver::Current(part) => part.gave_up(overload),
             Receiver::None => false,
         }
     }
@@ -230,8 +230,8 @@ impl Plan {
         match self.parts.splitter.as_mut().filter(|splitter| splitter.is_probe(page)) {
             Some(splitter) => Receiver::Probe(splitter),
             None => {
-                let has_turn = |part: &&mut CollectionPart| part.place_of(page) == Some(PlaceInPart::Turn);
-                self.parts.list.iter_mut().find(has_turn).map_or(Receiver::None, Receiver::Turn)
+                let is_current = |part: &&mut CollectionPart| part.place_of(page) == Some(PlaceInPart::Current);
+                self.parts.list.iter_mut().find(is_current).map_or(Receiver::None, Receiver::Current)
             }
         }
     }
@@ -246,7 +246,7 @@ impl Plan {
         let may_halve = owner.is_some_and(|part| part.walk.may_halve());
         let is_led_to = owner.is_some_and(|part| part.is_led_to(page));
         let is_first =
-            owner.is_some_and(|part| part.walk.pages() == 0 && part.place_of(page) == Some(PlaceInPart::Turn));
+            owner.is_some_and(|part| part.walk.pages() == 0 && part.place_of(page) == Some(PlaceInPart::Current));
         PageTraits {
             halvable: if may_halve { Halvable::Yes } else { Halvable::No },
             no_content: if is_led_to { NoContent::NotYet } else { NoContent::Page },

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::events::{PageId, TurnEvent};
+use super::events::{CurrentPageEvent, PageId};
 use super::part::CollectionPart;
 use super::partition::{self, Cut, UpperBound};
 use crate::batch::Batch;
@@ -76,16 +76,16 @@ impl RangeSplitter {
     }
 
     /// Takes an event of the probe.
-    pub(super) fn accept(&mut self, event: TurnEvent<'_>) -> Result<(), PageError> {
+    pub(super) fn accept(&mut self, event: CurrentPageEvent<'_>) -> Result<(), PageError> {
         match event {
-            TurnEvent::Begun(_) => {}
-            TurnEvent::Records(_, _, batch) => self.note_record(&batch),
-            TurnEvent::Whole(_, rest) => {
+            CurrentPageEvent::Begun(_) => {}
+            CurrentPageEvent::Records(_, _, batch) => self.note_record(&batch),
+            CurrentPageEvent::Whole(_, rest) => {
                 self.note_record(&rest.batch);
                 let record = self.probe.take().and_then(|probe| probe.record);
                 self.bound.probed(record.as_deref())?;
             }
-            TurnEvent::Refused(..) => self.give_up(),
+            CurrentPageEvent::Refused(..) => self.give_up(),
         }
         Ok(())
     }

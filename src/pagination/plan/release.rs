@@ -2,12 +2,13 @@
 
 use super::double_counts::Doubles;
 use super::double_filter::DoubleFilter;
-use super::fingerprint::{BatchKey, Fingerprint, RecordIdentity, first_line, has_line};
-use super::junction::KnownRecord;
+use super::fingerprint::{Fingerprint, first_line, has_line};
+use super::observed_overlap::KnownRecord;
 use super::page_edge::PageEdge;
 use super::shared_key_set::CrawlKeys;
 use crate::batch::Batch;
 use crate::pagination::error::PageError;
+use crate::pagination::keys::KeyReader;
 use crate::pagination::path::Path;
 use crate::pagination::record_values::values_of;
 use crate::pagination::settings::Pagination;
@@ -16,7 +17,8 @@ use crate::pagination::styles::Style;
 /// Records of the page that is arriving, and the last record before it.
 #[derive(Debug)]
 pub(super) struct RecordRelease {
-    identity: RecordIdentity,
+    /// Reader of the keys that tell records apart; without one, their bytes do.
+    reader: Option<KeyReader>,
     detection: MoveDetection,
     /// Filter by keys; none where no key is configured.
     doubles: Option<DoubleFilter>,
@@ -43,11 +45,10 @@ pub(super) struct RecordRelease {
     needs_last: bool,
 }
 
-/// Records that wait for their page's end, with their keys.
+/// Records that wait for their page's end.
 #[derive(Debug)]
 struct WithheldBatch {
     batch: Batch,
-    keys: Vec<BatchKey>,
     /// Indexes of those that pages before held.
     known: Vec<usize>,
 }
@@ -93,7 +94,7 @@ impl RecordRelease {
             (Some(_), _) | (None, None) => MoveDetection::Off,
         };
         Self {
-            identity: RecordIdentity::new(pagination.key.as_ref()),
+            reader: pagination.key.as_ref().map(KeyReader::new),
             detection,
             doubles: DoubleFilter::of(pagination),
             key: pagination.key.clone().filter(|_| pagination.watches_moves()),
@@ -157,16 +158,22 @@ impl RecordRelease {
         self.page.records() - self.overlap
     }
 
-    /// Takes the next records; returns true if they are the page's first.
-    pub(super) fn add(&mut self, batch: &Batch) -> Result<bool, PageError> {
-        let is_first = self.page.records() == 0;
-        self.page.add(batch, &self.identity)?;
+    /// The batch with its keys, where they tell records apart.
+    fn keyed(&self, batch: Batch) -> Result<Batch, PageError> {
+        let Some(reader) = &self.reader else { return Ok(batch) };
+        reader.keyed(batch)
+    }
+
+    /// Takes the next records; returns them with their keys, and true if they are the page's first.
+    pub(super) fn add(&mut self, batch: Batch) -> Result<(Batch, bool), PageError> {
+        let (batch, is_first) = (self.keyed(batch)?, self.page.records() == 0);
+        self.page.add(&batch);
         if self.needs_last {
-            self.page.keep_last(batch);
+            self.page.keep_last(&batch);
         }
         let start = self.page.start();
-        self.edge.as_mut().map_or(Ok(()), |edge| edge.add(batch, start))?;
-        Ok(is_first)
+        self.edge.as_mut().map_or(Ok(()), |edge| edge.add(&batch, start))?;
+        Ok((batch, is_first))
     }
 
     /// Returns true if the page begins with the record of the page before, as pages of a keyset with an overlap do.
@@ -179,14 +186,9 @@ impl RecordRelease {
         if first.trim_ascii() != last.trim_ascii() { Err(PageError::KeyIsShared) } else { Ok(true) }
     }
 
-    /// Keys of the batch that was added last.
-    pub(super) fn keys(&self) -> &[BatchKey] {
-        self.page.batch()
-    }
-
-    /// Compares known records of the batch that was added last with those that left.
+    /// Compares known records of a batch with those that left.
     pub(super) fn compare(&self, batch: &Batch, known: &mut [KnownRecord]) -> Result<(), PageError> {
-        self.doubles.as_ref().map_or(Ok(()), |doubles| doubles.compare(batch, self.page.batch(), known))
+        self.doubles.as_ref().map_or(Ok(()), |doubles| doubles.compare(batch, known))
     }
 
     /// Counts records that pages before held.
@@ -205,12 +207,12 @@ impl RecordRelease {
             ReleasePolicy::Now => {
                 self.check_edge()?;
                 match &mut self.doubles {
-                    Some(doubles) => doubles.pass(batch, self.page.batch(), &known, self.is_numbered),
+                    Some(doubles) => doubles.pass(batch, &known, self.is_numbered),
                     None => Ok(batch.without(&known)),
                 }
             }
             ReleasePolicy::AtTheEnd => {
-                self.withheld.push(WithheldBatch { batch, keys: self.page.take_batch(), known });
+                self.withheld.push(WithheldBatch { batch, known });
                 let bytes: usize = self.withheld.iter().map(|withheld| withheld.batch.lines().len()).sum();
                 if bytes as u64 > self.withheld_limit {
                     return Err(PageError::WholePageTooLarge(self.withheld_limit));
@@ -224,10 +226,10 @@ impl RecordRelease {
     /// Compares the keys of records that waited; their page is no repetition, and `pages` came before it.
     pub(super) fn compare_withheld(&mut self, pages: u64) -> Result<(), PageError> {
         self.check_edge()?;
-        for WithheldBatch { batch, keys, known } in &mut self.withheld {
+        for WithheldBatch { batch, known } in &mut self.withheld {
             let waited = std::mem::take(batch);
             *batch = match &mut self.doubles {
-                Some(doubles) => doubles.pass(waited, keys, known, self.is_numbered)?,
+                Some(doubles) => doubles.pass(waited, known, self.is_numbered)?,
                 None => waited.without(known),
             };
         }
@@ -236,14 +238,11 @@ impl RecordRelease {
         self.key.as_ref().filter(|_| is_nowhere).map_or(Ok(()), |key| Err(PageError::KeyNowhere(key.clone())))
     }
 
-    /// Notes the keys of records that left before the walk was interrupted, and returns them.
-    pub(super) fn recall(&mut self, records: &Batch) -> Result<Vec<BatchKey>, PageError> {
-        let mut keys = Vec::new();
-        self.identity.read(records, &mut keys)?;
-        if let Some(doubles) = &mut self.doubles {
-            doubles.recall(records, &keys)?;
-        }
-        Ok(keys)
+    /// Notes the keys of records that left before the walk was interrupted, and returns the records with them.
+    pub(super) fn recall(&mut self, records: Batch) -> Result<Batch, PageError> {
+        let records = self.keyed(records)?;
+        self.doubles.as_mut().map_or(Ok(()), |doubles| doubles.recall(&records))?;
+        Ok(records)
     }
 
     /// Doubles of the page so far.
@@ -323,8 +322,8 @@ mod tests {
     }
 
     fn pass(release: &mut RecordRelease, lines: &'static str) -> Result<u64, PageError> {
-        release.add(&batch(lines))?;
-        release.pass(batch(lines), Vec::new()).map(|batch| batch.records())
+        let (batch, _) = release.add(batch(lines))?;
+        release.pass(batch, Vec::new()).map(|batch| batch.records())
     }
 
     #[test]

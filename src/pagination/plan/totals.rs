@@ -71,7 +71,7 @@ impl UpstreamTotals {
         self.is_own = false;
     }
 
-    /// Returns true if so many records are the last total, with or without doubles that it may count.
+    /// Returns true if `records` is the last total, with or without doubles that it may count.
     pub(super) fn count(self, records: u64, doubles: Doubles) -> bool {
         doubles.counted(self.grown).into_iter().any(|counted| self.last == Some(records + counted))
     }

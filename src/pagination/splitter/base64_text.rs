@@ -5,7 +5,8 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::flaw::VALUE;
-use super::lexer::{StringState, StringStep, Utf8Checker};
+use super::scalars::{StringState, StringStep};
+use super::utf8::Utf8Checker;
 use crate::pagination::PageError;
 
 /// Padding may be left out.

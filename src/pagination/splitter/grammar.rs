@@ -7,8 +7,8 @@
 
 use super::brackets::{BracketStack, bad_byte};
 use super::flaw::{ESCAPE, HEX, NAME, SCALAR, SEPARATOR, VALUE};
-use super::lexer::ScalarState;
 use super::masks::{BlockMasks, BlockReader, BlockStop, Cuts, ScanDetail, below};
+use super::scalars::ScalarState;
 
 /// State from one block to the next.
 #[derive(Clone, Copy, Debug)]

@@ -8,8 +8,10 @@ use std::ops::Range;
 use bytes::BytesMut;
 
 use super::flaw::{FlawKind, SEPARATOR, VALUE};
-use super::lexer::{self, drop_space, is_space, space_at};
+use super::scalars::is_scalar;
+use super::white_space::{drop_space, is_space, space_at};
 use crate::batch::Batch;
+use crate::pagination::keys::KeyColumn;
 use crate::pagination::{PageError, Whitespace};
 
 /// Bytes by which the buffer grows: for one read of a socket, and the rest of the record before it.
@@ -33,6 +35,8 @@ pub(super) struct LineBuffer {
     whole: usize,
     /// Number of whole lines that were not taken.
     lines: u64,
+    /// Keys of these lines, where records have one.
+    keys: Option<Box<KeyColumn>>,
     /// Number of lines that were taken.
     taken: u64,
     usage: LineUse,
@@ -59,11 +63,12 @@ pub(super) struct SpanPart<'a> {
 }
 
 impl LineBuffer {
-    pub(super) fn new(record_bytes: u64, whitespace: Whitespace) -> Self {
+    pub(super) fn new(record_bytes: u64, whitespace: Whitespace, keys: Option<Box<KeyColumn>>) -> Self {
         Self {
             bytes: BytesMut::new(),
             whole: 0,
             lines: 0,
+            keys,
             taken: 0,
             usage: LineUse::Records,
             is_begun: false,
@@ -171,12 +176,17 @@ impl LineBuffer {
         }
         self.usual = lines.len().min(ROOM);
         self.taken += self.lines;
-        Batch::new(lines, std::mem::take(&mut self.lines))
+        let batch = Batch::new(lines, std::mem::take(&mut self.lines));
+        match &mut self.keys {
+            Some(keys) => keys.take(batch),
+            None => batch,
+        }
     }
 
     /// Number of bytes in memory. The buffer of a large record is counted with its spare capacity, which is up to half of it.
     pub(super) fn held_bytes(&self) -> usize {
-        if self.bytes.len() > ROOM { self.bytes.capacity() } else { self.bytes.len() }
+        let lines = if self.bytes.len() > ROOM { self.bytes.capacity() } else { self.bytes.len() };
+        lines + self.keys.as_ref().map_or(0, |keys| keys.bytes())
     }
 
     /// Returns whether any byte of a record was added.
@@ -189,7 +199,9 @@ impl LineBuffer {
         self.bytes.clear();
         let bytes = std::mem::take(&mut self.bytes);
         let bytes = if bytes.capacity() > LARGE { BytesMut::new() } else { bytes };
-        *self = Self { bytes, usual: self.usual, ..Self::new(self.record_bytes, self.whitespace) };
+        let mut keys = self.keys.take();
+        keys.iter_mut().for_each(|keys| keys.forget());
+        *self = Self { bytes, usual: self.usual, ..Self::new(self.record_bytes, self.whitespace, keys) };
     }
 
     /// Returns whether no record has begun behind the whole lines.
@@ -215,6 +227,14 @@ impl LineBuffer {
             copied[usize::from(*cut) - run.start] = b'\n';
         }
         self.lines += cuts.len() as u64;
+        if let Some(keys) = &mut self.keys {
+            let mut start = self.whole;
+            for cut in cuts {
+                let end = place + usize::from(*cut) - run.start + 1;
+                keys.add(&self.bytes[start..end], start);
+                start = end;
+            }
+        }
         if let Some(last) = cuts.last() {
             self.whole = place + usize::from(*last) - run.start + 1;
         }
@@ -233,6 +253,9 @@ impl LineBuffer {
         self.check_size(len, 0).map_err(FlawKind::Page)?;
         check_record(&self.bytes[self.whole..])?;
         self.bytes.extend_from_slice(b"\n");
+        if let Some(keys) = &mut self.keys {
+            keys.add(&self.bytes[self.whole..], self.whole);
+        }
         self.whole = self.bytes.len();
         self.lines += 1;
         Ok(())
@@ -270,7 +293,7 @@ fn check_record(record: &[u8]) -> Result<(), FlawKind> {
     match record {
         [b'[' | b'{', .., b']' | b'}'] => Ok(()),
         [b'[' | b'{', ..] | [.., b']' | b'}'] => Err(FlawKind::Expected(SEPARATOR)),
-        scalar if lexer::is_scalar(scalar) => Ok(()),
+        scalar if is_scalar(scalar) => Ok(()),
         _ => Err(FlawKind::Expected("expected one whole string, number or literal")),
     }
 }

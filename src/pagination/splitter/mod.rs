@@ -12,8 +12,9 @@
 //! | `open_value.rs` | reads a whole value: records, and unused arrays and objects, by their brackets alone |
 //! | `masks.rs`, `simd.rs` | make masks of 64 bytes, and pass each block's to its reader |
 //! | `brackets.rs`, `grammar.rs` | the readers: brackets and separators; with full validation, the whole grammar |
-//! | `line_buffer.rs` | turns the records into lines |
-//! | `lexer.rs`, `flaw.rs` | strings, numbers and characters byte by byte; what is said of a page with a flaw |
+//! | `line_buffer.rs` | turns the records into lines, and finds their keys in these (`keys/column.rs`) |
+//! | `scalars.rs`, `white_space.rs`, `utf8.rs` | strings, numbers, white space and characters byte by byte |
+//! | `flaw.rs` | the message about a page with a flaw |
 //! | `base64_text.rs` | decodes the string that a page of records stands in |
 
 mod base64_text;
@@ -21,18 +22,20 @@ mod brackets;
 mod flaw;
 mod grammar;
 mod json_position;
-mod lexer;
 mod line_buffer;
 mod masks;
 mod open_value;
 mod page_sketch;
+mod scalars;
 mod shape;
 mod simd;
 mod surroundings;
 mod target_tree;
 #[cfg(test)]
 mod tests;
+mod utf8;
 mod walker;
+mod white_space;
 
 use std::sync::Arc;
 
@@ -42,17 +45,18 @@ use super::detect::Sketch;
 use super::error_settings::{OwnWords, PageCompleteness};
 use super::error_words::{check_empty, outlook_of};
 use super::json_extract::{extract, value_of};
+use super::keys::KeyColumn;
 use super::page::{Page, PageFields, RecordHolder};
 use super::page_envelope::PageEnvelope;
 use super::{PageError, PageRequest, Path, Presence, Records, Validation};
 use crate::batch::{Batch, LinesHash};
 use flaw::{BEFORE_FLAW, arrays_of, shown_flaw};
-use lexer::Utf8Checker;
 use line_buffer::LineBuffer;
 use masks::ScanDetail;
 use open_value::{Scanner, WalkOutput};
 use surroundings::{RecordsState, Surroundings};
 use target_tree::from_start;
+use utf8::Utf8Checker;
 use walker::PageWalker;
 
 use shape::NoContentPage;
@@ -101,8 +105,9 @@ impl Splitter {
             Validation::Full => ScanDetail::Grammar,
         };
         let walker = PageWalker::new(Arc::clone(&shape.tree), detail, shape.caps.record_bytes);
+        let keys = || shape.key.clone().map(|key| Box::new(KeyColumn::new(key)));
         let output = shape.pool.get().unwrap_or_else(|| WalkOutput {
-            lines: LineBuffer::new(shape.caps.record_bytes, shape.tree.records.whitespace),
+            lines: LineBuffer::new(shape.caps.record_bytes, shape.tree.records.whitespace, keys()),
             scanner: Scanner::new(shape.isa),
         });
         Self {
@@ -274,7 +279,7 @@ impl Splitter {
         let fields = self.shape.tree.fields.iter().chain(&self.shape.late).cloned().collect();
         let shape =
             PageShape::with_fields(fields, &Records { paths, ..records.clone() }, &self.shape.caps, self.shape.isa);
-        let shape = Arc::new(PageShape { failures: self.shape.failures.clone(), ..shape });
+        let shape = Arc::new(PageShape { failures: self.shape.failures.clone(), key: self.shape.key.clone(), ..shape });
         let mut splitter = Self { asked: self.asked, ..Self::new(shape) };
         splitter.feed(text.as_bytes())?;
         splitter.finish()

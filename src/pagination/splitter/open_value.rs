@@ -6,9 +6,9 @@
 use super::brackets::BracketStack;
 use super::flaw::{Flaw, FlawKind, SCALAR, VALUE};
 use super::grammar::GrammarChecker;
-use super::lexer::{ScalarState, StringState};
 use super::line_buffer::{LineBuffer, LineUse, SpanPart};
 use super::masks::{BlockStop, Carry, Cuts, ScanDetail};
+use super::scalars::{ScalarState, StringState};
 use super::simd::{self, Isa};
 use super::surroundings::Surroundings;
 use crate::pagination::PageError;

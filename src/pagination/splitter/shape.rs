@@ -9,6 +9,7 @@ use super::open_value::WalkOutput;
 use super::simd::Isa;
 use super::target_tree::{TargetTree, counts_from_end};
 use crate::caps::Caps;
+use crate::pagination::keys::KeyReader;
 use crate::pagination::{End, ErrorSettings, Pagination, Path, Presence, Records};
 
 /// Paths and limits by which each page of a collection is split.
@@ -17,6 +18,8 @@ pub struct PageShape {
     pub(super) tree: Arc<TargetTree>,
     /// Fields that contain the records, are inside of them, or count from an array's end: they are extracted from the whole page.
     pub(super) late: Vec<Path>,
+    /// Reader of the records' keys, where they have one.
+    pub(super) key: Option<Arc<KeyReader>>,
     pub(super) failures: ErrorSettings,
     pub(super) no_content: NoContentPage,
     pub(super) caps: Caps,
@@ -48,6 +51,7 @@ impl PageShape {
         let ends = pagination.end == End::Status(StatusCode::NO_CONTENT);
         let is_page = ends || pagination.records.presence == Presence::Optional;
         Self {
+            key: pagination.key.as_ref().map(|key| Arc::new(KeyReader::new(key))),
             failures: pagination.failures.clone(),
             no_content: if is_page { NoContentPage::Empty } else { NoContentPage::Error },
             ..Self::with_fields(fields, &pagination.records, caps, Isa::best())
@@ -59,6 +63,7 @@ impl PageShape {
         Self {
             tree: Arc::new(TargetTree::new(fields, records)),
             late,
+            key: None,
             failures: ErrorSettings::default(),
             no_content: NoContentPage::Error,
             caps: caps.clone(),

@@ -1,12 +1,17 @@
 //! The splitter compared with serde_json, for all cuts of a page and all instruction sets.
 
+use std::fmt;
+
 use proptest::prelude::*;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::*;
+use crate::batch::KeyRelation;
 use crate::caps::Caps;
 use crate::pagination::detect;
+use crate::pagination::keys::KeyReader;
 use crate::pagination::{Encoding, Pagination, RecordsShape, Source, Style, Whitespace};
 
 fn split(records: &str, text: &str) -> Result<Page, PageError> {
@@ -399,6 +404,75 @@ fn json() -> impl Strategy<Value = String> {
     })
 }
 
+/// A record whose members may have one name, and the name of a key in several places and spellings.
+fn record() -> impl Strategy<Value = String> {
+    let name = prop::sample::select(vec!["id", "id", "id", "a", "idx", "i", "\\u0069d", "i\\\"d", "\\\\"]);
+    let space = prop::sample::select(vec!["", "", "", " ", "\n  "]);
+    let key = prop_oneof![(0..1_000_u32).prop_map(|id| id.to_string()), Just("\"ord_01\"".to_owned()), json()];
+    let inner = (name.clone(), key.clone()).prop_map(|(name, key)| format!("{{\"{name}\":{key}}}"));
+    let member = (space.clone(), name, space.clone(), prop_oneof![key, inner], space)
+        .prop_map(|(before, name, inside, value, after)| format!("{before}\"{name}\"{inside}:{inside}{value}{after}"));
+    let object = prop::collection::vec(member, 0..4).prop_map(|members| format!("{{{}}}", members.join(",")));
+    prop_oneof![8 => object, 1 => json()]
+}
+
+/// Members of an object in their order.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AllMembers;
+        impl<'de> Visitor<'de> for AllMembers {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(AllMembers)
+    }
+}
+
+/// Checks the keys of a batch: each is the text of the first member with its name, and counts up from the one before if it says so.
+fn check_keys(batch: &Batch, path: &str) {
+    let keys = batch.keys().unwrap_or_default();
+    assert_eq!(keys.len() as u64, batch.records());
+    let mut before = None;
+    for (line, key) in batch.each().zip(keys) {
+        let text = batch.key(*key).map(|text| std::str::from_utf8(text).unwrap());
+        assert_eq!(text, first_member(line, path).filter(|text| *text != "null"), "{:?}", batch.lines());
+        if key.relation == KeyRelation::Next && !std::ptr::eq(key, &raw const keys[0]) {
+            assert_eq!(text.map(number_at_end), before.map(number_at_end).map(|(text, number)| (text, number + 1)));
+            assert_eq!(text.map(str::len), before.map(str::len));
+        }
+        before = text;
+    }
+}
+
+/// The text before the number at the end of a key, and the number.
+fn number_at_end(key: &str) -> (&str, u64) {
+    let text = key.trim_end_matches('"');
+    let digits = text.bytes().rev().take_while(u8::is_ascii_digit).count();
+    (&text[..text.len() - digits], text[text.len() - digits..].parse().unwrap_or_default())
+}
+
+fn first_member<'a>(line: &'a [u8], path: &str) -> Option<&'a str> {
+    let mut value: &RawValue = serde_json::from_slice(line).unwrap();
+    for name in path.split('.') {
+        let Members(members) = serde_json::from_str(value.get()).ok()?;
+        value = members.iter().find(|(member, _)| member == name)?.1;
+    }
+    Some(value.get())
+}
+
 /// A shape for each way to read the same page.
 fn shapes(records: &Records, fields: &[&str]) -> Vec<Arc<PageShape>> {
     let fields: Vec<Path> = fields.iter().map(|field| field.parse().unwrap()).collect();
@@ -455,6 +529,54 @@ proptest! {
             prop_assert!(element.contains('\\') || !outside.trim_end().contains([' ', '\t']), "{}", line);
             prop_assert_eq!(serde_json::from_str::<Value>(line).ok(), serde_json::from_str::<Value>(element).ok());
         }
+    }
+
+    #[test]
+    fn keys_are_those_that_a_parser_finds_in_the_lines(
+        records in prop::collection::vec(record(), 0..12), cut in 1..130_usize, path in prop::sample::select(vec!["id", "a.id"]),
+        whitespace in prop::sample::select(vec![Whitespace::Kept, Whitespace::Dropped]),
+    ) {
+        let text = format!("[{}]", records.join(","));
+        let reader = Arc::new(KeyReader::new(&path.parse().unwrap()));
+        for shape in shapes(&Records { whitespace, ..Records::at(Path::root()) }, &[]) {
+            let shape = Arc::new(PageShape { key: Some(Arc::clone(&reader)), ..(*shape).clone() });
+            let mut splitter = Splitter::new(shape);
+            for piece in text.as_bytes().chunks(cut) {
+                splitter.feed(piece).unwrap();
+                check_keys(&splitter.take(), path);
+            }
+            check_keys(&splitter.finish().unwrap().batch, path);
+        }
+    }
+
+    #[test]
+    fn keys_that_count_up_are_found_as_all_others(
+        runs in prop::collection::vec((0..120_u32, 1..40_u32, any::<bool>(), any::<bool>()), 1..6), cut in 1..700_usize,
+        gap in prop::sample::select(vec!["", " "]),
+    ) {
+        let record = |(first, count, is_text, is_padded)| {
+            let key = move |id: u32| match (is_text, is_padded) {
+                (true, true) => format!("\"ord_{id:04}\""),
+                (true, false) => format!("\"{id}\""),
+                (false, _) => id.to_string(),
+            };
+            (first..first + count).map(move |id| format!("{{\"id\":{}{gap},\"text\":\"more than 32 bytes of it\"}}", key(id)))
+        };
+        let records: Vec<_> = runs.into_iter().flat_map(record).collect();
+        let text = format!("[{}]", records.join(","));
+        let reader = Arc::new(KeyReader::new(&"id".parse().unwrap()));
+        let mut counted = 0;
+        for shape in shapes(&Records::at(Path::root()), &[]) {
+            let mut splitter = Splitter::new(Arc::new(PageShape { key: Some(Arc::clone(&reader)), ..(*shape).clone() }));
+            for piece in text.as_bytes().chunks(cut) {
+                splitter.feed(piece).unwrap();
+                let batch = splitter.take();
+                counted += batch.keys().unwrap_or_default().iter().filter(|key| key.relation == KeyRelation::Next).count();
+                check_keys(&batch, "id");
+            }
+            check_keys(&splitter.finish().unwrap().batch, "id");
+        }
+        prop_assert!(records.len() < 60 || counted > 0, "none of {} keys counts up", records.len());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::shared_governor::SharedGovernor;
 use super::traffic::Traffic;
 use crate::config;
 use crate::pace::CrawlId;
+use crate::upstream::origin_of;
 
 /// Time from the last use of a governor until it may be forgotten with what it has learned.
 pub(super) const KEPT: Duration = Duration::from_secs(600);
@@ -86,7 +87,7 @@ impl Governors {
     }
 
     fn key_of(&self, upstream: &config::Upstream, credentials: &[(String, Vec<u8>)]) -> (String, u64) {
-        (upstream.url.origin().ascii_serialization(), self.registry.hasher.hash_one(credentials))
+        (origin_of(upstream), self.registry.hasher.hash_one(credentials))
     }
 }
 

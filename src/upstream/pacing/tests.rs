@@ -74,7 +74,7 @@ async fn who_gives_up_leaves_the_queue_with_or_without_a_permit() {
         assert!(poll(gives_up.as_mut()).is_none() && poll(is_late.as_mut()).is_none());
         assert!(poll(last.as_mut()).is_none());
         assert_eq!(governors.traffic()[0].load.waiting, 3);
-        // Its turn comes, but it is never polled again.
+        // It comes to the head of the queue, but is never polled again.
         drop(first);
         assert_eq!(governors.traffic()[0].load.waiting, 2);
     }

@@ -1,21 +1,26 @@
 """Clients that stream into a file, and readers that read what a client left there."""
 
+import asyncio
 import http.client
 import json
 import shutil
 import subprocess
+import threading
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
 import duckdb
 import httpx
 import pandas
 import requests
 
+from .process import INSTALLED
+
 STREAM = "application/x-ndjson"
-FETCH = Path(__file__).resolve().parents[1] / "apps" / "fetch.mjs"
+APPS = Path(__file__).resolve().parents[1] / "apps"
 SECONDS = 60
 
 
@@ -56,7 +61,7 @@ def curl(version: str) -> Callable[[str, Path], Running]:
     """curl, unbuffered, in this version of HTTP."""
 
     def start(url: str, file: Path) -> Running:
-        command = ["curl", "-q", "-sS", "-N", f"--{version}", "-H", f"Accept: {STREAM}"]
+        command = ["curl", "-q", "-sSf", "-N", f"--{version}", "-H", f"Accept: {STREAM}"]
         return Running([*command, "-o", str(file), url], by_status)
 
     return start
@@ -64,7 +69,47 @@ def curl(version: str) -> Callable[[str, Path], Running]:
 
 def node_fetch(url: str, file: Path) -> Running:
     """Node's fetch."""
-    return Running([shutil.which("node") or "node", str(FETCH), url, str(file)], by_status)
+    return Running([shutil.which("node") or "node", str(APPS / "fetch.mjs"), url, str(file)], by_status)
+
+
+def wget(url: str, file: Path) -> Running:
+    """wget, which otherwise asks again by itself where a stream broke."""
+    command = ["wget", "--no-config", "-nv", "-t", "1", f"--header=Accept: {STREAM}", "-O", str(file), url]
+    return Running(command, by_status)
+
+
+def go(url: str, file: Path) -> Running:
+    """Go's net/http."""
+    return Running([str(compiled_go()), url, str(file)], by_status)
+
+
+def java(url: str, file: Path) -> Running:
+    """Java's HttpClient, in a machine that starts as fast as it can."""
+    quickly = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto"]
+    return Running(["java", *quickly, "-cp", str(compiled_java()), "Stream", url, str(file)], by_status)
+
+
+building = threading.Lock()
+
+
+def compiled_go() -> Path:
+    return compiled(APPS / "stream.go", "stream", lambda source, to: ["go", "build", "-o", str(to), str(source)])
+
+
+def compiled_java() -> Path:
+    """Folder of the class."""
+    source = APPS / "Stream.java"
+    return compiled(source, "Stream.class", lambda source, to: ["javac", "-d", str(to.parent), str(source)]).parent
+
+
+def compiled(source: Path, name: str, command: Callable[[Path, Path], list[str]]) -> Path:
+    """The program that a compiler makes of this file, made again when the file has changed."""
+    program = INSTALLED / "clients" / name
+    with building:
+        if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+            program.parent.mkdir(parents=True, exist_ok=True)
+            subprocess.run(command(source, program), check=True, timeout=300)
+    return program
 
 
 def with_requests(url: str, file: Path) -> Outcome:
@@ -108,6 +153,22 @@ def with_httpx(**versions: bool) -> Callable[[str, Path], Outcome]:
     return run
 
 
+def with_aiohttp(url: str, file: Path) -> Outcome:
+    async def run() -> None:
+        timeout = aiohttp.ClientTimeout(total=SECONDS)
+        async with aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as session:
+            async with session.get(url, headers={"Accept": STREAM}) as answer:
+                async for piece in answer.content.iter_any():
+                    out.write(piece)
+
+    with file.open("wb") as out:
+        try:
+            asyncio.run(run())
+        except aiohttp.ClientError as error:
+            return Outcome(type(error).__name__, str(error))
+    return Outcome("whole")
+
+
 def awaited(start: Callable[[str, Path], Running]) -> Callable[[str, Path], Outcome]:
     return lambda url, file: start(url, file).outcome()
 
@@ -116,10 +177,14 @@ def awaited(start: Callable[[str, Path], Running]) -> Callable[[str, Path], Outc
 CLIENTS: dict[str, tuple[Callable[[str, Path], Outcome], str]] = {
     "curl-http1.1": (awaited(curl("http1.1")), "exit 18"),
     "curl-http2-prior-knowledge": (awaited(curl("http2-prior-knowledge")), "exit 92"),
+    "wget": (awaited(wget), "exit 4"),
     "requests": (with_requests, "ChunkedEncodingError"),
     "httpx-http1": (with_httpx(), "RemoteProtocolError"),
     "httpx-http2": (with_httpx(http1=False, http2=True), "RemoteProtocolError"),
+    "aiohttp": (with_aiohttp, "ClientPayloadError"),
     "node-fetch": (awaited(node_fetch), "exit 18"),
+    "go": (awaited(go), "exit 18"),
+    "java": (awaited(java), "exit 18"),
 }
 
 
@@ -155,3 +220,11 @@ READERS: dict[str, tuple[Callable[[Path], list[int]], type[Exception]]] = {
     "duckdb-read_json_auto": (with_duckdb("read_json_auto"), duckdb.Error),
     "duckdb-read_ndjson": (with_duckdb("read_ndjson"), duckdb.Error),
 }
+
+
+def parses(left: bytes) -> bool:
+    """True if a reader of NDJSON takes this for a list."""
+    try:
+        return bool([json.loads(line) for line in left.splitlines()])
+    except ValueError:
+        return False

@@ -45,7 +45,7 @@ class Kept:
 
     def start(self) -> "Kept":
         child = self.spawn()
-        until(lambda: "listening on http://" in child.said() or not child.running(), "unpage serve to listen")
+        until(lambda: "listening on http" in child.said() or not child.running(), "unpage serve to listen")
         assert child.running(), f"it ended with status {child.process.returncode} and said:\n{child.said()}"
         return self
 

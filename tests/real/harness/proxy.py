@@ -25,7 +25,7 @@ class Serve:
         self.child = Child([str(binary()), "serve", *arguments], log, environment)
         try:
             found = until(
-                lambda: not self.child.running() or re.search(r"listening on (http://\S+:\d+)", self.child.said()),
+                lambda: not self.child.running() or re.search(r"listening on (https?://\S+:\d+)", self.child.said()),
                 "unpage serve to listen",
             )
             if not isinstance(found, re.Match):

@@ -43,11 +43,11 @@ WHOLE = lines(1, PAGES)
 BEFORE_FAILURE = lines(1, FAILING - 1)
 
 
-def page(number: int) -> bytes:
-    """The body of one page."""
+def page(number: int, pages: int = PAGES) -> bytes:
+    """The body of one of so many pages."""
     first = (number - 1) * RECORDS
     records = b",\n  ".join(record(first + at) for at in range(1, RECORDS + 1))
-    following = f'"page-{number + 1}"' if number < PAGES else "null"
+    following = f'"page-{number + 1}"' if number < pages else "null"
     return b'{"data":[\n  ' + records + f'\n],"next_cursor":{following}}}\n'.encode()
 
 

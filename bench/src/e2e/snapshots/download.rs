@@ -37,7 +37,7 @@ impl Download {
         }
         let mut stream = socket.connect(address).await?;
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: bench\r\nAccept: application/x-ndjson\r\nAuthorization: Bearer {caller}\r\n\
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\nAuthorization: Bearer {caller}\r\n\
              Connection: close\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await?;

@@ -12,7 +12,7 @@ pub(super) struct Density {
     before: Option<Sample>,
     now: Sample,
     /// First place of the current sample.
-    anchor: Option<i128>,
+    start: Option<i128>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,11 +31,11 @@ impl Density {
     /// Counts a record.
     pub(super) fn add(&mut self, place: i128) {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let units = (place - *self.anchor.get_or_insert(place)) as f64;
+        let units = (place - *self.start.get_or_insert(place)) as f64;
         self.now = Sample { records: self.now.records + 1.0, units };
         if self.now.records >= SAMPLE && units >= 1.0 {
             self.before = Some(std::mem::take(&mut self.now));
-            self.anchor = Some(place);
+            self.start = Some(place);
         }
     }
 

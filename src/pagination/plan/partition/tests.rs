@@ -325,7 +325,7 @@ proptest! {
 const START: i128 = 1_514_764_800;
 const YEAR: i128 = 365 * 86_400;
 
-/// So many records in each of some stretches of so many seconds, evenly.
+/// Places of records: `counts` has the number in each stretch of `seconds`, over which they are spread evenly.
 fn stretches(counts: &[i128], seconds: i128) -> Vec<i128> {
     let starts = (0..).map(|at| START + at * seconds);
     let each = counts.iter().zip(starts);

@@ -13,7 +13,7 @@ use crate::pagination::{Encode, PageError, PageRequest, PageSize};
 
 /// Largest number of requests that the search may cost.
 const PROBES: u32 = 16;
-/// Fraction of the range to which the bound must be known: one in so many.
+/// Number of parts of the range, of which the bound must be known to one.
 const PRECISION: i128 = 8;
 /// Up to this many times what was read, the gap is halved by its size, and beyond that by its magnitude.
 const NEAR: i128 = 16;

@@ -20,6 +20,18 @@ impl KeysetWalk<'_> {
         if let Some(proof) = meaning { self.0.finish(proof) } else { self.ask_behind() }
     }
 
+    /// Ends behind a page that was `asked` for its number of records, unless nothing has come: Asked ⇒ Done.
+    pub(super) fn end(&mut self, proof: Proof, records: u64, asked: Option<u64>) -> Result<(), PageError> {
+        match (proof, records) {
+            (_, 0) => self.hold(Ok(proof)),
+            // Nothing new, in a page without room for more than the record that it was asked for behind.
+            (Proof::EmptyPage, _) if asked.is_some_and(|asked| records >= asked) => {
+                Err(self.0.pagination.style.rules().repetition())
+            }
+            _ => self.0.finish(proof),
+        }
+    }
+
     /// Asks for the page behind the trail's key: Asked ⇒ Ask.
     pub(super) fn ask_behind(&mut self) -> Result<(), PageError> {
         self.0.progress.check_limits(&self.0.pagination.limits, &self.0.caps)?;

@@ -3,8 +3,8 @@
 //! The walk owns the order of events; its parts own their state: [`Addresses`], [`WalkProgress`], [`RecordRelease`], [`PageSizing`] and
 //! [`PinnedState`]. A further part has a file of its own and is asked in [`Walk::records`] and [`Walk::arrived`].
 
-mod anchored;
 mod keyset;
+mod overlapping;
 mod transitions;
 
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use http::StatusCode;
 
 use super::adaptive_page_size::PageSizing;
 use super::addresses::Addresses;
-use super::anchors::Anchors;
 use super::consistency::EndedWalk;
 use super::end::PageLength;
 use super::envelope_check::{ArrivedPage, EnvelopeCheck};
 use super::key_trail::KeyTrail;
 use super::notice::PlanNotice;
+use super::page_overlap::PageOverlap;
 use super::pinned_state::PinnedState;
 use super::progress::WalkProgress;
 use super::release::{RecordRelease, ReleasePolicy};
@@ -34,7 +34,7 @@ use crate::pagination::request::PageRequest;
 use crate::pagination::settings::Pagination;
 use crate::pagination::styles::PageAnswer;
 use crate::pagination::verdict::ProvenEnd;
-use anchored::AnchoredWalk;
+use overlapping::OverlappingWalk;
 
 /// State machine of one part of a crawl.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub struct Walk {
     page_size: PageSizing,
     pinned: PinnedState,
     envelopes: EnvelopeCheck,
-    anchors: Anchors,
+    overlap: PageOverlap,
     trail: KeyTrail,
 }
 
@@ -65,7 +65,7 @@ impl Walk {
         let first = pagination.sized(first)?;
         let page_size = PageSizing::new(&pagination, &first)?;
         let mut walk = Self {
-            anchors: Anchors::new(&pagination, caps.window_bytes),
+            overlap: PageOverlap::new(&pagination, caps.window_bytes),
             trail: KeyTrail::new(&pagination),
             release: RecordRelease::new(&pagination, caps.whole_page_bytes()),
             caps,
@@ -90,7 +90,7 @@ impl Walk {
             WalkState::Ask(request, aim) | WalkState::Asked(request, aim) => {
                 let (request, aim) = (Arc::clone(request), *aim);
                 self.release.start_page();
-                self.anchors.start_page();
+                self.overlap.start_page();
                 self.trail.start_page();
                 self.state = WalkState::Asked(Arc::clone(&request), aim);
                 WalkStep::Fetch(request)
@@ -118,7 +118,7 @@ impl Walk {
     pub(in crate::pagination::plan) fn ending(&self) -> Option<ProvenEnd> {
         let proof = self.proof()?;
         let Self { pagination, progress, pinned, addresses, .. } = self;
-        let (reach, drift) = (self.anchors.reach(), self.anchors.drift().or_else(|| self.trail.drift()));
+        let (reach, drift) = (self.overlap.reach(), self.overlap.drift().or_else(|| self.trail.drift()));
         let drift = drift.map(|drift| drift.held_to(progress, reach));
         Some(EndedWalk { pagination, progress, pinned, drift, reach, addresses }.ending(proof))
     }
@@ -178,14 +178,14 @@ impl Walk {
     /// Notes the keys of records that left before the walk was interrupted, in their order.
     pub fn recall(&mut self, records: &Batch) -> Result<(), PageError> {
         self.trail.recall(records)?;
-        let keys = self.release.recall(records)?;
-        self.anchors.recall(records, &keys);
+        let records = self.release.recall(records.clone())?;
+        self.overlap.recall(&records);
         Ok(())
     }
 
     /// Bytes in memory of the keys by which records are known again.
     pub(in crate::pagination::plan) fn known_bytes(&self) -> usize {
-        self.anchors.bytes()
+        self.overlap.bytes()
     }
 
     /// Takes the head of an attempt that brings the page; an error says why none of its records may leave.
@@ -201,8 +201,8 @@ impl Walk {
         if batch.is_empty() {
             return Ok(batch);
         }
-        let is_first = self.release.add(&batch)?;
-        let known = AnchoredWalk(self).known(&batch, is_first)?;
+        let (batch, is_first) = self.release.add(batch)?;
+        let known = OverlappingWalk(self).known(&batch, is_first)?;
         self.release.count_known(known.len());
         if is_first {
             self.release.set_policy(self.policy());
@@ -233,11 +233,11 @@ impl Walk {
         }
         self.release.compare_withheld(self.pages())?;
         let reach = self.addresses.reach(self.number(), records);
-        self.anchors.settle(self.page_start(), reach, &self.progress)?;
+        self.overlap.settle(self.page_start(), reach, &self.progress)?;
         self.trail.settle();
         self.read_totals(head, &page.fields, records)?;
-        AnchoredWalk(self).look_for_lacks(records);
-        let length = if records < AnchoredWalk(self).full_length() { PageLength::Short } else { PageLength::Full };
+        OverlappingWalk(self).look_for_lacks(records);
+        let length = if records < OverlappingWalk(self).full_length() { PageLength::Short } else { PageLength::Full };
         self.progress.count(self.release.page(), new, self.release.doubles());
         self.progress.note_moment(head);
         if self.pages() == 1 {
@@ -260,10 +260,10 @@ impl Walk {
     /// Policy for the records of a page whose first one has come.
     fn policy(&self) -> ReleasePolicy {
         match self.state {
-            _ if self.trail.is_apart() || self.anchors.is_apart(self.page_start()) => ReleasePolicy::AtTheEnd,
+            _ if self.trail.is_apart() || self.overlap.is_apart(self.page_start()) => ReleasePolicy::AtTheEnd,
             // A page of another size than was asked for is dropped at its end, with all its records.
-            _ if self.anchors.may_be_unaligned() && self.asked().is_some() => ReleasePolicy::AtTheEnd,
-            _ if self.anchors.are_active() => ReleasePolicy::Now,
+            _ if self.overlap.may_be_unaligned() && self.asked().is_some() => ReleasePolicy::AtTheEnd,
+            _ if self.overlap.is_active() => ReleasePolicy::Now,
             WalkState::Asked(_, Aim::Confirm(_)) => ReleasePolicy::Never,
             _ if self.progress.started(self.release.page().start()).is_some() => ReleasePolicy::AtTheEnd,
             _ if self.page_size.is_uneven() => ReleasePolicy::AtTheEnd,
@@ -273,7 +273,7 @@ impl Walk {
 
     fn read_totals(&mut self, head: &Head, fields: &PageFields, records: u64) -> Result<(), PageError> {
         let before = self.progress.total();
-        let counts_pages = !self.page_size.is_resized() && self.anchors.drift().is_none();
+        let counts_pages = !self.page_size.is_resized() && self.overlap.drift().is_none();
         let shrank = self.progress.read_totals(&self.pagination, counts_pages, head, fields, records)?;
         self.check_shrunk(shrank)?;
         let grew = before.is_some() && self.progress.total() > before;

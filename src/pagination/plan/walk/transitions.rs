@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::{HeaderMap, StatusCode};
 
 use super::Walk;
-use super::anchored::AnchoredWalk;
 use super::keyset::KeysetWalk;
+use super::overlapping::OverlappingWalk;
 use crate::pagination::end_settings::SameToken;
 use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::page::{Head, Page};
@@ -16,8 +16,8 @@ use crate::pagination::plan::end::{EndRules, PageLead, PageLength, WholePage};
 use crate::pagination::plan::envelope_check::ArrivedPage;
 use crate::pagination::plan::events::PageSoFar;
 use crate::pagination::plan::forecast::Forecast;
-use crate::pagination::plan::junction::PageStart;
 use crate::pagination::plan::key_trail::Conclusion;
+use crate::pagination::plan::observed_overlap::PageStart;
 use crate::pagination::plan::walk_state::{Aim, WalkState};
 use crate::pagination::proof::Proof;
 use crate::pagination::request::PageRequest;
@@ -30,14 +30,14 @@ impl Walk {
             return Err(PageError::CollectionChanged);
         }
         match self.end_rules().by_refusal(status, headers, self.state.aim())? {
-            None if matches!(status.as_u16(), 400 | 422) && self.anchors.may_be_unaligned() => {
-                let shared = self.anchors.give_up_sharing();
-                AnchoredWalk(self).ask_after(shared)
+            None if matches!(status.as_u16(), 400 | 422) && self.overlap.may_be_unaligned() => {
+                let shared = self.overlap.give_up_sharing();
+                OverlappingWalk(self).ask_after(shared)
             }
-            None if self.anchors.are_beyond() && matches!(status.as_u16(), 400 | 404 | 410 | 416 | 422) => {
-                AnchoredWalk(self).refused_beyond(status)
+            None if self.overlap.is_beyond() && matches!(status.as_u16(), 400 | 404 | 410 | 416 | 422) => {
+                OverlappingWalk(self).refused_beyond(status)
             }
-            None if self.page_start() == PageStart::Shared && self.anchors.are_active() => {
+            None if self.page_start() == PageStart::Shared && self.overlap.is_active() => {
                 Err(PageError::SharedRefused { status, excerpt: excerpt(&String::from_utf8_lossy(body)) })
             }
             None if !self.release.has_begun() && matches!(status.as_u16(), 400 | 404 | 410 | 422) => {
@@ -46,7 +46,7 @@ impl Walk {
             None => Err(PageError::of_refusal(status, headers, body)),
             // A page that was there a moment ago is not past the last, nor one that should begin with a known record.
             Some(_) if self.release.has_begun() => Err(PageError::Gone(status)),
-            Some(_) if AnchoredWalk(self).step_back()? => Ok(()),
+            Some(_) if OverlappingWalk(self).step_back()? => Ok(()),
             Some(_) if self.resizing().restore() => Ok(()),
             Some(proof) => {
                 self.pinned.check(headers)?;
@@ -70,7 +70,7 @@ impl Walk {
     ) -> Result<(), PageError> {
         let records = self.release.page().records();
         if let Aim::Confirm(proof) = aim
-            && (!self.anchors.are_active() || records == 0 || self.anchors.have_ended())
+            && (!self.overlap.is_active() || records == 0 || self.overlap.has_ended())
         {
             if proof == Proof::EmptyPage {
                 self.check_words(head, page, false)?;
@@ -82,16 +82,16 @@ impl Walk {
             self.progress.note_flag();
         }
         // A page of records that are all known is no empty one.
-        let mut new = if self.anchors.drift().is_some() { records } else { self.release.new_records() };
-        let came = if self.trail.is_held() { records } else { new };
+        let mut new = if self.overlap.drift().is_some() { records } else { self.release.new_records() };
+        let came = if self.trail.is_back() { records } else { new };
         if came == 0 && self.resizing().restore() {
             return Ok(());
         }
-        match self.trail.conclude(new, length) {
+        match self.trail.conclude(records, new, length) {
             Conclusion::Ordinary => {}
             Conclusion::GoesOn => new = records,
             // The page says itself that the held end is none. More may follow behind its last record, if the upstream finds that.
-            Conclusion::Proven(_) if more == Some(true) && self.trail.goes_on_anew() => new = records,
+            Conclusion::Proven(_) if more == Some(true) && self.trail.refutes_anew() => new = records,
             Conclusion::Proven(_) if more == Some(true) => return Err(self.end_rules().more_without_next()),
             Conclusion::Proven(proof) => return self.finish(proof),
             Conclusion::Refuted(error) => return Err(error),
@@ -113,15 +113,15 @@ impl Walk {
             PageLead::Next(next, aim) => self.ask(next, aim),
             PageLead::End(proof) => {
                 self.check_words(head, page, self.pages() == 1)?;
-                if records == 0 { KeysetWalk(self).hold(Ok(proof)) } else { self.finish(proof) }
+                KeysetWalk(self).end(proof, records, asked)
             }
         }
     }
 
     /// Takes a page whose records must be new, or one that shares some with those before it. Returns false where nothing of it is used.
     pub(super) fn take(&mut self, aim: Aim, new: u64) -> Result<bool, PageError> {
-        if self.anchors.are_active() {
-            return AnchoredWalk(self).take(aim);
+        if self.overlap.is_active() {
+            return OverlappingWalk(self).take(aim);
         }
         let starts_again = self.progress.started(self.release.page().start());
         if !matches!(aim, Aim::Confirm(_)) && self.trail.holds_ends() {
@@ -130,7 +130,7 @@ impl Walk {
                 let repeated = self.pagination.style.repeated(earlier);
                 return KeysetWalk(self).hold(Err(repeated)).map(|()| false);
             }
-            if self.trail.is_held() {
+            if self.trail.is_back() {
                 return Ok(true);
             }
         }
@@ -151,12 +151,12 @@ impl Walk {
     }
 
     pub(super) fn page_start(&self) -> PageStart {
-        PageStart::of(self.state.aim(), self.addresses.before(), self.anchors.shared())
+        PageStart::of(self.state.aim(), self.addresses.before(), self.overlap.shared())
     }
 
     /// Returns true if a removed record moves others past the pages unseen.
     pub(super) fn moves_unseen(&self) -> bool {
-        self.addresses.is_numbered() && !self.anchors.are_active()
+        self.addresses.is_numbered() && !self.overlap.is_active()
     }
 
     /// Reason for which a whole page can't be one of the collection, though its answer is a page.
@@ -180,13 +180,13 @@ impl Walk {
 
     /// Asked ⇒ Done, unless what came contradicts the upstream's own numbers, or Asked ⇒ Ask for a look behind the end.
     pub(super) fn finish(&mut self, proof: Proof) -> Result<(), PageError> {
-        if self.progress.totals().own().is_none() && self.anchors.may_be_cut(proof) {
-            return AnchoredWalk(self).look_beyond();
+        if self.progress.totals().own().is_none() && self.overlap.may_be_cut(proof) {
+            return OverlappingWalk(self).look_beyond();
         }
         self.end_rules().check()?;
         // An unnamed number of the first page counts a list that has moved since.
-        if !self.addresses.is_midway() && self.anchors.drift().is_none_or(|drift| drift.shifts == 0) {
-            let records = self.anchors.reach().unwrap_or_else(|| self.progress.records());
+        if !self.addresses.is_midway() && self.overlap.drift().is_none_or(|drift| drift.shifts == 0) {
+            let records = self.overlap.reach().unwrap_or_else(|| self.progress.records());
             let asked = self.addresses.origin();
             self.envelopes.check_counts(&self.pagination, asked, records)?;
         }
@@ -195,18 +195,18 @@ impl Walk {
     }
 
     pub(super) fn end_rules(&self) -> EndRules<'_> {
-        let Self { pagination, addresses, page_size, progress, anchors, .. } = self;
-        EndRules { pagination, addresses, page_size, progress, anchors }
+        let Self { pagination, addresses, page_size, progress, overlap, .. } = self;
+        EndRules { pagination, addresses, page_size, progress, overlap }
     }
 
     pub(in crate::pagination::plan) fn forecast(&self) -> Forecast<'_> {
-        let Self { pagination, caps, state, addresses, page_size, progress, pinned, anchors, .. } = self;
-        Forecast { pagination, caps, state, addresses, page_size, progress, pinned, anchors }
+        let Self { pagination, caps, state, addresses, page_size, progress, pinned, overlap, .. } = self;
+        Forecast { pagination, caps, state, addresses, page_size, progress, pinned, overlap }
     }
 
-    /// Notes a page of a number that came with so many records, and is not used.
+    /// Notes a page that came with `records` and is not used.
     pub(in crate::pagination::plan) fn note_unused(&mut self, number: u64, records: u64) {
-        self.anchors.note_unused(self.addresses.reach(number, records));
+        self.overlap.note_unused(self.addresses.reach(number, records));
     }
 
     /// Request that the page will most likely lead to, where pages point to each other. A hint: [`Walk::step`] decides.
@@ -228,8 +228,8 @@ impl Walk {
         }
         self.progress.check_empty_pages(&self.caps)?;
         let identity = self.addresses.identity(&self.page_size, &next.request);
-        // An anchored walk goes back and comes again, as often as its repairs allow.
-        let comes_once = self.anchors.drift().is_none() && !self.trail.has_stepped();
+        // An overlapping walk goes back and comes again, as often as its repairs allow.
+        let comes_once = self.overlap.drift().is_none() && !self.trail.has_stepped();
         if comes_once && matches!(self.state, WalkState::Asked(..)) && self.identity == identity {
             return match self.pagination.same_token {
                 SameToken::End if self.release.new_records() == 0 => self.finish(Proof::SameToken),
@@ -246,7 +246,7 @@ impl Walk {
         if let WalkState::Asked(request, _) = &self.state {
             let records = self.release.page().records();
             let shared = (self.addresses.number() + records).saturating_sub(next.number);
-            self.anchors.expect(aim, shared, records, self.progress.longest());
+            self.overlap.expect(aim, shared, records, self.progress.longest());
             self.addresses.note_lead(request, &next.request, records);
             self.release.set_numbered(self.addresses.is_numbered());
             self.addresses.advance_to(next.number);
@@ -267,8 +267,8 @@ impl Walk {
 
     /// Returns the state right after [`Walk::arrived`].
     pub fn checkpoint(&self) -> Checkpoint {
-        let Self { pagination, state, progress, addresses, page_size, pinned, anchors, envelopes, trail, .. } = self;
-        NotedParts { pagination, state, progress, addresses, page_size, pinned, anchors, envelopes, trail }.checkpoint()
+        let Self { pagination, state, progress, addresses, page_size, pinned, overlap, envelopes, trail, .. } = self;
+        NotedParts { pagination, state, progress, addresses, page_size, pinned, overlap, envelopes, trail }.checkpoint()
     }
 
     /// Resumes behind the pages of these checkpoints, of which `last` is the last record: new ⇒ Ask or Done.
@@ -277,8 +277,8 @@ impl Walk {
         past: impl IntoIterator<Item = Checkpoint>,
         last: Option<Vec<u8>>,
     ) -> Result<(), PageError> {
-        let Self { progress, addresses, page_size, pinned, anchors, envelopes, trail, .. } = self;
-        let mut parts = ResumedParts { progress, addresses, page_size, pinned, anchors, envelopes, trail };
+        let Self { progress, addresses, page_size, pinned, overlap, envelopes, trail, .. } = self;
+        let mut parts = ResumedParts { progress, addresses, page_size, pinned, overlap, envelopes, trail };
         let leads = past.into_iter().try_fold(None, |_, checkpoint| parts.fold(checkpoint).map(Some))?;
         parts.check(last.is_some())?;
         self.pin_first()?;

@@ -1,0 +1,101 @@
+//! Connections that the server closed, counted by the limit that they reached, with one log line in ten seconds for each.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Time between two log lines about one limit.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// Reason for which the server closes a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CloseReason {
+    ProxyHeader,
+    Handshake,
+    FirstByte,
+    Head,
+    Idle,
+    Write,
+    Age,
+    /// It was idle for the longest time when all places were taken.
+    Full,
+    /// No place became free for it.
+    Refused,
+    /// Its address has all the connections that it may have.
+    Address,
+    /// The server stops.
+    Drain,
+}
+
+/// Counts of closed connections.
+#[derive(Debug)]
+pub(super) struct Closures {
+    begun: Instant,
+    limits: [Closure; CloseReason::COUNTED.len()],
+}
+
+#[derive(Debug, Default)]
+struct Closure {
+    count: AtomicU64,
+    logged: AtomicU64,
+    /// Milliseconds since the begin of the server; 0 for never.
+    logged_at: AtomicU64,
+}
+
+impl CloseReason {
+    /// Those that are counted, each with its label and description; `Drain` is not.
+    const COUNTED: [(Self, &'static str, &'static str); 10] = [
+        (Self::ProxyHeader, "proxy_header", "no valid PROXY header came in time (`timeout` of proxy_protocol)"),
+        (Self::Handshake, "handshake", "the TLS handshake was not done in time (`handshake` in [limits])"),
+        (Self::FirstByte, "first_byte", "no byte came in time (`first_byte` in [limits])"),
+        (Self::Head, "head", "a request's head did not end in time (`head` in [limits])"),
+        (Self::Idle, "idle", "no further request came in time (`idle` in [limits])"),
+        (Self::Write, "write", "the client took none of its answer's bytes (`write` and `stream_write` in [limits])"),
+        (Self::Age, "connection_age", "the connection is old (`connection_age` in [limits])"),
+        (Self::Full, "full", "all places are taken, and it was idle the longest (`connections` in [limits])"),
+        (Self::Refused, "connections", "all places are taken by requests in progress (`connections` in [limits])"),
+        (
+            Self::Address,
+            "connections_per_address",
+            "its address has too many connections (`connections_per_address` in [limits])",
+        ),
+    ];
+}
+
+impl Default for Closures {
+    fn default() -> Self {
+        Self { begun: Instant::now(), limits: Default::default() }
+    }
+}
+
+impl Closures {
+    pub(super) fn note(&self, reason: CloseReason, peer: Option<IpAddr>) {
+        let Some(at) = CloseReason::COUNTED.iter().position(|(counted, ..)| *counted == reason) else { return };
+        let closure = &self.limits[at];
+        let count = closure.count.fetch_add(1, Ordering::Relaxed) + 1;
+        let (_, _, text) = CloseReason::COUNTED[at];
+        // Part of every client's ordinary life.
+        if matches!(reason, CloseReason::Idle | CloseReason::Age) {
+            return tracing::debug!("a connection is closed: {text}");
+        }
+        let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let last = closure.logged_at.load(Ordering::Relaxed);
+        let is_quiet = last != 0 && now < last + QUIET.as_millis() as u64;
+        let take = || closure.logged_at.compare_exchange(last, now.max(1), Ordering::Relaxed, Ordering::Relaxed);
+        if is_quiet || take().is_err() {
+            return;
+        }
+        let more = count - closure.logged.swap(count, Ordering::Relaxed);
+        let peer = peer.map_or("a local client".to_owned(), |peer| peer.to_string());
+        let since = if more > 1 { format!("; {more} since the last such line") } else { String::new() };
+        tracing::warn!("a connection of {peer} is closed: {text}{since}");
+    }
+
+    /// Returns the label of each limit and the connections that it closed.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.limits.iter().map(|closure| closure.count.load(Ordering::Relaxed));
+        CloseReason::COUNTED.iter().map(|(_, label, _)| *label).zip(counts)
+    }
+}

@@ -1,0 +1,300 @@
+//! One connection from the accepted socket to its end: its version, its requests, and the orders of its timer.
+
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::Scheme;
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tower::{BoxError, Service, ServiceExt};
+
+use super::accepted::{self, Accepted};
+use super::activity::{Activity, RequestInProgress};
+use super::client_address::network_of;
+use super::closures::CloseReason;
+use super::connection_table::{ConnectionPermit, ConnectionTable, Phase, Place};
+use super::connection_timer::{ConnectionTimer, TimerOrder};
+use super::deadlines::{ResponseKind, Stage};
+use super::head_scanner::HeadFlaw;
+use super::head_watch::{HeadWatch, ScannedHeads};
+use super::hosts::HostList;
+use super::limits::ServerLimits;
+use super::peer_settings::PeerSettings;
+use super::proxy_protocol;
+use super::request_check;
+use super::response_body::{ResponseBody, Resumable};
+use super::timed_io::{FirstBytes, Timed};
+
+/// Largest head of an HTTP/1.1 request, and largest buffer of what waits to be written.
+const HTTP1_BUFFER: usize = 64 << 10;
+
+/// Everything that a connection's requests share.
+#[derive(Debug)]
+pub(super) struct ConnectionContext {
+    pub(super) limits: Arc<ServerLimits>,
+    pub(super) peers: Arc<PeerSettings>,
+    pub(super) hosts: Option<Arc<HostList>>,
+    pub(super) table: Arc<ConnectionTable>,
+    pub(super) activity: Arc<Activity>,
+    /// Address of the client, as far as the connection tells it.
+    pub(super) peer: Option<IpAddr>,
+    pub(super) scheme: Scheme,
+}
+
+impl ConnectionContext {
+    pub(super) fn note(&self, reason: CloseReason) {
+        self.table.closures.note(reason, self.peer);
+    }
+
+    /// Returns true for a request behind which no further one is taken.
+    fn is_last_request(&self) -> bool {
+        self.table.phase() >= Phase::Leaving
+            || self.limits.requests_per_connection.is_some_and(|most| self.activity.requests() >= most.get())
+    }
+}
+
+/// Serves an accepted connection to its end.
+pub(super) async fn serve<S, B>(
+    accepted: Accepted,
+    permit: ConnectionPermit,
+    table: Arc<ConnectionTable>,
+    limits: Arc<ServerLimits>,
+    peers: Arc<PeerSettings>,
+    hosts: Option<Arc<HostList>>,
+    service: S,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let activity = Arc::new(Activity::new());
+    let place = table.enter(permit, &activity);
+    let mut timer = ConnectionTimer::new(Arc::clone(&activity), Arc::clone(&limits));
+    let mut peer = accepted.peer;
+    let scheme = if accepted.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+    let opened = {
+        let mut opening = pin!(open(accepted, place, &activity, (&limits, &peers), &mut peer));
+        loop {
+            tokio::select! {
+                biased;
+                opened = &mut opening => break opened,
+                order = timer.order() => match order {
+                    TimerOrder::Finish(_) | TimerOrder::Ended => {}
+                    TimerOrder::Close(reason) => break Err(reason),
+                },
+            }
+        }
+    };
+    let context = Arc::new(ConnectionContext { limits, peers, hosts, table, activity, peer, scheme });
+    let closed = match opened {
+        Ok(Some((stream, version))) => http(stream, version, &context, &mut timer, service).await,
+        Ok(None) => None,
+        Err(reason) => Some(reason),
+    };
+    if let Some(reason) = closed {
+        context.note(reason);
+    }
+}
+
+/// Reads until the version of HTTP is known; none where the client left before.
+async fn open(
+    accepted: Accepted,
+    mut place: Place,
+    activity: &Arc<Activity>,
+    (limits, peers): (&ServerLimits, &PeerSettings),
+    peer: &mut Option<IpAddr>,
+) -> Result<Option<(Timed, FirstBytes)>, CloseReason> {
+    let Ok((mut stream, tls)) = accepted.into_stream(limits) else { return Ok(None) };
+    if let Some(protocol) = peers.proxy_protocol.as_ref().filter(|protocol| protocol.from.contains(*peer)) {
+        let header = proxy_protocol::read_header(&mut stream, protocol.timeout).await;
+        *peer = header.map_err(|_| CloseReason::ProxyHeader)?.or(*peer);
+    }
+    // The connections of a trusted proxy are those of many clients.
+    if !peers.trusted_proxies.contains(*peer) {
+        place.count_to(peer.map(network_of))?;
+    }
+    activity.begin(Stage::Handshake);
+    let Ok(stream) = accepted::secured(stream, tls).await else { return Ok(None) };
+    activity.begin(Stage::FirstByte);
+    let mut stream = Timed::new(stream, Arc::clone(activity), place);
+    match stream.read_version().await {
+        Ok(FirstBytes::None) | Err(_) => Ok(None),
+        Ok(version) => Ok(Some((stream, version))),
+    }
+}
+
+/// Serves HTTP of this version. Returns the limit that ended it.
+async fn http<S, B>(
+    stream: Timed,
+    version: FirstBytes,
+    context: &Arc<ConnectionContext>,
+    timer: &mut ConnectionTimer,
+    service: S,
+) -> Option<CloseReason>
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let (limits, activity) = (&context.limits, &context.activity);
+    let answering = Arc::clone(context);
+    let service = |heads: Option<ScannedHeads>| {
+        service_fn(move |request: Request<Incoming>| {
+            let heads = heads.clone();
+            let verdict = heads.as_ref().map_or(Ok(()), |heads| heads.next(request.method(), request.uri()));
+            let answer = answer(service.clone(), Arc::clone(&answering), request, verdict);
+            async move {
+                let response = answer.await?;
+                if let (Some(heads), StatusCode::SWITCHING_PROTOCOLS) = (heads, response.status()) {
+                    heads.upgrade();
+                }
+                Ok::<_, S::Error>(response)
+            }
+        })
+    };
+    match version {
+        FirstBytes::Http2 => {
+            activity.recognise(Stage::Http2);
+            // An HTTP/1.1 connection that begins while the server drains ends after its request instead.
+            timer.repeat();
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            let of = &limits.http2;
+            builder
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(of.streams)
+                .initial_stream_window_size(of.stream_window)
+                .initial_connection_window_size(of.connection_window)
+                .max_send_buf_size(of.send_buffer as usize)
+                .max_header_list_size(of.header_list)
+                .max_pending_accept_reset_streams(of.pending_resets as usize)
+                .max_local_error_reset_streams(of.local_resets as usize)
+                .keep_alive_interval(of.ping)
+                .keep_alive_timeout(of.ping);
+            let connection = builder.serve_connection(TokioIo::new(stream), service(None));
+            supervise(connection, http2::Connection::graceful_shutdown, context, timer).await
+        }
+        FirstBytes::Http1 | FirstBytes::None => {
+            activity.recognise(Stage::Http1);
+            let mut builder = http1::Builder::new();
+            // The timer has the limit of the head; hyper's would count the time between two requests to it.
+            builder.header_read_timeout(None::<Duration>).max_buf_size(HTTP1_BUFFER);
+            let (stream, heads) = HeadWatch::new(stream);
+            let connection = builder.serve_connection(TokioIo::new(stream), service(Some(heads))).with_upgrades();
+            let closed = supervise(connection, http1::UpgradeableConnection::graceful_shutdown, context, timer).await;
+            if closed.is_none() && activity.stage() == Stage::Upgraded {
+                return upgraded(activity, timer).await;
+            }
+            closed
+        }
+    }
+}
+
+/// Drives a connection and carries out the orders of its timer; `finish` tells it to take no further request. Returns the limit that ended it.
+async fn supervise<C: Future>(
+    connection: C,
+    finish: impl Fn(Pin<&mut C>),
+    context: &ConnectionContext,
+    timer: &mut ConnectionTimer,
+) -> Option<CloseReason> {
+    let mut connection = pin!(connection);
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut connection => return None,
+            order = timer.order() => match order {
+                TimerOrder::Finish(reason) => {
+                    context.note(reason);
+                    finish(connection.as_mut());
+                }
+                TimerOrder::Close(reason) => {
+                    // Its answer is broken anyway, and the system would keep the rest for as long as the client answers.
+                    if reason == CloseReason::Write {
+                        context.activity.reset();
+                    }
+                    return Some(reason);
+                }
+                TimerOrder::Ended => return None,
+            },
+        }
+    }
+}
+
+/// Keeps the deadlines of a connection whose stream another protocol has.
+async fn upgraded(activity: &Activity, timer: &mut ConnectionTimer) -> Option<CloseReason> {
+    loop {
+        match timer.order().await {
+            TimerOrder::Finish(_) => {}
+            TimerOrder::Close(reason) => {
+                activity.cut();
+                return Some(reason);
+            }
+            TimerOrder::Ended => return None,
+        }
+    }
+}
+
+/// Answers one request.
+async fn answer<S, B>(
+    service: S,
+    context: Arc<ConnectionContext>,
+    request: Request<Incoming>,
+    verdict: Result<(), HeadFlaw>,
+) -> Result<Response<ResponseBody<Either<B, Full<Bytes>>>>, S::Error>
+where
+    S: Service<Request<Incoming>, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+{
+    let in_progress = context.activity.begin_request();
+    let version = request.version();
+    let asks_upgrade = version == Version::HTTP_11 && request.extensions().get::<OnUpgrade>().is_some();
+    let (mut head, body) = request.into_parts();
+    // Web pages reach no unix socket.
+    let hosts = context.hosts.as_deref().filter(|_| context.peer.is_some());
+    if let Err(refused) = request_check::check(&head, verdict, hosts) {
+        return Ok(respond(refused.response(version).map(Either::Right), version, &context, in_progress));
+    }
+    let client = context.peers.trusted_proxies.client(context.peer, &head.headers);
+    client.address.map(|address| head.extensions.insert(address));
+    client.authority.map(|authority| head.extensions.insert(authority));
+    head.extensions.insert(client.scheme.unwrap_or_else(|| context.scheme.clone()));
+    let mut response = service.oneshot(Request::from_parts(head, body)).await?.map(Either::Left);
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        if asks_upgrade {
+            context.activity.recognise(Stage::Upgraded);
+        } else {
+            // To a client that asked for nothing of the kind: the answer behind it would be another protocol's.
+            *response.status_mut() = StatusCode::BAD_GATEWAY;
+        }
+    }
+    Ok(respond(response, version, &context, in_progress))
+}
+
+/// Notes the kind of a response, and whether its connection goes on.
+fn respond<B>(
+    mut response: Response<B>,
+    version: Version,
+    context: &ConnectionContext,
+    in_progress: RequestInProgress,
+) -> Response<ResponseBody<B>> {
+    let is_stream = response.extensions().get::<Resumable>().is_some();
+    in_progress.respond(if is_stream { ResponseKind::Stream } else { ResponseKind::Passed });
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS && context.is_last_request() {
+        match version {
+            Version::HTTP_2 => context.activity.finish(),
+            _ => drop(response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"))),
+        }
+    }
+    response.map(|body| ResponseBody::new(body, version, in_progress))
+}

@@ -1,0 +1,210 @@
+//! Table of the open connections: their places, the one that gives way when all are taken, and the phase of the server.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use super::activity::Activity;
+use super::closures::{CloseReason, Closures};
+use super::limits::ServerLimits;
+
+/// Longest wait of a connection for a place.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Connections that wait for a place at a time: more are closed at once, or their descriptors would have no bound.
+const MOST_WAITING: usize = 64;
+
+/// Phase of a server. Each includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Serving,
+    /// It still accepts, but keeps no connection: others are to stop sending clients.
+    Leaving,
+    /// It accepts nothing, and responses in progress may end.
+    Draining,
+    /// Responses in progress break.
+    Cut,
+}
+
+/// Open connections of a server.
+#[derive(Debug)]
+pub(super) struct ConnectionTable {
+    places: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    per_address: Option<NonZeroUsize>,
+    open: Mutex<OpenConnections>,
+    closed: Notify,
+    accepted: AtomicU64,
+    pub(super) closures: Closures,
+}
+
+#[derive(Debug)]
+struct OpenConnections {
+    phase: Phase,
+    next: u64,
+    by_number: HashMap<u64, Arc<Activity>>,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// Permission for one more connection.
+#[derive(Debug)]
+pub(super) struct ConnectionPermit {
+    _place: OwnedSemaphorePermit,
+}
+
+/// A connection's place in the table, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    table: Arc<ConnectionTable>,
+    number: u64,
+    address: Option<IpAddr>,
+    _permit: ConnectionPermit,
+}
+
+/// Responses that were in progress when they were cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CutResponses {
+    pub all: usize,
+    /// Streams, each of which can be resumed at its byte.
+    pub streams: usize,
+}
+
+impl ConnectionTable {
+    pub(super) fn new(limits: &ServerLimits) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(limits.places().min(Semaphore::MAX_PERMITS))),
+            waiting: Arc::new(Semaphore::new(MOST_WAITING)),
+            per_address: limits.connections_per_address,
+            open: Mutex::new(OpenConnections {
+                phase: Phase::Serving,
+                next: 0,
+                by_number: HashMap::new(),
+                by_address: HashMap::new(),
+            }),
+            closed: Notify::new(),
+            accepted: AtomicU64::new(0),
+            closures: Closures::default(),
+        }
+    }
+
+    /// Waits for a permit where all are taken; none if no connection gives way within a second.
+    pub(super) async fn permit(&self) -> Option<ConnectionPermit> {
+        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
+            return Some(ConnectionPermit { _place: permit });
+        }
+        self.make_room();
+        let _waiting = self.waiting.try_acquire().ok()?;
+        match tokio::time::timeout(PATIENCE, Arc::clone(&self.places).acquire_owned()).await {
+            Ok(Ok(permit)) => Some(ConnectionPermit { _place: permit }),
+            Ok(Err(_)) | Err(_) => None,
+        }
+    }
+
+    /// Closes the connection that has been idle the longest.
+    pub(super) fn make_room(&self) {
+        let open = self.open.lock();
+        let idle = open.by_number.values().filter_map(|activity| Some((activity.idle_since()?, activity)));
+        if let Some((_, activity)) = idle.min_by_key(|(since, _)| *since) {
+            activity.evict();
+        }
+    }
+
+    /// Enters a connection.
+    pub(super) fn enter(self: &Arc<Self>, permit: ConnectionPermit, activity: &Arc<Activity>) -> Place {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+        let mut open = self.open.lock();
+        let number = open.next;
+        open.next += 1;
+        open.by_number.insert(number, Arc::clone(activity));
+        match open.phase {
+            Phase::Serving | Phase::Leaving => {}
+            Phase::Draining => activity.finish(),
+            Phase::Cut => activity.cut(),
+        }
+        Place { table: Arc::clone(self), number, address: None, _permit: permit }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.open.lock().phase
+    }
+
+    /// Enters a phase, and tells the connections.
+    pub(super) fn begin(&self, phase: Phase) {
+        let mut open = self.open.lock();
+        open.phase = open.phase.max(phase);
+        for activity in open.by_number.values() {
+            match phase {
+                Phase::Serving | Phase::Leaving => {}
+                Phase::Draining => activity.finish(),
+                Phase::Cut => activity.cut(),
+            }
+        }
+    }
+
+    pub(super) fn in_progress(&self) -> CutResponses {
+        let mut sum = CutResponses::default();
+        for activity in self.open.lock().by_number.values() {
+            let (all, streams) = activity.in_progress();
+            sum = CutResponses { all: sum.all + all, streams: sum.streams + streams };
+        }
+        sum
+    }
+
+    /// Resolves when no connection is open.
+    pub(super) async fn closed(&self) {
+        loop {
+            let closed = self.closed.notified();
+            if self.count() == 0 {
+                return;
+            }
+            closed.await;
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.open.lock().by_number.len()
+    }
+
+    pub(super) fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+}
+
+impl Place {
+    /// Counts the connection to a client's address; fails where that has all that it may have.
+    pub(super) fn count_to(&mut self, address: Option<IpAddr>) -> Result<(), CloseReason> {
+        let (Some(most), Some(address)) = (self.table.per_address, address) else { return Ok(()) };
+        let mut open = self.table.open.lock();
+        let count = open.by_address.entry(address).or_default();
+        if *count >= most.get() {
+            return Err(CloseReason::Address);
+        }
+        *count += 1;
+        self.address = Some(address);
+        Ok(())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.table.open.lock();
+        open.by_number.remove(&self.number);
+        if let Some(address) = self.address
+            && let Some(count) = open.by_address.get_mut(&address)
+        {
+            *count -= 1;
+            if *count == 0 {
+                open.by_address.remove(&address);
+            }
+        }
+        if open.by_number.is_empty() {
+            self.table.closed.notify_waiters();
+        }
+    }
+}

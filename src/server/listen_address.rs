@@ -1,0 +1,87 @@
+//! Addresses to listen on, as the configuration and the command line write them.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// An address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// `127.0.0.1:8080`: with TLS where that is configured.
+    Tcp(SocketAddr),
+    /// `plain:127.0.0.1:8080`: without TLS in any case.
+    PlainTcp(SocketAddr),
+    /// `unix:/run/unpage/http.sock`.
+    Unix(PathBuf),
+    /// `fd:NAME`: a socket that the service manager has opened, by its name or number.
+    Inherited(String),
+}
+
+impl ListenAddress {
+    /// Returns true where only processes of this machine can connect, as far as the address tells.
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Self::Tcp(address) | Self::PlainTcp(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => true,
+            Self::Inherited(_) => false,
+        }
+    }
+
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) | Self::PlainTcp(address) => Some(*address),
+            Self::Unix(_) | Self::Inherited(_) => None,
+        }
+    }
+}
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let address = |text: &str| text.parse().map_err(|_| format!("not an address and port: {text:?}"));
+        match text.split_once(':') {
+            Some(("unix", path)) if path.starts_with('/') => Ok(Self::Unix(path.into())),
+            Some(("unix", path)) => Err(format!("not an absolute path: {path:?}")),
+            Some(("fd", name)) if !name.is_empty() => Ok(Self::Inherited(name.to_owned())),
+            Some(("fd", _)) => Err("no name of an inherited socket".to_owned()),
+            Some(("plain", text)) => address(text).map(Self::PlainTcp),
+            _ => address(text).map(Self::Tcp),
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::PlainTcp(address) => write!(f, "plain:{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Inherited(name) => write!(f, "fd:{name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_read_and_written() {
+        let cases = [
+            ("127.0.0.1:8080", true),
+            ("[::1]:0", true),
+            ("plain:0.0.0.0:80", false),
+            ("unix:/run/a:b.sock", true),
+            ("fd:http", false),
+        ];
+        for (text, is_loopback) in cases {
+            let address: ListenAddress = text.parse().unwrap();
+            assert_eq!((address.to_string().as_str(), address.is_loopback()), (text, is_loopback));
+        }
+        for text in ["", "8080", "localhost:80", "unix:", "unix:a", "fd:", "plain:unix:/a", "tls:127.0.0.1:1"] {
+            assert!(text.parse::<ListenAddress>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Figures of a server for its operator.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::certificates::Certificates;
+use super::connection_table::{ConnectionTable, Phase};
+
+/// A server's figures, readable as long as any clone exists.
+#[derive(Clone, Debug)]
+pub struct ServerMonitor {
+    table: Arc<ConnectionTable>,
+    certificates: Option<Arc<Certificates>>,
+}
+
+impl ServerMonitor {
+    pub(super) fn new(table: Arc<ConnectionTable>) -> Self {
+        Self { table, certificates: None }
+    }
+
+    #[must_use]
+    pub fn with_certificates(self, certificates: Option<Arc<Certificates>>) -> Self {
+        Self { certificates, ..self }
+    }
+
+    /// Returns the files of the certificates in use, and the seconds until each of them expires.
+    pub fn certificate_expiries(&self) -> Vec<(PathBuf, f64)> {
+        let now = SystemTime::now();
+        let left = |end: SystemTime| match end.duration_since(now) {
+            Ok(left) => left.as_secs_f64(),
+            Err(past) => -past.duration().as_secs_f64(),
+        };
+        let expiries = self.certificates.iter().flat_map(|certificates| certificates.expiries());
+        expiries.map(|(file, end)| (file, left(end))).collect()
+    }
+
+    /// Returns false from the signal to stop on.
+    pub fn is_ready(&self) -> bool {
+        self.table.phase() == Phase::Serving
+    }
+
+    pub fn connections(&self) -> usize {
+        self.table.count()
+    }
+
+    pub fn accepted(&self) -> u64 {
+        self.table.accepted()
+    }
+
+    /// Number of requests in progress.
+    pub fn requests(&self) -> usize {
+        self.table.in_progress().all
+    }
+
+    /// Labels of the limits, and the connections that each has closed.
+    pub fn closed(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.table.closures.counts()
+    }
+}

@@ -1,0 +1,204 @@
+//! Requests that two parsers may read differently, requests for other names than the server's, and what HTTP/1.0 clients get.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::Full;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::client::{self, BOTH, Version};
+use super::proxy::{Process, Proxy, collection};
+use super::upstream::{Framing, Reply, Upstream, answer};
+
+const LINES: &str = "records = \"$\"\npagination = \"link_header\"";
+
+/// A request that must not be served after a refused one.
+const BEHIND: &str = "GET /behind HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+/// Heads, and the first statuses that may answer them.
+const MALFORMED: [(&str, &[u16]); 31] = [
+    (
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 000000000000000000000000000000000000000000000000000000000000000000000000\
+         00000000000000000000000000000000000000000000000000000000000000000000018\r\n\r\n",
+        &[400],
+    ),
+    ("GET / HTTP/1.1\r\n\r\n", &[400]),
+    ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", &[400]),
+    ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", &[400]),
+    ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", &[400]),
+    ("GET / HTTP/1.1\r\nHost: user@a\r\n\r\n", &[400]),
+    ("GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", &[400]),
+    ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", &[400]),
+    ("GET / HTTP/1.1\r\nHost:\r\n\r\n", &[400]),
+    ("GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", &[400]),
+    ("GET http://b/ HTTP/1.1\r\n\r\n", &[400]),
+    ("GET / HTTP/1.1\nHost: a\n\n", &[400]),
+    ("GET / HTTP/1.1\r\nHost: a\n\r\n", &[400]),
+    ("GET / HTTP/1.1\r\nHost: a\r\n\n", &[400]),
+    ("GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\nX-B: 2\r\n\r\n", &[400]),
+    ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &[400]),
+    ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", &[400]),
+    ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello", &[400]),
+    ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", &[400]),
+    ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\nhello", &[400]),
+    ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nhello", &[400]),
+    ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", &[501]),
+    ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n", &[501]),
+    ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", &[501]),
+    ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &[501]),
+    ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", &[400]),
+    ("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &[400]),
+    ("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", &[501]),
+    ("CONNECT /c HTTP/1.1\r\nHost: a\r\n\r\n", &[400, 501]),
+    ("GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\r\n folded\r\n\r\n", &[400]),
+    ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", &[400]),
+];
+
+/// Sends these bytes, and reads until the proxy closes the connection.
+async fn until_closed(proxy: &Proxy, bytes: &[u8]) -> String {
+    let mut socket = TcpStream::connect(proxy.address).await.unwrap();
+    socket.write_all(bytes).await.unwrap();
+    let mut received = Vec::new();
+    let mut piece = [0; 4096];
+    // A reset is as good an end as any: bytes behind the refused request are not read.
+    while let Ok(read @ 1..) = socket.read(&mut piece).await {
+        received.extend_from_slice(&piece[..read]);
+    }
+    String::from_utf8(received).unwrap()
+}
+
+#[tokio::test]
+async fn a_malformed_request_reaches_no_upstream_and_nothing_behind_it_is_served() {
+    let upstream = Upstream::scripted(1, |_, _| Reply::json("[1]")).await;
+    let proxy = Proxy::start(&collection(&upstream.url(), LINES)).await;
+    for (request, statuses) in MALFORMED {
+        for accept in ["*/*", "application/x-ndjson"] {
+            let request = request.replacen("\r\n", &format!("\r\nAccept: {accept}\r\n"), 1);
+            let received = until_closed(&proxy, format!("{request}{BEHIND}").as_bytes()).await;
+            let answers: Vec<&str> = received.split("HTTP/1.").skip(1).map(|answer| &answer[2..5]).collect();
+            let is_refused = statuses.iter().any(|status| answers == [status.to_string()]);
+            assert!(is_refused, "{request:?}: {received}");
+        }
+    }
+    // A request before it is one of its own.
+    let received =
+        until_closed(&proxy, format!("GET /first HTTP/1.1\r\nHost: a\r\n\r\n{}{BEHIND}", MALFORMED[15].0).as_bytes())
+            .await;
+    assert!(received.starts_with("HTTP/1.1 200 ") && received.contains("HTTP/1.1 400 "), "{received}");
+    assert_eq!(upstream.asked().iter().map(|asked| &*asked.target).collect::<Vec<_>>(), ["/first"]);
+}
+
+#[tokio::test]
+async fn requests_with_bodies_follow_each_other_on_one_connection() {
+    let upstream = Upstream::scripted(1, |asked, _| Reply::json(asked.body.clone())).await;
+    let proxy = Proxy::start(&collection(&upstream.url(), LINES)).await;
+    let requests = "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n\n\n\nGET /\n\
+        POST /2 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n3;x\r\n\r\n\n\r\n0A\r\n0123456789\r\n0\r\nX-T: 1\r\n\r\n\
+        GET /3 HTTP/1.1\r\nHost: a\r\n\r\n";
+    for piece in [1, 3, 1000] {
+        upstream.forget();
+        let mut socket = TcpStream::connect(proxy.address).await.unwrap();
+        for piece in format!("{requests}{BEHIND}").as_bytes().chunks(piece) {
+            socket.write_all(piece).await.unwrap();
+        }
+        let mut received = String::new();
+        socket.read_to_string(&mut received).await.unwrap();
+        assert_eq!(received.matches("HTTP/1.1 200 OK").count(), 4, "{received}");
+        let asked: Vec<_> = upstream.asked().into_iter().map(|asked| (asked.target, asked.body)).collect();
+        let expected = [("/1", "\n\n\nGET /\n"), ("/2", "\r\n\n0123456789"), ("/3", ""), ("/behind", "")];
+        assert_eq!(asked, expected.map(|(target, body)| (target.to_owned(), Bytes::from_static(body.as_bytes()))));
+    }
+}
+
+#[tokio::test]
+async fn a_web_page_of_another_name_reaches_nothing_on_loopback() {
+    let upstream = Upstream::scripted(1, |_, _| Reply::json("[1]")).await;
+    let with = |host: &str, target: &str, accept: &str| {
+        Request::get(target).header("host", host).header("accept", accept).body(Full::<Bytes>::default()).unwrap()
+    };
+    let mut process = Process::serve(&format!("admin = \"127.0.0.1:0\"\n{}", collection(&upstream.url(), LINES))).await;
+    let admin = process.has_said("metrics at ").await;
+    let admin = admin.rsplit_once("http://").unwrap().1.trim().trim_end_matches("/metrics").parse().unwrap();
+    for (address, target) in [(process.address, "/orders"), (admin, "/metrics")] {
+        for accept in ["*/*", "application/x-ndjson"] {
+            for host in ["evil.example", "localhost.evil.example:8080", "10.0.0.1"] {
+                let refused = client::receive(Version::Http1, address, with(host, target, accept)).await;
+                assert_eq!(refused.head.status, StatusCode::MISDIRECTED_REQUEST, "{host}");
+                assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+                assert!(refused.whole().contains("`hosts`"), "{}", refused.whole());
+            }
+            for host in ["localhost:8080", "127.0.0.1", "[::1]:9"] {
+                let answered = client::receive(Version::Http1, address, with(host, target, accept)).await;
+                assert_eq!(answered.head.status, StatusCode::OK, "{host}");
+            }
+        }
+    }
+    let toml = format!("hosts = [\"api.example\", \"*.internal\"]\n{}", collection(&upstream.url(), LINES));
+    let process = Process::serve(&toml).await;
+    // The operator's address has names of its own.
+    for (host, status) in [("api.example", 200), ("a.internal:80", 200), ("localhost", 421)] {
+        let answered = client::receive(Version::Http1, process.address, with(host, "/orders", "*/*")).await;
+        assert_eq!(answered.head.status, status, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn an_http10_client_gets_a_length_or_an_error_and_never_a_cut_answer() {
+    let chunked = |body: &str| format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+    let large = format!("{:x}\r\n{}\r\n", 5 << 20, "x".repeat(5 << 20));
+    let replies = [
+        ("/whole", chunked("5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n")),
+        ("/cut", chunked("5\r\nhello\r\n")),
+        ("/large", chunked(&large)),
+    ];
+    let upstream =
+        Upstream::scripted(1, move |asked, _| match replies.iter().find(|(path, _)| *path == asked.target) {
+            Some((_, reply)) => Reply::Raw(reply.clone().into()),
+            None if asked.target == "/short" => Reply::Cut(answer(200, &[], "hello world!"), Framing::Length),
+            None => Reply::Whole(answer(200, &[], "hello")),
+        })
+        .await;
+    let proxy = Proxy::start(&collection(&upstream.url(), LINES)).await;
+    for (target, status, length, end) in [
+        ("/whole", 200, Some("content-length: 5\r\n"), "\r\n\r\nhello"),
+        ("/length", 200, Some("content-length: 5\r\n"), "\r\n\r\nhello"),
+        ("/cut", 502, None, "}\n"),
+        ("/large", 505, None, "}\n"),
+        // The length tells that it was cut.
+        ("/short", 200, Some("content-length: 12\r\n"), "hello "),
+    ] {
+        let received = until_closed(&proxy, format!("GET {target} HTTP/1.0\r\n\r\n").as_bytes()).await;
+        assert!(
+            received.starts_with(&format!("HTTP/1.0 {status} ")) && received.ends_with(end),
+            "{target}: {received}"
+        );
+        assert!(length.is_none_or(|length| received.contains(length)) && !received.contains("chunked"), "{received}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_stands_still_is_cut_and_its_fault_is_the_clients() {
+    let upstream = Upstream::scripted(1, |_, _| Reply::json("[1]")).await;
+    let proxy =
+        Proxy::start(&format!("[limits]\nrequest_body = \"100ms\"\n{}", collection(&upstream.url(), LINES))).await;
+    client::receive(Version::Http1, proxy.address, client::get("/", "*/*")).await;
+    let begun = std::time::Instant::now();
+    for (framing, body, status) in [
+        ("Content-Length: 10", "hello", 408),
+        ("Transfer-Encoding: chunked", "5\r\nhello\r\n", 408),
+        ("Content-Length: 10", "", 408),
+        ("Transfer-Encoding: chunked", "5\r\nhello\r\nxyz\r\n", 400),
+    ] {
+        let request = format!("PUT /orders HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n{body}");
+        let received = until_closed(&proxy, request.as_bytes()).await;
+        assert!(received.starts_with(&format!("HTTP/1.1 {status} ")), "{framing} {body:?}: {received}");
+        assert!(received.contains("\"fault\": \"client\""), "{received}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    for version in BOTH {
+        let request = Request::put("/orders").body(Full::from("hello")).unwrap();
+        assert_eq!(client::receive(version, proxy.address, request).await.head.status, 200);
+    }
+}

@@ -1,0 +1,22 @@
+"""Certificates of this machine's address, made by openssl."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A certificate that signs itself, and its key, as files."""
+
+    cert: Path
+    key: Path
+
+
+def pair(folder: Path, name: str = "unpage") -> Pair:
+    folder.mkdir(parents=True, exist_ok=True)
+    made = Pair(folder / "cert.pem", folder / "key.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    names = ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    subprocess.run([*command, *names, "-keyout", made.key, "-out", made.cert], check=True, capture_output=True)
+    return made
