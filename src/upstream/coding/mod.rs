@@ -36,6 +36,22 @@ pub const RATIO: u64 = 10_000;
 /// (RFC 7932 §9.1), of which is taken what was decoded.
 pub const ZSTD_WINDOW_LOG: u32 = 23;
 
+/// Names that stand in `Content-Encoding` and name no content coding: charsets, and MIME's and S3's encodings of a transfer.
+const NO_CODINGS: [&str; 12] = [
+    "",
+    "identity",
+    "none",
+    "utf-8",
+    "utf8",
+    "us-ascii",
+    "iso-8859-1",
+    "windows-1252",
+    "7bit",
+    "8bit",
+    "binary",
+    "aws-chunked",
+];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
     Gzip,
@@ -93,12 +109,13 @@ enum DecoderState {
 }
 
 impl Decoder {
-    /// The decoder of the body with these header fields. An unknown coding is an error only if the body has bytes.
+    /// The decoder of the body with these header fields. An unknown coding is an error only if the body has bytes. A charset or a transfer
+    /// encoding stands in the field by mistake, and codes nothing: a page that is coded all the same is no JSON.
     pub fn new(headers: &HeaderMap) -> Self {
         let fields = headers.get_all(header::CONTENT_ENCODING).into_iter();
         let fields = fields.map(|field| String::from_utf8_lossy(field.as_bytes()).to_ascii_lowercase());
         let joined = fields.collect::<Vec<_>>().join(",");
-        let mut names = joined.split(',').map(str::trim).filter(|name| !matches!(*name, "" | "identity"));
+        let mut names = joined.split(',').map(str::trim).filter(|name| !NO_CODINGS.contains(name));
         let coding = match (names.next(), names.next()) {
             (None, _) => BodyCoding::Plain,
             (Some(name), None) => match Coding::named(name) {

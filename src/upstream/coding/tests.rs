@@ -349,6 +349,13 @@ fn without_a_byte_there_is_no_coding_to_end() {
 }
 
 #[test]
+fn a_charset_is_no_coding() {
+    for coding in ["UTF-8", "utf8, identity", "none", "ISO-8859-1", "aws-chunked"] {
+        assert_eq!(decode_whole(coding, b"[1]"), (b"[1]".to_vec(), Ok(())), "{coding}");
+    }
+}
+
+#[test]
 fn what_is_not_coded_is_not_copied() {
     let mut input = Bytes::from_static(b"[1]");
     let at = input.as_ptr();
