@@ -482,8 +482,8 @@ fn pagination() -> impl Strategy<Value = Pagination> {
         End::NoNext,
         End::EmptyPage,
         End::ShortPage,
-        End::Status(StatusCode::NOT_FOUND),
-        End::Status(StatusCode::NO_CONTENT),
+        End::from(StatusCode::NOT_FOUND),
+        End::from(StatusCode::NO_CONTENT),
     ];
     let ends = prop_oneof![2 => Just(End::Style), 1 => prop::sample::select(odd)];
     let limits = (prop::option::of(1..9_u64), prop::option::of(1..9_u64)).prop_map(|(max_pages, max_results)| Limits {

@@ -493,7 +493,7 @@ proptest! {
         pagination.page_size = size;
         says(&mut pagination, &server);
         if server.past == Past::NotFound {
-            pagination.end = End::Status(StatusCode::NOT_FOUND);
+            pagination.end = End::from(StatusCode::NOT_FOUND);
         }
         let crawled = crawl(&pagination, |request| server.answer(&style, request));
         let full = crawled.ids == all(&server);

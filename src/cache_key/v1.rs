@@ -198,7 +198,7 @@ fn end_text(end: &End) -> String {
         End::NoNext => "NoNext".to_owned(),
         End::EmptyPage => "EmptyPage".to_owned(),
         End::ShortPage => "ShortPage".to_owned(),
-        End::Status(status) => format!("Status({})", status.as_str()),
+        End::Status(statuses) => list(&statuses.0, |status| format!("Status({})", status.as_str())),
     }
 }
 

@@ -5,13 +5,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::key_names::KeyNames;
 use super::keywords::{Words, one_of};
-use super::pagination_values::{JSON, LINKS, PARAM, PATH, SOURCE, STATUS, TEXT};
+use super::pagination_values::{JSON, LINKS, PARAM, PATH, SOURCE, STATUSES, TEXT};
 use super::table_schema::{Schema, rule, table};
 use super::toml_node::{TomlNode, TomlTable};
 use super::toml_text::{Pairs, json, list, one_or_list, text};
 use super::urls_and_headers::base_url;
 use crate::pagination::styles::{KeyKind, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
-use crate::pagination::{End, More, Pagination, Path, SameToken, Source, Style};
+use crate::pagination::{End, EndStatuses, More, Pagination, Path, SameToken, Source, Style};
 
 /// Value of `pagination`.
 pub(super) struct Styled {
@@ -24,9 +24,9 @@ pub(super) struct Styled {
 /// Keys of one of `tokens`, or of another table inside a type's table.
 struct Inner(&'static [StyleKey]);
 
-/// `end = { status = 404 }`.
+/// `end = { status = 404 }`, or several.
 pub(super) struct StatusEnd {
-    status: u16,
+    status: Vec<u16>,
 }
 
 table! {
@@ -38,7 +38,7 @@ table! {
 
 table! {
     pub(super) END "pagination.end": StatusEnd = StatusEnd {
-        "status" => status: STATUS, required("write end = { status = 404 }");
+        "status" => status: STATUSES, required("write end = { status = 404 }, or [204, 404]");
     }
 }
 
@@ -120,7 +120,9 @@ pub(super) fn write(Pagination { style, more, end, same_token, .. }: &Pagination
     }
     match end {
         End::Style => {}
-        End::Status(status) => pairs.put("end", END.write(&StatusEnd { status: status.as_u16() })),
+        End::Status(EndStatuses(all)) => {
+            pairs.put("end", END.write(&StatusEnd { status: all.iter().map(StatusCode::as_u16).collect() }));
+        }
         word => pairs.put("end", ENDS.write(word)),
     }
     pairs.table()
@@ -130,7 +132,8 @@ fn end(node: &TomlNode<'_>) -> Option<End> {
     if !node.value.is_table() {
         return ENDS.read(node);
     }
-    StatusCode::from_u16(END.read(node)?.status).ok().map(End::Status)
+    let statuses = END.read(node)?.status.into_iter().map(StatusCode::from_u16);
+    statuses.collect::<Result<_, _>>().ok().map(|statuses| End::Status(EndStatuses(statuses)))
 }
 
 /// Reads the keys that are not shared by several types, and notes which are missing.

@@ -24,8 +24,9 @@ pub(super) const TEXT: Form<String> = Form { read: owned_text, write: |value| te
 /// Whole number from 1 on.
 pub(super) const COUNT: Form<u64> = Form { read: |node| node.number(1), write: u64::to_string };
 
-/// Status that brings no page: of a failure, or 204.
-pub(super) const STATUS: Form<u16> = Form { read: status, write: u16::to_string };
+/// Statuses that bring no page: of a failure, or 204.
+pub(super) const STATUSES: Form<Vec<u16>> =
+    Form { read: |node| node.each(end_status), write: |all| one_or_list(all, u16::to_string) };
 
 /// Path to at most one value.
 pub(super) const PATH: Form<Path> = Form { read: path, write: |path| text(&path.to_string()) };
@@ -58,7 +59,7 @@ pub(super) const VALUES: Form<Vec<Value>> =
 /// TOML value as JSON.
 pub(super) const JSON: Form<Value> = Form { read: json, write: toml_text::json };
 
-fn status(node: &TomlNode<'_>) -> Option<u16> {
+fn end_status(node: &TomlNode<'_>) -> Option<u16> {
     match node.number(0)? {
         number @ (204 | 400..=599) => u16::try_from(number).ok(),
         number => {

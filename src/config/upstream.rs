@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 use super::key_names::Level;
 use super::keywords::Words;
-use super::pagination_values::{PATH, STATUS};
+use super::pagination_values::PATH;
 use super::passthrough::Passthrough;
 use super::secrets::{self, Secrets};
 use super::table_schema::{ReadOnly, Schema, rule, table};
@@ -88,7 +88,7 @@ table! {
         "attempts" => attempts: ReadOnly(attempts), or(RetryPolicy::default().attempts);
         "base" => base: ReadOnly(wait), or(RetryPolicy::default().base);
         "cap" => cap: ReadOnly(wait), or(RetryPolicy::default().cap);
-        "statuses" => statuses: ReadOnly(|node| node.each(|node| STATUS.read(node))), or(Vec::new());
+        "statuses" => statuses: ReadOnly(|node| node.each(retried_status)), or(Vec::new());
         "wait" => wait: WAIT, some;
     }
 }
@@ -241,6 +241,17 @@ fn retry(node: &TomlNode<'_>) -> Option<RetryPolicy> {
     }
     let wait = wait.map(|WaitTable { path, unit }| (path, unit));
     Some(RetryPolicy { attempts, base, cap, statuses, wait })
+}
+
+/// Reads a status under which a page may come later: any but the redirects and those of a page.
+fn retried_status(node: &TomlNode<'_>) -> Option<u16> {
+    match node.number(0)? {
+        number @ (201 | 202 | 204 | 205 | 207..=299 | 400..=599) => u16::try_from(number).ok(),
+        number => node.refuse(
+            format!("not a status without a page: {number}"),
+            "write one of 200 to 299, but for 200, 203 and 206, or of 400 to 599",
+        ),
+    }
 }
 
 fn attempts(node: &TomlNode<'_>) -> Option<u32> {

@@ -77,7 +77,7 @@ impl Pagination {
         let has_count = self.more.is_some() || self.total_source().is_some() || self.total_pages.is_some();
         let ends_by_address = self.style.is_pointed() && matches!(self.end, End::Style | End::NoNext);
         let is_numbered = self.style.is_numbered();
-        match (self.end, has_count || ends_by_address) {
+        match (&self.end, has_count || ends_by_address) {
             (End::ShortPage, false) => best("unverified", &Doubt::ShortPage, Some(COUNT)),
             (_, false) if is_numbered || self.style.is_pointed() => best("unverified", &Doubt::ShortPage, Some(COUNT)),
             _ if is_numbered => best("snapshot", &EQUAL, None),

@@ -9,7 +9,7 @@ use super::path::Path;
 use crate::caps::Caps;
 
 /// Event that ends a collection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// The style's default: no next address for links and tokens, an empty page past the last for numbers and keys.
     Style,
@@ -19,9 +19,13 @@ pub enum End {
     EmptyPage,
     /// A page with fewer records than were asked for; unsafe where the upstream caps or filters.
     ShortPage,
-    /// An error status past the last page.
-    Status(StatusCode),
+    /// One of these statuses past the last page.
+    Status(EndStatuses),
 }
+
+/// Statuses without a page, each of which ends a collection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndStatuses(pub Vec<StatusCode>);
 
 /// The upstream's flag that more pages follow: while the value at `path` equals `while_`.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +50,19 @@ pub struct Limits {
     pub max_offset: Option<u64>,
     pub max_pages: Option<u64>,
     pub max_results: Option<u64>,
+}
+
+impl End {
+    /// Returns true if a page's answer with this status ends the collection.
+    pub(super) fn is_by(&self, status: StatusCode) -> bool {
+        matches!(self, Self::Status(statuses) if statuses.0.contains(&status))
+    }
+}
+
+impl From<StatusCode> for End {
+    fn from(status: StatusCode) -> Self {
+        Self::Status(EndStatuses(vec![status]))
+    }
 }
 
 impl Limits {

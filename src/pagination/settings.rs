@@ -1,15 +1,16 @@
 //! Pagination of one collection, as configured or recognised.
 
-use http::HeaderName;
 use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
+use http::{HeaderName, StatusCode};
 use serde_json::Value;
 
 use super::end_settings::{End, Limits, More, SameToken};
+use super::error::PageError;
 use super::error_settings::ErrorSettings;
 use super::page_size_settings::PageSize;
 use super::partition_settings::{PartOrder, Partition};
 use super::path::{Path, Segment};
-use super::record_settings::{OnDouble, Records};
+use super::record_settings::{OnDouble, Presence, Records};
 use super::request::{BadPlace, BodyKind, Encode, PageRequest, Param};
 use super::since_valid_at::{Precondition, Since, ValidAt, VersionSource};
 use super::styles::{Style, Template};
@@ -168,6 +169,17 @@ impl Pagination {
     /// Returns true if a crawl that was interrupted needs the keys of the records that had left.
     pub(crate) fn recalls_keys(&self) -> bool {
         self.key.is_some() || matches!(self.style, Style::Keyset(_))
+    }
+
+    /// Returns true if any page, the first included, may be an answer without content (204).
+    pub(super) fn allows_no_content(&self) -> bool {
+        self.records.presence == Presence::Optional || self.end.is_by(StatusCode::NO_CONTENT)
+    }
+
+    /// Refuses an answer without content to the first request, where none is configured: it may be no collection.
+    pub(super) fn check_content(&self, status: StatusCode, pages: u64) -> Result<(), PageError> {
+        let is_refused = status == StatusCode::NO_CONTENT && pages == 0 && !self.allows_no_content();
+        if is_refused { Err(PageError::NoContent) } else { Ok(()) }
     }
 
     /// Header fields that change from page to page.

@@ -236,7 +236,7 @@ fn no_content_past_the_last_page_is_an_end_where_it_is_configured() {
             }
         })
     };
-    let ends = |pagination: Pagination| Pagination { end: End::Status(StatusCode::NO_CONTENT), ..pagination };
+    let ends = |pagination: Pagination| Pagination { end: End::from(StatusCode::NO_CONTENT), ..pagination };
     assert_eq!(pages(&ends(page()), None).end.unwrap(), Proof::Status(StatusCode::NO_CONTENT));
     assert_eq!(pages(&ends(of(cursor())), Some("b")).end.unwrap(), Proof::Status(StatusCode::NO_CONTENT));
     assert_eq!(pages(&page(), None).end.unwrap(), Proof::EmptyPage);

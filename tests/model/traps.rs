@@ -221,7 +221,7 @@ fn an_error_status_on_page_k_is_not_the_end() {
 #[test]
 fn an_error_status_is_the_end_only_where_that_is_configured() {
     let mut pagination = page();
-    pagination.end = End::Status(StatusCode::NOT_FOUND);
+    pagination.end = End::from(StatusCode::NOT_FOUND);
     let server = Server { records: 20, clamp: 10, empty: vec![], past: Past::NotFound, total: Total::None, pointer: Pointer::Null };
     let crawled = crawl(&pagination, |request| server.answer(&pagination.style, request));
     assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (20, Proof::Status(StatusCode::NOT_FOUND)));
@@ -520,12 +520,44 @@ fn a_range_under_status_200_is_not_the_whole() {
 fn a_window_that_is_too_deep_confirms_no_total() {
     let mut pagination = sized(offset(), 10);
     pagination.total = Some(Source::Body(path("total")));
-    for status in [400, 422] {
-        let crawled = crawl(&pagination, |request| match query_value(&request.url, "offset").unwrap().parse::<u64>().unwrap() {
-            50.. => Answer { status, headers: vec![], body: json!({"error": "Result window is too large"}) },
-            from => Answer { status: 200, headers: vec![], body: json!({"data": data(from..from + 10), "total": 50}) },
+    for (status, depth, why, size, is_end) in [
+        (400, 50, "Result window is too large", 10, false),
+        (422, 50, "offset exceeds 50", 10, false),
+        // A whole thousand is often what an upstream counts to.
+        (400, 1_000, "no such page", 10, false),
+        // Pages of another size than was asked for: the parameter of the offset may be unknown, too.
+        (400, 50, "no such page", 5, false),
+        (400, 50, "no such page", 10, true),
+        (422, 50, "{}", 10, true),
+    ] {
+        let crawled = crawl(&pagination, |request| {
+            let from = query_value(&request.url, "offset").unwrap().parse::<u64>().unwrap();
+            if from >= depth {
+                return Answer { status, headers: vec![], body: json!({"error": why}) };
+            }
+            Answer { status: 200, headers: vec![], body: json!({"data": data(from..(from + size).min(depth)), "total": depth}) }
         });
-        assert!(matches!(crawled.end, Err(PageError::Status { .. })), "{status}: {:?}", crawled.end);
+        match crawled.end {
+            Ok(proof) => assert!(is_end && proof == Proof::Total(depth), "{why}: {proof}"),
+            Err(wrong) => assert!(!is_end && matches!(wrong, PageError::Status { .. }), "{why}: {wrong}"),
+        }
+    }
+}
+
+#[test]
+fn one_page_below_the_requested_size_is_all_where_its_total_agrees_and_no_page_follows() {
+    let one = |size: Option<u64>, status: u16| {
+        let mut pagination = size.map_or(page(), |size| sized(page(), size));
+        pagination.total = Some(Source::Body(path("count")));
+        crawl(&pagination, |request| match query_value(&request.url, "page").as_deref() {
+            Some("1") => Answer { status: 200, headers: vec![], body: json!({"data": data(0..10), "count": 10}) },
+            _ => Answer { status, headers: vec![], body: json!({"detail": "Invalid page."}) },
+        })
+    };
+    assert_eq!(one(Some(50), 400).end.unwrap(), Proof::Total(10));
+    assert_eq!(one(None, 404).end.unwrap(), Proof::Total(10));
+    for (size, status) in [(Some(10), 400), (None, 400), (Some(50), 403)] {
+        assert!(matches!(one(size, status).end, Err(PageError::Status { .. })), "{size:?} {status}");
     }
 }
 
@@ -599,14 +631,50 @@ fn records_that_moved_into_the_next_page_are_doubles_by_their_key_and_an_error_w
 
 #[test]
 fn part_of_a_collection_is_not_one_page() {
-    let range = ("content-range", "0-1/500".to_owned());
-    let partial = |_: &PageRequest| Answer { status: 206, headers: vec![range.clone()], body: json!({"data": data(0..2)}) };
-    let crawled = crawl(&of(Style::SINGLE), partial);
-    assert!(matches!(crawled.end, Err(PageError::Status { status: StatusCode::PARTIAL_CONTENT, .. })));
+    let partial = |range: &str| {
+        let headers = vec![("content-range", range.to_owned())];
+        move |_: &PageRequest| Answer { status: 206, headers: headers.clone(), body: json!({"data": data(0..2)}) }
+    };
+    assert!(matches!(crawl(&of(Style::SINGLE), partial("0-1/500")).end, Err(PageError::MoreThanOnePage(_))));
+    for style in [Style::SINGLE, cursor(), page().style] {
+        let crawled = crawl(&of(style), partial("bytes 0-21/500"));
+        assert!(matches!(crawled.end, Err(PageError::Status { status: StatusCode::PARTIAL_CONTENT, .. })));
+    }
+    // Nothing leads on from it, and its status says that there is more.
+    assert!(matches!(crawl(&of(cursor()), partial("0-1/500")).end, Err(PageError::PointerElsewhere { .. })));
     let mut flagged = of(Style::SINGLE);
     flagged.more = Some(More { path: path("more"), while_: json!(true) });
     let crawled = crawl(&flagged, answers(vec![json!({"data": data(0..2), "more": true})]));
     assert!(matches!(crawled.end, Err(PageError::MoreThanOnePage(_))));
+}
+
+#[test]
+fn a_page_of_status_206_is_a_page_in_every_style() {
+    for pagination in [of(cursor()), page(), offset()] {
+        let server = Server { records: 25, clamp: 10, empty: vec![], past: Past::Empty, total: Total::None, pointer: Pointer::Null };
+        let crawled = crawl(&pagination, |request| Answer { status: 206, ..server.answer(&pagination.style, request) });
+        assert_eq!((crawled.ids.len(), crawled.end.is_ok()), (25, true), "{:?}", pagination.style);
+    }
+}
+
+#[test]
+fn no_content_ends_counted_pages_and_not_before_the_first() {
+    let answers = |pagination: &Pagination, pages: u64| {
+        let mut asked = 0;
+        crawl(pagination, |_| {
+            asked += 1;
+            match asked {
+                asked if asked <= pages => Answer { status: 200, headers: vec![], body: json!({"data": data(asked * 10..asked * 10 + 10)}) },
+                _ => Answer { status: 204, headers: vec![], body: json!({"data": []}) },
+            }
+        })
+    };
+    let crawled = answers(&page(), 3);
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (30, Proof::EmptyPage));
+    assert!(matches!(answers(&page(), 0).end, Err(PageError::NoContent)));
+    let mut several = page();
+    several.end = End::Status(unpage::pagination::EndStatuses(vec![StatusCode::NO_CONTENT, StatusCode::NOT_FOUND]));
+    assert_eq!(answers(&several, 3).end.unwrap(), Proof::Status(StatusCode::NO_CONTENT));
 }
 
 #[test]
@@ -657,7 +725,7 @@ fn a_token_of_1_is_midway_unless_it_is_a_page_number() {
 #[test]
 fn a_status_after_a_page_that_began_is_no_end() {
     let mut by_status = page();
-    by_status.end = End::Status(StatusCode::NOT_FOUND);
+    by_status.end = End::from(StatusCode::NOT_FOUND);
     let mut by_total = page();
     by_total.total = Some(Source::Body(path("total")));
     for pagination in [by_status, by_total] {

@@ -184,7 +184,7 @@ fn pagination_of(server: &mut Server, size: Option<u64>) -> Pagination {
         says(&mut pagination, server.total);
     }
     if server.manners.past == Past::NotFound {
-        pagination.end = End::Status(StatusCode::NOT_FOUND);
+        pagination.end = End::from(StatusCode::NOT_FOUND);
     }
     pagination
 }

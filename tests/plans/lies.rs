@@ -220,12 +220,12 @@ fn a_status_past_the_end_is_the_end_only_where_that_is_proven() {
     for width in WIDTHS {
         for (status, total, end, proven) in [
             (404, Total::None, End::Style, None),
-            (404, Total::None, End::Status(StatusCode::NOT_FOUND), Some(Proof::Status(StatusCode::NOT_FOUND))),
+            (404, Total::None, End::from(StatusCode::NOT_FOUND), Some(Proof::Status(StatusCode::NOT_FOUND))),
             (400, Total::None, End::Style, None),
-            (400, Total::None, End::Status(StatusCode::BAD_REQUEST), Some(Proof::Status(StatusCode::BAD_REQUEST))),
+            (400, Total::None, End::from(StatusCode::BAD_REQUEST), Some(Proof::Status(StatusCode::BAD_REQUEST))),
             (404, Total::Records, End::Style, Some(Proof::Total(20))),
-            // 400 also means that a window is too deep: it confirms nothing.
-            (400, Total::Records, End::Style, None),
+            // Pages of the requested size, and a total that agrees: then 400 says that there is no such page.
+            (400, Total::Records, End::Style, Some(Proof::Total(20))),
         ] {
             for style in [page_from(1), offset_from(0)] {
                 let server = Server {
@@ -235,7 +235,7 @@ fn a_status_past_the_end_is_the_end_only_where_that_is_proven() {
                 };
                 let mut pagination = sized(of(style), 5);
                 says(&mut pagination, total);
-                pagination.end = end;
+                pagination.end = end.clone();
                 let crawled = crawl(&pagination, server.first(), Manner::of(width), |request| {
                     let answer = server.answer(request);
                     if answer.head.status.is_success() { answer } else { refusal(request, status) }

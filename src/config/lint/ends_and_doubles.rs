@@ -26,11 +26,11 @@ pub(super) static RULES: &[Rule] = &[
         check: |facts| {
             let style = &facts.pagination.style;
             let pointed = style.is_pointed();
-            let (guess, hint) = match facts.pagination.end {
+            let (guess, hint) = match &facts.pagination.end {
                 End::ShortPage => {
                     ("a short page", "leave end out: a filtered page may be short, and its next page isn't")
                 }
-                End::Status(status) if status != StatusCode::NO_CONTENT => {
+                End::Status(statuses) if statuses.0.iter().any(|status| *status != StatusCode::NO_CONTENT) => {
                     ("an error status", "leave end out: a next address that fails is a failure")
                 }
                 End::Style | End::NoNext | End::EmptyPage | End::Status(_) => return None,
@@ -74,9 +74,12 @@ pub(super) static RULES: &[Rule] = &[
 ];
 
 fn end_is_retried(facts: &LintFacts<'_>) -> Option<Contradiction> {
-    let End::Status(status) = facts.pagination.end else { return None };
-    let by_default = matches!(status.as_u16(), 408 | 429) || status.is_server_error();
-    (by_default || facts.retried.contains(&status.as_u16())).then(|| Contradiction {
+    let End::Status(statuses) = &facts.pagination.end else { return None };
+    let is_retried = |status: &&StatusCode| {
+        let by_default = matches!(status.as_u16(), 408 | 429) || status.is_server_error();
+        by_default || facts.retried.contains(&status.as_u16())
+    };
+    statuses.0.iter().find(is_retried).map(|status| Contradiction {
         at: "pagination.end",
         what: format!("status {} is retried, so it can't be the end as well", status.as_u16()),
         hint: "take it out of retry.statuses; 408, 429 and 5xx are always failures",

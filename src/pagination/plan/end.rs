@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use super::adaptive_page_size::PageSizing;
 use super::addresses::Addresses;
@@ -63,9 +63,7 @@ impl EndRules<'_> {
     /// Continuation behind a page; `style_end` is what the style's own rules say of it.
     pub(super) fn lead(&self, page: WholePage<'_>, style_end: StyleEnd) -> Result<PageLead, PageError> {
         // The page past the last, as configured, or the only one of an empty collection.
-        if page.answer.head.status == StatusCode::NO_CONTENT
-            && self.pagination.end == End::Status(StatusCode::NO_CONTENT)
-        {
+        if page.answer.head.status == StatusCode::NO_CONTENT && self.pagination.end.is_by(StatusCode::NO_CONTENT) {
             return Ok(PageLead::End(Proof::Status(StatusCode::NO_CONTENT)));
         }
         match style_end {
@@ -184,48 +182,6 @@ impl EndRules<'_> {
         }
     }
 
-    /// End that a page with the records of an earlier one proves.
-    pub(super) fn by_repetition(&self, earlier: u64, aim: Aim) -> Result<Proof, PageError> {
-        let has_several = self.progress.pages() > 1 || self.progress.counts_agree();
-        match aim {
-            // The page that leads to itself.
-            Aim::Confirm(proof @ Proof::SameToken) if earlier == self.progress.pages() => Ok(proof),
-            // An upstream that clamps page numbers gives the last page once more, and one that wraps them the first. Where only one
-            // page came before, it may as well be one that ignores the number.
-            Aim::Confirm(proof) if proof != Proof::SameToken && has_several => Ok(proof),
-            _ => Err(self.pagination.style.repeated(earlier)),
-        }
-    }
-
-    /// Error for records on a page that was to confirm this proof.
-    pub(super) fn refuted(&self, proof: Proof) -> PageError {
-        match proof {
-            Proof::SameToken => PageError::HandleRepeats,
-            Proof::TotalPages(total_pages) => {
-                PageError::PagesDisagree { pages: self.progress.pages() + 1, total_pages }
-            }
-            _ => PageError::TotalLied(self.progress.records()),
-        }
-    }
-
-    /// End that a refusal of the next page proves.
-    pub(super) fn by_refusal(
-        &self,
-        status: StatusCode,
-        headers: &HeaderMap,
-        aim: Option<Aim>,
-    ) -> Result<Option<Proof>, PageError> {
-        // 400 and 422 also mean that a parameter is unknown or that a window is too deep.
-        let past_the_last = matches!(status.as_u16(), 404 | 410 | 416);
-        match (self.pagination.end, aim) {
-            // A page that leads to itself was there a moment ago.
-            (_, Some(Aim::Confirm(Proof::SameToken))) => Ok(None),
-            (_, Some(Aim::Confirm(proof))) if past_the_last && proof != Proof::EmptyPage => Ok(Some(proof)),
-            (End::Status(end), _) if end == status && self.progress.pages() > 0 => Ok(Some(Proof::Status(status))),
-            _ => self.pagination.style.rules().end_by_refusal(status, headers),
-        }
-    }
-
     /// Checks that what came does not contradict the upstream's own numbers and flags.
     pub(super) fn check(&self) -> Result<(), PageError> {
         match (self.overlap.reach(), self.progress.totals().own()) {
@@ -288,9 +244,12 @@ fn single(head: &Head, page: &Page) -> Result<Proof, PageError> {
     }
 }
 
-/// Description of a pointer in the page that plainly leads to another one. Where too much stands around the records to be looked at,
-/// a pointer may be anywhere.
+/// Description of a pointer in the page that plainly leads to another one, or of a status that says that there is one. Where too much
+/// stands around the records to be looked at, a pointer may be anywhere.
 fn live_pointer(head: &Head, page: &Page) -> Option<String> {
+    if head.status == StatusCode::PARTIAL_CONTENT {
+        return Some("its status is 206, for a part of the collection".to_owned());
+    }
     if page.sketch.is_empty() {
         return Some("more stands around its records than is looked at".to_owned());
     }

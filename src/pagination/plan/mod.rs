@@ -19,6 +19,7 @@
 mod adaptive_page_size;
 mod addresses;
 mod checkpoint;
+mod confirmation;
 mod consistency;
 mod diff_to_first_request;
 mod digest_map;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
 use parking_lot::Mutex;
 
 use super::open_value::WalkOutput;
@@ -10,7 +9,7 @@ use super::simd::Isa;
 use super::target_tree::{TargetTree, counts_from_end};
 use crate::caps::Caps;
 use crate::pagination::keys::KeyReader;
-use crate::pagination::{End, ErrorSettings, Pagination, Path, Presence, Records};
+use crate::pagination::{ErrorSettings, Pagination, Path, Records};
 
 /// Paths and limits by which each page of a collection is split.
 #[derive(Clone, Debug)]
@@ -48,8 +47,8 @@ impl PageShape {
                 fields.push(path);
             }
         }
-        let ends = pagination.end == End::Status(StatusCode::NO_CONTENT);
-        let is_page = ends || pagination.records.presence == Presence::Optional;
+        // Past the last of counted pages, an answer without content says what an empty array does.
+        let is_page = pagination.style.is_computed() || pagination.allows_no_content();
         Self {
             key: pagination.key.as_ref().map(|key| Arc::new(KeyReader::new(key))),
             failures: pagination.failures.clone(),

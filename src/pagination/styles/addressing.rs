@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{StatusCode, header};
 use serde_json::json;
 use url::Url;
 
@@ -132,10 +132,11 @@ impl AddressContext<'_> {
     }
 }
 
-/// Refuses `206 Partial Content` (RFC 9110 §15.3.7), which only answers a request with a `Range`.
-pub(super) fn refuse_partial(head: &Head) -> Result<(), PageError> {
-    match head.status {
-        StatusCode::PARTIAL_CONTENT => Err(PageError::of_refusal(head.status, &head.headers, b"")),
-        _ => Ok(()),
+/// Refuses `206 Partial Content` with a range of bytes (RFC 9110 §15.3.7): a page may be a part of a collection, and no part of a text.
+pub(super) fn refuse_bytes(head: &Head) -> Result<(), PageError> {
+    let range = head.headers.get(header::CONTENT_RANGE).map_or(&[][..], |range| range.as_bytes());
+    if head.status == StatusCode::PARTIAL_CONTENT && range.trim_ascii_start().starts_with(b"bytes") {
+        return Err(PageError::of_refusal(head.status, &head.headers, range));
     }
+    Ok(())
 }

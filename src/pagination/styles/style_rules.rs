@@ -5,7 +5,7 @@ use std::fmt;
 use http::{HeaderMap, HeaderName, StatusCode};
 use url::Url;
 
-use super::addressing::{Address, AddressContext, Addressing, PageAnswer, Start, refuse_partial};
+use super::addressing::{Address, AddressContext, Addressing, PageAnswer, Start, refuse_bytes};
 use super::config_keys::{KeyMistake, StyleSchema, StyleValues};
 use super::template::Template;
 use crate::pagination::error::PageError;
@@ -122,7 +122,7 @@ pub(crate) trait StyleRules: fmt::Debug {
 
     /// Checks that an answer is the page that was asked for; `pages` have come before it.
     fn check_head(&self, _: AddressContext<'_>, head: &Head, _pages: u64) -> Result<(), PageError> {
-        refuse_partial(head)
+        refuse_bytes(head)
     }
 
     /// End that a whole page proves by the style's own rules.

@@ -25,7 +25,6 @@ use super::release::{RecordRelease, ReleasePolicy};
 use super::walk_state::{Aim, WalkState, WalkStep};
 use crate::batch::Batch;
 use crate::caps::Caps;
-use crate::pagination::end_settings::End;
 use crate::pagination::error::PageError;
 use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::page::{Head, Page, PageFields};
@@ -144,7 +143,7 @@ impl Walk {
 
     /// Returns true if pages lead to each other, and one without content (204) is not how they end.
     pub(in crate::pagination::plan) fn is_led(&self) -> bool {
-        self.pagination.style.is_pointed() && self.pagination.end != End::Status(StatusCode::NO_CONTENT)
+        self.pagination.style.is_pointed() && !self.pagination.end.is_by(StatusCode::NO_CONTENT)
     }
 
     /// The upstream's own total, as far as it is known.
@@ -190,6 +189,7 @@ impl Walk {
 
     /// Takes the head of an attempt that brings the page; an error says why none of its records may leave.
     pub fn begun(&mut self, head: &Head) -> Result<(), PageError> {
+        self.pagination.check_content(head.status, self.pages())?;
         self.release.begin();
         self.pinned.check(&head.headers)?;
         let context = self.addresses.context(self.page_size.size());

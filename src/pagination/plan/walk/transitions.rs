@@ -12,6 +12,7 @@ use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::adaptive_page_size::Resizing;
 use crate::pagination::plan::checkpoint::{Checkpoint, NotedParts, ResumedParts, WalkLead};
+use crate::pagination::plan::confirmation::Refusal;
 use crate::pagination::plan::end::{EndRules, PageLead, PageLength, WholePage};
 use crate::pagination::plan::envelope_check::ArrivedPage;
 use crate::pagination::plan::events::PageSoFar;
@@ -29,7 +30,7 @@ impl Walk {
         if status == StatusCode::PRECONDITION_FAILED && self.pinned.has_condition() {
             return Err(PageError::CollectionChanged);
         }
-        match self.end_rules().by_refusal(status, headers, self.state.aim())? {
+        match self.end_rules().by_refusal(Refusal { status, headers, body }, self.state.aim())? {
             None if matches!(status.as_u16(), 400 | 422) && self.overlap.may_be_unaligned() => {
                 let shared = self.overlap.give_up_sharing();
                 OverlappingWalk(self).ask_after(shared)

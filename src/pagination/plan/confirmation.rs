@@ -1,0 +1,90 @@
+//! Answers to the request behind the last page: those that confirm an end, and those that refute it.
+
+use http::{HeaderMap, StatusCode};
+
+use super::end::EndRules;
+use super::walk_state::Aim;
+use crate::pagination::error::PageError;
+use crate::pagination::proof::Proof;
+
+/// Totals from here on that are whole thousands are often the most that an upstream counts to, and no total.
+const ROUND: u64 = 1_000;
+
+/// Words of a refusal by which a window is too deep or a parameter wrong, rather than a page past the last.
+const OTHER_REASONS: [&str; 11] = [
+    "window",
+    "too large",
+    "too deep",
+    "too big",
+    "exceed",
+    "limit",
+    "max",
+    "unknown",
+    "unrecogni",
+    "unsupported",
+    "not supported",
+];
+
+/// An answer that brings no page.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refusal<'a> {
+    pub(super) status: StatusCode,
+    pub(super) headers: &'a HeaderMap,
+    /// Start of its body.
+    pub(super) body: &'a [u8],
+}
+
+impl EndRules<'_> {
+    /// End that a page with the records of an earlier one proves.
+    pub(super) fn by_repetition(&self, earlier: u64, aim: Aim) -> Result<Proof, PageError> {
+        let has_several = self.progress.pages() > 1 || self.progress.counts_agree();
+        match aim {
+            // The page that leads to itself.
+            Aim::Confirm(proof @ Proof::SameToken) if earlier == self.progress.pages() => Ok(proof),
+            // An upstream that clamps page numbers gives the last page once more, and one that wraps them the first. Where only one
+            // page came before, it may as well be one that ignores the number.
+            Aim::Confirm(proof) if proof != Proof::SameToken && has_several => Ok(proof),
+            _ => Err(self.pagination.style.repeated(earlier)),
+        }
+    }
+
+    /// Error for records on a page that was to confirm this proof.
+    pub(super) fn refuted(&self, proof: Proof) -> PageError {
+        match proof {
+            Proof::SameToken => PageError::HandleRepeats,
+            Proof::TotalPages(total_pages) => {
+                PageError::PagesDisagree { pages: self.progress.pages() + 1, total_pages }
+            }
+            _ => PageError::TotalLied(self.progress.records()),
+        }
+    }
+
+    /// End that a refusal of the next page proves.
+    pub(super) fn by_refusal(&self, refusal: Refusal<'_>, aim: Option<Aim>) -> Result<Option<Proof>, PageError> {
+        let Refusal { status, headers, .. } = refusal;
+        let past_the_last = matches!(status.as_u16(), 404 | 410 | 416);
+        match aim {
+            // A page that leads to itself was there a moment ago.
+            Some(Aim::Confirm(Proof::SameToken)) => Ok(None),
+            Some(Aim::Confirm(proof)) if past_the_last && proof != Proof::EmptyPage => Ok(Some(proof)),
+            Some(Aim::Confirm(Proof::Total(total))) if self.is_past_the_total(refusal, total) => {
+                Ok(Some(Proof::Total(total)))
+            }
+            _ if self.pagination.end.is_by(status) && self.progress.pages() > 0 => Ok(Some(Proof::Status(status))),
+            _ => self.pagination.style.rules().end_by_refusal(status, headers),
+        }
+    }
+
+    /// Returns true where 400 or 422 says that the page is past the last. Both also mean that a parameter is unknown, or a window too deep, so
+    /// that the total needs a second sign: pages that hold to the size that they were asked for.
+    fn is_past_the_total(&self, refusal: Refusal<'_>, total: u64) -> bool {
+        let Some(size) = self.page_size.size().filter(|_| matches!(refusal.status.as_u16(), 400 | 422)) else {
+            return false;
+        };
+        let (pages, longest) = (self.progress.filled(), self.progress.longest());
+        let holds_to_size = if pages == 1 { longest < size || self.progress.counts_agree() } else { longest == size };
+        let is_round = total >= ROUND && total.is_multiple_of(ROUND);
+        let words = String::from_utf8_lossy(refusal.body).to_lowercase();
+        holds_to_size && !is_round && !OTHER_REASONS.iter().any(|reason| words.contains(reason))
+    }
+}
