@@ -38,6 +38,6 @@ pub use request_keys::RequestKeys;
 pub use seal::Seal;
 pub use single_flight::{FlightOutcome, Subscription};
 pub use snapshot::{Snapshot, SnapshotState};
-pub use storage::{ReopenError, StoreError, StoredSnapshot, commit_single_file, journal};
-pub use store::{ReopenedSnapshot, ResumableLog, Store, create_single_file, reopen_single_file};
+pub use storage::{ReopenError, StoreError, StoredSnapshot, commit_single_file, journal, recover_single_file};
+pub use store::{ReopenedSnapshot, ResumableLog, Store, create_single_file};
 pub use stored_lines::StoredLines;

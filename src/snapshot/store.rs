@@ -14,7 +14,7 @@ use super::facts::{Birth, FileStorage};
 use super::log::{self, Log, LogPolicy, MemoryBudget, Writer};
 use super::seal::Seal;
 use super::storage::{
-    LogStorage, OpenedStorage, Recovered, ReopenError, SECRET_LEN, Storage, StoreError, StoredSnapshot,
+    LogStorage, OpenedStorage, Recovered, RecoveredFile, ReopenError, SECRET_LEN, Storage, StoreError, StoredSnapshot,
 };
 use super::stored_lines::StoredLines;
 use crate::config::SnapshotSettings;
@@ -169,10 +169,11 @@ pub fn create_single_file(lines: PathBuf, journal: PathBuf, birth: &Birth) -> io
     Ok(log::create(storage, &MemoryBudget::new(SINGLE_FILE_MEMORY), LogPolicy::SINGLE))
 }
 
-/// Reads such files again. Blocks, since all of their bytes are verified. The log that was open before must be dropped.
-pub fn reopen_single_file(lines: PathBuf, journal: PathBuf) -> Result<ReopenedSnapshot, ReopenError> {
-    let recovered = LogStorage::reopen_single_file(lines, journal)?;
-    reopen(recovered, &MemoryBudget::new(SINGLE_FILE_MEMORY), LogPolicy::SINGLE)
+impl RecoveredFile {
+    /// Opens the log. Lines after the last complete page are cut off.
+    pub fn open(self) -> Result<ReopenedSnapshot, ReopenError> {
+        reopen(self.cut()?, &MemoryBudget::new(SINGLE_FILE_MEMORY), LogPolicy::SINGLE)
+    }
 }
 
 fn reopen(

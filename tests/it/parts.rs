@@ -1,5 +1,6 @@
 //! A file that is fetched in several attempts: broken, killed, refused for another request.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::Arc;
@@ -152,15 +153,17 @@ async fn a_file_that_another_command_has_begun_is_left_alone() {
     .await;
     let wanted = Wanted::from(&upstream);
     assert_eq!(last(&run(wanted.command()).await).0, 4);
-    let part = wanted.folder.path().join("orders.ndjson.part");
-    let before = read(&part);
+    let [part, journal] = ["part", "part.journal"].map(|end| wanted.file().with_extension(format!("ndjson.{end}")));
+    // As by a kill in the middle of page 2.
+    std::fs::OpenOptions::new().append(true).open(&part).unwrap().write_all(b"{\"id\":").unwrap();
+    let before = [read(&part), read(&journal)];
     let mut other = wanted.command();
     other[1].push_str("?limit=7");
     let output = run(other).await;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("orders.ndjson.part holds another collection"), "{said}");
-    assert_eq!(read(&part), before);
+    assert_eq!([read(&part), read(&journal)], before);
 }
 
 #[tokio::test]

@@ -16,8 +16,7 @@ use crate::cli::stop_signals::stopped;
 use crate::crawl::{Crawl, Opened, ResumePoint};
 use crate::id::CacheKey;
 use crate::snapshot::{
-    self, Birth, FileStorage, Log, Reader, ReaderEvent, ReopenError, ResumableLog, Retention, Seal, SnapshotFacts,
-    Writer,
+    self, Birth, FileStorage, Log, Reader, ReaderEvent, ReopenError, ResumableLog, Retention, SnapshotFacts, Writer,
 };
 
 /// Target file, and the two files that exist until it is complete.
@@ -148,41 +147,50 @@ impl PartialFile {
     }
 
     fn find(&self, crawl: &Crawl, fields: HeaderPolicy) -> Result<ExistingFiles, FetchEnd> {
-        let mut reopened = match snapshot::reopen_single_file(self.lines.clone(), self.journal.clone()) {
-            Ok(reopened) => reopened,
+        let recovered = match snapshot::recover_single_file(self.lines.clone(), self.journal.clone()) {
+            Ok(recovered) => recovered,
             // An empty file is what a kill leaves right after the first page.
             Err(ReopenError::Unknown) if fs::metadata(&self.lines).is_ok_and(|lines| lines.len() > 0) => {
                 return Err(FetchEnd::Foreign(self.lines.clone()));
             }
             Err(ReopenError::Unknown) => return Ok(ExistingFiles::Nothing),
-            Err(ReopenError::Io(error)) => return Err(FetchEnd::Unwritable(self.named(&error))),
-            Err(newer @ ReopenError::Newer(_)) => {
-                return Err(FetchEnd::Unwritable(self.named(&io::Error::other(newer))));
-            }
-            Err(unusable) => {
-                eprintln!("starts again from the first page: {}: {unusable}", self.lines.display());
-                return Ok(ExistingFiles::Nothing);
-            }
+            Err(unusable) => return self.start_again(unusable),
         };
-        let Ok(begun) = serde_json::from_str::<CrawlOrigin>(reopened.birth.begun.get()) else {
+        let Ok(begun) = serde_json::from_str::<CrawlOrigin>(recovered.birth().begun.get()) else {
             return Err(FetchEnd::Another(self.lines.clone()));
         };
         let Some(keys) = FileKeys::of_version(begun.key_version, crawl) else {
             return Err(FetchEnd::NewerKey(self.lines.clone(), begun.key_version));
         };
-        if reopened.birth.key != keys.records {
+        if recovered.birth().key != keys.records {
             return Err(FetchEnd::Another(self.lines.clone()));
         }
         if fields == HeaderPolicy::AsBegun && begun.fields != keys.caller {
             return Err(FetchEnd::OtherFields(self.lines.clone()));
         }
-        Ok(match (reopened.unfinished.take(), reopened.log.extent().seal) {
-            (Some(unfinished), _) if !unfinished.notes.is_empty() => {
-                ExistingFiles::Some(begun, reopened.log, unfinished)
+        // A log that was opened would write its seal while the files are created anew.
+        if !recovered.is_usable() {
+            return Ok(ExistingFiles::Nothing);
+        }
+        match recovered.open() {
+            Ok(reopened) => Ok(match reopened.unfinished {
+                Some(unfinished) => ExistingFiles::Some(begun, reopened.log, unfinished),
+                None => ExistingFiles::All(reopened.log),
+            }),
+            Err(unusable) => self.start_again(unusable),
+        }
+    }
+
+    /// Says why the files are begun again, unless they must not be.
+    fn start_again(&self, unusable: ReopenError) -> Result<ExistingFiles, FetchEnd> {
+        match unusable {
+            ReopenError::Io(error) => Err(FetchEnd::Unwritable(self.named(&error))),
+            ReopenError::Newer(_) => Err(FetchEnd::Unwritable(self.named(&io::Error::other(unusable)))),
+            ReopenError::Unknown | ReopenError::Damaged(_) => {
+                eprintln!("starts again from the first page: {}: {unusable}", self.lines.display());
+                Ok(ExistingFiles::Nothing)
             }
-            (None, Some(Seal::Complete(_))) => ExistingFiles::All(reopened.log),
-            _ => ExistingFiles::Nothing,
-        })
+        }
     }
 
     fn create(&self, key: CacheKey, begun: &CrawlOrigin, opened: &Opened) -> io::Result<(Writer, Log)> {

@@ -14,7 +14,8 @@ use crate::config::SlowReader;
 use crate::error::{Failure, Fault};
 use crate::pagination::verdict::Verdict;
 use crate::snapshot::facts::Birth;
-use crate::snapshot::store::{ReopenedSnapshot, create_single_file, reopen_single_file};
+use crate::snapshot::storage::recover_single_file;
+use crate::snapshot::store::{ReopenedSnapshot, create_single_file};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -520,10 +521,11 @@ fn records_are_found_again_without_counting_from_the_first() {
     };
     are_found(&log, 200_000);
     drop((writer, log));
-    let ReopenedSnapshot { log, unfinished, pages, .. } = reopen_single_file(lines.clone(), journal.clone()).unwrap();
+    let ReopenedSnapshot { log, unfinished, pages, .. } =
+        recover_single_file(lines.clone(), journal.clone()).unwrap().open().unwrap();
     assert_eq!(pages, 12);
     are_found(&log, 400_000);
     unfinished.unwrap().writer.seal(Seal::Complete(verdict()));
     drop(log);
-    are_found(&reopen_single_file(lines, journal).unwrap().log, 400_000);
+    are_found(&recover_single_file(lines, journal).unwrap().open().unwrap().log, 400_000);
 }

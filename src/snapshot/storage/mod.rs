@@ -29,7 +29,8 @@ pub(super) use self::error::WriteError;
 pub use self::error::{ReopenError, StoreError};
 use self::file_log::FileLog;
 use self::folder_storage::FolderStorage;
-pub use self::single_file::commit as commit_single_file;
+pub(super) use self::single_file::RecoveredFile;
+pub use self::single_file::{commit as commit_single_file, recover_single_file};
 use crate::config::SnapshotSettings;
 use crate::id::SnapshotId;
 use crate::snapshot::facts::Birth;
@@ -139,11 +140,6 @@ impl LogStorage {
     /// Creates a log in two files of the caller's own, outside of any folder of snapshots.
     pub(super) fn create_single_file(lines: PathBuf, journal: PathBuf, birth: &Birth) -> io::Result<Self> {
         single_file::create(lines, journal, birth).map(Self::files)
-    }
-
-    /// Reads such files again. The log that was open before must be dropped.
-    pub(super) fn reopen_single_file(lines: PathBuf, journal: PathBuf) -> Result<Recovered<Self>, ReopenError> {
-        single_file::reopen(lines, journal).map(|recovered| recovered.map_storage(Self::files))
     }
 
     /// Returns true if appended bytes are to be stored before readers get them.

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::LogStorage;
 use super::contents::{LossPolicy, Recovered};
 use super::disk_budget::{DiskBudget, FileClaim};
 use super::error::{ReopenError, WriteError};
@@ -14,6 +15,7 @@ use super::file_log::FileLog;
 use super::log_recovery::recover;
 use super::open_files::{NamedFile, OpenFiles};
 use crate::snapshot::facts::Birth;
+use crate::snapshot::seal::Seal;
 
 /// Creates a log in these two files and drops their contents. The file of lines gets the permissions of any new file of the caller.
 pub(super) fn create(lines: PathBuf, journal: PathBuf, birth: &Birth) -> io::Result<FileLog> {
@@ -31,8 +33,14 @@ pub(super) fn create(lines: PathBuf, journal: PathBuf, birth: &Birth) -> io::Res
     })
 }
 
-/// Reads such files again and verifies all their bytes.
-pub(super) fn reopen(lines: PathBuf, journal: PathBuf) -> Result<Recovered<FileLog>, ReopenError> {
+/// Two such files, read again and locked. Nothing is written to them.
+#[derive(Debug)]
+pub struct RecoveredFile {
+    found: Recovered<FileLog>,
+}
+
+/// Reads such files again. Blocks, since all their bytes are verified. The log that was open before must be dropped.
+pub fn recover_single_file(lines: PathBuf, journal: PathBuf) -> Result<RecoveredFile, ReopenError> {
     let journal_file = private().open(&journal)?;
     lock(&journal_file, &journal)?;
     let lines_file = File::options().read(true).write(true).open(&lines)?;
@@ -40,10 +48,27 @@ pub(super) fn reopen(lines: PathBuf, journal: PathBuf) -> Result<Recovered<FileL
     budget.count(length(&lines) + length(&journal));
     let [lines, journal] = stay_open([(lines, lines_file), (journal, journal_file)]);
     let claim = FileClaim::of_existing(budget, lines, journal).with_loss_policy(LossPolicy::Stop);
-    let mut recovered = recover(Arc::new(claim), None)?;
-    // A file without its final name has had no reader.
-    recovered.storage.cut()?;
-    Ok(recovered)
+    Ok(RecoveredFile { found: recover(Arc::new(claim), None)? })
+}
+
+impl RecoveredFile {
+    pub fn birth(&self) -> &Birth {
+        &self.found.birth
+    }
+
+    /// Returns true if the files hold a whole collection, or pages that a crawl can resume after.
+    pub fn is_usable(&self) -> bool {
+        match &self.found.end {
+            Some(seal) => matches!(seal, Seal::Complete(_)),
+            None => !self.found.notes.is_empty(),
+        }
+    }
+
+    /// Cuts off the lines after the last complete page: a file without its final name has had no reader.
+    pub(in crate::snapshot) fn cut(mut self) -> io::Result<Recovered<LogStorage>> {
+        self.found.storage.cut()?;
+        Ok(self.found.map_storage(LogStorage::files))
+    }
 }
 
 /// Renames complete lines to their final name, durably even after a power cut, and deletes their journal.
@@ -87,8 +112,7 @@ mod tests {
     use crate::error::Fault;
     use crate::pagination::verdict::Verdict;
     use crate::snapshot::log::Writer;
-    use crate::snapshot::seal::Seal;
-    use crate::snapshot::store::{ReopenedSnapshot, ResumableLog, create_single_file, reopen_single_file};
+    use crate::snapshot::store::{ReopenedSnapshot, ResumableLog, create_single_file};
 
     fn page(writer: &mut Writer, text: &'static str) {
         writer.append(Batch::new(Bytes::from_static(text.as_bytes()), text.lines().count() as u64));
@@ -110,7 +134,7 @@ mod tests {
         drop((writer, log));
 
         let ReopenedSnapshot { log, unfinished, birth, .. } =
-            reopen_single_file(lines.clone(), journal.clone()).unwrap();
+            recover_single_file(lines.clone(), journal.clone()).unwrap().open().unwrap();
         assert_eq!(birth.facts, Birth::in_test("/orders").facts);
         let ResumableLog { mut writer, notes, last, records, .. } = unfinished.unwrap();
         assert_eq!((notes.len(), notes[0].get(), last.unwrap().as_slice(), records), (1, "16", &b"{\"a\":2}"[..], 2));
@@ -118,13 +142,13 @@ mod tests {
         writer.seal(Seal::Complete(verdict()));
         drop(log);
 
-        let reopened = reopen_single_file(lines.clone(), journal.clone()).unwrap();
+        let reopened = recover_single_file(lines.clone(), journal.clone()).unwrap().open().unwrap();
         assert!(matches!(reopened.log.extent().seal, Some(Seal::Complete(found)) if found == verdict()));
         assert!(reopened.unfinished.is_none());
         commit(&lines, &journal, &to).unwrap();
         assert_eq!(fs::read_to_string(&to).unwrap(), "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        assert!(matches!(reopen_single_file(lines, journal), Err(ReopenError::Unknown)));
+        assert!(matches!(recover_single_file(lines, journal), Err(ReopenError::Unknown)));
     }
 
     /// `/dev/full` is a disk without room.
@@ -155,7 +179,8 @@ mod tests {
         fs::remove_file(&lines).unwrap();
         fs::rename(folder.path().join("kept"), &lines).unwrap();
         fs::write(&journal, before).unwrap();
-        let ReopenedSnapshot { log, unfinished, .. } = reopen_single_file(lines.clone(), journal).unwrap();
+        let ReopenedSnapshot { log, unfinished, .. } =
+            recover_single_file(lines.clone(), journal).unwrap().open().unwrap();
         let mut writer = unfinished.unwrap().writer;
         page(&mut writer, "3\n");
         writer.seal(Seal::Complete(verdict()));
@@ -172,7 +197,7 @@ mod tests {
         page(&mut writer, "1\n2\n");
         let refused = [
             begin().unwrap_err().to_string(),
-            reopen_single_file(lines.clone(), journal.clone()).unwrap_err().to_string(),
+            recover_single_file(lines.clone(), journal.clone()).unwrap_err().to_string(),
         ];
         assert!(refused.iter().all(|text| text.contains("another process is writing")), "{refused:?}");
         drop((writer, log));
