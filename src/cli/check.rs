@@ -20,6 +20,9 @@ pub(super) fn run(arguments: &CheckArguments) -> Exit {
             let plural = if count == 1 { "" } else { "s" };
             eprintln!("{}: ok, {count} collection{plural}", arguments.file.display());
             for collection in &config.collections {
+                if let Some(choice) = &collection.preset {
+                    eprintln!("{}: {choice}", collection.path);
+                }
                 eprintln!("{}: verdict: {}", collection.path, collection.pagination.best_verdict());
             }
             warnings(&config).iter().for_each(|warning| eprintln!("warning: {warning}"));

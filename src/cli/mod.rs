@@ -1,4 +1,4 @@
-//! Command line: serve, fetch, probe, check, demo.
+//! Command line: serve, fetch, probe, presets, check, demo.
 
 mod check;
 mod crawl_args;
@@ -9,6 +9,7 @@ mod fetch;
 mod inherited_sockets;
 mod listeners;
 mod logging;
+mod presets;
 mod probe;
 mod progress_line;
 mod serve;
@@ -38,6 +39,8 @@ enum Command {
     Fetch(fetch::FetchArguments),
     /// Recognise the pagination of a URL, verify it on two pages, and print it as a configuration
     Probe(probe::ProbeArguments),
+    /// List what is known of APIs, or show one
+    Presets(presets::PresetsArguments),
     /// Print every mistake in a configuration file
     Check(check::CheckArguments),
     /// Show the main job on an embedded legacy API
@@ -63,6 +66,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => runtime.block_on(serve::run(arguments)),
         Command::Fetch(arguments) => runtime.block_on(fetch::run(arguments)),
         Command::Probe(arguments) => runtime.block_on(probe::run(arguments)),
+        Command::Presets(arguments) => presets::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Demo(arguments) => runtime.block_on(demo::run(arguments)),
     };

@@ -64,6 +64,11 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
     if !arguments.listen.is_empty() {
         config.listen.clone_from(&arguments.listen);
     }
+    for collection in &config.collections {
+        if let Some(choice) = &collection.preset {
+            tracing::info!("{}: {choice}", collection.path);
+        }
+    }
     config.admin = arguments.admin.or(config.admin);
     if arguments.admin_open {
         config.admin_access = AdminAccess::Open;

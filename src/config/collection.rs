@@ -20,7 +20,7 @@ use crate::pagination::{Pagination, Param, Partition};
 
 pub(super) static COLLECTION: Level = Level {
     name: "[[collection]]",
-    keys: &["path", "upstream", "upstream_path", "upstream_aliases", "method", "body", "caps", "allow"],
+    keys: &["path", "preset", "upstream", "upstream_path", "upstream_aliases", "method", "body", "caps", "allow"],
     others: &[&CLIENT_KEYS, &PaginationKeys, &snapshots::SHARING],
 };
 
@@ -51,6 +51,7 @@ pub(super) fn read(
     let table = node.table(&COLLECTION)?;
     let path = table.must("path", "write the path that clients ask for: path = \"/v1/orders\"", path);
     let upstream = upstream_of(&table, upstreams, secrets);
+    table.maybe("preset", TomlNode::text);
     let method = table.or("method", METHODS.usual(), |node| METHODS.read(node));
     let body = table.maybe("body", pagination_values::body);
     let upstream_path = table.maybe("upstream_path", upstream_path);
@@ -78,6 +79,7 @@ pub(super) fn read(
         pagination: Arc::new(pagination?),
         caps,
         sharing,
+        preset: None,
     })
 }
 

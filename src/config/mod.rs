@@ -4,8 +4,10 @@ mod addresses;
 mod collection;
 mod collection_pagination;
 mod command_line_pagination;
+mod completed_table;
 mod key_names;
 mod keywords;
+mod layers;
 mod lint;
 mod listen;
 mod mistake;
@@ -15,6 +17,7 @@ mod pagination_text;
 mod pagination_values;
 mod partition_key;
 mod passthrough;
+mod presets;
 mod proxy;
 mod read;
 mod secrets;
@@ -45,6 +48,7 @@ pub use self::listen::AdminAccess;
 pub use self::mistake::{Mistake, Mistakes, TextPosition};
 pub use self::pagination_text::{mistakes_in, read_written, written};
 pub use self::passthrough::Passthrough;
+pub use self::presets::{ChosenBy, Preset, PresetChoice, Verified, presets};
 pub use self::proxy::Proxy;
 pub use self::secrets::{Machine, Secrets};
 pub use self::snapshots::{OnStart, Resume, Scope, Sharing, SlowReader, SnapshotSettings, Snapshots};
@@ -115,6 +119,8 @@ pub struct Collection {
     /// unpage's own caps: reaching one breaks the stream.
     pub caps: Caps,
     pub sharing: Sharing,
+    #[doc(hidden)]
+    pub preset: Option<PresetChoice>,
 }
 
 /// The paginated API.

@@ -7,17 +7,17 @@ use toml::de::DeTable;
 
 use super::collection::{self, Upstreams};
 use super::key_names::TOP;
-use super::mistake::Mistakes;
+use super::layers::{self, Overlay};
+use super::mistake::{Mistake, Mistakes};
+use super::presets::PresetChoice;
 use super::secrets::{Machine, Secrets};
 use super::server::{self, DRAIN, LIMITS, PROXY_PROTOCOL};
 use super::toml_node::{MistakeLog, TomlNode, TomlTable};
 use super::unknown_key_hints;
 use super::upstream::UPSTREAM;
 use super::{
-    AdminAccess, Caps, Collection, Config, Snapshots, Upstream, listen, secrets, snapshots, tls, upstream,
-    urls_and_headers,
+    AdminAccess, Collection, Config, Upstream, listen, secrets, snapshots, tls, toml_text, upstream, urls_and_headers,
 };
-use crate::pagination::{Pagination, Records, Style};
 use crate::server::{HostList, PeerSettings, ServerSettings};
 
 /// unpage's own query parameters and their defaults.
@@ -58,8 +58,18 @@ impl Config {
 
     /// Reads a text; `name` is what its mistakes call it.
     pub fn read(text: &str, name: &str, secrets: &dyn Secrets) -> Result<Self, Mistakes> {
+        Self::read_layers(text, name, secrets, |_| None)
+    }
+
+    /// Reads a text above its presets and below an overlay, which may depend on the text.
+    pub(super) fn read_layers<'a>(
+        text: &'a str,
+        name: &str,
+        secrets: &dyn Secrets,
+        overlay: impl FnOnce(&DeTable<'a>) -> Option<Overlay<'a>>,
+    ) -> Result<Self, Mistakes> {
         let notes = MistakeLog::new(text, unknown_key_hints::unknown_key);
-        let (entries, broken) = DeTable::parse_recoverable(text);
+        let (mut entries, broken) = DeTable::parse_recoverable(text);
         for error in &broken {
             let span = error.span().unwrap_or(0..0);
             let mut what = error.message().replace('\n', "; ");
@@ -70,8 +80,13 @@ impl Config {
             notes.note("", span.start, what, String::new());
         }
         // What a recovering parser makes of a broken text would only be blamed for more.
-        let config =
-            if broken.is_empty() { top(&TomlTable::top(&notes, entries.get_ref(), &TOP), secrets) } else { None };
+        let config = if broken.is_empty() {
+            let overlay = overlay(entries.get_ref());
+            let presets = layers::settle(entries.get_mut(), overlay, &notes);
+            top(&TomlTable::top(&notes, entries.get_ref(), &TOP), &presets, secrets)
+        } else {
+            None
+        };
         let list = notes.into_list();
         match config {
             Some(config) if list.is_empty() => Ok(config),
@@ -79,39 +94,13 @@ impl Config {
         }
     }
 
-    /// One collection of everything that an upstream has, its pagination to be recognised.
+    /// One collection of everything that an upstream has: by the preset of its host, or its pagination is to be recognised.
     pub fn transparent(upstream: &str) -> Result<Self, Mistakes> {
-        let (url, socket) =
-            urls_and_headers::place_of(upstream).map_err(|(what, hint)| Mistakes::one("", "--upstream", what, hint))?;
-        let found_later = Records { paths: Vec::new(), ..Records::at(crate::pagination::Path::root()) };
-        let collection = Collection {
-            path: "/{*rest}".to_owned(),
-            method: http::Method::GET,
-            body: None,
-            upstream_path: None,
-            upstream: Arc::new(Upstream { socket, ..Upstream::at(url) }),
-            pagination: Arc::new(Pagination::of(Style::AUTO, found_later)),
-            caps: Caps::default(),
-            sharing: Snapshots::default().sharing(),
-        };
-        let collections = vec![Arc::new(collection)];
-        let [format_param, snapshot_param, since_param, end_param] = PARAMS.map(|(_, default)| default.to_owned());
-        let snapshots = Snapshots::default();
-        let server = ServerSettings::default();
-        Ok(Self {
-            listen: listen::usual(),
-            socket_mode: listen::SOCKET_MODE,
-            tls: None,
-            admin: None,
-            admin_token: None,
-            admin_access: AdminAccess::Guarded,
-            format_param,
-            snapshot_param,
-            since_param,
-            end_param,
-            server,
-            snapshots,
-            collections,
+        let upstream = toml_text::text(upstream);
+        let text = format!("[[collection]]\npath = \"/{{*rest}}\"\nupstream = {upstream}\n");
+        Self::read(&text, "", &Machine).map_err(|Mistakes { list, .. }| {
+            let of_option = |mistake| Mistake { at: "--upstream".to_owned(), place: None, ..mistake };
+            Mistakes { name: String::new(), list: list.into_iter().map(of_option).collect() }
         })
     }
 
@@ -137,7 +126,7 @@ fn bare_parent(path: &str) -> Option<&str> {
     parent.ends_with('/').then_some(parent)
 }
 
-fn top(table: &TomlTable<'_>, secrets: &dyn Secrets) -> Option<Config> {
+fn top(table: &TomlTable<'_>, presets: &[Option<PresetChoice>], secrets: &dyn Secrets) -> Option<Config> {
     let listen = table.or("listen", listen::usual(), listen::read);
     let socket_mode = table.or("socket_mode", listen::SOCKET_MODE, listen::socket_mode);
     let tls = table.maybe("tls", tls::read);
@@ -173,8 +162,11 @@ fn top(table: &TomlTable<'_>, secrets: &dyn Secrets) -> Option<Config> {
         }
         node.list()
     })?;
-    let collections: Vec<_> =
-        nodes.iter().map(|node| collection::read(node, &upstreams, &snapshots, secrets)).collect();
+    let read = |(at, node)| {
+        let collection = collection::read(node, &upstreams, &snapshots, secrets)?;
+        Some(Collection { preset: presets.get(at).copied().flatten(), ..collection })
+    };
+    let collections: Vec<_> = nodes.iter().enumerate().map(read).collect();
     let mut router = matchit::Router::new();
     for (node, collection) in nodes.iter().zip(&collections) {
         let Some(Collection { path, .. }) = collection else { continue };
@@ -230,6 +222,7 @@ fn params(table: &TomlTable<'_>) -> [String; PARAMS.len()] {
 mod tests {
     use super::*;
     use crate::config::key_names::KeyNames;
+    use crate::pagination::Style;
 
     struct Anything;
 
@@ -252,7 +245,7 @@ mod tests {
         }
         let notes = MistakeLog::new(text, unknown_key_hints::unknown_key);
         let entries = DeTable::parse(text).unwrap();
-        assert!(top(&TomlTable::top(&notes, entries.get_ref(), &TOP), &Anything).is_some());
+        assert!(top(&TomlTable::top(&notes, entries.get_ref(), &TOP), &[], &Anything).is_some());
         let met = notes.met.into_inner();
         let styles = Style::SCHEMAS.iter().map(|schema| *schema as &dyn KeyNames);
         let levels = unknown_key_hints::LEVELS.into_iter().chain(styles);

@@ -22,7 +22,7 @@ use crate::pagination::Path;
 
 /// An upstream with a name.
 pub(super) static UPSTREAM: Level =
-    Level { name: "[upstream.NAME]", keys: &["url", "aliases"], others: &[&CLIENT_KEYS] };
+    Level { name: "[upstream.NAME]", keys: &["preset", "url", "aliases"], others: &[&CLIENT_KEYS] };
 
 /// Keys of the requests to an upstream; a collection has them only where it names the upstream's URL itself.
 pub(super) static CLIENT_KEYS: Level = Level {

@@ -1,0 +1,53 @@
+//! `unpage presets [NAME]`.
+
+use std::io::{self, Write};
+
+use super::Exit;
+use crate::config::{Preset, presets};
+
+const EXAMPLES: &str = "Examples:
+  unpage presets
+  unpage presets github";
+
+#[derive(Debug, clap::Args)]
+#[command(before_help = EXAMPLES)]
+pub(super) struct PresetsArguments {
+    /// Preset to show; without one all are listed
+    name: Option<String>,
+}
+
+pub(super) fn run(arguments: &PresetsArguments) -> Exit {
+    let shown = match arguments.name.as_deref() {
+        None => list(),
+        Some(name) => match Preset::named(name) {
+            Some(preset) => show(preset),
+            None => {
+                eprintln!("error: unknown preset {name:?}\nhint: `unpage presets` lists them");
+                return Exit::Usage;
+            }
+        },
+    };
+    match shown {
+        Ok(()) => Exit::Complete,
+        Err(_) => Exit::Output,
+    }
+}
+
+fn list() -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    presets().iter().try_for_each(|Preset { name, verified, about, .. }| {
+        writeln!(out, "{name:<20} {:<11} {about}", verified.name())
+    })
+}
+
+/// Writes a preset's file, and those that it completes.
+fn show(preset: &Preset) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let mut shown = Some(preset);
+    while let Some(Preset { name, text, extends, .. }) = shown {
+        shown = extends.as_deref().and_then(Preset::named);
+        let below = if shown.is_some() { "\n" } else { "" };
+        write!(out, "# preset = \"{name}\"\n{text}{below}")?;
+    }
+    Ok(())
+}
