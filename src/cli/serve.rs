@@ -14,7 +14,7 @@ use super::stop_signals::{self, StopSignals};
 use super::{Exit, logging, serve_gateway};
 use crate::config::{AdminAccess, Config, Mistakes, Secret};
 use crate::server::{
-    CutResponses, DrainSettings, HostList, ListenAddress, Listener, Server, ServerLimits, ServerSettings, Workers,
+    DrainSettings, HostList, InProgress, ListenAddress, Listener, Server, ServerLimits, ServerSettings, Workers,
 };
 use crate::telemetry::Admin;
 
@@ -130,7 +130,7 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
     // The operator's address stays up while the last streams end, and delays nothing.
     let cut = tokio::select! {
         cut = server.run(&workers, proxy, gateway.clone(), stop, stop_now) => cut,
-        () = serve_admin(admin, admin_hosts, says) => CutResponses::default(),
+        () = serve_admin(admin, admin_hosts, says) => InProgress::default(),
     };
     // Their snapshots stay, and the next start resumes them.
     if tokio::time::timeout(LAST_CRAWLS, gateway.shutdown()).await.is_err() {
@@ -170,14 +170,16 @@ fn drain(settings: &DrainSettings) -> DrainSettings {
 }
 
 /// Logs the last line: which clients have to go on after the restart.
-fn report(CutResponses { all, streams }: CutResponses, is_on_disk: bool) {
-    let others = all - streams;
+fn report(InProgress { all, streams, websockets }: InProgress, is_on_disk: bool) {
+    let others = all - streams - websockets;
     let remedy = match (streams, is_on_disk) {
         (0, _) => "",
         (_, true) => " (each whose snapshot is in a file resumes at its byte after a restart)",
         (_, false) => " (their snapshots were in memory, and are lost)",
     };
-    tracing::info!("stopped; streams cut: {streams}{remedy}; other responses cut: {others}");
+    tracing::info!(
+        "stopped; streams cut: {streams}{remedy}; WebSockets cut: {websockets}; other responses cut: {others}"
+    );
 }
 
 /// Raises the limit of open files to the system's maximum: each connection is one, and the files of snapshots

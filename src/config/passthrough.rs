@@ -42,7 +42,8 @@ fn rule(node: &TomlNode<'_>) -> Option<Rule> {
     let (Ok(method), true) = (method.parse::<Method>(), method.bytes().all(|byte| byte.is_ascii_uppercase())) else {
         return node.refuse(format!("not a method: {method:?}"), HINT);
     };
-    if matches!(method, Method::GET | Method::HEAD) {
+    // GET names the handshake of a WebSocket, which is no page.
+    if method == Method::HEAD {
         return node.refuse(format!("{method} has the configured credentials anyway"), "leave it out");
     }
     let mut router = matchit::Router::new();

@@ -19,6 +19,7 @@ table! {
         "idle" => idle: ReadOnly(wait), or(ServerLimits::default().idle);
         "write" => write: ReadOnly(wait), or(ServerLimits::default().write);
         "stream_write" => stream_write: ReadOnly(wait), or(ServerLimits::default().stream_write);
+        "websocket_idle" => websocket_idle: ReadOnly(wait), or(ServerLimits::default().websocket_idle);
         "request_body" => request_body: ReadOnly(wait), or(ServerLimits::default().request_body);
         "requests_per_connection" => requests_per_connection: ReadOnly(requests), some;
         "connection_age" => connection_age: ReadOnly(wait), some;

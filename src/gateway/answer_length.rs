@@ -23,21 +23,17 @@ pub(super) const LONGEST: Duration = Duration::from_secs(30);
 /// Number of bodies that are read at a time; others wait.
 const AT_A_TIME: usize = 16;
 
-/// Longest wait for a place.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Places of the bodies that are read.
 #[derive(Clone, Debug)]
 pub(super) struct LengthBuffers(Arc<Semaphore>);
 
-/// Reason for which an answer gets no length.
 #[derive(Debug)]
 pub(super) enum NoLength {
     /// Longer than [`LARGEST`] or [`LONGEST`].
     TooLong,
     /// As many bodies are read as may be.
     NoPlace,
-    /// The upstream's body broke.
     Broken(BoxError),
 }
 

@@ -56,7 +56,6 @@ pub(super) struct UnattendedRequest {
     pub(super) body: String,
 }
 
-/// Error of [`read_body`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyError {
     /// Larger than [`MAX_REQUEST_BODY`], or broken off.
@@ -65,11 +64,9 @@ pub(super) enum BodyError {
     TooSlow,
 }
 
-/// Reads a request body to its end.
 pub(super) async fn read_body<B>(body: B) -> Result<Bytes, BodyError>
 where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     match tokio::time::timeout(BODY_LIMIT, Limited::new(body, MAX_REQUEST_BODY).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),

@@ -71,8 +71,7 @@ impl<B> ClientBody<B> {
 
 impl<B> Body for ClientBody<B>
 where
-    B: Body<Data = Bytes>,
-    B::Error: Into<BoxError>,
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
     type Data = Bytes;
     type Error = BoxError;

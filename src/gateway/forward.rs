@@ -6,20 +6,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Empty};
 
 use super::answer_length::LengthBuffers;
 use super::client_body::ClientBody;
 use super::client_links::{self, ClientOrigin};
 use super::headers::{for_the_upstream, strip_hop_by_hop, via};
 use super::route::{ConfiguredCredentials, Route, Routes};
+use super::websocket::{BadSwitch, Handshake};
 use super::{forward_problem, problem};
 use crate::config::RewriteLinks;
 use crate::request::ParamNames;
 use crate::response::{self, Body, BoxError};
-use crate::upstream::UpstreamError;
+use crate::upstream::{Client, CodedBody, UpstreamError};
 
-/// Forwarding of a gateway's requests.
 #[derive(Debug)]
 pub(super) struct Forwarding {
     routes: Arc<Routes>,
@@ -35,18 +35,29 @@ impl Forwarding {
     }
 
     /// Passes a request on and its answer back.
-    pub(super) async fn answer<B>(&self, route: &Route, head: Parts, body: B) -> Response<Body>
+    pub(super) async fn answer<B>(&self, route: &Route, mut head: Parts, body: B) -> Response<Body>
     where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        let version = head.version;
+        let (version, origin) = (head.version, ClientOrigin::of(&head));
+        match Handshake::take(&mut head) {
+            Some(Ok(handshake)) => return self.websocket(route, head, handshake).await,
+            Some(Err(bad)) => return closing(version, forward_problem::bad_handshake(bad)),
+            None => {}
+        }
         let (body, fault) = ClientBody::new(body, self.body_limit);
-        match self.send(route, head, body).await {
-            Ok(answer) => match self.lengths.with_length(version, answer).await {
-                Ok(answer) => answer,
-                Err(no_length) => forward_problem::no_length(&no_length),
-            },
+        for_the_upstream(&mut head.headers);
+        let asked = route.client_for(&head.method, head.uri.path());
+        match self.send(route, head, body, asked).await {
+            Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                closing(version, forward_problem::bad_switch(BadSwitch("without being asked")))
+            }
+            Ok(answer) => {
+                match self.lengths.with_length(version, self.passed_back(route, origin.as_ref(), answer)).await {
+                    Ok(answer) => answer,
+                    Err(no_length) => forward_problem::no_length(&no_length),
+                }
+            }
             Err(error) => match fault.get() {
                 Some(fault) => closing(version, forward_problem::client_body(fault)),
                 None => problem::unreachable(&error),
@@ -54,18 +65,40 @@ impl Forwarding {
         }
     }
 
-    async fn send<B>(&self, route: &Route, head: Parts, body: B) -> Result<Response<Body>, UpstreamError>
+    /// Passes the handshake of a WebSocket on. Any answer but the upgrade ends the client's connection: what follows may be no request.
+    async fn websocket(&self, route: &Route, mut head: Parts, handshake: Handshake) -> Response<Body> {
+        let (version, origin) = (head.version, ClientOrigin::of(&head));
+        let Some(asked) = route.client_for_websocket(head.uri.path()) else {
+            return closing(version, forward_problem::no_websocket());
+        };
+        for_the_upstream(&mut head.headers);
+        Handshake::ask(&mut head.headers);
+        let none = Empty::new().map_err(|never| match never {});
+        match self.send(route, head, none, asked).await {
+            Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => match handshake.complete(answer) {
+                Ok(answer) => self.passed_back(route, origin.as_ref(), answer),
+                Err(bad) => closing(version, forward_problem::bad_switch(bad)),
+            },
+            Ok(answer) => closing(version, self.passed_back(route, origin.as_ref(), answer)),
+            Err(error) => closing(version, problem::unreachable(&error)),
+        }
+    }
+
+    async fn send<B>(
+        &self,
+        route: &Route,
+        head: Parts,
+        body: B,
+        (client, credentials): (Client, ConfiguredCredentials),
+    ) -> Result<Response<CodedBody>, UpstreamError>
     where
         B: http_body::Body<Data = Bytes, Error = BoxError> + Send + 'static,
     {
         let url = route.upstream_url(&head.uri, &self.names);
-        let origin = ClientOrigin::of(&head);
         let mut request = Request::new(body.boxed_unsync());
         *request.method_mut() = head.method.clone();
         *request.headers_mut() = head.headers;
-        for_the_upstream(request.headers_mut());
         request.headers_mut().append(header::VIA, via(head.version));
-        let (client, credentials) = route.client_for(&head.method, head.uri.path());
         let answer = client.forward(&url, request).await?;
         if credentials == ConfiguredCredentials::Withheld && is_refusal(answer.status()) {
             tracing::info!(
@@ -74,12 +107,20 @@ impl Forwarding {
                 route.collection().path
             );
         }
+        Ok(answer)
+    }
+
+    /// Returns the answer as the client gets it.
+    fn passed_back(&self, route: &Route, origin: Option<&ClientOrigin>, answer: Response<CodedBody>) -> Response<Body> {
         let (mut head, body) = answer.into_parts();
         strip_hop_by_hop(&mut head.headers);
-        client_links::rewrite(&mut head.headers, |link| self.client_link(route, origin.as_ref(), link));
+        client_links::rewrite(&mut head.headers, |link| self.client_link(route, origin, link));
         head.headers.append(header::VIA, via(head.version));
         head.version = Version::HTTP_11;
-        Ok(Response::from_parts(head, response::passed(body)))
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            Handshake::ask(&mut head.headers);
+        }
+        Response::from_parts(head, response::passed(body))
     }
 }
 

@@ -5,9 +5,9 @@ use http::{HeaderValue, Response, StatusCode, header};
 use super::answer_length::{LARGEST, LONGEST, NoLength};
 use super::client_body::ClientBodyFault;
 use super::problem::{HTTP_11, report};
+use super::websocket::{BadHandshake, BadSwitch, VERSION};
 use crate::response::Body;
 
-/// Returns the report for a forwarded request whose body did not arrive.
 pub(super) fn client_body(fault: &ClientBodyFault) -> Response<Body> {
     let (status, hint) = match fault {
         ClientBodyFault::Stalled(_) => {
@@ -16,6 +16,28 @@ pub(super) fn client_body(fault: &ClientBodyFault) -> Response<Body> {
         ClientBodyFault::Broken(_) => (StatusCode::BAD_REQUEST, "send a complete body, and check its framing"),
     };
     report(status, "client", &fault.to_string(), hint)
+}
+
+pub(super) fn bad_handshake(_: BadHandshake) -> Response<Body> {
+    let detail = "the WebSocket's handshake has not version 13, or no Sec-WebSocket-Key of 16 bytes in base64";
+    let mut response =
+        report(StatusCode::BAD_REQUEST, "client", detail, "open the WebSocket with a client of RFC 6455");
+    response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, VERSION);
+    response
+}
+
+pub(super) fn bad_switch(BadSwitch(why): BadSwitch) -> Response<Body> {
+    let detail = format!("the upstream switched protocols {why}");
+    tracing::warn!("{detail}");
+    let hint = "report it to the upstream: it breaks RFC 6455 §4.2.2, or is no server of WebSockets";
+    report(StatusCode::BAD_GATEWAY, "upstream", &detail, hint)
+}
+
+/// Returns the report for a handshake to an upstream that is asked over HTTP/2 alone.
+pub(super) fn no_websocket() -> Response<Body> {
+    let hint = "the operator may set http = \"1.1\" or \"auto\" for the upstream, if it speaks HTTP/1.1, too";
+    let detail = "WebSockets need HTTP/1.1, and this upstream is configured for HTTP/2 alone";
+    report(StatusCode::NOT_IMPLEMENTED, "configuration", detail, hint)
 }
 
 /// Returns the report for an answer that an HTTP/1.0 client could not tell from a cut one.

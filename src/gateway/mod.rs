@@ -31,6 +31,7 @@ mod respond;
 mod route;
 mod snapshot_status;
 mod uncached_crawl;
+mod websocket;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -126,8 +127,7 @@ impl Gateway {
 
     async fn answer<B>(self, request: Request<B>) -> Response<Body>
     where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let Shared { routes, names, forwarding, .. } = &*self.shared;
         let (mut head, body) = request.into_parts();
@@ -151,8 +151,7 @@ impl Gateway {
     /// Answers a request for a stream.
     async fn stream<B>(&self, route: &Route, head: Parts, body: B, options: StreamOptions) -> Response<Body>
     where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let Shared { names, lookup, forwarding, .. } = &*self.shared;
         let body = match read_body(body).await {
@@ -215,8 +214,7 @@ pub(crate) enum RequestKind {
 
 impl<B> Service<Request<B>> for Gateway
 where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Response<Body>;
     type Error = std::convert::Infallible;

@@ -157,15 +157,24 @@ impl Route {
     /// Returns the client for a request that is passed through. The configured credentials are for pages: GET, HEAD, and the method of the
     /// collection. Any other request of any client would else be done as the operator.
     pub(super) fn client_for(&self, method: &Method, path: &str) -> (Client, ConfiguredCredentials) {
-        let Collection { method: own, upstream, .. } = &**self.collection();
-        let is_for_pages = matches!(*method, Method::GET | Method::HEAD) || method == own;
-        if is_for_pages
-            || matches!(upstream.credentials, Credentials::Passed)
-            || upstream.passthrough.allows(method, path)
-        {
-            (self.client.clone(), ConfiguredCredentials::Sent)
+        let own = &self.collection().method;
+        if matches!(*method, Method::GET | Method::HEAD) || method == own {
+            return (self.client.clone(), ConfiguredCredentials::Sent);
+        }
+        self.named_by_passthrough(self.client.clone(), method, path)
+    }
+
+    /// Returns the client for a WebSocket's handshake; none where the upstream can have none. A WebSocket is no page: its client may write.
+    pub(super) fn client_for_websocket(&self, path: &str) -> Option<(Client, ConfiguredCredentials)> {
+        Some(self.named_by_passthrough(self.client.upgrading()?, &Method::GET, path))
+    }
+
+    fn named_by_passthrough(&self, client: Client, method: &Method, path: &str) -> (Client, ConfiguredCredentials) {
+        let upstream = &self.collection().upstream;
+        if matches!(upstream.credentials, Credentials::Passed) || upstream.passthrough.allows(method, path) {
+            (client, ConfiguredCredentials::Sent)
         } else {
-            (self.client.without_credentials(), ConfiguredCredentials::Withheld)
+            (client.without_credentials(), ConfiguredCredentials::Withheld)
         }
     }
 

@@ -151,8 +151,7 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 /// Returns a body that is passed on.
 pub fn passed<B>(body: B) -> Body
 where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     body.map_err(Into::into).boxed_unsync()
 }

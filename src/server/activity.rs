@@ -13,7 +13,6 @@ use super::deadlines::{ConnectionFacts, ResponseKind, Stage};
 use super::moment::Moment;
 use super::response_activity::{ResponseActivity, ResponseCut};
 
-/// Activity of a connection from its begin to the end of its socket.
 #[derive(Debug)]
 pub(super) struct Activity {
     begun: Instant,
@@ -32,7 +31,6 @@ pub(super) struct Activity {
     is_evicted: AtomicBool,
     cut: Moment,
     is_closed: AtomicBool,
-    /// An HTTP/2 response broke.
     has_broken: AtomicBool,
     /// The end of the socket drops what was not sent.
     is_reset: AtomicBool,
@@ -48,6 +46,15 @@ pub(super) struct Activity {
 pub(super) struct RequestInProgress {
     connection: Arc<Activity>,
     response: Arc<ResponseActivity>,
+}
+
+/// Number of requests in progress.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InProgress {
+    pub all: usize,
+    /// Streams, each of which can be resumed at its byte when it is cut.
+    pub streams: usize,
+    pub websockets: usize,
 }
 
 impl Activity {
@@ -91,7 +98,6 @@ impl Activity {
         STAGES.into_iter().find(|stage| *stage as u8 == self.stage.load(Ordering::Relaxed)).unwrap_or(Stage::Upgraded)
     }
 
-    /// Begins a stage, and its time limit.
     pub(super) fn begin(&self, stage: Stage) {
         self.stage.store(stage as u8, Ordering::Relaxed);
         self.quiet.set(self.age());
@@ -154,11 +160,11 @@ impl Activity {
         is_idle.then(|| self.begun + self.quiet.get().unwrap_or_default())
     }
 
-    /// Number of requests in progress, and of those whose response is a stream.
-    pub(super) fn in_progress(&self) -> (usize, usize) {
+    pub(super) fn in_progress(&self) -> InProgress {
         let responses = self.responses.lock();
         let streams = responses.iter().filter(|response| response.kind() == ResponseKind::Stream).count();
-        (responses.len() + usize::from(self.stage() == Stage::Upgraded), streams)
+        let websockets = usize::from(self.stage() == Stage::Upgraded);
+        InProgress { all: responses.len() + websockets, streams, websockets }
     }
 
     /// Orders the connection to take no further request.
@@ -209,7 +215,6 @@ impl Activity {
         self.is_reset.load(Ordering::Relaxed)
     }
 
-    /// The socket is closed.
     pub(super) fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
         self.look();
@@ -244,6 +249,10 @@ impl Activity {
     pub(super) fn facts(&self, writes: &mut u64, last_age: Option<Duration>) -> ConnectionFacts {
         let written = self.writes.load(Ordering::Relaxed);
         let has_written = std::mem::replace(writes, written) != written;
+        // Reads and writes note no time: a look that finds some is the time of the last ones.
+        if self.stage() == Stage::Upgraded && (self.head.take() | has_written) {
+            self.quiet.set(self.age());
+        }
         let responses = self.responses.lock();
         ConnectionFacts {
             now: self.age(),
@@ -263,7 +272,6 @@ impl Activity {
 }
 
 impl RequestInProgress {
-    /// The head of the response is there.
     pub(super) fn respond(&self, kind: ResponseKind) {
         self.response.set_kind(kind);
         self.connection.last_response.set_kind(kind);
@@ -275,12 +283,10 @@ impl RequestInProgress {
         if self.connection.is_cut() { Err(ResponseCut) } else { Ok(()) }
     }
 
-    /// The body failed.
     pub(super) fn has_broken(&self) {
         self.connection.has_broken.store(true, Ordering::Relaxed);
     }
 
-    /// A piece was handed over.
     pub(super) fn has_sent(&self) {
         self.response.has_sent(self.connection.age());
     }

@@ -9,10 +9,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::tls::{LoadedTls, TlsError, TlsPart, TlsSettings};
 
-/// Interval between two looks at the files.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Certificates in use, and their files.
 #[derive(Debug)]
 pub struct Certificates {
     settings: TlsSettings,
@@ -20,7 +18,6 @@ pub struct Certificates {
     parts: Mutex<TlsParts>,
 }
 
-/// TlsParts of the settings, in their order.
 #[derive(Debug)]
 struct TlsParts {
     used: Vec<TlsPart>,
@@ -41,17 +38,14 @@ impl Certificates {
         Ok(Self { settings, loaded: Mutex::new(loaded), parts: Mutex::new(TlsParts { used, seen }) })
     }
 
-    /// Returns an acceptor with the certificates of this moment.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         Arc::clone(&self.loaded.lock().config).into()
     }
 
-    /// Returns the certificates' files and ends.
     pub fn expiries(&self) -> Vec<(PathBuf, SystemTime)> {
         self.loaded.lock().expiries.clone()
     }
 
-    /// Looks at the files for ever.
     pub(super) async fn follow(self: Arc<Self>) {
         let mut interval = tokio::time::interval(INTERVAL);
         loop {

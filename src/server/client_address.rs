@@ -26,7 +26,6 @@ pub enum UnixPeers {
     Trusted,
 }
 
-/// A client as its request's head tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ForwardedClient {
     pub(super) address: Option<IpAddr>,
@@ -90,7 +89,6 @@ impl Element {
         elements
     }
 
-    /// Reads an element of `Forwarded` (RFC 7239 §4).
     fn forwarded(element: &str) -> Self {
         let mut read = Self::default();
         for pair in element.split(';') {

@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Time between two log lines about one limit.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// Reason for which the server closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CloseReason {
     ProxyHeader,
@@ -18,6 +16,8 @@ pub(super) enum CloseReason {
     Head,
     Idle,
     Write,
+    /// An upgraded connection whose bytes stand still.
+    Websocket,
     Age,
     /// It was idle for the longest time when all places were taken.
     Full,
@@ -25,11 +25,9 @@ pub(super) enum CloseReason {
     Refused,
     /// Its address has all the connections that it may have.
     Address,
-    /// The server stops.
     Drain,
 }
 
-/// Counts of closed connections.
 #[derive(Debug)]
 pub(super) struct Closures {
     begun: Instant,
@@ -46,13 +44,14 @@ struct Closure {
 
 impl CloseReason {
     /// Those that are counted, each with its label and description; `Drain` is not.
-    const COUNTED: [(Self, &'static str, &'static str); 10] = [
+    const COUNTED: [(Self, &'static str, &'static str); 11] = [
         (Self::ProxyHeader, "proxy_header", "no valid PROXY header came in time (`timeout` of proxy_protocol)"),
         (Self::Handshake, "handshake", "the TLS handshake was not done in time (`handshake` in [limits])"),
         (Self::FirstByte, "first_byte", "no byte came in time (`first_byte` in [limits])"),
         (Self::Head, "head", "a request's head did not end in time (`head` in [limits])"),
         (Self::Idle, "idle", "no further request came in time (`idle` in [limits])"),
         (Self::Write, "write", "the client took none of its answer's bytes (`write` and `stream_write` in [limits])"),
+        (Self::Websocket, "websocket_idle", "no byte of a WebSocket moved in time (`websocket_idle` in [limits])"),
         (Self::Age, "connection_age", "the connection is old (`connection_age` in [limits])"),
         (Self::Full, "full", "all places are taken, and it was idle the longest (`connections` in [limits])"),
         (Self::Refused, "connections", "all places are taken by requests in progress (`connections` in [limits])"),
@@ -77,7 +76,7 @@ impl Closures {
         let count = closure.count.fetch_add(1, Ordering::Relaxed) + 1;
         let (_, _, text) = CloseReason::COUNTED[at];
         // Part of every client's ordinary life.
-        if matches!(reason, CloseReason::Idle | CloseReason::Age) {
+        if matches!(reason, CloseReason::Idle | CloseReason::Age | CloseReason::Websocket) {
             return tracing::debug!("a connection is closed: {text}");
         }
         let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,8 +24,7 @@ use super::closures::CloseReason;
 use super::connection_table::{ConnectionPermit, ConnectionTable, Phase, Place};
 use super::connection_timer::{ConnectionTimer, TimerOrder};
 use super::deadlines::{ResponseKind, Stage};
-use super::head_scanner::HeadFlaw;
-use super::head_watch::{HeadWatch, ScannedHeads};
+use super::head_scanner::{HeadFlaw, LARGEST_HEAD, ScannedHeads};
 use super::hosts::HostList;
 use super::limits::ServerLimits;
 use super::peer_settings::PeerSettings;
@@ -32,9 +32,6 @@ use super::proxy_protocol;
 use super::request_check;
 use super::response_body::{ResponseBody, Resumable};
 use super::timed_io::{FirstBytes, Timed};
-
-/// Largest head of an HTTP/1.1 request, and largest buffer of what waits to be written.
-const HTTP1_BUFFER: usize = 64 << 10;
 
 /// Everything that a connection's requests share.
 #[derive(Debug)]
@@ -61,7 +58,6 @@ impl ConnectionContext {
     }
 }
 
-/// Serves an accepted connection to its end.
 pub(super) async fn serve<S, B>(
     accepted: Accepted,
     permit: ConnectionPermit,
@@ -71,11 +67,8 @@ pub(super) async fn serve<S, B>(
     hosts: Option<Arc<HostList>>,
     service: S,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Into<BoxError>,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
+    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let activity = Arc::new(Activity::new());
     let place = table.enter(permit, &activity);
@@ -135,33 +128,22 @@ async fn open(
 
 /// Serves HTTP of this version. Returns the limit that ended it.
 async fn http<S, B>(
-    stream: Timed,
+    mut stream: Timed,
     version: FirstBytes,
     context: &Arc<ConnectionContext>,
     timer: &mut ConnectionTimer,
     service: S,
 ) -> Option<CloseReason>
 where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Into<BoxError>,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
+    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let (limits, activity) = (&context.limits, &context.activity);
     let answering = Arc::clone(context);
     let service = |heads: Option<ScannedHeads>| {
         service_fn(move |request: Request<Incoming>| {
-            let heads = heads.clone();
             let verdict = heads.as_ref().map_or(Ok(()), |heads| heads.next(request.method(), request.uri()));
-            let answer = answer(service.clone(), Arc::clone(&answering), request, verdict);
-            async move {
-                let response = answer.await?;
-                if let (Some(heads), StatusCode::SWITCHING_PROTOCOLS) = (heads, response.status()) {
-                    heads.upgrade();
-                }
-                Ok::<_, S::Error>(response)
-            }
+            answer(service.clone(), Arc::clone(&answering), request, verdict)
         })
     };
     match version {
@@ -189,8 +171,8 @@ where
             activity.recognise(Stage::Http1);
             let mut builder = http1::Builder::new();
             // The timer has the limit of the head; hyper's would count the time between two requests to it.
-            builder.header_read_timeout(None::<Duration>).max_buf_size(HTTP1_BUFFER);
-            let (stream, heads) = HeadWatch::new(stream);
+            builder.header_read_timeout(None::<Duration>).max_buf_size(LARGEST_HEAD);
+            let heads = stream.scan_heads();
             let connection = builder.serve_connection(TokioIo::new(stream), service(Some(heads))).with_upgrades();
             let closed = supervise(connection, http1::UpgradeableConnection::graceful_shutdown, context, timer).await;
             if closed.is_none() && activity.stage() == Stage::Upgraded {
@@ -245,7 +227,6 @@ async fn upgraded(activity: &Activity, timer: &mut ConnectionTimer) -> Option<Cl
     }
 }
 
-/// Answers one request.
 async fn answer<S, B>(
     service: S,
     context: Arc<ConnectionContext>,
@@ -269,10 +250,16 @@ where
     client.address.map(|address| head.extensions.insert(address));
     client.authority.map(|authority| head.extensions.insert(authority));
     head.extensions.insert(client.scheme.unwrap_or_else(|| context.scheme.clone()));
+    let has_chunks = head.headers.contains_key(header::TRANSFER_ENCODING);
     let mut response = service.oneshot(Request::from_parts(head, body)).await?.map(Either::Left);
+    if has_chunks {
+        // No head is looked for behind them (`head_scanner.rs`).
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         if asks_upgrade {
             context.activity.recognise(Stage::Upgraded);
+            context.table.upgraded.fetch_add(1, Ordering::Relaxed);
         } else {
             // To a client that asked for nothing of the kind: the answer behind it would be another protocol's.
             *response.status_mut() = StatusCode::BAD_GATEWAY;

@@ -10,11 +10,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use super::activity::Activity;
+use super::activity::{Activity, InProgress};
 use super::closures::{CloseReason, Closures};
 use super::limits::ServerLimits;
 
-/// Longest wait of a connection for a place.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Connections that wait for a place at a time: more are closed at once, or their descriptors would have no bound.
@@ -28,11 +27,9 @@ pub(super) enum Phase {
     Leaving,
     /// It accepts nothing, and responses in progress may end.
     Draining,
-    /// Responses in progress break.
     Cut,
 }
 
-/// Open connections of a server.
 #[derive(Debug)]
 pub(super) struct ConnectionTable {
     places: Arc<Semaphore>,
@@ -40,7 +37,9 @@ pub(super) struct ConnectionTable {
     per_address: Option<NonZeroUsize>,
     open: Mutex<OpenConnections>,
     closed: Notify,
-    accepted: AtomicU64,
+    pub(super) accepted: AtomicU64,
+    /// Connections that another protocol has got.
+    pub(super) upgraded: AtomicU64,
     pub(super) closures: Closures,
 }
 
@@ -52,7 +51,6 @@ struct OpenConnections {
     by_address: HashMap<IpAddr, usize>,
 }
 
-/// Permission for one more connection.
 #[derive(Debug)]
 pub(super) struct ConnectionPermit {
     _place: OwnedSemaphorePermit,
@@ -65,14 +63,6 @@ pub(super) struct Place {
     number: u64,
     address: Option<IpAddr>,
     _permit: ConnectionPermit,
-}
-
-/// Responses that were in progress when they were cut.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CutResponses {
-    pub all: usize,
-    /// Streams, each of which can be resumed at its byte.
-    pub streams: usize,
 }
 
 impl ConnectionTable {
@@ -89,6 +79,7 @@ impl ConnectionTable {
             }),
             closed: Notify::new(),
             accepted: AtomicU64::new(0),
+            upgraded: AtomicU64::new(0),
             closures: Closures::default(),
         }
     }
@@ -115,7 +106,6 @@ impl ConnectionTable {
         }
     }
 
-    /// Enters a connection.
     pub(super) fn enter(self: &Arc<Self>, permit: ConnectionPermit, activity: &Arc<Activity>) -> Place {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         let mut open = self.open.lock();
@@ -134,7 +124,6 @@ impl ConnectionTable {
         self.open.lock().phase
     }
 
-    /// Enters a phase, and tells the connections.
     pub(super) fn begin(&self, phase: Phase) {
         let mut open = self.open.lock();
         open.phase = open.phase.max(phase);
@@ -147,11 +136,13 @@ impl ConnectionTable {
         }
     }
 
-    pub(super) fn in_progress(&self) -> CutResponses {
-        let mut sum = CutResponses::default();
+    pub(super) fn in_progress(&self) -> InProgress {
+        let mut sum = InProgress::default();
         for activity in self.open.lock().by_number.values() {
-            let (all, streams) = activity.in_progress();
-            sum = CutResponses { all: sum.all + all, streams: sum.streams + streams };
+            let InProgress { all, streams, websockets } = activity.in_progress();
+            sum.all += all;
+            sum.streams += streams;
+            sum.websockets += websockets;
         }
         sum
     }
@@ -169,10 +160,6 @@ impl ConnectionTable {
 
     pub(super) fn count(&self) -> usize {
         self.open.lock().by_number.len()
-    }
-
-    pub(super) fn accepted(&self) -> u64 {
-        self.accepted.load(Ordering::Relaxed)
     }
 }
 

@@ -39,12 +39,11 @@ pub(super) enum ResponseKind {
 pub(super) struct ConnectionFacts {
     pub(super) now: Duration,
     pub(super) stage: Stage,
-    /// Begin of the stage, or end of the last response.
+    /// Begin of the stage, end of the last response, or last bytes of an upgraded connection.
     pub(super) quiet_since: Duration,
     /// First byte after `quiet_since`.
     pub(super) head_since: Option<Duration>,
     pub(super) write_blocked_since: Option<Duration>,
-    /// Kind of the last response that began.
     pub(super) last_kind: ResponseKind,
     /// Responses in progress, each with the time since which its client has taken none of its bytes.
     pub(super) responses: Vec<(ResponseKind, Option<Duration>)>,
@@ -57,10 +56,8 @@ pub(super) struct ConnectionFacts {
     pub(super) last_age: Option<Duration>,
 }
 
-/// Next step of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NextStep {
-    /// Nothing is due before this time.
     Wait(Duration),
     /// It takes no further request, and ends after the responses in progress.
     Finish(CloseReason),
@@ -85,6 +82,12 @@ impl ConnectionFacts {
         let mut next = now + if self.finishing_since.is_some() { LINGER } else { limits.shortest() };
         if let Some(since) = self.write_blocked_since {
             match due(now, since + write_limit(self.last_kind), NextStep::Close(CloseReason::Write)) {
+                NextStep::Wait(until) => next = next.min(until),
+                close => return close,
+            }
+        }
+        if self.stage == Stage::Upgraded {
+            match due(now, self.quiet_since + limits.websocket_idle, NextStep::Close(CloseReason::Websocket)) {
                 NextStep::Wait(until) => next = next.min(until),
                 close => return close,
             }
@@ -120,7 +123,6 @@ impl ConnectionFacts {
         NextStep::Wait(next)
     }
 
-    /// Next step of a connection that no request needs.
     fn idle_step(&self, limits: &ServerLimits) -> NextStep {
         let now = self.now;
         let is_goaway_needed = self.stage == Stage::Http2 && self.finishing_since.is_none();
@@ -155,7 +157,6 @@ impl ConnectionFacts {
     }
 }
 
-/// Returns the step if its time has come.
 fn due(now: Duration, at: Duration, step: NextStep) -> NextStep {
     if now >= at { step } else { NextStep::Wait(at) }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-/// Times of a server's stop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DrainSettings {
     /// Time for which a server that stops still accepts connections, until others have learnt that it stops.
@@ -11,7 +10,6 @@ pub struct DrainSettings {
     pub grace: Option<Duration>,
 }
 
-/// Grace where none is configured.
 const GRACE: Duration = Duration::from_secs(30);
 
 impl DrainSettings {

@@ -5,7 +5,6 @@
 
 use std::net::IpAddr;
 
-/// Names that `Host` may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostList {
     names: Vec<String>,

@@ -30,6 +30,8 @@ pub struct ServerLimits {
     pub write: Duration,
     /// For a write of a stream without progress: its client may pause, and resumes at its byte.
     pub stream_write: Duration,
+    /// For a WebSocket on which no byte moves in either direction.
+    pub websocket_idle: Duration,
     /// For the next piece of a request's body that is passed on; the gateway's, which answers 408.
     pub request_body: Duration,
     /// Requests of one connection, which then ends; `None`: no limit.
@@ -39,10 +41,8 @@ pub struct ServerLimits {
     pub http2: Http2Limits,
 }
 
-/// Limits of an HTTP/2 connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http2Limits {
-    /// Streams at a time.
     pub streams: u32,
     /// Bytes of a request's body that may arrive unread.
     pub stream_window: u32,
@@ -50,7 +50,6 @@ pub struct Http2Limits {
     pub connection_window: u32,
     /// Bytes of an answer that wait for a client's window.
     pub send_buffer: u32,
-    /// Bytes of a head.
     pub header_list: u32,
     /// Streams that the client reset before they were looked at.
     pub pending_resets: u32,
@@ -71,6 +70,7 @@ impl Default for ServerLimits {
             idle: Duration::from_secs(60),
             write: Duration::from_secs(60),
             stream_write: Duration::from_secs(5 * 60),
+            websocket_idle: Duration::from_secs(5 * 60),
             request_body: Duration::from_secs(30),
             requests_per_connection: None,
             connection_age: None,
@@ -95,7 +95,6 @@ impl Default for Http2Limits {
 }
 
 impl ServerLimits {
-    /// Returns the number of connections that may be open.
     pub(super) fn places(&self) -> usize {
         match self.connections {
             Some(connections) => connections.get(),
@@ -105,8 +104,9 @@ impl ServerLimits {
 
     /// Returns the shortest limit that a connection's timer watches: a limit that begins later is over later.
     pub(super) fn shortest(&self) -> Duration {
-        let all = [self.handshake, self.first_byte, self.head, self.idle, self.write, self.stream_write];
-        all.into_iter().min().unwrap_or_default()
+        let connection = [self.handshake, self.first_byte, self.head, self.idle];
+        let all = connection.into_iter().chain([self.write, self.stream_write, self.websocket_idle]);
+        all.min().unwrap_or_default()
     }
 }
 

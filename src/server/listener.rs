@@ -13,7 +13,6 @@ use super::accepted::{Accepted, AcceptedSocket};
 use super::certificates::Certificates;
 use super::unix_socket::UnixSocketFile;
 
-/// A socket that accepts connections.
 #[derive(Debug)]
 pub struct Listener {
     socket: ListenerSocket,
@@ -43,10 +42,6 @@ impl From<UnixListener> for Listener {
 }
 
 impl Listener {
-    /// Binds a TCP address.
-    ///
-    /// # Errors
-    /// Fails where the system does, as for an address that is taken.
     pub async fn tcp(address: SocketAddr) -> io::Result<Self> {
         TcpListener::bind(address).await.map(Into::into)
     }

@@ -13,7 +13,6 @@ mod connection_timer;
 mod deadlines;
 mod drain;
 mod head_scanner;
-mod head_watch;
 mod hosts;
 mod limits;
 mod listen_address;
@@ -42,10 +41,10 @@ use tokio::task::JoinSet;
 use tower::{BoxError, Service};
 
 use self::accepted::Accepted;
+pub use self::activity::InProgress;
 pub use self::certificates::Certificates;
 pub use self::client_address::{TrustedPeers, UnixPeers, network_of};
 use self::closures::CloseReason;
-pub use self::connection_table::CutResponses;
 use self::connection_table::{ConnectionTable, Phase};
 pub use self::drain::DrainSettings;
 pub use self::hosts::HostList;
@@ -65,10 +64,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Time for the connections that the system accepted before the listeners close.
 const LAST_ACCEPTS: Duration = Duration::from_millis(5);
 
-/// Time for cut connections to close.
 const CUT_LIMIT: Duration = Duration::from_millis(900);
 
-/// Settings of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerSettings {
     pub limits: ServerLimits,
@@ -78,7 +75,6 @@ pub struct ServerSettings {
     pub hosts: Option<HostList>,
 }
 
-/// A server with its open connections.
 #[derive(Debug)]
 pub struct Server {
     limits: Arc<ServerLimits>,
@@ -94,11 +90,8 @@ pub struct Server {
 /// defaults of `[limits]` in `config/unpage.toml`.
 pub async fn serve<S, B>(listener: TcpListener, service: S, shutdown: impl Future<Output = ()>)
 where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Into<BoxError>,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
+    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let server = Server::new(ServerSettings::default());
     server.run(&Workers::current(), vec![listener.into()], service, shutdown, std::future::pending()).await;
@@ -124,13 +117,13 @@ impl Server {
         service: S,
         stop: impl Future<Output = ()>,
         stop_now: impl Future<Output = ()>,
-    ) -> CutResponses
+    ) -> InProgress
     where
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Into<BoxError>,
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
+        S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
+            + Clone
+            + Send
+            + 'static,
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let mut stop_now = pin!(stop_now);
         let mut followers = JoinSet::new();
@@ -170,7 +163,7 @@ impl Server {
     }
 
     /// Waits for the responses in progress, and cuts the others.
-    async fn end(&self, stop_now: Pin<&mut impl Future<Output = ()>>) -> CutResponses {
+    async fn end(&self, stop_now: Pin<&mut impl Future<Output = ()>>) -> InProgress {
         let grace = self.drain.grace();
         self.table.begin(Phase::Draining);
         tracing::info!(
@@ -179,7 +172,7 @@ impl Server {
             self.table.in_progress().all
         );
         tokio::select! {
-            () = self.table.closed() => return CutResponses::default(),
+            () = self.table.closed() => return InProgress::default(),
             () = tokio::time::sleep(grace) => {}
             () = stop_now => {}
         }
@@ -209,11 +202,11 @@ impl Server {
     /// Serves a connection on one of the workers, once it has a permit.
     fn spawn<S, B>(&self, workers: &Workers, accepted: Accepted, service: S)
     where
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        S::Error: Into<BoxError>,
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
+        S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
+            + Clone
+            + Send
+            + 'static,
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let (table, limits, peers) = (Arc::clone(&self.table), Arc::clone(&self.limits), Arc::clone(&self.peers));
         let place = workers.place();

@@ -16,6 +16,11 @@ impl Moment {
         self.0.store(0, Ordering::Relaxed);
     }
 
+    /// Clears it; returns true where it was set.
+    pub(super) fn take(&self) -> bool {
+        self.0.swap(0, Ordering::Relaxed) != 0
+    }
+
     pub(super) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed) != 0
     }

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
+use super::activity::InProgress;
 use super::certificates::Certificates;
 use super::connection_table::{ConnectionTable, Phase};
 
@@ -45,12 +47,15 @@ impl ServerMonitor {
     }
 
     pub fn accepted(&self) -> u64 {
-        self.table.accepted()
+        self.table.accepted.load(Ordering::Relaxed)
     }
 
-    /// Number of requests in progress.
-    pub fn requests(&self) -> usize {
-        self.table.in_progress().all
+    pub fn in_progress(&self) -> InProgress {
+        self.table.in_progress()
+    }
+
+    pub fn upgraded(&self) -> u64 {
+        self.table.upgraded.load(Ordering::Relaxed)
     }
 
     /// Labels of the limits, and the connections that each has closed.

@@ -3,7 +3,6 @@
 use super::client_address::TrustedPeers;
 use super::proxy_protocol::ProxyProtocol;
 
-/// Peers whose word about their clients is taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerSettings {
     /// Peers that write a PROXY header.

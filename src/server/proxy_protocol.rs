@@ -27,7 +27,6 @@ pub struct ProxyProtocol {
     pub timeout: Duration,
 }
 
-/// A header that can't be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BadProxyHeader;
 

@@ -10,19 +10,18 @@ use serde_json::json;
 use super::head_scanner::HeadFlaw;
 use super::hosts::HostList;
 
-/// Reason for which a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     Flaw(HeadFlaw),
     /// `Host` is missing, is there twice, or differs from the authority of the target.
     HostCount,
-    /// `Host` is no host and port.
     HostSyntax,
     /// A `Transfer-Encoding` that is not `chunked`.
     Encoding,
     Connect,
-    /// The host is not one of the server's.
     Misdirected(String),
+    /// A page of a host that is not one of the server's asks for another protocol.
+    Origin(String),
 }
 
 /// Checks a head. `flaw` is the verdict on its bytes.
@@ -41,10 +40,23 @@ pub(super) fn check(head: &Parts, flaw: Result<(), HeadFlaw>, hosts: Option<&Hos
         (Some(_), _) => return Err(Refused::Encoding),
     }
     let host = host(head)?;
-    match (hosts, host) {
-        (Some(hosts), Some(host)) if !hosts.allows(host.host()) => Err(Refused::Misdirected(host.host().to_owned())),
-        _ => Ok(()),
+    let Some(hosts) = hosts else { return Ok(()) };
+    if let Some(host) = host.filter(|host| !hosts.allows(host.host())) {
+        return Err(Refused::Misdirected(host.host().to_owned()));
     }
+    if head.headers.contains_key(header::UPGRADE) { check_origin(head, hosts) } else { Ok(()) }
+}
+
+/// Checks the page that opens a WebSocket: browsers let any page open one to any server, and read what comes (RFC 6455 §10.2). Programs that are
+/// no browser send no `Origin`.
+fn check_origin(head: &Parts, hosts: &HostList) -> Result<(), Refused> {
+    for origin in head.headers.get_all(header::ORIGIN) {
+        let host = origin.to_str().ok().and_then(|origin| authority_of(origin.split_once("://")?.1).ok());
+        if !host.is_some_and(|host| hosts.allows(host.host())) {
+            return Err(Refused::Origin(String::from_utf8_lossy(origin.as_bytes()).into_owned()));
+        }
+    }
+    Ok(())
 }
 
 /// Returns the host and port that the request is for (RFC 9110 §7.2); none only over HTTP/1.0.
@@ -110,9 +122,7 @@ impl Refused {
             Self::Flaw(HeadFlaw::LengthAndEncoding) => {
                 bad("the head has both Content-Length and Transfer-Encoding", "send one of them")
             }
-            Self::Flaw(HeadFlaw::LongField) => {
-                bad("the field that frames the body is too long", "send it without padding")
-            }
+            Self::Flaw(HeadFlaw::LongLength) => bad("Content-Length is too long", "send it without padding"),
             Self::Flaw(HeadFlaw::Unaligned) => bad(
                 "the bytes before this request are no messages of HTTP/1.1",
                 "check the framing of the body before it",
@@ -133,6 +143,11 @@ impl Refused {
                 StatusCode::MISDIRECTED_REQUEST,
                 format!("this server is not {host}"),
                 "ask by localhost or a loopback address; the operator may name other hosts in `hosts`",
+            ),
+            Self::Origin(origin) => (
+                StatusCode::FORBIDDEN,
+                format!("a page of {origin} may open no WebSocket here"),
+                "open it from a page of this server; the operator may name other hosts in `hosts`",
             ),
         }
     }

@@ -32,13 +32,11 @@ impl ResponseActivity {
         self.is_stream.store(kind == ResponseKind::Stream, Ordering::Relaxed);
     }
 
-    /// The body is asked for more.
     pub(super) fn is_asked(&self, context: &Context<'_>) {
         self.blocked.clear();
         self.writer.register(context.waker());
     }
 
-    /// A piece was handed over.
     pub(super) fn has_sent(&self, now: Duration) {
         self.blocked.set(now);
     }
@@ -47,7 +45,6 @@ impl ResponseActivity {
         self.blocked.get()
     }
 
-    /// Wakes the task that writes the body.
     pub(super) fn wake(&self) {
         self.writer.wake();
     }

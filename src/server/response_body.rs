@@ -34,8 +34,7 @@ impl<B> ResponseBody<B> {
 
 impl<B> Body for ResponseBody<B>
 where
-    B: Body<Data = Bytes>,
-    B::Error: Into<tower::BoxError>,
+    B: Body<Data = Bytes, Error: Into<tower::BoxError>>,
 {
     type Data = Bytes;
     type Error = tower::BoxError;

@@ -11,6 +11,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use super::activity::Activity;
 use super::client_stream::ClientStream;
 use super::connection_table::Place;
+use super::deadlines::Stage;
+use super::head_scanner::{HeadScanner, ScannedHeads};
 
 /// First bytes of an HTTP/2 client (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -18,7 +20,6 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes that are read before the version is known: most heads fit, and are read by one call.
 const START: usize = 1024;
 
-/// Version of HTTP that a client's first bytes tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FirstBytes {
     Http1,
@@ -34,12 +35,20 @@ pub(super) struct Timed {
     activity: Arc<Activity>,
     /// Bytes that were read and not handed out.
     start: BytesMut,
+    scanner: Option<HeadScanner>,
     _place: Place,
 }
 
 impl Timed {
     pub(super) fn new(io: ClientStream, activity: Arc<Activity>, place: Place) -> Self {
-        Self { io, activity, start: BytesMut::new(), _place: place }
+        Self { io, activity, start: BytesMut::new(), scanner: None, _place: place }
+    }
+
+    /// Scans what is handed out from now on for the heads of HTTP/1.1.
+    pub(super) fn scan_heads(&mut self) -> ScannedHeads {
+        let (scanner, heads) = HeadScanner::new();
+        self.scanner = Some(scanner);
+        heads
     }
 
     /// Reads until the version of HTTP is known; what was read is handed out again. Behind TLS the handshake has told it, and the first
@@ -72,7 +81,6 @@ impl Timed {
         }
     }
 
-    /// Notes the result of a write.
     fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match result {
             Poll::Pending => self.activity.waits_to_write(),
@@ -88,15 +96,24 @@ impl AsyncRead for Timed {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.start.is_empty() {
+        let before = buffer.filled().len();
+        if self.start.is_empty() {
+            self.activity
+                .check_upgraded(context)
+                .map_err(|cut| io::Error::new(io::ErrorKind::ConnectionAborted, cut))?;
+            ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
+            self.activity.has_read();
+        } else {
             let count = self.start.len().min(buffer.remaining());
             buffer.put_slice(&self.start[..count]);
             self.start.advance(count);
-            return Poll::Ready(Ok(()));
         }
-        self.activity.check_upgraded(context).map_err(|cut| io::Error::new(io::ErrorKind::ConnectionAborted, cut))?;
-        ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
-        self.activity.has_read();
+        if self.activity.stage() == Stage::Upgraded {
+            self.scanner = None;
+        }
+        if let Some(scanner) = &mut self.scanner {
+            scanner.read(&buffer.filled()[before..]);
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -14,7 +14,6 @@ use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
 use super::certificate_expiry::not_after;
 
-/// Settings of TLS towards clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSettings {
     /// At least one; the first one is for clients that name no server, or an unknown one.
@@ -39,7 +38,6 @@ pub enum ClientAuth {
     Required(PathBuf),
 }
 
-/// Lowest version of TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MinVersion {
     Tls12,
@@ -56,7 +54,6 @@ pub(super) struct LoadedTls {
     pub(super) expiries: Vec<(PathBuf, SystemTime)>,
 }
 
-/// Certificates that can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     #[error("{0} can't be read: {1}")]
@@ -72,7 +69,6 @@ pub enum TlsError {
 }
 
 impl TlsError {
-    /// Advice for the operator.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Expired(_) => "renew the certificate: its files are looked at every 5 s",
@@ -108,7 +104,6 @@ impl TlsSettings {
         }
     }
 
-    /// Makes a configuration of all parts.
     pub(super) fn load(&self, parts: &[TlsPart]) -> Result<LoadedTls, TlsError> {
         let unusable = |error: rustls::Error| TlsError::Unusable(self.pairs[0].cert.clone(), error.to_string());
         let (pairs, authorities) = parts.split_at(self.pairs.len());

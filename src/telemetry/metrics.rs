@@ -66,8 +66,12 @@ fn family<T: EncodeGaugeValue, const LABELS: usize>(
 fn encode_server(encoder: &mut DescriptorEncoder<'_>, server: &ServerMonitor) -> fmt::Result {
     let open = server.connections() as u64;
     family(encoder, Gauge, "unpage_connections", "Connections of clients that are open.", [([], open)])?;
-    let help = "Requests of clients that are in progress, to the end of their responses.";
-    family(encoder, Gauge, "unpage_requests", help, [([], server.requests() as u64)])?;
+    let help = "Requests of clients that are in progress, to the end of their responses or WebSockets.";
+    let in_progress = server.in_progress();
+    family(encoder, Gauge, "unpage_requests", help, [([], in_progress.all as u64)])?;
+    family(encoder, Gauge, "unpage_websockets", "WebSockets that are open.", [([], in_progress.websockets as u64)])?;
+    let help = "WebSockets that were opened.";
+    family(encoder, Counter, "unpage_websockets_opened_total", help, [([], server.upgraded())])?;
     let help = "Connections of clients that were accepted.";
     family(encoder, Counter, "unpage_connections_accepted_total", help, [([], server.accepted())])?;
     let help = "Connections and requests of clients that a limit has ended, by the limit's key in [limits]; full: idle, and gave its \

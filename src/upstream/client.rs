@@ -62,6 +62,11 @@ impl Client {
         Self { transport: self.transport.unpooled(), ..self.clone() }
     }
 
+    /// The same client for requests that ask for another protocol; none where the upstream speaks only HTTP/2, or is no network's.
+    pub fn upgrading(&self) -> Option<Self> {
+        Some(Self { transport: self.transport.upgrading()?, ..self.clone() })
+    }
+
     /// The same client for one crawl, whose first page this is: its requests have the credentials of that page, wait in turn
     /// with those of other crawls, and are counted from now on.
     pub fn for_crawl(&self, first: &PageRequest) -> Self {

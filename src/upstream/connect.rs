@@ -46,21 +46,23 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// Makes the connector for one upstream on this route; reads the certificate authorities.
-pub(super) fn connector(upstream: &Upstream, route: UpstreamRoute) -> Result<Connector, ConnectorError> {
+/// Returns the TLS configuration for one upstream; reads the certificate authorities.
+pub(super) fn tls_config(upstream: &Upstream) -> Result<ClientConfig, ConnectorError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(trusted(upstream)?)
-        .with_no_client_auth();
-    let dialler = Dialler::new(route, upstream.timeouts.connect);
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(trusted(upstream)?).with_no_client_auth())
+}
+
+/// Makes the connector for this route, with this time for a connection.
+pub(super) fn connector(tls: ClientConfig, route: UpstreamRoute, http: HttpVersion, limit: Duration) -> Connector {
+    let dialler = Dialler::new(route, limit);
     let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
-    let tls = match upstream.http {
+    let tls = match http {
         HttpVersion::Auto => builder.enable_all_versions().wrap_connector(dialler),
         HttpVersion::Http1 => builder.enable_http1().wrap_connector(dialler),
         HttpVersion::Http2 => builder.enable_http2().wrap_connector(dialler),
     };
-    Ok(Connector { tls, limit: upstream.timeouts.connect })
+    Connector { tls, limit }
 }
 
 /// Returns the trusted certificate authorities. The platform's are only read for a TLS upstream: a minimal container has none.

@@ -79,10 +79,15 @@ impl UpstreamRoute {
         if url.scheme() == "http" && upstream.http != HttpVersion::Http2 {
             return Ok(Self::Forwarding(proxy));
         }
-        let host = &url[Position::BeforeHost..Position::AfterHost];
-        let target = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
-        let target = target.parse().expect("the host and port of a URL are an authority");
-        Ok(Self::Tunnel(proxy, target))
+        Ok(Self::Tunnel(proxy, target_of(url)))
+    }
+
+    /// The same route for an upgraded connection, of which a proxy sees only host and port (RFC 6455 §4.1).
+    pub(super) fn for_upgrades(self, upstream: &Upstream) -> Self {
+        match self {
+            Self::Forwarding(proxy) => Self::Tunnel(proxy, target_of(&upstream.url)),
+            route => route,
+        }
     }
 
     /// Value of `Proxy-Authorization` that each request has.
@@ -92,6 +97,13 @@ impl UpstreamRoute {
         value.set_sensitive(true);
         Some(value)
     }
+}
+
+/// Returns the host and port of a tunnel.
+fn target_of(url: &Url) -> Uri {
+    let host = &url[Position::BeforeHost..Position::AfterHost];
+    let target = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
+    target.parse().expect("the host and port of a URL are an authority")
 }
 
 fn is_this_machine(url: &Url) -> bool {

@@ -50,7 +50,6 @@ impl ConnectorError {
     }
 }
 
-/// Error of a transport, which does not know to which upstream it carries.
 #[derive(Debug)]
 pub(super) enum TransportError {
     Connect(String),
@@ -105,7 +104,6 @@ impl UpstreamError {
 }
 
 impl TransportError {
-    /// Adds the origin of the upstream.
     pub(super) fn at(self, origin: String) -> UpstreamError {
         match self {
             Self::Connect(cause) => UpstreamError::Connect(origin, cause),

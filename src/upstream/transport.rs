@@ -27,7 +27,6 @@ use super::resolver::RefusedAddress;
 use super::watched_connection;
 use crate::config::{HttpVersion, Upstream};
 
-/// A body on its way to the upstream.
 pub type OutgoingBody = UnsyncBoxBody<Bytes, BoxError>;
 
 type Carrier = BoxCloneSyncService<Request<OutgoingBody>, Response<CodedBody>, TransportError>;
@@ -41,6 +40,8 @@ pub struct Transport {
     carrier: Carrier,
     /// The same transport with a new connection for each request; none where connections are the service's own affair.
     unpooled: Option<Carrier>,
+    /// The same over HTTP/1.1 alone, for connections that another protocol gets; none where the upstream speaks only HTTP/2.
+    upgrading: Option<Carrier>,
 }
 
 /// hyper's clients, with a pool for each runtime: the task of a connection belongs to the runtime that opened it, and a page that
@@ -65,8 +66,7 @@ impl Transport {
         S: Service<Request<OutgoingBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send + 'static,
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let carrier = service_fn(move |request: Request<OutgoingBody>| {
             let method = request.method().clone();
@@ -75,14 +75,16 @@ impl Transport {
                 Err(error) => Err(TransportError::Broken(root_cause(&*error.into()))),
             })
         });
-        Self { carrier: Carrier::new(carrier), unpooled: None }
+        Self { carrier: Carrier::new(carrier), unpooled: None, upgrading: None }
     }
 
     /// Makes hyper's client for this upstream; reads the certificate authorities.
     pub(super) fn hyper(upstream: &Upstream) -> Result<Self, ConnectorError> {
         let route = UpstreamRoute::of(upstream)?;
         let proxy_authorization = route.proxy_authorization();
-        let connector = connect::connector(upstream, route)?;
+        let tls = connect::tls_config(upstream)?;
+        let limit = upstream.timeouts.connect;
+        let connector = connect::connector(tls.clone(), route.clone(), upstream.http, limit);
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new());
         builder.pool_idle_timeout(Duration::from_secs(60));
@@ -93,14 +95,23 @@ impl Transport {
         }
         let carrier = HyperPools::carrier(builder.clone(), connector.clone(), upstream, proxy_authorization.clone());
         builder.pool_max_idle_per_host(0);
-        let unpooled = HyperPools::carrier(builder, connector, upstream, proxy_authorization);
-        Ok(Self { carrier, unpooled: Some(unpooled) })
+        let unpooled = HyperPools::carrier(builder.clone(), connector, upstream, proxy_authorization);
+        let upgrading = (upstream.http != HttpVersion::Http2).then(|| {
+            let connector = connect::connector(tls, route.for_upgrades(upstream), HttpVersion::Http1, limit);
+            HyperPools::carrier(builder, connector, upstream, None)
+        });
+        Ok(Self { carrier, unpooled: Some(unpooled), upgrading })
     }
 
     /// The same transport, but each request opens a connection of its own.
     pub(super) fn unpooled(&self) -> Self {
         let carrier = self.unpooled.as_ref().unwrap_or(&self.carrier);
-        Self { carrier: carrier.clone(), unpooled: self.unpooled.clone() }
+        Self { carrier: carrier.clone(), ..self.clone() }
+    }
+
+    /// The same transport for requests that ask for another protocol; none where the upstream can have none.
+    pub(super) fn upgrading(&self) -> Option<Self> {
+        Some(Self { carrier: self.upgrading.clone()?, ..self.clone() })
     }
 
     /// Sends a request without waiting for readiness: the carriers wait inside their future.
@@ -115,8 +126,7 @@ impl Transport {
 /// A service's response, with the announced length of its body enforced.
 fn framed<B>(method: &Method, response: Response<B>) -> Response<CodedBody>
 where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let (head, body) = response.into_parts();
     let body = match *method {
@@ -201,7 +211,6 @@ fn answered(
     }
 }
 
-/// Returns the failure of a connection, by what it failed at.
 fn connect_error(error: &legacy::Error) -> TransportError {
     if let Some(tls) = cause::<rustls::Error>(error) {
         return TransportError::Tls(tls.clone());

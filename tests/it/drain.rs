@@ -50,7 +50,7 @@ async fn a_server_that_leaves_is_not_ready_and_still_accepts() {
     assert!(TcpStream::connect(process.address).await.is_err(), "it still accepts");
     let (said, code) = process.end().await;
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.trim_end().ends_with("stopped; streams cut: 0; other responses cut: 0"), "{said}");
+    assert!(said.trim_end().ends_with("stopped; streams cut: 0; WebSockets cut: 0; other responses cut: 0"), "{said}");
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ mod plans;
 mod forward;
 // Streams that break: every fault, cap and circle; clients that leave; a proxy that is stopped or killed.
 mod endings;
+// WebSockets that are passed on: handshakes, bytes, ends, lies.
+mod websocket;
 // Limits on what a client takes of the server, each reached over a socket.
 mod limits;
 // Listeners: TLS, unix sockets, inherited sockets, several at a time.

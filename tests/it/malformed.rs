@@ -1,12 +1,16 @@
 //! Requests that two parsers may read differently, requests for other names than the server's, and what HTTP/1.0 clients get.
 
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
-use http_body_util::Full;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::client::{self, BOTH, Version};
 use super::proxy::{Process, Proxy, collection};
@@ -95,19 +99,22 @@ async fn requests_with_bodies_follow_each_other_on_one_connection() {
     let upstream = Upstream::scripted(1, |asked, _| Reply::json(asked.body.clone())).await;
     let proxy = Proxy::start(&collection(&upstream.url(), LINES)).await;
     let requests = "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n\n\n\nGET /\n\
-        POST /2 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n3;x\r\n\r\n\n\r\n0A\r\n0123456789\r\n0\r\nX-T: 1\r\n\r\n\
-        GET /3 HTTP/1.1\r\nHost: a\r\n\r\n";
+        GET /2 HTTP/1.1\r\nHost: a\r\n\r\n\
+        POST /3 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n3;x\r\n\r\n\n\r\n0A\r\n0123456789\r\n0\r\nX-T: 1\r\n\r\n";
     for piece in [1, 3, 1000] {
         upstream.forget();
         let mut socket = TcpStream::connect(proxy.address).await.unwrap();
         for piece in format!("{requests}{BEHIND}").as_bytes().chunks(piece) {
             socket.write_all(piece).await.unwrap();
         }
-        let mut received = String::new();
-        socket.read_to_string(&mut received).await.unwrap();
-        assert_eq!(received.matches("HTTP/1.1 200 OK").count(), 4, "{received}");
+        let mut received = Vec::new();
+        // A chunked request is the last one of its connection: bytes behind it are not read, and reset it.
+        let _ = socket.read_to_end(&mut received).await;
+        let received = String::from_utf8(received).unwrap();
+        assert_eq!(received.matches("HTTP/1.1 200 OK").count(), 3, "{received}");
+        assert_eq!(received.matches("connection: close").count(), 1, "{received}");
         let asked: Vec<_> = upstream.asked().into_iter().map(|asked| (asked.target, asked.body)).collect();
-        let expected = [("/1", "\n\n\nGET /\n"), ("/2", "\r\n\n0123456789"), ("/3", ""), ("/behind", "")];
+        let expected = [("/1", "\n\n\nGET /\n"), ("/2", ""), ("/3", "\r\n\n0123456789")];
         assert_eq!(asked, expected.map(|(target, body)| (target.to_owned(), Bytes::from_static(body.as_bytes()))));
     }
 }
@@ -201,4 +208,89 @@ async fn a_body_that_stands_still_is_cut_and_its_fault_is_the_clients() {
         let request = Request::put("/orders").body(Full::from("hello")).unwrap();
         assert_eq!(client::receive(version, proxy.address, request).await.head.status, 200);
     }
+}
+
+/// A request on the wire, and whether a service may see it and any behind it.
+#[derive(Clone, Debug)]
+struct Sent {
+    bytes: String,
+    path: String,
+    is_served: bool,
+    ends_connection: bool,
+}
+
+/// Requests of every framing and with every flaw, whose bodies look like requests.
+fn sent() -> impl Strategy<Value = Vec<Sent>> {
+    let framing = prop_oneof![
+        Just(("", "", true, false)),
+        Just(("", "", true, false)),
+        Just(("Content-Length: 31\r\n", "GET /inside HTTP/1.1\r\nHost: p\r\n\r\n", true, false)),
+        Just(("content-length:\t31 \r\n", "GET /inside HTTP/1.1\r\nHost: p\r\n\r\n", true, false)),
+        Just(("Content-Length: 0\r\n", "\r\n", true, false)),
+        Just((
+            "Transfer-Encoding: chunked\r\n",
+            "21\r\nGET /inside HTTP/1.1\r\nHost: p\r\n\r\n\r\n0\r\n\r\n",
+            true,
+            true
+        )),
+        Just(("X: GET /inside HTTP/1.1\r\n", "", true, false)),
+        Just(("Content-Length: 2\r\nContent-Length: 2\r\n", "hi", false, true)),
+        Just(("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n", false, true)),
+        Just(("Transfer-Encoding: chunked\r\nContent-Length : 3\r\n", "0\r\n\r\n", false, true)),
+        Just(("X: 1\n", "", false, true)),
+        Just(("X: 1\r\n\n", "GET /inside HTTP/1.1\r\nHost: p\r\n\r\n", false, true)),
+    ];
+    let request = (0..1000_u32, framing).prop_map(|(number, (fields, body, is_served, ends_connection))| {
+        let path = format!("/{number}");
+        let bytes = format!("POST {path} HTTP/1.1\r\nHost: p\r\n{fields}\r\n{body}");
+        Sent { bytes, path, is_served, ends_connection }
+    });
+    prop::collection::vec(request, 1..6)
+}
+
+#[test]
+fn a_service_sees_exactly_the_requests_in_front_of_a_flaw() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let address = runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, seen) = (listener.local_addr().unwrap(), Arc::clone(&seen));
+        let service = tower::service_fn(move |request: Request<Incoming>| {
+            seen.lock().unwrap().push(request.uri().path().to_owned());
+            async {
+                let whole = request.into_body().collect().await.is_ok();
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(if whole { "whole" } else { "broken" }))))
+            }
+        });
+        tokio::spawn(unpage::serve(listener, service, std::future::pending()));
+        address
+    });
+    let requests = std::cell::Cell::new(0);
+    proptest!(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() }, |(sent in sent(), piece in 1..200_usize)| {
+        let served = sent.iter().filter(|sent| sent.is_served).map(|sent| sent.path.as_str());
+        let expected: Vec<_> = match sent.iter().position(|sent| sent.ends_connection) {
+            Some(last) => served.take(last + usize::from(sent[last].is_served)).collect(),
+            None => served.chain(["/end"]).collect(),
+        };
+        let end = "GET /end HTTP/1.1\r\nHost: p\r\nConnection: close\r\n\r\n";
+        let bytes: String = sent.iter().map(|sent| sent.bytes.as_str()).chain([end]).collect();
+        runtime.block_on(async {
+            let (mut reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
+            let write = async {
+                for piece in bytes.as_bytes().chunks(piece) {
+                    // The server may have closed the connection.
+                    if writer.write_all(piece).await.is_err() {
+                        return;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            };
+            let mut received = Vec::new();
+            let _ = tokio::join!(write, reader.read_to_end(&mut received));
+        });
+        let seen = std::mem::take(&mut *seen.lock().unwrap());
+        requests.set(requests.get() + seen.len());
+        prop_assert_eq!(seen, expected);
+    });
+    assert!(requests.get() > 256, "only {requests:?}");
 }

@@ -29,7 +29,7 @@ pub(super) async fn secured(protocols: &[&str]) -> (Upstream, tempfile::NamedTem
 }
 
 /// The same, where this script decides.
-async fn secured_by(
+pub(super) async fn secured_by(
     protocols: &[&str],
     script: fn(&Asked, Response<Bytes>) -> Reply,
 ) -> (Upstream, tempfile::NamedTempFile) {
