@@ -18,6 +18,7 @@ table! {
         "remaining" => remaining: ReadOnly(header_name), some;
         "reset" => reset: ReadOnly(header_name), some;
         "limit" => limit: ReadOnly(header_name), some;
+        "used" => used: ReadOnly(header_name), some;
     }
 }
 
@@ -98,8 +99,11 @@ fn budget(node: &TomlNode<'_>) -> Option<BudgetFields> {
         return node
             .refuse("names no header field", "write rate_limit = { remaining = \"X-Left\", reset = \"X-Reset\" }");
     }
-    let names: [(&str, &Option<HeaderName>); 3] =
-        [("remaining", &fields.remaining), ("reset", &fields.reset), ("limit", &fields.limit)];
+    if let (Some(used), Some(_)) = (table.get("used"), &fields.remaining) {
+        return used.refuse("stands beside remaining, which says the same", "name one of the two fields");
+    }
+    let names: [(&str, &Option<HeaderName>); 4] =
+        [("remaining", &fields.remaining), ("reset", &fields.reset), ("limit", &fields.limit), ("used", &fields.used)];
     for (at, (key, name)) in names.iter().enumerate() {
         let earlier = names[..at].iter().find(|(_, earlier)| name.is_some() && earlier == name);
         if let Some((other, _)) = earlier {

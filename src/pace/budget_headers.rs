@@ -44,6 +44,9 @@ const LIMIT: [&str; 5] = [
     "x-rate-limit-limit-requests",
 ];
 
+/// Shopify's count of used requests, with its limit behind a slash.
+static USED: HeaderName = HeaderName::from_static("x-shopify-shop-api-call-limit");
+
 /// The budget as the head of an answer reports it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BudgetReport {
@@ -68,13 +71,15 @@ impl BudgetReport {
     /// Reads a head that arrived at `now` by our wall clock. Values that make no sense count as absent.
     pub fn from_headers(fields: &BudgetFields, headers: &HeaderMap, now: SystemTime) -> Self {
         // Most heads tell of no limit, and each field that is looked for below costs a hash of its name.
-        let names_a_limit = fields.remaining.is_some() || headers.keys().any(|name| name.as_str().contains("limit"));
+        let is_configured = fields.remaining.is_some() || fields.used.is_some();
+        let names_a_limit = is_configured || headers.keys().any(|name| name.as_str().contains("limit"));
         if !names_a_limit && !headers.contains_key(header::RETRY_AFTER) {
             return Self::default();
         }
         let now = clock(headers, now);
         let wait = text(headers, &header::RETRY_AFTER).and_then(|text| wait(text, now));
-        let left = configured(fields, headers, now).or_else(|| drafted(headers)).or_else(|| usual(headers, now));
+        let left = configured(fields, headers, now).or_else(|| used(fields, headers));
+        let left = left.or_else(|| drafted(headers)).or_else(|| usual(headers, now));
         Self { wait, left }
     }
 }
@@ -100,6 +105,32 @@ fn configured(fields: &BudgetFields, headers: &HeaderMap, now: SystemTime) -> Op
         None => first(headers, &LIMIT, policy).unzip(),
     };
     Some(RemainingBudget { remaining, reset, limit, window: window.flatten() })
+}
+
+/// Reads the counts of used requests: one or several, each perhaps with its limit (`32/40`) or the seconds of its window (`5:1,90:120`), as
+/// the limits then have, too. Of several budgets the tightest one holds.
+fn used(fields: &BudgetFields, headers: &HeaderMap) -> Option<RemainingBudget> {
+    let (name, limits) = match &fields.used {
+        Some(name) => (name, fields.limit.as_ref().and_then(|name| text(headers, name)).unwrap_or_default()),
+        None => (&USED, ""),
+    };
+    let with_window = |member: &str| match member.split_once(':') {
+        Some((count, window)) => (count.trim().to_owned(), seconds(window.trim())),
+        None => (member.trim().to_owned(), None),
+    };
+    let limits: Vec<_> = limits.split(',').map(with_window).collect();
+    let budgets = text(headers, name)?.split(',').map(with_window).filter_map(|(used, window)| {
+        let (used, own) = used.split_once('/').map_or((used.as_str(), None), |(used, limit)| (used, Some(limit)));
+        let beside = || limits.iter().find(|(_, other)| *other == window).map(|(limit, _)| limit.as_str());
+        let (used, limit) = (count(used.trim())?, count(own.or_else(beside)?.trim())?);
+        Some(RemainingBudget { remaining: limit.saturating_sub(used), reset: window, limit: Some(limit), window })
+    });
+    budgets.min_by(|one, other| pace_of(one).total_cmp(&pace_of(other)))
+}
+
+/// Requests a second that the rest of a budget allows until it is renewed.
+fn pace_of(left: &RemainingBudget) -> f64 {
+    left.remaining as f64 / left.reset.unwrap_or(LONGEST).as_secs_f64().max(1.0)
 }
 
 /// Reads three fields in their usual spellings.
@@ -128,8 +159,7 @@ fn drafted(headers: &HeaderMap) -> Option<RemainingBudget> {
         })
     });
     // Of several budgets the tightest one holds.
-    let pace = |left: &RemainingBudget| left.remaining as f64 / left.reset.unwrap_or(LONGEST).as_secs_f64().max(1.0);
-    lefts.min_by(|one, other| pace(one).total_cmp(&pace(other))).or_else(|| dictionary(&items))
+    lefts.min_by(|one, other| pace_of(one).total_cmp(&pace_of(other))).or_else(|| dictionary(&items))
 }
 
 fn dictionary(items: &[ListMember<'_>]) -> Option<RemainingBudget> {
@@ -316,7 +346,7 @@ mod tests {
         let own = BudgetFields {
             remaining: Some(HeaderName::from_static("calls-left")),
             reset: Some(HeaderName::from_static("calls-renewed")),
-            limit: None,
+            ..BudgetFields::default()
         };
         let fields = [("x-ratelimit-remaining", "1"), ("calls-left", "42"), ("calls-renewed", "1700000005")];
         assert_eq!(read_by(&own, &fields).left, left(42, 5, None, None));
@@ -353,6 +383,26 @@ mod tests {
             let budget = BudgetReport::from_headers(&BudgetFields::default(), &headers, now);
             prop_assert!(budget.wait.is_none_or(|wait| wait <= LONGEST));
             prop_assert!(budget.left.and_then(|left| left.reset).is_none_or(|reset| reset <= LONGEST));
+        }
+    }
+
+    #[test]
+    fn counts_of_used_requests_are_held_to_their_limits() {
+        let name = HeaderName::from_static;
+        let own = |limit| BudgetFields { used: Some(name("x-count")), limit, ..BudgetFields::default() };
+        let budget = |remaining, limit, window: Option<u64>| {
+            let window = window.map(Duration::from_secs);
+            Some(RemainingBudget { remaining, reset: window, limit: Some(limit), window })
+        };
+        assert_eq!(read(&[("x-shopify-shop-api-call-limit", "32/40")]).left, budget(8, 40, None));
+        assert_eq!(read_by(&own(None), &[("x-count", "41/40")]).left, budget(0, 40, None));
+        let beside = own(Some(name("x-limit")));
+        assert_eq!(read_by(&beside, &[("x-count", "7"), ("x-limit", "10")]).left, budget(3, 10, None));
+        // 15 in a second, or 10 in two minutes.
+        let several = [("x-count", "5:1, 90:120"), ("x-limit", "20:1,100:120")];
+        assert_eq!(read_by(&beside, &several).left, budget(10, 100, Some(120)));
+        for (count, limit) in [("7", ""), ("many", "10"), ("7:1", "10:2"), ("", "10")] {
+            assert_eq!(read_by(&beside, &[("x-count", count), ("x-limit", limit)]).left, None, "{count} of {limit}");
         }
     }
 }

@@ -56,6 +56,8 @@ pub struct BudgetFields {
     pub reset: Option<HeaderName>,
     /// Number of requests of the whole budget.
     pub limit: Option<HeaderName>,
+    /// Number of used requests, or several, perhaps with their limits (`32/40`) and windows (`5:1,90:120`).
+    pub used: Option<HeaderName>,
 }
 
 impl Pace {
