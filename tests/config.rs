@@ -14,10 +14,10 @@ use unpage::pace::{Rate, Width};
 use unpage::pagination::partition_settings::{Bound, Direction, RangeKind, RangePartition};
 use unpage::pagination::path::Segment;
 use unpage::pagination::{
-    self, Advance, Base, Cursor, Encode, Encoding, End, ErrorCondition, ErrorSettings, KeyUse, Keyset, Limits,
-    LinkHeader, More, NextUrl, Offset, OnDouble, OnMissed, Overlap, OwnWords, PageNumber, PageSize, Pagination, Param,
-    PartOrder, Partition, Precondition, Presence, RangeHeader, RecordOrder, Records, RecordsShape, SameToken, Source,
-    Style, Template, Token, UnnamedCounts, Validation, Whitespace,
+    self, Advance, Base, Cookies, Cursor, Encode, Encoding, End, ErrorCondition, ErrorSettings, KeyUse, Keyset, Limits,
+    LinkHeader, More, NextRequest, NextUrl, Offset, OnDouble, OnMissed, Overlap, OwnWords, PageNumber, PageSize,
+    Pagination, Param, PartOrder, Partition, Precondition, Presence, RangeHeader, RecordOrder, Records, RecordsShape,
+    SameToken, Source, Style, Template, Token, UnnamedCounts, Validation, Whitespace,
 };
 
 /// Secrets that need neither an environment nor a disk.
@@ -361,11 +361,12 @@ fn sources() -> impl Strategy<Value = Vec<Source>> {
 }
 
 fn token() -> impl Strategy<Value = Token> {
-    (sources(), param(), prop::option::of(name_of())).prop_map(|(next, param, from_url_param)| Token {
-        next,
-        param,
-        from_url_param,
-    })
+    (sources(), param(), prop::option::of(name_of()), prop::option::of(name_of())).prop_map(
+        |(next, param, from_url_param, first)| {
+            let first = first.filter(|_| !matches!(param, Param::Path(_)));
+            Token { next, param, from_url_param, first }
+        },
+    )
 }
 
 fn template(moving: &'static str) -> impl Strategy<Value = Option<Template>> {
@@ -375,10 +376,20 @@ fn template(moving: &'static str) -> impl Strategy<Value = Option<Template>> {
 fn cursor() -> impl Strategy<Value = Style> {
     let merge = prop::option::of(path());
     let end_values = prop::collection::vec(prop_oneof![Just(json!("null")), Just(json!(-1)), Just(json!(["a"]))], 0..3);
-    (prop::collection::vec(token(), 1..3), merge, end_values, template("cursor")).prop_map(
-        |(tokens, merge, end_values, template)| {
+    let bodies = prop_oneof![Just(json!({})), Just(json!({"scroll": "1m", "n": [1, 2.5]}))];
+    let method = prop_oneof![Just(None), Just(Some(Method::POST))];
+    let next_request = (method, "/[a-z]{1,8}", prop::option::of(bodies)).prop_map(|(method, path, body)| NextRequest {
+        method,
+        path: Some(path),
+        body,
+    });
+    let rest = (template("cursor"), any::<bool>(), prop::option::of(next_request));
+    (prop::collection::vec(token(), 1..3), merge, end_values, rest).prop_map(
+        |(tokens, merge, end_values, (template, is_raw, next_request))| {
             let template = template.filter(|_| tokens.len() == 1);
-            Style::Cursor(Cursor { tokens, merge, end_values, template })
+            let is_in_url = |token: &Token| matches!(token.param, Param::Query(_) | Param::Path(_));
+            let encode = if is_raw && tokens.iter().all(is_in_url) { Encode::Raw } else { Encode::Plain };
+            Style::Cursor(Cursor { tokens, merge, end_values, template, encode, next_request })
         },
     )
 }
@@ -498,7 +509,7 @@ fn pagination() -> impl Strategy<Value = Pagination> {
         1 => Just((None, UnnamedCounts::Ignored)),
     ];
     let parts = (records, prop::option::of(path()), prop::option::of(size), prop::option::of(more));
-    let same = prop_oneof![Just(SameToken::Error), Just(SameToken::End)];
+    let same = prop_oneof![Just(SameToken::Error), Just(SameToken::End), Just(SameToken::Again)];
     let order = prop_oneof![Just(PartOrder::Listed), Just(PartOrder::Any)];
     let cut = (prop::option::of(partition()), order);
     let rest = (ends, total, limits, failures(), same, cut);
@@ -513,7 +524,11 @@ fn pagination() -> impl Strategy<Value = Pagination> {
         let points = matches!(style, Style::LinkHeader(_) | Style::NextUrl(_) | Style::Cursor(_));
         let ranged = matches!(style, Style::Range(_));
         let (more, end) = if ranged { (None, End::Style) } else { (more, end) };
-        let same_token = if points { same } else { SameToken::Error };
+        let same_token = match same {
+            _ if !points => SameToken::Error,
+            SameToken::Again if partition.is_some() => SameToken::End,
+            same => same,
+        };
         let on_double = if key.is_some() && points { OnDouble::Drop } else { OnDouble::Fail };
         Pagination {
             records,
@@ -536,6 +551,7 @@ fn pagination() -> impl Strategy<Value = Pagination> {
             on_missed: OnMissed::Fail,
             record_order: RecordOrder::Assumed,
             consistency: None,
+            cookies: if points { Cookies::Kept } else { Cookies::Dropped },
             keep: if style.takes_links() { vec!["limit".to_owned(), "a b".to_owned()] } else { Vec::new() },
             style,
         }

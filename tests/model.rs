@@ -23,9 +23,9 @@ use unpage::pagination::plan::{Checkpoint, PageSoFar, Proof, Walk, WalkStep};
 use unpage::pagination::request::{PageRequest, RequestBody, query_value};
 use unpage::pagination::splitter::{PageShape, Splitter};
 use unpage::pagination::{
-    Advance, Base, ConsistencyLevel, Cursor, Encode, End, ErrorSettings, KeyUse, Keyset, LinkHeader, More, NextUrl,
-    Offset, Overlap, PageError, PageNumber, PageSize, Pagination, Param, Path, Precondition, RangeHeader, Records,
-    Source, Style, Token, ValidAt, VersionSource,
+    Advance, Base, ConsistencyLevel, Cursor, Encode, End, ErrorSettings, KeyUse, Keyset, LinkHeader, More, NextRequest,
+    NextUrl, Offset, Overlap, PageError, PageNumber, PageSize, Pagination, Param, Path, Precondition, RangeHeader,
+    Records, Source, Style, Token, ValidAt, VersionSource,
 };
 use url::Url;
 
@@ -387,8 +387,9 @@ fn of(style: Style) -> Pagination {
 }
 
 fn cursor() -> Style {
-    let token = Token { next: vec![Source::Body(path("next"))], param: query("cursor"), from_url_param: None };
-    Style::Cursor(Cursor { tokens: vec![token], merge: None, end_values: Vec::new(), template: None })
+    let token =
+        Token { next: vec![Source::Body(path("next"))], param: query("cursor"), from_url_param: None, first: None };
+    Style::Cursor(Cursor { tokens: vec![token], ..Cursor::default() })
 }
 
 fn pointing() -> impl Strategy<Value = Style> {
@@ -601,8 +602,9 @@ fn tokens_go_into_bodies_with_their_type() {
         next: vec![Source::Body(path("LastEvaluatedKey"))],
         param: Param::Body(path("ExclusiveStartKey")),
         from_url_param: None,
+        first: None,
     };
-    let style = Style::Cursor(Cursor { tokens: vec![token], merge: None, end_values: Vec::new(), template: None });
+    let style = Style::Cursor(Cursor { tokens: vec![token], ..Cursor::default() });
     let mut bodies = Vec::new();
     let crawled = crawl(&of(style), |request| {
         bodies.push(request.body.as_ref().map(RequestBody::to_bytes));

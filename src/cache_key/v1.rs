@@ -93,6 +93,8 @@ fn text_of(pagination: &Pagination) -> String {
         // Came later; a crawl that was begun without it resumes without shared records.
         consistency: _,
         keep,
+        // Came later.
+        cookies: _,
     } = pagination;
     let fields = [
         ("style", style_text(style)),
@@ -145,7 +147,8 @@ fn style_text(style: &Style) -> String {
             };
             format!("NextUrl {{ next: {}, base: {base} }}", list(next, source))
         }
-        Style::Cursor(Cursor { tokens, merge, end_values, template }) => format!(
+        // `encode` and `next_request` came later.
+        Style::Cursor(Cursor { tokens, merge, end_values, template, encode: _, next_request: _ }) => format!(
             "Cursor(Cursor {{ tokens: {}, merge: {}, end_values: {end_values:?}, template: {template:?} }})",
             list(tokens, token),
             maybe(merge, path)
@@ -172,10 +175,11 @@ fn style_text(style: &Style) -> String {
     }
 }
 
-fn token(Token { next, param: at, from_url_param }: &Token) -> String {
+fn token(Token { next, param: at, from_url_param, first: _ }: &Token) -> String {
     format!("Token {{ next: {}, param: {}, from_url_param: {from_url_param:?} }}", list(next, source), param(at))
 }
 
+/// Shapes and encodings that came later have the text of the default.
 fn records_text(Records { paths, shape, presence, encoding, validation, whitespace }: &Records) -> String {
     format!(
         "Records {{ paths: {}, shape: {}, presence: {}, encoding: {}, validation: {}, whitespace: {} }}",

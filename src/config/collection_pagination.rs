@@ -3,14 +3,14 @@
 use super::key_names::KeyNames;
 use super::keywords::{Flag, Words};
 use super::pagination_key::{self, Styled};
-use super::pagination_values::{COUNT, ERROR_PATH, LAST_LINK, PARAM, PATH, RECORD_PATHS, SOURCE, TEXT, VALUES};
+use super::pagination_values::{COUNT, ERROR_PATH, LAST_LINK, PARAM, PATH, RECORD_PATHS, SHAPES, SOURCE, TEXT, VALUES};
 use super::partition_key::PARTITIONS;
 use super::since_valid_at::{SINCES, VALID_ATS, since};
 use super::table_schema::{Form, Schema, rule, table};
 use super::toml_node::{TomlNode, TomlTable};
 use super::toml_text::{Pairs, one_or_list};
 use crate::pagination::{
-    ConsistencyLevel, Encoding, ErrorCondition, ErrorSettings, Limits, OnDouble, OnMissed, OwnWords, PageSize,
+    ConsistencyLevel, Cookies, Encoding, ErrorCondition, ErrorSettings, Limits, OnDouble, OnMissed, OwnWords, PageSize,
     Pagination, PartOrder, Path, Precondition, Presence, RecordOrder, Records, RecordsShape, Style, UnnamedCounts,
     Validation, Whitespace,
 };
@@ -67,10 +67,10 @@ macro_rules! field {
 }
 
 /// In the order in which they are read and written: a type may inherit `key`, and a number of pages depends on the type.
-static KEYS: [PaginationKey; 22] = [
+static KEYS: [PaginationKey; 23] = [
     PaginationKey { name: "records", read: read_records, write: write_records },
     field!("records_optional", usual records.presence, Flag([Presence::Required, Presence::Optional])),
-    field!("encoding", usual records.encoding, Words(&[("none", Encoding::None), ("base64", Encoding::Base64)])),
+    field!("encoding", usual records.encoding, Words(&[("none", Encoding::None), ("base64", Encoding::Base64), ("ndjson", Encoding::Lines)])),
     field!("validate", usual records.validation, Words(&[("structure", Validation::Structure), ("full", Validation::Full)])),
     field!("compact", usual records.whitespace, Flag([Whitespace::Kept, Whitespace::Dropped])),
     field!("key", some key, PATH),
@@ -85,6 +85,7 @@ static KEYS: [PaginationKey; 22] = [
             (!keep.is_empty()).then(|| one_or_list(keep, |name| TEXT.write(name)))
         },
     },
+    field!("cookies", usual cookies, Flag([Cookies::Dropped, Cookies::Kept])),
     field!("partition", some partition, PARTITIONS),
     field!("order", usual order, Words(&[("listed", PartOrder::Listed), ("any", PartOrder::Any)])),
     PaginationKey { name: "total", read: read_total, write: write_total },
@@ -133,7 +134,7 @@ pub(super) struct RecordsTable {
 table! {
     pub(super) RECORDS "records": RecordsTable = RecordsTable {
         "path" => paths: RECORD_PATHS, required(RECORDS_HINT);
-        "as" => shape: Words(&[("elements", RecordsShape::Elements), ("values", RecordsShape::Values)]), usual;
+        "as" => shape: SHAPES, usual;
     }
 }
 
@@ -221,7 +222,7 @@ fn write_records(Pagination { records, .. }: &Pagination) -> Option<String> {
     match shape {
         RecordsShape::Elements if paths.is_empty() => None,
         RecordsShape::Elements => Some(RECORD_PATHS.write(paths)),
-        RecordsShape::Values => Some(RECORDS.write(&RecordsTable { paths: paths.clone(), shape: *shape })),
+        _ => Some(RECORDS.write(&RecordsTable { paths: paths.clone(), shape: *shape })),
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Styled {
 }
 
 /// Keys of one of `tokens`, or of another table inside a type's table.
-struct Inner(&'static [StyleKey]);
+struct Inner(&'static str, &'static [StyleKey]);
 
 /// `end = { status = 404 }`, or several.
 pub(super) struct StatusEnd {
@@ -46,7 +46,8 @@ table! {
 static ENDS: Words<End> =
     Words(&[("no_next", End::NoNext), ("empty_page", End::EmptyPage), ("short_page", End::ShortPage)]);
 
-static SAME_TOKENS: Words<SameToken> = Words(&[("error", SameToken::Error), ("end", SameToken::End)]);
+static SAME_TOKENS: Words<SameToken> =
+    Words(&[("error", SameToken::Error), ("end", SameToken::End), ("again", SameToken::Again)]);
 
 impl KeyNames for StyleSchema {
     fn name(&self) -> &'static str {
@@ -60,11 +61,11 @@ impl KeyNames for StyleSchema {
 
 impl KeyNames for Inner {
     fn name(&self) -> &'static str {
-        "pagination.tokens"
+        self.0
     }
 
     fn keys(&self) -> Vec<&'static str> {
-        self.0.iter().map(|key| key.name).collect()
+        self.1.iter().map(|key| key.name).collect()
     }
 }
 
@@ -180,6 +181,7 @@ fn read_value(node: &TomlNode<'_>, kind: KeyKind) -> Option<StyleValue> {
         KeyKind::Param => StyleValue::Param(PARAM.read(node)?),
         KeyKind::Sources => StyleValue::Sources(node.each(next_source)?),
         KeyKind::Values => StyleValue::Values(node.list()?.iter().map(|node| JSON.read(node)).collect::<Option<_>>()?),
+        KeyKind::Json => StyleValue::Json(JSON.read(node)?),
         KeyKind::Pair => match node.named()?.as_slice() {
             [(name, value)] => StyleValue::Pair((*name).to_owned(), TEXT.read(value)?),
             _ => {
@@ -187,9 +189,15 @@ fn read_value(node: &TomlNode<'_>, kind: KeyKind) -> Option<StyleValue> {
                 return node.refuse("not one attribute", format!("write {key} = {{ results = \"true\" }}"));
             }
         },
+        KeyKind::Table(keys) => {
+            StyleValue::Table(read_values(&node.table(&Inner("pagination.next_request", keys))?, keys, None))
+        }
         KeyKind::Tables(keys) => {
-            let tables: Vec<_> =
-                node.list()?.iter().map(|node| Some(read_values(&node.table(&Inner(keys))?, keys, None))).collect();
+            let tables: Vec<_> = node
+                .list()?
+                .iter()
+                .map(|node| Some(read_values(&node.table(&Inner("pagination.tokens", keys))?, keys, None)))
+                .collect();
             StyleValue::Tables(tables.into_iter().collect::<Option<_>>()?)
         }
     })
@@ -209,6 +217,12 @@ fn write_values(pairs: &mut Pairs, keys: &[StyleKey], values: &StyleValues) {
     }
 }
 
+fn write_table(keys: &[StyleKey], values: &StyleValues) -> String {
+    let mut pairs = Pairs::default();
+    write_values(&mut pairs, keys, values);
+    pairs.table()
+}
+
 fn write_value(kind: KeyKind, value: &StyleValue) -> String {
     match (value, kind) {
         (StyleValue::Text(value), _) => text(value),
@@ -222,13 +236,11 @@ fn write_value(kind: KeyKind, value: &StyleValue) -> String {
         (StyleValue::Param(param), _) => PARAM.write(param),
         (StyleValue::Sources(sources), _) => one_or_list(sources, |source| SOURCE.write(source)),
         (StyleValue::Values(values), _) => list(values, json),
+        (StyleValue::Json(value), _) => json(value),
         (StyleValue::Url(url), _) => text(url.as_str()),
         (StyleValue::Pair(name, value), _) => format!("{{ {} = {} }}", text(name), text(value)),
-        (StyleValue::Tables(tables), KeyKind::Tables(keys)) => list(tables, |values| {
-            let mut pairs = Pairs::default();
-            write_values(&mut pairs, keys, values);
-            pairs.table()
-        }),
-        (StyleValue::Tables(_), _) => String::new(),
+        (StyleValue::Table(values), KeyKind::Table(keys)) => write_table(keys, values),
+        (StyleValue::Tables(tables), KeyKind::Tables(keys)) => list(tables, |values| write_table(keys, values)),
+        (StyleValue::Table(_) | StyleValue::Tables(_), _) => String::new(),
     }
 }

@@ -3,12 +3,13 @@
 use serde_json::{Number, Value};
 use toml::de::DeValue;
 
+use super::keywords::Words;
 use super::table_schema::{Form, Schema, rule, table};
 use super::toml_node::TomlNode;
 use super::toml_text::{self, one_or_list, text};
 use super::urls_and_headers::header_name_in;
 use crate::pagination::path_parser::BadPath;
-use crate::pagination::{Param, Path, Source};
+use crate::pagination::{Param, Path, RecordsShape, Source};
 
 const PATH_HINT: &str =
     "a path looks like data.items, [\"@odata.nextLink\"], items[0] or items[-1]; $ is the page itself";
@@ -43,6 +44,15 @@ pub(super) const SOURCE: Form<Source> = Form { read: source, write: write_source
 
 /// `NAME`, `body:PATH`, `body:/POINTER`, `form:NAME`, `header:NAME` or `path:NAME`.
 pub(super) const PARAM: Form<Param> = Form { read: param, write: write_param };
+
+/// Words of `records.as`.
+pub(super) static SHAPES: Words<RecordsShape> = Words(&[
+    ("elements", RecordsShape::Elements),
+    ("values", RecordsShape::Values),
+    ("one_or_more", RecordsShape::OneOrMore),
+    ("list", RecordsShape::List),
+    ("all", RecordsShape::All),
+]);
 
 table! {
     /// Element of an array of link objects.

@@ -14,8 +14,8 @@ use crate::pagination::PageRequest;
 use crate::pagination::page::Head;
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::retry::{
-    AttemptOutcome, Halvable, Overload, PagePlace, PageTraits, RetryBudget, RetryBudgetSpent, RetryDecision, decide,
-    demanded, overload,
+    AttemptOutcome, Halvable, Overload, PagePlace, PageTraits, Resend, RetryBudget, RetryBudgetSpent, RetryDecision,
+    decide, demanded, overload,
 };
 use crate::upstream::{Client, DecodedBody, UpstreamError};
 
@@ -114,6 +114,7 @@ impl Attempts {
     pub(super) async fn settle(&mut self, error: AttemptError) -> Option<PageFailure> {
         if let AttemptError::Transport(stale @ UpstreamError::Stale(..)) = &error
             && self.free == FreeAttempt::Left
+            && self.traits.resend == Resend::Allowed
         {
             self.free = FreeAttempt::Current;
             tracing::debug!("{}: {stale}; it had been idle, asking again at once", RedactedUrl(&self.request.url));
@@ -156,6 +157,7 @@ impl Attempts {
     /// The outcome of an attempt that another one may mend.
     fn outcome(&self, error: &AttemptError) -> Option<AttemptOutcome> {
         match error {
+            error if self.traits.resend == Resend::Unserved && !error.is_unserved() => None,
             AttemptError::Refused(head, body) => {
                 let demanded = demanded(&self.client.upstream().retry, &head.headers, body, SystemTime::now());
                 Some(AttemptOutcome::Answered(head.status, demanded))
@@ -170,8 +172,10 @@ impl Attempts {
     /// hide it.
     fn given_up(&self, error: AttemptError, overload: Overload) -> PageFailure {
         let AttemptError::Refused(mut head, body) = error else {
+            let failure = failure_report::failed(&self.client, &error, &self.request, self.traits.place);
+            let is_lost = self.traits.resend == Resend::Unserved;
             return PageFailure::Lost(
-                failure_report::failed(&self.client, &error, &self.request, self.traits.place),
+                if is_lost { failure_report::of_moved_place(failure) } else { failure },
                 overload,
             );
         };
@@ -212,7 +216,6 @@ mod tests {
     use super::*;
     use crate::config::Upstream;
     use crate::pagination::PageError;
-    use crate::pagination::retry::NoContent;
     use http::{HeaderMap, StatusCode};
 
     fn client() -> Client {
@@ -221,7 +224,7 @@ mod tests {
     }
 
     fn attempts(client: &Client, budget: RetryBudget, halvable: Halvable) -> Attempts {
-        let traits = PageTraits { halvable, no_content: NoContent::Page, place: PagePlace::Later };
+        let traits = PageTraits { halvable, ..PageTraits::of_one_page(PagePlace::Later) };
         Attempts::new(client.clone(), Arc::new(PageRequest::get(client.upstream().url.clone())), budget, traits)
     }
 

@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
 use super::failure_report::AttemptError;
 use crate::config::Redirects;
@@ -92,6 +94,7 @@ async fn answer_to(
     let (mut parts, body) = response.into_parts();
     permit.answered(parts.status, &parts.headers);
     let mut body = DecodedBody::new(client.upstream(), &parts.headers, body);
+    note_framing(&mut parts);
     detach(&mut parts.headers);
     let head = Head { status: parts.status, headers: parts.headers, url: page.url.clone() };
     let is_not_yet = no_content == NoContent::NotYet || client.upstream().retry.statuses.contains(&204);
@@ -106,6 +109,14 @@ async fn answer_to(
         return Err(AttemptError::Refused(Box::new(head), start));
     }
     Ok((Arc::new(head), body.with_permit(permit)))
+}
+
+/// Writes into an answer of HTTP/1 that its connection ends with it, where neither a length nor chunks end its body (RFC 9112 §6.3).
+fn note_framing(parts: &mut Parts) {
+    let has = |name| parts.headers.contains_key(name);
+    if parts.version < Version::HTTP_2 && !has(CONTENT_LENGTH) && !has(TRANSFER_ENCODING) {
+        parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
 }
 
 /// Copies the values into one buffer of their own: hyper's are slices of the buffer that the connection was read into, and would

@@ -49,6 +49,12 @@ pub(super) fn failed(client: &Client, error: &AttemptError, request: &PageReques
     }
 }
 
+/// The failure of a page behind which the upstream has moved its own place, with the remedy.
+pub(super) fn of_moved_place(failure: Failure) -> Failure {
+    let hint = "the upstream keeps the place of the crawl itself (same_token = \"again\"), so that a lost page can't be requested again: crawl again";
+    Failure { hint: hint.to_owned(), ..failure }
+}
+
 /// The failure to read records that waited in the crawl's file.
 pub(super) fn unreadable_spill(error: &std::io::Error) -> Failure {
     let message = format!("records that waited on disk can't be read again: {error}");
@@ -114,13 +120,22 @@ impl AttemptError {
         }
     }
 
+    /// Returns true if the upstream has not served the request: it was not sent, or refused for its pace.
+    pub(super) fn is_unserved(&self) -> bool {
+        match self {
+            Self::Refused(head, _) => {
+                matches!(head.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+            }
+            Self::Transport(UpstreamError::Connect(..) | UpstreamError::Proxy(..) | UpstreamError::Tls(..)) => true,
+            Self::Transport(_) | Self::Page(_) => false,
+        }
+    }
+
     /// Returns whether a page that was asked for before its address was known may not exist. One that the upstream has no time for now is
     /// like any other page.
     pub(super) fn may_lie_behind_the_end(&self) -> bool {
         match self {
-            Self::Refused(head, _) => {
-                !matches!(head.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
-            }
+            Self::Refused(..) => !self.is_unserved(),
             Self::Transport(UpstreamError::Stale(..)) => false,
             Self::Transport(_) | Self::Page(_) => true,
         }

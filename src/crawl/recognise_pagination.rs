@@ -18,8 +18,8 @@ use crate::pagination::link_guard::ALIAS_HINT;
 use crate::pagination::page::Head;
 use crate::pagination::plan::{CurrentPageEvent, PageName};
 use crate::pagination::request::remove_query;
-use crate::pagination::retry::{Halvable, NoContent, PagePlace, PageTraits, RetryBudget};
-use crate::pagination::splitter::{BYTE_ORDER_MARK, PageShape, Splitter};
+use crate::pagination::retry::{PagePlace, PageTraits, RetryBudget};
+use crate::pagination::splitter::{BYTE_ORDER_MARK, PageShape, Splitter, json_of};
 use crate::pagination::{
     Advance, Encode, ErrorSettings, Offset, PageError, PageNumber, Pagination, Path, Presence, Records, Style,
     Validation, detect,
@@ -164,7 +164,7 @@ fn unknown_shape(crawl: &Crawl) -> Arc<PageShape> {
 /// The bytes of the first page, which is valid JSON.
 async fn whole(crawl: &Crawl, shape: &Arc<PageShape>) -> Result<(Arc<Head>, Bytes), PageFailure> {
     let budget = RetryBudget::new(&crawl.client.upstream().retry);
-    let traits = PageTraits { halvable: Halvable::No, no_content: NoContent::Page, place: PagePlace::First };
+    let traits = PageTraits::of_one_page(PagePlace::First);
     let mut attempts = Attempts::new(crawl.client.clone(), Arc::new(crawl.first.clone()), budget, traits);
     loop {
         let error = match attempt_whole(&attempts, &crawl.caps, shape).await {
@@ -195,7 +195,7 @@ async fn attempt_whole(
     splitter.finish()?;
     let page = raw.freeze();
     let mark = if page.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-    Ok((head, page.slice(mark..)))
+    Ok((head, json_of(&page.slice(mark..))))
 }
 
 /// The candidate with the configuration that `auto` has, which holds for every one.
@@ -222,6 +222,7 @@ fn configured(said: &Pagination, found: Pagination) -> Pagination {
     both.record_order = said.record_order;
     both.on_double = said.on_double;
     both.keep = said.keep.clone();
+    both.cookies = said.cookies;
     both
 }
 

@@ -47,6 +47,9 @@ pub(super) async fn resume(mut crawl: Crawl, point: ResumePoint<'_>) -> Result<(
     if past.last().map_or(0, Checkpoint::records) != point.records {
         return Err(unusable("its records are not those of its pages"));
     }
+    if let Some(why) = crawl.pagination.unresumable().filter(|_| !past.is_empty()) {
+        return Err(unusable(why));
+    }
     if crawl.pagination.is_verified() {
         // Whole pages of a read that was not compared are no snapshot, and one that was has no checkpoints.
         let unread = || unusable("it is verified, so that all of it is read again");

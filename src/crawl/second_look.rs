@@ -14,7 +14,7 @@ use super::page_stream::{PageEvent, PageStream};
 use super::withheld_read::moment;
 use crate::pagination::PageRequest;
 use crate::pagination::page::Head;
-use crate::pagination::retry::{Halvable, NoContent, PagePlace, PageTraits, RetryBudget};
+use crate::pagination::retry::{PagePlace, PageTraits, RetryBudget};
 use crate::pagination::splitter::PageShape;
 use crate::snapshot::CrawlMemory;
 use crate::upstream::Client;
@@ -95,7 +95,7 @@ impl SecondLook {
         request.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         request.headers.extend(etag.map(|etag| (IF_NONE_MATCH, etag.clone())));
         let budget = RetryBudget::new(&self.client.upstream().retry);
-        let traits = PageTraits { halvable: Halvable::No, no_content: NoContent::Page, place: PagePlace::Later };
+        let traits = PageTraits::of_one_page(PagePlace::Later);
         let attempts = Attempts::new(self.client.clone(), Arc::new(request), budget, traits);
         let mut page = PageStream::new(attempts, Arc::clone(&self.shape));
         page.set_at_head();

@@ -15,8 +15,9 @@ use super::headers::{CallerIdentity, for_a_crawl};
 use super::route::Route;
 use crate::config::Collection;
 use crate::crawl::{Crawl, Crawls};
+use crate::pagination::first_value::is_first_value;
 use crate::pagination::request::{RequestBody, decoded_name};
-use crate::pagination::{PageRequest, Pagination, PartOrder};
+use crate::pagination::{PageRequest, Pagination, Param, PartOrder};
 use crate::request::{ParamNames, StreamOptions};
 use crate::response::BoxError;
 use crate::snapshot::MemoryBudget;
@@ -112,12 +113,10 @@ impl StreamRequest {
         })
     }
 
-    /// Returns `true` where the request has the collection's own page parameter, in its body or a header field. The query was looked at by
-    /// [`StreamOptions::read`]; such a request is forwarded, too.
+    /// Returns `true` where the request names a later page by the collection's own parameter, in its body or a header field. The query was
+    /// looked at by [`StreamOptions::read`]; such a request is forwarded, too.
     pub(super) fn names_a_page(&self) -> bool {
-        let value = |param| self.first.value_at(param).filter(|value| !value.is_empty() && value != "null");
-        self.options.pinned.is_none()
-            && self.pagination.style.page_params().into_iter().any(|param| value(param).is_some())
+        self.options.pinned.is_none() && later_page(&self.pagination, &self.first).is_some()
     }
 
     /// Returns the identity of the caller by the header fields that go upstream.
@@ -153,6 +152,16 @@ impl StreamRequest {
     pub(super) fn width(&self) -> usize {
         self.collection.upstream.pace.widest()
     }
+}
+
+/// Returns the parameter by which a request names a page behind the first.
+pub(super) fn later_page<'a>(pagination: &'a Pagination, request: &PageRequest) -> Option<&'a Param> {
+    let style = &pagination.style;
+    let is_later = |param: &Param| {
+        let value = request.value_at(param).filter(|value| !value.is_empty() && value != "null");
+        value.is_some_and(|value| !is_first_value(style, param, &value))
+    };
+    style.page_params().into_iter().find(|param| is_later(param))
 }
 
 /// Returns the pagination with the order that the client prefers, and the value of `Preference-Applied`. A collection without parts has no

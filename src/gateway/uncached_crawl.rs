@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, Uri};
 
+use super::ask::later_page;
 use super::headers::for_a_crawl;
 use super::route::Routes;
 use crate::config::Config;
@@ -39,8 +40,7 @@ pub(crate) fn crawl_of(
         headers: for_a_crawl(headers, collection.sharing.scope, &collection.upstream.fields),
         body: collection.body.clone().map(RequestBody::Json),
     };
-    let names_a_page = |param| first.value_at(param).is_some_and(|value| !value.is_empty() && value != "null");
-    if let Some(param) = collection.pagination.style.page_params().into_iter().find(|param| names_a_page(param)) {
+    if let Some(param) = later_page(&collection.pagination, &first) {
         let message = format!("the target names a page by {param}, and a stream has all pages");
         return Err(Failure::new(Fault::Configuration, message, "leave that parameter out"));
     }

@@ -42,6 +42,8 @@ pub enum SameToken {
     Error,
     /// The upstream's way to say that there is no more (CloudWatch, Okta).
     End,
+    /// A handle for a place that the upstream keeps and moves with each answer (a scroll): it is sent again until a page is empty.
+    Again,
 }
 
 /// Depths beyond which the upstream doesn't answer; reaching one is an error, never an end.

@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use super::error_status::{RefusalCause, status_hint};
+pub(super) use super::excerpt::{excerpt, start_of};
 use super::link_guard::{ALIAS_HINT, BadAddress};
 use super::not_json_hint::{NOT_JSON_HINT, not_json_hint};
 use super::path::Path;
@@ -113,6 +114,9 @@ page_errors! {
         #[error("the upstream answered 204 No Content where a page was expected")]
         NoContent => Upstream,
             "if that is how it answers past its last page, set end = { status = 204 } in `pagination`; if it is a page without records, set records_optional = true";
+        #[error("the page's lines end where its connection does, so that a broken page looks like a whole one")]
+        Undelimited => Upstream,
+            "lines are read of answers with a length or in chunks, or over HTTP/2: ask the upstream for those, or for one JSON text a page";
         #[error("{records} records came, and {place} is {number}")]
         CountContradicts { place: String, number: u64, records: u64 } => Unproven,
             "the upstream gives fewer records than it counts: its limit was reached, a page was lost, or `pagination` begins too late (start) or ends too early (end); if this number doesn't count the collection's records, set total to the one that does, or total = false";
@@ -122,10 +126,10 @@ page_errors! {
         AddressRepeats(u64) => Upstream, CYCLE_HINT;
         #[error("the next token is the one that was just sent")]
         TokenRepeats => Upstream,
-            "check `param` in `pagination`: the upstream may ignore it; a token that is the same on every page is a handle for a place that the upstream keeps itself (a scroll), which unpage can't follow: use page numbers or a key; where the last page alone leads to itself, set same_token = \"end\" in `pagination`";
+            "check `param` in `pagination`: the upstream may ignore it; a token that is the same on every page is a handle for a place that the upstream keeps itself (a scroll), set same_token = \"again\" in `pagination` for it; where the last page alone leads to itself, set same_token = \"end\"";
         #[error("the next token is the one that was just sent, and the page behind it had other records")]
         HandleRepeats => Upstream,
-            "the token names no place that could be asked for twice: the upstream keeps the place itself (a scroll), which unpage can't follow; use another way of the upstream's, as page numbers or a key";
+            "the token names no place that could be asked for twice: the upstream keeps the place itself (a scroll): set same_token = \"again\" in `pagination`, or use another way of the upstream's, as page numbers or a key";
         #[error("the next address can't be read from {source_name}: {found}")]
         BadPointer { source_name: String, found: String } => Upstream, "check `next` in `pagination`";
         #[error(transparent)]
@@ -213,7 +217,7 @@ page_errors! {
         BadRange(String) => Upstream, "check `unit` in `pagination`";
         #[error("{name} = {value} is reached, and the end is not proven")]
         Limit { name: &'static str, value: u64 } => Unproven,
-            "this is a cap, not the end: narrow the request with the upstream's own filters, or raise the cap if it is unpage's";
+            "this is a cap, not the end: narrow the request with the upstream's own filters, cut the collection into parts below it (partition), or raise the cap if it is unpage's";
         #[error("{0} pages without a record came in a row")]
         EmptyPages(u64) => Upstream,
             "if the upstream leads on from its last page and an empty page is its end, set end = \"empty_page\" in `pagination`; if it gives so many empty pages between others, raise caps.empty_pages";
@@ -282,18 +286,4 @@ impl PageError {
             _ => self.usual_hint(),
         }
     }
-}
-
-/// Returns the first `most` characters of a text that came from outside, on one line.
-pub(super) fn start_of(text: &str, most: usize) -> String {
-    text.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// Returns the start of a text that came from outside, fit for one line of a message.
-pub(super) fn excerpt(text: &str) -> String {
-    let mut short = start_of(text, 80);
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
 }

@@ -62,6 +62,14 @@ impl LinkGuard {
         Ok(url)
     }
 
+    /// URL of the upstream with this path behind its own.
+    pub(super) fn at_upstream(&self, path: &str) -> Url {
+        let mut url = self.upstream.clone();
+        url.set_path(&format!("{}{path}", self.upstream.path().trim_end_matches('/')));
+        url.set_query(None);
+        url
+    }
+
     /// Returns the link's path, query and fragment alone, where it begins as the upstream's URL and `base` do: the host, which takes as
     /// long as the rest to parse, is then `base`'s own. A path that could be read as another host is left as it is.
     fn shortened<'a>(&self, base: &Url, link: &'a str) -> &'a str {

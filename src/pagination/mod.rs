@@ -11,6 +11,8 @@ pub mod error;
 mod error_settings;
 mod error_status;
 mod error_words;
+mod excerpt;
+pub mod first_value;
 mod json_extract;
 pub mod keys;
 pub mod link_guard;
@@ -50,11 +52,11 @@ pub use partition_settings::{PartOrder, Partition};
 pub use path::Path;
 pub use record_settings::{Encoding, OnDouble, Presence, Records, RecordsShape, Validation, Whitespace};
 pub use request::{BodyKind, Encode, PageRequest, Param};
-pub use settings::{ConsistencyLevel, Pagination, UnnamedCounts};
+pub use settings::{ConsistencyLevel, Cookies, Pagination, UnnamedCounts};
 pub use since_valid_at::{Precondition, Since, TimeFormat, ValidAt, VersionSource};
 pub use styles::{
-    Advance, Base, Cursor, KeyUse, Keyset, LinkHeader, NextUrl, Offset, Overlap, PageNumber, RangeHeader, Style,
-    Template, Token,
+    Advance, Base, Cursor, KeyUse, Keyset, LinkHeader, NextRequest, NextUrl, Offset, Overlap, PageNumber, RangeHeader,
+    Style, Template, Token,
 };
 pub use value_source::Source;
 pub use verdict::{Consistency, OnMissed, RecordOrder, Verdict};

@@ -4,13 +4,9 @@ pub(super) const NOT_JSON_HINT: &str = "request the same URL with `Accept: appli
 
 /// Hint for a page that is no JSON, by what was found and what it starts with.
 pub(super) fn not_json_hint(what: &str, shown: &str) -> &'static str {
-    let starts = |start: &str| shown.contains(&format!("it starts with `{start}"));
-    if [")]}'", "while(1)", "while (1)", "for(;;)", "for (;;)"].into_iter().any(starts) {
-        return "the page begins with a prefix against JSON hijacking, which unpage does not remove: ask the upstream for plain JSON";
-    }
     let is_second = ["found `{`", "found `[`", "found byte 0x1e"].iter().any(|found| what.ends_with(found));
-    if what.starts_with("expected nothing more") && is_second || starts("\u{1e}") {
-        return "the page holds several JSON texts, one after the other (NDJSON, JSON Lines or a JSON text sequence), which unpage does not read: ask the upstream for one JSON text a page";
+    if what.starts_with("expected nothing more") && is_second || shown.contains("it starts with `\u{1e}") {
+        return "the page holds several JSON texts, one after the other (NDJSON, JSON Lines or a JSON text sequence): set encoding = \"ndjson\", and `records` to `$`, or ask the upstream for one JSON text a page";
     }
     NOT_JSON_HINT
 }

@@ -27,6 +27,12 @@ impl Head {
         date.and_then(|date| date.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs())
     }
 
+    /// Returns true if nothing but the end of its connection ends the body, as in HTTP/1.0 (RFC 9112 §6.3).
+    pub(crate) fn ends_with_connection(&self) -> bool {
+        let has = |name| self.headers.contains_key(name);
+        has(header::CONNECTION) && !has(header::CONTENT_LENGTH) && !has(header::TRANSFER_ENCODING)
+    }
+
     /// Returns true if the origin did not generate or validate the answer for its request, by its `Age` (RFC 9111 §5.1).
     pub(crate) fn is_from_cache(&self) -> bool {
         self.headers.contains_key(header::AGE)

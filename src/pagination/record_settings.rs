@@ -21,6 +21,12 @@ pub enum RecordsShape {
     Elements,
     /// Values of an object that is keyed by id.
     Values,
+    /// Elements of an array; one record may stand in place of an array of one.
+    OneOrMore,
+    /// Elements of an array, or values of an object that is keyed by numbers, as which PHP writes an array with gaps.
+    List,
+    /// Elements of the arrays at all paths, in the page's order.
+    All,
 }
 
 /// Meaning of a page without a record array.
@@ -39,6 +45,8 @@ pub enum Encoding {
     None,
     /// In a string, as base64 (RFC 4648 §4).
     Base64,
+    /// One JSON text a line (NDJSON), or behind each record separator (RFC 7464): the page is the array of all.
+    Lines,
 }
 
 /// Extent of the grammar check in records and in unused values; all other JSON is always checked in full.
@@ -66,6 +74,17 @@ pub enum OnDouble {
     Fail,
     /// The first one stays, and the verdict says so.
     Drop,
+}
+
+impl RecordsShape {
+    /// Returns true if a value that begins with this bracket holds records.
+    pub(super) fn begins_with(self, byte: u8) -> bool {
+        match byte {
+            b'[' => self != Self::Values,
+            b'{' => matches!(self, Self::Values | Self::OneOrMore | Self::List),
+            _ => false,
+        }
+    }
 }
 
 impl Records {

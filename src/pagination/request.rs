@@ -10,7 +10,7 @@ use twox_hash::XxHash3_64;
 use url::Url;
 
 use super::path::Path;
-use super::url_query::RESERVED;
+use super::url_query::{DELIMITERS, RESERVED, put_query};
 pub use super::url_query::{copy_query, decoded_name, query_value, remove_query, set_query};
 
 /// Destination of a token or number in a request.
@@ -29,12 +29,15 @@ pub enum Param {
 }
 
 /// Form of a value in a query, header field or form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encode {
     /// Text of the value.
+    #[default]
     Plain,
     /// JSON (CouchDB's `startkey`).
     Json,
+    /// Text that is percent-encoded already, and stands in a query or path as it came.
+    Raw,
 }
 
 /// Body of a page's request.
@@ -93,12 +96,15 @@ impl PageRequest {
     /// Sets the value of `param`, and replaces an existing one.
     pub fn set(&mut self, param: &Param, value: &Value, encode: Encode) -> Result<(), BadPlace> {
         let text = || match (value, encode) {
-            (Value::String(text), Encode::Plain) => Ok(text.clone()),
-            (_, Encode::Json) | (Value::Number(_) | Value::Bool(_), Encode::Plain) => Ok(value.to_string()),
+            (Value::String(text), Encode::Plain | Encode::Raw) => Ok(text.clone()),
+            (_, Encode::Json) | (Value::Number(_) | Value::Bool(_), _) => Ok(value.to_string()),
             _ => Err(BadPlace::NotText(param.clone())),
         };
+        let unsafe_characters = if encode == Encode::Raw { DELIMITERS } else { RESERVED };
         match param {
-            Param::Query(name) => set_query(&mut self.url, name, &text()?),
+            Param::Query(name) => {
+                put_query(&mut self.url, name, &utf8_percent_encode(&text()?, unsafe_characters).to_string());
+            }
             Param::Header(name) => {
                 let value = HeaderValue::from_str(&text()?).map_err(|_| BadPlace::NotHeader(param.clone()))?;
                 self.headers.insert(name.clone(), value);
@@ -108,7 +114,8 @@ impl PageRequest {
                 if !self.url.path().contains(&segment) {
                     return Err(BadPlace::NoSegment(param.clone()));
                 }
-                let path = self.url.path().replace(&segment, &utf8_percent_encode(&text()?, RESERVED).to_string());
+                let path =
+                    self.url.path().replace(&segment, &utf8_percent_encode(&text()?, unsafe_characters).to_string());
                 self.url.set_path(&path);
             }
             Param::Body(path) => match self.body.get_or_insert_with(|| RequestBody::Json(Value::Null)) {

@@ -63,6 +63,15 @@ pub struct PageTraits {
     pub halvable: Halvable,
     pub no_content: NoContent,
     pub place: PagePlace,
+    pub resend: Resend,
+}
+
+/// Permission to send a page's request again after an answer that was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resend {
+    Allowed,
+    /// The upstream may have moved on behind the page (a scroll): only a request that it did not serve is sent again.
+    Unserved,
 }
 
 /// Place of a page in its part of the collection.
@@ -150,6 +159,13 @@ pub fn decide(
 /// none is.
 pub fn overload(policy: &RetryPolicy, outcome: &AttemptOutcome, halvable: Halvable) -> Overload {
     if halvable == Halvable::Yes && policy.attempts > 1 { outcome.overload() } else { Overload::No }
+}
+
+impl PageTraits {
+    /// Traits of a page that no plan has ordered.
+    pub fn of_one_page(place: PagePlace) -> Self {
+        Self { halvable: Halvable::No, no_content: NoContent::Page, place, resend: Resend::Allowed }
+    }
 }
 
 impl AttemptOutcome {

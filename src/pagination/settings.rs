@@ -7,10 +7,11 @@ use serde_json::Value;
 use super::end_settings::{End, Limits, More, SameToken};
 use super::error::PageError;
 use super::error_settings::ErrorSettings;
+use super::page::Head;
 use super::page_size_settings::PageSize;
 use super::partition_settings::{PartOrder, Partition};
 use super::path::{Path, Segment};
-use super::record_settings::{OnDouble, Presence, Records};
+use super::record_settings::{Encoding, OnDouble, Presence, Records};
 use super::request::{BadPlace, BodyKind, Encode, PageRequest, Param};
 use super::since_valid_at::{Precondition, Since, ValidAt, VersionSource};
 use super::styles::{Style, Template};
@@ -51,6 +52,15 @@ pub struct Pagination {
     pub record_order: RecordOrder,
     /// Query parameters of the first request that each next address gets again where it lacks them.
     pub keep: Vec<String>,
+    pub cookies: Cookies,
+}
+
+/// Use of the cookies that the first page sets (RFC 6265).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cookies {
+    Dropped,
+    /// Each later request has them. They are secrets, and not written to files: such a crawl is not resumed.
+    Kept,
 }
 
 /// Effort against records that move while they are read.
@@ -102,6 +112,7 @@ impl Pagination {
             consistency: None,
             record_order: RecordOrder::Assumed,
             keep: Vec::new(),
+            cookies: Cookies::Dropped,
         }
     }
 
@@ -176,10 +187,30 @@ impl Pagination {
         self.records.presence == Presence::Optional || self.end.is_by(StatusCode::NO_CONTENT)
     }
 
-    /// Refuses an answer without content to the first request, where none is configured: it may be no collection.
-    pub(super) fn check_content(&self, status: StatusCode, pages: u64) -> Result<(), PageError> {
-        let is_refused = status == StatusCode::NO_CONTENT && pages == 0 && !self.allows_no_content();
-        if is_refused { Err(PageError::NoContent) } else { Ok(()) }
+    /// Checks that an answer can have a whole page: with content, unless a page may lack it, and of lines with an end of its own.
+    pub(super) fn check_content(&self, head: &Head, pages: u64) -> Result<(), PageError> {
+        if head.status == StatusCode::NO_CONTENT && pages == 0 && !self.allows_no_content() {
+            return Err(PageError::NoContent);
+        }
+        let is_of_lines = self.records.encoding == Encoding::Lines && head.status != StatusCode::NO_CONTENT;
+        let is_cut_unseen = is_of_lines && head.ends_with_connection();
+        if is_cut_unseen { Err(PageError::Undelimited) } else { Ok(()) }
+    }
+
+    /// Returns true if the upstream moves on with each answer to a page's request, so that none may be sent twice.
+    pub(crate) fn is_sent_once(&self) -> bool {
+        self.same_token == SameToken::Again
+    }
+
+    /// Reason for which a crawl can't be resumed behind a page.
+    pub(crate) fn unresumable(&self) -> Option<&'static str> {
+        if self.is_sent_once() {
+            Some("the upstream keeps its place (same_token = \"again\") and has moved on")
+        } else if self.cookies == Cookies::Kept {
+            Some("the cookies of its first page are in no file")
+        } else {
+            None
+        }
     }
 
     /// Header fields that change from page to page.

@@ -1,14 +1,33 @@
 //! Single parameters of a URL's query, which leave all its other bytes as they are.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
 /// All characters but the unreserved ones of RFC 3986: names and values are literal and encoded once.
 pub(super) const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// Characters that would end a value that is encoded already, or that no URL has.
+pub(super) const DELIMITERS: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'&')
+    .add(b'/')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'\\')
+    .add(b'{')
+    .add(b'}');
+
 /// Sets one query parameter and keeps every other byte of the query.
 pub fn set_query(url: &mut Url, name: &str, value: &str) {
-    let pair = format!("{}={}", utf8_percent_encode(name, RESERVED), utf8_percent_encode(value, RESERVED));
+    put_query(url, name, &utf8_percent_encode(value, RESERVED).to_string());
+}
+
+/// Sets one query parameter to a value that is encoded.
+pub(super) fn put_query(url: &mut Url, name: &str, encoded: &str) {
+    let pair = format!("{}={encoded}", utf8_percent_encode(name, RESERVED));
     let mut replaced = false;
     let mut pairs = Vec::new();
     for old in url.query().unwrap_or_default().split('&').filter(|old| !old.is_empty()) {

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::config::Collection;
 use crate::id::SnapshotId;
+use crate::pagination::first_value::is_first_value;
 use crate::pagination::{Param, PartOrder};
 
 /// Options of a request for a stream, read from its head.
@@ -160,13 +161,15 @@ fn accept_datetime(headers: &HeaderMap) -> Result<Option<SystemTime>, RequestErr
     date.map(Some).ok_or(RequestError::Datetime)
 }
 
-/// Returns `true` where the query has the collection's own page parameter: such a request is for that page. A parameter in the body is found
-/// by the gateway, once the body has been read.
+/// Returns `true` where the query names a later page by the collection's own parameter: such a request is for that page. A parameter in the
+/// body is found by the gateway, once the body has been read.
 fn names_a_page(head: &Parts, collection: &Collection) -> bool {
-    let params = collection.pagination.style.page_params();
+    let style = &collection.pagination.style;
+    let params = style.page_params();
+    let own = |name: &str| params.iter().find(|param| matches!(param, Param::Query(own) if own == name));
     let query = head.uri.query().unwrap_or_default();
     form_urlencoded::parse(query.as_bytes())
-        .any(|(name, _)| params.iter().any(|param| matches!(param, Param::Query(own) if *own == name)))
+        .any(|(name, value)| own(&name).is_some_and(|param| !is_first_value(style, param, &value)))
 }
 
 #[cfg(test)]

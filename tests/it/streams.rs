@@ -10,7 +10,7 @@ use unpage::demo::Order;
 
 use super::client::{self, BOTH, Received, Version};
 use super::proxy::{Proxy, collection, demo};
-use super::upstream::{Gate, Reply, Upstream, answer};
+use super::upstream::{Framing, Gate, Reply, Upstream, answer};
 
 /// The most orders on a page of the upstream's.
 const PAGE: u64 = 50;
@@ -282,4 +282,87 @@ async fn an_answer_without_content_is_an_empty_page() {
     let proxy = Proxy::start(&collection(&upstream.url(), lines)).await;
     let received = ask(Version::Http1, &proxy, &Method::GET, "/orders").await;
     assert_eq!((received.head.status.as_u16(), received.whole()), (200, ""));
+}
+
+/// Config of a cursor with further keys.
+fn by_token(keys: &str) -> String {
+    format!(
+        "records = \"data\"\nretry = {{ base = \"1ms\" }}\npagination = {{ type = \"cursor\", next = \"next\", param = \"after\", {keys} }}"
+    )
+}
+
+#[tokio::test]
+async fn a_lost_answer_behind_a_handle_breaks_the_stream_and_is_not_requested_again() {
+    let page = |number: usize| {
+        let data = if number < 3 { format!("[{{\"id\":{number}}}]") } else { "[]".to_owned() };
+        Reply::json(format!("{{\"data\":{data},\"next\":\"h\"}}"))
+    };
+    for (trouble, asked, is_whole) in [(0, 4, true), (503, 5, true), (500, 2, false), (1, 2, false)] {
+        let upstream = Upstream::scripted(0, move |asked, _| match (asked.page + asked.attempt - 2, trouble) {
+            (1, 503) => Reply::Whole(answer(503, &[("retry-after", "0")], "")),
+            (1, 500) => Reply::status(500),
+            (1, 1) => Reply::Cut(answer(200, &[], "{\"data\":[{\"id\":7}],\"next\":\"h\"}"), Framing::Length),
+            (turn, trouble) => page(turn - usize::from(trouble == 503 && turn > 1)),
+        })
+        .await;
+        let proxy = Proxy::start(&collection(&upstream.url(), &by_token("same_token = \"again\""))).await;
+        let received = ask(Version::Http1, &proxy, &Method::GET, "/orders").await;
+        let is_clean = received.head.status == 200 && received.broken.is_none();
+        assert_eq!((is_clean, upstream.asked().len()), (is_whole, asked), "{trouble}: {:?}", received.body);
+        if is_whole {
+            assert_eq!(received.whole(), "{\"id\":0}\n{\"id\":1}\n{\"id\":2}\n");
+        }
+    }
+}
+
+#[tokio::test]
+async fn cookies_of_the_first_page_go_with_all_later_ones() {
+    for (keys, cookie) in [("cookies = true\n", Some("session=s1")), ("", None)] {
+        let upstream = Upstream::scripted(0, |asked, _| {
+            let next = if asked.page < 3 { format!("\"t{}\"", asked.page) } else { "null".to_owned() };
+            let body = format!("{{\"data\":[{}],\"next\":{next}}}", asked.page);
+            Reply::Whole(answer(200, &[("set-cookie", "session=s1; Path=/; HttpOnly")], body))
+        })
+        .await;
+        let lines = format!("{keys}{}", by_token("end = \"no_next\""));
+        let proxy = Proxy::start(&collection(&upstream.url(), &lines)).await;
+        let received = ask(Version::Http1, &proxy, &Method::GET, "/orders").await;
+        assert_eq!(received.whole(), "1\n2\n3\n");
+        let sent: Vec<_> = upstream.asked().iter().map(|asked| asked.header("cookie").map(ToOwned::to_owned)).collect();
+        let cookie = cookie.map(ToOwned::to_owned);
+        assert_eq!(sent, [None, cookie.clone(), cookie]);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_may_be_requested_with_the_first_page_in_its_url() {
+    let upstream = Upstream::of(70).await;
+    let proxy = Proxy::before(&upstream).await;
+    for target in ["/page/orders?page=1", "/offset/orders?offset=0"] {
+        let received = ask(Version::Http1, &proxy, &Method::GET, target).await;
+        assert_eq!(received.head.headers["content-type"], "application/x-ndjson", "{target}");
+        assert_eq!(received.whole(), orders(70), "{target}");
+    }
+    let received = ask(Version::Http1, &proxy, &Method::GET, "/page/orders?page=2").await;
+    assert_eq!(received.head.headers["content-type"], "application/json");
+}
+
+#[tokio::test]
+async fn lines_need_an_end_of_their_own() {
+    for (framing, is_whole) in [(Framing::Length, true), (Framing::Chunked, true), (Framing::Close, false)] {
+        let page = "{\"id\":1}\n{\"id\":2}\n";
+        let upstream = Upstream::scripted(0, move |_, _| match framing {
+            Framing::Length => Reply::Whole(answer(200, &[], page)),
+            Framing::Chunked => Reply::Raw(
+                format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n14\r\n{page}\r\n0\r\n\r\n").into(),
+            ),
+            Framing::Close => Reply::Raw(format!("HTTP/1.1 200 OK\r\n\r\n{page}").into()),
+        })
+        .await;
+        let lines = "records = \"$\"\nencoding = \"ndjson\"\npagination = \"link_header\"";
+        let proxy = Proxy::start(&collection(&upstream.url(), lines)).await;
+        let received = ask(Version::Http1, &proxy, &Method::GET, "/orders").await;
+        assert_eq!(received.head.status == 200, is_whole, "{}", received.whole());
+        assert!(is_whole || received.whole().contains("lines end where"), "{}", received.whole());
+    }
 }

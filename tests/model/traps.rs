@@ -128,8 +128,8 @@ fn an_empty_page_with_a_token_is_not_the_end() {
 
 #[test]
 fn a_token_may_be_called_offset_or_page() {
-    let token = Token { next: vec![Source::Body(path("offset"))], param: query("offset"), from_url_param: None };
-    let pagination = of(Style::Cursor(Cursor { tokens: vec![token], merge: None, end_values: vec![], template: None }));
+    let token = Token { next: vec![Source::Body(path("offset"))], param: query("offset"), from_url_param: None, first: None };
+    let pagination = of(Style::Cursor(Cursor { tokens: vec![token], ..Cursor::default() }));
     let pages = vec![json!({"data": data(0..2), "offset": "itrX/rec9"}), json!({"data": data(2..3)})];
     assert_eq!(crawl(&pagination, answers(pages)).ids.len(), 3);
 }
@@ -435,7 +435,7 @@ fn links_that_are_requests_are_honoured() {
 #[test]
 fn mediawiki_continue_is_merged_into_the_first_query() {
     let merge = Some(path("continue"));
-    let pagination = of(Style::Cursor(Cursor { tokens: vec![], merge, end_values: vec![], template: None }));
+    let pagination = of(Style::Cursor(Cursor { merge, ..Cursor::default() }));
     let mut asked = Vec::new();
     let crawled = crawl(&pagination, |request| {
         asked.push(request.url.query().unwrap_or_default().to_owned());
@@ -451,8 +451,8 @@ fn mediawiki_continue_is_merged_into_the_first_query() {
 
 #[test]
 fn a_token_is_taken_out_of_a_url() {
-    let token = Token { next: vec![Source::Body(path("next"))], param: query("skiptoken"), from_url_param: Some("$skiptoken".into()) };
-    let pagination = of(Style::Cursor(Cursor { tokens: vec![token], merge: None, end_values: vec![], template: None }));
+    let token = Token { next: vec![Source::Body(path("next"))], param: query("skiptoken"), from_url_param: Some("$skiptoken".into()), first: None };
+    let pagination = of(Style::Cursor(Cursor { tokens: vec![token], ..Cursor::default() }));
     let mut asked = Vec::new();
     let crawled = crawl(&pagination, |request| {
         asked.push(request.url.query().unwrap_or_default().to_owned());
@@ -712,8 +712,8 @@ fn a_flag_that_no_page_has_is_an_error() {
 #[test]
 fn a_token_of_1_is_midway_unless_it_is_a_page_number() {
     for (name, proof) in [("_page", None), ("cursor", Some(Proof::NoNext))] {
-        let token = Token { next: vec![Source::Body(path("next"))], param: query(name), from_url_param: None };
-        let style = Style::Cursor(Cursor { tokens: vec![token], merge: None, end_values: vec![], template: None });
+        let token = Token { next: vec![Source::Body(path("next"))], param: query(name), from_url_param: None, first: None };
+        let style = Style::Cursor(Cursor { tokens: vec![token], ..Cursor::default() });
         let mut pagination = of(style);
         pagination.total = Some(Source::Body(path("total")));
         let pages = vec![json!({"data": data(1..3), "total": 3})];
@@ -773,4 +773,82 @@ fn a_version_pinned_by_the_first_page_is_kept_after_an_interruption() {
         assert!(requests[1..].iter().all(|request| *request == pinned), "{requests:?}");
         assert_eq!(crawled.wasted, 0);
     }
+}
+
+#[test]
+fn a_handle_is_sent_again_until_a_page_is_empty() {
+    let mut pagination = of(cursor());
+    pagination.same_token = unpage::pagination::SameToken::Again;
+    let mut asked = 0;
+    let mut scroll = |pages: u64| {
+        asked = 0;
+        crawl(&pagination, |request| {
+            asked += 1;
+            assert_eq!(query_value(&request.url, "cursor").is_some(), asked > 1);
+            let ids = if asked > pages { 0..0 } else { asked * 2..asked * 2 + 2 };
+            Answer { status: 200, headers: vec![], body: json!({"data": data(ids), "next": "handle"}) }
+        })
+    };
+    let crawled = scroll(5);
+    assert_eq!((crawled.ids.len(), crawled.requests, crawled.end.unwrap()), (10, 6, Proof::EmptyPage));
+    // An upstream that ignores the handle gives its first page again.
+    let same = crawl(&pagination, |_| Answer { status: 200, headers: vec![], body: json!({"data": data(0..2), "next": "handle"}) });
+    assert!(matches!(same.end, Err(PageError::Repeat { page: 1, .. })), "{:?}", same.end);
+}
+
+#[test]
+fn the_first_token_is_the_beginning_and_any_other_is_not() {
+    let mut style = cursor();
+    let Style::Cursor(Cursor { tokens, .. }) = &mut style else { unreachable!() };
+    tokens[0].first = Some("start".to_owned());
+    let mut pagination = of(style);
+    pagination.total = Some(Source::Body(path("total")));
+    for (given, is_whole) in [(None, true), (Some("start"), true), (Some(""), true), (Some("*"), true), (Some("b"), false)] {
+        let mut first = PageRequest::get(format!("{ORIGIN}/list").parse().unwrap());
+        given.into_iter().for_each(|token| first.set(&query("cursor"), &json!(token), Encode::Plain).unwrap());
+        let walk = Walk::new(Arc::new(pagination.clone()), Caps::default(), LinkGuard::new(&first.url, &[]), first).unwrap();
+        assert_eq!(walk.starts_midway(), !is_whole, "{given:?}");
+    }
+    let mut sent = Vec::new();
+    let crawled = crawl(&pagination, |request| {
+        sent.push(query_value(&request.url, "cursor"));
+        let is_first = sent.len() == 1;
+        let next = if is_first { json!("b") } else { Value::Null };
+        Answer { status: 200, headers: vec![], body: json!({"data": data(if is_first { 0..2 } else { 2..3 }), "next": next, "total": 3}) }
+    });
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (3, Proof::NoNext));
+    assert_eq!(sent, [Some("start".to_owned()), Some("b".to_owned())]);
+}
+
+#[test]
+fn a_next_request_has_its_own_path_and_body() {
+    let token = Token { next: vec![Source::Body(path("next"))], param: Param::Body(path("cursor")), from_url_param: None, first: None };
+    let next_request = NextRequest { method: None, path: Some("/list/continue".into()), body: Some(json!({"size": 2})) };
+    let style = Cursor { tokens: vec![token], next_request: Some(next_request), ..Cursor::default() };
+    let mut sent = Vec::new();
+    let crawled = crawl(&of(style.into()), |request| {
+        sent.push((request.url.path().to_owned(), request.body.as_ref().map(RequestBody::to_bytes)));
+        let page = sent.len() as u64;
+        let next = if page < 3 { json!(format!("t{page}")) } else { Value::Null };
+        Answer { status: 200, headers: vec![], body: json!({"data": data(page * 2..page * 2 + 2), "next": next}) }
+    });
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (6, Proof::NoNext));
+    let body = |text: &'static str| Some(bytes::Bytes::from_static(text.as_bytes()));
+    assert_eq!(sent[1..], [
+        ("/list/continue".to_owned(), body(r#"{"size":2,"cursor":"t1"}"#)),
+        ("/list/continue".to_owned(), body(r#"{"size":2,"cursor":"t2"}"#)),
+    ]);
+}
+
+#[test]
+fn a_raw_token_stands_in_the_url_as_it_came_and_ends_no_parameter() {
+    let Style::Cursor(cursor) = cursor() else { unreachable!() };
+    let pagination = of(Cursor { encode: Encode::Raw, ..cursor }.into());
+    let mut sent = Vec::new();
+    crawl(&pagination, |request| {
+        sent.push(request.url.query().unwrap_or_default().to_owned());
+        let next = if sent.len() < 2 { json!("a%3D+b&x=1#y z") } else { Value::Null };
+        Answer { status: 200, headers: vec![], body: json!({"data": data(sent.len() as u64..sent.len() as u64 + 1), "next": next}) }
+    }).end.unwrap();
+    assert_eq!(sent[1], "cursor=a%3D+b%26x=1%23y%20z");
 }

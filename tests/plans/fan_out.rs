@@ -37,8 +37,9 @@ pub(crate) fn of(style: Style) -> Pagination {
 }
 
 pub(crate) fn cursor() -> Style {
-    let token = Token { next: vec![Source::Body(path("next"))], param: query("cursor"), from_url_param: None };
-    Style::Cursor(Cursor { tokens: vec![token], merge: None, end_values: Vec::new(), template: None })
+    let token =
+        Token { next: vec![Source::Body(path("next"))], param: query("cursor"), from_url_param: None, first: None };
+    Style::Cursor(Cursor { tokens: vec![token], ..Cursor::default() })
 }
 
 pub(crate) fn keyset(overlap: Overlap) -> Style {

@@ -46,6 +46,22 @@ pub(super) static RULES: &[Rule] = &[
         },
     },
     Rule {
+        name: "handle-in-parts",
+        exception: Exception::Never,
+        about: &["pagination", "partition", "consistency"],
+        check: |facts| {
+            let is_verified = facts.pagination.consistency == Some(ConsistencyLevel::Verify);
+            (facts.pagination.is_sent_once() && (facts.pagination.partition.is_some() || is_verified)).then(|| {
+                Contradiction {
+                    at: "pagination.same_token",
+                    what: "the upstream keeps one place, and parts or a second read would move it for each other"
+                        .to_owned(),
+                    hint: "leave partition and consistency = \"verify\" out, or use another type",
+                }
+            })
+        },
+    },
+    Rule {
         name: "doubles-without-key",
         exception: Exception::Never,
         about: &["key", "on_double", "consistency"],

@@ -2,7 +2,7 @@
 
 use super::{Contradiction, Exception, LintFacts, Rule};
 use crate::pagination::styles::Template;
-use crate::pagination::{BodyKind, Param, Partition};
+use crate::pagination::{BodyKind, Encode, Param, Partition, Style};
 
 pub(super) static RULES: &[Rule] = &[
     Rule {
@@ -82,6 +82,21 @@ pub(super) static RULES: &[Rule] = &[
                     style.name()
                 ),
                 hint: "leave keep out",
+            })
+        },
+    },
+    Rule {
+        name: "raw-outside-of-a-url",
+        exception: Exception::Never,
+        about: &["pagination"],
+        check: |facts| {
+            let Style::Cursor(cursor) = &facts.pagination.style else { return None };
+            let is_in_url = |param: &&Param| matches!(param, Param::Query(_) | Param::Path(_));
+            let param = facts.pagination.style.params().into_iter().find(|param| !is_in_url(param))?;
+            (cursor.encode == Encode::Raw).then(|| Contradiction {
+                at: "pagination.encode",
+                what: format!("raw text stands in a URL, and {param} is in none"),
+                hint: "leave encode out: nothing is percent-encoded there",
             })
         },
     },

@@ -53,7 +53,7 @@ const ECHOES: &str = "\
 const CONTAINERS: &str = "\
     meta metadata links link pagination paging paginator pager page pages pageinfo pageinformation pagedetails \
     paginginfo paginationinfo cursor cursors responsemetadata additionaldata info resultinfo responseinfo \
-    navigation hypermedia searchmetadata records resultset listmetadata listinfo header response";
+    navigation hypermedia searchmetadata view batching records resultset listmetadata listinfo header response";
 const PAGES: &str = "\
     page pagenumber pagenum pageno pageindex currentpage currentpagenumber pagecurrent p pg pagepage \
     paginationpage pageinfoindex";
@@ -82,10 +82,11 @@ const NOT_RECORDS: &str = "\
     aggregations breadcrumbs relatedobjects pagination paging";
 const RECORDS: &str = "\
     data results items records value values entries result list rows collection content contents nodes edges \
-    objects elements resources hits docs documents features entry dataset";
+    objects elements resources hits docs documents features entry dataset member";
 
-/// A name without case and punctuation, and without the prefix of OData's annotations.
+/// A name without case and punctuation, and without the prefix of OData's annotations or Hydra's vocabulary.
 pub(super) fn plain(name: &str) -> String {
+    let name = name.strip_prefix("hydra:").unwrap_or(name);
     let plain: String = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     match plain.strip_prefix("odata") {
         Some(rest) if rest != "count" && !rest.is_empty() => rest.to_owned(),

@@ -201,15 +201,13 @@ fn next_url(answer: &FirstPage<'_>, pointer: &Pointer) -> Option<Candidate> {
 
 fn cursors(answer: &FirstPage<'_>, pointer: &Pointer, guesses: usize) -> Vec<Candidate> {
     if let (PointerValue::Parameters, Source::Body(path)) = (&pointer.value, &pointer.source) {
-        let cursor = Cursor { tokens: Vec::new(), merge: Some(path.clone()), end_values: Vec::new(), template: None };
+        let cursor = Cursor { merge: Some(path.clone()), ..Cursor::default() };
         return vec![answer.candidate(cursor, AmbiguousCounts::Refused, pointer.phrase())];
     }
     let params = token_param::for_token(answer, pointer, guesses);
     let cursor = |param| Cursor {
-        tokens: vec![Token { next: vec![pointer.source.clone()], param, from_url_param: None }],
-        merge: None,
-        end_values: Vec::new(),
-        template: None,
+        tokens: vec![Token { next: vec![pointer.source.clone()], param, from_url_param: None, first: None }],
+        ..Cursor::default()
     };
     let candidate = |param| {
         let why = format!("{}, sent back as {param}", pointer.phrase());
@@ -227,8 +225,8 @@ fn ended(answer: &FirstPage<'_>, pointer: &Pointer) -> Option<Candidate> {
     };
     let style: Style = if pointer.kind == member_names::PointerKind::Token || !end_values.is_empty() {
         let param = token_param::for_token(answer, pointer, 1).pop()?;
-        let token = Token { next: vec![pointer.source.clone()], param, from_url_param: None };
-        Cursor { tokens: vec![token], merge: None, end_values, template: None }.into()
+        let token = Token { next: vec![pointer.source.clone()], param, from_url_param: None, first: None };
+        Cursor { tokens: vec![token], end_values, ..Cursor::default() }.into()
     } else {
         NextUrl { next: vec![pointer.source.clone()], base: Base::Request }.into()
     };

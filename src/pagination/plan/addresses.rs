@@ -9,8 +9,9 @@ use super::diff_to_first_request::RequestDelta;
 use super::expected_overlap::ExpectedOverlap;
 use super::numbers_in_links::counts_on;
 use super::page_grid::PageGrid;
-use crate::pagination::detect::{self, PageParam, PathNumber};
+use crate::pagination::detect::{self, PathNumber};
 use crate::pagination::error::PageError;
+use crate::pagination::first_value::is_first_value;
 use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::request::{PageRequest, Param, copy_query, query_value};
 use crate::pagination::settings::Pagination;
@@ -63,7 +64,7 @@ impl Addresses {
     /// Returns the address of the walk's first page, and notes the place in the collection that it names.
     pub(super) fn open(&mut self, size: Option<u64>) -> Result<Address, PageError> {
         let style = &self.pagination.style;
-        let given = |param: &Param| self.first.value_at(param).is_some_and(|text| !is_blank(param, &text));
+        let given = |param: &Param| self.first.value_at(param).is_some_and(|text| !is_first_value(style, param, &text));
         let (mut first, start) = style.rules().first(self.context(size))?;
         if let Some(grid) = &self.grid {
             first.number = grid.offset_of(first.number, style.rules().start());
@@ -255,11 +256,4 @@ impl Addresses {
     pub(super) fn delta(&self, request: &PageRequest) -> RequestDelta {
         RequestDelta::between(&self.origin, request, &self.own_headers)
     }
-}
-
-/// Returns true for the text that stands in a request where a token will go, before there is one; a token that is a page's number
-/// begins at 0 or 1.
-fn is_blank(param: &Param, text: &str) -> bool {
-    let counts_pages = detect::page_param(param.last_name()) == Some(PageParam::Page);
-    matches!(text, "" | "null") || counts_pages && matches!(text, "0" | "1")
 }

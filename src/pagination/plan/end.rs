@@ -81,7 +81,7 @@ impl EndRules<'_> {
 
     /// Links and tokens: the page itself leads on.
     fn by_pointer(&self, page: WholePage<'_>) -> Result<PageLead, PageError> {
-        let ends_empty = self.pagination.end == End::EmptyPage && page.new == 0;
+        let ends_empty = (self.pagination.end == End::EmptyPage || self.pagination.is_sent_once()) && page.new == 0;
         let next = match page.early {
             Some(request) => Some(Address { request, number: 0 }),
             None => self.next(page.answer)?,

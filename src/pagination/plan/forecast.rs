@@ -36,7 +36,8 @@ impl Forecast<'_> {
             Some(more) => page.fields.get(&more.path).is_some() && more.read(page.fields).ok()? == Some(true),
             None => true,
         };
-        let may_be_last = self.pagination.end == End::EmptyPage && page.records == 0;
+        // A request that moves the upstream's place on has to wait until the page before it is whole.
+        let may_be_last = self.pagination.is_sent_once() || self.pagination.end == End::EmptyPage && page.records == 0;
         let needs_first_page = self.progress.pages() == 0 && self.pinned.needs_first_page();
         if needs_first_page || !goes_on || may_be_last {
             return None;

@@ -21,6 +21,7 @@ mod addresses;
 mod checkpoint;
 mod confirmation;
 mod consistency;
+mod cookie_jar;
 mod diff_to_first_request;
 mod digest_map;
 mod double_counts;

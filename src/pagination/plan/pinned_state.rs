@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::cookie_jar::CookieJar;
 use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::page::{Head, PageFields};
 use crate::pagination::request::{Encode, PageRequest, Param};
@@ -22,6 +23,7 @@ pub(super) struct PinnedState {
     precondition: Precondition,
     requirement: StateRequirement,
     pins: StatePins,
+    jar: CookieJar,
 }
 
 /// Use of the state's name.
@@ -57,7 +59,8 @@ impl PinnedState {
             Some(ConsistencyLevel::Upstream) => StateRequirement::Required,
             _ => StateRequirement::Optional,
         };
-        Self { valid_at, precondition: pagination.precondition, requirement, pins }
+        let jar = CookieJar::new(pagination.cookies, &first.url);
+        Self { valid_at, precondition: pagination.precondition, requirement, pins, jar }
     }
 
     /// Returns true if an answer may say that the collection has changed.
@@ -105,6 +108,7 @@ impl PinnedState {
             let condition = unchanged_since(&head.headers);
             self.pins.condition = condition.map(|(name, value)| (name.to_string(), value.to_owned()));
         }
+        self.jar.learn(&head.headers);
         Ok(())
     }
 
@@ -155,13 +159,15 @@ impl PinnedState {
             let name: HeaderName = name.parse().map_err(|_| unfit())?;
             Arc::make_mut(request).headers.insert(name, HeaderValue::from_str(value).map_err(|_| unfit())?);
         }
+        self.jar.apply(request);
         Ok(())
     }
 
     /// Returns true if the first page has to come before the next request can be made.
     pub(super) fn needs_first_page(&self) -> bool {
         let from_page = self.valid_at.as_ref().is_some_and(|it| matches!(it.from, VersionSource::Page(_)));
-        from_page && self.pins.version.is_none() || self.precondition == Precondition::Match
+        let from_page = from_page && self.pins.version.is_none();
+        from_page || self.precondition == Precondition::Match || self.jar.needs_first_page()
     }
 }
 

@@ -17,7 +17,7 @@ use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::page::{Head, PageFields};
 use crate::pagination::partition_settings::Partition;
 use crate::pagination::request::PageRequest;
-use crate::pagination::retry::{Halvable, NoContent, Overload, PagePlace, PageTraits};
+use crate::pagination::retry::{Halvable, NoContent, Overload, PagePlace, PageTraits, Resend};
 use crate::pagination::settings::Pagination;
 use crate::pagination::styles::Start;
 
@@ -245,12 +245,14 @@ impl Plan {
         let owner = self.owner(page);
         let may_halve = owner.is_some_and(|part| part.walk.may_halve());
         let is_led_to = owner.is_some_and(|part| part.is_led_to(page));
+        let moves_on = is_led_to && owner.is_some_and(|part| part.walk.pagination.is_sent_once());
         let is_first =
             owner.is_some_and(|part| part.walk.pages() == 0 && part.place_of(page) == Some(PlaceInPart::Current));
         PageTraits {
             halvable: if may_halve { Halvable::Yes } else { Halvable::No },
             no_content: if is_led_to { NoContent::NotYet } else { NoContent::Page },
             place: if is_first { PagePlace::First } else { PagePlace::Later },
+            resend: if moves_on { Resend::Unserved } else { Resend::Allowed },
         }
     }
 

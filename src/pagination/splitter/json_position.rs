@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::MAX_DEPTH;
 use super::flaw::FlawKind;
 use super::target_tree::{ROOT, TargetId, TargetRole, TargetTree};
-use crate::pagination::{PageError, Path};
+use crate::pagination::{PageError, Path, RecordsShape};
 
 /// Longest name that can be a configured one, in bytes.
 const NAME_BYTES: usize = 64 * 1024;
@@ -125,8 +125,15 @@ impl WalkPosition {
         self.name.extend_from_slice(&part[..part.len().min(free)]);
     }
 
-    pub(super) fn end_name(&mut self) {
+    /// Ends a member's name; fails where it is that of a record in a list, and no number.
+    pub(super) fn end_name(&mut self) -> Result<(), PageError> {
         self.target = self.member_target();
+        let is_index = !self.name.is_empty() && self.name.iter().all(u8::is_ascii_digit);
+        if is_index || self.tree.records.shape != RecordsShape::List || !self.is_in_records() {
+            return Ok(());
+        }
+        let paths = self.tree.records.paths.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ");
+        Err(PageError::NoRecords { paths, arrays: "an object there, of which a name is no number".to_owned() })
     }
 
     /// Notes the record of the current wrapper, if one is open; fails where it has one already.

@@ -8,24 +8,30 @@
 //! |---|---|
 //! | `shape.rs` | the paths and limits of a collection's pages |
 //! | `walker.rs` | reads the text around the records byte by byte; `json_position.rs` and `target_tree.rs` tell where it is |
-//! | `surroundings.rs`, `page_sketch.rs` | keep the parts of that text that are used |
+//! | `surroundings.rs`, `captures.rs`, `page_sketch.rs` | keep the parts of that text that are used |
 //! | `open_value.rs` | reads a whole value: records, and unused arrays and objects, by their brackets alone |
 //! | `masks.rs`, `simd.rs` | make masks of 64 bytes, and pass each block's to its reader |
 //! | `brackets.rs`, `grammar.rs` | the readers: brackets and separators; with full validation, the whole grammar |
 //! | `line_buffer.rs` | turns the records into lines, and finds their keys in these (`keys/column.rs`) |
 //! | `scalars.rs`, `white_space.rs`, `utf8.rs` | strings, numbers, white space and characters byte by byte |
 //! | `flaw.rs` | the message about a page with a flaw |
+//! | `preamble.rs`, `line_texts.rs` | take the JSON out of a prefix, a call or lines |
+//! | `page_end.rs` | checks the whole page |
 //! | `base64_text.rs` | decodes the string that a page of records stands in |
 
 mod base64_text;
 mod brackets;
+mod captures;
 mod flaw;
 mod grammar;
 mod json_position;
 mod line_buffer;
+mod line_texts;
 mod masks;
 mod open_value;
+mod page_end;
 mod page_sketch;
+mod preamble;
 mod scalars;
 mod shape;
 mod simd;
@@ -39,27 +45,23 @@ mod white_space;
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
-use super::detect::Sketch;
-use super::error_settings::{OwnWords, PageCompleteness};
-use super::error_words::{check_empty, outlook_of};
-use super::json_extract::{extract, value_of};
+use super::error_settings::PageCompleteness;
 use super::keys::KeyColumn;
-use super::page::{Page, PageFields, RecordHolder};
-use super::page_envelope::PageEnvelope;
-use super::{PageError, PageRequest, Path, Presence, Records, Validation};
+use super::page::PageFields;
+use super::{Encoding, PageError, PageRequest, Validation};
 use crate::batch::{Batch, LinesHash};
-use flaw::{BEFORE_FLAW, arrays_of, shown_flaw};
+use flaw::{BEFORE_FLAW, shown_flaw};
 use line_buffer::LineBuffer;
+use line_texts::LineTexts;
 use masks::ScanDetail;
 use open_value::{Scanner, WalkOutput};
-use surroundings::{RecordsState, Surroundings};
-use target_tree::from_start;
+use preamble::Preamble;
 use utf8::Utf8Checker;
 use walker::PageWalker;
 
-use shape::NoContentPage;
+pub(crate) use preamble::json_of;
 pub use shape::PageShape;
 pub use simd::Isa;
 
@@ -79,6 +81,10 @@ pub struct Splitter {
     /// Request of the page, whose values the page may repeat.
     asked: Option<Arc<PageRequest>>,
     walker: PageWalker,
+    /// Text in front of the JSON, until the JSON begins.
+    preamble: Option<Preamble>,
+    /// Lines that the page is the array of.
+    lines: Option<LineTexts>,
     output: WalkOutput,
     utf8: Utf8Checker,
     /// Bytes that were fed.
@@ -110,10 +116,13 @@ impl Splitter {
             lines: LineBuffer::new(shape.caps.record_bytes, shape.tree.records.whitespace, keys()),
             scanner: Scanner::new(shape.isa),
         });
+        let is_lines = shape.tree.records.encoding == Encoding::Lines;
         Self {
             shape,
             asked: None,
             walker,
+            preamble: (!is_lines).then(Preamble::default),
+            lines: is_lines.then(LineTexts::default),
             output,
             utf8: Utf8Checker::default(),
             read: 0,
@@ -151,6 +160,23 @@ impl Splitter {
 
     fn feed_text(&mut self, bytes: &[u8]) -> Result<(), PageError> {
         self.utf8.feed(bytes).map_err(PageError::NotUtf8)?;
+        if let Some(mut lines) = self.lines.take() {
+            let fed = lines.feed(bytes, &mut |part| self.feed_json(part));
+            self.lines = Some(lines);
+            return fed;
+        }
+        let Some(preamble) = &mut self.preamble else { return self.feed_json(bytes) };
+        if preamble.is_none_before(bytes) {
+            self.preamble = None;
+            return self.feed_json(bytes);
+        }
+        let Some(begun) = preamble.feed(bytes) else { return Ok(()) };
+        self.walker.is_call = begun.is_call;
+        self.preamble = None;
+        self.feed_json(&begun.json)
+    }
+
+    fn feed_json(&mut self, bytes: &[u8]) -> Result<(), PageError> {
         if !self.shape.late.is_empty() || self.shape.is_late() {
             self.raw.extend_from_slice(bytes);
         }
@@ -191,63 +217,6 @@ impl Splitter {
         self.walker.around.captures.fields()
     }
 
-    /// Ends the page; returns the rest of its records, and the text around them.
-    pub fn finish(mut self) -> Result<Page, PageError> {
-        self.utf8.finish().map_err(PageError::NotUtf8)?;
-        if self.shape.is_late() {
-            return self.finish_late();
-        }
-        self.walker.end_of_text(&mut self.output).map_err(|error| match error {
-            PageError::NotJson { at, what, .. } => {
-                PageError::NotJson { at, what, shown: shown_flaw(&self.start, 0, &[]) }
-            }
-            other => other,
-        })?;
-        let there = self.walker.around.captures.records();
-        let batch = match there {
-            RecordsState::Present => self.lines(),
-            RecordsState::Null | RecordsState::Absent | RecordsState::Other => Batch::default(),
-        };
-        self.shape.pool.put(self.output);
-        let Surroundings { captures, sketch, .. } = self.walker.around;
-        let sketch = Sketch::from(sketch.finish());
-        let failures = &self.shape.failures;
-        if self.taken == 0 && failures.words == OwnWords::Heeded {
-            // An error without records is the upstream's failure under status 200: neither an empty page nor a wrong path.
-            if let Some((path, value)) = captures.first_error().filter(|(path, _)| !failures.judges(&path.to_string()))
-            {
-                let outlook = outlook_of(value);
-                return Err(PageError::ErrorInPage { path: path.clone(), value: value.clone(), outlook });
-            }
-            let envelope = PageEnvelope::words_of(sketch.outline(), self.asked.as_deref());
-            check_empty(&envelope.without(|path| failures.judges(path)))?;
-        }
-        let records = &self.shape.tree.records;
-        let holder = match there {
-            RecordsState::Present => Some(RecordHolder::Records),
-            RecordsState::Null => Some(RecordHolder::Null),
-            RecordsState::Absent if records.presence == Presence::Optional => Some(RecordHolder::Absent),
-            RecordsState::Absent | RecordsState::Other => None,
-        };
-        let Some(holder) = holder else {
-            let paths: Vec<_> = records.paths.iter().map(|path| format!("`{path}`")).collect();
-            return Err(PageError::NoRecords { paths: paths.join(", "), arrays: arrays_of(&sketch, &self.start) });
-        };
-        let mut fields = captures.into_fields();
-        let late: Vec<&Path> = self.shape.late.iter().collect();
-        if !late.is_empty() {
-            let text =
-                std::str::from_utf8(&self.raw).map_err(|error| PageError::NotUtf8(error.valid_up_to() as u64))?;
-            for (path, raw) in late.iter().zip(extract(text, &late)?) {
-                if let Some(raw) = raw {
-                    fields.push((*path).clone(), value_of(path, raw)?);
-                }
-            }
-        }
-        failures.check(&fields, PageCompleteness::Whole)?;
-        Ok(Page { batch, fields, holder, sketch, hash: self.hash.finish() })
-    }
-
     fn lines(&mut self) -> Batch {
         let batch = self.output.lines.take();
         if self.taken == 0 {
@@ -259,30 +228,6 @@ impl Splitter {
         self.taken += batch.records();
         self.hash.add(&batch);
         batch
-    }
-
-    /// Ends a page that has no content, because its status says so (204).
-    pub fn finish_without_content(self) -> Result<Page, PageError> {
-        match self.shape.no_content {
-            NoContentPage::Empty => {
-                Ok(Page { holder: RecordHolder::Absent, sketch: Bytes::from_static(b"{}").into(), ..Page::default() })
-            }
-            NoContentPage::Error => Err(PageError::NoContent),
-        }
-    }
-
-    /// Splits a page whose records' path counts from an array's end: the path is resolved in the whole page, which is then split.
-    fn finish_late(self) -> Result<Page, PageError> {
-        let text = std::str::from_utf8(&self.raw).map_err(|error| PageError::NotUtf8(error.valid_up_to() as u64))?;
-        let records = &self.shape.tree.records;
-        let paths = records.paths.iter().map(|path| from_start(path, text)).collect::<Result<_, _>>()?;
-        let fields = self.shape.tree.fields.iter().chain(&self.shape.late).cloned().collect();
-        let shape =
-            PageShape::with_fields(fields, &Records { paths, ..records.clone() }, &self.shape.caps, self.shape.isa);
-        let shape = Arc::new(PageShape { failures: self.shape.failures.clone(), key: self.shape.key.clone(), ..shape });
-        let mut splitter = Self { asked: self.asked, ..Self::new(shape) };
-        splitter.feed(text.as_bytes())?;
-        splitter.finish()
     }
 
     /// Removes the byte order mark that a page may start with. Returns first the bytes that were taken for its start wrongly.

@@ -12,7 +12,8 @@ use crate::batch::KeyRelation;
 use crate::caps::Caps;
 use crate::pagination::detect;
 use crate::pagination::keys::KeyReader;
-use crate::pagination::{Encoding, Pagination, RecordsShape, Source, Style, Whitespace};
+use crate::pagination::page::Page;
+use crate::pagination::{Pagination, Path, Presence, Records, RecordsShape, Source, Style, Whitespace};
 
 fn split(records: &str, text: &str) -> Result<Page, PageError> {
     let mut pagination = Pagination::of(Style::SINGLE, Records::at(records.parse().unwrap()));
@@ -750,4 +751,73 @@ fn literals_and_exponents_are_json_however_they_are_cut() {
             }
         }
     }
+}
+
+/// Lines of a page of records in this shape, by every cut; an error as its text.
+fn shaped(shape: RecordsShape, paths: &[&str], text: &str) -> Result<String, String> {
+    let paths = paths.iter().map(|path| path.parse().unwrap()).collect();
+    let pagination = of(Records { shape, paths, ..Records::at(Path::root()) });
+    let shape = Arc::new(PageShape::new(&pagination, &Caps::default()));
+    let read = |cut| match split_by(&shape, text.as_bytes(), cut) {
+        Ok(page) => Ok(String::from_utf8(page.batch.lines().to_vec()).unwrap()),
+        Err(error) => Err(error.to_string()),
+    };
+    let whole = read(text.len());
+    for cut in 1..text.len() {
+        assert_eq!(read(cut).map_err(drop), whole.clone().map_err(drop), "{text} by {cut}");
+    }
+    whole
+}
+
+#[test]
+fn one_record_may_stand_in_place_of_an_array() {
+    let read = |text: &str| shaped(RecordsShape::OneOrMore, &["d.results"], text);
+    assert_eq!(read(r#"{"d":{"results":[{"a":1},{"a":2}],"n":1}}"#).unwrap(), "{\"a\":1}\n{\"a\":2}\n");
+    assert_eq!(read(r#"{"d":{"results":{"a": {"b":[1]}},"n":1}}"#).unwrap(), "{\"a\": {\"b\":[1]}}\n");
+    assert_eq!(read(r#"{"d":{"results":[]}}"#).unwrap(), "");
+    assert!(read(r#"{"d":{"results":"none"}}"#).unwrap_err().contains("no record array"));
+    assert_eq!(shaped(RecordsShape::OneOrMore, &["$"], r#"{"a":1}"#).unwrap(), "{\"a\":1}\n");
+    // An element that wraps a record is none itself.
+    assert!(shaped(RecordsShape::OneOrMore, &["e[*].n"], r#"{"e":{"n":{"a":1}}}"#).is_err());
+}
+
+#[test]
+fn a_list_may_be_an_object_with_numbers_for_names() {
+    let read = |text: &str| shaped(RecordsShape::List, &["list"], text);
+    assert_eq!(read(r#"{"list":[1,2]}"#).unwrap(), "1\n2\n");
+    assert_eq!(read(r#"{"list":{"10":{"a":1},"12":{"a":2}}}"#).unwrap(), "{\"a\":1}\n{\"a\":2}\n");
+    for text in [r#"{"list":{"10":{"a":1},"error":{"a":2}}}"#, r#"{"list":{"":1}}"#, r#"{"list":{"-1":1}}"#] {
+        assert!(read(text).unwrap_err().contains("of which a name is no number"), "{text}");
+    }
+}
+
+#[test]
+fn all_arrays_of_a_page_have_records_and_none_may_be_missing() {
+    let read = |text: &str| shaped(RecordsShape::All, &["added", "m.changed"], text);
+    assert_eq!(read(r#"{"added":[1,2],"n":[9],"m":{"changed":[3]}}"#).unwrap(), "1\n2\n3\n");
+    assert_eq!(read(r#"{"m":{"changed":[3]},"added":[]}"#).unwrap(), "3\n");
+    assert_eq!(read(r#"{"m":{"changed":null},"added":[1]}"#).unwrap(), "1\n");
+    assert!(read(r#"{"added":[1]}"#).is_err() && read(r#"{"added":[1],"m":{"changed":{}}}"#).is_err());
+}
+
+#[test]
+fn lines_prefixes_and_calls_are_pages() {
+    let lines = |text: &str| {
+        let pagination = of(Records { encoding: Encoding::Lines, ..Records::at(Path::root()) });
+        let page = split_with(&pagination, text).map_err(|error| error.to_string())?;
+        Ok::<_, String>(String::from_utf8(page.batch.lines().to_vec()).unwrap())
+    };
+    assert_eq!(lines("{\"a\":1}\r\n\n{\"a\":[2]}").unwrap(), "{\"a\":1}\n{\"a\":[2]}\n");
+    assert_eq!(lines("\u{1e}{\"a\":\n1}\n\u{1e}{\"a\":2}\n").unwrap(), "{\"a\": 1}\n{\"a\":2}\n");
+    assert_eq!(lines("").unwrap(), "");
+    for cut in ["{\"a\":1}\n{\"a\":", "{\"a\":1\n{\"a\":2}\n", "{\"a\":1} {\"a\":2}\n"] {
+        assert!(lines(cut).is_err(), "{cut}");
+    }
+    for text in [")]}'\n{0}", "while(1);{0}", "cb({0});", "/**/ typeof cb === 'function' && cb({0});\n"] {
+        let page = split("data", &text.replace("{0}", "{\"data\":[1,2],\"meta\":{\"total\":5}}")).unwrap();
+        assert_eq!((page.batch.records(), page.fields.len()), (2, 1), "{text}");
+    }
+    assert!(split("data", "cb({\"data\":[1]}); more").is_err() && split("data", "cb({\"data\":[1]").is_err());
+    assert!(matches!(split("data", "<html>(1)</html>"), Err(PageError::NotJson { .. })));
+    assert!(matches!(split("data", "nul"), Err(PageError::NotJson { .. })));
 }

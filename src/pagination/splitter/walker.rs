@@ -10,12 +10,13 @@
 use std::sync::Arc;
 
 use super::base64_text::{Base64Text, decoded_error};
+use super::captures::{DuplicateHolder, HolderChoice, RecordsState};
 use super::flaw::{END, Flaw, FlawKind, NAME};
 use super::json_position::{ContainerContent, Parent, WalkPosition};
 use super::masks::ScanDetail;
 use super::open_value::{ContainerSpan, OpenValue, SpanCut, ValueUse, WalkOutput};
 use super::scalars::StringState;
-use super::surroundings::{DuplicateHolder, HolderChoice, RecordsState, SkipPlace, Surroundings};
+use super::surroundings::{SkipPlace, Surroundings};
 use super::target_tree::{TargetRole, TargetTree};
 use crate::pagination::{Encoding, PageError, Presence, RecordsShape};
 
@@ -30,6 +31,8 @@ pub(super) struct PageWalker {
     pub(super) around: Surroundings,
     /// Bytes before the current piece.
     read: u64,
+    /// The JSON stands in a call, whose end follows.
+    pub(super) is_call: bool,
 }
 
 #[derive(Debug)]
@@ -57,6 +60,7 @@ impl PageWalker {
             position: WalkPosition::new(tree),
             state: WalkerState::Value,
             read: 0,
+            is_call: false,
         }
     }
 
@@ -119,6 +123,7 @@ impl PageWalker {
             }
             (WalkerState::Colon, _) => Err(FlawKind::Expected("expected `:`")),
             (WalkerState::After, _) => self.after(byte),
+            (WalkerState::End, b')' | b';') if self.is_call => Ok(()),
             _ => Err(FlawKind::Expected(END)),
         }
     }
@@ -144,12 +149,11 @@ impl PageWalker {
     /// Begins the value at a path of the records.
     fn holder(&mut self, rank: usize, byte: u8, output: &mut WalkOutput) -> Result<(), FlawKind> {
         let records = &self.position.tree().records;
-        let opening = match records.shape {
-            RecordsShape::Elements => b'[',
-            RecordsShape::Values => b'{',
-        };
-        let is_encoded = records.encoding == Encoding::Base64;
-        let is_holder = if is_encoded { byte == b'"' } else { byte == opening };
+        let (shape, is_encoded) = (records.shape, records.encoding == Encoding::Base64);
+        // A record in place of an array of wrappers would be a wrapper itself.
+        let is_record = byte == b'{' && shape == RecordsShape::OneOrMore;
+        let is_whole = !is_record || !matches!(self.position.role(), TargetRole::Wrapper(_));
+        let is_holder = if is_encoded { byte == b'"' } else { shape.begins_with(byte) && is_whole };
         let choice = self.around.captures.choose_holder(rank, byte, is_holder);
         match choice.map_err(|DuplicateHolder| FlawKind::Page(PageError::Duplicate(self.position.path())))? {
             HolderChoice::No if matches!(byte, b'[' | b'{') => return self.container(byte, output),
@@ -165,6 +169,7 @@ impl PageWalker {
         }
         match (self.position.role(), byte) {
             (TargetRole::Wrapper(_), _) => self.open(byte, ContainerContent::Wrappers { found: false }),
+            _ if is_record => self.begin_span(byte, SpanCut::Whole, ValueUse::Record, output),
             (_, b'{') => self.open(byte, ContainerContent::Records),
             _ => self.begin_span(byte, SpanCut::Elements, ValueUse::Records, output),
         }
@@ -243,7 +248,7 @@ impl PageWalker {
         self.state = match next {
             Some(next) => WalkerState::InName(next),
             None => {
-                self.position.end_name();
+                self.position.end_name().map_err(|error| Flaw { at: len - 1, kind: FlawKind::Page(error) })?;
                 WalkerState::Colon
             }
         };

@@ -43,12 +43,15 @@ pub enum KeyKind {
     Sources,
     /// List of JSON values.
     Values,
+    Json,
     /// One of these words, else a path.
     WordOrPath(&'static [&'static str]),
     /// This word, else an absolute URL.
     WordOrUrl(&'static str),
     /// Table with one entry of text.
     Pair,
+    /// Table with these keys.
+    Table(&'static [StyleKey]),
     /// List of tables with these keys.
     Tables(&'static [StyleKey]),
 }
@@ -72,8 +75,10 @@ pub enum StyleValue {
     Paths(Vec<Path>),
     Sources(Vec<Source>),
     Values(Vec<Value>),
+    Json(Value),
     Url(Url),
     Pair(String, String),
+    Table(StyleValues),
     Tables(Vec<StyleValues>),
 }
 
@@ -163,7 +168,9 @@ impl StyleValues {
         paths: Paths(Vec<Path>),
         sources: Sources(Vec<Source>),
         list: Values(Vec<Value>),
+        json: Json(Value),
         url: Url(Url),
+        table: Table(Self),
         tables: Tables(Vec<Self>),
     }
 

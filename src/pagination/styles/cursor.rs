@@ -2,17 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::addressing::{Address, AddressContext, Addressing, PageAnswer};
+use super::addressing::{Address, AddressContext, Addressing, PageAnswer, Start};
 use super::config_keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
+use super::next_request::NextRequest;
 use super::style_rules::{ReadStyle, StyleRules};
 use super::template::Template;
 use crate::pagination::error::PageError;
 use crate::pagination::path::Path;
-use crate::pagination::request::{Encode, Param};
+use crate::pagination::request::{Encode, PageRequest, Param};
 use crate::pagination::value_source::{Source, first_live, is_certain, target_of};
 
 /// Tokens from one page to the next.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cursor {
     /// Source and destination of each token; the end is reached when none of them is there.
     pub tokens: Vec<Token>,
@@ -22,6 +23,9 @@ pub struct Cursor {
     pub end_values: Vec<Value>,
     /// Template of the token's parameter.
     pub template: Option<Template>,
+    pub encode: Encode,
+    /// Request that the tokens are put into, where it is not the first one.
+    pub next_request: Option<NextRequest>,
 }
 
 /// Way of one token from an answer into the next request.
@@ -33,14 +37,17 @@ pub struct Token {
     pub param: Param,
     /// Query parameter that holds the token, where `next` is a URL.
     pub from_url_param: Option<String>,
+    /// Value in the first request, where the client's has none (Solr's `cursorMark=*`).
+    pub first: Option<String>,
 }
 
 const NEXT: KeyNeed = KeyNeed::Required("say where the token stands: next = \"meta.next_cursor\" or \"header:NAME\"");
 
-const TOKEN: [StyleKey; 3] = [
+const TOKEN: [StyleKey; 4] = [
     StyleKey::new("next", KeyKind::Sources).with_need(NEXT),
     StyleKey::new("param", KeyKind::Param).with_need(KeyNeed::PARAM),
     StyleKey::new("from_url_param", KeyKind::Text),
+    StyleKey::new("first", KeyKind::Text),
 ];
 
 impl ReadStyle for Cursor {
@@ -51,11 +58,14 @@ impl ReadStyle for Cursor {
             StyleKey::new("next", KeyKind::Sources),
             StyleKey::new("param", KeyKind::Param),
             StyleKey::new("from_url_param", KeyKind::Text),
+            StyleKey::new("first", KeyKind::Text),
             StyleKey::new("tokens", KeyKind::Tables(&TOKEN)),
             StyleKey::new("merge", KeyKind::Path),
             StyleKey::new("end_values", KeyKind::Values),
             StyleKey::SAME_TOKEN,
             StyleKey::new("template", KeyKind::Text),
+            StyleKey::new("encode", KeyKind::Word(&["plain", "raw"])),
+            StyleKey::new("next_request", KeyKind::Table(NextRequest::KEYS)),
             StyleKey::MORE,
             StyleKey::END,
         ],
@@ -69,7 +79,7 @@ impl ReadStyle for Cursor {
                 return None;
             }
             (true, false) => {
-                for key in ["param", "from_url_param"].into_iter().filter(|key| values.is_present(key)) {
+                for key in ["param", "from_url_param", "first"].into_iter().filter(|key| values.is_present(key)) {
                     let (what, hint) = ("stands beside tokens", "write it into each of tokens");
                     mistakes.push(KeyMistake { key, what: what.to_owned(), hint });
                 }
@@ -82,7 +92,13 @@ impl ReadStyle for Cursor {
                 vec![Token::read(values)?]
             }
         };
+        if tokens.iter().any(|token| token.first.is_some() && matches!(token.param, Param::Path(_))) {
+            let (what, hint) = ("a segment of the path has a value in each request", "leave first out");
+            mistakes.push(KeyMistake { key: "first", what: what.to_owned(), hint });
+        }
         Some(Self {
+            encode: if values.text("encode").as_deref() == Some("raw") { Encode::Raw } else { Encode::Plain },
+            next_request: values.table("next_request").map(|mut table| NextRequest::read(&mut table, mistakes)),
             tokens,
             merge: values.path("merge"),
             end_values: values.list("end_values").unwrap_or_default(),
@@ -102,6 +118,8 @@ impl StyleRules for Cursor {
         let end_values = Some(self.end_values.clone()).filter(|values| !values.is_empty());
         values.put_some("end_values", end_values.map(StyleValue::Values));
         values.put_some("template", self.template.as_ref().map(|template| StyleValue::Text(template.0.clone())));
+        values.put_some("encode", (self.encode == Encode::Raw).then(|| StyleValue::Text("raw".to_owned())));
+        values.put_some("next_request", self.next_request.as_ref().map(|next| StyleValue::Table(next.values())));
         values
     }
 
@@ -125,16 +143,29 @@ impl StyleRules for Cursor {
         self.merge.iter().collect()
     }
 
+    fn first(&self, context: AddressContext<'_>) -> Result<(Address, Start), PageError> {
+        let mut first = context.first.clone();
+        for Token { param, first: value, .. } in &self.tokens {
+            if let Some(value) = value.as_ref().filter(|_| context.first.value_at(param).is_none()) {
+                self.put(&mut first, context, param, json!(value))?;
+            }
+        }
+        Ok((Address::unnumbered(first), Start::Beginning))
+    }
+
+    fn is_first_value(&self, param: &Param, text: &str) -> bool {
+        self.tokens.iter().any(|token| token.param == *param && token.first.as_deref() == Some(text))
+    }
+
     fn next(&self, context: AddressContext<'_>, answer: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
-        let mut next = context.first.clone();
+        let mut next = match &self.next_request {
+            Some(next_request) => next_request.on(context),
+            None => context.first.clone(),
+        };
         let mut found = false;
         for token in &self.tokens {
             if let Some(value) = token.value(&self.end_values, answer)? {
-                let value = match &self.template {
-                    Some(template) => json!(context.filled(template, &token.param, &[("cursor", text_of(&value))])),
-                    None => value,
-                };
-                next.set(&token.param, &value, Encode::Plain)?;
+                self.put(&mut next, context, &token.param, value)?;
                 found = true;
             }
         }
@@ -160,16 +191,35 @@ impl StyleRules for Cursor {
     }
 }
 
+impl Cursor {
+    /// Puts a token into a request.
+    fn put(
+        &self,
+        request: &mut PageRequest,
+        context: AddressContext<'_>,
+        param: &Param,
+        token: Value,
+    ) -> Result<(), PageError> {
+        let value = match &self.template {
+            Some(template) => json!(context.filled(template, param, &[("cursor", text_of(&token))])),
+            None => token,
+        };
+        Ok(request.set(param, &value, self.encode)?)
+    }
+}
+
 impl Token {
     fn read(values: &mut StyleValues) -> Option<Self> {
         let (next, param) = (values.sources("next"), values.param("param"));
-        Some(Self { next: next?, param: param?, from_url_param: values.text("from_url_param") })
+        let (from_url_param, first) = (values.text("from_url_param"), values.text("first"));
+        Some(Self { next: next?, param: param?, from_url_param, first })
     }
 
     fn values(&self) -> StyleValues {
         let next = StyleValue::Sources(self.next.clone());
         let mut values = StyleValues::from([("next", next), ("param", StyleValue::Param(self.param.clone()))]);
         values.put_some("from_url_param", self.from_url_param.clone().map(StyleValue::Text));
+        values.put_some("first", self.first.clone().map(StyleValue::Text));
         values
     }
 

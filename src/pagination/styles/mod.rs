@@ -9,6 +9,7 @@ mod config_keys;
 mod cursor;
 mod keyset;
 mod link_header;
+mod next_request;
 mod next_url;
 mod offset;
 mod page;
@@ -23,6 +24,7 @@ pub use config_keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, Style
 pub use cursor::{Cursor, Token};
 pub use keyset::{KeyUse, Keyset, Overlap};
 pub use link_header::LinkHeader;
+pub use next_request::NextRequest;
 pub use next_url::{Base, NextUrl};
 pub use offset::{Advance, Offset};
 pub use page::PageNumber;

@@ -99,6 +99,10 @@ impl StyleRules for Offset {
         context.first_numbered(&self.param, self.template.as_ref(), self.start, "offset")
     }
 
+    fn is_first_value(&self, _: &Param, text: &str) -> bool {
+        text.trim().parse() == Ok(self.start)
+    }
+
     fn next(&self, context: AddressContext<'_>, answer: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
         let step = match &self.step {
             Advance::Returned => answer.records,

@@ -64,6 +64,10 @@ impl StyleRules for PageNumber {
         context.first_numbered(&self.param, self.template.as_ref(), self.start, "page")
     }
 
+    fn is_first_value(&self, _: &Param, text: &str) -> bool {
+        text.trim().parse() == Ok(self.start)
+    }
+
     fn next(&self, context: AddressContext<'_>, _: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
         let number = context.number.saturating_add(1);
         context.numbered(&self.param, self.template.as_ref(), number, "page").map(Some)

@@ -74,6 +74,11 @@ pub(crate) trait StyleRules: fmt::Debug {
         Ok((Address::unnumbered(context.first.clone()), Start::Beginning))
     }
 
+    /// Returns true for a parameter's value with which the first page is asked for.
+    fn is_first_value(&self, _: &Param, _text: &str) -> bool {
+        false
+    }
+
     /// Address behind a page; `None` where there is none.
     fn next(&self, context: AddressContext<'_>, answer: PageAnswer<'_>) -> Result<Option<Address>, PageError>;
 

@@ -117,5 +117,5 @@ async fn reports_of_others_are_read_right_or_visibly_not() {
         }
     }
     assert!(problems.is_empty(), "{problems}");
-    assert_eq!(REPORTS.len(), 21);
+    assert_eq!(REPORTS.len(), 29);
 }

@@ -9,7 +9,7 @@ fn item(number: u64) -> String {
     format!("{{\"id\":{number},\"name\":\"item {number}\"}}")
 }
 
-pub(super) static REPORTS: [Report; 21] = [
+pub(super) static REPORTS: [Report; 29] = [
     Report {
         source: "alexpeattie/nitlink#2",
         about: "rel='next', whose quotes are part of the value by the letter of RFC 8288",
@@ -381,5 +381,168 @@ pagination = { type = "next_url", next = '["hydra:view"]["hydra:next"]' }"#,
         lines: "records = \"$\"\ntotal = \"header:X-WP-Total\"\npagination = \"link_header\"",
         auto: Breaks(&["<!--", "found `<`"]),
         configured: Breaks(&["<!--", "found `<`"]),
+    },
+    Report {
+        source: "intercom/intercom-ruby#452; modelcontextprotocol/typescript-sdk#2735; salto-io/salto#5724",
+        about: "a scroll whose token never changes: the upstream keeps the place, and the end is an empty page",
+        target: "/companies/scroll",
+        first: "",
+        answer: |call| {
+            let is_next = call.asked.target.contains("scroll_param=60bb598b");
+            let place = if is_next { call.asked.attempt as u64 * 10 } else { 0 };
+            let (records, _) = call.slice(place.min(35), 10);
+            Reply::json(format!("{{\"data\":{records},\"scroll_param\":\"60bb598b\"}}"))
+        },
+        records: 35,
+        record: item,
+        lines: "records = \"data\"\n\
+            pagination = { type = \"cursor\", next = \"scroll_param\", param = \"scroll_param\", same_token = \"again\" }",
+        auto: Breaks(&["same_token", "not recognised"]),
+        configured: Exact,
+    },
+    Report {
+        source: "uriyyo/fastapi-pagination#1393, #1047",
+        about: "the token is percent-encoded already, and is meant to stand in the URL as it is",
+        target: "/users?size=10",
+        first: "",
+        answer: |call| {
+            let (_, query) = call.asked.target.split_once('?').unwrap_or_default();
+            let token = query.split('&').find_map(|pair| pair.strip_prefix("cursor="));
+            let place =
+                match token.map(|token| token.strip_suffix("%3D%3D").and_then(|place| place.parse::<u64>().ok())) {
+                    None => 0,
+                    Some(Some(place)) => place,
+                    Some(None) => return Reply::Whole(answer(400, &[], "{\"detail\":\"Invalid cursor value\"}")),
+                };
+            let (records, more) = call.slice(place, 10);
+            let next = if more { format!("\"{}%3D%3D\"", place + 10) } else { "null".to_owned() };
+            Reply::json(format!("{{\"items\":{records},\"next_page\":{next}}}"))
+        },
+        records: 35,
+        record: item,
+        lines: "records = \"items\"\npagination = { type = \"cursor\", next = \"next_page\", param = \"cursor\", encode = \"raw\" }",
+        auto: Either,
+        configured: Exact,
+    },
+    Report {
+        source: "picqer/exact-php-client#193; open-horizon/exchange-api#480; uwaterloo/OpenData#2",
+        about: "an array of one record comes as that record itself",
+        target: "/api/v1/crm/Accounts",
+        first: "",
+        answer: |call| {
+            let place = call.number("$skiptoken", 0);
+            let (records, more) = call.slice(place, 10);
+            let next = format!(",\"__next\":\"{}{}?$skiptoken={}\"", call.base(), call.path(), place + 10);
+            let records = if more { &*records } else { records.trim_matches(['[', ']']) };
+            Reply::json(format!("{{\"d\":{{\"results\":{records}{}}}}}", if more { next.as_str() } else { "" }))
+        },
+        records: 31,
+        record: item,
+        lines: "records = { path = \"d.results\", as = \"one_or_more\" }\npagination = { type = \"next_url\", next = \"d.__next\" }",
+        auto: Breaks(&["no record array"]),
+        configured: Exact,
+    },
+    Report {
+        source: "simonw/datasette#405; derhuerst/db-rest#11",
+        about: "the pages themselves are newline-delimited JSON, linked by Link",
+        target: "/fixtures/facetable.json?_shape=array&_nl=on",
+        first: "",
+        answer: |call| {
+            let place = call.number("_next", 0);
+            let end = (place + 10).min(35);
+            let lines: Vec<_> = (place + 1..=end).map(call.report.record).collect();
+            let link = format!("<{}{}?_shape=array&_nl=on&_next={end}>; rel=\"next\"", call.base(), call.path());
+            let fields = [("link", link.as_str()), ("content-type", "text/plain; charset=utf-8")];
+            Reply::Whole(answer(200, &fields[usize::from(end == 35)..], lines.join("\n")))
+        },
+        records: 35,
+        record: item,
+        lines: "records = \"$\"\nencoding = \"ndjson\"\npagination = \"link_header\"",
+        auto: Breaks(&["ndjson"]),
+        configured: Exact,
+    },
+    Report {
+        source: "BRGM/hubeau#72; tmarmer/EasyPaginationDotNet",
+        about: "each page has status 206, because it is not the whole collection",
+        target: "/api/v0/indicateurs?size=10",
+        first: "",
+        answer: |call| {
+            let page = call.number("page", 1);
+            let (records, more) = call.page(page, 10);
+            let next = format!("\"{}{}?page={}&size=10\"", call.base(), call.path(), page + 1);
+            let next = if more { next.as_str() } else { "null" };
+            Reply::Whole(answer(206, &[], format!("{{\"count\":35,\"next\":{next},\"data\":{records}}}")))
+        },
+        records: 35,
+        record: item,
+        lines: "records = \"data\"\ntotal = \"count\"\npagination = { type = \"next_url\", next = \"next\" }",
+        auto: Exact,
+        configured: Exact,
+    },
+    Report {
+        source: "encode/httpx#195; apache/httpcomponents-client#698; code4craft/webmagic#796",
+        about: "Content-Encoding is UTF-8, which is a charset",
+        target: "/departures",
+        first: "?page=1",
+        answer: |call| {
+            let page = call.number("page", 1);
+            let (records, _) = call.page(page, 10);
+            let body = format!("{{\"page\":{page},\"total_pages\":4,\"departures\":{records}}}");
+            Reply::Whole(answer(200, &[("content-encoding", "UTF-8")], body))
+        },
+        records: 35,
+        record: item,
+        lines: "records = \"departures\"\ntotal_pages = \"total_pages\"\npagination = { type = \"page\", param = \"page\" }",
+        auto: Exact,
+        configured: Exact,
+    },
+    Report {
+        source: "BasedHardware/omi#15153; spatie/dropbox-api#4; GoldenCheetah/GoldenCheetah#2630",
+        about: "the pages behind the first have another path, and the token alone in their body",
+        target: "/2/files/list_folder",
+        first: "",
+        answer: |call| {
+            let body = String::from_utf8_lossy(&call.asked.body).into_owned();
+            let place = match (call.path().ends_with("/continue"), body.as_str()) {
+                (false, "{\"path\":\"\",\"limit\":10}" | "{\"limit\":10,\"path\":\"\"}") => 0,
+                (true, body) => match body.strip_prefix("{\"cursor\":\"A").and_then(|body| body.strip_suffix("\"}")) {
+                    Some(place) => place.parse().unwrap(),
+                    None => return Reply::status(400),
+                },
+                _ => return Reply::status(400),
+            };
+            let (entries, more) = call.slice(place, 10);
+            Reply::json(format!("{{\"entries\":{entries},\"cursor\":\"A{}\",\"has_more\":{more}}}", place + 10))
+        },
+        records: 35,
+        record: item,
+        lines: "method = \"POST\"\nbody = { path = \"\", limit = 10 }\nrecords = \"entries\"\n\
+            pagination = { type = \"cursor\", next = \"cursor\", param = \"body:cursor\", more = { path = \"has_more\" }, \
+            next_request = { path = \"/2/files/list_folder/continue\", body = {} } }",
+        auto: Breaks(&["400"]),
+        configured: Exact,
+    },
+    Report {
+        source: "withcoral/coral#1088; CrossRef/rest-api-doc#417; django-haystack/pysolr#359; apache/hugegraph#164",
+        about: "the token's parameter must be in the first request, too, and an unchanged token is the end",
+        target: "/solr/core/select?rows=10",
+        first: "&cursorMark=*",
+        answer: |call| {
+            let (_, query) = call.asked.target.split_once('?').unwrap_or_default();
+            let mut query = url::form_urlencoded::parse(query.as_bytes());
+            let Some((_, mark)) = query.find(|(name, _)| name == "cursorMark") else { return Reply::status(400) };
+            let place = mark.strip_prefix("AoEj").map_or(0, |place| place.parse().unwrap());
+            let (docs, _) = call.slice(place, 10);
+            let next = (place + 10).min(35);
+            Reply::json(format!(
+                "{{\"response\":{{\"numFound\":35,\"docs\":{docs}}},\"nextCursorMark\":\"AoEj{next}\"}}"
+            ))
+        },
+        records: 35,
+        record: item,
+        lines: "records = \"response.docs\"\ntotal = \"response.numFound\"\n\
+            pagination = { type = \"cursor\", next = \"nextCursorMark\", param = \"cursorMark\", first = \"*\", same_token = \"end\" }",
+        auto: Either,
+        configured: Exact,
     },
 ];

@@ -38,7 +38,7 @@ use overlapping::OverlappingWalk;
 /// State machine of one part of a crawl.
 #[derive(Debug)]
 pub struct Walk {
-    pagination: Arc<Pagination>,
+    pub(in crate::pagination::plan) pagination: Arc<Pagination>,
     caps: Caps,
     state: WalkState,
     /// Identity of the state's request.
@@ -82,7 +82,6 @@ impl Walk {
         Ok(walk)
     }
 
-    /// Returns the next order.
     pub fn step(&mut self) -> WalkStep {
         match &self.state {
             // Ask ⇒ Asked, and Asked ⇒ Asked: an answer that was never reported is asked for once more
@@ -131,7 +130,6 @@ impl Walk {
         self.progress.pages()
     }
 
-    /// Returns true if the first request names a page behind the collection's beginning.
     pub fn starts_midway(&self) -> bool {
         self.addresses.is_midway()
     }
@@ -189,7 +187,7 @@ impl Walk {
 
     /// Takes the head of an attempt that brings the page; an error says why none of its records may leave.
     pub fn begun(&mut self, head: &Head) -> Result<(), PageError> {
-        self.pagination.check_content(head.status, self.pages())?;
+        self.pagination.check_content(head, self.pages())?;
         self.release.begin();
         self.pinned.check(&head.headers)?;
         let context = self.addresses.context(self.page_size.size());
@@ -252,7 +250,9 @@ impl Walk {
 
     /// Asks for the page once more: Asked ⇒ Ask. A second time the doubt is an error.
     fn ask_again(&mut self, doubt: PageError) -> Result<(), PageError> {
-        let WalkState::Asked(request, Aim::Records) = &self.state else { return Err(doubt) };
+        let (WalkState::Asked(request, Aim::Records), false) = (&self.state, self.pagination.is_sent_once()) else {
+            return Err(doubt);
+        };
         self.state = WalkState::Ask(Arc::clone(request), Aim::Again);
         Ok(())
     }

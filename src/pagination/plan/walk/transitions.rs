@@ -231,19 +231,20 @@ impl Walk {
         let identity = self.addresses.identity(&self.page_size, &next.request);
         // An overlapping walk goes back and comes again, as often as its repairs allow.
         let comes_once = self.overlap.drift().is_none() && !self.trail.has_stepped();
-        if comes_once && matches!(self.state, WalkState::Asked(..)) && self.identity == identity {
-            return match self.pagination.same_token {
-                SameToken::End if self.release.new_records() == 0 => self.finish(Proof::SameToken),
-                // A last page that leads to itself comes once more; behind a handle other records do.
-                SameToken::End => {
-                    self.state = WalkState::Ask(next.request, Aim::Confirm(Proof::SameToken));
-                    Ok(())
-                }
-                SameToken::Error => Err(self.pagination.style.rules().repetition()),
-            };
+        let is_same = comes_once && matches!(self.state, WalkState::Asked(..)) && self.identity == identity;
+        match self.pagination.same_token {
+            _ if !is_same => {}
+            SameToken::End if self.release.new_records() == 0 => return self.finish(Proof::SameToken),
+            // A last page that leads to itself comes once more; behind a handle other records do.
+            SameToken::End => {
+                self.state = WalkState::Ask(next.request, Aim::Confirm(Proof::SameToken));
+                return Ok(());
+            }
+            SameToken::Again => {}
+            SameToken::Error => return Err(self.pagination.style.rules().repetition()),
         }
         let known = self.progress.add_request(identity).map_err(PageError::AddressRepeats);
-        known.or_else(|repeats| if comes_once { Err(repeats) } else { Ok(()) })?;
+        known.or_else(|repeats| if comes_once && !is_same { Err(repeats) } else { Ok(()) })?;
         if let WalkState::Asked(request, _) = &self.state {
             let records = self.release.page().records();
             let shared = (self.addresses.number() + records).saturating_sub(next.number);

@@ -1,0 +1,113 @@
+//! End of a page: the rest of its records, and the checks of what stands around them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Splitter;
+use super::captures::RecordsState;
+use super::flaw::{arrays_of, shown_flaw};
+use super::shape::{NoContentPage, PageShape};
+use super::surroundings::Surroundings;
+use super::target_tree::from_start;
+use crate::batch::Batch;
+use crate::pagination::detect::Sketch;
+use crate::pagination::error_settings::{OwnWords, PageCompleteness};
+use crate::pagination::error_words::{check_empty, outlook_of};
+use crate::pagination::json_extract::{extract, value_of};
+use crate::pagination::page::{Page, RecordHolder};
+use crate::pagination::page_envelope::PageEnvelope;
+use crate::pagination::{Encoding, PageError, Path, Presence, Records};
+
+impl Splitter {
+    /// Ends the page; returns the rest of its records, and the text around them.
+    pub fn finish(mut self) -> Result<Page, PageError> {
+        self.utf8.finish().map_err(PageError::NotUtf8)?;
+        if let Some(lines) = self.lines.take() {
+            self.feed_json(lines.end())?;
+        }
+        if let Some(preamble) = self.preamble.take() {
+            self.feed_json(&preamble.finish())?;
+        }
+        if self.shape.is_late() {
+            return self.finish_late();
+        }
+        self.walker.end_of_text(&mut self.output).map_err(|error| match error {
+            PageError::NotJson { at, what, .. } => {
+                PageError::NotJson { at, what, shown: shown_flaw(&self.start, 0, &[]) }
+            }
+            other => other,
+        })?;
+        let is_call = self.walker.is_call;
+        let there = self.walker.around.captures.records();
+        let batch = match there {
+            RecordsState::Present => self.lines(),
+            RecordsState::Null | RecordsState::Absent | RecordsState::Other => Batch::default(),
+        };
+        self.shape.pool.put(self.output);
+        let Surroundings { captures, sketch, .. } = self.walker.around;
+        let sketch = Sketch::from(sketch.finish());
+        let failures = &self.shape.failures;
+        if self.taken == 0 && failures.words == OwnWords::Heeded {
+            // An error without records is the upstream's failure under status 200: neither an empty page nor a wrong path.
+            if let Some((path, value)) = captures.first_error().filter(|(path, _)| !failures.judges(&path.to_string()))
+            {
+                let outlook = outlook_of(value);
+                return Err(PageError::ErrorInPage { path: path.clone(), value: value.clone(), outlook });
+            }
+            let envelope = PageEnvelope::words_of(sketch.outline(), self.asked.as_deref());
+            check_empty(&envelope.without(|path| failures.judges(path)))?;
+        }
+        let records = &self.shape.tree.records;
+        let holder = match there {
+            RecordsState::Present => Some(RecordHolder::Records),
+            RecordsState::Null => Some(RecordHolder::Null),
+            RecordsState::Absent if records.presence == Presence::Optional => Some(RecordHolder::Absent),
+            RecordsState::Absent | RecordsState::Other => None,
+        };
+        let Some(holder) = holder else {
+            let paths: Vec<_> = records.paths.iter().map(|path| format!("`{path}`")).collect();
+            return Err(PageError::NoRecords { paths: paths.join(", "), arrays: arrays_of(&sketch, &self.start) });
+        };
+        let mut fields = captures.into_fields();
+        let late: Vec<&Path> = self.shape.late.iter().collect();
+        if !late.is_empty() {
+            let text =
+                std::str::from_utf8(&self.raw).map_err(|error| PageError::NotUtf8(error.valid_up_to() as u64))?;
+            let text = if is_call { text.trim_end_matches([')', ';', ' ', '\n', '\r', '\t']) } else { text };
+            for (path, raw) in late.iter().zip(extract(text, &late)?) {
+                if let Some(raw) = raw {
+                    fields.push((*path).clone(), value_of(path, raw)?);
+                }
+            }
+        }
+        failures.check(&fields, PageCompleteness::Whole)?;
+        Ok(Page { batch, fields, holder, sketch, hash: self.hash.finish() })
+    }
+
+    /// Ends a page that has no content, because its status says so (204).
+    pub fn finish_without_content(self) -> Result<Page, PageError> {
+        match self.shape.no_content {
+            NoContentPage::Empty => {
+                Ok(Page { holder: RecordHolder::Absent, sketch: Bytes::from_static(b"{}").into(), ..Page::default() })
+            }
+            NoContentPage::Error => Err(PageError::NoContent),
+        }
+    }
+
+    /// Splits a page whose records' path counts from an array's end: the path is resolved in the whole page, which is then split.
+    fn finish_late(self) -> Result<Page, PageError> {
+        let text = std::str::from_utf8(&self.raw).map_err(|error| PageError::NotUtf8(error.valid_up_to() as u64))?;
+        let records = &self.shape.tree.records;
+        let paths = records.paths.iter().map(|path| from_start(path, text)).collect::<Result<_, _>>()?;
+        let fields = self.shape.tree.fields.iter().chain(&self.shape.late).cloned().collect();
+        // Lines are an array by now.
+        let encoding = if records.encoding == Encoding::Lines { Encoding::None } else { records.encoding };
+        let records = Records { paths, encoding, ..records.clone() };
+        let shape = PageShape::with_fields(fields, &records, &self.shape.caps, self.shape.isa);
+        let shape = Arc::new(PageShape { failures: self.shape.failures.clone(), key: self.shape.key.clone(), ..shape });
+        let mut splitter = Self { asked: self.asked, ..Self::new(shape) };
+        splitter.feed(text.as_bytes())?;
+        splitter.finish()
+    }
+}
