@@ -2,7 +2,6 @@
 
 /// Keys of one kind of table.
 pub(super) trait KeyNames: Sync {
-    /// Name of the table in messages.
     fn name(&self) -> &'static str;
 
     fn keys(&self) -> Vec<&'static str>;

@@ -34,7 +34,6 @@ pub struct TextPosition {
 }
 
 impl TextPosition {
-    /// The place of a byte.
     pub(super) fn of(text: &str, byte: usize) -> Self {
         let mut end = byte.min(text.len());
         while !text.is_char_boundary(end) {

@@ -19,7 +19,6 @@ const POINTER_HINT: &str = "a JSON Pointer looks like /variables/after, a path l
 /// Page number in the `Link` to the last page.
 pub(super) const LAST_LINK: &str = "link:last";
 
-/// Text that is not empty.
 pub(super) const TEXT: Form<String> = Form { read: owned_text, write: |value| text(value) };
 
 /// Whole number from 1 on.
@@ -66,7 +65,6 @@ table! {
 pub(super) const VALUES: Form<Vec<Value>> =
     Form { read: |node| node.each(json), write: |values| toml_text::list(values, toml_text::json) };
 
-/// TOML value as JSON.
 pub(super) const JSON: Form<Value> = Form { read: json, write: toml_text::json };
 
 fn end_status(node: &TomlNode<'_>) -> Option<u16> {

@@ -23,7 +23,6 @@ const HINT: &str = "write { env = \"NAME\" } or { file = \"PATH\" }";
 pub trait Secrets {
     /// The value of an environment variable.
     fn env(&self, name: &str) -> Result<String, String>;
-    /// The content of a file.
     fn file(&self, path: &Path) -> Result<String, String>;
 }
 

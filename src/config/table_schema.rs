@@ -13,7 +13,6 @@ pub(super) struct Schema<T: 'static> {
     pub(super) write: fn(&T, &mut Pairs),
 }
 
-/// Form of a value.
 pub(super) struct Form<T: 'static> {
     pub(super) read: fn(&TomlNode<'_>) -> Option<T>,
     pub(super) write: fn(&T) -> String,
@@ -37,7 +36,6 @@ impl<T> Schema<T> {
         (self.read)(&node.table(self)?)
     }
 
-    /// An inline table.
     pub(super) fn write(&self, value: &T) -> String {
         let mut pairs = Pairs::default();
         (self.write)(value, &mut pairs);

@@ -21,7 +21,6 @@ pub(super) struct MistakeLog<'t> {
     pub(super) met: RefCell<std::collections::BTreeSet<(&'static str, &'static str)>>,
 }
 
-/// A value and its key.
 #[derive(Clone, Debug)]
 pub(super) struct TomlNode<'a> {
     pub(super) notes: &'a MistakeLog<'a>,
@@ -173,7 +172,6 @@ impl<'a> TomlNode<'a> {
 }
 
 impl<'a> TomlTable<'a> {
-    /// Returns the table of the whole text.
     pub(super) fn top(notes: &'a MistakeLog<'a>, entries: &'a DeTable<'a>, level: &dyn KeyNames) -> Self {
         let table = Self { notes, at: String::new(), span: 0..0, entries };
         table.check_keys(level);

@@ -13,7 +13,6 @@ impl Pairs {
         self.0.push(format!("{key} = {value}"));
     }
 
-    /// An inline table.
     pub(super) fn table(&self) -> String {
         format!("{{ {} }}", self.0.join(", "))
     }

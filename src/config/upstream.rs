@@ -20,7 +20,6 @@ use super::{HttpVersion, PrivateAddresses, Redirects, RetryPolicy, RewriteLinks,
 use crate::field_class::{FieldPattern, FieldRules};
 use crate::pagination::Path;
 
-/// An upstream with a name.
 pub(super) static UPSTREAM: Level =
     Level { name: "[upstream.NAME]", keys: &["preset", "url", "aliases"], others: &[&CLIENT_KEYS] };
 

@@ -83,7 +83,6 @@ impl Attempts {
         Ok((head, body))
     }
 
-    /// Makes the first attempt.
     pub(super) async fn first(self: Box<Self>) -> (Box<Self>, Attempted) {
         let attempted = match self.exchange().await {
             Ok((head, body)) => Attempted::Page(head, Box::new(body)),

@@ -2,7 +2,6 @@
 
 use crate::pagination::verdict::ProvenEnd;
 
-/// The record that a crawl starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CrawlStart {
     /// The first one of the request's page.

@@ -90,7 +90,6 @@ impl Crawls {
         WaitingCrawl { crawls: self.clone() }
     }
 
-    /// Counts the start of a crawl.
     pub(super) fn start(&self) -> CountedCrawl {
         self.shared.started.fetch_add(1, Ordering::SeqCst);
         CountedCrawl { crawls: self.clone(), is_running: true }
@@ -115,7 +114,6 @@ impl CountedCrawl {
         self.crawls.shared.records.fetch_add(count, Ordering::SeqCst);
     }
 
-    /// Counts a verdict.
     pub(super) fn judge(&self, consistency: &Consistency) {
         self.crawls.shared.verdicts[consistency.rank()].fetch_add(1, Ordering::SeqCst);
     }

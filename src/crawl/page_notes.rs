@@ -45,7 +45,6 @@ pub(super) enum AnswerContent {
     Refused(StatusCode),
 }
 
-/// Fingerprint of a page as it arrives.
 #[derive(Debug, Default)]
 pub(super) struct PageFingerprint(RunningDigest);
 

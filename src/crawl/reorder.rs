@@ -67,7 +67,6 @@ impl ReorderBuffer {
         }
     }
 
-    /// The account of the crawl.
     pub(super) fn memory(&self) -> &CrawlMemory {
         &self.memory
     }

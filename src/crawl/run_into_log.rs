@@ -13,7 +13,6 @@ use crate::error::{Failure, Fault};
 use crate::pagination::verdict::{Consistency, ProvenEnd, Verdict};
 use crate::snapshot::{Seal, WriteRefused, Writer};
 
-/// A crawl that writes to its log.
 pub(super) struct CrawlRun {
     driver: Box<Driver>,
     counted: CountedCrawl,

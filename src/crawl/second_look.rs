@@ -29,7 +29,6 @@ pub(super) struct SecondLook {
     pub(super) width: usize,
 }
 
-/// Result of a second look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Comparison {
     /// Each answer is the one that came before. By the upstream's clock the list was so at this moment.

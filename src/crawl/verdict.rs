@@ -4,7 +4,6 @@ use super::drive::{CrawlStart, Driver};
 use crate::pagination::verdict::{Consistency, ProvenEnd, Verdict};
 
 impl Driver {
-    /// The verdict of a crawl with this end.
     pub(super) fn verdict(&self, end: ProvenEnd) -> Verdict {
         let start = match self.start {
             CrawlStart::Since => "; it starts behind the record that `since` names",

@@ -28,7 +28,6 @@ pub(super) enum ReadEvidence {
     Lines(RunningDigest),
 }
 
-/// Evidence of a whole read.
 #[derive(Debug)]
 pub(super) enum WholeRead {
     Pages(PageNotes),

@@ -46,7 +46,6 @@ impl DemoAnswer {
         Self { window, ..Self::without_orders(envelope) }
     }
 
-    /// An envelope that is the whole answer.
     pub(super) fn without_orders(envelope: Value) -> Self {
         let (window, shape) = (OrderWindow::default(), OrdersShape::Elements);
         Self { status: StatusCode::OK, headers: HeaderMap::new(), envelope, window, shape }

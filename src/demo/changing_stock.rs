@@ -8,9 +8,7 @@ use super::orders::scattered;
 #[derive(Debug)]
 pub(super) struct ChangingStock {
     numbers: Arc<Vec<u64>>,
-    /// Number of orders at the start.
     records: u64,
-    /// Number of changes so far.
     changes: u64,
 }
 

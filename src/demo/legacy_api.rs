@@ -44,7 +44,6 @@ impl Legacy {
         Self { calendar: calendar.clone(), ..Self::of(calendar.orders().unwrap_or_default()) }
     }
 
-    /// Number of orders.
     pub(super) fn count(&self) -> u64 {
         self.stock.as_ref().map_or(self.records, |stock| stock.len() as u64)
     }

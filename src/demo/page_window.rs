@@ -69,7 +69,6 @@ impl OrderWindow {
     }
 }
 
-/// The window of a page number.
 #[derive(Debug)]
 pub(super) struct NumberedPage {
     pub(super) window: OrderWindow,

@@ -8,7 +8,6 @@ use url::form_urlencoded;
 use super::legacy_api::Legacy;
 use super::refusal::DemoRefusal;
 
-/// A request with its parameters.
 #[derive(Debug)]
 pub(super) struct DemoRequest<'a> {
     pub(super) legacy: &'a Legacy,
@@ -17,7 +16,6 @@ pub(super) struct DemoRequest<'a> {
     params: DemoParams,
 }
 
-/// Parameters of a request.
 #[derive(Debug)]
 enum DemoParams {
     /// Parameters of the query, all of them strings.
@@ -55,12 +53,10 @@ impl<'a> DemoRequest<'a> {
         Ok(Self { params: DemoParams::Json(members.unwrap_or_default()), ..*self })
     }
 
-    /// A string parameter.
     pub(super) fn text(&self, name: &str) -> Result<Option<&str>, DemoRefusal> {
         self.param(name, "a text", Some, Value::as_str)
     }
 
-    /// A number parameter.
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, DemoRefusal> {
         self.param(name, "a whole number", |text| text.parse().ok(), Value::as_u64)
     }

@@ -100,7 +100,6 @@ impl Default for OrderNumbers {
     }
 }
 
-/// Field with a range filter.
 #[derive(Clone, Copy, Debug)]
 enum FilterField {
     Created,
@@ -167,7 +166,6 @@ fn moment(value: &str) -> Option<Option<Duration>> {
     Some(time.duration_since(UNIX_EPOCH).ok())
 }
 
-/// Reads the segment and the number of segments.
 fn segment(request: &DemoRequest<'_>) -> Result<(u64, u64), DemoRefusal> {
     match (request.number("segment")?, request.number("total_segments")?) {
         (None, None) => Ok((0, 1)),

@@ -14,7 +14,6 @@ use crate::response::BoxError;
 /// Delay of a poll behind its deadline that shows that the body was not waited for: the upstream takes no more bytes.
 const LATE: Duration = Duration::from_secs(1);
 
-/// Fault of a client's body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ClientBodyFault {
     #[error("no byte of the request's body has come for {}", humantime::Duration::from(*.0))]

@@ -41,7 +41,6 @@ pub(super) enum NoSnapshot {
 
 type LookupOutcome = Result<(Arc<Snapshot>, CacheStatus), NoSnapshot>;
 
-/// Lookups of a gateway.
 #[derive(Debug)]
 pub(super) struct SnapshotLookup {
     pub(super) fill: CacheFill,

@@ -10,7 +10,6 @@ use crate::response::{Body, StreamResponse, empty, full};
 use crate::snapshot::{LogExtent, Snapshot, SnapshotState};
 use crate::upstream_usage::UsageCounts;
 
-/// Returns the state as a response.
 pub(super) fn answer(asked: &StreamResponse<'_>) -> Response<Body> {
     let text = format!("{:#}\n", status(asked.snapshot, &asked.pinned_url(), SystemTime::now()));
     let length = HeaderValue::from(text.len());

@@ -93,7 +93,6 @@ fn clock(headers: &HeaderMap, now: SystemTime) -> SystemTime {
     if apart <= SAME_CLOCK { now } else { date }
 }
 
-/// Reads the configured fields.
 fn configured(fields: &BudgetFields, headers: &HeaderMap, now: SystemTime) -> Option<RemainingBudget> {
     let remaining = count(text(headers, fields.remaining.as_ref()?)?)?;
     let reset = match &fields.reset {

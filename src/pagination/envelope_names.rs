@@ -16,7 +16,6 @@ pub(super) enum WordRole {
     Message,
 }
 
-/// Names of a number in a page.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CountName<'a> {
     pub(super) name: &'a str,
@@ -24,7 +23,6 @@ pub(super) struct CountName<'a> {
     pub(super) parent: &'a str,
     /// Members of its object.
     pub(super) siblings: &'a Map<String, Value>,
-    /// URL of the collection.
     pub(super) url: &'a Url,
 }
 

@@ -58,7 +58,6 @@ impl ErrorSettings {
         self.fields().any(|field| field.to_string() == path)
     }
 
-    /// Checks the values of a page.
     pub(super) fn check(&self, fields: &PageFields, extent: PageCompleteness) -> Result<(), PageError> {
         self.conditions.iter().try_for_each(|condition| condition.check(fields, extent))
     }

@@ -21,7 +21,6 @@ const WORD: usize = 1024;
 /// Envelope of one page.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct PageEnvelope {
-    /// Number of the page's records.
     records: u64,
     /// Path and value of each word.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -37,7 +36,6 @@ struct Asked<'a> {
     params: Vec<RequestParam>,
 }
 
-/// Word of a page.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PageWord<'a> {
     pub(super) path: &'a str,
@@ -58,7 +56,6 @@ impl PageEnvelope {
         Self::of_head(headers, asked, records).with_page(page, asked)
     }
 
-    /// Reads the head of a page.
     pub(super) fn of_head(headers: &HeaderMap, asked: &PageRequest, records: u64) -> Self {
         let mut envelope = Self { records, ..Self::default() };
         for name in TOTAL_HEADERS {
@@ -139,7 +136,6 @@ impl PageEnvelope {
         })
     }
 
-    /// Value of the word at this path.
     pub(super) fn word(&self, path: &str) -> Option<&Value> {
         self.words.iter().find(|(known, _)| known == path).map(|(_, value)| value)
     }

@@ -78,7 +78,6 @@ impl RangeKind {
         }
     }
 
-    /// Name of the values for messages.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Unix => "a number of seconds since 1970",

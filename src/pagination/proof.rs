@@ -58,7 +58,6 @@ impl fmt::Display for Proof {
     }
 }
 
-/// A status as its number.
 mod by_number {
     use http::StatusCode;
     use serde::{Deserialize, Deserializer, Serializer, de};

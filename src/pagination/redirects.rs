@@ -135,7 +135,6 @@ impl BadRedirect {
         }
     }
 
-    /// Advice for the user.
     pub(super) fn hint(&self) -> &'static str {
         match self {
             Self::NoLocation | Self::NotAUrl(_) => "report it to the upstream",

@@ -8,7 +8,6 @@ use super::request::{PageRequest, Param, RequestBody};
 /// Depth down to which the members of a JSON body are parameters of their own.
 const BODY_DEPTH: usize = 4;
 
-/// Parameter of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RequestParam {
     pub(super) param: Param,

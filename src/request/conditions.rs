@@ -77,7 +77,6 @@ impl EntityTag {
         Self { snapshot, variant: String::new() }
     }
 
-    /// Reads a strong tag.
     fn read(tag: &str) -> Option<Self> {
         let text = tag.strip_prefix('"')?.strip_suffix('"')?;
         let (snapshot, variant) = text.split_once('-').unwrap_or((text, ""));

@@ -24,7 +24,6 @@ pub use stream_options::{StreamOptions, View};
 pub use trailers::Trailers;
 pub use want_digest::WantDigest;
 
-/// Value of the parameter for an end marker.
 const END_MARKER: &str = "marker";
 
 /// Moment that the stream shall be of (RFC 7089).

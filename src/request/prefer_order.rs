@@ -10,7 +10,6 @@ use crate::pagination::PartOrder;
 /// Request field with preferences.
 pub const PREFER: HeaderName = HeaderName::from_static("prefer");
 
-/// Returns the preferred order.
 pub(super) fn read(headers: &HeaderMap) -> Option<PartOrder> {
     // The first of two preferences of one name counts (RFC 7240 §2).
     let (_, order) = directives(headers, &PREFER).into_iter().find(|(name, _)| name == "order")?;

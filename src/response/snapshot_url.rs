@@ -11,7 +11,6 @@ pub fn pinned_url(id: SnapshotId, original: &str, names: &ParamNames) -> String 
     format!("{}{separator}{}={id}", relative(original), names.snapshot)
 }
 
-/// Returns the URL of a snapshot's state.
 pub(super) fn status_url(id: SnapshotId, original: &str, names: &ParamNames) -> String {
     format!("{}&{}=status", pinned_url(id, original, names), names.format)
 }

@@ -59,7 +59,6 @@ impl StreamEnding {
         }
     }
 
-    /// Returns the last frame of a complete stream.
     pub(super) fn complete(&mut self, verdict: &Verdict) -> Option<Frame<Bytes>> {
         match std::mem::replace(self, Self::Plain) {
             Self::Plain => None,

@@ -50,7 +50,6 @@ impl KeyHistory {
         });
     }
 
-    /// Returns the only snapshot of a key.
     pub(super) fn only(&self, key: CacheKey) -> Option<SnapshotId> {
         let forgot = *self.forgot.lock();
         match self.of.get(&key)? {

@@ -36,7 +36,6 @@ pub(super) enum KeySlot {
     Newest(SnapshotId),
 }
 
-/// Entry of a snapshot id.
 #[derive(Clone, Debug)]
 pub(super) enum IdEntry {
     Here(Arc<Snapshot>),
@@ -52,7 +51,6 @@ pub(super) enum IdEntry {
 }
 
 impl SnapshotIndex {
-    /// Returns all snapshots of a key.
     pub(super) fn of(&self, key: CacheKey) -> impl Iterator<Item = (SnapshotId, IdEntry)> {
         self.by_id.iter().filter(move |(_, entry)| entry.key() == key).map(|(id, entry)| (*id, entry))
     }

@@ -17,7 +17,6 @@ use crate::upstream::{Governors, Traffic};
 /// with `_total`, where OpenMetrics leaves the suffix out, and has no `# EOF`.
 pub(super) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Sources of the metrics.
 #[derive(Clone, Debug)]
 pub(super) struct Metrics {
     pub(super) crawls: Crawls,
@@ -26,7 +25,6 @@ pub(super) struct Metrics {
     pub(super) server: ServerMonitor,
 }
 
-/// Returns the metrics of a collector as text.
 pub(super) fn exposition(collector: impl Collector) -> String {
     let mut metrics = MetricRegistry::default();
     metrics.register_collector(Box::new(collector));

@@ -16,7 +16,6 @@ use super::keywords::one_of;
 use super::toml_node::{TomlNode, TomlTable};
 use crate::pagination::{BodyKind, Pagination};
 
-/// Input of the rules.
 pub(super) struct LintFacts<'a> {
     pub(super) pagination: &'a Pagination,
     pub(super) method: &'a Method,
@@ -41,7 +40,6 @@ struct Rule {
     check: fn(&LintFacts<'_>) -> Option<Contradiction>,
 }
 
-/// Message of a rule.
 struct Contradiction {
     at: &'static str,
     what: String,

@@ -23,9 +23,7 @@ pub(super) struct FirstPage<'a> {
     pub(super) links: &'a [Link<'a>],
     pub(super) fields: Vec<OuterField<'a>>,
     pub(super) records: Path,
-    /// Number of records in the page.
     pub(super) count: u64,
-    /// Parameters of the request.
     pub(super) asked: Vec<RequestParam>,
     /// Query parameters of the URLs in the page and its head, as the API spells them.
     pub(super) linked: Vec<(String, String)>,
@@ -63,7 +61,6 @@ impl<'a> FirstPage<'a> {
         Self { request, headers, links, fields, records, count, asked: request.params(), linked }
     }
 
-    /// A complete pagination of this style.
     pub(super) fn candidate(&self, style: impl Into<Style>, counts: AmbiguousCounts, why: String) -> Candidate {
         let mut pagination = Pagination::of(style.into(), Records::at(self.records.clone()));
         pagination.more = self.more();
@@ -110,7 +107,6 @@ impl<'a> FirstPage<'a> {
         (first.value >= self.count && totals.iter().all(|total| total.value == first.value)).then_some(first)
     }
 
-    /// Number of pages in the collection.
     pub(super) fn total_pages(&self) -> Option<SourcedNumber> {
         self.numbers(member_names::is_total_pages, TOTAL_PAGES_HEADERS).into_iter().next()
     }

@@ -27,7 +27,6 @@ pub(super) enum NameTrust {
     Echo,
 }
 
-/// Meaning of a name as a pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PointerName {
     pub(super) kind: PointerKind,

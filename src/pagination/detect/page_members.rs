@@ -45,7 +45,6 @@ impl OuterField<'_> {
     }
 }
 
-/// Parses a number of digits only.
 pub(super) fn digits(text: &str) -> Option<u64> {
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| text.parse().ok()).flatten()

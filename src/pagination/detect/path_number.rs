@@ -32,7 +32,6 @@ impl PathNumber {
     }
 }
 
-/// Segments of a path that are not empty.
 pub(in crate::pagination) fn segments(url: &Url) -> Vec<String> {
     let segments = url.path_segments().into_iter().flatten();
     segments.filter(|segment| !segment.is_empty()).map(ToOwned::to_owned).collect()

@@ -23,7 +23,6 @@ struct OpenRange {
 }
 
 impl NumberRanges {
-    /// Number of ranges.
     pub(super) fn len(&self) -> usize {
         self.closed.len() + usize::from(self.open.is_some())
     }

@@ -23,7 +23,6 @@ pub(super) struct RunIndex {
     bytes: usize,
 }
 
-/// Place of a block in its run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BlockPlace {
     pub(super) range: Range<usize>,

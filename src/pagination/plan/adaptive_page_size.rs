@@ -26,7 +26,6 @@ pub(super) struct PageSizing {
     resized: Option<Resized>,
 }
 
-/// Changes of the page size.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Resized {
     /// Size of the walk's beginning.

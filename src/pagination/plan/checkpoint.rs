@@ -58,7 +58,6 @@ pub(super) enum WalkLead {
     Over(Proof),
 }
 
-/// Parts of a walk that a checkpoint has.
 pub(super) struct NotedParts<'a> {
     pub(super) pagination: &'a Pagination,
     pub(super) state: &'a WalkState,
@@ -71,7 +70,6 @@ pub(super) struct NotedParts<'a> {
     pub(super) trail: &'a KeyTrail,
 }
 
-/// Parts of a walk that checkpoints restore.
 pub(super) struct ResumedParts<'a> {
     pub(super) progress: &'a mut WalkProgress,
     pub(super) addresses: &'a mut Addresses,

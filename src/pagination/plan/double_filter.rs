@@ -146,7 +146,6 @@ impl DoubleFilter {
         Ok(batch.without(&dropped))
     }
 
-    /// Notes records of a batch that leave.
     fn leave(&mut self, batch: &Batch, lines: &[u8], records: usize) {
         self.left += records;
         self.newest.push(batch.lines().slice_ref(lines));
@@ -180,7 +179,6 @@ impl DoubleFilter {
         Ok(())
     }
 
-    /// Ends a page.
     pub(super) fn end_page(&mut self) {
         self.left = 0;
         self.overlap = OverlapState::Start;
@@ -192,7 +190,6 @@ impl DoubleFilter {
         self.doubles
     }
 
-    /// Doubles of all pages that have ended.
     pub(super) fn total(&self) -> Doubles {
         self.earlier
     }

@@ -13,7 +13,6 @@ use crate::pagination::verdict::{Consistency, Doubt};
 /// Number of requests that repair may take in any walk; a longer one may take [`REPAIR_SHARE`].
 const LEAST_REPAIRS: u64 = 20;
 
-/// Number of pages for each repair.
 const REPAIR_SHARE: u64 = 4;
 
 /// Changes of the list, as far as the overlap of pages shows them.

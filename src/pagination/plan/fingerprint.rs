@@ -72,7 +72,6 @@ impl Fingerprint {
         self.records += batch.records();
     }
 
-    /// Keeps the last record of these.
     pub(super) fn keep_last(&mut self, batch: &Batch) {
         self.last.clear();
         self.last.extend_from_slice(last_line(batch.lines()));

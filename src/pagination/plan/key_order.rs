@@ -68,7 +68,6 @@ impl KeyOrder {
     }
 }
 
-/// Number of a key that is a whole one.
 fn whole_number(key: &[u8]) -> Option<i128> {
     // As many digits as are surely in a `u64` are most keys, and are read without the checks of a parser.
     if matches!(key.len(), 1..=18) && key.iter().all(u8::is_ascii_digit) {

@@ -29,7 +29,6 @@ impl KeyTexts {
         self.tags.push(tag_of(text));
     }
 
-    /// Number of keys that came.
     pub(super) fn end(&self) -> u64 {
         self.forgotten + self.ends.len() as u64
     }
@@ -56,7 +55,6 @@ impl KeyTexts {
         places.find(|place| self.get(*place) == Some(text))
     }
 
-    /// Drops the keys from this place on.
     pub(super) fn truncate(&mut self, end: u64) {
         let kept = usize::try_from(end.saturating_sub(self.forgotten)).unwrap_or(usize::MAX);
         self.ends.truncate(kept);

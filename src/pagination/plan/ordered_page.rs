@@ -6,7 +6,6 @@ use super::events::PageId;
 use crate::pagination::PageRequest;
 use crate::pagination::page::Head;
 
-/// Page that was ordered for a part.
 #[derive(Debug)]
 pub(super) struct OrderedPage {
     pub(super) id: PageId,
@@ -24,7 +23,6 @@ pub(super) struct Lead {
     pub(super) next: Arc<PageRequest>,
 }
 
-/// Arrival of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
     OnItsWay,

@@ -53,7 +53,6 @@ struct KnownKey {
 }
 
 impl OverlapKeys {
-    /// Keys in a share of this window.
     pub(super) fn new(window: u64) -> Self {
         Self { room: usize::try_from(window / WINDOW_SHARE).unwrap_or(usize::MAX), ..Self::default() }
     }
@@ -135,7 +134,6 @@ impl OverlapKeys {
         self.forgotten + self.keys.len() as u64
     }
 
-    /// Drops the keys of the page.
     pub(super) fn drop_page(&mut self) {
         while self.forgotten + (self.keys.len() as u64) > self.page
             && let Some(KnownKey { hash, length, .. }) = self.keys.pop_back()

@@ -51,7 +51,6 @@ impl PageGrid {
         offset.saturating_add(self.size_at(offset, longest))
     }
 
-    /// Address of the page at this offset.
     pub(super) fn address(
         &self,
         pagination: &Pagination,
@@ -66,7 +65,6 @@ impl PageGrid {
         Some(Address::new(request, offset))
     }
 
-    /// Number of records that a page was asked for.
     pub(super) fn asked(&self, request: &PageRequest) -> Option<u64> {
         request.value_at(&self.size)?.parse().ok()
     }

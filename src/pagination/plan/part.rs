@@ -25,7 +25,6 @@ pub(super) struct CollectionPart {
     pub(super) walk: Walk,
     /// Bounds of the part, where it is one of a range.
     pub(super) cut: Option<Cut>,
-    /// Number of records that the part has let through.
     pub(super) records: u64,
     /// Filter behind the cut: a record behind it belongs to the next part, too.
     pub(super) double_filter: Option<DoubleFilter>,

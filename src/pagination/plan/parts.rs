@@ -22,7 +22,6 @@ use crate::pagination::settings::{ConsistencyLevel, Pagination};
 use crate::pagination::since_valid_at::VersionSource;
 use crate::pagination::verdict::{Consistency, Doubt, ProvenEnd};
 
-/// All parts of a crawl.
 #[derive(Debug)]
 pub(super) struct Parts {
     pagination: Arc<Pagination>,
@@ -32,11 +31,9 @@ pub(super) struct Parts {
     pub(super) list: Vec<CollectionPart>,
     /// First requests of the parts that have not begun.
     queued: VecDeque<PageRequest>,
-    /// Splitter of the parts of a range.
     pub(super) splitter: Option<RangeSplitter>,
     /// Hash of a part's first record → the part, in a list of parts.
     openings: DigestMap<PartId>,
-    /// Keys of the records of all parts.
     keys: CrawlKeys,
     begun: u64,
     retired: RetiredParts,
@@ -225,7 +222,6 @@ impl Parts {
         }
     }
 
-    /// Checks a part behind a whole page of it.
     pub(super) fn check(&mut self, id: PartId) -> Result<(), PageError> {
         self.check_order(id)?;
         let is_over = self.queued.is_empty() && self.list.iter().all(CollectionPart::is_over);

@@ -31,7 +31,6 @@ pub struct Plan {
     guesses: usize,
     start: Start,
     next_page: u64,
-    /// Notices that were given.
     noticed: Vec<PlanNotice>,
 }
 

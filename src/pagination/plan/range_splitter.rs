@@ -48,7 +48,6 @@ impl RangeSplitter {
         &self.pagination
     }
 
-    /// First request of a part.
     pub(super) fn request(&self, cut: &Cut) -> Result<PageRequest, PageError> {
         cut.request(&self.first)
     }

@@ -52,7 +52,6 @@ impl TrailKeys {
         self.ahead.truncate(met.unwrap_or(u64::MAX));
     }
 
-    /// Drops the page's keys.
     pub(super) fn drop_page(&mut self) {
         self.passed.truncate(self.settled);
         self.settled = self.passed.end();

@@ -13,13 +13,11 @@ pub(super) struct TrailNote {
     pub(super) held: Option<NotedEnd>,
     /// Number of records that were found to be gone when the list was read on behind them.
     pub(super) shifts: u64,
-    /// Number of steps back.
     pub(super) back: u64,
     /// Number of new records in front of known ones.
     pub(super) late: u64,
 }
 
-/// End that is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct NotedEnd {
     /// Place among the keys ahead of the record behind which it came.

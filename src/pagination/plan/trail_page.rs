@@ -16,7 +16,6 @@ pub(super) struct TrailPage {
     late: u64,
 }
 
-/// Meaning of a record of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TrailRecord {
     New,

@@ -37,7 +37,6 @@ pub(super) struct LineBuffer {
     lines: u64,
     /// Keys of these lines, where records have one.
     keys: Option<Box<KeyColumn>>,
-    /// Number of lines that were taken.
     taken: u64,
     usage: LineUse,
     /// With [`LineUse::Skipped`]: a part of the current element was read.

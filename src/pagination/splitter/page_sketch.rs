@@ -32,7 +32,6 @@ pub(super) struct PageSketch {
 }
 
 impl PageSketch {
-    /// Adds a part of the page.
     pub(super) fn add(&mut self, part: &[u8]) {
         if self.is_full || self.text.len() + part.len() > LARGEST {
             *self = Self { is_full: true, ..Self::default() };
@@ -41,7 +40,6 @@ impl PageSketch {
         }
     }
 
-    /// Begins a string.
     pub(super) fn begin_string(&mut self) {
         self.string = Some(self.text.len());
     }
@@ -58,7 +56,6 @@ impl PageSketch {
         }
     }
 
-    /// Adds an array that was skipped.
     pub(super) fn add_array(&mut self, elements: u64) {
         let mut text = b"[".to_vec();
         add_nulls(&mut text, elements);
@@ -66,7 +63,6 @@ impl PageSketch {
         self.add(&text);
     }
 
-    /// Adds the array of records.
     pub(super) fn add_records(&mut self, records: u64) {
         if self.records.is_none() {
             self.records = Some((self.text.len(), records));

@@ -82,13 +82,11 @@ impl Surroundings {
         Ok(())
     }
 
-    /// Adds a part of the text.
     pub(super) fn add(&mut self, part: &[u8]) -> Result<(), PageError> {
         self.sketch.add(part);
         self.capture_part(part)
     }
 
-    /// Adds a part of a string value.
     pub(super) fn add_string(&mut self, part: &[u8]) -> Result<(), PageError> {
         self.sketch.add_string(part);
         self.capture_part(part)

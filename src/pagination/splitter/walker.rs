@@ -69,7 +69,6 @@ impl PageWalker {
         self.read
     }
 
-    /// Reads the next piece.
     pub(super) fn feed(&mut self, piece: &[u8], output: &mut WalkOutput) -> Result<(), PageError> {
         let mut at = 0;
         while let Some(byte) = piece.get(at) {

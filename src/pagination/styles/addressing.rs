@@ -29,9 +29,7 @@ pub(crate) struct AddressContext<'a> {
 pub(crate) struct PageAnswer<'a> {
     pub(crate) head: &'a Head,
     pub(crate) fields: &'a PageFields,
-    /// Number of records.
     pub(crate) records: u64,
-    /// Line of the last record.
     pub(crate) last_record: &'a [u8],
 }
 

@@ -81,7 +81,6 @@ pub(in crate::snapshot) struct LogPolicy {
     pub(super) ahead: u64,
 }
 
-/// Creates an empty log.
 pub(super) fn create(storage: LogStorage, memory: &MemoryBudget, policy: LogPolicy) -> (Writer, Log) {
     let state = LogState { flush: FlushQueue::new(&storage), ..LogState::default() };
     ends(LogShared::new(state, storage, memory, policy))

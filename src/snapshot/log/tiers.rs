@@ -48,7 +48,6 @@ struct TierPiece {
     batch: Batch,
 }
 
-/// Tier of a byte.
 #[derive(Debug)]
 pub(super) enum ByteLocation {
     Memory(Bytes),

@@ -30,7 +30,6 @@ pub(super) fn modified(lines: &fs::Metadata, journal: Option<&fs::Metadata>) -> 
     times.into_iter().flatten().max().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-/// Deletes a file if it exists.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

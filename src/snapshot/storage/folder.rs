@@ -31,7 +31,6 @@ pub(super) struct FilePaths {
     pub(super) journal: PathBuf,
 }
 
-/// Snapshots in a folder.
 #[derive(Debug, Default)]
 pub(super) struct FolderContents {
     pub(super) stored: Vec<StoredSnapshot>,

@@ -148,7 +148,6 @@ impl NamedFile {
         &self.path
     }
 
-    /// Creates the file.
     pub(super) fn create(&self) -> io::Result<Arc<File>> {
         self.open_with(private().create_new(true))
     }
@@ -162,7 +161,6 @@ impl NamedFile {
         self.open_with(&private()).or_else(|error| self.pinned.get().cloned().ok_or(error))
     }
 
-    /// Returns the file if it is open.
     pub(super) fn if_open(&self) -> Option<Arc<File>> {
         self.pinned.get().cloned().or_else(|| self.open_files.get(self.number))
     }

@@ -26,7 +26,6 @@ impl Traffic {
         Self { load, backing_off: 0, ..self }
     }
 
-    /// Adds this to the sum of its upstream.
     pub(super) fn add_to(self, upstreams: &mut BTreeMap<String, Self>) {
         let Some(sum) = upstreams.get_mut(&self.origin) else {
             upstreams.insert(self.origin.clone(), self);

@@ -33,7 +33,6 @@ pub(super) struct UnitRange {
     highest: Option<i128>,
 }
 
-/// End of the axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     /// The end at which the walk begins.

@@ -28,7 +28,6 @@ impl Density {
         Self { before: self.per_unit().map(sample), ..Self::default() }
     }
 
-    /// Counts a record.
     pub(super) fn add(&mut self, place: i128) {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let units = (place - *self.start.get_or_insert(place)) as f64;
