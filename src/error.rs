@@ -23,8 +23,14 @@ pub struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fault {
-    /// The upstream answered with this status.
+    /// The upstream answered with this status, for a reason of its own.
     Refused(#[serde(with = "status")] StatusCode),
+    /// The upstream answered with this status to what the client asked for, or to its credentials.
+    #[serde(rename = "refused_client")]
+    RefusedClient(#[serde(with = "status")] StatusCode),
+    /// The upstream answered with this status to what the configuration has added to the client's request.
+    #[serde(rename = "refused_configuration")]
+    RefusedConfiguration(#[serde(with = "status")] StatusCode),
     /// No connection to the upstream.
     Unreachable,
     /// The upstream did not answer in time.
@@ -56,8 +62,17 @@ impl Fault {
     /// Returns true for a failure that may be over a moment later, so that a resumed crawl may succeed.
     pub fn is_transient(self) -> bool {
         match self {
-            Self::Refused(_) | Self::Unreachable | Self::Timeout | Self::Upstream | Self::Stopped => true,
+            Self::Refused(_) | Self::RefusedClient(_) | Self::RefusedConfiguration(_) => true,
+            Self::Unreachable | Self::Timeout | Self::Upstream | Self::Stopped => true,
             Self::Configuration | Self::Unproven | Self::Moved | Self::Changed | Self::Lost => false,
+        }
+    }
+
+    /// Status with which the upstream refused a page, if it did.
+    pub fn refusal(self) -> Option<StatusCode> {
+        match self {
+            Self::Refused(status) | Self::RefusedClient(status) | Self::RefusedConfiguration(status) => Some(status),
+            _ => None,
         }
     }
 
@@ -65,7 +80,8 @@ impl Fault {
     pub fn name(self) -> &'static str {
         match self {
             Self::Refused(_) | Self::Unreachable | Self::Timeout | Self::Upstream | Self::Changed => "upstream",
-            Self::Configuration => "configuration",
+            Self::RefusedClient(_) => "client",
+            Self::Configuration | Self::RefusedConfiguration(_) => "configuration",
             Self::Unproven => "unproven",
             Self::Moved => "moved",
             Self::Lost | Self::Stopped => "unpage",
@@ -129,9 +145,9 @@ mod tests {
 
     #[test]
     fn a_failure_is_read_as_it_was_written() {
-        let faults =
-            [Fault::Refused(StatusCode::FORBIDDEN), Fault::Unproven, Fault::Moved, Fault::Lost, Fault::Stopped];
-        for fault in faults {
+        let faults = [Fault::Refused, Fault::RefusedClient, Fault::RefusedConfiguration];
+        let faults = faults.map(|fault| fault(StatusCode::FORBIDDEN)).into_iter();
+        for fault in faults.chain([Fault::Unproven, Fault::Moved, Fault::Lost, Fault::Stopped]) {
             let value = HeaderValue::from_bytes(b"a \"quote\" \xff").unwrap();
             let failure = Failure { headers: vec![(RETRY_AFTER, value)], ..Failure::new(fault, "what", "do") };
             let text = serde_json::to_string(&failure).unwrap();

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::attempts::PageFailure;
 pub(super) use super::drive_step::{Checkpoints, CrawlProgress, CrawlStart, ReadLimit};
-use super::failure_report::{self, on_page};
+use super::failure_report::{self, RequestAuthor, on_page, wrong_page};
 use super::in_flight::PagesInFlight;
 use super::page_stream::PageEvent;
 use super::reorder::ReorderBuffer;
@@ -19,6 +19,7 @@ use super::verification::Verification;
 use super::withheld_read::{ReadEvidence, WholeRead, WithheldRead};
 use super::{Crawl, key_spill};
 use crate::error::Failure;
+use crate::pagination::followed_advice::open_advice;
 use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::{
@@ -50,7 +51,6 @@ pub(super) struct Driver {
     /// Number of records that the plan has released.
     pub(super) records: u64,
     url: Url,
-    /// The head of the first page.
     pub(super) head: Option<Arc<Head>>,
 }
 
@@ -62,7 +62,7 @@ impl Driver {
         let url = first.url.clone();
         let guard = LinkGuard::new(&client.upstream().url, &client.upstream().aliases);
         let plan = Plan::new(Arc::clone(&pagination), caps.clone(), guard, first.clone(), *width, SystemTime::now());
-        let mut plan = plan.map_err(|wrong| failure_report::wrong_page(client, &wrong, &url))?;
+        let mut plan = plan.map_err(|wrong| wrong_page(client, &wrong, &url))?;
         let begins_behind_record = pagination.since.is_some() && since.is_some();
         if begins_behind_record {
             plan.begin_midway();
@@ -263,18 +263,22 @@ impl Driver {
         }
     }
 
-    /// The failure of a crawl that is not the fault of one page.
     pub(super) fn crawl_failure(&self, error: &PageError) -> Failure {
-        failure_report::wrong_page(&self.client, error, &self.url)
+        self.advised(wrong_page(&self.client, error, &self.url))
     }
 
-    /// The failure of a crawl whose records moved.
     pub(super) fn moved(&self, why: &str) -> Failure {
-        failure_report::moved(&self.url, why)
+        self.advised(failure_report::moved(&self.url, why))
+    }
+
+    /// The failure without advice that the configuration follows already.
+    fn advised(&self, failure: Failure) -> Failure {
+        Failure { hint: open_advice(&self.pagination, &failure.hint), ..failure }
     }
 
     pub(super) fn page_failure(&self, wrong: &PageError, head: &Head, name: PageName) -> Failure {
-        on_page(name, failure_report::wrong_page(&self.client, wrong, &head.url))
+        let author = RequestAuthor::of(name, &head.url, &self.url);
+        on_page(name, self.advised(author.wrong_page(&self.client, wrong, &head.url)))
     }
 
     pub(super) fn starts_midway(&self) -> bool {

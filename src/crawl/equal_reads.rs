@@ -89,7 +89,6 @@ fn moved(crawl: &Crawl, policy: OnMissed, last: Result<Box<Driver>, Failure>) ->
     }
 }
 
-/// Standing of a whole read.
 enum ReadStanding {
     /// The list was as it was read at one moment, or all of it is of one state.
     Confirmed,
@@ -179,8 +178,8 @@ impl Reads {
 
 /// The failure of a read after `pages`: the absence of a later one is not that of the collection, and the next read may find a shorter list.
 fn of_page(pages: u64, failure: Failure) -> Failure {
-    match failure.fault {
-        Fault::Refused(status) if pages > 0 && matches!(status.as_u16(), 404 | 410 | 416) => {
+    match failure.fault.refusal() {
+        Some(status) if pages > 0 && matches!(status.as_u16(), 404 | 410 | 416) => {
             Failure { fault: Fault::Unproven, ..failure }
         }
         _ => failure,

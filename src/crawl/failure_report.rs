@@ -4,12 +4,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::prefix_check::PageChanged;
+use crate::config::Credentials;
 use crate::error::{Failure, Fault};
 use crate::pagination::page::Head;
 use crate::pagination::plan::PageName;
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::retry::PagePlace;
-use crate::pagination::{Blame, PageError, PageRequest};
+use crate::pagination::{Blame, PageError, PageRequest, RefusalCause};
 use crate::upstream::{Client, UpstreamError};
 
 /// The failure of one attempt, which another one may mend. It may hold credentials that the upstream repeats.
@@ -21,7 +22,45 @@ pub(super) enum AttemptError {
     Page(PageError),
 }
 
-/// The failure of the last attempt at a page.
+/// Author of the request for a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RequestAuthor {
+    /// The client: the request for page 1 as it came.
+    Client,
+    /// The configuration, which has added to the request for page 1.
+    Extended,
+    /// The configuration, by which the request follows from an earlier page.
+    Configuration,
+}
+
+impl RequestAuthor {
+    /// Author of the request for this page, which has the URL `asked`; `client` is that of the client's request.
+    pub(super) fn of(name: PageName, asked: &url::Url, client: &url::Url) -> Self {
+        match name.is_first() {
+            true if asked == client => Self::Client,
+            true => Self::Extended,
+            false => Self::Configuration,
+        }
+    }
+
+    /// The failure of a page; of a refused one (4xx, RFC 9110 §15.5) the party at fault is the one that must send something else.
+    pub(super) fn wrong_page(self, client: &Client, wrong: &PageError, url: &url::Url) -> Failure {
+        let failure = wrong_page(client, wrong, url);
+        let PageError::Status { status, cause, .. } = wrong else { return failure };
+        let by_author = |is_client| if is_client { Fault::RefusedClient } else { Fault::RefusedConfiguration };
+        let fault = match status.as_u16() {
+            403 if *cause == RefusalCause::TooMany => return failure,
+            401 | 403 | 407 => by_author(matches!(client.upstream().credentials, Credentials::Passed)),
+            404 | 405 | 410 => by_author(self != Self::Configuration),
+            300..=399 | 406 => Fault::RefusedConfiguration,
+            408 | 421 | 423 | 425 | 426 | 429 => return failure,
+            400..=499 => by_author(self == Self::Client),
+            _ => return failure,
+        };
+        Failure { fault: fault(*status), ..failure }
+    }
+}
+
 pub(super) fn failed(client: &Client, error: &AttemptError, request: &PageRequest, place: PagePlace) -> Failure {
     let message = |error: &UpstreamError| format!("{}: {error}", RedactedUrl(&request.url));
     match error {
@@ -93,7 +132,7 @@ fn broken(client: &Client, wrong: &PageError, url: &url::Url, headers: &HeaderMa
 
 /// The failure of a crawl whose records moved while they were read, for this reason.
 pub(super) fn moved(url: &url::Url, why: &str) -> Failure {
-    let hint = "consistency = \"repair\" with a `key` reads again what moved, and \"verify\" reads all until two reads are equal; on_missed = \"report\" accepts a list that may have lost records; or fetch the collection again when fewer records change";
+    let hint = "consistency = \"repair\" with a `key` reads again what moved; consistency = \"verify\" reads all until two reads are equal; on_missed = \"report\" accepts a list that may have lost records; or fetch the collection again when fewer records change";
     Failure::new(Fault::Moved, format!("{}: records may be missing or doubled: {why}", RedactedUrl(url)), hint)
 }
 
@@ -157,5 +196,46 @@ impl From<PageError> for AttemptError {
 impl From<PageChanged> for AttemptError {
     fn from(changed: PageChanged) -> Self {
         Self::Page(PageError::Changed(changed.records))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::Upstream;
+    use crate::upstream::Governors;
+
+    #[test]
+    fn a_refusal_names_the_party_that_must_send_something_else() {
+        let url: url::Url = "http://a/items".parse().unwrap();
+        let of = |credentials, author: RequestAuthor, status: u16, cause| {
+            let upstream = Upstream { credentials, ..Upstream::at(url.clone()) };
+            let client = Client::new(Arc::new(upstream), &Governors::default()).unwrap();
+            let status = StatusCode::from_u16(status).unwrap();
+            let wrong = PageError::Status { status, cause, excerpt: String::new() };
+            author.wrong_page(&client, &wrong, &url).fault.name()
+        };
+        use RequestAuthor::{Client as Own, Configuration, Extended};
+        let (client, configuration, upstream) = ("client", "configuration", "upstream");
+        for (statuses, by_own, by_extended, by_configuration) in [
+            (&[401, 403, 407][..], client, client, client),
+            (&[404, 405, 410], client, client, configuration),
+            (&[400, 411, 412, 413, 414, 415, 416, 422, 431, 451], client, configuration, configuration),
+            (&[301, 302, 307, 406], configuration, configuration, configuration),
+            (&[202, 204, 207, 408, 421, 423, 425, 429, 500, 502, 503, 504], upstream, upstream, upstream),
+        ] {
+            for status in statuses {
+                let faults = [Own, Extended, Configuration]
+                    .map(|author| of(Credentials::Passed, author, *status, RefusalCause::Unsaid));
+                assert_eq!(faults, [by_own, by_extended, by_configuration], "{status}");
+            }
+        }
+        let configured = || Credentials::Header(header::AUTHORIZATION, HeaderValue::from_static("Bearer secret"));
+        for status in [401, 403, 407] {
+            assert_eq!(of(configured(), Own, status, RefusalCause::Unsaid), configuration);
+        }
+        assert_eq!(of(configured(), Own, 403, RefusalCause::TooMany), upstream);
     }
 }

@@ -95,10 +95,10 @@ fn starved() -> Failure {
 
 /// A first page that is refused where the client named a record is no end, and nothing is wrong with the configuration.
 fn explain(start: CrawlStart, failure: Failure) -> Failure {
-    match (start, failure.fault) {
-        (CrawlStart::Since, Fault::Refused(status)) if matches!(status.as_u16(), 400 | 404 | 409 | 410 | 416 | 422) => {
+    match (start, failure.fault.refusal()) {
+        (CrawlStart::Since, Some(status)) if matches!(status.as_u16(), 400 | 404 | 409 | 410 | 416 | 422) => {
             let hint = "name a record that the upstream has, by its value for `since`, or ask for the whole collection";
-            Failure { hint: hint.to_owned(), ..failure }
+            Failure { fault: Fault::RefusedClient(status), hint: hint.to_owned(), ..failure }
         }
         _ => failure,
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Crawl;
 use super::attempts::{Attempts, PageFailure};
 use super::drive::{CrawlProgress, Driver};
-use super::failure_report::{self, AttemptError};
+use super::failure_report::{self, AttemptError, RequestAuthor};
 use crate::config::Caps;
 use crate::error::{Failure, Fault};
 use crate::pagination::error::SHARED_RECORD_HINT;
@@ -25,7 +25,6 @@ use crate::pagination::{
     Validation, detect,
 };
 
-/// Second page of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SecondPage {
     Empty,
@@ -142,7 +141,9 @@ async fn first_page(crawl: &Crawl) -> Result<(Arc<Head>, Bytes), Failure> {
         Ok(page) => Ok(page),
         Err(PageFailure::Refused(head, body, _)) => {
             let wrong = PageError::of_refusal(head.status, &head.headers, &body);
-            let failure = failure_report::wrong_page(&crawl.client, &wrong, &head.url);
+            let is_extended = crawl.pagination.page_size.is_some();
+            let author = if is_extended { RequestAuthor::Extended } else { RequestAuthor::Client };
+            let failure = author.wrong_page(&crawl.client, &wrong, &head.url);
             let message = format!("page 1 of {}", failure.message);
             Err(Failure { message, headers: failure_report::kept_headers(&head), ..failure })
         }

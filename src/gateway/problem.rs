@@ -230,7 +230,7 @@ pub(super) fn not_json(error: &serde_json::Error, kind: BodyKind) -> Response<Bo
 
 fn status_of(fault: Fault) -> StatusCode {
     match fault {
-        Fault::Refused(status) => status,
+        Fault::Refused(status) | Fault::RefusedClient(status) | Fault::RefusedConfiguration(status) => status,
         Fault::Unreachable | Fault::Upstream | Fault::Unproven | Fault::Moved | Fault::Changed => {
             StatusCode::BAD_GATEWAY
         }

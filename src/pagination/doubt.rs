@@ -35,6 +35,8 @@ pub enum Doubt {
     ShortPage,
     /// Fewer records came than the upstream's last total says.
     Fewer,
+    /// The last page may be the first one again.
+    FirstAgain,
 }
 
 impl From<Doubt> for Consistency {
@@ -64,6 +66,9 @@ impl fmt::Display for Doubt {
                 "a short or empty page was taken for the end, and the upstream's pages may also be so before it"
             }
             Self::Fewer => "fewer records came than the upstream's total, which changed: they were inserted in front, or are missing",
+            Self::FirstAgain => {
+                "the page behind the only record has that record alone, as the first page again would, if the upstream ignored its key"
+            }
             Self::Cached => "a cache answered (Age), so that pages are of earlier moments, and a later read may see them again",
             Self::Repeated => {
                 "a page repeated records of the one before, and others may be missing for them: the upstream's order may not be one"

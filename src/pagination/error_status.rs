@@ -44,7 +44,7 @@ pub(super) fn status_hint(status: StatusCode, cause: RefusalCause) -> Option<&'s
         }
         (401 | 403, _) => "send the credentials that the upstream asks for, or configure `credentials`",
         (404 | 410, _) => {
-            "check the path; if this status is how the upstream says that a page lies past the last, set end = { status = 404 }"
+            "check the path, and the credentials, without which some upstreams say this too; if this status is how the upstream says that a page lies past the last, set end = { status = 404 }"
         }
         (400 | 422, _) => {
             "the upstream refuses a parameter of the request, and its answer may say which: check `param`, `start` and page_size (its largest) by its documentation; if this status is how it says that a page lies past the last, set end = { status = … }"

@@ -1,4 +1,6 @@
-//! Excerpts of texts that came from outside, for messages.
+//! Parts of error messages: texts that came from outside, cut and on one line, and phrases that several messages share.
+
+use super::request::Param;
 
 /// Returns the first `most` characters of a text that came from outside, on one line.
 pub(in crate::pagination) fn start_of(text: &str, most: usize) -> String {
@@ -12,4 +14,9 @@ pub(in crate::pagination) fn excerpt(text: &str) -> String {
         short.push('…');
     }
     short
+}
+
+/// Description of a parameter that seems to have no effect; empty where there is none.
+pub(super) fn ignored(param: Option<&Param>) -> String {
+    param.map(|param| format!(", as if the upstream ignored {param}")).unwrap_or_default()
 }

@@ -13,6 +13,7 @@ mod error_status;
 mod error_words;
 mod excerpt;
 pub mod first_value;
+pub(crate) mod followed_advice;
 mod json_extract;
 pub mod keys;
 pub mod link_guard;

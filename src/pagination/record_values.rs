@@ -1,6 +1,7 @@
 //! Values of one record, read from its line.
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::error::PageError;
 use super::json_extract::{PathSet, value_of};
@@ -8,9 +9,15 @@ use super::path::Path;
 
 /// Returns the values at these paths of the record in `line`.
 pub(super) fn values_of(line: &[u8], paths: &[Path]) -> Result<Vec<Option<Value>>, PageError> {
+    let raw = raw_values_of(line, paths)?;
+    paths.iter().zip(raw).map(|(path, raw)| raw.map(|raw| value_of(path, raw)).transpose()).collect()
+}
+
+/// Returns the same as they are spelled.
+pub(super) fn raw_values_of<'a>(line: &'a [u8], paths: &[Path]) -> Result<Vec<Option<&'a RawValue>>, PageError> {
     let mut raw = vec![None; paths.len()];
     PathSet::new(&paths.iter().collect::<Vec<_>>()).extract(text_of(line)?, &mut raw)?;
-    paths.iter().zip(raw).map(|(path, raw)| raw.map(|raw| value_of(path, raw)).transpose()).collect()
+    Ok(raw)
 }
 
 pub(super) fn text_of(line: &[u8]) -> Result<&str, PageError> {

@@ -138,6 +138,21 @@ impl PageRequest {
         Ok(())
     }
 
+    /// Sets a value that is spelled so in JSON. Numbers keep their spelling, but in a JSON body: serde_json writes `2e2` as `2e+2`.
+    pub fn set_spelled(
+        &mut self,
+        param: &Param,
+        value: &Value,
+        spelling: &str,
+        encode: Encode,
+    ) -> Result<(), BadPlace> {
+        match (param, value, encode) {
+            (Param::Body(_), ..) => self.set(param, value, encode),
+            (_, Value::Number(_), _) | (_, _, Encode::Json) => self.set(param, &Value::from(spelling), Encode::Plain),
+            _ => self.set(param, value, encode),
+        }
+    }
+
     /// Value of `param` as text.
     pub fn value_at(&self, param: &Param) -> Option<String> {
         match (param, &self.body) {

@@ -86,6 +86,109 @@ async fn keys_that_tie_or_fall_are_named() {
     }
 }
 
+/// Runs `fetch` of a keyset or cursor with these arguments; returns its exit code, its lines, and its last words.
+async fn fetched(url: &str, pagination: &str, more: &[&str]) -> (Option<i32>, String, String) {
+    let arguments = ["fetch", url, "--records", "data", "--pagination", pagination];
+    let output = run(arguments.iter().chain(more).copied()).await;
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test]
+async fn a_number_is_sent_as_its_page_spells_it() {
+    const KEYS: [&str; 6] = ["1e2", "2E2", "3.0e+2", "4e02", "500", "6e2"];
+    for (encode, keys) in
+        [("", "\"id\""), (", encode = \"json\"", "\"id\""), (", encode = \"json\"", "[\"id\", \"n\"]")]
+    {
+        let upstream = Upstream::scripted(0, move |asked, _| {
+            let query = asked.target.split_once('?').map_or("", |(_, query)| query);
+            let after = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "after");
+            let spelled = |key: &str| if keys.starts_with('[') { format!("[{key},7]") } else { key.to_owned() };
+            let from = after.map(|(_, after)| KEYS.iter().position(|key| spelled(key) == after));
+            // Behind a key that it does not know, this upstream has nothing.
+            let from = from.map_or(0, |at| at.map_or(KEYS.len(), |at| at + 1));
+            let records: Vec<_> = KEYS[from..].iter().take(2).map(|key| format!("{{\"id\":{key},\"n\":7}}")).collect();
+            Reply::json(format!("{{\"data\":[{}]}}", records.join(",")))
+        })
+        .await;
+        let pagination =
+            format!("{{ type = \"keyset\", key = {keys}, param = \"after\", anchor = \"compared\"{encode} }}");
+        let (code, lines, said) = fetched(&format!("{}/orders", upstream.url()), &pagination, &[]).await;
+        assert_eq!((code, lines.lines().count()), (Some(0), KEYS.len()), "{said}");
+        assert_eq!(upstream.asked().len(), 4);
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_may_be_the_first_again_proves_no_end() {
+    for records in [1, 2] {
+        let upstream = Upstream::scripted(0, move |_, _| Reply::json(page(&ids(records, &[])))).await;
+        let url = format!("{}/orders", upstream.url());
+        for consistency in ["detect", "repair", "none"] {
+            for overlap in [0, 1] {
+                for size in [&[][..], &["--page-size", "{ param = \"limit\", value = 100 }"]] {
+                    let pagination =
+                        format!("{{ type = \"keyset\", key = \"id\", param = \"after\", overlap = {overlap} }}");
+                    let level = ["--key", "id", "--consistency", consistency];
+                    let (code, _, said) = fetched(&url, &pagination, &[&level, size].concat()).await;
+                    let case = format!("{records} {consistency} {overlap} {size:?}: {said}");
+                    // A page of one record, where a hundred were asked for, is hardly one that was cut.
+                    let is_short = records == 1 && !size.is_empty();
+                    if is_short {
+                        assert!(code == Some(0) && said.contains("; unverified: "), "{case}");
+                    } else {
+                        assert!(matches!(code, Some(2..=5)) && said.contains("after"), "{case}");
+                    }
+                }
+            }
+        }
+        assert!(upstream.asked().len() >= 24);
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_one_record_ends_where_its_key_is_heeded() {
+    for lookup in [true, false] {
+        let upstream = Upstream::scripted(0, move |asked, _| {
+            Reply::json(page(if number(asked, "after").is_none() { &[1] } else { &[] }))
+        })
+        .await;
+        let anchor = if lookup { "looked_up" } else { "compared" };
+        let pagination = format!("{{ type = \"keyset\", key = \"id\", param = \"after\", anchor = \"{anchor}\" }}");
+        let level = ["--key", "id", "--consistency", "repair"];
+        let (code, lines, said) = fetched(&format!("{}/orders", upstream.url()), &pagination, &level).await;
+        assert!(code == Some(0) && lines == "{\"id\":1}\n" && said.contains("; steady: "), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_misspelled_parameter_of_a_token_is_named() {
+    for (grows, told) in [
+        (false, "the page repeats the records of page 1, as if the upstream ignored `cursr`"),
+        (true, "the next token is the one that was just sent, as if the upstream ignored `cursr`"),
+    ] {
+        let upstream = Upstream::scripted(0, move |asked, _| {
+            let first = if grows { asked.attempt * 100 + asked.page } else { 1 };
+            Reply::json(format!("{{\"data\":[{{\"id\":{first}}},{{\"id\":2}}],\"next\":\"b\"}}"))
+        })
+        .await;
+        let url = format!("{}/orders", upstream.url());
+        for same_token in ["", ", same_token = \"end\""] {
+            let pagination = format!("{{ type = \"cursor\", next = \"next\", param = \"cursr\"{same_token} }}");
+            let (code, _, said) = fetched(&url, &pagination, &[]).await;
+            if grows && !same_token.is_empty() {
+                assert!(code == Some(4) && said.contains("`cursr`"), "{said}");
+            } else {
+                assert!(code == Some(4) && said.contains(told), "{said}");
+            }
+            assert!(
+                same_token.is_empty() || !said.contains("set same_token"),
+                "a hint that is followed already: {said}"
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_list_that_is_not_watched_says_so() {
     let upstream = Upstream::scripted(0, |asked, _| {

@@ -414,6 +414,6 @@ async fn a_problem_report_is_one() {
     let problem: Value = serde_json::from_str(received.whole()).unwrap();
     let members: Vec<_> = problem.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(members, ["type", "title", "status", "detail", "fault", "hint"]);
-    assert_eq!((&problem["status"], &problem["fault"]), (&404.into(), &"upstream".into()));
+    assert_eq!((&problem["status"], &problem["fault"]), (&404.into(), &"client".into()));
     assert_eq!(received.header("cache-control"), Some("no-store"));
 }

@@ -51,7 +51,7 @@ impl EndRules<'_> {
     /// Error for records on a page that was to confirm this proof.
     pub(super) fn refuted(&self, proof: Proof) -> PageError {
         match proof {
-            Proof::SameToken => PageError::HandleRepeats,
+            Proof::SameToken => PageError::HandleRepeats(self.pagination.style.params().first().copied().cloned()),
             Proof::TotalPages(total_pages) => {
                 PageError::PagesDisagree { pages: self.progress.pages() + 1, total_pages }
             }

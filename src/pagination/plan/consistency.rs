@@ -12,7 +12,6 @@ use crate::pagination::proof::Proof;
 use crate::pagination::settings::{ConsistencyLevel, Pagination};
 use crate::pagination::verdict::{Consistency, Doubt, ProvenEnd};
 
-/// View of a walk that has ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EndedWalk<'a> {
     pub(super) pagination: &'a Pagination,
@@ -75,6 +74,9 @@ impl EndedWalk<'_> {
             Some(ConsistencyLevel::Verify) => return self.verified(proof),
             _ => {}
         }
+        if self.ends_with_first(proof) {
+            return Doubt::FirstAgain.into();
+        }
         if let Some(drift) = self.drift {
             return drift.consistency(proof, self.reach);
         }
@@ -118,6 +120,14 @@ impl EndedWalk<'_> {
         } else {
             Doubt::Key.into()
         }
+    }
+
+    /// Returns true if the page behind a list's only record had that record again, and no count or page without it shows that all has come.
+    fn ends_with_first(&self, proof: Proof) -> bool {
+        let is_led_by_key = !self.addresses.is_numbered() && self.pagination.style.is_computed();
+        let is_again = self.progress.records() == 1 && self.progress.filled() == self.progress.pages();
+        let has_proof = self.progress.filled() == 1 || proof != Proof::EmptyPage || !self.agreeing(proof).is_empty();
+        is_led_by_key && is_again && !has_proof
     }
 
     /// Moment of the first page, by the upstream's clock.

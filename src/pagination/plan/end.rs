@@ -53,7 +53,6 @@ pub(super) enum PageLength {
     Short,
 }
 
-/// Continuation behind a page.
 pub(super) enum PageLead {
     Next(Address, Aim),
     End(Proof),

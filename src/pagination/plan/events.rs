@@ -82,7 +82,6 @@ pub struct ReleasedRecords {
 #[derive(Clone, Copy, Debug)]
 pub enum PageNews<'a> {
     SoFar(PageSoFar<'a>),
-    /// The page is whole.
     Whole {
         records: u64,
     },
@@ -102,6 +101,11 @@ pub struct PageSoFar<'a> {
 impl PageName {
     pub const FIRST: Self = Self { number: Some(1), part: None };
     pub const SECOND: Self = Self { number: Some(2), part: None };
+
+    /// Returns true for the first page of its part.
+    pub fn is_first(self) -> bool {
+        self.number == Some(1)
+    }
 }
 
 impl fmt::Display for PageName {

@@ -9,6 +9,7 @@
 
 use super::drift::Drift;
 use super::end::PageLength;
+use super::fingerprint::last_line as last_line_of;
 use super::keyset_reader::{KeysetReader, KeysetText, PageOrder};
 use super::trail_keys::{TrailKeys, TrailPlace};
 use super::trail_note::{NotedEnd, TrailNote};
@@ -37,6 +38,8 @@ pub(super) struct KeyTrail {
     drift: Drift,
     /// Key of a last record behind which nothing came, although its page says that there is more.
     refuted: Vec<u8>,
+    /// Last record of the page so far.
+    last_line: Vec<u8>,
 }
 
 /// Answer that would end the walk, held until a page shows the record behind which it came.
@@ -77,6 +80,7 @@ impl KeyTrail {
             held: None,
             drift: Drift::default(),
             refuted: Vec::new(),
+            last_line: Vec::new(),
         }
     }
 
@@ -116,6 +120,7 @@ impl KeyTrail {
     pub(super) fn start_page(&mut self) {
         self.keys.drop_page();
         self.page = TrailPage::default();
+        self.last_line.clear();
         if let Some(keyset) = &mut self.keyset {
             keyset.start_page(if self.held.is_some() { PageOrder::Back } else { PageOrder::Forward });
         }
@@ -126,8 +131,8 @@ impl KeyTrail {
     pub(super) fn join(&mut self, batch: &Batch) -> Result<Vec<usize>, PageError> {
         let mut known = Vec::new();
         let (is_held, holds_ends) = (self.is_held(), self.holds_ends());
-        let Self { keyset: Some(keyset), keys, page, .. } = self else { return Ok(known) };
-        let mut line_before: &[u8] = &[];
+        let Self { keyset: Some(keyset), keys, page, last_line, .. } = self else { return Ok(known) };
+        let mut line_before = last_line.as_slice();
         for (at, line) in batch.each().enumerate() {
             let Some(KeysetText { text, is_equal }) = keyset.read(line)? else { continue };
             if is_equal && line.trim_ascii() != line_before.trim_ascii() {
@@ -148,6 +153,9 @@ impl KeyTrail {
                 TrailRecord::Disordered => return Err(keyset.disordered()),
             }
         }
+        let last = last_line_of(batch.lines());
+        last_line.clear();
+        last_line.extend_from_slice(last);
         Ok(known)
     }
 
@@ -211,11 +219,12 @@ impl KeyTrail {
     }
 
     /// Meaning of a whole page, `new` of whose records had not come, for the end that is held. A page that is shorter than others shows the
-    /// list's end.
-    pub(super) fn conclude(&mut self, records: u64, new: u64, length: PageLength) -> Conclusion {
+    /// list's end, unless it may be the first one again because the upstream ignores its key: no answer has come yet that shows otherwise.
+    pub(super) fn conclude(&mut self, records: u64, new: u64, length: PageLength, is_first: bool) -> Conclusion {
         if records == 0 && self.is_held() {
             return Conclusion::Absent;
         }
+        let may_be_first = is_first && !self.keys.is_at_beginning();
         let Some(HeldEnd { anchor, answer, .. }) = self.held.take() else {
             return if self.page.met().is_some() { Conclusion::GoesOn } else { Conclusion::Ordinary };
         };
@@ -223,6 +232,7 @@ impl KeyTrail {
         self.drift.shifts += u64::from(!is_there);
         match answer {
             _ if new > 0 => Conclusion::GoesOn,
+            None if may_be_first => Conclusion::GoesOn,
             Some(Err(fault)) if is_there => Conclusion::Refuted(fault),
             Some(Ok(proof)) if is_there => Conclusion::Proven(proof),
             _ if length == PageLength::Short => Conclusion::Proven(Proof::LastRecord),

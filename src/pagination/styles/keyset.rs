@@ -1,13 +1,11 @@
 //! Key of the last record as the token of the next page.
 
-use serde_json::Value;
-
 use super::addressing::{Address, AddressContext, Addressing, PageAnswer};
 use super::config_keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
 use super::style_rules::{ReadStyle, StyleRules};
 use crate::pagination::error::PageError;
 use crate::pagination::path::Path;
-use crate::pagination::record_values::values_of;
+use crate::pagination::record_values::{raw_values_of, text_of};
 use crate::pagination::request::{Encode, Param};
 
 /// Pages that begin behind the record with a key, or with it.
@@ -105,19 +103,15 @@ impl StyleRules for Keyset {
 
     fn next(&self, context: AddressContext<'_>, answer: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
         let mut values = Vec::new();
-        for (path, value) in self.key.iter().zip(values_of(answer.last_record, &self.key)?) {
-            values.push(value.ok_or_else(|| PageError::NoKey(path.clone()))?);
+        for (path, value) in self.key.iter().zip(raw_values_of(answer.last_record, &self.key)?) {
+            values.push(value.ok_or_else(|| PageError::NoKey(path.clone()))?.get());
         }
-        let value = if values.len() == 1 { values.remove(0) } else { Value::Array(values) };
-        self.at(context, &value).map(Some)
+        let spelling = if let [value] = values[..] { value.to_owned() } else { format!("[{}]", values.join(",")) };
+        self.at(context, &spelling).map(Some)
     }
 
     fn behind(&self, context: AddressContext<'_>, key: &[u8]) -> Result<Option<Address>, PageError> {
-        // The path of the key's only value is told; of several, the text is an array that was made of them.
-        let path = self.key.first().filter(|_| self.key.len() == 1).cloned().unwrap_or_default();
-        let value = serde_json::from_slice(key);
-        let value = value.map_err(|error| PageError::Unreadable { path, what: error.to_string() })?;
-        self.at(context, &value).map(Some)
+        self.at(context, text_of(key)?).map(Some)
     }
 
     /// A small page with an overlap may hold nothing but the record that its key names.
@@ -130,7 +124,7 @@ impl StyleRules for Keyset {
     }
 
     fn repetition(&self) -> PageError {
-        PageError::KeyRepeats
+        PageError::KeyRepeats(self.param.clone())
     }
 
     fn sends_array(&self) -> bool {
@@ -139,10 +133,14 @@ impl StyleRules for Keyset {
 }
 
 impl Keyset {
-    /// Address of the page behind a key.
-    fn at(&self, context: AddressContext<'_>, key: &Value) -> Result<Address, PageError> {
+    /// Address of the page behind a key that is spelled so in JSON; several values are an array.
+    fn at(&self, context: AddressContext<'_>, key: &str) -> Result<Address, PageError> {
+        // The path of the key's only value is told; of several, the text is an array that was made of them.
+        let path = self.key.first().filter(|_| self.key.len() == 1).cloned().unwrap_or_default();
+        let value = serde_json::from_str(key);
+        let value = value.map_err(|error| PageError::Unreadable { path, what: error.to_string() })?;
         let mut request = context.first.clone();
-        request.set(&self.param, key, self.encode)?;
+        request.set_spelled(&self.param, &value, key, self.encode)?;
         Ok(Address::unnumbered(request))
     }
 }

@@ -152,7 +152,7 @@ pub(crate) trait StyleRules: fmt::Debug {
 
     /// Error for a next address that is the one that was just sent.
     fn repetition(&self) -> PageError {
-        PageError::TokenRepeats
+        PageError::TokenRepeats(self.params().first().copied().cloned())
     }
 
     /// Words for the place of the next address, where its absence on the first page may be a mistake of the configuration.
@@ -172,7 +172,6 @@ pub(crate) trait StyleRules: fmt::Debug {
         false
     }
 
-    /// Returns true if the changing value is an array.
     fn sends_array(&self) -> bool {
         false
     }
@@ -188,7 +187,6 @@ pub(crate) trait StyleRules: fmt::Debug {
     }
 }
 
-/// Reading of a style from its configured values.
 pub(super) trait ReadStyle: Sized {
     const SCHEMA: StyleSchema;
 

@@ -11,8 +11,7 @@ pub(super) struct KeysetWalk<'a>(pub(super) &'a mut Walk);
 impl KeysetWalk<'_> {
     /// Holds an answer behind a key that would end the walk or break it: Asked ⇒ Ask for an earlier key, or what the answer means.
     pub(super) fn hold(&mut self, absence: Result<Proof, PageError>) -> Result<(), PageError> {
-        let agrees = self.0.progress.total() == Some(self.0.progress.records());
-        let is_confirmed = agrees || matches!(self.0.state.aim(), Some(Aim::Confirm(_)));
+        let is_confirmed = self.has_all() || matches!(self.0.state.aim(), Some(Aim::Confirm(_)));
         let meaning = match absence {
             Ok(proof) if is_confirmed && self.0.trail.trusts_totals() => Some(proof),
             absence => self.0.trail.hold(absence, self.0.pages())?,
@@ -22,14 +21,20 @@ impl KeysetWalk<'_> {
 
     /// Ends behind a page that was `asked` for its number of records, unless nothing has come: Asked ⇒ Done.
     pub(super) fn end(&mut self, proof: Proof, records: u64, asked: Option<u64>) -> Result<(), PageError> {
+        // Nothing new came, in a page that may have no room for more than the record that it was asked for behind.
+        let may_be_full = asked.map_or(self.0.progress.records() <= 1, |asked| records >= asked);
         match (proof, records) {
             (_, 0) => self.hold(Ok(proof)),
-            // Nothing new, in a page without room for more than the record that it was asked for behind.
-            (Proof::EmptyPage, _) if asked.is_some_and(|asked| records >= asked) => {
+            (Proof::EmptyPage, _) if may_be_full && !self.has_all() => {
                 Err(self.0.pagination.style.rules().repetition())
             }
             _ => self.0.finish(proof),
         }
+    }
+
+    /// Returns true if as many records came as the upstream's total says.
+    fn has_all(&self) -> bool {
+        self.0.progress.total() == Some(self.0.progress.records())
     }
 
     /// Asks for the page behind the trail's key: Asked ⇒ Ask.

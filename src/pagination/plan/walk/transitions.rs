@@ -88,7 +88,8 @@ impl Walk {
         if came == 0 && self.resizing().restore() {
             return Ok(());
         }
-        match self.trail.conclude(records, new, length) {
+        let is_first = self.progress.opening() == Some(self.release.page().start());
+        match self.trail.conclude(records, new, length, is_first) {
             Conclusion::Ordinary => {}
             Conclusion::GoesOn => new = records,
             // The page says itself that the held end is none. More may follow behind its last record, if the upstream finds that.
@@ -101,7 +102,8 @@ impl Walk {
         // The first page may be short of what the upstream ever gives, so that it proves nothing.
         let is_short =
             length == PageLength::Short || self.pages() == 1 && records > 1 && self.page_size.is_above(records);
-        let may_be_last = is_short && more.is_none() && self.progress.total().is_none();
+        let may_be_last =
+            is_short && more.is_none() && self.progress.total().is_none() && self.release.new_records() > 0;
         let style_end = self.pagination.style.rules().end(self.answer(head, &page.fields))?;
         if let StyleEnd::Range { total: Some(total), .. } = style_end {
             let shrank = self.progress.note_total(total);
