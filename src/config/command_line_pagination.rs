@@ -99,7 +99,6 @@ impl Options {
     }
 }
 
-/// An option's text as the value of its key.
 fn value<'a>(key: &str, text: &'a str) -> Result<DeValue<'a>, String> {
     if text.trim_start().starts_with('{') {
         let parsed = DeValue::parse(text).map_err(|error| error.message().replace('\n', "; "))?;

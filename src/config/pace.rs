@@ -22,7 +22,6 @@ table! {
     }
 }
 
-/// Reads a table's keys of the pace.
 pub(super) fn read(table: &TomlTable<'_>) -> Pace {
     let default = Pace::default();
     let pace = Pace {

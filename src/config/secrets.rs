@@ -21,7 +21,6 @@ const HINT: &str = "write { env = \"NAME\" } or { file = \"PATH\" }";
 
 /// Source of secrets; an error says why one can't be read.
 pub trait Secrets {
-    /// The value of an environment variable.
     fn env(&self, name: &str) -> Result<String, String>;
     fn file(&self, path: &Path) -> Result<String, String>;
 }

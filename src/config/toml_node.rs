@@ -219,7 +219,6 @@ impl<'a> TomlTable<'a> {
         }
     }
 
-    /// Returns the whole path of a key of this table.
     pub(super) fn path_of(&self, key: &str) -> String {
         under(&self.at, key)
     }
@@ -238,7 +237,6 @@ impl<'a> TomlTable<'a> {
     }
 }
 
-/// Returns the path of a key under another.
 fn under(at: &str, key: &str) -> String {
     let bare = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')) && !key.is_empty();
     let key = if bare { key.to_owned() } else { format!("{key:?}") };

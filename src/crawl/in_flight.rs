@@ -40,7 +40,6 @@ struct PageInFlight {
     /// The fields of a page whose stream has ended.
     fields: PageFields,
     poll_state: PollState,
-    /// The head of the current attempt.
     head: Option<Arc<Head>>,
     /// Number of fields that the plan knows of this attempt.
     known_fields: usize,

@@ -151,7 +151,6 @@ async fn first_page(crawl: &Crawl) -> Result<(Arc<Head>, Bytes), Failure> {
     }
 }
 
-/// The shape of a page of which nothing is known.
 fn unknown_shape(crawl: &Crawl) -> Arc<PageShape> {
     let unknown = Records {
         paths: Vec::new(),

@@ -101,7 +101,6 @@ impl SpillStore {
         self.0.account.lock().budget.is_open(pressure)
     }
 
-    /// Returns true if memory and file are full.
     pub(super) fn is_full(&self) -> bool {
         self.0.account.lock().budget.is_full()
     }

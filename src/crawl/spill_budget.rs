@@ -118,7 +118,6 @@ impl SpillBudget {
         self.writes -= 1;
     }
 
-    /// Frees ranges of the file.
     pub(super) fn free(&mut self, ranges: &[Range<u64>]) {
         ranges.iter().for_each(|range| self.blocks.free(range.clone()));
     }

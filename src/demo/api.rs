@@ -146,7 +146,6 @@ impl ApiState {
 }
 
 impl OrderChanges {
-    /// Numbers of the orders at a time.
     fn orders_at(&self, now: Instant) -> Arc<Vec<u64>> {
         let changes = (now - self.begun).as_nanos() / self.every.as_nanos();
         self.stock.lock().after(u64::try_from(changes).unwrap_or(u64::MAX))

@@ -22,7 +22,6 @@ impl ChangingStock {
         Self { numbers: Arc::new(numbers), records, changes: 0 }
     }
 
-    /// Highest number that an order can have.
     pub(super) fn highest(&self) -> u64 {
         2 * self.records
     }

@@ -13,7 +13,6 @@ use super::{by_link, by_number, by_token};
 pub(super) struct DemoCollection {
     pub(super) path: &'static str,
     pub(super) method: Method,
-    /// Description of its pagination.
     pub(super) about: &'static str,
     pub(super) answer: fn(&DemoRequest<'_>) -> Result<DemoAnswer, DemoRefusal>,
     /// Lines of its `[[collection]]` beside `path`, `upstream`, `method` and `key`.

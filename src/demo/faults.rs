@@ -68,7 +68,6 @@ pub(super) fn in_header(number: &Value) -> Option<String> {
     }
 }
 
-/// Removes the absent members of an envelope.
 pub(super) fn without_absent(envelope: &mut Value) {
     if let Value::Object(members) = envelope {
         members.retain(|_, value| value != ABSENT);

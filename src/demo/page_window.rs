@@ -104,7 +104,6 @@ impl DemoRequest<'_> {
         Ok(NumberedPage { page: number, size, pages: window.total.div_ceil(size).max(1), window })
     }
 
-    /// The window behind a token.
     pub(super) fn after(&self, name: &str, size: &str) -> Result<OrderWindow, DemoRefusal> {
         let number = match self.text(name)? {
             Some(text) => token_codec::read(text)

@@ -14,7 +14,6 @@ use super::route::Routes;
 use crate::request::{ParamNames, StreamOptions};
 use crate::snapshot::{FlightOutcome, LookupPurpose, LookupResult, ReaderEvent, RequestKeys, Snapshot, StoredSnapshot};
 
-/// Number of crawls that are resumed at a time.
 const AT_A_TIME: usize = 4;
 
 /// Resumes all interrupted crawls, the newest first.

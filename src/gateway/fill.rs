@@ -271,7 +271,6 @@ fn unread(unusable: &ReopenError) -> Failure {
     Failure { headers, ..Failure::new(Fault::Stopped, unusable.to_string(), hint) }
 }
 
-/// Returns the head of the first page.
 fn first_answer(opened: &Opened) -> &HeaderMap {
     static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
     opened.head().map_or(&NONE, |head| &head.headers)

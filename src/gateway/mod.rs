@@ -148,7 +148,6 @@ impl Gateway {
         response
     }
 
-    /// Answers a request for a stream.
     async fn stream<B>(&self, route: &Route, head: Parts, body: B, options: StreamOptions) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,

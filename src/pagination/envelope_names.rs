@@ -21,7 +21,6 @@ pub(super) struct CountName<'a> {
     pub(super) name: &'a str,
     /// Name of its object; empty at the top.
     pub(super) parent: &'a str,
-    /// Members of its object.
     pub(super) siblings: &'a Map<String, Value>,
     pub(super) url: &'a Url,
 }

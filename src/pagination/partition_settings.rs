@@ -19,7 +19,6 @@ pub enum Partition {
     Numbered {
         /// Parameter of the part's number.
         param: Param,
-        /// Parameter of the number of parts.
         count_param: Param,
         /// At least 1.
         count: u64,

@@ -35,7 +35,6 @@ pub struct Registry {
 
 #[derive(Debug, Default)]
 struct RegistryCounts {
-    /// Number of flights so far.
     flights: AtomicU64,
     stats: CacheStats,
 }

@@ -109,7 +109,6 @@ impl SnapshotIndex {
         });
     }
 
-    /// Replaces the keys of a stored snapshot.
     pub(super) fn rekey(&self, id: SnapshotId, older: CacheKey, keys: RequestKeys) {
         let RequestKeys { shared: key, reader } = keys;
         self.by_id.entry(id).and_compute_with(|entry| match entry.map(moka::Entry::into_value) {

@@ -111,7 +111,6 @@ impl<'a> FirstPage<'a> {
         self.numbers(member_names::is_total_pages, TOTAL_PAGES_HEADERS).into_iter().next()
     }
 
-    /// Number of this page according to the answer.
     pub(super) fn page_number(&self) -> Option<SourcedNumber> {
         self.numbers(member_names::is_page, PAGE_HEADERS).into_iter().next().or_else(|| {
             // Spring's `number` means the page only beside its `totalPages`.

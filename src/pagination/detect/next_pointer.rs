@@ -12,7 +12,6 @@ use crate::pagination::{PageRequest, Source};
 #[derive(Clone, Debug)]
 pub(super) struct Pointer {
     pub(super) source: Source,
-    /// Its name in messages.
     pub(super) shown: String,
     pub(super) name: String,
     pub(super) parent: String,

@@ -10,7 +10,6 @@ use super::{PageParam, has_other_uses, page_param};
 pub(in crate::pagination) struct PathNumber {
     pub(in crate::pagination) param: PageParam,
     pub(in crate::pagination) value: u64,
-    /// Segments before the name.
     pub(in crate::pagination) before: Vec<String>,
 }
 

@@ -110,7 +110,6 @@ impl PageSizing {
         self.size.is_some_and(|size| records < size)
     }
 
-    /// Changes for a checkpoint.
     pub(super) fn resized(&self) -> Option<Resized> {
         self.resized
     }
@@ -170,7 +169,6 @@ impl PageSizing {
         self.size = Some(size);
     }
 
-    /// Counts a good page.
     pub(super) fn went_well(&mut self) {
         if let Some(resized) = &mut self.resized {
             resized.good = resized.good.saturating_add(1);

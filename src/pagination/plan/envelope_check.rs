@@ -12,7 +12,6 @@ use crate::pagination::settings::{Pagination, UnnamedCounts};
 #[derive(Debug, Default)]
 pub(super) struct EnvelopeCheck {
     first: Option<FirstPage>,
-    /// Envelope of the page that may be the end.
     last: Option<PageEnvelope>,
 }
 
@@ -40,7 +39,6 @@ impl ArrivedPage<'_> {
 }
 
 impl EnvelopeCheck {
-    /// Notes the first page.
     pub(super) fn begin(&mut self, ArrivedPage { head, page, records, asked }: ArrivedPage<'_>) {
         let head = PageEnvelope::of_head(&head.headers, asked, records);
         self.first = Some(FirstPage::Unread { head, sketch: page.sketch.clone() });

@@ -25,7 +25,6 @@ pub(super) struct ObservedOverlap {
 /// Record of a batch whose key came with a page before.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KnownRecord {
-    /// Index in its batch.
     pub(super) at: usize,
     /// Place of its key among all that came.
     pub(super) place: u64,

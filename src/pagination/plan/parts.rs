@@ -29,7 +29,6 @@ pub(super) struct Parts {
     guard: LinkGuard,
     /// Begun and not retired, in the order of the collection.
     pub(super) list: Vec<CollectionPart>,
-    /// First requests of the parts that have not begun.
     queued: VecDeque<PageRequest>,
     pub(super) splitter: Option<RangeSplitter>,
     /// Hash of a part's first record → the part, in a list of parts.
@@ -51,7 +50,6 @@ struct RetiredParts {
 }
 
 impl Parts {
-    /// Begins the first part.
     pub(super) fn new(
         pagination: Arc<Pagination>,
         caps: Caps,

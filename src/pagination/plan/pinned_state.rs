@@ -145,7 +145,6 @@ impl PinnedState {
         ))
     }
 
-    /// Puts the state into a request.
     pub(super) fn apply(&self, request: &mut Arc<PageRequest>) -> Result<(), PageError> {
         if let (Some(ValidAt { param, .. }), Some(version)) = (&self.valid_at, &self.pins.version) {
             let text = version.as_str().map_or_else(|| version.to_string(), ToOwned::to_owned);

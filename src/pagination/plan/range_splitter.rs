@@ -38,7 +38,6 @@ impl RangeSplitter {
         Self { range, pagination, first, bound, probe: None, total: None, records: 0 }
     }
 
-    /// Bounds of the whole collection.
     pub(super) fn whole(&self) -> Cut {
         Cut::whole(Arc::clone(&self.range))
     }
@@ -74,7 +73,6 @@ impl RangeSplitter {
         self.probe.as_ref().is_some_and(|probe| probe.page == page)
     }
 
-    /// Takes an event of the probe.
     pub(super) fn accept(&mut self, event: CurrentPageEvent<'_>) -> Result<(), PageError> {
         match event {
             CurrentPageEvent::Begun(_) => {}
@@ -116,7 +114,6 @@ impl RangeSplitter {
         Some((places[owner], cut))
     }
 
-    /// Counts a part that is over.
     pub(super) fn retired(&mut self, part: &CollectionPart) {
         self.total = self.total.or(part.walk.total());
         self.records += part.records;

@@ -22,7 +22,6 @@ pub(super) struct RecordRelease {
     detection: MoveDetection,
     /// Filter by keys; none where no key is configured.
     doubles: Option<DoubleFilter>,
-    /// Path of the keys that the filter compares.
     key: Option<Path>,
     /// Comparison of the page's first record with the last one before it.
     edge: Option<PageEdge>,

@@ -105,7 +105,6 @@ impl TrailKeys {
         self.passed.end()
     }
 
-    /// Number of keys behind the place.
     pub(super) fn ahead(&self) -> u64 {
         self.ahead.end()
     }

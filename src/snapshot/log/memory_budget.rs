@@ -178,7 +178,6 @@ impl MemoryBudget {
         is_allowed
     }
 
-    /// Ends the account of a crawl.
     pub(super) fn leave(&self, crawl: u64) {
         self.cancel_wait(crawl);
         self.end_overdraft(crawl);

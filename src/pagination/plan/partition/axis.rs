@@ -99,7 +99,6 @@ impl Axis {
         self.unit_of(value).map(|unit| self.turn(unit)).ok_or_else(|| self.bad_value(value))
     }
 
-    /// Text of a place in a message.
     pub(super) fn shown(&self, place: i128) -> String {
         match self.range.kind.value(self.turn(place)) {
             Value::String(text) => text,
