@@ -188,7 +188,8 @@ impl KeyTrail {
     /// Returns false if it can't.
     pub(super) fn overlap(&mut self) -> bool {
         let anchor = self.keys.ahead();
-        let steps_back = self.holds_ends() && !self.is_held() && self.keys.step_back(1);
+        let brings_new = self.page.new_records() > 0;
+        let steps_back = brings_new && self.holds_ends() && !self.is_held() && self.keys.step_back(1);
         if steps_back {
             self.held = Some(HeldEnd { anchor, steps: 1, answer: None });
         }

@@ -102,8 +102,7 @@ impl Walk {
         // The first page may be short of what the upstream ever gives, so that it proves nothing.
         let is_short =
             length == PageLength::Short || self.pages() == 1 && records > 1 && self.page_size.is_above(records);
-        let may_be_last =
-            is_short && more.is_none() && self.progress.total().is_none() && self.release.new_records() > 0;
+        let may_be_last = is_short && more.is_none() && self.progress.total().is_none();
         let style_end = self.pagination.style.rules().end(self.answer(head, &page.fields))?;
         if let StyleEnd::Range { total: Some(total), .. } = style_end {
             let shrank = self.progress.note_total(total);
