@@ -62,8 +62,13 @@ impl Fault {
     /// Returns true for a failure that may be over a moment later, so that a resumed crawl may succeed.
     pub fn is_transient(self) -> bool {
         match self {
-            Self::Refused(_) | Self::RefusedClient(_) | Self::RefusedConfiguration(_) => true,
-            Self::Unreachable | Self::Timeout | Self::Upstream | Self::Stopped => true,
+            Self::Refused(_)
+            | Self::RefusedClient(_)
+            | Self::RefusedConfiguration(_)
+            | Self::Unreachable
+            | Self::Timeout
+            | Self::Upstream
+            | Self::Stopped => true,
             Self::Configuration | Self::Unproven | Self::Moved | Self::Changed | Self::Lost => false,
         }
     }
