@@ -12,6 +12,7 @@ pub(crate) fn open_advice(pagination: &Pagination, hint: &str) -> String {
     let level = |level| pagination.consistency == Some(level);
     let followed = [
         (pagination.same_token == SameToken::End, "same_token = \"end\""),
+        (pagination.same_token == SameToken::Again, "same_token = \"again\""),
         (pagination.end == End::EmptyPage, "end = \"empty_page\""),
         (level(ConsistencyLevel::None), "consistency = \"none\""),
         (level(ConsistencyLevel::Detect), "consistency = \"detect\""),
