@@ -1,6 +1,6 @@
 //! Snapshot ids and cache keys: fixed-size values that are written as hexadecimal digits.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::str::FromStr;
 
 use ring::digest;
@@ -45,7 +45,9 @@ macro_rules! hexadecimal {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                // `{byte:02x}` costs ten times as many instructions.
+                let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+                digits.filter_map(|digit| char::from_digit(digit.into(), 16)).try_for_each(|digit| f.write_char(digit))
             }
         }
 
