@@ -13,8 +13,8 @@
 //!
 //! # Readers
 //!
-//! A snapshot has a second key, by which its caller reads it under its name: of the header fields it has those alone that identify a caller.
-//! Fields that differ in each request would else keep a caller from resuming its own download.
+//! A snapshot has a second key, by which its caller reads it under its name: the key of a request with those header fields alone that identify
+//! the caller. Fields that differ in each request would else keep a caller from resuming its own download.
 //!
 //! # Version
 //!
@@ -35,9 +35,6 @@ pub const KEY_VERSION: u32 = 2;
 
 /// First byte string of a key of this version.
 const TAG: &[u8] = b"unpage cache key 2";
-
-/// First byte string of a reader's key.
-const READER_TAG: &[u8] = b"unpage reader key 1";
 
 /// Keys of a `[[collection]]` that decide nothing about its records, or have a part of their own.
 const WITHOUT: [&str; 3] = ["allow", "method", "order"];
@@ -101,7 +98,7 @@ impl KeyedRequest<'_> {
     pub fn caller(&self, part: &mut dyn FnMut(&[u8])) {
         part(TAG);
         self.configured(part);
-        fields(&self.first.headers).into_iter().for_each(|field| named("field", field, part));
+        of_fields(&self.first.headers, part);
     }
 
     /// Parts that the configuration adds to each request.
@@ -118,19 +115,22 @@ impl KeyedRequest<'_> {
 
     /// Parts that a request must have in common with a snapshot's first one to read it; `identity` are its fields that identify a caller.
     pub fn reader(&self, collection: &Collection, identity: &HeaderMap, part: &mut dyn FnMut(&[u8])) {
-        part(READER_TAG);
         self.records(part);
+        part(TAG);
         self.configured(part);
-        fields(identity).into_iter().for_each(|field| named("field", field, part));
+        of_fields(identity, part);
         of_collection(collection, part);
     }
 
     /// Parts that two requests to a gateway must have in common to share a snapshot.
     pub fn shared(&self, collection: &Collection, part: &mut dyn FnMut(&[u8])) {
-        self.records(part);
-        self.caller(part);
-        of_collection(collection, part);
+        self.reader(collection, &self.first.headers, part);
     }
+}
+
+/// Parts of header fields.
+pub fn of_fields(headers: &HeaderMap, part: &mut dyn FnMut(&[u8])) {
+    fields(headers).into_iter().for_each(|field| named("field", field, part));
 }
 
 fn of_collection(collection: &Collection, part: &mut dyn FnMut(&[u8])) {

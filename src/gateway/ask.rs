@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Limited};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::headers::{CallerIdentity, for_a_crawl};
+use super::headers::{CrawlCaller, for_a_crawl};
 use super::route::Route;
 use crate::config::Collection;
 use crate::crawl::{Crawl, Crawls};
@@ -37,6 +37,7 @@ pub(super) struct StreamRequest {
     client: Client,
     /// Request of the first page. Its URL has sorted parameters: a client that resumes may spell them in another order.
     pub(super) first: PageRequest,
+    pub(super) caller: CrawlCaller,
     /// Pagination of the collection, with the order of parts that the client prefers.
     pub(super) pagination: Arc<Pagination>,
     /// Value of `Preference-Applied` (RFC 7240 §3).
@@ -92,10 +93,11 @@ impl StreamRequest {
         let scope = collection.sharing.scope;
         let content_type = head.headers.get(http::header::CONTENT_TYPE);
         let read = RequestBody::read(content_type, body.clone(), collection.pagination.body_kind())?;
+        let (sent, caller) = for_a_crawl(&head.headers, scope, &collection.upstream.fields);
         let first = PageRequest {
             method: collection.method.clone(),
             url: canonical(route.upstream_url(&head.uri, names)),
-            headers: for_a_crawl(&head.headers, scope, &collection.upstream.fields),
+            headers: sent,
             body: read.or_else(|| collection.body.clone().map(RequestBody::Json)),
         };
         let (pagination, applied) = in_order(&collection.pagination, options.order);
@@ -106,6 +108,7 @@ impl StreamRequest {
             options,
             collection,
             first,
+            caller,
             pagination,
             applied,
             original,
@@ -117,11 +120,6 @@ impl StreamRequest {
     /// looked at by [`StreamOptions::read`]; such a request is forwarded, too.
     pub(super) fn names_a_page(&self) -> bool {
         self.options.pinned.is_none() && later_page(&self.pagination, &self.first).is_some()
-    }
-
-    /// Returns the identity of the caller by the header fields that go upstream.
-    pub(super) fn caller(&self) -> CallerIdentity {
-        CallerIdentity::of(&self.first.headers, self.collection.sharing.scope)
     }
 
     /// Returns the same request without its client; none where the crawl needs the client's header fields, or the body is not text.

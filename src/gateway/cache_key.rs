@@ -6,7 +6,7 @@ use http::HeaderMap;
 
 use super::ask::StreamRequest;
 use super::fill::CacheFill;
-use super::headers::{connection_options, of_the_caller};
+use super::headers::connection_options;
 use super::route::Route;
 use crate::cache_key::{KeyedRequest, v1, v2};
 use crate::pagination::PageRequest;
@@ -14,7 +14,7 @@ use crate::snapshot::RequestKeys;
 
 /// Returns the keys of a request with these fields. Snapshots with an older version of them have them from now on, so that a lookup finds them.
 pub(super) fn keys_of(request: &StreamRequest, headers: &HeaderMap, route: &Route, fill: &CacheFill) -> RequestKeys {
-    let StreamRequest { options, collection, first, pagination, body, .. } = request;
+    let StreamRequest { options, collection, first, caller, pagination, body, .. } = request;
     let keyed = KeyedRequest {
         pagination: route.canonical_pagination(),
         order: pagination.order,
@@ -25,11 +25,12 @@ pub(super) fn keys_of(request: &StreamRequest, headers: &HeaderMap, route: &Rout
         valid_at: options.accept_datetime.filter(|_| pagination.valid_at.is_some()),
     };
     let store = fill.registry.store();
-    let identity = of_the_caller(&first.headers, &collection.upstream.fields);
-    let keys = RequestKeys {
-        shared: store.key(|part| keyed.shared(collection, part)),
-        reader: store.key(|part| keyed.reader(collection, &identity, part)),
+    let shared = store.key(|part| keyed.shared(collection, part));
+    let reader = match caller.fields.len() == first.headers.len() {
+        true => shared,
+        false => store.key(|part| keyed.reader(collection, &caller.fields, part)),
     };
+    let keys = RequestKeys { shared, reader };
     if !fill.older_keys.is_empty()
         && let Some(first) = as_before(request, headers)
     {
@@ -46,14 +47,13 @@ pub(super) fn keys_of(request: &StreamRequest, headers: &HeaderMap, route: &Rout
 /// Returns the first page's request with the fields that were sent before fields had classes; none where an identity was not: the records
 /// that were kept then may be of another caller.
 fn as_before<'a>(request: &'a StreamRequest, headers: &HeaderMap) -> Option<Cow<'a, PageRequest>> {
-    let StreamRequest { collection, first, .. } = request;
+    let StreamRequest { collection, first, caller, .. } = request;
     let named: Vec<_> = connection_options(headers).collect();
     let mut sent = v2::sent(headers, &named, collection.sharing.scope);
     super::headers::join_cookies(&mut sent);
     if sent == first.headers {
         return Some(Cow::Borrowed(first));
     }
-    let identity = of_the_caller(&first.headers, &collection.upstream.fields);
-    let all_sent = identity.keys().all(|name| sent.contains_key(name));
+    let all_sent = caller.fields.keys().all(|name| sent.contains_key(name));
     all_sent.then(|| Cow::Owned(PageRequest { headers: sent, ..first.clone() }))
 }

@@ -4,16 +4,15 @@
 //! at once, and after it one crawl at a time.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName};
-use moka::ops::compute::Op;
+use http::HeaderMap;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::headers::of_the_caller;
-use crate::field_class::FieldRules;
+use crate::cache_key;
 use crate::id::CacheKey;
 use crate::pace::Rate;
 use crate::server::network_of;
@@ -54,7 +53,8 @@ struct RateBuckets<K: std::hash::Hash + Eq + Send + Sync + Copy + 'static> {
     /// Time that one crawl costs.
     interval: Duration,
     period: Duration,
-    at: Cache<K, Instant>,
+    /// Shared values: one that is looked up and changed costs a third of one that is replaced.
+    at: Cache<K, Arc<Mutex<Instant>>>,
 }
 
 impl CrawlRateLimit {
@@ -113,43 +113,31 @@ impl CrawlRateLimit {
 
 impl<K: std::hash::Hash + Eq + Send + Sync + Copy + 'static> RateBuckets<K> {
     fn new(period: Duration, requests: u32) -> Self {
-        let at = Cache::builder().time_to_live(period).max_capacity(REMEMBERED).build();
+        let at = Cache::builder().time_to_idle(period).max_capacity(REMEMBERED).build();
         Self { interval: period / requests, period, at }
     }
 
     fn take(&self, caller: K) -> Result<(), Duration> {
         let now = Instant::now();
-        let mut wait = Duration::ZERO;
-        self.at.entry(caller).and_compute_with(|paid_at| {
-            let ahead = paid_at.map_or(Duration::ZERO, |paid_at| paid_at.into_value().saturating_duration_since(now));
-            wait = (ahead + self.interval).saturating_sub(self.period);
-            if wait.is_zero() { Op::Put(now + ahead + self.interval) } else { Op::Nop }
-        });
-        if wait.is_zero() { Ok(()) } else { Err(wait) }
+        let paid_at = self.at.get_with(caller, || Arc::new(Mutex::new(now)));
+        let mut paid_at = paid_at.lock();
+        let ahead = paid_at.saturating_duration_since(now) + self.interval;
+        let wait = ahead.saturating_sub(self.period);
+        wait.is_zero().then(|| *paid_at = now + ahead).ok_or(wait)
     }
 
     fn give_back(&self, caller: K) {
-        self.at.entry(caller).and_compute_with(|paid_at| match paid_at.map(moka::Entry::into_value) {
-            Some(paid_at) => paid_at.checked_sub(self.interval).map_or(Op::Nop, Op::Put),
-            None => Op::Nop,
-        });
+        if let Some(paid_at) = self.at.get(&caller) {
+            let mut paid_at = paid_at.lock();
+            *paid_at = paid_at.checked_sub(self.interval).unwrap_or(*paid_at);
+        }
     }
 }
 
-/// Returns a hash of the fields that go upstream and identify the caller; none where there are none. They can be made up, but not to get more than
+/// Returns a hash of the fields that identify the caller; none where there are none. They can be made up, but not to get more than
 /// an address may have.
-pub(super) fn identity(sent: &HeaderMap, rules: &FieldRules, store: &Store) -> Option<CacheKey> {
-    let fields = of_the_caller(sent, rules);
-    let mut names: Vec<&HeaderName> = fields.keys().collect();
-    names.sort_unstable_by_key(|name| name.as_str());
-    (!names.is_empty()).then(|| {
-        store.key(|part| {
-            for name in names {
-                part(name.as_str().as_bytes());
-                fields.get_all(name).iter().for_each(|value| part(value.as_bytes()));
-            }
-        })
-    })
+pub(super) fn identity(fields: &HeaderMap, store: &Store) -> Option<CacheKey> {
+    (!fields.is_empty()).then(|| store.key(|part| cache_key::of_fields(fields, part)))
 }
 
 #[cfg(test)]

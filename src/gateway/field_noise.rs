@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -9,7 +10,6 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 
 use super::ask::StreamRequest;
-use crate::field_class::FieldClass;
 use crate::id::CacheKey;
 
 /// Number of different values in as many crawls of one caller that make a field noise.
@@ -28,7 +28,7 @@ const NAMED: usize = 32;
 /// Fields of the crawls that callers have begun of late.
 #[derive(Debug)]
 pub(super) struct FieldNoise {
-    callers: Cache<CacheKey, Vec<RecentValues>>,
+    callers: Cache<CacheKey, Arc<Mutex<Vec<RecentValues>>>>,
     /// Fields that were named in the log, which is done once for each.
     named: Mutex<HashSet<HeaderName>>,
     hasher: RandomState,
@@ -49,12 +49,10 @@ impl FieldNoise {
 
     /// Notes a crawl that begins for the caller with this reader's key, and names the fields in the log that are noise.
     pub(super) fn note(&self, reader: CacheKey, request: &StreamRequest) {
-        let rules = &request.collection.upstream.fields;
         let headers = &request.first.headers;
-        let other = headers.keys().filter(|name| rules.class_of(name) == FieldClass::Other).take(FIELDS);
-        let fields: Vec<(HeaderName, u64)> = other
-            .map(|name| (name.clone(), self.hasher.hash_one(headers.get_all(name).iter().collect::<Vec<_>>())))
-            .collect();
+        let hash = |name| self.hasher.hash_one(headers.get_all(name).iter().collect::<Vec<_>>());
+        let others = request.caller.others.iter().take(FIELDS);
+        let fields: Vec<(HeaderName, u64)> = others.map(|name| (name.clone(), hash(name))).collect();
         if fields.is_empty() {
             return;
         }
@@ -69,7 +67,9 @@ impl FieldNoise {
 
     /// Returns the fields that are noise and were not named before.
     fn noisy(&self, reader: CacheKey, fields: Vec<(HeaderName, u64)>) -> Vec<HeaderName> {
-        let mut before = self.callers.get(&reader).unwrap_or_default();
+        let values = self.callers.get_with(reader, Arc::default);
+        let mut values = values.lock();
+        let mut before = std::mem::take(&mut *values);
         let recent: Vec<RecentValues> = fields
             .into_iter()
             .map(|(name, hash)| {
@@ -79,14 +79,9 @@ impl FieldNoise {
             })
             .collect();
         let mut named = self.named.lock();
-        let is_noise = |values: &&RecentValues| values.hashes.len() >= DIFFERENT;
-        let noisy: Vec<HeaderName> = recent
-            .iter()
-            .filter(is_noise)
-            .filter(|values| named.len() < NAMED && named.insert(values.name.clone()))
-            .map(|values| values.name.clone())
-            .collect();
-        self.callers.insert(reader, recent);
+        let noisy = recent.iter().filter(|values| values.hashes.len() >= DIFFERENT).map(|values| values.name.clone());
+        let noisy = noisy.filter(|name| named.len() < NAMED && named.insert(name.clone())).collect();
+        *values = recent;
         noisy
     }
 }

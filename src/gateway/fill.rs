@@ -236,7 +236,7 @@ impl CacheFill {
 fn birth(opened: &Opened, request: &StreamRequest, keys: RequestKeys) -> Birth {
     let retention = match request.options.freshness.storage {
         StorePolicy::Forbidden => Retention::Transient,
-        StorePolicy::Allowed => cacheability::retention(first_answer(opened), request.caller()),
+        StorePolicy::Allowed => cacheability::retention(first_answer(opened), request.caller.identity),
     };
     let record = FillRecord { key_version: KEY_VERSION, unattended: request.unattended(), crawl: opened.saved() };
     let begun = serde_json::value::to_raw_value(&record).expect("its keys are texts");

@@ -7,10 +7,20 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use crate::config::Scope;
 use crate::field_class::{FieldClass, FieldRules};
 
+/// Caller of a crawl, by the fields that go with every page's request.
+#[derive(Debug)]
+pub(super) struct CrawlCaller {
+    /// Fields that prove or name the caller.
+    pub(super) fields: HeaderMap,
+    /// Names of fields without a known purpose.
+    pub(super) others: Vec<HeaderName>,
+    pub(super) identity: CallerIdentity,
+}
+
 /// Identity of a caller, as the fields of its request tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CallerIdentity {
-    /// A field may identify the caller, so that no other caller has its cache key.
+    /// A field may identify the caller, so that no other caller has its cache key: any that is not known to have another purpose.
     Known,
     /// No field does, or the collection is public.
     Unknown,
@@ -32,7 +42,7 @@ pub(super) enum BadField {
 pub(super) fn check(head: &Parts, rules: &FieldRules) -> Result<(), BadField> {
     let overrides = |(name, value): (&HeaderName, &HeaderValue)| {
         let is_same = || value.as_bytes().trim_ascii().eq_ignore_ascii_case(head.method.as_str().as_bytes());
-        FieldClass::of(name) == FieldClass::MethodOverride && !is_same()
+        FieldClass::of_known(name) == Some(FieldClass::MethodOverride) && !is_same()
     };
     if let Some((name, _)) = head.headers.iter().find(|field| overrides(*field)) {
         return Err(BadField::MethodOverride(name.clone()));
@@ -54,19 +64,19 @@ pub(super) fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = He
 
 /// Removes the fields of the connection that the message came on.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    remove(headers, |class| class == FieldClass::Connection);
+    remove(headers, |class| class == Some(FieldClass::Connection));
 }
 
 /// Removes the fields of a client's connection, and those that name another URL or method for its request.
 pub(super) fn for_the_upstream(headers: &mut HeaderMap) {
     remove(headers, |class| {
-        matches!(class, FieldClass::Connection | FieldClass::MethodOverride | FieldClass::UrlOverride)
+        matches!(class, Some(FieldClass::Connection | FieldClass::MethodOverride | FieldClass::UrlOverride))
     });
     join_cookies(headers);
 }
 
-fn remove(headers: &mut HeaderMap, is_dropped: impl Fn(FieldClass) -> bool) {
-    let of_class = headers.keys().filter(|name| is_dropped(FieldClass::of(name))).cloned();
+fn remove(headers: &mut HeaderMap, is_dropped: impl Fn(Option<FieldClass>) -> bool) {
+    let of_class = headers.keys().filter(|name| is_dropped(FieldClass::of_known(name))).cloned();
     let dropped: Vec<HeaderName> = connection_options(headers).chain(of_class).collect();
     for name in dropped {
         headers.remove(name);
@@ -92,16 +102,17 @@ pub(super) fn via(version: Version) -> HeaderValue {
     })
 }
 
-/// Returns the fields of a client's request that go with every page's request: credentials, cookies, identities and the API's own fields.
+/// Returns the fields of a client's request that go with every page's request (credentials, cookies, identities and the API's own fields),
+/// and what they tell of the caller. The class of each is looked up once.
 ///
 /// Left out are the fields of the connection, of the client's own response, of its program, of the proxies and tracers on its way, and those
 /// that the configuration ignores. Proxies' fields differ in each request, and by some of them servers rewrite their links to another host.
 /// All that goes upstream is part of the cache key, so a field that no API answers by would only keep one caller's requests from sharing.
 /// `Authorization` and `Cookie` don't go upstream for a public collection. Every other field goes and is in the key: it may change the answer
 /// even where `Vary` does not name it.
-pub(super) fn for_a_crawl(headers: &HeaderMap, scope: Scope, rules: &FieldRules) -> HeaderMap {
+pub(super) fn for_a_crawl(headers: &HeaderMap, scope: Scope, rules: &FieldRules) -> (HeaderMap, CrawlCaller) {
     let connection: Vec<HeaderName> = connection_options(headers).collect();
-    let is_kept = |name: &HeaderName| match rules.class_of(name) {
+    let is_kept = |name: &HeaderName, class| match class {
         FieldClass::Credential if [header::AUTHORIZATION, COOKIE].contains(name) => scope == Scope::Caller,
         FieldClass::Credential | FieldClass::Identity | FieldClass::Content | FieldClass::Other => true,
         FieldClass::Connection
@@ -111,32 +122,27 @@ pub(super) fn for_a_crawl(headers: &HeaderMap, scope: Scope, rules: &FieldRules)
         | FieldClass::MethodOverride
         | FieldClass::UrlOverride => false,
     };
-    let mut kept = HeaderMap::new();
-    for (name, value) in headers {
-        if !connection.contains(name) && is_kept(name) {
-            kept.append(name.clone(), value.clone());
+    let mut sent = HeaderMap::new();
+    let mut caller = CrawlCaller { fields: HeaderMap::new(), others: Vec::new(), identity: CallerIdentity::Unknown };
+    for name in headers.keys() {
+        let class = rules.class_of(name);
+        if connection.contains(name) || !is_kept(name, class) {
+            continue;
+        }
+        for value in headers.get_all(name) {
+            sent.append(name.clone(), value.clone());
+            if class.identifies() {
+                caller.fields.append(name.clone(), value.clone());
+            }
+        }
+        caller.others.extend((class == FieldClass::Other).then(|| name.clone()));
+        if class != FieldClass::Content && scope == Scope::Caller {
+            caller.identity = CallerIdentity::Known;
         }
     }
-    join_cookies(&mut kept);
-    kept
-}
-
-/// Returns the fields of a page's request that prove or name its caller.
-pub(super) fn of_the_caller(sent: &HeaderMap, rules: &FieldRules) -> HeaderMap {
-    let fields = sent.iter().filter(|(name, _)| rules.class_of(name).identifies());
-    // `append`: `collect` would keep the last of several fields with one name.
-    fields.fold(HeaderMap::new(), |mut fields, (name, value)| {
-        fields.append(name.clone(), value.clone());
-        fields
-    })
-}
-
-impl CallerIdentity {
-    /// Returns what the fields of a page's request say: any field may identify the caller that is not known to have another purpose.
-    pub(super) fn of(headers: &HeaderMap, scope: Scope) -> Self {
-        let identifies = |name: &HeaderName| FieldClass::of(name) != FieldClass::Content;
-        if scope == Scope::Caller && headers.keys().any(identifies) { Self::Known } else { Self::Unknown }
-    }
+    join_cookies(&mut sent);
+    join_cookies(&mut caller.fields);
+    (sent, caller)
 }
 
 #[cfg(test)]
@@ -204,7 +210,7 @@ mod tests {
         }
         let names = |scope| {
             let rules = FieldRules { ignored: vec![FieldPattern::parse("X-Noise").unwrap()], identity: Vec::new() };
-            let kept = for_a_crawl(&headers, scope, &rules);
+            let kept = for_a_crawl(&headers, scope, &rules).0;
             let mut names: Vec<_> = kept.keys().map(|name| name.as_str().to_owned()).collect();
             names.sort_unstable();
             names
@@ -225,7 +231,8 @@ mod tests {
             (&["accept-language", "content-type"], Scope::Caller, CallerIdentity::Unknown),
             (&["x-api-key"], Scope::Public, CallerIdentity::Unknown),
         ] {
-            assert!(names.iter().all(|name| CallerIdentity::of(&with(name), scope) == caller), "{names:?}");
+            let of = |name| for_a_crawl(&with(name), scope, &FieldRules::default()).1.identity;
+            assert!(names.iter().all(|name| of(name) == caller), "{names:?}");
         }
     }
 }

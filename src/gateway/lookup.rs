@@ -191,8 +191,7 @@ impl SnapshotLookup {
     }
 
     fn identity(&self, request: &StreamRequest) -> Option<CacheKey> {
-        let rules = &request.collection.upstream.fields;
-        crawl_rate_limit::identity(&request.first.headers, rules, self.fill.registry.store())
+        crawl_rate_limit::identity(&request.caller.fields, self.fill.registry.store())
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn crawl_of(
     let first = PageRequest {
         method: collection.method.clone(),
         url: route.upstream_url(uri, &ParamNames::new(config)),
-        headers: for_a_crawl(headers, collection.sharing.scope, &collection.upstream.fields),
+        headers: for_a_crawl(headers, collection.sharing.scope, &collection.upstream.fields).0,
         body: collection.body.clone().map(RequestBody::Json),
     };
     if let Some(param) = later_page(&collection.pagination, &first) {
