@@ -113,10 +113,11 @@ pub(super) fn is_same_url(url: &str, request: &PageRequest) -> bool {
 
 fn in_header(name: &HeaderName, value: &str) -> Option<Pointer> {
     let bare = name.as_str().trim_start_matches("x-").trim_start_matches("ms-").trim_start_matches("pagination-");
-    let meaning = member_names::pointer(bare, "").filter(|name| {
-        name.trust == NameTrust::NextPage
-            || matches!(member_names::plain(bare).as_str(), "continuation" | "continuationtoken")
-    })?;
+    let plain = member_names::plain(bare);
+    let is_continuation = matches!(plain.as_str(), "continuation" | "continuationtoken");
+    // The lists are searched for few fields: those of other names never lead to a page.
+    let meaning = if is_continuation || plain.starts_with("next") { member_names::pointer(bare, "") } else { None };
+    let meaning = meaning.filter(|name| name.trust == NameTrust::NextPage || is_continuation)?;
     let value = value.trim();
     let value = match digits(value) {
         Some(number) => PointerValue::Token(Value::from(number)),
