@@ -8,9 +8,8 @@ use twox_hash::XxHash3_64;
 
 use crate::batch::Batch;
 
-/// Longest start of a record that is searched for: memchr finds up to 32 bytes without tables, whose construction for a whole record
-/// took longer than the search through a page.
-const SEARCHED: usize = 32;
+/// Length of the part of a record that is searched for: the bytes behind it are the same in most records, and memchr looks for the rarest ones.
+const SEARCHED: usize = 4;
 
 /// Number of keys whose hashes are hashed at once.
 const HASHED: usize = 64;
@@ -86,16 +85,23 @@ pub(super) fn hash_of(text: &[u8]) -> u64 {
 /// Returns true if one of the lines is the record, apart from spaces around it.
 pub(super) fn has_line(lines: &[u8], record: &[u8]) -> bool {
     let record = record.trim_ascii();
-    let ends_line = |rest: &[u8]| {
-        let text = rest.trim_ascii_start();
-        text.is_empty() || rest[..rest.len() - text.len()].contains(&b'\n')
-    };
-    let begins_line = |before: &[u8]| {
-        let text = before.trim_ascii_end();
-        text.is_empty() || before[text.len()..].contains(&b'\n')
-    };
-    let is_line = |at: usize| begins_line(&lines[..at]) && lines[at..].strip_prefix(record).is_some_and(ends_line);
-    !record.is_empty() && memmem::find_iter(lines, &record[..record.len().min(SEARCHED)]).any(is_line)
+    if record.is_empty() {
+        return false;
+    }
+    // Records begin alike: the part begins where the record differs from the first line, so that few lines have it.
+    let alike = record.iter().zip(first_line(lines).trim_ascii()).take_while(|(own, other)| own == other).count();
+    let start = alike.min(record.len().saturating_sub(SEARCHED));
+    let part = memmem::Finder::new(&record[start..record.len().min(start + SEARCHED)]);
+    let mut rest = lines;
+    while let Some(at) = part.find(rest) {
+        let start = memrchr(b'\n', &rest[..at]).map_or(0, |newline| newline + 1);
+        let line = first_line(&rest[start..]);
+        if line.trim_ascii() == record {
+            return true;
+        }
+        rest = rest.get(start + line.len() + 1..).unwrap_or_default();
+    }
+    false
 }
 
 pub(super) fn first_line(lines: &[u8]) -> &[u8] {
@@ -156,6 +162,21 @@ mod tests {
             pieces.finish(1);
             prop_assert_eq!(whole.digest(), pieces.digest());
             prop_assert_eq!((whole.start, &whole.last, whole.records), (pieces.start, &pieces.last, pieces.records));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_is_found_where_a_line_is_the_same(
+            lines in prop::collection::vec(" ?(a{0,3}|a{30,70}|[ab]{36,40}) ?", 0..6),
+            other in "a{0,3}|a{30,70}|[ab]{36,40}",
+            at in any::<prop::sample::Index>(),
+            of_lines in any::<bool>(),
+        ) {
+            let record = if of_lines && !lines.is_empty() { at.get(&lines).as_str() } else { &other };
+            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            let is_there = !record.trim().is_empty() && lines.iter().any(|line| line.trim() == record.trim());
+            prop_assert_eq!(has_line(text.as_bytes(), record.as_bytes()), is_there);
         }
     }
 
