@@ -47,6 +47,7 @@ impl Forwarding {
         }
         let (body, fault) = ClientBody::new(body, self.body_limit);
         for_the_upstream(&mut head.headers);
+        Handshake::strip(&mut head.headers);
         let asked = route.client_for(&head.method, head.uri.path());
         match self.send(route, head, body, asked).await {
             Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {

@@ -19,7 +19,7 @@ pub(super) fn client_body(fault: &ClientBodyFault) -> Response<Body> {
 }
 
 pub(super) fn bad_handshake(_: BadHandshake) -> Response<Body> {
-    let detail = "the WebSocket's handshake has not version 13, or no Sec-WebSocket-Key of 16 bytes in base64";
+    let detail = "the WebSocket's handshake has a body, not version 13, or no Sec-WebSocket-Key of 16 bytes in base64";
     let mut response =
         report(StatusCode::BAD_REQUEST, "client", detail, "open the WebSocket with a client of RFC 6455");
     response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, VERSION);

@@ -3,8 +3,8 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, Version};
@@ -49,7 +49,7 @@ impl Handshake {
             && head.version == Version::HTTP_11
             && connection_options(headers).any(|option| option == UPGRADE)
             && names_websocket(headers);
-        (is_asked && !has_body).then(|| Self::new(headers, client))
+        is_asked.then(|| if has_body { Err(BadHandshake) } else { Self::new(headers, client) })
     }
 
     fn new(headers: &HeaderMap, client: OnUpgrade) -> Result<Self, BadHandshake> {
@@ -59,6 +59,19 @@ impl Handshake {
                 Ok(Self { client, accept: accept_of(key) })
             }
             Ok(_) | Err(_) => Err(BadHandshake),
+        }
+    }
+
+    /// Removes the fields of a handshake from a request that is none.
+    pub(super) fn strip(headers: &mut HeaderMap) {
+        for name in [
+            SEC_WEBSOCKET_ACCEPT,
+            SEC_WEBSOCKET_EXTENSIONS,
+            SEC_WEBSOCKET_KEY,
+            SEC_WEBSOCKET_PROTOCOL,
+            SEC_WEBSOCKET_VERSION,
+        ] {
+            headers.remove(name);
         }
     }
 

@@ -161,6 +161,10 @@ async fn no_byte_goes_upstream_where_the_upstream_does_not_agree() {
     assert_eq!(proxy.monitor.upgraded(), 0);
 }
 
+fn is_of_a_handshake(name: &str) -> bool {
+    ["connection", "upgrade"].contains(&name) || name.starts_with("sec-websocket-")
+}
+
 #[tokio::test]
 async fn a_bad_handshake_is_refused_and_another_protocol_is_not_asked_for() {
     let upstream = Upstream::scripted(1, |asked, _| match asked.target.as_str() {
@@ -178,7 +182,7 @@ async fn a_bad_handshake_is_refused_and_another_protocol_is_not_asked_for() {
         ("Upgrade: WebSocket", "Upgrade: h2c", "200"),
         ("Upgrade: WebSocket", "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA", "200"),
         ("GET /ws", "POST /ws", "200"),
-        ("Upgrade: WebSocket", "Upgrade: websocket\r\nContent-Length: 2", "200"),
+        ("Upgrade: WebSocket", "Upgrade: websocket\r\nContent-Length: 2", "400"),
         // A switch of protocols that was not asked for, or not for WebSockets.
         ("GET /ws?room=1", "POST /switches", "502"),
     ] {
@@ -186,10 +190,7 @@ async fn a_bad_handshake_is_refused_and_another_protocol_is_not_asked_for() {
         let received = String::from_utf8(client::raw(proxy.address, request + "{}").await).unwrap();
         assert!(received.starts_with(&format!("HTTP/1.1 {status} ")), "{to}: {received}");
         if let Some(asked) = upstream.forget().pop() {
-            assert!(
-                status != "400" && asked.header("upgrade").is_none() && asked.header("connection").is_none(),
-                "{to}"
-            );
+            assert!(status != "400" && asked.headers.keys().all(|name| !is_of_a_handshake(name.as_str())), "{to}");
         }
     }
 }
