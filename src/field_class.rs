@@ -68,7 +68,7 @@ pub static TABLE: [(FieldClass, &str); 9] = [
     (FieldClass::Credential, "authorization cookie fastly-key x-vercel-oidc-token x-vercel-protection-bypass"),
     (
         FieldClass::Identity,
-        "cf-access-* client-cert client-cert-chain eppn impersonate-* iv-* l5d-client-id mellon-* oidc-* \
+        "cf-access-* client-cert client-cert-chain eppn iv-* l5d-client-id mellon-* oidc-* \
          remote-email remote-groups remote-name remote-user sm-user ssl-client-* tailscale-* teleport-* \
          x-amzn-mtls-* x-amzn-oidc-* x-anonymous-consumer x-apigateway-api-userinfo x-arr-clientcert \
          x-auth-request-* x-authenticated-* x-authentik-* x-client-cert* x-client-dn x-client-id x-client-verify \
@@ -112,8 +112,8 @@ const CREDENTIAL_PARTS: [&str; 10] =
     ["auth", "bearer", "cookie", "credential", "jwt", "key", "passw", "secret", "session", "token"];
 
 /// Words of names, between hyphens and without a plural's `s`, that are those of a caller or of an account.
-const IDENTITY_WORDS: &str = "account actor cert company customer dn email group identity installation issuer login member oidc org \
-     organisation organization owner principal profile realm role saml scope sid sso subject subscription team \
+const IDENTITY_WORDS: &str = "account actor behalf cert company customer dn email group identity impersonate installation issuer login member oidc org \
+     organisation organization owner principal profile realm role saml scope sid sso subject subscription sudo team \
      tenant uid user userid userinfo username whoami workspace";
 
 /// [`TABLE`] by names, and its beginnings of names, the longest first.
@@ -177,7 +177,6 @@ pub fn names_a_secret(name: &str) -> bool {
 }
 
 impl FieldRules {
-    /// Returns the class of the field with this name.
     pub fn class_of(&self, name: &HeaderName) -> FieldClass {
         let is_in = |patterns: &[FieldPattern]| patterns.iter().any(|pattern| pattern.matches(name));
         match FieldClass::of(name) {
@@ -281,6 +280,12 @@ mod tests {
             ("x-tenant-id", Identity),
             ("x-user-roles", Identity),
             ("x_org", Identity),
+            ("sudo", Identity),
+            ("x-on-behalf-of", Identity),
+            ("x-impersonate", Identity),
+            ("impersonate-extra", Identity),
+            ("dd-api-key", Credential),
+            ("x-datadog-trace-id", Hop),
             ("x_http-method_override", MethodOverride),
             ("x_original_url", UrlOverride),
             ("x_forwarded_for", Hop),

@@ -28,7 +28,6 @@ pub(super) fn complete<'a>(above: &mut DeTable<'a>, below: &DeTable<'a>, span: O
     }
 }
 
-/// Returns the text of a key.
 pub(super) fn text<'t>(table: &'t DeTable<'_>, key: &str) -> Option<&'t str> {
     table.get(key)?.get_ref().as_str()
 }

@@ -27,7 +27,6 @@ pub struct Mistake {
 /// A place in a text; both count from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TextPosition {
-    /// The line.
     pub line: usize,
     /// The character in that line.
     pub column: usize,

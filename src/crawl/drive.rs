@@ -35,7 +35,7 @@ use crate::upstream_usage::UpstreamUsage;
 /// A crawl under way: plan, pages in flight, reorder buffer. It has no log yet when it is opened.
 #[derive(Debug)]
 pub(super) struct Driver {
-    client: Client,
+    pub(super) client: Client,
     pub(super) pagination: Arc<Pagination>,
     pub(super) shape: Arc<PageShape>,
     pub(super) start: CrawlStart,
@@ -160,7 +160,11 @@ impl Driver {
                         opened = true;
                     }
                 },
-                Step::Done(end) => return Poll::Ready(Ok(CrawlProgress::Done(end))),
+                Step::Done(end) => {
+                    let unproven = self.client.redirects().empty_elsewhere(self.records);
+                    let end = Ok(CrawlProgress::Done(end));
+                    return Poll::Ready(unproven.map_or(end, |error| Err(self.crawl_failure(&error))));
+                }
                 Step::Wait => break,
             }
         }

@@ -34,6 +34,5 @@ pub(super) enum CrawlProgress {
     Underway,
     /// A page is whole, and good.
     Page,
-    /// The end is proven.
     Done(ProvenEnd),
 }

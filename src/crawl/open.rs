@@ -70,7 +70,8 @@ async fn first_page(driver: &mut Driver) -> Result<(), Failure> {
             progress = driver.progress() => progress?,
             () = memory.starved() => return Err(starved()),
         };
-        if progress != CrawlProgress::Underway {
+        let unproven = driver.client.redirects().empty_elsewhere(driver.records);
+        if progress != CrawlProgress::Underway && (progress != CrawlProgress::Page || unproven.is_none()) {
             return Ok(());
         }
     }

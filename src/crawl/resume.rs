@@ -23,7 +23,6 @@ pub struct ResumePoint<'a> {
     pub checkpoints: &'a [Box<RawValue>],
     /// The line of the last record.
     pub last_record: Option<Vec<u8>>,
-    /// Number of records.
     pub records: u64,
     /// Their lines.
     pub lines: StoredLines,

@@ -171,7 +171,6 @@ fn dictionary(items: &[ListMember<'_>]) -> Option<RemainingBudget> {
     })
 }
 
-/// One member of a structured list, with its parameters.
 struct ListMember<'a> {
     name: &'a str,
     parameters: Vec<(&'a str, &'a str)>,

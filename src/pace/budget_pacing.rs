@@ -55,7 +55,6 @@ enum BudgetRenewal {
 /// Requests that a budget allows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum SendRule {
-    /// Any number.
     Any,
     /// One request in each period of this length.
     Every(Duration),

@@ -228,6 +228,9 @@ page_errors! {
             "see the upstream's documentation for this status; if it marks the page past the last, set end = { status = … }";
         #[error("the upstream answered {status}, {why}")]
         Redirect { status: StatusCode, why: super::redirects::BadRedirect } => Upstream, "";
+        #[error("the first page was redirected to `{0}`, and the list there is empty")]
+        EmptyElsewhere(String) => Unproven,
+            "it may be another list, or that of a caller who is not logged in: check the credentials; if the path is right, write it in the URL of the collection (serve: upstream_path)";
         #[error("the page had begun to arrive, and when it was requested again the upstream answered {0}")]
         Gone(StatusCode) => Unproven,
             "this status would end the collection, but the page was there a moment ago: retry, and if that doesn't help read the upstream's answer for the page";

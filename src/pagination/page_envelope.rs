@@ -18,7 +18,6 @@ const MEMBERS: usize = 64;
 /// Longest word that is kept, in bytes of JSON.
 const WORD: usize = 1024;
 
-/// Envelope of one page.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct PageEnvelope {
     records: u64,

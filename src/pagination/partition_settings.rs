@@ -61,7 +61,6 @@ pub enum RangeKind {
     Unix,
     /// A date with a time (RFC 3339).
     Rfc3339,
-    /// A date.
     Date,
     /// A whole number.
     Integer,

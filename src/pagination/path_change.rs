@@ -23,6 +23,11 @@ impl PathChange {
         }
     }
 
+    /// Returns true if the paths differ by slashes at most.
+    pub fn is_slash(&self) -> bool {
+        self.removed.iter().chain(&self.added).all(String::is_empty)
+    }
+
     /// Returns true if both change the same segments behind the same beginning (`/v1` to `/v2`), or before the same end (a slash that is appended).
     pub fn is_like(&self, other: &Self) -> bool {
         let is_same = self.removed == other.removed && self.added == other.added;

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use http::header::{HeaderMap, LOCATION};
 use url::Url;
 
-use super::error::excerpt;
+use super::error::{PageError, excerpt};
 use super::link_guard::LinkGuard;
 use super::path_change::PathChange;
 use super::request::{RedactedUrl, remove_query};
@@ -47,16 +47,23 @@ pub enum BadRedirect {
 
 /// Redirects of a crawl: the change of the path that the first page's had, from its head on.
 #[derive(Debug, Default)]
-pub struct CrawlRedirects(OnceLock<PathChange>);
+pub struct CrawlRedirects(OnceLock<(PathChange, String)>);
 
 impl CrawlRedirects {
     /// Learns from a first page, or from a page at the first page's path in a crawl that is resumed and does not ask for the first one again.
     pub fn learn(&self, asked: &Url, answered: &Url) {
-        self.0.get_or_init(|| PathChange::between(asked.path(), answered.path()));
+        self.0.get_or_init(|| (PathChange::between(asked.path(), answered.path()), answered.path().to_owned()));
     }
 
     pub fn is_known(&self) -> bool {
         self.0.get().is_some()
+    }
+
+    /// Returns the error of a crawl that ends with so many records, if there are none and another path than was asked for has answered: it may
+    /// be another list, or that of a caller who is not logged in.
+    pub fn empty_elsewhere(&self, records: u64) -> Option<PageError> {
+        let (_, path) = self.0.get().filter(|(change, _)| records == 0 && !change.is_slash())?;
+        Some(PageError::EmptyElsewhere(path.clone()))
     }
 
     /// Checks a redirect against that of the first page. A page whose address is in its path would else be another page, or a page to log in,
@@ -64,7 +71,7 @@ impl CrawlRedirects {
     pub fn check(&self, asked: &Url, answered: &Url) -> Result<(), BadRedirect> {
         let change = PathChange::between(asked.path(), answered.path());
         match self.0.get() {
-            Some(first) if first.is_like(&change) => Ok(()),
+            Some((first, _)) if first.is_like(&change) => Ok(()),
             Some(_) | None => Err(BadRedirect::OtherPath(RedactedUrl(answered).to_string())),
         }
     }

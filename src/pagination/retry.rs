@@ -213,7 +213,6 @@ impl RetryBudget {
         if retries >= self.least + pages / SHARE { Err(RetryBudgetSpent { pages, retries }) } else { Ok(()) }
     }
 
-    /// Counts retries.
     pub fn count_retries(&self, retries: u64) {
         self.counts.lock().retries += retries;
     }

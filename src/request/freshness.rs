@@ -36,7 +36,6 @@ pub enum Reuse {
 /// Answer where no kept snapshot may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Otherwise {
-    /// A crawl.
     Crawl,
     /// An error: `only-if-cached`.
     Refuse,

@@ -37,7 +37,6 @@ pub struct StreamBody {
     state: BodyState,
 }
 
-/// Length of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyLength {
     /// Up to the end of its snapshot.
@@ -148,7 +147,6 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// Returns a body that is passed on.
 pub fn passed<B>(body: B) -> Body
 where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,

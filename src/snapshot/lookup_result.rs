@@ -26,7 +26,6 @@ pub enum LookupPurpose {
     Look,
 }
 
-/// Result of a lookup.
 #[derive(Debug)]
 pub enum LookupResult {
     /// The caller has to open the snapshot: to begin a crawl, or to read it from the storage.

@@ -2,7 +2,6 @@
 
 use crate::id::CacheKey;
 
-/// Keys of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestKeys {
     /// Cache key: of the snapshots that the request shares, and whose crawls it may resume.

@@ -74,7 +74,6 @@ impl Client {
         Self { line: Some(self.line_of(&first.url, &first.headers)), crawl, ..self.clone() }
     }
 
-    /// Redirects of the crawl.
     pub fn redirects(&self) -> &CrawlRedirects {
         &self.crawl.1
     }

@@ -307,3 +307,28 @@ async fn a_later_page_is_only_redirected_as_the_first_one_was() {
         assert!(!upstream.asked().is_empty());
     }
 }
+
+#[tokio::test]
+async fn an_empty_list_elsewhere_proves_nothing_and_one_behind_a_slash_does() {
+    for (to, status) in [("/login", 502), ("/v2/items", 502), ("/items/", 200), ("/items?lang=en", 200)] {
+        for empty in ["{\"data\":[],\"meta\":{\"next_cursor\":null}}", "{\"data\":[1],\"meta\":{\"next_cursor\":null}}"]
+        {
+            let upstream = Upstream::scripted(0, move |asked, _| match asked.target.as_str() {
+                "/items" => Reply::Whole(answer(302, &[("location", to)], "")),
+                _ => Reply::json(empty),
+            })
+            .await;
+            let status = if empty.contains("[1]") { 200 } else { status };
+            let proxy = Proxy::start(&collection(&upstream.url(), CURSOR)).await;
+            for version in BOTH {
+                let received = client::receive(version, proxy.address, client::stream("/items")).await;
+                assert_eq!(received.head.status, status, "{to} {empty}: {}", received.whole());
+                assert!(status == 200 || received.whole().contains(to), "{}", received.whole());
+            }
+            let url = format!("{}/items", upstream.url());
+            let pagination = "{ type = \"cursor\", next = \"meta.next_cursor\", param = \"cursor\" }";
+            let done = run(["fetch", &url, "--records", "data", "--pagination", pagination]).await;
+            assert_eq!(done.status.success(), status == 200, "{to} {empty}: {done:?}");
+        }
+    }
+}

@@ -49,7 +49,6 @@ pub(super) struct FetchArguments {
     verbose: bool,
 }
 
-/// End of a fetch.
 enum FetchEnd {
     /// The crawl could not start.
     Refused(Failure),

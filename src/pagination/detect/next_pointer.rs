@@ -24,7 +24,6 @@ pub(super) struct Pointer {
 pub(super) enum PointerValue {
     /// A URL, perhaps relative.
     Url(String),
-    /// A token or a number.
     Token(Value),
     /// An object of parameters for the next request (MediaWiki).
     Parameters,

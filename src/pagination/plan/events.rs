@@ -94,7 +94,6 @@ pub enum PageNews<'a> {
 pub struct PageSoFar<'a> {
     pub head: &'a Arc<Head>,
     pub fields: &'a PageFields,
-    /// Number of its records.
     pub records: u64,
 }
 

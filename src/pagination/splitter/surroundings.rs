@@ -137,7 +137,6 @@ impl Surroundings {
     }
 }
 
-/// Offset of an error in its text.
 fn offset_of(error: &serde_json::Error, text: &[u8]) -> usize {
     let lines = text.split_inclusive(|byte| *byte == b'\n').take(error.line().saturating_sub(1));
     (lines.map(<[u8]>::len).sum::<usize>() + error.column().saturating_sub(1)).min(text.len())

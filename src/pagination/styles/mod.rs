@@ -94,7 +94,6 @@ styles! {
     Keyset(Keyset),
     /// `Range` header field with a unit of the upstream's own (RFC 9110 §14).
     Range(RangeHeader),
-    /// One page.
     Single(SinglePage),
     /// To be recognised from the first page, and verified on the second.
     Auto(Auto),

@@ -40,7 +40,6 @@ pub(super) struct LogState {
     pub(super) writer: Option<Waker>,
 }
 
-/// Number of readers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ReaderCount {
     pub(super) now: usize,

@@ -58,7 +58,6 @@ pub struct LogExtent {
     pub records: u64,
     /// First byte that can still be read.
     pub from: u64,
-    /// Number of readers.
     pub readers: usize,
     pub seal: Option<Seal>,
 }
