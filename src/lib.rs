@@ -40,7 +40,7 @@
 
 // The rooms, in the order of a record's way:
 //
-// - `cli`: arguments to one of serve, fetch, probe, presets, check, demo
+// - `cli`: arguments to one of serve, fetch, probe, init, explain, presets, check, demo
 // - `embed`: entry points for Rust programs in addition to the gateway
 // - `server`: sockets in
 // - `gateway`: one request up to the head of its response, as a [`tower::Service`]

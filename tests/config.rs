@@ -9,15 +9,15 @@ use std::time::Duration;
 use http::{HeaderName, Method, StatusCode};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use unpage::config::{Config, Credentials, HttpVersion, Options, Pace, Secrets, written};
+use unpage::config::{Config, Credentials, FileCollection, HttpVersion, Options, Pace, Secrets, written};
 use unpage::pace::{Rate, Width};
 use unpage::pagination::partition_settings::{Bound, Direction, RangeKind, RangePartition};
 use unpage::pagination::path::Segment;
 use unpage::pagination::{
     self, Advance, Base, Cookies, Cursor, Encode, Encoding, End, ErrorCondition, ErrorSettings, KeyUse, Keyset, Limits,
-    LinkHeader, More, NextRequest, NextUrl, Offset, OnDouble, OnMissed, Overlap, OwnWords, PageNumber, PageSize,
-    Pagination, Param, PartOrder, Partition, Precondition, Presence, RangeHeader, RecordOrder, Records, RecordsShape,
-    SameToken, Source, Style, Template, Token, UnnamedCounts, Validation, Whitespace,
+    LinkHeader, LonePage, More, NextRequest, NextUrl, Offset, OnDouble, OnMissed, Overlap, OwnWords, PageNumber,
+    PageSize, Pagination, Param, PartOrder, Partition, Precondition, Presence, RangeHeader, RecordOrder, Records,
+    RecordsShape, SameToken, Source, Style, Template, Token, UnnamedCounts, Validation, Whitespace,
 };
 
 /// Secrets that need neither an environment nor a disk.
@@ -238,22 +238,26 @@ fn load_reads_a_file_and_its_secrets() {
 
 #[test]
 fn the_command_line_speaks_the_files_language() {
-    let text = |text: &str| Some(text.to_owned());
-    let options = Options {
-        pagination: text(
-            "{ type = \"cursor\", next = \"next_cursor\", param = \"cursor\", more = { path = \"more\" } }",
-        ),
-        records: text("[\"the.data\"]"),
-        key: text("id"),
-        page_size: text("limit=100"),
-        total: text("header:X-Total-Count"),
-        partition: text("{ param = \"region\", values = [\"eu\", \"us\"] }"),
-        order: text("any"),
-        width: text("12"),
-        rate: text("10/s"),
-        ..Options::default()
+    let options = |keys: &[(&'static str, &str)]| Options {
+        keys: keys.iter().map(|(key, text)| (*key, (*text).to_owned())).collect(),
+        set: Vec::new(),
     };
-    let (pagination, pace) = options.read().unwrap();
+    let read = |options: &Options| {
+        let collection = options.read("http://a", "/b", &Known).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        ((*collection.pagination).clone(), collection.upstream.pace.clone())
+    };
+    let all = options(&[
+        ("pagination", "{ type = \"cursor\", next = \"next_cursor\", param = \"cursor\", more = { path = \"more\" } }"),
+        ("records", "[\"the.data\"]"),
+        ("key", "id"),
+        ("page_size", "limit=100"),
+        ("total", "header:X-Total-Count"),
+        ("partition", "{ param = \"region\", values = [\"eu\", \"us\"] }"),
+        ("order", "any"),
+        ("width", "12"),
+        ("rate", "10/s"),
+    ]);
+    let (pagination, pace) = read(&all);
     assert_eq!(
         written(&pagination),
         r#"records = "[\"the.data\"]"
@@ -266,24 +270,52 @@ total = "header:x-total-count"
 "#
     );
     assert_eq!((pace.width, pace.rate.unwrap().requests.get()), (Width::Fixed(12.try_into().unwrap()), 10));
-    let (auto, pace) = Options::default().read().unwrap();
+    let (auto, pace) = read(&Options::default());
     assert_eq!(pace, Pace::default());
     assert_eq!((auto.style, auto.records.paths.len()), (Style::AUTO, 0));
-    let (sized, _) = Options { page_size: text("$top=50"), ..Options::default() }.read().unwrap();
+    let (sized, _) = read(&options(&[("page_size", "$top=50")]));
     let sized = sized.page_size.unwrap();
     assert_eq!((sized.param, sized.value), (Some(Param::Query("$top".into())), Some(50)));
+    let set = ["retry.attempts=9", "page_size.value=7", "page_size.param=limit", "rate=5/s"].map(ToOwned::to_owned);
+    let set = Options { set: set.to_vec(), ..options(&[("rate", "10/s"), ("page_size", "size=9")]) };
+    let collection = set.read("http://a", "/b", &Known).unwrap();
+    let size = collection.pagination.page_size.clone().unwrap();
+    assert_eq!((size.param, size.value), (Some(Param::Query("limit".into())), Some(7)));
+    assert_eq!((collection.upstream.retry.attempts, collection.upstream.pace.rate.unwrap().requests.get()), (9, 5));
+}
+
+#[test]
+fn options_go_before_the_keys_of_a_file() {
+    let text = "[upstream.a]\nurl = \"http://a\"\nrate = \"1/s\"\n[[collection]]\npath = \"/b/{id}\"\nupstream = \"a\"\n\
+                records = \"data\"\npagination = \"none\"\n";
+    let file = |path| FileCollection { name: "unpage.toml", text, path };
+    let set = |set: &[&str]| Options { keys: Vec::new(), set: set.iter().map(|&set| set.to_owned()).collect() };
+    for path in ["/b/{id}", "/b/7"] {
+        let (_, collection) = set(&["rate=9/s", "records=items"]).read_above(file(path), &Known).unwrap();
+        assert_eq!(collection.pagination.records.paths[0].to_string(), "items");
+        assert_eq!(collection.upstream.pace.rate.unwrap().requests.get(), 9);
+    }
+    let told = |options: Options, path| options.read_above(file(path), &Known).unwrap_err().to_string();
+    assert_eq!(
+        told(set(&["rate=x", "recodrs=a"]), "/b/7"),
+        "--set rate: not a rate: \"x\"\n    hint: write a number of requests and a time: rate = \"10/s\", \"600/min\" or \
+         \"5000/h\"\n--set recodrs: unknown key \"recodrs\"\n    hint: did you mean \"records\"?"
+    );
+    let nowhere = told(set(&[]), "/c");
+    assert!(
+        nowhere.contains("no collection has the path /c") && nowhere.ends_with("leads to it: /b/{id}"),
+        "{nowhere}"
+    );
+    assert!(told(set(&["rate"]), "/b/7").starts_with("--set: not KEY=VALUE: \"rate\""));
 }
 
 #[test]
 fn the_options_of_the_command_line_are_read_like_keys() {
     let told = |pagination: &str, page_size: Option<&str>, records: Option<&str>| {
-        let options = Options {
-            pagination: Some(pagination.to_owned()),
-            page_size: page_size.map(ToOwned::to_owned),
-            records: records.map(ToOwned::to_owned),
-            ..Options::default()
-        };
-        options.read().unwrap_err().to_string()
+        let keys = [("pagination", Some(pagination)), ("records", records), ("page_size", page_size)];
+        let keys = keys.into_iter().filter_map(|(key, text)| Some((key, text?.to_owned())));
+        let options = Options { keys: keys.collect(), set: Vec::new() };
+        options.read("http://a", "/b", &Known).unwrap_err().to_string()
     };
     let types = "one of link_header, next_url, cursor, page, offset, keyset, range, none, auto";
     let records = "--records: missing\n    hint: say where a page keeps its records: records = \"data\", or \"$\" where the \
@@ -305,14 +337,10 @@ fn the_options_of_the_command_line_are_read_like_keys() {
     );
     let broken = told("{ type = \"page\"", Some("limit=ten"), None);
     assert!(broken.starts_with("--pagination: ") && broken.contains("\n--page-size: "), "{broken}");
-    let paced = Options {
-        width: Some("wide".into()),
-        rate: Some("10".into()),
-        order: Some("any".into()),
-        ..Options::default()
-    };
+    let keys = [("width", "wide"), ("rate", "10"), ("order", "any")].map(|(key, text)| (key, text.to_owned()));
+    let paced = Options { keys: keys.to_vec(), set: Vec::new() };
     assert_eq!(
-        paced.read().unwrap_err().to_string(),
+        paced.read("http://a", "/b", &Known).unwrap_err().to_string(),
         "--width: not a width: \"wide\"\n    hint: write how many pages are asked for at a time: width = 6, or \"adaptive\"\n\
          --rate: not a rate: \"10\"\n    hint: write a number of requests and a time: rate = \"10/s\", \"600/min\" or \
          \"5000/h\"\n--order: without a partition there is one part, and its records leave as they are listed \
@@ -550,6 +578,7 @@ fn pagination() -> impl Strategy<Value = Pagination> {
             precondition: Precondition::None,
             on_missed: OnMissed::Fail,
             record_order: RecordOrder::Assumed,
+            single_page: LonePage::Refuse,
             consistency: None,
             cookies: if points { Cookies::Kept } else { Cookies::Dropped },
             keep: if style.takes_links() { vec!["limit".to_owned(), "a b".to_owned()] } else { Vec::new() },

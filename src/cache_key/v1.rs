@@ -76,6 +76,8 @@ fn text_of(pagination: &Pagination) -> String {
         more,
         end,
         same_token,
+        // Came later.
+        single_page: _,
         total,
         total_pages,
         limits,

@@ -1,37 +1,73 @@
 //! `unpage check FILE`.
 
-use std::path::PathBuf;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 
 use http::Method;
 
 use super::Exit;
-use crate::config::{Collection, Config, Credentials};
+use crate::config::{Collection, Config, Credentials, Machine, Secrets};
+
+const EXAMPLES: &str = "Examples:
+  unpage check unpage.toml
+  unpage check unpage.toml && unpage serve unpage.toml";
 
 #[derive(Debug, clap::Args)]
+#[command(before_help = EXAMPLES, group(clap::ArgGroup::new("source").required(true).args(["file", "config"])))]
 pub(super) struct CheckArguments {
-    /// Configuration file
-    file: PathBuf,
+    /// Configuration file. Its secrets need not be there
+    file: Option<PathBuf>,
+    /// The same
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
+/// Secrets of this machine; one that is absent has a value all the same, and is warned of.
+#[derive(Default)]
+struct SecretsOrNone(RefCell<Vec<String>>);
+
 pub(super) fn run(arguments: &CheckArguments) -> Exit {
-    match Config::load(&arguments.file) {
+    let Some(file) = arguments.file.as_ref().or(arguments.config.as_ref()) else { return Exit::Usage };
+    let secrets = SecretsOrNone::default();
+    match Config::load_with(file, &secrets) {
         Ok(config) => {
             let count = config.collections.len();
             let plural = if count == 1 { "" } else { "s" };
-            eprintln!("{}: ok, {count} collection{plural}", arguments.file.display());
+            eprintln!("{}: ok, {count} collection{plural}", file.display());
             for collection in &config.collections {
                 if let Some(choice) = &collection.preset {
                     eprintln!("{}: {choice}", collection.path);
                 }
                 eprintln!("{}: verdict: {}", collection.path, collection.pagination.best_verdict());
             }
-            warnings(&config).iter().for_each(|warning| eprintln!("warning: {warning}"));
+            let absent = secrets.0.into_inner();
+            absent.iter().chain(&warnings(&config)).for_each(|warning| eprintln!("warning: {warning}"));
             Exit::Complete
         }
         Err(mistakes) => {
             eprintln!("{mistakes}");
             Exit::Usage
         }
+    }
+}
+
+impl SecretsOrNone {
+    fn or_none(&self, read: Result<String, String>, place: &str) -> Result<String, String> {
+        let read = read.and_then(|text| if text.trim().is_empty() { Err("empty".to_owned()) } else { Ok(text) });
+        read.or_else(|why| {
+            self.0.borrow_mut().push(format!("{place}: {why}: `serve` needs it when it starts"));
+            Ok("absent".to_owned())
+        })
+    }
+}
+
+impl Secrets for SecretsOrNone {
+    fn env(&self, name: &str) -> Result<String, String> {
+        self.or_none(Machine.env(name), &format!("environment variable {name}"))
+    }
+
+    fn file(&self, path: &Path) -> Result<String, String> {
+        self.or_none(Machine.file(path), &format!("file {}", path.display()))
     }
 }
 

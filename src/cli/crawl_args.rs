@@ -1,17 +1,13 @@
-//! URL and pagination of `fetch` and `probe`, from the command line.
+//! Arguments of `fetch` and `probe`: a URL or a collection, and keys of its configuration.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use url::Url;
 
-use crate::config::{Caps, Options, Proxy, Redirects, Upstream};
-use crate::crawl::{Crawl, Crawls};
-use crate::pagination::request::{RedactedUrl, RequestBody};
-use crate::pagination::{BodyKind, PageRequest};
-use crate::snapshot::MemoryBudget;
-use crate::upstream::{Client, Governors};
+use super::crawl_target::{self, OwnRequest};
+use crate::config::{Collection, Options, Proxy};
+use crate::crawl::Crawl;
 
 /// Header fields that belong to a connection or a page, which the user can't set.
 const OWNED: [HeaderName; 8] = [
@@ -27,8 +23,21 @@ const OWNED: [HeaderName; 8] = [
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CrawlArguments {
-    /// URL of the collection, with the query that belongs to it
-    url: Url,
+    /// URL of the collection, with the query that belongs to it; `HOST:PORT/PATH` is http. With --config also a path, as /orders?status=open
+    #[arg(required_unless_present = "collection")]
+    url: Option<String>,
+    /// Configuration file of which a collection is fetched: the one that the path leads to, or --collection. Other options go before its keys
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Collection of --config, by its `path`
+    #[arg(long, value_name = "PATH", requires = "config")]
+    collection: Option<String>,
+    /// What is known of the API; `none`: its pagination is recognised. `unpage presets` lists all [default: by the host]
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// Any key of a collection and its upstream, with a dot for one inside of a table: retry.attempts=9; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// A type name or an inline table as in a configuration file: '{ type = "cursor", next = "next_cursor", param = "cursor" }'
     #[arg(long, value_name = "TYPE|TABLE")]
     pagination: Option<String>,
@@ -46,8 +55,11 @@ pub(super) struct CrawlArguments {
     #[arg(long, value_name = "NAME=NUMBER")]
     page_size: Option<String>,
     /// Place of the total number of records: a path or header:NAME; `false`: no number beside the records counts them
-    #[arg(long, value_name = "PATH|false")]
+    #[arg(long, value_name = "PATH|false", conflicts_with = "no_total")]
     total: Option<String>,
+    /// As --total false
+    #[arg(long)]
+    no_total: bool,
     /// Path whose value in a page of status 200 means that it failed, or '{ path = "status", ok = ["OK"], retry = ["WAIT"] }';
     /// `false`: nothing does [default: `errors` for GraphQL]
     #[arg(long, value_name = "PATH|TABLE|false")]
@@ -58,10 +70,10 @@ pub(super) struct CrawlArguments {
     /// Other origin that the API's own links name, as http:// where the URL has https://; they are rewritten to the URL's origin; may be
     /// repeated
     #[arg(long, value_name = "URL")]
-    upstream_aliases: Vec<Url>,
+    upstream_aliases: Vec<String>,
     /// Redirects of a page's GET: followed inside the URL's origin, or a failure [default: same-origin]
-    #[arg(long, value_name = "same-origin|off", value_parser = redirects)]
-    redirects: Option<Redirects>,
+    #[arg(long, value_name = "same-origin|off")]
+    redirects: Option<String>,
     /// Number of pages that are requested at a time, or `adaptive` [default: 6]
     #[arg(long, value_name = "NUMBER|adaptive")]
     width: Option<String>,
@@ -92,92 +104,101 @@ pub(super) struct CrawlArguments {
     /// Body of every page's request; JSON unless a Content-Type says otherwise; @FILE reads it from a file
     #[arg(long, short, value_name = "TEXT")]
     data: Option<String>,
-    /// Header field of every page's request
-    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
+    /// Header field of every page's request; @FILE reads such lines from a file, which keeps a token out of the list of processes
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE|@FILE")]
     headers: Vec<String>,
+    /// Environment variable with a token, sent as `Authorization: Bearer`
+    #[arg(long, value_name = "NAME")]
+    bearer_env: Option<String>,
     /// HTTP proxy in front of the API; `env`: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, as curl [default: env]
     #[arg(long, value_name = "none|env|URL", value_parser = proxy)]
     proxy: Option<Proxy>,
     /// PEM file of certificate authorities that are trusted beside the platform's
     #[arg(long, value_name = "FILE")]
-    cacert: Option<PathBuf>,
+    cacert: Option<String>,
 }
 
 impl CrawlArguments {
-    /// Returns the crawl that the arguments describe, or the mistake in them.
-    pub(super) fn crawl(self) -> Result<Crawl, String> {
-        let method = self.method.clone().unwrap_or(if self.data.is_some() { Method::POST } else { Method::GET });
+    /// Returns the crawl that the arguments describe and its collection, or the mistake in them.
+    pub(super) fn crawl(self) -> Result<(Crawl, Arc<Collection>), String> {
         let mut headers = self.fields()?;
-        let mut upstream = Upstream::at(origin(&self.url)?);
-        if let Some(accept) = headers.remove(header::ACCEPT) {
-            upstream.accept = accept;
+        if self.bearer_env.is_some() && headers.contains_key(header::AUTHORIZATION) {
+            return Err("--bearer-env and -H Authorization: both are credentials: give one of them".to_owned());
         }
-        upstream.aliases = self.upstream_aliases.iter().map(origin).collect::<Result<_, _>>()?;
-        upstream.ca = self.cacert.clone();
-        upstream.proxy = self.proxy.clone().unwrap_or(Proxy::Environment);
-        upstream.redirects = self.redirects.unwrap_or(upstream.redirects);
-        let options = Options {
-            pagination: self.pagination.clone(),
-            records: self.records.clone(),
-            key: self.key.clone(),
-            on_double: self.on_double.clone(),
-            page_size: self.page_size.clone(),
-            total: self.total.clone(),
-            error_path: self.error_path.clone(),
-            keep: self.keep.clone(),
-            partition: self.partition.clone(),
-            order: self.order.clone(),
-            consistency: self.consistency.clone(),
-            on_missed: self.on_missed.clone(),
-            stable_order: self.stable_order.then(|| "true".to_owned()),
-            width: self.width.clone(),
-            rate: self.rate.clone(),
-            method: method.clone(),
+        let options = self.options(headers.remove(header::ACCEPT).as_ref());
+        let own = OwnRequest { headers, data: self.data.clone(), proxy: self.proxy.clone() };
+        let url = self.url.as_deref();
+        let (crawl, collection) = match &self.config {
+            Some(file) => crawl_target::of_file(file, url, self.collection.as_deref(), &options, own)?,
+            None => crawl_target::of_url(url.unwrap_or_default(), &options, own)?,
         };
-        let (pagination, pace) = options.read().map_err(|mistakes| mistakes.to_string())?;
-        upstream.pace = pace;
-        let width = upstream.pace.widest();
-        let body = self.body(&headers, pagination.body_kind())?;
-        let mut url = self.url;
-        url.set_fragment(None);
-        Ok(Crawl {
-            client: Client::new(Arc::new(upstream), &Governors::default()).map_err(|error| error.to_string())?,
-            pagination: Arc::new(pagination),
-            caps: Caps::default(),
-            first: PageRequest { method, url, headers, body },
-            since: None,
-            valid_at: None,
-            width,
-            memory: MemoryBudget::unlimited(),
-            crawls: Crawls::default(),
-        })
+        crawl_target::tell_preset(&collection);
+        Ok((crawl, collection))
+    }
+
+    pub(super) fn bearer_env(&self) -> Option<&str> {
+        self.bearer_env.as_deref()
+    }
+
+    /// Returns the options that are keys of the configuration.
+    fn options(&self, accept: Option<&HeaderValue>) -> Options {
+        let method = self.method.clone().or(self.data.as_ref().map(|_| Method::POST));
+        let text = |text: &str| Some(text.to_owned());
+        let single: [(&'static str, Option<String>); 20] = [
+            ("preset", self.preset.clone()),
+            ("pagination", self.pagination.clone()),
+            ("records", self.records.clone()),
+            ("key", self.key.clone()),
+            ("on_double", self.on_double.clone()),
+            ("page_size", self.page_size.clone()),
+            ("total", self.total.clone().or(self.no_total.then(|| "false".to_owned()))),
+            ("error_path", self.error_path.clone()),
+            ("partition", self.partition.clone()),
+            ("order", self.order.clone()),
+            ("consistency", self.consistency.clone()),
+            ("on_missed", self.on_missed.clone()),
+            ("stable_order", self.stable_order.then(|| "true".to_owned())),
+            ("width", self.width.clone()),
+            ("rate", self.rate.clone()),
+            ("method", method.and_then(|method| text(method.as_str()))),
+            ("redirects", self.redirects.clone()),
+            ("ca", self.cacert.clone()),
+            ("accept", accept.and_then(|accept| accept.to_str().ok()).and_then(text)),
+            ("credentials", self.bearer_env.as_ref().map(|name| format!("{{ bearer = {{ env = {name:?} }} }}"))),
+        ];
+        let lists = [("keep", &self.keep), ("upstream_aliases", &self.upstream_aliases)];
+        let lists = lists.into_iter().flat_map(|(key, values)| values.iter().map(move |value| (key, value.clone())));
+        let single = single.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        Options { keys: single.chain(lists).collect(), set: self.set.clone() }
     }
 
     fn fields(&self) -> Result<HeaderMap, String> {
         let mut headers = HeaderMap::new();
         for field in &self.headers {
-            // The value may be a secret, and so may any text in its place.
-            let name = field.split([':', ' ']).next().unwrap_or_default();
-            let bad = || format!("--header: not `Name: value`: {name:?}…");
-            let (name, value) = field.split_once(':').ok_or_else(bad)?;
-            let name: HeaderName = name.trim().parse().map_err(|_| bad())?;
-            if OWNED.contains(&name) {
-                return Err(format!("--header: {name} is set by unpage for each request: leave it out"));
+            match field.strip_prefix('@') {
+                None => append(&mut headers, field)?,
+                Some(file) => {
+                    let text = std::fs::read_to_string(file).map_err(|error| format!("--header: {file}: {error}"))?;
+                    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+                    lines.try_for_each(|line| append(&mut headers, line))?;
+                }
             }
-            headers.append(name, HeaderValue::from_str(value.trim()).map_err(|_| bad())?);
         }
         Ok(headers)
     }
+}
 
-    fn body(&self, headers: &HeaderMap, kind: BodyKind) -> Result<Option<RequestBody>, String> {
-        let Some(data) = &self.data else { return Ok(None) };
-        let text = match data.strip_prefix('@') {
-            Some(file) => std::fs::read_to_string(file).map_err(|error| format!("--data: {file}: {error}"))?,
-            None => data.clone(),
-        };
-        RequestBody::read(headers.get(header::CONTENT_TYPE), text.into(), kind)
-            .map_err(|error| format!("--data: not JSON: {error}; name another media type with -H 'Content-Type: …'"))
+fn append(headers: &mut HeaderMap, field: &str) -> Result<(), String> {
+    // The value may be a secret, and so may any text in its place.
+    let name = field.split([':', ' ']).next().unwrap_or_default();
+    let bad = || format!("--header: not `Name: value`: {name:?}…");
+    let (name, value) = field.split_once(':').ok_or_else(bad)?;
+    let name: HeaderName = name.trim().parse().map_err(|_| bad())?;
+    if OWNED.contains(&name) {
+        return Err(format!("--header: {name} is set by unpage for each request: leave it out"));
     }
+    headers.append(name, HeaderValue::from_str(value.trim()).map_err(|_| bad())?);
+    Ok(())
 }
 
 /// Methods that a collection can be crawled with: any other may change something each time.
@@ -190,27 +211,4 @@ fn method(word: &str) -> Result<Method, String> {
 
 fn proxy(text: &str) -> Result<Proxy, String> {
     Proxy::from_text(text).map_err(|(what, hint)| format!("{what}: {hint}"))
-}
-
-fn redirects(word: &str) -> Result<Redirects, String> {
-    match word {
-        "same-origin" => Ok(Redirects::SameOrigin),
-        "off" => Ok(Redirects::Off),
-        _ => Err(format!("unknown redirects {word:?}: one of same-origin, off")),
-    }
-}
-
-/// Returns the origin that all next links must have.
-fn origin(url: &Url) -> Result<Url, String> {
-    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err(format!("not an http or https URL: {}", RedactedUrl(url)));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("the URL carries a user name or password: send them with -H 'Authorization: …'".to_owned());
-    }
-    let mut origin = url.clone();
-    origin.set_path("");
-    origin.set_query(None);
-    origin.set_fragment(None);
-    Ok(origin)
 }

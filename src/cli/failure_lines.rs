@@ -7,7 +7,8 @@ use crate::config::{KeyPlace, key_place};
 use crate::error::Failure;
 
 /// Options that are not named as their keys are.
-const OTHER_NAMES: [(&str, &str); 4] = [("ca", "--cacert"), ("accept", "-H"), ("headers", "-H"), ("credentials", "-H")];
+const OTHER_NAMES: [(&str, &str); 5] =
+    [("ca", "--cacert"), ("accept", "-H"), ("headers", "-H"), ("credentials", "-H"), ("single_page", "--single-page")];
 
 /// Prints a failure, the party at fault and the remedy.
 pub(super) fn tell(failure: &Failure) {
@@ -22,7 +23,8 @@ fn options_for(hint: &str) -> Option<String> {
     let command = CrawlArguments::augment_args(Command::new(""));
     let flags: Vec<_> = command.get_arguments().filter_map(|argument| argument.get_long()).collect();
     let mut told: Vec<String> = Vec::new();
-    for (key, place) in keys_in(hint) {
+    // `path` is a key of the tables that hints show, and never one that a fetch could set.
+    for (key, place) in keys_in(hint).into_iter().filter(|(key, _)| *key != "path") {
         let table = key.split('.').next().unwrap_or(key);
         let flag = table.replace('_', "-");
         let other = OTHER_NAMES.iter().find(|(name, _)| *name == table).map(|(_, option)| *option);
@@ -30,7 +32,7 @@ fn options_for(hint: &str) -> Option<String> {
             (Some(option), _) => format!("`{key}` is {option}"),
             (None, KeyPlace::Collection) if flags.contains(&flag.as_str()) => format!("`{key}` is --{flag}"),
             (None, KeyPlace::Style) => format!("`{key}` stands inside --pagination '{{ … }}'"),
-            (None, KeyPlace::Collection) => format!("`{key}` is a key of `unpage serve` alone"),
+            (None, KeyPlace::Collection) => format!("`{key}` is --set {key}=…"),
         };
         if !told.contains(&option) {
             told.push(option);
@@ -68,7 +70,7 @@ mod tests {
         let cases = [
             (
                 "ask for smaller pages (page_size), or raise caps.page",
-                Some("`page_size` is --page-size; `caps.page` is a key of `unpage serve` alone"),
+                Some("`page_size` is --page-size; `caps.page` is --set caps.page=…"),
             ),
             ("set end = { status = 404 }", Some("`end` stands inside --pagination '{ … }'")),
             ("check `pagination` (param, key, type)", Some("`pagination` is --pagination")),

@@ -1,12 +1,15 @@
-//! Command line: serve, fetch, probe, presets, check, demo.
+//! Command line: serve, fetch, probe, init, explain, presets, check, demo.
 
 mod check;
 mod crawl_args;
+mod crawl_target;
 mod demo;
 mod exit_code;
+mod explain;
 mod failure_lines;
 mod fetch;
 mod inherited_sockets;
+mod init;
 mod listeners;
 mod logging;
 mod presets;
@@ -39,6 +42,10 @@ enum Command {
     Fetch(fetch::FetchArguments),
     /// Recognise the pagination of a URL, verify it on two pages, and print it as a configuration
     Probe(probe::ProbeArguments),
+    /// Recognise the pagination of a URL, and write a commented configuration for it
+    Init(init::InitArguments),
+    /// Tell what a fetch would request and what will prove its end, without a request
+    Explain(explain::ExplainArguments),
     /// List what is known of APIs, or show one
     Presets(presets::PresetsArguments),
     /// Print every mistake in a configuration file
@@ -66,6 +73,8 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => runtime.block_on(serve::run(arguments)),
         Command::Fetch(arguments) => runtime.block_on(fetch::run(arguments)),
         Command::Probe(arguments) => runtime.block_on(probe::run(arguments)),
+        Command::Init(arguments) => runtime.block_on(init::run(arguments)),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::Presets(arguments) => presets::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Demo(arguments) => runtime.block_on(demo::run(arguments)),

@@ -7,7 +7,8 @@ use crate::config::{Preset, presets};
 
 const EXAMPLES: &str = "Examples:
   unpage presets
-  unpage presets github";
+  unpage presets github
+  unpage fetch --preset gitea https://codeberg.org/api/v1/repos/forgejo/forgejo/issues";
 
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES)]

@@ -8,7 +8,12 @@ use super::{Exit, logging};
 use crate::config::{Mistake, mistakes_in, written};
 use crate::error::{Failure, Fault};
 
+const EXAMPLES: &str = "Examples:
+  unpage probe 'https://api.example.com/orders?limit=100'
+  unpage probe 127.0.0.1:9000/orders -H @headers.txt";
+
 #[derive(Debug, clap::Args)]
+#[command(before_help = EXAMPLES)]
 pub(super) struct ProbeArguments {
     #[command(flatten)]
     target: CrawlArguments,
@@ -17,7 +22,7 @@ pub(super) struct ProbeArguments {
 pub(super) async fn run(arguments: ProbeArguments) -> Exit {
     logging::init("warn");
     let crawl = match arguments.target.crawl() {
-        Ok(crawl) => crawl,
+        Ok((crawl, _)) => crawl,
         Err(what) => {
             eprintln!("error: {what}");
             return Exit::Usage;

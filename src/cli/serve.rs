@@ -12,7 +12,7 @@ use sd_notify::NotifyState;
 use super::listeners::{self, Listeners};
 use super::stop_signals::{self, StopSignals};
 use super::{Exit, logging, serve_gateway};
-use crate::config::{AdminAccess, Config, Mistakes, Secret};
+use crate::config::{AdminAccess, ChosenBy, Config, Mistakes, Secret};
 use crate::server::{
     DrainSettings, HostList, InProgress, ListenAddress, Listener, Server, ServerLimits, ServerSettings, Workers,
 };
@@ -29,12 +29,14 @@ const ORCHESTRATORS_GRACE: &str = "TERMINATION_GRACE_PERIOD_SECONDS";
 
 const EXAMPLES: &str = "Examples:
   unpage serve --upstream https://api.example.com
-  unpage serve --config unpage.toml --admin 127.0.0.1:9090";
+  unpage serve unpage.toml --admin 127.0.0.1:9090";
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, group(clap::ArgGroup::new("source").required(true).args(["config", "upstream"])))]
+#[command(before_help = EXAMPLES, group(clap::ArgGroup::new("source").required(true).args(["file", "config", "upstream"])))]
 pub(super) struct ServeArguments {
     /// Configuration file
+    file: Option<PathBuf>,
+    /// The same
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// URL of an API to stand in front of without a configuration; its pagination is recognised
@@ -66,7 +68,12 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
     }
     for collection in &config.collections {
         if let Some(choice) = &collection.preset {
-            tracing::info!("{}: {choice}", collection.path);
+            let way = if choice.by == ChosenBy::Host {
+                "; preset = \"none\" in its [[collection]] recognises the pagination instead"
+            } else {
+                ""
+            };
+            tracing::info!("{}: {choice}{way}", collection.path);
         }
     }
     config.admin = arguments.admin.or(config.admin);
@@ -204,7 +211,7 @@ async fn serve_admin(listener: Option<Listener>, hosts: Option<HostList>, admin:
 }
 
 fn configuration(arguments: &ServeArguments) -> Result<Config, Mistakes> {
-    match (&arguments.config, &arguments.upstream) {
+    match (arguments.file.as_ref().or(arguments.config.as_ref()), &arguments.upstream) {
         (Some(file), _) => Config::load(file),
         (None, upstream) => Config::transparent(upstream.as_deref().unwrap_or_default()),
     }

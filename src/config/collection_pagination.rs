@@ -10,9 +10,9 @@ use super::table_schema::{Form, Schema, rule, table};
 use super::toml_node::{TomlNode, TomlTable};
 use super::toml_text::{Pairs, one_or_list};
 use crate::pagination::{
-    ConsistencyLevel, Cookies, Encoding, ErrorCondition, ErrorSettings, Limits, OnDouble, OnMissed, OwnWords, PageSize,
-    Pagination, PartOrder, Path, Precondition, Presence, RecordOrder, Records, RecordsShape, Style, UnnamedCounts,
-    Validation, Whitespace,
+    ConsistencyLevel, Cookies, Encoding, ErrorCondition, ErrorSettings, Limits, LonePage, OnDouble, OnMissed, OwnWords,
+    PageSize, Pagination, PartOrder, Path, Precondition, Presence, RecordOrder, Records, RecordsShape, Style,
+    UnnamedCounts, Validation, Whitespace,
 };
 
 const RECORDS_HINT: &str =
@@ -67,7 +67,7 @@ macro_rules! field {
 }
 
 /// In the order in which they are read and written: a type may inherit `key`, and a number of pages depends on the type.
-static KEYS: [PaginationKey; 23] = [
+static KEYS: [PaginationKey; 24] = [
     PaginationKey { name: "records", read: read_records, write: write_records },
     field!("records_optional", usual records.presence, Flag([Presence::Required, Presence::Optional])),
     field!("encoding", usual records.encoding, Words(&[("none", Encoding::None), ("base64", Encoding::Base64), ("ndjson", Encoding::Lines)])),
@@ -86,6 +86,7 @@ static KEYS: [PaginationKey; 23] = [
         },
     },
     field!("cookies", usual cookies, Flag([Cookies::Dropped, Cookies::Kept])),
+    field!("single_page", usual single_page, Words(&[("refuse", LonePage::Refuse), ("break", LonePage::Break), ("accept", LonePage::Accept)])),
     field!("partition", some partition, PARTITIONS),
     field!("order", usual order, Words(&[("listed", PartOrder::Listed), ("any", PartOrder::Any)])),
     PaginationKey { name: "total", read: read_total, write: write_total },

@@ -6,20 +6,17 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-/// Tables that mean something else if one of their keys is another: they are replaced as a whole.
-const WHOLE: [&str; 4] = ["credentials", "partition", "body", "next_request"];
+/// Tables whose keys mean the same whatever stands beside them. All others are one value: a flag's `while` belongs to its `path`.
+const COMPLETED: [&str; 7] = ["page_size", "headers", "limits", "retry", "timeouts", "caps", "rate_limit"];
 
-/// Adds the keys that a table lacks from the layer below; `span` is the place for mistakes in them. Tables in both are completed, too, unless
-/// they are of another type.
+/// Adds the keys that a table lacks from the layer below; `span` is the place for mistakes in them. Some tables in both are completed, too.
 pub(super) fn complete<'a>(above: &mut DeTable<'a>, below: &DeTable<'a>, span: Option<&Range<usize>>) {
     for (key, value) in below.iter() {
         let name: &str = key.get_ref();
         match above.get_mut(name).map(Spanned::get_mut) {
             None => drop(above.insert(moved_key(key, span), moved(value, span))),
-            Some(DeValue::Table(own)) if !WHOLE.contains(&name) => {
-                if let DeValue::Table(below) = value.get_ref()
-                    && text(own, "type").is_none_or(|own| text(below, "type") == Some(own))
-                {
+            Some(DeValue::Table(own)) if COMPLETED.contains(&name) => {
+                if let DeValue::Table(below) = value.get_ref() {
                     complete(own, below, span);
                 }
             }

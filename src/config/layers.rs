@@ -11,6 +11,7 @@ use super::completed_table::{complete, moved, text};
 use super::keywords::nearest;
 use super::presets::{ChosenBy, NO_PRESET, Preset, PresetChoice, presets};
 use super::toml_node::MistakeLog;
+use super::upstream::CLIENT_KEYS;
 
 /// Collection that the options of a command complete.
 #[derive(Clone, Debug)]
@@ -27,13 +28,8 @@ pub(super) fn settle<'a>(
     overlay: Option<Overlay<'a>>,
     notes: &MistakeLog<'_>,
 ) -> Vec<Option<PresetChoice>> {
-    if let Some(Overlay { collection, mut entries }) = overlay
-        && let Some(DeValue::Array(collections)) = file.get_mut("collection").map(Spanned::get_mut)
-        && let Some(DeValue::Table(table)) = collections.get_mut(collection).map(Spanned::get_mut)
-    {
-        let below = std::mem::replace(table, DeTable::new());
-        complete(&mut entries, &below, None);
-        *table = entries;
+    if let Some(overlay) = overlay {
+        put_above(file, overlay);
     }
     let mut upstreams: Vec<(String, NamedUpstream)> = Vec::new();
     if let Some(DeValue::Table(tables)) = file.get_mut("upstream").map(Spanned::get_mut) {
@@ -54,6 +50,36 @@ pub(super) fn settle<'a>(
         _ => None,
     })
     .collect()
+}
+
+/// Puts options above a collection; those of the requests go to its upstream where that has a name.
+fn put_above<'a>(file: &mut DeTable<'a>, Overlay { collection, mut entries }: Overlay<'a>) {
+    let mut client = DeTable::new();
+    if let Some(DeValue::Array(collections)) = file.get_mut("collection").map(Spanned::get_mut)
+        && let Some(DeValue::Table(table)) = collections.get_mut(collection).map(Spanned::get_mut)
+    {
+        let upstream = text(table, "upstream").filter(|name| !name.contains("://")).map(ToOwned::to_owned);
+        if upstream.is_some() {
+            for key in CLIENT_KEYS.keys.iter().chain(&["upstream_aliases"]) {
+                if let Some((_, value)) = entries.remove_entry(*key) {
+                    let key = key.strip_prefix("upstream_").unwrap_or(key);
+                    client.insert(Spanned::new(0..0, key.into()), value);
+                }
+            }
+        }
+        set_above(table, entries);
+        if let Some(name) = upstream
+            && let Some(DeValue::Table(tables)) = file.get_mut("upstream").map(Spanned::get_mut)
+            && let Some(DeValue::Table(table)) = tables.get_mut(name.as_str()).map(Spanned::get_mut)
+        {
+            set_above(table, client);
+        }
+    }
+}
+
+fn set_above<'a>(table: &mut DeTable<'a>, mut above: DeTable<'a>) {
+    complete(&mut above, table, None);
+    *table = above;
 }
 
 /// An upstream with a name, as far as its collections depend on it.

@@ -3,7 +3,7 @@
 mod addresses;
 mod collection;
 mod collection_pagination;
-mod command_line_pagination;
+mod command_line;
 mod completed_table;
 mod key_names;
 mod keywords;
@@ -43,7 +43,7 @@ use serde_json::Value;
 use url::Url;
 
 pub use self::addresses::{AddressKind, PrivateAddresses};
-pub use self::command_line_pagination::Options;
+pub use self::command_line::{FileCollection, Options};
 pub use self::listen::AdminAccess;
 pub use self::mistake::{Mistake, Mistakes, TextPosition};
 pub use self::pagination_text::{mistakes_in, read_written, written};

@@ -110,10 +110,10 @@ macro_rules! files {
 
 /// Name and text of each preset, in the order of their names.
 #[rustfmt::skip]
-static FILES: [(&str, &str); 90] = files![
+static FILES: [(&str, &str); 89] = files![
     "adobe-commerce", "airtable", "akeneo", "asana", "auth0", "aws-json", "azure-arm", "bitbucket", "box",
     "canvas-lms", "chargebee", "circleci", "confluence", "contentful", "crossref", "datadog", "digitalocean",
-    "discord", "discourse", "docusign", "dynamics-365", "elasticsearch", "facebook", "fhir", "freshdesk", "gbif",
+    "discord", "discourse", "dynamics-365", "elasticsearch", "facebook", "fhir", "freshdesk", "gbif",
     "gitea", "github", "gitlab", "google", "graphql", "greenhouse", "hal", "hubspot", "hubspot-search", "intercom",
     "intercom-search", "jira", "jira-lists", "json-api", "klaviyo", "kubernetes", "linear", "link-header",
     "mailchimp", "microsoft-graph", "notion", "notion-lists", "nvd", "odata", "odata-v2", "okta", "okta-log",
@@ -140,14 +140,15 @@ impl Preset {
     }
 
     /// Returns the preset for an upstream's URL with the path of a collection, which may have `{name}` segments: the one with the most
-    /// segments, of those with a document.
+    /// segments, if it has a document.
     pub(super) fn of_host(url: &Url) -> Option<&'static Self> {
-        let known = PRESETS.iter().filter(|preset| preset.verified != Verified::Unverified);
-        let matches = known.filter_map(|preset| {
+        let matches = PRESETS.iter().filter_map(|preset| {
             let segments = preset.hosts.iter().filter_map(|pattern| matched_segments(pattern, url)).max()?;
             Some((segments, preset))
         });
-        matches.max_by_key(|(segments, _)| *segments).map(|(_, preset)| preset)
+        // One without a document keeps those with fewer segments away: it is for a part of the API that is another.
+        let (_, longest) = matches.max_by_key(|(segments, _)| *segments)?;
+        (longest.verified != Verified::Unverified).then_some(longest)
     }
 
     fn read(name: &'static str, text: &'static str) -> Result<Self, Mistakes> {
@@ -197,7 +198,7 @@ impl std::fmt::Display for PresetChoice {
         write!(f, "preset {name} ({})", verified.name())?;
         match self.by {
             ChosenBy::Key => Ok(()),
-            ChosenBy::Host => f.write_str(", chosen by the host; preset = \"none\" recognises the pagination instead"),
+            ChosenBy::Host => f.write_str(", chosen by the host"),
         }
     }
 }
@@ -256,8 +257,9 @@ mod tests {
             ("https://acme.atlassian.net/rest/api/3/project/search", Some("jira-lists")),
             ("https://api.notion.com/v1/databases/{id}/query", Some("notion")),
             ("https://api.notion.com/v1/users", Some("notion-lists")),
-            // Without a document.
-            ("https://api.hubapi.com/crm/v3/objects/contacts/search", Some("hubspot")),
+            ("https://api.hubapi.com/crm/v3/objects/contacts", Some("hubspot")),
+            // Without a document, and another than the one with a document.
+            ("https://api.hubapi.com/crm/v3/objects/contacts/search", None),
             ("https://oauth.reddit.com/r/rust/new", None),
             ("https://atlassian.net/rest/api/3/project", None),
             ("https://api.github.com.example.com/repos", None),

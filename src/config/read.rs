@@ -49,9 +49,15 @@ impl Config {
     /// # Errors
     /// Returns every mistake at once, each with its line and a remedy.
     pub fn load(path: &Path) -> Result<Self, Mistakes> {
+        Self::load_with(path, &Machine)
+    }
+
+    /// Reads a configuration file in TOML with these secrets.
+    #[doc(hidden)]
+    pub fn load_with(path: &Path, secrets: &dyn Secrets) -> Result<Self, Mistakes> {
         let name = path.display().to_string();
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::read(&text, &name, &Machine),
+            Ok(text) => Self::read(&text, &name, secrets),
             Err(error) => Err(Mistakes::one(&name, "", error.to_string(), "name a readable file of UTF-8 text")),
         }
     }

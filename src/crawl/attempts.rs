@@ -58,6 +58,9 @@ enum FreeAttempt {
     Taken,
 }
 
+/// Attempts at a first page that looks like a lasting mistake.
+const LASTING_ATTEMPTS: u32 = 3;
+
 impl Attempts {
     pub(super) fn new(client: Client, request: Arc<PageRequest>, budget: RetryBudget, traits: PageTraits) -> Self {
         budget.count_page();
@@ -162,6 +165,12 @@ impl Attempts {
                 Some(AttemptOutcome::Answered(head.status, demanded))
             }
             error if !error.is_transient() => None,
+            // A login page, or a name without an address.
+            error
+                if self.counted >= LASTING_ATTEMPTS && self.traits.place == PagePlace::First && error.is_lasting() =>
+            {
+                None
+            }
             AttemptError::Transport(UpstreamError::Timeout(..)) => Some(AttemptOutcome::TimedOut),
             AttemptError::Transport(_) | AttemptError::Page(_) => Some(AttemptOutcome::Broken),
         }

@@ -170,6 +170,17 @@ impl AttemptError {
         }
     }
 
+    /// Returns whether another attempt rarely mends it: a page of markup, as a login page is, or a name that has no address.
+    pub(super) fn is_lasting(&self) -> bool {
+        match self {
+            Self::Page(PageError::NotJson { shown, .. }) => shown.contains("it starts with `<"),
+            Self::Transport(UpstreamError::Connect(_, cause)) => {
+                cause.contains("failed to lookup address") && !cause.contains("Temporary failure")
+            }
+            Self::Refused(..) | Self::Transport(_) | Self::Page(_) => false,
+        }
+    }
+
     /// Returns whether a page that was asked for before its address was known may not exist. One that the upstream has no time for now is
     /// like any other page.
     pub(super) fn may_lie_behind_the_end(&self) -> bool {

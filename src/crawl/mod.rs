@@ -9,6 +9,7 @@ mod exchange;
 mod failure_report;
 mod in_flight;
 mod key_spill;
+mod lone_page;
 mod metrics;
 mod open;
 mod page_notes;
@@ -26,6 +27,7 @@ mod spill_file;
 mod spill_queue;
 mod verdict;
 mod verification;
+mod whole_page;
 mod withheld_read;
 
 use std::sync::Arc;

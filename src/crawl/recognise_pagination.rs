@@ -2,27 +2,23 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::TryStreamExt;
-use http::StatusCode;
+use bytes::Bytes;
 use serde_json::Value;
 
-use super::Crawl;
-use super::attempts::{Attempts, PageFailure};
+use super::attempts::PageFailure;
 use super::drive::{CrawlProgress, Driver};
-use super::failure_report::{self, AttemptError, RequestAuthor};
-use crate::config::Caps;
+use super::failure_report::{self, RequestAuthor};
+use super::whole_page::whole;
+use super::{Crawl, lone_page};
 use crate::error::{Failure, Fault};
 use crate::pagination::error::SHARED_RECORD_HINT;
 use crate::pagination::link_guard::ALIAS_HINT;
 use crate::pagination::page::Head;
 use crate::pagination::plan::{CurrentPageEvent, PageName};
 use crate::pagination::request::remove_query;
-use crate::pagination::retry::{PagePlace, PageTraits, RetryBudget};
-use crate::pagination::splitter::{BYTE_ORDER_MARK, PageShape, Splitter, json_of};
+use crate::pagination::splitter::Splitter;
 use crate::pagination::{
-    Advance, Encode, ErrorSettings, Offset, PageError, PageNumber, Pagination, Path, Presence, Records, Style,
-    Validation, detect,
+    Advance, Encode, ErrorSettings, LonePage, Offset, PageError, PageNumber, Pagination, Records, Style, detect,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +94,24 @@ async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
             }
         }
     }
+    if let Some(lone) = detection.lone {
+        for by_number in lone_page::numbered(crawl, &lone.pagination, &page).await {
+            let pagination = Arc::new(configured(&crawl.pagination, by_number));
+            if let Ok((driver, _)) = attempt(crawl, Arc::clone(&pagination), &head, &page).await {
+                tracing::info!(
+                    "recognised {} by asking:\n{}",
+                    pagination.style.name(),
+                    crate::config::written(&pagination)
+                );
+                return Ok(driver);
+            }
+        }
+        if crawl.pagination.single_page != LonePage::Refuse {
+            let lone = configured(&crawl.pagination, lone.pagination);
+            let lone = Pagination { single_page: crawl.pagination.single_page, ..lone };
+            return attempt(crawl, Arc::new(lone), &head, &page).await.map(|(driver, _)| driver);
+        }
+    }
     let wrong = PageError::Unrecognised(notes);
     let failure = failure_report::wrong_page(&crawl.client, &wrong, &crawl.first.url);
     // A link to another origin, and a page that goes on where the first one ended, say more than all other signs.
@@ -129,7 +143,7 @@ async fn counts_pages(crawl: &Crawl, by_pages: &Pagination, first: &[u8]) -> boo
     let is_set = by_pages.style.params().iter().all(|param| asked.set(param, &Value::from(1), Encode::Plain).is_ok());
     let second = Crawl { first: asked, ..crawl.clone() };
     is_set
-        && match whole(&second, &unknown_shape(crawl)).await {
+        && match whole(&second).await {
             Ok((_, page)) => by_pages.records.paths.iter().any(|path| detect::begins_elsewhere(path, first, &page)),
             Err(_) => false,
         }
@@ -137,7 +151,7 @@ async fn counts_pages(crawl: &Crawl, by_pages: &Pagination, first: &[u8]) -> boo
 
 /// Fetches the first page, of which nothing is known yet.
 async fn first_page(crawl: &Crawl) -> Result<(Arc<Head>, Bytes), Failure> {
-    match whole(crawl, &unknown_shape(crawl)).await {
+    match whole(crawl).await {
         Ok(page) => Ok(page),
         Err(PageFailure::Refused(head, body, _)) => {
             let wrong = PageError::of_refusal(head.status, &head.headers, &body);
@@ -149,53 +163,6 @@ async fn first_page(crawl: &Crawl) -> Result<(Arc<Head>, Bytes), Failure> {
         }
         Err(PageFailure::Lost(failure, _)) => Err(failure),
     }
-}
-
-fn unknown_shape(crawl: &Crawl) -> Arc<PageShape> {
-    let unknown = Records {
-        paths: Vec::new(),
-        presence: Presence::Optional,
-        validation: Validation::Full,
-        ..Records::at(Path::root())
-    };
-    Arc::new(PageShape::new(&Pagination::of(Style::SINGLE, unknown), &crawl.caps))
-}
-
-/// The bytes of the first page, which is valid JSON.
-async fn whole(crawl: &Crawl, shape: &Arc<PageShape>) -> Result<(Arc<Head>, Bytes), PageFailure> {
-    let budget = RetryBudget::new(&crawl.client.upstream().retry);
-    let traits = PageTraits::of_one_page(PagePlace::First);
-    let mut attempts = Attempts::new(crawl.client.clone(), Arc::new(crawl.first.clone()), budget, traits);
-    loop {
-        let error = match attempt_whole(&attempts, &crawl.caps, shape).await {
-            Ok(page) => return Ok(page),
-            Err(error) => error,
-        };
-        if let Some(failure) = attempts.settle(error).await {
-            return Err(failure);
-        }
-    }
-}
-
-async fn attempt_whole(
-    attempts: &Attempts,
-    caps: &Caps,
-    shape: &Arc<PageShape>,
-) -> Result<(Arc<Head>, Bytes), AttemptError> {
-    let (head, mut body) = attempts.exchange().await?;
-    let mut raw = BytesMut::from(if head.status == StatusCode::NO_CONTENT { "{}" } else { "" });
-    while let Some(piece) = body.try_next().await? {
-        if (raw.len() + piece.len()) as u64 > caps.whole_page_bytes() {
-            return Err(PageError::WholePageTooLarge(caps.whole_page_bytes()).into());
-        }
-        raw.extend_from_slice(&piece);
-    }
-    let mut splitter = Splitter::of_answer(Arc::clone(shape), Arc::clone(attempts.request()));
-    splitter.feed(&raw)?;
-    splitter.finish()?;
-    let page = raw.freeze();
-    let mark = if page.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-    Ok((head, json_of(&page.slice(mark..))))
 }
 
 /// The candidate with the configuration that `auto` has, which holds for every one.

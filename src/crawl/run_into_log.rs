@@ -11,6 +11,7 @@ use super::metrics::{CountedCrawl, CrawlEnd};
 use super::reorder::Released;
 use crate::error::{Failure, Fault};
 use crate::pagination::verdict::{Consistency, ProvenEnd, Verdict};
+use crate::pagination::{LonePage, PageError};
 use crate::snapshot::{Seal, WriteRefused, Writer};
 
 pub(super) struct CrawlRun {
@@ -74,6 +75,9 @@ impl CrawlRun {
 
     /// Makes the verdict, or the failure of a list that moved where that breaks the stream.
     fn judge(&self, end: ProvenEnd) -> Result<Verdict, AbnormalEnd> {
+        if end.is_lone_page() && self.driver.pagination.single_page != LonePage::Accept {
+            return Err(AbnormalEnd::Broken(self.driver.crawl_failure(&PageError::LonePage)));
+        }
         let verdict = self.driver.verdict(end);
         self.counted.judge(&verdict.consistency);
         let held = verdict.held_to(self.driver.pagination.on_missed);

@@ -46,6 +46,17 @@ pub enum SameToken {
     Again,
 }
 
+/// Policy for a page on which `auto` finds no sign of a pagination, and which may be all of the collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LonePage {
+    /// It is no collection.
+    Refuse,
+    /// Its records leave, and then the stream breaks.
+    Break,
+    /// It is the whole collection, by the operator's word.
+    Accept,
+}
+
 /// Depths beyond which the upstream doesn't answer; reaching one is an error, never an end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {

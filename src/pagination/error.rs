@@ -242,8 +242,7 @@ page_errors! {
         NoRangeValue(Path) => Configuration,
             "correct `field` in `partition`: every record must have it, since a record without it belongs to no part";
         #[error("`{path}`, by which the collection is cut into parts, should be {kind}: {found}")]
-        BadRangeValue { path: Path, kind: &'static str, found: String } => Configuration,
-            "correct `kind` or `field` in `partition`";
+        BadRangeValue { path: Path, kind: &'static str, found: String } => Configuration, "correct `kind` or `field` in `partition`";
         #[error("the records are not sorted by `{path}` as configured: {after} came after {before}")]
         OutOfOrder { path: Path, before: String, after: String } => Configuration,
             "correct `order` in `partition`, and ask the upstream to sort by that field; if it can't, take `partition` out";
@@ -265,9 +264,11 @@ page_errors! {
         CollectionChanged => Upstream, "crawl again, for the collection as it is now";
         #[error("the checkpoint of the pages before can't be resumed: {0}")]
         BadCheckpoint(String) => Unpage, "request the collection again, for a new snapshot";
+        #[error("one page, and nothing shows that it is the whole collection")]
+        LonePage => Unproven, "single_page = \"accept\" takes it for all there is; else set `records` and `pagination`";
         #[error("the pagination was not recognised: {}", .0.join("; "))]
         Unrecognised(Vec<String>) => Unproven,
-            "set `records` and `pagination` for it; the type none says that one page is all there is";
+            "set `records` and `pagination` for it; where one page is all there is, pagination = \"none\", or single_page = \"accept\"";
     }
 }
 

@@ -44,7 +44,7 @@ mod value_source;
 pub mod verdict;
 
 pub use best_verdict::BestVerdict;
-pub use end_settings::{End, EndStatuses, Limits, More, SameToken};
+pub use end_settings::{End, EndStatuses, Limits, LonePage, More, SameToken};
 pub use error::{Blame, Outlook, PageError};
 pub use error_settings::{ErrorCondition, ErrorSettings, OwnWords};
 pub use error_status::RefusalCause;

@@ -28,6 +28,8 @@ pub enum Proof {
     LastRecord,
     /// The collection is one page.
     SinglePage,
+    /// The collection is one page as far as can be seen, which nothing proves.
+    LonePage,
     /// Each of this number of parts has its own proof.
     Parts(u64),
 }
@@ -52,6 +54,7 @@ impl fmt::Display for Proof {
             Self::SameToken => f.write_str("an unchanged token, as configured"),
             Self::LastRecord => f.write_str("the last record, with nothing behind it"),
             Self::SinglePage => f.write_str("one page, which is the whole"),
+            Self::LonePage => f.write_str("nothing but the absence of any sign of a further page"),
             Self::Parts(1) => f.write_str("a record behind the configured range"),
             Self::Parts(parts) => write!(f, "the end of each of its {parts} parts"),
         }

@@ -4,7 +4,7 @@ use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 use http::{HeaderName, StatusCode};
 use serde_json::Value;
 
-use super::end_settings::{End, Limits, More, SameToken};
+use super::end_settings::{End, Limits, LonePage, More, SameToken};
 use super::error::PageError;
 use super::error_settings::ErrorSettings;
 use super::page::Head;
@@ -32,6 +32,8 @@ pub struct Pagination {
     pub more: Option<More>,
     pub end: End,
     pub same_token: SameToken,
+    /// Of a page without a sign of a pagination; where one is recognised, or another type than `none` configured, it decides nothing.
+    pub single_page: LonePage,
     /// Place of the upstream's number of records.
     pub total: Option<Source>,
     /// Place of the upstream's number of pages.
@@ -98,6 +100,7 @@ impl Pagination {
             more: None,
             end: End::Style,
             same_token: SameToken::Error,
+            single_page: LonePage::Refuse,
             total: None,
             total_pages: None,
             limits: Limits::default(),

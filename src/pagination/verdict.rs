@@ -117,6 +117,11 @@ impl Verdict {
 }
 
 impl ProvenEnd {
+    /// Returns true if the collection is one page that nothing proves: only a policy for it makes it an end.
+    pub(crate) fn is_lone_page(&self) -> bool {
+        self.proof == Proof::LonePage
+    }
+
     /// Returns the proof and the signals that agree as a phrase: "no next address and the upstream's total of 3".
     pub fn proof_text(&self) -> String {
         self.agreeing.iter().fold(self.proof.to_string(), |text, signal| format!("{text} and {signal}"))

@@ -64,9 +64,113 @@ async fn an_unrecognised_pagination_is_refused_and_never_looks_complete() {
         let received = client::receive(Version::Http1, proxy.address, client::stream(path)).await;
         assert_eq!(received.head.status, 502, "{path}: {}", received.whole());
         assert!(received.whole().contains("\"fault\": \"unproven\""), "{}", received.whole());
-        let output = run(["fetch", &format!("{}{path}", upstream.url())]).await;
+        let output = run(["fetch", &format!("{}{path}", upstream.url()), "--single-page", "refuse"]).await;
         assert_eq!((output.status.code(), output.stdout.len()), (Some(5), 0), "{path}");
     }
+}
+
+/// Records of a page whose records begin at a number.
+fn numbered(first: usize, count: usize) -> String {
+    let records: Vec<_> = (first..first + count).map(|id| format!("{{\"id\":{id}}}")).collect();
+    format!("[{}]", records.join(","))
+}
+
+fn parameter(target: &str, name: &str) -> Option<usize> {
+    let (_, query) = target.split_once('?')?;
+    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?.parse().ok()
+}
+
+#[tokio::test]
+async fn a_single_page_is_proven_by_its_own_words_or_by_asking() {
+    let upstream = Upstream::scripted(0, |asked, _| {
+        let page = parameter(&asked.target, "page").unwrap_or(1);
+        let offset = parameter(&asked.target, "offset").unwrap_or(0);
+        let items = |records: &str, more: &str| format!("{{\"items\":{records}{more}}}");
+        Reply::json(match asked.target.split('?').next().unwrap() {
+            "/flag" => items(&numbered(1, 3), ",\"has_more\":false"),
+            "/nothing" => items("[]", ",\"total\":0"),
+            // Nothing in the pages says that they are pages.
+            "/pages" if page <= 3 => items(&numbered(4 * page - 3, 4), ""),
+            "/offsets" => numbered(offset + 1, 4.min(10_usize.saturating_sub(offset))),
+            _ => {
+                "[]".to_owned().replace("[]", if asked.target.starts_with("/pages") { "{\"items\":[]}" } else { "[]" })
+            }
+        })
+    })
+    .await;
+    for (path, records, most) in [("/flag", 3, 1), ("/nothing", 0, 1), ("/pages", 12, 12), ("/offsets", 10, 12)] {
+        upstream.forget();
+        let output = run(["fetch", &format!("{}{path}", upstream.url())]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        let wanted: String = (1..=records).map(|id| format!("{{\"id\":{id}}}\n")).collect();
+        assert_eq!(
+            (output.status.code(), String::from_utf8(output.stdout).unwrap()),
+            (Some(0), wanted),
+            "{path}: {said}"
+        );
+        assert!((1..=most).contains(&upstream.asked().len()), "{path}: {:?}", upstream.asked().len());
+    }
+}
+
+#[tokio::test]
+async fn what_may_say_anything_proves_no_single_page() {
+    let upstream = Upstream::scripted(0, |asked, _| {
+        let items = |more: &str| format!("{{\"items\":{}{more}}}", numbered(1, 10));
+        Reply::json(match asked.target.split('?').next().unwrap() {
+            // `page` is a filter, or page 2 needs a login.
+            "/filter" if parameter(&asked.target, "page") == Some(2) => "{\"items\":[]}".to_owned(),
+            // The total may be that of the page, whose size was clamped.
+            "/total" => items(",\"total\":10"),
+            "/text" => items(",\"has_more\":\"false\""),
+            _ => items(""),
+        })
+    })
+    .await;
+    for path in ["/filter", "/total?limit=100", "/text"] {
+        upstream.forget();
+        let output = run(["fetch", &format!("{}{path}", upstream.url())]).await;
+        assert_eq!(output.status.code(), Some(5), "{path}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!((1..=6).contains(&upstream.asked().len()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_single_page_that_nothing_proves_is_written_and_is_no_success() {
+    let upstream = Upstream::scripted(0, |_, _| Reply::json("{\"items\":[{\"id\":1},{\"id\":2}]}")).await;
+    let url = format!("{}/few", upstream.url());
+    let output = run(["fetch", &url]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(5), "{said}");
+    // A stream without a proof never parses as a whole one.
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "{\"id\":1}\n{\"id\":2");
+    assert!(said.contains("one page, and nothing shows that it is the whole collection"), "{said}");
+    assert!(said.contains("`single_page` is --single-page"), "{said}");
+    assert!(upstream.asked().len() <= 6);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("few.ndjson");
+    for _ in 0..2 {
+        let output = run(["fetch", &url, "--output", file.to_str().unwrap()]).await;
+        assert_eq!((output.status.code(), file.exists()), (Some(5), false));
+        let part = std::fs::read_to_string(folder.path().join("few.ndjson.part")).unwrap();
+        assert_eq!(part, "{\"id\":1}\n{\"id\":2}\n");
+    }
+    let output = run(["fetch", &url, "--single-page", "accept", "--output", file.to_str().unwrap(), "--restart"]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), std::fs::read_to_string(&file).unwrap().lines().count()), (Some(0), 2), "{said}");
+    assert!(
+        said.contains("the absence of any sign of a further page") && said.contains("unverified: single_page"),
+        "{said}"
+    );
+
+    let served =
+        |policy: &str| format!("[[collection]]\npath = \"/few\"\nupstream = \"{}\"\n{policy}\n", upstream.url());
+    let refusing = Proxy::start(&served("")).await;
+    let received = client::receive(Version::Http1, refusing.address, client::stream("/few")).await;
+    assert_eq!(received.head.status, 502);
+    assert!(received.whole().contains("single_page"), "{}", received.whole());
+    let accepting = Proxy::start(&served("single_page = \"accept\"")).await;
+    let received = client::receive(Version::Http1, accepting.address, client::stream("/few")).await;
+    assert_eq!((received.head.status.as_u16(), received.whole().lines().count()), (200, 2));
 }
 
 #[tokio::test]

@@ -239,7 +239,7 @@ async fn each_end_has_a_code_of_its_own() {
     let broken = ["--records", "data", "--pagination", CURSOR];
     for (path, arguments, code, last) in [
         ("/refused", &[][..], 3, "not started: no record was written"),
-        ("/unproven", &[], 5, "not started: no record was written"),
+        ("/unproven", &["--single-page", "refuse"], 5, "not started: no record was written"),
         (
             "/cursor/orders",
             &broken,
@@ -495,4 +495,135 @@ async fn a_list_whose_records_moved_breaks_unless_that_is_accepted() {
     assert_eq!((code, text(&accepted.stdout).lines().count()), (0, 5), "{last}");
     assert!(text(&accepted.stderr).starts_with("warning: ") && last.starts_with("complete: 5 records in 3 pages; "));
     assert!(last.contains("; 1 double dropped; moved: records may be missing or doubled, since "), "{last}");
+}
+
+const ORDERS: &str =
+    "records = \"data\"\npagination = { type = \"cursor\", next = \"meta.next_cursor\", param = \"cursor\" }\n";
+
+#[tokio::test]
+async fn one_file_serves_and_fetches() {
+    let upstream = Upstream::of(120).await;
+    let url = upstream.url();
+    let (_folder, path) = file(
+        "unpage.toml",
+        &format!(
+            "[[collection]]\npath = \"/{{kind}}/list\"\nupstream = \"{url}\"\nupstream_path = \"/{{kind}}/orders\"\n{ORDERS}"
+        ),
+    );
+    let there = format!("{url}/cursor/orders");
+    let cases: [&[&str]; 3] = [
+        &["/cursor/list"],
+        &["/cursor/list", "--set", "page_size={ param = \"limit\", value = 7 }"],
+        &[&there, "--collection", "/{kind}/list"],
+    ];
+    for arguments in cases {
+        upstream.forget();
+        let output = run([&["fetch", "--config", path.as_str()], arguments].concat()).await;
+        assert!(text(&output.stdout) == orders(120), "{arguments:?}: {}", text(&output.stderr));
+        let is_sized = arguments.contains(&"--set");
+        assert!(upstream.asked().iter().all(|asked| asked.target.contains("limit=7") == is_sized), "{arguments:?}");
+    }
+    let wrong: [(&[&str], &str); 4] = [
+        (&["/other"], "no collection has the path /other"),
+        (
+            &["http://127.0.0.1:1/cursor/orders", "--collection", "/{kind}/list"],
+            "is not at the upstream of /{kind}/list",
+        ),
+        (&["--collection", "/{kind}/list"], "has segments to be filled"),
+        (&["/cursor/list", "--set", "recrods=a"], "--set recrods: unknown key"),
+    ];
+    for (arguments, part) in wrong {
+        let output = run([&["fetch", "--config", path.as_str()], arguments].concat()).await;
+        assert!(output.status.code() == Some(2) && text(&output.stderr).contains(part), "{}", text(&output.stderr));
+    }
+}
+
+#[tokio::test]
+async fn tokens_need_not_stand_in_arguments() {
+    let upstream = Upstream::of(20).await;
+    let (_folder, fields) = file("fields", "X-Team: data\n\nAuthorization: Bearer secret\n");
+    // As curl takes it.
+    let address = format!("{}/cursor/orders", upstream.url().trim_start_matches("http://"));
+    let keys = ["--records", "data", "--pagination", CURSOR];
+    for token in [["-H", &format!("@{fields}")], ["--bearer-env", "THE_TOKEN"]] {
+        upstream.forget();
+        let arguments = [&["fetch", address.as_str()], &token[..], &keys[..]].concat();
+        let output = binary().env("THE_TOKEN", "secret").args(&arguments).output().await.unwrap();
+        assert!(text(&output.stdout) == orders(20), "{}", text(&output.stderr));
+        let asked = upstream.asked();
+        assert!(!asked.is_empty());
+        for asked in asked {
+            assert_eq!(asked.header("authorization"), Some("Bearer secret"), "{token:?}");
+            assert_eq!(asked.header("x-team").is_some(), token[0] == "-H");
+        }
+    }
+    let output = run(["fetch", &address, "--bearer-env", "NOT_SET_ANYWHERE"]).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("environment variable NOT_SET_ANYWHERE"), "{}", text(&output.stderr));
+}
+
+#[tokio::test]
+async fn a_finished_file_is_never_replaced_by_a_part() {
+    let upstream = Upstream::of(70).await;
+    let (folder, path) = file("orders.ndjson", "whole\n");
+    let url = format!("{}/cursor/orders", upstream.url());
+    let arguments = ["fetch", &url, "--records", "data", "--pagination", CURSOR, "--output", &path];
+    let output = run([&arguments[..], &["--max-records", "5"]].concat()).await;
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("--max-records would replace it"), "{}", text(&output.stderr));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole\n");
+    assert!(upstream.asked().is_empty());
+    // What an earlier run left under the same name is in the way, until it is deleted.
+    let part = folder.path().join("orders.ndjson.part");
+    std::fs::write(&part, "of another collection\n").unwrap();
+    let output = run(arguments).await;
+    assert!(output.status.code() == Some(2) && text(&output.stderr).contains("--restart"), "{}", text(&output.stderr));
+    let output = run([&arguments[..], &["--restart"]].concat()).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(std::fs::read_to_string(&path).unwrap() == orders(70) && !part.exists());
+}
+
+#[tokio::test]
+async fn check_needs_no_secrets_and_names_presets() {
+    let (_folder, path) = file(
+        "unpage.toml",
+        "[[collection]]\npath = \"/repos/{*rest}\"\npreset = \"github\"\n\
+         credentials = { bearer = { env = \"NOT_SET_ANYWHERE\" } }\n",
+    );
+    for arguments in [&["check", path.as_str()][..], &["check", "--config", path.as_str()]] {
+        let output = run(arguments).await;
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(said.contains("warning: environment variable NOT_SET_ANYWHERE"), "{said}");
+        assert!(said.contains("/repos/{*rest}: preset github (documented)"), "{said}");
+    }
+    let output = run(["serve", &path]).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("NOT_SET_ANYWHERE"), "{}", text(&output.stderr));
+}
+
+#[tokio::test]
+async fn presets_are_listed_and_shown() {
+    let output = run(["presets"]).await;
+    let listed = text(&output.stdout);
+    assert!(listed.lines().count() >= 89 && listed.contains("github               documented  GitHub"), "{listed}");
+    let output = run(["presets", "github"]).await;
+    let shown = text(&output.stdout);
+    assert!(shown.contains("# preset = \"github\"") && shown.contains("# preset = \"link-header\""), "{shown}");
+    let output = run(["presets", "githup"]).await;
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""));
+}
+
+#[tokio::test]
+async fn a_login_page_is_asked_for_three_times_and_not_five() {
+    let upstream = Upstream::scripted(0, |_, _| {
+        Reply::Whole(answer(200, &[("content-type", "text/html")], "<!DOCTYPE html><title>Log in</title>"))
+    })
+    .await;
+    for options in [&[][..], &["--records", "$", "--pagination", "link_header"]] {
+        upstream.forget();
+        let output = run([&["fetch", upstream.url().as_str()], options].concat()).await;
+        assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+        assert_eq!(upstream.asked().len(), 3, "{options:?}");
+    }
 }

@@ -66,6 +66,8 @@ mod routes;
 mod problems;
 // The command line: output, exit codes, last lines, wrong arguments, closed pipes.
 mod fetch;
+// Configurations that are written for a URL, and the explanation of a fetch.
+mod init;
 // A file that is fetched in several attempts.
 mod parts;
 // An upstream without a configuration: recognised, or refused.

@@ -198,7 +198,7 @@ async fn a_part_file_without_a_journal_is_left_alone() {
     let part = wanted.folder.path().join("orders.ndjson.part");
     std::fs::write(&part, "mine").unwrap();
     let output = run(wanted.command()).await;
-    assert_eq!(last(&output), (2, "hint: delete it, or name another --output"));
+    assert_eq!(last(&output), (2, "hint: delete it by --restart, or name another --output"));
     assert_eq!(read(&part), "mine");
     std::fs::remove_file(&part).unwrap();
     assert_eq!(last(&run(wanted.command()).await).0, 0);

@@ -25,7 +25,7 @@ const EXAMPLES: &str = "Examples:
   unpage demo --api-only --api-listen 127.0.0.1:9000      only the API, for a proxy of your own";
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(before_help = EXAMPLES)]
 pub(super) struct DemoArguments {
     /// Number of orders that the legacy API has
     #[arg(long, default_value_t = 100_000, value_name = "NUMBER")]

@@ -1,10 +1,12 @@
 //! `unpage fetch`: a collection as NDJSON, without a server.
 
+mod file_keys;
 mod part_file;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -15,6 +17,7 @@ use super::stop_signals::stopped;
 use super::{Exit, logging};
 use crate::crawl::{Crawl, Opened};
 use crate::error::{Failure, Fault};
+use crate::pagination::LonePage;
 use crate::pagination::verdict::{Consistency, Verdict};
 use crate::snapshot::{self, Reader, ReaderEvent};
 use part_file::{Fetched, HeaderPolicy, PartialFile};
@@ -22,16 +25,17 @@ use part_file::{Fetched, HeaderPolicy, PartialFile};
 /// Bytes of records that may wait for the output.
 const WINDOW: u64 = 1 << 20;
 
-const AFTER_HELP: &str = "Examples:
-  unpage fetch 'https://api.github.com/repos/rust-lang/rust/issues?per_page=100' --output issues.ndjson
+const EXAMPLES: &str = "Examples:
+  unpage fetch 'https://api.github.com/repos/rust-lang/rust/issues?state=all' --bearer-env GITHUB_TOKEN --output issues.ndjson
   unpage fetch https://api.example.com/orders --records data --pagination '{ type = \"cursor\", next = \"next\", param = \"after\" }'
+  unpage fetch --config unpage.toml '/orders?status=open' --output orders.ndjson";
 
-Exit codes: 0 complete; 1 the output can't be written; 2 wrong arguments; 3 the first page was refused or is no page; \
+const AFTER_HELP: &str = "Exit codes: 0 complete; 1 the output can't be written; 2 wrong arguments; 3 the first page was refused or is no page; \
 4 the stream broke or was interrupted; 5 the end is not proven, or the pagination was not recognised; 6 --max-records was reached; \
 7 records moved while they were read, and some may be missing. After any code but 0 what was written is not the whole collection.";
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(before_help = EXAMPLES, after_help = AFTER_HELP)]
 pub(super) struct FetchArguments {
     #[command(flatten)]
     target: CrawlArguments,
@@ -44,6 +48,13 @@ pub(super) struct FetchArguments {
     /// Resume FILE.part although it was begun with other header fields, as after a renewed token
     #[arg(long, requires = "output")]
     changed_headers: bool,
+    /// Begin anew, and delete FILE.part of an earlier run
+    #[arg(long, requires = "output")]
+    restart: bool,
+    /// A page without a sign of pagination: `break` writes its records and exits with 5, `accept` takes it for the whole collection and exits
+    /// with 0, `refuse` writes nothing [default: break]
+    #[arg(long, value_name = "refuse|break|accept", value_parser = lone_page)]
+    single_page: Option<LonePage>,
     /// Log requests and findings on stderr
     #[arg(long, short)]
     verbose: bool,
@@ -71,13 +82,30 @@ pub(super) async fn run(arguments: FetchArguments) -> Exit {
     // The last line tells the end; the crawl's own log line would repeat it.
     logging::init(if arguments.verbose { "info" } else { "warn,unpage::crawl::run_into_log=off" });
     let mut crawl = match arguments.target.crawl() {
-        Ok(crawl) => crawl,
+        Ok((crawl, _)) => crawl,
         Err(what) => {
             eprintln!("error: {what}");
             return Exit::Usage;
         }
     };
-    let part = arguments.output.as_deref().filter(|file| arguments.max_records.is_none() && may_be_renamed_to(file));
+    let pagination = Arc::make_mut(&mut crawl.pagination);
+    if let Some(policy) = arguments.single_page {
+        pagination.single_page = policy;
+    } else if pagination.style.is_auto() && pagination.single_page == LonePage::Refuse {
+        pagination.single_page = LonePage::Break;
+    }
+    let file = arguments.output.as_deref();
+    if let Some(file) = file.filter(|file| arguments.max_records.is_some() && has_content(file)) {
+        eprintln!("error: {} exists, and --max-records would replace it with a part of the collection", file.display());
+        eprintln!("hint: name another --output, or delete the file");
+        return Exit::Usage;
+    }
+    if let Some(file) = file.filter(|_| arguments.restart)
+        && let Err(error) = PartialFile::of(file).discard()
+    {
+        return report(&FetchEnd::Unwritable(error), 0, "nothing was deleted");
+    }
+    let part = file.filter(|file| arguments.max_records.is_none() && may_be_renamed_to(file));
     if let Some(file) = part {
         let fields = if arguments.changed_headers { HeaderPolicy::Changed } else { HeaderPolicy::AsBegun };
         let Fetched { ended, records, left } = PartialFile::of(file).fetch(crawl, fields).await;
@@ -94,6 +122,20 @@ pub(super) async fn run(arguments: FetchArguments) -> Exit {
 /// Returns false for a device or a pipe, which no file can replace.
 fn may_be_renamed_to(file: &Path) -> bool {
     std::fs::metadata(file).map_or(true, |metadata| metadata.is_file())
+}
+
+fn lone_page(word: &str) -> Result<LonePage, String> {
+    match word {
+        "refuse" => Ok(LonePage::Refuse),
+        "break" => Ok(LonePage::Break),
+        "accept" => Ok(LonePage::Accept),
+        _ => Err(format!("unknown single page {word:?}: one of refuse, break, accept")),
+    }
+}
+
+/// Returns true for a regular file that is not empty.
+fn has_content(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
 }
 
 /// Writes the records as they come, to an output that can't be resumed.
@@ -191,7 +233,9 @@ fn report(ended: &FetchEnd, records: u64, left: &str) -> Exit {
         }
         FetchEnd::Another(part) => {
             eprintln!("error: {} holds another collection, or one with another pagination", part.display());
-            eprintln!("hint: use the URL and the options that it was begun with, delete it, or name another --output");
+            eprintln!(
+                "hint: use the URL and the options that it was begun with; or delete it by --restart, or name another --output"
+            );
             Exit::Usage
         }
         FetchEnd::OtherFields(part) => {
@@ -200,18 +244,18 @@ fn report(ended: &FetchEnd, records: u64, left: &str) -> Exit {
                 part.display()
             );
             eprintln!(
-                "hint: --changed-headers resumes it nevertheless, as after a renewed token; or delete it, or name another --output"
+                "hint: --changed-headers resumes it nevertheless, as after a renewed token; or delete it by --restart, or name another --output"
             );
             Exit::Usage
         }
         FetchEnd::NewerKey(part, version) => {
             eprintln!("error: {} was begun by a newer unpage: its cache key has version {version}", part.display());
-            eprintln!("hint: resume it with that unpage, delete it, or name another --output");
+            eprintln!("hint: resume it with that unpage, delete it by --restart, or name another --output");
             Exit::Usage
         }
         FetchEnd::Foreign(part) => {
             eprintln!("error: {} exists, and no journal beside it says what it holds", part.display());
-            eprintln!("hint: delete it, or name another --output");
+            eprintln!("hint: delete it by --restart, or name another --output");
             Exit::Usage
         }
         FetchEnd::Complete(verdict) => {

@@ -9,8 +9,9 @@ use std::{fs, io};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::file_keys::FileKeys;
 use super::{FetchEnd, counted, unless_stopped};
-use crate::cache_key::{CanonicalPagination, KEY_VERSION, KeyedRequest, first_version, v1};
+use crate::cache_key::{KEY_VERSION, first_version};
 use crate::cli::progress_line::ProgressLine;
 use crate::cli::stop_signals::stopped;
 use crate::crawl::{Crawl, Opened, ResumePoint};
@@ -80,6 +81,14 @@ impl PartialFile {
             PathBuf::from(name)
         };
         Self { lines: beside(".part"), journal: beside(".part.journal"), to }
+    }
+
+    /// Deletes what an earlier run has left.
+    pub(super) fn discard(&self) -> io::Result<()> {
+        [&self.lines, &self.journal].into_iter().try_for_each(|file| match fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.named(&error)),
+            _ => Ok(()),
+        })
     }
 
     /// Fetches the missing records.
@@ -263,45 +272,5 @@ impl PartialFile {
 
     fn named(&self, error: &io::Error) -> io::Error {
         io::Error::new(error.kind(), format!("{}: {error}", self.lines.display()))
-    }
-}
-
-/// Cache keys of what a crawl fetches.
-struct FileKeys {
-    /// Key of the records.
-    records: CacheKey,
-    /// Hash of what may tell callers apart: header fields and credentials.
-    caller: CacheKey,
-}
-
-impl FileKeys {
-    fn current(crawl: &Crawl) -> Self {
-        let request = KeyedRequest {
-            pagination: &CanonicalPagination::new(&crawl.pagination),
-            order: crawl.pagination.order,
-            first: &crawl.first,
-            upstream: crawl.client.upstream(),
-            since: crawl.since.as_deref(),
-            valid_at: crawl.valid_at,
-        };
-        Self {
-            records: CacheKey::from_parts(|part| request.records(part)),
-            caller: CacheKey::from_parts(|part| request.caller(part)),
-        }
-    }
-
-    /// Keys of an earlier version, or of this one; none for a newer version.
-    fn of_version(version: u32, crawl: &Crawl) -> Option<Self> {
-        match version {
-            1 => {
-                let (first, upstream) = (&crawl.first, crawl.client.upstream());
-                Some(Self {
-                    records: CacheKey::from_parts(|part| v1::file(first, &crawl.pagination, part)),
-                    caller: CacheKey::from_parts(|part| v1::file_fields(first, upstream, part)),
-                })
-            }
-            KEY_VERSION => Some(Self::current(crawl)),
-            _ => None,
-        }
     }
 }

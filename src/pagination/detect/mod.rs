@@ -11,6 +11,7 @@ mod page_numbers;
 mod page_outline;
 mod path_number;
 mod record_array;
+mod single_page;
 #[cfg(test)]
 mod tests;
 mod token_param;
@@ -39,6 +40,8 @@ const TOKEN_GUESSES: [usize; 2] = [8, 4];
 pub struct Detection {
     /// Possible paginations, the most trusted first; each must still be verified on the second page.
     pub candidates: Vec<Candidate>,
+    /// The page as all of its collection, where it has no sign of a further one.
+    pub lone: Option<Candidate>,
     /// Observations for the user who must configure the collection by hand.
     pub seen: Vec<String>,
 }
@@ -64,7 +67,7 @@ pub fn detect(request: &PageRequest, headers: &HeaderMap, page: &Value) -> Detec
                 arrays if arrays.is_empty() => "no array of records".to_owned(),
                 arrays => format!("no array that is surely the records: {arrays}"),
             };
-            Detection { candidates: Vec::new(), seen: vec![read_links(headers).1, arrays] }
+            Detection { candidates: Vec::new(), lone: None, seen: vec![read_links(headers).1, arrays] }
         }
     }
 }
@@ -95,7 +98,9 @@ fn around(request: &PageRequest, headers: &HeaderMap, page: &Value, records: Pat
         candidates.extend(pointers.iter().find_map(|pointer| ended(&answer, pointer)));
     }
     candidates.extend(page_numbers::candidates(&answer));
-    Detection { candidates, seen }
+    let lone = single_page::lone(&answer, &pointers).filter(|_| doubt.is_none());
+    candidates.extend(lone.as_ref().and_then(|lone| single_page::shown(&answer, lone)));
+    Detection { candidates, lone, seen }
 }
 
 /// The live pointer to a next page in an answer, independently of the configured pagination, as a phrase. Names that are

@@ -10,14 +10,14 @@ use super::page_overlap::PageOverlap;
 use super::progress::WalkProgress;
 use super::walk_state::Aim;
 use crate::pagination::detect;
-use crate::pagination::end_settings::End;
+use crate::pagination::end_settings::{End, LonePage};
 use crate::pagination::error::PageError;
 use crate::pagination::page::{Head, Page, RecordHolder};
 use crate::pagination::proof::Proof;
 use crate::pagination::record_settings::Presence;
 use crate::pagination::request::PageRequest;
 use crate::pagination::settings::Pagination;
-use crate::pagination::styles::{Address, PageAnswer, StyleEnd};
+use crate::pagination::styles::{Address, PageAnswer, Style, StyleEnd};
 use crate::pagination::value_source::Source;
 
 /// View of a walk for the decision whether it ends.
@@ -101,6 +101,9 @@ impl EndRules<'_> {
     fn by_count(&self, page: &WholePage<'_>) -> Result<PageLead, PageError> {
         if page.more == Some(false) {
             return Ok(PageLead::End(Proof::Flag));
+        }
+        if matches!(self.pagination.style, Style::Single(_)) && self.pagination.single_page != LonePage::Refuse {
+            return single(page.answer.head, page.page).map(|_| PageLead::End(Proof::LonePage));
         }
         if let Some(reach) = self.overlap.reach().filter(|_| page.answer.records > 0) {
             return self.by_overlap(page, reach);

@@ -1,0 +1,154 @@
+//! Crawl of `fetch` and `probe`: by a URL, or by a collection of a configuration file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use http::{HeaderMap, Uri, header};
+use url::{Host, Url};
+
+use crate::config::{ChosenBy, Collection, FileCollection, Machine, Options, Proxy, Upstream};
+use crate::crawl::{Crawl, Crawls};
+use crate::gateway;
+use crate::pagination::PageRequest;
+use crate::pagination::request::{RedactedUrl, RequestBody};
+use crate::snapshot::MemoryBudget;
+use crate::upstream::{Client, Governors};
+
+/// Header fields and body of the requests, as the command line has them.
+#[derive(Debug)]
+pub(super) struct OwnRequest {
+    pub(super) headers: HeaderMap,
+    /// Text of `--data`.
+    pub(super) data: Option<String>,
+    /// Proxy, whose password may stand here and in no file.
+    pub(super) proxy: Option<Proxy>,
+}
+
+/// Returns the crawl of a URL, by the options, or by the preset of its host.
+pub(super) fn of_url(url: &str, options: &Options, own: OwnRequest) -> Result<(Crawl, Arc<Collection>), String> {
+    let url = absolute(url)?;
+    let collection =
+        options.read(origin(&url)?.as_str(), url.path(), &Machine).map_err(|mistakes| mistakes.to_string())?;
+    let collection = own.proxied(&collection);
+    let crawl = at(&collection, url, own)?;
+    Ok((crawl, collection))
+}
+
+/// Returns the crawl of a file's collection: of the one that a path leads to, or of a URL by the keys of the collection at `path`.
+pub(super) fn of_file(
+    file: &Path,
+    target: Option<&str>,
+    path: Option<&str>,
+    options: &Options,
+    own: OwnRequest,
+) -> Result<(Crawl, Arc<Collection>), String> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| format!("--config: {name}: {error}"))?;
+    let target = target.or(path).unwrap_or_default();
+    let is_path = target.starts_with('/');
+    let url = if is_path { None } else { Some(absolute(target)?) };
+    let leads = path.filter(|_| !is_path).or(url.as_ref().map(Url::path)).unwrap_or(target);
+    let leads = leads.split(['?', '#']).next().unwrap_or(leads);
+    let chosen = options.read_above(FileCollection { name: &name, text: &text, path: leads }, &Machine);
+    let (mut config, collection) = chosen.map_err(|mistakes| mistakes.to_string())?;
+    let proxied = own.proxied(&collection);
+    let chosen = config.collections.iter_mut().find(|own| own.path == collection.path);
+    chosen.into_iter().for_each(|chosen| *chosen = Arc::clone(&proxied));
+    let collection = proxied;
+    if let Some(url) = url {
+        // Not at an alias either: the credentials go to the upstream alone.
+        if collection.upstream.url.origin() != url.origin() {
+            return Err(format!(
+                "{} is not at the upstream of {}, which is {}: write a path, as /orders, or another --collection",
+                RedactedUrl(&url),
+                collection.path,
+                collection.upstream.url
+            ));
+        }
+        let crawl = at(&collection, url, own)?;
+        return Ok((crawl, collection));
+    }
+    if target.contains('{') {
+        return Err(format!(
+            "{target} has segments to be filled: write a path that leads to it, in place of --collection"
+        ));
+    }
+    let uri: Uri = target.parse().map_err(|error| format!("not a path with a query: {target:?}: {error}"))?;
+    let crawl = gateway::crawl_of(&config, &uri, &own.headers, None, None).map_err(|failure| failure.to_string())?;
+    let body = own.body(&collection)?.or(crawl.first.body);
+    let first = PageRequest { body, ..crawl.first };
+    Ok((Crawl { first, ..crawl }, collection))
+}
+
+/// Tells the preset that was chosen by the host.
+pub(super) fn tell_preset(collection: &Collection) {
+    if let Some(choice) = collection.preset.filter(|choice| choice.by == ChosenBy::Host) {
+        eprintln!("{choice}; --preset none recognises the pagination instead");
+    }
+}
+
+fn at(collection: &Collection, mut url: Url, own: OwnRequest) -> Result<Crawl, String> {
+    url.set_fragment(None);
+    let body = own.body(collection)?.or_else(|| collection.body.clone().map(RequestBody::Json));
+    Ok(Crawl {
+        client: Client::new(Arc::clone(&collection.upstream), &Governors::default())
+            .map_err(|error| error.to_string())?,
+        pagination: Arc::clone(&collection.pagination),
+        caps: collection.caps.clone(),
+        first: PageRequest { method: collection.method.clone(), url, headers: own.headers, body },
+        since: None,
+        valid_at: None,
+        width: collection.upstream.pace.widest(),
+        memory: MemoryBudget::unlimited(),
+        crawls: Crawls::default(),
+    })
+}
+
+impl OwnRequest {
+    /// Returns the collection with the command line's proxy in front of its upstream.
+    fn proxied(&self, collection: &Arc<Collection>) -> Arc<Collection> {
+        let Some(proxy) = self.proxy.clone() else { return Arc::clone(collection) };
+        let upstream = Upstream { proxy, ..(*collection.upstream).clone() };
+        Arc::new(Collection { upstream: Arc::new(upstream), ..(**collection).clone() })
+    }
+
+    fn body(&self, collection: &Collection) -> Result<Option<RequestBody>, String> {
+        let Some(data) = &self.data else { return Ok(None) };
+        let text = match data.strip_prefix('@') {
+            Some(file) => std::fs::read_to_string(file).map_err(|error| format!("--data: {file}: {error}"))?,
+            None => data.clone(),
+        };
+        let kind = collection.pagination.body_kind();
+        RequestBody::read(self.headers.get(header::CONTENT_TYPE), text.into(), kind)
+            .map_err(|error| format!("--data: not JSON: {error}; name another media type with -H 'Content-Type: …'"))
+    }
+}
+
+/// Parses a URL. Without a scheme, a host with a port is asked over http, and so is this machine.
+fn absolute(text: &str) -> Result<Url, String> {
+    let authority = text.split(['/', '?', '#']).next().unwrap_or_default();
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
+    let is_local = || matches!(Host::parse(authority), Ok(Host::Ipv4(_) | Host::Ipv6(_))) || authority == "localhost";
+    let has_port = !host.is_empty() && !host.contains('@') && port.parse::<u16>().is_ok();
+    let parsed = if !text.contains("://") && (has_port || is_local()) {
+        Url::parse(&format!("http://{text}"))
+    } else {
+        Url::parse(text)
+    };
+    parsed.map_err(|error| format!("not a URL: {error}: write https://HOST/PATH, or HOST:PORT/PATH for http"))
+}
+
+/// Returns the origin that all next links must have.
+pub(super) fn origin(url: &Url) -> Result<Url, String> {
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err(format!("not an http or https URL: {}", RedactedUrl(url)));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("the URL carries a user name or password: send them with -H 'Authorization: …'".to_owned());
+    }
+    let mut origin = url.clone();
+    origin.set_path("");
+    origin.set_query(None);
+    origin.set_fragment(None);
+    Ok(origin)
+}

@@ -1,0 +1,45 @@
+//! Cache keys of a partial file, by which a later run finds that it has the same records of the same caller.
+
+use crate::cache_key::{CanonicalPagination, KEY_VERSION, KeyedRequest, v1};
+use crate::crawl::Crawl;
+use crate::id::CacheKey;
+
+/// Cache keys of what a crawl fetches.
+pub(super) struct FileKeys {
+    /// Key of the records.
+    pub(super) records: CacheKey,
+    /// Hash of what may tell callers apart: header fields and credentials.
+    pub(super) caller: CacheKey,
+}
+
+impl FileKeys {
+    pub(super) fn current(crawl: &Crawl) -> Self {
+        let request = KeyedRequest {
+            pagination: &CanonicalPagination::new(&crawl.pagination),
+            order: crawl.pagination.order,
+            first: &crawl.first,
+            upstream: crawl.client.upstream(),
+            since: crawl.since.as_deref(),
+            valid_at: crawl.valid_at,
+        };
+        Self {
+            records: CacheKey::from_parts(|part| request.records(part)),
+            caller: CacheKey::from_parts(|part| request.caller(part)),
+        }
+    }
+
+    /// Keys of an earlier version, or of this one; none for a newer version.
+    pub(super) fn of_version(version: u32, crawl: &Crawl) -> Option<Self> {
+        match version {
+            1 => {
+                let (first, upstream) = (&crawl.first, crawl.client.upstream());
+                Some(Self {
+                    records: CacheKey::from_parts(|part| v1::file(first, &crawl.pagination, part)),
+                    caller: CacheKey::from_parts(|part| v1::file_fields(first, upstream, part)),
+                })
+            }
+            KEY_VERSION => Some(Self::current(crawl)),
+            _ => None,
+        }
+    }
+}
