@@ -271,12 +271,8 @@ impl Driver {
         self.advised(wrong_page(&self.client, error, &self.url))
     }
 
-    pub(super) fn moved(&self, why: &str) -> Failure {
-        self.advised(failure_report::moved(&self.url, why))
-    }
-
     /// The failure without advice that the configuration follows already.
-    fn advised(&self, failure: Failure) -> Failure {
+    pub(super) fn advised(&self, failure: Failure) -> Failure {
         Failure { hint: open_advice(&self.pagination, &failure.hint), ..failure }
     }
 

@@ -82,9 +82,9 @@ fn moved(crawl: &Crawl, policy: OnMissed, last: Result<Box<Driver>, Failure>) ->
             driver.verification = Some(Verification::Moved(why));
             Ok(driver)
         }
-        (Ok(_), OnMissed::Fail) => Err(failure_report::moved(&crawl.first.url, &why)),
+        (Ok(_), OnMissed::Fail) => Err(failure_report::moved(RedactedUrl(&crawl.first.url), &why)),
         (Err(failure), _) => {
-            Err(failure_report::moved(&crawl.first.url, &format!("{why}; the last read broke: {failure}")))
+            Err(failure_report::moved(RedactedUrl(&crawl.first.url), &format!("{why}; the last read broke: {failure}")))
         }
     }
 }

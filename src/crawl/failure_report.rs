@@ -131,9 +131,9 @@ fn broken(client: &Client, wrong: &PageError, url: &url::Url, headers: &HeaderMa
 }
 
 /// The failure of a crawl whose records moved while they were read, for this reason.
-pub(super) fn moved(url: &url::Url, why: &str) -> Failure {
+pub(super) fn moved(url: RedactedUrl<'_>, why: &str) -> Failure {
     let hint = "consistency = \"repair\" with a `key` reads again what moved; consistency = \"verify\" reads all until two reads are equal; on_missed = \"report\" accepts a list that may have lost records; or fetch the collection again when fewer records change";
-    Failure::new(Fault::Moved, format!("{}: records may be missing or doubled: {why}", RedactedUrl(url)), hint)
+    Failure::new(Fault::Moved, format!("{url}: records may be missing or doubled: {why}"), hint)
 }
 
 /// The fields of a refusal's head that a client needs to act on its status.
@@ -159,12 +159,11 @@ impl AttemptError {
         }
     }
 
-    /// Returns true if the upstream has not served the request: it was not sent, or refused for its pace.
+    /// Returns true if the upstream has not served the request: it was not sent, or refused for its pace. A gateway's 503 may also mean that
+    /// the connection broke after the request had been served.
     pub(super) fn is_unserved(&self) -> bool {
         match self {
-            Self::Refused(head, _) => {
-                matches!(head.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
-            }
+            Self::Refused(head, _) => head.status == StatusCode::TOO_MANY_REQUESTS,
             Self::Transport(UpstreamError::Connect(..) | UpstreamError::Proxy(..) | UpstreamError::Tls(..)) => true,
             Self::Transport(_) | Self::Page(_) => false,
         }
@@ -185,7 +184,9 @@ impl AttemptError {
     /// like any other page.
     pub(super) fn may_lie_behind_the_end(&self) -> bool {
         match self {
-            Self::Refused(..) => !self.is_unserved(),
+            Self::Refused(head, _) => {
+                !matches!(head.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+            }
             Self::Transport(UpstreamError::Stale(..)) => false,
             Self::Transport(_) | Self::Page(_) => true,
         }

@@ -81,7 +81,7 @@ impl CrawlRun {
         let verdict = self.driver.verdict(end);
         self.counted.judge(&verdict.consistency);
         let held = verdict.held_to(self.driver.pagination.on_missed);
-        held.map_err(|why| AbnormalEnd::Broken(self.driver.moved(&why)))
+        held.map_err(|why| AbnormalEnd::Broken(self.driver.advised(failure_report::moved(self.driver.url(), &why))))
     }
 
     /// Drives the crawl to its proven end, and writes records while the log has room.

@@ -101,10 +101,9 @@ impl PageRequest {
             _ => Err(BadPlace::NotText(param.clone())),
         };
         let unsafe_characters = if encode == Encode::Raw { DELIMITERS } else { RESERVED };
+        let escaped = || text().map(|text| utf8_percent_encode(&text, unsafe_characters).to_string());
         match param {
-            Param::Query(name) => {
-                put_query(&mut self.url, name, &utf8_percent_encode(&text()?, unsafe_characters).to_string());
-            }
+            Param::Query(name) => put_query(&mut self.url, name, &escaped()?),
             Param::Header(name) => {
                 let value = HeaderValue::from_str(&text()?).map_err(|_| BadPlace::NotHeader(param.clone()))?;
                 self.headers.insert(name.clone(), value);
@@ -114,8 +113,7 @@ impl PageRequest {
                 if !self.url.path().contains(&segment) {
                     return Err(BadPlace::NoSegment(param.clone()));
                 }
-                let path =
-                    self.url.path().replace(&segment, &utf8_percent_encode(&text()?, unsafe_characters).to_string());
+                let path = self.url.path().replace(&segment, &escaped()?);
                 self.url.set_path(&path);
             }
             Param::Body(path) => match self.body.get_or_insert_with(|| RequestBody::Json(Value::Null)) {

@@ -297,12 +297,12 @@ async fn a_lost_answer_behind_a_handle_breaks_the_stream_and_is_not_requested_ag
         let data = if number < 3 { format!("[{{\"id\":{number}}}]") } else { "[]".to_owned() };
         Reply::json(format!("{{\"data\":{data},\"next\":\"h\"}}"))
     };
-    for (trouble, asked, is_whole) in [(0, 4, true), (503, 5, true), (500, 2, false), (1, 2, false)] {
+    for (trouble, asked, is_whole) in [(0, 4, true), (429, 5, true), (503, 2, false), (500, 2, false), (1, 2, false)] {
         let upstream = Upstream::scripted(0, move |asked, _| match (asked.page + asked.attempt - 2, trouble) {
-            (1, 503) => Reply::Whole(answer(503, &[("retry-after", "0")], "")),
+            (1, 429 | 503) => Reply::Whole(answer(trouble, &[("retry-after", "0")], "")),
             (1, 500) => Reply::status(500),
             (1, 1) => Reply::Cut(answer(200, &[], "{\"data\":[{\"id\":7}],\"next\":\"h\"}"), Framing::Length),
-            (turn, trouble) => page(turn - usize::from(trouble == 503 && turn > 1)),
+            (turn, trouble) => page(turn - usize::from(trouble == 429 && turn > 1)),
         })
         .await;
         let proxy = Proxy::start(&collection(&upstream.url(), &by_token("same_token = \"again\""))).await;

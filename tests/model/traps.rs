@@ -523,8 +523,10 @@ fn a_window_that_is_too_deep_confirms_no_total() {
     for (status, depth, why, size, is_end) in [
         (400, 50, "Result window is too large", 10, false),
         (422, 50, "offset exceeds 50", 10, false),
-        // A whole thousand is often what an upstream counts to.
-        (400, 1_000, "no such page", 10, false),
+        (400, 50, "page must be between 1 and 5", 10, false),
+        (400, 50, "Solo se pueden consultar los primeros 50 resultados", 10, false),
+        // A multiple of 100 is often what an upstream counts to.
+        (400, 500, "no such page", 10, false),
         // Pages of another size than was asked for: the parameter of the offset may be unknown, too.
         (400, 50, "no such page", 5, false),
         (400, 50, "no such page", 10, true),

@@ -7,11 +7,11 @@ use super::walk_state::Aim;
 use crate::pagination::error::PageError;
 use crate::pagination::proof::Proof;
 
-/// Totals from here on that are whole thousands are often the most that an upstream counts to, and no total.
-const ROUND: u64 = 1_000;
+/// Totals that are multiples of it are often the most that an upstream counts to, and no total.
+const ROUND: u64 = 100;
 
 /// Words of a refusal by which a window is too deep or a parameter wrong, rather than a page past the last.
-const OTHER_REASONS: [&str; 11] = [
+const OTHER_REASONS: [&str; 17] = [
     "window",
     "too large",
     "too deep",
@@ -19,10 +19,16 @@ const OTHER_REASONS: [&str; 11] = [
     "exceed",
     "limit",
     "max",
+    "first",
+    "only",
+    "between",
+    "less than",
+    "greater than",
+    "at most",
+    "up to",
     "unknown",
     "unrecogni",
-    "unsupported",
-    "not supported",
+    "support",
 ];
 
 /// An answer that brings no page.
@@ -76,15 +82,19 @@ impl EndRules<'_> {
     }
 
     /// Returns true where 400 or 422 says that the page is past the last. Both also mean that a parameter is unknown, or a window too deep, so
-    /// that the total needs a second sign: pages that hold to the size that they were asked for.
+    /// that the total needs a second sign: pages that hold to the size that they were asked for. A refusal that names that size, the total
+    /// or the number of pages states a limit, in whatever language.
     fn is_past_the_total(&self, refusal: Refusal<'_>, total: u64) -> bool {
         let Some(size) = self.page_size.size().filter(|_| matches!(refusal.status.as_u16(), 400 | 422)) else {
             return false;
         };
         let (pages, longest) = (self.progress.filled(), self.progress.longest());
         let holds_to_size = if pages == 1 { longest < size || self.progress.counts_agree() } else { longest == size };
-        let is_round = total >= ROUND && total.is_multiple_of(ROUND);
         let words = String::from_utf8_lossy(refusal.body).to_lowercase();
-        holds_to_size && !is_round && !OTHER_REASONS.iter().any(|reason| words.contains(reason))
+        let mut numbers =
+            words.split(|character: char| !character.is_ascii_digit()).filter_map(|text| text.parse().ok());
+        let states_a_limit = numbers.any(|number: u64| [size, total, self.progress.pages()].contains(&number));
+        let is_about_else = states_a_limit || OTHER_REASONS.iter().any(|reason| words.contains(reason));
+        holds_to_size && !total.is_multiple_of(ROUND) && !is_about_else
     }
 }

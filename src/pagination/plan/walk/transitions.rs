@@ -261,7 +261,6 @@ impl Walk {
         Ok(())
     }
 
-    /// View of the walk for another page size.
     pub(in crate::pagination::plan) fn resizing(&mut self) -> Resizing<'_> {
         let has_begun = self.release.has_begun();
         let Self { page_size, state, addresses, progress, .. } = self;
