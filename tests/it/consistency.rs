@@ -132,8 +132,9 @@ async fn a_page_that_may_be_the_first_again_proves_no_end() {
                     let level = ["--key", "id", "--consistency", consistency];
                     let (code, _, said) = fetched(&url, &pagination, &[&level, size].concat()).await;
                     let case = format!("{records} {consistency} {overlap} {size:?}: {said}");
-                    // A page of one record, where a hundred were asked for, is hardly one that was cut.
-                    let is_short = records == 1 && !size.is_empty();
+                    // A page of one record is hardly one that was cut where a hundred were asked for, or where the record behind
+                    // which a page stands is its first one: by pages of one record no such list could be read.
+                    let is_short = records == 1 && (!size.is_empty() || overlap == 1);
                     if is_short {
                         assert!(code == Some(0) && said.contains("; unverified: "), "{case}");
                     } else {
@@ -182,7 +183,7 @@ async fn a_misspelled_parameter_of_a_token_is_named() {
                 assert!(code == Some(4) && said.contains(told), "{said}");
             }
             assert!(
-                same_token.is_empty() || !said.contains("set same_token"),
+                same_token.is_empty() || !said.contains("set same_token = \"end\""),
                 "a hint that is followed already: {said}"
             );
         }

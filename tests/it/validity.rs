@@ -218,7 +218,7 @@ async fn a_collection_that_changed_breaks_the_crawl() {
     // Without the condition, 412 is a refusal as any other.
     let upstream = Upstream::scripted(0, |_, _| Reply::status(412)).await;
     let failure = whole(crawl(&upstream, "", &format!("{LINK}match = true"))).await.unwrap_err();
-    assert!(matches!(failure.fault, Fault::Refused(status) if status == 412), "{failure}");
+    assert!(matches!(failure.fault, Fault::RefusedClient(status) if status == 412), "{failure}");
 }
 
 #[tokio::test]

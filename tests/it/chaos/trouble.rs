@@ -138,7 +138,7 @@ impl Case {
     pub(super) fn contradicts(&self) -> bool {
         let (is_range, is_offset) = (self.dialect.path == "/range/orders", self.dialect.path == "/offset/orders");
         match self.trouble {
-            // A numbered page that doesn't exist is the end of a list without a total.
+            // A numbered page that doesn't exist, or has no content, is the end of a list without a total.
             Trouble::Staying(Fault::Status(404 | 416)) => !self.is_numbered() || self.is_counted(),
             Trouble::None | Trouble::Passing(..) | Trouble::Staying(_) => true,
             Trouble::Lie(lie) => match lie {
@@ -146,6 +146,7 @@ impl Case {
                 // Where pages share records the list may change, and then a count may be larger than what came.
                 Lie::Skipped => is_range || self.is_counted() && !self.dialect.repairs,
                 Lie::Short | Lie::Empty | Lie::Last => self.is_counted(),
+                Lie::Contentless(204) => !self.is_numbered() || self.is_counted(),
                 // An offset counts the records that came, of which the upstream has one less.
                 Lie::Doubled => !is_offset,
                 // A page that ends where the total says is the last one.

@@ -21,13 +21,13 @@ impl KeysetWalk<'_> {
 
     /// Ends behind a page that was `asked` for its number of records, unless nothing has come: Asked ⇒ Done.
     pub(super) fn end(&mut self, proof: Proof, records: u64, asked: Option<u64>) -> Result<(), PageError> {
-        // Nothing new came, in a page that may have no room for more than the record that it was asked for behind.
-        let may_be_full = asked.map_or(self.0.progress.records() <= 1, |asked| records >= asked);
+        // Nothing new came, in a page that may have no room for more than the record that it was asked for behind. By such pages no list
+        // could be read whose pages begin with that record.
+        let begins_behind = self.0.pagination.style.rules().is_resizable();
+        let is_full = asked.map_or(begins_behind && self.0.progress.records() <= 1, |asked| records >= asked);
         match (proof, records) {
             (_, 0) => self.hold(Ok(proof)),
-            (Proof::EmptyPage, _) if may_be_full && !self.has_all() => {
-                Err(self.0.pagination.style.rules().repetition())
-            }
+            (Proof::EmptyPage, _) if is_full && !self.has_all() => Err(self.0.pagination.style.rules().repetition()),
             _ => self.0.finish(proof),
         }
     }
