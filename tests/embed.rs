@@ -231,7 +231,8 @@ async fn a_crawl_that_can_not_start_says_why() {
         Ok::<_, Infallible>(Response::builder().status(403).body(Full::<Bytes>::default()).unwrap())
     });
     let failure = RecordStream::builder(&config(), "/numbers").transport(refuses).open().await.unwrap_err();
-    assert_eq!(failure.fault, Fault::Refused(StatusCode::FORBIDDEN));
+    // The upstream has no credentials of the configuration.
+    assert_eq!(failure.fault, Fault::RefusedClient(StatusCode::FORBIDDEN));
 }
 
 #[tokio::test]

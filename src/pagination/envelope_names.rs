@@ -10,6 +10,8 @@ pub(super) enum WordRole {
     Error,
     /// True where nothing failed.
     Flag,
+    /// True where records are missing.
+    Partial,
     /// Word or code of the outcome.
     Status,
     /// Text for people.
@@ -45,6 +47,9 @@ const PAGING: &str = "start offset skip from limit page";
 const ERRORS: &str =
     "error errors errormessage errormessages errormsg errmsg errordescription exception fault faultstring";
 const FLAGS: &str = "success ok succeeded issuccess issuccessful";
+const PARTIALS: &str = "\
+    truncated istruncated resultstruncated incomplete isincomplete incompleteresults incompletesearch partial ispartial partialresult \
+    partialresults timedout terminatedearly";
 const STATUSES: &str = "\
     status state stat code result outcome statuscode resultcode responsecode returncode retcode ret errcode errorcode errno \
     responsestatus statustext resultstatus querystatus requeststatus";
@@ -63,7 +68,8 @@ impl WordRole {
     /// Role of a member with this name.
     pub(super) fn of(name: &str) -> Option<Self> {
         let plain = plain(name);
-        let roles = [(ERRORS, Self::Error), (FLAGS, Self::Flag), (STATUSES, Self::Status), (MESSAGES, Self::Message)];
+        let (partials, messages) = ((PARTIALS, Self::Partial), (MESSAGES, Self::Message));
+        let roles = [(ERRORS, Self::Error), (FLAGS, Self::Flag), partials, (STATUSES, Self::Status), messages];
         roles
             .into_iter()
             .find(|(names, _)| names.split_ascii_whitespace().any(|name| name == plain))

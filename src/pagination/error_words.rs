@@ -20,6 +20,7 @@ const PASSING: &str = "\
 /// Words of a page that is good, or empty because nothing is there.
 const GOOD: &str = "\
     ok|okay|success|successful|successfully|succeeded|complete|completed|done|finished|last|end|empty|none|no|zero|nothing|exhausted|\
+    found|fetched|retrieved|loaded|listed|returned|executed|\
     not found|0|true";
 const NO_FAILURES: [&str; 3] = ["no error", "without error", "0 error"];
 
@@ -52,11 +53,16 @@ pub(super) fn check_beside(first: Option<&PageEnvelope>, page: &PageEnvelope) ->
     let is_other = |word: &PageWord<'_>| first.is_some() && before(word) != Some(word.value);
     let failure = page.words().find(|word| match word.role {
         WordRole::Error => is_failure(word) && is_other(word),
-        WordRole::Flag => is_failure(word),
+        WordRole::Flag | WordRole::Partial => is_failure(word),
         // One that the first page did not have is judged by itself, in a page without records.
         WordRole::Status if !page.is_empty() && may_be_data(word.path) => is_other(word) && is_failure(word),
         WordRole::Status => before(word).is_some() && is_other(word) && !is_good(word.value),
-        WordRole::Message if !page.is_empty() || !is_other(word) || is_overruled(word, page) => false,
+        WordRole::Message if !page.is_empty() || is_overruled(word, page) => false,
+        // A first page that says that nothing is there says so by a count, or in its message.
+        WordRole::Message if first.is_none() && !page.counts_nothing() => {
+            is_failure(word) || !says_none(word.value) && !is_good(word.value)
+        }
+        WordRole::Message if !is_other(word) => false,
         WordRole::Message if before(word).is_some() => is_failure(word),
         // A message that the first page did not have must be about the end.
         WordRole::Message => !says_none(word.value) && !is_good(word.value),
@@ -74,9 +80,11 @@ fn failed(PageWord { path, value, .. }: PageWord<'_>) -> PageError {
 fn is_failure(PageWord { role, value, .. }: &PageWord<'_>) -> bool {
     let text = value.as_str().map(normal);
     match (role, value) {
-        (WordRole::Error, Value::Number(number)) => number.as_f64() != Some(0.0),
+        (WordRole::Error | WordRole::Partial, Value::Number(number)) => number.as_f64() != Some(0.0),
         (WordRole::Error, Value::String(_)) => !says_none(value) && !is_good(value),
         (WordRole::Error, _) => !says_none(value),
+        (WordRole::Partial, Value::Bool(is_partial)) => *is_partial,
+        (WordRole::Partial, _) => text.as_deref() == Some("true"),
         (WordRole::Flag | WordRole::Status, Value::Bool(flag)) => !flag,
         (WordRole::Flag, Value::Number(number)) => number.as_f64() == Some(0.0),
         (WordRole::Flag, _) => text.is_some_and(|text| matches!(text.as_str(), "false" | "no") || is_bad(&text)),
@@ -226,6 +234,47 @@ mod tests {
             json!({"_shards": {"total": 0, "successful": 0}}),
         ] {
             assert!(check_empty(&envelope(&page, 0)).is_ok(), "{page}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_says_that_records_are_missing_is_no_end() {
+        let first = envelope(&json!({"truncated": true}), 10);
+        for name in
+            ["truncated", "isTruncated", "incomplete_results", "incompleteSearch", "partialResults", "timed_out"]
+        {
+            for (value, is_end) in [
+                (json!(true), false),
+                (json!("true"), false),
+                (json!(1), false),
+                (json!(false), true),
+                (json!(0), true),
+            ] {
+                let page = json!({name: value});
+                for records in [0, 3] {
+                    for first in [None, Some(&first)] {
+                        assert_eq!(check_beside(first, &envelope(&page, records)).is_ok(), is_end, "{page}");
+                    }
+                }
+            }
+        }
+        let thing = json!({"owner": {"id": 7, "truncated": true}});
+        assert!(check_beside(None, &envelope(&thing, 3)).is_ok());
+    }
+
+    #[test]
+    fn a_message_on_an_empty_first_page_says_that_nothing_is_there_or_is_a_failure() {
+        for (page, is_end) in [
+            (json!({"message": "token expired"}), false),
+            (json!({"message": "You do not have access"}), false),
+            (json!({"message": "No orders yet"}), true),
+            (json!({"message": "Orders fetched"}), true),
+            (json!({"message": "", "detail": null}), true),
+            (json!({"message": "a list of orders", "total": 0}), true),
+            (json!({"message": "a list of orders", "success": true}), true),
+        ] {
+            assert_eq!(check_beside(None, &envelope(&page, 0)).is_ok(), is_end, "{page}");
+            assert!(check_beside(None, &envelope(&page, 3)).is_ok(), "{page}");
         }
     }
 

@@ -96,6 +96,7 @@ impl PageEnvelope {
             let role = WordRole::of(name).filter(|role| match role {
                 WordRole::Error => true,
                 WordRole::Flag => !value.is_object() && !value.is_array(),
+                WordRole::Partial => !value.is_object() && !value.is_array() && (!is_thing || path.len() == 1),
                 WordRole::Status | WordRole::Message => !value.is_object() && !value.is_array() && !is_thing,
             });
             match (role, value) {
@@ -126,6 +127,11 @@ impl PageEnvelope {
 
     pub(super) fn is_empty(&self) -> bool {
         self.records == 0
+    }
+
+    /// Returns true if the page says that the collection is empty.
+    pub(super) fn counts_nothing(&self) -> bool {
+        self.counts.iter().any(|(_, number)| *number == 0)
     }
 
     pub(super) fn words(&self) -> impl Iterator<Item = PageWord<'_>> {

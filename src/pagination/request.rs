@@ -248,7 +248,7 @@ pub(super) fn read_form(text: &[u8]) -> RequestBody {
 }
 
 /// A URL for messages, without credentials and without the values of its query, which can be secrets.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct RedactedUrl<'a>(pub &'a Url);
 
 impl fmt::Display for RedactedUrl<'_> {

@@ -11,6 +11,7 @@ use super::proof::Proof;
 /// Verdict on a complete crawl, in the names that status resources and journals have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
+    /// Number of records.
     pub records: u64,
     /// Number of pages that they came from.
     pub pages: u64,

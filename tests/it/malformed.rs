@@ -292,5 +292,6 @@ fn a_service_sees_exactly_the_requests_in_front_of_a_flaw() {
         requests.set(requests.get() + seen.len());
         prop_assert_eq!(seen, expected);
     });
-    assert!(requests.get() > 256, "only {requests:?}");
+    // About one of a sequence is in front of its first flaw.
+    assert!(requests.get() > 128, "only {requests:?}");
 }
