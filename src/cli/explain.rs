@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use url::Url;
+
 use super::crawl_args::CrawlArguments;
 use super::{Exit, logging};
 use crate::config::{ChosenBy, Collection, Credentials, written};
@@ -54,7 +56,7 @@ fn explain(crawl: &Crawl, collection: &Collection) -> Result<String, String> {
             },
         ),
     );
-    line("first request", &format!("{} {}", first.method, first.url));
+    line("first request", &format!("{} {}", first.method, redacted(&first.url, &crawl.first.url)));
     line(
         "credentials",
         match &collection.upstream.credentials {
@@ -69,6 +71,19 @@ fn explain(crawl: &Crawl, collection: &Collection) -> Result<String, String> {
     text.push('\n');
     text.push_str(&written(pagination));
     Ok(text)
+}
+
+/// The URL of a request without the values of the client's own parameters, which can be secrets.
+fn redacted(url: &Url, own: &Url) -> String {
+    let mut text = url[..url::Position::AfterPath].to_owned();
+    for (at, pair) in url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).enumerate() {
+        let name = pair.split('=').next().unwrap_or_default();
+        let is_own = own.query().unwrap_or_default().split('&').any(|own| own == pair);
+        text.push(if at == 0 { '?' } else { '&' });
+        text.push_str(if is_own { name } else { pair });
+        text.push_str(if is_own { "=…" } else { "" });
+    }
+    text
 }
 
 /// Describes the signals that will prove the end.

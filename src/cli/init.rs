@@ -143,6 +143,7 @@ fn configuration(url: &url::Url, bearer: Option<&str>, collection: &Collection, 
         _ => line("# credentials: as in the configuration that this one was made by", ""),
     }
     let Evidence { pagination, total, has_validator, records, key } = evidence;
+    let is_lone = pagination.single_page == LonePage::Accept;
     if let Some(choice) = &collection.preset {
         let by = if choice.by == ChosenBy::Host { "by the URL's host" } else { "as given" };
         let known = format!("{by}; {}: {}; page 1 agrees", choice.preset.verified.name(), choice.preset.source);
@@ -150,7 +151,10 @@ fn configuration(url: &url::Url, bearer: Option<&str>, collection: &Collection, 
     } else {
         for written in written(pagination).lines() {
             let name = written.split(" = ").next().unwrap_or_default();
-            line(written, &known(name, evidence));
+            // Only the operator may say that one page is all: the list may have more of them tomorrow.
+            let is_for_the_operator = is_lone && matches!(name, "pagination" | "single_page");
+            let off = if is_for_the_operator { "# " } else { "" };
+            line(&format!("{off}{written}"), &known(name, evidence));
         }
     }
     if pagination.key.is_none()
@@ -169,7 +173,14 @@ fn configuration(url: &url::Url, bearer: Option<&str>, collection: &Collection, 
         let names: Vec<_> = query.split('&').filter_map(|pair| pair.split('=').next()).collect();
         line(&format!("# Clients send these parameters themselves: {}.", names.join(", ")), "");
     }
-    line(&format!("# Verdict: {}.", pagination.best_verdict()), "");
+    if is_lone {
+        line(
+            "# Verdict: none. Without the two lines that are commented out, each crawl recognises the pagination, and breaks where it can't.",
+            "",
+        );
+    } else {
+        line(&format!("# Verdict: {}.", pagination.best_verdict()), "");
+    }
     line("# Not tried: a larger page, another order, the last page, a range filter for partitions.", "");
     text
 }
@@ -183,7 +194,9 @@ fn known(name: &str, Evidence { pagination, total, records, .. }: &Evidence) -> 
         }
         "pagination" => "recognised on page 1; page 2 has other records".to_owned(),
         "total" => total.map_or("named on page 1".to_owned(), |total| format!("{total} on page 1")),
-        "single_page" => format!("unproven: one page of {records} records, without a sign of more"),
+        "single_page" => {
+            format!("unproven: one page of {records} records; remove both # if one page is always all there is")
+        }
         _ => "as given, or found on page 1".to_owned(),
     }
 }

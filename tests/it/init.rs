@@ -51,7 +51,8 @@ async fn a_page_that_nothing_proves_is_written_as_such() {
     let output = run(["init", &format!("{}/few", upstream.url())]).await;
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(5), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("single_page = \"accept\"    # unproven: one page of 2 records"), "{text}");
+    assert!(text.contains("# single_page = \"accept\"    # unproven: one page of 2 records"), "{text}");
+    assert!(text.contains("\n# pagination = ") && !text.contains("\npagination = "), "{text}");
 }
 
 #[tokio::test]
@@ -72,8 +73,8 @@ async fn an_explanation_asks_nothing() {
     ] {
         assert!(told.contains(line), "{line}\n{told}");
     }
-    let output = run(["explain", "https://api.github.com/repos/rust-lang/rust/issues"]).await;
+    let output = run(["explain", "https://api.github.com/repos/rust-lang/rust/issues?access_token=SECRET"]).await;
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(told.contains("preset github (documented), chosen by the host"), "{told}");
-    assert!(told.contains("issues?per_page=100"), "{told}");
+    assert!(told.contains("issues?access_token=…&per_page=100"), "{told}");
 }
