@@ -1,7 +1,7 @@
 //! Words by which a page of status 200 says itself that it failed: an error, a flag, a status, a code, or a message in place of records.
 //! Such a page is never an end.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::envelope_names::WordRole;
 use super::error::{Outlook, PageError, excerpt};
@@ -34,6 +34,14 @@ pub(super) fn outlook_of(text: &str) -> Outlook {
 /// Checks a page without records, of which nothing else is known.
 pub(super) fn check_empty(page: &PageEnvelope) -> Result<(), PageError> {
     page.words().find(|word| is_failure(word) && !is_overruled(word, page)).map_or(Ok(()), |word| Err(failed(word)))
+}
+
+/// Checks a record that stands where the page's own words may: one that has nothing but words of a failure is none.
+pub(super) fn check_record(record: &[u8]) -> Result<(), PageError> {
+    let Ok(members) = serde_json::from_slice::<Map<String, Value>>(record) else { return Ok(()) };
+    let words = || members.iter().map(|(path, value)| WordRole::of(path).map(|role| PageWord { path, role, value }));
+    let failure = words().flatten().find(|word| word.role == WordRole::Error && is_failure(word));
+    failure.filter(|_| words().all(|word| word.is_some())).map_or(Ok(()), |word| Err(failed(word)))
 }
 
 /// Returns true for a word that may be data beside records, as a token named `state`, which changes from page to page.
@@ -214,6 +222,16 @@ mod tests {
         let message = json!({"message": "you can only have the first 50"});
         assert!(check_beside(Some(&first), &envelope(&message, 0)).is_err());
         assert!(check_beside(Some(&first), &envelope(&message, 3)).is_ok());
+    }
+
+    #[test]
+    fn a_record_of_nothing_but_a_failure_is_none() {
+        for record in [r#"{"error":"stream aborted"}"#, r#"{"status":500,"error":{"message":"no"},"message":"no"}"#] {
+            assert!(check_record(record.as_bytes()).is_err(), "{record}");
+        }
+        for record in [r#"{"error":null}"#, r#"{"id":1,"error":"late"}"#, r#"{"message":"hi"}"#, "7", "{}"] {
+            assert!(check_record(record.as_bytes()).is_ok(), "{record}");
+        }
     }
 
     #[test]

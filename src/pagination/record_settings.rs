@@ -1,5 +1,7 @@
 //! Place and form of the records in a page.
 
+use super::error::PageError;
+use super::error_words::check_record;
 use super::path::Path;
 
 /// Place and form of the records in a page.
@@ -98,5 +100,16 @@ impl Records {
             validation: Validation::Structure,
             whitespace: Whitespace::Kept,
         }
+    }
+
+    /// Returns true if an error of the upstream may stand in the place of a page's last record, which is in no array: a server that fails
+    /// within a page of lines ends it so.
+    pub(super) fn last_may_be_error(&self) -> bool {
+        self.encoding == Encoding::Lines || self.shape == RecordsShape::OneOrMore
+    }
+
+    /// Checks the last record of a page.
+    pub(super) fn check_last(&self, record: &[u8]) -> Result<(), PageError> {
+        if self.last_may_be_error() { check_record(record) } else { Ok(()) }
     }
 }

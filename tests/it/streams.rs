@@ -366,3 +366,19 @@ async fn lines_need_an_end_of_their_own() {
         assert!(is_whole || received.whole().contains("lines end where"), "{}", received.whole());
     }
 }
+
+#[tokio::test]
+async fn a_line_or_one_record_that_is_an_error_breaks_the_stream() {
+    for (keys, page, is_whole) in [
+        ("records = \"$\"\nencoding = \"ndjson\"", "{\"id\":1}\n{\"id\":2,\"error\":\"late\"}\n", true),
+        ("records = \"$\"\nencoding = \"ndjson\"", "{\"id\":1}\n{\"error\":\"stream aborted\"}\n", false),
+        ("records = { path = \"$\", as = \"one_or_more\" }", "{\"error\":\"internal failure\"}", false),
+    ] {
+        let upstream = Upstream::scripted(0, move |_, _| Reply::Whole(answer(200, &[], page))).await;
+        let lines = format!("{keys}\npagination = \"none\"");
+        let proxy = Proxy::start(&collection(&upstream.url(), &lines)).await;
+        let received = ask(Version::Http1, &proxy, &Method::GET, "/orders").await;
+        let is_clean = received.head.status == 200 && received.broken.is_none();
+        assert_eq!((is_clean, upstream.asked().is_empty()), (is_whole, false), "{page}: {:?}", received.body);
+    }
+}

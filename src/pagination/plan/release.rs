@@ -107,7 +107,9 @@ impl RecordRelease {
             withheld_limit,
             has_moved: false,
             last: None,
-            needs_last: detection != MoveDetection::Off || matches!(pagination.style, Style::Keyset(_)),
+            needs_last: detection != MoveDetection::Off
+                || matches!(pagination.style, Style::Keyset(_))
+                || pagination.records.last_may_be_error(),
         }
     }
 

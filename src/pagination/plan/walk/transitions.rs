@@ -163,6 +163,7 @@ impl Walk {
 
     /// Reason for which a whole page can't be one of the collection, though its answer is a page.
     pub(super) fn doubt(&mut self, head: &Head, page: &Page, records: u64) -> Result<Option<PageError>, PageError> {
+        self.pagination.records.check_last(self.release.page().last_record())?;
         if records > 0 || self.pages() == 0 || matches!(self.state.aim(), Some(Aim::Confirm(_))) {
             return Ok(None);
         }
@@ -175,8 +176,7 @@ impl Walk {
 
     /// Checks what a page that may be the end says of itself.
     fn check_words(&mut self, head: &Head, page: &Page, is_first: bool) -> Result<(), PageError> {
-        let asked = self.addresses.origin();
-        let page = ArrivedPage { head, page, records: self.release.page().records(), asked };
+        let page = ArrivedPage { head, page, records: self.release.page().records(), asked: self.addresses.origin() };
         self.envelopes.check_words(&self.pagination, page, is_first)
     }
 
