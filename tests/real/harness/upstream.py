@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 import shutil
 import sys
 from collections.abc import Callable
@@ -32,6 +33,13 @@ class Upstream:
     def logs(self) -> bool:
         """True if it has an access log: json-server 1 and osmem have none."""
         return self.name not in ("json-server-1", "osmem")
+
+    def settle_log(self) -> None:
+        """Waits until the log has every request that was answered before: it has a later one then."""
+        if self.logs:
+            mark = f"/mark-{secrets.token_hex(8)}"
+            requests.get(self.url + mark, timeout=30)
+            until(lambda: mark in self.child.said(), f"{mark} in the log of {self.name}", seconds=10)
 
     def calls(self, path: str) -> int:
         """Number of requests for this path in its access log."""
