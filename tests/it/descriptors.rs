@@ -81,12 +81,12 @@ async fn six_hundred_kept_snapshots_leave_descriptors_for_sixty_streams() {
     assert_eq!(asked, 2 * (KEPT + 60));
     let again = kept.iter().map(|location| get(&process, location));
     let again: Vec<_> = futures_util::stream::iter(again).buffered(60).collect().await;
-    for (number, received) in again.iter().enumerate() {
-        assert_eq!(received.whole(), records(&format!("/kept/{number}")));
-    }
-    assert_eq!(upstream.asked().len(), asked);
     process.signal(rustix::process::Signal::TERM);
     let (said, _) = process.end().await;
+    for (number, received) in again.iter().enumerate() {
+        assert_eq!(received.whole(), records(&format!("/kept/{number}")), "{said}");
+    }
+    assert_eq!(upstream.asked().len(), asked);
     assert!(!said.contains("can't be accepted") && !said.contains("WARN"), "{said}");
 }
 
