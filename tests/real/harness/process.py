@@ -68,14 +68,19 @@ def until(condition: Callable[[], object], what: str, seconds: float = 30):
     raise TimeoutError(f"waited {seconds} s in vain for {what}")
 
 
+#: Ports that a server of this run has, or is about to have.
+TAKEN: set[int] = set()
+
+
 def free_port() -> int:
     """A port without a listener, below the range that outgoing connections take theirs from: none of them can have
-    it before the server that it is for."""
-    for port in random.sample(range(20_000, 32_000), 200):
+    it before the server that it is for. It is given once in a run: its server may not listen yet."""
+    for port in random.sample(sorted(set(range(20_000, 32_000)) - TAKEN), 200):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            TAKEN.add(port)
             return port
     raise OSError("no free port among 200 that were tried")
