@@ -32,7 +32,7 @@ pub(super) struct CrawlArguments {
     /// Collection of --config, by its `path`
     #[arg(long, value_name = "PATH", requires = "config")]
     collection: Option<String>,
-    /// What is known of the API; `none`: its pagination is recognised. `unpage presets` lists all [default: by the host]
+    /// Preset of the API, or `none` to recognise its pagination. `unpage presets` lists all [default: by the host]
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
     /// Any key of a collection and its upstream, with a dot for one inside of a table: retry.attempts=9; may be repeated

@@ -46,7 +46,7 @@ enum Command {
     Init(init::InitArguments),
     /// Tell what a fetch would request and what will prove its end, without a request
     Explain(explain::ExplainArguments),
-    /// List what is known of APIs, or show one
+    /// List the presets of APIs, or show one
     Presets(presets::PresetsArguments),
     /// Print every mistake in a configuration file
     Check(check::CheckArguments),

@@ -418,14 +418,19 @@ async fn an_expired_snapshot_is_deleted() {
     assert_eq!(ask(&proxy, pinned, &[("authorization", "Bearer s3cr3t")]).await.head.status, StatusCode::GONE);
 }
 
-#[tokio::test]
-async fn a_broken_snapshot_is_resumed_under_its_own_name() {
-    let folder = tempfile::tempdir().unwrap();
-    let upstream = Upstream::scripted(0, |asked, _| match (asked.target.contains("page=2"), asked.attempt) {
+/// An upstream of two pages that refuses the second one at the first attempt.
+async fn refuses_page_two_once() -> Upstream {
+    Upstream::scripted(0, |asked, _| match (asked.target.contains("page=2"), asked.attempt) {
         (true, 1) => Reply::status(403),
         _ => two_pages(asked, &[]),
     })
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn a_broken_snapshot_is_resumed_under_its_own_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = refuses_page_two_once().await;
     let proxy = proxy(&upstream, &format!("dir = {:?}", folder.path()), LINKS).await;
     let broken = ask(&proxy, "/a", &[]).await;
     assert!(broken.broken.is_some());
@@ -880,11 +885,7 @@ async fn a_field_counts_unless_the_configuration_ignores_it_and_one_that_always_
 #[tokio::test]
 async fn an_interrupted_crawl_goes_on_only_with_the_fields_that_it_began_with() {
     let folder = tempfile::tempdir().unwrap();
-    let upstream = Upstream::scripted(0, |asked, _| match (asked.target.contains("page=2"), asked.attempt) {
-        (true, 1) => Reply::status(403),
-        _ => two_pages(asked, &[]),
-    })
-    .await;
+    let upstream = refuses_page_two_once().await;
     let proxy = proxy(&upstream, &format!("dir = {:?}", folder.path()), LINKS).await;
     let broken = ask(&proxy, "/mine", &[("x-odd", "1"), ("x-varnish", "6")]).await;
     assert!(broken.broken.is_some());
