@@ -61,6 +61,7 @@ impl Forwarding {
             }
             Err(error) => match fault.get() {
                 Some(fault) => closing(version, forward_problem::client_body(fault)),
+                None if matches!(error, UpstreamError::NotTaken(..)) => closing(version, problem::unreachable(&error)),
                 None => problem::unreachable(&error),
             },
         }

@@ -48,7 +48,7 @@ fn failed(failure: &Failure) -> Response<Body> {
 pub(super) fn unreachable(error: &UpstreamError) -> Response<Body> {
     tracing::warn!("{error}");
     let status = match error {
-        UpstreamError::Timeout(..) => StatusCode::GATEWAY_TIMEOUT,
+        UpstreamError::Timeout(..) | UpstreamError::NotTaken(..) => StatusCode::GATEWAY_TIMEOUT,
         UpstreamError::Connect(..)
         | UpstreamError::Tls(..)
         | UpstreamError::Broken(..)

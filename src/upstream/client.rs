@@ -7,7 +7,6 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
-use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::body::CodedBody;
@@ -15,7 +14,7 @@ use super::coding::ACCEPTED;
 use super::error::{ConnectorError, UpstreamError};
 use super::pacing::{CrawlLine, Governors, Permit};
 use super::transport::{OutgoingBody, Transport};
-use super::{auth, origin_of};
+use super::{auth, origin_of, sent_body};
 use crate::config;
 use crate::pagination::PageRequest;
 use crate::pagination::redirects::CrawlRedirects;
@@ -149,7 +148,7 @@ impl Client {
     }
 
     /// Sends a client's request in the same way. Its body takes the client's own time, so the limit holds from the end of
-    /// the body on.
+    /// the body on; until then the upstream has `timeouts.idle` to take more of it.
     pub async fn forward(
         &self,
         url: &Url,
@@ -158,25 +157,20 @@ impl Client {
         if request.body().is_end_stream() {
             return self.send(url, request).await;
         }
-        let sent = CancellationToken::new();
-        let guard = sent.clone().drop_guard();
-        // hyper drops a body when it has sent it. Its errors are only mapped so that it holds the guard: a mapped frame would
-        // lose the body's length.
-        let request = request.map(|body| {
-            let guarded = body.map_err(move |error| {
-                let _held = &guard;
-                error
-            });
-            guarded.boxed_unsync()
-        });
-        let limit = self.limit();
+        let (head, body) = request.into_parts();
+        let (body, sending) = sent_body::watched(body);
+        let request = Request::from_parts(head, body);
+        let (limit, idle) = (self.limit(), self.upstream.timeouts.idle);
         let waited = async {
-            sent.cancelled().await;
+            if !sending.wait_until_taken(self.upstream.timeouts.connect, idle).await {
+                return UpstreamError::NotTaken(origin_of(&self.upstream), idle.into());
+            }
             tokio::time::sleep(limit).await;
+            self.timeout(limit)
         };
         tokio::select! {
             answered = self.request(url, request) => answered,
-            () = waited => Err(self.timeout(limit)),
+            error = waited => Err(error),
         }
     }
 

@@ -18,6 +18,8 @@ pub enum UpstreamError {
     Tls(String, rustls::Error),
     #[error("{0} did not answer within {1}")]
     Timeout(String, humantime::Duration),
+    #[error("{0} took nothing more of the request's body for {1}")]
+    NotTaken(String, humantime::Duration),
     #[error("the connection to {0} broke: {1}")]
     Broken(String, String),
     /// A connection that broke after it had answered an earlier request and before it answered this one: as far as can be
@@ -72,6 +74,7 @@ impl UpstreamError {
             | Self::Proxy(..)
             | Self::Tls(..)
             | Self::Timeout(..)
+            | Self::NotTaken(..)
             | Self::Broken(..)
             | Self::Stale(..) => true,
         }
@@ -94,7 +97,9 @@ impl UpstreamError {
                 "if its certificate comes from an authority of your own, name that in `ca` (fetch: --cacert); else don't trust it"
             }
             Self::Tls(..) => "check that the upstream's address is right and that it speaks TLS 1.2 or 1.3",
-            Self::Timeout(..) => "check that the upstream is well, or raise the limit in `timeouts`",
+            Self::Timeout(..) | Self::NotTaken(..) => {
+                "check that the upstream is well, or raise the limit in `timeouts`"
+            }
             Self::Broken(..) | Self::Stale(..) => {
                 "the upstream, or something in front of it, cut the connection: its log may say why"
             }

@@ -9,6 +9,7 @@ mod dialler;
 mod error;
 mod pacing;
 mod resolver;
+mod sent_body;
 mod transport;
 mod watched_connection;
 

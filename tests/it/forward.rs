@@ -1,13 +1,16 @@
 //! Requests for no stream: the upstream's own answer, as without a proxy.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
 use http_body_util::Full;
 
 use super::client::{self, BOTH, Version};
 use super::proxy::{Proxy, collection};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 
 use super::upstream::{Asked, Framing, Gate, Reply, Upstream, answer, resetting};
 
@@ -338,6 +341,73 @@ async fn an_upload_may_take_longer_than_the_answers_head() {
     let mut received = String::new();
     slow.read_to_string(&mut received).await.unwrap();
     assert!(received.starts_with("HTTP/1.1 200 ") && received.ends_with("\r\n\r\nhello"), "{received}");
+}
+
+/// An upstream that takes five bytes of a body under `/taken`, and none of another; it answers 200 to the first, 413 under `/early`, and else
+/// nothing. Hands out the path and the connection of each request.
+async fn reluctant() -> (SocketAddr, mpsc::UnboundedReceiver<(String, BufReader<TcpStream>)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, (told, heard)) = (listener.local_addr().unwrap(), mpsc::unbounded_channel());
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let told = told.clone();
+            tokio::spawn(async move {
+                let mut socket = BufReader::new(socket);
+                let (mut line, mut head) = (String::new(), String::new());
+                socket.read_line(&mut line).await.unwrap();
+                while !head.ends_with("\r\n\r\n") {
+                    socket.read_line(&mut head).await.unwrap();
+                }
+                let path = line.split(' ').nth(1).unwrap().to_owned();
+                let status = match path.as_str() {
+                    "/taken" => {
+                        socket.read_exact(&mut [0; 5]).await.unwrap();
+                        Some("200 OK")
+                    }
+                    "/early" => Some("413 Content Too Large"),
+                    _ => None,
+                };
+                if let Some(status) = status {
+                    let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+                    socket.write_all(answer.as_bytes()).await.unwrap();
+                }
+                told.send((path, socket)).unwrap();
+            });
+        }
+    });
+    (address, heard)
+}
+
+#[tokio::test]
+async fn a_body_that_the_upstream_does_not_take_is_given_up() {
+    let (address, mut heard) = reluctant().await;
+    let limits = format!("timeouts = {{ connect = \"100ms\", idle = \"100ms\" }}\n{PAGES}");
+    let proxy = Proxy::start(&collection(&format!("http://{address}"), &limits)).await;
+    let mut slow = TcpStream::connect(proxy.address).await.unwrap();
+    let head = "POST /taken HTTP/1.1\r\nHost: p\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhe";
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let large = Bytes::from(vec![b'x'; 32 << 20]);
+    for version in BOTH {
+        let put = |path: &str| Request::put(path).body(Full::new(large.clone())).unwrap();
+        let early = client::receive(version, proxy.address, put("/early")).await;
+        let (path, _unread) = heard.recv().await.unwrap();
+        assert_eq!((early.head.status.as_u16(), path.as_str()), (413, "/early"));
+        let untaken = client::receive(version, proxy.address, put("/untaken")).await;
+        let (path, mut unread) = heard.recv().await.unwrap();
+        assert_eq!((untaken.head.status.as_u16(), path.as_str()), (504, "/untaken"));
+        for part in ["took nothing more of the request's body for 100ms", "\"fault\": \"upstream\"", "`timeouts`"] {
+            assert!(untaken.whole().contains(part), "{part} is not in {}", untaken.whole());
+        }
+        assert_eq!(untaken.header("connection"), (version == Version::Http1).then_some("close"));
+        let mut taken = Vec::new();
+        let _reset_or_end = unread.read_to_end(&mut taken).await;
+        assert!(taken.len() < large.len());
+    }
+    // A client that lets the upstream wait for longer than that has its own limit.
+    slow.write_all(b"llo").await.unwrap();
+    let mut received = String::new();
+    slow.read_to_string(&mut received).await.unwrap();
+    assert!(received.starts_with("HTTP/1.1 200 "), "{received}");
 }
 
 #[tokio::test]
