@@ -189,7 +189,8 @@ fn idle(id: SnapshotId, entry: &IdEntry, tier: FullTier) -> Option<IdleSnapshot>
     match entry {
         IdEntry::Here(snapshot) if snapshot.is_idle() => {
             let log = snapshot.log();
-            let bytes = if tier == FullTier::Memory { log.bytes_in_memory() } else { log.stored_bytes() };
+            // Copies of stored bytes make room without the loss of a snapshot. A flush that ends while memory is freed leaves some.
+            let bytes = if tier == FullTier::Memory { log.bytes_in_memory_alone() } else { log.stored_bytes() };
             let collection = snapshot.facts().collection.clone();
             (bytes > 0).then(|| IdleSnapshot { id, used: snapshot.used(), bytes, collection })
         }
@@ -198,5 +199,51 @@ fn idle(id: SnapshotId, entry: &IdEntry, tier: FullTier) -> Option<IdleSnapshot>
             Some(IdleSnapshot { id, used: stored.modified, bytes: stored.bytes, collection })
         }
         IdEntry::Here(_) | IdEntry::Stored(_) | IdEntry::Opening { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::batch::Batch;
+    use crate::config::{SlowReader, SnapshotSettings};
+    use crate::pagination::verdict::Verdict;
+    use crate::snapshot::facts::{Birth, Retention};
+    use crate::snapshot::key_history::KeyHistory;
+    use crate::snapshot::seal::Seal;
+    use crate::snapshot::snapshot::Snapshot;
+    use crate::snapshot::store::Store;
+
+    #[tokio::test]
+    async fn a_full_memory_costs_no_snapshot_that_is_in_files() {
+        let (dir, keep_for) = (tempfile::tempdir().unwrap(), Duration::from_secs(60));
+        for (disk, is_kept) in [(1 << 20, true), (0, false)] {
+            let settings = SnapshotSettings {
+                dir: Some(dir.path().join(disk.to_string())),
+                memory: 1 << 20,
+                disk,
+                slow_reader: SlowReader::Wait,
+                linger: Duration::ZERO,
+                ahead: u64::MAX,
+            };
+            let (store, doomed) = (Store::open(settings).unwrap(), Arc::default());
+            let by_id = cache(ExpiryPolicy { keep_for }, &doomed);
+            let (by_key, history) = (Cache::builder().build(), KeyHistory::with_capacity(1));
+            let index = SnapshotIndex { store, by_key, by_id, keep_for, doomed, history };
+            let (birth, id) = (Birth::in_test("/orders"), index.store.new_id());
+            let (mut writer, log) = index.store.create(id, &birth);
+            writer.append(Batch::new(Bytes::from_static(b"1\n"), 1));
+            writer.seal(Seal::Complete(Verdict::in_test(1, 1)));
+            log.ended().await;
+            index.store.written().await;
+            let snapshot = Snapshot::new(id, birth.key, birth.facts, log, Retention::Shared, keep_for);
+            let snapshot = Arc::new(snapshot);
+            index.keep(&snapshot);
+            assert!(snapshot.is_idle() && snapshot.log().bytes_in_memory() > 0);
+            assert_eq!(evict(&index, 1, FullTier::Memory), !is_kept);
+            assert_eq!(index.by_id.contains_key(&id), is_kept, "{disk}");
+        }
     }
 }

@@ -184,6 +184,11 @@ impl Log {
         self.shared.lock().tiers.held()
     }
 
+    /// Returns the number of bytes in memory that are nowhere else.
+    pub fn bytes_in_memory_alone(&self) -> u64 {
+        self.shared.lock().tiers.held_alone()
+    }
+
     pub fn stored_bytes(&self) -> u64 {
         if self.shared.storage.is_durable() { self.shared.lock().tiers.kept() } else { 0 }
     }

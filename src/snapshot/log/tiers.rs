@@ -182,6 +182,12 @@ impl Tiers {
         self.held
     }
 
+    /// Returns the cost of the batches that are not stored.
+    pub(super) fn held_alone(&self) -> u64 {
+        let stored = self.pieces.partition_point(|piece| piece.end() <= self.kept);
+        self.pieces.range(stored..).map(TierPiece::cost).sum()
+    }
+
     pub(super) fn from(&self) -> u64 {
         self.from
     }
