@@ -30,6 +30,9 @@ impl PageError {
 /// Advice for a status; `None` where nothing is known of it.
 pub(super) fn status_hint(status: StatusCode, cause: RefusalCause) -> Option<&'static str> {
     Some(match (status.as_u16(), cause) {
+        (100..=199, _) => {
+            "no page is asked for with another protocol: correct the URL of the upstream and the path, which may be those of a WebSocket, or report it to the upstream"
+        }
         (301..=308, _) => {
             "this redirect is not followed (redirects = \"off\", or the page is a POST): use the address that it leads to, as URL of the upstream or of the collection"
         }
@@ -72,6 +75,8 @@ mod tests {
             let hint = refused(403, &[field]).hint();
             assert!(hint.contains("too many requests") && !hint.contains("credentials"), "{hint}");
         }
+        let switched = refused(101, &[]).hint();
+        assert!(switched.contains("URL of the upstream") && !switched.contains("end ="), "{switched}");
         let moved = refused(301, &[("location", "https://b/items")]);
         assert!(matches!(&moved, PageError::Status { excerpt, .. } if excerpt == "https://b/items"));
         assert!(moved.hint().contains("redirect is not followed"));

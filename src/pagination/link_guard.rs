@@ -13,8 +13,7 @@ pub struct LinkGuard {
 }
 
 /// Hint for a link to another origin.
-pub const ALIAS_HINT: &str =
-    "if the upstream is also known by that origin, add it to upstream_aliases; otherwise the link must not be followed";
+pub const ALIAS_HINT: &str = "if the upstream is also known by that origin, add it to upstream_aliases (in [upstream.NAME]: aliases); otherwise the link must not be followed";
 
 /// A link is not followed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

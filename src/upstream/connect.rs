@@ -1,6 +1,7 @@
 //! Connections to the upstream: its route, and TLS with the platform's certificate authorities and the configured ones.
 
 use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -76,17 +77,21 @@ fn trusted(upstream: &Upstream) -> Result<RootCertStore, ConnectorError> {
         roots.add_parsable_certificates(platform.certs);
     }
     if let Some(path) = &upstream.ca {
-        let bad = |what: String| ConnectorError::File { path: path.clone(), what };
-        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| bad(error.to_string()))?;
-        let mut count = 0;
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| bad(error.to_string()))?;
-            roots.add(certificate).map_err(|error| bad(error.to_string()))?;
-            count += 1;
-        }
-        if count == 0 {
-            return Err(bad("no certificate in it".to_owned()));
-        }
+        roots.extend(authorities(path)?.roots);
     }
     Ok(roots)
+}
+
+/// Reads the certificate authorities of a PEM file.
+///
+/// # Errors
+/// Fails where the file can't be read, or has no certificates alone.
+pub fn authorities(path: &Path) -> Result<RootCertStore, ConnectorError> {
+    let bad = |what: String| ConnectorError::File { path: path.to_owned(), what };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| bad(error.to_string()))? {
+        let certificate = certificate.map_err(|error| bad(error.to_string()))?;
+        roots.add(certificate).map_err(|error| bad(error.to_string()))?;
+    }
+    if roots.is_empty() { Err(bad("no certificate in it".to_owned())) } else { Ok(roots) }
 }

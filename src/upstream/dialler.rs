@@ -10,7 +10,6 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Uri};
 use hyper_util::client::legacy::connect::dns::GaiResolver;
-use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
@@ -21,6 +20,7 @@ use url::{Host, Position, Url};
 
 use super::error::{ConnectorError, root_cause};
 use super::resolver::CheckedResolver;
+use super::tunnel::{self, ProxyFailure};
 use crate::config::{HttpVersion, PrivateAddresses, Proxy, Upstream};
 
 /// Way to an upstream.
@@ -51,11 +51,6 @@ pub(super) enum DialledStream {
     Proxied(TcpStream),
     Unix(UnixStream),
 }
-
-/// A proxy can't be reached, or refuses a tunnel.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct ProxyFailure(String);
 
 impl UpstreamRoute {
     /// Reads the environment, where the configuration says so.
@@ -162,15 +157,12 @@ impl Service<Uri> for Dialler {
                 })
             }
             UpstreamRoute::Tunnel(proxy, target) => {
-                let tunnel = Tunnel::new(proxy.uri().clone(), self.tcp.clone());
-                let mut tunnel = match proxy.basic_auth() {
-                    Some(credentials) => tunnel.with_auth(credentials.clone()),
-                    None => tunnel,
-                };
-                let dialled = tunnel.call(target.clone());
+                let dialled = self.tcp.call(proxy.uri().clone());
+                let (target, credentials) = (target.clone(), proxy.basic_auth().cloned());
                 Box::pin(async {
                     let stream = dialled.await.map_err(|error| ProxyFailure(root_cause(&error)))?;
-                    Ok(TokioIo::new(DialledStream::Tcp(stream.into_inner())))
+                    let tunnel = tunnel::open(stream.into_inner(), target, credentials).await?;
+                    Ok(TokioIo::new(DialledStream::Tcp(tunnel)))
                 })
             }
         }

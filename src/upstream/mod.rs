@@ -11,10 +11,12 @@ mod pacing;
 mod resolver;
 mod sent_body;
 mod transport;
+mod tunnel;
 mod watched_connection;
 
 pub use body::{CodedBody, DecodedBody};
 pub use client::Client;
+pub use connect::authorities;
 pub use error::{ConnectorError, UpstreamError};
 pub use pacing::{Governors, Permit, Traffic};
 pub use transport::{OutgoingBody, Transport};

@@ -21,9 +21,10 @@ use url::Position;
 
 use super::body::CodedBody;
 use super::connect;
-use super::dialler::{ProxyFailure, UpstreamRoute};
+use super::dialler::UpstreamRoute;
 use super::error::{ConnectorError, TransportError, cause, root_cause};
 use super::resolver::RefusedAddress;
+use super::tunnel::ProxyFailure;
 use super::watched_connection;
 use crate::config::{HttpVersion, Upstream};
 

@@ -154,6 +154,35 @@ async fn a_configured_proxy_gets_whole_urls_or_tunnels_and_its_credentials() {
 }
 
 #[tokio::test]
+async fn the_status_of_a_refused_tunnel_is_told() {
+    for (answer, told) in [
+        ("HTTP/1.1 403 Forbidden\r\nContent-Length: 900000\r\n\r\nno", "it answered 403 Forbidden to CONNECT"),
+        ("HTTP/1.0 502 Bad Gateway\r\n\r\n", "it answered 502 Bad Gateway to CONNECT"),
+        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "it answered 407 Proxy Authentication Required"),
+        ("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n[]", "it sent bytes before the tunnel was used"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let lines =
+            format!("proxy = \"http://{}\"\nretry = {{ attempts = 1 }}\n{CURSOR}", listener.local_addr().unwrap());
+        let proxy = Proxy::start(&collection("https://api.example", &lines)).await;
+        let asking = client::receive(Version::Http1, proxy.address, client::get("/cursor/orders", "*/*"));
+        let refusing = async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(socket.read_u8().await.unwrap());
+            }
+            socket.write_all(answer.as_bytes()).await.unwrap();
+            (String::from_utf8(head).unwrap(), socket)
+        };
+        let (received, (head, _open)) = tokio::join!(asking, refusing);
+        assert!(head.starts_with("CONNECT api.example:443 HTTP/1.1\r\n"), "{head}");
+        let said = received.whole();
+        assert!(received.head.status == 502 && said.contains(told) && said.contains("`proxy`"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn fetch_takes_the_proxy_of_the_environment_or_its_own() {
     let upstream = Upstream::scripted(120, |_, answered| Reply::Whole(answered)).await;
     let forward = ForwardProxy::before(upstream.address, Some(BASIC)).await;
