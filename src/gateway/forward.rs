@@ -9,7 +9,7 @@ use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Empty};
 
 use super::answer_length::LengthBuffers;
-use super::client_body::ClientBody;
+use super::client_body::{ClientBody, ClientBodyFault};
 use super::client_links::{self, ClientOrigin};
 use super::headers::{for_the_upstream, strip_hop_by_hop, via};
 use super::route::{ConfiguredCredentials, Route, Routes};
@@ -18,7 +18,7 @@ use super::{forward_problem, problem};
 use crate::config::RewriteLinks;
 use crate::request::ParamNames;
 use crate::response::{self, Body, BoxError};
-use crate::upstream::{Client, CodedBody, UpstreamError};
+use crate::upstream::{Client, CodedBody, OutgoingBody, UpstreamError};
 
 #[derive(Debug)]
 pub(super) struct Forwarding {
@@ -46,9 +46,20 @@ impl Forwarding {
             None => {}
         }
         let (body, fault) = ClientBody::new(body, self.body_limit);
+        let inspected = match route.write_finder(&head.method, head.uri.path()) {
+            Some(finder) => finder.inspect(&head, body).await,
+            None => Ok((body.boxed_unsync(), None)),
+        };
+        let (body, write) = match inspected {
+            Ok(inspected) => inspected,
+            Err(error) => {
+                let unseen = ClientBodyFault::Broken(error.to_string());
+                return closing(version, forward_problem::client_body(fault.get().unwrap_or(&unseen)));
+            }
+        };
         for_the_upstream(&mut head.headers);
         Handshake::strip(&mut head.headers);
-        let asked = route.client_for(&head.method, head.uri.path());
+        let asked = route.client_for(&head.method, head.uri.path(), write.as_ref());
         match self.send(route, head, body, asked).await {
             Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 closing(version, forward_problem::bad_switch(BadSwitch("without being asked")))
@@ -75,7 +86,7 @@ impl Forwarding {
         };
         for_the_upstream(&mut head.headers);
         Handshake::ask(&mut head.headers);
-        let none = Empty::new().map_err(|never| match never {});
+        let none = Empty::new().map_err(|never| match never {}).boxed_unsync();
         match self.send(route, head, none, asked).await {
             Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => match handshake.complete(answer) {
                 Ok(answer) => self.passed_back(route, origin.as_ref(), answer),
@@ -86,25 +97,22 @@ impl Forwarding {
         }
     }
 
-    async fn send<B>(
+    async fn send(
         &self,
         route: &Route,
         head: Parts,
-        body: B,
+        body: OutgoingBody,
         (client, credentials): (Client, ConfiguredCredentials),
-    ) -> Result<Response<CodedBody>, UpstreamError>
-    where
-        B: http_body::Body<Data = Bytes, Error = BoxError> + Send + 'static,
-    {
+    ) -> Result<Response<CodedBody>, UpstreamError> {
         let url = route.upstream_url(&head.uri, &self.names);
-        let mut request = Request::new(body.boxed_unsync());
+        let mut request = Request::new(body);
         *request.method_mut() = head.method.clone();
         *request.headers_mut() = head.headers;
         request.headers_mut().append(header::VIA, via(head.version));
         let answer = client.forward(&url, request).await?;
         if credentials == ConfiguredCredentials::Withheld && is_refusal(answer.status()) {
             tracing::info!(
-                "{} {}: refused by the upstream; it had no configured credentials, since `passthrough` doesn't name it",
+                "{} {}: refused by the upstream; it had no configured credentials, since it may write, and `passthrough` doesn't name it",
                 head.method,
                 route.collection().path
             );

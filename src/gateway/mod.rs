@@ -23,7 +23,9 @@ mod field_noise;
 mod fill;
 mod forward;
 mod forward_problem;
+mod graphql_mutation;
 mod headers;
+mod hidden_write;
 mod lookup;
 mod path_template;
 mod problem;
@@ -163,6 +165,10 @@ impl Gateway {
         };
         if request.names_a_page() {
             return forwarding.answer(route, head, Full::new(request.body.clone())).await;
+        }
+        let finder = route.write_finder(&head.method, head.uri.path());
+        if let Some(write) = finder.and_then(|finder| finder.find(&head, &request.body)) {
+            return problem::hidden_write(&write);
         }
         let keys = keys_of(&request, &head.headers, route, &lookup.fill);
         let (snapshot, cache_status) = match lookup.find(&request, keys).await {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::ask::{BODY_LIMIT, BodyError, MAX_REQUEST_BODY};
 use super::headers::BadField;
+use super::hidden_write::HiddenWrite;
 use super::lookup::NoSnapshot;
 use super::route::NoRoute;
 use crate::error::{Failure, Fault};
@@ -181,6 +182,13 @@ pub(super) fn bad_field(bad: &BadField) -> Response<Body> {
         ),
     };
     report(StatusCode::BAD_REQUEST, "client", &message, hint)
+}
+
+/// Returns the report for a request for a stream whose pages would write as the operator.
+pub(super) fn hidden_write(write: &HiddenWrite) -> Response<Body> {
+    let detail = format!("{write}: no stream is made of it with the configured credentials");
+    let hint = "send a query that only reads; the operator may name the method and path in `passthrough`";
+    report(StatusCode::FORBIDDEN, "client", &detail, hint)
 }
 
 /// Returns the report for a path without a collection.

@@ -6,6 +6,7 @@ use http::{HeaderValue, Method};
 use percent_encoding::percent_decode;
 use url::Url;
 
+use super::hidden_write::{HiddenWrite, WriteFinder};
 use super::path_template;
 use crate::cache_key::CanonicalPagination;
 use crate::config::{Collection, Config, Credentials, Upstream};
@@ -155,13 +156,29 @@ impl Route {
     }
 
     /// Returns the client for a request that is passed through. The configured credentials are for pages: GET, HEAD, and the method of the
-    /// collection. Any other request of any client would else be done as the operator.
-    pub(super) fn client_for(&self, method: &Method, path: &str) -> (Client, ConfiguredCredentials) {
-        let own = &self.collection().method;
-        if matches!(*method, Method::GET | Method::HEAD) || method == own {
+    /// collection, unless the request hides a write. Any other request of any client would else be done as the operator.
+    pub(super) fn client_for(
+        &self,
+        method: &Method,
+        path: &str,
+        write: Option<&HiddenWrite>,
+    ) -> (Client, ConfiguredCredentials) {
+        if write.is_none() && self.page_methods().contains(&method) {
             return (self.client.clone(), ConfiguredCredentials::Sent);
         }
         self.named_by_passthrough(self.client.clone(), method, path)
+    }
+
+    /// Returns a finder of writes for a request that gets the configured credentials as one for a page; none for any other.
+    pub(super) fn write_finder(&self, method: &Method, path: &str) -> Option<WriteFinder<impl Fn(&str) -> bool>> {
+        let (upstream, methods) = (&self.collection().upstream, self.page_methods());
+        let is_free = matches!(upstream.credentials, Credentials::Passed) || upstream.passthrough.allows(method, path);
+        let is_for_pages = move |name: &str| methods.iter().any(|method| method.as_str().eq_ignore_ascii_case(name));
+        (!is_free && methods.contains(&method)).then_some(WriteFinder(is_for_pages))
+    }
+
+    fn page_methods(&self) -> [&Method; 3] {
+        [&Method::GET, &Method::HEAD, &self.collection().method]
     }
 
     /// Returns the client for a WebSocket's handshake; none where the upstream can have none. A WebSocket is no page: its client may write.

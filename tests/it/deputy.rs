@@ -71,6 +71,51 @@ async fn the_method_of_a_collection_is_one_for_pages() {
 }
 
 #[tokio::test]
+async fn a_write_that_a_page_request_hides_has_no_configured_credentials() {
+    let upstream = Upstream::scripted(1, |_, _| Reply::json("{\"hits\": [1]}")).await;
+    let lines = "method = \"POST\"\nrecords = \"hits\"\npagination = \"none\"\npassthrough = [\"POST /named\"]";
+    let proxy = Proxy::start(&collection(&upstream.url(), &format!("{}\n{lines}", CREDENTIALS[0]))).await;
+    let (json, form) = ("application/json", "application/x-www-form-urlencoded");
+    let query = "{\"query\": \"query { mutation { id } }\"}";
+    let mutation = "{\"query\": \"mutation { remove }\"}";
+    let large = format!("{{\"query\": \"{{ a }}\", \"x\": \"{}\"}}", "x".repeat(3 << 20));
+    for (target, label, body, has) in [
+        ("/q", json, query, true),
+        ("/q?_method=get", json, query, true),
+        ("/q", form, "a=1", true),
+        ("/q?_method=DELETE", json, query, false),
+        ("/q", form, "_method=DELETE", false),
+        ("/q", json, mutation, false),
+        ("/q", json, &large, false),
+        ("/named", json, mutation, true),
+    ] {
+        let request = |accept: &str| {
+            let request = Request::post(target).header("content-type", label).header("accept", accept);
+            request.body(Full::new(Bytes::from(body.to_owned()))).unwrap()
+        };
+        let seen = |what: &str| {
+            let asked = upstream.forget().pop().unwrap();
+            assert!(has_credentials(&asked) == has && asked.body == body, "{target} {label} {what}");
+        };
+        for version in BOTH {
+            assert_eq!(client::receive(version, proxy.address, request("*/*")).await.head.status, 200);
+            seen("passed through");
+            if body.len() < 1 << 20 {
+                let streamed = client::receive(version, proxy.address, request("application/x-ndjson")).await;
+                assert_eq!(streamed.head.status.as_u16(), if has { 200 } else { 403 }, "{target} {label}");
+                assert_eq!(streamed.whole().contains("`passthrough`"), !has);
+                assert_eq!(upstream.forget().len(), usize::from(has));
+            }
+        }
+        let head =
+            format!("POST {target} HTTP/1.1\r\nHost: p\r\nContent-Type: {label}\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let answer = client::raw(proxy.address, format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len())).await;
+        assert!(answer.starts_with(b"HTTP/1.1 200 "));
+        seen("in chunks");
+    }
+}
+
+#[tokio::test]
 async fn no_field_makes_a_request_another_one() {
     let upstream = Upstream::scripted(1, |_, _| Reply::json("[1]")).await;
     let proxy = Proxy::start(&collection(&upstream.url(), &format!("{}\n{LINES}", CREDENTIALS[0]))).await;

@@ -1,0 +1,271 @@
+//! Writes that hide in a request for a page: a parameter that names another method, and mutations of GraphQL. Configured credentials go with
+//! none: the write would be done as the operator, for any client.
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
+use http::request::Parts;
+use http::{HeaderMap, header};
+use http_body::Frame;
+use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use url::form_urlencoded;
+
+use super::ask::MAX_REQUEST_BODY;
+use super::graphql_mutation::has_mutation;
+use crate::response::BoxError;
+use crate::upstream::OutgoingBody;
+
+/// Parameters and members by which frameworks take another method than the request's: Rails, Symfony and Laravel, Salesforce, Google.
+const METHOD_PARAMS: [&str; 5] =
+    ["_method", "_HttpMethod", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"];
+
+/// Methods that write, for `method` in a query (Facebook), which often means something else.
+const WRITES: [&str; 4] = ["POST", "PUT", "PATCH", "DELETE"];
+
+/// Write in a request for a page.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum HiddenWrite {
+    #[error("the parameter {0} names another method than those of requests for pages")]
+    Method(String),
+    #[error("the request has a GraphQL mutation")]
+    Mutation,
+    #[error("the request names a GraphQL document by its hash, which may be a mutation")]
+    PersistedDocument,
+    #[error(
+        "the request's body is too large, coded, in several parts or no valid JSON, so that a write in it can't be excluded"
+    )]
+    UnreadableBody,
+}
+
+/// Reader of requests for pages; the function returns true for a method by which pages are requested.
+pub(super) struct WriteFinder<F>(pub(super) F);
+
+impl<F: Fn(&str) -> bool> WriteFinder<F> {
+    /// Finds a write in the query of a request and in its body.
+    pub(super) fn find(&self, head: &Parts, body: &[u8]) -> Option<HiddenWrite> {
+        self.in_query(head).or_else(|| self.in_body(&head.headers, body))
+    }
+
+    /// Finds a write in a request whose body has not been read. Returns the body, too, with what was read of it.
+    ///
+    /// # Errors
+    /// Fails where the body breaks.
+    pub(super) async fn inspect<B>(
+        &self,
+        head: &Parts,
+        mut body: B,
+    ) -> Result<(OutgoingBody, Option<HiddenWrite>), BoxError>
+    where
+        B: http_body::Body<Data = Bytes, Error = BoxError> + Send + Unpin + 'static,
+    {
+        let write = self.in_query(head);
+        if write.is_some() || body.is_end_stream() {
+            return Ok((body.boxed_unsync(), write));
+        }
+        let is_large = |length: u64| length > MAX_REQUEST_BODY as u64;
+        if body.size_hint().exact().is_some_and(is_large) {
+            return Ok((body.boxed_unsync(), Some(HiddenWrite::UnreadableBody)));
+        }
+        let mut read = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            // Trailers of a request end here (RFC 9110 §6.5.1).
+            let Ok(data) = frame?.into_data() else { continue };
+            read.extend_from_slice(&data);
+            if is_large(read.len() as u64) {
+                let read = stream::iter([Ok(Frame::data(read.freeze()))]);
+                let whole = StreamBody::new(read.chain(BodyStream::new(body)));
+                return Ok((whole.boxed_unsync(), Some(HiddenWrite::UnreadableBody)));
+            }
+        }
+        let write = self.in_body(&head.headers, &read);
+        Ok((Full::new(read.freeze()).map_err(|never| match never {}).boxed_unsync(), write))
+    }
+
+    fn in_query(&self, head: &Parts) -> Option<HiddenWrite> {
+        let query = head.uri.query().unwrap_or_default();
+        let is_write = |name: &str, value: &str| {
+            name.eq_ignore_ascii_case("method") && WRITES.iter().any(|write| write.eq_ignore_ascii_case(value))
+        };
+        form_urlencoded::parse(query.as_bytes()).find_map(|(name, value)| {
+            let by_method = is_write(&name, &value) && !(self.0)(&value);
+            by_method.then(|| HiddenWrite::Method(name.to_string())).or_else(|| self.in_pair(&name, &value))
+        })
+    }
+
+    fn in_body(&self, headers: &HeaderMap, body: &[u8]) -> Option<HiddenWrite> {
+        if body.is_empty() {
+            return None;
+        }
+        let field = |name| headers.get(name).map(|value| value.as_bytes().to_ascii_lowercase()).unwrap_or_default();
+        let (label, coding) = (field(header::CONTENT_TYPE), field(header::CONTENT_ENCODING));
+        let is_labelled = |part: &[u8]| label.windows(part.len()).any(|window| window == part);
+        if !matches!(coding.as_slice(), b"" | b"identity") || is_labelled(b"multipart/") {
+            return Some(HiddenWrite::UnreadableBody);
+        }
+        let json = self.in_json(body);
+        match (&json, is_labelled(b"json")) {
+            (Ok(write), true) | (Ok(write @ Some(_)), false) => return write.clone(),
+            (Err(_), true) => return Some(HiddenWrite::UnreadableBody),
+            (Ok(None) | Err(_), false) => {}
+        }
+        let in_form = form_urlencoded::parse(body).find_map(|(name, value)| self.in_pair(&name, &value));
+        if in_form.is_some() || json.is_ok() || is_labelled(b"x-www-form-urlencoded") {
+            return in_form;
+        }
+        let text = String::from_utf8_lossy(body);
+        if is_labelled(b"application/graphql") {
+            return self.in_pair("", &text);
+        }
+        // The upstream may read it as something else than it is labelled.
+        let may_be = text.contains("mutation") || text.contains("\\u");
+        may_be.then_some(HiddenWrite::UnreadableBody)
+    }
+
+    /// Finds a write in the strings of a sequence of JSON texts, however deep, and behind a member's name that comes twice.
+    fn in_json(&self, body: &[u8]) -> Result<Option<HiddenWrite>, serde_json::Error> {
+        let (mut write, mut texts) = (None, serde_json::Deserializer::from_slice(body));
+        let mut each = |name: &str, value: &str| write = write.take().or_else(|| self.in_pair(name, value));
+        while texts.end().is_err() {
+            JsonStrings { name: "", each: &mut each }.deserialize(&mut texts)?;
+        }
+        Ok(write)
+    }
+
+    fn in_pair(&self, name: &str, value: &str) -> Option<HiddenWrite> {
+        let is_method = METHOD_PARAMS.iter().any(|param| param.eq_ignore_ascii_case(name));
+        if is_method && !value.is_empty() && !(self.0)(value.trim()) {
+            return Some(HiddenWrite::Method(name.to_owned()));
+        }
+        if name.eq_ignore_ascii_case("persistedQuery") {
+            return Some(HiddenWrite::PersistedDocument);
+        }
+        has_mutation(value).then_some(HiddenWrite::Mutation)
+    }
+}
+
+/// Reader of a JSON value: hands out each member's name alone, and each string with the name of the member that has it.
+struct JsonStrings<'a, F> {
+    name: &'a str,
+    each: &'a mut F,
+}
+
+impl<'de, F: FnMut(&str, &str)> DeserializeSeed<'de> for JsonStrings<'_, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, F: FnMut(&str, &str)> Visitor<'de> for JsonStrings<'_, F> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        (self.each)(self.name, text);
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        while elements.next_element_seed(JsonStrings { name: self.name, each: &mut *self.each })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(name) = members.next_key::<String>()? {
+            (self.each)(&name, "");
+            members.next_value_seed(JsonStrings { name: &name, each: &mut *self.each })?;
+        }
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn found(target: &str, label: &str, body: &str) -> Option<HiddenWrite> {
+        let request = Request::post(target).header("content-type", label).body(()).unwrap();
+        WriteFinder(|method: &str| ["GET", "POST"].contains(&method)).find(&request.into_parts().0, body.as_bytes())
+    }
+
+    #[test]
+    fn a_write_is_found_wherever_an_upstream_would_read_it() {
+        use HiddenWrite::{Mutation, PersistedDocument, UnreadableBody};
+        let method = |name: &str| HiddenWrite::Method(name.to_owned());
+        let json = "application/json";
+        let form = "application/x-www-form-urlencoded";
+        for (target, label, body, write) in [
+            ("/?a=1&_method=DELETE", json, "", method("_method")),
+            ("/?%5Fmethod=put", json, "", method("_method")),
+            ("/?_httpmethod=PATCH", json, "", method("_httpmethod")),
+            ("/?method=delete", json, "", method("method")),
+            ("/?query=mutation%7Ba%7D", json, "", Mutation),
+            ("/", form, "a=1&_method=DELETE", method("_method")),
+            ("/", form, "query=mutation+A+%7Ba%7D", Mutation),
+            ("/", form, "{\"a&_method=DELETE&b\":1}", method("_method")),
+            ("/", "", "_method=DELETE", method("_method")),
+            ("/", json, "{\"_method\": \"DELETE\"}", method("_method")),
+            ("/", json, "{\"query\": \"mutation {a}\", \"query\": \"{a}\"}", Mutation),
+            ("/", json, "{\"QUERY\": \"m\\u0075tation {a}\"}", Mutation),
+            ("/", json, "[{\"query\": \"{a}\"}, {\"query\": \"mutation {a}\"}]", Mutation),
+            ("/", json, "{} {\"query\": \"mutation {a}\"}", Mutation),
+            ("/", "text/plain", "{\"query\": \"mutation {a}\"}", Mutation),
+            ("/", json, "{\"extensions\": {\"persistedQuery\": {\"version\": 1}}}", PersistedDocument),
+            ("/", json, "{\"query\": 'mutation {a}'}", UnreadableBody),
+            ("/", "", "{query: 'm\\u0075tation {a}'}", UnreadableBody),
+            ("/", "", "{query: 'mutation {a}'}", UnreadableBody),
+            ("/", "application/graphql", "query {a} mutation {b}", Mutation),
+            ("/", "multipart/form-data; boundary=a", "--a", UnreadableBody),
+        ] {
+            assert_eq!(found(target, label, body), Some(write), "{target} {label} {body}");
+        }
+        let coded = Request::post("/").header("content-encoding", "gzip").body(()).unwrap().into_parts().0;
+        assert_eq!(WriteFinder(|_: &str| true).find(&coded, b"\x1f\x8b"), Some(UnreadableBody));
+    }
+
+    #[test]
+    fn requests_for_pages_hide_none() {
+        for (target, label, body) in [
+            ("/?method=flickr.photos.search&_method=GET&_method=&q=mutation+of+genes", "", ""),
+            (
+                "/",
+                "application/json",
+                "{\"query\": \"query($after: String) { mutation { id } }\", \"n\": [1, 1.5, true, null]}",
+            ),
+            ("/", "application/x-ndjson", "{\"index\": \"a\"}\n{\"query\": {\"match\": {\"mutation\": \"x\"}}}\n"),
+            ("/", "application/x-www-form-urlencoded", "q=mutation&_method=POST"),
+            ("/", "application/graphql", "{ mutation(id: 1) { a } }"),
+            ("/", "text/xml", "<search/>"),
+        ] {
+            assert_eq!(found(target, label, body), None, "{target} {label} {body}");
+        }
+    }
+}
