@@ -44,13 +44,7 @@ impl Accepted {
 /// Does the TLS handshake, where there is one to do.
 pub(super) async fn secured(stream: ClientStream, tls: Option<TlsAcceptor>) -> io::Result<ClientStream> {
     match (stream, tls) {
-        (ClientStream::Tcp(socket), Some(tls)) => match tls.accept(socket).await {
-            Ok(stream) => Ok(ClientStream::Tls(Box::new(stream))),
-            Err(error) => {
-                tracing::debug!("a TLS handshake failed: {error}");
-                Err(error)
-            }
-        },
+        (ClientStream::Tcp(socket), Some(tls)) => Ok(ClientStream::Tls(Box::new(tls.accept(socket).await?))),
         (stream, _) => Ok(stream),
     }
 }

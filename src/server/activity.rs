@@ -20,8 +20,8 @@ pub(super) struct Activity {
     quiet: Moment,
     head: Moment,
     write_blocked: Moment,
-    /// Writes that made progress.
-    writes: AtomicU64,
+    /// Writes that made progress, and reads of bytes that are dropped.
+    moves: AtomicU64,
     requests: AtomicU64,
     last_response: ResponseActivity,
     /// Number of `responses`.
@@ -65,7 +65,7 @@ impl Activity {
             quiet: Moment::default(),
             head: Moment::default(),
             write_blocked: Moment::default(),
-            writes: AtomicU64::new(0),
+            moves: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             last_response: ResponseActivity::default(),
             in_progress: AtomicUsize::new(0),
@@ -120,8 +120,8 @@ impl Activity {
         }
     }
 
-    pub(super) fn has_written(&self) {
-        self.writes.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn has_moved(&self) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
         if self.write_blocked.is_set() {
             self.write_blocked.clear();
         }
@@ -245,12 +245,12 @@ impl Activity {
         self.is_changed.swap(false, Ordering::AcqRel)
     }
 
-    /// Returns the facts of this moment; `writes` is the number of writes at the moment before.
-    pub(super) fn facts(&self, writes: &mut u64, last_age: Option<Duration>) -> ConnectionFacts {
-        let written = self.writes.load(Ordering::Relaxed);
-        let has_written = std::mem::replace(writes, written) != written;
+    /// Returns the facts of this moment; `moves` is their number at the moment before.
+    pub(super) fn facts(&self, moves: &mut u64, last_age: Option<Duration>) -> ConnectionFacts {
+        let moved = self.moves.load(Ordering::Relaxed);
+        let has_moved = std::mem::replace(moves, moved) != moved;
         // Reads and writes note no time: a look that finds some is the time of the last ones.
-        if self.stage() == Stage::Upgraded && (self.head.take() | has_written) {
+        if self.stage() == Stage::Upgraded && (self.head.take() | has_moved) {
             self.quiet.set(self.age());
         }
         let responses = self.responses.lock();
@@ -262,7 +262,7 @@ impl Activity {
             write_blocked_since: self.write_blocked.get(),
             last_kind: self.last_response.kind(),
             responses: responses.iter().map(|response| (response.kind(), response.blocked_since())).collect(),
-            has_written,
+            has_moved,
             finishing_since: self.finish.get(),
             is_evicted: self.is_evicted.swap(false, Ordering::Relaxed),
             cut_since: self.cut.get(),

@@ -1,5 +1,6 @@
 //! One connection from the accepted socket to its end: its version, its requests, and the orders of its timer.
 
+use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -20,8 +21,8 @@ use tower::{BoxError, Service, ServiceExt};
 use super::accepted::{self, Accepted};
 use super::activity::{Activity, RequestInProgress};
 use super::client_address::network_of;
-use super::closures::CloseReason;
-use super::connection_table::{ConnectionPermit, ConnectionTable, Phase, Place};
+use super::closed_connections::CloseReason;
+use super::connection_table::{ConnectionPermit, ConnectionTable, Phase, TableEntry};
 use super::connection_timer::{ConnectionTimer, TimerOrder};
 use super::deadlines::{ResponseKind, Stage};
 use super::head_scanner::{HeadFlaw, LARGEST_HEAD, ScannedHeads};
@@ -48,7 +49,7 @@ pub(super) struct ConnectionContext {
 
 impl ConnectionContext {
     pub(super) fn note(&self, reason: CloseReason) {
-        self.table.closures.note(reason, self.peer);
+        self.table.closed_connections.note(reason, self.peer);
     }
 
     /// Returns true for a request behind which no further one is taken.
@@ -71,12 +72,12 @@ pub(super) async fn serve<S, B>(
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let activity = Arc::new(Activity::new());
-    let place = table.enter(permit, &activity);
+    let entry = table.enter(permit, &activity);
     let mut timer = ConnectionTimer::new(Arc::clone(&activity), Arc::clone(&limits));
     let mut peer = accepted.peer;
     let scheme = if accepted.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
     let opened = {
-        let mut opening = pin!(open(accepted, place, &activity, (&limits, &peers), &mut peer));
+        let mut opening = pin!(open(accepted, entry, &activity, (&limits, &peers), &mut peer));
         loop {
             tokio::select! {
                 biased;
@@ -102,7 +103,7 @@ pub(super) async fn serve<S, B>(
 /// Reads until the version of HTTP is known; none where the client left before.
 async fn open(
     accepted: Accepted,
-    mut place: Place,
+    mut entry: TableEntry,
     activity: &Arc<Activity>,
     (limits, peers): (&ServerLimits, &PeerSettings),
     peer: &mut Option<IpAddr>,
@@ -114,12 +115,21 @@ async fn open(
     }
     // The connections of a trusted proxy are those of many clients.
     if !peers.trusted_proxies.contains(*peer) {
-        place.count_to(peer.map(network_of))?;
+        entry.count_to(peer.map(network_of))?;
     }
     activity.begin(Stage::Handshake);
-    let Ok(stream) = accepted::secured(stream, tls).await else { return Ok(None) };
+    let stream = match accepted::secured(stream, tls).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            // Others are the end of a client that left, as health checks of load balancers do.
+            if error.kind() == io::ErrorKind::InvalidData {
+                entry.note_failed_handshake(&error, *peer);
+            }
+            return Ok(None);
+        }
+    };
     activity.begin(Stage::FirstByte);
-    let mut stream = Timed::new(stream, Arc::clone(activity), place);
+    let mut stream = Timed::new(stream, Arc::clone(activity), entry);
     match stream.read_version().await {
         Ok(FirstBytes::None) | Err(_) => Ok(None),
         Ok(version) => Ok(Some((stream, version))),

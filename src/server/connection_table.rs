@@ -1,6 +1,7 @@
-//! Table of the open connections: their places, the one that gives way when all are taken, and the phase of the server.
+//! Table of the open connections: their permits, the one that gives way when all are taken, and the phase of the server.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -11,12 +12,12 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::activity::{Activity, InProgress};
-use super::closures::{CloseReason, Closures};
+use super::closed_connections::{CloseReason, ClosedConnections};
 use super::limits::ServerLimits;
 
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Connections that wait for a place at a time: more are closed at once, or their descriptors would have no bound.
+/// Connections that wait for a permit at a time: more are closed at once, or their descriptors would have no bound.
 const MOST_WAITING: usize = 64;
 
 /// Phase of a server. Each includes those before it.
@@ -32,7 +33,7 @@ pub(super) enum Phase {
 
 #[derive(Debug)]
 pub(super) struct ConnectionTable {
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     per_address: Option<NonZeroUsize>,
     open: Mutex<OpenConnections>,
@@ -40,7 +41,7 @@ pub(super) struct ConnectionTable {
     pub(super) accepted: AtomicU64,
     /// Connections that another protocol has got.
     pub(super) upgraded: AtomicU64,
-    pub(super) closures: Closures,
+    pub(super) closed_connections: ClosedConnections,
 }
 
 #[derive(Debug)]
@@ -53,12 +54,12 @@ struct OpenConnections {
 
 #[derive(Debug)]
 pub(super) struct ConnectionPermit {
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-/// A connection's place in the table, until it is dropped.
+/// Entry of a connection in the table, which leaves it when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct TableEntry {
     table: Arc<ConnectionTable>,
     number: u64,
     address: Option<IpAddr>,
@@ -68,7 +69,7 @@ pub(super) struct Place {
 impl ConnectionTable {
     pub(super) fn new(limits: &ServerLimits) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(limits.places().min(Semaphore::MAX_PERMITS))),
+            permits: Arc::new(Semaphore::new(limits.capacity().min(Semaphore::MAX_PERMITS))),
             waiting: Arc::new(Semaphore::new(MOST_WAITING)),
             per_address: limits.connections_per_address,
             open: Mutex::new(OpenConnections {
@@ -80,19 +81,19 @@ impl ConnectionTable {
             closed: Notify::new(),
             accepted: AtomicU64::new(0),
             upgraded: AtomicU64::new(0),
-            closures: Closures::default(),
+            closed_connections: ClosedConnections::default(),
         }
     }
 
     /// Waits for a permit where all are taken; none if no connection gives way within a second.
     pub(super) async fn permit(&self) -> Option<ConnectionPermit> {
-        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
-            return Some(ConnectionPermit { _place: permit });
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Some(ConnectionPermit { _permit: permit });
         }
         self.make_room();
         let _waiting = self.waiting.try_acquire().ok()?;
-        match tokio::time::timeout(PATIENCE, Arc::clone(&self.places).acquire_owned()).await {
-            Ok(Ok(permit)) => Some(ConnectionPermit { _place: permit }),
+        match tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned()).await {
+            Ok(Ok(permit)) => Some(ConnectionPermit { _permit: permit }),
             Ok(Err(_)) | Err(_) => None,
         }
     }
@@ -106,7 +107,7 @@ impl ConnectionTable {
         }
     }
 
-    pub(super) fn enter(self: &Arc<Self>, permit: ConnectionPermit, activity: &Arc<Activity>) -> Place {
+    pub(super) fn enter(self: &Arc<Self>, permit: ConnectionPermit, activity: &Arc<Activity>) -> TableEntry {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         let mut open = self.open.lock();
         let number = open.next;
@@ -117,7 +118,7 @@ impl ConnectionTable {
             Phase::Draining => activity.finish(),
             Phase::Cut => activity.cut(),
         }
-        Place { table: Arc::clone(self), number, address: None, _permit: permit }
+        TableEntry { table: Arc::clone(self), number, address: None, _permit: permit }
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -163,7 +164,11 @@ impl ConnectionTable {
     }
 }
 
-impl Place {
+impl TableEntry {
+    pub(super) fn note_failed_handshake(&self, error: &io::Error, peer: Option<IpAddr>) {
+        self.table.closed_connections.note_failed_handshake(error, peer);
+    }
+
     /// Counts the connection to a client's address; fails where that has all that it may have.
     pub(super) fn count_to(&mut self, address: Option<IpAddr>) -> Result<(), CloseReason> {
         let (Some(most), Some(address)) = (self.table.per_address, address) else { return Ok(()) };
@@ -178,7 +183,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for TableEntry {
     fn drop(&mut self) {
         let mut open = self.table.open.lock();
         open.by_number.remove(&self.number);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Sleep;
 
 use super::activity::Activity;
-use super::closures::CloseReason;
+use super::closed_connections::CloseReason;
 use super::deadlines::NextStep;
 use super::limits::ServerLimits;
 
@@ -28,7 +28,7 @@ pub(super) struct ConnectionTimer {
     activity: Arc<Activity>,
     limits: Arc<ServerLimits>,
     sleep: Pin<Box<Sleep>>,
-    writes: u64,
+    moves: u64,
     last_age: Option<Duration>,
     is_finishing: bool,
 }
@@ -38,7 +38,7 @@ impl ConnectionTimer {
         // Connections that began together should not end together.
         let last_age = limits.connection_age.map(|age| age.mul_f64(1.0 - 0.1 * fastrand::f64()));
         let sleep = Box::pin(tokio::time::sleep_until(activity.begun()));
-        Self { activity, limits, sleep, writes: 0, last_age, is_finishing: false }
+        Self { activity, limits, sleep, moves: 0, last_age, is_finishing: false }
     }
 
     /// Resolves when the connection has something to do. Each poll costs a comparison, and the facts are read when the time has come or an
@@ -60,7 +60,7 @@ impl ConnectionTimer {
             if self.activity.is_closed() {
                 return Poll::Ready(TimerOrder::Ended);
             }
-            let facts = self.activity.facts(&mut self.writes, self.last_age);
+            let facts = self.activity.facts(&mut self.moves, self.last_age);
             let step = facts.next_step(&self.limits);
             match step {
                 NextStep::Close(reason) => return Poll::Ready(TimerOrder::Close(reason)),

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::closures::CloseReason;
+use super::closed_connections::CloseReason;
 use super::limits::ServerLimits;
 
 /// Time for a connection without a request to end by itself after GOAWAY, or after its last response.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
-/// Longest time of that for a connection that still writes.
+/// Longest time of that for a connection whose bytes still move.
 const LONGEST_LINGER: Duration = Duration::from_secs(5);
 
 /// Time for resets and last bytes to leave, and to be read by themselves, before a cut connection is dropped.
@@ -47,8 +47,8 @@ pub(super) struct ConnectionFacts {
     pub(super) last_kind: ResponseKind,
     /// Responses in progress, each with the time since which its client has taken none of its bytes.
     pub(super) responses: Vec<(ResponseKind, Option<Duration>)>,
-    /// Bytes were written since the facts of the moment before.
-    pub(super) has_written: bool,
+    /// Bytes were written, or read to be dropped, since the facts of the moment before.
+    pub(super) has_moved: bool,
     pub(super) finishing_since: Option<Duration>,
     pub(super) is_evicted: bool,
     pub(super) cut_since: Option<Duration>,
@@ -134,7 +134,7 @@ impl ConnectionFacts {
         if let Some(since) = self.finishing_since {
             let quiet = since.max(self.quiet_since);
             // The last bytes of an HTTP/2 response may still wait for the client's window.
-            if self.has_written && now >= quiet + LINGER && now < quiet + LONGEST_LINGER {
+            if self.has_moved && now >= quiet + LINGER && now < quiet + LONGEST_LINGER {
                 return NextStep::Wait(now + LINGER);
             }
             return due(now, quiet + LINGER, NextStep::Close(CloseReason::Drain));
@@ -179,7 +179,7 @@ mod tests {
             write_blocked_since: None,
             last_kind: ResponseKind::Passed,
             responses: Vec::new(),
-            has_written: false,
+            has_moved: false,
             finishing_since: None,
             is_evicted: false,
             cut_since: None,
@@ -260,7 +260,7 @@ mod tests {
             assert_eq!(stopping.next_step(&limits), NextStep::Wait(s(11)), "{stage:?}");
             let later = ConnectionFacts { now: s(11), ..stopping };
             assert_eq!(later.next_step(&limits), NextStep::Close(CloseReason::Drain), "{stage:?}");
-            let writes = ConnectionFacts { has_written: true, ..later.clone() };
+            let writes = ConnectionFacts { has_moved: true, ..later.clone() };
             assert_eq!(writes.next_step(&limits), NextStep::Wait(s(12)), "{stage:?}");
             let writes_on = ConnectionFacts { now: s(15), ..writes };
             assert_eq!(writes_on.next_step(&limits), NextStep::Close(CloseReason::Drain), "{stage:?}");

@@ -25,7 +25,7 @@ pub(super) const LARGEST_HEAD: usize = 64 << 10;
 const MOST_DIGITS: usize = 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HeadFlaw {
+pub enum HeadFlaw {
     /// A line ends with LF alone (RFC 9112 §2.2).
     BareLineFeed,
     /// More than one `Content-Length`, equal or not (RFC 9110 §8.6).
@@ -39,7 +39,7 @@ pub(super) enum HeadFlaw {
 }
 
 #[derive(Debug)]
-pub(super) struct HeadScanner {
+pub struct HeadScanner {
     state: ScannerState,
     heads: ScannedHeads,
 }
@@ -54,7 +54,7 @@ enum ScannerState {
 
 /// Heads of a connection whose requests are not served yet, in their order: hyper reads no further ahead than its buffer.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ScannedHeads(Arc<Mutex<VecDeque<ScannedHead>>>);
+pub struct ScannedHeads(Arc<Mutex<VecDeque<ScannedHead>>>);
 
 #[derive(Debug)]
 struct ScannedHead {
@@ -63,12 +63,12 @@ struct ScannedHead {
 }
 
 impl HeadScanner {
-    pub(super) fn new() -> (Self, ScannedHeads) {
+    pub fn new() -> (Self, ScannedHeads) {
         let heads = ScannedHeads::default();
         (Self { state: ScannerState::Head(Vec::new()), heads: heads.clone() }, heads)
     }
 
-    pub(super) fn read(&mut self, mut bytes: &[u8]) {
+    pub fn read(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let length = match &mut self.state {
                 ScannerState::Lost => return,
@@ -87,6 +87,11 @@ impl HeadScanner {
                 ScannerState::Body(_) | ScannerState::Lost => self.state = ScannerState::Head(Vec::new()),
             }
         }
+    }
+
+    /// Returns false where the bytes so far end with a message, as far as the scanner can tell.
+    pub(super) fn is_inside_message(&self) -> bool {
+        !matches!(&self.state, ScannerState::Head(head) if head.is_empty())
     }
 
     /// Returns the state behind a head, or behind its beginning.
@@ -136,7 +141,7 @@ fn framing(head: &[u8]) -> Result<Option<u64>, HeadFlaw> {
 
 impl ScannedHeads {
     /// Takes the verdict on the next request, which has this method and target.
-    pub(super) fn next(&self, method: &Method, target: &Uri) -> Result<(), HeadFlaw> {
+    pub fn next(&self, method: &Method, target: &Uri) -> Result<(), HeadFlaw> {
         let head = self.0.lock().pop_front();
         head.filter(|head| is_of(&head.first_line, method, target)).ok_or(HeadFlaw::Unaligned)?.verdict
     }

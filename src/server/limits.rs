@@ -95,11 +95,16 @@ impl Default for Http2Limits {
 }
 
 impl ServerLimits {
-    pub(super) fn places(&self) -> usize {
+    pub(super) fn capacity(&self) -> usize {
         match self.connections {
             Some(connections) => connections.get(),
-            None => places_within(getrlimit(Resource::Nofile).current),
+            None => capacity_within(getrlimit(Resource::Nofile).current),
         }
+    }
+
+    /// Returns the limit of open files where `connections` is more than half of it: each may need another one, towards the upstream.
+    pub fn scarce_descriptors(&self) -> Option<u64> {
+        scarce(self.connections?, getrlimit(Resource::Nofile).current?)
     }
 
     /// Returns the shortest limit that a connection's timer watches: a limit that begins later is over later.
@@ -111,11 +116,15 @@ impl ServerLimits {
 }
 
 /// Returns the number of connections for this limit of open files.
-fn places_within(descriptors: Option<u64>) -> usize {
+fn capacity_within(descriptors: Option<u64>) -> usize {
     let half = descriptors.map_or(MOST_CONNECTIONS, |limit| limit.saturating_sub(RESERVED_DESCRIPTORS) / 2);
     // A limit so low that nothing is left still has to let some clients in.
     let floor = descriptors.map_or(1, |limit| limit / 4);
     usize::try_from(half.clamp(floor.clamp(1, 64), MOST_CONNECTIONS)).unwrap_or(usize::MAX)
+}
+
+fn scarce(connections: NonZeroUsize, descriptors: u64) -> Option<u64> {
+    (connections.get() as u64 > descriptors / 2).then_some(descriptors)
 }
 
 #[cfg(test)]
@@ -123,8 +132,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn more_connections_than_half_of_the_descriptors_are_scarce() {
+        let of = |connections| scarce(NonZeroUsize::new(connections).unwrap(), 1024);
+        assert_eq!((of(512), of(513)), (None, Some(1024)));
+    }
+
+    #[test]
     fn connections_get_half_of_the_descriptors() {
-        for (descriptors, places) in [
+        for (descriptors, capacity) in [
             (None, 4096),
             (Some(1_048_576), 4096),
             (Some(8704), 4096),
@@ -133,7 +148,7 @@ mod tests {
             (Some(64), 16),
             (Some(1), 1),
         ] {
-            assert_eq!(places_within(descriptors), places, "{descriptors:?}");
+            assert_eq!(capacity_within(descriptors), capacity, "{descriptors:?}");
         }
     }
 }

@@ -6,13 +6,14 @@ mod certificate_expiry;
 mod certificates;
 mod client_address;
 mod client_stream;
-mod closures;
+mod closed_connections;
 mod connection;
 mod connection_table;
 mod connection_timer;
 mod deadlines;
 mod drain;
-mod head_scanner;
+#[doc(hidden)]
+pub mod head_scanner;
 mod hosts;
 mod limits;
 mod listen_address;
@@ -44,7 +45,7 @@ use self::accepted::Accepted;
 pub use self::activity::InProgress;
 pub use self::certificates::Certificates;
 pub use self::client_address::{TrustedPeers, UnixPeers, network_of};
-use self::closures::CloseReason;
+use self::closed_connections::CloseReason;
 use self::connection_table::{ConnectionTable, Phase};
 pub use self::drain::DrainSettings;
 pub use self::hosts::HostList;
@@ -209,14 +210,14 @@ impl Server {
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let (table, limits, peers) = (Arc::clone(&self.table), Arc::clone(&self.limits), Arc::clone(&self.peers));
-        let place = workers.place();
+        let worker = workers.assign();
         let hosts = self.hosts.clone();
-        let runtime = place.runtime.clone();
+        let runtime = worker.runtime.clone();
         runtime.spawn(async move {
-            let _held = place;
+            let _held = worker;
             match table.permit().await {
                 Some(permit) => connection::serve(accepted, permit, table, limits, peers, hosts, service).await,
-                None => table.closures.note(CloseReason::Refused, accepted.peer),
+                None => table.closed_connections.note(CloseReason::Refused, accepted.peer),
             }
         });
     }

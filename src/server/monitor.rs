@@ -58,8 +58,13 @@ impl ServerMonitor {
         self.table.upgraded.load(Ordering::Relaxed)
     }
 
+    /// TLS handshakes that the client or the server has refused.
+    pub fn failed_handshakes(&self) -> u64 {
+        self.table.closed_connections.failed_handshakes()
+    }
+
     /// Labels of the limits, and the connections that each has closed.
     pub fn closed(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.table.closures.counts()
+        self.table.closed_connections.counts()
     }
 }

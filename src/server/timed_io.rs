@@ -1,6 +1,7 @@
 //! A client's stream that notes what passes for the deadlines of its connection, and gives back the bytes that told the version.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::activity::Activity;
 use super::client_stream::ClientStream;
-use super::connection_table::Place;
+use super::connection_table::TableEntry;
 use super::deadlines::Stage;
 use super::head_scanner::{HeadScanner, ScannedHeads};
 
@@ -20,6 +21,9 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes that are read before the version is known: most heads fit, and are read by one call.
 const START: usize = 1024;
 
+/// Bytes that are read at once to be dropped.
+const DROPPED: usize = 4096;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FirstBytes {
     Http1,
@@ -28,7 +32,7 @@ pub(super) enum FirstBytes {
     None,
 }
 
-/// A stream whose bytes are noted in an [`Activity`]; it holds the connection's place until it is dropped.
+/// A stream whose bytes are noted in an [`Activity`]; it holds the connection's entry in the table until it is dropped.
 #[derive(Debug)]
 pub(super) struct Timed {
     io: ClientStream,
@@ -36,12 +40,15 @@ pub(super) struct Timed {
     /// Bytes that were read and not handed out.
     start: BytesMut,
     scanner: Option<HeadScanner>,
-    _place: Place,
+    is_shut: bool,
+    /// The client sends more than was read of it.
+    is_sending: bool,
+    _entry: TableEntry,
 }
 
 impl Timed {
-    pub(super) fn new(io: ClientStream, activity: Arc<Activity>, place: Place) -> Self {
-        Self { io, activity, start: BytesMut::new(), scanner: None, _place: place }
+    pub(super) fn new(io: ClientStream, activity: Arc<Activity>, entry: TableEntry) -> Self {
+        Self { io, activity, start: BytesMut::new(), scanner: None, is_shut: false, is_sending: false, _entry: entry }
     }
 
     /// Scans what is handed out from now on for the heads of HTTP/1.1.
@@ -81,10 +88,34 @@ impl Timed {
         }
     }
 
+    /// Reads what the client of HTTP/1.1 still sends, and drops it: a socket that is closed with unread bytes resets the connection, and the
+    /// client may lose its answer (RFC 9112 §9.6). The timer ends that.
+    fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(scanner) = self.scanner.as_ref().filter(|_| self.activity.stage() == Stage::Http1) else {
+            return Poll::Ready(Ok(()));
+        };
+        self.is_sending |= scanner.is_inside_message();
+        let mut piece = [MaybeUninit::uninit(); DROPPED];
+        loop {
+            let mut dropped = ReadBuf::uninit(&mut piece);
+            match Pin::new(&mut self.io).poll_read(context, &mut dropped) {
+                Poll::Ready(Ok(())) if !dropped.filled().is_empty() => {
+                    self.is_sending = true;
+                    self.activity.has_moved();
+                }
+                Poll::Pending if self.is_sending => {
+                    self.activity.finish();
+                    return Poll::Pending;
+                }
+                Poll::Ready(_) | Poll::Pending => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
     fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match result {
             Poll::Pending => self.activity.waits_to_write(),
-            Poll::Ready(_) => self.activity.has_written(),
+            Poll::Ready(_) => self.activity.has_moved(),
         }
         result
     }
@@ -152,7 +183,11 @@ impl AsyncWrite for Timed {
             self.activity.finish();
             return Poll::Pending;
         }
-        Pin::new(&mut self.io).poll_shutdown(context)
+        if !self.is_shut {
+            ready!(Pin::new(&mut self.io).poll_shutdown(context))?;
+            self.is_shut = true;
+        }
+        self.poll_rest(context)
     }
 }
 

@@ -27,8 +27,8 @@ struct Worker {
     open: Arc<()>,
 }
 
-/// A connection's place on its thread, until it is dropped.
-pub(super) struct WorkerPlace {
+/// Thread of a connection, which counts it until this value is dropped.
+pub(super) struct AssignedWorker {
     pub(super) runtime: Handle,
     _open: Arc<()>,
 }
@@ -62,11 +62,11 @@ impl Workers {
         Ok(all)
     }
 
-    /// A place on the thread with the fewest connections.
-    pub(super) fn place(&self) -> WorkerPlace {
+    /// Returns the thread with the fewest connections.
+    pub(super) fn assign(&self) -> AssignedWorker {
         let idlest = self.workers.iter().min_by_key(|worker| Arc::strong_count(&worker.open));
         let Worker { runtime, open } = idlest.expect("the current runtime is one");
-        WorkerPlace { runtime: runtime.clone(), _open: Arc::clone(open) }
+        AssignedWorker { runtime: runtime.clone(), _open: Arc::clone(open) }
     }
 }
 

@@ -76,6 +76,8 @@ fn encode_server(encoder: &mut DescriptorEncoder<'_>, server: &ServerMonitor) ->
                 place to another one.";
     let closed = server.closed().map(|(limit, count)| ([("limit", limit.to_owned())], count));
     family(encoder, Counter, "unpage_connections_closed_total", help, closed)?;
+    let help = "TLS handshakes that a client or unpage has refused.";
+    family(encoder, Counter, "unpage_tls_handshakes_failed_total", help, [([], server.failed_handshakes())])?;
     let help = "Seconds until a certificate of the server expires.";
     let expiries = server.certificate_expiries();
     let expiries = expiries.into_iter().map(|(file, left)| ([("cert", file.display().to_string())], left));

@@ -134,6 +134,12 @@ async fn the_version_of_http_is_that_of_the_handshake() {
     // It may end by a reset.
     let _ = plain.read_to_end(&mut answer).await;
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    assert_eq!(proxy.monitor.failed_handshakes(), 1);
+    // So is one that trusts another authority, and none that says nothing, as health checks do.
+    drop(TcpStream::connect(proxy.address).await.unwrap());
+    let stranger = Authority::new().connect(proxy.address, "a.example", &[], None).await;
+    assert!(stranger.is_err());
+    proxy.until(|monitor| monitor.failed_handshakes() == 2 && monitor.connections() == 0).await;
 }
 
 #[tokio::test]

@@ -51,6 +51,7 @@ mod pace;
 // Clients that don't read: the memory that their crawls take, and the crawls that wait.
 mod memory;
 // Heads that two parsers may read differently, hosts, HTTP/1.0, and bodies that stand still.
+mod head_agreement;
 mod malformed;
 // The admin address: crawls, waits, ends.
 mod metrics;

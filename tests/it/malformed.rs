@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::client::{self, BOTH, Version};
+use super::head_agreement::check;
 use super::proxy::{Process, Proxy, collection};
 use super::upstream::{Framing, Reply, Upstream, answer};
 
@@ -210,6 +211,31 @@ async fn a_body_that_stands_still_is_cut_and_its_fault_is_the_clients() {
     }
 }
 
+#[tokio::test]
+async fn a_client_that_still_sends_gets_its_refusal_and_no_reset() {
+    let upstream = Upstream::scripted(1, |_, _| Reply::json("[1]")).await;
+    let proxy = Proxy::start(&collection(&upstream.url(), LINES)).await;
+    for (framing, accept, status) in [
+        ("Transfer-Encoding: chunked\r\nContent-Length: 5", "*/*", 400),
+        ("Transfer-Encoding: chunked", "application/x-ndjson", 413),
+        ("Content-Length: 8000000", "application/x-ndjson", 413),
+    ] {
+        let mut socket = TcpStream::connect(proxy.address).await.unwrap();
+        let head = format!("GET / HTTP/1.1\r\nHost: a\r\nAccept: {accept}\r\n{framing}\r\n\r\n");
+        socket.write_all(head.as_bytes()).await.unwrap();
+        // More than the buffers of both sides hold, and no byte of the answer is read before.
+        for _ in 0..100 {
+            let piece = format!("{:x}\r\n{}\r\n", 70_000, "x".repeat(70_000));
+            socket.write_all(piece.as_bytes()).await.unwrap_or_else(|error| panic!("{framing}: {error}"));
+        }
+        let mut received = String::new();
+        socket.read_to_string(&mut received).await.unwrap_or_else(|error| panic!("{framing}: {error}"));
+        assert!(received.starts_with(&format!("HTTP/1.1 {status} ")) && received.ends_with("}\n"), "{received}");
+    }
+    proxy.until(|monitor| monitor.connections() == 0).await;
+    client::receive(Version::Http1, proxy.address, client::get("/", "*/*")).await;
+}
+
 /// A request on the wire, and whether a service may see it and any behind it.
 #[derive(Clone, Debug)]
 struct Sent {
@@ -294,4 +320,48 @@ fn a_service_sees_exactly_the_requests_in_front_of_a_flaw() {
     });
     // About one of a sequence is in front of its first flaw.
     assert!(requests.get() > 128, "only {requests:?}");
+}
+
+/// Pieces of heads and bodies, put together to what is mostly no request.
+const PIECES: [&str; 29] = [
+    "GET /a HTTP/1.1\r\n",
+    "GET /a HTTP/1.1\r\n\r\n",
+    "POST /b HTTP/1.1\r\n",
+    "POST /c HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc",
+    "POST /d HTTP/1.1\r\nHost: a\r\ncontent-length:3\r\n\r\nabc",
+    "POST /e HTTP/1.1\r\nContent-Length: 40\r\n\r\n",
+    "POST /f HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "OPTIONS * HTTP/1.1\r\n",
+    "GET http://a/x HTTP/1.1\r\n",
+    "GET /a HTTP/1.1\n",
+    "Host: a\r\n",
+    "Content-Length: 3\r\n",
+    "Content-Length: 3\n",
+    "content-length:\t03 \r\n",
+    "Content-Length: 3, 3\r\n",
+    "Content-Length: +3\r\n",
+    "Content-Length: 00000000000000000000003\r\n",
+    "Content-Length : 3\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "transfer-encoding: gzip\r\n",
+    "X-A: Content-Length: 3\r\n",
+    " folded\r\n",
+    "\r\n",
+    "\n",
+    "\r",
+    "abc",
+    "0\r\n\r\n",
+    "\r\n\r\n",
+    "\0",
+];
+
+#[test]
+fn the_scanner_of_heads_agrees_with_hypers_parser() {
+    let agreed = std::cell::Cell::new(0);
+    let pieces = prop::collection::vec(prop::sample::select(&PIECES[..]), 1..24);
+    let config = ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(pieces in pieces, piece in 1..64_usize)| {
+        agreed.set(agreed.get() + check(pieces.concat().as_bytes(), piece));
+    });
+    assert!(agreed.get() > 512, "only {agreed:?}");
 }

@@ -1,5 +1,6 @@
 //! Connections that the server closed, counted by the limit that they reached, with one log line in ten seconds for each.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -29,13 +30,15 @@ pub(super) enum CloseReason {
 }
 
 #[derive(Debug)]
-pub(super) struct Closures {
+pub(super) struct ClosedConnections {
     begun: Instant,
-    limits: [Closure; CloseReason::COUNTED.len()],
+    limits: [LoggedCount; CloseReason::COUNTED.len()],
+    failed_handshakes: LoggedCount,
 }
 
+/// Count of an event that gets one log line in ten seconds.
 #[derive(Debug, Default)]
-struct Closure {
+struct LoggedCount {
     count: AtomicU64,
     logged: AtomicU64,
     /// Milliseconds since the begin of the server; 0 for never.
@@ -63,38 +66,66 @@ impl CloseReason {
     ];
 }
 
-impl Default for Closures {
+impl Default for ClosedConnections {
     fn default() -> Self {
-        Self { begun: Instant::now(), limits: Default::default() }
+        Self { begun: Instant::now(), limits: Default::default(), failed_handshakes: LoggedCount::default() }
     }
 }
 
-impl Closures {
+impl ClosedConnections {
     pub(super) fn note(&self, reason: CloseReason, peer: Option<IpAddr>) {
         let Some(at) = CloseReason::COUNTED.iter().position(|(counted, ..)| *counted == reason) else { return };
-        let closure = &self.limits[at];
-        let count = closure.count.fetch_add(1, Ordering::Relaxed) + 1;
+        let count = &self.limits[at];
+        count.add();
         let (_, _, text) = CloseReason::COUNTED[at];
         // Part of every client's ordinary life.
         if matches!(reason, CloseReason::Idle | CloseReason::Age | CloseReason::Websocket) {
             return tracing::debug!("a connection is closed: {text}");
         }
-        let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let last = closure.logged_at.load(Ordering::Relaxed);
-        let is_quiet = last != 0 && now < last + QUIET.as_millis() as u64;
-        let take = || closure.logged_at.compare_exchange(last, now.max(1), Ordering::Relaxed, Ordering::Relaxed);
-        if is_quiet || take().is_err() {
-            return;
+        if let Some(since) = count.line_due(self.begun) {
+            tracing::warn!("a connection of {} is closed: {text}{since}", name_of(peer));
         }
-        let more = count - closure.logged.swap(count, Ordering::Relaxed);
-        let peer = peer.map_or("a local client".to_owned(), |peer| peer.to_string());
-        let since = if more > 1 { format!("; {more} since the last such line") } else { String::new() };
-        tracing::warn!("a connection of {peer} is closed: {text}{since}");
+    }
+
+    /// Notes a TLS handshake that the client or the server has refused.
+    pub(super) fn note_failed_handshake(&self, error: &io::Error, peer: Option<IpAddr>) {
+        self.failed_handshakes.add();
+        if let Some(since) = self.failed_handshakes.line_due(self.begun) {
+            tracing::warn!("a TLS handshake with {} failed: {error}{since}", name_of(peer));
+        }
+    }
+
+    pub(super) fn failed_handshakes(&self) -> u64 {
+        self.failed_handshakes.count.load(Ordering::Relaxed)
     }
 
     /// Returns the label of each limit and the connections that it closed.
     pub(super) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let counts = self.limits.iter().map(|closure| closure.count.load(Ordering::Relaxed));
+        let counts = self.limits.iter().map(|closed| closed.count.load(Ordering::Relaxed));
         CloseReason::COUNTED.iter().map(|(_, label, _)| *label).zip(counts)
     }
+}
+
+impl LoggedCount {
+    fn add(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the end of a log line, if one is due; `begun` is the begin of the server.
+    fn line_due(&self, begun: Instant) -> Option<String> {
+        let now = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let last = self.logged_at.load(Ordering::Relaxed);
+        let is_quiet = last != 0 && now < last + QUIET.as_millis() as u64;
+        let take = || self.logged_at.compare_exchange(last, now.max(1), Ordering::Relaxed, Ordering::Relaxed);
+        if is_quiet || take().is_err() {
+            return None;
+        }
+        let count = self.count.load(Ordering::Relaxed);
+        let more = count - self.logged.swap(count, Ordering::Relaxed);
+        Some(if more > 1 { format!("; {more} since the last such line") } else { String::new() })
+    }
+}
+
+fn name_of(peer: Option<IpAddr>) -> String {
+    peer.map_or_else(|| "a local client".to_owned(), |peer| peer.to_string())
 }
