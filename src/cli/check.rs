@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use http::Method;
 
 use super::Exit;
+use super::check_files::{self, FileFlaw};
 use crate::config::{Collection, Config, Credentials, Machine, Secrets};
 
 const EXAMPLES: &str = "Examples:
@@ -15,7 +16,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES, group(clap::ArgGroup::new("source").required(true).args(["file", "config"])))]
 pub(super) struct CheckArguments {
-    /// Configuration file. Its secrets need not be there
+    /// Configuration file. Its secrets and certificates need not be there
     file: Option<PathBuf>,
     /// The same
     #[arg(long, value_name = "FILE")]
@@ -31,6 +32,19 @@ pub(super) fn run(arguments: &CheckArguments) -> Exit {
     let secrets = SecretsOrNone::default();
     match Config::load_with(file, &secrets) {
         Ok(config) => {
+            let (mut absent, mut is_wrong) = (secrets.0.into_inner(), false);
+            for flaw in check_files::flaws(&config) {
+                match flaw {
+                    FileFlaw::Absent(what) => absent.push(what),
+                    FileFlaw::Wrong { what, hint } => {
+                        is_wrong = true;
+                        eprintln!("{}: {what}\n    hint: {hint}", file.display());
+                    }
+                }
+            }
+            if is_wrong {
+                return Exit::Usage;
+            }
             let count = config.collections.len();
             let plural = if count == 1 { "" } else { "s" };
             eprintln!("{}: ok, {count} collection{plural}", file.display());
@@ -40,7 +54,6 @@ pub(super) fn run(arguments: &CheckArguments) -> Exit {
                 }
                 eprintln!("{}: verdict: {}", collection.path, collection.pagination.best_verdict());
             }
-            let absent = secrets.0.into_inner();
             absent.iter().chain(&warnings(&config)).for_each(|warning| eprintln!("warning: {warning}"));
             Exit::Complete
         }

@@ -1,6 +1,7 @@
 //! Command line: serve, fetch, probe, init, explain, presets, check, demo.
 
 mod check;
+mod check_files;
 mod crawl_args;
 mod crawl_target;
 mod demo;

@@ -76,6 +76,13 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
             tracing::info!("{}: {choice}{way}", collection.path);
         }
     }
+    if let (Some(connections), Some(descriptors)) =
+        (config.server.limits.connections, config.server.limits.scarce_descriptors())
+    {
+        tracing::warn!(
+            "`connections` of [limits] is {connections}, and this process may have {descriptors} open files, of which a connection may need two: raise that limit (ulimit -n, LimitNOFILE), or lower `connections`"
+        );
+    }
     config.admin = arguments.admin.or(config.admin);
     if arguments.admin_open {
         config.admin_access = AdminAccess::Open;

@@ -95,6 +95,11 @@ impl TlsSettings {
         pairs.chain(authorities).map(|files| files.into_iter().map(read).collect()).collect()
     }
 
+    /// Reads the files, and returns the error of each part that can't be used.
+    pub fn flaws(&self) -> Vec<TlsError> {
+        self.read().into_iter().filter_map(|part| part.and_then(|part| Self::check(&part)).err()).collect()
+    }
+
     /// Checks a part that would be new. One that is in use stays so when its time is over.
     pub(super) fn check(part: &TlsPart) -> Result<(), TlsError> {
         match part.as_slice() {

@@ -121,3 +121,18 @@ async fn a_closed_file_that_is_gone_or_another_breaks_its_streams_and_no_other()
     assert_eq!(get(&process, "/kept/0").await.whole(), records("/kept/0"));
     assert_eq!(upstream.asked().len(), asked + 2);
 }
+
+#[tokio::test]
+async fn more_connections_than_the_descriptors_allow_are_warned_of() {
+    let upstream = Upstream::scripted(0, |asked, _| two_pages(asked)).await;
+    for (connections, is_scarce) in [(LIMIT / 2, false), (LIMIT, true)] {
+        let toml = format!("[limits]\nconnections = {connections}\n{}", collection(&upstream.url(), "records = \"$\""));
+        let process = Process::serve_within(LIMIT, &toml).await;
+        get(&process, "/a").await;
+        process.signal(rustix::process::Signal::TERM);
+        let (said, _) = process.end().await;
+        let warning =
+            format!("`connections` of [limits] is {connections}, and this process may have {LIMIT} open files");
+        assert_eq!(said.contains(&warning), is_scarce, "{said}");
+    }
+}

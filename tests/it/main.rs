@@ -53,6 +53,8 @@ mod memory;
 // Heads that two parsers may read differently, hosts, HTTP/1.0, and bodies that stand still.
 mod head_agreement;
 mod malformed;
+// Files that a configuration names, before a start.
+mod check;
 // The admin address: crawls, waits, ends.
 mod metrics;
 // Content codings: asked for, decoded, refused, and left alone where answers are only passed on.

@@ -1,0 +1,61 @@
+//! `unpage check`: the files that a configuration names.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+use super::proxy::{collection, run};
+
+/// Writes a certificate of this last year and its key into a folder.
+fn write_pair(folder: &Path, name: &str, year: i32) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    params.not_after = date_time_ymd(year, 1, 1);
+    fs::write(folder.join(format!("{name}.crt")), params.self_signed(&key).unwrap().pem()).unwrap();
+    fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+}
+
+/// Runs `check` with these lines of `[tls]`, of `[snapshots]` and of the collection. Returns whether it passes, and what it says.
+async fn check(folder: &Path, tls: &str, snapshots: &str, lines: &str) -> (bool, String) {
+    let file = folder.join("unpage.toml");
+    let one = collection("https://a.example", &format!("{lines}\nrecords = \"$\"\npagination = \"none\""));
+    let tls = if tls.is_empty() { String::new() } else { format!("[tls]\n{tls}\n") };
+    let toml = format!("{tls}[snapshots]\n{snapshots}\n{one}");
+    fs::write(&file, toml.replace("DIR", folder.to_str().unwrap())).unwrap();
+    let output = run(["check".as_ref(), file.as_os_str()]).await;
+    (output.status.success(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn files_that_are_there_have_to_be_right_and_others_may_be_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_pair(folder, "good", 2100);
+    write_pair(folder, "other", 2100);
+    write_pair(folder, "old", 2020);
+    fs::write(folder.join("empty"), "").unwrap();
+    symlink(folder.join("good.crt"), folder.join("link.crt")).unwrap();
+    let pair = |cert: &str, key: &str| format!("cert = \"DIR/{cert}.crt\"\nkey = \"DIR/{key}.key\"");
+    let with_ca = |ca: &str| format!("{}\nclient_ca = \"DIR/{ca}\"", pair("good", "good"));
+    let good = pair("link", "good");
+    for (tls, snapshots, lines, passes, said) in [
+        (good.clone(), "dir = \"DIR/a/b\"", "ca = \"DIR/good.crt\"", true, ": ok, 1 collection"),
+        (pair("good", "absent"), "", "", true, "warning: tls: DIR/absent.key: No such file"),
+        (good.clone(), "", "ca = \"DIR/absent.pem\"", true, "warning: ca: DIR/absent.pem: No such file"),
+        (pair("good", "other"), "", "", false, "tls: the key in DIR/other.key is not that of"),
+        (pair("old", "old"), "", "", false, "tls: the certificate in DIR/old.crt has expired"),
+        (with_ca("empty"), "", "", false, "tls: DIR/empty is no PEM file of certificates"),
+        (String::new(), "", "ca = \"DIR/good.key\"", false, "ca of https://a.example/: the certificate authorities in"),
+        (String::new(), "", "ca = \"DIR\"", false, "hint: set `ca`"),
+        (String::new(), "dir = \"DIR/empty\"", "", false, "snapshots.dir: DIR/empty: not a directory"),
+        (String::new(), "dir = \"DIR/empty/a\"", "", false, "snapshots.dir: DIR/empty: not a directory"),
+    ] {
+        let (passed, output) = check(folder, &tls, snapshots, lines).await;
+        let said = said.replace("DIR", folder.to_str().unwrap());
+        assert!(passed == passes && output.contains(&said), "{tls} {snapshots} {lines}: {output}");
+        assert_eq!(output.contains("hint: "), !passes, "{output}");
+    }
+    assert!(!folder.join("a").exists());
+}
