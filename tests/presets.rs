@@ -13,11 +13,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use serde_json::Value;
 use unpage::Failure;
 use unpage::config::{ChosenBy, Config, Preset, Verified, presets};
 use unpage::crawl::{Crawl, Crawls};
-use unpage::pagination::PageRequest;
 use unpage::pagination::request::RequestBody;
+use unpage::pagination::{PageRequest, Style};
 use unpage::snapshot::{self, MemoryBudget, ReaderEvent};
 use unpage::upstream::{Client, Governors};
 use upstream::{Fixture, Script, Skeleton};
@@ -107,16 +108,15 @@ async fn a_failure_under_status_200_breaks_the_stream() {
     let mut count = 0;
     for preset in presets() {
         let fixture = fixture(preset.name);
-        if fixture.fails.is_none() {
-            continue;
+        for (rank, body) in fixture.fails.iter().enumerate() {
+            let skeleton = Skeleton::start(&fixture, Script::Failing(rank)).await;
+            let broken = walk(preset.name, &fixture, &skeleton).await;
+            assert!(broken.is_err(), "{} with {body}: {broken:?}", preset.name);
+            assert!(skeleton.log().targets.len() > 1, "{}: {broken:?}", preset.name);
+            count += 1;
         }
-        let skeleton = Skeleton::start(&fixture, Script::Failing).await;
-        let broken = walk(preset.name, &fixture, &skeleton).await;
-        assert!(broken.is_err(), "{}: {broken:?}", preset.name);
-        assert!(skeleton.log().targets.len() > 1, "{}: {broken:?}", preset.name);
-        count += 1;
     }
-    assert!(count >= 3, "only {count} presets");
+    assert!(count >= 12, "only {count} failures");
 }
 
 #[test]
@@ -130,6 +130,72 @@ fn each_known_api_has_a_preset_and_each_preset_a_fixture() {
         assert!(!preset.about.is_empty() && !preset.source.is_empty(), "{}", preset.name);
         fixture(preset.name);
     }
+}
+
+/// A preset may say `recorded` only where a recorded answer of its API has the records and the live pointer that it names.
+#[test]
+fn a_recorded_preset_fits_a_recorded_answer() {
+    let samples: Vec<Value> =
+        include_str!("data/samples/answers.ndjson").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut count = 0;
+    for preset in presets().iter().filter(|preset| preset.verified == Verified::Recorded) {
+        let config = config(preset.name, &fixture(preset.name), "http://127.0.0.1:1").unwrap();
+        let pagination = &config.collections[0].pagination;
+        let own = samples
+            .iter()
+            .filter(|sample| sample["of"].as_str().is_some_and(|of| of.split('/').next() == Some(preset.name)));
+        let fits = own.filter(|sample| {
+            let has_records = pagination.records.paths.iter().any(|path| {
+                path.split_at_each().0.of_value(&sample["body"]).is_some_and(|records| records.get("@len").is_some())
+            });
+            let is_live = match &pagination.style {
+                Style::LinkHeader(_) => sample["link"].as_array().is_some_and(|rels| rels.contains(&"next".into())),
+                _ => pagination.pointers().iter().filter_map(|source| source.path()).any(|path| {
+                    let value = path.of_value(&sample["body"]).and_then(Value::as_str);
+                    value.is_some_and(|kind| kind.starts_with("url:") || kind == "str" || kind == "digits")
+                }),
+            };
+            has_records && is_live
+        });
+        assert!(fits.count() > 0, "{}", preset.name);
+        count += 1;
+    }
+    assert!(count >= 4, "only {count} presets");
+}
+
+/// The trial of a new user: five APIs without their presets, each configured by `init` and at most two options.
+#[tokio::test]
+async fn init_configures_an_api_whose_preset_is_taken_away() {
+    const TRIAL: [(&str, &[&str]); 5] = [
+        ("github", &["--set", "retry.statuses=[403]"]),
+        ("zendesk", &[]),
+        ("airtable", &[]),
+        ("hubspot", &[]),
+        ("shopify", &[]),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for (name, options) in TRIAL {
+        let fixture = fixture(name);
+        let skeleton = Skeleton::start(&fixture, Script::Sound).await;
+        let file = folder.path().join(name).with_extension("toml");
+        let file = file.to_str().unwrap();
+        let url = format!("{}{}", skeleton.url, fixture.target);
+        let (status, _, said) = run(&[&["init", &url, "--output", file], options].concat()).await;
+        assert_eq!(status, Some(0), "{name}: {said}");
+        let written = fs::read_to_string(file).unwrap();
+        assert!(!written.contains("preset = "), "{name}: {written}");
+        let (status, lines, said) = run(&["fetch", "--config", file, &fixture.target]).await;
+        assert_eq!((status, lines), (Some(0), fixture.records()), "{name}: {said}\n{written}");
+        assert!(skeleton.log().targets.len() > 4, "{name}");
+    }
+}
+
+/// Runs the binary; returns its status, the lines of stdout, and stderr.
+async fn run(arguments: &[&str]) -> (Option<i32>, Vec<String>, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_unpage"));
+    let output = command.args(arguments).stdin(std::process::Stdio::null()).kill_on_drop(true).output().await.unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap().lines().map(ToOwned::to_owned).collect();
+    (output.status.code(), lines, String::from_utf8(output.stderr).unwrap())
 }
 
 #[test]

@@ -97,6 +97,8 @@ fn text_of(pagination: &Pagination) -> String {
         keep,
         // Came later.
         cookies: _,
+        // What is recognised in its place stands in the journal.
+        author: _,
     } = pagination;
     let fields = [
         ("style", style_text(style)),

@@ -1,6 +1,6 @@
 //! Arguments of `fetch` and `probe`: a URL or a collection, and keys of its configuration.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -136,8 +136,21 @@ impl CrawlArguments {
         Ok((crawl, collection))
     }
 
-    pub(super) fn bearer_env(&self) -> Option<&str> {
-        self.bearer_env.as_deref()
+    /// Returns the keys that the options set, with their values as TOML.
+    pub(super) fn lines(&self) -> Vec<(String, String)> {
+        let accept = self.fields().ok().and_then(|mut fields| fields.remove(header::ACCEPT));
+        self.options(accept.as_ref()).lines()
+    }
+
+    /// Returns the names of the header fields, without their values.
+    pub(super) fn field_names(&self) -> Vec<String> {
+        let fields = self.fields().unwrap_or_default();
+        fields.keys().filter(|name| *name != header::ACCEPT).map(ToString::to_string).collect()
+    }
+
+    /// Returns the file that stands in place of the URL.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.url.as_deref().map(Path::new).filter(|file| file.is_file())
     }
 
     /// Returns the options that are keys of the configuration.

@@ -29,6 +29,7 @@ const ORCHESTRATORS_GRACE: &str = "TERMINATION_GRACE_PERIOD_SECONDS";
 
 const EXAMPLES: &str = "Examples:
   unpage serve --upstream https://api.example.com
+  unpage serve --upstream https://odata.example.com/v4 --preset odata
   unpage serve unpage.toml --admin 127.0.0.1:9090";
 
 #[derive(Debug, clap::Args)]
@@ -42,6 +43,9 @@ pub(super) struct ServeArguments {
     /// URL of an API to stand in front of without a configuration; its pagination is recognised
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
+    /// Preset of the API at --upstream, or `none` to recognise its pagination. `unpage presets` lists all [default: by the host]
+    #[arg(long, value_name = "NAME", requires = "upstream")]
+    preset: Option<String>,
     /// Address to listen on, several times for several: 127.0.0.1:8080, unix:PATH, or fd:NAME for a socket of the service manager; overrides the configuration [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<ListenAddress>,
@@ -220,6 +224,6 @@ async fn serve_admin(listener: Option<Listener>, hosts: Option<HostList>, admin:
 fn configuration(arguments: &ServeArguments) -> Result<Config, Mistakes> {
     match (arguments.file.as_ref().or(arguments.config.as_ref()), &arguments.upstream) {
         (Some(file), _) => Config::load(file),
-        (None, upstream) => Config::transparent(upstream.as_deref().unwrap_or_default()),
+        (None, upstream) => Config::of_upstream(upstream.as_deref().unwrap_or_default(), arguments.preset.as_deref()),
     }
 }

@@ -81,6 +81,13 @@ impl Options {
         }
     }
 
+    /// Returns the keys of a `[[collection]]` that the options set, with their values; none where one is wrong. A preset is left out.
+    pub fn lines(&self) -> Vec<(String, String)> {
+        let entries = self.entries().unwrap_or_default();
+        let lines = entries.iter().filter(|(key, _)| **key.get_ref() != *"preset");
+        lines.map(|(key, value)| (key.get_ref().to_string(), toml_text::value(value.get_ref()))).collect()
+    }
+
     /// Returns the options as the keys of a table.
     fn entries(&self) -> Result<DeTable<'_>, Mistakes> {
         let mut entries = DeTable::new();

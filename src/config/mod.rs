@@ -56,8 +56,8 @@ pub use self::unknown_key_hints::{KeyPlace, key_place};
 pub use crate::caps::Caps;
 use crate::field_class::FieldRules;
 pub use crate::pace::Pace;
-use crate::pagination::Pagination;
 pub use crate::pagination::retry::RetryPolicy;
+use crate::pagination::{Pagination, PaginationAuthor};
 use crate::server::{ListenAddress, ServerSettings, TlsSettings};
 
 /// A configuration: collections of paginated APIs, and how they are crawled, kept and served.
@@ -121,6 +121,21 @@ pub struct Collection {
     pub sharing: Sharing,
     #[doc(hidden)]
     pub preset: Option<PresetChoice>,
+}
+
+impl Collection {
+    /// Returns true if the host has chosen the preset.
+    pub(crate) fn is_by_host(&self) -> bool {
+        self.pagination.author == PaginationAuthor::HostPreset
+    }
+
+    /// The collection with the preset that completes it. One that the host has chosen may not fit a list of its API.
+    fn with_preset(mut self, preset: Option<PresetChoice>) -> Self {
+        if preset.is_some_and(|choice| choice.by == ChosenBy::Host) {
+            Arc::make_mut(&mut self.pagination).author = PaginationAuthor::HostPreset;
+        }
+        Self { preset, ..self }
+    }
 }
 
 /// The paginated API.

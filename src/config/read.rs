@@ -102,10 +102,19 @@ impl Config {
 
     /// One collection of everything that an upstream has: by the preset of its host, or its pagination is to be recognised.
     pub fn transparent(upstream: &str) -> Result<Self, Mistakes> {
+        Self::of_upstream(upstream, None)
+    }
+
+    /// The same by this preset, or by none where the name is `none`.
+    pub fn of_upstream(upstream: &str, preset: Option<&str>) -> Result<Self, Mistakes> {
         let upstream = toml_text::text(upstream);
-        let text = format!("[[collection]]\npath = \"/{{*rest}}\"\nupstream = {upstream}\n");
+        let preset = preset.map_or(String::new(), |name| format!("preset = {}\n", toml_text::text(name)));
+        let text = format!("[[collection]]\npath = \"/{{*rest}}\"\nupstream = {upstream}\n{preset}");
         Self::read(&text, "", &Machine).map_err(|Mistakes { list, .. }| {
-            let of_option = |mistake| Mistake { at: "--upstream".to_owned(), place: None, ..mistake };
+            let of_option = |mistake: Mistake| {
+                let option = if mistake.at.ends_with("preset") { "--preset" } else { "--upstream" };
+                Mistake { at: option.to_owned(), place: None, ..mistake }
+            };
             Mistakes { name: String::new(), list: list.into_iter().map(of_option).collect() }
         })
     }
@@ -170,7 +179,7 @@ fn top(table: &TomlTable<'_>, presets: &[Option<PresetChoice>], secrets: &dyn Se
     })?;
     let read = |(at, node)| {
         let collection = collection::read(node, &upstreams, &snapshots, secrets)?;
-        Some(Collection { preset: presets.get(at).copied().flatten(), ..collection })
+        Some(collection.with_preset(presets.get(at).copied().flatten()))
     };
     let collections: Vec<_> = nodes.iter().enumerate().map(read).collect();
     let mut router = matchit::Router::new();

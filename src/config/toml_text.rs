@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write};
 
 use serde_json::Value;
+use toml::de::DeValue;
 
 /// `key = value` pairs in the order in which they were put.
 #[derive(Default)]
@@ -47,6 +48,28 @@ pub(super) fn json(value: &Value) -> String {
         }
         Value::Null => text(""),
         Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
+}
+
+/// A value as it was parsed.
+pub(super) fn value(parsed: &DeValue<'_>) -> String {
+    match parsed {
+        DeValue::String(value) => text(value),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(value) => value.to_string(),
+        DeValue::Datetime(time) => time.to_string(),
+        DeValue::Array(values) => list(&values.iter().collect::<Vec<_>>(), |inner| value(inner.get_ref())),
+        DeValue::Table(table) => {
+            let is_bare =
+                |key: &str| !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+            let mut pairs = Pairs::default();
+            for (key, inner) in table {
+                let key: &str = key.get_ref();
+                pairs.put(&if is_bare(key) { key.to_owned() } else { text(key) }, value(inner.get_ref()));
+            }
+            pairs.table()
+        }
     }
 }
 

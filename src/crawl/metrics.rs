@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::linked_origins::LinkedOrigins;
 use crate::error::{Failure, Fault};
 use crate::pagination::ConsistencyLevel;
 use crate::pagination::verdict::Consistency;
 
-/// Counts of all crawls of a process; clones share them.
+/// Counts of all crawls of a process, and what one has learnt for others; clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Crawls {
     shared: Arc<CrawlCounters>,
+    pub(super) linked: LinkedOrigins,
 }
 
 #[derive(Debug, Default)]

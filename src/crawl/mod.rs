@@ -6,9 +6,11 @@ mod drive;
 mod drive_step;
 mod equal_reads;
 mod exchange;
+mod experiments;
 mod failure_report;
 mod in_flight;
 mod key_spill;
+mod linked_origins;
 mod lone_page;
 mod metrics;
 mod open;
@@ -33,6 +35,8 @@ mod withheld_read;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
+use serde_json::Value;
 use serde_json::value::to_raw_value;
 
 use crate::config::Caps;
@@ -43,6 +47,7 @@ use crate::snapshot::{MemoryBudget, SavedCrawl, Writer};
 use crate::upstream::Client;
 use crate::upstream_usage::UpstreamUsage;
 use drive::{Checkpoints, Driver};
+pub(crate) use experiments::{ExperimentOutcome, Findings, MOST_REQUESTS};
 use metrics::CountedCrawl;
 pub use metrics::{Crawls, Totals};
 use open::ResumeState;
@@ -94,6 +99,16 @@ impl Crawl {
         let counted = self.crawls.start();
         let level = self.pagination.consistency;
         Opened::new(resume::resume(self, point).await, counted, level)
+    }
+
+    /// Asks the upstream what it can do, about a collection of this pagination whose first records are these.
+    pub(crate) async fn experiment(&self, pagination: &Pagination, seen: &[Value], total: Option<u64>) -> Findings {
+        experiments::run(self, pagination, seen, total).await
+    }
+
+    /// Fetches the answer to the first request, which is JSON.
+    pub(crate) async fn first_answer(&self) -> Result<Bytes, Failure> {
+        recognise_pagination::first_page(self).await.map(|(_, answer)| answer)
     }
 
     /// Asks once for the first page, under the condition that it has changed; returns whether the upstream says that it has not

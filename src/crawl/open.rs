@@ -12,7 +12,7 @@ use super::{Crawl, equal_reads, failure_report, recognise_pagination};
 use crate::config::written;
 use crate::error::{Failure, Fault};
 use crate::pagination::request::BadPlace;
-use crate::pagination::{Encode, PageRequest, Pagination, Since, ValidAt, VersionSource};
+use crate::pagination::{Encode, PageRequest, Pagination, PaginationAuthor, Since, ValidAt, VersionSource};
 
 /// Time that the first page may take to become whole once it has a record: most pages do, and of one that turns out to be no
 /// page a status says more than a broken stream. No client notices such a delay.
@@ -44,21 +44,39 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<(Box<Driver>, ResumeState),
     let state = ResumeState::prepare(&mut crawl)?;
     let configured = Arc::clone(&crawl.pagination);
     let driver = if configured.style.is_auto() {
-        // Its future is far larger than those of all other crawls.
-        let recognised = Box::pin(recognise_pagination::open(crawl.clone())).await?;
-        if recognised.pagination.lacks_repair() {
-            tracing::warn!("{}: {UNREPAIRED}", recognised.url());
-        }
-        if configured.is_verified() { equal_reads::open(&crawl, &recognised.pagination).await? } else { recognised }
-    } else if configured.is_verified() {
-        equal_reads::open(&crawl, &configured).await?
+        open_recognised(&crawl).await?
     } else {
-        let mut driver = Driver::new(&crawl, Arc::clone(&configured))?;
-        first_page(&mut driver).await.map_err(|failure| explain(driver.start, failure))?;
-        driver
+        match open_configured(&crawl, &configured).await {
+            Err(misfit)
+                if configured.author == PaginationAuthor::HostPreset && misfit.fault == Fault::Configuration =>
+            {
+                tracing::warn!("the preset of the host does not fit, and the pagination is recognised: {misfit}");
+                crawl.crawls.linked.note_documented(crawl.first.url.origin(), &configured, &crawl.first);
+                open_recognised(&Crawl { pagination: Arc::new(configured.unrecognised()), ..crawl }).await?
+            }
+            opened => opened?,
+        }
     };
     let state = state.with_recognised(&configured, &driver.pagination);
     Ok((driver, state))
+}
+
+async fn open_recognised(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
+    // Its future is far larger than those of all other crawls.
+    let recognised = Box::pin(recognise_pagination::open(crawl.clone())).await?;
+    if recognised.pagination.lacks_repair() {
+        tracing::warn!("{}: {UNREPAIRED}", recognised.url());
+    }
+    if crawl.pagination.is_verified() { equal_reads::open(crawl, &recognised.pagination).await } else { Ok(recognised) }
+}
+
+async fn open_configured(crawl: &Crawl, configured: &Arc<Pagination>) -> Result<Box<Driver>, Failure> {
+    if configured.is_verified() {
+        return equal_reads::open(crawl, configured).await;
+    }
+    let mut driver = Driver::new(crawl, Arc::clone(configured))?;
+    first_page(&mut driver).await.map_err(|failure| explain(driver.start, failure))?;
+    Ok(driver)
 }
 
 /// Drives the crawl until the first page is whole, or has records and takes longer than [`GRACE`].
@@ -133,9 +151,10 @@ impl ResumeState {
         Self { first_request_hash: first.identity(), recognised: None, valid_at: None }
     }
 
-    /// Adds the recognised pagination, where none was configured.
+    /// Adds the recognised pagination, where none was configured, or the preset of the host did not fit.
     pub(super) fn with_recognised(self, configured: &Pagination, found: &Pagination) -> Self {
-        let recognised = configured.style.is_auto().then(|| written(found));
+        let is_recognised = configured.style.is_auto() || configured.author != found.author;
+        let recognised = is_recognised.then(|| written(found));
         Self { recognised, ..self }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::attempts::PageFailure;
 use super::drive::{CrawlProgress, Driver};
 use super::failure_report::{self, RequestAuthor};
+use super::linked_origins::AnswerForm;
 use super::whole_page::whole;
 use super::{Crawl, lone_page};
 use crate::error::{Failure, Fault};
@@ -18,7 +19,8 @@ use crate::pagination::plan::{CurrentPageEvent, PageName};
 use crate::pagination::request::remove_query;
 use crate::pagination::splitter::Splitter;
 use crate::pagination::{
-    Advance, Encode, ErrorSettings, LonePage, Offset, PageError, PageNumber, Pagination, Records, Style, detect,
+    Advance, Encode, ErrorSettings, LinkHeader, LonePage, Offset, PageError, PageNumber, Pagination, Path, Records,
+    Style, detect,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +75,10 @@ async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
         }
         match attempted {
             Ok((driver, _)) => {
+                if matches!(pagination.style, Style::LinkHeader(_)) && driver.records > detection.records {
+                    let form = form(crawl, &head, &pagination);
+                    crawl.crawls.linked.note(crawl.first.url.origin(), form, detection.records);
+                }
                 tracing::info!(
                     "recognised {} ({}):\n{}",
                     pagination.style.name(),
@@ -106,6 +112,14 @@ async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
                 return Ok(driver);
             }
         }
+        let origin = crawl.first.url.origin();
+        let form = form(crawl, &head, &configured(&crawl.pagination, lone.pagination.clone()));
+        if crawl.crawls.linked.show_whole(&origin, &form, detection.records) {
+            let style = LinkHeader { rel: "next".to_owned(), attribute: None };
+            let pagination = configured(&crawl.pagination, Pagination { style: style.into(), ..lone.pagination });
+            tracing::info!("recognised link_header: this API pages other lists by `Link`, and this page has none");
+            return attempt(crawl, Arc::new(pagination), &head, &page).await.map(|(driver, _)| driver);
+        }
         if crawl.pagination.single_page != LonePage::Refuse {
             let lone = configured(&crawl.pagination, lone.pagination);
             let lone = Pagination { single_page: crawl.pagination.single_page, ..lone };
@@ -116,6 +130,12 @@ async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
     let failure = failure_report::wrong_page(&crawl.client, &wrong, &crawl.first.url);
     // A link to another origin, and a page that goes on where the first one ended, say more than all other signs.
     Err(Failure { fault: Fault::Unproven, hint: hint.unwrap_or(failure.hint), ..failure })
+}
+
+/// Form of a list's answers, by which lists of one API are compared.
+fn form(crawl: &Crawl, head: &Head, pagination: &Pagination) -> AnswerForm {
+    let root = Path::root();
+    AnswerForm::of(&crawl.first, head, pagination.records.paths.first().unwrap_or(&root))
 }
 
 /// The same pagination by pages, where an attempt by offset leaves open if the parameter counts records or pages: the page at the number of
@@ -150,7 +170,7 @@ async fn counts_pages(crawl: &Crawl, by_pages: &Pagination, first: &[u8]) -> boo
 }
 
 /// Fetches the first page, of which nothing is known yet.
-async fn first_page(crawl: &Crawl) -> Result<(Arc<Head>, Bytes), Failure> {
+pub(super) async fn first_page(crawl: &Crawl) -> Result<(Arc<Head>, Bytes), Failure> {
     match whole(crawl).await {
         Ok(page) => Ok(page),
         Err(PageFailure::Refused(head, body, _)) => {

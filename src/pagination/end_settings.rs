@@ -57,6 +57,14 @@ pub enum LonePage {
     Accept,
 }
 
+/// Use of numbers beside the records that seem to count them, where no total is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnnamedCounts {
+    /// One that contradicts the records refutes an end.
+    Heeded,
+    Ignored,
+}
+
 /// Depths beyond which the upstream doesn't answer; reaching one is an error, never an end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {

@@ -94,6 +94,19 @@ pub(super) fn is_count(CountName { name, parent, siblings, url }: CountName<'_>)
     words.iter().any(counts) && words.iter().all(fits) && !(is_page_size || is_elsewhere || is_money)
 }
 
+/// Returns true for the name of a number of records behind a page: Kubernetes' `remainingItemCount`.
+pub(super) fn is_remaining(name: &str, parent: &str) -> bool {
+    const RECORDS: [&str; 7] = ["item", "items", "record", "records", "result", "results", "count"];
+    let words = words(name);
+    let is_elsewhere =
+        self::words(parent).iter().any(|word| ELSEWHERE.split_ascii_whitespace().any(|known| known == word));
+    let [first, rest @ ..] = &words[..] else { return false };
+    first == "remaining"
+        && !is_elsewhere
+        && rest.iter().all(|word| RECORDS.contains(&word.as_str()))
+        && rest.iter().any(|word| word != "count")
+}
+
 /// Words of a name: `numTotalResults`, `num_total_results`.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];

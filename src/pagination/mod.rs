@@ -44,7 +44,7 @@ mod value_source;
 pub mod verdict;
 
 pub use best_verdict::BestVerdict;
-pub use end_settings::{End, EndStatuses, Limits, LonePage, More, SameToken};
+pub use end_settings::{End, EndStatuses, Limits, LonePage, More, SameToken, UnnamedCounts};
 pub use error::{Blame, Outlook, PageError};
 pub use error_settings::{ErrorCondition, ErrorSettings, OwnWords};
 pub use error_status::RefusalCause;
@@ -53,7 +53,7 @@ pub use partition_settings::{PartOrder, Partition};
 pub use path::Path;
 pub use record_settings::{Encoding, OnDouble, Presence, Records, RecordsShape, Validation, Whitespace};
 pub use request::{BodyKind, Encode, PageRequest, Param};
-pub use settings::{ConsistencyLevel, Cookies, Pagination, UnnamedCounts};
+pub use settings::{ConsistencyLevel, Cookies, Pagination, PaginationAuthor};
 pub use since_valid_at::{Precondition, Since, TimeFormat, ValidAt, VersionSource};
 pub use styles::{
     Advance, Base, Cursor, KeyUse, Keyset, LinkHeader, NextRequest, NextUrl, Offset, Overlap, PageNumber, RangeHeader,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::content_range::content_range;
-use super::envelope_names::{CountName, TOTAL_HEADERS, WordRole, is_count, is_same_word};
+use super::envelope_names::{CountName, TOTAL_HEADERS, WordRole, is_count, is_remaining, is_same_word};
 use super::error::PageError;
 use super::path::{Path, Segment};
 use super::request::PageRequest;
@@ -27,6 +27,9 @@ pub(super) struct PageEnvelope {
     /// Place and value of each number that may count the collection's records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     counts: Vec<(String, u64)>,
+    /// Place and value of a number of records behind the page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    remaining: Option<(String, u64)>,
 }
 
 /// First request of a page's walk, whose values the page may repeat: they tell nothing of its success, and count nothing.
@@ -115,6 +118,9 @@ impl PageEnvelope {
             {
                 self.counts.push((Path::new(path.clone()).to_string(), number));
             }
+            if let Some(number) = number.filter(|_| !is_thing && is_remaining(name, parent_of(path))) {
+                self.remaining = Some((Path::new(path.clone()).to_string(), number));
+            }
             path.pop();
         }
     }
@@ -148,6 +154,9 @@ impl PageEnvelope {
     /// Checks the end of a collection, of which `records` came, against the numbers of its first page, which this is, and of its last.
     /// Such a number can't prove an end, since its name is only likely, but it refutes one.
     pub(super) fn check_counts(&self, last: Option<&Self>, records: u64) -> Result<(), PageError> {
+        if let Some((place, number)) = last.unwrap_or(self).remaining.clone().filter(|(_, number)| *number > 0) {
+            return Err(PageError::CountContradicts { place, number, records });
+        }
         let last_counts = || last.into_iter().flat_map(|last| &last.counts);
         // Of several numbers, as all records and the filtered ones, one that agrees is enough.
         if self.counts.iter().chain(last_counts()).any(|(_, number)| *number == records) {
@@ -264,6 +273,17 @@ mod tests {
         for page in pages {
             assert!(envelope(&page, 35).check_counts(None, 35).is_ok(), "{page}");
         }
+    }
+
+    #[test]
+    fn records_behind_the_last_page_refute_an_end() {
+        let page = |remaining| envelope(&json!({"metadata": {"remainingItemCount": remaining}}), 10);
+        let refuted = page(90).check_counts(Some(&page(3)), 97);
+        assert!(matches!(refuted, Err(PageError::CountContradicts { number: 3, .. })), "{refuted:?}");
+        assert!(page(90).check_counts(Some(&page(0)), 100).is_ok());
+        assert!(page(90).check_counts(Some(&envelope(&json!({"metadata": {}}), 10)), 100).is_ok());
+        let budget = envelope(&json!({"rate_limit": {"remaining_items": 3}, "remaining": 3, "remaining_time": 3}), 10);
+        assert!(budget.check_counts(None, 10).is_ok());
     }
 
     #[test]

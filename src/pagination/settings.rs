@@ -4,14 +4,14 @@ use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 use http::{HeaderName, StatusCode};
 use serde_json::Value;
 
-use super::end_settings::{End, Limits, LonePage, More, SameToken};
+use super::end_settings::{End, Limits, LonePage, More, SameToken, UnnamedCounts};
 use super::error::PageError;
 use super::error_settings::ErrorSettings;
 use super::page::Head;
 use super::page_size_settings::PageSize;
 use super::partition_settings::{PartOrder, Partition};
 use super::path::{Path, Segment};
-use super::record_settings::{Encoding, OnDouble, Presence, Records};
+use super::record_settings::{Encoding, OnDouble, Presence, Records, RecordsShape};
 use super::request::{BadPlace, BodyKind, Encode, PageRequest, Param};
 use super::since_valid_at::{Precondition, Since, ValidAt, VersionSource};
 use super::styles::{Style, Template};
@@ -55,6 +55,16 @@ pub struct Pagination {
     /// Query parameters of the first request that each next address gets again where it lacks them.
     pub keep: Vec<String>,
     pub cookies: Cookies,
+    pub author: PaginationAuthor,
+}
+
+/// Author of a pagination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PaginationAuthor {
+    /// The configuration, a preset that it names, or [`detect`](super::detect).
+    Operator,
+    /// The preset of the upstream's host: it holds where page 1 fits it.
+    HostPreset,
 }
 
 /// Use of the cookies that the first page sets (RFC 6265).
@@ -78,14 +88,6 @@ pub enum ConsistencyLevel {
     Verify,
     /// Every request names one state of the upstream, or the condition that it still holds.
     Upstream,
-}
-
-/// Use of numbers beside the records that seem to count them, where no total is configured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnnamedCounts {
-    /// One that contradicts the records refutes an end.
-    Heeded,
-    Ignored,
 }
 
 impl Pagination {
@@ -116,6 +118,23 @@ impl Pagination {
             record_order: RecordOrder::Assumed,
             keep: Vec::new(),
             cookies: Cookies::Dropped,
+            author: PaginationAuthor::Operator,
+        }
+    }
+
+    /// Pagination to be recognised in place of this one, with the keys that hold for each list of an API.
+    pub(crate) fn unrecognised(&self) -> Self {
+        Self {
+            style: Style::AUTO,
+            records: Records { paths: Vec::new(), shape: RecordsShape::Elements, ..self.records.clone() },
+            key: None,
+            more: None,
+            end: End::Style,
+            same_token: SameToken::Error,
+            total: None,
+            total_pages: None,
+            author: PaginationAuthor::Operator,
+            ..self.clone()
         }
     }
 

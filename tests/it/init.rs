@@ -46,6 +46,162 @@ async fn a_written_configuration_streams_what_the_url_has() {
 }
 
 #[tokio::test]
+async fn experiments_say_what_was_shown() {
+    let upstream = Upstream::of(120).await;
+    for (path, shown) in [
+        ("/offset/orders?limit=50&offset=0", &["order", "page 2", "page size", "addresses", "last page", "total"][..]),
+        ("/page/orders?size=50&page=1", &["order", "page 2", "page size", "addresses", "last page", "total"]),
+        ("/cursor/orders?limit=50", &["order", "page 2", "page size"]),
+    ] {
+        upstream.forget();
+        let output = run(["init", &format!("{}{path}", upstream.url())]).await;
+        let text = String::from_utf8(output.stdout).unwrap();
+        for subject in shown {
+            let line = format!("#   {:<21} shown ", format!("{subject}:"));
+            assert!(text.contains(&line), "{path}: {subject}\n{text}");
+        }
+        for subject in ["conditional requests", "unique order", "range filter"] {
+            assert!(text.contains(&format!("#   {subject}:")), "{path}: {subject}\n{text}");
+        }
+        // Two pages to recognise, up to twelve to find a token's parameter, and the experiments.
+        assert!((4..=30).contains(&upstream.asked().len()), "{path}: {}", upstream.asked().len());
+    }
+}
+
+#[tokio::test]
+async fn an_experiment_that_is_refused_proves_nothing() {
+    // Other sizes, numbers and unknown parameters are refused, and page 1 differs each time.
+    let upstream = Upstream::scripted(0, |asked, _| {
+        let query = asked.target.split_once('?').map_or("", |(_, query)| query);
+        match query {
+            "" => Reply::json("{\"data\":[{\"id\":1},{\"id\":2}],\"next\":\"/list?cursor=b\"}"),
+            "cursor=b" => Reply::json("{\"data\":[{\"id\":3},{\"id\":4}],\"next\":null}"),
+            _ => Reply::status(400),
+        }
+    })
+    .await;
+    let output = run(["init", &format!("{}/list", upstream.url())]).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    for line in [
+        "page size:            unproven",
+        "addresses:            unproven",
+        "conditional requests: refuted",
+        "range filter:         unproven",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(!text.contains("\npage_size"), "{text}");
+}
+
+#[tokio::test]
+async fn options_stay_in_the_written_file() {
+    let upstream = Upstream::of(120).await;
+    let url = format!("{}/cursor/orders?limit=50", upstream.url());
+    let options =
+        ["--set", "rate=500/s", "--set", "retry.attempts=7", "--set", "headers={ X-Team = \"data\" }", "--width", "3"];
+    let output = run([&["init", &url, "-H", "X-Trace: SECRET", "--bearer-env", "TOKEN"], &options[..]].concat()).await;
+    assert_eq!(output.status.code(), Some(2), "a variable that is not set");
+    let output = run([&["init", &url, "-H", "X-Trace: SECRET"], &options[..]].concat()).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "rate = \"500/s\"    # as given",
+        "retry = { attempts = 7 }    # as given",
+        "headers = { X-Team = \"data\" }    # as given",
+        "width = 3    # as given",
+        "# Clients send these header fields themselves: x-trace.",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(!text.contains("SECRET"), "{text}");
+    // A preset that is given stays one line, and keys above it have theirs.
+    let url = format!("{}/odata/orders", upstream.url());
+    let output = run(["init", &url, "--preset", "odata", "--key", "id", "--set", "records=value"]).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "preset = \"odata\"    # as given; documented",
+        "key = \"id\"    # as given",
+        "records = \"value\"    # as given",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// An API's document in the ways of several generators.
+const DOCUMENT: &str = r##"{
+  "openapi": "3.1.0",
+  "servers": [{"url": "/api"}],
+  "paths": {
+    "/orders": {"get": {
+      "summary": "List orders",
+      "parameters": [{"$ref": "#/components/parameters/limit"}, {"name": "cursor", "in": "query"}, {"name": "X-Trace", "in": "header"}],
+      "responses": {"200": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/OrderPage"}}}}}}},
+    "/orders/{id}": {"get": {"responses": {"200": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Order"}}}}}}},
+    "/orders/{order}/events": {"get": {
+      "parameters": [{"name": "page", "in": "query"}, {"name": "per_page", "in": "query"}],
+      "responses": {"200": {"content": {"application/json": {"schema": {"type": "array", "items": {"type": "object"}}}}}}}},
+    "/linked": {"get": {"responses": {"200": {
+      "headers": {"Link": {"schema": {"type": "string"}}},
+      "content": {"application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/Order"}}}}}}}},
+    "/plain": {"get": {"responses": {"200": {"content": {"application/json": {"schema": {"type": "array", "items": {"type": "string"}}}}}}}},
+    "/upload": {"post": {"responses": {"200": {}}}}
+  },
+  "components": {
+    "parameters": {"limit": {"name": "limit", "in": "query"}},
+    "schemas": {
+      "Order": {"type": "object", "properties": {"id": {"type": "string"}, "lines": {"type": "array", "items": {"type": "object"}}}},
+      "OrderPage": {"allOf": [
+        {"type": "object", "properties": {"data": {"type": "array", "items": {"$ref": "#/components/schemas/Order"}}}},
+        {"type": "object", "properties": {"next_cursor": {"anyOf": [{"type": "null"}, {"type": "string"}]}}}]}
+    }
+  }
+}"##;
+
+#[tokio::test]
+async fn lists_of_an_openapi_document_become_collections() {
+    let upstream = Upstream::scripted(0, |asked, _| match asked.target.split('?').next().unwrap() {
+        "/openapi.json" => Reply::json(DOCUMENT),
+        "/api/orders" if asked.target.contains("cursor=b") => {
+            Reply::json("{\"data\":[{\"id\":\"2\"}],\"next_cursor\":null}")
+        }
+        "/api/orders" => Reply::json("{\"data\":[{\"id\":\"1\"}],\"next_cursor\":\"b\"}"),
+        _ => Reply::status(404),
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("unpage.toml");
+    let file = file.to_str().unwrap();
+    let url = format!("{}/openapi.json", upstream.url());
+    let output = run(["init", "--openapi", &url, "--output", file, "--set", "rate=500/s"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(upstream.asked().len(), 1, "no list is asked for");
+    let text = std::fs::read_to_string(file).unwrap();
+    for lines in [
+        format!("url = \"{}/api\"    # the document's server\nrate = \"500/s\"    # as given", upstream.url()),
+        "[[collection]]    # List orders\npath = \"/orders\"".to_owned(),
+        "records = \"data\"    # unproven: by the answer's schema".to_owned(),
+        "pagination = { type = \"cursor\", next = \"next_cursor\", param = \"cursor\" }    # unproven: ".to_owned(),
+        "path = \"/orders/{order}/events\"".to_owned(),
+        "pagination = { type = \"page\", param = \"page\"".to_owned(),
+        "pagination = { type = \"link_header\"".to_owned(),
+        "pagination = \"auto\"    # the document does not tell".to_owned(),
+        "# Parameters: limit, cursor.".to_owned(),
+    ] {
+        assert!(text.contains(&lines), "{lines}\n{text}");
+    }
+    assert!(!text.contains("path = \"/orders/{id}\"") && !text.contains("/upload"), "{text}");
+    let output = run(["fetch", "--config", file, "/orders"]).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "{\"id\":\"1\"}\n{\"id\":\"2\"}\n", "{said}");
+    // A file has no address that its server could be relative to.
+    let document = folder.path().join("openapi.json");
+    std::fs::write(&document, DOCUMENT).unwrap();
+    let output = run(["init", "--openapi", document.to_str().unwrap()]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && said.contains("the document's server is no URL"), "{said}");
+}
+
+#[tokio::test]
 async fn a_page_that_nothing_proves_is_written_as_such() {
     let upstream = Upstream::scripted(0, |_, _| Reply::json("{\"items\":[{\"id\":1},{\"id\":2}]}")).await;
     let output = run(["init", &format!("{}/few", upstream.url())]).await;

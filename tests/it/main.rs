@@ -71,6 +71,8 @@ mod problems;
 mod fetch;
 // Configurations that are written for a URL, and the explanation of a fetch.
 mod init;
+// Evidence of an API for its lists: presets of the host, and lists that are paged by `Link`.
+mod host_presets;
 // A file that is fetched in several attempts.
 mod parts;
 // An upstream without a configuration: recognised, or refused.

@@ -48,8 +48,9 @@ pub(crate) struct Fixture {
     link: String,
     /// Status of a page behind the end; 200: the last page again.
     past: Option<u16>,
-    /// Body of a failure under status 200.
-    pub(crate) fails: Option<String>,
+    /// Bodies of failures under status 200.
+    #[serde(default)]
+    pub(crate) fails: Vec<String>,
     /// Traps that the walk must meet.
     pub(crate) traps: Vec<String>,
     /// Further lines of the collection.
@@ -78,8 +79,8 @@ enum Style {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Script {
     Sound,
-    /// Failure of the fixture under status 200.
-    Failing,
+    /// Failure of this rank of the fixture, under status 200.
+    Failing(usize),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -224,8 +225,8 @@ impl Asked<'_> {
             return refused;
         }
         if start > 0
-            && script == Script::Failing
-            && let Some(body) = &fixture.fails
+            && let Script::Failing(rank) = script
+            && let Some(body) = fixture.fails.get(rank)
         {
             return json_response(body.clone());
         }

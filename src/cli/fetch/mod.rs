@@ -17,8 +17,8 @@ use super::stop_signals::stopped;
 use super::{Exit, logging};
 use crate::crawl::{Crawl, Opened};
 use crate::error::{Failure, Fault};
-use crate::pagination::LonePage;
 use crate::pagination::verdict::{Consistency, Verdict};
+use crate::pagination::{LonePage, PaginationAuthor};
 use crate::snapshot::{self, Reader, ReaderEvent};
 use part_file::{Fetched, HeaderPolicy, PartialFile};
 
@@ -89,9 +89,10 @@ pub(super) async fn run(arguments: FetchArguments) -> Exit {
         }
     };
     let pagination = Arc::make_mut(&mut crawl.pagination);
+    let may_be_recognised = pagination.style.is_auto() || pagination.author == PaginationAuthor::HostPreset;
     if let Some(policy) = arguments.single_page {
         pagination.single_page = policy;
-    } else if pagination.style.is_auto() && pagination.single_page == LonePage::Refuse {
+    } else if may_be_recognised && pagination.single_page == LonePage::Refuse {
         pagination.single_page = LonePage::Break;
     }
     let file = arguments.output.as_deref();

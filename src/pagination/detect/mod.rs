@@ -42,6 +42,8 @@ pub struct Detection {
     pub candidates: Vec<Candidate>,
     /// The page as all of its collection, where it has no sign of a further one.
     pub lone: Option<Candidate>,
+    /// Number of records in the page.
+    pub records: u64,
     /// Observations for the user who must configure the collection by hand.
     pub seen: Vec<String>,
 }
@@ -67,7 +69,8 @@ pub fn detect(request: &PageRequest, headers: &HeaderMap, page: &Value) -> Detec
                 arrays if arrays.is_empty() => "no array of records".to_owned(),
                 arrays => format!("no array that is surely the records: {arrays}"),
             };
-            Detection { candidates: Vec::new(), lone: None, seen: vec![read_links(headers).1, arrays] }
+            let seen = vec![read_links(headers).1, arrays];
+            Detection { candidates: Vec::new(), lone: None, records: 0, seen }
         }
     }
 }
@@ -100,7 +103,7 @@ fn around(request: &PageRequest, headers: &HeaderMap, page: &Value, records: Pat
     candidates.extend(page_numbers::candidates(&answer));
     let lone = single_page::lone(&answer, &pointers).filter(|_| doubt.is_none());
     candidates.extend(lone.as_ref().and_then(|lone| single_page::shown(&answer, lone)));
-    Detection { candidates, lone, seen }
+    Detection { candidates, lone, records: answer.count, seen }
 }
 
 /// The live pointer to a next page in an answer, independently of the configured pagination, as a phrase. Names that are

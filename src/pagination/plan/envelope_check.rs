@@ -1,13 +1,14 @@
 //! Check of an end against the envelopes of the first and the last page of a walk.
 
 use crate::pagination::detect::{self, Sketch};
+use crate::pagination::end_settings::UnnamedCounts;
 use crate::pagination::error::PageError;
 use crate::pagination::error_settings::OwnWords;
 use crate::pagination::error_words::check_beside;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::page_envelope::PageEnvelope;
 use crate::pagination::request::PageRequest;
-use crate::pagination::settings::{Pagination, UnnamedCounts};
+use crate::pagination::settings::Pagination;
 
 #[derive(Debug, Default)]
 pub(super) struct EnvelopeCheck {
