@@ -43,6 +43,8 @@ class Collection:
     unconfigured: str | None = None
     #: Where `auto` must refuse: what of the collection leaves it without a proof.
     hopeless: str | None = None
+    #: Preset that is all of its configuration.
+    preset: str | None = None
 
     @property
     def path(self) -> str:
@@ -357,6 +359,84 @@ COLLECTIONS = [
         shaped=lambda stored: by("customer")(sorted(stored, key=lambda record: record["id"], reverse=True)),
     ),
 ]
+
+def resource(order: dict) -> dict:
+    """The order as a resource of JSON:API."""
+    attributes = {name: value for name, value in order.items() if name != "id"}
+    return {"type": "orders", "id": str(order["id"]), "attributes": attributes}
+
+
+def scim_user(user: dict) -> dict:
+    """The user as SCIM wraps it."""
+    meta = {"resourceType": "User", "location": f"/scim/v2/Users/{user['id']}"}
+    return {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "meta": meta, **user}
+
+
+# Each of these is configured by a preset, or by `unpage init`, alone: test_init.py.
+COLLECTIONS += [
+    Collection(
+        # The server refuses every other media type.
+        name="json-api",
+        server="drf",
+        address="/jsonapi/orders",
+        pages=13,
+        records="data",
+        pagination='{ type = "next_url", next = "links.next" }',
+        total="meta.pagination.count",
+        headers={"Accept": "application/vnd.api+json"},
+        file_only='accept = "application/vnd.api+json"',
+        shaped=lambda stored: [resource(order) for order in stored],
+        preset="json-api",
+    ),
+    Collection(
+        # The next URL is relative to the server.
+        name="tastypie",
+        server="drf",
+        address="/tastypie/v1/order/?limit=100",
+        pages=13,
+        records="objects",
+        pagination='{ type = "next_url", next = "meta.next" }',
+        total="meta.total_count",
+        shaped=lambda stored: [{**order, "resource_uri": f"/tastypie/v1/order/{order['id']}/"} for order in stored],
+    ),
+    Collection(
+        name="ninja",
+        server="drf",
+        address="/ninja/orders",
+        unconfigured="/ninja/orders?limit=100&offset=0",
+        pages=13,
+        page_size=("limit", 100),
+        records="items",
+        pagination='{ type = "offset", param = "offset" }',
+        total="count",
+    ),
+    Collection(
+        name="feathers",
+        server="feathers",
+        address="/orders",
+        unconfigured="/orders?$limit=100&$skip=0",
+        pages=13,
+        page_size=("$limit", 100),
+        records="data",
+        pagination='{ type = "offset", param = "$skip" }',
+        total="total",
+    ),
+    Collection(
+        # Numbers count from 1, and past the end the server gives its first page.
+        name="scim",
+        server="scim",
+        address="/scim/v2/Users",
+        unconfigured="/scim/v2/Users?count=100&startIndex=1",
+        pages=13,
+        page_size=("count", 100),
+        records="Resources",
+        pagination='{ type = "offset", param = "startIndex", start = 1 }',
+        total="totalResults",
+        shaped=lambda stored: [scim_user(user) for user in stored],
+        preset="scim",
+    ),
+]
+
 
 def named(name: str) -> Collection:
     return next(collection for collection in COLLECTIONS if collection.name == name)

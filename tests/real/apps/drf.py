@@ -1,4 +1,4 @@
-"""Django REST framework in one file: its own paginators over the shared SQLite database, read only."""
+"""Django in one file, over the shared SQLite database, read only: REST framework's own paginators, its JSON:API adapter, Tastypie and Ninja."""
 
 import os
 
@@ -25,9 +25,16 @@ django.setup()
 
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.db import models  # noqa: E402
-from django.urls import path  # noqa: E402
+from django.urls import include, path  # noqa: E402
 from drf_link_header_pagination import LinkHeaderPagination  # noqa: E402
+from ninja import ModelSchema, NinjaAPI  # noqa: E402
+from ninja.pagination import paginate  # noqa: E402
 from rest_framework import generics, pagination, serializers  # noqa: E402
+from rest_framework_json_api import pagination as json_api_pagination  # noqa: E402
+from rest_framework_json_api import renderers as json_api_renderers  # noqa: E402
+from rest_framework_json_api import serializers as json_api_serializers  # noqa: E402
+from tastypie.api import Api  # noqa: E402
+from tastypie.resources import ModelResource  # noqa: E402
 
 
 class Order(models.Model):
@@ -77,6 +84,53 @@ class ByLink(LinkHeaderPagination):
     page_size_query_param = "page_size"
 
 
+class JsonApiSerializer(json_api_serializers.ModelSerializer):
+    note = serializers.CharField(trim_whitespace=False)
+
+    class Meta:
+        model = Order
+        fields = ("number", "customer", "cents", "note", "serial", "weight", "placed")
+
+
+class JsonApiPages(json_api_pagination.JsonApiPageNumberPagination):
+    page_size = 100
+
+
+class JsonApiOrders(generics.ListAPIView):
+    queryset = Order.objects.all()
+    serializer_class = JsonApiSerializer
+    pagination_class = JsonApiPages
+    renderer_classes = [json_api_renderers.JSONRenderer]
+    resource_name = "orders"
+
+
+class TastypieOrders(ModelResource):
+    class Meta:
+        queryset = Order.objects.all()
+        resource_name = "order"
+        allowed_methods = ["get"]
+        max_limit = 500
+
+
+tastypie = Api(api_name="v1")
+tastypie.register(TastypieOrders())
+
+
+class NinjaOrder(ModelSchema):
+    class Meta:
+        model = Order
+        fields = "__all__"
+
+
+ninja = NinjaAPI()
+
+
+@ninja.get("/orders", response=list[NinjaOrder])
+@paginate
+def ninja_orders(request):
+    return Order.objects.all()
+
+
 def listing(paginator):
     """A list view with this paginator."""
     return generics.ListAPIView.as_view(
@@ -89,5 +143,8 @@ urlpatterns = [
     path("offset/", listing(ByOffset)),
     path("cursor/", listing(ByCursor)),
     path("link/", listing(ByLink)),
+    path("jsonapi/orders", JsonApiOrders.as_view()),
+    path("tastypie/", include(tastypie.urls)),
+    path("ninja/", ninja.urls),
 ]
 application = get_wsgi_application()

@@ -173,6 +173,24 @@ def in_process(name: str, app: str, ready: str) -> Callable[[Upstreams], Upstrea
     return start
 
 
+def in_node(name: str, ready: str) -> Callable[[Upstreams], Upstream]:
+    """A server of Node whose store is its own memory, as above."""
+
+    def start(all: Upstreams) -> Upstream:
+        dump = all.directory / f"{name}.json"
+        # A module is looked for beside the file that imports it.
+        app = INSTALLED / "npm" / f"{name}.mjs"
+        shutil.copy(APPS / f"{name}.mjs", app)
+        return all.start(
+            name,
+            ready,
+            lambda port: [shutil.which("node") or "node", str(app), str(port), str(all.json), str(dump)],
+            lambda _: json.loads(dump.read_text()),
+        )
+
+    return start
+
+
 def osmem(all: Upstreams) -> Upstream:
     """OpenSearch as osmem serves it: its binary alone, filled over its own API, and read by id where it was filled."""
     binary = Path(osmem_server.__file__).parent / "bin" / "osmem-server"
@@ -210,6 +228,8 @@ STARTERS: dict[str, Callable[[Upstreams], Upstream]] = {
     "json-server-0": json_server(0),
     "json-server-1": json_server(1),
     "strawberry": uvicorn("strawberry", "graphql_orders:app", "/graphql"),
+    "feathers": in_node("feathers", "/orders"),
+    "scim": in_node("scim", "/scim/v2/ServiceProviderConfig"),
     "osmem": osmem,
     "kinto": in_process("kinto", "kinto_records.py", "/v1/"),
     "dynamodb": in_process("dynamodb", "dynamodb.py", "/moto-api/"),
