@@ -16,8 +16,9 @@ use unpage::pagination::path::Segment;
 use unpage::pagination::{
     self, Advance, Base, Cookies, Cursor, Encode, Encoding, End, ErrorCondition, ErrorSettings, KeyUse, Keyset, Limits,
     LinkHeader, LonePage, More, NextRequest, NextUrl, Offset, OnDouble, OnMissed, Overlap, OwnWords, PageNumber,
-    PageSize, Pagination, Param, PartOrder, Partition, Precondition, Presence, RangeHeader, RecordOrder, Records,
-    RecordsShape, SameToken, Source, Style, Template, Token, UnnamedCounts, Validation, Whitespace,
+    PageSize, Pagination, PaginationAuthor, Param, PartOrder, Partition, Precondition, Presence, RangeHeader,
+    RecordOrder, Records, RecordsShape, SameToken, Source, Style, Template, Token, UnnamedCounts, Validation,
+    Whitespace,
 };
 
 /// Secrets that need neither an environment nor a disk.
@@ -581,6 +582,7 @@ fn pagination() -> impl Strategy<Value = Pagination> {
             single_page: LonePage::Refuse,
             consistency: None,
             cookies: if points { Cookies::Kept } else { Cookies::Dropped },
+            author: PaginationAuthor::Operator,
             keep: if style.takes_links() { vec!["limit".to_owned(), "a b".to_owned()] } else { Vec::new() },
             style,
         }

@@ -83,8 +83,10 @@ fn the_first_candidate_is_right_where_the_answer_shows_a_signal() {
     );
     assert_eq!(all.of, 565);
     assert!(signal.of > 400, "{signal}");
-    assert!(signal.share(signal.right) >= 95.0, "{signal}");
-    assert!(signal.share(signal.wrong) <= 1.5, "{signal}");
+    assert!(signal.share(signal.right) >= 99.0, "{signal}");
+    assert!(signal.share(signal.wrong) <= 0.5, "{signal}");
+    assert!(judged.of > 100 && judged.share(judged.right) >= 98.0, "{judged}");
+    assert!(judged.share(judged.wrong) <= 0.5, "{judged}");
 }
 
 #[test]

@@ -96,15 +96,20 @@ pub(super) fn is_count(CountName { name, parent, siblings, url }: CountName<'_>)
 
 /// Returns true for the name of a number of records behind a page: Kubernetes' `remainingItemCount`.
 pub(super) fn is_remaining(name: &str, parent: &str) -> bool {
-    const RECORDS: [&str; 7] = ["item", "items", "record", "records", "result", "results", "count"];
+    const REMAINING: &str = "remaining";
+    const RECORDS: [&str; 6] = ["item", "items", "record", "records", "result", "results"];
+    // Nearly all names end here, without their words.
+    if !name.get(..REMAINING.len()).is_some_and(|start| start.eq_ignore_ascii_case(REMAINING)) {
+        return false;
+    }
     let words = words(name);
-    let is_elsewhere =
-        self::words(parent).iter().any(|word| ELSEWHERE.split_ascii_whitespace().any(|known| known == word));
-    let [first, rest @ ..] = &words[..] else { return false };
-    first == "remaining"
-        && !is_elsewhere
-        && rest.iter().all(|word| RECORDS.contains(&word.as_str()))
-        && rest.iter().any(|word| word != "count")
+    let is_elsewhere = |word: &String| ELSEWHERE.split_ascii_whitespace().any(|known| known == word);
+    let is_of_records = match &words[..] {
+        [first, what] => first == REMAINING && RECORDS.contains(&what.as_str()),
+        [first, what, count] => first == REMAINING && RECORDS.contains(&what.as_str()) && count == "count",
+        _ => false,
+    };
+    is_of_records && !self::words(parent).iter().any(is_elsewhere)
 }
 
 /// Words of a name: `numTotalResults`, `num_total_results`.

@@ -11,6 +11,7 @@ async fn a_written_configuration_streams_what_the_url_has() {
     let paths = [
         "/link/orders",
         "/next_url/orders",
+        "/relative/orders",
         "/odata/orders",
         "/header/orders",
         "/cursor/orders?limit=50",
