@@ -578,6 +578,7 @@ fn pagination() -> impl Strategy<Value = Pagination> {
             valid_at: None,
             precondition: Precondition::None,
             on_missed: OnMissed::Fail,
+            settle: matches!(style, Style::Keyset(_)).then_some(Duration::from_millis(90_500)),
             record_order: RecordOrder::Assumed,
             single_page: LonePage::Refuse,
             consistency: None,

@@ -12,6 +12,9 @@ mod world;
 // All courses of small worlds.
 #[path = "drift/exhaustive.rs"]
 mod exhaustive;
+// Records that appear late in a list that is sorted by time.
+#[path = "drift/late.rs"]
+mod late;
 // Walks by keys.
 #[path = "drift/keys.rs"]
 mod keys;

@@ -94,6 +94,7 @@ fn text_of(pagination: &Pagination) -> String {
         record_order: _,
         // Came later; a crawl that was begun without it resumes without shared records.
         consistency: _,
+        settle,
         keep,
         // Came later.
         cookies: _,
@@ -121,6 +122,7 @@ fn text_of(pagination: &Pagination) -> String {
     // Options that came later are left out where they have their defaults, so that keys stay what they were.
     let later = [
         (*on_double == OnDouble::Drop).then_some(("on_double", "Drop".to_owned())),
+        settle.map(|time| ("settle", format!("{time:?}"))),
         (!keep.is_empty()).then(|| ("keep", keep.join(","))),
     ];
     let fields = fields.into_iter().chain(later.into_iter().flatten());

@@ -95,6 +95,10 @@ pub(super) struct CrawlArguments {
     /// Your word that records keep their order: one that stays does not move past another. The verdict says whose word it is
     #[arg(long)]
     stable_order: bool,
+    /// Time within which records appear in a list that is sorted by time: the end is read again for late ones. For a keyset whose --pagination has
+    /// that time as its first key
+    #[arg(long, value_name = "TIME")]
+    settle: Option<String>,
     /// End of a fetch that read all pages while records moved, so that some may be missing: `fail` exits with 7, `report` with 0 [default: fail]
     #[arg(long, value_name = "fail|report")]
     on_missed: Option<String>,
@@ -157,7 +161,7 @@ impl CrawlArguments {
     fn options(&self, accept: Option<&HeaderValue>) -> Options {
         let method = self.method.clone().or(self.data.as_ref().map(|_| Method::POST));
         let text = |text: &str| Some(text.to_owned());
-        let single: [(&'static str, Option<String>); 20] = [
+        let single: [(&'static str, Option<String>); 21] = [
             ("preset", self.preset.clone()),
             ("pagination", self.pagination.clone()),
             ("records", self.records.clone()),
@@ -169,6 +173,7 @@ impl CrawlArguments {
             ("partition", self.partition.clone()),
             ("order", self.order.clone()),
             ("consistency", self.consistency.clone()),
+            ("settle", self.settle.clone()),
             ("on_missed", self.on_missed.clone()),
             ("stable_order", self.stable_order.then(|| "true".to_owned())),
             ("width", self.width.clone()),

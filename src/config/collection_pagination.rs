@@ -3,7 +3,7 @@
 use super::key_names::KeyNames;
 use super::keywords::{Flag, Words};
 use super::pagination_key::{self, Styled};
-use super::pagination_values::{COUNT, ERROR_PATH, LAST_LINK, PARAM, PATH, RECORD_PATHS, SHAPES, SOURCE, TEXT, VALUES};
+use super::pagination_values::{COUNT, ERROR_PATH, LAST_LINK, PARAM, PATH, RECORD_PATHS, SHAPES, SOURCE, TEXT, VALUES, WAIT};
 use super::partition_key::PARTITIONS;
 use super::since_valid_at::{SINCES, VALID_ATS, since};
 use super::table_schema::{Form, Schema, rule, table};
@@ -67,7 +67,7 @@ macro_rules! field {
 }
 
 /// In the order in which they are read and written: a type may inherit `key`, and a number of pages depends on the type.
-static KEYS: [PaginationKey; 24] = [
+static KEYS: [PaginationKey; 25] = [
     PaginationKey { name: "records", read: read_records, write: write_records },
     field!("records_optional", usual records.presence, Flag([Presence::Required, Presence::Optional])),
     field!("encoding", usual records.encoding, Words(&[("none", Encoding::None), ("base64", Encoding::Base64), ("ndjson", Encoding::Lines)])),
@@ -114,6 +114,7 @@ static KEYS: [PaginationKey; 24] = [
     ),
     field!("match", usual precondition, Flag([Precondition::None, Precondition::Match])),
     field!("stable_order", usual record_order, Flag([RecordOrder::Assumed, RecordOrder::Configured])),
+    field!("settle", some settle, WAIT),
     field!("on_missed", usual on_missed, Words(&[("fail", OnMissed::Fail), ("report", OnMissed::Report)])),
     PaginationKey {
         name: "limits",

@@ -1,10 +1,13 @@
 //! Values of a pagination's keys, in both directions: paths, places of a request and of an answer, JSON, texts and numbers.
 
+use std::time::Duration;
+
 use serde_json::{Number, Value};
 use toml::de::DeValue;
 
 use super::keywords::Words;
 use super::table_schema::{Form, Schema, rule, table};
+use super::times_and_sizes::wait;
 use super::toml_node::TomlNode;
 use super::toml_text::{self, one_or_list, text};
 use super::urls_and_headers::header_name_in;
@@ -27,6 +30,10 @@ pub(super) const COUNT: Form<u64> = Form { read: |node| node.number(1), write: u
 /// Statuses that bring no page: of a failure, or 204.
 pub(super) const STATUSES: Form<Vec<u16>> =
     Form { read: |node| node.each(end_status), write: |all| one_or_list(all, u16::to_string) };
+
+/// A time with its unit, of a day at most.
+pub(super) const WAIT: Form<Duration> =
+    Form { read: wait, write: |time| text(&humantime::format_duration(*time).to_string()) };
 
 /// Path to at most one value.
 pub(super) const PATH: Form<Path> = Form { read: path, write: |path| text(&path.to_string()) };

@@ -86,7 +86,14 @@ impl Attempts {
         Ok((head, body))
     }
 
-    pub(super) async fn first(self: Box<Self>) -> (Box<Self>, Attempted) {
+    /// Makes the first attempt, when the plan wants it.
+    pub(super) async fn first(mut self: Box<Self>) -> (Box<Self>, Attempted) {
+        let wait = std::mem::take(&mut self.traits.wait);
+        if !wait.is_zero() {
+            let (url, told) = (RedactedUrl(&self.request.url), humantime::format_duration(wait));
+            tracing::info!("{url}: the end is proven, and read again in {told} for late records (settle)");
+            tokio::time::sleep(wait).await;
+        }
         let attempted = match self.exchange().await {
             Ok((head, body)) => Attempted::Page(head, Box::new(body)),
             Err(error) => Attempted::Failed(error),

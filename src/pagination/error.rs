@@ -9,6 +9,7 @@ use super::link_guard::{ALIAS_HINT, BadAddress};
 use super::not_json_hint::{NOT_JSON_HINT, not_json_hint};
 use super::path::Path;
 use super::request::{BadPlace, Param};
+use super::unsettled::Unsettled;
 
 /// The party that must act on an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +185,8 @@ page_errors! {
         #[error("the records behind which the list could be read on are gone; {0} records had come")]
         KeysGone(u64) => Moved,
             "many records were removed during the crawl: crawl again; if the upstream compares keys instead of looking records up, set anchor = \"compared\" in `pagination`";
+        #[error(transparent)]
+        Unsettled(#[from] Unsettled) => Configuration, "";
         #[error("a record of page {0} stands in this page too: records were inserted before it during the crawl")]
         Moved(u64) => Moved, MOVED_HINT;
         #[error("the page begins with the record that the page before ended with: both have the same bytes, and one `{member}`")]
@@ -287,6 +290,7 @@ impl PageError {
         match self {
             Self::Status { status, cause, .. } => status_hint(*status, *cause).unwrap_or(self.usual_hint()),
             Self::Redirect { why, .. } => why.hint(),
+            Self::Unsettled(why) => why.hint(),
             Self::NotJson { what, shown, .. } => not_json_hint(what, shown),
             Self::Repeat { param: Some(_), .. } => IGNORED_HINT,
             _ => self.usual_hint(),

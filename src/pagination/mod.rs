@@ -39,6 +39,7 @@ mod settings;
 pub mod since_valid_at;
 pub mod splitter;
 pub mod styles;
+mod unsettled;
 mod url_query;
 mod value_source;
 pub mod verdict;

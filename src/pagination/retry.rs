@@ -64,6 +64,8 @@ pub struct PageTraits {
     pub no_content: NoContent,
     pub place: PagePlace,
     pub resend: Resend,
+    /// Time to wait before the first attempt.
+    pub wait: Duration,
 }
 
 /// Permission to send a page's request again after an answer that was lost.
@@ -164,7 +166,7 @@ pub fn overload(policy: &RetryPolicy, outcome: &AttemptOutcome, halvable: Halvab
 impl PageTraits {
     /// Traits of a page that no plan has ordered.
     pub fn of_one_page(place: PagePlace) -> Self {
-        Self { halvable: Halvable::No, no_content: NoContent::Page, place, resend: Resend::Allowed }
+        Self { halvable: Halvable::No, no_content: NoContent::Page, place, resend: Resend::Allowed, wait: Duration::ZERO }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Pagination of one collection, as configured or recognised.
 
+use std::time::Duration;
+
 use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 use http::{HeaderName, StatusCode};
 use serde_json::Value;
@@ -48,6 +50,8 @@ pub struct Pagination {
     pub valid_at: Option<ValidAt>,
     pub precondition: Precondition,
     pub on_missed: OnMissed,
+    /// Time within which a record appears in a list that is sorted by time, and whose end is read again for late ones.
+    pub settle: Option<Duration>,
     /// As configured; otherwise the best that costs next to nothing.
     pub consistency: Option<ConsistencyLevel>,
     /// Word for it that records keep their order, on which `steady` and `mended` rely.
@@ -114,6 +118,7 @@ impl Pagination {
             valid_at: None,
             precondition: Precondition::None,
             on_missed: OnMissed::Fail,
+            settle: None,
             consistency: None,
             record_order: RecordOrder::Assumed,
             keep: Vec::new(),

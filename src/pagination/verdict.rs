@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use super::doubt::Doubt;
@@ -105,6 +106,8 @@ pub struct ProvenEnd {
     pub doubles: u64,
     /// As [`Verdict::late`].
     pub late: u64,
+    /// Time up to which late records were looked for, by the sort order of the list.
+    pub settled: Option<Timestamp>,
 }
 
 impl Verdict {
@@ -125,7 +128,8 @@ impl ProvenEnd {
 
     /// Returns the proof and the signals that agree as a phrase: "no next address and the upstream's total of 3".
     pub fn proof_text(&self) -> String {
-        self.agreeing.iter().fold(self.proof.to_string(), |text, signal| format!("{text} and {signal}"))
+        let proof = self.agreeing.iter().fold(self.proof.to_string(), |text, signal| format!("{text} and {signal}"));
+        self.settled.map_or(proof.clone(), |until| format!("{proof}; settled up to {until}"))
     }
 }
 
@@ -350,8 +354,18 @@ mod tests {
     #[test]
     fn signals_that_agree_are_told_with_the_proof() {
         let consistency = Consistency::Steady;
-        let end = ProvenEnd { proof: Proof::NoNext, agreeing: vec![Proof::Total(3)], consistency, doubles: 0, late: 0 };
+        let end = ProvenEnd {
+            proof: Proof::NoNext,
+            agreeing: vec![Proof::Total(3)],
+            consistency,
+            doubles: 0,
+            late: 0,
+            settled: None,
+        };
         assert_eq!(end.proof_text(), "no next address and the upstream's total of 3");
+        let settled = Timestamp::from_millisecond(1_767_323_045_678).ok();
+        let settled = ProvenEnd { agreeing: Vec::new(), settled, ..end.clone() };
+        assert_eq!(settled.proof_text(), "no next address; settled up to 2026-01-02T03:04:05.678Z");
         assert_eq!(ProvenEnd { agreeing: Vec::new(), ..end }.proof_text(), "no next address");
     }
 

@@ -7,7 +7,7 @@ use crate::exhaustive::{Counts, by_offset, by_page};
 use crate::world::{ChangeKind, Choices, World, crawl};
 
 /// Number of random courses: `UNPAGE_LONG=1 cargo test --release --test drift` runs the deep form.
-fn courses() -> u32 {
+pub(crate) fn courses() -> u32 {
     if std::env::var_os("UNPAGE_LONG").is_some() { 100_000 } else { 100 }
 }
 

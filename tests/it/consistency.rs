@@ -1,14 +1,20 @@
 //! Lists that change while they are read: records that are gone when a keyset is read on behind them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::client::BOTH;
 use crate::proxy::{Proxy, collection, run};
 use crate::streams::ask;
-use crate::upstream::{Asked, Reply, Upstream};
+use crate::upstream::{Asked, Reply, Upstream, answer};
 
 pub(super) const SIZE: usize = 20;
+
+/// The end of the list that settles has been asked for again.
+static READ_AGAIN: AtomicBool = AtomicBool::new(false);
 
 /// Ids from 1 on, but for these.
 pub(super) fn ids(records: usize, gone: &[usize]) -> Vec<usize> {
@@ -159,6 +165,53 @@ async fn a_list_of_one_record_ends_where_its_key_is_heeded() {
         let level = ["--key", "id", "--consistency", "repair"];
         let (code, lines, said) = fetched(&format!("{}/orders", upstream.url()), &pagination, &level).await;
         assert!(code == Some(0) && lines == "{\"id\":1}\n" && said.contains("; steady: "), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_list_that_settles_has_its_late_records() {
+    const START: u64 = 1_760_000_000;
+    let upstream = Upstream::scripted(0, |asked, _| {
+        let query = asked.target.split_once('?').map_or("", |(_, query)| query);
+        let after = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "after");
+        let after = after.map_or((0, 0), |(_, after)| serde_json::from_str::<(u64, u64)>(&after).unwrap());
+        let mut list: Vec<(u64, u64)> = (1..=5).map(|id| (START + id, id)).collect();
+        if asked.attempt > 1 || after != (START + 2, 2) && READ_AGAIN.load(Ordering::Relaxed) {
+            READ_AGAIN.store(true, Ordering::Relaxed);
+            list = [list, vec![(START + 3, 9), (START + 6, 10)]].concat();
+            list.sort_unstable();
+        }
+        let records = list.into_iter().filter(|record| *record > after).take(2);
+        let records: Vec<_> = records.map(|(at, id)| format!("{{\"id\":{id},\"at\":{at}}}")).collect();
+        let age = if READ_AGAIN.load(Ordering::Relaxed) { 7 } else { 4 };
+        let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(START + age));
+        let fields = [("content-type", "application/json"), ("date", &date)];
+        Reply::Whole(answer(200, &fields, format!("{{\"data\":[{}]}}", records.join(","))))
+    })
+    .await;
+    let pagination =
+        "{ type = \"keyset\", key = [\"at\", \"id\"], param = \"after\", encode = \"json\", anchor = \"compared\" }";
+    let url = format!("{}/orders", upstream.url());
+    let (code, lines, said) = fetched(&url, pagination, &["--key", "id", "--settle", "50ms"]).await;
+    let ids: Vec<_> = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect();
+    assert_eq!((code, &ids), (Some(0), &vec![json!(1), json!(2), json!(3), json!(4), json!(5), json!(9)]), "{said}");
+    assert!(said.contains("an empty page past the last; settled up to 2025-10-09T08:53:25Z"), "{said}");
+    assert!(said.contains("1 late insert seen"), "{said}");
+    assert_eq!(upstream.asked().len(), 7);
+    for (key, told) in [
+        ("[\"n\", \"id\"]", "`n`, by which the list is to settle, should be a time"),
+        ("[\"down\", \"id\"]", "the times at `down` fall"),
+    ] {
+        let upstream = Upstream::scripted(0, |_, _| {
+            Reply::json(format!(
+                "{{\"data\":[{{\"id\":1,\"n\":7,\"down\":{START}}},{{\"id\":2,\"n\":8,\"down\":{}}}]}}",
+                START - 1
+            ))
+        })
+        .await;
+        let pagination = format!("{{ type = \"keyset\", key = {key}, param = \"after\", encode = \"json\" }}");
+        let (code, _, said) = fetched(&format!("{}/orders", upstream.url()), &pagination, &["--settle", "50ms"]).await;
+        assert!(code == Some(2) && said.contains(told), "{said}");
     }
 }
 

@@ -1,6 +1,8 @@
 //! `since`, `valid_at`, `match` and `consistency` where the rest of the collection is in their way.
 
 use super::{Contradiction, Exception, LintFacts, Rule};
+use crate::pagination::path::{Path, Segment};
+use crate::pagination::styles::Style;
 use crate::pagination::{ConsistencyLevel, Precondition, RecordOrder, VersionSource};
 
 pub(super) static RULES: &[Rule] = &[
@@ -108,12 +110,39 @@ pub(super) static RULES: &[Rule] = &[
         },
     },
     Rule {
+        name: "nothing-to-settle",
+        exception: Exception::Never,
+        about: &["settle", "pagination", "consistency", "partition", "valid_at", "match"],
+        check: settles_in_vain,
+    },
+    Rule {
         name: "valid-at-overwritten",
         exception: Exception::Never,
         about: &["valid_at", "pagination", "page_size", "partition", "since"],
         check: overwritten,
     },
 ];
+
+fn settles_in_vain(facts: &LintFacts<'_>) -> Option<Contradiction> {
+    let pagination = facts.pagination;
+    pagination.settle?;
+    let is_id = |path: &Path| matches!(path.segments().last(), Some(Segment::Name(name)) if matches!(name.as_str(), "id" | "_id" | "uuid" | "guid" | "ulid"));
+    let is_by_time = matches!(&pagination.style, Style::Keyset(keyset) if !keyset.key.first().is_some_and(is_id));
+    let names_one = pagination.valid_at.is_some() || pagination.precondition == Precondition::Match;
+    let is_read_twice = pagination.is_verified() || pagination.consistency == Some(ConsistencyLevel::Upstream);
+    let (what, hint) = match (is_by_time, names_one || is_read_twice || pagination.partition.is_some()) {
+        (true, false) => return None,
+        (false, _) => (
+            "pages do not begin behind a time, and late records are looked for behind one",
+            "name the time by which the upstream sorts as the first key of type keyset: key = [\"created_at\", \"id\"]; or leave settle out",
+        ),
+        (true, true) => (
+            "all pages are of one state, are all read again, or have several ends",
+            "leave settle out, or valid_at, match, consistency and partition",
+        ),
+    };
+    Some(Contradiction { at: "settle", what: what.to_owned(), hint })
+}
 
 /// Each part would have the version of its own first page.
 fn of_parts(facts: &LintFacts<'_>) -> Option<Contradiction> {

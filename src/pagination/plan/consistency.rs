@@ -32,6 +32,7 @@ impl EndedWalk<'_> {
             consistency: self.consistency(proof),
             doubles: self.progress.doubles().dropped,
             late: self.drift.map_or(0, |drift| drift.late),
+            settled: None,
         }
     }
 

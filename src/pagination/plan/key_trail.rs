@@ -7,18 +7,22 @@
 //! The keys are one list, cut at the place of the next page: some have been passed, and others are ahead, since the walk has stepped back
 //! from them. [`TrailPage::take`] has the rule for the records of a page.
 
+use std::time::Duration;
+
 use super::drift::Drift;
 use super::end::PageLength;
 use super::fingerprint::last_line as last_line_of;
 use super::keyset_reader::{KeysetReader, KeysetText, PageOrder};
+use super::settling_tail::SettlingTail;
 use super::trail_keys::{TrailKeys, TrailPlace};
-use super::trail_note::{NotedEnd, TrailNote};
 use super::trail_page::{TrailPage, TrailRecord};
 use crate::batch::Batch;
 use crate::pagination::error::PageError;
 use crate::pagination::proof::Proof;
 use crate::pagination::settings::Pagination;
 use crate::pagination::styles::{KeyUse, Style};
+use crate::pagination::unsettled::Unsettled;
+use crate::pagination::verdict::ProvenEnd;
 
 /// Number of steps back in any walk; a longer one may take one for each [`PAGES_A_STEP`] pages.
 const LEAST_STEPS: u64 = 20;
@@ -28,28 +32,29 @@ const PAGES_A_STEP: u64 = 4;
 /// Keys of a walk whose pages begin behind one; of another walk, nothing.
 #[derive(Debug)]
 pub(super) struct KeyTrail {
-    keyset: Option<KeysetReader>,
+    pub(super) keyset: Option<KeysetReader>,
     /// A key identifies a record, and records keep their order: the operator's word.
-    promises_order: bool,
-    keys: TrailKeys,
-    page: TrailPage,
-    held: Option<HeldEnd>,
+    pub(super) promises_order: bool,
+    pub(super) keys: TrailKeys,
+    pub(super) page: TrailPage,
+    pub(super) held: Option<HeldEnd>,
     /// Changes that the steps back have shown.
-    drift: Drift,
+    pub(super) drift: Drift,
     /// Key of a last record behind which nothing came, although its page says that there is more.
-    refuted: Vec<u8>,
+    pub(super) refuted: Vec<u8>,
     /// Last record of the page so far.
-    last_line: Vec<u8>,
+    pub(super) last_line: Vec<u8>,
+    pub(super) tail: Option<SettlingTail>,
 }
 
 /// Answer that would end the walk, held until a page shows the record behind which it came.
 #[derive(Debug)]
-struct HeldEnd {
+pub(super) struct HeldEnd {
     /// Place of that record among the keys ahead.
-    anchor: u64,
-    steps: u32,
+    pub(super) anchor: u64,
+    pub(super) steps: u32,
     /// Meaning of the answer if the record is there; none where no end has come yet.
-    answer: Option<Result<Proof, PageError>>,
+    pub(super) answer: Option<Result<Proof, PageError>>,
 }
 
 /// Meaning of a whole page for an end that is held.
@@ -76,6 +81,7 @@ impl KeyTrail {
             keyset,
             promises_order: pagination.promises_order(),
             keys: TrailKeys::default(),
+            tail: SettlingTail::of(pagination),
             page: TrailPage::default(),
             held: None,
             drift: Drift::default(),
@@ -89,8 +95,18 @@ impl KeyTrail {
         self.keyset.as_ref().is_some_and(|keyset| keyset.usage() != KeyUse::Compared)
     }
 
+    /// Returns true if the keys of records are kept.
+    pub(super) fn keeps_keys(&self) -> bool {
+        self.holds_ends() || self.tail.is_some()
+    }
+
     pub(super) fn is_held(&self) -> bool {
         self.held.is_some()
+    }
+
+    /// Returns true if the page was asked for from an earlier place than the last one that was reached.
+    pub(super) fn goes_back(&self) -> bool {
+        self.is_held() || self.reads_again()
     }
 
     pub(super) fn has_stepped(&self) -> bool {
@@ -121,8 +137,9 @@ impl KeyTrail {
         self.keys.drop_page();
         self.page = TrailPage::default();
         self.last_line.clear();
+        let goes_back = self.goes_back();
         if let Some(keyset) = &mut self.keyset {
-            keyset.start_page(if self.held.is_some() { PageOrder::Back } else { PageOrder::Forward });
+            keyset.start_page(if goes_back { PageOrder::Back } else { PageOrder::Forward });
         }
     }
 
@@ -130,16 +147,21 @@ impl KeyTrail {
     /// follows one of them is not what follows the other.
     pub(super) fn join(&mut self, batch: &Batch) -> Result<Vec<usize>, PageError> {
         let mut known = Vec::new();
-        let (is_held, holds_ends) = (self.is_held(), self.holds_ends());
-        let Self { keyset: Some(keyset), keys, page, last_line, .. } = self else { return Ok(known) };
+        let (is_held, keeps_keys) = (self.is_held(), self.keeps_keys());
+        let Self { keyset: Some(keyset), keys, page, last_line, tail, .. } = self else { return Ok(known) };
+        tail.as_mut().map_or(Ok(()), |tail| tail.add(batch))?;
         let mut line_before = last_line.as_slice();
         for (at, line) in batch.each().enumerate() {
+            if tail.as_mut().map_or(Ok(false), |tail| tail.is_behind(line))? {
+                known.push(at);
+                continue;
+            }
             let Some(KeysetText { text, is_equal }) = keyset.read(line)? else { continue };
             if is_equal && line.trim_ascii() != line_before.trim_ascii() {
                 return Err(keyset.ties());
             }
             line_before = line;
-            if is_equal || !holds_ends {
+            if is_equal || !keeps_keys {
                 continue;
             }
             let place = keys.place_of(text, page.looks_back() || is_held);
@@ -159,24 +181,46 @@ impl KeyTrail {
         Ok(known)
     }
 
-    /// Notes the keys of records that left before the walk was interrupted, in their order.
-    pub(super) fn recall(&mut self, records: &Batch) -> Result<(), PageError> {
-        let Some(keyset) = &mut self.keyset else { return Ok(()) };
-        for line in records.each() {
-            if let Some(KeysetText { text, is_equal: false }) = keyset.read(line)? {
-                self.keys.recall(text);
-            }
-        }
-        Ok(())
-    }
-
     /// Takes over a page whose records leave. Where one that follows the page before has new ones alone, those ahead are gone.
-    pub(super) fn settle(&mut self) {
-        self.drift.late += self.page.late();
+    pub(super) fn settle(&mut self, last: &[u8], date: Option<u64>) -> Result<(), PageError> {
+        self.drift.late += if self.reads_again() { self.page.new_records() } else { self.page.late() };
         self.keys.end_page(self.page.met());
-        if self.page.new_records() > 0 && !self.is_back() {
+        if self.page.new_records() > 0 && !self.is_back() && !self.reads_again() {
             self.keys.forget_ahead();
         }
+        let key = self.keys.behind();
+        self.tail.as_mut().map_or(Ok(()), |tail| tail.end_page(last, key, date))
+    }
+
+    /// Goes back to where the list may still settle, behind an end that is proven. Returns false if there is no such place.
+    pub(super) fn read_again(&mut self, proof: Proof) -> Result<bool, PageError> {
+        let Some(tail) = self.tail.as_mut().filter(|tail| !tail.is_read_again()) else { return Ok(false) };
+        if !tail.begin(proof) {
+            return Ok(false);
+        }
+        self.held = None;
+        let is_kept = self.keys.return_to(tail.anchor());
+        if is_kept { Ok(true) } else { Err(Unsettled::TailTooLong.into()) }
+    }
+
+    /// Returns true if the end of the list is read again.
+    pub(super) fn reads_again(&self) -> bool {
+        self.tail.as_ref().is_some_and(SettlingTail::is_read_again)
+    }
+
+    pub(super) fn tail(&mut self) -> Option<&mut SettlingTail> {
+        self.tail.as_mut()
+    }
+
+    /// Time to wait before the next page is asked for.
+    pub(super) fn wait(&self) -> Duration {
+        self.tail.as_ref().map_or(Duration::ZERO, SettlingTail::wait)
+    }
+
+    /// The end of the walk, with what the second reading of its tail has shown.
+    pub(super) fn told_in(&self, end: ProvenEnd) -> ProvenEnd {
+        let Some(tail) = &self.tail else { return end };
+        ProvenEnd { late: self.drift.late, settled: tail.settled(), ..end }
     }
 
     /// Key behind which the next page is asked for; none for the list's beginning.
@@ -253,23 +297,39 @@ impl KeyTrail {
     pub(super) fn drift(&self) -> Option<Drift> {
         self.promises_order.then_some(self.drift)
     }
+}
 
-    /// State for a checkpoint; none for a walk that has only gone forward.
-    pub(super) fn note(&self) -> Option<TrailNote> {
-        let held = self.held.as_ref().map(|HeldEnd { anchor, steps, answer }| {
-            let proof = answer.as_ref().and_then(|answer| answer.as_ref().ok().copied());
-            NotedEnd { anchor: *anchor, steps: *steps, proof }
-        });
-        let Drift { shifts, back, late, .. } = self.drift;
-        let is_noted = self.has_stepped() || self.drift != Drift::default();
-        is_noted.then(|| TrailNote { ahead: self.keys.texts_ahead(), held, shifts, back, late })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pagination::record_settings::Records;
+    use crate::pagination::request::{Encode, Param};
+    use crate::pagination::styles::{Keyset, Overlap};
+
+    /// Takes the lines of one page in two batches.
+    fn join(lines: &[&str], cut: usize, usage: KeyUse) -> Result<(), PageError> {
+        let param = Param::Query("after".to_owned());
+        let style =
+            Keyset { key: vec!["id".parse().unwrap()], param, encode: Encode::Plain, overlap: Overlap::None, usage };
+        let mut trail = KeyTrail::new(&Pagination::of(style.into(), Records::at("data".parse().unwrap())));
+        trail.start_page();
+        let (first, second) = lines.split_at(cut);
+        [first, second].iter().filter(|lines| !lines.is_empty()).try_for_each(|lines| {
+            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            trail.join(&Batch::new(text.into_bytes().into(), lines.len() as u64)).map(drop)
+        })
     }
 
-    /// Takes over [`KeyTrail::note`]; the keys that have been passed follow.
-    pub(super) fn resume(&mut self, note: Option<TrailNote>) {
-        let TrailNote { ahead, held, shifts, back, late } = note.unwrap_or_default();
-        self.keys.resume(ahead.iter().map(String::as_str));
-        self.held = held.map(|NotedEnd { anchor, steps, proof }| HeldEnd { anchor, steps, answer: proof.map(Ok) });
-        self.drift = Drift { shifts, back, late, ..Drift::default() };
+    #[test]
+    fn records_that_share_a_key_are_refused_however_the_page_arrives() {
+        let twins = [r#"{"id":1}"#, r#"{"id":2,"n":1}"#, r#"{"id":2,"n":2}"#, r#"{"id":3}"#];
+        let same = [r#"{"id":1}"#, r#"{"id":2,"n":1}"#, r#"{"id":2,"n":1}"#, r#"{"id":3}"#];
+        for usage in [KeyUse::Unknown, KeyUse::Compared, KeyUse::LookedUp] {
+            for cut in 0..=twins.len() {
+                let joined = join(&twins, cut, usage);
+                assert!(matches!(joined, Err(PageError::KeyTies { .. })), "{usage:?} {cut}: {joined:?}");
+                assert!(join(&same, cut, usage).is_ok(), "{usage:?} {cut}");
+            }
+        }
     }
 }

@@ -55,6 +55,7 @@ mod plan;
 mod progress;
 mod range_splitter;
 mod release;
+mod settling_tail;
 mod shared_key_set;
 mod totals;
 mod trail_keys;

@@ -191,6 +191,7 @@ impl Parts {
                     consistency: self.consistency(last.as_ref()),
                     doubles: 0,
                     late: 0,
+                    settled: None,
                 }))
             }
         }

@@ -252,6 +252,7 @@ impl Plan {
             no_content: if is_led_to { NoContent::NotYet } else { NoContent::Page },
             place: if is_first { PagePlace::First } else { PagePlace::Later },
             resend: if moves_on { Resend::Unserved } else { Resend::Allowed },
+            wait: owner.map(|part| part.walk.trail.wait()).unwrap_or_default(),
         }
     }
 

@@ -11,6 +11,8 @@ pub(super) struct TrailKeys {
     settled: u64,
     /// Keys behind the place, the nearest one last: their records came with a page from which the walk has stepped back.
     ahead: KeyTexts,
+    /// Keys right in front of the place, as they were noted: those that are recalled stand before them.
+    noted: Vec<String>,
 }
 
 /// Place of a record, relative to the key that its page was asked for behind.
@@ -54,6 +56,9 @@ impl TrailKeys {
 
     pub(super) fn drop_page(&mut self) {
         self.passed.truncate(self.settled);
+        for text in std::mem::take(&mut self.noted) {
+            self.passed.push(text.as_bytes());
+        }
         self.settled = self.passed.end();
     }
 
@@ -73,18 +78,39 @@ impl TrailKeys {
         keys > 0 && self.ahead.first() == 0
     }
 
-    /// Takes over the keys ahead, the nearest one last; all others follow.
-    pub(super) fn resume<'a>(&mut self, ahead: impl IntoIterator<Item = &'a str>) {
-        *self = Self::default();
+    /// Moves the place back to right behind this key, or to the list's beginning. Returns false where a key in between is not kept.
+    pub(super) fn return_to(&mut self, key: Option<&[u8]>) -> bool {
+        self.drop_page();
+        self.ahead.truncate(0);
+        let end = self.passed.end();
+        let place = match key {
+            None => (self.passed.first() == 0).then_some(0),
+            Some(key) => self.passed.place_of(key, end).map(|place| place + 1),
+        };
+        place.is_some_and(|place| place == end || self.step_back(end - place))
+    }
+
+    /// Takes over the keys ahead, the nearest one last, and those in front of the place that were noted; all others follow.
+    pub(super) fn resume<'a>(&mut self, ahead: impl IntoIterator<Item = &'a str>, noted: Vec<String>) {
+        *self = Self { noted, ..Self::default() };
         ahead.into_iter().for_each(|text| self.ahead.push(text.as_bytes()));
     }
 
-    /// Passes a key that came before the walk was interrupted, unless it is ahead.
+    /// Passes a key that came before the walk was interrupted, unless it is ahead or was noted.
     pub(super) fn recall(&mut self, text: &[u8]) {
-        if !matches!(self.place_of(text, false), TrailPlace::Ahead(_)) {
+        let is_noted = self.noted.iter().any(|noted| noted.as_bytes() == text);
+        if !is_noted && !matches!(self.place_of(text, false), TrailPlace::Ahead(_)) {
             self.passed.push(text);
         }
         self.settled = self.passed.end();
+    }
+
+    /// Keys behind this one, or all that are kept, in the list's order.
+    pub(super) fn texts_behind(&self, key: Option<&[u8]>) -> Vec<String> {
+        let end = self.passed.end();
+        let first = key.and_then(|key| self.passed.place_of(key, end)).map_or(self.passed.first(), |place| place + 1);
+        let texts = (first..end).filter_map(|place| self.passed.get(place));
+        texts.map(|text| String::from_utf8_lossy(text).into_owned()).collect()
     }
 
     pub(super) fn forget_ahead(&mut self) {
@@ -154,9 +180,25 @@ mod tests {
         assert!(keys.step_back(3));
         let texts = keys.texts_ahead();
         assert_eq!(texts, ["6", "5", "4"]);
-        keys.resume(texts.iter().map(String::as_str));
+        keys.resume(texts.iter().map(String::as_str), Vec::new());
         [1, 4, 2, 5, 6, 3].iter().for_each(|key: &u64| keys.recall(key.to_string().as_bytes()));
         assert_eq!((keys.behind(), keys.passed(), keys.texts_ahead()), (Some(&b"3"[..]), 3, texts));
+    }
+
+    #[test]
+    fn keys_that_left_in_another_order_are_resumed_in_that_of_the_list() {
+        let mut keys = keys(6);
+        let noted = keys.texts_behind(Some(b"2"));
+        assert_eq!(noted, ["3", "4", "5", "6"]);
+        keys.resume([], noted);
+        // 4 was late.
+        [1, 2, 3, 5, 6, 4].iter().for_each(|key: &u64| keys.recall(key.to_string().as_bytes()));
+        keys.drop_page();
+        assert_eq!(
+            (keys.passed(), keys.texts_behind(None)),
+            (6, ["1", "2", "3", "4", "5", "6"].map(String::from).to_vec())
+        );
+        assert!(keys.return_to(Some(b"3")) && keys.behind() == Some(b"3") && keys.ahead() == 3);
     }
 
     #[test]

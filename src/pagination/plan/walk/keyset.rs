@@ -1,7 +1,9 @@
 //! Pages behind a key, and the ends that are held until the record of that key has been seen again.
 
 use super::Walk;
+use crate::pagination::end_settings::End;
 use crate::pagination::error::PageError;
+use crate::pagination::plan::end::PageLength;
 use crate::pagination::plan::walk_state::{Aim, WalkState};
 use crate::pagination::proof::Proof;
 
@@ -35,6 +37,17 @@ impl KeysetWalk<'_> {
     /// Returns true if as many records came as the upstream's total says.
     fn has_all(&self) -> bool {
         self.0.progress.total() == Some(self.0.progress.records())
+    }
+
+    /// Reads on in the end of the list, which is read again, up to the first later record: Asked ⇒ Ask, or Asked ⇒ Done.
+    pub(super) fn read_on(&mut self, records: u64, length: PageLength, more: Option<bool>) -> Result<(), PageError> {
+        let ends_short = self.0.pagination.end == End::ShortPage && length == PageLength::Short;
+        let is_over = self.0.trail.tail().is_some_and(|tail| tail.is_over());
+        match records {
+            _ if is_over || ends_short || more == Some(false) => self.0.finish(Proof::LastRecord),
+            0 => self.hold(Ok(Proof::EmptyPage)),
+            _ => self.ask_behind(),
+        }
     }
 
     /// Asks for the page behind the trail's key: Asked ⇒ Ask.

@@ -5,6 +5,7 @@
 
 mod keyset;
 mod overlapping;
+mod page_words;
 mod transitions;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::pagination::settings::Pagination;
 use crate::pagination::styles::PageAnswer;
 use crate::pagination::verdict::ProvenEnd;
 use overlapping::OverlappingWalk;
+use page_words::PageWords;
 
 /// State machine of one part of a crawl.
 #[derive(Debug)]
@@ -50,7 +52,7 @@ pub struct Walk {
     pinned: PinnedState,
     envelopes: EnvelopeCheck,
     overlap: PageOverlap,
-    trail: KeyTrail,
+    pub(in crate::pagination::plan) trail: KeyTrail,
 }
 
 impl Walk {
@@ -97,7 +99,6 @@ impl Walk {
         }
     }
 
-    /// Request that [`Walk::step`] would order next.
     pub(in crate::pagination::plan) fn next(&self) -> Option<&PageRequest> {
         match &self.state {
             WalkState::Ask(request, _) => Some(request),
@@ -118,10 +119,9 @@ impl Walk {
         let Self { pagination, progress, pinned, addresses, .. } = self;
         let (reach, drift) = (self.overlap.reach(), self.overlap.drift().or_else(|| self.trail.drift()));
         let drift = drift.map(|drift| drift.held_to(progress, reach));
-        Some(EndedWalk { pagination, progress, pinned, drift, reach, addresses }.ending(proof))
+        Some(self.trail.told_in(EndedWalk { pagination, progress, pinned, drift, reach, addresses }.ending(proof)))
     }
 
-    /// Latest fact about the walk that the operator is told of.
     pub(in crate::pagination::plan) fn notice(&self) -> Option<PlanNotice> {
         PlanNotice::of(&self.pagination, &self.pinned, self.addresses.lost(), &self.progress)
     }
@@ -144,7 +144,6 @@ impl Walk {
         self.pagination.style.is_pointed() && !self.pagination.end.is_by(StatusCode::NO_CONTENT)
     }
 
-    /// The upstream's own total, as far as it is known.
     pub fn total(&self) -> Option<u64> {
         self.progress.total()
     }
@@ -180,7 +179,6 @@ impl Walk {
         Ok(())
     }
 
-    /// Bytes in memory of the keys by which records are known again.
     pub(in crate::pagination::plan) fn known_bytes(&self) -> usize {
         self.overlap.bytes()
     }
@@ -226,13 +224,13 @@ impl Walk {
         if !self.take(aim, new)? {
             return Ok(Vec::new());
         }
-        if let Some(doubt) = self.doubt(head, &page, records)? {
+        if let Some(doubt) = PageWords(self).doubt(head, &page, records)? {
             return self.ask_again(doubt).map(|()| Vec::new());
         }
         self.release.compare_withheld(self.pages())?;
         let reach = self.addresses.reach(self.number(), records);
         self.overlap.settle(self.page_start(), reach, &self.progress)?;
-        self.trail.settle();
+        self.trail.settle(self.release.page().last_record(), head.date())?;
         self.read_totals(head, &page.fields, records)?;
         OverlappingWalk(self).look_for_lacks(records);
         let length = if records < OverlappingWalk(self).full_length() { PageLength::Short } else { PageLength::Full };
@@ -273,6 +271,8 @@ impl Walk {
 
     fn read_totals(&mut self, head: &Head, fields: &PageFields, records: u64) -> Result<(), PageError> {
         let before = self.progress.total();
+        // Numbers that came with the end are of its own moment.
+        let records = if self.trail.reads_again() { 0 } else { records };
         let counts_pages = !self.page_size.is_resized() && self.overlap.drift().is_none();
         let shrank = self.progress.read_totals(&self.pagination, counts_pages, head, fields, records)?;
         self.check_shrunk(shrank)?;

@@ -16,7 +16,7 @@ impl OverlappingWalk<'_> {
     /// Indexes of the records of a batch that pages before held, as far as pages are meant to share some.
     pub(super) fn known(&mut self, batch: &Batch, is_first: bool) -> Result<Vec<usize>, PageError> {
         let overlap_key = self.0.pagination.style.rules().overlap_key();
-        if is_first && !self.0.trail.is_held() && self.0.release.begins_with_last(batch, overlap_key)? {
+        if is_first && !self.0.trail.goes_back() && self.0.release.begins_with_last(batch, overlap_key)? {
             let known = self.0.trail.join(batch)?;
             return Ok(if known.first() == Some(&0) { known } else { [vec![0], known].concat() });
         }

@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode};
 use super::Walk;
 use super::keyset::KeysetWalk;
 use super::overlapping::OverlappingWalk;
+use super::page_words::PageWords;
 use crate::pagination::end_settings::SameToken;
 use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::page::{Head, Page};
@@ -14,11 +15,11 @@ use crate::pagination::plan::adaptive_page_size::Resizing;
 use crate::pagination::plan::checkpoint::{Checkpoint, NotedParts, ResumedParts, WalkLead};
 use crate::pagination::plan::confirmation::Refusal;
 use crate::pagination::plan::end::{EndRules, PageLead, PageLength, WholePage};
-use crate::pagination::plan::envelope_check::ArrivedPage;
 use crate::pagination::plan::events::PageSoFar;
 use crate::pagination::plan::forecast::Forecast;
 use crate::pagination::plan::key_trail::Conclusion;
 use crate::pagination::plan::observed_overlap::PageStart;
+use crate::pagination::plan::settling_tail::SettlingTail;
 use crate::pagination::plan::walk_state::{Aim, WalkState};
 use crate::pagination::proof::Proof;
 use crate::pagination::request::PageRequest;
@@ -74,7 +75,7 @@ impl Walk {
             && (!self.overlap.is_active() || records == 0 || self.overlap.has_ended())
         {
             if proof == Proof::EmptyPage {
-                self.check_words(head, page, false)?;
+                PageWords(self).check(head, page, false)?;
             }
             return KeysetWalk(self).hold(Ok(proof));
         }
@@ -99,6 +100,9 @@ impl Walk {
             Conclusion::Refuted(error) => return Err(error),
             Conclusion::Absent => return KeysetWalk(self).hold(Ok(Proof::EmptyPage)),
         }
+        if self.trail.reads_again() {
+            return KeysetWalk(self).read_on(records, length, more);
+        }
         // The first page may be short of what the upstream ever gives, so that it proves nothing.
         let is_short =
             length == PageLength::Short || self.pages() == 1 && records > 1 && self.page_size.is_above(records);
@@ -114,7 +118,8 @@ impl Walk {
             PageLead::Next(_, Aim::Records) if may_be_last && self.trail.overlap() => KeysetWalk(self).ask_behind(),
             PageLead::Next(next, aim) => self.ask(next, aim),
             PageLead::End(proof) => {
-                self.check_words(head, page, self.pages() == 1)?;
+                let is_first = self.pages() == 1;
+                PageWords(self).check(head, page, is_first)?;
                 KeysetWalk(self).end(proof, records, asked)
             }
         }
@@ -126,13 +131,13 @@ impl Walk {
             return OverlappingWalk(self).take(aim);
         }
         let starts_again = self.progress.started(self.release.page().start());
-        if !matches!(aim, Aim::Confirm(_)) && self.trail.holds_ends() {
+        if !matches!(aim, Aim::Confirm(_)) && self.trail.keeps_keys() {
             let restart = starts_again.filter(|_| new > 0 && !self.trail.knows_first());
             if let Some(earlier) = restart.or(self.trail.is_apart().then_some(1)) {
                 let repeated = self.pagination.style.repeated(earlier);
                 return KeysetWalk(self).hold(Err(repeated)).map(|()| false);
             }
-            if self.trail.is_back() {
+            if self.trail.is_back() || self.trail.reads_again() {
                 return Ok(true);
             }
         }
@@ -161,29 +166,14 @@ impl Walk {
         self.addresses.is_numbered() && !self.overlap.is_active()
     }
 
-    /// Reason for which a whole page can't be one of the collection, though its answer is a page.
-    pub(super) fn doubt(&mut self, head: &Head, page: &Page, records: u64) -> Result<Option<PageError>, PageError> {
-        self.pagination.records.check_last(self.release.page().last_record())?;
-        if records > 0 || self.pages() == 0 || matches!(self.state.aim(), Some(Aim::Confirm(_))) {
-            return Ok(None);
-        }
-        if let Err(failed) = self.check_words(head, page, false) {
-            return Ok(Some(failed));
-        }
-        let is_gap = self.end_rules().is_gap(self.answer(head, &page.fields), page)?;
-        Ok(is_gap.then_some(PageError::NullRecords))
-    }
-
-    /// Checks what a page that may be the end says of itself.
-    fn check_words(&mut self, head: &Head, page: &Page, is_first: bool) -> Result<(), PageError> {
-        let page = ArrivedPage { head, page, records: self.release.page().records(), asked: self.addresses.origin() };
-        self.envelopes.check_words(&self.pagination, page, is_first)
-    }
-
     /// Asked ⇒ Done, unless what came contradicts the upstream's own numbers, or Asked ⇒ Ask for a look behind the end.
     pub(super) fn finish(&mut self, proof: Proof) -> Result<(), PageError> {
         if self.progress.totals().own().is_none() && self.overlap.may_be_cut(proof) {
             return OverlappingWalk(self).look_beyond();
+        }
+        if let Some(first) = self.trail.tail().and_then(SettlingTail::end) {
+            self.state = WalkState::Done(first);
+            return Ok(());
         }
         self.end_rules().check()?;
         // An unnamed number of the first page counts a list that has moved since.
@@ -191,6 +181,9 @@ impl Walk {
             let records = self.overlap.reach().unwrap_or_else(|| self.progress.records());
             let asked = self.addresses.origin();
             self.envelopes.check_counts(&self.pagination, asked, records)?;
+        }
+        if self.trail.read_again(proof)? {
+            return KeysetWalk(self).ask_behind();
         }
         self.state = WalkState::Done(proof);
         Ok(())

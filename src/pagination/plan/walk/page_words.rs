@@ -1,0 +1,32 @@
+//! Words of a page about itself: that it failed, that it is partial, or that records are missing.
+
+use super::Walk;
+use crate::pagination::error::PageError;
+use crate::pagination::page::{Head, Page};
+use crate::pagination::plan::envelope_check::ArrivedPage;
+use crate::pagination::plan::walk_state::Aim;
+
+/// Walk that reads what its pages say of themselves.
+pub(super) struct PageWords<'a>(pub(super) &'a mut Walk);
+
+impl PageWords<'_> {
+    /// Reason for which a whole page can't be one of the collection, though its answer is a page.
+    pub(super) fn doubt(&mut self, head: &Head, page: &Page, records: u64) -> Result<Option<PageError>, PageError> {
+        self.0.pagination.records.check_last(self.0.release.page().last_record())?;
+        if records > 0 || self.0.pages() == 0 || matches!(self.0.state.aim(), Some(Aim::Confirm(_))) {
+            return Ok(None);
+        }
+        if let Err(failed) = self.check(head, page, false) {
+            return Ok(Some(failed));
+        }
+        let is_gap = self.0.end_rules().is_gap(self.0.answer(head, &page.fields), page)?;
+        Ok(is_gap.then_some(PageError::NullRecords))
+    }
+
+    /// Checks what a page that may be the end says of itself.
+    pub(super) fn check(&mut self, head: &Head, page: &Page, is_first: bool) -> Result<(), PageError> {
+        let asked = self.0.addresses.origin();
+        let page = ArrivedPage { head, page, records: self.0.release.page().records(), asked };
+        self.0.envelopes.check_words(&self.0.pagination, page, is_first)
+    }
+}
