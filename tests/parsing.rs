@@ -176,9 +176,11 @@ fn split(shape: &Arc<PageShape>, page: &[u8], cut: usize) -> Verdict {
 fn refused(wrong: &PageError) -> Verdict {
     match wrong {
         PageError::NoRecords { .. } => Verdict::NoRecords,
-        PageError::NotJson { .. } | PageError::NotUtf8(_) | PageError::TooDeep(_) | PageError::EmptyPage => {
-            Verdict::NotJson
-        }
+        PageError::NotJson { .. }
+        | PageError::Markup { .. }
+        | PageError::NotUtf8(_)
+        | PageError::TooDeep(_)
+        | PageError::EmptyPage => Verdict::NotJson,
         other => panic!("no fault of a page without paths: {other}"),
     }
 }

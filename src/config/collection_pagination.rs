@@ -3,7 +3,9 @@
 use super::key_names::KeyNames;
 use super::keywords::{Flag, Words};
 use super::pagination_key::{self, Styled};
-use super::pagination_values::{COUNT, ERROR_PATH, LAST_LINK, PARAM, PATH, RECORD_PATHS, SHAPES, SOURCE, TEXT, VALUES, WAIT};
+use super::pagination_values::{
+    COUNT, ERROR_PATH, LAST_LINK, PARAM, PATH, RECORD_PATHS, SHAPES, SOURCE, TEXT, VALUES, WAIT,
+};
 use super::partition_key::PARTITIONS;
 use super::since_valid_at::{SINCES, VALID_ATS, since};
 use super::table_schema::{Form, Schema, rule, table};

@@ -164,7 +164,12 @@ impl AttemptError {
     pub(super) fn is_unserved(&self) -> bool {
         match self {
             Self::Refused(head, _) => head.status == StatusCode::TOO_MANY_REQUESTS,
-            Self::Transport(UpstreamError::Connect(..) | UpstreamError::Proxy(..) | UpstreamError::Tls(..)) => true,
+            Self::Transport(
+                UpstreamError::Connect(..)
+                | UpstreamError::Name(..)
+                | UpstreamError::Proxy(..)
+                | UpstreamError::Tls(..),
+            ) => true,
             Self::Transport(_) | Self::Page(_) => false,
         }
     }
@@ -172,10 +177,7 @@ impl AttemptError {
     /// Returns whether another attempt rarely mends it: a page of markup, as a login page is, or a name that has no address.
     pub(super) fn is_lasting(&self) -> bool {
         match self {
-            Self::Page(PageError::NotJson { shown, .. }) => shown.contains("it starts with `<"),
-            Self::Transport(UpstreamError::Connect(_, cause)) => {
-                cause.contains("failed to lookup address") && !cause.contains("Temporary failure")
-            }
+            Self::Page(PageError::Markup { .. }) | Self::Transport(UpstreamError::Name(..)) => true,
             Self::Refused(..) | Self::Transport(_) | Self::Page(_) => false,
         }
     }

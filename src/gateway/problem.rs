@@ -51,6 +51,7 @@ pub(super) fn unreachable(error: &UpstreamError) -> Response<Body> {
     let status = match error {
         UpstreamError::Timeout(..) | UpstreamError::NotTaken(..) => StatusCode::GATEWAY_TIMEOUT,
         UpstreamError::Connect(..)
+        | UpstreamError::Name(..)
         | UpstreamError::Tls(..)
         | UpstreamError::Broken(..)
         | UpstreamError::Stale(..)

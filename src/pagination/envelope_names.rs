@@ -1,5 +1,8 @@
 //! Names in the envelope of a page: members that tell of its success, or count the collection.
 
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -25,6 +28,29 @@ pub(super) struct CountName<'a> {
     pub(super) parent: &'a str,
     pub(super) siblings: &'a Map<String, Value>,
     pub(super) url: &'a Url,
+}
+
+/// Objects of JSON in header fields about paging, as `X-Pagination` is, each with the name of its field.
+pub(super) fn paging_objects(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, Value)> {
+    let objects = headers.iter().filter(|(name, value)| {
+        value.as_bytes().first() == Some(&b'{')
+            && ["pagination", "paging"].iter().any(|part| name.as_str().contains(part))
+    });
+    objects.filter_map(|(name, value)| Some((name, serde_json::from_slice(value.as_bytes()).ok()?)))
+}
+
+/// Numbers in header fields that may count the collection's records, whatever the rest of their name: `X-Total-Orders`.
+pub(super) fn total_headers<'a>(headers: &'a HeaderMap, url: &'a Url) -> impl Iterator<Item = (&'a HeaderName, u64)> {
+    let siblings = Map::new();
+    let totals = headers.iter().filter(move |(name, _)| {
+        let name = name.as_str();
+        let is_total = || words(name).iter().any(|word| word == "total");
+        let bare = name.strip_prefix("x-").unwrap_or(name);
+        let bare = ["pagination-", "paging-"].iter().find_map(|about| bare.strip_prefix(about)).unwrap_or(bare);
+        let is_count = || is_count(CountName { name: bare, parent: "", siblings: &siblings, url });
+        TOTAL_HEADERS.contains(&name) || name.contains("total") && is_total() && is_count()
+    });
+    totals.filter_map(|(name, value)| Some((name, value.to_str().ok()?.trim().parse().ok()?)))
 }
 
 /// Header fields of the collection's number of records.
@@ -65,6 +91,16 @@ fn plain(name: &str) -> String {
 }
 
 impl WordRole {
+    /// Value of a member with this role; of several messages, their text.
+    pub(super) fn text_of(self, value: &Value) -> Cow<'_, Value> {
+        match value {
+            Value::Array(messages) if self == Self::Message && !messages.is_empty() => {
+                Cow::Owned(Value::from(value.to_string()))
+            }
+            _ => Cow::Borrowed(value),
+        }
+    }
+
     /// Role of a member with this name.
     pub(super) fn of(name: &str) -> Option<Self> {
         let plain = plain(name);

@@ -73,11 +73,12 @@ page_errors! {
         EmptyPage => Upstream, NOT_JSON_HINT;
         #[error("the page isn't JSON at byte {at}: {what}; {shown}")]
         NotJson { at: u64, what: String, shown: String } => Upstream, NOT_JSON_HINT;
+        #[error("the page is markup, as HTML is, and no JSON; {shown}")]
+        Markup { shown: String } => Upstream, NOT_JSON_HINT;
         #[error("the page isn't UTF-8 at byte {0}")]
         NotUtf8(u64) => Upstream, "JSON is UTF-8 (RFC 8259 §8.1): the upstream must send it so";
         #[error("the records' text isn't base64 at byte {at} of the page: {what}")]
-        NotBase64 { at: u64, what: String } => Upstream,
-            "check `encoding` in the configuration: the value at `records` must be base64 (RFC 4648 §4)";
+        NotBase64 { at: u64, what: String } => Upstream, "check `encoding` in the configuration: the value at `records` must be base64 (RFC 4648 §4)";
         #[error("the page is nested more than {0} deep")]
         TooDeep(usize) => Upstream, "unpage reads no deeper page; ask the upstream for a flatter one";
         #[error("the page is larger than {0} bytes")]
@@ -97,8 +98,7 @@ page_errors! {
         NoRecords { paths: String, arrays: String } => Upstream,
             "set `records` to the array that holds them; if this is how the upstream reports an error under status 200, set error_path to its place; only if a page without records leaves the array out, set records_optional = true";
         #[error("the records are null on a page that leads on, where earlier pages had arrays")]
-        NullRecords => Upstream,
-            "records are missing there: report it to the upstream; only if null is how it writes an empty page, set records_optional = true";
+        NullRecords => Upstream, "records are missing there: report it to the upstream; only if null is how it writes an empty page, set records_optional = true";
         #[error("record {} has nothing at `{path}`", .index + 1)]
         NoInner { index: usize, path: Path } => Configuration,
             "correct the part of `records` after [*]; if it is null where there is no record, set records_optional = true";
@@ -149,7 +149,8 @@ page_errors! {
         #[error("the collection is configured as one page, but {0}")]
         MoreThanOnePage(String) => Configuration, "set `pagination` to the style that the upstream uses";
         #[error("the page has nothing at {configured}, but {live}")]
-        PointerElsewhere { configured: String, live: String } => Configuration, "correct `next` in `pagination`";
+        PointerElsewhere { configured: String, live: String } => Configuration,
+            "correct `next` in `pagination`; where pages have their next address in one of several places, it takes a list of them";
         #[error("{records} records came, and the upstream's total is {total}")]
         TotalDisagrees { records: u64, total: u64 } => Unproven, COUNT_HINT;
         #[error("the upstream's total shrank from {before} to {after}")]
@@ -279,7 +280,11 @@ impl PageError {
     /// Returns whether the same request may be answered better a moment later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::EmptyPage | Self::NotJson { .. } | Self::NotUtf8(_) | Self::NotBase64 { .. } => true,
+            Self::EmptyPage
+            | Self::NotJson { .. }
+            | Self::Markup { .. }
+            | Self::NotUtf8(_)
+            | Self::NotBase64 { .. } => true,
             Self::ErrorInPage { outlook, .. } => *outlook == Outlook::MayPass,
             _ => false,
         }

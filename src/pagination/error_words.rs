@@ -39,9 +39,14 @@ pub(super) fn check_empty(page: &PageEnvelope) -> Result<(), PageError> {
 /// Checks a record that stands where the page's own words may: one that has nothing but words of a failure is none.
 pub(super) fn check_record(record: &[u8]) -> Result<(), PageError> {
     let Ok(members) = serde_json::from_slice::<Map<String, Value>>(record) else { return Ok(()) };
-    let words = || members.iter().map(|(path, value)| WordRole::of(path).map(|role| PageWord { path, role, value }));
-    let failure = words().flatten().find(|word| word.role == WordRole::Error && is_failure(word));
-    failure.filter(|_| words().all(|word| word.is_some())).map_or(Ok(()), |word| Err(failed(word)))
+    let roles = || members.iter().map(|(path, value)| Some((path, WordRole::of(path)?, value)));
+    let failure = roles().flatten().find_map(|(path, role, value)| {
+        // One message may be data; several are a list of mistakes.
+        let is_telling = role == WordRole::Error || role == WordRole::Message && value.is_array();
+        let word = PageWord { path, role, value: &role.text_of(value) };
+        (is_telling && is_failure(&word)).then(|| failed(word))
+    });
+    failure.filter(|_| roles().all(|role| role.is_some())).map_or(Ok(()), Err)
 }
 
 /// Returns true for a word that may be data beside records, as a token named `state`, which changes from page to page.

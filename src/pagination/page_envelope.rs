@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::content_range::content_range;
-use super::envelope_names::{CountName, TOTAL_HEADERS, WordRole, is_count, is_remaining, is_same_word};
+use super::envelope_names::{CountName, WordRole, is_count, is_remaining, is_same_word, paging_objects, total_headers};
 use super::error::PageError;
 use super::path::{Path, Segment};
 use super::request::PageRequest;
@@ -60,10 +60,10 @@ impl PageEnvelope {
 
     pub(super) fn of_head(headers: &HeaderMap, asked: &PageRequest, records: u64) -> Self {
         let mut envelope = Self { records, ..Self::default() };
-        for name in TOTAL_HEADERS {
-            let text = headers.get(name).and_then(|value| value.to_str().ok());
-            let number = text.and_then(|text| text.trim().parse().ok());
-            envelope.counts.extend(number.map(|number| (name.to_owned(), number)));
+        envelope.counts.extend(total_headers(headers, &asked.url).map(|(name, number)| (name.to_string(), number)));
+        for (name, object) in paging_objects(headers) {
+            let paging = Self::default().with_page(&object, asked);
+            envelope.counts.extend(paging.counts.into_iter().map(|(path, number)| (format!("{name}: {path}"), number)));
         }
         let range = content_range(headers).ok().flatten().and_then(|range| range.total);
         envelope.counts.extend(range.map(|total| ("content-range".to_owned(), total)));
@@ -80,8 +80,17 @@ impl PageEnvelope {
     }
 
     fn read_page(&mut self, page: &Value, asked: Option<&Asked<'_>>) {
-        if let Value::Object(members) = page {
-            self.read_object(members, &mut Vec::new(), asked);
+        match page {
+            Value::Object(members) => self.read_object(members, &mut Vec::new(), asked),
+            // Objects beside the array of the records.
+            Value::Array(parts) => {
+                for (at, part) in parts.iter().enumerate() {
+                    if let Some(members) = part.as_object().filter(|members| members.len() <= MEMBERS) {
+                        self.read_object(members, &mut vec![Segment::Index(at)], asked);
+                    }
+                }
+            }
+            _ => {}
         }
     }
 
@@ -100,12 +109,13 @@ impl PageEnvelope {
                 WordRole::Error => true,
                 WordRole::Flag => !value.is_object() && !value.is_array(),
                 WordRole::Partial => !value.is_object() && !value.is_array() && (!is_thing || path.len() == 1),
-                WordRole::Status | WordRole::Message => !value.is_object() && !value.is_array() && !is_thing,
+                WordRole::Status => !value.is_object() && !value.is_array() && !is_thing,
+                WordRole::Message => !value.is_object() && !is_thing,
             });
             match (role, value) {
                 (Some(_), _) if asked.is_some_and(|asked| asked.has(name, value)) => {}
                 (Some(role), _) if !(role == WordRole::Status && value.is_object()) => {
-                    self.words.push((Path::new(path.clone()).to_string(), shortened(value)));
+                    self.words.push((Path::new(path.clone()).to_string(), shortened(&role.text_of(value))));
                 }
                 (_, Value::Object(inner)) if path.len() < DEPTH && inner.len() <= MEMBERS => {
                     self.read_object(inner, path, asked);

@@ -2,7 +2,7 @@
 
 use super::error::PageError;
 use super::error_words::check_record;
-use super::path::Path;
+use super::path::{Path, Segment};
 
 /// Place and form of the records in a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,14 +102,25 @@ impl Records {
         }
     }
 
-    /// Returns true if an error of the upstream may stand in the place of a page's last record, which is in no array: a server that fails
-    /// within a page of lines ends it so.
+    /// Returns true if an error of the upstream may stand in the place of a page's last record: a server that fails within a page of lines
+    /// ends it so, and one whose pages are arrays puts its error into one.
     pub(super) fn last_may_be_error(&self) -> bool {
+        self.last_is_in_no_array() || self.paths.iter().any(Path::is_root)
+    }
+
+    fn last_is_in_no_array(&self) -> bool {
         self.encoding == Encoding::Lines || self.shape == RecordsShape::OneOrMore
     }
 
-    /// Checks the last record of a page.
-    pub(super) fn check_last(&self, record: &[u8]) -> Result<(), PageError> {
-        if self.last_may_be_error() { check_record(record) } else { Ok(()) }
+    /// Checks the last record of a page of `records`.
+    pub(super) fn check_last(&self, record: &[u8], records: u64) -> Result<(), PageError> {
+        let may_be_error = self.last_is_in_no_array() || records == 1 && self.last_may_be_error();
+        if may_be_error { check_record(record) } else { Ok(()) }
+    }
+
+    /// Returns true if a page that is an array may be that of the records, or of their wrappers; so may one of which nothing is known.
+    pub(super) fn may_be_page(&self) -> bool {
+        let is_page = |path: &Path| matches!(path.segments().first(), None | Some(Segment::Each));
+        self.paths.is_empty() || self.paths.iter().any(is_page)
     }
 }

@@ -166,7 +166,13 @@ pub fn overload(policy: &RetryPolicy, outcome: &AttemptOutcome, halvable: Halvab
 impl PageTraits {
     /// Traits of a page that no plan has ordered.
     pub fn of_one_page(place: PagePlace) -> Self {
-        Self { halvable: Halvable::No, no_content: NoContent::Page, place, resend: Resend::Allowed, wait: Duration::ZERO }
+        Self {
+            halvable: Halvable::No,
+            no_content: NoContent::Page,
+            place,
+            resend: Resend::Allowed,
+            wait: Duration::ZERO,
+        }
     }
 }
 

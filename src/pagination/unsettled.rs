@@ -8,7 +8,9 @@ pub enum Unsettled {
     TailTooLong,
     #[error("the times at `{0}` fall, so that late records appear at the beginning of the list")]
     Backwards(Path),
-    #[error("`{path}`, by which the list is to settle, should be a time with its offset (RFC 3339) or a number of seconds since 1970: {found}")]
+    #[error(
+        "`{path}`, by which the list is to settle, should be a time with its offset (RFC 3339) or a number of seconds since 1970: {found}"
+    )]
     NoTime { path: Path, found: String },
 }
 

@@ -10,6 +10,9 @@ use super::resolver::RefusedAddress;
 pub enum UpstreamError {
     #[error("no connection to {0}: {1}")]
     Connect(String, String),
+    /// A name that has no address, as far as the look-up is answered.
+    #[error("no connection to {0}: {1}")]
+    Name(String, String),
     #[error("no connection to {0} through its proxy: {1}")]
     Proxy(String, String),
     #[error("no connection to {0}: {1}")]
@@ -55,6 +58,7 @@ impl ConnectorError {
 #[derive(Debug)]
 pub(super) enum TransportError {
     Connect(String),
+    Name(String),
     Proxy(String),
     Address(RefusedAddress),
     Tls(rustls::Error),
@@ -71,6 +75,7 @@ impl UpstreamError {
             // A name that flips to such an address is a mistake or an attack, and no trouble that passes.
             Self::Address(..) => false,
             Self::Connect(..)
+            | Self::Name(..)
             | Self::Proxy(..)
             | Self::Tls(..)
             | Self::Timeout(..)
@@ -84,6 +89,7 @@ impl UpstreamError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Connect(..) => "check that the upstream is running and that its address is right",
+            Self::Name(..) => "check the name in the upstream's URL, and the name servers of this host",
             Self::Proxy(..) => {
                 "check `proxy` of the upstream (fetch: --proxy, or HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment), and its user name and password"
             }
@@ -112,6 +118,7 @@ impl TransportError {
     pub(super) fn at(self, origin: String) -> UpstreamError {
         match self {
             Self::Connect(cause) => UpstreamError::Connect(origin, cause),
+            Self::Name(cause) => UpstreamError::Name(origin, cause),
             Self::Proxy(cause) => UpstreamError::Proxy(origin, cause),
             Self::Address(refused) => UpstreamError::Address(origin, refused.to_string()),
             Self::Tls(error) => UpstreamError::Tls(origin, error),

@@ -23,6 +23,25 @@ pub(super) struct CheckedResolver<R> {
 #[error("its name has {}, which is not dialled", .0.name())]
 pub(super) struct RefusedAddress(pub(super) AddressKind);
 
+/// Error of a name that has no address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct UnknownName(String);
+
+/// Tells a name without an address from a look-up that may succeed a moment later (`EAI_AGAIN`). std keeps no code of `getaddrinfo`, but the
+/// text of `gai_strerror`, which is in English: neither std nor unpage calls `setlocale`. An unknown text is one that may pass.
+fn look_up_error(error: BoxError) -> BoxError {
+    const NO_ADDRESS: [&str; 5] = [
+        "Name or service not known",
+        "No address associated with hostname",
+        "Name does not resolve",
+        "Name has no usable address",
+        "nodename nor servname provided, or not known",
+    ];
+    let text = error.to_string();
+    if NO_ADDRESS.iter().any(|phrase| text.ends_with(phrase)) { UnknownName(text).into() } else { error }
+}
+
 impl<R> CheckedResolver<R> {
     pub(super) fn new(resolver: R, private: PrivateAddresses) -> Self {
         Self { resolver, private }
@@ -49,7 +68,7 @@ where
         let looked_up = self.resolver.call(name.clone());
         let checked = async move {
             let (mut passed, mut refused) = (Vec::new(), None);
-            for address in looked_up.await.map_err(Into::into)? {
+            for address in looked_up.await.map_err(|error| look_up_error(error.into()))? {
                 match private.check(address.ip()) {
                     Ok(()) => passed.push(address),
                     Err(kind) => {

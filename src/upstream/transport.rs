@@ -23,7 +23,7 @@ use super::body::CodedBody;
 use super::connect;
 use super::dialler::UpstreamRoute;
 use super::error::{ConnectorError, TransportError, cause, root_cause};
-use super::resolver::RefusedAddress;
+use super::resolver::{RefusedAddress, UnknownName};
 use super::tunnel::ProxyFailure;
 use super::watched_connection;
 use crate::config::{HttpVersion, Upstream};
@@ -218,6 +218,9 @@ fn connect_error(error: &legacy::Error) -> TransportError {
     }
     if let Some(refused) = cause::<RefusedAddress>(error) {
         return TransportError::Address(*refused);
+    }
+    if let Some(unknown) = cause::<UnknownName>(error) {
+        return TransportError::Name(unknown.to_string());
     }
     match cause::<ProxyFailure>(error) {
         Some(failure) => TransportError::Proxy(failure.to_string()),

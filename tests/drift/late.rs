@@ -60,7 +60,7 @@ fn by_time(page: usize, usage: KeyUse, level: ConsistencyLevel) -> Arc<Paginatio
 
 fn plan(pagination: &Arc<Pagination>) -> Plan {
     let origin = Url::parse("http://api.example").unwrap();
-    let first = PageRequest::get(origin.join("/list").unwrap());
+    let first = PageRequest::get(Url::parse("http://api.example/list").unwrap());
     let guard = LinkGuard::new(&origin, &[]);
     Plan::new(Arc::clone(pagination), Caps::default(), guard, first, 1, SystemTime::UNIX_EPOCH).unwrap()
 }

@@ -112,6 +112,47 @@ async fn a_single_page_is_proven_by_its_own_words_or_by_asking() {
     }
 }
 
+/// The World Bank's pages: an array of an object about the page, and of the page's records.
+#[tokio::test]
+async fn records_beside_their_envelope_are_recognised_and_held_to_its_counts() {
+    const ERROR: &str =
+        r#"[{"message":[{"id":"120","key":"Invalid value","value":"The parameter value is not valid"}]}]"#;
+    let upstream = Upstream::scripted(0, |asked, _| {
+        let page = parameter(&asked.target, "page").unwrap_or(1);
+        let is_cut = asked.target.starts_with("/cut");
+        Reply::json(match asked.target.split('?').next().unwrap() {
+            "/error" => ERROR.to_owned(),
+            "/fails" if page == 3 => ERROR.to_owned(),
+            _ => {
+                let records = if page > 3 || is_cut && page == 3 { 0 } else { 4 };
+                let about = format!("{{\"page\":{page},\"pages\":3,\"per_page\":\"4\",\"total\":12}}");
+                format!("[{about},{}]", numbered(4 * page - 3, records))
+            }
+        })
+    })
+    .await;
+    const CONFIGURED: [&str; 4] = ["--records", "[1]", "--pagination", "{ type = \"page\", param = \"page\" }"];
+    for (path, flags, code, told) in [
+        ("/whole", &[][..], 0, "12 records"),
+        ("/whole", &CONFIGURED, 0, "12 records"),
+        ("/cut", &[], 5, "12"),
+        ("/cut", &CONFIGURED, 5, "12"),
+        ("/fails", &[], 4, "`[0].message` is "),
+        ("/fails", &CONFIGURED, 4, "`[0].message` is "),
+        ("/error", &[], 3, "`message` is "),
+        ("/error", &CONFIGURED, 3, "`[0].message` is "),
+    ] {
+        upstream.forget();
+        let url = format!("{}{path}", upstream.url());
+        let output = run([&["fetch", url.as_str()][..], flags].concat()).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(code) && said.contains(told), "{path} {flags:?}: {said}");
+        let wanted: String = (1..=12).map(|id| format!("{{\"id\":{id}}}\n")).collect();
+        assert!(code > 0 || String::from_utf8(output.stdout).unwrap() == wanted, "{path}");
+        assert!(!upstream.asked().is_empty());
+    }
+}
+
 #[tokio::test]
 async fn what_may_say_anything_proves_no_single_page() {
     let upstream = Upstream::scripted(0, |asked, _| {

@@ -854,3 +854,148 @@ fn a_raw_token_stands_in_the_url_as_it_came_and_ends_no_parameter() {
     }).end.unwrap();
     assert_eq!(sent[1], "cursor=a%3D+b%26x=1%23y%20z");
 }
+
+#[test]
+fn an_envelope_in_an_array_speaks_as_one_in_an_object() {
+    let array = |style: Style| Pagination { records: Records::at(path("[1]")), ..of(style) };
+    let about = |total: u64| json!({"page": 1, "pages": 3, "per_page": "2", "total": total});
+    let pages = |last: Value| vec![json!([about(5), data(0..2)]), json!([about(5), data(2..4)]), last];
+    let crawled = crawl(&array(page().style), answers(pages(json!([about(5), []]))));
+    assert!(matches!(crawled.end, Err(PageError::CountContradicts { number: 5, records: 4, .. })), "{:?}", crawled.end);
+    assert!(crawl(&array(page().style), answers(pages(json!([about(4), null])))).end.is_ok(), "one is gone");
+    let mut whole = pages(json!([about(5), data(4..5)]));
+    whole.push(json!([about(5), []]));
+    assert_eq!(crawl(&array(page().style), answers(whole)).end.unwrap(), Proof::EmptyPage);
+    let failed = json!([{"message": [{"id": "120", "key": "Invalid value", "value": "The provided parameter value is not valid"}]}]);
+    for pages in [vec![failed.clone()], pages(failed)] {
+        let crawled = crawl(&array(page().style), answers(pages));
+        assert!(matches!(crawled.end, Err(PageError::ErrorInPage { .. })), "{:?}", crawled.end);
+    }
+    let linked = json!([{"next": format!("{ORIGIN}/list?cursor=2")}, data(0..2)]);
+    assert!(matches!(crawl(&array(Style::SINGLE), answers(vec![linked.clone()])).end, Err(PageError::MoreThanOnePage(_))));
+    assert!(matches!(crawl(&array(cursor()), answers(vec![linked])).end, Err(PageError::PointerElsewhere { .. })));
+}
+
+#[test]
+fn header_fields_refute_an_end() {
+    let next = |page: u64| format!("{ORIGIN}/list?page={page}");
+    let paging = |rest: &str| format!("{{\"TotalCount\":9,\"PageSize\":2,{rest}}}");
+    for (name, value) in [
+        ("x-next-page-url", next(9)),
+        ("x-next", next(9)),
+        ("next-page", next(9)),
+        ("x-next-page", "9".to_owned()),
+        ("x-pagination", paging(&format!("\"NextPageLink\":\"{}\"", next(9)))),
+        ("x-pagination", paging("\"HasNext\":true")),
+        ("paging-headers", paging("\"nextPage\":3,\"currentPage\":2")),
+    ] {
+        // The first page has the configured token, the second one has none or an empty one.
+        for last in [json!({"data": data(2..4)}), json!({"data": data(2..4), "next": null})] {
+            for pages in [vec![last.clone()], vec![json!({"data": data(0..2), "next": "b"}), last]] {
+                let mut pages = pages.into_iter();
+                let headers = vec![(name, value.clone())];
+                let crawled = crawl(&of(cursor()), |_| Answer { status: 200, headers: headers.clone(), body: pages.next().unwrap() });
+                assert!(matches!(crawled.end, Err(PageError::PointerElsewhere { .. })), "{name}: {value}: {:?}", crawled.end);
+            }
+        }
+    }
+    for (name, value, refutes) in [
+        ("x-total-list", "9", true),
+        ("x-pagination-total", "9", true),
+        ("total-count", "9", true),
+        ("x-pagination", "{\"TotalCount\":9}", true),
+        ("x-pagination", "{\"TotalCount\":2,\"TotalPages\":9}", false),
+        ("x-query-count", "9", false),
+        ("x-cache-hits", "9", false),
+        ("x-total-pages", "9", false),
+        ("x-total-count", "2", false),
+    ] {
+        let headers = vec![(name, value.to_owned())];
+        let crawled = crawl(&of(cursor()), |_| Answer { status: 200, headers: headers.clone(), body: json!({"data": data(0..2)}) });
+        let is_refuted = matches!(crawled.end, Err(PageError::CountContradicts { number: 9, records: 2, .. }));
+        assert!(is_refuted == refutes && crawled.end.is_ok() != refutes, "{name}: {value}: {:?}", crawled.end);
+    }
+}
+
+#[test]
+fn a_last_page_that_leads_to_itself_or_to_nothing_is_one() {
+    for headers in [
+        vec![("x-next-page-url", format!("{ORIGIN}/list"))],
+        vec![("link", format!("<{ORIGIN}/list>; rel=\"next\""))],
+        vec![("x-next", "0".to_owned())],
+        vec![("x-next-page", String::new())],
+        vec![("x-next-step", format!("{ORIGIN}/orders"))],
+        vec![("x-pagination", "{\"nextPage\":2,\"currentPage\":1,\"totalPages\":1}".to_owned())],
+        vec![("x-pagination", "{\"nextPageLink\":\"\",\"hasNext\":false}".to_owned())],
+        vec![("x-pagination", "page=2".to_owned())],
+    ] {
+        let crawled = crawl(&of(cursor()), |_| Answer { status: 200, headers: headers.clone(), body: json!({"data": data(0..2)}) });
+        assert_eq!(crawled.end.unwrap(), Proof::NoNext, "{headers:?}");
+    }
+}
+
+#[test]
+fn a_short_or_empty_page_that_names_the_next_one_is_no_end_of_counted_pages() {
+    let next = |page: u64| json!(format!("{ORIGIN}/list?page={page}"));
+    let pages = vec![
+        json!({"data": data(0..3), "next": next(2)}),
+        json!({"data": data(3..4), "next": next(3)}),
+        json!({"data": [], "next": next(4)}),
+        json!({"data": data(4..7), "next": next(5)}),
+        json!({"data": data(7..8), "next": null}),
+    ];
+    let mut short = page();
+    short.end = End::ShortPage;
+    let crawled = crawl(&short, answers(pages.clone()));
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (8, Proof::ShortPage));
+    let mut empty = pages.clone();
+    empty.push(json!({"data": [], "next": null}));
+    let crawled = crawl(&page(), answers(empty));
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (8, Proof::EmptyPage));
+    // An upstream that leads on for ever.
+    let forever = (1..7).map(|number| json!({"data": data(if number < 3 { number * 2..number * 2 + 2 } else { 0..0 }), "next": next(number + 1)}));
+    let crawled = crawl(&page(), answers(forever.collect()));
+    assert_eq!((crawled.ids.len(), crawled.requests, crawled.end.unwrap()), (4, 4, Proof::EmptyPage));
+    let mut total = page();
+    total.total = Some(Source::Body(path("total")));
+    let lying = vec![
+        json!({"data": data(0..3), "total": 4, "next": next(2)}),
+        json!({"data": data(3..4), "total": 4, "next": next(3)}),
+        json!({"data": data(4..7), "total": 4, "next": next(4)}),
+    ];
+    assert!(matches!(crawl(&total, answers(lying)).end, Err(PageError::TotalLied(_))));
+}
+
+#[test]
+fn a_link_walk_that_begins_at_a_later_page_is_midway() {
+    for (query, is_midway) in [("page=3", true), ("offset=40", true), ("page=1", false), ("page=0", false), ("offset=0", false), ("from=2024", false), ("p=3", false), ("after=b", false)] {
+        let mut pagination = of(Style::LinkHeader(LinkHeader { rel: "next".into(), attribute: None }));
+        pagination.total = Some(Source::Body(path("total")));
+        let crawled = crawl_at(&format!("/list?{query}"), &pagination, answers(vec![json!({"data": data(0..2), "total": 60})]));
+        assert_eq!(crawled.end.is_ok(), is_midway, "{query}: {:?}", crawled.end);
+    }
+}
+
+#[test]
+fn a_page_that_counts_later_ones_is_not_the_last_without_an_address() {
+    let link = |page: u64| Answer {
+        status: 200,
+        headers: vec![("link", format!("<{ORIGIN}/list?page=5>; rel=\"last\"{}", if page < 3 { format!(", <{ORIGIN}/list?page={}>; rel=\"next\"", page + 1) } else { String::new() }))],
+        body: json!({"data": data(page * 2..page * 2 + 2)}),
+    };
+    let by_link = of(Style::LinkHeader(LinkHeader { rel: "next".into(), attribute: None }));
+    let page_of = |request: &PageRequest| query_value(&request.url, "page").map_or(1, |page| page.parse().unwrap());
+    let crawled = crawl(&by_link, |request| link(page_of(request)));
+    assert!(matches!(crawled.end, Err(PageError::PointerElsewhere { .. })), "{:?}", crawled.end);
+    let numbered = |own: u64, pages: u64, page: u64| {
+        json!({"data": data(page * 2..page * 2 + 2), "next": if page < 2 { json!(page + 1) } else { Value::Null }, "meta": {"current_page": own, "last_page": pages}})
+    };
+    // Page 3 of 6 is the last; counted from 0; always called page 1; the last of 3 as it says.
+    for (own, pages, is_end) in [(3, 6, false), (2, 3, true), (1, 3, true), (3, 3, true)] {
+        let crawled = crawl(&of(cursor()), answers((0..3).map(|page| numbered(own, pages, page)).collect()));
+        assert_eq!(crawled.end.is_ok(), is_end, "{own} of {pages}: {:?}", crawled.end);
+    }
+    let last = |own: &str| vec![("link", format!("<{ORIGIN}/list?page=1>; rel=\"last\", <{ORIGIN}/list?page={own}>; rel=\"first\""))];
+    let crawled = crawl(&by_link, |_| Answer { status: 200, headers: last("1"), body: json!({"data": data(0..2)}) });
+    assert_eq!(crawled.end.unwrap(), Proof::NoNext);
+}

@@ -18,7 +18,7 @@ mod token_param;
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use serde_json::Value;
 use url::Url;
 
@@ -27,6 +27,7 @@ use self::next_pointer::{Pointer, PointerValue, is_same_url};
 pub use self::page_outline::{Sketch, outline};
 pub(in crate::pagination) use self::path_number::{PathNumber, segments};
 pub use self::record_array::{arrays, begins_elsewhere, records_path};
+use super::envelope_names::paging_objects;
 use super::link_header_parser::{Link, links};
 use super::request_params::RequestParam;
 use super::styles::{Base, Cursor, LinkHeader, NextUrl, Style, Token};
@@ -106,32 +107,65 @@ fn around(request: &PageRequest, headers: &HeaderMap, page: &Value, records: Pat
     Detection { candidates, lone, records: answer.count, seen }
 }
 
-/// The live pointer to a next page in an answer, independently of the configured pagination, as a phrase. Names that are
+/// The live pointer to a next page in an answer from `url`, independently of the configured pagination, as a phrase. Names that are
 /// shared with request parameters don't count: their values may repeat the request.
-pub fn live_pointer(headers: &HeaderMap, page: &Value) -> Option<String> {
+pub fn live_pointer(url: &Url, headers: &HeaderMap, page: &Value) -> Option<String> {
     // A Link header that can't be read fails the crawls that follow it; for all others it is no sign.
     let links = links(headers).unwrap_or_default();
-    if live_link(&links).is_some_and(|next| links.iter().all(|own| !own.has_rel("self") || own.target != next.target)) {
+    let request = PageRequest::get(url.clone());
+    let is_own = |next: &Link<'_>| {
+        is_same_url(&next.target, &request) || links.iter().any(|own| own.has_rel("self") && own.target == next.target)
+    };
+    if live_link(&links).is_some_and(|next| !is_own(next)) {
         return Some("a Link header with rel=next".to_owned());
     }
-    let request = PageRequest::get(Url::parse("http://localhost/").ok()?);
     let records = records_path(&request, page).unwrap_or_default();
     let answer = FirstPage::of(&request, headers, &links, page, records);
-    if answer.says_more() == Some(false) {
-        return None;
+    let in_field = || paging_objects(headers).find_map(|(name, object)| live_paging(&request, name, &object));
+    match answer.says_more() {
+        Some(false) => None,
+        Some(true) | None => next_pointer::live(&answer).map(|live| live.phrase()).or_else(in_field),
     }
-    let own: Vec<_> =
-        answer.near().filter(|field| field.name == "self").filter_map(|field| field.value.as_str()).collect();
-    let live = next_pointer::credible(&answer).into_iter().find(|pointer| match &pointer.value {
-        _ if pointer.trust > member_names::NameTrust::Cursor => false,
-        PointerValue::Url(url) => !own.contains(&url.as_str()),
-        PointerValue::Token(Value::Number(_)) => !answer.is_last_by_number(),
-        // Some APIs hand out such a token on the last page too.
-        PointerValue::Token(_) => pointer.trust <= member_names::NameTrust::Next || answer.says_more() == Some(true),
-        PointerValue::Parameters => true,
-        PointerValue::End | PointerValue::EndText(_) => false,
-    })?;
-    Some(live.phrase())
+}
+
+/// Sign that pages follow the one from `url`, the last of `walked`, by its own number and that of the last page, as a phrase. Numbers may be
+/// counted from 0, and a page that always says 1 is refuted by the pages that came.
+pub fn later_page(url: &Url, headers: &HeaderMap, page: &Value, walked: u64) -> Option<String> {
+    let links = links(headers).unwrap_or_default();
+    let request = PageRequest::get(url.clone());
+    let records = records_path(&request, page).unwrap_or_default();
+    let answer = FirstPage::of(&request, headers, &links, page, records);
+    if links.iter().any(|link| link.has_rel("last") && !link.has_rel("first") && is_later(&answer, link, walked)) {
+        return Some("a Link header with rel=last leads to a later page".to_owned());
+    }
+    let (own, pages) = answer.page_number().zip(answer.total_pages())?;
+    let is_later = own.value + 1 < pages.value && walked < pages.value;
+    is_later.then(|| format!("`{}` is {} of {}", own.shown, own.value, pages.value))
+}
+
+/// Returns true if a link to the last page has a later number than the request.
+fn is_later(answer: &FirstPage<'_>, last: &Link<'_>, walked: u64) -> bool {
+    query_of(&last.target).iter().any(|(name, value)| {
+        let own = answer.asked.iter().find(|asked| asked.name == *name);
+        let own = own.and_then(|asked| page_members::digits(&asked.value));
+        page_members::digits(value).is_some_and(|last| match page_param(name) {
+            Some(PageParam::Page) => walked < last && own.is_none_or(|own| own < last),
+            Some(PageParam::Offset) => own.unwrap_or(0) + answer.count < last,
+            Some(PageParam::Size) | None => false,
+        })
+    })
+}
+
+/// As [`live_pointer`], in the JSON of a header field.
+fn live_paging(request: &PageRequest, name: &HeaderName, object: &Value) -> Option<String> {
+    let headers = HeaderMap::new();
+    let answer = FirstPage::of(request, &headers, &[], object, Path::root());
+    let told = match answer.says_more() {
+        Some(true) => "says that there is more".to_owned(),
+        Some(false) => return None,
+        None => next_pointer::live(&answer)?.phrase(),
+    };
+    Some(format!("header `{name}`: {told}"))
 }
 
 /// The `Link` with rel=next that can be followed: Sentry's has `results="false"` on the last page.
@@ -292,6 +326,16 @@ pub fn names_a_place(request: &PageRequest) -> bool {
         _ => member_names::is_page(name) || member_names::is_offset(name) || member_names::is_token(name),
     });
     by_param || PathNumber::of(&request.url).is_some_and(|number| number.value > 1)
+}
+
+/// Returns true if a request names the number of a later page, or of a later record, by a parameter that is unusual for anything else.
+pub fn names_a_number(request: &PageRequest) -> bool {
+    let is_later = |RequestParam { name, value, .. }: &RequestParam| match page_members::digits(value) {
+        _ if member_names::is_common_word(name) => false,
+        Some(number) => number > 1 && member_names::is_page(name) || number > 0 && member_names::is_offset(name),
+        None => false,
+    };
+    request.params().iter().any(is_later) || PathNumber::of(&request.url).is_some_and(|number| number.value > 1)
 }
 
 /// Returns true if a request names the record at which its answer begins or ends, or a time: what it has is a part of the collection.

@@ -92,6 +92,21 @@ pub(super) fn credible(answer: &FirstPage<'_>) -> Vec<Pointer> {
     found
 }
 
+/// The most trusted pointer that plainly leads to another page.
+pub(super) fn live(answer: &FirstPage<'_>) -> Option<Pointer> {
+    let own: Vec<_> =
+        answer.near().filter(|field| field.name == "self").filter_map(|field| field.value.as_str()).collect();
+    credible(answer).into_iter().find(|pointer| match &pointer.value {
+        _ if pointer.trust > NameTrust::Cursor => false,
+        PointerValue::Url(url) => !own.contains(&url.as_str()),
+        PointerValue::Token(Value::Number(_)) => !answer.is_last_by_number(),
+        // Some APIs hand out such a token on the last page too.
+        PointerValue::Token(_) => pointer.trust <= NameTrust::Next || answer.says_more() == Some(true),
+        PointerValue::Parameters => true,
+        PointerValue::End | PointerValue::EndText(_) => false,
+    })
+}
+
 /// Returns whether the pointer repeats a value of the request. Digits may be equal by chance: an offset of 100 after a limit of 100.
 fn repeats(pointer: &Pointer, answer: &FirstPage<'_>) -> bool {
     match &pointer.value {
@@ -116,12 +131,17 @@ fn in_header(name: &HeaderName, value: &str) -> Option<Pointer> {
     let is_continuation = matches!(plain.as_str(), "continuation" | "continuationtoken");
     // The lists are searched for few fields: those of other names never lead to a page.
     let meaning = if is_continuation || plain.starts_with("next") { member_names::pointer(bare, "") } else { None };
-    let meaning = meaning.filter(|name| name.trust == NameTrust::NextPage || is_continuation)?;
+    let meaning = meaning?;
     let value = value.trim();
     let value = match digits(value) {
         Some(number) => PointerValue::Token(Value::from(number)),
         None => pointer_value(&Value::from(value), meaning.kind)?,
     };
+    // `X-Next` alone may be about anything but where it holds a URL.
+    let is_about_pages = meaning.trust == NameTrust::NextPage || is_continuation;
+    if !is_about_pages && !matches!(value, PointerValue::Url(_)) {
+        return None;
+    }
     Some(Pointer {
         source: Source::Header(name.clone()),
         shown: format!("header `{name}`"),

@@ -50,11 +50,17 @@ pub(super) fn digits(text: &str) -> Option<u64> {
     plain.then(|| text.parse().ok()).flatten()
 }
 
-/// All members outside arrays, outer ones first.
+/// All members outside arrays, outer ones first; a page that is no record array itself may be an array of its parts.
 pub(super) fn fields<'a>(page: &'a Value, records: Option<&Path>) -> Vec<OuterField<'a>> {
     let mut found = Vec::new();
     let around = records.map(Path::segments).unwrap_or_default();
-    let mut level = vec![(Vec::new(), "", Nearness::Near, page)];
+    let mut level = match page {
+        Value::Array(elements) if !around.is_empty() => {
+            let beside = |(at, element)| (vec![Segment::Index(at)], "", Nearness::Near, element);
+            elements.iter().enumerate().map(beside).collect()
+        }
+        _ => vec![(Vec::new(), "", Nearness::Near, page)],
+    };
     for _ in 0..DEPTH {
         let mut below = Vec::new();
         for (path, parent, nearness, object) in level {

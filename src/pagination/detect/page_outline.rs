@@ -33,22 +33,30 @@ pub fn outline(page: &[u8]) -> Value {
 #[derive(Clone, Debug, Default)]
 pub struct Sketch {
     text: Bytes,
+    /// The page is the array of its records, beside which nothing stands.
+    is_list: bool,
     outline: OnceLock<Value>,
 }
 
 impl Sketch {
+    /// Sketch of a page that may be the array of its records: an array with an envelope in it is none.
+    pub(in crate::pagination) fn of_page(text: Bytes, may_be_list: bool) -> Self {
+        Self { is_list: may_be_list && text.first() == Some(&b'['), ..Self::from(text) }
+    }
+
+    /// Returns the outline of the sketch; of an array of records, their number alone.
     pub fn outline(&self) -> &Value {
-        self.outline.get_or_init(|| match serde_json::from_slice::<Vec<IgnoredAny>>(&self.text) {
-            // A page that is an array has nothing beside its records, which no check of an end reads.
-            Ok(records) => Value::Array(vec![Value::Null; records.len()]),
-            Err(_) => outline(&self.text),
+        self.outline.get_or_init(|| match self.is_list {
+            true => serde_json::from_slice::<Vec<IgnoredAny>>(&self.text)
+                .map_or(Value::Null, |records| Value::Array(vec![Value::Null; records.len()])),
+            false => outline(&self.text),
         })
     }
 }
 
 impl From<Bytes> for Sketch {
     fn from(text: Bytes) -> Self {
-        Self { text, outline: OnceLock::new() }
+        Self { text, is_list: false, outline: OnceLock::new() }
     }
 }
 

@@ -18,6 +18,9 @@ pub fn arrays(page: &Value) -> Vec<(Path, usize)> {
 /// Path of the records: the page itself, the only possible array, or the likeliest by its elements, its name and its depth. An
 /// object keyed by id is never guessed.
 pub fn records_path(request: &PageRequest, page: &Value) -> Option<Path> {
+    if let Some(array) = beside_envelope(page) {
+        return Some(Path::new(vec![array]));
+    }
     if page.is_array() {
         return Some(Path::root());
     }
@@ -50,6 +53,15 @@ pub fn records_path(request: &PageRequest, page: &Value) -> Option<Path> {
         path.extend([Segment::Each, Segment::Name("node".to_owned())]);
     }
     Some(Path::new(path))
+}
+
+/// Place of the records in a page that is an array itself, of an object about them and their own array (the World Bank's).
+fn beside_envelope(page: &Value) -> Option<Segment> {
+    match page.as_array()?.as_slice() {
+        [Value::Object(_), Value::Array(_)] => Some(Segment::Index(1)),
+        [Value::Array(_), Value::Object(_)] => Some(Segment::Index(0)),
+        _ => None,
+    }
 }
 
 /// Reason for which the found array may not be the records, where the second page can't tell: a page that ends the collection
@@ -157,7 +169,11 @@ fn stem(name: &str) -> &str {
 
 fn found(page: &Value) -> Vec<ArrayCandidate<'_>> {
     let mut found = Vec::new();
-    let mut level = vec![(Vec::new(), page)];
+    let array = beside_envelope(page).map(|array| Path::new(vec![array]));
+    let mut level = match array.as_ref().and_then(|array| Some((array.segments().to_vec(), array.of_value(page)?))) {
+        Some(records) => vec![records],
+        None => vec![(Vec::new(), page)],
+    };
     for _ in 0..=DEPTH {
         let mut below = Vec::new();
         for (path, value) in level {

@@ -69,7 +69,9 @@ impl Addresses {
         if let Some(grid) = &self.grid {
             first.number = grid.offset_of(first.number, style.rules().start());
         }
-        let names_a_page = !style.is_numbered() && style.page_params().into_iter().any(given);
+        // A link's parameters are unknown, and those with the number of a page are known by their names.
+        let names_a_page = !style.is_numbered() && style.page_params().into_iter().any(given)
+            || style.takes_links() && detect::names_a_number(&self.first);
         self.start = if names_a_page { Start::Midway } else { start };
         Ok(first)
     }

@@ -11,6 +11,11 @@ use crate::pagination::proof::Proof;
 const ROUND: u64 = 100;
 
 /// Words of a refusal by which a window is too deep or a parameter wrong, rather than a page past the last.
+///
+/// No list of words is whole, and no request shows which of the two a 400 means: one behind the end is refused for both. So words prove
+/// nothing here, and only withdraw what counts have shown. A word that is missing costs a false end where all of these hold: the
+/// upstream's own total is what it lets be read, rather than what there is; that is no multiple of [`ROUND`], as limits are; and the refusal
+/// does not name the limit in digits. A word too many breaks a stream that is whole, visibly.
 const OTHER_REASONS: [&str; 17] = [
     "window",
     "too large",

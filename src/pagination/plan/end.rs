@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use serde_json::Value;
 
 use super::adaptive_page_size::PageSizing;
 use super::addresses::Addresses;
@@ -109,13 +110,15 @@ impl EndRules<'_> {
             return self.by_overlap(page, reach);
         }
         // An empty page that says "more" is followed by the next page number; a key or offset could not advance.
-        if page.new == 0 && !(page.more == Some(true) && self.pagination.style.counts_pages()) {
+        let counts_pages = self.pagination.style.counts_pages();
+        if page.new == 0 && !(counts_pages && (page.more == Some(true) || self.is_led_past(page))) {
             return match page.more {
                 Some(true) => Err(self.more_without_next()),
                 _ => Ok(PageLead::End(Proof::EmptyPage)),
             };
         }
-        if self.pagination.end == End::ShortPage && page.length == PageLength::Short {
+        let is_short = page.length == PageLength::Short;
+        if self.pagination.end == End::ShortPage && is_short && !self.names_next(page) {
             return Ok(PageLead::End(Proof::ShortPage));
         }
         let Some(next) = self.next(page.answer)? else {
@@ -129,17 +132,32 @@ impl EndRules<'_> {
         // Where records may have been deleted that were read, more may follow than the total says.
         let is_repaired_keyset = self.pagination.promises_order() && !self.addresses.is_numbered();
         Ok(match self.agreeing(page.more)? {
-            // Two signals agree: the count, and a page shorter than those before it.
-            Some(proof) if page.length == PageLength::Short => PageLead::End(proof),
+            // Two signals agree, the count and a page shorter than those before it, and none contradicts.
+            Some(proof) if is_short && !self.names_next(page) => PageLead::End(proof),
             Some(proof) if !is_repaired_keyset => PageLead::Next(next, Aim::Confirm(proof)),
             Some(_) | None => PageLead::Next(next, Aim::Records),
         })
     }
 
+    /// Returns true for an empty page that names the next one, where the page before had records: some upstreams filter pages empty, and
+    /// others lead on from each page, so that the second empty one is the end.
+    fn is_led_past(&self, page: &WholePage<'_>) -> bool {
+        self.pagination.end != End::EmptyPage && self.progress.is_first_empty() && self.names_next(page)
+    }
+
+    /// Returns true if the page plainly has the address of a next one, which the pagination does not read.
+    fn names_next(&self, page: &WholePage<'_>) -> bool {
+        let head = page.answer.head;
+        let outline = page.page.sketch.outline();
+        page.more.is_none()
+            && (detect::live_pointer(&head.url, &head.headers, outline).is_some()
+                || detect::later_page(&head.url, &head.headers, outline, self.progress.pages()).is_some())
+    }
+
     /// Windows that share records: a short one ends where the list does. Some upstreams have short ones in the middle, too.
     fn by_overlap(&self, page: &WholePage<'_>, reach: u64) -> Result<PageLead, PageError> {
         let (records, longest) = (page.answer.records, self.progress.longest());
-        if self.pagination.end == End::ShortPage && page.length == PageLength::Short {
+        if self.pagination.end == End::ShortPage && page.length == PageLength::Short && !self.names_next(page) {
             return Ok(PageLead::End(Proof::ShortPage));
         }
         // Counts of records that came say nothing where some are gone; the page's own place and total are of one moment.
@@ -224,17 +242,18 @@ impl EndRules<'_> {
         PageError::MoreWithoutNext { path }
     }
 
-    /// A first page without the configured pointer ends the collection, unless it plainly has another one.
+    /// Refuses an end without the configured pointer where the page plainly has another one. A pointer that is there and empty is overruled by
+    /// the page's head alone.
     fn check_pointer_elsewhere(&self, head: &Head, page: &Page) -> Result<(), PageError> {
         let Some(configured) = self.pagination.style.rules().pointer_name() else { return Ok(()) };
         let is_present = |source: &&Source| source.is_present(head, &page.fields);
-        if self.progress.pages() > 1 || self.pagination.pointers().iter().any(is_present) {
-            return Ok(());
-        }
-        match live_pointer(head, page) {
-            Some(live) => Err(PageError::PointerElsewhere { configured, live }),
-            None => Ok(()),
-        }
+        let live = match self.pagination.pointers().iter().any(is_present) {
+            true => detect::live_pointer(&head.url, &head.headers, &Value::Null),
+            false if self.progress.pages() > 1 => detect::live_pointer(&head.url, &head.headers, page.sketch.outline()),
+            false => live_pointer(head, page),
+        };
+        let later = || detect::later_page(&head.url, &head.headers, page.sketch.outline(), self.progress.pages());
+        live.or_else(later).map_or(Ok(()), |live| Err(PageError::PointerElsewhere { configured, live }))
     }
 }
 
@@ -255,5 +274,7 @@ fn live_pointer(head: &Head, page: &Page) -> Option<String> {
     if page.sketch.is_empty() {
         return Some("more stands around its records than is looked at".to_owned());
     }
-    detect::live_pointer(&head.headers, page.sketch.outline())
+    let outline = page.sketch.outline();
+    let later = || detect::later_page(&head.url, &head.headers, outline, 1);
+    detect::live_pointer(&head.url, &head.headers, outline).or_else(later)
 }

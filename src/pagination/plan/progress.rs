@@ -263,6 +263,11 @@ impl WalkProgress {
         limits.check(caps, self.pages, self.records)
     }
 
+    /// Returns true if the last page has no record, and the one before had some.
+    pub(super) fn is_first_empty(&self) -> bool {
+        self.empty_pages == 1 && self.filled > 0
+    }
+
     pub(super) fn check_empty_pages(&self, caps: &Caps) -> Result<(), PageError> {
         if self.empty_pages > caps.empty_pages { Err(PageError::EmptyPages(self.empty_pages)) } else { Ok(()) }
     }

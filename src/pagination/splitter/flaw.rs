@@ -46,6 +46,15 @@ impl FlawKind {
     }
 }
 
+/// The error of a page that starts so and isn't JSON at byte `at`, with which `near` begins.
+pub(super) fn flawed(start: &[u8], at: u64, what: String, near: &[u8]) -> PageError {
+    let text = start.strip_prefix(super::BYTE_ORDER_MARK).unwrap_or(start);
+    match text.trim_ascii_start().first() {
+        Some(b'<') => PageError::Markup { shown: shown_flaw(start, 0, &[]) },
+        _ => PageError::NotJson { at, what, shown: shown_flaw(start, at, near) },
+    }
+}
+
 /// Description of a page with a flaw at byte `at`: its start, where a body that is no JSON is recognised, and the text around a flaw that is
 /// farther on, with which `near` begins.
 pub(super) fn shown_flaw(start: &[u8], at: u64, near: &[u8]) -> String {

@@ -52,7 +52,7 @@ use super::keys::KeyColumn;
 use super::page::PageFields;
 use super::{Encoding, PageError, PageRequest, Validation};
 use crate::batch::{Batch, LinesHash};
-use flaw::{BEFORE_FLAW, shown_flaw};
+use flaw::{BEFORE_FLAW, flawed};
 use line_buffer::LineBuffer;
 use line_texts::LineTexts;
 use masks::ScanDetail;
@@ -187,7 +187,7 @@ impl Splitter {
         self.walker.feed(bytes, &mut self.output).map_err(|error| match error {
             PageError::NotJson { at, what, .. } => {
                 let place = usize::try_from(at.saturating_sub(read)).unwrap_or(usize::MAX).saturating_sub(BEFORE_FLAW);
-                PageError::NotJson { at, what, shown: shown_flaw(&self.start, at, &bytes[place.min(bytes.len())..]) }
+                flawed(&self.start, at, what, &bytes[place.min(bytes.len())..])
             }
             other => other,
         })

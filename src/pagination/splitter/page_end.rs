@@ -46,7 +46,8 @@ impl Splitter {
         };
         self.shape.pool.put(self.output);
         let Surroundings { captures, sketch, .. } = self.walker.around;
-        let sketch = Sketch::from(sketch.finish());
+        let records = &self.shape.tree.records;
+        let sketch = Sketch::of_page(sketch.finish(), records.may_be_page());
         let failures = &self.shape.failures;
         if self.taken == 0 && failures.words == OwnWords::Heeded {
             // An error without records is the upstream's failure under status 200: neither an empty page nor a wrong path.
@@ -58,7 +59,6 @@ impl Splitter {
             let envelope = PageEnvelope::words_of(sketch.outline(), self.asked.as_deref());
             check_empty(&envelope.without(|path| failures.judges(path)))?;
         }
-        let records = &self.shape.tree.records;
         let holder = match there {
             RecordsState::Present => Some(RecordHolder::Records),
             RecordsState::Null => Some(RecordHolder::Null),

@@ -674,7 +674,9 @@ fn the_sketch_of_a_page_has_the_pointers_of_the_page() {
     ] {
         for text in [format!("{{\"data\":[{record},{record}],{around}}}"), format!("{{{around},\"data\":[{record}]}}")]
         {
-            let pointer = |json: &[u8]| detect::live_pointer(&http::HeaderMap::new(), &detect::outline(json));
+            let pointer = |json: &[u8]| {
+                detect::live_pointer(&"http://a/".parse().unwrap(), &http::HeaderMap::new(), &detect::outline(json))
+            };
             for cut in [7, text.len()] {
                 let page =
                     split_by(&shapes(&Records::at("data".parse().unwrap()), &[])[0], text.as_bytes(), cut).unwrap();
@@ -818,6 +820,6 @@ fn lines_prefixes_and_calls_are_pages() {
         assert_eq!((page.batch.records(), page.fields.len()), (2, 1), "{text}");
     }
     assert!(split("data", "cb({\"data\":[1]}); more").is_err() && split("data", "cb({\"data\":[1]").is_err());
-    assert!(matches!(split("data", "<html>(1)</html>"), Err(PageError::NotJson { .. })));
+    assert!(matches!(split("data", "<html>(1)</html>"), Err(PageError::Markup { .. })));
     assert!(matches!(split("data", "nul"), Err(PageError::NotJson { .. })));
 }

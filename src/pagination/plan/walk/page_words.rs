@@ -12,7 +12,7 @@ pub(super) struct PageWords<'a>(pub(super) &'a mut Walk);
 impl PageWords<'_> {
     /// Reason for which a whole page can't be one of the collection, though its answer is a page.
     pub(super) fn doubt(&mut self, head: &Head, page: &Page, records: u64) -> Result<Option<PageError>, PageError> {
-        self.0.pagination.records.check_last(self.0.release.page().last_record())?;
+        self.0.pagination.records.check_last(self.0.release.page().last_record(), records)?;
         if records > 0 || self.0.pages() == 0 || matches!(self.0.state.aim(), Some(Aim::Confirm(_))) {
             return Ok(None);
         }
