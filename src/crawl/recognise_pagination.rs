@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::attempts::PageFailure;
 use super::drive::{CrawlProgress, Driver};
 use super::failure_report::{self, RequestAuthor};
-use super::linked_origins::AnswerForm;
+use super::linked_origins::{AnswerForm, WholeBy};
 use super::whole_page::whole;
 use super::{Crawl, lone_page};
 use crate::error::{Failure, Fault};
@@ -19,8 +19,8 @@ use crate::pagination::plan::{CurrentPageEvent, PageName};
 use crate::pagination::request::remove_query;
 use crate::pagination::splitter::Splitter;
 use crate::pagination::{
-    Advance, Encode, ErrorSettings, LinkHeader, LonePage, Offset, PageError, PageNumber, Pagination, Path, Records,
-    Style, detect,
+    Advance, Encode, ErrorSettings, LinkHeader, LonePage, Offset, PageError, PageNumber, Pagination, PaginationAuthor,
+    Path, Records, Style, detect,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +75,10 @@ async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
         }
         match attempted {
             Ok((driver, _)) => {
-                if matches!(pagination.style, Style::LinkHeader(_)) && driver.records > detection.records {
-                    let form = form(crawl, &head, &pagination);
+                if matches!(pagination.style, Style::LinkHeader(_))
+                    && driver.records > detection.records
+                    && let Some(form) = form(crawl, &head, &pagination)
+                {
                     crawl.crawls.linked.note(crawl.first.url.origin(), form, detection.records);
                 }
                 tracing::info!(
@@ -112,13 +114,20 @@ async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
                 return Ok(driver);
             }
         }
-        let origin = crawl.first.url.origin();
         let form = form(crawl, &head, &configured(&crawl.pagination, lone.pagination.clone()));
-        if crawl.crawls.linked.show_whole(&origin, &form, detection.records) {
-            let style = LinkHeader { rel: "next".to_owned(), attribute: None };
-            let pagination = configured(&crawl.pagination, Pagination { style: style.into(), ..lone.pagination });
-            tracing::info!("recognised link_header: this API pages other lists by `Link`, and this page has none");
-            return attempt(crawl, Arc::new(pagination), &head, &page).await.map(|(driver, _)| driver);
+        // A total beside the records of a lone page is their number.
+        let has_total = lone.pagination.total.is_some();
+        let origin = crawl.first.url.origin();
+        if let Some(by) = crawl.crawls.linked.show_whole(&origin, form.as_ref(), detection.records, has_total) {
+            let whole = configured(&crawl.pagination, lone.pagination);
+            let link_header = LinkHeader { rel: "next".to_owned(), attribute: None };
+            let (single_page, author) = (LonePage::Accept, PaginationAuthor::LinkedLists);
+            let whole = match by {
+                WholeBy::Documents => Pagination { style: link_header.into(), ..whole },
+                WholeBy::OtherLists => Pagination { single_page, author, ..whole },
+            };
+            tracing::info!("one page without a Link, by which this API pages its lists ({by:?})");
+            return attempt(crawl, Arc::new(whole), &head, &page).await.map(|(driver, _)| driver);
         }
         if crawl.pagination.single_page != LonePage::Refuse {
             let lone = configured(&crawl.pagination, lone.pagination);
@@ -133,7 +142,7 @@ async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
 }
 
 /// Form of a list's answers, by which lists of one API are compared.
-fn form(crawl: &Crawl, head: &Head, pagination: &Pagination) -> AnswerForm {
+fn form(crawl: &Crawl, head: &Head, pagination: &Pagination) -> Option<AnswerForm> {
     let root = Path::root();
     AnswerForm::of(&crawl.first, head, pagination.records.paths.first().unwrap_or(&root))
 }

@@ -10,18 +10,14 @@ impl Driver {
             CrawlStart::Request if self.starts_midway() => "; it starts at the page that the request names",
             CrawlStart::Request => "",
         };
-        let is_lone_page = end.is_lone_page();
+        let doubt = end.doubt();
         let proof = format!("{}{start}", end.proof_text());
         let ProvenEnd { consistency, doubles, late, .. } = end;
         let consistency = match self.verification.clone() {
             Some(verification) => verification.applied(consistency),
             None => consistency,
         };
-        let consistency = if is_lone_page {
-            Consistency::Unverified { why: "single_page accepts one page that nothing proves".to_owned() }
-        } else {
-            consistency
-        };
+        let consistency = doubt.map_or(consistency, |why| Consistency::Unverified { why: why.to_owned() });
         let relies_on_order = matches!(consistency, Consistency::Steady | Consistency::Mended { .. });
         let order = relies_on_order.then_some(self.pagination.record_order);
         let (records, pages) = (self.records, self.plan.pages());

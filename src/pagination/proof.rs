@@ -30,6 +30,8 @@ pub enum Proof {
     SinglePage,
     /// The collection is one page as far as can be seen, which nothing proves.
     LonePage,
+    /// The collection is one page without a `Link`, which other lists of its API have.
+    LinkedLists,
     /// Each of this number of parts has its own proof.
     Parts(u64),
 }
@@ -55,6 +57,9 @@ impl fmt::Display for Proof {
             Self::LastRecord => f.write_str("the last record, with nothing behind it"),
             Self::SinglePage => f.write_str("one page, which is the whole"),
             Self::LonePage => f.write_str("nothing but the absence of any sign of a further page"),
+            Self::LinkedLists => {
+                f.write_str("the lack of a Link, which pages of other lists of this API have where more follows")
+            }
             Self::Parts(1) => f.write_str("a record behind the configured range"),
             Self::Parts(parts) => write!(f, "the end of each of its {parts} parts"),
         }

@@ -126,6 +126,15 @@ impl ProvenEnd {
         self.proof == Proof::LonePage
     }
 
+    /// Returns the reason for which the end leaves the collection unverified, whatever its records show.
+    pub(crate) fn doubt(&self) -> Option<&'static str> {
+        match self.proof {
+            Proof::LonePage => Some("single_page accepts one page that nothing proves"),
+            Proof::LinkedLists => Some("other lists show the end of this one"),
+            _ => None,
+        }
+    }
+
     /// Returns the proof and the signals that agree as a phrase: "no next address and the upstream's total of 3".
     pub fn proof_text(&self) -> String {
         let proof = self.agreeing.iter().fold(self.proof.to_string(), |text, signal| format!("{text} and {signal}"));

@@ -58,8 +58,9 @@ async fn an_api_that_pages_by_link_and_sends_none_has_ended() {
                 let headers = if at < 20 { &headers[..] } else { &headers[..1] };
                 Reply::Whole(answer(200, headers, records(at, 25.min(at + 10))))
             }
-            "/tags" => Reply::json(records(0, 3)),
+            "/tags" | "/v2/tags" => Reply::json(records(0, 3)),
             "/full" => Reply::json(records(0, 10)),
+            "/capped" => Reply::json(records(0, 5)),
             _ => Reply::json(format!("{{\"items\":{}}}", records(0, 3))),
         }
     })
@@ -69,10 +70,17 @@ async fn an_api_that_pages_by_link_and_sends_none_has_ended() {
     assert_eq!(receive("/tags?limit=10").await.head.status, 502);
     let orders = receive("/orders?limit=10").await;
     assert_eq!(orders.whole().lines().count(), 25);
-    let tags = receive("/tags?limit=10&again").await;
-    assert_eq!((tags.head.status.as_u16(), tags.whole().lines().count()), (200, 3), "{}", tags.whole());
-    // A full page, another form, and another size may go on.
-    for path in ["/full?limit=10", "/items?limit=10", "/tags?limit=50"] {
+    let tags = receive("/tags?limit=10&again&_end=marker").await;
+    assert_eq!((tags.head.status.as_u16(), tags.whole().lines().count()), (200, 4), "{}", tags.whole());
+    assert!(tags.whole().contains("unverified") && tags.whole().contains("the lack of a Link"), "{}", tags.whole());
+    // To another caller the answers of this one say nothing.
+    let mut other = client::stream("/tags?limit=10&again");
+    other.headers_mut().insert("authorization", "Bearer other".parse().unwrap());
+    assert_eq!(client::receive(Version::Http1, proxy.address, other).await.head.status, 502);
+    // A full page, a round number, another form, folder and size, and a page of the upstream's own size may go on.
+    for path in
+        ["/full?limit=10", "/capped?limit=10", "/items?limit=10", "/v2/tags?limit=10", "/tags?limit=50", "/tags"]
+    {
         assert_eq!(receive(path).await.head.status, 502, "{path}");
     }
 }

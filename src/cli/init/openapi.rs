@@ -216,7 +216,9 @@ fn sample(document: &Value, schema: &Value, name: &str, depth: usize) -> Value {
     match kind {
         Some("array") => {
             let items = schema.get("items").unwrap_or(&Value::Null);
-            (0..SAMPLE).map(|_| sample(document, items, "", depth - 1)).collect()
+            // Deeper arrays are in the records, of which one element tells as much.
+            let count = if depth + 3 > DEPTH { SAMPLE } else { 1 };
+            (0..count).map(|_| sample(document, items, "", depth - 1)).collect()
         }
         Some("integer" | "number") => match page_param(name) {
             Some(PageParam::Page) => 1.into(),

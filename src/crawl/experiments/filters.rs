@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use http::Method;
 use serde_json::Value;
 
-use super::{ExperimentOutcome, Laboratory, SeenPage};
+use super::{ExperimentOutcome, Experiments, SeenPage};
 use crate::pagination::Param;
 
 const SORT: &str = "unique order";
@@ -31,20 +31,20 @@ const TIMES: [&str; 10] = [
 /// Ends of a parameter that bounds a member from below.
 const BOUNDS: [&str; 3] = ["[gte]", "_gte", "__gte"];
 
-pub(super) async fn sort(laboratory: &mut Laboratory<'_>, page: &SeenPage) {
-    let Some(key) = laboratory.findings.key else {
-        return laboratory.note(SORT, ExperimentOutcome::Open, "no member differs in all records that came");
+pub(super) async fn sort(experiments: &mut Experiments<'_>, page: &SeenPage) {
+    let Some(key) = experiments.findings.key else {
+        return experiments.note(SORT, ExperimentOutcome::Open, "no member differs in all records that came");
     };
     let count = page.records.len();
     if count > 2 && is_ordered(&page.records, key) {
         let text = format!("the {count} records of page 1 stand in the order of `{key}`");
-        return laboratory.note(SORT, ExperimentOutcome::Shown, text);
+        return experiments.note(SORT, ExperimentOutcome::Shown, text);
     }
-    let sorts = if count > 2 && laboratory.crawl.first.method == Method::GET { &SORTS[..] } else { &[] };
+    let sorts = if count > 2 && experiments.crawl.first.method == Method::GET { &SORTS[..] } else { &[] };
     for name in sorts {
-        let sorted = laboratory.ask(&Param::Query((*name).to_owned()), key).await;
+        let sorted = experiments.ask(&Param::Query((*name).to_owned()), key).await;
         if sorted.is_some_and(|sorted| sorted.records.len() > 2 && is_ordered(&sorted.records, key)) {
-            return laboratory.note(SORT, ExperimentOutcome::Shown, format!("{name}={key} in the query sorts by it"));
+            return experiments.note(SORT, ExperimentOutcome::Shown, format!("{name}={key} in the query sorts by it"));
         }
     }
     let tried = if sorts.is_empty() {
@@ -52,29 +52,33 @@ pub(super) async fn sort(laboratory: &mut Laboratory<'_>, page: &SeenPage) {
     } else {
         format!("{} do not change that", sorts.join(", "))
     };
-    laboratory.note(SORT, ExperimentOutcome::Open, format!("page 1 is not in the order of `{key}`, and {tried}"));
+    experiments.note(SORT, ExperimentOutcome::Open, format!("page 1 is not in the order of `{key}`, and {tried}"));
 }
 
-pub(super) async fn range(laboratory: &mut Laboratory<'_>, page: &SeenPage) {
-    let fields = TIMES.into_iter().chain(laboratory.findings.key);
+pub(super) async fn range(experiments: &mut Experiments<'_>, page: &SeenPage) {
+    let fields = TIMES.into_iter().chain(experiments.findings.key);
     let found = fields.filter_map(|field| Some((field, median(&page.records, field)?))).next();
-    let Some((field, bound)) = found.filter(|_| laboratory.crawl.first.method == Method::GET) else {
-        return laboratory.note(RANGE, ExperimentOutcome::Open, "no time or key is known that ranges could be made of");
+    let Some((field, bound)) = found.filter(|_| experiments.crawl.first.method == Method::GET) else {
+        return experiments.note(
+            RANGE,
+            ExperimentOutcome::Open,
+            "no time or key is known that ranges could be made of",
+        );
     };
     for end in BOUNDS {
         let param = format!("{field}{end}");
-        let Some(filtered) = laboratory.ask(&Param::Query(param.clone()), bound.clone()).await else { continue };
+        let Some(filtered) = experiments.ask(&Param::Query(param.clone()), bound.clone()).await else { continue };
         let is_in = |record: &Value| record.get(field).and_then(|own| order(own, &bound)).is_some_and(Ordering::is_ge);
         if !filtered.records.is_empty() && filtered.records.iter().all(is_in) && !page.records.iter().all(is_in) {
             let text = format!(
                 "{param}={} gave records from there on alone: partition = {{ from = \"{param}\", … }} may read ranges side by side",
                 plain(&bound)
             );
-            return laboratory.note(RANGE, ExperimentOutcome::Shown, text);
+            return experiments.note(RANGE, ExperimentOutcome::Shown, text);
         }
     }
     let tried: Vec<_> = BOUNDS.iter().map(|end| format!("{field}{end}")).collect();
-    laboratory.note(RANGE, ExperimentOutcome::Open, format!("{} filter nothing", tried.join(", ")));
+    experiments.note(RANGE, ExperimentOutcome::Open, format!("{} filter nothing", tried.join(", ")));
 }
 
 /// Returns a value of a member that some records are below.

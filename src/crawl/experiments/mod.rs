@@ -59,7 +59,7 @@ struct SeenPage {
 }
 
 /// Experiments under way.
-struct Laboratory<'a> {
+struct Experiments<'a> {
     crawl: Crawl,
     pagination: &'a Pagination,
     findings: Findings,
@@ -75,17 +75,17 @@ pub(super) async fn run(crawl: &Crawl, pagination: &Pagination, seen: &[Value], 
     let client = Client::new(Arc::new(upstream), &Governors::default()).unwrap_or_else(|_| crawl.client.clone());
     let crawl =
         Crawl { client: client.for_crawl(&first), first, pagination: Arc::new(pagination.clone()), ..crawl.clone() };
-    let mut laboratory = Laboratory { crawl, pagination, findings: Findings::default() };
-    laboratory.findings.key = KEYS.into_iter().find(|name| is_unique(name, seen));
-    let Some(page) = laboratory.first_again(seen).await else { return laboratory.findings };
-    laboratory.second_page(&page, seen);
-    sizes::experiment(&mut laboratory, &page, total).await;
-    laboratory.addresses(&page).await;
-    totals::experiment(&mut laboratory, &page, total).await;
-    laboratory.condition(&page.head.headers).await;
-    filters::sort(&mut laboratory, &page).await;
-    filters::range(&mut laboratory, &page).await;
-    laboratory.findings
+    let mut experiments = Experiments { crawl, pagination, findings: Findings::default() };
+    experiments.findings.key = KEYS.into_iter().find(|name| is_unique(name, seen));
+    let Some(page) = experiments.first_again(seen).await else { return experiments.findings };
+    experiments.second_page(&page, seen);
+    sizes::experiment(&mut experiments, &page, total).await;
+    experiments.addresses(&page).await;
+    totals::experiment(&mut experiments, &page, total).await;
+    experiments.condition(&page.head.headers).await;
+    filters::sort(&mut experiments, &page).await;
+    filters::range(&mut experiments, &page).await;
+    experiments.findings
 }
 
 /// Returns true if each record has a value of this name, and each another one.
@@ -98,7 +98,7 @@ fn is_unique(name: &str, records: &[Value]) -> bool {
     texts.len() > 1 && texts.len() == records.len()
 }
 
-impl Laboratory<'_> {
+impl Experiments<'_> {
     fn note(&mut self, subject: &'static str, outcome: ExperimentOutcome, text: impl Into<String>) {
         self.findings.list.push(Finding { subject, outcome, text: text.into() });
     }

@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::{ExperimentOutcome, Laboratory, SeenPage};
+use super::{ExperimentOutcome, Experiments, SeenPage};
 use crate::pagination::detect::{PageParam, page_param};
 use crate::pagination::{PageSize, Param};
 
@@ -11,50 +11,50 @@ const SUBJECT: &str = "page size";
 /// Parameters that are tried where none is known.
 const GUESSES: [&str; 3] = ["limit", "per_page", "page_size"];
 
-pub(super) async fn experiment(laboratory: &mut Laboratory<'_>, page: &SeenPage, total: Option<u64>) {
+pub(super) async fn experiment(experiments: &mut Experiments<'_>, page: &SeenPage, total: Option<u64>) {
     let count = page.records.len() as u64;
     if count < 2 {
-        return laboratory.note(SUBJECT, ExperimentOutcome::Open, "page 1 has too few records to tell");
+        return experiments.note(SUBJECT, ExperimentOutcome::Open, "page 1 has too few records to tell");
     }
-    let Some((param, asked)) = known(laboratory) else { return guess(laboratory, page).await };
+    let Some((param, asked)) = known(experiments) else { return guess(experiments, page).await };
     let size = asked.unwrap_or(count);
     let larger = 2 * size.max(count);
-    let came = laboratory.ask(&param, larger).await.map(|page| page.records.len() as u64);
+    let came = experiments.ask(&param, larger).await.map(|page| page.records.len() as u64);
     let heeded = |max| Some(PageSize { param: Some(param.clone()), value: Some(size), max });
     match came {
         Some(came) if came == larger => {
-            laboratory.findings.page_size = heeded(None);
-            laboratory.note(
+            experiments.findings.page_size = heeded(None);
+            experiments.note(
                 SUBJECT,
                 ExperimentOutcome::Shown,
                 format!("{param} = {larger} gave {came} records: larger pages need fewer requests"),
             );
         }
         Some(came) if came > count && Some(came) == total => {
-            laboratory.findings.page_size = heeded(None);
-            laboratory.note(SUBJECT, ExperimentOutcome::Shown, format!("{param} = {larger} gave all {came} records"));
+            experiments.findings.page_size = heeded(None);
+            experiments.note(SUBJECT, ExperimentOutcome::Shown, format!("{param} = {larger} gave all {came} records"));
         }
         Some(came) if came > count || asked == Some(came) => {
-            laboratory.findings.page_size = heeded(Some(came));
-            laboratory.note(
+            experiments.findings.page_size = heeded(Some(came));
+            experiments.note(
                 SUBJECT,
                 ExperimentOutcome::Shown,
                 format!("{param} = {larger} gave {came} records: this may be the largest size"),
             );
         }
-        Some(came) => laboratory.note(
+        Some(came) => experiments.note(
             SUBJECT,
             ExperimentOutcome::Open,
             format!("{param} = {larger} gave {came} records, as many as page 1"),
         ),
-        None => laboratory.note(SUBJECT, ExperimentOutcome::Refuted, format!("{param} = {larger} is refused")),
+        None => experiments.note(SUBJECT, ExperimentOutcome::Refuted, format!("{param} = {larger} is refused")),
     }
 }
 
 /// Returns the parameter that the configuration or the request has, and its value.
-fn known(laboratory: &Laboratory<'_>) -> Option<(Param, Option<u64>)> {
-    let first = &laboratory.crawl.first;
-    let own = laboratory.pagination.page_size.as_ref().and_then(|size| size.param.clone());
+fn known(experiments: &Experiments<'_>) -> Option<(Param, Option<u64>)> {
+    let first = &experiments.crawl.first;
+    let own = experiments.pagination.page_size.as_ref().and_then(|size| size.param.clone());
     let param = own.or_else(|| {
         let mut names = first.url.query_pairs().map(|(name, _)| name);
         names.find(|name| page_param(name) == Some(PageParam::Size)).map(|name| Param::Query(name.into_owned()))
@@ -64,20 +64,20 @@ fn known(laboratory: &Laboratory<'_>) -> Option<(Param, Option<u64>)> {
 }
 
 /// Asks for half of page 1 by usual names.
-async fn guess(laboratory: &mut Laboratory<'_>, page: &SeenPage) {
+async fn guess(experiments: &mut Experiments<'_>, page: &SeenPage) {
     let half = page.records.len() / 2;
-    let guesses = if laboratory.crawl.first.method == Method::GET { &GUESSES[..] } else { &[] };
+    let guesses = if experiments.crawl.first.method == Method::GET { &GUESSES[..] } else { &[] };
     for name in guesses {
         let param = Param::Query((*name).to_owned());
-        let smaller = laboratory.ask(&param, half).await;
+        let smaller = experiments.ask(&param, half).await;
         if smaller.is_some_and(|smaller| smaller.records == page.records[..half]) {
             let text = format!(
                 "{name} = {half} gave {half} records: page_size = {{ param = \"{name}\", value = … }} asks for more at a time"
             );
-            return laboratory.note(SUBJECT, ExperimentOutcome::Shown, text);
+            return experiments.note(SUBJECT, ExperimentOutcome::Shown, text);
         }
     }
     let tried =
         if guesses.is_empty() { "none was tried".to_owned() } else { format!("{} are ignored", guesses.join(", ")) };
-    laboratory.note(SUBJECT, ExperimentOutcome::Open, format!("no parameter is known, and {tried}"));
+    experiments.note(SUBJECT, ExperimentOutcome::Open, format!("no parameter is known, and {tried}"));
 }

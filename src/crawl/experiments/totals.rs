@@ -1,6 +1,6 @@
 //! Experiment: can the last page be reached, and does the upstream's total hold there?
 
-use super::{ExperimentOutcome, Laboratory, SeenPage};
+use super::{ExperimentOutcome, Experiments, SeenPage};
 use crate::crawl::Crawl;
 use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::link_header_parser::links;
@@ -9,18 +9,18 @@ use crate::pagination::{PageRequest, Param, Style};
 const TOTAL: &str = "total";
 const LAST: &str = "last page";
 
-pub(super) async fn experiment(laboratory: &mut Laboratory<'_>, page: &SeenPage, total: Option<u64>) {
+pub(super) async fn experiment(experiments: &mut Experiments<'_>, page: &SeenPage, total: Option<u64>) {
     let count = page.records.len() as u64;
     let Some(total) = total.filter(|total| *total > 0 && count > 0) else {
-        laboratory.note(
+        experiments.note(
             TOTAL,
             ExperimentOutcome::Open,
             "the upstream names none: the end is proven by the pages alone",
         );
-        return last_link(laboratory, page).await;
+        return last_link(experiments, page).await;
     };
     // The last number, the number behind it, and the records that the last one has.
-    let (param, last, behind, rest) = match &laboratory.pagination.style {
+    let (param, last, behind, rest) = match &experiments.pagination.style {
         Style::Page(style) => {
             let pages = total.div_ceil(count);
             let last = style.start + pages - 1;
@@ -28,36 +28,36 @@ pub(super) async fn experiment(laboratory: &mut Laboratory<'_>, page: &SeenPage,
         }
         Style::Offset(style) => (style.param.clone(), style.start + total - 1, style.start + total, 1),
         _ => {
-            laboratory.note(
+            experiments.note(
                 TOTAL,
                 ExperimentOutcome::Open,
                 format!("{total}, which each crawl compares with the records that came"),
             );
-            return last_link(laboratory, page).await;
+            return last_link(experiments, page).await;
         }
     };
-    let (at_last, past) = (laboratory.ask(&param, last).await, laboratory.ask(&param, behind).await);
+    let (at_last, past) = (experiments.ask(&param, last).await, experiments.ask(&param, behind).await);
     let is_reached = at_last.as_ref().is_some_and(|page| page.records.len() as u64 == rest);
-    note_last(laboratory, &param, last, at_last.map(|page| page.records.len() as u64));
+    note_last(experiments, &param, last, at_last.map(|page| page.records.len() as u64));
     // A refusal behind the last page is an end, too, and the page there again is none.
     let is_past = past.is_none_or(|past| past.records.is_empty());
     match (is_reached, is_past) {
         (true, true) => {
-            laboratory.note(
+            experiments.note(
                 TOTAL,
                 ExperimentOutcome::Shown,
                 format!("{total}: the last {rest} stand at {param} = {last}, and none behind"),
             );
         }
         (true, false) => {
-            laboratory.note(
+            experiments.note(
                 TOTAL,
                 ExperimentOutcome::Open,
                 format!("{total}, and {param} = {behind} has records nevertheless"),
             );
         }
         (false, _) => {
-            laboratory.note(
+            experiments.note(
                 TOTAL,
                 ExperimentOutcome::Refuted,
                 format!("{total}, and {param} = {last} has not the last {rest} of them"),
@@ -66,35 +66,39 @@ pub(super) async fn experiment(laboratory: &mut Laboratory<'_>, page: &SeenPage,
     }
 }
 
-fn note_last(laboratory: &mut Laboratory<'_>, param: &Param, last: u64, came: Option<u64>) {
+fn note_last(experiments: &mut Experiments<'_>, param: &Param, last: u64, came: Option<u64>) {
     match came {
         Some(came) if came > 0 => {
-            laboratory.note(LAST, ExperimentOutcome::Shown, format!("{param} = {last} gave {came} records"));
+            experiments.note(LAST, ExperimentOutcome::Shown, format!("{param} = {last} gave {came} records"));
         }
-        Some(_) => laboratory.note(LAST, ExperimentOutcome::Refuted, format!("{param} = {last} has no records")),
+        Some(_) => experiments.note(LAST, ExperimentOutcome::Refuted, format!("{param} = {last} has no records")),
         None => {
             let text = format!("{param} = {last} is refused: the API may stop before its end (limits)");
-            laboratory.note(LAST, ExperimentOutcome::Refuted, text);
+            experiments.note(LAST, ExperimentOutcome::Refuted, text);
         }
     }
 }
 
 /// Follows the `Link` to the last page.
-async fn last_link(laboratory: &mut Laboratory<'_>, page: &SeenPage) {
-    let Crawl { client, first, .. } = &laboratory.crawl;
+async fn last_link(experiments: &mut Experiments<'_>, page: &SeenPage) {
+    let Crawl { client, first, .. } = &experiments.crawl;
     let guard = LinkGuard::new(&client.upstream().url, &client.upstream().aliases);
     let target = links(&page.head.headers).ok().and_then(|links| {
         let last = links.iter().find(|link| link.has_rel("last"))?;
         guard.resolve(&first.url, &last.target).ok()
     });
     let Some(url) = target else {
-        return laboratory.note(LAST, ExperimentOutcome::Open, "no address of it is known before the crawl reaches it");
+        return experiments.note(
+            LAST,
+            ExperimentOutcome::Open,
+            "no address of it is known before the crawl reaches it",
+        );
     };
-    let last = laboratory.fetch(PageRequest { url, ..laboratory.crawl.first.clone() }).await;
+    let last = experiments.fetch(PageRequest { url, ..experiments.crawl.first.clone() }).await;
     match last.map(|page| page.records.len()) {
         Some(came) if came > 0 => {
-            laboratory.note(LAST, ExperimentOutcome::Shown, format!("its Link leads to {came} records"));
+            experiments.note(LAST, ExperimentOutcome::Shown, format!("its Link leads to {came} records"));
         }
-        _ => laboratory.note(LAST, ExperimentOutcome::Refuted, "its Link leads to no page with records"),
+        _ => experiments.note(LAST, ExperimentOutcome::Refuted, "its Link leads to no page with records"),
     }
 }

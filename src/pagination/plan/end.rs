@@ -17,7 +17,7 @@ use crate::pagination::page::{Head, Page, RecordHolder};
 use crate::pagination::proof::Proof;
 use crate::pagination::record_settings::Presence;
 use crate::pagination::request::PageRequest;
-use crate::pagination::settings::Pagination;
+use crate::pagination::settings::{Pagination, PaginationAuthor};
 use crate::pagination::styles::{Address, PageAnswer, Style, StyleEnd};
 use crate::pagination::value_source::Source;
 
@@ -104,7 +104,9 @@ impl EndRules<'_> {
             return Ok(PageLead::End(Proof::Flag));
         }
         if matches!(self.pagination.style, Style::Single(_)) && self.pagination.single_page != LonePage::Refuse {
-            return single(page.answer.head, page.page).map(|_| PageLead::End(Proof::LonePage));
+            let is_linked = self.pagination.author == PaginationAuthor::LinkedLists;
+            let proof = if is_linked { Proof::LinkedLists } else { Proof::LonePage };
+            return single(page.answer.head, page.page).map(|_| PageLead::End(proof));
         }
         if let Some(reach) = self.overlap.reach().filter(|_| page.answer.records > 0) {
             return self.by_overlap(page, reach);
