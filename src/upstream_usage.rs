@@ -11,6 +11,15 @@ use tokio::time::Instant;
 #[derive(Clone, Debug)]
 pub struct UpstreamUsage {
     shared: Arc<SharedCounts>,
+    scope: UsageScope,
+}
+
+/// Part of a crawl that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum UsageScope {
+    Crawl,
+    /// One of the lists of a crawl of children: its number of pages is not that of the crawl.
+    List,
 }
 
 /// Snapshot of the counters. A retry is counted when its wait begins, its request when it is sent.
@@ -71,16 +80,25 @@ impl UpstreamUsage {
             retries: AtomicU64::default(),
             waits: Mutex::default(),
         };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(shared), scope: UsageScope::Crawl }
+    }
+
+    /// The same counters for one list of a crawl of children, whose own numbers of pages and of earlier requests don't count.
+    pub fn of_list(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), scope: UsageScope::List }
     }
 
     pub fn set_pages(&self, pages: u64) {
-        self.shared.pages.store(pages, Ordering::Relaxed);
+        if self.scope == UsageScope::Crawl {
+            self.shared.pages.store(pages, Ordering::Relaxed);
+        }
     }
 
     /// Notes the number of requests before an interruption.
     pub fn continue_from(&self, requests: u64) {
-        self.shared.earlier_requests.store(requests, Ordering::Relaxed);
+        if self.scope == UsageScope::Crawl {
+            self.shared.earlier_requests.store(requests, Ordering::Relaxed);
+        }
     }
 
     pub fn count_request(&self) {

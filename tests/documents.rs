@@ -112,7 +112,7 @@ fn collect_keys(value: &toml::Value, keys: &mut BTreeSet<String>) {
         toml::Value::Table(table) => {
             for (key, value) in table {
                 // These tables have an API's own names.
-                if !["headers", "body", "link_attr"].contains(&key.as_str()) {
+                if !["headers", "body", "link_attr", "with"].contains(&key.as_str()) {
                     collect_keys(value, keys);
                 }
                 keys.insert(key.clone());

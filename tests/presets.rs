@@ -58,6 +58,7 @@ async fn walk(preset: &str, fixture: &Fixture, skeleton: &Skeleton) -> Result<Ve
         width: collection.upstream.pace.widest(),
         memory: MemoryBudget::unlimited(),
         crawls: Crawls::default(),
+        parents: None,
     };
     let told = |failure: &Failure| format!("{failure}: {}", failure.hint);
     let opened = crawl.open().await.map_err(|failure| told(&failure))?;

@@ -55,6 +55,8 @@ pub struct KeyedRequest<'a> {
     pub order: PartOrder,
     /// Its URL has sorted parameters, so that their order tells no two requests apart.
     pub first: &'a PageRequest,
+    /// Text of the parents whose lists are asked for; none for one list.
+    pub parents: Option<&'a str>,
     pub upstream: &'a Upstream,
     /// Value of the record after which the stream begins.
     pub since: Option<&'a str>,
@@ -78,7 +80,7 @@ impl CanonicalPagination {
 impl KeyedRequest<'_> {
     /// Parts that decide which records the collection has.
     pub fn records(&self, part: &mut dyn FnMut(&[u8])) {
-        let Self { pagination, order, first, upstream, since, valid_at } = *self;
+        let Self { pagination, order, first, parents, upstream, since, valid_at } = *self;
         part(TAG);
         named("method", first.method.as_str(), part);
         named("url", first.url.as_str(), part);
@@ -88,6 +90,7 @@ impl KeyedRequest<'_> {
             named_some("media_type", body.media_type(), part);
         }
         named("pagination", &pagination.0, part);
+        named_some("parents", parents, part);
         named_some("order", (order == PartOrder::Any).then_some("any"), part);
         named_some("since", since, part);
         let seconds = valid_at.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map(|at| at.as_secs().to_string());

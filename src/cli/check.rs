@@ -52,6 +52,9 @@ pub(super) fn run(arguments: &CheckArguments) -> Exit {
                 if let Some(choice) = &collection.preset {
                     eprintln!("{}: {choice}", collection.path);
                 }
+                if let Some(parent) = &collection.parent {
+                    eprintln!("{}: children of {}, by their {}", collection.path, parent.collection, parent.key);
+                }
                 eprintln!("{}: verdict: {}", collection.path, collection.pagination.best_verdict());
             }
             absent.iter().chain(&warnings(&config)).for_each(|warning| eprintln!("warning: {warning}"));

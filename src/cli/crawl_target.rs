@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Uri, header};
 use url::{Host, Url};
 
-use crate::config::{ChosenBy, Collection, FileCollection, Machine, Options, Proxy, Upstream};
+use crate::config::{ChosenBy, Collection, Config, FileCollection, Machine, Options, Proxy, Upstream};
 use crate::crawl::{Crawl, Crawls};
 use crate::gateway;
 use crate::pagination::PageRequest;
@@ -51,10 +51,10 @@ pub(super) fn of_file(
     let leads = leads.split(['?', '#']).next().unwrap_or(leads);
     let chosen = options.read_above(FileCollection { name: &name, text: &text, path: leads }, &Machine);
     let (mut config, collection) = chosen.map_err(|mistakes| mistakes.to_string())?;
-    let proxied = own.proxied(&collection);
-    let chosen = config.collections.iter_mut().find(|own| own.path == collection.path);
-    chosen.into_iter().for_each(|chosen| *chosen = Arc::clone(&proxied));
-    let collection = proxied;
+    // Also those of its parents.
+    config.collections.iter_mut().for_each(|other| *other = own.proxied(other));
+    let chosen = config.collections.iter().find(|own| own.path == collection.path);
+    let collection = chosen.map_or(collection, Arc::clone);
     if let Some(url) = url {
         // Not at an alias either: the credentials go to the upstream alone.
         if collection.upstream.url.origin() != url.origin() {
@@ -68,6 +68,7 @@ pub(super) fn of_file(
         let crawl = at(&collection, url, own)?;
         return Ok((crawl, collection));
     }
+    let target = if target == collection.path { all_children(&config, &collection) } else { target.to_owned() };
     if target.contains('{') {
         return Err(format!(
             "{target} has segments to be filled: write a path that leads to it, in place of --collection"
@@ -78,6 +79,18 @@ pub(super) fn of_file(
     let body = own.body(&collection)?.or(crawl.first.body);
     let first = PageRequest { body, ..crawl.first };
     Ok((Crawl { first, ..crawl }, collection))
+}
+
+/// Returns the path of a collection, with `*` in place of each segment that parents fill.
+fn all_children(config: &Config, collection: &Collection) -> String {
+    let mut path = collection.path.clone();
+    let mut parent = collection.parent.as_ref();
+    while let Some(link) = parent {
+        path = path.replace(&format!("{{{}}}", link.segment), "*");
+        let above = config.collections.iter().find(|collection| collection.path == link.collection);
+        parent = above.and_then(|above| above.parent.as_ref());
+    }
+    path
 }
 
 /// Tells the preset that was chosen by the host.
@@ -101,6 +114,7 @@ fn at(collection: &Collection, mut url: Url, own: OwnRequest) -> Result<Crawl, S
         width: collection.upstream.pace.widest(),
         memory: MemoryBudget::unlimited(),
         crawls: Crawls::default(),
+        parents: None,
     })
 }
 

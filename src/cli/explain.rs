@@ -57,6 +57,11 @@ fn explain(crawl: &Crawl, collection: &Collection) -> Result<String, String> {
         ),
     );
     line("first request", &format!("{} {}", first.method, redacted(&first.url, &crawl.first.url)));
+    for parents in std::iter::successors(crawl.parents.as_deref(), |parents| parents.above.as_deref()) {
+        let (key, segment) = (&parents.link.key, &parents.link.segment);
+        let first = parents.pagination.sized(parents.first.clone()).map_err(|bad| bad.to_string())?;
+        line("for each of", &format!("{} {}, whose `{key}` is {{{segment}}}", first.method, first.url));
+    }
     line(
         "credentials",
         match &collection.upstream.credentials {

@@ -10,17 +10,29 @@ use super::key_names::Level;
 use super::keywords::{Words, one_of};
 use super::lint::{self, LintFacts};
 use super::pagination_values::{self, COUNT};
+use super::path_segments::segments;
 use super::secrets::Secrets;
 use super::table_schema::{ReadOnly, Schema, rule, table};
 use super::times_and_sizes::{size, size_or_none};
 use super::toml_node::{TomlNode, TomlTable};
 use super::upstream::{self, CLIENT_KEYS};
-use super::{Caps, Collection, Snapshots, Upstream, collection_pagination, snapshots, urls_and_headers};
+use super::{Caps, Collection, Snapshots, Upstream, collection_pagination, parent, snapshots, urls_and_headers};
 use crate::pagination::{Pagination, Param, Partition};
 
 pub(super) static COLLECTION: Level = Level {
     name: "[[collection]]",
-    keys: &["path", "preset", "upstream", "upstream_path", "upstream_aliases", "method", "body", "caps", "allow"],
+    keys: &[
+        "path",
+        "preset",
+        "upstream",
+        "upstream_path",
+        "upstream_aliases",
+        "method",
+        "body",
+        "parent",
+        "caps",
+        "allow",
+    ],
     others: &[&CLIENT_KEYS, &PaginationKeys, &snapshots::SHARING],
 };
 
@@ -70,6 +82,7 @@ pub(super) fn read(
             }
         }
     }
+    let parent = parent::read(&table, path.as_deref(), upstream_path.as_deref(), pagination.as_ref());
     Some(Collection {
         path: path?,
         method,
@@ -77,6 +90,7 @@ pub(super) fn read(
         upstream_path,
         upstream: upstream?,
         pagination: Arc::new(pagination?),
+        parent: parent.map(Arc::new),
         caps,
         sharing,
         preset: None,
@@ -175,10 +189,4 @@ fn segment_of(param: &Param) -> Option<&str> {
         Param::Path(name) => Some(name),
         _ => None,
     }
-}
-
-/// Returns the names in a path's braces; `{{` is a brace of the path itself.
-fn segments(path: &str) -> BTreeSet<&str> {
-    let names = path.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0.trim_start_matches('*')));
-    names.filter(|name| !name.is_empty()).collect()
 }

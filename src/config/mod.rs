@@ -15,8 +15,10 @@ mod pace;
 mod pagination_key;
 mod pagination_text;
 mod pagination_values;
+mod parent;
 mod partition_key;
 mod passthrough;
+mod path_segments;
 mod presets;
 mod proxy;
 mod read;
@@ -47,6 +49,7 @@ pub use self::command_line::{FileCollection, Options};
 pub use self::listen::AdminAccess;
 pub use self::mistake::{Mistake, Mistakes, TextPosition};
 pub use self::pagination_text::{mistakes_in, read_written, written};
+pub use self::parent::{OnGone, ParentLink};
 pub use self::passthrough::Passthrough;
 pub use self::presets::{ChosenBy, Preset, PresetChoice, Verified, presets};
 pub use self::proxy::Proxy;
@@ -116,6 +119,8 @@ pub struct Collection {
     pub upstream_path: Option<String>,
     pub upstream: Arc<Upstream>,
     pub pagination: Arc<Pagination>,
+    /// Collection whose records each lead to a list of this one.
+    pub parent: Option<Arc<ParentLink>>,
     /// unpage's own caps: reaching one breaks the stream.
     pub caps: Caps,
     pub sharing: Sharing,

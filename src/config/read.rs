@@ -16,7 +16,8 @@ use super::toml_node::{MistakeLog, TomlNode, TomlTable};
 use super::unknown_key_hints;
 use super::upstream::UPSTREAM;
 use super::{
-    AdminAccess, Collection, Config, Upstream, listen, secrets, snapshots, tls, toml_text, upstream, urls_and_headers,
+    AdminAccess, Collection, Config, Upstream, listen, parent, secrets, snapshots, tls, toml_text, upstream,
+    urls_and_headers,
 };
 use crate::server::{HostList, PeerSettings, ServerSettings};
 
@@ -193,6 +194,7 @@ fn top(table: &TomlTable<'_>, presets: &[Option<PresetChoice>], secrets: &dyn Se
             );
         }
     }
+    parent::check(&nodes, &collections);
     let collections = collections.into_iter().map(|collection| collection.map(Arc::new)).collect::<Option<_>>()?;
     Some(Config {
         listen,

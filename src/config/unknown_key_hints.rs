@@ -5,13 +5,13 @@ use super::key_names::{KeyNames, TOP};
 use super::keywords::nearest;
 use super::upstream::{self, UPSTREAM};
 use super::{
-    collection, collection_pagination, pace, pagination_key, pagination_values, partition_key, secrets, server,
+    collection, collection_pagination, pace, pagination_key, pagination_values, parent, partition_key, secrets, server,
     since_valid_at, snapshots, tls,
 };
 use crate::pagination::Style;
 
 /// All tables but the styles', in the order in which a hint looks for a key's own.
-pub(super) static LEVELS: [&dyn KeyNames; 31] = [
+pub(super) static LEVELS: [&dyn KeyNames; 32] = [
     &TOP,
     &snapshots::SNAPSHOTS,
     &COLLECTION,
@@ -29,6 +29,7 @@ pub(super) static LEVELS: [&dyn KeyNames; 31] = [
     &collection_pagination::LIMITS,
     &collection_pagination::ERROR,
     &collection::CAPS,
+    &parent::PARENT,
     &partition_key::RANGE,
     &partition_key::VALUES,
     &partition_key::NUMBERED,

@@ -1,7 +1,10 @@
 //! The one writer of a snapshot: opens a collection, drives its plan until the end is proven or the crawl breaks, and emits its
 //! records to the log.
 
+mod abnormal_end;
 mod attempts;
+mod children;
+mod crawl_work;
 mod drive;
 mod drive_step;
 mod equal_reads;
@@ -46,7 +49,8 @@ use crate::pagination::{ConsistencyLevel, PageRequest, Pagination};
 use crate::snapshot::{MemoryBudget, SavedCrawl, Writer};
 use crate::upstream::Client;
 use crate::upstream_usage::UpstreamUsage;
-use drive::{Checkpoints, Driver};
+pub use children::Parents;
+use crawl_work::CrawlWork;
 pub(crate) use experiments::{ExperimentOutcome, Findings, MOST_REQUESTS};
 use metrics::CountedCrawl;
 pub use metrics::{Crawls, Totals};
@@ -75,12 +79,14 @@ pub struct Crawl {
     pub memory: MemoryBudget,
     /// The counts that this crawl is part of.
     pub crawls: Crawls,
+    /// Parents whose lists it crawls; none for one list.
+    pub parents: Option<Arc<Parents>>,
 }
 
 /// A crawl whose first page has come, or its first records, and is good so far.
 #[derive(Debug)]
 pub struct Opened {
-    driver: Box<Driver>,
+    work: CrawlWork,
     state: ResumeState,
     counted: CountedCrawl,
 }
@@ -91,14 +97,26 @@ impl Crawl {
     pub async fn open(self) -> Result<Opened, Failure> {
         let counted = self.crawls.start();
         let level = self.pagination.consistency;
-        Opened::new(open::open(self).await, counted, level)
+        let opened = match self.parents {
+            None => open::open(self).await.map(|(driver, state)| (CrawlWork::List(driver), state)),
+            Some(_) => {
+                // Boxed: few crawls have parents.
+                let opened = Box::pin(children::open(self)).await;
+                opened.map(|(children, state)| (CrawlWork::Children(children), state))
+            }
+        };
+        Opened::new(opened, counted, level)
     }
 
     /// Resumes a crawl after its last whole page. Nothing is asked for yet, and no page twice. Where records have a key, their lines are read.
     pub async fn resume(self, point: ResumePoint<'_>) -> Result<Opened, Failure> {
         let counted = self.crawls.start();
         let level = self.pagination.consistency;
-        Opened::new(resume::resume(self, point).await, counted, level)
+        let opened = match self.parents {
+            None => resume::resume(self, point).await.map(|(driver, state)| (CrawlWork::List(driver), state)),
+            Some(_) => children::resume(self, &point).map(|(children, state)| (CrawlWork::Children(children), state)),
+        };
+        Opened::new(opened, counted, level)
     }
 
     /// Asks the upstream what it can do, about a collection of this pagination whose first records are these.
@@ -114,6 +132,10 @@ impl Crawl {
     /// Asks once for the first page, under the condition that it has changed; returns whether the upstream says that it has not
     /// (RFC 9111 §4.3). Its answer is dropped.
     pub async fn unchanged(&self, etag: Option<&str>, last_modified: Option<&str>) -> Result<bool, Failure> {
+        if self.parents.is_some() {
+            // No page's validator is one of all lists.
+            return Ok(false);
+        }
         // Boxed: few streams ask, and the futures around each have the room.
         Box::pin(revalidate::unchanged(self.clone(), etag, last_modified)).await
     }
@@ -121,12 +143,12 @@ impl Crawl {
 
 impl Opened {
     fn new(
-        opened: Result<(Box<Driver>, ResumeState), Failure>,
+        opened: Result<(CrawlWork, ResumeState), Failure>,
         mut counted: CountedCrawl,
         level: Option<ConsistencyLevel>,
     ) -> Result<Self, Failure> {
         match opened {
-            Ok((driver, state)) => Ok(Self { driver, state, counted }),
+            Ok((work, state)) => Ok(Self { work, state, counted }),
             Err(failure) => {
                 counted.fail_to_open(&failure, level);
                 Err(failure)
@@ -136,7 +158,7 @@ impl Opened {
 
     /// Writes the records to a log, up to its seal: a verdict where the end is proven, else a failure.
     pub async fn run(self, writer: Writer) {
-        CrawlRun::new(self.driver, self.counted, writer).run().await;
+        CrawlRun::new(self.work, self.counted, writer).run().await;
     }
 
     /// The state that [`Crawl::resume`] needs.
@@ -146,22 +168,22 @@ impl Opened {
 
     /// The pagination of the crawl: with `auto`, the one that was recognised and verified.
     pub fn pagination(&self) -> &Pagination {
-        &self.driver.pagination
+        self.work.pagination()
     }
 
     /// Returns true if the crawl can be resumed after its last whole page.
     pub fn has_checkpoints(&self) -> bool {
-        self.driver.pagination.partition.is_none() && self.driver.checkpoints == Checkpoints::Kept
+        self.work.has_checkpoints()
     }
 
     /// Returns whether the request names a page after the collection's beginning, other than by a record to begin after.
     pub fn starts_midway(&self) -> bool {
-        self.driver.starts_midway()
+        self.work.starts_midway()
     }
 
     /// Counters of the crawl's requests and waits.
     pub fn usage(&self) -> UpstreamUsage {
-        self.driver.usage()
+        self.work.usage()
     }
 
     /// The moment that the upstream is asked for, if it can be.
@@ -171,16 +193,25 @@ impl Opened {
 
     /// Number of records of the collection, as far as the upstream has named it yet.
     pub fn total(&self) -> Option<u64> {
-        self.driver.total()
+        self.work.total()
     }
 
-    /// The first page's head, if it is known: a resumed crawl does not ask for that page again.
+    /// The first page's head, if it is known: a resumed crawl does not ask for that page again. None where the lists of several parents have
+    /// each their own.
     pub fn head(&self) -> Option<&Head> {
-        self.driver.head.as_deref()
+        match &self.work {
+            CrawlWork::List(driver) => driver.head.as_deref(),
+            CrawlWork::Children(_) => None,
+        }
+    }
+
+    /// Heads of the first pages of all lists that were read so far.
+    pub fn heads(&self) -> Vec<&Head> {
+        self.work.heads()
     }
 
     /// Sets the number of pages that may be in flight from now on.
     pub fn widen(&mut self, width: usize) {
-        self.driver.plan.widen(width);
+        self.work.widen(width);
     }
 }

@@ -61,6 +61,18 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<(Box<Driver>, ResumeState),
     Ok((driver, state))
 }
 
+/// Starts a crawl that waits for no page: its pagination is recognised where none is configured, and it is read twice where it is verified.
+pub(super) async fn start(mut crawl: Crawl) -> Result<Box<Driver>, Failure> {
+    ResumeState::prepare(&mut crawl)?;
+    if crawl.pagination.style.is_auto() {
+        open_recognised(&crawl).await
+    } else if crawl.pagination.is_verified() {
+        equal_reads::open(&crawl, &crawl.pagination).await
+    } else {
+        Driver::new(&crawl, Arc::clone(&crawl.pagination))
+    }
+}
+
 async fn open_recognised(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
     // Its future is far larger than those of all other crawls.
     let recognised = Box::pin(recognise_pagination::open(crawl.clone())).await?;

@@ -82,7 +82,7 @@ fn read<'a, T: Deserialize<'a>>(written: &'a RawValue) -> Result<T, Failure> {
     serde_json::from_str(written.get()).map_err(|_| unusable("what was noted of it can't be read"))
 }
 
-fn unusable(why: &str) -> Failure {
+pub(super) fn unusable(why: &str) -> Failure {
     let message = format!("the crawl can't be resumed: {why}");
     Failure::new(Fault::Lost, message, "ask again, for a snapshot of its own")
 }
@@ -95,6 +95,7 @@ mod tests {
 
     use tokio::net::TcpListener;
 
+    use super::super::crawl_work::CrawlWork;
     use super::super::drive::CrawlProgress;
     use super::super::reorder::Released;
     use super::*;
@@ -106,6 +107,13 @@ mod tests {
     use crate::pagination::{ConsistencyLevel, PageRequest, Pagination, Style};
     use crate::snapshot::MemoryBudget;
     use crate::upstream::{Client, Governors};
+
+    fn driver(opened: &mut Opened) -> &mut Driver {
+        match &mut opened.work {
+            CrawlWork::List(driver) => driver,
+            CrawlWork::Children(_) => panic!("the crawl has parents"),
+        }
+    }
 
     /// The output of a crawl.
     #[derive(Default)]
@@ -143,6 +151,7 @@ mod tests {
                 width: 1,
                 memory: MemoryBudget::unlimited(),
                 crawls: Crawls::default(),
+                parents: None,
             }
         });
         (api, crawls.collect())
@@ -153,7 +162,7 @@ mod tests {
         async fn take(&mut self, opened: &mut Opened, most: usize) {
             let mut context = Context::from_waker(Waker::noop());
             loop {
-                while let Poll::Ready(Ok(Some(next))) = opened.driver.buffer.poll_next(&mut context) {
+                while let Poll::Ready(Ok(Some(next))) = driver(opened).buffer.poll_next(&mut context) {
                     match next {
                         Released::Records(batch) => self.lines.extend_from_slice(batch.lines()),
                         Released::Checkpoint(note) => {
@@ -165,8 +174,8 @@ mod tests {
                         }
                     }
                 }
-                if let CrawlProgress::Done(end) = opened.driver.progress().await.unwrap()
-                    && opened.driver.buffer.is_drained()
+                if let CrawlProgress::Done(end) = driver(opened).progress().await.unwrap()
+                    && driver(opened).buffer.is_drained()
                 {
                     self.end = Some(end);
                     return;
@@ -224,11 +233,11 @@ mod tests {
                     left.take(&mut opened, usize::MAX).await;
                     assert_eq!(String::from_utf8(left.lines), String::from_utf8(whole.lines.clone()));
                     assert_eq!((&left.end, left.notes.len()), (&whole.end, whole.notes.len()));
-                    assert_eq!(opened.driver.records, 47);
+                    assert_eq!(driver(&mut opened).records, 47);
                     // One may have been in flight.
                     let again = api.requests() - before;
                     assert!((needed..=needed + 1).contains(&again), "{again} requests where {needed} are needed");
-                    let counted = opened.driver.usage().counts().all_requests() as usize;
+                    let counted = driver(&mut opened).usage().counts().all_requests() as usize;
                     assert!((needed..=again).contains(&counted), "{counted} of {again} requests are counted");
                 }
             }

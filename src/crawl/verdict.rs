@@ -1,10 +1,27 @@
 //! The verdict on a crawl: the end that its plan has proven, where it began, and how its reads compare.
 
 use super::drive::{CrawlStart, Driver};
+use super::failure_report;
+use crate::error::Failure;
 use crate::pagination::verdict::{Consistency, ProvenEnd, Verdict};
+use crate::pagination::{LonePage, PageError};
 
 impl Driver {
-    pub(super) fn verdict(&self, end: ProvenEnd) -> Verdict {
+    /// Makes the verdict; fails where one page is all that was seen, and no policy accepts it.
+    pub(super) fn judge(&self, end: ProvenEnd) -> Result<Verdict, Failure> {
+        if end.is_lone_page() && self.pagination.single_page != LonePage::Accept {
+            return Err(self.crawl_failure(&PageError::LonePage));
+        }
+        Ok(self.verdict(end))
+    }
+
+    /// Returns the verdict, or the failure of a list that moved where that breaks the stream.
+    pub(super) fn hold(&self, verdict: Verdict) -> Result<Verdict, Failure> {
+        let held = verdict.held_to(self.pagination.on_missed);
+        held.map_err(|why| self.advised(failure_report::moved(self.url(), &why)))
+    }
+
+    fn verdict(&self, end: ProvenEnd) -> Verdict {
         let start = match self.start {
             CrawlStart::Since => "; it starts behind the record that `since` names",
             CrawlStart::Request if self.starts_midway() => "; it starts at the page that the request names",
@@ -22,6 +39,6 @@ impl Driver {
         let order = relies_on_order.then_some(self.pagination.record_order);
         let (records, pages) = (self.records, self.plan.pages());
         let requests = self.usage().counts().all_requests();
-        Verdict { records, pages, requests, proof, consistency, order, doubles, late }
+        Verdict { records, pages, requests, proof, consistency, order, doubles, late, lists: None }
     }
 }

@@ -2,19 +2,20 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::{BodyExt, Limited};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::client_body::{BODY_LIMIT, MAX_REQUEST_BODY};
 use super::headers::{CrawlCaller, for_a_crawl};
+use super::parents;
 use super::route::Route;
 use crate::config::Collection;
-use crate::crawl::{Crawl, Crawls};
+use crate::crawl::{Crawl, Crawls, Parents};
 use crate::pagination::first_value::is_first_value;
 use crate::pagination::request::{RequestBody, decoded_name};
 use crate::pagination::{PageRequest, Pagination, Param, PartOrder};
@@ -22,12 +23,6 @@ use crate::request::{ParamNames, StreamOptions};
 use crate::response::BoxError;
 use crate::snapshot::MemoryBudget;
 use crate::upstream::Client;
-
-/// Size limit of a request body, which is sent again with every page.
-pub(super) const MAX_REQUEST_BODY: usize = 1 << 20;
-
-/// Time limit for such a body to arrive.
-pub(super) const BODY_LIMIT: Duration = Duration::from_secs(30);
 
 /// A client's request for a stream, as far as it decides which crawl answers it.
 #[derive(Debug)]
@@ -37,6 +32,8 @@ pub(super) struct StreamRequest {
     client: Client,
     /// Request of the first page. Its URL has sorted parameters: a client that resumes may spell them in another order.
     pub(super) first: PageRequest,
+    /// Parents, of a request for the lists of all. Their segments are open in `first`.
+    pub(super) parents: Option<Arc<Parents>>,
     pub(super) caller: CrawlCaller,
     /// Pagination of the collection, with the order of parts that the client prefers.
     pub(super) pagination: Arc<Pagination>,
@@ -94,9 +91,10 @@ impl StreamRequest {
         let content_type = head.headers.get(http::header::CONTENT_TYPE);
         let read = RequestBody::read(content_type, body.clone(), collection.pagination.body_kind())?;
         let (sent, caller) = for_a_crawl(&head.headers, scope, &collection.upstream.fields);
+        let (url, parents) = url_and_parents(route, &head.uri, names, &sent);
         let first = PageRequest {
             method: collection.method.clone(),
-            url: canonical(route.upstream_url(&head.uri, names)),
+            url: canonical(url),
             headers: sent,
             body: read.or_else(|| collection.body.clone().map(RequestBody::Json)),
         };
@@ -108,6 +106,7 @@ impl StreamRequest {
             options,
             collection,
             first,
+            parents,
             caller,
             pagination,
             applied,
@@ -143,12 +142,31 @@ impl StreamRequest {
             width: if self.options.method == Method::HEAD { 1 } else { self.width() },
             memory: memory.clone(),
             crawls: crawls.clone(),
+            parents: self.parents.clone(),
         }
     }
 
     /// Returns the number of pages that may be in flight once the stream is read.
     pub(super) fn width(&self) -> usize {
         self.collection.upstream.pace.widest()
+    }
+}
+
+/// Returns the URL of the first page, and the parents where the request is for the lists of all.
+pub(super) fn url_and_parents(
+    route: &Route,
+    uri: &http::Uri,
+    names: &ParamNames,
+    sent: &HeaderMap,
+) -> (Url, Option<Arc<Parents>>) {
+    let url = route.upstream_url(uri, names);
+    let open = parents::open_segments(route);
+    match parents::parents(route, &open, sent) {
+        Some(parents) => {
+            let open: Vec<_> = open.iter().map(String::as_str).collect();
+            (route.lists_url(&open, url.query()), Some(parents))
+        }
+        None => (url, None),
     }
 }
 

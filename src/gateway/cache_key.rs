@@ -14,11 +14,12 @@ use crate::snapshot::RequestKeys;
 
 /// Returns the keys of a request with these fields. Snapshots with an older version of them have them from now on, so that a lookup finds them.
 pub(super) fn keys_of(request: &StreamRequest, headers: &HeaderMap, route: &Route, fill: &CacheFill) -> RequestKeys {
-    let StreamRequest { options, collection, first, caller, pagination, body, .. } = request;
+    let StreamRequest { options, collection, first, parents, caller, pagination, body, .. } = request;
     let keyed = KeyedRequest {
         pagination: route.canonical_pagination(),
         order: pagination.order,
         first,
+        parents: parents.as_ref().map(|parents| parents.identity.as_str()),
         upstream: &collection.upstream,
         since: options.since.as_deref(),
         // A moment changes nothing where the upstream can't be asked for one.

@@ -11,6 +11,12 @@ use tokio::time::{Instant, Sleep};
 
 use crate::response::BoxError;
 
+/// Size limit of a request body, which is sent again with every page.
+pub(super) const MAX_REQUEST_BODY: usize = 1 << 20;
+
+/// Time limit for such a body to arrive.
+pub(super) const BODY_LIMIT: Duration = Duration::from_secs(30);
+
 /// Delay of a poll behind its deadline that shows that the body was not waited for: the upstream takes no more bytes.
 const LATE: Duration = Duration::from_secs(1);
 

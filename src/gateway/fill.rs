@@ -236,7 +236,11 @@ impl CacheFill {
 fn birth(opened: &Opened, request: &StreamRequest, keys: RequestKeys) -> Birth {
     let retention = match request.options.freshness.storage {
         StorePolicy::Forbidden => Retention::Transient,
-        StorePolicy::Allowed => cacheability::retention(first_answer(opened), request.caller.identity),
+        StorePolicy::Allowed => {
+            let each = opened.heads().into_iter();
+            let each = each.map(|head| cacheability::retention(&head.headers, request.caller.identity));
+            each.max().unwrap_or(Retention::Shared)
+        }
     };
     let record = FillRecord { key_version: KEY_VERSION, unattended: request.unattended(), crawl: opened.saved() };
     let begun = serde_json::value::to_raw_value(&record).expect("its keys are texts");

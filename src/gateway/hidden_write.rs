@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use url::form_urlencoded;
 
-use super::ask::MAX_REQUEST_BODY;
+use super::client_body::MAX_REQUEST_BODY;
 use super::graphql_mutation::has_mutation;
 use crate::response::BoxError;
 use crate::upstream::OutgoingBody;

@@ -27,6 +27,7 @@ mod graphql_mutation;
 mod headers;
 mod hidden_write;
 mod lookup;
+mod parents;
 mod path_template;
 mod problem;
 mod respond;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::ask::{BODY_LIMIT, BodyError, MAX_REQUEST_BODY};
+use super::ask::BodyError;
+use super::client_body::{BODY_LIMIT, MAX_REQUEST_BODY};
 use super::headers::BadField;
 use super::hidden_write::HiddenWrite;
 use super::lookup::NoSnapshot;

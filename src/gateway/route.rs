@@ -22,7 +22,7 @@ const ENCODINGS: usize = 3;
 #[derive(Debug)]
 pub(super) struct Routes {
     router: matchit::Router<Arc<Collection>>,
-    targets: Vec<Arc<RouteTarget>>,
+    targets: Arc<[Arc<RouteTarget>]>,
 }
 
 /// A collection, with all that is derived from its configuration once.
@@ -34,13 +34,18 @@ struct RouteTarget {
     canonical: CanonicalPagination,
     /// Matches the collection's `upstream_path`.
     upstream_paths: Option<matchit::Router<()>>,
+    /// Index of the parents' collection.
+    parent: Option<usize>,
 }
 
 /// A path's collection, and the values of the path's `{name}` segments.
 #[derive(Debug)]
 pub(super) struct Route {
     target: Arc<RouteTarget>,
+    /// All collections, of which some are the parents of others.
+    targets: Arc<[Arc<RouteTarget>]>,
     client: Client,
+    transport: Option<Transport>,
     segments: Vec<(String, String)>,
 }
 
@@ -84,10 +89,13 @@ impl Routes {
                 // A template that can't be matched has no way back.
                 paths.insert(template, ()).ok().map(|()| paths)
             });
+            let parent = collection.parent.as_ref().and_then(|parent| {
+                config.collections.iter().position(|collection| collection.path == parent.collection)
+            });
             let collection = Arc::clone(collection);
-            targets.push(Arc::new(RouteTarget { collection, client, canonical, upstream_paths }));
+            targets.push(Arc::new(RouteTarget { collection, client, canonical, upstream_paths, parent }));
         }
-        Ok(Self { router: config.routes(), targets })
+        Ok(Self { router: config.routes(), targets: targets.into() })
     }
 
     pub(super) fn find(&self, path: &str) -> Result<Route, NoRoute> {
@@ -97,7 +105,8 @@ impl Routes {
         let found = self.router.at(path).map_err(|_| NoRoute::Unknown)?;
         let target = self.targets.iter().find(|target| Arc::ptr_eq(&target.collection, found.value));
         let target = Arc::clone(target.ok_or(NoRoute::Unknown)?);
-        Ok(Route { client: target.client.clone(), target, segments: values(&found.params) })
+        let targets = Arc::clone(&self.targets);
+        Ok(Route { client: target.client.clone(), target, targets, transport: None, segments: values(&found.params) })
     }
 
     /// Returns the path and query by which a client asks for this URL of the route's upstream; none where no request of a client leads there,
@@ -144,7 +153,7 @@ fn values(params: &matchit::Params<'_, '_>) -> Vec<(String, String)> {
 impl Route {
     /// Returns the route with this transport to its upstream.
     pub(super) fn through(self, transport: Transport) -> Self {
-        Self { client: self.client.through(transport), ..self }
+        Self { client: self.client.through(transport.clone()), transport: Some(transport), ..self }
     }
 
     pub(super) fn collection(&self) -> &Arc<Collection> {
@@ -193,6 +202,40 @@ impl Route {
         } else {
             (client.without_credentials(), ConfiguredCredentials::Withheld)
         }
+    }
+
+    /// Values of the path's segments.
+    pub(super) fn segments(&self) -> &[(String, String)] {
+        &self.segments
+    }
+
+    /// The collection of the parents, if the route's collection has any.
+    pub(super) fn parents(&self) -> Option<Self> {
+        let target = self.targets.get(self.target.parent?)?;
+        let client = match &self.transport {
+            _ if Arc::ptr_eq(&target.collection.upstream, &self.target.collection.upstream) => self.client.clone(),
+            Some(transport) => target.client.through(transport.clone()),
+            None => target.client.clone(),
+        };
+        Some(Self {
+            target: Arc::clone(target),
+            targets: Arc::clone(&self.targets),
+            client,
+            transport: self.transport.clone(),
+            segments: self.segments.clone(),
+        })
+    }
+
+    /// Returns the upstream's URL for the lists of several parents, with this query. The segments that parents fill are open.
+    pub(super) fn lists_url(&self, open: &[&str], query: Option<&str>) -> Url {
+        let collection = self.collection();
+        let template = collection.upstream_path.as_deref().unwrap_or(&collection.path);
+        let named: Vec<_> = self.segments.iter().filter(|(name, _)| !open.contains(&name.as_str())).cloned().collect();
+        let mut url = collection.upstream.url.clone();
+        let prefix = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{prefix}{}", path_template::fill(template, &named)));
+        url.set_query(query);
+        url
     }
 
     pub(super) fn canonical_pagination(&self) -> &CanonicalPagination {

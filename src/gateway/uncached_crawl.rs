@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, Uri};
 
-use super::ask::later_page;
+use super::ask::{later_page, url_and_parents};
 use super::headers::for_a_crawl;
 use super::route::Routes;
 use crate::config::Config;
@@ -34,10 +34,12 @@ pub(crate) fn crawl_of(
             format!("the collection at {} is not configured to be asked for what follows a record", uri.path());
         return Err(Failure::new(Fault::Configuration, message, "set `since` in its configuration"));
     }
+    let sent = for_a_crawl(headers, collection.sharing.scope, &collection.upstream.fields).0;
+    let (url, parents) = url_and_parents(&route, uri, &ParamNames::new(config), &sent);
     let first = PageRequest {
         method: collection.method.clone(),
-        url: route.upstream_url(uri, &ParamNames::new(config)),
-        headers: for_a_crawl(headers, collection.sharing.scope, &collection.upstream.fields).0,
+        url,
+        headers: sent,
         body: collection.body.clone().map(RequestBody::Json),
     };
     if let Some(param) = later_page(&collection.pagination, &first) {
@@ -54,5 +56,6 @@ pub(crate) fn crawl_of(
         width: collection.upstream.pace.widest(),
         memory: MemoryBudget::unlimited(),
         crawls: Crawls::default(),
+        parents,
     })
 }

@@ -2,6 +2,7 @@
 //! clock, no tasks.
 
 mod best_verdict;
+pub mod children;
 mod content_range;
 pub mod detect;
 mod doubt;

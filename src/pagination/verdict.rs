@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::children::ListsSummary;
 pub use super::doubt::Doubt;
 use super::proof::Proof;
 
@@ -33,6 +34,9 @@ pub struct Verdict {
     /// Number of records that were inserted before the place that the crawl had reached, as far as it saw them.
     #[serde(default)]
     pub late: u64,
+    /// Lists of the parents, of a stream of children.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lists: Option<Box<ListsSummary>>,
 }
 
 /// Consistency of a crawl's records as one list.
@@ -258,7 +262,7 @@ mod rfc3339 {
 impl Verdict {
     pub(crate) fn in_test(records: u64, pages: u64) -> Self {
         let (proof, consistency) = ("no next address".to_owned(), Doubt::Pointer.into());
-        Self { records, pages, requests: pages, proof, consistency, order: None, doubles: 0, late: 0 }
+        Self { records, pages, requests: pages, proof, consistency, order: None, doubles: 0, late: 0, lists: None }
     }
 }
 

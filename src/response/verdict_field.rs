@@ -14,9 +14,12 @@ const LARGEST: u64 = 999_999_999_999_999;
 
 /// Returns the word of the consistency, with everything else as parameters: `steady;records=3;pages=1;requests=1;proof="no next address"`.
 pub(super) fn value(verdict: &Verdict) -> HeaderValue {
-    let Verdict { records, pages, requests, proof, consistency, order, doubles, late } = verdict;
+    let Verdict { records, pages, requests, proof, consistency, order, doubles, late, lists } = verdict;
     let mut item = Item(consistency.word().to_owned());
     item.counts([("records", *records), ("pages", *pages), ("requests", *requests)]);
+    if let Some(lists) = lists {
+        item.counts([("parents", lists.parents), ("gone", lists.gone)]);
+    }
     item.text("proof", proof);
     match consistency {
         Consistency::Steady => {}

@@ -51,8 +51,8 @@ pub enum FileStorage {
     Forbidden,
 }
 
-/// Lifetime of a snapshot after the response that it was made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Lifetime of a snapshot after the response that it was made for; the greater, the shorter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Retention {
     /// Every request with the same cache key may get it.
     #[serde(rename = "shared")]

@@ -67,10 +67,15 @@ impl Client {
     }
 
     /// The same client for one crawl, whose first page this is: its requests have the credentials of that page, wait in turn
-    /// with those of other crawls, and are counted from now on.
+    /// with those of other crawls, and are counted from now on. Of the client of a crawl of children: the same client for one of its lists,
+    /// whose requests wait in the crawl's place, and are counted with it.
     pub fn for_crawl(&self, first: &PageRequest) -> Self {
         let crawl = Arc::new((first.url.path().to_owned(), CrawlRedirects::default()));
-        Self { line: Some(self.line_of(&first.url, &first.headers)), crawl, ..self.clone() }
+        let line = match &self.line {
+            Some(line) => line.of_list(),
+            None => self.line_of(&first.url, &first.headers),
+        };
+        Self { line: Some(line), crawl, ..self.clone() }
     }
 
     pub fn redirects(&self) -> &CrawlRedirects {

@@ -73,6 +73,8 @@ mod fetch;
 mod init;
 // Evidence of an API for its lists: presets of the host, and lists that are paged by `Link`.
 mod host_presets;
+// The lists of all parents as one stream.
+mod children;
 // A file that is fetched in several attempts.
 mod parts;
 // An upstream without a configuration: recognised, or refused.

@@ -195,7 +195,17 @@ fn pinned(snapshot: &Snapshot) -> String {
 pub(super) fn complete(lines: &str) -> Seal {
     let records = lines.lines().count() as u64;
     let (proof, consistency) = ("a test".to_owned(), Consistency::Steady);
-    Seal::Complete(Verdict { records, pages: 1, requests: 1, proof, consistency, order: None, doubles: 0, late: 0 })
+    Seal::Complete(Verdict {
+        records,
+        pages: 1,
+        requests: 1,
+        proof,
+        consistency,
+        order: None,
+        doubles: 0,
+        late: 0,
+        lists: None,
+    })
 }
 
 pub(super) fn failed(fault: Fault) -> Seal {

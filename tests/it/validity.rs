@@ -34,6 +34,7 @@ fn crawl(upstream: &Upstream, query: &str, lines: &str) -> Crawl {
         width: 4,
         memory: MemoryBudget::unlimited(),
         crawls: Crawls::default(),
+        parents: None,
     }
 }
 

@@ -18,6 +18,7 @@ impl FileKeys {
             pagination: &CanonicalPagination::new(&crawl.pagination),
             order: crawl.pagination.order,
             first: &crawl.first,
+            parents: crawl.parents.as_ref().map(|parents| parents.identity.as_str()),
             upstream: crawl.client.upstream(),
             since: crawl.since.as_deref(),
             valid_at: crawl.valid_at,

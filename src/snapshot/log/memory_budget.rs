@@ -18,6 +18,8 @@ const FLOOR: u64 = 256 * 1024;
 #[derive(Clone, Debug)]
 pub struct MemoryBudget {
     budget: Arc<BudgetShared>,
+    /// Account of all crawls that are opened with this handle; none where each has its own.
+    account: Option<CrawlMemory>,
 }
 
 struct BudgetShared {
@@ -65,7 +67,7 @@ impl MemoryBudget {
             may_evict: AtomicBool::new(false),
             reads: AtomicU64::new(0),
         };
-        Self { budget: Arc::new(budget) }
+        Self { budget: Arc::new(budget), account: None }
     }
 
     /// Registers the function that drops finished snapshots. It is told the number of missing bytes and returns true if it has dropped one.
@@ -82,7 +84,13 @@ impl MemoryBudget {
 
     /// Opens the account of a crawl that begins.
     pub fn crawl(&self) -> CrawlMemory {
-        CrawlMemory::new(self.clone(), self.number())
+        self.account.clone().unwrap_or_else(|| CrawlMemory::new(self.clone(), self.number()))
+    }
+
+    /// The same budget for crawls that wait for each other: with one account, none waits for memory that another of them holds.
+    #[must_use]
+    pub fn of_one_account(&self) -> Self {
+        Self { budget: Arc::clone(&self.budget), account: Some(self.crawl()) }
     }
 
     /// Number of crawls that wait for memory.

@@ -31,6 +31,11 @@ impl CrawlLine {
         Self { governor, crawl, usage: UpstreamUsage::default() }
     }
 
+    /// The same place for one list of a crawl of children.
+    pub(in crate::upstream) fn of_list(&self) -> Self {
+        Self { usage: self.usage.of_list(), ..self.clone() }
+    }
+
     pub(in crate::upstream) fn usage(&self) -> &UpstreamUsage {
         &self.usage
     }
