@@ -71,7 +71,7 @@ const PAGING: &str = "start offset skip from limit page";
 
 // Lists of names without case and punctuation.
 const ERRORS: &str =
-    "error errors errormessage errormessages errormsg errmsg errordescription exception fault faultstring";
+    "error errors errormessage errormessages errormsg errmsg errordescription exception fault faultstring failures";
 const FLAGS: &str = "success ok succeeded issuccess issuccessful";
 const PARTIALS: &str = "\
     truncated istruncated resultstruncated incomplete isincomplete incompleteresults incompletesearch partial ispartial partialresult \

@@ -87,38 +87,34 @@ page_errors! {
         WholePageTooLarge(u64) => Upstream,
             "a page is held as a whole where its pagination is to be recognised, or where values behind its records say what they are: configure `pagination` and `records`, ask for smaller pages (page_size), or set caps.page";
         #[error("{0} bytes of the page came, and no record ended in them")]
-        GapTooLarge(u64) => Upstream,
-            "the page does not seem to end; if it has so many bytes without a record, raise caps.gap";
+        GapTooLarge(u64) => Upstream, "the page does not seem to end; if it has so many bytes without a record, raise caps.gap";
         #[error("record {} is larger than {limit} bytes", .index + 1)]
         RecordTooLarge { index: usize, limit: u64 } => Upstream, "raise caps.record";
         #[error("the value at `{path}` is larger than {limit} bytes")]
-        FieldTooLarge { path: Path, limit: u64 } => Upstream,
-            "a configured path names a token, URL, number, flag or a few links, of 256 KiB and caps.record at most: correct it";
+        FieldTooLarge { path: Path, limit: u64 } => Upstream, "a configured path names a token, URL, number, flag or a few links, of 256 KiB and caps.record at most: correct it";
         #[error("no record array at {paths}; the page has {arrays}")]
         NoRecords { paths: String, arrays: String } => Upstream,
             "set `records` to the array that holds them; if this is how the upstream reports an error under status 200, set error_path to its place; only if a page without records leaves the array out, set records_optional = true";
         #[error("the records are null on a page that leads on, where earlier pages had arrays")]
         NullRecords => Upstream, "records are missing there: report it to the upstream; only if null is how it writes an empty page, set records_optional = true";
         #[error("record {} has nothing at `{path}`", .index + 1)]
-        NoInner { index: usize, path: Path } => Configuration,
-            "correct the part of `records` after [*]; if it is null where there is no record, set records_optional = true";
+        NoInner { index: usize, path: Path } => Configuration, "correct the part of `records` after [*]; if it is null where there is no record, set records_optional = true";
         #[error("`{0}` stands in the page more than once")]
         Duplicate(Path) => Upstream, "the upstream's page is ambiguous; report it there";
         #[error("the value at `{path}` can't be read: {what}")]
-        Unreadable { path: Path, what: String } => Upstream,
-            "the upstream cuts characters in two (a lone surrogate is no Unicode); report it there, or configure another value";
+        Unreadable { path: Path, what: String } => Upstream, "the upstream cuts characters in two (a lone surrogate is no Unicode); report it there, or configure another value";
         #[error("the page changed between two attempts, after {0} of its records had been read")]
         Changed(u64) => Unproven,
             "the upstream broke off in the middle of the page, and sent another page when it was requested again: retry, with smaller pages (page_size) if that happens often";
         #[error("the page says that it failed or is partial: `{path}` is {value}")]
         ErrorInPage { path: Path, value: String, outlook: Outlook } => Upstream,
             "the upstream reported this under status 200; see its documentation; where such pages are good, name their values: error_path = { path = …, ok = […] }, or set error_path = false";
+        #[error("the page is empty, and asks to come again later (Retry-After)")]
+        NotYet => Upstream, "the upstream was not ready, or refuses more requests for now: fetch the collection again later, with a lower rate";
         #[error("the upstream answered 204 No Content where a page was expected")]
-        NoContent => Upstream,
-            "if that is how it answers past its last page, set end = { status = 204 } in `pagination`; if it is a page without records, set records_optional = true";
+        NoContent => Upstream, "if that is how it answers past its last page, set end = { status = 204 } in `pagination`; if it is a page without records, set records_optional = true";
         #[error("the page's lines end where its connection does, so that a broken page looks like a whole one")]
-        Undelimited => Upstream,
-            "lines are read of answers with a length or in chunks, or over HTTP/2: ask the upstream for those, or for one JSON text a page";
+        Undelimited => Upstream, "lines are read of answers with a length or in chunks, or over HTTP/2: ask the upstream for those, or for one JSON text a page";
         #[error("{records} records came, and {place} is {number}")]
         CountContradicts { place: String, number: u64, records: u64 } => Unproven,
             "the upstream gives fewer records than it counts: its limit was reached, a page was lost, or `pagination` begins too late (start) or ends too early (end); if this number doesn't count the collection's records, set total to the one that does, or total = false";
@@ -169,14 +165,11 @@ page_errors! {
         #[error("the last record has nothing at `{0}`")]
         NoKey(Path) => Configuration, "correct `key` in `pagination`";
         #[error("no record of the page has anything at `{0}`")]
-        KeyNowhere(Path) => Configuration,
-            "correct `key`: it names the field that identifies a record; where records have none, take it out";
+        KeyNowhere(Path) => Configuration, "correct `key`: it names the field that identifies a record; where records have none, take it out";
         #[error("the last record's key is the one that was just sent, as if the upstream ignored {0}")]
-        KeyRepeats(Param) => Upstream,
-            "check `param` and `key` in `pagination` by the upstream's documentation; where the list has one record, its total or a page_size above 1 shows that";
+        KeyRepeats(Param) => Upstream, "check `param` and `key` in `pagination` by the upstream's documentation; where the list has one record, its total or a page_size above 1 shows that";
         #[error("the last record's key is shared by another record")]
-        KeyIsShared => Configuration,
-            "a key that several records share loses or doubles them where a page ends between them: use a unique key";
+        KeyIsShared => Configuration, "a key that several records share loses or doubles them where a page ends between them: use a unique key";
         #[error("two records of the page have the same {paths}, {key}, behind which a next page would begin")]
         KeyTies { paths: String, key: String } => Configuration,
             "records that share a key are lost where a page ends between them: name a unique one as `key` in `pagination`, or several that are unique together, if the upstream takes them";

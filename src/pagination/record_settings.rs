@@ -1,5 +1,7 @@
 //! Place and form of the records in a page.
 
+use serde_json::{Map, Value};
+
 use super::error::PageError;
 use super::error_words::check_record;
 use super::path::{Path, Segment};
@@ -112,8 +114,19 @@ impl Records {
         self.encoding == Encoding::Lines || self.shape == RecordsShape::OneOrMore
     }
 
-    /// Checks the last record of a page of `records`.
-    pub(super) fn check_last(&self, record: &[u8], records: u64) -> Result<(), PageError> {
+    /// Checks the last record of a page of `records`; `outline` is that of the page.
+    pub(super) fn check_last<'a>(
+        &self,
+        record: &[u8],
+        records: u64,
+        outline: impl FnOnce() -> &'a Value,
+    ) -> Result<(), PageError> {
+        if self.shape == RecordsShape::Values && records == 1 && self.last_may_be_error() {
+            // The page may be an error, whose member was taken for a record.
+            let members = outline().as_object().into_iter().flat_map(Map::keys);
+            let name = Value::from(members.map(String::as_str).next().unwrap_or_default()).to_string();
+            return check_record(&[b"{", name.as_bytes(), b":", record, b"}"].concat());
+        }
         let may_be_error = self.last_is_in_no_array() || records == 1 && self.last_may_be_error();
         if may_be_error { check_record(record) } else { Ok(()) }
     }

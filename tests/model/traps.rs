@@ -999,3 +999,30 @@ fn a_page_that_counts_later_ones_is_not_the_last_without_an_address() {
     let crawled = crawl(&by_link, |_| Answer { status: 200, headers: last("1"), body: json!({"data": data(0..2)}) });
     assert_eq!(crawled.end.unwrap(), Proof::NoNext);
 }
+
+#[test]
+fn an_empty_page_that_asks_to_come_again_is_no_end() {
+    for (fails, is_whole) in [(1, true), (9, false)] {
+        let mut asked = 0;
+        let crawled = crawl(&of(cursor()), |request| {
+            asked += 1;
+            let is_second = query_value(&request.url, "cursor").is_some();
+            let is_busy = is_second && asked <= 1 + fails;
+            let headers = if is_busy { vec![("retry-after", "1".to_owned())] } else { vec![] };
+            let records = if is_busy { 0..0 } else if is_second { 2..4 } else { 0..2 };
+            Answer { status: 200, headers, body: json!({"data": data(records), "next": if is_second { Value::Null } else { json!("b") }}) }
+        });
+        let end = crawled.end;
+        assert!(if is_whole { crawled.ids.len() == 4 && end.is_ok() } else { matches!(end, Err(PageError::NotYet)) }, "{end:?}");
+    }
+}
+
+#[test]
+fn an_error_in_place_of_values_is_no_record() {
+    let records = Records { shape: unpage::pagination::RecordsShape::Values, ..Records::at(Path::root()) };
+    let pagination = Pagination { records, key: None, ..of(Style::SINGLE) };
+    for (page, fails) in [(json!({"error": "quota"}), true), (json!({"message": ["invalid key"]}), true), (json!({"7": {"id": 7}}), false), (json!({"state": {"id": 7}}), false)] {
+        let crawled = crawl(&pagination, answers(vec![page.clone()]));
+        assert_eq!(matches!(crawled.end, Err(PageError::ErrorInPage { .. })), fails, "{page}: {:?}", crawled.end);
+    }
+}

@@ -1,5 +1,7 @@
 //! Words of a page about itself: that it failed, that it is partial, or that records are missing.
 
+use http::header::RETRY_AFTER;
+
 use super::Walk;
 use crate::pagination::error::PageError;
 use crate::pagination::page::{Head, Page};
@@ -12,9 +14,13 @@ pub(super) struct PageWords<'a>(pub(super) &'a mut Walk);
 impl PageWords<'_> {
     /// Reason for which a whole page can't be one of the collection, though its answer is a page.
     pub(super) fn doubt(&mut self, head: &Head, page: &Page, records: u64) -> Result<Option<PageError>, PageError> {
-        self.0.pagination.records.check_last(self.0.release.page().last_record(), records)?;
+        let outline = || page.sketch.outline();
+        self.0.pagination.records.check_last(self.0.release.page().last_record(), records, outline)?;
         if records > 0 || self.0.pages() == 0 || matches!(self.0.state.aim(), Some(Aim::Confirm(_))) {
             return Ok(None);
+        }
+        if head.headers.contains_key(RETRY_AFTER) {
+            return Ok(Some(PageError::NotYet));
         }
         if let Err(failed) = self.check(head, page, false) {
             return Ok(Some(failed));
