@@ -73,6 +73,8 @@ impl ErrorCondition {
         let (holder, inner) = self.path.split_at_each();
         let values: Vec<&Value> = match (fields.get(&holder), inner) {
             (None, _) if extent == PageCompleteness::Beginning => return Ok(()),
+            // An array that is absent has no element that could fail; values themselves are demanded of good pages.
+            (None, Some(inner)) if !inner.is_root() => Vec::new(),
             (None, _) => vec![&Value::Null],
             // An element without the value is an error all the same.
             (Some(Value::Array(elements)), Some(inner)) => {
@@ -143,6 +145,18 @@ mod tests {
         assert_eq!(outlook(&code, &json!({"code": 0.0})), None);
         assert_eq!(outlook(&code, &json!({"code": 503})), Some(Outlook::MayPass));
         assert_eq!(outlook(&code, &json!({"code": "0"})), Some(Outlook::Lasting));
+    }
+
+    #[test]
+    fn each_element_says_that_it_is_good() {
+        let modes = condition("entry[*].search.mode", Some(json!(["match"])), None);
+        let page = |mode: &str| json!({"entry": [{"search": {"mode": "match"}}, {"search": {"mode": mode}}]});
+        assert_eq!(outlook(&modes, &page("match")), None);
+        assert_eq!(outlook(&modes, &page("outcome")), Some(Outlook::Lasting));
+        assert_eq!(outlook(&modes, &json!({"entry": [{}]})), Some(Outlook::Lasting));
+        assert_eq!(outlook(&modes, &json!({})), None, "there is none");
+        let schemas = condition("schemas[*]", Some(json!(["list"])), None);
+        assert_eq!(outlook(&schemas, &json!({})), Some(Outlook::Lasting), "a good page says so");
     }
 
     #[test]

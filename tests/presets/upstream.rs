@@ -25,7 +25,7 @@ pub(crate) struct Fixture {
     pub(crate) target: String,
     style: Style,
     /// Body of a page as JSON: `$records`, `$next`, `$more`, `$done`, `$total` and `$pages` are values; with `?` a member that is absent
-    /// where there is none, with `:empty` empty text, with `:same` the last token again. `$wrapped:NAME`: each record inside an object.
+    /// where there is none; `$entries?`: entries of FHIR; with `:empty` empty text, with `:same` the last token again.
     page: String,
     /// Parameter of the next page: `NAME`, or `body:PATH`.
     param: String,
@@ -409,6 +409,10 @@ impl Values<'_> {
             "next?" => next.as_ref().map(|_| json!("next")),
             "$records" => Some(records().collect()),
             "$records?" => (start < end).then(|| records().collect()),
+            "$entries?" => {
+                let entry = |record: Value| json!({ "resource": record, "search": { "mode": "match" } });
+                (start < end).then(|| records().map(entry).collect())
+            }
             "$next" => Some(json!(pointer())),
             "$next?" => pointer().map(Value::from),
             "$next:empty" => Some(pointer().unwrap_or_default().into()),
@@ -417,11 +421,7 @@ impl Values<'_> {
             "$done" => Some(next.is_none().into()),
             "$total" => Some(fixture.count().into()),
             "$pages" => Some(fixture.count().div_ceil(*size).into()),
-            text => match text.strip_prefix("$wrapped:") {
-                Some(name) => (start < end)
-                    .then(|| records().map(|record| json!({ name.trim_end_matches('?'): record })).collect()),
-                None => Some(text.into()),
-            },
+            text => Some(text.into()),
         }
     }
 }
