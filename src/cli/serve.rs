@@ -44,7 +44,7 @@ pub(super) struct ServeArguments {
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
     /// Preset of the API at --upstream, or `none` to recognise its pagination. `unpage presets` lists all [default: by the host]
-    #[arg(long, value_name = "NAME", requires = "upstream")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["file", "config"])]
     preset: Option<String>,
     /// Address to listen on, several times for several: 127.0.0.1:8080, unix:PATH, or fd:NAME for a socket of the service manager; overrides the configuration [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]

@@ -55,6 +55,7 @@ pub use self::presets::{ChosenBy, Preset, PresetChoice, Verified, presets};
 pub use self::proxy::Proxy;
 pub use self::secrets::{Machine, Secrets};
 pub use self::snapshots::{OnStart, Resume, Scope, Sharing, SlowReader, SnapshotSettings, Snapshots};
+pub(crate) use self::toml_text::text as toml_quoted;
 pub use self::unknown_key_hints::{KeyPlace, key_place};
 pub use crate::caps::Caps;
 use crate::field_class::FieldRules;

@@ -74,7 +74,7 @@ pub(super) fn value(parsed: &DeValue<'_>) -> String {
 }
 
 /// A basic string of one line, as JSON has it but for DEL, which TOML wants escaped too.
-pub(super) fn text(text: &str) -> String {
+pub(crate) fn text(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {

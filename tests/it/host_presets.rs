@@ -97,6 +97,9 @@ async fn serve_takes_a_preset_for_its_upstream() {
     let process = Process::serve_with(["--upstream", &url, "--preset", "odata"].map(AsRef::as_ref)).await;
     let received = client::receive(Version::Http1, process.address, client::stream("/v4/Orders")).await;
     assert_eq!(received.whole().lines().count(), 6, "{}", received.whole());
+    let output = run(["serve", "unpage.toml", "--preset", "odata"]).await;
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("cannot be used with"));
     let output = run(["serve", "--upstream", &url, "--preset", "odate"]).await;
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));

@@ -145,11 +145,17 @@ const DOCUMENT: &str = r##"{
       "headers": {"Link": {"schema": {"type": "string"}}},
       "content": {"application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/Order"}}}}}}}},
     "/plain": {"get": {"responses": {"200": {"content": {"application/json": {"schema": {"type": "array", "items": {"type": "string"}}}}}}}},
+    "/caf\u0301e": {"get": {"responses": {"200": {"content": {"application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/Tree"}}}}}}}},
     "/upload": {"post": {"responses": {"200": {}}}}
   },
   "components": {
     "parameters": {"limit": {"name": "limit", "in": "query"}},
     "schemas": {
+      "Tree": {"allOf": [{"$ref": "#/components/schemas/Branches"}, {"$ref": "#/components/schemas/Branches"}]},
+      "Branches": {"type": "object", "properties": {
+        "a": {"$ref": "#/components/schemas/Tree"}, "b": {"$ref": "#/components/schemas/Tree"}, "c": {"$ref": "#/components/schemas/Wide"}}},
+      "Wide": {"type": "object", "properties": {
+        "a": {"$ref": "#/components/schemas/Wide"}, "b": {"$ref": "#/components/schemas/Wide"}, "c": {"$ref": "#/components/schemas/Tree"}}},
       "Order": {"type": "object", "properties": {"id": {"type": "string"}, "lines": {"type": "array", "items": {"type": "object"}}}},
       "OrderPage": {"allOf": [
         {"type": "object", "properties": {"data": {"type": "array", "items": {"$ref": "#/components/schemas/Order"}}}},

@@ -1,6 +1,7 @@
 //! `unpage init`: a configuration for a URL, or for the lists of an OpenAPI document, each line of which says how it is known.
 
 mod openapi;
+mod schema_sample;
 mod written_file;
 
 use std::io::{self, Write as _};

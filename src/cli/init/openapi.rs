@@ -5,22 +5,14 @@
 use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderValue, header};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use url::Url;
 
+use super::schema_sample::{DEPTH, MORE, SAMPLE, Sampler};
 use super::written_file::CommentedLines;
-use crate::config::{mistakes_in, written};
+use crate::config::{mistakes_in, toml_quoted, written};
 use crate::pagination::detect::{self, PageParam, page_param};
 use crate::pagination::{PageRequest, Pagination, Param, Path, Records, Style};
-
-/// Depth down to which a schema is followed: deeper members hold no list's records.
-const DEPTH: usize = 6;
-
-/// Number of records in a sample, and size of its page.
-const SAMPLE: u64 = 3;
-
-/// Sample of a number that counts more than the page.
-const MORE: u64 = 9;
 
 /// Returns the configuration; `place` is the document's own URL, which its servers may be relative to.
 pub(super) fn text(document: &[u8], place: Option<&Url>, options: &[(String, String)]) -> Result<String, String> {
@@ -43,7 +35,7 @@ pub(super) fn text(document: &[u8], place: Option<&Url>, options: &[(String, Str
     } else {
         "the document's server"
     };
-    lines.put(&format!("url = {:?}", server.as_str().trim_end_matches('/')), known);
+    lines.put(&format!("url = {}", toml_quoted(server.as_str().trim_end_matches('/'))), known);
     lines.put_given(&options);
     let mut text = lines.into_text();
     let mut names = BTreeMap::new();
@@ -84,7 +76,7 @@ impl<'a> List<'a> {
             kinds.find(|(kind, _)| kind.contains("json"))?.1.get("schema")
         };
         let schema = response.get("content").and_then(json).or(response.get("schema"))?;
-        let page = sample(document, schema, "", DEPTH);
+        let page = Sampler::new(document).sample(schema, "", DEPTH);
         // The answer of a single resource may have arrays, too.
         if page.get("id").is_some() {
             return None;
@@ -120,7 +112,7 @@ impl<'a> List<'a> {
     fn text(&self, path: &str) -> String {
         let mut lines = CommentedLines::default();
         lines.put("[[collection]]", self.title);
-        lines.put(&format!("path = {path:?}"), "GET");
+        lines.put(&format!("path = {}", toml_quoted(path)), "GET");
         lines.put("upstream = \"api\"", "");
         match &self.pagination {
             Some((pagination, why)) => {
@@ -194,64 +186,6 @@ fn resolved<'a>(document: &'a Value, mut value: &'a Value) -> Option<&'a Value> 
         value = document.pointer(reference.strip_prefix('#')?)?;
     }
     None
-}
-
-/// Makes a value of a schema; `name` is that of the member.
-fn sample(document: &Value, schema: &Value, name: &str, depth: usize) -> Value {
-    let Some(schema) = resolved(document, schema).filter(|_| depth > 0) else { return Value::Null };
-    let of = |schema: &Value| sample(document, schema, name, depth - 1);
-    if let Some(all) = schema.get("allOf").and_then(Value::as_array) {
-        let mut members = Map::new();
-        let parts = all.iter().map(of).chain([own_members(document, schema, name, depth).into()]);
-        parts.for_each(|part| members.extend(part.as_object().cloned().into_iter().flatten()));
-        return members.into();
-    }
-    if let Some(one) = ["oneOf", "anyOf"].iter().find_map(|kind| schema.get(kind)?.as_array()) {
-        return one.iter().map(of).find(|value| !value.is_null()).unwrap_or_default();
-    }
-    let kind = match schema.get("type") {
-        Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null"),
-        kind => kind.and_then(Value::as_str),
-    };
-    match kind {
-        Some("array") => {
-            let items = schema.get("items").unwrap_or(&Value::Null);
-            // Deeper arrays are in the records, of which one element tells as much.
-            let count = if depth + 3 > DEPTH { SAMPLE } else { 1 };
-            (0..count).map(|_| sample(document, items, "", depth - 1)).collect()
-        }
-        Some("integer" | "number") => match page_param(name) {
-            Some(PageParam::Page) => 1.into(),
-            Some(PageParam::Offset) => 0.into(),
-            Some(PageParam::Size) => SAMPLE.into(),
-            None => MORE.into(),
-        },
-        Some("boolean") => true.into(),
-        Some("string") => text_of(name, schema),
-        Some("object") | None => own_members(document, schema, name, depth).into(),
-        Some(_) => Value::Null,
-    }
-}
-
-/// Makes the members of an object; `owner` is its own name.
-fn own_members(document: &Value, schema: &Value, owner: &str, depth: usize) -> Map<String, Value> {
-    let members = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
-    // Texts in `links` are URLs.
-    let known = |name: &str| if owner.contains("link") { format!("link_{name}") } else { name.to_owned() };
-    members.map(|(name, schema)| (name.clone(), sample(document, schema, &known(name), depth - 1))).collect()
-}
-
-/// Makes a text: a URL where the schema or its usual name says so.
-fn text_of(name: &str, schema: &Value) -> Value {
-    let format = schema.get("format").and_then(Value::as_str).unwrap_or_default();
-    let plain = name.to_lowercase();
-    let is_link = ["url", "uri", "link", "href"].iter().any(|word| plain.contains(word));
-    let is_url = matches!(format, "uri" | "uri-reference" | "url") || is_link;
-    if is_url && (plain.contains("next") || plain.ends_with("href")) {
-        json!("http://api.example/next?cursor=c2FtcGxl")
-    } else {
-        json!("c2FtcGxl")
-    }
 }
 
 /// Makes the header fields of a response that tell of other pages.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use url::Url;
 
-use crate::config::{ChosenBy, Collection, Credentials, written};
+use crate::config::{ChosenBy, Collection, Credentials, toml_quoted, written};
 use crate::crawl::{ExperimentOutcome, Findings, MOST_REQUESTS};
 use crate::pagination::{LonePage, Pagination, PaginationAuthor};
 
@@ -91,7 +91,10 @@ pub(super) fn text(url: &Url, given: &Given, collection: &Collection, evidence: 
     let Evidence { pagination, total, records, findings } = evidence;
     lines.put("# Written by `unpage init`; each line says how it is known. `unpage check` reads it, `unpage serve` serves it.", "");
     lines.put("[[collection]]", "");
-    lines.put(&format!("path = {:?}", url.path()), "the URL's; {name} stands for a segment that clients choose");
+    lines.put(
+        &format!("path = {}", toml_quoted(url.path())),
+        "the URL's; {name} stands for a segment that clients choose",
+    );
     lines.put(&format!("upstream = {:?}", url.origin().ascii_serialization()), "the URL's");
     let has_credentials = given.options.iter().any(|(key, _)| key == "credentials");
     match &collection.upstream.credentials {
