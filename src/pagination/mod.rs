@@ -5,6 +5,7 @@ mod best_verdict;
 pub mod children;
 mod content_range;
 pub mod detect;
+pub mod dot_segments;
 mod doubt;
 mod end_settings;
 mod envelope_names;

@@ -28,6 +28,11 @@ impl PathChange {
         self.removed.iter().chain(&self.added).all(String::is_empty)
     }
 
+    /// Returns true if this segment is not where it was.
+    pub fn removes(&self, segment: &str) -> bool {
+        self.removed.iter().any(|removed| removed == segment)
+    }
+
     /// Returns true if both change the same segments behind the same beginning (`/v1` to `/v2`), or before the same end (a slash that is appended).
     pub fn is_like(&self, other: &Self) -> bool {
         let is_same = self.removed == other.removed && self.added == other.added;

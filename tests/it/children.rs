@@ -221,6 +221,7 @@ async fn no_parents_are_an_empty_stream_and_an_unreadable_one_breaks_it() {
         ("[{\"id\":1}]", false),
         ("[{\"number\":null}]", false),
         ("[{\"number\":\"..\"}]", false),
+        ("[{\"number\":\"1/../../secret\"}]", false),
         ("[{\"number\":{\"a\":1}}]", false),
     ] {
         let upstream = Upstream::scripted(0, move |_, _| Reply::json(parents)).await;
@@ -370,6 +371,29 @@ async fn a_list_that_begins_at_a_later_page_is_none() {
     // The list of one issue, for the upstream to have been asked.
     assert_eq!(text(&ask(&proxy, "/issues/1/comments").await), "{\"id\":11}\n");
     assert_eq!(upstream.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_list_that_is_redirected_to_that_of_another_parent_breaks_the_stream() {
+    for (to, is_whole) in
+        [("/issues/4/comments", false), ("/issues/2/comments/", true), ("/v2/issues/2/comments", true)]
+    {
+        let upstream = Upstream::scripted(0, move |asked, _| match &*asked.target {
+            "/issues/2/comments" => Reply::Whole(answer(301, &[("location", to)], "")),
+            "/issues/2/comments/" | "/v2/issues/2/comments" => Reply::json("[{\"id\":21},{\"id\":22}]"),
+            _ => tracker(asked),
+        })
+        .await;
+        for more in ["", ", on_gone = \"report\""] {
+            let proxy = Proxy::start(&toml(&upstream, more)).await;
+            let received = ask(&proxy, "/issues/*/comments?_end=marker").await;
+            assert_eq!(received.broken.is_none(), is_whole, "{to}: {}", text(&received));
+            assert!(
+                is_whole
+                    || !text(&received).contains("41") && text(&received).contains("children of number 2: http://")
+            );
+        }
+    }
 }
 
 /// A number that follows from others.

@@ -12,6 +12,8 @@ use crate::crawl::{Crawl, failure_report, open};
 use crate::error::{Failure, Fault};
 use crate::pagination::children::{Lineage, ListEnd};
 use crate::pagination::page::Head;
+use crate::pagination::path_change::PathChange;
+use crate::pagination::request::RedactedUrl;
 use crate::pagination::verdict::ProvenEnd;
 
 /// A list, and the parents that it belongs to.
@@ -19,6 +21,8 @@ use crate::pagination::verdict::ProvenEnd;
 pub(super) struct ListCrawl {
     pub(super) lineage: Lineage,
     state: ListState,
+    /// Path of the first request until its answer has come, and the segments of it that the keys of parents fill.
+    asked: Option<(String, Vec<String>)>,
 }
 
 /// News of lists, in their order.
@@ -43,13 +47,14 @@ enum ListState {
 
 impl ListCrawl {
     /// The list of this crawl, which asks for nothing until it is polled.
-    pub(super) fn new(lineage: Lineage, crawl: Crawl) -> Self {
-        Self { lineage, state: ListState::Opening(Box::pin(open::start(crawl))) }
+    pub(super) fn new(lineage: Lineage, crawl: Crawl, filled: Vec<String>) -> Self {
+        let asked = Some((crawl.first.url.path().to_owned(), filled));
+        Self { lineage, state: ListState::Opening(Box::pin(open::start(crawl))), asked }
     }
 
     /// A list that failed before its first request.
     pub(super) fn failed(lineage: Lineage, failure: Failure) -> Self {
-        Self { lineage, state: ListState::Failed(None, failure) }
+        Self { lineage, state: ListState::Failed(None, failure), asked: None }
     }
 
     /// Reads on, as far as the list has room for records that can't leave yet. A failure waits until those have left.
@@ -67,17 +72,37 @@ impl ListCrawl {
                         // The log notes lists, and no pages of theirs.
                         driver.checkpoints = Checkpoints::Unused;
                         self.state = ListState::Reading(driver, None);
+                        self.check_answered_path();
                     }
                     Poll::Ready(Err(failure)) => self.state = ListState::Failed(None, failure),
                 },
                 ListState::Reading(_, Some(_)) | ListState::Failed(..) => return,
                 ListState::Reading(driver, end) => match driver.poll_progress(ReadLimit::OutputBuffer, context) {
                     Poll::Pending => return,
-                    Poll::Ready(Ok(CrawlProgress::Done(proven))) => *end = Some(proven),
-                    Poll::Ready(Ok(CrawlProgress::Underway | CrawlProgress::Page)) => {}
+                    Poll::Ready(Ok(progress)) => {
+                        if let CrawlProgress::Done(proven) = progress {
+                            *end = Some(proven);
+                        }
+                        self.check_answered_path();
+                    }
                     Poll::Ready(Err(failure)) => self.fail(failure),
                 },
             }
+        }
+    }
+
+    /// Fails where the first page was redirected to a path without the keys of the parents: it is the list of another parent. None of its
+    /// records leaves.
+    fn check_answered_path(&mut self) {
+        let ListState::Reading(driver, _) = &self.state else { return };
+        let Some(answered) = driver.head.as_ref().map(|head| head.url.clone()) else { return };
+        let Some((path, filled)) = self.asked.take() else { return };
+        let change = PathChange::between(&path, answered.path());
+        if filled.iter().any(|segment| change.removes(segment)) {
+            let (url, to) = (driver.url(), RedactedUrl(&answered));
+            let message = format!("{url}: redirected to {to}, which may be the list of another parent");
+            let hint = "its records would be in the stream twice, or as those of another parent; leave the parent out by `query` of `parent`";
+            self.state = ListState::Failed(None, Failure::new(Fault::Upstream, message, hint));
         }
     }
 

@@ -143,7 +143,12 @@ impl Lists {
 
     fn begin(&mut self, lineage: Lineage) {
         let list = match request(&self.template.first, &lineage) {
-            Ok(first) => ListCrawl::new(lineage, Crawl { first, ..self.template.clone() }),
+            Ok(first) => {
+                let open = self.template.first.url.path().split('/');
+                let filled = open.zip(first.url.path().split('/')).filter(|(open, filled)| open != filled);
+                let filled = filled.map(|(_, filled)| filled.to_owned()).collect();
+                ListCrawl::new(lineage, Crawl { first, ..self.template.clone() }, filled)
+            }
             Err(bad) => {
                 let failure = failure_report::wrong_page(&self.template.client, &bad.into(), &self.template.first.url);
                 ListCrawl::failed(lineage, failure)

@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use crate::pagination::Path;
+use crate::pagination::dot_segments::has_dot_segments;
 use crate::pagination::error::start_of;
 use crate::pagination::json_extract::extract;
 
@@ -42,7 +43,7 @@ impl ParentKey {
         let shown = || start_of(raw.get(), 60).to_string();
         let key = Self::from_json(raw).ok_or_else(|| BadParent::NotText(path.clone(), shown()))?;
         // Such a segment is resolved, or lost, on the way to the upstream: the list would be another one.
-        if matches!(&*key.text, "" | "." | "..") || key.text.len() > LONGEST || key.text.contains('\0') {
+        if key.text.is_empty() || key.text.len() > LONGEST || has_dot_segments(&key.text) {
             return Err(BadParent::NoSegment(path.clone(), shown()));
         }
         Ok(key)
@@ -95,6 +96,11 @@ mod tests {
             r#"{"a":{"id":""}}"#,
             r#"{"a":{"id":".."}}"#,
             r#"{"a":{"id":"\u002e"}}"#,
+            r#"{"a":{"id":"1/../../secret"}}"#,
+            r#"{"a":{"id":"1/..;/2"}}"#,
+            r#"{"a":{"id":"..%2f2"}}"#,
+            r#"{"a":{"id":"%252e%252e"}}"#,
+            r#"{"a":{"id":"a\\b"}}"#,
             r#"{"a":{"id":"a\u0000"}}"#,
             r#"{"a":{"id":"\ud800"}}"#,
             r#"{"a":{"id":1},"a":{"id":2}}"#,
