@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::{HeaderName, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use unpage::config::{Config, Credentials, FileCollection, HttpVersion, Options, Pace, Secrets, written};
@@ -407,11 +407,12 @@ fn cursor() -> impl Strategy<Value = Style> {
     let end_values = prop::collection::vec(prop_oneof![Just(json!("null")), Just(json!(-1)), Just(json!(["a"]))], 0..3);
     let bodies = prop_oneof![Just(json!({})), Just(json!({"scroll": "1m", "n": [1, 2.5]}))];
     let method = prop_oneof![Just(None), Just(Some(Method::POST))];
-    let next_request = (method, "/[a-z]{1,8}", prop::option::of(bodies)).prop_map(|(method, path, body)| NextRequest {
-        method,
-        path: Some(path),
-        body,
-    });
+    let headers = prop_oneof![
+        Just(HeaderMap::new()),
+        Just(HeaderMap::from_iter([(HeaderName::from_static("x-next"), HeaderValue::from_static("a \"b\""))]))
+    ];
+    let next_request = (method, "/[a-z]{1,8}", prop::option::of(bodies), headers)
+        .prop_map(|(method, path, body, headers)| NextRequest { method, path: Some(path), body, headers });
     let rest = (template("cursor"), any::<bool>(), prop::option::of(next_request));
     (prop::collection::vec(token(), 1..3), merge, end_values, rest).prop_map(
         |(tokens, merge, end_values, (template, is_raw, next_request))| {
@@ -499,7 +500,7 @@ fn pagination() -> impl Strategy<Value = Pagination> {
     let shape = prop_oneof![Just(RecordsShape::Elements), Just(RecordsShape::Values)];
     let presence = prop_oneof![Just(Presence::Required), Just(Presence::Optional)];
     let text = (
-        prop_oneof![Just(Encoding::None), Just(Encoding::Base64)],
+        prop_oneof![Just(Encoding::None), Just(Encoding::Base64), Just(Encoding::Lines)],
         prop_oneof![Just(Validation::Structure), Just(Validation::Full)],
         prop_oneof![Just(Whitespace::Kept), Just(Whitespace::Dropped)],
     );

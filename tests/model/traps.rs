@@ -825,12 +825,14 @@ fn the_first_token_is_the_beginning_and_any_other_is_not() {
 #[test]
 fn a_next_request_has_its_own_path_and_body() {
     let token = Token { next: vec![Source::Body(path("next"))], param: Param::Body(path("cursor")), from_url_param: None, first: None };
-    let next_request = NextRequest { method: None, path: Some("/list/continue".into()), body: Some(json!({"size": 2})) };
+    let headers = HeaderMap::from_iter([(HeaderName::from_static("x-next"), HeaderValue::from_static("1"))]);
+    let next_request = NextRequest { method: None, path: Some("/list/continue".into()), body: Some(json!({"size": 2})), headers };
     let style = Cursor { tokens: vec![token], next_request: Some(next_request), ..Cursor::default() };
     let mut sent = Vec::new();
     let crawled = crawl(&of(style.into()), |request| {
         sent.push((request.url.path().to_owned(), request.body.as_ref().map(RequestBody::to_bytes)));
         let page = sent.len() as u64;
+        assert_eq!(request.headers.contains_key("x-next"), page > 1);
         let next = if page < 3 { json!(format!("t{page}")) } else { Value::Null };
         Answer { status: 200, headers: vec![], body: json!({"data": data(page * 2..page * 2 + 2), "next": next}) }
     });
@@ -840,6 +842,48 @@ fn a_next_request_has_its_own_path_and_body() {
         ("/list/continue".to_owned(), body(r#"{"size":2,"cursor":"t1"}"#)),
         ("/list/continue".to_owned(), body(r#"{"size":2,"cursor":"t2"}"#)),
     ]);
+}
+
+#[test]
+fn a_link_object_has_the_fields_of_its_request_but_for_those_that_others_set() {
+    let style = NextUrl { next: vec![Source::Links { path: path("links"), rel: "next".into() }], base: Base::Request };
+    let pagination = of(style.into());
+    let links = |headers: Value| json!([{"rel": "self", "href": "/list"}, {"rel": "next", "href": "/list", "method": "GET", "headers": headers}]);
+    let mut sent = Vec::new();
+    let crawled = crawl(&pagination, |request| {
+        sent.push(request.headers.clone());
+        let page = sent.len() as u64;
+        let headers = json!({"X-Next": [format!("t{page}"), "b"], "Authorization": "Bearer other", "Host": "other.example", "Accept": "text/html"});
+        let links = if page < 3 { links(headers) } else { json!([]) };
+        Answer { status: 200, headers: vec![], body: json!({"data": data(page * 2..page * 2 + 2), "links": links}) }
+    });
+    assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (6, Proof::NoNext));
+    let fields = ["t1, b", "t2, b"].map(|text| HeaderMap::from_iter([(HeaderName::from_static("x-next"), HeaderValue::from_static(text))]));
+    assert_eq!(sent[1..], fields);
+    let same = crawl(&pagination, |_| Answer { status: 200, headers: vec![], body: json!({"data": data(0..2), "links": links(json!({"x-next": "a"}))}) });
+    assert!(same.end.is_err());
+    let bad = crawl(&pagination, |_| Answer { status: 200, headers: vec![], body: json!({"data": data(0..2), "links": links(json!({"x next": "a\n"}))}) });
+    assert!(matches!(bad.end, Err(PageError::BadPointer { .. } | PageError::AddressRepeats(_))), "{:?}", bad.end);
+}
+
+#[test]
+fn a_next_link_that_is_a_template_keeps_the_parameters_of_the_request() {
+    for (field, link) in [
+        ("next", json!("/list?page=2{&size,sort}")),
+        ("next", json!({"href": "/list?page=2{&size,sort}{#top}", "templated": true})),
+        ("_links.next.href", json!({"next": {"href": "/list?page=2{&size}", "templated": true}})),
+    ] {
+        let pagination = of(NextUrl { next: vec![Source::Body(path(field))], base: Base::Request }.into());
+        let mut sent = Vec::new();
+        let crawled = crawl_at("/list?size=2", &pagination, |request| {
+            sent.push(request.url.query().unwrap_or_default().to_owned());
+            let name = if field == "next" { "next" } else { "_links" };
+            let link = if sent.len() == 1 { link.clone() } else { Value::Null };
+            Answer { status: 200, headers: vec![], body: json!({"data": data(sent.len() as u64 * 2..sent.len() as u64 * 2 + 2), name: link}) }
+        });
+        assert_eq!((crawled.ids.len(), crawled.end.unwrap()), (4, Proof::NoNext));
+        assert_eq!(sent[1], "page=2&size=2");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! The first request may hold credentials, in its header fields, its query and its body. So nothing of it is written: a text is the
 //! replacement of one stretch of the first request's text, and only the header fields that the pagination itself sets are compared.
 
+use http::header::COOKIE;
 use http::{HeaderName, HeaderValue, Method};
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
@@ -48,6 +49,13 @@ impl RequestDelta {
     pub(super) fn between(first: &PageRequest, request: &PageRequest, names: &[HeaderName]) -> Self {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let changed = names.iter().filter(|name| request.headers.get(*name) != first.headers.get(*name));
+        // Fields of a link object, which the first request lacks. A cookie is in no file.
+        let has_more = request.headers.keys_len() > first.headers.keys_len();
+        let added = request
+            .headers
+            .keys()
+            .filter(|name| has_more && !first.headers.contains_key(*name) && !names.contains(name) && *name != COOKIE);
+        let changed = changed.chain(added);
         Self {
             method: (request.method != first.method).then(|| request.method.to_string()),
             url: (request.url != first.url).then(|| Splice::between(first.url.as_str(), request.url.as_str())),

@@ -1,5 +1,6 @@
 //! Opaque tokens that the answer hands out and the next request hands back.
 
+use http::HeaderName;
 use serde_json::{Value, json};
 
 use super::addressing::{Address, AddressContext, Addressing, PageAnswer, Start};
@@ -129,6 +130,10 @@ impl StyleRules for Cursor {
 
     fn params(&self) -> Vec<&Param> {
         self.tokens.iter().map(|token| &token.param).collect()
+    }
+
+    fn headers(&self) -> Vec<HeaderName> {
+        self.next_request.iter().flat_map(|next| next.headers.keys().cloned()).collect()
     }
 
     fn template(&self) -> Option<&Template> {

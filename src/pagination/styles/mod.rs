@@ -14,9 +14,11 @@ mod next_url;
 mod offset;
 mod page;
 mod range;
+mod request_fields;
 mod single;
 mod style_rules;
 mod template;
+mod uri_template;
 
 pub(crate) use addressing::{Address, AddressContext, Addressing, PageAnswer, Start};
 pub use auto::Auto;

@@ -1,20 +1,23 @@
 //! Request of the pages behind the first, where it has another method, path or body (Dropbox's `/continue`, Elasticsearch's scroll).
 
-use http::Method;
+use http::{HeaderMap, HeaderValue, Method};
 use serde_json::Value;
 
 use super::addressing::AddressContext;
 use super::config_keys::{KeyKind, KeyMistake, StyleKey, StyleValue, StyleValues};
+use super::request_fields::fields;
 use crate::pagination::request::{PageRequest, RequestBody};
 
 /// Differences of a further page's request from the first one.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct NextRequest {
     pub method: Option<Method>,
     /// Path at the upstream, without a query: the parameters of the first request are the first request's alone.
     pub path: Option<String>,
     /// Body that replaces the first request's.
     pub body: Option<Value>,
+    /// Header fields in addition to the first request's, or in place of those of their names.
+    pub headers: HeaderMap,
 }
 
 impl NextRequest {
@@ -22,11 +25,18 @@ impl NextRequest {
         StyleKey::new("method", KeyKind::Word(&["GET", "POST"])),
         StyleKey::new("path", KeyKind::Text),
         StyleKey::new("body", KeyKind::Json),
+        StyleKey::new("headers", KeyKind::Json),
     ];
 
     pub(super) fn read(values: &mut StyleValues, mistakes: &mut Vec<KeyMistake>) -> Self {
         let method = values.text("method").map(|word| if word == "POST" { Method::POST } else { Method::GET });
-        let next = Self { method, path: values.text("path"), body: values.json("body") };
+        let headers = match values.json("headers") {
+            None => Ok(HeaderMap::new()),
+            Some(Value::Object(headers)) => fields(&headers),
+            Some(_) => Err("its headers are no table".to_owned()),
+        };
+        let (headers, bad_header) = headers.map_or_else(|what| (HeaderMap::new(), Some(what)), |read| (read, None));
+        let next = Self { method, path: values.text("path"), body: values.json("body"), headers };
         let mut refuse = |what: &str, hint| {
             mistakes.push(KeyMistake { key: "next_request", what: what.to_owned(), hint });
         };
@@ -36,8 +46,14 @@ impl NextRequest {
         if next.method == Some(Method::GET) && next.body.is_some() {
             refuse("a GET request has no body", "write method = \"POST\", or leave body out");
         }
-        if (&next.method, &next.path, &next.body) == (&None, &None, &None) {
-            refuse("it changes nothing", "write the method, path or body of a further page's request");
+        if let Some(what) = &bad_header {
+            refuse(
+                what,
+                "write headers = { NAME = \"text\" }; credentials, accept and the body's type have keys of their own",
+            );
+        }
+        if next == Self::default() && bad_header.is_none() {
+            refuse("it changes nothing", "write the method, path, body or headers of a further page's request");
         }
         next
     }
@@ -47,6 +63,10 @@ impl NextRequest {
         values.put_some("method", self.method.as_ref().map(|method| StyleValue::Text(method.to_string())));
         values.put_some("path", self.path.clone().map(StyleValue::Text));
         values.put_some("body", self.body.clone().map(StyleValue::Json));
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = self.headers.iter().map(|(name, value)| (name.to_string(), Value::from(text(value))));
+        let headers = (!self.headers.is_empty()).then(|| StyleValue::Json(Value::Object(headers.collect())));
+        values.put_some("headers", headers);
         values
     }
 
@@ -63,6 +83,9 @@ impl NextRequest {
             request.body = Some(RequestBody::Json(body.clone()));
         } else if request.method == Method::GET {
             request.body = None;
+        }
+        for (name, value) in &self.headers {
+            request.headers.insert(name, value.clone());
         }
         request
     }

@@ -6,7 +6,9 @@ use url::Url;
 
 use super::addressing::{Address, AddressContext, Addressing, PageAnswer};
 use super::config_keys::{KeyKind, KeyMistake, KeyNeed, StyleKey, StyleSchema, StyleValue, StyleValues};
+use super::request_fields::add_fields;
 use super::style_rules::{ReadStyle, StyleRules};
+use super::uri_template::{Expressions, expanded};
 use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::request::{PageRequest, RequestBody};
 use crate::pagination::value_source::{Source, first_live, is_certain, target_of};
@@ -70,8 +72,12 @@ impl StyleRules for NextUrl {
         };
         let Some((source, value)) = first_live(&self.next, answer.head, answer.fields, &[]) else { return Ok(None) };
         let request = match (source, value) {
-            (Source::Links { .. }, Value::Object(link)) => link_object(context, &link, base)?,
-            (_, Value::String(link)) => context.at(base, &link)?,
+            (source, Value::Object(link)) if matches!(source, Source::Links { .. }) || target_of(&link).is_some() => {
+                link_object(context, &link, base)?
+            }
+            (_, Value::String(link)) => {
+                context.at(base, &expanded(&link, Expressions::OfQueries, &context.first.url))?
+            }
             (source, other) => return Err(source.bad_pointer(&other)),
         };
         Ok(Some(Address::unnumbered(request)))
@@ -89,9 +95,12 @@ impl StyleRules for NextUrl {
     }
 }
 
-/// Makes a request from a link that is a whole one, as STAC's: `href` (FHIR says `url`), and perhaps `method`, `body` and `merge`.
+/// Makes a request from a link that is a whole one, as STAC's: `href` (FHIR says `url`), and perhaps `method`, `headers`, `body` and `merge`.
 fn link_object(context: AddressContext<'_>, link: &Map<String, Value>, base: &Url) -> Result<PageRequest, PageError> {
-    let mut request = context.at(base, target_of(link).unwrap_or_default())?;
+    let is_template = link.get("templated") == Some(&Value::Bool(true));
+    let which = if is_template { Expressions::All } else { Expressions::OfQueries };
+    let target = expanded(target_of(link).unwrap_or_default(), which, &context.first.url);
+    let mut request = context.at(base, &target)?;
     if let Some(method) = link.get("method").and_then(Value::as_str) {
         request.method = match method.to_ascii_uppercase().as_str() {
             "GET" => Method::GET,
@@ -104,6 +113,10 @@ fn link_object(context: AddressContext<'_>, link: &Map<String, Value>, base: &Ur
     }
     if request.method == Method::GET {
         request.body = None;
+    }
+    if let Some(fields) = link.get("headers").and_then(Value::as_object) {
+        let source_name = "the link's headers".to_owned();
+        add_fields(&mut request, fields).map_err(|found| PageError::BadPointer { source_name, found })?;
     }
     if let Some(body) = link.get("body") {
         let merged = match (&context.first.body, link.get("merge"), body) {
