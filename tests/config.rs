@@ -411,8 +411,10 @@ fn cursor() -> impl Strategy<Value = Style> {
         Just(HeaderMap::new()),
         Just(HeaderMap::from_iter([(HeaderName::from_static("x-next"), HeaderValue::from_static("a \"b\""))]))
     ];
-    let next_request = (method, "/[a-z]{1,8}", prop::option::of(bodies), headers)
-        .prop_map(|(method, path, body, headers)| NextRequest { method, path: Some(path), body, headers });
+    let next_request =
+        (method, "/[a-z]{1,8}", prop::option::of(bodies), headers).prop_map(|(method, path, body, headers)| {
+            NextRequest { method, path: Some(path), body, headers: Box::new(headers) }
+        });
     let rest = (template("cursor"), any::<bool>(), prop::option::of(next_request));
     (prop::collection::vec(token(), 1..3), merge, end_values, rest).prop_map(
         |(tokens, merge, end_values, (template, is_raw, next_request))| {

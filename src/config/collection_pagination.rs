@@ -72,7 +72,7 @@ macro_rules! field {
 static KEYS: [PaginationKey; 25] = [
     PaginationKey { name: "records", read: read_records, write: write_records },
     field!("records_optional", usual records.presence, Flag([Presence::Required, Presence::Optional])),
-    field!("encoding", usual records.encoding, Words(&[("none", Encoding::None), ("base64", Encoding::Base64), ("ndjson", Encoding::Lines)])),
+    field!("encoding", usual records.encoding, Words(&[("none", Encoding::None), ("base64", Encoding::Base64), ("ndjson", Encoding::Lines), ("xml", Encoding::Xml), ("csv", Encoding::Csv(b',')), ("csv_semicolon", Encoding::Csv(b';')), ("tsv", Encoding::Csv(b'\t'))])),
     field!("validate", usual records.validation, Words(&[("structure", Validation::Structure), ("full", Validation::Full)])),
     field!("compact", usual records.whitespace, Flag([Whitespace::Kept, Whitespace::Dropped])),
     field!("key", some key, PATH),

@@ -11,11 +11,11 @@ use super::exchange::exchange;
 use super::failure_report::{self, AttemptError};
 use crate::error::Failure;
 use crate::pagination::PageRequest;
-use crate::pagination::page::Head;
+use crate::pagination::page::{Head, PageFields};
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::retry::{
     AttemptOutcome, Halvable, Overload, PagePlace, PageTraits, Resend, RetryBudget, RetryBudgetSpent, RetryDecision,
-    decide, demanded, overload,
+    decide, demanded, demanded_by_page, overload,
 };
 use crate::upstream::{Client, DecodedBody, UpstreamError};
 
@@ -114,9 +114,12 @@ impl Attempts {
         self.traits.halvable = Halvable::No;
     }
 
-    /// Counts the attempts of a page that is whole.
-    pub(super) fn succeed(&self) {
+    /// Counts the attempts of a page that is whole, and holds what follows for the time that it demands.
+    pub(super) fn succeed(&self, fields: &PageFields) {
         self.budget.count_retries(self.owed);
+        if let Some(wait) = demanded_by_page(&self.client.upstream().retry, fields) {
+            self.client.pause(wait);
+        }
     }
 
     /// Decides on a failed attempt: returns the page's failure if it was the last one, or waits until the next one.

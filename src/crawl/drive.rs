@@ -68,7 +68,7 @@ impl Driver {
             plan.begin_midway();
         }
         plan.guess_at_most(client.upstream().pace.width_of_guesses());
-        let shape = Arc::new(PageShape::new(&pagination, caps));
+        let shape = Arc::new(PageShape::reading(client.upstream().retry.wait_path(), &pagination, caps));
         let memory = memory.crawl();
         let spill = SpillStore::new(caps.window_bytes, caps.spool_bytes, memory.clone());
         if pagination.key.is_some() {

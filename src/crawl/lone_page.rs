@@ -40,8 +40,7 @@ async fn asked(crawl: &Crawl, lone: &Pagination, param: &str, number: usize) -> 
     }
     first.set(&param, &Value::from(number), Encode::Plain).ok()?;
     let asked = Crawl { first, ..crawl.clone() };
-    let (_, page) = whole(&asked).await.ok()?;
-    records(lone, &page)
+    records(lone, &whole(&asked).await.ok()?.json)
 }
 
 fn records(lone: &Pagination, page: &[u8]) -> Option<Vec<Value>> {

@@ -124,9 +124,9 @@ impl Crawl {
         experiments::run(self, pagination, seen, total).await
     }
 
-    /// Fetches the answer to the first request, which is JSON.
+    /// Fetches the answer to the first request as JSON.
     pub(crate) async fn first_answer(&self) -> Result<Bytes, Failure> {
-        recognise_pagination::first_page(self).await.map(|(_, answer)| answer)
+        recognise_pagination::first_page(self).await.map(|page| page.json)
     }
 
     /// Asks once for the first page, under the condition that it has changed; returns whether the upstream says that it has not

@@ -153,7 +153,7 @@ impl PageStream {
         });
         match page {
             Ok(page) => {
-                attempts.succeed();
+                attempts.succeed(&page.fields);
                 Some(PageEvent::End(Ok(page)))
             }
             Err(error) => {

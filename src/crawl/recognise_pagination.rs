@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde_json::Value;
 
 use super::attempts::PageFailure;
 use super::drive::{CrawlProgress, Driver};
 use super::failure_report::{self, RequestAuthor};
 use super::linked_origins::{AnswerForm, WholeBy};
-use super::whole_page::whole;
+use super::whole_page::{UnknownPage, whole};
 use super::{Crawl, lone_page};
 use crate::error::{Failure, Fault};
 use crate::pagination::error::SHARED_RECORD_HINT;
@@ -17,10 +16,10 @@ use crate::pagination::link_guard::ALIAS_HINT;
 use crate::pagination::page::Head;
 use crate::pagination::plan::{CurrentPageEvent, PageName};
 use crate::pagination::request::remove_query;
-use crate::pagination::splitter::Splitter;
+use crate::pagination::splitter::{PageShape, Splitter};
 use crate::pagination::{
-    Advance, Encode, ErrorSettings, LinkHeader, LonePage, Offset, PageError, PageNumber, Pagination, PaginationAuthor,
-    Path, Records, Style, detect,
+    Advance, Encode, Encoding, ErrorSettings, LinkHeader, LonePage, Offset, PageError, PageNumber, Pagination,
+    PaginationAuthor, Path, Records, Style, detect,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +48,9 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<Box<Driver>, Failure> {
 
 /// Fetches the first page, and the second one as each candidate would, until one of them holds.
 async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
-    let (head, page) = first_page(crawl).await?;
-    let json = detect::outline(&page);
+    let first = first_page(crawl).await?;
+    let (head, page) = (&first.head, &first.json);
+    let json = detect::outline(page);
     let configured_records = crawl.pagination.records.paths.iter().find(|path| {
         let holder = path.split_at_each().0;
         holder.of_value(&json).is_some_and(|value| value.is_array() || value.is_object())
@@ -65,19 +65,19 @@ async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
     let mut notes = detection.seen;
     let mut hint = None;
     for candidate in detection.candidates {
-        let mut pagination = Arc::new(configured(&crawl.pagination, candidate.pagination));
-        let mut attempted = attempt(crawl, Arc::clone(&pagination), &head, &page).await;
+        let mut pagination = Arc::new(configured(&crawl.pagination, candidate.pagination, first.encoding));
+        let mut attempted = attempt(crawl, Arc::clone(&pagination), &first).await;
         if let Some(by_pages) = may_count_pages(crawl, &pagination, &attempted)
-            && counts_pages(crawl, &by_pages, &page).await
+            && counts_pages(crawl, &by_pages, page).await
         {
             pagination = Arc::new(by_pages);
-            attempted = attempt(crawl, Arc::clone(&pagination), &head, &page).await;
+            attempted = attempt(crawl, Arc::clone(&pagination), &first).await;
         }
         match attempted {
             Ok((driver, _)) => {
                 if matches!(pagination.style, Style::LinkHeader(_))
                     && driver.records > detection.records
-                    && let Some(form) = form(crawl, &head, &pagination)
+                    && let Some(form) = form(crawl, head, &pagination)
                 {
                     crawl.crawls.linked.note(crawl.first.url.origin(), form, detection.records);
                 }
@@ -103,9 +103,9 @@ async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
         }
     }
     if let Some(lone) = detection.lone {
-        for by_number in lone_page::numbered(crawl, &lone.pagination, &page).await {
-            let pagination = Arc::new(configured(&crawl.pagination, by_number));
-            if let Ok((driver, _)) = attempt(crawl, Arc::clone(&pagination), &head, &page).await {
+        for by_number in lone_page::numbered(crawl, &lone.pagination, page).await {
+            let pagination = Arc::new(configured(&crawl.pagination, by_number, first.encoding));
+            if let Ok((driver, _)) = attempt(crawl, Arc::clone(&pagination), &first).await {
                 tracing::info!(
                     "recognised {} by asking:\n{}",
                     pagination.style.name(),
@@ -114,12 +114,12 @@ async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
                 return Ok(driver);
             }
         }
-        let form = form(crawl, &head, &configured(&crawl.pagination, lone.pagination.clone()));
+        let form = form(crawl, head, &configured(&crawl.pagination, lone.pagination.clone(), first.encoding));
         // A total beside the records of a lone page is their number.
         let has_total = lone.pagination.total.is_some();
         let origin = crawl.first.url.origin();
         if let Some(by) = crawl.crawls.linked.show_whole(&origin, form.as_ref(), detection.records, has_total) {
-            let whole = configured(&crawl.pagination, lone.pagination);
+            let whole = configured(&crawl.pagination, lone.pagination, first.encoding);
             let link_header = LinkHeader { rel: "next".to_owned(), attribute: None };
             let (single_page, author) = (LonePage::Accept, PaginationAuthor::LinkedLists);
             let whole = match by {
@@ -127,12 +127,12 @@ async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
                 WholeBy::OtherLists => Pagination { single_page, author, ..whole },
             };
             tracing::info!("one page without a Link, by which this API pages its lists ({by:?})");
-            return attempt(crawl, Arc::new(whole), &head, &page).await.map(|(driver, _)| driver);
+            return attempt(crawl, Arc::new(whole), &first).await.map(|(driver, _)| driver);
         }
         if crawl.pagination.single_page != LonePage::Refuse {
-            let lone = configured(&crawl.pagination, lone.pagination);
+            let lone = configured(&crawl.pagination, lone.pagination, first.encoding);
             let lone = Pagination { single_page: crawl.pagination.single_page, ..lone };
-            return attempt(crawl, Arc::new(lone), &head, &page).await.map(|(driver, _)| driver);
+            return attempt(crawl, Arc::new(lone), &first).await.map(|(driver, _)| driver);
         }
     }
     let wrong = PageError::Unrecognised(notes);
@@ -173,13 +173,13 @@ async fn counts_pages(crawl: &Crawl, by_pages: &Pagination, first: &[u8]) -> boo
     let second = Crawl { first: asked, ..crawl.clone() };
     is_set
         && match whole(&second).await {
-            Ok((_, page)) => by_pages.records.paths.iter().any(|path| detect::begins_elsewhere(path, first, &page)),
+            Ok(page) => by_pages.records.paths.iter().any(|path| detect::begins_elsewhere(path, first, &page.json)),
             Err(_) => false,
         }
 }
 
 /// Fetches the first page, of which nothing is known yet.
-pub(super) async fn first_page(crawl: &Crawl) -> Result<(Arc<Head>, Bytes), Failure> {
+pub(super) async fn first_page(crawl: &Crawl) -> Result<UnknownPage, Failure> {
     match whole(crawl).await {
         Ok(page) => Ok(page),
         Err(PageFailure::Refused(head, body, _)) => {
@@ -195,12 +195,13 @@ pub(super) async fn first_page(crawl: &Crawl) -> Result<(Arc<Head>, Bytes), Fail
 }
 
 /// The candidate with the configuration that `auto` has, which holds for every one.
-fn configured(said: &Pagination, found: Pagination) -> Pagination {
+fn configured(said: &Pagination, found: Pagination, encoding: Encoding) -> Pagination {
     let mut both = found;
     if !said.records.paths.is_empty() {
         both.records = said.records.clone();
     }
-    let Records { presence, encoding, validation, whitespace, .. } = said.records;
+    let Records { presence, validation, whitespace, .. } = said.records;
+    let encoding = if encoding == Encoding::Xml { encoding } else { said.records.encoding };
     both.records = Records { presence, encoding, validation, whitespace, ..both.records };
     both.page_size = said.page_size.clone();
     both.key = said.key.clone().or(both.key);
@@ -226,20 +227,24 @@ fn configured(said: &Pagination, found: Pagination) -> Pagination {
 async fn attempt(
     crawl: &Crawl,
     pagination: Arc<Pagination>,
-    head: &Arc<Head>,
-    page: &[u8],
+    page: &UnknownPage,
 ) -> Result<(Box<Driver>, SecondPage), Failure> {
+    let head = &page.head;
     // A guess costs one request, and not one for each page that it leads to.
     let narrow = Crawl { width: 1, ..crawl.clone() };
     let mut driver = Driver::new(&narrow, pagination)?;
     // The page has come already: this only tells the plan that it was asked for.
     let Some((id, part, request)) = driver.first_request() else { return Ok((driver, SecondPage::Other)) };
     driver.note_head(head);
-    let mut splitter = Splitter::of_answer(Arc::clone(&driver.shape), request);
+    let shape = match page.encoding {
+        Encoding::Xml => Arc::new(PageShape::new(&as_json(&driver.pagination), &crawl.caps)),
+        _ => Arc::clone(&driver.shape),
+    };
+    let mut splitter = Splitter::of_answer(shape, request);
     let split = driver
         .plan
         .accept(id, CurrentPageEvent::Begun(head))
-        .and_then(|_| splitter.feed(page))
+        .and_then(|_| splitter.feed(&page.json))
         .and_then(|()| splitter.finish());
     let first = split.map_err(|wrong| driver.page_failure(&wrong, head, PageName::FIRST))?;
     driver.arrived(id, part, head, first)?;
@@ -253,6 +258,12 @@ async fn attempt(
     }
     driver.plan.widen(crawl.width);
     Ok((driver, second))
+}
+
+/// The pagination of a page that has been converted into JSON.
+fn as_json(pagination: &Pagination) -> Pagination {
+    let records = Records { encoding: Encoding::None, ..pagination.records.clone() };
+    Pagination { records, ..pagination.clone() }
 }
 
 /// Fetches the second page, which must differ from the first even where the collection ends: an upstream that ignores a guessed

@@ -12,11 +12,20 @@ use super::failure_report::AttemptError;
 use crate::config::Caps;
 use crate::pagination::page::Head;
 use crate::pagination::retry::{PagePlace, PageTraits, RetryBudget};
-use crate::pagination::splitter::{BYTE_ORDER_MARK, PageShape, Splitter, json_of};
-use crate::pagination::{PageError, Pagination, Path, Presence, Records, Style, Validation};
+use crate::pagination::splitter::{BYTE_ORDER_MARK, PageShape, Splitter, json_of, xml_as_json};
+use crate::pagination::{Encoding, PageError, Pagination, Path, Presence, Records, Style, Validation};
 
-/// Fetches the first page, which is valid JSON.
-pub(super) async fn whole(crawl: &Crawl) -> Result<(Arc<Head>, Bytes), PageFailure> {
+/// A page that is valid JSON, or was converted into it.
+#[derive(Debug)]
+pub(super) struct UnknownPage {
+    pub(super) head: Arc<Head>,
+    pub(super) json: Bytes,
+    /// Encoding of the page as it came: none, or XML.
+    pub(super) encoding: Encoding,
+}
+
+/// Fetches the first page.
+pub(super) async fn whole(crawl: &Crawl) -> Result<UnknownPage, PageFailure> {
     let shape = unknown_shape(crawl);
     let budget = RetryBudget::new(&crawl.client.upstream().retry);
     let traits = PageTraits::of_one_page(PagePlace::First);
@@ -32,11 +41,7 @@ pub(super) async fn whole(crawl: &Crawl) -> Result<(Arc<Head>, Bytes), PageFailu
     }
 }
 
-async fn attempt_whole(
-    attempts: &Attempts,
-    caps: &Caps,
-    shape: &Arc<PageShape>,
-) -> Result<(Arc<Head>, Bytes), AttemptError> {
+async fn attempt_whole(attempts: &Attempts, caps: &Caps, shape: &Arc<PageShape>) -> Result<UnknownPage, AttemptError> {
     let (head, mut body) = attempts.exchange().await?;
     let mut raw = BytesMut::from(if head.status == StatusCode::NO_CONTENT { "{}" } else { "" });
     while let Some(piece) = body.try_next().await? {
@@ -45,12 +50,17 @@ async fn attempt_whole(
         }
         raw.extend_from_slice(&piece);
     }
-    let mut splitter = Splitter::of_answer(Arc::clone(shape), Arc::clone(attempts.request()));
-    splitter.feed(&raw)?;
-    splitter.finish()?;
     let page = raw.freeze();
     let mark = if page.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-    Ok((head, json_of(&page.slice(mark..))))
+    let text = page.slice(mark..);
+    let (json, encoding) = match xml_as_json(&text) {
+        Some(json) => (json, Encoding::Xml),
+        None => (json_of(&text), Encoding::None),
+    };
+    let mut splitter = Splitter::of_answer(Arc::clone(shape), Arc::clone(attempts.request()));
+    splitter.feed(if encoding == Encoding::Xml { &json } else { &page })?;
+    splitter.finish()?;
+    Ok(UnknownPage { head, json, encoding })
 }
 
 /// Returns the shape of a page of which nothing is known.

@@ -103,6 +103,13 @@ impl Limits {
     }
 }
 
+/// Truth that a text spells.
+fn truth(text: &str) -> Option<bool> {
+    let text = text.trim();
+    let is = |word: &str| text.eq_ignore_ascii_case(word);
+    if is("true") { Some(true) } else { is("false").then_some(false) }
+}
+
 impl More {
     /// Reads the flag; `None` where the page lacks it or has `null`.
     pub(super) fn read(&self, fields: &PageFields) -> Result<Option<bool>, PageError> {
@@ -110,9 +117,18 @@ impl More {
             (None | Some(Value::Null), _) => Ok(None),
             (Some(Value::Bool(found)), Value::Bool(wanted)) => Ok(Some(found == wanted)),
             (Some(Value::Number(found)), Value::Number(wanted)) => Ok(Some(found.as_f64() == wanted.as_f64())),
-            // "true" or 1 where true was expected may mean either.
-            (Some(_), Value::Bool(_) | Value::Number(_)) => Err(PageError::BadFlag(self.path.clone())),
-            (Some(found), wanted) => Ok(Some(found == wanted)),
+            (Some(Value::String(found)), Value::String(wanted)) => match (truth(found), truth(wanted)) {
+                (Some(found), Some(wanted)) => Ok(Some(found == wanted)),
+                // "1" beside "true" may mean either.
+                (None, Some(_)) => Err(PageError::BadFlag(self.path.clone())),
+                (_, None) if found != wanted && found.trim().eq_ignore_ascii_case(wanted.trim()) => {
+                    Err(PageError::BadFlag(self.path.clone()))
+                }
+                (_, None) => Ok(Some(found == wanted)),
+            },
+            // "true" or 1 where true was expected may mean either, and so may a flag that stands twice.
+            (Some(found), wanted) if found != wanted => Err(PageError::BadFlag(self.path.clone())),
+            (Some(_), _) => Ok(Some(true)),
         }
     }
 }

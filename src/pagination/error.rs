@@ -75,6 +75,12 @@ page_errors! {
         NotJson { at: u64, what: String, shown: String } => Upstream, NOT_JSON_HINT;
         #[error("the page is markup, as HTML is, and no JSON; {shown}")]
         Markup { shown: String } => Upstream, NOT_JSON_HINT;
+        #[error("the page isn't {encoding} that unpage reads, at byte {at}: {what}; {shown}")]
+        BadText { encoding: &'static str, at: u64, what: String, shown: String } => Upstream, "check `encoding`, and request the same URL with the upstream's `accept`: an HTML page is often a login or an error page; XML must be UTF-8, without a document type and its entities; CSV must name its columns in the first line, each once";
+        #[error("the columns are {found}, and those of the first page {first}")]
+        ColumnsChanged { first: String, found: String } => Upstream, "records of other columns are no records of one list: ask for the columns by their names, if the upstream can, or crawl again if it was changed meanwhile";
+        #[error("the first page has one line and no rows below it, as an error message has")]
+        NoRows => Unproven, "if the list may be empty, set records_optional = true, with which a Content-Type of CSV is asked for";
         #[error("the page isn't UTF-8 at byte {0}")]
         NotUtf8(u64) => Upstream, "JSON is UTF-8 (RFC 8259 §8.1): the upstream must send it so";
         #[error("the records' text isn't base64 at byte {at} of the page: {what}")]
@@ -97,6 +103,8 @@ page_errors! {
             "set `records` to the array that holds them; if this is how the upstream reports an error under status 200, set error_path to its place; only if a page without records leaves the array out, set records_optional = true";
         #[error("the records are null on a page that leads on, where earlier pages had arrays")]
         NullRecords => Upstream, "records are missing there: report it to the upstream; only if null is how it writes an empty page, set records_optional = true";
+        #[error("the columns have different lengths: {0}")]
+        UnevenColumns(String) => Upstream, "report it to the upstream: values of different records would be put together";
         #[error("record {} has nothing at `{path}`", .index + 1)]
         NoInner { index: usize, path: Path } => Configuration, "correct the part of `records` after [*]; if it is null where there is no record, set records_optional = true";
         #[error("`{0}` stands in the page more than once")]
@@ -104,8 +112,7 @@ page_errors! {
         #[error("the value at `{path}` can't be read: {what}")]
         Unreadable { path: Path, what: String } => Upstream, "the upstream cuts characters in two (a lone surrogate is no Unicode); report it there, or configure another value";
         #[error("the page changed between two attempts, after {0} of its records had been read")]
-        Changed(u64) => Unproven,
-            "the upstream broke off in the middle of the page, and sent another page when it was requested again: retry, with smaller pages (page_size) if that happens often";
+        Changed(u64) => Unproven, "the upstream broke off in the middle of the page, and sent another page when it was requested again: retry, with smaller pages (page_size) if that happens often";
         #[error("the page says that it failed or is partial: `{path}` is {value}")]
         ErrorInPage { path: Path, value: String, outlook: Outlook } => Upstream,
             "the upstream reported this under status 200; see its documentation; where such pages are good, name their values: error_path = { path = …, ok = […] }, or set error_path = false";
@@ -229,15 +236,13 @@ page_errors! {
         EmptyElsewhere(String) => Unproven,
             "it may be another list, or that of a caller who is not logged in: check the credentials; if the path is right, write it in the URL of the collection (serve: upstream_path)";
         #[error("the page had begun to arrive, and when it was requested again the upstream answered {0}")]
-        Gone(StatusCode) => Unproven,
-            "this status would end the collection, but the page was there a moment ago: retry, and if that doesn't help read the upstream's answer for the page";
+        Gone(StatusCode) => Unproven, "this status would end the collection, but the page was there a moment ago: retry, and if that doesn't help read the upstream's answer for the page";
         #[error("the next value can't be put into the request")]
         BadPlace(#[from] BadPlace) => Configuration, "correct `param` in `pagination`";
         #[error("the parameter {0} should be a whole number in the request")]
         BadStart(Param) => Configuration, "correct `param` in `pagination`";
         #[error("a record has nothing at `{0}`, by which the collection is cut into parts")]
-        NoRangeValue(Path) => Configuration,
-            "correct `field` in `partition`: every record must have it, since a record without it belongs to no part";
+        NoRangeValue(Path) => Configuration, "correct `field` in `partition`: every record must have it, since a record without it belongs to no part";
         #[error("`{path}`, by which the collection is cut into parts, should be {kind}: {found}")]
         BadRangeValue { path: Path, kind: &'static str, found: String } => Configuration, "correct `kind` or `field` in `partition`";
         #[error("the records are not sorted by `{path}` as configured: {after} came after {before}")]
@@ -264,8 +269,7 @@ page_errors! {
         #[error("one page, and nothing shows that it is the whole collection")]
         LonePage => Unproven, "single_page = \"accept\" takes it for all there is; else set `records` and `pagination`";
         #[error("the pagination was not recognised: {}", .0.join("; "))]
-        Unrecognised(Vec<String>) => Unproven,
-            "set `records` and `pagination` for it; where one page is all there is, pagination = \"none\", or single_page = \"accept\"";
+        Unrecognised(Vec<String>) => Unproven, "set `records` and `pagination` for it; where one page is all there is, pagination = \"none\", or single_page = \"accept\"";
     }
 }
 
@@ -276,6 +280,7 @@ impl PageError {
             Self::EmptyPage
             | Self::NotJson { .. }
             | Self::Markup { .. }
+            | Self::BadText { .. }
             | Self::NotUtf8(_)
             | Self::NotBase64 { .. } => true,
             Self::ErrorInPage { outlook, .. } => *outlook == Outlook::MayPass,

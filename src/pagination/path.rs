@@ -1,4 +1,4 @@
-//! Paths into a page: the singular subset of JSONPath (RFC 9535), and one `[*]` where records stand inside array elements.
+//! Paths into a page: the singular subset of JSONPath (RFC 9535), and `[*]` where records stand inside array elements.
 //!
 //! The leading `$.` may be left out. A name that is not an RFC 9535 shorthand name (a letter, `_` or a non-ASCII
 //! character, then also digits) is written in brackets: `["@odata.nextLink"]`.
@@ -52,11 +52,11 @@ impl Path {
         self.segments.is_empty()
     }
 
-    pub(super) fn has_each(&self) -> bool {
+    pub fn has_each(&self) -> bool {
         self.segments.contains(&Segment::Each)
     }
 
-    /// Splits the path at its `[*]`: into the path of the array, and the one inside each element.
+    /// Splits the path at its first `[*]`: into the path of the array, and the one inside each element.
     pub fn split_at_each(&self) -> (Self, Option<Self>) {
         match self.segments.iter().position(|segment| *segment == Segment::Each) {
             Some(at) => {

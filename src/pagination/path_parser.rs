@@ -89,9 +89,6 @@ impl PathParser<'_> {
             }
             name_may_follow = false;
         }
-        if segments.iter().filter(|segment| **segment == Segment::Each).count() > 1 {
-            return Err(self.bad("more than one `[*]`"));
-        }
         Ok(Path::new(segments))
     }
 
@@ -212,6 +209,7 @@ mod tests {
             ("data", "data"),
             ("$.data", "data"),
             ("data.orders.edges[*].node", "data.orders.edges[*].node"),
+            ("a[*].b[*][*].c", "a[*].b[*][*].c"),
             ("[\"@odata.nextLink\"]", "[\"@odata.nextLink\"]"),
             ("$['a\"b']", "[\"a\\\"b\"]"),
             ("items[0].x[-1]", "items[0].x[-1]"),
@@ -236,7 +234,6 @@ mod tests {
             ),
             ("a[01]", "expected an index, a quoted name or `*` at character 3 of `a[01]`"),
             ("a[\"x]", "unterminated name at character 3 of `a[\"x]`"),
-            ("a[*][*]", "more than one `[*]` at character 8 of `a[*][*]`"),
             ("$a", "expected `.` or `[` at character 2 of `$a`"),
         ];
         for (text, message) in cases {

@@ -31,6 +31,8 @@ pub enum RecordsShape {
     List,
     /// Elements of the arrays at all paths, in the page's order.
     All,
+    /// Elements of the arrays at all paths, each with those of the same place in the others; the last name of a path is the member's.
+    Columns,
 }
 
 /// Meaning of a page without a record array.
@@ -51,6 +53,10 @@ pub enum Encoding {
     Base64,
     /// One JSON text a line (NDJSON), or behind each record separator (RFC 7464): the page is the array of all.
     Lines,
+    /// XML, each element of which is a value by its name.
+    Xml,
+    /// Comma-separated values (RFC 4180) with this byte between fields; the first record of a page names the columns.
+    Csv(u8),
 }
 
 /// Extent of the grammar check in records and in unused values; all other JSON is always checked in full.
@@ -102,6 +108,11 @@ impl Records {
             validation: Validation::Structure,
             whitespace: Whitespace::Kept,
         }
+    }
+
+    /// Path of the columns' names, which are the same on each page.
+    pub(super) fn columns(&self) -> Option<Path> {
+        matches!(self.encoding, Encoding::Csv(_)).then(|| Path::new(vec![Segment::Name("columns".to_owned())]))
     }
 
     /// Returns true if an error of the upstream may stand in the place of a page's last record: a server that fails within a page of lines

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::Path;
+use super::page::PageFields;
 
 /// Policy for retries, which follow connect errors, timeouts, cut bodies, 202, 408, 429, 5xx, and `statuses`.
 #[derive(Clone, Debug, PartialEq)]
@@ -244,10 +245,27 @@ pub fn demanded(policy: &RetryPolicy, headers: &HeaderMap, body: &[u8], now: Sys
     });
     let in_body = policy.wait.as_ref().and_then(|(path, unit)| {
         let body: Value = serde_json::from_slice(body).ok()?;
-        let number = path.of_value(&body)?.as_f64().filter(|number| number.is_finite() && *number >= 0.0)?;
-        Duration::try_from_secs_f64(unit.as_secs_f64() * number).ok()
+        wait_of(path.of_value(&body)?, *unit)
     });
     in_head.max(in_body)
+}
+
+/// Wait that a whole page demands before the next request, by the configured value in it (Stack Exchange's `backoff`).
+pub fn demanded_by_page(policy: &RetryPolicy, fields: &PageFields) -> Option<Duration> {
+    let (path, unit) = policy.wait.as_ref()?;
+    wait_of(fields.get(path)?, *unit)
+}
+
+fn wait_of(value: &Value, unit: Duration) -> Option<Duration> {
+    let number = value.as_f64().filter(|number| number.is_finite() && *number >= 0.0)?;
+    Duration::try_from_secs_f64(unit.as_secs_f64() * number).ok()
+}
+
+impl RetryPolicy {
+    /// Path of the demanded wait, in refusals and in pages.
+    pub(crate) fn wait_path(&self) -> Option<&Path> {
+        self.wait.as_ref().map(|(path, _)| path)
+    }
 }
 
 impl Default for RetryPolicy {

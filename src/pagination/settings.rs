@@ -220,8 +220,8 @@ impl Pagination {
         if head.status == StatusCode::NO_CONTENT && pages == 0 && !self.allows_no_content() {
             return Err(PageError::NoContent);
         }
-        let is_of_lines = self.records.encoding == Encoding::Lines && head.status != StatusCode::NO_CONTENT;
-        let is_cut_unseen = is_of_lines && head.ends_with_connection();
+        let is_of_lines = matches!(self.records.encoding, Encoding::Lines | Encoding::Csv(_));
+        let is_cut_unseen = is_of_lines && head.status != StatusCode::NO_CONTENT && head.ends_with_connection();
         if is_cut_unseen { Err(PageError::Undelimited) } else { Ok(()) }
     }
 
@@ -290,7 +290,7 @@ impl Pagination {
         };
         let more = self.more.as_ref().map(|more| &more.path);
         let fields = sources.filter_map(Source::path).chain(version).chain(more).chain(self.style.rules().fields());
-        fields.cloned().chain(self.failures.fields()).collect()
+        fields.cloned().chain(self.failures.fields()).chain(self.records.columns()).collect()
     }
 
     /// Template of the token's or number's parameter.

@@ -138,7 +138,10 @@ pub(super) fn first_live<'s>(
             Source::Body(path) => fields.get(path)?.clone(),
             Source::Header(name) => json!(String::from_utf8_lossy(head.headers.get(name)?.as_bytes()).trim()),
             Source::Links { path, rel } => {
-                fields.get(path)?.as_array()?.iter().find(|link| has_rel(link, rel))?.clone()
+                // A list of one element is that element, as of XML.
+                let links = fields.get(path)?;
+                let mut links = links.as_array().map_or(std::slice::from_ref(links), Vec::as_slice).iter();
+                links.find(|link| has_rel(link, rel))?.clone()
             }
             Source::LastLink { .. } => return None,
         };
@@ -170,9 +173,9 @@ pub(super) fn says_none(value: &Value) -> bool {
     }
 }
 
-/// Address of a link object: `href`; FHIR says `url`.
+/// Address of a link object: `href`, in XML `@href`; FHIR says `url`.
 pub(super) fn target_of(link: &serde_json::Map<String, Value>) -> Option<&str> {
-    link.get("href").or_else(|| link.get("url"))?.as_str()
+    ["href", "url", "@href"].iter().find_map(|name| link.get(*name))?.as_str()
 }
 
 fn has_rel(link: &Value, rel: &str) -> bool {
@@ -180,7 +183,7 @@ fn has_rel(link: &Value, rel: &str) -> bool {
         found.as_str().is_some_and(|found| found.split_ascii_whitespace().any(|one| one.eq_ignore_ascii_case(rel)))
     };
     // RFC 8288 says `rel`; FHIR and Atom-like feeds say `relation`; Siren's is an array.
-    match link.get("rel").or_else(|| link.get("relation")) {
+    match ["rel", "relation", "@rel"].iter().find_map(|name| link.get(name)) {
         Some(Value::Array(several)) => several.iter().any(is),
         Some(one) => is(one),
         None => false,

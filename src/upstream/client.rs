@@ -100,6 +100,13 @@ impl Client {
         }
     }
 
+    /// Holds all requests of the upstream and credential, since a whole page demands it.
+    pub fn pause(&self, wait: Duration) {
+        if let Some(line) = &self.line {
+            line.pause(wait);
+        }
+    }
+
     /// Waits before a page is requested again; the wait is counted from this call on.
     pub fn back_off(&self, wait: Duration) -> impl Future<Output = ()> + use<> {
         let counted = self.line.as_ref().map(CrawlLine::back_off);

@@ -57,6 +57,8 @@ mod malformed;
 mod check;
 // The admin address: crawls, waits, ends.
 mod metrics;
+// Pages that are no JSON: XML and CSV.
+mod encodings;
 // Content codings: asked for, decoded, refused, and left alone where answers are only passed on.
 mod codings;
 // Requests to the upstream: fields, credentials, links, aliases; addresses that are never connected to.

@@ -28,6 +28,29 @@ async fn narrow(upstream: &Upstream, lines: &str, width: u32) -> Proxy {
 }
 
 #[tokio::test]
+async fn a_wait_in_a_whole_page_holds_the_next_request() {
+    let came = Arc::new(Mutex::new(Vec::new()));
+    let times = Arc::clone(&came);
+    let upstream = Upstream::scripted(0, move |asked, _| {
+        times.lock().unwrap().push(Instant::now());
+        Reply::json(match asked.target.as_str() {
+            "/list?page=1" => "{\"items\":[1,2],\"has_more\":true,\"backoff\":0.3}",
+            _ => "{\"items\":[3],\"has_more\":false}",
+        })
+    })
+    .await;
+    let lines = "records = \"items\"\nretry = { wait = { path = \"backoff\", unit = \"1s\" } }\n\
+        pagination = { type = \"page\", param = \"page\", more = { path = \"has_more\" } }";
+    let proxy = narrow(&upstream, lines, 1).await;
+    let received = client::receive(Version::Http1, proxy.address, stream("/list")).await;
+    assert_eq!(received.whole(), "1\n2\n3\n");
+    let came = came.lock().unwrap().clone();
+    assert_eq!(came.len(), 2);
+    // Only the lower bound is a promise.
+    assert!(came[1] - came[0] >= Duration::from_millis(300), "{:?}", came[1] - came[0]);
+}
+
+#[tokio::test]
 async fn a_wait_demanded_of_one_crawl_holds_all_and_is_logged_once() {
     let refused = Arc::new(Mutex::new(None));
     let (told, came) = (Arc::clone(&refused), Arc::new(Mutex::new(Vec::new())));

@@ -826,7 +826,7 @@ fn the_first_token_is_the_beginning_and_any_other_is_not() {
 fn a_next_request_has_its_own_path_and_body() {
     let token = Token { next: vec![Source::Body(path("next"))], param: Param::Body(path("cursor")), from_url_param: None, first: None };
     let headers = HeaderMap::from_iter([(HeaderName::from_static("x-next"), HeaderValue::from_static("1"))]);
-    let next_request = NextRequest { method: None, path: Some("/list/continue".into()), body: Some(json!({"size": 2})), headers };
+    let next_request = NextRequest { method: None, path: Some("/list/continue".into()), body: Some(json!({"size": 2})), headers: Box::new(headers) };
     let style = Cursor { tokens: vec![token], next_request: Some(next_request), ..Cursor::default() };
     let mut sent = Vec::new();
     let crawled = crawl(&of(style.into()), |request| {
@@ -853,7 +853,8 @@ fn a_link_object_has_the_fields_of_its_request_but_for_those_that_others_set() {
     let crawled = crawl(&pagination, |request| {
         sent.push(request.headers.clone());
         let page = sent.len() as u64;
-        let headers = json!({"X-Next": [format!("t{page}"), "b"], "Authorization": "Bearer other", "Host": "other.example", "Accept": "text/html"});
+        let headers = json!({"X-Next": [format!("t{page}"), "b"], "Authorization": "Bearer other", "Host": "other.example", "Accept": "text/html",
+            "Connection": "close", "TE": "trailers", "Range": "bytes=0-1", "X-HTTP-Method-Override": "DELETE", "If-None-Match": "*"});
         let links = if page < 3 { links(headers) } else { json!([]) };
         Answer { status: 200, headers: vec![], body: json!({"data": data(page * 2..page * 2 + 2), "links": links}) }
     });

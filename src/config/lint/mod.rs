@@ -3,6 +3,7 @@
 //! Each rule has a name. Where an API can really be as odd as that, `allow = ["name"]` in its `[[collection]]` lifts the
 //! rule; the others can't work under any API.
 
+mod encodings;
 mod ends_and_doubles;
 mod parameters;
 mod partitions;
@@ -77,6 +78,7 @@ pub(super) fn to_allow(pagination: &Pagination) -> Vec<&'static str> {
 fn rules() -> impl Iterator<Item = &'static Rule> {
     parameters::RULES
         .iter()
+        .chain(encodings::RULES)
         .chain(ends_and_doubles::RULES)
         .chain(sizes::RULES)
         .chain(partitions::RULES)

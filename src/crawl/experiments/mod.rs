@@ -115,9 +115,9 @@ impl Experiments<'_> {
             return None;
         }
         self.findings.requests += 1;
-        let (head, bytes) = whole(&Crawl { first, ..self.crawl.clone() }).await.ok()?;
-        let records = records(&self.pagination.records, &bytes)?;
-        Some(SeenPage { head, bytes, records })
+        let page = whole(&Crawl { first, ..self.crawl.clone() }).await.ok()?;
+        let records = records(&self.pagination.records, &page.json)?;
+        Some(SeenPage { head: page.head, bytes: page.json, records })
     }
 
     /// Asks for page 1 once more.

@@ -80,11 +80,12 @@ impl<'a> FirstPage<'a> {
     pub(super) fn more(&self) -> Option<More> {
         let flags: Vec<_> = self
             .near()
-            .filter_map(|field| Some((field, field.value.as_bool()?, member_names::more_while(field.name)?)))
+            .filter_map(|field| Some((field, flag(field.value)?, member_names::more_while(field.name)?)))
             .collect();
         let (first, value, while_) = flags.first()?;
         let agree = flags.iter().all(|(_, other, other_while)| (other == other_while) == (value == while_));
-        agree.then(|| More { path: first.path.clone(), while_: Value::Bool(*while_) })
+        let while_ = if first.value.is_boolean() { Value::Bool(*while_) } else { Value::from(while_.to_string()) };
+        agree.then(|| More { path: first.path.clone(), while_ })
     }
 
     /// Value of that flag.
@@ -214,6 +215,11 @@ impl<'a> FirstPage<'a> {
             _ => Param::Query(name.to_owned()),
         }
     }
+}
+
+/// Reads a flag, which XML spells as text.
+fn flag(value: &Value) -> Option<bool> {
+    value.as_bool().or_else(|| value.as_str()?.parse().ok())
 }
 
 /// Returns whether this is the name of a page size, and of no count.

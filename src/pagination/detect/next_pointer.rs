@@ -230,12 +230,14 @@ fn is_url(text: &str, kind: PointerKind) -> bool {
 /// URL of the link `next` in an array of link objects.
 fn next_of_links(field: &OuterField<'_>) -> Option<String> {
     let named = matches!(member_names::plain(field.name).as_str(), "links" | "link");
-    let links = field.value.as_array().filter(|_| named && field.is_near())?;
-    let of = |link: &Value, names: [&str; 2]| {
+    // A list of one element is that element, as of XML, where attributes have an `@`.
+    let links = field.value.as_array().map_or(std::slice::from_ref(field.value), Vec::as_slice);
+    let mut links = links.iter().filter(|_| named && field.is_near());
+    let of = |link: &Value, names: [&str; 3]| {
         names.iter().find_map(|name| link.get(name).and_then(Value::as_str)).map(ToOwned::to_owned)
     };
-    let next = links.iter().find(|link| ["rel", "relation"].iter().any(|name| link.get(name).is_some_and(says_next)));
-    next.and_then(|link| of(link, ["href", "url"])).filter(|url| !url.is_empty())
+    let next = links.find(|link| ["rel", "relation", "@rel"].iter().any(|name| link.get(name).is_some_and(says_next)));
+    next.and_then(|link| of(link, ["href", "url", "@href"])).filter(|url| !url.is_empty())
 }
 
 /// Returns whether a relation (one word or several, or an array of them as in Siren) is `next`.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{ETAG, IF_MATCH, LAST_MODIFIED};
+use http::header::{CONTENT_TYPE, ETAG, IF_MATCH, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,6 +10,8 @@ use serde_json::Value;
 use super::cookie_jar::CookieJar;
 use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::page::{Head, PageFields};
+use crate::pagination::path::Path;
+use crate::pagination::record_settings::Presence;
 use crate::pagination::request::{Encode, PageRequest, Param};
 use crate::pagination::settings::{ConsistencyLevel, Pagination};
 use crate::pagination::since_valid_at::{Precondition, ValidAt, VersionSource, unchanged_since};
@@ -22,6 +24,9 @@ pub(super) struct PinnedState {
     valid_at: Option<ValidAt>,
     precondition: Precondition,
     requirement: StateRequirement,
+    /// Path of the columns' names, where pages have some.
+    columns: Option<Path>,
+    presence: Presence,
     pins: StatePins,
     jar: CookieJar,
 }
@@ -47,6 +52,9 @@ pub(super) struct StatePins {
     /// First answer that does not show that the condition was heeded, as a phrase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unheeded: Option<String>,
+    /// Names of the columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    columns: Option<Value>,
 }
 
 impl PinnedState {
@@ -60,7 +68,16 @@ impl PinnedState {
             _ => StateRequirement::Optional,
         };
         let jar = CookieJar::new(pagination.cookies, &first.url);
-        Self { valid_at, precondition: pagination.precondition, requirement, pins, jar }
+        let columns = pagination.records.columns();
+        Self {
+            valid_at,
+            precondition: pagination.precondition,
+            requirement,
+            columns,
+            presence: pagination.records.presence,
+            pins,
+            jar,
+        }
     }
 
     /// Returns true if an answer may say that the collection has changed.
@@ -96,7 +113,10 @@ impl PinnedState {
     }
 
     /// Reads the state from the first page: it holds for all that follow.
-    pub(super) fn learn(&mut self, head: &Head, fields: &PageFields) -> Result<(), PageError> {
+    pub(super) fn learn(&mut self, head: &Head, fields: &PageFields, records: u64) -> Result<(), PageError> {
+        if records == 0 && self.columns.is_some() && !self.allows_no_rows(head) {
+            return Err(PageError::NoRows);
+        }
         if let Some(VersionSource::Page(source)) = self.valid_at.as_ref().map(|valid_at| &valid_at.from)
             && self.pins.version.is_none()
         {
@@ -110,6 +130,22 @@ impl PinnedState {
         }
         self.jar.learn(&head.headers);
         Ok(())
+    }
+
+    /// Returns true if a first page may have columns and no rows: a line of an error message looks like that, too.
+    fn allows_no_rows(&self, head: &Head) -> bool {
+        let label = head.headers.get(CONTENT_TYPE).and_then(|label| label.to_str().ok()).unwrap_or_default();
+        self.presence == Presence::Optional && (label.contains("csv") || label.contains("tab-separated"))
+    }
+
+    /// Refuses a page whose columns are not those of the first one.
+    pub(super) fn check_columns(&mut self, fields: &PageFields) -> Result<(), PageError> {
+        let Some(found) = self.columns.as_ref().and_then(|columns| fields.get(columns)) else { return Ok(()) };
+        let first = self.pins.columns.get_or_insert_with(|| found.clone());
+        if first == found {
+            return Ok(());
+        }
+        Err(PageError::ColumnsChanged { first: excerpt(&first.to_string()), found: excerpt(&found.to_string()) })
     }
 
     /// Takes the head of an answer: under a condition only one with the same validator is of the first page's state. Many upstreams ignore
@@ -190,7 +226,7 @@ mod tests {
         assert!(state.needs_first_page() && state.pins().is_none());
         let headers = HeaderMap::from_iter([(ETAG, HeaderValue::from_static("\"v1\""))]);
         let head = Head { status: StatusCode::OK, headers, url: request.url.clone() };
-        state.learn(&head, &PageFields::default()).unwrap();
+        state.learn(&head, &PageFields::default(), 1).unwrap();
         state.apply(&mut request).unwrap();
         assert_eq!(request.headers[IF_MATCH], "\"v1\"");
         let pins = serde_json::to_string(&state.pins().unwrap()).unwrap();
@@ -228,7 +264,7 @@ mod tests {
             let mut state = PinnedState::new(&pagination, &request);
             let head = Head { status: StatusCode::OK, headers: headers(&[first, (DATE, TODAY)]), url: request.url };
             state.check(&head.headers).unwrap();
-            state.learn(&head, &PageFields::default()).unwrap();
+            state.learn(&head, &PageFields::default(), 1).unwrap();
             state.check(&head.headers).unwrap();
             assert!(matches!(state.by_condition(), Some(Consistency::Upstream { .. })));
             let told = state.check(&headers(&later));

@@ -66,6 +66,11 @@ pub(super) fn shown_flaw(start: &[u8], at: u64, near: &[u8]) -> String {
     format!("`{}` stands there, and {start}", start_of(near.trim(), 2 * BEFORE_FLAW))
 }
 
+/// The page is not of its configured encoding; what it starts with is added by the splitter.
+pub(super) fn bad_text(encoding: &'static str, at: u64, what: String) -> PageError {
+    PageError::BadText { encoding, at, what, shown: String::new() }
+}
+
 /// The arrays of a page without the configured one.
 pub(super) fn arrays_of(sketch: &Sketch, start: &[u8]) -> String {
     match detect::seen_arrays(sketch.outline()) {

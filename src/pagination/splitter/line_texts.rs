@@ -53,6 +53,11 @@ impl LineTexts {
         Ok(())
     }
 
+    /// Number of texts so far.
+    pub(super) fn texts(&self) -> u64 {
+        self.texts
+    }
+
     /// End of the array.
     pub(super) fn end(self) -> &'static [u8] {
         if self.texts == 0 { b"[]" } else { b"]" }

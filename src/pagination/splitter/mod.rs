@@ -7,7 +7,7 @@
 //! | file, in the order of a page's bytes | task |
 //! |---|---|
 //! | `shape.rs` | the paths and limits of a collection's pages |
-//! | `walker.rs` | reads the text around the records byte by byte; `json_position.rs` and `target_tree.rs` tell where it is |
+//! | `walker.rs` | reads the text around the records byte by byte (`walker/holders.rs`: to the values that hold them); `json_position.rs` and `target_tree.rs` tell where it is |
 //! | `surroundings.rs`, `captures.rs`, `page_sketch.rs` | keep the parts of that text that are used |
 //! | `open_value.rs` | reads a whole value: records, and unused arrays and objects, by their brackets alone |
 //! | `masks.rs`, `simd.rs` | make masks of 64 bytes, and pass each block's to its reader |
@@ -15,13 +15,17 @@
 //! | `line_buffer.rs` | turns the records into lines, and finds their keys in these (`keys/column.rs`) |
 //! | `scalars.rs`, `white_space.rs`, `utf8.rs` | strings, numbers, white space and characters byte by byte |
 //! | `flaw.rs` | the message about a page with a flaw |
-//! | `preamble.rs`, `line_texts.rs` | take the JSON out of a prefix, a call or lines |
-//! | `page_end.rs` | checks the whole page |
+//! | `preamble.rs` | takes the JSON out of a prefix or a call |
+//! | `converter.rs`: `line_texts.rs`, `xml_text.rs`, `csv_text.rs` | turns lines, XML and CSV into JSON |
+//! | `page_end.rs` | checks the whole page; `columns.rs` makes records of its columns |
 //! | `base64_text.rs` | decodes the string that a page of records stands in |
 
 mod base64_text;
 mod brackets;
 mod captures;
+mod columns;
+mod converter;
+mod csv_text;
 mod flaw;
 mod grammar;
 mod json_position;
@@ -42,6 +46,9 @@ mod tests;
 mod utf8;
 mod walker;
 mod white_space;
+mod xml_element;
+mod xml_text;
+mod xml_tokens;
 
 use std::sync::Arc;
 
@@ -50,11 +57,11 @@ use bytes::BytesMut;
 use super::error_settings::PageCompleteness;
 use super::keys::KeyColumn;
 use super::page::PageFields;
-use super::{Encoding, PageError, PageRequest, Validation};
+use super::{PageError, PageRequest, Validation};
 use crate::batch::{Batch, LinesHash};
-use flaw::{BEFORE_FLAW, flawed};
+use converter::Converter;
+use flaw::{BEFORE_FLAW, flawed, shown_flaw};
 use line_buffer::LineBuffer;
-use line_texts::LineTexts;
 use masks::ScanDetail;
 use open_value::{Scanner, WalkOutput};
 use preamble::Preamble;
@@ -64,6 +71,7 @@ use walker::PageWalker;
 pub(crate) use preamble::json_of;
 pub use shape::PageShape;
 pub use simd::Isa;
+pub(crate) use xml_text::xml_as_json;
 
 /// Deepest nesting that is read.
 pub const MAX_DEPTH: usize = 128;
@@ -83,8 +91,8 @@ pub struct Splitter {
     walker: PageWalker,
     /// Text in front of the JSON, until the JSON begins.
     preamble: Option<Preamble>,
-    /// Lines that the page is the array of.
-    lines: Option<LineTexts>,
+    /// Converter of a page that is no JSON text.
+    converter: Option<Converter>,
     output: WalkOutput,
     utf8: Utf8Checker,
     /// Bytes that were fed.
@@ -116,13 +124,13 @@ impl Splitter {
             lines: LineBuffer::new(shape.caps.record_bytes, shape.tree.records.whitespace, keys()),
             scanner: Scanner::new(shape.isa),
         });
-        let is_lines = shape.tree.records.encoding == Encoding::Lines;
+        let converter = Converter::new(&shape.tree.records, &shape.tree.fields);
         Self {
             shape,
             asked: None,
             walker,
-            preamble: (!is_lines).then(Preamble::default),
-            lines: is_lines.then(LineTexts::default),
+            preamble: converter.is_none().then(Preamble::default),
+            converter,
             output,
             utf8: Utf8Checker::default(),
             read: 0,
@@ -151,7 +159,8 @@ impl Splitter {
     /// Checks that the page goes on with records, and that no more of it is held than may be.
     fn check_progress(&mut self) -> Result<(), PageError> {
         let whole = self.shape.caps.whole_page_bytes().max(self.shape.caps.record_bytes);
-        if (self.output.lines.bytes.len() + self.raw.len()) as u64 > whole {
+        let converted = self.converter.as_ref().map_or(0, Converter::held_bytes);
+        if (self.output.lines.bytes.len() + self.raw.len() + converted) as u64 > whole {
             return Err(PageError::WholePageTooLarge(whole));
         }
         let gap = self.shape.caps.gap_bytes.max(self.shape.caps.record_bytes);
@@ -160,10 +169,10 @@ impl Splitter {
 
     fn feed_text(&mut self, bytes: &[u8]) -> Result<(), PageError> {
         self.utf8.feed(bytes).map_err(PageError::NotUtf8)?;
-        if let Some(mut lines) = self.lines.take() {
-            let fed = lines.feed(bytes, &mut |part| self.feed_json(part));
-            self.lines = Some(lines);
-            return fed;
+        if let Some(mut converter) = self.converter.take() {
+            let fed = converter.feed(bytes, &mut |part| self.feed_json(part));
+            self.converter = Some(converter);
+            return fed.map_err(|error| self.shown(error));
         }
         let Some(preamble) = &mut self.preamble else { return self.feed_json(bytes) };
         if preamble.is_none_before(bytes) {
@@ -193,6 +202,16 @@ impl Splitter {
         })
     }
 
+    /// The error with the start of the page, where its text is not of the configured encoding.
+    fn shown(&self, error: PageError) -> PageError {
+        match error {
+            PageError::BadText { encoding, at, what, .. } => {
+                PageError::BadText { encoding, at, what, shown: shown_flaw(&self.start, 0, &[]) }
+            }
+            other => other,
+        }
+    }
+
     /// Takes the records that have ended since the last call.
     pub fn take(&mut self) -> Batch {
         if self.walker.around.captures.is_sure() { self.lines() } else { Batch::default() }
@@ -200,7 +219,8 @@ impl Splitter {
 
     /// Number of bytes in memory: records that were not taken, the one that is being read, and the page, where all of it is needed.
     pub fn held_bytes(&self) -> usize {
-        self.output.lines.held_bytes() + self.raw.len()
+        let converted = self.converter.as_ref().map_or(0, Converter::held_bytes);
+        self.output.lines.held_bytes() + self.raw.len() + converted
     }
 
     /// Returns whether any byte of a record was read.

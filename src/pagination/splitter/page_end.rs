@@ -1,30 +1,39 @@
 //! End of a page: the rest of its records, and the checks of what stands around them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::Splitter;
 use super::captures::RecordsState;
+use super::columns::zipped;
+use super::converter::Converter;
 use super::flaw::{arrays_of, shown_flaw};
 use super::shape::{NoContentPage, PageShape};
 use super::surroundings::Surroundings;
 use super::target_tree::from_start;
 use crate::batch::Batch;
 use crate::pagination::detect::Sketch;
+use crate::pagination::envelope_names::WordRole;
 use crate::pagination::error_settings::{OwnWords, PageCompleteness};
 use crate::pagination::error_words::{check_empty, outlook_of};
 use crate::pagination::json_extract::{extract, value_of};
 use crate::pagination::page::{Page, RecordHolder};
 use crate::pagination::page_envelope::PageEnvelope;
-use crate::pagination::{Encoding, PageError, Path, Presence, Records};
+use crate::pagination::{Encoding, PageError, Path, Presence, Records, RecordsShape};
 
 impl Splitter {
     /// Ends the page; returns the rest of its records, and the text around them.
     pub fn finish(mut self) -> Result<Page, PageError> {
         self.utf8.finish().map_err(PageError::NotUtf8)?;
-        if let Some(lines) = self.lines.take() {
-            self.feed_json(lines.end())?;
+        let texts = match &self.converter {
+            Some(Converter::Lines(lines)) => Some(lines.texts()),
+            _ => None,
+        };
+        if let Some(converter) = self.converter.take() {
+            let end = converter.end().map_err(|error| self.shown(error))?;
+            self.feed_json(&end)?;
         }
         if let Some(preamble) = self.preamble.take() {
             self.feed_json(&preamble.finish())?;
@@ -44,6 +53,10 @@ impl Splitter {
             RecordsState::Present => self.lines(),
             RecordsState::Null | RecordsState::Absent | RecordsState::Other => Batch::default(),
         };
+        if texts.is_some_and(|texts| self.has_more_than(texts)) {
+            let what = "a line holds more than one JSON text".to_owned();
+            return Err(PageError::NotJson { at: self.read, what, shown: shown_flaw(&self.start, 0, &[]) });
+        }
         self.shape.pool.put(self.output);
         let Surroundings { captures, sketch, .. } = self.walker.around;
         let records = &self.shape.tree.records;
@@ -57,7 +70,11 @@ impl Splitter {
                 return Err(PageError::ErrorInPage { path: path.clone(), value: value.clone(), outlook });
             }
             let envelope = PageEnvelope::words_of(sketch.outline(), self.asked.as_deref());
-            check_empty(&envelope.without(|path| failures.judges(path)))?;
+            // A page of which nothing is known has its records somewhere, and more may follow.
+            let is_unknown = self.shape.tree.records.paths.is_empty();
+            let role = |path: &str| WordRole::of(path.rsplit(['.', '[']).next().unwrap_or(path));
+            let is_partial = |path: &str| is_unknown && role(path) == Some(WordRole::Partial);
+            check_empty(&envelope.without(|path| failures.judges(path) || is_partial(path)))?;
         }
         let holder = match there {
             RecordsState::Present => Some(RecordHolder::Records),
@@ -85,6 +102,11 @@ impl Splitter {
         Ok(Page { batch, fields, holder, sketch, hash: self.hash.finish() })
     }
 
+    /// Returns true if the array of these texts has more elements than texts: a line has several, with commas between them.
+    fn has_more_than(&self, texts: u64) -> bool {
+        self.shape.tree.records.paths.iter().all(Path::is_root) && self.taken > texts
+    }
+
     /// Ends a page that has no content, because its status says so (204).
     pub fn finish_without_content(self) -> Result<Page, PageError> {
         match self.shape.no_content {
@@ -95,15 +117,23 @@ impl Splitter {
         }
     }
 
-    /// Splits a page whose records' path counts from an array's end: the path is resolved in the whole page, which is then split.
+    /// Splits a page whose records' path counts from an array's end, or names columns: the path is resolved in the whole page, or the columns
+    /// become records, and then it is split.
     fn finish_late(self) -> Result<Page, PageError> {
         let text = std::str::from_utf8(&self.raw).map_err(|error| PageError::NotUtf8(error.valid_up_to() as u64))?;
         let records = &self.shape.tree.records;
-        let paths = records.paths.iter().map(|path| from_start(path, text)).collect::<Result<_, _>>()?;
+        let mut paths = records.paths.iter().map(|path| from_start(path, text)).collect::<Result<Vec<_>, _>>()?;
+        let mut text = Cow::Borrowed(text);
+        let mut shape = records.shape;
+        if shape == RecordsShape::Columns {
+            text = Cow::Owned(zipped(&text, &paths)?);
+            paths.truncate(1);
+            shape = RecordsShape::Elements;
+        }
         let fields = self.shape.tree.fields.iter().chain(&self.shape.late).cloned().collect();
-        // Lines are an array by now.
-        let encoding = if records.encoding == Encoding::Lines { Encoding::None } else { records.encoding };
-        let records = Records { paths, encoding, ..records.clone() };
+        // Other formats are JSON by now.
+        let encoding = if records.encoding == Encoding::Base64 { Encoding::Base64 } else { Encoding::None };
+        let records = Records { paths, encoding, shape, ..records.clone() };
         let shape = PageShape::with_fields(fields, &records, &self.shape.caps, self.shape.isa);
         let shape = Arc::new(PageShape { failures: self.shape.failures.clone(), key: self.shape.key.clone(), ..shape });
         let mut splitter = Self { asked: self.asked, ..Self::new(shape) };

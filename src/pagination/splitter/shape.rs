@@ -9,7 +9,7 @@ use super::simd::Isa;
 use super::target_tree::{TargetTree, counts_from_end};
 use crate::caps::Caps;
 use crate::pagination::keys::KeyReader;
-use crate::pagination::{ErrorSettings, Pagination, Path, Records};
+use crate::pagination::{ErrorSettings, Pagination, Path, Records, RecordsShape};
 
 /// Paths and limits by which each page of a collection is split.
 #[derive(Clone, Debug)]
@@ -41,8 +41,13 @@ pub(super) struct OutputPool(Mutex<Vec<WalkOutput>>);
 impl PageShape {
     /// The shape of a pagination's pages.
     pub fn new(pagination: &Pagination, caps: &Caps) -> Self {
+        Self::reading(None, pagination, caps)
+    }
+
+    /// The same, with one more value that is read of each page.
+    pub fn reading(field: Option<&Path>, pagination: &Pagination, caps: &Caps) -> Self {
         let mut fields: Vec<Path> = Vec::new();
-        for path in pagination.fields() {
+        for path in pagination.fields().into_iter().chain(field.cloned()) {
             if !fields.contains(&path) {
                 fields.push(path);
             }
@@ -75,9 +80,10 @@ impl PageShape {
         Self { isa, pool: Arc::default(), ..self }
     }
 
-    /// Returns whether the records' path counts from an array's end, so that they are found only in the whole page.
+    /// Returns whether the records' path counts from an array's end, or they stand in columns, so that they are found only in the whole page.
     pub(super) fn is_late(&self) -> bool {
-        self.tree.records.paths.iter().any(counts_from_end)
+        let records = &self.tree.records;
+        records.shape == RecordsShape::Columns || records.paths.iter().any(counts_from_end)
     }
 }
 

@@ -40,6 +40,8 @@ pub(super) enum TargetRole {
     Holder(usize),
     /// The records are at the inner path in each element, by the path of this rank.
     Wrapper(usize),
+    /// An array inside an element of a wrapper, which is a wrapper itself.
+    InnerWrapper,
     /// A record, or an array of records, inside an element of a wrapper.
     Inner,
 }
@@ -51,16 +53,17 @@ impl TargetTree {
         let errors = errors.into_iter().filter(|path| Self::can_walk(path, records)).collect();
         let mut tree = Self { nodes: vec![TargetNode::default()], fields, errors, records: records.clone() };
         for (rank, path) in records.paths.iter().enumerate() {
-            let (holder, inner) = path.split_at_each();
-            let holder = tree.add(ROOT, holder.segments());
-            match inner.filter(|inner| !inner.is_root()) {
-                Some(inner) => {
-                    tree.nodes[holder.0].role = TargetRole::Wrapper(rank);
-                    let element = tree.add(holder, &[Segment::Each]);
-                    let inner = tree.add(element, inner.segments());
-                    tree.nodes[inner.0].role = TargetRole::Inner;
-                }
-                None => tree.nodes[holder.0].role = TargetRole::Holder(rank),
+            let (holder, mut inner) = path.split_at_each();
+            let mut node = tree.add(ROOT, holder.segments());
+            tree.nodes[node.0].role = TargetRole::Holder(rank);
+            let mut wrapper = TargetRole::Wrapper(rank);
+            while let Some(within) = inner.filter(|inner| !inner.is_root()) {
+                tree.nodes[node.0].role = wrapper;
+                let element = tree.add(node, &[Segment::Each]);
+                let (place, rest) = within.split_at_each();
+                node = tree.add(element, place.segments());
+                tree.nodes[node.0].role = TargetRole::Inner;
+                (wrapper, inner) = (TargetRole::InnerWrapper, rest);
             }
         }
         for field in tree.fields.clone().iter().chain(&tree.errors.clone()) {

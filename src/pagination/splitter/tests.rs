@@ -13,7 +13,7 @@ use crate::caps::Caps;
 use crate::pagination::detect;
 use crate::pagination::keys::KeyReader;
 use crate::pagination::page::Page;
-use crate::pagination::{Pagination, Path, Presence, Records, RecordsShape, Source, Style, Whitespace};
+use crate::pagination::{Encoding, Pagination, Path, Presence, Records, RecordsShape, Source, Style, Whitespace};
 
 fn split(records: &str, text: &str) -> Result<Page, PageError> {
     let mut pagination = Pagination::of(Style::SINGLE, Records::at(records.parse().unwrap()));
@@ -65,6 +65,58 @@ fn finds_records_where_they_are_wrapped() {
     assert_eq!(lines("lists[*].d", text), "1\n2\n3\n");
     assert_eq!(lines("lists[-1].d", text), "3\n");
     assert_eq!(lines("lists[0].d[*]", text), "1\n2\n");
+    assert_eq!(lines("lists[*].d[*]", text), "1\n2\n3\n");
+}
+
+#[test]
+fn columns_are_zipped_into_records() {
+    let mut pagination = Pagination::of(Style::SINGLE, Records::at(Path::root()));
+    pagination.records.paths = ["d.id", "d.\u{fc}", "x"].map(|path| path.parse().unwrap()).to_vec();
+    pagination.records.shape = RecordsShape::Columns;
+    pagination.total = Some(Source::Body("n".parse().unwrap()));
+    let page =
+        split_with(&pagination, "{\"x\": [1.50,\n{\"a\":[]}],\"n\":2,\"d\":{\"\u{fc}\":[\"1,\", null],\"id\":[7,8]}}")
+            .unwrap();
+    assert_eq!(
+        page.batch.lines(),
+        "{\"id\":7,\"\u{fc}\":\"1,\",\"x\":1.50}\n{\"id\":8,\"\u{fc}\":null,\"x\":{\"a\":[]}}\n".as_bytes()
+    );
+    assert_eq!(page.fields.get(&"n".parse().unwrap()), Some(&Value::from(2)));
+    for (text, what) in [
+        (
+            "{\"x\":[1],\"d\":{\"\u{fc}\":[1,2],\"id\":[1]}}",
+            "different lengths: 1 values at `d.id`, 2 values at `d.\u{fc}`, 1 values",
+        ),
+        ("{\"x\":[],\"d\":{\"id\":[]}}", "no record array at `d.\u{fc}`"),
+        ("{\"x\":[1],\"d\":{\"\u{fc}\":null,\"id\":[1]}}", "no record array at `d.\u{fc}`"),
+        ("{}", "no record array at"),
+        ("{\"x\":[1],\"d\":{\"\u{fc}\":[1],\"id\":[1]}", "isn't JSON"),
+    ] {
+        let told = split_with(&pagination, text).unwrap_err().to_string();
+        assert!(told.contains(what), "{text}: {told}");
+    }
+    let empty = split_with(&pagination, "{\"x\":[],\"d\":{\"\u{fc}\":[],\"id\":[]}}").unwrap();
+    assert!(empty.batch.is_empty());
+}
+
+#[test]
+fn finds_records_in_wrappers_of_wrappers() {
+    let text = r#"{"a":[{"n":1,"b":[{"c":1},{"c":{"x":[2]},"d":0}]},{"b":[]},{"b":[{"c":3}]}],"meta":{"total":3}}"#;
+    assert_eq!(lines("a[*].b[*].c", text), "1\n{\"x\":[2]}\n3\n");
+    assert_eq!(lines("[*].b[*].c[*]", r#"[{"b":[{"c":[1,2]},{"c":[]}]}]"#), "1\n2\n");
+    assert_eq!(lines("$[*][*].c", r#"[[{"c":1}],[],[{"c":2},{"c":3}]]"#), "1\n2\n3\n");
+    assert_eq!(lines("$[*][*]", "[[1],[],[2,3]]"), "1\n2\n3\n");
+    for lacking in
+        [r#"{"a":[{"b":[{"d":1}]}]}"#, r#"{"a":[{"c":1}]}"#, r#"{"a":[{"b":{"c":1}}]}"#, r#"{"a":[{"b":null}]}"#]
+    {
+        assert!(matches!(split("a[*].b[*].c", lacking), Err(PageError::NoInner { .. })), "{lacking}");
+    }
+    let twice = split("a[*].b[*].c", r#"{"a":[{"b":[{"c":1}],"b":[{"c":2}]}]}"#);
+    assert!(matches!(twice, Err(PageError::Duplicate(_))), "{twice:?}");
+    let mut optional = Pagination::of(Style::SINGLE, Records::at("a[*].b[*].c".parse().unwrap()));
+    optional.records.presence = Presence::Optional;
+    let page = split_with(&optional, r#"{"a":[{"b":null},{"b":[{"c":null},{"c":1}]}]}"#).unwrap();
+    assert_eq!(page.batch.lines(), "1\n");
 }
 
 #[test]
@@ -812,7 +864,9 @@ fn lines_prefixes_and_calls_are_pages() {
     assert_eq!(lines("{\"a\":1}\r\n\n{\"a\":[2]}").unwrap(), "{\"a\":1}\n{\"a\":[2]}\n");
     assert_eq!(lines("\u{1e}{\"a\":\n1}\n\u{1e}{\"a\":2}\n").unwrap(), "{\"a\": 1}\n{\"a\":2}\n");
     assert_eq!(lines("").unwrap(), "");
-    for cut in ["{\"a\":1}\n{\"a\":", "{\"a\":1\n{\"a\":2}\n", "{\"a\":1} {\"a\":2}\n"] {
+    for cut in
+        ["{\"a\":1}\n{\"a\":", "{\"a\":1\n{\"a\":2}\n", "{\"a\":1} {\"a\":2}\n", "{\"a\":1},{\"a\":2}\n", "0\n1,2"]
+    {
         assert!(lines(cut).is_err(), "{cut}");
     }
     for text in [")]}'\n{0}", "while(1);{0}", "cb({0});", "/**/ typeof cb === 'function' && cb({0});\n"] {

@@ -7,10 +7,12 @@
 //!     └── : ── Colon ◀─┘ (a name's end)        └─ ]} ─▶ After of the parent, or End
 //! ```
 
+mod holders;
+
 use std::sync::Arc;
 
 use super::base64_text::{Base64Text, decoded_error};
-use super::captures::{DuplicateHolder, HolderChoice, RecordsState};
+use super::captures::RecordsState;
 use super::flaw::{END, Flaw, FlawKind, NAME};
 use super::json_position::{ContainerContent, Parent, WalkPosition};
 use super::masks::ScanDetail;
@@ -18,7 +20,7 @@ use super::open_value::{ContainerSpan, OpenValue, SpanCut, ValueUse, WalkOutput}
 use super::scalars::StringState;
 use super::surroundings::{SkipPlace, Surroundings};
 use super::target_tree::{TargetRole, TargetTree};
-use crate::pagination::{Encoding, PageError, Presence, RecordsShape};
+use crate::pagination::{PageError, Presence};
 
 /// Depth down to which unused objects are read for the sketch.
 const SKETCHED: usize = 4;
@@ -133,6 +135,7 @@ impl PageWalker {
         let is_record = self.position.is_in_records() || role == TargetRole::Inner;
         match (role, self.position.target()) {
             (TargetRole::Holder(rank) | TargetRole::Wrapper(rank), _) => return self.holder(rank, byte, output),
+            (TargetRole::InnerWrapper, _) => return self.inner_wrapper(byte, output),
             (TargetRole::Field, Some(target)) => self.around.begin_capture(target, self.position.depth()),
             (TargetRole::Inner, _) => self.position.find_record().map_err(FlawKind::Page)?,
             (TargetRole::Field | TargetRole::Passage, _) => {}
@@ -142,35 +145,6 @@ impl PageWalker {
             b'[' | b'{' if is_record => self.begin_span(byte, SpanCut::Whole, ValueUse::Record, output),
             b'[' | b'{' => self.container(byte, output),
             _ => self.plain(byte, if is_record { ValueUse::Record } else { ValueUse::Other }, output),
-        }
-    }
-
-    /// Begins the value at a path of the records.
-    fn holder(&mut self, rank: usize, byte: u8, output: &mut WalkOutput) -> Result<(), FlawKind> {
-        let records = &self.position.tree().records;
-        let (shape, is_encoded) = (records.shape, records.encoding == Encoding::Base64);
-        // A record in place of an array of wrappers would be a wrapper itself.
-        let is_record = byte == b'{' && shape == RecordsShape::OneOrMore;
-        let is_whole = !is_record || !matches!(self.position.role(), TargetRole::Wrapper(_));
-        let is_holder = if is_encoded { byte == b'"' } else { shape.begins_with(byte) && is_whole };
-        let choice = self.around.captures.choose_holder(rank, byte, is_holder);
-        match choice.map_err(|DuplicateHolder| FlawKind::Page(PageError::Duplicate(self.position.path())))? {
-            HolderChoice::No if matches!(byte, b'[' | b'{') => return self.container(byte, output),
-            HolderChoice::No => return self.plain(byte, ValueUse::Other, output),
-            HolderChoice::Instead => output.lines.forget(),
-            HolderChoice::Yes => {}
-        }
-        if is_encoded {
-            let tree = Arc::new(self.position.tree().encoded(rank));
-            let inner = Self::new(tree, self.detail, u64::MAX);
-            self.state = WalkerState::InEncoded(Box::new((Base64Text::new(), inner)));
-            return self.add(b"\"");
-        }
-        match (self.position.role(), byte) {
-            (TargetRole::Wrapper(_), _) => self.open(byte, ContainerContent::Wrappers { found: false }),
-            _ if is_record => self.begin_span(byte, SpanCut::Whole, ValueUse::Record, output),
-            (_, b'{') => self.open(byte, ContainerContent::Records),
-            _ => self.begin_span(byte, SpanCut::Elements, ValueUse::Records, output),
         }
     }
 

@@ -17,7 +17,7 @@ pub struct NextRequest {
     /// Body that replaces the first request's.
     pub body: Option<Value>,
     /// Header fields in addition to the first request's, or in place of those of their names.
-    pub headers: HeaderMap,
+    pub headers: Box<HeaderMap>,
 }
 
 impl NextRequest {
@@ -36,7 +36,7 @@ impl NextRequest {
             Some(_) => Err("its headers are no table".to_owned()),
         };
         let (headers, bad_header) = headers.map_or_else(|what| (HeaderMap::new(), Some(what)), |read| (read, None));
-        let next = Self { method, path: values.text("path"), body: values.json("body"), headers };
+        let next = Self { method, path: values.text("path"), body: values.json("body"), headers: Box::new(headers) };
         let mut refuse = |what: &str, hint| {
             mistakes.push(KeyMistake { key: "next_request", what: what.to_owned(), hint });
         };
@@ -84,7 +84,7 @@ impl NextRequest {
         } else if request.method == Method::GET {
             request.body = None;
         }
-        for (name, value) in &self.headers {
+        for (name, value) in self.headers.iter() {
             request.headers.insert(name, value.clone());
         }
         request

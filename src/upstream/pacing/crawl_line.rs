@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -54,6 +55,10 @@ impl CrawlLine {
         let permit = permit.await;
         self.usage.count_request();
         permit
+    }
+
+    pub(in crate::upstream) fn pause(&self, wait: Duration) {
+        self.governor.pause(wait);
     }
 
     pub(in crate::upstream) fn back_off(&self) -> BackOff {

@@ -117,6 +117,13 @@ impl SharedGovernor {
         }
     }
 
+    /// Holds all requests for this time.
+    pub(super) fn pause(self: &Arc<Self>, wait: Duration) {
+        let now = self.now();
+        self.state.lock().governor.pause(now, wait);
+        self.pump();
+    }
+
     pub(super) fn start_back_off(&self) {
         let mut state = self.state.lock();
         state.backing_off += 1;
@@ -211,9 +218,7 @@ impl Permit {
 
     /// Tells the governor of a wait that the response demands elsewhere than in its head.
     pub fn demanded(&self, wait: Duration) {
-        let now = self.governor.now();
-        self.governor.state.lock().governor.pause(now, wait);
-        self.governor.pump();
+        self.governor.pause(wait);
     }
 }
 

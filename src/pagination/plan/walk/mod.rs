@@ -1,7 +1,6 @@
 //! Walk through one part of a collection, page by page: each answer is proven against the ones before it.
 //!
-//! The walk owns the order of events; its parts own their state: [`Addresses`], [`WalkProgress`], [`RecordRelease`], [`PageSizing`] and
-//! [`PinnedState`]. A further part has a file of its own and is asked in [`Walk::records`] and [`Walk::arrived`].
+//! The walk owns the order of events; each part has its state in its own file, and is asked in [`Walk::records`] and [`Walk::arrived`].
 
 mod keyset;
 mod overlapping;
@@ -194,6 +193,7 @@ impl Walk {
 
     /// Takes the next records of the page, each once, and returns those that may leave now.
     pub fn records(&mut self, head: &Head, fields: &PageFields, batch: Batch) -> Result<Batch, PageError> {
+        self.pinned.check_columns(fields)?;
         if batch.is_empty() {
             return Ok(batch);
         }
@@ -237,7 +237,7 @@ impl Walk {
         self.progress.count(self.release.page(), new, self.release.doubles());
         self.progress.note_moment(head);
         if self.pages() == 1 {
-            self.pinned.learn(head, &page.fields)?;
+            self.pinned.learn(head, &page.fields, records)?;
             self.pin_first()?;
             self.envelopes.begin(ArrivedPage { head, page: &page, records, asked: self.addresses.origin() });
         }
