@@ -146,6 +146,7 @@ const DOCUMENT: &str = r##"{
       "content": {"application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/Order"}}}}}}}},
     "/plain": {"get": {"responses": {"200": {"content": {"application/json": {"schema": {"type": "array", "items": {"type": "string"}}}}}}}},
     "/caf\u0301e": {"get": {"responses": {"200": {"content": {"application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/Tree"}}}}}}}},
+    "/two words\n": {"get": {"responses": {"200": {"content": {"application/json": {"schema": {"type": "array", "items": {}}}}}}}},
     "/upload": {"post": {"responses": {"200": {}}}}
   },
   "components": {

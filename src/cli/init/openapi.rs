@@ -20,7 +20,7 @@ pub(super) fn text(document: &[u8], place: Option<&Url>, options: &[(String, Str
         .map_err(|error| format!("the document is not JSON: {error}; convert a YAML document first"))?;
     let version = ["openapi", "swagger"].iter().find_map(|name| document.get(name)?.as_str());
     let version = version.ok_or("not an OpenAPI document: it has neither `openapi` nor `swagger`")?;
-    let options: Vec<_> = options.iter().filter(|(key, _)| key != "upstream").cloned().collect();
+    let mut options: Vec<_> = options.iter().filter(|(key, _)| key != "upstream").cloned().collect();
     let server = server(&document, place)?;
     let mut lines = CommentedLines::default();
     lines.put(
@@ -36,6 +36,11 @@ pub(super) fn text(document: &[u8], place: Option<&Url>, options: &[(String, Str
         "the document's server"
     };
     lines.put(&format!("url = {}", toml_quoted(server.as_str().trim_end_matches('/'))), known);
+    if is_elsewhere {
+        // They were given for the document's own origin.
+        options.retain(|(key, _)| key != "credentials");
+        lines.put("# credentials: left out, for the document's server is of another origin", "");
+    }
     lines.put_given(&options);
     let mut text = lines.into_text();
     let mut names = BTreeMap::new();
@@ -171,7 +176,7 @@ fn segments_alike(path: &str, names: &mut BTreeMap<String, String>) -> Option<St
     for segment in path.split('/').skip(1) {
         let name = match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
             Some(_) => names.entry(alike.clone()).or_insert_with(|| segment.to_owned()).clone(),
-            None if segment.contains(['{', '}', ' ', '?', '#']) => return None,
+            None if segment.contains(['{', '}', '?', '#']) || segment.contains(char::is_whitespace) => return None,
             None => segment.to_owned(),
         };
         alike = format!("{alike}/{name}");
