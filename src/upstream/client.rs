@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::connect::capture_connection;
 use url::Url;
 
 use super::body::CodedBody;
@@ -14,8 +15,8 @@ use super::coding::ACCEPTED;
 use super::error::{ConnectorError, UpstreamError};
 use super::pacing::{CrawlLine, Governors, Permit};
 use super::transport::{OutgoingBody, Transport};
-use super::{auth, origin_of, sent_body};
-use crate::config;
+use super::{auth, origin_of, sent_body, watched_connection};
+use crate::config::{self, HttpVersion};
 use crate::pagination::PageRequest;
 use crate::pagination::redirects::CrawlRedirects;
 use crate::pagination::request::RequestBody;
@@ -171,10 +172,15 @@ impl Client {
         }
         let (head, body) = request.into_parts();
         let (body, sending) = sent_body::watched(body);
-        let request = Request::from_parts(head, body);
+        let mut request = Request::from_parts(head, body);
+        let connection = capture_connection(&mut request);
         let (limit, idle) = (self.limit(), self.upstream.timeouts.idle);
         let waited = async {
-            if !sending.wait_until_taken(self.upstream.timeouts.connect, idle).await {
+            if sending.wait_until_taken(self.upstream.timeouts.connect, idle).await.is_err() {
+                // It can carry no other request of HTTP/1.1; a stream of HTTP/2 is reset when its request is dropped.
+                if self.upstream.http != HttpVersion::Http2 {
+                    connection.connection_metadata().as_ref().map(watched_connection::abort);
+                }
                 return UpstreamError::NotTaken(origin_of(&self.upstream), idle.into());
             }
             tokio::time::sleep(limit).await;

@@ -1,12 +1,14 @@
 //! A client's body on its way upstream, and the time that the upstream has to take it.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::transport::OutgoingBody;
@@ -21,35 +23,50 @@ enum Awaited {
 
 /// A body that tells which side it waits for, until it is sent: hyper asks for a frame only when it can write more, and drops a body at its end.
 struct SentBody {
-    body: OutgoingBody,
+    body: SharedBody,
     awaited: watch::Sender<Awaited>,
 }
 
+/// A body that can be taken away from the task that sends it: that task may wait for the upstream for ever.
+type SharedBody = Arc<Mutex<Option<OutgoingBody>>>;
+
 /// View of a body that is being sent.
-#[derive(Debug)]
-pub(super) struct Sending(watch::Receiver<Awaited>);
+pub(super) struct Sending {
+    body: SharedBody,
+    awaited: watch::Receiver<Awaited>,
+}
+
+/// The upstream took nothing of the body for too long, and the body was dropped, so that the client's connection is free.
+pub(super) struct BodyNotTaken;
 
 /// Returns the body, and a view of how far it is sent.
 pub(super) fn watched(body: OutgoingBody) -> (OutgoingBody, Sending) {
-    let (awaited, sending) = watch::channel(Awaited::Upstream);
-    (SentBody { body, awaited }.boxed_unsync(), Sending(sending))
+    let (sender, awaited) = watch::channel(Awaited::Upstream);
+    let body = Arc::new(Mutex::new(Some(body)));
+    (SentBody { body: Arc::clone(&body), awaited: sender }.boxed_unsync(), Sending { body, awaited })
 }
 
 impl Sending {
-    /// Waits for the end of the body. Returns false as soon as the upstream takes nothing for `idle`; it has `connect` more for the first frame.
-    pub(super) async fn wait_until_taken(mut self, connect: Duration, idle: Duration) -> bool {
+    /// Waits for the end of the body.
+    ///
+    /// # Errors
+    /// Fails as soon as the upstream takes nothing for `idle`; it has `connect` more for the first frame.
+    pub(super) async fn wait_until_taken(mut self, connect: Duration, idle: Duration) -> Result<(), BodyNotTaken> {
         let mut limit = connect.saturating_add(idle);
         loop {
-            let awaited = *self.0.borrow_and_update();
+            let awaited = *self.awaited.borrow_and_update();
             let moved = match awaited {
-                Awaited::Client => self.0.changed().await,
-                Awaited::Upstream => match tokio::time::timeout(limit, self.0.changed()).await {
+                Awaited::Client => self.awaited.changed().await,
+                Awaited::Upstream => match tokio::time::timeout(limit, self.awaited.changed()).await {
                     Ok(moved) => moved,
-                    Err(_) => return false,
+                    Err(_) => {
+                        drop(self.body.lock().take());
+                        return Err(BodyNotTaken);
+                    }
                 },
             };
             if moved.is_err() {
-                return true;
+                return Ok(());
             }
             limit = idle;
         }
@@ -60,18 +77,20 @@ impl Body for SentBody {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let mut body = self.body.lock();
+        let Some(body) = &mut *body else { return Poll::Ready(Some(Err("the body was given up".into()))) };
+        let frame = Pin::new(body).poll_frame(context);
         self.awaited.send_replace(if frame.is_pending() { Awaited::Client } else { Awaited::Upstream });
         frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.lock().as_ref().is_some_and(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.lock().as_ref().map(Body::size_hint).unwrap_or_default()
     }
 }
 
@@ -98,12 +117,12 @@ mod tests {
             let (mut body, sending) = watched(StreamBody::new(frames).boxed_unsync());
             let sent = async move {
                 pause(connect).await;
-                while body.frame().await.is_some() {
+                while let Some(Ok(_)) = body.frame().await {
                     pause(upstream).await;
                 }
             };
             let (taken, ()) = tokio::join!(sending.wait_until_taken(CONNECT, IDLE), sent);
-            assert_eq!(taken, is_taken, "{connect} s to connect, {client} s and {upstream} s for each frame");
+            assert_eq!(taken.is_ok(), is_taken, "{connect} s to connect, {client} s and {upstream} s for each frame");
         }
     }
 }

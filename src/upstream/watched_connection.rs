@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use futures_util::task::AtomicWaker;
 use http::Extensions;
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -37,6 +38,9 @@ struct Trace {
     is_heard: AtomicBool,
     /// Bytes were written after others had been read.
     is_used: AtomicBool,
+    is_aborted: AtomicBool,
+    /// Writer that waits for the upstream.
+    writer: AtomicWaker,
 }
 
 impl Watched {
@@ -54,7 +58,28 @@ pub(super) fn was_stale(connection: &Connected) -> bool {
     past.is_some_and(|Past(trace)| trace.is_used.load(Ordering::Acquire) && !trace.is_heard.load(Ordering::Acquire))
 }
 
+/// Breaks a connection of HTTP/1.1 whose upstream takes no more bytes.
+pub(super) fn abort(connection: &Connected) {
+    let mut extras = Extensions::new();
+    connection.get_extras(&mut extras);
+    if let Some(Past(trace)) = extras.get::<Past>().filter(|_| !connection.is_negotiated_h2()) {
+        trace.is_aborted.store(true, Ordering::Release);
+        trace.writer.wake();
+    }
+}
+
 impl Trace {
+    /// Returns the result of a write, unless the connection was aborted meanwhile.
+    fn written<T>(&self, context: &Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_pending() {
+            self.writer.register(context.waker());
+            if self.is_aborted.load(Ordering::Acquire) {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+        }
+        written
+    }
+
     fn write(&self) {
         if self.is_heard.swap(false, Ordering::AcqRel) {
             self.is_used.store(true, Ordering::Release);
@@ -86,7 +111,8 @@ impl AsyncRead for Watched {
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.past.0.write();
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.past.0.written(context, written)
     }
 
     fn poll_write_vectored(
@@ -95,7 +121,8 @@ impl AsyncWrite for Watched {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.past.0.write();
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.past.0.written(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -103,7 +130,8 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.past.0.written(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,13 +1,14 @@
 //! Requests for no stream: the upstream's own answer, as without a proxy.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
 use http_body_util::Full;
 
 use super::client::{self, BOTH, Version};
-use super::proxy::{Proxy, collection};
+use super::proxy::{Process, Proxy, collection};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -408,6 +409,35 @@ async fn a_body_that_the_upstream_does_not_take_is_given_up() {
     let mut received = String::new();
     slow.read_to_string(&mut received).await.unwrap();
     assert!(received.starts_with("HTTP/1.1 200 "), "{received}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_given_up_leaves_no_socket_behind() {
+    let (address, mut heard) = reluctant().await;
+    let limits = format!("timeouts = {{ connect = \"100ms\", idle = \"100ms\" }}\n{PAGES}");
+    let process = Process::serve(&collection(&format!("http://{address}"), &limits)).await;
+    let before = process.sockets();
+    let mut kept = Vec::new();
+    for stays in [true, false] {
+        let mut socket = TcpStream::connect(process.address).await.unwrap();
+        let head = "POST /untaken HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000000\r\n\r\n";
+        socket.write_all(head.as_bytes()).await.unwrap();
+        // It writes before it reads, and neither end may stop it from getting its answer.
+        for _ in 0..200 {
+            socket.write_all(&[b'x'; 100_000]).await.unwrap();
+        }
+        let mut received = [0; 12];
+        socket.read_exact(&mut received).await.unwrap();
+        assert_eq!(&received, b"HTTP/1.1 504");
+        kept.push((heard.recv().await.unwrap(), stays.then_some(socket)));
+    }
+    let closed = async {
+        while process.sockets() > before {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), closed).await.expect("sockets stay open");
+    assert_eq!(kept.len(), 2);
 }
 
 #[tokio::test]
