@@ -24,6 +24,9 @@ const METHOD_PARAMS: [&str; 5] =
 /// Methods that write, for `method` in a query (Facebook), which often means something else.
 const WRITES: [&str; 4] = ["POST", "PUT", "PATCH", "DELETE"];
 
+/// Labels of charsets whose words are those of UTF-8.
+const UTF8: [&str; 4] = ["=utf-8", "=\"utf-8", "=utf8", "=us-ascii"];
+
 /// Write in a request for a page.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum HiddenWrite {
@@ -98,10 +101,20 @@ impl<F: Fn(&str) -> bool> WriteFinder<F> {
         if body.is_empty() {
             return None;
         }
-        let field = |name| headers.get(name).map(|value| value.as_bytes().to_ascii_lowercase()).unwrap_or_default();
+        let field = |name| {
+            let values: Vec<_> = headers.get_all(name).iter().map(http::HeaderValue::as_bytes).collect();
+            values.join(&b", "[..]).to_ascii_lowercase()
+        };
         let (label, coding) = (field(header::CONTENT_TYPE), field(header::CONTENT_ENCODING));
         let is_labelled = |part: &[u8]| label.windows(part.len()).any(|window| window == part);
         if !matches!(coding.as_slice(), b"" | b"identity") || is_labelled(b"multipart/") {
+            return Some(HiddenWrite::UnreadableBody);
+        }
+        // Another charset would hide every word (UTF-16, UTF-7).
+        let is_utf8 = std::str::from_utf8(body).is_ok() && !body.contains(&0);
+        let text = String::from_utf8_lossy(&label);
+        let is_own = |rest: &str| UTF8.iter().any(|charset| rest.starts_with(charset));
+        if !is_utf8 || !text.split("charset").skip(1).all(is_own) {
             return Some(HiddenWrite::UnreadableBody);
         }
         let json = self.in_json(body);
@@ -244,11 +257,18 @@ mod tests {
             ("/", "", "{query: 'mutation {a}'}", UnreadableBody),
             ("/", "application/graphql", "query {a} mutation {b}", Mutation),
             ("/", "multipart/form-data; boundary=a", "--a", UnreadableBody),
+            ("/", "application/graphql", "m\0u\0t\0a\0t\0i\0o\0n\0{\0a\0}\0", UnreadableBody),
+            ("/", "application/graphql; charset=UTF-7", "+AG0-utation {a}", UnreadableBody),
+            ("/", "application/x-www-form-urlencoded; charset=utf-16le", "_\0", UnreadableBody),
+            ("/", "application/graphql; charset=utf-8; charset=utf-7", "{a}", UnreadableBody),
+            ("/", "application/json; charset=\"UTF-8\"", "{\"query\": \"mutation {a}\"}", Mutation),
         ] {
             assert_eq!(found(target, label, body), Some(write), "{target} {label} {body}");
         }
         let coded = Request::post("/").header("content-encoding", "gzip").body(()).unwrap().into_parts().0;
         assert_eq!(WriteFinder(|_: &str| true).find(&coded, b"\x1f\x8b"), Some(UnreadableBody));
+        let plain = Request::post("/").body(()).unwrap().into_parts().0;
+        assert_eq!(WriteFinder(|_: &str| true).find(&plain, b"\xfe\xff\0{"), Some(UnreadableBody));
     }
 
     #[test]
@@ -262,7 +282,7 @@ mod tests {
             ),
             ("/", "application/x-ndjson", "{\"index\": \"a\"}\n{\"query\": {\"match\": {\"mutation\": \"x\"}}}\n"),
             ("/", "application/x-www-form-urlencoded", "q=mutation&_method=POST"),
-            ("/", "application/graphql", "{ mutation(id: 1) { a } }"),
+            ("/", "application/graphql; charset=utf-8", "{ mutation(id: 1) { a } }"),
             ("/", "text/xml", "<search/>"),
         ] {
             assert_eq!(found(target, label, body), None, "{target} {label} {body}");
