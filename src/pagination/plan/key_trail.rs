@@ -188,8 +188,8 @@ impl KeyTrail {
         if self.page.new_records() > 0 && !self.is_back() && !self.reads_again() {
             self.keys.forget_ahead();
         }
-        let key = self.keys.behind();
-        self.tail.as_mut().map_or(Ok(()), |tail| tail.end_page(last, key, date))
+        let (goes_back, key) = (self.is_back(), self.keys.behind());
+        self.tail.as_mut().map_or(Ok(()), |tail| tail.end_page(last, key, date, goes_back))
     }
 
     /// Goes back to where the list may still settle, behind an end that is proven. Returns false if there is no such place.

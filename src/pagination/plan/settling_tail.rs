@@ -80,7 +80,13 @@ impl SettlingTail {
     }
 
     /// Takes a whole page that ends with this record and its key, and was answered at `date`, in seconds since 1970.
-    pub(super) fn end_page(&mut self, last: &[u8], key: Option<&[u8]>, date: Option<u64>) -> Result<(), PageError> {
+    pub(super) fn end_page(
+        &mut self,
+        last: &[u8],
+        key: Option<&[u8]>,
+        date: Option<u64>,
+        goes_back: bool,
+    ) -> Result<(), PageError> {
         let date = date.and_then(|date| i64::try_from(date).ok());
         if self.note.state != TailState::Reading {
             let until = date.map(|date| date.saturating_sub(1).saturating_sub_unsigned(self.seconds()));
@@ -90,10 +96,11 @@ impl SettlingTail {
         }
         if !last.is_empty() {
             let last = self.second_of(last)?;
-            if self.note.last.is_some_and(|before| last < before) {
+            // A page that begins in front of what came may end there, too, where late records fill it.
+            if !goes_back && self.note.last.is_some_and(|before| last < before) {
                 return Err(Unsettled::Backwards(self.path.clone()).into());
             }
-            self.note.last = Some(last);
+            self.note.last = self.note.last.max(Some(last));
         }
         // The whole second of the last record must be old enough.
         let settled = self.note.last.unwrap_or(i64::MAX).saturating_add(1).saturating_add_unsigned(self.seconds());
@@ -196,7 +203,7 @@ mod tests {
 
     fn end_page(tail: &mut SettlingTail, at: u64, date: Option<u64>) -> Result<(), PageError> {
         let key = format!("[{at},1]");
-        tail.end_page(format!("{{\"at\":{at}}}").as_bytes(), Some(key.as_bytes()), date)
+        tail.end_page(format!("{{\"at\":{at}}}").as_bytes(), Some(key.as_bytes()), date, false)
     }
 
     #[test]
@@ -235,7 +242,7 @@ mod tests {
         end_page(&mut old, START, Some(START + 31)).unwrap();
         assert!(!old.begin(Proof::EmptyPage) && old.settled().is_some());
         let mut empty = tail(30);
-        empty.end_page(b"", None, Some(START)).unwrap();
+        empty.end_page(b"", None, Some(START), false).unwrap();
         assert!(!empty.begin(Proof::EmptyPage) && empty.settled().is_none());
     }
 
