@@ -59,8 +59,10 @@ mod limit {
     /// Percentage of lines.
     pub(crate) const DOC_LINES: f64 = 12.0;
     /// The design's target is 30,000: lower this bound with the code. The one budget of memory, the table of open files and the threads of
-    /// the server came with 1,000 lines, presets, layers of a configuration and the commands around them with 1,300.
-    pub(crate) const LINES: usize = 54_250;
+    /// the server came with 1,000 lines, presets, layers of a configuration and the commands around them with 1,300. Streams of children take
+    /// 1,600; XML, CSV, columns, templates and further requests 1,700; late records and the ends that pages deny 1,100; experiments of `init`,
+    /// OpenAPI and evidence of other lists 900; hidden writes, bodies that are not taken and `check` of files 700.
+    pub(crate) const LINES: usize = 60_250;
     pub(crate) const FILES_WITHOUT_A_CONTENT: usize = 0;
     /// Words that stand for a term of the field (`prose::RIDDLES`).
     pub(crate) const RIDDLES: usize = 10;
