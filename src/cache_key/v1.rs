@@ -76,29 +76,25 @@ fn text_of(pagination: &Pagination) -> String {
         more,
         end,
         same_token,
-        // Came later.
-        single_page: _,
         total,
         total_pages,
         limits,
         failures,
-        // A new option, which decides nothing about the records.
-        unnamed_counts: _,
         partition,
         order,
         since,
         valid_at,
         precondition,
-        // No key of version 1 had it.
-        on_missed: _,
-        record_order: _,
-        // Came later; a crawl that was begun without it resumes without shared records.
+        // A crawl that was begun without it resumes without shared records.
         consistency: _,
         settle,
         keep,
-        // Came later.
+        // Came later, and are in no key of version 1; what is recognised in place of `author` stands in the journal.
+        single_page: _,
+        unnamed_counts: _,
+        on_missed: _,
+        record_order: _,
         cookies: _,
-        // What is recognised in its place stands in the journal.
         author: _,
     } = pagination;
     let fields = [

@@ -287,7 +287,6 @@ fn read_error(node: &TomlNode<'_>) -> Option<ErrorCondition> {
 
 fn write_error_path(pagination: &Pagination) -> Option<String> {
     let ErrorSettings { conditions, words } = &pagination.failures;
-    let usual = pagination.usual_error().map(ErrorCondition::at);
     let write = |condition: &ErrorCondition| match condition {
         ErrorCondition { path, ok: None, retry: None } => ERROR_PATH.write(path),
         condition => ERROR.write(condition),
@@ -295,7 +294,7 @@ fn write_error_path(pagination: &Pagination) -> Option<String> {
     match (conditions.as_slice(), words) {
         (_, OwnWords::Ignored) => Some("false".to_owned()),
         ([], OwnWords::Heeded) => None,
-        (conditions, OwnWords::Heeded) if usual.as_slice() == conditions => None,
+        ([only], _) if pagination.usual_error().map(ErrorCondition::at).as_ref() == Some(only) => None,
         (conditions, OwnWords::Heeded) => Some(one_or_list(conditions, write)),
     }
 }

@@ -55,6 +55,7 @@ pub use self::presets::{ChosenBy, Preset, PresetChoice, Verified, presets};
 pub use self::proxy::Proxy;
 pub use self::secrets::{Machine, Secrets};
 pub use self::snapshots::{OnStart, Resume, Scope, Sharing, SlowReader, SnapshotSettings, Snapshots};
+#[cfg(feature = "cli")]
 pub(crate) use self::toml_text::text as toml_quoted;
 pub use self::unknown_key_hints::{KeyPlace, key_place};
 pub use crate::caps::Caps;
@@ -131,6 +132,7 @@ pub struct Collection {
 
 impl Collection {
     /// Returns true if the host has chosen the preset.
+    #[cfg(feature = "cli")]
     pub(crate) fn is_by_host(&self) -> bool {
         self.pagination.author == PaginationAuthor::HostPreset
     }

@@ -9,6 +9,7 @@ mod drive;
 mod drive_step;
 mod equal_reads;
 mod exchange;
+#[cfg(feature = "cli")]
 mod experiments;
 mod failure_report;
 mod in_flight;
@@ -38,8 +39,6 @@ mod withheld_read;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
-use serde_json::Value;
 use serde_json::value::to_raw_value;
 
 use crate::config::Caps;
@@ -51,6 +50,7 @@ use crate::upstream::Client;
 use crate::upstream_usage::UpstreamUsage;
 pub use children::Parents;
 use crawl_work::CrawlWork;
+#[cfg(feature = "cli")]
 pub(crate) use experiments::{ExperimentOutcome, Findings, MOST_REQUESTS};
 use metrics::CountedCrawl;
 pub use metrics::{Crawls, Totals};
@@ -117,16 +117,6 @@ impl Crawl {
             Some(_) => children::resume(self, &point).map(|(children, state)| (CrawlWork::Children(children), state)),
         };
         Opened::new(opened, counted, level)
-    }
-
-    /// Asks the upstream what it can do, about a collection of this pagination whose first records are these.
-    pub(crate) async fn experiment(&self, pagination: &Pagination, seen: &[Value], total: Option<u64>) -> Findings {
-        experiments::run(self, pagination, seen, total).await
-    }
-
-    /// Fetches the answer to the first request as JSON.
-    pub(crate) async fn first_answer(&self) -> Result<Bytes, Failure> {
-        recognise_pagination::first_page(self).await.map(|page| page.json)
     }
 
     /// Asks once for the first page, under the condition that it has changed; returns whether the upstream says that it has not

@@ -276,15 +276,11 @@ page_errors! {
 impl PageError {
     /// Returns whether the same request may be answered better a moment later.
     pub fn is_transient(&self) -> bool {
+        let is_no_json = matches!(self, Self::NotJson { .. } | Self::Markup { .. } | Self::BadText { .. });
         match self {
-            Self::EmptyPage
-            | Self::NotJson { .. }
-            | Self::Markup { .. }
-            | Self::BadText { .. }
-            | Self::NotUtf8(_)
-            | Self::NotBase64 { .. } => true,
+            Self::EmptyPage | Self::NotUtf8(_) | Self::NotBase64 { .. } => true,
             Self::ErrorInPage { outlook, .. } => *outlook == Outlook::MayPass,
-            _ => false,
+            _ => is_no_json,
         }
     }
 

@@ -4,6 +4,7 @@
 mod best_verdict;
 pub mod children;
 mod content_range;
+mod cookie_settings;
 pub mod detect;
 pub mod dot_segments;
 mod doubt;
@@ -47,6 +48,7 @@ mod value_source;
 pub mod verdict;
 
 pub use best_verdict::BestVerdict;
+pub use cookie_settings::Cookies;
 pub use end_settings::{End, EndStatuses, Limits, LonePage, More, SameToken, UnnamedCounts};
 pub use error::{Blame, Outlook, PageError};
 pub use error_settings::{ErrorCondition, ErrorSettings, OwnWords};
@@ -56,7 +58,7 @@ pub use partition_settings::{PartOrder, Partition};
 pub use path::Path;
 pub use record_settings::{Encoding, OnDouble, Presence, Records, RecordsShape, Validation, Whitespace};
 pub use request::{BodyKind, Encode, PageRequest, Param};
-pub use settings::{ConsistencyLevel, Cookies, Pagination, PaginationAuthor};
+pub use settings::{ConsistencyLevel, Pagination, PaginationAuthor};
 pub use since_valid_at::{Precondition, Since, TimeFormat, ValidAt, VersionSource};
 pub use styles::{
     Advance, Base, Cursor, KeyUse, Keyset, LinkHeader, NextRequest, NextUrl, Offset, Overlap, PageNumber, RangeHeader,

@@ -6,6 +6,7 @@ use http::header::{IF_MATCH, IF_UNMODIFIED_SINCE};
 use http::{HeaderName, StatusCode};
 use serde_json::Value;
 
+use super::cookie_settings::Cookies;
 use super::end_settings::{End, Limits, LonePage, More, SameToken, UnnamedCounts};
 use super::error::PageError;
 use super::error_settings::ErrorSettings;
@@ -70,14 +71,6 @@ pub enum PaginationAuthor {
     HostPreset,
     /// Lists of the same API that are paged by `Link`: this one is one page without it.
     LinkedLists,
-}
-
-/// Use of the cookies that the first page sets (RFC 6265).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cookies {
-    Dropped,
-    /// Each later request has them. They are secrets, and not written to files: such a crawl is not resumed.
-    Kept,
 }
 
 /// Effort against records that move while they are read.

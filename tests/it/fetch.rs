@@ -268,7 +268,7 @@ async fn wrong_arguments_are_reported_before_any_request() {
         (&["fetch", there, "--pagination", "curser"], "cursor"),
         (&["fetch", there, "--pagination", "{ type = \"cursor\" }"], "next"),
         (&["fetch", there, "--pagination", "{ type = "], "--pagination"),
-        (&["fetch", there, "--records", "a[*].b[*]", "--pagination", "none"], "--records"),
+        (&["fetch", there, "--records", "a[*", "--pagination", "none"], "--records"),
         (&["fetch", there, "--page-size", "limit=many"], "--page-size"),
         (&["fetch", there, "-H", "X"], "--header"),
         (&["fetch", there, "--data", "@/nowhere"], "/nowhere"),

@@ -6,11 +6,13 @@ mod totals;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use serde_json::Value;
 
 use super::whole_page::whole;
-use super::{Crawl, lone_page};
+use super::{Crawl, lone_page, recognise_pagination};
+use crate::error::Failure;
 use crate::pagination::page::Head;
 use crate::pagination::{Encode, PageRequest, PageSize, Pagination, Param, Records, Style};
 use crate::upstream::{Client, Governors};
@@ -54,7 +56,7 @@ pub(crate) enum ExperimentOutcome {
 /// A page of the collection.
 struct SeenPage {
     head: Arc<Head>,
-    bytes: bytes::Bytes,
+    bytes: Bytes,
     records: Vec<Value>,
 }
 
@@ -65,9 +67,20 @@ struct Experiments<'a> {
     findings: Findings,
 }
 
-/// Asks the upstream about a collection of this pagination. `seen` are its first records as a crawl has given them, and `total` is the
-/// upstream's number of all.
-pub(super) async fn run(crawl: &Crawl, pagination: &Pagination, seen: &[Value], total: Option<u64>) -> Findings {
+impl Crawl {
+    /// Asks the upstream what it can do, about a collection of this pagination. `seen` are its first records as a crawl has given them,
+    /// and `total` is the upstream's number of all.
+    pub(crate) async fn experiment(&self, pagination: &Pagination, seen: &[Value], total: Option<u64>) -> Findings {
+        run(self, pagination, seen, total).await
+    }
+
+    /// Fetches the answer to the first request as JSON.
+    pub(crate) async fn first_answer(&self) -> Result<Bytes, Failure> {
+        recognise_pagination::first_page(self).await.map(|page| page.json)
+    }
+}
+
+async fn run(crawl: &Crawl, pagination: &Pagination, seen: &[Value], total: Option<u64>) -> Findings {
     // An experiment that fails is no reason to insist.
     let mut upstream = (**crawl.client.upstream()).clone();
     upstream.retry.attempts = 1;

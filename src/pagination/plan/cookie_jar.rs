@@ -6,8 +6,8 @@ use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 use url::{Origin, Url};
 
+use crate::pagination::cookie_settings::Cookies;
 use crate::pagination::request::PageRequest;
-use crate::pagination::settings::Cookies;
 
 /// Cookies of one walk. They go to the origin that set them alone, whatever their `Domain` says.
 #[derive(Debug)]

@@ -287,10 +287,9 @@ impl KeyTrail {
 
     /// Notes that the page refutes the end behind its last record; returns false if it is the same record as the last time.
     pub(super) fn refutes_anew(&mut self) -> bool {
-        let last = self.keys.behind().unwrap_or_default();
-        let is_new = self.refuted != last;
-        self.refuted = last.to_vec();
-        is_new
+        let last = self.keys.behind().unwrap_or_default().to_vec();
+        let before = std::mem::replace(&mut self.refuted, last);
+        before != self.refuted
     }
 
     /// Changes that the walk has noticed, where the operator's word makes its pages one list.

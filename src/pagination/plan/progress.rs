@@ -246,9 +246,8 @@ impl WalkProgress {
     /// Checks the counts of a walk from the collection's beginning against the upstream's own, at its end.
     pub(super) fn check_totals(&self, is_numbered: bool) -> Result<(), PageError> {
         let Self { filled, records, total_pages, totals, .. } = *self;
-        if let (Some(total), Some(TotalAgreement::Contradicts)) =
-            (totals.last(), totals.agreement(self.counted(is_numbered)))
-        {
+        let agreement = totals.agreement(self.counted(is_numbered));
+        if let (Some(total), Some(TotalAgreement::Contradicts)) = (totals.last(), agreement) {
             return Err(PageError::TotalDisagrees { records, total });
         }
         let empty = records == 0 && total_pages == Some(1);
