@@ -1,5 +1,5 @@
 //! The splitter with its tests, for machines with NEON: `tests/all.sh` runs them under qemu.
-#![allow(dead_code, reason = "the program uses what this part of it doesn't")]
+#![allow(dead_code, unused_imports, reason = "the program uses what this part of it doesn't")]
 
 #[path = "../../src/batch.rs"]
 pub mod batch;
