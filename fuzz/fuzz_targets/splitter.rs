@@ -209,8 +209,20 @@ impl<'de> Deserialize<'de> for FirstId<'de> {
 
 fn is_json(text: &[u8]) -> bool {
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
-    std::str::from_utf8(text)
-        .is_ok_and(|text| serde_json::from_str::<&RawValue>(text).is_ok() && depth(text) <= MAX_DEPTH)
+    let is_whole = |text: &str| serde_json::from_str::<&RawValue>(text).is_ok() && depth(text) <= MAX_DEPTH;
+    std::str::from_utf8(text).is_ok_and(|text| is_whole(text) || is_whole(behind_preamble(text)))
+}
+
+/// JSON behind a prefix against hijacking, or in the brackets of a call, as browsers are sent it.
+fn behind_preamble(text: &str) -> &str {
+    let text = text.trim_ascii();
+    let prefixes = [")]}'", "while(1);", "while (1);", "for(;;);", "for (;;);", "throw 1;"];
+    if let Some(rest) = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)) {
+        let rest = rest.trim_ascii_start();
+        return rest.strip_prefix(',').unwrap_or(rest);
+    }
+    let call = text.split_once('(').map_or("", |(_, call)| call);
+    call.trim_end_matches([';', ' ', '\t', '\n', '\r']).strip_suffix(')').unwrap_or("")
 }
 
 /// Depth of a JSON text.

@@ -66,7 +66,7 @@ use masks::ScanDetail;
 use open_value::{Scanner, WalkOutput};
 use preamble::Preamble;
 use utf8::Utf8Checker;
-use walker::PageWalker;
+use walker::{Call, PageWalker};
 
 pub(crate) use preamble::json_of;
 pub use shape::PageShape;
@@ -180,7 +180,7 @@ impl Splitter {
             return self.feed_json(bytes);
         }
         let Some(begun) = preamble.feed(bytes) else { return Ok(()) };
-        self.walker.is_call = begun.is_call;
+        self.walker.call = if begun.is_call { Call::Open } else { Call::None };
         self.preamble = None;
         self.feed_json(&begun.json)
     }

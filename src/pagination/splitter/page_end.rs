@@ -13,6 +13,7 @@ use super::flaw::{arrays_of, shown_flaw};
 use super::shape::{NoContentPage, PageShape};
 use super::surroundings::Surroundings;
 use super::target_tree::from_start;
+use super::walker::Call;
 use crate::batch::Batch;
 use crate::pagination::detect::Sketch;
 use crate::pagination::envelope_names::WordRole;
@@ -47,7 +48,7 @@ impl Splitter {
             }
             other => other,
         })?;
-        let is_call = self.walker.is_call;
+        let is_call = self.walker.call != Call::None;
         let there = self.walker.around.captures.records();
         let batch = match there {
             RecordsState::Present => self.lines(),

@@ -33,8 +33,17 @@ pub(super) struct PageWalker {
     pub(super) around: Surroundings,
     /// Bytes before the current piece.
     read: u64,
-    /// The JSON stands in a call, whose end follows.
-    pub(super) is_call: bool,
+    pub(super) call: Call,
+}
+
+/// Call that the JSON stands in (JSONP).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    None,
+    /// Its bracket has to close behind the JSON.
+    Open,
+    /// `;` may follow.
+    Closed,
 }
 
 #[derive(Debug)]
@@ -62,7 +71,7 @@ impl PageWalker {
             position: WalkPosition::new(tree),
             state: WalkerState::Value,
             read: 0,
-            is_call: false,
+            call: Call::None,
         }
     }
 
@@ -97,7 +106,7 @@ impl PageWalker {
             self.in_value(b" ", 0, output).map_err(|flaw| flaw.kind.into_error(self.read, Some(&b' ')))?;
         }
         match self.state {
-            WalkerState::End => Ok(()),
+            WalkerState::End if self.call != Call::Open => Ok(()),
             WalkerState::Value if self.position.depth() == 0 => Err(PageError::EmptyPage),
             _ => Err(PageError::NotJson {
                 at: self.read,
@@ -124,7 +133,11 @@ impl PageWalker {
             }
             (WalkerState::Colon, _) => Err(FlawKind::Expected("expected `:`")),
             (WalkerState::After, _) => self.after(byte),
-            (WalkerState::End, b')' | b';') if self.is_call => Ok(()),
+            (WalkerState::End, b')') if self.call == Call::Open => {
+                self.call = Call::Closed;
+                Ok(())
+            }
+            (WalkerState::End, b';') if self.call == Call::Closed => Ok(()),
             _ => Err(FlawKind::Expected(END)),
         }
     }
