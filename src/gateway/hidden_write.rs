@@ -1,6 +1,7 @@
 //! Writes that hide in a request for a page: a parameter that names another method, and mutations of GraphQL. Configured credentials go with
 //! none: the write would be done as the operator, for any client.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
@@ -91,7 +92,7 @@ impl<F: Fn(&str) -> bool> WriteFinder<F> {
         let is_write = |name: &str, value: &str| {
             name.eq_ignore_ascii_case("method") && WRITES.iter().any(|write| write.eq_ignore_ascii_case(value))
         };
-        form_urlencoded::parse(query.as_bytes()).find_map(|(name, value)| {
+        pairs(query.as_bytes()).find_map(|(name, value)| {
             let by_method = is_write(&name, &value) && !(self.0)(&value);
             by_method.then(|| HiddenWrite::Method(name.to_string())).or_else(|| self.in_pair(&name, &value))
         })
@@ -123,7 +124,7 @@ impl<F: Fn(&str) -> bool> WriteFinder<F> {
             (Err(_), true) => return Some(HiddenWrite::UnreadableBody),
             (Ok(None) | Err(_), false) => {}
         }
-        let in_form = form_urlencoded::parse(body).find_map(|(name, value)| self.in_pair(&name, &value));
+        let in_form = pairs(body).find_map(|(name, value)| self.in_pair(&name, &value));
         if in_form.is_some() || json.is_ok() || is_labelled(b"x-www-form-urlencoded") {
             return in_form;
         }
@@ -156,6 +157,12 @@ impl<F: Fn(&str) -> bool> WriteFinder<F> {
         }
         has_mutation(value).then_some(HiddenWrite::Mutation)
     }
+}
+
+/// Names and values of a query or form, also as older frameworks read them, which separate by `;`, too.
+fn pairs(text: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    let behind = text.split(|byte| *byte == b';').skip(1).flat_map(form_urlencoded::parse);
+    form_urlencoded::parse(text).chain(behind)
 }
 
 /// Reader of a JSON value: hands out each member's name alone, and each string with the name of the member that has it.
@@ -245,6 +252,9 @@ mod tests {
             ("/", form, "query=mutation+A+%7Ba%7D", Mutation),
             ("/", form, "{\"a&_method=DELETE&b\":1}", method("_method")),
             ("/", "", "_method=DELETE", method("_method")),
+            ("/", form, "a=1;_method=DELETE", method("_method")),
+            ("/?a=1;_method=DELETE", "", "", method("_method")),
+            ("/", "application/graphql; charset = utf-7", "{a}", UnreadableBody),
             ("/", json, "{\"_method\": \"DELETE\"}", method("_method")),
             ("/", json, "{\"query\": \"mutation {a}\", \"query\": \"{a}\"}", Mutation),
             ("/", json, "{\"QUERY\": \"m\\u0075tation {a}\"}", Mutation),
