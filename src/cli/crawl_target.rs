@@ -65,6 +65,12 @@ pub(super) fn of_file(
                 collection.upstream.url
             ));
         }
+        if collection.parent.is_some() && url.path().split('/').any(|segment| segment == "*") {
+            return Err(format!(
+                "`*` stands for all parents in a path alone: write {} in place of the URL",
+                url.path()
+            ));
+        }
         let crawl = at(&collection, url, own)?;
         return Ok((crawl, collection));
     }

@@ -49,7 +49,7 @@ use tower::Service;
 use crate::config::{Config, OnStart, Resume};
 use crate::crawl::Crawls;
 use crate::id::CacheKey;
-use crate::request::{ParamNames, StreamOptions};
+use crate::request::{ParamNames, RequestError, StreamOptions};
 use crate::response::{Body, BoxError, Representation, StreamResponse, pinned_url};
 use crate::snapshot::Registry;
 use crate::upstream::{ConnectorError, Governors, Transport};
@@ -164,6 +164,9 @@ impl Gateway {
             Ok(request) => Arc::new(request),
             Err(error) => return problem::not_json(&error, route.collection().pagination.body_kind()),
         };
+        if request.parents.is_some() && request.options.since.is_some() {
+            return problem::bad_request(&RequestError::SinceOfAll { param: names.since.clone() });
+        }
         if request.names_a_page() {
             return forwarding.answer(route, head, Full::new(request.body.clone())).await;
         }

@@ -78,6 +78,10 @@ pub(super) fn bad_request(error: &RequestError) -> Response<Body> {
             StatusCode::BAD_REQUEST,
             "add since = { param = \"…\", field = \"…\" } to the [[collection]], or leave the parameter out for all of it",
         ),
+        RequestError::SinceOfAll { .. } => (
+            StatusCode::BAD_REQUEST,
+            "ask for the list of one parent, with its value in place of `*`, or leave the parameter out",
+        ),
         RequestError::SinceNothing { .. } => (
             StatusCode::BAD_REQUEST,
             "name the last record that you have, or leave the parameter out for all of the collection",

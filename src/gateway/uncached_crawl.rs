@@ -1,6 +1,7 @@
 //! A crawl without a snapshot, which only its caller reads.
 
 use http::{HeaderMap, Uri};
+use url::form_urlencoded;
 
 use super::ask::{later_page, url_and_parents};
 use super::headers::for_a_crawl;
@@ -28,14 +29,23 @@ pub(crate) fn crawl_of(
         let message = format!("no collection is configured at {}", uri.path());
         Failure::new(Fault::Configuration, message, "name a path that a `path` of the configuration matches")
     })?;
-    let collection = route.collection();
+    let (collection, names) = (route.collection(), ParamNames::new(config));
+    let own = |wanted: &str| {
+        let mut pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+        pairs.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
+    };
+    if own(&names.snapshot).is_some() {
+        let message = format!("{} names a snapshot, which only a server keeps", names.snapshot);
+        return Err(Failure::new(Fault::Configuration, message, "leave it out, or ask the server"));
+    }
+    let since = since.or_else(|| own(&names.since));
     if since.is_some() && collection.pagination.since.is_none() {
         let message =
             format!("the collection at {} is not configured to be asked for what follows a record", uri.path());
         return Err(Failure::new(Fault::Configuration, message, "set `since` in its configuration"));
     }
     let sent = for_a_crawl(headers, collection.sharing.scope, &collection.upstream.fields).0;
-    let (url, parents) = url_and_parents(&route, uri, &ParamNames::new(config), &sent);
+    let (url, parents) = url_and_parents(&route, uri, &names, &sent);
     let first = PageRequest {
         method: collection.method.clone(),
         url,

@@ -53,6 +53,10 @@ pub enum RequestError {
     StatusOfNone { param: String },
     #[error("the parameter `{param}` asks for the records behind one, and this collection has no `since`")]
     Since { param: String },
+    #[error(
+        "the parameter `{param}` asks for the records behind one, and the lists of several parents have no common record"
+    )]
+    SinceOfAll { param: String },
     #[error("the parameter `{param}` names no record: its value is empty")]
     SinceNothing { param: String },
     #[error("unknown kind of end `{end}` in the parameter `{param}`")]

@@ -335,8 +335,27 @@ async fn a_stream_of_all_children_begins_behind_no_record() {
         "since = { param = \"after\", field = \"id\" }\npagination = \"link_header\"\nparent",
     );
     let proxy = Proxy::start(&toml).await;
-    assert!(!ask(&proxy, "/issues/*/comments?_since=21").await.head.status.is_success());
+    let refused = ask(&proxy, "/issues/*/comments?_since=21").await;
+    assert_eq!(refused.head.status, StatusCode::BAD_REQUEST, "{}", text(&refused));
+    assert!(text(&refused).contains("no common record"), "{}", text(&refused));
+    let folder = tempfile::tempdir().unwrap();
+    let path = fetch(folder.path(), &toml)[2].clone();
+    let url = format!("{}/issues/*/comments", upstream.url());
+    let whole_url = [url.as_str(), "--collection", "/issues/{number}/comments"];
+    for (arguments, part) in [
+        (&["/issues/*/comments?_since=21"][..], "no common record"),
+        (&["/issues/*/comments?_snapshot=1"], "names a snapshot"),
+        (&whole_url, "stands for all parents in a path alone"),
+    ] {
+        let output = run([&["fetch", "--config", path.as_str()], arguments].concat()).await;
+        let told = std::str::from_utf8(&output.stderr).unwrap();
+        assert!(!output.status.success() && told.contains(part), "{arguments:?}: {told}");
+    }
     assert!(upstream.asked().is_empty());
+    let args = ["fetch", "--config", &path, "/issues/2/comments?_since=21"];
+    assert!(run(args).await.status.success());
+    assert!(upstream.asked().iter().all(|asked| asked.target.contains("after=21")), "{:?}", upstream.asked());
+    upstream.forget();
     assert!(ask(&proxy, "/issues/2/comments").await.broken.is_none());
 }
 

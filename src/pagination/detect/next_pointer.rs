@@ -110,7 +110,7 @@ pub(super) fn live(answer: &FirstPage<'_>) -> Option<Pointer> {
 /// Returns whether the pointer repeats a value of the request. Digits may be equal by chance: an offset of 100 after a limit of 100.
 fn repeats(pointer: &Pointer, answer: &FirstPage<'_>) -> bool {
     match &pointer.value {
-        PointerValue::Url(url) => is_same_url(url, answer.request),
+        PointerValue::Url(url) => is_same_url(url, answer.request) && !has_own_body(pointer, answer),
         PointerValue::Token(Value::String(token)) => {
             digits(token).is_none() && answer.asked.iter().any(|asked| asked.value == *token)
         }
@@ -165,7 +165,7 @@ fn in_field(field: &OuterField<'_>) -> Option<Pointer> {
             value,
         })
     };
-    if let Some(url) = next_of_links(field) {
+    if let Some(url) = url_of_links(field) {
         let source = Source::Links { path: field.path.clone(), rel: "next".to_owned() };
         return found(source, PointerKind::Url, NameTrust::NextPage, PointerValue::Url(url));
     }
@@ -227,17 +227,27 @@ fn is_url(text: &str, kind: PointerKind) -> bool {
     }
 }
 
+/// Returns whether the pointer is a link object with a body, as STAC's: its token stands there, and its URL is that of each page.
+fn has_own_body(pointer: &Pointer, answer: &FirstPage<'_>) -> bool {
+    let Source::Links { path, .. } = &pointer.source else { return false };
+    let mut links = answer.near().filter(|field| field.path == *path).filter_map(|field| next_of_links(field));
+    links.any(|link| link.get("body").is_some_and(Value::is_object))
+}
+
 /// URL of the link `next` in an array of link objects.
-fn next_of_links(field: &OuterField<'_>) -> Option<String> {
+fn url_of_links(field: &OuterField<'_>) -> Option<String> {
+    let link = next_of_links(field)?;
+    let url = ["href", "url", "@href"].iter().find_map(|name| link.get(*name).and_then(Value::as_str))?;
+    Some(url.to_owned()).filter(|url| !url.is_empty())
+}
+
+/// Link `next` in an array of link objects.
+fn next_of_links<'a>(field: &OuterField<'a>) -> Option<&'a Value> {
     let named = matches!(member_names::plain(field.name).as_str(), "links" | "link");
     // A list of one element is that element, as of XML, where attributes have an `@`.
     let links = field.value.as_array().map_or(std::slice::from_ref(field.value), Vec::as_slice);
     let mut links = links.iter().filter(|_| named && field.is_near());
-    let of = |link: &Value, names: [&str; 3]| {
-        names.iter().find_map(|name| link.get(name).and_then(Value::as_str)).map(ToOwned::to_owned)
-    };
-    let next = links.find(|link| ["rel", "relation", "@rel"].iter().any(|name| link.get(name).is_some_and(says_next)));
-    next.and_then(|link| of(link, ["href", "url", "@href"])).filter(|url| !url.is_empty())
+    links.find(|link| ["rel", "relation", "@rel"].iter().any(|name| link.get(name).is_some_and(says_next)))
 }
 
 /// Returns whether a relation (one word or several, or an array of them as in Siren) is `next`.

@@ -124,6 +124,11 @@ fn a_url_under_a_next_like_key_is_followed() {
         ),
         (json!({"entities": records(2), "links": [{"rel": ["next"], "href": "/x?t=2"}]}), "links[rel=next]"),
         (json!({"items": records(2), "links": [{"rel": "last next", "href": "/x?t=2"}]}), "links[rel=next]"),
+        // The URL is that of each page, and the token stands in the link's body.
+        (
+            json!({"features": records(2), "links": [{"rel": "next", "method": "POST", "href": get("").url.as_str(), "body": {"t": 2}}]}),
+            "links[rel=next]",
+        ),
     ];
     for (page, path) in cases {
         assert_eq!(in_body("", &page)[0], format!("next_url {path}"), "{page}");

@@ -12,6 +12,9 @@ const CSV: &str = "CSV";
 #[derive(Debug)]
 pub(super) struct CsvText {
     reader: Reader,
+    quotes: QuoteCheck,
+    /// First byte of the page that is no white space and no quote.
+    first: Option<u8>,
     /// Fields of the record that is being read, without their quotes.
     fields: Vec<u8>,
     /// Bytes of them that have been read.
@@ -27,10 +30,50 @@ pub(super) struct CsvText {
     read: u64,
 }
 
+/// Check of the quotes (RFC 4180 §2, rules 5 to 7), which the reader takes wherever they stand: a wrong delimiter or a wrong quote would
+/// change fields and rows without a word.
+#[derive(Debug)]
+struct QuoteCheck {
+    delimiter: u8,
+    place: QuotePlace,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum QuotePlace {
+    FieldStart,
+    Unquoted,
+    Quoted,
+    /// Behind a quote in a quoted field: its end, or the first of two that are one.
+    Quote,
+}
+
+impl QuoteCheck {
+    /// Reads a piece; `Err` has the offset of the flaw in it.
+    fn feed(&mut self, piece: &[u8]) -> Result<(), (usize, &'static str)> {
+        for (at, byte) in piece.iter().enumerate() {
+            let is_end = *byte == self.delimiter || matches!(byte, b'\n' | b'\r');
+            self.place = match (self.place, *byte) {
+                (QuotePlace::Quoted, b'"') => QuotePlace::Quote,
+                (QuotePlace::Quoted, _) | (QuotePlace::FieldStart | QuotePlace::Quote, b'"') => QuotePlace::Quoted,
+                (_, _) if is_end => QuotePlace::FieldStart,
+                (QuotePlace::Quote, _) => return Err((at, "text stands behind the quote that ends a field")),
+                // A quote has no meaning within a field of tabs (text/tab-separated-values).
+                (QuotePlace::Unquoted, b'"') if self.delimiter != b'\t' => {
+                    return Err((at, "a quote stands within a field that does not begin with one"));
+                }
+                (QuotePlace::FieldStart | QuotePlace::Unquoted, _) => QuotePlace::Unquoted,
+            };
+        }
+        Ok(())
+    }
+}
+
 impl CsvText {
     pub(super) fn new(delimiter: u8) -> Self {
         Self {
             reader: ReaderBuilder::new().delimiter(delimiter).build(),
+            quotes: QuoteCheck { delimiter, place: QuotePlace::FieldStart },
+            first: None,
             fields: vec![0; 1024],
             len: 0,
             ends: vec![0; 64],
@@ -43,6 +86,14 @@ impl CsvText {
 
     /// Adds the JSON of the records that the piece ends to `json`.
     pub(super) fn feed(&mut self, mut piece: &[u8], json: &mut Vec<u8>) -> Result<(), PageError> {
+        let is_text = |byte: &u8| !byte.is_ascii_whitespace() && *byte != b'"';
+        self.first = self.first.or_else(|| piece.iter().copied().find(is_text));
+        if self.columns.is_empty() && matches!(self.first, Some(b'<' | b'{' | b'[')) {
+            return Err(self.flaw("markup or JSON stands where the columns' names do".to_owned()));
+        }
+        if let Err((at, what)) = self.quotes.feed(piece) {
+            return Err(bad_text(CSV, self.read + at as u64, what.to_owned()));
+        }
         while !piece.is_empty() {
             let (fields, ends) = (&mut self.fields[self.len..], &mut self.ends[self.count..]);
             let (result, read, len, count) = self.reader.read_record(piece, fields, ends);
@@ -106,9 +157,6 @@ impl CsvText {
     }
 
     fn head(&mut self, names: Vec<String>, json: &mut Vec<u8>) -> Result<(), PageError> {
-        if names[0].trim_start_matches(['"', ' ']).starts_with(['<', '{', '[']) {
-            return Err(self.flaw("markup or JSON stands where the columns' names do".to_owned()));
-        }
         let mut sorted: Vec<_> = names.iter().collect();
         sorted.sort_unstable();
         if let Some([name, _]) = sorted.array_windows().find(|[name, next]| name == next) {
@@ -157,6 +205,8 @@ mod tests {
             ("id,b\n1,2\n1,2,3", "row 2 has 3 fields, and the header 2"),
             ("id,b\n1,\"2\n", "ends within a quoted field"),
             ("id,b\n1,\"", "ends within a quoted field"),
+            ("id,b\n1,\"x\"y\n", "behind the quote that ends a field"),
+            ("id;b\n1;\"x\ny\"\n", "a quote stands within a field"),
             ("<html>Log in</html>", "markup or JSON"),
             ("{\"error\":\"late\"}\n", "markup or JSON"),
             ("id,id\n", "two columns have the name \"id\""),
