@@ -10,7 +10,7 @@ use crate::upstream::authorities;
 
 /// Flaw of a file or folder, with the key that names it.
 pub(super) enum FileFlaw {
-    /// It is missing, or this user has no access to it: another machine or user may have it.
+    /// File that is missing or that this user can't read: another machine or user may have it.
     Absent(String),
     /// Its content is wrong for any user.
     Wrong { what: String, hint: &'static str },

@@ -60,7 +60,7 @@ pub enum LonePage {
 /// Use of numbers beside the records that seem to count them, where no total is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnnamedCounts {
-    /// One that contradicts the records refutes an end.
+    /// A count that contradicts the records refutes an end.
     Heeded,
     Ignored,
 }

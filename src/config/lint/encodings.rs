@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Contradiction, Exception, Rule};
 use crate::pagination::path::Segment;
-use crate::pagination::{Encoding, Path, Records, RecordsShape};
+use crate::pagination::{Encoding, Path, Records, RecordsShape, Style};
 
 pub(super) static RULES: &[Rule] = &[
     Rule {
@@ -38,6 +38,19 @@ pub(super) static RULES: &[Rule] = &[
                 at: "records",
                 what: "the records of a CSV page are its rows".to_owned(),
                 hint: "write records = \"rows\"",
+            })
+        },
+    },
+    Rule {
+        name: "csv-recognised",
+        exception: Exception::Never,
+        about: &["encoding"],
+        check: |facts| {
+            let is_recognised = matches!(facts.pagination.style, Style::Auto(_));
+            (is_recognised && matches!(facts.pagination.records.encoding, Encoding::Csv(_))).then(|| Contradiction {
+                at: "encoding",
+                what: "the pagination of CSV pages is not recognised".to_owned(),
+                hint: "set `pagination`, as pagination = \"none\" for a file of one page",
             })
         },
     },

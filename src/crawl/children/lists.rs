@@ -41,7 +41,7 @@ enum FirstList {
     /// Its begin is not told yet.
     New,
     Begun,
-    /// It was under way before an interruption. No other list begins before its end, since its parent may be gone since.
+    /// List under way before an interruption. No other list begins before its end, since its parent may be gone since.
     Resumed,
 }
 

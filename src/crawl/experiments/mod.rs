@@ -40,7 +40,7 @@ pub(crate) struct Findings {
 pub(crate) struct Finding {
     pub subject: &'static str,
     pub outcome: ExperimentOutcome,
-    /// What was asked and what came, as a phrase.
+    /// Request and answer, as a phrase.
     pub text: String,
 }
 

@@ -1,7 +1,7 @@
 //! Tail of a list that is sorted by time, which is read again when late records have had time to appear.
 //!
-//! Where each record appears within `settle` of its time, a page is final if its last time lies further than that before the moment of
-//! its answer (`Date`). The pages behind the first final ones are read again, up to the last time that came, when that is as old:
+//! A page is final if its last time lies further than `settle` before the moment of its answer (`Date`): each record is taken to appear
+//! within `settle` of its time. The pages behind the first final ones are read again, up to the last time that came, when that is as old:
 //!
 //! ```text
 //!   Reading ── an end is proven ──▶ Again ── a later record, or an end ──▶ Settled
