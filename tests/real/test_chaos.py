@@ -16,6 +16,7 @@ from harness.chaos_upstream import ChaosUpstream
 from harness.client import Outcome
 from harness.download import Curl
 from harness.kept import Kept
+from harness.process import until
 
 CASES = 10_000 if "UNPAGE_LONG" in os.environ else 1_000
 #: Batches that run at a time: one mostly waits for timeouts.
@@ -114,6 +115,8 @@ def download(proxy: Kept, case: Case, folder: Path) -> Outcome:
     for _ in range(3):
         if outcome.how == "whole" or is_refused(outcome):
             break
+        # A process that was killed listens again before the next try: tries at a closed port are over in milliseconds.
+        until(proxy.listens, "unpage serve to listen again")
         is_pinned = curl.head.exists() and b"content-location" in curl.head.read_bytes().lower()
         outcome = (curl.go_on() if is_pinned and curl.size() else curl.begin()).outcome()
     return outcome

@@ -595,7 +595,8 @@ proptest! {
         for Candidate { pagination, .. } in detect(&request, &HeaderMap::new(), &page).candidates {
             let array = pagination.records.paths[0].split_at_each().0;
             prop_assert!(array.of_value(&page).is_some_and(Value::is_array));
-            prop_assert!(["link_header", "next_url", "cursor", "page", "offset"].contains(&pagination.style.name()));
+            let style = pagination.style.name();
+            prop_assert!(["link_header", "next_url", "cursor", "page", "offset", Style::SINGLE.name()].contains(&style));
             if let Style::Cursor(Cursor { tokens, .. }) = pagination.style {
                 for token in tokens {
                     prop_assert!(matches!(token.param, Param::Query(_)));

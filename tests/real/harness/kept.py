@@ -45,9 +45,14 @@ class Kept:
 
     def start(self) -> "Kept":
         child = self.spawn()
-        until(lambda: "listening on http" in child.said() or not child.running(), "unpage serve to listen")
+        until(lambda: self.listens() or not child.running(), "unpage serve to listen")
         assert child.running(), f"it ended with status {child.process.returncode} and said:\n{child.said()}"
         return self
+
+    def listens(self) -> bool:
+        """True from the moment when the newest start accepts connections until it ends."""
+        child = self.child
+        return child.running() and "listening on http" in child.said()
 
     @property
     def child(self) -> Child:
