@@ -126,6 +126,12 @@ impl StreamOptions {
         self.range.filter(|range| *range != Range::Bytes(RangeSpec::From(0)))
     }
 
+    /// Returns `true` for a HEAD whose URL names no snapshot. Readers that learn a length there request ranges, for which the next request may
+    /// have another snapshot.
+    pub fn is_unnamed_head(&self) -> bool {
+        self.method == Method::HEAD && self.pinned.is_none()
+    }
+
     /// Returns `true` for a part of which neither the URL nor `If-Range` says the snapshot (RFC 9110 §14.2).
     pub fn has_unnamed_range(&self) -> bool {
         self.partial_range().is_some() && self.if_range.is_none() && self.pinned.is_none()

@@ -63,7 +63,7 @@ impl StreamResponse<'_> {
         if let Some(applied) = self.applied {
             fields.insert("preference-applied", applied.clone());
         }
-        if let Some(length) = length {
+        if let Some(length) = length.filter(|_| !self.options.is_unnamed_head()) {
             fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
         let status = if content_range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
@@ -126,7 +126,7 @@ impl StreamResponse<'_> {
 
     /// Returns `true` where a client whose download breaks now can have the rest.
     fn is_resumable(&self) -> bool {
-        self.has_address() && self.snapshot.log().extent().from == 0
+        self.has_address() && !self.options.is_unnamed_head() && self.snapshot.log().extent().from == 0
     }
 
     /// Returns `true` where a GET can ask for the snapshot again. The key of another method's snapshot contains that method.
