@@ -50,7 +50,7 @@ use crate::config::{Config, OnStart, Resume};
 use crate::crawl::Crawls;
 use crate::id::CacheKey;
 use crate::request::{ParamNames, RequestError, StreamOptions};
-use crate::response::{Body, BoxError, Representation, StreamResponse, pinned_url};
+use crate::response::{Body, BoxError, Representation, StreamResponse};
 use crate::snapshot::Registry;
 use crate::upstream::{ConnectorError, Governors, Transport};
 use ask::{StreamRequest, read_body};
@@ -181,10 +181,11 @@ impl Gateway {
             Err(NoSnapshot::UnnamedRange) => return self.unnamed_range(&request, keys.shared),
             Err(no_snapshot) => return problem::no_snapshot(&no_snapshot),
         };
+        let representation = Representation::new(request.options.media_type);
         let response = StreamResponse {
             snapshot: &snapshot,
             options: &request.options,
-            representation: Representation::new(request.options.media_type),
+            representation: &representation,
             original: &request.original,
             names,
             cache_status,
@@ -197,7 +198,8 @@ impl Gateway {
     /// Answers a range that names no snapshot. Where it is configured, the client is sent to the only snapshot that the range can be of.
     fn unnamed_range(&self, request: &StreamRequest, key: CacheKey) -> Response<Body> {
         let Shared { names, unnamed, .. } = &*self.shared;
-        let (registry, url) = (self.registry(), |id| pinned_url(id, &request.original, names));
+        let representation = Representation::new(request.options.media_type);
+        let (registry, url) = (self.registry(), |id| representation.pinned_url(id, &request.original, names));
         let only = match unnamed {
             Resume::Redirect => registry.only_of(key),
             Resume::Refuse => None,

@@ -13,7 +13,7 @@ use super::lookup::NoSnapshot;
 use super::route::NoRoute;
 use crate::error::{Failure, Fault};
 use crate::pagination::BodyKind;
-use crate::request::RequestError;
+use crate::request::{MediaType, RequestError};
 use crate::response::{Body, full};
 use crate::snapshot::Evicted;
 use crate::upstream::UpstreamError;
@@ -65,8 +65,19 @@ pub(super) fn unreachable(error: &UpstreamError) -> Response<Body> {
 
 /// Returns the report for a request that can't be answered.
 pub(super) fn bad_request(error: &RequestError) -> Response<Body> {
+    let known_formats;
     let (status, hint) = match error {
-        RequestError::Format { .. } => (StatusCode::NOT_ACCEPTABLE, "known formats are `ndjson` and `jsonl`"),
+        RequestError::Format { .. } => {
+            known_formats = format!("known formats are {}", MediaType::known_names());
+            (StatusCode::BAD_REQUEST, known_formats.as_str())
+        }
+        RequestError::NotAcceptable => (
+            StatusCode::NOT_ACCEPTABLE,
+            "accept application/x-ndjson, or name a format in the URL as the Content-Location field of a stream does",
+        ),
+        RequestError::EndOfFormat { .. } => {
+            (StatusCode::BAD_REQUEST, "ask for NDJSON, or leave the marker out: other formats have an end of their own")
+        }
         RequestError::Http10 => (StatusCode::HTTP_VERSION_NOT_SUPPORTED, HTTP_11),
         RequestError::Snapshot { .. } => {
             (StatusCode::BAD_REQUEST, "take the URL from the Content-Location field of a stream")

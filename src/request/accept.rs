@@ -60,9 +60,15 @@ impl MediaType {
         Format::ALL.into_iter().find_map(named).map(|(format, essence)| Self { format, essence, end: EndMark::None })
     }
 
+    /// Returns the short names of all formats, for messages.
+    pub fn known_names() -> String {
+        let names = Format::ALL.iter().flat_map(|format| format.names());
+        names.map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    }
+
     fn of_essence(text: &str) -> Option<Self> {
         let found = |format: Format| {
-            format.media_types().iter().find(|essence| **essence == text).map(|essence| (format, *essence))
+            format.accepted().iter().find(|essence| **essence == text).map(|essence| (format, *essence))
         };
         Format::ALL.into_iter().find_map(found).map(|(format, essence)| Self { format, essence, end: EndMark::None })
     }
@@ -89,12 +95,22 @@ impl MediaType {
         }
         best.filter(|(quality, _)| *quality >= other).map(|(_, stream)| stream)
     }
+
+    /// Returns `true` where NDJSON is excluded by name, or together with everything else.
+    pub(super) fn excludes_ndjson(headers: &HeaderMap) -> bool {
+        let fields = headers.get_all(header::ACCEPT).iter().filter_map(|field| field.to_str().ok());
+        fields.flat_map(MediaTypeList::new).filter_map(Result::ok).any(|range| {
+            let essence = range.essence().to_string().to_ascii_lowercase();
+            let is_excluded = range.get_param(Name::new_unchecked("q")).is_some_and(|q| quality(q.as_str()) == 0.0);
+            is_excluded && (essence == "*/*" || Format::Ndjson.accepted().contains(&essence.as_str()))
+        })
+    }
 }
 
 impl Default for MediaType {
     fn default() -> Self {
         let format = Format::default();
-        Self { format, essence: format.media_types()[0], end: EndMark::None }
+        Self { format, essence: format.names()[0].1, end: EndMark::None }
     }
 }
 

@@ -47,6 +47,8 @@ pub struct ParamNames {
 pub enum RequestError {
     #[error("unknown format `{format}` in the parameter `{param}`")]
     Format { param: String, format: String },
+    #[error("the Accept field excludes NDJSON, and the URL names no other format")]
+    NotAcceptable,
     #[error("the parameter `{param}` names no snapshot: `{name}`")]
     Snapshot { param: String, name: String },
     #[error("the parameter `{param}` asks for a status, and the URL names no snapshot")]
@@ -61,6 +63,8 @@ pub enum RequestError {
     SinceNothing { param: String },
     #[error("unknown kind of end `{end}` in the parameter `{param}`")]
     End { param: String, end: String },
+    #[error("an end marker is a line of NDJSON, and the request asks for the format `{format}`")]
+    EndOfFormat { format: &'static str },
     #[error("a stream can't be sent over HTTP/1.0, which has no way to tell a whole one from a broken one")]
     Http10,
     #[error("the request asks for several ranges of a stream at once")]

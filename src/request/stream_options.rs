@@ -12,6 +12,7 @@ use super::{
     RequestError, Trailers, WantDigest, prefer_order,
 };
 use crate::config::Collection;
+use crate::format::Format;
 use crate::id::SnapshotId;
 use crate::pagination::first_value::is_first_value;
 use crate::pagination::{Param, PartOrder};
@@ -77,6 +78,9 @@ impl StreamOptions {
                 Some(MediaType::of_name(&format).ok_or_else(unknown)?)
             }
         };
+        if view == View::Records && pinned.is_some() && media_type.is_none() && MediaType::excludes_ndjson(headers) {
+            return Err(RequestError::NotAcceptable);
+        }
         // A pinned URL names records in any case, and a client that resumes a download repeats the URL but maybe not the fields.
         let Some(media_type) = media_type.or_else(|| pinned.map(|_| MediaType::default())) else { return Ok(None) };
         if !reads_collection(method, collection, pinned) || (pinned.is_none() && names_a_page(head, collection)) {
@@ -90,6 +94,9 @@ impl StreamOptions {
             }
             _ => media_type,
         };
+        if media_type.end() == EndMark::Marker && media_type.format() != Format::Ndjson {
+            return Err(RequestError::EndOfFormat { format: media_type.format().name() });
+        }
         // Without its `since`, the whole collection would look like the answer.
         if since.is_some() && collection.pagination.since.is_none() {
             return Err(RequestError::Since { param: params.since.clone() });
@@ -291,6 +298,8 @@ mod tests {
             (Request::get("/a?_end=&_format=ndjson"), end("")),
             (Request::get("/a?_end=Marker").header("accept", "application/x-ndjson"), end("Marker")),
             (Request::get(format!("/a?_end=true&_snapshot={ID}")), end("true")),
+            (Request::get("/a?_end=marker&_format=json"), RequestError::EndOfFormat { format: "json" }),
+            (Request::get(format!("/a?_snapshot={ID}")).header("accept", "*/*;q=0"), RequestError::NotAcceptable),
             (Request::get("/a?_format=ndjson").version(Version::HTTP_10), RequestError::Http10),
             (Request::get("/a?_format=ndjson").header("range", "bytes=0-1,2-3"), RequestError::Ranges),
             (Request::get("/a?_format=ndjson").header("accept-datetime", "yesterday"), RequestError::Datetime),

@@ -18,9 +18,10 @@ use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::Sleep;
 use tower::BoxError;
 
+use super::formatted_log::RecordSource;
 use super::stream_ending::StreamEnding;
 use crate::error::Failure;
-use crate::snapshot::{Reader, ReaderEvent};
+use crate::snapshot::ReaderEvent;
 
 /// The body of any response.
 pub type Body = UnsyncBoxBody<Bytes, BoxError>;
@@ -31,7 +32,7 @@ const FLUSH: Duration = Duration::from_millis(250);
 /// A snapshot's records on their way to a client.
 #[derive(Debug)]
 pub struct StreamBody {
-    reader: Reader,
+    reader: RecordSource,
     left: BodyLength,
     ending: StreamEnding,
     state: BodyState,
@@ -56,7 +57,7 @@ enum BodyState {
 
 impl StreamBody {
     /// Makes a body of this length, with this addition where the length is open.
-    pub fn new(reader: Reader, length: BodyLength, ending: StreamEnding) -> Self {
+    pub fn new(reader: RecordSource, length: BodyLength, ending: StreamEnding) -> Self {
         Self { reader, left: length, ending, state: BodyState::Open }
     }
 
@@ -167,7 +168,7 @@ mod tests {
     /// Returns the bytes of a log of two lines that ended like this, and the error of an end that is not clean.
     async fn body(seal: Seal, end: Option<u64>, length: BodyLength) -> (String, Result<(), String>) {
         let (mut writer, log) = transient_log(1 << 20);
-        let mut body = StreamBody::new(log.reader(0, end).unwrap(), length, StreamEnding::Plain);
+        let mut body = StreamBody::new(RecordSource::Log(log.reader(0, end).unwrap()), length, StreamEnding::Plain);
         writer.append(Batch::new(Bytes::from_static(LINES.as_bytes()), 2));
         writer.seal(seal);
         let mut text = String::new();

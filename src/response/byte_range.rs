@@ -1,12 +1,14 @@
-//! Byte ranges of a snapshot's log (RFC 9110 §14), for a whole or a part of it.
+//! Byte ranges of a snapshot's log in a format (RFC 9110 §14), for a whole or a part of it.
 
 use std::sync::Arc;
 
 use memchr::memchr_iter;
 
+use super::formatted_log::{FormatExtent, FormattedLog, RecordSource};
 use crate::error::{Failure, Fault};
+use crate::format::{Format, RecordOffset};
 use crate::request::{Range, RangeSpec};
-use crate::snapshot::{Evicted, Log, LogExtent, Reader, ReaderEvent, RecordOffset, Seal};
+use crate::snapshot::{Evicted, Log, LogExtent, ReaderEvent, Seal};
 
 /// Last byte that `Content-Range` names where the last one is not known yet.
 ///
@@ -26,7 +28,7 @@ const UNKNOWN_LAST: u64 = (1 << 53) - 1;
 #[derive(Debug)]
 pub struct ByteRange {
     /// None for a HEAD, which keeps no crawl going.
-    pub reader: Option<Reader>,
+    pub reader: Option<RecordSource>,
     /// Number of bytes; none where the snapshot still grows, or broke: the body ends where the snapshot does.
     pub length: Option<u64>,
     /// Value of `Content-Range`; none for the whole.
@@ -46,49 +48,55 @@ pub enum RangeError {
 
 impl ByteRange {
     /// Returns everything from the first byte on.
-    pub fn whole(log: &Log) -> Result<Self, RangeError> {
+    pub(super) fn whole(log: FormattedLog<'_>) -> Result<Self, RangeError> {
         let reader = Some(log.reader(0, None)?);
-        Ok(Self { reader, length: length(&log.extent()), content_range: None })
+        Ok(Self { reader, length: log.length(), content_range: None })
     }
 
     /// Returns what is known of everything from the first byte on.
-    pub fn head(log: &Log) -> Result<Self, RangeError> {
-        match log.extent() {
-            LogExtent { from: 0, .. } => Ok(Self { reader: None, length: length(&log.extent()), content_range: None }),
+    pub(super) fn head(log: FormattedLog<'_>) -> Result<Self, RangeError> {
+        match log.log.extent() {
+            LogExtent { from: 0, .. } => Ok(Self { reader: None, length: log.length(), content_range: None }),
             LogExtent { from, .. } => Err(RangeError::Gone(Evicted { at: 0, from })),
         }
     }
 
     /// Returns a part, as soon as it is known that it will be there. A range that counts from an end that is not known yet is ignored, and
-    /// the whole is returned (RFC 9110 §14.2).
-    pub async fn part(log: &Log, range: Range) -> Result<Self, RangeError> {
+    /// the whole is returned (RFC 9110 §14.2), as is one in records of a format that has no lines.
+    pub(super) async fn part(log: FormattedLog<'_>, range: Range) -> Result<Self, RangeError> {
         let range = match range {
             Range::Bytes(span) => Self::bytes(log, span).await?,
-            Range::Records(span) => Self::records(log, span).await?,
+            Range::Records(span) if log.format == Format::Ndjson => Self::records(log.log, span).await?,
+            Range::Records(_) => None,
         };
         range.map_or_else(|| Self::whole(log), Ok)
     }
 
-    async fn bytes(log: &Log, span: RangeSpec) -> Result<Option<Self>, RangeError> {
-        let (first, last) = match (span, length(&log.extent())) {
+    async fn bytes(log: FormattedLog<'_>, span: RangeSpec) -> Result<Option<Self>, RangeError> {
+        let (first, last) = match (span, log.length()) {
             (RangeSpec::From(first), _) => (first, None),
             (RangeSpec::Within(first, last), _) => (first, Some(last)),
             (RangeSpec::Last(0), Some(length)) => return Err(RangeError::Behind(format!("bytes */{length}"))),
             (RangeSpec::Last(count), Some(length)) => (length.saturating_sub(count), None),
             (RangeSpec::Last(_), None) => return Ok(None),
         };
-        let mut reader = log.reader(first, None)?;
-        let extent = reader.reached().await;
-        if first >= extent.visible {
-            return Err(never(extent.seal, || format!("bytes */{}", extent.visible)));
+        let reader = log.reader(first, None)?;
+        let FormatExtent { visible, length, failure } = log.reached(first, last.unwrap_or(first)).await?;
+        if first >= visible {
+            return Err(match length {
+                Some(length) => RangeError::Behind(format!("bytes */{length}")),
+                None => RangeError::Broken(failure.unwrap_or_else(unread)),
+            });
         }
-        let length = length(&extent);
         let total = length.map_or("*".to_owned(), |length| length.to_string());
         // A range with an end is answered with the bytes that are visible now; the client may ask for more.
-        let last = last.or(length.map(|_| u64::MAX)).map(|last| last.min(extent.visible - 1));
+        let last = last.or(length.map(|_| u64::MAX)).map(|last| last.min(visible - 1));
         let content_range = format!("bytes {first}-{}/{total}", last.unwrap_or(UNKNOWN_LAST));
         Ok(Some(match last {
-            Some(last) => Self::between(log, first, last + 1, content_range)?,
+            Some(last) => {
+                let reader = log.reader(first, Some(last + 1))?;
+                Self { reader: Some(reader), length: Some(last + 1 - first), content_range: Some(content_range) }
+            }
             None => Self { reader: Some(reader), length: None, content_range: Some(content_range) },
         }))
     }
@@ -110,12 +118,9 @@ impl ByteRange {
         }
         let total = if matches!(seal, Some(Seal::Complete(_))) { records.to_string() } else { "*".to_owned() };
         let content_range = format!("records {first}-{}/{total}", lines.count - 1);
-        Self::between(log, lines.start, lines.end, content_range).map(Some)
-    }
-
-    fn between(log: &Log, start: u64, end: u64, content_range: String) -> Result<Self, RangeError> {
-        let reader = Some(log.reader(start, Some(end))?);
-        Ok(Self { reader, length: Some(end - start), content_range: Some(content_range) })
+        let reader = RecordSource::Log(log.reader(lines.start, Some(lines.end))?);
+        let length = lines.end - lines.start;
+        Ok(Some(Self { reader: Some(reader), length: Some(length), content_range: Some(content_range) }))
     }
 }
 
@@ -133,7 +138,7 @@ struct LineRange {
 impl LineRange {
     /// Finds the whole lines from the first to the last one, or to the end of the log.
     async fn count(log: &Log, first: u64, last: u64) -> Result<Self, Evicted> {
-        let RecordOffset { record, byte } = log.near(first);
+        let RecordOffset { record, byte } = log.near(|offset| offset.record <= first);
         let mut reader = log.reader(byte, None)?;
         let mut lines = Self { start: byte, end: byte, count: record };
         loop {
@@ -160,21 +165,17 @@ impl From<Evicted> for RangeError {
     }
 }
 
-/// Returns the number of bytes of a log that is complete.
-fn length(extent: &LogExtent) -> Option<u64> {
-    matches!(extent.seal, Some(Seal::Complete(_))).then_some(extent.bytes)
-}
-
 /// Returns the reason for which bytes after the last one will not come. Only a complete snapshot has an end (416): clients take it for the
 /// end of their download.
 fn never(seal: Option<Seal>, content_range: impl FnOnce() -> String) -> RangeError {
     match seal {
         Some(Seal::Complete(_)) => RangeError::Behind(content_range()),
         Some(Seal::Failed(failure)) => RangeError::Broken(failure),
-        None => RangeError::Broken(Arc::new(Failure::new(
-            Fault::Stopped,
-            "the snapshot could not be read up to there",
-            "ask again",
-        ))),
+        None => RangeError::Broken(unread()),
     }
+}
+
+/// Failure of a read whose log has no end, and no byte at that place.
+fn unread() -> Arc<Failure> {
+    Arc::new(Failure::new(Fault::Stopped, "the snapshot could not be read up to there", "ask again"))
 }

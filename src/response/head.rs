@@ -8,7 +8,7 @@ use super::body::{Body, BodyLength, StreamBody, empty};
 use super::byte_range::ByteRange;
 use super::cache_status::CacheStatus;
 use super::representation::Representation;
-use super::snapshot_url::{pinned_url, relative, status_url};
+use super::snapshot_url::{relative, status_url};
 use super::stream_ending::{REPR_DIGEST, StreamEnding};
 use super::verdict_field::{self, UNPAGE_VERDICT};
 use crate::config::Scope;
@@ -20,7 +20,7 @@ use crate::snapshot::{FileStorage, Retention, Snapshot, SnapshotState};
 pub struct StreamResponse<'a> {
     pub snapshot: &'a Snapshot,
     pub options: &'a StreamOptions,
-    pub representation: Representation,
+    pub representation: &'a Representation,
     /// Path and query of the collection, without the parameters of unpage.
     pub original: &'a str,
     pub names: &'a ParamNames,
@@ -100,9 +100,9 @@ impl StreamResponse<'_> {
         with_fields(StatusCode::NOT_MODIFIED, self.validators(), empty())
     }
 
-    /// Returns the URL that names the snapshot.
+    /// Returns the URL that names the snapshot in this representation.
     pub fn pinned_url(&self) -> String {
-        pinned_url(self.snapshot.id(), self.original, self.names)
+        self.representation.pinned_url(self.snapshot.id(), self.original, self.names)
     }
 
     /// Returns the fields that a 304 has, too.

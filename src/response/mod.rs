@@ -3,6 +3,8 @@
 mod body;
 mod byte_range;
 mod cache_status;
+mod encoded_reader;
+mod formatted_log;
 mod head;
 mod representation;
 mod snapshot_url;
@@ -14,5 +16,4 @@ pub use byte_range::{ByteRange, RangeError};
 pub use cache_status::CacheStatus;
 pub use head::{StreamResponse, redirect};
 pub use representation::{Representation, vary};
-pub use snapshot_url::pinned_url;
 pub use tower::BoxError;

@@ -6,16 +6,18 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::byte_range::{ByteRange, RangeError};
+use super::formatted_log::FormattedLog;
+use super::snapshot_url::pinned_url;
 use super::stream_ending::StreamEnding;
 use crate::format::Format;
 use crate::id::SnapshotId;
-use crate::request::{EndMark, EntityTag, MediaType, Range, StreamOptions, Trailers, WantDigest};
+use crate::request::{EndMark, EntityTag, MediaType, ParamNames, Range, StreamOptions, Trailers, WantDigest};
 use crate::snapshot::{Log, RunningDigest, Snapshot};
 
 /// Request fields that select a representation.
 const SELECTORS: [HeaderName; 1] = [header::ACCEPT];
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Representation {
     media_type: MediaType,
 }
@@ -26,6 +28,8 @@ enum Bytes {
     OfTheLog,
     /// The same bytes and an end marker, whose length and content are not known before it is sent: it has neither ranges nor a length.
     OfTheLogAndAMarker,
+    /// The bytes of another format, with lengths and ranges of their own, and no digest that is kept.
+    Encoded,
 }
 
 impl Representation {
@@ -33,74 +37,91 @@ impl Representation {
         Self { media_type }
     }
 
-    fn bytes(self) -> Bytes {
+    fn bytes(&self) -> Bytes {
         match (self.media_type.format(), self.media_type.end()) {
             (Format::Ndjson, EndMark::None) => Bytes::OfTheLog,
             (Format::Ndjson, EndMark::Marker) => Bytes::OfTheLogAndAMarker,
+            _ => Bytes::Encoded,
         }
     }
 
+    fn of<'a>(&self, log: &'a Log) -> FormattedLog<'a> {
+        FormattedLog { log, format: self.media_type.format() }
+    }
+
     /// Returns the strong entity tag of the snapshot in this representation (RFC 9110 §8.8.3).
-    pub fn entity_tag(self, snapshot: SnapshotId) -> EntityTag {
+    pub fn entity_tag(&self, snapshot: SnapshotId) -> EntityTag {
+        let variant = match self.bytes() {
+            Bytes::OfTheLog => "",
+            Bytes::OfTheLogAndAMarker => "marker",
+            Bytes::Encoded => self.media_type.format().name(),
+        };
+        EntityTag { snapshot, variant: variant.to_owned() }
+    }
+
+    /// Returns the URL that names the snapshot in this representation: one of another format names it, since a GET of the URL may have another
+    /// `Accept`.
+    pub fn pinned_url(&self, id: SnapshotId, original: &str, names: &ParamNames) -> String {
+        let url = pinned_url(id, original, names);
         match self.bytes() {
-            Bytes::OfTheLog => EntityTag::new(snapshot),
-            Bytes::OfTheLogAndAMarker => EntityTag { snapshot, variant: "marker".to_owned() },
+            Bytes::OfTheLog | Bytes::OfTheLogAndAMarker => url,
+            Bytes::Encoded => format!("{url}&{}={}", names.format, self.media_type.format().name()),
         }
     }
 
     /// Inserts the fields that describe the representation: `Content-Type`.
-    pub fn describe(self, fields: &mut HeaderMap) {
+    pub fn describe(&self, fields: &mut HeaderMap) {
         fields.insert(header::CONTENT_TYPE, self.media_type.content_type());
     }
 
     /// Returns the value of `Accept-Ranges` for a snapshot all of which can, or can't, be asked for again.
-    pub fn accept_ranges(self, is_resumable: bool) -> HeaderValue {
+    pub fn accept_ranges(&self, is_resumable: bool) -> HeaderValue {
         match self.bytes() {
-            Bytes::OfTheLog if is_resumable => HeaderValue::from_static("bytes"),
-            Bytes::OfTheLog | Bytes::OfTheLogAndAMarker => HeaderValue::from_static("none"),
+            Bytes::OfTheLog | Bytes::Encoded if is_resumable => HeaderValue::from_static("bytes"),
+            Bytes::OfTheLog | Bytes::Encoded | Bytes::OfTheLogAndAMarker => HeaderValue::from_static("none"),
         }
     }
 
     /// Returns the bytes of the whole.
-    pub fn whole(self, log: &Log) -> Result<ByteRange, RangeError> {
-        ByteRange::whole(log).map(|whole| self.measured(whole))
+    pub fn whole(&self, log: &Log) -> Result<ByteRange, RangeError> {
+        ByteRange::whole(self.of(log)).map(|whole| self.measured(whole))
     }
 
     /// Returns the whole without a reader, for a HEAD.
-    pub fn head(self, log: &Log) -> Result<ByteRange, RangeError> {
-        ByteRange::head(log).map(|whole| self.measured(whole))
+    pub fn head(&self, log: &Log) -> Result<ByteRange, RangeError> {
+        ByteRange::head(self.of(log)).map(|whole| self.measured(whole))
     }
 
     /// Returns the bytes of a range; the whole where there are none (RFC 9110 §14.2).
-    pub async fn part(self, log: &Log, range: Range) -> Result<ByteRange, RangeError> {
+    pub async fn part(&self, log: &Log, range: Range) -> Result<ByteRange, RangeError> {
         match self.bytes() {
-            Bytes::OfTheLog => ByteRange::part(log, range).await,
+            Bytes::OfTheLog | Bytes::Encoded => ByteRange::part(self.of(log), range).await,
             Bytes::OfTheLogAndAMarker => self.whole(log),
         }
     }
 
-    fn measured(self, whole: ByteRange) -> ByteRange {
+    fn measured(&self, whole: ByteRange) -> ByteRange {
         match self.bytes() {
-            Bytes::OfTheLog => whole,
+            Bytes::OfTheLog | Bytes::Encoded => whole,
             Bytes::OfTheLogAndAMarker => ByteRange { length: None, ..whole },
         }
     }
 
     /// Returns the value of `Repr-Digest`, which is of the whole (RFC 9530); none where the whole is not kept.
-    pub async fn digest(self, snapshot: &Snapshot) -> Option<String> {
+    pub async fn digest(&self, snapshot: &Snapshot) -> Option<String> {
         match self.bytes() {
             Bytes::OfTheLog => snapshot.digest().await.map(|digest| digest.to_string()),
-            Bytes::OfTheLogAndAMarker => None,
+            Bytes::OfTheLogAndAMarker | Bytes::Encoded => None,
         }
     }
 
     /// Returns the addition after a body whose length is open; a digest is made of the whole alone.
-    pub(super) fn ending(self, options: &StreamOptions, range: &ByteRange) -> StreamEnding {
+    pub(super) fn ending(&self, options: &StreamOptions, range: &ByteRange) -> StreamEnding {
         match (self.bytes(), options.trailers) {
             _ if range.length.is_some() => StreamEnding::Plain,
             (Bytes::OfTheLogAndAMarker, _) => StreamEnding::marker(),
-            (Bytes::OfTheLog, Trailers::Unwanted) => StreamEnding::Plain,
-            (Bytes::OfTheLog, Trailers::Accepted) => {
+            (_, Trailers::Unwanted) => StreamEnding::Plain,
+            (_, Trailers::Accepted) => {
                 let is_wanted = options.digest == WantDigest::Sha256 && range.content_range.is_none();
                 StreamEnding::Trailers(is_wanted.then(RunningDigest::default))
             }

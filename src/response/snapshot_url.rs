@@ -6,7 +6,7 @@ use crate::id::SnapshotId;
 use crate::request::ParamNames;
 
 /// Returns the URL of a snapshot of the collection at `original`, a path and query without the parameters of unpage.
-pub fn pinned_url(id: SnapshotId, original: &str, names: &ParamNames) -> String {
+pub(super) fn pinned_url(id: SnapshotId, original: &str, names: &ParamNames) -> String {
     let separator = if original.contains('?') { '&' } else { '?' };
     format!("{}{separator}{}={id}", relative(original), names.snapshot)
 }

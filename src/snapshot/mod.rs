@@ -32,7 +32,6 @@ pub use log::{
     transient_log,
 };
 pub use lookup_result::{LookupPurpose, LookupResult, Recency};
-pub use record_index::RecordOffset;
 pub use registry::Registry;
 pub use request_keys::RequestKeys;
 pub use seal::Seal;

@@ -1,5 +1,7 @@
 //! Sparse index of record offsets, so that a range of records is found without counting from the first one.
 
+use crate::format::RecordOffset;
+
 /// Minimum distance of two indexed records in bytes: 10 GiB have 10,240 entries.
 const SPACING: u64 = 1 << 20;
 
@@ -7,13 +9,6 @@ const SPACING: u64 = 1 << 20;
 #[derive(Clone, Debug, Default)]
 pub(super) struct RecordIndex {
     offsets: Vec<RecordOffset>,
-}
-
-/// A record, counted from 0, and its first byte in the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RecordOffset {
-    pub record: u64,
-    pub byte: u64,
 }
 
 impl RecordIndex {
@@ -30,9 +25,9 @@ impl RecordIndex {
         self.offsets.truncate(self.offsets.partition_point(|place| place.byte <= byte));
     }
 
-    /// Returns the last entry at or before this record.
-    pub(super) fn near(&self, record: u64) -> RecordOffset {
-        let after = self.offsets.partition_point(|place| place.record <= record);
+    /// Returns the last entry that is at or before a place in the log, by a predicate that no entry after the place satisfies.
+    pub(super) fn near(&self, is_before: impl Fn(RecordOffset) -> bool) -> RecordOffset {
+        let after = self.offsets.partition_point(|offset| is_before(*offset));
         after.checked_sub(1).and_then(|last| self.offsets.get(last)).copied().unwrap_or_default()
     }
 }
@@ -65,7 +60,7 @@ mod tests {
             }).collect();
             let mut index: RecordIndex = places.iter().copied().collect();
             let check = |index: &RecordIndex, places: &[RecordOffset]| {
-                let near = index.near(record);
+                let near = index.near(|offset| offset.record <= record);
                 prop_assert!(near == RecordOffset::default() || places.contains(&near));
                 prop_assert!(near.record <= record);
                 let best = places.iter().rfind(|place| place.record <= record).copied().unwrap_or_default();

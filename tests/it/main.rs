@@ -23,6 +23,8 @@ mod endings;
 mod websocket;
 // Limits on what a client takes of the server, each reached over a socket.
 mod limits;
+// Other formats than NDJSON.
+mod formats;
 // Listeners: TLS, unix sockets, inherited sockets, several at a time.
 mod listeners;
 // The stop: readiness, the drain's phases, streams that are cut, signals.

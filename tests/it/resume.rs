@@ -172,7 +172,7 @@ async fn respond_as(how: &As, snapshot: &Snapshot, options: &StreamOptions) -> R
     let response = StreamResponse {
         snapshot,
         options,
-        representation: Representation::new(options.media_type),
+        representation: &Representation::new(options.media_type),
         original: ORIGINAL,
         names: &names(),
         cache_status: how.cache_status,

@@ -11,8 +11,9 @@ use super::cursors::{Cursors, MarkStatus};
 use super::flush_queue::{FlushActivity, FlushMode, FlushQueue, WriteRefused};
 use super::memory_budget::MemoryBudget;
 use super::tiers::Tiers;
-use super::{FORMAT, LogExtent, LogPolicy};
+use super::{LogExtent, LogPolicy};
 use crate::error::{Failure, Fault};
+use crate::format::ndjson;
 use crate::snapshot::seal::Seal;
 use crate::snapshot::storage::LogStorage;
 
@@ -194,7 +195,7 @@ impl LogState {
     /// Publishes batches that end at or before the byte `through`. Wakes only readers that have something to read.
     pub(super) fn publish(&mut self, through: u64) -> WakeList {
         if let Some(newest) = self.tiers.publish(through) {
-            self.held_back = (newest.lines().len() - FORMAT.visible_len(newest)) as u64;
+            self.held_back = (newest.lines().len() - ndjson::visible_len(newest.lines())) as u64;
         }
         let readers = self.cursors.wakers_before(self.visible());
         readers.into_iter().chain(self.writer.take()).collect()

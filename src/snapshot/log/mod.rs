@@ -28,15 +28,10 @@ pub use self::memory_budget::MemoryBudget;
 pub use self::reader::{Reader, ReaderEvent};
 use self::tiers::Tiers;
 pub use self::writer::Writer;
-use super::record_index::RecordOffset;
 use super::seal::Seal;
 use super::storage::{LogStorage, StoredExtent};
-use crate::batch::Batch;
 use crate::config::{SlowReader, SnapshotSettings};
-use crate::format::Format;
-
-/// Format of the bytes of a log, in memory and in files.
-pub(super) const FORMAT: Format = Format::Ndjson;
+use crate::format::{RecordOffset, ndjson};
 
 /// Number of bytes that the search for the last record of a stored log reads at once.
 const TAIL: u64 = 64 * 1024;
@@ -133,7 +128,7 @@ fn visible_len(storage: &LogStorage, bytes: u64) -> io::Result<u64> {
         }
         tail.splice(0..0, more);
     }
-    Ok(start + FORMAT.visible_len(&Batch::new(tail.into(), 1)) as u64)
+    Ok(start + ndjson::visible_len(&tail) as u64)
 }
 
 impl LogPolicy {
@@ -166,9 +161,10 @@ impl Log {
         self.shared.lock().extent()
     }
 
-    /// Returns the offset of this record, or of one before it from which records can be counted.
-    pub fn near(&self, record: u64) -> RecordOffset {
-        self.shared.lock().tiers.near(record)
+    /// Returns the last indexed record at or before a place in the log, by a predicate that no record after the place satisfies; the first
+    /// record, if there is no other.
+    pub fn near(&self, is_before: impl Fn(RecordOffset) -> bool) -> RecordOffset {
+        self.shared.lock().tiers.near(is_before)
     }
 
     /// Resolves once the log has had a reader.

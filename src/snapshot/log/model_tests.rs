@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::*;
+use crate::batch::Batch;
 use crate::config::SlowReader;
 use crate::config::SnapshotSettings;
 use crate::error::{Failure, Fault};

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::*;
+use crate::batch::Batch;
 use crate::config::SlowReader;
 use crate::error::{Failure, Fault};
 use crate::pagination::verdict::Verdict;
@@ -512,7 +513,7 @@ fn records_are_found_again_without_counting_from_the_first() {
     let are_found = |log: &Log, most: u64| {
         let mut far = 0;
         for (record, begin) in begins.iter().enumerate() {
-            let near = log.near(record as u64);
+            let near = log.near(|offset| offset.record <= record as u64);
             assert_eq!(begins[usize::try_from(near.record).unwrap()], near.byte, "{record}");
             assert!(near.record <= record as u64 && begin - near.byte < (1 << 20) + most, "{record}");
             far = far.max(near.record);

@@ -14,7 +14,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::batch::Batch;
-use crate::snapshot::record_index::{RecordIndex, RecordOffset};
+use crate::format::RecordOffset;
+use crate::snapshot::record_index::RecordIndex;
 use crate::snapshot::storage::StoredExtent;
 
 /// Cost of a batch in memory in addition to its bytes.
@@ -174,8 +175,8 @@ impl Tiers {
         })
     }
 
-    pub(super) fn near(&self, record: u64) -> RecordOffset {
-        self.index.near(record)
+    pub(super) fn near(&self, is_before: impl Fn(RecordOffset) -> bool) -> RecordOffset {
+        self.index.near(is_before)
     }
 
     pub(super) fn held(&self) -> u64 {

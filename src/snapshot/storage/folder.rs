@@ -11,11 +11,11 @@ use super::contents::{SECRET_LEN, StoredSnapshot};
 use super::error::StoreError;
 use super::file_io::{length, modified, private};
 use super::journal::{Journal, JournalError};
-use crate::format::Format;
+use crate::format::ndjson;
 use crate::id::SnapshotId;
 use crate::snapshot::seal::Seal;
 
-const LINES: &str = Format::Ndjson.suffix();
+const LINES: &str = ndjson::SUFFIX;
 const JOURNAL: &str = ".journal";
 
 /// Folder that is locked for this process, by the file that [`Folder::open`] returns.

@@ -15,8 +15,9 @@ use super::error::ReopenError;
 use super::file_io::{each_piece, modified};
 use super::file_log::{FileLog, FilePosition, LostPage};
 use super::journal::{Journal, JournalEnd, JournalError, JournalPage, PageExtent};
+use crate::format::RecordOffset;
 use crate::id::SnapshotId;
-use crate::snapshot::record_index::{RecordIndex, RecordOffset};
+use crate::snapshot::record_index::RecordIndex;
 
 /// Number of bytes that the search for the start of the last record reads at once.
 const STEP: u64 = 64 * 1024;
