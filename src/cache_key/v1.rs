@@ -13,8 +13,8 @@ use crate::pagination::request::RequestBody;
 use crate::pagination::{
     Advance, Base, Cursor, Encode, Encoding, End, ErrorCondition, ErrorSettings, Keyset, Limits, LinkHeader, More,
     NextUrl, Offset, OnDouble, Overlap, PageNumber, PageRequest, PageSize, Pagination, Param, PartOrder, Partition,
-    Path, Precondition, Presence, RangeHeader, Records, RecordsShape, SameToken, Since, Source, Style, TimeFormat,
-    Token, ValidAt, Validation, VersionSource, Whitespace,
+    Path, Precondition, Presence, RangeHeader, Records, RecordsShape, SameToken, Source, Style, TimeFormat, Token,
+    ValidAt, Validation, VersionSource, Whitespace,
 };
 
 /// Parts of a snapshot's key; `body` is the client's own, as it came.
@@ -111,7 +111,10 @@ fn text_of(pagination: &Pagination) -> String {
         ("error", error_text(failures)),
         ("partition", maybe(partition, partition_text)),
         ("order", pick(*order == PartOrder::Any, "Any", "Listed")),
-        ("since", maybe(since, since_text)),
+        (
+            "since",
+            maybe(since, |since| format!("Since {{ param: {}, field: {} }}", param(&since.param), path(&since.field))),
+        ),
         ("valid_at", maybe(valid_at, valid_at_text)),
         ("precondition", pick(*precondition == Precondition::Match, "Match", "None")),
     ];
@@ -243,10 +246,6 @@ fn bound(bound: &Bound) -> String {
     }
 }
 
-fn since_text(Since { param: at, field }: &Since) -> String {
-    format!("Since {{ param: {}, field: {} }}", param(at), path(field))
-}
-
 fn valid_at_text(ValidAt { param: at, from }: &ValidAt) -> String {
     let from = match from {
         VersionSource::Clock(TimeFormat::Rfc3339) => "Clock(Rfc3339)".to_owned(),
@@ -254,6 +253,7 @@ fn valid_at_text(ValidAt { param: at, from }: &ValidAt) -> String {
         VersionSource::Clock(TimeFormat::UnixMs) => "Clock(UnixMs)".to_owned(),
         VersionSource::Clock(TimeFormat::Date) => "Clock(Date)".to_owned(),
         VersionSource::Page(at) => format!("Page({})", source(at)),
+        VersionSource::Opened(_) => "Opened".to_owned(),
     };
     format!("ValidAt {{ param: {}, from: {from} }}", param(at))
 }

@@ -11,6 +11,7 @@ mod layers;
 mod lint;
 mod listen;
 mod mistake;
+mod opened_state;
 mod pace;
 mod pagination_key;
 mod pagination_text;

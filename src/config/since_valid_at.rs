@@ -1,11 +1,12 @@
 //! `since` and `valid_at`: the record and the state that a collection is asked for.
 
 use super::keywords::Words;
+use super::opened_state::OPENED;
 use super::pagination_values::{PARAM, PATH, SOURCE};
 use super::table_schema::{Form, Schema, rule, table};
 use super::toml_node::TomlNode;
 use super::toml_text::text;
-use crate::pagination::{Param, Path, Since, Source, TimeFormat, ValidAt, VersionSource};
+use crate::pagination::{OpenedState, Param, Path, Since, Source, TimeFormat, ValidAt, VersionSource};
 
 pub(super) const SINCES: Form<Since> = Form { read: |node| since(node, None), write: write_since };
 
@@ -20,9 +21,15 @@ pub(super) struct SinceTable {
 /// `valid_at = { param, from, format }`.
 pub(super) struct ValidAtTable {
     param: Param,
-    /// `None` for the clock.
-    from: Option<Source>,
+    from: VersionFrom,
     format: Option<TimeFormat>,
+}
+
+/// Origin of the version, as written: a word, a place in the first page, or a table.
+enum VersionFrom {
+    Clock,
+    Page(Source),
+    Opened(Box<OpenedState>),
 }
 
 table! {
@@ -36,7 +43,7 @@ table! {
     pub(super) VALID_AT "valid_at": ValidAtTable = ValidAtTable {
         "param" => param: PLACE, required("say where the time or version goes: param = \"validAt\"");
         "from" => from: FROM, required(
-            "write from = \"clock\", or where the first page has its version: a path or \"header:NAME\""
+            "write from = \"clock\", or where the first page has its version: a path or \"header:NAME\"; or the request that opens a state: from = { path, value }"
         );
         "format" => format: FORMATS, some;
     }
@@ -45,7 +52,7 @@ table! {
 /// Parameter that can be written to again and again.
 const PLACE: Form<Param> = Form { read: place, write: |param| PARAM.write(param) };
 
-const FROM: Form<Option<Source>> = Form { read: read_from, write: write_from };
+const FROM: Form<VersionFrom> = Form { read: read_from, write: write_from };
 
 static FORMATS: Words<TimeFormat> = Words(&[
     ("rfc3339", TimeFormat::Rfc3339),
@@ -73,9 +80,10 @@ fn read_valid_at(node: &TomlNode<'_>) -> Option<ValidAt> {
     let table = node.table(&VALID_AT)?;
     let ValidAtTable { param, from, format } = (VALID_AT.read)(&table)?;
     let from = match (from, format) {
-        (None, format) => VersionSource::Clock(format.unwrap_or(FORMATS.usual())),
-        (Some(source), None) => VersionSource::Page(source),
-        (Some(_), Some(_)) => {
+        (VersionFrom::Clock, format) => VersionSource::Clock(format.unwrap_or(FORMATS.usual())),
+        (VersionFrom::Page(source), None) => VersionSource::Page(source),
+        (VersionFrom::Opened(opened), None) => VersionSource::Opened(opened),
+        (VersionFrom::Page(_) | VersionFrom::Opened(_), Some(_)) => {
             let hint = "leave it out, or write from = \"clock\"";
             return table.refuse_at("format", "only a time has a format", hint);
         }
@@ -85,21 +93,26 @@ fn read_valid_at(node: &TomlNode<'_>) -> Option<ValidAt> {
 
 fn write_valid_at(ValidAt { param, from }: &ValidAt) -> String {
     let (from, format) = match from {
-        VersionSource::Clock(format) => (None, Some(*format)),
-        VersionSource::Page(source) => (Some(source.clone()), None),
+        VersionSource::Clock(format) => (VersionFrom::Clock, Some(*format)),
+        VersionSource::Page(source) => (VersionFrom::Page(source.clone()), None),
+        VersionSource::Opened(opened) => (VersionFrom::Opened(opened.clone()), None),
     };
     VALID_AT.write(&ValidAtTable { param: param.clone(), from, format })
 }
 
-fn read_from(node: &TomlNode<'_>) -> Option<Option<Source>> {
-    if node.text()? == "clock" { Some(None) } else { SOURCE.read(node).map(Some) }
+fn read_from(node: &TomlNode<'_>) -> Option<VersionFrom> {
+    if node.value.is_table() {
+        return OPENED.read(node).map(|opened| VersionFrom::Opened(Box::new(opened)));
+    }
+    if node.text()? == "clock" { Some(VersionFrom::Clock) } else { SOURCE.read(node).map(VersionFrom::Page) }
 }
 
-fn write_from(from: &Option<Source>) -> String {
+fn write_from(from: &VersionFrom) -> String {
     match from {
-        None => text("clock"),
-        Some(Source::Body(path)) if path.to_string() == "clock" => text("$.clock"),
-        Some(source) => SOURCE.write(source),
+        VersionFrom::Clock => text("clock"),
+        VersionFrom::Page(Source::Body(path)) if path.to_string() == "clock" => text("$.clock"),
+        VersionFrom::Page(source) => SOURCE.write(source),
+        VersionFrom::Opened(opened) => OPENED.write(opened),
     }
 }
 

@@ -5,13 +5,13 @@ use super::key_names::{KeyNames, TOP};
 use super::keywords::nearest;
 use super::upstream::{self, UPSTREAM};
 use super::{
-    collection, collection_pagination, pace, pagination_key, pagination_values, parent, partition_key, secrets, server,
-    since_valid_at, snapshots, tls,
+    collection, collection_pagination, opened_state, pace, pagination_key, pagination_values, parent, partition_key,
+    secrets, server, since_valid_at, snapshots, tls,
 };
 use crate::pagination::Style;
 
 /// All tables but the styles', in the order in which a hint looks for a key's own.
-pub(super) static LEVELS: [&dyn KeyNames; 32] = [
+pub(super) static LEVELS: [&dyn KeyNames; 34] = [
     &TOP,
     &snapshots::SNAPSHOTS,
     &COLLECTION,
@@ -35,6 +35,8 @@ pub(super) static LEVELS: [&dyn KeyNames; 32] = [
     &partition_key::NUMBERED,
     &since_valid_at::SINCE,
     &since_valid_at::VALID_AT,
+    &opened_state::OPENED,
+    &opened_state::CLOSE,
     &pagination_key::MORE,
     &pagination_key::END,
     &pagination_values::LINKS,

@@ -10,8 +10,9 @@ use url::Url;
 
 use super::attempts::PageFailure;
 pub(super) use super::drive_step::{Checkpoints, CrawlProgress, CrawlStart, ReadLimit};
-use super::failure_report::{self, RequestAuthor, on_page, wrong_page};
+use super::failure_report::{self, on_page, wrong_page};
 use super::in_flight::PagesInFlight;
+use super::opened_state::OpenState;
 use super::page_stream::PageEvent;
 use super::reorder::ReorderBuffer;
 use super::spill::SpillStore;
@@ -19,15 +20,12 @@ use super::verification::Verification;
 use super::withheld_read::{ReadEvidence, WholeRead, WithheldRead};
 use super::{Crawl, key_spill};
 use crate::error::Failure;
-use crate::pagination::followed_advice::open_advice;
 use crate::pagination::link_guard::LinkGuard;
 use crate::pagination::page::{Head, Page};
-use crate::pagination::plan::{
-    self, Checkpoint, CurrentPageEvent, PageId, PageName, PartId, Plan, ReleasedRecords, Step,
-};
+use crate::pagination::plan::{self, Checkpoint, CurrentPageEvent, PageId, PartId, Plan, ReleasedRecords, Step};
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::splitter::PageShape;
-use crate::pagination::{PageError, PageRequest, Pagination};
+use crate::pagination::{PageRequest, Pagination};
 use crate::snapshot::UsedMemory;
 use crate::upstream::Client;
 use crate::upstream_usage::UpstreamUsage;
@@ -40,6 +38,8 @@ pub(super) struct Driver {
     pub(super) shape: Arc<PageShape>,
     pub(super) start: CrawlStart,
     pub(super) plan: Plan,
+    /// State of the collection that is open for this crawl.
+    pub(super) opened: Option<OpenState>,
     pages: PagesInFlight,
     key_memory: UsedMemory,
     /// The crawl's output, from which the log is written.
@@ -50,7 +50,7 @@ pub(super) struct Driver {
     pub(super) verification: Option<Verification>,
     /// Number of records that the plan has released.
     pub(super) records: u64,
-    url: Url,
+    pub(super) asked: Url,
     pub(super) head: Option<Arc<Head>>,
 }
 
@@ -81,13 +81,14 @@ impl Driver {
             shape,
             start: if begins_behind_record { CrawlStart::Since } else { CrawlStart::Request },
             plan,
+            opened: None,
             key_memory: memory.in_use(),
             buffer: ReorderBuffer::new(spill, memory),
             checkpoints: Checkpoints::Kept,
             withheld: None,
             verification: None,
             records: 0,
-            url,
+            asked: url,
             head: None,
         }))
     }
@@ -236,6 +237,9 @@ impl Driver {
         if let Some(withheld) = &mut self.withheld {
             withheld.arrived(page, head, &rest);
         }
+        if let Some(opened) = &mut self.opened {
+            opened.rename(&rest.fields);
+        }
         let released = self.plan.accept(page, CurrentPageEvent::Whole(head, rest));
         let released = released.map_err(|wrong| self.page_failure(&wrong, head, name))?;
         self.emit(part, released);
@@ -260,25 +264,16 @@ impl Driver {
         }
     }
 
+    /// Closes the state that was opened for this crawl, if one was.
+    pub(super) fn poll_closed(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.opened.as_mut().map_or(Poll::Ready(()), |opened| opened.poll_closed(context))
+    }
+
     fn emit(&mut self, part: PartId, released: ReleasedRecords) {
         for batch in released {
             self.records += batch.records();
             self.buffer.emit(part, batch.without_keys());
         }
-    }
-
-    pub(super) fn crawl_failure(&self, error: &PageError) -> Failure {
-        self.advised(wrong_page(&self.client, error, &self.url))
-    }
-
-    /// The failure without advice that the configuration follows already.
-    pub(super) fn advised(&self, failure: Failure) -> Failure {
-        Failure { hint: open_advice(&self.pagination, &failure.hint), ..failure }
-    }
-
-    pub(super) fn page_failure(&self, wrong: &PageError, head: &Head, name: PageName) -> Failure {
-        let author = RequestAuthor::of(name, &head.url, &self.url);
-        on_page(name, self.advised(author.wrong_page(&self.client, wrong, &head.url)))
     }
 
     pub(super) fn starts_midway(&self) -> bool {
@@ -295,6 +290,6 @@ impl Driver {
     }
 
     pub(super) fn url(&self) -> RedactedUrl<'_> {
-        RedactedUrl(&self.url)
+        RedactedUrl(&self.asked)
     }
 }

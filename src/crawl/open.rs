@@ -1,5 +1,6 @@
 //! The opening of a crawl: its first request, the state for a later resume, and the wait until the first records are good.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::drive::{CrawlProgress, CrawlStart, Driver};
-use super::{Crawl, equal_reads, failure_report, recognise_pagination};
+use super::{Crawl, drive_in_state, equal_reads, failure_report, recognise_pagination};
 use crate::config::written;
 use crate::error::{Failure, Fault};
 use crate::pagination::request::BadPlace;
@@ -69,7 +70,7 @@ pub(super) async fn start(mut crawl: Crawl) -> Result<Box<Driver>, Failure> {
     } else if crawl.pagination.is_verified() {
         equal_reads::open(&crawl, &crawl.pagination).await
     } else {
-        Driver::new(&crawl, Arc::clone(&crawl.pagination))
+        drive_in_state::start(&crawl, &crawl.pagination).await
     }
 }
 
@@ -86,9 +87,14 @@ async fn open_configured(crawl: &Crawl, configured: &Arc<Pagination>) -> Result<
     if configured.is_verified() {
         return equal_reads::open(crawl, configured).await;
     }
-    let mut driver = Driver::new(crawl, Arc::clone(configured))?;
-    first_page(&mut driver).await.map_err(|failure| explain(driver.start, failure))?;
-    Ok(driver)
+    let mut driver = drive_in_state::start(crawl, configured).await?;
+    match first_page(&mut driver).await {
+        Ok(()) => Ok(driver),
+        Err(failure) => {
+            poll_fn(|context| driver.poll_closed(context)).await;
+            Err(explain(driver.start, failure))
+        }
+    }
 }
 
 /// Drives the crawl until the first page is whole, or has records and takes longer than [`GRACE`].

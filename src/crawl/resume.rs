@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 
 use super::drive::Driver;
 use super::open::ResumeState;
-use super::{Crawl, equal_reads};
+use super::{Crawl, drive_in_state, equal_reads};
 use crate::config::read_written;
 use crate::error::{Failure, Fault};
 use crate::pagination::plan::Checkpoint;
@@ -58,7 +58,7 @@ pub(super) async fn resume(mut crawl: Crawl, point: ResumePoint<'_>) -> Result<(
             Err(unread())
         };
     }
-    let mut driver = Driver::new(&crawl, Arc::clone(&crawl.pagination))?;
+    let mut driver = drive_in_state::start(&crawl, &crawl.pagination).await?;
     driver.resume(past, point.last_record, point.records)?;
     if driver.pagination.recalls_keys() {
         recall(&mut driver, point.lines).await?;

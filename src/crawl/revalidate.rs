@@ -24,6 +24,10 @@ pub(super) async fn unchanged(
     else {
         return Ok(false);
     };
+    if crawl.pagination.opened_state().is_some() {
+        // Each crawl has a state of its own, of which no validator is known.
+        return Ok(false);
+    }
     ResumeState::prepare(&mut crawl)?;
     let mut driver = Driver::new(&crawl, Arc::clone(&crawl.pagination))?;
     let Some((_, _, mut request)) = driver.first_request() else { return Ok(false) };

@@ -38,6 +38,9 @@ impl CrawlRun {
             ended = poll_fn(|context| self.poll_end(context)) => ended,
             () = abandoned => Err(AbnormalEnd::Abandoned),
         };
+        if let (CrawlWork::List(driver), Err(AbnormalEnd::Broken(_))) = (&mut self.work, &ended) {
+            poll_fn(|context| driver.poll_closed(context)).await;
+        }
         // The end is counted before any reader can learn of it.
         self.counted.end(match &ended {
             Ok(_) => CrawlEnd::Complete,
@@ -99,7 +102,10 @@ fn poll_list(
             // The end has been read, and records before it haven't left yet.
             CrawlProgress::Done(_) if written.is_pending() => return Poll::Pending,
             CrawlProgress::Done(_) if !driver.buffer.is_drained() => {}
-            CrawlProgress::Done(end) => return Poll::Ready(Ok(end)),
+            CrawlProgress::Done(end) => {
+                ready!(driver.poll_closed(context));
+                return Poll::Ready(Ok(end));
+            }
         }
     }
 }

@@ -1,8 +1,12 @@
-//! The verdict on a crawl: the end that its plan has proven, where it began, and how its reads compare.
+//! The verdict on a crawl (the end that its plan has proven, where it began, and how its reads compare), or its failure with advice that is
+//! not followed yet.
 
 use super::drive::{CrawlStart, Driver};
-use super::failure_report;
+use super::failure_report::{self, RequestAuthor, on_page, wrong_page};
 use crate::error::Failure;
+use crate::pagination::followed_advice::open_advice;
+use crate::pagination::page::Head;
+use crate::pagination::plan::PageName;
 use crate::pagination::verdict::{Consistency, ProvenEnd, Verdict};
 use crate::pagination::{LonePage, PageError};
 
@@ -40,5 +44,19 @@ impl Driver {
         let (records, pages) = (self.records, self.plan.pages());
         let requests = self.usage().counts().all_requests();
         Verdict { records, pages, requests, proof, consistency, order, doubles, late, lists: None }
+    }
+
+    pub(super) fn crawl_failure(&self, error: &PageError) -> Failure {
+        self.advised(wrong_page(&self.client, error, &self.asked))
+    }
+
+    /// The failure without advice that the configuration follows already.
+    pub(super) fn advised(&self, failure: Failure) -> Failure {
+        Failure { hint: open_advice(&self.pagination, &failure.hint), ..failure }
+    }
+
+    pub(super) fn page_failure(&self, wrong: &PageError, head: &Head, name: PageName) -> Failure {
+        let author = RequestAuthor::of(name, &head.url, &self.asked);
+        on_page(name, self.advised(author.wrong_page(&self.client, wrong, &head.url)))
     }
 }

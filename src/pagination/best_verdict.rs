@@ -33,9 +33,9 @@ impl Pagination {
     /// Returns the best verdict on several pages.
     pub fn best_verdict(&self) -> BestVerdict {
         let best = |words, why: &dyn fmt::Display, better| BestVerdict { words, why: why.to_string(), better };
-        let by_clock = |from: &VersionSource| matches!(from, VersionSource::Clock(_));
+        let is_shared = |from: &VersionSource| !matches!(from, VersionSource::Page(_));
         match &self.valid_at {
-            Some(valid_at) if self.partition.is_none() || by_clock(&valid_at.from) => {
+            Some(valid_at) if self.partition.is_none() || is_shared(&valid_at.from) => {
                 return best("upstream", &format!("{} in every request", valid_at.param), None);
             }
             _ if self.partition.is_some() => return best("unverified", &Doubt::Parts, Some(CLOCK)),

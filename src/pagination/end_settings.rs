@@ -74,6 +74,11 @@ pub struct Limits {
 }
 
 impl End {
+    /// Returns true if a refusal ends the collection.
+    pub(crate) fn is_by_refusal(&self) -> bool {
+        matches!(self, Self::Status(statuses) if statuses.0.iter().any(|status| *status != StatusCode::NO_CONTENT))
+    }
+
     /// Returns true if a page's answer with this status ends the collection.
     pub(super) fn is_by(&self, status: StatusCode) -> bool {
         matches!(self, Self::Status(statuses) if statuses.0.contains(&status))

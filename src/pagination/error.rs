@@ -259,6 +259,8 @@ page_errors! {
             "the upstream ignores the parameter that tells the parts apart: correct `param` or `segment` in `partition`; where parts share records, they would be doubled: take `partition` out";
         #[error("the first page has nothing at {0}, by which the collection's state is known")]
         NoVersion(String) => Configuration, "correct `from` in `valid_at`, or take valid_at out";
+        #[error("the upstream answered {0}, as if the state of the collection that was opened for the crawl were gone")]
+        StateGone(StatusCode) => Upstream, "ask the upstream to keep it for longer, by `path` and `merge` in `from` of `valid_at`, and crawl again";
         #[error("consistency = \"upstream\" asks for one state of the collection, and {0}")]
         NoState(String) => Unproven,
             "name a state that the upstream keeps (valid_at), or set another consistency: \"verify\" reads the list until two reads are equal and \"repair\" reads what moved again, both with `key`; \"detect\" takes pages of different moments";

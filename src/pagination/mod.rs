@@ -22,9 +22,11 @@ pub mod keys;
 pub mod link_guard;
 pub mod link_header_parser;
 mod not_json_hint;
+mod opened_state;
 pub mod page;
 mod page_envelope;
 mod page_size_settings;
+mod pagination_author;
 pub mod partition_settings;
 mod partition_value_unit;
 pub mod path;
@@ -53,12 +55,14 @@ pub use end_settings::{End, EndStatuses, Limits, LonePage, More, SameToken, Unna
 pub use error::{Blame, Outlook, PageError};
 pub use error_settings::{ErrorCondition, ErrorSettings, OwnWords};
 pub use error_status::RefusalCause;
+pub use opened_state::{ClosingRequest, OpenedState};
 pub use page_size_settings::PageSize;
+pub use pagination_author::PaginationAuthor;
 pub use partition_settings::{PartOrder, Partition};
 pub use path::Path;
 pub use record_settings::{Encoding, OnDouble, Presence, Records, RecordsShape, Validation, Whitespace};
 pub use request::{BodyKind, Encode, PageRequest, Param};
-pub use settings::{ConsistencyLevel, Pagination, PaginationAuthor};
+pub use settings::{ConsistencyLevel, Pagination};
 pub use since_valid_at::{Precondition, Since, TimeFormat, ValidAt, VersionSource};
 pub use styles::{
     Advance, Base, Cursor, KeyUse, Keyset, LinkHeader, NextRequest, NextUrl, Offset, Overlap, PageNumber, RangeHeader,

@@ -10,13 +10,15 @@ use super::cookie_settings::Cookies;
 use super::end_settings::{End, Limits, LonePage, More, SameToken, UnnamedCounts};
 use super::error::PageError;
 use super::error_settings::ErrorSettings;
+use super::opened_state::OpenedState;
 use super::page::Head;
 use super::page_size_settings::PageSize;
+use super::pagination_author::PaginationAuthor;
 use super::partition_settings::{PartOrder, Partition};
 use super::path::{Path, Segment};
 use super::record_settings::{Encoding, OnDouble, Presence, Records, RecordsShape};
 use super::request::{BadPlace, BodyKind, Encode, PageRequest, Param};
-use super::since_valid_at::{Precondition, Since, ValidAt, VersionSource};
+use super::since_valid_at::{Precondition, Since, ValidAt};
 use super::styles::{Style, Template};
 use super::value_source::Source;
 use super::verdict::{OnMissed, RecordOrder};
@@ -61,16 +63,6 @@ pub struct Pagination {
     pub keep: Vec<String>,
     pub cookies: Cookies,
     pub author: PaginationAuthor,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PaginationAuthor {
-    /// The configuration, a preset that it names, or [`detect`](super::detect).
-    Operator,
-    /// The preset of the upstream's host: it holds where page 1 fits it.
-    HostPreset,
-    /// Lists of the same API that are paged by `Link`: this one is one page without it.
-    LinkedLists,
 }
 
 /// Effort against records that move while they are read.
@@ -132,6 +124,7 @@ impl Pagination {
             same_token: SameToken::Error,
             total: None,
             total_pages: None,
+            valid_at: self.valid_at.clone().filter(|_| self.opened_state().is_none()),
             author: PaginationAuthor::Operator,
             ..self.clone()
         }
@@ -227,11 +220,18 @@ impl Pagination {
     pub(crate) fn unresumable(&self) -> Option<&'static str> {
         if self.is_sent_once() {
             Some("the upstream keeps its place (same_token = \"again\") and has moved on")
+        } else if self.opened_state().is_some() {
+            Some("the state that its pages were asked for is closed with it")
         } else if self.cookies == Cookies::Kept {
             Some("the cookies of its first page are in no file")
         } else {
             None
         }
+    }
+
+    /// State that is opened for the crawl, and the parameter of its name.
+    pub(crate) fn opened_state(&self) -> Option<(&Param, &OpenedState)> {
+        self.valid_at.as_ref().and_then(ValidAt::opened)
     }
 
     /// Header fields that change from page to page.
@@ -277,10 +277,7 @@ impl Pagination {
     /// Paths whose values are needed of each page.
     pub fn fields(&self) -> Vec<Path> {
         let sources = self.pointers().into_iter().chain(&self.total).chain(&self.total_pages);
-        let version = match &self.valid_at {
-            Some(ValidAt { from: VersionSource::Page(Source::Body(path)), .. }) => Some(path),
-            _ => None,
-        };
+        let version = self.valid_at.as_ref().and_then(ValidAt::field);
         let more = self.more.as_ref().map(|more| &more.path);
         let fields = sources.filter_map(Source::path).chain(version).chain(more).chain(self.style.rules().fields());
         fields.cloned().chain(self.failures.fields()).chain(self.records.columns()).collect()

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Param, Path, Source};
+use super::{OpenedState, Param, Path, Source};
 
 const DAY: u64 = 24 * 3600;
 
@@ -35,6 +35,27 @@ pub enum VersionSource {
     Clock(TimeFormat),
     /// A value of the first page, in every later request.
     Page(Source),
+    /// A value of the answer to a request of its own, in every request.
+    Opened(Box<OpenedState>),
+}
+
+impl ValidAt {
+    /// State that is opened for the crawl, and the parameter of its name.
+    pub(super) fn opened(&self) -> Option<(&Param, &OpenedState)> {
+        match &self.from {
+            VersionSource::Opened(opened) => Some((&self.param, opened)),
+            VersionSource::Clock(_) | VersionSource::Page(_) => None,
+        }
+    }
+
+    /// Path in a page of the name, or of a newer one.
+    pub(super) fn field(&self) -> Option<&Path> {
+        match &self.from {
+            VersionSource::Page(Source::Body(path)) => Some(path),
+            VersionSource::Opened(opened) => opened.renewed.as_ref(),
+            VersionSource::Page(_) | VersionSource::Clock(_) => None,
+        }
+    }
 }
 
 /// Format of a time in a request.

@@ -85,6 +85,8 @@ mod parts;
 mod auto;
 // One state of a collection: as of a time, by its version, by its validator; and what came since a record.
 mod validity;
+// States that a request of its own opens for a crawl: named, renewed, closed.
+mod opened_states;
 // Public reports of trouble with other APIs, each condensed to its upstream.
 mod trouble;
 // TLS to the upstream, with an authority of one's own and without.

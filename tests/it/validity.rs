@@ -19,7 +19,7 @@ use super::upstream::{Asked, Reply, Upstream, answer};
 const TIME: Duration = Duration::from_millis(1_577_836_801_500);
 
 /// A crawl of the collection that these lines make.
-fn crawl(upstream: &Upstream, query: &str, lines: &str) -> Crawl {
+pub(super) fn crawl(upstream: &Upstream, query: &str, lines: &str) -> Crawl {
     let config =
         Config::read(&collection(&upstream.url(), lines), "", &Machine).unwrap_or_else(|told| panic!("{told}"));
     let collection = &config.collections[0];
@@ -39,7 +39,7 @@ fn crawl(upstream: &Upstream, query: &str, lines: &str) -> Crawl {
 }
 
 /// Outcome.
-async fn whole(crawl: Crawl) -> Result<(String, Verdict, Option<SystemTime>), Failure> {
+pub(super) async fn whole(crawl: Crawl) -> Result<(String, Verdict, Option<SystemTime>), Failure> {
     let opened = crawl.open().await?;
     let valid_at = opened.valid_at();
     let (writer, log) = snapshot::transient_log(1 << 20);

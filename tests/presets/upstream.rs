@@ -40,6 +40,8 @@ pub(crate) struct Fixture {
     inside: Option<String>,
     /// Text that each request's query must have.
     asks: Option<String>,
+    /// State that is opened before the first page, and closed behind the last.
+    state: Option<StateOfPages>,
     /// Header fields with the page's values.
     #[serde(default)]
     headers: BTreeMap<String, String>,
@@ -56,6 +58,22 @@ pub(crate) struct Fixture {
     /// Further lines of the collection.
     #[serde(default)]
     pub(crate) lines: String,
+}
+
+/// State named `s1`: traps `opened` and `closed`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StateOfPages {
+    /// Path and query of the request that opens it.
+    open: String,
+    /// Answer to that request.
+    answer: String,
+    /// Parameter of its name in the pages' requests.
+    param: String,
+    /// Path of the pages' requests.
+    page: String,
+    /// Path of the request that closes it.
+    close: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -212,6 +230,9 @@ impl Asked<'_> {
             }
             log.met.insert(trap.clone());
         }
+        if let Some(answer) = fixture.state.as_ref().and_then(|state| self.of_state(state, log)) {
+            return answer;
+        }
         let size = self.size(log);
         let Some(size) = size else { return status(400) };
         let start = self.start(size);
@@ -234,6 +255,22 @@ impl Asked<'_> {
             Ok(page) => self.response(&page, log),
             Err(code) => status(code),
         }
+    }
+
+    /// Returns the answer to a request that opens or closes the state; none for a page's, which has to name it.
+    fn of_state(&self, state: &StateOfPages, log: &mut Log) -> Option<Response<Body>> {
+        if self.uri.to_string() == state.open {
+            log.met.insert("opened".to_owned());
+            return Some(json_response(state.answer.clone()));
+        }
+        if self.uri.path() == state.close && self.body.to_string().contains("\"s1\"") {
+            log.met.insert("closed".to_owned());
+            return Some(json_response(r#"{"succeeded":true}"#.to_owned()));
+        }
+        if self.uri.path() != state.page || self.value(&state.param).as_deref() != Some("s1") {
+            log.broken_rules.push(format!("{} with {} names no state", self.uri, self.body));
+        }
+        None
     }
 
     /// Returns the page size, or none where it is refused.

@@ -54,6 +54,12 @@ pub(super) static RULES: &[Rule] = &[
         check: of_parts,
     },
     Rule {
+        name: "opened-state",
+        exception: Exception::Never,
+        about: &["valid_at", "pagination", "consistency"],
+        check: of_opened_state,
+    },
+    Rule {
         name: "nothing-to-repair-by",
         exception: Exception::Never,
         about: &["consistency", "key", "pagination", "partition"],
@@ -158,6 +164,27 @@ fn of_parts(facts: &LintFacts<'_>) -> Option<Contradiction> {
         what: "the collection is cut into parts, and each has a first page of its own".to_owned(),
         hint: "leave partition out, or pin all parts by the clock: valid_at = { param = …, from = \"clock\" }",
     })
+}
+
+/// All pages are of the state that was opened, and a refusal may say that it is gone.
+fn of_opened_state(facts: &LintFacts<'_>) -> Option<Contradiction> {
+    let pagination = facts.pagination;
+    pagination.opened_state()?;
+    let (what, hint) = match pagination.consistency {
+        Some(ConsistencyLevel::Repair | ConsistencyLevel::Verify) => (
+            "all pages are of the state that is opened for the crawl, so that nothing is repaired or read twice",
+            "leave consistency out",
+        ),
+        _ if pagination.style.is_auto() => {
+            ("pages of a state are read only where their pagination is known", "write down records and pagination")
+        }
+        _ if pagination.end.is_by_refusal() => (
+            "the status that ends the collection may also say that the state is gone, with pages missing",
+            "leave end out: the type's own end, a total or a flag (more) proves it",
+        ),
+        _ => return None,
+    };
+    Some(Contradiction { at: "valid_at", what: what.to_owned(), hint })
 }
 
 fn overwritten(facts: &LintFacts<'_>) -> Option<Contradiction> {

@@ -131,6 +131,7 @@ impl ListCrawl {
         }
         match &mut self.state {
             ListState::Reading(driver, Some(end)) => {
+                ready!(driver.poll_closed(context));
                 let verdict = driver.judge(end.clone()).and_then(|verdict| driver.hold(verdict));
                 Poll::Ready(verdict.map(|verdict| ListNews::Ended(ListEnd::Whole(verdict))))
             }

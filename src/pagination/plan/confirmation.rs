@@ -77,6 +77,8 @@ impl EndRules<'_> {
         match aim {
             // A page that leads to itself was there a moment ago.
             Some(Aim::Confirm(Proof::SameToken)) => Ok(None),
+            // Of an opened state, a refusal may as well say that it is gone.
+            Some(Aim::Confirm(_)) if self.pagination.opened_state().is_some() => Ok(None),
             Some(Aim::Confirm(proof)) if past_the_last && proof != Proof::EmptyPage => Ok(Some(proof)),
             Some(Aim::Confirm(Proof::Total(total))) if self.is_past_the_total(refusal, total) => {
                 Ok(Some(Proof::Total(total)))

@@ -14,10 +14,11 @@ use crate::pagination::detect;
 use crate::pagination::end_settings::{End, LonePage};
 use crate::pagination::error::PageError;
 use crate::pagination::page::{Head, Page, RecordHolder};
+use crate::pagination::pagination_author::PaginationAuthor;
 use crate::pagination::proof::Proof;
 use crate::pagination::record_settings::Presence;
 use crate::pagination::request::PageRequest;
-use crate::pagination::settings::{Pagination, PaginationAuthor};
+use crate::pagination::settings::Pagination;
 use crate::pagination::styles::{Address, PageAnswer, Style, StyleEnd};
 use crate::pagination::value_source::Source;
 

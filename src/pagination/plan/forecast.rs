@@ -39,7 +39,7 @@ impl Forecast<'_> {
         // A request that moves the upstream's place on has to wait until the page before it is whole.
         let may_be_last = self.pagination.is_sent_once() || self.pagination.end == End::EmptyPage && page.records == 0;
         let needs_first_page = self.progress.pages() == 0 && self.pinned.needs_first_page();
-        if needs_first_page || !goes_on || may_be_last {
+        if needs_first_page || !goes_on || may_be_last || self.pinned.may_be_renamed_in(page.fields) {
             return None;
         }
         let answer = PageAnswer { head: page.head, fields: page.fields, records: page.records, last_record: &[] };

@@ -211,10 +211,10 @@ impl Parts {
         ProvenEnd { doubles: doubles.dropped, consistency, ..end }
     }
 
-    /// Consistency of several parts: one state, where the crawl's own time names it in all of them.
+    /// Consistency of several parts: one state, where the crawl itself names it in all of them.
     fn consistency(&self, last: Option<&ProvenEnd>) -> Consistency {
         let valid_at = self.pagination.valid_at.as_ref();
-        let is_shared = valid_at.is_some_and(|valid_at| matches!(valid_at.from, VersionSource::Clock(_)));
+        let is_shared = valid_at.is_some_and(|valid_at| !matches!(valid_at.from, VersionSource::Page(_)));
         match last.map(|last| &last.consistency) {
             Some(upstream @ Consistency::Upstream { .. }) if is_shared => upstream.clone(),
             _ => Doubt::Parts.into(),

@@ -112,6 +112,25 @@ impl PinnedState {
         self.pins = pins;
     }
 
+    /// Returns true if a page that is still arriving may have another name for the state.
+    pub(super) fn may_be_renamed_in(&self, fields: &PageFields) -> bool {
+        match self.valid_at.as_ref().map(|valid_at| &valid_at.from) {
+            Some(VersionSource::Opened(opened)) if opened.renewed.is_some() => {
+                opened.newer_name(fields) != self.pins.version.as_ref()
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes a newer name of the state, where the page has one.
+    pub(super) fn rename(&mut self, fields: &PageFields) {
+        if let Some(VersionSource::Opened(opened)) = self.valid_at.as_ref().map(|valid_at| &valid_at.from)
+            && let Some(name) = opened.newer_name(fields)
+        {
+            self.pins.version = Some(name.clone());
+        }
+    }
+
     /// Reads the state from the first page: it holds for all that follow.
     pub(super) fn learn(&mut self, head: &Head, fields: &PageFields, records: u64) -> Result<(), PageError> {
         if records == 0 && self.columns.is_some() && !self.allows_no_rows(head) {

@@ -228,14 +228,14 @@ impl Walk {
             return self.ask_again(doubt).map(|()| Vec::new());
         }
         self.release.compare_withheld(self.pages())?;
-        let reach = self.addresses.reach(self.number(), records);
-        self.overlap.settle(self.page_start(), reach, &self.progress)?;
+        self.overlap.settle(self.page_start(), self.addresses.reach(self.number(), records), &self.progress)?;
         self.trail.settle(self.release.page().last_record(), head.date())?;
         self.read_totals(head, &page.fields, records)?;
         OverlappingWalk(self).look_for_lacks(records);
         let length = if records < OverlappingWalk(self).full_length() { PageLength::Short } else { PageLength::Full };
         self.progress.count(self.release.page(), new, self.release.doubles());
         self.progress.note_moment(head);
+        self.pinned.rename(&page.fields);
         if self.pages() == 1 {
             self.pinned.learn(head, &page.fields, records)?;
             self.pin_first()?;

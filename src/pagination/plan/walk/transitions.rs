@@ -31,6 +31,9 @@ impl Walk {
         if status == StatusCode::PRECONDITION_FAILED && self.pinned.has_condition() {
             return Err(PageError::CollectionChanged);
         }
+        if matches!(status.as_u16(), 404 | 410) && self.pages() > 0 && self.pagination.opened_state().is_some() {
+            return Err(PageError::StateGone(status));
+        }
         match self.end_rules().by_refusal(Refusal { status, headers, body }, self.state.aim())? {
             None if matches!(status.as_u16(), 400 | 422) && self.overlap.may_be_unaligned() => {
                 let shared = self.overlap.give_up_sharing();
