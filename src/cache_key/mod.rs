@@ -116,24 +116,30 @@ impl KeyedRequest<'_> {
         }
     }
 
-    /// Parts that a request must have in common with a snapshot's first one to read it; `identity` are its fields that identify a caller.
-    pub fn reader(&self, collection: &Collection, identity: &HeaderMap, part: &mut dyn FnMut(&[u8])) {
+    /// First parts of both keys of a snapshot; the others are those [`of_sender`].
+    pub fn common(&self, part: &mut dyn FnMut(&[u8])) {
         self.records(part);
         part(TAG);
         self.configured(part);
-        of_fields(identity, part);
-        of_collection(collection, part);
     }
 
     /// Parts that two requests to a gateway must have in common to share a snapshot.
     pub fn shared(&self, collection: &Collection, part: &mut dyn FnMut(&[u8])) {
-        self.reader(collection, &self.first.headers, part);
+        self.common(part);
+        of_sender(collection, &self.first.headers, part);
     }
 }
 
 /// Parts of header fields.
 pub fn of_fields(headers: &HeaderMap, part: &mut dyn FnMut(&[u8])) {
     fields(headers).into_iter().for_each(|field| named("field", field, part));
+}
+
+/// Last parts of a key: with all fields of a request, of the key that requests share; with those alone that identify its caller, of the key by
+/// which that caller reads a snapshot.
+pub fn of_sender(collection: &Collection, fields: &HeaderMap, part: &mut dyn FnMut(&[u8])) {
+    of_fields(fields, part);
+    of_collection(collection, part);
 }
 
 fn of_collection(collection: &Collection, part: &mut dyn FnMut(&[u8])) {

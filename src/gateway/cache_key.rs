@@ -8,7 +8,7 @@ use super::ask::StreamRequest;
 use super::fill::CacheFill;
 use super::headers::connection_options;
 use super::route::Route;
-use crate::cache_key::{KeyedRequest, v1, v2};
+use crate::cache_key::{KeyedRequest, of_sender, v1, v2};
 use crate::pagination::PageRequest;
 use crate::snapshot::RequestKeys;
 
@@ -26,11 +26,10 @@ pub(super) fn keys_of(request: &StreamRequest, headers: &HeaderMap, route: &Rout
         valid_at: options.accept_datetime.filter(|_| pagination.valid_at.is_some()),
     };
     let store = fill.registry.store();
-    let shared = store.key(|part| keyed.shared(collection, part));
-    let reader = match caller.fields.len() == first.headers.len() {
-        true => shared,
-        false => store.key(|part| keyed.reader(collection, &caller.fields, part)),
-    };
+    let common = store.keyed_hash(|part| keyed.common(part));
+    let of = |fields| common.clone().key(|part| of_sender(collection, fields, part));
+    let shared = of(&first.headers);
+    let reader = if caller.fields.len() == first.headers.len() { shared } else { of(&caller.fields) };
     let keys = RequestKeys { shared, reader };
     if !fill.older_keys.is_empty()
         && let Some(first) = as_before(request, headers)

@@ -15,6 +15,9 @@ pub fn has_dot_segments(path: &str) -> bool {
         if text.contains('\0') || text.split(['/', '\\']).any(is_dots) {
             return true;
         }
+        if !decoded.contains(&b'%') {
+            break;
+        }
         decoded = percent_decode(&decoded).collect();
     }
     path.contains('\\')

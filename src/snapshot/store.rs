@@ -68,6 +68,28 @@ pub struct ResumableLog {
     pub lines: StoredLines,
 }
 
+/// Hash of the first parts of a key.
+#[derive(Clone, Debug)]
+pub struct KeyedHash(hmac::Context);
+
+impl KeyedHash {
+    fn with(mut self, parts: impl FnOnce(&mut dyn FnMut(&[u8]))) -> Self {
+        parts(&mut |part| {
+            self.0.update(&(part.len() as u64).to_le_bytes());
+            self.0.update(part);
+        });
+        self
+    }
+
+    /// The key with its last parts.
+    pub fn key(self, parts: impl FnOnce(&mut dyn FnMut(&[u8]))) -> CacheKey {
+        let tag = self.with(parts).0.sign();
+        let mut key = [0; 32];
+        key.copy_from_slice(tag.as_ref());
+        CacheKey::from_bytes(key)
+    }
+}
+
 impl Store {
     /// Opens the storage of the settings and locks it for this process.
     pub fn open(settings: SnapshotSettings) -> Result<Self, StoreError> {
@@ -98,15 +120,12 @@ impl Store {
 
     /// Hashes the parts that `parts` gives to its argument, with the storage's secret (HMAC-SHA-256), so that the key tells nothing about them.
     pub fn key(&self, parts: impl FnOnce(&mut dyn FnMut(&[u8]))) -> CacheKey {
-        let mut context = hmac::Context::with_key(&self.shared.secret);
-        parts(&mut |part| {
-            context.update(&(part.len() as u64).to_le_bytes());
-            context.update(part);
-        });
-        let tag = context.sign();
-        let mut key = [0; 32];
-        key.copy_from_slice(tag.as_ref());
-        CacheKey::from_bytes(key)
+        self.keyed_hash(|_| {}).key(parts)
+    }
+
+    /// Hashes the first parts of one or several keys.
+    pub fn keyed_hash(&self, parts: impl FnOnce(&mut dyn FnMut(&[u8]))) -> KeyedHash {
+        KeyedHash(hmac::Context::with_key(&self.shared.secret)).with(parts)
     }
 
     /// Registers the function that deletes finished snapshots when the disk budget is used up. It is told the number of missing bytes and

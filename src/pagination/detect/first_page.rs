@@ -130,8 +130,10 @@ impl<'a> FirstPage<'a> {
                 value: field.number()?,
             })
         });
+        // An answer has few fields: their names are compared faster than these names are hashed.
+        let field = |wanted: &str| self.headers.iter().find(|(name, _)| name.as_str() == wanted);
         let headers = headers.iter().filter_map(|name| {
-            let value = digits(self.headers.get(*name)?.to_str().ok()?.trim())?;
+            let value = digits(field(name)?.1.to_str().ok()?.trim())?;
             let source = Source::Header(HeaderName::from_static(name));
             Some(SourcedNumber { source, name: (*name).to_owned(), shown: (*name).to_owned(), value })
         });

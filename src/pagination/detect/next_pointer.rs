@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::first_page::FirstPage;
 use super::member_names::{self, NameTrust, PointerKind};
 use super::page_members::{OuterField, digits};
+use crate::pagination::envelope_names::has_part;
 use crate::pagination::{PageRequest, Source};
 
 /// A value that can point to the next page.
@@ -126,6 +127,10 @@ pub(super) fn is_same_url(url: &str, request: &PageRequest) -> bool {
 }
 
 fn in_header(name: &HeaderName, value: &str) -> Option<Pointer> {
+    // Most fields are known by their names alone.
+    if !["next", "continuation"].iter().any(|part| has_part(name.as_str(), part)) {
+        return None;
+    }
     let bare = name.as_str().trim_start_matches("x-").trim_start_matches("ms-").trim_start_matches("pagination-");
     let plain = member_names::plain(bare);
     let is_continuation = matches!(plain.as_str(), "continuation" | "continuationtoken");

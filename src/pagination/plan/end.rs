@@ -250,13 +250,16 @@ impl EndRules<'_> {
     fn check_pointer_elsewhere(&self, head: &Head, page: &Page) -> Result<(), PageError> {
         let Some(configured) = self.pagination.style.rules().pointer_name() else { return Ok(()) };
         let is_present = |source: &&Source| source.is_present(head, &page.fields);
+        let later = |page: &Value| detect::later_page(&head.url, &head.headers, page, self.progress.pages());
+        let outline = page.sketch.outline();
         let live = match self.pagination.pointers().iter().any(is_present) {
-            true => detect::live_pointer(&head.url, &head.headers, &Value::Null),
-            false if self.progress.pages() > 1 => detect::live_pointer(&head.url, &head.headers, page.sketch.outline()),
+            true => detect::live_pointer(&head.url, &head.headers, &Value::Null).or_else(|| later(outline)),
+            false if self.progress.pages() > 1 => {
+                detect::live_pointer(&head.url, &head.headers, outline).or_else(|| later(outline))
+            }
             false => live_pointer(head, page),
         };
-        let later = || detect::later_page(&head.url, &head.headers, page.sketch.outline(), self.progress.pages());
-        live.or_else(later).map_or(Ok(()), |live| Err(PageError::PointerElsewhere { configured, live }))
+        live.map_or(Ok(()), |live| Err(PageError::PointerElsewhere { configured, live }))
     }
 }
 

@@ -18,6 +18,7 @@ use super::trail_keys::{TrailKeys, TrailPlace};
 use super::trail_page::{TrailPage, TrailRecord};
 use crate::batch::Batch;
 use crate::pagination::error::PageError;
+use crate::pagination::page::Head;
 use crate::pagination::proof::Proof;
 use crate::pagination::settings::Pagination;
 use crate::pagination::styles::{KeyUse, Style};
@@ -182,14 +183,14 @@ impl KeyTrail {
     }
 
     /// Takes over a page whose records leave. Where one that follows the page before has new ones alone, those ahead are gone.
-    pub(super) fn settle(&mut self, last: &[u8], date: Option<u64>) -> Result<(), PageError> {
+    pub(super) fn settle(&mut self, last: &[u8], head: &Head) -> Result<(), PageError> {
         self.drift.late += if self.reads_again() { self.page.new_records() } else { self.page.late() };
         self.keys.end_page(self.page.met());
         if self.page.new_records() > 0 && !self.is_back() && !self.reads_again() {
             self.keys.forget_ahead();
         }
         let (goes_back, key) = (self.is_back(), self.keys.behind());
-        self.tail.as_mut().map_or(Ok(()), |tail| tail.end_page(last, key, date, goes_back))
+        self.tail.as_mut().map_or(Ok(()), |tail| tail.end_page(last, key, head.date(), goes_back))
     }
 
     /// Goes back to where the list may still settle, behind an end that is proven. Returns false if there is no such place.

@@ -229,7 +229,7 @@ impl Walk {
         }
         self.release.compare_withheld(self.pages())?;
         self.overlap.settle(self.page_start(), self.addresses.reach(self.number(), records), &self.progress)?;
-        self.trail.settle(self.release.page().last_record(), head.date())?;
+        self.trail.settle(self.release.page().last_record(), head)?;
         self.read_totals(head, &page.fields, records)?;
         OverlappingWalk(self).look_for_lacks(records);
         let length = if records < OverlappingWalk(self).full_length() { PageLength::Short } else { PageLength::Full };
