@@ -42,6 +42,7 @@ pub(super) static TOP: Level = Level {
         "snapshot_param",
         "since_param",
         "end_param",
+        "wait_param",
         "limits",
         "drain",
         "snapshots",

@@ -98,6 +98,9 @@ pub struct Config {
     /// Query parameter that asks for an end marker with the value `marker`, which is not sent upstream.
     #[doc(hidden)]
     pub end_param: String,
+    /// Query parameter that asks for the end before the head with the value `complete`, which is not sent upstream.
+    #[doc(hidden)]
+    pub wait_param: String,
     /// Limits and stop of the server.
     #[doc(hidden)]
     pub server: ServerSettings,

@@ -22,8 +22,13 @@ use super::{
 use crate::server::{HostList, PeerSettings, ServerSettings};
 
 /// unpage's own query parameters and their defaults.
-const PARAMS: [(&str, &str); 4] =
-    [("format_param", "_format"), ("snapshot_param", "_snapshot"), ("since_param", "_since"), ("end_param", "_end")];
+const PARAMS: [(&str, &str); 5] = [
+    ("format_param", "_format"),
+    ("snapshot_param", "_snapshot"),
+    ("since_param", "_since"),
+    ("end_param", "_end"),
+    ("wait_param", "_wait"),
+];
 
 impl Config {
     /// Reads a configuration in TOML, as `config/unpage.toml` documents it, and the secrets that it names.
@@ -158,7 +163,7 @@ fn top(table: &TomlTable<'_>, presets: &[Option<PresetChoice>], secrets: &dyn Se
             listen::ADMIN_HINT,
         );
     }
-    let [format_param, snapshot_param, since_param, end_param] = params(table);
+    let [format_param, snapshot_param, since_param, end_param, wait_param] = params(table);
     let server = ServerSettings {
         limits: table.maybe("limits", |node| LIMITS.read(node)).unwrap_or_default(),
         drain: table.maybe("drain", |node| DRAIN.read(node)).unwrap_or_default(),
@@ -207,6 +212,7 @@ fn top(table: &TomlTable<'_>, presets: &[Option<PresetChoice>], secrets: &dyn Se
         snapshot_param,
         since_param,
         end_param,
+        wait_param,
         server,
         snapshots,
         collections,

@@ -19,7 +19,7 @@ use crate::crawl::{Crawl, Crawls, Parents};
 use crate::pagination::first_value::is_first_value;
 use crate::pagination::request::{RequestBody, decoded_name};
 use crate::pagination::{PageRequest, Pagination, Param, PartOrder};
-use crate::request::{ParamNames, StreamOptions};
+use crate::request::{EndWait, ParamNames, StreamOptions};
 use crate::response::BoxError;
 use crate::snapshot::MemoryBudget;
 use crate::upstream::Client;
@@ -37,7 +37,7 @@ pub(super) struct StreamRequest {
     pub(super) caller: CrawlCaller,
     /// Pagination of the collection, with the order of parts that the client prefers.
     pub(super) pagination: Arc<Pagination>,
-    /// Value of `Preference-Applied` (RFC 7240 §3).
+    /// Preferred order of parts that applies, as `Preference-Applied` says it (RFC 7240 §3).
     pub(super) applied: Option<HeaderValue>,
     /// Path and query without unpage's parameters, but for the one that says where the stream begins.
     pub(super) original: String,
@@ -118,7 +118,24 @@ impl StreamRequest {
     /// Returns `true` where the request names a later page by the collection's own parameter, in its body or a header field. The query was
     /// looked at by [`StreamOptions::read`]; such a request is forwarded, too.
     pub(super) fn names_a_page(&self) -> bool {
-        self.options.pinned.is_none() && later_page(&self.pagination, &self.first).is_some()
+        self.options.pinned().is_none() && later_page(&self.pagination, &self.first).is_some()
+    }
+
+    /// Returns `true` where a GET can ask for the request's snapshot by its id.
+    pub(super) fn has_address(&self) -> bool {
+        matches!(self.options.method, Method::GET | Method::HEAD)
+    }
+
+    /// Returns the value of `Preference-Applied` (RFC 7240 §3).
+    pub(super) fn applied_preferences(&self) -> Option<HeaderValue> {
+        match (&self.applied, self.options.wait) {
+            (Some(order), Some(EndWait::Preferred(seconds))) => {
+                let order = order.to_str().unwrap_or_default();
+                HeaderValue::try_from(format!("{order}, wait={seconds}")).ok()
+            }
+            (None, Some(EndWait::Preferred(seconds))) => HeaderValue::try_from(format!("wait={seconds}")).ok(),
+            (order, _) => order.clone(),
+        }
     }
 
     /// Returns the same request without its client; none where the crawl needs the client's header fields, or the body is not text.
@@ -266,10 +283,12 @@ mod tests {
 
     #[test]
     fn the_address_of_a_stream_has_the_record_that_it_begins_behind_and_no_other_of_unpages_parameters() {
-        let [format, snapshot, since, end] = ["_format", "_snapshot", "_since", "_end"].map(ToOwned::to_owned);
-        let names = ParamNames { format, snapshot, since, end };
+        let [format, snapshot, since, end, wait] =
+            ["_format", "_snapshot", "_since", "_end", "_wait"].map(ToOwned::to_owned);
+        let names = ParamNames { format, snapshot, since, end, wait };
         for (target, kept) in [
             ("/a?_end=marker&_format=ndjson", "/a"),
+            ("/a?_wait=complete&_snapshot=~x", "/a"),
             ("/a?x=1&_end=marker&_%73ince=5&_snapshot=0", "/a?_%73ince=5&x=1"),
             ("/a?_end=5&b&_format=ndjson", "/a?_end=5&b"),
         ] {

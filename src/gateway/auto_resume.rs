@@ -12,7 +12,7 @@ use super::cache_key::keys_of;
 use super::fill::{CacheFill, FillRecord};
 use super::route::Routes;
 use crate::request::{ParamNames, StreamOptions};
-use crate::snapshot::{FlightOutcome, LookupPurpose, LookupResult, ReaderEvent, RequestKeys, Snapshot, StoredSnapshot};
+use crate::snapshot::{FlightOutcome, LookupPurpose, LookupResult, RequestKeys, StoredSnapshot};
 
 const AT_A_TIME: usize = 4;
 
@@ -38,7 +38,7 @@ async fn resume(stored: StoredSnapshot, routes: &Routes, names: &ParamNames, fil
             let subscription = lead.subscription();
             fill.resume(lead, stored.id, LookupPurpose::Read, &Arc::new(request));
             if let FlightOutcome::Open(snapshot) = subscription.outcome().await {
-                read_to_end(&snapshot).await;
+                snapshot.read_to_end().await;
             }
         }
         Some(LookupResult::OtherFields) | None => {
@@ -66,11 +66,4 @@ fn request_again(
     let request = StreamRequest::new(&route, &head, body, options, names).ok()?;
     let keys = keys_of(&request, &head.headers, &route, fill);
     Some((request, keys))
-}
-
-/// Reads the rest of a snapshot: a crawl without a reader stops.
-async fn read_to_end(snapshot: &Snapshot) {
-    let log = snapshot.log();
-    let Ok(mut reader) = log.reader(log.extent().visible, None) else { return };
-    while let Ok(ReaderEvent::Bytes(_)) = reader.next().await {}
 }

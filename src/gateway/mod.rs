@@ -27,11 +27,13 @@ mod graphql_mutation;
 mod headers;
 mod hidden_write;
 mod lookup;
+mod lookup_problem;
 mod parents;
 mod path_template;
 mod problem;
 mod respond;
 mod route;
+mod session;
 mod snapshot_status;
 mod uncached_crawl;
 mod websocket;
@@ -179,9 +181,15 @@ impl Gateway {
             Ok(found) => found,
             Err(NoSnapshot::Page) => return forwarding.answer(route, head, Full::new(request.body.clone())).await,
             Err(NoSnapshot::UnnamedRange) => return self.unnamed_range(&request, keys.shared),
-            Err(no_snapshot) => return problem::no_snapshot(&no_snapshot),
+            Err(no_snapshot) => {
+                let representation = Representation::new(request.options.media_type);
+                let url = |id| representation.pinned_url(id, &request.original, names);
+                let pinned = |id| request.has_address().then(|| url(id));
+                return lookup_problem::no_snapshot(&no_snapshot, pinned);
+            }
         };
         let representation = Representation::new(request.options.media_type);
+        let applied = request.applied_preferences();
         let response = StreamResponse {
             snapshot: &snapshot,
             options: &request.options,
@@ -189,7 +197,8 @@ impl Gateway {
             original: &request.original,
             names,
             cache_status,
-            applied: request.applied.as_ref(),
+            is_named: lookup.is_named(&request, keys, snapshot.id()),
+            applied: applied.as_ref(),
             scope: request.collection.sharing.scope,
         };
         respond(&response, Resume::Refuse).await

@@ -1,7 +1,5 @@
 //! Problem reports (RFC 9457) for failures before the first byte: what happened, whose fault it is, what to do.
 
-use std::time::Duration;
-
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -9,7 +7,6 @@ use super::ask::BodyError;
 use super::client_body::{BODY_LIMIT, MAX_REQUEST_BODY};
 use super::headers::BadField;
 use super::hidden_write::HiddenWrite;
-use super::lookup::NoSnapshot;
 use super::route::NoRoute;
 use crate::error::{Failure, Fault};
 use crate::pagination::BodyKind;
@@ -20,20 +17,9 @@ use crate::upstream::UpstreamError;
 
 pub(super) const HTTP_11: &str = "use HTTP/1.1 or HTTP/2; in nginx: proxy_http_version 1.1";
 
-/// Returns the report for a request that no snapshot answers.
-pub(super) fn no_snapshot(reason: &NoSnapshot) -> Response<Body> {
-    match reason {
-        NoSnapshot::Failed(failure) => failed(failure),
-        NoSnapshot::Gone(reason) => gone(reason.as_deref()),
-        NoSnapshot::UnnamedRange | NoSnapshot::Page => unnamed_range(None),
-        NoSnapshot::TooMany(wait) => too_many(*wait),
-        NoSnapshot::NotKept => not_kept(),
-    }
-}
-
 /// A crawl that failed before its first record, with the upstream's own status. All requests that waited for it get this; the crawl has
 /// logged it.
-fn failed(failure: &Failure) -> Response<Body> {
+pub(super) fn failed(failure: &Failure) -> Response<Body> {
     let status = status_of(failure.fault);
     // Clients would act on a redirect, or on another status that is no error, as if it were unpage's own; and a 416 would tell them that they
     // have everything.
@@ -78,10 +64,14 @@ pub(super) fn bad_request(error: &RequestError) -> Response<Body> {
         RequestError::EndOfFormat { .. } => {
             (StatusCode::BAD_REQUEST, "ask for NDJSON, or leave the marker out: other formats have an end of their own")
         }
-        RequestError::Http10 => (StatusCode::HTTP_VERSION_NOT_SUPPORTED, HTTP_11),
-        RequestError::Snapshot { .. } => {
-            (StatusCode::BAD_REQUEST, "take the URL from the Content-Location field of a stream")
-        }
+        RequestError::Http10 => (
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            "use HTTP/1.1 or HTTP/2 (in nginx: proxy_http_version 1.1), or wait for the length: Prefer: wait=600",
+        ),
+        RequestError::Snapshot { .. } => (
+            StatusCode::BAD_REQUEST,
+            "take the URL from the Content-Location field of a stream, or name a session: `~` and up to 64 letters, digits, `.`, `-` and `_`",
+        ),
         RequestError::StatusOfNone { .. } => {
             (StatusCode::BAD_REQUEST, "take the URL with rel=\"status\" from the Link field of a stream")
         }
@@ -101,19 +91,13 @@ pub(super) fn bad_request(error: &RequestError) -> Response<Body> {
             StatusCode::BAD_REQUEST,
             "the only value is `marker`; a value that begins with a digit is passed on to the upstream, and `end_param` gives the parameter another name",
         ),
+        RequestError::Wait { .. } => {
+            (StatusCode::BAD_REQUEST, "the only value is `complete`; `wait_param` gives the parameter another name")
+        }
         RequestError::Ranges => (StatusCode::BAD_REQUEST, "ask for one range at a time"),
         RequestError::Datetime => (StatusCode::BAD_REQUEST, "write it like this: Sun, 06 Nov 1994 08:49:37 GMT"),
     };
     report(status, "client", &error.to_string(), hint)
-}
-
-/// A pinned URL whose snapshot is not kept any more, never was, or is another caller's. The report doesn't say which of these it is; `reason` is
-/// one that gives no caller away.
-fn gone(reason: Option<&str>) -> Response<Body> {
-    let detail = "the snapshot that the URL names is not kept here, or is not this caller's";
-    let detail = reason.map_or_else(|| detail.to_owned(), |reason| format!("{detail}: {reason}"));
-    let hint = "ask for the URL without the snapshot, with the same credentials, and start again";
-    report(StatusCode::GONE, "client", &detail, hint)
 }
 
 /// A snapshot whose first bytes were dropped to make room.
@@ -151,39 +135,14 @@ pub(super) fn behind(content_range: &str) -> Response<Body> {
 
 /// A range past the last byte of a snapshot that broke.
 pub(super) fn broken(failure: &Failure) -> Response<Body> {
-    // The upstream's own status is about a page, and some statuses mean that a download is done.
-    let status = match status_of(failure.fault) {
-        status if status.is_server_error() => status,
-        _ => StatusCode::BAD_GATEWAY,
-    };
     let detail = format!("the snapshot broke before the range of the request: {failure}");
-    report(status, failure.fault.name(), &detail, &failure.hint)
+    report(server_error(failure), failure.fault.name(), &detail, &failure.hint)
 }
 
-/// A caller that has begun as many crawls as it may in a time.
-fn too_many(wait: Duration) -> Response<Body> {
-    let seconds = (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1);
-    let mut response = report(
-        StatusCode::TOO_MANY_REQUESTS,
-        "client",
-        &format!(
-            "this caller has begun as many crawls as `opens` in [snapshots] allows; it may begin the next in {seconds} s"
-        ),
-        "ask again after the time in Retry-After; streams that others have begun, kept snapshots and resumed downloads don't count; the \
-         operator may raise `opens`",
-    );
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    response
-}
-
-/// `only-if-cached` (RFC 9111 §5.2.1.7), and no snapshot is kept.
-fn not_kept() -> Response<Body> {
-    report(
-        StatusCode::GATEWAY_TIMEOUT,
-        "client",
-        "no fresh snapshot is kept, and the request allows no crawl (only-if-cached)",
-        "ask without `only-if-cached`",
-    )
+/// Returns the status of a stream that broke. The upstream's own is about a page, and some statuses mean that a download is done.
+pub(super) fn server_error(failure: &Failure) -> StatusCode {
+    let status = status_of(failure.fault);
+    if status.is_server_error() { status } else { StatusCode::BAD_GATEWAY }
 }
 
 /// Returns the report for a request that would change on its way.
@@ -270,7 +229,13 @@ pub(super) fn report(status: StatusCode, fault: &str, detail: &str, hint: &str) 
 }
 
 /// Returns a report with further members after those that all reports have.
-fn with_members(status: StatusCode, fault: &str, detail: &str, hint: &str, members: Value) -> Response<Body> {
+pub(super) fn with_members(
+    status: StatusCode,
+    fault: &str,
+    detail: &str,
+    hint: &str,
+    members: Value,
+) -> Response<Body> {
     let title = status.canonical_reason().unwrap_or("Error");
     let mut details = json!({
         "type": "about:blank",

@@ -64,7 +64,7 @@ fn range_of(response: &StreamResponse<'_>) -> Option<Range> {
     let options = response.options;
     let is_of_this = match &options.if_range {
         Some(if_range) => if_range.matches(&response.representation.entity_tag(response.snapshot.id())),
-        None => options.pinned.is_some(),
+        None => response.is_named,
     };
     options.range.filter(|_| is_of_this)
 }

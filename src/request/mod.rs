@@ -3,9 +3,11 @@
 mod accept;
 mod conditions;
 mod directive_list;
+mod end_wait;
 mod freshness;
 mod prefer_order;
 mod range;
+mod snapshot_name;
 mod stream_options;
 mod trailers;
 mod want_digest;
@@ -17,14 +19,18 @@ use crate::config::Config;
 
 pub use accept::{EndMark, MediaType};
 pub use conditions::{EntityTag, IfNoneMatch, IfRange};
+pub use end_wait::EndWait;
 pub use freshness::{Freshness, Otherwise, Reuse, StorePolicy};
 pub use prefer_order::PREFER;
 pub use range::{Range, RangeSpec};
+pub use snapshot_name::{SessionName, SnapshotName};
 pub use stream_options::{StreamOptions, View};
 pub use trailers::Trailers;
 pub use want_digest::WantDigest;
 
 const END_MARKER: &str = "marker";
+
+const WAIT_COMPLETE: &str = "complete";
 
 /// Moment that the stream shall be of (RFC 7089).
 pub const ACCEPT_DATETIME: HeaderName = HeaderName::from_static("accept-datetime");
@@ -34,12 +40,14 @@ pub const ACCEPT_DATETIME: HeaderName = HeaderName::from_static("accept-datetime
 pub struct ParamNames {
     /// Parameter for the format, for clients that can't set `Accept`.
     pub format: String,
-    /// Parameter for the id of a snapshot.
+    /// Parameter for the id of a snapshot, or the name of a session.
     pub snapshot: String,
     /// Parameter for the key of the record after which the stream begins.
     pub since: String,
     /// Parameter for an end marker; where its first value begins with a digit it is the upstream's own, as json-server's is.
     pub end: String,
+    /// Parameter for a wait; where its first value is another than `complete` it is the upstream's own.
+    pub wait: String,
 }
 
 /// Error in a request for a stream; the upstream is not asked.
@@ -65,6 +73,8 @@ pub enum RequestError {
     End { param: String, end: String },
     #[error("an end marker is a line of NDJSON, and the request asks for the format `{format}`")]
     EndOfFormat { format: &'static str },
+    #[error("unknown kind of wait `{wait}` in the parameter `{param}`")]
+    Wait { param: String, wait: String },
     #[error("a stream can't be sent over HTTP/1.0, which has no way to tell a whole one from a broken one")]
     Http10,
     #[error("the request asks for several ranges of a stream at once")]
@@ -80,16 +90,20 @@ impl ParamNames {
             snapshot: config.snapshot_param.clone(),
             since: config.since_param.clone(),
             end: config.end_param.clone(),
+            wait: config.wait_param.clone(),
         }
     }
 
     /// Returns the pairs of a query that are not unpage's own, as they are spelled.
     pub fn foreign_pairs<'q>(&self, query: &'q str) -> Vec<&'q str> {
-        let mut has_marker = None;
+        let (mut has_marker, mut has_wait) = (None, None);
         let is_foreign = |pair: &&str| {
             let (name, value) = form_urlencoded::parse(pair.as_bytes()).next().unwrap_or_default();
             if name == self.end.as_str() {
                 return !*has_marker.get_or_insert(value == END_MARKER);
+            }
+            if name == self.wait.as_str() {
+                return !*has_wait.get_or_insert(value == WAIT_COMPLETE);
             }
             ![&self.format, &self.snapshot, &self.since].into_iter().any(|own| name == own.as_str())
         };
@@ -103,14 +117,17 @@ mod tests {
 
     #[test]
     fn own_parameters_are_found_however_they_are_spelled_and_the_others_keep_their_bytes() {
-        let [format, snapshot, since, end] = ["_format", "_snapshot", "_since", "_end"].map(ToOwned::to_owned);
-        let names = ParamNames { format, snapshot, since, end };
+        let [format, snapshot, since, end, wait] =
+            ["_format", "_snapshot", "_since", "_end", "_wait"].map(ToOwned::to_owned);
+        let names = ParamNames { format, snapshot, since, end, wait };
         for (query, foreign) in [
             ("", ""),
             ("a=1&&b", "a=1&&b"),
             ("_format=ndjson&a=%41+b&_%73napshot=1&_since", "a=%41+b"),
             ("_end=marker&x=1&_end=5", "x=1"),
             ("_end=5&x=1&_end=marker", "_end=5&x=1&_end=marker"),
+            ("_wait=complete&x=1&_wait=5", "x=1"),
+            ("_wait=5&x=1&_wait=complete", "_wait=5&x=1&_wait=complete"),
             ("_format=a&_format=b&_formats=c", "_formats=c"),
         ] {
             assert_eq!(names.foreign_pairs(query).join("&"), foreign, "{query}");

@@ -8,8 +8,8 @@ use http::{HeaderMap, Method, Uri, Version};
 use url::form_urlencoded;
 
 use super::{
-    ACCEPT_DATETIME, END_MARKER, EndMark, Freshness, IfNoneMatch, IfRange, MediaType, ParamNames, Range, RangeSpec,
-    RequestError, Trailers, WantDigest, prefer_order,
+    ACCEPT_DATETIME, END_MARKER, EndMark, EndWait, Freshness, IfNoneMatch, IfRange, MediaType, ParamNames, Range,
+    RangeSpec, RequestError, SnapshotName, Trailers, WAIT_COMPLETE, WantDigest, prefer_order,
 };
 use crate::config::Collection;
 use crate::format::Format;
@@ -29,7 +29,9 @@ pub struct StreamOptions {
     pub order: Option<PartOrder>,
     pub view: View,
     /// Snapshot that the URL names.
-    pub pinned: Option<SnapshotId>,
+    pub named: Option<SnapshotName>,
+    /// Wait for the proven end before the head.
+    pub wait: Option<EndWait>,
     /// Range of a GET.
     pub range: Option<Range>,
     /// Condition of the range.
@@ -60,14 +62,15 @@ impl StreamOptions {
     /// Fails where a stream is asked for that can't be given; the upstream is not asked.
     pub fn read(head: &Parts, collection: &Collection, params: &ParamNames) -> Result<Option<Self>, RequestError> {
         let (headers, method) = (&head.headers, &head.method);
-        let [format, snapshot, since, end] = own_params(&head.uri, params);
+        let [format, snapshot, since, end, wait] = own_params(&head.uri, params);
         let named = |name: Cow<'_, str>| match name.parse() {
-            Ok(id) => Ok(id),
+            Ok(name) => Ok(name),
             Err(_) => Err(RequestError::Snapshot { param: params.snapshot.clone(), name: name.into_owned() }),
         };
-        let pinned = snapshot.map(named).transpose()?;
+        let named: Option<SnapshotName> = snapshot.map(named).transpose()?;
+        let pinned = id_of(named.as_ref());
         let view = if format.as_deref() == Some("status") { View::Status } else { View::Records };
-        if view == View::Status && pinned.is_none() {
+        if view == View::Status && named.is_none() {
             return Err(RequestError::StatusOfNone { param: params.format.clone() });
         }
         let media_type = match (view, format) {
@@ -78,11 +81,12 @@ impl StreamOptions {
                 Some(MediaType::of_name(&format).ok_or_else(unknown)?)
             }
         };
-        if view == View::Records && pinned.is_some() && media_type.is_none() && MediaType::excludes_ndjson(headers) {
+        if view == View::Records && named.is_some() && media_type.is_none() && MediaType::excludes_ndjson(headers) {
             return Err(RequestError::NotAcceptable);
         }
-        // A pinned URL names records in any case, and a client that resumes a download repeats the URL but maybe not the fields.
-        let Some(media_type) = media_type.or_else(|| pinned.map(|_| MediaType::default())) else { return Ok(None) };
+        // Such a URL names records in any case, and a client that resumes a download repeats the URL but maybe not the fields.
+        let default = named.as_ref().map(|_| MediaType::default());
+        let Some(media_type) = media_type.or(default) else { return Ok(None) };
         if !reads_collection(method, collection, pinned) || (pinned.is_none() && names_a_page(head, collection)) {
             return Ok(None);
         }
@@ -104,7 +108,14 @@ impl StreamOptions {
         if since.as_deref() == Some("") {
             return Err(RequestError::SinceNothing { param: params.since.clone() });
         }
-        if pinned.is_none() && head.version < Version::HTTP_11 {
+        let demanded = match wait {
+            Some(wait) if wait == WAIT_COMPLETE => Some(EndWait::Demanded),
+            // A client that can't tell a broken stream from a whole one would get a stream.
+            Some(wait) => return Err(RequestError::Wait { param: params.wait.clone(), wait: wait.into_owned() }),
+            None => None,
+        };
+        let wait = if view == View::Records { EndWait::read(headers, demanded) } else { None };
+        if named.is_none() && wait.is_none() && head.version < Version::HTTP_11 {
             return Err(RequestError::Http10);
         }
         // No other method has ranges, and an end marker comes after no range: the field is ignored (RFC 9110 §14.2).
@@ -116,7 +127,8 @@ impl StreamOptions {
             media_type,
             order: prefer_order::read(headers),
             view,
-            pinned,
+            named,
+            wait,
             range: if has_ranges { Range::read(headers)? } else { None },
             if_range: IfRange::read(headers),
             if_none_match: if conditional { IfNoneMatch::read(headers) } else { None },
@@ -128,27 +140,33 @@ impl StreamOptions {
         }))
     }
 
+    /// Returns the id of the snapshot that the URL names.
+    pub fn pinned(&self) -> Option<SnapshotId> {
+        id_of(self.named.as_ref())
+    }
+
     /// Returns the range of a part; a range from the first byte on is the whole.
     pub fn partial_range(&self) -> Option<Range> {
         self.range.filter(|range| *range != Range::Bytes(RangeSpec::From(0)))
     }
 
-    /// Returns `true` for a HEAD whose URL names no snapshot. Readers that learn a length there request ranges, for which the next request may
-    /// have another snapshot.
-    pub fn is_unnamed_head(&self) -> bool {
-        self.method == Method::HEAD && self.pinned.is_none()
-    }
-
     /// Returns `true` for a part of which neither the URL nor `If-Range` says the snapshot (RFC 9110 §14.2).
     pub fn has_unnamed_range(&self) -> bool {
-        self.partial_range().is_some() && self.if_range.is_none() && self.pinned.is_none()
+        self.partial_range().is_some() && self.if_range.is_none() && self.named.is_none()
     }
 }
 
-/// Returns the first values of unpage's own parameters: format, snapshot, since and end.
-fn own_params<'q>(uri: &'q Uri, params: &ParamNames) -> [Option<Cow<'q, str>>; 4] {
-    let names = [&params.format, &params.snapshot, &params.since, &params.end];
-    let mut values = [const { None }; 4];
+fn id_of(named: Option<&SnapshotName>) -> Option<SnapshotId> {
+    match named? {
+        SnapshotName::Id(id) => Some(*id),
+        SnapshotName::Session(_) => None,
+    }
+}
+
+/// Returns the first values of unpage's own parameters: format, snapshot, since, end and wait.
+fn own_params<'q>(uri: &'q Uri, params: &ParamNames) -> [Option<Cow<'q, str>>; 5] {
+    let names = [&params.format, &params.snapshot, &params.since, &params.end, &params.wait];
+    let mut values = [const { None }; 5];
     for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
         for (own, first) in names.into_iter().zip(&mut values) {
             if name == own.as_str() && first.is_none() {
@@ -198,9 +216,10 @@ mod tests {
     const ID: &str = "0123456789abcdef0123456789abcdef";
 
     fn read_of(config: &Config, request: http::request::Builder) -> Result<Option<StreamOptions>, RequestError> {
-        let [format, snapshot, since, end] = ["_format", "_snapshot", "_since", "_end"].map(ToOwned::to_owned);
+        let [format, snapshot, since, end, wait] =
+            ["_format", "_snapshot", "_since", "_end", "_wait"].map(ToOwned::to_owned);
         let (head, ()) = request.body(()).unwrap().into_parts();
-        StreamOptions::read(&head, &config.collections[0], &ParamNames { format, snapshot, since, end })
+        StreamOptions::read(&head, &config.collections[0], &ParamNames { format, snapshot, since, end, wait })
     }
 
     fn read(request: http::request::Builder) -> Result<Option<StreamOptions>, RequestError> {
@@ -216,7 +235,7 @@ mod tests {
         for accept in ["*/*", "text/html", "application/x-ndjson"] {
             let target = format!("/a?x=1&_snapshot={ID}");
             let options = options(Request::get(target).version(Version::HTTP_10).header("accept", accept));
-            assert_eq!((options.pinned, options.view), (Some(ID.parse().unwrap()), View::Records), "{accept}");
+            assert_eq!((options.pinned(), options.view), (Some(ID.parse().unwrap()), View::Records), "{accept}");
         }
         let status = options(Request::get(format!("/a?_format=status&_snapshot={ID}")));
         assert_eq!((status.view, status.media_type), (View::Status, MediaType::default()));

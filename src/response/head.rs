@@ -25,6 +25,8 @@ pub struct StreamResponse<'a> {
     pub original: &'a str,
     pub names: &'a ParamNames,
     pub cache_status: CacheStatus,
+    /// `true` where the request's URL names this snapshot.
+    pub is_named: bool,
     /// Value of `Preference-Applied` (RFC 7240 §3).
     pub applied: Option<&'a HeaderValue>,
     /// Callers that may see the snapshot.
@@ -63,7 +65,7 @@ impl StreamResponse<'_> {
         if let Some(applied) = self.applied {
             fields.insert("preference-applied", applied.clone());
         }
-        if let Some(length) = length.filter(|_| !self.options.is_unnamed_head()) {
+        if let Some(length) = length.filter(|_| !self.is_unnamed_head()) {
             fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
         let status = if content_range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
@@ -124,9 +126,15 @@ impl StreamResponse<'_> {
         fields
     }
 
+    /// Returns `true` for a HEAD whose URL names no snapshot. Readers that learn a length there request ranges, for which the next request may
+    /// have another snapshot.
+    fn is_unnamed_head(&self) -> bool {
+        self.options.method == Method::HEAD && !self.is_named
+    }
+
     /// Returns `true` where a client whose download breaks now can have the rest.
     fn is_resumable(&self) -> bool {
-        self.has_address() && !self.options.is_unnamed_head() && self.snapshot.log().extent().from == 0
+        self.has_address() && !self.is_unnamed_head() && self.snapshot.log().extent().from == 0
     }
 
     /// Returns `true` where a GET can ask for the snapshot again. The key of another method's snapshot contains that method.

@@ -14,6 +14,7 @@ mod registry;
 mod request_keys;
 mod seal;
 mod serde_millis;
+mod sessions;
 mod single_flight;
 #[expect(clippy::module_inception, reason = "the file is named after its type")]
 mod snapshot;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use moka::ops::compute::Op;
 use moka::sync::Cache;
@@ -20,6 +20,7 @@ use super::leader::{FlightLeader, FlightScope};
 use super::listing::{self, SnapshotListing};
 use super::lookup_result::{LookupPurpose, LookupResult, Recency};
 use super::request_keys::RequestKeys;
+use super::sessions::Sessions;
 use super::single_flight::{Flight, FlightRole};
 use super::snapshot::{Snapshot, SnapshotState};
 use super::snapshot_index::{IdEntry, KeySlot, SnapshotIndex};
@@ -31,6 +32,7 @@ use crate::id::{CacheKey, SnapshotId};
 pub struct Registry {
     index: Arc<SnapshotIndex>,
     counts: Arc<RegistryCounts>,
+    sessions: Arc<Sessions>,
 }
 
 #[derive(Debug, Default)]
@@ -55,13 +57,18 @@ impl Registry {
             by_id.insert(stored.id, IdEntry::Stored(Arc::new(stored)));
         }
         let history = KeyHistory::with_capacity(CAPACITY);
+        let sessions = Arc::new(Sessions::open(&store));
         let index = Arc::new(SnapshotIndex { store, by_key, by_id, keep_for, doomed, history });
         expiry_and_eviction::evict_when_full(&index);
-        Self { index, counts: Arc::default() }
+        Self { index, counts: Arc::default(), sessions }
     }
 
     pub fn store(&self) -> &Store {
         &self.index.store
+    }
+
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     pub fn cache_stats(&self) -> &CacheStats {
@@ -158,6 +165,13 @@ impl Registry {
         shared.max_by_key(|(created, _)| *created).map(|(_, id)| id)
     }
 
+    /// Returns the newest complete snapshot of a key that requests share and that is recent enough, with the start of its crawl.
+    pub fn newest_complete(&self, key: CacheKey, recency: Recency) -> Option<(SystemTime, SnapshotId)> {
+        let complete = self.index.of(key).filter(|(_, entry)| is_complete(entry, recency));
+        let created = complete.filter_map(|(id, entry)| Some((entry.shared_since()?, id)));
+        created.max_by_key(|(created, _)| *created)
+    }
+
     /// Returns the only snapshot of a key that a client can have a part of: no other was begun here or is kept, and this one is whole.
     pub fn only_of(&self, key: CacheKey) -> Option<SnapshotId> {
         let only = self.index.history.only(key)?;
@@ -212,6 +226,19 @@ impl Registry {
     fn found(&self, snapshot: Arc<Snapshot>) -> LookupResult {
         self.index.touch(&snapshot);
         LookupResult::Found(snapshot)
+    }
+}
+
+/// Returns `true` for a complete snapshot that is recent enough.
+fn is_complete(entry: &IdEntry, recency: Recency) -> bool {
+    match entry {
+        IdEntry::Here(snapshot) => {
+            matches!(snapshot.state(), SnapshotState::Complete(_)) && recency.accepts_complete(snapshot)
+        }
+        IdEntry::Stored(stored) => {
+            stored.verdict.is_some() && recency.covers(stored.birth.facts.created, Some(stored.modified))
+        }
+        IdEntry::Opening { .. } => false,
     }
 }
 
@@ -279,7 +306,7 @@ mod tests {
             let (id, keep_for) = (registry.store().new_id(), Duration::from_secs(60));
             Snapshot::new(id, key, facts.clone(), log, Retention::Private, keep_for)
         };
-        for (snapshot, leads) in [(broken(), true), (broken().with_end(std::time::SystemTime::now()), false)] {
+        for (snapshot, leads) in [(broken(), true), (broken().with_end(SystemTime::now()), false)] {
             let snapshot = Arc::new(snapshot);
             registry.index.keep(&snapshot);
             for _ in 0..2 {

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::digest::{self, Digest, PendingDigest};
 use super::facts::{FileStorage, Retention, SnapshotFacts};
-use super::log::{Log, LogExtent};
+use super::log::{Log, LogExtent, ReaderEvent};
 use super::seal::Seal;
 use crate::error::{Failure, Fault};
 use crate::id::{CacheKey, SnapshotId};
@@ -99,6 +99,12 @@ impl Snapshot {
 
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// Reads the rest of the snapshot and drops it: a crawl without a reader stops.
+    pub async fn read_to_end(&self) {
+        let Ok(mut reader) = self.log.reader(self.log.extent().visible, None) else { return };
+        while let Ok(ReaderEvent::Bytes(_)) = reader.next().await {}
     }
 
     pub fn usage(&self) -> &UpstreamUsage {

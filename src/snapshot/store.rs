@@ -14,7 +14,8 @@ use super::facts::{Birth, FileStorage};
 use super::log::{self, Log, LogPolicy, MemoryBudget, Writer};
 use super::seal::Seal;
 use super::storage::{
-    LogStorage, OpenedStorage, Recovered, RecoveredFile, ReopenError, SECRET_LEN, Storage, StoreError, StoredSnapshot,
+    LogStorage, OpenedStorage, Recovered, RecoveredFile, ReopenError, SECRET_LEN, SessionFile, Storage, StoreError,
+    StoredSnapshot,
 };
 use super::stored_lines::StoredLines;
 use crate::config::SnapshotSettings;
@@ -110,6 +111,10 @@ impl Store {
     /// Returns the snapshots that the storage had when it was opened.
     pub fn stored(&self) -> Vec<StoredSnapshot> {
         self.shared.stored.clone()
+    }
+
+    pub(super) fn session_file(&self) -> Option<SessionFile> {
+        self.shared.storage.session_file()
     }
 
     pub fn new_id(&self) -> SnapshotId {

@@ -31,6 +31,8 @@ mod listeners;
 mod drain;
 // Resumed downloads: ranges, conditions and states of a snapshot.
 mod resume;
+// Snapshots that clients name themselves, and waits for the end of a stream.
+mod sessions;
 // Verdicts: in a head, behind a body, in an end marker.
 mod verdicts;
 mod verify;

@@ -164,8 +164,9 @@ fn answering(
 }
 
 fn names() -> ParamNames {
-    let [format, snapshot, since, end] = ["_format", "_snapshot", "_since", "_end"].map(ToOwned::to_owned);
-    ParamNames { format, snapshot, since, end }
+    let [format, snapshot, since, end, wait] =
+        ["_format", "_snapshot", "_since", "_end", "_wait"].map(ToOwned::to_owned);
+    ParamNames { format, snapshot, since, end, wait }
 }
 
 async fn respond_as(how: &As, snapshot: &Snapshot, options: &StreamOptions) -> Response<Body> {
@@ -176,6 +177,7 @@ async fn respond_as(how: &As, snapshot: &Snapshot, options: &StreamOptions) -> R
         original: ORIGINAL,
         names: &names(),
         cache_status: how.cache_status,
+        is_named: options.named.is_some(),
         applied: None,
         scope: how.scope,
     };

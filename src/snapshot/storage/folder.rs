@@ -42,7 +42,7 @@ pub(super) struct FolderContents {
 enum FileKind {
     Lines(SnapshotId),
     Journal(SnapshotId),
-    /// Unfinished file of a secret.
+    /// Unfinished file of a secret or of the sessions.
     Temporary,
 }
 
@@ -91,6 +91,10 @@ impl Folder {
         file.as_file().sync_all()?;
         file.persist(&path)?;
         Ok(new)
+    }
+
+    pub(super) fn sessions(&self) -> PathBuf {
+        self.path.join("sessions")
     }
 
     pub(super) fn paths(&self, id: SnapshotId) -> FilePaths {
@@ -155,7 +159,10 @@ impl FileKind {
     fn read(name: &str) -> Option<Self> {
         let lines = name.strip_suffix(LINES).map(|id| id.parse().map(Self::Lines));
         let journal = || name.strip_suffix(JOURNAL).map(|id| id.parse().map(Self::Journal));
-        let temporary = || (name.starts_with("secret-") && name.ends_with(".tmp")).then_some(Ok(Self::Temporary));
+        let temporary = || {
+            (["secret-", "sessions-"].iter().any(|start| name.starts_with(start)) && name.ends_with(".tmp"))
+                .then_some(Ok(Self::Temporary))
+        };
         lines.or_else(journal).or_else(temporary)?.ok()
     }
 }

@@ -13,6 +13,7 @@ use super::file_log::FileLog;
 use super::folder::{FilePaths, Folder};
 use super::log_recovery::recover;
 use super::open_files::{NamedFile, OpenFiles};
+use super::session_file::SessionFile;
 use crate::id::SnapshotId;
 use crate::snapshot::facts::Birth;
 
@@ -40,6 +41,10 @@ impl FolderStorage {
         budget.count(found.bytes);
         let open_files = OpenFiles::new(Some(lock));
         Ok((Self { folder, budget, open_files, claims: Mutex::default() }, secret, found.stored))
+    }
+
+    pub(super) fn session_file(&self) -> SessionFile {
+        SessionFile::new(self.folder.sessions())
     }
 
     pub(super) fn create(&self, id: SnapshotId, birth: &Birth) -> Result<FileLog, WriteError> {

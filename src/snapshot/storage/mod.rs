@@ -14,6 +14,7 @@ mod folder_storage;
 pub mod journal;
 mod log_recovery;
 mod open_files;
+mod session_file;
 mod single_file;
 
 use std::io;
@@ -29,6 +30,7 @@ pub(super) use self::error::WriteError;
 pub use self::error::{ReopenError, StoreError};
 use self::file_log::FileLog;
 use self::folder_storage::FolderStorage;
+pub(super) use self::session_file::{SessionBinding, SessionFile};
 pub(super) use self::single_file::RecoveredFile;
 pub use self::single_file::{commit as commit_single_file, recover_single_file};
 use crate::config::SnapshotSettings;
@@ -67,6 +69,13 @@ impl Storage {
                 Ok(OpenedStorage { storage: Self::Folder(Box::new(folder)), secret, stored })
             }
             None => Ok(OpenedStorage { storage: Self::Memory, secret, stored: Vec::new() }),
+        }
+    }
+
+    pub(super) fn session_file(&self) -> Option<SessionFile> {
+        match self {
+            Self::Memory => None,
+            Self::Folder(folder) => Some(folder.session_file()),
         }
     }
 
