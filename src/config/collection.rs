@@ -69,6 +69,9 @@ pub(super) fn read(
     let upstream_path = table.maybe("upstream_path", upstream_path);
     let caps = table.or("caps", Caps::default(), |node| CAPS.read(node));
     let sharing = snapshots::sharing(&table, all);
+    if sharing.refresh.is_some() {
+        check_refresh(&table, path.as_deref(), &method, body.is_some());
+    }
     let pagination = collection_pagination::read(&table);
     if let Some(pagination) = &pagination {
         let retried = upstream.as_deref().map_or(&[][..], |upstream| &upstream.retry.statuses);
@@ -144,6 +147,17 @@ fn absolute<'a>(node: &TomlNode<'a>) -> Option<&'a str> {
         return node.refuse(format!("more than a path: {path:?}"), "the query is the client's; leave it out");
     }
     if path.starts_with('/') { Some(path) } else { node.refuse(format!("relative: {path:?}"), "start it with /") }
+}
+
+/// Refuses `refresh` where only a client can make the request for the collection.
+fn check_refresh(table: &TomlTable<'_>, path: Option<&str>, method: &Method, has_body: bool) {
+    if let Some(name) = path.map(segments).and_then(|names| names.first().map(|name| (*name).to_owned())) {
+        let what = format!("only clients know {{{name}}} of the path");
+        table.refuse_at::<()>("refresh", what, "write a [[collection]] with the whole path, or leave it out");
+    }
+    if *method == Method::POST && !has_body {
+        table.refuse_at::<()>("refresh", "only clients have the body of the request", "write body, or leave it out");
+    }
 }
 
 /// Compares the `{segments}` of the two paths with the `path:NAME` parameters.

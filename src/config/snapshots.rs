@@ -77,6 +77,8 @@ pub struct Sharing {
     pub fresh_for: Duration,
     /// Time for which a snapshot stays after its last reader.
     pub keep_for: Duration,
+    /// Interval at which unpage crawls the collection itself.
+    pub refresh: Option<Duration>,
 }
 
 /// Callers that share a snapshot.
@@ -114,7 +116,7 @@ impl Default for Snapshots {
 impl Snapshots {
     /// Returns the sharing of a collection without keys of its own.
     pub fn sharing(&self) -> Sharing {
-        Sharing { scope: Scope::Caller, fresh_for: self.fresh_for, keep_for: self.keep_for }
+        Sharing { scope: Scope::Caller, fresh_for: self.fresh_for, keep_for: self.keep_for, refresh: None }
     }
 }
 
@@ -140,7 +142,7 @@ pub(super) static SNAPSHOTS: Level = Level {
 
 /// Keys of a collection's own sharing.
 pub(super) static SHARING: Level =
-    Level { name: "[[collection]]", keys: &["public", "fresh_for", "keep_for"], others: &[] };
+    Level { name: "[[collection]]", keys: &["public", "fresh_for", "keep_for", "refresh"], others: &[] };
 
 static RESUMES: Words<Resume> = Words(&[("refuse", Resume::Refuse), ("redirect", Resume::Redirect)]);
 
@@ -188,8 +190,23 @@ pub(super) fn read(node: &TomlNode<'_>) -> Option<Snapshots> {
 /// Reads a collection's own sharing.
 pub(super) fn sharing(table: &TomlTable<'_>, all: &Snapshots) -> Sharing {
     let scope = table.or("public", SCOPES.usual(), |node| SCOPES.read(node));
-    let (fresh_for, keep_for) = times(table, all.fresh_for, all.keep_for);
-    Sharing { scope, fresh_for, keep_for }
+    let refresh = table.maybe("refresh", refresh);
+    // Each snapshot stays fresh until the next one is complete, which may take as long as the interval.
+    let least = refresh.map_or(Duration::ZERO, |refresh| 2 * refresh);
+    let fresh_for = all.fresh_for.max(least);
+    let (fresh_for, keep_for) = times(table, fresh_for, all.keep_for.max(fresh_for));
+    if refresh.is_some_and(|refresh| refresh >= fresh_for) && !table.notes.wrong_at(&table.path_of("fresh_for")) {
+        let what = "no snapshot is fresh until the next one is complete";
+        table.refuse_at::<()>("refresh", what, "leave fresh_for out (it is twice as long then), or raise it");
+    }
+    Sharing { scope, fresh_for, keep_for, refresh }
+}
+
+fn refresh(node: &TomlNode<'_>) -> Option<Duration> {
+    match wait(node)? {
+        interval if interval < Duration::from_secs(1) => node.refuse("shorter than a second", "write \"1s\" or more"),
+        interval => Some(interval),
+    }
 }
 
 fn folder(node: &TomlNode<'_>) -> Option<PathBuf> {

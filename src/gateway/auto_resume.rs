@@ -52,7 +52,7 @@ async fn resume(stored: StoredSnapshot, routes: &Routes, names: &ParamNames, fil
 }
 
 /// Returns the same request to the collections of today's configuration.
-fn request_again(
+pub(super) fn request_again(
     UnattendedRequest { target, body }: UnattendedRequest,
     routes: &Routes,
     names: &ParamNames,

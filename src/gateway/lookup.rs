@@ -93,7 +93,13 @@ impl SnapshotLookup {
         if !session::may_begin(options) {
             return Err(NoSnapshot::Gone(Some(session::FREE.to_owned())));
         }
-        if let Some((_, complete)) = self.fill.registry.newest_complete(keys.shared, recency(request))
+        self.ready(request, keys).await
+    }
+
+    /// Finds the newest complete snapshot that is fresh, also where another one grows, or fills one.
+    async fn ready(&self, request: &Arc<StreamRequest>, keys: RequestKeys) -> LookupOutcome {
+        if request.options.freshness.storage == StorePolicy::Allowed
+            && let Some((_, complete)) = self.fill.registry.newest_complete(keys.shared, recency(request))
             && let Some(found) = self.named(request, keys, complete).await
         {
             return found;
@@ -118,7 +124,10 @@ impl SnapshotLookup {
             return found;
         }
         // A client that has a part of another snapshot gets the whole of this one.
-        self.shared(request, keys).await
+        match request.collection.sharing.refresh {
+            Some(_) => self.ready(request, keys).await,
+            None => self.shared(request, keys).await,
+        }
     }
 
     /// Finds the snapshot with this name; none where it isn't kept for this caller.

@@ -31,6 +31,7 @@ mod lookup_problem;
 mod parents;
 mod path_template;
 mod problem;
+mod refresh;
 mod respond;
 mod route;
 mod session;
@@ -98,6 +99,7 @@ impl Gateway {
         if config.snapshots.on_start == OnStart::GoOn {
             fill.spawn(auto_resume::resume_all(Arc::clone(&routes), names.clone(), fill.clone()));
         }
+        refresh::start(config, &routes, &names, &fill);
         let forwarding = Forwarding::new(&routes, names.clone(), config.server.limits.request_body);
         let lookup =
             SnapshotLookup { fill, rate_limit: CrawlRateLimit::new(&config.snapshots.opens), noise: FieldNoise::new() };

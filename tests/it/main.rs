@@ -33,6 +33,8 @@ mod drain;
 mod resume;
 // Snapshots that clients name themselves, and waits for the end of a stream.
 mod sessions;
+// Snapshots that unpage makes by itself, before a client asks.
+mod refresh;
 // Verdicts: in a head, behind a body, in an end marker.
 mod verdicts;
 mod verify;
