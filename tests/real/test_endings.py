@@ -1,5 +1,5 @@
 """Every client behind every middle box, and lists that break: no broken stream is taken for a whole one both by the
-client's own word and by a parser of what it left. docs/clients.md has the table, which is measured here."""
+client's own word and by a parser of what it left. docs/middle-boxes.md has the table, which is measured here."""
 
 import json
 import os
@@ -23,7 +23,7 @@ HTTP2 = {DIRECT, "Caddy 2.6", "Caddy 2.11"}
 HTTP2_CLIENTS = {"curl-http2-prior-knowledge", "httpx-http2"}
 #: Way on which a stream is refused, since its end couldn't be told from a break.
 HTTP1_0 = "nginx, HTTP/1.0"
-DOCUMENT = REPOSITORY / "docs" / "clients.md"
+DOCUMENT = REPOSITORY / "docs" / "middle-boxes.md"
 
 
 @dataclass

@@ -51,7 +51,7 @@ def upstream():
     running.stop()
 
 
-#: Caddy 2.6 ends every broken answer cleanly, whatever is behind it: docs/clients.md says so.
+#: Caddy 2.6 ends every broken answer cleanly, whatever is behind it: docs/middle-boxes.md says so.
 WAYS = ["directly", *(name for name in BOXES if name != "Caddy 2.6")]
 
 

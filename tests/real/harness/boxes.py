@@ -159,7 +159,7 @@ http://127.0.0.1:{port} {{
     return start
 
 
-#: The boxes of the table of endings, by the name that docs/clients.md gives them, and how each is started.
+#: The boxes of the table of endings, by the name that docs/middle-boxes.md gives them, and how each is started.
 BOXES: dict[str, Callable[[], Callable[[Path, int, str], list[str]]]] = {
     "nginx, HTTP/1.0": lambda: nginx(""),
     "nginx": nginx,
