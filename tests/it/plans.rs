@@ -299,3 +299,38 @@ async fn an_empty_page_is_no_end_while_pages_behind_it_have_records() {
     let (received, ()) = tokio::join!(receiving, opening);
     assert!(received.cut(), "{:?}", received.broken);
 }
+
+/// A search that answers 40 records at most and no deeper, as if nothing followed, is read whole in parts; without parts it breaks.
+#[tokio::test]
+async fn a_list_beyond_the_upstreams_limit_is_read_in_parts() {
+    const LINES: &str = "records = \"data\"\nlimits = { max_results = 40 }\npagination = { type = \"cursor\", next = \"next\", param = \"after\" }\n";
+    const PARTS: &str =
+        "partition = { from = \"from\", to = \"to\", kind = \"integer\", field = \"id\", order = \"ascending\" }\n";
+    let upstream = Upstream::scripted(0, |asked, _| {
+        let url: url::Url = format!("http://a{}", asked.target).parse().unwrap();
+        let value = |name: &str| {
+            let found = url.query_pairs().find(|(key, _)| key == name);
+            found.map(|(_, value)| value.parse::<usize>().unwrap())
+        };
+        let (from, to, after) =
+            (value("from").unwrap_or(1).max(1), value("to").unwrap_or(301), value("after").unwrap_or(0));
+        let ids: Vec<_> = (from..to.min(301)).take(40).skip(after).take(10).collect();
+        let next = if ids.len() == 10 && after < 30 { (after + 10).to_string() } else { "null".to_owned() };
+        let data: Vec<_> = ids.iter().map(|id| format!("{{\"id\":{id}}}")).collect();
+        Reply::json(format!("{{\"data\":[{}],\"next\":{next}}}", data.join(",")))
+    })
+    .await;
+    let all: String = (1..=300).map(|id| format!("{{\"id\":{id}}}\n")).collect();
+    for (width, parts) in [(1, PARTS), (4, PARTS), (1, "")] {
+        upstream.forget();
+        let lines = format!("width = {width}\n{LINES}{parts}");
+        let proxy = Proxy::start(&collection(&upstream.url(), &lines)).await;
+        let received = ask(Version::Http1, &proxy, &Method::GET, "/search").await;
+        if parts.is_empty() {
+            assert!(received.cut() && upstream.asked().len() == 4, "{:?}", received.body);
+        } else {
+            assert_eq!(received.whole(), all, "width {width}");
+            assert!(upstream.asked().len() > 30, "{}", upstream.asked().len());
+        }
+    }
+}

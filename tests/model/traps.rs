@@ -43,6 +43,23 @@ fn a_deep_paging_cap_is_an_error_and_no_end() {
     }
 }
 
+/// Reddit's listings end at 1,000 records as if nothing followed.
+#[test]
+fn an_end_at_the_most_results_is_a_cap() {
+    for (records, is_whole) in [(19, true), (20, false)] {
+        for style in [cursor(), page().style, offset().style] {
+            let mut pagination = of(style);
+            pagination.limits = unpage::pagination::Limits { max_results: Some(20), ..Default::default() };
+            let server = Server { records, clamp: 7, empty: vec![], past: Past::Empty, total: Total::None, pointer: Pointer::Null };
+            let crawled = crawl(&pagination, |request| server.answer(&pagination.style, request));
+            match crawled.end {
+                Ok(_) => assert!(is_whole && crawled.ids == all(&server)),
+                Err(wrong) => assert!(!is_whole && matches!(wrong, PageError::Limit { name: "max_results", value: 20 }), "{wrong}"),
+            }
+        }
+    }
+}
+
 #[test]
 fn an_upstream_that_caps_with_a_status_is_an_error_and_no_end() {
     let pagination = sized(page(), 10);

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use unpage::pagination::partition_settings::{Bound, Direction, PartOrder, Partition, RangeKind, RangePartition};
 use unpage::pagination::plan::Proof;
-use unpage::pagination::request::set_query;
-use unpage::pagination::{Overlap, Pagination};
+use unpage::pagination::request::{query_value, set_query};
+use unpage::pagination::{Limits, Overlap, PageError, Pagination};
 
 use crate::crawl::{Crawled, Manner, NOW, crawl};
 use crate::fan_out::{cursor, keyset, manner, of, offset_from, page_from, path, query, says, sized};
@@ -245,6 +245,45 @@ fn a_range_is_walked_side_by_side() {
         let crawled = crawl(&pagination, server.first(), Manner::of(6), |request| server.answer(request));
         assert!(matches!(crawled.end, Ok(Proof::Parts(2..))), "{:?}", crawled.end);
         assert_eq!((crawled.ids, crawled.most), (server.ids(), 6));
+    }
+}
+
+/// An upstream that answers no deeper than 40 records, or 8 pages, is read by parts that each stay above that depth.
+#[test]
+fn parts_are_cut_before_the_upstreams_limit() {
+    let limits = [
+        (offset_from(0), Limits { max_offset: Some(40), ..Limits::default() }),
+        (page_from(1), Limits { max_pages: Some(8), ..Limits::default() }),
+        (cursor(), Limits { max_results: Some(40), ..Limits::default() }),
+        (keyset(Overlap::None), Limits { max_results: Some(40), ..Limits::default() }),
+    ];
+    let steps: Vec<_> = (0..300).map(|n| (if n % 7 == 0 { 90 } else { n % 3 }, 0)).collect();
+    for ((style, limits), direction) in
+        limits.iter().flat_map(|case| [Direction::Ascending, Direction::Descending].map(|direction| (case, direction)))
+    {
+        let (mut server, mut pagination) = plainly(sorted(&steps, RangeKind::Integer, direction), direction);
+        server.style = style.clone();
+        pagination.style = style.clone();
+        pagination.limits = limits.clone();
+        for width in [1, 2, 6] {
+            for seed in 0..20 {
+                let manner = Manner { seed, ..Manner::of(width) };
+                let crawled = crawl(&pagination, server.first(), manner, |request| {
+                    let at = |name| query_value(&request.url, name).map_or(0, |text| text.parse::<u64>().unwrap());
+                    assert!(at("offset") <= 40 && at("page") <= 8, "{}", request.url);
+                    server.answer(request)
+                });
+                assert!(matches!(crawled.end, Ok(Proof::Parts(8..))), "{limits:?} {width}: {:?}", crawled.end);
+                assert_eq!(crawled.ids, server.ids(), "{limits:?} {width} {seed}");
+            }
+        }
+        // One part alone reaches the limit, and a value that more records share than the limit lets through can't be cut.
+        let whole = Pagination { partition: None, ..pagination.clone() };
+        let crawled = crawl(&whole, server.first(), Manner::of(1), |request| server.answer(request));
+        assert!(matches!(crawled.end, Err(PageError::Limit { .. })), "{:?}", crawled.end);
+        server.records = sorted(&[(0, 0); 100], RangeKind::Integer, direction);
+        let crawled = crawl(&pagination, server.first(), Manner::of(1), |request| server.answer(request));
+        assert!(matches!(crawled.end, Err(PageError::Limit { .. })), "{:?}", crawled.end);
     }
 }
 

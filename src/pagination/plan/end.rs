@@ -213,6 +213,11 @@ impl EndRules<'_> {
             (Some(reach), Some(total)) if reach != total => return Err(PageError::ReachDisagrees { reach, total }),
             (Some(_), _) => {}
         }
+        // An upstream that stops there says that nothing follows, as at the end.
+        let most = self.pagination.limits.max_results;
+        if let Some(value) = most.filter(|most| self.progress.records() >= *most) {
+            return Err(PageError::Limit { name: "max_results", value });
+        }
         // One page may leave the flag out where it is false; of several, those before the last have it.
         match &self.pagination.more {
             Some(more) if self.progress.filled() > 1 && !self.progress.has_seen_flag() => {

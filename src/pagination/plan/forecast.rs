@@ -75,6 +75,16 @@ impl Forecast<'_> {
             || asked >= self.caps.pages
     }
 
+    /// Returns true if a limit of the upstream's may be reached behind the next page.
+    pub(super) fn is_near_a_limit(&self) -> bool {
+        const PAGES: u64 = 2;
+        let limits = &self.pagination.limits;
+        let ahead = self.progress.longest().saturating_mul(PAGES);
+        limits.max_results.is_some_and(|most| self.progress.records().saturating_add(ahead) >= most)
+            || limits.max_pages.is_some_and(|most| self.progress.pages() + PAGES >= most)
+            || self.is_capped_at(self.addresses.number().saturating_add(ahead))
+    }
+
     /// Returns true if no guess holds behind a page of `records`: an empty one, and a short one where the number advances by
     /// the records that came. Elsewhere a page may be short because the upstream filters it.
     pub(super) fn may_end_with(&self, records: u64) -> bool {

@@ -99,6 +99,12 @@ impl CollectionPart {
         self.pages.iter().filter(|page| page.arrival == Arrival::OnItsWay).count()
     }
 
+    /// Ends the part behind its last record where a limit of the upstream's is near, and returns the part that begins there.
+    pub(super) fn cut_before_limit(&mut self) -> Option<Cut> {
+        let is_near = !self.is_over() && !self.is_closing() && self.walk.forecast().is_near_a_limit();
+        self.cut.as_mut().filter(|_| is_near)?.split_behind()
+    }
+
     /// Place of a page, if it was ordered for this part and not dropped.
     pub(super) fn place_of(&self, page: PageId) -> Option<PlaceInPart> {
         let at = self.pages.iter().position(|asked| asked.id == page)?;

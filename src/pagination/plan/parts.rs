@@ -120,6 +120,16 @@ impl Parts {
         self.begin(at, pagination, first, Some(cut), width)
     }
 
+    /// Begins a part behind one whose walk would reach a limit of the upstream's.
+    pub(super) fn cut_before_limits(&mut self, width: usize) -> Result<(), PageError> {
+        if self.splitter.is_none() {
+            return Ok(());
+        }
+        let mut parts = self.list.iter_mut().enumerate();
+        let cut = parts.find_map(|(at, part)| Some((at, part.cut_before_limit()?)));
+        cut.map_or(Ok(()), |(owner, cut)| self.begin_cut(owner + 1, cut, width))
+    }
+
     fn begin(
         &mut self,
         at: usize,

@@ -134,6 +134,9 @@ impl Plan {
         if self.parts.list.is_empty() {
             return self.parts.ending().map(Step::Done);
         }
+        if self.start == Start::Beginning {
+            self.parts.cut_before_limits(self.width)?;
+        }
         if self.parts.in_flight() >= self.width {
             return Ok(Step::Wait);
         }

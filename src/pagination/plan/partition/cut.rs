@@ -132,6 +132,14 @@ impl Cut {
         Self::of(Arc::clone(&self.axis), rest, self.density.inherited())
     }
 
+    /// Ends the part behind its last record, and returns the part that begins there; none where the part ends there already, or no record of
+    /// it has come.
+    pub(in crate::pagination::plan) fn split_behind(&mut self) -> Option<Self> {
+        let (_, last) = self.read()?;
+        let place = last + 1;
+        self.stretch.end.is_none_or(|end| end > place).then(|| self.split_at(place))
+    }
+
     fn check(&self, place: i128) -> Result<(), PageError> {
         if self.allowed.is_behind(place) || self.allowed.is_before(place) {
             return Err(self.axis.out_of_range(place));
