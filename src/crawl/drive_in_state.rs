@@ -15,7 +15,7 @@ use crate::pagination::{OpenedState, Pagination, Param};
 pub(super) async fn start(crawl: &Crawl, pagination: &Arc<Pagination>) -> Result<Box<Driver>, Failure> {
     match pagination.opened_state() {
         // Boxed: few crawls open a state, and the futures around each have the room.
-        Some((param, opened)) if crawl.first.value_at(param).is_none() => {
+        Some((param, opened)) if !crawl.first.json_at(param).is_some_and(|own| OpenedState::is_name(&own)) => {
             Box::pin(start_in_state(crawl, pagination, param, opened)).await
         }
         _ => Driver::new(crawl, Arc::clone(pagination)),

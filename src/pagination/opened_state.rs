@@ -41,14 +41,19 @@ pub struct ClosingRequest {
 }
 
 impl OpenedState {
+    /// Returns true for a value that can be a name: text or a number.
+    pub(crate) fn is_name(value: &Value) -> bool {
+        value.is_number() || value.as_str().is_some_and(|text| !text.is_empty())
+    }
+
     /// Name of the state in the answer to the opening request.
     pub(crate) fn name_in(&self, answer: &Value) -> Option<Value> {
-        self.value.of_value(answer).filter(|name| is_name(name)).cloned()
+        self.value.of_value(answer).filter(|name| Self::is_name(name)).cloned()
     }
 
     /// Newer name of the state, where a page has one.
     pub(crate) fn newer_name<'a>(&self, fields: &'a PageFields) -> Option<&'a Value> {
-        fields.get(self.renewed.as_ref()?).filter(|name| is_name(name))
+        fields.get(self.renewed.as_ref()?).filter(|name| Self::is_name(name))
     }
 
     pub(crate) fn opening(&self, guard: &LinkGuard, client: &PageRequest) -> PageRequest {
@@ -90,11 +95,6 @@ impl OpenedState {
         closing.set(param, name, Encode::Plain)?;
         Ok(Some(closing))
     }
-}
-
-/// Returns true for a value that can be a name: text or a number.
-fn is_name(value: &Value) -> bool {
-    value.is_number() || value.as_str().is_some_and(|text| !text.is_empty())
 }
 
 /// A request with the client's header fields.

@@ -79,6 +79,11 @@ async fn each_page_names_the_newest_state_and_the_last_one_is_closed() {
     ];
     assert_eq!(requests(&upstream), wanted);
     assert!(upstream.asked().iter().filter(|asked| asked.target == "/_search").all(|asked| body(asked)["size"] == 2));
+    // An empty name is none, so that a state is opened.
+    upstream.forget();
+    let unnamed = r#"{"pit":{"id":""}}"#;
+    let received = client::receive(Version::Http1, proxy.address, post("/logs/_search", unnamed)).await;
+    assert_eq!((received.whole(), requests(&upstream)), (ALL, wanted.to_vec()));
     // A state that the client's request names is the client's own.
     upstream.forget();
     let named = r#"{"pit":{"id":"p7","keep_alive":"5m"}}"#;
