@@ -42,6 +42,8 @@ pub(crate) struct Fixture {
     asks: Option<String>,
     /// State that is opened before the first page, and closed behind the last.
     state: Option<StateOfPages>,
+    /// XML in place of JSON: `page` is its text, with `$records`, `$more` and `$next`.
+    xml: Option<XmlParts>,
     /// Header fields with the page's values.
     #[serde(default)]
     headers: BTreeMap<String, String>,
@@ -58,6 +60,16 @@ pub(crate) struct Fixture {
     /// Further lines of the collection.
     #[serde(default)]
     pub(crate) lines: String,
+}
+
+/// Parts of a page in XML.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct XmlParts {
+    /// Element of a record, in which `$n` is its number.
+    record: String,
+    /// Element with the address or token of the next page, `$value`; absent on the last one.
+    next: String,
 }
 
 /// State named `s1`: traps `opened` and `closed`.
@@ -358,10 +370,14 @@ impl Asked<'_> {
 
     fn response(&self, page: &Page, log: &mut Log) -> Response<Body> {
         let fixture = self.fixture;
-        let template: Value = serde_json::from_str(&fixture.page).unwrap();
         let values = Values { asked: self, page, has_url: fixture.style == Style::Url };
-        let body = values.fill(&template).unwrap_or_default();
-        let mut response = json_response(body.to_string());
+        let mut response = match &fixture.xml {
+            Some(parts) => xml_response(values.xml(parts)),
+            None => {
+                let template: Value = serde_json::from_str(&fixture.page).unwrap();
+                json_response(values.fill(&template).unwrap_or_default().to_string())
+            }
+        };
         for (name, value) in &fixture.headers {
             let value = values.fill(&json!(value)).unwrap();
             let name: http::HeaderName = name.parse().unwrap();
@@ -417,6 +433,17 @@ struct Values<'a> {
 }
 
 impl Values<'_> {
+    /// Returns the page in XML.
+    fn xml(&self, parts: &XmlParts) -> String {
+        let Page { start, end, next, .. } = self.page;
+        let records: String =
+            (start + 1..=*end).map(|number| parts.record.replace("$n", &number.to_string())).collect();
+        let pointer = next.as_ref().map(|token| if self.has_url { self.asked.url(token) } else { token.clone() });
+        let pointer = pointer.map(|value| parts.next.replace("$value", &value.replace('&', "&amp;")));
+        let page = self.asked.fixture.page.replace("$more", &next.is_some().to_string());
+        page.replace("$next", &pointer.unwrap_or_default()).replace("$records", &records)
+    }
+
     /// Returns a template with its values; none for a member or element that is absent.
     fn fill(&self, template: &Value) -> Option<Value> {
         Some(match template {
@@ -467,6 +494,10 @@ fn status(code: u16) -> Response<Body> {
     let mut response = json_response("{\"message\":\"refused\"}".to_owned());
     *response.status_mut() = StatusCode::from_u16(code).unwrap();
     response
+}
+
+fn xml_response(body: String) -> Response<Body> {
+    Response::builder().header("content-type", "application/xml").body(Body::from(body)).unwrap()
 }
 
 fn json_response(body: String) -> Response<Body> {
