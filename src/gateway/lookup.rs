@@ -87,6 +87,7 @@ impl SnapshotLookup {
         let options = &request.options;
         if let Some(bound) = session.bound(options)
             && let Some(found) = self.named(request, keys, bound).await
+            && !matches!(&found, Ok((snapshot, _)) if session::is_over(options, snapshot))
         {
             return found;
         }

@@ -4,7 +4,7 @@
 //!   free ── GET of all, HEAD ──▶ bound      to the newest complete snapshot that is fresh, else to one that grows
 //!   free ── GET of a part ─────▶ refused    the client may have bytes of an earlier snapshot
 //!   bound ── any request ──────▶ bound      to the same snapshot, while that is kept
-//!   bound ── no-cache ─────────▶ bound      to another one, by a GET of all or a HEAD
+//!   bound ── no-cache ─────────▶ bound      to another one, by a GET of all or a HEAD; also where its crawl broke for good
 //! ```
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::fill::CacheFill;
 use super::headers::CallerIdentity;
 use crate::id::{CacheKey, SnapshotId};
 use crate::request::{Reuse, SnapshotName, StreamOptions, View};
-use crate::snapshot::{RequestKeys, Retention, Snapshot};
+use crate::snapshot::{RequestKeys, Retention, Snapshot, SnapshotState};
 
 /// Reason for which a session has no snapshot.
 pub(super) const FREE: &str =
@@ -62,6 +62,12 @@ impl Session {
 /// Returns `true` for a request that may give a session its snapshot: its client begins at the first byte, or says of which snapshot its bytes are.
 pub(super) fn may_begin(options: &StreamOptions) -> bool {
     options.view == View::Records && (options.partial_range().is_none() || options.if_range.is_some())
+}
+
+/// Returns `true` where a request may give a session another snapshot, since this one broke and no crawl can resume it.
+pub(super) fn is_over(options: &StreamOptions, snapshot: &Snapshot) -> bool {
+    let has_failed = matches!(snapshot.state(), SnapshotState::Broken(_) | SnapshotState::Stopped);
+    has_failed && !snapshot.is_resumable() && may_begin(options)
 }
 
 /// Returns `true` where a session may have this snapshot. One for its caller alone has no name that callers without credentials could guess.

@@ -71,7 +71,7 @@ impl Snapshot {
     }
 
     /// Returns true if a crawl can resume it from files.
-    pub(super) fn is_resumable(&self) -> bool {
+    pub fn is_resumable(&self) -> bool {
         let passes = match self.state() {
             SnapshotState::Stopped => true,
             SnapshotState::Broken(failure) => failure.fault.is_transient(),
