@@ -7,14 +7,12 @@ use super::ask::StreamRequest;
 use super::crawl_rate_limit::{self, CrawlRateLimit};
 use super::field_noise::FieldNoise;
 use super::fill::CacheFill;
-use super::session::{self, Session};
 use crate::error::{Failure, Fault};
 use crate::id::{CacheKey, SnapshotId};
 use crate::request::{Freshness, IfRange, Otherwise, Reuse, StorePolicy, View};
 use crate::response::{CacheStatus, Representation};
 use crate::snapshot::{
-    FlightLeader, FlightOutcome, LookupPurpose, LookupResult, Recency, RequestKeys, Retention, Seal, Snapshot,
-    SnapshotState,
+    FlightLeader, FlightOutcome, LookupPurpose, LookupResult, Recency, RequestKeys, Snapshot, SnapshotState,
 };
 
 /// Number of times that one request may find a snapshot whose files are lost before it can be read.
@@ -45,7 +43,7 @@ pub(super) enum NoSnapshot {
     NoEnd { snapshot: Arc<Snapshot>, failure: Option<Arc<Failure>> },
 }
 
-type LookupOutcome = Result<(Arc<Snapshot>, CacheStatus), NoSnapshot>;
+pub(super) type LookupOutcome = Result<(Arc<Snapshot>, CacheStatus), NoSnapshot>;
 
 #[derive(Debug)]
 pub(super) struct SnapshotLookup {
@@ -55,61 +53,8 @@ pub(super) struct SnapshotLookup {
 }
 
 impl SnapshotLookup {
-    /// Finds the snapshot for a request with these keys, or fills one, and waits for its end where the client does.
-    pub(super) async fn find(&self, request: &Arc<StreamRequest>, keys: RequestKeys) -> LookupOutcome {
-        let Some(session) = Session::of(request, keys, &self.fill) else {
-            let found = self.begun(request, keys).await?;
-            return waited(request, &found.0).await.map(|()| found);
-        };
-        let found = self.of_session(request, keys, session).await?;
-        let waited = waited(request, &found.0).await;
-        // A client that has waited in vain has no bytes of a snapshot that can't be completed.
-        let is_lost =
-            matches!(&waited, Err(NoSnapshot::NoEnd { failure: Some(failure), .. }) if !failure.fault.is_transient());
-        if is_lost || !session::may_have(request, &found.0) {
-            return waited.map(|()| found);
-        }
-        let bound = session.bind(&found.0, &self.fill).await;
-        if bound == found.0.id() {
-            return waited.map(|()| found);
-        }
-        self.named(request, keys, bound).await.unwrap_or(Err(NoSnapshot::Gone(None)))
-    }
-
-    /// Returns `true` where the URL names the snapshot, by its id or by a session.
-    pub(super) fn is_named(&self, request: &StreamRequest, keys: RequestKeys, id: SnapshotId) -> bool {
-        request.options.pinned() == Some(id)
-            || Session::of(request, keys, &self.fill).is_some_and(|session| session.has(id))
-    }
-
-    /// Finds the snapshot that a session has, or one for it.
-    async fn of_session(&self, request: &Arc<StreamRequest>, keys: RequestKeys, session: Session) -> LookupOutcome {
-        let options = &request.options;
-        if let Some(bound) = session.bound(options)
-            && let Some(found) = self.named(request, keys, bound).await
-            && !matches!(&found, Ok((snapshot, _)) if session::is_over(options, snapshot))
-        {
-            return found;
-        }
-        if !session::may_begin(options) {
-            return Err(NoSnapshot::Gone(Some(session::FREE.to_owned())));
-        }
-        self.ready(request, keys).await
-    }
-
-    /// Finds the newest complete snapshot that is fresh, also where another one grows, or fills one.
-    async fn ready(&self, request: &Arc<StreamRequest>, keys: RequestKeys) -> LookupOutcome {
-        if request.options.freshness.storage == StorePolicy::Allowed
-            && let Some((_, complete)) = self.fill.registry.newest_complete(keys.shared, recency(request))
-            && let Some(found) = self.named(request, keys, complete).await
-        {
-            return found;
-        }
-        self.shared(request, keys).await
-    }
-
     /// Finds the snapshot of a request that names no session, or fills one.
-    async fn begun(&self, request: &Arc<StreamRequest>, keys: RequestKeys) -> LookupOutcome {
+    pub(super) async fn begun(&self, request: &Arc<StreamRequest>, keys: RequestKeys) -> LookupOutcome {
         let options = &request.options;
         if let Some(id) = options.pinned() {
             let gone = || NoSnapshot::Gone(self.fill.older_keys.reason(&self.fill.registry, id));
@@ -132,7 +77,12 @@ impl SnapshotLookup {
     }
 
     /// Finds the snapshot with this name; none where it isn't kept for this caller.
-    async fn named(&self, request: &Arc<StreamRequest>, keys: RequestKeys, id: SnapshotId) -> Option<LookupOutcome> {
+    pub(super) async fn named(
+        &self,
+        request: &Arc<StreamRequest>,
+        keys: RequestKeys,
+        id: SnapshotId,
+    ) -> Option<LookupOutcome> {
         let options = &request.options;
         let reads = options.view == View::Records && (options.method != http::Method::HEAD || options.wait.is_some());
         let purpose = if reads { LookupPurpose::Read } else { LookupPurpose::Look };
@@ -164,7 +114,7 @@ impl SnapshotLookup {
     }
 
     /// Finds or fills a snapshot that other requests may share.
-    async fn shared(&self, request: &Arc<StreamRequest>, keys: RequestKeys) -> LookupOutcome {
+    pub(super) async fn shared(&self, request: &Arc<StreamRequest>, keys: RequestKeys) -> LookupOutcome {
         if request.options.freshness.storage == StorePolicy::Forbidden {
             return self.alone(request, keys).await;
         }
@@ -257,23 +207,7 @@ impl SnapshotLookup {
     }
 }
 
-/// Waits for the end of a snapshot, where the client does. The crawl goes on for its readers, of which this is one.
-async fn waited(request: &StreamRequest, snapshot: &Arc<Snapshot>) -> Result<(), NoSnapshot> {
-    let Some(wait) = request.options.wait else { return Ok(()) };
-    if snapshot.retention() == Retention::Transient {
-        return Err(NoSnapshot::NotKeptToItsEnd);
-    }
-    // A wait that is over is no failure: the state tells.
-    drop(tokio::time::timeout(wait.longest(), snapshot.read_to_end()).await);
-    let failure = match snapshot.log().extent().seal {
-        Some(Seal::Complete(_)) => return Ok(()),
-        Some(Seal::Failed(failure)) => Some(failure),
-        None => None,
-    };
-    Err(NoSnapshot::NoEnd { snapshot: Arc::clone(snapshot), failure })
-}
-
-fn recency(request: &StreamRequest) -> Recency {
+pub(super) fn recency(request: &StreamRequest) -> Recency {
     let fresh_for = request.collection.sharing.fresh_for;
     match request.options.freshness {
         Freshness { reuse: Reuse::Fresh, .. } => Recency::Within { fresh_for, max_age: Duration::MAX },

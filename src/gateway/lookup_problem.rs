@@ -71,8 +71,8 @@ fn not_kept_to_its_end() -> Response<Body> {
     report(
         StatusCode::CONFLICT,
         "client",
-        "the request waits for the end of the stream, and the client or the upstream forbids that the records are kept until then (no-store)",
-        "ask without `no-store`; where the upstream says it, ask without the wait, and read the stream to its end",
+        "the request waits for the end of the stream, and its records can't be kept until then: no-store forbids it, or there is no room",
+        "ask without the wait, and read the stream as it comes; `memory` and `disk` in [snapshots] limit how much is kept",
     )
 }
 

@@ -35,6 +35,7 @@ mod refresh;
 mod respond;
 mod route;
 mod session;
+mod session_lookup;
 mod snapshot_status;
 mod uncached_crawl;
 mod websocket;

@@ -20,6 +20,9 @@ const AT_A_TIME: usize = 4;
 /// Longest time until a crawl that failed is begun again, after a tenth of the period.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
+/// Shortest time between two crawls, also where one takes longer than the period.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+
 /// A collection whose snapshot is kept ready.
 struct Refreshed {
     request: Arc<StreamRequest>,
@@ -51,6 +54,7 @@ pub(super) fn start(config: &Config, routes: &Arc<Routes>, names: &ParamNames, f
 impl Refreshed {
     /// Completes a snapshot, where none of this period is there. Returns the time until the next one.
     async fn refresh(&self, fill: &CacheFill, places: &Semaphore) -> Duration {
+        let begun = SystemTime::now();
         let recency = Recency::Within { fresh_for: self.request.collection.sharing.fresh_for, max_age: self.period };
         // An earlier process or a client may have made one.
         if let Some((created, _)) = fill.registry.newest_complete(self.keys.shared, recency) {
@@ -70,7 +74,8 @@ impl Refreshed {
             );
         }
         match snapshot.state() {
-            SnapshotState::Complete(_) => self.rest_of(snapshot.facts().created),
+            // One that the upstream has revalidated was created long ago.
+            SnapshotState::Complete(_) => self.rest_of(begun),
             SnapshotState::Broken(failure) => {
                 tracing::warn!("{}: is refreshed again later: {failure}", self.request.collection.path);
                 self.pause()
@@ -99,9 +104,10 @@ impl Refreshed {
         }
     }
 
-    /// Returns the rest of the period that began with a snapshot.
-    fn rest_of(&self, created: SystemTime) -> Duration {
-        self.period.saturating_sub(SystemTime::now().duration_since(created).unwrap_or_default())
+    /// Returns the rest of the period that began at this time, and a moment at least.
+    fn rest_of(&self, begun: SystemTime) -> Duration {
+        let passed = SystemTime::now().duration_since(begun).unwrap_or_default();
+        self.period.saturating_sub(passed).max(SHORTEST_PAUSE)
     }
 
     fn pause(&self) -> Duration {

@@ -64,10 +64,12 @@ pub(super) fn may_begin(options: &StreamOptions) -> bool {
     options.view == View::Records && (options.partial_range().is_none() || options.if_range.is_some())
 }
 
-/// Returns `true` where a request may give a session another snapshot, since this one broke and no crawl can resume it.
+/// Returns `true` where a request may give a session another snapshot, since this one broke and no crawl can resume
+/// it, or its beginning was dropped.
 pub(super) fn is_over(options: &StreamOptions, snapshot: &Snapshot) -> bool {
     let has_failed = matches!(snapshot.state(), SnapshotState::Broken(_) | SnapshotState::Stopped);
-    has_failed && !snapshot.is_resumable() && may_begin(options)
+    let is_whole = snapshot.log().extent().from == 0;
+    (has_failed && !snapshot.is_resumable() || !is_whole) && may_begin(options)
 }
 
 /// Returns `true` where a session may have this snapshot. One for its caller alone has no name that callers without credentials could guess.

@@ -101,10 +101,12 @@ impl Snapshot {
         &self.log
     }
 
-    /// Reads the rest of the snapshot and drops it: a crawl without a reader stops.
+    /// Reads the rest of the snapshot and drops it, for as long as its beginning is kept: a crawl without a reader stops.
     pub async fn read_to_end(&self) {
         let Ok(mut reader) = self.log.reader(self.log.extent().visible, None) else { return };
-        while let Ok(ReaderEvent::Bytes(_)) = reader.next().await {}
+        while self.log.extent().from == 0
+            && let Ok(ReaderEvent::Bytes(_)) = reader.next().await
+        {}
     }
 
     pub fn usage(&self) -> &UpstreamUsage {

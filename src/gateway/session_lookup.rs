@@ -1,0 +1,84 @@
+//! Lookup of a request that may name a session, and the wait for the end of what is found.
+
+use std::sync::Arc;
+
+use super::ask::StreamRequest;
+use super::lookup::{LookupOutcome, NoSnapshot, SnapshotLookup, recency};
+use super::session::{self, Session};
+use crate::id::SnapshotId;
+use crate::request::StorePolicy;
+use crate::snapshot::{LogExtent, RequestKeys, Retention, Seal, Snapshot};
+
+impl SnapshotLookup {
+    /// Finds the snapshot for a request with these keys, or fills one, and waits for its end where the client does.
+    pub(super) async fn find(&self, request: &Arc<StreamRequest>, keys: RequestKeys) -> LookupOutcome {
+        let Some(session) = Session::of(request, keys, &self.fill) else {
+            let found = self.begun(request, keys).await?;
+            return waited(request, &found.0).await.map(|()| found);
+        };
+        let found = self.of_session(request, keys, session).await?;
+        let end = waited(request, &found.0).await;
+        // A client that has waited in vain has no bytes of a snapshot that can't be completed.
+        let is_lost =
+            matches!(&end, Err(NoSnapshot::NoEnd { failure: Some(failure), .. }) if !failure.fault.is_transient());
+        if is_lost || !session::may_have(request, &found.0) {
+            return end.map(|()| found);
+        }
+        let bound = session.bind(&found.0, &self.fill).await;
+        if bound == found.0.id() {
+            return end.map(|()| found);
+        }
+        // The snapshot of the faster request is answered, so that its end is waited for, too.
+        let other = self.named(request, keys, bound).await.unwrap_or(Err(NoSnapshot::Gone(None)))?;
+        waited(request, &other.0).await.map(|()| other)
+    }
+
+    /// Returns `true` where the URL names the snapshot, by its id or by a session.
+    pub(super) fn is_named(&self, request: &StreamRequest, keys: RequestKeys, id: SnapshotId) -> bool {
+        request.options.pinned() == Some(id)
+            || Session::of(request, keys, &self.fill).is_some_and(|session| session.has(id))
+    }
+
+    /// Finds the snapshot that a session has, or one for it.
+    async fn of_session(&self, request: &Arc<StreamRequest>, keys: RequestKeys, session: Session) -> LookupOutcome {
+        let options = &request.options;
+        if let Some(bound) = session.bound(options)
+            && let Some(found) = self.named(request, keys, bound).await
+            && !matches!(&found, Ok((snapshot, _)) if session::is_over(options, snapshot))
+        {
+            return found;
+        }
+        if !session::may_begin(options) {
+            return Err(NoSnapshot::Gone(Some(session::FREE.to_owned())));
+        }
+        self.ready(request, keys).await
+    }
+
+    /// Finds the newest complete snapshot that is fresh, also where another one grows, or fills one.
+    pub(super) async fn ready(&self, request: &Arc<StreamRequest>, keys: RequestKeys) -> LookupOutcome {
+        if request.options.freshness.storage == StorePolicy::Allowed
+            && let Some((_, complete)) = self.fill.registry.newest_complete(keys.shared, recency(request))
+            && let Some(found) = self.named(request, keys, complete).await
+        {
+            return found;
+        }
+        self.shared(request, keys).await
+    }
+}
+
+/// Waits for the end of a snapshot, where the client does. The crawl goes on for its readers, of which this is one.
+async fn waited(request: &StreamRequest, snapshot: &Arc<Snapshot>) -> Result<(), NoSnapshot> {
+    let Some(wait) = request.options.wait else { return Ok(()) };
+    if snapshot.retention() != Retention::Transient {
+        // A wait that is over is no failure: the state tells.
+        drop(tokio::time::timeout(wait.longest(), snapshot.read_to_end()).await);
+    }
+    let LogExtent { from, seal, .. } = snapshot.log().extent();
+    let failure = match seal {
+        _ if from > 0 || snapshot.retention() == Retention::Transient => return Err(NoSnapshot::NotKeptToItsEnd),
+        Some(Seal::Complete(_)) => return Ok(()),
+        Some(Seal::Failed(failure)) => Some(failure),
+        None => None,
+    };
+    Err(NoSnapshot::NoEnd { snapshot: Arc::clone(snapshot), failure })
+}
