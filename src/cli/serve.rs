@@ -132,8 +132,14 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
     let server = Server::new(ServerSettings { drain, hosts, ..config.server.clone() });
     let registry = gateway.registry().clone();
     let monitor = server.monitor().with_certificates(certificates);
-    let says = Admin::new(gateway.crawls().clone(), gateway.governors().clone(), registry, monitor)
-        .with_token(config.admin_token.as_ref().map(Secret::expose));
+    let says = Admin::new(
+        gateway.crawls().clone(),
+        gateway.governors().clone(),
+        registry,
+        monitor,
+        gateway.coded_streams().clone(),
+    )
+    .with_token(config.admin_token.as_ref().map(Secret::expose));
     for listener in &proxy {
         // Last on its line, for scripts that start with port 0.
         tracing::info!("listening on {}", listener.url());

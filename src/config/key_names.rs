@@ -43,6 +43,8 @@ pub(super) static TOP: Level = Level {
         "since_param",
         "end_param",
         "wait_param",
+        "codings",
+        "coded_streams",
         "limits",
         "drain",
         "snapshots",

@@ -1,6 +1,7 @@
 //! Configuration: TOML as written → all mistakes at once → [`Config`], in which only valid values exist.
 
 mod addresses;
+mod codings;
 mod collection;
 mod collection_pagination;
 mod command_line;
@@ -46,6 +47,7 @@ use serde_json::Value;
 use url::Url;
 
 pub use self::addresses::{AddressKind, PrivateAddresses};
+pub use self::codings::{Codings, ContentCoding};
 pub use self::command_line::{FileCollection, Options};
 pub use self::listen::AdminAccess;
 pub use self::mistake::{Mistake, Mistakes, TextPosition};
@@ -101,6 +103,8 @@ pub struct Config {
     /// Query parameter that asks for the end before the head with the value `complete`, which is not sent upstream.
     #[doc(hidden)]
     pub wait_param: String,
+    #[doc(hidden)]
+    pub codings: Codings,
     /// Limits and stop of the server.
     #[doc(hidden)]
     pub server: ServerSettings,

@@ -16,7 +16,7 @@ use super::toml_node::{MistakeLog, TomlNode, TomlTable};
 use super::unknown_key_hints;
 use super::upstream::UPSTREAM;
 use super::{
-    AdminAccess, Collection, Config, Upstream, listen, parent, secrets, snapshots, tls, toml_text, upstream,
+    AdminAccess, Collection, Config, Upstream, codings, listen, parent, secrets, snapshots, tls, toml_text, upstream,
     urls_and_headers,
 };
 use crate::server::{HostList, PeerSettings, ServerSettings};
@@ -213,6 +213,7 @@ fn top(table: &TomlTable<'_>, presets: &[Option<PresetChoice>], secrets: &dyn Se
         since_param,
         end_param,
         wait_param,
+        codings: codings::read(table),
         server,
         snapshots,
         collections,

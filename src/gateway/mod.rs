@@ -54,7 +54,7 @@ use crate::config::{Config, OnStart, Resume};
 use crate::crawl::Crawls;
 use crate::id::CacheKey;
 use crate::request::{ParamNames, RequestError, StreamOptions};
-use crate::response::{Body, BoxError, Representation, StreamResponse};
+use crate::response::{Body, BoxError, CodedStreams, Representation, StreamResponse};
 use crate::snapshot::Registry;
 use crate::upstream::{ConnectorError, Governors, Transport};
 use ask::{StreamRequest, read_body};
@@ -88,6 +88,7 @@ struct Shared {
     lookup: SnapshotLookup,
     forwarding: Forwarding,
     governors: Governors,
+    coded_streams: CodedStreams,
 }
 
 impl Gateway {
@@ -104,9 +105,8 @@ impl Gateway {
         let forwarding = Forwarding::new(&routes, names.clone(), config.server.limits.request_body);
         let lookup =
             SnapshotLookup { fill, rate_limit: CrawlRateLimit::new(&config.snapshots.opens), noise: FieldNoise::new() };
-        Ok(Self {
-            shared: Arc::new(Shared { routes, names, unnamed: config.snapshots.resume, lookup, forwarding, governors }),
-        })
+        let (unnamed, coded_streams) = (config.snapshots.resume, CodedStreams::new(&config.codings));
+        Ok(Self { shared: Arc::new(Shared { routes, names, unnamed, lookup, forwarding, governors, coded_streams }) })
     }
 
     #[doc(hidden)]
@@ -117,6 +117,11 @@ impl Gateway {
     #[doc(hidden)]
     pub fn governors(&self) -> &Governors {
         &self.shared.governors
+    }
+
+    #[doc(hidden)]
+    pub fn coded_streams(&self) -> &CodedStreams {
+        &self.shared.coded_streams
     }
 
     #[doc(hidden)]
@@ -137,7 +142,7 @@ impl Gateway {
     where
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        let Shared { routes, names, forwarding, .. } = &*self.shared;
+        let Shared { routes, names, forwarding, coded_streams, .. } = &*self.shared;
         let (mut head, body) = request.into_parts();
         let route = match (routes.find(head.uri.path()), head.extensions.remove::<Transport>()) {
             (Ok(route), Some(transport)) => route.through(transport),
@@ -147,12 +152,15 @@ impl Gateway {
         if let Err(bad) = headers::check(&head, &route.collection().upstream.fields) {
             return problem::bad_field(&bad);
         }
-        let mut response = match StreamOptions::read(&head, route.collection(), names) {
-            Ok(None) => forwarding.answer(&route, head, body).await,
-            Ok(Some(options)) => self.stream(&route, head, body, options).await,
-            Err(error) => problem::bad_request(&error),
+        let (mut response, vary) = match StreamOptions::read(&head, route.collection(), names) {
+            Ok(None) => (forwarding.answer(&route, head, body).await, route.vary()),
+            Ok(Some(options)) => {
+                let vary = if coded_streams.are_offered() { route.vary_of_a_stream() } else { route.vary() };
+                (self.stream(&route, head, body, options).await, vary)
+            }
+            Err(error) => (problem::bad_request(&error), route.vary()),
         };
-        response.headers_mut().append(header::VARY, route.vary());
+        response.headers_mut().append(header::VARY, vary);
         response
     }
 
@@ -160,7 +168,10 @@ impl Gateway {
     where
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        let Shared { names, lookup, forwarding, .. } = &*self.shared;
+        let Shared { names, lookup, forwarding, coded_streams, .. } = &*self.shared;
+        if let Err(error) = coded_streams.check(&options) {
+            return problem::bad_request(&error);
+        }
         let body = match read_body(body).await {
             Ok(body) => body,
             Err(error) => return problem::request_body(error),
@@ -191,8 +202,13 @@ impl Gateway {
                 return lookup_problem::no_snapshot(&no_snapshot, pinned);
             }
         };
+        let coding = match coded_streams.enter(&request.options) {
+            Ok(coding) => coding,
+            Err(error) => return problem::bad_request(&error),
+        };
         let representation = Representation::new(request.options.media_type);
         let applied = request.applied_preferences();
+        let representation = representation.coded(coding.as_ref().map(|coding| coding.coding));
         let response = StreamResponse {
             snapshot: &snapshot,
             options: &request.options,
@@ -204,7 +220,11 @@ impl Gateway {
             applied: applied.as_ref(),
             scope: request.collection.sharing.scope,
         };
-        respond(&response, Resume::Refuse).await
+        let response = respond(&response, Resume::Refuse).await;
+        match coding {
+            Some(coding) => coding.apply(response),
+            None => response,
+        }
     }
 
     /// Answers a range that names no snapshot. Where it is configured, the client is sent to the only snapshot that the range can be of.

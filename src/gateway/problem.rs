@@ -72,6 +72,10 @@ pub(super) fn bad_request(error: &RequestError) -> Response<Body> {
             StatusCode::BAD_REQUEST,
             "take the URL from the Content-Location field of a stream, or name a session: `~` and up to 64 letters, digits, `.`, `-` and `_`",
         ),
+        RequestError::Coding => (
+            StatusCode::NOT_ACCEPTABLE,
+            "accept `identity`, or a coding that `codings` offers; `coded_streams` limits the streams that have one at a time",
+        ),
         RequestError::StatusOfNone { .. } => {
             (StatusCode::BAD_REQUEST, "take the URL with rel=\"status\" from the Link field of a stream")
         }

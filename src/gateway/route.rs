@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Method};
+use http::header::ACCEPT_ENCODING;
+use http::{HeaderName, HeaderValue, Method};
 use url::Url;
 
 use super::hidden_write::{HiddenWrite, WriteFinder};
@@ -242,9 +243,18 @@ impl Route {
     /// Returns the value of `Vary`. In addition to the fields that select a representation, the answers of a collection with parts depend on the order,
     /// and those of one with a moment on that.
     pub(super) fn vary(&self) -> HeaderValue {
+        vary(self.selectors())
+    }
+
+    /// Returns the value of `Vary` for a stream that may have a content coding.
+    pub(super) fn vary_of_a_stream(&self) -> HeaderValue {
+        vary([ACCEPT_ENCODING].into_iter().chain(self.selectors()))
+    }
+
+    fn selectors(&self) -> impl Iterator<Item = HeaderName> {
         let Pagination { partition, valid_at, .. } = &*self.collection().pagination;
         let order = partition.as_ref().map(|_| PREFER);
-        vary(order.into_iter().chain(valid_at.as_ref().map(|_| ACCEPT_DATETIME)))
+        order.into_iter().chain(valid_at.as_ref().map(|_| ACCEPT_DATETIME))
     }
 
     /// Returns the upstream's URL for a request, without unpage's own parameters.

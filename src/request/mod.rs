@@ -1,6 +1,7 @@
 //! Request: a client's request for a stream, or for the upstream's own answer.
 
 mod accept;
+mod accept_encoding;
 mod conditions;
 mod directive_list;
 mod end_wait;
@@ -18,6 +19,7 @@ use url::form_urlencoded;
 use crate::config::Config;
 
 pub use accept::{EndMark, MediaType};
+pub use accept_encoding::AcceptEncoding;
 pub use conditions::{EntityTag, IfNoneMatch, IfRange};
 pub use end_wait::EndWait;
 pub use freshness::{Freshness, Otherwise, Reuse, StorePolicy};
@@ -77,6 +79,8 @@ pub enum RequestError {
     Wait { param: String, wait: String },
     #[error("a stream can't be sent over HTTP/1.0, which has no way to tell a whole one from a broken one")]
     Http10,
+    #[error("the request refuses a stream without a content coding, and accepts none that is to be had")]
+    Coding,
     #[error("the request asks for several ranges of a stream at once")]
     Ranges,
     #[error("the Accept-Datetime field is not a date in the format of HTTP")]

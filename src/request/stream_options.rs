@@ -8,10 +8,10 @@ use http::{HeaderMap, Method, Uri, Version};
 use url::form_urlencoded;
 
 use super::{
-    ACCEPT_DATETIME, END_MARKER, EndMark, EndWait, Freshness, IfNoneMatch, IfRange, MediaType, ParamNames, Range,
-    RangeSpec, RequestError, SnapshotName, Trailers, WAIT_COMPLETE, WantDigest, prefer_order,
+    ACCEPT_DATETIME, AcceptEncoding, END_MARKER, EndMark, EndWait, Freshness, IfNoneMatch, IfRange, MediaType,
+    ParamNames, Range, RangeSpec, RequestError, SnapshotName, Trailers, WAIT_COMPLETE, WantDigest, prefer_order,
 };
-use crate::config::Collection;
+use crate::config::{Collection, ContentCoding};
 use crate::format::Format;
 use crate::id::SnapshotId;
 use crate::pagination::first_value::is_first_value;
@@ -25,6 +25,7 @@ pub struct StreamOptions {
     /// Version of HTTP; over HTTP/1.0 only a body with a known length can be told from a broken one.
     pub version: Version,
     pub media_type: MediaType,
+    pub accept_encoding: AcceptEncoding,
     /// Preferred order of the collection's parts.
     pub order: Option<PartOrder>,
     pub view: View,
@@ -118,13 +119,17 @@ impl StreamOptions {
         if named.is_none() && wait.is_none() && head.version < Version::HTTP_11 {
             return Err(RequestError::Http10);
         }
-        // No other method has ranges, and an end marker comes after no range: the field is ignored (RFC 9110 §14.2).
-        let has_ranges = *method == Method::GET && media_type.end() == EndMark::None;
+        let accept_encoding = AcceptEncoding::read(headers);
+        // No other method has ranges, an end marker comes after no range, and no range has a content coding: the field is ignored (RFC 9110
+        // §14.2).
+        let has_ranges =
+            *method == Method::GET && media_type.end() == EndMark::None && !accept_encoding.refuses_identity();
         let conditional = matches!(*method, Method::GET | Method::HEAD);
         Ok(Some(Self {
             method: method.clone(),
             version: head.version,
             media_type,
+            accept_encoding,
             order: prefer_order::read(headers),
             view,
             named,
@@ -143,6 +148,28 @@ impl StreamOptions {
     /// Returns the id of the snapshot that the URL names.
     pub fn pinned(&self) -> Option<SnapshotId> {
         id_of(self.named.as_ref())
+    }
+
+    /// Returns the content coding of the response, of those offered.
+    ///
+    /// A range is one of the bytes without a coding: clients that decode as they receive count those, and a coded stream is never the same
+    /// twice. A digest is of these bytes, too, and a client that waits for the end wants their length, as HTTP/1.0 needs it.
+    ///
+    /// # Errors
+    /// Fails where the client accepts neither a coding that is offered nor a body without one.
+    pub fn coding(&self, offered: &[ContentCoding]) -> Result<Option<ContentCoding>, RequestError> {
+        if self.view == View::Status {
+            return Ok(None);
+        }
+        // Readers that ask for ranges ask a snapshot's address for its length first, whatever they accept.
+        let asks_length = self.method == Method::HEAD && self.named.is_some();
+        let needs_length = asks_length || self.wait.is_some() || self.version < Version::HTTP_11;
+        let is_plain = self.range.is_some() || self.digest == WantDigest::Sha256 || needs_length;
+        let refuses_identity = self.accept_encoding.refuses_identity();
+        match self.accept_encoding.preferred(offered) {
+            None if refuses_identity => Err(RequestError::Coding),
+            coding => Ok(coding.filter(|_| !is_plain || refuses_identity)),
+        }
     }
 
     /// Returns the range of a part; a range from the first byte on is the whole.

@@ -43,7 +43,9 @@ impl StreamResponse<'_> {
         representation.describe(&mut fields);
         fields.insert(header::VIA, HeaderValue::from_static("1.1 unpage"));
         fields.insert("x-accel-buffering", HeaderValue::from_static("no"));
-        fields.insert(header::ACCEPT_RANGES, representation.accept_ranges(self.is_resumable()));
+        if let Some(accept_ranges) = representation.accept_ranges(self.is_resumable()) {
+            fields.insert(header::ACCEPT_RANGES, accept_ranges);
+        }
         set(&mut fields, header::AGE, age(snapshot).as_secs().to_string());
         let cache_status = self.cache_status.value(snapshot.retention());
         set(&mut fields, HeaderName::from_static("cache-status"), cache_status);
@@ -111,16 +113,17 @@ impl StreamResponse<'_> {
     fn validators(&self) -> HeaderMap {
         let Self { snapshot, representation, .. } = *self;
         let mut fields = HeaderMap::new();
-        set(&mut fields, header::ETAG, representation.entity_tag(snapshot.id()).to_string());
+        set(&mut fields, header::ETAG, representation.etag(snapshot.id()));
         if self.has_address() {
             set(&mut fields, header::CONTENT_LOCATION, self.pinned_url());
         }
         let is_kept = snapshot.retention() != Retention::Transient && snapshot.facts().storage == FileStorage::Allowed;
         let is_complete = matches!(snapshot.state(), SnapshotState::Complete(_));
+        // What compresses a stream on its way removes or weakens its tag, and delays its records.
         let cache_control = match (is_kept && is_complete, self.scope) {
-            (true, Scope::Caller) => "private, no-cache",
-            (true, Scope::Public) => "no-cache",
-            (false, _) => "no-store",
+            (true, Scope::Caller) => "private, no-cache, no-transform",
+            (true, Scope::Public) => "no-cache, no-transform",
+            (false, _) => "no-store, no-transform",
         };
         fields.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache_control));
         fields

@@ -3,6 +3,9 @@
 mod body;
 mod byte_range;
 mod cache_status;
+mod coded_streams;
+mod compressed_body;
+mod compressor;
 mod encoded_reader;
 mod formatted_log;
 mod head;
@@ -14,6 +17,7 @@ mod verdict_field;
 pub use body::{Body, BodyLength, StreamBody, empty, full, passed};
 pub use byte_range::{ByteRange, RangeError};
 pub use cache_status::CacheStatus;
+pub use coded_streams::CodedStreams;
 pub use head::{StreamResponse, redirect};
 pub use representation::{Representation, vary};
 pub use tower::BoxError;

@@ -1,7 +1,8 @@
 //! A representation of a snapshot (RFC 9110 §3.2): its records in one format, under one media type.
 //!
 //! Everything that a head says of the bytes of its body is decided here: `ETag`, `Content-Type`, `Content-Length`, `Accept-Ranges`,
-//! `Repr-Digest`, `Vary` and the end of the body. Another format or a content coding changes these answers, and no other part of a response.
+//! `Content-Encoding`, `Repr-Digest`, `Vary` and the end of the body. Another format changes these answers, and no other part of a response; the
+//! bytes of a content coding are made by `compressed_body`.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -9,6 +10,7 @@ use super::byte_range::{ByteRange, RangeError};
 use super::formatted_log::FormattedLog;
 use super::snapshot_url::pinned_url;
 use super::stream_ending::StreamEnding;
+use crate::config::ContentCoding;
 use crate::format::Format;
 use crate::id::SnapshotId;
 use crate::request::{EndMark, EntityTag, MediaType, ParamNames, Range, StreamOptions, Trailers, WantDigest};
@@ -20,6 +22,7 @@ const SELECTORS: [HeaderName; 1] = [header::ACCEPT];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Representation {
     media_type: MediaType,
+    coding: Option<ContentCoding>,
 }
 
 /// Relation of a representation's bytes to those of the snapshot's log.
@@ -34,7 +37,13 @@ enum Bytes {
 
 impl Representation {
     pub fn new(media_type: MediaType) -> Self {
-        Self { media_type }
+        Self { media_type, coding: None }
+    }
+
+    /// Returns the representation in this content coding. Its bytes depend on time, so that it has neither a length nor ranges nor a digest.
+    #[must_use]
+    pub fn coded(self, coding: Option<ContentCoding>) -> Self {
+        Self { coding, ..self }
     }
 
     fn bytes(&self) -> Bytes {
@@ -69,16 +78,31 @@ impl Representation {
         }
     }
 
-    /// Inserts the fields that describe the representation: `Content-Type`.
-    pub fn describe(&self, fields: &mut HeaderMap) {
-        fields.insert(header::CONTENT_TYPE, self.media_type.content_type());
+    /// Returns the value of `ETag`: weak in a content coding, since no two coded bodies have the same bytes (RFC 9110 §8.8.1).
+    pub fn etag(&self, snapshot: SnapshotId) -> String {
+        let weak = if self.coding.is_some() { "W/" } else { "" };
+        format!("{weak}{}", self.entity_tag(snapshot))
     }
 
-    /// Returns the value of `Accept-Ranges` for a snapshot all of which can, or can't, be asked for again.
-    pub fn accept_ranges(&self, is_resumable: bool) -> HeaderValue {
+    /// Inserts the fields that describe the representation: `Content-Type` and `Content-Encoding`.
+    pub fn describe(&self, fields: &mut HeaderMap) {
+        fields.insert(header::CONTENT_TYPE, self.media_type.content_type());
+        if let Some(coding) = self.coding {
+            let name = match coding {
+                ContentCoding::Zstd => "zstd",
+                ContentCoding::Gzip => "gzip",
+            };
+            fields.insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
+        }
+    }
+
+    /// Returns the value of `Accept-Ranges` for a snapshot all of which can, or can't, be asked for again; none for a coded body, whose address
+    /// has ranges of the bytes without the coding.
+    pub fn accept_ranges(&self, is_resumable: bool) -> Option<HeaderValue> {
         match self.bytes() {
-            Bytes::OfTheLog | Bytes::Encoded if is_resumable => HeaderValue::from_static("bytes"),
-            Bytes::OfTheLog | Bytes::Encoded | Bytes::OfTheLogAndAMarker => HeaderValue::from_static("none"),
+            _ if self.coding.is_some() => None,
+            Bytes::OfTheLog | Bytes::Encoded if is_resumable => Some(HeaderValue::from_static("bytes")),
+            Bytes::OfTheLog | Bytes::Encoded | Bytes::OfTheLogAndAMarker => Some(HeaderValue::from_static("none")),
         }
     }
 
@@ -102,16 +126,16 @@ impl Representation {
 
     fn measured(&self, whole: ByteRange) -> ByteRange {
         match self.bytes() {
-            Bytes::OfTheLog | Bytes::Encoded => whole,
-            Bytes::OfTheLogAndAMarker => ByteRange { length: None, ..whole },
+            Bytes::OfTheLog | Bytes::Encoded if self.coding.is_none() => whole,
+            Bytes::OfTheLog | Bytes::Encoded | Bytes::OfTheLogAndAMarker => ByteRange { length: None, ..whole },
         }
     }
 
     /// Returns the value of `Repr-Digest`, which is of the whole (RFC 9530); none where the whole is not kept.
     pub async fn digest(&self, snapshot: &Snapshot) -> Option<String> {
         match self.bytes() {
-            Bytes::OfTheLog => snapshot.digest().await.map(|digest| digest.to_string()),
-            Bytes::OfTheLogAndAMarker | Bytes::Encoded => None,
+            Bytes::OfTheLog if self.coding.is_none() => snapshot.digest().await.map(|digest| digest.to_string()),
+            Bytes::OfTheLog | Bytes::OfTheLogAndAMarker | Bytes::Encoded => None,
         }
     }
 
@@ -122,7 +146,8 @@ impl Representation {
             (Bytes::OfTheLogAndAMarker, _) => StreamEnding::marker(),
             (_, Trailers::Unwanted) => StreamEnding::Plain,
             (_, Trailers::Accepted) => {
-                let is_wanted = options.digest == WantDigest::Sha256 && range.content_range.is_none();
+                let is_whole = range.content_range.is_none() && self.coding.is_none();
+                let is_wanted = options.digest == WantDigest::Sha256 && is_whole;
                 StreamEnding::Trailers(is_wanted.then(RunningDigest::default))
             }
         }

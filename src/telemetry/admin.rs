@@ -13,6 +13,7 @@ use tower::Service;
 use super::metrics::{MEDIA_TYPE, Metrics, exposition};
 use super::snapshot_list::list;
 use crate::crawl::Crawls;
+use crate::response::CodedStreams;
 use crate::server::ServerMonitor;
 use crate::snapshot::Registry;
 use crate::upstream::Governors;
@@ -31,8 +32,14 @@ pub struct Admin {
 struct AdminToken(Digest);
 
 impl Admin {
-    pub fn new(crawls: Crawls, governors: Governors, registry: Registry, server: ServerMonitor) -> Self {
-        Self { metrics: Metrics { crawls, governors, registry, server }, token: None }
+    pub fn new(
+        crawls: Crawls,
+        governors: Governors,
+        registry: Registry,
+        server: ServerMonitor,
+        coded_streams: CodedStreams,
+    ) -> Self {
+        Self { metrics: Metrics { crawls, governors, registry, server, coded_streams }, token: None }
     }
 
     /// Asks for this bearer token at `/metrics` and `/snapshots`; probes of health and readiness have none.
@@ -110,6 +117,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::config::Codings;
     use crate::config::{SlowReader, SnapshotSettings};
     use crate::server::{Server, ServerSettings};
     use crate::snapshot::Store;
@@ -120,7 +128,13 @@ mod tests {
         let store = Store::open(settings).unwrap();
         let registry = Registry::new(store, Duration::from_secs(60));
         let monitor = Server::new(ServerSettings::default()).monitor();
-        let mut admin = Admin::new(Crawls::default(), Governors::default(), registry, monitor);
+        let mut admin = Admin::new(
+            Crawls::default(),
+            Governors::default(),
+            registry,
+            monitor,
+            CodedStreams::new(&Codings::default()),
+        );
         let request = Request::builder().method(method).uri(path).body(()).unwrap();
         let (head, body) = admin.call(request).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();

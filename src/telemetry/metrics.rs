@@ -9,6 +9,7 @@ use prometheus_client::metrics::MetricType::{self, Counter, Gauge};
 use prometheus_client::registry::Registry as MetricRegistry;
 
 use crate::crawl::{Crawls, Totals};
+use crate::response::CodedStreams;
 use crate::server::ServerMonitor;
 use crate::snapshot::Registry;
 use crate::upstream::{Governors, Traffic};
@@ -23,6 +24,7 @@ pub(super) struct Metrics {
     pub(super) governors: Governors,
     pub(super) registry: Registry,
     pub(super) server: ServerMonitor,
+    pub(super) coded_streams: CodedStreams,
 }
 
 pub(super) fn exposition(collector: impl Collector) -> String {
@@ -36,6 +38,8 @@ pub(super) fn exposition(collector: impl Collector) -> String {
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         encode_server(&mut encoder, &self.server)?;
+        let help = "Streams in a content coding that are open, of at most `coded_streams`.";
+        family(&mut encoder, Gauge, "unpage_coded_streams", help, [([], self.coded_streams.open() as u64)])?;
         encode_crawls(&mut encoder, &self.crawls.totals())?;
         encode_snapshots(&mut encoder, &self.registry)?;
         encode_upstreams(&mut encoder, &self.governors.by_origin())

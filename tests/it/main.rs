@@ -11,6 +11,8 @@ mod upstream;
 
 // Complete collections, byte for byte, in every pagination type; heads of streams; raw records.
 mod streams;
+// Content codings of streams: negotiated, flushed, broken, limited.
+mod coded_streams;
 // Pages as they arrive: records that leave before their page is whole, the next page asked for early, pages that break off.
 mod arrival;
 // Pages ahead of their turn and parts side by side: in order, at most this many at a time, and in bounded memory.

@@ -446,7 +446,7 @@ async fn a_client_that_has_the_snapshot_already_gets_304() {
                 assert_eq!((received.head.status.as_u16(), received.whole()), (304, ""), "{method} {known}");
                 assert_eq!(received.header("etag"), Some(&strong[..]));
                 assert_eq!(received.header("content-location"), Some(&kept.pinned()[..]));
-                assert_eq!(received.header("cache-control"), Some("private, no-cache"));
+                assert_eq!(received.header("cache-control"), Some("private, no-cache, no-transform"));
                 assert_eq!(received.header("content-type"), None);
             }
         }
@@ -481,7 +481,7 @@ async fn the_head_of_a_stream_says_what_it_is() {
         ("link", &link),
         ("last-modified", "Sat, 05 Nov 1994 08:49:37 GMT"),
         ("cache-status", "unpage; fwd=miss; stored"),
-        ("cache-control", "private, no-cache"),
+        ("cache-control", "private, no-cache, no-transform"),
         ("accept-ranges", "bytes"),
         ("x-accel-buffering", "no"),
         ("via", "1.1 unpage"),
@@ -531,33 +531,33 @@ async fn a_snapshot_that_is_not_kept_or_not_complete_must_not_be_stored_and_prom
     let everyone =
         As { scope: Scope::Public, cache_status: CacheStatus::Hit { ttl: Some(Duration::from_secs(7)) }, ..PLAIN };
     for (how, cache_control, ranges, location, cache_status) in [
-        (unkept, "no-store", "none", false, "unpage; fwd=miss"),
-        (forbidden, "no-store", "bytes", true, "unpage; fwd=miss; stored"),
-        (everyone, "no-cache", "bytes", true, "unpage; hit; ttl=7"),
+        (unkept, "no-store, no-transform", "none", false, "unpage; fwd=miss"),
+        (forbidden, "no-store, no-transform", "bytes", true, "unpage; fwd=miss; stored"),
+        (everyone, "no-cache, no-transform", "bytes", true, "unpage; hit; ttl=7"),
         (
             As { cache_status: CacheStatus::Hit { ttl: None }, ..PLAIN },
-            "private, no-cache",
+            "private, no-cache, no-transform",
             "bytes",
             true,
             "unpage; hit",
         ),
         (
             As { cache_status: CacheStatus::Collapsed, ..PLAIN },
-            "private, no-cache",
+            "private, no-cache, no-transform",
             "bytes",
             true,
             "unpage; fwd=miss; collapsed",
         ),
         (
             As { cache_status: CacheStatus::Stale, ..PLAIN },
-            "private, no-cache",
+            "private, no-cache, no-transform",
             "bytes",
             true,
             "unpage; fwd=stale; stored",
         ),
         (
             As { cache_status: CacheStatus::Bypass, ..PLAIN },
-            "private, no-cache",
+            "private, no-cache, no-transform",
             "bytes",
             true,
             "unpage; fwd=request; stored",
@@ -567,7 +567,7 @@ async fn a_snapshot_that_is_not_kept_or_not_complete_must_not_be_stored_and_prom
         kept.append(EIGHT);
         let head = request(Method::HEAD, &kept.pinned(), &[]);
         let growing = client::receive(Version::Http1, kept.address, head).await;
-        assert_eq!(growing.header("cache-control"), Some("no-store"));
+        assert_eq!(growing.header("cache-control"), Some("no-store, no-transform"));
         assert_eq!((growing.header("content-length"), growing.header("accept-ranges")), (None, Some(ranges)));
         kept.seal(complete(EIGHT));
         let received = kept.get(Version::Http1, ORIGINAL, &[]).await;

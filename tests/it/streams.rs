@@ -97,7 +97,11 @@ async fn the_head_says_what_was_asked() {
             assert_eq!(received.whole(), orders(3), "{target} {accept}");
             let fields = ["content-type", "vary", "accept-ranges", "cache-control", "x-accel-buffering", "via"];
             let fields = fields.map(|name| received.header(name).unwrap_or_default());
-            assert_eq!(fields, [media_type, "accept", "bytes", "no-store", "no", "1.1 unpage"], "{target} {accept}");
+            assert_eq!(
+                fields,
+                [media_type, "accept, accept-encoding", "bytes", "no-store, no-transform", "no", "1.1 unpage"],
+                "{target} {accept}"
+            );
             assert!(received.header("content-length").is_none());
         }
     }
@@ -117,13 +121,13 @@ async fn the_head_says_whether_a_preferred_order_was_applied() {
     });
     let [plain, listed, any] = &lines;
     let cases = [
-        (plain, "order=any", [None, Some("accept")]),
-        (listed, "Order=Any", [Some("order=any"), Some("accept, prefer")]),
-        (listed, "return=minimal, order=\"any\"; x", [Some("order=any"), Some("accept, prefer")]),
-        (listed, "order=listed", [Some("order=listed"), Some("accept, prefer")]),
-        (listed, "order=sorted", [None, Some("accept, prefer")]),
-        (any, "order=listed", [Some("order=listed"), Some("accept, prefer")]),
-        (any, "respond-async", [None, Some("accept, prefer")]),
+        (plain, "order=any", [None, Some("accept, accept-encoding")]),
+        (listed, "Order=Any", [Some("order=any"), Some("accept, accept-encoding, prefer")]),
+        (listed, "return=minimal, order=\"any\"; x", [Some("order=any"), Some("accept, accept-encoding, prefer")]),
+        (listed, "order=listed", [Some("order=listed"), Some("accept, accept-encoding, prefer")]),
+        (listed, "order=sorted", [None, Some("accept, accept-encoding, prefer")]),
+        (any, "order=listed", [Some("order=listed"), Some("accept, accept-encoding, prefer")]),
+        (any, "respond-async", [None, Some("accept, accept-encoding, prefer")]),
     ];
     for version in BOTH {
         for (configured, prefer, expected) in &cases {

@@ -297,7 +297,7 @@ async fn memento_datetime_is_the_moment_that_was_requested() {
         let received = memento(&upstream, lines, target, NOON).await;
         assert_eq!((received.whole(), said(&received).as_deref()), ("1\n", expected), "{lines} {target}");
         assert_eq!(received.header("link").is_some_and(|link| link.contains("original")), expected.is_some());
-        assert_eq!(received.header("vary"), Some("accept, accept-datetime"));
+        assert_eq!(received.header("vary"), Some("accept, accept-encoding, accept-datetime"));
         assert_eq!(upstream.asked()[0].target, asked);
     }
     // Without a wish it is the clock's.
@@ -306,7 +306,7 @@ async fn memento_datetime_is_the_moment_that_was_requested() {
         SystemTime::now().duration_since(httpdate::parse_http_date(&now).unwrap()).unwrap() < Duration::from_secs(60)
     );
     let plain = memento(&upstream, "records = \"$\"\npagination = \"none\"", "/a", NOON).await;
-    assert_eq!((said(&plain), plain.header("vary")), (None, Some("accept")));
+    assert_eq!((said(&plain), plain.header("vary")), (None, Some("accept, accept-encoding")));
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ def test_serve(kinto, serve):
     lists = marker["_unpage"]["verdict"]["lists"]
     assert (lists["parents"], lists["gone"]) == (1 + len(STOCK), 0)
     # Kinto's pages say so, each.
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Cache-Control"] == "no-store, no-transform"
     one = requests.get(proxy.url + ALL.replace("*", "tracker", 1), headers={"Accept": STREAM}, auth=AUTH)
     assert records(one.content) == [record for record in wanted if record["_bucket"] == "tracker"]
 

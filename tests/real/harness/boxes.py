@@ -109,12 +109,12 @@ backend unpage
 
 
 def varnish(place: Path, port: int, upstream: str) -> list[str]:
-    """Varnish with the rules that it has without a configuration."""
+    """Varnish with the rules that it has without a configuration, and as docs/codings.md has it: else it asks for gzip for all clients."""
     # Its modules and its private library are where it was unpacked.
     home = unpacked("varnish") / "usr"
     modules = [] if shutil.which("varnishd") else ["-p", f"vmod_path={home}/lib/varnish/vmods"]
     command = [str(program("varnish", "varnishd")), "-F", "-j", "none", "-n", str(place / "instance")]
-    return [*command, *modules, "-a", f"127.0.0.1:{port}", "-b", upstream, "-s", "malloc,64m"]
+    return [*command, *modules, "-p", "http_gzip_support=off", "-a", f"127.0.0.1:{port}", "-b", upstream, "-s", "malloc,64m"]
 
 
 def squid(place: Path, port: int, upstream: str) -> list[str]:

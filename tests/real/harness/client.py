@@ -67,6 +67,22 @@ def curl(version: str) -> Callable[[str, Path], Running]:
     return start
 
 
+def compressed(url: str, file: Path) -> Running:
+    """curl, which asks for every coding that it has, and writes what it has decoded."""
+    command = ["curl", "-q", "-sSf", "-N", "--compressed", "-H", f"Accept: {STREAM}"]
+    return Running([*command, "-o", str(file), url], by_status)
+
+
+def decoded_by(program: str, coding: str) -> Callable[[str, Path], Running]:
+    """curl without a word on its end, and a program that decodes what it has passed on: the status is the program's."""
+
+    def start(url: str, file: Path) -> Running:
+        command = f"curl -q -sSf -N -H 'Accept: {STREAM}' -H 'Accept-Encoding: {coding}' \"$0\" | {program} > \"$1\""
+        return Running(["bash", "-c", command, url, str(file)], by_status)
+
+    return start
+
+
 def node_fetch(url: str, file: Path) -> Running:
     """Node's fetch."""
     return Running([shutil.which("node") or "node", str(APPS / "fetch.mjs"), url, str(file)], by_status)
@@ -144,7 +160,7 @@ def with_httpx(**versions: bool) -> Callable[[str, Path], Outcome]:
             try:
                 with client.stream("GET", url, headers={"Accept": STREAM}) as answer:
                     answer.raise_for_status()
-                    for piece in answer.iter_raw():
+                    for piece in answer.iter_bytes():
                         out.write(piece)
             except httpx.HTTPError as error:
                 return Outcome(type(error).__name__, str(error))
@@ -177,6 +193,9 @@ def awaited(start: Callable[[str, Path], Running]) -> Callable[[str, Path], Outc
 CLIENTS: dict[str, tuple[Callable[[str, Path], Outcome], str]] = {
     "curl-http1.1": (awaited(curl("http1.1")), "exit 18"),
     "curl-http2-prior-knowledge": (awaited(curl("http2-prior-knowledge")), "exit 92"),
+    "curl-compressed": (awaited(compressed), "exit 18"),
+    "curl-into-gunzip": (awaited(decoded_by("gunzip", "gzip")), "exit 1"),
+    "curl-into-zstd": (awaited(decoded_by("zstd -dqc", "zstd")), "exit 1"),
     "wget": (awaited(wget), "exit 4"),
     "requests": (with_requests, "ChunkedEncodingError"),
     "httpx-http1": (with_httpx(), "RemoteProtocolError"),
