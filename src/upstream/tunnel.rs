@@ -30,8 +30,11 @@ pub(super) async fn open(
     let mut connection = pin!(connection.with_upgrades());
     let mut answered = pin!(async {
         let answer = sender.send_request(request).await.map_err(broken)?;
+        // Any 2xx opens the tunnel (RFC 9110 §9.3.6); for hyper 204 does not.
         match answer.status() {
-            StatusCode::OK => upgrade::on(answer).await.map_err(broken),
+            status if status.is_success() && status != StatusCode::NO_CONTENT => {
+                upgrade::on(answer).await.map_err(broken)
+            }
             status => Err(ProxyFailure(format!("it answered {status} to CONNECT"))),
         }
     });

@@ -75,7 +75,7 @@ async fn serve(mut client: TcpStream, to: SocketAddr, wanted: Option<&str>, seen
     }
     let mut upstream = TcpStream::connect(to).await.unwrap();
     if head.starts_with("CONNECT ") {
-        client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.unwrap();
+        client.write_all(b"HTTP/1.1 202 Connection established\r\n\r\n").await.unwrap();
     } else {
         let (method, rest) = head.split_once(' ').unwrap();
         let (_, path) = rest.strip_prefix("http://").expect("the whole URL").split_once('/').unwrap();
