@@ -1,7 +1,6 @@
 //! Writes that hide in a request for a page: a parameter that names another method, and mutations of GraphQL. Configured credentials go with
 //! none: the write would be done as the operator, for any client.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
@@ -11,10 +10,10 @@ use http::{HeaderMap, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use url::form_urlencoded;
 
 use super::client_body::MAX_REQUEST_BODY;
 use super::graphql_mutation::has_mutation;
+use super::kept_document::{Operation, pairs};
 use crate::response::BoxError;
 use crate::upstream::OutgoingBody;
 
@@ -35,7 +34,7 @@ pub(super) enum HiddenWrite {
     Method(String),
     #[error("the request has a GraphQL mutation")]
     Mutation,
-    #[error("the request names a GraphQL document by its hash, which may be a mutation")]
+    #[error("the request names a GraphQL document that the upstream keeps, which may be a mutation")]
     PersistedDocument,
     #[error(
         "the request's body is too large, coded, in several parts or no valid JSON, so that a write in it can't be excluded"
@@ -49,7 +48,7 @@ pub(super) struct WriteFinder<F>(pub(super) F);
 impl<F: Fn(&str) -> bool> WriteFinder<F> {
     /// Finds a write in the query of a request and in its body.
     pub(super) fn find(&self, head: &Parts, body: &[u8]) -> Option<HiddenWrite> {
-        self.in_query(head).or_else(|| self.in_body(&head.headers, body))
+        self.in_query(head).or_else(|| self.in_body(head, body))
     }
 
     /// Finds a write in a request whose body has not been read. Returns the body, too, with what was read of it.
@@ -66,7 +65,7 @@ impl<F: Fn(&str) -> bool> WriteFinder<F> {
     {
         let write = self.in_query(head);
         if write.is_some() || body.is_end_stream() {
-            return Ok((body.boxed_unsync(), write));
+            return Ok((body.boxed_unsync(), write.or_else(|| self.in_body(head, &[]))));
         }
         let is_large = |length: u64| length > MAX_REQUEST_BODY as u64;
         if body.size_hint().exact().is_some_and(is_large) {
@@ -83,7 +82,7 @@ impl<F: Fn(&str) -> bool> WriteFinder<F> {
                 return Ok((whole.boxed_unsync(), Some(HiddenWrite::UnreadableBody)));
             }
         }
-        let write = self.in_body(&head.headers, &read);
+        let write = self.in_body(head, &read);
         Ok((Full::new(read.freeze()).map_err(|never| match never {}).boxed_unsync(), write))
     }
 
@@ -98,7 +97,18 @@ impl<F: Fn(&str) -> bool> WriteFinder<F> {
         })
     }
 
-    fn in_body(&self, headers: &HeaderMap, body: &[u8]) -> Option<HiddenWrite> {
+    /// Finds a write in the body, or one that the body and the query name together.
+    fn in_body(&self, head: &Parts, body: &[u8]) -> Option<HiddenWrite> {
+        let label = head.headers.get(header::CONTENT_TYPE).map(http::HeaderValue::as_bytes).unwrap_or_default();
+        let is_document = label.to_ascii_lowercase().starts_with(b"application/graphql");
+        let operation = Operation::new(head.uri.path(), is_document);
+        self.in_text(&head.headers, body).or_else(|| {
+            let operation = operation.with_pairs(pairs(head.uri.query().unwrap_or_default().as_bytes()));
+            operation.may_be_kept(body).then_some(HiddenWrite::PersistedDocument)
+        })
+    }
+
+    fn in_text(&self, headers: &HeaderMap, body: &[u8]) -> Option<HiddenWrite> {
         if body.is_empty() {
             return None;
         }
@@ -157,12 +167,6 @@ impl<F: Fn(&str) -> bool> WriteFinder<F> {
         }
         has_mutation(value).then_some(HiddenWrite::Mutation)
     }
-}
-
-/// Names and values of a query or form, also as older frameworks read them, which separate by `;`, too.
-fn pairs(text: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-    let behind = text.split(|byte| *byte == b';').skip(1).flat_map(form_urlencoded::parse);
-    form_urlencoded::parse(text).chain(behind)
 }
 
 /// Reader of a JSON value: hands out each member's name alone, and each string with the name of the member that has it.

@@ -26,6 +26,7 @@ mod forward_problem;
 mod graphql_mutation;
 mod headers;
 mod hidden_write;
+mod kept_document;
 mod lookup;
 mod lookup_problem;
 mod parents;

@@ -87,6 +87,10 @@ async fn a_write_that_a_page_request_hides_has_no_configured_credentials() {
         ("/q", form, "_method=DELETE", false),
         ("/q", json, mutation, false),
         ("/q", json, &large, false),
+        ("/graphql", json, query, true),
+        ("/graphql", json, "{\"documentId\": \"a\"}", false),
+        ("/q?doc_id=5", json, "{\"variables\": {}}", false),
+        ("/q?queryId=5", json, "{\"a\": {}}", true),
         ("/named", json, mutation, true),
     ] {
         let request = |accept: &str| {
