@@ -27,6 +27,10 @@ enum UsageScope {
 pub struct UsageCounts {
     /// Number of complete pages, including those from before an interruption.
     pub pages: u64,
+    /// Number of parents whose lists have ended, in a crawl of children; those that were gone included.
+    pub lists: u64,
+    /// Number of parents whose lists were refused with 404 or 410.
+    pub gone: u64,
     /// Start of counting for the other fields: the start of the crawl, or of its resumption.
     pub since: SystemTime,
     pub requests: u64,
@@ -52,6 +56,8 @@ struct SharedCounts {
     since: SystemTime,
     began: Instant,
     pages: AtomicU64,
+    lists: AtomicU64,
+    gone: AtomicU64,
     requests: AtomicU64,
     earlier_requests: AtomicU64,
     retries: AtomicU64,
@@ -75,6 +81,8 @@ impl UpstreamUsage {
             since: SystemTime::now(),
             began: Instant::now(),
             pages: pages.into(),
+            lists: AtomicU64::default(),
+            gone: AtomicU64::default(),
             requests: AtomicU64::default(),
             earlier_requests: AtomicU64::default(),
             retries: AtomicU64::default(),
@@ -92,6 +100,12 @@ impl UpstreamUsage {
         if self.scope == UsageScope::Crawl {
             self.shared.pages.store(pages, Ordering::Relaxed);
         }
+    }
+
+    /// Notes the numbers of parents whose lists have ended, and of those among them that were gone.
+    pub fn set_lists(&self, lists: u64, gone: u64) {
+        self.shared.lists.store(lists, Ordering::Relaxed);
+        self.shared.gone.store(gone, Ordering::Relaxed);
     }
 
     /// Notes the number of requests before an interruption.
@@ -120,13 +134,15 @@ impl UpstreamUsage {
     }
 
     pub fn counts(&self) -> UsageCounts {
-        let SharedCounts { since, began, pages, requests, earlier_requests, retries, .. } = &*self.shared;
+        let SharedCounts { since, began, pages, lists, gone, requests, earlier_requests, retries, .. } = &*self.shared;
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let waits = self.shared.waits.lock();
         // Read under the lock: no wait under way began later than this.
         let lasting = (began.elapsed() * waits.lasting).saturating_sub(waits.began);
         UsageCounts {
             pages: read(pages),
+            lists: read(lists),
+            gone: read(gone),
             since: *since,
             requests: read(requests),
             earlier_requests: read(earlier_requests),

@@ -100,33 +100,33 @@ impl KeyedRequest<'_> {
     /// Parts by which the upstream may tell callers apart.
     pub fn caller(&self, part: &mut dyn FnMut(&[u8])) {
         part(TAG);
-        self.configured(part);
+        of_upstream(self.upstream, part);
         of_fields(&self.first.headers, part);
-    }
-
-    /// Parts that the configuration adds to each request.
-    fn configured(&self, part: &mut dyn FnMut(&[u8])) {
-        let Upstream { accept, headers, credentials, .. } = self.upstream;
-        named("accept", accept, part);
-        headers.iter().for_each(|(name, value)| named("configured", field(name, value), part));
-        match credentials {
-            Credentials::Passed => {}
-            Credentials::Header(name, value) => named("credentials", field(name, value), part),
-            Credentials::Query(name, secret) => named("credentials", format!("?{name}={}", secret.expose()), part),
-        }
     }
 
     /// First parts of both keys of a snapshot; the others are those [`of_sender`].
     pub fn common(&self, part: &mut dyn FnMut(&[u8])) {
         self.records(part);
         part(TAG);
-        self.configured(part);
+        of_upstream(self.upstream, part);
     }
 
     /// Parts that two requests to a gateway must have in common to share a snapshot.
     pub fn shared(&self, collection: &Collection, part: &mut dyn FnMut(&[u8])) {
         self.common(part);
         of_sender(collection, &self.first.headers, part);
+    }
+}
+
+/// Parts that the configuration of an upstream adds to each request.
+pub fn of_upstream(upstream: &Upstream, part: &mut dyn FnMut(&[u8])) {
+    let Upstream { accept, headers, credentials, .. } = upstream;
+    named("accept", accept, part);
+    headers.iter().for_each(|(name, value)| named("configured", field(name, value), part));
+    match credentials {
+        Credentials::Passed => {}
+        Credentials::Header(name, value) => named("credentials", field(name, value), part),
+        Credentials::Query(name, secret) => named("credentials", format!("?{name}={}", secret.expose()), part),
     }
 }
 

@@ -14,7 +14,7 @@ use super::client_links::{self, ClientOrigin};
 use super::headers::{for_the_upstream, strip_hop_by_hop, via};
 use super::route::{ConfiguredCredentials, Route, Routes};
 use super::websocket::{BadSwitch, Handshake};
-use super::{forward_problem, problem};
+use super::{forward_problem, parents, problem};
 use crate::config::RewriteLinks;
 use crate::request::ParamNames;
 use crate::response::{self, Body, BoxError};
@@ -39,6 +39,9 @@ impl Forwarding {
     where
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
+        if route.is_for_pages(&head.method) && !parents::open_segments(route).is_empty() {
+            return forward_problem::all_parents();
+        }
         let (version, origin) = (head.version, ClientOrigin::of(&head));
         match Handshake::take(&mut head) {
             Some(Ok(handshake)) => return self.websocket(route, head, handshake).await,

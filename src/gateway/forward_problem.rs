@@ -18,6 +18,13 @@ pub(super) fn client_body(fault: &ClientBodyFault) -> Response<Body> {
     report(status, "client", &fault.to_string(), hint)
 }
 
+/// Returns the report for a request for one page of the lists of all parents, which are a stream alone.
+pub(super) fn all_parents() -> Response<Body> {
+    let detail = "`*` in the path stands for all parents, whose lists are one stream and have no page of their own";
+    let hint = "ask for a stream, by `Accept: application/x-ndjson` or the parameter for the format, and for no page of it; a value that is `*` itself is written %2A";
+    report(StatusCode::NOT_ACCEPTABLE, "client", detail, hint)
+}
+
 pub(super) fn bad_handshake(_: BadHandshake) -> Response<Body> {
     let detail = "the WebSocket's handshake has a body, not version 13, or no Sec-WebSocket-Key of 16 bytes in base64";
     let mut response =

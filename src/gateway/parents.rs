@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::route::Route;
-use crate::config::{ParentLink, written};
+use crate::cache_key::of_upstream;
+use crate::config::{ParentLink, Upstream, written};
 use crate::crawl::Parents;
+use crate::id::CacheKey;
 use crate::pagination::PageRequest;
 use crate::pagination::request::RequestBody;
 
@@ -45,7 +47,9 @@ pub(super) fn parents(route: &Route, open: &[String], sent: &HeaderMap) -> Optio
     };
     let named = route.segments().iter().filter(|(name, _)| !open.contains(name));
     let above = self::parents(&parents, above, sent);
-    let identity = identity(&link, &parents, &first, above.as_deref());
+    let own = &route.collection().upstream;
+    let apart = (!Arc::ptr_eq(own, &collection.upstream)).then_some(&*collection.upstream);
+    let identity = identity(&link, &parents, &first, above.as_deref(), apart);
     Some(Arc::new(Parents {
         client: parents.client().clone(),
         pagination: Arc::clone(&collection.pagination),
@@ -58,21 +62,31 @@ pub(super) fn parents(route: &Route, open: &[String], sent: &HeaderMap) -> Optio
     }))
 }
 
-/// Text that has all that decides which lists the parents lead to, and what is added to their records.
-fn identity(link: &ParentLink, parents: &Route, first: &PageRequest, above: Option<&Parents>) -> String {
+/// Text that has all that decides which lists the parents lead to, and what is added to their records; `apart` is the parents' upstream, where
+/// it is configured apart from that of the lists.
+fn identity(
+    link: &ParentLink,
+    parents: &Route,
+    first: &PageRequest,
+    above: Option<&Parents>,
+    apart: Option<&Upstream>,
+) -> String {
     let body = first.body.as_ref().map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned());
-    let parts = serde_json::json!([
-        first.method.as_str(),
-        first.url.as_str(),
-        body,
-        written(&parents.collection().pagination),
-        link.key.to_string(),
-        &*link.segment,
-        link.on_gone == crate::config::OnGone::Report,
-        link.with,
-        above.map(|above| above.identity.as_str()),
-    ]);
-    parts.to_string()
+    let mut parts = vec![
+        json!(first.method.as_str()),
+        json!(first.url.as_str()),
+        json!(body),
+        json!(written(&parents.collection().pagination)),
+        json!(link.key.to_string()),
+        json!(&*link.segment),
+        json!(link.on_gone == crate::config::OnGone::Report),
+        json!(link.with),
+        json!(above.map(|above| above.identity.as_str())),
+    ];
+    // A hash, since credentials are among it.
+    let key = apart.map(|upstream| CacheKey::from_parts(|part| of_upstream(upstream, part)));
+    parts.extend(key.map(|key| json!(key.to_string())));
+    Value::from(parts).to_string()
 }
 
 fn decoded(segment: &str) -> String {

@@ -181,7 +181,12 @@ impl Route {
         let (upstream, methods) = (&self.collection().upstream, self.page_methods());
         let is_free = matches!(upstream.credentials, Credentials::Passed) || upstream.passthrough.allows(method, path);
         let is_for_pages = move |name: &str| methods.iter().any(|method| method.as_str().eq_ignore_ascii_case(name));
-        (!is_free && methods.contains(&method)).then_some(WriteFinder(is_for_pages))
+        (!is_free && self.is_for_pages(method)).then_some(WriteFinder(is_for_pages))
+    }
+
+    /// Returns true for a method by which pages are requested.
+    pub(super) fn is_for_pages(&self, method: &Method) -> bool {
+        self.page_methods().contains(&method)
     }
 
     fn page_methods(&self) -> [&Method; 3] {

@@ -24,7 +24,7 @@ pub(super) fn answer(asked: &StreamResponse<'_>) -> Response<Body> {
 fn status(snapshot: &Snapshot, pinned: &str, now: SystemTime) -> Value {
     let facts = snapshot.facts();
     let LogExtent { visible, records, from, readers, .. } = snapshot.log().extent();
-    let UsageCounts { pages, since, requests, retries, waits, waited, .. } = snapshot.usage().counts();
+    let UsageCounts { pages, lists, gone, since, requests, retries, waits, waited, .. } = snapshot.usage().counts();
     let mut status = json!({
         "id": snapshot.id(),
         "url": pinned,
@@ -47,6 +47,9 @@ fn status(snapshot: &Snapshot, pinned: &str, now: SystemTime) -> Value {
         "expires": snapshot.expires().and_then(time),
         "digest": snapshot.known_digest().map(|digest| digest.to_string()),
     });
+    if lists > 0 {
+        status["lists"] = json!({ "parents": lists, "gone": gone });
+    }
     match snapshot.state() {
         SnapshotState::Running => {
             let elapsed = now.duration_since(facts.created).unwrap_or_default().as_secs();

@@ -23,6 +23,7 @@ fn tracker(asked: &Asked) -> Reply {
     let segments: Vec<_> = path.split('/').skip(1).collect();
     match segments[..] {
         ["issues"] => paged(path, page, (1..=5).map(|number| json!({"id": format!("i{number}"), "number": number}))),
+        ["issues", "%2A", "comments"] => Reply::status(500),
         ["issues", number, "comments"] => comments(path, page, number.parse().unwrap()),
         _ => Reply::status(404),
     }
@@ -131,6 +132,67 @@ async fn the_next_lists_are_requested_while_the_first_one_waits() {
     second.open();
     gate.open();
     assert_eq!(text(&received.await.unwrap()), all(|_| String::new()));
+}
+
+#[tokio::test]
+async fn the_status_of_a_stream_under_way_counts_the_lists_and_pages_that_have_ended() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::scripted(0, move |asked, _| match &*asked.target {
+        "/issues/1/comments" => Reply::status(404),
+        "/issues/5/comments?page=2" => held.before(tracker(asked)),
+        _ => tracker(asked),
+    })
+    .await;
+    let proxy = Proxy::start(&toml(&upstream, ", on_gone = \"report\"")).await;
+    let mut response = client::send(Version::Http1, proxy.address, stream(ALL)).await;
+    let url = format!("{}&_format=status", response.headers()["content-location"].to_str().unwrap());
+    gate.reached().await;
+    // All that is in front of the page that waits.
+    client::lines(response.body_mut(), 7).await;
+    let status = client::receive(Version::Http1, proxy.address, client::get(&url, "*/*")).await;
+    let status: Value = serde_json::from_slice(&status.body).unwrap();
+    let lists = json!({"parents": 4, "gone": 1});
+    assert_eq!((&status["state"], &status["lists"], &status["pages"]), (&json!("running"), &lists, &json!(7)));
+    gate.open();
+    let status = status_of_whole(&proxy, Received::read(response).await, &url).await;
+    assert_eq!((&status["lists"]["parents"], &status["pages"]), (&json!(5), &json!(10)), "{status:#}");
+    assert_eq!(status["verdict"]["lists"]["parents"], 5);
+}
+
+async fn status_of_whole(proxy: &Proxy, received: Received, url: &str) -> Value {
+    assert!(received.broken.is_none());
+    let status = client::receive(Version::Http1, proxy.address, client::get(url, "*/*")).await;
+    serde_json::from_slice(&status.body).unwrap()
+}
+
+#[tokio::test]
+async fn a_page_of_the_lists_of_all_parents_is_none() {
+    let upstream = Upstream::scripted(0, |asked, _| tracker(asked)).await;
+    let proxy = Proxy::start(&toml(&upstream, "")).await;
+    let refused = client::receive(Version::Http1, proxy.address, client::get(ALL, "application/json")).await;
+    assert!(refused.head.status == 406 && text(&refused).contains("%2A"), "{}", text(&refused));
+    assert_eq!(upstream.asked().len(), 0);
+    // A value that is one, and another method, are the upstream's.
+    let passed = client::receive(Version::Http1, proxy.address, client::get("/issues/%2A/comments", "*/*")).await;
+    assert_eq!((passed.head.status.as_u16(), upstream.forget().len()), (500, 1));
+}
+
+#[tokio::test]
+async fn parents_of_an_upstream_that_is_configured_apart_are_part_of_the_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::scripted(0, |asked, _| tracker(asked)).await;
+    for (tenant, requests) in [("a", 11), ("a", 0), ("b", 11)] {
+        upstream.forget();
+        let of_parents =
+            format!("[upstream.parents]\nurl = \"{}\"\nheaders = {{ tenant = \"{tenant}\" }}\n", upstream.url());
+        let own = toml(&upstream, "").replacen("upstream = \"tracker\"", "upstream = \"parents\"", 1);
+        let kept = format!("[snapshots]\nfresh_for = \"15m\"\ndir = {:?}\n{of_parents}{own}", folder.path());
+        let proxy = Proxy::start(&kept).await;
+        assert_eq!(text(&ask(&proxy, ALL).await), all(|_| String::new()));
+        assert_eq!(upstream.asked().len(), requests, "{tenant}");
+        proxy.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ impl ListCrawl {
                     Poll::Pending => return,
                     Poll::Ready(Ok(driver)) if driver.starts_midway() => {
                         let message = format!("{}: the request names a page, and a list has all pages", driver.url());
-                        let hint = "leave the page out of `query` of `parent`, and of the request";
+                        let hint = "leave the page out of `parent.query`, and of the request";
                         self.state = ListState::Failed(None, Failure::new(Fault::Configuration, message, hint));
                     }
                     Poll::Ready(Ok(mut driver)) => {
@@ -101,7 +101,7 @@ impl ListCrawl {
         if filled.iter().any(|segment| change.removes(segment)) {
             let (url, to) = (driver.url(), RedactedUrl(&answered));
             let message = format!("{url}: redirected to {to}, which may be the list of another parent");
-            let hint = "its records would be in the stream twice, or as those of another parent; leave the parent out by `query` of `parent`";
+            let hint = "its records would be in the stream twice, or as those of another parent; leave the parent out by `parent.query`";
             self.state = ListState::Failed(None, Failure::new(Fault::Upstream, message, hint));
         }
     }

@@ -181,6 +181,14 @@ impl Lists {
         }
     }
 
+    /// Number of pages of the lists of parents that have ended.
+    pub(super) fn pages_of_parents(&self) -> u64 {
+        match &self.source {
+            ListSource::Single(_) => 0,
+            ListSource::Parents(_, keys) => keys.pages() + keys.lists.pages_of_parents(),
+        }
+    }
+
     /// Number of requests for parents that are not counted with the crawl's own, since their upstream is configured apart.
     pub(super) fn requests_elsewhere(&self) -> u64 {
         match &self.source {
@@ -220,7 +228,7 @@ fn of_list(lineage: &Lineage, failure: Failure) -> Failure {
     let message = format!("children of {lineage}: {}", failure.message);
     match failure.fault {
         Fault::RefusedClient(status) if matches!(status.as_u16(), 404 | 410) => {
-            let hint = "the parent may be gone since it was listed: ask again, or set on_gone = \"report\" in `parent`, which counts it in the verdict";
+            let hint = "the parent may be gone since it was listed: ask again, or set parent.on_gone = \"report\", which counts it in the verdict";
             Failure { fault: Fault::RefusedConfiguration(status), message, hint: hint.to_owned(), ..failure }
         }
         _ => Failure { message, ..failure },

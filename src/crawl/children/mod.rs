@@ -122,7 +122,7 @@ pub(super) fn resume(mut crawl: Crawl, point: &ResumePoint<'_>) -> Result<(Box<C
     }
     children.records = point.records;
     children.usage().continue_from(children.earlier_requests);
-    children.usage().set_pages(children.tally.pages());
+    children.count_lists();
     if let Some(lineage) = under_way {
         children.current = Some((lineage.clone(), children.members(&lineage)));
         children.lists.resume_at(lineage);
@@ -206,9 +206,15 @@ impl ChildrenCrawl {
     fn end_list(&mut self, end: ListEnd) {
         if let Some((lineage, _)) = &self.current {
             self.tally.add(lineage, &end);
-            self.usage().set_pages(self.tally.pages());
+            self.count_lists();
         }
         self.before = Some(end);
+    }
+
+    /// Counts what has ended, for the status of the crawl.
+    fn count_lists(&self) {
+        self.usage().set_pages(self.tally.pages() + self.lists.pages_of_parents());
+        self.usage().set_lists(self.tally.parents(), self.tally.gone());
     }
 
     /// Members that the records of a list get; none where `with` asks for none.
@@ -231,7 +237,7 @@ impl ChildrenCrawl {
             Failure::new(
                 Fault::Configuration,
                 message,
-                "give the member in `with` of `parent` another name, or leave it out",
+                "give the member in `parent.with` another name, or leave it out",
             )
         })
     }
@@ -245,7 +251,7 @@ impl ChildrenCrawl {
                 "{}: the lists of all parents were refused with 404 or 410, so that no parent is known to have one",
                 RedactedUrl(&self.url)
             );
-            let hint = "check `path`, `upstream_path` and `key` of `parent`";
+            let hint = "check `path` and `upstream_path` of the lists, and `parent.key`";
             return Err(Failure::new(Fault::Configuration, message, hint).into());
         }
         let verdict = tally.verdict(self.requests());

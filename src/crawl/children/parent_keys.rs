@@ -130,7 +130,7 @@ impl ParentKeys {
 
     fn bad_parent(&self, what: &str) -> Failure {
         let url = RedactedUrl(&self.lists.template().first.url);
-        let hint = "set `key` of `parent` to the path of a text or number that each parent has";
+        let hint = "set `parent.key` to the path of a text or number that each parent has";
         Failure::new(Fault::Configuration, format!("{url}: {what}"), hint)
     }
 
@@ -142,6 +142,11 @@ impl ParentKeys {
                 "keys of parents were forgotten for want of room in caps.spool, so that a parent may have come twice",
             );
         }
+    }
+
+    /// Number of pages of the lists of these parents that have ended.
+    pub(super) fn pages(&self) -> u64 {
+        self.tally.pages()
     }
 
     pub(super) fn requests_elsewhere(&self) -> u64 {

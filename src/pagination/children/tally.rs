@@ -128,6 +128,16 @@ impl ChildrenTally {
         self.pages
     }
 
+    /// Number of parents whose lists have ended, those that were gone included.
+    pub fn parents(&self) -> u64 {
+        self.lists
+    }
+
+    /// Number of parents that were gone.
+    pub fn gone(&self) -> u64 {
+        self.gone
+    }
+
     /// Returns true if there were parents, and the list of each was refused: the path is wrong, rather than that all are gone.
     pub fn is_all_gone(&self) -> bool {
         self.gone > 0 && self.whole == 0
@@ -144,6 +154,7 @@ impl ChildrenTally {
         let consistency = self.consistency.unwrap_or(Consistency::Steady);
         let consistency = match self.gone {
             0 => consistency,
+            1 => consistency.doubted("one of the parents was gone when its list was read".to_owned()),
             gone => consistency.doubted(format!("{gone} of the parents were gone when their lists were read")),
         };
         let relies_on_order = matches!(consistency, Consistency::Steady | Consistency::Mended { .. });
