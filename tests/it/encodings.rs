@@ -3,7 +3,7 @@
 use http::Method;
 use unpage::config::Config;
 
-use super::client::Version;
+use super::client::{self, Version};
 use super::proxy::{Proxy, collection};
 use super::streams::ask;
 use super::upstream::{Reply, Upstream, answer};
@@ -262,4 +262,23 @@ async fn auto_recognises_xml() {
     let received = ask(Version::Http1, &proxy, &Method::GET, "/orders").await;
     assert_ne!(received.head.status, 200);
     assert!(!html.asked().is_empty());
+}
+
+#[tokio::test]
+async fn parts_whose_columns_differ_are_no_records_of_one_list() {
+    for (other, is_whole) in [("id,name\n2,b\n", true), ("name,id\nb,2\n", false)] {
+        let upstream = Upstream::scripted(0, move |asked, _| {
+            let rows = if asked.target.contains("region=eu") { "id,name\n1,a\n" } else { other };
+            Reply::Whole(answer(200, &[("content-type", "text/csv")], rows.to_owned()))
+        })
+        .await;
+        let lines = "records = \"rows\"\nencoding = \"csv\"\npagination = \"link_header\"\n\
+                     partition = { param = \"region\", values = [\"eu\", \"us\"] }";
+        let proxy = Proxy::start(&collection(&upstream.url(), lines)).await;
+        let received = client::receive(Version::Http1, proxy.address, client::stream("/rows?_end=marker")).await;
+        assert_eq!(received.broken.is_none(), is_whole, "{other}");
+        let text = String::from_utf8_lossy(&received.body);
+        assert_eq!(text.contains("the columns are"), !is_whole, "{text}");
+        assert_eq!(upstream.asked().len(), 2);
+    }
 }

@@ -1,7 +1,9 @@
 //! Parts of a collection in the order of the collection: those that are crawled, those that wait, and those that are over.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use serde_json::Value;
 
 use super::digest_map::DigestMap;
 use super::double_counts::Doubles;
@@ -34,6 +36,8 @@ pub(super) struct Parts {
     /// Hash of a part's first record → the part, in a list of parts.
     openings: DigestMap<PartId>,
     keys: CrawlKeys,
+    /// Names of the columns of CSV pages.
+    columns: Arc<OnceLock<Value>>,
     begun: u64,
     retired: RetiredParts,
 }
@@ -67,6 +71,7 @@ impl Parts {
             splitter,
             openings: DigestMap::default(),
             keys: CrawlKeys::default(),
+            columns: Arc::default(),
             begun: 0,
             retired: RetiredParts::default(),
         };
@@ -140,6 +145,7 @@ impl Parts {
     ) -> Result<(), PageError> {
         let mut walk = Walk::new(pagination, self.caps.clone(), self.guard.clone(), first)?;
         walk.release.share_keys(&self.keys);
+        walk.pinned.share_columns(&self.columns);
         self.list.insert(at, CollectionPart::new(PartId(self.begun), walk, cut, width));
         self.begun += 1;
         Ok(())

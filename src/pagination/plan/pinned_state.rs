@@ -1,6 +1,6 @@
 //! State of the collection that all pages are asked for in: the version and the condition that each request carries.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::header::{CONTENT_TYPE, ETAG, IF_MATCH, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -26,6 +26,8 @@ pub(super) struct PinnedState {
     requirement: StateRequirement,
     /// Path of the columns' names, where pages have some.
     columns: Option<Path>,
+    /// Columns of the crawl, which all its parts share.
+    shared_columns: Arc<OnceLock<Value>>,
     presence: Presence,
     pins: StatePins,
     jar: CookieJar,
@@ -74,10 +76,16 @@ impl PinnedState {
             precondition: pagination.precondition,
             requirement,
             columns,
+            shared_columns: Arc::default(),
             presence: pagination.records.presence,
             pins,
             jar,
         }
+    }
+
+    /// Compares the columns with those of the crawl's other parts.
+    pub(super) fn share_columns(&mut self, columns: &Arc<OnceLock<Value>>) {
+        self.shared_columns = Arc::clone(columns);
     }
 
     /// Returns true if an answer may say that the collection has changed.
@@ -160,7 +168,8 @@ impl PinnedState {
     /// Refuses a page whose columns are not those of the first one.
     pub(super) fn check_columns(&mut self, fields: &PageFields) -> Result<(), PageError> {
         let Some(found) = self.columns.as_ref().and_then(|columns| fields.get(columns)) else { return Ok(()) };
-        let first = self.pins.columns.get_or_insert_with(|| found.clone());
+        let of_crawl = || self.shared_columns.get_or_init(|| found.clone()).clone();
+        let first = self.pins.columns.get_or_insert_with(of_crawl);
         if first == found {
             return Ok(());
         }

@@ -48,7 +48,7 @@ pub struct Walk {
     pub(in crate::pagination::plan) progress: WalkProgress,
     pub(in crate::pagination::plan) release: RecordRelease,
     page_size: PageSizing,
-    pinned: PinnedState,
+    pub(in crate::pagination::plan) pinned: PinnedState,
     envelopes: EnvelopeCheck,
     overlap: PageOverlap,
     pub(in crate::pagination::plan) trail: KeyTrail,
