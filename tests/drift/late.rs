@@ -19,7 +19,7 @@ use url::Url;
 
 use crate::exhaustive::query;
 use crate::random::courses;
-use crate::world::Choices;
+use crate::world::{Choices, plan, resumed, show};
 
 /// Milliseconds since 1970 at which the list begins.
 const START: u64 = 1_767_323_045_123;
@@ -58,13 +58,6 @@ fn by_time(page: usize, usage: KeyUse, level: ConsistencyLevel) -> Arc<Paginatio
     Arc::new(pagination)
 }
 
-fn plan(pagination: &Arc<Pagination>) -> Plan {
-    let origin = Url::parse("http://api.example").unwrap();
-    let first = PageRequest::get(Url::parse("http://api.example/list").unwrap());
-    let guard = LinkGuard::new(&origin, &[]);
-    Plan::new(Arc::clone(pagination), Caps::default(), guard, first, 1, SystemTime::UNIX_EPOCH).unwrap()
-}
-
 impl LateList<'_> {
     fn run(&mut self) -> Result<ProvenEnd, PageError> {
         loop {
@@ -92,16 +85,9 @@ impl LateList<'_> {
         headers.insert(header::DATE, HeaderValue::try_from(date).unwrap());
         let head = Arc::new(Head { status: StatusCode::OK, headers, url: request.url.clone() });
         self.course.push(format!("{} {after:?}: {records:?}", self.now));
-        let lines: String =
-            records.iter().map(|LateRecord { time, id, .. }| format!("{{\"at\":{time},\"id\":{id}}}\n")).collect();
-        let batch = Batch::new(Bytes::from(lines), records.len() as u64);
-        let mut hash = LinesHash::default();
-        hash.add(&batch);
-        let sketch = Bytes::from_static(b"{}").into();
-        let page = Page { batch, fields: PageFields::default(), hash: hash.finish(), sketch, ..Page::default() };
-        let mut released: Vec<Batch> = self.plan.accept(id, CurrentPageEvent::Begun(&head))?.into_iter().collect();
-        released.extend(self.plan.accept(id, CurrentPageEvent::Whole(&head, page))?);
-        self.lines.extend(released.iter().flat_map(Batch::each).map(|line| String::from_utf8(line.to_vec()).unwrap()));
+        let line = |LateRecord { time, id, .. }: &LateRecord| format!("{{\"at\":{time},\"id\":{id}}}\n");
+        let lines: Vec<String> = records.iter().map(line).collect();
+        self.lines.extend(show(&mut self.plan, id, &head, PageFields::default(), &lines)?);
         self.notes.push(serde_json::to_string(&self.plan.checkpoint().unwrap()).unwrap());
         if self.kills > 0 && self.choices.pick(3) == 0 {
             self.kill();
@@ -112,11 +98,7 @@ impl LateList<'_> {
     fn kill(&mut self) {
         self.kills -= 1;
         self.course.push("killed".to_owned());
-        self.plan = plan(&self.pagination);
-        let notes = self.notes.iter().map(|note| serde_json::from_str::<Checkpoint>(note).unwrap());
-        self.plan.resume(notes, self.lines.last().map(|line| line.clone().into_bytes())).unwrap();
-        let lines = Batch::new(Bytes::from(self.lines.concat()), self.lines.len() as u64);
-        self.plan.recall(&lines).unwrap();
+        self.plan = resumed(&self.pagination, 1, &self.notes, &self.lines);
     }
 }
 
@@ -149,7 +131,7 @@ proptest! {
             now: START + opens,
             page,
             choices: &mut choices,
-            plan: plan(&pagination),
+            plan: plan(&pagination, 1),
             pagination,
             kills,
             notes: Vec::new(),

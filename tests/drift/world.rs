@@ -174,7 +174,6 @@ struct Crawl<'a> {
     asked: Vec<(PageId, Arc<PageRequest>)>,
     served: Vec<(PageId, Answer)>,
     notes: Vec<String>,
-    last: Option<Vec<u8>>,
     kills: usize,
     ids: Vec<u64>,
     requests: usize,
@@ -194,7 +193,6 @@ pub(crate) fn crawl(world: &World, pagination: &Arc<Pagination>, choices: &mut C
         asked: Vec::new(),
         served: Vec::new(),
         notes: Vec::new(),
-        last: None,
         kills: world.kills,
         ids: Vec::new(),
         requests: 0,
@@ -215,10 +213,41 @@ pub(crate) fn crawl(world: &World, pagination: &Arc<Pagination>, choices: &mut C
     Outcome { ids, end, requests, course, stayed: list.stayed, gave_up_sharing }
 }
 
-fn plan(pagination: &Arc<Pagination>, width: usize) -> Plan {
+pub(crate) fn plan(pagination: &Arc<Pagination>, width: usize) -> Plan {
     let guard = LinkGuard::new(&Url::parse(ORIGIN).unwrap(), &[]);
     let first = PageRequest::get(Url::parse(&format!("{ORIGIN}/list")).unwrap());
     Plan::new(Arc::clone(pagination), Caps::default(), guard, first, width, SystemTime::UNIX_EPOCH).unwrap()
+}
+
+/// Plan of another process, which resumes behind these notes and lines.
+pub(crate) fn resumed(pagination: &Arc<Pagination>, width: usize, notes: &[String], lines: &[String]) -> Plan {
+    let mut plan = plan(pagination, width);
+    let noted = notes.iter().map(|note| serde_json::from_str::<Checkpoint>(note).unwrap());
+    plan.resume(noted, lines.last().map(|line| line.clone().into_bytes())).unwrap();
+    let lines = Batch::new(Bytes::from(lines.concat()), lines.len() as u64);
+    plan.recall(&lines).unwrap();
+    plan
+}
+
+/// Gives a page to the plan, its first record ahead of the others. Returns the lines that leave.
+pub(crate) fn show(
+    plan: &mut Plan,
+    id: PageId,
+    head: &Arc<Head>,
+    fields: PageFields,
+    lines: &[String],
+) -> Result<Vec<String>, PageError> {
+    let (first, rest) = lines.split_at(1.min(lines.len()));
+    let [first, rest] = [first, rest].map(|lines| Batch::new(Bytes::from(lines.concat()), lines.len() as u64));
+    let mut hash = LinesHash::default();
+    hash.add(&first);
+    hash.add(&rest);
+    let mut released: Vec<Batch> = plan.accept(id, CurrentPageEvent::Begun(head))?.into_iter().collect();
+    released.extend(plan.accept(id, CurrentPageEvent::Records(head, &fields, first))?);
+    let sketch = Bytes::from_static(b"{}").into();
+    let page = Page { batch: rest, fields, hash: hash.finish(), sketch, ..Page::default() };
+    released.extend(plan.accept(id, CurrentPageEvent::Whole(head, page))?);
+    Ok(released.iter().flat_map(Batch::each).map(|line| String::from_utf8(line.to_vec()).unwrap()).collect())
 }
 
 impl Crawl<'_> {
@@ -368,25 +397,8 @@ impl Crawl<'_> {
         if !head.status.is_success() {
             return self.plan.accept(id, CurrentPageEvent::Refused(&head, b"", Overload::No)).map(|_| ());
         }
-        let (first, rest) = lines.split_at(1.min(lines.len()));
-        let [first, rest] = [first, rest].map(|lines| Batch::new(Bytes::from(lines.concat()), lines.len() as u64));
-        let mut hash = LinesHash::default();
-        hash.add(&first);
-        hash.add(&rest);
-        let mut released: Vec<Batch> = self.plan.accept(id, CurrentPageEvent::Begun(&head))?.into_iter().collect();
-        released.extend(self.plan.accept(id, CurrentPageEvent::Records(&head, &fields, first))?);
-        let page = Page {
-            batch: rest,
-            fields,
-            hash: hash.finish(),
-            sketch: Bytes::from_static(b"{}").into(),
-            ..Page::default()
-        };
-        released.extend(self.plan.accept(id, CurrentPageEvent::Whole(&head, page))?);
-        for line in released.iter().flat_map(Batch::each) {
-            let text = std::str::from_utf8(line).unwrap();
-            self.ids.push(text.trim_start_matches("{\"id\":").trim_end_matches("}\n").parse().unwrap());
-            self.last = Some(line.to_vec());
+        for line in show(&mut self.plan, id, &head, fields, &lines)? {
+            self.ids.push(line.trim_start_matches("{\"id\":").trim_end_matches("}\n").parse().unwrap());
         }
         self.notes.push(serde_json::to_string(&self.plan.checkpoint().unwrap()).unwrap());
         if self.kills > 0 && self.choices.pick(2) == 1 {
@@ -401,14 +413,11 @@ impl Crawl<'_> {
         self.course.push("killed".to_owned());
         self.asked.clear();
         self.served.clear();
-        self.plan = plan(self.pagination, self.world.width);
-        let notes = self.notes.iter().map(|note| serde_json::from_str::<Checkpoint>(note).unwrap());
-        self.plan.resume(notes, self.last.clone()).unwrap();
-        let lines: String = self.ids.iter().map(|id| format!("{{\"id\":{id}}}\n")).collect();
-        self.plan.recall(&Batch::new(Bytes::from(lines), self.ids.len() as u64)).unwrap();
+        let lines: Vec<String> = self.ids.iter().map(|id| format!("{{\"id\":{id}}}\n")).collect();
+        self.plan = resumed(self.pagination, self.world.width, &self.notes, &lines);
         let again = serde_json::to_string(&self.plan.checkpoint().unwrap()).unwrap();
         assert_eq!(Some(&again), self.notes.last());
-        let lines: String = self.ids.iter().map(|id| format!("{{\"id\":{id}}}\n")).collect();
-        self.plan.recall(&Batch::new(Bytes::from(lines), self.ids.len() as u64)).unwrap();
+        // What is recalled a second time is known.
+        self.plan.recall(&Batch::new(Bytes::from(lines.concat()), lines.len() as u64)).unwrap();
     }
 }
