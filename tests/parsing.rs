@@ -180,7 +180,7 @@ fn refused(wrong: &PageError) -> Verdict {
         | PageError::Markup { .. }
         | PageError::NotUtf8(_)
         | PageError::TooDeep(_)
-        | PageError::EmptyPage => Verdict::NotJson,
+        | PageError::EmptyPage(_) => Verdict::NotJson,
         other => panic!("no fault of a page without paths: {other}"),
     }
 }

@@ -1,13 +1,13 @@
 //! `unpage check FILE`.
 
-use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use http::Method;
 
 use super::Exit;
+use super::absent_secrets::SecretsOrNone;
 use super::check_files::{self, FileFlaw};
-use crate::config::{Collection, Config, Credentials, Machine, Secrets};
+use crate::config::{Collection, Config, Credentials};
 
 const EXAMPLES: &str = "Examples:
   unpage check unpage.toml
@@ -23,16 +23,12 @@ pub(super) struct CheckArguments {
     config: Option<PathBuf>,
 }
 
-/// Secrets of this machine; one that is absent has a value all the same, and is warned of.
-#[derive(Default)]
-struct SecretsOrNone(RefCell<Vec<String>>);
-
 pub(super) fn run(arguments: &CheckArguments) -> Exit {
     let Some(file) = arguments.file.as_ref().or(arguments.config.as_ref()) else { return Exit::Usage };
     let secrets = SecretsOrNone::default();
     match Config::load_with(file, &secrets) {
         Ok(config) => {
-            let (mut absent, mut is_wrong) = (secrets.0.into_inner(), false);
+            let (mut absent, mut is_wrong) = (secrets.absent(), false);
             for flaw in check_files::flaws(&config) {
                 match flaw {
                     FileFlaw::Absent(what) => absent.push(what),
@@ -64,26 +60,6 @@ pub(super) fn run(arguments: &CheckArguments) -> Exit {
             eprintln!("{mistakes}");
             Exit::Usage
         }
-    }
-}
-
-impl SecretsOrNone {
-    fn or_none(&self, read: Result<String, String>, place: &str) -> Result<String, String> {
-        let read = read.and_then(|text| if text.trim().is_empty() { Err("empty".to_owned()) } else { Ok(text) });
-        read.or_else(|why| {
-            self.0.borrow_mut().push(format!("{place}: {why}: `serve` needs it when it starts"));
-            Ok("absent".to_owned())
-        })
-    }
-}
-
-impl Secrets for SecretsOrNone {
-    fn env(&self, name: &str) -> Result<String, String> {
-        self.or_none(Machine.env(name), &format!("environment variable {name}"))
-    }
-
-    fn file(&self, path: &Path) -> Result<String, String> {
-        self.or_none(Machine.file(path), &format!("file {}", path.display()))
     }
 }
 

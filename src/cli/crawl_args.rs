@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use super::crawl_target::{self, OwnRequest};
-use crate::config::{Collection, Options, Proxy};
+use crate::config::{Collection, Machine, Options, Proxy, Secrets};
 use crate::crawl::Crawl;
 
 /// Header fields that belong to a connection or a page, which the user can't set.
@@ -125,18 +125,23 @@ pub(super) struct CrawlArguments {
 impl CrawlArguments {
     /// Returns the crawl that the arguments describe and its collection, or the mistake in them.
     pub(super) fn crawl(self) -> Result<(Crawl, Arc<Collection>), String> {
+        self.crawl_with(&Machine)
+    }
+
+    /// The same with the secrets of another place.
+    pub(super) fn crawl_with(self, secrets: &dyn Secrets) -> Result<(Crawl, Arc<Collection>), String> {
         let mut headers = self.fields()?;
         if self.bearer_env.is_some() && headers.contains_key(header::AUTHORIZATION) {
             return Err("--bearer-env and -H Authorization: both are credentials: give one of them".to_owned());
         }
         let options = self.options(headers.remove(header::ACCEPT).as_ref());
-        let own = OwnRequest { headers, data: self.data.clone(), proxy: self.proxy.clone() };
+        let own = OwnRequest { headers, data: self.data.clone(), proxy: self.proxy.clone(), secrets };
         let url = self.url.as_deref();
         let (crawl, collection) = match &self.config {
             Some(file) => crawl_target::of_file(file, url, self.collection.as_deref(), &options, own)?,
             None => crawl_target::of_url(url.unwrap_or_default(), &options, own)?,
         };
-        crawl_target::tell_preset(&collection);
+        crawl_target::tell_preset(&collection, &crawl.first.url);
         Ok((crawl, collection))
     }
 
@@ -150,6 +155,21 @@ impl CrawlArguments {
     pub(super) fn field_names(&self) -> Vec<String> {
         let fields = self.fields().unwrap_or_default();
         fields.keys().filter(|name| *name != header::ACCEPT).map(ToString::to_string).collect()
+    }
+
+    /// Returns true where the requests have a body of the command line.
+    pub(super) fn has_data(&self) -> bool {
+        self.data.is_some()
+    }
+
+    /// Returns the URL or the text in its place.
+    pub(super) fn place(&self) -> &str {
+        self.url.as_deref().unwrap_or_default()
+    }
+
+    /// Returns true where no URL is meant by the text in its place.
+    pub(super) fn names_no_url(&self) -> bool {
+        !self.place().is_empty() && !crawl_target::with_scheme(self.place()).contains("://")
     }
 
     /// Returns the file that stands in place of the URL.

@@ -1,12 +1,13 @@
 //! Crawl of `fetch` and `probe`: by a URL, or by a collection of a configuration file.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
 use http::{HeaderMap, Uri, header};
 use url::{Host, Url};
 
-use crate::config::{ChosenBy, Collection, Config, FileCollection, Machine, Options, Proxy, Upstream};
+use crate::config::{ChosenBy, Collection, Config, FileCollection, Options, Preset, Proxy, Secrets, Upstream};
 use crate::crawl::{Crawl, Crawls};
 use crate::gateway;
 use crate::pagination::PageRequest;
@@ -15,20 +16,20 @@ use crate::snapshot::MemoryBudget;
 use crate::upstream::{Client, Governors};
 
 /// Header fields and body of the requests, as the command line has them.
-#[derive(Debug)]
-pub(super) struct OwnRequest {
+pub(super) struct OwnRequest<'a> {
     pub(super) headers: HeaderMap,
     /// Text of `--data`.
     pub(super) data: Option<String>,
     /// Proxy, whose password may stand here and in no file.
     pub(super) proxy: Option<Proxy>,
+    pub(super) secrets: &'a dyn Secrets,
 }
 
 /// Returns the crawl of a URL, by the options, or by the preset of its host.
-pub(super) fn of_url(url: &str, options: &Options, own: OwnRequest) -> Result<(Crawl, Arc<Collection>), String> {
+pub(super) fn of_url(url: &str, options: &Options, own: OwnRequest<'_>) -> Result<(Crawl, Arc<Collection>), String> {
     let url = absolute(url)?;
     let collection =
-        options.read(origin(&url)?.as_str(), url.path(), &Machine).map_err(|mistakes| mistakes.to_string())?;
+        options.read(origin(&url)?.as_str(), url.path(), own.secrets).map_err(|mistakes| mistakes.to_string())?;
     let collection = own.proxied(&collection);
     let crawl = at(&collection, url, own)?;
     Ok((crawl, collection))
@@ -40,7 +41,7 @@ pub(super) fn of_file(
     target: Option<&str>,
     path: Option<&str>,
     options: &Options,
-    own: OwnRequest,
+    own: OwnRequest<'_>,
 ) -> Result<(Crawl, Arc<Collection>), String> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| format!("--config: {name}: {error}"))?;
@@ -49,7 +50,7 @@ pub(super) fn of_file(
     let url = if is_path { None } else { Some(absolute(target)?) };
     let leads = path.filter(|_| !is_path).or(url.as_ref().map(Url::path)).unwrap_or(target);
     let leads = leads.split(['?', '#']).next().unwrap_or(leads);
-    let chosen = options.read_above(FileCollection { name: &name, text: &text, path: leads }, &Machine);
+    let chosen = options.read_above(FileCollection { name: &name, text: &text, path: leads }, own.secrets);
     let (mut config, collection) = chosen.map_err(|mistakes| mistakes.to_string())?;
     // Also those of its parents.
     config.collections.iter_mut().for_each(|other| *other = own.proxied(other));
@@ -99,14 +100,28 @@ fn all_children(config: &Config, collection: &Collection) -> String {
     path
 }
 
-/// Tells the preset that was chosen by the host.
-pub(super) fn tell_preset(collection: &Collection) {
-    if let Some(choice) = collection.preset.filter(|choice| choice.by == ChosenBy::Host) {
-        eprintln!("{choice}; --preset none recognises the pagination instead");
+/// Tells the preset that was chosen by the host, or one that fits it and leaves keys to the user.
+pub(super) fn tell_preset(collection: &Collection, url: &Url) {
+    match collection.preset {
+        Some(choice) if choice.by == ChosenBy::Host => {
+            eprintln!("{choice}; --preset none recognises the pagination instead");
+        }
+        None if collection.pagination.style.is_auto() => {
+            let Some(preset) = Preset::of_host(url) else { return };
+            let lacks: Vec<_> = preset.lacks().map(|key| format!("--{key}")).collect();
+            if !lacks.is_empty() {
+                eprintln!(
+                    "the host has the preset {0}, which needs {1}: --preset {0} uses it",
+                    preset.name,
+                    lacks.join(" and ")
+                );
+            }
+        }
+        _ => {}
     }
 }
 
-fn at(collection: &Collection, mut url: Url, own: OwnRequest) -> Result<Crawl, String> {
+fn at(collection: &Collection, mut url: Url, own: OwnRequest<'_>) -> Result<Crawl, String> {
     url.set_fragment(None);
     let body = own.body(collection)?.or_else(|| collection.body.clone().map(RequestBody::Json));
     Ok(Crawl {
@@ -124,7 +139,7 @@ fn at(collection: &Collection, mut url: Url, own: OwnRequest) -> Result<Crawl, S
     })
 }
 
-impl OwnRequest {
+impl OwnRequest<'_> {
     /// Returns the collection with the command line's proxy in front of its upstream.
     fn proxied(&self, collection: &Arc<Collection>) -> Arc<Collection> {
         let Some(proxy) = self.proxy.clone() else { return Arc::clone(collection) };
@@ -144,18 +159,21 @@ impl OwnRequest {
     }
 }
 
-/// Parses a URL. Without a scheme, a host with a port is asked over http, and so is this machine.
+/// Parses a URL.
 fn absolute(text: &str) -> Result<Url, String> {
+    Url::parse(&with_scheme(text)).map_err(|error| match Path::new(text).exists() {
+        true => format!("{text} is a file, where a URL is wanted: name a configuration by --config, and a document of `init` by --openapi"),
+        false => format!("{text} is no URL: {error}: write https://HOST/PATH, or HOST:PORT/PATH for http"),
+    })
+}
+
+/// Returns the text of a URL with its scheme. Without one, a host with a port is asked over http, and so is this machine.
+pub(super) fn with_scheme(text: &str) -> Cow<'_, str> {
     let authority = text.split(['/', '?', '#']).next().unwrap_or_default();
     let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
     let is_local = || matches!(Host::parse(authority), Ok(Host::Ipv4(_) | Host::Ipv6(_))) || authority == "localhost";
     let has_port = !host.is_empty() && !host.contains('@') && port.parse::<u16>().is_ok();
-    let parsed = if !text.contains("://") && (has_port || is_local()) {
-        Url::parse(&format!("http://{text}"))
-    } else {
-        Url::parse(text)
-    };
-    parsed.map_err(|error| format!("not a URL: {error}: write https://HOST/PATH, or HOST:PORT/PATH for http"))
+    if !text.contains("://") && (has_port || is_local()) { format!("http://{text}").into() } else { text.into() }
 }
 
 /// Returns the origin that all next links must have.

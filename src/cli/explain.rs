@@ -5,10 +5,12 @@ use std::io::Write as _;
 
 use url::Url;
 
+use super::absent_secrets::SecretsOrNone;
 use super::crawl_args::CrawlArguments;
 use super::{Exit, logging};
 use crate::config::{ChosenBy, Collection, Credentials, written};
-use crate::crawl::Crawl;
+use crate::crawl::{Crawl, Parents};
+use crate::pagination::request::with_braces;
 use crate::pagination::{End, PageSize, Pagination};
 
 const EXAMPLES: &str = "Examples:
@@ -24,7 +26,10 @@ pub(super) struct ExplainArguments {
 
 pub(super) fn run(arguments: ExplainArguments) -> Exit {
     logging::init("warn");
-    let explained = arguments.target.crawl().and_then(|(crawl, collection)| explain(&crawl, &collection));
+    let explained = arguments
+        .target
+        .crawl_with(&SecretsOrNone::default())
+        .and_then(|(crawl, collection)| explain(&crawl, &collection));
     match explained {
         Ok(text) => match std::io::stdout().write_all(text.as_bytes()) {
             Ok(()) => Exit::Complete,
@@ -56,12 +61,18 @@ fn explain(crawl: &Crawl, collection: &Collection) -> Result<String, String> {
             },
         ),
     );
-    line("first request", &format!("{} {}", first.method, redacted(&first.url, &crawl.first.url)));
-    for parents in std::iter::successors(crawl.parents.as_deref(), |parents| parents.above.as_deref()) {
-        let (key, segment) = (&parents.link.key, &parents.link.segment);
-        let first = parents.pagination.sized(parents.first.clone()).map_err(|bad| bad.to_string())?;
-        line("for each of", &format!("{} {}, whose `{key}` is {{{segment}}}", first.method, first.url));
+    let own = format!("{} {}", first.method, redacted(&first.url, &crawl.first.url));
+    let generations = std::iter::successors(crawl.parents.as_deref(), |parents| parents.above.as_deref());
+    let mut generations: Vec<_> = generations.collect();
+    generations.reverse();
+    let mut name = "first request";
+    let mut filled = String::new();
+    for Parents { pagination, first, link, .. } in generations {
+        let first = pagination.sized(first.clone()).map_err(|bad| bad.to_string())?;
+        line(name, &format!("{} {}{filled}", first.method, with_braces(first.url.as_str())));
+        (name, filled) = ("then for each", format!("; {{{}}} is its `{}`", link.segment, link.key));
     }
+    line(name, &format!("{own}{filled}"));
     line(
         "credentials",
         match &collection.upstream.credentials {
@@ -71,7 +82,11 @@ fn explain(crawl: &Crawl, collection: &Collection) -> Result<String, String> {
         },
     );
     line("end proven by", &proof(pagination));
-    line("requests", &requests(pagination, crawl.width));
+    line("requests", &requests(pagination, crawl));
+    if let Some(settle) = pagination.settle {
+        let time = humantime::Duration::from(settle);
+        line("late records", &format!("the end is read a second time, once its last record is {time} old"));
+    }
     line("verdict", &pagination.best_verdict().to_string());
     text.push('\n');
     text.push_str(&written(pagination));
@@ -80,7 +95,7 @@ fn explain(crawl: &Crawl, collection: &Collection) -> Result<String, String> {
 
 /// The URL of a request without the values of the client's own parameters, which can be secrets.
 fn redacted(url: &Url, own: &Url) -> String {
-    let mut text = url[..url::Position::AfterPath].to_owned();
+    let mut text = with_braces(&url[..url::Position::AfterPath]);
     for (at, pair) in url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).enumerate() {
         let name = pair.split('=').next().unwrap_or_default();
         let is_own = own.query().unwrap_or_default().split('&').any(|own| own == pair);
@@ -119,13 +134,22 @@ fn proof(pagination: &Pagination) -> String {
 }
 
 /// Describes the number of requests.
-fn requests(pagination: &Pagination, width: usize) -> String {
+fn requests(pagination: &Pagination, crawl: &Crawl) -> String {
+    let width = crawl.width;
+    let is_of_children = crawl.parents.is_some();
     let asked = pagination.page_size.as_ref().and_then(PageSize::asked).or_else(|| pagination.style.own_size());
     let each = match asked {
         Some(size) => format!("one for each {size} records"),
         None => "one for each page of the upstream's own size".to_owned(),
     };
-    let side_by_side = if pagination.style.is_numbered() || pagination.partition.is_some() {
+    let side_by_side = if is_of_children {
+        let lists = if pagination.is_verified() {
+            "one list after the other".to_owned()
+        } else {
+            format!("up to {width} lists at a time")
+        };
+        format!(" in the list of each parent, {lists}")
+    } else if pagination.style.is_numbered() || pagination.partition.is_some() {
         format!(", up to {width} at a time")
     } else {
         ", one after the other".to_owned()
@@ -136,6 +160,9 @@ fn requests(pagination: &Pagination, width: usize) -> String {
     };
     match pagination.style.is_auto() {
         true => format!("two to recognise the pagination, then {each}"),
+        false if !pagination.style.is_pointed() && !pagination.style.is_computed() && is_of_children => {
+            format!("one{side_by_side}")
+        }
         false if !pagination.style.is_pointed() && !pagination.style.is_computed() => "one".to_owned(),
         false => format!("{each}{side_by_side}{last}"),
     }

@@ -1,5 +1,6 @@
 //! Command line: serve, fetch, probe, init, explain, presets, check, demo.
 
+mod absent_secrets;
 mod check;
 mod check_files;
 mod crawl_args;

@@ -44,6 +44,14 @@ fn list() -> io::Result<()> {
 /// Writes a preset's file, and those that it completes.
 fn show(preset: &Preset) -> io::Result<()> {
     let mut out = io::stdout().lock();
+    let lacks: Vec<_> = preset.lacks().map(|key| format!("`{key}`")).collect();
+    if !lacks.is_empty() {
+        let (keys, are) = (lacks.join(" and "), if lacks.len() == 1 { "differs" } else { "differ" });
+        writeln!(
+            out,
+            "# Add {keys} to the [[collection]] (fetch: an option of the same name): {are} from list to list.\n"
+        )?;
+    }
     let mut shown = Some(preset);
     while let Some(Preset { name, text, extends, .. }) = shown {
         shown = extends.as_deref().and_then(Preset::named);

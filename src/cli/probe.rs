@@ -38,7 +38,7 @@ pub(super) async fn run(arguments: ProbeArguments) -> Exit {
                         "{} was recognised, with which the options don't fit: {what}",
                         opened.pagination().style.name()
                     );
-                    tell(&Failure::new(Fault::Configuration, message, hint));
+                    tell::<ProbeArguments>(&Failure::new(Fault::Configuration, message, hint));
                 });
                 return Exit::Usage;
             }
@@ -49,7 +49,7 @@ pub(super) async fn run(arguments: ProbeArguments) -> Exit {
             }
         }
         Err(failure) => {
-            tell(&failure);
+            tell::<ProbeArguments>(&failure);
             Exit::not_opened(&failure)
         }
     }

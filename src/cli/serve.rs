@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 
+use super::crawl_target::with_scheme;
 use super::listeners::{self, Listeners};
 use super::stop_signals::{self, StopSignals};
 use super::{Exit, logging, serve_gateway};
@@ -40,7 +41,7 @@ pub(super) struct ServeArguments {
     /// The same
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// URL of an API to stand in front of without a configuration; its pagination is recognised
+    /// URL of an API to stand in front of without a configuration; its pagination is recognised. `HOST:PORT` is http
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
     /// Preset of the API at --upstream, or `none` to recognise its pagination. `unpage presets` lists all [default: by the host]
@@ -230,6 +231,9 @@ async fn serve_admin(listener: Option<Listener>, hosts: Option<HostList>, admin:
 fn configuration(arguments: &ServeArguments) -> Result<Config, Mistakes> {
     match (arguments.file.as_ref().or(arguments.config.as_ref()), &arguments.upstream) {
         (Some(file), _) => Config::load(file),
-        (None, upstream) => Config::of_upstream(upstream.as_deref().unwrap_or_default(), arguments.preset.as_deref()),
+        (None, upstream) => {
+            let url = with_scheme(upstream.as_deref().unwrap_or_default());
+            Config::of_upstream(&url, arguments.preset.as_deref())
+        }
     }
 }

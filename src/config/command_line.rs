@@ -11,6 +11,8 @@ use super::layers::Overlay;
 use super::mistake::{Mistake, Mistakes};
 use super::secrets::Secrets;
 use super::toml_text;
+#[cfg(feature = "cli")]
+use super::upstream::CLIENT_KEYS;
 use super::{Collection, Config};
 
 /// Options of `fetch` and `probe`: keys of `[[collection]]` with their values, as text or as TOML's `{ … }`.
@@ -33,6 +35,39 @@ pub struct FileCollection<'a> {
 }
 
 impl Options {
+    /// Keys that have an option of the same name, with `-` for `_`.
+    pub(crate) const NAMED_ALIKE: [&str; 20] = [
+        "preset",
+        "pagination",
+        "records",
+        "key",
+        "on_double",
+        "page_size",
+        "total",
+        "error_path",
+        "keep",
+        "upstream_aliases",
+        "redirects",
+        "width",
+        "rate",
+        "partition",
+        "order",
+        "consistency",
+        "stable_order",
+        "settle",
+        "on_missed",
+        "method",
+    ];
+
+    /// Returns the key of `[upstream.NAME]` for one of a collection; none where it belongs to the collection alone.
+    #[cfg(feature = "cli")]
+    pub(crate) fn upstream_key(key: &str) -> Option<&str> {
+        match key {
+            "upstream_aliases" => Some("aliases"),
+            key => CLIENT_KEYS.keys.contains(&key).then_some(key),
+        }
+    }
+
     /// Reads the options above a URL: its origin, and its path.
     ///
     /// # Errors
@@ -231,11 +266,16 @@ fn top_key(at: &str) -> &str {
     key.split(['.', '[', '=']).next().unwrap_or(key).trim()
 }
 
-/// `page_size.param` → `--page-size.param`.
+/// Returns the option of a key: `page_size.param` → `--page-size.param`, and `caps.page` → `--set caps.page`.
 fn option(key: &str) -> String {
-    if key.starts_with("credentials") {
-        return "--bearer-env".to_owned();
+    let (top, rest) = key.split_at(key.find('.').unwrap_or(key.len()));
+    match top {
+        "credentials" => "--bearer-env".to_owned(),
+        "ca" => "--cacert".to_owned(),
+        "accept" => "--header".to_owned(),
+        "body" => "--data".to_owned(),
+        "upstream" => "URL".to_owned(),
+        top if Options::NAMED_ALIKE.contains(&top) => format!("--{}{rest}", top.replace('_', "-")),
+        _ => format!("--set {key}"),
     }
-    let (key, rest) = key.split_at(key.find('.').unwrap_or(key.len()));
-    format!("--{}{rest}", key.replace('_', "-"))
 }

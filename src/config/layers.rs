@@ -165,7 +165,7 @@ fn by_host(table: &DeTable<'_>, shared: Option<&NamedUpstream>) -> Option<&'stat
     url.set_path(&path);
     let preset = Preset::of_host(&url)?;
     let method = |table| text(table, "method").unwrap_or("GET");
-    let is_complete = ["pagination", "records"].iter().all(|key| preset.collection.get(*key).is_some());
+    let is_complete = preset.lacks().next().is_none();
     let is_asked_so = text(table, "method").is_none() || method(table) == method(&preset.collection);
     (is_complete && is_asked_so).then_some(preset)
 }

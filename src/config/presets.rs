@@ -141,7 +141,7 @@ impl Preset {
 
     /// Returns the preset for an upstream's URL with the path of a collection, which may have `{name}` segments: the one with the most
     /// segments, if it has a document.
-    pub(super) fn of_host(url: &Url) -> Option<&'static Self> {
+    pub(crate) fn of_host(url: &Url) -> Option<&'static Self> {
         let matches = PRESETS.iter().filter_map(|preset| {
             let segments = preset.hosts.iter().filter_map(|pattern| matched_segments(pattern, url)).max()?;
             Some((segments, preset))
@@ -149,6 +149,11 @@ impl Preset {
         // One without a document keeps those with fewer segments away: it is for a part of the API that is another.
         let (_, longest) = matches.max_by_key(|(segments, _)| *segments)?;
         (longest.verified != Verified::Unverified).then_some(longest)
+    }
+
+    /// Returns the keys without which no collection is complete, and which are left to the user.
+    pub fn lacks(&self) -> impl Iterator<Item = &'static str> {
+        ["records", "pagination"].into_iter().filter(|key| self.collection.get(*key).is_none())
     }
 
     fn read(name: &'static str, text: &'static str) -> Result<Self, Mistakes> {

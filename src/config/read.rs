@@ -117,7 +117,11 @@ impl Config {
         let preset = preset.map_or(String::new(), |name| format!("preset = {}\n", toml_text::text(name)));
         let text = format!("[[collection]]\npath = \"/{{*rest}}\"\nupstream = {upstream}\n{preset}");
         Self::read(&text, "", &Machine).map_err(|Mistakes { list, .. }| {
-            let of_option = |mistake: Mistake| {
+            let of_option = |mut mistake: Mistake| {
+                if mistake.what.starts_with("neither a URL") {
+                    mistake.what = format!("not a URL: {upstream}");
+                    "write https://HOST, or HOST:PORT for http".clone_into(&mut mistake.hint);
+                }
                 let option = if mistake.at.ends_with("preset") { "--preset" } else { "--upstream" };
                 Mistake { at: option.to_owned(), place: None, ..mistake }
             };

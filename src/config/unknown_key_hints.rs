@@ -60,12 +60,24 @@ pub enum KeyPlace {
 /// Returns the place of a key, or of the table in front of its dot.
 pub fn key_place(key: &str) -> Option<KeyPlace> {
     let (table, inner) = key.split_once('.').map_or((key, None), |(table, inner)| (table, Some(inner)));
-    let is_there = |key: &str| LEVELS.iter().any(|level| level.keys().contains(&key));
-    if COLLECTION.keys().contains(&table) && inner.is_none_or(is_there) {
+    if table == "pagination" && inner.is_some_and(is_of_style) {
+        return Some(KeyPlace::Style);
+    }
+    if COLLECTION.keys().contains(&table) && inner.is_none_or(KeyPlace::exists) {
         return Some(KeyPlace::Collection);
     }
-    let in_style = Style::SCHEMAS.iter().any(|style| KeyNames::keys(*style).contains(&key));
-    in_style.then_some(KeyPlace::Style)
+    is_of_style(key).then_some(KeyPlace::Style)
+}
+
+fn is_of_style(key: &str) -> bool {
+    Style::SCHEMAS.iter().any(|style| KeyNames::keys(*style).contains(&key))
+}
+
+impl KeyPlace {
+    /// Returns true for a key of any table, styles of pagination included.
+    pub(crate) fn exists(key: &str) -> bool {
+        LEVELS.iter().any(|level| level.keys().contains(&key)) || is_of_style(key)
+    }
 }
 
 /// Returns the hint for a key that the table `level` does not have.

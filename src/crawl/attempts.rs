@@ -296,7 +296,7 @@ mod tests {
         for (halvable, attempts, overload) in [(Halvable::No, 5, Overload::No), (Halvable::Yes, 3, Overload::Likely)] {
             assert_eq!(given_up(halvable, late).await, (attempts, overload));
             assert_eq!(given_up(halvable, full).await, (attempts, overload));
-            assert_eq!(given_up(halvable, || PageError::EmptyPage.into()).await, (5, Overload::No));
+            assert_eq!(given_up(halvable, || PageError::EmptyPage("JSON").into()).await, (5, Overload::No));
             assert_eq!(given_up(halvable, || refused(StatusCode::TOO_MANY_REQUESTS)).await, (5, Overload::No));
             assert_eq!(given_up(halvable, || refused(StatusCode::SERVICE_UNAVAILABLE)).await, (5, Overload::No));
             assert_eq!(

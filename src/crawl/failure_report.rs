@@ -80,6 +80,8 @@ pub(super) fn failed(client: &Client, error: &AttemptError, request: &PageReques
         AttemptError::Page(wrong) => {
             let failure = broken(client, wrong, &request.url, &request.headers);
             // On a later page the path has been right before.
+            let hint = if place == PagePlace::First { wrong.hint_of_first() } else { wrong.hint() };
+            let failure = Failure { hint: hint.to_owned(), ..failure };
             match (wrong, place) {
                 (PageError::NoRecords { .. }, PagePlace::First) => Failure { fault: Fault::Configuration, ..failure },
                 _ => failure,

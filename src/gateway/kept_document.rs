@@ -93,7 +93,7 @@ mod tests {
 
     fn may_be_kept(target: &str, body: &str) -> bool {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let pairs = url::form_urlencoded::parse(query.as_bytes());
+        let pairs = form_urlencoded::parse(query.as_bytes());
         Operation::new(path, false).with_pairs(pairs).may_be_kept(body.as_bytes())
     }
 

@@ -49,14 +49,13 @@ impl Pagination {
             Some(ConsistencyLevel::Verify) if !self.style.is_auto() => return self.best_of_equal_reads(),
             _ => {}
         }
-        if self.shares_records() {
-            let why = match self.record_order {
-                RecordOrder::Configured => "pages share records, and records keep their order by your word",
-                RecordOrder::Assumed => {
-                    "pages share records, if records keep their order, which stable_order = true says"
-                }
+        if self.promises_order() {
+            let tie = if self.shares_records() { "pages share records" } else { "pages begin behind a unique key" };
+            let order = match self.record_order {
+                RecordOrder::Configured => ", and records keep their order by your word",
+                RecordOrder::Assumed => ", if records keep their order, which stable_order = true says",
             };
-            return best("steady or mended", &why, None);
+            return best("steady or mended", &format_args!("{tie}{order}"), None);
         }
         let rules = self.style.rules();
         match &self.style {
@@ -130,6 +129,10 @@ mod tests {
             (
                 Pagination { consistency: Some(ConsistencyLevel::Repair), ..with_key(offset()) },
                 "at best steady or mended: pages share",
+            ),
+            (
+                Pagination { consistency: Some(ConsistencyLevel::Repair), ..with_key(keyset()) },
+                "at best steady or mended: pages begin behind a unique key, if records keep their order",
             ),
             (
                 of(PageNumber { param: param(), start: 1, template: None }),

@@ -6,7 +6,7 @@ use super::error_status::{RefusalCause, status_hint};
 use super::excerpt::ignored;
 pub(super) use super::excerpt::{excerpt, start_of};
 use super::link_guard::{ALIAS_HINT, BadAddress};
-use super::not_json_hint::{NOT_JSON_HINT, not_json_hint};
+use super::not_json_hint::{BAD_TEXT_HINT, NOT_JSON_HINT, not_json_hint};
 use super::path::Path;
 use super::request::{BadPlace, Param};
 use super::unsettled::Unsettled;
@@ -36,7 +36,7 @@ pub enum Outlook {
 /// Hint for a page that shares a record with the one before.
 pub const SHARED_RECORD_HINT: &str = "key = \"id\", or the field that identifies a record, drops what comes twice; without it either the upstream's cursor gives a record twice, or records were inserted before this page during the crawl, and unpage does not guess which; consistency = \"none\" compares nothing";
 const MOVED_HINT: &str = "the list changed during the crawl, and numbered pages then double and skip records: consistency = \"repair\" with a `key` reads again what moved, \"verify\" reads all until two reads are equal; or crawl again, or use a cursor or key if the upstream has one";
-const IGNORED_HINT: &str = "the upstream ignores the parameter, counts from another number than `start`, or gives its last page for each later one: correct `param` in `pagination` by the upstream's documentation; for its end, its total (total, total_pages) or its flag (more); a keyset whose upstream looks the record up needs anchor = \"looked_up\"";
+const IGNORED_HINT: &str = "the upstream ignores the parameter, counts from another number than `start`, or gives its last page for each later one: correct `pagination.param` by the upstream's documentation; for its end, its total (total, total_pages) or its flag (more); a keyset whose upstream looks the record up needs anchor = \"looked_up\"";
 const CYCLE_HINT: &str = "the upstream ignores the parameter, or its pages form a cycle: check `pagination` (param, key, type); where the last page leads to itself, set same_token = \"end\", which asks for such a page once more to be sure";
 const COUNT_HINT: &str = "if the list changed during the crawl, consistency = \"repair\" or \"verify\" with a `key` heeds that; if records are missing in each crawl, `pagination` begins too late (start) or ends too early (end), or a range `partition` leaves out records without its field; if the number isn't the collection's size, take it out of `total` / `total_pages`";
 
@@ -69,20 +69,20 @@ page_errors! {
     /// A page can't become records, or the crawl can't continue behind it or end with it.
     #[derive(Clone, Debug, thiserror::Error)]
     pub enum PageError {
-        #[error("the page is empty where JSON was expected")]
-        EmptyPage => Upstream, NOT_JSON_HINT;
+        #[error("the page is empty where {0} was expected")]
+        EmptyPage(&'static str) => Upstream, NOT_JSON_HINT;
         #[error("the page isn't JSON at byte {at}: {what}; {shown}")]
         NotJson { at: u64, what: String, shown: String } => Upstream, NOT_JSON_HINT;
         #[error("the page is markup, as HTML is, and no JSON; {shown}")]
         Markup { shown: String } => Upstream, NOT_JSON_HINT;
         #[error("the page isn't {encoding} that unpage reads, at byte {at}: {what}; {shown}")]
-        BadText { encoding: &'static str, at: u64, what: String, shown: String } => Upstream, "check `encoding`, and request the same URL with the upstream's `accept`: an HTML page is often a login or an error page; XML must be UTF-8, without a document type and its entities; CSV must name its columns in the first line, each once";
+        BadText { encoding: &'static str, at: u64, what: String, shown: String } => Upstream, BAD_TEXT_HINT;
         #[error("the columns are {found}, and those of the first page {first}")]
         ColumnsChanged { first: String, found: String } => Upstream, "records of other columns are no records of one list: ask for the columns by their names, if the upstream can, or crawl again if it was changed meanwhile";
         #[error("the first page has one line and no rows below it, as an error message has")]
         NoRows => Unproven, "if the list may be empty, set records_optional = true, with which a Content-Type of CSV is asked for";
         #[error("the page isn't UTF-8 at byte {0}")]
-        NotUtf8(u64) => Upstream, "JSON is UTF-8 (RFC 8259 §8.1): the upstream must send it so";
+        NotUtf8(u64) => Upstream, "pages must be UTF-8, as JSON is (RFC 8259 §8.1): the upstream must send it so, as for an `accept` with charset=utf-8";
         #[error("the records' text isn't base64 at byte {at} of the page: {what}")]
         NotBase64 { at: u64, what: String } => Upstream, "check `encoding` in the configuration: the value at `records` must be base64 (RFC 4648 §4)";
         #[error("the page is nested more than {0} deep")]
@@ -131,12 +131,12 @@ page_errors! {
         AddressRepeats(u64) => Upstream, CYCLE_HINT;
         #[error("the next token is the one that was just sent{}", ignored(.0.as_ref()))]
         TokenRepeats(Option<Param>) => Upstream,
-            "check `param` in `pagination`: the upstream may ignore it; a token that is the same on every page is a handle for a place that the upstream keeps itself (a scroll), set same_token = \"again\" in `pagination` for it; where the last page alone leads to itself, set same_token = \"end\"";
+            "check `pagination.param`: the upstream may ignore it; a token that is the same on every page is a handle for a place that the upstream keeps itself (a scroll), set same_token = \"again\" in `pagination` for it; where the last page alone leads to itself, set same_token = \"end\"";
         #[error("the next token is the one that was just sent, and the page behind it had other records{}", ignored(.0.as_ref()))]
         HandleRepeats(Option<Param>) => Upstream,
             "the token names no place that could be asked for twice: the upstream keeps the place itself (a scroll): set same_token = \"again\" in `pagination`, or use another way of the upstream's, as page numbers or a key";
         #[error("the next address can't be read from {source_name}: {found}")]
-        BadPointer { source_name: String, found: String } => Upstream, "check `next` in `pagination`";
+        BadPointer { source_name: String, found: String } => Upstream, "check `pagination.next`";
         #[error(transparent)]
         BadLink(#[from] super::link_header_parser::BadLink) => Upstream, "report it to the upstream, or use another style of pagination";
         #[error("the Link header has the relation `{0}`, which is none (RFC 8288 §3.3), and may be the link to the next page")]
@@ -148,12 +148,12 @@ page_errors! {
         #[error(transparent)]
         BadAddress(#[from] BadAddress) => Upstream, ALIAS_HINT;
         #[error("`{path}` says that there is more, but the page has no next address")]
-        MoreWithoutNext { path: Path } => Unproven, "check `next` and `more` in `pagination`";
+        MoreWithoutNext { path: Path } => Unproven, "check `pagination.next` and `pagination.more`";
         #[error("the collection is configured as one page, but {0}")]
         MoreThanOnePage(String) => Configuration, "set `pagination` to the style that the upstream uses";
         #[error("the page has nothing at {configured}, but {live}")]
         PointerElsewhere { configured: String, live: String } => Configuration,
-            "correct `next` in `pagination`; where pages have their next address in one of several places, it takes a list of them";
+            "correct `pagination.next`; where pages have their next address in one of several places, it takes a list of them";
         #[error("{records} records came, and the upstream's total is {total}")]
         TotalDisagrees { records: u64, total: u64 } => Unproven, COUNT_HINT;
         #[error("the upstream's total shrank from {before} to {after}")]
@@ -170,16 +170,16 @@ page_errors! {
         #[error("{source_name} should be a whole number: {found}")]
         NotANumber { source_name: String, found: String } => Upstream, "correct or take out the path in the configuration";
         #[error("the last record has nothing at `{0}`")]
-        NoKey(Path) => Configuration, "correct `key` in `pagination`";
+        NoKey(Path) => Configuration, "correct `pagination.key`";
         #[error("no record of the page has anything at `{0}`")]
         KeyNowhere(Path) => Configuration, "correct `key`: it names the field that identifies a record; where records have none, take it out";
         #[error("the last record's key is the one that was just sent, as if the upstream ignored {0}")]
-        KeyRepeats(Param) => Upstream, "check `param` and `key` in `pagination` by the upstream's documentation; where the list has one record, its total or a page_size above 1 shows that";
+        KeyRepeats(Param) => Upstream, "check `pagination.param` and `pagination.key` by the upstream's documentation; where the list has one record, its total or a page_size above 1 shows that";
         #[error("the last record's key is shared by another record")]
         KeyIsShared => Configuration, "a key that several records share loses or doubles them where a page ends between them: use a unique key";
         #[error("two records of the page have the same {paths}, {key}, behind which a next page would begin")]
         KeyTies { paths: String, key: String } => Configuration,
-            "records that share a key are lost where a page ends between them: name a unique one as `key` in `pagination`, or several that are unique together, if the upstream takes them";
+            "records that share a key are lost where a page ends between them: name a unique one as `pagination.key`, or several that are unique together, if the upstream takes them";
         #[error("the keys at `{path}` are in no order: {after} came after {before}, against the direction of those before them")]
         KeyFalls { path: Path, before: String, after: String } => Configuration,
             "the upstream does not sort by this key, so that a page behind it may leave records out: ask it to sort by it; only if it looks up the record that has the key, instead of comparing, set anchor = \"looked_up\" in `pagination`";
@@ -218,9 +218,9 @@ page_errors! {
         #[error("`{0}` is of another type than the value that it is compared with")]
         BadFlag(Path) => Configuration, "write `while` as the upstream writes the flag: true, 1 or \"true\"";
         #[error("no page had anything at `{0}`")]
-        NeverSeen(Path) => Configuration, "correct the path of `more` in `pagination`, or take it out";
+        NeverSeen(Path) => Configuration, "correct the path of `pagination.more`, or take it out";
         #[error("the answer to a range request: {0}")]
-        BadRange(String) => Upstream, "check `unit` in `pagination`";
+        BadRange(String) => Upstream, "check `pagination.unit`";
         #[error("{name} = {value} is reached, and the end is not proven")]
         Limit { name: &'static str, value: u64 } => Unproven,
             "this is a cap, not the end: narrow the request with the upstream's own filters, cut the collection into parts below it (partition), or raise the cap if it is unpage's";
@@ -238,29 +238,29 @@ page_errors! {
         #[error("the page had begun to arrive, and when it was requested again the upstream answered {0}")]
         Gone(StatusCode) => Unproven, "this status would end the collection, but the page was there a moment ago: retry, and if that doesn't help read the upstream's answer for the page";
         #[error("the next value can't be put into the request")]
-        BadPlace(#[from] BadPlace) => Configuration, "correct `param` in `pagination`";
+        BadPlace(#[from] BadPlace) => Configuration, "correct `pagination.param`";
         #[error("the parameter {0} should be a whole number in the request")]
-        BadStart(Param) => Configuration, "correct `param` in `pagination`";
+        BadStart(Param) => Configuration, "correct `pagination.param`";
         #[error("a record has nothing at `{0}`, by which the collection is cut into parts")]
-        NoRangeValue(Path) => Configuration, "correct `field` in `partition`: every record must have it, since a record without it belongs to no part";
+        NoRangeValue(Path) => Configuration, "correct `partition.field`: every record must have it, since a record without it belongs to no part";
         #[error("`{path}`, by which the collection is cut into parts, should be {kind}: {found}")]
-        BadRangeValue { path: Path, kind: &'static str, found: String } => Configuration, "correct `kind` or `field` in `partition`";
+        BadRangeValue { path: Path, kind: &'static str, found: String } => Configuration, "correct `partition.kind` or `partition.field`";
         #[error("the records are not sorted by `{path}` as configured: {after} came after {before}")]
         OutOfOrder { path: Path, before: String, after: String } => Configuration,
-            "correct `order` in `partition`, and ask the upstream to sort by that field; if it can't, take `partition` out";
+            "correct `partition.order`, and ask the upstream to sort by that field; if it can't, take `partition` out";
         #[error("a record lies outside of the range that was asked for: its `{path}` is {found}")]
         OutOfRange { path: Path, found: String } => Configuration,
-            "the upstream ignores the parameters of the range or reads them otherwise: correct `from`, `to` and `kind` in `partition`";
+            "the upstream ignores the parameters of the range or reads them otherwise: correct `partition.from`, `partition.to` and `partition.kind`";
         #[error("two parts of the collection don't meet: the records whose `{path}` is {skipped} came in one and are missing in the other")]
         PartsApart { path: Path, skipped: String } => Unproven,
-            "records were inserted during the crawl, or the upstream's range filter leaves out more than its bounds: crawl again, and if that doesn't help correct `kind` in `partition` or take it out";
+            "records were inserted during the crawl, or the upstream's range filter leaves out more than its bounds: crawl again, and if that doesn't help correct `partition.kind` or take it out";
         #[error("part {part} of the collection starts with the same page as part {twin}")]
         PartsAlike { part: u64, twin: u64 } => Configuration,
-            "the upstream ignores the parameter that tells the parts apart: correct `param` or `segment` in `partition`; where parts share records, they would be doubled: take `partition` out";
+            "the upstream ignores the parameter that tells the parts apart: correct `partition.param` or `partition.segment`; where parts share records, they would be doubled: take `partition` out";
         #[error("the first page has nothing at {0}, by which the collection's state is known")]
-        NoVersion(String) => Configuration, "correct `from` in `valid_at`, or take valid_at out";
+        NoVersion(String) => Configuration, "correct `valid_at.from`, or take valid_at out";
         #[error("the upstream answered {0}, as if the state of the collection that was opened for the crawl were gone")]
-        StateGone(StatusCode) => Upstream, "ask the upstream to keep it for longer, by `path` and `merge` in `from` of `valid_at`, and crawl again";
+        StateGone(StatusCode) => Upstream, "ask the upstream to keep it for longer, by its path and merge in `valid_at.from`, and crawl again";
         #[error("consistency = \"upstream\" asks for one state of the collection, and {0}")]
         NoState(String) => Unproven,
             "name a state that the upstream keeps (valid_at), or set another consistency: \"verify\" reads the list until two reads are equal and \"repair\" reads what moved again, both with `key`; \"detect\" takes pages of different moments";
@@ -280,18 +280,18 @@ impl PageError {
     pub fn is_transient(&self) -> bool {
         let is_no_json = matches!(self, Self::NotJson { .. } | Self::Markup { .. } | Self::BadText { .. });
         match self {
-            Self::EmptyPage | Self::NotUtf8(_) | Self::NotBase64 { .. } => true,
+            Self::EmptyPage(_) | Self::NotUtf8(_) | Self::NotBase64 { .. } => true,
             Self::ErrorInPage { outlook, .. } => *outlook == Outlook::MayPass,
             _ => is_no_json,
         }
     }
 
-    /// Advice for the user.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Status { status, cause, .. } => status_hint(*status, *cause).unwrap_or(self.usual_hint()),
             Self::Redirect { why, .. } => why.hint(),
             Self::Unsettled(why) => why.hint(),
+            Self::EmptyPage("XML" | "CSV") => BAD_TEXT_HINT,
             Self::NotJson { what, shown, .. } => not_json_hint(what, shown),
             Self::Repeat { param: Some(_), .. } => IGNORED_HINT,
             _ => self.usual_hint(),

@@ -27,6 +27,24 @@ impl PageError {
     }
 }
 
+impl PageError {
+    /// Advice where the first page is concerned, behind which no end lies that a status could mark.
+    pub fn hint_of_first(&self) -> &'static str {
+        match self {
+            Self::Status { status, .. } => match status.as_u16() {
+                404 | 410 => {
+                    "check the host and the path, and the credentials, without which some upstreams say this too"
+                }
+                400 | 422 => {
+                    "the upstream refuses a parameter of the request, and its answer may say which: check `param`, `start` and page_size (its largest) by its documentation"
+                }
+                _ => self.hint(),
+            },
+            _ => self.hint(),
+        }
+    }
+}
+
 /// Advice for a status; `None` where nothing is known of it.
 pub(super) fn status_hint(status: StatusCode, cause: RefusalCause) -> Option<&'static str> {
     Some(match (status.as_u16(), cause) {

@@ -2,6 +2,9 @@
 
 pub(super) const NOT_JSON_HINT: &str = "request the same URL with `Accept: application/json` and read the answer; an HTML page is often a login or an error page";
 
+/// Hint for a page that is not of the configured encoding.
+pub(super) const BAD_TEXT_HINT: &str = "check `encoding`, and request the same URL with the upstream's `accept`: an HTML page is often a login or an error page; XML must be UTF-8, without a document type and its entities; CSV must name its columns in the first line, each once";
+
 /// Hint for a page that is no JSON, by what was found and what it starts with.
 pub(super) fn not_json_hint(what: &str, shown: &str) -> &'static str {
     let is_second = ["found `{`", "found `[`", "found byte 0x1e"].iter().any(|found| what.ends_with(found));

@@ -10,6 +10,7 @@ use twox_hash::XxHash3_64;
 use url::Url;
 
 use super::path::Path;
+pub(crate) use super::url_query::with_braces;
 use super::url_query::{DELIMITERS, RESERVED, put_query};
 pub use super::url_query::{copy_query, decoded_name, query_value, remove_query, set_query};
 
@@ -247,13 +248,13 @@ pub(super) fn read_form(text: &[u8]) -> RequestBody {
     RequestBody::Form(url::form_urlencoded::parse(text).into_owned().collect())
 }
 
-/// A URL for messages, without credentials and without the values of its query, which can be secrets.
+/// A URL for messages, without credentials and without the values of its query, which can be secrets. Names of open segments stand in `{ }`.
 #[derive(Clone, Copy, Debug)]
 pub struct RedactedUrl<'a>(pub &'a Url);
 
 impl fmt::Display for RedactedUrl<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (before_path, path) = (&self.0[..url::Position::BeforePath], self.0.path());
+        let (before_path, path) = (&self.0[..url::Position::BeforePath], with_braces(self.0.path()));
         match before_path.rsplit_once('@') {
             Some((_, host)) => write!(f, "{}://{host}{path}", self.0.scheme())?,
             None => write!(f, "{before_path}{path}")?,

@@ -24,7 +24,7 @@ impl Unsettled {
                 "settle reads the end of a list again: ask the upstream to sort by that time in ascending order, or take settle out"
             }
             Self::NoTime { .. } => {
-                "name the time by which the upstream sorts as the first of `key` in `pagination`, or take settle out"
+                "name the time by which the upstream sorts as the first of `pagination.key`, or take settle out"
             }
         }
     }

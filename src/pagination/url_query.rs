@@ -71,3 +71,8 @@ pub fn decoded_name(pair: &str) -> String {
     let name = pair.split('=').next().unwrap_or_default().replace('+', " ");
     percent_decode_str(&name).decode_utf8_lossy().into_owned()
 }
+
+/// Returns a URL's text with the braces of open segments, which a URL can't have.
+pub(crate) fn with_braces(url: &str) -> String {
+    url.replace("%7B", "{").replace("%7D", "}")
+}

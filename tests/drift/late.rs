@@ -4,18 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use proptest::prelude::*;
-use unpage::batch::{Batch, LinesHash};
-use unpage::config::Caps;
-use unpage::pagination::link_guard::LinkGuard;
-use unpage::pagination::page::{Head, Page, PageFields};
-use unpage::pagination::plan::{Checkpoint, CurrentPageEvent, PageId, Plan, Room, Step};
+use unpage::pagination::page::{Head, PageFields};
+use unpage::pagination::plan::{PageId, Plan, Room, Step};
 use unpage::pagination::request::{PageRequest, query_value};
 use unpage::pagination::verdict::ProvenEnd;
 use unpage::pagination::{ConsistencyLevel, Encode, KeyUse, Keyset, Overlap, PageError, PageSize, Pagination, Records};
-use url::Url;
 
 use crate::exhaustive::query;
 use crate::random::courses;

@@ -610,6 +610,12 @@ async fn presets_are_listed_and_shown() {
     let output = run(["presets", "github"]).await;
     let shown = text(&output.stdout);
     assert!(shown.contains("# preset = \"github\"") && shown.contains("# preset = \"link-header\""), "{shown}");
+    assert!(!shown.contains("# Add"), "{shown}");
+    let output = run(["presets", "kubernetes"]).await;
+    assert!(!text(&output.stdout).starts_with("# Add"), "{}", text(&output.stdout));
+    let output = run(["presets", "google"]).await;
+    let shown = text(&output.stdout);
+    assert!(shown.starts_with("# Add `records` to the [[collection]]"), "{shown}");
     let output = run(["presets", "githup"]).await;
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""));
 }

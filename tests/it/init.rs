@@ -43,6 +43,7 @@ async fn a_written_configuration_streams_what_the_url_has() {
         // No file is replaced.
         let output = run(["init", &format!("{}{path}", upstream.url()), "--output", file]).await;
         assert_eq!((output.status.code(), std::fs::read_to_string(file).unwrap()), (Some(1), text));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("hint: name another --output"));
     }
 }
 
@@ -241,4 +242,77 @@ async fn an_explanation_asks_nothing() {
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(told.contains("preset github (documented), chosen by the host"), "{told}");
     assert!(told.contains("issues?access_token=…&per_page=100"), "{told}");
+}
+
+#[tokio::test]
+async fn an_explanation_of_children_begins_with_the_parents_and_needs_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("unpage.toml");
+    let text = "[upstream.a]\nurl = \"http://127.0.0.1:1\"\n\
+                [upstream.other]\nurl = \"http://127.0.0.1:2\"\ncredentials = { bearer = { env = \"NO_SUCH_VARIABLE\" } }\n\
+                [[collection]]\npath = \"/orgs\"\nupstream = \"a\"\nrecords = \"$\"\npagination = \"link_header\"\n\
+                [[collection]]\npath = \"/orgs/{org}/events\"\nupstream = \"a\"\nrecords = \"$\"\nkey = \"id\"\nsettle = \"30s\"\n\
+                parent = { collection = \"/orgs\", key = \"login\", query = \"all=1\" }\nconsistency = \"repair\"\n\
+                pagination = { type = \"keyset\", key = [\"at\", \"id\"], param = \"after\", encode = \"json\" }\n\
+                [[collection]]\npath = \"/x\"\nupstream = \"other\"\nrecords = \"$\"\npagination = \"link_header\"\n";
+    std::fs::write(&file, text).unwrap();
+    let output = run(["explain", "--config", file.to_str().unwrap(), "/orgs/*/events"]).await;
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    for lines in [
+        "first request:  GET http://127.0.0.1:1/orgs?all=1\n\
+         then for each:  GET http://127.0.0.1:1/orgs/{org}/events; {org} is its `login`\n",
+        "requests:       one for each page of the upstream's own size in the list of each parent, up to 6 lists at a time\n",
+        "late records:   the end is read a second time, once its last record is 30s old\n",
+        "verdict:        at best steady or mended: pages begin behind a unique key",
+    ] {
+        assert!(told.contains(lines), "{lines}\n{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_was_given_is_in_the_configuration() {
+    let upstream = Upstream::scripted(1, |asked, _| {
+        let rest = if asked.target.contains("page=2") { "" } else { ",\"next\":\"/search?page=2\"" };
+        let id = usize::from(rest.is_empty());
+        match (asked.method.as_str(), str::from_utf8(&asked.body).unwrap()) {
+            ("POST", "{\"q\":null,\"size\":5}") => Reply::json(format!("{{\"items\":[{{\"id\":{id}}}]{rest}}}")),
+            _ => Reply::status(400),
+        }
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("unpage.toml");
+    let file = file.to_str().unwrap();
+    let body = "{\"q\": null, \"size\": 5}";
+    let output = run(["init", &format!("{}/search", upstream.url()), "-d", body, "-o", file]).await;
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("body = \"{\\\"q\\\":null,\\\"size\\\":5}\"    # as given"), "{text}");
+    upstream.forget();
+    let output = run(["fetch", "--config", file, "/search"]).await;
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "{\"id\":0}\n{\"id\":1}\n", "{text}");
+    assert_eq!(upstream.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn options_beside_a_document_are_keys_of_its_lists_and_of_its_upstream() {
+    let folder = tempfile::tempdir().unwrap();
+    let document = folder.path().join("openapi.json");
+    std::fs::write(&document, DOCUMENT).unwrap();
+    let document = document.to_str().unwrap();
+    let keys = ["--key", "uid", "--rate", "5/s", "--set", "url=https://api.test/v2", "--set", "keep_for=1h"];
+    let output = run([&["init", "--openapi", document], &keys[..]].concat()).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("url = \"https://api.test/v2\"    # as given\nrate = \"5/s\"    # as given\n"), "{text}");
+    let lists = text.matches("[[collection]]").count();
+    assert_eq!(text.matches("keep_for = \"1h\"    # as given\nkey = \"uid\"    # as given\n").count(), lists, "{text}");
+    assert!(lists > 1);
+    let output = run(["init", "--openapi", "nowhere.json"]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), &*said), (Some(2), "error: nowhere.json: no such file, and no URL\n"));
+    let output = run(["init", document]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && said.contains("is a file, where a URL is wanted"), "{said}");
 }

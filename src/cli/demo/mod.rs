@@ -57,7 +57,8 @@ pub(super) struct DemoArguments {
 type DemoError = Box<dyn std::error::Error + Send + Sync>;
 
 pub(super) async fn run(arguments: DemoArguments) -> Exit {
-    logging::init("warn");
+    // A connection without a request, as browsers open some, is of interest to an operator alone.
+    logging::init("warn,unpage::server::closed_connections=off");
     match show(&arguments).await {
         Ok(()) => Exit::Complete,
         Err(error) => {

@@ -228,7 +228,7 @@ async fn output(file: Option<&Path>) -> io::Result<Box<dyn AsyncWrite + Unpin>> 
 fn report(ended: &FetchEnd, records: u64, left: &str) -> Exit {
     match ended {
         FetchEnd::Refused(failure) => {
-            tell(failure);
+            tell::<FetchArguments>(failure);
             eprintln!("not started: no record was written");
             Exit::not_opened(failure)
         }
@@ -271,12 +271,12 @@ fn report(ended: &FetchEnd, records: u64, left: &str) -> Exit {
             Exit::Capped
         }
         FetchEnd::Broken(failure) if records == 0 && failure.fault != Fault::Moved => {
-            tell(failure);
+            tell::<FetchArguments>(failure);
             eprintln!("not started: no record was written");
             Exit::not_opened(failure)
         }
         FetchEnd::Broken(failure) => {
-            tell(failure);
+            tell::<FetchArguments>(failure);
             eprintln!("broken: after {}; {left}", counted(records));
             Exit::broken(failure)
         }

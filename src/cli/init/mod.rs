@@ -13,12 +13,13 @@ use serde_json::Value;
 use super::crawl_args::CrawlArguments;
 use super::failure_lines::tell;
 use super::{Exit, logging};
-use crate::config::{Config, Machine};
+use crate::config::{Config, Machine, toml_quoted};
 use crate::crawl::{Crawl, Opened};
 use crate::error::Failure;
 use crate::pagination::LonePage;
+use crate::pagination::request::RequestBody;
 use crate::snapshot::{self, ReaderEvent};
-use written_file::{Evidence, Given};
+use written_file::{Evidence, Given, GivenBody};
 
 /// Bytes of records that are looked at.
 const LOOKED_AT: u64 = 1 << 20;
@@ -52,13 +53,20 @@ struct Written {
 
 pub(super) async fn run(InitArguments { target, openapi, output }: InitArguments) -> Exit {
     logging::init("warn");
+    if let Some(file) = output.as_deref().filter(|file| file.exists()) {
+        eprintln!(
+            "error: {} exists, and is never replaced\nhint: name another --output, or delete the file",
+            file.display()
+        );
+        return Exit::Output;
+    }
     let written = if openapi { of_document(target).await } else { of_url(target).await };
     let Written { text, exit } = match written {
         Ok(written) => written,
         Err(exit) => return exit,
     };
     if let Err(mistakes) = Config::read(&text, "the configuration", &Machine) {
-        eprintln!("{mistakes}");
+        eprintln!("error: what was found, with the options, makes no configuration that can be read:\n{mistakes}");
         return Exit::Usage;
     }
     match write(output.as_deref(), &text) {
@@ -72,8 +80,16 @@ pub(super) async fn run(InitArguments { target, openapi, output }: InitArguments
 
 /// Writes the collection of a URL.
 async fn of_url(target: CrawlArguments) -> Result<Written, Exit> {
-    let given = Given { options: target.lines(), fields: target.field_names() };
+    let mut given = Given { options: target.lines(), fields: target.field_names(), body: GivenBody::None };
+    let has_data = target.has_data();
     let (mut crawl, collection) = target.crawl().map_err(wrong_usage)?;
+    match &crawl.first.body {
+        Some(RequestBody::Json(body)) if has_data => {
+            given.options.push(("body".to_owned(), toml_quoted(&body.to_string())));
+        }
+        Some(_) if has_data => given.body = GivenBody::Other,
+        _ => {}
+    }
     // Where nothing shows a pagination, the file leaves the decision to the operator.
     if crawl.pagination.style.is_auto() || collection.is_by_host() {
         Arc::make_mut(&mut crawl.pagination).single_page = LonePage::Accept;
@@ -98,6 +114,9 @@ async fn of_document(target: CrawlArguments) -> Result<Written, Exit> {
             Ok(text) => (text, None),
             Err(error) => return Err(wrong_usage(format!("{}: {error}", file.display()))),
         },
+        None if target.names_no_url() => {
+            return Err(wrong_usage(format!("{}: no such file, and no URL", target.place())));
+        }
         None => {
             let (crawl, _) = target.crawl().map_err(wrong_usage)?;
             let text = crawl.first_answer().await.map_err(|failure| not_opened(&failure))?;
@@ -114,7 +133,7 @@ fn wrong_usage(what: impl std::fmt::Display) -> Exit {
 }
 
 fn not_opened(failure: &Failure) -> Exit {
-    tell(failure);
+    tell::<InitArguments>(failure);
     Exit::not_opened(failure)
 }
 

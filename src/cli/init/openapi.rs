@@ -10,7 +10,7 @@ use url::Url;
 
 use super::schema_sample::{DEPTH, MORE, SAMPLE, Sampler};
 use super::written_file::CommentedLines;
-use crate::config::{mistakes_in, toml_quoted, written};
+use crate::config::{Options, mistakes_in, toml_quoted, written};
 use crate::pagination::detect::{self, PageParam, page_param};
 use crate::pagination::{PageRequest, Pagination, Param, Path, Records, Style};
 
@@ -20,8 +20,18 @@ pub(super) fn text(document: &[u8], place: Option<&Url>, options: &[(String, Str
         .map_err(|error| format!("the document is not JSON: {error}; convert a YAML document first"))?;
     let version = ["openapi", "swagger"].iter().find_map(|name| document.get(name)?.as_str());
     let version = version.ok_or("not an OpenAPI document: it has neither `openapi` nor `swagger`")?;
-    let mut options: Vec<_> = options.iter().filter(|(key, _)| key != "upstream").cloned().collect();
-    let server = server(&document, place)?;
+    let given = options.iter().find(|(key, _)| key == "url").map(|(_, url)| url.trim_matches('"'));
+    let server = match given {
+        Some(url) => absolute(url, place)?,
+        None => server(&document, place)?,
+    };
+    let (mut of_upstream, mut of_lists) = (Vec::new(), Vec::new());
+    for (key, value) in options.iter().filter(|(key, _)| !matches!(key.as_str(), "upstream" | "url")).cloned() {
+        match Options::upstream_key(&key) {
+            Some(key) => of_upstream.push((key.to_owned(), value)),
+            None => of_lists.push((key, value)),
+        }
+    }
     let mut lines = CommentedLines::default();
     lines.put(
         &format!("# Written by `unpage init --openapi` from an OpenAPI {version} document, whose word each line is: no list was asked for."),
@@ -29,19 +39,19 @@ pub(super) fn text(document: &[u8], place: Option<&Url>, options: &[(String, Str
     );
     lines.put("# `unpage init URL` tries one of them.", "");
     lines.put("[upstream.api]", "");
-    let is_elsewhere = place.is_some_and(|place| place.origin() != server.origin());
-    let known = if is_elsewhere {
-        "the document's server, of another origin than the document"
-    } else {
-        "the document's server"
+    let is_elsewhere = given.is_none() && place.is_some_and(|place| place.origin() != server.origin());
+    let known = match given {
+        Some(_) => "as given",
+        None if is_elsewhere => "the document's server, of another origin than the document",
+        None => "the document's server",
     };
     lines.put(&format!("url = {}", toml_quoted(server.as_str().trim_end_matches('/'))), known);
     if is_elsewhere {
         // They were given for the document's own origin.
-        options.retain(|(key, _)| key != "credentials");
+        of_upstream.retain(|(key, _)| key != "credentials");
         lines.put("# credentials: left out, for the document's server is of another origin", "");
     }
-    lines.put_given(&options);
+    lines.put_given(&of_upstream);
     let mut text = lines.into_text();
     let mut names = BTreeMap::new();
     let mut count = 0;
@@ -50,7 +60,7 @@ pub(super) fn text(document: &[u8], place: Option<&Url>, options: &[(String, Str
         let Some(path) = segments_alike(path, &mut names) else { continue };
         count += 1;
         text.push('\n');
-        text.push_str(&list.text(&path));
+        text.push_str(&list.text(&path, &of_lists));
     }
     if count == 0 {
         return Err("the document has no GET whose answer is a list".to_owned());
@@ -114,14 +124,18 @@ impl<'a> List<'a> {
         Some(Self { title: title.lines().next().unwrap_or_default(), params, records, pagination })
     }
 
-    fn text(&self, path: &str) -> String {
+    /// Returns the `[[collection]]`; `given` are keys that the user has set for each.
+    fn text(&self, path: &str, given: &[(String, String)]) -> String {
         let mut lines = CommentedLines::default();
         lines.put("[[collection]]", self.title);
         lines.put(&format!("path = {}", toml_quoted(path)), "GET");
         lines.put("upstream = \"api\"", "");
+        lines.put_given(given);
         match &self.pagination {
             Some((pagination, why)) => {
-                for line in written(pagination).lines() {
+                let written = written(pagination);
+                let found: Vec<_> = written.lines().filter(|line| !lines.has(key_of(line))).collect();
+                for line in found {
                     let known = if line.starts_with("records") { "by the answer's schema" } else { why.as_str() };
                     lines.put(line, &format!("unproven: {known}"));
                 }
@@ -129,8 +143,12 @@ impl<'a> List<'a> {
             None => {
                 let found = written(&Pagination::of(Style::AUTO, Records::at(self.records.clone())));
                 let records = found.lines().find(|line| line.starts_with("records = ")).unwrap_or_default();
-                lines.put(records, "unproven: by the answer's schema");
-                lines.put("pagination = \"auto\"", "the document does not tell: it is recognised by each crawl");
+                if !lines.has("records") {
+                    lines.put(records, "unproven: by the answer's schema");
+                }
+                if !lines.has("pagination") {
+                    lines.put("pagination = \"auto\"", "the document does not tell: it is recognised by each crawl");
+                }
             }
         }
         if !self.params.is_empty() {
@@ -140,11 +158,12 @@ impl<'a> List<'a> {
     }
 }
 
+/// Returns the key of a line.
+fn key_of(line: &str) -> &str {
+    line.split(" = ").next().unwrap_or_default()
+}
+
 /// Returns the URL of the first server, with the defaults of its variables.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "no request follows it: the operator reads the file, which says whose word it is"
-)]
 fn server(document: &Value, place: Option<&Url>) -> Result<Url, String> {
     let first = document.get("servers").and_then(|servers| servers.get(0));
     let mut url = match first.and_then(|server| server.get("url")?.as_str()) {
@@ -161,9 +180,18 @@ fn server(document: &Value, place: Option<&Url>) -> Result<Url, String> {
     for (name, variable) in variables.into_iter().flatten() {
         url = url.replace(&format!("{{{name}}}"), variable.get("default").and_then(Value::as_str).unwrap_or_default());
     }
+    absolute(&url, place)
+}
+
+/// Returns the URL, relative to that of the document.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no request follows it: the operator reads the file, which says whose word it is"
+)]
+fn absolute(url: &str, place: Option<&Url>) -> Result<Url, String> {
     let absolute = match place {
-        Some(place) => place.join(if url.is_empty() { "/" } else { &url }),
-        None => Url::parse(&url),
+        Some(place) => place.join(if url.is_empty() { "/" } else { url }),
+        None => Url::parse(url),
     };
     absolute.map_err(|error| {
         format!("the document's server is no URL: {url:?}: {error}; name the document by its own URL, which its server is relative to")

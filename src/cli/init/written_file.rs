@@ -15,6 +15,15 @@ pub(super) struct Given {
     pub(super) options: Vec<(String, String)>,
     /// Names of the header fields.
     pub(super) fields: Vec<String>,
+    pub(super) body: GivenBody,
+}
+
+/// Body that clients send themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GivenBody {
+    None,
+    /// One that is no JSON, which a configuration can't have.
+    Other,
 }
 
 /// Findings of the first pages and of the experiments.
@@ -122,6 +131,9 @@ pub(super) fn text(url: &Url, given: &Given, collection: &Collection, evidence: 
     }
     if !given.fields.is_empty() {
         lines.put(&format!("# Clients send these header fields themselves: {}.", given.fields.join(", ")), "");
+    }
+    if given.body == GivenBody::Other {
+        lines.put("# Clients send the body themselves: it is no JSON.", "");
     }
     if evidence.is_lone() {
         lines.put(

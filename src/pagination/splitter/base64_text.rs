@@ -136,7 +136,7 @@ pub(super) fn decoded_error(error: PageError) -> PageError {
         PageError::NotJson { at, what, shown } => {
             PageError::NotJson { at, what: format!("{what} (in the decoded text)"), shown }
         }
-        PageError::EmptyPage => {
+        PageError::EmptyPage(_) => {
             decoded_error(PageError::NotJson { at: 0, what: VALUE.to_owned(), shown: String::new() })
         }
         other => other,

@@ -120,7 +120,7 @@ impl CsvText {
             return Err(self.flaw("the text ends within a quoted field".to_owned()));
         }
         if self.columns.is_empty() {
-            return Err(PageError::EmptyPage);
+            return Err(PageError::EmptyPage("CSV"));
         }
         json.extend_from_slice(b"]}");
         Ok(())

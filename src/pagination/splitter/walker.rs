@@ -107,7 +107,7 @@ impl PageWalker {
         }
         match self.state {
             WalkerState::End if self.call != Call::Open => Ok(()),
-            WalkerState::Value if self.position.depth() == 0 => Err(PageError::EmptyPage),
+            WalkerState::Value if self.position.depth() == 0 => Err(PageError::EmptyPage("JSON")),
             _ => Err(PageError::NotJson {
                 at: self.read,
                 what: "the text ends before its JSON does".to_owned(),

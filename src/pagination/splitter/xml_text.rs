@@ -197,7 +197,7 @@ impl XmlElements {
             return Err(bad_text(XML, at, format!("the text ends within `{}`", self.open[0].name)));
         }
         if self.ended.is_empty() && self.other_root.is_none() {
-            return Err(PageError::EmptyPage);
+            return Err(PageError::EmptyPage("XML"));
         }
         // A list without elements is not there at all, which is an empty page where the configuration says so: but its parent has to be.
         if self.seen + 1 < self.way.len() && self.presence == Some(Presence::Optional) {
