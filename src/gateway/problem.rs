@@ -74,7 +74,7 @@ pub(super) fn bad_request(error: &RequestError) -> Response<Body> {
         ),
         RequestError::Coding => (
             StatusCode::NOT_ACCEPTABLE,
-            "accept `identity`, or a coding that `codings` offers; `coded_streams` limits the streams that have one at a time",
+            "accept a stream without a coding, or one that `codings` offers; `coded_streams` limits the streams that have one at a time",
         ),
         RequestError::StatusOfNone { .. } => {
             (StatusCode::BAD_REQUEST, "take the URL with rel=\"status\" from the Link field of a stream")

@@ -1,7 +1,7 @@
 //! Compressor of a content coding, in steps that do no IO: one gzip member (RFC 1952) or one zstd frame (RFC 8878).
 //!
-//! Both have level 1. Over JSON records zstd codes 0.8 GB/s to a tenth, gzip 0.15 to 0.5 GB/s to a sixth; level 6 of gzip saves a quarter of
-//! that for three times the work.
+//! Levels are those of the same cost: zlib-rs's level 2 and zstd's level 1. 30 MB of orders become 3.8 MB at 370 MB/s and 3.0 MB at 660 MB/s,
+//! where `gzip -1` makes 4.0 MB at 130 MB/s. Level 1 of zlib-rs (5.0 MB at 590 MB/s) has fixed codes, level 6 takes 3.3 times the work of 2.
 //!
 //! Several members or frames would be legal, but decoders stop behind the first or refuse the second. The coding is ended by
 //! [`CompressorStep::Finish`] alone: a compressor that is dropped leaves a text that its decoder knows to be cut.
@@ -57,7 +57,7 @@ enum CompressorState {
 impl Compressor {
     pub(super) fn new(coding: ContentCoding) -> Self {
         let state = match coding {
-            ContentCoding::Gzip => CompressorState::Gzip(Compress::new_gzip(Compression::new(1), DEFLATE_WINDOW_LOG)),
+            ContentCoding::Gzip => CompressorState::Gzip(Compress::new_gzip(Compression::new(2), DEFLATE_WINDOW_LOG)),
             ContentCoding::Zstd => CompressorState::Zstd(zstd()),
         };
         Self { state, space: BytesMut::new() }

@@ -24,7 +24,7 @@ fn asking(target: &str, fields: &[(&'static str, &str)]) -> Request<Full<Bytes>>
 }
 
 /// Decodes a body by the codings that its head names; the end of the coding is an error where it is none.
-fn decoded(received: &Received) -> (String, Result<(), BadCoding>) {
+pub(super) fn decoded(received: &Received) -> (String, Result<(), BadCoding>) {
     let mut decoder = Decoder::new(&received.head.headers);
     let (mut coded, mut text) = (Bytes::copy_from_slice(&received.body), Vec::new());
     while let Some(piece) = decoder.next(&mut coded).unwrap() {

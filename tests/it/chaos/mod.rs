@@ -1,4 +1,4 @@
-//! Chaos: every dialect at every width, coding, framing and client, before an upstream that fails or lies; and a judge of its own.
+//! Chaos: every dialect at every width, coding (of the upstream, of the stream), framing and client, before an upstream that fails or lies; and a judge of its own.
 //!
 //! A case follows from its seed alone. `UNPAGE_SEED=17` runs one, `UNPAGE_SEED=2000..4000` a range of them, `UNPAGE_LONG=1` runs many.
 
@@ -18,7 +18,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use unpage::demo::{Legacy, Quirks};
 
-use super::client;
+use super::client::{self, Received};
+use super::coded_streams::decoded;
 use super::proxy::{Proxy, run};
 use super::upstream::Upstream;
 use case::{Case, Client};
@@ -73,8 +74,19 @@ async fn ended(case: &Case) -> End {
     }
     let proxy = Proxy::start(&case.config(&upstream.url())).await;
     let (method, path) = (case.dialect.method.clone(), case.dialect.path);
+    let coding = ["identity", "gzip", "zstd"][(case.seed % 3) as usize];
     let accept = "application/x-ndjson;end=marker";
-    let request = Request::builder().method(method).uri(path).header(header::ACCEPT, accept).body(Full::default());
+    let request = Request::builder().method(method).uri(path).header(header::ACCEPT, accept);
+    let request = request.header(header::ACCEPT_ENCODING, coding).body(Full::default());
     let version = if case.client == Client::Http2 { client::Version::Http2 } else { client::Version::Http1 };
-    End::of_stream(&client::receive(version, proxy.address, request.unwrap()).await)
+    let received = client::receive(version, proxy.address, request.unwrap()).await;
+    let (text, end) = decoded(&received);
+    let is_whole = received.broken.is_none() || received.body.is_empty() || coding == "identity";
+    assert_eq!(
+        end.is_ok(),
+        is_whole,
+        "the end of the coding and that of the stream differ, seed {}: {end:?}",
+        case.seed
+    );
+    End::of_stream(&Received { body: text.into_bytes(), ..received })
 }
