@@ -110,6 +110,8 @@ def download(proxy: Kept, case: Case, folder: Path) -> Outcome:
     """A client as people write it: what broke is resumed at its byte, and begun again where there is nothing to resume."""
     # Callers of their own: a 429 of one slows the pace of no other.
     options = ["-f", case.version, "--max-time", "60", "-H", f"Authorization: {case.caller}"]
+    # Every other client decodes as it receives, and resumes at the number of decoded bytes.
+    options += ["--compressed"] if case.seed % 2 else []
     curl = Curl(proxy.url + case.path, folder / f"{case.seed}.ndjson", *options)
     outcome = curl.begin().outcome()
     for _ in range(3):
