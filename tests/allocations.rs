@@ -6,9 +6,11 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use http::{HeaderMap, StatusCode};
 use unpage::batch::Batch;
 use unpage::config::Caps;
+use unpage::format::{Format, RecordOffset};
 use unpage::pagination::link_guard::LinkGuard;
 use unpage::pagination::page::Head;
 use unpage::pagination::plan::{Walk, WalkStep};
@@ -129,4 +131,33 @@ fn no_record_costs_an_allocation() {
         }
     }
     assert!(counted >= 10, "{counted} ways");
+}
+
+#[test]
+fn no_record_costs_an_encoder_an_allocation() {
+    let columns = ["id".to_owned(), "tags".to_owned(), "none".to_owned()];
+    for (format, columns) in
+        [(Format::Json, None), (Format::JsonSeq, None), (Format::GeoJsonSeq, None), (Format::Csv, Some(&columns[..]))]
+    {
+        let record = "{\"type\":\"Feature\",\"id\":1,\"tags\":[\"a\",null],\"name\":\"x\"}\n";
+        let mut out = BytesMut::with_capacity(4 << 20);
+        let mut counts = [1_000, 10_000].map(|records| {
+            let lines = record.repeat(records);
+            let mut encoder = format.encoder(RecordOffset::default(), columns).unwrap();
+            // The first piece makes the buffers of the encoder.
+            encoder.push(record.as_bytes(), &mut out).unwrap();
+            let before = ALLOCATIONS.get();
+            // Cut at record boundaries and within records.
+            lines.as_bytes().chunks(record.len() * 10 + 7).for_each(|piece| encoder.push(piece, &mut out).unwrap());
+            encoder.finish(&mut out).unwrap();
+            assert!(out.len() > records * 10, "{format:?}");
+            out.clear();
+            ALLOCATIONS.get() - before
+        });
+        counts.sort_unstable();
+        assert!(
+            counts[1] <= counts[0] + 2 && counts[0] <= 8,
+            "{format:?}: {counts:?} allocations for 1,000 and 10,000 records"
+        );
+    }
 }

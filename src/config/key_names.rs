@@ -45,6 +45,7 @@ pub(super) static TOP: Level = Level {
         "wait_param",
         "codings",
         "coded_streams",
+        "columns_param",
         "limits",
         "drain",
         "snapshots",

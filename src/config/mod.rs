@@ -91,7 +91,6 @@ pub struct Config {
     /// Query parameter by which a client that can't set `Accept` asks for a stream; not sent upstream.
     #[doc(hidden)]
     pub format_param: String,
-    /// Query parameter that names a snapshot; not sent upstream.
     #[doc(hidden)]
     pub snapshot_param: String,
     /// Query parameter that names the record to resume after; not sent upstream.
@@ -105,6 +104,8 @@ pub struct Config {
     pub wait_param: String,
     #[doc(hidden)]
     pub codings: Codings,
+    #[doc(hidden)]
+    pub columns_param: String,
     /// Limits and stop of the server.
     #[doc(hidden)]
     pub server: ServerSettings,

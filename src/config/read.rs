@@ -22,12 +22,13 @@ use super::{
 use crate::server::{HostList, PeerSettings, ServerSettings};
 
 /// unpage's own query parameters and their defaults.
-const PARAMS: [(&str, &str); 5] = [
+const PARAMS: [(&str, &str); 6] = [
     ("format_param", "_format"),
     ("snapshot_param", "_snapshot"),
     ("since_param", "_since"),
     ("end_param", "_end"),
     ("wait_param", "_wait"),
+    ("columns_param", "_columns"),
 ];
 
 impl Config {
@@ -167,7 +168,7 @@ fn top(table: &TomlTable<'_>, presets: &[Option<PresetChoice>], secrets: &dyn Se
             listen::ADMIN_HINT,
         );
     }
-    let [format_param, snapshot_param, since_param, end_param, wait_param] = params(table);
+    let [format_param, snapshot_param, since_param, end_param, wait_param, columns_param] = params(table);
     let server = ServerSettings {
         limits: table.maybe("limits", |node| LIMITS.read(node)).unwrap_or_default(),
         drain: table.maybe("drain", |node| DRAIN.read(node)).unwrap_or_default(),
@@ -218,6 +219,7 @@ fn top(table: &TomlTable<'_>, presets: &[Option<PresetChoice>], secrets: &dyn Se
         end_param,
         wait_param,
         codings: codings::read(table),
+        columns_param,
         server,
         snapshots,
         collections,

@@ -1,4 +1,4 @@
-//! A JSON array: the lines of the log, a comma in place of each line feed, and brackets around them.
+//! A JSON array, or the `features` of a GeoJSON FeatureCollection (RFC 7946 §3.3): the lines of the log, a comma in place of each line feed.
 //!
 //! A raw line feed is never inside of a record, so the translation needs no parser. The closing bracket takes the place of the last line
 //! feed, and comes only with the proven end: no other JSON text is a whole array.
@@ -6,13 +6,20 @@
 use bytes::{BufMut, BytesMut};
 use memchr::memchr_iter;
 
+use super::encoding_error::EncodingError;
+use super::features::FeatureCheck;
 use super::layout::{Layout, RecordOffset};
 
-pub(super) const LAYOUT: Layout = Layout { prefix: "[", per_record: 0, suffix: "]\n", overlap: 1 };
+pub(super) const RECORDS: Layout = Layout { prefix: "[", per_record: 0, suffix: "]\n", overlap: 1 };
+
+pub(super) const FEATURES: Layout =
+    Layout { prefix: "{\"type\":\"FeatureCollection\",\"features\":[", per_record: 0, suffix: "]}\n", overlap: 1 };
 
 #[derive(Debug)]
 pub struct ArrayEncoder {
+    layout: Layout,
     before: BeforeNext,
+    features: Option<FeatureCheck>,
 }
 
 /// Text that is due before the next record.
@@ -24,14 +31,23 @@ enum BeforeNext {
 }
 
 impl ArrayEncoder {
-    pub(super) fn new(start: RecordOffset) -> Self {
+    pub(super) fn records(start: RecordOffset) -> Self {
         // The comma before a later record belongs to the one before it.
-        Self { before: if start.record == 0 { BeforeNext::Prefix } else { BeforeNext::Nothing } }
+        let before = if start.record == 0 { BeforeNext::Prefix } else { BeforeNext::Nothing };
+        Self { layout: RECORDS, before, features: None }
     }
 
-    pub(super) fn push(&mut self, lines: &[u8], out: &mut BytesMut) {
+    pub(super) fn features(start: RecordOffset) -> Self {
+        let features = Some(FeatureCheck::new(start.record));
+        Self { layout: FEATURES, features, ..Self::records(start) }
+    }
+
+    pub(super) fn push(&mut self, lines: &[u8], out: &mut BytesMut) -> Result<(), EncodingError> {
         if lines.is_empty() {
-            return;
+            return Ok(());
+        }
+        if let Some(features) = &mut self.features {
+            features.check(lines)?;
         }
         self.open(out);
         let (body, before) = match lines.split_last() {
@@ -44,18 +60,19 @@ impl ArrayEncoder {
         let copy = &mut out[start..];
         memchr_iter(b'\n', body).for_each(|at| copy[at] = b',');
         self.before = before;
+        Ok(())
     }
 
     pub(super) fn finish(&mut self, out: &mut BytesMut) {
         if self.before == BeforeNext::Prefix {
             self.open(out);
         }
-        out.put_slice(LAYOUT.suffix.as_bytes());
+        out.put_slice(self.layout.suffix.as_bytes());
     }
 
     fn open(&mut self, out: &mut BytesMut) {
         match self.before {
-            BeforeNext::Prefix => out.put_slice(LAYOUT.prefix.as_bytes()),
+            BeforeNext::Prefix => out.put_slice(self.layout.prefix.as_bytes()),
             BeforeNext::Comma => out.put_u8(b','),
             BeforeNext::Nothing => {}
         }

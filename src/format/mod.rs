@@ -4,12 +4,25 @@
 //! format is a variant here, an [`Encoder`] that keeps this rule, and a [`Layout`] that says where its bytes are.
 
 mod array;
+mod cells;
+mod columns;
 mod encoder;
+mod encoding_error;
+mod features;
+mod json_members;
 mod layout;
 pub mod ndjson;
+mod sequence;
+mod table;
 
-pub use encoder::{Encoder, EncodingError};
+use array::ArrayEncoder;
+use cells::TableReader;
+pub use columns::MOST as MOST_COLUMNS;
+pub use encoder::Encoder;
+pub use encoding_error::EncodingError;
 pub use layout::{Layout, RecordOffset};
+use sequence::SequenceEncoder;
+use table::TableEncoder;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
@@ -18,17 +31,43 @@ pub enum Format {
     Ndjson,
     /// One JSON array.
     Json,
+    /// A FeatureCollection (RFC 7946).
+    GeoJson,
+    /// A JSON text sequence (RFC 7464).
+    JsonSeq,
+    /// A GeoJSON text sequence (RFC 8142).
+    GeoJsonSeq,
+    /// Comma-separated values (RFC 4180).
+    Csv,
+    /// The same for spreadsheets: with a byte order mark, and without texts that are formulas.
+    CsvExcel,
+    /// Values separated by tabs.
+    Tsv,
 }
 
 impl Format {
-    pub const ALL: [Self; 2] = [Self::Ndjson, Self::Json];
+    pub const ALL: [Self; 8] = [
+        Self::Ndjson,
+        Self::Json,
+        Self::GeoJson,
+        Self::JsonSeq,
+        Self::GeoJsonSeq,
+        Self::Csv,
+        Self::CsvExcel,
+        Self::Tsv,
+    ];
 
     /// Returns the media types in `Accept` that ask for the format (RFC 9110 §12.5.1), in lower case, the preferred one first. API clients
     /// send `application/json` with every request, so it asks for no array.
     pub const fn accepted(self) -> &'static [&'static str] {
         match self {
             Self::Ndjson => &ndjson::MEDIA_TYPES,
-            Self::Json => &[],
+            Self::Json | Self::CsvExcel => &[],
+            Self::GeoJson => &["application/geo+json"],
+            Self::JsonSeq => &["application/json-seq"],
+            Self::GeoJsonSeq => &["application/geo+json-seq"],
+            Self::Csv => &["text/csv"],
+            Self::Tsv => &["text/tab-separated-values"],
         }
     }
 
@@ -37,6 +76,12 @@ impl Format {
         match self {
             Self::Ndjson => &ndjson::NAMES,
             Self::Json => &[("json", "application/json")],
+            Self::GeoJson => &[("geojson", "application/geo+json")],
+            Self::JsonSeq => &[("json-seq", "application/json-seq")],
+            Self::GeoJsonSeq => &[("geojson-seq", "application/geo+json-seq")],
+            Self::Csv => &[("csv", "text/csv")],
+            Self::CsvExcel => &[("csv-excel", "text/csv")],
+            Self::Tsv => &[("tsv", "text/tab-separated-values")],
         }
     }
 
@@ -44,19 +89,49 @@ impl Format {
         self.names()[0].0
     }
 
-    /// Returns the relation of the format's offsets to those of the log.
-    pub fn layout(self) -> Layout {
+    /// Returns the parameters of the media type in `Content-Type`, with their semicolons.
+    pub const fn parameters(self) -> &'static str {
         match self {
-            Self::Ndjson => Layout::LOG,
-            Self::Json => array::LAYOUT,
+            Self::Csv | Self::CsvExcel => "; charset=utf-8; header=present",
+            Self::Tsv => "; charset=utf-8",
+            Self::Ndjson | Self::Json | Self::GeoJson | Self::JsonSeq | Self::GeoJsonSeq => "",
         }
     }
 
-    /// Returns an encoder that begins with the record at this position; none for the format of the log.
-    pub fn encoder(self, start: RecordOffset) -> Option<Encoder> {
+    /// Returns `true` for a table, whose columns a request may name.
+    pub const fn has_columns(self) -> bool {
+        self.layout().is_none()
+    }
+
+    /// Returns `true` where every record has to be a GeoJSON Feature.
+    pub const fn takes_features(self) -> bool {
+        matches!(self, Self::GeoJson | Self::GeoJsonSeq)
+    }
+
+    /// Returns the relation of the format's offsets to those of the log; none where only encoding tells them.
+    pub const fn layout(self) -> Option<Layout> {
         match self {
-            Self::Ndjson => None,
-            Self::Json => Some(Encoder::Array(array::ArrayEncoder::new(start))),
+            Self::Ndjson => Some(Layout::LOG),
+            Self::Json => Some(array::RECORDS),
+            Self::GeoJson => Some(array::FEATURES),
+            Self::JsonSeq | Self::GeoJsonSeq => Some(sequence::LAYOUT),
+            Self::Csv | Self::CsvExcel | Self::Tsv => None,
         }
+    }
+
+    /// Returns an encoder that begins with the record at this position, the first one for a format without a layout; none for the format of the
+    /// log. `columns` are those that a table shall have.
+    pub fn encoder(self, start: RecordOffset, columns: Option<&[String]>) -> Option<Encoder> {
+        let table = |delimiter, reader| Encoder::Table(Box::new(TableEncoder::new(delimiter, reader, columns)));
+        Some(match self {
+            Self::Ndjson => return None,
+            Self::Json => Encoder::Array(ArrayEncoder::records(start)),
+            Self::GeoJson => Encoder::Array(ArrayEncoder::features(start)),
+            Self::JsonSeq => Encoder::Sequence(SequenceEncoder::texts()),
+            Self::GeoJsonSeq => Encoder::Sequence(SequenceEncoder::features(start)),
+            Self::Csv => table(b',', TableReader::Program),
+            Self::CsvExcel => table(b',', TableReader::Spreadsheet),
+            Self::Tsv => table(b'\t', TableReader::Program),
+        })
     }
 }

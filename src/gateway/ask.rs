@@ -283,9 +283,7 @@ mod tests {
 
     #[test]
     fn the_address_of_a_stream_has_the_record_that_it_begins_behind_and_no_other_of_unpages_parameters() {
-        let [format, snapshot, since, end, wait] =
-            ["_format", "_snapshot", "_since", "_end", "_wait"].map(ToOwned::to_owned);
-        let names = ParamNames { format, snapshot, since, end, wait };
+        let names = ParamNames::usual();
         for (target, kept) in [
             ("/a?_end=marker&_format=ndjson", "/a"),
             ("/a?_wait=complete&_snapshot=~x", "/a"),

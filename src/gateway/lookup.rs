@@ -64,7 +64,7 @@ impl SnapshotLookup {
             return Err(NoSnapshot::UnnamedRange);
         }
         if let (Some(_), Some(IfRange::Tag(tag))) = (options.partial_range(), &options.if_range)
-            && *tag == Representation::new(options.media_type).entity_tag(tag.snapshot)
+            && *tag == Representation::new(options).entity_tag(tag.snapshot)
             && let Some(found) = self.named(request, keys, tag.snapshot).await
         {
             return found;

@@ -197,7 +197,7 @@ impl Gateway {
             Err(NoSnapshot::Page) => return forwarding.answer(route, head, Full::new(request.body.clone())).await,
             Err(NoSnapshot::UnnamedRange) => return self.unnamed_range(&request, keys.shared),
             Err(no_snapshot) => {
-                let representation = Representation::new(request.options.media_type);
+                let representation = Representation::new(&request.options);
                 let url = |id| representation.pinned_url(id, &request.original, names);
                 let pinned = |id| request.has_address().then(|| url(id));
                 return lookup_problem::no_snapshot(&no_snapshot, pinned);
@@ -207,7 +207,7 @@ impl Gateway {
             Ok(coding) => coding,
             Err(error) => return problem::bad_request(&error),
         };
-        let representation = Representation::new(request.options.media_type);
+        let representation = Representation::new(&request.options);
         let applied = request.applied_preferences();
         let representation = representation.coded(coding.as_ref().map(|coding| coding.coding));
         let response = StreamResponse {
@@ -231,7 +231,7 @@ impl Gateway {
     /// Answers a range that names no snapshot. Where it is configured, the client is sent to the only snapshot that the range can be of.
     fn unnamed_range(&self, request: &StreamRequest, key: CacheKey) -> Response<Body> {
         let Shared { names, unnamed, .. } = &*self.shared;
-        let representation = Representation::new(request.options.media_type);
+        let representation = Representation::new(&request.options);
         let (registry, url) = (self.registry(), |id| representation.pinned_url(id, &request.original, names));
         let only = match unnamed {
             Resume::Redirect => registry.only_of(key),

@@ -98,6 +98,16 @@ pub(super) fn bad_request(error: &RequestError) -> Response<Body> {
         RequestError::Wait { .. } => {
             (StatusCode::BAD_REQUEST, "the only value is `complete`; `wait_param` gives the parameter another name")
         }
+        RequestError::Columns { .. } => {
+            (StatusCode::BAD_REQUEST, "ask for `csv`, `csv-excel` or `tsv`, or leave the columns out")
+        }
+        RequestError::ManyColumns { .. } => {
+            (StatusCode::BAD_REQUEST, "name fewer columns, or ask for `ndjson`, which has all members")
+        }
+        RequestError::NoColumn { .. } => (
+            StatusCode::BAD_REQUEST,
+            "separate the columns by commas, as in `id,customer.email`, or leave the parameter out",
+        ),
         RequestError::Ranges => (StatusCode::BAD_REQUEST, "ask for one range at a time"),
         RequestError::Datetime => (StatusCode::BAD_REQUEST, "write it like this: Sun, 06 Nov 1994 08:49:37 GMT"),
     };

@@ -21,6 +21,9 @@ pub async fn respond(response: &StreamResponse<'_>, unnamed: Resume) -> Response
     if options.has_unnamed_range() {
         return respond_to_unnamed_range(response.pinned_url(), unnamed);
     }
+    if let Some(refusal) = representation.refusal(snapshot.log()).await {
+        return problem::failed(&refusal);
+    }
     let range = match range_of(response) {
         Some(range) => representation.part(snapshot.log(), range).await,
         None if options.method == Method::HEAD => representation.head(snapshot.log()),

@@ -40,7 +40,11 @@ impl MediaType {
     /// Returns the value of `Content-Type`.
     pub fn content_type(self) -> HeaderValue {
         match self.end {
-            EndMark::None => HeaderValue::from_static(self.essence),
+            EndMark::None if self.format.parameters().is_empty() => HeaderValue::from_static(self.essence),
+            EndMark::None => {
+                let text = format!("{}{}", self.essence, self.format.parameters());
+                HeaderValue::try_from(text).expect("a media type is ASCII")
+            }
             EndMark::Marker => {
                 HeaderValue::try_from(format!("{};end=marker", self.essence)).expect("a media type is ASCII")
             }

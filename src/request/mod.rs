@@ -50,6 +50,8 @@ pub struct ParamNames {
     pub end: String,
     /// Parameter for a wait; where its first value is another than `complete` it is the upstream's own.
     pub wait: String,
+    /// Parameter for the columns of a table.
+    pub columns: String,
 }
 
 /// Error in a request for a stream; the upstream is not asked.
@@ -77,6 +79,12 @@ pub enum RequestError {
     EndOfFormat { format: &'static str },
     #[error("unknown kind of wait `{wait}` in the parameter `{param}`")]
     Wait { param: String, wait: String },
+    #[error("the parameter `{param}` names the columns of a table, and the request asks for the format `{format}`")]
+    Columns { param: String, format: &'static str },
+    #[error("the parameter `{param}` names no column, or one without a name")]
+    NoColumn { param: String },
+    #[error("the parameter `{param}` names more than {most} columns")]
+    ManyColumns { param: String, most: usize },
     #[error("a stream can't be sent over HTTP/1.0, which has no way to tell a whole one from a broken one")]
     Http10,
     #[error("the request refuses a stream without a content coding, and accepts none that is to be had")]
@@ -95,7 +103,15 @@ impl ParamNames {
             since: config.since_param.clone(),
             end: config.end_param.clone(),
             wait: config.wait_param.clone(),
+            columns: config.columns_param.clone(),
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn usual() -> Self {
+        let [format, snapshot, since, end, wait, columns] =
+            ["_format", "_snapshot", "_since", "_end", "_wait", "_columns"].map(ToOwned::to_owned);
+        Self { format, snapshot, since, end, wait, columns }
     }
 
     /// Returns the pairs of a query that are not unpage's own, as they are spelled.
@@ -109,7 +125,7 @@ impl ParamNames {
             if name == self.wait.as_str() {
                 return !*has_wait.get_or_insert(value == WAIT_COMPLETE);
             }
-            ![&self.format, &self.snapshot, &self.since].into_iter().any(|own| name == own.as_str())
+            ![&self.format, &self.snapshot, &self.since, &self.columns].into_iter().any(|own| name == own.as_str())
         };
         query.split('&').filter(is_foreign).collect()
     }
@@ -121,9 +137,7 @@ mod tests {
 
     #[test]
     fn own_parameters_are_found_however_they_are_spelled_and_the_others_keep_their_bytes() {
-        let [format, snapshot, since, end, wait] =
-            ["_format", "_snapshot", "_since", "_end", "_wait"].map(ToOwned::to_owned);
-        let names = ParamNames { format, snapshot, since, end, wait };
+        let names = ParamNames::usual();
         for (query, foreign) in [
             ("", ""),
             ("a=1&&b", "a=1&&b"),

@@ -1,6 +1,7 @@
 //! Options of a request for a stream.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::request::Parts;
@@ -12,7 +13,7 @@ use super::{
     ParamNames, Range, RangeSpec, RequestError, SnapshotName, Trailers, WAIT_COMPLETE, WantDigest, prefer_order,
 };
 use crate::config::{Collection, ContentCoding};
-use crate::format::Format;
+use crate::format::{Format, MOST_COLUMNS};
 use crate::id::SnapshotId;
 use crate::pagination::first_value::is_first_value;
 use crate::pagination::{Param, PartOrder};
@@ -26,6 +27,8 @@ pub struct StreamOptions {
     pub version: Version,
     pub media_type: MediaType,
     pub accept_encoding: AcceptEncoding,
+    /// Columns of a table, each by its dotted path.
+    pub columns: Option<Arc<[String]>>,
     /// Preferred order of the collection's parts.
     pub order: Option<PartOrder>,
     pub view: View,
@@ -63,7 +66,7 @@ impl StreamOptions {
     /// Fails where a stream is asked for that can't be given; the upstream is not asked.
     pub fn read(head: &Parts, collection: &Collection, params: &ParamNames) -> Result<Option<Self>, RequestError> {
         let (headers, method) = (&head.headers, &head.method);
-        let [format, snapshot, since, end, wait] = own_params(&head.uri, params);
+        let [format, snapshot, since, end, wait, columns] = own_params(&head.uri, params);
         let named = |name: Cow<'_, str>| match name.parse() {
             Ok(name) => Ok(name),
             Err(_) => Err(RequestError::Snapshot { param: params.snapshot.clone(), name: name.into_owned() }),
@@ -102,6 +105,7 @@ impl StreamOptions {
         if media_type.end() == EndMark::Marker && media_type.format() != Format::Ndjson {
             return Err(RequestError::EndOfFormat { format: media_type.format().name() });
         }
+        let columns = columns.map(|columns| read_columns(&columns, media_type, params)).transpose()?;
         // Without its `since`, the whole collection would look like the answer.
         if since.is_some() && collection.pagination.since.is_none() {
             return Err(RequestError::Since { param: params.since.clone() });
@@ -130,6 +134,7 @@ impl StreamOptions {
             version: head.version,
             media_type,
             accept_encoding,
+            columns,
             order: prefer_order::read(headers),
             view,
             named,
@@ -190,10 +195,28 @@ fn id_of(named: Option<&SnapshotName>) -> Option<SnapshotId> {
     }
 }
 
-/// Returns the first values of unpage's own parameters: format, snapshot, since, end and wait.
-fn own_params<'q>(uri: &'q Uri, params: &ParamNames) -> [Option<Cow<'q, str>>; 5] {
-    let names = [&params.format, &params.snapshot, &params.since, &params.end, &params.wait];
-    let mut values = [const { None }; 5];
+/// Reads the columns of a table: dotted paths, separated by commas. One that is named twice stands once.
+fn read_columns(text: &str, media_type: MediaType, params: &ParamNames) -> Result<Arc<[String]>, RequestError> {
+    let param = params.columns.clone();
+    if !media_type.format().has_columns() {
+        return Err(RequestError::Columns { param, format: media_type.format().name() });
+    }
+    let mut columns = Vec::new();
+    for column in text.split(',') {
+        match column.trim() {
+            "" => return Err(RequestError::NoColumn { param }),
+            column if columns.iter().any(|known| known == column) => {}
+            _ if columns.len() == MOST_COLUMNS => return Err(RequestError::ManyColumns { param, most: MOST_COLUMNS }),
+            column => columns.push(column.to_owned()),
+        }
+    }
+    Ok(columns.into())
+}
+
+/// Returns the first values of unpage's own parameters: format, snapshot, since, end, wait and columns.
+fn own_params<'q>(uri: &'q Uri, params: &ParamNames) -> [Option<Cow<'q, str>>; 6] {
+    let names = [&params.format, &params.snapshot, &params.since, &params.end, &params.wait, &params.columns];
+    let mut values = [const { None }; 6];
     for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
         for (own, first) in names.into_iter().zip(&mut values) {
             if name == own.as_str() && first.is_none() {
@@ -243,10 +266,8 @@ mod tests {
     const ID: &str = "0123456789abcdef0123456789abcdef";
 
     fn read_of(config: &Config, request: http::request::Builder) -> Result<Option<StreamOptions>, RequestError> {
-        let [format, snapshot, since, end, wait] =
-            ["_format", "_snapshot", "_since", "_end", "_wait"].map(ToOwned::to_owned);
         let (head, ()) = request.body(()).unwrap().into_parts();
-        StreamOptions::read(&head, &config.collections[0], &ParamNames { format, snapshot, since, end, wait })
+        StreamOptions::read(&head, &config.collections[0], &ParamNames::usual())
     }
 
     fn read(request: http::request::Builder) -> Result<Option<StreamOptions>, RequestError> {
@@ -344,6 +365,11 @@ mod tests {
             (Request::get("/a?_end=&_format=ndjson"), end("")),
             (Request::get("/a?_end=Marker").header("accept", "application/x-ndjson"), end("Marker")),
             (Request::get(format!("/a?_end=true&_snapshot={ID}")), end("true")),
+            (
+                Request::get("/a?_columns=id&_format=json"),
+                RequestError::Columns { param: "_columns".to_owned(), format: "json" },
+            ),
+            (Request::get("/a?_columns=id,&_format=csv"), RequestError::NoColumn { param: "_columns".to_owned() }),
             (Request::get("/a?_end=marker&_format=json"), RequestError::EndOfFormat { format: "json" }),
             (Request::get(format!("/a?_snapshot={ID}")).header("accept", "*/*;q=0"), RequestError::NotAcceptable),
             (Request::get("/a?_format=ndjson").version(Version::HTTP_10), RequestError::Http10),

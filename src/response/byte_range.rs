@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use memchr::memchr_iter;
 
-use super::formatted_log::{FormatExtent, FormattedLog, RecordSource};
+use super::encoded_reader::FormatExtent;
+use super::formatted_log::{FormattedLog, RecordSource};
 use crate::error::{Failure, Fault};
 use crate::format::{Format, RecordOffset};
 use crate::request::{Range, RangeSpec};

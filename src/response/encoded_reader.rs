@@ -12,10 +12,20 @@ use crate::format::{Encoder, EncodingError};
 use crate::pagination::verdict::Verdict;
 use crate::snapshot::{Reader, ReaderEvent};
 
+/// Number of bytes that are encoded at once: a short record may be a long row.
+const PIECE: usize = 8 * 1024;
+
+/// Number of encoded bytes from which on they are sent.
+const FRAME: usize = 64 * 1024;
+
+/// Number of reads of the log after which other tasks of the thread have their turn, where no byte of them is wanted.
+const TURN: usize = 8;
+
 #[derive(Debug)]
 pub struct EncodedReader {
-    /// At the byte after those that the encoder has had.
     reader: Reader,
+    /// Bytes of the log that the reader has passed and the encoder has not had.
+    input: Bytes,
     encoder: Encoder,
     /// Encoded bytes that were not taken yet.
     encoded: BytesMut,
@@ -26,16 +36,31 @@ pub struct EncodedReader {
     end: Option<Result<Verdict, Arc<Failure>>>,
 }
 
+/// Extent of a format's bytes at one moment.
+#[derive(Debug)]
+pub(super) struct FormatExtent {
+    /// End of the bytes that can be read.
+    pub(super) visible: u64,
+    /// Length of the whole, of a complete log.
+    pub(super) length: Option<u64>,
+    /// Failure that keeps more bytes from coming.
+    pub(super) failure: Option<Arc<Failure>>,
+}
+
 impl EncodedReader {
     /// Makes a reader of these bytes of the format. The encoder and the reader are at the same record, whose offset in the format is
     /// `position`, at or before the first of the bytes.
     pub(super) fn new(reader: Reader, encoder: Encoder, position: u64, wanted: Range<u64>) -> Self {
-        Self { reader, encoder, encoded: BytesMut::new(), position, wanted, end: None }
+        Self { reader, encoder, input: Bytes::new(), encoded: BytesMut::new(), position, wanted, end: None }
     }
 
     /// Reads the next bytes. [`ReaderEvent::Complete`] comes only after the log was sealed as complete, and after the last byte of the format.
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<ReaderEvent, Arc<Failure>>> {
-        loop {
+        for _ in 0..TURN {
+            // Only the first piece of a frame is waited for.
+            while !self.input.is_empty() && self.encoded.len() < FRAME && self.end.is_none() {
+                ready!(self.poll_encode(context));
+            }
             if let Some(bytes) = self.take() {
                 return Poll::Ready(Ok(ReaderEvent::Bytes(bytes)));
             }
@@ -48,14 +73,15 @@ impl EncodedReader {
                 None => ready!(self.poll_encode(context)),
             }
         }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Encodes up to the first byte after `first`. On the way, goes on to the byte after `last` as far as the log has its bytes by now.
-    /// Returns the offset of the byte after the encoded ones, and the failure that keeps more from coming.
-    pub(super) async fn extend(mut self, first: u64, last: u64, visible: u64) -> (u64, Option<Arc<Failure>>) {
+    pub(super) async fn extend(mut self, first: u64, last: u64, visible: u64) -> FormatExtent {
         while self.end.is_none() {
             let is_reached = self.position > first;
-            if self.position > last || (is_reached && self.reader.position() >= visible) {
+            if self.position > last || (is_reached && self.input.is_empty() && self.reader.position() >= visible) {
                 break;
             }
             std::future::poll_fn(|context| self.poll_encode(context)).await;
@@ -64,13 +90,27 @@ impl EncodedReader {
             // A log in memory is always ready: other tasks of the thread need their turn.
             tokio::task::consume_budget().await;
         }
-        (self.position, self.end.and_then(Result::err))
+        let (length, failure) = match self.end {
+            Some(Ok(_)) => (Some(self.position), None),
+            Some(Err(failure)) => (None, Some(failure)),
+            None => (None, None),
+        };
+        FormatExtent { visible: self.position, length, failure }
     }
 
     /// Encodes the next piece of the log, or its end.
     fn poll_encode(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.input.is_empty() {
+            let piece = self.input.split_to(self.input.len().min(PIECE));
+            self.end =
+                self.encoder.push(&piece, &mut self.encoded).err().map(|error| Err(Arc::new(unencodable(error))));
+            return Poll::Ready(());
+        }
         let (encoded, end) = match ready!(self.reader.poll_next(context)) {
-            Ok(ReaderEvent::Bytes(bytes)) => (self.encoder.push(&bytes, &mut self.encoded), None),
+            Ok(ReaderEvent::Bytes(bytes)) => {
+                self.input = bytes;
+                return Poll::Ready(());
+            }
             Ok(ReaderEvent::Complete(verdict)) => (self.encoder.finish(&mut self.encoded), Some(Ok(verdict))),
             // It reads up to the log's end.
             Ok(ReaderEvent::Stop) => return Poll::Ready(()),

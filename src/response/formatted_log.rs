@@ -3,15 +3,20 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::encoded_reader::EncodedReader;
+use bytes::BytesMut;
+use memchr::memchr;
+
+use super::encoded_reader::{EncodedReader, FormatExtent, unencodable};
 use crate::error::Failure;
-use crate::format::Format;
+use crate::format::{Format, RecordOffset};
 use crate::snapshot::{Evicted, Log, LogExtent, Reader, ReaderEvent, Seal};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FormattedLog<'a> {
     pub(super) log: &'a Log,
     pub(super) format: Format,
+    /// Columns that the request names.
+    pub(super) columns: Option<&'a [String]>,
 }
 
 /// Bytes of a log, in the format of a response.
@@ -21,36 +26,31 @@ pub enum RecordSource {
     Encoded(Box<EncodedReader>),
 }
 
-/// Extent of a format's bytes at one moment.
-#[derive(Debug)]
-pub(super) struct FormatExtent {
-    /// End of the bytes that can be read.
-    pub(super) visible: u64,
-    /// Length of the whole, of a complete log.
-    pub(super) length: Option<u64>,
-    /// Failure that keeps more bytes from coming.
-    pub(super) failure: Option<Arc<Failure>>,
-}
-
 impl FormattedLog<'_> {
     /// Returns the length of the whole; none while it isn't known.
     pub(super) fn length(&self) -> Option<u64> {
         let LogExtent { bytes, records, seal, .. } = self.log.extent();
-        matches!(seal, Some(Seal::Complete(_))).then(|| self.format.layout().length(bytes, records))
+        let layout = self.format.layout().filter(|_| matches!(seal, Some(Seal::Complete(_))));
+        layout.map(|layout| layout.length(bytes, records))
     }
 
     /// Creates a reader that starts at the byte `at` of the format and stops before the byte `end`, if there is one.
     pub(super) fn reader(&self, at: u64, end: Option<u64>) -> Result<RecordSource, Evicted> {
-        let layout = self.format.layout();
-        let bytes = self.log.extent().bytes;
-        // No record begins at the end of the log, where the index may have an entry.
-        let start = self.log.near(|record| layout.offset(record) <= at && record.byte < bytes);
-        match self.format.encoder(start) {
+        let (start, position) = match self.format.layout() {
+            Some(layout) => {
+                let bytes = self.log.extent().bytes;
+                // No record begins at the end of the log, where the index may have an entry.
+                let start = self.log.near(|record| layout.offset(record) <= at && record.byte < bytes);
+                (start, layout.offset(start))
+            }
+            None => (RecordOffset::default(), 0),
+        };
+        match self.format.encoder(start, self.columns) {
             None => self.log.reader(at, end).map(RecordSource::Log),
             Some(encoder) => {
                 let reader = self.log.reader(start.byte, None)?;
                 let wanted = at..end.unwrap_or(u64::MAX);
-                let encoded = EncodedReader::new(reader, encoder, layout.offset(start), wanted);
+                let encoded = EncodedReader::new(reader, encoder, position, wanted);
                 Ok(RecordSource::Encoded(Box::new(encoded)))
             }
         }
@@ -59,17 +59,44 @@ impl FormattedLog<'_> {
     /// Resolves when the byte `first` can be read, or never will be. The extent is that of the moment at least up to the byte `last`.
     pub(super) async fn reached(&self, first: u64, last: u64) -> Result<FormatExtent, Evicted> {
         let source = self.reader(first, None)?;
-        let (visible, failure) = match source {
-            _ if self.length().is_some() => (0, None),
-            RecordSource::Log(mut reader) => match reader.reached().await {
-                LogExtent { visible, seal: Some(Seal::Failed(failure)), .. } => (visible, Some(failure)),
-                LogExtent { visible, .. } => (visible, None),
-            },
+        let reached = match source {
+            _ if self.length().is_some() => FormatExtent { visible: 0, length: None, failure: None },
+            RecordSource::Log(mut reader) => {
+                let LogExtent { visible, seal, .. } = reader.reached().await;
+                let failure = seal.and_then(|seal| match seal {
+                    Seal::Failed(failure) => Some(failure),
+                    Seal::Complete(_) => None,
+                });
+                FormatExtent { visible, length: None, failure }
+            }
             RecordSource::Encoded(reader) => reader.extend(first, last, self.log.extent().visible).await,
         };
         // A log that was completed meanwhile has all of its bytes: a range without an end must not stop before them.
-        let length = self.length();
-        Ok(FormatExtent { visible: length.unwrap_or(visible), length, failure })
+        Ok(match self.length() {
+            Some(length) => FormatExtent { visible: length, length: Some(length), failure: None },
+            None => reached,
+        })
+    }
+
+    /// Returns the reason for which the format can't have the first record, which it waits for; none where it can.
+    pub(super) async fn refusal(&self) -> Option<Failure> {
+        if !self.format.takes_features() {
+            return None;
+        }
+        let mut reader = self.log.reader(0, None).ok()?;
+        let mut encoder = self.format.encoder(RecordOffset::default(), None)?;
+        // The log's failures and the end of an empty one are those of the response.
+        while let Ok(ReaderEvent::Bytes(bytes)) = reader.next().await {
+            let end = memchr(b'\n', &bytes);
+            let first = end.map_or(&bytes[..], |end| &bytes[..=end]);
+            if let Err(error) = encoder.push(first, &mut BytesMut::new()) {
+                return Some(unencodable(error));
+            }
+            if end.is_some() {
+                break;
+            }
+        }
+        None
     }
 }
 

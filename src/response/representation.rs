@@ -4,13 +4,18 @@
 //! `Content-Encoding`, `Repr-Digest`, `Vary` and the end of the body. Another format changes these answers, and no other part of a response; the
 //! bytes of a content coding are made by `compressed_body`.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use twox_hash::XxHash3_64;
+use url::form_urlencoded;
 
 use super::byte_range::{ByteRange, RangeError};
 use super::formatted_log::FormattedLog;
 use super::snapshot_url::pinned_url;
 use super::stream_ending::StreamEnding;
 use crate::config::ContentCoding;
+use crate::error::Failure;
 use crate::format::Format;
 use crate::id::SnapshotId;
 use crate::request::{EndMark, EntityTag, MediaType, ParamNames, Range, StreamOptions, Trailers, WantDigest};
@@ -23,6 +28,7 @@ const SELECTORS: [HeaderName; 1] = [header::ACCEPT];
 pub struct Representation {
     media_type: MediaType,
     coding: Option<ContentCoding>,
+    columns: Option<Arc<[String]>>,
 }
 
 /// Relation of a representation's bytes to those of the snapshot's log.
@@ -36,8 +42,8 @@ enum Bytes {
 }
 
 impl Representation {
-    pub fn new(media_type: MediaType) -> Self {
-        Self { media_type, coding: None }
+    pub fn new(options: &StreamOptions) -> Self {
+        Self { media_type: options.media_type, columns: options.columns.clone(), coding: None }
     }
 
     /// Returns the representation in this content coding. Its bytes depend on time, so that it has neither a length nor ranges nor a digest.
@@ -54,28 +60,41 @@ impl Representation {
         }
     }
 
-    fn of<'a>(&self, log: &'a Log) -> FormattedLog<'a> {
-        FormattedLog { log, format: self.media_type.format() }
+    fn of<'a>(&'a self, log: &'a Log) -> FormattedLog<'a> {
+        FormattedLog { log, format: self.media_type.format(), columns: self.columns.as_deref() }
+    }
+
+    /// Returns the reason for which the snapshot can't be had in this format, as far as its first record tells.
+    pub async fn refusal(&self, log: &Log) -> Option<Failure> {
+        self.of(log).refusal().await
     }
 
     /// Returns the strong entity tag of the snapshot in this representation (RFC 9110 §8.8.3).
     pub fn entity_tag(&self, snapshot: SnapshotId) -> EntityTag {
-        let variant = match self.bytes() {
-            Bytes::OfTheLog => "",
-            Bytes::OfTheLogAndAMarker => "marker",
-            Bytes::Encoded => self.media_type.format().name(),
+        let variant = match (self.bytes(), &self.columns) {
+            (Bytes::OfTheLog, _) => String::new(),
+            (Bytes::OfTheLogAndAMarker, _) => "marker".to_owned(),
+            (Bytes::Encoded, None) => self.media_type.format().name().to_owned(),
+            (Bytes::Encoded, Some(columns)) => {
+                let hash = XxHash3_64::oneshot(columns.join(",").as_bytes());
+                format!("{}-{hash:016x}", self.media_type.format().name())
+            }
         };
-        EntityTag { snapshot, variant: variant.to_owned() }
+        EntityTag { snapshot, variant }
     }
 
     /// Returns the URL that names the snapshot in this representation: one of another format names it, since a GET of the URL may have another
     /// `Accept`.
     pub fn pinned_url(&self, id: SnapshotId, original: &str, names: &ParamNames) -> String {
-        let url = pinned_url(id, original, names);
-        match self.bytes() {
-            Bytes::OfTheLog | Bytes::OfTheLogAndAMarker => url,
-            Bytes::Encoded => format!("{url}&{}={}", names.format, self.media_type.format().name()),
+        let mut url = pinned_url(id, original, names);
+        if let Bytes::Encoded = self.bytes() {
+            url += &format!("&{}={}", names.format, self.media_type.format().name());
         }
+        if let Some(columns) = &self.columns {
+            let value: String = form_urlencoded::byte_serialize(columns.join(",").as_bytes()).collect();
+            url += &format!("&{}={value}", names.columns);
+        }
+        url
     }
 
     /// Returns the value of `ETag`: weak in a content coding, since no two coded bodies have the same bytes (RFC 9110 §8.8.1).

@@ -164,16 +164,14 @@ fn answering(
 }
 
 fn names() -> ParamNames {
-    let [format, snapshot, since, end, wait] =
-        ["_format", "_snapshot", "_since", "_end", "_wait"].map(ToOwned::to_owned);
-    ParamNames { format, snapshot, since, end, wait }
+    ParamNames::new(&Config::transparent("http://127.0.0.1:1").unwrap())
 }
 
 async fn respond_as(how: &As, snapshot: &Snapshot, options: &StreamOptions) -> Response<Body> {
     let response = StreamResponse {
         snapshot,
         options,
-        representation: &Representation::new(options.media_type),
+        representation: &Representation::new(options),
         original: ORIGINAL,
         names: &names(),
         cache_status: how.cache_status,
