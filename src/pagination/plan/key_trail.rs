@@ -186,10 +186,12 @@ impl KeyTrail {
     pub(super) fn settle(&mut self, last: &[u8], head: &Head) -> Result<(), PageError> {
         self.drift.late += if self.reads_again() { self.page.new_records() } else { self.page.late() };
         self.keys.end_page(self.page.met());
-        if self.page.new_records() > 0 && !self.is_back() && !self.reads_again() {
+        let goes_on = self.page.new_records() > 0 && !self.is_back() && !self.reads_again();
+        // Late records may fill several pages in front of those ahead.
+        if goes_on && self.tail.as_ref().map_or(Ok(true), |tail| tail.has_passed(last))? {
             self.keys.forget_ahead();
         }
-        let (goes_back, key) = (self.is_back(), self.keys.behind());
+        let (goes_back, key) = (self.is_back() || self.keys.ahead() > 0, self.keys.behind());
         self.tail.as_mut().map_or(Ok(()), |tail| tail.end_page(last, key, head.date(), goes_back))
     }
 

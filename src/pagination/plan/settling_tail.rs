@@ -79,6 +79,11 @@ impl SettlingTail {
         Ok(is_behind)
     }
 
+    /// Returns true if a page that ends with this record has passed all records that came before it.
+    pub(super) fn has_passed(&self, last: &[u8]) -> Result<bool, PageError> {
+        Ok(Some(self.second_of(last)?) > self.note.last)
+    }
+
     /// Takes a whole page that ends with this record and its key, and was answered at `date`, in seconds since 1970.
     pub(super) fn end_page(
         &mut self,
@@ -96,7 +101,7 @@ impl SettlingTail {
         }
         if !last.is_empty() {
             let last = self.second_of(last)?;
-            // A page that begins in front of what came may end there, too, where late records fill it.
+            // A page in front of what came may end there, too, where late records fill it.
             if !goes_back && self.note.last.is_some_and(|before| last < before) {
                 return Err(Unsettled::Backwards(self.path.clone()).into());
             }
