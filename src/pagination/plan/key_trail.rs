@@ -197,13 +197,10 @@ impl KeyTrail {
 
     /// Goes back to where the list may still settle, behind an end that is proven. Returns false if there is no such place.
     pub(super) fn read_again(&mut self, proof: Proof) -> Result<bool, PageError> {
-        let Some(tail) = self.tail.as_mut().filter(|tail| !tail.is_read_again()) else { return Ok(false) };
-        if !tail.begin(proof) {
-            return Ok(false);
-        }
+        let tail = self.tail.as_mut().filter(|tail| !tail.is_read_again());
+        let Some(tail) = tail.and_then(|tail| tail.begin(proof).then_some(tail)) else { return Ok(false) };
         self.held = None;
-        let is_kept = self.keys.return_to(tail.anchor());
-        if is_kept { Ok(true) } else { Err(Unsettled::TailTooLong.into()) }
+        self.keys.return_to(tail.anchor()).then_some(true).ok_or_else(|| Unsettled::TailTooLong.into())
     }
 
     /// Returns true if the end of the list is read again.
