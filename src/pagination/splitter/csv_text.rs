@@ -88,7 +88,7 @@ impl CsvText {
     pub(super) fn feed(&mut self, mut piece: &[u8], json: &mut Vec<u8>) -> Result<(), PageError> {
         let is_text = |byte: &u8| !byte.is_ascii_whitespace() && *byte != b'"';
         self.first = self.first.or_else(|| piece.iter().copied().find(is_text));
-        if self.columns.is_empty() && matches!(self.first, Some(b'<' | b'{' | b'[')) {
+        if matches!(self.first, Some(b'<' | b'{' | b'[')) {
             return Err(self.flaw("markup or JSON stands where the columns' names do".to_owned()));
         }
         if let Err((at, what)) = self.quotes.feed(piece) {
@@ -209,6 +209,7 @@ mod tests {
             ("id;b\n1;\"x\ny\"\n", "a quote stands within a field"),
             ("<html>Log in</html>", "markup or JSON"),
             ("{\"error\":\"late\"}\n", "markup or JSON"),
+            ("\"\"\n<b>late</b>\n", "markup or JSON"),
             ("id,id\n", "two columns have the name \"id\""),
             ("", "the page is empty"),
             ("\n", "the page is empty"),
