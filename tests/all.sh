@@ -168,7 +168,7 @@ neon() {
 # Targets that read an upstream's bytes are fuzzed for a minute each, the others for some seconds; earlier corpora are extended.
 fuzz() {
   cargo fmt --check --manifest-path fuzz/Cargo.toml && fuzz_build || return
-  fuzz_all 60 splitter coding && fuzz_all 5 path link && fuzz_all 5 config ending && fuzz_all 5 plan journal keys && fuzz_all 5 head
+  fuzz_all 60 splitter coding && fuzz_all 5 path link && fuzz_all 5 config ending encodings && fuzz_all 5 plan journal keys && fuzz_all 5 head
 }
 
 # The flags are those of cargo-fuzz without a sanitizer; the target is named so that they aren't for what runs while building.
