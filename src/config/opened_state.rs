@@ -20,7 +20,7 @@ table! {
         "value" => value: PATH, required("say where its answer names the state: value = \"id\"");
         "renewed" => renewed: PATH, some;
         "page_path" => page_path: PAGE_PATH, some;
-        "merge" => merge: MEMBERS, usual;
+        "merge" => merge: JSON_OBJECT, usual;
         "close" => close: CLOSING, some;
     }
 }
@@ -48,12 +48,12 @@ const TARGET: Form<String> = Form { read: |node| target(node, &['#', '\\']), wri
 /// Path alone: the query is the client's.
 const PAGE_PATH: Form<String> = Form { read: |node| target(node, &['#', '\\', '?']), write: |path| text(path) };
 
-/// Members of a JSON object.
-struct Members;
+/// A JSON object.
+struct JsonObject;
 
-static MEMBERS: Members = Members;
+static JSON_OBJECT: JsonObject = JsonObject;
 
-impl Members {
+impl JsonObject {
     fn read(&self, node: &TomlNode<'_>) -> Option<Map<String, Value>> {
         match body(node)? {
             Value::Object(members) => Some(members),
