@@ -75,8 +75,8 @@ mod tests {
     use crate::config::Options;
 
     /// Words in backticks that are commands, values or members, and no keys.
-    const OTHER_WORDS: [&str; 13] = [
-        "snapshot", "auto", "complete", "init", "jsonl", "marker", "moved", "ndjson", "offset", "openapi", "read",
+    const OTHER_WORDS: [&str; 14] = [
+        "snapshot", "auto", "complete", "init", "json", "jsonl", "marker", "moved", "ndjson", "offset", "openapi", "read",
         "serve", "swagger",
     ];
 

@@ -33,6 +33,8 @@ pub enum Doubt {
     Repeated,
     /// The end was taken from a short or empty page, and the upstream's pages may be so in the middle of the list.
     ShortPage,
+    /// A numbered page without records stood before others that had some.
+    Hole,
     /// Fewer records came than the upstream's last total says.
     Fewer,
     /// The last page may be the first one again.
@@ -64,6 +66,9 @@ impl fmt::Display for Doubt {
             Self::Keyless => "records without a key are not known again, so that nothing ties one page to the next",
             Self::ShortPage => {
                 "a short or empty page was taken for the end, and the upstream's pages may also be so before it"
+            }
+            Self::Hole => {
+                "a page without records stood before others that had some, and no count shows that the upstream has none there"
             }
             Self::Fewer => "fewer records came than the upstream's total, which changed: they were inserted in front, or are missing",
             Self::FirstAgain => {

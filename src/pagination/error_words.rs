@@ -19,9 +19,11 @@ const PASSING: &str = "\
     processing|in progress|queued|not ready|maintenance|internal|server error|over query";
 /// Words of a page that is good, or empty because nothing is there.
 const GOOD: &str = "\
-    ok|okay|success|successful|successfully|succeeded|complete|completed|done|finished|last|end|empty|none|no|zero|nothing|exhausted|\
+    ok|okay|success|successful|successfully|succeeded|complete|completed|done|finished|last|end|empty|none|zero|nothing|exhausted|\
     found|fetched|retrieved|loaded|listed|returned|executed|\
     not found|0|true";
+/// Words behind "no" that make it English, beside plurals: in other languages it may mean "not".
+const NONE_OF: &str = "more|further|additional|other|new|data|content|result|record|item|entry|row|match|matching|page";
 const NO_FAILURES: [&str; 3] = ["no error", "without error", "0 error"];
 
 /// Outlook of a failure that is described by this text.
@@ -80,7 +82,10 @@ pub(super) fn check_beside(first: Option<&PageEnvelope>, page: &PageEnvelope) ->
         // A message that the first page did not have must be about the end.
         WordRole::Message => !says_none(word.value) && !is_good(word.value),
     });
-    failure.map_or(Ok(()), |word| Err(failed(word)))
+    // In place of records, any text for people may be the message of a failure.
+    let is_telling = |word: &PageWord<'_>| !is_good(word.value) && !is_overruled(word, page);
+    let text = || page.new_texts(first.filter(|_| page.is_empty())?).find(is_telling);
+    failure.or_else(text).map_or(Ok(()), |word| Err(failed(word)))
 }
 
 fn failed(PageWord { path, value, .. }: PageWord<'_>) -> PageError {
@@ -120,10 +125,18 @@ fn is_good(value: &Value) -> bool {
         (_, Some(code)) => matches!(code, 0 | 200..300 | 404 | 410 | 416),
         (Value::String(text), None) => {
             let text = normal(text);
-            !is_bad(&text) && GOOD.split('|').any(|good| format!(" {text} ").contains(&format!(" {good} ")))
+            let is_good = || GOOD.split('|').any(|good| format!(" {text} ").contains(&format!(" {good} ")));
+            !is_bad(&text) && (is_good() || says_no_records(&text))
         }
         (value, None) => *value == Value::Bool(true) || says_none(value),
     }
+}
+
+/// Returns true for "no" alone, or before a word for records.
+fn says_no_records(text: &str) -> bool {
+    let mut words = text.split(' ').skip_while(|word| *word != "no").skip(1);
+    let is_plural = |word: &str| word.len() > 3 && word.ends_with('s');
+    text == "no" || words.next().is_some_and(|word| is_plural(word) || NONE_OF.split('|').any(|none| none == word))
 }
 
 /// A whole number, also where it is spelled as a string.

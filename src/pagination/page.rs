@@ -58,6 +58,8 @@ pub enum RecordHolder {
     Records,
     /// `null`, which Go's encoders write for an empty list.
     Null,
+    /// Arrays and nulls at several paths, all of which count, each as the bit of its path.
+    Several { arrays: u64, nulls: u64 },
     /// Nothing, where the configuration allows it.
     Absent,
 }

@@ -24,6 +24,9 @@ pub(super) struct PageEnvelope {
     /// Path and value of each word.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     words: Vec<(String, Value)>,
+    /// Path and value of each text for people with another name; `None` where an older unpage has read the page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    texts: Option<Vec<(String, Value)>>,
     /// Place and value of each number that may count the collection's records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     counts: Vec<(String, u64)>,
@@ -80,6 +83,7 @@ impl PageEnvelope {
     }
 
     fn read_page(&mut self, page: &Value, asked: Option<&Asked<'_>>) {
+        self.texts.get_or_insert_default();
         match page {
             Value::Object(members) => self.read_object(members, &mut Vec::new(), asked),
             // Objects beside the array of the records.
@@ -103,6 +107,7 @@ impl PageEnvelope {
     fn read_object(&mut self, members: &Map<String, Value>, path: &mut Vec<Segment>, asked: Option<&Asked<'_>>) {
         // An object with an id is a thing of its own: its state is not the page's.
         let is_thing = members.get("id").is_some_and(|id| id.is_string() || id.is_number());
+        let is_link = is_thing || members.keys().any(|name| matches!(&**name, "href" | "url"));
         for (name, value) in members {
             path.push(Segment::Name(name.clone()));
             let role = WordRole::of(name).filter(|role| match role {
@@ -116,6 +121,10 @@ impl PageEnvelope {
                 (Some(_), _) if asked.is_some_and(|asked| asked.has(name, value)) => {}
                 (Some(role), _) if !(role == WordRole::Status && value.is_object()) => {
                     self.words.push((Path::new(path.clone()).to_string(), shortened(&role.text_of(value))));
+                }
+                (None, Value::String(text)) if !is_link && is_prose(text) => {
+                    let text = (Path::new(path.clone()).to_string(), shortened(value));
+                    self.texts.get_or_insert_default().push(text);
                 }
                 (_, Value::Object(inner)) if path.len() < DEPTH && inner.len() <= MEMBERS => {
                     self.read_object(inner, path, asked);
@@ -138,6 +147,7 @@ impl PageEnvelope {
     /// The envelope without the words at these paths.
     pub(super) fn without(mut self, is_judged: impl Fn(&str) -> bool) -> Self {
         self.words.retain(|(path, _)| !is_judged(path));
+        self.texts.iter_mut().for_each(|texts| texts.retain(|(path, _)| !is_judged(path)));
         self
     }
 
@@ -155,6 +165,14 @@ impl PageEnvelope {
             let name = path.rsplit(['.', '[']).next().unwrap_or_default();
             Some(PageWord { path, role: WordRole::of(name)?, value })
         })
+    }
+
+    /// Texts for people that the first page did not have.
+    pub(super) fn new_texts<'a>(&'a self, first: &'a Self) -> impl Iterator<Item = PageWord<'a>> {
+        let known = first.texts.as_ref();
+        let is_new = move |path: &str| known.is_some_and(|known| known.iter().all(|(other, _)| other != path));
+        let texts = self.texts.iter().flatten().filter(move |(path, _)| is_new(path));
+        texts.map(|(path, value)| PageWord { path, role: WordRole::Message, value })
     }
 
     pub(super) fn word(&self, path: &str) -> Option<&Value> {
@@ -203,6 +221,15 @@ fn parent_of(path: &[Segment]) -> &str {
         [.., Segment::Name(parent), _] => parent,
         _ => "",
     }
+}
+
+/// Returns true for a text for people in any language: of several words, or of letters beyond ASCII. No token or address is one.
+fn is_prose(text: &str) -> bool {
+    let is_address = text.contains("://") || text.starts_with(['/', '?', '<']);
+    let is_word = |word: &&str| word.chars().filter(|c| c.is_alphabetic()).count() > 1;
+    let has_words = || text.split_whitespace().filter(is_word).nth(1).is_some();
+    let has_letters = || text.chars().filter(|c| !c.is_ascii() && c.is_alphabetic()).nth(1).is_some();
+    !is_address && (has_words() || has_letters())
 }
 
 /// The value, or the start of its text where it is long.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::detect::Sketch;
 use super::error::PageError;
 use super::error_words::check_record;
 use super::path::{Path, Segment};
@@ -125,16 +126,14 @@ impl Records {
         self.encoding == Encoding::Lines || self.shape == RecordsShape::OneOrMore
     }
 
-    /// Checks the last record of a page of `records`; `outline` is that of the page.
-    pub(super) fn check_last<'a>(
-        &self,
-        record: &[u8],
-        records: u64,
-        outline: impl FnOnce() -> &'a Value,
-    ) -> Result<(), PageError> {
+    /// Checks the last record of a page of `records`; the sketch is that of the page.
+    pub(super) fn check_last(&self, record: &[u8], records: u64, sketch: &Sketch) -> Result<(), PageError> {
+        if records == 2 && self.encoding != Encoding::Lines && self.paths.iter().any(Path::is_root) {
+            check_pair(record, sketch)?;
+        }
         if self.shape == RecordsShape::Values && records == 1 && self.last_may_be_error() {
             // The page may be an error, whose member was taken for a record.
-            let members = outline().as_object().into_iter().flat_map(Map::keys);
+            let members = sketch.outline().as_object().into_iter().flat_map(Map::keys);
             let name = Value::from(members.map(String::as_str).next().unwrap_or_default()).to_string();
             return check_record(&[b"{", name.as_bytes(), b":", record, b"}"].concat());
         }
@@ -147,4 +146,16 @@ impl Records {
         let is_page = |path: &Path| matches!(path.segments().first(), None | Some(Segment::Each));
         self.paths.is_empty() || self.paths.iter().any(is_page)
     }
+}
+
+/// Refuses a page that is an array of an object about the records and of their own array, as the World Bank's are; `second` is its second
+/// element.
+fn check_pair(second: &[u8], sketch: &Sketch) -> Result<(), PageError> {
+    let place = match (sketch.get(1), second.trim_ascii().first()) {
+        (Some(b'{'), Some(b'[')) => 1,
+        (Some(b'['), Some(b'{')) => 0,
+        _ => return Ok(()),
+    };
+    let arrays = format!("an object beside an array, which is at `[{place}]`");
+    Err(PageError::NoRecords { paths: "`$`".to_owned(), arrays })
 }

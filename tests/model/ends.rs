@@ -241,3 +241,106 @@ fn no_content_past_the_last_page_is_an_end_where_it_is_configured() {
     assert_eq!(pages(&ends(of(cursor())), Some("b")).end.unwrap(), Proof::Status(StatusCode::NO_CONTENT));
     assert_eq!(pages(&page(), None).end.unwrap(), Proof::EmptyPage);
 }
+
+#[test]
+fn a_flag_that_no_configuration_reads_refutes_an_end() {
+    let flagged = |ids: std::ops::Range<u64>, flag: Value| beside(json!({"data": data(ids)}), &flag);
+    for (more, none) in [(json!({"has_more": true}), json!({"has_more": false})), (json!({"pageInfo": {"hasNextPage": true}}), json!({}))] {
+        for empty in [json!({"next": null}), json!({"next": ""}), json!({})] {
+            let last = |flag: &Value| beside(beside(json!({"data": data(2..3)}), &empty), flag);
+            let first = || json!({"data": data(0..2), "next": "b"});
+            let lost = crawl(&of(cursor()), answers(vec![first(), last(&more)]));
+            assert!(matches!(lost.end, Err(PageError::PointerElsewhere { .. })), "{more} {empty}: {:?}", lost.end);
+            assert_eq!(crawl(&of(cursor()), answers(vec![first(), last(&none)])).end.unwrap(), Proof::NoNext, "{none} {empty}");
+        }
+        let pages = vec![
+            flagged(0..2, more.clone()),
+            flagged(0..0, more.clone()),
+            flagged(2..4, more.clone()),
+            flagged(4..5, none.clone()),
+            flagged(0..0, none.clone()),
+        ];
+        let crawled = crawl(&page(), answers(pages));
+        assert_eq!((crawled.ids, crawled.end.unwrap()), ((0..5).collect(), Proof::EmptyPage), "{more}");
+    }
+}
+
+#[test]
+fn one_of_several_arrays_that_is_null_on_a_page_that_leads_on_is_missing() {
+    let mut both = of(cursor());
+    both.records.paths = vec![path("data"), path("more")];
+    both.records.shape = unpage::pagination::RecordsShape::All;
+    let of_both = |first: Value, second: Value, next: Option<&str>| json!({"data": first, "more": second, "next": next});
+    let first = || of_both(data(0..2), data(2..4), Some("b"));
+    let end = || of_both(data(6..8), Value::Null, None);
+    let lost = crawl(&both, answers(vec![first(), of_both(data(4..6), Value::Null, Some("c"))]));
+    assert!(matches!(lost.end, Err(PageError::NullRecords)), "{:?}", lost.end);
+    let none = || of_both(json!([]), Value::Null, Some("c"));
+    let mended = crawl(&both, answers(vec![first(), none(), of_both(data(4..6), json!([]), Some("c")), end()]));
+    assert_eq!((mended.ids.len(), mended.end.unwrap()), (8, Proof::NoNext));
+    // One that has been null on each page is an empty list.
+    let one = |ids, next| of_both(data(ids), Value::Null, next);
+    assert_eq!(crawl(&both, answers(vec![one(0..2, Some("b")), one(2..4, Some("c")), end()])).ids.len(), 6);
+    both.records.presence = unpage::pagination::Presence::Optional;
+    assert_eq!(crawl(&both, answers(vec![first(), one(4..6, Some("c")), end()])).ids.len(), 8);
+}
+
+#[test]
+fn a_text_in_place_of_records_is_no_end_in_any_language() {
+    let first = || json!({"data": data(0..2), "next": "b", "copyright": "Data by Example Inc."});
+    for text in [json!({"mensaje": "Servicio no disponible"}), json!({"resultado": {"info": "服务不可用"}})] {
+        let page = beside(json!({"data": [], "copyright": "Data by Example Inc."}), &text);
+        let crawled = crawl(&of(cursor()), answers(vec![first(), page.clone(), page.clone()]));
+        assert!(matches!(crawled.end, Err(PageError::ErrorInPage { .. })), "{text}: {:?}", crawled.end);
+        let mended = crawl(&of(cursor()), answers(vec![first(), page, json!({"data": data(2..3)})]));
+        assert_eq!((mended.ids.len(), mended.end.unwrap()), (3, Proof::NoNext), "{text}");
+    }
+    for other in [
+        json!({"copyright": "Data by others"}),
+        json!({"prev": "/list?after=a b c", "previous_token": "abc"}),
+        json!({"_links": {"prev": {"href": "/list", "title": "Previous page"}}}),
+        json!({"info": "No more records"}),
+        json!({"success": true, "info": "You have seen it all"}),
+    ] {
+        let crawled = crawl(&of(cursor()), answers(vec![first(), beside(json!({"data": []}), &other)]));
+        assert_eq!(crawled.end.unwrap(), Proof::NoNext, "{other}");
+    }
+}
+
+#[test]
+fn two_pointers_that_contradict_each_other_prove_no_end() {
+    let first = || json!({"data": data(0..2), "next": "b"});
+    for live in [
+        json!({"_links": {"next": {"href": "/list?cursor=c"}}}),
+        json!({"links": {"next": format!("{ORIGIN}/list?cursor=c")}}),
+        json!({"meta": {"next_token": "c"}}),
+    ] {
+        let last = || beside(json!({"data": data(2..3), "next": null}), &live);
+        let crawled = crawl(&of(cursor()), answers(vec![first(), last()]));
+        assert!(matches!(crawled.end, Err(PageError::PointerElsewhere { .. })), "{live}: {:?}", crawled.end);
+        let flagged = Pagination { more: Some(More { path: path("go_on"), while_: json!(true) }), ..of(cursor()) };
+        let (first, last) = (beside(first(), &json!({"go_on": true})), beside(last(), &json!({"go_on": false})));
+        assert_eq!(crawl(&flagged, answers(vec![first, last])).end.unwrap(), Proof::Flag, "{live}");
+    }
+    for none in [
+        json!({"_links": {"next": {}}, "next_page": 2, "next_offset": "4"}),
+        json!({"_links": {"next": {"href": format!("http://public.example/list?cursor=b")}}}),
+        json!({"paging": {"cursors": {"after": "c"}}, "has_more": false, "links": {"next": "/list?cursor=c"}}),
+    ] {
+        let last = beside(json!({"data": data(2..3), "next": null}), &none);
+        assert_eq!(crawl(&of(cursor()), answers(vec![first(), last])).end.unwrap(), Proof::NoNext, "{none}");
+    }
+}
+
+#[test]
+fn an_object_about_the_records_and_their_array_are_no_records() {
+    let root = |style: Style| Pagination { records: Records::at(Path::root()), key: None, ..of(style) };
+    let about = || json!({"page": 1, "pages": 4});
+    for pair in [json!([about(), data(0..3)]), json!([data(0..3), about()])] {
+        for style in [Style::SINGLE, page().style] {
+            let crawled = crawl(&root(style), answers(vec![pair.clone()]));
+            assert!(matches!(crawled.end, Err(PageError::NoRecords { .. })), "{pair}: {:?}", crawled.end);
+        }
+    }
+    assert!(crawl(&root(Style::SINGLE), answers(vec![data(0..2)])).end.is_ok());
+}

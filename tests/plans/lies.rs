@@ -212,6 +212,8 @@ fn an_empty_page_in_the_middle_is_passed_where_the_flag_says_more() {
         };
         let crawled = crawl(&pagination, Server::of(page_from(0), 0, 5).first(), Manner::of(width), answer);
         assert_eq!((crawled.ids, crawled.end.unwrap()), (ids(0..20), Proof::Flag));
+        let why = crawled.consistency.map(|consistency| format!("{consistency:?}")).unwrap_or_default();
+        assert!(why.contains("a page without records stood before others"), "{why}");
     }
 }
 

@@ -110,6 +110,12 @@ fn around(request: &PageRequest, headers: &HeaderMap, page: &Value, records: Pat
 /// The live pointer to a next page in an answer from `url`, independently of the configured pagination, as a phrase. Names that are
 /// shared with request parameters don't count: their values may repeat the request.
 pub fn live_pointer(url: &Url, headers: &HeaderMap, page: &Value) -> Option<String> {
+    live_beside(url, headers, page, &[])
+}
+
+/// As [`live_pointer`], beside pointers that are there and say that nothing follows. Only one that is named as they are contradicts them, and
+/// no number, which some upstreams count on behind the end.
+pub fn live_beside(url: &Url, headers: &HeaderMap, page: &Value, ended: &[&Source]) -> Option<String> {
     // A Link header that can't be read fails the crawls that follow it; for all others it is no sign.
     let links = links(headers).unwrap_or_default();
     let request = PageRequest::get(url.clone());
@@ -122,9 +128,11 @@ pub fn live_pointer(url: &Url, headers: &HeaderMap, page: &Value) -> Option<Stri
     let records = records_path(&request, page).unwrap_or_default();
     let answer = FirstPage::of(&request, headers, &links, page, records);
     let in_field = || paging_objects(headers).find_map(|(name, object)| live_paging(&request, name, &object));
-    match answer.says_more() {
-        Some(false) => None,
-        Some(true) | None => next_pointer::live(&answer).map(|live| live.phrase()).or_else(in_field),
+    let pointer = || next_pointer::live(&answer, ended).map(|live| live.phrase()).or_else(in_field);
+    match answer.more().zip(answer.says_more()) {
+        Some((_, false)) => None,
+        Some((more, true)) => pointer().or_else(|| Some(format!("`{}`, which says that there is more", more.path))),
+        None => pointer(),
     }
 }
 
@@ -163,7 +171,7 @@ fn live_paging(request: &PageRequest, name: &HeaderName, object: &Value) -> Opti
     let told = match answer.says_more() {
         Some(true) => "says that there is more".to_owned(),
         Some(false) => return None,
-        None => next_pointer::live(&answer)?.phrase(),
+        None => next_pointer::live(&answer, &[])?.phrase(),
     };
     Some(format!("header `{name}`: {told}"))
 }

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName};
 use serde_json::Value;
+use url::Position;
 
 use super::first_page::FirstPage;
 use super::member_names::{self, NameTrust, PointerKind};
@@ -93,12 +94,13 @@ pub(super) fn credible(answer: &FirstPage<'_>) -> Vec<Pointer> {
     found
 }
 
-/// The most trusted pointer that plainly leads to another page.
-pub(super) fn live(answer: &FirstPage<'_>) -> Option<Pointer> {
+/// The most trusted pointer that plainly leads to another page, beside those at `ended`, which say that there is none.
+pub(super) fn live(answer: &FirstPage<'_>, ended: &[&Source]) -> Option<Pointer> {
     let own: Vec<_> =
         answer.near().filter(|field| field.name == "self").filter_map(|field| field.value.as_str()).collect();
     credible(answer).into_iter().find(|pointer| match &pointer.value {
         _ if pointer.trust > NameTrust::Cursor => false,
+        _ if !ended.is_empty() && !contradicts(pointer, ended, answer.request) => false,
         PointerValue::Url(url) => !own.contains(&url.as_str()),
         PointerValue::Token(Value::Number(_)) => !answer.is_last_by_number(),
         // Some APIs hand out such a token on the last page too.
@@ -106,6 +108,23 @@ pub(super) fn live(answer: &FirstPage<'_>) -> Option<Pointer> {
         PointerValue::Parameters => true,
         PointerValue::End | PointerValue::EndText(_) => false,
     })
+}
+
+/// Returns true if a pointer is as plain as those that say that nothing follows: by its name, and by a value that no upstream counts on.
+fn contradicts(pointer: &Pointer, ended: &[&Source], request: &PageRequest) -> bool {
+    // The public origin may be another than the upstream's.
+    let own = &request.url[Position::BeforePath..];
+    let is_elsewhere = |url: &str| {
+        let after_origin = url.split_once("://").and_then(|(_, rest)| Some(&rest[rest.find('/')?..]));
+        after_origin.unwrap_or(url) != own
+    };
+    let is_plain = match &pointer.value {
+        PointerValue::Url(url) => is_elsewhere(url),
+        PointerValue::Token(token) => token.as_str().is_some_and(|token| digits(token).is_none()),
+        PointerValue::Parameters => true,
+        PointerValue::End | PointerValue::EndText(_) => false,
+    };
+    is_plain && pointer.trust <= NameTrust::Next && !ended.contains(&&pointer.source)
 }
 
 /// Returns whether the pointer repeats a value of the request. Digits may be equal by chance: an offset of 100 after a limit of 100.
@@ -122,7 +141,7 @@ fn repeats(pointer: &Pointer, answer: &FirstPage<'_>) -> bool {
 /// Returns whether a URL, perhaps without its origin, is the request's.
 pub(super) fn is_same_url(url: &str, request: &PageRequest) -> bool {
     let own = request.url.as_str();
-    let after_origin = &request.url[url::Position::BeforePath..];
+    let after_origin = &request.url[Position::BeforePath..];
     own == url || (!after_origin.is_empty() && url == after_origin)
 }
 

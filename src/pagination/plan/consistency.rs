@@ -72,6 +72,7 @@ impl EndedWalk<'_> {
         }
         match self.pagination.consistency {
             Some(ConsistencyLevel::None) => return Doubt::Unwatched.into(),
+            _ if self.has_hole(proof) => return Doubt::Hole.into(),
             Some(ConsistencyLevel::Verify) => return self.verified(proof),
             _ => {}
         }
@@ -93,6 +94,12 @@ impl EndedWalk<'_> {
         } else {
             Doubt::Key.into()
         }
+    }
+
+    /// Returns true if a page among numbered ones was empty, and no count shows that all has come.
+    fn has_hole(&self, proof: Proof) -> bool {
+        let is_counted = matches!(proof, Proof::Total(_) | Proof::TotalPages(_)) || !self.agreeing(proof).is_empty();
+        self.addresses.is_numbered() && self.progress.has_hole() && !is_counted
     }
 
     /// Consistency of a read that another one equals. What a list does to each read alike, that can't show: so it is looked for here.

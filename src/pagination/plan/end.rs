@@ -13,14 +13,12 @@ use super::walk_state::Aim;
 use crate::pagination::detect;
 use crate::pagination::end_settings::{End, LonePage};
 use crate::pagination::error::PageError;
-use crate::pagination::page::{Head, Page, RecordHolder};
+use crate::pagination::page::{Head, Page};
 use crate::pagination::pagination_author::PaginationAuthor;
 use crate::pagination::proof::Proof;
-use crate::pagination::record_settings::Presence;
 use crate::pagination::request::PageRequest;
 use crate::pagination::settings::Pagination;
 use crate::pagination::styles::{Address, PageAnswer, Style, StyleEnd};
-use crate::pagination::value_source::Source;
 
 /// View of a walk for the decision whether it ends.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +91,7 @@ impl EndRules<'_> {
             (Some(next), _) => PageLead::Next(next, Aim::Records),
             (None, Some(true)) => return Err(self.more_without_next()),
             (None, more) => {
-                self.check_pointer_elsewhere(page.answer.head, page.page)?;
+                self.check_pointer_elsewhere(page.answer.head, page.page, more)?;
                 PageLead::End(if more == Some(false) { Proof::Flag } else { Proof::NoNext })
             }
         })
@@ -148,7 +146,7 @@ impl EndRules<'_> {
         self.pagination.end != End::EmptyPage && self.progress.is_first_empty() && self.names_next(page)
     }
 
-    /// Returns true if the page plainly has the address of a next one, which the pagination does not read.
+    /// Returns true if the page plainly has the address of a next one, or a flag, that the pagination does not read.
     fn names_next(&self, page: &WholePage<'_>) -> bool {
         let head = page.answer.head;
         let outline = page.page.sketch.outline();
@@ -218,30 +216,17 @@ impl EndRules<'_> {
         if let Some(value) = most.filter(|most| self.progress.records() >= *most) {
             return Err(PageError::Limit { name: "max_results", value });
         }
-        // One page may leave the flag out where it is false; of several, those before the last have it.
-        match &self.pagination.more {
-            Some(more) if self.progress.filled() > 1 && !self.progress.has_seen_flag() => {
-                Err(PageError::NeverSeen(more.path.clone()))
-            }
-            _ => Ok(()),
-        }
+        self.check_flag()
     }
 
-    /// Returns true for a page whose records are null although it leads on and earlier pages had arrays: records are missing there.
-    pub(super) fn is_gap(&self, answer: PageAnswer<'_>, page: &Page) -> Result<bool, PageError> {
-        let may_be_null = self.pagination.records.presence == Presence::Optional || self.progress.filled() == 0;
-        if page.holder != RecordHolder::Null || may_be_null {
-            return Ok(false);
-        }
-        let more = self.pagination.more.as_ref().map_or(Ok(None), |more| more.read(&page.fields))?;
-        Ok(match more {
-            Some(more) => more,
-            None if self.pagination.end == End::EmptyPage => false,
-            None => self.pagination.style.is_pointed() && self.next(answer)?.is_some(),
-        })
+    /// Checks that the configured flag was seen. One page may leave it out where it is false; of several, those before the last have it.
+    fn check_flag(&self) -> Result<(), PageError> {
+        let is_unseen = self.progress.filled() > 1 && !self.progress.has_seen_flag();
+        let unseen = self.pagination.more.as_ref().filter(|_| is_unseen);
+        unseen.map_or(Ok(()), |more| Err(PageError::NeverSeen(more.path.clone())))
     }
 
-    fn next(&self, answer: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
+    pub(super) fn next(&self, answer: PageAnswer<'_>) -> Result<Option<Address>, PageError> {
         self.addresses.next(self.page_size.size(), self.progress.longest(), answer)
     }
 
@@ -251,18 +236,19 @@ impl EndRules<'_> {
     }
 
     /// Refuses an end without the configured pointer where the page plainly has another one. A pointer that is there and empty is overruled by
-    /// the page's head alone.
-    fn check_pointer_elsewhere(&self, head: &Head, page: &Page) -> Result<(), PageError> {
+    /// the page's head, and by one that is as plain where no flag speaks for it.
+    fn check_pointer_elsewhere(&self, head: &Head, page: &Page, more: Option<bool>) -> Result<(), PageError> {
         let Some(configured) = self.pagination.style.rules().pointer_name() else { return Ok(()) };
-        let is_present = |source: &&Source| source.is_present(head, &page.fields);
-        let later = |page: &Value| detect::later_page(&head.url, &head.headers, page, self.progress.pages());
+        self.check_flag()?;
+        let mut ended = self.pagination.pointers();
+        ended.retain(|source| source.is_present(head, &page.fields));
         let outline = page.sketch.outline();
-        let live = match self.pagination.pointers().iter().any(is_present) {
-            true => detect::live_pointer(&head.url, &head.headers, &Value::Null).or_else(|| later(outline)),
-            false if self.progress.pages() > 1 => {
-                detect::live_pointer(&head.url, &head.headers, outline).or_else(|| later(outline))
-            }
-            false => live_pointer(head, page),
+        let later = || detect::later_page(&head.url, &head.headers, outline, self.progress.pages());
+        let beside = || detect::live_beside(&head.url, &head.headers, outline, &ended).filter(|_| more.is_none());
+        let live = match ended.is_empty() {
+            false => detect::live_pointer(&head.url, &head.headers, &Value::Null).or_else(beside).or_else(later),
+            true if self.progress.pages() > 1 => detect::live_pointer(&head.url, &head.headers, outline).or_else(later),
+            true => live_pointer(head, page),
         };
         live.map_or(Ok(()), |live| Err(PageError::PointerElsewhere { configured, live }))
     }

@@ -37,6 +37,8 @@ mod key_order;
 mod key_texts;
 mod key_trail;
 mod keyset_reader;
+mod known_pages;
+mod missing_records;
 mod newest_records;
 mod notice;
 mod numbers_in_links;

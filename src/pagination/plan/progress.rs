@@ -1,15 +1,15 @@
-//! Progress of a walk: the counts that an end is proven against, and the pages and requests that must not come twice.
+//! Progress of a walk: the counts that an end is proven against.
 
 use serde::{Deserialize, Serialize};
 
-use super::digest_map::DigestMap;
 use super::double_counts::Doubles;
 use super::fingerprint::Fingerprint;
+use super::known_pages::KnownPages;
 use super::totals::{TotalAgreement, UpstreamTotals, WalkCount};
 use crate::caps::Caps;
 use crate::pagination::end_settings::Limits;
 use crate::pagination::error::PageError;
-use crate::pagination::page::{Head, PageFields};
+use crate::pagination::page::{Head, PageFields, RecordHolder};
 use crate::pagination::settings::Pagination;
 use crate::pagination::value_source::Source;
 
@@ -44,28 +44,11 @@ pub(super) struct WalkProgress {
     /// A page came from a cache. Only a read that is never resumed asks for it.
     #[serde(skip)]
     from_cache: bool,
-    added: Added,
-    /// Hash of a page's records → its number.
-    #[serde(skip)]
-    digests: DigestMap<u64>,
-    /// Hash of a page's first record → the number of the first page that starts so.
-    #[serde(skip)]
-    starts: DigestMap<u64>,
-    /// Hash of a request → the number of its page.
-    #[serde(skip)]
-    requests: DigestMap<u64>,
-}
-
-/// Additions of the last page that was counted, and of the request behind it, to the sets.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct Added {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    digest: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    start: Option<u64>,
-    /// Hash of the request behind the page.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    request: Option<u64>,
+    /// Paths of the records, of several ones, at which a page has had an array: each is the bit of its place.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    arrays: u64,
+    #[serde(flatten)]
+    known: KnownPages,
 }
 
 impl WalkProgress {
@@ -108,15 +91,23 @@ impl WalkProgress {
 
     /// Number of different pages that were asked for.
     pub(super) fn requests(&self) -> usize {
-        self.requests.len()
+        self.known.requests()
     }
 
     pub(super) fn is_from_cache(&self) -> bool {
         self.from_cache
     }
 
-    /// Notes the moment of a page that was counted.
-    pub(super) fn note_moment(&mut self, head: &Head) {
+    /// Paths of the records, of several ones, at which a page has had an array, as bits.
+    pub(super) fn arrays(&self) -> u64 {
+        self.arrays
+    }
+
+    /// Notes the moment and the arrays of a page that was counted.
+    pub(super) fn note_page(&mut self, head: &Head, holder: RecordHolder) {
+        if let RecordHolder::Several { arrays, .. } = holder {
+            self.arrays |= arrays;
+        }
         self.date = if self.pages == 1 { head.date() } else { self.date };
         self.from_cache |= head.is_from_cache();
     }
@@ -154,23 +145,21 @@ impl WalkProgress {
 
     /// Notes a request; `Err` is the number of the page that the same request has asked for before.
     pub(super) fn add_request(&mut self, identity: u64) -> Result<(), u64> {
-        let page = self.pages + 1;
-        self.added.request = Some(identity);
-        self.requests.insert(identity, page).map_or(Ok(()), Err)
+        self.known.add_request(identity, self.pages + 1)
     }
 
     pub(super) fn knows_request(&self, identity: u64) -> bool {
-        self.requests.contains_key(&identity)
+        self.known.knows_request(identity)
     }
 
     /// Number of the earlier page with the same records.
     pub(super) fn repeated(&self, page: &Fingerprint) -> Option<u64> {
-        self.digests.get(&page.digest()).copied().filter(|_| page.records() > 0)
+        self.known.with_digest(page.digest()).filter(|_| page.records() > 0)
     }
 
     /// Number of the earlier page that starts with this record.
     pub(super) fn started(&self, start: u64) -> Option<u64> {
-        self.starts.get(&start).copied()
+        self.known.with_start(start)
     }
 
     pub(super) fn doubles(&self) -> Doubles {
@@ -183,12 +172,10 @@ impl WalkProgress {
         self.records += new - doubles.dropped;
         self.doubles.add(doubles);
         self.empty_pages = if new == 0 { self.empty_pages + 1 } else { 0 };
-        self.added = Added::default();
+        self.known.add_page(page, self.pages);
         if page.records() > 0 {
             self.filled += 1;
             self.opening.get_or_insert(page.start());
-            (self.added.digest, self.added.start) = (Some(page.digest()), Some(page.start()));
-            self.add();
         }
     }
 
@@ -267,13 +254,18 @@ impl WalkProgress {
         self.empty_pages == 1 && self.filled > 0
     }
 
+    /// Returns true if a page without a record came before one that had some.
+    pub(super) fn has_hole(&self) -> bool {
+        self.pages - self.filled > self.empty_pages
+    }
+
     pub(super) fn check_empty_pages(&self, caps: &Caps) -> Result<(), PageError> {
         if self.empty_pages > caps.empty_pages { Err(PageError::EmptyPages(self.empty_pages)) } else { Ok(()) }
     }
 
     /// Returns what a checkpoint has: all but the sets, of which it has the last page's additions.
     pub(super) fn counts(&self) -> Self {
-        Self { digests: DigestMap::default(), starts: DigestMap::default(), requests: DigestMap::default(), ..*self }
+        Self { known: self.known.additions(), ..*self }
     }
 
     /// Takes over [`WalkProgress::counts`] of one page later.
@@ -282,20 +274,16 @@ impl WalkProgress {
         if !(self.pages..=self.pages + 1).contains(&counts.pages) || counts.records < self.records {
             return Err(PageError::BadCheckpoint("a page is missing".to_owned()));
         }
-        let Self { digests, starts, requests, .. } = std::mem::take(self);
-        *self = Self { digests, starts, requests, ..*counts };
-        self.add();
+        let mut known = std::mem::take(&mut self.known);
+        known.fold(&counts.known, counts.pages);
+        *self = Self { known, ..*counts };
         Ok(())
     }
+}
 
-    fn add(&mut self) {
-        let Added { digest, start, request } = self.added;
-        self.digests.extend(digest.map(|digest| (digest, self.pages)));
-        if let Some(start) = start {
-            self.starts.entry(start).or_insert(self.pages);
-        }
-        self.requests.extend(request.map(|request| (request, self.pages + 1)));
-    }
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(bits: &u64) -> bool {
+    *bits == 0
 }
 
 #[cfg(test)]

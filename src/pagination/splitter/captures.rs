@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use crate::pagination::error::start_of;
 use crate::pagination::json_extract::{extract, value_of};
-use crate::pagination::page::PageFields;
+use crate::pagination::page::{PageFields, RecordHolder};
 use crate::pagination::{PageError, Path, Presence, Records, RecordsShape};
 
 #[derive(Debug)]
@@ -153,6 +153,20 @@ impl Captures {
         const EXCERPT: usize = 80;
         let start = String::from_utf8_lossy(&start[..start.len().min(4 * EXCERPT)]);
         self.errors.push((path.clone(), start_of(&start, EXCERPT)));
+    }
+
+    /// Values at the paths of the records, of which one has some.
+    pub(super) fn holder(&self) -> RecordHolder {
+        let bits = |wanted| {
+            let ranks = (0_u32..).zip(&self.holders).filter(|(_, holder)| **holder == wanted);
+            ranks.filter_map(|(rank, _)| 1_u64.checked_shl(rank)).sum()
+        };
+        match self.choice {
+            HolderRule::All => {
+                RecordHolder::Several { arrays: bits(HolderState::Records), nulls: bits(HolderState::Null) }
+            }
+            HolderRule::First | HolderRule::Any => RecordHolder::Records,
+        }
     }
 
     /// Presence of the records at the end of the page.

@@ -78,7 +78,7 @@ impl Splitter {
             check_empty(&envelope.without(|path| failures.judges(path) || is_partial(path)))?;
         }
         let holder = match there {
-            RecordsState::Present => Some(RecordHolder::Records),
+            RecordsState::Present => Some(captures.holder()),
             RecordsState::Null => Some(RecordHolder::Null),
             RecordsState::Absent if records.presence == Presence::Optional => Some(RecordHolder::Absent),
             RecordsState::Absent | RecordsState::Other => None,

@@ -234,7 +234,7 @@ impl Walk {
         OverlappingWalk(self).look_for_lacks(records);
         let length = if records < OverlappingWalk(self).full_length() { PageLength::Short } else { PageLength::Full };
         self.progress.count(self.release.page(), new, self.release.doubles());
-        self.progress.note_moment(head);
+        self.progress.note_page(head, page.holder);
         self.pinned.rename(&page.fields);
         if self.pages() == 1 {
             self.pinned.learn(head, &page.fields, records)?;

@@ -6,6 +6,7 @@ use super::Walk;
 use crate::pagination::error::PageError;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::envelope_check::ArrivedPage;
+use crate::pagination::plan::missing_records::MissingRecords;
 use crate::pagination::plan::walk_state::Aim;
 
 /// Walk that reads what its pages say of themselves.
@@ -14,10 +15,16 @@ pub(super) struct PageWords<'a>(pub(super) &'a mut Walk);
 impl PageWords<'_> {
     /// Reason for which a whole page can't be one of the collection, though its answer is a page.
     pub(super) fn doubt(&mut self, head: &Head, page: &Page, records: u64) -> Result<Option<PageError>, PageError> {
-        let outline = || page.sketch.outline();
-        self.0.pagination.records.check_last(self.0.release.page().last_record(), records, outline)?;
-        if records > 0 || self.0.pages() == 0 || matches!(self.0.state.aim(), Some(Aim::Confirm(_))) {
+        self.0.pagination.records.check_last(self.0.release.page().last_record(), records, &page.sketch)?;
+        if self.0.pages() == 0 || matches!(self.0.state.aim(), Some(Aim::Confirm(_))) {
             return Ok(None);
+        }
+        let answer = self.0.answer(head, &page.fields);
+        let missing = MissingRecords { rules: self.0.end_rules(), answer, page };
+        let is_gap = missing.is_gap()?;
+        if records > 0 {
+            // Some of its records may have left.
+            return if is_gap { Err(PageError::NullRecords) } else { Ok(None) };
         }
         if head.headers.contains_key(RETRY_AFTER) {
             return Ok(Some(PageError::NotYet));
@@ -25,7 +32,6 @@ impl PageWords<'_> {
         if let Err(failed) = self.check(head, page, false) {
             return Ok(Some(failed));
         }
-        let is_gap = self.0.end_rules().is_gap(self.0.answer(head, &page.fields), page)?;
         Ok(is_gap.then_some(PageError::NullRecords))
     }
 

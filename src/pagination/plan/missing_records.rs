@@ -1,0 +1,40 @@
+//! Pages that lead on without records, or without some of them, so that others may be missing there.
+
+use super::end::EndRules;
+use crate::pagination::end_settings::End;
+use crate::pagination::error::PageError;
+use crate::pagination::page::{Page, RecordHolder};
+use crate::pagination::record_settings::Presence;
+use crate::pagination::styles::PageAnswer;
+
+/// Page that may lack records, as the rules of the walk's end see it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MissingRecords<'a> {
+    pub(super) rules: EndRules<'a>,
+    pub(super) answer: PageAnswer<'a>,
+    pub(super) page: &'a Page,
+}
+
+impl MissingRecords<'_> {
+    /// Returns true for a page that leads on with `null` where an earlier page had an array of records.
+    pub(super) fn is_gap(&self) -> Result<bool, PageError> {
+        let was_array = match self.page.holder {
+            RecordHolder::Null => self.rules.progress.filled() > 0,
+            RecordHolder::Several { nulls, .. } => nulls & self.rules.progress.arrays() != 0,
+            RecordHolder::Records | RecordHolder::Absent => false,
+        };
+        let is_required = self.rules.pagination.records.presence == Presence::Required;
+        Ok(was_array && is_required && self.says_more()? == Some(true))
+    }
+
+    /// The page's word, at the configured places, whether others follow; none where it has no such place.
+    fn says_more(&self) -> Result<Option<bool>, PageError> {
+        let more = self.rules.pagination.more.as_ref().map_or(Ok(None), |more| more.read(&self.page.fields))?;
+        Ok(match more {
+            None if self.rules.pagination.style.is_pointed() => {
+                Some(self.rules.pagination.end != End::EmptyPage && self.rules.next(self.answer)?.is_some())
+            }
+            more => more,
+        })
+    }
+}
