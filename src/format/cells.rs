@@ -37,7 +37,9 @@ impl Dialect {
                 None => self.text(content, quotes, out),
             },
             [b'"', content @ .., b'"'] => self.text(content, quotes, out),
-            other => self.cell(other, quotes, out),
+            other if self.reader == TableReader::Program || is_number(other) => self.cell(other, quotes, out),
+            // Text that is no JSON gets here where the grammar of pages is not checked.
+            other => self.text(other, quotes, out),
         }
     }
 
@@ -65,6 +67,10 @@ impl Dialect {
             Quotes::WhereNeeded => out.put_slice(text),
         }
     }
+}
+
+fn is_number(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| text.parse::<f64>().is_ok())
 }
 
 /// Writes the content of a cell whose opening quote was written, and the closing quote.

@@ -46,7 +46,7 @@ impl Columns {
     /// # Errors
     /// Fails with the number of a line that is no JSON.
     pub(super) fn discover(lines: &[u8]) -> Result<Self, u64> {
-        let (mut paths, mut known) = (Vec::new(), HashSet::<Vec<u8>>::new());
+        let (mut path, mut paths, mut known) = (Vec::new(), Vec::new(), HashSet::<Vec<u8>>::new());
         for (number, line) in (0_u64..).zip(lines.split_inclusive(|byte| *byte == b'\n')) {
             let each = &mut |path: &[u8], _| {
                 if paths.len() < MOST && !known.contains(path) {
@@ -54,7 +54,7 @@ impl Columns {
                     paths.push(path.to_vec());
                 }
             };
-            flatten(line, ColumnsOrigin::Sample, each).ok_or(number)?;
+            flatten(line, &mut path, ColumnsOrigin::Sample, each).ok_or(number)?;
         }
         let mut taken = HashSet::from([MORE.to_owned()]);
         let names = paths.iter().map(|path| {
@@ -87,11 +87,17 @@ impl Columns {
 }
 
 /// Calls `each` with the path and the place of every leaf of a record: a value that is no object, or an empty object. Of a request's columns
-/// every object has its turn, too. Returns none where the record is no JSON.
-pub(super) fn flatten(record: &[u8], origin: ColumnsOrigin, each: &mut impl FnMut(&[u8], Range<usize>)) -> Option<()> {
+/// every object has its turn, too. `path` is a buffer. Returns none where the record is no JSON.
+pub(super) fn flatten(
+    record: &[u8],
+    path: &mut Vec<u8>,
+    origin: ColumnsOrigin,
+    each: &mut impl FnMut(&[u8], Range<usize>),
+) -> Option<()> {
+    path.clear();
     let start = skip_space(record, 0);
     if record.get(start) == Some(&b'{') {
-        return walk(record, start, &mut Vec::new(), PathDepth::Record, origin, each).map(|_| ());
+        return walk(record, start, path, PathDepth::Record, origin, each).map(|_| ());
     }
     let end = value_end(record, start);
     (start < end).then(|| each(VALUE, start..end))

@@ -30,6 +30,8 @@ pub struct TableEncoder {
     row: BytesMut,
     /// Place in the record of each column's value.
     cells: Vec<Range<usize>>,
+    /// Buffer for the path of a value.
+    path: Vec<u8>,
     records: u64,
 }
 
@@ -44,7 +46,8 @@ impl TableEncoder {
     pub(super) fn new(delimiter: u8, reader: TableReader, asked: Option<&[String]>) -> Self {
         let dialect = Dialect { delimiter, reader };
         let (kept, row, cells) = (Vec::new(), BytesMut::new(), Vec::new());
-        let mut table = Self { dialect, columns: None, kept, next: NextBytes::NewRecord, row, cells, records: 0 };
+        let mut table =
+            Self { dialect, columns: None, kept, next: NextBytes::NewRecord, row, cells, path: Vec::new(), records: 0 };
         if let Some(asked) = asked {
             table.set_columns(Columns::asked(asked));
         }
@@ -139,7 +142,7 @@ impl TableEncoder {
         let columns = self.columns.as_ref()?;
         self.cells.fill(0..0);
         let (mut next, mut more) = (0, String::new());
-        flatten(record, columns.origin, &mut |path, value| match columns.find(path, next) {
+        flatten(record, &mut self.path, columns.origin, &mut |path, value| match columns.find(path, next) {
             Some(column) if self.cells[column].is_empty() => {
                 self.cells[column] = value;
                 next = column + 1;
