@@ -75,9 +75,24 @@ mod tests {
     use crate::config::Options;
 
     /// Words in backticks that are commands, values or members, and no keys.
-    const OTHER_WORDS: [&str; 14] = [
-        "snapshot", "auto", "complete", "init", "json", "jsonl", "marker", "moved", "ndjson", "offset", "openapi", "read",
-        "serve", "swagger",
+    const OTHER_WORDS: [&str; 17] = [
+        "snapshot",
+        "auto",
+        "complete",
+        "csv",
+        "csv-excel",
+        "init",
+        "json",
+        "jsonl",
+        "marker",
+        "moved",
+        "ndjson",
+        "offset",
+        "openapi",
+        "read",
+        "serve",
+        "swagger",
+        "tsv",
     ];
 
     #[test]
