@@ -69,7 +69,11 @@ impl FormattedLog<'_> {
                 });
                 FormatExtent { visible, length: None, failure }
             }
-            RecordSource::Encoded(reader) => reader.extend(first, last, self.log.extent().visible).await,
+            RecordSource::Encoded(reader) => {
+                let LogExtent { visible, seal, .. } = self.log.extent();
+                // A log that has ended is read to its end, which releases the last record.
+                reader.extend(first, last, if seal.is_some() { u64::MAX } else { visible }).await
+            }
         };
         // A log that was completed meanwhile has all of its bytes: a range without an end must not stop before them.
         Ok(match self.length() {

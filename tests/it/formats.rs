@@ -88,6 +88,13 @@ async fn a_complete_snapshot_has_its_length_and_every_range_in_each_format() {
             let from = if is_table(format) { 0 } else { whole.len() - first - 1 };
             assert_eq!(last.body, whole.as_bytes()[from..], "{format}, the last {first} + 1");
         }
+        let beyond = format!("bytes=0-{}", whole.len() + 99);
+        let all = get(&kept, Version::Http1, format, &[("range", &beyond)]).await;
+        assert_eq!(
+            (all.head.status.as_u16(), all.whole()),
+            (206, &whole[..]),
+            "{format}: a range that ends behind the end is all"
+        );
         let behind = get(&kept, Version::Http1, format, &[("range", &format!("bytes={}-", whole.len()))]).await;
         assert_eq!(behind.head.status, 416, "{format}");
         assert_eq!(behind.header("content-range"), Some(&format!("bytes */{}", whole.len())[..]));

@@ -55,6 +55,8 @@ def test_a_download_behind_a_box_resumes_at_its_byte(box, tmp_path: Path):
     assert urlsplit(first.pinned()).netloc == urlsplit(running.url).netloc
     assert resumed.how == "whole", resumed
     assert part.read_bytes() == WHOLE
-    ranged = requests.get(urljoin(running.url, first.pinned()), headers={"Range": "bytes=1000-1999"}, timeout=60)
+    # Varnish asks for all of it, in the client's coding, of which it serves no range.
+    ranges = {"Range": "bytes=1000-1999", "Accept-Encoding": "identity"}
+    ranged = requests.get(urljoin(running.url, first.pinned()), headers=ranges, timeout=60)
     assert (ranged.status_code, ranged.content) == (206, WHOLE[1000:2000])
     assert upstream.calls == dict.fromkeys(range(1, PAGES + 1), 1)
