@@ -63,9 +63,10 @@ def crowd_of(proxy: Kept, orders, upstream, stalled: int) -> Crowd:
 
 def test_a_thousand_readers_of_one_crawl(forwarders, kept, small_orders):
     """Random joins, ten that stall: one crawl, every byte for the others, 40 KiB at most for each that stalls."""
-    peaks: dict[str, int] = {}
+    # What chance adds to a peak differs by a megabyte from run to run: the least of several counts.
+    peaks: dict[str, list[int]] = {"alone": [], "with ten stalled": []}
     upstream = forwarders(of=small_orders)
-    for run, stalled in (("alone", 0), ("alone again", 0), ("with ten stalled", STALLED)):
+    for run, stalled in (("alone", 0), ("with ten stalled", STALLED)) * 3:
         proxy = kept(upstream, memory="4MiB", fresh_for="1m", opens="10000/s").start()
         asked = upstream.count()
         crowd = crowd_of(proxy, small_orders, upstream, stalled)
@@ -73,7 +74,7 @@ def test_a_thousand_readers_of_one_crawl(forwarders, kept, small_orders):
             seconds = crowd.run(120)
             assert crowd.ends() == {"whole": READERS - stalled} | ({"": stalled} if stalled else {})
             assert upstream.count() - asked == small_orders.pages, "more than one crawl"
-            peaks[run] = proxy.peak_kib()
+            peaks[run].append(proxy.peak_kib())
             crowd.wake()
             crowd.run(120)
             assert crowd.ends() == {"whole": READERS}
@@ -83,10 +84,10 @@ def test_a_thousand_readers_of_one_crawl(forwarders, kept, small_orders):
             proxy.stop()
         print(
             f"{run}: {READERS - stalled} readers of {len(small_orders.lines)} bytes"
-            f" in {seconds:.1f} s, peak RSS {peaks[run]} KiB"
+            f" in {seconds:.1f} s, peak RSS {peaks[run][-1]} KiB"
         )
-    noise = abs(peaks["alone"] - peaks["alone again"])
-    cost = peaks["with ten stalled"] - max(peaks["alone"], peaks["alone again"])
+    noise = max(peaks["alone"]) - min(peaks["alone"])
+    cost = min(peaks["with ten stalled"]) - min(peaks["alone"])
     print(f"{cost} KiB for {STALLED} stalled, noise {noise} KiB")
     assert cost <= STALLED * KIB_PER_STALLED + noise
 
