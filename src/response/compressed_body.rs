@@ -298,7 +298,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
-        /// Whatever the batches, the decoder gives the log's bytes, and its end is that of the stream.
+        /// The decoder gives the log's bytes for all batches, and its end is that of the stream.
         #[test]
         fn the_text_is_the_log(
             batches in prop::collection::vec(("[ -~]{0,40}", 0..800_usize, any::<u64>()), 0..20),
