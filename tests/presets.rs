@@ -120,6 +120,24 @@ async fn a_failure_under_status_200_breaks_the_stream() {
     assert!(count >= 12, "only {count} failures");
 }
 
+#[tokio::test]
+async fn a_warning_beside_the_records_breaks_nothing() {
+    let mut count = 0;
+    for preset in presets() {
+        let fixture = fixture(preset.name);
+        for (rank, body) in fixture.warns.iter().enumerate() {
+            let skeleton = Skeleton::start(&fixture, Script::Warning(rank)).await;
+            let records =
+                walk(preset.name, &fixture, &skeleton).await.unwrap_or_else(|failure| panic!("{failure}: {body}"));
+            let page: Value = serde_json::from_str(body).unwrap();
+            assert_eq!(records.len(), 3 + page["entry"].as_array().unwrap().len(), "{body}: {records:?}");
+            assert_eq!(skeleton.log().targets.len(), 2, "{body}");
+            count += 1;
+        }
+    }
+    assert_eq!(count, 3);
+}
+
 #[test]
 fn each_known_api_has_a_preset_and_each_preset_a_fixture() {
     // The 48 APIs of the one study and the 52 of the other, by the names of their presets here.

@@ -43,7 +43,7 @@ pub(super) const RECORD_PATHS: Form<Vec<Path>> =
     Form { read: |node| node.each(record_path), write: |paths| one_or_list(paths, |path| PATH.write(path)) };
 
 /// Path of an error, which may go through each element of an array.
-pub(super) const ERROR_PATH: Form<Path> = Form { read: error_path, write: |path| text(&path.to_string()) };
+pub(super) const ERROR_PATH: Form<Path> = Form { read: record_path, write: |path| text(&path.to_string()) };
 
 /// `path` or `header:NAME`.
 pub(super) const SOURCE: Form<Source> = Form { read: source, write: write_source };
@@ -94,16 +94,6 @@ pub(super) fn path(node: &TomlNode<'_>) -> Option<Path> {
 
 fn record_path(node: &TomlNode<'_>) -> Option<Path> {
     node.text()?.parse().map_err(|bad: BadPath| node.refuse::<()>(bad.to_string(), PATH_HINT)).ok()
-}
-
-fn error_path(node: &TomlNode<'_>) -> Option<Path> {
-    let path = record_path(node)?;
-    match path.split_at_each().1 {
-        Some(inner) if inner.has_each() => {
-            node.refuse("more than one `[*]`", "name a value that a single `[*]` leads to: errors[*].code")
-        }
-        _ => Some(path),
-    }
 }
 
 pub(super) fn source(node: &TomlNode<'_>) -> Option<Source> {

@@ -26,7 +26,7 @@ pub enum OwnWords {
 /// Condition under which a page failed or is partial.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ErrorCondition {
-    /// Path of a value, or behind `[*]` of one in each element of an array.
+    /// Path of a value, or behind each `[*]` of one in each element of an array.
     pub path: Path,
     /// Values of good pages; without one, every value but an empty one is an error.
     pub ok: Option<Vec<Value>>,
@@ -71,17 +71,11 @@ impl ErrorCondition {
 
     fn check(&self, fields: &PageFields, extent: PageCompleteness) -> Result<(), PageError> {
         let (holder, inner) = self.path.split_at_each();
-        let values: Vec<&Value> = match (fields.get(&holder), inner) {
-            (None, _) if extent == PageCompleteness::Beginning => return Ok(()),
-            // An array that is absent has no element that could fail; values themselves are demanded of good pages.
-            (None, Some(inner)) if !inner.is_root() => Vec::new(),
-            (None, _) => vec![&Value::Null],
-            // An element without the value is an error all the same.
-            (Some(Value::Array(elements)), Some(inner)) => {
-                elements.iter().map(|element| inner.of_value(element).unwrap_or(element)).collect()
-            }
-            (Some(value), _) => vec![value],
-        };
+        let found = fields.get(&holder);
+        if found.is_none() && extent == PageCompleteness::Beginning {
+            return Ok(());
+        }
+        let values = self.judged_values(found, inner.as_ref(), &Value::Null);
         let failures: Vec<_> = values.into_iter().filter(|value| !self.is_good(value)).collect();
         let Some(first) = failures.first() else { return Ok(()) };
         let value = first.to_string();
@@ -91,6 +85,22 @@ impl ErrorCondition {
             None => outlook_of(&value),
         };
         Err(PageError::ErrorInPage { path: self.path.clone(), value: excerpt(&value), outlook })
+    }
+
+    /// Values to judge: `found`, or each value at `inner` in its elements. `holder` stands for a value that is absent.
+    fn judged_values<'a>(&self, found: Option<&'a Value>, inner: Option<&Path>, holder: &'a Value) -> Vec<&'a Value> {
+        match (found, inner) {
+            // An array that is absent has no element that could fail, where elements can be good at all; values themselves are
+            // demanded of good pages.
+            (None, Some(inner)) if self.ok.is_some() && !inner.is_root() => Vec::new(),
+            (None, _) => vec![holder],
+            (Some(Value::Array(elements)), Some(inner)) => {
+                let (place, rest) = inner.split_at_each();
+                let values = |element| self.judged_values(place.of_value(element), rest.as_ref(), element);
+                elements.iter().flat_map(values).collect()
+            }
+            (Some(value), _) => vec![value],
+        }
     }
 
     fn is_good(&self, value: &Value) -> bool {
@@ -157,6 +167,26 @@ mod tests {
         assert_eq!(outlook(&modes, &json!({})), None, "there is none");
         let schemas = condition("schemas[*]", Some(json!(["list"])), None);
         assert_eq!(outlook(&schemas, &json!({})), Some(Outlook::Lasting), "a good page says so");
+    }
+
+    #[test]
+    fn an_element_without_the_inner_array_has_nothing_to_judge() {
+        let severities =
+            condition("entry[*].resource.issue[*].severity", Some(json!(["information", "warning"])), None);
+        let page = |issues: Value| json!({"entry": [{"resource": {"id": "1"}}, {"resource": {"issue": issues}}]});
+        let warning = json!({"severity": "warning"});
+        for good in [json!([warning]), json!([])] {
+            assert_eq!(outlook(&severities, &page(good.clone())), None, "{good}");
+        }
+        for bad in [json!([warning, {"severity": "fatal"}]), json!([{}]), json!({"severity": "warning"}), json!(null)] {
+            assert_eq!(outlook(&severities, &page(bad.clone())), Some(Outlook::Lasting), "{bad}");
+        }
+        // Without `ok` each element is an error, also one without the inner array.
+        let details = condition("errors[*].details[*].code", None, Some(json!(["BUSY"])));
+        let errors = |inner: Value| json!({"errors": [{"details": [{"code": "BUSY"}]}, inner]});
+        assert_eq!(outlook(&details, &errors(json!({"details": [{"code": "BUSY"}]}))), Some(Outlook::MayPass));
+        assert_eq!(outlook(&details, &errors(json!({"message": "denied"}))), Some(Outlook::Lasting));
+        assert_eq!(outlook(&details, &json!({})), None);
     }
 
     #[test]

@@ -55,6 +55,9 @@ pub(crate) struct Fixture {
     /// Bodies of failures under status 200.
     #[serde(default)]
     pub(crate) fails: Vec<String>,
+    /// Bodies of last pages that tell of something beside their records, and are no failures.
+    #[serde(default)]
+    pub(crate) warns: Vec<String>,
     /// Traps that the walk must meet.
     pub(crate) traps: Vec<String>,
     /// Further lines of the collection.
@@ -111,6 +114,8 @@ pub(crate) enum Script {
     Sound,
     /// Failure of this rank of the fixture, under status 200.
     Failing(usize),
+    /// Last page of this rank of the fixture's `warns`.
+    Warning(usize),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -257,9 +262,13 @@ impl Asked<'_> {
             refused.headers_mut().insert("retry-after", "0".parse().unwrap());
             return refused;
         }
+        let second = match script {
+            Script::Sound => None,
+            Script::Failing(rank) => fixture.fails.get(rank),
+            Script::Warning(rank) => fixture.warns.get(rank),
+        };
         if start > 0
-            && let Script::Failing(rank) = script
-            && let Some(body) = fixture.fails.get(rank)
+            && let Some(body) = second
         {
             return json_response(body.clone());
         }
