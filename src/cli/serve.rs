@@ -11,8 +11,9 @@ use sd_notify::NotifyState;
 
 use super::crawl_target::with_scheme;
 use super::listeners::{self, Listeners};
+use super::logging::{self, LogFormat};
 use super::stop_signals::{self, StopSignals};
-use super::{Exit, logging, serve_gateway};
+use super::{Exit, serve_gateway};
 use crate::config::{AdminAccess, ChosenBy, Config, Mistakes, Secret};
 use crate::server::{
     DrainSettings, HostList, InProgress, ListenAddress, Listener, Server, ServerLimits, ServerSettings, Workers,
@@ -56,10 +57,13 @@ pub(super) struct ServeArguments {
     /// Let every client that reaches --admin read it, where it is not on loopback and the configuration has no admin_token
     #[arg(long)]
     admin_open: bool,
+    /// Form of the log's lines on stderr
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    log_format: LogFormat,
 }
 
 pub(super) async fn run(arguments: ServeArguments) -> Exit {
-    logging::init("info");
+    logging::init_as(arguments.log_format, "info");
     raise_limit();
     let mut config = match configuration(&arguments) {
         Ok(config) => config,

@@ -31,6 +31,7 @@ pub(super) static TOP: Level = Level {
     keys: &[
         "listen",
         "socket_mode",
+        "access_log",
         "tls",
         "proxy_protocol",
         "trusted_proxies",

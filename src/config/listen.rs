@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::Secret;
 use super::keywords::Flag;
 use super::toml_node::TomlNode;
-use crate::server::{ListenAddress, TrustedPeers, UnixPeers};
+use crate::server::{AccessLog, ListenAddress, TrustedPeers, UnixPeers};
 
 /// Mode of unix sockets: for the user of the process alone.
 pub(super) const SOCKET_MODE: u32 = 0o600;
@@ -61,6 +61,8 @@ impl AdminAccess {
 }
 
 pub(super) static ADMIN_ACCESS: Flag<AdminAccess> = Flag([AdminAccess::Guarded, AdminAccess::Open]);
+
+pub(super) static ACCESS_LOG: Flag<AccessLog> = Flag([AccessLog::Off, AccessLog::On]);
 
 pub(super) const ADMIN_HINT: &str =
     "write admin_token = { file = \"PATH\" }, which clients send as a bearer token, or admin_open = true";

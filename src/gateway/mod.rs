@@ -56,6 +56,7 @@ use crate::crawl::Crawls;
 use crate::id::CacheKey;
 use crate::request::{ParamNames, RequestError, StreamOptions};
 use crate::response::{Body, BoxError, CodedStreams, Representation, StreamResponse};
+use crate::server::AccessNotes;
 use crate::snapshot::Registry;
 use crate::upstream::{ConnectorError, Governors, Transport};
 use ask::{StreamRequest, read_body};
@@ -150,6 +151,9 @@ impl Gateway {
             (Ok(route), None) => route,
             (Err(no_route), _) => return problem::no_route(no_route, head.uri.path()),
         };
+        if let Some(notes) = head.extensions.get::<AccessNotes>() {
+            notes.collection(&route.collection().path);
+        }
         if let Err(bad) = headers::check(&head, &route.collection().upstream.fields) {
             return problem::bad_field(&bad);
         }
@@ -203,6 +207,9 @@ impl Gateway {
                 return lookup_problem::no_snapshot(&no_snapshot, pinned);
             }
         };
+        if let Some(notes) = head.extensions.get::<AccessNotes>() {
+            notes.snapshot(snapshot.id());
+        }
         let coding = match coded_streams.enter(&request.options) {
             Ok(coding) => coding,
             Err(error) => return problem::bad_request(&error),

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::{Either, Full};
@@ -18,7 +19,9 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tower::{BoxError, Service, ServiceExt};
 
+use super::RequestSettings;
 use super::accepted::{self, Accepted};
+use super::access_log::{AccessEntry, AccessLog};
 use super::activity::{Activity, RequestInProgress};
 use super::client_address::network_of;
 use super::closed_connections::CloseReason;
@@ -26,7 +29,6 @@ use super::connection_table::{ConnectionPermit, ConnectionTable, Phase, TableEnt
 use super::connection_timer::{ConnectionTimer, TimerOrder};
 use super::deadlines::{ResponseKind, Stage};
 use super::head_scanner::{HeadFlaw, LARGEST_HEAD, ScannedHeads};
-use super::hosts::HostList;
 use super::limits::ServerLimits;
 use super::peer_settings::PeerSettings;
 use super::proxy_protocol;
@@ -39,7 +41,7 @@ use super::timed_io::{FirstBytes, Timed};
 pub(super) struct ConnectionContext {
     pub(super) limits: Arc<ServerLimits>,
     pub(super) peers: Arc<PeerSettings>,
-    pub(super) hosts: Option<Arc<HostList>>,
+    pub(super) requests: Arc<RequestSettings>,
     pub(super) table: Arc<ConnectionTable>,
     pub(super) activity: Arc<Activity>,
     /// Address of the client, as far as the connection tells it.
@@ -50,6 +52,13 @@ pub(super) struct ConnectionContext {
 impl ConnectionContext {
     pub(super) fn note(&self, reason: CloseReason) {
         self.table.closed_connections.note(reason, self.peer);
+    }
+
+    /// Begins the entry of a request in the access log, where there is one.
+    fn begin_entry(&self, head: &mut Parts, client: Option<IpAddr>) -> Option<Box<AccessEntry>> {
+        let is_logged = self.requests.access_log == AccessLog::On;
+        let is_trusted = self.peers.trusted_proxies.contains(self.peer);
+        is_logged.then(|| Box::new(AccessEntry::new(head, client, is_trusted)))
     }
 
     /// Returns true for a request behind which no further one is taken.
@@ -65,7 +74,7 @@ pub(super) async fn serve<S, B>(
     table: Arc<ConnectionTable>,
     limits: Arc<ServerLimits>,
     peers: Arc<PeerSettings>,
-    hosts: Option<Arc<HostList>>,
+    requests: Arc<RequestSettings>,
     service: S,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
@@ -89,7 +98,7 @@ pub(super) async fn serve<S, B>(
             }
         }
     };
-    let context = Arc::new(ConnectionContext { limits, peers, hosts, table, activity, peer, scheme });
+    let context = Arc::new(ConnectionContext { limits, peers, requests, table, activity, peer, scheme });
     let closed = match opened {
         Ok(Some((stream, version))) => http(stream, version, &context, &mut timer, service).await,
         Ok(None) => None,
@@ -246,17 +255,20 @@ async fn answer<S, B>(
 where
     S: Service<Request<Incoming>, Response = Response<B>>,
     S::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
 {
     let in_progress = context.activity.begin_request();
     let version = request.version();
     let asks_upgrade = version == Version::HTTP_11 && request.extensions().get::<OnUpgrade>().is_some();
     let (mut head, body) = request.into_parts();
     // Web pages reach no unix socket.
-    let hosts = context.hosts.as_deref().filter(|_| context.peer.is_some());
-    if let Err(refused) = request_check::check(&head, verdict, hosts) {
-        return Ok(respond(refused.response(version).map(Either::Right), version, &context, in_progress));
-    }
+    let hosts = context.requests.hosts.as_ref().filter(|_| context.peer.is_some());
+    let refused = request_check::check(&head, verdict, hosts);
     let client = context.peers.trusted_proxies.client(context.peer, &head.headers);
+    let entry = context.begin_entry(&mut head, client.address);
+    if let Err(refused) = refused {
+        return Ok(respond(refused.response(version).map(Either::Right), version, &context, in_progress, entry));
+    }
     client.address.map(|address| head.extensions.insert(address));
     client.authority.map(|authority| head.extensions.insert(authority));
     head.extensions.insert(client.scheme.unwrap_or_else(|| context.scheme.clone()));
@@ -275,15 +287,16 @@ where
             *response.status_mut() = StatusCode::BAD_GATEWAY;
         }
     }
-    Ok(respond(response, version, &context, in_progress))
+    Ok(respond(response, version, &context, in_progress, entry))
 }
 
 /// Notes the kind of a response, and whether its connection goes on.
-fn respond<B>(
+fn respond<B: http_body::Body>(
     mut response: Response<B>,
     version: Version,
     context: &ConnectionContext,
     in_progress: RequestInProgress,
+    mut entry: Option<Box<AccessEntry>>,
 ) -> Response<ResponseBody<B>> {
     let is_stream = response.extensions().get::<Resumable>().is_some();
     in_progress.respond(if is_stream { ResponseKind::Stream } else { ResponseKind::Passed });
@@ -293,5 +306,8 @@ fn respond<B>(
             _ => drop(response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"))),
         }
     }
-    response.map(|body| ResponseBody::new(body, version, in_progress))
+    if let Some(entry) = &mut entry {
+        entry.respond(&mut response);
+    }
+    response.map(|body| ResponseBody::new(body, version, in_progress, entry))
 }

@@ -1,6 +1,7 @@
 //! Server: accepts connections, serves HTTP/1.1 and HTTP/2 on them within limits, and stops after the responses in progress.
 
 mod accepted;
+mod access_log;
 mod activity;
 mod certificate_expiry;
 mod certificates;
@@ -42,6 +43,7 @@ use tokio::task::JoinSet;
 use tower::{BoxError, Service};
 
 use self::accepted::Accepted;
+pub use self::access_log::{AccessLog, AccessNotes};
 pub use self::activity::InProgress;
 pub use self::certificates::Certificates;
 pub use self::client_address::{TrustedPeers, UnixPeers, network_of};
@@ -74,15 +76,23 @@ pub struct ServerSettings {
     pub peers: PeerSettings,
     /// Names that clients may ask for; none: all.
     pub hosts: Option<HostList>,
+    pub access_log: AccessLog,
 }
 
 #[derive(Debug)]
 pub struct Server {
     limits: Arc<ServerLimits>,
     peers: Arc<PeerSettings>,
-    hosts: Option<Arc<HostList>>,
+    requests: Arc<RequestSettings>,
     drain: DrainSettings,
     table: Arc<ConnectionTable>,
+}
+
+/// Settings of each request.
+#[derive(Debug)]
+struct RequestSettings {
+    hosts: Option<HostList>,
+    access_log: AccessLog,
 }
 
 /// Serves HTTP/1.1 and h2c on the listener until `shutdown` resolves; then responses under way may end, for at most 30 s.
@@ -100,9 +110,10 @@ where
 
 impl Server {
     pub fn new(settings: ServerSettings) -> Self {
-        let ServerSettings { limits, drain, peers, hosts } = settings;
+        let ServerSettings { limits, drain, peers, hosts, access_log } = settings;
         let table = Arc::new(ConnectionTable::new(&limits));
-        Self { limits: Arc::new(limits), peers: Arc::new(peers), hosts: hosts.map(Arc::new), drain, table }
+        let requests = Arc::new(RequestSettings { hosts, access_log });
+        Self { limits: Arc::new(limits), peers: Arc::new(peers), requests, drain, table }
     }
 
     pub fn monitor(&self) -> ServerMonitor {
@@ -211,12 +222,12 @@ impl Server {
     {
         let (table, limits, peers) = (Arc::clone(&self.table), Arc::clone(&self.limits), Arc::clone(&self.peers));
         let worker = workers.assign();
-        let hosts = self.hosts.clone();
+        let requests = Arc::clone(&self.requests);
         let runtime = worker.runtime.clone();
         runtime.spawn(async move {
             let _held = worker;
             match table.permit().await {
-                Some(permit) => connection::serve(accepted, permit, table, limits, peers, hosts, service).await,
+                Some(permit) => connection::serve(accepted, permit, table, limits, peers, requests, service).await,
                 None => table.closed_connections.note(CloseReason::Refused, accepted.peer),
             }
         });

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::access_log::AccessEntry;
 use super::activity::RequestInProgress;
 
 /// Largest piece of an HTTP/2 response: hyper takes a piece as a whole, however little of it the client's window lets through.
@@ -23,12 +24,27 @@ pub(super) struct ResponseBody<B> {
     rest: Bytes,
     largest: usize,
     request: RequestInProgress,
+    entry: Option<Box<AccessEntry>>,
 }
 
 impl<B> ResponseBody<B> {
-    pub(super) fn new(body: B, version: http::Version, request: RequestInProgress) -> Self {
+    pub(super) fn new(
+        body: B,
+        version: http::Version,
+        request: RequestInProgress,
+        entry: Option<Box<AccessEntry>>,
+    ) -> Self {
         let largest = if version == http::Version::HTTP_2 { HTTP2_PIECE } else { usize::MAX };
-        Self { body: Box::pin(body), rest: Bytes::new(), largest, request }
+        Self { body: Box::pin(body), rest: Bytes::new(), largest, request, entry }
+    }
+
+    fn break_off(&mut self, error: impl Into<tower::BoxError>) -> tower::BoxError {
+        let error = error.into();
+        self.request.has_broken();
+        if let Some(entry) = &mut self.entry {
+            entry.break_off(&error);
+        }
+        error
     }
 }
 
@@ -44,17 +60,18 @@ where
         task: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, tower::BoxError>>> {
         if let Err(cut) = self.request.is_asked(task) {
-            self.request.has_broken();
-            return Poll::Ready(Some(Err(cut.into())));
+            return Poll::Ready(Some(Err(self.break_off(cut))));
         }
         if self.rest.is_empty() {
             let frame = match ready!(self.body.as_mut().poll_frame(task)) {
                 Some(Ok(frame)) => frame,
-                Some(Err(error)) => {
-                    self.request.has_broken();
-                    return Poll::Ready(Some(Err(error.into())));
+                Some(Err(error)) => return Poll::Ready(Some(Err(self.break_off(error)))),
+                None => {
+                    if let Some(entry) = &mut self.entry {
+                        entry.complete();
+                    }
+                    return Poll::Ready(None);
                 }
-                None => return Poll::Ready(None),
             };
             match frame.into_data() {
                 Ok(data) => self.rest = data,
@@ -64,6 +81,11 @@ where
         let length = self.rest.len().min(self.largest);
         let piece = self.rest.split_to(length);
         self.request.has_sent();
+        if let Some(mut entry) = self.entry.take() {
+            // hyper asks for nothing behind the last byte that the head has promised.
+            entry.pass(&piece, self.is_end_stream() || self.size_hint().exact() == Some(0));
+            self.entry = Some(entry);
+        }
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 

@@ -63,6 +63,8 @@ mod head_agreement;
 mod malformed;
 // Files that a configuration names, before a start.
 mod check;
+// A line of the log for each response.
+mod access_log;
 // The admin address: crawls, waits, ends.
 mod metrics;
 // Pages that are no JSON: XML and CSV.

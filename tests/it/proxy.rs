@@ -187,7 +187,7 @@ impl Process {
     async fn started(command: Command) -> Self {
         let mut process = Self::until_it_says("listening on ", command).await;
         let line = process.has_said("listening on ").await;
-        process.address = line.rsplit_once("://").unwrap().1.trim().parse().unwrap();
+        process.address = line.rsplit_once("://").unwrap().1.split('"').next().unwrap().trim().parse().unwrap();
         process
     }
 
@@ -219,6 +219,11 @@ impl Process {
             Some(line) => line,
             None => self.wait_for(part).await,
         }
+    }
+
+    /// Forgets what it has said.
+    pub(super) fn forget(&mut self) {
+        self.said.clear();
     }
 
     /// Number of its sockets.

@@ -1,0 +1,227 @@
+//! Access log: one line at the end of each response, with the names of the query's parameters and without their values.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// Identifier of a request, common among proxies.
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Context of a trace (W3C Trace Context §3.2).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// Longest identifier that is taken from a trusted proxy, in bytes.
+const LONGEST_ID: usize = 128;
+
+/// Longest list of parameter names in a line, in bytes.
+const LONGEST_PARAMS: usize = 512;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AccessLog {
+    #[default]
+    Off,
+    On,
+}
+
+/// Extension of a request that is logged: facts of its answer that the service alone knows. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct AccessNotes(Arc<Mutex<ServiceNotes>>);
+
+#[derive(Debug, Default)]
+struct ServiceNotes {
+    collection: Option<String>,
+    snapshot: Option<String>,
+}
+
+impl AccessNotes {
+    /// Notes the path of the collection in the configuration.
+    pub fn collection(&self, path: &str) {
+        self.0.lock().collection = Some(path.to_owned());
+    }
+
+    pub fn snapshot(&self, id: impl Display) {
+        self.0.lock().snapshot = Some(id.to_string());
+    }
+}
+
+/// A request from its head to the end of its response. Its line is logged when it is dropped.
+#[derive(Debug)]
+pub(super) struct AccessEntry {
+    begun: Instant,
+    id: String,
+    client: Option<IpAddr>,
+    method: Method,
+    path: String,
+    params: String,
+    version: Version,
+    trace: Option<String>,
+    notes: AccessNotes,
+    status: Option<StatusCode>,
+    cache_status: Option<String>,
+    first_byte: Option<Instant>,
+    bytes: u64,
+    /// Lines so far, where the body is NDJSON without a coding.
+    lines: Option<u64>,
+    end: ResponseEnd,
+}
+
+/// Way in which a response ended, as far as the server sees it.
+#[derive(Debug)]
+enum ResponseEnd {
+    /// All of it was handed to the connection.
+    Complete,
+    /// The client left, or the connection broke, before the end.
+    Gone,
+    /// The server broke it off, for this reason.
+    Broken(String),
+    /// Another protocol has the connection.
+    Upgraded,
+}
+
+impl AccessEntry {
+    /// Begins the entry of a request. `trusted`: the peer is a proxy whose identifier of the request is taken.
+    pub(super) fn new(head: &mut Parts, client: Option<IpAddr>, trusted: bool) -> Self {
+        let told = head.headers.get(X_REQUEST_ID).and_then(visible).filter(|id| trusted && id.len() <= LONGEST_ID);
+        let notes = AccessNotes::default();
+        head.extensions.insert(notes.clone());
+        Self {
+            begun: Instant::now(),
+            id: told.map_or_else(|| format!("{:032x}", fastrand::u128(..)), ToOwned::to_owned),
+            client,
+            method: head.method.clone(),
+            path: head.uri.path().to_owned(),
+            params: names(head.uri.query().unwrap_or_default()),
+            version: head.version,
+            trace: head.headers.get(TRACEPARENT).and_then(visible).map(ToOwned::to_owned),
+            notes,
+            status: None,
+            cache_status: None,
+            first_byte: None,
+            bytes: 0,
+            lines: None,
+            end: ResponseEnd::Gone,
+        }
+    }
+
+    /// Notes the head of the response, and adds the request's identifier to it.
+    pub(super) fn respond<B: http_body::Body>(&mut self, response: &mut Response<B>) {
+        self.status = Some(response.status());
+        let has_no_body = self.method == Method::HEAD || response.body().is_end_stream();
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            self.end = ResponseEnd::Upgraded;
+        } else if has_no_body {
+            self.end = ResponseEnd::Complete;
+        }
+        let headers = response.headers_mut();
+        self.lines = is_ndjson(headers).then_some(0);
+        self.cache_status = headers.get(CACHE_STATUS).and_then(visible).map(ToOwned::to_owned);
+        if !headers.contains_key(X_REQUEST_ID)
+            && let Ok(id) = HeaderValue::try_from(&self.id)
+        {
+            headers.insert(X_REQUEST_ID, id);
+        }
+    }
+
+    /// Notes a piece of the body, behind which it may have ended.
+    pub(super) fn pass(&mut self, piece: &Bytes, is_last: bool) {
+        self.first_byte.get_or_insert_with(Instant::now);
+        self.bytes += piece.len() as u64;
+        if let Some(lines) = &mut self.lines {
+            *lines += memchr::memchr_iter(b'\n', piece).count() as u64;
+        }
+        if is_last {
+            self.end = ResponseEnd::Complete;
+        }
+    }
+
+    pub(super) fn complete(&mut self) {
+        self.end = ResponseEnd::Complete;
+    }
+
+    pub(super) fn break_off(&mut self, reason: &impl Display) {
+        self.end = ResponseEnd::Broken(reason.to_string());
+    }
+}
+
+impl Drop for AccessEntry {
+    fn drop(&mut self) {
+        let ServiceNotes { collection, snapshot } = std::mem::take(&mut *self.notes.0.lock());
+        let (end, reason) = match &self.end {
+            ResponseEnd::Complete => ("complete", None),
+            ResponseEnd::Gone => ("gone", None),
+            ResponseEnd::Broken(reason) => ("broken", Some(reason.as_str())),
+            ResponseEnd::Upgraded => ("upgraded", None),
+        };
+        let milliseconds = |to: Instant| u64::try_from((to - self.begun).as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(
+            target: "access",
+            request_id = self.id,
+            client = self.client.map(tracing::field::display),
+            method = self.method.as_str(),
+            path = self.path,
+            params = (!self.params.is_empty()).then_some(self.params.as_str()),
+            version = ?self.version,
+            traceparent = self.trace,
+            collection,
+            snapshot,
+            status = self.status.map(|status| status.as_u16()),
+            cache_status = self.cache_status,
+            end,
+            reason,
+            bytes = self.bytes,
+            lines = self.lines,
+            first_byte_ms = self.first_byte.map(milliseconds),
+            duration_ms = milliseconds(Instant::now()),
+            "request"
+        );
+    }
+}
+
+/// Returns the text of a field of visible ASCII characters and spaces.
+fn visible(value: &HeaderValue) -> Option<&str> {
+    value.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|byte| byte != b'\t'))
+}
+
+/// Returns the names of a query's parameters, as spelled, with commas between them; a value without a name is left out.
+fn names(query: &str) -> String {
+    let mut names = String::new();
+    for (name, _) in query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| !name.is_empty()) {
+        if names.len() + name.len() >= LONGEST_PARAMS {
+            names.push_str(",…");
+            break;
+        }
+        if !names.is_empty() {
+            names.push(',');
+        }
+        names.push_str(name);
+    }
+    names
+}
+
+fn is_ndjson(headers: &HeaderMap) -> bool {
+    let of = |name| headers.get(name).map(HeaderValue::as_bytes);
+    of(header::CONTENT_TYPE).is_some_and(|value| value.starts_with(b"application/x-ndjson"))
+        && of(header::CONTENT_ENCODING).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_leave_their_values_and_what_has_no_name() {
+        assert_eq!(names("state=open&token=secret&_format=csv"), "state,token,_format");
+        assert_eq!(names("secret&=secret&a="), "a");
+        assert_eq!(names(""), "");
+        let long = names(&format!("{}=1&b=2", "a".repeat(LONGEST_PARAMS)));
+        assert_eq!(long, ",…");
+    }
+}
