@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use unpage::config::{Config, Credentials, FileCollection, HttpVersion, Options, Pace, Secrets, written};
+use unpage::config::{Config, Credentials, FileCollection, HttpVersion, Options, Pace, SecretPlace, Secrets, written};
 use unpage::pace::{Rate, Width};
 use unpage::pagination::partition_settings::{Bound, Direction, RangeKind, RangePartition};
 use unpage::pagination::path::Segment;
@@ -161,7 +161,10 @@ upstream = "a"
     assert_eq!(a.upstream.http, HttpVersion::Http2);
     assert_eq!(a.upstream.timeouts.idle, Duration::from_secs(90));
     assert_eq!(a.upstream.retry.wait.as_ref().unwrap().1, Duration::from_millis(1));
-    let Credentials::Header(name, value) = &a.upstream.credentials else { panic!("{:?}", a.upstream.credentials) };
+    let Credentials::Fixed(SecretPlace::Header(name, form), secret) = &a.upstream.credentials else {
+        panic!("{:?}", a.upstream.credentials)
+    };
+    let value = form.value(secret.expose()).unwrap();
     assert_eq!((name.as_str(), value.as_bytes()), ("authorization", &b"Basic dTpjb250ZW50IG9mIHA="[..]));
     assert!(!format!("{config:?}").contains("dTpjb250"), "a secret is never shown");
     assert_eq!((a.method.clone(), a.body.clone()), (Method::POST, Some(json!({"a": null}))));
@@ -231,8 +234,10 @@ fn load_reads_a_file_and_its_secrets() {
     );
     fs::write(&file, text).unwrap();
     let config = Config::load(&file).unwrap();
-    let Credentials::Query(name, value) = &config.collections[0].upstream.credentials else { panic!() };
-    assert_eq!((name.as_str(), value.expose()), ("key", "s3cret"));
+    let Credentials::Fixed(SecretPlace::Query(name), value) = &config.collections[0].upstream.credentials else {
+        panic!()
+    };
+    assert_eq!((name.as_str(), value.expose(), value.file()), ("key", "s3cret", Some(&*secret)));
     let missing = Config::load(&folder.path().join("absent.toml")).unwrap_err().to_string();
     assert!(missing.contains("absent.toml: ") && missing.contains("hint: name a readable file"), "{missing}");
 }

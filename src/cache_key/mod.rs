@@ -27,7 +27,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::config::{Collection, Credentials, Scope, Upstream, written};
+use crate::config::{Collection, Credentials, Scope, SecretPlace, Upstream, written};
 use crate::pagination::{PageRequest, Pagination, PartOrder};
 
 /// Version of the layout.
@@ -123,10 +123,15 @@ pub fn of_upstream(upstream: &Upstream, part: &mut dyn FnMut(&[u8])) {
     let Upstream { accept, headers, credentials, .. } = upstream;
     named("accept", accept, part);
     headers.iter().for_each(|(name, value)| named("configured", field(name, value), part));
-    match credentials {
-        Credentials::Passed => {}
-        Credentials::Header(name, value) => named("credentials", field(name, value), part),
-        Credentials::Query(name, secret) => named("credentials", format!("?{name}={}", secret.expose()), part),
+    named_some("credentials", configured(credentials, "?"), part);
+}
+
+/// Returns what the configured credentials add to a request, as a field or, behind `mark`, as a parameter.
+fn configured(credentials: &Credentials, mark: &str) -> Option<Vec<u8>> {
+    let (place, text) = credentials.identity()?;
+    match place {
+        SecretPlace::Header(name, form) => Some(field(name, &form.value(&text)?)),
+        SecretPlace::Query(name) => Some(format!("{mark}{name}={text}").into_bytes()),
     }
 }
 

@@ -5,8 +5,8 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::{KeyedRequest, fields};
-use crate::config::{Collection, Credentials, Scope, Upstream, written};
+use super::{KeyedRequest, configured, fields};
+use crate::config::{Collection, Scope, Upstream, written};
 use crate::pagination::partition_settings::{Bound, Direction, RangeKind, RangePartition};
 use crate::pagination::path::Segment;
 use crate::pagination::request::RequestBody;
@@ -29,11 +29,7 @@ pub fn shared(
     let Upstream { url, accept, headers, credentials, .. } = request.upstream;
     let scope = if sharing.scope == Scope::Public { "Public" } else { "Caller" };
     let moment: Option<Duration> = request.valid_at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    let credentials = match credentials {
-        Credentials::Passed => Vec::new(),
-        Credentials::Header(name, value) => super::field(name, value),
-        Credentials::Query(name, secret) => format!("{name}={}", secret.expose()).into_bytes(),
-    };
+    let credentials = configured(credentials, "").unwrap_or_default();
     let PageRequest { method, url: first, headers: sent, .. } = request.first;
     let parts = [
         format!("{path:?} {upstream_path:?} {default_body:?} {scope}").into_bytes(),

@@ -8,7 +8,7 @@ use url::Url;
 use super::absent_secrets::SecretsOrNone;
 use super::crawl_args::CrawlArguments;
 use super::{Exit, logging};
-use crate::config::{ChosenBy, Collection, Credentials, written};
+use crate::config::{ChosenBy, Collection, Credentials, SecretPlace, written};
 use crate::crawl::{Crawl, Parents};
 use crate::pagination::request::with_braces;
 use crate::pagination::{End, PageSize, Pagination};
@@ -77,8 +77,8 @@ fn explain(crawl: &Crawl, collection: &Collection) -> Result<String, String> {
         "credentials",
         match &collection.upstream.credentials {
             Credentials::Passed => "the client's own",
-            Credentials::Header(..) => "configured, in a header field",
-            Credentials::Query(..) => "configured, in a query parameter",
+            Credentials::Fixed(SecretPlace::Header(..), _) => "configured, in a header field",
+            Credentials::Fixed(SecretPlace::Query(_), _) => "configured, in a query parameter",
         },
     );
     line("end proven by", &proof(pagination));

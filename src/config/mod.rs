@@ -6,6 +6,7 @@ mod collection;
 mod collection_pagination;
 mod command_line;
 mod completed_table;
+mod credentials;
 mod key_names;
 mod keywords;
 mod layers;
@@ -49,6 +50,7 @@ use url::Url;
 pub use self::addresses::{AddressKind, PrivateAddresses};
 pub use self::codings::{Codings, ContentCoding};
 pub use self::command_line::{FileCollection, Options};
+pub use self::credentials::{Credentials, FieldForm, Secret, SecretPlace};
 pub use self::listen::AdminAccess;
 pub use self::mistake::{Mistake, Mistakes, TextPosition};
 pub use self::pagination_text::{mistakes_in, read_written, written};
@@ -56,7 +58,7 @@ pub use self::parent::{OnGone, ParentLink};
 pub use self::passthrough::Passthrough;
 pub use self::presets::{ChosenBy, Preset, PresetChoice, Verified, presets};
 pub use self::proxy::Proxy;
-pub use self::secrets::{Machine, Secrets};
+pub use self::secrets::{Machine, Secrets, without_line_end};
 pub use self::snapshots::{OnStart, Resume, Scope, Sharing, SlowReader, SnapshotSettings, Snapshots};
 #[cfg(feature = "cli")]
 pub(crate) use self::toml_text::text as toml_quoted;
@@ -186,22 +188,6 @@ pub struct Upstream {
     pub pace: Pace,
 }
 
-/// Credentials that unpage adds to a request. The client's own are passed on, unless they stand in the same field or
-/// parameter.
-#[derive(Clone, Debug)]
-pub enum Credentials {
-    /// None but the client's own.
-    Passed,
-    /// A header field: `Authorization: Bearer …`, `Authorization: Basic …`, or one of the API's own.
-    Header(HeaderName, HeaderValue),
-    /// A query parameter.
-    Query(String, Secret),
-}
-
-/// Text that no message and no `Debug` output shows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
 /// Links of answers that are passed through and lead to the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RewriteLinks {
@@ -239,33 +225,6 @@ pub struct Timeouts {
     pub head: Duration,
     /// Between two pieces of a page's body; default 30 s.
     pub idle: Duration,
-}
-
-impl Secret {
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// Returns the text, for the one place that sends it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
-impl Credentials {
-    /// Name of the query parameter that has them.
-    pub fn query_param(&self) -> Option<&str> {
-        match self {
-            Self::Query(name, _) => Some(name),
-            Self::Passed | Self::Header(..) => None,
-        }
-    }
 }
 
 impl Upstream {

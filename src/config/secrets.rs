@@ -2,14 +2,12 @@
 
 use std::path::Path;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use http::header::{AUTHORIZATION, HeaderValue};
+use http::header::AUTHORIZATION;
 
 use super::key_names::Level;
 use super::toml_node::{TomlNode, TomlTable};
 use super::urls_and_headers::header_name;
-use super::{Credentials, Secret};
+use super::{Credentials, FieldForm, Secret, SecretPlace};
 
 pub(super) static CREDENTIALS: Level =
     Level { name: "credentials", keys: &["bearer", "basic", "header", "query"], others: &[] };
@@ -52,20 +50,27 @@ pub(super) fn credentials(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<
     };
     match *kind {
         "bearer" => {
-            let token = secret(node, secrets)?;
-            Some(Credentials::Header(AUTHORIZATION, sensitive(node, &format!("Bearer {}", token.expose()))?))
+            let place = SecretPlace::Header(AUTHORIZATION, FieldForm::Prefixed("Bearer "));
+            fixed(node, place, secret(node, secrets)?)
         }
         "basic" => basic(node, secrets),
         "header" => {
             let (name, value) = named(node, secrets, header_name)?;
-            let value = sensitive(node, value.expose())?;
-            Some(Credentials::Header(name, value))
+            fixed(node, SecretPlace::Header(name, FieldForm::Prefixed("")), value)
         }
         _ => {
             let (name, value) = named(node, secrets, |node| node.text().map(ToOwned::to_owned))?;
-            Some(Credentials::Query(name, value))
+            fixed(node, SecretPlace::Query(name), value)
         }
     }
+}
+
+fn fixed(node: &TomlNode<'_>, place: SecretPlace, secret: Secret) -> Option<Credentials> {
+    if !place.carries(secret.expose()) {
+        let hint = "look for line breaks or control characters in it";
+        return node.refuse("a header field can't carry this secret", hint);
+    }
+    Some(Credentials::Fixed(place, secret))
 }
 
 fn basic(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credentials> {
@@ -75,8 +80,7 @@ fn basic(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credentials> {
         user => Some(user),
     });
     let password = secret_of(&table, "password", secrets);
-    let pair = format!("{}:{}", user?, password?.expose());
-    Some(Credentials::Header(AUTHORIZATION, sensitive(node, &format!("Basic {}", BASE64_STANDARD.encode(pair)))?))
+    fixed(node, SecretPlace::Header(AUTHORIZATION, FieldForm::Basic(user?.to_owned())), password?)
 }
 
 fn named<'a, N>(
@@ -99,32 +103,28 @@ pub(super) fn secret(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Secre
         return node.refuse("a secret must not stand in this file", HINT);
     }
     let table = node.table(&SECRET)?;
-    let (from, text) = match (table.get("env"), table.get("file")) {
+    let (from, text, file) = match (table.get("env"), table.get("file")) {
         (Some(env), None) => {
             let name = env.text()?;
-            (format!("environment variable {name}"), secrets.env(name))
+            (format!("environment variable {name}"), secrets.env(name), None)
         }
         (None, Some(file)) => {
             let path = file.text()?;
-            (format!("file {path}"), secrets.file(Path::new(path)))
+            (format!("file {path}"), secrets.file(Path::new(path)), Some(Path::new(path)))
         }
         _ => return node.refuse("a secret comes from exactly one place", HINT),
     };
-    match text.as_deref().map(|text| text.trim_end_matches(['\r', '\n'])) {
+    match text.as_deref().map(without_line_end) {
         Ok("") => node.refuse(format!("{from} is empty"), "set it to the secret before unpage starts"),
-        Ok(text) => Some(Secret::new(text.to_owned())),
+        Ok(text) => Some(match file {
+            Some(file) => Secret::in_file(text.to_owned(), file),
+            None => Secret::new(text.to_owned()),
+        }),
         Err(why) => node.refuse(format!("{from}: {why}"), "it is read when unpage starts: set it to the secret before"),
     }
 }
 
-fn sensitive(node: &TomlNode<'_>, text: &str) -> Option<HeaderValue> {
-    match HeaderValue::from_str(text) {
-        Ok(mut value) => {
-            value.set_sensitive(true);
-            Some(value)
-        }
-        Err(_) => {
-            node.refuse("a header field can't carry this secret", "look for line breaks or control characters in it")
-        }
-    }
+/// Returns a secret without the line end behind it in its file.
+pub fn without_line_end(text: &str) -> &str {
+    text.trim_end_matches(['\r', '\n'])
 }

@@ -89,10 +89,8 @@ async fn answer_to(
     page: &PageRequest,
     no_content: NoContent,
 ) -> Result<(Arc<Head>, DecodedBody), AttemptError> {
-    let permit = client.permit(page).await;
-    let response = client.send_page(page).await?;
+    let (permit, response) = client.send_page(page).await?;
     let (mut parts, body) = response.into_parts();
-    permit.answered(parts.status, &parts.headers);
     let mut body = DecodedBody::new(client.upstream(), &parts.headers, body);
     note_framing(&mut parts);
     detach(&mut parts.headers);

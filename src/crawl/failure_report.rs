@@ -220,7 +220,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::Upstream;
+    use crate::config::{FieldForm, Secret, SecretPlace, Upstream};
     use crate::upstream::Governors;
 
     #[test]
@@ -248,7 +248,8 @@ mod tests {
                 assert_eq!(faults, [by_own, by_extended, by_configuration], "{status}");
             }
         }
-        let configured = || Credentials::Header(header::AUTHORIZATION, HeaderValue::from_static("Bearer secret"));
+        let place = || SecretPlace::Header(header::AUTHORIZATION, FieldForm::Prefixed("Bearer "));
+        let configured = || Credentials::Fixed(place(), Secret::new("secret".to_owned()));
         for status in [401, 403, 407] {
             assert_eq!(of(configured(), Own, status, RefusalCause::Unsaid), configuration);
         }

@@ -128,9 +128,7 @@ fn guard(client: &Client) -> LinkGuard {
 }
 
 async fn close(client: &Client, request: &PageRequest) -> Result<(), String> {
-    let permit = client.permit(request).await;
-    let answer = client.send_page(request).await;
-    let answer = answer.map_err(|error| client.redact(&request.url, &request.headers, &error.to_string()))?;
-    permit.answered(answer.status(), answer.headers());
+    let sent = client.send_page(request).await;
+    let (_permit, answer) = sent.map_err(|error| client.redact(&request.url, &request.headers, &error.to_string()))?;
     if answer.status().is_success() { Ok(()) } else { Err(format!("the upstream answered {}", answer.status())) }
 }

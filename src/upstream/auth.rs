@@ -6,9 +6,9 @@ use http::header::{COOKIE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use crate::config::{Credentials, Upstream};
+use super::credential::RequestCredentials;
+use crate::config::{SecretPlace, Upstream};
 use crate::field_class::names_a_secret;
-use crate::pagination::request::set_query;
 
 /// Shortest value of a query parameter or a field that is redacted: shorter ones are hardly secrets, and occur everywhere.
 const SHORTEST: usize = 8;
@@ -17,14 +17,13 @@ const SHORTEST: usize = 8;
 const KEYS: [&str; 6] = ["access_token", "api-key", "api_key", "apikey", "auth_token", "key"];
 
 /// Adds the configured credentials and fields; a configured field replaces the client's own.
-pub(super) fn authenticate(upstream: &Upstream, url: &mut Cow<'_, Url>, headers: &mut HeaderMap) {
-    match &upstream.credentials {
-        Credentials::Passed => {}
-        Credentials::Header(name, value) => {
-            headers.insert(name.clone(), value.clone());
-        }
-        Credentials::Query(name, secret) => set_query(url.to_mut(), name, secret.expose()),
-    }
+pub(super) fn authenticate(
+    upstream: &Upstream,
+    credentials: &RequestCredentials,
+    url: &mut Cow<'_, Url>,
+    headers: &mut HeaderMap,
+) {
+    credentials.add_to(url, headers);
     for (name, value) in &upstream.headers {
         headers.insert(name.clone(), value.clone());
     }
@@ -34,11 +33,11 @@ pub(super) fn authenticate(upstream: &Upstream, url: &mut Cow<'_, Url>, headers:
 /// Returns the credentials of a request, configured ones and the client's own: what the upstream may tell callers apart by.
 pub(super) fn identity(upstream: &Upstream, url: &Url, headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
     let (mut url, mut headers) = (Cow::Borrowed(url), headers.clone());
-    authenticate(upstream, &mut url, &mut headers);
-    let (own_field, own_parameter) = match &upstream.credentials {
-        Credentials::Passed => (None, None),
-        Credentials::Header(name, _) => (Some(name), None),
-        Credentials::Query(name, _) => (None, Some(name.as_str())),
+    authenticate(upstream, &RequestCredentials::identity(&upstream.credentials), &mut url, &mut headers);
+    let (own_field, own_parameter) = match upstream.credentials.identity() {
+        None => (None, None),
+        Some((SecretPlace::Header(name, _), _)) => (Some(name), None),
+        Some((SecretPlace::Query(name), _)) => (None, Some(name.as_str())),
     };
     let fields = headers.iter().filter(|(name, _)| names_a_secret(name.as_str()) || Some(*name) == own_field);
     let fields = fields.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
@@ -50,9 +49,15 @@ pub(super) fn identity(upstream: &Upstream, url: &Url, headers: &HeaderMap) -> V
     identity
 }
 
-/// Redacts a text that may repeat the request, as an error page does: removes the configured credentials, and the longer values
+/// Redacts a text that may repeat the request, as an error page does: removes the configured secrets, and the longer values
 /// of the query and of credential fields.
-pub(super) fn redact(upstream: &Upstream, url: &Url, headers: &HeaderMap, text: &str) -> String {
+pub(super) fn redact(
+    upstream: &Upstream,
+    configured_secrets: Vec<String>,
+    url: &Url,
+    headers: &HeaderMap,
+    text: &str,
+) -> String {
     let mut secrets: Vec<String> = url.query_pairs().map(|(_, value)| value.into_owned()).collect();
     secrets
         .extend(url.query().unwrap_or_default().split('&').filter_map(|pair| Some(pair.split_once('=')?.1.to_owned())));
@@ -61,14 +66,12 @@ pub(super) fn redact(upstream: &Upstream, url: &Url, headers: &HeaderMap, text: 
         secrets.extend(secrets_of(name, &String::from_utf8_lossy(value.as_bytes())));
     }
     secrets.retain(|secret| secret.len() >= SHORTEST);
-    match &upstream.credentials {
-        Credentials::Passed => {}
-        Credentials::Header(_, value) => {
-            let value = String::from_utf8_lossy(value.as_bytes());
-            secrets.push(value.split_once(' ').map_or(value.as_ref(), |(_, token)| token).to_owned());
-        }
-        Credentials::Query(_, secret) => secrets.push(secret.expose().to_owned()),
-    }
+    secrets.extend(configured_secrets);
+    without_all(secrets, text)
+}
+
+/// Removes these secrets from a text.
+pub(super) fn without_all(mut secrets: Vec<String>, text: &str) -> String {
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     secrets.iter().filter(|secret| !secret.is_empty()).fold(text.to_owned(), |text, secret| without(&text, secret))
 }
@@ -103,7 +106,8 @@ fn secrets_of(name: &HeaderName, value: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::Secret;
+    use crate::config::{Credentials, FieldForm, Secret};
+    use crate::upstream::credential::CredentialSource;
 
     use super::*;
 
@@ -122,8 +126,8 @@ mod tests {
             assert_ne!(identity(&upstream, "http://a", Some(field)), anonymous, "{field:?}");
         }
         assert_ne!(identity(&upstream, "http://a?API_KEY=k", None), anonymous);
-        let configured = HeaderValue::from_static("Bearer configured");
-        upstream.credentials = Credentials::Header(http::header::AUTHORIZATION, configured);
+        let place = SecretPlace::Header(http::header::AUTHORIZATION, FieldForm::Prefixed("Bearer "));
+        upstream.credentials = Credentials::Fixed(place, Secret::new("configured".to_owned()));
         let own = identity(&upstream, "http://a", None);
         assert_ne!(own, anonymous);
         assert_eq!(identity(&upstream, "http://a", Some(("authorization", "Bearer a"))), own);
@@ -132,10 +136,15 @@ mod tests {
     #[test]
     fn an_error_page_that_repeats_its_url_tells_no_secret() {
         let mut upstream = Upstream::at(Url::parse("http://a").unwrap());
-        upstream.credentials = Credentials::Query("key".to_owned(), Secret::new("k1".to_owned()));
+        let place = SecretPlace::Query("key".to_owned());
+        upstream.credentials = Credentials::Fixed(place, Secret::new("k1".to_owned()));
         let url = Url::parse("http://a/x?token=abc%2Fdefgh&limit=100").unwrap();
         let text = "Cannot GET /x?token=abc%2Fdefgh&limit=100&key=k1 (abc/defgh)";
-        assert_eq!(redact(&upstream, &url, &HeaderMap::new(), text), "Cannot GET /x?token=…&limit=100&key=… (…)");
+        let secrets = CredentialSource::new(&upstream.credentials).secrets();
+        assert_eq!(
+            redact(&upstream, secrets, &url, &HeaderMap::new(), text),
+            "Cannot GET /x?token=…&limit=100&key=… (…)"
+        );
     }
 
     #[test]
@@ -152,7 +161,7 @@ mod tests {
             headers.insert(name, HeaderValue::from_static(value));
         }
         let text = "abcdefghij, 0123456789 in de, klmnopqrst, configured, not a secret";
-        let shown = redact(&upstream, &Url::parse("http://a").unwrap(), &headers, text);
+        let shown = redact(&upstream, Vec::new(), &Url::parse("http://a").unwrap(), &headers, text);
         assert_eq!(shown, "…, … in de, …, …, not a secret");
     }
 

@@ -4,19 +4,20 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body as _;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper_util::client::legacy::connect::capture_connection;
 use url::Url;
 
 use super::body::CodedBody;
 use super::coding::ACCEPTED;
+use super::credential::{CredentialSource, RequestCredentials};
 use super::error::{ConnectorError, UpstreamError};
 use super::pacing::{CrawlLine, Governors, Permit};
 use super::transport::{OutgoingBody, Transport};
 use super::{auth, origin_of, sent_body, watched_connection};
-use crate::config::{self, HttpVersion};
+use crate::config::{self, HttpVersion, RetryPolicy};
 use crate::pagination::PageRequest;
 use crate::pagination::redirects::CrawlRedirects;
 use crate::pagination::request::RequestBody;
@@ -27,6 +28,7 @@ use crate::upstream_usage::UpstreamUsage;
 pub struct Client {
     transport: Transport,
     upstream: Arc<config::Upstream>,
+    credentials: CredentialSource,
     governors: Governors,
     /// A crawl's place in the queue for permits.
     line: Option<CrawlLine>,
@@ -43,7 +45,8 @@ impl Client {
     }
 
     pub fn with_transport(upstream: Arc<config::Upstream>, governors: &Governors, transport: Transport) -> Self {
-        Self { transport, upstream, governors: governors.clone(), line: None, crawl: Arc::default() }
+        let credentials = CredentialSource::new(&upstream.credentials);
+        Self { transport, upstream, credentials, governors: governors.clone(), line: None, crawl: Arc::default() }
     }
 
     /// The same client with another transport.
@@ -54,7 +57,13 @@ impl Client {
     /// The same client without the configured credentials; those of a request itself go upstream.
     pub fn without_credentials(&self) -> Self {
         let upstream = config::Upstream { credentials: config::Credentials::Passed, ..(*self.upstream).clone() };
-        Self { upstream: Arc::new(upstream), ..self.clone() }
+        Self { upstream: Arc::new(upstream), credentials: CredentialSource::Passed, ..self.clone() }
+    }
+
+    /// The same client with another policy of retries, and a pace of its own.
+    pub fn with_retries(&self, retry: RetryPolicy) -> Self {
+        let upstream = Arc::new(config::Upstream { retry, ..(*self.upstream).clone() });
+        Self { upstream, governors: Governors::default(), line: None, ..self.clone() }
     }
 
     /// The same client, but each request opens a connection of its own: where one from the pool was stale, the others may be, too.
@@ -94,7 +103,7 @@ impl Client {
     }
 
     /// Waits until a page may be requested.
-    pub async fn permit(&self, page: &PageRequest) -> Permit {
+    async fn permit(&self, page: &PageRequest) -> Permit {
         match &self.line {
             Some(line) => line.permit().await,
             None => self.line_of(&page.url, &page.headers).permit().await,
@@ -125,9 +134,24 @@ impl Client {
         &self.upstream
     }
 
-    /// Requests a page, and waits for the head of its response.
-    pub async fn send_page(&self, page: &PageRequest) -> Result<Response<CodedBody>, UpstreamError> {
-        self.send(&page.url, self.page_request(page)).await
+    /// Requests a page when that is permitted, and waits for the head of its response. A page that is refused for its credentials is requested
+    /// once more where there are others by now.
+    pub async fn send_page(&self, page: &PageRequest) -> Result<(Permit, Response<CodedBody>), UpstreamError> {
+        let permit = self.permit(page).await;
+        let credentials = self.credentials.current();
+        let answer = self.send(&page.url, self.page_request(page), &credentials).await?;
+        permit.answered(answer.status(), answer.headers());
+        let Some(renewed) = self.after(&credentials, &answer) else { return Ok((permit, answer)) };
+        drop((permit, answer));
+        let permit = self.permit(page).await;
+        let answer = self.send(&page.url, self.page_request(page), &renewed).await?;
+        permit.answered(answer.status(), answer.headers());
+        Ok((permit, answer))
+    }
+
+    /// Returns other credentials for a request that was answered so, if these were refused.
+    fn after(&self, sent: &RequestCredentials, answer: &Response<CodedBody>) -> Option<RequestCredentials> {
+        if answer.status() == StatusCode::UNAUTHORIZED { self.credentials.after(sent) } else { None }
     }
 
     fn page_request(&self, page: &PageRequest) -> Request<OutgoingBody> {
@@ -152,23 +176,36 @@ impl Client {
     /// Sends a request to this URL of the upstream, and waits for the head of its response.
     ///
     /// Fields of the connection (`Host`, hop-by-hop fields) are not taken from the request.
-    async fn send(&self, url: &Url, request: Request<OutgoingBody>) -> Result<Response<CodedBody>, UpstreamError> {
+    async fn send(
+        &self,
+        url: &Url,
+        request: Request<OutgoingBody>,
+        credentials: &RequestCredentials,
+    ) -> Result<Response<CodedBody>, UpstreamError> {
         let limit = self.limit();
-        match tokio::time::timeout(limit, self.request(url, request)).await {
+        match tokio::time::timeout(limit, self.request(url, request, credentials)).await {
             Ok(answered) => answered,
             Err(_) => Err(self.timeout(limit)),
         }
     }
 
-    /// Sends a client's request in the same way. Its body takes the client's own time, so the limit holds from the end of
+    /// Sends a client's request in the same way, without a body also a second time. Its body takes the client's own time, so the limit holds from the end of
     /// the body on; until then the upstream has `timeouts.idle` to take more of it.
     pub async fn forward(
         &self,
         url: &Url,
         request: Request<OutgoingBody>,
     ) -> Result<Response<CodedBody>, UpstreamError> {
+        let credentials = self.credentials.current();
         if request.body().is_end_stream() {
-            return self.send(url, request).await;
+            let mut again = Request::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
+            again.method_mut().clone_from(request.method());
+            again.headers_mut().clone_from(request.headers());
+            let answer = self.send(url, request, &credentials).await?;
+            return match self.after(&credentials, &answer) {
+                Some(renewed) => self.send(url, again, &renewed).await,
+                None => Ok(answer),
+            };
         }
         let (head, body) = request.into_parts();
         let (body, sending) = sent_body::watched(body);
@@ -187,7 +224,7 @@ impl Client {
             self.timeout(limit)
         };
         tokio::select! {
-            answered = self.request(url, request) => answered,
+            answered = self.request(url, request, &credentials) => answered,
             error = waited => Err(error),
         }
     }
@@ -196,9 +233,10 @@ impl Client {
         &self,
         url: &Url,
         mut request: Request<OutgoingBody>,
+        credentials: &RequestCredentials,
     ) -> Result<Response<CodedBody>, UpstreamError> {
         let mut url = Cow::Borrowed(url);
-        auth::authenticate(&self.upstream, &mut url, request.headers_mut());
+        auth::authenticate(&self.upstream, credentials, &mut url, request.headers_mut());
         request.headers_mut().remove(header::HOST);
         *request.uri_mut() = url.as_str().parse().map_err(|error: http::uri::InvalidUri| {
             UpstreamError::Broken(origin_of(&self.upstream), error.to_string())
@@ -216,8 +254,13 @@ impl Client {
         UpstreamError::Timeout(origin_of(&self.upstream), limit.into())
     }
 
+    /// Returns true for a secret of the configured credentials.
+    pub fn has_secret(&self, text: &str) -> bool {
+        self.credentials.secrets().iter().any(|secret| secret == text)
+    }
+
     /// Removes the credentials of the request from a text of the upstream's that is to be shown or logged.
     pub fn redact(&self, url: &Url, headers: &HeaderMap, text: &str) -> String {
-        auth::redact(&self.upstream, url, headers, text)
+        auth::redact(&self.upstream, self.credentials.secrets(), url, headers, text)
     }
 }

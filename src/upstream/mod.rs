@@ -5,6 +5,7 @@ mod body;
 mod client;
 pub mod coding;
 mod connect;
+mod credential;
 mod dialler;
 mod error;
 mod pacing;

@@ -44,6 +44,8 @@ mod verify;
 mod consistency;
 // Configured credentials: requests that get them, and fields that would change a request on its way.
 mod deputy;
+// Configured credentials that change: files of secrets, tokens.
+mod credentials;
 // Shared crawls; freshness and retention of snapshots; resumed crawls.
 mod sharing;
 // Snapshots and files that an older version of unpage has left: resumed, served, or refused with the reason.

@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use super::whole_page::whole;
 use super::{Crawl, lone_page, recognise_pagination};
+use crate::config::RetryPolicy;
 use crate::error::Failure;
 use crate::pagination::page::Head;
 use crate::pagination::{Encode, PageRequest, PageSize, Pagination, Param, Records, Style};
-use crate::upstream::{Client, Governors};
 
 /// Most requests of all experiments with one collection.
 pub(crate) const MOST_REQUESTS: usize = 16;
@@ -82,10 +82,8 @@ impl Crawl {
 
 async fn run(crawl: &Crawl, pagination: &Pagination, seen: &[Value], total: Option<u64>) -> Findings {
     // An experiment that fails is no reason to insist.
-    let mut upstream = (**crawl.client.upstream()).clone();
-    upstream.retry.attempts = 1;
+    let client = crawl.client.with_retries(RetryPolicy { attempts: 1, ..crawl.client.upstream().retry.clone() });
     let first = pagination.sized(crawl.first.clone()).unwrap_or_else(|_| crawl.first.clone());
-    let client = Client::new(Arc::new(upstream), &Governors::default()).unwrap_or_else(|_| crawl.client.clone());
     let crawl =
         Crawl { client: client.for_crawl(&first), first, pagination: Arc::new(pagination.clone()), ..crawl.clone() };
     let mut experiments = Experiments { crawl, pagination, findings: Findings::default() };

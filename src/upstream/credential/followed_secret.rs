@@ -1,0 +1,105 @@
+//! A secret of the configuration, read again where its file has changed.
+
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::Mutex;
+
+use super::placed_secret::PlacedSecret;
+use crate::config::{Secret, SecretPlace, without_line_end};
+
+/// Time between two looks at a file.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// A secret of the configuration and, where a file has it, the newest text of that file.
+#[derive(Debug)]
+pub(in crate::upstream) struct FollowedSecret {
+    place: SecretPlace,
+    file: Option<PathBuf>,
+    read: Mutex<ReadSecret>,
+}
+
+#[derive(Debug)]
+struct ReadSecret {
+    placed: Arc<PlacedSecret>,
+    looked: Option<Instant>,
+    stamp: Option<FileStamp>,
+}
+
+/// Marks of a file by which a change shows. A folder that Kubernetes replaces has new inodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileStamp {
+    modified: Option<SystemTime>,
+    inode: u64,
+    length: u64,
+}
+
+impl FollowedSecret {
+    pub(super) fn new(place: &SecretPlace, secret: &Secret) -> Self {
+        let placed = Arc::new(PlacedSecret::new(place, secret.expose()));
+        let read = Mutex::new(ReadSecret { placed, looked: None, stamp: None });
+        Self { place: place.clone(), file: secret.file().map(Path::to_owned), read }
+    }
+
+    /// Returns the secret; looks at its file at most once a second.
+    pub(super) fn current(&self) -> Arc<PlacedSecret> {
+        let Some(file) = &self.file else { return Arc::clone(&self.read.lock().placed) };
+        let mut read = self.read.lock();
+        if read.looked.is_none_or(|looked| looked.elapsed() >= INTERVAL) {
+            read.look(file, &self.place);
+        }
+        Arc::clone(&read.placed)
+    }
+
+    /// Returns the secret after the upstream has refused this one: another one, if there is any by now.
+    pub(super) fn after(&self, refused: &Arc<PlacedSecret>) -> Option<Arc<PlacedSecret>> {
+        let mut read = self.read.lock();
+        if let Some(file) = &self.file
+            && Arc::ptr_eq(&read.placed, refused)
+        {
+            read.look(file, &self.place);
+        }
+        (!Arc::ptr_eq(&read.placed, refused)).then(|| Arc::clone(&read.placed))
+    }
+
+    pub(super) fn secrets(&self) -> Vec<String> {
+        self.read.lock().placed.secrets()
+    }
+}
+
+impl ReadSecret {
+    /// Reads the file if it has changed. While it can't be read, or has no secret, the last one stays in use.
+    fn look(&mut self, file: &Path, place: &SecretPlace) {
+        self.looked = Some(Instant::now());
+        // A pipe has given its text already, and a read of it would wait.
+        let Some(stamp) = fs::metadata(file).ok().filter(Metadata::is_file).as_ref().map(FileStamp::of) else { return };
+        if self.stamp.replace(stamp) == Some(stamp) {
+            return;
+        }
+        match fs::read_to_string(file).map_err(|error| error.to_string()).and_then(|text| placed(place, &text)) {
+            Ok(placed) if *placed.text() == *self.placed.text() => {}
+            Ok(placed) => {
+                self.placed = Arc::new(placed);
+                tracing::info!("the changed secret of the file {} is in use", file.display());
+            }
+            Err(why) => tracing::warn!("file {}: {why}; the secret that was read before stays in use", file.display()),
+        }
+    }
+}
+
+fn placed(place: &SecretPlace, text: &str) -> Result<PlacedSecret, String> {
+    match without_line_end(text) {
+        "" => Err("it is empty".to_owned()),
+        text if !place.carries(text) => Err("a header field can't carry its text".to_owned()),
+        text => Ok(PlacedSecret::new(place, text)),
+    }
+}
+
+impl FileStamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self { modified: metadata.modified().ok(), inode: metadata.ino(), length: metadata.len() }
+    }
+}

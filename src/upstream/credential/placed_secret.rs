@@ -1,0 +1,58 @@
+//! A secret in its place of a request.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use crate::config::{Secret, SecretPlace};
+use crate::pagination::request::set_query;
+
+/// A secret, ready to be sent.
+#[derive(Debug)]
+pub(in crate::upstream) struct PlacedSecret {
+    text: Secret,
+    place: SentPlace,
+}
+
+#[derive(Debug)]
+enum SentPlace {
+    Field(HeaderName, HeaderValue),
+    Parameter(String),
+}
+
+impl PlacedSecret {
+    /// A text that the place can't carry is sent without its control characters, and is refused by the upstream.
+    pub(super) fn new(place: &SecretPlace, text: &str) -> Self {
+        let place = match place {
+            SecretPlace::Header(name, form) => {
+                let printable = || text.chars().filter(|c| !c.is_control()).collect::<String>();
+                let value = form.value(text).or_else(|| form.value(&printable()));
+                SentPlace::Field(name.clone(), value.expect("a field carries any text without control characters"))
+            }
+            SecretPlace::Query(name) => SentPlace::Parameter(name.clone()),
+        };
+        Self { text: Secret::new(text.to_owned()), place }
+    }
+
+    pub(super) fn text(&self) -> &str {
+        self.text.expose()
+    }
+
+    pub(super) fn add_to(&self, url: &mut Cow<'_, Url>, headers: &mut HeaderMap) {
+        match &self.place {
+            SentPlace::Field(name, value) => drop(headers.insert(name.clone(), value.clone())),
+            SentPlace::Parameter(name) => set_query(url.to_mut(), name, self.text()),
+        }
+    }
+
+    /// Returns the secret as it is, and as the request has it.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let mut secrets = vec![self.text().to_owned()];
+        if let SentPlace::Field(_, value) = &self.place {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            secrets.push(value.split_once(' ').map_or(&*value, |(_, rest)| rest).to_owned());
+        }
+        secrets
+    }
+}
