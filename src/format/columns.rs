@@ -3,10 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
+use memchr::{memchr, memrchr};
+
 use super::json_members::{Members, skip_space, value_end};
 
 /// Largest number of columns: a row has a byte for each, however short its record is. Values of further members go to the last column.
 pub const MOST: usize = 512;
+
+/// Number of bytes of the log whose records decide the columns.
+const SAMPLE: usize = 256 * 1024;
 
 /// Last column of discovered ones: a JSON object of the values that have no column.
 pub(super) const MORE: &str = "_more";
@@ -84,6 +89,12 @@ impl Columns {
         }
         self.places.get(path).copied()
     }
+}
+
+/// Returns the end of the sample: of the last line that ends within it, or of a longer first line; none while more bytes decide it.
+pub(super) fn sample(lines: &[u8]) -> Option<usize> {
+    let within = lines.get(..SAMPLE)?;
+    memrchr(b'\n', within).or_else(|| memchr(b'\n', lines)).map(|end| end + 1)
 }
 
 /// Calls `each` with the path and the place of every leaf of a record: a value that is no object, or an empty object. Of a request's columns

@@ -6,6 +6,8 @@
 use bytes::BytesMut;
 
 use super::array::ArrayEncoder;
+#[cfg(feature = "columnar")]
+use super::arrow::ArrowEncoder;
 use super::encoding_error::EncodingError;
 use super::sequence::SequenceEncoder;
 use super::table::TableEncoder;
@@ -15,6 +17,8 @@ pub enum Encoder {
     Array(ArrayEncoder),
     Sequence(SequenceEncoder),
     Table(Box<TableEncoder>),
+    #[cfg(feature = "columnar")]
+    Arrow(Box<ArrowEncoder>),
 }
 
 impl Encoder {
@@ -27,6 +31,8 @@ impl Encoder {
             Self::Array(array) => array.push(lines, out),
             Self::Sequence(sequence) => sequence.push(lines, out),
             Self::Table(table) => table.push(lines, out),
+            #[cfg(feature = "columnar")]
+            Self::Arrow(arrow) => arrow.push(lines, out),
         }
     }
 
@@ -39,6 +45,8 @@ impl Encoder {
             Self::Array(array) => array.finish(out),
             Self::Sequence(_) => {}
             Self::Table(table) => table.finish(out)?,
+            #[cfg(feature = "columnar")]
+            Self::Arrow(arrow) => arrow.finish(out)?,
         }
         Ok(())
     }
@@ -186,6 +194,8 @@ mod tests {
             let whole = encode(how, log, RecordOffset::default(), &pieces, End::Proven);
             let is_whole = |text: &[u8]| match format.layout() {
                 Some(_) => !text.is_empty() && json(format, text).is_some(),
+                #[cfg(feature = "columnar")]
+                None if format == Format::Arrow => crate::format::arrow::tests::read(text).is_some(),
                 None => rows(if format == Format::Tsv { b'\t' } else { b',' }, text).is_some(),
             };
             prop_assert!(is_whole(&whole) || records.is_empty() || whole.windows(6).any(|six| six == br"\ud800"));

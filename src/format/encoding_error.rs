@@ -7,3 +7,11 @@ pub struct EncodingError {
     /// Remedy, as an instruction to the client.
     pub hint: &'static str,
 }
+
+/// Error of a record, counted from 0, of which no cells can be made.
+pub(super) fn no_json(record: u64) -> EncodingError {
+    EncodingError {
+        message: format!("record {record}, counted from 0, is no JSON value"),
+        hint: "ask for `ndjson`, which passes it on as it is; validate = \"full\" in the [[collection]] refuses such pages",
+    }
+}

@@ -4,7 +4,13 @@
 //! format is a variant here, an [`Encoder`] that keeps this rule, and a [`Layout`] that says where its bytes are.
 
 mod array;
+#[cfg(feature = "columnar")]
+mod arrow;
 mod cells;
+#[cfg(feature = "columnar")]
+mod column_type;
+#[cfg(feature = "columnar")]
+mod column_values;
 mod columns;
 mod encoder;
 mod encoding_error;
@@ -12,10 +18,13 @@ mod features;
 mod json_members;
 mod layout;
 pub mod ndjson;
+mod record_cells;
 mod sequence;
 mod table;
 
 use array::ArrayEncoder;
+#[cfg(feature = "columnar")]
+use arrow::ArrowEncoder;
 use cells::TableReader;
 pub use columns::MOST as MOST_COLUMNS;
 pub use encoder::Encoder;
@@ -43,10 +52,13 @@ pub enum Format {
     CsvExcel,
     /// Values separated by tabs.
     Tsv,
+    /// Arrow's stream format.
+    #[cfg(feature = "columnar")]
+    Arrow,
 }
 
 impl Format {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: &[Self] = &[
         Self::Ndjson,
         Self::Json,
         Self::GeoJson,
@@ -55,7 +67,12 @@ impl Format {
         Self::Csv,
         Self::CsvExcel,
         Self::Tsv,
+        #[cfg(feature = "columnar")]
+        Self::Arrow,
     ];
+
+    /// Names of formats that a build without the feature `columnar` does not have.
+    pub const COLUMNAR: [&str; 1] = ["arrow"];
 
     /// Returns the media types in `Accept` that ask for the format (RFC 9110 §12.5.1), in lower case, the preferred one first. API clients
     /// send `application/json` with every request, so it asks for no array.
@@ -68,6 +85,8 @@ impl Format {
             Self::GeoJsonSeq => &["application/geo+json-seq"],
             Self::Csv => &["text/csv"],
             Self::Tsv => &["text/tab-separated-values"],
+            #[cfg(feature = "columnar")]
+            Self::Arrow => &["application/vnd.apache.arrow.stream"],
         }
     }
 
@@ -82,6 +101,8 @@ impl Format {
             Self::Csv => &[("csv", "text/csv")],
             Self::CsvExcel => &[("csv-excel", "text/csv")],
             Self::Tsv => &[("tsv", "text/tab-separated-values")],
+            #[cfg(feature = "columnar")]
+            Self::Arrow => &[("arrow", "application/vnd.apache.arrow.stream")],
         }
     }
 
@@ -94,7 +115,7 @@ impl Format {
         match self {
             Self::Csv | Self::CsvExcel => "; charset=utf-8; header=present",
             Self::Tsv => "; charset=utf-8",
-            Self::Ndjson | Self::Json | Self::GeoJson | Self::JsonSeq | Self::GeoJsonSeq => "",
+            _ => "",
         }
     }
 
@@ -116,6 +137,8 @@ impl Format {
             Self::GeoJson => Some(array::FEATURES),
             Self::JsonSeq | Self::GeoJsonSeq => Some(sequence::LAYOUT),
             Self::Csv | Self::CsvExcel | Self::Tsv => None,
+            #[cfg(feature = "columnar")]
+            Self::Arrow => None,
         }
     }
 
@@ -132,6 +155,8 @@ impl Format {
             Self::Csv => table(b',', TableReader::Program),
             Self::CsvExcel => table(b',', TableReader::Spreadsheet),
             Self::Tsv => table(b'\t', TableReader::Program),
+            #[cfg(feature = "columnar")]
+            Self::Arrow => Encoder::Arrow(Box::new(ArrowEncoder::new(columns))),
         })
     }
 }

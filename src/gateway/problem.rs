@@ -57,6 +57,9 @@ pub(super) fn bad_request(error: &RequestError) -> Response<Body> {
             known_formats = format!("known formats are {}", MediaType::known_names());
             (StatusCode::BAD_REQUEST, known_formats.as_str())
         }
+        RequestError::FormatNotBuilt { .. } => {
+            (StatusCode::NOT_ACCEPTABLE, "ask for `csv`, or build unpage with the feature `columnar`")
+        }
         RequestError::NotAcceptable => (
             StatusCode::NOT_ACCEPTABLE,
             "accept application/x-ndjson, or name a format in the URL as the Content-Location field of a stream does",
@@ -99,7 +102,7 @@ pub(super) fn bad_request(error: &RequestError) -> Response<Body> {
             (StatusCode::BAD_REQUEST, "the only value is `complete`; `wait_param` gives the parameter another name")
         }
         RequestError::Columns { .. } => {
-            (StatusCode::BAD_REQUEST, "ask for `csv`, `csv-excel` or `tsv`, or leave the columns out")
+            (StatusCode::BAD_REQUEST, "ask for a table such as `csv`, or leave the columns out")
         }
         RequestError::ManyColumns { .. } => {
             (StatusCode::BAD_REQUEST, "name fewer columns, or ask for `ndjson`, which has all members")

@@ -61,7 +61,11 @@ impl MediaType {
         let named = |format: Format| {
             format.names().iter().find(|(short, _)| *short == name).map(|(_, essence)| (format, *essence))
         };
-        Format::ALL.into_iter().find_map(named).map(|(format, essence)| Self { format, essence, end: EndMark::None })
+        Format::ALL.iter().copied().find_map(named).map(|(format, essence)| Self {
+            format,
+            essence,
+            end: EndMark::None,
+        })
     }
 
     /// Returns the short names of all formats, for messages.
@@ -74,7 +78,11 @@ impl MediaType {
         let found = |format: Format| {
             format.accepted().iter().find(|essence| **essence == text).map(|essence| (format, *essence))
         };
-        Format::ALL.into_iter().find_map(found).map(|(format, essence)| Self { format, essence, end: EndMark::None })
+        Format::ALL.iter().copied().find_map(found).map(|(format, essence)| Self {
+            format,
+            essence,
+            end: EndMark::None,
+        })
     }
 
     /// Returns the stream that is named, and preferred to anything else that is named. A wildcard names no stream: a client that sends `*/*`

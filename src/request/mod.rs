@@ -59,6 +59,8 @@ pub struct ParamNames {
 pub enum RequestError {
     #[error("unknown format `{format}` in the parameter `{param}`")]
     Format { param: String, format: String },
+    #[error("this unpage was built without the format `{format}`")]
+    FormatNotBuilt { format: &'static str },
     #[error("the Accept field excludes NDJSON, and the URL names no other format")]
     NotAcceptable,
     #[error("the parameter `{param}` names no snapshot: `{name}`")]

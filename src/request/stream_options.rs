@@ -81,7 +81,10 @@ impl StreamOptions {
             (View::Status, _) => None,
             (View::Records, None) => MediaType::accepted(headers),
             (View::Records, Some(format)) => {
-                let unknown = || RequestError::Format { param: params.format.clone(), format: format.to_string() };
+                let unknown = || match Format::COLUMNAR.into_iter().find(|name| *name == format) {
+                    Some(format) => RequestError::FormatNotBuilt { format },
+                    None => RequestError::Format { param: params.format.clone(), format: format.to_string() },
+                };
                 Some(MediaType::of_name(&format).ok_or_else(unknown)?)
             }
         };

@@ -27,6 +27,9 @@ mod websocket;
 mod limits;
 // Other formats than NDJSON.
 mod formats;
+// Columnar formats.
+#[cfg(feature = "columnar")]
+mod columnar;
 // Listeners: TLS, unix sockets, inherited sockets, several at a time.
 mod listeners;
 // The stop: readiness, the drain's phases, streams that are cut, signals.

@@ -1,0 +1,336 @@
+//! Arrow's stream format: a schema, record batches, and a mark of its end.
+//!
+//! The mark is optional in the format, and readers take a stream that stops between two messages for a whole one. Therefore of the newest
+//! message only the first [`BEGUN`] bytes leave before its successor or the proven end: a broken stream ends inside of a message, which
+//! is an error in pyarrow and polars (measured: `tests/real/test_columnar.py`).
+//!
+//! Types are decided by a [`sample`], and batches by the records alone, so that every reader gets the same bytes. A later value that its
+//! column's type can't express breaks the stream: a null in its place would be a loss without a sign.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_ipc::writer::StreamWriter;
+use arrow_schema::{ArrowError, DataType, Field, Schema};
+use bytes::{BufMut, BytesMut};
+use memchr::memchr;
+
+use super::column_type::{CellKind, ColumnType};
+use super::column_values::ColumnValues;
+use super::columns::{Columns, ColumnsOrigin, MORE, sample};
+use super::encoding_error::{EncodingError, no_json};
+use super::record_cells::RecordCells;
+
+/// Number of bytes of the log whose records are a batch.
+const BATCH: usize = 256 * 1024;
+
+/// Largest number of cells of a batch, which bounds its memory where most are empty.
+const CELLS: usize = 128 * 1024;
+
+/// Bytes of a message that leave before it is known that another message or the end follows: the marker of a message, and a length of
+/// metadata that is not there.
+const BEGUN: usize = 8;
+
+#[derive(Debug)]
+pub struct ArrowEncoder {
+    asked: Option<Columns>,
+    /// None until the types are known.
+    table: Option<ArrowTable>,
+    /// Lines of the sample, or the beginning of the newest line.
+    kept: Vec<u8>,
+    records: u64,
+}
+
+/// The batch that is being filled, and the message before it.
+struct ArrowTable {
+    cells: RecordCells,
+    columns: Vec<ColumnValues>,
+    schema: Arc<Schema>,
+    writer: StreamWriter<Vec<u8>>,
+    /// Bytes of the newest message that have not left.
+    held: Vec<u8>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl ArrowEncoder {
+    pub(super) fn new(asked: Option<&[String]>) -> Self {
+        Self { asked: asked.map(Columns::asked), table: None, kept: Vec::new(), records: 0 }
+    }
+
+    pub(super) fn push(&mut self, lines: &[u8], out: &mut BytesMut) -> Result<(), EncodingError> {
+        if self.table.is_some() {
+            return self.records(lines, out);
+        }
+        self.kept.extend_from_slice(lines);
+        match sample(&self.kept) {
+            Some(end) => self.begin(end, out),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn finish(&mut self, out: &mut BytesMut) -> Result<(), EncodingError> {
+        if self.table.is_none() {
+            self.begin(self.kept.len(), out)?;
+        }
+        self.table.as_mut().map_or(Ok(()), |table| table.finish(out).map_err(unwritten))
+    }
+
+    /// Decides the columns by the first `end` bytes, and writes the batches of all that came.
+    fn begin(&mut self, end: usize, out: &mut BytesMut) -> Result<(), EncodingError> {
+        let sample = &self.kept[..end];
+        let columns = match self.asked.take() {
+            Some(asked) => asked,
+            None => Columns::discover(sample).map_err(no_json)?,
+        };
+        self.table = Some(ArrowTable::new(columns, sample)?);
+        let lines = std::mem::take(&mut self.kept);
+        self.records(&lines, out)
+    }
+
+    fn records(&mut self, mut lines: &[u8], out: &mut BytesMut) -> Result<(), EncodingError> {
+        while let Some(end) = memchr(b'\n', lines) {
+            if self.kept.is_empty() {
+                self.record(&lines[..end], out)?;
+            } else {
+                let mut record = std::mem::take(&mut self.kept);
+                record.extend_from_slice(&lines[..end]);
+                self.record(&record, out)?;
+                record.clear();
+                self.kept = record;
+            }
+            lines = &lines[end + 1..];
+        }
+        self.kept.extend_from_slice(lines);
+        Ok(())
+    }
+
+    fn record(&mut self, record: &[u8], out: &mut BytesMut) -> Result<(), EncodingError> {
+        let table = self.table.as_mut().expect("the sample comes before any record");
+        table.add(record, self.records)?;
+        self.records += 1;
+        if table.is_full() { table.write_batch(out).map_err(unwritten) } else { Ok(()) }
+    }
+}
+
+impl ArrowTable {
+    /// Decides the types by these lines, and writes the schema.
+    fn new(columns: Columns, sample: &[u8]) -> Result<Self, EncodingError> {
+        let mut names = columns.names.clone();
+        let mut kinds = vec![CellKind::Nothing; names.len()];
+        let has_more = columns.origin == ColumnsOrigin::Sample;
+        let mut cells = RecordCells::new(columns);
+        for (number, line) in (0..).zip(sample.split_inclusive(|byte| *byte == b'\n')) {
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            cells.read(line).ok_or_else(|| no_json(number))?;
+            for (kind, value) in kinds.iter_mut().zip(cells.values(line)) {
+                *kind = kind.and(CellKind::of(value));
+            }
+        }
+        let mut types: Vec<_> = kinds.into_iter().map(CellKind::column_type).collect();
+        if has_more {
+            names.push(MORE.to_owned());
+            types.push(ColumnType::Utf8);
+        }
+        let fields = names.into_iter().zip(&types).map(|(name, of)| Field::new(name, data_type(*of), true));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let mut writer = StreamWriter::try_new(Vec::new(), &schema).map_err(unwritten)?;
+        let held = std::mem::take(writer.get_mut());
+        let columns = types.into_iter().map(ColumnValues::new).collect();
+        Ok(Self { cells, columns, schema, writer, held, rows: 0, bytes: 0 })
+    }
+
+    fn add(&mut self, record: &[u8], number: u64) -> Result<(), EncodingError> {
+        self.cells.read(record).ok_or_else(|| no_json(number))?;
+        let more = self.cells.more().map(|more| more.unwrap_or(b"null"));
+        for (place, (column, value)) in self.columns.iter_mut().zip(self.cells.values(record).chain(more)).enumerate() {
+            column.push(value).ok_or_else(|| misfit(number, self.schema.field(place).name(), column.column_type()))?;
+        }
+        self.rows += 1;
+        self.bytes += record.len();
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= BATCH || self.rows * self.columns.len() >= CELLS
+    }
+
+    /// Writes the batch as the newest message.
+    fn write_batch(&mut self, out: &mut BytesMut) -> Result<(), ArrowError> {
+        let arrays = self.columns.iter_mut().map(ColumnValues::finish).collect();
+        self.writer.write(&RecordBatch::try_new(Arc::clone(&self.schema), arrays)?)?;
+        (self.rows, self.bytes) = (0, 0);
+        let mut message = std::mem::take(self.writer.get_mut());
+        out.put_slice(&self.held);
+        out.put_slice(&message[..BEGUN]);
+        message.drain(..BEGUN);
+        self.held = message;
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut BytesMut) -> Result<(), ArrowError> {
+        if self.rows > 0 {
+            self.write_batch(out)?;
+        }
+        self.writer.finish()?;
+        out.put_slice(&self.held);
+        out.put_slice(self.writer.get_ref());
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ArrowTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ArrowTable").field("schema", &self.schema).field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
+
+fn data_type(of: ColumnType) -> DataType {
+    match of {
+        ColumnType::Bool => DataType::Boolean,
+        ColumnType::Int64 => DataType::Int64,
+        ColumnType::Float64 => DataType::Float64,
+        ColumnType::Utf8 => DataType::Utf8,
+    }
+}
+
+/// Error of a value that the type of its column can't express.
+fn misfit(record: u64, column: &str, of: ColumnType) -> EncodingError {
+    EncodingError {
+        message: format!(
+            "the value of `{column}` in record {record}, counted from 0, is no {}, which the first 256 KiB decided",
+            of.name()
+        ),
+        hint: "ask for `csv` or `ndjson`, which have no types",
+    }
+}
+
+/// Error of a message that its writer refused.
+#[expect(clippy::needless_pass_by_value, reason = "the argument of `map_err`")]
+fn unwritten(error: ArrowError) -> EncodingError {
+    EncodingError { message: format!("the records can't be written: {error}"), hint: "ask for `ndjson`" }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::{Float64Type, Int64Type};
+    use arrow_array::{Array, ArrayRef};
+    use arrow_ipc::reader::StreamReader;
+    use twox_hash::XxHash3_64;
+
+    use super::*;
+
+    /// Returns the batches of a whole stream; none where the reader refuses it.
+    pub(in crate::format) fn read(stream: &[u8]) -> Option<Vec<RecordBatch>> {
+        StreamReader::try_new(stream, None).ok()?.collect::<Result<_, _>>().ok()
+    }
+
+    fn encode(log: &str, asked: Option<&[String]>, pieces: usize) -> Result<Vec<u8>, (EncodingError, Vec<u8>)> {
+        let (mut encoder, mut out) = (ArrowEncoder::new(asked), BytesMut::new());
+        for piece in log.as_bytes().chunks(pieces) {
+            if let Err(error) = encoder.push(piece, &mut out) {
+                return Err((error, out.to_vec()));
+            }
+        }
+        encoder.finish(&mut out).map_err(|error| (error, out.to_vec()))?;
+        Ok(out.to_vec())
+    }
+
+    fn text(column: &ArrayRef, row: usize) -> Option<String> {
+        column.is_valid(row).then(|| match column.data_type() {
+            DataType::Boolean => column.as_boolean().value(row).to_string(),
+            DataType::Int64 => column.as_primitive::<Int64Type>().value(row).to_string(),
+            DataType::Float64 => column.as_primitive::<Float64Type>().value(row).to_string(),
+            _ => column.as_string::<i32>().value(row).to_owned(),
+        })
+    }
+
+    #[test]
+    fn columns_have_the_types_and_values_of_the_records() {
+        let log = [
+            r#"{"id":9223372036854775807,"at":{"x":1,"y":true},"name":"a\"\u00fc","tags":[1,"x"],"big":9223372036854775808}"#,
+            r#"{"id":-1,"at":{"x":0.5,"y":null},"name":"\ud800","none":null,"big":1e400}"#,
+            r#"{"at":{"x":-9007199254740992},"name":"","tags":"t"}"#,
+        ];
+        let whole = encode(&(log.join("\n") + "\n"), None, 7).unwrap();
+        let batches = read(&whole).unwrap();
+        let schema = batches[0].schema();
+        let found: Vec<_> = (schema.fields().iter().zip(batches[0].columns()))
+            .map(|(field, column)| {
+                let values: Vec<_> = (0..3).map(|row| text(column, row).unwrap_or_else(|| "-".to_owned())).collect();
+                format!("{} {}: {}", field.name(), field.data_type(), values.join(" | "))
+            })
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "id Int64: 9223372036854775807 | -1 | -",
+                "at.x Float64: 1 | 0.5 | -9007199254740992",
+                "at.y Boolean: true | - | -",
+                "name Utf8: a\"ü | \\ud800 | ",
+                "tags Utf8: [1,\"x\"] | - | t",
+                "big Utf8: 9223372036854775808 | 1e400 | -",
+                "none Utf8: - | - | -",
+                "_more Utf8: - | - | -",
+            ]
+        );
+        // A client that resumes has the beginning of these bytes: others need another entity tag.
+        assert_eq!(format!("{:016x}", XxHash3_64::oneshot(&whole)), "35c096dce1f459d3");
+    }
+
+    #[test]
+    fn batches_depend_on_the_records_alone_and_only_the_end_is_whole() {
+        let records = (0..20_000).map(|id| format!("{{\"id\":{id},\"name\":\"customer {id}\"}}\n"));
+        let log = records.collect::<String>() + "{\"id\":-5,\"late\":{\"x\":1}}\n";
+        let whole = encode(&log, None, log.len()).unwrap();
+        for pieces in [1_000, 65_536] {
+            assert!(encode(&log, None, pieces).unwrap() == whole);
+        }
+        let batches = read(&whole).unwrap();
+        assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 20_001);
+        let last = batches.last().unwrap();
+        assert_eq!(text(last.column(2), last.num_rows() - 1).unwrap(), "{\"late.x\":1}");
+        assert!(batches.len() > 2);
+        // Without the proof, the stream ends inside of a message, wherever the log does.
+        let (mut encoder, mut out) = (ArrowEncoder::new(None), BytesMut::new());
+        for piece in log.as_bytes().chunks(8_192) {
+            encoder.push(piece, &mut out).unwrap();
+            assert!(read(&out).is_none() && whole.starts_with(&out) && out.len() < whole.len());
+        }
+        assert!(out.len() > whole.len() / 2);
+    }
+
+    #[test]
+    fn an_empty_collection_has_a_schema_and_an_end() {
+        let whole = encode("", None, 1).unwrap();
+        assert_eq!(read(&whole).unwrap().len(), 0);
+        let reader = StreamReader::try_new(&whole[..], None).unwrap();
+        assert_eq!(reader.schema().field(0).name(), MORE);
+    }
+
+    #[test]
+    fn a_value_that_its_column_can_not_express_breaks_the_stream() {
+        for (usual, other, of) in [("1", "1.5", "int64"), ("true", "0", "bool"), ("1.5", "9007199254740993", "float64")]
+        {
+            let log =
+                format!("{{\"a\":{usual}}}\n").repeat(60_000) + &format!("{{\"a\":{other}}}\n{{\"a\":{usual}}}\n");
+            let (error, sent) = encode(&log, None, 8_192).unwrap_err();
+            let message = format!(
+                "the value of `a` in record 60000, counted from 0, is no {of}, which the first 256 KiB decided"
+            );
+            assert_eq!(error.message, message);
+            assert!(read(&sent).is_none() && !sent.is_empty());
+        }
+    }
+
+    #[test]
+    fn asked_columns_are_the_only_ones() {
+        let asked = ["a", "a.b", "none"].map(str::to_owned);
+        let whole = encode("{\"a\":{\"b\":1},\"c\":2}\n", Some(&asked), 9).unwrap();
+        let batch = read(&whole).unwrap().remove(0);
+        let row: Vec<_> = batch.columns().iter().map(|column| text(column, 0)).collect();
+        assert_eq!(row, [Some("{\"b\":1}".to_owned()), Some("1".to_owned()), None]);
+    }
+}

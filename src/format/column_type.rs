@@ -1,0 +1,124 @@
+//! Types of the columns of a columnar format, decided by the values of a sample.
+
+/// Largest magnitude up to which every integer is a float64, too.
+const EXACT: u64 = 1 << 53;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ColumnType {
+    Bool,
+    Int64,
+    Float64,
+    /// Content of strings, and the JSON text of any other value.
+    Utf8,
+}
+
+/// Kind of the values that a column has had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum CellKind {
+    /// None, or `null`.
+    #[default]
+    Nothing,
+    Bool,
+    /// Integers that are the same number as float64.
+    SmallInteger,
+    /// Some integer that is none, and fits into 64 bits.
+    LargeInteger,
+    /// Some number with a fraction or an exponent.
+    Fraction,
+    Other,
+}
+
+impl ColumnType {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::Int64 => "int64",
+            Self::Float64 => "float64",
+            Self::Utf8 => "utf8",
+        }
+    }
+}
+
+impl CellKind {
+    /// Returns the kind of a JSON value.
+    pub(super) fn of(value: &[u8]) -> Self {
+        match value {
+            b"null" => Self::Nothing,
+            b"true" | b"false" => Self::Bool,
+            [b'-' | b'0'..=b'9', ..] => match (int64(value), float64(value)) {
+                (Some(_), Some(_)) => Self::SmallInteger,
+                (Some(_), None) => Self::LargeInteger,
+                (None, Some(_)) => Self::Fraction,
+                (None, None) => Self::Other,
+            },
+            _ => Self::Other,
+        }
+    }
+
+    /// Returns the kind of values of both kinds.
+    pub(super) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (one, same) if one == same => one,
+            (Self::Nothing, other) | (other, Self::Nothing) => other,
+            (Self::SmallInteger, Self::LargeInteger) | (Self::LargeInteger, Self::SmallInteger) => Self::LargeInteger,
+            (Self::SmallInteger, Self::Fraction) | (Self::Fraction, Self::SmallInteger) => Self::Fraction,
+            _ => Self::Other,
+        }
+    }
+
+    /// Returns the type that has all these values without loss, except for digits beyond those of a float64.
+    pub(super) fn column_type(self) -> ColumnType {
+        match self {
+            Self::Bool => ColumnType::Bool,
+            Self::SmallInteger | Self::LargeInteger => ColumnType::Int64,
+            Self::Fraction => ColumnType::Float64,
+            Self::Nothing | Self::Other => ColumnType::Utf8,
+        }
+    }
+}
+
+/// Reads an integer of 64 bits.
+pub(super) fn int64(value: &[u8]) -> Option<i64> {
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// Reads a finite number. An integer that is another number as float64 is none: identifiers would change.
+pub(super) fn float64(value: &[u8]) -> Option<f64> {
+    let text = std::str::from_utf8(value).ok()?;
+    let is_integer = value.iter().all(|byte| matches!(byte, b'-' | b'0'..=b'9'));
+    if is_integer && text.parse().is_ok_and(|integer: i64| integer.unsigned_abs() > EXACT) {
+        return None;
+    }
+    text.parse().ok().filter(|number: &f64| number.is_finite() && !(is_integer && number.abs() > EXACT as f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_has_all_values_of_the_sample() {
+        for (values, of) in [
+            (&["1", "null", "-9007199254740992"][..], ColumnType::Int64),
+            (&["9223372036854775807", "0"], ColumnType::Int64),
+            (&["1", "1.5", "9007199254740992"], ColumnType::Float64),
+            (&["1e5"], ColumnType::Float64),
+            (&["1.5", "9007199254740993"], ColumnType::Utf8),
+            (&["9007199254740993", "1.5"], ColumnType::Utf8),
+            (&["9223372036854775808"], ColumnType::Utf8),
+            (&["18446744073709551616"], ColumnType::Utf8),
+            (&["1e400"], ColumnType::Utf8),
+            (&["true", "null", "false"], ColumnType::Bool),
+            (&["true", "0"], ColumnType::Utf8),
+            (&["\"a\""], ColumnType::Utf8),
+            (&["1", "\"1\""], ColumnType::Utf8),
+            (&["null"], ColumnType::Utf8),
+            (&[], ColumnType::Utf8),
+            (&["[1]"], ColumnType::Utf8),
+            (&["{}"], ColumnType::Utf8),
+        ] {
+            let kind = values.iter().map(|value| CellKind::of(value.as_bytes()));
+            assert_eq!(kind.fold(CellKind::Nothing, CellKind::and).column_type(), of, "{values:?}");
+        }
+    }
+}

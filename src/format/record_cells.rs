@@ -1,0 +1,60 @@
+//! Cells of one record in a table: the places of the values that have a column, and an object of those that have none.
+
+use std::ops::Range;
+
+use super::columns::{Columns, ColumnsOrigin, dotted, flatten};
+
+#[derive(Debug)]
+pub(super) struct RecordCells {
+    columns: Columns,
+    /// Place in the record of each column's value.
+    places: Vec<Range<usize>>,
+    /// JSON object of the values without a column, without its closing brace; empty where there are none.
+    more: String,
+    /// Buffer for the path of a value.
+    path: Vec<u8>,
+}
+
+impl RecordCells {
+    pub(super) fn new(columns: Columns) -> Self {
+        Self { places: vec![0..0; columns.names.len()], columns, more: String::new(), path: Vec::new() }
+    }
+
+    /// Finds the cells of a record; none where it is no JSON.
+    pub(super) fn read(&mut self, record: &[u8]) -> Option<()> {
+        let Self { columns, places, more, path } = self;
+        places.fill(0..0);
+        more.clear();
+        let mut next = 0;
+        flatten(record, path, columns.origin, &mut |path, value| match columns.find(path, next) {
+            Some(column) if places[column].is_empty() => {
+                places[column] = value;
+                next = column + 1;
+            }
+            _ if columns.origin == ColumnsOrigin::Sample => add_more(path, &record[value], more),
+            _ => {}
+        })?;
+        if !more.is_empty() {
+            more.push('}');
+        }
+        Some(())
+    }
+
+    /// Returns the JSON text of each column's value, `null` where the record that was read last has none.
+    pub(super) fn values<'a>(&'a self, record: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.places.iter().map(|place| if place.is_empty() { &b"null"[..] } else { &record[place.clone()] })
+    }
+
+    /// Returns the object of the values without a column, where the table has a last column for it; none within where it is empty.
+    pub(super) fn more(&self) -> Option<Option<&[u8]>> {
+        let object = Some(self.more.as_bytes()).filter(|object| !object.is_empty());
+        (self.columns.origin == ColumnsOrigin::Sample).then_some(object)
+    }
+}
+
+/// Adds a member to the beginning of a JSON object.
+fn add_more(path: &[u8], value: &[u8], more: &mut String) {
+    more.push(if more.is_empty() { '{' } else { ',' });
+    let name = serde_json::Value::String(dotted(path)).to_string();
+    more.extend([&name, ":", &String::from_utf8_lossy(value)]);
+}

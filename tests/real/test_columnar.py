@@ -1,0 +1,173 @@
+"""Arrow streams: pyarrow, polars and DuckDB read what the records were, and notice a stream that broke."""
+
+import io
+import json
+from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
+
+import duckdb
+import polars
+import pyarrow
+import pytest
+import requests
+from harness.scripted import Server
+
+PAGES = 30
+RECORDS_A_PAGE = 400
+ODD = [
+    {"id": 9223372036854775807, "name": 'a "quoted", text\r\n\t\\', "at": {"x": 1.5, "deep": {"er": True}}, "tags": [1, "x", None]},
+    {"id": -1, "name": "", "at": {"x": -2, "deep": None}, "big": 18446744073709551616, "with.dot": "d", "with": {"dot": "e"}},
+    {"name": None, "ü\U0001f600": "\U0001f600 \x00", "at": {"x": 9007199254740992}, "tags": "text", "empty": {}},
+]
+
+
+def record(number: int) -> dict:
+    return {"id": number, "name": f"customer {number}", "total": number + 0.5, "open": number % 3 == 0, "tags": [number]}
+
+
+def answer(request) -> None:
+    """`/cut/N` has no page behind N, `/odd` few records, `/late` a member and `/flip` a type that come late."""
+    url = urlsplit(request.path)
+    number = int(parse_qs(url.query).get("cursor", ["1"])[0])
+    kind, _, last = url.path.strip("/").partition("/")
+    is_there = kind != "cut" or number <= int(last)
+    records = [record(number * RECORDS_A_PAGE + index) for index in range(RECORDS_A_PAGE)]
+    if kind == "odd":
+        records, number = ODD, PAGES
+    elif number == PAGES and kind == "late":
+        records[-1]["late"] = {"x": [1]}
+    elif number == PAGES and kind == "flip":
+        records[-1]["id"] = "text"
+    page = {"data": records, "next_cursor": str(number + 1) if number < PAGES else None}
+    body = json.dumps(page, separators=(",", ":")).encode() if is_there else b"{}"
+    request.send_response(200 if is_there else 500)
+    request.send_header("Content-Type", "application/json")
+    request.send_header("Content-Length", str(len(body)))
+    request.end_headers()
+    request.wfile.write(body)
+
+
+@pytest.fixture(scope="module")
+def upstream():
+    server = Server(answer)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def address(upstream, kept):
+    paths = ["/odd", "/late", "/flip", *(f"/cut/{last}" for last in range(1, PAGES + 1))]
+    config = "".join(
+        f'[[collection]]\npath = "{path}"\nupstream = "{upstream.url}"\nrecords = "data"\nretry = {{ attempts = 1 }}\n'
+        'pagination = { type = "cursor", next = "next_cursor", param = "cursor" }\n\n'
+        for path in paths
+    )
+    return kept(config=config).start().url
+
+
+def with_pyarrow(body: bytes) -> list[dict]:
+    return pyarrow.ipc.open_stream(io.BytesIO(body)).read_all().to_pylist()
+
+
+def with_polars(body: bytes) -> list[dict]:
+    return polars.read_ipc_stream(io.BytesIO(body)).to_dicts()
+
+
+def with_duckdb(body: bytes) -> list[dict]:
+    stream = pyarrow.ipc.open_stream(io.BytesIO(body))
+    return duckdb.sql("select * from stream").to_arrow_table().to_pylist()
+
+
+READERS: dict[str, Callable[[bytes], list[dict]]] = {"pyarrow": with_pyarrow, "polars": with_polars, "duckdb": with_duckdb}
+
+
+def sent(url: str) -> tuple[bytes, bool]:
+    """The bytes of a body that came, and whether it ended cleanly."""
+    pieces = []
+    with requests.get(url, stream=True, headers={"Accept-Encoding": "identity"}, timeout=60) as response:
+        assert response.status_code == 200, response.text
+        assert response.headers["Content-Type"] == "application/vnd.apache.arrow.stream"
+        try:
+            pieces.extend(response.iter_content(None))
+        except requests.exceptions.RequestException:
+            return b"".join(pieces), False
+    return b"".join(pieces), True
+
+
+def is_refused(read: Callable[[bytes], list[dict]], body: bytes) -> bool:
+    try:
+        read(body)
+    # The panics of polars are no `Exception`.
+    except BaseException as error:  # noqa: BLE001
+        assert not isinstance(error, KeyboardInterrupt)
+        return True
+    return False
+
+
+def flat(value: dict, path: str = "") -> dict:
+    """The leaves of a record, as its columns have them."""
+    leaves = {}
+    for name, member in value.items():
+        if isinstance(member, dict) and member:
+            leaves |= flat(member, f"{path}{name}.")
+        else:
+            leaves[f"{path}{name}"] = json.dumps(member, separators=(",", ":")) if isinstance(member, dict | list) else member
+    return leaves
+
+
+def without_nulls(record: dict) -> dict:
+    return {name: value for name, value in record.items() if value is not None}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_records_are_read_as_they_were(reader, address):
+    body, is_clean = sent(f"{address}/cut/{PAGES}?_format=arrow")
+    assert is_clean
+    numbers = range(RECORDS_A_PAGE, (PAGES + 1) * RECORDS_A_PAGE)
+    assert READERS[reader](body) == [record(number) | {"tags": f"[{number}]", "_more": None} for number in numbers]
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_odd_records_are_read_as_they_were(reader, address):
+    body, is_clean = sent(f"{address}/odd?_format=arrow")
+    assert is_clean
+    expected = [flat(record) for record in ODD]
+    expected[1]["big"] = "18446744073709551616"
+    # Of two members with the same path, the second is named by its pointer.
+    expected[1]["/with/dot"] = "e"
+    expected[1]["with.dot"] = "d"
+    assert [without_nulls(record) for record in READERS[reader](body)] == [without_nulls(record) for record in expected]
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_member_that_comes_late_is_in_the_last_column(reader, address):
+    body, is_clean = sent(f"{address}/late?_format=arrow")
+    assert is_clean
+    *others, last = READERS[reader](body)
+    assert json.loads(last["_more"]) == {"late.x": [1]}
+    assert len(others) == PAGES * RECORDS_A_PAGE - 1 and all(record["_more"] is None for record in others)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_stream_that_broke_is_refused(reader, address):
+    """After each page, and at a value that its column can't have."""
+    for path in ["flip", *(f"cut/{last}" for last in range(1, PAGES))]:
+        body, is_clean = sent(f"{address}/{path}?_format=arrow")
+        assert not is_clean
+        assert is_refused(READERS[reader], body), f"{path}: {len(body)} bytes"
+    assert len(body) > 256 * 1024
+
+
+def test_a_file_that_was_cut_between_two_messages_is_not_noticed(address):
+    """The limit of the format, of which docs/columnar.md tells: for pyarrow where a message starts, for polars also in padding around it."""
+    body, _ = sent(f"{address}/cut/{PAGES}?_format=arrow")
+    starts = []
+    stream = io.BytesIO(body)
+    for _ in pyarrow.ipc.MessageReader.open_stream(stream):
+        starts.append(stream.tell())
+    assert len(starts) > 3
+    for start in starts:
+        cuts = range(start - 128, min(start + 64, len(body)))
+        accepted = {reader: [cut for cut in cuts if not is_refused(READERS[reader], body[:cut])] for reader in ("pyarrow", "polars")}
+        assert accepted["pyarrow"] == [start]
+        assert start - 64 < accepted["polars"][0] <= start and accepted["polars"][-1] == start + 3
