@@ -90,6 +90,21 @@ pub enum Scope {
     Public,
 }
 
+#[cfg(test)]
+impl SnapshotSettings {
+    /// A little memory, and no files.
+    pub(crate) fn in_test() -> Self {
+        Self {
+            dir: None,
+            memory: 1 << 20,
+            disk: 0,
+            slow_reader: SlowReader::Wait,
+            linger: Duration::ZERO,
+            ahead: u64::MAX,
+        }
+    }
+}
+
 impl Default for Snapshots {
     fn default() -> Self {
         let settings = SnapshotSettings {

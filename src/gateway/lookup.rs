@@ -7,6 +7,7 @@ use super::ask::StreamRequest;
 use super::crawl_rate_limit::{self, CrawlRateLimit};
 use super::field_noise::FieldNoise;
 use super::fill::CacheFill;
+use super::session::SessionRefusal;
 use crate::error::{Failure, Fault};
 use crate::id::{CacheKey, SnapshotId};
 use crate::request::{Freshness, IfRange, Otherwise, Reuse, StorePolicy, View};
@@ -31,6 +32,8 @@ pub(super) enum NoSnapshot {
     Failed(Arc<Failure>),
     /// The snapshot that the request names is not kept, or not for this caller. The reason is one that gives no caller away.
     Gone(Option<String>),
+    /// The session that the request names has none for it.
+    Session(SessionRefusal),
     /// A range that names no snapshot (RFC 9110 §14.2).
     UnnamedRange,
     /// The caller has begun as many crawls as it may; the duration is the wait until the next one.
@@ -41,6 +44,12 @@ pub(super) enum NoSnapshot {
     NotKeptToItsEnd,
     /// The end of this snapshot has not come for as long as the client waits, or its crawl broke.
     NoEnd { snapshot: Arc<Snapshot>, failure: Option<Arc<Failure>> },
+}
+
+impl From<SessionRefusal> for NoSnapshot {
+    fn from(refusal: SessionRefusal) -> Self {
+        Self::Session(refusal)
+    }
 }
 
 pub(super) type LookupOutcome = Result<(Arc<Snapshot>, CacheStatus), NoSnapshot>;

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::lookup::NoSnapshot;
 use super::problem::{failed, report, server_error, unnamed_range, with_members};
+use super::session::SessionRefusal;
 use crate::error::Failure;
 use crate::id::SnapshotId;
 use crate::response::Body;
@@ -23,6 +24,7 @@ pub(super) fn no_snapshot(
     match reason {
         NoSnapshot::Failed(failure) => failed(failure),
         NoSnapshot::Gone(reason) => gone(reason.as_deref()),
+        NoSnapshot::Session(refusal) => session(*refusal),
         NoSnapshot::UnnamedRange | NoSnapshot::Page => unnamed_range(None),
         NoSnapshot::TooMany(wait) => too_many(*wait),
         NoSnapshot::NotKept => not_kept(),
@@ -40,20 +42,59 @@ fn gone(reason: Option<&str>) -> Response<Body> {
     report(StatusCode::GONE, "client", &detail, hint)
 }
 
+/// A session without a snapshot for the request.
+fn session(refusal: SessionRefusal) -> Response<Body> {
+    let another =
+        "begin again under another name, such as one with the date in it: a part of the old snapshot fits to no other";
+    let (status, detail, hint) = match refusal {
+        SessionRefusal::Free => (
+            StatusCode::GONE,
+            "the session has no snapshot, and only a request for the whole, or HEAD, gives it one",
+            "begin with a request for the whole, or with HEAD: a part of another snapshot does not fit",
+        ),
+        SessionRefusal::Over => (
+            StatusCode::GONE,
+            "the snapshot of the session is not kept any more, and its name stands for no other one",
+            another,
+        ),
+        SessionRefusal::NotWhole => (
+            StatusCode::GONE,
+            "the crawl of the session's snapshot broke and can't be resumed, or its beginning was dropped to make room, and its name stands \
+             for no other one",
+            another,
+        ),
+        SessionRefusal::OtherForm => (
+            StatusCode::CONFLICT,
+            "the session was begun in another format, or with other columns, whose bytes are others",
+            "ask for the format and the columns of the first request, in the URL or by Accept, or take a name for each",
+        ),
+        SessionRefusal::Full(wait) => {
+            let detail = "too many names of sessions were used within a day, by this caller or by all";
+            let hint = "ask without the session, or use a name again after the time in Retry-After";
+            return wait_for(wait, report(StatusCode::TOO_MANY_REQUESTS, "client", detail, hint));
+        }
+    };
+    report(status, "client", detail, hint)
+}
+
 /// A caller that has begun as many crawls as it may in a time.
 fn too_many(wait: Duration) -> Response<Body> {
-    let seconds = (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1);
-    let mut response = report(
-        StatusCode::TOO_MANY_REQUESTS,
-        "client",
-        &format!(
-            "this caller has begun as many crawls as `opens` in [snapshots] allows; it may begin the next in {seconds} s"
-        ),
-        "ask again after the time in Retry-After; streams that others have begun, kept snapshots and resumed downloads don't count; the \
-         operator may raise `opens`",
+    let detail = format!(
+        "this caller has begun as many crawls as `opens` in [snapshots] allows; it may begin the next in {} s",
+        whole_seconds(wait)
     );
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    response
+    let hint = "ask again after the time in Retry-After; streams that others have begun, kept snapshots and resumed downloads don't count; the \
+         operator may raise `opens`";
+    wait_for(wait, report(StatusCode::TOO_MANY_REQUESTS, "client", &detail, hint))
+}
+
+fn wait_for(wait: Duration, mut report: Response<Body>) -> Response<Body> {
+    report.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+    report
+}
+
+fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 /// `only-if-cached` (RFC 9111 §5.2.1.7), and no snapshot is kept.

@@ -2,29 +2,48 @@
 //!
 //! ```text
 //!   free ── GET of all, HEAD ──▶ bound      to the newest complete snapshot that is fresh, else to one that grows
-//!   free ── GET of a part ─────▶ refused    the client may have bytes of an earlier snapshot
-//!   bound ── any request ──────▶ bound      to the same snapshot, while that is kept
-//!   bound ── no-cache ─────────▶ bound      to another one, by a GET of all or a HEAD; also where its crawl broke for good
+//!   free ── GET of a part ─────▶ free       410: the client may have bytes of an earlier snapshot
+//!   bound ── any request ──────▶ bound      to the same snapshot; 410 where that is not kept, or the whole can't be had of it any more
 //! ```
+//!
+//! A name is never bound twice. Clients ask for the rest of a download by `Range` alone, some after a HEAD or a GET of the whole, and append whatever they
+//! get: none of these requests tells that an older snapshot is meant, nor of which format.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::ask::StreamRequest;
+use super::crawl_rate_limit;
 use super::fill::CacheFill;
 use super::headers::CallerIdentity;
 use crate::id::{CacheKey, SnapshotId};
-use crate::request::{Reuse, SnapshotName, StreamOptions, View};
-use crate::snapshot::{RequestKeys, Retention, Snapshot, SnapshotState};
+use crate::request::{SnapshotName, StreamOptions, View};
+use crate::response::Representation;
+use crate::server::network_of;
+use crate::snapshot::{RequestKeys, Retention, SessionBinding, Snapshot, SnapshotState, Store};
 
-/// Reason for which a session has no snapshot.
-pub(super) const FREE: &str =
-    "the session has no snapshot (any more), and only a request for the whole, or HEAD, gives it one";
-
-/// A client's own name for a snapshot, and the snapshot that it stood for when the request came.
+/// A client's own name for a snapshot, and what it stood for when the request came.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Session {
     key: CacheKey,
-    before: Option<SnapshotId>,
+    /// Hash of the representation that the request asks for.
+    form: u64,
+    pub(super) bound: Option<SessionBinding>,
+}
+
+/// Reason for which a session has no snapshot for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SessionRefusal {
+    /// It has none, and the request is for a part.
+    Free,
+    /// Its snapshot is not kept any more.
+    Over,
+    /// The crawl of its snapshot broke, and can't be resumed, or its beginning is not kept; parts can be had.
+    NotWhole,
+    /// It was begun in another representation.
+    OtherForm,
+    /// There is no room for another name for this long.
+    Full(Duration),
 }
 
 impl Session {
@@ -36,40 +55,70 @@ impl Session {
             part(keys.shared.to_string().as_bytes());
             part(name.as_str().as_bytes());
         });
-        Some(Self { key, before: fill.registry.sessions().get(key) })
+        let form = Representation::new(&request.options).form();
+        Some(Self { key, form, bound: fill.registry.sessions().get(key) })
     }
 
-    /// Returns `true` where the session had this snapshot.
+    /// Returns `true` where the session has this snapshot.
     pub(super) fn has(&self, id: SnapshotId) -> bool {
-        self.before == Some(id)
+        self.bound.is_some_and(|bound| bound.snapshot == id)
     }
 
-    /// Returns the snapshot that answers a request with these options.
-    pub(super) fn bound(&self, options: &StreamOptions) -> Option<SnapshotId> {
-        let begins_anew = options.freshness.reuse == Reuse::Never && may_begin(options);
-        self.before.filter(|_| !begins_anew)
+    /// Returns the snapshot that the session has, or checks that the request may give it one.
+    pub(super) fn admit(
+        &self,
+        request: &StreamRequest,
+        fill: &CacheFill,
+    ) -> Result<Option<SnapshotId>, SessionRefusal> {
+        let options = &request.options;
+        match &self.bound {
+            Some(bound) if options.view == View::Records => self.snapshot_of(bound).map(Some),
+            Some(bound) => Ok(Some(bound.snapshot)),
+            None if !may_begin(options) => Err(SessionRefusal::Free),
+            None => {
+                let room = fill.registry.sessions().make_room(caller(request, fill.registry.store()));
+                room.map(|()| None).map_err(SessionRefusal::Full)
+            }
+        }
     }
 
-    /// Gives the session this snapshot. Returns the snapshot that it has then: another request may have been faster.
-    pub(super) async fn bind(self, snapshot: &Snapshot, fill: &CacheFill) -> SnapshotId {
+    /// Gives the session this snapshot. Returns the one that it has then: another request may have been faster.
+    pub(super) async fn bind(
+        self,
+        snapshot: &Snapshot,
+        request: &StreamRequest,
+        fill: &CacheFill,
+    ) -> Result<SnapshotId, SessionRefusal> {
+        let caller = caller(request, fill.registry.store());
         let (registry, id) = (fill.registry.clone(), snapshot.id());
-        let bound = tokio::task::spawn_blocking(move || registry.sessions().bind(self.key, self.before, id)).await;
-        // Not bound where the process ends meanwhile.
-        bound.unwrap_or(id)
+        let bind = move || registry.sessions().bind(self.key, id, self.form, caller);
+        match tokio::task::spawn_blocking(bind).await {
+            Ok(bound) => self.snapshot_of(&bound),
+            // Not bound where the process ends meanwhile.
+            Err(_) => Ok(id),
+        }
+    }
+
+    fn snapshot_of(&self, bound: &SessionBinding) -> Result<SnapshotId, SessionRefusal> {
+        if bound.form == self.form { Ok(bound.snapshot) } else { Err(SessionRefusal::OtherForm) }
     }
 }
 
 /// Returns `true` for a request that may give a session its snapshot: its client begins at the first byte, or says of which snapshot its bytes are.
-pub(super) fn may_begin(options: &StreamOptions) -> bool {
+fn may_begin(options: &StreamOptions) -> bool {
     options.view == View::Records && (options.partial_range().is_none() || options.if_range.is_some())
 }
 
-/// Returns `true` where a request may give a session another snapshot, since this one broke and no crawl can resume
-/// it, or its beginning was dropped.
-pub(super) fn is_over(options: &StreamOptions, snapshot: &Snapshot) -> bool {
+/// Returns `true` for a request for the whole of a snapshot.
+pub(super) fn wants_all(options: &StreamOptions) -> bool {
+    options.view == View::Records && options.partial_range().is_none()
+}
+
+/// Returns `true` for a snapshot that will never be whole: its crawl has failed and can't be resumed, or its beginning is gone.
+pub(super) fn is_lost(snapshot: &Snapshot) -> bool {
     let has_failed = matches!(snapshot.state(), SnapshotState::Broken(_) | SnapshotState::Stopped);
-    let is_whole = snapshot.log().extent().from == 0;
-    (has_failed && !snapshot.is_resumable() || !is_whole) && may_begin(options)
+    let is_resumable = snapshot.is_resumable() && snapshot.log().stored_bytes() > 0;
+    has_failed && !is_resumable || snapshot.log().extent().from > 0
 }
 
 /// Returns `true` where a session may have this snapshot. One for its caller alone has no name that callers without credentials could guess.
@@ -79,4 +128,12 @@ pub(super) fn may_have(request: &StreamRequest, snapshot: &Arc<Snapshot>) -> boo
         Retention::Private => request.caller.identity == CallerIdentity::Known,
         Retention::Transient => false,
     }
+}
+
+/// Returns a hash of the caller, for its share of names: of the fields that identify it, else of its network.
+fn caller(request: &StreamRequest, store: &Store) -> CacheKey {
+    crawl_rate_limit::identity(&request.caller.fields, store).unwrap_or_else(|| {
+        let network = request.peer.map(network_of);
+        store.key(|part| part(format!("unpage network {network:?}").as_bytes()))
+    })
 }

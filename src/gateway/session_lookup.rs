@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::ask::StreamRequest;
 use super::lookup::{LookupOutcome, NoSnapshot, SnapshotLookup, recency};
-use super::session::{self, Session};
+use super::session::{self, Session, SessionRefusal};
 use crate::id::SnapshotId;
 use crate::request::StorePolicy;
 use crate::snapshot::{LogExtent, RequestKeys, Retention, Seal, Snapshot};
@@ -19,17 +19,16 @@ impl SnapshotLookup {
         let found = self.of_session(request, keys, session).await?;
         let end = waited(request, &found.0).await;
         // A client that has waited in vain has no bytes of a snapshot that can't be completed.
-        let is_lost =
-            matches!(&end, Err(NoSnapshot::NoEnd { failure: Some(failure), .. }) if !failure.fault.is_transient());
-        if is_lost || !session::may_have(request, &found.0) {
+        let is_lost = end.is_err() && session::is_lost(&found.0);
+        if session.bound.is_some() || is_lost || !session::may_have(request, &found.0) {
             return end.map(|()| found);
         }
-        let bound = session.bind(&found.0, &self.fill).await;
+        let bound = session.bind(&found.0, request, &self.fill).await?;
         if bound == found.0.id() {
             return end.map(|()| found);
         }
         // The snapshot of the faster request is answered, so that its end is waited for, too.
-        let other = self.named(request, keys, bound).await.unwrap_or(Err(NoSnapshot::Gone(None)))?;
+        let other = self.named(request, keys, bound).await.unwrap_or(Err(SessionRefusal::Over.into()))?;
         waited(request, &other.0).await.map(|()| other)
     }
 
@@ -41,17 +40,14 @@ impl SnapshotLookup {
 
     /// Finds the snapshot that a session has, or one for it.
     async fn of_session(&self, request: &Arc<StreamRequest>, keys: RequestKeys, session: Session) -> LookupOutcome {
-        let options = &request.options;
-        if let Some(bound) = session.bound(options)
-            && let Some(found) = self.named(request, keys, bound).await
-            && !matches!(&found, Ok((snapshot, _)) if session::is_over(options, snapshot))
-        {
-            return found;
+        let Some(bound) = session.admit(request, &self.fill)? else { return self.ready(request, keys).await };
+        match self.named(request, keys, bound).await {
+            Some(Ok((snapshot, _))) if session::wants_all(&request.options) && session::is_lost(&snapshot) => {
+                Err(SessionRefusal::NotWhole.into())
+            }
+            Some(found) => found,
+            None => Err(SessionRefusal::Over.into()),
         }
-        if !session::may_begin(options) {
-            return Err(NoSnapshot::Gone(Some(session::FREE.to_owned())));
-        }
-        self.ready(request, keys).await
     }
 
     /// Finds the newest complete snapshot that is fresh, also where another one grows, or fills one.

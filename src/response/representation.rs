@@ -71,7 +71,16 @@ impl Representation {
 
     /// Returns the strong entity tag of the snapshot in this representation (RFC 9110 §8.8.3).
     pub fn entity_tag(&self, snapshot: SnapshotId) -> EntityTag {
-        let variant = match (self.bytes(), &self.columns) {
+        EntityTag { snapshot, variant: self.variant() }
+    }
+
+    /// Returns a hash of the representation: two with the same bytes have the same one.
+    pub fn form(&self) -> u64 {
+        XxHash3_64::oneshot(self.variant().as_bytes())
+    }
+
+    fn variant(&self) -> String {
+        match (self.bytes(), &self.columns) {
             (Bytes::OfTheLog, _) => String::new(),
             (Bytes::OfTheLogAndAMarker, _) => "marker".to_owned(),
             (Bytes::Encoded, None) => self.media_type.format().name().to_owned(),
@@ -79,8 +88,7 @@ impl Representation {
                 let hash = XxHash3_64::oneshot(columns.join(",").as_bytes());
                 format!("{}-{hash:016x}", self.media_type.format().name())
             }
-        };
-        EntityTag { snapshot, variant }
+        }
     }
 
     /// Returns the URL that names the snapshot in this representation: one of another format names it, since a GET of the URL may have another

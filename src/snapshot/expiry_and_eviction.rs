@@ -208,7 +208,7 @@ mod tests {
 
     use super::*;
     use crate::batch::Batch;
-    use crate::config::{SlowReader, SnapshotSettings};
+    use crate::config::SnapshotSettings;
     use crate::pagination::verdict::Verdict;
     use crate::snapshot::facts::{Birth, Retention};
     use crate::snapshot::key_history::KeyHistory;
@@ -220,14 +220,8 @@ mod tests {
     async fn a_full_memory_costs_no_snapshot_that_is_in_files() {
         let (dir, keep_for) = (tempfile::tempdir().unwrap(), Duration::from_secs(60));
         for (disk, is_kept) in [(1 << 20, true), (0, false)] {
-            let settings = SnapshotSettings {
-                dir: Some(dir.path().join(disk.to_string())),
-                memory: 1 << 20,
-                disk,
-                slow_reader: SlowReader::Wait,
-                linger: Duration::ZERO,
-                ahead: u64::MAX,
-            };
+            let settings =
+                SnapshotSettings { dir: Some(dir.path().join(disk.to_string())), disk, ..SnapshotSettings::in_test() };
             let (store, doomed) = (Store::open(settings).unwrap(), Arc::default());
             let by_id = cache(ExpiryPolicy { keep_for }, &doomed);
             let (by_key, history) = (Cache::builder().build(), KeyHistory::with_capacity(1));

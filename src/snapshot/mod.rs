@@ -14,6 +14,7 @@ mod registry;
 mod request_keys;
 mod seal;
 mod serde_millis;
+mod session_table;
 mod sessions;
 mod single_flight;
 #[expect(clippy::module_inception, reason = "the file is named after its type")]
@@ -38,6 +39,8 @@ pub use request_keys::RequestKeys;
 pub use seal::Seal;
 pub use single_flight::{FlightOutcome, Subscription};
 pub use snapshot::{Snapshot, SnapshotState};
-pub use storage::{ReopenError, StoreError, StoredSnapshot, commit_single_file, journal, recover_single_file};
+pub use storage::{
+    ReopenError, SessionBinding, StoreError, StoredSnapshot, commit_single_file, journal, recover_single_file,
+};
 pub use store::{ReopenedSnapshot, ResumableLog, Store, create_single_file};
 pub use stored_lines::StoredLines;

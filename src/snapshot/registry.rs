@@ -245,7 +245,7 @@ fn is_complete(entry: &IdEntry, recency: Recency) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{SlowReader, SnapshotSettings};
+    use crate::config::SnapshotSettings;
     use crate::error::{Failure, Fault};
     use crate::pagination::verdict::Verdict;
     use crate::snapshot::facts::Birth;
@@ -255,14 +255,8 @@ mod tests {
     #[tokio::test]
     async fn a_request_by_key_follows_the_reopening_of_a_stored_snapshot() {
         let dir = tempfile::tempdir().unwrap();
-        let settings = SnapshotSettings {
-            dir: Some(dir.path().to_owned()),
-            memory: 1 << 20,
-            disk: 1 << 20,
-            slow_reader: SlowReader::Wait,
-            linger: Duration::ZERO,
-            ahead: u64::MAX,
-        };
+        let settings =
+            SnapshotSettings { dir: Some(dir.path().to_owned()), disk: 1 << 20, ..SnapshotSettings::in_test() };
         let birth = Birth::in_test("/orders");
         let store = Store::open(settings.clone()).unwrap();
         let (writer, log) = store.create(store.new_id(), &birth);
@@ -290,15 +284,7 @@ mod tests {
 
     #[test]
     fn a_snapshot_whose_files_have_its_end_is_never_resumed_again() {
-        let settings = SnapshotSettings {
-            dir: None,
-            memory: 0,
-            disk: 0,
-            slow_reader: SlowReader::Wait,
-            linger: Duration::ZERO,
-            ahead: u64::MAX,
-        };
-        let registry = Registry::new(Store::open(settings).unwrap(), Duration::from_secs(60));
+        let registry = Registry::new(Store::open(SnapshotSettings::in_test()).unwrap(), Duration::from_secs(60));
         let Birth { key, facts, .. } = Birth::in_test("/orders");
         let broken = || {
             let (writer, log) = transient_log(1);

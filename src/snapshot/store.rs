@@ -221,14 +221,12 @@ fn reopen(
 mod tests {
     use std::fs;
     use std::path::Path;
-    use std::time::Duration;
 
     use bytes::Bytes;
     use parking_lot::Mutex;
 
     use super::*;
     use crate::batch::Batch;
-    use crate::config::SlowReader;
     use crate::error::{Failure, Fault};
     use crate::pagination::verdict::Verdict;
     use crate::snapshot::log::{LogExtent, ReaderEvent};
@@ -237,14 +235,7 @@ mod tests {
 
     fn settings(dir: Option<&Path>, disk: u64) -> SnapshotSettings {
         let dir = dir.map(Path::to_owned);
-        SnapshotSettings {
-            dir,
-            memory: 1 << 20,
-            disk,
-            slow_reader: SlowReader::Wait,
-            linger: Duration::ZERO,
-            ahead: u64::MAX,
-        }
+        SnapshotSettings { dir, disk, ..SnapshotSettings::in_test() }
     }
 
     fn files(dir: &Path) -> usize {

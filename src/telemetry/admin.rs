@@ -118,14 +118,12 @@ mod tests {
 
     use super::*;
     use crate::config::Codings;
-    use crate::config::{SlowReader, SnapshotSettings};
+    use crate::config::SnapshotSettings;
     use crate::server::{Server, ServerSettings};
     use crate::snapshot::Store;
 
     async fn ask(method: Method, path: &str) -> (StatusCode, HeaderMap, String) {
-        let (slow_reader, linger) = (SlowReader::Wait, Duration::ZERO);
-        let settings = SnapshotSettings { dir: None, memory: 1, disk: 0, slow_reader, linger, ahead: u64::MAX };
-        let store = Store::open(settings).unwrap();
+        let store = Store::open(SnapshotSettings::in_test()).unwrap();
         let registry = Registry::new(store, Duration::from_secs(60));
         let monitor = Server::new(ServerSettings::default()).monitor();
         let mut admin = Admin::new(

@@ -177,7 +177,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{SlowReader, SnapshotSettings};
+    use crate::config::SnapshotSettings;
     use crate::pace::{GovernorLoad, RequestCounts};
     use crate::snapshot::Store;
 
@@ -212,9 +212,7 @@ mod tests {
 
     #[test]
     fn everything_is_told_by_origin() {
-        let (slow_reader, linger) = (SlowReader::Wait, Duration::ZERO);
-        let settings = SnapshotSettings { dir: None, memory: 1, disk: 0, slow_reader, linger, ahead: u64::MAX };
-        let registry = Registry::new(Store::open(settings).unwrap(), Duration::from_secs(60));
+        let registry = Registry::new(Store::open(SnapshotSettings::in_test()).unwrap(), Duration::from_secs(60));
         let crawls = Totals {
             started: 9,
             complete: 4,
@@ -278,9 +276,7 @@ mod tests {
 
     #[test]
     fn a_family_has_its_help_and_type_and_labels_are_escaped() {
-        let (slow_reader, linger) = (SlowReader::Wait, Duration::ZERO);
-        let settings = SnapshotSettings { dir: None, memory: 1, disk: 0, slow_reader, linger, ahead: u64::MAX };
-        let registry = Registry::new(Store::open(settings).unwrap(), Duration::from_secs(60));
+        let registry = Registry::new(Store::open(SnapshotSettings::in_test()).unwrap(), Duration::from_secs(60));
         let text = exposition(Fixed(Totals::default(), registry, vec![standing("\"\\\n", None)]));
         let family = "# HELP unpage_upstream_requests_total Requests for pages, retries included.\n\
                       # TYPE unpage_upstream_requests_total counter\n\

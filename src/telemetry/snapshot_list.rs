@@ -53,20 +53,12 @@ fn line(listed: &SnapshotListing, now: SystemTime) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{SlowReader, SnapshotSettings};
+    use crate::config::SnapshotSettings;
     use crate::snapshot::Store;
 
     #[test]
     fn a_line_says_what_can_be_read_of_a_snapshot() {
-        let settings = SnapshotSettings {
-            dir: None,
-            memory: 1,
-            disk: 0,
-            slow_reader: SlowReader::Wait,
-            linger: Duration::ZERO,
-            ahead: u64::MAX,
-        };
-        let id = Store::open(settings).unwrap().new_id();
+        let id = Store::open(SnapshotSettings::in_test()).unwrap().new_id();
         let now = SystemTime::now();
         let listed = SnapshotListing {
             id,

@@ -1,5 +1,7 @@
 //! Sessions, by which a client names its snapshot itself, and waits for the end of a stream: `_snapshot=~NAME`, `_wait=complete`.
 
+use std::time::Duration;
+
 use http::{HeaderName, Method, StatusCode};
 use serde_json::Value;
 
@@ -78,12 +80,62 @@ async fn a_session_is_one_snapshot_for_a_head_ranges_and_retries() {
     assert_eq!(get(&proxy, one).await.whole(), whole("nobody", 1));
     assert_eq!(get(&proxy, "/a").await.whole(), whole("nobody", 3), "a session is no news for others");
 
-    let anew = ask(&proxy, Method::GET, one, &[("cache-control", "no-cache")]).await;
-    assert_eq!(anew.whole(), whole("nobody", 4));
-    assert_eq!(get(&proxy, one).await.whole(), whole("nobody", 4));
+    // Another client with the same name.
+    for method in [Method::HEAD, Method::GET] {
+        let again = ask(&proxy, method, one, &[("cache-control", "no-cache")]).await;
+        assert_eq!(again.header("etag"), head.header("etag"));
+    }
     let part = ask(&proxy, Method::GET, one, &[("range", "bytes=3-9"), ("cache-control", "no-cache")]).await;
-    assert_eq!((part.head.status.as_u16(), part.whole()), (206, &whole("nobody", 4)[3..10]));
-    assert_eq!(upstream.asked().len(), 8);
+    assert_eq!((part.head.status.as_u16(), part.whole()), (206, &whole("nobody", 1)[3..10]));
+    assert_eq!(upstream.asked().len(), 6);
+}
+
+#[tokio::test]
+async fn a_session_whose_snapshot_is_gone_is_over() {
+    let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
+    let proxy = proxy(&upstream, "[snapshots]\ndisk = \"0\"\nfresh_for = \"0\"\nkeep_for = \"1ms\"").await;
+    let first = get(&proxy, "/a?_snapshot=~x").await;
+    assert_eq!(first.whole(), whole("nobody", 1));
+    let over = async {
+        loop {
+            let head = ask(&proxy, Method::HEAD, "/a?_snapshot=~x", &[]).await;
+            if head.head.status == StatusCode::GONE {
+                break;
+            }
+            assert_eq!(head.header("etag"), first.header("etag"));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), over).await.unwrap();
+    let crawled = upstream.asked().len();
+    for fields in [&[][..], &[("range", "bytes=0-")], &[("range", "bytes=3-")], &[("cache-control", "no-cache")]] {
+        for target in ["/a?_snapshot=~x", "/a?_snapshot=~x&_wait=complete", "/a?_snapshot=~x&_format=status"] {
+            let over = ask(&proxy, Method::GET, target, fields).await;
+            assert_eq!(over.head.status, StatusCode::GONE, "{target} {fields:?}");
+            let problem: Value = serde_json::from_slice(&over.body).unwrap();
+            assert!(problem["hint"].as_str().unwrap().contains("another name"), "{problem}");
+        }
+    }
+    assert_eq!((crawled, upstream.asked().len()), (2, 2));
+    assert_eq!(get(&proxy, "/a?_snapshot=~y").await.whole(), whole("nobody", 2));
+}
+
+#[tokio::test]
+async fn a_part_of_a_session_is_of_the_format_in_which_it_began() {
+    let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
+    let proxy = proxy(&upstream, STALE).await;
+    let csv = "/a?_snapshot=~x&_format=csv";
+    let first = get(&proxy, csv).await;
+    assert!(first.whole().starts_with("\"value\""), "{}", first.whole());
+    let part = ask(&proxy, Method::GET, csv, &[("range", "bytes=5-20")]).await;
+    assert_eq!((part.head.status.as_u16(), part.whole()), (206, &first.whole()[5..21]));
+    for target in ["/a?_snapshot=~x", "/a?_snapshot=~x&_format=csv&_columns=a", "/a?_snapshot=~x&_format=json"] {
+        for range in ["bytes=5-20", "bytes=0-"] {
+            let other = ask(&proxy, Method::GET, target, &[("range", range)]).await;
+            assert_eq!(other.head.status, StatusCode::CONFLICT, "{target}");
+        }
+    }
+    assert_eq!(get(&proxy, "/a?_snapshot=~x&_format=status").await.head.status, StatusCode::OK);
+    assert_eq!(upstream.asked().len(), 2);
 }
 
 #[tokio::test]
@@ -245,7 +297,7 @@ async fn a_broken_crawl_is_an_error_for_a_client_that_waits_and_is_resumed_by_it
 }
 
 #[tokio::test]
-async fn a_session_whose_crawl_broke_for_good_gets_another_snapshot() {
+async fn a_session_whose_crawl_broke_for_good_is_over() {
     let upstream = Upstream::scripted(0, |asked, _| match (asked.target.contains("page=2"), asked.attempt % 2) {
         (true, 1) => Reply::status(403),
         _ => two_pages(asked, &[]),
@@ -258,10 +310,15 @@ async fn a_session_whose_crawl_broke_for_good_gets_another_snapshot() {
     assert!(broken.broken.is_some());
     let part = ask(&proxy, Method::GET, target, &[("range", "bytes=3-9")]).await;
     assert_eq!((part.head.status.as_u16(), part.whole()), (206, &whole("nobody", 1)[3..10]), "it stays for its parts");
-    assert_eq!(get(&proxy, target).await.whole(), whole("nobody", 2));
+    for _ in 0..2 {
+        assert_eq!(get(&proxy, target).await.head.status, StatusCode::GONE);
+        assert_eq!(ask(&proxy, Method::HEAD, target, &[]).await.head.status, StatusCode::GONE);
+    }
+    assert_eq!(upstream.asked().len(), 2);
+    assert_eq!(get(&proxy, "/a?_snapshot=~z").await.whole(), whole("nobody", 2));
+    // A client that waited in vain has no byte of its snapshot, and asks again.
     assert_eq!(get(&proxy, waiting).await.head.status, StatusCode::BAD_GATEWAY);
     assert_eq!(get(&proxy, waiting).await.whole(), whole("nobody", 4));
-    assert_eq!(get(&proxy, target).await.whole(), whole("nobody", 2));
     assert_eq!(upstream.asked().len(), 8);
 }
 

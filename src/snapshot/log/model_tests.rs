@@ -5,14 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::*;
 use crate::batch::Batch;
-use crate::config::SlowReader;
 use crate::config::SnapshotSettings;
 use crate::error::{Failure, Fault};
 use crate::id::SnapshotId;
@@ -512,13 +510,6 @@ impl OtherLog {
 
 fn open(folder: &Path, bounds: Bounds) -> Store {
     let Bounds { memory, floor, disk } = bounds;
-    let settings = SnapshotSettings {
-        dir: Some(folder.to_owned()),
-        memory,
-        disk,
-        slow_reader: SlowReader::Wait,
-        linger: Duration::ZERO,
-        ahead: u64::MAX,
-    };
+    let settings = SnapshotSettings { dir: Some(folder.to_owned()), memory, disk, ..SnapshotSettings::in_test() };
     Store::open_with(settings, MemoryBudget::with_floor(memory, floor)).unwrap()
 }

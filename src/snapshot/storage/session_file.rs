@@ -1,4 +1,4 @@
-//! File of the sessions: a line `KEY ID SECONDS` for each binding, of which the last one of a key counts.
+//! File of the sessions: a line `KEY ID SECONDS FORM` for each binding, of which the first one of a key counts.
 //!
 //! A line is appended when a session is bound, and the file is written anew at each start, and where most of its lines are out of date. A line that is
 //! torn by a power cut is ignored: its session is unbound.
@@ -6,18 +6,19 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::file_io::private;
 use crate::id::{CacheKey, SnapshotId};
 
-/// Snapshot of a session.
+/// What the name of a session stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::snapshot) struct SessionBinding {
-    pub(in crate::snapshot) session: CacheKey,
-    pub(in crate::snapshot) snapshot: SnapshotId,
-    /// Time of the binding, in seconds since 1970.
-    pub(in crate::snapshot) since: u64,
+pub struct SessionBinding {
+    pub session: CacheKey,
+    pub snapshot: SnapshotId,
+    /// Hash of the representation, since a part of one fits to no other.
+    pub form: u64,
+    /// Time of its last use, in seconds since 1970; in the file that of its first.
+    pub(in crate::snapshot) used: u64,
 }
 
 #[derive(Debug)]
@@ -28,24 +29,15 @@ pub(in crate::snapshot) struct SessionFile {
 }
 
 impl SessionBinding {
-    pub(in crate::snapshot) fn new(session: CacheKey, snapshot: SnapshotId) -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        Self { session, snapshot, since }
-    }
-
-    pub(in crate::snapshot) fn is_younger_than(&self, age: Duration) -> bool {
-        let since = UNIX_EPOCH.checked_add(Duration::from_secs(self.since));
-        since.is_some_and(|since| SystemTime::now().duration_since(since).is_ok_and(|passed| passed < age))
-    }
-
     fn read(line: &str) -> Option<Self> {
         let mut words = line.split(' ');
         let (session, snapshot) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-        Some(Self { session, snapshot, since: words.next()?.parse().ok()? })
+        let used = words.next()?.parse().ok()?;
+        Some(Self { session, snapshot, used, form: u64::from_str_radix(words.next()?, 16).ok()? })
     }
 
     fn line(&self) -> String {
-        format!("{} {} {}\n", self.session, self.snapshot, self.since)
+        format!("{} {} {} {:016x}\n", self.session, self.snapshot, self.used, self.form)
     }
 }
 
