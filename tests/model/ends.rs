@@ -266,6 +266,39 @@ fn a_flag_that_no_configuration_reads_refutes_an_end() {
 }
 
 #[test]
+fn a_numbered_page_without_records_that_leads_on_is_asked_for_again_and_then_skipped() {
+    let full = |ids: std::ops::Range<u64>, next: u64| json!({"data": data(ids), "links": {"next": format!("/list?page={next}")}});
+    let (last, past) = (|| json!({"data": data(4..5)}), || json!({"data": []}));
+    let mended = crawl(&page(), answers(vec![full(0..2, 2), full(0..0, 3), full(2..4, 3), last(), past()]));
+    assert_eq!((mended.ids, mended.end.unwrap()), ((0..5).collect(), Proof::EmptyPage));
+    // A page that was empty twice is what the upstream has there, and so are those behind it.
+    let filtered = vec![full(0..2, 2), full(0..0, 3), full(0..0, 3), full(2..3, 4), full(0..0, 5), last(), past()];
+    let skipped = crawl(&page(), answers(filtered));
+    assert_eq!((skipped.ids, skipped.requests, skipped.end.unwrap()), (vec![0, 1, 2, 4], 7, Proof::EmptyPage));
+    let flagged = Pagination { more: Some(More { path: path("more"), while_: json!(true) }), ..offset() };
+    let flag = |ids: std::ops::Range<u64>, more: bool| json!({"data": data(ids), "more": more});
+    let mended = crawl(&flagged, answers(vec![flag(0..2, true), flag(0..0, true), flag(2..4, false)]));
+    assert_eq!((mended.ids.len(), mended.end.unwrap()), (4, Proof::Flag));
+    let lost = crawl(&flagged, answers(vec![flag(0..2, true), flag(0..0, true), flag(0..0, true)]));
+    assert!(matches!(lost.end, Err(PageError::MoreWithoutNext { .. })), "{:?}", lost.end);
+    // Links whose addresses have a page number are numbered; tokens say nothing of pages.
+    let linked = |ids, next: &str| json!({"data": data(ids), "next": next});
+    let urls = of(Style::NextUrl(NextUrl { next: vec![Source::Body(path("next"))], base: Base::Request }));
+    let by_number = |ids, page: u64| linked(ids, &format!("/list?page={page}"));
+    let mended = crawl(&urls, answers(vec![by_number(0..2, 2), by_number(0..0, 3), by_number(2..4, 3), last()]));
+    assert_eq!((mended.ids.len(), mended.end.unwrap()), (5, Proof::NoNext));
+    let tokens = crawl(&of(cursor()), answers(vec![linked(0..2, "b"), linked(0..0, "c"), last()]));
+    assert_eq!((tokens.ids.len(), tokens.requests, tokens.end.unwrap()), (3, 3, Proof::NoNext));
+    // An offset does not advance by an empty page: none may stand as many records on.
+    let stuck = vec![full(0..2, 2), full(0..0, 3), full(0..0, 3), full(4..5, 4)];
+    let refuted = crawl(&offset(), answers(stuck));
+    assert!(matches!(refuted.end, Err(PageError::RecordsBehindTheEnd { records: 1 })), "{:?}", refuted.end);
+    let over = vec![full(0..2, 2), full(0..0, 3), full(0..0, 3), full(0..0, 4)];
+    let ended = crawl(&offset(), answers(over));
+    assert_eq!((ended.requests, ended.end.unwrap()), (4, Proof::EmptyPage));
+}
+
+#[test]
 fn one_of_several_arrays_that_is_null_on_a_page_that_leads_on_is_missing() {
     let mut both = of(cursor());
     both.records.paths = vec![path("data"), path("more")];

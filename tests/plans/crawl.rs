@@ -131,6 +131,7 @@ pub(crate) fn crawl(
                 consistency,
                 pages: Vec::new(),
                 asked: HashSet::new(),
+                emptied: HashSet::new(),
                 told: Vec::new(),
                 passed: HashMap::new(),
                 crawled,
@@ -161,6 +162,8 @@ struct Crawl<A> {
     pages: Vec<InFlight>,
     /// The requests whose answers came or may still come.
     asked: HashSet<u64>,
+    /// Those whose pages came without a record, which may be asked for once more.
+    emptied: HashSet<u64>,
     /// The parts that may leave.
     told: Vec<PartId>,
     passed: HashMap<PartId, Vec<u64>>,
@@ -382,6 +385,9 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
             Event::Records(batch) => self.plan.accept(id, CurrentPageEvent::Records(head, &page.fields, batch))?,
             Event::Page(rest) => {
                 let page = self.pages.remove(at);
+                if page.body.contains("\"data\":[]") && self.emptied.insert(page.identity) {
+                    self.asked.remove(&page.identity);
+                }
                 self.plan.accept(id, CurrentPageEvent::Whole(&page.head, rest))?
             }
             Event::Lost(wrong) => return Err(wrong),

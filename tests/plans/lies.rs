@@ -204,8 +204,10 @@ fn an_empty_page_in_the_middle_is_passed_where_the_flag_says_more() {
     for width in WIDTHS {
         let mut pagination = sized(of(page_from(0)), 5);
         pagination.more = Some(unpage::pagination::More { path: "has_more".parse().unwrap(), while_: json!(true) });
+        let mut empty = 0;
         let answer = |request: &PageRequest| {
             let at = number(request, "page").unwrap_or(0);
+            empty += u64::from(at == 2);
             let records = match at {
                 0 | 1 => data(at * 5..at * 5 + 5),
                 3 | 4 => data(at * 5 - 5..at * 5),
@@ -214,9 +216,36 @@ fn an_empty_page_in_the_middle_is_passed_where_the_flag_says_more() {
             page(request, &json!({"data": records, "has_more": at < 4}))
         };
         let crawled = crawl(&pagination, Server::of(page_from(0), 0, 5).first(), Manner::of(width), answer);
-        assert_eq!((crawled.ids, crawled.end.unwrap()), (ids(0..20), Proof::Flag));
+        assert_eq!((crawled.ids, crawled.end.unwrap(), empty), (ids(0..20), Proof::Flag, 2));
         let why = crawled.consistency.map(|consistency| format!("{consistency:?}")).unwrap_or_default();
         assert!(why.contains("a page without records stood before others"), "{why}");
+    }
+}
+
+#[test]
+fn pages_ahead_of_one_that_is_asked_for_again_still_refute_an_end() {
+    for width in WIDTHS {
+        for seconds in [0, 1] {
+            let mut asked = 0;
+            let answer = |request: &PageRequest| {
+                let at = number(request, "offset").unwrap_or(0);
+                asked += u64::from(at == 10);
+                let is_lost = at == 10 && asked <= 1 + seconds;
+                let records = if is_lost { json!([]) } else { data(at..(at + 5).min(23).max(at)) };
+                let next = (at < 20).then(|| format!("/list?offset={}", at + 5));
+                page(request, &json!({"data": records, "next": next}))
+            };
+            let pagination = sized(of(offset_from(0)), 5);
+            let crawled = crawl(&pagination, Server::of(offset_from(0), 0, 5).first(), Manner::of(width), answer);
+            match seconds {
+                0 => assert_eq!((crawled.ids, crawled.end.unwrap(), asked), (ids(0..23), Proof::EmptyPage, 2)),
+                _ => assert!(
+                    matches!(crawled.end, Err(PageError::RecordsBehindTheEnd { .. })) && asked == 2,
+                    "width {width}: {:?}",
+                    crawled.end
+                ),
+            }
+        }
     }
 }
 

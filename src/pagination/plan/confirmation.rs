@@ -59,9 +59,10 @@ impl EndRules<'_> {
         }
     }
 
-    /// Error for records on a page that was to confirm this proof.
-    pub(super) fn refuted(&self, proof: Proof) -> PageError {
+    /// Error for these records on a page that was to confirm this proof.
+    pub(super) fn refuted(&self, proof: Proof, records: u64) -> PageError {
         match proof {
+            Proof::EmptyPage => PageError::RecordsBehindTheEnd { records },
             Proof::SameToken => PageError::HandleRepeats(self.pagination.style.params().first().copied().cloned()),
             Proof::TotalPages(total_pages) => {
                 PageError::PagesDisagree { pages: self.progress.pages() + 1, total_pages }
@@ -79,7 +80,11 @@ impl EndRules<'_> {
             Some(Aim::Confirm(Proof::SameToken)) => Ok(None),
             // Of an opened state, a refusal may as well say that it is gone.
             Some(Aim::Confirm(_)) if self.pagination.opened_state().is_some() => Ok(None),
-            Some(Aim::Confirm(proof)) if past_the_last && proof != Proof::EmptyPage => Ok(Some(proof)),
+            Some(Aim::Confirm(proof))
+                if past_the_last && (proof != Proof::EmptyPage || self.progress.is_first_empty()) =>
+            {
+                Ok(Some(proof))
+            }
             Some(Aim::Confirm(Proof::Total(total))) if self.is_past_the_total(refusal, total) => {
                 Ok(Some(Proof::Total(total)))
             }

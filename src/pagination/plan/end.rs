@@ -111,15 +111,20 @@ impl EndRules<'_> {
             return self.by_overlap(page, reach);
         }
         // An empty page that says "more" is followed by the next page number; a key or offset could not advance.
+        let is_led = page.new == 0 && self.is_led_past(page);
         let counts_pages = self.pagination.style.counts_pages();
-        if page.new == 0 && !(counts_pages && (page.more == Some(true) || self.is_led_past(page))) {
+        if page.new == 0 && !(counts_pages && (page.more == Some(true) || is_led)) {
             return match page.more {
                 Some(true) => Err(self.more_without_next()),
+                // A total shows by itself whether records are missing.
+                _ if is_led && self.pagination.style.counts_records() && self.progress.total().is_none() => {
+                    Ok(self.beyond_the_empty_page())
+                }
                 _ => Ok(PageLead::End(Proof::EmptyPage)),
             };
         }
         let is_short = page.length == PageLength::Short;
-        if self.pagination.end == End::ShortPage && is_short && !self.names_next(page) {
+        if self.pagination.end == End::ShortPage && is_short && !self.leads_on(page) {
             return Ok(PageLead::End(Proof::ShortPage));
         }
         let Some(next) = self.next(page.answer)? else {
@@ -134,31 +139,41 @@ impl EndRules<'_> {
         let is_repaired_keyset = self.pagination.promises_order() && !self.addresses.is_numbered();
         Ok(match self.agreeing(page.more)? {
             // Two signals agree, the count and a page shorter than those before it, and none contradicts.
-            Some(proof) if is_short && !self.names_next(page) => PageLead::End(proof),
+            Some(proof) if is_short && !self.leads_on(page) => PageLead::End(proof),
             Some(proof) if !is_repaired_keyset => PageLead::Next(next, Aim::Confirm(proof)),
             Some(_) | None => PageLead::Next(next, Aim::Records),
         })
     }
 
+    /// Continuation behind an empty page of an offset that names the next one: as many records on, there must be none either.
+    fn beyond_the_empty_page(&self) -> PageLead {
+        let longest = self.progress.longest();
+        let next = self.addresses.at(self.page_size.size(), self.addresses.number() + longest, longest);
+        next.map_or(PageLead::End(Proof::EmptyPage), |next| PageLead::Next(next, Aim::Confirm(Proof::EmptyPage)))
+    }
+
     /// Returns true for an empty page that names the next one, where the page before had records: some upstreams filter pages empty, and
     /// others lead on from each page, so that the second empty one is the end.
     fn is_led_past(&self, page: &WholePage<'_>) -> bool {
-        self.pagination.end != End::EmptyPage && self.progress.is_first_empty() && self.names_next(page)
+        self.pagination.end != End::EmptyPage && self.progress.is_first_empty() && self.leads_on(page)
     }
 
     /// Returns true if the page plainly has the address of a next one, or a flag, that the pagination does not read.
-    fn names_next(&self, page: &WholePage<'_>) -> bool {
-        let head = page.answer.head;
-        let outline = page.page.sketch.outline();
-        page.more.is_none()
-            && (detect::live_pointer(&head.url, &head.headers, outline).is_some()
-                || detect::later_page(&head.url, &head.headers, outline, self.progress.pages()).is_some())
+    fn leads_on(&self, page: &WholePage<'_>) -> bool {
+        page.more.is_none() && Self::names_next(page.answer.head, page.page, self.progress.pages())
+    }
+
+    /// The same of the last of `pages`, which has no flag that the pagination reads.
+    pub(super) fn names_next(head: &Head, page: &Page, pages: u64) -> bool {
+        let outline = page.sketch.outline();
+        detect::live_pointer(&head.url, &head.headers, outline).is_some()
+            || detect::later_page(&head.url, &head.headers, outline, pages).is_some()
     }
 
     /// Windows that share records: a short one ends where the list does. Some upstreams have short ones in the middle, too.
     fn by_overlap(&self, page: &WholePage<'_>, reach: u64) -> Result<PageLead, PageError> {
         let (records, longest) = (page.answer.records, self.progress.longest());
-        if self.pagination.end == End::ShortPage && page.length == PageLength::Short && !self.names_next(page) {
+        if self.pagination.end == End::ShortPage && page.length == PageLength::Short && !self.leads_on(page) {
             return Ok(PageLead::End(Proof::ShortPage));
         }
         // Counts of records that came say nothing where some are gone; the page's own place and total are of one moment.

@@ -27,6 +27,18 @@ impl MissingRecords<'_> {
         Ok(was_array && is_required && self.says_more()? == Some(true))
     }
 
+    /// Returns true for the first page without records among numbered ones that says that others follow: the upstream filters its pages, or
+    /// has lost the records of this one. A page that was counted without records had none twice.
+    pub(super) fn is_hollow(&self) -> Result<bool, PageError> {
+        let EndRules { pagination, addresses, progress, .. } = self.rules;
+        let is_first = progress.filled() > 0 && progress.filled() == progress.pages();
+        if !is_first || !addresses.is_numbered() || pagination.is_sent_once() || pagination.end == End::EmptyPage {
+            return Ok(false);
+        }
+        let names_next = || EndRules::names_next(self.answer.head, self.page, progress.pages() + 1);
+        Ok(self.says_more()?.unwrap_or_else(names_next))
+    }
+
     /// The page's word, at the configured places, whether others follow; none where it has no such place.
     fn says_more(&self) -> Result<Option<bool>, PageError> {
         let more = self.rules.pagination.more.as_ref().map_or(Ok(None), |more| more.read(&self.page.fields))?;

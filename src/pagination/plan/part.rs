@@ -123,7 +123,8 @@ impl CollectionPart {
         }
         self.walk.resizing().grow();
         let WalkStep::Fetch(request) = self.walk.step() else { return None };
-        self.push(id, Arc::clone(&request), self.walk.number());
+        // Behind a page that is requested again, those that were ordered ahead have stayed.
+        self.pages.push_front(OrderedPage::new(id, Arc::clone(&request), self.walk.number()));
         Some(request)
     }
 
@@ -150,7 +151,7 @@ impl CollectionPart {
         if self.pages.iter().any(|page| page.request == request) {
             return None;
         }
-        self.push(id, Arc::clone(&request), position);
+        self.pages.push_back(OrderedPage::new(id, Arc::clone(&request), position));
         Some(request)
     }
 
@@ -238,7 +239,7 @@ impl CollectionPart {
     }
 
     /// Current ⇒ over, and Ahead ⇒ Current for the page that the walk asks for next. If another one was guessed, all guesses that build on
-    /// it are dropped.
+    /// it are dropped. Behind a page that is requested again they stay: their records refute an end.
     fn pass(&mut self, stride: Option<u64>) {
         self.pages.pop_front();
         if self.is_closing() {
@@ -248,6 +249,9 @@ impl CollectionPart {
             self.pages.clear();
             return;
         };
+        if self.walk.asks_again() {
+            return;
+        }
         let is_hit = match self.pages.front() {
             Some(guessed) => *guessed.request == *next,
             None => self.walk.stride().is_some() && self.walk.stride() == stride,
@@ -271,9 +275,5 @@ impl CollectionPart {
         if !self.pages.is_empty() {
             self.walk.step();
         }
-    }
-
-    fn push(&mut self, id: PageId, request: Arc<PageRequest>, position: u64) {
-        self.pages.push_back(OrderedPage::new(id, request, position));
     }
 }

@@ -137,7 +137,9 @@ impl Plan {
         if self.start == Start::Beginning {
             self.parts.cut_before_limits(self.width)?;
         }
-        if self.parts.in_flight() >= self.width {
+        // Pages ahead may wait for room, which only the page before them makes.
+        let is_due_again = self.parts.list.iter().any(|part| part.walk.asks_again());
+        if self.parts.in_flight() >= self.width && !is_due_again {
             return Ok(Step::Wait);
         }
         let page = PageId(self.next_page);

@@ -105,6 +105,11 @@ impl Walk {
         }
     }
 
+    /// Returns true if the next request is for the page that has just come.
+    pub(in crate::pagination::plan) fn asks_again(&self) -> bool {
+        matches!(self.state, WalkState::Ask(_, Aim::Again))
+    }
+
     pub(in crate::pagination::plan) fn proof(&self) -> Option<Proof> {
         match &self.state {
             WalkState::Done(proof) => Some(*proof),
@@ -225,7 +230,7 @@ impl Walk {
             return Ok(Vec::new());
         }
         if let Some(doubt) = PageWords(self).doubt(head, &page, records)? {
-            return self.ask_again(doubt).map(|()| Vec::new());
+            return PageWords(self).ask_again(doubt).map(|()| Vec::new());
         }
         self.release.compare_withheld(self.pages())?;
         self.overlap.settle(self.page_start(), self.addresses.reach(self.number(), records), &self.progress)?;
@@ -244,15 +249,6 @@ impl Walk {
         self.advance(head, &page, early, length, aim)?;
         self.progress.note_length(records);
         Ok(self.release.end_page(rest))
-    }
-
-    /// Asks for the page once more: Asked ⇒ Ask. A second time the doubt is an error.
-    fn ask_again(&mut self, doubt: PageError) -> Result<(), PageError> {
-        let (WalkState::Asked(request, Aim::Records), false) = (&self.state, self.pagination.is_sent_once()) else {
-            return Err(doubt);
-        };
-        self.state = WalkState::Ask(Arc::clone(request), Aim::Again);
-        Ok(())
     }
 
     /// Policy for the records of a page whose first one has come.

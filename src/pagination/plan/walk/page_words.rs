@@ -1,5 +1,7 @@
 //! Words of a page about itself: that it failed, that it is partial, or that records are missing.
 
+use std::sync::Arc;
+
 use http::header::RETRY_AFTER;
 
 use super::Walk;
@@ -7,7 +9,7 @@ use crate::pagination::error::PageError;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::plan::envelope_check::ArrivedPage;
 use crate::pagination::plan::missing_records::MissingRecords;
-use crate::pagination::plan::walk_state::Aim;
+use crate::pagination::plan::walk_state::{Aim, WalkState};
 
 /// Walk that reads what its pages say of themselves.
 pub(super) struct PageWords<'a>(pub(super) &'a mut Walk);
@@ -22,6 +24,9 @@ impl PageWords<'_> {
         let answer = self.0.answer(head, &page.fields);
         let missing = MissingRecords { rules: self.0.end_rules(), answer, page };
         let is_gap = missing.is_gap()?;
+        // Empty a second time, it is what the upstream has there.
+        let is_new = records == 0 && matches!(self.0.state.aim(), Some(Aim::Records));
+        let is_hollow = if is_new { missing.is_hollow() } else { Ok(false) };
         if records > 0 {
             // Some of its records may have left.
             return if is_gap { Err(PageError::NullRecords) } else { Ok(None) };
@@ -32,7 +37,19 @@ impl PageWords<'_> {
         if let Err(failed) = self.check(head, page, false) {
             return Ok(Some(failed));
         }
-        Ok(is_gap.then_some(PageError::NullRecords))
+        if is_gap {
+            return Ok(Some(PageError::NullRecords));
+        }
+        Ok(is_hollow?.then_some(PageError::NotYet))
+    }
+
+    /// Asks for the page once more: Asked ⇒ Ask. A second time the doubt is an error.
+    pub(super) fn ask_again(&mut self, doubt: PageError) -> Result<(), PageError> {
+        let (WalkState::Asked(request, Aim::Records), false) = (&self.0.state, self.0.pagination.is_sent_once()) else {
+            return Err(doubt);
+        };
+        self.0.state = WalkState::Ask(Arc::clone(request), Aim::Again);
+        Ok(())
     }
 
     /// Checks what a page that may be the end says of itself.

@@ -149,7 +149,7 @@ impl Walk {
             return self.finish(proof).map(|()| false);
         }
         if let (Aim::Confirm(proof), 1..) = (aim, new) {
-            return Err(self.end_rules().refuted(proof));
+            return Err(self.end_rules().refuted(proof, new));
         }
         let suspects = new > 0 && self.page_size.suspects_repetition(self.pagination.key.is_some());
         starts_again.filter(|_| suspects).map_or(Ok(true), |earlier| Err(self.pagination.style.repeated(earlier)))
