@@ -18,7 +18,7 @@ use unpage::pagination::{
     LinkHeader, LonePage, More, NextRequest, NextUrl, Offset, OnDouble, OnMissed, Overlap, OwnWords, PageNumber,
     PageSize, Pagination, PaginationAuthor, Param, PartOrder, Partition, Precondition, Presence, RangeHeader,
     RecordOrder, Records, RecordsShape, SameToken, Source, Style, Template, Token, UnnamedCounts, Validation,
-    Whitespace,
+    Whitespace, Windows,
 };
 
 /// Secrets that need neither an environment nor a disk.
@@ -548,10 +548,10 @@ fn pagination() -> impl Strategy<Value = Pagination> {
     let parts = (records, prop::option::of(path()), prop::option::of(size), prop::option::of(more));
     let same = prop_oneof![Just(SameToken::Error), Just(SameToken::End), Just(SameToken::Again)];
     let order = prop_oneof![Just(PartOrder::Listed), Just(PartOrder::Any)];
-    let cut = (prop::option::of(partition()), order);
+    let cut = (prop::option::of(partition()), order, any::<bool>());
     let rest = (ends, total, limits, failures(), same, cut);
     (style(), parts, rest).prop_map(|(style, (records, key, page_size, more), rest)| {
-        let (end, (total, unnamed_counts), limits, failures, same, (partition, order)) = rest;
+        let (end, (total, unnamed_counts), limits, failures, same, (partition, order, has_windows)) = rest;
         let total_pages = match &style {
             Style::Page(PageNumber { param: Param::Query(param), start, template: None }) => {
                 Some(Source::LastLink { param: param.clone(), start: *start })
@@ -580,6 +580,15 @@ fn pagination() -> impl Strategy<Value = Pagination> {
             limits,
             failures,
             unnamed_counts,
+            windows: (has_windows && partition.is_none()).then(|| Windows {
+                from: Param::Query("since".to_owned()),
+                to: Param::Body("range.until".parse().unwrap()),
+                kind: RangeKind::Date,
+                field: "day".parse().unwrap(),
+                span: Duration::from_secs(7 * 86_400),
+                lower: Bound::At("2024-01-01".into()),
+                upper: Some(Bound::Now),
+            }),
             partition,
             order,
             since: None,

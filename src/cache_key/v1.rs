@@ -1,7 +1,6 @@
 //! Cache keys of version 1, which held `Debug` text of the pagination: frozen, so that what unpage kept before version 2 is found again.
 //!
-//! Each name and each value here is as commit dc8a922 wrote it, also where a type has another name today. Text in `{:?}` is only that of std,
-//! `http`, `url` and `serde_json`, and of the tuple struct `Template`.
+//! Names and values are as commit dc8a922 wrote them. `{:?}` is that of std, `http`, `url`, `serde_json`, `Template` and later options.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -78,11 +77,11 @@ fn text_of(pagination: &Pagination) -> String {
         failures,
         partition,
         order,
+        windows,
         since,
         valid_at,
         precondition,
-        // A crawl that was begun without it resumes without shared records.
-        consistency: _,
+        consistency: _, // a crawl that was begun without it resumes without shared records
         settle,
         keep,
         // Came later, and are in no key of version 1; what is recognised in place of `author` stands in the journal.
@@ -118,6 +117,7 @@ fn text_of(pagination: &Pagination) -> String {
     let later = [
         (*on_double == OnDouble::Drop).then_some(("on_double", "Drop".to_owned())),
         settle.map(|time| ("settle", format!("{time:?}"))),
+        windows.as_ref().map(|windows| ("windows", format!("{windows:?}"))),
         (!keep.is_empty()).then(|| ("keep", keep.join(","))),
     ];
     let fields = fields.into_iter().chain(later.into_iter().flatten());
@@ -220,8 +220,8 @@ fn partition_text(partition: &Partition) -> String {
                 RangeKind::Date => "Date",
                 RangeKind::Integer => "Integer",
             };
-            let (from, to, field) = (param(from), param(to), path(field));
-            let (lower, upper) = (maybe(lower, bound), maybe(upper, bound));
+            let (from, to, field, lower, upper) =
+                (param(from), param(to), path(field), maybe(lower, bound), maybe(upper, bound));
             let direction = pick(*direction == Direction::Descending, "Descending", "Ascending");
             format!(
                 "Range(RangePartition {{ from: {from}, to: {to}, kind: {kind}, field: {field}, lower: {lower}, upper: {upper}, \
@@ -288,7 +288,7 @@ fn list<T>(all: &[T], text: impl Fn(&T) -> String) -> String {
 }
 
 fn maybe<T>(value: &Option<T>, text: impl Fn(&T) -> String) -> String {
-    value.as_ref().map_or_else(|| "None".to_owned(), |value| format!("Some({})", text(value)))
+    value.as_ref().map_or("None".to_owned(), |value| format!("Some({})", text(value)))
 }
 
 fn pick(is_set: bool, set: &str, unset: &str) -> String {

@@ -81,6 +81,10 @@ fn explain(crawl: &Crawl, collection: &Collection) -> Result<String, String> {
             Credentials::Fixed(SecretPlace::Query(_), _) => "configured, in a query parameter",
         },
     );
+    if let Some(windows) = &pagination.windows {
+        let [from, to] = windows.params();
+        line("windows", &format!("{from} to {to}, {} at most", humantime::Duration::from(windows.span)));
+    }
     line("end proven by", &proof(pagination));
     line("requests", &requests(pagination, crawl));
     if let Some(settle) = pagination.settle {
@@ -136,19 +140,20 @@ fn proof(pagination: &Pagination) -> String {
 /// Describes the number of requests.
 fn requests(pagination: &Pagination, crawl: &Crawl) -> String {
     let width = crawl.width;
-    let is_of_children = crawl.parents.is_some();
+    let has_lists = crawl.has_lists();
     let asked = pagination.page_size.as_ref().and_then(PageSize::asked).or_else(|| pagination.style.own_size());
     let each = match asked {
         Some(size) => format!("one for each {size} records"),
         None => "one for each page of the upstream's own size".to_owned(),
     };
-    let side_by_side = if is_of_children {
+    let side_by_side = if has_lists {
         let lists = if pagination.is_verified() {
             "one list after the other".to_owned()
         } else {
             format!("up to {width} lists at a time")
         };
-        format!(" in the list of each parent, {lists}")
+        let of = if crawl.parents.is_some() { "parent" } else { "window" };
+        format!(" in the list of each {of}, {lists}")
     } else if pagination.style.is_numbered() || pagination.partition.is_some() {
         format!(", up to {width} at a time")
     } else {
@@ -160,7 +165,7 @@ fn requests(pagination: &Pagination, crawl: &Crawl) -> String {
     };
     match pagination.style.is_auto() {
         true => format!("two to recognise the pagination, then {each}"),
-        false if !pagination.style.is_pointed() && !pagination.style.is_computed() && is_of_children => {
+        false if !pagination.style.is_pointed() && !pagination.style.is_computed() && has_lists => {
             format!("one{side_by_side}")
         }
         false if !pagination.style.is_pointed() && !pagination.style.is_computed() => "one".to_owned(),

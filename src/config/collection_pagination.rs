@@ -6,7 +6,7 @@ use super::pagination_key::{self, Styled};
 use super::pagination_values::{
     COUNT, ERROR_PATH, LAST_LINK, PARAM, PATH, RECORD_PATHS, SHAPES, SOURCE, TEXT, VALUES, WAIT,
 };
-use super::partition_key::PARTITIONS;
+use super::partition_key::{PARTITIONS, WINDOWS};
 use super::since_valid_at::{SINCES, VALID_ATS, since};
 use super::table_schema::{Form, Schema, rule, table};
 use super::toml_node::{TomlNode, TomlTable};
@@ -69,7 +69,7 @@ macro_rules! field {
 }
 
 /// In the order in which they are read and written: a type may inherit `key`, and a number of pages depends on the type.
-static KEYS: [PaginationKey; 25] = [
+static KEYS: [PaginationKey; 26] = [
     PaginationKey { name: "records", read: read_records, write: write_records },
     field!("records_optional", usual records.presence, Flag([Presence::Required, Presence::Optional])),
     field!("encoding", usual records.encoding, Words(&[("none", Encoding::None), ("base64", Encoding::Base64), ("ndjson", Encoding::Lines), ("xml", Encoding::Xml), ("csv", Encoding::Csv(b',')), ("csv_semicolon", Encoding::Csv(b';')), ("tsv", Encoding::Csv(b'\t'))])),
@@ -90,6 +90,7 @@ static KEYS: [PaginationKey; 25] = [
     field!("cookies", usual cookies, Flag([Cookies::Dropped, Cookies::Kept])),
     field!("single_page", usual single_page, Words(&[("refuse", LonePage::Refuse), ("break", LonePage::Break), ("accept", LonePage::Accept)])),
     field!("partition", some partition, PARTITIONS),
+    field!("windows", some windows, WINDOWS),
     field!("order", usual order, Words(&[("listed", PartOrder::Listed), ("any", PartOrder::Any)])),
     PaginationKey { name: "total", read: read_total, write: write_total },
     PaginationKey {
@@ -103,17 +104,7 @@ static KEYS: [PaginationKey; 25] = [
         write: |pagination| pagination.since.as_ref().map(|value| SINCES.write(value)),
     },
     field!("valid_at", some valid_at, VALID_ATS),
-    field!(
-        "consistency",
-        some consistency,
-        Words(&[
-            ("none", ConsistencyLevel::None),
-            ("detect", ConsistencyLevel::Detect),
-            ("repair", ConsistencyLevel::Repair),
-            ("verify", ConsistencyLevel::Verify),
-            ("upstream", ConsistencyLevel::Upstream),
-        ])
-    ),
+    field!("consistency", some consistency, Words(&[("none", ConsistencyLevel::None), ("detect", ConsistencyLevel::Detect), ("repair", ConsistencyLevel::Repair), ("verify", ConsistencyLevel::Verify), ("upstream", ConsistencyLevel::Upstream)])),
     field!("match", usual precondition, Flag([Precondition::None, Precondition::Match])),
     field!("stable_order", usual record_order, Flag([RecordOrder::Assumed, RecordOrder::Configured])),
     field!("settle", some settle, WAIT),

@@ -1,6 +1,7 @@
-//! `partition`: the parts that a collection is cut into.
+//! `partition`: the parts that a collection is cut into. `windows`: the spans of time that it is read in.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use serde_json::Value;
 use toml::de::DeValue;
@@ -9,8 +10,10 @@ use super::key_names::KeyNames;
 use super::keywords::Words;
 use super::pagination_values::{JSON, PARAM, PATH};
 use super::table_schema::{Form, Schema, rule, table};
+use super::times_and_sizes::duration;
 use super::toml_node::TomlNode;
 use super::toml_text::{self, list, text};
+use crate::pagination::Windows;
 use crate::pagination::partition_settings::{Bound, Direction, Partition, RangeKind, RangePartition};
 
 const HINT: &str = "write from, to, kind, field and order for a range, param and values for a list, or segment, \
@@ -30,6 +33,18 @@ table! {
         "order" => direction: DIRECTIONS, required(
             "say how the upstream lists the records: order = \"ascending\" or \"descending\""
         );
+    }
+}
+
+table! {
+    pub(super) WINDOW "windows": Windows = Windows {
+        "from" => from: PARAM, required("say where a window's start goes: from = \"since\"");
+        "to" => to: PARAM, required("say where a window's end goes: to = \"until\"");
+        "kind" => kind: KINDS, required("say what the times are: kind = \"unix\", \"rfc3339\" or \"date\"");
+        "field" => field: PATH, required("say where a record has its time: field = \"created_at\"");
+        "span" => span: SPAN, required("say how long a range the upstream answers for: span = \"7d\"");
+        "lower" => lower: BOUND, required("say where the range begins: lower = \"2024-01-01T00:00:00Z\"");
+        "upper" => upper: BOUND, some;
     }
 }
 
@@ -64,6 +79,12 @@ static DIRECTIONS: Words<Direction> =
 const BOUND: Form<Bound> = Form { read: read_bound, write: write_bound };
 
 const DISTINCT: Form<Vec<Value>> = Form { read: read_distinct, write: |values| list(values, toml_text::json) };
+
+/// `{ from, to, kind, field, span, lower, upper }`.
+pub(super) const WINDOWS: Form<Windows> = Form { read: windows, write: |windows| WINDOW.write(windows) };
+
+const SPAN: Form<Duration> =
+    Form { read: duration, write: |span| text(&humantime::format_duration(*span).to_string()) };
 
 const PARTS: Form<u64> = Form { read: read_parts, write: u64::to_string };
 
@@ -104,6 +125,39 @@ fn range(node: &TomlNode<'_>) -> Option<RangePartition> {
         return table.refuse_at("lower", "not lower than upper", "swap lower and upper, or leave one of them out");
     }
     Some(range)
+}
+
+fn windows(node: &TomlNode<'_>) -> Option<Windows> {
+    let table = node.table(&WINDOW)?;
+    let windows = (WINDOW.read)(&table);
+    let kind = table.get("kind").and_then(|node| KINDS.meaning(node.value.as_str()?))?;
+    let fit =
+        ["lower", "upper"].map(|key| table.get(key).is_none_or(|node| fits(&node, key, kind) && is_zoned(&node, kind)));
+    let windows = windows.filter(|_| fit == [true, true])?;
+    if kind == RangeKind::Integer {
+        return table.refuse_at("kind", "windows are ranges of time", "write \"unix\", \"rfc3339\" or \"date\"");
+    }
+    let least = Windows::least_span(kind);
+    if windows.span < least {
+        let what = format!("shorter than {}", humantime::format_duration(least));
+        return table.refuse_at(
+            "span",
+            what,
+            "a request begins before its window and ends behind it: write a longer span",
+        );
+    }
+    Some(windows)
+}
+
+/// Notes a mistake and returns false if a time has no zone: it would be another moment to the upstream than to unpage.
+fn is_zoned(node: &TomlNode<'_>, kind: RangeKind) -> bool {
+    let text = node.value.as_datetime().map(ToString::to_string).or_else(|| node.value.as_str().map(ToOwned::to_owned));
+    let Some(text) = text.filter(|text| kind == RangeKind::Rfc3339 && text != "now") else { return true };
+    let has_zone = text.contains(['Z', 'z']) || text.get(10..).is_some_and(|time| time.contains(['+', '-']));
+    has_zone
+        || node
+            .refuse::<()>(format!("a time without a zone: {text}"), format!("write {text}Z, or the zone that is meant"))
+            .is_some()
 }
 
 /// Notes a mistake and returns false if a bound is of another kind.

@@ -11,7 +11,7 @@ use super::{
 use crate::pagination::Style;
 
 /// All tables but the styles', in the order in which a hint looks for a key's own.
-pub(super) static LEVELS: [&dyn KeyNames; 34] = [
+pub(super) static LEVELS: [&dyn KeyNames; 35] = [
     &TOP,
     &snapshots::SNAPSHOTS,
     &COLLECTION,
@@ -33,6 +33,7 @@ pub(super) static LEVELS: [&dyn KeyNames; 34] = [
     &partition_key::RANGE,
     &partition_key::VALUES,
     &partition_key::NUMBERED,
+    &partition_key::WINDOW,
     &since_valid_at::SINCE,
     &since_valid_at::VALID_AT,
     &opened_state::OPENED,

@@ -99,10 +99,10 @@ impl Crawl {
     pub async fn open(self) -> Result<Opened, Failure> {
         let counted = self.crawls.start();
         let level = self.pagination.consistency;
-        let opened = match self.parents {
-            None => open::open(self).await.map(|(driver, state)| (CrawlWork::List(driver), state)),
-            Some(_) => {
-                // Boxed: few crawls have parents.
+        let opened = match self.has_lists() {
+            false => open::open(self).await.map(|(driver, state)| (CrawlWork::List(driver), state)),
+            true => {
+                // Boxed: few crawls have parents or windows.
                 let opened = Box::pin(children::open(self)).await;
                 opened.map(|(children, state)| (CrawlWork::Children(children), state))
             }
@@ -114,17 +114,22 @@ impl Crawl {
     pub async fn resume(self, point: ResumePoint<'_>) -> Result<Opened, Failure> {
         let counted = self.crawls.start();
         let level = self.pagination.consistency;
-        let opened = match self.parents {
-            None => resume::resume(self, point).await.map(|(driver, state)| (CrawlWork::List(driver), state)),
-            Some(_) => children::resume(self, &point).map(|(children, state)| (CrawlWork::Children(children), state)),
+        let opened = match self.has_lists() {
+            false => resume::resume(self, point).await.map(|(driver, state)| (CrawlWork::List(driver), state)),
+            true => children::resume(self, &point).map(|(children, state)| (CrawlWork::Children(children), state)),
         };
         Opened::new(opened, counted, level)
+    }
+
+    /// Returns true if the stream has several lists: those of parents, or of windows.
+    pub(crate) fn has_lists(&self) -> bool {
+        self.parents.is_some() || self.pagination.windows.is_some()
     }
 
     /// Asks once for the first page, under the condition that it has changed; returns whether the upstream says that it has not
     /// (RFC 9111 §4.3). Its answer is dropped.
     pub async fn unchanged(&self, etag: Option<&str>, last_modified: Option<&str>) -> Result<bool, Failure> {
-        if self.parents.is_some() {
+        if self.has_lists() {
             // No page's validator is one of all lists.
             return Ok(false);
         }

@@ -38,6 +38,9 @@ pub(super) struct ResumeState {
     /// The moment that the upstream is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) valid_at: Option<SystemTime>,
+    /// The moment at which windows end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) began: Option<SystemTime>,
 }
 
 /// Opens a crawl, as [`Crawl::open`].
@@ -166,7 +169,7 @@ impl ResumeState {
 
     fn new(first: &PageRequest) -> Self {
         let first = PageRequest { headers: HeaderMap::new(), ..first.clone() };
-        Self { first_request_hash: first.identity(), recognised: None, valid_at: None }
+        Self { first_request_hash: first.identity(), recognised: None, valid_at: None, began: None }
     }
 
     /// Adds the recognised pagination, where none was configured, or the preset of the host did not fit.

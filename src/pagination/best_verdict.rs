@@ -38,6 +38,9 @@ impl Pagination {
             Some(valid_at) if self.partition.is_none() || is_shared(&valid_at.from) => {
                 return best("upstream", &format!("{} in every request", valid_at.param), None);
             }
+            _ if self.windows.is_some() => {
+                return Pagination { windows: None, ..self.clone() }.best_verdict().of_windows();
+            }
             _ if self.partition.is_some() => return best("unverified", &Doubt::Parts, Some(CLOCK)),
             _ => {}
         }
@@ -83,6 +86,13 @@ impl Pagination {
             _ if self.style.is_pointed() || self.can_repair() => best("steady", &EQUAL, None),
             _ => best("unverified", &Doubt::Key, Some(KEYSET)),
         }
+    }
+}
+
+impl BestVerdict {
+    /// The best verdict on the lists of several windows, which have no moment in common.
+    fn of_windows(self) -> Self {
+        Self { words: if self.words == "snapshot" { "steady" } else { self.words }, ..self }
     }
 }
 

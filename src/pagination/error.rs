@@ -242,15 +242,15 @@ page_errors! {
         #[error("the parameter {0} should be a whole number in the request")]
         BadStart(Param) => Configuration, "correct `pagination.param`";
         #[error("a record has nothing at `{0}`, by which the collection is cut into parts")]
-        NoRangeValue(Path) => Configuration, "correct `partition.field`: every record must have it, since a record without it belongs to no part";
-        #[error("`{path}`, by which the collection is cut into parts, should be {kind}: {found}")]
-        BadRangeValue { path: Path, kind: &'static str, found: String } => Configuration, "correct `partition.kind` or `partition.field`";
+        NoRangeValue(Path) => Configuration, "correct `field` of `partition` or `windows`: every record must have it, since a record without it belongs to no part";
+        #[error("`{path}`, by which the collection is read in parts, should be {kind}: {found}")]
+        BadRangeValue { path: Path, kind: &'static str, found: String } => Configuration, "correct `kind` or `field` of `partition` or `windows`";
         #[error("the records are not sorted by `{path}` as configured: {after} came after {before}")]
         OutOfOrder { path: Path, before: String, after: String } => Configuration,
             "correct `partition.order`, and ask the upstream to sort by that field; if it can't, take `partition` out";
         #[error("a record lies outside of the range that was asked for: its `{path}` is {found}")]
         OutOfRange { path: Path, found: String } => Configuration,
-            "the upstream ignores the parameters of the range or reads them otherwise: correct `partition.from`, `partition.to` and `partition.kind`";
+            "the upstream ignores the parameters of the range or reads them otherwise: correct `from`, `to` and `kind` of `partition` or `windows`";
         #[error("two parts of the collection don't meet: the records whose `{path}` is {skipped} came in one and are missing in the other")]
         PartsApart { path: Path, skipped: String } => Unproven,
             "records were inserted during the crawl, or the upstream's range filter leaves out more than its bounds: crawl again, and if that doesn't help correct `partition.kind` or take it out";

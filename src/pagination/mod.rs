@@ -48,6 +48,7 @@ mod unsettled;
 mod url_query;
 mod value_source;
 pub mod verdict;
+pub mod windows;
 
 pub use best_verdict::BestVerdict;
 pub use cookie_settings::Cookies;
@@ -70,3 +71,4 @@ pub use styles::{
 };
 pub use value_source::Source;
 pub use verdict::{Consistency, OnMissed, RecordOrder, Verdict};
+pub use windows::Windows;

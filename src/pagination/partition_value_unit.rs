@@ -9,9 +9,12 @@ use jiff::civil::Time;
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
 use jiff::{Timestamp, civil};
+use serde_json::value::RawValue;
 use serde_json::{Number, Value};
 
+use super::error::excerpt;
 use super::partition_settings::RangeKind;
+use super::{PageError, Path};
 
 const DAY: i128 = 86_400;
 /// A quarter of the largest `i128`, so that sums of a few values fit.
@@ -46,6 +49,21 @@ impl RangeKind {
                 Some(second_at(midnight, Offset::UTC)? / DAY)
             }
         }
+    }
+
+    /// The unit of a value as it is spelled in JSON.
+    pub(super) fn unit_of_raw(self, raw: &RawValue) -> Option<i128> {
+        let raw = raw.get();
+        match raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+            None => self.unit_of_number(raw),
+            Some(text) if !text.contains('\\') => self.unit_of_text(text),
+            Some(_) => self.unit_of(&serde_json::from_str(raw).ok()?),
+        }
+    }
+
+    /// The error for a value at `path` that is of another kind.
+    pub(super) fn bad_value(self, path: &Path, raw: &RawValue) -> PageError {
+        PageError::BadRangeValue { path: path.clone(), kind: self.name(), found: excerpt(raw.get()) }
     }
 
     /// The unit of the present; none for whole numbers.

@@ -22,6 +22,7 @@ use super::since_valid_at::{Precondition, Since, ValidAt};
 use super::styles::{Style, Template};
 use super::value_source::Source;
 use super::verdict::{OnMissed, RecordOrder};
+use super::windows::Windows;
 
 /// Rules by which the pages of one collection are addressed, read and ended; made only by `config`, by the command line and by
 /// [`detect`](super::detect).
@@ -49,6 +50,7 @@ pub struct Pagination {
     pub unnamed_counts: UnnamedCounts,
     pub partition: Option<Partition>,
     pub order: PartOrder,
+    pub windows: Option<Windows>,
     pub since: Option<Since>,
     pub valid_at: Option<ValidAt>,
     pub precondition: Precondition,
@@ -100,6 +102,7 @@ impl Pagination {
             unnamed_counts: UnnamedCounts::Heeded,
             partition: None,
             order: PartOrder::Listed,
+            windows: None,
             since: None,
             valid_at: None,
             precondition: Precondition::None,
@@ -141,8 +144,7 @@ impl Pagination {
         Ok(first)
     }
 
-    /// Default of the conditions of [`Pagination::failures`]. An answer to a GraphQL query has `errors` beside its `data`, under status 200, and what failed
-    /// of it is `null` or left out (GraphQL, October 2021, §7.1).
+    /// Default of the conditions of [`Pagination::failures`]: `errors` beside the `data` of a GraphQL query (October 2021, §7.1).
     pub fn usual_error(&self) -> Option<Path> {
         let starts = |path: &Path, names: &[&str]| match path.segments() {
             [Segment::Name(first), ..] => names.contains(&first.as_str()),
@@ -218,15 +220,12 @@ impl Pagination {
 
     /// Reason for which a crawl can't be resumed behind a page.
     pub(crate) fn unresumable(&self) -> Option<&'static str> {
-        if self.is_sent_once() {
-            Some("the upstream keeps its place (same_token = \"again\") and has moved on")
-        } else if self.opened_state().is_some() {
-            Some("the state that its pages were asked for is closed with it")
-        } else if self.cookies == Cookies::Kept {
-            Some("the cookies of its first page are in no file")
-        } else {
-            None
-        }
+        let reasons = [
+            (self.is_sent_once(), "the upstream keeps its place (same_token = \"again\") and has moved on"),
+            (self.opened_state().is_some(), "the state that its pages were asked for is closed with it"),
+            (self.cookies == Cookies::Kept, "the cookies of its first page are in no file"),
+        ];
+        reasons.into_iter().find_map(|(holds, why)| holds.then_some(why))
     }
 
     /// State that is opened for the crawl, and the parameter of its name.
@@ -247,21 +246,27 @@ impl Pagination {
         set.chain(own).chain(conditions.filter(|_| self.precondition == Precondition::Match)).collect()
     }
 
+    /// Parameters of parts and windows.
+    pub fn ranges(&self) -> Vec<&Param> {
+        let parts = self.partition.as_ref().map(Partition::params).unwrap_or_default();
+        parts.into_iter().chain(self.windows.iter().flat_map(Windows::params)).collect()
+    }
+
     /// Form of the body that the parameters of the pagination need.
     pub fn body_kind(&self) -> BodyKind {
         let size = self.page_size.as_ref().and_then(|size| size.param.as_ref());
-        let parts = self.partition.as_ref().map(Partition::params).unwrap_or_default();
+        let parts = self.ranges();
         let since = self.since.as_ref().map(|since| &since.param);
         let own = since.into_iter().chain(self.valid_at.as_ref().map(|valid_at| &valid_at.param));
-        let params: Vec<_> = self.style.params().into_iter().chain(size).chain(parts).chain(own).collect();
-        let puts = |wanted: fn(&Param) -> bool| params.iter().any(|param| wanted(param));
-        if puts(|param| matches!(param, Param::Body(_))) {
-            BodyKind::Json
-        } else if puts(|param| matches!(param, Param::Form(_))) {
-            BodyKind::Form
-        } else {
-            BodyKind::Labelled
+        let mut kind = BodyKind::Labelled;
+        for param in self.style.params().into_iter().chain(size).chain(parts).chain(own) {
+            match param {
+                Param::Body(_) => return BodyKind::Json,
+                Param::Form(_) => kind = BodyKind::Form,
+                _ => {}
+            }
         }
+        kind
     }
 
     /// Places of an answer that a next address or token is read from.

@@ -17,6 +17,8 @@ mod coded_streams;
 mod arrival;
 // Pages ahead of their turn and parts side by side: in order, at most this many at a time, and in bounded memory.
 mod plans;
+// Windows over a range of time.
+mod windows;
 // Everything else: passed through, byte for byte, in both directions; paths that lead out.
 mod forward;
 // Streams that break: every fault, cap and circle; clients that leave; a proxy that is stopped or killed.

@@ -2,7 +2,7 @@
 
 use super::{Contradiction, Exception, LintFacts, Rule};
 use crate::pagination::styles::Template;
-use crate::pagination::{BodyKind, Encode, Param, Partition, Style};
+use crate::pagination::{BodyKind, Encode, Param, Style};
 
 pub(super) static RULES: &[Rule] = &[
     Rule {
@@ -123,8 +123,8 @@ fn body_under_get(facts: &LintFacts<'_>) -> Option<Contradiction> {
 
 fn form_and_json(facts: &LintFacts<'_>) -> Option<Contradiction> {
     let size = facts.pagination.page_size.as_ref().and_then(|size| size.param.as_ref());
-    let parts = facts.pagination.partition.as_ref().map(Partition::params).unwrap_or_default();
-    let params: Vec<_> = facts.pagination.style.params().into_iter().chain(size).chain(parts).collect();
+    let ranges = facts.pagination.ranges();
+    let params: Vec<_> = facts.pagination.style.params().into_iter().chain(size).chain(ranges).collect();
     let form = params.iter().any(|param| matches!(param, Param::Form(_)));
     let json = facts.body.is_some() || params.iter().any(|param| matches!(param, Param::Body(_)));
     (form && json).then(|| Contradiction {

@@ -192,8 +192,7 @@ fn overwritten(facts: &LintFacts<'_>) -> Option<Contradiction> {
     let param = &pagination.valid_at.as_ref()?.param;
     let size = pagination.page_size.as_ref().and_then(|size| size.param.as_ref());
     let since = pagination.since.as_ref().map(|since| &since.param);
-    let parts = pagination.partition.as_ref().map(crate::pagination::Partition::params).unwrap_or_default();
-    let mut others = pagination.style.params().into_iter().chain(size).chain(since).chain(parts);
+    let mut others = pagination.style.params().into_iter().chain(size).chain(since).chain(pagination.ranges());
     others.any(|other| other == param).then(|| Contradiction {
         at: "valid_at",
         what: format!("{param} carries two things, and one of them would overwrite the other"),

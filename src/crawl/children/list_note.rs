@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::Parents;
 use crate::pagination::children::{Lineage, ListEnd, ParentKey};
 
 /// A list whose records follow in the log. Folded in their order, notes tell the lists that are whole: all but the last.
@@ -30,15 +29,13 @@ impl ListNote {
         serde_json::from_str(note.get()).ok()
     }
 
-    /// The lineage of the list; none where its keys are not those of such parents.
-    pub(super) fn lineage(&self, parents: &Parents) -> Option<Lineage> {
-        let generations: Vec<_> = std::iter::successors(Some(parents), |parents| parents.above.as_deref()).collect();
-        if generations.len() != self.list.len() {
+    /// The lineage of the list; none where its keys are others than those of these segments.
+    pub(super) fn lineage(&self, segments: &[Arc<str>]) -> Option<Lineage> {
+        if segments.len() != self.list.len() {
             return None;
         }
-        let keys = generations.iter().rev().zip(&self.list);
-        keys.into_iter().try_fold(Lineage::default(), |lineage, (parents, raw)| {
-            let segment: &Arc<str> = &parents.link.segment;
+        let mut keys = segments.iter().zip(&self.list);
+        keys.try_fold(Lineage::default(), |lineage, (segment, raw)| {
             Some(lineage.with(segment, ParentKey::from_json(raw)?))
         })
     }

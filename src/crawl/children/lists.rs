@@ -1,21 +1,22 @@
-//! Lists of one level, in the order of their parents: the first one leaves, and those behind it are read ahead.
+//! Lists of one level, in the order of their parents or windows: the first one leaves, and those behind it are read ahead.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::Parents;
 use super::list::{ListCrawl, ListNews};
 use super::parent_keys::ParentKeys;
+use super::{Parents, unusable};
 use crate::config::{OnGone, ParentLink};
 use crate::crawl::{Crawl, failure_report};
 use crate::error::{Failure, Fault};
 use crate::pagination::children::{Ancestor, ChildrenTally, Lineage, ListEnd};
 use crate::pagination::page::Head;
 use crate::pagination::request::BadPlace;
+use crate::pagination::windows::WindowSeries;
 use crate::pagination::{Encode, PageRequest, Param};
 
-/// Lists of all parents, or one list without a parent.
+/// Lists of all parents or windows, or one list without a parent.
 #[derive(Debug)]
 pub(super) struct Lists {
     /// The crawl of a list, whose first request has open segments.
@@ -33,6 +34,8 @@ enum ListSource {
     /// One list; `None` once it is under way.
     Single(Option<Lineage>),
     Parents(Arc<ParentLink>, Box<ParentKeys>),
+    /// Windows from this start on; `None` behind the last one.
+    Windows(Arc<WindowSeries>, Option<i128>),
 }
 
 /// State of the first list under way.
@@ -57,7 +60,17 @@ impl Lists {
                 ListSource::Parents(Arc::clone(&parents.link), Box::new(ParentKeys::new(crawl, parents)))
             }
         };
-        let width = if crawl.pagination.is_verified() { 1 } else { crawl.width };
+        Self::of(template, source, crawl.width)
+    }
+
+    /// The list of each window.
+    pub(super) fn of_windows(crawl: &Crawl, series: &Arc<WindowSeries>) -> Self {
+        let source = ListSource::Windows(Arc::clone(series), Some(series.start()));
+        Self::of(Crawl { width: 1, ..crawl.clone() }, source, crawl.width)
+    }
+
+    fn of(template: Crawl, source: ListSource, width: usize) -> Self {
+        let width = if template.pagination.is_verified() { 1 } else { width };
         Self { template, source, under_way: VecDeque::new(), first: FirstList::New, width }
     }
 
@@ -72,6 +85,7 @@ impl Lists {
                 self.under_way.iter_mut().for_each(|list| list.widen(width));
             }
             ListSource::Parents(_, keys) => keys.lists.widen(width),
+            ListSource::Windows(..) => {}
         }
     }
 
@@ -80,6 +94,11 @@ impl Lists {
         match &mut self.source {
             ListSource::Single(_) => Ok(()),
             ListSource::Parents(_, keys) => keys.add(done).map(|_| ()),
+            ListSource::Windows(series, next) => {
+                let done = series.window_of(done).ok_or_else(|| unusable("its windows are others"))?;
+                *next = done.next;
+                Ok(())
+            }
         }
     }
 
@@ -103,7 +122,9 @@ impl Lists {
                 return Poll::Ready(Ok(ListNews::Begun(list.lineage.clone())));
             }
             let on_gone = if self.first == FirstList::Resumed { OnGone::Report } else { on_gone };
-            let news = ready!(list.poll_next(on_gone, context)).map_err(|failure| of_list(&list.lineage, failure))?;
+            let is_of_parents = matches!(self.source, ListSource::Parents(..));
+            let news = ready!(list.poll_next(on_gone, context));
+            let news = news.map_err(|failure| of_list(&list.lineage, failure, is_of_parents))?;
             let ListNews::Ended(end) = &news else { return Poll::Ready(Ok(news)) };
             let was = std::mem::replace(&mut self.first, FirstList::New);
             let list = self.under_way.pop_front();
@@ -133,6 +154,12 @@ impl Lists {
                     return Poll::Pending;
                 }
                 ListSource::Parents(_, keys) => ready!(keys.poll_next(context))?,
+                ListSource::Windows(..) if self.under_way.len() >= self.width => return Poll::Pending,
+                ListSource::Windows(series, next) => {
+                    let start = next.take();
+                    *next = start.and_then(|start| series.at(start).next);
+                    start.map(|start| series.lineage(start))
+                }
             };
             match lineage {
                 Some(lineage) => self.begin(lineage),
@@ -142,7 +169,13 @@ impl Lists {
     }
 
     fn begin(&mut self, lineage: Lineage) {
-        let list = match request(&self.template.first, &lineage) {
+        let first = match &self.source {
+            ListSource::Windows(series, _) => series
+                .window_of(&lineage)
+                .map_or_else(|| Ok(self.template.first.clone()), |it| series.request(&self.template.first, it)),
+            ListSource::Single(_) | ListSource::Parents(..) => request(&self.template.first, &lineage),
+        };
+        let list = match first {
             Ok(first) => {
                 let open = self.template.first.url.path().split('/');
                 let filled = open.zip(first.url.path().split('/')).filter(|(open, filled)| open != filled);
@@ -168,8 +201,8 @@ impl Lists {
 
     fn on_gone(&self) -> OnGone {
         match &self.source {
-            ListSource::Single(_) => OnGone::Fail,
             ListSource::Parents(link, _) => link.on_gone,
+            ListSource::Single(_) | ListSource::Windows(..) => OnGone::Fail,
         }
     }
 
@@ -184,16 +217,16 @@ impl Lists {
     /// Number of pages of the lists of parents that have ended.
     pub(super) fn pages_of_parents(&self) -> u64 {
         match &self.source {
-            ListSource::Single(_) => 0,
             ListSource::Parents(_, keys) => keys.pages() + keys.lists.pages_of_parents(),
+            ListSource::Single(_) | ListSource::Windows(..) => 0,
         }
     }
 
     /// Number of requests for parents that are not counted with the crawl's own, since their upstream is configured apart.
     pub(super) fn requests_elsewhere(&self) -> u64 {
         match &self.source {
-            ListSource::Single(_) => 0,
             ListSource::Parents(_, keys) => keys.requests_elsewhere() + keys.lists.requests_elsewhere(),
+            ListSource::Single(_) | ListSource::Windows(..) => 0,
         }
     }
 
@@ -201,8 +234,8 @@ impl Lists {
     pub(super) fn heads(&self) -> Vec<&Head> {
         let own = self.under_way.iter().filter_map(ListCrawl::head);
         match &self.source {
-            ListSource::Single(_) => own.collect(),
             ListSource::Parents(_, keys) => own.chain(keys.lists.heads()).collect(),
+            ListSource::Single(_) | ListSource::Windows(..) => own.collect(),
         }
     }
 
@@ -220,10 +253,13 @@ fn request(template: &PageRequest, lineage: &Lineage) -> Result<PageRequest, Bad
     Ok(first)
 }
 
-/// The failure of a list, with its parents. The crawl of children asked for it, and not the client.
-fn of_list(lineage: &Lineage, failure: Failure) -> Failure {
+/// The failure of a list, with its parents or its window. The crawl of children asked for it, and not the client.
+fn of_list(lineage: &Lineage, failure: Failure, is_of_parents: bool) -> Failure {
     if lineage.ancestors().is_empty() {
         return failure;
+    }
+    if !is_of_parents {
+        return Failure { message: format!("{lineage}: {}", failure.message), ..failure };
     }
     let message = format!("children of {lineage}: {}", failure.message);
     match failure.fault {

@@ -1,4 +1,4 @@
-//! A crawl of children: the lists of all parents as one stream, in the order of the parents, several lists at a time.
+//! A crawl of several lists as one stream: those of all parents, in their order, or those of all windows of a range of time.
 //!
 //! ```text
 //!   list of parents ─ keys ─▶ waiting keys ─▶ lists under way ─ records of the first one ─▶ log
@@ -10,14 +10,15 @@
 mod list;
 mod list_note;
 mod lists;
+mod origin;
 mod parent_keys;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::SystemTime;
 
 use serde_json::value::to_raw_value;
-use url::Url;
 
 use super::abnormal_end::AbnormalEnd;
 use super::metrics::CountedCrawl;
@@ -27,7 +28,7 @@ use super::{Crawl, Crawls};
 use crate::batch::Batch;
 use crate::config::{Caps, ParentLink};
 use crate::error::{Failure, Fault};
-use crate::pagination::children::{AddedMembers, ChildrenTally, Lineage, ListEnd};
+use crate::pagination::children::{ChildrenTally, Lineage, ListEnd};
 use crate::pagination::page::Head;
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::verdict::{OnMissed, Verdict};
@@ -38,6 +39,7 @@ use crate::upstream_usage::UpstreamUsage;
 use list::ListNews;
 use list_note::ListNote;
 use lists::Lists;
+use origin::{ListOrigin, RecordRule};
 
 /// Parents of the lists of a crawl.
 #[derive(Clone, Debug)]
@@ -61,15 +63,17 @@ pub struct Parents {
 #[derive(Debug)]
 pub(super) struct ChildrenCrawl {
     pub(super) pagination: Arc<Pagination>,
-    parents: Arc<Parents>,
-    client: Client,
-    url: Url,
+    origin: ListOrigin,
+    /// The crawl whose lists they are.
+    crawl: Crawl,
     lists: Lists,
     /// News that came when the crawl was opened.
     news: VecDeque<ListNews>,
     tally: ChildrenTally,
-    /// List whose records leave now, and the members that they get.
-    current: Option<(Lineage, Option<AddedMembers>)>,
+    /// List whose records leave now, and what is done to them.
+    current: Option<(Lineage, RecordRule)>,
+    /// Number of records of that list that have left.
+    left: u64,
     /// End of the list before the current one, for the next note.
     before: Option<ListEnd>,
     /// Records that have left the lists and wait for room in the log.
@@ -81,7 +85,9 @@ pub(super) struct ChildrenCrawl {
 
 /// Opens a crawl of children: waits until the first list has records, or its end is proven.
 pub(super) async fn open(mut crawl: Crawl) -> Result<(Box<ChildrenCrawl>, ResumeState), Failure> {
-    let (mut children, state) = ChildrenCrawl::new(&mut crawl)?;
+    let began = SystemTime::now();
+    let (mut children, mut state) = ChildrenCrawl::new(&mut crawl, began)?;
+    state.began = crawl.pagination.windows.is_some().then_some(began);
     loop {
         let news = std::future::poll_fn(|context| children.lists.poll_next(context)).await?;
         let is_good = !matches!(news, ListNews::Begun(_));
@@ -98,14 +104,15 @@ pub(super) fn resume(mut crawl: Crawl, point: &ResumePoint<'_>) -> Result<(Box<C
     let saved: ResumeState =
         serde_json::from_str(point.state.get()).map_err(|_| unusable("what was noted of it can't be read"))?;
     crawl.valid_at = saved.valid_at.or(crawl.valid_at);
-    let (mut children, state) = ChildrenCrawl::new(&mut crawl)?;
+    let (mut children, state) = ChildrenCrawl::new(&mut crawl, saved.began.unwrap_or_else(SystemTime::now))?;
     if saved.first_request_hash != state.first_request_hash {
         return Err(unusable("the request is not the one that it was begun with"));
     }
     let mut under_way: Option<Lineage> = None;
+    let segments = children.origin.segments();
     for note in point.checkpoints {
         let note = ListNote::read(note).ok_or_else(|| unusable("what was noted of it can't be read"))?;
-        let lineage = note.lineage(&children.parents).ok_or_else(|| unusable("its parents are others"))?;
+        let lineage = note.lineage(&segments).ok_or_else(|| unusable("its parents are others"))?;
         match (under_way.replace(lineage), note.before) {
             // Without an end, the parent of the list before was gone when the crawl was resumed.
             (None | Some(_), None) => {}
@@ -124,15 +131,15 @@ pub(super) fn resume(mut crawl: Crawl, point: &ResumePoint<'_>) -> Result<(Box<C
     children.usage().continue_from(children.earlier_requests);
     children.count_lists();
     if let Some(lineage) = under_way {
-        children.current = Some((lineage.clone(), children.members(&lineage)));
+        children.current = Some((lineage.clone(), children.origin.rule(&lineage)));
         children.lists.resume_at(lineage);
     }
     Ok((children, saved))
 }
 
 impl ChildrenCrawl {
-    fn new(crawl: &mut Crawl) -> Result<(Box<Self>, ResumeState), Failure> {
-        let Some(parents) = crawl.parents.take() else { return Err(unusable("it has no parents")) };
+    fn new(crawl: &mut Crawl, began: SystemTime) -> Result<(Box<Self>, ResumeState), Failure> {
+        let origin = ListOrigin::of(crawl, began)?;
         if crawl.since.is_some() {
             let message = "the lists of several parents have no common record to begin behind";
             let hint = "ask for the list of one parent, with its value in place of `*`, or leave the record out";
@@ -144,13 +151,13 @@ impl ChildrenCrawl {
         crawl.crawls = Crawls::default();
         let children = Self {
             pagination: Arc::clone(&crawl.pagination),
-            client: crawl.client.clone(),
-            url: crawl.first.url.clone(),
-            lists: Lists::new(crawl, Some(&parents)),
-            parents,
+            crawl: crawl.clone(),
+            lists: origin.lists(crawl),
+            origin,
             news: VecDeque::new(),
             tally: ChildrenTally::default(),
             current: None,
+            left: 0,
             before: None,
             waiting: None,
             earlier_requests: 0,
@@ -177,6 +184,7 @@ impl ChildrenCrawl {
                     }
                 }
                 counted.records(batch.records());
+                self.left += batch.records();
                 self.records += batch.records();
                 writer.append(batch);
             }
@@ -186,7 +194,7 @@ impl ChildrenCrawl {
             };
             match news {
                 ListNews::Begun(lineage) => self.begin(lineage, writer),
-                ListNews::Records(batch) => self.waiting = Some(self.with_members(batch)?),
+                ListNews::Records(batch) => self.waiting = self.changed(batch)?,
                 ListNews::Ended(end) => self.end_list(end),
                 ListNews::Done => return Poll::Ready(self.verdict(counted)),
             }
@@ -199,11 +207,15 @@ impl ChildrenCrawl {
             let note = ListNote::new(&lineage, self.before.take(), self.requests());
             writer.note(&to_raw_value(&note).expect("a note is texts and numbers"));
         }
-        let members = self.members(&lineage);
-        self.current = Some((lineage, members));
+        let rule = self.origin.rule(&lineage);
+        (self.current, self.left) = (Some((lineage, rule)), 0);
     }
 
-    fn end_list(&mut self, end: ListEnd) {
+    fn end_list(&mut self, mut end: ListEnd) {
+        if let ListEnd::Whole(verdict) = &mut end {
+            // Those of other windows were left out.
+            verdict.records = self.left;
+        }
         if let Some((lineage, _)) = &self.current {
             self.tally.add(lineage, &end);
             self.count_lists();
@@ -214,32 +226,15 @@ impl ChildrenCrawl {
     /// Counts what has ended, for the status of the crawl.
     fn count_lists(&self) {
         self.usage().set_pages(self.tally.pages() + self.lists.pages_of_parents());
-        self.usage().set_lists(self.tally.parents(), self.tally.gone());
+        if let ListOrigin::Parents(_) = self.origin {
+            self.usage().set_lists(self.tally.parents(), self.tally.gone());
+        }
     }
 
-    /// Members that the records of a list get; none where `with` asks for none.
-    fn members(&self, lineage: &Lineage) -> Option<AddedMembers> {
-        let Parents { link, named, .. } = &*self.parents;
-        let json = |segment: &str| {
-            let own = lineage.ancestors().iter().find(|ancestor| &*ancestor.segment == segment);
-            let named = || named.iter().find(|(name, _)| name == segment).map(|(_, json)| json.as_str());
-            own.map(|ancestor| ancestor.key.json()).or_else(named)
-        };
-        let members: Vec<_> =
-            link.with.iter().filter_map(|(member, segment)| Some((member.as_str(), json(segment)?))).collect();
-        (!members.is_empty()).then(|| AddedMembers::new(members))
-    }
-
-    fn with_members(&self, batch: Batch) -> Result<Batch, Failure> {
-        let Some((lineage, Some(members))) = &self.current else { return Ok(batch) };
-        members.add(&batch).map_err(|what| {
-            let message = format!("children of {lineage}: {}: {what}", RedactedUrl(&self.url));
-            Failure::new(
-                Fault::Configuration,
-                message,
-                "give the member in `parent.with` another name, or leave it out",
-            )
-        })
+    /// Returns the records as they leave; none where none of them does.
+    fn changed(&self, batch: Batch) -> Result<Option<Batch>, Failure> {
+        let Some((lineage, rule)) = &self.current else { return Ok(Some(batch)) };
+        Ok(Some(rule.apply(batch, lineage, &self.crawl)?).filter(|batch| !batch.is_empty()))
     }
 
     /// The verdict on the whole, where the end of each list is proven.
@@ -249,12 +244,15 @@ impl ChildrenCrawl {
         if tally.is_all_gone() {
             let message = format!(
                 "{}: the lists of all parents were refused with 404 or 410, so that no parent is known to have one",
-                RedactedUrl(&self.url)
+                RedactedUrl(&self.crawl.first.url)
             );
             let hint = "check `path` and `upstream_path` of the lists, and `parent.key`";
             return Err(Failure::new(Fault::Configuration, message, hint).into());
         }
-        let verdict = tally.verdict(self.requests());
+        let verdict = match &self.origin {
+            ListOrigin::Parents(_) => tally.verdict(self.requests()),
+            ListOrigin::Windows(series) => tally.verdict_of_windows(self.requests(), &series.shown_end()),
+        };
         counted.judge(&verdict.consistency);
         // A list that moved has been held to its own `on_missed` before.
         verdict.held_to(OnMissed::Report).map_err(|why| unusable(&why).into())
@@ -266,11 +264,11 @@ impl ChildrenCrawl {
     }
 
     pub(super) fn usage(&self) -> UpstreamUsage {
-        self.client.usage()
+        self.crawl.client.usage()
     }
 
     pub(super) fn url(&self) -> RedactedUrl<'_> {
-        RedactedUrl(&self.url)
+        RedactedUrl(&self.crawl.first.url)
     }
 
     /// Heads of the first pages under way, on which it depends who may share the stream.

@@ -172,6 +172,14 @@ impl ChildrenTally {
             lists: Some(Box::new(lists)),
         }
     }
+
+    /// Returns the verdict on the lists of all windows, the last of which ends at `end`.
+    pub fn verdict_of_windows(self, requests: u64, end: &str) -> Verdict {
+        let count = self.lists;
+        let proof =
+            format!("the end of the list of each of {count} window{}, up to {end}", if count == 1 { "" } else { "s" });
+        Verdict { proof, lists: None, ..self.verdict(requests) }
+    }
 }
 
 /// Returns the consistency of several lists as one. They are read at different moments, so that none is common to all: `snapshot` becomes

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use crate::pagination::error::excerpt;
 use crate::pagination::json_extract::PathSet;
 use crate::pagination::partition_settings::{Bound, Direction, RangePartition};
 use crate::pagination::record_values::text_of;
@@ -96,7 +94,8 @@ impl Axis {
         self.wanted.extract(text_of(line)?, &mut values)?;
         let [value] = values;
         let value = value.ok_or_else(|| PageError::NoRangeValue(self.range.field.clone()))?;
-        self.unit_of(value).map(|unit| self.turn(unit)).ok_or_else(|| self.bad_value(value))
+        let kind = self.range.kind;
+        kind.unit_of_raw(value).map(|unit| self.turn(unit)).ok_or_else(|| kind.bad_value(&self.range.field, value))
     }
 
     pub(super) fn shown(&self, place: i128) -> String {
@@ -161,20 +160,6 @@ impl Axis {
 
     pub(super) fn apart(&self, skipped: i128) -> PageError {
         PageError::PartsApart { path: self.range.field.clone(), skipped: self.shown(skipped) }
-    }
-
-    fn unit_of(&self, raw: &RawValue) -> Option<i128> {
-        let (raw, kind) = (raw.get(), self.range.kind);
-        match raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-            None => kind.unit_of_number(raw),
-            Some(text) if !text.contains('\\') => kind.unit_of_text(text),
-            Some(_) => kind.unit_of(&serde_json::from_str(raw).ok()?),
-        }
-    }
-
-    fn bad_value(&self, raw: &RawValue) -> PageError {
-        let (path, kind) = (self.range.field.clone(), self.range.kind.name());
-        PageError::BadRangeValue { path, kind, found: excerpt(raw.get()) }
     }
 
     fn own(&self, request: &PageRequest, param: &Param) -> Own {
