@@ -16,9 +16,10 @@ use arrow_schema::{ArrowError, DataType, Field, Schema};
 use bytes::{BufMut, BytesMut};
 use memchr::memchr;
 
+use super::column_names::MORE;
 use super::column_type::{CellKind, ColumnType};
 use super::column_values::ColumnValues;
-use super::columns::{Columns, ColumnsOrigin, MORE, sample};
+use super::columns::{Columns, LastColumn, sample};
 use super::encoding_error::{EncodingError, no_json};
 use super::record_cells::RecordCells;
 
@@ -56,7 +57,7 @@ struct ArrowTable {
 
 impl ArrowEncoder {
     pub(super) fn new(asked: Option<&[String]>) -> Self {
-        Self { asked: asked.map(Columns::asked), table: None, kept: Vec::new(), records: 0 }
+        Self { asked: asked.map(Columns::named), table: None, kept: Vec::new(), records: 0 }
     }
 
     pub(super) fn push(&mut self, lines: &[u8], out: &mut BytesMut) -> Result<(), EncodingError> {
@@ -119,7 +120,7 @@ impl ArrowTable {
     fn new(columns: Columns, sample: &[u8]) -> Result<Self, EncodingError> {
         let mut names = columns.names.clone();
         let mut kinds = vec![CellKind::Nothing; names.len()];
-        let has_more = columns.origin == ColumnsOrigin::Sample;
+        let has_more = columns.last == LastColumn::More;
         let mut cells = RecordCells::new(columns);
         for (number, line) in (0..).zip(sample.split_inclusive(|byte| *byte == b'\n')) {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
@@ -143,7 +144,7 @@ impl ArrowTable {
 
     fn add(&mut self, record: &[u8], number: u64) -> Result<(), EncodingError> {
         self.cells.read(record).ok_or_else(|| no_json(number))?;
-        let more = self.cells.more().map(|more| more.unwrap_or(b"null"));
+        let more = self.cells.last().map(|last| last.unwrap_or(b"null"));
         for (place, (column, value)) in self.columns.iter_mut().zip(self.cells.values(record).chain(more)).enumerate() {
             column.push(value).ok_or_else(|| misfit(number, self.schema.field(place).name(), column.column_type()))?;
         }
@@ -307,7 +308,7 @@ pub(super) mod tests {
         let whole = encode("", None, 1).unwrap();
         assert_eq!(read(&whole).unwrap().len(), 0);
         let reader = StreamReader::try_new(&whole[..], None).unwrap();
-        assert_eq!(reader.schema().field(0).name(), MORE);
+        assert_eq!(reader.schema().field(1).name(), MORE);
     }
 
     #[test]

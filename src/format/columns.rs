@@ -5,16 +5,15 @@ use std::ops::Range;
 
 use memchr::{memchr, memrchr};
 
+use super::column_names::{MORE, MOST};
 use super::json_members::{Members, skip_space, value_end};
-
-/// Largest number of columns: a row has a byte for each, however short its record is. Values of further members go to the last column.
-pub const MOST: usize = 512;
 
 /// Number of bytes of the log whose records decide the columns.
 const SAMPLE: usize = 256 * 1024;
 
-/// Last column of discovered ones: a JSON object of the values that have no column.
-pub(super) const MORE: &str = "_more";
+/// Name of the last column of a table that would have only one: pyarrow takes a row that is cut after its opening quote for an empty cell,
+/// unless other cells are missing.
+const GUARD: &str = "_";
 
 /// Path of a record that is no object.
 const VALUE: &[u8] = b"value";
@@ -24,8 +23,9 @@ const SEPARATOR: u8 = 0xff;
 
 #[derive(Debug)]
 pub(super) struct Columns {
-    /// Names in the header.
+    /// Names in the header, without the last column.
     pub(super) names: Vec<String>,
+    pub(super) last: LastColumn,
     paths: Vec<Vec<u8>>,
     places: HashMap<Vec<u8>, usize>,
     pub(super) origin: ColumnsOrigin,
@@ -33,17 +33,54 @@ pub(super) struct Columns {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ColumnsOrigin {
-    /// Of the request: values without a column are left out by intent, and an object may have a column of its own.
-    Request,
-    /// Of a sample: values without a column go to [`MORE`].
+    /// Named by the user: an object may have a column of its own.
+    User,
+    /// Found in a sample.
     Sample,
 }
 
+/// Column after those with a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LastColumn {
+    /// [`MORE`]: the values that have no other column.
+    More,
+    /// [`GUARD`]: always empty.
+    Guard,
+    /// None: values without a column are left out by intent.
+    Absent,
+}
+
+/// Kind of a value in a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Node {
+    /// A value that is no object, or an empty object.
+    Leaf,
+    /// An object with members, which follow.
+    Object,
+}
+
+impl LastColumn {
+    pub(super) fn name(self) -> Option<&'static str> {
+        match self {
+            Self::More => Some(MORE),
+            Self::Guard => Some(GUARD),
+            Self::Absent => None,
+        }
+    }
+}
+
 impl Columns {
-    /// Makes the columns that a request names, each by its dotted path.
-    pub(super) fn asked(names: &[String]) -> Self {
+    /// Makes the columns that a user names, each by its dotted path.
+    pub(super) fn named(names: &[String]) -> Self {
+        let (names, last) = match names {
+            [names @ .., last] if last == MORE => (names, LastColumn::More),
+            [_] => (names, LastColumn::Guard),
+            names => (names, LastColumn::Absent),
+        };
+        // `_more` alone: a table has two columns.
+        let names = if names.is_empty() { vec!["value".to_owned()] } else { names.to_vec() };
         let paths = names.iter().map(|name| name.clone().into_bytes()).collect();
-        Self::new(names.to_vec(), paths, ColumnsOrigin::Request)
+        Self::new(names, last, paths, ColumnsOrigin::User)
     }
 
     /// Discovers the columns of these lines, in the order in which they are first seen.
@@ -53,13 +90,16 @@ impl Columns {
     pub(super) fn discover(lines: &[u8]) -> Result<Self, u64> {
         let (mut path, mut paths, mut known) = (Vec::new(), Vec::new(), HashSet::<Vec<u8>>::new());
         for (number, line) in (0_u64..).zip(lines.split_inclusive(|byte| *byte == b'\n')) {
-            let each = &mut |path: &[u8], _| {
+            let each = &mut |path: &[u8], _, _| {
                 if paths.len() < MOST && !known.contains(path) {
                     known.insert(path.to_vec());
                     paths.push(path.to_vec());
                 }
             };
             flatten(line, &mut path, ColumnsOrigin::Sample, each).ok_or(number)?;
+        }
+        if paths.is_empty() {
+            paths.push(VALUE.to_vec());
         }
         let mut taken = HashSet::from([MORE.to_owned()]);
         let names = paths.iter().map(|path| {
@@ -74,12 +114,12 @@ impl Columns {
             name
         });
         let names = names.collect();
-        Ok(Self::new(names, paths, ColumnsOrigin::Sample))
+        Ok(Self::new(names, LastColumn::More, paths, ColumnsOrigin::Sample))
     }
 
-    fn new(names: Vec<String>, paths: Vec<Vec<u8>>, origin: ColumnsOrigin) -> Self {
+    fn new(names: Vec<String>, last: LastColumn, paths: Vec<Vec<u8>>, origin: ColumnsOrigin) -> Self {
         let places = paths.iter().cloned().zip(0..).collect();
-        Self { names, paths, places, origin }
+        Self { names, last, paths, places, origin }
     }
 
     /// Returns the column of a path. Most records have their members in one order: `next` is tried first.
@@ -97,13 +137,13 @@ pub(super) fn sample(lines: &[u8]) -> Option<usize> {
     memrchr(b'\n', within).or_else(|| memchr(b'\n', lines)).map(|end| end + 1)
 }
 
-/// Calls `each` with the path and the place of every leaf of a record: a value that is no object, or an empty object. Of a request's columns
-/// every object has its turn, too. `path` is a buffer. Returns none where the record is no JSON.
+/// Calls `each` with the path, the place and the kind of every leaf of a record. For columns that a user names, every object has its turn, too,
+/// before its members. `path` is a buffer. Returns none where the record is no JSON.
 pub(super) fn flatten(
     record: &[u8],
     path: &mut Vec<u8>,
     origin: ColumnsOrigin,
-    each: &mut impl FnMut(&[u8], Range<usize>),
+    each: &mut impl FnMut(&[u8], Range<usize>, Node),
 ) -> Option<()> {
     path.clear();
     let start = skip_space(record, 0);
@@ -111,7 +151,7 @@ pub(super) fn flatten(
         return walk(record, start, path, PathDepth::Record, origin, each).map(|_| ());
     }
     let end = value_end(record, start);
-    (start < end).then(|| each(VALUE, start..end))
+    (start < end).then(|| each(VALUE, start..end, Node::Leaf))
 }
 
 /// Depth of an object; the name before a separator may be empty.
@@ -128,7 +168,7 @@ fn walk(
     path: &mut Vec<u8>,
     depth: PathDepth,
     origin: ColumnsOrigin,
-    each: &mut impl FnMut(&[u8], Range<usize>),
+    each: &mut impl FnMut(&[u8], Range<usize>, Node),
 ) -> Option<usize> {
     let mut members = Members::new(text, start)?;
     let parent = path.len();
@@ -140,13 +180,13 @@ fn walk(
         let is_object = text.get(value) == Some(&b'{');
         let is_empty = is_object && text.get(skip_space(text, value + 1)) == Some(&b'}');
         let end = if is_object && !is_empty {
-            if origin == ColumnsOrigin::Request {
-                each(path, value..value_end(text, value));
+            if origin == ColumnsOrigin::User {
+                each(path, value..value_end(text, value), Node::Object);
             }
             walk(text, value, path, PathDepth::Below, origin, each)?
         } else {
             let end = value_end(text, value);
-            each(path, value..end);
+            each(path, value..end, Node::Leaf);
             end
         };
         path.truncate(parent);

@@ -264,9 +264,17 @@ mod tests {
             "\u{feff}\"customer\",customer.-x,none\r\n\"{\"\"email\"\":null,\"\"-x\"\":\"\"=1\"\"}\",'=1,\r\n\"late\",,\r\n"
         );
         assert_eq!(table(Format::Tsv, Some(&asked[1..])), "\"customer.-x\"\tnone\r\n\"=1\"\t\r\n\"\"\t\r\n");
+        let named = ["customer", "_more"].map(str::to_owned);
+        assert_eq!(
+            table(Format::Csv, Some(&named)),
+            "\"customer\",_more\r\n\
+             \"{\"\"email\"\":null,\"\"-x\"\":\"\"=1\"\"}\",\"{\"\"id\"\":1,\"\"name\"\":\"\"a,\\\"\"b\\\"\"\"\",\"\"tags\"\":[1,\"\"x\"\"]}\"\r\n\
+             \"late\",\"{\"\"name\"\":\"\"\"\",\"\"id\"\":12345678901234567890}\"\r\n"
+        );
+        assert_eq!(table(Format::Csv, Some(&named[..1])).lines().next(), Some("\"customer\",_"));
         assert_eq!(
             String::from_utf8(encode((Format::Csv, None), b"", RecordOffset::default(), &[], End::Proven)).unwrap(),
-            "\"_more\"\r\n"
+            "\"value\",_more\r\n"
         );
     }
 

@@ -7,6 +7,7 @@ mod array;
 #[cfg(feature = "columnar")]
 mod arrow;
 mod cells;
+mod column_names;
 #[cfg(feature = "columnar")]
 mod column_type;
 #[cfg(feature = "columnar")]
@@ -26,7 +27,7 @@ use array::ArrayEncoder;
 #[cfg(feature = "columnar")]
 use arrow::ArrowEncoder;
 use cells::TableReader;
-pub use columns::MOST as MOST_COLUMNS;
+pub use column_names::{ColumnNames, ColumnNamesError};
 pub use encoder::Encoder;
 pub use encoding_error::EncodingError;
 pub use layout::{Layout, RecordOffset};
@@ -106,6 +107,12 @@ impl Format {
         }
     }
 
+    /// Returns the format with this short name, and its media type.
+    pub fn of_name(name: &str) -> Option<(Self, &'static str)> {
+        let named = |format: Self| format.names().iter().find(|(short, _)| *short == name).map(|(_, of)| (format, *of));
+        Self::ALL.iter().copied().find_map(named)
+    }
+
     pub const fn name(self) -> &'static str {
         self.names()[0].0
     }
@@ -143,7 +150,7 @@ impl Format {
     }
 
     /// Returns an encoder that begins with the record at this position, the first one for a format without a layout; none for the format of the
-    /// log. `columns` are those that a table shall have.
+    /// log. `columns` are those that the user names for a table.
     pub fn encoder(self, start: RecordOffset, columns: Option<&[String]>) -> Option<Encoder> {
         let table = |delimiter, reader| Encoder::Table(Box::new(TableEncoder::new(delimiter, reader, columns)));
         Some(match self {

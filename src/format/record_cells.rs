@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::columns::{Columns, ColumnsOrigin, dotted, flatten};
+use super::columns::{Columns, LastColumn, Node, dotted, flatten};
 
 #[derive(Debug)]
 pub(super) struct RecordCells {
@@ -25,13 +25,19 @@ impl RecordCells {
         let Self { columns, places, more, path } = self;
         places.fill(0..0);
         more.clear();
-        let mut next = 0;
-        flatten(record, path, columns.origin, &mut |path, value| match columns.find(path, next) {
+        // End of the last object that has a column: its members have a place.
+        let (mut next, mut kept_until) = (0, 0);
+        flatten(record, path, columns.origin, &mut |path, value, node| match columns.find(path, next) {
             Some(column) if places[column].is_empty() => {
+                if node == Node::Object {
+                    kept_until = value.end;
+                }
                 places[column] = value;
                 next = column + 1;
             }
-            _ if columns.origin == ColumnsOrigin::Sample => add_more(path, &record[value], more),
+            _ if columns.last == LastColumn::More && node == Node::Leaf && value.start >= kept_until => {
+                add_more(path, &record[value], more);
+            }
             _ => {}
         })?;
         if !more.is_empty() {
@@ -45,10 +51,10 @@ impl RecordCells {
         self.places.iter().map(|place| if place.is_empty() { &b"null"[..] } else { &record[place.clone()] })
     }
 
-    /// Returns the object of the values without a column, where the table has a last column for it; none within where it is empty.
-    pub(super) fn more(&self) -> Option<Option<&[u8]>> {
+    /// Returns the cell of the last column, where there is one: the object of the values without a column, or none within.
+    pub(super) fn last(&self) -> Option<Option<&[u8]>> {
         let object = Some(self.more.as_bytes()).filter(|object| !object.is_empty());
-        (self.columns.origin == ColumnsOrigin::Sample).then_some(object)
+        (self.columns.last != LastColumn::Absent).then_some(object)
     }
 }
 

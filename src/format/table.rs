@@ -3,13 +3,13 @@
 //! The grammar has no end, and a row that is cut is a shorter row. Therefore the first cell of each row has quotes, and of the newest row only
 //! the opening one leaves before its successor or the proven end: a broken stream ends inside of a quoted cell, in a row of one column.
 //!
-//! The columns are those of the request, or of the records of a [`sample`]. They depend on nothing else, so every reader gets the same header.
+//! The columns are those that the user names, or those of the records of a [`sample`]. They depend on nothing else, so every reader gets the same header.
 
 use bytes::{BufMut, BytesMut};
 use memchr::memchr;
 
 use super::cells::{Dialect, Quotes, TableReader};
-use super::columns::{Columns, ColumnsOrigin, MORE, sample};
+use super::columns::{Columns, sample};
 use super::encoding_error::{EncodingError, no_json};
 use super::record_cells::RecordCells;
 
@@ -34,12 +34,12 @@ enum NextBytes {
 }
 
 impl TableEncoder {
-    pub(super) fn new(delimiter: u8, reader: TableReader, asked: Option<&[String]>) -> Self {
+    pub(super) fn new(delimiter: u8, reader: TableReader, named: Option<&[String]>) -> Self {
         let dialect = Dialect { delimiter, reader };
         let (kept, row) = (Vec::new(), BytesMut::new());
         let mut table = Self { dialect, cells: None, kept, next: NextBytes::NewRecord, row, records: 0 };
-        if let Some(asked) = asked {
-            table.set_columns(Columns::asked(asked));
+        if let Some(named) = named {
+            table.set_columns(Columns::named(named));
         }
         table
     }
@@ -78,9 +78,8 @@ impl TableEncoder {
             self.row.put_slice("\u{feff}".as_bytes());
         }
         self.row.put_u8(b'"');
-        let more = (columns.origin == ColumnsOrigin::Sample).then_some(MORE);
         let mut quotes = Quotes::Opened;
-        for name in columns.names.iter().map(String::as_str).chain(more) {
+        for name in columns.names.iter().map(String::as_str).chain(columns.last.name()) {
             if quotes == Quotes::WhereNeeded {
                 self.row.put_u8(self.dialect.delimiter);
             }
@@ -131,7 +130,7 @@ impl TableEncoder {
         let cells = self.cells.as_mut()?;
         cells.read(record)?;
         let mut quotes = Quotes::Opened;
-        for value in cells.values(record).chain(cells.more().map(|more| more.unwrap_or(b"null"))) {
+        for value in cells.values(record).chain(cells.last().map(|last| last.unwrap_or(b"null"))) {
             if quotes == Quotes::WhereNeeded {
                 out.put_u8(self.dialect.delimiter);
             }

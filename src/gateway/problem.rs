@@ -104,13 +104,11 @@ pub(super) fn bad_request(error: &RequestError) -> Response<Body> {
         RequestError::Columns { .. } => {
             (StatusCode::BAD_REQUEST, "ask for a table such as `csv`, or leave the columns out")
         }
-        RequestError::ManyColumns { .. } => {
-            (StatusCode::BAD_REQUEST, "name fewer columns, or ask for `ndjson`, which has all members")
-        }
-        RequestError::NoColumn { .. } => (
+        RequestError::ColumnNames { .. } => (
             StatusCode::BAD_REQUEST,
-            "separate the columns by commas, as in `id,customer.email`, or leave the parameter out",
+            "name each column once, by its path: `id,customer.email`; `_more` as the last one keeps all other values",
         ),
+        RequestError::Several { .. } => (StatusCode::BAD_REQUEST, "name the parameter once"),
         RequestError::Ranges => (StatusCode::BAD_REQUEST, "ask for one range at a time"),
         RequestError::Datetime => (StatusCode::BAD_REQUEST, "write it like this: Sun, 06 Nov 1994 08:49:37 GMT"),
     };

@@ -58,14 +58,7 @@ impl MediaType {
 
     /// Returns the media type with this short name, for clients that can't set `Accept`.
     pub(super) fn of_name(name: &str) -> Option<Self> {
-        let named = |format: Format| {
-            format.names().iter().find(|(short, _)| *short == name).map(|(_, essence)| (format, *essence))
-        };
-        Format::ALL.iter().copied().find_map(named).map(|(format, essence)| Self {
-            format,
-            essence,
-            end: EndMark::None,
-        })
+        Format::of_name(name).map(|(format, essence)| Self { format, essence, end: EndMark::None })
     }
 
     /// Returns the short names of all formats, for messages.

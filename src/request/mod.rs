@@ -17,6 +17,7 @@ use http::HeaderName;
 use url::form_urlencoded;
 
 use crate::config::Config;
+use crate::format::ColumnNamesError;
 
 pub use accept::{EndMark, MediaType};
 pub use accept_encoding::AcceptEncoding;
@@ -83,10 +84,10 @@ pub enum RequestError {
     Wait { param: String, wait: String },
     #[error("the parameter `{param}` names the columns of a table, and the request asks for the format `{format}`")]
     Columns { param: String, format: &'static str },
-    #[error("the parameter `{param}` names no column, or one without a name")]
-    NoColumn { param: String },
-    #[error("the parameter `{param}` names more than {most} columns")]
-    ManyColumns { param: String, most: usize },
+    #[error("the parameter `{param}` names no columns of a table: {error}")]
+    ColumnNames { param: String, error: ColumnNamesError },
+    #[error("the parameter `{param}` has several values")]
+    Several { param: String },
     #[error("a stream can't be sent over HTTP/1.0, which has no way to tell a whole one from a broken one")]
     Http10,
     #[error("the request refuses a stream without a content coding, and accepts none that is to be had")]

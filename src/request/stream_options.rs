@@ -1,7 +1,6 @@
 //! Options of a request for a stream.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::request::Parts;
@@ -13,7 +12,7 @@ use super::{
     ParamNames, Range, RangeSpec, RequestError, SnapshotName, Trailers, WAIT_COMPLETE, WantDigest, prefer_order,
 };
 use crate::config::{Collection, ContentCoding};
-use crate::format::{Format, MOST_COLUMNS};
+use crate::format::{ColumnNames, Format};
 use crate::id::SnapshotId;
 use crate::pagination::first_value::is_first_value;
 use crate::pagination::{Param, PartOrder};
@@ -27,8 +26,8 @@ pub struct StreamOptions {
     pub version: Version,
     pub media_type: MediaType,
     pub accept_encoding: AcceptEncoding,
-    /// Columns of a table, each by its dotted path.
-    pub columns: Option<Arc<[String]>>,
+    /// Columns of a table.
+    pub columns: Option<ColumnNames>,
     /// Preferred order of the collection's parts.
     pub order: Option<PartOrder>,
     pub view: View,
@@ -66,7 +65,7 @@ impl StreamOptions {
     /// Fails where a stream is asked for that can't be given; the upstream is not asked.
     pub fn read(head: &Parts, collection: &Collection, params: &ParamNames) -> Result<Option<Self>, RequestError> {
         let (headers, method) = (&head.headers, &head.method);
-        let [format, snapshot, since, end, wait, columns] = own_params(&head.uri, params);
+        let [format, snapshot, since, end, wait, columns] = own_params(&head.uri, params)?;
         let named = |name: Cow<'_, str>| match name.parse() {
             Ok(name) => Ok(name),
             Err(_) => Err(RequestError::Snapshot { param: params.snapshot.clone(), name: name.into_owned() }),
@@ -198,36 +197,29 @@ fn id_of(named: Option<&SnapshotName>) -> Option<SnapshotId> {
     }
 }
 
-/// Reads the columns of a table: dotted paths, separated by commas. One that is named twice stands once.
-fn read_columns(text: &str, media_type: MediaType, params: &ParamNames) -> Result<Arc<[String]>, RequestError> {
+/// Reads the columns of a table.
+fn read_columns(text: &str, media_type: MediaType, params: &ParamNames) -> Result<ColumnNames, RequestError> {
     let param = params.columns.clone();
     if !media_type.format().has_columns() {
         return Err(RequestError::Columns { param, format: media_type.format().name() });
     }
-    let mut columns = Vec::new();
-    for column in text.split(',') {
-        match column.trim() {
-            "" => return Err(RequestError::NoColumn { param }),
-            column if columns.iter().any(|known| known == column) => {}
-            _ if columns.len() == MOST_COLUMNS => return Err(RequestError::ManyColumns { param, most: MOST_COLUMNS }),
-            column => columns.push(column.to_owned()),
-        }
-    }
-    Ok(columns.into())
+    text.parse().map_err(|error| RequestError::ColumnNames { param, error })
 }
 
-/// Returns the first values of unpage's own parameters: format, snapshot, since, end, wait and columns.
-fn own_params<'q>(uri: &'q Uri, params: &ParamNames) -> [Option<Cow<'q, str>>; 6] {
+/// Returns the values of unpage's own parameters: format, snapshot, since, end, wait and columns. Further values of `end` and `wait` are the
+/// upstream's.
+fn own_params<'q>(uri: &'q Uri, params: &ParamNames) -> Result<[Option<Cow<'q, str>>; 6], RequestError> {
     let names = [&params.format, &params.snapshot, &params.since, &params.end, &params.wait, &params.columns];
     let mut values = [const { None }; 6];
     for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
-        for (own, first) in names.into_iter().zip(&mut values) {
-            if name == own.as_str() && first.is_none() {
-                *first = Some(value.clone());
-            }
+        let Some(place) = names.iter().position(|own| name == own.as_str()) else { continue };
+        match &values[place] {
+            None => values[place] = Some(value),
+            Some(first) if *first == value || [&params.end, &params.wait].contains(&names[place]) => {}
+            Some(_) => return Err(RequestError::Several { param: names[place].clone() }),
         }
     }
-    values
+    Ok(values)
 }
 
 /// Returns `true` where this method reads the collection. A request with another method is forwarded.
@@ -265,6 +257,7 @@ mod tests {
     use super::super::{EntityTag, Reuse};
     use super::*;
     use crate::config::{Config, Machine};
+    use crate::format::ColumnNamesError;
 
     const ID: &str = "0123456789abcdef0123456789abcdef";
 
@@ -372,7 +365,11 @@ mod tests {
                 Request::get("/a?_columns=id&_format=json"),
                 RequestError::Columns { param: "_columns".to_owned(), format: "json" },
             ),
-            (Request::get("/a?_columns=id,&_format=csv"), RequestError::NoColumn { param: "_columns".to_owned() }),
+            (
+                Request::get("/a?_columns=id,&_format=csv"),
+                RequestError::ColumnNames { param: "_columns".to_owned(), error: ColumnNamesError::Empty },
+            ),
+            (Request::get("/a?_format=csv&_format=json"), RequestError::Several { param: "_format".to_owned() }),
             (Request::get("/a?_end=marker&_format=json"), RequestError::EndOfFormat { format: "json" }),
             (Request::get(format!("/a?_snapshot={ID}")).header("accept", "*/*;q=0"), RequestError::NotAcceptable),
             (Request::get("/a?_format=ndjson").version(Version::HTTP_10), RequestError::Http10),

@@ -4,8 +4,6 @@
 //! `Content-Encoding`, `Repr-Digest`, `Vary` and the end of the body. Another format changes these answers, and no other part of a response; the
 //! bytes of a content coding are made by `compressed_body`.
 
-use std::sync::Arc;
-
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use twox_hash::XxHash3_64;
 use url::form_urlencoded;
@@ -16,7 +14,7 @@ use super::snapshot_url::pinned_url;
 use super::stream_ending::StreamEnding;
 use crate::config::ContentCoding;
 use crate::error::Failure;
-use crate::format::Format;
+use crate::format::{ColumnNames, Format};
 use crate::id::SnapshotId;
 use crate::request::{EndMark, EntityTag, MediaType, ParamNames, Range, StreamOptions, Trailers, WantDigest};
 use crate::snapshot::{Log, RunningDigest, Snapshot};
@@ -28,7 +26,7 @@ const SELECTORS: [HeaderName; 1] = [header::ACCEPT];
 pub struct Representation {
     media_type: MediaType,
     coding: Option<ContentCoding>,
-    columns: Option<Arc<[String]>>,
+    columns: Option<ColumnNames>,
 }
 
 /// Relation of a representation's bytes to those of the snapshot's log.

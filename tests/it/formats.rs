@@ -146,7 +146,7 @@ async fn an_empty_collection_is_an_empty_stream() {
         ("geojson", "{\"type\":\"FeatureCollection\",\"features\":[]}\n"),
         ("json-seq", ""),
         ("geojson-seq", ""),
-        ("csv", "\"_more\"\r\n"),
+        ("csv", "\"value\",_more\r\n"),
     ] {
         let received = get(&kept, Version::Http1, format, &[]).await;
         assert_eq!(received.whole(), empty, "{format}");
@@ -159,10 +159,18 @@ async fn an_empty_collection_is_an_empty_stream() {
 #[tokio::test]
 async fn the_columns_of_a_table_are_those_of_the_request() {
     let kept = Kept::complete(LINES).await;
-    let target = format!("{}&_format=csv&_columns=x,%20id,x", kept.pinned());
+    let target = format!("{}&_format=csv&_columns=x,%20id", kept.pinned());
     let received = kept.get(Version::Http1, &target, &[]).await;
     let whole = "\"x\",id\r\n\"\",1\r\n\"[1]\",2\r\n\"\",30\r\n";
     assert_eq!(received.whole(), whole);
+    for (columns, whole) in [
+        ("id", "\"id\",_\r\n\"1\",\r\n\"2\",\r\n\"30\",\r\n"),
+        ("id,_more", "\"id\",_more\r\n\"1\",\"{\"\"type\"\":\"\"Feature\"\"}\"\r\n"),
+    ] {
+        let target = format!("{}&_format=csv&_columns={columns}", kept.pinned());
+        let received = kept.get(Version::Http1, &target, &[]).await;
+        assert!(received.whole().starts_with(whole), "{columns}: {}", received.whole());
+    }
     let location = format!("{}&_format=csv&_columns=x%2Cid", kept.pinned());
     assert_eq!(received.header("content-location"), Some(&location[..]));
     let tag = received.header("etag").unwrap();
@@ -194,6 +202,10 @@ async fn a_format_is_asked_for_by_name_and_an_array_never_by_accept() {
         ("/link/orders?_format=json", "text/html", 200, "application/json"),
         ("/link/orders", "application/json", 200, "application/json; charset=utf-8"),
         ("/link/orders?_format=yaml", "*/*", 400, "application/problem+json"),
+        ("/link/orders?_format=csv&_format=json", "*/*", 400, "application/problem+json"),
+        ("/link/orders?_format=csv&_format=csv", "*/*", 200, "text/csv"),
+        ("/link/orders?_format=csv&_columns=id,id", "*/*", 400, "application/problem+json"),
+        ("/link/orders?_format=csv&_columns=a..b", "*/*", 400, "application/problem+json"),
         ("/link/orders", "text/csv", 200, "text/csv"),
         ("/link/orders", "text/csv, application/json;q=0.5", 200, "text/csv"),
         ("/link/orders?_columns=id,total", "text/tab-separated-values", 200, "text/tab-separated-values"),
