@@ -29,7 +29,7 @@ const LEAST_SPACE: usize = 64;
 
 /// Work of a compressor on its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CompressorStep {
+pub(crate) enum CompressorStep {
     /// Takes the input, and may keep its code.
     Take,
     /// Takes the input, and gives all of its code.
@@ -41,9 +41,9 @@ pub(super) enum CompressorStep {
 /// The coding failed, as codecs do without memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the {0} coding of the stream failed")]
-pub(super) struct CodingError(&'static str);
+pub(crate) struct CodingError(&'static str);
 
-pub(super) struct Compressor {
+pub(crate) struct Compressor {
     state: CompressorState,
     /// Zeros that the next piece is written over.
     space: BytesMut,
@@ -55,7 +55,7 @@ enum CompressorState {
 }
 
 impl Compressor {
-    pub(super) fn new(coding: ContentCoding) -> Self {
+    pub(crate) fn new(coding: ContentCoding) -> Self {
         let state = match coding {
             ContentCoding::Gzip => CompressorState::Gzip(Compress::new_gzip(Compression::new(2), DEFLATE_WINDOW_LOG)),
             ContentCoding::Zstd => CompressorState::Zstd(zstd()),
@@ -65,7 +65,7 @@ impl Compressor {
 
     /// Takes bytes from the front of `input`. Returns a piece of code, which may be empty, and whether the step is done: all of the input is
     /// taken, and nothing is left to be given. A step that is not done is called again.
-    pub(super) fn step(&mut self, input: &mut &[u8], step: CompressorStep) -> Result<(Bytes, bool), CodingError> {
+    pub(crate) fn step(&mut self, input: &mut &[u8], step: CompressorStep) -> Result<(Bytes, bool), CodingError> {
         if self.space.len() < LEAST_SPACE {
             self.space = BytesMut::zeroed(PIECE);
         }

@@ -3,7 +3,12 @@
 use std::path::Path;
 use std::process::{Output, Stdio};
 
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_ENCODING;
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use unpage::upstream::coding::Decoder;
 
 use super::client::{self, Version};
 use super::proxy::{Proxy, binary, demo, run};
@@ -19,6 +24,16 @@ fn text(bytes: &[u8]) -> &str {
 /// Exit code, and the last line of stderr.
 fn end(output: &Output) -> (i32, &str) {
     (output.status.code().unwrap(), text(&output.stderr).lines().last().unwrap_or_default())
+}
+
+fn decoded(coding: &str, coded: &[u8]) -> Vec<u8> {
+    let mut decoder = Decoder::new(&HeaderMap::from_iter([(CONTENT_ENCODING, coding.parse().unwrap())]));
+    let (mut coded, mut text) = (Bytes::copy_from_slice(coded), Vec::new());
+    while let Some(piece) = decoder.next(&mut coded).unwrap() {
+        text.extend_from_slice(&piece);
+    }
+    decoder.finish().unwrap();
+    text
 }
 
 fn file(name: &str, content: &str) -> (tempfile::TempDir, String) {
@@ -163,6 +178,72 @@ async fn output_goes_to_a_file() {
     let output = run(arguments.iter().chain(&["/nowhere/orders.ndjson"])).await;
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("/nowhere/orders.ndjson.part: No such file or directory"));
+}
+
+/// Encodes a file whose name says its format, in a format that is named, and in neither.
+#[tokio::test]
+async fn the_format_is_that_of_the_option_or_of_the_name_of_the_file() {
+    let upstream = Upstream::of(45).await;
+    let url = format!("{}/cursor/orders", upstream.url());
+    let arguments = ["fetch", &url, "--records", "data", "--pagination", CURSOR];
+    let lines = orders(45);
+    let records: Vec<_> = lines.lines().collect();
+    let array = format!("[{}]\n", records.join(","));
+    let ids: Vec<_> =
+        records.iter().map(|record| serde_json::from_str::<Value>(record).unwrap()["id"].to_string()).collect();
+    let rows = |ids: &[String]| ids.iter().map(|id| format!("\"{}\",\r\n", id.trim_matches('"'))).collect::<String>();
+    let table = format!("\"id\",_\r\n{}", rows(&ids));
+    let folder = tempfile::tempdir().unwrap();
+    for (name, options, whole) in [
+        ("orders.json", &[][..], &array),
+        ("orders.csv", &["--columns", "id"], &table),
+        ("orders.txt", &["--format", "csv", "--columns", "id"], &table),
+        ("orders.csv", &["--format", "ndjson"], &lines),
+        ("orders.json.gz", &[], &array),
+        ("orders.ndjson.zst", &[], &lines),
+    ] {
+        let path = folder.path().join(name);
+        let output = run(arguments.iter().chain(options).chain(&["--output", path.to_str().unwrap()])).await;
+        assert_eq!(output.status.code(), Some(0), "{name} {options:?}: {}", text(&output.stderr));
+        let found = std::fs::read(&path).unwrap();
+        let coding = name
+            .rsplit('.')
+            .find_map(|suffix| [("gz", "gzip"), ("zst", "zstd")].into_iter().find(|(of, _)| *of == suffix));
+        let found = coding.map_or(found.clone(), |(_, coding)| decoded(coding, &found));
+        assert_eq!(text(&found), whole, "{name} {options:?}");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{name} leaves a file");
+    }
+    // Without a file, and with so many records as are asked for.
+    let output = run(arguments.iter().chain(&["--format", "csv", "--columns", "id", "--max-records", "3"])).await;
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(6), &*format!("\"id\",_\r\n{}", rows(&ids[..3]))));
+    for wrong in
+        [&["--format", "json", "--columns", "id"][..], &["--columns", "id,id", "--format", "csv"], &["--format", "xml"]]
+    {
+        let output = run(arguments.iter().chain(wrong)).await;
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}: {}", text(&output.stderr));
+    }
+}
+
+/// Records that the format can't have end the fetch at the first one, and what was fetched is no loss.
+#[tokio::test]
+async fn a_format_that_cannot_have_the_records_loses_none() {
+    let upstream = Upstream::of(45).await;
+    let url = format!("{}/cursor/orders", upstream.url());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("orders.geojson");
+    let path = path.to_str().unwrap();
+    let arguments = ["fetch", &url, "--records", "data", "--pagination", CURSOR, "--output", path];
+    let output = run(&arguments).await;
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("record 0, counted from 0, is no GeoJSON Feature"),
+        "{}",
+        text(&output.stderr)
+    );
+    assert!(!std::fs::exists(path).unwrap());
+    let output = run(arguments.iter().chain(&["--format", "ndjson"])).await;
+    assert_eq!((output.status.code(), std::fs::read_to_string(path).unwrap()), (Some(0), orders(45)));
 }
 
 #[tokio::test]

@@ -1,5 +1,8 @@
 """`unpage fetch --output FILE` resumes: killed and run again, its file is the API's own list."""
 
+import csv
+import gzip
+import json
 import random
 import subprocess
 from pathlib import Path
@@ -57,6 +60,38 @@ def test_a_fetch_survives_every_kill(upstream, orders, tmp_path: Path):
     print(f"10 kills, {twice} pages fetched twice")
     # The page under way, and now and then the one before it, whose line in the journal was still on its way.
     assert twice <= 20
+
+
+def test_a_table_survives_every_kill(upstream, orders, tmp_path: Path):
+    """Also one while it is encoded, which is most of the last runs."""
+    chance = random.Random(12)
+    file = tmp_path / "orders.csv.gz"
+    arguments = [*command(upstream, orders, file), "--columns", "id,total"]
+    kills = 0
+    while kills < 6:
+        running = begin(arguments)
+        passed = upstream.after(chance.randrange(1, len(orders.lines) // 12))
+        until(lambda: passed.is_set() or running.poll() is not None, "bytes from the upstream", 60)  # noqa: B023
+        assert running.poll() is None, "it ended before it was killed"
+        running.kill()
+        running.wait()
+        assert not file.exists(), f"an incomplete file has the name of a whole one after kill {kills}"
+        kills += 1
+    running = begin(arguments)
+    encoded = tmp_path / "orders.csv.gz.part.encoded"
+    until(lambda: encoded.exists() or running.poll() is not None, "the encoding", 60)
+    assert running.poll() is None, "it ended before it was killed"
+    running.kill()
+    running.wait()
+    asked = upstream.count()
+    done = fetch(*arguments)
+    assert done.status == 0, done.stderr
+    assert upstream.count() == asked, "the encoding needs no request"
+    records = [json.loads(line, parse_float=str) for line in orders.lines.splitlines()]
+    expected = [[record["id"], record["total"]] for record in records]
+    with gzip.open(file, "rt", newline="") as text:
+        assert list(csv.reader(text, strict=True)) == [["id", "total"], *expected]
+    assert beside(file) == {file.name}
 
 
 def test_a_fetch_that_broke_resumes_when_it_is_run_again(scripted, tmp_path: Path):

@@ -1,6 +1,9 @@
-//! Cache keys of a partial file, by which a later run finds that it has the same records of the same caller.
+//! Origin of a partial file: its cache keys, by which a later run finds that it has the same records of the same caller.
 
-use crate::cache_key::{CanonicalPagination, KEY_VERSION, KeyedRequest, v1};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::cache_key::{CanonicalPagination, KEY_VERSION, KeyedRequest, first_version, v1};
 use crate::crawl::Crawl;
 use crate::id::CacheKey;
 
@@ -10,6 +13,18 @@ pub(super) struct FileKeys {
     pub(super) records: CacheKey,
     /// Hash of what may tell callers apart: header fields and credentials.
     pub(super) caller: CacheKey,
+}
+
+/// Beginning of a crawl, as the journal keeps it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct CrawlOrigin {
+    /// Version of the file's cache keys.
+    #[serde(default = "first_version")]
+    pub(super) key_version: u32,
+    /// Hash of the header fields of its requests.
+    pub(super) fields: CacheKey,
+    /// Checkpoint of the crawl's first page.
+    pub(super) crawl: Box<RawValue>,
 }
 
 impl FileKeys {

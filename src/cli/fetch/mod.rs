@@ -1,26 +1,29 @@
-//! `unpage fetch`: a collection as NDJSON, without a server.
+//! `unpage fetch`: a collection without a server.
 
 mod file_keys;
+mod output_format;
 mod part_file;
+mod report;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWrite;
 
 use super::crawl_args::CrawlArguments;
-use super::failure_lines::tell;
 use super::progress_line::ProgressLine;
 use super::stop_signals::stopped;
 use super::{Exit, logging};
 use crate::crawl::{Crawl, Opened};
-use crate::error::{Failure, Fault};
-use crate::pagination::verdict::{Consistency, Verdict};
+use crate::error::Failure;
+use crate::format::{ColumnNames, Format};
 use crate::pagination::{LonePage, PaginationAuthor};
 use crate::snapshot::{self, Reader, ReaderEvent};
+use output_format::{OutputEncoder, OutputFormat};
 use part_file::{Fetched, HeaderPolicy, PartialFile};
+use report::{FetchEnd, counted, report};
 
 /// Bytes of records that may wait for the output.
 const WINDOW: u64 = 1 << 20;
@@ -28,7 +31,7 @@ const WINDOW: u64 = 1 << 20;
 const EXAMPLES: &str = "Examples:
   unpage fetch 'https://api.github.com/repos/rust-lang/rust/issues?state=all' --bearer-env GITHUB_TOKEN --output issues.ndjson
   unpage fetch https://api.example.com/orders --records data --pagination '{ type = \"cursor\", next = \"next\", param = \"after\" }'
-  unpage fetch --config unpage.toml '/orders?status=open' --output orders.ndjson";
+  unpage fetch --config unpage.toml '/orders?status=open' --columns id,customer.email,total --output orders.csv.gz";
 
 const AFTER_HELP: &str = "Exit codes: 0 complete; 1 the output can't be written; 2 wrong arguments; 3 the first page was refused or is no page; \
 4 the stream broke or was interrupted; 5 the end is not proven, or the pagination was not recognised; 6 --max-records was reached; \
@@ -39,9 +42,17 @@ const AFTER_HELP: &str = "Exit codes: 0 complete; 1 the output can't be written;
 pub(super) struct FetchArguments {
     #[command(flatten)]
     target: CrawlArguments,
-    /// Write to this file instead of stdout; until it is complete it is FILE.part, which the same command resumes
+    /// Write to this file instead of stdout; until it is complete its records are in FILE.part, which the same command resumes. A name that ends
+    /// with `.csv`, `.tsv`, `.json` or `.geojson` says the format, and `.gz` or `.zst` behind it the compression
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Format of the output: `ndjson`, `json`, `geojson`, `json-seq`, `geojson-seq`, `csv`, `csv-excel`, `tsv` or `arrow` [default: by the name of the
+    /// file, or ndjson]
+    #[arg(long, value_name = "NAME", value_parser = format)]
+    format: Option<Format>,
+    /// Columns of a table: paths, separated by commas; `_more` as the last one keeps all other values [default: those of the first records]
+    #[arg(long, value_name = "PATH,PATH")]
+    columns: Option<ColumnNames>,
     /// Stop after this number of records; exits with 6 if there are more
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     max_records: Option<u64>,
@@ -60,27 +71,17 @@ pub(super) struct FetchArguments {
     verbose: bool,
 }
 
-enum FetchEnd {
-    /// The crawl could not start.
-    Refused(Failure),
-    /// The partial file has another collection's records.
-    Another(PathBuf),
-    /// The partial file was begun with other header fields.
-    OtherFields(PathBuf),
-    /// Its cache key has this version, which is newer than [`KEY_VERSION`](crate::cache_key::KEY_VERSION).
-    NewerKey(PathBuf, u32),
-    /// The partial file has no journal.
-    Foreign(PathBuf),
-    Complete(Verdict),
-    Capped(u64),
-    Broken(Failure),
-    Interrupted,
-    Unwritable(io::Error),
-}
-
 pub(super) async fn run(arguments: FetchArguments) -> Exit {
     // The last line tells the end; the crawl's own log line would repeat it.
     logging::init(if arguments.verbose { "info" } else { "warn,unpage::crawl::run_into_log=off" });
+    let FetchArguments { format, columns, .. } = &arguments;
+    let format = match OutputFormat::new(*format, columns.clone(), arguments.output.as_deref()) {
+        Ok(format) => format,
+        Err(what) => {
+            eprintln!("error: {what}");
+            return Exit::Usage;
+        }
+    };
     let mut crawl = match arguments.target.crawl() {
         Ok((crawl, _)) => crawl,
         Err(what) => {
@@ -109,14 +110,14 @@ pub(super) async fn run(arguments: FetchArguments) -> Exit {
     let part = file.filter(|file| arguments.max_records.is_none() && may_be_renamed_to(file));
     if let Some(file) = part {
         let fields = if arguments.changed_headers { HeaderPolicy::Changed } else { HeaderPolicy::AsBegun };
-        let Fetched { ended, records, left } = PartialFile::of(file).fetch(crawl, fields).await;
+        let Fetched { ended, records, left } = PartialFile::of(file).fetch(crawl, fields, &format).await;
         return report(&ended, records, &left);
     }
     if arguments.max_records.is_some() {
         // Pages that are requested ahead would most likely not be needed.
         crawl.width = 1;
     }
-    let (ended, records) = stream(crawl, arguments.output.as_deref(), arguments.max_records).await;
+    let (ended, records) = stream(crawl, arguments.output.as_deref(), &format, arguments.max_records).await;
     report(&ended, records, "what was written is incomplete, and its last records are held back")
 }
 
@@ -134,20 +135,27 @@ fn lone_page(word: &str) -> Result<LonePage, String> {
     }
 }
 
+fn format(name: &str) -> Result<Format, String> {
+    let names = || Format::ALL.iter().map(|format| format.name()).collect::<Vec<_>>().join(", ");
+    Format::of_name(name)
+        .map(|(format, _)| format)
+        .ok_or_else(|| format!("unknown format {name:?}: one of {}", names()))
+}
+
 /// Returns true for a regular file that is not empty.
 fn has_content(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
 }
 
 /// Writes the records as they come, to an output that can't be resumed.
-async fn stream(crawl: Crawl, file: Option<&Path>, max_records: Option<u64>) -> (FetchEnd, u64) {
+async fn stream(crawl: Crawl, file: Option<&Path>, format: &OutputFormat, max_records: Option<u64>) -> (FetchEnd, u64) {
     let mut stop = pin!(stopped());
     let opened = match unless_stopped(crawl.open(), stop.as_mut()).await {
         Ok(opened) => opened,
         Err(ended) => return (ended, 0),
     };
     let mut output = match output(file).await {
-        Ok(output) => output,
+        Ok(file) => Output { file, encoder: format.encoder(), max_records },
         Err(error) => return (FetchEnd::Unwritable(error), 0),
     };
     let mut progress = ProgressLine::new(opened.total(), 0, 0).of(opened.usage());
@@ -155,7 +163,7 @@ async fn stream(crawl: Crawl, file: Option<&Path>, max_records: Option<u64>) -> 
     let reader = log.reader(0, None).expect("a log keeps what its first reader has not read");
     let crawling = tokio::spawn(opened.run(writer));
     let ended = tokio::select! {
-        ended = copy(reader, &mut output, max_records, &mut progress) => ended,
+        ended = output.copy(reader, &mut progress) => ended,
         () = stop => FetchEnd::Interrupted,
     };
     progress.clear();
@@ -175,28 +183,40 @@ async fn unless_stopped(
     }
 }
 
-async fn copy(
-    mut reader: Reader,
-    output: &mut (impl AsyncWrite + Unpin),
+/// Output that can't be resumed.
+struct Output {
+    file: Box<dyn AsyncWrite + Unpin>,
+    encoder: OutputEncoder,
     max_records: Option<u64>,
-    progress: &mut ProgressLine,
-) -> FetchEnd {
-    loop {
-        let bytes = match reader.next().await {
-            Ok(ReaderEvent::Bytes(bytes)) => bytes,
-            Ok(ReaderEvent::Complete(verdict)) => return FetchEnd::Complete(verdict),
-            Ok(ReaderEvent::Stop) => return FetchEnd::Interrupted,
-            Err(failure) => return FetchEnd::Broken((*failure).clone()),
-        };
-        let left = max_records.map_or(u64::MAX, |most| most - progress.records());
-        // The first byte of a further record proves that there is more.
-        let wanted = lines(&bytes, left);
-        if let Err(error) = write(output, &bytes[..wanted], progress).await {
-            return FetchEnd::Unwritable(error);
+}
+
+impl Output {
+    async fn copy(&mut self, mut reader: Reader, progress: &mut ProgressLine) -> FetchEnd {
+        loop {
+            let bytes = match reader.next().await {
+                Ok(ReaderEvent::Bytes(bytes)) => bytes,
+                Ok(ReaderEvent::Complete(verdict)) => {
+                    return self.finish().await.map_or_else(|ended| ended, |()| FetchEnd::Complete(verdict));
+                }
+                Ok(ReaderEvent::Stop) => return FetchEnd::Interrupted,
+                Err(failure) => return FetchEnd::Broken((*failure).clone()),
+            };
+            let left = self.max_records.map_or(u64::MAX, |most| most - progress.records());
+            // The first byte of a further record proves that there is more.
+            let wanted = lines(&bytes, left);
+            if let Err(ended) = self.encoder.write(&bytes[..wanted], &mut self.file).await {
+                return ended;
+            }
+            progress.add(memchr::memchr_iter(b'\n', &bytes[..wanted]).count() as u64, wanted as u64);
+            if wanted < bytes.len() {
+                // So many records were asked for: they are whole in each format, and the exit status says that there are more.
+                return self.finish().await.map_or_else(|ended| ended, |()| FetchEnd::Capped(progress.records()));
+            }
         }
-        if wanted < bytes.len() {
-            return FetchEnd::Capped(progress.records());
-        }
+    }
+
+    async fn finish(&mut self) -> Result<(), FetchEnd> {
+        self.encoder.finish(&mut self.file).await
     }
 }
 
@@ -207,13 +227,6 @@ fn lines(bytes: &[u8], most: u64) -> usize {
     newline.map_or(bytes.len(), |at| at + 1)
 }
 
-async fn write(output: &mut (impl AsyncWrite + Unpin), bytes: &[u8], progress: &mut ProgressLine) -> io::Result<()> {
-    output.write_all(bytes).await?;
-    output.flush().await?;
-    progress.add(memchr::memchr_iter(b'\n', bytes).count() as u64, bytes.len() as u64);
-    Ok(())
-}
-
 async fn output(file: Option<&Path>) -> io::Result<Box<dyn AsyncWrite + Unpin>> {
     Ok(match file {
         Some(file) => {
@@ -222,78 +235,4 @@ async fn output(file: Option<&Path>) -> io::Result<Box<dyn AsyncWrite + Unpin>> 
         }
         None => Box::new(tokio::io::stdout()),
     })
-}
-
-/// Prints the end on stderr, and the state of the output.
-fn report(ended: &FetchEnd, records: u64, left: &str) -> Exit {
-    match ended {
-        FetchEnd::Refused(failure) => {
-            tell::<FetchArguments>(failure);
-            eprintln!("not started: no record was written");
-            Exit::not_opened(failure)
-        }
-        FetchEnd::Another(part) => {
-            eprintln!("error: {} holds another collection, or one with another pagination", part.display());
-            eprintln!(
-                "hint: use the URL and the options that it was begun with; or delete it by --restart, or name another --output"
-            );
-            Exit::Usage
-        }
-        FetchEnd::OtherFields(part) => {
-            eprintln!(
-                "error: {} was begun with other header fields, and may hold the records of another user",
-                part.display()
-            );
-            eprintln!(
-                "hint: --changed-headers resumes it nevertheless, as after a renewed token; or delete it by --restart, or name another --output"
-            );
-            Exit::Usage
-        }
-        FetchEnd::NewerKey(part, version) => {
-            eprintln!("error: {} was begun by a newer unpage: its cache key has version {version}", part.display());
-            eprintln!("hint: resume it with that unpage, delete it by --restart, or name another --output");
-            Exit::Usage
-        }
-        FetchEnd::Foreign(part) => {
-            eprintln!("error: {} exists, and no journal beside it says what it holds", part.display());
-            eprintln!("hint: delete it by --restart, or name another --output");
-            Exit::Usage
-        }
-        FetchEnd::Complete(verdict) => {
-            if matches!(verdict.consistency, Consistency::Moved { .. }) {
-                eprintln!("warning: --on-missed report accepts a list that may have lost records");
-            }
-            eprintln!("complete: {verdict}");
-            Exit::Complete
-        }
-        FetchEnd::Capped(most) => {
-            eprintln!("stopped: {} as --max-records says; this is not the whole collection", counted(*most));
-            Exit::Capped
-        }
-        FetchEnd::Broken(failure) if records == 0 && failure.fault != Fault::Moved => {
-            tell::<FetchArguments>(failure);
-            eprintln!("not started: no record was written");
-            Exit::not_opened(failure)
-        }
-        FetchEnd::Broken(failure) => {
-            tell::<FetchArguments>(failure);
-            eprintln!("broken: after {}; {left}", counted(records));
-            Exit::broken(failure)
-        }
-        FetchEnd::Interrupted => {
-            eprintln!("broken: interrupted after {}; {left}", counted(records));
-            Exit::Broken
-        }
-        // The reader closed the pipe itself.
-        FetchEnd::Unwritable(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Output,
-        FetchEnd::Unwritable(error) => {
-            eprintln!("error: the output can't be written: {error}");
-            eprintln!("broken: after {}; {left}", counted(records));
-            Exit::Output
-        }
-    }
-}
-
-fn counted(records: u64) -> String {
-    format!("{records} record{}", if records == 1 { "" } else { "s" })
 }

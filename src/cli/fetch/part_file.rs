@@ -6,26 +6,31 @@ use std::pin::{Pin, pin};
 use std::time::SystemTime;
 use std::{fs, io};
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::to_raw_value;
 
-use super::file_keys::FileKeys;
+use super::file_keys::{CrawlOrigin, FileKeys};
+use super::output_format::OutputFormat;
 use super::{FetchEnd, counted, unless_stopped};
-use crate::cache_key::{KEY_VERSION, first_version};
+use crate::cache_key::KEY_VERSION;
 use crate::cli::progress_line::ProgressLine;
 use crate::cli::stop_signals::stopped;
 use crate::crawl::{Crawl, Opened, ResumePoint};
+use crate::format::RecordOffset;
 use crate::id::CacheKey;
 use crate::snapshot::{
-    self, Birth, FileStorage, Log, Reader, ReaderEvent, ReopenError, ResumableLog, Retention, SnapshotFacts, Writer,
+    self, Birth, FileStorage, Log, Reader, ReaderEvent, ReopenError, ResumableLog, Retention, Seal, SnapshotFacts,
+    Writer,
 };
 
-/// Target file, and the two files that exist until it is complete.
+/// Target file, and the files that exist until it is complete.
 #[derive(Debug)]
 pub(super) struct PartialFile {
     pub(super) to: PathBuf,
     lines: PathBuf,
     journal: PathBuf,
+    /// Records in another format than that of the log. They are encoded when all are there: a kill before costs no request, and one while they
+    /// are encoded costs the encoding.
+    encoded: PathBuf,
 }
 
 /// Result of a fetch to a file.
@@ -50,18 +55,6 @@ pub(super) enum HeaderPolicy {
     Changed,
 }
 
-/// Beginning of a crawl, as the journal keeps it.
-#[derive(Serialize, Deserialize)]
-struct CrawlOrigin {
-    /// Version of the file's cache keys.
-    #[serde(default = "first_version")]
-    key_version: u32,
-    /// Hash of the header fields of its requests.
-    fields: CacheKey,
-    /// Checkpoint of the crawl's first page.
-    crawl: Box<RawValue>,
-}
-
 /// Content of the files at the start.
 enum ExistingFiles {
     Nothing,
@@ -80,19 +73,19 @@ impl PartialFile {
             name.push(suffix);
             PathBuf::from(name)
         };
-        Self { lines: beside(".part"), journal: beside(".part.journal"), to }
+        Self { lines: beside(".part"), journal: beside(".part.journal"), encoded: beside(".part.encoded"), to }
     }
 
     /// Deletes what an earlier run has left.
     pub(super) fn discard(&self) -> io::Result<()> {
-        [&self.lines, &self.journal].into_iter().try_for_each(|file| match fs::remove_file(file) {
+        [&self.lines, &self.journal, &self.encoded].into_iter().try_for_each(|file| match fs::remove_file(file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.named(&error)),
             _ => Ok(()),
         })
     }
 
     /// Fetches the missing records.
-    pub(super) async fn fetch(&self, crawl: Crawl, fields: HeaderPolicy) -> Fetched {
+    pub(super) async fn fetch(&self, crawl: Crawl, fields: HeaderPolicy, format: &OutputFormat) -> Fetched {
         let mut stop = pin!(stopped());
         let (log, crawling) = match self.begin(crawl, fields, stop.as_mut()).await {
             Ok(begun) => begun,
@@ -119,14 +112,14 @@ impl PartialFile {
         }
         let crawling = crawling.map(|(opened, writer)| tokio::spawn(opened.run(writer)));
         let ended = tokio::select! {
-            ended = self.follow(&log, reader, &mut progress) => ended,
+            ended = self.follow(&log, reader, format, &mut progress) => ended,
             () = stop => FetchEnd::Interrupted,
         };
         progress.clear();
         if let Some(crawling) = crawling {
             crawling.abort();
         }
-        Fetched { left: self.left(&ended, notes), ended, records: log.extent().records }
+        Fetched { left: self.left(&ended, notes, &log), ended, records: log.extent().records }
     }
 
     /// Returns the log, and the crawl that completes it.
@@ -218,18 +211,26 @@ impl PartialFile {
         snapshot::create_single_file(self.lines.clone(), self.journal.clone(), &birth)
     }
 
-    /// Follows the log to its end, and renames the file.
-    async fn follow(&self, log: &Log, mut reader: Reader, progress: &mut ProgressLine) -> FetchEnd {
+    /// Follows the log to its end, and gives the file its name.
+    async fn follow(
+        &self,
+        log: &Log,
+        mut reader: Reader,
+        format: &OutputFormat,
+        progress: &mut ProgressLine,
+    ) -> FetchEnd {
+        let had = log.extent();
+        let mut check = format.check(RecordOffset { record: had.records, byte: had.bytes });
         loop {
             match reader.next().await {
                 Ok(ReaderEvent::Bytes(bytes)) => {
                     progress.add(memchr::memchr_iter(b'\n', &bytes).count() as u64, bytes.len() as u64);
+                    if let Err(error) = check.pass(&bytes) {
+                        return FetchEnd::Unencodable(error);
+                    }
                 }
                 Ok(ReaderEvent::Complete(verdict)) => {
-                    return match self.finish(log) {
-                        Ok(()) => FetchEnd::Complete(verdict),
-                        Err(error) => FetchEnd::Unwritable(self.named(&error)),
-                    };
+                    return self.finish(log, format).await.map_or_else(|ended| ended, |()| FetchEnd::Complete(verdict));
                 }
                 Ok(ReaderEvent::Stop) => return FetchEnd::Interrupted,
                 Err(failure) if self.is_short(log) => {
@@ -245,20 +246,36 @@ impl PartialFile {
         fs::metadata(&self.lines).map_or(true, |lines| lines.len() < log.extent().bytes)
     }
 
-    /// Renames the file if it has all bytes.
-    fn finish(&self, log: &Log) -> io::Result<()> {
-        if fs::metadata(&self.lines)?.len() != log.extent().bytes {
-            return Err(io::Error::new(io::ErrorKind::WriteZero, "not all of the records could be written"));
-        }
-        if let Ok(before) = fs::metadata(&self.to) {
-            fs::set_permissions(&self.lines, before.permissions())?;
-        }
-        snapshot::commit_single_file(&self.lines, &self.journal, &self.to)
+    /// Gives the file its name, if the log has all bytes.
+    async fn finish(&self, log: &Log, format: &OutputFormat) -> Result<(), FetchEnd> {
+        let commit = |whole, rest: &[&Path]| {
+            if fs::metadata(&self.lines)?.len() != log.extent().bytes {
+                return Err(io::Error::new(io::ErrorKind::WriteZero, "not all of the records could be written"));
+            }
+            if let Ok(before) = fs::metadata(&self.to) {
+                fs::set_permissions(whole, before.permissions())?;
+            }
+            snapshot::commit_single_file(whole, &self.to, rest)
+        };
+        let committed = if format.is_that_of_the_log() {
+            commit(&self.lines, &[&self.journal])
+        } else {
+            format.encode(log, &self.encoded).await?;
+            // First the lines: without their journal they could not be told from a file of another program.
+            commit(&self.encoded, &[&self.lines, &self.journal])
+        };
+        committed.map_err(|error| FetchEnd::Unwritable(self.named(&error)))
     }
 
     /// Describes files that are not complete.
-    fn left(&self, ended: &FetchEnd, notes: CheckpointPolicy) -> String {
+    fn left(&self, ended: &FetchEnd, notes: CheckpointPolicy, log: &Log) -> String {
         let part = self.lines.display();
+        if matches!(ended, FetchEnd::Unencodable(_)) {
+            return format!("{part} holds the records, and the same command goes on with another --format");
+        }
+        if matches!(log.extent().seal, Some(Seal::Complete(_))) {
+            return format!("{part} holds all records, and the same command writes them without a request");
+        }
         let is_transient = !matches!(ended, FetchEnd::Broken(failure) if !failure.fault.is_transient());
         match notes {
             CheckpointPolicy::Made if is_transient => {

@@ -71,13 +71,13 @@ impl RecoveredFile {
     }
 }
 
-/// Renames complete lines to their final name, durably even after a power cut, and deletes their journal.
-pub fn commit(lines: &Path, journal: &Path, to: &Path) -> io::Result<()> {
-    File::open(lines)?.sync_all()?;
-    fs::rename(lines, to)?;
+/// Renames a complete file to its final name, durably even after a power cut, and deletes the rest in this order.
+pub fn commit(whole: &Path, to: &Path, rest: &[&Path]) -> io::Result<()> {
+    File::open(whole)?.sync_all()?;
+    fs::rename(whole, to)?;
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()?;
-    fs::remove_file(journal)
+    rest.iter().try_for_each(fs::remove_file)
 }
 
 /// Locks the journal for as long as the file is open. A process that has just committed has unlinked the file: a lock on an unlinked file
@@ -145,7 +145,7 @@ mod tests {
         let reopened = recover_single_file(lines.clone(), journal.clone()).unwrap().open().unwrap();
         assert!(matches!(reopened.log.extent().seal, Some(Seal::Complete(found)) if found == verdict()));
         assert!(reopened.unfinished.is_none());
-        commit(&lines, &journal, &to).unwrap();
+        commit(&lines, &to, &[&journal]).unwrap();
         assert_eq!(fs::read_to_string(&to).unwrap(), "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(matches!(recover_single_file(lines, journal), Err(ReopenError::Unknown)));

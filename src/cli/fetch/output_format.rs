@@ -1,0 +1,167 @@
+//! Format of the output of a fetch: named, or by the name of its file; and the translation of records into it.
+
+use std::io;
+use std::path::Path;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use super::FetchEnd;
+use crate::config::ContentCoding;
+use crate::format::{ColumnNames, Encoder, EncodingError, Format, RecordOffset};
+use crate::response::{Compressor, CompressorStep};
+use crate::snapshot::{Log, ReaderEvent};
+
+/// Number of bytes of records that are encoded at once: a short record may be a long row.
+const PIECE: usize = 8 * 1024;
+
+#[derive(Debug)]
+pub(super) struct OutputFormat {
+    format: Format,
+    columns: Option<ColumnNames>,
+    coding: Option<ContentCoding>,
+}
+
+/// Translation of the lines of a log, and its writer.
+#[derive(Debug)]
+pub(super) struct OutputEncoder {
+    /// None for the format of the log.
+    encoder: Option<Encoder>,
+    compressor: Option<Compressor>,
+    encoded: BytesMut,
+}
+
+/// Check of records while they are fetched, for a format that takes some records alone.
+#[derive(Debug)]
+pub(super) struct RecordCheck {
+    encoder: Option<Encoder>,
+    encoded: BytesMut,
+}
+
+impl OutputFormat {
+    /// Returns the named format, or that of the file's name; a compression is told by the name alone.
+    ///
+    /// # Errors
+    /// Fails where columns are named for a format that has none.
+    pub(super) fn new(
+        named: Option<Format>,
+        columns: Option<ColumnNames>,
+        file: Option<&Path>,
+    ) -> Result<Self, String> {
+        let name = file.and_then(Path::file_name).unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        let (name, coding) = match name.rsplit_once('.') {
+            Some((name, "gz")) => (name, Some(ContentCoding::Gzip)),
+            Some((name, "zst")) => (name, Some(ContentCoding::Zstd)),
+            _ => (&name[..], None),
+        };
+        let by_name = name.rsplit_once('.').and_then(|(_, extension)| Format::of_name(extension));
+        let format = named.or(by_name.map(|(format, _)| format)).unwrap_or_default();
+        if columns.is_some() && !format.has_columns() {
+            let name = format.name();
+            return Err(format!("--columns: `{name}` has none: write --format csv, or name the file *.csv or *.tsv"));
+        }
+        Ok(Self { format, columns, coding })
+    }
+
+    /// Returns true where the output has the bytes of the log.
+    pub(super) fn is_that_of_the_log(&self) -> bool {
+        self.format == Format::Ndjson && self.coding.is_none()
+    }
+
+    pub(super) fn encoder(&self) -> OutputEncoder {
+        let encoder = self.format.encoder(RecordOffset::default(), self.columns.as_deref());
+        OutputEncoder { encoder, compressor: self.coding.map(Compressor::new), encoded: BytesMut::new() }
+    }
+
+    /// Writes a complete log to this file, in place of what it holds.
+    pub(super) async fn encode(&self, log: &Log, to: &Path) -> Result<(), FetchEnd> {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", to.display()));
+        let mut file = tokio::fs::File::create(to).await.map_err(|error| FetchEnd::Unwritable(named(error)))?;
+        let mut reader = log.reader(0, None).map_err(|gone| FetchEnd::Unwritable(named(io::Error::other(gone))))?;
+        let mut encoder = self.encoder();
+        loop {
+            match reader.next().await {
+                Ok(ReaderEvent::Bytes(bytes)) => encoder.write(&bytes, &mut file).await?,
+                Ok(ReaderEvent::Complete(_)) => return encoder.finish(&mut file).await,
+                Ok(ReaderEvent::Stop) => return Err(FetchEnd::Interrupted),
+                Err(failure) => return Err(FetchEnd::Broken((*failure).clone())),
+            }
+        }
+    }
+
+    /// Returns the check of the records from this one on.
+    pub(super) fn check(&self, start: RecordOffset) -> RecordCheck {
+        let encoder = if self.format.takes_features() { self.format.encoder(start, None) } else { None };
+        RecordCheck { encoder, encoded: BytesMut::new() }
+    }
+}
+
+impl RecordCheck {
+    /// Checks the records that end in the next bytes of the log.
+    pub(super) fn pass(&mut self, lines: &[u8]) -> Result<(), EncodingError> {
+        self.encoded.clear();
+        self.encoder.as_mut().map_or(Ok(()), |encoder| encoder.push(lines, &mut self.encoded))
+    }
+}
+
+impl OutputEncoder {
+    /// Writes the next bytes of the log, and flushes them.
+    pub(super) async fn write(&mut self, lines: &[u8], output: &mut (impl AsyncWrite + Unpin)) -> Result<(), FetchEnd> {
+        for piece in lines.chunks(PIECE) {
+            match &mut self.encoder {
+                None => self.encoded.extend_from_slice(piece),
+                Some(encoder) => encoder.push(piece, &mut self.encoded).map_err(FetchEnd::Unencodable)?,
+            }
+            self.put(CompressorStep::Take, output).await.map_err(FetchEnd::Unwritable)?;
+        }
+        output.flush().await.map_err(FetchEnd::Unwritable)
+    }
+
+    /// Writes the end behind the last record.
+    pub(super) async fn finish(&mut self, output: &mut (impl AsyncWrite + Unpin)) -> Result<(), FetchEnd> {
+        if let Some(encoder) = &mut self.encoder {
+            encoder.finish(&mut self.encoded).map_err(FetchEnd::Unencodable)?;
+        }
+        self.put(CompressorStep::Finish, output).await.map_err(FetchEnd::Unwritable)?;
+        output.flush().await.map_err(FetchEnd::Unwritable)
+    }
+
+    async fn put(&mut self, step: CompressorStep, output: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        let encoded: Bytes = self.encoded.split().freeze();
+        let Some(compressor) = &mut self.compressor else { return output.write_all(&encoded).await };
+        let mut input = &encoded[..];
+        loop {
+            let (code, is_done) = compressor.step(&mut input, step).map_err(io::Error::other)?;
+            output.write_all(&code).await?;
+            if is_done {
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_the_file_says_the_format() {
+        for (file, format, coding) in [
+            ("orders", Format::Ndjson, None),
+            ("a.b/orders.CSV", Format::Csv, None),
+            ("orders.csv.gz", Format::Csv, Some(ContentCoding::Gzip)),
+            ("orders.zst", Format::Ndjson, Some(ContentCoding::Zstd)),
+            ("orders.jsonl", Format::Ndjson, None),
+            ("orders.json", Format::Json, None),
+            ("orders.geojson", Format::GeoJson, None),
+            ("orders.tsv.zst", Format::Tsv, Some(ContentCoding::Zstd)),
+            ("csv", Format::Ndjson, None),
+            ("orders.csv.bak", Format::Ndjson, None),
+        ] {
+            let found = OutputFormat::new(None, None, Some(Path::new(file))).unwrap();
+            assert_eq!((found.format, found.coding), (format, coding), "{file}");
+            let named = OutputFormat::new(Some(Format::Tsv), None, Some(Path::new(file))).unwrap();
+            assert_eq!((named.format, named.coding), (Format::Tsv, coding), "{file}");
+        }
+    }
+}
