@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use super::keywords::Words;
 use super::table_schema::{ReadOnly, Schema, rule, table};
 use super::times_and_sizes::LONGEST;
 use super::toml_node::{TomlNode, TomlTable};
 use super::urls_and_headers::header_name;
-use crate::pace::{BudgetFields, Pace, Rate, Width};
+use crate::pace::{BudgetFields, BudgetScope, Pace, Rate, Width};
 
 const WIDTH: &str = "write how many pages are asked for at a time: width = 6, or \"adaptive\"";
 
@@ -19,8 +20,13 @@ table! {
         "reset" => reset: ReadOnly(header_name), some;
         "limit" => limit: ReadOnly(header_name), some;
         "used" => used: ReadOnly(header_name), some;
+        "at_a_time" => at_a_time: ReadOnly(header_name), some;
+        "per" => scope: SCOPES, usual;
     }
 }
+
+static SCOPES: Words<BudgetScope> =
+    Words(&[("upstream", BudgetScope::Upstream), ("method", BudgetScope::Method), ("route", BudgetScope::Route)]);
 
 pub(super) fn read(table: &TomlTable<'_>) -> Pace {
     let default = Pace::default();
@@ -101,8 +107,13 @@ fn budget(node: &TomlNode<'_>) -> Option<BudgetFields> {
     if let (Some(used), Some(_)) = (table.get("used"), &fields.remaining) {
         return used.refuse("stands beside remaining, which says the same", "name one of the two fields");
     }
-    let names: [(&str, &Option<HeaderName>); 4] =
-        [("remaining", &fields.remaining), ("reset", &fields.reset), ("limit", &fields.limit), ("used", &fields.used)];
+    let names: [(&str, &Option<HeaderName>); 5] = [
+        ("remaining", &fields.remaining),
+        ("reset", &fields.reset),
+        ("limit", &fields.limit),
+        ("used", &fields.used),
+        ("at_a_time", &fields.at_a_time),
+    ];
     for (at, (key, name)) in names.iter().enumerate() {
         let earlier = names[..at].iter().find(|(_, earlier)| name.is_some() && earlier == name);
         if let Some((other, _)) = earlier {

@@ -1,6 +1,7 @@
 //! The upstream's budget in the head of an answer: `RateLimit` (IETF drafts), the `X-RateLimit-*` fields in their many spellings,
 //! and configured fields.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, header};
@@ -52,11 +53,16 @@ static USED: HeaderName = HeaderName::from_static("x-shopify-shop-api-call-limit
 pub struct BudgetReport {
     /// Wait that `Retry-After` demands (RFC 9110 §10.2.3).
     pub wait: Option<Duration>,
-    pub left: Option<RemainingBudget>,
+    /// Each budget of requests; empty where none is reported.
+    pub left: Vec<RemainingBudget>,
+    /// Most requests at a time.
+    pub at_a_time: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RemainingBudget {
+    /// Hash of the name by which the upstream tells the budget from others; 0 where it has none.
+    pub name: u64,
     /// Requests that are left.
     pub remaining: u64,
     /// Time to the next renewal.
@@ -71,16 +77,18 @@ impl BudgetReport {
     /// Reads a head that arrived at `now` by our wall clock. Values that make no sense count as absent.
     pub fn from_headers(fields: &BudgetFields, headers: &HeaderMap, now: SystemTime) -> Self {
         // Most heads tell of no limit, and each field that is looked for below costs a hash of its name.
-        let is_configured = fields.remaining.is_some() || fields.used.is_some();
+        let is_configured = fields.remaining.is_some() || fields.used.is_some() || fields.at_a_time.is_some();
         let names_a_limit = is_configured || headers.keys().any(|name| name.as_str().contains("limit"));
         if !names_a_limit && !headers.contains_key(header::RETRY_AFTER) {
             return Self::default();
         }
         let now = clock(headers, now);
         let wait = text(headers, &header::RETRY_AFTER).and_then(|text| wait(text, now));
-        let left = configured(fields, headers, now).or_else(|| used(fields, headers));
-        let left = left.or_else(|| drafted(headers)).or_else(|| usual(headers, now));
-        Self { wait, left }
+        let one = |left| vec![left];
+        let left = configured(fields, headers, now).map(one).or_else(|| used(fields, headers));
+        let left = left.or_else(|| drafted(headers)).or_else(|| usual(headers, now).map(one));
+        let named = fields.at_a_time.as_ref().and_then(|name| count(text(headers, name)?));
+        Self { wait, left: left.unwrap_or_default(), at_a_time: named.or_else(|| drafted_at_a_time(headers)) }
     }
 }
 
@@ -103,12 +111,12 @@ fn configured(fields: &BudgetFields, headers: &HeaderMap, now: SystemTime) -> Op
         Some(name) => text(headers, name).and_then(policy).unzip(),
         None => first(headers, &LIMIT, policy).unzip(),
     };
-    Some(RemainingBudget { remaining, reset, limit, window: window.flatten() })
+    Some(RemainingBudget { name: resource(headers), remaining, reset, limit, window: window.flatten() })
 }
 
 /// Reads the counts of used requests: one or several, each perhaps with its limit (`32/40`) or the seconds of its window (`5:1,90:120`), as
-/// the limits then have, too. Of several budgets the tightest one holds.
-fn used(fields: &BudgetFields, headers: &HeaderMap) -> Option<RemainingBudget> {
+/// the limits then have, too.
+fn used(fields: &BudgetFields, headers: &HeaderMap) -> Option<Vec<RemainingBudget>> {
     let (name, limits) = match &fields.used {
         Some(name) => (name, fields.limit.as_ref().and_then(|name| text(headers, name)).unwrap_or_default()),
         None => (&USED, ""),
@@ -118,18 +126,33 @@ fn used(fields: &BudgetFields, headers: &HeaderMap) -> Option<RemainingBudget> {
         None => (member.trim().to_owned(), None),
     };
     let limits: Vec<_> = limits.split(',').map(with_window).collect();
-    let budgets = text(headers, name)?.split(',').map(with_window).filter_map(|(used, window)| {
-        let (used, own) = used.split_once('/').map_or((used.as_str(), None), |(used, limit)| (used, Some(limit)));
-        let beside = || limits.iter().find(|(_, other)| *other == window).map(|(limit, _)| limit.as_str());
-        let (used, limit) = (count(used.trim())?, count(own.or_else(beside)?.trim())?);
-        Some(RemainingBudget { remaining: limit.saturating_sub(used), reset: window, limit: Some(limit), window })
-    });
-    budgets.min_by(|one, other| pace_of(one).total_cmp(&pace_of(other)))
+    let budgets = text(headers, name).into_iter().flat_map(|text| text.split(',')).map(with_window).filter_map(
+        |(used, window)| {
+            let (used, own) = used.split_once('/').map_or((used.as_str(), None), |(used, limit)| (used, Some(limit)));
+            let beside = || limits.iter().find(|(_, other)| *other == window).map(|(limit, _)| limit.as_str());
+            let (used, limit) = (count(used.trim())?, count(own.or_else(beside)?.trim())?);
+            let name = window.map_or(0, |window| name_of(&window.as_secs_f64().to_string()));
+            Some(RemainingBudget {
+                name,
+                remaining: limit.saturating_sub(used),
+                reset: window,
+                limit: Some(limit),
+                window,
+            })
+        },
+    );
+    Some(budgets.collect()).filter(|budgets: &Vec<_>| !budgets.is_empty())
 }
 
-/// Requests a second that the rest of a budget allows until it is renewed.
-fn pace_of(left: &RemainingBudget) -> f64 {
-    left.remaining as f64 / left.reset.unwrap_or(LONGEST).as_secs_f64().max(1.0)
+/// Name of the budget of a request, where the upstream has several and reports the one of this request (GitHub, Discord).
+fn resource(headers: &HeaderMap) -> u64 {
+    first(headers, &["x-ratelimit-resource", "x-ratelimit-bucket"], |text| Some(name_of(text))).unwrap_or_default()
+}
+
+fn name_of(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Reads three fields in their usual spellings.
@@ -137,33 +160,51 @@ fn usual(headers: &HeaderMap, now: SystemTime) -> Option<RemainingBudget> {
     let remaining = first(headers, &REMAINING, count)?;
     let reset = first(headers, &RESET, |text| wait(text, now));
     let (limit, window) = first(headers, &LIMIT, policy).unzip();
-    Some(RemainingBudget { remaining, reset, limit, window: window.flatten() })
+    Some(RemainingBudget { name: resource(headers), remaining, reset, limit, window: window.flatten() })
 }
 
 /// The drafts of the IETF: `RateLimit: "name";r=50;t=30` with `RateLimit-Policy: "name";q=100;w=60`, and before them
 /// `RateLimit: limit=100, remaining=50, reset=30`.
-fn drafted(headers: &HeaderMap) -> Option<RemainingBudget> {
+fn drafted(headers: &HeaderMap) -> Option<Vec<RemainingBudget>> {
     let name = HeaderName::from_static("ratelimit");
     let items: Vec<ListMember<'_>> = all(headers, &name).flat_map(items).collect();
-    let policies = HeaderName::from_static("ratelimit-policy");
-    let policies: Vec<ListMember<'_>> = all(headers, &policies).flat_map(items_of_requests).collect();
+    let policies = policies(headers);
     let lefts = items.iter().filter_map(|item| {
         let policy = policies.iter().find(|policy| policy.name == item.name);
+        // A budget may also count bytes, or requests at a time.
+        let policy = policy.filter(|policy| policy.counts("requests"));
+        if policy.is_none() && policies.iter().any(|policy| policy.name == item.name) {
+            return None;
+        }
         let window = policy.and_then(|policy| policy.value("w")).and_then(seconds);
         Some(RemainingBudget {
+            name: name_of(item.name) ^ item.value("pk").map_or(0, name_of),
             remaining: count(item.value("r")?)?,
             reset: item.value("t").and_then(seconds),
             limit: policy.and_then(|policy| policy.value("q")).and_then(count),
             window,
         })
     });
-    // Of several budgets the tightest one holds.
-    lefts.min_by(|one, other| pace_of(one).total_cmp(&pace_of(other))).or_else(|| dictionary(&items))
+    let lefts: Vec<_> = lefts.collect();
+    if lefts.is_empty() { dictionary(&items).map(|left| vec![left]) } else { Some(lefts) }
+}
+
+/// Least quota of requests at a time, which a policy of the drafts has.
+fn drafted_at_a_time(headers: &HeaderMap) -> Option<u64> {
+    let policies = policies(headers);
+    let quotas = policies.iter().filter(|policy| policy.counts("concurrent-requests"));
+    quotas.filter_map(|policy| count(policy.value("q")?)).min()
+}
+
+fn policies(headers: &HeaderMap) -> Vec<ListMember<'_>> {
+    let name = HeaderName::from_static("ratelimit-policy");
+    all(headers, &name).flat_map(items).collect()
 }
 
 fn dictionary(items: &[ListMember<'_>]) -> Option<RemainingBudget> {
     let value = |key: &str| items.iter().find_map(|item| item.name.strip_prefix(key)?.strip_prefix('='));
     Some(RemainingBudget {
+        name: 0,
         remaining: count(value("remaining")?)?,
         reset: value("reset").and_then(seconds),
         limit: value("limit").and_then(count),
@@ -180,6 +221,11 @@ impl<'a> ListMember<'a> {
     fn value(&self, key: &str) -> Option<&'a str> {
         self.parameters.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
     }
+
+    /// Returns true for a policy of this unit; requests are the default.
+    fn counts(&self, unit: &str) -> bool {
+        self.value("qu").map_or("requests", |unit| unit.trim_matches('"')) == unit
+    }
 }
 
 fn items(text: &str) -> impl Iterator<Item = ListMember<'_>> {
@@ -189,11 +235,6 @@ fn items(text: &str) -> impl Iterator<Item = ListMember<'_>> {
         let parameters = parts.filter_map(|part| part.split_once('='));
         ListMember { name, parameters: parameters.map(|(key, value)| (key.trim(), value.trim())).collect() }
     })
-}
-
-/// Members that count requests: a budget may also count bytes, or requests at a time.
-fn items_of_requests(text: &str) -> impl Iterator<Item = ListMember<'_>> {
-    items(text).filter(|item| item.value("qu").is_none_or(|unit| unit.trim_matches('"') == "requests"))
 }
 
 fn outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
@@ -277,9 +318,13 @@ mod tests {
         BudgetReport::from_headers(own, &headers, SystemTime::UNIX_EPOCH + Duration::from_secs(NOW))
     }
 
-    fn left(remaining: u64, reset: u64, limit: Option<u64>, window: Option<u64>) -> Option<RemainingBudget> {
+    fn left(remaining: u64, reset: u64, limit: Option<u64>, window: Option<u64>) -> Vec<RemainingBudget> {
         let window = window.map(Duration::from_secs);
-        Some(RemainingBudget { remaining, reset: Some(Duration::from_secs(reset)), limit, window })
+        vec![RemainingBudget { name: 0, remaining, reset: Some(Duration::from_secs(reset)), limit, window }]
+    }
+
+    fn unnamed(left: Vec<RemainingBudget>) -> Vec<RemainingBudget> {
+        left.into_iter().map(|left| RemainingBudget { name: 0, ..left }).collect()
     }
 
     #[test]
@@ -312,18 +357,22 @@ mod tests {
                 vec![("ratelimit", "\"default\";r=50;t=30"), ("ratelimit-policy", "\"default\";q=100;w=60")],
                 left(50, 30, Some(100), Some(60)),
             ),
-            // Of two budgets the tighter one; a name may hold what separates others.
+            // Both hold; a name may hold what separates others.
             (
                 vec![
                     ("ratelimit", "\"a,b;c\";r=900;t=3600, \"burst\";r=9;t=2"),
                     ("ratelimit-policy", "\"burst\";q=10;w=5"),
                     ("ratelimit-policy", "\"a,b;c\";q=1000;w=3600"),
                 ],
-                left(900, 3600, Some(1000), Some(3600)),
+                [left(900, 3600, Some(1000), Some(3600)), left(9, 2, Some(10), Some(5))].concat(),
             ),
+            // Bytes are no requests.
             (
-                vec![("ratelimit", "\"x\";r=5;t=1"), ("ratelimit-policy", "\"x\";q=65535;qu=\"content-bytes\";w=10")],
-                left(5, 1, None, None),
+                vec![
+                    ("ratelimit", "\"x\";r=5;t=1, \"y\";r=7;t=1"),
+                    ("ratelimit-policy", "\"x\";q=65535;qu=\"content-bytes\";w=10"),
+                ],
+                left(7, 1, None, None),
             ),
             (vec![("ratelimit", "limit=100, remaining=50, reset=30")], left(50, 30, Some(100), None)),
             (
@@ -335,8 +384,23 @@ mod tests {
                 left(9, 90, None, None),
             ),
         ] {
-            assert_eq!(read(&fields).left, expected, "{fields:?}");
+            let left = read(&fields).left;
+            let names: std::collections::BTreeSet<_> = left.iter().map(|left| left.name).collect();
+            assert_eq!(names.len(), left.len(), "{fields:?}");
+            assert_eq!(unnamed(left), expected, "{fields:?}");
         }
+        let policies = "\"all\";q=100;w=60, \"busy\";q=4;qu=\"concurrent-requests\"";
+        let busy = read(&[("ratelimit", "\"all\";r=9;t=5, \"busy\";r=0"), ("ratelimit-policy", policies)]);
+        assert_eq!((busy.at_a_time, unnamed(busy.left)), (Some(4), left(9, 5, Some(100), Some(60))));
+    }
+
+    #[test]
+    fn budgets_of_several_resources_have_names() {
+        let of =
+            |resource: &str| read(&[("x-ratelimit-remaining", "9"), ("x-ratelimit-resource", resource)]).left[0].name;
+        assert!(of("core") != of("search") && of("core") == of("core"));
+        let own = BudgetFields { at_a_time: Some(HeaderName::from_static("busy")), ..BudgetFields::default() };
+        assert_eq!(read_by(&own, &[("busy", "3")]), BudgetReport { at_a_time: Some(3), ..BudgetReport::default() });
     }
 
     #[test]
@@ -348,7 +412,7 @@ mod tests {
         };
         let fields = [("x-ratelimit-remaining", "1"), ("calls-left", "42"), ("calls-renewed", "1700000005")];
         assert_eq!(read_by(&own, &fields).left, left(42, 5, None, None));
-        assert_eq!(read_by(&own, &fields[..1]).left.map(|left| left.remaining), Some(1));
+        assert_eq!(read_by(&own, &fields[..1]).left[0].remaining, 1);
     }
 
     #[test]
@@ -380,7 +444,7 @@ mod tests {
             let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
             let budget = BudgetReport::from_headers(&BudgetFields::default(), &headers, now);
             prop_assert!(budget.wait.is_none_or(|wait| wait <= LONGEST));
-            prop_assert!(budget.left.and_then(|left| left.reset).is_none_or(|reset| reset <= LONGEST));
+            prop_assert!(budget.left.iter().all(|left| left.reset.is_none_or(|reset| reset <= LONGEST)));
         }
     }
 
@@ -390,17 +454,18 @@ mod tests {
         let own = |limit| BudgetFields { used: Some(name("x-count")), limit, ..BudgetFields::default() };
         let budget = |remaining, limit, window: Option<u64>| {
             let window = window.map(Duration::from_secs);
-            Some(RemainingBudget { remaining, reset: window, limit: Some(limit), window })
+            vec![RemainingBudget { name: 0, remaining, reset: window, limit: Some(limit), window }]
         };
         assert_eq!(read(&[("x-shopify-shop-api-call-limit", "32/40")]).left, budget(8, 40, None));
         assert_eq!(read_by(&own(None), &[("x-count", "41/40")]).left, budget(0, 40, None));
         let beside = own(Some(name("x-limit")));
         assert_eq!(read_by(&beside, &[("x-count", "7"), ("x-limit", "10")]).left, budget(3, 10, None));
-        // 15 in a second, or 10 in two minutes.
+        // 15 in a second, and 10 in two minutes.
         let several = [("x-count", "5:1, 90:120"), ("x-limit", "20:1,100:120")];
-        assert_eq!(read_by(&beside, &several).left, budget(10, 100, Some(120)));
+        let both = [budget(15, 20, Some(1)), budget(10, 100, Some(120))].concat();
+        assert_eq!(unnamed(read_by(&beside, &several).left), both);
         for (count, limit) in [("7", ""), ("many", "10"), ("7:1", "10:2"), ("", "10")] {
-            assert_eq!(read_by(&beside, &[("x-count", count), ("x-limit", limit)]).left, None, "{count} of {limit}");
+            assert_eq!(read_by(&beside, &[("x-count", count), ("x-limit", limit)]).left, [], "{count} of {limit}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The budget that the upstream reports, spread over the time to its reset.
+//! The budgets that the upstream reports, each spread over the time to its reset.
 
 use std::time::Duration;
 
@@ -16,8 +16,17 @@ const SHARE: f64 = 0.98;
 /// Error of a time in whole seconds, which may be rounded either way.
 const ROUNDED: Duration = Duration::from_secs(1);
 
+/// Most budgets that are held at a time: an upstream that makes up names must not fill the memory.
+const MOST: usize = 16;
+
+/// All budgets of an upstream and credential, each of which holds.
 #[derive(Debug, Default)]
-pub(super) struct BudgetPacing {
+pub(super) struct BudgetPacings {
+    by_name: Vec<(u64, BudgetPacing)>,
+}
+
+#[derive(Debug, Default)]
+struct BudgetPacing {
     window: Option<BudgetWindow>,
 }
 
@@ -54,7 +63,7 @@ enum BudgetRenewal {
 
 /// Requests that a budget allows.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum SendRule {
+enum SendRule {
     Any,
     /// One request in each period of this length.
     Every(Duration),
@@ -62,9 +71,45 @@ pub(super) enum SendRule {
     From(Duration),
 }
 
-impl BudgetPacing {
-    /// Notes the budget that the answer to a request of time `sent` reported.
+impl BudgetPacings {
+    /// Notes a budget that the answer to a request of time `sent` reported.
     pub(super) fn note(&mut self, now: Duration, sent: Duration, left: &RemainingBudget) {
+        let at = self.by_name.iter().position(|(name, _)| *name == left.name).unwrap_or_else(|| {
+            self.by_name.retain(|(_, budget)| budget.window.is_some_and(|window| now < window.reset + window.length));
+            if self.by_name.len() == MOST {
+                // The one that was reported longest ago.
+                self.by_name.remove(0);
+            }
+            self.by_name.push((left.name, BudgetPacing::default()));
+            self.by_name.len() - 1
+        });
+        self.by_name[at].1.note(now, sent, left);
+        if self.by_name.len() > 1 {
+            self.by_name[at..].rotate_left(1);
+        }
+    }
+
+    /// Time before which a budget allows no request; zero where all do. See [`BudgetPacing::allows`].
+    pub(super) fn hold(&self, now: Duration, unanswered: usize, cap: Duration) -> Duration {
+        let hold = |(_, budget): &(u64, BudgetPacing)| match budget.allows(now, unanswered, cap) {
+            SendRule::From(at) => at,
+            SendRule::Any | SendRule::Every(_) => Duration::ZERO,
+        };
+        self.by_name.iter().map(hold).max().unwrap_or_default()
+    }
+
+    /// Longest period for each of which a budget allows one request.
+    pub(super) fn spacing(&self, now: Duration, unanswered: usize, cap: Duration) -> Duration {
+        let spacing = |(_, budget): &(u64, BudgetPacing)| match budget.allows(now, unanswered, cap) {
+            SendRule::Every(spacing) => spacing,
+            SendRule::Any | SendRule::From(_) => Duration::ZERO,
+        };
+        self.by_name.iter().map(spacing).max().unwrap_or_default()
+    }
+}
+
+impl BudgetPacing {
+    fn note(&mut self, now: Duration, sent: Duration, left: &RemainingBudget) {
         let Some(reset_in) = left.reset.or(left.window) else { return };
         // A second that was rounded down to nothing still has a part left.
         let reset_in = if reset_in.is_zero() { ROUNDED } else { reset_in };
@@ -110,7 +155,7 @@ impl BudgetPacing {
 
     /// The rule for the next request, while `unanswered` requests may not have been counted by the upstream yet. A report
     /// holds for `cap`: before a longer wait, the upstream is asked once more.
-    pub(super) fn allows(&self, now: Duration, unanswered: usize, cap: Duration) -> SendRule {
+    fn allows(&self, now: Duration, unanswered: usize, cap: Duration) -> SendRule {
         match self.reported(now, unanswered) {
             SendRule::From(at) => {
                 SendRule::From(at.min(self.window.map_or(at, |window| window.reported.saturating_add(cap))))

@@ -27,6 +27,8 @@ const MEASURE: u32 = 128;
 pub(super) struct ConcurrencyLimit {
     limit: f64,
     most: f64,
+    /// Most requests at a time that the configuration allows.
+    configured: f64,
     latency: Option<LatencyGauge>,
     /// Time of the last change: requests that were sent before met another limit.
     changed: Option<Duration>,
@@ -59,11 +61,17 @@ impl ConcurrencyLimit {
             Width::Fixed(width) => (f64::from(width.get()), None),
             Width::Adaptive => (START, Some(LatencyGauge { left: FIRST_MEASURE, ..LatencyGauge::default() })),
         };
-        Self { limit: start.min(most), most, latency, changed: None }
+        Self { limit: start.min(most), most, configured: most, latency, changed: None }
     }
 
     pub(super) fn now(&self) -> usize {
         self.limit.max(1.0) as usize
+    }
+
+    /// Bounds the limit by the number of requests at a time that the upstream reports.
+    pub(super) fn bound(&mut self, reported: u64) {
+        self.most = self.configured.min(reported.max(1) as f64);
+        self.limit = self.limit.min(self.most);
     }
 
     /// Notes a successful answer to a request that was sent at `sent`.

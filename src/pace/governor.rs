@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::budget_headers::BudgetReport;
-use super::budget_pacing::{BudgetPacing, SendRule};
+use super::budget_pacing::BudgetPacings;
 use super::concurrency_limit::{ConcurrencyLimit, LimitUse};
 use super::fair_queue::{CrawlId, FairQueue, Ticket};
 use super::rate_finder::{RateFinder, RefusalNews};
@@ -23,7 +23,7 @@ pub struct Governor {
     queue: FairQueue,
     limit: ConcurrencyLimit,
     finder: RateFinder,
-    budget: BudgetPacing,
+    budgets: BudgetPacings,
     rate: Option<Rate>,
     /// Longest wait that the upstream can demand.
     cap: Duration,
@@ -94,7 +94,7 @@ impl Governor {
             queue: FairQueue::default(),
             limit: ConcurrencyLimit::new(pace),
             finder: RateFinder::new(cap),
-            budget: BudgetPacing::default(),
+            budgets: BudgetPacings::default(),
             rate: pace.rate,
             cap,
             paused: Duration::ZERO,
@@ -152,9 +152,8 @@ impl Governor {
         self.counts.too_many += u64::from(status == StatusCode::TOO_MANY_REQUESTS);
         self.counts.unavailable += u64::from(status == StatusCode::SERVICE_UNAVAILABLE);
         let paced = self.paced(now);
-        if let Some(left) = &budget.left {
-            self.budget.note(now, sent, left);
-        }
+        budget.left.iter().for_each(|left| self.budgets.note(now, sent, left));
+        budget.at_a_time.iter().for_each(|most| self.limit.bound(*most));
         if status.is_success() || status.is_redirection() {
             self.finder.served(sent);
             self.limit.answered(now, sent, used);
@@ -208,10 +207,7 @@ impl Governor {
 
     /// Time before which no request is sent, and the reason.
     fn hold(&self, now: Duration) -> (Duration, HoldReason) {
-        let budget = match self.budget.allows(now, self.unanswered, self.cap) {
-            SendRule::From(at) => at,
-            SendRule::Any | SendRule::Every(_) => Duration::ZERO,
-        };
+        let budget = self.budgets.hold(now, self.unanswered, self.cap);
         let holds = [
             (self.paused, HoldReason::Demand),
             (budget, HoldReason::Budget),
@@ -224,10 +220,7 @@ impl Governor {
     fn spacing(&self, now: Duration) -> Duration {
         let configured = self.rate.map_or(Duration::ZERO, |rate| rate.period / rate.requests.get());
         let found = self.finder.rate().map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate.max(1e-6)));
-        let told = match self.budget.allows(now, self.unanswered, self.cap) {
-            SendRule::Every(spacing) => spacing,
-            SendRule::Any | SendRule::From(_) => Duration::ZERO,
-        };
+        let told = self.budgets.spacing(now, self.unanswered, self.cap);
         configured.max(found.min(self.cap)).max(told)
     }
 

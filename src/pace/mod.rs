@@ -58,6 +58,22 @@ pub struct BudgetFields {
     pub limit: Option<HeaderName>,
     /// Number of used requests, or several, perhaps with their limits (`32/40`) and windows (`5:1,90:120`).
     pub used: Option<HeaderName>,
+    /// Most requests at a time.
+    pub at_a_time: Option<HeaderName>,
+    /// Requests that share the budgets.
+    pub scope: BudgetScope,
+}
+
+/// Requests that share the budgets of an upstream, and are paced together; always those of one credential.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BudgetScope {
+    /// All of them.
+    #[default]
+    Upstream,
+    /// Those of one method.
+    Method,
+    /// Those of crawls whose first request has the same method and path.
+    Route,
 }
 
 impl Pace {

@@ -104,6 +104,7 @@ impl Server {
             }
         };
         let left = |rounding| RemainingBudget {
+            name: 0,
             remaining,
             reset: Some(whole(rounding, reset)),
             limit: Some(limit),
@@ -112,9 +113,9 @@ impl Server {
         let retry = Some(whole(Rounding::Up, reset)).filter(|_| !is_served);
         let budget = match self.says {
             Says::Nothing => BudgetReport::default(),
-            Says::RetryAfter => BudgetReport { wait: retry, left: None },
-            Says::Budget(rounding) => BudgetReport { wait: None, left: Some(left(rounding)) },
-            Says::All(rounding) => BudgetReport { wait: retry, left: Some(left(rounding)) },
+            Says::RetryAfter => BudgetReport { wait: retry, left: Vec::new(), at_a_time: None },
+            Says::Budget(rounding) => BudgetReport { wait: None, left: vec![left(rounding)], at_a_time: None },
+            Says::All(rounding) => BudgetReport { wait: retry, left: vec![left(rounding)], at_a_time: None },
         };
         (if is_served { StatusCode::OK } else { StatusCode::TOO_MANY_REQUESTS }, budget)
     }
@@ -426,7 +427,7 @@ fn a_demanded_wait_holds_all_crawls_up_to_the_cap() {
     for (wait, held) in [(7, 7), (3600, 300)] {
         for status in [429, 503, 403] {
             let mut governor = Governor::new(&wide(6), 300 * SECOND);
-            let budget = BudgetReport { wait: Some(wait * SECOND), left: None };
+            let budget = BudgetReport { wait: Some(wait * SECOND), left: Vec::new(), at_a_time: None };
             exchange(&mut governor, Duration::ZERO, SECOND, status, &budget);
             governor.join(CrawlId(1));
             let until = SECOND + held * SECOND;
@@ -442,8 +443,8 @@ fn times_without_end_are_no_overflow() {
     let mut governor = Governor::new(&Pace { rate: Some(rate), ..wide(6) }, Duration::MAX);
     for status in [200, 429, 429, 503] {
         let mut governor = Governor::new(&wide(6), Duration::MAX);
-        let left = RemainingBudget { remaining: 0, reset: Some(SECOND), limit: None, window: None };
-        let budget = BudgetReport { wait: Some(Duration::MAX), left: Some(left) };
+        let left = RemainingBudget { name: 0, remaining: 0, reset: Some(SECOND), limit: None, window: None };
+        let budget = BudgetReport { wait: Some(Duration::MAX), left: vec![left], at_a_time: None };
         exchange(&mut governor, SECOND, 2 * SECOND, status, &budget);
         governor.pause(3 * SECOND, Duration::MAX);
         governor.join(CrawlId(0));
@@ -458,8 +459,14 @@ fn times_without_end_are_no_overflow() {
 fn a_budget_that_runs_low_is_spread_and_one_that_is_used_up_waited_for() {
     let told = |remaining| {
         let mut governor = Governor::new(&wide(6), 3600 * SECOND);
-        let left = RemainingBudget { remaining, reset: Some(1000 * SECOND), limit: Some(1000), window: None };
-        exchange(&mut governor, Duration::ZERO, SECOND, 200, &BudgetReport { wait: None, left: Some(left) });
+        let left = RemainingBudget { name: 0, remaining, reset: Some(1000 * SECOND), limit: Some(1000), window: None };
+        exchange(
+            &mut governor,
+            Duration::ZERO,
+            SECOND,
+            200,
+            &BudgetReport { wait: None, left: vec![left], at_a_time: None },
+        );
         governor.join(CrawlId(0));
         governor.grant(SECOND)
     };
@@ -470,11 +477,58 @@ fn a_budget_that_runs_low_is_spread_and_one_that_is_used_up_waited_for() {
     assert_eq!(told(0), GrantDecision::At(1002 * SECOND, HoldReason::Budget));
 }
 
+/// Of several budgets none is forgotten: a short one that is nearly spent holds beside a long one with more room, and both are reported.
+#[test]
+fn each_of_several_budgets_holds() {
+    let left = |name, remaining, reset: u32, limit| RemainingBudget {
+        name,
+        remaining,
+        reset: Some(reset * SECOND),
+        limit: Some(limit),
+        window: Some(reset * SECOND),
+    };
+    let held = |budgets: &[RemainingBudget]| {
+        let mut governor = Governor::new(&Pace::default(), 7200 * SECOND);
+        for left in budgets {
+            let budget = BudgetReport { left: vec![*left], ..BudgetReport::default() };
+            governor.answered(SECOND, Duration::ZERO, StatusCode::OK, &budget);
+        }
+        governor.load(SECOND).held
+    };
+    let (spent, free) = (left(1, 0, 100, 50), left(2, 900, 3600, 1000));
+    assert_eq!(held(&[free]), Duration::ZERO);
+    assert!(held(&[spent]) >= 100 * SECOND);
+    assert_eq!(held(&[spent, free]), held(&[spent]));
+    assert_eq!(held(&[free, spent]), held(&[spent]));
+    // A renewal of one changes nothing of the other.
+    assert_eq!(held(&[spent, left(2, 0, 50, 50), left(2, 50, 50, 50)]), held(&[spent]));
+    let many: Vec<_> = (0..100).map(|name| left(name, 0, 100, 50)).collect();
+    assert_eq!(held(&many), held(&[spent]));
+}
+
+#[test]
+fn the_upstream_bounds_the_requests_at_a_time() {
+    let mut governor = Governor::new(&Pace::default(), SECOND);
+    let before = governor.load(Duration::ZERO).limit;
+    let report = |at_a_time| BudgetReport { at_a_time: Some(at_a_time), ..BudgetReport::default() };
+    for (reported, limit) in [(4, 4), (0, 1), (1000, 2)] {
+        exchange(&mut governor, Duration::ZERO, SECOND, 200, &report(reported));
+        assert_eq!(governor.load(SECOND).limit, limit, "{reported}");
+    }
+    assert!(before > 4);
+}
+
 #[test]
 fn a_budget_is_not_waited_for_beyond_the_cap() {
     let mut governor = Governor::new(&wide(6), 300 * SECOND);
-    let left = RemainingBudget { remaining: 0, reset: Some(3600 * SECOND), limit: Some(1000), window: None };
-    exchange(&mut governor, Duration::ZERO, SECOND, 403, &BudgetReport { wait: None, left: Some(left) });
+    let left = RemainingBudget { name: 0, remaining: 0, reset: Some(3600 * SECOND), limit: Some(1000), window: None };
+    exchange(
+        &mut governor,
+        Duration::ZERO,
+        SECOND,
+        403,
+        &BudgetReport { wait: None, left: vec![left], at_a_time: None },
+    );
     governor.join(CrawlId(0));
     assert_eq!(governor.grant(2 * SECOND), GrantDecision::At(301 * SECOND, HoldReason::Budget));
     assert_eq!(governor.grant(300 * SECOND), GrantDecision::At(301 * SECOND, HoldReason::Budget));
@@ -551,9 +605,9 @@ proptest! {
                 3 => if let Some(at) = sent.pop() { governor.lost(at); governor.released() },
                 _ => if let Some(at) = sent.pop() {
                     let status = StatusCode::from_u16([200, 429, 503, 404][usize::from(step - 4)]).unwrap();
-                    let left = RemainingBudget { remaining: number, reset: Some(Duration::from_secs(crawl)), limit: Some(number / 2), window: None };
+                    let left = RemainingBudget { name: 0, remaining: number, reset: Some(Duration::from_secs(crawl)), limit: Some(number / 2), window: None };
                     let wait = (crawl == 2).then_some(SECOND);
-                    governor.answered(now, at, status, &BudgetReport { wait, left: (number % 3 == 0).then_some(left) });
+                    governor.answered(now, at, status, &BudgetReport { wait, left: if number % 3 == 0 { vec![left] } else { Vec::new() }, at_a_time: (number % 5 == 0).then_some(number) });
                     governor.released();
                 },
             }

@@ -18,6 +18,7 @@ use super::pacing::{CrawlLine, Governors, Permit};
 use super::transport::{OutgoingBody, Transport};
 use super::{auth, origin_of, sent_body, watched_connection};
 use crate::config::{self, HttpVersion, RetryPolicy};
+use crate::pace::BudgetScope;
 use crate::pagination::PageRequest;
 use crate::pagination::redirects::CrawlRedirects;
 use crate::pagination::request::RequestBody;
@@ -83,7 +84,7 @@ impl Client {
         let crawl = Arc::new((first.url.path().to_owned(), CrawlRedirects::default()));
         let line = match &self.line {
             Some(line) => line.of_list(),
-            None => self.line_of(&first.url, &first.headers),
+            None => self.line_of(first),
         };
         Self { line: Some(line), crawl, ..self.clone() }
     }
@@ -106,7 +107,7 @@ impl Client {
     async fn permit(&self, page: &PageRequest) -> Permit {
         match &self.line {
             Some(line) => line.permit().await,
-            None => self.line_of(&page.url, &page.headers).permit().await,
+            None => self.line_of(page).permit().await,
         }
     }
 
@@ -126,8 +127,13 @@ impl Client {
         }
     }
 
-    fn line_of(&self, url: &Url, headers: &HeaderMap) -> CrawlLine {
-        self.governors.line(&self.upstream, &auth::identity(&self.upstream, url, headers))
+    fn line_of(&self, page: &PageRequest) -> CrawlLine {
+        let scope = match self.upstream.pace.budget.scope {
+            BudgetScope::Upstream => String::new(),
+            BudgetScope::Method => page.method.to_string(),
+            BudgetScope::Route => format!("{} {}", page.method, page.url.path()),
+        };
+        self.governors.line(&self.upstream, &auth::identity(&self.upstream, &page.url, &page.headers), &scope)
     }
 
     pub fn upstream(&self) -> &Arc<config::Upstream> {

@@ -199,3 +199,21 @@ async fn a_reader_that_stalls_a_crawl_is_logged_with_its_collection() {
     let (said, _) = process.end().await;
     assert_eq!(said.matches("waits for a slow reader").count(), 1, "{said}");
 }
+
+#[tokio::test]
+async fn a_budget_of_one_route_that_is_spent_holds_no_other_route() {
+    let spent = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "600"), ("x-ratelimit-limit", "100")];
+    let upstream = Upstream::scripted(0, move |asked, _| match &*asked.target {
+        "/spent" => Reply::Whole(answer(200, &spent, "[1]")),
+        _ => Reply::json("[2]"),
+    })
+    .await;
+    let proxy =
+        Proxy::start(&collection(&upstream.url(), &format!("{ONE_PAGE}\nrate_limit = {{ per = \"route\" }}"))).await;
+    for (target, lines) in [("/spent", "1\n"), ("/other", "2\n")] {
+        // One governor for both would hold the second for ten minutes.
+        let received = client::receive(Version::Http1, proxy.address, stream(target)).await;
+        assert_eq!(received.whole(), lines);
+    }
+    assert_eq!(upstream.asked().len(), 2);
+}

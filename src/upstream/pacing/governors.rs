@@ -65,14 +65,15 @@ impl Governors {
     }
 
     /// Makes a new crawl's place in the queue of this upstream and these credentials. Of several configurations of one
-    /// upstream's pace the first is used.
+    /// upstream's pace the first is used. `scope` names the requests that share budgets.
     pub(in crate::upstream) fn line(
         &self,
         upstream: &config::Upstream,
         credentials: &[(String, Vec<u8>)],
+        scope: &str,
     ) -> CrawlLine {
         let crawl = CrawlId(self.registry.crawls.fetch_add(1, Ordering::Relaxed));
-        let key = self.key_of(upstream, credentials);
+        let key = self.key_of(upstream, credentials, scope);
         let mut known = self.registry.known.lock();
         if let Some(governor) = known.by_credential.get(&key) {
             governor.touch();
@@ -86,8 +87,8 @@ impl Governors {
         CrawlLine::new(governor, crawl)
     }
 
-    fn key_of(&self, upstream: &config::Upstream, credentials: &[(String, Vec<u8>)]) -> (String, u64) {
-        (origin_of(upstream), self.registry.hasher.hash_one(credentials))
+    fn key_of(&self, upstream: &config::Upstream, credentials: &[(String, Vec<u8>)], scope: &str) -> (String, u64) {
+        (origin_of(upstream), self.registry.hasher.hash_one((credentials, scope)))
     }
 }
 
@@ -127,7 +128,7 @@ impl Governors {
     }
 
     pub(super) fn knows(&self, upstream: &config::Upstream, credentials: &[(String, Vec<u8>)]) -> bool {
-        let key = self.key_of(upstream, credentials);
+        let key = self.key_of(upstream, credentials, "");
         self.registry.known.lock().by_credential.contains_key(&key)
     }
 }

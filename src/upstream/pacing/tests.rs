@@ -23,7 +23,7 @@ fn upstream(width: u32) -> config::Upstream {
 
 fn lines<const N: usize>(width: u32) -> (Governors, [CrawlLine; N]) {
     let (governors, upstream) = (Governors::default(), upstream(width));
-    let lines = std::array::from_fn(|_| governors.line(&upstream, &[]));
+    let lines = std::array::from_fn(|_| governors.line(&upstream, &[], ""));
     (governors, lines)
 }
 
@@ -137,10 +137,10 @@ async fn credentials_are_added_up_and_those_that_are_forgotten_stay_counted() {
     elsewhere.url = Url::parse("http://127.0.0.1:2").unwrap();
     let key = |number: usize| vec![("authorization".to_owned(), number.to_string().into_bytes())];
     for number in 1..FEW {
-        let permit = governors.line(&upstream, &key(number)).permit().await;
+        let permit = governors.line(&upstream, &key(number), "").permit().await;
         answer(&permit, 429, &[("retry-after", "1")]);
     }
-    let _permit = governors.line(&elsewhere, &[]).permit().await;
+    let _permit = governors.line(&elsewhere, &[], "").permit().await;
     tokio::time::advance(KEPT).await;
     let counted = || {
         let upstreams = governors.by_origin();
@@ -155,7 +155,7 @@ async fn credentials_are_added_up_and_those_that_are_forgotten_stay_counted() {
     assert_eq!((before[0].2, before[0].3), (0, refused));
     let one = RequestCounts { requests: 1, ..RequestCounts::default() };
     assert_eq!(before[1], ("http://127.0.0.1:2".to_owned(), 3, 1, one));
-    drop(governors.line(&upstream, &key(FEW)));
+    drop(governors.line(&upstream, &key(FEW), ""));
     assert_eq!(governors.traffic().len(), 2, "the others are forgotten");
     let after = counted();
     assert_eq!((after[0].1, after[0].3), (3, refused));
@@ -182,14 +182,14 @@ async fn turns_come_when_nobody_but_the_clock_brings_them() {
 async fn each_credential_has_a_governor_that_is_kept_while_it_is_used() {
     let (governors, upstream) = (Governors::default(), upstream(1));
     let key = |number: usize| vec![("authorization".to_owned(), number.to_string().into_bytes())];
-    let kept = governors.line(&upstream, &key(0));
+    let kept = governors.line(&upstream, &key(0), "");
     let _permit = kept.permit().await;
     for number in (0..FEW).chain(0..FEW) {
-        drop(governors.line(&upstream, &key(number)));
+        drop(governors.line(&upstream, &key(number), ""));
     }
     assert_eq!(governors.traffic().len(), FEW);
     tokio::time::advance(KEPT).await;
-    drop(governors.line(&upstream, &key(FEW)));
+    drop(governors.line(&upstream, &key(FEW), ""));
     let in_flight: usize = governors.traffic().iter().map(|standing| standing.load.in_flight).sum();
     assert_eq!((governors.traffic().len(), in_flight), (2, 1));
 }
@@ -198,17 +198,17 @@ async fn each_credential_has_a_governor_that_is_kept_while_it_is_used() {
 async fn ever_new_credentials_push_out_those_that_were_used_longest_ago_and_none_that_is_in_use() {
     let (governors, upstream) = (Governors::default(), upstream(1));
     let key = |number: usize| vec![("authorization".to_owned(), number.to_string().into_bytes())];
-    let permit = governors.line(&upstream, &key(0)).permit().await;
-    let busy = governors.line(&upstream, &key(1));
+    let permit = governors.line(&upstream, &key(0), "").permit().await;
+    let busy = governors.line(&upstream, &key(1), "");
     let first = busy.permit().await;
     let mut waits = pin!(busy.permit());
     assert!(poll(waits.as_mut()).is_none());
-    answer(&governors.line(&upstream, &key(2)).permit().await, 429, &[("retry-after", "300")]);
+    answer(&governors.line(&upstream, &key(2), "").permit().await, 429, &[("retry-after", "300")]);
     for number in 3..MOST + 10 * MARGIN {
-        answer(&governors.line(&upstream, &key(number)).permit().await, 200, &[]);
+        answer(&governors.line(&upstream, &key(number), "").permit().await, 200, &[]);
         assert!(governors.count() <= MOST);
         // Used again and again, it is never the one that was used longest ago.
-        drop(governors.line(&upstream, &key(3)));
+        drop(governors.line(&upstream, &key(3), ""));
         tokio::time::advance(Duration::from_millis(1)).await;
     }
     let all = MOST + 10 * MARGIN;
@@ -226,10 +226,10 @@ async fn ever_new_credentials_push_out_those_that_were_used_longest_ago_and_none
 async fn governors_in_use_are_kept_however_many_they_are() {
     let (governors, upstream) = (Governors::default(), upstream(1));
     let key = |number: usize| vec![("cookie".to_owned(), number.to_string().into_bytes())];
-    let lines: Vec<_> = (0..MOST + FEW).map(|number| governors.line(&upstream, &key(number))).collect();
+    let lines: Vec<_> = (0..MOST + FEW).map(|number| governors.line(&upstream, &key(number), "")).collect();
     assert_eq!(governors.count(), MOST + FEW);
     assert_eq!(governors.next_sweep(), MOST + FEW, "and are not searched for each");
     drop(lines);
-    drop(governors.line(&upstream, &key(MOST + FEW)));
+    drop(governors.line(&upstream, &key(MOST + FEW), ""));
     assert_eq!(governors.count(), MOST - MARGIN + 1);
 }
