@@ -1,0 +1,217 @@
+"""Records that formats tend to lose: what readers of each format give back is what the upstream sent."""
+
+import csv
+import io
+import json
+import subprocess
+from collections import Counter
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import duckdb
+import pandas
+import polars
+import pyarrow
+import pyarrow.csv
+import pytest
+import requests
+from harness.scripted import Server
+
+RECORDS = 10_100
+FLIP = 10_000
+PAGE = 1_000
+#: Records with what other programs' numbers and texts can't hold.
+HALF = 6
+BEYOND_FLOATS = {3: '"big":9223372036854775808', 4: '"big":-1e400', 5: '"big":0.10', HALF: r'"half":"a\ud800b"'}
+
+
+def record(number: int) -> str:
+    """The text of a record."""
+    members = [f'"id":{number}', f'"flip":{number}' if number < FLIP else f'"flip":"n{number}"']
+    match number:
+        case 7:
+            members += [f'"wide{column}":{column}' for column in range(600)]
+        case 1:
+            members += ['"deep":' + '{"d":' * 60 + '[1,{"x":"]}"}]' + "}" * 60, '"empty":{}', '"none":null', '"text":""']
+        case 2:
+            members += [r'"second":true', r'"a.b":1', r'"a":{"b":2}', r'"q\"uo,te\n":"x,\"y\"\r\nz"', r'"":{"":"nameless"}', r'"ü":"№ \t"']
+        case _ if number in BEYOND_FLOATS:
+            members.append(BEYOND_FLOATS[number])
+        case 10_000:
+            members.append('"late":{"x":"at ten thousand"}')
+        case _ if number == RECORDS - 1:
+            members.append('"last":[1,2]')
+    return "{" + ",".join(members) + "}"
+
+
+TEXTS = [record(number) for number in range(RECORDS)]
+
+
+def parsed(text: str | bytes):
+    """JSON whose numbers keep their spelling."""
+    return json.loads(text, parse_int=Number, parse_float=Number)
+
+
+class Number(str):
+    """The spelling of a number."""
+
+
+def leaves(value, *path: str) -> list[tuple[str, str]]:
+    """Each value that is no object with members, by its path, as the text of a cell; empty ones are left out."""
+    match value:
+        case dict() if value:
+            return [leaf for name, inner in value.items() for leaf in leaves(inner, *path, name)]
+        case None | "":
+            return []
+        case str():
+            # Half of a surrogate pair stays escaped.
+            return [(".".join(path), value.replace("\ud800", "\\ud800"))]
+        case True | False:
+            return [(".".join(path), str(value).lower())]
+    # The numbers of the arrays above.
+    text = json.dumps(value, separators=(",", ":")).replace('"1"', "1").replace('"2"', "2")
+    return [(".".join(path), text)]
+
+
+def cells(header: list[str], row: list[str]) -> Counter:
+    """The same of a row. The name of a second column of one path is its pointer."""
+    found = []
+    for name, cell in zip(header, row, strict=True):
+        if name == "_more" and cell:
+            # Its members are paths already, and their numbers keep their spelling.
+            found += [leaf for path, value in parsed(cell).items() for leaf in leaves(value, path)]
+        elif cell:
+            found.append((name.replace("/", ".").removeprefix(".") if name.startswith("/") else name, cell))
+    return Counter(found)
+
+
+@pytest.fixture(scope="module")
+def upstream():
+    def answer(request) -> None:
+        first = int(parse_qs(urlsplit(request.path).query).get("cursor", ["0"])[0])
+        following = f'"{first + PAGE}"' if first + PAGE < RECORDS else "null"
+        body = f'{{"data":[{",".join(TEXTS[first : first + PAGE])}],"next_cursor":{following}}}'.encode()
+        request.send_response(200)
+        request.send_header("Content-Type", "application/json")
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+    server = Server(answer)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def url(upstream, kept):
+    config = f'[[collection]]\npath = "/odd"\nupstream = "{upstream.url}"\nrecords = "data"\npagination = {{ type = "cursor", next = "next_cursor", param = "cursor" }}\n'
+    return kept(config=config, fresh_for="5m").start().url + "/odd"
+
+
+def body_of(url: str, form: str) -> bytes:
+    response = requests.get(f"{url}?_format={form}", timeout=60)
+    response.raise_for_status()
+    return response.content
+
+
+def test_json_formats_have_every_byte(url):
+    expected = [parsed(text) for text in TEXTS]
+    assert body_of(url, "ndjson").decode().splitlines() == TEXTS
+    assert parsed(body_of(url, "json")) == expected
+    assert [parsed(text) for text in body_of(url, "json-seq").split(b"\x1e")[1:]] == expected
+
+
+def printed(*command: str) -> list:
+    said = subprocess.run(command, capture_output=True, timeout=60, check=True).stdout
+    return [json.loads(line) for line in said.splitlines()]
+
+
+def differing(found: list, numbers: list[int]) -> set[int]:
+    """Numbers of the records that were read as others."""
+    return {number for number, one in zip(numbers, found, strict=True) if one != json.loads(TEXTS[number])}
+
+
+@pytest.mark.parametrize("form", ["json", "ndjson"])
+def test_node_reads_the_same_but_for_numbers_that_it_lacks(form, url, tmp_path: Path):
+    file = tmp_path / "body"
+    file.write_bytes(body_of(url, form))
+    parse = "JSON.parse(text)" if form == "json" else "text.trimEnd().split('\\n').map(line => JSON.parse(line))"
+    script = f"const text = require('fs').readFileSync(process.argv[1]).toString(); for (const one of {parse}) console.log(JSON.stringify(one));"
+    assert differing(printed("node", "-e", script, str(file)), list(range(RECORDS))) <= BEYOND_FLOATS.keys()
+
+
+def test_jq_reads_the_same_but_for_what_it_refuses(url, tmp_path: Path):
+    """jq 1.6 reports half of a surrogate pair as an error, and newer ones replace it."""
+    file = tmp_path / "body"
+    lines = body_of(url, "ndjson").splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:HALF] + lines[HALF + 1 :]))
+    numbers = [number for number in range(RECORDS) if number != HALF]
+    assert differing(printed("jq", "-c", ".", str(file)), numbers) <= BEYOND_FLOATS.keys()
+
+
+@pytest.fixture
+def table(url):
+    """A table, its header and its rows as Python reads them, all of which are the records."""
+    body = body_of(url, "csv")
+    header, *rows = csv.reader(io.StringIO(body.decode(), newline=""), strict=True)
+    assert len(rows) == RECORDS
+    assert (header[0], header[-1], len(header)) == ("id", "_more", 513)
+    for text, row in zip(TEXTS, rows, strict=True):
+        assert cells(header, row) == Counter(leaves(parsed(text))), text
+    assert rows[FLIP][header.index("_more")] == '{"late.x":"at ten thousand"}'
+    return body, header, rows
+
+
+def with_duckdb(file: Path, options: str) -> list[list]:
+    # Without a line end it guesses one, and fails where a text contains others.
+    call = f"read_csv('{file}', quote = '\"', new_line = '\\r\\n', header = true{options})"
+    found = duckdb.sql(f"select * from {call}").fetchall()
+    return [[cell if cell is not None else "" for cell in row] for row in found]
+
+
+def with_sqlite(file: Path) -> list[list[str]]:
+    command = ["sqlite3", ":memory:", ".mode csv", f".import {file} t", ".mode json", "select * from t"]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=True)
+    return [list(row.values()) for row in json.loads(done.stdout)]
+
+
+def test_readers_of_tables_have_the_same_cells(table, tmp_path: Path):
+    body, header, rows = table
+    file = tmp_path / "odd.csv"
+    file.write_bytes(body)
+    parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    text = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header, pyarrow.string()), strings_can_be_null=False)
+    found = {
+        "pandas": pandas.read_csv(file, dtype=str, keep_default_na=False, na_filter=False).values.tolist(),
+        "polars": [[cell or "" for cell in row] for row in polars.read_csv(body, infer_schema=False).rows()],
+        "pyarrow": [list(row.values()) for row in pyarrow.csv.read_csv(file, parse_options=parse, convert_options=text).to_pylist()],
+        "DuckDB": with_duckdb(file, ", all_varchar = true"),
+        "sqlite3": with_sqlite(file),
+    }
+    for name, read in found.items():
+        assert read == rows, name
+
+
+def test_a_column_whose_type_changes_is_read_as_it_is_or_not_at_all(table, tmp_path: Path):
+    """With types that the readers guess."""
+    body, header, rows = table
+    file = tmp_path / "odd.csv"
+    file.write_bytes(body)
+    place = header.index("flip")
+    parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    outcomes = {}
+    for name, read in {
+        "pandas": lambda: pandas.read_csv(file)["flip"].tolist(),
+        "polars": lambda: polars.read_csv(body)["flip"].to_list(),
+        "pyarrow": lambda: pyarrow.csv.read_csv(file, parse_options=parse)["flip"].to_pylist(),
+        "DuckDB": lambda: [row[place] for row in with_duckdb(file, "")],
+    }.items():
+        try:
+            found = [str(value) for value in read()]
+        except Exception as error:  # noqa: BLE001
+            outcomes[name] = type(error).__name__
+            continue
+        outcomes[name] = "the same"
+        assert found == [row[place] for row in rows], name
+    print(outcomes)
+    assert "the same" in outcomes.values()
