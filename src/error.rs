@@ -39,6 +39,8 @@ pub enum Fault {
     Upstream,
     /// The collection is configured wrongly.
     Configuration,
+    /// The configured credentials yield no token.
+    Credentials,
     /// The pages do not prove that the collection is complete.
     Unproven,
     /// Records moved while the collection was read: some may be missing.
@@ -68,6 +70,7 @@ impl Fault {
             | Self::Unreachable
             | Self::Timeout
             | Self::Upstream
+            | Self::Credentials
             | Self::Stopped => true,
             Self::Configuration | Self::Unproven | Self::Moved | Self::Changed | Self::Lost => false,
         }
@@ -86,7 +89,7 @@ impl Fault {
         match self {
             Self::Refused(_) | Self::Unreachable | Self::Timeout | Self::Upstream | Self::Changed => "upstream",
             Self::RefusedClient(_) => "client",
-            Self::Configuration | Self::RefusedConfiguration(_) => "configuration",
+            Self::Configuration | Self::RefusedConfiguration(_) | Self::Credentials => "configuration",
             Self::Unproven => "unproven",
             Self::Moved => "moved",
             Self::Lost | Self::Stopped => "unpage",

@@ -100,7 +100,7 @@ fn the_reference_names_every_key() {
         }
     }
     assert!(keys.len() > 100, "only {} keys", keys.len());
-    let pages = ["docs/configuration.md", "docs/configuration-server.md"];
+    let pages = ["docs/configuration.md", "docs/configuration-server.md", "docs/credentials.md"];
     let text = pages.map(|page| fs::read_to_string(root().join(page)).unwrap()).join("\n");
     let words: BTreeSet<_> = text.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
     let missing: Vec<_> = keys.iter().filter(|key| !words.contains(key.as_str())).collect();
@@ -112,7 +112,7 @@ fn collect_keys(value: &toml::Value, keys: &mut BTreeSet<String>) {
         toml::Value::Table(table) => {
             for (key, value) in table {
                 // These tables have an API's own names.
-                if !["headers", "body", "link_attr", "with"].contains(&key.as_str()) {
+                if !["headers", "body", "link_attr", "with", "params", "claims"].contains(&key.as_str()) {
                     collect_keys(value, keys);
                 }
                 keys.insert(key.clone());
@@ -145,6 +145,7 @@ fn every_fetch_in_the_documents_has_arguments_that_unpage_takes() {
     let folder = tempfile::tempdir().unwrap();
     let query = blocks.iter().find(|block| block.language == "json").unwrap();
     fs::write(folder.path().join("products.json"), &query.text).unwrap();
+    fs::write(folder.path().join("token.toml"), "bearer = { env = \"PATH\" }").unwrap();
     let mut count = 0;
     for block in blocks.iter().filter(|block| block.language == "sh") {
         for command in commands(&block.text).filter(|command| command.starts_with("unpage fetch ")) {

@@ -7,7 +7,7 @@ use http::Method;
 use super::Exit;
 use super::absent_secrets::SecretsOrNone;
 use super::check_files::{self, FileFlaw};
-use crate::config::{Collection, Config, Credentials};
+use crate::config::{Collection, Config, Credentials, Grant};
 
 const EXAMPLES: &str = "Examples:
   unpage check unpage.toml
@@ -65,12 +65,30 @@ pub(super) fn run(arguments: &CheckArguments) -> Exit {
 
 /// Requests that any client can have done as the operator, and identities that don't count.
 fn warnings(config: &Config) -> Vec<String> {
-    let of = |collection| [deputy(collection), ignored(collection)].concat();
+    let of = |collection: &Collection| {
+        [deputy(collection), ignored(collection), token(&collection.upstream.credentials)].concat()
+    };
     let mut warnings: Vec<String> = config.collections.iter().flat_map(|collection| of(collection)).collect();
     // Collections of one upstream share its rules.
     warnings.sort();
     warnings.dedup();
     warnings
+}
+
+/// Tokens that end with the process, and secrets that anyone on the way can read.
+fn token(credentials: &Credentials) -> Vec<String> {
+    let Credentials::Token(_, settings) = credentials else { return Vec::new() };
+    let endpoint = settings.endpoint();
+    let is_lost = matches!(settings.grant, Grant::RefreshToken { keep: None, .. });
+    let lost = is_lost.then(|| {
+        format!(
+            "credentials.token: a refresh token that {endpoint} replaces is lost at a restart: set `keep` to a file"
+        )
+    });
+    let is_local = settings.url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
+    let is_clear = settings.url.scheme() == "http" && !is_local;
+    let clear = is_clear.then(|| format!("credentials.token: secrets go to {endpoint} in the clear: write https://"));
+    lost.into_iter().chain(clear).collect()
 }
 
 fn deputy(Collection { path, method, upstream, .. }: &Collection) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use crate::config::{Config, Upstream};
+use crate::config::{Config, Credentials, Grant, Upstream};
 use crate::server::{TlsError, TlsSettings};
 use crate::upstream::authorities;
 
@@ -25,9 +25,16 @@ pub(super) fn flaws(config: &Config) -> Vec<FileFlaw> {
         seen.push(ca);
         of_authorities(upstream, ca)
     });
+    let keeps = config.collections.iter().filter_map(|collection| match &collection.upstream.credentials {
+        Credentials::Token(_, settings) => match &settings.grant {
+            Grant::RefreshToken { keep, .. } => keep.as_deref()?.parent().and_then(of_keep),
+            Grant::ClientCredentials | Grant::JwtBearer(_) | Grant::Login => None,
+        },
+        Credentials::Passed | Credentials::Fixed(..) => None,
+    });
     let settings = &config.snapshots.settings;
     let dir = settings.dir.as_deref().filter(|_| settings.disk > 0);
-    tls.chain(upstreams.collect::<Vec<_>>()).chain(dir.and_then(of_folder)).collect()
+    tls.chain(upstreams.collect::<Vec<_>>()).chain(keeps).chain(dir.and_then(of_folder)).collect()
 }
 
 fn of_tls(error: &TlsError) -> FileFlaw {
@@ -56,6 +63,14 @@ fn of_folder(dir: &Path) -> Option<FileFlaw> {
         Err(why) => Err(why),
     };
     Some(of_access("snapshots.dir", existing, &probed.err()?, hint))
+}
+
+/// Checks that the file of a refresh token can be replaced in this folder.
+fn of_keep(folder: &Path) -> Option<FileFlaw> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let why = tempfile::tempfile_in(folder).err()?;
+    let hint = "set `keep` to a file in a folder in which the user of `serve` may make files";
+    Some(of_access("credentials.token.keep", folder, &why, hint))
 }
 
 fn of_access(key: &str, path: &Path, why: &io::Error, hint: &'static str) -> FileFlaw {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use super::crawl_target::{self, OwnRequest};
-use crate::config::{Collection, Machine, Options, Proxy, Secrets};
+use crate::config::{Collection, Machine, Options, Proxy, Secrets, toml_inline};
 use crate::crawl::Crawl;
 
 /// Header fields that belong to a connection or a page, which the user can't set.
@@ -114,6 +114,9 @@ pub(super) struct CrawlArguments {
     /// Environment variable with a token, sent as `Authorization: Bearer`
     #[arg(long, value_name = "NAME")]
     bearer_env: Option<String>,
+    /// TOML file with keys of `credentials`, as [token]: its token is renewed during the fetch
+    #[arg(long, value_name = "FILE", conflicts_with = "bearer_env")]
+    token_config: Option<PathBuf>,
     /// HTTP proxy in front of the API; `env`: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, as curl [default: env]
     #[arg(long, value_name = "none|env|URL", value_parser = proxy)]
     proxy: Option<Proxy>,
@@ -131,8 +134,10 @@ impl CrawlArguments {
     /// The same with the secrets of another place.
     pub(super) fn crawl_with(self, secrets: &dyn Secrets) -> Result<(Crawl, Arc<Collection>), String> {
         let mut headers = self.fields()?;
-        if self.bearer_env.is_some() && headers.contains_key(header::AUTHORIZATION) {
-            return Err("--bearer-env and -H Authorization: both are credentials: give one of them".to_owned());
+        let credentials = self.credentials()?;
+        if credentials.is_some() && headers.contains_key(header::AUTHORIZATION) {
+            let option = if self.bearer_env.is_some() { "--bearer-env" } else { "--token-config" };
+            return Err(format!("{option} and -H Authorization: both are credentials: give one of them"));
         }
         let options = self.options(headers.remove(header::ACCEPT).as_ref());
         let own = OwnRequest { headers, data: self.data.clone(), proxy: self.proxy.clone(), secrets };
@@ -202,12 +207,23 @@ impl CrawlArguments {
             ("redirects", self.redirects.clone()),
             ("ca", self.cacert.clone()),
             ("accept", accept.and_then(|accept| accept.to_str().ok()).and_then(text)),
-            ("credentials", self.bearer_env.as_ref().map(|name| format!("{{ bearer = {{ env = {name:?} }} }}"))),
+            // What can't be read is told by `crawl`.
+            ("credentials", self.credentials().unwrap_or_default()),
         ];
         let lists = [("keep", &self.keep), ("upstream_aliases", &self.upstream_aliases)];
         let lists = lists.into_iter().flat_map(|(key, values)| values.iter().map(move |value| (key, value.clone())));
         let single = single.into_iter().filter_map(|(key, value)| Some((key, value?)));
         Options { keys: single.chain(lists).collect(), set: self.set.clone() }
+    }
+
+    /// Returns the configured credentials as an inline table.
+    fn credentials(&self) -> Result<Option<String>, String> {
+        let Some(file) = &self.token_config else {
+            return Ok(self.bearer_env.as_ref().map(|name| format!("{{ bearer = {{ env = {name:?} }} }}")));
+        };
+        let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
+        let inline = text.and_then(|text| toml_inline(&text));
+        inline.map(Some).map_err(|what| format!("--token-config: {}: {what}", file.display()))
     }
 
     fn fields(&self) -> Result<HeaderMap, String> {

@@ -8,7 +8,7 @@ use url::Url;
 use super::absent_secrets::SecretsOrNone;
 use super::crawl_args::CrawlArguments;
 use super::{Exit, logging};
-use crate::config::{ChosenBy, Collection, Credentials, SecretPlace, written};
+use crate::config::{ChosenBy, Collection, SecretPlace, written};
 use crate::crawl::{Crawl, Parents};
 use crate::pagination::request::with_braces;
 use crate::pagination::{End, PageSize, Pagination};
@@ -75,10 +75,10 @@ fn explain(crawl: &Crawl, collection: &Collection) -> Result<String, String> {
     line(name, &format!("{own}{filled}"));
     line(
         "credentials",
-        match &collection.upstream.credentials {
-            Credentials::Passed => "the client's own",
-            Credentials::Fixed(SecretPlace::Header(..), _) => "configured, in a header field",
-            Credentials::Fixed(SecretPlace::Query(_), _) => "configured, in a query parameter",
+        match collection.upstream.credentials.place() {
+            None => "the client's own",
+            Some(SecretPlace::Header(..)) => "configured, in a header field",
+            Some(SecretPlace::Query(_)) => "configured, in a query parameter",
         },
     );
     if let Some(windows) = &pagination.windows {

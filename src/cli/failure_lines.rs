@@ -6,7 +6,13 @@ use crate::config::{KeyPlace, key_place};
 use crate::error::Failure;
 
 /// Options that are not named as their keys are.
-const OTHER_NAMES: [(&str, &str); 4] = [("ca", "--cacert"), ("accept", "-H"), ("headers", "-H"), ("credentials", "-H")];
+const OTHER_NAMES: [(&str, &str); 5] = [
+    ("ca", "--cacert"),
+    ("accept", "-H"),
+    ("headers", "-H"),
+    ("credentials.token", "--token-config"),
+    ("credentials", "-H"),
+];
 
 /// Prints a failure, the party at fault and the remedy, by the options of the command with these arguments.
 pub(super) fn tell<A: Args>(failure: &Failure) {
@@ -25,7 +31,8 @@ fn options_for<A: Args>(hint: &str) -> Option<String> {
     for (key, place) in keys_in(hint).into_iter().filter(|(key, _)| *key != "path") {
         let (table, is_inner) = key.split_once('.').map_or((key, false), |(table, _)| (table, true));
         let flag = table.replace('_', "-");
-        let other = OTHER_NAMES.iter().find(|(name, _)| *name == table).map(|(_, option)| *option);
+        let is_own = |name: &str| name == table || key.starts_with("credentials.token") && name == "credentials.token";
+        let other = OTHER_NAMES.iter().find(|(name, _)| is_own(name)).map(|(_, option)| *option);
         let option = match (other, place) {
             (Some(option), _) => format!("`{key}` is {option}"),
             (None, KeyPlace::Collection) if !is_inner && flags.contains(&flag.as_str()) => {

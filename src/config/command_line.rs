@@ -270,7 +270,8 @@ fn top_key(at: &str) -> &str {
 fn option(key: &str) -> String {
     let (top, rest) = key.split_at(key.find('.').unwrap_or(key.len()));
     match top {
-        "credentials" => "--bearer-env".to_owned(),
+        "credentials" if rest.is_empty() || rest.starts_with(".bearer") => "--bearer-env".to_owned(),
+        "credentials" => format!("--token-config {}", rest.trim_start_matches('.')),
         "ca" => "--cacert".to_owned(),
         "accept" => "--header".to_owned(),
         "body" => "--data".to_owned(),

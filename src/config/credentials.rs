@@ -1,12 +1,13 @@
 //! Credentials that unpage adds to requests: a secret, and its place in a request.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderName, HeaderValue};
+
+use super::secret::Secret;
+use super::token::TokenSettings;
 
 /// Credentials that unpage adds to a request. The client's own are passed on, unless they stand in the same field or
 /// parameter.
@@ -16,6 +17,8 @@ pub enum Credentials {
     Passed,
     /// A secret of the configuration.
     Fixed(SecretPlace, Secret),
+    /// A token that is requested from an endpoint.
+    Token(SecretPlace, Box<TokenSettings>),
 }
 
 /// Place of a secret in a request.
@@ -36,13 +39,6 @@ pub enum FieldForm {
     Basic(String),
 }
 
-/// Text that no message and no `Debug` output shows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret {
-    text: String,
-    file: Option<PathBuf>,
-}
-
 impl Credentials {
     /// Name of the query parameter that has them.
     pub fn query_param(&self) -> Option<&str> {
@@ -56,7 +52,7 @@ impl Credentials {
     pub fn place(&self) -> Option<&SecretPlace> {
         match self {
             Self::Passed => None,
-            Self::Fixed(place, _) => Some(place),
+            Self::Fixed(place, _) | Self::Token(place, _) => Some(place),
         }
     }
 
@@ -65,6 +61,7 @@ impl Credentials {
         match self {
             Self::Passed => None,
             Self::Fixed(place, secret) => Some((place, secret.expose().into())),
+            Self::Token(place, settings) => Some((place, settings.identity().into())),
         }
     }
 }
@@ -89,32 +86,5 @@ impl FieldForm {
         let mut value = HeaderValue::try_from(text).ok()?;
         value.set_sensitive(true);
         Some(value)
-    }
-}
-
-impl Secret {
-    pub fn new(text: String) -> Self {
-        Self { text, file: None }
-    }
-
-    /// The secret that stood in this file when the configuration was read.
-    pub fn in_file(text: String, file: &Path) -> Self {
-        Self { text, file: Some(file.to_owned()) }
-    }
-
-    /// Returns the text, for the one place that sends it.
-    pub fn expose(&self) -> &str {
-        &self.text
-    }
-
-    /// File that the secret came from.
-    pub fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
     }
 }

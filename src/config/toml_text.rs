@@ -73,6 +73,15 @@ pub(super) fn value(parsed: &DeValue<'_>) -> String {
     }
 }
 
+/// Returns a document as an inline table; the error is a description without the text.
+#[cfg(feature = "cli")]
+pub(crate) fn inline(document: &str) -> Result<String, String> {
+    match toml::de::DeTable::parse(document) {
+        Ok(table) => Ok(value(&DeValue::Table(table.into_inner()))),
+        Err(error) => Err(error.message().replace('\n', "; ")),
+    }
+}
+
 /// A basic string of one line, as JSON has it but for DEL, which TOML wants escaped too.
 pub(crate) fn text(text: &str) -> String {
     let mut quoted = String::from("\"");

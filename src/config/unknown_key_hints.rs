@@ -5,21 +5,25 @@ use super::key_names::{KeyNames, TOP};
 use super::keywords::nearest;
 use super::upstream::{self, UPSTREAM};
 use super::{
-    collection, collection_pagination, opened_state, pace, pagination_key, pagination_values, parent, partition_key,
-    secrets, server, since_valid_at, snapshots, tls,
+    collection, collection_pagination, credentials_key, opened_state, pace, pagination_key, pagination_values, parent,
+    partition_key, secrets, server, since_valid_at, snapshots, tls, token_key,
 };
 use crate::pagination::Style;
 
 /// All tables but the styles', in the order in which a hint looks for a key's own.
-pub(super) static LEVELS: [&dyn KeyNames; 35] = [
+pub(super) static LEVELS: [&dyn KeyNames; 39] = [
     &TOP,
     &snapshots::SNAPSHOTS,
     &COLLECTION,
     &UPSTREAM,
-    &secrets::CREDENTIALS,
-    &secrets::BASIC,
-    &secrets::NAMED,
+    &credentials_key::CREDENTIALS,
+    &credentials_key::BASIC,
+    &credentials_key::NAMED,
     &secrets::SECRET,
+    &token_key::TOKEN,
+    &token_key::CLIENT,
+    &token_key::JWT,
+    &token_key::PUT,
     &upstream::TIMEOUTS,
     &upstream::RETRY,
     &upstream::WAIT,

@@ -11,12 +11,15 @@ use super::key_names::Level;
 use super::keywords::Words;
 use super::pagination_values::PATH;
 use super::passthrough::Passthrough;
-use super::secrets::{self, Secrets};
+use super::secrets::Secrets;
 use super::table_schema::{ReadOnly, Schema, rule, table};
 use super::times_and_sizes::wait;
 use super::toml_node::{TomlNode, TomlTable};
 use super::urls_and_headers::{header_value, origin};
-use super::{HttpVersion, PrivateAddresses, Redirects, RetryPolicy, RewriteLinks, Timeouts, Upstream, pace, proxy};
+use super::{
+    HttpVersion, PrivateAddresses, Redirects, RetryPolicy, RewriteLinks, Timeouts, Upstream, credentials_key, pace,
+    proxy,
+};
 use crate::field_class::{FieldPattern, FieldRules};
 use crate::pagination::Path;
 
@@ -112,7 +115,7 @@ pub(super) fn read(
     if let (Some(ca), true) = (table.get("ca"), plain) {
         ca.refuse::<()>("no certificates are checked over plain http", "write https:// in the URL, or leave out ca");
     }
-    let credentials = table.maybe("credentials", |node| secrets::credentials(node, secrets));
+    let credentials = table.maybe("credentials", |node| credentials_key::read(node, secrets));
     let accept = table.maybe("accept", header_value);
     let headers = table.maybe("headers", headers).unwrap_or_default();
     let ignored = table.maybe("ignore_fields", ignored_fields).unwrap_or_default();

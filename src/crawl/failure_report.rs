@@ -76,6 +76,9 @@ pub(super) fn failed(client: &Client, error: &AttemptError, request: &PageReques
             let message = client.redact(&request.url, &request.headers, &message(error));
             Failure::new(Fault::Upstream, message, error.hint())
         }
+        AttemptError::Transport(error @ UpstreamError::Token(_)) if !error.is_transient() => {
+            Failure::new(Fault::Credentials, message(error), error.hint())
+        }
         AttemptError::Transport(error) => Failure::new(Fault::Unreachable, message(error), error.hint()),
         AttemptError::Page(wrong) => {
             let failure = broken(client, wrong, &request.url, &request.headers);
@@ -170,7 +173,8 @@ impl AttemptError {
                 UpstreamError::Connect(..)
                 | UpstreamError::Name(..)
                 | UpstreamError::Proxy(..)
-                | UpstreamError::Tls(..),
+                | UpstreamError::Tls(..)
+                | UpstreamError::Token(_),
             ) => true,
             Self::Transport(_) | Self::Page(_) => false,
         }
@@ -191,7 +195,7 @@ impl AttemptError {
             Self::Refused(head, _) => {
                 !matches!(head.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
             }
-            Self::Transport(UpstreamError::Stale(..)) => false,
+            Self::Transport(UpstreamError::Stale(..) | UpstreamError::Token(_)) => false,
             Self::Transport(_) | Self::Page(_) => true,
         }
     }

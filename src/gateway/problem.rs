@@ -44,9 +44,12 @@ pub(super) fn unreachable(error: &UpstreamError) -> Response<Body> {
         | UpstreamError::Stale(..)
         | UpstreamError::Proxy(..)
         | UpstreamError::Address(..)
-        | UpstreamError::Coding(_) => StatusCode::BAD_GATEWAY,
+        | UpstreamError::Coding(_)
+        | UpstreamError::Token(_) => StatusCode::BAD_GATEWAY,
     };
-    report(status, "upstream", &error.to_string(), error.hint())
+    let is_configured = matches!(error, UpstreamError::Token(error) if !error.is_transient());
+    let fault = if is_configured { Fault::Credentials } else { Fault::Unreachable };
+    report(status, fault.name(), &error.to_string(), error.hint())
 }
 
 /// Returns the report for a request that can't be answered.
@@ -230,7 +233,7 @@ pub(super) fn not_json(error: &serde_json::Error, kind: BodyKind) -> Response<Bo
 fn status_of(fault: Fault) -> StatusCode {
     match fault {
         Fault::Refused(status) | Fault::RefusedClient(status) | Fault::RefusedConfiguration(status) => status,
-        Fault::Unreachable | Fault::Upstream | Fault::Unproven | Fault::Moved | Fault::Changed => {
+        Fault::Unreachable | Fault::Upstream | Fault::Unproven | Fault::Moved | Fault::Changed | Fault::Credentials => {
             StatusCode::BAD_GATEWAY
         }
         Fault::Timeout => StatusCode::GATEWAY_TIMEOUT,

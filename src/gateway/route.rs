@@ -77,7 +77,7 @@ impl Routes {
             let upstream = &collection.upstream;
             let client = match (clients.iter().find(|(known, _)| Arc::ptr_eq(known, upstream)), transport) {
                 (Some((_, client)), _) => client.clone(),
-                (None, Some(transport)) => Client::with_transport(Arc::clone(upstream), governors, transport.clone()),
+                (None, Some(transport)) => Client::with_transport(Arc::clone(upstream), governors, transport.clone())?,
                 (None, None) => Client::new(Arc::clone(upstream), governors)?,
             };
             clients.push((Arc::clone(upstream), client.clone()));

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper_util::client::legacy::connect::capture_connection;
@@ -42,12 +42,18 @@ impl Client {
     /// authorities.
     pub fn new(upstream: Arc<config::Upstream>, governors: &Governors) -> Result<Self, ConnectorError> {
         let transport = Transport::hyper(&upstream)?;
-        Ok(Self::with_transport(upstream, governors, transport))
+        Self::with_transport(upstream, governors, transport)
     }
 
-    pub fn with_transport(upstream: Arc<config::Upstream>, governors: &Governors, transport: Transport) -> Self {
-        let credentials = CredentialSource::new(&upstream.credentials);
-        Self { transport, upstream, credentials, governors: governors.clone(), line: None, crawl: Arc::default() }
+    /// Makes a client with this transport. A token is requested over the network all the same.
+    pub fn with_transport(
+        upstream: Arc<config::Upstream>,
+        governors: &Governors,
+        transport: Transport,
+    ) -> Result<Self, ConnectorError> {
+        let credentials = CredentialSource::new(&upstream)?;
+        let governors = governors.clone();
+        Ok(Self { transport, upstream, credentials, governors, line: None, crawl: Arc::default() })
     }
 
     /// The same client with another transport.
@@ -144,20 +150,16 @@ impl Client {
     /// once more where there are others by now.
     pub async fn send_page(&self, page: &PageRequest) -> Result<(Permit, Response<CodedBody>), UpstreamError> {
         let permit = self.permit(page).await;
-        let credentials = self.credentials.current();
+        let credentials = self.credentials.current().await?;
         let answer = self.send(&page.url, self.page_request(page), &credentials).await?;
         permit.answered(answer.status(), answer.headers());
-        let Some(renewed) = self.after(&credentials, &answer) else { return Ok((permit, answer)) };
+        let renewed = self.credentials.after(&credentials, answer.status()).await?;
+        let Some(renewed) = renewed else { return Ok((permit, answer)) };
         drop((permit, answer));
         let permit = self.permit(page).await;
         let answer = self.send(&page.url, self.page_request(page), &renewed).await?;
         permit.answered(answer.status(), answer.headers());
         Ok((permit, answer))
-    }
-
-    /// Returns other credentials for a request that was answered so, if these were refused.
-    fn after(&self, sent: &RequestCredentials, answer: &Response<CodedBody>) -> Option<RequestCredentials> {
-        if answer.status() == StatusCode::UNAUTHORIZED { self.credentials.after(sent) } else { None }
     }
 
     fn page_request(&self, page: &PageRequest) -> Request<OutgoingBody> {
@@ -202,13 +204,13 @@ impl Client {
         url: &Url,
         request: Request<OutgoingBody>,
     ) -> Result<Response<CodedBody>, UpstreamError> {
-        let credentials = self.credentials.current();
+        let credentials = self.credentials.current().await?;
         if request.body().is_end_stream() {
             let mut again = Request::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
             again.method_mut().clone_from(request.method());
             again.headers_mut().clone_from(request.headers());
             let answer = self.send(url, request, &credentials).await?;
-            return match self.after(&credentials, &answer) {
+            return match self.credentials.after(&credentials, answer.status()).await? {
                 Some(renewed) => self.send(url, again, &renewed).await,
                 None => Ok(answer),
             };

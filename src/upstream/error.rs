@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::coding::BadCoding;
+use super::credential::TokenError;
 use super::resolver::RefusedAddress;
 
 /// Error of a request to the upstream: no response came, or its body broke off.
@@ -31,6 +32,9 @@ pub enum UpstreamError {
     Stale(String, String),
     #[error(transparent)]
     Coding(#[from] BadCoding),
+    /// The token of the request could not be had, and the request was not sent.
+    #[error(transparent)]
+    Token(#[from] TokenError),
 }
 
 /// Error of an upstream's certificate authorities or proxy.
@@ -40,6 +44,8 @@ pub enum ConnectorError {
     File { path: PathBuf, what: String },
     #[error("TLS can't be set up: {0}")]
     Tls(#[from] rustls::Error),
+    #[error("credentials.token: {0}")]
+    Key(String),
     #[error("the environment names a proxy by {0}, and unpage speaks HTTP with a proxy")]
     Proxy(String),
 }
@@ -50,6 +56,7 @@ impl ConnectorError {
         match self {
             Self::File { .. } => "set `ca` to a PEM file of certificates that this user can read",
             Self::Proxy(_) => "set proxy = \"none\" (fetch: --proxy none), or name an HTTP proxy",
+            Self::Key(_) => "set the key of credentials.token to a private key in PEM that fits its `algorithm`",
             Self::Tls(_) => "look at the platform's certificates, or set `ca` to a PEM file",
         }
     }
@@ -72,6 +79,7 @@ impl UpstreamError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Coding(bad) => bad.is_transient(),
+            Self::Token(error) => error.is_transient(),
             // A name that flips to such an address is a mistake or an attack, and no trouble that passes.
             Self::Address(..) => false,
             Self::Connect(..)
@@ -110,6 +118,7 @@ impl UpstreamError {
                 "the upstream, or something in front of it, cut the connection: its log may say why"
             }
             Self::Coding(bad) => bad.hint(),
+            Self::Token(error) => error.hint(),
         }
     }
 }

@@ -18,6 +18,7 @@ mod watched_connection;
 pub use body::{CodedBody, DecodedBody};
 pub use client::Client;
 pub use connect::authorities;
+pub use credential::TokenError;
 pub use error::{ConnectorError, UpstreamError};
 pub use pacing::{Governors, Permit, Traffic};
 pub use transport::{OutgoingBody, Transport};

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::client::{self, BOTH, Version};
-use super::proxy::{Proxy, collection, run};
-use super::upstream::{Asked, Reply, Upstream, answer};
+use super::proxy::{Process, Proxy, collection, run};
+use super::upstream::{Asked, Gate, Reply, Upstream, answer};
 
 const NEXT_URL: &str = "records = \"results\"\npagination = { type = \"next_url\", next = \"next\" }";
 
@@ -97,4 +97,329 @@ async fn fetch_follows_the_file_of_its_secret() {
     let output = run(arguments).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), 200);
+}
+
+/// A token server: its n-th answer is the token `token-n`, with these members beside it.
+async fn token_server(members: &'static str) -> Upstream {
+    Upstream::scripted(1, move |asked, _| {
+        Reply::json(format!("{{\"access_token\":\"token-{}\"{members}}}", asked.attempt))
+    })
+    .await
+}
+
+/// Credentials by this server, with these keys beside its URL.
+fn token(server: &Upstream, keys: &str) -> String {
+    format!("credentials = {{ token = {{ url = \"{}/token\", {keys} }} }}", server.url())
+}
+
+const CLIENT: &str = "grant = \"client_credentials\", client = { id = \"me\", secret = { env = \"CARGO_PKG_NAME\" } }";
+
+/// Number of a token.
+fn number(asked: &Asked) -> usize {
+    bearer(asked).strip_prefix("token-").and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+fn lines(received: &client::Received) -> usize {
+    received.whole().lines().count()
+}
+
+const ORDERS: &str = "/next_url/orders?page_size=50";
+
+#[tokio::test]
+async fn a_crawl_outlives_its_tokens() {
+    let tokens = token_server(",\"expires_in\":3600").await;
+    // Each token is good for three pages.
+    let upstream = Upstream::scripted(500, |asked, answer| match number(asked) == asked.page.div_ceil(3) {
+        true => Reply::Whole(answer),
+        false => refused(),
+    })
+    .await;
+    let proxy = Proxy::start(&collection(&upstream.url(), &format!("{}\n{NEXT_URL}", token(&tokens, CLIENT)))).await;
+    let received = client::receive(Version::Http1, proxy.address, client::stream(ORDERS)).await;
+    assert_eq!(lines(&received), 500);
+    let asked = tokens.asked();
+    assert_eq!((asked.len(), upstream.asked().len()), (4, 13));
+    for asked in asked {
+        assert_eq!(asked.header("authorization"), Some("Basic bWU6dW5wYWdl"));
+        assert_eq!((asked.method.as_str(), &*asked.body), ("POST", &b"grant_type=client_credentials"[..]));
+    }
+}
+
+#[tokio::test]
+async fn a_401_at_any_page_costs_one_renewal() {
+    for at in 1..=4 {
+        let tokens = token_server("").await;
+        let upstream = Upstream::scripted(200, move |asked, answer| match (asked.page == at, number(asked)) {
+            (true, 1) => refused(),
+            (_, 0) => Reply::status(400),
+            _ => Reply::Whole(answer),
+        })
+        .await;
+        let lines_of = format!("{}\n{NEXT_URL}", token(&tokens, CLIENT));
+        let proxy = Proxy::start(&collection(&upstream.url(), &lines_of)).await;
+        let received = client::receive(Version::Http1, proxy.address, client::stream(ORDERS)).await;
+        assert_eq!(lines(&received), 200);
+        assert_eq!((tokens.asked().len(), upstream.asked().len()), (2, 5), "page {at}");
+    }
+}
+
+#[tokio::test]
+async fn crawls_and_passed_requests_that_begin_together_share_one_token() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let tokens = Upstream::scripted(1, move |_, _| held.before(Reply::json("{\"access_token\":\"token-1\"}"))).await;
+    let upstream = Upstream::scripted(200, |asked, answer| match number(asked) {
+        1 => Reply::Whole(answer),
+        _ => refused(),
+    })
+    .await;
+    let lines_of = format!("{}\n{NEXT_URL}", token(&tokens, CLIENT));
+    let proxy = Proxy::start(&collection(&upstream.url(), &lines_of)).await;
+    let address = proxy.address;
+    let asking: Vec<_> = ["&a=1", "&a=2", "&a=3"]
+        .into_iter()
+        .flat_map(|own| [client::stream(&format!("{ORDERS}{own}")), client::get(&format!("{ORDERS}{own}"), "*/*")])
+        .map(|request| tokio::spawn(client::receive(Version::Http1, address, request)))
+        .collect();
+    gate.reached().await;
+    assert!(upstream.asked().is_empty());
+    gate.open();
+    for asked in asking {
+        assert_eq!(asked.await.unwrap().head.status, 200);
+    }
+    assert_eq!(tokens.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_renewal_is_the_configurations_fault_and_is_not_repeated() {
+    let error = "{\"error\":\"invalid_client\",\"error_description\":\"unpage is no secret of me\"}";
+    let tokens = Upstream::scripted(1, move |_, _| Reply::Whole(answer(401, &[], error))).await;
+    let upstream = Upstream::of(10).await;
+    let lines_of = format!("{}\n{NEXT_URL}", token(&tokens, CLIENT));
+    let proxy = Proxy::start(&collection(&upstream.url(), &lines_of)).await;
+    for accept in ["application/x-ndjson", "*/*", "application/x-ndjson"] {
+        let received = client::receive(Version::Http1, proxy.address, client::get(ORDERS, accept)).await;
+        let problem: serde_json::Value = serde_json::from_str(received.whole()).unwrap();
+        assert_eq!((received.head.status.as_u16(), &problem["fault"]), (502, &"configuration".into()), "{problem}");
+        let detail = problem["detail"].as_str().unwrap();
+        // The secret is `unpage`.
+        assert!(detail.contains("401 Unauthorized: invalid_client: … is no secret of me"), "{detail}");
+        assert!(problem["hint"].as_str().unwrap().contains("send = \"body\""), "{problem}");
+    }
+    assert_eq!((tokens.asked().len(), upstream.asked().len()), (1, 0));
+    // The upstream is well: without the credentials it answers.
+    let direct = Proxy::start(&collection(&upstream.url(), NEXT_URL)).await;
+    assert_eq!(client::receive(Version::Http1, direct.address, client::stream(ORDERS)).await.head.status, 200);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_not_well_is_asked_again_as_a_page_is() {
+    let tokens = Upstream::scripted(1, |asked, _| match asked.attempt {
+        1 => Reply::status(503),
+        2 => Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_vec()),
+        _ => Reply::json("{\"access_token\":\"token-1\"}"),
+    })
+    .await;
+    let upstream = Upstream::of(100).await;
+    let lines_of = format!("{}\n{NEXT_URL}", token(&tokens, CLIENT));
+    let proxy = Proxy::start(&collection(&upstream.url(), &lines_of)).await;
+    let received = client::receive(Version::Http1, proxy.address, client::stream(ORDERS)).await;
+    assert_eq!((lines(&received), tokens.asked().len(), upstream.asked().len()), (100, 3, 2));
+}
+
+#[tokio::test]
+async fn a_redirect_of_the_endpoint_leads_nowhere() {
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    other.set_nonblocking(true).unwrap();
+    let to = format!("http://{}/token?code=hunter2", other.local_addr().unwrap());
+    for status in [301, 302, 303, 307, 308] {
+        let to = to.clone();
+        let tokens = Upstream::scripted(1, move |_, _| Reply::Whole(answer(status, &[("location", &to)], ""))).await;
+        let url = format!("{}/orders", tokens.url());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token.toml");
+        fs::write(
+            &file,
+            format!("[token]\nurl = \"{}/token\"\n{}\n", tokens.url(), CLIENT.replace(", client", "\nclient")),
+        )
+        .unwrap();
+        let output = run(["fetch", &url, "--token-config", file.to_str().unwrap()]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("fault: configuration") && said.contains("leads to http://127.0.0.1:"), "{said}");
+        assert!(!output.status.success() && !said.contains("hunter2"), "{said}");
+        assert!(said.contains("--token-config"), "{said}");
+        assert_eq!(tokens.asked().len(), 1, "{said}");
+    }
+    assert_eq!(other.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "the other host was contacted");
+}
+
+#[tokio::test]
+async fn the_request_has_the_form_that_its_server_wants() {
+    let secret = "{ env = \"CARGO_PKG_NAME\" }";
+    let body =
+        format!("grant = \"client_credentials\", client = {{ id = \"me\", secret = {secret}, send = \"body\" }}");
+    let login = format!("grant = \"login\", params = {{ user = \"a&b\", password = {secret} }}");
+    for (keys, target, sent, answered, field, value) in [
+        (
+            format!("{body}, params = {{ scope = \"a b\" }}"),
+            "/token",
+            "grant_type=client_credentials&client_id=me&client_secret=unpage&scope=a+b",
+            Reply::json("{\"access_token\":\"s3cret\"}"),
+            "authorization",
+            "Bearer s3cret",
+        ),
+        (
+            format!("{login}, as = \"json\", access = \"data[0].token\", put = {{ header = \"X-Auth\" }}"),
+            "/token",
+            "{\"password\":\"unpage\",\"user\":\"a&b\"}",
+            Reply::json("{\"data\":[{\"token\":\"s3cret\"}]}"),
+            "x-auth",
+            "s3cret",
+        ),
+        (
+            format!("{login}, method = \"GET\", access = \"header:X-Token\", put = {{ query = \"key\" }}"),
+            "/token?password=unpage&user=a%26b",
+            "",
+            Reply::Whole(answer(201, &[("x-token", "s3cret")], "welcome")),
+            "",
+            "key=s3cret",
+        ),
+    ] {
+        let answered = std::sync::Mutex::new(Some(answered));
+        let tokens = Upstream::scripted(1, move |_, _| answered.lock().unwrap().take().unwrap()).await;
+        let upstream = Upstream::of(10).await;
+        let lines_of = format!("{}\n{NEXT_URL}", token(&tokens, &keys));
+        let proxy = Proxy::start(&collection(&upstream.url(), &lines_of)).await;
+        let received = client::receive(Version::Http1, proxy.address, client::stream(ORDERS)).await;
+        assert_eq!(lines(&received), 10);
+        assert!(!format!("{:?}", received.head).contains("s3cret"));
+        let (asked, page) = (&tokens.asked()[0], &upstream.asked()[0]);
+        assert_eq!((asked.target.as_str(), &*asked.body), (target, sent.as_bytes()));
+        match field {
+            "" => assert!(page.target.contains(value), "{}", page.target),
+            field => assert_eq!(page.header(field), Some(value)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rotated_refresh_token_is_kept_before_it_is_used_and_survives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let keep = folder.path().join("refresh");
+    // A refresh token is worth one use, and the n-th request has another one than all before it.
+    let tokens = Upstream::scripted(1, |asked, _| {
+        let (number, next) = (asked.page, asked.page + 1);
+        let wanted = if number == 1 { "refresh_token=unpage".to_owned() } else { format!("refresh_token=r{number}") };
+        if !String::from_utf8_lossy(&asked.body).contains(&wanted) || asked.attempt > 1 {
+            return Reply::Whole(answer(400, &[], "{\"error\":\"invalid_grant\"}"));
+        }
+        Reply::json(format!("{{\"access_token\":\"token-{number}\",\"refresh_token\":\"r{next}\"}}"))
+    })
+    .await;
+    let gate = Gate::default();
+    let held = gate.clone();
+    let kept = keep.clone();
+    let upstream = Upstream::scripted(100, move |asked, answer| {
+        let text = fs::read_to_string(&kept).unwrap();
+        assert!(text.contains(&format!("\"r{}\"", number(asked) + 1)), "used before it is kept: {text}");
+        if number(asked) == 1 { held.before(Reply::Whole(answer)) } else { Reply::Whole(answer) }
+    })
+    .await;
+    let grant = format!(
+        "grant = \"refresh_token\", refresh_token = {{ env = \"CARGO_PKG_NAME\" }}, keep = {:?}",
+        keep.to_str().unwrap()
+    );
+    let toml = collection(&upstream.url(), &format!("{}\n{NEXT_URL}", token(&tokens, &grant)));
+    let process = Process::serve(&toml).await;
+    let asking = tokio::spawn(client::receive(Version::Http1, process.address, client::stream(ORDERS)));
+    gate.reached().await;
+    process.signal(rustix::process::Signal::KILL);
+    process.end().await;
+    drop(asking.await);
+    gate.open();
+    for renewals in 2..=3 {
+        let process = Process::serve(&toml).await;
+        let received = client::receive(Version::Http1, process.address, client::stream(ORDERS)).await;
+        assert_eq!(lines(&received), 100, "{}", received.whole());
+        assert_eq!(tokens.asked().len(), renewals);
+        process.signal(rustix::process::Signal::TERM);
+        let (said, _) = process.end().await;
+        assert!(!said.contains("r2") && !said.contains("token-"), "{said}");
+    }
+    // A folder that takes no file: the refresh token is not used.
+    fs::remove_dir_all(folder.path()).unwrap();
+    let counts = || (upstream.asked().len(), tokens.asked().len());
+    let before = counts();
+    let proxy = Proxy::start(&toml).await;
+    let received = client::receive(Version::Http1, proxy.address, client::stream(ORDERS)).await;
+    assert!(received.head.status == 502 && received.whole().contains("`keep`"), "{}", received.whole());
+    assert_eq!(counts(), before);
+}
+
+/// All that unpage writes: its log with everything in it, reports, metrics, and the files of its snapshots.
+#[tokio::test]
+async fn no_secret_is_in_anything_that_is_written() {
+    let planted = ["s3cret-client", "s3cret-refresh", "s3cret-rotated", "s3cret-token", "s3cret-param"];
+    let folder = tempfile::tempdir().unwrap();
+    let secret = |name: &str, text: &str| {
+        fs::write(folder.path().join(name), text).unwrap();
+        format!("{{ file = {:?} }}", folder.path().join(name))
+    };
+    let [client_secret, refresh, param] =
+        [("client", planted[0]), ("first", planted[1]), ("param", planted[4])].map(|(name, text)| secret(name, text));
+    // The first two refresh tokens are good, and errors repeat what they were sent.
+    let tokens = Upstream::scripted(1, |asked, _| match asked.page {
+        number @ 1..=2 => Reply::json(format!(
+            "{{\"access_token\":\"s3cret-token-{number}\",\"refresh_token\":\"s3cret-rotated-{number}\"}}"
+        )),
+        _ => {
+            let sent = String::from_utf8_lossy(&asked.body).into_owned();
+            let error = serde_json::json!({ "error": "invalid_grant", "error_description": sent });
+            Reply::Whole(answer(400, &[], error.to_string()))
+        }
+    })
+    .await;
+    let upstream = Upstream::scripted(200, |asked, answer| match asked.page {
+        3.. => Reply::Whole(super::upstream::answer(401, &[], format!("bad token: {}", bearer(asked)))),
+        _ => Reply::Whole(answer),
+    })
+    .await;
+    let kept = folder.path().join("kept");
+    let keys = format!(
+        "grant = \"refresh_token\", client = {{ id = \"me\", secret = {client_secret}, send = \"body\" }}, \
+         refresh_token = {refresh}, keep = {kept:?}, params = {{ extra = {param} }}"
+    );
+    let snapshots = tempfile::tempdir().unwrap();
+    let toml = format!(
+        "[snapshots]\ndir = {:?}\n{}",
+        snapshots.path(),
+        collection(&upstream.url(), &format!("{}\n{NEXT_URL}", token(&tokens, &keys)))
+    );
+    let file = folder.path().join("unpage.toml");
+    fs::write(&file, toml).unwrap();
+    let process = Process::serve_debugging(&file).await;
+    let mut shown = String::new();
+    for target in [ORDERS, "/next_url/orders?page=9", ORDERS] {
+        for accept in ["application/x-ndjson", "*/*"] {
+            let received = client::receive(Version::Http1, process.address, client::get(target, accept)).await;
+            // The upstream's own answer may repeat a token to a client that it is passed on to.
+            if accept != "*/*" {
+                shown += &format!("{:?} {}", received.head, String::from_utf8_lossy(&received.body));
+            }
+        }
+    }
+    process.signal(rustix::process::Signal::TERM);
+    shown += &process.end().await.0;
+    assert!(shown.contains("invalid_grant") && tokens.asked().len() > 1, "{shown}");
+    let mut files = 0;
+    for file in fs::read_dir(snapshots.path()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
+    {
+        shown += &String::from_utf8_lossy(&fs::read(file).unwrap());
+        files += 1;
+    }
+    assert!(files > 0, "no journal was read");
+    assert!(fs::read_to_string(kept).unwrap().contains(planted[2]));
+    for secret in planted {
+        assert!(!shown.contains(secret), "{secret} in {shown}");
+    }
 }

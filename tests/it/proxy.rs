@@ -145,6 +145,13 @@ impl Process {
         Self::spawn(command, ["--config".as_ref(), file.path().as_os_str()]).await
     }
 
+    /// Starts the binary with a configuration file and a log of all that may help.
+    pub(super) async fn serve_debugging(file: &std::path::Path) -> Self {
+        let mut command = binary();
+        command.env("UNPAGE_LOG", "debug");
+        Self::spawn(command, ["--config".as_ref(), file.as_os_str()]).await
+    }
+
     /// Starts the binary with these arguments, and waits until it listens.
     pub(super) async fn serve_with(arguments: impl IntoIterator<Item = &OsStr>) -> Self {
         Self::spawn(binary(), arguments).await

@@ -90,6 +90,14 @@ impl ReadSecret {
     }
 }
 
+/// Returns the text that the secret's file has now; where it has none, the configured one.
+pub(super) fn newest(secret: &Secret) -> String {
+    let file = secret.file().filter(|file| fs::metadata(file).is_ok_and(|found| found.is_file()));
+    let text = file.and_then(|file| fs::read_to_string(file).ok());
+    let text = text.as_deref().map(without_line_end).filter(|text| !text.is_empty());
+    text.unwrap_or(secret.expose()).to_owned()
+}
+
 fn placed(place: &SecretPlace, text: &str) -> Result<PlacedSecret, String> {
     match without_line_end(text) {
         "" => Err("it is empty".to_owned()),

@@ -1,17 +1,21 @@
-//! Credentials of an upstream's requests: the secret of the configuration, or the newest one of its file.
+//! Credentials of an upstream's requests: the secret of the configuration or the newest one of its file, or a token.
 
 mod followed_secret;
 mod placed_secret;
+mod token;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use url::Url;
 
 use self::followed_secret::FollowedSecret;
 use self::placed_secret::PlacedSecret;
-use crate::config::Credentials;
+pub use self::token::TokenError;
+use self::token::TokenHolder;
+use super::error::ConnectorError;
+use crate::config::{Credentials, Upstream};
 
 /// Source of the credentials of an upstream's requests; clones share it.
 #[derive(Clone, Debug)]
@@ -19,6 +23,7 @@ pub(super) enum CredentialSource {
     /// The client's own credentials are passed on.
     Passed,
     Fixed(Arc<FollowedSecret>),
+    Token(Arc<TokenHolder>),
 }
 
 /// Credentials of one request; none where the client's own are passed on.
@@ -26,27 +31,45 @@ pub(super) enum CredentialSource {
 pub(super) struct RequestCredentials(Option<Arc<PlacedSecret>>);
 
 impl CredentialSource {
-    pub(super) fn new(credentials: &Credentials) -> Self {
-        match credentials {
+    /// Makes the source of the configured credentials; that of a token requests it on the way of the upstream's requests.
+    ///
+    /// # Errors
+    /// Fails where that way can't be set up.
+    pub(super) fn new(upstream: &Upstream) -> Result<Self, ConnectorError> {
+        Ok(match &upstream.credentials {
             Credentials::Passed => Self::Passed,
             Credentials::Fixed(place, secret) => Self::Fixed(Arc::new(FollowedSecret::new(place, secret))),
-        }
-    }
-
-    /// Returns the credentials for a request that is sent now.
-    pub(super) fn current(&self) -> RequestCredentials {
-        RequestCredentials(match self {
-            Self::Passed => None,
-            Self::Fixed(secret) => Some(secret.current()),
+            Credentials::Token(place, settings) => Self::Token(Arc::new(TokenHolder::new(place, settings, upstream)?)),
         })
     }
 
-    /// Returns other credentials than these, which the upstream has refused (401); none where there are no others.
-    pub(super) fn after(&self, refused: &RequestCredentials) -> Option<RequestCredentials> {
-        match (self, &refused.0) {
-            (Self::Fixed(secret), Some(refused)) => Some(RequestCredentials(Some(secret.after(refused)?))),
-            (Self::Passed, _) | (_, None) => None,
+    /// Returns the credentials for a request that is sent now.
+    pub(super) async fn current(&self) -> Result<RequestCredentials, TokenError> {
+        Ok(RequestCredentials(match self {
+            Self::Passed => None,
+            Self::Fixed(secret) => Some(secret.current()),
+            Self::Token(token) => Some(token.current().await?),
+        }))
+    }
+
+    /// Returns other credentials than these, with which a request was answered so; none where they were not refused (401), or where there are no
+    /// others.
+    pub(super) async fn after(
+        &self,
+        sent: &RequestCredentials,
+        status: StatusCode,
+    ) -> Result<Option<RequestCredentials>, TokenError> {
+        let Some(placed) = &sent.0 else { return Ok(None) };
+        if status != StatusCode::UNAUTHORIZED {
+            placed.accept();
+            return Ok(None);
         }
+        let renewed = match self {
+            Self::Passed => None,
+            Self::Fixed(secret) => secret.after(placed),
+            Self::Token(token) => token.after(placed).await?,
+        };
+        Ok(renewed.map(|renewed| RequestCredentials(Some(renewed))))
     }
 
     /// Returns texts that no message may repeat.
@@ -54,6 +77,7 @@ impl CredentialSource {
         match self {
             Self::Passed => Vec::new(),
             Self::Fixed(secret) => secret.secrets(),
+            Self::Token(token) => token.secrets(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A secret in its place of a request.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
@@ -13,6 +14,7 @@ use crate::pagination::request::set_query;
 pub(in crate::upstream) struct PlacedSecret {
     text: Secret,
     place: SentPlace,
+    is_accepted: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -32,7 +34,16 @@ impl PlacedSecret {
             }
             SecretPlace::Query(name) => SentPlace::Parameter(name.clone()),
         };
-        Self { text: Secret::new(text.to_owned()), place }
+        Self { text: Secret::new(text.to_owned()), place, is_accepted: AtomicBool::new(false) }
+    }
+
+    /// Notes that a request with this secret was not refused for it.
+    pub(super) fn accept(&self) {
+        self.is_accepted.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_accepted(&self) -> bool {
+        self.is_accepted.load(Ordering::Relaxed)
     }
 
     pub(super) fn text(&self) -> &str {

@@ -1,0 +1,78 @@
+//! `credentials = { … }`.
+
+use http::header::AUTHORIZATION;
+
+use super::credentials::{Credentials, FieldForm, SecretPlace};
+use super::key_names::Level;
+use super::secret::Secret;
+use super::secrets::{self, HINT, Secrets};
+use super::token_key;
+use super::toml_node::{TomlNode, TomlTable};
+use super::urls_and_headers::header_name;
+
+pub(super) static CREDENTIALS: Level =
+    Level { name: "credentials", keys: &["bearer", "basic", "header", "query", "token"], others: &[] };
+pub(super) static BASIC: Level = Level { name: "credentials.basic", keys: &["user", "password"], others: &[] };
+pub(super) static NAMED: Level = Level { name: "credentials.header and .query", keys: &["name", "value"], others: &[] };
+
+/// Reads `credentials = { … }`.
+pub(super) fn read(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credentials> {
+    if node.value.is_str() {
+        return node.refuse("a secret must not stand in this file", format!("{HINT} inside {{ bearer = … }}"));
+    }
+    let table = node.table(&CREDENTIALS)?;
+    let kinds: Vec<_> = CREDENTIALS.keys.iter().filter_map(|key| Some((*key, table.get(key)?))).collect();
+    let [(kind, node)] = kinds.as_slice() else {
+        let what = if kinds.is_empty() { "no kind of credentials" } else { "several kinds of credentials" };
+        return node.refuse(what, "write one of bearer, basic, header, query, token");
+    };
+    match *kind {
+        "bearer" => {
+            let place = SecretPlace::Header(AUTHORIZATION, FieldForm::Prefixed("Bearer "));
+            fixed(node, place, secrets::secret(node, secrets)?)
+        }
+        "basic" => basic(node, secrets),
+        "token" => token_key::read(node, secrets),
+        "header" => {
+            let (name, value) = named(node, secrets, header_name)?;
+            fixed(node, SecretPlace::Header(name, FieldForm::Prefixed("")), value)
+        }
+        _ => {
+            let (name, value) = named(node, secrets, |node| node.text().map(ToOwned::to_owned))?;
+            fixed(node, SecretPlace::Query(name), value)
+        }
+    }
+}
+
+fn fixed(node: &TomlNode<'_>, place: SecretPlace, secret: Secret) -> Option<Credentials> {
+    if !place.carries(secret.expose()) {
+        let hint = "look for line breaks or control characters in it";
+        return node.refuse("a header field can't carry this secret", hint);
+    }
+    Some(Credentials::Fixed(place, secret))
+}
+
+fn basic(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credentials> {
+    let table = node.table(&BASIC)?;
+    let user = table.must("user", "write user = \"…\" (it may be empty)", |node| match node.any_text()? {
+        user if user.contains(':') => node.refuse("a user name has no colon (RFC 7617)", "split it at the colon"),
+        user => Some(user),
+    });
+    let password = secret_of(&table, "password", secrets);
+    fixed(node, SecretPlace::Header(AUTHORIZATION, FieldForm::Basic(user?.to_owned())), password?)
+}
+
+fn named<'a, N>(
+    node: &TomlNode<'a>,
+    secrets: &dyn Secrets,
+    name: impl FnOnce(&TomlNode<'a>) -> Option<N>,
+) -> Option<(N, Secret)> {
+    let table = node.table(&NAMED)?;
+    let name = table.must("name", "write name = \"…\"", name);
+    let value = secret_of(&table, "value", secrets);
+    Some((name?, value?))
+}
+
+fn secret_of(table: &TomlTable<'_>, key: &str, secrets: &dyn Secrets) -> Option<Secret> {
+    table.must(key, HINT, |node| secrets::secret(node, secrets))
+}
