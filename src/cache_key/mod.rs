@@ -120,10 +120,12 @@ impl KeyedRequest<'_> {
 
 /// Parts that the configuration of an upstream adds to each request.
 pub fn of_upstream(upstream: &Upstream, part: &mut dyn FnMut(&[u8])) {
-    let Upstream { accept, headers, credentials, .. } = upstream;
+    let Upstream { accept, headers, credentials, client_cert, .. } = upstream;
     named("accept", accept, part);
     headers.iter().for_each(|(name, value)| named("configured", field(name, value), part));
     named_some("credentials", configured(credentials, "?"), part);
+    // Its file stays where the certificate is renewed.
+    named_some("client_cert", client_cert.as_ref().map(|files| files.cert.as_os_str().as_encoded_bytes()), part);
 }
 
 /// Returns what the configured credentials add to a request, as a field or, behind `mark`, as a parameter.

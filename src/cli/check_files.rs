@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::config::{Config, Credentials, Grant, Upstream};
 use crate::server::{TlsError, TlsSettings};
-use crate::upstream::authorities;
+use crate::upstream::{authorities, client_certificate};
 
 /// Flaw of a file or folder, with the key that names it.
 pub(super) enum FileFlaw {
@@ -25,6 +25,7 @@ pub(super) fn flaws(config: &Config) -> Vec<FileFlaw> {
         seen.push(ca);
         of_authorities(upstream, ca)
     });
+    let certificates = config.collections.iter().filter_map(|collection| of_certificate(&collection.upstream));
     let keeps = config.collections.iter().filter_map(|collection| match &collection.upstream.credentials {
         Credentials::Token(_, settings) => match &settings.grant {
             Grant::RefreshToken { keep, .. } => keep.as_deref()?.parent().and_then(of_keep),
@@ -34,7 +35,7 @@ pub(super) fn flaws(config: &Config) -> Vec<FileFlaw> {
     });
     let settings = &config.snapshots.settings;
     let dir = settings.dir.as_deref().filter(|_| settings.disk > 0);
-    tls.chain(upstreams.collect::<Vec<_>>()).chain(keeps).chain(dir.and_then(of_folder)).collect()
+    tls.chain(upstreams.collect::<Vec<_>>()).chain(certificates).chain(keeps).chain(dir.and_then(of_folder)).collect()
 }
 
 fn of_tls(error: &TlsError) -> FileFlaw {
@@ -51,6 +52,17 @@ fn of_authorities(upstream: &Upstream, ca: &Path) -> Option<FileFlaw> {
     }
     let error = authorities(ca).err()?;
     Some(FileFlaw::Wrong { what: format!("ca of {}: {error}", upstream.url), hint: error.hint() })
+}
+
+fn of_certificate(upstream: &Upstream) -> Option<FileFlaw> {
+    let files = upstream.client_cert.as_ref()?;
+    let error = client_certificate(files).err()?;
+    for file in [&files.cert, &files.key] {
+        if let Err(why) = File::open(file) {
+            return Some(of_access("client_cert", file, &why, error.hint()));
+        }
+    }
+    Some(FileFlaw::Wrong { what: format!("client_cert of {}: {error}", upstream.url), hint: error.hint() })
 }
 
 /// Checks that files can be made in a folder, or that it can be made itself.

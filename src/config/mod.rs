@@ -187,6 +187,8 @@ pub struct Upstream {
     pub rewrite_links: RewriteLinks,
     /// A PEM file of certificate authorities that are trusted in addition to the platform's.
     pub ca: Option<PathBuf>,
+    /// The certificate that the upstream gets, where it asks for one.
+    pub client_cert: Option<ClientCertificate>,
     pub http: HttpVersion,
     pub redirects: Redirects,
     /// Addresses that the URL's host may have.
@@ -194,6 +196,13 @@ pub struct Upstream {
     pub timeouts: Timeouts,
     pub retry: RetryPolicy,
     pub pace: Pace,
+}
+
+/// PEM files of a certificate with its chain, and of its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    pub cert: PathBuf,
+    pub key: PathBuf,
 }
 
 /// Links of answers that are passed through and lead to the upstream.
@@ -250,6 +259,7 @@ impl Upstream {
             passthrough: Passthrough::default(),
             rewrite_links: RewriteLinks::Headers,
             ca: None,
+            client_cert: None,
             http: HttpVersion::Auto,
             redirects: Redirects::SameOrigin,
             private_addresses: PrivateAddresses::Allow,

@@ -2,12 +2,9 @@
 
 use std::path::Path;
 
-use http::header::AUTHORIZATION;
-
 use super::key_names::Level;
-use super::toml_node::{TomlNode, TomlTable};
-use super::urls_and_headers::header_name;
-use super::{Credentials, FieldForm, Secret, SecretPlace, token_key};
+use super::secret::Secret;
+use super::toml_node::TomlNode;
 
 pub(super) static SECRET: Level = Level { name: "a secret", keys: &["env", "file"], others: &[] };
 

@@ -11,7 +11,7 @@ use super::{
 use crate::pagination::Style;
 
 /// All tables but the styles', in the order in which a hint looks for a key's own.
-pub(super) static LEVELS: [&dyn KeyNames; 39] = [
+pub(super) static LEVELS: [&dyn KeyNames; 40] = [
     &TOP,
     &snapshots::SNAPSHOTS,
     &COLLECTION,
@@ -24,6 +24,7 @@ pub(super) static LEVELS: [&dyn KeyNames; 39] = [
     &token_key::CLIENT,
     &token_key::JWT,
     &token_key::PUT,
+    &upstream::CLIENT_CERT,
     &upstream::TIMEOUTS,
     &upstream::RETRY,
     &upstream::WAIT,

@@ -17,8 +17,8 @@ use super::times_and_sizes::wait;
 use super::toml_node::{TomlNode, TomlTable};
 use super::urls_and_headers::{header_value, origin};
 use super::{
-    HttpVersion, PrivateAddresses, Redirects, RetryPolicy, RewriteLinks, Timeouts, Upstream, credentials_key, pace,
-    proxy,
+    ClientCertificate, HttpVersion, PrivateAddresses, Redirects, RetryPolicy, RewriteLinks, Timeouts, Upstream,
+    credentials_key, pace, proxy,
 };
 use crate::field_class::{FieldPattern, FieldRules};
 use crate::pagination::Path;
@@ -38,6 +38,7 @@ pub(super) static CLIENT_KEYS: Level = Level {
         "passthrough",
         "rewrite_links",
         "ca",
+        "client_cert",
         "http",
         "proxy",
         "redirects",
@@ -68,6 +69,17 @@ table! {
         "head" => head: ReadOnly(wait), or(Timeouts::default().head);
         "idle" => idle: ReadOnly(wait), or(Timeouts::default().idle);
     }
+}
+
+table! {
+    read pub(super) CLIENT_CERT "client_cert": ClientCertificate = ClientCertificate {
+        "cert" => cert: ReadOnly(file), required("write cert = \"client.crt\": a PEM file of the certificate and its chain");
+        "key" => key: ReadOnly(file), required("write key = \"client.key\": a PEM file of the certificate's key");
+    }
+}
+
+fn file(node: &TomlNode<'_>) -> Option<PathBuf> {
+    node.text().map(PathBuf::from)
 }
 
 /// `retry = { … }`.
@@ -115,6 +127,12 @@ pub(super) fn read(
     if let (Some(ca), true) = (table.get("ca"), plain) {
         ca.refuse::<()>("no certificates are checked over plain http", "write https:// in the URL, or leave out ca");
     }
+    if let (Some(cert), true) = (table.get("client_cert"), plain) {
+        cert.refuse::<()>(
+            "no certificate is asked for over plain http",
+            "write https:// in the URL, or leave out client_cert",
+        );
+    }
     let credentials = table.maybe("credentials", |node| credentials_key::read(node, secrets));
     let accept = table.maybe("accept", header_value);
     let headers = table.maybe("headers", headers).unwrap_or_default();
@@ -122,7 +140,8 @@ pub(super) fn read(
     let identity = table.maybe("identity_fields", |node| node.each(field_pattern)).unwrap_or_default();
     let passthrough = table.maybe("passthrough", Passthrough::read).unwrap_or_default();
     let rewrite_links = table.or("rewrite_links", REWRITE_LINKS.usual(), |node| REWRITE_LINKS.read(node));
-    let ca = table.maybe("ca", |node| node.text().map(PathBuf::from));
+    let ca = table.maybe("ca", file);
+    let client_cert = table.maybe("client_cert", |node| CLIENT_CERT.read(node));
     let http = table.or("http", VERSIONS.usual(), |node| VERSIONS.read(node));
     let proxy = table.maybe("proxy", |node| match socket.as_ref().and_then(Option::as_ref) {
         Some(_) => node.refuse("there is no proxy in front of a unix socket", "leave proxy out"),
@@ -150,6 +169,7 @@ pub(super) fn read(
         passthrough,
         rewrite_links,
         ca,
+        client_cert,
         http,
         redirects,
         private_addresses,

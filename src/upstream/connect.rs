@@ -15,6 +15,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tower::{BoxError, Service};
 
+use super::client_certificate::FollowedCertificate;
 use super::dialler::{Dialler, UpstreamRoute};
 use super::error::ConnectorError;
 use super::watched_connection::Watched;
@@ -47,11 +48,15 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// Returns the TLS configuration for one upstream; reads the certificate authorities.
+/// Returns the TLS configuration for one upstream; reads the certificate authorities and the client certificate.
 pub(super) fn tls_config(upstream: &Upstream) -> Result<ClientConfig, ConnectorError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(builder.with_root_certificates(trusted(upstream)?).with_no_client_auth())
+    let builder = builder.with_root_certificates(trusted(upstream)?);
+    Ok(match &upstream.client_cert {
+        Some(files) => builder.with_client_cert_resolver(Arc::new(FollowedCertificate::load(files)?)),
+        None => builder.with_no_client_auth(),
+    })
 }
 
 /// Makes the connector for this route, with this time for a connection.

@@ -42,6 +42,8 @@ pub enum UpstreamError {
 pub enum ConnectorError {
     #[error("the certificate authorities in {path} can't be read: {what}")]
     File { path: PathBuf, what: String },
+    #[error("the client certificate in {path} can't be used: {what}")]
+    Certificate { path: PathBuf, what: String },
     #[error("TLS can't be set up: {0}")]
     Tls(#[from] rustls::Error),
     #[error("credentials.token: {0}")]
@@ -55,6 +57,9 @@ impl ConnectorError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::File { .. } => "set `ca` to a PEM file of certificates that this user can read",
+            Self::Certificate { .. } => {
+                "set `client_cert` to PEM files of a certificate and its key that this user can read"
+            }
             Self::Proxy(_) => "set proxy = \"none\" (fetch: --proxy none), or name an HTTP proxy",
             Self::Key(_) => "set the key of credentials.token to a private key in PEM that fits its `algorithm`",
             Self::Tls(_) => "look at the platform's certificates, or set `ca` to a PEM file",

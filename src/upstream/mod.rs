@@ -3,11 +3,13 @@
 mod auth;
 mod body;
 mod client;
+mod client_certificate;
 pub mod coding;
 mod connect;
 mod credential;
 mod dialler;
 mod error;
+mod file_stamp;
 mod pacing;
 mod resolver;
 mod sent_body;
@@ -17,6 +19,7 @@ mod watched_connection;
 
 pub use body::{CodedBody, DecodedBody};
 pub use client::Client;
+pub use client_certificate::certified as client_certificate;
 pub use connect::authorities;
 pub use credential::TokenError;
 pub use error::{ConnectorError, UpstreamError};

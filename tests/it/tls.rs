@@ -6,7 +6,9 @@ use bytes::Bytes;
 use http::Response;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
 use tokio_rustls::TlsAcceptor;
 
 use super::client::{self, BOTH, Version};
@@ -144,4 +146,92 @@ async fn a_file_that_is_no_authority_stops_the_start() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(path), "{said}");
     }
+}
+
+/// An authority that signs certificates of clients.
+struct ClientAuthority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl ClientAuthority {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { pem, issuer: Issuer::new(params, key) }
+    }
+
+    /// Writes a certificate and its key.
+    fn sign(&self, folder: &std::path::Path) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(["unpage".to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
+        std::fs::write(folder.join("client.crt"), certificate.pem()).unwrap();
+        std::fs::write(folder.join("client.key"), key.serialize_pem()).unwrap();
+    }
+}
+
+/// An upstream that wants a certificate of this authority's.
+async fn asking(authority: &ClientAuthority) -> (Upstream, tempfile::NamedTempFile) {
+    let server = ClientAuthority::new();
+    let key = KeyPair::generate().unwrap();
+    let names = ["localhost".to_owned()];
+    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &server.issuer).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut clients = rustls::RootCertStore::empty();
+    clients.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(clients), Arc::clone(&provider)).build();
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier.unwrap())
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+        )
+        .unwrap();
+    let script = |_: &Asked, answer| Reply::Whole(answer);
+    let upstream = Upstream::start(120, script, Some(TlsAcceptor::from(Arc::new(config)))).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &server.pem).unwrap();
+    (upstream, file)
+}
+
+#[tokio::test]
+async fn an_upstream_that_asks_for_a_certificate_gets_the_configured_one() {
+    let (authority, other) = (ClientAuthority::new(), ClientAuthority::new());
+    let (upstream, ca) = asking(&authority).await;
+    let url = format!("https://localhost:{}", upstream.address.port());
+    let folder = tempfile::tempdir().unwrap();
+    let [cert, key] = ["client.crt", "client.key"].map(|name| folder.path().join(name));
+    let with = format!("ca = {:?}\nclient_cert = {{ cert = {cert:?}, key = {key:?} }}\n{CURSOR}", ca.path());
+    let without = format!("ca = {:?}\n{CURSOR}", ca.path());
+    for (signed_by, lines, is_good) in
+        [(&other, &with, false), (&authority, &without, false), (&authority, &with, true)]
+    {
+        signed_by.sign(folder.path());
+        let proxy = Proxy::start(&collection(&url, lines)).await;
+        let received = client::receive(Version::Http1, proxy.address, client::stream("/cursor/orders")).await;
+        assert_eq!(received.head.status.as_u16(), if is_good { 200 } else { 502 }, "{}", received.whole());
+        assert!(!is_good || received.whole() == orders(120));
+        assert_eq!(upstream.asked().is_empty(), !is_good);
+    }
+    // fetch has it, too, and a key of another certificate is told at the start.
+    let target = format!("{url}/cursor/orders");
+    let certificate = format!("client_cert={{ cert = {cert:?}, key = {key:?} }}");
+    let pagination = "{ type = \"cursor\", next = \"meta.next_cursor\", param = \"cursor\" }";
+    let arguments = ["fetch", &target, "--cacert", ca.path().to_str().unwrap(), "--set", &certificate];
+    let arguments = [&arguments[..], &["--records", "data", "--pagination", pagination]].concat();
+    let output = run(&arguments).await;
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), orders(120));
+    std::fs::write(&key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    let output = run(&arguments).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("it is the key of another certificate"), "{said}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, collection(&url, &with)).unwrap();
+    let output = run(["check".as_ref(), file.path().as_os_str()]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("it is the key of another certificate"), "{said}");
 }

@@ -1,18 +1,15 @@
 //! A secret of the configuration, read again where its file has changed.
 
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use super::placed_secret::PlacedSecret;
 use crate::config::{Secret, SecretPlace, without_line_end};
-
-/// Time between two looks at a file.
-const INTERVAL: Duration = Duration::from_secs(1);
+use crate::upstream::file_stamp::{FileStamp, INTERVAL};
 
 /// A secret of the configuration and, where a file has it, the newest text of that file.
 #[derive(Debug)]
@@ -27,14 +24,6 @@ struct ReadSecret {
     placed: Arc<PlacedSecret>,
     looked: Option<Instant>,
     stamp: Option<FileStamp>,
-}
-
-/// Marks of a file by which a change shows. A folder that Kubernetes replaces has new inodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct FileStamp {
-    modified: Option<SystemTime>,
-    inode: u64,
-    length: u64,
 }
 
 impl FollowedSecret {
@@ -74,8 +63,7 @@ impl ReadSecret {
     /// Reads the file if it has changed. While it can't be read, or has no secret, the last one stays in use.
     fn look(&mut self, file: &Path, place: &SecretPlace) {
         self.looked = Some(Instant::now());
-        // A pipe has given its text already, and a read of it would wait.
-        let Some(stamp) = fs::metadata(file).ok().filter(Metadata::is_file).as_ref().map(FileStamp::of) else { return };
+        let Some(stamp) = FileStamp::of(file) else { return };
         if self.stamp.replace(stamp) == Some(stamp) {
             return;
         }
@@ -92,7 +80,7 @@ impl ReadSecret {
 
 /// Returns the text that the secret's file has now; where it has none, the configured one.
 pub(super) fn newest(secret: &Secret) -> String {
-    let file = secret.file().filter(|file| fs::metadata(file).is_ok_and(|found| found.is_file()));
+    let file = secret.file().filter(|file| FileStamp::of(file).is_some());
     let text = file.and_then(|file| fs::read_to_string(file).ok());
     let text = text.as_deref().map(without_line_end).filter(|text| !text.is_empty());
     text.unwrap_or(secret.expose()).to_owned()
@@ -103,11 +91,5 @@ fn placed(place: &SecretPlace, text: &str) -> Result<PlacedSecret, String> {
         "" => Err("it is empty".to_owned()),
         text if !place.carries(text) => Err("a header field can't carry its text".to_owned()),
         text => Ok(PlacedSecret::new(place, text)),
-    }
-}
-
-impl FileStamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self { modified: metadata.modified().ok(), inode: metadata.ino(), length: metadata.len() }
     }
 }

@@ -39,8 +39,9 @@ impl TokenEndpoint {
             // A wrong key is told at the start.
             assertion::signed(assertion, assertion.key.expose(), SystemTime::now()).map_err(ConnectorError::Key)?;
         }
-        let Upstream { proxy, ca, private_addresses, timeouts, .. } = upstream.clone();
-        let way = Upstream { proxy, ca, private_addresses, timeouts, ..Upstream::at(settings.url.clone()) };
+        let Upstream { proxy, ca, client_cert, private_addresses, timeouts, .. } = upstream.clone();
+        let way =
+            Upstream { proxy, ca, client_cert, private_addresses, timeouts, ..Upstream::at(settings.url.clone()) };
         let keep = match &settings.grant {
             Grant::RefreshToken { keep, .. } => keep.clone(),
             Grant::ClientCredentials | Grant::JwtBearer(_) | Grant::Login => None,
