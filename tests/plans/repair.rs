@@ -68,6 +68,27 @@ fn offsets_between_pages_that_are_refused_or_rounded_are_given_up() {
 }
 
 #[test]
+fn a_list_that_never_rests_costs_a_quarter_more_requests_and_then_breaks() {
+    // Before each request from the second page on, one and a half pages of records are deleted in front.
+    for calm in [3, 400] {
+        let mut requests = 0;
+        let pagination = repaired(Total::None);
+        let first = Server::of(offset_from(0), 0, PAGE).first();
+        let crawled = crawl(&pagination, first, Manner::of(1), |request| {
+            requests += 1;
+            let gone = 15 * u64::saturating_sub(requests, calm);
+            let from = number(request, "offset").unwrap_or(0) + gone;
+            list(request, None, (from..from + PAGE).map(|id| (id, 0)))
+        });
+        let Err(PageError::Drifted(repairs)) = crawled.end else { panic!("{:?}", crawled.end) };
+        let pages = crawled.ids.len() as u64 / (PAGE - 1) + 2;
+        assert!(repairs > 20 && repairs <= 20.max(pages / 4) + 1, "{repairs} repairs of {pages} pages");
+        assert!(requests <= pages + repairs + 1, "{requests} requests for {pages} pages");
+        assert!(crawled.ids.is_sorted_by(|one, next| one < next), "a record is doubled");
+    }
+}
+
+#[test]
 fn an_offset_that_is_ignored_is_a_repetition() {
     for total in [Total::None, Total::Records] {
         let crawled = rounded(RECORDS, total, 1, |_| Some(0));
