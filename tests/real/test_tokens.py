@@ -41,8 +41,8 @@ def oauth():
         server.stop()
 
 
-def client(method: str = "client_secret_basic", key: str = "") -> Client:
-    return Client("unpage-client", ENVIRONMENT["CLIENT_SECRET"], method, key)
+def client(method: str = "client_secret_basic", key: str = "", algorithm: str = "") -> Client:
+    return Client("unpage-client", ENVIRONMENT["CLIENT_SECRET"], method, key, algorithm)
 
 
 def config(server: OAuth, keys: str) -> str:
@@ -111,7 +111,7 @@ def test_a_signed_assertion_is_accepted(oauth, serve, tmp_path: Path, algorithm,
     pem = key.private_bytes(serialization.Encoding.PEM, getattr(serialization.PrivateFormat, form), serialization.NoEncryption())
     (tmp_path / "key.pem").write_bytes(pem)
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    server = oauth(client(key=public.decode()))
+    server = oauth(client(key=public.decode(), algorithm=algorithm))
     keys = (
         f'grant = "jwt_bearer"\njwt = {{ key = {{ file = "{tmp_path}/key.pem" }}, algorithm = "{algorithm}", '
         'claims = { iss = "unpage-client", sub = "user" } }'

@@ -12,6 +12,7 @@ from authlib.oauth2.rfc6749 import ClientMixin, TokenMixin, grants  # noqa: E402
 from authlib.oauth2.rfc6750 import BearerTokenValidator  # noqa: E402
 from authlib.oauth2.rfc7523 import JWTBearerGrant  # noqa: E402
 from flask import Flask, jsonify, request  # noqa: E402
+from joserfc.jwk import ECKey, RSAKey  # noqa: E402
 from werkzeug.serving import make_server  # noqa: E402
 
 PAGES = 20
@@ -23,8 +24,9 @@ class Client(ClientMixin):
     client_id: str
     secret: str
     method: str
-    #: Public key in PEM, of assertions.
+    #: Public key in PEM, of assertions, and their algorithm.
     key: str = ""
+    algorithm: str = ""
 
     def get_client_id(self):
         return self.client_id
@@ -146,8 +148,8 @@ def app(state: State) -> Flask:
         def resolve_issuer_client(self, issuer):
             return state.clients[issuer]
 
-        def resolve_client_key(self, client, headers, payload):
-            return client.key
+        def resolve_client_public_key(self, client):
+            return (RSAKey if client.algorithm == "RS256" else ECKey).import_key(client.key)
 
         def authenticate_user(self, subject):
             return subject
