@@ -12,16 +12,21 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_ipc::writer::StreamWriter;
-use arrow_schema::{ArrowError, DataType, Field, Schema};
+use arrow_schema::{ArrowError, Field, Schema};
 use bytes::{BufMut, BytesMut};
 use memchr::memchr;
 
 use super::column_names::MORE;
 use super::column_type::{CellKind, ColumnType};
-use super::column_values::ColumnValues;
+use super::column_values::{ColumnValues, data_type};
 use super::columns::{Columns, LastColumn, sample};
 use super::encoding_error::{EncodingError, no_json};
 use super::record_cells::RecordCells;
+
+pub(super) const MEDIA_TYPE: &str = "application/vnd.apache.arrow.stream";
+
+/// Names of the format; the second one is the usual extension of files.
+pub(super) const NAMES: [(&str, &str); 2] = [("arrow", MEDIA_TYPE), ("arrows", MEDIA_TYPE)];
 
 /// Number of bytes of the log whose records are a batch.
 const BATCH: usize = 256 * 1024;
@@ -29,18 +34,28 @@ const BATCH: usize = 256 * 1024;
 /// Largest number of cells of a batch, which bounds its memory where most are empty.
 const CELLS: usize = 128 * 1024;
 
+/// Largest number of bytes of a record: Arrow counts those of a batch's texts in 31 bits.
+const LARGEST: usize = 1 << 30;
+
 /// Bytes of a message that leave before it is known that another message or the end follows: the marker of a message, and a length of
 /// metadata that is not there.
 const BEGUN: usize = 8;
 
 #[derive(Debug)]
 pub struct ArrowEncoder {
-    asked: Option<Columns>,
+    asked: Option<AskedColumns>,
     /// None until the types are known.
     table: Option<ArrowTable>,
     /// Lines of the sample, or the beginning of the newest line.
     kept: Vec<u8>,
     records: u64,
+}
+
+/// Columns that the user names, each with its type or without.
+#[derive(Debug)]
+struct AskedColumns {
+    columns: Columns,
+    types: Vec<Option<ColumnType>>,
 }
 
 /// The batch that is being filled, and the message before it.
@@ -57,7 +72,12 @@ struct ArrowTable {
 
 impl ArrowEncoder {
     pub(super) fn new(asked: Option<&[String]>) -> Self {
-        Self { asked: asked.map(Columns::named), table: None, kept: Vec::new(), records: 0 }
+        let asked = asked.map(|names| {
+            let (paths, types): (Vec<_>, Vec<_>) = names.iter().map(|name| ColumnType::split(name)).unzip();
+            let paths: Vec<_> = paths.into_iter().map(str::to_owned).collect();
+            AskedColumns { columns: Columns::named(&paths), types }
+        });
+        Self { asked, table: None, kept: Vec::new(), records: 0 }
     }
 
     pub(super) fn push(&mut self, lines: &[u8], out: &mut BytesMut) -> Result<(), EncodingError> {
@@ -65,7 +85,9 @@ impl ArrowEncoder {
             return self.records(lines, out);
         }
         self.kept.extend_from_slice(lines);
+        let is_typed = self.asked.as_ref().is_some_and(|asked| asked.types.iter().all(Option::is_some));
         match sample(&self.kept) {
+            _ if is_typed => self.begin(0, out),
             Some(end) => self.begin(end, out),
             None => Ok(()),
         }
@@ -81,11 +103,11 @@ impl ArrowEncoder {
     /// Decides the columns by the first `end` bytes, and writes the batches of all that came.
     fn begin(&mut self, end: usize, out: &mut BytesMut) -> Result<(), EncodingError> {
         let sample = &self.kept[..end];
-        let columns = match self.asked.take() {
-            Some(asked) => asked,
-            None => Columns::discover(sample).map_err(no_json)?,
+        let (columns, types) = match self.asked.take() {
+            Some(AskedColumns { columns, types }) => (columns, types),
+            None => (Columns::discover(sample).map_err(no_json)?, Vec::new()),
         };
-        self.table = Some(ArrowTable::new(columns, sample)?);
+        self.table = Some(ArrowTable::new(columns, &types, sample)?);
         let lines = std::mem::take(&mut self.kept);
         self.records(&lines, out)
     }
@@ -116,8 +138,8 @@ impl ArrowEncoder {
 }
 
 impl ArrowTable {
-    /// Decides the types by these lines, and writes the schema.
-    fn new(columns: Columns, sample: &[u8]) -> Result<Self, EncodingError> {
+    /// Decides the types that are not given by these lines, and makes the schema the newest message.
+    fn new(columns: Columns, given: &[Option<ColumnType>], sample: &[u8]) -> Result<Self, EncodingError> {
         let mut names = columns.names.clone();
         let mut kinds = vec![CellKind::Nothing; names.len()];
         let has_more = columns.last == LastColumn::More;
@@ -129,7 +151,9 @@ impl ArrowTable {
                 *kind = kind.and(CellKind::of(value));
             }
         }
-        let mut types: Vec<_> = kinds.into_iter().map(CellKind::column_type).collect();
+        let given = given.iter().copied().chain(std::iter::repeat(None));
+        let mut types: Vec<_> =
+            kinds.into_iter().zip(given).map(|(kind, given)| given.unwrap_or(kind.column_type())).collect();
         if has_more {
             names.push(MORE.to_owned());
             types.push(ColumnType::Utf8);
@@ -143,7 +167,7 @@ impl ArrowTable {
     }
 
     fn add(&mut self, record: &[u8], number: u64) -> Result<(), EncodingError> {
-        self.cells.read(record).ok_or_else(|| no_json(number))?;
+        self.cells.read(record).filter(|()| record.len() <= LARGEST).ok_or_else(|| no_json(number))?;
         let more = self.cells.last().map(|last| last.unwrap_or(b"null"));
         for (place, (column, value)) in self.columns.iter_mut().zip(self.cells.values(record).chain(more)).enumerate() {
             column.push(value).ok_or_else(|| misfit(number, self.schema.field(place).name(), column.column_type()))?;
@@ -187,23 +211,11 @@ impl fmt::Debug for ArrowTable {
     }
 }
 
-fn data_type(of: ColumnType) -> DataType {
-    match of {
-        ColumnType::Bool => DataType::Boolean,
-        ColumnType::Int64 => DataType::Int64,
-        ColumnType::Float64 => DataType::Float64,
-        ColumnType::Utf8 => DataType::Utf8,
-    }
-}
-
 /// Error of a value that the type of its column can't express.
 fn misfit(record: u64, column: &str, of: ColumnType) -> EncodingError {
     EncodingError {
-        message: format!(
-            "the value of `{column}` in record {record}, counted from 0, is no {}, which the first 256 KiB decided",
-            of.name()
-        ),
-        hint: "ask for `csv` or `ndjson`, which have no types",
+        message: format!("the value of `{column}` in record {record}, counted from 0, is no {}", of.name()),
+        hint: "name the columns with types that all values have, as in `_columns=id,total:float64`, or ask for `csv`",
     }
 }
 
@@ -216,9 +228,11 @@ fn unwritten(error: ArrowError) -> EncodingError {
 #[cfg(test)]
 pub(super) mod tests {
     use arrow_array::cast::AsArray;
-    use arrow_array::types::{Float64Type, Int64Type};
+    use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
     use arrow_array::{Array, ArrayRef};
     use arrow_ipc::reader::StreamReader;
+    use arrow_schema::DataType;
+    use proptest::prelude::*;
     use twox_hash::XxHash3_64;
 
     use super::*;
@@ -303,6 +317,26 @@ pub(super) mod tests {
         assert!(out.len() > whole.len() / 4);
     }
 
+    proptest! {
+        #[test]
+        fn text_that_is_no_json_is_an_error_or_a_value_however_it_is_cut(
+            lines in prop::collection::vec("[{}\\[\\]:,\"\\\\a1.e\u{e9}-]{0,20}", 0..6),
+            bytes in prop::collection::vec(any::<u8>(), 0..8),
+            pieces in 1_usize..30,
+        ) {
+            let mut log = lines.iter().flat_map(|line| [line.as_bytes(), b"\n"].concat()).collect::<Vec<_>>();
+            log.extend(bytes.into_iter().filter(|byte| *byte != b'\n').chain([b'\n']));
+            let run = |pieces: usize| {
+                let (mut encoder, mut out) = (ArrowEncoder::new(None), BytesMut::new());
+                let pushed = log.chunks(pieces).try_for_each(|piece| encoder.push(piece, &mut out));
+                (pushed.and_then(|()| encoder.finish(&mut out)), out)
+            };
+            let (ended, whole) = run(log.len());
+            prop_assert_eq!(ended.is_ok(), read(&whole).is_some());
+            prop_assert_eq!(run(pieces), (ended, whole));
+        }
+    }
+
     #[test]
     fn an_empty_collection_has_a_schema_and_an_end() {
         let whole = encode("", None, 1).unwrap();
@@ -318,9 +352,7 @@ pub(super) mod tests {
             let log =
                 format!("{{\"a\":{usual}}}\n").repeat(60_000) + &format!("{{\"a\":{other}}}\n{{\"a\":{usual}}}\n");
             let (error, sent) = encode(&log, None, 8_192).unwrap_err();
-            let message = format!(
-                "the value of `a` in record 60000, counted from 0, is no {of}, which the first 256 KiB decided"
-            );
+            let message = format!("the value of `a` in record 60000, counted from 0, is no {of}");
             assert_eq!(error.message, message);
             assert!(read(&sent).is_none() && !sent.is_empty());
         }
@@ -333,5 +365,22 @@ pub(super) mod tests {
         let batch = read(&whole).unwrap().remove(0);
         let row: Vec<_> = batch.columns().iter().map(|column| text(column, 0)).collect();
         assert_eq!(row, [Some("{\"b\":1}".to_owned()), Some("1".to_owned()), None]);
+    }
+    #[test]
+    fn a_type_that_is_named_needs_no_sample() {
+        let asked = ["a:float64", "at:timestamp", "b:utf8"].map(str::to_owned);
+        let log = "{\"a\":1,\"at\":\"2026-01-02T03:04:05.5+01:00\",\"b\":7}\n".repeat(20_000) + "{\"a\":1.5}\n";
+        let whole = encode(&log, Some(&asked), 8_192).unwrap();
+        let batches = read(&whole).unwrap();
+        let types: Vec<_> = batches[0].schema().fields().iter().map(|field| field.data_type().to_string()).collect();
+        assert_eq!(types, ["Float64", "Timestamp(µs, \"UTC\")", "Utf8"]);
+        let last = batches.last().unwrap();
+        assert_eq!(text(last.column(0), last.num_rows() - 1).as_deref(), Some("1.5"));
+        assert_eq!(batches[0].column(1).as_primitive::<TimestampMicrosecondType>().value(0), 1_767_319_445_500_000);
+        let (mut encoder, mut out) = (ArrowEncoder::new(Some(&asked)), BytesMut::new());
+        encoder.push(&log.as_bytes()[..200 * 1024], &mut out).unwrap();
+        assert!(out.is_empty(), "the first batch is not full");
+        let (error, _) = encode("{\"at\":\"2026-01-02\"}\n", Some(&asked), 99).unwrap_err();
+        assert_eq!(error.message, "the value of `at` in record 0, counted from 0, is no timestamp");
     }
 }

@@ -44,7 +44,7 @@ impl ColumnNames {
                 return Err(ColumnNamesError::EmptyPart(name));
             } else if name.contains(',') {
                 return Err(ColumnNamesError::Comma(name));
-            } else if columns.contains(&name) {
+            } else if columns.iter().any(|known| path_of(known) == path_of(&name)) {
                 return Err(ColumnNamesError::Twice(name));
             } else if columns.last().is_some_and(|last| last == MORE) {
                 return Err(ColumnNamesError::MoreInside);
@@ -55,6 +55,13 @@ impl ColumnNames {
         }
         if columns.is_empty() { Err(ColumnNamesError::Empty) } else { Ok(Self(columns.into())) }
     }
+}
+
+/// Returns the path of a column, without the type that the user names.
+fn path_of(column: &str) -> &str {
+    #[cfg(feature = "columnar")]
+    let column = super::column_type::ColumnType::split(column).0;
+    column
 }
 
 impl FromStr for ColumnNames {
@@ -96,6 +103,8 @@ mod tests {
             let names = names.as_ref().map(|names| names.iter().map(String::as_str).collect()).map_err(Clone::clone);
             assert_eq!(names, expected, "{text}");
         }
+        #[cfg(feature = "columnar")]
+        assert_eq!("a:utf8,a".parse::<ColumnNames>(), Err(ColumnNamesError::Twice("a".to_owned())));
         assert_eq!(ColumnNames::new(["a,b"]), Err(ColumnNamesError::Comma("a,b".to_owned())));
     }
 }

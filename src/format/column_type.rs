@@ -1,4 +1,6 @@
-//! Types of the columns of a columnar format, decided by the values of a sample.
+//! Types of the columns of a columnar format: named by the user, or decided by the values of a sample.
+
+use jiff::Timestamp;
 
 /// Largest magnitude up to which every integer is a float64, too.
 const EXACT: u64 = 1 << 53;
@@ -8,6 +10,8 @@ pub(super) enum ColumnType {
     Bool,
     Int64,
     Float64,
+    /// Microseconds since 1970, of strings in the format of RFC 3339.
+    Timestamp,
     /// Content of strings, and the JSON text of any other value.
     Utf8,
 }
@@ -29,11 +33,23 @@ pub(super) enum CellKind {
 }
 
 impl ColumnType {
+    const ALL: [Self; 5] = [Self::Bool, Self::Int64, Self::Float64, Self::Timestamp, Self::Utf8];
+
+    /// Returns the path and the type of a column that a user names, as in `total:float64`. Without the name of a type, all is the path.
+    pub(super) fn split(column: &str) -> (&str, Option<Self>) {
+        let named = column.rsplit_once(':').and_then(|(path, name)| {
+            let of = Self::ALL.into_iter().find(|of| of.name() == name)?;
+            (!path.is_empty()).then_some((path, Some(of)))
+        });
+        named.unwrap_or((column, None))
+    }
+
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Bool => "bool",
             Self::Int64 => "int64",
             Self::Float64 => "float64",
+            Self::Timestamp => "timestamp",
             Self::Utf8 => "utf8",
         }
     }
@@ -92,9 +108,44 @@ pub(super) fn float64(value: &[u8]) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite() && !(is_integer && number.abs() > EXACT as f64))
 }
 
+/// Reads a moment as microseconds since 1970, without its quotes; none where it has more digits, or no offset from UTC.
+pub(super) fn timestamp(content: &[u8]) -> Option<i64> {
+    let moment: Timestamp = std::str::from_utf8(content).ok()?.parse().ok()?;
+    (moment.subsec_nanosecond() % 1_000 == 0).then(|| moment.as_microsecond())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_type_is_behind_the_last_colon() {
+        for (column, split) in [
+            ("total", ("total", None)),
+            ("a.b:float64", ("a.b", Some(ColumnType::Float64))),
+            ("dc:title", ("dc:title", None)),
+            ("dc:title:utf8", ("dc:title", Some(ColumnType::Utf8))),
+            (":utf8", (":utf8", None)),
+            ("at:timestamp", ("at", Some(ColumnType::Timestamp))),
+        ] {
+            assert_eq!(ColumnType::split(column), split);
+        }
+    }
+
+    #[test]
+    fn a_timestamp_is_a_moment_with_microseconds() {
+        for (text, moment) in [
+            ("1970-01-01T00:00:01Z", Some(1_000_000)),
+            ("1970-01-01T02:00:00.000001+02:00", Some(1)),
+            ("1969-12-31 23:59:59.5Z", Some(-500_000)),
+            ("1970-01-01T00:00:00.0000001Z", None),
+            ("1970-01-01T00:00:00", None),
+            ("1970-01-01", None),
+            ("", None),
+        ] {
+            assert_eq!(timestamp(text.as_bytes()), moment, "{text}");
+        }
+    }
 
     #[test]
     fn a_type_has_all_values_of_the_sample() {

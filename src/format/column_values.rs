@@ -1,16 +1,31 @@
 //! Values of one column of a record batch, of the column's type.
 
 use arrow_array::ArrayRef;
-use arrow_array::builder::{ArrayBuilder, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder};
+use arrow_array::builder::{
+    ArrayBuilder, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
+};
+use arrow_schema::{DataType, TimeUnit};
 
-use super::column_type::{ColumnType, float64, int64};
+use super::column_type::{ColumnType, float64, int64, timestamp};
 use super::columns::decode;
+
+/// Returns Arrow's name of a type.
+pub(super) fn data_type(of: ColumnType) -> DataType {
+    match of {
+        ColumnType::Bool => DataType::Boolean,
+        ColumnType::Int64 => DataType::Int64,
+        ColumnType::Float64 => DataType::Float64,
+        ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        ColumnType::Utf8 => DataType::Utf8,
+    }
+}
 
 #[derive(Debug)]
 pub(super) enum ColumnValues {
     Bool(BooleanBuilder),
     Int64(Int64Builder),
     Float64(Float64Builder),
+    Timestamp(TimestampMicrosecondBuilder),
     Utf8(StringBuilder),
 }
 
@@ -20,6 +35,7 @@ impl ColumnValues {
             ColumnType::Bool => Self::Bool(BooleanBuilder::new()),
             ColumnType::Int64 => Self::Int64(Int64Builder::new()),
             ColumnType::Float64 => Self::Float64(Float64Builder::new()),
+            ColumnType::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(data_type(of))),
             ColumnType::Utf8 => Self::Utf8(StringBuilder::new()),
         }
     }
@@ -29,6 +45,7 @@ impl ColumnValues {
             Self::Bool(_) => ColumnType::Bool,
             Self::Int64(_) => ColumnType::Int64,
             Self::Float64(_) => ColumnType::Float64,
+            Self::Timestamp(_) => ColumnType::Timestamp,
             Self::Utf8(_) => ColumnType::Utf8,
         }
     }
@@ -39,13 +56,15 @@ impl ColumnValues {
             (Self::Bool(column), b"null") => column.append_null(),
             (Self::Int64(column), b"null") => column.append_null(),
             (Self::Float64(column), b"null") => column.append_null(),
+            (Self::Timestamp(column), b"null") => column.append_null(),
             (Self::Utf8(column), b"null") => column.append_null(),
             (Self::Bool(column), b"true") => column.append_value(true),
             (Self::Bool(column), b"false") => column.append_value(false),
-            (Self::Bool(_), _) => return None,
             (Self::Int64(column), value) => column.append_value(int64(value)?),
             (Self::Float64(column), value) => column.append_value(float64(value)?),
+            (Self::Timestamp(column), [b'"', content @ .., b'"']) => column.append_value(timestamp(content)?),
             (Self::Utf8(column), value) => push_text(value, column)?,
+            (Self::Bool(_) | Self::Timestamp(_), _) => return None,
         }
         Some(())
     }
@@ -56,6 +75,7 @@ impl ColumnValues {
             Self::Bool(column) => ArrayBuilder::finish(column),
             Self::Int64(column) => ArrayBuilder::finish(column),
             Self::Float64(column) => ArrayBuilder::finish(column),
+            Self::Timestamp(column) => ArrayBuilder::finish(column),
             Self::Utf8(column) => ArrayBuilder::finish(column),
         }
     }

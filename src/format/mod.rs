@@ -73,7 +73,7 @@ impl Format {
     ];
 
     /// Names of formats that a build without the feature `columnar` does not have.
-    pub const COLUMNAR: [&str; 1] = ["arrow"];
+    pub const COLUMNAR: [&str; 2] = ["arrow", "arrows"];
 
     /// Returns the media types in `Accept` that ask for the format (RFC 9110 §12.5.1), in lower case, the preferred one first. API clients
     /// send `application/json` with every request, so it asks for no array.
@@ -87,7 +87,7 @@ impl Format {
             Self::Csv => &["text/csv"],
             Self::Tsv => &["text/tab-separated-values"],
             #[cfg(feature = "columnar")]
-            Self::Arrow => &["application/vnd.apache.arrow.stream"],
+            Self::Arrow => &[arrow::MEDIA_TYPE],
         }
     }
 
@@ -103,7 +103,7 @@ impl Format {
             Self::CsvExcel => &[("csv-excel", "text/csv")],
             Self::Tsv => &[("tsv", "text/tab-separated-values")],
             #[cfg(feature = "columnar")]
-            Self::Arrow => &[("arrow", "application/vnd.apache.arrow.stream")],
+            Self::Arrow => &arrow::NAMES,
         }
     }
 

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import duckdb
@@ -22,7 +23,7 @@ ODD = [
 
 
 def record(number: int) -> dict:
-    return {"id": number, "name": f"customer {number}", "total": number + 0.5, "open": number % 3 == 0, "tags": [number]}
+    return {"id": number, "name": f"customer {number}", "total": number + 0.5, "open": number % 3 == 0, "created": "2026-01-02T04:04:05.25+01:00", "tags": [number]}
 
 
 def answer(request) -> None:
@@ -146,6 +147,18 @@ def test_a_member_that_comes_late_is_in_the_last_column(reader, address):
     *others, last = READERS[reader](body)
     assert json.loads(last["_more"]) == {"late.x": [1]}
     assert len(others) == PAGES * RECORDS_A_PAGE - 1 and all(record["_more"] is None for record in others)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_column_has_the_type_that_is_named(reader, address):
+    """The text in the last record breaks a stream whose types are inferred."""
+    body, is_clean = sent(f"{address}/flip?_format=arrow&_columns=id:utf8,total:float64,created:timestamp")
+    assert is_clean
+    numbers = range(RECORDS_A_PAGE, (PAGES + 1) * RECORDS_A_PAGE)
+    created = datetime(2026, 1, 2, 3, 4, 5, 250_000, UTC)
+    expected = [{"id": str(number), "total": number + 0.5, "created": created} for number in numbers]
+    expected[-1]["id"] = "text"
+    assert READERS[reader](body) == expected
 
 
 @pytest.mark.parametrize("reader", READERS)
