@@ -334,3 +334,30 @@ async fn a_list_beyond_the_upstreams_limit_is_read_in_parts() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_page_number_in_the_path_and_a_link_that_is_a_template_lead_on() {
+    let upstream = Upstream::scripted(0, |asked, _| match &*asked.target {
+        "/archive/page-1.json/items" => Reply::json("[1,2]"),
+        "/archive/page-2.json/items" | "/linked?size=2&page=2" => Reply::json("[3]"),
+        "/linked?size=2" => {
+            let link = ("link", "</linked{?size,none}&page=2>; rel=\"next\"");
+            Reply::Whole(answer(200, &[link], "[1,2]"))
+        }
+        _ => Reply::json("[]"),
+    })
+    .await;
+    let proxy = Proxy::start(&format!(
+        "[[collection]]\npath = \"/archive\"\nupstream = \"{0}\"\nupstream_path = \"/archive/{{n}}/items\"\nrecords = \"$\"\n\
+         pagination = {{ type = \"page\", param = \"path:n\", template = \"page-{{page}}.json\" }}\n\
+         [[collection]]\npath = \"/linked\"\nupstream = \"{0}\"\nrecords = \"$\"\npagination = \"link_header\"\n",
+        upstream.url()
+    ))
+    .await;
+    for target in ["/archive", "/linked?size=2"] {
+        let received = client::receive(Version::Http1, proxy.address, client::stream(target)).await;
+        assert_eq!(received.whole(), "1\n2\n3\n", "{target}");
+    }
+    let linked = upstream.asked().iter().filter(|asked| asked.target.starts_with("/linked")).count();
+    assert_eq!(linked, 2);
+}

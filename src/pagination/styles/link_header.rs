@@ -3,6 +3,7 @@
 use super::addressing::{Address, AddressContext, Addressing, PageAnswer};
 use super::config_keys::{KeyKind, KeyMistake, StyleKey, StyleSchema, StyleValue, StyleValues};
 use super::style_rules::{ReadStyle, StyleRules};
+use super::uri_template::{Expressions, expanded};
 use crate::pagination::error::{PageError, excerpt};
 use crate::pagination::link_header_parser::{Link, links};
 
@@ -60,7 +61,8 @@ impl StyleRules for LinkHeader {
         if live.any(|other| other.target != next.target) {
             return Err(PageError::TwoNextLinks(self.rel.clone()));
         }
-        context.at(&answer.head.url, &next.target).map(|request| Some(Address::unnumbered(request)))
+        let target = expanded(&next.target, Expressions::OfQueries, &context.first.url);
+        context.at(&answer.head.url, &target).map(|request| Some(Address::unnumbered(request)))
     }
 
     /// The header is whole before the page begins.
