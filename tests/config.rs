@@ -9,7 +9,9 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use unpage::config::{Config, Credentials, FileCollection, HttpVersion, Options, Pace, SecretPlace, Secrets, written};
+use unpage::config::{
+    Config, ConfigDifference, Credentials, FileCollection, HttpVersion, Options, Pace, SecretPlace, Secrets, written,
+};
 use unpage::pace::{Rate, Width};
 use unpage::pagination::partition_settings::{Bound, Direction, RangeKind, RangePartition};
 use unpage::pagination::path::Segment;
@@ -626,4 +628,28 @@ proptest! {
     fn no_text_makes_the_reader_panic(text in "(\\PC|\n){0,200}") {
         drop(read(&text));
     }
+}
+
+#[test]
+fn a_file_does_not_differ_from_itself() {
+    let every_key = include_str!("../config/unpage.toml");
+    assert_eq!(read(every_key).unwrap().difference(&read(every_key).unwrap()), ConfigDifference::default());
+}
+
+#[test]
+fn a_difference_names_collections_by_their_paths_and_the_keys_that_need_a_restart() {
+    let of = |path: &str, page: &str| {
+        format!(
+            "[[collection]]\npath = \"{path}\"\nupstream = \"http://localhost:1\"\nrecords = \"$\"\npagination = \"{page}\"\n"
+        )
+    };
+    let before = [of("/a", "link_header"), of("/b", "link_header"), of("/c", "link_header")].concat();
+    let after = ["socket_mode = \"0666\"\n", &of("/b", "none"), &of("/c", "link_header"), &of("/d", "none")].concat();
+    let expected = ConfigDifference {
+        fixed: vec!["socket_mode"],
+        added: vec!["/d".to_owned()],
+        removed: vec!["/a".to_owned()],
+        changed: vec!["/b".to_owned()],
+    };
+    assert_eq!(read(&before).unwrap().difference(&read(&after).unwrap()), expected);
 }

@@ -7,11 +7,13 @@ use http::Method;
 use super::Exit;
 use super::absent_secrets::SecretsOrNone;
 use super::check_files::{self, FileFlaw};
-use crate::config::{Collection, Config, Credentials, Grant};
+use super::reload::list;
+use crate::config::{Collection, Config, ConfigDifference, Credentials, Grant};
 
 const EXAMPLES: &str = "Examples:
   unpage check unpage.toml
-  unpage check unpage.toml && unpage serve unpage.toml";
+  unpage check unpage.toml && unpage serve unpage.toml
+  unpage check new.toml --diff unpage.toml";
 
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES, group(clap::ArgGroup::new("source").required(true).args(["file", "config"])))]
@@ -21,6 +23,9 @@ pub(super) struct CheckArguments {
     /// The same
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Configuration file that a server runs with: says what a reload of the other one would change
+    #[arg(long, value_name = "FILE")]
+    diff: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &CheckArguments) -> Exit {
@@ -53,6 +58,15 @@ pub(super) fn run(arguments: &CheckArguments) -> Exit {
                 }
                 eprintln!("{}: verdict: {}", collection.path, collection.pagination.best_verdict());
             }
+            if let Some(running) = &arguments.diff {
+                match Config::load_with(running, &SecretsOrNone::default()) {
+                    Ok(running) => tell_difference(&running.difference(&config)),
+                    Err(mistakes) => {
+                        eprintln!("{mistakes}");
+                        return Exit::Usage;
+                    }
+                }
+            }
             absent.iter().chain(&warnings(&config)).for_each(|warning| eprintln!("warning: {warning}"));
             Exit::Complete
         }
@@ -60,6 +74,14 @@ pub(super) fn run(arguments: &CheckArguments) -> Exit {
             eprintln!("{mistakes}");
             Exit::Usage
         }
+    }
+}
+
+fn tell_difference(ConfigDifference { fixed, added, removed, changed }: &ConfigDifference) {
+    let lists = [("added", added), ("removed", removed), ("changed", changed)];
+    lists.iter().for_each(|(word, paths)| eprintln!("reload: collections {word}: {}", list(paths)));
+    if !fixed.is_empty() {
+        eprintln!("reload: refused, since keys that need a restart differ: {}", fixed.join(", "));
     }
 }
 

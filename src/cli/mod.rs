@@ -17,6 +17,7 @@ mod logging;
 mod presets;
 mod probe;
 mod progress_line;
+mod reload;
 mod serve;
 mod serve_gateway;
 mod stop_signals;

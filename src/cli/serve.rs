@@ -12,13 +12,14 @@ use sd_notify::NotifyState;
 use super::crawl_target::with_scheme;
 use super::listeners::{self, Listeners};
 use super::logging::{self, LogFormat};
-use super::stop_signals::{self, StopSignals};
+use super::reload::{self, ReloadOn, ReloadedFile};
+use super::stop_signals::{self, HangUps, StopSignals};
 use super::{Exit, serve_gateway};
 use crate::config::{AdminAccess, ChosenBy, Config, Mistakes, Secret};
 use crate::server::{
     DrainSettings, HostList, InProgress, ListenAddress, Listener, Server, ServerLimits, ServerSettings, Workers,
 };
-use crate::telemetry::Admin;
+use crate::telemetry::{Admin, Reloads};
 
 /// Time for crawls to end after the last connection.
 const LAST_CRAWLS: Duration = Duration::from_secs(1);
@@ -60,11 +61,16 @@ pub(super) struct ServeArguments {
     /// Form of the log's lines on stderr
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
+    /// Reload the configuration file when it changed, looked at every 5 s; SIGHUP always reloads it
+    #[arg(long, conflicts_with = "upstream")]
+    watch: bool,
 }
 
 pub(super) async fn run(arguments: ServeArguments) -> Exit {
     logging::init_as(arguments.log_format, "info");
     raise_limit();
+    let file = arguments.file.clone().or(arguments.config.clone());
+    let text = file.as_deref().and_then(reload::text);
     let mut config = match configuration(&arguments) {
         Ok(config) => config,
         Err(mistakes) => {
@@ -72,6 +78,7 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
             return Exit::Usage;
         }
     };
+    let as_read = config.clone();
     if !arguments.listen.is_empty() {
         config.listen.clone_from(&arguments.listen);
     }
@@ -130,12 +137,14 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
     };
     let signals = StopSignals::catch();
     stop_signals::outlive_others();
+    let hang_ups = HangUps::catch();
     let drain = drain(&config.server.drain);
     // `hosts` has the names of the proxy: probes ask the operator's address by others.
     let admin_hosts = config.admin.and_then(|admin| hosts_of(&[ListenAddress::Tcp(admin)]));
     let hosts = config.server.hosts.clone().or_else(|| hosts_of(&config.listen));
     let server = Server::new(ServerSettings { drain, hosts, ..config.server.clone() });
     let registry = gateway.registry().clone();
+    let reloads = file.is_some().then(Reloads::begin);
     let monitor = server.monitor().with_certificates(certificates);
     let says = Admin::new(
         gateway.crawls().clone(),
@@ -144,6 +153,7 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
         monitor,
         gateway.coded_streams().clone(),
     )
+    .with_reloads(reloads.clone())
     .with_token(config.admin_token.as_ref().map(Secret::expose));
     for listener in &proxy {
         // Last on its line, for scripts that start with port 0.
@@ -156,10 +166,21 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
         notify(NotifyState::Stopping);
         leaving.set();
     };
+    let on = if arguments.watch { ReloadOn::Change } else { ReloadOn::HangUp };
+    let reloading = async {
+        match (file, reloads) {
+            (Some(path), Some(counts)) => {
+                let file = ReloadedFile { path, running: as_read, gateway: gateway.clone(), counts, text };
+                file.follow(hang_ups, on).await;
+            }
+            _ => reload::refuse_all(hang_ups).await,
+        }
+    };
     // The operator's address stays up while the last streams end, and delays nothing.
     let cut = tokio::select! {
         cut = server.run(&workers, proxy, gateway.clone(), stop, stop_now) => cut,
         () = serve_admin(admin, admin_hosts, says) => InProgress::default(),
+        () = reloading => InProgress::default(),
     };
     // Their snapshots stay, and the next start resumes them.
     if tokio::time::timeout(LAST_CRAWLS, gateway.shutdown()).await.is_err() {
@@ -174,7 +195,7 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
 }
 
 /// Tells the service manager, where one asks for it by `NOTIFY_SOCKET`.
-fn notify(state: NotifyState<'_>) {
+pub(super) fn notify(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
         tracing::warn!("the service manager can't be told: {error}");
     }

@@ -36,19 +36,31 @@ pub(super) fn stopped() -> impl Future<Output = ()> + Send + use<> {
     StopSignals::catch().first.cancelled_owned()
 }
 
-/// Catches the signals that would end a server by a closed terminal or a `kill -HUP` that was meant to reload it.
+/// SIGHUP, caught from the call on: each asks for a reload.
+#[derive(Debug)]
+pub(super) struct HangUps(Option<Signal>);
+
+impl HangUps {
+    /// # Panics
+    /// Panics outside a tokio runtime.
+    pub(super) fn catch() -> Self {
+        Self(caught(("SIGHUP", SignalKind::hangup())))
+    }
+
+    pub(super) async fn next(&mut self) {
+        next(&mut self.0).await;
+    }
+}
+
+/// Catches the other signals that would end a server.
 pub(super) fn outlive_others() {
-    let others = [
-        ("SIGHUP", SignalKind::hangup()),
-        ("SIGUSR1", SignalKind::user_defined1()),
-        ("SIGUSR2", SignalKind::user_defined2()),
-    ];
+    let others = [("SIGUSR1", SignalKind::user_defined1()), ("SIGUSR2", SignalKind::user_defined2())];
     for (name, kind) in others {
         let mut signal = caught((name, kind));
         tokio::spawn(async move {
             loop {
                 next(&mut signal).await;
-                tracing::warn!("{name} changes nothing: a changed configuration needs a restart");
+                tracing::warn!("{name} changes nothing; SIGHUP reads the configuration file again");
             }
         });
     }

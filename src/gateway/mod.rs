@@ -35,6 +35,7 @@ mod problem;
 mod refresh;
 mod respond;
 mod route;
+mod routing;
 mod session;
 mod session_lookup;
 mod snapshot_status;
@@ -49,12 +50,13 @@ use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
+use parking_lot::RwLock;
 use tower::Service;
 
 use crate::config::{Config, OnStart, Resume};
 use crate::crawl::Crawls;
 use crate::id::CacheKey;
-use crate::request::{ParamNames, RequestError, StreamOptions};
+use crate::request::{RequestError, StreamOptions};
 use crate::response::{Body, BoxError, CodedStreams, Representation, StreamResponse};
 use crate::server::AccessNotes;
 use crate::snapshot::Registry;
@@ -65,10 +67,10 @@ use cache_key::keys_of;
 use crawl_rate_limit::CrawlRateLimit;
 use field_noise::FieldNoise;
 use fill::CacheFill;
-use forward::Forwarding;
 use lookup::{NoSnapshot, SnapshotLookup};
 pub use respond::respond;
-use route::{Route, Routes};
+use route::Route;
+use routing::Routing;
 pub(crate) use uncached_crawl::crawl_of;
 
 /// The proxy as a [`tower::Service`] that a Rust program can mount where it likes.
@@ -83,32 +85,51 @@ pub struct Gateway {
 
 #[derive(Debug)]
 struct Shared {
-    routes: Arc<Routes>,
-    names: ParamNames,
-    /// Answer to a range that names no snapshot.
-    unnamed: Resume,
+    /// Replaced by a reload. A request keeps what it began with.
+    routing: RwLock<Arc<Routing>>,
     lookup: SnapshotLookup,
-    forwarding: Forwarding,
     governors: Governors,
     coded_streams: CodedStreams,
+    transport: Option<Transport>,
 }
 
 impl Gateway {
     /// Starts the maintenance of snapshots and, where it is configured, the crawls that were interrupted.
     fn start(config: &Config, fill: CacheFill, transport: Option<&Transport>) -> Result<Self, ConnectorError> {
         let governors = Governors::default();
-        let routes = Arc::new(Routes::new(config, &governors, transport)?);
-        let names = ParamNames::new(config);
+        let routing = Routing::new(config, &governors, transport)?;
         fill.maintain(config.collections.iter().map(|collection| collection.sharing.keep_for));
         if config.snapshots.on_start == OnStart::GoOn {
-            fill.spawn(auto_resume::resume_all(Arc::clone(&routes), names.clone(), fill.clone()));
+            fill.spawn(auto_resume::resume_all(Arc::clone(&routing.routes), routing.names.clone(), fill.clone()));
         }
-        refresh::start(config, &routes, &names, &fill);
-        let forwarding = Forwarding::new(&routes, names.clone(), config.server.limits.request_body);
+        refresh::start(config, &routing, &fill);
         let lookup =
             SnapshotLookup { fill, rate_limit: CrawlRateLimit::new(&config.snapshots.opens), noise: FieldNoise::new() };
-        let (unnamed, coded_streams) = (config.snapshots.resume, CodedStreams::new(&config.codings));
-        Ok(Self { shared: Arc::new(Shared { routes, names, unnamed, lookup, forwarding, governors, coded_streams }) })
+        let (routing, coded_streams) = (RwLock::new(Arc::new(routing)), CodedStreams::new(&config.codings));
+        let transport = transport.cloned();
+        Ok(Self { shared: Arc::new(Shared { routing, lookup, governors, coded_streams, transport }) })
+    }
+
+    /// Replaces the collections, the upstreams and the names of unpage's parameters by those of this configuration.
+    ///
+    /// Requests and crawls in progress keep what they began with. A snapshot answers further requests as long as its cache key stays the
+    /// same: that of the request, its upstream and its pagination. Everything else is what the gateway was built with.
+    ///
+    /// # Errors
+    /// Fails where a certificate file can't be used; nothing is replaced then.
+    #[doc(hidden)]
+    pub fn reload(&self, config: &Config) -> Result<(), GatewayError> {
+        let Shared { routing, lookup, governors, transport, .. } = &*self.shared;
+        let new = Arc::new(Routing::new(config, governors, transport.as_ref())?);
+        governors.forget_other_paces(&config.collections.iter().map(|collection| &*collection.upstream));
+        let old = std::mem::replace(&mut *routing.write(), Arc::clone(&new));
+        old.refreshing.cancel();
+        refresh::start(config, &new, &lookup.fill);
+        Ok(())
+    }
+
+    fn routing(&self) -> Arc<Routing> {
+        Arc::clone(&self.shared.routing.read())
     }
 
     #[doc(hidden)]
@@ -133,8 +154,9 @@ impl Gateway {
 
     /// Returns the kind of a request that the gateway has not answered yet.
     pub(crate) fn kind_of(&self, head: &Parts) -> RequestKind {
-        let Ok(route) = self.shared.routes.find(head.uri.path()) else { return RequestKind::Elsewhere };
-        match StreamOptions::read(head, route.collection(), &self.shared.names) {
+        let Routing { routes, names, .. } = &*self.routing();
+        let Ok(route) = routes.find(head.uri.path()) else { return RequestKind::Elsewhere };
+        match StreamOptions::read(head, route.collection(), names) {
             Ok(None) => RequestKind::Page(route.vary()),
             Ok(Some(_)) | Err(_) => RequestKind::Stream,
         }
@@ -144,7 +166,8 @@ impl Gateway {
     where
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        let Shared { routes, names, forwarding, coded_streams, .. } = &*self.shared;
+        let (routing, coded_streams) = (self.routing(), &self.shared.coded_streams);
+        let Routing { routes, names, forwarding, .. } = &*routing;
         let (mut head, body) = request.into_parts();
         let route = match (routes.find(head.uri.path()), head.extensions.remove::<Transport>()) {
             (Ok(route), Some(transport)) => route.through(transport),
@@ -161,7 +184,7 @@ impl Gateway {
             Ok(None) => (forwarding.answer(&route, head, body).await, route.vary()),
             Ok(Some(options)) => {
                 let vary = if coded_streams.are_offered() { route.vary_of_a_stream() } else { route.vary() };
-                (self.stream(&route, head, body, options).await, vary)
+                (self.stream(&routing, &route, head, body, options).await, vary)
             }
             Err(error) => (problem::bad_request(&error), route.vary()),
         };
@@ -169,11 +192,19 @@ impl Gateway {
         response
     }
 
-    async fn stream<B>(&self, route: &Route, head: Parts, body: B, options: StreamOptions) -> Response<Body>
+    async fn stream<B>(
+        &self,
+        routing: &Routing,
+        route: &Route,
+        head: Parts,
+        body: B,
+        options: StreamOptions,
+    ) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        let Shared { names, lookup, forwarding, coded_streams, .. } = &*self.shared;
+        let Shared { lookup, coded_streams, .. } = &*self.shared;
+        let Routing { names, forwarding, .. } = routing;
         if let Err(error) = coded_streams.check(&options) {
             return problem::bad_request(&error);
         }
@@ -199,7 +230,7 @@ impl Gateway {
         let (snapshot, cache_status) = match lookup.find(&request, keys).await {
             Ok(found) => found,
             Err(NoSnapshot::Page) => return forwarding.answer(route, head, Full::new(request.body.clone())).await,
-            Err(NoSnapshot::UnnamedRange) => return self.unnamed_range(&request, keys.shared),
+            Err(NoSnapshot::UnnamedRange) => return self.unnamed_range(&request, keys.shared, routing),
             Err(no_snapshot) => {
                 let representation = Representation::new(&request.options);
                 let url = |id| representation.pinned_url(id, &request.original, names);
@@ -236,8 +267,8 @@ impl Gateway {
     }
 
     /// Answers a range that names no snapshot. Where it is configured, the client is sent to the only snapshot that the range can be of.
-    fn unnamed_range(&self, request: &StreamRequest, key: CacheKey) -> Response<Body> {
-        let Shared { names, unnamed, .. } = &*self.shared;
+    fn unnamed_range(&self, request: &StreamRequest, key: CacheKey, routing: &Routing) -> Response<Body> {
+        let Routing { names, unnamed, .. } = routing;
         let representation = Representation::new(&request.options);
         let (registry, url) = (self.registry(), |id| representation.pinned_url(id, &request.original, names));
         let only = match unnamed {

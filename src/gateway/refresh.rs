@@ -9,9 +9,8 @@ use tokio::sync::Semaphore;
 use super::ask::{StreamRequest, UnattendedRequest};
 use super::auto_resume::request_again;
 use super::fill::CacheFill;
-use super::route::Routes;
+use super::routing::Routing;
 use crate::config::Config;
-use crate::request::ParamNames;
 use crate::snapshot::{FlightOutcome, LookupResult, Recency, RequestKeys, Retention, Snapshot, SnapshotState};
 
 /// Number of crawls that are opened at a time: a start would else begin all of them at once.
@@ -31,7 +30,8 @@ struct Refreshed {
 }
 
 /// Starts a task for each collection that has a period.
-pub(super) fn start(config: &Config, routes: &Arc<Routes>, names: &ParamNames, fill: &CacheFill) {
+pub(super) fn start(config: &Config, routing: &Routing, fill: &CacheFill) {
+    let Routing { routes, names, refreshing, .. } = routing;
     let places = Arc::new(Semaphore::new(AT_A_TIME));
     for collection in &config.collections {
         let Some(period) = collection.sharing.refresh else { continue };
@@ -42,10 +42,17 @@ pub(super) fn start(config: &Config, routes: &Arc<Routes>, names: &ParamNames, f
         };
         let refreshed = Refreshed { request: Arc::new(request), keys, period };
         let (places, crawls) = (Arc::clone(&places), fill.clone());
-        fill.spawn(async move {
+        let work = async move {
             loop {
                 let pause = refreshed.refresh(&crawls, &places).await;
                 tokio::time::sleep(pause).await;
+            }
+        };
+        let replaced = refreshing.clone();
+        fill.spawn(async move {
+            tokio::select! {
+                () = work => {}
+                () = replaced.cancelled() => {}
             }
         });
     }

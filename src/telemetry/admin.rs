@@ -11,6 +11,7 @@ use ring::digest::{self, Digest};
 use tower::Service;
 
 use super::metrics::{MEDIA_TYPE, Metrics, exposition};
+use super::reloads::Reloads;
 use super::snapshot_list::list;
 use crate::crawl::Crawls;
 use crate::response::CodedStreams;
@@ -39,7 +40,14 @@ impl Admin {
         server: ServerMonitor,
         coded_streams: CodedStreams,
     ) -> Self {
-        Self { metrics: Metrics { crawls, governors, registry, server, coded_streams }, token: None }
+        Self { metrics: Metrics { crawls, governors, registry, server, coded_streams, reloads: None }, token: None }
+    }
+
+    /// Shows the reloads of the configuration, too.
+    #[must_use]
+    pub fn with_reloads(mut self, reloads: Option<Reloads>) -> Self {
+        self.metrics.reloads = reloads;
+        self
     }
 
     /// Asks for this bearer token at `/metrics` and `/snapshots`; probes of health and readiness have none.

@@ -8,6 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue};
 use prometheus_client::metrics::MetricType::{self, Counter, Gauge};
 use prometheus_client::registry::Registry as MetricRegistry;
 
+use super::reloads::Reloads;
 use crate::crawl::{Crawls, Totals};
 use crate::response::CodedStreams;
 use crate::server::ServerMonitor;
@@ -25,6 +26,7 @@ pub(super) struct Metrics {
     pub(super) registry: Registry,
     pub(super) server: ServerMonitor,
     pub(super) coded_streams: CodedStreams,
+    pub(super) reloads: Option<Reloads>,
 }
 
 pub(super) fn exposition(collector: impl Collector) -> String {
@@ -40,6 +42,9 @@ impl Collector for Metrics {
         encode_server(&mut encoder, &self.server)?;
         let help = "Streams in a content coding that are open, of at most `coded_streams`.";
         family(&mut encoder, Gauge, "unpage_coded_streams", help, [([], self.coded_streams.open() as u64)])?;
+        if let Some(reloads) = &self.reloads {
+            reloads.encode(&mut encoder)?;
+        }
         encode_crawls(&mut encoder, &self.crawls.totals())?;
         encode_snapshots(&mut encoder, &self.registry)?;
         encode_upstreams(&mut encoder, &self.governors.by_origin())
@@ -47,7 +52,7 @@ impl Collector for Metrics {
 }
 
 /// Encodes a family. A counter is encoded like a gauge, because the encoder of counters would append a second `_total`.
-fn family<T: EncodeGaugeValue, const LABELS: usize>(
+pub(super) fn family<T: EncodeGaugeValue, const LABELS: usize>(
     encoder: &mut DescriptorEncoder<'_>,
     kind: MetricType,
     name: &'static str,

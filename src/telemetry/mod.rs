@@ -2,6 +2,8 @@
 
 mod admin;
 mod metrics;
+mod reloads;
 mod snapshot_list;
 
 pub use admin::Admin;
+pub use reloads::Reloads;

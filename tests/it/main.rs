@@ -72,6 +72,8 @@ mod malformed;
 mod check;
 // A line of the log for each response.
 mod access_log;
+// A configuration that is read again while streams are under way.
+mod reload;
 // The admin address: crawls, waits, ends.
 mod metrics;
 // Pages that are no JSON: XML and CSV.

@@ -87,6 +87,21 @@ impl Governors {
         CrawlLine::new(governor, crawl)
     }
 
+    /// Forgets the governors whose upstream has another pace among these, so that its next crawl begins with that. Crawls under way keep
+    /// theirs, and what they send from now on is not counted.
+    pub fn forget_other_paces<'a>(&self, upstreams: &(impl Iterator<Item = &'a config::Upstream> + Clone)) {
+        let mut known = self.registry.known.lock();
+        let KnownGovernors { by_credential, forgotten, .. } = &mut *known;
+        by_credential.retain(|(origin, _), governor| {
+            let mut paces = upstreams.clone().filter(|upstream| origin_of(upstream) == *origin).peekable();
+            let is_kept = paces.peek().is_none() || paces.any(|upstream| governor.has_pace(upstream));
+            if !is_kept {
+                governor.traffic().counts_only().add_to(forgotten);
+            }
+            is_kept
+        });
+    }
+
     fn key_of(&self, upstream: &config::Upstream, credentials: &[(String, Vec<u8>)], scope: &str) -> (String, u64) {
         (origin_of(upstream), self.registry.hasher.hash_one((credentials, scope)))
     }

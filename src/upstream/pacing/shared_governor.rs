@@ -74,6 +74,10 @@ impl SharedGovernor {
         }
     }
 
+    pub(super) fn has_pace(&self, upstream: &config::Upstream) -> bool {
+        self.pace == upstream.pace
+    }
+
     pub(super) async fn permit(self: &Arc<Self>, crawl: CrawlId) -> Permit {
         if let Some(permit) = self.permit_at_once(crawl) {
             return permit;

@@ -1,0 +1,207 @@
+//! Reload: a configuration that is read again while streams are under way, and snapshots that stay.
+
+use http::StatusCode;
+use rustix::process::Signal;
+use tempfile::NamedTempFile;
+
+use super::client::{self, BOTH, Received, Version, lines, stream};
+use super::metrics::{samples, told};
+use super::proxy::{Process, run};
+use super::upstream::{Gate, Reply, Upstream, answer};
+
+const KEPT: &str = "[snapshots]\ndisk = \"0\"\nfresh_for = \"1h\"\nkeep_for = \"1h\"\n";
+
+/// Two pages of each path; those of `/held` wait for the gate before their second one.
+async fn upstream(gate: &Gate) -> Upstream {
+    let gate = gate.clone();
+    Upstream::scripted(0, move |asked, _| {
+        let path = asked.target.split('?').next().unwrap();
+        let next = format!("<{path}?page=2>; rel=next");
+        match (path, asked.target.contains("page=2")) {
+            ("/held", true) => gate.before(Reply::Whole(answer(200, &[], "[3]"))),
+            (_, true) => Reply::Whole(answer(200, &[], "[3]")),
+            (_, false) => Reply::Whole(answer(200, &[("link", next.as_str())], "[1,2]")),
+        }
+    })
+    .await
+}
+
+fn collections(upstream: &Upstream, paths: &[&str]) -> String {
+    let of = |path: &&str| {
+        format!(
+            "[[collection]]\npath = \"{path}\"\nupstream = \"{}\"\nrecords = \"$\"\npagination = \"link_header\"\n",
+            upstream.url()
+        )
+    };
+    paths.iter().map(of).collect()
+}
+
+/// A server, and the file that it reads again.
+struct Reloaded {
+    process: Process,
+    file: NamedTempFile,
+}
+
+impl Reloaded {
+    async fn serve(text: &str, arguments: &[&str]) -> Self {
+        let file = NamedTempFile::new().unwrap();
+        std::fs::write(&file, text).unwrap();
+        let arguments = arguments.iter().map(AsRef::as_ref).chain(["--config".as_ref(), file.path().as_os_str()]);
+        let process = Process::serve_with(arguments).await;
+        Self { process, file }
+    }
+
+    /// Writes the file, and returns what the server says of it after a signal.
+    async fn reload(&mut self, text: &str) -> String {
+        std::fs::write(&self.file, text).unwrap();
+        self.process.signal(Signal::HUP);
+        self.process.wait_for("reloaded").await
+    }
+
+    async fn ask(&self, version: Version, target: &str) -> Received {
+        client::receive(version, self.process.address, stream(target)).await
+    }
+}
+
+#[tokio::test]
+async fn streams_go_on_snapshots_stay_and_collections_come_and_go() {
+    for version in BOTH {
+        let gate = Gate::default();
+        let upstream = upstream(&gate).await;
+        let mut server =
+            Reloaded::serve(&format!("{KEPT}{}", collections(&upstream, &["/held", "/a", "/b"])), &[]).await;
+        assert_eq!(server.ask(version, "/a").await.whole(), "1\n2\n3\n");
+        let mut under_way = client::send(version, server.process.address, stream("/held")).await;
+        let begun = lines(under_way.body_mut(), 1).await;
+        gate.reached().await;
+
+        let said = server.reload(&format!("{KEPT}{}", collections(&upstream, &["/held", "/a", "/c"]))).await;
+        assert!(said.contains("collections added: /c; removed: /b; changed: none"), "{said}");
+        upstream.forget();
+        assert_eq!(server.ask(version, "/a").await.whole(), "1\n2\n3\n");
+        assert!(upstream.asked().is_empty(), "its snapshot stays");
+        assert_eq!(server.ask(version, "/b").await.head.status, StatusCode::NOT_FOUND);
+        assert_eq!(server.ask(version, "/c").await.whole(), "1\n2\n3\n");
+
+        // Gone from the configuration, and still read to its end.
+        server.reload(&format!("{KEPT}{}", collections(&upstream, &["/a"]))).await;
+        assert_eq!(server.ask(version, "/held").await.head.status, StatusCode::NOT_FOUND);
+        gate.open();
+        let rest = Received::read(under_way).await;
+        assert_eq!([begun, rest.whole().as_bytes().to_vec()].concat(), b"1\n2\n3\n");
+    }
+}
+
+#[tokio::test]
+async fn a_file_with_a_mistake_changes_nothing_and_is_told_on_one_line() {
+    let upstream = upstream(&Gate::default()).await;
+    let before = format!("admin = \"127.0.0.1:0\"\n{KEPT}{}", collections(&upstream, &["/a"]));
+    let mut server = Reloaded::serve(&before, &[]).await;
+    let admin = told(&mut server.process).await;
+    let other = collections(&upstream, &["/b"]);
+    for (text, reason) in [
+        (format!("access_logg = true\n{before}"), "unknown key"),
+        (format!("{KEPT}{other}"), "keys that need a restart were changed: admin"),
+        (format!("admin = \"127.0.0.1:0\"\nsocket_mode = \"0666\"\n{KEPT}{other}"), "were changed: socket_mode"),
+        (
+            before.replace("[[collection]]", "[[collection]]\nca = \"/nowhere.pem\"").replace("http://", "https://"),
+            "can't be read",
+        ),
+        (String::new(), "collection"),
+    ] {
+        let said = server.reload(&text).await;
+        assert!(said.contains("ERROR") && said.contains("the configuration before goes on: "), "{said}");
+        assert!(said.contains(reason), "{said}");
+        assert_eq!(server.ask(Version::Http1, "/a").await.whole(), "1\n2\n3\n");
+        assert_eq!(server.ask(Version::Http1, "/b").await.head.status, StatusCode::NOT_FOUND);
+    }
+    let good = format!("admin = \"127.0.0.1:0\"\n{KEPT}{other}");
+    server.reload(&good).await;
+    assert_eq!(server.ask(Version::Http1, "/b").await.whole(), "1\n2\n3\n");
+    let samples = samples(admin).await;
+    assert_eq!(samples["unpage_config_reloads_total{result=\"refused\"}"], 5.0);
+    assert_eq!(samples["unpage_config_reloads_total{result=\"good\"}"], 1.0);
+    assert!(samples["unpage_config_last_reload_success_timestamp_seconds"] > 1.7e9);
+}
+
+#[tokio::test]
+async fn no_stream_breaks_by_many_reloads() {
+    let gate = Gate::default();
+    let upstream = upstream(&gate).await;
+    let texts = [&["/held", "/a"][..], &["/held"]].map(|paths| format!("{KEPT}{}", collections(&upstream, paths)));
+    let mut server = Reloaded::serve(&texts[0], &[]).await;
+    let mut under_way = Vec::new();
+    for number in 0..50 {
+        let mut response = client::send(BOTH[number % 2], server.process.address, stream("/held")).await;
+        assert_eq!(lines(response.body_mut(), 1).await, b"1\n");
+        under_way.push(response);
+    }
+    for reload in 0..100 {
+        server.reload(&texts[(reload + 1) % 2]).await;
+    }
+    gate.open();
+    for response in under_way {
+        assert_eq!(Received::read(response).await.whole(), "2\n3\n");
+    }
+}
+
+#[tokio::test]
+async fn a_collection_is_refreshed_as_the_newest_configuration_says() {
+    let upstream = upstream(&Gate::default()).await;
+    let of = |path: &str| format!("{KEPT}{}refresh = \"1h\"\n", collections(&upstream, &[path]));
+    let mut server = Reloaded::serve(&of("/a"), &[]).await;
+    for path in ["/b", "/c"] {
+        server.reload(&of(path)).await;
+        let asked = async {
+            while !upstream.asked().iter().any(|asked| asked.target.starts_with(&format!("{path}?page=2"))) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(60), asked)
+            .await
+            .expect("it is crawled before a client asks");
+    }
+}
+
+#[tokio::test]
+async fn a_watched_file_is_reloaded_without_a_signal() {
+    let upstream = upstream(&Gate::default()).await;
+    let mut server = Reloaded::serve(&collections(&upstream, &["/a"]), &["--watch"]).await;
+    std::fs::write(&server.file, collections(&upstream, &["/a", "/b"])).unwrap();
+    let said = server.process.wait_for("reloaded").await;
+    assert!(said.contains("collections added: /b; removed: none; changed: none"), "{said}");
+    assert_eq!(server.ask(Version::Http1, "/b").await.whole(), "1\n2\n3\n");
+}
+
+#[tokio::test]
+async fn a_server_without_a_file_says_so() {
+    let upstream = upstream(&Gate::default()).await;
+    let mut process = Process::serve_with(["--upstream".as_ref(), upstream.url().as_ref()]).await;
+    process.signal(Signal::HUP);
+    process.wait_for("there is no configuration file to read again").await;
+    assert_eq!(client::receive(Version::Http1, process.address, stream("/a")).await.whole(), "1\n2\n3\n");
+}
+
+#[tokio::test]
+async fn check_tells_what_a_reload_would_change() {
+    let upstream = upstream(&Gate::default()).await;
+    assert_eq!(
+        client::receive(Version::Http1, upstream.url()[7..].parse().unwrap(), stream("/a")).await.whole(),
+        "[1,2]"
+    );
+    let (running, new) = (NamedTempFile::new().unwrap(), NamedTempFile::new().unwrap());
+    std::fs::write(&running, collections(&upstream, &["/a", "/b"])).unwrap();
+    std::fs::write(&new, format!("hosts = [\"a\"]\n{}", collections(&upstream, &["/b", "/c"]))).unwrap();
+    let [new, running] = [new.path(), running.path()].map(|path| path.to_str().unwrap());
+    let output = run(["check", new, "--diff", running]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    for line in [
+        "reload: collections added: /c",
+        "reload: collections removed: /a",
+        "reload: collections changed: none",
+        "reload: refused, since keys that need a restart differ: hosts",
+    ] {
+        assert!(said.lines().any(|said| said == line), "{said}");
+    }
+    assert!(output.status.success());
+}
