@@ -215,7 +215,7 @@ impl fmt::Debug for ArrowTable {
 fn misfit(record: u64, column: &str, of: ColumnType) -> EncodingError {
     EncodingError {
         message: format!("the value of `{column}` in record {record}, counted from 0, is no {}", of.name()),
-        hint: "name the columns with types that all values have, as in `_columns=id,total:float64`, or ask for `csv`",
+        hint: "name the columns with types that all values have, as in `id,total:float64`, or ask for `csv`",
     }
 }
 
