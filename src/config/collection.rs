@@ -17,6 +17,7 @@ use super::times_and_sizes::{size, size_or_none};
 use super::toml_node::{TomlNode, TomlTable};
 use super::upstream::{self, CLIENT_KEYS};
 use super::{Caps, Collection, Snapshots, Upstream, collection_pagination, parent, snapshots, urls_and_headers};
+use crate::format::ColumnNames;
 use crate::pagination::{Pagination, Param, Partition};
 
 pub(super) static COLLECTION: Level = Level {
@@ -31,6 +32,7 @@ pub(super) static COLLECTION: Level = Level {
         "body",
         "parent",
         "caps",
+        "columns",
         "allow",
     ],
     others: &[&CLIENT_KEYS, &PaginationKeys, &snapshots::SHARING],
@@ -68,6 +70,7 @@ pub(super) fn read(
     let body = table.maybe("body", pagination_values::body);
     let upstream_path = table.maybe("upstream_path", upstream_path);
     let caps = table.or("caps", Caps::default(), |node| CAPS.read(node));
+    let columns = table.maybe("columns", columns);
     let sharing = snapshots::sharing(&table, all);
     if sharing.refresh.is_some() {
         check_refresh(&table, path.as_deref(), &method, body.is_some());
@@ -95,9 +98,16 @@ pub(super) fn read(
         pagination: Arc::new(pagination?),
         parent: parent.map(Arc::new),
         caps,
+        columns,
         sharing,
         preset: None,
     })
+}
+
+fn columns(node: &TomlNode<'_>) -> Option<ColumnNames> {
+    let names = node.each(TomlNode::text)?;
+    let hint = "name each column once, by its path: columns = [\"id\", \"customer.email\"]";
+    ColumnNames::new(names).map_or_else(|error| node.refuse(error.to_string(), hint), Some)
 }
 
 /// Reads an upstream of the collection's own, or returns the named one.

@@ -75,6 +75,7 @@ pub(crate) use self::toml_text::{inline as toml_inline, text as toml_quoted};
 pub use self::unknown_key_hints::{KeyPlace, key_place};
 pub use crate::caps::Caps;
 use crate::field_class::FieldRules;
+use crate::format::ColumnNames;
 pub use crate::pace::Pace;
 pub use crate::pagination::retry::RetryPolicy;
 use crate::pagination::{Pagination, PaginationAuthor};
@@ -146,6 +147,8 @@ pub struct Collection {
     pub parent: Option<Arc<ParentLink>>,
     /// unpage's own caps: reaching one breaks the stream.
     pub caps: Caps,
+    /// Columns of its tables, where a request names none.
+    pub columns: Option<ColumnNames>,
     pub sharing: Sharing,
     #[doc(hidden)]
     pub preset: Option<PresetChoice>,

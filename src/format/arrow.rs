@@ -220,7 +220,7 @@ fn misfit(record: u64, column: &str, of: ColumnType) -> EncodingError {
 }
 
 /// Error of a message that its writer refused.
-#[expect(clippy::needless_pass_by_value, reason = "the argument of `map_err`")]
+#[expect(clippy::needless_pass_by_value, reason = "the argument of map_err")]
 fn unwritten(error: ArrowError) -> EncodingError {
     EncodingError { message: format!("the records can't be written: {error}"), hint: "ask for `ndjson`" }
 }

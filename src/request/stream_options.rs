@@ -107,7 +107,10 @@ impl StreamOptions {
         if media_type.end() == EndMark::Marker && media_type.format() != Format::Ndjson {
             return Err(RequestError::EndOfFormat { format: media_type.format().name() });
         }
-        let columns = columns.map(|columns| read_columns(&columns, media_type, params)).transpose()?;
+        let columns = match columns {
+            Some(columns) => Some(read_columns(&columns, media_type, params)?),
+            None => collection.columns.clone().filter(|_| media_type.format().has_columns()),
+        };
         // Without its `since`, the whole collection would look like the answer.
         if since.is_some() && collection.pagination.since.is_none() {
             return Err(RequestError::Since { param: params.since.clone() });

@@ -74,16 +74,12 @@ pub(super) struct FetchArguments {
 pub(super) async fn run(arguments: FetchArguments) -> Exit {
     // The last line tells the end; the crawl's own log line would repeat it.
     logging::init(if arguments.verbose { "info" } else { "warn,unpage::crawl::run_into_log=off" });
-    let FetchArguments { format, columns, .. } = &arguments;
-    let format = match OutputFormat::new(*format, columns.clone(), arguments.output.as_deref()) {
-        Ok(format) => format,
-        Err(what) => {
-            eprintln!("error: {what}");
-            return Exit::Usage;
-        }
-    };
-    let mut crawl = match arguments.target.crawl() {
-        Ok((crawl, _)) => crawl,
+    let crawl = arguments.target.crawl().and_then(|(crawl, collection)| {
+        let file = arguments.output.as_deref();
+        Ok((crawl, OutputFormat::new(arguments.format, arguments.columns, file, collection.columns.as_ref())?))
+    });
+    let (mut crawl, format) = match crawl {
+        Ok(crawl) => crawl,
         Err(what) => {
             eprintln!("error: {what}");
             return Exit::Usage;

@@ -39,7 +39,7 @@ pub(super) struct RecordCheck {
 }
 
 impl OutputFormat {
-    /// Returns the named format, or that of the file's name; a compression is told by the name alone.
+    /// Returns the named format, or that of the file's name; a compression is told by the name alone. `usual` are the columns of the collection.
     ///
     /// # Errors
     /// Fails where columns are named for a format that has none.
@@ -47,6 +47,7 @@ impl OutputFormat {
         named: Option<Format>,
         columns: Option<ColumnNames>,
         file: Option<&Path>,
+        usual: Option<&ColumnNames>,
     ) -> Result<Self, String> {
         let name = file.and_then(Path::file_name).unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         let (name, coding) = match name.rsplit_once('.') {
@@ -60,6 +61,7 @@ impl OutputFormat {
             let name = format.name();
             return Err(format!("--columns: `{name}` has none: write --format csv, or name the file *.csv or *.tsv"));
         }
+        let columns = columns.or_else(|| usual.filter(|_| format.has_columns()).cloned());
         Ok(Self { format, columns, coding })
     }
 
@@ -158,9 +160,9 @@ mod tests {
             ("csv", Format::Ndjson, None),
             ("orders.csv.bak", Format::Ndjson, None),
         ] {
-            let found = OutputFormat::new(None, None, Some(Path::new(file))).unwrap();
+            let found = OutputFormat::new(None, None, Some(Path::new(file)), None).unwrap();
             assert_eq!((found.format, found.coding), (format, coding), "{file}");
-            let named = OutputFormat::new(Some(Format::Tsv), None, Some(Path::new(file))).unwrap();
+            let named = OutputFormat::new(Some(Format::Tsv), None, Some(Path::new(file)), None).unwrap();
             assert_eq!((named.format, named.coding), (Format::Tsv, coding), "{file}");
         }
     }
