@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use http::{HeaderMap, StatusCode};
 use unpage::batch::Batch;
 use unpage::config::Caps;
-use unpage::format::{Format, RecordOffset};
+use unpage::format::{Encoder, Format, RecordOffset};
 use unpage::pagination::link_guard::LinkGuard;
 use unpage::pagination::page::Head;
 use unpage::pagination::plan::{Walk, WalkStep};
@@ -136,14 +136,24 @@ fn no_record_costs_an_allocation() {
 #[test]
 fn no_record_costs_an_encoder_an_allocation() {
     let columns = ["id".to_owned(), "tags".to_owned(), "none".to_owned()];
-    for (format, columns) in
-        [(Format::Json, None), (Format::JsonSeq, None), (Format::GeoJsonSeq, None), (Format::Csv, Some(&columns[..]))]
+    let fields = "id,tags,a.b".parse().unwrap();
+    let of = |format: Format, columns| (format, format.encoder(RecordOffset::default(), columns).unwrap());
+    let projected = |format: Format| (format, format.projected(&fields));
+    for encoder in [
+        &|| of(Format::Json, None),
+        &|| of(Format::JsonSeq, None),
+        &|| of(Format::GeoJsonSeq, None),
+        &|| of(Format::Csv, Some(&columns[..])),
+        &|| projected(Format::Ndjson),
+        &|| projected(Format::Json),
+    ] as [&dyn Fn() -> (Format, Encoder); 6]
     {
+        let (format, _) = encoder();
         let record = "{\"type\":\"Feature\",\"id\":1,\"tags\":[\"a\",null],\"name\":\"x\"}\n";
         let mut out = BytesMut::with_capacity(4 << 20);
         let mut counts = [1_000, 10_000].map(|records| {
             let lines = record.repeat(records);
-            let mut encoder = format.encoder(RecordOffset::default(), columns).unwrap();
+            let (_, mut encoder) = encoder();
             // The first piece makes the buffers of the encoder.
             encoder.push(record.as_bytes(), &mut out).unwrap();
             let before = ALLOCATIONS.get();

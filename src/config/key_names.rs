@@ -47,6 +47,7 @@ pub(super) static TOP: Level = Level {
         "codings",
         "coded_streams",
         "columns_param",
+        "fields_param",
         "limits",
         "drain",
         "snapshots",

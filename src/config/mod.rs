@@ -119,6 +119,8 @@ pub struct Config {
     pub codings: Codings,
     #[doc(hidden)]
     pub columns_param: String,
+    #[doc(hidden)]
+    pub fields_param: String,
     /// Limits and stop of the server.
     #[doc(hidden)]
     pub server: ServerSettings,

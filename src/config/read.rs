@@ -22,13 +22,14 @@ use super::{
 use crate::server::{AccessLog, HostList, PeerSettings, ServerSettings};
 
 /// unpage's own query parameters and their defaults.
-const PARAMS: [(&str, &str); 6] = [
+const PARAMS: [(&str, &str); 7] = [
     ("format_param", "_format"),
     ("snapshot_param", "_snapshot"),
     ("since_param", "_since"),
     ("end_param", "_end"),
     ("wait_param", "_wait"),
     ("columns_param", "_columns"),
+    ("fields_param", "_fields"),
 ];
 
 impl Config {
@@ -168,7 +169,7 @@ fn top(table: &TomlTable<'_>, presets: &[Option<PresetChoice>], secrets: &dyn Se
             listen::ADMIN_HINT,
         );
     }
-    let [format_param, snapshot_param, since_param, end_param, wait_param, columns_param] = params(table);
+    let [format_param, snapshot_param, since_param, end_param, wait_param, columns_param, fields_param] = params(table);
     let server = ServerSettings {
         limits: table.maybe("limits", |node| LIMITS.read(node)).unwrap_or_default(),
         drain: table.maybe("drain", |node| DRAIN.read(node)).unwrap_or_default(),
@@ -221,6 +222,7 @@ fn top(table: &TomlTable<'_>, presets: &[Option<PresetChoice>], secrets: &dyn Se
         wait_param,
         codings: codings::read(table),
         columns_param,
+        fields_param,
         server,
         snapshots,
         collections,

@@ -195,7 +195,7 @@ fn walk(
     members.end()
 }
 
-fn add_name(name: &[u8], path: &mut Vec<u8>) {
+pub(super) fn add_name(name: &[u8], path: &mut Vec<u8>) {
     let decoded = name.contains(&b'\\').then(|| decode(name)).flatten();
     path.extend_from_slice(decoded.as_deref().map_or(name, str::as_bytes));
 }

@@ -9,6 +9,8 @@ use super::array::ArrayEncoder;
 #[cfg(feature = "columnar")]
 use super::arrow::ArrowEncoder;
 use super::encoding_error::EncodingError;
+use super::field_names::FieldNames;
+use super::projection::Projector;
 use super::sequence::SequenceEncoder;
 use super::table::TableEncoder;
 
@@ -19,6 +21,7 @@ pub enum Encoder {
     Table(Box<TableEncoder>),
     #[cfg(feature = "columnar")]
     Arrow(Box<ArrowEncoder>),
+    Projected(Box<ProjectedEncoder>),
 }
 
 impl Encoder {
@@ -33,6 +36,7 @@ impl Encoder {
             Self::Table(table) => table.push(lines, out),
             #[cfg(feature = "columnar")]
             Self::Arrow(arrow) => arrow.push(lines, out),
+            Self::Projected(projected) => projected.push(lines, out),
         }
     }
 
@@ -47,8 +51,43 @@ impl Encoder {
             Self::Table(table) => table.finish(out)?,
             #[cfg(feature = "columnar")]
             Self::Arrow(arrow) => arrow.finish(out)?,
+            Self::Projected(projected) => projected.finish(out)?,
         }
         Ok(())
+    }
+}
+
+/// Encoder of records of which only some members are wanted: a projection before the encoder of a format.
+#[derive(Debug)]
+pub struct ProjectedEncoder {
+    projector: Projector,
+    /// Encoder of the format; none for the format of the log.
+    format: Option<Encoder>,
+    /// Projected bytes on their way to it.
+    projected: BytesMut,
+}
+
+impl ProjectedEncoder {
+    pub(super) fn new(names: FieldNames, format: Option<Encoder>) -> Self {
+        Self { projector: Projector::new(names), format, projected: BytesMut::new() }
+    }
+
+    pub(super) fn push(&mut self, lines: &[u8], out: &mut BytesMut) -> Result<(), EncodingError> {
+        let Some(format) = &mut self.format else { return self.projector.push(lines, out) };
+        self.projected.clear();
+        self.projector.push(lines, &mut self.projected)?;
+        format.push(&self.projected, out)
+    }
+
+    pub(super) fn finish(&mut self, out: &mut BytesMut) -> Result<(), EncodingError> {
+        let Some(format) = &mut self.format else {
+            self.projector.finish(out);
+            return Ok(());
+        };
+        self.projected.clear();
+        self.projector.finish(&mut self.projected);
+        format.push(&self.projected, out)?;
+        format.finish(out)
     }
 }
 

@@ -16,20 +16,24 @@ mod columns;
 mod encoder;
 mod encoding_error;
 mod features;
+mod field_names;
 mod json_members;
 mod layout;
 pub mod ndjson;
+mod projection;
 mod record_cells;
 mod sequence;
 mod table;
+mod value_scan;
 
 use array::ArrayEncoder;
 #[cfg(feature = "columnar")]
 use arrow::ArrowEncoder;
 use cells::TableReader;
 pub use column_names::{ColumnNames, ColumnNamesError};
-pub use encoder::Encoder;
+pub use encoder::{Encoder, ProjectedEncoder};
 pub use encoding_error::EncodingError;
+pub use field_names::{FieldNames, FieldNamesError};
 pub use layout::{Layout, RecordOffset};
 use sequence::SequenceEncoder;
 use table::TableEncoder;
@@ -165,5 +169,12 @@ impl Format {
             #[cfg(feature = "columnar")]
             Self::Arrow => Encoder::Arrow(Box::new(ArrowEncoder::new(columns))),
         })
+    }
+
+    /// Returns an encoder of the named members of all records, from the first on. Features keep what makes them such.
+    pub fn projected(self, fields: &FieldNames) -> Encoder {
+        let fields = if self.takes_features() { fields.with(&["geometry", "type"]) } else { fields.clone() };
+        let format = self.encoder(RecordOffset::default(), None);
+        Encoder::Projected(Box::new(ProjectedEncoder::new(fields, format)))
     }
 }

@@ -112,6 +112,13 @@ pub(super) fn bad_request(error: &RequestError) -> Response<Body> {
             "name each column once, by its path: `id,customer.email`; `_more` as the last one keeps all other values",
         ),
         RequestError::Several { .. } => (StatusCode::BAD_REQUEST, "name the parameter once"),
+        RequestError::FieldNames { .. } => (
+            StatusCode::BAD_REQUEST,
+            "separate the paths of members by commas, as in `id,customer.email`; `fields_param` gives the parameter another name",
+        ),
+        RequestError::FieldsOfTable { .. } => {
+            (StatusCode::BAD_REQUEST, "name the columns instead (`_columns`), or ask for a format of JSON")
+        }
         RequestError::Ranges => (StatusCode::BAD_REQUEST, "ask for one range at a time"),
         RequestError::Datetime => (StatusCode::BAD_REQUEST, "write it like this: Sun, 06 Nov 1994 08:49:37 GMT"),
     };

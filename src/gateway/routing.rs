@@ -29,7 +29,7 @@ impl Routing {
     ) -> Result<Self, ConnectorError> {
         let routes = Arc::new(Routes::new(config, governors, transport)?);
         let names = ParamNames::new(config);
-        let forwarding = Forwarding::new(&routes, names.clone(), config.server.limits.request_body);
+        let forwarding = Forwarding::new(&routes, names.clone().of_pages(), config.server.limits.request_body);
         Ok(Self { routes, names, unnamed: config.snapshots.resume, forwarding, refreshing: CancellationToken::new() })
     }
 }

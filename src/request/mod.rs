@@ -17,7 +17,7 @@ use http::HeaderName;
 use url::form_urlencoded;
 
 use crate::config::Config;
-use crate::format::ColumnNamesError;
+use crate::format::{ColumnNamesError, FieldNamesError};
 
 pub use accept::{EndMark, MediaType};
 pub use accept_encoding::AcceptEncoding;
@@ -53,6 +53,8 @@ pub struct ParamNames {
     pub wait: String,
     /// Parameter for the columns of a table.
     pub columns: String,
+    /// Parameter for the members of records; none for requests that are passed on, since APIs have parameters of this name.
+    pub fields: Option<String>,
 }
 
 /// Error in a request for a stream; the upstream is not asked.
@@ -88,6 +90,10 @@ pub enum RequestError {
     ColumnNames { param: String, error: ColumnNamesError },
     #[error("the parameter `{param}` has several values")]
     Several { param: String },
+    #[error("the parameter `{param}` names no members of records: {error}")]
+    FieldNames { param: String, error: FieldNamesError },
+    #[error("the parameter `{param}` names members of records, and the format `{format}` has columns")]
+    FieldsOfTable { param: String, format: &'static str },
     #[error("a stream can't be sent over HTTP/1.0, which has no way to tell a whole one from a broken one")]
     Http10,
     #[error("the request refuses a stream without a content coding, and accepts none that is to be had")]
@@ -107,14 +113,21 @@ impl ParamNames {
             end: config.end_param.clone(),
             wait: config.wait_param.clone(),
             columns: config.columns_param.clone(),
+            fields: Some(config.fields_param.clone()),
         }
+    }
+
+    /// Returns the names in requests that are passed on.
+    #[must_use]
+    pub fn of_pages(self) -> Self {
+        Self { fields: None, ..self }
     }
 
     #[cfg(test)]
     pub(crate) fn usual() -> Self {
         let [format, snapshot, since, end, wait, columns] =
             ["_format", "_snapshot", "_since", "_end", "_wait", "_columns"].map(ToOwned::to_owned);
-        Self { format, snapshot, since, end, wait, columns }
+        Self { format, snapshot, since, end, wait, columns, fields: Some("_fields".to_owned()) }
     }
 
     /// Returns the pairs of a query that are not unpage's own, as they are spelled.
@@ -128,7 +141,8 @@ impl ParamNames {
             if name == self.wait.as_str() {
                 return !*has_wait.get_or_insert(value == WAIT_COMPLETE);
             }
-            ![&self.format, &self.snapshot, &self.since, &self.columns].into_iter().any(|own| name == own.as_str())
+            let always = [&self.format, &self.snapshot, &self.since, &self.columns];
+            !always.into_iter().chain(&self.fields).any(|own| name == own.as_str())
         };
         query.split('&').filter(is_foreign).collect()
     }
@@ -150,8 +164,10 @@ mod tests {
             ("_wait=complete&x=1&_wait=5", "x=1"),
             ("_wait=5&x=1&_wait=complete", "_wait=5&x=1&_wait=complete"),
             ("_format=a&_format=b&_formats=c", "_formats=c"),
+            ("_fields=a&x=1", "x=1"),
         ] {
             assert_eq!(names.foreign_pairs(query).join("&"), foreign, "{query}");
         }
+        assert_eq!(names.of_pages().foreign_pairs("_format=a&_fields=b"), ["_fields=b"]);
     }
 }

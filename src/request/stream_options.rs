@@ -12,7 +12,7 @@ use super::{
     ParamNames, Range, RangeSpec, RequestError, SnapshotName, Trailers, WAIT_COMPLETE, WantDigest, prefer_order,
 };
 use crate::config::{Collection, ContentCoding};
-use crate::format::{ColumnNames, Format};
+use crate::format::{ColumnNames, FieldNames, Format};
 use crate::id::SnapshotId;
 use crate::pagination::first_value::is_first_value;
 use crate::pagination::{Param, PartOrder};
@@ -28,6 +28,8 @@ pub struct StreamOptions {
     pub accept_encoding: AcceptEncoding,
     /// Columns of a table.
     pub columns: Option<ColumnNames>,
+    /// Members of the records.
+    pub fields: Option<FieldNames>,
     /// Preferred order of the collection's parts.
     pub order: Option<PartOrder>,
     pub view: View,
@@ -65,7 +67,7 @@ impl StreamOptions {
     /// Fails where a stream is asked for that can't be given; the upstream is not asked.
     pub fn read(head: &Parts, collection: &Collection, params: &ParamNames) -> Result<Option<Self>, RequestError> {
         let (headers, method) = (&head.headers, &head.method);
-        let [format, snapshot, since, end, wait, columns] = own_params(&head.uri, params)?;
+        let [format, snapshot, since, end, wait, columns, fields] = own_params(&head.uri, params)?;
         let named = |name: Cow<'_, str>| match name.parse() {
             Ok(name) => Ok(name),
             Err(_) => Err(RequestError::Snapshot { param: params.snapshot.clone(), name: name.into_owned() }),
@@ -111,6 +113,7 @@ impl StreamOptions {
             Some(columns) => Some(read_columns(&columns, media_type, params)?),
             None => collection.columns.clone().filter(|_| media_type.format().has_columns()),
         };
+        let fields = fields.map(|fields| read_fields(&fields, media_type, params)).transpose()?;
         // Without its `since`, the whole collection would look like the answer.
         if since.is_some() && collection.pagination.since.is_none() {
             return Err(RequestError::Since { param: params.since.clone() });
@@ -140,6 +143,7 @@ impl StreamOptions {
             media_type,
             accept_encoding,
             columns,
+            fields,
             order: prefer_order::read(headers),
             view,
             named,
@@ -209,17 +213,28 @@ fn read_columns(text: &str, media_type: MediaType, params: &ParamNames) -> Resul
     text.parse().map_err(|error| RequestError::ColumnNames { param, error })
 }
 
-/// Returns the values of unpage's own parameters: format, snapshot, since, end, wait and columns. Further values of `end` and `wait` are the
-/// upstream's.
-fn own_params<'q>(uri: &'q Uri, params: &ParamNames) -> Result<[Option<Cow<'q, str>>; 6], RequestError> {
-    let names = [&params.format, &params.snapshot, &params.since, &params.end, &params.wait, &params.columns];
-    let mut values = [const { None }; 6];
+/// Reads the members of records.
+fn read_fields(text: &str, media_type: MediaType, params: &ParamNames) -> Result<FieldNames, RequestError> {
+    let param = params.fields.clone().unwrap_or_default();
+    if media_type.format().has_columns() {
+        return Err(RequestError::FieldsOfTable { param, format: media_type.format().name() });
+    }
+    text.parse().map_err(|error| RequestError::FieldNames { param, error })
+}
+
+/// Returns the values of unpage's own parameters: format, snapshot, since, end, wait, columns and fields. Further values of `end` and `wait` are
+/// the upstream's.
+fn own_params<'q>(uri: &'q Uri, params: &ParamNames) -> Result<[Option<Cow<'q, str>>; 7], RequestError> {
+    let ParamNames { format, snapshot, since, end, wait, columns, fields } = params;
+    let names = [Some(format), Some(snapshot), Some(since), Some(end), Some(wait), Some(columns), fields.as_ref()];
+    let mut values = [const { None }; 7];
     for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
-        let Some(place) = names.iter().position(|own| name == own.as_str()) else { continue };
+        let is_named = |own: &Option<&String>| own.is_some_and(|own| name == own.as_str());
+        let Some(place) = names.iter().position(is_named) else { continue };
         match &values[place] {
             None => values[place] = Some(value),
-            Some(first) if *first == value || [&params.end, &params.wait].contains(&names[place]) => {}
-            Some(_) => return Err(RequestError::Several { param: names[place].clone() }),
+            Some(first) if *first == value || [end, wait].iter().any(|own| name == own.as_str()) => {}
+            Some(_) => return Err(RequestError::Several { param: name.into_owned() }),
         }
     }
     Ok(values)
@@ -260,7 +275,7 @@ mod tests {
     use super::super::{EntityTag, Reuse};
     use super::*;
     use crate::config::{Config, Machine};
-    use crate::format::ColumnNamesError;
+    use crate::format::{ColumnNamesError, FieldNamesError};
 
     const ID: &str = "0123456789abcdef0123456789abcdef";
 
@@ -373,6 +388,14 @@ mod tests {
                 RequestError::ColumnNames { param: "_columns".to_owned(), error: ColumnNamesError::Empty },
             ),
             (Request::get("/a?_format=csv&_format=json"), RequestError::Several { param: "_format".to_owned() }),
+            (
+                Request::get("/a?_fields=id&_format=csv"),
+                RequestError::FieldsOfTable { param: "_fields".to_owned(), format: "csv" },
+            ),
+            (
+                Request::get("/a?_fields=id,&_format=json"),
+                RequestError::FieldNames { param: "_fields".to_owned(), error: FieldNamesError::Empty },
+            ),
             (Request::get("/a?_end=marker&_format=json"), RequestError::EndOfFormat { format: "json" }),
             (Request::get(format!("/a?_snapshot={ID}")).header("accept", "*/*;q=0"), RequestError::NotAcceptable),
             (Request::get("/a?_format=ndjson").version(Version::HTTP_10), RequestError::Http10),

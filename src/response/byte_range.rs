@@ -7,7 +7,7 @@ use memchr::memchr_iter;
 use super::encoded_reader::FormatExtent;
 use super::formatted_log::{FormattedLog, RecordSource};
 use crate::error::{Failure, Fault};
-use crate::format::{Format, RecordOffset};
+use crate::format::RecordOffset;
 use crate::request::{Range, RangeSpec};
 use crate::snapshot::{Evicted, Log, LogExtent, ReaderEvent, Seal};
 
@@ -67,7 +67,7 @@ impl ByteRange {
     pub(super) async fn part(log: FormattedLog<'_>, range: Range) -> Result<Self, RangeError> {
         let range = match range {
             Range::Bytes(span) => Self::bytes(log, span).await?,
-            Range::Records(span) if log.format == Format::Ndjson => Self::records(log.log, span).await?,
+            Range::Records(span) if log.has_lines_of_the_log() => Self::records(log.log, span).await?,
             Range::Records(_) => None,
         };
         range.map_or_else(|| Self::whole(log), Ok)

@@ -8,7 +8,7 @@ use memchr::memchr;
 
 use super::encoded_reader::{EncodedReader, FormatExtent, unencodable};
 use crate::error::Failure;
-use crate::format::{Format, RecordOffset};
+use crate::format::{FieldNames, Format, Layout, RecordOffset};
 use crate::snapshot::{Evicted, Log, LogExtent, Reader, ReaderEvent, Seal};
 
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,8 @@ pub(super) struct FormattedLog<'a> {
     pub(super) format: Format,
     /// Columns that the request names.
     pub(super) columns: Option<&'a [String]>,
+    /// Members of the records that the request names.
+    pub(super) fields: Option<&'a FieldNames>,
 }
 
 /// Bytes of a log, in the format of a response.
@@ -27,16 +29,25 @@ pub enum RecordSource {
 }
 
 impl FormattedLog<'_> {
+    /// Returns the relation of the offsets to those of the log; none where only encoding tells them.
+    fn layout(&self) -> Option<Layout> {
+        self.format.layout().filter(|_| self.fields.is_none())
+    }
+
     /// Returns the length of the whole; none while it isn't known.
     pub(super) fn length(&self) -> Option<u64> {
         let LogExtent { bytes, records, seal, .. } = self.log.extent();
-        let layout = self.format.layout().filter(|_| matches!(seal, Some(Seal::Complete(_))));
+        let layout = self.layout().filter(|_| matches!(seal, Some(Seal::Complete(_))));
         layout.map(|layout| layout.length(bytes, records))
+    }
+
+    pub(super) fn has_lines_of_the_log(&self) -> bool {
+        self.format == Format::Ndjson && self.fields.is_none()
     }
 
     /// Creates a reader that starts at the byte `at` of the format and stops before the byte `end`, if there is one.
     pub(super) fn reader(&self, at: u64, end: Option<u64>) -> Result<RecordSource, Evicted> {
-        let (start, position) = match self.format.layout() {
+        let (start, position) = match self.layout() {
             Some(layout) => {
                 let bytes = self.log.extent().bytes;
                 // No record begins at the end of the log, where the index may have an entry.
@@ -45,7 +56,11 @@ impl FormattedLog<'_> {
             }
             None => (RecordOffset::default(), 0),
         };
-        match self.format.encoder(start, self.columns) {
+        let encoder = match self.fields {
+            Some(fields) => Some(self.format.projected(fields)),
+            None => self.format.encoder(start, self.columns),
+        };
+        match encoder {
             None => self.log.reader(at, end).map(RecordSource::Log),
             Some(encoder) => {
                 let reader = self.log.reader(start.byte, None)?;

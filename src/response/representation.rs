@@ -14,7 +14,7 @@ use super::snapshot_url::pinned_url;
 use super::stream_ending::StreamEnding;
 use crate::config::ContentCoding;
 use crate::error::Failure;
-use crate::format::{ColumnNames, Format};
+use crate::format::{ColumnNames, FieldNames, Format};
 use crate::id::SnapshotId;
 use crate::request::{EndMark, EntityTag, MediaType, ParamNames, Range, StreamOptions, Trailers, WantDigest};
 use crate::snapshot::{Log, RunningDigest, Snapshot};
@@ -27,21 +27,23 @@ pub struct Representation {
     media_type: MediaType,
     coding: Option<ContentCoding>,
     columns: Option<ColumnNames>,
+    fields: Option<FieldNames>,
 }
 
 /// Relation of a representation's bytes to those of the snapshot's log.
 enum Bytes {
     /// The same bytes: ranges, lengths and digests of the log are those of the representation.
     OfTheLog,
-    /// The same bytes and an end marker, whose length and content are not known before it is sent: it has neither ranges nor a length.
-    OfTheLogAndAMarker,
-    /// The bytes of another format, with lengths and ranges of their own, and no digest that is kept.
+    /// Lines and an end marker, whose length and content are not known before it is sent: it has neither ranges nor a length.
+    LinesAndAMarker,
+    /// The bytes of another format, or of some members alone, with lengths and ranges of their own, and no digest that is kept.
     Encoded,
 }
 
 impl Representation {
     pub fn new(options: &StreamOptions) -> Self {
-        Self { media_type: options.media_type, columns: options.columns.clone(), coding: None }
+        let StreamOptions { media_type, columns, fields, .. } = options;
+        Self { media_type: *media_type, columns: columns.clone(), fields: fields.clone(), coding: None }
     }
 
     /// Returns the representation in this content coding. Its bytes depend on time, so that it has neither a length nor ranges nor a digest.
@@ -52,14 +54,19 @@ impl Representation {
 
     fn bytes(&self) -> Bytes {
         match (self.media_type.format(), self.media_type.end()) {
-            (Format::Ndjson, EndMark::None) => Bytes::OfTheLog,
-            (Format::Ndjson, EndMark::Marker) => Bytes::OfTheLogAndAMarker,
+            (Format::Ndjson, EndMark::None) if self.fields.is_none() => Bytes::OfTheLog,
+            (Format::Ndjson, EndMark::Marker) => Bytes::LinesAndAMarker,
             _ => Bytes::Encoded,
         }
     }
 
     fn of<'a>(&'a self, log: &'a Log) -> FormattedLog<'a> {
-        FormattedLog { log, format: self.media_type.format(), columns: self.columns.as_deref() }
+        FormattedLog {
+            log,
+            format: self.media_type.format(),
+            columns: self.columns.as_deref(),
+            fields: self.fields.as_ref(),
+        }
     }
 
     /// Returns the reason for which the snapshot can't be had in this format, as far as its first record tells.
@@ -77,16 +84,19 @@ impl Representation {
         XxHash3_64::oneshot(self.variant().as_bytes())
     }
 
+    /// Returns the name of the representation in entity tags; an empty one for the bytes of the log.
     fn variant(&self) -> String {
-        match (self.bytes(), &self.columns) {
-            (Bytes::OfTheLog, _) => String::new(),
-            (Bytes::OfTheLogAndAMarker, _) => "marker".to_owned(),
-            (Bytes::Encoded, None) => self.media_type.format().name().to_owned(),
-            (Bytes::Encoded, Some(columns)) => {
-                let hash = XxHash3_64::oneshot(columns.join(",").as_bytes());
-                format!("{}-{hash:016x}", self.media_type.format().name())
-            }
-        }
+        let format = match self.bytes() {
+            Bytes::OfTheLog => "",
+            Bytes::LinesAndAMarker => "marker",
+            Bytes::Encoded => self.media_type.format().name(),
+        };
+        let names = match (&self.columns, &self.fields) {
+            (None, None) => return format.to_owned(),
+            (Some(columns), _) => columns.join(","),
+            (None, Some(fields)) => fields.canonical(),
+        };
+        format!("{format}-{:016x}", XxHash3_64::oneshot(names.as_bytes()))
     }
 
     /// Returns the URL that names the snapshot in this representation: one of another format names it, since a GET of the URL may have another
@@ -96,9 +106,11 @@ impl Representation {
         if let Bytes::Encoded = self.bytes() {
             url += &format!("&{}={}", names.format, self.media_type.format().name());
         }
-        if let Some(columns) = &self.columns {
-            let value: String = form_urlencoded::byte_serialize(columns.join(",").as_bytes()).collect();
-            url += &format!("&{}={value}", names.columns);
+        let columns = self.columns.as_ref().map(|columns| (names.columns.as_str(), columns.join(",")));
+        let fields = self.fields.as_ref().zip(names.fields.as_deref()).map(|(fields, name)| (name, fields.canonical()));
+        for (name, value) in columns.into_iter().chain(fields) {
+            let value: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
+            url += &format!("&{name}={value}");
         }
         url
     }
@@ -127,7 +139,7 @@ impl Representation {
         match self.bytes() {
             _ if self.coding.is_some() => None,
             Bytes::OfTheLog | Bytes::Encoded if is_resumable => Some(HeaderValue::from_static("bytes")),
-            Bytes::OfTheLog | Bytes::Encoded | Bytes::OfTheLogAndAMarker => Some(HeaderValue::from_static("none")),
+            Bytes::OfTheLog | Bytes::Encoded | Bytes::LinesAndAMarker => Some(HeaderValue::from_static("none")),
         }
     }
 
@@ -145,14 +157,14 @@ impl Representation {
     pub async fn part(&self, log: &Log, range: Range) -> Result<ByteRange, RangeError> {
         match self.bytes() {
             Bytes::OfTheLog | Bytes::Encoded => ByteRange::part(self.of(log), range).await,
-            Bytes::OfTheLogAndAMarker => self.whole(log),
+            Bytes::LinesAndAMarker => self.whole(log),
         }
     }
 
     fn measured(&self, whole: ByteRange) -> ByteRange {
         match self.bytes() {
             Bytes::OfTheLog | Bytes::Encoded if self.coding.is_none() => whole,
-            Bytes::OfTheLog | Bytes::Encoded | Bytes::OfTheLogAndAMarker => ByteRange { length: None, ..whole },
+            Bytes::OfTheLog | Bytes::Encoded | Bytes::LinesAndAMarker => ByteRange { length: None, ..whole },
         }
     }
 
@@ -160,7 +172,7 @@ impl Representation {
     pub async fn digest(&self, snapshot: &Snapshot) -> Option<String> {
         match self.bytes() {
             Bytes::OfTheLog if self.coding.is_none() => snapshot.digest().await.map(|digest| digest.to_string()),
-            Bytes::OfTheLog | Bytes::OfTheLogAndAMarker | Bytes::Encoded => None,
+            Bytes::OfTheLog | Bytes::LinesAndAMarker | Bytes::Encoded => None,
         }
     }
 
@@ -168,7 +180,7 @@ impl Representation {
     pub(super) fn ending(&self, options: &StreamOptions, range: &ByteRange) -> StreamEnding {
         match (self.bytes(), options.trailers) {
             _ if range.length.is_some() => StreamEnding::Plain,
-            (Bytes::OfTheLogAndAMarker, _) => StreamEnding::marker(),
+            (Bytes::LinesAndAMarker, _) => StreamEnding::marker(),
             (_, Trailers::Unwanted) => StreamEnding::Plain,
             (_, Trailers::Accepted) => {
                 let is_whole = range.content_range.is_none() && self.coding.is_none();

@@ -27,6 +27,8 @@ mod endings;
 mod websocket;
 // Limits on what a client takes of the server, each reached over a socket.
 mod limits;
+// Streams of some members of the records.
+mod fields;
 // Other formats than NDJSON.
 mod formats;
 // Columnar formats.
