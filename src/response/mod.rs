@@ -18,6 +18,7 @@ pub use body::{Body, BodyLength, StreamBody, empty, full, passed};
 pub use byte_range::{ByteRange, RangeError};
 pub use cache_status::CacheStatus;
 pub use coded_streams::CodedStreams;
+#[cfg(feature = "cli")]
 pub(crate) use compressor::{Compressor, CompressorStep};
 pub use head::{StreamResponse, redirect};
 pub use representation::{Representation, vary};
