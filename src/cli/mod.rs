@@ -20,6 +20,7 @@ mod progress_line;
 mod reload;
 mod serve;
 mod serve_gateway;
+mod service_manager;
 mod stop_signals;
 
 use std::process::ExitCode;

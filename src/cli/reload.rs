@@ -6,7 +6,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::serve::notify;
+use super::service_manager::{notify, tell_reloading};
 use super::stop_signals::HangUps;
 use crate::config::{Config, ConfigDifference};
 use crate::gateway::Gateway;
@@ -107,14 +107,6 @@ pub(super) async fn refuse_all(mut hang_ups: HangUps) {
     loop {
         hang_ups.next().await;
         tracing::warn!("SIGHUP changes nothing: there is no configuration file to read again");
-    }
-}
-
-/// Tells the service manager that a reload began (`Type=notify-reload`), at a time of the monotonic clock.
-fn tell_reloading() {
-    notify(NotifyState::Reloading);
-    if let Ok(now) = NotifyState::monotonic_usec_now() {
-        notify(now);
     }
 }
 

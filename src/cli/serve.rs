@@ -13,6 +13,7 @@ use super::crawl_target::with_scheme;
 use super::listeners::{self, Listeners};
 use super::logging::{self, LogFormat};
 use super::reload::{self, ReloadOn, ReloadedFile};
+use super::service_manager::notify;
 use super::stop_signals::{self, HangUps, StopSignals};
 use super::{Exit, serve_gateway};
 use crate::config::{AdminAccess, ChosenBy, Config, Mistakes, Secret};
@@ -192,13 +193,6 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
     let is_on_disk = gateway.registry().store().on_disk() > 0;
     report(cut, is_on_disk);
     Exit::Complete
-}
-
-/// Tells the service manager, where one asks for it by `NOTIFY_SOCKET`.
-pub(super) fn notify(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!("the service manager can't be told: {error}");
-    }
 }
 
 /// Returns the names of this machine for listeners that no other machine reaches.

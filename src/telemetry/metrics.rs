@@ -3,11 +3,12 @@
 use std::fmt;
 
 use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text::encode_registry;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue};
-use prometheus_client::metrics::MetricType::{self, Counter, Gauge};
+use prometheus_client::metrics::MetricType::{Counter, Gauge};
 use prometheus_client::registry::Registry as MetricRegistry;
 
+use super::family::family;
 use super::reloads::Reloads;
 use crate::crawl::{Crawls, Totals};
 use crate::response::CodedStreams;
@@ -49,25 +50,6 @@ impl Collector for Metrics {
         encode_snapshots(&mut encoder, &self.registry)?;
         encode_upstreams(&mut encoder, &self.governors.by_origin())
     }
-}
-
-/// Encodes a family. A counter is encoded like a gauge, because the encoder of counters would append a second `_total`.
-pub(super) fn family<T: EncodeGaugeValue, const LABELS: usize>(
-    encoder: &mut DescriptorEncoder<'_>,
-    kind: MetricType,
-    name: &'static str,
-    help: &'static str,
-    samples: impl IntoIterator<Item = ([(&'static str, String); LABELS], T)>,
-) -> fmt::Result {
-    let mut family = encoder.encode_descriptor(name, help, None, kind)?;
-    for (labels, value) in samples {
-        if LABELS == 0 {
-            family.encode_gauge(&value)?;
-        } else {
-            family.encode_family(&labels)?.encode_gauge(&value)?;
-        }
-    }
-    Ok(())
 }
 
 fn encode_server(encoder: &mut DescriptorEncoder<'_>, server: &ServerMonitor) -> fmt::Result {

@@ -1,6 +1,7 @@
 //! Metrics and the list of snapshots, at the operator's address.
 
 mod admin;
+mod family;
 mod metrics;
 mod reloads;
 mod snapshot_list;

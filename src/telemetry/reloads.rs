@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType::{Counter, Gauge};
 
-use super::metrics::family;
+use super::family::family;
 
 /// Counts of a process; clones share them.
 #[derive(Clone, Debug, Default)]
