@@ -14,13 +14,13 @@ mod inherited_sockets;
 mod init;
 mod listeners;
 mod logging;
+mod notify;
 mod presets;
 mod probe;
 mod progress_line;
 mod reload;
 mod serve;
 mod serve_gateway;
-mod service_manager;
 mod stop_signals;
 
 use std::process::ExitCode;

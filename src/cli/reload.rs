@@ -6,7 +6,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::service_manager::{notify, tell_reloading};
+use super::notify::{notify, tell_reloading};
 use super::stop_signals::HangUps;
 use crate::config::{Config, ConfigDifference};
 use crate::gateway::Gateway;

@@ -225,8 +225,14 @@ fn unwritten(error: ArrowError) -> EncodingError {
     EncodingError { message: format!("the records can't be written: {error}"), hint: "ask for `ndjson`" }
 }
 
+/// Returns the batches of a whole stream; none where the reader refuses it.
 #[cfg(test)]
-pub(super) mod tests {
+pub(super) fn read(stream: &[u8]) -> Option<Vec<RecordBatch>> {
+    arrow_ipc::reader::StreamReader::try_new(stream, None).ok()?.collect::<Result<_, _>>().ok()
+}
+
+#[cfg(test)]
+mod tests {
     use arrow_array::cast::AsArray;
     use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
     use arrow_array::{Array, ArrayRef};
@@ -236,11 +242,6 @@ pub(super) mod tests {
     use twox_hash::XxHash3_64;
 
     use super::*;
-
-    /// Returns the batches of a whole stream; none where the reader refuses it.
-    pub(in crate::format) fn read(stream: &[u8]) -> Option<Vec<RecordBatch>> {
-        StreamReader::try_new(stream, None).ok()?.collect::<Result<_, _>>().ok()
-    }
 
     fn encode(log: &str, asked: Option<&[String]>, pieces: usize) -> Result<Vec<u8>, (EncodingError, Vec<u8>)> {
         let (mut encoder, mut out) = (ArrowEncoder::new(asked), BytesMut::new());

@@ -234,7 +234,7 @@ mod tests {
             let is_whole = |text: &[u8]| match format.layout() {
                 Some(_) => !text.is_empty() && json(format, text).is_some(),
                 #[cfg(feature = "columnar")]
-                None if format == Format::Arrow => crate::format::arrow::tests::read(text).is_some(),
+                None if format == Format::Arrow => crate::format::arrow::read(text).is_some(),
                 None => rows(if format == Format::Tsv { b'\t' } else { b',' }, text).is_some(),
             };
             prop_assert!(is_whole(&whole) || records.is_empty() || whole.windows(6).any(|six| six == br"\ud800"));

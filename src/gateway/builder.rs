@@ -1,4 +1,4 @@
-//! Construction of a [`Gateway`] and its shutdown.
+//! Construction of a [`Gateway`], its reload and its shutdown.
 
 use std::sync::Arc;
 
@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use super::Gateway;
 use super::admission::Admission;
 use super::cache_key_upgrade::OlderKeys;
 use super::fill::CacheFill;
+use super::routing::Routing;
+use super::{Gateway, Shared, refresh};
 use crate::config::Config;
 use crate::crawl::Crawls;
 use crate::response::{Body, BoxError};
@@ -103,6 +104,24 @@ impl Gateway {
     /// Returns a builder of a gateway for this configuration.
     pub fn builder(config: Config) -> GatewayBuilder {
         GatewayBuilder { config, transport: None }
+    }
+
+    /// Replaces the collections, the upstreams and the names of unpage's parameters by those of this configuration.
+    ///
+    /// Requests and crawls in progress keep what they began with. A snapshot answers further requests as long as its cache key stays the
+    /// same: that of the request, its upstream and its pagination. Everything else is what the gateway was built with.
+    ///
+    /// # Errors
+    /// Fails where a certificate file can't be used; nothing is replaced then.
+    #[doc(hidden)]
+    pub fn reload(&self, config: &Config) -> Result<(), GatewayError> {
+        let Shared { routing, lookup, governors, transport, .. } = &*self.shared;
+        let new = Arc::new(Routing::new(config, governors, transport.as_ref())?);
+        governors.forget_other_paces(&config.collections.iter().map(|collection| &*collection.upstream));
+        let old = std::mem::replace(&mut *routing.write(), Arc::clone(&new));
+        old.refreshing.cancel();
+        refresh::start(config, &new, &lookup.fill);
+        Ok(())
     }
 
     /// Stops all crawls and waits for their tasks to end, and for what they have appended to be written.

@@ -110,24 +110,6 @@ impl Gateway {
         Ok(Self { shared: Arc::new(Shared { routing, lookup, governors, coded_streams, transport }) })
     }
 
-    /// Replaces the collections, the upstreams and the names of unpage's parameters by those of this configuration.
-    ///
-    /// Requests and crawls in progress keep what they began with. A snapshot answers further requests as long as its cache key stays the
-    /// same: that of the request, its upstream and its pagination. Everything else is what the gateway was built with.
-    ///
-    /// # Errors
-    /// Fails where a certificate file can't be used; nothing is replaced then.
-    #[doc(hidden)]
-    pub fn reload(&self, config: &Config) -> Result<(), GatewayError> {
-        let Shared { routing, lookup, governors, transport, .. } = &*self.shared;
-        let new = Arc::new(Routing::new(config, governors, transport.as_ref())?);
-        governors.forget_other_paces(&config.collections.iter().map(|collection| &*collection.upstream));
-        let old = std::mem::replace(&mut *routing.write(), Arc::clone(&new));
-        old.refreshing.cancel();
-        refresh::start(config, &new, &lookup.fill);
-        Ok(())
-    }
-
     fn routing(&self) -> Arc<Routing> {
         Arc::clone(&self.shared.routing.read())
     }

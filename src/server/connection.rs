@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::{Either, Full};
@@ -21,11 +20,12 @@ use tower::{BoxError, Service, ServiceExt};
 
 use super::RequestSettings;
 use super::accepted::{self, Accepted};
-use super::access_log::{AccessEntry, AccessLog};
+use super::access_log::AccessEntry;
 use super::activity::{Activity, RequestInProgress};
 use super::client_address::network_of;
 use super::closed_connections::CloseReason;
-use super::connection_table::{ConnectionPermit, ConnectionTable, Phase, TableEntry};
+use super::connection_context::ConnectionContext;
+use super::connection_table::{ConnectionPermit, ConnectionTable, TableEntry};
 use super::connection_timer::{ConnectionTimer, TimerOrder};
 use super::deadlines::{ResponseKind, Stage};
 use super::head_scanner::{HeadFlaw, LARGEST_HEAD, ScannedHeads};
@@ -35,38 +35,6 @@ use super::proxy_protocol;
 use super::request_check;
 use super::response_body::{ResponseBody, Resumable};
 use super::timed_io::{FirstBytes, Timed};
-
-/// Everything that a connection's requests share.
-#[derive(Debug)]
-pub(super) struct ConnectionContext {
-    pub(super) limits: Arc<ServerLimits>,
-    pub(super) peers: Arc<PeerSettings>,
-    pub(super) requests: Arc<RequestSettings>,
-    pub(super) table: Arc<ConnectionTable>,
-    pub(super) activity: Arc<Activity>,
-    /// Address of the client, as far as the connection tells it.
-    pub(super) peer: Option<IpAddr>,
-    pub(super) scheme: Scheme,
-}
-
-impl ConnectionContext {
-    pub(super) fn note(&self, reason: CloseReason) {
-        self.table.closed_connections.note(reason, self.peer);
-    }
-
-    /// Begins the entry of a request in the access log, where there is one.
-    fn begin_entry(&self, head: &mut Parts, client: Option<IpAddr>) -> Option<Box<AccessEntry>> {
-        let is_logged = self.requests.access_log == AccessLog::On;
-        let is_trusted = self.peers.trusted_proxies.contains(self.peer);
-        is_logged.then(|| Box::new(AccessEntry::new(head, client, is_trusted)))
-    }
-
-    /// Returns true for a request behind which no further one is taken.
-    fn is_last_request(&self) -> bool {
-        self.table.phase() >= Phase::Leaving
-            || self.limits.requests_per_connection.is_some_and(|most| self.activity.requests() >= most.get())
-    }
-}
 
 pub(super) async fn serve<S, B>(
     accepted: Accepted,

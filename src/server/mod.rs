@@ -9,6 +9,7 @@ mod client_address;
 mod client_stream;
 mod closed_connections;
 mod connection;
+mod connection_context;
 mod connection_table;
 mod connection_timer;
 mod deadlines;
