@@ -28,6 +28,8 @@ pub(super) struct ReloadedFile {
     pub(super) counts: Reloads,
     /// Text of the file before `running` was read from it.
     pub(super) text: Option<Vec<u8>>,
+    /// Reason for which the newest text was refused.
+    pub(super) refused: Option<String>,
 }
 
 /// Time at which a file is read again.
@@ -45,7 +47,8 @@ impl ReloadedFile {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = hang_ups.next() => {}
+                // Its answer is told also where it is the same as before.
+                () = hang_ups.next() => self.refused = None,
                 _ = looks.tick(), if on == ReloadOn::Change => {
                     let text = text(&self.path);
                     // A file that is missing for a moment is being replaced.
@@ -64,6 +67,7 @@ impl ReloadedFile {
     async fn reload(&mut self) {
         match self.replace().await {
             Ok(ConfigDifference { added, removed, changed, .. }) => {
+                self.refused = None;
                 self.counts.note_good();
                 tracing::info!(
                     "{} reloaded: collections added: {}; removed: {}; changed: {}",
@@ -74,11 +78,17 @@ impl ReloadedFile {
                 );
             }
             Err(RefusedReload(reason)) => {
+                // A file that the configuration names may come a moment later: a watched one is tried again at each look.
+                self.text = None;
+                if self.refused.as_ref() == Some(&reason) {
+                    return;
+                }
                 self.counts.note_refused();
                 tracing::error!(
                     "{} is not reloaded, and the configuration before goes on: {reason}",
                     self.path.display()
                 );
+                self.refused = Some(reason);
             }
         }
     }

@@ -171,7 +171,8 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
     let reloading = async {
         match (file, reloads) {
             (Some(path), Some(counts)) => {
-                let file = ReloadedFile { path, running: as_read, gateway: gateway.clone(), counts, text };
+                let file =
+                    ReloadedFile { path, running: as_read, gateway: gateway.clone(), counts, text, refused: None };
                 file.follow(hang_ups, on).await;
             }
             _ => reload::refuse_all(hang_ups).await,

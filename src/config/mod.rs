@@ -252,6 +252,22 @@ pub struct Timeouts {
 }
 
 impl Upstream {
+    /// Returns true where a token of the other one is this one's, too: it is requested by the same settings and on the same way.
+    pub fn requests_the_token_of(&self, other: &Self) -> bool {
+        let is_same = match (&self.credentials, &other.credentials) {
+            (Credentials::Token(place, settings), Credentials::Token(other_place, other_settings)) => {
+                place == other_place && settings == other_settings
+            }
+            _ => false,
+        };
+        is_same
+            && self.proxy == other.proxy
+            && self.ca == other.ca
+            && self.client_cert == other.client_cert
+            && self.private_addresses == other.private_addresses
+            && self.timeouts == other.timeouts
+    }
+
     /// Returns an upstream with the defaults of all keys but the URL.
     pub fn at(url: Url) -> Self {
         Self {

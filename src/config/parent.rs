@@ -146,6 +146,14 @@ pub(super) fn check(nodes: &[TomlNode<'_>], collections: &[Option<Collection>]) 
                 "the credentials of a client go to one upstream: configure both collections there",
             );
         }
+        let hint = "leave windows out of the collections of parents and children";
+        if own.pagination.windows.is_some() {
+            node.member("windows")
+                .unwrap_or_else(|| place.clone())
+                .refuse::<()>("the lists of all parents are not read in windows", hint);
+        } else if of.pagination.windows.is_some() {
+            place.refuse::<()>(format!("{} is read in windows, and parents are not", parent.collection), hint);
+        }
         // A list has one segment more than its parents, so that no chain is a circle.
         let generations = std::iter::successors(Some(of), |of| named(&of.parent.as_deref()?.collection)).count();
         if generations > DEPTH {

@@ -137,6 +137,11 @@ fn windows(node: &TomlNode<'_>) -> Option<Windows> {
     if kind == RangeKind::Integer {
         return table.refuse_at("kind", "windows are ranges of time", "write \"unix\", \"rfc3339\" or \"date\"");
     }
+    if let (Bound::At(lower), Some(Bound::At(upper))) = (&windows.lower, &windows.upper)
+        && kind.unit_of(lower) >= kind.unit_of(upper)
+    {
+        return table.refuse_at("lower", "not lower than upper", "swap lower and upper, or leave upper out");
+    }
     let least = Windows::least_span(kind);
     if windows.span < least {
         let what = format!("shorter than {}", humantime::format_duration(least));

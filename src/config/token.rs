@@ -12,7 +12,7 @@ use super::secret::Secret;
 use crate::pagination::{Path, Source};
 
 /// A token that is requested from an endpoint and renewed before its end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TokenSettings {
     /// Token endpoint, the only place that the token's secrets are sent to.
     pub url: Url,
@@ -31,7 +31,7 @@ pub struct TokenSettings {
 }
 
 /// Right by which a token is granted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Grant {
     /// The client's own (RFC 6749 §4.4).
     ClientCredentials,
@@ -44,7 +44,7 @@ pub enum Grant {
 }
 
 /// OAuth client.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenClient {
     pub id: TokenParam,
     /// None for a public client.
@@ -68,14 +68,14 @@ pub enum ParamEncoding {
 }
 
 /// Value of a parameter.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenParam {
     Text(String),
     Secret(Secret),
 }
 
 /// Claims and key of an assertion.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assertion {
     /// Private key in PEM.
     pub key: Secret,

@@ -146,7 +146,7 @@ impl ArrowTable {
         let mut cells = RecordCells::new(columns);
         for (number, line) in (0..).zip(sample.split_inclusive(|byte| *byte == b'\n')) {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
-            cells.read(line).ok_or_else(|| no_json(number))?;
+            cells.read(line, number)?;
             for (kind, value) in kinds.iter_mut().zip(cells.values(line)) {
                 *kind = kind.and(CellKind::of(value));
             }
@@ -167,13 +167,16 @@ impl ArrowTable {
     }
 
     fn add(&mut self, record: &[u8], number: u64) -> Result<(), EncodingError> {
-        self.cells.read(record).filter(|()| record.len() <= LARGEST).ok_or_else(|| no_json(number))?;
+        if record.len() > LARGEST {
+            return Err(no_json(number));
+        }
+        self.cells.read(record, number)?;
         let more = self.cells.last().map(|last| last.unwrap_or(b"null"));
         for (place, (column, value)) in self.columns.iter_mut().zip(self.cells.values(record).chain(more)).enumerate() {
             column.push(value).ok_or_else(|| misfit(number, self.schema.field(place).name(), column.column_type()))?;
         }
         self.rows += 1;
-        self.bytes += record.len();
+        self.bytes += record.len() + self.cells.more_length();
         Ok(())
     }
 

@@ -26,6 +26,9 @@ pub enum ColumnNamesError {
     Twice(String),
     #[error("the column `{MORE}` is not the last one")]
     MoreInside,
+    #[cfg(feature = "columnar")]
+    #[error("the column `{0}` has no type that a column can have: bool, int64, float64, timestamp, utf8")]
+    Type(String),
     #[error("more than {MOST} columns are named")]
     Many,
 }
@@ -48,7 +51,12 @@ impl ColumnNames {
                 return Err(ColumnNamesError::Twice(name));
             } else if columns.last().is_some_and(|last| last == MORE) {
                 return Err(ColumnNamesError::MoreInside);
-            } else if columns.len() == MOST {
+            }
+            #[cfg(feature = "columnar")]
+            if super::column_type::ColumnType::is_elsewhere(&name) {
+                return Err(ColumnNamesError::Type(name));
+            }
+            if columns.len() == MOST {
                 return Err(ColumnNamesError::Many);
             }
             columns.push(name);
@@ -58,7 +66,7 @@ impl ColumnNames {
 }
 
 /// Returns the path of a column, without the type that the user names.
-fn path_of(column: &str) -> &str {
+pub(super) fn path_of(column: &str) -> &str {
     #[cfg(feature = "columnar")]
     let column = super::column_type::ColumnType::split(column).0;
     column
@@ -104,7 +112,15 @@ mod tests {
             assert_eq!(names, expected, "{text}");
         }
         #[cfg(feature = "columnar")]
-        assert_eq!("a:utf8,a".parse::<ColumnNames>(), Err(ColumnNamesError::Twice("a".to_owned())));
+        for (text, error) in [
+            ("a:utf8,a", ColumnNamesError::Twice("a".to_owned())),
+            ("a:Int32", ColumnNamesError::Type("a:Int32".to_owned())),
+            ("a:timestamp[us]", ColumnNamesError::Type("a:timestamp[us]".to_owned())),
+        ] {
+            assert_eq!(text.parse::<ColumnNames>(), Err(error));
+        }
+        #[cfg(feature = "columnar")]
+        assert!("dc:title,a:int32:utf8".parse::<ColumnNames>().is_ok(), "names may have a colon");
         assert_eq!(ColumnNames::new(["a,b"]), Err(ColumnNamesError::Comma("a,b".to_owned())));
     }
 }

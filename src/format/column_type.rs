@@ -2,6 +2,13 @@
 
 use jiff::Timestamp;
 
+/// Names of types in pandas, polars, Arrow and SQL.
+const ELSEWHERE: [&str; 28] = [
+    "int", "int8", "int16", "int32", "uint8", "uint16", "uint32", "uint64", "integer", "bigint", "long", "i32", "i64",
+    "float", "float32", "f64", "double", "number", "decimal", "boolean", "string", "str", "text", "varchar", "date",
+    "date32", "datetime", "time",
+];
+
 /// Largest magnitude up to which every integer is a float64, too.
 const EXACT: u64 = 1 << 53;
 
@@ -42,6 +49,14 @@ impl ColumnType {
             (!path.is_empty()).then_some((path, Some(of)))
         });
         named.unwrap_or((column, None))
+    }
+
+    /// Returns true for a column with the name of a type that other programs have: it would be taken for a part of the path.
+    pub(super) fn is_elsewhere(column: &str) -> bool {
+        let (path, of) = Self::split(column);
+        let word = path.rsplit_once(':').map_or("", |(_, word)| word);
+        let word = word.split(['[', '(']).next().unwrap_or_default().to_ascii_lowercase();
+        of.is_none() && (ELSEWHERE.contains(&word.as_str()) || Self::ALL.iter().any(|of| of.name() == word))
     }
 
     pub(super) const fn name(self) -> &'static str {

@@ -3,6 +3,10 @@
 use std::ops::Range;
 
 use super::columns::{Columns, LastColumn, Node, dotted, flatten};
+use super::encoding_error::{EncodingError, no_json};
+
+/// Number of bytes by which the object of the values without a column may be longer than its record.
+const LONGEST_MORE: usize = 4 << 20;
 
 #[derive(Debug)]
 pub(super) struct RecordCells {
@@ -20,8 +24,12 @@ impl RecordCells {
         Self { places: vec![0..0; columns.names.len()], columns, more: String::new(), path: Vec::new() }
     }
 
-    /// Finds the cells of a record; none where it is no JSON.
-    pub(super) fn read(&mut self, record: &[u8]) -> Option<()> {
+    /// Finds the cells of a record of this number, counted from 0.
+    ///
+    /// # Errors
+    /// Fails where it is no JSON, or where the object of the values without a column is far longer than the record: each of its members has the
+    /// whole path of its value.
+    pub(super) fn read(&mut self, record: &[u8], number: u64) -> Result<(), EncodingError> {
         let Self { columns, places, more, path } = self;
         places.fill(0..0);
         more.clear();
@@ -35,20 +43,36 @@ impl RecordCells {
                 places[column] = value;
                 next = column + 1;
             }
+            _ if more.len() > record.len() + LONGEST_MORE => {}
             _ if columns.last == LastColumn::More && node == Node::Leaf && value.start >= kept_until => {
                 add_more(path, &record[value], more);
             }
             _ => {}
-        })?;
+        })
+        .ok_or_else(|| no_json(number))?;
+        if more.len() > record.len() + LONGEST_MORE {
+            return Err(EncodingError {
+                message: format!(
+                    "the values of record {number}, counted from 0, without a column are too long for a cell"
+                ),
+                hint: "name the columns, without `_more` (`_columns=id,name`), or ask for `ndjson`",
+            });
+        }
         if !more.is_empty() {
             more.push('}');
         }
-        Some(())
+        Ok(())
     }
 
     /// Returns the JSON text of each column's value, `null` where the record that was read last has none.
     pub(super) fn values<'a>(&'a self, record: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         self.places.iter().map(|place| if place.is_empty() { &b"null"[..] } else { &record[place.clone()] })
+    }
+
+    /// Length of the object of the values without a column, in bytes.
+    #[cfg(feature = "columnar")]
+    pub(super) fn more_length(&self) -> usize {
+        self.more.len()
     }
 
     /// Returns the cell of the last column, where there is one: the object of the values without a column, or none within.

@@ -9,6 +9,7 @@ use bytes::{BufMut, BytesMut};
 use memchr::memchr;
 
 use super::cells::{Dialect, Quotes, TableReader};
+use super::column_names::path_of;
 use super::columns::{Columns, sample};
 use super::encoding_error::{EncodingError, no_json};
 use super::record_cells::RecordCells;
@@ -39,7 +40,8 @@ impl TableEncoder {
         let (kept, row) = (Vec::new(), BytesMut::new());
         let mut table = Self { dialect, cells: None, kept, next: NextBytes::NewRecord, row, records: 0 };
         if let Some(named) = named {
-            table.set_columns(Columns::named(named));
+            let paths: Vec<_> = named.iter().map(|name| path_of(name).to_owned()).collect();
+            table.set_columns(Columns::named(&paths));
         }
         table
     }
@@ -117,7 +119,7 @@ impl TableEncoder {
                 written
             };
             self.row = row;
-            written.ok_or_else(|| no_json(self.records))?;
+            written?;
             self.records += 1;
             self.next = NextBytes::NewRecord;
             lines = rest;
@@ -125,10 +127,10 @@ impl TableEncoder {
         Ok(())
     }
 
-    /// Writes a record's row after its opening quote; none where the record is no JSON.
-    fn row(&mut self, record: &[u8], out: &mut BytesMut) -> Option<()> {
-        let cells = self.cells.as_mut()?;
-        cells.read(record)?;
+    /// Writes a record's row after its opening quote.
+    fn row(&mut self, record: &[u8], out: &mut BytesMut) -> Result<(), EncodingError> {
+        let cells = self.cells.as_mut().ok_or_else(|| no_json(self.records))?;
+        cells.read(record, self.records)?;
         let mut quotes = Quotes::Opened;
         for value in cells.values(record).chain(cells.last().map(|last| last.unwrap_or(b"null"))) {
             if quotes == Quotes::WhereNeeded {
@@ -138,6 +140,6 @@ impl TableEncoder {
             quotes = Quotes::WhereNeeded;
         }
         out.put_slice(b"\r\n");
-        Some(())
+        Ok(())
     }
 }

@@ -97,7 +97,7 @@ impl Gateway {
     /// Starts the maintenance of snapshots and, where it is configured, the crawls that were interrupted.
     fn start(config: &Config, fill: CacheFill, transport: Option<&Transport>) -> Result<Self, ConnectorError> {
         let governors = Governors::default();
-        let routing = Routing::new(config, &governors, transport)?;
+        let routing = Routing::new(config, &governors, transport, None)?;
         fill.maintain(config.collections.iter().map(|collection| collection.sharing.keep_for));
         if config.snapshots.on_start == OnStart::GoOn {
             fill.spawn(auto_resume::resume_all(Arc::clone(&routing.routes), routing.names.clone(), fill.clone()));
@@ -237,7 +237,7 @@ impl Gateway {
             original: &request.original,
             names,
             cache_status,
-            is_named: lookup.is_named(&request, keys, snapshot.id()),
+            is_named: lookup.is_named(&request, snapshot.id()),
             applied: applied.as_ref(),
             scope: request.collection.sharing.scope,
         };

@@ -70,7 +70,9 @@ impl Routes {
         config: &Config,
         governors: &Governors,
         transport: Option<&Transport>,
+        old: Option<&Self>,
     ) -> Result<Self, ConnectorError> {
+        let old_clients: Vec<_> = old.iter().flat_map(|old| old.targets.iter()).map(|target| &target.client).collect();
         let mut clients: Vec<(Arc<Upstream>, Client)> = Vec::new();
         let mut targets = Vec::new();
         for collection in &config.collections {
@@ -80,6 +82,7 @@ impl Routes {
                 (None, Some(transport)) => Client::with_transport(Arc::clone(upstream), governors, transport.clone())?,
                 (None, None) => Client::new(Arc::clone(upstream), governors)?,
             };
+            let client = old_clients.iter().fold(client, |client, old| client.with_token_of(old));
             clients.push((Arc::clone(upstream), client.clone()));
             let canonical = CanonicalPagination::new(&collection.pagination);
             let upstream_paths = collection.upstream_path.as_ref().and_then(|template| {

@@ -22,12 +22,14 @@ pub(super) struct Routing {
 }
 
 impl Routing {
+    /// Makes the routing of a configuration. Tokens are those of the old one, as far as they are requested by the same settings.
     pub(super) fn new(
         config: &Config,
         governors: &Governors,
         transport: Option<&Transport>,
+        old: Option<&Self>,
     ) -> Result<Self, ConnectorError> {
-        let routes = Arc::new(Routes::new(config, governors, transport)?);
+        let routes = Arc::new(Routes::new(config, governors, transport, old.map(|old| &*old.routes))?);
         let names = ParamNames::new(config);
         let forwarding = Forwarding::new(&routes, names.clone().of_pages(), config.server.limits.request_body);
         Ok(Self { routes, names, unnamed: config.snapshots.resume, forwarding, refreshing: CancellationToken::new() })

@@ -20,7 +20,7 @@ use crate::id::{CacheKey, SnapshotId};
 use crate::request::{SnapshotName, StreamOptions, View};
 use crate::response::Representation;
 use crate::server::network_of;
-use crate::snapshot::{RequestKeys, Retention, SessionBinding, Snapshot, SnapshotState, Store};
+use crate::snapshot::{Retention, SessionBinding, Snapshot, SnapshotState, Store};
 
 /// A client's own name for a snapshot, and what it stood for when the request came.
 #[derive(Clone, Copy, Debug)]
@@ -47,12 +47,18 @@ pub(super) enum SessionRefusal {
 }
 
 impl Session {
-    /// Returns the session that the request names. Its key contains the cache key, so that callers share it as they share snapshots.
-    pub(super) fn of(request: &StreamRequest, keys: RequestKeys, fill: &CacheFill) -> Option<Self> {
+    /// Returns the session that the request names. Its key has what the client says and nothing of the configuration: after a reload a name
+    /// still stands for the snapshot that it had.
+    pub(super) fn of(request: &StreamRequest, fill: &CacheFill) -> Option<Self> {
         let Some(SnapshotName::Session(name)) = &request.options.named else { return None };
-        let key = fill.registry.store().key(|part| {
-            part(b"unpage session");
-            part(keys.shared.to_string().as_bytes());
+        let store = fill.registry.store();
+        let identity = crawl_rate_limit::identity(&request.caller.fields, store);
+        let key = store.key(|part| {
+            part(b"unpage session of a request");
+            part(identity.map(|key| key.to_string()).unwrap_or_default().as_bytes());
+            part(if request.has_address() { "GET" } else { request.options.method.as_str() }.as_bytes());
+            part(request.original.as_bytes());
+            part(&request.body);
             part(name.as_str().as_bytes());
         });
         let form = Representation::new(&request.options).form();

@@ -12,7 +12,7 @@ use crate::snapshot::{LogExtent, RequestKeys, Retention, Seal, Snapshot};
 impl SnapshotLookup {
     /// Finds the snapshot for a request with these keys, or fills one, and waits for its end where the client does.
     pub(super) async fn find(&self, request: &Arc<StreamRequest>, keys: RequestKeys) -> LookupOutcome {
-        let Some(session) = Session::of(request, keys, &self.fill) else {
+        let Some(session) = Session::of(request, &self.fill) else {
             let found = self.begun(request, keys).await?;
             return waited(request, &found.0).await.map(|()| found);
         };
@@ -33,9 +33,8 @@ impl SnapshotLookup {
     }
 
     /// Returns `true` where the URL names the snapshot, by its id or by a session.
-    pub(super) fn is_named(&self, request: &StreamRequest, keys: RequestKeys, id: SnapshotId) -> bool {
-        request.options.pinned() == Some(id)
-            || Session::of(request, keys, &self.fill).is_some_and(|session| session.has(id))
+    pub(super) fn is_named(&self, request: &StreamRequest, id: SnapshotId) -> bool {
+        request.options.pinned() == Some(id) || Session::of(request, &self.fill).is_some_and(|session| session.has(id))
     }
 
     /// Finds the snapshot that a session has, or one for it.

@@ -23,7 +23,7 @@ pub(crate) fn crawl_of(
     since: Option<String>,
     transport: Option<&Transport>,
 ) -> Result<Crawl, Failure> {
-    let routes = Routes::new(config, &Governors::default(), transport);
+    let routes = Routes::new(config, &Governors::default(), transport, None);
     let routes = routes.map_err(|bad| Failure::new(Fault::Configuration, bad.to_string(), bad.hint()))?;
     let route = routes.find(uri.path()).map_err(|_| {
         let message = format!("no collection is configured at {}", uri.path());

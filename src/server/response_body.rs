@@ -75,7 +75,13 @@ where
             };
             match frame.into_data() {
                 Ok(data) => self.rest = data,
-                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                Err(trailers) => {
+                    // hyper asks for nothing behind them.
+                    if let Some(entry) = &mut self.entry {
+                        entry.complete();
+                    }
+                    return Poll::Ready(Some(Ok(trailers)));
+                }
             }
         }
         let length = self.rest.len().min(self.largest);

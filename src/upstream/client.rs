@@ -56,6 +56,16 @@ impl Client {
         Ok(Self { transport, upstream, credentials, governors, line: None, crawl: Arc::default() })
     }
 
+    /// The same client with the token of this one, where both request it by the same settings and on the same way: a refresh token that was
+    /// rotated is known to its holder alone.
+    pub fn with_token_of(self, old: &Self) -> Self {
+        if self.upstream.requests_the_token_of(&old.upstream) {
+            Self { credentials: old.credentials.clone(), ..self }
+        } else {
+            self
+        }
+    }
+
     /// The same client with another transport.
     pub fn through(&self, transport: Transport) -> Self {
         Self { transport, ..self.clone() }

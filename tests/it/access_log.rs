@@ -103,6 +103,12 @@ async fn a_line_tells_how_a_response_ended() {
         let line = entry(&mut process, &page).await;
         assert_eq!((&line["end"], &line["bytes"], &line["lines"]), (&"complete".into(), &5.into(), &Value::Null));
 
+        let trailers =
+            ask(&process, version, Method::GET, &format!("/orders?of={version:?}"), &[("te", "trailers")]).await;
+        assert!(trailers.trailers.contains_key("unpage-verdict"));
+        let line = entry(&mut process, &trailers).await;
+        assert_eq!((&line["end"], &line["lines"]), (&"complete".into(), &3.into()), "{line}");
+
         let head = ask(&process, version, Method::HEAD, "/orders", &[]).await;
         let line = entry(&mut process, &head).await;
         assert_eq!((&line["end"], &line["method"], &line["bytes"]), (&"complete".into(), &"HEAD".into(), &0.into()));

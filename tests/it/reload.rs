@@ -1,6 +1,6 @@
 //! Reload: a configuration that is read again while streams are under way, and snapshots that stay.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use rustix::process::Signal;
 use tempfile::NamedTempFile;
 
@@ -204,4 +204,75 @@ async fn check_tells_what_a_reload_would_change() {
         assert!(said.lines().any(|said| said == line), "{said}");
     }
     assert!(output.status.success());
+}
+
+#[tokio::test]
+async fn a_session_never_stands_for_a_snapshot_of_another_configuration() {
+    let upstream = upstream(&Gate::default()).await;
+    let text = |lines: &str| format!("{KEPT}{}{lines}", collections(&upstream, &["/a"]));
+    let mut server = Reloaded::serve(&text(""), &[]).await;
+    let target = "/a?_snapshot=~mine";
+    assert_eq!(server.ask(Version::Http1, target).await.whole(), "1\n2\n3\n");
+    server.reload(&text("page_size = { param = \"limit\", value = 7 }\n")).await;
+    for (method, range) in [(Method::HEAD, None), (Method::GET, Some("bytes=2-")), (Method::GET, None)] {
+        let mut request = stream(target);
+        *request.method_mut() = method;
+        if let Some(range) = range {
+            request.headers_mut().insert("range", range.parse().unwrap());
+        }
+        let received = client::receive(Version::Http1, server.process.address, request).await;
+        assert_eq!(received.head.status, StatusCode::GONE, "{range:?}");
+    }
+    server.reload(&text("")).await;
+    assert_eq!(server.ask(Version::Http1, target).await.whole(), "1\n2\n3\n", "its snapshot is still kept");
+}
+
+#[tokio::test]
+async fn a_token_outlives_a_reload_that_does_not_change_it() {
+    let upstream = Upstream::scripted(0, |asked, _| match asked.target.as_str() {
+        "/token" => Reply::Whole(answer(
+            200,
+            &[("content-type", "application/json")],
+            format!(
+                "{{\"access_token\":\"access-{0}\",\"refresh_token\":\"refresh-{0}\",\"expires_in\":3600}}",
+                asked.attempt
+            ),
+        )),
+        _ if asked.header("authorization") == Some("Bearer access-1") => Reply::Whole(answer(200, &[], "[1]")),
+        _ => Reply::status(401),
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let [refresh, secret] = ["refresh", "secret"].map(|name| folder.path().join(name));
+    std::fs::write(&refresh, "first").unwrap();
+    std::fs::write(&secret, "hidden").unwrap();
+    let text = |lines: &str| {
+        format!(
+            "[[collection]]\npath = \"/a\"\nupstream = \"{0}\"\nrecords = \"$\"\npagination = \"none\"\n{lines}\n\
+             [collection.credentials.token]\nurl = \"{0}/token\"\ngrant = \"refresh_token\"\nrefresh_token = {{ file = {refresh:?} }}\n\
+             client = {{ id = \"unpage\", secret = {{ file = {secret:?} }} }}\n",
+            upstream.url()
+        )
+    };
+    let mut server = Reloaded::serve(&text(""), &[]).await;
+    assert_eq!(server.ask(Version::Http1, "/a").await.whole(), "1\n");
+    server.reload(&text("headers = { x-new = \"1\" }")).await;
+    assert_eq!(server.ask(Version::Http1, "/a?x=1").await.whole(), "1\n");
+    let asked = upstream.asked();
+    assert_eq!(asked.iter().filter(|asked| asked.target == "/token").count(), 1);
+    assert!(asked.iter().any(|asked| asked.header("x-new") == Some("1")), "the new configuration is in use");
+}
+
+#[tokio::test]
+async fn a_watched_file_that_names_a_missing_secret_is_tried_again() {
+    let upstream = upstream(&Gate::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    let mut server = Reloaded::serve(&collections(&upstream, &["/a"]), &["--watch"]).await;
+    let credentials = format!("credentials = {{ bearer = {{ file = {secret:?} }} }}\n");
+    std::fs::write(&server.file, format!("{}{credentials}", collections(&upstream, &["/b"]))).unwrap();
+    server.process.wait_for("is not reloaded").await;
+    std::fs::write(&secret, "token").unwrap();
+    server.process.wait_for("collections added: /b").await;
+    assert_eq!(server.ask(Version::Http1, "/b").await.whole(), "1\n2\n3\n");
 }

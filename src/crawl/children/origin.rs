@@ -34,7 +34,8 @@ impl ListOrigin {
     pub(super) fn of(crawl: &mut Crawl, began: SystemTime) -> Result<Self, Failure> {
         let windows = crawl.pagination.windows.as_ref().map(|windows| windows.series(&crawl.first, began));
         match (crawl.parents.take(), windows) {
-            (Some(parents), _) => Ok(Self::Parents(parents)),
+            (Some(_), Some(_)) => Err(super::unusable("the lists of all parents are not read in windows")),
+            (Some(parents), None) => Ok(Self::Parents(parents)),
             (None, Some(Ok(series))) => Ok(Self::Windows(Arc::new(series))),
             (None, Some(Err(bad))) => {
                 let hint = "write it as `windows.kind` says, or leave it out";

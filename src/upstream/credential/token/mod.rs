@@ -43,6 +43,8 @@ struct TokenState {
     renewed_unused: Option<Instant>,
     /// Texts that no message may repeat, of the last two renewals.
     secrets: [Vec<String>; 2],
+    /// The same of the last renewal in vain.
+    secrets_in_vain: Vec<String>,
 }
 
 impl TokenHolder {
@@ -121,8 +123,6 @@ impl TokenHolder {
         let (renewed, secrets) = endpoint.request_token().await;
         let now = Instant::now();
         let mut state = self.state.lock();
-        state.secrets.swap(0, 1);
-        state.secrets[1] = secrets;
         let renewed = renewed.and_then(|answer| match self.place.carries(&answer.access) {
             true => Ok(answer),
             false => Err(endpoint.error(TokenErrorCause::Answer, "the token in its answer has control characters")),
@@ -130,6 +130,8 @@ impl TokenHolder {
         match renewed {
             Ok(answer) => {
                 let placed = Arc::new(PlacedSecret::new(&self.place, &answer.access));
+                state.secrets.swap(0, 1);
+                state.secrets[1] = secrets;
                 state.secrets[1].extend(placed.secrets());
                 state.token = Some(HeldToken::new(&placed, now, answer.lifetime));
                 state.failed = None;
@@ -138,6 +140,7 @@ impl TokenHolder {
             }
             Err(error) => {
                 tracing::warn!("{error}");
+                state.secrets_in_vain = secrets;
                 state.failed = Some((now, error.clone()));
                 Err(error)
             }
@@ -161,7 +164,8 @@ impl TokenHolder {
     }
 
     pub(super) fn secrets(&self) -> Vec<String> {
-        self.state.lock().secrets.concat()
+        let state = self.state.lock();
+        [state.secrets.concat(), state.secrets_in_vain.clone()].concat()
     }
 }
 
