@@ -82,10 +82,12 @@ mod tests {
     use crate::config::Options;
 
     /// Words in backticks that are commands, values or members, and no keys.
-    const OTHER_WORDS: [&str; 18] = [
+    const OTHER_WORDS: [&str; 20] = [
+        "_columns",
         "_more",
         "snapshot",
         "auto",
+        "columnar",
         "complete",
         "csv",
         "csv-excel",

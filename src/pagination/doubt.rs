@@ -23,6 +23,8 @@ pub enum Doubt {
     Unwatched,
     /// The collection was read in parts.
     Parts,
+    /// The collection was read in windows of time.
+    Windows,
     /// Pages were to share records, and the upstream takes no number between those of its pages.
     Unaligned,
     /// Pages were to share records, and some have no key to be known by.
@@ -60,6 +62,9 @@ impl fmt::Display for Doubt {
             Self::Midway => "the crawl began behind the first record, so that the upstream's counts prove nothing",
             Self::Unwatched => "not watched, as configured",
             Self::Parts => "the collection was read in parts, at different moments",
+            Self::Windows => {
+                "the windows were read at different moments: a record whose time changed meanwhile may be in none of them, or in two"
+            }
             Self::Unaligned => {
                 "the upstream refuses or rounds numbers between those of its pages, so that they share no records"
             }

@@ -18,7 +18,7 @@ use super::children::{Lineage, ParentKey};
 use super::json_extract::PathSet;
 use super::partition_settings::{Bound, RangeKind};
 use super::record_values::text_of;
-use super::request::BadPlace;
+use super::request::{BadPlace, RequestBody};
 use super::{Encode, PageError, PageRequest, Param, Path};
 use crate::batch::Batch;
 
@@ -87,12 +87,15 @@ pub struct WindowFilter {
     window: Window,
 }
 
-/// A bound in the request of the client that is no time of the configured kind.
+/// Range in the request of the client of which no windows can be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the value of {param} in the request is not {kind}, so that no windows can be made of its range")]
-pub struct BadBound {
-    param: Param,
-    kind: &'static str,
+pub enum BadBound {
+    #[error("the value of {0} in the request is not {1}, so that no windows can be made of its range")]
+    Kind(Param, &'static str),
+    #[error("{0} is in the request twice")]
+    Twice(Param),
+    #[error("{0} in the request is later than {1}")]
+    Swapped(Param, Param),
 }
 
 impl Windows {
@@ -117,10 +120,11 @@ impl Windows {
     /// Fails where the request has a bound of another kind.
     pub fn series(&self, first: &PageRequest, now: SystemTime) -> Result<WindowSeries, BadBound> {
         let own = |param: &Param| match first.value_at(param) {
+            _ if is_there_twice(first, param) => Err(BadBound::Twice(param.clone())),
             None => Ok(None),
             Some(text) => match self.kind.unit_of_text(&text) {
                 Some(unit) => Ok(Some(unit)),
-                None => Err(BadBound { param: param.clone(), kind: self.kind.name() }),
+                None => Err(BadBound::Kind(param.clone(), self.kind.name())),
             },
         };
         let now = self.kind.unit_now(now).unwrap_or_default();
@@ -130,11 +134,17 @@ impl Windows {
         };
         let start = own(&self.from)?;
         let (stop, end, end_by) = match (own(&self.to)?, &self.upper) {
-            (Some(own), _) => (own, own, BoundAuthor::Client),
-            // The present day has begun, and more of it may come; the present second would be asked for in the future.
-            (None, None | Some(Bound::Now)) if self.kind != RangeKind::Date => (now, now, BoundAuthor::Configuration),
-            (None, upper) => {
-                let last = upper.as_ref().map_or(now, unit_at);
+            (Some(stop), _) if start.is_some_and(|start| start > stop) => {
+                return Err(BadBound::Swapped(self.from.clone(), self.to.clone()));
+            }
+            (Some(own), _) if own <= now => (own, own, BoundAuthor::Client),
+            // Records of the future are not there yet, and a proof of their end would have them skipped later. The present day has begun, and
+            // more of it may come; the present second would be asked for in the future.
+            (Some(_), _) | (None, None | Some(Bound::Now)) if self.kind != RangeKind::Date => {
+                (now, now, BoundAuthor::Configuration)
+            }
+            (asked, upper) => {
+                let last = if asked.is_some() { now } else { upper.as_ref().map_or(now, unit_at) };
                 (last + 2, last + 1, BoundAuthor::Configuration)
             }
         };
@@ -263,6 +273,16 @@ fn unit(kind: RangeKind) -> u64 {
     if kind == RangeKind::Date { DAY } else { 1 }
 }
 
+fn is_there_twice(request: &PageRequest, param: &Param) -> bool {
+    match (param, &request.body) {
+        (Param::Query(name), _) => request.url.query_pairs().filter(|(own, _)| own == name).nth(1).is_some(),
+        (Param::Form(name), Some(RequestBody::Form(fields))) => {
+            fields.iter().filter(|(own, _)| own == name).nth(1).is_some()
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::UNIX_EPOCH;
@@ -317,13 +337,24 @@ mod tests {
     fn bounds_of_the_client_are_sent_as_they_are() {
         let rfc = windows(RangeKind::Rfc3339, 3600, json!("2020-01-01T00:00:00Z"), None);
         assert_eq!(
-            queries(&rfc, "since=2024-05-01T02:00:00%2B02:00&until=2024-05-01T01:30:00.5Z", 0),
+            queries(&rfc, "since=2024-05-01T02:00:00%2B02:00&until=2024-05-01T01:30:00.5Z", 2_000_000_000),
             [
                 "since=2024-05-01T02:00:00%2B02:00&until=2024-05-01T00%3A59%3A58Z",
                 "since=2024-05-01T00%3A59%3A56Z&until=2024-05-01T01:30:00.5Z"
             ]
         );
-        assert_eq!(queries(&rfc, "since=2024-05-01T00:00:00Z&until=2024-05-01T00:00:00Z", 0).len(), 1);
+        assert_eq!(queries(&rfc, "since=2024-05-01T00:00:00Z&until=2024-05-01T00:00:00Z", 2_000_000_000).len(), 1);
+        let unix = windows(RangeKind::Unix, 13, json!(100), None);
+        assert_eq!(
+            queries(&unix, "since=120&until=900", 125),
+            ["since=120&until=125"],
+            "an end in the future is the present"
+        );
+        for (query, what) in
+            [("since=9&until=8", "later than"), ("since=1&since=2", "twice"), ("until=1&until=2", "twice")]
+        {
+            assert!(unix.series(&first(query), UNIX_EPOCH).unwrap_err().to_string().contains(what), "{query}");
+        }
         let bad = rfc.series(&first("since=yesterday"), UNIX_EPOCH).unwrap_err().to_string();
         assert!(bad.contains("`since`") && !bad.contains("yesterday"), "{bad}");
     }

@@ -38,7 +38,7 @@ impl ListOrigin {
             (Some(parents), None) => Ok(Self::Parents(parents)),
             (None, Some(Ok(series))) => Ok(Self::Windows(Arc::new(series))),
             (None, Some(Err(bad))) => {
-                let hint = "write it as `windows.kind` says, or leave it out";
+                let hint = "give each bound once, the earlier one first, as `windows.kind` says; or leave them out";
                 Err(Failure::new(Fault::RefusedClient(StatusCode::BAD_REQUEST), bad.to_string(), hint))
             }
             (None, None) => Err(super::unusable("it has no lists")),

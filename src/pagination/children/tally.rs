@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Lineage;
 use super::lists_summary::{ListsSummary, NAMED, WeakList};
+use crate::pagination::doubt::Doubt;
 use crate::pagination::verdict::{Consistency, RecordOrder, Verdict};
 
 /// End of the list of one parent.
@@ -178,7 +179,14 @@ impl ChildrenTally {
         let count = self.lists;
         let proof =
             format!("the end of the list of each of {count} window{}, up to {end}", if count == 1 { "" } else { "s" });
-        Verdict { proof, lists: None, ..self.verdict(requests) }
+        let verdict = self.verdict(requests);
+        let consistency = match count {
+            // One list has one verdict.
+            0 | 1 => verdict.consistency,
+            _ => verdict.consistency.doubted(Doubt::Windows.to_string()),
+        };
+        let order = verdict.order.filter(|_| count <= 1);
+        Verdict { proof, consistency, order, lists: None, ..verdict }
     }
 }
 
