@@ -10,7 +10,7 @@ pub(super) const MOST: usize = 512;
 /// Last column that keeps all values without a column of their own, as a JSON object.
 pub(super) const MORE: &str = "_more";
 
-/// Dotted paths of columns, each named once; [`MORE`] can only be the last one.
+/// Dotted paths of columns, each named once; `_more` can only be the last one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnNames(Arc<[String]>);
 

@@ -123,8 +123,12 @@ pub(super) fn float64(value: &[u8]) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite() && !(is_integer && number.abs() > EXACT as f64))
 }
 
-/// Reads a moment as microseconds since 1970, without its quotes; none where it has more digits, or no offset from UTC.
+/// Reads a moment as microseconds since 1970, without its quotes; none where it has more digits, or no offset from UTC, and for a leap second,
+/// which would be another moment.
 pub(super) fn timestamp(content: &[u8]) -> Option<i64> {
+    if content.get(16..19) == Some(b":60") {
+        return None;
+    }
     let moment: Timestamp = std::str::from_utf8(content).ok()?.parse().ok()?;
     (moment.subsec_nanosecond() % 1_000 == 0).then(|| moment.as_microsecond())
 }
@@ -132,6 +136,19 @@ pub(super) fn timestamp(content: &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_read_exactly_or_not_at_all() {
+        for (text, microseconds) in [
+            ("1970-01-01T00:00:01.000001Z", Some(1_000_001)),
+            ("1970-01-01T01:00:00+01:00", Some(0)),
+            ("1970-01-01T00:00:00.0000001Z", None),
+            ("1970-01-01T00:00:00", None),
+            ("2016-12-31T23:59:60Z", None),
+        ] {
+            assert_eq!(timestamp(text.as_bytes()), microseconds, "{text}");
+        }
+    }
 
     #[test]
     fn a_type_is_behind_the_last_colon() {

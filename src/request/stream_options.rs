@@ -111,6 +111,8 @@ impl StreamOptions {
         }
         let columns = match columns {
             Some(columns) => Some(read_columns(&columns, media_type, params)?),
+            // The address of a table names its columns, unless they are those of its records: it means the same bytes for ever.
+            None if pinned.is_some() => None,
             None => collection.columns.clone().filter(|_| media_type.format().has_columns()),
         };
         let fields = fields.map(|fields| read_fields(&fields, media_type, params)).transpose()?;

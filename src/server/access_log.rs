@@ -18,7 +18,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// Longest identifier that is taken from a trusted proxy, in bytes.
+/// Longest identifier that is taken from a request, in bytes.
 const LONGEST_ID: usize = 128;
 
 /// Longest list of parameter names in a line, in bytes.
@@ -89,10 +89,10 @@ enum ResponseEnd {
 impl AccessEntry {
     /// Begins the entry of a request. `trusted`: the peer is a proxy whose identifier of the request is taken.
     pub(super) fn new(head: &mut Parts, client: Option<IpAddr>, trusted: bool) -> Self {
-        let told = head.headers.get(X_REQUEST_ID).and_then(visible).filter(|id| trusted && id.len() <= LONGEST_ID);
+        let told_by = |name: HeaderName| head.headers.get(name).and_then(visible).filter(|value| value.len() <= LONGEST_ID);
+        let told = told_by(X_REQUEST_ID).filter(|_| trusted);
         let notes = AccessNotes::default();
-        head.extensions.insert(notes.clone());
-        Self {
+        let entry = Self {
             begun: Instant::now(),
             id: told.map_or_else(|| format!("{:032x}", fastrand::u128(..)), ToOwned::to_owned),
             client,
@@ -100,15 +100,17 @@ impl AccessEntry {
             path: head.uri.path().to_owned(),
             params: names(head.uri.query().unwrap_or_default()),
             version: head.version,
-            trace: head.headers.get(TRACEPARENT).and_then(visible).map(ToOwned::to_owned),
-            notes,
+            trace: told_by(TRACEPARENT).map(ToOwned::to_owned),
+            notes: notes.clone(),
             status: None,
             cache_status: None,
             first_byte: None,
             bytes: 0,
             lines: None,
             end: ResponseEnd::Gone,
-        }
+        };
+        head.extensions.insert(notes);
+        entry
     }
 
     /// Notes the head of the response, and adds the request's identifier to it.

@@ -276,3 +276,23 @@ async fn a_watched_file_that_names_a_missing_secret_is_tried_again() {
     server.process.wait_for("collections added: /b").await;
     assert_eq!(server.ask(Version::Http1, "/b").await.whole(), "1\n2\n3\n");
 }
+
+#[tokio::test]
+async fn an_address_of_a_table_means_the_same_bytes_after_a_reload() {
+    let upstream = Upstream::scripted(0, |_, _| Reply::json("[{\"a\":1,\"b\":2},{\"a\":3,\"b\":4}]")).await;
+    let text = |columns: &str| {
+        let of = collections(&upstream, &["/a"]);
+        format!("{KEPT}{}{columns}", of.replace("link_header", "none"))
+    };
+    let mut server = Reloaded::serve(&text(""), &[]).await;
+    let whole = server.ask(Version::Http1, "/a?_format=csv").await;
+    assert_eq!(whole.whole(), "\"a\",b,_more\r\n\"1\",2,\r\n\"3\",4,\r\n");
+    server.reload(&text("columns = [\"b\", \"_more\"]\n")).await;
+    let address = whole.header("content-location").unwrap();
+    assert_eq!(server.ask(Version::Http1, address).await.whole(), whole.whole());
+    let newer = server.ask(Version::Http1, "/a?_format=csv").await;
+    assert!(newer.whole().starts_with("\"b\",_more"), "{}", newer.whole());
+    server.reload(&text("")).await;
+    let address = newer.header("content-location").unwrap();
+    assert_eq!(server.ask(Version::Http1, address).await.whole(), newer.whole());
+}
