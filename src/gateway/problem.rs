@@ -74,6 +74,10 @@ pub(super) fn bad_request(error: &RequestError) -> Response<Body> {
             StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             "use HTTP/1.1 or HTTP/2 (in nginx: proxy_http_version 1.1), or wait for the length: Prefer: wait=600",
         ),
+        RequestError::Http10Length => (
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            "use HTTP/1.1 or HTTP/2 (in nginx: proxy_http_version 1.1), or wait for `ndjson` or `json`, whose length is known: Prefer: wait=600",
+        ),
         RequestError::Snapshot { .. } => (
             StatusCode::BAD_REQUEST,
             "take the URL from the Content-Location field of a stream, or name a session: `~` and up to 64 letters, digits, `.`, `-` and `_`",

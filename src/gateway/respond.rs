@@ -32,7 +32,8 @@ pub async fn respond(response: &StreamResponse<'_>, unnamed: Resume) -> Response
     match range {
         // HTTP/1.0 ends such a body with the connection, which can't be told from a broken one.
         Ok(ByteRange { length: None, .. }) if options.version < Version::HTTP_11 => {
-            problem::bad_request(&RequestError::Http10)
+            let has_length = !options.media_type.format().has_columns() && options.fields.is_none();
+            problem::bad_request(&if has_length { RequestError::Http10 } else { RequestError::Http10Length })
         }
         Ok(range) => {
             let mut response = response.success(range).await;

@@ -130,8 +130,13 @@ impl StreamOptions {
             None => None,
         };
         let wait = if view == View::Records { EndWait::read(headers, demanded) } else { None };
-        if named.is_none() && wait.is_none() && head.version < Version::HTTP_11 {
-            return Err(RequestError::Http10);
+        if named.is_none() && head.version < Version::HTTP_11 {
+            let has_length = !media_type.format().has_columns() && fields.is_none();
+            match wait {
+                _ if !has_length => return Err(RequestError::Http10Length),
+                None => return Err(RequestError::Http10),
+                Some(_) => {}
+            }
         }
         let accept_encoding = AcceptEncoding::read(headers);
         // No other method has ranges, an end marker comes after no range, and no range has a content coding: the field is ignored (RFC 9110
@@ -401,6 +406,7 @@ mod tests {
             (Request::get("/a?_end=marker&_format=json"), RequestError::EndOfFormat { format: "json" }),
             (Request::get(format!("/a?_snapshot={ID}")).header("accept", "*/*;q=0"), RequestError::NotAcceptable),
             (Request::get("/a?_format=ndjson").version(Version::HTTP_10), RequestError::Http10),
+            (Request::get("/a?_format=csv&_wait=complete").version(Version::HTTP_10), RequestError::Http10Length),
             (Request::get("/a?_format=ndjson").header("range", "bytes=0-1,2-3"), RequestError::Ranges),
             (Request::get("/a?_format=ndjson").header("accept-datetime", "yesterday"), RequestError::Datetime),
         ] {

@@ -89,7 +89,8 @@ enum ResponseEnd {
 impl AccessEntry {
     /// Begins the entry of a request. `trusted`: the peer is a proxy whose identifier of the request is taken.
     pub(super) fn new(head: &mut Parts, client: Option<IpAddr>, trusted: bool) -> Self {
-        let told_by = |name: HeaderName| head.headers.get(name).and_then(visible).filter(|value| value.len() <= LONGEST_ID);
+        let told_by =
+            |name: HeaderName| head.headers.get(name).and_then(visible).filter(|value| value.len() <= LONGEST_ID);
         let told = told_by(X_REQUEST_ID).filter(|_| trusted);
         let notes = AccessNotes::default();
         let entry = Self {

@@ -15,6 +15,10 @@ use crate::snapshot::{Log, ReaderEvent};
 /// Number of bytes of records that are encoded at once: a short record may be a long row.
 const PIECE: usize = 8 * 1024;
 
+/// Extensions of formats and compressions that unpage does not write: NDJSON under such a name would be taken for one of them.
+const ELSEWHERE: [&str; 14] =
+    ["7z", "avro", "br", "bz2", "feather", "lz4", "orc", "parquet", "sqlite", "xls", "xlsx", "xml", "xz", "zip"];
+
 #[derive(Debug)]
 pub(super) struct OutputFormat {
     format: Format,
@@ -56,6 +60,12 @@ impl OutputFormat {
             _ => (&name[..], None),
         };
         let by_name = name.rsplit_once('.').and_then(|(_, extension)| Format::of_name(extension));
+        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+        if named.is_none() && ELSEWHERE.contains(&extension) {
+            return Err(format!(
+                "--output: unpage writes no `{extension}`: name the file *.ndjson, *.json, *.csv or *.arrow, with .gz or .zst behind it; or say --format"
+            ));
+        }
         let format = named.or(by_name.map(|(format, _)| format)).unwrap_or_default();
         if columns.is_some() && !format.has_columns() {
             let name = format.name();
@@ -164,6 +174,10 @@ mod tests {
             assert_eq!((found.format, found.coding), (format, coding), "{file}");
             let named = OutputFormat::new(Some(Format::Tsv), None, Some(Path::new(file)), None).unwrap();
             assert_eq!((named.format, named.coding), (Format::Tsv, coding), "{file}");
+        }
+        for file in ["orders.parquet", "orders.csv.bz2", "orders.XLSX"] {
+            assert!(OutputFormat::new(None, None, Some(Path::new(file)), None).is_err(), "{file}");
+            assert!(OutputFormat::new(Some(Format::Ndjson), None, Some(Path::new(file)), None).is_ok(), "{file}");
         }
     }
 }
