@@ -117,7 +117,7 @@ impl Gateway {
     pub fn reload(&self, config: &Config) -> Result<(), GatewayError> {
         let Shared { routing, lookup, governors, transport, .. } = &*self.shared;
         let new = Arc::new(Routing::new(config, governors, transport.as_ref(), Some(&self.routing()))?);
-        governors.forget_other_paces(&config.collections.iter().map(|collection| &*collection.upstream));
+        governors.adopt_paces(&config.collections.iter().map(|collection| &*collection.upstream));
         let old = std::mem::replace(&mut *routing.write(), Arc::clone(&new));
         old.refreshing.cancel();
         refresh::start(config, &new, &lookup.fill);

@@ -87,19 +87,22 @@ impl Governors {
         CrawlLine::new(governor, crawl)
     }
 
-    /// Forgets the governors whose upstream has another pace among these, so that its next crawl begins with that. Crawls under way keep
-    /// theirs, and what they send from now on is not counted.
-    pub fn forget_other_paces<'a>(&self, upstreams: &(impl Iterator<Item = &'a config::Upstream> + Clone)) {
+    /// Replaces the governors whose upstream has another pace among these, so that its next crawl begins with that; a wait that the upstream has
+    /// demanded goes on. Crawls under way keep theirs, and what they send from now on is not counted.
+    pub fn adopt_paces<'a>(&self, upstreams: &(impl Iterator<Item = &'a config::Upstream> + Clone)) {
         let mut known = self.registry.known.lock();
         let KnownGovernors { by_credential, forgotten, .. } = &mut *known;
-        by_credential.retain(|(origin, _), governor| {
-            let mut paces = upstreams.clone().filter(|upstream| origin_of(upstream) == *origin).peekable();
-            let is_kept = paces.peek().is_none() || paces.any(|upstream| governor.has_pace(upstream));
-            if !is_kept {
-                governor.traffic().counts_only().add_to(forgotten);
+        for ((origin, _), governor) in by_credential {
+            let mut paces = upstreams.clone().filter(|upstream| origin_of(upstream) == *origin);
+            let Some(first) = paces.next().filter(|first| !governor.has_pace(first)) else { continue };
+            if !paces.any(|upstream| governor.has_pace(upstream)) {
+                let traffic = governor.traffic();
+                let new = Arc::new(SharedGovernor::new(origin.clone(), first));
+                new.pause(traffic.load.held);
+                traffic.counts_only().add_to(forgotten);
+                *governor = new;
             }
-            is_kept
-        });
+        }
     }
 
     fn key_of(&self, upstream: &config::Upstream, credentials: &[(String, Vec<u8>)], scope: &str) -> (String, u64) {

@@ -233,3 +233,18 @@ async fn governors_in_use_are_kept_however_many_they_are() {
     drop(governors.line(&upstream, &key(MOST + FEW), ""));
     assert_eq!(governors.count(), MOST - MARGIN + 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_pace_is_that_of_the_next_crawl_and_a_demanded_wait_goes_on() {
+    let (governors, [line]) = lines(2);
+    answer(&line.permit().await, 429, &[("retry-after", "40")]);
+    governors.adopt_paces(&[upstream(2)].iter());
+    assert_eq!(governors.traffic()[0].load.counts.requests, 1, "the same pace keeps its governor");
+    governors.adopt_paces(&[upstream(1)].iter());
+    let next = governors.line(&upstream(1), &[], "");
+    assert_eq!(governors.by_origin()[0].load.counts.requests, 1, "no sum shrinks");
+    let begun = Instant::now();
+    let _first = next.permit().await;
+    assert!(begun.elapsed() >= Duration::from_secs(40), "{:?}", begun.elapsed());
+    assert!(poll(pin!(next.permit()).as_mut()).is_none(), "one at a time is the new pace");
+}
