@@ -26,10 +26,6 @@ use crate::upstream::ConnectorError;
 /// Time for which a refusal of the endpoint is its answer to all requests, and between two renewals of tokens that were refused unused.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Shortest time between two renewals of tokens that were refused after they had been accepted: one path that is always refused would else
-/// have each of its requests renew the token of all.
-const SHORTEST_LIFE: Duration = Duration::from_secs(1);
-
 /// Holder of a token.
 #[derive(Debug)]
 pub(in crate::upstream) struct TokenHolder {
@@ -45,8 +41,6 @@ struct TokenState {
     failed: Option<(Instant, TokenError)>,
     /// Time of the last renewal of a token that no request had been accepted with.
     renewed_unused: Option<Instant>,
-    /// The last token that was renewed because it was refused, and the time of that.
-    refused: Option<(Instant, Arc<PlacedSecret>)>,
     /// Texts that no message may repeat, of the last two renewals.
     secrets: [Vec<String>; 2],
     /// The same of the last renewal in vain.
@@ -104,15 +98,6 @@ impl TokenHolder {
                     return Ok(None);
                 }
                 state.renewed_unused = Some(now);
-            }
-            if is_current {
-                let is_early = |(at, before): &(Instant, Arc<PlacedSecret>)| {
-                    !Arc::ptr_eq(before, refused) && now.duration_since(*at) < SHORTEST_LIFE
-                };
-                if state.refused.as_ref().is_some_and(is_early) {
-                    return Ok(None);
-                }
-                state.refused = Some((now, Arc::clone(refused)));
             }
         }
         self.renew(Some(Arc::clone(refused))).await.map(Some)

@@ -100,20 +100,6 @@ async fn all_who_wait_get_one_token_or_one_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_that_are_accepted_and_refused_again_are_renewed_once_a_second() {
-    let (holder, count) = holder_of(|number| token(number, "3600"));
-    let mut newest = holder.current().await.unwrap();
-    for tenth in 0..30 {
-        newest.accept();
-        if let Some(renewed) = holder.after(&newest).await.unwrap() {
-            newest = renewed;
-        }
-        assert_eq!(count.load(Ordering::Relaxed), 2 + tenth / 10);
-        tokio::time::advance(Duration::from_millis(100)).await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn no_text_of_the_held_token_is_repeated_however_often_its_renewal_fails() {
     let (holder, _) = holder_of(|number| if number == 1 { token(1, "100") } else { (500, String::new()) });
     holder.current().await.unwrap();
