@@ -36,7 +36,7 @@ pub(super) struct ReloadedFile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReloadOn {
     HangUp,
-    /// When its text changed, too.
+    /// SIGHUP, and a change of its text.
     Change,
 }
 

@@ -376,7 +376,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the upstream's filter does with its bounds, each record is in one window, and no request is longer than the span.
+        /// Each record is in one window and no request is longer than the span, with filters that include their bounds and with those that exclude them.
         #[test]
         fn each_record_is_in_one_window(
             lower in 0..500_i128, length in 0..400_i128, span in 4..60_u64, includes_from: bool, includes_to: bool,

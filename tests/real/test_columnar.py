@@ -11,7 +11,7 @@ import polars
 import pyarrow
 import pytest
 import requests
-from harness.scripted import Server
+from harness.scripted import Server, send_json
 
 PAGES = 30
 RECORDS_A_PAGE = 400
@@ -41,11 +41,7 @@ def answer(request) -> None:
         records[-1]["id"] = "text"
     page = {"data": records, "next_cursor": str(number + 1) if number < PAGES else None}
     body = json.dumps(page, separators=(",", ":")).encode() if is_there else b"{}"
-    request.send_response(200 if is_there else 500)
-    request.send_header("Content-Type", "application/json")
-    request.send_header("Content-Length", str(len(body)))
-    request.end_headers()
-    request.wfile.write(body)
+    send_json(request, body, 200 if is_there else 500)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ import pyogrio
 import pytest
 import requests
 from harness.process import REPOSITORY
-from harness.scripted import Server
+from harness.scripted import Server, send_json
 
 DOCUMENT = REPOSITORY / "docs" / "cut-streams.md"
 TABLE = "| format | reader |"
@@ -199,11 +199,7 @@ def answer(request) -> None:
     is_there = number <= int(last)
     page = {"data": [record(number, kind)], "next_cursor": str(number + 1) if number < RECORDS else None}
     body = json.dumps(page, separators=(",", ":")).encode() if is_there else b"{}"
-    request.send_response(200 if is_there else 500)
-    request.send_header("Content-Type", "application/json")
-    request.send_header("Content-Length", str(len(body)))
-    request.end_headers()
-    request.wfile.write(body)
+    send_json(request, body, 200 if is_there else 500)
 
 
 @pytest.fixture(scope="module")

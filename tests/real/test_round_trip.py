@@ -15,7 +15,7 @@ import pyarrow
 import pyarrow.csv
 import pytest
 import requests
-from harness.scripted import Server
+from harness.scripted import Server, send_json
 
 RECORDS = 10_100
 FLIP = 10_000
@@ -91,11 +91,7 @@ def upstream():
         first = int(parse_qs(urlsplit(request.path).query).get("cursor", ["0"])[0])
         following = f'"{first + PAGE}"' if first + PAGE < RECORDS else "null"
         body = f'{{"data":[{",".join(TEXTS[first : first + PAGE])}],"next_cursor":{following}}}'.encode()
-        request.send_response(200)
-        request.send_header("Content-Type", "application/json")
-        request.send_header("Content-Length", str(len(body)))
-        request.end_headers()
-        request.wfile.write(body)
+        send_json(request, body)
 
     server = Server(answer)
     yield server

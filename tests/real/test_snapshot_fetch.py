@@ -5,6 +5,7 @@ import gzip
 import json
 import random
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,15 @@ def begin(arguments: list[str]) -> subprocess.Popen:
     )
 
 
+def begin_and_kill(arguments: list[str], moment: Callable[[], bool], what: str) -> None:
+    """Begins a fetch, and kills it at this moment."""
+    running = begin(arguments)
+    until(lambda: moment() or running.poll() is not None, what, 60)
+    assert running.poll() is None, "it ended before it was killed"
+    running.kill()
+    running.wait()
+
+
 def beside(file: Path) -> set[str]:
     """The names of what a fetch has made."""
     return {name.name for name in file.parent.iterdir() if name.name.startswith(file.name)}
@@ -45,12 +55,7 @@ def test_a_fetch_survives_every_kill(upstream, orders, tmp_path: Path):
     file = tmp_path / "orders.ndjson"
     arguments = command(upstream, orders, file)
     for kills in range(1, 11):
-        running = begin(arguments)
-        passed = upstream.after(chance.randrange(1, len(orders.lines) // 12))
-        until(lambda: passed.is_set() or running.poll() is not None, "bytes from the upstream", 60)  # noqa: B023
-        assert running.poll() is None, "it ended before it was killed"
-        running.kill()
-        running.wait()
+        begin_and_kill(arguments, upstream.after(chance.randrange(1, len(orders.lines) // 12)).is_set, "bytes from the upstream")
         assert not file.exists(), f"an incomplete file has the name of a whole one after kill {kills}"
     done = fetch(*arguments)
     assert done.status == 0, done.stderr
@@ -67,22 +72,10 @@ def test_a_table_survives_every_kill(upstream, orders, tmp_path: Path):
     chance = random.Random(12)
     file = tmp_path / "orders.csv.gz"
     arguments = [*command(upstream, orders, file), "--columns", "id,total"]
-    kills = 0
-    while kills < 6:
-        running = begin(arguments)
-        passed = upstream.after(chance.randrange(1, len(orders.lines) // 12))
-        until(lambda: passed.is_set() or running.poll() is not None, "bytes from the upstream", 60)  # noqa: B023
-        assert running.poll() is None, "it ended before it was killed"
-        running.kill()
-        running.wait()
+    for kills in range(1, 7):
+        begin_and_kill(arguments, upstream.after(chance.randrange(1, len(orders.lines) // 12)).is_set, "bytes from the upstream")
         assert not file.exists(), f"an incomplete file has the name of a whole one after kill {kills}"
-        kills += 1
-    running = begin(arguments)
-    encoded = tmp_path / "orders.csv.gz.part.encoded"
-    until(lambda: encoded.exists() or running.poll() is not None, "the encoding", 60)
-    assert running.poll() is None, "it ended before it was killed"
-    running.kill()
-    running.wait()
+    begin_and_kill(arguments, (tmp_path / "orders.csv.gz.part.encoded").exists, "the encoding")
     asked = upstream.count()
     done = fetch(*arguments)
     assert done.status == 0, done.stderr

@@ -16,7 +16,7 @@ import polars
 import pyarrow.json
 import pytest
 from harness.process import until
-from harness.scripted import RECORDS, Fault, Server, page
+from harness.scripted import RECORDS, Fault, Server, page, send_json
 
 PLAIN = "_format=ndjson"
 SESSION = "_snapshot=~{name}"
@@ -83,11 +83,7 @@ def one_page(kept):
     def answer(request):
         asked.append(request.path)
         body = page(1, pages=1)
-        request.send_response(200)
-        request.send_header("Content-Type", "application/json")
-        request.send_header("Content-Length", str(len(body)))
-        request.end_headers()
-        request.wfile.write(body)
+        send_json(request, body)
 
     server = Server(answer)
     config = f'[[collection]]\npath = "/one"\nupstream = "{server.url}"\nrecords = "data"\npagination = {{ type = "cursor", next = "next_cursor", param = "cursor" }}\n'

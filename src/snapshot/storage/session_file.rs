@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use super::file_io::private;
 use crate::id::{CacheKey, SnapshotId};
 
-/// What the name of a session stands for.
+/// Snapshot of a session, with the representation that its name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionBinding {
     pub session: CacheKey,

@@ -84,6 +84,15 @@ class Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
+def send_json(request: BaseHTTPRequestHandler, body: bytes, status: int = 200) -> None:
+    """Answers with a whole page."""
+    request.send_response(status)
+    request.send_header("Content-Type", "application/json")
+    request.send_header("Content-Length", str(len(body)))
+    request.end_headers()
+    request.wfile.write(body)
+
+
 class Scripted:
     """A running upstream at `url`; the collection is at `/orders`."""
 
