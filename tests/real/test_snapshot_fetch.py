@@ -55,7 +55,8 @@ def test_a_fetch_survives_every_kill(upstream, orders, tmp_path: Path):
     file = tmp_path / "orders.ndjson"
     arguments = command(upstream, orders, file)
     for kills in range(1, 11):
-        begin_and_kill(arguments, upstream.after(chance.randrange(1, len(orders.lines) // 12)).is_set, "bytes from the upstream")
+        passed = upstream.after(chance.randrange(1, len(orders.lines) // 12))
+        begin_and_kill(arguments, passed.is_set, "bytes from the upstream")
         assert not file.exists(), f"an incomplete file has the name of a whole one after kill {kills}"
     done = fetch(*arguments)
     assert done.status == 0, done.stderr
@@ -73,7 +74,8 @@ def test_a_table_survives_every_kill(upstream, orders, tmp_path: Path):
     file = tmp_path / "orders.csv.gz"
     arguments = [*command(upstream, orders, file), "--columns", "id,total"]
     for kills in range(1, 7):
-        begin_and_kill(arguments, upstream.after(chance.randrange(1, len(orders.lines) // 12)).is_set, "bytes from the upstream")
+        passed = upstream.after(chance.randrange(1, len(orders.lines) // 12))
+        begin_and_kill(arguments, passed.is_set, "bytes from the upstream")
         assert not file.exists(), f"an incomplete file has the name of a whole one after kill {kills}"
     begin_and_kill(arguments, (tmp_path / "orders.csv.gz.part.encoded").exists, "the encoding")
     asked = upstream.count()
