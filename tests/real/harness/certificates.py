@@ -17,6 +17,6 @@ def pair(folder: Path, name: str = "unpage") -> Pair:
     folder.mkdir(parents=True, exist_ok=True)
     made = Pair(folder / "cert.pem", folder / "key.pem")
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    names = ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    names = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:{name}"]
     subprocess.run([*command, *names, "-keyout", made.key, "-out", made.cert], check=True, capture_output=True)
     return made
