@@ -15,30 +15,63 @@ export CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never} PYTHONDONTWRITEBYTECODE=1
 rust_log=$installed/rust-tests.log
 python_report=$installed/python-tests.xml
-failed_steps=()
+# Names of the steps that failed, one on a line: steps that run beside others have no variables in common.
+failed_steps=$installed/failed-steps
 
 main() {
   mkdir -p "$installed"
   rm -f "$rust_log" "$python_report"
+  : >"$failed_steps"
+  # Steps beside others ignore Ctrl-C unless they are told.
+  trap 'trap - INT TERM; kill 0' INT TERM
 
   step "Debian packages" debian_packages || finish
-  step "Python packages" python_packages || finish
-  step "npm packages" npm_packages || finish
-  step "middle boxes" middle_boxes || finish
-
-  step "cargo fmt" cargo fmt --check
-  step "cargo clippy" cargo clippy --locked --all-targets -- -D warnings
-  step "cargo clippy of the library alone" cargo clippy --locked --package unpage --no-default-features --lib -- -D warnings
-  step "cargo test" rust_tests
-  step "the splitter with NEON" neon
-  step "fuzz" fuzz
-  step "cargo doc" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
-  step "cargo build --release" cargo build --locked --release || finish
-  step "cost" cargo bench --locked --package unpage-upstream --bench cost
-  step "bench check" bench_check
+  side_by_side installation lints || finish
+  side_by_side debug_builds release_builds
+  [ -x "$CARGO_TARGET_DIR/release/unpage" ] || finish
   step "bench memory" bench_memory
   step "pytest tests/real" python_tests
   finish
+}
+
+installation() {
+  step "Python packages" python_packages && step "npm packages" npm_packages && step "middle boxes" middle_boxes
+}
+
+lints() {
+  step "cargo fmt" cargo fmt --check
+  step "cargo clippy" cargo clippy --locked --all-targets -- -D warnings
+  step "cargo clippy of the library alone" cargo clippy --locked --package unpage --no-default-features --lib -- -D warnings
+  true
+}
+
+debug_builds() {
+  step "cargo test" rust_tests
+  step "cargo doc" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+  step "bench check" bench_check
+}
+
+# The link of a release build and of a fuzz target occupies one processor, and the run of the tests seldom two: what has a
+# build folder of its own goes beside them.
+release_builds() {
+  rm -f "$CARGO_TARGET_DIR/release/unpage"
+  step "cargo build --release" cargo build --locked --release
+  step "cost" cargo bench --locked --package unpage-upstream --bench cost
+  step "the splitter with NEON" neon
+  step "fuzz" fuzz
+}
+
+# side_by_side ONE OTHER: runs two functions at once; fails if either does. The other's output comes behind the one's.
+side_by_side() {
+  local status=0 output=$installed/$2.log other
+  echo "==> $2, beside what follows"
+  "$2" >"$output" 2>&1 &
+  other=$!
+  "$1" || status=$?
+  wait "$other" || status=$?
+  echo "==> $2"
+  cat "$output"
+  return $status
 }
 
 # step NAME COMMAND…: runs one step, says how long it took, and remembers it if it failed.
@@ -51,7 +84,7 @@ step() {
     echo "    $name: ok, $((SECONDS - start)) s"
   else
     echo "    $name: FAILED with status $status, $((SECONDS - start)) s"
-    failed_steps+=("$name")
+    echo "$name" >>"$failed_steps"
   fi
   return $status
 }
@@ -152,7 +185,7 @@ fingerprint() {
 
 # Those that are ignored elsewhere need what was installed here.
 rust_tests() {
-  timeout 1200 cargo test --locked --no-fail-fast -- --include-ignored 2>&1 | tee "$rust_log"
+  timeout 2400 cargo test --locked --no-fail-fast -- --include-ignored 2>&1 | tee "$rust_log"
 }
 
 # The masks of AArch64, which no other test runs: the splitter's unit tests alone, under an emulator.
@@ -161,7 +194,7 @@ neon() {
   rustup target list --installed | grep -qx $target || rustup target add $target || return
   CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
     CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
-    timeout 600 cargo test --locked --quiet --manifest-path tests/neon/Cargo.toml --target $target \
+    timeout 1200 cargo test --locked --quiet --manifest-path tests/neon/Cargo.toml --target $target \
     --target-dir "$CARGO_TARGET_DIR/neon" --lib -- pagination::splitter this_machine
 }
 
@@ -176,7 +209,7 @@ fuzz_build() {
   local sancov="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters"
   sancov+=" -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares"
   fuzz_host=$(rustc -vV | sed -n 's/^host: //p')
-  RUSTFLAGS="$sancov --cfg fuzzing -Ccodegen-units=1" timeout 1200 \
+  RUSTFLAGS="$sancov --cfg fuzzing -Ccodegen-units=1" timeout 2400 \
     cargo build --locked --quiet --manifest-path fuzz/Cargo.toml --target "$fuzz_host" --target-dir "$CARGO_TARGET_DIR/fuzz"
 }
 
@@ -222,8 +255,9 @@ bench_memory() {
     --unpage "$CARGO_TARGET_DIR/release/unpage" --out "$CARGO_TARGET_DIR/bench"
 }
 
+# Two processes, a file in one of them: most tests wait for servers.
 python_tests() {
-  UNPAGE=$CARGO_TARGET_DIR/release/unpage "$installed/venv/bin/python" -m pytest tests/real --junit-xml "$python_report"
+  UNPAGE=$CARGO_TARGET_DIR/release/unpage "$installed/venv/bin/python" -m pytest tests/real --numprocesses 2 --dist loadfile --junit-xml "$python_report"
 }
 
 # Adds up the tests, prints the sums and ends. A step that failed without a failed test counts as one failure.
@@ -243,14 +277,14 @@ PYTHON
   failed=$((rust[1] + python[1]))
   skipped=$((rust[2] + python[2]))
 
-  for name in "${failed_steps[@]}"; do
+  while read -r name; do
     echo "failed: $name"
     case $name in
       "cargo test") [ "${rust[1]}" -gt 0 ] || failed=$((failed + 1)) ;;
       "pytest tests/real") [ "${python[1]}" -gt 0 ] || failed=$((failed + 1)) ;;
       *) failed=$((failed + 1)) ;;
     esac
-  done
+  done <"$failed_steps"
   if [ $skipped -gt 0 ]; then
     echo "failed: $skipped tests were skipped, and none may be"
     failed=$((failed + skipped))
