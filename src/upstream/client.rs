@@ -163,12 +163,14 @@ impl Client {
         let credentials = self.credentials.current().await?;
         let answer = self.send(&page.url, self.page_request(page), &credentials).await?;
         permit.answered(answer.status(), answer.headers());
-        let renewed = self.credentials.after(&credentials, answer.status()).await?;
+        let path = page.url.path();
+        let renewed = self.credentials.after(&credentials, answer.status(), path).await?;
         let Some(renewed) = renewed else { return Ok((permit, answer)) };
         drop((permit, answer));
         let permit = self.permit(page).await;
         let answer = self.send(&page.url, self.page_request(page), &renewed).await?;
         permit.answered(answer.status(), answer.headers());
+        self.credentials.answered(&renewed, answer.status(), path);
         Ok((permit, answer))
     }
 
@@ -220,10 +222,12 @@ impl Client {
             again.method_mut().clone_from(request.method());
             again.headers_mut().clone_from(request.headers());
             let answer = self.send(url, request, &credentials).await?;
-            return match self.credentials.after(&credentials, answer.status()).await? {
-                Some(renewed) => self.send(url, again, &renewed).await,
-                None => Ok(answer),
+            let Some(renewed) = self.credentials.after(&credentials, answer.status(), url.path()).await? else {
+                return Ok(answer);
             };
+            let answer = self.send(url, again, &renewed).await?;
+            self.credentials.answered(&renewed, answer.status(), url.path());
+            return Ok(answer);
         }
         let (head, body) = request.into_parts();
         let (body, sending) = sent_body::watched(body);

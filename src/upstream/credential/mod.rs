@@ -52,24 +52,32 @@ impl CredentialSource {
         }))
     }
 
-    /// Returns other credentials than these, with which a request was answered so; none where they were not refused (401), or where there are no
-    /// others.
+    /// Returns other credentials than these, with which a request for this path was answered so; none where they were not refused (401), or
+    /// where there are no others.
     pub(super) async fn after(
         &self,
         sent: &RequestCredentials,
         status: StatusCode,
+        path: &str,
     ) -> Result<Option<RequestCredentials>, TokenError> {
         let Some(placed) = &sent.0 else { return Ok(None) };
         if status != StatusCode::UNAUTHORIZED {
-            placed.accept();
+            self.answered(sent, status, path);
             return Ok(None);
         }
         let renewed = match self {
             Self::Passed => None,
             Self::Fixed(secret) => secret.after(placed),
-            Self::Token(token) => token.after(placed).await?,
+            Self::Token(token) => token.after(placed, path).await?,
         };
         Ok(renewed.map(|renewed| RequestCredentials(Some(renewed))))
+    }
+
+    /// Notes how a request for this path was answered that is not sent again.
+    pub(super) fn answered(&self, sent: &RequestCredentials, status: StatusCode, path: &str) {
+        if let (Self::Token(token), Some(placed)) = (self, &sent.0) {
+            token.answered(placed, status, path);
+        }
     }
 
     /// Returns texts that no message may repeat.

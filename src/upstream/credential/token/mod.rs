@@ -8,10 +8,12 @@ mod held_token;
 mod refresh_file;
 mod refresh_token;
 mod request;
+mod vain_renewals;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -19,11 +21,13 @@ use self::endpoint::TokenEndpoint;
 pub use self::error::TokenError;
 use self::error::TokenErrorCause;
 use self::held_token::HeldToken;
+use self::vain_renewals::VainRenewals;
 use super::placed_secret::PlacedSecret;
 use crate::config::{SecretPlace, TokenSettings, Upstream};
 use crate::upstream::ConnectorError;
 
-/// Time for which a refusal of the endpoint is its answer to all requests, and between two renewals of tokens that were refused unused.
+/// Time for which a refusal of the endpoint is its answer to all requests, between two renewals of tokens that were refused unused, and between
+/// two that one path asks for in vain.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Holder of a token.
@@ -41,6 +45,7 @@ struct TokenState {
     failed: Option<(Instant, TokenError)>,
     /// Time of the last renewal of a token that no request had been accepted with.
     renewed_unused: Option<Instant>,
+    vain: VainRenewals,
     /// Texts that no message may repeat, of the last two renewals.
     secrets: [Vec<String>; 2],
     /// The same of the last renewal in vain.
@@ -84,15 +89,20 @@ impl TokenHolder {
         }
     }
 
-    /// Returns the token after this one was refused: a renewed one, if this was the current one; none where a renewal has been tried in vain.
+    /// Returns the token after this one was refused to a request for this path: a renewed one, if this was the current one; none where a renewal
+    /// has been tried in vain.
     pub(super) async fn after(
         self: &Arc<Self>,
         refused: &Arc<PlacedSecret>,
+        path: &str,
     ) -> Result<Option<Arc<PlacedSecret>>, TokenError> {
         let now = Instant::now();
         {
             let mut state = self.state.lock();
             let is_current = state.token.as_ref().is_some_and(|held| Arc::ptr_eq(&held.placed, refused));
+            if is_current && state.vain.forbid(path, now) {
+                return Ok(None);
+            }
             if is_current && !refused.is_accepted() {
                 if state.renewed_unused.is_some_and(|at| now.duration_since(at) < PAUSE) {
                     return Ok(None);
@@ -101,6 +111,19 @@ impl TokenHolder {
             }
         }
         self.renew(Some(Arc::clone(refused))).await.map(Some)
+    }
+
+    /// Notes how a request for this path was answered that is not sent again: one that is refused asked for a renewal in vain.
+    pub(super) fn answered(&self, sent: &PlacedSecret, status: StatusCode, path: &str) {
+        let is_refused = status == StatusCode::UNAUTHORIZED;
+        if !is_refused {
+            sent.accept();
+        }
+        let mut state = self.state.lock();
+        match is_refused {
+            true => state.vain.add(path, Instant::now()),
+            false => state.vain.remove(path),
+        }
     }
 
     /// Returns another token than this one. The renewal does not end with the request that waits for it: an answer that is lost may hold the

@@ -88,7 +88,7 @@ async fn all_who_wait_get_one_token_or_one_error() {
     assert!(all.into_iter().all(|token| token.unwrap().text() == "t1"));
     let first = holder.current().await.unwrap();
     first.accept();
-    let all = join_all((0..20).map(|_| holder.after(&first))).await;
+    let all = join_all((0..20).map(|_| holder.after(&first, "/a"))).await;
     assert!(all.into_iter().all(|token| token.unwrap().unwrap().text() == "t2"));
     assert_eq!(count.load(Ordering::Relaxed), 2);
     for (status, is_transient) in [(503, true), (400, false)] {
@@ -142,7 +142,7 @@ async fn tokens_that_are_refused_unused_are_renewed_once_in_ten_seconds() {
     let (holder, count) = holder_of(|number| token(number, "3600"));
     let mut refused = holder.current().await.unwrap();
     for second in 0..25 {
-        if let Some(renewed) = holder.after(&refused).await.unwrap() {
+        if let Some(renewed) = holder.after(&refused, "/a").await.unwrap() {
             refused = renewed;
         }
         assert_eq!(count.load(Ordering::Relaxed), 2 + second / 10);
@@ -150,7 +150,45 @@ async fn tokens_that_are_refused_unused_are_renewed_once_in_ten_seconds() {
     }
     // One that has been of use is renewed at once.
     refused.accept();
-    assert_eq!(holder.after(&refused).await.unwrap().unwrap().text(), "t5");
+    assert_eq!(holder.after(&refused, "/a").await.unwrap().unwrap().text(), "t5");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_path_that_is_always_refused_renews_once_in_ten_seconds_and_disturbs_no_other() {
+    let (holder, count) = holder_of(|number| token(number, "3600"));
+    let accepted = async |path| {
+        let sent = holder.current().await.unwrap();
+        holder.answered(&sent, StatusCode::OK, path);
+    };
+    let refused = async |path: &str| {
+        let sent = holder.current().await.unwrap();
+        let Some(renewed) = holder.after(&sent, path).await.unwrap() else { return };
+        holder.answered(&renewed, StatusCode::UNAUTHORIZED, path);
+    };
+    for second in 0..25 {
+        for _ in 0..4 {
+            accepted("/good").await;
+            refused("/bad").await;
+            assert_eq!(count.load(Ordering::Relaxed), 2 + second / 10);
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    tokio::time::advance(PAUSE).await;
+    // However many paths there are.
+    for number in 0..100 {
+        accepted("/good").await;
+        refused(&format!("/bad/{number}")).await;
+    }
+    assert_eq!(count.load(Ordering::Relaxed), 4 + 5);
+    tokio::time::advance(PAUSE).await;
+    // A path that is accepted with the renewed token goes on.
+    for number in 10..20 {
+        accepted("/good").await;
+        let sent = holder.current().await.unwrap();
+        let renewed = holder.after(&sent, "/good").await.unwrap().unwrap();
+        assert_eq!(renewed.text(), format!("t{number}"));
+        holder.answered(&renewed, StatusCode::OK, "/good");
+    }
 }
 
 #[tokio::test]
