@@ -34,6 +34,7 @@ fn options_for<A: Args>(hint: &str) -> Option<String> {
         let is_own = |name: &str| name == table || key.starts_with("credentials.token") && name == "credentials.token";
         let other = OTHER_NAMES.iter().find(|(name, _)| is_own(name)).map(|(_, option)| *option);
         let option = match (other, place) {
+            (Some(option), _) if key.starts_with("credentials.token.") => format!("`{key}` is in the file of {option}"),
             (Some(option), _) => format!("`{key}` is {option}"),
             (None, KeyPlace::Collection) if !is_inner && flags.contains(&flag.as_str()) => {
                 format!("`{key}` is --{flag}")
@@ -117,6 +118,8 @@ mod tests {
             ("correct `pagination.key`", Some("`pagination.key` stands inside --pagination '{ … }'")),
             ("set `parent.key`", Some("`parent.key` is --set parent.key=…")),
             ("name it in `ca`; or configure `credentials`", Some("`ca` is --cacert; `credentials` is -H")),
+            ("set credentials.token.keep to a file", Some("`credentials.token.keep` is in the file of --token-config")),
+            ("check `as` of credentials.token", Some("`credentials.token` is --token-config")),
             ("add it to upstream_aliases", Some("`upstream_aliases` is --upstream-aliases")),
             ("the key of a record, by its end", None),
             ("see --on-missed report", None),

@@ -270,8 +270,8 @@ fn top_key(at: &str) -> &str {
 fn option(key: &str) -> String {
     let (top, rest) = key.split_at(key.find('.').unwrap_or(key.len()));
     match top {
-        "credentials" if rest.is_empty() || rest.starts_with(".bearer") => "--bearer-env".to_owned(),
-        "credentials" => format!("--token-config {}", rest.trim_start_matches('.')),
+        "credentials" if rest.starts_with(".bearer") => "--bearer-env".to_owned(),
+        "credentials" => format!("--token-config {}", rest.trim_start_matches('.')).trim_end().to_owned(),
         "ca" => "--cacert".to_owned(),
         "accept" => "--header".to_owned(),
         "body" => "--data".to_owned(),

@@ -69,7 +69,7 @@ pub fn key_place(key: &str) -> Option<KeyPlace> {
     if table == "pagination" && inner.is_some_and(is_of_style) {
         return Some(KeyPlace::Style);
     }
-    if COLLECTION.keys().contains(&table) && inner.is_none_or(KeyPlace::exists) {
+    if COLLECTION.keys().contains(&table) && inner.is_none_or(|inner| inner.split('.').all(KeyPlace::exists)) {
         return Some(KeyPlace::Collection);
     }
     is_of_style(key).then_some(KeyPlace::Style)

@@ -57,7 +57,16 @@ impl RequestAuthor {
             400..=499 => by_author(self == Self::Client),
             _ => return failure,
         };
-        Failure { fault: fault(*status), ..failure }
+        let hint = match (status.as_u16(), &client.upstream().credentials) {
+            (401 | 403, Credentials::Token(..)) => {
+                "the upstream refuses the token that was granted: check what it is granted for (scope, audience) in credentials.token.params, and its place in credentials.token.put"
+            }
+            (401 | 403, Credentials::Fixed(..)) => {
+                "the upstream refuses the secret of `credentials`: check it, its place and its rights"
+            }
+            _ => return Failure { fault: fault(*status), ..failure },
+        };
+        Failure { fault: fault(*status), hint: hint.to_owned(), ..failure }
     }
 }
 

@@ -280,6 +280,40 @@ async fn a_redirect_of_the_endpoint_leads_nowhere() {
 }
 
 #[tokio::test]
+async fn the_hints_of_a_fetch_name_the_option_that_was_given() {
+    let tokens = token_server("").await;
+    let upstream = Upstream::scripted(1, |_, _| refused()).await;
+    let url = format!("{}/orders", upstream.url());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token.toml");
+    let fetch = async |text: &str| {
+        fs::write(&file, text).unwrap();
+        let output = run(["fetch", &url, "--token-config", file.to_str().unwrap()]).await;
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for text in ["", "[tokens]\nurl = \"x\""] {
+        let said = fetch(text).await;
+        assert!(said.contains("--token-config") && !said.contains("--bearer-env"), "{said}");
+    }
+    let table = |keys: &str| format!("[token]\nurl = \"{}/token\"\n{keys}\n", tokens.url());
+    let said = fetch(&table(&CLIENT.replace(", client", "\nclient"))).await;
+    assert!(said.contains("refuses the token that was granted"), "{said}");
+    assert!(said.contains("`credentials.token.params` is in the file of --token-config"), "{said}");
+    let keep = folder.path().join("kept");
+    let grant = format!(
+        "grant = \"refresh_token\"\nrefresh_token = {{ env = \"CARGO_PKG_NAME\" }}\nkeep = {:?}",
+        keep.to_str().unwrap()
+    );
+    fs::write(&keep, "not a refresh token").unwrap();
+    let said = fetch(&table(&grant)).await;
+    assert!(said.contains(&format!("{} is no file of a refresh token", keep.display())), "{said}");
+    assert!(said.contains("or delete it") && !said.contains("--keep"), "{said}");
+    let said = fetch(&table(&grant.replace("/kept", "/none/kept"))).await;
+    assert!(said.contains("/none/kept.lock: No such file") && !said.contains("--keep"), "{said}");
+}
+
+#[tokio::test]
 async fn the_request_has_the_form_that_its_server_wants() {
     let secret = "{ env = \"CARGO_PKG_NAME\" }";
     let body =
@@ -378,7 +412,7 @@ async fn a_rotated_refresh_token_is_kept_before_it_is_used_and_survives_a_kill()
     let before = counts();
     let proxy = Proxy::start(&toml).await;
     let received = client::receive(Version::Http1, proxy.address, client::stream(ORDERS)).await;
-    assert!(received.head.status == 502 && received.whole().contains("`keep`"), "{}", received.whole());
+    assert!(received.head.status == 502 && received.whole().contains("credentials.token.keep"), "{}", received.whole());
     assert_eq!(counts(), before);
 }
 

@@ -11,6 +11,7 @@ use url::Url;
 use super::answer::{self, TokenAnswer};
 use super::assertion;
 use super::error::{TokenError, TokenErrorCause};
+use super::refresh_file::KeepError;
 use super::refresh_token::{RefreshTokens, RefreshTurn};
 use super::request::{TokenSecrets, request};
 use crate::config::{Grant, TokenParam, TokenSettings, Upstream};
@@ -19,7 +20,7 @@ use crate::upstream::transport::Transport;
 use crate::upstream::{ConnectorError, DecodedBody, auth};
 
 /// Longest time of a request for a token.
-const LIMIT: Duration = Duration::from_secs(30);
+pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
 /// Most bytes of an answer.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -108,7 +109,16 @@ impl TokenEndpoint {
             );
         }
         let kept = self.refresh.rotate(turn, token).await;
-        kept.map_err(|why| self.error(TokenErrorCause::Keep, format!("its new refresh token can't be kept: {why}")))
+        kept.map_err(|why| self.keep_error("its new refresh token can't be kept", &why))
+    }
+
+    fn keep_error(&self, what: &str, why: &KeepError) -> TokenError {
+        let cause = match why {
+            KeepError::Io { .. } => TokenErrorCause::Keep,
+            KeepError::Damaged(_) => TokenErrorCause::KeepDamaged,
+            KeepError::Held { .. } => TokenErrorCause::KeepHeld,
+        };
+        self.error(cause, format!("{what}: {why}"))
     }
 
     /// Reads the secrets of the request.
@@ -127,9 +137,7 @@ impl TokenEndpoint {
             }
             Grant::RefreshToken { first, .. } => {
                 let turn = self.refresh.turn(newest(first)).await;
-                let turn = turn.map_err(|why| {
-                    self.error(TokenErrorCause::Keep, format!("the file that keeps its refresh token: {why}"))
-                })?;
+                let turn = turn.map_err(|why| self.keep_error("the file that keeps its refresh token", &why))?;
                 (Some(turn.token.clone()), Some(turn))
             }
         };

@@ -29,6 +29,10 @@ pub(super) enum TokenErrorCause {
     Secret,
     /// The file that keeps the refresh token.
     Keep,
+    /// Its content.
+    KeepDamaged,
+    /// Its lock, which another process has.
+    KeepHeld,
 }
 
 impl TokenError {
@@ -59,7 +63,13 @@ impl TokenError {
             }
             TokenErrorCause::Secret => "check the secrets of credentials.token and their files",
             TokenErrorCause::Keep => {
-                "a refresh token is kept before it is used: set `keep` of credentials.token to a file in a folder where this user may make files"
+                "a refresh token is kept before it is used: set credentials.token.keep to a file in a folder where this user may make files"
+            }
+            TokenErrorCause::KeepDamaged => {
+                "restore the file of credentials.token.keep, or delete it: the next token is then requested with the configured refresh_token"
+            }
+            TokenErrorCause::KeepHeld => {
+                "processes with one credentials.token.keep renew in turn: end the one that does not go on"
             }
         }
     }

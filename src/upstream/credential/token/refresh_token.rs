@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tokio::task::spawn_blocking;
 
-use super::refresh_file::LockedFile;
+use super::refresh_file::{KeepError, LockedFile};
 
 /// Refresh tokens of one configuration.
 #[derive(Debug)]
@@ -37,8 +37,9 @@ impl RefreshTokens {
     /// Returns the newest token that descends from the configured one.
     ///
     /// # Errors
-    /// Fails where the file that keeps it can't be read, or where the last one could not be written and still can't be.
-    pub(super) async fn turn(&mut self, first: String) -> io::Result<RefreshTurn> {
+    /// Fails where another process keeps the file's lock, where the file can't be read, or where the last token could not be written and still
+    /// can't be.
+    pub(super) async fn turn(&mut self, first: String) -> Result<RefreshTurn, KeepError> {
         let last = self.last.as_mut().filter(|last| last.first == first);
         let Some(keep) = self.keep.clone() else {
             let token = last.map_or_else(|| first.clone(), |last| last.token.clone());
@@ -46,15 +47,15 @@ impl RefreshTokens {
         };
         let unsaved = last.filter(|last| !last.is_saved);
         let token = unsaved.as_ref().map(|last| last.token.clone());
+        let file = LockedFile::lock(&keep).await?;
         let turn = spawn_blocking(move || {
-            let file = LockedFile::lock(&keep)?;
             if let Some(token) = token {
                 file.write(&first, &token)?;
             }
             let token = file.read(&first)?.unwrap_or_else(|| first.clone());
-            Ok::<_, io::Error>(RefreshTurn { first, token, file: Some(file) })
+            Ok(RefreshTurn { first, token, file: Some(file) })
         });
-        let turn = turn.await.map_err(io::Error::other)??;
+        let turn = turn.await.unwrap_or_else(|why| Err(KeepError::Io { path: keep, why: io::Error::other(why) }))?;
         if let Some(last) = unsaved {
             last.is_saved = true;
         }
@@ -62,12 +63,14 @@ impl RefreshTokens {
     }
 
     /// Takes the token that has replaced that of the turn: it is on the disk when this returns.
-    pub(super) async fn rotate(&mut self, turn: RefreshTurn, token: String) -> io::Result<()> {
+    pub(super) async fn rotate(&mut self, turn: RefreshTurn, token: String) -> Result<(), KeepError> {
         let RefreshTurn { first, file, .. } = turn;
         let last = RotatedToken { first: first.clone(), token: token.clone(), is_saved: file.is_none() };
         let last = self.last.insert(last);
         if let Some(file) = file {
-            spawn_blocking(move || file.write(&first, &token)).await.map_err(io::Error::other)??;
+            let path = self.keep.clone().unwrap_or_default();
+            let written = spawn_blocking(move || file.write(&first, &token)).await;
+            written.unwrap_or_else(|why| Err(KeepError::Io { path, why: io::Error::other(why) }))?;
             last.is_saved = true;
         }
         Ok(())
