@@ -282,7 +282,9 @@ fn messages_name_what_exists() {
         let output = Command::new(env!("CARGO_BIN_EXE_unpage")).args([command, "--help"]).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    let help: String = ["fetch", "probe", "init", "explain", "presets", "serve", "check", "demo"].map(help).concat();
+    let commands =
+        ["fetch", "probe", "init", "explain", "presets", "serve", "check", "demo", "health", "completions", "man"];
+    let help: String = commands.map(help).concat();
     let reference = fs::read_to_string(root().join("config/unpage.toml")).unwrap();
     let is_word = |c: char| c.is_ascii_lowercase() || c == '_';
     let keys: BTreeSet<&str> = reference.split(|c| !is_word(c)).collect();

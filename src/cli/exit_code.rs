@@ -9,7 +9,7 @@ use crate::error::{Failure, Fault};
 pub enum Exit {
     /// 0: done; with `fetch`, the collection is complete.
     Complete,
-    /// 1: the output can't be written, or unpage can't run.
+    /// 1: the output can't be written, unpage can't run, or `health` found a server that is not ready.
     Output,
     /// 2: the arguments or the configuration are wrong.
     Usage,

@@ -1,8 +1,9 @@
-//! Command line: serve, fetch, probe, init, explain, presets, check, demo.
+//! Command line: a file or folder for each command.
 
 mod absent_secrets;
 mod check;
 mod check_files;
+mod completions;
 mod crawl_args;
 mod crawl_target;
 mod demo;
@@ -10,10 +11,12 @@ mod exit_code;
 mod explain;
 mod failure_lines;
 mod fetch;
+mod health;
 mod inherited_sockets;
 mod init;
 mod listeners;
 mod logging;
+mod manual;
 mod notify;
 mod presets;
 mod probe;
@@ -56,6 +59,12 @@ enum Command {
     Check(check::CheckArguments),
     /// Show the main job on an embedded legacy API
     Demo(demo::DemoArguments),
+    /// Exit with 0 if a server is ready, else with 1: a probe for containers
+    Health(health::HealthArguments),
+    /// Print the script that completes commands and options in a shell
+    Completions(completions::CompletionsArguments),
+    /// Write the manual pages
+    Man(manual::ManualArguments),
 }
 
 /// Runs the command that the arguments name.
@@ -82,6 +91,9 @@ pub fn run() -> ExitCode {
         Command::Presets(arguments) => presets::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Demo(arguments) => runtime.block_on(demo::run(arguments)),
+        Command::Health(arguments) => runtime.block_on(health::run(arguments)),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => manual::run(&arguments),
     };
     runtime.shutdown_background();
     exit.into()

@@ -78,6 +78,8 @@ mod access_log;
 mod reload;
 // The admin address: crawls, waits, ends.
 mod metrics;
+// Manual pages, completions, and the probe of a container.
+mod shipped;
 // Pages that are no JSON: XML and CSV.
 mod encodings;
 // Content codings: asked for, decoded, refused, and left alone where answers are only passed on.
