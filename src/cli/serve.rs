@@ -141,8 +141,8 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
     let hang_ups = HangUps::catch();
     let drain = drain(&config.server.drain);
     // `hosts` has the names of the proxy: probes ask the operator's address by others.
-    let admin_hosts = config.admin.and_then(|admin| hosts_of(&[ListenAddress::Tcp(admin)]));
-    let hosts = config.server.hosts.clone().or_else(|| hosts_of(&config.listen));
+    let admin_hosts = hosts_of(admin.as_slice());
+    let hosts = config.server.hosts.clone().or_else(|| hosts_of(&proxy));
     let server = Server::new(ServerSettings { drain, hosts, ..config.server.clone() });
     let registry = gateway.registry().clone();
     let reloads = file.is_some().then(Reloads::begin);
@@ -197,8 +197,8 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
 }
 
 /// Returns the names of this machine for listeners that no other machine reaches.
-fn hosts_of(listen: &[ListenAddress]) -> Option<HostList> {
-    listen.iter().all(ListenAddress::is_loopback).then(HostList::of_loopback)
+fn hosts_of(listeners: &[Listener]) -> Option<HostList> {
+    listeners.iter().all(Listener::is_loopback).then(HostList::of_loopback)
 }
 
 /// Returns the times of the stop, within those of the orchestrator where it tells them.

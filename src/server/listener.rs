@@ -66,6 +66,16 @@ impl Listener {
         self.tls.clone()
     }
 
+    /// Returns true where only processes of this machine can connect. An inherited socket is asked for its address.
+    pub fn is_loopback(&self) -> bool {
+        match &self.socket {
+            ListenerSocket::Tcp(listener) => {
+                listener.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback())
+            }
+            ListenerSocket::Unix { .. } => true,
+        }
+    }
+
     /// Returns the address as clients write it.
     pub fn url(&self) -> String {
         match &self.socket {

@@ -255,11 +255,17 @@ async fn no_connection_is_refused_while_the_service_manager_keeps_the_socket() {
             assert!(answer.ends_with("[1]"), "{answer}");
         }
         assert_eq!(client::receive(Version::Http1, address, get("/", "*/*")).await.whole(), "[1]");
+        // The socket is on loopback, though the arguments name no address.
+        let mut stranger = TcpStream::connect(address).await.unwrap();
+        stranger.write_all(b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stranger.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
         process.signal(Signal::TERM);
         assert_eq!(told().await, "STOPPING=1");
         assert_eq!(process.end().await.1, Some(0));
         let mut asks = TcpStream::connect(address).await.unwrap();
-        asks.write_all(b"GET / HTTP/1.0\r\nHost: p\r\n\r\n").await.unwrap();
+        asks.write_all(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n").await.unwrap();
         waiting = Some(asks);
     }
 }
