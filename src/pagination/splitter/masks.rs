@@ -16,7 +16,7 @@ pub(super) struct ByteClasses {
     pub(super) bracket: u64,
     pub(super) comma: u64,
     pub(super) rare: Option<RareClasses>,
-    /// Bytes that stand in no literal or number, nor between values: [`is_foreign`]; only with [`ScanDetail::Structure`].
+    /// Bytes that stand in strings only: [`is_foreign`]; only with [`ScanDetail::Structure`].
     pub(super) foreign: u64,
     /// Only with [`ScanDetail::Grammar`].
     pub(super) colon: u64,
@@ -223,20 +223,20 @@ pub(super) fn below(len: usize) -> u64 {
     if len < BLOCK { (1 << len) - 1 } else { u64::MAX }
 }
 
-/// Returns true for a letter that no literal or exponent of JSON has, and for other bytes above 0x3f that stand in strings only. It is the
-/// pair of tables by which vectors find them: a bit for each high half that a low half makes foreign.
+/// Returns true for a printable byte that no number, literal or separator of JSON has: it stands in strings only.
 pub(super) const fn is_foreign(byte: u8) -> bool {
-    FOREIGN_LOW[(byte & 15) as usize] & FOREIGN_HIGH[(byte >> 4) as usize] != 0
+    KNOWN_LOW[(byte & 15) as usize] & KNOWN_HIGH[(byte >> 4) as usize] == 0
 }
 
-pub(super) const FOREIGN_HIGH: [u8; 16] = [0, 0, 0, 0, 1, 2, 4, 8, 16, 16, 16, 16, 16, 16, 16, 16];
-pub(super) const FOREIGN_LOW: [u8; 16] = {
-    // `E`; `[`, `]` and the backslash, which is judged by itself; the small letters of `true`, `false` and `null`; `{` and `}`.
-    const KNOWN: &[u8] = br"E[]\aeflnrstu{}";
-    let mut low = [31; 16];
+// The tables by which vectors find the other bytes: each lower half of a byte has a bit for each higher half that makes it a known byte.
+// No byte above 0x7f is known. Control characters all are: they are judged by themselves.
+pub(super) const KNOWN_HIGH: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 0, 0, 0, 0, 0, 0, 0, 0];
+pub(super) const KNOWN_LOW: [u8; 16] = {
+    const KNOWN: &[u8] = br#" "+,-.0123456789:E[]\aeflnrstu{}"#;
+    let mut low = [1 | 2; 16];
     let mut at = 0;
     while at < KNOWN.len() {
-        low[(KNOWN[at] & 15) as usize] &= !FOREIGN_HIGH[(KNOWN[at] >> 4) as usize];
+        low[(KNOWN[at] & 15) as usize] |= KNOWN_HIGH[(KNOWN[at] >> 4) as usize];
         at += 1;
     }
     low

@@ -8,8 +8,8 @@ use std::arch::is_x86_feature_detected as has;
 use std::fmt;
 
 use super::masks::{
-    BLOCK, BlockReader, BlockStop, ByteClasses, Carry, Classify, Cuts, FOREIGN_HIGH, FOREIGN_LOW, Portable,
-    RareClasses, ScanDetail, scan_with,
+    BLOCK, BlockReader, BlockStop, ByteClasses, Carry, Classify, Cuts, KNOWN_HIGH, KNOWN_LOW, Portable, RareClasses,
+    ScanDetail, scan_with,
 };
 
 /// Instruction set that makes the masks. One that this machine lacks can't be constructed.
@@ -146,13 +146,14 @@ impl Classify for Avx2 {
             }
             if detail == ScanDetail::Structure {
                 let table = |table: &[u8; 16]| _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
-                let (low, high, half) = (table(&FOREIGN_LOW), table(&FOREIGN_HIGH), _mm256_set1_epi8(15));
+                let (low, high, half) = (table(&KNOWN_LOW), table(&KNOWN_HIGH), _mm256_set1_epi8(15));
+                // A byte above 0x7f shuffles to zero.
                 let foreign = |v: __m256i| {
-                    let low = _mm256_shuffle_epi8(low, _mm256_and_si256(v, half));
+                    let low = _mm256_shuffle_epi8(low, v);
                     let high = _mm256_shuffle_epi8(high, _mm256_and_si256(_mm256_srli_epi16::<4>(v), half));
                     _mm256_cmpeq_epi8(_mm256_and_si256(low, high), _mm256_setzero_si256())
                 };
-                classes.foreign = !mask((foreign(a), foreign(b)));
+                classes.foreign = mask((foreign(a), foreign(b)));
             }
             if detail == ScanDetail::Grammar {
                 classes.colon = mask(is(a, b, b':'));
@@ -200,9 +201,10 @@ impl Classify for Avx512 {
             if detail == ScanDetail::Structure {
                 let table = |table: &[u8; 16]| _mm512_broadcast_i32x4(_mm_loadu_si128(table.as_ptr().cast()));
                 let half = _mm512_set1_epi8(15);
-                let low = _mm512_shuffle_epi8(table(&FOREIGN_LOW), _mm512_and_si512(bytes, half));
+                // A byte above 0x7f shuffles to zero.
+                let low = _mm512_shuffle_epi8(table(&KNOWN_LOW), bytes);
                 let high = _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), half);
-                classes.foreign = pinned(_mm512_test_epi8_mask(low, _mm512_shuffle_epi8(table(&FOREIGN_HIGH), high)));
+                classes.foreign = pinned(_mm512_testn_epi8_mask(low, _mm512_shuffle_epi8(table(&KNOWN_HIGH), high)));
             }
             if detail == ScanDetail::Grammar {
                 classes.colon = is(bytes, b':');
@@ -276,10 +278,10 @@ impl Classify for Neon {
                 classes.rare = Some(RareClasses { backslash, control, never });
             }
             if detail == ScanDetail::Structure {
-                let (low, high) = (vld1q_u8(FOREIGN_LOW.as_ptr()), vld1q_u8(FOREIGN_HIGH.as_ptr()));
+                let (low, high) = (vld1q_u8(KNOWN_LOW.as_ptr()), vld1q_u8(KNOWN_HIGH.as_ptr()));
                 let foreign = |v| {
                     let low = vqtbl1q_u8(low, vandq_u8(v, vdupq_n_u8(15)));
-                    vtstq_u8(low, vqtbl1q_u8(high, vshrq_n_u8::<4>(v)))
+                    vceqzq_u8(vandq_u8(low, vqtbl1q_u8(high, vshrq_n_u8::<4>(v))))
                 };
                 classes.foreign = mask(v.map(foreign));
             }

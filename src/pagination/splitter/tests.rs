@@ -752,6 +752,14 @@ fn a_value_that_is_no_token_is_refused_for_its_size() {
 }
 
 #[test]
+fn printable_bytes_that_json_lacks_are_foreign() {
+    let known = |byte: u8| br#" "+,-.:0123456789E[]\{}aeflnrstu"#.contains(&byte);
+    for byte in 0x20..=0xff {
+        assert_eq!(masks::is_foreign(byte), !known(byte), "{byte:#x}");
+    }
+}
+
+#[test]
 fn text_that_is_no_json_never_becomes_a_line() {
     let words = [
         "NaN",
@@ -768,6 +776,14 @@ fn text_that_is_no_json_never_becomes_a_line() {
         "id",
         "_",
         "@",
+        "'a'",
+        "1/2",
+        "/**/1",
+        "(1)",
+        "1;",
+        "#1",
+        "1_000",
+        "\u{7f}",
     ];
     for word in words {
         for record in
