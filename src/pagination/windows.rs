@@ -96,6 +96,17 @@ pub enum BadBound {
     Twice(Param),
     #[error("{0} in the request is later than {1}")]
     Swapped(Param, Param),
+    #[error("{0} in the request is earlier than {1}, which is the first time of the windows")]
+    BeforeAll(Param, String),
+    #[error("the first time of the windows, {0}, is later than the present")]
+    InFuture(String),
+}
+
+impl BadBound {
+    /// Returns true where the configuration or the clock is wrong, and no request would be right.
+    pub fn is_configured(&self) -> bool {
+        matches!(self, Self::InFuture(_))
+    }
 }
 
 impl Windows {
@@ -148,10 +159,21 @@ impl Windows {
                 (last + 2, last + 1, BoundAuthor::Configuration)
             }
         };
+        let (start, start_by) = match start {
+            Some(start) => (start, BoundAuthor::Client),
+            // A single window of no time would have no records, and that would be taken for the whole collection.
+            None => match unit_at(&self.lower) {
+                lower if lower <= stop => (lower, BoundAuthor::Configuration),
+                lower if end_by == BoundAuthor::Client => {
+                    return Err(BadBound::BeforeAll(self.to.clone(), shown(self.kind, lower)));
+                }
+                lower => return Err(BadBound::InFuture(shown(self.kind, lower))),
+            },
+        };
         Ok(WindowSeries {
             wanted: PathSet::new(&[&self.field]),
-            start: start.unwrap_or_else(|| unit_at(&self.lower)),
-            start_by: if start.is_some() { BoundAuthor::Client } else { BoundAuthor::Configuration },
+            start,
+            start_by,
             stop,
             end,
             end_by,
@@ -227,8 +249,7 @@ impl WindowSeries {
     }
 
     fn shown(&self, unit: i128) -> String {
-        let value = self.windows.kind.value(unit);
-        value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+        shown(self.windows.kind, unit)
     }
 
     /// Unit of the record in `line`.
@@ -266,6 +287,12 @@ impl WindowFilter {
         }
         Ok(if records == batch.records() { batch } else { Batch::new(lines.freeze(), records) })
     }
+}
+
+/// Returns a time as a text for people.
+fn shown(kind: RangeKind, unit: i128) -> String {
+    let value = kind.value(unit);
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
 /// Seconds of a kind's unit.

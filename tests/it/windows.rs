@@ -108,6 +108,25 @@ async fn the_range_of_the_request_is_the_range_of_the_windows() {
 }
 
 #[tokio::test]
+async fn a_range_that_has_no_time_is_told_and_is_no_empty_collection() {
+    let upstream = Upstream::scripted(0, |asked, _| events(asked, Filter::Includes)).await;
+    let late = toml(&upstream, "").replace("lower = 10000", "lower = 99000000000");
+    let proxy = Proxy::start(&late).await;
+    let told = client::receive(Version::Http1, proxy.address, stream("/events")).await;
+    let text = String::from_utf8(told.body).unwrap();
+    assert_eq!(told.head.status, 500, "{text}");
+    assert!(text.contains("99000000000, is later than the present") && text.contains("`windows.lower`"), "{text}");
+    let proxy = Proxy::start(&toml(&upstream, "")).await;
+    let told = client::receive(Version::Http1, proxy.address, stream("/events?until=9000")).await;
+    let text = String::from_utf8(told.body).unwrap();
+    assert_eq!(told.head.status, 400, "{text}");
+    assert!(text.contains("`until` in the request is earlier than 10000"), "{text}");
+    assert!(upstream.asked().is_empty());
+    let told = client::receive(Version::Http1, proxy.address, stream("/events?until=10000")).await;
+    assert_eq!(ids(told.whole()), [1]);
+}
+
+#[tokio::test]
 async fn a_filter_that_is_ignored_and_a_window_that_is_refused_break_the_stream() {
     let upstream = Upstream::scripted(0, |asked, _| events(asked, Filter::Ignored)).await;
     let proxy = Proxy::start(&toml(&upstream, ", upper = 17000")).await;

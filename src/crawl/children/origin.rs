@@ -37,6 +37,10 @@ impl ListOrigin {
             (Some(_), Some(_)) => Err(super::unusable("the lists of all parents are not read in windows")),
             (Some(parents), None) => Ok(Self::Parents(parents)),
             (None, Some(Ok(series))) => Ok(Self::Windows(Arc::new(series))),
+            (None, Some(Err(bad))) if bad.is_configured() => {
+                let hint = "correct `windows.lower`, or the clock of this machine";
+                Err(Failure::new(Fault::Configuration, bad.to_string(), hint))
+            }
             (None, Some(Err(bad))) => {
                 let hint = "give each bound once, the earlier one first, as `windows.kind` says; or leave them out";
                 Err(Failure::new(Fault::RefusedClient(StatusCode::BAD_REQUEST), bad.to_string(), hint))
