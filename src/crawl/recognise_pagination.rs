@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use serde_json::Value;
 
 use super::attempts::PageFailure;
@@ -114,6 +115,10 @@ async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
                 return Ok(driver);
             }
         }
+        if head.status == StatusCode::PARTIAL_CONTENT {
+            notes.push("status 206, for a part of the collection".to_owned());
+            return Err(unrecognised(crawl, notes, hint));
+        }
         let form = form(crawl, head, &configured(&crawl.pagination, lone.pagination.clone(), first.encoding));
         // A total beside the records of a lone page is their number.
         let has_total = lone.pagination.total.is_some();
@@ -135,10 +140,15 @@ async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
             return attempt(crawl, Arc::new(lone), &first).await.map(|(driver, _)| driver);
         }
     }
+    Err(unrecognised(crawl, notes, hint))
+}
+
+/// The failure with what was seen. A link to another origin, and a page that goes on where the first one ended, say more than all other signs:
+/// theirs is the hint.
+fn unrecognised(crawl: &Crawl, notes: Vec<String>, hint: Option<String>) -> Failure {
     let wrong = PageError::Unrecognised(notes);
     let failure = failure_report::wrong_page(&crawl.client, &wrong, &crawl.first.url);
-    // A link to another origin, and a page that goes on where the first one ended, say more than all other signs.
-    Err(Failure { fault: Fault::Unproven, hint: hint.unwrap_or(failure.hint), ..failure })
+    Failure { fault: Fault::Unproven, hint: hint.unwrap_or(failure.hint), ..failure }
 }
 
 /// Form of a list's answers, by which lists of one API are compared.

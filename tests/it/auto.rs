@@ -8,7 +8,7 @@ use super::streams::orders;
 use super::upstream::{Reply, Upstream};
 
 /// The demo's collections whose first page says enough.
-const RECOGNISED: [&str; 8] = [
+const RECOGNISED: [&str; 9] = [
     "/link/orders",
     "/next_url/orders",
     "/relative/orders",
@@ -17,6 +17,7 @@ const RECOGNISED: [&str; 8] = [
     "/cursor/orders",
     "/page/orders",
     "/offset/orders",
+    "/range/orders",
 ];
 
 /// A proxy in front of an upstream without a configuration.
@@ -58,9 +59,7 @@ async fn an_unrecognised_pagination_is_refused_and_never_looks_complete() {
     })
     .await;
     let proxy = transparent(&upstream).await;
-    for path in
-        ["/list", "/object", "/ignored", "/one", "/range/orders", "/none/orders", "/values/orders", "/keyset/orders"]
-    {
+    for path in ["/list", "/object", "/ignored", "/one", "/none/orders", "/values/orders", "/keyset/orders"] {
         let received = client::receive(Version::Http1, proxy.address, client::stream(path)).await;
         assert_eq!(received.head.status, 502, "{path}: {}", received.whole());
         assert!(received.whole().contains("\"fault\": \"unproven\""), "{}", received.whole());

@@ -11,6 +11,7 @@ mod page_numbers;
 mod page_outline;
 mod path_number;
 mod record_array;
+mod record_range;
 mod single_page;
 #[cfg(test)]
 mod tests;
@@ -101,6 +102,7 @@ fn around(request: &PageRequest, headers: &HeaderMap, page: &Value, records: Pat
         candidates.extend(link_ended(&answer));
         candidates.extend(pointers.iter().find_map(|pointer| ended(&answer, pointer)));
     }
+    candidates.extend(record_range::candidate(&answer));
     candidates.extend(page_numbers::candidates(&answer));
     let lone = single_page::lone(&answer, &pointers).filter(|_| doubt.is_none());
     candidates.extend(lone.as_ref().and_then(|lone| single_page::shown(&answer, lone)));

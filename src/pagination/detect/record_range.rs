@@ -1,0 +1,24 @@
+//! A first page that is a range of the records: `Content-Range` says which one, in a unit by which others are asked for (RFC 9110 §14).
+
+use http::{Method, header};
+
+use super::Candidate;
+use super::first_page::{AmbiguousCounts, FirstPage};
+use crate::pagination::content_range::{ContentRange, content_range};
+use crate::pagination::styles::RangeHeader;
+
+/// Ranges of the unit that `Content-Range` names, as long as the first one. An API that ignores `Range` gives the first range again, which
+/// the second page refutes.
+pub(super) fn candidate(answer: &FirstPage<'_>) -> Option<Candidate> {
+    let ContentRange { span, total } = content_range(answer.headers).ok()??;
+    let (unit, _) = answer.headers.get(header::CONTENT_RANGE)?.to_str().ok()?.trim().split_once(' ')?;
+    let is_asked = answer.request.method == Method::GET && !answer.request.headers.contains_key(header::RANGE);
+    let is_whole = span == Some((0, answer.count.checked_sub(1)?));
+    if !is_asked || !is_whole || unit.eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    let total = total.map_or("an unknown number".to_owned(), |total| total.to_string());
+    let why = format!("Content-Range says that these are {} {unit} of {total}", answer.count);
+    let style = RangeHeader { unit: unit.to_owned(), size: answer.count };
+    Some(answer.candidate(style, AmbiguousCounts::Refused, why))
+}
