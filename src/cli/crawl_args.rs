@@ -156,6 +156,11 @@ impl CrawlArguments {
         self.options(accept.as_ref()).lines()
     }
 
+    /// Returns the name of the preset, if one is given.
+    pub(super) fn preset(&self) -> Option<&str> {
+        self.preset.as_deref()
+    }
+
     /// Returns the names of the header fields, without their values.
     pub(super) fn field_names(&self) -> Vec<String> {
         let fields = self.fields().unwrap_or_default();

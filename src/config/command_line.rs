@@ -9,6 +9,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 use super::completed_table::{complete, moved, text};
 use super::layers::Overlay;
 use super::mistake::{Mistake, Mistakes};
+use super::needed_secrets::{OrPlaceholder, concerning};
 use super::secrets::Secrets;
 use super::toml_text;
 #[cfg(feature = "cli")]
@@ -84,11 +85,30 @@ impl Options {
         Ok(Arc::clone(&read.map_err(mistakes)?.collections[0]))
     }
 
-    /// Reads the options above a collection of a file. Returns the configuration of the whole file, and the collection.
+    /// Reads the options above a collection of a file. Returns the configuration of the whole file, and the collection. Secrets that neither
+    /// the collection nor one of its parents needs may be absent.
     ///
     /// # Errors
     /// Returns every mistake at once, each with its option or its line; one of them is a path that leads to no collection.
     pub fn read_above(
+        &self,
+        file: FileCollection<'_>,
+        secrets: &dyn Secrets,
+    ) -> Result<(Config, Arc<Collection>), Mistakes> {
+        let Mistakes { name, list } = match self.read_with(file, secrets) {
+            Ok(read) => return Ok(read),
+            Err(mistakes) => mistakes,
+        };
+        // Where this succeeds, all mistakes are at secrets.
+        let Ok((config, collection)) = self.read_with(file, &OrPlaceholder(secrets)) else {
+            return Err(Mistakes { name, list });
+        };
+        let index = config.collections.iter().position(|other| Arc::ptr_eq(other, &collection)).unwrap_or_default();
+        let list = concerning(&list, file.text, &config, index);
+        if list.is_empty() { Ok((config, collection)) } else { Err(Mistakes { name, list }) }
+    }
+
+    fn read_with(
         &self,
         file: FileCollection<'_>,
         secrets: &dyn Secrets,

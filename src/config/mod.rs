@@ -15,6 +15,7 @@ mod layers;
 mod lint;
 mod listen;
 mod mistake;
+mod needed_secrets;
 mod opened_state;
 mod pace;
 mod pagination_key;

@@ -156,6 +156,11 @@ impl Preset {
         ["records", "pagination"].into_iter().filter(|key| self.collection.get(*key).is_none())
     }
 
+    /// Returns true for a key of a collection that the preset sets.
+    pub fn sets(&self, key: &str) -> bool {
+        self.collection.get(key).is_some()
+    }
+
     fn read(name: &'static str, text: &'static str) -> Result<Self, Mistakes> {
         let notes = MistakeLog::new(text, unknown_key_hints::unknown_key);
         let bad = |what: String| Mistakes::one(name, "", what, "");

@@ -684,6 +684,41 @@ async fn check_needs_no_secrets_and_names_presets() {
 }
 
 #[tokio::test]
+async fn a_collection_is_fetched_without_the_secrets_of_others() {
+    let upstream = Upstream::of(40).await;
+    let url = upstream.url();
+    let absent = "credentials = { bearer = { env = \"NOT_SET_ANYWHERE\" } }";
+    let list = "records = \"$\"\npagination = \"link_header\"\nupstream_path = \"/link/orders\"";
+    let (_folder, path) = file(
+        "unpage.toml",
+        &format!(
+            "admin_token = {{ env = \"NOT_SET_ANYWHERE\" }}\n\
+             [upstream.known]\nurl = \"{url}\"\n[upstream.guarded]\nurl = \"{url}\"\n{absent}\n\
+             [[collection]]\npath = \"/own\"\nupstream = \"known\"\n{list}\n\
+             [[collection]]\npath = \"/other\"\nupstream = \"guarded\"\n{list}\n\
+             [[collection]]\npath = \"/inline\"\nupstream = \"{url}\"\n{absent}\n{list}\n\
+             [[collection]]\npath = \"/of/{{id}}/children\"\nupstream = \"known\"\n\
+             records = \"$\"\npagination = \"link_header\"\n\
+             parent = {{ collection = \"/other\", key = \"id\" }}\n"
+        ),
+    );
+    let output = run(["fetch", "--config", &path, "/own"]).await;
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), &*orders(40)), "{}", text(&output.stderr));
+    upstream.forget();
+    for (target, place) in [
+        ("/other", "upstream.guarded.credentials.bearer: environment variable NOT_SET_ANYWHERE"),
+        ("/inline", "collection[2].credentials.bearer: environment variable NOT_SET_ANYWHERE"),
+        ("/of/*/children", "upstream.guarded.credentials.bearer: environment variable NOT_SET_ANYWHERE"),
+    ] {
+        let output = run(["fetch", "--config", &path, target]).await;
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(place), "{target}: {said}");
+        assert_eq!(said.matches("NOT_SET_ANYWHERE").count(), 1, "{target}: {said}");
+    }
+    assert!(upstream.asked().is_empty());
+}
+
+#[tokio::test]
 async fn presets_are_listed_and_shown() {
     let output = run(["presets"]).await;
     let listed = text(&output.stdout);

@@ -17,6 +17,7 @@ async fn a_written_configuration_streams_what_the_url_has() {
         "/cursor/orders?limit=50",
         "/page/orders?size=50&page=1",
         "/offset/orders?limit=50&offset=0",
+        "/range/orders",
     ];
     for (at, path) in paths.iter().enumerate() {
         let file = folder.path().join(format!("{at}.toml"));
@@ -309,6 +310,14 @@ async fn options_beside_a_document_are_keys_of_its_lists_and_of_its_upstream() {
     let lists = text.matches("[[collection]]").count();
     assert_eq!(text.matches("keep_for = \"1h\"    # as given\nkey = \"uid\"    # as given\n").count(), lists, "{text}");
     assert!(lists > 1);
+    let output = run(["init", "--openapi", document, "--preset", "link-header", "--set", "url=https://api.test"]).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        text.contains("url = \"https://api.test\"    # as given\npreset = \"link-header\"    # as given\n"),
+        "{text}"
+    );
+    assert!(!text.contains("pagination =") && text.matches("records =").count() == lists, "{text}");
     let output = run(["init", "--openapi", "nowhere.json"]).await;
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), &*said), (Some(2), "error: nowhere.json: no such file, and no URL\n"));

@@ -109,6 +109,7 @@ async fn of_url(target: CrawlArguments) -> Result<Written, Exit> {
 /// Writes the lists of an OpenAPI document.
 async fn of_document(target: CrawlArguments) -> Result<Written, Exit> {
     let options = target.lines();
+    let preset = target.preset().map(ToOwned::to_owned);
     let (text, place) = match target.file() {
         Some(file) => match std::fs::read(file) {
             Ok(text) => (text, None),
@@ -123,7 +124,7 @@ async fn of_document(target: CrawlArguments) -> Result<Written, Exit> {
             (text.to_vec(), Some(crawl.first.url))
         }
     };
-    let text = openapi::text(&text, place.as_ref(), &options).map_err(wrong_usage)?;
+    let text = openapi::text(&text, place.as_ref(), &options, preset.as_deref()).map_err(wrong_usage)?;
     Ok(Written { text, exit: Exit::Complete })
 }
 

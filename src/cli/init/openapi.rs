@@ -10,12 +10,18 @@ use url::Url;
 
 use super::schema_sample::{DEPTH, MORE, SAMPLE, Sampler};
 use super::written_file::CommentedLines;
-use crate::config::{Options, mistakes_in, toml_quoted, written};
+use crate::config::{Options, Preset, mistakes_in, toml_quoted, written};
 use crate::pagination::detect::{self, PageParam, page_param};
 use crate::pagination::{PageRequest, Pagination, Param, Path, Records, Style};
 
-/// Returns the configuration; `place` is the document's own URL, which its servers may be relative to.
-pub(super) fn text(document: &[u8], place: Option<&Url>, options: &[(String, String)]) -> Result<String, String> {
+/// Returns the configuration; `place` is the document's own URL, which its servers may be relative to. Keys that a preset sets are left to
+/// it, but for the path of the records, which the document knows for each list.
+pub(super) fn text(
+    document: &[u8],
+    place: Option<&Url>,
+    options: &[(String, String)],
+    preset: Option<&str>,
+) -> Result<String, String> {
     let document: Value = serde_json::from_slice(document)
         .map_err(|error| format!("the document is not JSON: {error}; convert a YAML document first"))?;
     let version = ["openapi", "swagger"].iter().find_map(|name| document.get(name)?.as_str());
@@ -51,7 +57,11 @@ pub(super) fn text(document: &[u8], place: Option<&Url>, options: &[(String, Str
         of_upstream.retain(|(key, _)| key != "credentials");
         lines.put("# credentials: left out, for the document's server is of another origin", "");
     }
+    if let Some(name) = preset {
+        lines.put(&format!("preset = {}", toml_quoted(name)), "as given");
+    }
     lines.put_given(&of_upstream);
+    let preset = preset.and_then(Preset::named);
     let mut text = lines.into_text();
     let mut names = BTreeMap::new();
     let mut count = 0;
@@ -60,7 +70,7 @@ pub(super) fn text(document: &[u8], place: Option<&Url>, options: &[(String, Str
         let Some(path) = segments_alike(path, &mut names) else { continue };
         count += 1;
         text.push('\n');
-        text.push_str(&list.text(&path, &of_lists));
+        text.push_str(&list.text(&path, &of_lists, preset));
     }
     if count == 0 {
         return Err("the document has no GET whose answer is a list".to_owned());
@@ -125,7 +135,8 @@ impl<'a> List<'a> {
     }
 
     /// Returns the `[[collection]]`; `given` are keys that the user has set for each.
-    fn text(&self, path: &str, given: &[(String, String)]) -> String {
+    fn text(&self, path: &str, given: &[(String, String)], preset: Option<&Preset>) -> String {
+        let is_preset = |key: &str| key != "records" && preset.is_some_and(|preset| preset.sets(key));
         let mut lines = CommentedLines::default();
         lines.put("[[collection]]", self.title);
         lines.put(&format!("path = {}", toml_quoted(path)), "GET");
@@ -134,7 +145,8 @@ impl<'a> List<'a> {
         match &self.pagination {
             Some((pagination, why)) => {
                 let written = written(pagination);
-                let found: Vec<_> = written.lines().filter(|line| !lines.has(key_of(line))).collect();
+                let found: Vec<_> =
+                    written.lines().filter(|line| !lines.has(key_of(line)) && !is_preset(key_of(line))).collect();
                 for line in found {
                     let known = if line.starts_with("records") { "by the answer's schema" } else { why.as_str() };
                     lines.put(line, &format!("unproven: {known}"));
@@ -146,7 +158,7 @@ impl<'a> List<'a> {
                 if !lines.has("records") {
                     lines.put(records, "unproven: by the answer's schema");
                 }
-                if !lines.has("pagination") {
+                if !lines.has("pagination") && !is_preset("pagination") {
                     lines.put("pagination = \"auto\"", "the document does not tell: it is recognised by each crawl");
                 }
             }
