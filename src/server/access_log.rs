@@ -133,15 +133,12 @@ impl AccessEntry {
         }
     }
 
-    /// Notes a piece of the body, behind which it may have ended.
-    pub(super) fn pass(&mut self, piece: &Bytes, is_last: bool) {
+    /// Notes a piece of the body.
+    pub(super) fn pass(&mut self, piece: &Bytes) {
         self.first_byte.get_or_insert_with(Instant::now);
         self.bytes += piece.len() as u64;
         if let Some(lines) = &mut self.lines {
             *lines += memchr::memchr_iter(b'\n', piece).count() as u64;
-        }
-        if is_last {
-            self.end = ResponseEnd::Complete;
         }
     }
 

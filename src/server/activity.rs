@@ -9,6 +9,7 @@ use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::connection_state::ConnectionState;
 use super::deadlines::{ConnectionFacts, ResponseKind, Stage};
 use super::moment::Moment;
 use super::response_activity::{ResponseActivity, ResponseCut};
@@ -158,6 +159,10 @@ impl Activity {
             && self.stage() != Stage::Upgraded
             && !self.is_evicted.load(Ordering::Relaxed);
         is_idle.then(|| self.begun + self.quiet.get().unwrap_or_default())
+    }
+
+    pub(super) fn state(&self) -> ConnectionState {
+        ConnectionState::of(self.stage(), self.in_progress.load(Ordering::Relaxed))
     }
 
     pub(super) fn in_progress(&self) -> InProgress {

@@ -20,7 +20,6 @@ use tower::{BoxError, Service, ServiceExt};
 
 use super::RequestSettings;
 use super::accepted::{self, Accepted};
-use super::access_log::AccessEntry;
 use super::activity::{Activity, RequestInProgress};
 use super::client_address::network_of;
 use super::closed_connections::CloseReason;
@@ -34,6 +33,7 @@ use super::peer_settings::PeerSettings;
 use super::proxy_protocol;
 use super::request_check;
 use super::response_body::{ResponseBody, Resumable};
+use super::response_observers::ResponseObservers;
 use super::timed_io::{FirstBytes, Timed};
 
 pub(super) async fn serve<S, B>(
@@ -233,9 +233,9 @@ where
     let hosts = context.requests.hosts.as_ref().filter(|_| context.peer.is_some());
     let refused = request_check::check(&head, verdict, hosts);
     let client = context.peers.trusted_proxies.client(context.peer, &head.headers);
-    let entry = context.begin_entry(&mut head, client.address);
+    let observers = ResponseObservers::new(&head.method.clone(), context.begin_entry(&mut head, client.address));
     if let Err(refused) = refused {
-        return Ok(respond(refused.response(version).map(Either::Right), version, &context, in_progress, entry));
+        return Ok(respond(refused.response(version).map(Either::Right), version, &context, in_progress, observers));
     }
     client.address.map(|address| head.extensions.insert(address));
     client.authority.map(|authority| head.extensions.insert(authority));
@@ -255,7 +255,7 @@ where
             *response.status_mut() = StatusCode::BAD_GATEWAY;
         }
     }
-    Ok(respond(response, version, &context, in_progress, entry))
+    Ok(respond(response, version, &context, in_progress, observers))
 }
 
 /// Notes the kind of a response, and whether its connection goes on.
@@ -264,18 +264,17 @@ fn respond<B: http_body::Body>(
     version: Version,
     context: &ConnectionContext,
     in_progress: RequestInProgress,
-    mut entry: Option<Box<AccessEntry>>,
+    mut observers: ResponseObservers,
 ) -> Response<ResponseBody<B>> {
     let is_stream = response.extensions().get::<Resumable>().is_some();
-    in_progress.respond(if is_stream { ResponseKind::Stream } else { ResponseKind::Passed });
+    let kind = if is_stream { ResponseKind::Stream } else { ResponseKind::Passed };
+    in_progress.respond(kind);
     if response.status() != StatusCode::SWITCHING_PROTOCOLS && context.is_last_request() {
         match version {
             Version::HTTP_2 => context.activity.finish(),
             _ => drop(response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"))),
         }
     }
-    if let Some(entry) = &mut entry {
-        entry.respond(&mut response);
-    }
-    response.map(|body| ResponseBody::new(body, version, in_progress, entry))
+    observers.respond(&mut response, kind, &context.table.streams);
+    response.map(|body| ResponseBody::new(body, version, in_progress, observers))
 }

@@ -13,7 +13,9 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::activity::{Activity, InProgress};
 use super::closed_connections::{CloseReason, ClosedConnections};
+use super::connection_state::ConnectionState;
 use super::limits::ServerLimits;
+use super::stream_metrics::StreamMetrics;
 
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -42,6 +44,7 @@ pub(super) struct ConnectionTable {
     /// Connections that another protocol has got.
     pub(super) upgraded: AtomicU64,
     pub(super) closed_connections: ClosedConnections,
+    pub(super) streams: Arc<StreamMetrics>,
 }
 
 #[derive(Debug)]
@@ -82,6 +85,7 @@ impl ConnectionTable {
             accepted: AtomicU64::new(0),
             upgraded: AtomicU64::new(0),
             closed_connections: ClosedConnections::default(),
+            streams: Arc::default(),
         }
     }
 
@@ -161,6 +165,15 @@ impl ConnectionTable {
 
     pub(super) fn count(&self) -> usize {
         self.open.lock().by_number.len()
+    }
+
+    /// Returns the number of connections in each state.
+    pub(super) fn states(&self) -> [usize; ConnectionState::LABELS.len()] {
+        let mut counts = [0; ConnectionState::LABELS.len()];
+        for activity in self.open.lock().by_number.values() {
+            counts[activity.state() as usize] += 1;
+        }
+        counts
     }
 }
 

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
+use prometheus_client::metrics::histogram::Histogram;
+
 use super::activity::InProgress;
 use super::certificates::Certificates;
+use super::connection_state::ConnectionState;
 use super::connection_table::{ConnectionTable, Phase};
 
 /// A server's figures, readable as long as any clone exists.
@@ -46,6 +49,11 @@ impl ServerMonitor {
         self.table.count()
     }
 
+    /// Returns the label of each state and its number of connections.
+    pub fn connections_by_state(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        ConnectionState::LABELS.into_iter().zip(self.table.states())
+    }
+
     pub fn accepted(&self) -> u64 {
         self.table.accepted.load(Ordering::Relaxed)
     }
@@ -56,6 +64,21 @@ impl ServerMonitor {
 
     pub fn upgraded(&self) -> u64 {
         self.table.upgraded.load(Ordering::Relaxed)
+    }
+
+    /// Seconds from a request to the first byte of its stream.
+    pub fn first_record(&self) -> &Histogram {
+        &self.table.streams.first_record
+    }
+
+    /// Seconds from a request to the end of its stream.
+    pub fn stream_seconds(&self) -> &Histogram {
+        &self.table.streams.seconds
+    }
+
+    /// Labels of the ends of streams, as their clients see them, and the streams that ended so.
+    pub fn streams_ended(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.table.streams.ended()
     }
 
     /// TLS handshakes that the client or the server has refused.

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::access_log::AccessEntry;
 use super::activity::RequestInProgress;
+use super::response_observers::ResponseObservers;
 
 /// Largest piece of an HTTP/2 response: hyper takes a piece as a whole, however little of it the client's window lets through.
 const HTTP2_PIECE: usize = 64 << 10;
@@ -19,12 +19,13 @@ pub struct Resumable;
 /// Body of a response, which breaks when the server cuts it.
 #[derive(Debug)]
 pub(super) struct ResponseBody<B> {
+    /// First, so that an end is counted before it lets a crawl end.
+    observers: ResponseObservers,
     body: Pin<Box<B>>,
     /// Rest of a piece that is too large for one frame.
     rest: Bytes,
     largest: usize,
     request: RequestInProgress,
-    entry: Option<Box<AccessEntry>>,
 }
 
 impl<B> ResponseBody<B> {
@@ -32,18 +33,16 @@ impl<B> ResponseBody<B> {
         body: B,
         version: http::Version,
         request: RequestInProgress,
-        entry: Option<Box<AccessEntry>>,
+        observers: ResponseObservers,
     ) -> Self {
         let largest = if version == http::Version::HTTP_2 { HTTP2_PIECE } else { usize::MAX };
-        Self { body: Box::pin(body), rest: Bytes::new(), largest, request, entry }
+        Self { body: Box::pin(body), rest: Bytes::new(), largest, request, observers }
     }
 
     fn break_off(&mut self, error: impl Into<tower::BoxError>) -> tower::BoxError {
         let error = error.into();
         self.request.has_broken();
-        if let Some(entry) = &mut self.entry {
-            entry.break_off(&error);
-        }
+        self.observers.break_off(&error);
         error
     }
 }
@@ -67,9 +66,7 @@ where
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => return Poll::Ready(Some(Err(self.break_off(error)))),
                 None => {
-                    if let Some(entry) = &mut self.entry {
-                        entry.complete();
-                    }
+                    self.observers.complete();
                     return Poll::Ready(None);
                 }
             };
@@ -77,9 +74,7 @@ where
                 Ok(data) => self.rest = data,
                 Err(trailers) => {
                     // hyper asks for nothing behind them.
-                    if let Some(entry) = &mut self.entry {
-                        entry.complete();
-                    }
+                    self.observers.complete();
                     return Poll::Ready(Some(Ok(trailers)));
                 }
             }
@@ -87,11 +82,9 @@ where
         let length = self.rest.len().min(self.largest);
         let piece = self.rest.split_to(length);
         self.request.has_sent();
-        if let Some(mut entry) = self.entry.take() {
-            // hyper asks for nothing behind the last byte that the head has promised.
-            entry.pass(&piece, self.is_end_stream() || self.size_hint().exact() == Some(0));
-            self.entry = Some(entry);
-        }
+        // hyper asks for nothing behind the last byte that the head has promised.
+        let is_last = self.is_end_stream() || self.size_hint().exact() == Some(0);
+        self.observers.pass(&piece, is_last);
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 

@@ -8,8 +8,10 @@ use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::metrics::MetricType::{Counter, Gauge};
 use prometheus_client::registry::Registry as MetricRegistry;
 
-use super::family::family;
+use super::family::{family, histograms};
+use super::process_metrics;
 use super::reloads::Reloads;
+use super::server_metrics;
 use crate::crawl::{Crawls, Totals};
 use crate::response::CodedStreams;
 use crate::server::ServerMonitor;
@@ -40,7 +42,8 @@ pub(super) fn exposition(collector: impl Collector) -> String {
 
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        encode_server(&mut encoder, &self.server)?;
+        process_metrics::encode(&mut encoder)?;
+        server_metrics::encode(&mut encoder, &self.server)?;
         let help = "Streams in a content coding that are open, of at most `coded_streams`.";
         family(&mut encoder, Gauge, "unpage_coded_streams", help, [([], self.coded_streams.open() as u64)])?;
         if let Some(reloads) = &self.reloads {
@@ -48,31 +51,14 @@ impl Collector for Metrics {
         }
         encode_crawls(&mut encoder, &self.crawls.totals())?;
         encode_snapshots(&mut encoder, &self.registry)?;
-        encode_upstreams(&mut encoder, &self.governors.by_origin())
+        encode_upstreams(&mut encoder, &self.governors.by_origin())?;
+        let help = "Seconds from a page's request to the end of its body, or to the moment at which the body had to wait for readers.";
+        histograms(&mut encoder, "unpage_page_seconds", help, "origin", &self.governors.page_seconds())?;
+        let help = "Requests for tokens: good, failed.";
+        let renewals = self.governors.token_renewals().counts();
+        let renewals = renewals.map(|(result, count)| ([("result", result.to_owned())], count));
+        family(&mut encoder, Counter, "unpage_token_renewals_total", help, renewals)
     }
-}
-
-fn encode_server(encoder: &mut DescriptorEncoder<'_>, server: &ServerMonitor) -> fmt::Result {
-    let open = server.connections() as u64;
-    family(encoder, Gauge, "unpage_connections", "Connections of clients that are open.", [([], open)])?;
-    let help = "Requests of clients that are in progress, to the end of their responses or WebSockets.";
-    let in_progress = server.in_progress();
-    family(encoder, Gauge, "unpage_requests", help, [([], in_progress.all as u64)])?;
-    family(encoder, Gauge, "unpage_websockets", "WebSockets that are open.", [([], in_progress.websockets as u64)])?;
-    let help = "WebSockets that were opened.";
-    family(encoder, Counter, "unpage_websockets_opened_total", help, [([], server.upgraded())])?;
-    let help = "Connections of clients that were accepted.";
-    family(encoder, Counter, "unpage_connections_accepted_total", help, [([], server.accepted())])?;
-    let help = "Connections and requests of clients that a limit has ended, by the limit's key in [limits]; full: idle, and gave its \
-                place to another one.";
-    let closed = server.closed().map(|(limit, count)| ([("limit", limit.to_owned())], count));
-    family(encoder, Counter, "unpage_connections_closed_total", help, closed)?;
-    let help = "TLS handshakes that a client or unpage has refused.";
-    family(encoder, Counter, "unpage_tls_handshakes_failed_total", help, [([], server.failed_handshakes())])?;
-    let help = "Seconds until a certificate of the server expires.";
-    let expiries = server.certificate_expiries();
-    let expiries = expiries.into_iter().map(|(file, left)| ([("cert", file.display().to_string())], left));
-    family(encoder, Gauge, "unpage_certificate_expiry_seconds", help, expiries)
 }
 
 fn encode_crawls(encoder: &mut DescriptorEncoder<'_>, crawls: &Totals) -> fmt::Result {

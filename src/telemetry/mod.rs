@@ -3,7 +3,9 @@
 mod admin;
 mod family;
 mod metrics;
+mod process_metrics;
 mod reloads;
+mod server_metrics;
 mod snapshot_list;
 
 pub use admin::Admin;

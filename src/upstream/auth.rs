@@ -107,7 +107,7 @@ fn secrets_of(name: &HeaderName, value: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use crate::config::{Credentials, FieldForm, Secret};
-    use crate::upstream::credential::CredentialSource;
+    use crate::upstream::credential::{CredentialSource, TokenRenewals};
 
     use super::*;
 
@@ -140,7 +140,7 @@ mod tests {
         upstream.credentials = Credentials::Fixed(place, Secret::new("k1".to_owned()));
         let url = Url::parse("http://a/x?token=abc%2Fdefgh&limit=100").unwrap();
         let text = "Cannot GET /x?token=abc%2Fdefgh&limit=100&key=k1 (abc/defgh)";
-        let secrets = CredentialSource::new(&upstream).unwrap().secrets();
+        let secrets = CredentialSource::new(&upstream, &TokenRenewals::default()).unwrap().secrets();
         assert_eq!(
             redact(&upstream, secrets, &url, &HeaderMap::new(), text),
             "Cannot GET /x?token=…&limit=100&key=… (…)"

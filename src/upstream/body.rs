@@ -74,7 +74,9 @@ impl DecodedBody {
 
     /// Releases the permit before the end: other requests need not wait for a slow reader of this body.
     pub fn release(&mut self) {
-        self.permit = None;
+        if let Some(permit) = self.permit.take() {
+            permit.end_page();
+        }
     }
 
     fn poll_coded(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
@@ -119,7 +121,7 @@ impl Stream for DecodedBody {
             match ready!(body.poll_coded(context)?) {
                 Some(coded) => body.rest = coded,
                 None => {
-                    body.permit = None;
+                    body.release();
                     body.decoder.finish()?;
                     return Poll::Ready(None);
                 }

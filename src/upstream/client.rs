@@ -51,7 +51,7 @@ impl Client {
         governors: &Governors,
         transport: Transport,
     ) -> Result<Self, ConnectorError> {
-        let credentials = CredentialSource::new(&upstream)?;
+        let credentials = CredentialSource::new(&upstream, governors.token_renewals())?;
         let governors = governors.clone();
         Ok(Self { transport, upstream, credentials, governors, line: None, crawl: Arc::default() })
     }

@@ -21,7 +21,7 @@ pub use body::{CodedBody, DecodedBody};
 pub use client::Client;
 pub use client_certificate::certified as client_certificate;
 pub use connect::authorities;
-pub use credential::TokenError;
+pub use credential::{TokenError, TokenRenewals};
 pub use error::{ConnectorError, UpstreamError};
 pub use pacing::{Governors, Permit, Traffic};
 pub use transport::{OutgoingBody, Transport};

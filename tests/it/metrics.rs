@@ -54,12 +54,22 @@ fn read(text: &str) -> Samples {
         } else if let Some(kind) = line.strip_prefix("# TYPE ") {
             let (name, kind) = kind.split_once(' ').unwrap();
             assert_eq!(families.last(), Some(&name), "{line}");
-            assert_eq!(kind, if name.ends_with("_total") { "counter" } else { "gauge" }, "{line}");
-            family = Some(name);
+            let is_histogram =
+                ["unpage_first_record_seconds", "unpage_stream_seconds", "unpage_page_seconds"].contains(&name);
+            let other = if name.ends_with("_total") { "counter" } else { "gauge" };
+            assert_eq!(kind, if is_histogram { "histogram" } else { other }, "{line}");
+            family = Some((name, kind));
         } else {
             let (series, value) = line.rsplit_once(' ').unwrap();
             let name = series.split('{').next().unwrap();
-            assert_eq!(family, Some(name), "{line}");
+            let (family, kind) = family.unwrap();
+            match kind {
+                "histogram" => {
+                    let suffix = name.strip_prefix(family).unwrap();
+                    assert!(["_bucket", "_sum", "_count"].contains(&suffix), "{line}");
+                }
+                _ => assert_eq!(family, name, "{line}"),
+            }
             assert!(series == name || series.ends_with("\"}"), "{line}");
             let value: f64 = value.parse().unwrap();
             assert!(value >= 0.0 && samples.insert(series.to_owned(), value).is_none(), "{line}");
@@ -157,6 +167,20 @@ async fn crawls_are_counted_by_their_end() {
     assert_eq!(["complete", "broken", "unopened", "abandoned"].map(ended), [1.0, 1.0, 1.0, 1.0]);
     assert_eq!((samples["unpage_crawls_started_total"], samples["unpage_crawls_running"]), (4.0, 0.0));
     assert!(samples["unpage_records_total"] >= 5.0, "{samples:?}");
+    // The refused request is no stream.
+    let seen = |end: &str| samples[&format!("unpage_streams_ended_total{{end=\"{end}\"}}")];
+    assert_eq!(["complete", "broken", "gone"].map(seen), [1.0, 1.0, 1.0]);
+    assert_eq!(samples["unpage_stream_seconds_count"], 3.0);
+    let first = samples["unpage_first_record_seconds_count"];
+    assert!((2.0..=3.0).contains(&first), "{first}: the client that left may have had a record");
+    assert_eq!(samples["unpage_first_record_seconds_bucket{le=\"+Inf\"}"], first);
+    let pages = format!("unpage_page_seconds_count{{origin=\"{}\"}}", upstream.url());
+    assert_eq!(samples[&pages], 2.0, "refusals and what was cut are no pages");
+    assert_eq!((samples["unpage_connections{state=\"active\"}"], samples["unpage_streams"]), (0.0, 0.0));
+    assert_eq!(samples[&format!("unpage_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"))], 1.0);
+    for name in ["cpu_seconds_total", "start_time_seconds", "resident_memory_bytes", "open_fds", "max_fds", "threads"] {
+        assert!(samples[&format!("process_{name}")] > 0.0, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -12,8 +12,8 @@ use url::Url;
 
 use self::followed_secret::FollowedSecret;
 use self::placed_secret::PlacedSecret;
-pub use self::token::TokenError;
 use self::token::TokenHolder;
+pub use self::token::{TokenError, TokenRenewals};
 use super::error::ConnectorError;
 use crate::config::{Credentials, Upstream};
 
@@ -35,11 +35,13 @@ impl CredentialSource {
     ///
     /// # Errors
     /// Fails where that way can't be set up.
-    pub(super) fn new(upstream: &Upstream) -> Result<Self, ConnectorError> {
+    pub(super) fn new(upstream: &Upstream, renewals: &TokenRenewals) -> Result<Self, ConnectorError> {
         Ok(match &upstream.credentials {
             Credentials::Passed => Self::Passed,
             Credentials::Fixed(place, secret) => Self::Fixed(Arc::new(FollowedSecret::new(place, secret))),
-            Credentials::Token(place, settings) => Self::Token(Arc::new(TokenHolder::new(place, settings, upstream)?)),
+            Credentials::Token(place, settings) => {
+                Self::Token(Arc::new(TokenHolder::new(place, settings, upstream, renewals.clone())?))
+            }
         })
     }
 

@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use prometheus_client::metrics::histogram::Histogram;
 
 use super::crawl_line::CrawlLine;
 use super::shared_governor::SharedGovernor;
 use super::traffic::Traffic;
 use crate::config;
 use crate::pace::CrawlId;
+use crate::upstream::credential::TokenRenewals;
 use crate::upstream::origin_of;
 
 /// Time from the last use of a governor until it may be forgotten with what it has learned.
@@ -27,6 +29,9 @@ pub(super) const MOST: usize = 4096;
 /// Number of governors that are dropped at once when there are too many, so that not each new one costs a search.
 pub(super) const MARGIN: usize = MOST / 16;
 
+/// Upper bounds of the buckets for the time of a page, in seconds.
+const PAGE: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
 /// All governors of a process; clones are the same.
 #[derive(Clone, Debug, Default)]
 pub struct Governors {
@@ -39,6 +44,7 @@ struct GovernorRegistry {
     hasher: RandomState,
     known: Mutex<KnownGovernors>,
     crawls: AtomicU64,
+    renewals: TokenRenewals,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +52,8 @@ struct KnownGovernors {
     by_credential: HashMap<(String, u64), Arc<SharedGovernor>>,
     /// Counts of the governors that are forgotten, by origin: the sums of an upstream must not shrink.
     forgotten: BTreeMap<String, Traffic>,
+    /// Seconds of pages, by origin.
+    pages: BTreeMap<String, Histogram>,
     /// Number of governors at which unused ones are searched for next.
     next_sweep: usize,
 }
@@ -62,6 +70,16 @@ impl Governors {
             governor.traffic().add_to(&mut upstreams);
         }
         upstreams.into_values().collect()
+    }
+
+    /// Seconds of the pages of each upstream that was ever used, in the order of their origins.
+    pub fn page_seconds(&self) -> BTreeMap<String, Histogram> {
+        self.registry.known.lock().pages.clone()
+    }
+
+    /// Counts of the renewals of all tokens.
+    pub fn token_renewals(&self) -> &TokenRenewals {
+        &self.registry.renewals
     }
 
     /// Makes a new crawl's place in the queue of this upstream and these credentials. Of several configurations of one
@@ -82,7 +100,8 @@ impl Governors {
         if known.by_credential.len() >= known.next_sweep.max(FEW) {
             known.sweep();
         }
-        let governor = Arc::new(SharedGovernor::new(key.0.clone(), upstream));
+        let pages = known.pages.entry(key.0.clone()).or_insert_with(|| Histogram::new(PAGE)).clone();
+        let governor = Arc::new(SharedGovernor::new(key.0.clone(), upstream, pages));
         known.by_credential.insert(key, Arc::clone(&governor));
         CrawlLine::new(governor, crawl)
     }
@@ -91,13 +110,14 @@ impl Governors {
     /// demanded goes on. Crawls under way keep theirs, and what they send from now on is not counted.
     pub fn adopt_paces<'a>(&self, upstreams: &(impl Iterator<Item = &'a config::Upstream> + Clone)) {
         let mut known = self.registry.known.lock();
-        let KnownGovernors { by_credential, forgotten, .. } = &mut *known;
+        let KnownGovernors { by_credential, forgotten, pages, .. } = &mut *known;
         for ((origin, _), governor) in by_credential {
             let mut paces = upstreams.clone().filter(|upstream| origin_of(upstream) == *origin);
             let Some(first) = paces.next().filter(|first| !governor.has_pace(first)) else { continue };
             if !paces.any(|upstream| governor.has_pace(upstream)) {
                 let traffic = governor.traffic();
-                let new = Arc::new(SharedGovernor::new(origin.clone(), first));
+                let pages = pages.entry(origin.clone()).or_insert_with(|| Histogram::new(PAGE)).clone();
+                let new = Arc::new(SharedGovernor::new(origin.clone(), first, pages));
                 new.pause(traffic.load.held);
                 traffic.counts_only().add_to(forgotten);
                 *governor = new;

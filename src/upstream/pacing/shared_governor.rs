@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
@@ -21,6 +22,8 @@ use crate::pace::{CrawlId, Governor, GrantDecision, Pace, Ticket};
 pub(super) struct SharedGovernor {
     origin: String,
     pace: Pace,
+    /// Seconds of the pages of the origin.
+    pages: Histogram,
     started: Instant,
     state: Mutex<GovernorState>,
     /// The time of the next permit, if nothing happens before: each waiting request watches it and hands out permits then.
@@ -54,7 +57,7 @@ struct QueuePlace<'a> {
 }
 
 impl SharedGovernor {
-    pub(super) fn new(origin: String, upstream: &config::Upstream) -> Self {
+    pub(super) fn new(origin: String, upstream: &config::Upstream, pages: Histogram) -> Self {
         let now = Instant::now();
         let state = GovernorState {
             governor: Governor::new(&upstream.pace, upstream.retry.cap),
@@ -68,6 +71,7 @@ impl SharedGovernor {
         Self {
             origin,
             pace: upstream.pace.clone(),
+            pages,
             started: now,
             state: Mutex::new(state),
             next: watch::Sender::default(),
@@ -218,6 +222,12 @@ impl Permit {
         let now = governor.now();
         governor.state.lock().governor.answered(now, self.sent, status, &budget);
         governor.pump();
+    }
+
+    /// Counts a page whose body has come, or is put aside for now.
+    pub(in crate::upstream) fn end_page(self) {
+        let governor = &self.governor;
+        governor.pages.observe((governor.now() - self.sent).as_secs_f64());
     }
 
     /// Tells the governor of a wait that the response demands elsewhere than in its head.

@@ -7,6 +7,7 @@ mod error;
 mod held_token;
 mod refresh_file;
 mod refresh_token;
+mod renewals;
 mod request;
 mod vain_renewals;
 
@@ -21,6 +22,7 @@ use self::endpoint::TokenEndpoint;
 pub use self::error::TokenError;
 use self::error::TokenErrorCause;
 use self::held_token::HeldToken;
+pub use self::renewals::TokenRenewals;
 use self::vain_renewals::VainRenewals;
 use super::placed_secret::PlacedSecret;
 use crate::config::{SecretPlace, TokenSettings, Upstream};
@@ -34,6 +36,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(in crate::upstream) struct TokenHolder {
     place: SecretPlace,
+    renewals: TokenRenewals,
     /// Held during a renewal: one at a time.
     endpoint: tokio::sync::Mutex<TokenEndpoint>,
     state: Mutex<TokenState>,
@@ -61,12 +64,14 @@ impl TokenHolder {
         place: &SecretPlace,
         settings: &TokenSettings,
         upstream: &Upstream,
+        renewals: TokenRenewals,
     ) -> Result<Self, ConnectorError> {
-        Ok(Self::of(place, TokenEndpoint::new(settings, upstream)?))
+        Ok(Self { renewals, ..Self::of(place, TokenEndpoint::new(settings, upstream)?) })
     }
 
     fn of(place: &SecretPlace, endpoint: TokenEndpoint) -> Self {
-        Self { place: place.clone(), endpoint: tokio::sync::Mutex::new(endpoint), state: Mutex::default() }
+        let endpoint = tokio::sync::Mutex::new(endpoint);
+        Self { place: place.clone(), renewals: TokenRenewals::default(), endpoint, state: Mutex::default() }
     }
 
     /// Returns a token that is valid for some time; renews the held one shortly before its end.
@@ -155,6 +160,7 @@ impl TokenHolder {
             true => Ok(answer),
             false => Err(endpoint.error(TokenErrorCause::Answer, "the token in its answer has control characters")),
         });
+        self.renewals.note(&renewed);
         match renewed {
             Ok(answer) => {
                 let placed = Arc::new(PlacedSecret::new(&self.place, &answer.access));
