@@ -105,6 +105,11 @@ debian_packages() {
   need slowhttptest slowhttptest
   need h2load nghttp2-client
   need strace strace
+  need systemd-analyze systemd
+  need dh debhelper
+  need dpkg-buildpackage dpkg-dev
+  need lintian lintian
+  need mmdebstrap mmdebstrap
   need valgrind valgrind
   need python3 python3 python3-venv
   need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
@@ -170,6 +175,18 @@ depended_on() {
   local depends
   depends=$(dpkg-deb -f "$1" Depends | tr , '\n' | grep -v nginx-common | paste -sd,) &&
     as_root apt-get -qq satisfy -y --no-install-recommends "$depends" >/dev/null
+}
+
+# A Debian of essential packages, from the archives of this machine, in which the package is tried.
+debian() {
+  local sources
+  for sources in /etc/apt/sources.list.d/{debian,ubuntu}.sources /etc/apt/sources.list; do
+    [ ! -s "$sources" ] || break
+  done
+  fresh debian "$sources" && return
+  rm -f "$installed/debian.tar"
+  as_root mmdebstrap --quiet --variant=apt --include=ca-certificates --dpkgopt='path-exclude=/usr/share/doc/*' \
+    "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$installed/debian.tar" "$sources" && stamp debian "$sources"
 }
 
 download() { apt-get -qq -o APT::Sandbox::User=root download "$1"; }
