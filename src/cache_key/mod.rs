@@ -123,18 +123,20 @@ pub fn of_upstream(upstream: &Upstream, part: &mut dyn FnMut(&[u8])) {
     let Upstream { accept, headers, credentials, client_cert, .. } = upstream;
     named("accept", accept, part);
     headers.iter().for_each(|(name, value)| named("configured", field(name, value), part));
-    named_some("credentials", configured(credentials, "?"), part);
+    configured(credentials, "?").for_each(|credential| named("credentials", credential, part));
     // Its file stays where the certificate is renewed.
     named_some("client_cert", client_cert.as_ref().map(|files| files.cert.as_os_str().as_encoded_bytes()), part);
 }
 
-/// Returns what the configured credentials add to a request, as a field or, behind `mark`, as a parameter.
-fn configured(credentials: &Credentials, mark: &str) -> Option<Vec<u8>> {
-    let (place, text) = credentials.identity()?;
-    match place {
-        SecretPlace::Header(name, form) => Some(field(name, &form.value(&text)?)),
-        SecretPlace::Query(name) => Some(format!("{mark}{name}={text}").into_bytes()),
-    }
+/// Returns what each of the configured credentials adds to a request, as a field or, behind `mark`, as a parameter.
+fn configured(credentials: &Credentials, mark: &str) -> impl Iterator<Item = Vec<u8>> {
+    credentials.all.iter().filter_map(move |credential| {
+        let text = credential.identity();
+        match credential.place() {
+            SecretPlace::Header(name, form) => Some(field(name, &form.value(&text)?)),
+            SecretPlace::Query(name) => Some(format!("{mark}{name}={text}").into_bytes()),
+        }
+    })
 }
 
 /// Parts of header fields.

@@ -8,7 +8,7 @@ use super::Exit;
 use super::absent_secrets::SecretsOrNone;
 use super::check_files::{self, FileFlaw};
 use super::reload::list;
-use crate::config::{Collection, Config, ConfigDifference, Credentials, Grant};
+use crate::config::{Collection, Config, ConfigDifference, Grant, TokenSettings};
 
 const EXAMPLES: &str = "Examples:
   unpage check unpage.toml
@@ -88,7 +88,8 @@ fn tell_difference(ConfigDifference { fixed, added, removed, changed }: &ConfigD
 /// Requests that any client can have done as the operator, and identities that don't count.
 fn warnings(config: &Config) -> Vec<String> {
     let of = |collection: &Collection| {
-        [deputy(collection), ignored(collection), token(&collection.upstream.credentials)].concat()
+        let tokens = collection.upstream.credentials.tokens().flat_map(token).collect();
+        [deputy(collection), ignored(collection), tokens].concat()
     };
     let mut warnings: Vec<String> = config.collections.iter().flat_map(|collection| of(collection)).collect();
     // Collections of one upstream share its rules.
@@ -98,8 +99,7 @@ fn warnings(config: &Config) -> Vec<String> {
 }
 
 /// Tokens that end with the process, and secrets that anyone on the way can read.
-fn token(credentials: &Credentials) -> Vec<String> {
-    let Credentials::Token(_, settings) = credentials else { return Vec::new() };
+fn token(settings: &TokenSettings) -> Vec<String> {
     let endpoint = settings.endpoint();
     let is_lost = matches!(settings.grant, Grant::RefreshToken { keep: None, .. });
     let lost = is_lost.then(|| {
@@ -114,7 +114,7 @@ fn token(credentials: &Credentials) -> Vec<String> {
 }
 
 fn deputy(Collection { path, method, upstream, .. }: &Collection) -> Vec<String> {
-    if matches!(upstream.credentials, Credentials::Passed) {
+    if upstream.credentials.are_passed() {
         return Vec::new();
     }
     let named = upstream.passthrough.rules().map(|rule| {

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use crate::config::{Config, Credentials, Grant, Upstream};
+use crate::config::{Config, Grant, Upstream};
 use crate::server::{TlsError, TlsSettings};
 use crate::upstream::{authorities, client_certificate};
 
@@ -26,12 +26,10 @@ pub(super) fn flaws(config: &Config) -> Vec<FileFlaw> {
         of_authorities(upstream, ca)
     });
     let certificates = config.collections.iter().filter_map(|collection| of_certificate(&collection.upstream));
-    let keeps = config.collections.iter().filter_map(|collection| match &collection.upstream.credentials {
-        Credentials::Token(_, settings) => match &settings.grant {
-            Grant::RefreshToken { keep, .. } => keep.as_deref()?.parent().and_then(of_keep),
-            Grant::ClientCredentials | Grant::JwtBearer(_) | Grant::Login => None,
-        },
-        Credentials::Passed | Credentials::Fixed(..) => None,
+    let tokens = config.collections.iter().flat_map(|collection| collection.upstream.credentials.tokens());
+    let keeps = tokens.filter_map(|settings| match &settings.grant {
+        Grant::RefreshToken { keep, .. } => keep.as_deref()?.parent().and_then(of_keep),
+        Grant::ClientCredentials | Grant::JwtBearer(_) | Grant::Login => None,
     });
     let settings = &config.snapshots.settings;
     let dir = settings.dir.as_deref().filter(|_| settings.disk > 0);

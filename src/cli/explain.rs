@@ -8,7 +8,7 @@ use url::Url;
 use super::absent_secrets::SecretsOrNone;
 use super::crawl_args::CrawlArguments;
 use super::{Exit, logging};
-use crate::config::{ChosenBy, Collection, SecretPlace, written};
+use crate::config::{ChosenBy, Collection, Credentials, SecretPlace, written};
 use crate::crawl::{Crawl, Parents};
 use crate::pagination::request::with_braces;
 use crate::pagination::{End, PageSize, Pagination};
@@ -73,14 +73,7 @@ fn explain(crawl: &Crawl, collection: &Collection) -> Result<String, String> {
         (name, filled) = ("then for each", format!("; {{{}}} is its `{}`", link.segment, link.key));
     }
     line(name, &format!("{own}{filled}"));
-    line(
-        "credentials",
-        match collection.upstream.credentials.place() {
-            None => "the client's own",
-            Some(SecretPlace::Header(..)) => "configured, in a header field",
-            Some(SecretPlace::Query(_)) => "configured, in a query parameter",
-        },
-    );
+    line("credentials", &credentials(&collection.upstream.credentials));
     if let Some(windows) = &pagination.windows {
         let [from, to] = windows.params();
         line("windows", &format!("{from} to {to}, {} at most", humantime::Duration::from(windows.span)));
@@ -95,6 +88,18 @@ fn explain(crawl: &Crawl, collection: &Collection) -> Result<String, String> {
     text.push('\n');
     text.push_str(&written(pagination));
     Ok(text)
+}
+
+/// Describes the places of the credentials.
+fn credentials(credentials: &Credentials) -> String {
+    let places = credentials.all.iter().map(|credential| match credential.place() {
+        SecretPlace::Header(..) => "in a header field",
+        SecretPlace::Query(_) => "in a query parameter",
+    });
+    match &*places.collect::<Vec<_>>() {
+        [] => "the client's own".to_owned(),
+        places => format!("configured, {}", places.join(" and ")),
+    }
 }
 
 /// The URL of a request without the values of the client's own parameters, which can be secrets.

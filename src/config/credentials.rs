@@ -1,4 +1,4 @@
-//! Credentials that unpage adds to requests: a secret, and its place in a request.
+//! Credentials that unpage adds to requests: secrets and tokens, each with its place in a request.
 
 use std::borrow::Cow;
 
@@ -9,12 +9,17 @@ use http::{HeaderName, HeaderValue};
 use super::secret::Secret;
 use super::token::TokenSettings;
 
-/// Credentials that unpage adds to a request. The client's own are passed on, unless they stand in the same field or
+/// Credentials that unpage adds to requests. The client's own are passed on, unless they stand in the same field or
 /// parameter.
+#[derive(Clone, Debug, Default)]
+pub struct Credentials {
+    /// Credentials that a request has at once; none where the client's own are all.
+    pub all: Vec<Credential>,
+}
+
+/// One of the credentials of a request.
 #[derive(Clone, Debug)]
-pub enum Credentials {
-    /// None but the client's own.
-    Passed,
+pub enum Credential {
     /// A secret of the configuration.
     Fixed(SecretPlace, Secret),
     /// A token that is requested from an endpoint.
@@ -40,33 +45,60 @@ pub enum FieldForm {
 }
 
 impl Credentials {
-    /// Name of the query parameter that has them.
-    pub fn query_param(&self) -> Option<&str> {
-        match self.place()? {
-            SecretPlace::Query(name) => Some(name),
+    /// Returns true where no credentials but the client's own go upstream.
+    pub fn are_passed(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Returns the settings of the tokens among them.
+    pub fn tokens(&self) -> impl Iterator<Item = &TokenSettings> {
+        self.all.iter().filter_map(|credential| match credential {
+            Credential::Fixed(..) => None,
+            Credential::Token(_, settings) => Some(&**settings),
+        })
+    }
+
+    /// Returns the names of the query parameters that have them.
+    pub fn query_params(&self) -> impl Iterator<Item = &str> {
+        self.all.iter().filter_map(|credential| match credential.place() {
+            SecretPlace::Query(name) => Some(name.as_str()),
             SecretPlace::Header(..) => None,
+        })
+    }
+}
+
+impl From<Credential> for Credentials {
+    fn from(credential: Credential) -> Self {
+        Self { all: vec![credential] }
+    }
+}
+
+impl Credential {
+    pub fn place(&self) -> &SecretPlace {
+        match self {
+            Self::Fixed(place, _) | Self::Token(place, _) => place,
         }
     }
 
-    /// Place of the configured ones.
-    pub fn place(&self) -> Option<&SecretPlace> {
+    /// Returns a text that identifies its owner and does not change while unpage runs.
+    pub fn identity(&self) -> Cow<'_, str> {
         match self {
-            Self::Passed => None,
-            Self::Fixed(place, _) | Self::Token(place, _) => Some(place),
-        }
-    }
-
-    /// Returns what identifies their owner: their place, and a text that does not change while unpage runs.
-    pub fn identity(&self) -> Option<(&SecretPlace, Cow<'_, str>)> {
-        match self {
-            Self::Passed => None,
-            Self::Fixed(place, secret) => Some((place, secret.expose().into())),
-            Self::Token(place, settings) => Some((place, settings.identity().into())),
+            Self::Fixed(_, secret) => secret.expose().into(),
+            Self::Token(_, settings) => settings.identity().into(),
         }
     }
 }
 
 impl SecretPlace {
+    /// Returns true for the same field or parameter.
+    pub(super) fn is_that_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Header(name, _), Self::Header(other, _)) => name == other,
+            (Self::Query(name), Self::Query(other)) => name == other,
+            (Self::Header(..), Self::Query(_)) | (Self::Query(_), Self::Header(..)) => false,
+        }
+    }
+
     /// Returns true where a request can have this secret in its place.
     pub fn carries(&self, secret: &str) -> bool {
         match self {

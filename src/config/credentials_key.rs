@@ -1,8 +1,8 @@
-//! `credentials = { … }`.
+//! `credentials = { … }`, or a list of several that a request has at once.
 
 use http::header::AUTHORIZATION;
 
-use super::credentials::{Credentials, FieldForm, SecretPlace};
+use super::credentials::{Credential, Credentials, FieldForm, SecretPlace};
 use super::key_names::Level;
 use super::secret::Secret;
 use super::secrets::{self, HINT, Secrets};
@@ -15,8 +15,17 @@ pub(super) static CREDENTIALS: Level =
 pub(super) static BASIC: Level = Level { name: "credentials.basic", keys: &["user", "password"], others: &[] };
 pub(super) static NAMED: Level = Level { name: "credentials.header and .query", keys: &["name", "value"], others: &[] };
 
-/// Reads `credentials = { … }`.
+/// Reads `credentials = { … }`, or a list of such tables.
 pub(super) fn read(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credentials> {
+    let all = node.each(|node| one(node, secrets))?;
+    let is_taken = |at: usize| all[..at].iter().any(|other| other.place().is_that_of(all[at].place()));
+    if (0..all.len()).any(is_taken) {
+        return node.refuse("two credentials in one field or parameter", "write each once");
+    }
+    Some(Credentials { all })
+}
+
+fn one(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credential> {
     if node.value.is_str() {
         return node.refuse("a secret must not stand in this file", format!("{HINT} inside {{ bearer = … }}"));
     }
@@ -24,7 +33,10 @@ pub(super) fn read(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credent
     let kinds: Vec<_> = CREDENTIALS.keys.iter().filter_map(|key| Some((*key, table.get(key)?))).collect();
     let [(kind, node)] = kinds.as_slice() else {
         let what = if kinds.is_empty() { "no kind of credentials" } else { "several kinds of credentials" };
-        return node.refuse(what, "write one of bearer, basic, header, query, token");
+        return node.refuse(
+            what,
+            "write one of bearer, basic, header, query, token; several at once are a list: [{ … }, { … }]",
+        );
     };
     match *kind {
         "bearer" => {
@@ -44,15 +56,15 @@ pub(super) fn read(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credent
     }
 }
 
-fn fixed(node: &TomlNode<'_>, place: SecretPlace, secret: Secret) -> Option<Credentials> {
+fn fixed(node: &TomlNode<'_>, place: SecretPlace, secret: Secret) -> Option<Credential> {
     if !place.carries(secret.expose()) {
         let hint = "look for line breaks or control characters in it";
         return node.refuse("a header field can't carry this secret", hint);
     }
-    Some(Credentials::Fixed(place, secret))
+    Some(Credential::Fixed(place, secret))
 }
 
-fn basic(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credentials> {
+fn basic(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credential> {
     let table = node.table(&BASIC)?;
     let user = table.must("user", "write user = \"…\" (it may be empty)", |node| match node.any_text()? {
         user if user.contains(':') => node.refuse("a user name has no colon (RFC 7617)", "split it at the colon"),

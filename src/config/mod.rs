@@ -56,7 +56,7 @@ use url::Url;
 pub use self::addresses::{AddressKind, PrivateAddresses};
 pub use self::codings::{Codings, ContentCoding};
 pub use self::command_line::{FileCollection, Options};
-pub use self::credentials::{Credentials, FieldForm, SecretPlace};
+pub use self::credentials::{Credential, Credentials, FieldForm, SecretPlace};
 pub use self::difference::ConfigDifference;
 pub use self::listen::AdminAccess;
 pub use self::mistake::{Mistake, Mistakes, TextPosition};
@@ -253,16 +253,9 @@ pub struct Timeouts {
 }
 
 impl Upstream {
-    /// Returns true where a token of the other one is this one's, too: it is requested by the same settings and on the same way.
-    pub fn requests_the_token_of(&self, other: &Self) -> bool {
-        let is_same = match (&self.credentials, &other.credentials) {
-            (Credentials::Token(place, settings), Credentials::Token(other_place, other_settings)) => {
-                place == other_place && settings == other_settings
-            }
-            _ => false,
-        };
-        is_same
-            && self.proxy == other.proxy
+    /// Returns true where tokens are requested on the same way as the other one's.
+    pub fn requests_tokens_as(&self, other: &Self) -> bool {
+        self.proxy == other.proxy
             && self.ca == other.ca
             && self.client_cert == other.client_cert
             && self.private_addresses == other.private_addresses
@@ -276,7 +269,7 @@ impl Upstream {
             socket: None,
             proxy: Proxy::None,
             aliases: Vec::new(),
-            credentials: Credentials::Passed,
+            credentials: Credentials::default(),
             accept: HeaderValue::from_static("application/json"),
             headers: Vec::new(),
             fields: FieldRules::default(),

@@ -28,6 +28,8 @@ pub struct TokenSettings {
     pub expires_in: Path,
     /// Its lifetime where the answer names none; without one it is renewed when the upstream refuses it.
     pub lifetime: Option<Duration>,
+    /// Statuses, beside 401, with which the upstream refuses a token whose end has come.
+    pub expired: Vec<u16>,
 }
 
 /// Right by which a token is granted.

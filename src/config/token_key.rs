@@ -7,7 +7,7 @@ use http::Method;
 use http::header::AUTHORIZATION;
 use url::Url;
 
-use super::credentials::{Credentials, FieldForm, SecretPlace};
+use super::credentials::{Credential, FieldForm, SecretPlace};
 use super::key_names::Level;
 use super::keywords::Words;
 use super::pagination_values::{path, source};
@@ -37,6 +37,7 @@ pub(super) static TOKEN: Level = Level {
         "access",
         "expires_in",
         "lifetime",
+        "expired",
         "put",
     ],
     others: &[],
@@ -75,7 +76,7 @@ static SENDS: Words<ClientAuthentication> =
 static ALGORITHMS: Words<SigningAlgorithm> =
     Words(&[("RS256", SigningAlgorithm::Rs256), ("ES256", SigningAlgorithm::Es256)]);
 
-pub(super) fn read(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credentials> {
+pub(super) fn read(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credential> {
     let table = node.table(&TOKEN)?;
     let url = table.must("url", "write the token endpoint: url = \"https://login.example.com/oauth2/token\"", endpoint);
     let word = table.must(
@@ -97,12 +98,21 @@ pub(super) fn read(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credent
     let access = table.or("access", Source::Body(member("access_token")), source);
     let expires_in = table.or("expires_in", member("expires_in"), path);
     let lifetime = table.maybe("lifetime", duration);
+    let expired = table.maybe("expired", |node| node.each(expired_status)).unwrap_or_default();
     let place = table.or("put", SecretPlace::Header(AUTHORIZATION, FieldForm::Prefixed("Bearer ")), put);
     let (url, grant) = (url?, grant?);
-    Some(Credentials::Token(
+    Some(Credential::Token(
         place,
-        Box::new(TokenSettings { url, method, grant, client, params, encoding, access, expires_in, lifetime }),
+        Box::new(TokenSettings { url, method, grant, client, params, encoding, access, expires_in, lifetime, expired }),
     ))
+}
+
+/// Reads a status that the upstream answers a token of which the end has come.
+fn expired_status(node: &TomlNode<'_>) -> Option<u16> {
+    match node.number(0)? {
+        number @ 400..=499 => u16::try_from(number).ok(),
+        number => node.refuse(format!("no status of a refusal: {number}"), "write one of 400 to 499, as in [403]"),
+    }
 }
 
 fn member(name: &str) -> Path {

@@ -53,7 +53,7 @@ async fn redirected(
 ) -> Result<(Arc<Head>, DecodedBody), AttemptError> {
     let upstream = client.upstream();
     let guard = LinkGuard::new(&upstream.url, &upstream.aliases);
-    let mut trail = RedirectTrail::new(guard, page.url.clone(), upstream.credentials.query_param());
+    let mut trail = RedirectTrail::new(guard, page.url.clone(), upstream.credentials.query_params());
     loop {
         let status = from.status;
         let url = trail.next(&from.headers).map_err(|why| PageError::Redirect { status, why })?;

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::prefix_check::PageChanged;
-use crate::config::Credentials;
 use crate::error::{Failure, Fault};
 use crate::pagination::page::Head;
 use crate::pagination::plan::PageName;
@@ -50,18 +49,19 @@ impl RequestAuthor {
         let by_author = |is_client| if is_client { Fault::RefusedClient } else { Fault::RefusedConfiguration };
         let fault = match status.as_u16() {
             403 if *cause == RefusalCause::TooMany => return failure,
-            401 | 403 | 407 => by_author(matches!(client.upstream().credentials, Credentials::Passed)),
+            401 | 403 | 407 => by_author(client.upstream().credentials.are_passed()),
             404 | 405 | 410 => by_author(self != Self::Configuration),
             300..=399 | 406 => Fault::RefusedConfiguration,
             408 | 421 | 423 | 425 | 426 | 429 => return failure,
             400..=499 => by_author(self == Self::Client),
             _ => return failure,
         };
-        let hint = match (status.as_u16(), &client.upstream().credentials) {
-            (401 | 403, Credentials::Token(..)) => {
+        let credentials = &client.upstream().credentials;
+        let hint = match status.as_u16() {
+            401 | 403 if credentials.tokens().next().is_some() => {
                 "the upstream refuses the token that was granted: check what it is granted for (scope, audience) in credentials.token.params, and its place in credentials.token.put"
             }
-            (401 | 403, Credentials::Fixed(..)) => {
+            401 | 403 if !credentials.are_passed() => {
                 "the upstream refuses the secret of `credentials`: check it, its place and its rights"
             }
             _ => return Failure { fault: fault(*status), ..failure },
@@ -233,7 +233,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::{FieldForm, Secret, SecretPlace, Upstream};
+    use crate::config::{Credential, Credentials, FieldForm, Secret, SecretPlace, Upstream};
     use crate::upstream::Governors;
 
     #[test]
@@ -257,12 +257,12 @@ mod tests {
         ] {
             for status in statuses {
                 let faults = [Own, Extended, Configuration]
-                    .map(|author| of(Credentials::Passed, author, *status, RefusalCause::Unsaid));
+                    .map(|author| of(Credentials::default(), author, *status, RefusalCause::Unsaid));
                 assert_eq!(faults, [by_own, by_extended, by_configuration], "{status}");
             }
         }
         let place = || SecretPlace::Header(header::AUTHORIZATION, FieldForm::Prefixed("Bearer "));
-        let configured = || Credentials::Fixed(place(), Secret::new("secret".to_owned()));
+        let configured = || Credential::Fixed(place(), Secret::new("secret".to_owned())).into();
         for status in [401, 403, 407] {
             assert_eq!(of(configured(), Own, status, RefusalCause::Unsaid), configuration);
         }

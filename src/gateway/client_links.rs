@@ -49,14 +49,16 @@ fn replace(headers: &mut HeaderMap, name: &HeaderName, map: impl Fn(&str) -> Opt
     }
 }
 
-/// Returns a URL or relative reference without the secret in this parameter of its query, which an upstream may repeat in its links; none where it has none.
-pub(super) fn without_secret(link: &str, name: Option<&str>, is_secret: impl Fn(&str) -> bool) -> Option<String> {
-    let name = name?;
+/// Returns a URL or relative reference without the secrets in these parameters of its query, which an upstream may repeat in its links; none where it has none.
+pub(super) fn without_secret(link: &str, names: &[&str], is_secret: impl Fn(&str) -> bool) -> Option<String> {
+    if names.is_empty() {
+        return None;
+    }
     let (start, rest) = link.split_once('?')?;
     let (query, fragment) = rest.split_at(rest.find('#').unwrap_or(rest.len()));
     let has_secret = |pair: &&str| {
         let (key, value) = form_urlencoded::parse(pair.as_bytes()).next().unwrap_or_default();
-        key == name && is_secret(&value)
+        names.contains(&&*key) && is_secret(&value)
     };
     let kept: Vec<&str> = query.split('&').filter(|pair| !has_secret(pair)).collect();
     if kept.len() == query.split('&').count() {
@@ -127,9 +129,9 @@ mod tests {
             ("?api+key=other", None),
             ("/plain", None),
         ] {
-            assert_eq!(without_secret(link, Some("api key"), is_secret).as_deref(), without, "{link}");
+            assert_eq!(without_secret(link, &["api key"], is_secret).as_deref(), without, "{link}");
         }
-        assert_eq!(without_secret("/?a=b", None, |_| true), None);
+        assert_eq!(without_secret("/?a=b", &[], |_| true), None);
     }
 
     #[test]

@@ -142,7 +142,8 @@ impl Forwarding {
     fn client_link(&self, route: &Route, origin: Option<&ClientOrigin>, link: &str) -> Option<String> {
         let upstream = &route.collection().upstream;
         let is_secret = |value: &str| route.client().has_secret(value);
-        let clean = client_links::without_secret(link, upstream.credentials.query_param(), is_secret);
+        let names: Vec<_> = upstream.credentials.query_params().collect();
+        let clean = client_links::without_secret(link, &names, is_secret);
         let origin = origin.filter(|_| upstream.rewrite_links == RewriteLinks::Headers);
         let target = || self.routes.client_target(route, clean.as_deref().unwrap_or(link), &self.names);
         match origin.and_then(|origin| Some(origin.url(&target()?))) {

@@ -9,7 +9,7 @@ use url::Url;
 use super::hidden_write::{HiddenWrite, WriteFinder};
 use super::path_template;
 use crate::cache_key::CanonicalPagination;
-use crate::config::{Collection, Config, Credentials, Upstream};
+use crate::config::{Collection, Config, Upstream};
 use crate::pagination::Pagination;
 use crate::pagination::dot_segments::has_dot_segments;
 use crate::request::{ACCEPT_DATETIME, PREFER, ParamNames};
@@ -82,7 +82,7 @@ impl Routes {
                 (None, Some(transport)) => Client::with_transport(Arc::clone(upstream), governors, transport.clone())?,
                 (None, None) => Client::new(Arc::clone(upstream), governors)?,
             };
-            let client = old_clients.iter().fold(client, |client, old| client.with_token_of(old));
+            let client = old_clients.iter().fold(client, |client, old| client.with_tokens_of(old));
             clients.push((Arc::clone(upstream), client.clone()));
             let canonical = CanonicalPagination::new(&collection.pagination);
             let upstream_paths = collection.upstream_path.as_ref().and_then(|template| {
@@ -182,7 +182,7 @@ impl Route {
     /// Returns a finder of writes for a request that gets the configured credentials as one for a page; none for any other.
     pub(super) fn write_finder(&self, method: &Method, path: &str) -> Option<WriteFinder<impl Fn(&str) -> bool>> {
         let (upstream, methods) = (&self.collection().upstream, self.page_methods());
-        let is_free = matches!(upstream.credentials, Credentials::Passed) || upstream.passthrough.allows(method, path);
+        let is_free = upstream.credentials.are_passed() || upstream.passthrough.allows(method, path);
         let is_for_pages = move |name: &str| methods.iter().any(|method| method.as_str().eq_ignore_ascii_case(name));
         (!is_free && self.is_for_pages(method)).then_some(WriteFinder(is_for_pages))
     }
@@ -203,7 +203,7 @@ impl Route {
 
     fn named_by_passthrough(&self, client: Client, method: &Method, path: &str) -> (Client, ConfiguredCredentials) {
         let upstream = &self.collection().upstream;
-        if matches!(upstream.credentials, Credentials::Passed) || upstream.passthrough.allows(method, path) {
+        if upstream.credentials.are_passed() || upstream.passthrough.allows(method, path) {
             (client, ConfiguredCredentials::Sent)
         } else {
             (client.without_credentials(), ConfiguredCredentials::Withheld)

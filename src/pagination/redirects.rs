@@ -18,8 +18,8 @@ const MOST: usize = 5;
 #[derive(Debug)]
 pub struct RedirectTrail {
     guard: LinkGuard,
-    /// Query parameter with the configured credentials, which belongs to no URL of a crawl.
-    secret_param: Option<String>,
+    /// Query parameters with the configured credentials, which belong to no URL of a crawl.
+    secret_params: Vec<String>,
     /// URLs that were requested, the page's own first.
     requested: Vec<Url>,
 }
@@ -83,8 +83,8 @@ pub fn is_redirect(status: StatusCode) -> bool {
 }
 
 impl RedirectTrail {
-    pub fn new(guard: LinkGuard, page: Url, secret_param: Option<&str>) -> Self {
-        Self { guard, secret_param: secret_param.map(ToOwned::to_owned), requested: vec![page] }
+    pub fn new<'a>(guard: LinkGuard, page: Url, secret_params: impl Iterator<Item = &'a str>) -> Self {
+        Self { guard, secret_params: secret_params.map(ToOwned::to_owned).collect(), requested: vec![page] }
     }
 
     /// Returns the URL that the answer to the last request redirects to, which is requested next.
@@ -99,7 +99,7 @@ impl RedirectTrail {
             .map_err(|_| BadRedirect::NotAUrl(shown(&String::from_utf8_lossy(location.as_bytes()))))?;
         let (page, from) = self.requested.first().zip(self.requested.last()).expect("the page's own URL is the first");
         let mut url = self.guard.resolve(from, location).map_err(|bad| BadRedirect::of_guard(&bad, location))?;
-        if let Some(secret) = &self.secret_param {
+        for secret in &self.secret_params {
             remove_query(&mut url, secret);
         }
         let to = || RedactedUrl(&url).to_string();
@@ -125,7 +125,8 @@ impl RedirectTrail {
             values.sort_unstable();
             values
         };
-        let mut asked = page.query_pairs().filter(|(name, _)| self.secret_param.as_deref() != Some(name));
+        let is_secret = |name: &str| self.secret_params.iter().any(|secret| secret == name);
+        let mut asked = page.query_pairs().filter(|(name, _)| !is_secret(name));
         let other = asked.find(|(name, _)| values(page, name) != values(target, name));
         other.map(|(name, _)| excerpt(&name))
     }
@@ -182,7 +183,7 @@ mod tests {
     fn trail(page: &str) -> RedirectTrail {
         let url = |text: &str| Url::parse(text).unwrap();
         let guard = LinkGuard::new(&url("https://api.example/v2"), &[url("https://public.example")]);
-        RedirectTrail::new(guard, url(page), Some("api_key"))
+        RedirectTrail::new(guard, url(page), ["api_key"].into_iter())
     }
 
     fn location(text: &'static str) -> HeaderMap {

@@ -34,14 +34,14 @@ pub(super) fn authenticate(
 pub(super) fn identity(upstream: &Upstream, url: &Url, headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
     let (mut url, mut headers) = (Cow::Borrowed(url), headers.clone());
     authenticate(upstream, &RequestCredentials::identity(&upstream.credentials), &mut url, &mut headers);
-    let (own_field, own_parameter) = match upstream.credentials.identity() {
-        None => (None, None),
-        Some((SecretPlace::Header(name, _), _)) => (Some(name), None),
-        Some((SecretPlace::Query(name), _)) => (None, Some(name.as_str())),
+    let own_field = |name: &HeaderName| {
+        upstream.credentials.all.iter().any(|own| matches!(own.place(), SecretPlace::Header(own, _) if own == name))
     };
-    let fields = headers.iter().filter(|(name, _)| names_a_secret(name.as_str()) || Some(*name) == own_field);
+    let fields = headers.iter().filter(|(name, _)| names_a_secret(name.as_str()) || own_field(name));
     let fields = fields.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
-    let is_key = |name: &str| KEYS.contains(&name.to_ascii_lowercase().as_str()) || Some(name) == own_parameter;
+    let is_key = |name: &str| {
+        KEYS.contains(&name.to_ascii_lowercase().as_str()) || upstream.credentials.query_params().any(|own| own == name)
+    };
     let parameters = url.query_pairs().filter(|(name, _)| is_key(name));
     let parameters = parameters.map(|(name, value)| (name.into_owned(), value.into_owned().into_bytes()));
     let mut identity: Vec<_> = fields.chain(parameters).collect();
@@ -106,8 +106,8 @@ fn secrets_of(name: &HeaderName, value: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Credentials, FieldForm, Secret};
-    use crate::upstream::credential::{CredentialSource, TokenRenewals};
+    use crate::config::{Credential, FieldForm, Secret};
+    use crate::upstream::credential::{CredentialSources, TokenRenewals};
 
     use super::*;
 
@@ -127,7 +127,7 @@ mod tests {
         }
         assert_ne!(identity(&upstream, "http://a?API_KEY=k", None), anonymous);
         let place = SecretPlace::Header(http::header::AUTHORIZATION, FieldForm::Prefixed("Bearer "));
-        upstream.credentials = Credentials::Fixed(place, Secret::new("configured".to_owned()));
+        upstream.credentials = Credential::Fixed(place, Secret::new("configured".to_owned())).into();
         let own = identity(&upstream, "http://a", None);
         assert_ne!(own, anonymous);
         assert_eq!(identity(&upstream, "http://a", Some(("authorization", "Bearer a"))), own);
@@ -137,10 +137,10 @@ mod tests {
     fn an_error_page_that_repeats_its_url_tells_no_secret() {
         let mut upstream = Upstream::at(Url::parse("http://a").unwrap());
         let place = SecretPlace::Query("key".to_owned());
-        upstream.credentials = Credentials::Fixed(place, Secret::new("k1".to_owned()));
+        upstream.credentials = Credential::Fixed(place, Secret::new("k1".to_owned())).into();
         let url = Url::parse("http://a/x?token=abc%2Fdefgh&limit=100").unwrap();
         let text = "Cannot GET /x?token=abc%2Fdefgh&limit=100&key=k1 (abc/defgh)";
-        let secrets = CredentialSource::new(&upstream, &TokenRenewals::default()).unwrap().secrets();
+        let secrets = CredentialSources::new(&upstream, &TokenRenewals::default()).unwrap().secrets();
         assert_eq!(
             redact(&upstream, secrets, &url, &HeaderMap::new(), text),
             "Cannot GET /x?token=…&limit=100&key=… (…)"

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::body::CodedBody;
 use super::coding::ACCEPTED;
-use super::credential::{CredentialSource, RequestCredentials};
+use super::credential::{CredentialSources, RequestCredentials};
 use super::error::{ConnectorError, UpstreamError};
 use super::pacing::{CrawlLine, Governors, Permit};
 use super::transport::{OutgoingBody, Transport};
@@ -29,7 +29,7 @@ use crate::upstream_usage::UpstreamUsage;
 pub struct Client {
     transport: Transport,
     upstream: Arc<config::Upstream>,
-    credentials: CredentialSource,
+    credentials: CredentialSources,
     governors: Governors,
     /// A crawl's place in the queue for permits.
     line: Option<CrawlLine>,
@@ -51,19 +51,20 @@ impl Client {
         governors: &Governors,
         transport: Transport,
     ) -> Result<Self, ConnectorError> {
-        let credentials = CredentialSource::new(&upstream, governors.token_renewals())?;
+        let credentials = CredentialSources::new(&upstream, governors.token_renewals())?;
         let governors = governors.clone();
         Ok(Self { transport, upstream, credentials, governors, line: None, crawl: Arc::default() })
     }
 
-    /// The same client with the token of this one, where both request it by the same settings and on the same way: a refresh token that was
-    /// rotated is known to its holder alone.
-    pub fn with_token_of(self, old: &Self) -> Self {
-        if self.upstream.requests_the_token_of(&old.upstream) {
-            Self { credentials: old.credentials.clone(), ..self }
-        } else {
-            self
+    /// The same client with the tokens of an old one, as far as both request them by the same settings and on the same way: a refresh token that
+    /// was rotated is known to its holder alone.
+    pub fn with_tokens_of(self, old: &Self) -> Self {
+        if !self.upstream.requests_tokens_as(&old.upstream) {
+            return self;
         }
+        let credentials = &self.upstream.credentials;
+        let credentials = self.credentials.with_tokens_of(credentials, &old.credentials, &old.upstream.credentials);
+        Self { credentials, ..self }
     }
 
     /// The same client with another transport.
@@ -73,8 +74,8 @@ impl Client {
 
     /// The same client without the configured credentials; those of a request itself go upstream.
     pub fn without_credentials(&self) -> Self {
-        let upstream = config::Upstream { credentials: config::Credentials::Passed, ..(*self.upstream).clone() };
-        Self { upstream: Arc::new(upstream), credentials: CredentialSource::Passed, ..self.clone() }
+        let upstream = config::Upstream { credentials: config::Credentials::default(), ..(*self.upstream).clone() };
+        Self { upstream: Arc::new(upstream), credentials: CredentialSources::passed(), ..self.clone() }
     }
 
     /// The same client with another policy of retries, and a pace of its own.

@@ -190,6 +190,61 @@ async fn a_path_that_always_says_401_leaves_the_others_their_token() {
 }
 
 #[tokio::test]
+async fn several_credentials_go_with_each_request_and_are_renewed_each_for_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = Arc::new(folder.path().join("key"));
+    fs::write(&*file, "key-1").unwrap();
+    let tokens = token_server("").await;
+    // The second page wants another token, the third another key, in the query.
+    let replaced = Arc::clone(&file);
+    let upstream = Upstream::scripted(200, move |asked, answer| {
+        if asked.header("x-application") != Some("unpage") {
+            return Reply::status(400);
+        }
+        let key = if asked.target.contains("key=key-2") { 2 } else { 1 };
+        match asked.page {
+            2 if number(asked) < 2 => refused(),
+            3 if key < 2 => {
+                replace(&replaced, "key-2");
+                refused()
+            }
+            _ => Reply::Whole(answer),
+        }
+    })
+    .await;
+    let token = format!("{{ token = {{ url = \"{}/token\", {CLIENT} }} }}", tokens.url());
+    let application = "{ header = { name = \"X-Application\", value = { env = \"CARGO_PKG_NAME\" } } }";
+    let key = format!("{{ query = {{ name = \"key\", value = {{ file = {:?} }} }} }}", file.display());
+    let lines_of = format!("credentials = [{application}, {token}, {key}]\n{NEXT_URL}");
+    let proxy = Proxy::start(&collection(&upstream.url(), &lines_of)).await;
+    let received = client::receive(Version::Http1, proxy.address, client::stream(ORDERS)).await;
+    assert_eq!(lines(&received), 200);
+    assert!(upstream.asked().iter().all(|asked| asked.header("x-application") == Some("unpage")));
+    // A first token, its renewal, and one for the 401 that the key was meant by.
+    assert_eq!((tokens.asked().len(), upstream.asked().len()), (3, 6));
+    let shown = format!("{:?} {}", received.head, received.whole());
+    assert!(!shown.contains("key-") && !shown.contains("token-"), "{shown}");
+}
+
+#[tokio::test]
+async fn another_status_than_401_is_the_end_of_a_token_where_that_is_configured() {
+    for (expired, whole) in [("", false), (", expired = [403, 498]", true)] {
+        let tokens = token_server("").await;
+        let upstream = Upstream::scripted(200, |asked, answer| match (asked.page, number(asked)) {
+            (2, 1) => Reply::status(403),
+            (3, 2) => Reply::status(498),
+            _ => Reply::Whole(answer),
+        })
+        .await;
+        let lines_of = format!("{}\n{NEXT_URL}", token(&tokens, &format!("{CLIENT}{expired}")));
+        let proxy = Proxy::start(&collection(&upstream.url(), &lines_of)).await;
+        let received = client::receive(Version::Http1, proxy.address, client::stream(ORDERS)).await;
+        assert_eq!(received.broken.is_none(), whole);
+        assert_eq!(tokens.asked().len(), if whole { 3 } else { 1 });
+    }
+}
+
+#[tokio::test]
 async fn crawls_and_passed_requests_that_begin_together_share_one_token() {
     let gate = Gate::default();
     let held = gate.clone();

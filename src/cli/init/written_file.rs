@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use url::Url;
 
-use crate::config::{ChosenBy, Collection, Credentials, toml_quoted, written};
+use crate::config::{ChosenBy, Collection, toml_quoted, written};
 use crate::crawl::{ExperimentOutcome, Findings, MOST_REQUESTS};
 use crate::pagination::{LonePage, Pagination, PaginationAuthor};
 
@@ -106,12 +106,12 @@ pub(super) fn text(url: &Url, given: &Given, collection: &Collection, evidence: 
     );
     lines.put(&format!("upstream = {:?}", url.origin().ascii_serialization()), "the URL's");
     let has_credentials = given.options.iter().any(|(key, _)| key == "credentials");
-    match &collection.upstream.credentials {
+    match collection.upstream.credentials.are_passed() {
         _ if has_credentials => {}
-        Credentials::Passed => {
+        true => {
             lines.put("# credentials = { bearer = { env = \"NAME\" } }", "else each client sends its own");
         }
-        _ => lines.put("# credentials: as in the configuration that this one was made by", ""),
+        false => lines.put("# credentials: as in the configuration that this one was made by", ""),
     }
     put_pagination(&mut lines, given, collection, evidence);
     if let (None, Some(key)) = (&pagination.key, findings.key)

@@ -1,13 +1,14 @@
 //! The token endpoint: one request for a token, with the secrets of the configuration as they are now.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use futures_util::StreamExt;
 use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};
 use url::Url;
 
+use super::LIMIT;
 use super::answer::{self, TokenAnswer};
 use super::assertion;
 use super::error::{TokenError, TokenErrorCause};
@@ -18,9 +19,6 @@ use crate::config::{Grant, TokenParam, TokenSettings, Upstream};
 use crate::upstream::credential::followed_secret::newest;
 use crate::upstream::transport::Transport;
 use crate::upstream::{ConnectorError, DecodedBody, auth};
-
-/// Longest time of a request for a token.
-pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
 /// Most bytes of an answer.
 const MAX_ANSWER: usize = 64 * 1024;

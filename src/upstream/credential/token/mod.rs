@@ -32,10 +32,15 @@ use crate::upstream::ConnectorError;
 /// two that one path asks for in vain.
 const PAUSE: Duration = Duration::from_secs(10);
 
+/// Longest time of a request for a token, and of the wait for another process that renews it.
+const LIMIT: Duration = Duration::from_secs(30);
+
 /// Holder of a token.
 #[derive(Debug)]
 pub(in crate::upstream) struct TokenHolder {
     place: SecretPlace,
+    /// Statuses, beside 401, that refuse a token.
+    expired: Vec<u16>,
     renewals: TokenRenewals,
     /// Held during a renewal: one at a time.
     endpoint: tokio::sync::Mutex<TokenEndpoint>,
@@ -66,12 +71,17 @@ impl TokenHolder {
         upstream: &Upstream,
         renewals: TokenRenewals,
     ) -> Result<Self, ConnectorError> {
-        Ok(Self { renewals, ..Self::of(place, TokenEndpoint::new(settings, upstream)?) })
+        Ok(Self { renewals, ..Self::of(place, settings, TokenEndpoint::new(settings, upstream)?) })
     }
 
-    fn of(place: &SecretPlace, endpoint: TokenEndpoint) -> Self {
-        let endpoint = tokio::sync::Mutex::new(endpoint);
-        Self { place: place.clone(), renewals: TokenRenewals::default(), endpoint, state: Mutex::default() }
+    fn of(place: &SecretPlace, settings: &TokenSettings, endpoint: TokenEndpoint) -> Self {
+        let (place, expired, renewals) = (place.clone(), settings.expired.clone(), TokenRenewals::default());
+        Self { place, expired, renewals, endpoint: tokio::sync::Mutex::new(endpoint), state: Mutex::default() }
+    }
+
+    /// Returns true for a status with which the upstream refuses a token.
+    pub(super) fn is_refusal(&self, status: StatusCode) -> bool {
+        status == StatusCode::UNAUTHORIZED || self.expired.contains(&status.as_u16())
     }
 
     /// Returns a token that is valid for some time; renews the held one shortly before its end.
@@ -120,7 +130,7 @@ impl TokenHolder {
 
     /// Notes how a request for this path was answered that is not sent again: one that is refused asked for a renewal in vain.
     pub(super) fn answered(&self, sent: &PlacedSecret, status: StatusCode, path: &str) {
-        let is_refused = status == StatusCode::UNAUTHORIZED;
+        let is_refused = self.is_refusal(status);
         if !is_refused {
             sent.accept();
         }

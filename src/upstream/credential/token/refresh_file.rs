@@ -15,7 +15,7 @@ use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
-use super::endpoint::LIMIT;
+use super::LIMIT;
 
 /// Time between two attempts at the lock.
 const POLL: Duration = Duration::from_millis(50);

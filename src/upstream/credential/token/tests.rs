@@ -33,6 +33,7 @@ where
         access: Source::Body(path("access_token")),
         expires_in: path("expires_in"),
         lifetime: None,
+        expired: Vec::new(),
     };
     let count = Arc::new(AtomicUsize::new(0));
     let asked = Arc::clone(&count);
@@ -49,7 +50,7 @@ where
     let upstream = Upstream::at(Url::parse("http://api").unwrap());
     let endpoint = TokenEndpoint::new(&settings, &upstream).unwrap().through(Transport::new(service));
     let place = SecretPlace::Header(AUTHORIZATION, FieldForm::Prefixed("Bearer "));
-    (Arc::new(TokenHolder::of(&place, endpoint)), count)
+    (Arc::new(TokenHolder::of(&place, &settings, endpoint)), count)
 }
 
 fn token(number: usize, lifetime: &str) -> (u16, String) {
