@@ -110,10 +110,10 @@ macro_rules! files {
 
 /// Name and text of each preset, in the order of their names.
 #[rustfmt::skip]
-static FILES: [(&str, &str); 94] = files![
+static FILES: [(&str, &str); 95] = files![
     "adobe-commerce", "airtable", "akeneo", "asana", "atom", "auth0", "aws-json", "azure-arm", "bitbucket", "box",
     "canvas-lms", "chargebee", "circleci", "confluence", "contentful", "crossref", "datadog", "digitalocean",
-    "discord", "discourse", "dynamics-365", "elasticsearch", "facebook", "fhir", "freshdesk", "gbif",
+    "discord", "discourse", "docusign", "dynamics-365", "elasticsearch", "facebook", "fhir", "freshdesk", "gbif",
     "gitea", "github", "github-search", "gitlab", "google", "graphql", "greenhouse", "hal", "hubspot", "hubspot-search", "intercom",
     "intercom-search", "jira", "jira-lists", "json-api", "klaviyo", "kubernetes", "linear", "link-header",
     "mailchimp", "microsoft-graph", "notion", "notion-lists", "nvd", "odata", "odata-v2", "okta", "okta-log",

@@ -18,6 +18,7 @@ async fn a_written_configuration_streams_what_the_url_has() {
         "/page/orders?size=50&page=1",
         "/offset/orders?limit=50&offset=0",
         "/range/orders",
+        "/keyset/orders",
     ];
     for (at, path) in paths.iter().enumerate() {
         let file = folder.path().join(format!("{at}.toml"));

@@ -1,9 +1,10 @@
 //! `auto`: recognises the pagination of an unknown collection from its first page, as candidates in the order of trust.
 //!
-//! A candidate is a pointer in the answer, or a number in the request or the answer. Signs that are merely likely (a keyset, a
-//! total without a number) are reported and never tried. A page without any sign is not taken for a collection.
+//! A candidate is a pointer in the answer, a number in the request or the answer, or the last record of a page that says that more follow.
+//! Signs that are merely likely (a total without a number) are reported and never tried. A page without any sign is not taken for a collection.
 
 mod first_page;
+mod last_record;
 mod member_names;
 mod next_pointer;
 mod page_members;
@@ -104,6 +105,10 @@ fn around(request: &PageRequest, headers: &HeaderMap, page: &Value, records: Pat
     }
     candidates.extend(record_range::candidate(&answer));
     candidates.extend(page_numbers::candidates(&answer));
+    // A pointer that is empty contradicts the flag, and beside any other sign the ids are those of records alone.
+    if candidates.is_empty() && pointers.is_empty() {
+        candidates.extend(last_record::candidate(&answer, page));
+    }
     let lone = single_page::lone(&answer, &pointers).filter(|_| doubt.is_none());
     candidates.extend(lone.as_ref().and_then(|lone| single_page::shown(&answer, lone)));
     Detection { candidates, lone, records: answer.count, seen }

@@ -393,13 +393,18 @@ fn offsets_are_recognised() {
 }
 
 #[test]
-fn a_keyset_or_a_total_alone_is_never_guessed() {
-    for page in [
-        json!({"data": records(2), "has_more": true}),
-        json!({"data": records(2), "total": 5000}),
-        json!({"data": records(2)}),
-        records(100),
-    ] {
+fn ids_lead_on_only_where_a_flag_says_that_more_follow() {
+    let page = json!({"data": records(2), "has_more": true});
+    assert_eq!(in_body("?limit=2", &page), ["keyset, while has_more=true"]);
+    assert_eq!(in_body("?starting_after=1", &page), [""; 0]);
+    for records in [json!([{"id": 1}, {"id": 1}]), json!([{"id": 1}, {"n": 2}]), json!([{"id": 1}])] {
+        assert_eq!(in_body("", &json!({"data": records, "has_more": true})), [""; 0], "{records}");
+    }
+}
+
+#[test]
+fn a_total_alone_is_never_guessed() {
+    for page in [json!({"data": records(2), "total": 5000}), json!({"data": records(2)}), records(100)] {
         assert_eq!(in_body("?limit=2", &page), [""; 0], "{page}");
     }
     let seen = detect(&get(""), &HeaderMap::new(), &json!({"data": records(2), "total": 5000, "has_more": true})).seen;

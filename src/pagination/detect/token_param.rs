@@ -15,7 +15,7 @@ const BY_NAME: &[(&str, &[&str])] = &[
     ("endcursor", &["after", "cursor"]),
     ("aftercursor", &["cursor", "page[after]", "after"]),
     ("after", &["after", "cursor", "page[after]"]),
-    ("lastid", &["after", "starting_after", "last_id", "since_id"]),
+    ("lastid", &["after", "starting_after", "after_id", "last_id", "since_id"]),
     ("lastevaluatedkey", &["ExclusiveStartKey"]),
     ("nextcontinuationtoken", &["continuation-token", "continuationToken"]),
     ("scrollid", &["scroll_id", "scrollId"]),
