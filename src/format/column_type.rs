@@ -1,6 +1,8 @@
 //! Types of the columns of a columnar format: named by the user, or decided by the values of a sample.
 
-use jiff::Timestamp;
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
+use jiff::fmt::temporal::Pieces;
 
 /// Names of types in pandas, polars, Arrow and SQL.
 const ELSEWHERE: [&str; 28] = [
@@ -129,8 +131,12 @@ pub(super) fn timestamp(content: &[u8]) -> Option<i64> {
     if content.get(16..19) == Some(b":60") {
         return None;
     }
-    let moment: Timestamp = std::str::from_utf8(content).ok()?.parse().ok()?;
-    (moment.subsec_nanosecond() % 1_000 == 0).then(|| moment.as_microsecond())
+    // `jiff::Timestamp` ends 26 hours before the year 10000, whose last second many databases write for "never".
+    let pieces = Pieces::parse(content).ok()?;
+    let (time, offset) = (pieces.time()?, pieces.to_numeric_offset()?);
+    let since = pieces.date().to_datetime(time).duration_since(DateTime::constant(1970, 1, 1, 0, 0, 0, 0));
+    let since = since.checked_sub(SignedDuration::from_secs(offset.seconds().into()))?;
+    (time.subsec_nanosecond() % 1_000 == 0).then(|| i64::try_from(since.as_micros()).ok()).flatten()
 }
 
 #[cfg(test)]
@@ -142,8 +148,11 @@ mod tests {
         for (text, microseconds) in [
             ("1970-01-01T00:00:01.000001Z", Some(1_000_001)),
             ("1970-01-01T01:00:00+01:00", Some(0)),
+            ("9999-12-31T23:59:59.999999Z", Some(253_402_300_799_999_999)),
+            ("0001-01-01T00:00:00+14:00", Some(-62_135_647_200_000_000)),
             ("1970-01-01T00:00:00.0000001Z", None),
             ("1970-01-01T00:00:00", None),
+            ("1970-01-01T00:00:00[Europe/Berlin]", None),
             ("2016-12-31T23:59:60Z", None),
         ] {
             assert_eq!(timestamp(text.as_bytes()), microseconds, "{text}");
