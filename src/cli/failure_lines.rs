@@ -83,10 +83,11 @@ mod tests {
     use crate::config::Options;
 
     /// Words in backticks that are commands, values or members, and no keys.
-    const OTHER_WORDS: [&str; 20] = [
+    const OTHER_WORDS: [&str; 21] = [
         "_columns",
         "_more",
         "snapshot",
+        "arrow",
         "auto",
         "columnar",
         "complete",

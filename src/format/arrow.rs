@@ -8,34 +8,20 @@
 //! column's type can't express breaks the stream: a null in its place would be a loss without a sign.
 
 use std::fmt;
-use std::sync::Arc;
 
-use arrow_array::RecordBatch;
 use arrow_ipc::writer::StreamWriter;
-use arrow_schema::{ArrowError, Field, Schema};
+use arrow_schema::ArrowError;
 use bytes::{BufMut, BytesMut};
-use memchr::memchr;
 
-use super::column_names::MORE;
-use super::column_type::{CellKind, ColumnType};
-use super::column_values::{ColumnValues, data_type};
-use super::columns::{Columns, LastColumn, sample};
-use super::encoding_error::{EncodingError, no_json};
-use super::record_cells::RecordCells;
+use super::columns::sample;
+use super::encoding_error::EncodingError;
+use super::log_lines::LogLines;
+use super::record_batches::{AskedColumns, BatchBuilder, TypeSurvey, unwritten};
 
 pub(super) const MEDIA_TYPE: &str = "application/vnd.apache.arrow.stream";
 
 /// Names of the format; the second one is the usual extension of files.
 pub(super) const NAMES: [(&str, &str); 2] = [("arrow", MEDIA_TYPE), ("arrows", MEDIA_TYPE)];
-
-/// Number of bytes of the log whose records are a batch.
-const BATCH: usize = 256 * 1024;
-
-/// Largest number of cells of a batch, which bounds its memory where most are empty.
-const CELLS: usize = 128 * 1024;
-
-/// Largest number of bytes of a record: Arrow counts those of a batch's texts in 31 bits.
-const LARGEST: usize = 1 << 30;
 
 /// Bytes of a message that leave before it is known that another message or the end follows: the marker of a message, and a length of
 /// metadata that is not there.
@@ -46,48 +32,31 @@ pub struct ArrowEncoder {
     asked: Option<AskedColumns>,
     /// None until the types are known.
     table: Option<ArrowTable>,
-    /// Lines of the sample, or the beginning of the newest line.
-    kept: Vec<u8>,
-    records: u64,
-}
-
-/// Columns that the user names, each with its type or without.
-#[derive(Debug)]
-struct AskedColumns {
-    columns: Columns,
-    types: Vec<Option<ColumnType>>,
+    /// Lines that decide the types.
+    sample: Vec<u8>,
+    lines: LogLines,
 }
 
 /// The batch that is being filled, and the message before it.
 struct ArrowTable {
-    cells: RecordCells,
-    columns: Vec<ColumnValues>,
-    schema: Arc<Schema>,
+    batch: BatchBuilder,
     writer: StreamWriter<Vec<u8>>,
     /// Bytes of the newest message that have not left.
     held: Vec<u8>,
-    rows: usize,
-    bytes: usize,
 }
 
 impl ArrowEncoder {
     pub(super) fn new(asked: Option<&[String]>) -> Self {
-        let asked = asked.map(|names| {
-            let (paths, types): (Vec<_>, Vec<_>) = names.iter().map(|name| ColumnType::split(name)).unzip();
-            let paths: Vec<_> = paths.into_iter().map(str::to_owned).collect();
-            AskedColumns { columns: Columns::named(&paths), types }
-        });
-        Self { asked, table: None, kept: Vec::new(), records: 0 }
+        Self { asked: asked.map(AskedColumns::new), table: None, sample: Vec::new(), lines: LogLines::default() }
     }
 
     pub(super) fn push(&mut self, lines: &[u8], out: &mut BytesMut) -> Result<(), EncodingError> {
-        if self.table.is_some() {
-            return self.records(lines, out);
+        if let Some(table) = &mut self.table {
+            return table.push(&mut self.lines, lines, out);
         }
-        self.kept.extend_from_slice(lines);
-        let is_typed = self.asked.as_ref().is_some_and(|asked| asked.types.iter().all(Option::is_some));
-        match sample(&self.kept) {
-            _ if is_typed => self.begin(0, out),
+        self.sample.extend_from_slice(lines);
+        match sample(&self.sample) {
+            _ if self.asked.as_ref().is_some_and(AskedColumns::are_typed) => self.begin(0, out),
             Some(end) => self.begin(end, out),
             None => Ok(()),
         }
@@ -95,100 +64,43 @@ impl ArrowEncoder {
 
     pub(super) fn finish(&mut self, out: &mut BytesMut) -> Result<(), EncodingError> {
         if self.table.is_none() {
-            self.begin(self.kept.len(), out)?;
+            self.begin(self.sample.len(), out)?;
         }
         self.table.as_mut().map_or(Ok(()), |table| table.finish(out).map_err(unwritten))
     }
 
     /// Decides the columns by the first `end` bytes, and writes the batches of all that came.
     fn begin(&mut self, end: usize, out: &mut BytesMut) -> Result<(), EncodingError> {
-        let sample = &self.kept[..end];
-        let (columns, types) = match self.asked.take() {
-            Some(AskedColumns { columns, types }) => (columns, types),
-            None => (Columns::discover(sample).map_err(no_json)?, Vec::new()),
-        };
-        self.table = Some(ArrowTable::new(columns, &types, sample)?);
-        let lines = std::mem::take(&mut self.kept);
-        self.records(&lines, out)
-    }
-
-    fn records(&mut self, mut lines: &[u8], out: &mut BytesMut) -> Result<(), EncodingError> {
-        while let Some(end) = memchr(b'\n', lines) {
-            if self.kept.is_empty() {
-                self.record(&lines[..end], out)?;
-            } else {
-                let mut record = std::mem::take(&mut self.kept);
-                record.extend_from_slice(&lines[..end]);
-                self.record(&record, out)?;
-                record.clear();
-                self.kept = record;
-            }
-            lines = &lines[end + 1..];
+        let lines = std::mem::take(&mut self.sample);
+        let asked = self.asked.take().map_or_else(|| AskedColumns::discover(&lines[..end]), Ok)?;
+        let mut survey = TypeSurvey::new(asked);
+        for (number, line) in (0..).zip(lines[..end].split_inclusive(|byte| *byte == b'\n')) {
+            survey.add(line.strip_suffix(b"\n").unwrap_or(line), number)?;
         }
-        self.kept.extend_from_slice(lines);
-        Ok(())
-    }
-
-    fn record(&mut self, record: &[u8], out: &mut BytesMut) -> Result<(), EncodingError> {
-        let table = self.table.as_mut().expect("the sample comes before any record");
-        table.add(record, self.records)?;
-        self.records += 1;
-        if table.is_full() { table.write_batch(out).map_err(unwritten) } else { Ok(()) }
+        let table = self.table.insert(ArrowTable::new(survey.finish()).map_err(unwritten)?);
+        table.push(&mut self.lines, &lines, out)
     }
 }
 
 impl ArrowTable {
-    /// Decides the types that are not given by these lines, and makes the schema the newest message.
-    fn new(columns: Columns, given: &[Option<ColumnType>], sample: &[u8]) -> Result<Self, EncodingError> {
-        let mut names = columns.names.clone();
-        let mut kinds = vec![CellKind::Nothing; names.len()];
-        let has_more = columns.last == LastColumn::More;
-        let mut cells = RecordCells::new(columns);
-        for (number, line) in (0..).zip(sample.split_inclusive(|byte| *byte == b'\n')) {
-            let line = line.strip_suffix(b"\n").unwrap_or(line);
-            cells.read(line, number)?;
-            for (kind, value) in kinds.iter_mut().zip(cells.values(line)) {
-                *kind = kind.and(CellKind::of(value));
-            }
-        }
-        let given = given.iter().copied().chain(std::iter::repeat(None));
-        let mut types: Vec<_> =
-            kinds.into_iter().zip(given).map(|(kind, given)| given.unwrap_or(kind.column_type())).collect();
-        if has_more {
-            names.push(MORE.to_owned());
-            types.push(ColumnType::Utf8);
-        }
-        let fields = names.into_iter().zip(&types).map(|(name, of)| Field::new(name, data_type(*of), true));
-        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let mut writer = StreamWriter::try_new(Vec::new(), &schema).map_err(unwritten)?;
+    /// Makes the schema the newest message.
+    fn new(batch: BatchBuilder) -> Result<Self, ArrowError> {
+        let mut writer = StreamWriter::try_new(Vec::new(), batch.schema())?;
         let held = std::mem::take(writer.get_mut());
-        let columns = types.into_iter().map(ColumnValues::new).collect();
-        Ok(Self { cells, columns, schema, writer, held, rows: 0, bytes: 0 })
+        Ok(Self { batch, writer, held })
     }
 
-    fn add(&mut self, record: &[u8], number: u64) -> Result<(), EncodingError> {
-        if record.len() > LARGEST {
-            return Err(no_json(number));
-        }
-        self.cells.read(record, number)?;
-        let more = self.cells.last().map(|last| last.unwrap_or(b"null"));
-        for (place, (column, value)) in self.columns.iter_mut().zip(self.cells.values(record).chain(more)).enumerate() {
-            column.push(value).ok_or_else(|| misfit(number, self.schema.field(place).name(), column.column_type()))?;
-        }
-        self.rows += 1;
-        self.bytes += record.len() + self.cells.more_length();
-        Ok(())
+    fn push(&mut self, lines: &mut LogLines, bytes: &[u8], out: &mut BytesMut) -> Result<(), EncodingError> {
+        lines.push(bytes, |record| {
+            self.batch.add(record)?;
+            if self.batch.is_full() { self.write_batch(out).map_err(unwritten) } else { Ok(()) }
+        })
     }
 
-    fn is_full(&self) -> bool {
-        self.bytes >= BATCH || self.rows * self.columns.len() >= CELLS
-    }
-
-    /// Writes the batch as the newest message.
+    /// Writes the batch as the newest message, unless it is empty.
     fn write_batch(&mut self, out: &mut BytesMut) -> Result<(), ArrowError> {
-        let arrays = self.columns.iter_mut().map(ColumnValues::finish).collect();
-        self.writer.write(&RecordBatch::try_new(Arc::clone(&self.schema), arrays)?)?;
-        (self.rows, self.bytes) = (0, 0);
+        let Some(batch) = self.batch.finish()? else { return Ok(()) };
+        self.writer.write(&batch)?;
         let mut message = std::mem::take(self.writer.get_mut());
         out.put_slice(&self.held);
         out.put_slice(&message[..BEGUN]);
@@ -198,9 +110,7 @@ impl ArrowTable {
     }
 
     fn finish(&mut self, out: &mut BytesMut) -> Result<(), ArrowError> {
-        if self.rows > 0 {
-            self.write_batch(out)?;
-        }
+        self.write_batch(out)?;
         self.writer.finish()?;
         out.put_slice(&self.held);
         out.put_slice(self.writer.get_ref());
@@ -210,27 +120,13 @@ impl ArrowTable {
 
 impl fmt::Debug for ArrowTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ArrowTable").field("schema", &self.schema).field("rows", &self.rows).finish_non_exhaustive()
+        f.debug_struct("ArrowTable").field("batch", &self.batch).finish_non_exhaustive()
     }
-}
-
-/// Error of a value that the type of its column can't express.
-fn misfit(record: u64, column: &str, of: ColumnType) -> EncodingError {
-    EncodingError {
-        message: format!("the value of `{column}` in record {record}, counted from 0, is no {}", of.name()),
-        hint: "name the columns with types that all values have, as in `id,total:float64`, or ask for `csv`",
-    }
-}
-
-/// Error of a message that its writer refused.
-#[expect(clippy::needless_pass_by_value, reason = "the argument of map_err")]
-fn unwritten(error: ArrowError) -> EncodingError {
-    EncodingError { message: format!("the records can't be written: {error}"), hint: "ask for `ndjson`" }
 }
 
 /// Returns the batches of a whole stream; none where the reader refuses it.
 #[cfg(test)]
-pub(super) fn read(stream: &[u8]) -> Option<Vec<RecordBatch>> {
+pub(super) fn read(stream: &[u8]) -> Option<Vec<arrow_array::RecordBatch>> {
     arrow_ipc::reader::StreamReader::try_new(stream, None).ok()?.collect::<Result<_, _>>().ok()
 }
 
@@ -238,12 +134,13 @@ pub(super) fn read(stream: &[u8]) -> Option<Vec<RecordBatch>> {
 mod tests {
     use arrow_array::cast::AsArray;
     use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
-    use arrow_array::{Array, ArrayRef};
+    use arrow_array::{Array, ArrayRef, RecordBatch};
     use arrow_ipc::reader::StreamReader;
     use arrow_schema::DataType;
     use proptest::prelude::*;
     use twox_hash::XxHash3_64;
 
+    use super::super::column_names::MORE;
     use super::*;
 
     fn encode(log: &str, asked: Option<&[String]>, pieces: usize) -> Result<Vec<u8>, (EncodingError, Vec<u8>)> {

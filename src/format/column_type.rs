@@ -73,8 +73,15 @@ impl ColumnType {
 }
 
 impl CellKind {
+    /// Adds a JSON value. A value of a column that has texts decides nothing, and is not looked at.
+    pub(super) fn note(&mut self, value: &[u8]) {
+        if *self != Self::Other {
+            *self = self.and(Self::of(value));
+        }
+    }
+
     /// Returns the kind of a JSON value.
-    pub(super) fn of(value: &[u8]) -> Self {
+    fn of(value: &[u8]) -> Self {
         match value {
             b"null" => Self::Nothing,
             b"true" | b"false" => Self::Bool,
@@ -89,7 +96,7 @@ impl CellKind {
     }
 
     /// Returns the kind of values of both kinds.
-    pub(super) fn and(self, other: Self) -> Self {
+    fn and(self, other: Self) -> Self {
         match (self, other) {
             (one, same) if one == same => one,
             (Self::Nothing, other) | (other, Self::Nothing) => other,

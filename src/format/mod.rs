@@ -19,8 +19,14 @@ mod features;
 mod field_names;
 mod json_members;
 mod layout;
+#[cfg(feature = "columnar")]
+mod log_lines;
 pub mod ndjson;
+#[cfg(feature = "columnar")]
+mod parquet;
 mod projection;
+#[cfg(feature = "columnar")]
+mod record_batches;
 mod record_cells;
 mod sequence;
 mod table;
@@ -35,6 +41,8 @@ pub use encoder::{Encoder, ProjectedEncoder};
 pub use encoding_error::EncodingError;
 pub use field_names::{FieldNames, FieldNamesError};
 pub use layout::{Layout, RecordOffset};
+#[cfg(feature = "columnar")]
+use parquet::ParquetEncoder;
 use sequence::SequenceEncoder;
 use table::TableEncoder;
 
@@ -60,6 +68,9 @@ pub enum Format {
     /// Arrow's stream format.
     #[cfg(feature = "columnar")]
     Arrow,
+    /// Parquet, of complete snapshots alone.
+    #[cfg(feature = "columnar")]
+    Parquet,
 }
 
 impl Format {
@@ -74,10 +85,12 @@ impl Format {
         Self::Tsv,
         #[cfg(feature = "columnar")]
         Self::Arrow,
+        #[cfg(feature = "columnar")]
+        Self::Parquet,
     ];
 
     /// Names of formats that a build without the feature `columnar` does not have.
-    pub const COLUMNAR: [&str; 2] = ["arrow", "arrows"];
+    pub const COLUMNAR: [&str; 3] = ["arrow", "arrows", "parquet"];
 
     /// Returns the media types in `Accept` that ask for the format (RFC 9110 §12.5.1), in lower case, the preferred one first. API clients
     /// send `application/json` with every request, so it asks for no array.
@@ -92,6 +105,8 @@ impl Format {
             Self::Tsv => &["text/tab-separated-values"],
             #[cfg(feature = "columnar")]
             Self::Arrow => &[arrow::MEDIA_TYPE],
+            #[cfg(feature = "columnar")]
+            Self::Parquet => &[parquet::MEDIA_TYPE],
         }
     }
 
@@ -108,6 +123,8 @@ impl Format {
             Self::Tsv => &[("tsv", "text/tab-separated-values")],
             #[cfg(feature = "columnar")]
             Self::Arrow => &arrow::NAMES,
+            #[cfg(feature = "columnar")]
+            Self::Parquet => &parquet::NAMES,
         }
     }
 
@@ -149,8 +166,22 @@ impl Format {
             Self::JsonSeq | Self::GeoJsonSeq => Some(sequence::LAYOUT),
             Self::Csv | Self::CsvExcel | Self::Tsv => None,
             #[cfg(feature = "columnar")]
-            Self::Arrow => None,
+            Self::Arrow | Self::Parquet => None,
         }
+    }
+
+    /// Returns the number of passes over a complete log in which the format is encoded. One of several can't be sent while it is made.
+    pub const fn passes(self) -> u8 {
+        match self {
+            #[cfg(feature = "columnar")]
+            Self::Parquet => 2,
+            _ => 1,
+        }
+    }
+
+    /// Returns `true` where the length of a complete snapshot is known before it is sent.
+    pub const fn has_length(self) -> bool {
+        self.layout().is_some() || self.passes() > 1
     }
 
     /// Returns an encoder that begins with the record at this position, the first one for a format without a layout; none for the format of the
@@ -168,6 +199,8 @@ impl Format {
             Self::Tsv => table(b'\t', TableReader::Program),
             #[cfg(feature = "columnar")]
             Self::Arrow => Encoder::Arrow(Box::new(ArrowEncoder::new(columns))),
+            #[cfg(feature = "columnar")]
+            Self::Parquet => Encoder::Parquet(Box::new(ParquetEncoder::new(columns))),
         })
     }
 

@@ -49,7 +49,7 @@ fn session(refusal: SessionRefusal) -> Response<Body> {
     let (status, detail, hint) = match refusal {
         SessionRefusal::Free => (
             StatusCode::GONE,
-            "the session has no snapshot, and only a request for the whole, or HEAD, gives it one",
+            "the session has no snapshot, and a request for bytes behind the first ones gives it none",
             "begin with a request for the whole, or with HEAD: a part of another snapshot does not fit",
         ),
         SessionRefusal::Over => (

@@ -1,9 +1,9 @@
 //! Session: the snapshot for which a client's own name stands, `_snapshot=~NAME`.
 //!
 //! ```text
-//!   free ── GET of all, HEAD ──▶ bound      to the newest complete snapshot that is fresh, else to one that grows
-//!   free ── GET of a part ─────▶ free       410: the client may have bytes of an earlier snapshot
-//!   bound ── any request ──────▶ bound      to the same snapshot; 410 where that is not kept, or the whole can't be had of it any more
+//!   free ── GET of all, or of the last bytes, HEAD ──▶ bound      to the newest complete snapshot that is fresh, else to one that grows
+//!   free ── GET of another part ───────────────────▶ free       410: the client may have bytes of an earlier snapshot
+//!   bound ── any request ──────────────────────────▶ bound      to the same snapshot; 410 where that is not kept, or the whole can't be had of it any more
 //! ```
 //!
 //! A name is never bound twice. Clients ask for the rest of a download by `Range` alone, some after a HEAD or a GET of the whole, and append whatever they
@@ -17,7 +17,7 @@ use super::crawl_rate_limit;
 use super::fill::CacheFill;
 use super::headers::CallerIdentity;
 use crate::id::{CacheKey, SnapshotId};
-use crate::request::{SnapshotName, StreamOptions, View};
+use crate::request::{Range, RangeSpec, SnapshotName, StreamOptions, View};
 use crate::response::Representation;
 use crate::server::network_of;
 use crate::snapshot::{Retention, SessionBinding, Snapshot, SnapshotState, Store};
@@ -111,8 +111,13 @@ impl Session {
 }
 
 /// Returns `true` for a request that may give a session its snapshot: its client begins at the first byte, or says of which snapshot its bytes are.
+/// No client that has bytes asks for the last ones: polars begins to read Parquet so.
 fn may_begin(options: &StreamOptions) -> bool {
-    options.view == View::Records && (options.partial_range().is_none() || options.if_range.is_some())
+    let begins = match options.partial_range() {
+        None | Some(Range::Bytes(RangeSpec::Last(_))) => true,
+        Some(_) => options.if_range.is_some(),
+    };
+    options.view == View::Records && begins
 }
 
 /// Returns `true` for a request for the whole of a snapshot.

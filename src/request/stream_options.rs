@@ -129,9 +129,12 @@ impl StreamOptions {
             Some(wait) => return Err(RequestError::Wait { param: params.wait.clone(), wait: wait.into_owned() }),
             None => None,
         };
+        // A format that can't be sent while records come is waited for; a HEAD without a snapshot tells no length.
+        let needs_end = media_type.format().passes() > 1 && (*method != Method::HEAD || named.is_some());
+        let demanded = demanded.or(needs_end.then_some(EndWait::Demanded));
         let wait = if view == View::Records { EndWait::read(headers, demanded) } else { None };
         if named.is_none() && head.version < Version::HTTP_11 {
-            let has_length = !media_type.format().has_columns() && fields.is_none();
+            let has_length = media_type.format().has_length() && fields.is_none();
             match wait {
                 _ if !has_length => return Err(RequestError::Http10Length),
                 None => return Err(RequestError::Http10),

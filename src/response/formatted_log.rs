@@ -9,7 +9,7 @@ use memchr::memchr;
 use super::encoded_reader::{EncodedReader, FormatExtent, unencodable};
 use crate::error::Failure;
 use crate::format::{FieldNames, Format, Layout, RecordOffset};
-use crate::snapshot::{Evicted, Log, LogExtent, Reader, ReaderEvent, Seal};
+use crate::snapshot::{DerivedBytes, DerivedReader, Evicted, Log, LogExtent, Reader, ReaderEvent, Seal};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FormattedLog<'a> {
@@ -19,6 +19,8 @@ pub(super) struct FormattedLog<'a> {
     pub(super) columns: Option<&'a [String]>,
     /// Members of the records that the request names.
     pub(super) fields: Option<&'a FieldNames>,
+    /// Bytes of a format that was made before.
+    pub(super) derived: Option<&'a DerivedBytes>,
 }
 
 /// Bytes of a log, in the format of a response.
@@ -26,6 +28,7 @@ pub(super) struct FormattedLog<'a> {
 pub enum RecordSource {
     Log(Reader),
     Encoded(Box<EncodedReader>),
+    Derived(Box<DerivedReader>),
 }
 
 impl FormattedLog<'_> {
@@ -36,6 +39,9 @@ impl FormattedLog<'_> {
 
     /// Returns the length of the whole; none while it isn't known.
     pub(super) fn length(&self) -> Option<u64> {
+        if let Some(derived) = self.derived {
+            return Some(derived.length());
+        }
         let LogExtent { bytes, records, seal, .. } = self.log.extent();
         let layout = self.layout().filter(|_| matches!(seal, Some(Seal::Complete(_))));
         layout.map(|layout| layout.length(bytes, records))
@@ -47,6 +53,9 @@ impl FormattedLog<'_> {
 
     /// Creates a reader that starts at the byte `at` of the format and stops before the byte `end`, if there is one.
     pub(super) fn reader(&self, at: u64, end: Option<u64>) -> Result<RecordSource, Evicted> {
+        if let Some(derived) = self.derived {
+            return derived.reader(at, end).map(|reader| RecordSource::Derived(Box::new(reader)));
+        }
         let (start, position) = match self.layout() {
             Some(layout) => {
                 let bytes = self.log.extent().bytes;
@@ -84,6 +93,8 @@ impl FormattedLog<'_> {
                 });
                 FormatExtent { visible, length: None, failure }
             }
+            // Its length is known.
+            RecordSource::Derived(_) => FormatExtent { visible: 0, length: None, failure: None },
             RecordSource::Encoded(reader) => {
                 let LogExtent { visible, seal, .. } = self.log.extent();
                 // A log that has ended is read to its end, which releases the last record.
@@ -124,6 +135,7 @@ impl RecordSource {
         match self {
             Self::Log(reader) => reader.poll_next(context),
             Self::Encoded(reader) => reader.poll_next(context),
+            Self::Derived(reader) => reader.poll_next(context),
         }
     }
 }

@@ -4,6 +4,8 @@
 //! `Content-Encoding`, `Repr-Digest`, `Vary` and the end of the body. Another format changes these answers, and no other part of a response; the
 //! bytes of a content coding are made by `compressed_body`.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use twox_hash::XxHash3_64;
 use url::form_urlencoded;
@@ -16,18 +18,20 @@ use crate::config::ContentCoding;
 use crate::error::Failure;
 use crate::format::{ColumnNames, FieldNames, Format};
 use crate::id::SnapshotId;
-use crate::request::{EndMark, EntityTag, MediaType, ParamNames, Range, StreamOptions, Trailers, WantDigest};
-use crate::snapshot::{Log, RunningDigest, Snapshot};
+use crate::request::{EndMark, EndWait, EntityTag, MediaType, ParamNames, Range, StreamOptions, Trailers, WantDigest};
+use crate::snapshot::{DerivedBytes, Log, RunningDigest, Snapshot};
 
 /// Request fields that select a representation.
 const SELECTORS: [HeaderName; 1] = [header::ACCEPT];
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Representation {
     media_type: MediaType,
     coding: Option<ContentCoding>,
     columns: Option<ColumnNames>,
     fields: Option<FieldNames>,
+    /// Bytes of a format that can't be made while they are sent.
+    derived: Option<Arc<DerivedBytes>>,
 }
 
 /// Relation of a representation's bytes to those of the snapshot's log.
@@ -43,7 +47,7 @@ enum Bytes {
 impl Representation {
     pub fn new(options: &StreamOptions) -> Self {
         let StreamOptions { media_type, columns, fields, .. } = options;
-        Self { media_type: *media_type, columns: columns.clone(), fields: fields.clone(), coding: None }
+        Self { media_type: *media_type, columns: columns.clone(), fields: fields.clone(), coding: None, derived: None }
     }
 
     /// Returns the representation in this content coding. Its bytes depend on time, so that it has neither a length nor ranges nor a digest.
@@ -66,7 +70,22 @@ impl Representation {
             format: self.media_type.format(),
             columns: self.columns.as_deref(),
             fields: self.fields.as_ref(),
+            derived: self.derived.as_deref(),
         }
+    }
+
+    /// Returns the representation with the bytes of a format of several passes, which may have to be made. Only a request that waits for the
+    /// end has them.
+    ///
+    /// # Errors
+    /// As [`Snapshot::derived`].
+    pub async fn derived(&self, snapshot: &Snapshot, wait: Option<EndWait>) -> Result<Self, Arc<Failure>> {
+        let format = self.media_type.format();
+        if format.passes() == 1 || wait.is_none() {
+            return Ok(self.clone());
+        }
+        let derived = snapshot.derived(format, self.columns.as_ref()).await?;
+        Ok(Self { derived: Some(Arc::new(derived)), ..self.clone() })
     }
 
     /// Returns the reason for which the snapshot can't be had in this format, as far as its first record tells.

@@ -1,6 +1,7 @@
 //! Snapshots: the append-only log between a crawl and its readers, its storage, and the registry that shares it.
 
 mod cache_stats;
+mod derivation;
 mod digest;
 mod expiry_and_eviction;
 mod facts;
@@ -25,6 +26,7 @@ mod store;
 mod stored_lines;
 
 pub use cache_stats::CacheStats;
+pub use derivation::{DerivedBytes, DerivedReader};
 pub use digest::{Digest, RunningDigest};
 pub use facts::{Birth, FileStorage, Retention, SavedCrawl, SnapshotFacts};
 pub use leader::FlightLeader;

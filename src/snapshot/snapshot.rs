@@ -5,11 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 
+use super::derivation::{Derivations, DerivedBytes};
 use super::digest::{self, Digest, PendingDigest};
 use super::facts::{FileStorage, Retention, SnapshotFacts};
 use super::log::{Log, LogExtent, ReaderEvent};
 use super::seal::Seal;
 use crate::error::{Failure, Fault};
+use crate::format::{ColumnNames, Format};
 use crate::id::{CacheKey, SnapshotId};
 use crate::pagination::verdict::Verdict;
 use crate::upstream_usage::UpstreamUsage;
@@ -32,6 +34,7 @@ pub struct Snapshot {
     used: Mutex<SystemTime>,
     /// Started at the first request; `None` if it can't be computed.
     digest: OnceLock<Option<PendingDigest>>,
+    derivations: Derivations,
 }
 
 /// State of a snapshot's crawl.
@@ -56,8 +59,8 @@ impl Snapshot {
     ) -> Self {
         let used = Mutex::new(SystemTime::now());
         let (ended, closed, fresh_at, digest) = (OnceLock::new(), OnceLock::new(), Mutex::default(), OnceLock::new());
-        let usage = UpstreamUsage::default();
-        Self { id, key, facts, log, usage, retention, keep_for, ended, closed, fresh_at, used, digest }
+        let (usage, derivations) = (UpstreamUsage::default(), Derivations::default());
+        Self { id, key, facts, log, usage, retention, keep_for, ended, closed, fresh_at, used, digest, derivations }
     }
 
     /// Sets the end of a snapshot whose storage has it.
@@ -125,6 +128,15 @@ impl Snapshot {
     /// Returns the digest if it has been computed.
     pub fn known_digest(&self) -> Option<Digest> {
         *self.digest.get()?.as_ref()?.borrow()
+    }
+
+    /// Makes the bytes of a complete snapshot in a format of several passes, at the first call.
+    ///
+    /// # Errors
+    /// Fails where the format can't express the records, where there is no room, and where the snapshot is not kept in files.
+    pub async fn derived(&self, format: Format, columns: Option<&ColumnNames>) -> Result<DerivedBytes, Arc<Failure>> {
+        let file = self.derivations.get(&self.log, format, columns).await?;
+        Ok(DerivedBytes::new(file, &self.log))
     }
 
     pub fn retention(&self) -> Retention {

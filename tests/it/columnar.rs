@@ -1,10 +1,12 @@
-//! Columnar formats: heads, ranges and ends of Arrow streams.
+//! Columnar formats: heads, ranges and ends of Arrow streams and Parquet files.
 
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::StreamReader;
-use http::header;
+use bytes::Bytes;
+use http::{Method, header};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use unpage::error::{Failure, Fault};
 use unpage::snapshot::Seal;
 
@@ -89,4 +91,85 @@ async fn a_type_that_changes_later_breaks_the_stream() {
     let received = get(&kept, Version::Http1, &[]).await;
     assert!(received.head.status == 200 && received.broken.is_some());
     assert!(records(&received.body).is_none());
+}
+
+const PARQUET: &str = "application/vnd.apache.parquet";
+
+/// Records whose types the first 256 KiB don't tell.
+fn drifting() -> String {
+    lines() + "{\"id\":1.5,\"name\":null,\"late\":[1]}\n"
+}
+
+/// Returns the number of records of a whole file; none where the reader refuses it.
+fn rows(file: &[u8]) -> Option<usize> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(file)).ok()?.build().ok()?;
+    Some(reader.collect::<Result<Vec<_>, _>>().ok()?.iter().map(RecordBatch::num_rows).sum())
+}
+
+#[tokio::test]
+async fn parquet_has_its_length_and_every_range() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = Kept::complete_in(dir.path(), &drifting()).await;
+    let url = format!("{}&_format=parquet", kept.pinned());
+    let whole = kept.get(Version::Http1, &url, &[]).await;
+    assert!(whole.broken.is_none() && rows(&whole.body) == Some(9_001));
+    let length = whole.body.len();
+    for version in BOTH {
+        let received = kept.get(version, &url, &[("accept-encoding", "gzip")]).await;
+        assert!(received.broken.is_none() && received.body == whole.body);
+        let names = ["content-type", "etag", "content-location", "accept-ranges", "content-length", "content-encoding"];
+        let tag = format!("\"{}-parquet\"", kept.snapshot.id());
+        let expected = [Some(PARQUET), Some(&tag), Some(&url), Some("bytes"), Some(&length.to_string()[..]), None];
+        assert_eq!(names.map(|name| received.header(name)), expected);
+        assert!(received.header("unpage-verdict").is_some());
+        assert_eq!(kept.get(version, &url, &[("if-none-match", &tag)]).await.head.status, 304);
+        let head = kept.ask(version, Method::HEAD, &url).await;
+        assert_eq!((head.header("content-length"), head.body.len()), (Some(&length.to_string()[..]), 0));
+    }
+    for first in [0, 1, 8, length / 2, length - 8, length - 1] {
+        let last = (first + 1_000).min(length - 1);
+        for (range, part) in [
+            (format!("bytes={first}-"), &whole.body[first..]),
+            (format!("bytes={first}-{last}"), &whole.body[first..=last]),
+            (format!("bytes=-{}", length - first), &whole.body[first..]),
+        ] {
+            let received = kept.get(Version::Http1, &url, &[("range", &range)]).await;
+            assert!(received.head.status == 206 && received.broken.is_none() && received.body == part, "{range}");
+            assert!(received.header("content-range").unwrap().ends_with(&format!("/{length}")), "{range}");
+        }
+    }
+    let behind = kept.get(Version::Http1, &url, &[("range", &format!("bytes={length}-"))]).await;
+    assert_eq!(
+        (behind.head.status.as_u16(), behind.header("content-range")),
+        (416, Some(&format!("bytes */{length}")[..]))
+    );
+    let plain = kept.get(Version::Http1, &format!("{}&_format=parquet&_columns=id", kept.pinned()), &[]).await;
+    assert!(rows(&plain.body) == Some(9_001) && plain.header("etag") != whole.header("etag"));
+}
+
+#[tokio::test]
+async fn http_1_0_gets_parquet_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = Kept::complete_in(dir.path(), &drifting()).await;
+    let url = format!("{}&_format=parquet", kept.pinned());
+    let received = client::raw(kept.address, format!("GET {url} HTTP/1.0\r\nHost: p\r\n\r\n")).await;
+    let body = received.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+    assert!(received.starts_with(b"HTTP/1.0 200 ") && rows(&received[body..]) == Some(9_001));
+}
+
+#[tokio::test]
+async fn parquet_that_can_not_be_made_is_refused_with_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = Kept::complete_in(dir.path(), &drifting()).await;
+    let received = kept.get(Version::Http1, &format!("{}&_format=parquet&_columns=id:int64", kept.pinned()), &[]).await;
+    assert_eq!(received.head.status, 406);
+    assert!(
+        received.whole().contains("the value of `id` in record 9000, counted from 0, is no int64"),
+        "{}",
+        received.whole()
+    );
+    let kept = Kept::complete(&drifting()).await;
+    let received = kept.get(Version::Http1, &format!("{}&_format=parquet", kept.pinned()), &[]).await;
+    assert_eq!(received.head.status, 406);
+    assert!(received.whole().contains("in memory alone") && received.whole().contains("`dir`"), "{}", received.whole());
 }

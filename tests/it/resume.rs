@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
@@ -60,10 +61,15 @@ const ORIGINAL: &str = "/orders?x=1";
 
 impl Kept {
     pub(super) async fn serve(how: As) -> Self {
+        Self::serve_from(how, None).await
+    }
+
+    /// A snapshot in the files of this folder, or in memory.
+    async fn serve_from(how: As, dir: Option<&Path>) -> Self {
         let settings = SnapshotSettings {
-            dir: None,
+            dir: dir.map(Path::to_owned),
             memory: 64 << 20,
-            disk: 0,
+            disk: 64 << 20,
             slow_reader: SlowReader::Wait,
             linger: Duration::from_secs(600),
             ahead: u64::MAX,
@@ -96,6 +102,15 @@ impl Kept {
         Self::complete_as(PLAIN, lines).await
     }
 
+    /// A complete snapshot of these lines in the files of this folder.
+    pub(super) async fn complete_in(dir: &Path, lines: &str) -> Self {
+        let mut kept = Self::serve_from(PLAIN, Some(dir)).await;
+        kept.append(lines);
+        kept.seal(complete(lines));
+        kept.snapshot.log().ended().await;
+        kept
+    }
+
     async fn complete_as(how: As, lines: &str) -> Self {
         let mut kept = Self::serve(how).await;
         kept.append(lines);
@@ -122,6 +137,10 @@ impl Kept {
 
     pub(super) async fn get(&self, version: Version, target: &str, fields: &[(&'static str, &str)]) -> Received {
         client::receive(version, self.address, request(Method::GET, target, fields)).await
+    }
+
+    pub(super) async fn ask(&self, version: Version, method: Method, target: &str) -> Received {
+        client::receive(version, self.address, request(method, target, &[])).await
     }
 
     /// A part of the pinned snapshot.

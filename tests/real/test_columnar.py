@@ -1,14 +1,15 @@
-"""Arrow streams: pyarrow, polars and DuckDB read what the records were, and notice a stream that broke."""
+"""Arrow streams and Parquet files: pyarrow, polars and DuckDB read what the records were, and notice a stream that broke."""
 
 import io
 import json
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import duckdb
 import polars
-import pyarrow
+import pyarrow.parquet
 import pytest
 import requests
 from harness.scripted import Server, send_json
@@ -78,17 +79,31 @@ def with_duckdb(body: bytes) -> list[dict]:
 READERS: dict[str, Callable[[bytes], list[dict]]] = {"pyarrow": with_pyarrow, "polars": with_polars, "duckdb": with_duckdb}
 
 
-def sent(url: str) -> tuple[bytes, bool]:
+def sent(url: str, media_type: str = "application/vnd.apache.arrow.stream") -> tuple[bytes, bool]:
     """The bytes of a body that came, and whether it ended cleanly."""
     pieces = []
     with requests.get(url, stream=True, headers={"Accept-Encoding": "identity"}, timeout=60) as response:
         assert response.status_code == 200, response.text
-        assert response.headers["Content-Type"] == "application/vnd.apache.arrow.stream"
+        assert response.headers["Content-Type"] == media_type
         try:
             pieces.extend(response.iter_content(None))
         except requests.exceptions.RequestException:
             return b"".join(pieces), False
     return b"".join(pieces), True
+
+
+def parquet_with_duckdb(body: bytes) -> list[dict]:
+    with tempfile.NamedTemporaryFile(dir="/dev/shm", suffix=".parquet") as file:
+        file.write(body)
+        file.flush()
+        return duckdb.sql(f"select * from read_parquet('{file.name}')").to_arrow_table().to_pylist()
+
+
+PARQUET_READERS: dict[str, Callable[[bytes], list[dict]]] = {
+    "pyarrow": lambda body: pyarrow.parquet.read_table(io.BytesIO(body)).to_pylist(),
+    "polars": lambda body: polars.read_parquet(io.BytesIO(body)).to_dicts(),
+    "duckdb": parquet_with_duckdb,
+}
 
 
 def is_refused(read: Callable[[bytes], list[dict]], body: bytes) -> bool:
@@ -180,3 +195,48 @@ def test_a_file_that_was_cut_between_two_messages_is_not_noticed(address):
         accepted = {reader: [cut for cut in cuts if not is_refused(READERS[reader], body[:cut])] for reader in ("pyarrow", "polars")}
         assert accepted["pyarrow"] == [start]
         assert start - 64 < accepted["polars"][0] <= start and accepted["polars"][-1] == start + 3
+
+
+def parquet(url: str) -> bytes:
+    body, is_clean = sent(url, "application/vnd.apache.parquet")
+    assert is_clean
+    return body
+
+
+@pytest.mark.parametrize("reader", PARQUET_READERS)
+def test_parquet_has_the_records_as_they_were(reader, address):
+    read = PARQUET_READERS[reader]
+    numbers = range(RECORDS_A_PAGE, (PAGES + 1) * RECORDS_A_PAGE)
+    expected = [record(number) | {"tags": f"[{number}]", "_more": None} for number in numbers]
+    assert read(parquet(f"{address}/cut/{PAGES}?_format=parquet")) == expected
+    # The last record has a text where the others have integers.
+    found = read(parquet(f"{address}/flip?_format=parquet"))
+    assert [row["id"] for row in found] == [*(str(number) for number in numbers[:-1]), "text"]
+    assert [row | {"id": 0} for row in found] == [row | {"id": 0} for row in expected]
+    *_, last = read(parquet(f"{address}/late?_format=parquet"))
+    assert json.loads(last["_more"]) == {"late.x": [1]}
+    odd = [flat(record) for record in ODD]
+    odd[1] |= {"big": "18446744073709551616", "/with/dot": "e", "with.dot": "d"}
+    assert [without_nulls(record) for record in read(parquet(f"{address}/odd?_format=parquet"))] == [without_nulls(record) for record in odd]
+
+
+@pytest.mark.parametrize("reader", PARQUET_READERS)
+def test_parquet_has_the_types_that_are_named(reader, address):
+    found = PARQUET_READERS[reader](parquet(f"{address}/flip?_format=parquet&_columns=id:utf8,total:float64,created:timestamp"))
+    assert found[0] == {"id": str(RECORDS_A_PAGE), "total": RECORDS_A_PAGE + 0.5, "created": datetime(2026, 1, 2, 3, 4, 5, 250_000, UTC)}
+    refused = requests.get(f"{address}/flip?_format=parquet&_columns=id:int64", timeout=60)
+    assert refused.status_code == 406 and "is no int64" in refused.json()["detail"], refused.text
+
+
+@pytest.mark.parametrize("reader", PARQUET_READERS)
+def test_parquet_that_was_cut_at_any_byte_is_refused(reader, address):
+    body = parquet(f"{address}/odd?_format=parquet")
+    read = PARQUET_READERS[reader]
+    assert len(read(body)) == len(ODD)
+    for cut in range(len(body)):
+        assert is_refused(read, body[:cut]), cut
+
+
+def test_a_collection_that_broke_has_no_parquet(address):
+    answer = requests.get(f"{address}/cut/3?_format=parquet", timeout=60)
+    assert answer.status_code == 500 and "broke after 1200 records" in answer.json()["detail"], answer.text

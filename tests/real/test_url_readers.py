@@ -12,6 +12,7 @@ from pathlib import Path
 
 import chdb
 import duckdb
+import pandas
 import polars
 import pyarrow.json
 import pytest
@@ -22,17 +23,28 @@ PLAIN = "_format=ndjson"
 SESSION = "_snapshot=~{name}"
 WAITING = "_snapshot=~{name}&_wait=complete"
 
+PARQUET = "_snapshot=~{name}&_format=parquet"
+
 
 def with_duckdb(url: str) -> list:
     """DuckDB's own HTTP client, which is an extension."""
     extensions = Path(find_spec("duckdb_extension_httpfs").origin).parent / "extensions" / f"v{duckdb.__version__}"
+    table = f"read_parquet('{url}')" if "parquet" in url else f"read_json('{url}', format = 'newline_delimited')"
     with duckdb.connect() as database:
         database.execute(f"load '{extensions / 'httpfs.duckdb_extension'}'")
-        return [row[0] for row in database.execute(f"select id from read_json('{url}', format = 'newline_delimited')").fetchall()]
+        return [row[0] for row in database.execute(f"select id from {table}").fetchall()]
 
 
 def with_polars(url: str) -> list:
     return polars.scan_ndjson(url).select("id").collect()["id"].to_list()
+
+
+def with_polars_parquet(url: str) -> list:
+    return polars.scan_parquet(url).select("id").collect()["id"].to_list()
+
+
+def with_pandas_parquet(url: str) -> list:
+    return pandas.read_parquet(url, columns=["id"])["id"].tolist()
 
 
 def with_clickhouse(url: str) -> list:
@@ -52,6 +64,9 @@ READERS = {
     "polars": (with_polars, [WAITING]),
     "clickhouse": (with_clickhouse, [PLAIN, SESSION, WAITING]),
     "pyarrow": (with_pyarrow, [PLAIN, SESSION, WAITING]),
+    "duckdb-parquet": (with_duckdb, [PARQUET]),
+    "polars-parquet": (with_polars_parquet, [PARQUET]),
+    "pandas-parquet": (with_pandas_parquet, ["_format=parquet", PARQUET]),
 }
 CASES = [(name, query) for name, (_, queries) in READERS.items() for query in queries]
 

@@ -43,10 +43,10 @@ pub(super) struct FetchArguments {
     #[command(flatten)]
     target: CrawlArguments,
     /// Write to this file instead of stdout; until it is complete its records are in FILE.part, which the same command resumes. A name that ends
-    /// with `.csv`, `.tsv`, `.json` or `.geojson` says the format, and `.gz` or `.zst` behind it the compression
+    /// with `.csv`, `.tsv`, `.json`, `.geojson` or `.parquet` says the format, and `.gz` or `.zst` behind it the compression
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Format of the output: `ndjson`, `json`, `geojson`, `json-seq`, `geojson-seq`, `csv`, `csv-excel`, `tsv` or `arrow` [default: by the name of the
+    /// Format of the output: `ndjson`, `json`, `geojson`, `json-seq`, `geojson-seq`, `csv`, `csv-excel`, `tsv`, `arrow` or `parquet` [default: by the name of the
     /// file, or ndjson]
     #[arg(long, value_name = "NAME", value_parser = format)]
     format: Option<Format>,
@@ -98,12 +98,17 @@ pub(super) async fn run(arguments: FetchArguments) -> Exit {
         eprintln!("hint: name another --output, or delete the file");
         return Exit::Usage;
     }
+    let part = file.filter(|file| arguments.max_records.is_none() && may_be_renamed_to(file));
+    if part.is_none() && format.needs_all() {
+        eprintln!("error: parquet is written when all records are there, and they wait in a file");
+        eprintln!("hint: name a file with --output, without --max-records");
+        return Exit::Usage;
+    }
     if let Some(file) = file.filter(|_| arguments.restart)
         && let Err(error) = PartialFile::of(file).discard()
     {
         return report(&FetchEnd::Unwritable(error), 0, "nothing was deleted");
     }
-    let part = file.filter(|file| arguments.max_records.is_none() && may_be_renamed_to(file));
     if let Some(file) = part {
         let fields = if arguments.changed_headers { HeaderPolicy::Changed } else { HeaderPolicy::AsBegun };
         let Fetched { ended, records, left } = PartialFile::of(file).fetch(crawl, fields, &format).await;

@@ -16,8 +16,8 @@ use crate::snapshot::{Log, ReaderEvent};
 const PIECE: usize = 8 * 1024;
 
 /// Extensions of formats and compressions that unpage does not write: NDJSON under such a name would be taken for one of them.
-const ELSEWHERE: [&str; 14] =
-    ["7z", "avro", "br", "bz2", "feather", "lz4", "orc", "parquet", "sqlite", "xls", "xlsx", "xml", "xz", "zip"];
+const ELSEWHERE: [&str; 13] =
+    ["7z", "avro", "br", "bz2", "feather", "lz4", "orc", "sqlite", "xls", "xlsx", "xml", "xz", "zip"];
 
 #[derive(Debug)]
 pub(super) struct OutputFormat {
@@ -63,7 +63,7 @@ impl OutputFormat {
         let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
         if named.is_none() && ELSEWHERE.contains(&extension) {
             return Err(format!(
-                "--output: unpage writes no `{extension}`: name the file *.ndjson, *.json, *.csv or *.arrow, with .gz or .zst behind it; or say --format"
+                "--output: unpage writes no `{extension}`: name the file *.ndjson, *.json, *.csv, *.arrow or *.parquet, with .gz or .zst behind it; or say --format"
             ));
         }
         let format = named.or(by_name.map(|(format, _)| format)).unwrap_or_default();
@@ -80,6 +80,11 @@ impl OutputFormat {
         self.format == Format::Ndjson && self.coding.is_none()
     }
 
+    /// Returns true where the output can only be written when all records are there.
+    pub(super) fn needs_all(&self) -> bool {
+        self.format.passes() > 1
+    }
+
     pub(super) fn encoder(&self) -> OutputEncoder {
         let encoder = self.format.encoder(RecordOffset::default(), self.columns.as_deref());
         OutputEncoder { encoder, compressor: self.coding.map(Compressor::new), encoded: BytesMut::new() }
@@ -89,16 +94,20 @@ impl OutputFormat {
     pub(super) async fn encode(&self, log: &Log, to: &Path) -> Result<(), FetchEnd> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", to.display()));
         let mut file = tokio::fs::File::create(to).await.map_err(|error| FetchEnd::Unwritable(named(error)))?;
-        let mut reader = log.reader(0, None).map_err(|gone| FetchEnd::Unwritable(named(io::Error::other(gone))))?;
         let mut encoder = self.encoder();
-        loop {
-            match reader.next().await {
-                Ok(ReaderEvent::Bytes(bytes)) => encoder.write(&bytes, &mut file).await?,
-                Ok(ReaderEvent::Complete(_)) => return encoder.finish(&mut file).await,
-                Ok(ReaderEvent::Stop) => return Err(FetchEnd::Interrupted),
-                Err(failure) => return Err(FetchEnd::Broken((*failure).clone())),
+        for pass in 1..=self.format.passes() {
+            let mut reader = log.reader(0, None).map_err(|gone| FetchEnd::Unwritable(named(io::Error::other(gone))))?;
+            loop {
+                match reader.next().await {
+                    Ok(ReaderEvent::Bytes(bytes)) => encoder.write(&bytes, &mut file).await?,
+                    Ok(ReaderEvent::Complete(_)) if pass < self.format.passes() => break encoder.end_pass()?,
+                    Ok(ReaderEvent::Complete(_)) => break encoder.finish(&mut file).await?,
+                    Ok(ReaderEvent::Stop) => return Err(FetchEnd::Interrupted),
+                    Err(failure) => return Err(FetchEnd::Broken((*failure).clone())),
+                }
             }
         }
+        Ok(())
     }
 
     /// Returns the check of the records from this one on.
@@ -127,6 +136,11 @@ impl OutputEncoder {
             self.put(CompressorStep::Take, output).await.map_err(FetchEnd::Unwritable)?;
         }
         output.flush().await.map_err(FetchEnd::Unwritable)
+    }
+
+    /// Ends a pass over all records, which come again.
+    fn end_pass(&mut self) -> Result<(), FetchEnd> {
+        self.encoder.as_mut().map_or(Ok(()), |encoder| encoder.end_pass().map_err(FetchEnd::Unencodable))
     }
 
     /// Writes the end behind the last record.
@@ -175,7 +189,7 @@ mod tests {
             let named = OutputFormat::new(Some(Format::Tsv), None, Some(Path::new(file)), None).unwrap();
             assert_eq!((named.format, named.coding), (Format::Tsv, coding), "{file}");
         }
-        for file in ["orders.parquet", "orders.csv.bz2", "orders.XLSX"] {
+        for file in ["orders.orc", "orders.csv.bz2", "orders.XLSX"] {
             assert!(OutputFormat::new(None, None, Some(Path::new(file)), None).is_err(), "{file}");
             assert!(OutputFormat::new(Some(Format::Ndjson), None, Some(Path::new(file)), None).is_ok(), "{file}");
         }

@@ -29,7 +29,7 @@ pub use self::reader::{Reader, ReaderEvent};
 use self::tiers::Tiers;
 pub use self::writer::Writer;
 use super::seal::Seal;
-use super::storage::{LogStorage, StoredExtent};
+use super::storage::{DerivedFile, LogStorage, StoredExtent};
 use crate::config::{SlowReader, SnapshotSettings};
 use crate::format::{RecordOffset, ndjson};
 
@@ -183,6 +183,11 @@ impl Log {
     /// Returns the number of bytes in memory that are nowhere else.
     pub fn bytes_in_memory_alone(&self) -> u64 {
         self.shared.lock().tiers.held_alone()
+    }
+
+    /// Creates a file for bytes that are made of the log; returns `None` where the log is in memory alone.
+    pub(super) fn create_derived(&self) -> io::Result<Option<DerivedFile>> {
+        self.shared.storage.create_derived()
     }
 
     pub fn stored_bytes(&self) -> u64 {

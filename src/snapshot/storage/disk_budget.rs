@@ -66,7 +66,7 @@ impl DiskBudget {
     }
 
     /// Takes `bytes`. While there is no room for them, another snapshot has to be deleted.
-    fn take(&self, bytes: u64) -> Result<(), NoRoom> {
+    pub(super) fn take(&self, bytes: u64) -> Result<(), NoRoom> {
         let add = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.limit);
         while let Err(used) = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add) {
             // The lock is not held during the call: the deletion gives its bytes back here.
@@ -79,7 +79,7 @@ impl DiskBudget {
         Ok(())
     }
 
-    fn give(&self, bytes: u64) {
+    pub(super) fn give(&self, bytes: u64) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
@@ -121,6 +121,10 @@ impl FileClaim {
     pub(super) fn with_loss_policy(mut self, loss_policy: LossPolicy) -> Self {
         self.loss_policy = loss_policy;
         self
+    }
+
+    pub(super) fn budget(&self) -> &Arc<DiskBudget> {
+        &self.budget
     }
 
     pub(super) fn loss_policy(&self) -> LossPolicy {

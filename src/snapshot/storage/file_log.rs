@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use twox_hash::XxHash3_64;
 
 use super::contents::{LogEntry, LossPolicy};
+use super::derived_file::DerivedFile;
 use super::disk_budget::{Epoch, FileClaim};
 use super::error::WriteError;
 use super::file_io::{self, PIECE, each_piece, read_some, write_all};
@@ -197,6 +198,11 @@ impl FileLog {
     /// Returns the tasks that write files of this storage.
     pub(super) fn writes(&self) -> &TaskTracker {
         self.claim.lines.open_files().writes()
+    }
+
+    /// Creates a file for bytes that are made of the log.
+    pub(super) fn create_derived(&self) -> io::Result<DerivedFile> {
+        DerivedFile::create(&self.claim)
     }
 
     pub(super) fn loss_policy(&self) -> LossPolicy {

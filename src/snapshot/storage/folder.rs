@@ -18,6 +18,9 @@ use crate::snapshot::seal::Seal;
 const LINES: &str = ndjson::SUFFIX;
 const JOURNAL: &str = ".journal";
 
+/// Beginning of the names of files that were made of snapshots.
+pub(super) const DERIVED: &str = "derived-";
+
 /// Folder that is locked for this process, by the file that [`Folder::open`] returns.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -42,7 +45,7 @@ pub(super) struct FolderContents {
 enum FileKind {
     Lines(SnapshotId),
     Journal(SnapshotId),
-    /// Unfinished file of a secret or of the sessions.
+    /// Unfinished file of a secret or of the sessions, or one that was made of a snapshot.
     Temporary,
 }
 
@@ -160,7 +163,7 @@ impl FileKind {
         let lines = name.strip_suffix(LINES).map(|id| id.parse().map(Self::Lines));
         let journal = || name.strip_suffix(JOURNAL).map(|id| id.parse().map(Self::Journal));
         let temporary = || {
-            (["secret-", "sessions-"].iter().any(|start| name.starts_with(start)) && name.ends_with(".tmp"))
+            (["secret-", "sessions-", DERIVED].iter().any(|start| name.starts_with(start)) && name.ends_with(".tmp"))
                 .then_some(Ok(Self::Temporary))
         };
         lines.or_else(journal).or_else(temporary)?.ok()

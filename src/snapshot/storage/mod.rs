@@ -5,6 +5,7 @@
 //! `folder_storage.rs`; [`Storage::open`] chooses it.
 
 mod contents;
+mod derived_file;
 mod disk_budget;
 mod error;
 mod file_io;
@@ -26,6 +27,7 @@ use tokio::runtime::Handle;
 
 pub use self::contents::StoredSnapshot;
 pub(super) use self::contents::{LogEntry, LossPolicy, Recovered, SECRET_LEN, StoredExtent};
+pub(super) use self::derived_file::DerivedFile;
 pub(super) use self::error::WriteError;
 pub use self::error::{ReopenError, StoreError};
 use self::file_log::FileLog;
@@ -210,6 +212,14 @@ impl LogStorage {
         match self {
             Self::Memory => Err(io::ErrorKind::NotFound.into()),
             Self::Files(files) => files.read(at, most),
+        }
+    }
+
+    /// Creates a file for bytes that are made of the log; returns `None` where the log is in memory alone.
+    pub(super) fn create_derived(&self) -> io::Result<Option<DerivedFile>> {
+        match self {
+            Self::Memory => Ok(None),
+            Self::Files(files) => files.create_derived().map(Some),
         }
     }
 

@@ -140,7 +140,7 @@ impl NamedFile {
         name
     }
 
-    pub(super) fn open_files(&self) -> &OpenFiles {
+    pub(super) fn open_files(&self) -> &Arc<OpenFiles> {
         &self.open_files
     }
 

@@ -1,0 +1,335 @@
+//! Bytes of a complete snapshot in a format that needs all records before its first byte: made once and on demand, in a file.
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+use super::log::{Evicted, Log, Reader, ReaderEvent};
+use super::storage::{DerivedFile, WriteError};
+use crate::error::{Failure, Fault};
+use crate::format::{ColumnNames, Encoder, EncodingError, Format, RecordOffset};
+
+/// Limit of files that are made at a time. Each takes a thread that may wait for the disk, the memory of a row group, and most of a core.
+static PERMITS: Semaphore = Semaphore::const_new(2);
+
+/// Number of files of one snapshot, the last requested ones: requests name the columns.
+const MOST: usize = 8;
+
+/// Number of bytes that are read at once.
+const FRAME: usize = 64 * 1024;
+
+/// Files that were made of one snapshot.
+#[derive(Debug, Default)]
+pub(super) struct Derivations(Mutex<Vec<Derivation>>);
+
+/// One of them, or one that is being made: `None` until it is known how that ended.
+#[derive(Debug)]
+struct Derivation {
+    format: Format,
+    columns: Option<ColumnNames>,
+    result: watch::Receiver<Option<DerivationResult>>,
+}
+
+type DerivationResult = Result<Arc<DerivedFile>, Arc<Failure>>;
+
+/// The bytes of a complete snapshot in a format. The snapshot is kept as long as this is.
+#[derive(Debug)]
+pub struct DerivedBytes {
+    file: Arc<DerivedFile>,
+    log: Log,
+}
+
+/// Reader of such bytes, from one to another.
+#[derive(Debug)]
+pub struct DerivedReader {
+    file: Arc<DerivedFile>,
+    position: u64,
+    end: u64,
+    /// Read under way, on a thread that may wait for the disk.
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
+    /// The last bytes, whose buffer is used again once they have been sent.
+    last: Bytes,
+    /// Reader at the end of the log, which tells the proof. A snapshot without a reader may be evicted.
+    log: Reader,
+}
+
+impl Derivations {
+    /// Makes the file at the first call, and again after a failure. It is made to its end although its requester leaves: a client that asks
+    /// again after a timeout finds it.
+    pub(super) async fn get(&self, log: &Log, format: Format, columns: Option<&ColumnNames>) -> DerivationResult {
+        let mut result = {
+            let mut known = self.0.lock();
+            known.retain(|one| !matches!(&*one.result.borrow(), Some(Err(_))));
+            let place = known.iter().position(|one| one.format == format && one.columns.as_ref() == columns);
+            let found = match place {
+                Some(place) => known.remove(place),
+                None => Derivation { format, columns: columns.cloned(), result: start(log, format, columns)? },
+            };
+            let result = found.result.clone();
+            known.push(found);
+            let excess = known.len().saturating_sub(MOST);
+            known.drain(..excess);
+            result
+        };
+        let ended = result.wait_for(Option::is_some).await.ok().and_then(|ended| ended.clone());
+        ended.unwrap_or_else(|| Err(Arc::new(stopped("its making was cancelled"))))
+    }
+}
+
+impl DerivedBytes {
+    pub(super) fn new(file: Arc<DerivedFile>, log: &Log) -> Self {
+        Self { file, log: log.clone() }
+    }
+
+    /// Returns the number of bytes.
+    pub fn length(&self) -> u64 {
+        self.file.length()
+    }
+
+    /// Creates a reader that starts at the byte `at` and stops before the byte `end`, or behind the last one.
+    pub fn reader(&self, at: u64, end: Option<u64>) -> Result<DerivedReader, Evicted> {
+        let reader = self.log.reader(self.log.extent().bytes, None)?;
+        let end = end.unwrap_or(u64::MAX).min(self.length());
+        let (file, last) = (Arc::clone(&self.file), Bytes::new());
+        Ok(DerivedReader { file, position: at, end, reading: None, last, log: reader })
+    }
+}
+
+impl DerivedReader {
+    /// Reads the next bytes. [`ReaderEvent::Complete`] comes only after the last byte of the whole.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<ReaderEvent, Arc<Failure>>> {
+        if self.position >= self.end {
+            let is_whole = self.end == self.file.length();
+            return if is_whole { self.log.poll_next(context) } else { Poll::Ready(Ok(ReaderEvent::Stop)) };
+        }
+        let most = usize::try_from(self.end - self.position).unwrap_or(usize::MAX).min(FRAME);
+        let bytes = ready!(self.poll_file(most, context)).map_err(|error| Arc::new(unwritable(&error)))?;
+        self.position += bytes.len() as u64;
+        self.last = bytes.clone();
+        Poll::Ready(Ok(ReaderEvent::Bytes(bytes)))
+    }
+
+    fn poll_file(&mut self, most: usize, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        if self.reading.is_none() {
+            let buffer = std::mem::take(&mut self.last).try_into_mut().unwrap_or_default();
+            if let Some(read) = self.file.read_cached(self.position, most, buffer).transpose() {
+                return Poll::Ready(read);
+            }
+        }
+        let (file, at) = (&self.file, self.position);
+        let reading = self.reading.get_or_insert_with(|| {
+            let file = Arc::clone(file);
+            tokio::task::spawn_blocking(move || file.read(at, most))
+        });
+        let read = ready!(std::pin::Pin::new(reading).poll(context));
+        self.reading = None;
+        Poll::Ready(read.map_err(io::Error::other).flatten())
+    }
+}
+
+/// Starts to make the file.
+fn start(
+    log: &Log,
+    format: Format,
+    columns: Option<&ColumnNames>,
+) -> Result<watch::Receiver<Option<DerivationResult>>, Arc<Failure>> {
+    let encoder = format.encoder(RecordOffset::default(), columns.map(|columns| &columns[..]));
+    let (Some(encoder), Ok(runtime)) = (encoder, Handle::try_current()) else {
+        return Err(Arc::new(stopped("there is nothing that can make it")));
+    };
+    let file = log.create_derived().map_err(|error| Arc::new(unwritable(&error)))?;
+    let file = file.ok_or_else(|| Arc::new(in_memory(format)))?;
+    let (told, result) = watch::channel(None);
+    let (log, thread) = (log.clone(), runtime.clone());
+    // Its result is only sent through the channel.
+    drop(runtime.spawn(async move {
+        let _permit = PERMITS.acquire().await;
+        let making = Making { log, passes: format.passes(), told: told.clone() };
+        let made = thread.clone().spawn_blocking(move || thread.block_on(making.run(encoder, file))).await;
+        let made = made.unwrap_or_else(|_| Err(stopped("its making was cancelled")));
+        told.send_replace(Some(made.map(Arc::new).map_err(|failure| {
+            tracing::warn!("a snapshot can't be had as {}: {failure}", format.name());
+            Arc::new(failure)
+        })));
+    }));
+    Ok(result)
+}
+
+/// Translation of a complete log into a file.
+struct Making {
+    log: Log,
+    passes: u8,
+    told: watch::Sender<Option<DerivationResult>>,
+}
+
+impl Making {
+    async fn run(self, mut encoder: Encoder, mut file: DerivedFile) -> Result<DerivedFile, Failure> {
+        let mut out = BytesMut::new();
+        for _ in 1..self.passes {
+            self.pass(&mut encoder, &mut out, &mut file).await?;
+            encoder.end_pass().map_err(unencodable)?;
+        }
+        self.pass(&mut encoder, &mut out, &mut file).await?;
+        encoder.finish(&mut out).map_err(unencodable)?;
+        self.append(&mut out, &mut file)?;
+        Ok(file)
+    }
+
+    /// Encodes the whole log, up to its proven end.
+    async fn pass(&self, encoder: &mut Encoder, out: &mut BytesMut, file: &mut DerivedFile) -> Result<(), Failure> {
+        let mut reader = self.log.reader(0, None).map_err(|gone| stopped(&gone.to_string()))?;
+        loop {
+            match reader.next().await {
+                Ok(ReaderEvent::Bytes(bytes)) => encoder.push(&bytes, out).map_err(unencodable)?,
+                Ok(ReaderEvent::Complete(_)) => return Ok(()),
+                Ok(ReaderEvent::Stop) => return Err(stopped("the snapshot has no end")),
+                Err(failure) => return Err((*failure).clone()),
+            }
+            if self.told.is_closed() {
+                return Err(stopped("the snapshot is kept no more"));
+            }
+            self.append(out, file)?;
+        }
+    }
+
+    fn append(&self, out: &mut BytesMut, file: &mut DerivedFile) -> Result<(), Failure> {
+        if out.is_empty() {
+            return Ok(());
+        }
+        file.append(&out.split()).map_err(|error| match error {
+            WriteError::Io(error) => unwritable(&error),
+            WriteError::NoRoom | WriteError::Changed => {
+                let log = bytesize::ByteSize(self.log.extent().bytes);
+                let message =
+                    format!("the snapshot of {log} has no room for its records in another format on the disk");
+                Failure::new(Fault::Stopped, message, "raise `disk` in [snapshots], or ask for `csv` or `ndjson`")
+            }
+        })
+    }
+}
+
+/// Failure of a format that can't express a record.
+fn unencodable(EncodingError { message, hint }: EncodingError) -> Failure {
+    Failure::new(Fault::RefusedClient(StatusCode::NOT_ACCEPTABLE), message, hint)
+}
+
+fn unwritable(error: &io::Error) -> Failure {
+    let message = format!("the file of a snapshot in another format can't be written or read: {error}");
+    Failure::new(Fault::Stopped, message, "check the folder of the snapshots, and ask again")
+}
+
+fn stopped(reason: &str) -> Failure {
+    Failure::new(Fault::Stopped, format!("the snapshot was not put into another format: {reason}"), "ask again")
+}
+
+/// Failure of a snapshot without a file: one that the upstream forbids to store, or of a process without a folder.
+fn in_memory(format: Format) -> Failure {
+    let message = format!("`{}` is made in a file, and this snapshot is in memory alone", format.name());
+    let hint = "ask for `arrow` or `csv`; or set `dir` and `disk` in [snapshots], unless the request or the upstream forbids to store it (no-store)";
+    Failure::new(Fault::RefusedClient(StatusCode::NOT_ACCEPTABLE), message, hint)
+}
+
+#[cfg(feature = "columnar")]
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::pin::pin;
+    use std::task::Waker;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::batch::Batch;
+    use crate::config::SnapshotSettings;
+    use crate::pagination::verdict::Verdict;
+    use crate::snapshot::facts::Birth;
+    use crate::snapshot::seal::Seal;
+    use crate::snapshot::snapshot::Snapshot;
+    use crate::snapshot::store::Store;
+
+    const RECORDS: u64 = 20_000;
+
+    /// Creates a complete snapshot in a folder, whose budget has this number of bytes beside the snapshot.
+    async fn snapshot(dir: Option<&Path>, beside: u64) -> (Store, Snapshot) {
+        let lines: String = (0..RECORDS).map(|id| format!("{{\"id\":{id},\"odd\":{}}}\n", id % 2 == 1)).collect();
+        let dir = dir.map(Path::to_owned);
+        let disk = lines.len() as u64 + 8_192 + beside;
+        let store = Store::open(SnapshotSettings { dir, disk, ..SnapshotSettings::in_test() }).unwrap();
+        let (id, birth) = (store.new_id(), Birth::in_test("/orders"));
+        let (mut writer, log) = store.create(id, &birth);
+        writer.append(Batch::new(Bytes::from(lines), RECORDS));
+        writer.seal(Seal::Complete(Verdict::in_test(RECORDS, 1)));
+        log.ended().await;
+        (store, Snapshot::new(id, birth.key, birth.facts, log, birth.retention, Duration::ZERO))
+    }
+
+    fn made(dir: &Path) -> usize {
+        let names = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_str().unwrap().starts_with("derived-")).count()
+    }
+
+    async fn bytes(mut reader: DerivedReader) -> (Vec<u8>, ReaderEvent) {
+        let mut bytes = Vec::new();
+        loop {
+            match std::future::poll_fn(|context| reader.poll_next(context)).await.unwrap() {
+                ReaderEvent::Bytes(more) => bytes.extend_from_slice(&more),
+                end => return (bytes, end),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_is_made_once_even_if_its_requester_leaves_and_goes_with_its_snapshot() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, snapshot) = snapshot(Some(dir.path()), 1 << 20).await;
+        let before = store.on_disk();
+        let _left = pin!(snapshot.derived(Format::Parquet, None)).poll(&mut Context::from_waker(Waker::noop()));
+        let (one, other) =
+            tokio::join!(snapshot.derived(Format::Parquet, None), snapshot.derived(Format::Parquet, None));
+        let (one, other) = (one.unwrap(), other.unwrap());
+        assert!(Arc::ptr_eq(&one.file, &other.file) && made(dir.path()) == 1);
+        assert_eq!(store.on_disk(), before + one.length());
+        let (whole, end) = bytes(one.reader(0, None).unwrap()).await;
+        assert!(matches!(end, ReaderEvent::Complete(_)) && whole.len() as u64 == one.length());
+        assert!(whole.starts_with(b"PAR1") && whole.ends_with(b"PAR1"));
+        let (part, end) = bytes(one.reader(2, Some(9)).unwrap()).await;
+        assert!(matches!(end, ReaderEvent::Stop) && part == whole[2..9]);
+        drop((one, other, snapshot));
+        assert_eq!((store.on_disk(), made(dir.path())), (before, 0));
+    }
+
+    #[tokio::test]
+    async fn a_failure_says_why_gives_its_room_back_and_is_tried_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, snapshot) = snapshot(Some(dir.path()), 500).await;
+        let before = store.on_disk();
+        for _ in 0..2 {
+            let failure = snapshot.derived(Format::Parquet, None).await.unwrap_err();
+            assert!(failure.message.contains("no room") && failure.hint.contains("`disk`"), "{failure}");
+        }
+        let columns: ColumnNames = "id:bool".parse().unwrap();
+        let failure = snapshot.derived(Format::Parquet, Some(&columns)).await.unwrap_err();
+        assert_eq!(failure.message, "the value of `id` in record 0, counted from 0, is no bool");
+        assert_eq!((store.on_disk(), made(dir.path())), (before, 0));
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_has_a_few_files_and_one_in_memory_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_store, kept) = snapshot(Some(dir.path()), 1 << 24).await;
+        for number in 0..=MOST {
+            let columns: ColumnNames = format!("id,c{number}").parse().unwrap();
+            kept.derived(Format::Parquet, Some(&columns)).await.unwrap();
+        }
+        assert_eq!(made(dir.path()), MOST);
+        let (_store, kept) = snapshot(None, 0).await;
+        let failure = kept.derived(Format::Parquet, None).await.unwrap_err();
+        assert!(failure.hint.contains("`dir`"), "{failure:?}");
+    }
+}
