@@ -1,6 +1,7 @@
 //! Listeners of `serve`: bound, or inherited, with their certificates.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::inherited_sockets::InheritedSockets;
@@ -40,6 +41,17 @@ pub(super) async fn bind(config: &Config) -> Result<Listeners, String> {
     Ok(Listeners { proxy, admin, certificates })
 }
 
+/// Parses the value of `--listen`. Errors: no address, with examples of one.
+pub(super) fn listen_argument(text: &str) -> Result<ListenAddress, String> {
+    let hint = "write 127.0.0.1:8080, 0.0.0.0:8080 for every interface, unix:PATH or fd:NAME";
+    text.parse().map_err(|error| format!("{error}; {hint}"))
+}
+
+/// Parses the value of `--admin`. Errors: no address, with an example of one.
+pub(super) fn admin_argument(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "not an address and port; write 127.0.0.1:9090".to_owned())
+}
+
 async fn listener(address: &ListenAddress, mode: u32, inherited: &mut InheritedSockets) -> io::Result<Listener> {
     match address {
         ListenAddress::Tcp(address) | ListenAddress::PlainTcp(address) => Listener::tcp(*address).await,
@@ -49,10 +61,38 @@ async fn listener(address: &ListenAddress, mode: u32, inherited: &mut InheritedS
 }
 
 fn taken(address: &ListenAddress, key: &str, error: &io::Error) -> String {
+    let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
     let remedy = match address {
+        ListenAddress::Tcp(_) | ListenAddress::PlainTcp(_) if is_refused => {
+            "a port from 1024 on, or let unpage open lower ones (CAP_NET_BIND_SERVICE, or a socket of systemd)"
+        }
         ListenAddress::Tcp(_) | ListenAddress::PlainTcp(_) => "a free address",
         ListenAddress::Unix(_) => "a path in a folder that unpage may write, on which no process listens",
         ListenAddress::Inherited(_) => "a socket of the unit's FileDescriptorName",
     };
     format!("error: can't listen on {address}: {error}\nhint: set {key} to {remedy}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_port_is_no_taken_one() {
+        let address = "127.0.0.1:80".parse().unwrap();
+        for (kind, remedy) in [
+            (io::ErrorKind::AddrInUse, "to a free address"),
+            (io::ErrorKind::PermissionDenied, "to a port from 1024 on, "),
+        ] {
+            let said = taken(&address, "`listen`", &kind.into());
+            assert!(said.contains(remedy), "{said}");
+        }
+    }
+
+    #[test]
+    fn an_argument_that_is_no_address_is_told_what_one_looks_like() {
+        assert!(listen_argument("127.0.0.1:8080").is_ok() && admin_argument("[::1]:9090").is_ok());
+        assert!(listen_argument("localhost:8080").unwrap_err().contains("write 127.0.0.1:8080"));
+        assert!(admin_argument(":9090").unwrap_err().contains("write 127.0.0.1:9090"));
+    }
 }

@@ -51,10 +51,10 @@ pub(super) struct ServeArguments {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["file", "config"])]
     preset: Option<String>,
     /// Address to listen on, several times for several: 127.0.0.1:8080, unix:PATH, or fd:NAME for a socket of the service manager; overrides the configuration [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = listeners::listen_argument)]
     listen: Vec<ListenAddress>,
     /// Address of /metrics, /snapshots, /healthz and /readyz; on other addresses than loopback it needs admin_token, or --admin-open; overrides the configuration [default: none]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = listeners::admin_argument)]
     admin: Option<SocketAddr>,
     /// Let every client that reaches --admin read it, where it is not on loopback and the configuration has no admin_token
     #[arg(long)]
