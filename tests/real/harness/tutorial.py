@@ -99,7 +99,9 @@ class Tutorial:
         self.folder = place / "work"
         self.folder.mkdir()
         path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
-        self.environment = {**os.environ, "HOME": str(place), "XDG_CACHE_HOME": str(place / "cache"), "PATH": path}
+        # pip's notice of a newer pip comes once a week, and is no part of the page.
+        own = {"HOME": str(place), "XDG_CACHE_HOME": str(place / "cache"), "PATH": path, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        self.environment = {**os.environ, **own}
         self.terminals: dict[str, Child] = {}
         #: Bytes of a terminal's output that were compared.
         self.compared: dict[str, int] = {}
