@@ -57,6 +57,7 @@ release_builds() {
   rm -f "$CARGO_TARGET_DIR/release/unpage"
   step "cargo build --release" cargo build --locked --release
   step "cost" cargo bench --locked --package unpage-upstream --bench cost
+  step "a static binary" static_binary
   step "the splitter with NEON" neon
   step "fuzz" fuzz
 }
@@ -110,6 +111,7 @@ debian_packages() {
   need dpkg-buildpackage dpkg-dev
   need lintian lintian
   need mmdebstrap mmdebstrap
+  need buildah buildah
   need valgrind valgrind
   need python3 python3 python3-venv
   need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
@@ -203,6 +205,12 @@ fingerprint() {
 # Those that are ignored elsewhere need what was installed here.
 rust_tests() {
   timeout 2400 cargo test --locked --no-fail-fast -- --include-ignored 2>&1 | tee "$rust_log"
+}
+
+# For the image, which is what is tried of it: a second release build would take five minutes. What it takes of the first one is its size.
+static_binary() {
+  cargo rustc --locked --quiet --bin unpage -- -C target-feature=+crt-static -C strip=symbols &&
+    install -D "$CARGO_TARGET_DIR/debug/unpage" "$CARGO_TARGET_DIR/static/unpage"
 }
 
 # The masks of AArch64, which no other test runs: the splitter's unit tests alone, under an emulator.
