@@ -163,7 +163,7 @@ upstream = "a"
     assert_eq!(a.upstream.http, HttpVersion::Http2);
     assert_eq!(a.upstream.timeouts.idle, Duration::from_secs(90));
     assert_eq!(a.upstream.retry.wait.as_ref().unwrap().1, Duration::from_millis(1));
-    let [Credential::Fixed(SecretPlace::Header(name, form), secret)] = &*a.upstream.credentials.all else {
+    let [Credential::Fixed(SecretPlace::Header(name, form), secret)] = a.upstream.credentials.of(0) else {
         panic!("{:?}", a.upstream.credentials)
     };
     let value = form.value(secret.expose()).unwrap();
@@ -236,7 +236,7 @@ fn load_reads_a_file_and_its_secrets() {
     );
     fs::write(&file, text).unwrap();
     let config = Config::load(&file).unwrap();
-    let [Credential::Fixed(SecretPlace::Query(name), value)] = &*config.collections[0].upstream.credentials.all else {
+    let [Credential::Fixed(SecretPlace::Query(name), value)] = config.collections[0].upstream.credentials.of(0) else {
         panic!()
     };
     assert_eq!((name.as_str(), value.expose(), value.file()), ("key", "s3cret", Some(&*secret)));

@@ -27,7 +27,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::config::{Collection, Credentials, Scope, SecretPlace, Upstream, written};
+use crate::config::{Collection, Credential, Scope, SecretPlace, Upstream, written};
 use crate::pagination::{PageRequest, Pagination, PartOrder};
 
 /// Version of the layout.
@@ -123,14 +123,17 @@ pub fn of_upstream(upstream: &Upstream, part: &mut dyn FnMut(&[u8])) {
     let Upstream { accept, headers, credentials, client_cert, .. } = upstream;
     named("accept", accept, part);
     headers.iter().for_each(|(name, value)| named("configured", field(name, value), part));
-    configured(credentials, "?").for_each(|credential| named("credentials", credential, part));
+    for (number, member) in credentials.members.iter().enumerate() {
+        named_some("member", credentials.are_pooled().then(|| number.to_string()), part);
+        configured(member, "?").for_each(|credential| named("credentials", credential, part));
+    }
     // Its file stays where the certificate is renewed.
     named_some("client_cert", client_cert.as_ref().map(|files| files.cert.as_os_str().as_encoded_bytes()), part);
 }
 
 /// Returns what each of the configured credentials adds to a request, as a field or, behind `mark`, as a parameter.
-fn configured(credentials: &Credentials, mark: &str) -> impl Iterator<Item = Vec<u8>> {
-    credentials.all.iter().filter_map(move |credential| {
+fn configured(credentials: &[Credential], mark: &str) -> impl Iterator<Item = Vec<u8>> {
+    credentials.iter().filter_map(move |credential| {
         let text = credential.identity();
         match credential.place() {
             SecretPlace::Header(name, form) => Some(field(name, &form.value(&text)?)),

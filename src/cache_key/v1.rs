@@ -28,7 +28,7 @@ pub fn shared(
     let Upstream { url, accept, headers, credentials, .. } = request.upstream;
     let scope = if sharing.scope == Scope::Public { "Public" } else { "Caller" };
     let moment: Option<Duration> = request.valid_at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    let credentials = configured(credentials, "").next().unwrap_or_default();
+    let credentials = configured(credentials.of(0), "").next().unwrap_or_default();
     let PageRequest { method, url: first, headers: sent, .. } = request.first;
     let parts = [
         format!("{path:?} {upstream_path:?} {default_body:?} {scope}").into_bytes(),

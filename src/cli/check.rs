@@ -8,7 +8,7 @@ use super::Exit;
 use super::absent_secrets::SecretsOrNone;
 use super::check_files::{self, FileFlaw};
 use super::reload::list;
-use crate::config::{Collection, Config, ConfigDifference, Grant, TokenSettings};
+use crate::config::{Collection, Config, ConfigDifference, Grant, TokenSettings, Upstream};
 
 const EXAMPLES: &str = "Examples:
   unpage check unpage.toml
@@ -89,7 +89,7 @@ fn tell_difference(ConfigDifference { fixed, added, removed, changed }: &ConfigD
 fn warnings(config: &Config) -> Vec<String> {
     let of = |collection: &Collection| {
         let tokens = collection.upstream.credentials.tokens().flat_map(token).collect();
-        [deputy(collection), ignored(collection), tokens].concat()
+        [deputy(collection), ignored(collection), tokens, pool(&collection.upstream)].concat()
     };
     let mut warnings: Vec<String> = config.collections.iter().flat_map(|collection| of(collection)).collect();
     // Collections of one upstream share its rules.
@@ -111,6 +111,18 @@ fn token(settings: &TokenSettings) -> Vec<String> {
     let is_clear = settings.url.scheme() == "http" && !is_local;
     let clear = is_clear.then(|| format!("credentials.token: secrets go to {endpoint} in the clear: write https://"));
     lost.into_iter().chain(clear).collect()
+}
+
+/// Several credentials in place of one, which an API may forbid.
+fn pool(upstream: &Upstream) -> Vec<String> {
+    let members = upstream.credentials.members.len();
+    let pooled = upstream.credentials.are_pooled().then(|| {
+        format!(
+            "credentials.pool: {members} members share the requests to {}: see that its terms allow that",
+            upstream.url
+        )
+    });
+    pooled.into_iter().collect()
 }
 
 fn deputy(Collection { path, method, upstream, .. }: &Collection) -> Vec<String> {

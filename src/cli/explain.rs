@@ -92,12 +92,15 @@ fn explain(crawl: &Crawl, collection: &Collection) -> Result<String, String> {
 
 /// Describes the places of the credentials.
 fn credentials(credentials: &Credentials) -> String {
-    let places = credentials.all.iter().map(|credential| match credential.place() {
+    let places = credentials.of(0).iter().map(|credential| match credential.place() {
         SecretPlace::Header(..) => "in a header field",
         SecretPlace::Query(_) => "in a query parameter",
     });
     match &*places.collect::<Vec<_>>() {
         [] => "the client's own".to_owned(),
+        places if credentials.are_pooled() => {
+            format!("a pool of {}, {}", credentials.members.len(), places.join(" and "))
+        }
         places => format!("configured, {}", places.join(" and ")),
     }
 }

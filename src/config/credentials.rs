@@ -13,8 +13,21 @@ use super::token::TokenSettings;
 /// parameter.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
-    /// Credentials that a request has at once; none where the client's own are all.
-    pub all: Vec<Credential>,
+    /// Credentials that a request has at once, or several of such sets that are interchangeable (a pool); none where the client's own are all.
+    pub members: Vec<Vec<Credential>>,
+    pub choice: MemberChoice,
+}
+
+/// Choice of a member of a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MemberChoice {
+    /// For each page where unpage computes its address, for each crawl where the upstream hands it out: it may be bound to the credentials.
+    #[default]
+    ByStyle,
+    /// For each crawl.
+    Crawl,
+    /// For each page.
+    Page,
 }
 
 /// One of the credentials of a request.
@@ -47,12 +60,27 @@ pub enum FieldForm {
 impl Credentials {
     /// Returns true where no credentials but the client's own go upstream.
     pub fn are_passed(&self) -> bool {
-        self.all.is_empty()
+        self.members.is_empty()
+    }
+
+    /// Returns true for several that are interchangeable.
+    pub fn are_pooled(&self) -> bool {
+        self.members.len() > 1
+    }
+
+    /// Returns those of a member; none where the client's own are all.
+    pub fn of(&self, member: usize) -> &[Credential] {
+        self.members.get(member).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns those of all members.
+    pub fn all(&self) -> impl Iterator<Item = &Credential> {
+        self.members.iter().flatten()
     }
 
     /// Returns the settings of the tokens among them.
     pub fn tokens(&self) -> impl Iterator<Item = &TokenSettings> {
-        self.all.iter().filter_map(|credential| match credential {
+        self.all().filter_map(|credential| match credential {
             Credential::Fixed(..) => None,
             Credential::Token(_, settings) => Some(&**settings),
         })
@@ -60,7 +88,7 @@ impl Credentials {
 
     /// Returns the names of the query parameters that have them.
     pub fn query_params(&self) -> impl Iterator<Item = &str> {
-        self.all.iter().filter_map(|credential| match credential.place() {
+        self.all().filter_map(|credential| match credential.place() {
             SecretPlace::Query(name) => Some(name.as_str()),
             SecretPlace::Header(..) => None,
         })
@@ -69,7 +97,7 @@ impl Credentials {
 
 impl From<Credential> for Credentials {
     fn from(credential: Credential) -> Self {
-        Self { all: vec![credential] }
+        Self { members: vec![vec![credential]], choice: MemberChoice::default() }
     }
 }
 

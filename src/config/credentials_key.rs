@@ -1,8 +1,8 @@
-//! `credentials = { … }`, or a list of several that a request has at once.
+//! `credentials = { … }`, a list of several that a request has at once, or a pool of several that are interchangeable.
 
 use http::header::AUTHORIZATION;
 
-use super::credentials::{Credential, Credentials, FieldForm, SecretPlace};
+use super::credentials::{Credential, Credentials, FieldForm, MemberChoice, SecretPlace};
 use super::key_names::Level;
 use super::secret::Secret;
 use super::secrets::{self, HINT, Secrets};
@@ -12,17 +12,38 @@ use super::urls_and_headers::header_name;
 
 pub(super) static CREDENTIALS: Level =
     Level { name: "credentials", keys: &["bearer", "basic", "header", "query", "token"], others: &[] };
+pub(super) static POOL: Level = Level { name: "credentials", keys: &["pool", "sticky"], others: &[] };
 pub(super) static BASIC: Level = Level { name: "credentials.basic", keys: &["user", "password"], others: &[] };
 pub(super) static NAMED: Level = Level { name: "credentials.header and .query", keys: &["name", "value"], others: &[] };
 
-/// Reads `credentials = { … }`, or a list of such tables.
+/// Reads `credentials = { … }`, a list of such tables, or a pool.
 pub(super) fn read(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credentials> {
+    if node.member("pool").is_none() {
+        return Some(Credentials { members: vec![set(node, secrets)?], choice: MemberChoice::default() });
+    }
+    let table = node.table(&POOL)?;
+    let members = table.maybe("pool", |node| {
+        let members: Vec<_> = node.list()?.iter().map(|member| set(member, secrets)).collect();
+        match members.len() {
+            1 => node.refuse("a pool of one", "name several that are interchangeable, or write it without pool"),
+            _ => members.into_iter().collect::<Option<Vec<_>>>(),
+        }
+    });
+    let choice = table.maybe("sticky", TomlNode::flag).map_or(MemberChoice::default(), |is_sticky| match is_sticky {
+        true => MemberChoice::Crawl,
+        false => MemberChoice::Page,
+    });
+    Some(Credentials { members: members?, choice })
+}
+
+/// Reads the credentials that a request has at once.
+fn set(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Vec<Credential>> {
     let all = node.each(|node| one(node, secrets))?;
     let is_taken = |at: usize| all[..at].iter().any(|other| other.place().is_that_of(all[at].place()));
     if (0..all.len()).any(is_taken) {
         return node.refuse("two credentials in one field or parameter", "write each once");
     }
-    Some(Credentials { all })
+    Some(all)
 }
 
 fn one(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credential> {

@@ -56,7 +56,7 @@ use url::Url;
 pub use self::addresses::{AddressKind, PrivateAddresses};
 pub use self::codings::{Codings, ContentCoding};
 pub use self::command_line::{FileCollection, Options};
-pub use self::credentials::{Credential, Credentials, FieldForm, SecretPlace};
+pub use self::credentials::{Credential, Credentials, FieldForm, MemberChoice, SecretPlace};
 pub use self::difference::ConfigDifference;
 pub use self::listen::AdminAccess;
 pub use self::mistake::{Mistake, Mistakes, TextPosition};

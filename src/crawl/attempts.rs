@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
 use url::Url;
 
 use super::exchange::exchange;
@@ -172,6 +172,9 @@ impl Attempts {
             error if self.traits.resend == Resend::Unserved && !error.is_unserved() => None,
             AttemptError::Refused(head, body) => {
                 let demanded = demanded(&self.client.upstream().retry, &head.headers, body, SystemTime::now());
+                // The wait holds the member of the pool that was told it.
+                let is_of_member = head.status == StatusCode::TOO_MANY_REQUESTS && self.client.has_other_member();
+                let demanded = demanded.filter(|_| !is_of_member);
                 Some(AttemptOutcome::Answered(head.status, demanded))
             }
             error if !error.is_transient() => None,

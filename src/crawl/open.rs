@@ -147,7 +147,7 @@ fn explain(start: CrawlStart, failure: Failure) -> Failure {
 impl ResumeState {
     /// Adds `since` and `valid_at` to the crawl's first request.
     pub(super) fn prepare(crawl: &mut Crawl) -> Result<Self, Failure> {
-        crawl.client = crawl.client.for_crawl(&crawl.first);
+        crawl.client = crawl.client.for_crawl(&crawl.first, &crawl.pagination);
         let pagination = Arc::clone(&crawl.pagination);
         let mut first = crawl.first.clone();
         let bad = |bad: BadPlace| failure_report::wrong_page(&crawl.client, &bad.into(), &crawl.first.url);

@@ -98,6 +98,16 @@ impl BudgetPacings {
         self.by_name.iter().map(hold).max().unwrap_or_default()
     }
 
+    /// Largest share of a budget that is used, in thousandths; 0 where none is known.
+    pub(super) fn used(&self, now: Duration, unanswered: usize) -> u64 {
+        let used = |(_, budget): &(u64, BudgetPacing)| {
+            let window = budget.window.filter(|window| now < window.reset)?;
+            let left = window.remaining.saturating_sub(unanswered as u64).min(window.limit);
+            Some((window.limit - left).saturating_mul(1000) / window.limit.max(1))
+        };
+        self.by_name.iter().filter_map(used).max().unwrap_or_default()
+    }
+
     /// Longest period for each of which a budget allows one request.
     pub(super) fn spacing(&self, now: Duration, unanswered: usize, cap: Duration) -> Duration {
         let spacing = |(_, budget): &(u64, BudgetPacing)| match budget.allows(now, unanswered, cap) {

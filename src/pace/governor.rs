@@ -73,6 +73,17 @@ pub struct RequestCounts {
     pub unavailable: u64,
 }
 
+/// Prospect of a request that joins the queue: of several governors, the least has the next page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Prospect {
+    /// Time until its permit, as far as that is known.
+    pub wait: Duration,
+    /// Share of the upstream's budget that is used, in thousandths.
+    used: u64,
+    /// Requests in flight, and requests that were sent: without budgets, one governor after the other has its turn.
+    load: (usize, u64),
+}
+
 /// State of one governor, for metrics and the status page.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GovernorLoad {
@@ -202,6 +213,19 @@ impl Governor {
             rate: self.paced(now),
             held: self.hold(now).0.saturating_sub(now),
             counts: self.counts,
+        }
+    }
+
+    pub fn prospect(&self, now: Duration) -> Prospect {
+        let busy = self.in_flight + self.queue.len();
+        let before = u32::try_from(self.queue.len() + 1).unwrap_or(u32::MAX);
+        let due = self.due.map_or(now, |due| due.saturating_add(self.spacing(now).saturating_mul(before)));
+        let slot =
+            if busy >= self.limit.now() { Duration::from_secs_f64(self.latency.max(0.001)) } else { Duration::ZERO };
+        Prospect {
+            wait: self.hold(now).0.max(due).saturating_sub(now).saturating_add(slot),
+            used: self.budgets.used(now, self.unanswered),
+            load: (busy, self.counts.requests),
         }
     }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use http::HeaderName;
 
 pub use fair_queue::{CrawlId, Ticket};
-pub use governor::{Governor, GovernorLoad, GrantDecision, HoldReason, RequestCounts};
+pub use governor::{Governor, GovernorLoad, GrantDecision, HoldReason, Prospect, RequestCounts};
 
 /// Configured pace of one upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -30,12 +30,12 @@ pub(super) fn authenticate(
     headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(concat!("unpage/", env!("CARGO_PKG_VERSION"))));
 }
 
-/// Returns the credentials of a request, configured ones and the client's own: what the upstream may tell callers apart by.
-pub(super) fn identity(upstream: &Upstream, url: &Url, headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
+/// Returns the credentials of a request, configured ones of this member and the client's own: what the upstream may tell callers apart by.
+pub(super) fn identity(upstream: &Upstream, member: usize, url: &Url, headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
     let (mut url, mut headers) = (Cow::Borrowed(url), headers.clone());
-    authenticate(upstream, &RequestCredentials::identity(&upstream.credentials), &mut url, &mut headers);
+    authenticate(upstream, &RequestCredentials::identity(&upstream.credentials, member), &mut url, &mut headers);
     let own_field = |name: &HeaderName| {
-        upstream.credentials.all.iter().any(|own| matches!(own.place(), SecretPlace::Header(own, _) if own == name))
+        upstream.credentials.all().any(|own| matches!(own.place(), SecretPlace::Header(own, _) if own == name))
     };
     let fields = headers.iter().filter(|(name, _)| names_a_secret(name.as_str()) || own_field(name));
     let fields = fields.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
@@ -118,7 +118,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             let field = field.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
             headers.extend(field);
-            identity(upstream, &Url::parse(url).unwrap(), &headers)
+            identity(upstream, 0, &Url::parse(url).unwrap(), &headers)
         };
         let anonymous = identity(&upstream, "http://a", None);
         assert_eq!(identity(&upstream, "http://a?page_token=x&token=y", Some(("accept-language", "de"))), anonymous);

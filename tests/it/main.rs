@@ -51,6 +51,8 @@ mod verify;
 mod consistency;
 // Configured credentials: requests that get them, and fields that would change a request on its way.
 mod deputy;
+// Pools of credentials: budgets, the member of a crawl.
+mod credential_pools;
 // Configured credentials that change: files of secrets, tokens.
 mod credentials;
 // Shared crawls; freshness and retention of snapshots; resumed crawls.

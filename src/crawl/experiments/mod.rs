@@ -84,8 +84,12 @@ async fn run(crawl: &Crawl, pagination: &Pagination, seen: &[Value], total: Opti
     // An experiment that fails is no reason to insist.
     let client = crawl.client.with_retries(RetryPolicy { attempts: 1, ..crawl.client.upstream().retry.clone() });
     let first = pagination.sized(crawl.first.clone()).unwrap_or_else(|_| crawl.first.clone());
-    let crawl =
-        Crawl { client: client.for_crawl(&first), first, pagination: Arc::new(pagination.clone()), ..crawl.clone() };
+    let crawl = Crawl {
+        client: client.for_crawl(&first, pagination),
+        first,
+        pagination: Arc::new(pagination.clone()),
+        ..crawl.clone()
+    };
     let mut experiments = Experiments { crawl, pagination, findings: Findings::default() };
     experiments.findings.key = KEYS.into_iter().find(|name| is_unique(name, seen));
     let Some(page) = experiments.first_again(seen).await else { return experiments.findings };

@@ -17,9 +17,10 @@ pub use self::token::{TokenError, TokenRenewals};
 use super::error::ConnectorError;
 use crate::config::{Credential, Credentials, Upstream};
 
-/// Sources of the credentials of an upstream's requests; clones share them. There is none where the client's own are passed on.
+/// Sources of the credentials of an upstream's requests, a set for each member of the pool; clones share them. There is none where the
+/// client's own are passed on.
 #[derive(Clone, Debug)]
-pub(super) struct CredentialSources(Arc<[CredentialSource]>);
+pub(super) struct CredentialSources(Arc<[Vec<CredentialSource>]>);
 
 #[derive(Clone, Debug)]
 enum CredentialSource {
@@ -27,9 +28,12 @@ enum CredentialSource {
     Token(Arc<TokenHolder>),
 }
 
-/// Credentials of one request, those of each source.
+/// Credentials of one request, those of each source of one member.
 #[derive(Clone, Debug)]
-pub(super) struct RequestCredentials(Vec<Arc<PlacedSecret>>);
+pub(super) struct RequestCredentials {
+    member: usize,
+    placed: Vec<Arc<PlacedSecret>>,
+}
 
 impl CredentialSources {
     /// Makes the sources of the configured credentials; that of a token requests it on the way of the upstream's requests.
@@ -37,7 +41,7 @@ impl CredentialSources {
     /// # Errors
     /// Fails where that way can't be set up.
     pub(super) fn new(upstream: &Upstream, renewals: &TokenRenewals) -> Result<Self, ConnectorError> {
-        let sources = upstream.credentials.all.iter().map(|credential| {
+        let source = |credential: &Credential| {
             Ok(match credential {
                 Credential::Fixed(place, secret) => {
                     CredentialSource::Fixed(Arc::new(FollowedSecret::new(place, secret)))
@@ -46,8 +50,9 @@ impl CredentialSources {
                     CredentialSource::Token(Arc::new(TokenHolder::new(place, settings, upstream, renewals.clone())?))
                 }
             })
-        });
-        Ok(Self(sources.collect::<Result<_, ConnectorError>>()?))
+        };
+        let members = upstream.credentials.members.iter().map(|member| member.iter().map(source).collect());
+        Ok(Self(members.collect::<Result<_, ConnectorError>>()?))
     }
 
     /// Source of none: the client's own credentials are passed on.
@@ -60,22 +65,26 @@ impl CredentialSources {
         let held = |credential: &Credential| {
             let Credential::Token(place, settings) = credential else { return None };
             let is_same = |old: &Credential| matches!(old, Credential::Token(p, s) if p == place && s == settings);
-            old.0.get(old_credentials.all.iter().position(is_same)?).cloned()
+            old.0.iter().flatten().nth(old_credentials.all().position(is_same)?).cloned()
         };
-        let sources = self.0.iter().zip(&credentials.all);
-        Self(sources.map(|(source, credential)| held(credential).unwrap_or_else(|| source.clone())).collect())
+        let member = |(sources, credentials): (&Vec<CredentialSource>, &Vec<Credential>)| {
+            let sources = sources.iter().zip(credentials);
+            sources.map(|(source, credential)| held(credential).unwrap_or_else(|| source.clone())).collect()
+        };
+        Self(self.0.iter().zip(&credentials.members).map(member).collect())
     }
 
-    /// Returns the credentials for a request that is sent now.
-    pub(super) async fn current(&self) -> Result<RequestCredentials, TokenError> {
-        let mut all = Vec::with_capacity(self.0.len());
-        for source in &*self.0 {
-            all.push(match source {
+    /// Returns the credentials of this member for a request that is sent now.
+    pub(super) async fn current(&self, member: usize) -> Result<RequestCredentials, TokenError> {
+        let sources = self.of(member);
+        let mut placed = Vec::with_capacity(sources.len());
+        for source in sources {
+            placed.push(match source {
                 CredentialSource::Fixed(secret) => secret.current(),
                 CredentialSource::Token(token) => token.current().await?,
             });
         }
-        Ok(RequestCredentials(all))
+        Ok(RequestCredentials { member, placed })
     }
 
     /// Returns other credentials than these, with which a request for this path was answered so; none where they were not refused, or where
@@ -87,7 +96,7 @@ impl CredentialSources {
         path: &str,
     ) -> Result<Option<RequestCredentials>, TokenError> {
         let mut renewed = None;
-        for (at, (source, placed)) in self.0.iter().zip(&sent.0).enumerate() {
+        for (at, (source, placed)) in self.of(sent.member).iter().zip(&sent.placed).enumerate() {
             let other = match source {
                 CredentialSource::Fixed(secret) if status == StatusCode::UNAUTHORIZED => secret.after(placed),
                 CredentialSource::Fixed(_) => None,
@@ -98,7 +107,7 @@ impl CredentialSources {
                 }
             };
             if let Some(other) = other {
-                renewed.get_or_insert_with(|| sent.clone()).0[at] = other;
+                renewed.get_or_insert_with(|| sent.clone()).placed[at] = other;
             }
         }
         Ok(renewed)
@@ -106,7 +115,7 @@ impl CredentialSources {
 
     /// Notes how a request for this path was answered that is not sent again.
     pub(super) fn answered(&self, sent: &RequestCredentials, status: StatusCode, path: &str) {
-        for (source, placed) in self.0.iter().zip(&sent.0) {
+        for (source, placed) in self.of(sent.member).iter().zip(&sent.placed) {
             if let CredentialSource::Token(token) = source {
                 token.answered(placed, status, path);
             }
@@ -119,19 +128,23 @@ impl CredentialSources {
             CredentialSource::Fixed(secret) => secret.secrets(),
             CredentialSource::Token(token) => token.secrets(),
         };
-        self.0.iter().flat_map(of).collect()
+        self.0.iter().flatten().flat_map(of).collect()
+    }
+
+    fn of(&self, member: usize) -> &[CredentialSource] {
+        self.0.get(member).map_or(&[], Vec::as_slice)
     }
 }
 
 impl RequestCredentials {
-    /// Returns credentials that don't change with time, by which callers are told apart.
-    pub(super) fn identity(credentials: &Credentials) -> Self {
+    /// Returns credentials of this member that don't change with time, by which callers are told apart.
+    pub(super) fn identity(credentials: &Credentials, member: usize) -> Self {
         let placed = |credential: &Credential| Arc::new(PlacedSecret::new(credential.place(), &credential.identity()));
-        Self(credentials.all.iter().map(placed).collect())
+        Self { member, placed: credentials.of(member).iter().map(placed).collect() }
     }
 
     /// Adds the credentials to a request.
     pub(super) fn add_to(&self, url: &mut Cow<'_, Url>, headers: &mut HeaderMap) {
-        self.0.iter().for_each(|placed| placed.add_to(url, headers));
+        self.placed.iter().for_each(|placed| placed.add_to(url, headers));
     }
 }

@@ -11,10 +11,13 @@ use super::shared_governor::{Permit, SharedGovernor};
 use crate::pace::CrawlId;
 use crate::upstream_usage::{UpstreamUsage, WaitGuard};
 
-/// A crawl's place before the governor of its upstream and credentials.
+/// A crawl's place before the governor of its upstream and credentials, or before those of a pool.
 #[derive(Clone, Debug)]
 pub(in crate::upstream) struct CrawlLine {
-    governor: Arc<SharedGovernor>,
+    /// One for each member of the pool.
+    governors: Arc<[Arc<SharedGovernor>]>,
+    /// The only member whose credentials the crawl's requests have.
+    kept: Option<usize>,
     crawl: CrawlId,
     usage: UpstreamUsage,
 }
@@ -28,8 +31,15 @@ pub(in crate::upstream) struct BackOff {
 }
 
 impl CrawlLine {
-    pub(super) fn new(governor: Arc<SharedGovernor>, crawl: CrawlId) -> Self {
-        Self { governor, crawl, usage: UpstreamUsage::default() }
+    /// Makes a place before these governors, of which there is one at least.
+    pub(super) fn new(governors: Vec<Arc<SharedGovernor>>, crawl: CrawlId) -> Self {
+        Self { governors: governors.into(), kept: None, crawl, usage: UpstreamUsage::default() }
+    }
+
+    /// The same place for requests with the credentials of one member alone, chosen by this hash.
+    pub(in crate::upstream) fn kept_to(self, hash: u64) -> Self {
+        let kept = self.kept.or(Some(member_of(hash, self.governors.len())));
+        Self { kept, ..self }
     }
 
     /// The same place for one list of a crawl of children.
@@ -41,9 +51,25 @@ impl CrawlLine {
         &self.usage
     }
 
-    /// Waits for a permit in turn with other crawls. Dropping the future leaves the queue.
-    pub(in crate::upstream) async fn permit(&self) -> Permit {
-        let mut permit = pin!(self.governor.permit(self.crawl));
+    /// Returns the member of the pool whose credentials the next request has: the one that may send first, and of several the one with the most
+    /// budget left.
+    pub(in crate::upstream) fn member(&self) -> usize {
+        match (self.kept, self.governors.len()) {
+            (Some(member), _) => member,
+            (None, 1) => 0,
+            (None, members) => (0..members).min_by_key(|member| self.governors[*member].prospect()).unwrap_or_default(),
+        }
+    }
+
+    /// Returns true where another member of the pool may send at once, so that no wait of one holds the crawl.
+    pub(in crate::upstream) fn has_other_member(&self) -> bool {
+        let is_ready = |governor: &Arc<SharedGovernor>| governor.prospect().wait.is_zero();
+        self.kept.is_none() && self.governors.len() > 1 && self.governors.iter().any(is_ready)
+    }
+
+    /// Waits for a permit of this member in turn with other crawls. Dropping the future leaves the queue.
+    pub(in crate::upstream) async fn permit_of(&self, member: usize) -> Permit {
+        let mut permit = pin!(self.governors[member].permit(self.crawl));
         let mut counted = None;
         let permit = poll_fn(|context| {
             let polled = permit.as_mut().poll(context);
@@ -58,14 +84,20 @@ impl CrawlLine {
     }
 
     pub(in crate::upstream) fn pause(&self, wait: Duration) {
-        self.governor.pause(wait);
+        self.governors.iter().for_each(|governor| governor.pause(wait));
     }
 
     pub(in crate::upstream) fn back_off(&self) -> BackOff {
-        self.governor.start_back_off();
+        let governor = &self.governors[self.kept.unwrap_or(0)];
+        governor.start_back_off();
         self.usage.count_retry();
-        BackOff { governor: Arc::clone(&self.governor), since: Instant::now(), _counted: self.usage.start_wait() }
+        BackOff { governor: Arc::clone(governor), since: Instant::now(), _counted: self.usage.start_wait() }
     }
+}
+
+/// Returns the member of a pool of so many for this hash: the same after a restart, since a cursor may be bound to its credentials.
+pub(in crate::upstream) fn member_of(hash: u64, members: usize) -> usize {
+    usize::try_from(hash % members.max(1) as u64).expect("it is below a usize")
 }
 
 impl Drop for BackOff {

@@ -82,28 +82,19 @@ impl Governors {
         &self.registry.renewals
     }
 
-    /// Makes a new crawl's place in the queue of this upstream and these credentials. Of several configurations of one
-    /// upstream's pace the first is used. `scope` names the requests that share budgets.
+    /// Makes a new crawl's place in the queue of this upstream and these credentials, those of each member of a pool. Of several configurations
+    /// of one upstream's pace the first is used. `scope` names the requests that share budgets.
     pub(in crate::upstream) fn line(
         &self,
         upstream: &config::Upstream,
-        credentials: &[(String, Vec<u8>)],
+        members: &[Vec<(String, Vec<u8>)>],
         scope: &str,
     ) -> CrawlLine {
         let crawl = CrawlId(self.registry.crawls.fetch_add(1, Ordering::Relaxed));
-        let key = self.key_of(upstream, credentials, scope);
         let mut known = self.registry.known.lock();
-        if let Some(governor) = known.by_credential.get(&key) {
-            governor.touch();
-            return CrawlLine::new(Arc::clone(governor), crawl);
-        }
-        if known.by_credential.len() >= known.next_sweep.max(FEW) {
-            known.sweep();
-        }
-        let pages = known.pages.entry(key.0.clone()).or_insert_with(|| Histogram::new(PAGE)).clone();
-        let governor = Arc::new(SharedGovernor::new(key.0.clone(), upstream, pages));
-        known.by_credential.insert(key, Arc::clone(&governor));
-        CrawlLine::new(governor, crawl)
+        let governors =
+            members.iter().map(|credentials| known.governor(upstream, self.key_of(upstream, credentials, scope)));
+        CrawlLine::new(governors.collect(), crawl)
     }
 
     /// Replaces the governors whose upstream has another pace among these, so that its next crawl begins with that; a wait that the upstream has
@@ -131,6 +122,20 @@ impl Governors {
 }
 
 impl KnownGovernors {
+    fn governor(&mut self, upstream: &config::Upstream, key: (String, u64)) -> Arc<SharedGovernor> {
+        if let Some(governor) = self.by_credential.get(&key) {
+            governor.touch();
+            return Arc::clone(governor);
+        }
+        if self.by_credential.len() >= self.next_sweep.max(FEW) {
+            self.sweep();
+        }
+        let pages = self.pages.entry(key.0.clone()).or_insert_with(|| Histogram::new(PAGE)).clone();
+        let governor = Arc::new(SharedGovernor::new(key.0.clone(), upstream, pages));
+        self.by_credential.insert(key, Arc::clone(&governor));
+        governor
+    }
+
     /// Forgets the governors that were unused for [`KEPT`], and where there are still too many, the longest unused ones.
     fn sweep(&mut self) {
         let unused =

@@ -8,7 +8,7 @@ mod tests;
 mod traffic;
 mod wait_log;
 
-pub(super) use crawl_line::CrawlLine;
+pub(super) use crawl_line::{CrawlLine, member_of};
 pub use governors::Governors;
 pub use shared_governor::Permit;
 pub use traffic::Traffic;

@@ -15,7 +15,7 @@ use super::traffic::Traffic;
 use super::wait_log::WaitLog;
 use crate::config;
 use crate::pace::budget_headers::BudgetReport;
-use crate::pace::{CrawlId, Governor, GrantDecision, Pace, Ticket};
+use crate::pace::{CrawlId, Governor, GrantDecision, Pace, Prospect, Ticket};
 
 /// The governor of one upstream and credential, and the requests that wait for it.
 #[derive(Debug)]
@@ -153,6 +153,10 @@ impl SharedGovernor {
             retries: state.retries,
             waited: state.waited,
         }
+    }
+
+    pub(super) fn prospect(&self) -> Prospect {
+        self.state.lock().governor.prospect(self.now())
     }
 
     /// Marks it as used now.

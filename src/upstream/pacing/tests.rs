@@ -23,7 +23,7 @@ fn upstream(width: u32) -> config::Upstream {
 
 fn lines<const N: usize>(width: u32) -> (Governors, [CrawlLine; N]) {
     let (governors, upstream) = (Governors::default(), upstream(width));
-    let lines = std::array::from_fn(|_| governors.line(&upstream, &[], ""));
+    let lines = std::array::from_fn(|_| governors.line(&upstream, &[vec![]], ""));
     (governors, lines)
 }
 
@@ -43,10 +43,10 @@ fn answer(permit: &Permit, status: u16, fields: &[(&'static str, &'static str)])
 #[tokio::test]
 async fn crawls_have_their_turns_one_after_the_other() {
     let (_governors, [greedy, modest]) = lines(1);
-    let first = greedy.permit().await;
+    let first = greedy.permit_of(0).await;
     let order = Mutex::new(Vec::new());
     let ask = async |name: &'static str, line: &CrawlLine| {
-        let _permit = line.permit().await;
+        let _permit = line.permit_of(0).await;
         order.lock().push(name);
     };
     let mut all: Vec<Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
@@ -67,10 +67,10 @@ async fn crawls_have_their_turns_one_after_the_other() {
 #[tokio::test]
 async fn who_gives_up_leaves_the_queue_with_or_without_a_permit() {
     let (governors, [line]) = lines(1);
-    let first = line.permit().await;
-    let mut last = pin!(line.permit());
+    let first = line.permit_of(0).await;
+    let mut last = pin!(line.permit_of(0));
     {
-        let (mut gives_up, mut is_late) = (pin!(line.permit()), pin!(line.permit()));
+        let (mut gives_up, mut is_late) = (pin!(line.permit_of(0)), pin!(line.permit_of(0)));
         assert!(poll(gives_up.as_mut()).is_none() && poll(is_late.as_mut()).is_none());
         assert!(poll(last.as_mut()).is_none());
         assert_eq!(governors.traffic()[0].load.waiting, 3);
@@ -88,11 +88,11 @@ async fn who_gives_up_leaves_the_queue_with_or_without_a_permit() {
 #[tokio::test(start_paused = true)]
 async fn a_demanded_wait_holds_other_crawls() {
     let (governors, [refused, other]) = lines(4);
-    let permit = refused.permit().await;
+    let permit = refused.permit_of(0).await;
     answer(&permit, 429, &[("retry-after", "7")]);
     drop(permit);
     let since = Instant::now();
-    answer(&other.permit().await, 200, &[]);
+    answer(&other.permit_of(0).await, 200, &[]);
     let waited = since.elapsed();
     assert!(waited >= Duration::from_secs(7) && waited < Duration::from_millis(7010), "{waited:?}");
     let standing = &governors.traffic()[0];
@@ -104,7 +104,7 @@ async fn a_demanded_wait_holds_other_crawls() {
 #[tokio::test(start_paused = true)]
 async fn waits_are_seen_while_they_last_and_counted_when_they_end() {
     let (governors, [refused, other]) = lines(4);
-    let permit = refused.permit().await;
+    let permit = refused.permit_of(0).await;
     answer(&permit, 503, &[("retry-after", "60")]);
     drop(permit);
     let seen = || {
@@ -114,7 +114,7 @@ async fn waits_are_seen_while_they_last_and_counted_when_they_end() {
     let (minute, none) = (Duration::from_secs(60), Duration::ZERO);
     let again = refused.back_off();
     {
-        let mut left = pin!(other.permit());
+        let mut left = pin!(other.permit_of(0));
         assert!(poll(left.as_mut()).is_none());
         assert_eq!(seen(), (1, 1, 1, minute, none));
         tokio::time::advance(Duration::from_secs(20)).await;
@@ -137,10 +137,10 @@ async fn credentials_are_added_up_and_those_that_are_forgotten_stay_counted() {
     elsewhere.url = Url::parse("http://127.0.0.1:2").unwrap();
     let key = |number: usize| vec![("authorization".to_owned(), number.to_string().into_bytes())];
     for number in 1..FEW {
-        let permit = governors.line(&upstream, &key(number), "").permit().await;
+        let permit = governors.line(&upstream, &[key(number)], "").permit_of(0).await;
         answer(&permit, 429, &[("retry-after", "1")]);
     }
-    let _permit = governors.line(&elsewhere, &[], "").permit().await;
+    let _permit = governors.line(&elsewhere, &[vec![]], "").permit_of(0).await;
     tokio::time::advance(KEPT).await;
     let counted = || {
         let upstreams = governors.by_origin();
@@ -155,7 +155,7 @@ async fn credentials_are_added_up_and_those_that_are_forgotten_stay_counted() {
     assert_eq!((before[0].2, before[0].3), (0, refused));
     let one = RequestCounts { requests: 1, ..RequestCounts::default() };
     assert_eq!(before[1], ("http://127.0.0.1:2".to_owned(), 3, 1, one));
-    drop(governors.line(&upstream, &key(FEW), ""));
+    drop(governors.line(&upstream, &[key(FEW)], ""));
     assert_eq!(governors.traffic().len(), 2, "the others are forgotten");
     let after = counted();
     assert_eq!((after[0].1, after[0].3), (3, refused));
@@ -165,14 +165,14 @@ async fn credentials_are_added_up_and_those_that_are_forgotten_stay_counted() {
 #[tokio::test(start_paused = true)]
 async fn turns_come_when_nobody_but_the_clock_brings_them() {
     let (_governors, [one, other]) = lines(4);
-    let permit = one.permit().await;
+    let permit = one.permit_of(0).await;
     answer(
         &permit,
         200,
         &[("x-ratelimit-remaining", "10"), ("x-ratelimit-limit", "1000"), ("x-ratelimit-reset", "1000")],
     );
     let since = Instant::now();
-    let (first, second, third) = tokio::join!(other.permit(), one.permit(), other.permit());
+    let (first, second, third) = tokio::join!(other.permit_of(0), one.permit_of(0), other.permit_of(0));
     let waited = since.elapsed().as_secs();
     assert!((275..290).contains(&waited), "{waited} s");
     drop((first, second, third, permit));
@@ -182,14 +182,14 @@ async fn turns_come_when_nobody_but_the_clock_brings_them() {
 async fn each_credential_has_a_governor_that_is_kept_while_it_is_used() {
     let (governors, upstream) = (Governors::default(), upstream(1));
     let key = |number: usize| vec![("authorization".to_owned(), number.to_string().into_bytes())];
-    let kept = governors.line(&upstream, &key(0), "");
-    let _permit = kept.permit().await;
+    let kept = governors.line(&upstream, &[key(0)], "");
+    let _permit = kept.permit_of(0).await;
     for number in (0..FEW).chain(0..FEW) {
-        drop(governors.line(&upstream, &key(number), ""));
+        drop(governors.line(&upstream, &[key(number)], ""));
     }
     assert_eq!(governors.traffic().len(), FEW);
     tokio::time::advance(KEPT).await;
-    drop(governors.line(&upstream, &key(FEW), ""));
+    drop(governors.line(&upstream, &[key(FEW)], ""));
     let in_flight: usize = governors.traffic().iter().map(|standing| standing.load.in_flight).sum();
     assert_eq!((governors.traffic().len(), in_flight), (2, 1));
 }
@@ -198,17 +198,17 @@ async fn each_credential_has_a_governor_that_is_kept_while_it_is_used() {
 async fn ever_new_credentials_push_out_those_that_were_used_longest_ago_and_none_that_is_in_use() {
     let (governors, upstream) = (Governors::default(), upstream(1));
     let key = |number: usize| vec![("authorization".to_owned(), number.to_string().into_bytes())];
-    let permit = governors.line(&upstream, &key(0), "").permit().await;
-    let busy = governors.line(&upstream, &key(1), "");
-    let first = busy.permit().await;
-    let mut waits = pin!(busy.permit());
+    let permit = governors.line(&upstream, &[key(0)], "").permit_of(0).await;
+    let busy = governors.line(&upstream, &[key(1)], "");
+    let first = busy.permit_of(0).await;
+    let mut waits = pin!(busy.permit_of(0));
     assert!(poll(waits.as_mut()).is_none());
-    answer(&governors.line(&upstream, &key(2), "").permit().await, 429, &[("retry-after", "300")]);
+    answer(&governors.line(&upstream, &[key(2)], "").permit_of(0).await, 429, &[("retry-after", "300")]);
     for number in 3..MOST + 10 * MARGIN {
-        answer(&governors.line(&upstream, &key(number), "").permit().await, 200, &[]);
+        answer(&governors.line(&upstream, &[key(number)], "").permit_of(0).await, 200, &[]);
         assert!(governors.count() <= MOST);
         // Used again and again, it is never the one that was used longest ago.
-        drop(governors.line(&upstream, &key(3), ""));
+        drop(governors.line(&upstream, &[key(3)], ""));
         tokio::time::advance(Duration::from_millis(1)).await;
     }
     let all = MOST + 10 * MARGIN;
@@ -226,25 +226,25 @@ async fn ever_new_credentials_push_out_those_that_were_used_longest_ago_and_none
 async fn governors_in_use_are_kept_however_many_they_are() {
     let (governors, upstream) = (Governors::default(), upstream(1));
     let key = |number: usize| vec![("cookie".to_owned(), number.to_string().into_bytes())];
-    let lines: Vec<_> = (0..MOST + FEW).map(|number| governors.line(&upstream, &key(number), "")).collect();
+    let lines: Vec<_> = (0..MOST + FEW).map(|number| governors.line(&upstream, &[key(number)], "")).collect();
     assert_eq!(governors.count(), MOST + FEW);
     assert_eq!(governors.next_sweep(), MOST + FEW, "and are not searched for each");
     drop(lines);
-    drop(governors.line(&upstream, &key(MOST + FEW), ""));
+    drop(governors.line(&upstream, &[key(MOST + FEW)], ""));
     assert_eq!(governors.count(), MOST - MARGIN + 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn another_pace_is_that_of_the_next_crawl_and_a_demanded_wait_goes_on() {
     let (governors, [line]) = lines(2);
-    answer(&line.permit().await, 429, &[("retry-after", "40")]);
+    answer(&line.permit_of(0).await, 429, &[("retry-after", "40")]);
     governors.adopt_paces(&[upstream(2)].iter());
     assert_eq!(governors.traffic()[0].load.counts.requests, 1, "the same pace keeps its governor");
     governors.adopt_paces(&[upstream(1)].iter());
-    let next = governors.line(&upstream(1), &[], "");
+    let next = governors.line(&upstream(1), &[vec![]], "");
     assert_eq!(governors.by_origin()[0].load.counts.requests, 1, "no sum shrinks");
     let begun = Instant::now();
-    let _first = next.permit().await;
+    let _first = next.permit_of(0).await;
     assert!(begun.elapsed() >= Duration::from_secs(40), "{:?}", begun.elapsed());
-    assert!(poll(pin!(next.permit()).as_mut()).is_none(), "one at a time is the new pace");
+    assert!(poll(pin!(next.permit_of(0)).as_mut()).is_none(), "one at a time is the new pace");
 }

@@ -1,5 +1,7 @@
 //! The client of one upstream: credentials, time limits and pacing around its transport.
 
+mod crawl_client;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,21 +10,20 @@ use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper_util::client::legacy::connect::capture_connection;
+use twox_hash::XxHash3_64;
 use url::Url;
 
 use super::body::CodedBody;
 use super::coding::ACCEPTED;
 use super::credential::{CredentialSources, RequestCredentials};
 use super::error::{ConnectorError, UpstreamError};
-use super::pacing::{CrawlLine, Governors, Permit};
+use super::pacing::{CrawlLine, Governors, Permit, member_of};
 use super::transport::{OutgoingBody, Transport};
 use super::{auth, origin_of, sent_body, watched_connection};
 use crate::config::{self, HttpVersion, RetryPolicy};
-use crate::pace::BudgetScope;
 use crate::pagination::PageRequest;
 use crate::pagination::redirects::CrawlRedirects;
 use crate::pagination::request::RequestBody;
-use crate::upstream_usage::UpstreamUsage;
 
 /// Client of one upstream; clones share its transport.
 #[derive(Clone, Debug)]
@@ -94,65 +95,6 @@ impl Client {
         Some(Self { transport: self.transport.upgrading()?, ..self.clone() })
     }
 
-    /// The same client for one crawl, whose first page this is: its requests have the credentials of that page, wait in turn
-    /// with those of other crawls, and are counted from now on. Of the client of a crawl of children: the same client for one of its lists,
-    /// whose requests wait in the crawl's place, and are counted with it.
-    pub fn for_crawl(&self, first: &PageRequest) -> Self {
-        let crawl = Arc::new((first.url.path().to_owned(), CrawlRedirects::default()));
-        let line = match &self.line {
-            Some(line) => line.of_list(),
-            None => self.line_of(first),
-        };
-        Self { line: Some(line), crawl, ..self.clone() }
-    }
-
-    pub fn redirects(&self) -> &CrawlRedirects {
-        &self.crawl.1
-    }
-
-    /// Returns true for a page that the crawl tells from its first one by the query, and not by the path.
-    pub fn is_at_first_path(&self, page: &Url) -> bool {
-        page.path() == self.crawl.0
-    }
-
-    /// Counts of the crawl's requests; zero where the client is not a crawl's.
-    pub fn usage(&self) -> UpstreamUsage {
-        self.line.as_ref().map(|line| line.usage().clone()).unwrap_or_default()
-    }
-
-    /// Waits until a page may be requested.
-    async fn permit(&self, page: &PageRequest) -> Permit {
-        match &self.line {
-            Some(line) => line.permit().await,
-            None => self.line_of(page).permit().await,
-        }
-    }
-
-    /// Holds all requests of the upstream and credential, since a whole page demands it.
-    pub fn pause(&self, wait: Duration) {
-        if let Some(line) = &self.line {
-            line.pause(wait);
-        }
-    }
-
-    /// Waits before a page is requested again; the wait is counted from this call on.
-    pub fn back_off(&self, wait: Duration) -> impl Future<Output = ()> + use<> {
-        let counted = self.line.as_ref().map(CrawlLine::back_off);
-        async move {
-            tokio::time::sleep(wait).await;
-            drop(counted);
-        }
-    }
-
-    fn line_of(&self, page: &PageRequest) -> CrawlLine {
-        let scope = match self.upstream.pace.budget.scope {
-            BudgetScope::Upstream => String::new(),
-            BudgetScope::Method => page.method.to_string(),
-            BudgetScope::Route => format!("{} {}", page.method, page.url.path()),
-        };
-        self.governors.line(&self.upstream, &auth::identity(&self.upstream, &page.url, &page.headers), &scope)
-    }
-
     pub fn upstream(&self) -> &Arc<config::Upstream> {
         &self.upstream
     }
@@ -160,15 +102,15 @@ impl Client {
     /// Requests a page when that is permitted, and waits for the head of its response. A page that is refused for its credentials is requested
     /// once more where there are others by now.
     pub async fn send_page(&self, page: &PageRequest) -> Result<(Permit, Response<CodedBody>), UpstreamError> {
-        let permit = self.permit(page).await;
-        let credentials = self.credentials.current().await?;
+        let (member, permit) = self.permit(page, None).await;
+        let credentials = self.credentials.current(member).await?;
         let answer = self.send(&page.url, self.page_request(page), &credentials).await?;
         permit.answered(answer.status(), answer.headers());
         let path = page.url.path();
         let renewed = self.credentials.after(&credentials, answer.status(), path).await?;
         let Some(renewed) = renewed else { return Ok((permit, answer)) };
         drop((permit, answer));
-        let permit = self.permit(page).await;
+        let (_, permit) = self.permit(page, Some(member)).await;
         let answer = self.send(&page.url, self.page_request(page), &renewed).await?;
         permit.answered(answer.status(), answer.headers());
         self.credentials.answered(&renewed, answer.status(), path);
@@ -217,7 +159,12 @@ impl Client {
         url: &Url,
         request: Request<OutgoingBody>,
     ) -> Result<Response<CodedBody>, UpstreamError> {
-        let credentials = self.credentials.current().await?;
+        // The next pages of a client that follows links itself stay with the member.
+        let member = match self.upstream.credentials.members.len() {
+            0 | 1 => 0,
+            members => member_of(XxHash3_64::oneshot(url.path().as_bytes()), members),
+        };
+        let credentials = self.credentials.current(member).await?;
         if request.body().is_end_stream() {
             let mut again = Request::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
             again.method_mut().clone_from(request.method());

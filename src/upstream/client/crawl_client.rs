@@ -1,0 +1,106 @@
+//! The client of one crawl: its place in the queue for permits, and the member of a pool whose credentials its requests have.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use url::Url;
+
+use super::Client;
+use crate::config::MemberChoice;
+use crate::pace::BudgetScope;
+use crate::pagination::redirects::CrawlRedirects;
+use crate::pagination::{Cookies, PageRequest, Pagination};
+use crate::upstream::auth;
+use crate::upstream::pacing::{CrawlLine, Permit};
+use crate::upstream_usage::UpstreamUsage;
+
+impl Client {
+    /// The same client for one crawl of this pagination, whose first page this is: its requests have the credentials of that page, wait in turn
+    /// with those of other crawls, and are counted from now on. Of the client of a crawl of children: the same client for one of its lists,
+    /// whose requests wait in the crawl's place, and are counted with it.
+    pub fn for_crawl(&self, first: &PageRequest, pagination: &Pagination) -> Self {
+        let crawl = Arc::new((first.url.path().to_owned(), CrawlRedirects::default()));
+        let mut line = match &self.line {
+            Some(line) => line.of_list(),
+            None => self.line_of(first),
+        };
+        if self.upstream.credentials.are_pooled() && self.has_one_member(pagination) {
+            // The client's fields may be others when the crawl is resumed.
+            line = line.kept_to(PageRequest { headers: HeaderMap::new(), ..first.clone() }.identity());
+        }
+        Self { line: Some(line), crawl, ..self.clone() }
+    }
+
+    /// Returns true where all requests of a crawl have the credentials of one member of the pool.
+    fn has_one_member(&self, pagination: &Pagination) -> bool {
+        match self.upstream.credentials.choice {
+            MemberChoice::Crawl => true,
+            MemberChoice::Page => false,
+            MemberChoice::ByStyle => {
+                let is_stateful = pagination.cookies == Cookies::Kept || pagination.valid_at.is_some();
+                !pagination.style.is_computed() || is_stateful
+            }
+        }
+    }
+
+    pub fn redirects(&self) -> &CrawlRedirects {
+        &self.crawl.1
+    }
+
+    /// Returns true for a page that the crawl tells from its first one by the query, and not by the path.
+    pub fn is_at_first_path(&self, page: &Url) -> bool {
+        page.path() == self.crawl.0
+    }
+
+    /// Counts of the crawl's requests; zero where the client is not a crawl's.
+    pub fn usage(&self) -> UpstreamUsage {
+        self.line.as_ref().map(|line| line.usage().clone()).unwrap_or_default()
+    }
+
+    /// Waits until a page may be requested with the credentials of a member of the pool, or of this one. Returns also the member.
+    pub(super) async fn permit(&self, page: &PageRequest, member: Option<usize>) -> (usize, Permit) {
+        let own;
+        let line = match &self.line {
+            Some(line) => line,
+            None => {
+                own = self.line_of(page);
+                &own
+            }
+        };
+        let member = member.unwrap_or_else(|| line.member());
+        (member, line.permit_of(member).await)
+    }
+
+    /// Returns true where another member of the pool may send at once, so that a wait that one is told holds no crawl.
+    pub fn has_other_member(&self) -> bool {
+        self.line.as_ref().is_some_and(CrawlLine::has_other_member)
+    }
+
+    /// Holds all requests of the upstream and credential, since a whole page demands it.
+    pub fn pause(&self, wait: Duration) {
+        if let Some(line) = &self.line {
+            line.pause(wait);
+        }
+    }
+
+    /// Waits before a page is requested again; the wait is counted from this call on.
+    pub fn back_off(&self, wait: Duration) -> impl Future<Output = ()> + use<> {
+        let counted = self.line.as_ref().map(CrawlLine::back_off);
+        async move {
+            tokio::time::sleep(wait).await;
+            drop(counted);
+        }
+    }
+
+    fn line_of(&self, page: &PageRequest) -> CrawlLine {
+        let scope = match self.upstream.pace.budget.scope {
+            BudgetScope::Upstream => String::new(),
+            BudgetScope::Method => page.method.to_string(),
+            BudgetScope::Route => format!("{} {}", page.method, page.url.path()),
+        };
+        let members = 0..self.upstream.credentials.members.len().max(1);
+        let identity = |member| auth::identity(&self.upstream, member, &page.url, &page.headers);
+        self.governors.line(&self.upstream, &members.map(identity).collect::<Vec<_>>(), &scope)
+    }
+}

@@ -1,0 +1,143 @@
+//! Pools of credentials that are interchangeable: the budget of each member, and the member of a crawl whose cursors are bound to it.
+
+use std::fs;
+
+use http::header::HeaderValue;
+
+use super::client::{self, Version};
+use super::proxy::{Proxy, collection};
+use super::upstream::{Asked, Reply, Upstream, answer};
+
+const NUMBERED: &str = "records = \"items\"\npagination = { type = \"page\", param = \"page\", end = \"empty_page\" }";
+const NEXT_URL: &str = "records = \"results\"\npagination = { type = \"next_url\", next = \"next\" }";
+const ORDERS: &str = "/next_url/orders?page_size=50";
+
+/// A pool of the keys `key-a` and `key-b`, each with a second field, in this folder.
+fn pool(folder: &tempfile::TempDir, sticky: &str) -> String {
+    let member = |name: &str| {
+        let file = folder.path().join(name);
+        fs::write(&file, format!("key-{name}")).unwrap();
+        let secret = format!("{{ file = {file:?} }}");
+        format!(
+            "[{{ header = {{ name = \"X-Key\", value = {secret} }} }}, {{ query = {{ name = \"member\", value = {secret} }} }}]"
+        )
+    };
+    format!("credentials = {{ pool = [{}, {}]{sticky} }}", member("a"), member("b"))
+}
+
+/// Member of a request, whose credentials are all that member's.
+fn member(asked: &Asked) -> char {
+    let key = asked.header("x-key").unwrap();
+    assert!(asked.target.contains(&format!("member={key}")), "{} with {key}", asked.target);
+    key.chars().last().unwrap()
+}
+
+fn members(upstream: &Upstream) -> String {
+    upstream.asked().iter().map(member).collect()
+}
+
+/// Ten pages of five records, and an empty one.
+fn numbered(asked: &Asked) -> http::Response<bytes::Bytes> {
+    let page = asked.target.split(['?', '&']).find_map(|pair| pair.strip_prefix("page=")?.parse::<u64>().ok());
+    let page = page.unwrap_or(1);
+    let items: Vec<_> = (0..5).filter(|_| page <= 10).map(|at| page * 5 + at).collect();
+    answer(200, &[], format!("{{\"items\":{items:?}}}"))
+}
+
+async fn stream(proxy: &Proxy, target: &str) -> usize {
+    let received = client::receive(Version::Http1, proxy.address, client::stream(target)).await;
+    received.whole().lines().count()
+}
+
+#[tokio::test]
+async fn the_member_with_the_most_budget_left_takes_the_next_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::scripted(0, |asked, _| {
+        let mut page = numbered(asked);
+        let left = if member(asked) == 'a' { "0" } else { "9000" };
+        let fields = page.headers_mut();
+        fields.insert("x-ratelimit-limit", HeaderValue::from_static("10000"));
+        fields.insert("x-ratelimit-remaining", HeaderValue::from_static(left));
+        fields.insert("x-ratelimit-reset", HeaderValue::from_static("3600"));
+        Reply::Whole(page)
+    })
+    .await;
+    let lines = format!("{}\nwidth = 1\n{NUMBERED}", pool(&folder, ""));
+    let proxy = Proxy::start(&collection(&upstream.url(), &lines)).await;
+    assert_eq!(stream(&proxy, "/list").await, 50);
+    assert_eq!(members(&upstream), "abbbbbbbbbb");
+}
+
+#[tokio::test]
+async fn members_without_budgets_take_turns() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::scripted(0, |asked, _| Reply::Whole(numbered(asked))).await;
+    let lines = format!("{}\nwidth = 1\n{NUMBERED}", pool(&folder, ""));
+    let proxy = Proxy::start(&collection(&upstream.url(), &lines)).await;
+    assert_eq!(stream(&proxy, "/list").await, 50);
+    let members = members(&upstream);
+    assert!(members.matches('a').count() >= 4 && members.matches('b').count() >= 4, "{members}");
+}
+
+#[tokio::test]
+async fn a_page_that_one_member_is_refused_for_its_pace_is_requested_with_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::scripted(0, |asked, _| match member(asked) {
+        'a' => Reply::Whole(answer(429, &[("retry-after", "3600")], "")),
+        _ => Reply::Whole(numbered(asked)),
+    })
+    .await;
+    let lines = format!("{}\nwidth = 1\nretry = {{ base = \"1ms\" }}\n{NUMBERED}", pool(&folder, ""));
+    let proxy = Proxy::start(&collection(&upstream.url(), &lines)).await;
+    assert_eq!(stream(&proxy, "/list").await, 50);
+    assert_eq!(members(&upstream), "abbbbbbbbbbb");
+}
+
+#[tokio::test]
+async fn a_crawl_whose_addresses_the_upstream_hands_out_keeps_its_member_over_restarts() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::of(200).await;
+    let toml = collection(&upstream.url(), &format!("{}\n{NEXT_URL}", pool(&folder, "")));
+    let mut of_crawls = Vec::new();
+    for _ in 0..2 {
+        let proxy = Proxy::start(&toml).await;
+        let mut all = String::new();
+        for number in 0..20 {
+            assert_eq!(stream(&proxy, &format!("{ORDERS}&number={number}")).await, 200);
+            let members: String = upstream.forget().iter().map(member).collect();
+            assert!(["aaaa", "bbbb"].contains(&&*members), "{members}");
+            all.extend(members.chars().next());
+        }
+        // Pages that are passed through stay with the member of their path.
+        for page in 1..=4 {
+            let target = format!("{ORDERS}&page={page}");
+            let received = client::receive(Version::Http1, proxy.address, client::get(&target, "*/*")).await;
+            assert_eq!(received.head.status, 200);
+            assert!(!format!("{:?}", received.head).contains("key-"), "{:?}", received.head);
+        }
+        let members: String = upstream.forget().iter().map(member).collect();
+        assert!(["aaaa", "bbbb"].contains(&&*members), "{members}");
+        of_crawls.push(all);
+    }
+    assert_eq!(of_crawls[0], of_crawls[1]);
+    assert!(of_crawls[0].contains('a') && of_crawls[0].contains('b'), "{of_crawls:?}");
+}
+
+#[tokio::test]
+async fn sticky_says_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::scripted(200, |asked, usual| match asked.target.starts_with("/list") {
+        true => Reply::Whole(numbered(asked)),
+        false => Reply::Whole(usual),
+    })
+    .await;
+    for (sticky, lines, target, records, is_mixed) in
+        [(", sticky = true", NUMBERED, "/list", 50, false), (", sticky = false", NEXT_URL, ORDERS, 200, true)]
+    {
+        let lines = format!("{}\nwidth = 1\n{lines}", pool(&folder, sticky));
+        let proxy = Proxy::start(&collection(&upstream.url(), &lines)).await;
+        assert_eq!(stream(&proxy, target).await, records);
+        let members: String = upstream.forget().iter().map(member).collect();
+        assert_eq!(members.contains('a') && members.contains('b'), is_mixed, "{sticky}: {members}");
+    }
+}
