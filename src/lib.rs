@@ -59,7 +59,7 @@
 // - `id`: snapshot ids and cache keys
 // - `upstream_usage`: requests, retries and waits of a crawl
 // - `config`: TOML to valid values
-// - `telemetry`: metrics and the operator's list
+// - `telemetry`: metrics and the operator's dashboard
 // - `demo`: a legacy API in a box
 //
 // Tests, fuzz targets and benches use the modules; programs use what stands at the root.

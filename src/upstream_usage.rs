@@ -42,6 +42,8 @@ pub struct UsageCounts {
     pub waits: u64,
     /// Total duration of these waits, including those still under way.
     pub waited: Duration,
+    /// Number of waits under way.
+    pub waiting: u32,
 }
 
 /// Guard of one wait, which lasts until it is dropped.
@@ -149,6 +151,7 @@ impl UpstreamUsage {
             retries: read(retries),
             waits: waits.count,
             waited: waits.over + lasting,
+            waiting: waits.lasting,
         }
     }
 }

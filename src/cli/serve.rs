@@ -20,7 +20,7 @@ use crate::config::{AdminAccess, ChosenBy, Config, Mistakes, Secret};
 use crate::server::{
     DrainSettings, HostList, InProgress, ListenAddress, Listener, Server, ServerLimits, ServerSettings, Workers,
 };
-use crate::telemetry::{Admin, Reloads};
+use crate::telemetry::{Admin, Dashboard, Reloads};
 
 /// Time for crawls to end after the last connection.
 const LAST_CRAWLS: Duration = Duration::from_secs(1);
@@ -112,6 +112,14 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
         );
         return Exit::Usage;
     }
+    if let Some(admin) = config.admin
+        && !config.admin_actions.are_safe(admin, config.admin_token.as_ref())
+    {
+        eprintln!(
+            "error: {admin} is not this machine's alone, and admin_actions = true needs a token there\nhint: write admin_token = {{ file = \"PATH\" }} into the configuration, or leave admin_actions out"
+        );
+        return Exit::Usage;
+    }
     let Listeners { proxy, admin, certificates } = match listeners::bind(&config).await {
         Ok(listeners) => listeners,
         Err(error) => {
@@ -147,6 +155,8 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
     let registry = gateway.registry().clone();
     let reloads = file.is_some().then(Reloads::begin);
     let monitor = server.monitor().with_certificates(certificates);
+    let url = proxy.first().map(Listener::url).unwrap_or_default();
+    let dashboard = Dashboard::new(gateway.clone(), monitor.clone(), url, config.admin_actions);
     let says = Admin::new(
         gateway.crawls().clone(),
         gateway.governors().clone(),
@@ -155,7 +165,8 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
         gateway.coded_streams().clone(),
     )
     .with_reloads(reloads.clone())
-    .with_token(config.admin_token.as_ref().map(Secret::expose));
+    .with_token(config.admin_token.as_ref().map(Secret::expose))
+    .with_dashboard(dashboard.clone());
     for listener in &proxy {
         // Last on its line, for scripts that start with port 0.
         tracing::info!("listening on {}", listener.url());
@@ -181,7 +192,7 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
     // The operator's address stays up while the last streams end, and delays nothing.
     let cut = tokio::select! {
         cut = server.run(&workers, proxy, gateway.clone(), stop, stop_now) => cut,
-        () = serve_admin(admin, admin_hosts, says) => InProgress::default(),
+        () = serve_admin(admin, admin_hosts, says, dashboard) => InProgress::default(),
         () = reloading => InProgress::default(),
     };
     // Their snapshots stay, and the next start resumes them.
@@ -239,13 +250,14 @@ fn raise_limit() {
 }
 
 /// Serves the operator's address; never returns.
-async fn serve_admin(listener: Option<Listener>, hosts: Option<HostList>, admin: Admin) {
+async fn serve_admin(listener: Option<Listener>, hosts: Option<HostList>, admin: Admin, dashboard: Dashboard) {
     let Some(listener) = listener else { return std::future::pending().await };
     tracing::info!("metrics at {}/metrics", listener.url());
     let limits = ServerLimits { connections: Some(ADMIN_CONNECTIONS), ..ServerLimits::default() };
     let server = Server::new(ServerSettings { limits, hosts, ..ServerSettings::default() });
     let never = || std::future::pending();
-    server.run(&Workers::current(), vec![listener], admin, never(), never()).await;
+    let workers = Workers::current();
+    tokio::join!(server.run(&workers, vec![listener], admin, never(), never()), dashboard.run());
 }
 
 fn configuration(arguments: &ServeArguments) -> Result<Config, Mistakes> {

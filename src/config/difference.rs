@@ -42,6 +42,7 @@ impl Config {
             ("admin", self.admin == new.admin),
             ("admin_token", self.admin_token == new.admin_token),
             ("admin_open", self.admin_access == new.admin_access),
+            ("admin_actions", self.admin_actions == new.admin_actions),
             ("access_log", server.access_log == new.server.access_log),
             ("proxy_protocol", server.peers.proxy_protocol == new.server.peers.proxy_protocol),
             ("trusted_proxies", server.peers.trusted_proxies == new.server.peers.trusted_proxies),

@@ -37,6 +37,7 @@ pub(super) static TOP: Level = Level {
         "trusted_proxies",
         "admin_token",
         "admin_open",
+        "admin_actions",
         "admin",
         "hosts",
         "format_param",

@@ -60,6 +60,24 @@ impl AdminAccess {
     }
 }
 
+/// Changes that requests to the operator's address may make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminActions {
+    Refused,
+    /// Crawls may be cancelled, and snapshots dropped.
+    Allowed,
+}
+
+impl AdminActions {
+    /// Returns true where the operator's address may be served with these actions: off loopback, a web page that a browser takes for one of this
+    /// address could do them, unless they need a token.
+    pub fn are_safe(self, admin: SocketAddr, token: Option<&Secret>) -> bool {
+        self == Self::Refused || token.is_some() || admin.ip().to_canonical().is_loopback()
+    }
+}
+
+pub(super) static ADMIN_ACTIONS: Flag<AdminActions> = Flag([AdminActions::Refused, AdminActions::Allowed]);
+
 pub(super) static ADMIN_ACCESS: Flag<AdminAccess> = Flag([AdminAccess::Guarded, AdminAccess::Open]);
 
 pub(super) static ACCESS_LOG: Flag<AccessLog> = Flag([AccessLog::Off, AccessLog::On]);

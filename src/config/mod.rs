@@ -58,9 +58,9 @@ pub use self::codings::{Codings, ContentCoding};
 pub use self::command_line::{FileCollection, Options};
 pub use self::credentials::{Credential, Credentials, FieldForm, MemberChoice, SecretPlace};
 pub use self::difference::ConfigDifference;
-pub use self::listen::AdminAccess;
+pub use self::listen::{AdminAccess, AdminActions};
 pub use self::mistake::{Mistake, Mistakes, TextPosition};
-pub use self::pagination_text::{mistakes_in, read_written, written};
+pub use self::pagination_text::{mistakes_in, read_written, written, written_collection};
 pub use self::parent::{OnGone, ParentLink};
 pub use self::passthrough::Passthrough;
 pub use self::presets::{ChosenBy, Preset, PresetChoice, Verified, presets};
@@ -94,7 +94,7 @@ pub struct Config {
     pub socket_mode: u32,
     #[doc(hidden)]
     pub tls: Option<TlsSettings>,
-    /// Address of `/metrics`, `/snapshots` and `/healthz`; not `listen`.
+    /// Address of the dashboard, `/metrics` and `/healthz`; not `listen`.
     #[doc(hidden)]
     pub admin: Option<SocketAddr>,
     /// Bearer token for everything at `admin` but the checks of health and readiness.
@@ -102,6 +102,8 @@ pub struct Config {
     pub admin_token: Option<Secret>,
     #[doc(hidden)]
     pub admin_access: AdminAccess,
+    #[doc(hidden)]
+    pub admin_actions: AdminActions,
     /// Query parameter by which a client that can't set `Accept` asks for a stream; not sent upstream.
     #[doc(hidden)]
     pub format_param: String,

@@ -16,8 +16,8 @@ use super::toml_node::{MistakeLog, TomlNode, TomlTable};
 use super::unknown_key_hints;
 use super::upstream::UPSTREAM;
 use super::{
-    AdminAccess, Collection, Config, Upstream, codings, listen, parent, secrets, snapshots, tls, toml_text, upstream,
-    urls_and_headers,
+    AdminAccess, AdminActions, Collection, Config, Upstream, codings, listen, parent, secrets, snapshots, tls,
+    toml_text, upstream, urls_and_headers,
 };
 use crate::server::{AccessLog, HostList, PeerSettings, ServerSettings};
 
@@ -169,6 +169,15 @@ fn top(table: &TomlTable<'_>, presets: &[Option<PresetChoice>], secrets: &dyn Se
             listen::ADMIN_HINT,
         );
     }
+    let admin_actions = table.or("admin_actions", AdminActions::Refused, |node| listen::ADMIN_ACTIONS.read(node));
+    if admin.is_some_and(|admin| !admin_actions.are_safe(admin, admin_token.as_ref())) && !table.notes.wrong_at("admin")
+    {
+        table.refuse_at::<()>(
+            "admin_actions",
+            "admin is not this machine's alone, and actions there need admin_token",
+            "write admin_token = { file = \"PATH\" }, or leave admin_actions out",
+        );
+    }
     let [format_param, snapshot_param, since_param, end_param, wait_param, columns_param, fields_param] = params(table);
     let server = ServerSettings {
         limits: table.maybe("limits", |node| LIMITS.read(node)).unwrap_or_default(),
@@ -215,6 +224,7 @@ fn top(table: &TomlTable<'_>, presets: &[Option<PresetChoice>], secrets: &dyn Se
         admin,
         admin_token,
         admin_access,
+        admin_actions,
         format_param,
         snapshot_param,
         since_param,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::client_body::{BODY_LIMIT, MAX_REQUEST_BODY};
-use super::headers::{CrawlCaller, for_a_crawl};
+use super::headers::{CallerIdentity, CrawlCaller, for_a_crawl};
 use super::parents;
 use super::route::Route;
 use crate::config::Collection;
@@ -21,7 +21,7 @@ use crate::pagination::request::{RequestBody, decoded_name};
 use crate::pagination::{PageRequest, Pagination, Param, PartOrder};
 use crate::request::{EndWait, ParamNames, StreamOptions};
 use crate::response::BoxError;
-use crate::snapshot::MemoryBudget;
+use crate::snapshot::{MemoryBudget, RequestSender, ShownRequest};
 use crate::upstream::Client;
 
 /// A client's request for a stream, as far as it decides which crawl answers it.
@@ -144,6 +144,19 @@ impl StreamRequest {
             !self.first.headers.is_empty() || self.options.accept_datetime.is_some() || self.applied.is_some();
         let body = std::str::from_utf8(&self.body).ok().filter(|_| !needs_client)?;
         Some(UnattendedRequest { target: self.original.clone(), body: body.to_owned() })
+    }
+
+    /// Returns the request as an operator may see it.
+    pub(super) fn shown(&self) -> ShownRequest {
+        let (path, query) = self.original.split_once('?').unwrap_or((&self.original, ""));
+        let names = query.split('&').filter_map(|pair| pair.split('=').next()).filter(|name| !name.is_empty());
+        let names: Vec<_> = names.map(|name| format!("{name}=…")).collect();
+        let query = if names.is_empty() { String::new() } else { format!("?{}", names.join("&")) };
+        let sender = match self.caller.identity {
+            CallerIdentity::Known => RequestSender::Identified,
+            CallerIdentity::Unknown => RequestSender::Anyone,
+        };
+        ShownRequest { target: format!("{path}{query}"), has_address: self.has_address(), sender }
     }
 
     /// Returns the crawl that fills a snapshot for this request.

@@ -9,8 +9,9 @@ use http::{Request, Uri, header};
 
 use super::ask::{StreamRequest, UnattendedRequest};
 use super::cache_key::keys_of;
-use super::fill::{CacheFill, FillRecord};
+use super::fill::CacheFill;
 use super::route::Routes;
+use super::snapshot_birth::FillRecord;
 use crate::request::{ParamNames, StreamOptions};
 use crate::snapshot::{FlightOutcome, LookupPurpose, LookupResult, RequestKeys, StoredSnapshot};
 

@@ -1,4 +1,4 @@
-//! Construction of a [`Gateway`], its reload and its shutdown.
+//! Construction of a [`Gateway`], its reload, its shutdown, and its parts as the operator's address shows them.
 
 use std::sync::Arc;
 
@@ -11,14 +11,15 @@ use tower::Service;
 
 use super::admission::Admission;
 use super::cache_key_upgrade::OlderKeys;
+use super::crawl_table::CrawlTable;
 use super::fill::CacheFill;
 use super::routing::Routing;
 use super::{Gateway, Shared, refresh};
-use crate::config::Config;
+use crate::config::{Collection, Config};
 use crate::crawl::Crawls;
-use crate::response::{Body, BoxError};
+use crate::response::{Body, BoxError, CodedStreams};
 use crate::snapshot::{Registry, Store, StoreError};
-use crate::upstream::{ConnectorError, Transport};
+use crate::upstream::{ConnectorError, Governors, Transport};
 
 /// Settings of a [`Gateway`] in addition to its configuration.
 #[derive(Clone, Debug)]
@@ -92,6 +93,7 @@ impl GatewayBuilder {
             older_keys: Arc::new(older_keys),
             admission: Admission::new(snapshots.crawls, crawls.clone()),
             crawls,
+            table: CrawlTable::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             linger: snapshots.settings.linger,
@@ -140,5 +142,42 @@ impl Gateway {
     #[doc(hidden)]
     pub fn tasks(&self) -> usize {
         self.shared.lookup.fill.tasks.len()
+    }
+
+    #[doc(hidden)]
+    pub fn registry(&self) -> &Registry {
+        &self.shared.lookup.fill.registry
+    }
+
+    #[doc(hidden)]
+    pub fn governors(&self) -> &Governors {
+        &self.shared.governors
+    }
+
+    #[doc(hidden)]
+    pub fn coded_streams(&self) -> &CodedStreams {
+        &self.shared.coded_streams
+    }
+
+    #[doc(hidden)]
+    pub fn crawls(&self) -> &Crawls {
+        &self.shared.lookup.fill.crawls
+    }
+
+    #[doc(hidden)]
+    pub fn crawl_table(&self) -> &CrawlTable {
+        &self.shared.lookup.fill.table
+    }
+
+    /// Returns the collections of the configuration that was read last.
+    #[doc(hidden)]
+    pub fn collections(&self) -> Vec<Arc<Collection>> {
+        self.routing().routes.collections().cloned().collect()
+    }
+
+    /// Returns the name of the query parameter that names a snapshot.
+    #[doc(hidden)]
+    pub fn snapshot_param(&self) -> String {
+        self.routing().names.snapshot.clone()
     }
 }

@@ -1,29 +1,26 @@
 //! Fill: crawls that fill snapshots. Each is a task of its own, so that it outlives the client that began it.
 
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
+use http::HeaderValue;
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, HeaderValue};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::admission::Admission;
-use super::ask::{StreamRequest, UnattendedRequest};
+use super::ask::StreamRequest;
 use super::cache_key_upgrade::OlderKeys;
-use super::cacheability;
-use crate::cache_key::{KEY_VERSION, first_version};
+use super::crawl_table::{CrawlEntry, CrawlTable};
+use super::snapshot_birth::{FillRecord, birth};
 use crate::crawl::{Crawl, Crawls, Opened, ResumePoint};
 use crate::error::{Failure, Fault};
 use crate::id::SnapshotId;
 use crate::pagination::Precondition;
-use crate::request::StorePolicy;
 use crate::snapshot::{
-    self, Birth, FileStorage, FlightLeader, Log, LookupPurpose, Registry, ReopenError, ReopenedSnapshot, RequestKeys,
-    ResumableLog, Retention, Seal, Snapshot, SnapshotFacts, SnapshotState, Writer,
+    self, Birth, FlightLeader, Log, LookupPurpose, Registry, ReopenError, ReopenedSnapshot, RequestKeys, ResumableLog,
+    Retention, Seal, Snapshot, SnapshotFacts, SnapshotState, Writer,
 };
 use crate::upstream_usage::UpstreamUsage;
 
@@ -45,6 +42,7 @@ pub(super) struct CacheFill {
     pub(super) registry: Registry,
     pub(super) older_keys: Arc<OlderKeys>,
     pub(super) crawls: Crawls,
+    pub(super) table: CrawlTable,
     pub(super) admission: Admission,
     pub(super) tasks: TaskTracker,
     /// Cancels the crawls under way; what they have written stays.
@@ -53,24 +51,12 @@ pub(super) struct CacheFill {
     pub(super) linger: Duration,
 }
 
-/// Part of the journal's first line that belongs to the gateway.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct FillRecord {
-    /// Version of the snapshot's cache key.
-    #[serde(default = "first_version")]
-    key_version: u32,
-    /// Request with which the crawl can be resumed without a client; none where it needs something of the client's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) unattended: Option<UnattendedRequest>,
-    /// The crawl's own part.
-    crawl: Box<RawValue>,
-}
-
 impl CacheFill {
     /// Begins a crawl in a task of its own.
     pub(super) fn begin(&self, lead: FlightLeader, request: &Arc<StreamRequest>, keys: RequestKeys) {
         let (fill, request) = (self.clone(), Arc::clone(request));
-        self.spawn(async move { fill.open(lead, &request, keys).await });
+        let entry = self.table.enter(&request);
+        self.spawn(entry.run(async move |entry| fill.open(lead, &request, keys, entry).await));
     }
 
     /// Reads a snapshot from its files and, where it was interrupted and the purpose is to read all of it, resumes its crawl.
@@ -82,7 +68,8 @@ impl CacheFill {
         request: &Arc<StreamRequest>,
     ) {
         let (fill, request) = (self.clone(), Arc::clone(request));
-        self.spawn(async move { fill.reopen(lead, id, purpose, &request).await });
+        let entry = self.table.enter(&request);
+        self.spawn(entry.run(async move |entry| fill.reopen(lead, id, purpose, &request, entry).await));
     }
 
     /// Starts the maintenance of snapshots, at an interval that fits the shortest of these times.
@@ -102,7 +89,7 @@ impl CacheFill {
         });
     }
 
-    async fn open(&self, lead: FlightLeader, request: &StreamRequest, keys: RequestKeys) {
+    async fn open(&self, lead: FlightLeader, request: &StreamRequest, keys: RequestKeys, entry: &CrawlEntry) {
         let crawl = request.crawl(self.registry.store().memory(), &self.crawls);
         // A reader keeps the beginning of the stale snapshot from being dropped.
         let beginning = lead.stale().and_then(|stale| stale.log().reader(0, None).ok());
@@ -115,6 +102,7 @@ impl CacheFill {
         };
         let opened = async {
             let place = self.admission.enter().await?;
+            entry.admit();
             Ok::<_, Failure>((first_page.await, place))
         };
         let opened = tokio::select! {
@@ -123,13 +111,17 @@ impl CacheFill {
         };
         let (opened, _place) = match opened {
             Ok(opened) => opened,
-            Err(full) => return lead.fail(full),
+            Err(full) => {
+                entry.fail(&full);
+                return lead.fail(full);
+            }
         };
         match opened {
             // The upstream has nothing newer than the stale snapshot.
             None => lead.unchanged(),
             Some(Err(failure)) => {
                 tracing::warn!("{failure}; fault: {}; {}", failure.fault.name(), failure.hint);
+                entry.fail(&failure);
                 lead.fail(failure);
             }
             // With `auto`, only the first answer shows that the request names a page.
@@ -137,6 +129,7 @@ impl CacheFill {
             Some(Ok(opened)) => {
                 let (snapshot, writer) = self.create(birth(&opened, request, keys), request).await;
                 let snapshot = Arc::new(snapshot.with_usage(opened.usage()));
+                entry.open(&snapshot, opened.pagination());
                 lead.publish(&snapshot);
                 drop(beginning);
                 self.run(&snapshot, opened, writer, request.width()).await;
@@ -156,10 +149,18 @@ impl CacheFill {
             let created = tokio::task::spawn_blocking(move || store.create(id, &birth)).await;
             created.expect("making a log doesn't panic, and is never cancelled")
         };
-        (Snapshot::new(id, key, facts, log, retention, request.collection.sharing.keep_for), writer)
+        let snapshot = Snapshot::new(id, key, facts, log, retention, request.collection.sharing.keep_for);
+        (snapshot.with_request(request.shown()), writer)
     }
 
-    async fn reopen(&self, lead: FlightLeader, id: SnapshotId, purpose: LookupPurpose, request: &StreamRequest) {
+    async fn reopen(
+        &self,
+        lead: FlightLeader,
+        id: SnapshotId,
+        purpose: LookupPurpose,
+        request: &StreamRequest,
+        entry: &CrawlEntry,
+    ) {
         let (key, store) = (lead.key(), self.registry.store().clone());
         let reopened = tokio::task::spawn_blocking(move || store.reopen(id)).await;
         let ReopenedSnapshot { birth, log, pages, unfinished, modified } = match reopened {
@@ -181,7 +182,8 @@ impl CacheFill {
             let Birth { facts, retention, .. } = birth.clone();
             // The keys in the journal may have an older version.
             let keep_for = request.collection.sharing.keep_for;
-            Snapshot::new(id, key, facts, log, retention, keep_for).with_usage(UpstreamUsage::resumed_after(pages))
+            let snapshot = Snapshot::new(id, key, facts, log, retention, keep_for).with_request(request.shown());
+            snapshot.with_usage(UpstreamUsage::resumed_after(pages))
         };
         match unfinished {
             None => lead.publish(&Arc::new(snapshot(log).with_end(modified))),
@@ -194,18 +196,24 @@ impl CacheFill {
             Some(ResumableLog { writer, notes, last, records, lines }) => {
                 let _place = match self.admission.enter().await {
                     Ok(place) => place,
-                    Err(full) => return lead.fail(full),
+                    Err(full) => {
+                        entry.fail(&full);
+                        return lead.fail(full);
+                    }
                 };
+                entry.admit();
                 let point = ResumePoint { state: &begun.crawl, checkpoints: &notes, last_record: last, records, lines };
                 match request.crawl(self.registry.store().memory(), &self.crawls).resume(point).await {
                     Ok(opened) => {
                         tracing::info!("snapshot {id}: resumed after {records} records");
                         let snapshot = Arc::new(snapshot(log).with_usage(opened.usage()));
+                        entry.open(&snapshot, opened.pagination());
                         lead.publish(&snapshot);
                         self.run(&snapshot, opened, writer, request.width()).await;
                     }
                     Err(failure) => {
                         tracing::warn!("snapshot {id}: {failure}; fault: {}; {}", failure.fault.name(), failure.hint);
+                        entry.fail(&failure);
                         // Another attempt would fail, too: the next request gets the failure without one.
                         writer.seal(Seal::Failed(Arc::new(failure)));
                         lead.publish(&Arc::new(snapshot(log)));
@@ -232,32 +240,6 @@ impl CacheFill {
     }
 }
 
-/// Returns the first entry of a new snapshot's journal.
-fn birth(opened: &Opened, request: &StreamRequest, keys: RequestKeys) -> Birth {
-    let retention = match request.options.freshness.storage {
-        StorePolicy::Forbidden => Retention::Transient,
-        StorePolicy::Allowed => {
-            let each = opened.heads().into_iter();
-            let each = each.map(|head| cacheability::retention(&head.headers, request.caller.identity));
-            each.max().unwrap_or(Retention::Shared)
-        }
-    };
-    let record = FillRecord { key_version: KEY_VERSION, unattended: request.unattended(), crawl: opened.saved() };
-    let begun = serde_json::value::to_raw_value(&record).expect("its keys are texts");
-    let text = |name| first_answer(opened).get(name)?.to_str().ok().map(ToOwned::to_owned);
-    let facts = SnapshotFacts {
-        collection: request.collection.path.clone(),
-        created: SystemTime::now(),
-        valid_at: opened.valid_at(),
-        etag: text(http::header::ETAG),
-        last_modified: text(http::header::LAST_MODIFIED),
-        total: opened.total(),
-        storage: if retention == Retention::Transient { FileStorage::Forbidden } else { FileStorage::Allowed },
-        reader: Some(keys.reader),
-    };
-    Birth { key: keys.shared, facts, retention, begun }
-}
-
 /// Revalidates a stale snapshot (RFC 9111 §4.3): `true` where the upstream says that it has nothing newer. Only `match` in the configuration
 /// makes a validator of the first page one of the whole collection; most validators tell nothing of the pages after the first.
 async fn is_unchanged(crawl: &Crawl, stale: &Snapshot) -> bool {
@@ -273,11 +255,6 @@ fn unread(unusable: &ReopenError) -> Failure {
     let hint = "ask again after the time in Retry-After; if it fails again, check the folder of the snapshots";
     let headers = vec![(RETRY_AFTER, HeaderValue::from(RETRY))];
     Failure { headers, ..Failure::new(Fault::Stopped, unusable.to_string(), hint) }
-}
-
-fn first_answer(opened: &Opened) -> &HeaderMap {
-    static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
-    opened.head().map_or(&NONE, |head| &head.headers)
 }
 
 /// Guard that tells the registry of a snapshot's end, also where its task is cancelled.

@@ -19,6 +19,8 @@ mod cacheability;
 mod client_body;
 mod client_links;
 mod crawl_rate_limit;
+mod crawl_table;
+mod failure_log;
 mod field_noise;
 mod fill;
 mod forward;
@@ -38,6 +40,7 @@ mod route;
 mod routing;
 mod session;
 mod session_lookup;
+mod snapshot_birth;
 mod snapshot_status;
 mod uncached_crawl;
 mod websocket;
@@ -54,17 +57,17 @@ use parking_lot::RwLock;
 use tower::Service;
 
 use crate::config::{Config, OnStart, Resume};
-use crate::crawl::Crawls;
 use crate::id::CacheKey;
 use crate::request::{RequestError, StreamOptions};
 use crate::response::{Body, BoxError, CodedStreams, Representation, StreamResponse};
 use crate::server::AccessNotes;
-use crate::snapshot::Registry;
 use crate::upstream::{ConnectorError, Governors, Transport};
 use ask::{StreamRequest, read_body};
 pub use builder::{GatewayBuilder, GatewayError};
 use cache_key::keys_of;
 use crawl_rate_limit::CrawlRateLimit;
+pub use crawl_table::{CrawlTable, ListedCrawl};
+pub use failure_log::ListedFailure;
 use field_noise::FieldNoise;
 use fill::CacheFill;
 use lookup::{NoSnapshot, SnapshotLookup};
@@ -112,26 +115,6 @@ impl Gateway {
 
     fn routing(&self) -> Arc<Routing> {
         Arc::clone(&self.shared.routing.read())
-    }
-
-    #[doc(hidden)]
-    pub fn registry(&self) -> &Registry {
-        &self.shared.lookup.fill.registry
-    }
-
-    #[doc(hidden)]
-    pub fn governors(&self) -> &Governors {
-        &self.shared.governors
-    }
-
-    #[doc(hidden)]
-    pub fn coded_streams(&self) -> &CodedStreams {
-        &self.shared.coded_streams
-    }
-
-    #[doc(hidden)]
-    pub fn crawls(&self) -> &Crawls {
-        &self.shared.lookup.fill.crawls
     }
 
     /// Returns the kind of a request that the gateway has not answered yet.

@@ -99,6 +99,11 @@ impl Routes {
         Ok(Self { router: config.routes(), targets: targets.into() })
     }
 
+    /// Collections in the order of the configuration.
+    pub(super) fn collections(&self) -> impl Iterator<Item = &Arc<Collection>> {
+        self.targets.iter().map(|target| &target.collection)
+    }
+
     pub(super) fn find(&self, path: &str) -> Result<Route, NoRoute> {
         if has_dot_segments(path) {
             return Err(NoRoute::DotSegments);

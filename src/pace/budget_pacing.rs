@@ -71,6 +71,23 @@ enum SendRule {
     From(Duration),
 }
 
+/// Budget of requests that an upstream reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetLeft {
+    pub remaining: u64,
+    pub limit: u64,
+    /// Time until the budget is renewed.
+    pub reset: Duration,
+}
+
+impl BudgetLeft {
+    /// Returns the one of which a smaller share is left.
+    pub fn scarcer(self, other: Self) -> Self {
+        let share = |budget: Self| budget.remaining as f64 / budget.limit.max(1) as f64;
+        if share(other) < share(self) { other } else { self }
+    }
+}
+
 impl BudgetPacings {
     /// Notes a budget that the answer to a request of time `sent` reported.
     pub(super) fn note(&mut self, now: Duration, sent: Duration, left: &RemainingBudget) {
@@ -106,6 +123,17 @@ impl BudgetPacings {
             Some((window.limit - left).saturating_mul(1000) / window.limit.max(1))
         };
         self.by_name.iter().filter_map(used).max().unwrap_or_default()
+    }
+
+    /// Budget of which the smallest share is left; none where no window lasts.
+    pub(super) fn scarcest(&self, now: Duration) -> Option<BudgetLeft> {
+        let windows = self.by_name.iter().filter_map(|(_, budget)| budget.window.filter(|window| now < window.reset));
+        let left = windows.map(|window| BudgetLeft {
+            remaining: window.remaining,
+            limit: window.limit,
+            reset: window.reset - now,
+        });
+        left.reduce(BudgetLeft::scarcer)
     }
 
     /// Longest period for each of which a budget allows one request.

@@ -1,11 +1,12 @@
 //! The governor of one upstream and credential: which request is sent next, and when.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::StatusCode;
 
 use super::budget_headers::BudgetReport;
-use super::budget_pacing::BudgetPacings;
+use super::budget_pacing::{BudgetLeft, BudgetPacings};
 use super::concurrency_limit::{ConcurrencyLimit, LimitUse};
 use super::fair_queue::{CrawlId, FairQueue, Ticket};
 use super::rate_finder::{RateFinder, RefusalNews};
@@ -95,7 +96,22 @@ pub struct GovernorLoad {
     pub rate: Option<f64>,
     /// Time during which no request may be sent yet.
     pub held: Duration,
+    /// Reason of `held`; none where it is zero.
+    pub hold: Option<HoldReason>,
+    /// Reported budget of which the smallest share is left.
+    pub budget: Option<BudgetLeft>,
     pub counts: RequestCounts,
+}
+
+impl fmt::Display for HoldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rate => "the rate or the budget allows no more",
+            Self::Budget => "the upstream's budget is used up",
+            Self::Demand => "the upstream asks for it",
+            Self::Refusal => "the upstream refuses more",
+        })
+    }
 }
 
 impl Governor {
@@ -206,12 +222,16 @@ impl Governor {
     }
 
     pub fn load(&self, now: Duration) -> GovernorLoad {
+        let (until, hold) = self.hold(now);
+        let held = until.saturating_sub(now);
         GovernorLoad {
             limit: self.limit.now(),
             in_flight: self.in_flight,
             waiting: self.queue.len(),
             rate: self.paced(now),
-            held: self.hold(now).0.saturating_sub(now),
+            held,
+            hold: (!held.is_zero()).then_some(hold),
+            budget: self.budgets.scarcest(now),
             counts: self.counts,
         }
     }

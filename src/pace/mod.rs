@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+pub use budget_pacing::BudgetLeft;
 pub use fair_queue::{CrawlId, Ticket};
 pub use governor::{Governor, GovernorLoad, GrantDecision, HoldReason, Prospect, RequestCounts};
 

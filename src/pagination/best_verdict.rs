@@ -90,6 +90,11 @@ impl Pagination {
 }
 
 impl BestVerdict {
+    /// Returns the word of [`Consistency`](super::Consistency).
+    pub fn words(&self) -> &'static str {
+        self.words
+    }
+
     /// The best verdict on the lists of several windows, which have no moment in common; one window has that of its list.
     fn of_windows(self) -> Self {
         Self { words: "unverified", why: Doubt::Windows.to_string(), better: None }

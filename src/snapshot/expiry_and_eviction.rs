@@ -133,6 +133,35 @@ fn evict(index: &SnapshotIndex, missing: u64, tier: FullTier) -> bool {
     freed > 0
 }
 
+/// Outcome of an operator's wish to drop a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropOutcome {
+    Dropped,
+    /// It is written or read.
+    InUse,
+    Unknown,
+}
+
+/// Drops an idle snapshot; maintenance deletes its files.
+pub(super) fn drop_idle(index: &SnapshotIndex, id: SnapshotId) -> DropOutcome {
+    let mut outcome = DropOutcome::Unknown;
+    index.by_id.entry(id).and_compute_with(|entry| {
+        match entry.map(moka::Entry::into_value) {
+            None => return Op::Nop,
+            Some(IdEntry::Here(snapshot)) if snapshot.is_idle() => snapshot.log().forget_memory(),
+            Some(IdEntry::Stored(_)) => {}
+            Some(IdEntry::Here(_) | IdEntry::Opening { .. }) => {
+                outcome = DropOutcome::InUse;
+                return Op::Nop;
+            }
+        }
+        outcome = DropOutcome::Dropped;
+        Op::Remove
+    });
+    index.by_id.run_pending_tasks();
+    outcome
+}
+
 impl Expiry<SnapshotId, IdEntry> for ExpiryPolicy {
     fn expire_after_create(&self, _: &SnapshotId, entry: &IdEntry, _: Instant) -> Option<Duration> {
         self.time_of(entry)

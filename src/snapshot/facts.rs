@@ -44,6 +44,24 @@ pub struct SnapshotFacts {
     pub reader: Option<CacheKey>,
 }
 
+/// Request of a snapshot as an operator may see it: without credentials, and without the values of its query, which can be secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownRequest {
+    /// Path and query without unpage's parameters; `…` stands for each value.
+    pub target: String,
+    /// True where a GET can ask for the snapshot by its id.
+    pub has_address: bool,
+    pub sender: RequestSender,
+}
+
+/// Sender of a request, as its header fields tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestSender {
+    Anyone,
+    /// Fields that identify it are part of its cache key.
+    Identified,
+}
+
 /// Permission to write a snapshot to files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FileStorage {

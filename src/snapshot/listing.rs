@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::facts::ShownRequest;
 use super::snapshot::{Snapshot, SnapshotState};
 use super::snapshot_index::{IdEntry, SnapshotIndex};
 use super::storage::StoredSnapshot;
@@ -17,6 +18,11 @@ pub struct SnapshotListing {
     pub state: &'static str,
     /// Word of the consistency, where it is complete.
     pub consistency: Option<&'static str>,
+    /// Verdict of a complete snapshot, failure of a broken one.
+    pub end: Option<String>,
+    /// Request that it answers; `None` if it has not been opened since the start.
+    pub request: Option<ShownRequest>,
+    pub is_stored: bool,
     pub records: u64,
     pub bytes: u64,
     pub pages: u64,
@@ -59,6 +65,13 @@ fn listed_here(snapshot: &Snapshot) -> SnapshotListing {
             SnapshotState::Complete(verdict) => Some(verdict.consistency.word()),
             _ => None,
         },
+        end: match &state {
+            SnapshotState::Complete(verdict) => Some(verdict.to_string()),
+            SnapshotState::Broken(failure) => Some(failure.message.clone()),
+            SnapshotState::Running | SnapshotState::Stopped => None,
+        },
+        request: snapshot.request().cloned(),
+        is_stored: snapshot.log().stored_bytes() > 0,
         records: extent.records,
         bytes: extent.bytes,
         pages: usage.pages,
@@ -76,6 +89,9 @@ fn listed_stored(stored: &StoredSnapshot, keep_for: Duration) -> SnapshotListing
         collection: stored.birth.facts.collection.clone(),
         state: if stored.verdict.is_some() { "complete" } else { "stopped" },
         consistency: stored.verdict.as_ref().map(|verdict| verdict.consistency.word()),
+        end: stored.verdict.as_ref().map(ToString::to_string),
+        request: None,
+        is_stored: true,
         records: stored.records,
         bytes: stored.bytes,
         pages: stored.verdict.as_ref().map_or(stored.pages, |verdict| verdict.pages),

@@ -28,7 +28,8 @@ mod stored_lines;
 pub use cache_stats::CacheStats;
 pub use derivation::{DerivedBytes, DerivedReader};
 pub use digest::{Digest, RunningDigest};
-pub use facts::{Birth, FileStorage, Retention, SavedCrawl, SnapshotFacts};
+pub use expiry_and_eviction::DropOutcome;
+pub use facts::{Birth, FileStorage, RequestSender, Retention, SavedCrawl, ShownRequest, SnapshotFacts};
 pub use leader::FlightLeader;
 pub use listing::SnapshotListing;
 pub use log::{

@@ -13,7 +13,7 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 
 use super::cache_stats::CacheStats;
-use super::expiry_and_eviction::{self, ExpiryPolicy};
+use super::expiry_and_eviction::{self, DropOutcome, ExpiryPolicy};
 use super::facts::Retention;
 use super::key_history::{CAPACITY, KeyHistory};
 use super::leader::{FlightLeader, FlightScope};
@@ -185,6 +185,11 @@ impl Registry {
     pub fn ended(&self, snapshot: &Arc<Snapshot>) {
         snapshot.end();
         self.index.touch(snapshot);
+    }
+
+    /// Drops a snapshot that is neither written nor read.
+    pub fn drop_idle(&self, id: SnapshotId) -> DropOutcome {
+        expiry_and_eviction::drop_idle(&self.index, id)
     }
 
     /// Returns all kept snapshots, the newest first.

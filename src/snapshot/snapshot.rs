@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::derivation::{Derivations, DerivedBytes};
 use super::digest::{self, Digest, PendingDigest};
-use super::facts::{FileStorage, Retention, SnapshotFacts};
+use super::facts::{FileStorage, Retention, ShownRequest, SnapshotFacts};
 use super::log::{Log, LogExtent, ReaderEvent};
 use super::seal::Seal;
 use crate::error::{Failure, Fault};
@@ -21,6 +21,8 @@ pub struct Snapshot {
     id: SnapshotId,
     key: CacheKey,
     facts: SnapshotFacts,
+    /// None until it is told.
+    request: Option<ShownRequest>,
     log: Log,
     usage: UpstreamUsage,
     retention: Retention,
@@ -60,7 +62,22 @@ impl Snapshot {
         let used = Mutex::new(SystemTime::now());
         let (ended, closed, fresh_at, digest) = (OnceLock::new(), OnceLock::new(), Mutex::default(), OnceLock::new());
         let (usage, derivations) = (UpstreamUsage::default(), Derivations::default());
-        Self { id, key, facts, log, usage, retention, keep_for, ended, closed, fresh_at, used, digest, derivations }
+        Self {
+            id,
+            key,
+            facts,
+            request: None,
+            log,
+            usage,
+            retention,
+            keep_for,
+            ended,
+            closed,
+            fresh_at,
+            used,
+            digest,
+            derivations,
+        }
     }
 
     /// Sets the end of a snapshot whose storage has it.
@@ -86,6 +103,15 @@ impl Snapshot {
 
     pub fn with_usage(self, usage: UpstreamUsage) -> Self {
         Self { usage, ..self }
+    }
+
+    /// Sets the request that the snapshot answers.
+    pub fn with_request(self, request: ShownRequest) -> Self {
+        Self { request: Some(request), ..self }
+    }
+
+    pub fn request(&self) -> Option<&ShownRequest> {
+        self.request.as_ref()
     }
 
     pub fn id(&self) -> SnapshotId {

@@ -1,36 +1,32 @@
-//! Operator's address: metrics, the list of snapshots, and checks of health and readiness.
+//! Operator's address: metrics, the dashboard, the list of snapshots, and checks of health and readiness.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
-use ring::digest::{self, Digest};
 use tower::Service;
 
+use super::admin_token::{AdminToken, CHALLENGES, ShownToken};
+use super::dashboard::Dashboard;
 use super::metrics::{MEDIA_TYPE, Metrics, exposition};
 use super::reloads::Reloads;
 use super::snapshot_list::list;
 use crate::crawl::Crawls;
-use crate::response::CodedStreams;
+use crate::response::{Body, CodedStreams, empty, full};
 use crate::server::ServerMonitor;
 use crate::snapshot::Registry;
 use crate::upstream::Governors;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Service that answers `/metrics`, `/snapshots`, `/healthz` and `/readyz`, the first two only with the token where there is one.
+/// Service that answers `/healthz` and `/readyz`, and, only with the token where there is one, `/metrics`, `/snapshots` and the dashboard.
 #[derive(Clone, Debug)]
 pub struct Admin {
     metrics: Metrics,
     token: Option<AdminToken>,
+    dashboard: Option<Dashboard>,
 }
-
-/// SHA-256 of the bearer token: two digests are compared, so that the time tells nothing of the token.
-#[derive(Clone, Debug)]
-struct AdminToken(Digest);
 
 impl Admin {
     pub fn new(
@@ -40,7 +36,8 @@ impl Admin {
         server: ServerMonitor,
         coded_streams: CodedStreams,
     ) -> Self {
-        Self { metrics: Metrics { crawls, governors, registry, server, coded_streams, reloads: None }, token: None }
+        let metrics = Metrics { crawls, governors, registry, server, coded_streams, reloads: None };
+        Self { metrics, token: None, dashboard: None }
     }
 
     /// Shows the reloads of the configuration, too.
@@ -50,45 +47,52 @@ impl Admin {
         self
     }
 
-    /// Asks for this bearer token at `/metrics` and `/snapshots`; probes of health and readiness have none.
+    /// Shows the dashboard at `/`, too.
+    #[must_use]
+    pub fn with_dashboard(self, dashboard: Dashboard) -> Self {
+        Self { dashboard: Some(dashboard), ..self }
+    }
+
+    /// Asks for this token at all paths but `/healthz` and `/readyz`, whose probes have none.
     #[must_use]
     pub fn with_token(self, token: Option<&str>) -> Self {
-        Self { token: token.map(|token| AdminToken(digest::digest(&digest::SHA256, token.as_bytes()))), ..self }
+        Self { token: token.map(AdminToken::new), ..self }
     }
 
-    /// Returns true where the request has the token, if one is asked for.
-    fn admits(&self, headers: &HeaderMap) -> bool {
-        let Some(AdminToken(expected)) = &self.token else { return true };
-        let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = value.and_then(|value| value.split_once(' '));
-        token.is_some_and(|(scheme, token)| {
-            let shown = digest::digest(&digest::SHA256, token.trim().as_bytes());
-            scheme.eq_ignore_ascii_case("bearer") && shown.as_ref() == expected.as_ref()
-        })
-    }
-
-    fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
-        if matches!(path, "/metrics" | "/snapshots") && !self.admits(headers) {
+    fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Body> {
+        let shown = self.token.as_ref().and_then(|token| token.shown_in(headers));
+        if self.token.is_some() && shown.is_none() && !matches!(path, "/healthz" | "/readyz") {
             let mut response = refused(StatusCode::UNAUTHORIZED);
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            for challenge in CHALLENGES {
+                response.headers_mut().append(header::WWW_AUTHENTICATE, challenge);
+            }
             return response;
         }
+        let mut response = match *method {
+            Method::GET | Method::HEAD => self.get(path),
+            _ => self.post(method, path, headers, shown),
+        };
+        if method == Method::HEAD {
+            *response.body_mut() = empty();
+        }
+        response
+    }
+
+    fn get(&self, path: &str) -> Response<Body> {
+        let is_ready = self.metrics.server.is_ready();
         let (media_type, text) = match path {
             "/metrics" => (MEDIA_TYPE, exposition(self.metrics.clone())),
             "/snapshots" => ("application/json", list(&self.metrics.registry.list())),
             "/healthz" => (TEXT, "ok\n".to_owned()),
-            "/readyz" if self.metrics.server.is_ready() => (TEXT, "ready\n".to_owned()),
+            "/readyz" if is_ready => (TEXT, "ready\n".to_owned()),
             "/readyz" => (TEXT, "stopping\n".to_owned()),
-            _ => return refused(StatusCode::NOT_FOUND),
+            _ => {
+                let page = self.dashboard.as_ref().and_then(|dashboard| dashboard.get(path));
+                return page.unwrap_or_else(|| refused(StatusCode::NOT_FOUND));
+            }
         };
-        if !matches!(*method, Method::GET | Method::HEAD) {
-            let mut response = refused(StatusCode::METHOD_NOT_ALLOWED);
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return response;
-        }
-        let text = if method == Method::HEAD { Bytes::new() } else { Bytes::from(text) };
-        let mut response = Response::new(Full::new(text));
-        if path == "/readyz" && !self.metrics.server.is_ready() {
+        let mut response = Response::new(full(text));
+        if path == "/readyz" && !is_ready {
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         }
         let headers = response.headers_mut();
@@ -96,16 +100,30 @@ impl Admin {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
+
+    /// Answers a request by another method: an action of the dashboard, or a refusal.
+    fn post(&self, method: &Method, path: &str, headers: &HeaderMap, token: Option<ShownToken>) -> Response<Body> {
+        let dashboard = self.dashboard.as_ref().filter(|_| method == Method::POST);
+        let done = dashboard.and_then(|dashboard| dashboard.post(path, headers, token));
+        done.unwrap_or_else(|| match self.get(path).status() {
+            StatusCode::NOT_FOUND => refused(StatusCode::NOT_FOUND),
+            _ => {
+                let mut response = refused(StatusCode::METHOD_NOT_ALLOWED);
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+                response
+            }
+        })
+    }
 }
 
-fn refused(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
+fn refused(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(empty());
     *response.status_mut() = status;
     response
 }
 
 impl<B> Service<Request<B>> for Admin {
-    type Response = Response<Full<Bytes>>;
+    type Response = Response<Body>;
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;
 

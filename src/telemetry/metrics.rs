@@ -175,6 +175,8 @@ mod tests {
                 waiting: 3,
                 rate,
                 held: Duration::from_millis(1500),
+                hold: None,
+                budget: None,
                 counts: RequestCounts { requests: 40, too_many: 5, unavailable: 1 },
             },
             backing_off: 1,

@@ -1,6 +1,8 @@
-//! Metrics and the list of snapshots, at the operator's address.
+//! Metrics, the dashboard and the list of snapshots, at the operator's address.
 
 mod admin;
+mod admin_token;
+mod dashboard;
 mod family;
 mod metrics;
 mod process_metrics;
@@ -9,4 +11,5 @@ mod server_metrics;
 mod snapshot_list;
 
 pub use admin::Admin;
+pub use dashboard::Dashboard;
 pub use reloads::Reloads;

@@ -27,6 +27,7 @@ fn line(listed: &SnapshotListing, now: SystemTime) -> Value {
         readers,
         created,
         expires,
+        ..
     } = listed;
     let asked = usage.as_ref();
     let seconds = |time: Duration| time.as_secs();
@@ -65,6 +66,9 @@ mod tests {
             collection: "/orders".to_owned(),
             state: "complete",
             consistency: Some("steady"),
+            end: None,
+            request: None,
+            is_stored: false,
             records: 3,
             bytes: 90,
             from: 60,

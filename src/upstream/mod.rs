@@ -27,7 +27,7 @@ pub use pacing::{Governors, Permit, Traffic};
 pub use transport::{OutgoingBody, Transport};
 
 /// Name of the upstream in messages and metrics; it tells two upstreams apart.
-fn origin_of(upstream: &crate::config::Upstream) -> String {
+pub fn origin_of(upstream: &crate::config::Upstream) -> String {
     match &upstream.socket {
         Some(socket) => format!("unix:{}", socket.display()),
         None => upstream.url.origin().ascii_serialization(),

@@ -82,6 +82,8 @@ mod reload;
 mod metrics;
 // Manual pages, completions, and the probe of a container.
 mod shipped;
+// The operator's dashboard: its tables, its events, its actions.
+mod dashboard;
 // Pages that are no JSON: XML and CSV.
 mod encodings;
 // Content codings: asked for, decoded, refused, and left alone where answers are only passed on.

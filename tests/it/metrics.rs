@@ -207,7 +207,7 @@ async fn it_is_there_until_the_proxy_has_stopped() {
     let upstream = Upstream::scripted(0, |_, _| Reply::json("[1]")).await;
     let (process, admin) = serve(&upstream, ONE_PAGE).await;
     assert_eq!(ask(admin, "/healthz").await, (StatusCode::OK, "ok\n".to_owned()));
-    assert_eq!(ask(admin, "/").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(ask(admin, "/x").await.0, StatusCode::NOT_FOUND);
     // The proxy's own address passes these paths on.
     let passed = client::receive(Version::Http1, process.address, get("/metrics", "*/*")).await;
     assert_eq!(passed.body, b"[1]");

@@ -183,6 +183,7 @@ impl LogState {
             records: self.tiers.records(),
             from: self.tiers.from(),
             readers: self.cursors.count(),
+            is_full: self.writer.is_some(),
             seal: self.seal.clone(),
         }
     }

@@ -54,6 +54,8 @@ pub struct LogExtent {
     /// First byte that can still be read.
     pub from: u64,
     pub readers: usize,
+    /// True while the writer waits for room, in memory or before its slowest reader.
+    pub is_full: bool,
     pub seal: Option<Seal>,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::pace::{GovernorLoad, RequestCounts};
+use crate::pace::{BudgetLeft, GovernorLoad, RequestCounts};
 
 /// Requests to one upstream with one credential, or with all of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +22,16 @@ pub struct Traffic {
 impl Traffic {
     /// The part that stays when the governor is forgotten: its counts.
     pub(super) fn counts_only(self) -> Self {
-        let load = GovernorLoad { limit: 0, in_flight: 0, waiting: 0, rate: None, held: Duration::ZERO, ..self.load };
+        let load = GovernorLoad {
+            limit: 0,
+            in_flight: 0,
+            waiting: 0,
+            rate: None,
+            held: Duration::ZERO,
+            hold: None,
+            budget: None,
+            ..self.load
+        };
         Self { load, backing_off: 0, ..self }
     }
 
@@ -38,6 +47,8 @@ impl Traffic {
             waiting: one.waiting + other.waiting,
             rate: [one.rate, other.rate].into_iter().flatten().reduce(|one, other| one + other),
             held: one.held.max(other.held),
+            hold: if other.held > one.held { other.hold } else { one.hold },
+            budget: [one.budget, other.budget].into_iter().flatten().reduce(BudgetLeft::scarcer),
             counts: RequestCounts {
                 requests: one.counts.requests + other.counts.requests,
                 too_many: one.counts.too_many + other.counts.too_many,

@@ -19,18 +19,15 @@ pub(super) struct WaitLog {
 impl WaitLog {
     /// Logs that no request is sent before `at`, and the reason.
     pub(super) fn log(&mut self, origin: &str, governor: &Governor, now: Duration, at: Duration, hold: HoldReason) {
-        let reason = match hold {
-            HoldReason::Rate => return self.log_rate(origin, governor, now),
-            HoldReason::Budget => "the upstream's budget is used up",
-            HoldReason::Demand => "the upstream asks for it",
-            HoldReason::Refusal => "the upstream refuses more",
-        };
+        if hold == HoldReason::Rate {
+            return self.log_rate(origin, governor, now);
+        }
         if at <= now + LONG || at <= self.until + LONG {
             return;
         }
         self.until = at;
         let wait = humantime::format_duration(Duration::from_secs((at - now).as_secs_f64().round() as u64));
-        tracing::info!("{origin}: waiting {wait}: {reason}");
+        tracing::info!("{origin}: waiting {wait}: {hold}");
     }
 
     /// Logs once that requests are far apart, until they are much closer: a line for each would be noise.
@@ -40,7 +37,7 @@ impl WaitLog {
             self.is_slow = true;
             let apart =
                 humantime::format_duration(Duration::from_millis(((apart * 10.0).round() as u64).saturating_mul(100)));
-            tracing::info!("{origin}: one request every {apart}: the rate or the budget allows no more");
+            tracing::info!("{origin}: one request every {apart}: {}", HoldReason::Rate);
         } else if apart < LONG.as_secs_f64() / 2.0 {
             self.is_slow = false;
         }

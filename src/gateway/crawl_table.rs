@@ -1,0 +1,161 @@
+//! Crawls under way, as the operator sees and cancels them, and the facts that stay of crawls that have ended.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::ask::StreamRequest;
+use super::failure_log::{FailureLog, ListedFailure};
+use crate::config::{Collection, written};
+use crate::error::Failure;
+use crate::pagination::Pagination;
+use crate::snapshot::{ShownRequest, Snapshot, SnapshotState};
+use crate::upstream::origin_of;
+
+/// Crawls of a gateway; clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct CrawlTable {
+    shared: Arc<TableState>,
+}
+
+#[derive(Debug, Default)]
+struct TableState {
+    numbers: AtomicU64,
+    crawls: Mutex<BTreeMap<u64, Arc<ListedCrawl>>>,
+    failures: FailureLog,
+    /// Keys of the pagination that `auto` recognised last, by the path of the collection.
+    recognised: Mutex<BTreeMap<String, String>>,
+}
+
+/// Crawl from its request to its end.
+#[derive(Debug)]
+pub struct ListedCrawl {
+    /// Number that no other crawl of the process has.
+    pub number: u64,
+    pub collection: Arc<Collection>,
+    pub request: ShownRequest,
+    pub since: SystemTime,
+    admitted: AtomicBool,
+    opened: OnceLock<OpenedCrawl>,
+    cancelled: CancellationToken,
+}
+
+/// Crawl whose first page has come.
+#[derive(Debug)]
+pub struct OpenedCrawl {
+    pub snapshot: Arc<Snapshot>,
+    /// Best word of consistency that the crawl can end with.
+    pub best_consistency: &'static str,
+}
+
+/// Entry of a crawl, removed from the table when this is dropped.
+#[derive(Debug)]
+pub(super) struct CrawlEntry {
+    table: CrawlTable,
+    crawl: Arc<ListedCrawl>,
+}
+
+impl CrawlTable {
+    /// Returns the crawls under way, the oldest first.
+    pub fn crawls(&self) -> Vec<Arc<ListedCrawl>> {
+        self.shared.crawls.lock().values().cloned().collect()
+    }
+
+    /// Returns the newest failures, the newest first.
+    pub fn failures(&self) -> Vec<ListedFailure> {
+        self.shared.failures.list()
+    }
+
+    /// Returns the keys of the pagination that `auto` has recognised for the collection with this path.
+    pub fn recognised(&self, path: &str) -> Option<String> {
+        self.shared.recognised.lock().get(path).cloned()
+    }
+
+    /// Cancels a crawl: its readers see a broken stream, and what it has written can be resumed. Returns false if it has ended.
+    pub fn cancel(&self, number: u64) -> bool {
+        let crawl = self.shared.crawls.lock().get(&number).cloned();
+        if let Some(crawl) = &crawl {
+            tracing::warn!("{}: the operator cancels a crawl", crawl.collection.path);
+            crawl.cancelled.cancel();
+        }
+        crawl.is_some()
+    }
+
+    /// Enters a crawl for this request.
+    pub(super) fn enter(&self, request: &StreamRequest) -> CrawlEntry {
+        let number = self.shared.numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        let crawl = Arc::new(ListedCrawl {
+            number,
+            collection: Arc::clone(&request.collection),
+            request: request.shown(),
+            since: SystemTime::now(),
+            admitted: AtomicBool::new(false),
+            opened: OnceLock::new(),
+            cancelled: CancellationToken::new(),
+        });
+        self.shared.crawls.lock().insert(number, Arc::clone(&crawl));
+        CrawlEntry { table: self.clone(), crawl }
+    }
+}
+
+impl ListedCrawl {
+    /// Returns false while the crawl waits for one of the places of crawls.
+    pub fn is_admitted(&self) -> bool {
+        self.admitted.load(Ordering::Relaxed)
+    }
+
+    /// Returns the crawl's snapshot and its prospects; none until its first page has come.
+    pub fn opened(&self) -> Option<&OpenedCrawl> {
+        self.opened.get()
+    }
+}
+
+impl CrawlEntry {
+    /// Does the work of the crawl; the work is dropped where the operator cancels it.
+    pub(super) async fn run(self, work: impl AsyncFnOnce(&Self)) {
+        self.crawl.cancelled.run_until_cancelled(work(&self)).await;
+    }
+
+    /// Notes that the crawl has a place.
+    pub(super) fn admit(&self) {
+        self.crawl.admitted.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes the snapshot of the crawl, and the pagination that it has.
+    pub(super) fn open(&self, snapshot: &Arc<Snapshot>, pagination: &Pagination) {
+        let Collection { path, pagination: configured, .. } = &*self.crawl.collection;
+        let best_consistency = pagination.best_verdict().words();
+        self.crawl.opened.get_or_init(|| OpenedCrawl { snapshot: Arc::clone(snapshot), best_consistency });
+        if configured.style.is_auto() {
+            self.table.shared.recognised.lock().insert(path.clone(), written(pagination));
+        }
+    }
+
+    /// Notes the failure of the crawl.
+    pub(super) fn fail(&self, failure: &Failure) {
+        let ListedCrawl { collection, request, opened, .. } = &*self.crawl;
+        self.table.shared.failures.add(ListedFailure {
+            at: SystemTime::now(),
+            count: 1,
+            collection: collection.path.clone(),
+            address: request.target.clone(),
+            origin: origin_of(&collection.upstream),
+            records: opened.get().map_or(0, |opened| opened.snapshot.log().extent().records),
+            failure: failure.clone(),
+        });
+    }
+}
+
+impl Drop for CrawlEntry {
+    fn drop(&mut self) {
+        self.table.shared.crawls.lock().remove(&self.crawl.number);
+        let state = self.crawl.opened().map(|opened| opened.snapshot.state());
+        if let Some(SnapshotState::Broken(failure)) = state {
+            self.fail(&failure);
+        }
+    }
+}
