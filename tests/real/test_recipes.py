@@ -1,6 +1,7 @@
 """The files of contrib/ for nginx, HAProxy and Caddy, over TLS: records arrive one by one, a broken stream is visible and
 resumes at its byte, ranges and WebSockets work."""
 
+import re
 import socket
 import ssl
 from pathlib import Path
@@ -105,6 +106,19 @@ def test_ranges_are_of_the_snapshot_that_the_client_names(name, version, start, 
     resumed = Curl(box.url, part, version, "-f", *box.curl_options()).go_on_at(client.pinned()).outcome()
     assert (resumed.how, part.read_bytes()) == ("whole", WHOLE), resumed
     assert upstream.calls == dict.fromkeys(range(1, PAGES + 1), 1)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_callers_are_told_apart_by_their_own_addresses(name, start, scripted, tmp_path: Path):
+    """`opens` counts by them, and the access log shows them: not that of the box."""
+    box, proxy = start(name, scripted().config())
+    for address in ("127.0.0.2", "127.0.0.3"):
+        client = curl(box, tmp_path / f"{address}.ndjson", "--http1.1")
+        client.options = (*client.options, "--interface", address)
+        assert client.begin().outcome().how == "whole"
+    logged = lambda: re.findall(r'client=(\S+) .*path="/orders"', proxy.said())  # noqa: E731
+    until(lambda: len(logged()) == 2, "two lines of the access log")
+    assert logged() == ["127.0.0.2", "127.0.0.3"]
 
 
 @pytest.mark.parametrize("name", RECIPES)

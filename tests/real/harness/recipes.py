@@ -97,11 +97,11 @@ RECIPES = {"nginx": nginx, "HAProxy": haproxy, "Caddy": caddy}
 
 
 class Behind(Kept):
-    """unpage as docs/middle-boxes.md configures it behind these boxes, with other addresses and another collection."""
+    """unpage as docs/middle-boxes.md configures it behind these boxes, with other addresses, another collection, and an access log."""
 
     def configure(self, **snapshots: str) -> None:
         text = (REPOSITORY / "docs" / "middle-boxes.md").read_text()
         documented = re.search(r"^```toml\n(.*?)^\[\[collection\]\]", text, re.M | re.S)[1]
         addresses = {"127.0.0.1:8080": f"127.0.0.1:{self.port}", "127.0.0.1:9090": f"127.0.0.1:{self.admin_port}"}
         table = "".join(f'{key} = "{value}"\n' for key, value in {"dir": self.folder, **snapshots}.items())
-        self.config.write_text(f"{replaced(documented, addresses)}\n[snapshots]\n{table}\n{self.collection}")
+        self.config.write_text(f"access_log = true\n{replaced(documented, addresses)}\n[snapshots]\n{table}\n{self.collection}")
