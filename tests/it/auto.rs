@@ -8,7 +8,7 @@ use super::streams::orders;
 use super::upstream::{Reply, Upstream};
 
 /// The demo's collections whose first page says enough.
-const RECOGNISED: [&str; 10] = [
+const RECOGNISED: [&str; 11] = [
     "/link/orders",
     "/next_url/orders",
     "/relative/orders",
@@ -19,6 +19,7 @@ const RECOGNISED: [&str; 10] = [
     "/offset/orders",
     "/range/orders",
     "/keyset/orders",
+    "/values/orders",
 ];
 
 /// A proxy in front of an upstream without a configuration.
@@ -60,7 +61,7 @@ async fn an_unrecognised_pagination_is_refused_and_never_looks_complete() {
     })
     .await;
     let proxy = transparent(&upstream).await;
-    for path in ["/list", "/object", "/ignored", "/one", "/none/orders", "/values/orders"] {
+    for path in ["/list", "/object", "/ignored", "/one", "/none/orders"] {
         let received = client::receive(Version::Http1, proxy.address, client::stream(path)).await;
         assert_eq!(received.head.status, 502, "{path}: {}", received.whole());
         assert!(received.whole().contains("\"fault\": \"unproven\""), "{}", received.whole());

@@ -10,7 +10,9 @@ use crate::pagination::link_header_parser::Link;
 use crate::pagination::path::Segment;
 use crate::pagination::request::RequestBody;
 use crate::pagination::request_params::RequestParam;
-use crate::pagination::{ErrorCondition, More, PageRequest, Pagination, Param, Path, Records, Source, Style};
+use crate::pagination::{
+    ErrorCondition, More, PageRequest, Pagination, Param, Path, Records, RecordsShape, Source, Style,
+};
 
 /// Header fields of the collection's number of pages.
 const TOTAL_PAGES_HEADERS: &[&str] =
@@ -23,10 +25,25 @@ pub(super) struct FirstPage<'a> {
     pub(super) links: &'a [Link<'a>],
     pub(super) fields: Vec<OuterField<'a>>,
     pub(super) records: Path,
+    pub(super) shape: RecordsShape,
     pub(super) count: u64,
     pub(super) asked: Vec<RequestParam>,
     /// Query parameters of the URLs in the page and its head, as the API spells them.
     pub(super) linked: Vec<(String, String)>,
+}
+
+/// Path and shape of a page's records.
+#[derive(Clone, Debug)]
+pub(super) struct RecordsPlace {
+    pub(super) path: Path,
+    pub(super) shape: RecordsShape,
+}
+
+/// Records in an array.
+impl From<Path> for RecordsPlace {
+    fn from(path: Path) -> Self {
+        Self { path, shape: RecordsShape::Elements }
+    }
 }
 
 /// Use of names, as `count`, that mean the total in some APIs and the size of the page in others.
@@ -51,18 +68,24 @@ impl<'a> FirstPage<'a> {
         headers: &'a HeaderMap,
         links: &'a [Link<'a>],
         page: &'a Value,
-        records: Path,
+        records: RecordsPlace,
     ) -> Self {
+        let RecordsPlace { path: records, shape } = records;
         let fields = page_members::fields(page, Some(&records));
-        let count = records.split_at_each().0.of_value(page).and_then(Value::as_array).map_or(0, Vec::len);
+        let count = match records.split_at_each().0.of_value(page) {
+            Some(Value::Array(elements)) => elements.len(),
+            Some(Value::Object(members)) if shape == RecordsShape::Values => members.len(),
+            _ => 0,
+        };
         let urls = fields.iter().filter_map(|field| field.value.as_str());
         let linked = urls.chain(links.iter().map(|link| &*link.target)).flat_map(query_of).collect();
         let count = u64::try_from(count).unwrap_or(u64::MAX);
-        Self { request, headers, links, fields, records, count, asked: request.params(), linked }
+        Self { request, headers, links, fields, records, shape, count, asked: request.params(), linked }
     }
 
     pub(super) fn candidate(&self, style: impl Into<Style>, counts: AmbiguousCounts, why: String) -> Candidate {
-        let mut pagination = Pagination::of(style.into(), Records::at(self.records.clone()));
+        let mut pagination =
+            Pagination::of(style.into(), Records { shape: self.shape, ..Records::at(self.records.clone()) });
         pagination.more = self.more();
         pagination.total = self.total(counts).map(|total| total.source);
         if pagination.style.counts_pages() {

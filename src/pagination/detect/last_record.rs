@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Candidate;
 use super::first_page::{AmbiguousCounts, FirstPage};
+use super::page_outline::ELEMENTS;
 use crate::pagination::path::Segment;
 use crate::pagination::styles::{KeyUse, Keyset, Overlap};
 use crate::pagination::{Encode, Path};
@@ -23,6 +24,8 @@ pub(super) fn candidate(answer: &FirstPage<'_>, page: &Value) -> Option<Candidat
         return None;
     }
     let records = answer.records.split_at_each().0.of_value(page)?.as_array()?;
+    // The outline of a long page has its first records alone.
+    let records = &records[..records.len().min(ELEMENTS)];
     let ids = records.iter().map(|record| record.get(KEY).filter(|id| id.is_string() || id.is_number()));
     let ids: HashSet<String> = ids.map(|id| Some(id?.to_string())).collect::<Option<_>>()?;
     let param = answer.param(PARAM);

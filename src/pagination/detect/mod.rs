@@ -4,6 +4,7 @@
 //! Signs that are merely likely (a total without a number) are reported and never tried. A page without any sign is not taken for a collection.
 
 mod first_page;
+mod keyed_by_id;
 mod last_record;
 mod member_names;
 mod next_pointer;
@@ -24,7 +25,7 @@ use http::{HeaderMap, HeaderName};
 use serde_json::Value;
 use url::Url;
 
-use self::first_page::{AmbiguousCounts, FirstPage, query_of};
+use self::first_page::{AmbiguousCounts, FirstPage, RecordsPlace, query_of};
 use self::next_pointer::{Pointer, PointerValue, is_same_url};
 pub use self::page_outline::{Sketch, outline};
 pub(in crate::pagination) use self::path_number::{PathNumber, segments};
@@ -33,7 +34,7 @@ use super::envelope_names::paging_objects;
 use super::link_header_parser::{Link, links};
 use super::request_params::RequestParam;
 use super::styles::{Base, Cursor, LinkHeader, NextUrl, Style, Token};
-use super::{PageRequest, Pagination, Path, Source};
+use super::{PageRequest, Pagination, Path, RecordsShape, Source};
 
 /// Number of parameters that are tried for the most trusted token, and for the next one.
 const TOKEN_GUESSES: [usize; 2] = [8, 4];
@@ -61,11 +62,14 @@ pub struct Candidate {
 
 /// Reads the first page.
 pub fn detect(request: &PageRequest, headers: &HeaderMap, page: &Value) -> Detection {
+    if let Some(records) = keyed_by_id::records_path(page) {
+        return around(request, headers, page, RecordsPlace { path: records, shape: RecordsShape::Values }, None);
+    }
     let likeliest = records_path(request, page);
     match likeliest.filter(|path| !record_array::is_one_of_several(request, page, path, record_array::Rivals::Filled)) {
         Some(records) => {
             let doubt = record_array::doubt(request, page, &records);
-            around(request, headers, page, records, doubt)
+            around(request, headers, page, records.into(), doubt)
         }
         None => {
             let arrays = match seen_arrays(page) {
@@ -80,15 +84,22 @@ pub fn detect(request: &PageRequest, headers: &HeaderMap, page: &Value) -> Detec
 
 /// Reads the first page, whose records are at a known path.
 pub fn detect_around(request: &PageRequest, headers: &HeaderMap, page: &Value, records: Path) -> Detection {
-    around(request, headers, page, records, None)
+    around(request, headers, page, records.into(), None)
 }
 
 /// Reads the first page; `doubt` is the reason for which its records may be elsewhere.
-fn around(request: &PageRequest, headers: &HeaderMap, page: &Value, records: Path, doubt: Option<String>) -> Detection {
+fn around(
+    request: &PageRequest,
+    headers: &HeaderMap,
+    page: &Value,
+    records: RecordsPlace,
+    doubt: Option<String>,
+) -> Detection {
     let (links, seen) = read_links(headers);
     let mut seen = vec![seen];
     let answer = FirstPage::of(request, headers, &links, page, records);
-    seen.push(format!("an array of {} records at `{}`", answer.count, answer.records));
+    let holder = if answer.shape == RecordsShape::Values { "object" } else { "array" };
+    seen.push(format!("an {holder} of {} records at `{}`", answer.count, answer.records));
     let pointers = next_pointer::credible(&answer);
     let doubt = answer.must_go_on().or(doubt);
     seen.extend(seen_fields(&answer, &pointers, doubt.as_deref()));
@@ -133,7 +144,7 @@ pub fn live_beside(url: &Url, headers: &HeaderMap, page: &Value, ended: &[&Sourc
         return Some("a Link header with rel=next".to_owned());
     }
     let records = records_path(&request, page).unwrap_or_default();
-    let answer = FirstPage::of(&request, headers, &links, page, records);
+    let answer = FirstPage::of(&request, headers, &links, page, records.into());
     let in_field = || paging_objects(headers).find_map(|(name, object)| live_paging(&request, name, &object));
     let pointer = || next_pointer::live(&answer, ended).map(|live| live.phrase()).or_else(in_field);
     match answer.more().zip(answer.says_more()) {
@@ -149,7 +160,7 @@ pub fn later_page(url: &Url, headers: &HeaderMap, page: &Value, walked: u64) -> 
     let links = links(headers).unwrap_or_default();
     let request = PageRequest::get(url.clone());
     let records = records_path(&request, page).unwrap_or_default();
-    let answer = FirstPage::of(&request, headers, &links, page, records);
+    let answer = FirstPage::of(&request, headers, &links, page, records.into());
     if links.iter().any(|link| link.has_rel("last") && !link.has_rel("first") && is_later(&answer, link, walked)) {
         return Some("a Link header with rel=last leads to a later page".to_owned());
     }
@@ -174,7 +185,7 @@ fn is_later(answer: &FirstPage<'_>, last: &Link<'_>, walked: u64) -> bool {
 /// As [`live_pointer`], in the JSON of a header field.
 fn live_paging(request: &PageRequest, name: &HeaderName, object: &Value) -> Option<String> {
     let headers = HeaderMap::new();
-    let answer = FirstPage::of(request, &headers, &[], object, Path::root());
+    let answer = FirstPage::of(request, &headers, &[], object, Path::root().into());
     let told = match answer.says_more() {
         Some(true) => "says that there is more".to_owned(),
         Some(false) => return None,

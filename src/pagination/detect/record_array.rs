@@ -15,8 +15,7 @@ pub fn arrays(page: &Value) -> Vec<(Path, usize)> {
     found(page).into_iter().map(|array| (Path::new(array.path), array.elements.len())).collect()
 }
 
-/// Path of the records: the page itself, the only possible array, or the likeliest by its elements, its name and its depth. An
-/// object keyed by id is never guessed.
+/// Path of the records: the page itself, the only possible array, or the likeliest by its elements, its name and its depth.
 pub fn records_path(request: &PageRequest, page: &Value) -> Option<Path> {
     if let Some(array) = beside_envelope(page) {
         return Some(Path::new(vec![array]));

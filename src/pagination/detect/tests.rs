@@ -7,7 +7,7 @@ use url::Url;
 
 use super::*;
 use crate::pagination::request::RequestBody;
-use crate::pagination::{LinkHeader, NextUrl, Offset, PageNumber, Param, Path};
+use crate::pagination::{LinkHeader, NextUrl, Offset, PageNumber, Param, Path, RangeHeader};
 
 fn get(query: &str) -> PageRequest {
     PageRequest::get(Url::parse(&format!("https://api.example.com/v1/items{query}")).unwrap())
@@ -52,6 +52,7 @@ fn shown(pagination: &Pagination) -> String {
         Style::Page(PageNumber { param, start, .. }) | Style::Offset(Offset { param, start, .. }) => {
             format!(" {param} from {start}")
         }
+        Style::Range(RangeHeader { unit, size }) => format!(" `{unit}` of {size}"),
         _ => String::new(),
     };
     if let Some(more) = &pagination.more {
@@ -416,6 +417,45 @@ fn a_total_alone_is_never_guessed() {
         "`total` = 5000 but no page or offset field",
     ];
     assert_eq!(seen, expected);
+}
+
+#[test]
+fn keys_of_a_long_page_are_places_too() {
+    let long = json!({"data": (0..100).map(|id| json!({"id": id})).collect::<Vec<_>>(), "has_more": true});
+    assert_eq!(in_body("", &outline(long.to_string().as_bytes())), ["keyset, while has_more=true"]);
+}
+
+#[test]
+fn a_range_without_a_unit_is_of_items_or_of_the_field_beside_it() {
+    let of = |fields: &[(&'static str, &'static str)]| {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.insert(*name, value.parse().unwrap());
+        }
+        found(&get(""), &headers, &records(2))
+    };
+    assert_eq!(of(&[("content-range", "0-1/5")]), ["range `items` of 2"]);
+    assert_eq!(of(&[("content-range", "0-1/*"), ("range-unit", "rows")]), ["range `rows` of 2"]);
+    for other in ["bytes 0-1/5", "items 5-6/9", "items 0-9/20", "items */20", "items"] {
+        assert_eq!(of(&[("content-range", other)]), [""; 0], "{other}");
+    }
+}
+
+#[test]
+fn an_object_is_keyed_by_id_where_its_records_say_so() {
+    let at = |page: &Value| detect(&get(""), &HeaderMap::new(), page).seen.get(1).cloned().unwrap_or_default();
+    let keyed = json!({"5": {"pageid": 5, "tags": ["a"]}, "7": {"pageid": 7, "tags": ["b"]}});
+    assert_eq!(at(&json!({"query": {"pages": keyed}, "next": "t"})), "an object of 2 records at `query.pages`");
+    // What records refer to is keyed, too.
+    assert_eq!(at(&json!({"items": records(3), "users": keyed})), "an array of 3 records at `items`");
+    for page in [
+        json!({"a": {"5": {"id": 5}}}),
+        json!({"a": {"5": {"id": 5}, "6": {"id": 7}}}),
+        json!({"a": keyed, "b": keyed}),
+        json!({"included": keyed}),
+    ] {
+        assert!(at(&page).starts_with("no array"), "{page}");
+    }
 }
 
 #[test]
