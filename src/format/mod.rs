@@ -45,6 +45,7 @@ pub use layout::{Layout, RecordOffset};
 use parquet::ParquetEncoder;
 use sequence::SequenceEncoder;
 use table::TableEncoder;
+pub use table::TableStart;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
@@ -179,24 +180,34 @@ impl Format {
         }
     }
 
-    /// Returns `true` where the length of a complete snapshot is known before it is sent.
-    pub const fn has_length(self) -> bool {
-        self.layout().is_some() || self.passes() > 1
+    /// Returns an encoder that begins with this row of a table in the format; none where it is no table of text.
+    pub fn encoder_at(self, start: &TableStart) -> Option<Encoder> {
+        let (delimiter, reader) = self.dialect()?;
+        Some(Encoder::Table(Box::new(TableEncoder::resume(delimiter, reader, start))))
+    }
+
+    /// Returns the delimiter and the reader of a table of text.
+    const fn dialect(self) -> Option<(u8, TableReader)> {
+        match self {
+            Self::Csv => Some((b',', TableReader::Program)),
+            Self::CsvExcel => Some((b',', TableReader::Spreadsheet)),
+            Self::Tsv => Some((b'\t', TableReader::Program)),
+            _ => None,
+        }
     }
 
     /// Returns an encoder that begins with the record at this position, the first one for a format without a layout; none for the format of the
     /// log. `columns` are those that the user names for a table.
     pub fn encoder(self, start: RecordOffset, columns: Option<&[String]>) -> Option<Encoder> {
-        let table = |delimiter, reader| Encoder::Table(Box::new(TableEncoder::new(delimiter, reader, columns)));
+        if let Some((delimiter, reader)) = self.dialect() {
+            return Some(Encoder::Table(Box::new(TableEncoder::new(delimiter, reader, columns))));
+        }
         Some(match self {
-            Self::Ndjson => return None,
+            Self::Ndjson | Self::Csv | Self::CsvExcel | Self::Tsv => return None,
             Self::Json => Encoder::Array(ArrayEncoder::records(start)),
             Self::GeoJson => Encoder::Array(ArrayEncoder::features(start)),
             Self::JsonSeq => Encoder::Sequence(SequenceEncoder::texts()),
             Self::GeoJsonSeq => Encoder::Sequence(SequenceEncoder::features(start)),
-            Self::Csv => table(b',', TableReader::Program),
-            Self::CsvExcel => table(b',', TableReader::Spreadsheet),
-            Self::Tsv => table(b'\t', TableReader::Program),
             #[cfg(feature = "columnar")]
             Self::Arrow => Encoder::Arrow(Box::new(ArrowEncoder::new(columns))),
             #[cfg(feature = "columnar")]

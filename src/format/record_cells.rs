@@ -1,6 +1,7 @@
 //! Cells of one record in a table: the places of the values that have a column, and an object of those that have none.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::columns::{Columns, LastColumn, Node, dotted, flatten};
 use super::encoding_error::{EncodingError, no_json};
@@ -10,7 +11,7 @@ const LONGEST_MORE: usize = 4 << 20;
 
 #[derive(Debug)]
 pub(super) struct RecordCells {
-    columns: Columns,
+    columns: Arc<Columns>,
     /// Place in the record of each column's value.
     places: Vec<Range<usize>>,
     /// JSON object of the values without a column, without its closing brace; empty where there are none.
@@ -20,8 +21,13 @@ pub(super) struct RecordCells {
 }
 
 impl RecordCells {
-    pub(super) fn new(columns: Columns) -> Self {
+    pub(super) fn new(columns: impl Into<Arc<Columns>>) -> Self {
+        let columns = columns.into();
         Self { places: vec![0..0; columns.names.len()], columns, more: String::new(), path: Vec::new() }
+    }
+
+    pub(super) fn columns(&self) -> &Arc<Columns> {
+        &self.columns
     }
 
     /// Finds the cells of a record of this number, counted from 0.

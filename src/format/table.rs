@@ -5,6 +5,8 @@
 //!
 //! The columns are those that the user names, or those of the records of a [`sample`]. They depend on nothing else, so every reader gets the same header.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, BytesMut};
 use memchr::memchr;
 
@@ -12,6 +14,7 @@ use super::cells::{Dialect, Quotes, TableReader};
 use super::column_names::path_of;
 use super::columns::{Columns, sample};
 use super::encoding_error::{EncodingError, no_json};
+use super::layout::RecordOffset;
 use super::record_cells::RecordCells;
 
 #[derive(Debug)]
@@ -24,7 +27,28 @@ pub struct TableEncoder {
     next: NextBytes,
     /// End of the newest row, after its opening quote.
     row: BytesMut,
+    /// Number of records whose rows are encoded.
     records: u64,
+    /// Offset in the log after the bytes that were pushed.
+    taken: u64,
+    /// Offset in the table after the bytes that were put out.
+    written: u64,
+}
+
+/// Row at which an encoder can begin.
+#[derive(Clone, Debug)]
+pub struct TableStart {
+    pub record: RecordOffset,
+    /// Offset of its row in the table.
+    pub offset: u64,
+    columns: Arc<Columns>,
+}
+
+impl TableStart {
+    /// Returns the number of bytes of the names of its columns, which all rows of a table share.
+    pub fn column_bytes(&self) -> usize {
+        self.columns.names.iter().map(String::len).sum()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +61,8 @@ enum NextBytes {
 impl TableEncoder {
     pub(super) fn new(delimiter: u8, reader: TableReader, named: Option<&[String]>) -> Self {
         let dialect = Dialect { delimiter, reader };
-        let (kept, row) = (Vec::new(), BytesMut::new());
-        let mut table = Self { dialect, cells: None, kept, next: NextBytes::NewRecord, row, records: 0 };
+        let (kept, next, row) = (Vec::new(), NextBytes::NewRecord, BytesMut::new());
+        let mut table = Self { dialect, cells: None, kept, next, row, records: 0, taken: 0, written: 0 };
         if let Some(named) = named {
             let paths: Vec<_> = named.iter().map(|name| path_of(name).to_owned()).collect();
             table.set_columns(Columns::named(&paths));
@@ -46,7 +70,33 @@ impl TableEncoder {
         table
     }
 
+    /// Makes an encoder that begins with this row.
+    pub(super) fn resume(delimiter: u8, reader: TableReader, start: &TableStart) -> Self {
+        let cells = Some(RecordCells::new(Arc::clone(&start.columns)));
+        let RecordOffset { record: records, byte: taken } = start.record;
+        Self { cells, records, taken, written: start.offset, ..Self::new(delimiter, reader, None) }
+    }
+
+    /// Returns the first row that is not encoded yet; none until the columns are known.
+    pub(super) fn next_row(&self) -> Option<TableStart> {
+        let columns = Arc::clone(self.cells.as_ref()?.columns());
+        let (byte, offset) = match self.next {
+            NextBytes::NewRecord => (self.taken, self.written + self.row.len() as u64),
+            // Its opening quote has left.
+            NextBytes::Within => (self.taken - self.kept.len() as u64, self.written - 1),
+        };
+        Some(TableStart { record: RecordOffset { record: self.records, byte }, offset, columns })
+    }
+
     pub(super) fn push(&mut self, lines: &[u8], out: &mut BytesMut) -> Result<(), EncodingError> {
+        let before = out.len();
+        let pushed = self.encode(lines, out);
+        self.taken += lines.len() as u64;
+        self.written += (out.len() - before) as u64;
+        pushed
+    }
+
+    fn encode(&mut self, lines: &[u8], out: &mut BytesMut) -> Result<(), EncodingError> {
         if self.cells.is_some() {
             return self.rows(lines, out);
         }

@@ -59,7 +59,7 @@ use tower::Service;
 use crate::config::{Config, OnStart, Resume};
 use crate::id::CacheKey;
 use crate::request::{RequestError, StreamOptions};
-use crate::response::{Body, BoxError, CodedStreams, Representation, StreamResponse};
+use crate::response::{Body, BoxError, CodedStreams, Representation, StreamResponse, TableIndexes};
 use crate::server::AccessNotes;
 use crate::upstream::{ConnectorError, Governors, Transport};
 use ask::{StreamRequest, read_body};
@@ -93,6 +93,7 @@ struct Shared {
     lookup: SnapshotLookup,
     governors: Governors,
     coded_streams: CodedStreams,
+    tables: TableIndexes,
     transport: Option<Transport>,
 }
 
@@ -109,8 +110,8 @@ impl Gateway {
         let lookup =
             SnapshotLookup { fill, rate_limit: CrawlRateLimit::new(&config.snapshots.opens), noise: FieldNoise::new() };
         let (routing, coded_streams) = (RwLock::new(Arc::new(routing)), CodedStreams::new(&config.codings));
-        let transport = transport.cloned();
-        Ok(Self { shared: Arc::new(Shared { routing, lookup, governors, coded_streams, transport }) })
+        let (transport, tables) = (transport.cloned(), TableIndexes::default());
+        Ok(Self { shared: Arc::new(Shared { routing, lookup, governors, coded_streams, tables, transport }) })
     }
 
     fn routing(&self) -> Arc<Routing> {
@@ -168,7 +169,7 @@ impl Gateway {
     where
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        let Shared { lookup, coded_streams, .. } = &*self.shared;
+        let Shared { lookup, coded_streams, tables, .. } = &*self.shared;
         let Routing { names, forwarding, .. } = routing;
         if let Err(error) = coded_streams.check(&options) {
             return problem::bad_request(&error);
@@ -210,7 +211,7 @@ impl Gateway {
             Ok(coding) => coding,
             Err(error) => return problem::bad_request(&error),
         };
-        let representation = Representation::new(&request.options);
+        let representation = Representation::new(&request.options).indexed(snapshot.id(), tables);
         let applied = request.applied_preferences();
         let representation = representation.coded(coding.as_ref().map(|coding| coding.coding));
         let response = StreamResponse {

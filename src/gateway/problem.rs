@@ -76,7 +76,7 @@ pub(super) fn bad_request(error: &RequestError) -> Response<Body> {
         ),
         RequestError::Http10Length => (
             StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            "use HTTP/1.1 or HTTP/2 (in nginx: proxy_http_version 1.1), or wait for `ndjson` or `json`, whose length is known: Prefer: wait=600",
+            "use HTTP/1.1 or HTTP/2 (in nginx: proxy_http_version 1.1), or wait for a table or for whole records, whose length is known: Prefer: wait=600",
         ),
         RequestError::Snapshot { .. } => (
             StatusCode::BAD_REQUEST,

@@ -24,6 +24,9 @@ pub async fn respond(response: &StreamResponse<'_>, unnamed: Resume) -> Response
     if let Some(refusal) = representation.refusal(snapshot.log()).await {
         return problem::failed(&refusal);
     }
+    if options.wait.is_some() {
+        representation.measure(snapshot.log()).await;
+    }
     let representation = match representation.derived(snapshot, options.wait).await {
         Ok(representation) => representation,
         Err(failure) => return problem::failed(&failure),
@@ -38,7 +41,7 @@ pub async fn respond(response: &StreamResponse<'_>, unnamed: Resume) -> Response
     match range {
         // HTTP/1.0 ends such a body with the connection, which can't be told from a broken one.
         Ok(ByteRange { length: None, .. }) if options.version < Version::HTTP_11 => {
-            let has_length = options.media_type.format().has_length() && options.fields.is_none();
+            let has_length = options.fields.is_none();
             problem::bad_request(&if has_length { RequestError::Http10 } else { RequestError::Http10Length })
         }
         Ok(range) => {

@@ -97,7 +97,7 @@ pub enum RequestError {
     #[error("a stream can't be sent over HTTP/1.0, which has no way to tell a whole one from a broken one")]
     Http10,
     #[error(
-        "a table, or records without all of their members, can't be sent over HTTP/1.0, which has no way to tell a whole one from a broken one: its length is not known before it was sent"
+        "records without all of their members can't be sent over HTTP/1.0, which has no way to tell a whole one from a broken one: its length is not known before it was sent"
     )]
     Http10Length,
     #[error("the request refuses a stream without a content coding, and accepts none that is to be had")]

@@ -134,7 +134,7 @@ impl StreamOptions {
         let demanded = demanded.or(needs_end.then_some(EndWait::Demanded));
         let wait = if view == View::Records { EndWait::read(headers, demanded) } else { None };
         if named.is_none() && head.version < Version::HTTP_11 {
-            let has_length = media_type.format().has_length() && fields.is_none();
+            let has_length = fields.is_none();
             match wait {
                 _ if !has_length => return Err(RequestError::Http10Length),
                 None => return Err(RequestError::Http10),
@@ -409,7 +409,11 @@ mod tests {
             (Request::get("/a?_end=marker&_format=json"), RequestError::EndOfFormat { format: "json" }),
             (Request::get(format!("/a?_snapshot={ID}")).header("accept", "*/*;q=0"), RequestError::NotAcceptable),
             (Request::get("/a?_format=ndjson").version(Version::HTTP_10), RequestError::Http10),
-            (Request::get("/a?_format=csv&_wait=complete").version(Version::HTTP_10), RequestError::Http10Length),
+            (Request::get("/a?_format=csv").version(Version::HTTP_10), RequestError::Http10),
+            (
+                Request::get("/a?_format=ndjson&_fields=id&_wait=complete").version(Version::HTTP_10),
+                RequestError::Http10Length,
+            ),
             (Request::get("/a?_format=ndjson").header("range", "bytes=0-1,2-3"), RequestError::Ranges),
             (Request::get("/a?_format=ndjson").header("accept-datetime", "yesterday"), RequestError::Datetime),
         ] {

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 
+use super::table_index::{SPACING, TableIndex};
 use crate::error::{Failure, Fault};
 use crate::format::{Encoder, EncodingError};
 use crate::pagination::verdict::Verdict;
@@ -33,6 +34,9 @@ pub struct EncodedReader {
     position: u64,
     /// Offsets of the bytes that are wanted.
     wanted: Range<u64>,
+    index: Option<Arc<TableIndex>>,
+    /// Offset in the log from which on the next row is noted.
+    next_noted: u64,
     end: Option<Result<Verdict, Arc<Failure>>>,
 }
 
@@ -51,7 +55,14 @@ impl EncodedReader {
     /// Makes a reader of these bytes of the format. The encoder and the reader are at the same record, whose offset in the format is
     /// `position`, at or before the first of the bytes.
     pub(super) fn new(reader: Reader, encoder: Encoder, position: u64, wanted: Range<u64>) -> Self {
-        Self { reader, encoder, input: Bytes::new(), encoded: BytesMut::new(), position, wanted, end: None }
+        let next_noted = reader.position() + SPACING;
+        let (input, encoded) = (Bytes::new(), BytesMut::new());
+        Self { reader, encoder, input, encoded, position, wanted, index: None, next_noted, end: None }
+    }
+
+    /// Notes rows and the length of a table on the way.
+    pub(super) fn noting(self, index: Arc<TableIndex>) -> Self {
+        Self { index: Some(index), ..self }
     }
 
     /// Reads the next bytes. [`ReaderEvent::Complete`] comes only after the log was sealed as complete, and after the last byte of the format.
@@ -104,6 +115,7 @@ impl EncodedReader {
             let piece = self.input.split_to(self.input.len().min(PIECE));
             self.end =
                 self.encoder.push(&piece, &mut self.encoded).err().map(|error| Err(Arc::new(unencodable(error))));
+            self.note_row();
             return Poll::Ready(());
         }
         let (encoded, end) = match ready!(self.reader.poll_next(context)) {
@@ -117,10 +129,25 @@ impl EncodedReader {
             Err(failure) => (Ok(()), Some(Err(failure))),
         };
         self.end = match encoded {
-            Ok(()) => end,
+            Ok(()) => {
+                if let (Some(index), Some(Ok(_))) = (&self.index, &end) {
+                    index.set_length(self.position + self.encoded.len() as u64);
+                }
+                end
+            }
             Err(error) => Some(Err(Arc::new(unencodable(error)))),
         };
         Poll::Ready(())
+    }
+
+    fn note_row(&mut self) {
+        let at = self.reader.position() - self.input.len() as u64;
+        if let Some(index) = self.index.as_ref().filter(|_| at >= self.next_noted && self.end.is_none())
+            && let Some(row) = self.encoder.next_row()
+        {
+            index.add(row);
+            self.next_noted = at + SPACING;
+        }
     }
 
     /// Takes the encoded bytes that are wanted; none where there are none.

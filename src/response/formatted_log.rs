@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use memchr::memchr;
 
 use super::encoded_reader::{EncodedReader, FormatExtent, unencodable};
+use super::table_index::TableIndex;
 use crate::error::Failure;
 use crate::format::{FieldNames, Format, Layout, RecordOffset};
 use crate::snapshot::{DerivedBytes, DerivedReader, Evicted, Log, LogExtent, Reader, ReaderEvent, Seal};
@@ -19,6 +20,8 @@ pub(super) struct FormattedLog<'a> {
     pub(super) columns: Option<&'a [String]>,
     /// Members of the records that the request names.
     pub(super) fields: Option<&'a FieldNames>,
+    /// Rows and length of a table.
+    pub(super) index: Option<&'a Arc<TableIndex>>,
     /// Bytes of a format that was made before.
     pub(super) derived: Option<&'a DerivedBytes>,
 }
@@ -43,8 +46,23 @@ impl FormattedLog<'_> {
             return Some(derived.length());
         }
         let LogExtent { bytes, records, seal, .. } = self.log.extent();
-        let layout = self.layout().filter(|_| matches!(seal, Some(Seal::Complete(_))));
-        layout.map(|layout| layout.length(bytes, records))
+        match self.layout() {
+            _ if !matches!(seal, Some(Seal::Complete(_))) => None,
+            Some(layout) => Some(layout.length(bytes, records)),
+            None => self.index.and_then(|index| index.length()),
+        }
+    }
+
+    /// Encodes the rest of a complete table, so that its length is known.
+    pub(super) async fn measure(&self) {
+        let is_complete = matches!(self.log.extent().seal, Some(Seal::Complete(_)));
+        if is_complete
+            && self.index.is_some()
+            && self.length().is_none()
+            && let Ok(RecordSource::Encoded(reader)) = self.reader(u64::MAX, None)
+        {
+            reader.extend(u64::MAX, u64::MAX, u64::MAX).await;
+        }
     }
 
     pub(super) fn has_lines_of_the_log(&self) -> bool {
@@ -56,28 +74,30 @@ impl FormattedLog<'_> {
         if let Some(derived) = self.derived {
             return derived.reader(at, end).map(|reader| RecordSource::Derived(Box::new(reader)));
         }
-        let (start, position) = match self.layout() {
-            Some(layout) => {
+        let row = self.index.and_then(|index| index.near(at));
+        let (start, position) = match (self.layout(), &row) {
+            (Some(layout), _) => {
                 let bytes = self.log.extent().bytes;
                 // No record begins at the end of the log, where the index may have an entry.
                 let start = self.log.near(|record| layout.offset(record) <= at && record.byte < bytes);
                 (start, layout.offset(start))
             }
-            None => (RecordOffset::default(), 0),
+            (None, Some(row)) => (row.record, row.offset),
+            (None, None) => (RecordOffset::default(), 0),
         };
-        let encoder = match self.fields {
-            Some(fields) => Some(self.format.projected(fields)),
-            None => self.format.encoder(start, self.columns),
+        let encoder = match (self.fields, &row) {
+            (Some(fields), _) => Some(self.format.projected(fields)),
+            (None, Some(row)) => self.format.encoder_at(row),
+            (None, None) => self.format.encoder(start, self.columns),
         };
-        match encoder {
-            None => self.log.reader(at, end).map(RecordSource::Log),
-            Some(encoder) => {
-                let reader = self.log.reader(start.byte, None)?;
-                let wanted = at..end.unwrap_or(u64::MAX);
-                let encoded = EncodedReader::new(reader, encoder, position, wanted);
-                Ok(RecordSource::Encoded(Box::new(encoded)))
-            }
-        }
+        let Some(encoder) = encoder else { return self.log.reader(at, end).map(RecordSource::Log) };
+        let reader = self.log.reader(start.byte, None)?;
+        let encoded = EncodedReader::new(reader, encoder, position, at..end.unwrap_or(u64::MAX));
+        let encoded = match self.index {
+            Some(index) => encoded.noting(Arc::clone(index)),
+            None => encoded,
+        };
+        Ok(RecordSource::Encoded(Box::new(encoded)))
     }
 
     /// Resolves when the byte `first` can be read, or never will be. The extent is that of the moment at least up to the byte `last`.

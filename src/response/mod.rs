@@ -12,6 +12,7 @@ mod head;
 mod representation;
 mod snapshot_url;
 mod stream_ending;
+mod table_index;
 mod verdict_field;
 
 pub use body::{Body, BodyLength, StreamBody, empty, full, passed};
@@ -22,4 +23,5 @@ pub use coded_streams::CodedStreams;
 pub(crate) use compressor::{Compressor, CompressorStep};
 pub use head::{StreamResponse, redirect};
 pub use representation::{Representation, vary};
+pub use table_index::TableIndexes;
 pub use tower::BoxError;

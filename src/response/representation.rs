@@ -14,6 +14,7 @@ use super::byte_range::{ByteRange, RangeError};
 use super::formatted_log::FormattedLog;
 use super::snapshot_url::pinned_url;
 use super::stream_ending::StreamEnding;
+use super::table_index::{TableIndex, TableIndexes};
 use crate::config::ContentCoding;
 use crate::error::Failure;
 use crate::format::{ColumnNames, FieldNames, Format};
@@ -30,6 +31,7 @@ pub struct Representation {
     coding: Option<ContentCoding>,
     columns: Option<ColumnNames>,
     fields: Option<FieldNames>,
+    index: Option<Arc<TableIndex>>,
     /// Bytes of a format that can't be made while they are sent.
     derived: Option<Arc<DerivedBytes>>,
 }
@@ -47,13 +49,34 @@ enum Bytes {
 impl Representation {
     pub fn new(options: &StreamOptions) -> Self {
         let StreamOptions { media_type, columns, fields, .. } = options;
-        Self { media_type: *media_type, columns: columns.clone(), fields: fields.clone(), coding: None, derived: None }
+        Self {
+            media_type: *media_type,
+            columns: columns.clone(),
+            fields: fields.clone(),
+            coding: None,
+            index: None,
+            derived: None,
+        }
     }
 
     /// Returns the representation in this content coding. Its bytes depend on time, so that it has neither a length nor ranges nor a digest.
     #[must_use]
     pub fn coded(self, coding: Option<ContentCoding>) -> Self {
         Self { coding, ..self }
+    }
+
+    /// Returns the representation of this snapshot with the index of its table, if it is one.
+    #[must_use]
+    pub fn indexed(self, snapshot: SnapshotId, tables: &TableIndexes) -> Self {
+        let format = self.media_type.format();
+        let index = (format.has_columns() && format.passes() == 1).then(|| tables.of(self.entity_tag(snapshot)));
+        Self { index, ..self }
+    }
+
+    /// Encodes a complete table to its end where its length is not known yet: processor time alone, which a client that waits for the length
+    /// has asked for.
+    pub async fn measure(&self, log: &Log) {
+        self.of(log).measure().await;
     }
 
     fn bytes(&self) -> Bytes {
@@ -70,6 +93,7 @@ impl Representation {
             format: self.media_type.format(),
             columns: self.columns.as_deref(),
             fields: self.fields.as_ref(),
+            index: self.index.as_ref(),
             derived: self.derived.as_deref(),
         }
     }

@@ -23,7 +23,7 @@ use unpage::error::{Failure, Fault};
 use unpage::gateway::respond;
 use unpage::pagination::verdict::{Consistency, Verdict};
 use unpage::request::{ParamNames, StreamOptions};
-use unpage::response::{Body, CacheStatus, Representation, StreamResponse};
+use unpage::response::{Body, CacheStatus, Representation, StreamResponse, TableIndexes};
 use unpage::snapshot::{Birth, FileStorage, Retention, Seal, Snapshot, SnapshotFacts, Store, Writer};
 
 use super::client::{self, BOTH, Received, Version};
@@ -187,10 +187,11 @@ fn names() -> ParamNames {
 }
 
 async fn respond_as(how: &As, snapshot: &Snapshot, options: &StreamOptions) -> Response<Body> {
+    static TABLES: LazyLock<TableIndexes> = LazyLock::new(TableIndexes::default);
     let response = StreamResponse {
         snapshot,
         options,
-        representation: &Representation::new(options),
+        representation: &Representation::new(options).indexed(snapshot.id(), &TABLES),
         original: ORIGINAL,
         names: &names(),
         cache_status: how.cache_status,

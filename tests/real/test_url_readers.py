@@ -39,6 +39,10 @@ def with_polars(url: str) -> list:
     return polars.scan_ndjson(url).select("id").collect()["id"].to_list()
 
 
+def with_polars_csv(url: str) -> list:
+    return polars.scan_csv(url).select("id").collect()["id"].to_list()
+
+
 def with_polars_parquet(url: str) -> list:
     return polars.scan_parquet(url).select("id").collect()["id"].to_list()
 
@@ -65,6 +69,7 @@ READERS = {
     "clickhouse": (with_clickhouse, [PLAIN, SESSION, WAITING]),
     "pyarrow": (with_pyarrow, [PLAIN, SESSION, WAITING]),
     "duckdb-parquet": (with_duckdb, [PARQUET]),
+    "polars-csv": (with_polars_csv, [f"{WAITING}&_format=csv"]),
     "polars-parquet": (with_polars_parquet, [PARQUET]),
     "pandas-parquet": (with_pandas_parquet, ["_format=parquet", PARQUET]),
 }

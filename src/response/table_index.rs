@@ -1,0 +1,95 @@
+//! Index of a table: rows at which its encoding can begin, and its length, noted whenever the table is encoded.
+//!
+//! The offsets of a table follow from those of the log by encoding alone. The index belongs to the bytes of one snapshot in one
+//! representation, which never change, and lives in memory: without it, a range is encoded from the first record on.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+
+use crate::format::TableStart;
+use crate::request::EntityTag;
+
+/// Minimum distance of two rows in bytes of the log.
+pub(super) const SPACING: u64 = 1 << 20;
+
+/// Largest number of rows: beyond it every second one is dropped.
+const MOST_ROWS: usize = 1024;
+
+/// Largest number of bytes of column names that are kept.
+const MOST_COLUMN_BYTES: usize = 64 * 1024;
+
+/// Number of tables with an index, the last used ones. Together they hold at most 16 MiB.
+const MOST_TABLES: usize = 64;
+
+#[derive(Debug, Default)]
+pub(super) struct TableIndex {
+    /// In the order of their offsets.
+    rows: Mutex<Vec<TableStart>>,
+    length: OnceLock<u64>,
+}
+
+/// Indexes of the last used tables.
+#[derive(Clone, Debug, Default)]
+pub struct TableIndexes(Arc<Mutex<VecDeque<IndexedTable>>>);
+
+#[derive(Debug)]
+struct IndexedTable {
+    tag: EntityTag,
+    index: Arc<TableIndex>,
+}
+
+impl TableIndexes {
+    /// Returns the index of the table with this tag.
+    pub(super) fn of(&self, tag: EntityTag) -> Arc<TableIndex> {
+        let mut tables = self.0.lock();
+        let known = tables.iter().position(|table| table.tag == tag).and_then(|place| tables.remove(place));
+        let table = known.unwrap_or_else(|| IndexedTable { tag, index: Arc::default() });
+        let index = Arc::clone(&table.index);
+        tables.push_front(table);
+        tables.truncate(MOST_TABLES);
+        index
+    }
+}
+
+impl TableIndex {
+    /// Returns the last row that begins at or before this offset of the table.
+    pub(super) fn near(&self, offset: u64) -> Option<TableStart> {
+        let rows = self.rows.lock();
+        let after = rows.partition_point(|row| row.offset <= offset);
+        after.checked_sub(1).and_then(|last| rows.get(last)).cloned()
+    }
+
+    /// Adds a row that is far enough from the others.
+    pub(super) fn add(&self, row: TableStart) {
+        if row.column_bytes() > MOST_COLUMN_BYTES {
+            return;
+        }
+        let mut rows = self.rows.lock();
+        let place = rows.partition_point(|other| other.offset <= row.offset);
+        let is_near = |other: Option<&TableStart>| {
+            other.is_some_and(|other| other.record.byte.abs_diff(row.record.byte) < SPACING)
+        };
+        if is_near(place.checked_sub(1).and_then(|before| rows.get(before))) || is_near(rows.get(place)) {
+            return;
+        }
+        rows.insert(place, row);
+        if rows.len() > MOST_ROWS {
+            let mut number = 0_usize;
+            rows.retain(|_| {
+                number += 1;
+                number.is_multiple_of(2)
+            });
+        }
+    }
+
+    /// Returns the length of the whole table; none until it was encoded to its end.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.length.get().copied()
+    }
+
+    pub(super) fn set_length(&self, length: u64) {
+        self.length.get_or_init(|| length);
+    }
+}
