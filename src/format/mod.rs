@@ -158,6 +158,15 @@ impl Format {
         matches!(self, Self::GeoJson | Self::GeoJsonSeq)
     }
 
+    /// Returns `true` where the first bytes come with a batch of records whose values have to be of their columns' types.
+    pub const fn has_typed_batches(self) -> bool {
+        match self {
+            #[cfg(feature = "columnar")]
+            Self::Arrow => true,
+            _ => false,
+        }
+    }
+
     /// Returns the relation of the format's offsets to those of the log; none where only encoding tells them.
     pub const fn layout(self) -> Option<Layout> {
         match self {

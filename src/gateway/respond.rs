@@ -21,9 +21,10 @@ pub async fn respond(response: &StreamResponse<'_>, unnamed: Resume) -> Response
     if options.has_unnamed_range() {
         return respond_to_unnamed_range(response.pinned_url(), unnamed);
     }
-    if let Some(refusal) = representation.refusal(snapshot.log()).await {
-        return problem::failed(&refusal);
-    }
+    let _first = match representation.check(snapshot.log(), options).await {
+        Ok(first) => first,
+        Err(refusal) => return problem::failed(&refusal),
+    };
     if options.wait.is_some() {
         representation.measure(snapshot.log()).await;
     }

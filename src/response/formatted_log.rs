@@ -128,22 +128,35 @@ impl FormattedLog<'_> {
         })
     }
 
-    /// Returns the reason for which the format can't have the first record, which it waits for; none where it can.
+    /// Returns the reason for which the format can't have the first records, which it waits for: the first Feature, or the first batch of a table
+    /// with types; none where it can.
     pub(super) async fn refusal(&self) -> Option<Failure> {
-        if !self.format.takes_features() {
-            return None;
-        }
+        let takes_features = self.format.takes_features();
         let mut reader = self.log.reader(0, None).ok()?;
-        let mut encoder = self.format.encoder(RecordOffset::default(), None)?;
+        let mut encoder = self.format.encoder(RecordOffset::default(), self.columns)?;
+        let mut out = BytesMut::new();
         // The log's failures and the end of an empty one are those of the response.
-        while let Ok(ReaderEvent::Bytes(bytes)) = reader.next().await {
-            let end = memchr(b'\n', &bytes);
-            let first = end.map_or(&bytes[..], |end| &bytes[..=end]);
-            if let Err(error) = encoder.push(first, &mut BytesMut::new()) {
+        while let Ok(event) = reader.next().await {
+            let (encoded, is_decided) = match &event {
+                ReaderEvent::Bytes(bytes) if takes_features => {
+                    let end = memchr(b'\n', bytes);
+                    let first = end.map_or(&bytes[..], |end| &bytes[..=end]);
+                    (encoder.push(first, &mut out), end.is_some())
+                }
+                ReaderEvent::Bytes(bytes) => {
+                    // A log in memory is always ready: other tasks of the thread need their turn.
+                    tokio::task::consume_budget().await;
+                    let encoded = encoder.push(bytes, &mut out);
+                    (encoded, !out.is_empty())
+                }
+                ReaderEvent::Complete(_) if !takes_features => (encoder.finish(&mut out), true),
+                ReaderEvent::Complete(_) | ReaderEvent::Stop => return None,
+            };
+            if let Err(error) = encoded {
                 return Some(unencodable(error));
             }
-            if end.is_some() {
-                break;
+            if is_decided {
+                return None;
             }
         }
         None

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use twox_hash::XxHash3_64;
 use url::form_urlencoded;
 
@@ -20,7 +20,7 @@ use crate::error::Failure;
 use crate::format::{ColumnNames, FieldNames, Format};
 use crate::id::SnapshotId;
 use crate::request::{EndMark, EndWait, EntityTag, MediaType, ParamNames, Range, StreamOptions, Trailers, WantDigest};
-use crate::snapshot::{DerivedBytes, Log, RunningDigest, Snapshot};
+use crate::snapshot::{DerivedBytes, Log, Reader, RunningDigest, Snapshot};
 
 /// Request fields that select a representation.
 const SELECTORS: [HeaderName; 1] = [header::ACCEPT];
@@ -112,9 +112,19 @@ impl Representation {
         Ok(Self { derived: Some(Arc::new(derived)), ..self.clone() })
     }
 
-    /// Returns the reason for which the snapshot can't be had in this format, as far as its first record tells.
-    pub async fn refusal(&self, log: &Log) -> Option<Failure> {
-        self.of(log).refusal().await
+    /// Checks that the snapshot can be had in this format, as far as its first records tell. A client that has the beginning, or wants the head
+    /// alone, waits for no batch. Returns a reader that keeps these records: others could be dropped once they were read.
+    ///
+    /// # Errors
+    /// Fails with the first record that the format can't express.
+    pub async fn check(&self, log: &Log, options: &StreamOptions) -> Result<Option<Reader>, Failure> {
+        let (format, begins) = (self.media_type.format(), options.partial_range().is_none());
+        let waits = format.has_typed_batches() && begins && options.method != Method::HEAD;
+        if !waits && !format.takes_features() {
+            return Ok(None);
+        }
+        let first = log.reader(0, None).ok().filter(|_| begins);
+        self.of(log).refusal().await.map_or(Ok(first), Err)
     }
 
     /// Returns the strong entity tag of the snapshot in this representation (RFC 9110 §8.8.3).

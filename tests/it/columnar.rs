@@ -96,6 +96,28 @@ async fn a_type_that_changes_later_breaks_the_stream() {
     assert!(records(&received.body).is_none());
 }
 
+#[tokio::test]
+async fn a_type_that_the_first_records_do_not_have_is_refused_with_the_reason() {
+    let reason = "the value of `name` in record 0, counted from 0, is no bool";
+    for seal_first in [true, false] {
+        let mut kept = Kept::serve(PLAIN).await;
+        kept.append("{\"id\":1,\"name\":\"a\"}\n");
+        let target = format!("{}&_format=arrow&_columns=id,name:bool", kept.pinned());
+        let received = if seal_first {
+            kept.seal(complete("1\n"));
+            kept.get(Version::Http1, &target, &[]).await
+        } else {
+            let reading = tokio::spawn(client::receive(Version::Http1, kept.address, client::stream(&target)));
+            kept.snapshot.log().has_been_read().await;
+            kept.append("{\"id\":2,\"name\":true}\n");
+            kept.seal(complete("1\n2\n"));
+            reading.await.unwrap()
+        };
+        assert_eq!(received.head.status, 406);
+        assert!(received.whole().contains(reason), "{}", received.whole());
+    }
+}
+
 const PARQUET: &str = "application/vnd.apache.parquet";
 
 /// Records whose types the first 256 KiB don't tell.
